@@ -1,0 +1,197 @@
+/**
+ * Everything that can go wrong and that a caller can react to. Each class holds data; its message is one sentence with
+ * the received value and the bound. The code on the wire is decided in one table, rpc/error-table.ts.
+ */
+import { Schema } from "effect";
+
+const FieldViolationSchema = Schema.Struct({
+  /** Path in the request message, e.g. `task.sampling.temperature`. */
+  field: Schema.String,
+  description: Schema.String,
+});
+export type FieldViolation = typeof FieldViolationSchema.Type;
+
+const ProgressSchema = Schema.Struct({
+  generationId: Schema.String,
+  usage: Schema.Struct({
+    promptTokens: Schema.Number,
+    cachedPromptTokens: Schema.Number,
+    outputTokens: Schema.Number,
+  }),
+});
+/** How far a generation had come when it failed. */
+export type Progress = typeof ProgressSchema.Type;
+
+/** A field is out of its bounds. */
+export class InvalidField extends Schema.TaggedError<InvalidField>()("InvalidField", {
+  violations: Schema.Array(FieldViolationSchema),
+}) {
+  override get message(): string {
+    return this.violations.map(({ field, description }) => `${field}: ${description}`).join("; ");
+  }
+}
+
+/** An option that this model or engine does not have. */
+export class UnsupportedParameter extends Schema.TaggedError<UnsupportedParameter>()("UnsupportedParameter", {
+  field: Schema.String,
+  model: Schema.String,
+  hint: Schema.String,
+}) {
+  override get message(): string {
+    return `${this.field} is not supported by model "${this.model}": ${this.hint}`;
+  }
+}
+
+/** The model does not do this kind of task. */
+export class UnsupportedTask extends Schema.TaggedError<UnsupportedTask>()("UnsupportedTask", {
+  task: Schema.String,
+  model: Schema.String,
+}) {
+  override get message(): string {
+    return `model "${this.model}" does not do ${this.task}; ListModels tells what each model can do`;
+  }
+}
+
+/** Prompt and output do not fit the context. */
+export class ContextLengthExceeded extends Schema.TaggedError<ContextLengthExceeded>()("ContextLengthExceeded", {
+  promptTokens: Schema.Number,
+  maxOutputTokens: Schema.Number,
+  contextLength: Schema.Number,
+  /** The prompt was too long to be tokenised at all: promptTokens is a lower bound. */
+  estimated: Schema.Boolean,
+}) {
+  override get message(): string {
+    const prompt = `${this.estimated ? "at least " : ""}${this.promptTokens}`;
+    return (
+      `${prompt} prompt tokens and ${this.maxOutputTokens} output tokens exceed the context of ${this.contextLength}: ` +
+      "shorten the conversation or lower stop.max_output_tokens"
+    );
+  }
+}
+
+/** No model of that name. */
+export class ModelNotFound extends Schema.TaggedError<ModelNotFound>()("ModelNotFound", {
+  model: Schema.String,
+  nearest: Schema.Array(Schema.String),
+}) {
+  override get message(): string {
+    const hint = this.nearest.length > 0 ? `did you mean ${this.nearest.join(", ")}?` : "ListModels tells what there is";
+    return `no model is called "${this.model}"; ${hint}`;
+  }
+}
+
+/** The model cannot be loaded as its files are. */
+export class ModelBroken extends Schema.TaggedError<ModelBroken>()("ModelBroken", {
+  model: Schema.String,
+  cause: Schema.String,
+}) {
+  override get message(): string {
+    return `model "${this.model}" cannot be loaded: ${this.cause}`;
+  }
+}
+
+/** Another revision than the asked one is the one that answers. */
+export class ModelRevisionMismatch extends Schema.TaggedError<ModelRevisionMismatch>()("ModelRevisionMismatch", {
+  model: Schema.String,
+  asked: Schema.String,
+  loaded: Schema.String,
+}) {
+  override get message(): string {
+    return `model "${this.model}" has revision ${this.loaded}, not ${this.asked}`;
+  }
+}
+
+/** The model's queue has no place. */
+export class QueueFull extends Schema.TaggedError<QueueFull>()("QueueFull", {
+  model: Schema.String,
+  limit: Schema.Number,
+  retryAfterMs: Schema.Number,
+}) {
+  override get message(): string {
+    return `${this.limit} generations already wait for model "${this.model}"; try again in ${this.retryAfterMs} ms`;
+  }
+}
+
+/** A generation does not fit the engine's memory. */
+export class InsufficientMemory extends Schema.TaggedError<InsufficientMemory>()("InsufficientMemory", {
+  neededBytes: Schema.Number,
+  availableBytes: Schema.Number,
+}) {
+  override get message(): string {
+    return `the generation needs ${this.neededBytes} bytes of KV cache, ${this.availableBytes} are there`;
+  }
+}
+
+/** `max_queue_wait` passed. */
+export class QueueTimeout extends Schema.TaggedError<QueueTimeout>()("QueueTimeout", {
+  waitedMs: Schema.Number,
+  retryAfterMs: Schema.Number,
+}) {
+  override get message(): string {
+    return `no place in the engine within ${this.waitedMs} ms`;
+  }
+}
+
+/** The service is shutting down. */
+export class Draining extends Schema.TaggedError<Draining>()("Draining", { retryAfterMs: Schema.Number }) {
+  override get message(): string {
+    return "the server is shutting down; call another one or try again";
+  }
+}
+
+/** The engine is being restarted, and nothing of this generation was sent yet. */
+export class EngineRestarting extends Schema.TaggedError<EngineRestarting>()("EngineRestarting", {
+  model: Schema.String,
+  retryAfterMs: Schema.Number,
+}) {
+  override get message(): string {
+    return `the engine of model "${this.model}" is restarting; try again in ${this.retryAfterMs} ms`;
+  }
+}
+
+/** The engine died after tokens were sent. */
+export class EngineLost extends Schema.TaggedError<EngineLost>()("EngineLost", {
+  model: Schema.String,
+  progress: Schema.optionalKey(ProgressSchema),
+}) {
+  override get message(): string {
+    return `the engine of model "${this.model}" died during this generation; the output so far stands, the rest is lost`;
+  }
+}
+
+/** The call's deadline passed. */
+export class DeadlineExceeded extends Schema.TaggedError<DeadlineExceeded>()("DeadlineExceeded", {
+  progress: Schema.optionalKey(ProgressSchema),
+}) {
+  override get message(): string {
+    return "the call's deadline passed";
+  }
+}
+
+/** The reader of a stream did not read for too long. */
+export class ClientStalled extends Schema.TaggedError<ClientStalled>()("ClientStalled", {
+  stalledMs: Schema.Number,
+  progress: Schema.optionalKey(ProgressSchema),
+}) {
+  override get message(): string {
+    return `the stream was not read for ${this.stalledMs} ms`;
+  }
+}
+
+/** Whatever a call can fail with. A bug is a defect and not among them. */
+export type ServiceError =
+  | InvalidField
+  | UnsupportedParameter
+  | UnsupportedTask
+  | ContextLengthExceeded
+  | ModelNotFound
+  | ModelBroken
+  | ModelRevisionMismatch
+  | QueueFull
+  | InsufficientMemory
+  | QueueTimeout
+  | Draining
+  | EngineRestarting
+  | EngineLost
+  | DeadlineExceeded
+  | ClientStalled;

@@ -1,0 +1,185 @@
+/** What is asked of a model and what comes back, in the service's own terms: no wire type, no engine detail. */
+
+export type Role = "system" | "user" | "assistant" | "tool" | "developer";
+
+export interface ToolCall {
+  readonly id: string;
+  readonly name: string;
+  /** The JSON text as it was written, not re-encoded. */
+  readonly arguments: string;
+}
+
+export interface ImagePart {
+  readonly type: "image";
+  readonly source: { readonly data: Uint8Array } | { readonly url: string };
+  readonly mediaType: string;
+}
+
+export type ContentPart = { readonly type: "text"; readonly text: string } | ImagePart;
+
+export interface ChatMessage {
+  readonly role: Role;
+  readonly content: ReadonlyArray<ContentPart>;
+  readonly toolCalls: ReadonlyArray<ToolCall>;
+  readonly toolCallId: string;
+  readonly name: string;
+  readonly reasoning: string;
+}
+
+export interface Tool {
+  readonly name: string;
+  readonly description: string;
+  /** A JSON Schema. */
+  readonly parameters: Readonly<Record<string, unknown>> | undefined;
+}
+
+export type ToolChoice =
+  | { readonly mode: "auto" | "none" | "required" }
+  | { readonly mode: "function"; readonly name: string };
+
+export interface ChatInput {
+  readonly type: "chat";
+  readonly messages: ReadonlyArray<ChatMessage>;
+  readonly tools: ReadonlyArray<Tool>;
+  readonly toolChoice: ToolChoice;
+  readonly templateOptions: Readonly<Record<string, unknown>>;
+  readonly continueFinalMessage: boolean;
+}
+
+export type GenerationInput =
+  | ChatInput
+  | { readonly type: "prompt"; readonly text: string }
+  | { readonly type: "tokens"; readonly ids: ReadonlyArray<number> };
+
+/** Every field may be missing: the model's default then holds. */
+export interface SamplingParams {
+  readonly temperature?: number;
+  readonly topP?: number;
+  readonly topK?: number;
+  readonly minP?: number;
+  readonly repetitionPenalty?: number;
+  readonly presencePenalty?: number;
+  readonly frequencyPenalty?: number;
+  readonly seed?: number;
+}
+
+export interface StopCriteria {
+  readonly maxOutputTokens?: number;
+  readonly minOutputTokens?: number;
+  readonly stopSequences: ReadonlyArray<string>;
+  readonly stopTokenIds: ReadonlyArray<number>;
+  readonly ignoreEos: boolean;
+  readonly includeStopInOutput: boolean;
+  readonly timeBudgetMs?: number;
+}
+
+export interface OutputOptions {
+  readonly tokenIds: boolean;
+  readonly flushTokens?: number;
+  readonly flushIntervalMs?: number;
+  readonly timings: boolean;
+}
+
+export interface SchedulingHints {
+  readonly priority: number;
+  readonly fairnessId: string;
+  readonly maxQueueWaitMs?: number;
+}
+
+export interface CachePolicy {
+  readonly mode: "read-write" | "read-only" | "bypass";
+  readonly partition: string;
+}
+
+export interface GenerationTask {
+  /** As the caller named it; empty is the default model. */
+  readonly model: string;
+  readonly modelRevision?: string;
+  readonly input: GenerationInput;
+  readonly sampling: SamplingParams;
+  readonly stop: StopCriteria;
+  readonly output: OutputOptions;
+  readonly scheduling: SchedulingHints;
+  readonly cache: CachePolicy;
+}
+
+/** What a generation really runs with: request over model over family over fallback. */
+export interface EffectiveParameters {
+  readonly temperature: number;
+  readonly topP: number;
+  readonly topK: number | undefined;
+  readonly minP: number;
+  readonly repetitionPenalty: number;
+  readonly presencePenalty: number;
+  readonly frequencyPenalty: number;
+  /** 32 bits, unsigned. */
+  readonly seed: number;
+  readonly maxOutputTokens: number;
+  readonly minOutputTokens: number;
+  readonly stopSequences: ReadonlyArray<string>;
+  readonly stopTokenIds: ReadonlyArray<number>;
+}
+
+export type FinishReason =
+  | "end-of-sequence"
+  | "stop-sequence"
+  | "stop-token"
+  | "max-output-tokens"
+  | "context-length"
+  | "time-budget"
+  | "cancelled";
+
+export type StopMatch =
+  | { readonly type: "token"; readonly tokenId: number }
+  | { readonly type: "stop-sequence"; readonly text: string };
+
+export interface Usage {
+  readonly promptTokens: number;
+  readonly cachedPromptTokens: number;
+  readonly outputTokens: number;
+}
+
+/** Milliseconds; queue + timeToFirstToken + decode = total. */
+export interface Timings {
+  readonly queueMs: number;
+  readonly timeToFirstTokenMs: number;
+  readonly decodeMs: number;
+  readonly totalMs: number;
+}
+
+export interface GenerationStarted {
+  readonly type: "started";
+  readonly generationId: string;
+  readonly model: string;
+  readonly modelRevision: string;
+  readonly promptTokens: number;
+  readonly cachedPromptTokens: number;
+  readonly parameters: EffectiveParameters;
+}
+
+export interface GenerationChunk {
+  readonly type: "chunk";
+  /** Whole code points; empty while a character or a stop sequence is incomplete. */
+  readonly text: string;
+  readonly tokenIds: ReadonlyArray<number>;
+  /** Output tokens so far. */
+  readonly outputTokens: number;
+}
+
+export interface GenerationFinished {
+  readonly type: "finished";
+  readonly finishReason: FinishReason;
+  readonly matched: StopMatch | undefined;
+  readonly usage: Usage;
+  readonly timings: Timings;
+}
+
+/** Started once, any number of chunks, finished once. */
+export type GenerationEvent = GenerationStarted | GenerationChunk | GenerationFinished;
+
+export interface GenerationResult {
+  readonly started: GenerationStarted;
+  readonly text: string;
+  readonly tokenIds: ReadonlyArray<number>;
+  readonly finished: GenerationFinished;
+}

@@ -1,0 +1,68 @@
+/** A model as the service knows it. */
+
+export type ModelState = "available" | "downloading" | "loading" | "active" | "draining" | "unloading" | "failed";
+
+/** What a model's files say of it, without loading it. */
+export interface ModelFacts {
+  readonly id: string;
+  readonly aliases: ReadonlyArray<string>;
+  /** Absolute path of its folder. Never told to callers. */
+  readonly directory: string;
+  readonly source: string;
+  /** A digest of its files. */
+  readonly revision: string;
+  /** `model_type` of config.json. */
+  readonly architecture: string;
+  readonly family: string;
+  /** Prompt and output tokens at most. */
+  readonly contextLength: number;
+  readonly vocabularySize: number;
+  readonly parameterCount: number;
+  /** Bytes of its weights as the engine will hold them. */
+  readonly estimatedBytes: number;
+  /** Token ids that end a sequence. */
+  readonly eosTokenIds: ReadonlyArray<number>;
+  readonly defaults: ModelDefaults;
+  readonly capabilities: ModelCapabilities;
+  readonly engine: "mlx";
+}
+
+/** What a task that does not say runs with. */
+export interface ModelDefaults {
+  readonly temperature: number;
+  readonly topP: number;
+  readonly topK: number | undefined;
+  readonly minP: number;
+  readonly repetitionPenalty: number;
+  readonly presencePenalty: number;
+  readonly frequencyPenalty: number;
+  /** Clamped to the room that the prompt leaves. */
+  readonly maxOutputTokens: number;
+  readonly stopSequences: ReadonlyArray<string>;
+}
+
+export interface ModelCapabilities {
+  readonly chat: boolean;
+  readonly tools: boolean;
+  readonly vision: boolean;
+  readonly logprobs: boolean;
+  readonly adapters: boolean;
+  readonly constraints: ReadonlyArray<string>;
+}
+
+/** Facts with what holds at this moment. */
+export interface ModelStatus {
+  readonly facts: ModelFacts;
+  readonly isDefault: boolean;
+  readonly state: ModelState;
+  /** One sentence, for `failed`; otherwise empty. */
+  readonly stateReason: string;
+  readonly pinned: boolean;
+  /** Epoch milliseconds. */
+  readonly loadedAt: number | undefined;
+  readonly lastUsedAt: number | undefined;
+  /** Of the engine's process; 0 when not loaded. */
+  readonly residentBytes: number;
+  readonly kvCacheBytes: number;
+  readonly engineRestarts: number;
+}

@@ -1,0 +1,72 @@
+/** The interface between the pipeline and whatever computes tokens. */
+import { Context, type Effect, type Scope, type Stream } from "effect";
+
+import type { EngineLost, EngineRestarting, InsufficientMemory, ModelBroken } from "../domain/errors.ts";
+import type { EffectiveParameters, FinishReason, StopMatch } from "../domain/generation.ts";
+import type { ModelFacts } from "../domain/model.ts";
+
+export interface EngineRequest {
+  /** Unique among the running ones; names the generation in logs. */
+  readonly id: string;
+  readonly promptTokenIds: ReadonlyArray<number>;
+  readonly parameters: EffectiveParameters;
+  /** End-of-sequence tokens among `parameters.stopTokenIds`: they decide which finish reason is told. */
+  readonly eosTokenIds: ReadonlyArray<number>;
+  readonly includeStopInOutput: boolean;
+  /** From admission on; then the partial result ends with `time-budget`. */
+  readonly timeBudgetMs: number | undefined;
+  /** Whether output that fills the context ends with `context-length` rather than `max-output-tokens`. */
+  readonly fillsContext: boolean;
+}
+
+/** The engine took the request in; sent once. */
+export interface EngineAdmitted {
+  readonly type: "admitted";
+  readonly cachedPromptTokens: number;
+}
+
+/** What one step of the engine brought. */
+export interface EngineOutput {
+  readonly type: "output";
+  /** Whole code points; empty while a character or a stop sequence is incomplete. */
+  readonly text: string;
+  readonly tokenIds: ReadonlyArray<number>;
+}
+
+/** The output is complete; the last event. */
+export interface EngineFinished {
+  readonly type: "finished";
+  readonly reason: FinishReason;
+  readonly matched: StopMatch | undefined;
+  readonly cachedPromptTokens: number;
+}
+
+export type EngineEvent = EngineAdmitted | EngineOutput | EngineFinished;
+export type EngineFailure = EngineLost | EngineRestarting | InsufficientMemory;
+
+export interface EngineStatus {
+  readonly residentBytes: number;
+  readonly kvCacheBytes: number;
+  readonly restarts: number;
+}
+
+/** A loaded model that generates. */
+export interface Engine {
+  /**
+   * Computes lazily, when the stream is run. Interrupting it drops the sequence in the engine's next step; a stream
+   * that ends without failure ends with `finished`.
+   */
+  readonly generate: (request: EngineRequest) => Stream.Stream<EngineEvent, EngineFailure>;
+  /** False while it is being restarted, or when it takes requests and delivers no tokens. */
+  readonly healthy: Effect.Effect<boolean>;
+  readonly status: Effect.Effect<EngineStatus>;
+}
+
+/** Starts engines. The scope owns the engine: closing it ends the process and gives its memory back. */
+export class Engines extends Context.Service<
+  Engines,
+  {
+    /** Ready when it has computed a token. */
+    readonly start: (model: ModelFacts) => Effect.Effect<Engine, ModelBroken, Scope.Scope>;
+  }
+>()("mlxd/engine/Engines") {}

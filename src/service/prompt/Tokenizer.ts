@@ -1,0 +1,21 @@
+/** A model's tokenizer, as the rest of the service sees it. */
+
+export interface TokenizeOptions {
+  /** Adds what the tokenizer puts around a text, e.g. a beginning-of-sequence token. */
+  readonly addSpecialTokens: boolean;
+}
+
+export interface DetokenizeOptions {
+  readonly skipSpecialTokens: boolean;
+}
+
+export interface Tokenizer {
+  readonly vocabularySize: number;
+  /** Bytes of UTF-8 that no single token exceeds: a text of n bytes has at least n / this tokens. */
+  readonly longestTokenBytes: number;
+  readonly encode: (text: string, options: TokenizeOptions) => ReadonlyArray<number>;
+  /** Bytes that are no valid UTF-8 read as U+FFFD. An empty list is the empty text. */
+  readonly decode: (ids: ReadonlyArray<number>, options: DetokenizeOptions) => string;
+  /** A token as the vocabulary spells it; undefined for an id that it does not have. */
+  readonly piece: (id: number) => string | undefined;
+}

@@ -1,0 +1,69 @@
+/** Counters since start, and what is going on now, model by model. */
+import { Context, Effect, Layer } from "effect";
+
+import type { Usage } from "../domain/generation.ts";
+
+export interface GenerationStats {
+  running: number;
+  queued: number;
+  succeeded: number;
+  /** Ended with an error of the service or engine. */
+  failed: number;
+  /** Refused before they were queued. */
+  refused: number;
+  /** The caller left, cancelled, or its deadline passed. */
+  cancelled: number;
+  promptTokens: number;
+  cachedPromptTokens: number;
+  outputTokens: number;
+}
+
+/** How a generation ended. */
+export type Outcome = "succeeded" | "failed" | "refused" | "cancelled";
+
+export class Stats extends Context.Service<
+  Stats,
+  {
+    /** Epoch milliseconds. */
+    readonly since: number;
+    /** `+1` and `-1` as a generation enters and leaves the state. */
+    readonly move: (model: string, state: "running" | "queued", by: 1 | -1) => Effect.Effect<void>;
+    readonly ended: (model: string, outcome: Outcome, usage: Usage | undefined) => Effect.Effect<void>;
+    /** A copy, by model id; models that were never used are missing. */
+    readonly snapshot: Effect.Effect<ReadonlyMap<string, Readonly<GenerationStats>>>;
+  }
+>()("mlxd/telemetry/Stats") {
+  static readonly layer = Layer.sync(Stats, () => {
+    const models = new Map<string, GenerationStats>();
+    const of = (model: string): GenerationStats => {
+      const known = models.get(model) ?? emptyStats();
+      models.set(model, known);
+      return known;
+    };
+    return Stats.of({
+      since: Date.now(),
+      move: (model, state, by) => Effect.sync(() => void (of(model)[state] += by)),
+      ended: (model, outcome, usage) =>
+        Effect.sync(() => {
+          const stats = of(model);
+          stats[outcome] += 1;
+          stats.promptTokens += usage?.promptTokens ?? 0;
+          stats.cachedPromptTokens += usage?.cachedPromptTokens ?? 0;
+          stats.outputTokens += usage?.outputTokens ?? 0;
+        }),
+      snapshot: Effect.sync(() => new Map([...models].map(([model, stats]) => [model, { ...stats }]))),
+    });
+  });
+}
+
+export const emptyStats = (): GenerationStats => ({
+  running: 0,
+  queued: 0,
+  succeeded: 0,
+  failed: 0,
+  refused: 0,
+  cancelled: 0,
+  promptTokens: 0,
+  cachedPromptTokens: 0,
+  outputTokens: 0,
+});

@@ -1,0 +1,24 @@
+/** What an architecture is to the rest of the worker. */
+import type { CacheShape, KVCache } from "../kv-cache.ts";
+import type { Tensor } from "../mlx.ts";
+import type { ModelConfig } from "../model-config.ts";
+import type { Weights } from "../weights.ts";
+
+export interface Model {
+  readonly cacheShape: CacheShape;
+  /**
+   * Runs tokens through the layers and appends their keys and values to the cache.
+   *
+   * @param tokens int32 [rows, tokens], the next ones of each row
+   * @returns hidden states [rows, tokens, hiddenSize], normalised
+   */
+  readonly forward: (tokens: Tensor, cache: KVCache) => Tensor;
+  /**
+   * @param hidden [rows, hiddenSize]
+   * @returns float32 [rows, vocabularySize]
+   */
+  readonly logits: (hidden: Tensor) => Tensor;
+}
+
+/** Builds a model; throws LoadError for a config or tensors that do not fit. */
+export type CreateModel = (config: ModelConfig, weights: Weights) => Model;

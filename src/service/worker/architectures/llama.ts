@@ -1,0 +1,130 @@
+/**
+ * Llama, and what is built like it: Mistral, Yi, the DeepSeek-R1 distillations of Llama.
+ * Architecture: Touvron et al. 2023 (arXiv:2302.13971), grouped-query attention as in Llama 2 and 3.
+ */
+import { attend } from "../attention.ts";
+import type { KVCache } from "../kv-cache.ts";
+import { mx, type Tensor } from "../mlx.ts";
+import type { ModelConfig } from "../model-config.ts";
+import { rotate, ropeFrequencies, type Rotation, rotationAt } from "../rope.ts";
+import type { Linear, Weights } from "../weights.ts";
+import type { Model } from "./Model.ts";
+
+export const createModel = (config: ModelConfig, weights: Weights): Model => {
+  const args = readArgs(config);
+  const embedding = weights.take("model.embed_tokens.weight", [args.vocabularySize, args.hiddenSize]);
+  const blocks = Array.from({ length: args.layers }, (_, layer) => createBlock(args, weights, layer));
+  const norm = weights.take("model.norm.weight", [args.hiddenSize]);
+  const head: Linear = args.tieEmbeddings
+    ? tiedHead(embedding)
+    : weights.linear([{ name: "lm_head", out: args.vocabularySize }], args.hiddenSize, false);
+  const frequencies = ropeFrequencies(config, args.headDim);
+  return {
+    cacheShape: { layers: args.layers, kvHeads: args.kvHeads, headDim: args.headDim },
+    forward: (tokens, cache) => {
+      const [, count = 0] = tokens.shape;
+      const step = cache.begin(count);
+      const rotation = rotationAt(step.positions, frequencies);
+      let x = mx.take(embedding, tokens, 0);
+      for (const block of blocks) x = block(x, rotation, step.mask, cache);
+      cache.commit();
+      return mx.fast.rmsNorm(x, norm, args.normEps);
+    },
+    logits: head,
+  };
+};
+
+interface Args {
+  readonly hiddenSize: number;
+  readonly layers: number;
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  readonly intermediateSize: number;
+  readonly vocabularySize: number;
+  readonly normEps: number;
+  readonly tieEmbeddings: boolean;
+  readonly attentionBias: boolean;
+  readonly mlpBias: boolean;
+}
+
+const readArgs = (config: ModelConfig): Args => {
+  const hiddenSize = config.count("hidden_size");
+  const heads = config.count("num_attention_heads");
+  return {
+    hiddenSize,
+    layers: config.count("num_hidden_layers"),
+    heads,
+    kvHeads: config.count("num_key_value_heads", heads),
+    headDim: config.count("head_dim", hiddenSize / heads),
+    intermediateSize: config.count("intermediate_size"),
+    vocabularySize: config.count("vocab_size"),
+    normEps: config.number("rms_norm_eps", 1e-5),
+    tieEmbeddings: config.boolean("tie_word_embeddings", false),
+    attentionBias: config.boolean("attention_bias", false),
+    mlpBias: config.boolean("mlp_bias", false),
+  };
+};
+
+type Block = (x: Tensor, rotation: Rotation, mask: Tensor, cache: KVCache) => Tensor;
+
+const createBlock = (args: Args, weights: Weights, layer: number): Block => {
+  const prefix = `model.layers.${layer}`;
+  const attentionNorm = weights.take(`${prefix}.input_layernorm.weight`, [args.hiddenSize]);
+  const attention = createAttention(args, weights, layer);
+  const mlpNorm = weights.take(`${prefix}.post_attention_layernorm.weight`, [args.hiddenSize]);
+  const mlp = createMlp(args, weights, `${prefix}.mlp`);
+  return (x, rotation, mask, cache) => {
+    const attended = mx.add(x, attention(mx.fast.rmsNorm(x, attentionNorm, args.normEps), rotation, mask, cache));
+    return mx.add(attended, mlp(mx.fast.rmsNorm(attended, mlpNorm, args.normEps)));
+  };
+};
+
+const createAttention = (args: Args, weights: Weights, layer: number): Block => {
+  const { heads, kvHeads, headDim } = args;
+  const prefix = `model.layers.${layer}.self_attn`;
+  const qkv = weights.linear(
+    [
+      { name: `${prefix}.q_proj`, out: heads * headDim },
+      { name: `${prefix}.k_proj`, out: kvHeads * headDim },
+      { name: `${prefix}.v_proj`, out: kvHeads * headDim },
+    ],
+    args.hiddenSize,
+    args.attentionBias,
+  );
+  const output = weights.linear(
+    [{ name: `${prefix}.o_proj`, out: args.hiddenSize }],
+    heads * headDim,
+    args.attentionBias,
+  );
+  const scale = headDim ** -0.5;
+  return (x, rotation, mask, cache) => {
+    const [rows = 0, tokens = 0] = x.shape;
+    const projected = qkv(x).reshape(rows, tokens, heads + 2 * kvHeads, headDim);
+    const [queriesAndKeys, v] = mx.split(projected, [heads + kvHeads], 2) as [Tensor, Tensor];
+    const [q, k] = mx.split(rotate(queriesAndKeys, rotation), [heads], 2) as [Tensor, Tensor];
+    const { keys, values } = cache.update(layer, k.transpose(0, 2, 1, 3), v.transpose(0, 2, 1, 3));
+    return output(attend(q.transpose(0, 2, 1, 3), keys, values, scale, mask));
+  };
+};
+
+const createMlp = (args: Args, weights: Weights, prefix: string): Linear => {
+  const gateAndUp = weights.linear(
+    [
+      { name: `${prefix}.gate_proj`, out: args.intermediateSize },
+      { name: `${prefix}.up_proj`, out: args.intermediateSize },
+    ],
+    args.hiddenSize,
+    args.mlpBias,
+  );
+  const down = weights.linear([{ name: `${prefix}.down_proj`, out: args.hiddenSize }], args.intermediateSize, args.mlpBias);
+  return (x) => {
+    const [gate, up] = mx.split(gateAndUp(x), 2, -1) as [Tensor, Tensor];
+    return down(mx.multiply(mx.multiply(gate, mx.sigmoid(gate)), up));
+  };
+};
+
+const tiedHead = (embedding: Tensor): Linear => {
+  const transposed = embedding.transpose();
+  return (x) => mx.matmul(x, transposed);
+};

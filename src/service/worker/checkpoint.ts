@@ -1,0 +1,32 @@
+/** A checkpoint folder to a model that computes. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+
+import { architectureFor } from "./architectures/index.ts";
+import type { Model } from "./architectures/Model.ts";
+import { KVCache } from "./kv-cache.ts";
+import { LoadError } from "./load-error.ts";
+import { mx } from "./mlx.ts";
+import { ModelConfig } from "./model-config.ts";
+import { Weights } from "./weights.ts";
+
+/** Throws LoadError for anything that is wrong with the folder. */
+export const loadCheckpoint = (directory: string): Model => {
+  const config = ModelConfig.parse(readConfig(directory));
+  return architectureFor(config)(config, Weights.open(directory, config));
+};
+
+/** Computes one token, so that what is slow or broken shows before the first request. */
+export const warmUp = (model: Model): void => {
+  const hidden = model.forward(mx.array([[0]], mx.int32), new KVCache(model.cacheShape, [1], 0));
+  const [, , size = 0] = hidden.shape;
+  mx.eval(model.logits(hidden.reshape(1, size)));
+};
+
+const readConfig = (directory: string): string => {
+  try {
+    return readFileSync(join(directory, "config.json"), "utf8");
+  } catch {
+    throw new LoadError("config.json is missing or cannot be read");
+  }
+};

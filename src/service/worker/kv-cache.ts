@@ -1,0 +1,206 @@
+/**
+ * The keys and values of several sequences, side by side.
+ *
+ * Every layer has one keys and one values array of shape [rows, kvHeads, capacity, headDim]. All rows write at the same
+ * column, `end`; row r's tokens lie in columns [start[r], end), so shorter sequences are padded on the left and masks
+ * tell the padding apart. Keys are rotated by true positions (column - start), so a row can be copied anywhere.
+ *
+ * Attention runs over the whole capacity with a mask, never over a slice: a slice is a handle on the buffer that lives
+ * until the garbage collector comes by, and as long as it does every in-place write copies the array (measured: 12
+ * times slower). For the same reason capacity grows in small steps.
+ */
+import { all, mx, type Tensor } from "./mlx.ts";
+
+export interface CacheShape {
+  readonly layers: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+}
+
+/** What every layer of one forward pass shares. */
+export interface StepContext {
+  /** True position of each token in its sequence, float32 [rows, tokens]; 0 for padding. */
+  readonly positions: Tensor;
+  /** Added to attention scores: 0 where the query may look, very low elsewhere; [rows, 1, tokens, capacity]. */
+  readonly mask: Tensor;
+}
+
+/** Low enough to vanish in a softmax, finite so that a row without any token yields no NaN. */
+const masked = -1e9;
+
+const columnsPerGrowth = 64;
+
+export class KVCache {
+  private readonly shape: CacheShape;
+  private keys: Tensor[];
+  private values: Tensor[];
+  private starts: number[];
+  private columns: number;
+  private filled = 0;
+  private pending = 0;
+
+  /**
+   * @param lengths tokens that each row will hold once its prefill is done; the rows' starts follow from them
+   * @param spare columns to hold ready beyond these
+   */
+  constructor(shape: CacheShape, lengths: ReadonlyArray<number>, spare: number) {
+    const longest = Math.max(...lengths);
+    this.shape = shape;
+    this.starts = lengths.map((length) => longest - length);
+    this.columns = roundUp(longest + spare);
+    const empty = (): Tensor => mx.zeros([lengths.length, shape.kvHeads, this.columns, shape.headDim]);
+    this.keys = Array.from({ length: shape.layers }, empty);
+    this.values = Array.from({ length: shape.layers }, empty);
+  }
+
+  get rows(): number {
+    return this.starts.length;
+  }
+
+  /** Columns in use. */
+  get end(): number {
+    return this.filled;
+  }
+
+  get bytes(): number {
+    return bytesOf(this.shape, this.rows, this.columns);
+  }
+
+  /** Opens the next `tokens` columns and tells what the layers need to know of them. */
+  begin(tokens: number): StepContext {
+    if (this.filled + tokens > this.columns) this.makeRoom(tokens);
+    this.pending = tokens;
+    const { rows } = this;
+    const starts = mx.array(this.starts, mx.float32).reshape(rows, 1);
+    const queries = mx.arange(this.filled, this.filled + tokens, 1, mx.float32).reshape(1, tokens);
+    const columns = mx.arange(0, this.columns, 1, mx.float32).reshape(1, 1, 1, this.columns);
+    const visible = mx.logicalAnd(
+      mx.greaterEqual(columns, starts.reshape(rows, 1, 1, 1)),
+      mx.lessEqual(columns, queries.reshape(1, 1, tokens, 1)),
+    );
+    return {
+      positions: mx.maximum(mx.subtract(queries, starts), 0),
+      mask: mx.where(visible, 0, masked),
+    };
+  }
+
+  /** Writes a layer's keys and values [rows, kvHeads, tokens, headDim] into the open columns and gives all back. */
+  update(layer: number, keys: Tensor, values: Tensor): { readonly keys: Tensor; readonly values: Tensor } {
+    const target = [all, all, mx.Slice(this.filled, this.filled + this.pending), all];
+    const layerKeys = at(this.keys, layer);
+    const layerValues = at(this.values, layer);
+    layerKeys.indexPut_(target, keys);
+    layerValues.indexPut_(target, values);
+    return { keys: layerKeys, values: layerValues };
+  }
+
+  /** Closes the open columns, once every layer has written. */
+  commit(): void {
+    this.filled += this.pending;
+    this.pending = 0;
+  }
+
+  /** For evaluation. */
+  get arrays(): ReadonlyArray<Tensor> {
+    return [...this.keys, ...this.values];
+  }
+
+  /** A row that is not used any more no longer keeps columns alive. */
+  release(row: number): void {
+    this.starts[row] = this.filled;
+  }
+
+  /** Keeps these rows, in this order, and drops the columns that none of them uses. Copies. */
+  select(rows: ReadonlyArray<number>): void {
+    const starts = rows.map((row) => at(this.starts, row));
+    const first = Math.min(this.filled, ...starts);
+    const indices = mx.array([...rows], mx.int32);
+    const kept = mx.Slice(first, this.filled);
+    const spare = columnsPerGrowth;
+    this.starts = starts.map((start) => start - first);
+    this.filled -= first;
+    this.columns = roundUp(this.filled + spare);
+    const pick = (array: Tensor): Tensor =>
+      this.widen(mx.take(array, indices, 0).index(all, all, kept, all), this.columns - this.filled, 0);
+    this.replace(pick, pick);
+  }
+
+  /**
+   * Takes a row of another cache over into an unused row of this one. Copies the row; the other cache is left as it is.
+   */
+  insert(row: number, source: KVCache, sourceRow: number): void {
+    const sourceStart = at(source.starts, sourceRow);
+    const length = source.filled - sourceStart;
+    if (length > this.filled) this.shiftRight(length - this.filled);
+    const from = [mx.Slice(sourceRow, sourceRow + 1), all, mx.Slice(sourceStart, source.filled), all];
+    const to = [mx.Slice(row, row + 1), all, mx.Slice(this.filled - length, this.filled), all];
+    for (const [layer, keys] of this.keys.entries()) {
+      keys.indexPut_(to, at(source.keys, layer).index(...from));
+      at(this.values, layer).indexPut_(to, at(source.values, layer).index(...from));
+    }
+    this.starts[row] = this.filled - length;
+  }
+
+  /** Adds unused rows. Copies. */
+  addRows(count: number): void {
+    const more = (array: Tensor): Tensor =>
+      mx.concatenate([array, mx.zeros([count, this.shape.kvHeads, this.columns, this.shape.headDim])], 0);
+    this.replace(more, more);
+    this.starts.push(...Array.from({ length: count }, () => this.filled));
+  }
+
+  /** First drops columns that no row uses any more; grows where that gives too little. */
+  private makeRoom(tokens: number): void {
+    const unused = Math.min(...this.starts);
+    if (unused >= Math.max(tokens, columnsPerGrowth)) {
+      this.select(this.starts.keys().toArray());
+      return;
+    }
+    const columns = roundUp(Math.ceil((this.filled + tokens) * 1.125));
+    const grow = (array: Tensor): Tensor => this.widen(array, columns - this.columns, 0);
+    this.replace(grow, grow);
+    this.columns = columns;
+  }
+
+  private shiftRight(by: number): void {
+    const columns = roundUp(this.filled + by + columnsPerGrowth);
+    const kept = mx.Slice(0, this.filled);
+    const shift = (array: Tensor): Tensor =>
+      this.widen(array.index(all, all, kept, all), columns - this.filled - by, by);
+    this.replace(shift, shift);
+    this.columns = columns;
+    this.filled += by;
+    this.starts = this.starts.map((start) => start + by);
+  }
+
+  /** Zero columns after and before. */
+  private widen(array: Tensor, after: number, before: number): Tensor {
+    const [rows = 0] = array.shape;
+    const zeros = (columns: number): Tensor[] =>
+      columns === 0 ? [] : [mx.zeros([rows, this.shape.kvHeads, columns, this.shape.headDim])];
+    return mx.concatenate([...zeros(before), array, ...zeros(after)], 2);
+  }
+
+  /** Layer by layer, so that only one layer is ever held twice. */
+  private replace(ofKeys: (array: Tensor) => Tensor, ofValues: (array: Tensor) => Tensor): void {
+    for (const layer of this.keys.keys()) {
+      const keys = ofKeys(at(this.keys, layer));
+      const values = ofValues(at(this.values, layer));
+      mx.eval(keys, values);
+      this.keys[layer] = keys;
+      this.values[layer] = values;
+    }
+  }
+}
+
+/** Bytes that rows of this many tokens take. */
+export const bytesOf = (shape: CacheShape, rows: number, columns: number): number =>
+  2 * 4 * shape.layers * shape.kvHeads * shape.headDim * rows * roundUp(columns);
+
+const roundUp = (columns: number): number => Math.ceil(columns / columnsPerGrowth) * columnsPerGrowth;
+
+const at = <A>(values: ReadonlyArray<A>, index: number): A => {
+  const value = values[index];
+  if (value === undefined) throw new RangeError(`index ${index} is not below ${values.length}`);
+  return value;
+};

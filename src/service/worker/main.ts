@@ -1,0 +1,73 @@
+/**
+ * An engine process: one model, all of MLX on its one thread. It is started by the service with an IPC channel and ends
+ * with it. A C++ exception or a failed allocation in MLX ends the process and nothing else.
+ */
+import { loadCheckpoint, warmUp } from "./checkpoint.ts";
+import { LoadError } from "./load-error.ts";
+import { breathe, device } from "./mlx.ts";
+import type { FromWorker, LoadMessage, ToWorker } from "./protocol.ts";
+import { Scheduler } from "./scheduler.ts";
+
+const send = (message: FromWorker): void => {
+  if (process.connected) process.send?.(message);
+};
+
+let scheduler: Scheduler | undefined;
+/** Ends the pause of an idle loop. */
+let wake = (): void => {};
+
+const load = (message: LoadMessage): void => {
+  try {
+    const model = loadCheckpoint(message.directory);
+    warmUp(model);
+    scheduler = new Scheduler(model, message.limits, () => performance.now());
+  } catch (cause) {
+    const reason = cause instanceof LoadError ? cause.message : `unexpected: ${String(cause)}`;
+    process.send?.({ type: "load-failed", reason } satisfies FromWorker, () => process.exit(1));
+    return;
+  }
+  send({ type: "ready", device });
+  void run(scheduler);
+};
+
+const run = async (of: Scheduler): Promise<void> => {
+  try {
+    for (;;) {
+      if (of.idle) await new Promise<void>((resolve) => (wake = resolve));
+      const work = of.step();
+      const events = of.takeEvents();
+      if (events.length > 0) {
+        send({
+          type: "step",
+          events,
+          memory: { residentBytes: process.memoryUsage.rss(), kvCacheBytes: of.kvCacheBytes },
+        });
+      }
+      await breathe(work);
+    }
+  } catch (cause) {
+    const reason = cause instanceof Error ? (cause.stack ?? cause.message) : String(cause);
+    process.send?.({ type: "crash", reason } satisfies FromWorker, () => process.exit(1));
+  }
+};
+
+process.on("message", (message: ToWorker) => {
+  switch (message.type) {
+    case "load":
+      load(message);
+      break;
+    case "submit":
+      scheduler?.submit(message);
+      wake();
+      break;
+    case "cancel":
+      scheduler?.cancel(message.sequence);
+      wake();
+      break;
+  }
+});
+
+// The service is gone, however it ended: nobody is left to compute for.
+process.on("disconnect", () => process.exit(0));
+// Ctrl-C reaches the whole process group; the service decides when its engines end.
+process.on("SIGINT", () => {});

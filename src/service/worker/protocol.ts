@@ -1,0 +1,105 @@
+/**
+ * What the service and an engine process say to each other, over the process's IPC channel (structured clone). The only
+ * file of worker/ that the service imports; it loads nothing.
+ */
+
+/** The first message to a worker. */
+export interface LoadMessage {
+  readonly type: "load";
+  /** A checkpoint folder: config.json, weights. */
+  readonly directory: string;
+  readonly limits: WorkerLimits;
+}
+
+export interface WorkerLimits {
+  /** Sequences in one decode step. */
+  readonly maxBatch: number;
+  /** Prompt and output tokens of one sequence. */
+  readonly contextLength: number;
+  /** Prompt tokens computed between two decode steps. */
+  readonly prefillSliceTokens: number;
+  /** Bytes of KV cache over all sequences. */
+  readonly kvCacheBytes: number;
+}
+
+export interface SequenceSampling {
+  readonly temperature: number;
+  readonly topP: number;
+  /** 0 is off. */
+  readonly topK: number;
+  readonly minP: number;
+  readonly repetitionPenalty: number;
+  readonly presencePenalty: number;
+  readonly frequencyPenalty: number;
+  readonly seed: number;
+}
+
+/** Starts a sequence. */
+export interface SubmitMessage {
+  readonly type: "submit";
+  /** Chosen by the service; unique over the worker's life. */
+  readonly sequence: number;
+  readonly promptTokenIds: ReadonlyArray<number>;
+  readonly sampling: SequenceSampling;
+  readonly maxOutputTokens: number;
+  readonly minOutputTokens: number;
+  /** Tokens that end the sequence; the token itself is reported. */
+  readonly stopTokenIds: ReadonlyArray<number>;
+  readonly timeBudgetMs: number | undefined;
+}
+
+/** Drops a sequence by the next step; nothing more is said of it. Unknown ones are ignored. */
+export interface CancelMessage {
+  readonly type: "cancel";
+  readonly sequence: number;
+}
+
+export type ToWorker = LoadMessage | SubmitMessage | CancelMessage;
+
+/** The model is loaded and has computed a token. */
+export interface ReadyMessage {
+  readonly type: "ready";
+  readonly device: "cpu" | "metal";
+}
+
+/** The model cannot be loaded; the process ends. */
+export interface LoadFailedMessage {
+  readonly type: "load-failed";
+  /** One sentence that names the file, tensor or key at fault, without a path. */
+  readonly reason: string;
+}
+
+/** What happened in one step, for all sequences. */
+export interface StepMessage {
+  readonly type: "step";
+  readonly events: ReadonlyArray<SequenceEvent>;
+  readonly memory: WorkerMemory;
+}
+
+export interface WorkerMemory {
+  readonly residentBytes: number;
+  readonly kvCacheBytes: number;
+}
+
+export type SequenceEvent =
+  /** Its prefill begins. */
+  | { readonly type: "admitted"; readonly sequence: number; readonly cachedPromptTokens: number }
+  | { readonly type: "token"; readonly sequence: number; readonly tokenId: number }
+  /** After its last token. */
+  | { readonly type: "finished"; readonly sequence: number; readonly reason: SequenceEnd }
+  | {
+      readonly type: "refused";
+      readonly sequence: number;
+      readonly neededBytes: number;
+      readonly availableBytes: number;
+    };
+
+export type SequenceEnd = "stop-token" | "max-output-tokens" | "time-budget";
+
+/** A step threw: the process ends after this message. */
+export interface CrashMessage {
+  readonly type: "crash";
+  readonly reason: string;
+}
+
+export type FromWorker = ReadyMessage | LoadFailedMessage | StepMessage | CrashMessage;

@@ -1,0 +1,304 @@
+/**
+ * Continuous batching: sequences join and leave the running batch at every step.
+ *
+ * A step first starts the next decode of the batch on the device, then one slice of prefill for sequences that wait, and
+ * only then reads the tokens of the decode before: the device is never idle while this thread thinks, and it is waited
+ * for once per step. A sequence that has ended is known one step later; what was computed for it by then is thrown away.
+ */
+import type { Model } from "./architectures/Model.ts";
+import { bytesOf, KVCache } from "./kv-cache.ts";
+import { mx, type Tensor } from "./mlx.ts";
+import type { SequenceEvent, SubmitMessage, WorkerLimits } from "./protocol.ts";
+import { sample } from "./sampling.ts";
+import { Sequence } from "./sequence.ts";
+
+/** Sequences that are computed together, in rows of one cache. */
+interface Batch {
+  readonly cache: KVCache;
+  /** Undefined: the row is free. */
+  rows: Array<Sequence | undefined>;
+  /** int32 [rows]: chosen by the device, not yet fed. */
+  next: Tensor;
+}
+
+/** Sequences whose prompts are being computed. */
+interface Prefill {
+  readonly cache: KVCache;
+  readonly rows: Array<Sequence | undefined>;
+  /** int32 [rows, columns], padded on the left. */
+  readonly tokens: Tensor;
+  readonly columns: number;
+}
+
+export class Scheduler {
+  private readonly model: Model;
+  private readonly limits: WorkerLimits;
+  private readonly now: () => number;
+  private waiting: Sequence[] = [];
+  private batch: Batch | undefined;
+  private prefill: Prefill | undefined;
+  private events: SequenceEvent[] = [];
+
+  /** @param now milliseconds of a monotonic clock */
+  constructor(model: Model, limits: WorkerLimits, now: () => number) {
+    this.model = model;
+    this.limits = limits;
+    this.now = now;
+  }
+
+  get idle(): boolean {
+    return this.waiting.length === 0 && this.batch === undefined && this.prefill === undefined;
+  }
+
+  get kvCacheBytes(): number {
+    return (this.batch?.cache.bytes ?? 0) + (this.prefill?.cache.bytes ?? 0);
+  }
+
+  submit(request: SubmitMessage): void {
+    const sequence = new Sequence(request, this.now());
+    const neededBytes = bytesOf(this.model.cacheShape, 1, sequence.maxTokens);
+    if (neededBytes > this.limits.kvCacheBytes) {
+      this.events.push({
+        type: "refused",
+        sequence: request.sequence,
+        neededBytes,
+        availableBytes: this.limits.kvCacheBytes,
+      });
+      return;
+    }
+    this.waiting.push(sequence);
+  }
+
+  cancel(id: number): void {
+    for (const sequence of this.sequences()) if (sequence.id === id) sequence.cancelled = true;
+  }
+
+  /** Does one step; what happened since the last is told by `takeEvents`. Returns its work in decode steps. */
+  step(): number {
+    this.expire();
+    const fed = this.decode();
+    const sliced = this.prefillSlice();
+    if (fed !== undefined) this.read(fed.rows, fed.tokens);
+    this.joinPrefilled();
+    this.compact();
+    return (fed === undefined ? 0 : 1) + (sliced ? prefillDebt : 0);
+  }
+
+  takeEvents(): ReadonlyArray<SequenceEvent> {
+    const { events } = this;
+    this.events = [];
+    return events;
+  }
+
+  private *sequences(): Iterable<Sequence> {
+    yield* this.waiting;
+    for (const sequence of this.prefill?.rows ?? []) if (sequence !== undefined) yield sequence;
+    for (const sequence of this.batch?.rows ?? []) if (sequence !== undefined) yield sequence;
+  }
+
+  /** Drops what was cancelled and ends what ran out of its time budget. */
+  private expire(): void {
+    const now = this.now();
+    const gone = (sequence: Sequence): boolean => {
+      if (sequence.cancelled) return true;
+      if (!sequence.expired(now)) return false;
+      this.events.push({ type: "finished", sequence: sequence.id, reason: "time-budget" });
+      return true;
+    };
+    this.waiting = this.waiting.filter((sequence) => !gone(sequence));
+    for (const part of [this.prefill, this.batch]) {
+      for (const [row, sequence] of part?.rows.entries() ?? []) {
+        if (sequence !== undefined && gone(sequence)) this.free(part, row);
+      }
+    }
+    if (this.prefill?.rows.every((sequence) => sequence === undefined) === true) this.prefill = undefined;
+    this.compact();
+  }
+
+  private free(part: Batch | Prefill | undefined, row: number): void {
+    if (part === undefined) return;
+    part.rows[row] = undefined;
+    part.cache.release(row);
+  }
+
+  /** Feeds the batch its tokens and starts choosing the next; returns those that were fed, for reading. */
+  private decode(): { readonly rows: ReadonlyArray<Sequence | undefined>; readonly tokens: Tensor } | undefined {
+    const { batch } = this;
+    if (batch === undefined) return undefined;
+    const fed = { rows: [...batch.rows], tokens: batch.next };
+    if (batch.rows.some((sequence) => sequence !== undefined && !sequence.exhausted)) {
+      const hidden = this.model.forward(batch.next.reshape(batch.rows.length, 1), batch.cache);
+      batch.next = this.choose(hidden, 0, batch.rows, batch.next);
+      mx.asyncEval(batch.next);
+    }
+    return fed;
+  }
+
+  /** Chooses the token that follows column `column` of the hidden states. */
+  private choose(
+    hidden: Tensor,
+    column: number,
+    rows: ReadonlyArray<Sequence | undefined>,
+    previous: Tensor | undefined,
+  ): Tensor {
+    const [count = 0, , size = 0] = hidden.shape;
+    const last = hidden.index(mx.Slice(), mx.Slice(column, column + 1), mx.Slice()).reshape(count, size);
+    const next = sample(
+      this.model.logits(last).astype(mx.float32),
+      rows.map((sequence) => sequence ?? unused),
+      previous,
+    );
+    for (const sequence of rows) if (sequence !== undefined) sequence.drawn += 1;
+    return next;
+  }
+
+  /** Reads tokens that the device has chosen and tells what follows from them. */
+  private read(rows: ReadonlyArray<Sequence | undefined>, tokens: Tensor): void {
+    const ids = tokens.tolist() as number[];
+    for (const [row, sequence] of rows.entries()) {
+      const tokenId = ids[row];
+      if (sequence === undefined || tokenId === undefined || sequence.cancelled) continue;
+      const end = sequence.accept(tokenId);
+      this.events.push({ type: "token", sequence: sequence.id, tokenId });
+      if (end === undefined) continue;
+      this.events.push({ type: "finished", sequence: sequence.id, reason: end });
+      this.free(this.batch, row);
+    }
+  }
+
+  /** Starts a prefill where there is room, and computes one slice of the one that runs. */
+  private prefillSlice(): boolean {
+    this.prefill ??= this.startPrefill();
+    const { prefill } = this;
+    if (prefill === undefined) return false;
+    const rows = prefill.rows.length;
+    const done = prefill.cache.end;
+    // While streams run, a slice is kept short so that they go on; alone, it may be as large as is efficient.
+    const tokens = this.batch === undefined ? soloPrefillTokens : this.limits.prefillSliceTokens;
+    const width = Math.max(1, Math.min(prefill.columns - done, Math.floor(tokens / rows)));
+    const slice = prefill.tokens.index(mx.Slice(), mx.Slice(done, done + width));
+    const hidden = this.model.forward(slice, prefill.cache);
+    if (prefill.cache.end < prefill.columns) {
+      mx.asyncEval(...prefill.cache.arrays);
+      return true;
+    }
+    const next = this.choose(hidden, width - 1, prefill.rows, undefined);
+    mx.asyncEval(next);
+    this.prefilled = { cache: prefill.cache, rows: prefill.rows, next };
+    this.prefill = undefined;
+    return true;
+  }
+
+  private prefilled: Batch | undefined;
+
+  /** Takes from the queue what can be computed together, in order. */
+  private startPrefill(): Prefill | undefined {
+    const group = this.takeGroup();
+    if (group.length === 0) return undefined;
+    for (const { id } of group) this.events.push({ type: "admitted", sequence: id, cachedPromptTokens: 0 });
+    const lengths = group.map(({ promptTokenIds }) => promptTokenIds.length);
+    const columns = Math.max(...lengths);
+    const padded = group.map(({ promptTokenIds }) => [
+      ...Array.from({ length: columns - promptTokenIds.length }, () => 0),
+      ...promptTokenIds,
+    ]);
+    const spare = Math.min(64, Math.max(...group.map(({ maxTokens, promptTokenIds }) => maxTokens - promptTokenIds.length)));
+    return {
+      cache: new KVCache(this.model.cacheShape, lengths, spare),
+      rows: group,
+      tokens: mx.array(padded, mx.int32),
+      columns,
+    };
+  }
+
+  private takeGroup(): Sequence[] {
+    const running = this.batch?.rows.filter((sequence) => sequence !== undefined) ?? [];
+    const group: Sequence[] = [];
+    let columns = Math.max(this.batch?.cache.end ?? 0, ...running.map(({ maxTokens }) => maxTokens));
+    let longest = 0;
+    for (const sequence of this.waiting) {
+      const rows = running.length + group.length + 1;
+      if (rows > this.limits.maxBatch) break;
+      const length = sequence.promptTokenIds.length;
+      // Padding is wasted work: what differs much in length is computed apart.
+      const padded = Math.max(longest, length) * (group.length + 1);
+      if (group.length > 0 && (padded > maxGroupTokens || Math.min(longest, length) * 2 < Math.max(longest, length))) break;
+      columns = Math.max(columns, sequence.maxTokens);
+      const alone = running.length === 0 && group.length === 0;
+      if (!alone && bytesOf(this.model.cacheShape, rows, columns) > this.limits.kvCacheBytes) break;
+      longest = Math.max(longest, length);
+      group.push(sequence);
+    }
+    this.waiting.splice(0, group.length);
+    return group;
+  }
+
+  /** Moves sequences whose prompt is computed into the batch. */
+  private joinPrefilled(): void {
+    const { prefilled } = this;
+    if (prefilled === undefined) return;
+    this.prefilled = undefined;
+    if (this.batch === undefined || this.batch.rows.every((sequence) => sequence === undefined)) {
+      this.batch = prefilled;
+      return;
+    }
+    const { batch } = this;
+    const joining = [...prefilled.rows.entries()].filter(([, sequence]) => sequence !== undefined);
+    const free = [...batch.rows.entries()].flatMap(([row, sequence]) => (sequence === undefined ? [row] : []));
+    const missing = joining.length - free.length;
+    if (missing > 0) {
+      batch.cache.addRows(missing);
+      for (let i = 0; i < missing; i++) free.push(batch.rows.push(undefined) - 1);
+    }
+    // Row of each new token among [old ones, new ones], for one gather.
+    const origin = [...batch.rows.keys()].map((row) => Math.min(row, batch.next.size - 1));
+    for (const [sourceRow, sequence] of joining) {
+      const row = free.shift();
+      if (row === undefined) throw new RangeError("no free row for a prefilled sequence");
+      batch.cache.insert(row, prefilled.cache, sourceRow);
+      batch.rows[row] = sequence;
+      origin[row] = batch.next.size + sourceRow;
+    }
+    batch.next = mx.take(mx.concatenate([batch.next, prefilled.next], 0), mx.array(origin, mx.int32), 0);
+    mx.asyncEval(batch.next);
+  }
+
+  /** Ends an empty batch and shrinks one that is mostly free rows, unless others are about to join. */
+  private compact(): void {
+    const { batch } = this;
+    if (batch === undefined) return;
+    const live = [...batch.rows.entries()].flatMap(([row, sequence]) => (sequence === undefined ? [] : [row]));
+    if (live.length === 0) {
+      this.batch = undefined;
+      return;
+    }
+    const coming = this.waiting.length + (this.prefill?.rows.length ?? 0) + (this.prefilled?.rows.length ?? 0);
+    if (live.length + coming > batch.rows.length / 2) return;
+    batch.cache.select(live);
+    batch.next = mx.take(batch.next, mx.array(live, mx.int32), 0);
+    batch.rows = live.map((row) => batch.rows[row]);
+  }
+}
+
+/** Collections are due by memory touched: a slice of prefill leaves much more behind than a decode step. */
+const prefillDebt = 4;
+const soloPrefillTokens = 1024;
+const maxGroupTokens = 2048;
+
+/** What free rows are sampled with: greedily, and never read. */
+const unused = {
+  sampling: {
+    temperature: 0,
+    topP: 1,
+    topK: 0,
+    minP: 0,
+    repetitionPenalty: 1,
+    presencePenalty: 0,
+    frequencyPenalty: 0,
+    seed: 0,
+  },
+  drawn: 0,
+  promptTokenIds: [],
+  outputTokenIds: [],
+  forbidden: [],
+};
