@@ -1,9 +1,10 @@
 /** The interface between the pipeline and whatever computes tokens. */
-import { Context, type Effect, type Scope, type Stream } from "effect";
+import { Context, type Effect, type Scope } from "effect";
 
 import type { EngineLost, EngineRestarting, InsufficientMemory, ModelBroken } from "../domain/errors.ts";
 import type { EffectiveParameters, FinishReason, StopMatch } from "../domain/generation.ts";
 import type { ModelFacts } from "../domain/model.ts";
+import type { Tokenizer } from "../prompt/Tokenizer.ts";
 
 export interface EngineRequest {
   /** Unique among the running ones; names the generation in logs. */
@@ -53,10 +54,16 @@ export interface EngineStatus {
 /** A loaded model that generates. */
 export interface Engine {
   /**
-   * Computes lazily, when the stream is run. Interrupting it drops the sequence in the engine's next step; a stream
-   * that ends without failure ends with `finished`.
+   * Runs a request to its end. Events go to `onEvent` as they come: at most one for each token, `finished` last. It is a
+   * callback and not a Stream because every token of every caller passes here: one queue on the way is enough.
+   * Interruption drops the sequence in the engine's next step.
    */
-  readonly generate: (request: EngineRequest) => Stream.Stream<EngineEvent, EngineFailure>;
+  readonly generate: (
+    request: EngineRequest,
+    onEvent: (event: EngineEvent) => void,
+  ) => Effect.Effect<void, EngineFailure>;
+  /** Ends a request early: it finishes with `cancelled`. False when none of that id runs. */
+  readonly cancel: (id: string) => Effect.Effect<boolean>;
   /** False while it is being restarted, or when it takes requests and delivers no tokens. */
   readonly healthy: Effect.Effect<boolean>;
   readonly status: Effect.Effect<EngineStatus>;
@@ -67,6 +74,6 @@ export class Engines extends Context.Service<
   Engines,
   {
     /** Ready when it has computed a token. */
-    readonly start: (model: ModelFacts) => Effect.Effect<Engine, ModelBroken, Scope.Scope>;
+    readonly start: (model: ModelFacts, tokenizer: Tokenizer) => Effect.Effect<Engine, ModelBroken, Scope.Scope>;
   }
 >()("mlxd/engine/Engines") {}

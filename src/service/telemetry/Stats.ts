@@ -26,9 +26,12 @@ export class Stats extends Context.Service<
   {
     /** Epoch milliseconds. */
     readonly since: number;
-    /** `+1` and `-1` as a generation enters and leaves the state. */
-    readonly move: (model: string, state: "running" | "queued", by: 1 | -1) => Effect.Effect<void>;
-    readonly ended: (model: string, outcome: Outcome, usage: Usage | undefined) => Effect.Effect<void>;
+    /**
+     * `+1` and `-1` as a generation enters and leaves the state. Plain functions, to be called where the state itself
+     * changes: no interruption comes between the two.
+     */
+    readonly move: (model: string, state: "running" | "queued", by: 1 | -1) => void;
+    readonly ended: (model: string, outcome: Outcome, usage: Usage | undefined) => void;
     /** A copy, by model id; models that were never used are missing. */
     readonly snapshot: Effect.Effect<ReadonlyMap<string, Readonly<GenerationStats>>>;
   }
@@ -42,15 +45,16 @@ export class Stats extends Context.Service<
     };
     return Stats.of({
       since: Date.now(),
-      move: (model, state, by) => Effect.sync(() => void (of(model)[state] += by)),
-      ended: (model, outcome, usage) =>
-        Effect.sync(() => {
-          const stats = of(model);
-          stats[outcome] += 1;
-          stats.promptTokens += usage?.promptTokens ?? 0;
-          stats.cachedPromptTokens += usage?.cachedPromptTokens ?? 0;
-          stats.outputTokens += usage?.outputTokens ?? 0;
-        }),
+      move: (model, state, by) => {
+        of(model)[state] += by;
+      },
+      ended: (model, outcome, usage) => {
+        const stats = of(model);
+        stats[outcome] += 1;
+        stats.promptTokens += usage?.promptTokens ?? 0;
+        stats.cachedPromptTokens += usage?.cachedPromptTokens ?? 0;
+        stats.outputTokens += usage?.outputTokens ?? 0;
+      },
       snapshot: Effect.sync(() => new Map([...models].map(([model, stats]) => [model, { ...stats }]))),
     });
   });

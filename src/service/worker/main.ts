@@ -35,14 +35,11 @@ const run = async (of: Scheduler): Promise<void> => {
     for (;;) {
       if (of.idle) await new Promise<void>((resolve) => (wake = resolve));
       const work = of.step();
-      const events = of.takeEvents();
-      if (events.length > 0) {
-        send({
-          type: "step",
-          events,
-          memory: { residentBytes: process.memoryUsage.rss(), kvCacheBytes: of.kvCacheBytes },
-        });
-      }
+      send({
+        type: "step",
+        events: of.takeEvents(),
+        memory: { residentBytes: process.memoryUsage.rss(), kvCacheBytes: of.kvCacheBytes },
+      });
       await breathe(work);
     }
   } catch (cause) {

@@ -17,7 +17,8 @@ export interface Tensor {
   tolist(): unknown;
   item(): number;
   astype(dtype: Dtype): Tensor;
-  reshape(...shape: number[]): Tensor;
+  /** To two dimensions or more: a single number is refused by the binding. */
+  reshape(first: number, second: number, ...more: number[]): Tensor;
   transpose(...axes: number[]): Tensor;
   index(...index: Index[]): Tensor;
   /** Writes in place when no other handle shares the buffer, a view included; otherwise it copies the whole array. */

@@ -69,7 +69,7 @@ export interface LoadFailedMessage {
   readonly reason: string;
 }
 
-/** What happened in one step, for all sequences. */
+/** What happened in one step, for all sequences; sent for every step, also where it brought nothing: a sign of life. */
 export interface StepMessage {
   readonly type: "step";
   readonly events: ReadonlyArray<SequenceEvent>;

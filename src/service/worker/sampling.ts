@@ -5,7 +5,7 @@
  * temperature 1; then the temperature. A token is drawn by inverting the cumulative distribution with one uniform number
  * for each row, so that no noise of the vocabulary's size is made and the draw depends on seed and place alone.
  */
-import { mx, type Tensor } from "./mlx.ts";
+import { all, mx, type Tensor } from "./mlx.ts";
 import type { SequenceSampling } from "./protocol.ts";
 import { uniform } from "./random.ts";
 
@@ -65,12 +65,12 @@ const invert = (weights: Tensor, draws: Tensor): Tensor => {
   const [, size = 0] = weights.shape;
   const total = cumulative.index("...", mx.Slice(size - 1, size));
   const below = mx.lessEqual(cumulative, mx.multiply(draws, total)).astype(mx.int32);
-  return mx.minimum(mx.sum(below, -1), size - 1);
+  return mx.minimum(mx.sum(below, -1), size - 1).astype(mx.int32);
 };
 
 const drawAny = (logits: Tensor, draws: Tensor, inverseTemperature: Tensor): Tensor => {
   const shifted = mx.subtract(logits, mx.max(logits, -1, true));
-  return invert(mx.exp(mx.multiply(shifted, inverseTemperature)), draws).astype(mx.int32);
+  return invert(mx.exp(mx.multiply(shifted, inverseTemperature)), draws);
 };
 
 const drawFiltered = (
@@ -98,7 +98,8 @@ const drawFiltered = (
   );
   const weights = mx.where(kept, mx.exp(mx.multiply(mx.subtract(sorted, best), inverseTemperature)), 0);
   const choice = invert(weights, draws);
-  return mx.takeAlongAxis(candidates, choice.reshape(rows.length, 1), -1).reshape(rows.length).astype(mx.int32);
+  const chosen = mx.takeAlongAxis(candidates, choice.reshape(rows.length, 1), -1);
+  return chosen.index(all, 0).astype(mx.int32);
 };
 
 /** Indices of the most likely tokens, best first; [rows, size]. */
@@ -159,7 +160,7 @@ const occurrences = (logits: Tensor, known: ReadonlyArray<number>, unknown: Read
   if (parts.length === 0) return zeros;
   const ids = parts.length === 1 && parts[0] !== undefined ? parts[0] : mx.concatenate(parts, 0);
   const rowOfEach = mx.zeros([ids.size], mx.int32);
-  return zeros.at(rowOfEach, ids).add(mx.full([ids.size, 1, 1], 1));
+  return zeros.at(rowOfEach, ids).add(mx.full([ids.size], 1));
 };
 
 const forbid = (logits: Tensor, rows: ReadonlyArray<SamplingRow>): Tensor => {
@@ -173,5 +174,5 @@ const forbid = (logits: Tensor, rows: ReadonlyArray<SamplingRow>): Tensor => {
     pairs.map(([, id]) => id),
     mx.int32,
   );
-  return logits.at(rowOfEach, ids).add(mx.full([pairs.length, 1, 1], -1e9));
+  return logits.at(rowOfEach, ids).add(mx.full([pairs.length], -1e9));
 };

@@ -1,0 +1,154 @@
+import { defineConfig } from "oxlint";
+
+/**
+ * Which folders of src/service a folder may import, itself apart. Imports point one way:
+ * server -> rpc -> (jobs ->) pipeline -> (models -> engine, admission, prompt) -> domain.
+ * `worker` stands for worker/protocol.ts: the rest of that folder is a program of its own, in its own process.
+ */
+export const mayImport = {
+  domain: [],
+  config: ["domain"],
+  telemetry: ["domain", "config"],
+  prompt: ["domain"],
+  admission: ["domain", "config", "telemetry"],
+  engine: ["domain", "config", "telemetry", "prompt", "worker"],
+  models: ["domain", "config", "telemetry", "prompt", "engine"],
+  pipeline: ["domain", "config", "telemetry", "prompt", "admission", "engine", "models"],
+  jobs: ["domain", "config", "telemetry", "pipeline", "models"],
+  rpc: ["domain", "config", "telemetry", "prompt", "admission", "engine", "models", "pipeline", "jobs"],
+  server: ["domain", "config", "telemetry", "admission", "engine", "models", "pipeline", "jobs", "rpc"],
+  worker: [],
+} satisfies Record<string, readonly string[]>;
+
+/** The folders that speak Connect, and so the only ones that import the generated code. */
+const edge = ["rpc", "server"];
+
+interface Pattern {
+  readonly regex?: string;
+  readonly group?: string[];
+  readonly message: string;
+}
+
+// The rule sees the specifier as it is written, so a sibling folder is `../` (once or more) and the folder's name.
+const sibling = (folder: string, message: string): Pattern => ({ regex: `^(\\.\\./)+(service/)?${folder}/`, message });
+
+const onlyWorker = "only src/service/worker loads MLX";
+const mlx: Pattern = { group: ["@frost-beta/mlx"], message: onlyWorker };
+// Its own declarations do not compile here, so the worker requires it and declares what it uses.
+const mlxRequired = { name: "node:module", importNames: ["createRequire"], message: onlyWorker };
+const workerInside: Pattern = {
+  group: ["**/worker/**", "!**/worker/protocol.ts"],
+  message: "outside of worker/ only worker/protocol.ts is imported",
+};
+const connect: Pattern = { group: ["@connectrpc/*"], message: "Connect stays in rpc/, server/ and src/client" };
+const connectNode: Pattern = { group: ["@connectrpc/connect-node"], message: "only node.ts of the client needs Node" };
+const effect: Pattern = {
+  regex: "^(effect|@effect/.*)(/|$)",
+  message: "no effect in src/client and in the token loop",
+};
+const node: Pattern = { regex: "^node:", message: "node: modules only in node.ts of the client" };
+const client: Pattern = { group: ["**/client/**"], message: "only rpc/ and server/ import src/client, and of it gen/" };
+const clientBesideGen: Pattern = { group: ["**/client/**", "!**/client/gen/**"], message: client.message };
+const service: Pattern = { regex: "(^|/)service/", message: "src/client knows nothing of src/service" };
+const program: Pattern = { regex: "^(\\.\\./)+(test|scripts)/", message: "src imports no test and no script" };
+// No look-ahead in this regular expression dialect: neither "." nor "effect" at the start.
+const anyPackage: Pattern = { regex: "^([^.e]|e[^f])", message: "domain/ imports effect only" };
+
+const onlyConfig = "only config/ reads the environment";
+const environmentImports = [
+  { name: "node:process", importNames: ["env"], message: onlyConfig },
+  { name: "effect", importNames: ["Config", "ConfigProvider"], message: onlyConfig },
+  { name: "effect/Config", message: onlyConfig },
+  { name: "effect/ConfigProvider", message: onlyConfig },
+];
+const environmentProperties = [
+  { object: "process", property: "env", message: onlyConfig },
+  { object: "globalThis", property: "process", message: onlyConfig },
+];
+
+/** One override for files that import nothing of `patterns`: a later one for the same file replaces it whole. */
+const refuse = (files: string[], patterns: readonly Pattern[], paths: readonly object[] = []) => ({
+  files,
+  rules: { "no-restricted-imports": ["error", { patterns: [...patterns], paths: [...paths] }] as never },
+});
+
+const folders = Object.keys(mayImport) as (keyof typeof mayImport)[];
+
+const serviceFolder = (folder: keyof typeof mayImport) => {
+  const allowed: readonly string[] = mayImport[folder];
+  const refused = folders.filter((other) => other !== folder && other !== "worker" && !allowed.includes(other));
+  const patterns = refused.map((other) => sibling(other, `${folder}/ may not import ${other}/`));
+  if (folder === "worker") patterns.push(effect);
+  else patterns.push(mlx, allowed.includes("worker") ? workerInside : sibling("worker", workerInside.message));
+  if (folder === "domain") patterns.push(anyPackage);
+  patterns.push(...(edge.includes(folder) ? [clientBesideGen] : [client, connect]), program);
+  const paths = [...(folder === "worker" ? [] : [mlxRequired]), ...(folder === "config" ? [] : environmentImports)];
+  return refuse([`src/service/${folder}/**`], patterns, paths);
+};
+
+export default defineConfig({
+  options: { typeAware: true, denyWarnings: true, reportUnusedDisableDirectives: "error" },
+  ignorePatterns: ["/src/client/gen", "/vendor", "/models"],
+  plugins: ["eslint", "typescript", "unicorn", "oxc", "import", "node", "promise"],
+  categories: { correctness: "error" },
+  rules: {
+    eqeqeq: "error",
+    "no-console": "error",
+    "no-var": "error",
+    "prefer-const": "error",
+    "import/no-cycle": "error",
+    "import/no-default-export": "error",
+    "import/no-mutable-exports": "error",
+    "import/no-self-import": "error",
+    "no-restricted-properties": ["error", ...environmentProperties],
+    "typescript/ban-ts-comment": "error",
+    "typescript/consistent-type-imports": "error",
+    "typescript/no-deprecated": "error",
+    "typescript/no-explicit-any": "error",
+    "typescript/no-misused-promises": "error",
+    // It refuses [...text], which takes text apart by code point: what is wanted here. Its `allow` knows no string type.
+    "typescript/no-misused-spread": "off",
+    "typescript/no-non-null-assertion": "error",
+    "typescript/no-unnecessary-type-assertion": "error",
+    "typescript/no-unsafe-argument": "error",
+    "typescript/no-unsafe-assignment": "error",
+    "typescript/no-unsafe-call": "error",
+    "typescript/no-unsafe-member-access": "error",
+    "typescript/no-unsafe-return": "error",
+    "typescript/only-throw-error": "error",
+    "typescript/prefer-promise-reject-errors": "error",
+    "typescript/return-await": ["error", "error-handling-correctness-only"],
+    "typescript/switch-exhaustiveness-check": ["error", { considerDefaultExhaustiveForUnions: true }],
+    "unicorn/prefer-node-protocol": "error",
+  },
+  overrides: [
+    refuse(["src/client/**"], [effect, node, connectNode, mlx, service, program]),
+    refuse(["src/client/node.ts"], [effect, mlx, service, program], [mlxRequired]),
+    refuse(["src/service/*.ts"], [mlx, workerInside, connect, program], [mlxRequired, ...environmentImports]),
+    ...folders.map(serviceFolder),
+    refuse(["test/**", "scripts/**"], [mlx, workerInside], [mlxRequired]),
+    refuse(["test/service/worker/**", "scripts/train-demo/**"], []),
+    {
+      files: ["src/service/config/**", "scripts/**", "test/**"],
+      rules: { "no-restricted-properties": "off" },
+    },
+    {
+      files: ["scripts/**"], // programs that talk to a terminal
+      rules: { "no-console": "off" },
+    },
+    {
+      files: ["test/**"], // JSON that a test has just written needs no decoding
+      rules: {
+        "typescript/no-unsafe-argument": "off",
+        "typescript/no-unsafe-assignment": "off",
+        "typescript/no-unsafe-call": "off",
+        "typescript/no-unsafe-member-access": "off",
+        "typescript/no-unsafe-return": "off",
+      },
+    },
+    {
+      files: ["*.config.ts", "test/support/report.ts"], // what their readers ask for
+      rules: { "import/no-default-export": "off" },
+    },
+  ],
+});

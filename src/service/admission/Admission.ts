@@ -1,0 +1,129 @@
+/** Each model's bounded queue in front of its engine. */
+import { Clock, Context, Deferred, Effect, Layer, type Scope } from "effect";
+
+import { AdmissionConfig, type AdmissionSettings } from "../config/AdmissionConfig.ts";
+import { QueueFull, QueueTimeout } from "../domain/errors.ts";
+import type { SchedulingHints } from "../domain/generation.ts";
+import { Stats } from "../telemetry/Stats.ts";
+
+export class Admission extends Context.Service<
+  Admission,
+  {
+    /**
+     * Waits for a place in the model's engine, which the scope gives back. The one with the highest priority goes first,
+     * the one that came first among equals; a waiting one gains a level each second, so that none starves.
+     */
+    readonly admit: (
+      model: string,
+      hints: SchedulingHints,
+    ) => Effect.Effect<void, QueueFull | QueueTimeout, Scope.Scope>;
+  }
+>()("mlxd/admission/Admission") {
+  static readonly layer: Layer.Layer<Admission, never, AdmissionConfig | Stats> = Layer.effect(
+    Admission,
+    Effect.gen(function* () {
+      const settings = yield* AdmissionConfig;
+      const stats = yield* Stats;
+      const queues = new Map<string, ModelQueue>();
+      const queueOf = (model: string): ModelQueue => {
+        const queue = queues.get(model) ?? new ModelQueue(model, settings, stats);
+        queues.set(model, queue);
+        return queue;
+      };
+      return Admission.of({ admit: (model, hints) => queueOf(model).admit(hints) });
+    }),
+  );
+}
+
+interface Waiting {
+  readonly priority: number;
+  readonly since: number;
+  readonly admitted: Deferred.Deferred<void>;
+}
+
+/** Levels of priority that a second of waiting is worth. */
+const agingPerSecond = 1;
+
+/** What a refused caller is told to wait: about a generation's time. */
+const retryAfterMs = 1_000;
+
+class ModelQueue {
+  private readonly model: string;
+  private readonly settings: AdmissionSettings;
+  private readonly stats: Stats["Service"];
+  private readonly waiting = new Set<Waiting>();
+  private running = 0;
+
+  constructor(model: string, settings: AdmissionSettings, stats: Stats["Service"]) {
+    this.model = model;
+    this.settings = settings;
+    this.stats = stats;
+  }
+
+  readonly admit = (hints: SchedulingHints): Effect.Effect<void, QueueFull | QueueTimeout, Scope.Scope> =>
+    Effect.acquireRelease(
+      Effect.flatMap(Clock.currentTimeMillis, (now) => this.acquire(hints, now)),
+      () => Effect.map(Clock.currentTimeMillis, (now) => this.release(now)),
+      { interruptible: true },
+    );
+
+  private acquire(hints: SchedulingHints, since: number): Effect.Effect<void, QueueFull | QueueTimeout> {
+    return Effect.suspend((): Effect.Effect<void, QueueFull | QueueTimeout> => {
+      if (this.running < this.settings.maxRunning) {
+        this.count("running", 1);
+        return Effect.void;
+      }
+      if (this.waiting.size >= this.settings.maxQueued) {
+        return Effect.fail(new QueueFull({ model: this.model, limit: this.settings.maxQueued, retryAfterMs }));
+      }
+      const own: Waiting = { priority: hints.priority, since, admitted: Deferred.makeUnsafe<void>() };
+      this.waiting.add(own);
+      this.count("queued", 1);
+      return this.turn(own, hints.maxQueueWaitMs);
+    });
+  }
+
+  /** Until it is this one's turn; whoever gives the place has counted it as running by then. */
+  private turn(own: Waiting, maxWaitMs: number | undefined): Effect.Effect<void, QueueTimeout> {
+    const turn = Deferred.await(own.admitted);
+    const bounded =
+      maxWaitMs === undefined
+        ? turn
+        : Effect.timeoutOrElse(turn, {
+            duration: maxWaitMs,
+            orElse: () => Effect.fail(new QueueTimeout({ waitedMs: maxWaitMs, retryAfterMs })),
+          });
+    return Effect.onError(bounded, () => Effect.map(Clock.currentTimeMillis, (now) => this.leave(own, now)));
+  }
+
+  /** Left before its turn; a place that was given in the same moment is passed on. */
+  private leave(own: Waiting, now: number): void {
+    if (this.waiting.delete(own)) this.count("queued", -1);
+    else this.release(now);
+  }
+
+  private release(now: number): void {
+    this.count("running", -1);
+    const next = this.first(now);
+    if (next === undefined) return;
+    this.waiting.delete(next);
+    this.count("queued", -1);
+    this.count("running", 1);
+    Deferred.doneUnsafe(next.admitted, Effect.void);
+  }
+
+  private count(state: "running" | "queued", by: 1 | -1): void {
+    if (state === "running") this.running += by;
+    this.stats.move(this.model, state, by);
+  }
+
+  private first(now: number): Waiting | undefined {
+    let best: Waiting | undefined;
+    let bestRank = Number.NEGATIVE_INFINITY;
+    for (const candidate of this.waiting) {
+      const rank = candidate.priority + ((now - candidate.since) / 1000) * agingPerSecond;
+      if (rank > bestRank) [best, bestRank] = [candidate, rank];
+    }
+    return best;
+  }
+}

@@ -1,0 +1,56 @@
+/** What engine processes run with and how they are watched. */
+import { readFileSync } from "node:fs";
+import { Config, Context, Effect, Layer } from "effect";
+
+export interface EngineSettings {
+  /** The whole environment of an engine process. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Sequences of one model that run at once. */
+  readonly maxRunning: number;
+  /** Prompt tokens computed between two decode steps. */
+  readonly prefillSliceTokens: number;
+  /** Bytes of KV cache of one engine. */
+  readonly kvCacheBytes: number;
+  /** Loading, the first token included, may take this long. */
+  readonly loadTimeoutMs: number;
+  /** An engine that has work and finishes no step for this long is ended and started anew. */
+  readonly stallMs: number;
+}
+
+const settings = Config.all({
+  maxRunning: Config.Int("MLXD_MAX_RUNNING").pipe(Config.withDefault(32)),
+  prefillSliceTokens: Config.Int("MLXD_PREFILL_SLICE_TOKENS").pipe(Config.withDefault(256)),
+  kvCacheBytes: Config.Int("MLXD_KV_CACHE_BYTES").pipe(Config.withDefault(2 * 1024 ** 3)),
+  loadTimeoutMs: Config.Int("MLXD_LOAD_TIMEOUT_MS").pipe(Config.withDefault(600_000)),
+  stallMs: Config.Int("MLXD_ENGINE_STALL_MS").pipe(Config.withDefault(60_000)),
+});
+
+export class EngineConfig extends Context.Service<EngineConfig, EngineSettings>()("mlxd/config/EngineConfig") {
+  static readonly layer = Layer.effect(
+    EngineConfig,
+    Effect.map(settings, (read) => ({ ...read, environment: engineEnvironment() })),
+  );
+}
+
+const engineEnvironment = (): Readonly<Record<string, string | undefined>> => {
+  const core = process.platform === "linux" ? openBlasCore(cpuFlags()) : undefined;
+  return core === undefined ? process.env : { OPENBLAS_CORETYPE: core, ...process.env };
+};
+
+/**
+ * The kernels that OpenBLAS should use. It mistakes newer CPUs that it does not know for a Prescott, whose kernels are
+ * six to seven times slower; undefined leaves the choice to it.
+ */
+export const openBlasCore = (flags: ReadonlySet<string>): string | undefined => {
+  if (flags.has("avx512f")) return "SkylakeX";
+  return flags.has("avx2") ? "Haswell" : undefined;
+};
+
+const cpuFlags = (): ReadonlySet<string> => {
+  try {
+    const line = /^flags\s*:(.*)$/m.exec(readFileSync("/proc/cpuinfo", "utf8"));
+    return new Set(line?.[1]?.trim().split(/\s+/));
+  } catch {
+    return new Set();
+  }
+};

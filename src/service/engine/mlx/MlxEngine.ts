@@ -1,0 +1,237 @@
+/**
+ * A model in an engine process of its own, supervised: ready after a warm-up token, watched by the steps it finishes,
+ * started anew with backoff when it dies. What had not streamed yet is replayed on the new process; what had is lost and
+ * says so.
+ */
+import { Deferred, Effect, Exit, Layer, Schedule, type Scope } from "effect";
+
+import { EngineConfig, type EngineSettings } from "../../config/EngineConfig.ts";
+import { EngineLost, EngineRestarting, InsufficientMemory, ModelBroken } from "../../domain/errors.ts";
+import type { ModelFacts } from "../../domain/model.ts";
+import type { Tokenizer } from "../../prompt/Tokenizer.ts";
+import type { SequenceEvent, StepMessage, WorkerMemory } from "../../worker/protocol.ts";
+import { type Engine, type EngineEvent, type EngineFailure, type EngineRequest, Engines } from "../Engine.ts";
+import { GenerationRun } from "./GenerationRun.ts";
+import { spawnWorker, type WorkerProcess } from "./WorkerProcess.ts";
+
+/** The mlx driver. */
+export const layer: Layer.Layer<Engines, never, EngineConfig> = Layer.effect(
+  Engines,
+  Effect.map(EngineConfig, (config) =>
+    Engines.of({ start: (facts, tokenizer) => startEngine(facts, tokenizer, config) }),
+  ),
+);
+
+const startEngine = Effect.fn("MlxEngine.start")(function* (
+  facts: ModelFacts,
+  tokenizer: Tokenizer,
+  settings: EngineSettings,
+) {
+  const engine = new MlxEngine(facts, tokenizer, settings);
+  const first = yield* Deferred.make<void, ModelBroken>();
+  yield* Effect.forkScoped(engine.supervise(first));
+  yield* Effect.forkScoped(engine.watch);
+  yield* Deferred.await(first);
+  return engine;
+});
+
+/** How a process's life went. */
+type Death = { readonly phase: "loading" | "serving"; readonly how: string };
+
+interface Waiting {
+  readonly run: GenerationRun;
+  readonly settle: (exit: Exit.Exit<void, EngineFailure>) => void;
+}
+
+class MlxEngine implements Engine {
+  private readonly facts: ModelFacts;
+  private readonly tokenizer: Tokenizer;
+  private readonly settings: EngineSettings;
+  /** Every request that was taken and has not ended, by sequence number. */
+  private readonly runs = new Map<number, Waiting>();
+  private lastSequence = 0;
+  /** Undefined while it is being (re)started. */
+  private worker: WorkerProcess | undefined;
+  private memory: WorkerMemory = { residentBytes: 0, kvCacheBytes: 0 };
+  private restarts = 0;
+  /** Deaths in a row without a token between them. */
+  private failures = 0;
+  private lastStepAt = 0;
+
+  constructor(facts: ModelFacts, tokenizer: Tokenizer, settings: EngineSettings) {
+    this.facts = facts;
+    this.tokenizer = tokenizer;
+    this.settings = settings;
+  }
+
+  readonly generate = (
+    request: EngineRequest,
+    onEvent: (event: EngineEvent) => void,
+  ): Effect.Effect<void, EngineFailure> =>
+    Effect.callback<void, EngineFailure>((resume) => {
+      if (this.worker === undefined && this.failures >= maxFailures) {
+        resume(Effect.fail(new EngineRestarting({ model: this.facts.id, retryAfterMs: backoffMs(this.failures) })));
+        return Effect.void;
+      }
+      this.lastSequence += 1;
+      const run = new GenerationRun(request, this.lastSequence, this.tokenizer, onEvent);
+      this.runs.set(run.sequence, { run, settle: (exit) => resume(exit) });
+      this.submit(run);
+      return Effect.sync(() => this.drop(run.sequence));
+    });
+
+  readonly cancel = (id: string): Effect.Effect<boolean> =>
+    Effect.sync(() => {
+      for (const { run } of this.runs.values()) {
+        if (run.request.id !== id) continue;
+        this.worker?.send({ type: "cancel", sequence: run.sequence });
+        run.end("cancelled");
+        this.settle(run.sequence, Exit.void);
+        return true;
+      }
+      return false;
+    });
+
+  readonly healthy = Effect.sync(() => this.worker !== undefined && !this.stalled());
+
+  readonly status = Effect.sync(() => ({ ...this.memory, restarts: this.restarts }));
+
+  /** Runs one process after another until interrupted. The first one's fate decides whether the engine exists. */
+  readonly supervise = (first: Deferred.Deferred<void, ModelBroken>): Effect.Effect<void> =>
+    Effect.gen({ self: this }, function* () {
+      for (;;) {
+        const death = yield* Effect.scoped(this.live(first));
+        this.worker = undefined;
+        this.memory = { residentBytes: 0, kvCacheBytes: 0 };
+        const cause = death.phase === "loading" ? death.how : `the engine ended with ${death.how}`;
+        const failed = yield* Deferred.fail(first, new ModelBroken({ model: this.facts.id, cause }));
+        if (failed) return;
+        yield* Effect.logError("engine lost", { model: this.facts.id, ...death, running: this.runs.size });
+        this.failures += 1;
+        this.restarts += 1;
+        this.bury();
+        yield* Effect.sleep(backoffMs(this.failures));
+      }
+    });
+
+  /** One process from start to death. */
+  private readonly live = (first: Deferred.Deferred<void, ModelBroken>): Effect.Effect<Death, never, Scope.Scope> =>
+    Effect.gen({ self: this }, function* () {
+      const death = yield* Deferred.make<Death>();
+      const ready = yield* Deferred.make<void>();
+      const die = (how: Death): void => void Deferred.doneUnsafe(death, Exit.succeed(how));
+      let phase: Death["phase"] = "loading";
+      const worker = yield* spawnWorker(this.settings.environment, {
+        onMessage: (message) => {
+          if (message.type === "ready") {
+            phase = "serving";
+            Deferred.doneUnsafe(ready, Exit.void);
+          } else if (message.type === "step") this.onStep(message);
+          else die({ phase, how: message.reason });
+        },
+        onExit: (how) => die({ phase, how: phase === "loading" ? `the engine ended with ${how} while loading` : how }),
+      });
+      const { maxRunning, prefillSliceTokens, kvCacheBytes, loadTimeoutMs } = this.settings;
+      worker.send({
+        type: "load",
+        directory: this.facts.directory,
+        limits: { maxBatch: maxRunning, contextLength: this.facts.contextLength, prefillSliceTokens, kvCacheBytes },
+      });
+      const loaded = Deferred.await(ready).pipe(
+        Effect.timeoutOrElse({
+          duration: loadTimeoutMs,
+          orElse: () => Effect.sync(() => die({ phase, how: `loading took more than ${loadTimeoutMs} ms` })),
+        }),
+        Effect.tap(() =>
+          Effect.sync(() => {
+            if (phase !== "serving") return;
+            this.worker = worker;
+            this.lastStepAt = performance.now();
+            for (const { run } of this.runs.values()) this.submit(run);
+            Deferred.doneUnsafe(first, Exit.void);
+          }),
+        ),
+      );
+      yield* Effect.race(Deferred.await(death), Effect.andThen(loaded, Effect.never));
+      return yield* Deferred.await(death);
+    });
+
+  /** Ends a process that has work and does not get on with it: its death is then dealt with like any other. */
+  readonly watch: Effect.Effect<void> = Effect.sync(() => {
+    if (this.stalled()) this.worker?.kill();
+  }).pipe(Effect.repeat(Schedule.spaced("1 second")), Effect.asVoid);
+
+  private stalled(): boolean {
+    return this.runs.size > 0 && performance.now() - this.lastStepAt > this.settings.stallMs;
+  }
+
+  private submit(run: GenerationRun): void {
+    // An engine that was idle is not late: its clock starts with its first request.
+    if (this.runs.size === 1) this.lastStepAt = performance.now();
+    this.worker?.send(run.submission);
+  }
+
+  private drop(sequence: number): void {
+    if (this.runs.delete(sequence)) this.worker?.send({ type: "cancel", sequence });
+  }
+
+  private onStep(message: StepMessage): void {
+    this.lastStepAt = performance.now();
+    this.memory = message.memory;
+    for (const event of message.events) this.onEvent(event);
+  }
+
+  private onEvent(event: SequenceEvent): void {
+    // What was dropped may still be spoken of for a step.
+    const run = this.runs.get(event.sequence)?.run;
+    if (run === undefined) return;
+    switch (event.type) {
+      case "admitted":
+        run.admit(event.cachedPromptTokens);
+        break;
+      case "token":
+        this.failures = 0;
+        if (!run.token(event.tokenId)) break;
+        this.worker?.send({ type: "cancel", sequence: event.sequence });
+        this.settle(event.sequence, Exit.void);
+        break;
+      case "finished":
+        run.end(event.reason);
+        this.settle(event.sequence, Exit.void);
+        break;
+      case "refused": {
+        const { neededBytes, availableBytes } = event;
+        this.settle(event.sequence, Exit.fail(new InsufficientMemory({ neededBytes, availableBytes })));
+        break;
+      }
+    }
+  }
+
+  /** Decides what becomes of the requests of a dead process. */
+  private bury(): void {
+    for (const { run } of this.runs.values()) {
+      run.deaths += 1;
+      if (run.streamed || run.deaths > maxReplays) {
+        this.settle(run.sequence, Exit.fail(new EngineLost({ model: this.facts.id })));
+      } else if (this.failures >= maxFailures) {
+        const retryAfterMs = backoffMs(this.failures);
+        this.settle(run.sequence, Exit.fail(new EngineRestarting({ model: this.facts.id, retryAfterMs })));
+      }
+    }
+  }
+
+  private settle(sequence: number, exit: Exit.Exit<void, EngineFailure>): void {
+    const waiting = this.runs.get(sequence);
+    this.runs.delete(sequence);
+    waiting?.settle(exit);
+  }
+}
+
+/** A request that was there at this many deaths is likely their cause: it is not given to one more process. */
+const maxReplays = 2;
+
+/** After this many deaths in a row nobody is kept waiting any more, while restarts go on. */
+const maxFailures = 5;
+
+/** Before the n-th start in a row that brought no token. */
+const backoffMs = (failures: number): number => Math.min(10_000, 100 * 2 ** failures);

@@ -1,0 +1,67 @@
+/** An engine process and its channel. */
+import { type ChildProcess, fork } from "node:child_process";
+import { fileURLToPath } from "node:url";
+import { Effect, type Scope } from "effect";
+
+import type { FromWorker, ToWorker } from "../../worker/protocol.ts";
+
+export interface WorkerProcess {
+  readonly pid: number | undefined;
+  /** Ignored when the process has ended: its end is told apart. */
+  readonly send: (message: ToWorker) => void;
+  readonly kill: () => void;
+}
+
+export interface WorkerListener {
+  readonly onMessage: (message: FromWorker) => void;
+  /** Once, also when it could not be started; `how` is a short phrase for logs, e.g. `signal SIGKILL`. */
+  readonly onExit: (how: string) => void;
+}
+
+/** The process lives as long as the scope and ends with the service, however that ends: its channel is its lifeline. */
+export const spawnWorker = (
+  environment: Readonly<Record<string, string | undefined>>,
+  listener: WorkerListener,
+): Effect.Effect<WorkerProcess, never, Scope.Scope> =>
+  Effect.map(
+    Effect.acquireRelease(
+      Effect.sync(() => start(environment, listener)),
+      (child) => Effect.promise(() => end(child)),
+    ),
+    (child) => ({
+      pid: child.pid,
+      send: (message) => {
+        if (child.connected) child.send(message, () => {});
+      },
+      kill: () => void child.kill("SIGKILL"),
+    }),
+  );
+
+const start = (environment: Readonly<Record<string, string | undefined>>, listener: WorkerListener): ChildProcess => {
+  const child = fork(fileURLToPath(new URL("../../worker/main.ts", import.meta.url)), {
+    // The binding frees arrays through the garbage collector, which the worker therefore drives itself.
+    execArgv: ["--expose-gc"],
+    env: environment,
+    serialization: "advanced",
+    stdio: ["ignore", "ignore", "inherit", "ipc"],
+  });
+  let over = false;
+  const exited = (how: string): void => {
+    if (over) return;
+    over = true;
+    listener.onExit(how);
+  };
+  child.on("message", (message) => listener.onMessage(message as FromWorker));
+  child.once("error", (cause) => exited(`it could not be started: ${cause.message}`));
+  child.once("exit", (code, signal) => exited(signal === null ? `exit code ${code}` : `signal ${signal}`));
+  return child;
+};
+
+/** MLX state is not worth a farewell: the memory is back the moment the process is gone. */
+const end = (child: ChildProcess): Promise<void> => {
+  if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) return Promise.resolve();
+  return new Promise((resolve) => {
+    child.once("exit", () => resolve());
+    child.kill("SIGKILL");
+  });
+};

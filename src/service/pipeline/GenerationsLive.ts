@@ -1,0 +1,162 @@
+/** The pipeline, one step after the other: resolve, render, check the limits, admit, generate, account. */
+import { randomUUID } from "node:crypto";
+import { Cause, Clock, Effect, type Exit, Layer, Queue, Random, Stream } from "effect";
+
+import { Admission } from "../admission/Admission.ts";
+import { DeadlineExceeded, EngineLost, type Progress, type ServiceError } from "../domain/errors.ts";
+import type { GenerationEvent, GenerationResult, GenerationTask } from "../domain/generation.ts";
+import type { Engine, EngineRequest } from "../engine/Engine.ts";
+import { Models } from "../models/Models.ts";
+import { resolveParameters, type ResolvedParameters } from "../prompt/effective-parameters.ts";
+import { type Outcome, Stats } from "../telemetry/Stats.ts";
+import { type CallOptions, Generations } from "./Generations.ts";
+import { GenerationRecord } from "./GenerationRecord.ts";
+import { preparePrompt } from "./prepare-prompt.ts";
+
+type Emit = (event: GenerationEvent) => void;
+
+/** Where a call has come to: what its end is accounted under. */
+interface Call {
+  model: string;
+  record: GenerationRecord | undefined;
+}
+
+export const layer: Layer.Layer<Generations, never, Models | Admission | Stats> = Layer.effect(
+  Generations,
+  Effect.gen(function* () {
+    const models = yield* Models;
+    const admission = yield* Admission;
+    const stats = yield* Stats;
+    /** The engine of each running generation, for cancelling. */
+    const running = new Map<string, Engine>();
+
+    const generate = Effect.fn("Generations.generate")(function* (task: GenerationTask, call: Call, emit: Emit) {
+      const receivedAt = yield* Clock.currentTimeMillis;
+      const tools = yield* models.promptTools(task.model);
+      const { facts } = tools;
+      call.model = facts.id;
+      const promptTokenIds = yield* preparePrompt(task, tools);
+      const resolved = yield* Effect.fromResult(
+        resolveParameters({
+          ...facts,
+          sampling: task.sampling,
+          stop: task.stop,
+          promptTokens: promptTokenIds.length,
+          randomSeed: yield* Random.nextIntBetween(0, 2 ** 32 - 1),
+        }),
+      );
+      const { parameters } = resolved;
+      const id = `gen_${randomUUID().replaceAll("-", "")}`;
+      const promptTokens = promptTokenIds.length;
+      const record = new GenerationRecord({ id, facts, parameters, promptTokens, receivedAt, emit });
+      call.record = record;
+      yield* admission.admit(facts.id, task.scheduling);
+      const engine = yield* models.lease(facts.id);
+      yield* Effect.acquireRelease(
+        Effect.sync(() => running.set(id, engine)),
+        () => Effect.sync(() => running.delete(id)),
+      );
+      const clock = yield* Clock.Clock;
+      yield* engine.generate(
+        engineRequest(id, task, promptTokenIds, resolved, facts.eosTokenIds),
+        (event) => record.onEngineEvent(event, clock.currentTimeMillisUnsafe()),
+      );
+    }, Effect.scoped);
+
+    /** Whatever the end, it is counted once and every place is given back. */
+    const execute = (task: GenerationTask, { deadlineMs }: CallOptions, emit: Emit): Effect.Effect<void, ServiceError> =>
+      Effect.suspend(() => {
+        const call: Call = { model: task.model, record: undefined };
+        return generate(task, call, emit).pipe(
+          Effect.timeoutOrElse({ duration: deadlineMs, orElse: () => Effect.fail(new DeadlineExceeded({})) }),
+          Effect.mapError((error) => withProgress(error, call.record)),
+          Effect.onExit((exit) =>
+            Effect.sync(() => stats.ended(call.model, outcomeOf(exit, call.record), call.record?.usage)),
+          ),
+        );
+      });
+
+    return Generations.of({
+      // The queue needs no bound of its own: the output limit bounds its events.
+      stream: (task, options) =>
+        Stream.callback<GenerationEvent, ServiceError>((queue) =>
+          Effect.andThen(
+            execute(task, options, (event) => void Queue.offerUnsafe(queue, event)),
+            Queue.end(queue),
+          ),
+        ),
+      run: Effect.fn("Generations.run")(function* (task, options) {
+        const events: GenerationEvent[] = [];
+        yield* execute(task, options, (event) => void events.push(event));
+        return collect(events);
+      }),
+      count: Effect.fn("Generations.count")(function* (task) {
+        const tools = yield* models.promptTools(task.model);
+        const { facts } = tools;
+        const promptTokenIds = yield* preparePrompt(task, tools);
+        const promptTokens = promptTokenIds.length;
+        const resolved = resolveParameters({ ...facts, ...task, promptTokens, randomSeed: 0 });
+        return {
+          model: facts.id,
+          promptTokens,
+          contextLength: facts.contextLength,
+          fits: resolved._tag === "Success",
+          maxOutputTokensLeft: Math.max(0, facts.contextLength - promptTokens),
+        };
+      }),
+      cancel: (generationId) =>
+        Effect.suspend(() => running.get(generationId)?.cancel(generationId) ?? Effect.succeed(false)),
+    });
+  }),
+);
+
+const engineRequest = (
+  id: string,
+  { stop }: GenerationTask,
+  promptTokenIds: ReadonlyArray<number>,
+  { parameters, fillsContext }: ResolvedParameters,
+  eosTokenIds: ReadonlyArray<number>,
+): EngineRequest => ({
+  id,
+  promptTokenIds,
+  parameters,
+  eosTokenIds,
+  includeStopInOutput: stop.includeStopInOutput,
+  timeBudgetMs: stop.timeBudgetMs,
+  fillsContext,
+});
+
+/** Folds a complete run of events into its result. An engine that ends without `finished` is a bug. */
+const collect = (events: ReadonlyArray<GenerationEvent>): GenerationResult => {
+  const [started] = events;
+  const finished = events.at(-1);
+  if (started?.type !== "started" || finished?.type !== "finished") throw new Error("a generation ended unfinished");
+  const chunks = events.filter((event) => event.type === "chunk");
+  return {
+    started,
+    text: chunks.map(({ text }) => text).join(""),
+    tokenIds: chunks.flatMap(({ tokenIds }) => tokenIds),
+    finished,
+  };
+};
+
+const withProgress = (error: ServiceError, record: GenerationRecord | undefined): ServiceError => {
+  if (record === undefined) return error;
+  const progress: Progress = { generationId: record.id, usage: record.usage };
+  switch (error._tag) {
+    case "EngineLost":
+      return new EngineLost({ model: error.model, progress });
+    case "DeadlineExceeded":
+      return new DeadlineExceeded({ progress });
+    default:
+      return error;
+  }
+};
+
+const outcomeOf = (exit: Exit.Exit<void, ServiceError>, record: GenerationRecord | undefined): Outcome => {
+  if (exit._tag === "Success") return record?.cancelled === true ? "cancelled" : "succeeded";
+  if (Cause.hasInterruptsOnly(exit.cause)) return "cancelled";
+  const error = Cause.squash(exit.cause);
+  if (error instanceof DeadlineExceeded) return "cancelled";
+  return record === undefined ? "refused" : "failed";
+};

@@ -1,0 +1,71 @@
+/** Drives a scheduler without a process around it. */
+import type { SubmitMessage, WorkerLimits } from "../../../src/service/worker/protocol.ts";
+import type { Scheduler } from "../../../src/service/worker/scheduler.ts";
+import { breathe } from "../../../src/service/worker/mlx.ts";
+
+export const limits: WorkerLimits = {
+  maxBatch: 8,
+  contextLength: 512,
+  prefillSliceTokens: 16,
+  kvCacheBytes: 256 * 1024 * 1024,
+};
+
+export const greedy: SubmitMessage["sampling"] = {
+  temperature: 0,
+  topP: 1,
+  topK: 0,
+  minP: 0,
+  repetitionPenalty: 1,
+  presencePenalty: 0,
+  frequencyPenalty: 0,
+  seed: 0,
+};
+
+export const submission = (
+  sequence: number,
+  promptTokenIds: ReadonlyArray<number>,
+  overrides: Partial<SubmitMessage> = {},
+): SubmitMessage => ({
+  type: "submit",
+  sequence,
+  promptTokenIds,
+  sampling: greedy,
+  maxOutputTokens: 16,
+  minOutputTokens: 0,
+  stopTokenIds: [],
+  timeBudgetMs: undefined,
+  ...overrides,
+});
+
+export interface Output {
+  readonly tokenIds: number[];
+  end: string | undefined;
+}
+
+/**
+ * Steps until nothing is left to do, doing at each step what `at` says for it.
+ *
+ * @returns what came of each sequence
+ */
+export const drive = async (
+  scheduler: Scheduler,
+  at: ReadonlyMap<number, ReadonlyArray<() => void>> = new Map(),
+): Promise<ReadonlyMap<number, Output>> => {
+  const outputs = new Map<number, Output>();
+  const last = Math.max(0, ...at.keys());
+  for (let step = 0; step <= last || !scheduler.idle; step++) {
+    for (const act of at.get(step) ?? []) act();
+    const work = scheduler.step();
+    for (const event of scheduler.takeEvents()) {
+      const output = outputs.get(event.sequence) ?? { tokenIds: [], end: undefined };
+      outputs.set(event.sequence, output);
+      if (event.type === "token") output.tokenIds.push(event.tokenId);
+      if (event.type === "finished") output.end = event.reason;
+      if (event.type === "refused") output.end = "refused";
+    }
+    // eslint-disable-next-line no-await-in-loop -- steps follow one another
+    await breathe(work);
+    if (step > 5000) throw new Error("the scheduler does not come to an end");
+  }
+  return outputs;
+};

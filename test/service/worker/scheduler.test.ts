@@ -1,0 +1,137 @@
+import { assert, describe, it } from "@effect/vitest";
+import fc from "fast-check";
+
+import { loadCheckpoint } from "../../../src/service/worker/checkpoint.ts";
+import { Scheduler } from "../../../src/service/worker/scheduler.ts";
+import { writeRandomCheckpoint } from "./random-checkpoint.ts";
+import { drive, greedy, limits, submission } from "./scheduler-run.ts";
+
+const vocabularySize = 128;
+const shape = { hiddenSize: 32, layers: 2, heads: 4, kvHeads: 2, vocabularySize };
+const models = {
+  llama: loadCheckpoint(writeRandomCheckpoint({ ...shape, modelType: "llama" })),
+  qwen2: loadCheckpoint(writeRandomCheckpoint({ ...shape, modelType: "qwen2" })),
+};
+
+const scheduler = (model: keyof typeof models, overrides: Partial<typeof limits> = {}, now = () => 0): Scheduler =>
+  new Scheduler(models[model], { ...limits, ...overrides }, now);
+
+const alone = async (model: keyof typeof models, request: ReturnType<typeof submission>) => {
+  const own = scheduler(model);
+  own.submit(request);
+  return (await drive(own)).get(request.sequence);
+};
+
+const prompt = (length: number, salt = 1): number[] =>
+  Array.from({ length }, (_, i) => (i * 37 + salt * 11 + 5) % vocabularySize);
+
+/** A sequence that arrives at a step, with a length, an output limit, and perhaps a step at which it is cancelled. */
+const arrival = fc.record({
+  step: fc.nat({ max: 30 }),
+  length: fc.integer({ min: 1, max: 70 }),
+  output: fc.integer({ min: 1, max: 40 }),
+  salt: fc.nat({ max: 20 }),
+  cancelAfter: fc.option(fc.nat({ max: 20 }), { nil: undefined, freq: 4 }),
+  temperature: fc.constantFrom(0, 0, 1),
+});
+
+describe("Scheduler", () => {
+  for (const model of ["llama", "qwen2"] as const) {
+    it(`gives every ${model} sequence what it gets alone, whatever joins, leaves or is cancelled`, async () => {
+      const seen = new Map<string, Promise<ReadonlyArray<number>>>();
+      const expected = (request: ReturnType<typeof submission>) => {
+        const key = JSON.stringify({ ...request, sequence: 0 });
+        const known = seen.get(key) ?? alone(model, request).then((output) => output?.tokenIds ?? []);
+        seen.set(key, known);
+        return known;
+      };
+      await fc.assert(
+        fc.asyncProperty(fc.array(arrival, { minLength: 1, maxLength: 14 }), async (arrivals) => {
+          const own = scheduler(model, { maxBatch: 5 });
+          const plan = new Map<number, Array<() => void>>();
+          const at = (step: number, act: () => void) => plan.set(step, [...(plan.get(step) ?? []), act]);
+          const requests = arrivals.map(({ length, output, salt, temperature }, sequence) =>
+            submission(sequence, prompt(length, salt), {
+              maxOutputTokens: output,
+              sampling: { ...greedy, temperature, seed: salt },
+            }),
+          );
+          for (const [index, { step, cancelAfter }] of arrivals.entries()) {
+            const request = requests[index];
+            if (request === undefined) continue;
+            at(step, () => own.submit(request));
+            if (cancelAfter !== undefined) at(step + cancelAfter, () => own.cancel(index));
+          }
+          const outputs = await drive(own, plan);
+          for (const [index, request] of requests.entries()) {
+            const full = await expected(request);
+            const got = outputs.get(index)?.tokenIds ?? [];
+            const cancelled = arrivals[index]?.cancelAfter !== undefined;
+            assert.deepStrictEqual(got, cancelled ? full.slice(0, got.length) : [...full]);
+          }
+          assert.strictEqual(own.kvCacheBytes, 0);
+        }),
+        { numRuns: 12, seed: 7 },
+      );
+    }, 120_000);
+  }
+
+  it("goes on with a running stream while a long prompt is computed", async () => {
+    const own = scheduler("llama");
+    own.submit(submission(1, prompt(4), { maxOutputTokens: 40 }));
+    const tokens: number[] = [];
+    let prefillSteps = 0;
+    for (let step = 0; step < 30; step++) {
+      if (step === 5) own.submit(submission(2, prompt(160, 2)));
+      own.step();
+      const events = own.takeEvents();
+      if (step > 5 && step < 15) {
+        prefillSteps += 1;
+        assert.isTrue(
+          events.some((event) => event.type === "token" && event.sequence === 1),
+          `no token of the running stream in step ${step}`,
+        );
+        assert.isFalse(events.some((event) => event.type === "token" && event.sequence === 2));
+      }
+      tokens.push(...events.flatMap((event) => (event.type === "token" ? [event.tokenId] : [])));
+    }
+    assert.strictEqual(prefillSteps, 9);
+  });
+
+  it("ends at a stop token, and not before min_output_tokens", async () => {
+    const free = await alone("llama", submission(1, prompt(5), { maxOutputTokens: 12 }));
+    const stop = free?.tokenIds[3] ?? -1;
+    const first = free?.tokenIds.indexOf(stop) ?? -1;
+    const stopped = await alone("llama", submission(1, prompt(5), { maxOutputTokens: 12, stopTokenIds: [stop] }));
+    assert.deepStrictEqual(stopped?.tokenIds, free?.tokenIds.slice(0, first + 1));
+    assert.strictEqual(stopped?.end, "stop-token");
+    const later = await alone(
+      "llama",
+      submission(1, prompt(5), { maxOutputTokens: 12, minOutputTokens: 8, stopTokenIds: [stop] }),
+    );
+    assert.isAtLeast(later?.tokenIds.length ?? 0, 8);
+    assert.isFalse(later?.tokenIds.slice(0, 8).includes(stop));
+  });
+
+  it("ends with what it has when its time budget is over", async () => {
+    let now = 0;
+    const own = scheduler("llama", {}, () => now);
+    own.submit(submission(1, prompt(5), { maxOutputTokens: 400, timeBudgetMs: 100 }));
+    const outputs = await drive(own, new Map([[10, [() => (now = 101)]]]));
+    assert.strictEqual(outputs.get(1)?.end, "time-budget");
+    assert.isBelow(outputs.get(1)?.tokenIds.length ?? 400, 12);
+  });
+
+  it("refuses what can never fit, with the bytes, and makes the rest wait", async () => {
+    const perColumn = 2 * 4 * shape.layers * shape.kvHeads * (shape.hiddenSize / shape.heads);
+    const own = scheduler("llama", { kvCacheBytes: perColumn * 64 * 2 });
+    own.submit(submission(1, prompt(100), { maxOutputTokens: 100 }));
+    for (let sequence = 2; sequence < 8; sequence++) own.submit(submission(sequence, prompt(8, sequence)));
+    let most = 0;
+    const watch = new Map(Array.from({ length: 60 }, (_, step) => [step, [() => void (most = Math.max(most, own.kvCacheBytes))]]));
+    const outputs = await drive(own, watch);
+    assert.strictEqual(outputs.get(1)?.end, "refused");
+    for (let sequence = 2; sequence < 8; sequence++) assert.strictEqual(outputs.get(sequence)?.tokenIds.length, 16);
+    assert.isAtMost(most, perColumn * 64 * 2);
+  });
+});
