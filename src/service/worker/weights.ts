@@ -1,5 +1,5 @@
 /** A checkpoint's tensors, read by name with their shapes checked. */
-import { readdirSync, readFileSync } from "node:fs";
+import { closeSync, fstatSync, openSync, readdirSync, readFileSync, readSync } from "node:fs";
 import { join } from "node:path";
 
 import { LoadError } from "./load-error.ts";
@@ -22,11 +22,9 @@ export class Weights {
   static open(directory: string, config: ModelConfig): Weights {
     const tensors = new Map<string, Tensor>();
     for (const file of weightFiles(directory)) {
-      try {
-        for (const [name, tensor] of Object.entries(mx.load(join(directory, file)))) tensors.set(name, tensor);
-      } catch {
-        throw new LoadError(`${file} is truncated or not a safetensors file`);
-      }
+      // MLX reads a tensor's bytes late, and takes bytes past the end of the file for zeros.
+      if (!isWhole(join(directory, file))) throw new LoadError(`${file} is truncated or not a safetensors file`);
+      for (const [name, tensor] of Object.entries(mx.load(join(directory, file)))) tensors.set(name, tensor);
     }
     return new Weights(tensors, config.section("quantization"));
   }
@@ -89,6 +87,26 @@ export class Weights {
     return value;
   }
 }
+
+/** Whether a file is as long as its header says: 8 bytes of the header's length, the header, the tensors' bytes. */
+const isWhole = (path: string): boolean => {
+  const file = openSync(path, "r");
+  try {
+    const { size } = fstatSync(file);
+    const head = Buffer.alloc(8);
+    readSync(file, head, 0, 8, 0);
+    const headerBytes = Number(head.readBigUInt64LE());
+    if (headerBytes > size - 8) return false;
+    const header = Buffer.alloc(headerBytes);
+    readSync(file, header, 0, headerBytes, 8);
+    const entries = JSON.parse(header.toString("utf8")) as Record<string, { data_offsets?: readonly [number, number] } | null>;
+    return Object.values(entries).every((entry) => 8 + headerBytes + (entry?.data_offsets?.[1] ?? 0) <= size);
+  } catch {
+    return false;
+  } finally {
+    closeSync(file);
+  }
+};
 
 /** The shards that the index names, or every safetensors file. */
 const weightFiles = (directory: string): ReadonlyArray<string> => {

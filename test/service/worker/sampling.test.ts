@@ -61,19 +61,33 @@ describe("sample", () => {
   it("applies the temperature", () =>
     assertDistribution(draw({ temperature: 2 }), softmax(logits.map((logit) => logit / 2))));
 
-  it("keeps the top_k most likely", () => assertDistribution(draw({ topK: 2 }), kept(1, (id) => id < 2)));
+  it("keeps the top_k most likely", () =>
+    assertDistribution(
+      draw({ topK: 2 }),
+      kept(1, (id) => id < 2),
+    ));
 
   it("keeps the fewest tokens that reach top_p, before the temperature", () => {
     // Cumulative at temperature 1: 0.57, 0.78, 0.91, ...
-    assertDistribution(draw({ topP: 0.7, temperature: 2 }), kept(2, (id) => id < 2));
+    assertDistribution(
+      draw({ topP: 0.7, temperature: 2 }),
+      kept(2, (id) => id < 2),
+    );
   });
 
   it("keeps tokens at least min_p as likely as the best", () => {
     // Relative to the best: 1, 0.37, 0.22, 0.14, ...
-    assertDistribution(draw({ minP: 0.2 }), kept(1, (id) => id < 3));
+    assertDistribution(
+      draw({ minP: 0.2 }),
+      kept(1, (id) => id < 3),
+    );
   });
 
-  it("never draws a forbidden token", () => assertDistribution(draw({}, { forbidden: [0] }), kept(1, (id) => id > 0)));
+  it("never draws a forbidden token", () =>
+    assertDistribution(
+      draw({}, { forbidden: [0] }),
+      kept(1, (id) => id > 0),
+    ));
 
   it("penalises what occurred", () => {
     const outputTokenIds = [0, 0, 2];

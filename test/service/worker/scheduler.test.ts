@@ -128,7 +128,9 @@ describe("Scheduler", () => {
     own.submit(submission(1, prompt(100), { maxOutputTokens: 100 }));
     for (let sequence = 2; sequence < 8; sequence++) own.submit(submission(sequence, prompt(8, sequence)));
     let most = 0;
-    const watch = new Map(Array.from({ length: 60 }, (_, step) => [step, [() => void (most = Math.max(most, own.kvCacheBytes))]]));
+    const watch = new Map(
+      Array.from({ length: 60 }, (_, step) => [step, [() => void (most = Math.max(most, own.kvCacheBytes))]]),
+    );
     const outputs = await drive(own, watch);
     assert.strictEqual(outputs.get(1)?.end, "refused");
     for (let sequence = 2; sequence < 8; sequence++) assert.strictEqual(outputs.get(sequence)?.tokenIds.length, 16);

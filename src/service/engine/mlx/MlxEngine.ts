@@ -106,7 +106,11 @@ class MlxEngine implements Engine {
         const cause = death.phase === "loading" ? death.how : `the engine ended with ${death.how}`;
         const failed = yield* Deferred.fail(first, new ModelBroken({ model: this.facts.id, cause }));
         if (failed) return;
-        yield* Effect.logError("engine lost", { model: this.facts.id, ...death, running: this.runs.size });
+        yield* Effect.annotateLogs(Effect.logError("engine lost"), {
+          model: this.facts.id,
+          ...death,
+          running: this.runs.size,
+        });
         this.failures += 1;
         this.restarts += 1;
         this.bury();

@@ -1,0 +1,148 @@
+import { type GenerationProgress, protocolError } from "./errors.ts";
+import type { StreamReader } from "./event-stream.ts";
+import {
+  eventFromWire,
+  type GenerationChunk,
+  type GenerationEvent,
+  type GenerationFinished,
+  type GenerationStarted,
+} from "./events.ts";
+import type { StreamGenerateResponse } from "./gen/mlxd/v1/generation_service_pb.ts";
+import { type Candidate, createResult, type GenerationResult, type TokenLogprob, type Usage } from "./results.ts";
+
+/** What has come of one answer. */
+interface Answer {
+  text: string;
+  reasoning: string;
+  toolCalls: { id: string; name: string; arguments: string }[];
+  tokenIds: number[];
+  logprobs: TokenLogprob[];
+  outputTokens: number;
+  finished: GenerationFinished | undefined;
+}
+
+/**
+ * Reads one generation's stream. It holds the service to its promises (sequence numbers without gaps, Started first,
+ * exactly one Finished for each answer and nothing after it) and puts the pieces together.
+ */
+export class GenerationAssembler implements StreamReader<StreamGenerateResponse, GenerationEvent> {
+  readonly #answers: Answer[];
+  #nextSequence = 0;
+  #started: GenerationStarted | undefined;
+
+  constructor(candidateCount: number) {
+    this.#answers = Array.from({ length: candidateCount }, createAnswer);
+  }
+
+  /** The first event, once it is there. */
+  get started(): GenerationStarted | undefined {
+    return this.#started;
+  }
+
+  readonly accept = (response: StreamGenerateResponse): GenerationEvent | undefined => {
+    if (response.sequence !== this.#nextSequence) {
+      throw protocolError(`event ${response.sequence} came where ${this.#nextSequence} was due`, this.progress());
+    }
+    this.#nextSequence++;
+    const event = eventFromWire(response);
+    switch (event?.type) {
+      case "started":
+        if (this.#started) throw protocolError("the generation started twice", this.progress());
+        this.#started = event;
+        break;
+      case "chunk":
+        this.#addChunk(this.#answer(event), event);
+        break;
+      case "finished":
+        this.#answer(event).finished = event;
+        break;
+      case undefined: // a kind of event that is newer than this client
+        break;
+    }
+    return event;
+  };
+
+  readonly end = (): void => {
+    const open = this.#answers.findIndex(({ finished }) => !finished);
+    if (open >= 0) throw protocolError(`the stream ended before answer ${open} had finished`, this.progress());
+  };
+
+  readonly progress = (): GenerationProgress | undefined =>
+    this.#started && {
+      generationId: this.#started.generationId,
+      usage: this.#usage(this.#started),
+      lastSequence: this.#nextSequence - 1,
+    };
+
+  /** The whole result; only after the stream has ended OK. */
+  result(): GenerationResult {
+    if (!this.#started) throw protocolError("the stream has no first event");
+    const { generationId, model, modelRevision, parameters, prompt } = this.#started;
+    return createResult({
+      generationId,
+      model,
+      modelRevision,
+      candidates: this.#answers.map(toCandidate),
+      usage: this.#usage(this.#started),
+      timings: this.#answers.findLast(({ finished }) => finished?.timings)?.finished?.timings,
+      parameters,
+      prompt,
+    });
+  }
+
+  #answer({ candidateIndex, type }: GenerationChunk | GenerationFinished): Answer {
+    const answer = this.#answers[candidateIndex];
+    const problem = !this.#started
+      ? "before the generation started"
+      : !answer
+        ? `for answer ${candidateIndex}, which was not asked for`
+        : answer.finished && `after answer ${candidateIndex} had finished`;
+    if (problem || !answer) throw protocolError(`a ${type} event came ${problem}`, this.progress());
+    return answer;
+  }
+
+  #addChunk(answer: Answer, chunk: GenerationChunk): void {
+    answer.text += chunk.text;
+    answer.reasoning += chunk.reasoning;
+    for (const tokenId of chunk.tokenIds) answer.tokenIds.push(tokenId);
+    for (const logprob of chunk.logprobs) answer.logprobs.push(logprob);
+    answer.outputTokens = chunk.outputTokens;
+    for (const { index, id, name, arguments: json } of chunk.toolCalls) {
+      if (index > answer.toolCalls.length) throw protocolError(`tool call ${index} came too early`, this.progress());
+      const call = (answer.toolCalls[index] ??= { id, name, arguments: "" });
+      call.arguments += json;
+    }
+  }
+
+  /** What the last events tell; the prompt was read once, however many answers there are. */
+  #usage(started: GenerationStarted): Usage {
+    const usages = this.#answers.flatMap(({ finished }) => finished?.usage ?? []);
+    const { promptTokens, cachedPromptTokens } = usages[0] ?? started;
+    const reasoningTokens = usages.flatMap((usage) => usage.reasoningTokens ?? []);
+    return {
+      promptTokens,
+      cachedPromptTokens,
+      outputTokens: sum(this.#answers.map(({ finished, outputTokens }) => finished?.usage.outputTokens ?? outputTokens)),
+      ...(reasoningTokens.length > 0 && { reasoningTokens: sum(reasoningTokens) }),
+    };
+  }
+}
+
+const createAnswer = (): Answer => ({
+  text: "",
+  reasoning: "",
+  toolCalls: [],
+  tokenIds: [],
+  logprobs: [],
+  outputTokens: 0,
+  finished: undefined,
+});
+
+const toCandidate = ({ finished, outputTokens: _, ...parts }: Answer, index: number): Candidate => ({
+  ...parts,
+  index,
+  finishReason: finished?.finishReason ?? "unknown",
+  matched: finished?.matched,
+});
+
+const sum = (numbers: readonly number[]): number => numbers.reduce((total, number) => total + number, 0);

@@ -1,0 +1,13 @@
+import { invalidField } from "./errors.ts";
+
+/** Where a service listens that was started without configuration. */
+export const defaultBaseUrl = "http://127.0.0.1:50051";
+
+/** The address without a slash at its end; refuses what is no http or https URL. */
+export const checkBaseUrl = (baseUrl: string | URL = defaultBaseUrl): string => {
+  const url = URL.parse(String(baseUrl));
+  if (url === null || !/^https?:$/.test(url.protocol)) {
+    throw invalidField("baseUrl", `"${String(baseUrl)}" is no URL such as ${defaultBaseUrl}`);
+  }
+  return url.href.replace(/\/+$/, "");
+};

@@ -1,0 +1,142 @@
+import { create } from "@bufbuild/protobuf";
+import { errorFromStatus } from "./decode-error.ts";
+import { type MlxdError, protocolError } from "./errors.ts";
+import { EventStream, type StreamReader, type StreamSource } from "./event-stream.ts";
+import {
+  type BatchGenerateResponse,
+  type BatchItem as BatchItemMessage,
+  BatchItemSchema,
+  type BatchItemResult as BatchItemResultMessage,
+  type BatchSummary as BatchSummaryMessage,
+  BatchSummarySchema,
+} from "./gen/mlxd/v1/generation_service_pb.ts";
+import type { GenerationParameters } from "./parameters.ts";
+import { type Plain, toPlain } from "./plain.ts";
+import { type GenerationResult, resultFromWire } from "./results.ts";
+import { createTask, type GenerationInput } from "./task.ts";
+
+/** A task of a batch. */
+export interface BatchItem extends GenerationParameters {
+  /**
+   * The caller's id for it, at most 128 bytes, distinct within the batch.
+   * @default the item's index
+   */
+  readonly itemId?: string | undefined;
+  /** What to continue. */
+  readonly input: GenerationInput;
+}
+
+/** How to run a batch. */
+export interface BatchOptions {
+  /**
+   * Run the items at once, as far as the engine's slots allow; otherwise one after another.
+   * @default false
+   */
+  readonly parallel?: boolean | undefined;
+}
+
+/** An event of a batch: an `item` for each, in the order in which they finish, then the `summary`. */
+export type BatchEvent = BatchItemEvent | BatchSummaryEvent;
+
+/** An item is done: it has a result or an error. */
+export type BatchItemEvent = {
+  readonly type: "item";
+  /** The caller's id for it, or its index. */
+  readonly itemId: string;
+  /** Its place in the batch, from 0. */
+  readonly index: number;
+} & (
+  | { readonly result: GenerationResult; readonly error?: undefined }
+  | { readonly error: MlxdError; readonly result?: undefined }
+);
+
+/** The batch is done. */
+export interface BatchSummaryEvent extends BatchSummary {
+  readonly type: "summary";
+}
+
+/** How many items succeeded and failed, and the tokens that those which succeeded spent. */
+export type BatchSummary = Plain<BatchSummaryMessage>;
+
+/** What a whole batch came to. */
+export interface BatchResult {
+  /** What came of each item, in the order of the request. */
+  readonly items: readonly BatchItemEvent[];
+  /** Their count. */
+  readonly summary: BatchSummary;
+}
+
+/** The items to send. */
+export const createBatchItems = (items: readonly BatchItem[], defaultModel = ""): BatchItemMessage[] =>
+  items.map(({ itemId = "", input, ...parameters }) =>
+    create(BatchItemSchema, { itemId, task: createTask(input, parameters, defaultModel) }),
+  );
+
+/**
+ * The events of a batch: each item's result or error as it finishes, then a summary. One item's failure does not touch
+ * the others. To leave the stream is to end the batch on the server.
+ */
+export class BatchStream extends EventStream<BatchGenerateResponse, BatchEvent> {
+  readonly #reader: BatchReader;
+
+  /** For this package only: streams come from {@link MlxdClient.batch}. */
+  constructor(source: StreamSource<BatchGenerateResponse>, itemCount: number) {
+    const reader = new BatchReader(itemCount);
+    super(source, reader);
+    this.#reader = reader;
+  }
+
+  /** Reads what is left and returns what came of all items, in the order of the request. */
+  async collect(): Promise<BatchResult> {
+    await this.drain();
+    return this.#reader.result();
+  }
+}
+
+class BatchReader implements StreamReader<BatchGenerateResponse, BatchEvent> {
+  readonly #items: (BatchItemEvent | undefined)[];
+  #summary: BatchSummary | undefined;
+
+  constructor(itemCount: number) {
+    this.#items = Array.from({ length: itemCount }, () => undefined);
+  }
+
+  readonly accept = ({ event }: BatchGenerateResponse): BatchEvent | undefined => {
+    if (this.#summary) throw protocolError("an event came after the batch's summary");
+    switch (event.case) {
+      case "item": {
+        const item = itemFromWire(event.value);
+        if (item.index >= this.#items.length || this.#items[item.index]) {
+          throw protocolError(`item ${item.index} came twice, or is not of this batch`);
+        }
+        return (this.#items[item.index] = item);
+      }
+      case "summary":
+        this.#summary = toPlain(BatchSummarySchema, event.value);
+        return { type: "summary", ...this.#summary };
+      case undefined: // a kind of event that is newer than this client
+        return undefined;
+    }
+  };
+
+  readonly end = (): void => void this.result();
+
+  result(): BatchResult {
+    const items = this.#items.filter((item) => item !== undefined);
+    if (!this.#summary || items.length < this.#items.length) {
+      throw protocolError(`the batch ended with ${items.length} of ${this.#items.length} items`);
+    }
+    return { items, summary: this.#summary };
+  }
+}
+
+const itemFromWire = ({ itemId, index, outcome }: BatchItemResultMessage): BatchItemEvent => {
+  switch (outcome.case) {
+    case "result":
+      return { type: "item", itemId, index, result: resultFromWire(outcome.value) };
+    case "error":
+      return { type: "item", itemId, index, error: errorFromStatus(outcome.value) };
+    case undefined:
+      throw protocolError(`item ${index} has neither a result nor an error`);
+  }
+};

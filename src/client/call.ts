@@ -1,0 +1,168 @@
+import { Code, type CallOptions as ConnectCallOptions, ConnectError } from "@connectrpc/connect";
+import { decodeError } from "./decode-error.ts";
+import { type GenerationProgress, type MlxdError, noSuchOption } from "./errors.ts";
+import { createHeaders, type HeaderValues } from "./headers.ts";
+import { type RetryBudget, retryDelayMs, type RetryPolicy } from "./retry.ts";
+import { normalizeTimeoutMs } from "./timeouts.ts";
+
+/** What every call takes. */
+export interface CallOptions {
+  /** Ends the call when it fires; the call then fails with `CANCELLED`. */
+  readonly signal?: AbortSignal | undefined;
+  /**
+   * Time for the whole call, retries included, in milliseconds; less than 100,000,000. 0 and Infinity mean none.
+   * @default the client's `timeoutMs`
+   */
+  readonly timeoutMs?: number | undefined;
+  /** Headers of this call, in addition to the client's. */
+  readonly headers?: HeaderValues | undefined;
+}
+
+/** Options that were checked. */
+export interface CheckedCallOptions {
+  readonly signal: AbortSignal | undefined;
+  readonly timeoutMs: number | undefined;
+  readonly headers: Headers;
+}
+
+/** Time and chance, which tests replace. */
+export interface Clock {
+  /** Milliseconds from any fixed moment. */
+  readonly now: () => number;
+  /** Waits; rejects when the signal fires. */
+  readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
+  /** A number from 0 up to 1. */
+  readonly random: () => number;
+}
+
+/** What the calls of one client share. */
+export interface CallContext {
+  readonly clock: Clock;
+  readonly policy: RetryPolicy;
+  readonly budget: RetryBudget;
+  /** The calls under way. */
+  readonly running: Set<Call>;
+}
+
+/** Makes one attempt: a unary call, or a stream up to its first message. */
+export type Attempt<T> = (options: ConnectCallOptions) => Promise<T>;
+
+/** Checks a call's options and fills in the client's time-out. */
+export const checkCallOptions = (
+  { signal, timeoutMs, headers, ...others }: CallOptions,
+  defaultTimeoutMs: number | undefined,
+): CheckedCallOptions => {
+  const [other] = Object.keys(others);
+  if (other !== undefined) throw noSuchOption(other);
+  return { signal, timeoutMs: normalizeTimeoutMs(timeoutMs ?? defaultTimeoutMs), headers: createHeaders(headers) };
+};
+
+/**
+ * One call with all its attempts: its deadline, and a signal of its own that is fired with the code which every
+ * transport turns into a cancel on the wire. It listens to the caller's signal only while it is under way.
+ */
+export class Call {
+  readonly #context: CallContext;
+  readonly #options: CheckedCallOptions;
+  readonly #controller = new AbortController();
+  readonly #deadline: number;
+  #cancelled: { readonly reason: unknown } | undefined;
+
+  constructor(context: CallContext, options: CheckedCallOptions) {
+    this.#context = context;
+    this.#options = options;
+    this.#deadline = context.clock.now() + (options.timeoutMs ?? Number.POSITIVE_INFINITY);
+    context.running.add(this);
+    const { signal } = options;
+    signal?.addEventListener("abort", this.#onAbort);
+    if (signal?.aborted) this.#onAbort();
+  }
+
+  /** Ends the call from this side. */
+  cancel(reason?: unknown): void {
+    if (this.#controller.signal.aborted) return;
+    this.#cancelled = { reason };
+    this.#controller.abort(new ConnectError("the caller ended this call", Code.Canceled));
+  }
+
+  /** The call is over: nothing of it stays behind. */
+  end(): void {
+    this.#context.running.delete(this);
+    this.#options.signal?.removeEventListener("abort", this.#onAbort);
+  }
+
+  /** Makes attempts until one succeeds or there shall be no other. Rejects with what {@link Call.decode} reads. */
+  async attempt<T>(attempt: Attempt<T>): Promise<T> {
+    const { clock, policy, budget } = this.#context;
+    for (let attempts = 1; ; attempts++) {
+      try {
+        this.#controller.signal.throwIfAborted();
+        const result = await attempt(this.#attemptOptions());
+        budget.succeeded();
+        return result;
+      } catch (error) {
+        const failure = this.decode(error);
+        budget.failed(failure);
+        const delayMs = budget.allows ? retryDelayMs(failure, attempts, policy, clock.random()) : undefined;
+        if (delayMs === undefined || delayMs >= this.#remainingMs()) throw failure;
+        await clock.sleep(delayMs, this.#controller.signal);
+      }
+    }
+  }
+
+  /** What an error of this call means. */
+  decode(error: unknown, progress?: GenerationProgress): MlxdError {
+    return decodeError(error, { cancelled: this.#cancelled, progress });
+  }
+
+  readonly #onAbort = (): void => this.cancel(this.#options.signal?.reason);
+
+  #remainingMs(): number {
+    return this.#deadline - this.#context.clock.now();
+  }
+
+  #attemptOptions(): ConnectCallOptions {
+    const remainingMs = this.#remainingMs();
+    return {
+      headers: this.#options.headers,
+      signal: this.#controller.signal,
+      // To a transport 0 and less would mean "no time-out".
+      ...(remainingMs < Number.POSITIVE_INFINITY && { timeoutMs: Math.max(1, Math.ceil(remainingMs)) }),
+    };
+  }
+}
+
+/** Makes a unary call. */
+export const callUnary = async <T>(
+  context: CallContext,
+  options: CheckedCallOptions,
+  attempt: Attempt<T>,
+): Promise<T> => {
+  const call = new Call(context, options);
+  try {
+    return await call.attempt(attempt);
+  } catch (error) {
+    throw call.decode(error);
+  } finally {
+    call.end();
+  }
+};
+
+/** The clock of the machine. */
+export const systemClock: Clock = {
+  now: () => performance.now(),
+  random: () => Math.random(),
+  sleep: (ms, signal) =>
+    new Promise((resolve, reject) => {
+      const onAbort = () => {
+        clearTimeout(timer);
+        reject(signal.reason as Error); // a ConnectError, see Call.cancel
+      };
+      const timer = setTimeout(() => {
+        signal.removeEventListener("abort", onAbort);
+        resolve();
+      }, ms);
+      if (signal.aborted) onAbort();
+      else signal.addEventListener("abort", onAbort, { once: true });
+    }),
+};

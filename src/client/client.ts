@@ -1,0 +1,122 @@
+import type { Client } from "@connectrpc/connect";
+import type { BatchItem, BatchOptions, BatchStream } from "./batch.ts";
+import type { CallOptions } from "./call.ts";
+import type { Model, ServerInfo, ServerStats } from "./descriptions.ts";
+import type { ModelState } from "./enum-names.ts";
+import type { GenerationService } from "./gen/mlxd/v1/generation_service_pb.ts";
+import type { ModelService } from "./gen/mlxd/v1/model_service_pb.ts";
+import type { ServerService } from "./gen/mlxd/v1/server_service_pb.ts";
+import type { CountTokensResponse, TokenizedText, TokenizerService } from "./gen/mlxd/v1/tokenizer_service_pb.ts";
+import type { GenerationParameters } from "./parameters.ts";
+import type { Plain } from "./plain.ts";
+import type { GenerationResult } from "./results.ts";
+import type { GenerationStream } from "./stream.ts";
+import type { GenerationInput } from "./task.ts";
+
+/** Parameters of a generation and options of its call. */
+export interface GenerationOptions extends GenerationParameters, CallOptions {}
+
+/** Options of a call about one model. */
+export interface ModelCallOptions extends CallOptions {
+  /**
+   * Id, alias or repository path of the model.
+   * @default the client's `defaultModel`, or else the service's default model
+   */
+  readonly model?: string | undefined;
+}
+
+/** Options of {@link MlxdClient.tokenize}. */
+export interface TokenizeOptions extends ModelCallOptions {
+  /**
+   * Add the tokens that the model's tokenizer puts around a text.
+   * @default false
+   */
+  readonly addSpecialTokens?: boolean | undefined;
+  /**
+   * Report each token's text too.
+   * @default false
+   */
+  readonly pieces?: boolean | undefined;
+}
+
+/** Options of {@link MlxdClient.detokenize}. */
+export interface DetokenizeOptions extends ModelCallOptions {
+  /**
+   * Leave special tokens out of the text.
+   * @default false
+   */
+  readonly skipSpecialTokens?: boolean | undefined;
+}
+
+/** Options of {@link MlxdClient.listModels}. */
+export interface ListModelsOptions extends CallOptions {
+  /**
+   * Only models in one of these states.
+   * @default all
+   */
+  readonly states?: readonly Exclude<ModelState, "unknown">[] | undefined;
+}
+
+/** A text's tokens, and each token's text if asked for. */
+export type Tokens = Plain<TokenizedText>;
+
+/** What a task needs of the context. */
+export type TokenCount = Plain<CountTokensResponse>;
+
+/** What a generation was when it was told to end. */
+export type CancelledState = "cancelling" | "not_running" | "unknown";
+
+/**
+ * The API's own typed clients over the same connection, with the client's headers and nothing else: no retry and no
+ * decoded errors, and leaving a loop over one of their streams does not end the call.
+ */
+export interface RawClients {
+  readonly generation: Client<typeof GenerationService>;
+  readonly tokenizer: Client<typeof TokenizerService>;
+  readonly models: Client<typeof ModelService>;
+  readonly server: Client<typeof ServerService>;
+}
+
+/** A client of one mlxd service. It may be shared and used for any number of calls at once. */
+export interface MlxdClient extends Disposable {
+  /** Generates and returns the whole result. */
+  generate(input: GenerationInput, options?: GenerationOptions): Promise<GenerationResult>;
+
+  /** Generates and returns the events as they come. The call is made when the first one is asked for. */
+  stream(input: GenerationInput, options?: GenerationOptions): GenerationStream;
+
+  /** Runs 1 to 100 tasks in one call and returns each one's result as it finishes. */
+  batch(items: readonly BatchItem[], options?: BatchOptions & CallOptions): BatchStream;
+
+  /** Ends a running or waiting generation with what it has: its result then says `cancelled`. May be repeated. */
+  cancel(generationId: string, options?: CallOptions): Promise<CancelledState>;
+
+  /** The tokens of a text. */
+  tokenize(text: string, options?: TokenizeOptions): Promise<Tokens>;
+  /** The tokens of several texts, in their order. */
+  tokenize(texts: readonly string[], options?: TokenizeOptions): Promise<readonly Tokens[]>;
+
+  /** The text of tokens; bytes that are no valid UTF-8 read as U+FFFD. */
+  detokenize(tokenIds: readonly number[] | Uint32Array, options?: DetokenizeOptions): Promise<string>;
+
+  /** The tokens that a task's prompt takes, chat template included, and whether it fits. */
+  countTokens(input: GenerationInput, options?: GenerationOptions): Promise<TokenCount>;
+
+  /** All models that the service knows, in the catalog's order. */
+  listModels(options?: ListModelsOptions): Promise<readonly Model[]>;
+
+  /** One model, by any of its names; without a name the default model. */
+  getModel(model?: string, options?: CallOptions): Promise<Model>;
+
+  /** What the server is: version, device and limits. */
+  serverInfo(options?: CallOptions): Promise<ServerInfo>;
+
+  /** How the server is doing. */
+  stats(options?: CallOptions): Promise<ServerStats>;
+
+  /** The API's own typed clients. */
+  readonly raw: RawClients;
+
+  /** Ends the calls under way and closes the connection. A later call opens a new one. */
+  close(): void;
+}

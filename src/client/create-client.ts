@@ -1,0 +1,44 @@
+import type { Transport } from "@connectrpc/connect";
+import type { Clock } from "./call.ts";
+import type { MlxdClient } from "./client.ts";
+import type { HeaderSource } from "./headers.ts";
+import type { RetryPolicy } from "./retry.ts";
+import { TransportClient } from "./transport-client.ts";
+
+/** Options of every client, whatever its transport. */
+export interface ClientOptions {
+  /** Headers of every call, or a function that makes them; it is asked before each attempt. */
+  readonly headers?: HeaderSource | undefined;
+  /**
+   * The model of calls that name none.
+   * @default the service's default model
+   */
+  readonly defaultModel?: string | undefined;
+  /**
+   * Time for each call that sets none itself, in milliseconds; less than 100,000,000. 0 and Infinity mean none.
+   * @default none; the service has a limit of its own
+   */
+  readonly timeoutMs?: number | undefined;
+  /**
+   * When and how often a failed call is tried again; false for never.
+   * @default {@link defaultRetryPolicy}
+   */
+  readonly retry?: Partial<RetryPolicy> | false | undefined;
+  /**
+   * Time and chance, for tests.
+   * @default the machine's
+   */
+  readonly clock?: Clock | undefined;
+}
+
+/**
+ * Makes a client over any Connect transport. `createMlxdClient` of `@mlxd/client/node` and `@mlxd/client/web` makes
+ * the transport too.
+ *
+ * @param closeTransport closes the transport's connections
+ */
+export const createMlxdClientFromTransport = (
+  transport: Transport,
+  options: ClientOptions = {},
+  closeTransport: () => void = () => {},
+): MlxdClient => new TransportClient(transport, options, closeTransport);

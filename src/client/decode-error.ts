@@ -1,0 +1,109 @@
+import type { Any } from "@bufbuild/protobuf/wkt";
+import { durationMs } from "@bufbuild/protobuf/wkt";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { codeNames, type GenerationProgress, MlxdError, type MlxdErrorReason } from "./errors.ts";
+import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "./gen/google/rpc/error_details_pb.ts";
+import type { Status } from "./gen/google/rpc/status_pb.ts";
+import { ErrorReason, GenerationFailureSchema } from "./gen/mlxd/v1/error_details_pb.ts";
+import { usageFromWire } from "./results.ts";
+
+/** What the client knows of a call that failed. */
+export interface FailedCall {
+  /** Present when the caller ended the call, with the reason given. */
+  readonly cancelled?: { readonly reason: unknown } | undefined;
+  /** What the stream had brought until then; a service's own account goes before it. */
+  readonly progress?: GenerationProgress | undefined;
+}
+
+/** Turns whatever a transport throws into an {@link MlxdError}. */
+export const decodeError = (error: unknown, { cancelled, progress }: FailedCall = {}): MlxdError => {
+  if (error instanceof MlxdError) return error;
+  const connectError = ConnectError.from(error);
+  const info = connectError.findDetails(ErrorInfoSchema).find(({ domain }) => domain === "mlxd");
+  const { code, reason, message, field } = info
+    ? { ...fromCode(connectError), reason: reasonFromWire(info.reason) }
+    : cancelled
+      ? cancelledByCaller
+      : classify(connectError);
+
+  const violations = connectError.findDetails(BadRequestSchema).flatMap(({ fieldViolations }) => fieldViolations);
+  const retryDelay = connectError.findDetails(RetryInfoSchema)[0]?.retryDelay;
+  const failure = connectError.findDetails(GenerationFailureSchema)[0];
+  return new MlxdError({
+    code: codeNames[code],
+    reason,
+    message,
+    metadata: info?.metadata,
+    violations: field
+      ? [{ field, description: message }]
+      : violations.map(({ field: path, description }) => ({ field: path, description })),
+    retryAfterMs: retryDelay && durationMs(retryDelay),
+    progress: failure
+      ? {
+          generationId: failure.generationId,
+          usage: usageFromWire(failure.usage),
+          lastSequence: failure.lastSequence,
+        }
+      : progress,
+    cause: reason === "CANCELLED" && cancelled ? cancelled.reason : connectError,
+  });
+};
+
+/** Turns the status of a batch's item into the error that a call of its own would have thrown. */
+export const errorFromStatus = ({ code, message, details }: Status): MlxdError => {
+  const error = new ConnectError(message, code in codeNames ? code : Code.Unknown);
+  error.details = details.map(({ typeUrl, value }: Any) => ({
+    type: typeUrl.slice(typeUrl.lastIndexOf("/") + 1),
+    value,
+  }));
+  return decodeError(error);
+};
+
+interface Classified {
+  readonly code: Code;
+  readonly reason: MlxdErrorReason;
+  readonly message: string;
+  readonly field?: string;
+}
+
+const cancelledByCaller: Classified = {
+  code: Code.Canceled,
+  reason: "CANCELLED",
+  message: "the caller ended this call",
+};
+
+const reasonFromWire = (reason: string): MlxdErrorReason =>
+  reason !== "UNSPECIFIED" && Object.hasOwn(ErrorReason, reason) ? (reason as MlxdErrorReason) : "UNKNOWN";
+
+const fromCode = ({ code, rawMessage }: ConnectError): Classified => ({ code, reason: "UNKNOWN", message: rawMessage });
+
+/**
+ * Finds out what an error without an ErrorInfo is: made by the transport, by this machine or by something between.
+ * Each kind of transport reports the same misfortune in its own way; test/client/connection.test.ts has them all.
+ */
+const classify = (error: ConnectError): Classified => {
+  const { code, rawMessage, cause } = error;
+  const connection = (message: string): Classified => ({ code: Code.Unavailable, reason: "CONNECTION", message });
+
+  const unsent = /cannot encode field (?:mlxd\.v1\.)?(\S+) to (?:binary|JSON): (.*)/.exec(rawMessage);
+  if (unsent) {
+    const [, field = "", problem = ""] = unsent;
+    return { code: Code.InvalidArgument, reason: "INVALID_FIELD", message: problem, field };
+  }
+  if (code === Code.DeadlineExceeded) return { code, reason: "DEADLINE", message: "the call's deadline passed" };
+  if (code === Code.Unavailable) return connection(rawMessage);
+  // Not by the caller: the server closed the connection, or something in between did.
+  if (code === Code.Canceled) return connection(`the connection was closed: ${rawMessage}`);
+  if (/missing (EndStreamResponse|status)$/.test(rawMessage)) return connection("the connection was cut mid-stream");
+  if (isSystemError(cause) || (code === Code.Unknown && cause instanceof Error && !(cause instanceof SyntaxError))) {
+    return connection(`the connection failed: ${rawMessage}`);
+  }
+  if (cause instanceof SyntaxError || /^(protocol error|parse binary|unsupported|HTTP 3)/.test(rawMessage)) {
+    return { code: Code.Internal, reason: "PROTOCOL", message: `the answer is not mlxd's: ${rawMessage}` };
+  }
+  return fromCode(error);
+};
+
+/** Whether an operating system or socket error is the cause: those carry a code such as `ECONNRESET`. */
+const isSystemError = (cause: unknown): boolean =>
+  cause instanceof Error && "code" in cause && typeof cause.code === "string";

@@ -1,0 +1,55 @@
+import type { Device, ModelState } from "./enum-names.ts";
+import {
+  type GetModelResponse,
+  type Model as ModelMessage,
+  ModelSchema,
+} from "./gen/mlxd/v1/model_service_pb.ts";
+import {
+  type GetServerInfoResponse,
+  GetServerInfoResponseSchema,
+  type GetStatsResponse,
+  GetStatsResponseSchema,
+  type ModelStats as ModelStatsMessage,
+} from "./gen/mlxd/v1/server_service_pb.ts";
+import { protocolError } from "./errors.ts";
+import { type Plain, toPlain } from "./plain.ts";
+
+/** A model as the service knows it. */
+export interface Model extends Omit<Plain<ModelMessage>, "state"> {
+  /** Where it stands. */
+  readonly state: ModelState;
+}
+
+/** What the server is: version, device and limits, which do not change while it runs. */
+export interface ServerInfo extends Omit<Plain<GetServerInfoResponse>, "device"> {
+  /** What the engines compute on. */
+  readonly device: Device;
+}
+
+/** How the server is doing: counters since its start, and what is going on now. */
+export interface ServerStats extends Omit<Plain<GetStatsResponse>, "models"> {
+  /** Model by model, those that were used. */
+  readonly models: readonly ModelStats[];
+}
+
+/** A model's part of the counters. */
+export interface ModelStats extends Omit<Plain<ModelStatsMessage>, "state"> {
+  /** Where it stands. */
+  readonly state: ModelState;
+}
+
+// The casts: toPlain names enum values by the same rule as the types, which it knows as string.
+
+/** Reads a model. */
+export const modelFromWire = (model: GetModelResponse["model"]): Model => {
+  if (!model) throw protocolError("the answer has no model");
+  return toPlain(ModelSchema, model) as Model;
+};
+
+/** Reads what the server is. */
+export const serverInfoFromWire = (response: GetServerInfoResponse): ServerInfo =>
+  toPlain(GetServerInfoResponseSchema, response) as ServerInfo;
+
+/** Reads how the server is doing. */
+export const serverStatsFromWire = (response: GetStatsResponse): ServerStats =>
+  toPlain(GetStatsResponseSchema, response) as ServerStats;

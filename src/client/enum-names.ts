@@ -1,0 +1,35 @@
+import type { DescEnum } from "@bufbuild/protobuf";
+import type { Device as DeviceEnum } from "./gen/mlxd/v1/server_service_pb.ts";
+import type { ModelState as ModelStateEnum } from "./gen/mlxd/v1/model_service_pb.ts";
+import type { CachePolicy_Mode, FinishReason as FinishReasonEnum, Role as RoleEnum } from "./gen/mlxd/v1/types_pb.ts";
+
+/** Names of a protobuf enum's values as the client spells them: without the enum's prefix, in lower case. */
+type NamesOf<Values> = Lowercase<Exclude<keyof Values & string, "UNSPECIFIED">>;
+
+/** Who says a message. */
+export type Role = NamesOf<typeof RoleEnum>;
+
+/** Why a generation ended. `unknown` is a reason that is newer than this client: it has ended all the same. */
+export type FinishReason = NamesOf<typeof FinishReasonEnum> | "unknown";
+
+/** Where a model stands. */
+export type ModelState = NamesOf<typeof ModelStateEnum> | "unknown";
+
+/** What engines compute on. */
+export type Device = NamesOf<typeof DeviceEnum> | "unknown";
+
+/** How a generation uses the prefix cache. */
+export type CacheMode = NamesOf<typeof CachePolicy_Mode>;
+
+/** The client's name of an enum's value: `FINISH_REASON_STOP_TOKEN` is `stop_token`; `unknown` where there is none. */
+export const enumName = (schema: DescEnum, value: number): string =>
+  (value !== 0 && schema.value[value]?.localName.toLowerCase()) || "unknown";
+
+/** The value of that name in a generated enum, or undefined. */
+export const enumValue = <Values extends Readonly<Record<string, number>>>(
+  values: Values,
+  name: string,
+): Values[keyof Values] | undefined => {
+  const key = name.toUpperCase();
+  return key !== "UNSPECIFIED" && Object.hasOwn(values, key) ? values[key as keyof Values] : undefined;
+};

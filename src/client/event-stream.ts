@@ -1,0 +1,142 @@
+import type { CallOptions as ConnectCallOptions } from "@connectrpc/connect";
+import type { Call } from "./call.ts";
+import { decodeError } from "./decode-error.ts";
+import type { GenerationProgress, MlxdError } from "./errors.ts";
+
+/** Reads the messages of one stream, in order: checks and translates them. */
+export interface StreamReader<Message, Event> {
+  /** The event of this message, or undefined where this client knows none. Throws where the API's order is broken. */
+  readonly accept: (message: Message) => Event | undefined;
+  /** The stream ended OK: throws if it may not end here. */
+  readonly end: () => void;
+  /** How far the generation has come. */
+  readonly progress?: (() => GenerationProgress | undefined) | undefined;
+}
+
+/** Where a stream comes from. */
+export interface StreamSource<Message> {
+  /** Begins the call: its deadline runs from here. */
+  readonly begin: () => Call;
+  /** Opens the stream: one attempt. */
+  readonly open: (options: ConnectCallOptions) => AsyncIterable<Message>;
+}
+
+/**
+ * A stream of events that its reader may leave at any time: leaving a `for await` loop by `break`, `return` or an
+ * error, `cancel()` and `await using` all end the call on the server at once.
+ *
+ * The call is made when the first event is asked for, and each next event is read when it is asked for. A stream has
+ * one reader: a second loop goes on where the first one is.
+ */
+export class EventStream<Message, Event> implements AsyncIterableIterator<Event, undefined>, AsyncDisposable {
+  readonly #source: StreamSource<Message>;
+  readonly #reader: StreamReader<Message, Event>;
+  #call: Call | undefined;
+  #messages: AsyncIterator<Message> | undefined;
+  #ended: { readonly error?: MlxdError } | undefined;
+  /** The reader has left by `return()`: it is owed no error. */
+  #left = false;
+  /** Settles when the event asked for before has been delivered. */
+  #last: Promise<unknown> = Promise.resolve();
+
+  /** For this package only: streams come from a client. */
+  constructor(source: StreamSource<Message>, reader: StreamReader<Message, Event>) {
+    this.#source = source;
+    this.#reader = reader;
+  }
+
+  /** The stream itself. */
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  /** The next event; rejects with an MlxdError if the stream has failed or was cancelled. */
+  next(): Promise<IteratorResult<Event, undefined>> {
+    const result = this.#last.then(() => this.#next());
+    this.#last = result.catch(() => {});
+    return result;
+  }
+
+  /** Leaves the stream and ends the call on the server; what a `for await` loop calls when it is left. */
+  return(): Promise<IteratorResult<Event, undefined>> {
+    this.#left = true;
+    this.cancel();
+    return Promise.resolve({ done: true, value: undefined });
+  }
+
+  /** Leaves the stream like `return()`, then rejects with this error. */
+  async throw(error?: unknown): Promise<IteratorResult<Event, undefined>> {
+    await this.return();
+    throw error;
+  }
+
+  /** Ends the call on the server; a reader who asks for an event gets an error with the reason `CANCELLED`. */
+  cancel(reason?: unknown): void {
+    if (this.#ended) return;
+    this.#end(decodeError(undefined, { cancelled: { reason }, progress: this.#reader.progress?.() }));
+  }
+
+  /** Leaves the stream at the end of an `await using` block. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.return();
+  }
+
+  /** Reads what is left; rejects if the stream has failed, or was left before its end. */
+  protected async drain(): Promise<void> {
+    while (!(await this.next()).done);
+    if (this.#ended?.error) throw this.#ended.error;
+  }
+
+  async #next(): Promise<IteratorResult<Event, undefined>> {
+    while (!this.#ended) {
+      try {
+        const { done, value } = await this.#pull();
+        if (this.#isEnded()) break;
+        if (done) {
+          this.#reader.end();
+          this.#end();
+          break;
+        }
+        const event = this.#reader.accept(value);
+        if (event !== undefined) return { done: false, value: event };
+      } catch (error) {
+        if (!this.#isEnded()) this.#end(this.#call?.decode(error, this.#reader.progress?.()) ?? decodeError(error));
+      }
+    }
+    const { error } = this.#ended ?? {};
+    if (error && !this.#left) throw error;
+    return { done: true, value: undefined };
+  }
+
+  async #pull(): Promise<IteratorResult<Message>> {
+    if (this.#messages) return this.#messages.next();
+    const call = (this.#call = this.#source.begin());
+    abandoned.register(this, call, this);
+    return call.attempt(async (options) => {
+      const messages = this.#source.open(options)[Symbol.asyncIterator]();
+      const first = await messages.next();
+      this.#messages = messages;
+      return first;
+    });
+  }
+
+  #end(error?: MlxdError): void {
+    this.#ended = error ? { error } : {};
+    abandoned.unregister(this);
+    this.#call?.cancel();
+    this.#call?.end();
+    // Connect gives back the timer of the call's deadline when its iterator is asked once more.
+    if (error) this.#messages?.next().catch(() => {});
+  }
+
+  /** To the compiler nothing can have happened during an `await`. */
+  #isEnded(): boolean {
+    return this.#ended !== undefined;
+  }
+}
+
+/** Ends the calls of streams that were read in part and then forgotten, when the garbage collector finds them. */
+const abandoned = new FinalizationRegistry<Call>((call) => {
+  call.cancel();
+  call.end();
+});

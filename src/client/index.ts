@@ -1,0 +1,70 @@
+/** The part of the client that is the same in every runtime: for any Connect transport. */
+export type {
+  BatchEvent,
+  BatchItem,
+  BatchItemEvent,
+  BatchOptions,
+  BatchResult,
+  BatchStream,
+  BatchSummary,
+  BatchSummaryEvent,
+} from "./batch.ts";
+export type { CallOptions, Clock } from "./call.ts";
+export type {
+  CancelledState,
+  DetokenizeOptions,
+  GenerationOptions,
+  ListModelsOptions,
+  MlxdClient,
+  ModelCallOptions,
+  RawClients,
+  TokenCount,
+  TokenizeOptions,
+  Tokens,
+} from "./client.ts";
+export { type ClientOptions, createMlxdClientFromTransport } from "./create-client.ts";
+export { decodeError } from "./decode-error.ts";
+export type { Model, ModelStats, ServerInfo, ServerStats } from "./descriptions.ts";
+export type { CacheMode, Device, FinishReason, ModelState, Role } from "./enum-names.ts";
+export {
+  type FieldViolation,
+  findMlxdError,
+  type GenerationProgress,
+  isMlxdError,
+  MlxdError,
+  type MlxdErrorCode,
+  type MlxdErrorReason,
+} from "./errors.ts";
+export type {
+  GenerationChunk,
+  GenerationEvent,
+  GenerationFinished,
+  GenerationStarted,
+  ToolCallDelta,
+} from "./events.ts";
+export type { HeaderSource, HeaderValues } from "./headers.ts";
+export type {
+  ChatInput,
+  ChatMessage,
+  ContentPart,
+  ImagePart,
+  Json,
+  JsonSchema,
+  TextPart,
+  Tool,
+  ToolChoice,
+} from "./messages.ts";
+export type { CacheOptions, Constraint, GenerationParameters } from "./parameters.ts";
+export type {
+  Candidate,
+  EffectiveParameters,
+  GenerationResult,
+  StopMatch,
+  Timings,
+  TokenLogprob,
+  ToolCall,
+  Usage,
+} from "./results.ts";
+export { defaultRetryPolicy, type RetryPolicy } from "./retry.ts";
+export type { GenerationStream } from "./stream.ts";
+export type { GenerationInput } from "./task.ts";

@@ -1,0 +1,155 @@
+import { create } from "@bufbuild/protobuf";
+import { enumName, type FinishReason } from "./enum-names.ts";
+import { protocolError } from "./errors.ts";
+import type {
+  Candidate as CandidateMessage,
+  GenerationResult as GenerationResultMessage,
+  StopMatch as StopMatchMessage,
+} from "./gen/mlxd/v1/generation_service_pb.ts";
+import {
+  type EffectiveParameters as EffectiveParametersMessage,
+  EffectiveParametersSchema,
+  FinishReasonSchema,
+  type Timings as TimingsMessage,
+  TimingsSchema,
+  type TokenLogprob as TokenLogprobMessage,
+  TokenLogprobSchema,
+  type Usage as UsageMessage,
+  UsageSchema,
+} from "./gen/mlxd/v1/types_pb.ts";
+import { type Plain, toPlain } from "./plain.ts";
+
+/** Tokens spent. */
+export type Usage = Plain<UsageMessage>;
+
+/** Where the time went, in milliseconds: `queueMs`, `timeToFirstTokenMs` and `decodeMs` make `totalMs`. */
+export type Timings = Plain<TimingsMessage>;
+
+/** The parameters that a generation really ran with. */
+export type EffectiveParameters = Plain<EffectiveParametersMessage>;
+
+/** A token with its logprob. */
+export type TokenLogprob = Plain<TokenLogprobMessage>;
+
+/** A call of a tool that the model made. */
+export interface ToolCall {
+  /** Its id; the message that answers it carries this id. */
+  readonly id: string;
+  /** The function's name. */
+  readonly name: string;
+  /** Its arguments: the JSON text as the model wrote it. */
+  readonly arguments: string;
+}
+
+/** What ended an output: a text or a token. */
+export type StopMatch = { readonly stopSequence: string } | { readonly tokenId: number };
+
+/** One answer. */
+export interface Candidate {
+  /** Its number, from 0. */
+  readonly index: number;
+  /** The text: byte for byte what the stream's chunks join to. */
+  readonly text: string;
+  /** Reasoning, apart from the text, of models that mark it; otherwise empty. */
+  readonly reasoning: string;
+  /** Calls of tools, in the order made. */
+  readonly toolCalls: readonly ToolCall[];
+  /** Ids of the output tokens, if asked for. */
+  readonly tokenIds: readonly number[];
+  /** Logprobs of the output tokens, if asked for. */
+  readonly logprobs: readonly TokenLogprob[];
+  /** Why it ended. */
+  readonly finishReason: FinishReason;
+  /** What matched, for `stop_sequence`, `stop_token` and `end_of_sequence`. */
+  readonly matched: StopMatch | undefined;
+}
+
+/** What a generation came to: its first answer's parts, and what holds for all answers. */
+export interface GenerationResult extends Omit<Candidate, "index"> {
+  /** Id of this generation, as the service's logs have it. */
+  readonly generationId: string;
+  /** Id of the model that answered. */
+  readonly model: string;
+  /** Its revision. */
+  readonly modelRevision: string;
+  /** All answers; one unless `candidateCount` asked for more. */
+  readonly candidates: readonly Candidate[];
+  /** Tokens spent, over all answers. */
+  readonly usage: Usage;
+  /** Where the time went, if asked for. */
+  readonly timings: Timings | undefined;
+  /** What the generation ran with. */
+  readonly parameters: EffectiveParameters;
+  /** The prompt's tokens, if `promptLogprobs` was asked for. */
+  readonly prompt: readonly TokenLogprob[];
+}
+
+/** Everything of a result but the first answer's parts, which {@link createResult} takes from the answers. */
+export type ResultFields = Omit<GenerationResult, keyof Candidate>;
+
+/** Makes a result of its parts. There is at least one answer. */
+export const createResult = (fields: ResultFields): GenerationResult => {
+  const [first] = fields.candidates;
+  if (first === undefined) throw protocolError("the result has no answer");
+  const { index: _, ...parts } = first;
+  return { ...parts, ...fields };
+};
+
+/** Reads the result of a unary call or of a batch's item. */
+export const resultFromWire = (result: GenerationResultMessage | undefined): GenerationResult => {
+  if (result === undefined) throw protocolError("the answer has no result");
+  const { generationId, model, modelRevision } = result;
+  return createResult({
+    generationId,
+    model,
+    modelRevision,
+    candidates: result.candidates.map(candidateFromWire),
+    usage: usageFromWire(result.usage),
+    timings: timingsFromWire(result.timings),
+    parameters: parametersFromWire(result.parameters),
+    prompt: logprobsFromWire(result.prompt),
+  });
+};
+
+const candidateFromWire = (candidate: CandidateMessage): Candidate => ({
+  index: candidate.index,
+  text: candidate.text,
+  reasoning: candidate.reasoning,
+  toolCalls: candidate.toolCalls.map(({ id, name, arguments: json }) => ({ id, name, arguments: json })),
+  tokenIds: candidate.tokenIds,
+  logprobs: logprobsFromWire(candidate.logprobs),
+  finishReason: finishReasonFromWire(candidate.finishReason),
+  matched: matchFromWire(candidate.matched),
+});
+
+/** Reads why an answer ended. */
+export const finishReasonFromWire = (reason: number): FinishReason =>
+  enumName(FinishReasonSchema, reason) as FinishReason; // as the type is made of the same names
+
+/** Reads what ended an output. */
+export const matchFromWire = (matched: StopMatchMessage | undefined): StopMatch | undefined => {
+  switch (matched?.match.case) {
+    case "stopSequence":
+      return { stopSequence: matched.match.value };
+    case "tokenId":
+      return { tokenId: matched.match.value };
+    case undefined:
+      return undefined;
+  }
+};
+
+/** Reads what was spent; nothing where the service told nothing. */
+export const usageFromWire = (usage: UsageMessage | undefined): Usage =>
+  toPlain(UsageSchema, usage ?? create(UsageSchema));
+
+/** Reads the timings, if they were asked for. */
+export const timingsFromWire = (timings: TimingsMessage | undefined): Timings | undefined =>
+  timings && toPlain(TimingsSchema, timings);
+
+/** Reads what a generation runs with. */
+export const parametersFromWire = (parameters: EffectiveParametersMessage | undefined): EffectiveParameters =>
+  toPlain(EffectiveParametersSchema, parameters ?? create(EffectiveParametersSchema));
+
+/** Reads logprobs. */
+export const logprobsFromWire = (logprobs: readonly TokenLogprobMessage[]): readonly TokenLogprob[] =>
+  logprobs.map((logprob) => toPlain(TokenLogprobSchema, logprob));

@@ -1,0 +1,186 @@
+import { type CallOptions as ConnectCallOptions, createClient, type Transport } from "@connectrpc/connect";
+import { type BatchItem, type BatchOptions, BatchStream, createBatchItems } from "./batch.ts";
+import {
+  type Attempt,
+  Call,
+  type CallContext,
+  type CallOptions,
+  callUnary,
+  checkCallOptions,
+  systemClock,
+} from "./call.ts";
+import type {
+  CancelledState,
+  DetokenizeOptions,
+  GenerationOptions,
+  ListModelsOptions,
+  MlxdClient,
+  RawClients,
+  TokenCount,
+  TokenizeOptions,
+  Tokens,
+} from "./client.ts";
+import type { ClientOptions } from "./create-client.ts";
+import {
+  type Model,
+  modelFromWire,
+  type ServerInfo,
+  serverInfoFromWire,
+  type ServerStats,
+  serverStatsFromWire,
+} from "./descriptions.ts";
+import { enumName, enumValue } from "./enum-names.ts";
+import { invalidField, protocolError } from "./errors.ts";
+import type { StreamSource } from "./event-stream.ts";
+import { CancelGenerationResponse_StateSchema, GenerationService } from "./gen/mlxd/v1/generation_service_pb.ts";
+import { ModelService, ModelState } from "./gen/mlxd/v1/model_service_pb.ts";
+import { ServerService } from "./gen/mlxd/v1/server_service_pb.ts";
+import {
+  CountTokensResponseSchema,
+  TokenizedTextSchema,
+  TokenizerService,
+} from "./gen/mlxd/v1/tokenizer_service_pb.ts";
+import { withHeaders } from "./headers.ts";
+import { assertWellFormed } from "./messages.ts";
+import { toPlain } from "./plain.ts";
+import { type GenerationResult, resultFromWire } from "./results.ts";
+import { defaultRetryPolicy, RetryBudget } from "./retry.ts";
+import { GenerationStream } from "./stream.ts";
+import { createTask, type GenerationInput } from "./task.ts";
+import { normalizeTimeoutMs } from "./timeouts.ts";
+
+/** A client over a Connect transport. */
+export class TransportClient implements MlxdClient {
+  readonly raw: RawClients;
+  readonly #context: CallContext;
+  readonly #timeoutMs: number | undefined;
+  readonly #model: string;
+  readonly #closeTransport: () => void;
+
+  constructor(transport: Transport, options: ClientOptions, closeTransport: () => void) {
+    const { headers, defaultModel = "", timeoutMs, retry = {}, clock = systemClock } = options;
+    const over = withHeaders(transport, headers);
+    this.raw = {
+      generation: createClient(GenerationService, over),
+      tokenizer: createClient(TokenizerService, over),
+      models: createClient(ModelService, over),
+      server: createClient(ServerService, over),
+    };
+    const policy = { ...defaultRetryPolicy, ...(retry || { maxAttempts: 1 }) };
+    this.#context = { clock, policy, budget: new RetryBudget(), running: new Set() };
+    this.#timeoutMs = normalizeTimeoutMs(timeoutMs);
+    this.#model = defaultModel;
+    this.#closeTransport = closeTransport;
+  }
+
+  async generate(input: GenerationInput, options: GenerationOptions = {}): Promise<GenerationResult> {
+    const { call, parameters } = splitOptions(options);
+    const task = createTask(input, parameters, this.#model);
+    const { result } = await this.#unary(call, (connect) => this.raw.generation.generate({ task }, connect));
+    return resultFromWire(result);
+  }
+
+  stream(input: GenerationInput, options: GenerationOptions = {}): GenerationStream {
+    const { call, parameters } = splitOptions(options);
+    const task = createTask(input, parameters, this.#model);
+    const open = (connect: ConnectCallOptions) => this.raw.generation.streamGenerate({ task }, connect);
+    return new GenerationStream(this.#source(call, open), task.sampling?.candidateCount ?? 1);
+  }
+
+  batch(items: readonly BatchItem[], { parallel = false, ...call }: BatchOptions & CallOptions = {}): BatchStream {
+    const request = { items: createBatchItems(items, this.#model), parallel };
+    const open = (connect: ConnectCallOptions) => this.raw.generation.batchGenerate(request, connect);
+    return new BatchStream(this.#source(call, open), items.length);
+  }
+
+  async cancel(generationId: string, options: CallOptions = {}): Promise<CancelledState> {
+    const request = { generationId };
+    const { state } = await this.#unary(options, (connect) => this.raw.generation.cancelGeneration(request, connect));
+    return enumName(CancelGenerationResponse_StateSchema, state) as CancelledState; // the same names
+  }
+
+  tokenize(text: string, options?: TokenizeOptions): Promise<Tokens>;
+  tokenize(texts: readonly string[], options?: TokenizeOptions): Promise<readonly Tokens[]>;
+  async tokenize(input: string | readonly string[], options: TokenizeOptions = {}): Promise<Tokens | readonly Tokens[]> {
+    const { model = this.#model, addSpecialTokens = false, pieces = false, ...call } = options;
+    const texts = typeof input === "string" ? [input] : [...input];
+    texts.forEach((text, index) => assertWellFormed(text, `texts[${index}]`));
+    const request = { model, texts, addSpecialTokens, pieces };
+    const response = await this.#unary(call, (connect) => this.raw.tokenizer.tokenize(request, connect));
+    const tokens = response.texts.map((text) => toPlain(TokenizedTextSchema, text));
+    const [first] = tokens;
+    if (first === undefined || tokens.length !== texts.length) {
+      throw protocolError(`${texts.length} texts were tokenised to ${tokens.length}`);
+    }
+    return typeof input === "string" ? first : tokens;
+  }
+
+  async detokenize(tokenIds: readonly number[] | Uint32Array, options: DetokenizeOptions = {}): Promise<string> {
+    const { model = this.#model, skipSpecialTokens = false, ...call } = options;
+    const request = { model, ids: [...tokenIds], skipSpecialTokens };
+    const { text } = await this.#unary(call, (connect) => this.raw.tokenizer.detokenize(request, connect));
+    return text;
+  }
+
+  async countTokens(input: GenerationInput, options: GenerationOptions = {}): Promise<TokenCount> {
+    const { call, parameters } = splitOptions(options);
+    const task = createTask(input, parameters, this.#model);
+    const response = await this.#unary(call, (connect) => this.raw.tokenizer.countTokens({ task }, connect));
+    return toPlain(CountTokensResponseSchema, response);
+  }
+
+  async listModels({ states = [], ...call }: ListModelsOptions = {}): Promise<readonly Model[]> {
+    const request = { states: states.map(modelStateToWire) };
+    const models: Model[] = [];
+    for (let pageToken = ""; ; ) {
+      const page = { ...request, pageToken };
+      const response = await this.#unary(call, (connect) => this.raw.models.listModels(page, connect));
+      models.push(...response.models.map(modelFromWire));
+      if (response.nextPageToken === "") return models;
+      if (response.nextPageToken === pageToken) throw protocolError("a page of models leads to itself");
+      pageToken = response.nextPageToken;
+    }
+  }
+
+  async getModel(model = this.#model, options: CallOptions = {}): Promise<Model> {
+    const response = await this.#unary(options, (connect) => this.raw.models.getModel({ model }, connect));
+    return modelFromWire(response.model);
+  }
+
+  async serverInfo(options: CallOptions = {}): Promise<ServerInfo> {
+    return serverInfoFromWire(await this.#unary(options, (connect) => this.raw.server.getServerInfo({}, connect)));
+  }
+
+  async stats(options: CallOptions = {}): Promise<ServerStats> {
+    return serverStatsFromWire(await this.#unary(options, (connect) => this.raw.server.getStats({}, connect)));
+  }
+
+  close(): void {
+    for (const call of this.#context.running) call.cancel(new Error("the client was closed"));
+    this.#closeTransport();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #unary<T>(options: CallOptions, attempt: Attempt<T>): Promise<T> {
+    return callUnary(this.#context, checkCallOptions(options, this.#timeoutMs), attempt);
+  }
+
+  #source<T>(options: CallOptions, open: StreamSource<T>["open"]): StreamSource<T> {
+    const checked = checkCallOptions(options, this.#timeoutMs);
+    return { begin: () => new Call(this.#context, checked), open };
+  }
+}
+
+const splitOptions = ({ signal, timeoutMs, headers, ...parameters }: GenerationOptions) => ({
+  call: { signal, timeoutMs, headers },
+  parameters,
+});
+
+const modelStateToWire = (state: string): ModelState => {
+  const value = enumValue(ModelState, state);
+  if (value === undefined) throw invalidField("states", `"${state}" is no state`);
+  return value;
+};

@@ -1,0 +1,52 @@
+/** The client for browsers, Deno, edge runtimes, and whatever else has `fetch`: Connect over HTTP. */
+import { Code, ConnectError } from "@connectrpc/connect";
+import { createConnectTransport } from "@connectrpc/connect-web";
+import { checkBaseUrl } from "./base-url.ts";
+import type { MlxdClient } from "./client.ts";
+import { type ClientOptions, createMlxdClientFromTransport } from "./create-client.ts";
+
+export * from "./index.ts";
+
+/** Options of {@link createMlxdClient}. */
+export interface WebClientOptions extends ClientOptions {
+  /**
+   * Where the service listens.
+   * @default "http://127.0.0.1:50051"
+   */
+  readonly baseUrl?: string | URL | undefined;
+  /**
+   * How messages are encoded. JSON is easier to read in a browser's network panel, and larger.
+   * @default "binary"
+   */
+  readonly format?: "binary" | "json" | undefined;
+  /**
+   * The function that makes the HTTP requests.
+   * @default the runtime's `fetch`
+   */
+  readonly fetch?: typeof globalThis.fetch | undefined;
+}
+
+/** Makes a client that calls the service with `fetch`. */
+export const createMlxdClient = (options: WebClientOptions = {}): MlxdClient => {
+  const { baseUrl, format = "binary", fetch = globalThis.fetch, ...clientOptions } = options;
+  const transport = createConnectTransport({
+    baseUrl: checkBaseUrl(baseUrl),
+    useBinaryFormat: format === "binary",
+    fetch: withoutRedirects(fetch),
+  });
+  return createMlxdClientFromTransport(transport, clientOptions);
+};
+
+/**
+ * A fetch for any runtime. Connect asks it to fail on redirects, which some edge runtimes refuse to be asked; so it
+ * answers with the redirect and that is made the error. `mode` and `credentials` are refused there too, and not set.
+ */
+const withoutRedirects =
+  (fetch: typeof globalThis.fetch): typeof globalThis.fetch =>
+  async (input, init) => {
+    const response = await fetch(input, { ...init, redirect: "manual" });
+    if (response.type !== "opaqueredirect" && (response.status < 300 || response.status > 399)) return response;
+    await response.body?.cancel();
+    const target = response.headers.get("location") ?? "another address";
+    throw new ConnectError(`HTTP 3xx: redirected to ${target}; call that address itself`, Code.Unknown);
+  };

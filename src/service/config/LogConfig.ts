@@ -1,0 +1,17 @@
+/** What is logged and how. */
+import { Config, Context, Layer, type LogLevel } from "effect";
+
+export interface LogSettings {
+  readonly level: LogLevel.LogLevel;
+  /** `pretty` for people, `json` for collectors: one object a line. */
+  readonly format: "pretty" | "json";
+}
+
+const settings = Config.all({
+  level: Config.LogLevel("MLXD_LOG_LEVEL").pipe(Config.withDefault("Info" as const)),
+  format: Config.Literals(["pretty", "json"], "MLXD_LOG_FORMAT").pipe(Config.withDefault("pretty" as const)),
+});
+
+export class LogConfig extends Context.Service<LogConfig, LogSettings>()("mlxd/config/LogConfig") {
+  static readonly layer = Layer.effect(LogConfig, settings);
+}

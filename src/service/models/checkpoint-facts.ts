@@ -1,0 +1,145 @@
+/** What a checkpoint folder says of its model, without loading it. */
+import { createHash } from "node:crypto";
+import { Predicate, Schema } from "effect";
+
+import type { ModelFacts } from "../domain/model.ts";
+import { readChatTemplates, rendersTools } from "../prompt/chat-template-source.ts";
+import { resolveDefaults } from "../prompt/effective-parameters.ts";
+import { specialTokens } from "../prompt/special-tokens.ts";
+import { CheckpointInvalid, decodeJson, JsonObject, readOptional, readRequired } from "./checkpoint-files.ts";
+import { countParameters } from "./count-parameters.ts";
+import { detectFamily, familyProfile } from "./families.ts";
+import { configuredDefaults, GenerationConfigJson, TokenIds, tokenIdList } from "./generation-config.ts";
+import { readChatTemplateFile } from "./prompt-tools.ts";
+import { readWeightsHeader, type TensorHeader } from "./safetensors.ts";
+
+/** All but the names, which depend on the folder and its neighbours. */
+export type CheckpointFacts = Omit<ModelFacts, "id" | "aliases" | "source">;
+
+/**
+ * @param name the model's, which tells its family
+ *
+ * Throws CheckpointInvalid.
+ */
+export const readCheckpointFacts = async (directory: string, name: string): Promise<CheckpointFacts> => {
+  const configFile = await readRequired(directory, "config.json");
+  const config = decodeConfig(configFile);
+  const weights = await readWeightsHeader(directory);
+  const tokenizerFile = await readRequired(directory, "tokenizer.json");
+  const tokenizerConfigFile = await readOptional(directory, "tokenizer_config.json");
+  const tokenizerConfig = decodeJson("tokenizer_config.json", tokenizerConfigFile, JsonObject);
+  const generationFile = await readOptional(directory, "generation_config.json");
+  const generation = decodeJson("generation_config.json", generationFile, GenerationConfigJson);
+  const template = await readChatTemplateFile(directory);
+  const parameterCount = countParameters(weights.tensors, bitsOf(config));
+  const family = detectFamily(name);
+  const eosTokenIds = [
+    ...tokenIdList(generation.eos_token_id),
+    ...tokenIdList(config.eos_token_id),
+    ...eosOfTokenizer(tokenizerConfig, tokenizerFile),
+  ];
+  return {
+    directory,
+    revision: digest([configFile, tokenizerFile, tokenizerConfigFile, generationFile, template?.raw, ...weights.raw]),
+    architecture: config.model_type,
+    family,
+    contextLength: contextLength(config.max_position_embeddings, tokenizerConfig.model_max_length),
+    vocabularySize: config.vocab_size ?? embeddingRows(weights.tensors),
+    parameterCount,
+    estimatedBytes: parameterCount * bytesPerParameter,
+    eosTokenIds: [...new Set(eosTokenIds)],
+    defaults: resolveDefaults(configuredDefaults(generation), familyProfile(family)),
+    capabilities: {
+      chat: true,
+      tools: rendersTools(readChatTemplates(tokenizerConfig, template?.value)),
+      vision: false,
+      logprobs: false,
+      adapters: false,
+      constraints: [],
+    },
+    engine: "mlx",
+  };
+};
+
+/** The engine computes in float32 on a CPU; on Metal it takes less. */
+const bytesPerParameter = 4;
+
+const maybe = <S extends Schema.Constraint>(schema: S) => Schema.optionalKey(Schema.NullOr(schema));
+const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(1));
+
+const textFields = {
+  vocab_size: maybe(Count),
+  max_position_embeddings: maybe(Count),
+  eos_token_id: TokenIds,
+};
+
+const ConfigJson = Schema.Struct({
+  ...textFields,
+  model_type: Schema.String,
+  /** Of models that take more than text: what a text-only model has at the top. */
+  text_config: maybe(Schema.Struct(textFields)),
+  /** `bits` of all layers; a layer's own stand under its name. */
+  quantization: maybe(JsonObject),
+});
+type ConfigJson = typeof ConfigJson.Type;
+
+const decodeConfig = (file: Buffer): ConfigJson => {
+  const config = decodeJson("config.json", file, ConfigJson);
+  return { ...config.text_config, ...config };
+};
+
+const bitsOf =
+  ({ quantization }: ConfigJson) =>
+  (layer: string): number => {
+    const bits = [quantization?.[layer], quantization].map((values) => decodeBits(values)).find((value) => value > 0);
+    if (bits === undefined) throw new CheckpointInvalid("config.json", `does not tell the bits of quantised ${layer}`);
+    return bits;
+  };
+
+/** 0 where they are not told. */
+const decodeBits = (values: unknown): number => (hasBits(values) ? values.bits : 0);
+const hasBits = Schema.is(Schema.Struct({ bits: Count }));
+
+const contextLength = (positions: number | null | undefined, tokenizerMaxLength: unknown): number => {
+  // Tokenizers without a limit state a huge number, 1e30.
+  const isLimit = typeof tokenizerMaxLength === "number" && tokenizerMaxLength >= 1 && tokenizerMaxLength < 1e9;
+  return Math.min(
+    positions ?? Infinity,
+    isLimit ? Math.floor(tokenizerMaxLength) : (positions ?? defaultContextLength),
+  );
+};
+
+/** Where no file tells any. */
+const defaultContextLength = 8192;
+
+const embeddingRows = (tensors: ReadonlyMap<string, TensorHeader>): number => {
+  for (const [name, { shape }] of tensors) if (name.endsWith("embed_tokens.weight")) return shape[0] ?? 0;
+  return 0;
+};
+
+/** The ids of the tokenizer's `eos_token`: one, or none. */
+const eosOfTokenizer = (tokenizerConfig: object, tokenizerFile: Buffer): ReadonlyArray<number> => {
+  const eos = specialTokens(tokenizerConfig).eos_token;
+  if (typeof eos !== "string") return [];
+  const { added_tokens: added, model } = decodeJson("tokenizer.json", tokenizerFile, TokenizerJson);
+  const id =
+    added.find(({ content }) => content === eos)?.id ?? (isVocabulary(model.vocab) ? model.vocab[eos] : undefined);
+  return id === undefined ? [] : [id];
+};
+
+const TokenizerJson = Schema.Struct({
+  added_tokens: Schema.Array(Schema.Struct({ id: Schema.Int, content: Schema.String })),
+  model: Schema.Struct({ vocab: Schema.Unknown }),
+});
+
+/** Unigram models have a list of pieces, with their eos among the added tokens. Not checked piece by piece: it is long. */
+const isVocabulary = (vocabulary: unknown): vocabulary is Readonly<Record<string, number>> =>
+  Predicate.isObject(vocabulary) && !Array.isArray(vocabulary);
+
+/** Twelve hexadecimal digits; the weights themselves do not count, only their names, types and shapes. */
+const digest = (parts: ReadonlyArray<Uint8Array | undefined>): string => {
+  const hash = createHash("sha256");
+  // With its length, so that no byte can pass from one part to the next; a missing part is not an empty one.
+  for (const part of parts) hash.update(`${part?.length ?? "none"}:`).update(part ?? "");
+  return hash.digest("hex").slice(0, 12);
+};

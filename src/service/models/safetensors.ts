@@ -1,0 +1,91 @@
+/** The headers of safetensors files: which tensors a checkpoint has. https://github.com/huggingface/safetensors#format */
+import { open, readdir } from "node:fs/promises";
+import { join } from "node:path";
+import { Schema } from "effect";
+
+import { CheckpointInvalid, codeOf, decodeJson, JsonObject, readOptional } from "./checkpoint-files.ts";
+
+export interface TensorHeader {
+  readonly dtype: string;
+  readonly shape: ReadonlyArray<number>;
+}
+
+export interface WeightsHeader {
+  readonly tensors: ReadonlyMap<string, TensorHeader>;
+  /** The headers' bytes, file by file. */
+  readonly raw: ReadonlyArray<Uint8Array>;
+}
+
+/** Of the files that the index names, or of all there are. Reads no weights. */
+export const readWeightsHeader = async (directory: string): Promise<WeightsHeader> => {
+  const tensors = new Map<string, TensorHeader>();
+  const raw: Uint8Array[] = [];
+  for (const file of await weightFiles(directory)) {
+    const { header, dataBytes } = await readHeader(directory, file);
+    raw.push(header);
+    for (const [name, tensor] of decodeHeader(file, header)) {
+      if (tensor.data_offsets[1] > dataBytes)
+        throw new CheckpointInvalid(file, `is truncated: tensor ${name} is cut off`);
+      tensors.set(name, tensor);
+    }
+  }
+  return { tensors, raw };
+};
+
+const indexFile = "model.safetensors.index.json";
+const IndexJson = Schema.Struct({ weight_map: Schema.Record(Schema.String, Schema.String) });
+
+const weightFiles = async (directory: string): Promise<ReadonlyArray<string>> => {
+  const index = await readOptional(directory, indexFile);
+  const present = (await readdir(directory)).filter((file) => file.endsWith(".safetensors"));
+  if (index === undefined) {
+    if (present.length === 0) throw new CheckpointInvalid("model.safetensors", "is missing");
+    return present.toSorted();
+  }
+  const named = [...new Set(Object.values(decodeJson(indexFile, index, IndexJson).weight_map))].toSorted();
+  const missing = named.find((file) => !present.includes(file));
+  if (missing !== undefined) throw new CheckpointInvalid(indexFile, `names ${missing}, which is missing`);
+  if (named.length === 0) throw new CheckpointInvalid(indexFile, "names no file");
+  return named;
+};
+
+const isTensor = Schema.is(
+  Schema.Struct({
+    dtype: Schema.String,
+    shape: Schema.Array(Schema.Int),
+    data_offsets: Schema.Tuple([Schema.Int, Schema.Int]),
+  }),
+);
+
+const decodeHeader = (file: string, header: Buffer) =>
+  Object.entries(decodeJson(file, header, JsonObject)).flatMap(([name, tensor]) => {
+    if (name === "__metadata__") return [];
+    if (isTensor(tensor)) return [[name, tensor] as const];
+    throw new CheckpointInvalid(file, `describes tensor ${name} without type, shape and place`);
+  });
+
+const prefixBytes = 8;
+/** The format's own limit. */
+const headerMaxBytes = 100_000_000;
+
+/** Eight bytes of length, little-endian, then that many bytes of JSON, then the data. */
+const readHeader = async (directory: string, file: string): Promise<{ header: Buffer; dataBytes: number }> => {
+  const handle = await open(join(directory, file)).catch((error: unknown) => {
+    throw new CheckpointInvalid(file, `cannot be read (${codeOf(error)})`);
+  });
+  try {
+    const { size } = await handle.stat();
+    const prefix = Buffer.alloc(prefixBytes);
+    await handle.read(prefix, 0, prefixBytes, 0);
+    const length = Number(prefix.readBigUInt64LE());
+    const dataBytes = size - prefixBytes - length;
+    if (dataBytes < 0 || length > headerMaxBytes) {
+      throw new CheckpointInvalid(file, "is truncated or not a safetensors file");
+    }
+    const header = Buffer.alloc(length);
+    await handle.read(header, 0, length, prefixBytes);
+    return { header, dataBytes };
+  } finally {
+    await handle.close();
+  }
+};

@@ -1,0 +1,44 @@
+/** A tokenizer from a checkpoint's files, on @huggingface/tokenizers. */
+import { ByteFallbackDecoder, type Decoder, SequenceDecoder, Tokenizer as Library } from "@huggingface/tokenizers";
+
+import { longestTokenBytes } from "./longest-token.ts";
+import { specialTokens } from "./special-tokens.ts";
+import type { Tokenizer } from "./Tokenizer.ts";
+
+export interface TokenizerFiles {
+  /** tokenizer.json, decoded. */
+  readonly tokenizerJson: object;
+  /** tokenizer_config.json, decoded. */
+  readonly tokenizerConfig: object;
+}
+
+/** Throws the library's plain Error, without a path, where the files describe nothing that it knows. */
+export const createTokenizer = ({ tokenizerJson, tokenizerConfig }: TokenizerFiles): Tokenizer => {
+  const library = new Library(tokenizerJson, tokenizerConfig);
+  if (library.decoder) keepByteOrderMarks(library.decoder);
+  const pieces: ReadonlyArray<string | undefined> = library.model.vocab;
+  const special = new Set<number>();
+  for (const token of library.get_added_tokens_decoder().values()) if (token.special) special.add(token.id);
+  for (const token of Object.values(specialTokens(tokenizerConfig)).flat()) {
+    const id = library.token_to_id(token);
+    if (id !== undefined) special.add(id);
+  }
+  return {
+    vocabularySize: pieces.length,
+    longestTokenBytes: longestTokenBytes(tokenizerJson, pieces),
+    encode: (text, { addSpecialTokens }) => library.encode(text, { add_special_tokens: addSpecialTokens }).ids,
+    decode: (ids, { skipSpecialTokens }) => {
+      // Ids beyond the vocabulary (models pad their logits) have no text, as in the tokenizers of Rust.
+      const known = ids.filter((id) => pieces[id] !== undefined && !(skipSpecialTokens && special.has(id)));
+      // Always without clean-up, which joins " ." to "." across tokens: what streams must be what the model wrote.
+      return known.length === 0 ? "" : library.decode(known, { clean_up_tokenization_spaces: false });
+    },
+    piece: (id) => pieces[id],
+  };
+};
+
+/** The library's decoder for byte tokens swallows U+FEFF at the start of a run; the tokenizers of Rust keep it. */
+const keepByteOrderMarks = (decoder: Decoder): void => {
+  if (decoder instanceof ByteFallbackDecoder) decoder.text_decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+  if (decoder instanceof SequenceDecoder) for (const part of decoder.decoders) keepByteOrderMarks(part);
+};

@@ -1,0 +1,86 @@
+/** What a generation runs with: the request over the model's configuration over its family over the fallback. */
+import { Result } from "effect";
+
+import { ContextLengthExceeded } from "../domain/errors.ts";
+import type { EffectiveParameters, SamplingParams, StopCriteria } from "../domain/generation.ts";
+import type { ModelDefaults } from "../domain/model.ts";
+
+export interface ParameterInputs {
+  readonly sampling: SamplingParams;
+  readonly stop: StopCriteria;
+  readonly defaults: ModelDefaults;
+  readonly eosTokenIds: ReadonlyArray<number>;
+  readonly promptTokens: number;
+  readonly contextLength: number;
+  /** 32 bits, unsigned: the seed of a request that brings none. */
+  readonly randomSeed: number;
+}
+
+export interface ResolvedParameters {
+  readonly parameters: EffectiveParameters;
+  /** A defaulted output limit was cut to the room left: output that reaches it has filled the context. */
+  readonly fillsContext: boolean;
+}
+
+/** Model configuration over family profile over fallback, field by field; stop sequences of both count. */
+export const resolveDefaults = (configured: Partial<ModelDefaults>, family: Partial<ModelDefaults>): ModelDefaults => ({
+  ...fallback,
+  ...stated(family),
+  ...stated(configured),
+  stopSequences: distinct([...(family.stopSequences ?? []), ...(configured.stopSequences ?? [])]),
+});
+
+/**
+ * An explicit output limit that does not fit beside the prompt is refused; a defaulted one is cut to the room left,
+ * which is one token at least. The model's stop sequences come first, then the request's.
+ */
+export const resolveParameters = (
+  inputs: ParameterInputs,
+): Result.Result<ResolvedParameters, ContextLengthExceeded> => {
+  const { sampling, stop, defaults, promptTokens, contextLength } = inputs;
+  const room = contextLength - promptTokens;
+  const minOutputTokens = stop.minOutputTokens ?? 0;
+  const wanted = stop.maxOutputTokens ?? Math.max(defaults.maxOutputTokens, minOutputTokens);
+  const needed = stop.maxOutputTokens ?? Math.max(1, minOutputTokens);
+  if (needed > room) {
+    return Result.fail(
+      new ContextLengthExceeded({ promptTokens, maxOutputTokens: needed, contextLength, estimated: false }),
+    );
+  }
+  const eos = stop.ignoreEos ? [] : inputs.eosTokenIds;
+  return Result.succeed({
+    parameters: {
+      temperature: sampling.temperature ?? defaults.temperature,
+      topP: sampling.topP ?? defaults.topP,
+      topK: sampling.topK ?? defaults.topK,
+      minP: sampling.minP ?? defaults.minP,
+      repetitionPenalty: sampling.repetitionPenalty ?? defaults.repetitionPenalty,
+      presencePenalty: sampling.presencePenalty ?? defaults.presencePenalty,
+      frequencyPenalty: sampling.frequencyPenalty ?? defaults.frequencyPenalty,
+      seed: sampling.seed ?? inputs.randomSeed,
+      maxOutputTokens: Math.min(wanted, room),
+      minOutputTokens,
+      stopSequences: distinct([...defaults.stopSequences, ...stop.stopSequences]),
+      stopTokenIds: distinct([...eos, ...stop.stopTokenIds]),
+    },
+    fillsContext: wanted > room,
+  });
+};
+
+/** For what neither a model's configuration nor its family says. */
+const fallback: ModelDefaults = {
+  temperature: 0.7,
+  topP: 0.9,
+  topK: undefined,
+  minP: 0,
+  repetitionPenalty: 1,
+  presencePenalty: 0,
+  frequencyPenalty: 0,
+  maxOutputTokens: 2048,
+  stopSequences: [],
+};
+
+const stated = (layer: Partial<ModelDefaults>): Partial<ModelDefaults> =>
+  Object.fromEntries(Object.entries(layer).filter(([, value]) => value !== undefined));
+
+const distinct = <A>(values: ReadonlyArray<A>): ReadonlyArray<A> => [...new Set(values)];

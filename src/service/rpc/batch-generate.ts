@@ -1,0 +1,124 @@
+/** Several tasks in one call: each one's result or status as it finishes, then a summary. */
+import { create, type MessageShape } from "@bufbuild/protobuf";
+import type { Violation } from "@bufbuild/protovalidate";
+import { Cause, Effect, Stream } from "effect";
+
+import {
+  BatchGenerateRequestSchema,
+  type BatchGenerateResponse,
+  BatchGenerateResponseSchema,
+  type BatchItem,
+  BatchItemSchema,
+} from "../../client/gen/mlxd/v1/generation_service_pb.ts";
+import { InvalidField, type ServiceError } from "../domain/errors.ts";
+import type { GenerationResult, OutputOptions, Usage } from "../domain/generation.ts";
+import type { Generations } from "../pipeline/Generations.ts";
+import type { Call } from "./Bridge.ts";
+import { statusFrom, type WireError, wireErrorFromCause } from "./error-to-wire.ts";
+import { resultToWire } from "./generation-to-wire.ts";
+import { checkedTask } from "./task-from-wire.ts";
+import { fieldViolations, violationsOf } from "./validate.ts";
+
+type Request = MessageShape<typeof BatchGenerateRequestSchema>;
+
+/** What was wrong with one task is that item's failure; what is wrong with the batch itself fails the call. */
+export const batchGenerate = (
+  generations: Generations["Service"],
+  request: Request,
+  call: Call,
+): Stream.Stream<BatchGenerateResponse, ServiceError> =>
+  Stream.suspend(() => {
+    const ofBatch = violationsOf(BatchGenerateRequestSchema, request).filter((violation) => !isOfTask(violation));
+    if (ofBatch.length > 0) {
+      return Stream.fail(new InvalidField({ violations: fieldViolations(request, ofBatch) }));
+    }
+    const summary = new Summary(request.items.length);
+    const results = Stream.fromIterable(request.items.entries()).pipe(
+      Stream.mapEffect(([index, item]) => runItem(generations, item, index, call, summary), {
+        // At most 100: how many of them run at once is for the engine's slots and queue to say.
+        concurrency: request.parallel ? "unbounded" : 1,
+        unordered: true,
+      }),
+    );
+    return Stream.concat(
+      results,
+      Stream.suspend(() => Stream.succeed(summary.toWire())),
+    );
+  });
+
+const isOfTask = ({ field: [items, item, task] }: Violation): boolean =>
+  items?.kind === "field" && item?.kind === "list_sub" && task?.kind === "field" && task.name === "task";
+
+const runItem = (
+  generations: Generations["Service"],
+  item: BatchItem,
+  index: number,
+  call: Call,
+  summary: Summary,
+): Effect.Effect<BatchGenerateResponse> =>
+  Effect.gen(function* () {
+    const violations = violationsOf(BatchItemSchema, item);
+    if (violations.length > 0) return yield* new InvalidField({ violations: fieldViolations(item, violations) });
+    const task = yield* checkedTask(item.task);
+    const result = yield* generations.run(task, call);
+    return { result, output: task.output };
+  }).pipe(
+    Effect.matchCauseEffect({
+      onSuccess: ({ result, output }) => Effect.sync(() => summary.succeeded(item, index, result, output)),
+      onFailure: (cause: Cause.Cause<ServiceError>) => {
+        // The caller left, or the service ends: that is not this item's failure, it ends the batch.
+        if (Cause.hasInterruptsOnly(cause)) return Effect.interrupt;
+        const failed = Effect.sync(() => summary.failed(item, index, wireErrorFromCause(cause, call)));
+        return Cause.hasDies(cause) ? Effect.andThen(logDefect(cause, call, index), failed) : failed;
+      },
+    }),
+  );
+
+const logDefect = (cause: Cause.Cause<ServiceError>, { requestId }: Call, index: number) =>
+  Effect.logError("an item of a batch failed because of a bug", cause).pipe(Effect.annotateLogs({ requestId, index }));
+
+/** Counts while it words the results. */
+class Summary {
+  readonly #total: number;
+  #succeeded = 0;
+  #failed = 0;
+  #usage: Usage = { promptTokens: 0, cachedPromptTokens: 0, outputTokens: 0 };
+
+  constructor(total: number) {
+    this.#total = total;
+  }
+
+  succeeded(item: BatchItem, index: number, result: GenerationResult, output: OutputOptions): BatchGenerateResponse {
+    const { usage } = result.finished;
+    this.#succeeded += 1;
+    this.#usage = {
+      promptTokens: this.#usage.promptTokens + usage.promptTokens,
+      cachedPromptTokens: this.#usage.cachedPromptTokens + usage.cachedPromptTokens,
+      outputTokens: this.#usage.outputTokens + usage.outputTokens,
+    };
+    const outcome = { case: "result", value: resultToWire(result, output) } as const;
+    return itemToWire({ itemId: idOf(item, index), index, outcome });
+  }
+
+  failed(item: BatchItem, index: number, error: WireError): BatchGenerateResponse {
+    this.#failed += 1;
+    return itemToWire({ itemId: idOf(item, index), index, outcome: { case: "error", value: statusFrom(error) } });
+  }
+
+  toWire(): BatchGenerateResponse {
+    const counts = { total: this.#total, succeeded: this.#succeeded, failed: this.#failed };
+    return create(BatchGenerateResponseSchema, {
+      event: { case: "summary", value: { ...counts, usage: this.#usage } },
+    });
+  }
+}
+
+const idOf = ({ itemId }: BatchItem, index: number): string => itemId || String(index);
+
+type ItemInit = Extract<
+  NonNullable<Parameters<typeof create<typeof BatchGenerateResponseSchema>>[1]>["event"],
+  { case: "item" }
+>["value"];
+
+const itemToWire = (value: ItemInit): BatchGenerateResponse =>
+  create(BatchGenerateResponseSchema, { event: { case: "item", value } });

@@ -1,0 +1,109 @@
+/**
+ * The details of a failed call. They travel in one HTTP header or trailer, and peers drop a whole response whose
+ * header block is too large, so everything in them is bounded.
+ */
+import { create, type DescMessage, type MessageShape, toBinary } from "@bufbuild/protobuf";
+
+import {
+  BadRequestSchema,
+  ErrorInfoSchema,
+  ResourceInfoSchema,
+  RetryInfoSchema,
+} from "../../client/gen/google/rpc/error_details_pb.ts";
+import { type ErrorReason, GenerationFailureSchema } from "../../client/gen/mlxd/v1/error_details_pb.ts";
+import type { FieldViolation, Progress, ServiceError } from "../domain/errors.ts";
+import { durationFromMs } from "./duration.ts";
+
+/** Bytes of all details of one error together. */
+export const maxDetailBytes = 4096;
+/** Bytes of a status message. */
+export const maxMessageBytes = 1024;
+const maxValueBytes = 256;
+
+export interface Detail<Desc extends DescMessage = DescMessage> {
+  readonly desc: Desc;
+  readonly value: MessageShape<Desc>;
+}
+
+const detail = <Desc extends DescMessage>(desc: Desc, value: MessageShape<Desc>): Detail<Desc> => ({ desc, value });
+
+/** `domain`, `reason` and the numbers of the message; on every error. */
+export const errorInfo = (reason: keyof typeof ErrorReason, metadata: Readonly<Record<string, string>>): Detail =>
+  detail(ErrorInfoSchema, create(ErrorInfoSchema, { domain: "mlxd", reason, metadata }));
+
+/** The fields of an error as strings, apart from those that have a detail of their own. */
+export const metadataOf = (error: ServiceError): Record<string, string> => {
+  const metadata: Record<string, string> = {};
+  for (const [key, value] of Object.entries(error) as ReadonlyArray<[string, unknown]>) {
+    if (key === "_tag" || key === "violations" || key === "progress") continue;
+    const text = Array.isArray(value) ? value.join(", ") : String(value);
+    metadata[key] = truncateUtf8(withoutPaths(text), maxValueBytes);
+  }
+  return metadata;
+};
+
+/** Those details of an error that its fields call for, most important first. */
+export const detailsOf = (error: ServiceError, lastSequence: number | undefined): ReadonlyArray<Detail> => {
+  const details: Detail[] = [];
+  if ("progress" in error && error.progress !== undefined) {
+    details.push(generationFailure(error.progress, lastSequence));
+  }
+  if ("retryAfterMs" in error) {
+    details.push(detail(RetryInfoSchema, create(RetryInfoSchema, { retryDelay: durationFromMs(error.retryAfterMs) })));
+  }
+  if (error._tag === "ModelNotFound") {
+    const resourceName = truncateUtf8(error.model, maxValueBytes);
+    details.push(
+      detail(ResourceInfoSchema, create(ResourceInfoSchema, { resourceType: "mlxd.v1.Model", resourceName })),
+    );
+  }
+  if (error._tag === "InvalidField") details.push(badRequest(error.violations));
+  return details;
+};
+
+/** As many of the details as fit the cap, in order. */
+export const withinCap = (details: ReadonlyArray<Detail>): ReadonlyArray<Detail> => {
+  let left = maxDetailBytes;
+  return details.filter(({ desc, value }) => {
+    // google.protobuf.Any adds the type's URL and a few bytes of tags and lengths.
+    const size = toBinary(desc, value).length + `type.googleapis.com/${desc.typeName}`.length + 12;
+    if (size > left) return false;
+    left -= size;
+    return true;
+  });
+};
+
+/** Well-formed text of at most `maxBytes` bytes of UTF-8; a cut is marked by an ellipsis. */
+export const truncateUtf8 = (text: string, maxBytes: number): string => {
+  const wellFormed = text.toWellFormed(); // a lone surrogate would make encodeURIComponent throw
+  if (Buffer.byteLength(wellFormed) <= maxBytes) return wellFormed;
+  let kept = "";
+  let bytes = 3; // the ellipsis
+  for (const character of wellFormed) {
+    bytes += Buffer.byteLength(character);
+    if (bytes > maxBytes) break;
+    kept += character;
+  }
+  return `${kept}…`;
+};
+
+/** Absolute paths of this machine are nobody's business. Ids such as `organisation/model` stay. */
+export const withoutPaths = (text: string): string =>
+  text.replaceAll(/(?<![\w.:/-])(?:file:\/\/)?\/(?:[^\s/"'`,;:)]+\/)+[^\s/"'`,;:)]*/g, "<path>");
+
+const generationFailure = ({ generationId, usage }: Progress, lastSequence: number | undefined): Detail => {
+  const last = lastSequence === undefined ? {} : { lastSequence };
+  return detail(GenerationFailureSchema, create(GenerationFailureSchema, { generationId, usage, ...last }));
+};
+
+/** Room is left for the other details: of very many violations the first are told. */
+const badRequest = (violations: ReadonlyArray<FieldViolation>): Detail => {
+  let left = maxDetailBytes / 2;
+  const fieldViolations = violations
+    .map(({ field, description }) => ({
+      field: truncateUtf8(field, maxValueBytes),
+      description: truncateUtf8(description, maxValueBytes),
+    }))
+    .filter(({ field, description }) => (left -= Buffer.byteLength(field) + Buffer.byteLength(description) + 8) >= 0);
+  return detail(BadRequestSchema, create(BadRequestSchema, { fieldViolations }));
+};

@@ -1,0 +1,30 @@
+/** Which status code and which reason a service error has on the wire: the only place that decides it. */
+import { Code } from "@connectrpc/connect";
+
+import type { ErrorReason } from "../../client/gen/mlxd/v1/error_details_pb.ts";
+import type { ServiceError } from "../domain/errors.ts";
+
+export interface WireStatus {
+  readonly code: Code;
+  /** `reason` of google.rpc.ErrorInfo. */
+  readonly reason: keyof typeof ErrorReason;
+}
+
+export const errorTable = {
+  InvalidField: { code: Code.InvalidArgument, reason: "INVALID_FIELD" },
+  UnsupportedParameter: { code: Code.InvalidArgument, reason: "UNSUPPORTED_PARAMETER" },
+  UnsupportedTask: { code: Code.InvalidArgument, reason: "UNSUPPORTED_TASK" },
+  ContextLengthExceeded: { code: Code.InvalidArgument, reason: "CONTEXT_LENGTH_EXCEEDED" },
+  ModelNotFound: { code: Code.NotFound, reason: "MODEL_NOT_FOUND" },
+  ModelBroken: { code: Code.FailedPrecondition, reason: "MODEL_BROKEN" },
+  ModelRevisionMismatch: { code: Code.FailedPrecondition, reason: "MODEL_REVISION_MISMATCH" },
+  QueueFull: { code: Code.ResourceExhausted, reason: "QUEUE_FULL" },
+  InsufficientMemory: { code: Code.ResourceExhausted, reason: "INSUFFICIENT_MEMORY" },
+  QueueTimeout: { code: Code.Unavailable, reason: "QUEUE_TIMEOUT" },
+  Draining: { code: Code.Unavailable, reason: "DRAINING" },
+  EngineRestarting: { code: Code.Unavailable, reason: "ENGINE_RESTARTING" },
+  // Not UNAVAILABLE: clients retry that by policy, and these tokens were already delivered.
+  EngineLost: { code: Code.Aborted, reason: "ENGINE_LOST" },
+  DeadlineExceeded: { code: Code.DeadlineExceeded, reason: "DEADLINE" },
+  ClientStalled: { code: Code.ResourceExhausted, reason: "CLIENT_STALLED" },
+} as const satisfies Record<ServiceError["_tag"], WireStatus>;

@@ -1,0 +1,114 @@
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+
+import {
+  type GenerationResultSchema,
+  type StopMatchSchema,
+  type StreamGenerateResponse,
+  StreamGenerateResponseSchema,
+} from "../../client/gen/mlxd/v1/generation_service_pb.ts";
+import * as wire from "../../client/gen/mlxd/v1/types_pb.ts";
+import type {
+  EffectiveParameters,
+  FinishReason,
+  GenerationEvent,
+  GenerationResult,
+  OutputOptions,
+  StopMatch,
+  Timings,
+} from "../domain/generation.ts";
+import { durationFromMs } from "./duration.ts";
+
+type Reported = Pick<OutputOptions, "tokenIds" | "timings">;
+type Result = MessageInitShape<typeof GenerationResultSchema>;
+
+export const eventToWire = (event: GenerationEvent, sequence: number, reported: Reported): StreamGenerateResponse =>
+  create(StreamGenerateResponseSchema, { sequence, event: eventCase(event, reported) });
+
+type EventCase = NonNullable<MessageInitShape<typeof StreamGenerateResponseSchema>["event"]>;
+
+const eventCase = (event: GenerationEvent, { tokenIds, timings }: Reported): EventCase => {
+  switch (event.type) {
+    case "started": {
+      const { type: _, parameters, ...started } = event;
+      return { case: "started", value: { ...started, parameters: parametersToWire(parameters) } };
+    }
+    case "chunk":
+      return {
+        case: "chunk",
+        value: {
+          text: event.text,
+          outputTokens: event.outputTokens,
+          ...(tokenIds ? { tokenIds: [...event.tokenIds] } : {}),
+        },
+      };
+    case "finished":
+      return {
+        case: "finished",
+        value: {
+          finishReason: finishReasons[event.finishReason],
+          usage: event.usage,
+          ...matchedToWire(event.matched),
+          ...(timings ? { timings: timingsToWire(event.timings) } : {}),
+        },
+      };
+  }
+};
+
+export const resultToWire = (result: GenerationResult, { tokenIds, timings }: Reported): Result => {
+  const { started, finished } = result;
+  return {
+    generationId: started.generationId,
+    model: started.model,
+    modelRevision: started.modelRevision,
+    candidates: [
+      {
+        text: result.text,
+        finishReason: finishReasons[finished.finishReason],
+        ...matchedToWire(finished.matched),
+        ...(tokenIds ? { tokenIds: [...result.tokenIds] } : {}),
+      },
+    ],
+    usage: finished.usage,
+    parameters: parametersToWire(started.parameters),
+    ...(timings ? { timings: timingsToWire(finished.timings) } : {}),
+  };
+};
+
+const parametersToWire = (parameters: EffectiveParameters): MessageInitShape<typeof wire.EffectiveParametersSchema> => {
+  const { topK, stopSequences, stopTokenIds, ...rest } = parameters;
+  return {
+    ...rest,
+    stopSequences: [...stopSequences],
+    stopTokenIds: [...stopTokenIds],
+    ...(topK === undefined ? {} : { topK }),
+  };
+};
+
+const finishReasons = {
+  "end-of-sequence": wire.FinishReason.END_OF_SEQUENCE,
+  "stop-sequence": wire.FinishReason.STOP_SEQUENCE,
+  "stop-token": wire.FinishReason.STOP_TOKEN,
+  "max-output-tokens": wire.FinishReason.MAX_OUTPUT_TOKENS,
+  "context-length": wire.FinishReason.CONTEXT_LENGTH,
+  "time-budget": wire.FinishReason.TIME_BUDGET,
+  cancelled: wire.FinishReason.CANCELLED,
+} as const satisfies Record<FinishReason, wire.FinishReason>;
+
+const matchedToWire = (matched: StopMatch | undefined): { matched?: MessageInitShape<typeof StopMatchSchema> } => {
+  if (matched === undefined) return {};
+  return matched.type === "token"
+    ? { matched: { match: { case: "tokenId", value: matched.tokenId } } }
+    : { matched: { match: { case: "stopSequence", value: matched.text } } };
+};
+
+const timingsToWire = ({
+  queueMs,
+  timeToFirstTokenMs,
+  decodeMs,
+  totalMs,
+}: Timings): MessageInitShape<typeof wire.TimingsSchema> => ({
+  queue: durationFromMs(queueMs),
+  timeToFirstToken: durationFromMs(timeToFirstTokenMs),
+  decode: durationFromMs(decodeMs),
+  total: durationFromMs(totalMs),
+});

@@ -1,0 +1,61 @@
+/** Pages of the model list. A token names the last model of the page before it and the filter that it was made with. */
+import { Result, Schema } from "effect";
+
+import type { InvalidField } from "../domain/errors.ts";
+import type { ModelState, ModelStatus } from "../domain/model.ts";
+import { invalidField } from "./invalid-field.ts";
+
+const defaultPageSize = 100;
+
+export interface PageRequest {
+  /** 0 for the default. */
+  readonly pageSize: number;
+  readonly pageToken: string;
+  /** None: all. */
+  readonly states: ReadonlySet<ModelState>;
+}
+
+export interface Page {
+  readonly models: ReadonlyArray<ModelStatus>;
+  /** Empty on the last page. */
+  readonly nextPageToken: string;
+}
+
+/** Models that come or go between two pages neither repeat nor hide others; the list's order is the catalog's. */
+export const pageOf = (
+  models: ReadonlyArray<ModelStatus>,
+  { pageSize, pageToken, states }: PageRequest,
+): Result.Result<Page, InvalidField> =>
+  Result.gen(function* () {
+    const filter = [...states].toSorted().join(",");
+    const start = pageToken === "" ? 0 : yield* startOf(models, pageToken, filter);
+    const matching = models.slice(start).filter(({ state }) => states.size === 0 || states.has(state));
+    const page = matching.slice(0, pageSize || defaultPageSize);
+    const last = page.at(-1);
+    const nextPageToken = last !== undefined && matching.length > page.length ? encodeToken(last.facts.id, filter) : "";
+    return { models: page, nextPageToken };
+  });
+
+const Token = Schema.fromJsonString(Schema.Struct({ after: Schema.String, filter: Schema.String }));
+const decodeJson = Schema.decodeUnknownResult(Token);
+
+const encodeToken = (after: string, filter: string): string =>
+  Buffer.from(JSON.stringify({ after, filter })).toString("base64url");
+
+const startOf = (
+  models: ReadonlyArray<ModelStatus>,
+  pageToken: string,
+  filter: string,
+): Result.Result<number, InvalidField> => {
+  const token = decodeJson(Buffer.from(pageToken, "base64url").toString());
+  if (Result.isFailure(token)) {
+    return Result.fail(invalidField("page_token", "it is no token of this service; leave it out for the first page"));
+  }
+  if (token.success.filter !== filter) {
+    return Result.fail(invalidField("page_token", "it was made for other states than these; begin again without it"));
+  }
+  const index = models.findIndex(({ facts }) => facts.id === token.success.after);
+  return index < 0
+    ? Result.fail(invalidField("page_token", "the model that it continues after is gone; begin again without it"))
+    : Result.succeed(index + 1);
+};

@@ -1,0 +1,52 @@
+import { create } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+
+import { type Model, ModelSchema, ModelState as WireState } from "../../client/gen/mlxd/v1/model_service_pb.ts";
+import type { ModelState, ModelStatus } from "../domain/model.ts";
+
+export const modelStates = {
+  available: WireState.AVAILABLE,
+  downloading: WireState.DOWNLOADING,
+  loading: WireState.LOADING,
+  active: WireState.ACTIVE,
+  draining: WireState.DRAINING,
+  unloading: WireState.UNLOADING,
+  failed: WireState.FAILED,
+} as const satisfies Record<ModelState, WireState>;
+
+/** The folder of the model stays here. */
+export const modelToWire = ({ facts, ...status }: ModelStatus): Model => {
+  const { defaults, capabilities } = facts;
+  return create(ModelSchema, {
+    id: facts.id,
+    aliases: [...facts.aliases],
+    source: facts.source,
+    revision: facts.revision,
+    isDefault: status.isDefault,
+    state: modelStates[status.state],
+    stateReason: status.stateReason,
+    family: facts.family,
+    architecture: facts.architecture,
+    contextLength: facts.contextLength,
+    defaultMaxOutputTokens: defaults.maxOutputTokens,
+    defaultSampling: {
+      temperature: defaults.temperature,
+      topP: defaults.topP,
+      minP: defaults.minP,
+      repetitionPenalty: defaults.repetitionPenalty,
+      presencePenalty: defaults.presencePenalty,
+      frequencyPenalty: defaults.frequencyPenalty,
+      ...(defaults.topK === undefined ? {} : { topK: defaults.topK }),
+    },
+    stopSequences: [...defaults.stopSequences],
+    capabilities: { ...capabilities, constraints: [...capabilities.constraints] },
+    vocabularySize: facts.vocabularySize,
+    parameterCount: facts.parameterCount,
+    residentBytes: status.residentBytes,
+    estimatedBytes: facts.estimatedBytes,
+    pinned: status.pinned,
+    ...(status.loadedAt === undefined ? {} : { loadedAt: timestampFromMs(status.loadedAt) }),
+    ...(status.lastUsedAt === undefined ? {} : { lastUsedAt: timestampFromMs(status.lastUsedAt) }),
+    engine: facts.engine,
+  });
+};

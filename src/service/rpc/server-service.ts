@@ -1,0 +1,83 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { timestampFromMs } from "@bufbuild/protobuf/wkt";
+import type { ServiceImpl } from "@connectrpc/connect";
+import { Effect } from "effect";
+
+import { Device, type GenerationStatsSchema, type ServerService } from "../../client/gen/mlxd/v1/server_service_pb.ts";
+import { AdmissionConfig } from "../config/AdmissionConfig.ts";
+import { ServerConfig } from "../config/ServerConfig.ts";
+import { versions } from "../config/versions.ts";
+import { Models } from "../models/Models.ts";
+import { emptyStats, type GenerationStats, Stats } from "../telemetry/Stats.ts";
+import { Bridge } from "./Bridge.ts";
+import { durationFromMs } from "./duration.ts";
+import { modelStates } from "./model-to-wire.ts";
+
+export const makeServerService = Effect.gen(function* () {
+  const bridge = yield* Bridge;
+  const models = yield* Models;
+  const stats = yield* Stats;
+  const config = yield* ServerConfig;
+  const { maxRunning, maxQueued } = yield* AdmissionConfig;
+  const limits = {
+    maxMessageBytes: config.maxMessageBytes,
+    maxDeadline: durationFromMs(config.maxDeadlineMs),
+    defaultDeadline: durationFromMs(config.defaultDeadlineMs),
+    maxRunning,
+    maxQueued,
+  };
+  return {
+    getServerInfo: (_request, context) =>
+      bridge.unary(context, () =>
+        Effect.gen(function* () {
+          const known = yield* models.list;
+          return {
+            version: versions.mlxd,
+            mlxVersion: versions.mlx,
+            device: deviceOf(process.platform, process.arch),
+            platform: `${process.platform}-${process.arch}`,
+            nodeVersion: process.versions.node,
+            startedAt: timestampFromMs(stats.since),
+            defaultModel: known.find(({ isDefault }) => isDefault)?.facts.id ?? "",
+            limits,
+          };
+        }),
+      ),
+    getStats: (_request, context) =>
+      bridge.unary(context, () =>
+        Effect.gen(function* () {
+          const known = yield* models.list;
+          const counted = yield* stats.snapshot;
+          return {
+            since: timestampFromMs(stats.since),
+            total: sum([...counted.values()]),
+            models: known.flatMap(({ facts, state, residentBytes, kvCacheBytes, engineRestarts }) => {
+              const generations = counted.get(facts.id);
+              if (generations === undefined) return [];
+              return {
+                model: facts.id,
+                state: modelStates[state],
+                generations,
+                residentBytes,
+                kvCacheBytes,
+                engineRestarts,
+              };
+            }),
+            serviceResidentBytes: process.memoryUsage.rss(),
+          };
+        }),
+      ),
+  } satisfies ServiceImpl<typeof ServerService>;
+});
+
+/** MLX computes on the GPU of Apple Silicon and on the CPU of everything else. */
+const deviceOf = (platform: string, arch: string): Device =>
+  platform === "darwin" && arch === "arm64" ? Device.METAL : Device.CPU;
+
+const sum = (all: ReadonlyArray<Readonly<GenerationStats>>): MessageInitShape<typeof GenerationStatsSchema> => {
+  const total = emptyStats();
+  for (const stats of all) {
+    for (const key of Object.keys(total) as ReadonlyArray<keyof GenerationStats>) total[key] += stats[key];
+  }
+  return total;
+};

@@ -1,0 +1,136 @@
+import { Effect, Result } from "effect";
+
+import * as wire from "../../client/gen/mlxd/v1/types_pb.ts";
+import { type InvalidField, UnsupportedParameter, type UnsupportedTask } from "../domain/errors.ts";
+import type {
+  CachePolicy,
+  GenerationInput,
+  GenerationTask,
+  OutputOptions,
+  SamplingParams,
+  SchedulingHints,
+  StopCriteria,
+} from "../domain/generation.ts";
+import { chatFromWire } from "./chat-from-wire.ts";
+import { msFromDuration } from "./duration.ts";
+import { invalidField } from "./invalid-field.ts";
+import { unknownField, unsupportedParameter } from "./unsupported-parameters.ts";
+
+type Refusal = InvalidField | UnsupportedParameter | UnsupportedTask;
+
+/**
+ * A task in the service's own terms. Its rules were validated before; refused here is what those rules cannot state
+ * and what no engine of this service does. Paths in errors start at `task`.
+ */
+export const taskFromWire = (task: wire.GenerationTask): Result.Result<GenerationTask, Refusal> =>
+  Result.gen(function* () {
+    const model = task.model || "default";
+    const unsupported = unsupportedParameter(task, model);
+    if (unsupported !== undefined) return yield* Result.fail(unsupported);
+    const unknown = unknownField(wire.GenerationTaskSchema, task, "task");
+    if (unknown !== undefined) {
+      const hint = "this version of the service does not know the field";
+      return yield* Result.fail(new UnsupportedParameter({ field: unknown, model, hint }));
+    }
+    return {
+      model: task.model,
+      ...(task.modelRevision === undefined ? {} : { modelRevision: task.modelRevision }),
+      input: yield* inputFromWire(task.input, model),
+      sampling: samplingFromWire(task.sampling),
+      stop: yield* stopFromWire(task.stop),
+      output: yield* outputFromWire(task.output),
+      scheduling: yield* schedulingFromWire(task.scheduling),
+      cache: cacheFromWire(task.cache),
+    };
+  });
+
+const inputFromWire = (input: wire.GenerationTask["input"], model: string): Result.Result<GenerationInput, Refusal> => {
+  switch (input.case) {
+    case "prompt":
+      return Result.succeed({ type: "prompt", text: input.value });
+    case "tokens":
+      return Result.succeed({ type: "tokens", ids: input.value.ids });
+    case "chat":
+      return chatFromWire(input.value, model, "task.chat");
+    case undefined:
+      return Result.fail(invalidField("task.input", "exactly one of prompt, chat, tokens must be set"));
+  }
+};
+
+const samplingFromWire = (sampling: wire.SamplingParams | undefined): SamplingParams =>
+  sampling === undefined
+    ? {}
+    : present({
+        temperature: sampling.temperature,
+        topP: sampling.topP,
+        topK: sampling.topK,
+        minP: sampling.minP,
+        repetitionPenalty: sampling.repetitionPenalty,
+        presencePenalty: sampling.presencePenalty,
+        frequencyPenalty: sampling.frequencyPenalty,
+        seed: sampling.seed,
+      });
+
+const stopFromWire = (stop: wire.StopCriteria | undefined): Result.Result<StopCriteria, InvalidField> =>
+  Result.gen(function* () {
+    const { minOutputTokens: least, maxOutputTokens: most } = stop ?? {};
+    if (least !== undefined && most !== undefined && least > most) {
+      const description = `${least} is out of range; it must not be over max_output_tokens, which is ${most}`;
+      return yield* Result.fail(invalidField("task.stop.min_output_tokens", description));
+    }
+    const timeBudgetMs = yield* optionalMs("task.stop.time_budget", stop?.timeBudget);
+    return {
+      ...present({ maxOutputTokens: most, minOutputTokens: least, timeBudgetMs }),
+      stopSequences: stop?.stopSequences ?? [],
+      stopTokenIds: stop?.stopTokenIds ?? [],
+      ignoreEos: stop?.ignoreEos ?? false,
+      includeStopInOutput: stop?.includeStopInOutput ?? false,
+    };
+  });
+
+const outputFromWire = (output: wire.OutputOptions | undefined): Result.Result<OutputOptions, InvalidField> =>
+  Result.gen(function* () {
+    const flushIntervalMs = yield* optionalMs("task.output.flush_interval", output?.flushInterval);
+    return {
+      ...present({ flushTokens: output?.flushTokens, flushIntervalMs }),
+      tokenIds: output?.tokenIds ?? false,
+      timings: output?.timings ?? false,
+    };
+  });
+
+const schedulingFromWire = (hints: wire.SchedulingHints | undefined): Result.Result<SchedulingHints, InvalidField> =>
+  Result.gen(function* () {
+    const maxQueueWaitMs = yield* optionalMs("task.scheduling.max_queue_wait", hints?.maxQueueWait);
+    return {
+      ...present({ maxQueueWaitMs }),
+      priority: hints?.priority ?? 0,
+      fairnessId: hints?.fairnessId ?? "",
+    };
+  });
+
+const cacheFromWire = (cache: wire.CachePolicy | undefined): CachePolicy => ({
+  mode: cacheModes[cache?.mode ?? wire.CachePolicy_Mode.UNSPECIFIED] ?? "read-write",
+  partition: cache?.partition ?? "",
+});
+
+const cacheModes: Readonly<Record<number, CachePolicy["mode"]>> = {
+  [wire.CachePolicy_Mode.READ_WRITE]: "read-write",
+  [wire.CachePolicy_Mode.READ_ONLY]: "read-only",
+  [wire.CachePolicy_Mode.BYPASS]: "bypass",
+};
+
+const optionalMs = (
+  field: string,
+  duration: Parameters<typeof msFromDuration>[1] | undefined,
+): Result.Result<number | undefined, InvalidField> =>
+  duration === undefined ? Result.succeed(undefined) : msFromDuration(field, duration);
+
+type Present<T> = { [K in keyof T]?: Exclude<T[K], undefined> };
+
+/** The fields that have a value: where a key is missing, the default holds. */
+const present = <T extends object>(fields: T): Present<T> =>
+  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Present<T>;
+
+/** The same as an Effect, for the task of a validated request, which is there. */
+export const checkedTask = (task: wire.GenerationTask | undefined): Effect.Effect<GenerationTask, Refusal> =>
+  Effect.fromResult(task === undefined ? Result.fail(invalidField("task", "it must be set")) : taskFromWire(task));

@@ -1,0 +1,79 @@
+/** Options that the API has and this service does not, refused by name; one line each, to be deleted when it does. */
+import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
+
+import type { GenerationTask } from "../../client/gen/mlxd/v1/types_pb.ts";
+import { UnsupportedParameter } from "../domain/errors.ts";
+
+interface Unsupported {
+  /** Path below the task. */
+  readonly field: string;
+  readonly isSet: (task: GenerationTask) => boolean;
+  readonly hint: string;
+}
+
+const leaveOut = "leave it out";
+
+const unsupported: ReadonlyArray<Unsupported> = [
+  { field: "adapter", isSet: (task) => task.adapter !== undefined, hint: "no adapter can be applied" },
+  {
+    field: "sampling.logit_bias",
+    isSet: ({ sampling }) => sampling !== undefined && sampling.logitBias.length > 0,
+    hint: leaveOut,
+  },
+  {
+    field: "sampling.candidate_count",
+    isSet: ({ sampling }) => (sampling?.candidateCount ?? 1) > 1,
+    hint: "ask once for each answer, with different seeds; the prefix cache shares the prompt",
+  },
+  { field: "output.top_logprobs", isSet: ({ output }) => output?.topLogprobs !== undefined, hint: leaveOut },
+  { field: "output.prompt_logprobs", isSet: ({ output }) => output?.promptLogprobs === true, hint: leaveOut },
+  { field: "output.echo_prompt", isSet: ({ output }) => output?.echoPrompt === true, hint: leaveOut },
+  { field: "constraint", isSet: (task) => task.constraint !== undefined, hint: "output cannot be constrained yet" },
+  {
+    field: "cache.stable_prefix_tokens",
+    isSet: ({ cache }) => cache?.stablePrefixTokens !== undefined,
+    hint: "cached prefixes are found without it",
+  },
+];
+
+/** The first unsupported option that the task sets. */
+export const unsupportedParameter = (task: GenerationTask, model: string): UnsupportedParameter | undefined => {
+  const found = unsupported.find(({ isSet }) => isSet(task));
+  return found && new UnsupportedParameter({ field: `task.${found.field}`, model, hint: found.hint });
+};
+
+/**
+ * The path of the first field in `message` that its schema does not have: a newer client's option. To take the
+ * message as it stands would be to ignore what was asked for.
+ */
+export const unknownField = (
+  schema: DescMessage,
+  message: MessageShape<DescMessage>,
+  path: string,
+): string | undefined => {
+  const unknown = message.$unknown?.[0];
+  if (unknown !== undefined) return `${path}.#${unknown.no}`;
+  const values = message as unknown as Readonly<Record<string, unknown>>; // members by their local names
+  for (const field of schema.fields) {
+    if (field.message === undefined || field.fieldKind === "map") continue;
+    let value: unknown;
+    if (field.oneof === undefined) value = values[field.localName];
+    else {
+      const chosen = values[field.oneof.localName] as { case?: string; value?: unknown };
+      value = chosen.case === field.localName ? chosen.value : undefined;
+    }
+    const fieldPath = `${path}.${field.name}`;
+    const nested = Array.isArray(value) ? value : [value];
+    for (const [index, one] of (nested as ReadonlyArray<unknown>).entries()) {
+      const found = isMessageLike(one)
+        ? unknownField(field.message, one, field.fieldKind === "list" ? `${fieldPath}[${index}]` : fieldPath)
+        : undefined;
+      if (found !== undefined) return found;
+    }
+  }
+  return undefined;
+};
+
+/** google.protobuf.Struct is a plain object here, without a type name. */
+const isMessageLike = (value: unknown): value is MessageShape<DescMessage> =>
+  typeof value === "object" && value !== null && "$typeName" in value;

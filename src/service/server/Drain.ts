@@ -1,0 +1,43 @@
+/** Whether the service is shutting down. */
+import { Context, Deferred, Effect, Layer } from "effect";
+
+import { Health } from "./Health.ts";
+
+export class Drain extends Context.Service<
+  Drain,
+  {
+    /** A plain function: every call asks. */
+    readonly isDraining: () => boolean;
+    /**
+     * From here on new calls are refused with DRAINING, and health says NOT_SERVING. Idempotent. The server begins by
+     * itself when its scope closes; begin earlier to let load balancers look elsewhere first.
+     */
+    readonly begin: Effect.Effect<void>;
+    /** Waits for the begin. */
+    readonly begun: Effect.Effect<void>;
+  }
+>()("mlxd/server/Drain") {
+  static readonly layerNoDeps = Layer.effect(
+    Drain,
+    Effect.gen(function* () {
+      const health = yield* Health;
+      const begun = yield* Deferred.make<void>();
+      let draining = false;
+      return Drain.of({
+        isDraining: () => draining,
+        begin: Effect.suspend(() => {
+          if (draining) return Effect.void;
+          draining = true;
+          return Effect.logInfo("draining: new calls are refused").pipe(
+            Effect.andThen(health.shutDown),
+            Effect.andThen(Deferred.succeed(begun, undefined)),
+            Effect.asVoid,
+          );
+        }),
+        begun: Deferred.await(begun),
+      });
+    }),
+  );
+
+  static readonly layer = this.layerNoDeps.pipe(Layer.provideMerge(Health.layer));
+}

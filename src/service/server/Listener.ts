@@ -1,0 +1,72 @@
+/** The listening socket as a scoped resource: closing the scope drains it. */
+import type { UniversalHandler } from "@connectrpc/connect/protocol";
+import { Effect, type Scope } from "effect";
+
+import type { ServerSettings } from "../config/ServerConfig.ts";
+import { ActiveCalls } from "./active-calls.ts";
+import type { Drain } from "./Drain.ts";
+import { createHttpHandler } from "./http-handler.ts";
+import { ListenFailed } from "./ListenFailed.ts";
+import { OnePort, type OnePortOptions } from "./one-port.ts";
+
+export interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface ListenOptions extends OnePortOptions {
+  readonly config: ServerSettings;
+  readonly drain: Drain["Service"];
+  readonly handlers: ReadonlyArray<UniversalHandler>;
+}
+
+/**
+ * Listens until the scope closes. Then: health says NOT_SERVING and new calls are refused, HTTP/2 peers are told to
+ * go away, what runs may finish within `drainMs`, and what is left is cut. The port stays open until the end, so that
+ * who asks hears DRAINING and not a refused connection.
+ */
+export const listen = (options: ListenOptions): Effect.Effect<Address, ListenFailed, Scope.Scope> =>
+  Effect.gen(function* () {
+    const { config, drain, handlers } = options;
+    const logFailure = yield* makeLogFailure;
+    const active = new ActiveCalls();
+    const handler = createHttpHandler({
+      handlers,
+      corsOrigins: config.corsOrigins,
+      isDraining: drain.isDraining,
+      onCall: ({ service }) => (service.typeName.startsWith("mlxd.") ? active.begin() : () => {}),
+      onFailure: logFailure,
+    });
+    const port = new OnePort(handler, options);
+    const address = yield* Effect.acquireRelease(
+      Effect.tryPromise({
+        try: () => port.listen(config.port, config.host),
+        catch: (error) => new ListenFailed({ host: config.host, port: config.port, code: codeOf(error) }),
+      }),
+      () =>
+        Effect.gen(function* () {
+          yield* drain.begin;
+          port.goAway();
+          yield* Effect.promise(() => active.idle()).pipe(Effect.timeoutOption(config.drainMs));
+          const cut = active.count;
+          if (cut > 0)
+            yield* Effect.logWarning("calls that did not finish in time are cut").pipe(Effect.annotateLogs({ cut }));
+          yield* Effect.promise(() => port.close());
+        }),
+    );
+    return { host: address.address, port: address.port };
+  });
+
+const makeLogFailure = Effect.gen(function* () {
+  const runFork = Effect.runForkWith(yield* Effect.context<never>());
+  return ({ service, method }: UniversalHandler, reason: unknown): void => {
+    runFork(
+      Effect.logError("a response could not be written", reason).pipe(
+        Effect.annotateLogs({ method: `${service.typeName}/${method.name}` }),
+      ),
+    );
+  };
+});
+
+const codeOf = (error: unknown): string =>
+  typeof error === "object" && error !== null && "code" in error ? String(error.code) : String(error);

@@ -1,0 +1,63 @@
+/** The service on the network. */
+import { createConnectRouter } from "@connectrpc/connect";
+import { compressionBrotli, compressionGzip } from "@connectrpc/connect-node";
+import { Context, Effect, Layer } from "effect";
+
+import { Health as HealthRpc } from "../../client/gen/grpc/health/v1/health_pb.ts";
+import { file_google_rpc_error_details } from "../../client/gen/google/rpc/error_details_pb.ts";
+import { file_google_rpc_status } from "../../client/gen/google/rpc/status_pb.ts";
+import { file_mlxd_v1_error_details } from "../../client/gen/mlxd/v1/error_details_pb.ts";
+import { GenerationService } from "../../client/gen/mlxd/v1/generation_service_pb.ts";
+import { ServerConfig } from "../config/ServerConfig.ts";
+import { Bridge } from "../rpc/Bridge.ts";
+import { apiServices, makeApiRoutes } from "../rpc/routes.ts";
+import { Drain } from "./Drain.ts";
+import { Health } from "./Health.ts";
+import { makeHealthService } from "./health-service.ts";
+import { type Address, listen } from "./Listener.ts";
+import { watchModels } from "./model-health.ts";
+import { createReflectionIndex } from "./reflection-index.ts";
+import { addReflection, reflectionServices } from "./reflection-service.ts";
+import { createRequestGate } from "./request-gate.ts";
+
+export class Server extends Context.Service<
+  Server,
+  {
+    /** Where it listens; the port is the real one, also when a free one was asked for. */
+    readonly address: Address;
+  }
+>()("mlxd/server/Server") {
+  static readonly layerNoDeps = Layer.effect(
+    Server,
+    Effect.gen(function* () {
+      const config = yield* ServerConfig;
+      const drain = yield* Drain;
+      const health = yield* Health;
+      const addApi = yield* makeApiRoutes;
+      const healthService = yield* makeHealthService;
+      const router = createConnectRouter({
+        readMaxBytes: config.maxMessageBytes,
+        acceptCompression: [compressionGzip, compressionBrotli],
+        // A key that the API does not have is a typing error, and to ignore it would be to ignore an option.
+        jsonOptions: { ignoreUnknownFields: false },
+        requestGate: createRequestGate(drain.isDraining),
+      });
+      addApi(router);
+      router.service(HealthRpc, healthService);
+      if (config.reflection) addReflection(router, reflectionIndex);
+      yield* Effect.forEach([...apiServices, HealthRpc], ({ typeName }) => health.set(typeName, "serving"));
+      yield* watchModels(["", GenerationService.typeName]);
+      const address = yield* listen({ config, drain, handlers: router.handlers });
+      return Server.of({ address });
+    }),
+  );
+
+  /** Drains when its scope closes, before what it serves from is closed. */
+  static readonly layer = this.layerNoDeps.pipe(Layer.provide(Bridge.layer), Layer.provideMerge(Drain.layer));
+}
+
+/** Error details come in google.protobuf.Any: no service imports them, and grpcurl asks for them by name. */
+const reflectionIndex = createReflectionIndex(
+  [...apiServices, HealthRpc, ...reflectionServices],
+  [file_mlxd_v1_error_details, file_google_rpc_error_details, file_google_rpc_status],
+);

@@ -1,0 +1,42 @@
+/** grpc.health.v1, over every protocol: https://github.com/grpc/grpc/blob/master/doc/health-checking.md */
+import { Code, ConnectError, type ServiceImpl } from "@connectrpc/connect";
+import { Effect, Stream } from "effect";
+
+import {
+  HealthCheckResponse_ServingStatus as Status,
+  type Health as HealthRpc,
+} from "../../client/gen/grpc/health/v1/health_pb.ts";
+import { Draining } from "../domain/errors.ts";
+import { Bridge } from "../rpc/Bridge.ts";
+import { drainingRetryAfterMs } from "../rpc/error-to-wire.ts";
+import { Health, type ServingStatus } from "./Health.ts";
+
+const statuses = {
+  serving: Status.SERVING,
+  "not-serving": Status.NOT_SERVING,
+} as const satisfies Record<ServingStatus, Status>;
+
+export const makeHealthService = Effect.gen(function* () {
+  const bridge = yield* Bridge;
+  const health = yield* Health;
+  return {
+    check: async ({ service }, context) => {
+      const status = (await bridge.unary(context, () => health.all)).get(service);
+      if (status === undefined) throw new ConnectError(`unknown service "${service.slice(0, 256)}"`, Code.NotFound);
+      return { status: statuses[status] };
+    },
+    watch: ({ service }, context) =>
+      bridge.stream(context, {
+        // A watch that went on would hold the shutdown up. Its caller comes back, and finds who serves then.
+        stream: () =>
+          Stream.concat(health.watch(service), Stream.fail(new Draining({ retryAfterMs: drainingRetryAfterMs }))),
+        toWire: (status) => ({ status: status === undefined ? Status.SERVICE_UNKNOWN : statuses[status] }),
+        endless: true,
+      }),
+    list: async (_request, context) => {
+      const all = await bridge.unary(context, () => health.all);
+      const listed = [...all].map(([name, status]) => [name, { status: statuses[status] }] as const);
+      return { statuses: Object.fromEntries(listed) };
+    },
+  } satisfies ServiceImpl<typeof HealthRpc>;
+});

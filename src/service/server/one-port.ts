@@ -1,0 +1,116 @@
+/** HTTP/1.1 and h2c on one cleartext port: the first bytes of a connection say which. */
+import { once } from "node:events";
+import * as http from "node:http";
+import * as http2 from "node:http2";
+import type { AddressInfo, Socket } from "node:net";
+
+import { SessionPings } from "./session-pings.ts";
+
+export type Request = http.IncomingMessage | http2.Http2ServerRequest;
+export type Response = http.ServerResponse | http2.Http2ServerResponse;
+export type RequestHandler = (request: Request, response: Response) => void;
+
+export interface OnePortOptions {
+  /** A connection that has not said enough to be told apart by then is dropped. */
+  readonly sniffMs?: number;
+  /** How often an HTTP/2 peer is asked for a sign of life. @default 30 s */
+  readonly pingMs?: number;
+}
+
+const preface = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+/** Longer than load balancers keep idle connections, so that it is they who close them and no request meets a reset. */
+const keepAliveMs = 75_000;
+
+const http1Options: http.ServerOptions = {
+  headersTimeout: 20_000,
+  requestTimeout: 60_000,
+  keepAliveTimeout: keepAliveMs,
+  keepAlive: true, // TCP's own, which finds dead HTTP/1.1 peers
+  keepAliveInitialDelay: 60_000,
+};
+
+const http2Options: http2.ServerOptions = {
+  settings: { maxConcurrentStreams: 256 }, // Node announces no limit by itself
+  // Cancelling is normal here: by Node's default of 1,000 and then 33 a second, a client that cancels a lot takes its
+  // own other calls with it.
+  streamResetBurst: 10_000,
+  streamResetRate: 2_000,
+  // MiB; by default 10, which 256 slow readers exceed, and then their session refuses new streams.
+  maxSessionMemory: 64,
+};
+
+export class OnePort {
+  readonly #h1: http.Server;
+  readonly #h2: http2.Http2Server;
+  readonly #sessions = new Set<http2.ServerHttp2Session>();
+  readonly #undecided = new Set<Socket>();
+  readonly #pings: SessionPings;
+  readonly #sniffMs: number;
+
+  constructor(handler: RequestHandler, { sniffMs = 10_000, pingMs = 30_000 }: OnePortOptions = {}) {
+    this.#sniffMs = sniffMs;
+    this.#pings = new SessionPings(this.#sessions, pingMs);
+    this.#h2 = http2.createServer(http2Options, handler);
+    // Also the listener: its close() and time-outs then hold for HTTP/1.1. Of a server that never listened they do not.
+    this.#h1 = http.createServer(http1Options, handler);
+    this.#h2.on("session", (session) => {
+      this.#sessions.add(session);
+      session.once("close", () => this.#sessions.delete(session));
+    });
+    const asHttp1 = this.#h1.listeners("connection")[0] as (socket: Socket) => void;
+    this.#h1.removeListener("connection", asHttp1);
+    this.#h1.on("connection", (socket: Socket) => this.#sniff(socket, asHttp1));
+  }
+
+  async listen(port: number, host: string): Promise<AddressInfo> {
+    this.#h1.listen(port, host);
+    await once(this.#h1, "listening");
+    this.#pings.start();
+    return this.#h1.address() as AddressInfo; // a TCP server's is an object
+  }
+
+  /** Asks HTTP/2 peers to open no more streams (GOAWAY); those that run may finish. New connections still work. */
+  goAway(): void {
+    for (const session of this.#sessions) session.close();
+  }
+
+  /** Cuts every connection and gives the port back. */
+  async close(): Promise<void> {
+    this.#pings.stop();
+    const closed = once(this.#h1, "close");
+    this.#h1.close();
+    for (const socket of this.#undecided) socket.destroy();
+    for (const session of this.#sessions) session.destroy();
+    this.#h1.closeAllConnections();
+    await closed;
+  }
+
+  #sniff(socket: Socket, asHttp1: (socket: Socket) => void): void {
+    let head = Buffer.alloc(0);
+    const drop = () => socket.destroy();
+    const timer = setTimeout(drop, this.#sniffMs);
+    const settle = () => {
+      clearTimeout(timer);
+      this.#undecided.delete(socket);
+      socket.off("data", read).off("error", drop).off("end", drop).off("close", settle);
+    };
+    const read = (chunk: Buffer) => {
+      head = Buffer.concat([head, chunk]);
+      const length = Math.min(head.length, preface.length);
+      const isH2 = preface.compare(head, 0, length, 0, length) === 0;
+      if (isH2 && length < preface.length) return; // so far a prefix of the preface: wait for more
+      settle();
+      // The order matters: an HTTP/2 session reads what was unshifted by itself and hangs after a resume(), an
+      // HTTP/1.1 parser hangs without.
+      socket.pause().unshift(head);
+      if (isH2) {
+        this.#h2.emit("connection", socket);
+      } else {
+        asHttp1.call(this.#h1, socket);
+        socket.resume();
+      }
+    };
+    this.#undecided.add(socket);
+    socket.on("data", read).on("error", drop).on("end", drop).on("close", settle);
+  }
+}

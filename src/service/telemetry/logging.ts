@@ -1,0 +1,13 @@
+/** Structured logs on standard error; standard output is for what was asked for. No prompt is ever logged. */
+import { Effect, Layer, Logger, References } from "effect";
+
+import { LogConfig } from "../config/LogConfig.ts";
+
+export const layer = Layer.unwrap(
+  Effect.map(LogConfig, ({ level, format }) =>
+    Layer.mergeAll(
+      Logger.layer([Logger.withConsoleError(format === "json" ? Logger.formatJson : Logger.formatLogFmt)]),
+      Layer.succeed(References.MinimumLogLevel, level),
+    ),
+  ),
+);

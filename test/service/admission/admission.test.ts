@@ -1,0 +1,104 @@
+import { assert, describe, it } from "@effect/vitest";
+import { Effect, Fiber, Layer } from "effect";
+import { TestClock } from "effect/testing";
+
+import { Admission } from "../../../src/service/admission/Admission.ts";
+import { AdmissionConfig } from "../../../src/service/config/AdmissionConfig.ts";
+import { Stats } from "../../../src/service/telemetry/Stats.ts";
+
+const layer = (maxRunning: number, maxQueued: number) =>
+  Admission.layer.pipe(
+    Layer.provideMerge(Stats.layer),
+    Layer.provide(Layer.succeed(AdmissionConfig, { maxRunning, maxQueued })),
+  );
+
+const hints = (priority: number, maxQueueWaitMs?: number) => ({
+  priority,
+  fairnessId: "",
+  ...(maxQueueWaitMs === undefined ? {} : { maxQueueWaitMs }),
+});
+
+const counts = Effect.gen(function* () {
+  const stats = (yield* (yield* Stats).snapshot).get("m");
+  return { running: stats?.running ?? 0, queued: stats?.queued ?? 0 };
+});
+
+/** Takes a place, notes when, and holds it for a while. */
+const work = (log: string[], name: string, priority: number, holdMs = 100) =>
+  Effect.gen(function* () {
+    yield* (yield* Admission).admit("m", hints(priority));
+    log.push(name);
+    yield* Effect.sleep(holdMs);
+  }).pipe(Effect.scoped);
+
+describe("Admission", () => {
+  it.effect("serves the highest priority first and equals in order of arrival", () =>
+    Effect.gen(function* () {
+      const log: string[] = [];
+      const names = [
+        ["a", 0],
+        ["b", 0],
+        ["c", 5],
+        ["d", 0],
+      ] as const;
+      const fibers = yield* Effect.forEach(names, ([name, priority]) => Effect.forkChild(work(log, name, priority)));
+      yield* TestClock.adjust("1 second");
+      yield* Effect.forEach(fibers, Fiber.join);
+      assert.deepStrictEqual(log, ["a", "c", "b", "d"]);
+      assert.deepStrictEqual(yield* counts, { running: 0, queued: 0 });
+    }).pipe(Effect.provide(layer(1, 10))),
+  );
+
+  it.effect("lets nobody starve: waiting raises the priority", () =>
+    Effect.gen(function* () {
+      const log: string[] = [];
+      yield* Effect.forkChild(work(log, "first", 0, 1_000));
+      yield* TestClock.adjust("1 millis");
+      yield* Effect.forkChild(work(log, "patient", 0, 1));
+      for (let i = 0; i < 10; i++) {
+        yield* Effect.forkChild(work(log, `urgent ${i}`, 3, 1_000));
+        yield* TestClock.adjust("1 second");
+      }
+      yield* TestClock.adjust("20 seconds");
+      assert.isAtMost(log.indexOf("patient"), 6);
+      assert.isAtLeast(log.indexOf("patient"), 2);
+    }).pipe(Effect.provide(layer(1, 20))),
+  );
+
+  it.effect("refuses over the queue's bound with the bound and a delay", () =>
+    Effect.gen(function* () {
+      const log: string[] = [];
+      yield* Effect.forkChild(work(log, "a", 0));
+      yield* Effect.forkChild(work(log, "b", 0));
+      yield* TestClock.adjust("1 millis");
+      const error = yield* Effect.flip(work(log, "c", 0));
+      assert.strictEqual(error._tag, "QueueFull");
+      assert.match(error.message, /^1 generations already wait for model "m"; try again in 1000 ms$/);
+    }).pipe(Effect.provide(layer(1, 1))),
+  );
+
+  it.effect("ends a wait at max_queue_wait", () =>
+    Effect.gen(function* () {
+      yield* Effect.forkChild(work([], "a", 0, 10_000));
+      yield* TestClock.adjust("1 millis");
+      const admission = yield* Admission;
+      const waiting = yield* Effect.forkChild(Effect.flip(Effect.scoped(admission.admit("m", hints(0, 200)))));
+      yield* TestClock.adjust("200 millis");
+      assert.strictEqual((yield* Fiber.join(waiting))._tag, "QueueTimeout");
+      assert.deepStrictEqual(yield* counts, { running: 1, queued: 0 });
+    }).pipe(Effect.provide(layer(1, 5))),
+  );
+
+  it.effect("gives a place back whenever its owner leaves, waiting or running", () =>
+    Effect.gen(function* () {
+      const running = yield* Effect.forkChild(work([], "a", 0, 10_000));
+      const waiting = yield* Effect.forkChild(work([], "b", 0, 10_000));
+      yield* TestClock.adjust("1 millis");
+      assert.deepStrictEqual(yield* counts, { running: 1, queued: 1 });
+      yield* Fiber.interrupt(waiting);
+      assert.deepStrictEqual(yield* counts, { running: 1, queued: 0 });
+      yield* Fiber.interrupt(running);
+      assert.deepStrictEqual(yield* counts, { running: 0, queued: 0 });
+    }).pipe(Effect.provide(layer(1, 5))),
+  );
+});

@@ -1,0 +1,174 @@
+import { execFileSync } from "node:child_process";
+import { rmSync, truncateSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { assert, describe, it } from "@effect/vitest";
+import { Deferred, Effect, Exit, Fiber, Layer } from "effect";
+
+import { EngineConfig } from "../../../src/service/config/EngineConfig.ts";
+import { type Engine, Engines, type EngineEvent, type EngineRequest } from "../../../src/service/engine/Engine.ts";
+import { layer as mlxLayer } from "../../../src/service/engine/mlx/MlxEngine.ts";
+import { byteTokenizer } from "../../support/byte-tokenizer.ts";
+import { facts } from "../../support/tasks.ts";
+import { writeRandomCheckpoint } from "../worker/random-checkpoint.ts";
+
+const shape = { modelType: "qwen2", hiddenSize: 32, layers: 2, heads: 4, kvHeads: 2, vocabularySize: 256 } as const;
+
+const engines = mlxLayer.pipe(Layer.provide(EngineConfig.layer));
+
+const start = Effect.fnUntraced(function* (directory: string) {
+  return yield* (yield* Engines).start(facts({ directory, contextLength: 4096 }), byteTokenizer);
+});
+
+const request = (id: string, overrides: Partial<EngineRequest["parameters"]> = {}): EngineRequest => ({
+  id,
+  promptTokenIds: [72, 101, 108, 108, 111],
+  parameters: {
+    ...facts().defaults,
+    seed: 1,
+    maxOutputTokens: 12,
+    minOutputTokens: 0,
+    stopTokenIds: [],
+    ...overrides,
+  },
+  eosTokenIds: [0],
+  includeStopInOutput: false,
+  timeBudgetMs: undefined,
+  fillsContext: false,
+});
+
+/** This process's engine processes. */
+const workers = (): ReadonlyArray<number> =>
+  execFileSync("ps", ["-o", "pid=,args=", "--ppid", String(process.pid)], { encoding: "utf8" })
+    .split("\n")
+    .filter((line) => line.includes("worker/main.ts"))
+    .map((line) => Number.parseInt(line, 10));
+
+const tokensOf = (events: ReadonlyArray<EngineEvent>): ReadonlyArray<number> =>
+  events.flatMap((event) => (event.type === "output" ? event.tokenIds : []));
+
+const run = (engine: Engine, one: EngineRequest) =>
+  Effect.suspend(() => {
+    const events: EngineEvent[] = [];
+    return Effect.as(
+      engine.generate(one, (event) => void events.push(event)),
+      events,
+    );
+  });
+
+describe("the mlx engine", () => {
+  it.live("computes in a process of its own, which ends with its scope", () =>
+    Effect.gen(function* () {
+      const directory = writeRandomCheckpoint(shape);
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          const engine = yield* start(directory);
+          assert.strictEqual(workers().length, 1);
+          const events = yield* run(engine, request("a"));
+          assert.deepStrictEqual(
+            [events[0]?.type, events.at(-1)?.type, tokensOf(events).length],
+            ["admitted", "finished", 12],
+          );
+          assert.isAbove((yield* engine.status).residentBytes, 10_000_000);
+          assert.isTrue(yield* engine.healthy);
+        }),
+      );
+      assert.deepStrictEqual(workers(), []);
+    }).pipe(Effect.provide(engines)),
+  );
+
+  it.live("fails a stream whose process is killed and replays what had not streamed", () =>
+    Effect.gen(function* () {
+      const engine = yield* start(writeRandomCheckpoint(shape));
+      const expected = tokensOf(yield* run(engine, request("expected")));
+      const streaming = yield* Deferred.make<void>();
+      const lost = yield* Effect.forkChild(
+        Effect.flip(
+          engine.generate(request("lost", { maxOutputTokens: 4000 }), (event) => {
+            if (event.type === "output") Deferred.doneUnsafe(streaming, Exit.void);
+          }),
+        ),
+      );
+      yield* Deferred.await(streaming);
+      const [pid = 0] = workers();
+      process.kill(pid, "SIGKILL");
+      // Sent to a process that is already dead: nothing of it can have streamed.
+      const queued = yield* Effect.forkChild(run(engine, request("queued")));
+      assert.strictEqual((yield* Fiber.join(lost))._tag, "EngineLost");
+      assert.deepStrictEqual(tokensOf(yield* Fiber.join(queued)), expected);
+      assert.strictEqual((yield* engine.status).restarts, 1);
+      assert.notStrictEqual(workers()[0], pid);
+    }).pipe(Effect.scoped, Effect.provide(engines)),
+  );
+
+  it.live("drops an interrupted request and goes on with the others", () =>
+    Effect.gen(function* () {
+      const engine = yield* start(writeRandomCheckpoint(shape));
+      const streaming = yield* Deferred.make<void>();
+      const fiber = yield* Effect.forkChild(
+        engine.generate(request("left", { maxOutputTokens: 4000 }), (event) => {
+          if (event.type === "output") Deferred.doneUnsafe(streaming, Exit.void);
+        }),
+      );
+      yield* Deferred.await(streaming);
+      yield* Fiber.interrupt(fiber);
+      yield* run(engine, request("other"));
+      // A last step tells that nothing is computed any more.
+      yield* Effect.sleep("200 millis");
+      assert.strictEqual((yield* engine.status).kvCacheBytes, 0);
+    }).pipe(Effect.scoped, Effect.provide(engines)),
+  );
+
+  it.live("cuts the output at a stop sequence and says so", () =>
+    Effect.gen(function* () {
+      const engine = yield* start(writeRandomCheckpoint(shape));
+      const text = (events: ReadonlyArray<EngineEvent>) =>
+        events.map((event) => (event.type === "output" ? event.text : "")).join("");
+      const whole = text(yield* run(engine, request("whole", { maxOutputTokens: 60 })));
+      const stop = whole.slice(9, 12);
+      const events = yield* run(engine, request("cut", { maxOutputTokens: 60, stopSequences: [stop] }));
+      assert.strictEqual(text(events), whole.slice(0, whole.indexOf(stop)));
+      const last = events.at(-1);
+      assert.deepInclude(last, { type: "finished", reason: "stop-sequence" });
+      assert.isBelow(tokensOf(events).length, 40);
+    }).pipe(Effect.scoped, Effect.provide(engines)),
+  );
+
+  const broken: ReadonlyArray<readonly [string, (directory: string) => void, RegExp]> = [
+    ["no config", (directory) => rmSync(join(directory, "config.json")), /config\.json is missing/],
+    ["a config that is no JSON", (directory) => writeFileSync(join(directory, "config.json"), "{"), /not valid JSON/],
+    ["no weights", (directory) => rmSync(join(directory, "model.safetensors")), /no safetensors file/],
+    [
+      "truncated weights",
+      (directory) => truncateSync(join(directory, "model.safetensors"), 5000),
+      /model\.safetensors is truncated/,
+    ],
+  ];
+  for (const [what, damage, reason] of broken) {
+    it.live(`refuses a checkpoint with ${what} and leaves no process`, () =>
+      Effect.gen(function* () {
+        const directory = writeRandomCheckpoint(shape);
+        damage(directory);
+        const error = yield* Effect.flip(Effect.scoped(start(directory)));
+        assert.strictEqual(error._tag, "ModelBroken");
+        assert.match(error.message, reason);
+        assert.notInclude(error.message, directory);
+        assert.deepStrictEqual(workers(), []);
+      }).pipe(Effect.provide(engines)),
+    );
+  }
+
+  const misfits: ReadonlyArray<readonly [string, Record<string, unknown>, RegExp]> = [
+    ["an unknown architecture", { model_type: "nonesuch" }, /model_type "nonesuch" is not supported; known: llama/],
+    ["a missing key", { hidden_size: undefined }, /hidden_size is missing/],
+    ["another layer count", { num_hidden_layers: 3 }, /tensor model\.layers\.2\.\S+ is missing/],
+    ["another width", { intermediate_size: 80 }, /has shape \[64, 32\], expected \[80, 32\]/],
+  ];
+  for (const [what, overrides, reason] of misfits) {
+    it.live(`refuses a config with ${what}`, () =>
+      Effect.gen(function* () {
+        const error = yield* Effect.flip(Effect.scoped(start(writeRandomCheckpoint(shape, overrides))));
+        assert.match(error.message, reason);
+      }).pipe(Effect.provide(engines)),
+    );
+  }
+});

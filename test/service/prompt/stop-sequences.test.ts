@@ -1,0 +1,101 @@
+import { assert, describe, it } from "@effect/vitest";
+import fc from "fast-check";
+
+import { createStopMatcher } from "../../../src/service/prompt/stop-sequences.ts";
+
+interface Outcome {
+  readonly text: string;
+  readonly matched: string | undefined;
+}
+
+const run = (deltas: readonly string[], stops: readonly string[], includeStop = false): Outcome => {
+  const matcher = createStopMatcher(stops, includeStop);
+  let text = "";
+  for (const delta of deltas) {
+    const step = matcher.push(delta);
+    text += step.text;
+    if (step.matched !== undefined) return { text, matched: step.matched };
+  }
+  return { text: text + matcher.flush(), matched: undefined };
+};
+
+/** The definition: the shortest beginning of the text that ends with a stop sequence; of those the longest. */
+const search = (text: string, stops: readonly string[], includeStop: boolean): Outcome => {
+  for (let end = 1; end <= text.length; end++) {
+    const [matched] = stops.filter((stop) => text.slice(0, end).endsWith(stop)).toSorted((a, b) => b.length - a.length);
+    if (matched !== undefined) return { text: text.slice(0, includeStop ? end : end - matched.length), matched };
+  }
+  return { text, matched: undefined };
+};
+
+/** A small alphabet, so that sequences overlap themselves and each other; one code point of two units. */
+const letters = fc.constantFrom("a", "b", "👍", "한");
+const pieces = fc.array(
+  fc.array(letters, { maxLength: 4 }).map((part) => part.join("")),
+  { maxLength: 20 },
+);
+const sequences = fc.array(
+  fc.array(letters, { minLength: 1, maxLength: 5 }).map((part) => part.join("")),
+  { maxLength: 4 },
+);
+
+describe("createStopMatcher", () => {
+  it("finds what a search of the whole text finds, wherever the text is cut", () => {
+    fc.assert(
+      fc.property(pieces, sequences, fc.boolean(), (deltas, stops, includeStop) => {
+        assert.deepEqual(run(deltas, stops, includeStop), search(deltas.join(""), stops, includeStop));
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  it("holds back only what may still become a stop sequence", () => {
+    fc.assert(
+      fc.property(pieces, sequences, (deltas, stops) => {
+        const matcher = createStopMatcher(stops, false);
+        let [seen, given] = ["", ""];
+        for (const delta of deltas) {
+          const step = matcher.push(delta);
+          seen += delta;
+          given += step.text;
+          if (step.matched !== undefined) return;
+          const held = seen.slice(given.length);
+          assert.isTrue(held === "" || stops.some((stop) => stop !== held && stop.startsWith(held)));
+          assert.isTrue(step.text.isWellFormed());
+        }
+      }),
+    );
+  });
+
+  it.each([
+    ["a stop over two deltas", ["Hi<|im", "_end|>rest"], ["<|im_end|>"], "Hi", "<|im_end|>"],
+    ["a stop inside one delta, dropping what follows", ["one STOP two"], ["STOP"], "one ", "STOP"],
+    ["the one that is complete first", ["abcdX"], ["abcdX", "bc"], "a", "bc"],
+    ["the longer of two that end together", ["xabc"], ["c", "abc", "bc"], "x", "abc"],
+    ["a stop whose beginning repeats", ["aaa", "ab!"], ["aab"], "aa", "aab"],
+    ["a stop at the very start", ["\n\nHello"], ["\n\n"], "", "\n\n"],
+    ["none, and gives back what it held", ["Hi<|im", "_e"], ["<|im_end|>"], "Hi<|im_e", undefined],
+    ["none without sequences", ["Hi"], [], "Hi", undefined],
+    ["none in an empty sequence", ["Hi"], [""], "Hi", undefined],
+  ])("finds %s", (_, deltas, stops, text, matched) => {
+    assert.deepEqual(run(deltas, stops), { text, matched });
+  });
+
+  it("keeps the sequence in the text where that is asked", () => {
+    assert.deepEqual(run(["one ST", "OP two"], ["STOP"], true), { text: "one STOP", matched: "STOP" });
+  });
+
+  it("gives nothing more once it has matched", () => {
+    const matcher = createStopMatcher(["."], false);
+    assert.deepEqual(matcher.push("a.b"), { text: "a", matched: "." });
+    assert.deepEqual(matcher.push("c"), { text: "", matched: "." });
+    assert.equal(matcher.flush(), "");
+  });
+
+  it("goes on through empty deltas", () => {
+    const matcher = createStopMatcher(["ab"], false);
+    assert.deepEqual(matcher.push("xa"), { text: "x", matched: undefined });
+    assert.deepEqual(matcher.push(""), { text: "", matched: undefined });
+    assert.deepEqual(matcher.push("b"), { text: "", matched: "ab" });
+  });
+});

@@ -1,0 +1,10 @@
+/** A tokenizer without a vocabulary file: one token for each byte. */
+import type { Tokenizer } from "../../src/service/prompt/Tokenizer.ts";
+
+export const byteTokenizer: Tokenizer = {
+  vocabularySize: 256,
+  longestTokenBytes: 1,
+  encode: (text) => [...new TextEncoder().encode(text)],
+  decode: (ids) => new TextDecoder().decode(Uint8Array.from(ids)),
+  piece: (id) => (id < 256 ? `<0x${id.toString(16)}>` : undefined),
+};

@@ -1,0 +1,82 @@
+/** Models that are listed and never loaded; for tests of the edge. */
+import { Effect, Layer, Stream } from "effect";
+
+import { ModelNotFound } from "../../src/service/domain/errors.ts";
+import type { ModelFacts, ModelState, ModelStatus } from "../../src/service/domain/model.ts";
+import { Models } from "../../src/service/models/Models.ts";
+import type { Tokenizer } from "../../src/service/prompt/Tokenizer.ts";
+
+const facts: ModelFacts = {
+  id: "demo",
+  aliases: ["default-demo"],
+  directory: "/srv/secret/models/demo",
+  source: "",
+  revision: "r1",
+  architecture: "llama",
+  family: "llama",
+  contextLength: 512,
+  vocabularySize: 256,
+  parameterCount: 7_000_000,
+  estimatedBytes: 28_000_000,
+  eosTokenIds: [2],
+  defaults: {
+    temperature: 0.7,
+    topP: 0.9,
+    topK: 40,
+    minP: 0,
+    repetitionPenalty: 1,
+    presencePenalty: 0,
+    frequencyPenalty: 0,
+    maxOutputTokens: 128,
+    stopSequences: ["<|end|>"],
+  },
+  capabilities: { chat: true, tools: true, vision: false, logprobs: false, adapters: false, constraints: [] },
+  engine: "mlx",
+};
+
+export const modelStatus = (id: string, status: Partial<Omit<ModelStatus, "facts">> = {}): ModelStatus => ({
+  facts: { ...facts, id },
+  isDefault: id === "demo",
+  state: "active",
+  stateReason: "",
+  pinned: false,
+  loadedAt: 1_700_000_000_000,
+  lastUsedAt: undefined,
+  residentBytes: 40_000_000,
+  kvCacheBytes: 1_000_000,
+  engineRestarts: 1,
+  ...status,
+});
+
+/** Its tokens are the UTF-8 bytes. */
+export const byteTokenizer: Tokenizer = {
+  vocabularySize: 256,
+  longestTokenBytes: 1,
+  encode: (text, { addSpecialTokens }) => [...(addSpecialTokens ? [1] : []), ...Buffer.from(text)],
+  decode: (ids, { skipSpecialTokens }) =>
+    Buffer.from(ids.filter((id) => !skipSpecialTokens || id > 2)).toString("utf8"),
+  piece: (id) => (id < 256 ? `<0x${id.toString(16).toUpperCase().padStart(2, "0")}>` : undefined),
+};
+
+/** `list` is asked at each call, so that a test can change what is listed. */
+export const listedModels = (
+  list: () => ReadonlyArray<ModelStatus> = () => [modelStatus("demo")],
+  changes: Stream.Stream<ReadonlyMap<string, ModelState>> = Stream.never,
+): Layer.Layer<Models> => {
+  const find = (name: string) =>
+    Effect.suspend(() => {
+      const found = list().find(({ facts: { id }, isDefault }) => (name === "" ? isDefault : id === name));
+      return found ? Effect.succeed(found) : Effect.fail(new ModelNotFound({ model: name, nearest: ["demo"] }));
+    });
+  return Layer.mock(Models, {
+    list: Effect.sync(list),
+    get: find,
+    changes,
+    promptTools: (name) =>
+      Effect.map(find(name), (status) => ({
+        facts: status.facts,
+        tokenizer: byteTokenizer,
+        chatTemplate: { render: () => "" },
+      })),
+  });
+};

@@ -1,0 +1,73 @@
+/** An engine without a model: it says what it is told to, and remembers what it was asked. */
+import { Deferred, Effect } from "effect";
+
+import type { EngineFailure } from "../../src/service/engine/Engine.ts";
+import type { Engine, EngineEvent, EngineRequest } from "../../src/service/engine/Engine.ts";
+
+export interface ScriptedEngine extends Engine {
+  /** In order of arrival. */
+  readonly requests: ReadonlyArray<EngineRequest>;
+  /** Ids of requests that were interrupted. */
+  readonly dropped: ReadonlyArray<string>;
+  /** Lets paused requests go on. */
+  readonly resume: Effect.Effect<void>;
+}
+
+/** A piece of text is one token; `pause` waits for `resume`; a failure ends the request with it. */
+export type Script = ReadonlyArray<string | { readonly pause: true } | { readonly fail: EngineFailure }>;
+
+export const makeScriptedEngine = (script: Script): Effect.Effect<ScriptedEngine> =>
+  Effect.sync(() => {
+    const gate = Deferred.makeUnsafe<void>();
+    const requests: EngineRequest[] = [];
+    const dropped: string[] = [];
+    const live = new Map<string, (event: EngineEvent) => void>();
+    const cancelled = new Map<string, Deferred.Deferred<void>>();
+    const play = Effect.fnUntraced(function* (request: EngineRequest, onEvent: (event: EngineEvent) => void) {
+      requests.push(request);
+      live.set(request.id, onEvent);
+      onEvent({ type: "admitted", cachedPromptTokens: 0 });
+      let tokens = 0;
+      for (const part of script) {
+        if (typeof part === "string") {
+          tokens += 1;
+          onEvent({ type: "output", text: part, tokenIds: [100 + tokens] });
+          if (tokens >= request.parameters.maxOutputTokens) {
+            onEvent({ type: "finished", reason: "max-output-tokens", matched: undefined, cachedPromptTokens: 0 });
+            return;
+          }
+        } else if ("pause" in part) yield* Deferred.await(gate);
+        else return yield* Effect.fail(part.fail);
+      }
+      onEvent({
+        type: "finished",
+        reason: "end-of-sequence",
+        matched: { type: "token", tokenId: 0 },
+        cachedPromptTokens: 0,
+      });
+    });
+    return {
+      requests,
+      dropped,
+      resume: Effect.asVoid(Deferred.succeed(gate, undefined)),
+      generate: (request, onEvent) =>
+        Effect.suspend(() => {
+          const end = Deferred.makeUnsafe<void>();
+          cancelled.set(request.id, end);
+          return Effect.raceFirst(play(request, onEvent), Deferred.await(end)).pipe(
+            Effect.onInterrupt(() => Effect.sync(() => dropped.push(request.id))),
+            Effect.ensuring(Effect.sync(() => live.delete(request.id))),
+          );
+        }),
+      cancel: (id) =>
+        Effect.suspend(() => {
+          const onEvent = live.get(id);
+          const end = cancelled.get(id);
+          if (onEvent === undefined || end === undefined) return Effect.succeed(false);
+          onEvent({ type: "finished", reason: "cancelled", matched: undefined, cachedPromptTokens: 0 });
+          return Effect.as(Deferred.succeed(end, undefined), true);
+        }),
+      healthy: Effect.succeed(true),
+      status: Effect.succeed({ residentBytes: 1000, kvCacheBytes: 10, restarts: 0 }),
+    };
+  });

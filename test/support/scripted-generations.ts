@@ -1,0 +1,111 @@
+/** A pipeline that plays scripts instead of running models; for tests of the edge. */
+import { Effect, Layer, Stream } from "effect";
+
+import { DeadlineExceeded, type ServiceError } from "../../src/service/domain/errors.ts";
+import type {
+  EffectiveParameters,
+  GenerationChunk,
+  GenerationEvent,
+  GenerationFinished,
+  GenerationResult,
+  GenerationStarted,
+  GenerationTask,
+} from "../../src/service/domain/generation.ts";
+import { type CallOptions, Generations, type TokenCount } from "../../src/service/pipeline/Generations.ts";
+
+export interface GenerationScript {
+  /** By default the words of a fixed text, then finished. */
+  readonly stream?: (task: GenerationTask, options: CallOptions) => Stream.Stream<GenerationEvent, ServiceError>;
+  /** By default the stream, folded. */
+  readonly run?: (task: GenerationTask, options: CallOptions) => Effect.Effect<GenerationResult, ServiceError>;
+  readonly count?: (task: GenerationTask) => Effect.Effect<TokenCount, ServiceError>;
+  readonly cancel?: (generationId: string) => Effect.Effect<boolean>;
+}
+
+export const parameters: EffectiveParameters = {
+  temperature: 0.7,
+  topP: 1,
+  topK: undefined,
+  minP: 0,
+  repetitionPenalty: 1,
+  presencePenalty: 0,
+  frequencyPenalty: 0,
+  seed: 42,
+  maxOutputTokens: 64,
+  minOutputTokens: 0,
+  stopSequences: ["<|end|>"],
+  stopTokenIds: [2],
+};
+
+export const started: GenerationStarted = {
+  type: "started",
+  generationId: "gen_1",
+  model: "demo",
+  modelRevision: "r1",
+  promptTokens: 5,
+  cachedPromptTokens: 2,
+  parameters,
+};
+
+export const chunk = (text: string, outputTokens: number): GenerationChunk => ({
+  type: "chunk",
+  text,
+  tokenIds: [100 + outputTokens],
+  outputTokens,
+});
+
+export const finished = (outputTokens: number): GenerationFinished => ({
+  type: "finished",
+  finishReason: "end-of-sequence",
+  matched: { type: "token", tokenId: 2 },
+  usage: { promptTokens: 5, cachedPromptTokens: 2, outputTokens },
+  timings: { queueMs: 1.25, timeToFirstTokenMs: 2.5, decodeMs: 3, totalMs: 6.75 },
+});
+
+/** A whole generation: started, one chunk for each text, finished. */
+export const eventsOf = (texts: ReadonlyArray<string>): ReadonlyArray<GenerationEvent> => [
+  started,
+  ...texts.map((text, index) => chunk(text, index + 1)),
+  finished(texts.length),
+];
+
+export const resultOf = (events: ReadonlyArray<GenerationEvent>): GenerationResult => {
+  const chunks = events.filter((event) => event.type === "chunk");
+  const last = events.at(-1);
+  if (last?.type !== "finished") throw new Error("the script has no end");
+  return {
+    started,
+    text: chunks.map(({ text }) => text).join(""),
+    tokenIds: chunks.flatMap(({ tokenIds }) => tokenIds),
+    finished: last,
+  };
+};
+
+export const defaultTexts = ["Once ", "upon ", "a ", "time 🦊"];
+
+/** The prompt of a task that has one. */
+export const promptOf = ({ input }: GenerationTask): string => (input.type === "prompt" ? input.text : "");
+
+export const scriptedGenerations = (script: GenerationScript): Layer.Layer<Generations> => {
+  const stream = script.stream ?? (() => Stream.fromIterable(eventsOf(defaultTexts)));
+  const run: GenerationScript["run"] = (task, options) =>
+    Stream.runCollect(stream(task, options)).pipe(
+      Effect.map(resultOf),
+      Effect.timeoutOrElse({
+        duration: options.deadlineMs,
+        orElse: () => Effect.fail(new DeadlineExceeded({})),
+      }),
+    );
+  return Layer.succeed(
+    Generations,
+    Generations.of({
+      stream,
+      run: script.run ?? run,
+      count:
+        script.count ??
+        (() =>
+          Effect.succeed({ model: "demo", promptTokens: 5, contextLength: 512, fits: true, maxOutputTokensLeft: 507 })),
+      cancel: script.cancel ?? (() => Effect.succeed(false)),
+    }),
+  );
+};

@@ -1,0 +1,168 @@
+import type { ConnectRouter, HandlerContext, ServiceImpl } from "@connectrpc/connect";
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { connectNodeAdapter } from "@connectrpc/connect-node";
+import { once } from "node:events";
+import http from "node:http";
+import http2 from "node:http2";
+import type { AddressInfo, Socket } from "node:net";
+import {
+  GenerationService,
+  type StreamGenerateRequest,
+  type StreamGenerateResponseSchema,
+} from "../../src/client/gen/mlxd/v1/generation_service_pb.ts";
+import { ModelService } from "../../src/client/gen/mlxd/v1/model_service_pb.ts";
+import { ServerService } from "../../src/client/gen/mlxd/v1/server_service_pb.ts";
+import { TokenizerService } from "../../src/client/gen/mlxd/v1/tokenizer_service_pb.ts";
+
+/** A message of a generation's stream, as a script writes it. */
+export type WireEvent = MessageInitShape<typeof StreamGenerateResponseSchema>;
+
+/** One call as the server saw it. */
+export interface ScriptedCall {
+  readonly method: string;
+  readonly header: Headers;
+  /** What was left of the caller's deadline when the call arrived. */
+  readonly timeoutMs: number | undefined;
+  /** Fires when the caller leaves, and, as in Connect, when the call has ended. */
+  readonly signal: AbortSignal;
+  /** Settles once the caller has left before the handler was done. */
+  readonly left: Promise<void>;
+}
+
+export interface Script {
+  readonly httpVersion?: "1.1" | "2";
+  /** Further handlers on the same server, e.g. routes of no service. */
+  readonly before?: (request: ServerRequest, response: ServerResponse) => boolean;
+  readonly generate?: ServiceImpl<typeof GenerationService>["generate"];
+  /** Its messages are sent as they stand; `call` is that call's record. */
+  readonly stream?: (request: StreamGenerateRequest, context: HandlerContext) => AsyncIterable<WireEvent>;
+  readonly batch?: ServiceImpl<typeof GenerationService>["batchGenerate"];
+  readonly cancel?: ServiceImpl<typeof GenerationService>["cancelGeneration"];
+  readonly tokenizer?: Partial<ServiceImpl<typeof TokenizerService>>;
+  readonly models?: Partial<ServiceImpl<typeof ModelService>>;
+  readonly server?: Partial<ServiceImpl<typeof ServerService>>;
+}
+
+type ServerRequest = http.IncomingMessage | http2.Http2ServerRequest;
+type ServerResponse = http.ServerResponse | http2.Http2ServerResponse;
+
+export interface ScriptedServer extends AsyncDisposable {
+  readonly url: string;
+  /** In order of arrival. */
+  readonly calls: readonly ScriptedCall[];
+  /** Sockets accepted so far. */
+  readonly connections: () => number;
+  /** The call of this number, once it has arrived. */
+  readonly call: (index: number) => Promise<ScriptedCall>;
+  /** Cuts every connection without a word and listens no more: what a killed process looks like. */
+  readonly kill: () => void;
+  /** Says goodbye on every HTTP/2 connection: running calls may finish. */
+  readonly goAway: () => void;
+}
+
+/** A server on a free port that plays a script; for tests of the client. */
+export const startScriptedServer = async (script: Script): Promise<ScriptedServer> => {
+  const calls: ScriptedCall[] = [];
+  const waiting = new Map<number, (call: ScriptedCall) => void>();
+  const note = (context: HandlerContext): { done: () => void } => {
+    let done = false;
+    const left = new Promise<void>((resolve) => {
+      context.signal.addEventListener("abort", () => done || resolve(), { once: true });
+    });
+    const { signal, requestHeader: header } = context;
+    const call: ScriptedCall = { method: context.method.name, header, timeoutMs: context.timeoutMs(), signal, left };
+    calls.push(call);
+    waiting.get(calls.length - 1)?.(call);
+    return { done: () => void (done = true) };
+  };
+
+  const adapter = connectNodeAdapter({ routes: (router) => routes(router, script, note) });
+  const handler = (request: ServerRequest, response: ServerResponse) => {
+    if (!script.before?.(request, response)) adapter(request as never, response as never);
+  };
+  const server = script.httpVersion === "1.1" ? http.createServer(handler) : http2.createServer(handler);
+  const sockets = new Set<Socket>();
+  const sessions = new Set<http2.ServerHttp2Session>();
+  let connections = 0;
+  server.on("connection", (socket: Socket) => {
+    connections += 1;
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
+  });
+  server.on("session", (session: http2.ServerHttp2Session) => sessions.add(session));
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+
+  const kill = () => {
+    server.close();
+    for (const socket of sockets) socket.resetAndDestroy();
+  };
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    calls,
+    connections: () => connections,
+    call: async (index) => calls[index] ?? new Promise((resolve) => waiting.set(index, resolve)),
+    kill,
+    goAway: () => {
+      for (const session of sessions) session.close();
+    },
+    [Symbol.asyncDispose]: async () => {
+      const closed = server.listening ? once(server, "close") : undefined;
+      kill();
+      await closed;
+    },
+  };
+};
+
+/** Settles when the caller of this handler has left: what a handler that generates for ever waits for. */
+export const untilLeft = (context: HandlerContext): Promise<void> =>
+  new Promise((resolve) => {
+    if (context.signal.aborted) resolve();
+    else context.signal.addEventListener("abort", () => resolve(), { once: true });
+  });
+
+const routes = (router: ConnectRouter, script: Script, note: (context: HandlerContext) => { done: () => void }) => {
+  const { generate, stream, batch, cancel } = script;
+  router.service(GenerationService, {
+    ...(generate && { generate: noteUnary(generate, note) }),
+    ...(stream && {
+      async *streamGenerate(request: StreamGenerateRequest, context: HandlerContext) {
+        const { done } = note(context);
+        yield* stream(request, context);
+        done();
+      },
+    }),
+    ...(batch && {
+      async *batchGenerate(request: Parameters<typeof batch>[0], context: HandlerContext) {
+        const { done } = note(context);
+        yield* batch(request, context);
+        done();
+      },
+    }),
+    ...(cancel && { cancelGeneration: noteUnary(cancel, note) }),
+  });
+  router.service(TokenizerService, noteAll(script.tokenizer, note));
+  router.service(ModelService, noteAll(script.models, note));
+  router.service(ServerService, noteAll(script.server, note));
+};
+
+type Unary<I, O> = (request: I, context: HandlerContext) => O | Promise<O>;
+
+const noteUnary =
+  <I, O>(handler: Unary<I, O>, note: (context: HandlerContext) => { done: () => void }): Unary<I, O> =>
+  async (request, context) => {
+    const { done } = note(context);
+    try {
+      return await handler(request, context);
+    } finally {
+      done();
+    }
+  };
+
+const noteAll = <T extends object>(
+  handlers: T | undefined,
+  note: (context: HandlerContext) => { done: () => void },
+): T =>
+  Object.fromEntries(
+    Object.entries(handlers ?? {}).map(([name, handler]) => [name, noteUnary(handler as Unary<never, never>, note)]),
+  ) as T;

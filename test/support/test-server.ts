@@ -1,0 +1,65 @@
+/** The real server on a free port, with a scripted pipeline behind it. */
+import { Layer, ManagedRuntime, type Stream } from "effect";
+
+import { AdmissionConfig } from "../../src/service/config/AdmissionConfig.ts";
+import { ServerConfig, type ServerSettings } from "../../src/service/config/ServerConfig.ts";
+import type { ModelState, ModelStatus } from "../../src/service/domain/model.ts";
+import type { Drain } from "../../src/service/server/Drain.ts";
+import type { Health } from "../../src/service/server/Health.ts";
+import { Server } from "../../src/service/server/Server.ts";
+import { Stats } from "../../src/service/telemetry/Stats.ts";
+import { listedModels } from "./listed-models.ts";
+import { capturedLog, type LogLine } from "./captured-log.ts";
+import { type GenerationScript, scriptedGenerations } from "./scripted-generations.ts";
+
+export interface TestServerOptions extends GenerationScript {
+  readonly models?: () => ReadonlyArray<ModelStatus>;
+  readonly modelChanges?: Stream.Stream<ReadonlyMap<string, ModelState>>;
+  readonly config?: Partial<ServerSettings>;
+}
+
+export interface TestServer extends AsyncDisposable {
+  readonly url: string;
+  readonly port: number;
+  /** What was logged so far. */
+  readonly log: ReadonlyArray<LogLine>;
+  readonly runtime: ManagedRuntime.ManagedRuntime<Server | Drain | Health, unknown>;
+  /** Drains and ends it. */
+  readonly close: () => Promise<void>;
+}
+
+export const testConfig: ServerSettings = {
+  host: "127.0.0.1",
+  port: 0,
+  maxMessageBytes: 4 * 1024 * 1024,
+  maxDeadlineMs: 3_600_000,
+  defaultDeadlineMs: 600_000,
+  drainMs: 2_000,
+  stallMs: 30_000,
+  corsOrigins: [],
+  reflection: true,
+};
+
+export const startTestServer = async (options: TestServerOptions = {}): Promise<TestServer> => {
+  const log: LogLine[] = [];
+  const layer = Server.layer.pipe(
+    Layer.provide([
+      scriptedGenerations(options),
+      listedModels(options.models, options.modelChanges),
+      Stats.layer,
+      Layer.succeed(ServerConfig, { ...testConfig, ...options.config }),
+      Layer.succeed(AdmissionConfig, { maxRunning: 4, maxQueued: 8 }),
+    ]),
+    Layer.provide(capturedLog(log)),
+  );
+  const runtime = ManagedRuntime.make(layer);
+  const { address } = await runtime.runPromise(Server);
+  return {
+    url: `http://127.0.0.1:${address.port}`,
+    port: address.port,
+    log,
+    runtime,
+    close: () => runtime.dispose(),
+    [Symbol.asyncDispose]: () => runtime.dispose(),
+  };
+};
