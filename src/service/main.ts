@@ -1,6 +1,6 @@
 /** The service: wires the layers, says where it listens, and ends when it is told to. */
 import { fileURLToPath } from "node:url";
-import { Effect, Layer, Runtime } from "effect";
+import { Cause, Effect, Exit, Layer, Runtime } from "effect";
 
 import { Admission } from "./admission/Admission.ts";
 import { AdmissionConfig } from "./config/AdmissionConfig.ts";
@@ -74,4 +74,8 @@ const runMain = Runtime.makeRunMain(({ fiber, teardown }) => {
   });
 });
 
-runMain(program, { disableErrorReporting: true });
+runMain(program, {
+  disableErrorReporting: true,
+  // Being told to end is not a failure.
+  teardown: (exit, onExit) => onExit(Exit.isFailure(exit) && !Cause.hasInterruptsOnly(exit.cause) ? 1 : 0),
+});

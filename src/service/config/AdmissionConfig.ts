@@ -1,6 +1,8 @@
 /** How many generations of one model run and wait. */
 import { Config, Context, Layer } from "effect";
 
+import { wholeNumber } from "./whole-number.ts";
+
 export interface AdmissionSettings {
   /** Given to the engine at once. */
   readonly maxRunning: number;
@@ -9,8 +11,8 @@ export interface AdmissionSettings {
 }
 
 const settings = Config.all({
-  maxRunning: Config.Int("MLXD_MAX_RUNNING").pipe(Config.withDefault(32)),
-  maxQueued: Config.Int("MLXD_MAX_QUEUED").pipe(Config.withDefault(256)),
+  maxRunning: wholeNumber("MLXD_MAX_RUNNING", { minimum: 1, maximum: 256, fallback: 32 }),
+  maxQueued: wholeNumber("MLXD_MAX_QUEUED", { minimum: 0, maximum: 100000, fallback: 256 }),
 });
 
 export class AdmissionConfig extends Context.Service<AdmissionConfig, AdmissionSettings>()(

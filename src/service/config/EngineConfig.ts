@@ -2,6 +2,8 @@
 import { readFileSync } from "node:fs";
 import { Config, Context, Effect, Layer } from "effect";
 
+import { wholeNumber } from "./whole-number.ts";
+
 export interface EngineSettings {
   /** The whole environment of an engine process. */
   readonly environment: Readonly<Record<string, string | undefined>>;
@@ -18,11 +20,11 @@ export interface EngineSettings {
 }
 
 const settings = Config.all({
-  maxRunning: Config.Int("MLXD_MAX_RUNNING").pipe(Config.withDefault(32)),
-  prefillSliceTokens: Config.Int("MLXD_PREFILL_SLICE_TOKENS").pipe(Config.withDefault(256)),
-  kvCacheBytes: Config.Int("MLXD_KV_CACHE_BYTES").pipe(Config.withDefault(2 * 1024 ** 3)),
-  loadTimeoutMs: Config.Int("MLXD_LOAD_TIMEOUT_MS").pipe(Config.withDefault(600_000)),
-  stallMs: Config.Int("MLXD_ENGINE_STALL_MS").pipe(Config.withDefault(60_000)),
+  maxRunning: wholeNumber("MLXD_MAX_RUNNING", { minimum: 1, maximum: 256, fallback: 32 }),
+  prefillSliceTokens: wholeNumber("MLXD_PREFILL_SLICE_TOKENS", { minimum: 16, maximum: 16384, fallback: 256 }),
+  kvCacheBytes: wholeNumber("MLXD_KV_CACHE_BYTES", { minimum: 1024 ** 2, maximum: 1024 ** 4, fallback: 2 * 1024 ** 3 }),
+  loadTimeoutMs: wholeNumber("MLXD_LOAD_TIMEOUT_MS", { minimum: 1000, maximum: 86_400_000, fallback: 600_000 }),
+  stallMs: wholeNumber("MLXD_ENGINE_STALL_MS", { minimum: 1000, maximum: 3_600_000, fallback: 60_000 }),
 });
 
 export class EngineConfig extends Context.Service<EngineConfig, EngineSettings>()("mlxd/config/EngineConfig") {

@@ -1,6 +1,8 @@
 /** How the service listens and what it allows a call. Read from the environment; docs/configuration.md lists all. */
 import { Config, Context, Layer } from "effect";
 
+import { wholeNumber } from "./whole-number.ts";
+
 export interface ServerSettings {
   readonly host: string;
   /** 0 takes a free one. */
@@ -22,12 +24,16 @@ export interface ServerSettings {
 
 const settings = Config.all({
   host: Config.String("MLXD_HOST").pipe(Config.withDefault("127.0.0.1")),
-  port: Config.Port("MLXD_PORT").pipe(Config.withDefault(50051)),
-  maxMessageBytes: Config.Int("MLXD_MAX_MESSAGE_BYTES").pipe(Config.withDefault(4 * 1024 * 1024)),
-  maxDeadlineMs: Config.Int("MLXD_MAX_DEADLINE_MS").pipe(Config.withDefault(3_600_000)),
-  defaultDeadlineMs: Config.Int("MLXD_DEFAULT_DEADLINE_MS").pipe(Config.withDefault(600_000)),
-  drainMs: Config.Int("MLXD_DRAIN_MS").pipe(Config.withDefault(30_000)),
-  stallMs: Config.Int("MLXD_STALL_MS").pipe(Config.withDefault(30_000)),
+  port: wholeNumber("MLXD_PORT", { minimum: 0, maximum: 65535, fallback: 50051 }),
+  maxMessageBytes: wholeNumber("MLXD_MAX_MESSAGE_BYTES", {
+    minimum: 1024,
+    maximum: 64 * 1024 * 1024,
+    fallback: 4 * 1024 * 1024,
+  }),
+  maxDeadlineMs: wholeNumber("MLXD_MAX_DEADLINE_MS", { minimum: 1000, maximum: 86_400_000, fallback: 3_600_000 }),
+  defaultDeadlineMs: wholeNumber("MLXD_DEFAULT_DEADLINE_MS", { minimum: 1000, maximum: 86_400_000, fallback: 600_000 }),
+  drainMs: wholeNumber("MLXD_DRAIN_MS", { minimum: 0, maximum: 600_000, fallback: 30_000 }),
+  stallMs: wholeNumber("MLXD_STALL_MS", { minimum: 100, maximum: 600_000, fallback: 30_000 }),
   corsOrigins: Config.String("MLXD_CORS_ORIGINS").pipe(
     Config.withDefault(""),
     Config.map((text) => text.split(",").flatMap((origin) => origin.trim() || [])),

@@ -34,7 +34,8 @@ export const errorInfo = (reason: keyof typeof ErrorReason, metadata: Readonly<R
 /** The fields of an error as strings, apart from those that have a detail of their own. */
 export const metadataOf = (error: ServiceError): Record<string, string> => {
   const metadata: Record<string, string> = {};
-  for (const [key, value] of Object.entries(error) as ReadonlyArray<[string, unknown]>) {
+  const { cause } = error; // a field of some, but not enumerable, as on every Error
+  for (const [key, value] of Object.entries({ ...error, ...(cause === undefined ? {} : { cause }) })) {
     if (key === "_tag" || key === "violations" || key === "progress") continue;
     const text = Array.isArray(value) ? value.join(", ") : String(value);
     metadata[key] = truncateUtf8(withoutPaths(text), maxValueBytes);

@@ -1,0 +1,57 @@
+/** The real service in a process of its own, as `npm start` runs it, on a free port. */
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+
+export interface RunningService {
+  /** e.g. `http://127.0.0.1:40123`. */
+  readonly url: string;
+  readonly port: number;
+  readonly process: ChildProcess;
+  /** Its engine processes. */
+  readonly workers: () => ReadonlyArray<number>;
+  /** SIGTERM, then waits for the end; gives the exit code. Does nothing to a service that has ended. */
+  readonly stop: () => Promise<number | null>;
+}
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+
+/** Starts the service and waits for its ready line. What it logs is told when it does not get there. */
+export const startService = async (environment: Readonly<Record<string, string>> = {}): Promise<RunningService> => {
+  const child = spawn(process.execPath, ["src/service/main.ts"], {
+    cwd: root,
+    env: { ...process.env, MLXD_PORT: "0", ...environment },
+    stdio: ["ignore", "pipe", "pipe"],
+  });
+  let log = "";
+  child.stderr.on("data", (chunk: Buffer) => (log = (log + chunk.toString()).slice(-4000)));
+  const url = await readyUrl(child.stdout, child, () => log);
+  const stop = async (): Promise<number | null> => {
+    if (child.exitCode === null && child.signalCode === null) {
+      child.kill("SIGTERM");
+      await once(child, "exit");
+    }
+    return child.exitCode;
+  };
+  return { url, port: Number(new URL(url).port), process: child, workers: () => workersOf(child.pid), stop };
+};
+
+/** The engine processes of a service, also of one that has ended, as long as their parent was it. */
+const workersOf = (parent: number | undefined): ReadonlyArray<number> => {
+  const lines = execFileSync("ps", ["-eo", "pid=,ppid=,args="], { encoding: "utf8" }).split("\n");
+  return lines.flatMap((line) => {
+    const [pid, ppid] = line.trim().split(/\s+/);
+    return ppid === String(parent) && line.includes("worker/main.ts") ? [Number(pid)] : [];
+  });
+};
+
+const readyUrl = (stdout: NodeJS.ReadableStream, child: ChildProcess, log: () => string): Promise<string> =>
+  new Promise((resolve, reject) => {
+    const lines = createInterface({ input: stdout });
+    lines.on("line", (line) => {
+      const found = /ready at (http:\/\/\S+)/.exec(line)?.[1];
+      if (found !== undefined) resolve(found);
+    });
+    child.once("exit", (code) => reject(new Error(`the service ended with ${code} before it was ready:\n${log()}`)));
+  });

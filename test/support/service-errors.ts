@@ -1,0 +1,123 @@
+/** One of each error that a call can fail with, and what its caller has to see of it. */
+import { Code } from "@connectrpc/connect";
+
+import * as errors from "../../src/service/domain/errors.ts";
+
+export interface ErrorCase {
+  readonly error: errors.ServiceError;
+  readonly code: Code;
+  readonly reason: string;
+  /** Metadata of ErrorInfo. */
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly retryAfterMs?: number;
+}
+
+export const progress: errors.Progress = {
+  generationId: "gen_7",
+  usage: { promptTokens: 9, cachedPromptTokens: 3, outputTokens: 4 },
+};
+
+/** By tag, so that a new error does not compile until it has a case. */
+const byTag: Record<errors.ServiceError["_tag"], ErrorCase> = {
+  InvalidField: {
+    error: new errors.InvalidField({ violations: [{ field: "task.x", description: "7 is odd" }] }),
+    code: Code.InvalidArgument,
+    reason: "INVALID_FIELD",
+    metadata: {},
+  },
+  UnsupportedParameter: {
+    error: new errors.UnsupportedParameter({ field: "task.adapter", model: "demo", hint: "leave it out" }),
+    code: Code.InvalidArgument,
+    reason: "UNSUPPORTED_PARAMETER",
+    metadata: { field: "task.adapter", model: "demo" },
+  },
+  UnsupportedTask: {
+    error: new errors.UnsupportedTask({ task: "vision", model: "demo" }),
+    code: Code.InvalidArgument,
+    reason: "UNSUPPORTED_TASK",
+    metadata: { task: "vision", model: "demo" },
+  },
+  ContextLengthExceeded: {
+    error: new errors.ContextLengthExceeded({
+      promptTokens: 500,
+      maxOutputTokens: 100,
+      contextLength: 512,
+      estimated: false,
+    }),
+    code: Code.InvalidArgument,
+    reason: "CONTEXT_LENGTH_EXCEEDED",
+    metadata: { promptTokens: "500", maxOutputTokens: "100", contextLength: "512" },
+  },
+  ModelNotFound: {
+    error: new errors.ModelNotFound({ model: "dmeo", nearest: ["demo", "demo-2"] }),
+    code: Code.NotFound,
+    reason: "MODEL_NOT_FOUND",
+    metadata: { model: "dmeo", nearest: "demo, demo-2" },
+  },
+  ModelBroken: {
+    error: new errors.ModelBroken({ model: "demo", cause: "/srv/secret/models/demo/config.json is no JSON" }),
+    code: Code.FailedPrecondition,
+    reason: "MODEL_BROKEN",
+    metadata: { model: "demo", cause: "<path> is no JSON" },
+  },
+  ModelRevisionMismatch: {
+    error: new errors.ModelRevisionMismatch({ model: "demo", asked: "r2", loaded: "r1" }),
+    code: Code.FailedPrecondition,
+    reason: "MODEL_REVISION_MISMATCH",
+    metadata: { model: "demo", asked: "r2", loaded: "r1" },
+  },
+  QueueFull: {
+    error: new errors.QueueFull({ model: "demo", limit: 8, retryAfterMs: 1500 }),
+    code: Code.ResourceExhausted,
+    reason: "QUEUE_FULL",
+    metadata: { model: "demo", limit: "8" },
+    retryAfterMs: 1500,
+  },
+  InsufficientMemory: {
+    error: new errors.InsufficientMemory({ neededBytes: 9000, availableBytes: 10 }),
+    code: Code.ResourceExhausted,
+    reason: "INSUFFICIENT_MEMORY",
+    metadata: { neededBytes: "9000", availableBytes: "10" },
+  },
+  QueueTimeout: {
+    error: new errors.QueueTimeout({ waitedMs: 20, retryAfterMs: 250 }),
+    code: Code.Unavailable,
+    reason: "QUEUE_TIMEOUT",
+    metadata: { waitedMs: "20" },
+    retryAfterMs: 250,
+  },
+  Draining: {
+    error: new errors.Draining({ retryAfterMs: 1000 }),
+    code: Code.Unavailable,
+    reason: "DRAINING",
+    metadata: {},
+    retryAfterMs: 1000,
+  },
+  EngineRestarting: {
+    error: new errors.EngineRestarting({ model: "demo", retryAfterMs: 400 }),
+    code: Code.Unavailable,
+    reason: "ENGINE_RESTARTING",
+    metadata: { model: "demo" },
+    retryAfterMs: 400,
+  },
+  EngineLost: {
+    error: new errors.EngineLost({ model: "demo", progress }),
+    code: Code.Aborted,
+    reason: "ENGINE_LOST",
+    metadata: { model: "demo" },
+  },
+  DeadlineExceeded: {
+    error: new errors.DeadlineExceeded({ progress }),
+    code: Code.DeadlineExceeded,
+    reason: "DEADLINE",
+    metadata: {},
+  },
+  ClientStalled: {
+    error: new errors.ClientStalled({ stalledMs: 30_000, progress }),
+    code: Code.ResourceExhausted,
+    reason: "CLIENT_STALLED",
+    metadata: { stalledMs: "30000" },
+  },
+};
+
+export const errorCases: ReadonlyArray<ErrorCase> = Object.values(byTag);
