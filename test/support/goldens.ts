@@ -19,7 +19,7 @@ export interface TokenizerGolden {
   }[];
 }
 
-export interface GoldenMessage {
+interface GoldenMessage {
   readonly role: "system" | "user" | "assistant" | "tool";
   readonly content: string;
   readonly tool_call_id?: string;
@@ -29,7 +29,7 @@ export interface GoldenMessage {
   }[];
 }
 
-export interface GoldenTool {
+interface GoldenTool {
   readonly name: string;
   readonly description: string;
   readonly parameters: Readonly<Record<string, unknown>>;

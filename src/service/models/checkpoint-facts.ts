@@ -84,8 +84,13 @@ const ConfigJson = Schema.Struct({
 type ConfigJson = typeof ConfigJson.Type;
 
 const decodeConfig = (file: Buffer): ConfigJson => {
-  const config = decodeJson("config.json", file, ConfigJson);
-  return { ...config.text_config, ...config };
+  const { text_config: text, ...config } = decodeJson("config.json", file, ConfigJson);
+  return {
+    ...config,
+    vocab_size: config.vocab_size ?? text?.vocab_size ?? null,
+    max_position_embeddings: config.max_position_embeddings ?? text?.max_position_embeddings ?? null,
+    eos_token_id: config.eos_token_id ?? text?.eos_token_id ?? null,
+  };
 };
 
 const bitsOf =

@@ -12,6 +12,7 @@ import type { ChatInput, GenerationTask } from "../domain/generation.ts";
 import type { ModelFacts } from "../domain/model.ts";
 import type { PromptTools } from "../models/Models.ts";
 import { ChatTemplateRefused } from "../prompt/chat-template.ts";
+import { encodeWithin } from "../prompt/encode-within.ts";
 
 export type PromptFailure =
   | ContextLengthExceeded
@@ -82,22 +83,14 @@ const render = (chat: ChatInput, { chatTemplate }: PromptTools): Effect.Effect<s
     }
   });
 
-/** A text that cannot fit by its length alone is refused before the work of tokenising it. */
+/** A text that is far too long is refused before most of it is tokenised. */
 const tokenize = (
   text: string,
-  { tokenizer, facts }: PromptTools,
+  { tokenizer, facts: { contextLength } }: PromptTools,
   addSpecialTokens: boolean,
-): Effect.Effect<ReadonlyArray<number>, ContextLengthExceeded> => {
-  const leastTokens = Math.ceil(Buffer.byteLength(text) / tokenizer.longestTokenBytes);
-  if (leastTokens > facts.contextLength) {
-    return Effect.fail(
-      new ContextLengthExceeded({
-        promptTokens: leastTokens,
-        maxOutputTokens: 1,
-        contextLength: facts.contextLength,
-        estimated: true,
-      }),
-    );
-  }
-  return Effect.sync(() => tokenizer.encode(text, { addSpecialTokens }));
-};
+): Effect.Effect<ReadonlyArray<number>, ContextLengthExceeded> =>
+  Effect.suspend(() => Effect.fromResult(encodeWithin(tokenizer, text, { addSpecialTokens }, contextLength))).pipe(
+    Effect.mapError(
+      (promptTokens) => new ContextLengthExceeded({ promptTokens, maxOutputTokens: 1, contextLength, estimated: true }),
+    ),
+  );

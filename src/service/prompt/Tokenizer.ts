@@ -5,13 +5,16 @@ export interface TokenizeOptions {
   readonly addSpecialTokens: boolean;
 }
 
-export interface DetokenizeOptions {
+interface DetokenizeOptions {
   readonly skipSpecialTokens: boolean;
 }
 
 export interface Tokenizer {
   readonly vocabularySize: number;
-  /** Bytes of UTF-8 that no single token exceeds: a text of n bytes has at least n / this tokens. */
+  /**
+   * Bytes of UTF-8 that no single token stands for more of, white space counted once per run; Infinity where that cannot
+   * be told. `fewestTokens` makes a lower bound of it.
+   */
   readonly longestTokenBytes: number;
   readonly encode: (text: string, options: TokenizeOptions) => ReadonlyArray<number>;
   /** Bytes that are no valid UTF-8 read as U+FFFD. An empty list is the empty text. */

@@ -22,11 +22,19 @@ export interface ResolvedParameters {
   readonly fillsContext: boolean;
 }
 
-/** Model configuration over family profile over fallback, field by field; stop sequences of both count. */
+/**
+ * Model configuration over family profile over fallback, field by field; stop sequences of both count. Other fields of
+ * the two are left out.
+ */
 export const resolveDefaults = (configured: Partial<ModelDefaults>, family: Partial<ModelDefaults>): ModelDefaults => ({
-  ...fallback,
-  ...stated(family),
-  ...stated(configured),
+  temperature: configured.temperature ?? family.temperature ?? fallback.temperature,
+  topP: configured.topP ?? family.topP ?? fallback.topP,
+  topK: configured.topK ?? family.topK,
+  minP: configured.minP ?? family.minP ?? fallback.minP,
+  repetitionPenalty: configured.repetitionPenalty ?? family.repetitionPenalty ?? fallback.repetitionPenalty,
+  presencePenalty: configured.presencePenalty ?? family.presencePenalty ?? fallback.presencePenalty,
+  frequencyPenalty: configured.frequencyPenalty ?? family.frequencyPenalty ?? fallback.frequencyPenalty,
+  maxOutputTokens: configured.maxOutputTokens ?? family.maxOutputTokens ?? fallback.maxOutputTokens,
   stopSequences: distinct([...(family.stopSequences ?? []), ...(configured.stopSequences ?? [])]),
 });
 
@@ -68,19 +76,14 @@ export const resolveParameters = (
 };
 
 /** For what neither a model's configuration nor its family says. */
-const fallback: ModelDefaults = {
+const fallback = {
   temperature: 0.7,
   topP: 0.9,
-  topK: undefined,
   minP: 0,
   repetitionPenalty: 1,
   presencePenalty: 0,
   frequencyPenalty: 0,
   maxOutputTokens: 2048,
-  stopSequences: [],
 };
-
-const stated = (layer: Partial<ModelDefaults>): Partial<ModelDefaults> =>
-  Object.fromEntries(Object.entries(layer).filter(([, value]) => value !== undefined));
 
 const distinct = <A>(values: ReadonlyArray<A>): ReadonlyArray<A> => [...new Set(values)];

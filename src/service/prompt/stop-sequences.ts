@@ -1,6 +1,6 @@
 /** Finds the end of a generation in its text, across the cuts between tokens. */
 
-export interface StopStep {
+interface StopStep {
   /** What can be given out: nothing that may still become a stop sequence. */
   readonly text: string;
   /** The stop sequence that ended the text; once there is one, later steps are empty and tell it again. */

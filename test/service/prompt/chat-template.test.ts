@@ -9,12 +9,21 @@ import {
 import { goldenNames, noGoldens, readGolden, tokenizerGolden } from "../../support/goldens.ts";
 
 const message = (role: ChatMessage["role"], text: string, rest: Partial<ChatMessage> = {}): ChatMessage => ({
-  ...{ role, content: [{ type: "text", text }], toolCalls: [], toolCallId: "", name: "", reasoning: "" },
+  role,
+  content: [{ type: "text", text }],
+  toolCalls: [],
+  toolCallId: "",
+  name: "",
+  reasoning: "",
   ...rest,
 });
 
 const chat = (messages: readonly ChatMessage[], rest: Partial<ChatInput> = {}): ChatInput => ({
-  ...{ type: "chat", messages, tools: [], toolChoice: { mode: "auto" }, templateOptions: {} },
+  type: "chat",
+  messages,
+  tools: [],
+  toolChoice: { mode: "auto" },
+  templateOptions: {},
   continueFinalMessage: false,
   ...rest,
 });
@@ -27,7 +36,7 @@ const refusal = (act: () => string): string => {
     return `not refused: ${act()}`;
   } catch (error) {
     assert.instanceOf(error, ChatTemplateRefused);
-    return (error as ChatTemplateRefused).reason;
+    return error.reason;
   }
 };
 
@@ -47,7 +56,9 @@ describe("chat template goldens", () => {
           message(role, content, {
             toolCallId: id,
             toolCalls: calls.map(({ id: callId, function: call }) => ({
-              ...{ id: callId, name: call.name, arguments: JSON.stringify(call.arguments) },
+              id: callId,
+              name: call.name,
+              arguments: JSON.stringify(call.arguments),
             })),
           }),
         );
@@ -147,8 +158,12 @@ describe("what a template sees", () => {
     assert.equal(render(template, chat(hello)), '{"role": "user", "content": "Hello"}');
     const full = message("tool", "4", { toolCallId: "c1", name: "add", reasoning: "hm" });
     assert.deepEqual(JSON.parse(render(template, chat([full]))), {
-      ...{ role: "tool", content: "4", tool_call_id: "c1", name: "add" },
-      ...{ reasoning_content: "hm", thinking: "hm" },
+      role: "tool",
+      content: "4",
+      tool_call_id: "c1",
+      name: "add",
+      reasoning_content: "hm",
+      thinking: "hm",
     });
   });
 

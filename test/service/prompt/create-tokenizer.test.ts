@@ -91,7 +91,7 @@ describe("tokenizer goldens", () => {
           decoded: tokenizer.decode(ids, all),
           decoded_skip_special: tokenizer.decode(ids, textOnly),
         };
-        assert.deepEqual(computed, golden as typeof computed, `${name}: ${JSON.stringify(text)}`);
+        assert.deepEqual(computed, golden, `${name}: ${JSON.stringify(text)}`);
       }
     }
   });

@@ -44,9 +44,18 @@ describe("effective parameters", () => {
   it("takes each field from the highest layer that states it", () => {
     const { parameters } = resolved({ sampling: { minP: 0.05, seed: 7 }, defaults: resolveDefaults(model, family) });
     assert.deepEqual(parameters, {
-      ...{ temperature: 0.6, topP: 0.9, topK: 20, minP: 0.05, repetitionPenalty: 1.1 },
-      ...{ presencePenalty: 0, frequencyPenalty: 0, seed: 7, maxOutputTokens: 40, minOutputTokens: 0 },
-      ...{ stopSequences: [], stopTokenIds: [2] },
+      temperature: 0.6,
+      topP: 0.9,
+      topK: 20,
+      minP: 0.05,
+      repetitionPenalty: 1.1,
+      presencePenalty: 0,
+      frequencyPenalty: 0,
+      seed: 7,
+      maxOutputTokens: 40,
+      minOutputTokens: 0,
+      stopSequences: [],
+      stopTokenIds: [2],
     });
   });
 

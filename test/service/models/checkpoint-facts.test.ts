@@ -1,0 +1,223 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, assert, beforeEach, describe, it } from "@effect/vitest";
+
+import { readCheckpointFacts } from "../../../src/service/models/checkpoint-facts.ts";
+import { CheckpointInvalid } from "../../../src/service/models/checkpoint-files.ts";
+import { checkpointFiles, safetensors, tensors, writeCheckpoint } from "../../fixtures/checkpoint.ts";
+import { goldenNames, goldensDirectory, noGoldens } from "../../support/goldens.ts";
+
+let folder = "";
+let written = 0;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "mlxd-facts-"));
+});
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+const facts = (changes: Readonly<Record<string, unknown>> = {}, name = "some-model") =>
+  readCheckpointFacts(writeCheckpoint(join(folder, String(written++)), changes), name);
+
+const config = (changes: object) => ({ "config.json": { ...(checkpointFiles["config.json"] as object), ...changes } });
+const tokenizerConfig = (changes: object) => ({
+  "tokenizer_config.json": { ...(checkpointFiles["tokenizer_config.json"] as object), ...changes },
+});
+
+describe("readCheckpointFacts", () => {
+  it("tells what the files say", async () => {
+    const { directory, revision, defaults, ...rest } = await facts({}, "Qwen3-tiny");
+    assert.isTrue(directory.startsWith(folder));
+    assert.match(revision, /^[0-9a-f]{12}$/);
+    assert.equal(defaults.temperature, 0.2);
+    assert.deepEqual(rest, {
+      architecture: "qwen3",
+      family: "qwen",
+      contextLength: 512,
+      vocabularySize: 268,
+      engine: "mlx",
+      parameterCount: 268 * 4 + 4,
+      estimatedBytes: 4 * (268 * 4 + 4),
+      eosTokenIds: [264, 266],
+      capabilities: { chat: true, tools: false, vision: false, logprobs: false, adapters: false, constraints: [] },
+    });
+  });
+
+  it("gathers end-of-sequence tokens from all files, one or several, each once", async () => {
+    const generation = { "generation_config.json": { eos_token_id: [7, 266] } };
+    assert.deepEqual(
+      (await facts({ ...generation, ...config({ eos_token_id: [264, 7] }) })).eosTokenIds,
+      [7, 266, 264],
+    );
+    const bare = { ...config({ eos_token_id: null }), ...tokenizerConfig({ eos_token: "hello" }) };
+    assert.deepEqual((await facts(bare)).eosTokenIds, [259]);
+    const none = { ...config({ eos_token_id: null }), ...tokenizerConfig({ eos_token: null }) };
+    assert.deepEqual((await facts(none)).eosTokenIds, []);
+  });
+
+  it("takes sampling defaults from generation_config.json before the family's", async () => {
+    const stated = {
+      temperature: 0.6,
+      top_p: 0.95,
+      top_k: 20,
+      min_p: 0.1,
+      repetition_penalty: 1.05,
+      max_new_tokens: 99,
+      stop_strings: "END",
+    };
+    const { defaults } = await facts({ "generation_config.json": stated }, "qwen");
+    assert.deepEqual(defaults, {
+      temperature: 0.6,
+      topP: 0.95,
+      topK: 20,
+      minP: 0.1,
+      repetitionPenalty: 1.05,
+      maxOutputTokens: 99,
+      presencePenalty: 0,
+      frequencyPenalty: 0,
+      stopSequences: ["<|im_end|>", "<|endoftext|>", "END"],
+    });
+  });
+
+  it("reads greedy decoding and switched-off filters as what they mean", async () => {
+    const { defaults } = await facts({ "generation_config.json": { do_sample: false, temperature: 0.6, top_k: 0 } });
+    assert.equal(defaults.temperature, 0);
+    assert.isUndefined(defaults.topK);
+  });
+
+  it.each([
+    ["the model's positions", { max_position_embeddings: 512 }, { model_max_length: 1e30 }, 512],
+    ["the tokenizer's length where it is less", { max_position_embeddings: 512 }, { model_max_length: 256 }, 256],
+    [
+      "the tokenizer's length where it is all there is",
+      { max_position_embeddings: null },
+      { model_max_length: 256 },
+      256,
+    ],
+    ["8192 where no file tells", { max_position_embeddings: null }, { model_max_length: 1e30 }, 8192],
+    [
+      "a text model's inside another",
+      { max_position_embeddings: null, text_config: { max_position_embeddings: 128 } },
+      {},
+      128,
+    ],
+  ])("takes as context length %s", async (_, inConfig, inTokenizer, expected) => {
+    assert.equal((await facts({ ...config(inConfig), ...tokenizerConfig(inTokenizer) })).contextLength, expected);
+  });
+
+  it("counts a quantised matrix as what it unpacks to", async () => {
+    const weights = safetensors({
+      ...tensors,
+      "a.weight": { dtype: "U32", shape: [16, 8] },
+      "a.scales": { dtype: "F16", shape: [16, 1] },
+      "a.biases": { dtype: "F16", shape: [16, 1] },
+      "b.weight": { dtype: "U32", shape: [16, 16] },
+      "b.scales": { dtype: "F16", shape: [16, 1] },
+      "b.bias": { dtype: "F16", shape: [16] },
+    });
+    const quantization = { bits: 4, group_size: 64, b: { bits: 8, group_size: 64 }, c: false };
+    const { parameterCount } = await facts({ "model.safetensors": weights, ...config({ quantization }) });
+    assert.equal(parameterCount, 268 * 4 + 4 + 16 * 64 + 16 * 64 + 16);
+  });
+
+  it("reads shards by their index", async () => {
+    const index = { weight_map: { "a.weight": "one.safetensors", "b.weight": "two.safetensors" } };
+    const { parameterCount } = await facts({
+      "model.safetensors.index.json": index,
+      "one.safetensors": safetensors({ "a.weight": { dtype: "F32", shape: [2, 3] } }),
+      "two.safetensors": safetensors({ "b.weight": { dtype: "F32", shape: [5] } }),
+    });
+    assert.equal(parameterCount, 11);
+  });
+
+  it("knows by its template whether a model takes tools", async () => {
+    const template = "{% for tool in tools %}{% endfor %}";
+    assert.isTrue((await facts(tokenizerConfig({ chat_template: template }))).capabilities.tools);
+    assert.isTrue((await facts({ "chat_template.jinja": template })).capabilities.tools);
+    assert.isTrue((await facts({ "chat_template.json": { chat_template: template } })).capabilities.tools);
+    assert.isFalse((await facts(tokenizerConfig({ chat_template: undefined }))).capabilities.tools);
+  });
+
+  it("has a revision that changes with each of its files", async () => {
+    const revisions = await Promise.all(
+      [
+        {},
+        config({ rope_theta: 5 }),
+        tokenizerConfig({ padding: "x" }),
+        { "generation_config.json": {} },
+        { "chat_template.jinja": "x" },
+        { "model.safetensors": safetensors({ ...tensors, "b.weight": { dtype: "F32", shape: [5] } }) },
+      ].map(async (changes) => (await facts(changes)).revision),
+    );
+    assert.equal(new Set(revisions).size, revisions.length);
+    assert.equal((await facts()).revision, revisions[0]);
+  });
+
+  it("counts the goldens' parameters: quantised or not they are the same", async (context) => {
+    if (goldenNames.length === 0) context.skip(noGoldens);
+    const [quantised, plain] = await Promise.all(
+      ["qwen3-4bit", "qwen3"].map((name) => readCheckpointFacts(join(goldensDirectory, name), name)),
+    );
+    assert.equal(quantised?.parameterCount, plain?.parameterCount);
+  });
+});
+
+describe("a broken checkpoint", () => {
+  const weights = checkpointFiles["model.safetensors"] as Buffer;
+  const hugeHeader = Buffer.from(weights);
+  hugeHeader.writeBigUInt64LE(2n ** 60n);
+
+  it.each<[string, Record<string, unknown>, string]>([
+    ["without config.json", { "config.json": undefined }, "config.json is missing"],
+    ["with JSON that is none", { "config.json": '{"model_type": ' }, "config.json is not valid JSON"],
+    ["without model_type", { "config.json": {} }, 'config.json is not as expected: Missing key at ["model_type"]'],
+    ["with a vocabulary of no size", config({ vocab_size: 0 }), "config.json is not as expected"],
+    ["without tokenizer.json", { "tokenizer.json": undefined }, "tokenizer.json is missing"],
+    [
+      "with a broken generation_config.json",
+      { "generation_config.json": "[" },
+      "generation_config.json is not valid JSON",
+    ],
+    ["without weights", { "model.safetensors": undefined }, "model.safetensors is missing"],
+    [
+      "with an empty weights file",
+      { "model.safetensors": "" },
+      "model.safetensors is truncated or not a safetensors file",
+    ],
+    ["with a cut header", { "model.safetensors": weights.subarray(0, 40) }, "model.safetensors is truncated or not"],
+    ["with a header of absurd length", { "model.safetensors": hugeHeader }, "model.safetensors is truncated or not"],
+    [
+      "with cut data",
+      { "model.safetensors": weights.subarray(0, -1) },
+      "model.safetensors is truncated: tensor model.norm.weight is cut off",
+    ],
+    [
+      "with a shard missing",
+      { "model.safetensors.index.json": { weight_map: { a: "gone.safetensors" } } },
+      "model.safetensors.index.json names gone.safetensors, which is missing",
+    ],
+    [
+      "with an index of nothing",
+      { "model.safetensors.index.json": { weight_map: {} } },
+      "model.safetensors.index.json names no file",
+    ],
+    [
+      "with quantised weights of unknown bits",
+      {
+        "model.safetensors": safetensors({
+          "a.weight": { dtype: "U32", shape: [1, 1] },
+          "a.scales": { dtype: "F32", shape: [1, 1] },
+        }),
+      },
+      "config.json does not tell the bits of quantised a",
+    ],
+  ])("%s is told by its file, without a path", async (_, changes, expected) => {
+    const error = await facts(changes).then(
+      () => assert.fail("was read"),
+      (reason: unknown) => reason,
+    );
+    assert.instanceOf(error, CheckpointInvalid);
+    const { message } = error;
+    assert.include(message, expected);
+    assert.notInclude(message, folder);
+  });
+});
