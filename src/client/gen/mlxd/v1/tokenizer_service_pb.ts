@@ -16,7 +16,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file mlxd/v1/tokenizer_service.proto.
  */
 export const file_mlxd_v1_tokenizer_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch9tbHhkL3YxL3Rva2VuaXplcl9zZXJ2aWNlLnByb3RvEgdtbHhkLnYxInUKD1Rva2VuaXplUmVxdWVzdBIXCgVtb2RlbBgBIAEoCUIIukgFcgMogAISHQoFdGV4dHMYAiADKAlCDuBBArpICJIBBQgBEIAIEhoKEmFkZF9zcGVjaWFsX3Rva2VucxgDIAEoCBIOCgZwaWVjZXMYBCABKAgiYAoQVG9rZW5pemVSZXNwb25zZRINCgVtb2RlbBgBIAEoCRIlCgV0ZXh0cxgCIAMoCzIWLm1seGQudjEuVG9rZW5pemVkVGV4dBIWCg5jb250ZXh0X2xlbmd0aBgDIAEoDSIsCg1Ub2tlbml6ZWRUZXh0EgsKA2lkcxgBIAMoDRIOCgZwaWVjZXMYAiADKAkiYgoRRGV0b2tlbml6ZVJlcXVlc3QSFwoFbW9kZWwYASABKAlCCLpIBXIDKIACEhcKA2lkcxgCIAMoDUIKukgHkgEEEICAQBIbChNza2lwX3NwZWNpYWxfdG9rZW5zGAMgASgIIjEKEkRldG9rZW5pemVSZXNwb25zZRINCgVtb2RlbBgBIAEoCRIMCgR0ZXh0GAIgASgJIkYKEkNvdW50VG9rZW5zUmVxdWVzdBIwCgR0YXNrGAEgASgLMhcubWx4ZC52MS5HZW5lcmF0aW9uVGFza0IJ4EECukgDyAEBIpQBChNDb3VudFRva2Vuc1Jlc3BvbnNlEg0KBW1vZGVsGAEgASgJEhUKDXByb21wdF90b2tlbnMYAiABKA0SFgoOY29udGV4dF9sZW5ndGgYAyABKA0SDAoEZml0cxgEIAEoCBIeChZtYXhfb3V0cHV0X3Rva2Vuc19sZWZ0GAUgASgNEhEKCWVzdGltYXRlZBgGIAEoCDLzAQoQVG9rZW5pemVyU2VydmljZRJECghUb2tlbml6ZRIYLm1seGQudjEuVG9rZW5pemVSZXF1ZXN0GhkubWx4ZC52MS5Ub2tlbml6ZVJlc3BvbnNlIgOQAgISSgoKRGV0b2tlbml6ZRIaLm1seGQudjEuRGV0b2tlbml6ZVJlcXVlc3QaGy5tbHhkLnYxLkRldG9rZW5pemVSZXNwb25zZSIDkAICEk0KC0NvdW50VG9rZW5zEhsubWx4ZC52MS5Db3VudFRva2Vuc1JlcXVlc3QaHC5tbHhkLnYxLkNvdW50VG9rZW5zUmVzcG9uc2UiA5ACAmIGcHJvdG8z", [file_buf_validate_validate, file_google_api_field_behavior, file_mlxd_v1_types]);
+  fileDesc("Ch9tbHhkL3YxL3Rva2VuaXplcl9zZXJ2aWNlLnByb3RvEgdtbHhkLnYxIn0KD1Rva2VuaXplUmVxdWVzdBIXCgVtb2RlbBgBIAEoCUIIukgFcgMogAISJQoFdGV4dHMYAiADKAlCFuBBArpIEJIBDQgBEIAIIgZyBCiAgBASGgoSYWRkX3NwZWNpYWxfdG9rZW5zGAMgASgIEg4KBnBpZWNlcxgEIAEoCCJgChBUb2tlbml6ZVJlc3BvbnNlEg0KBW1vZGVsGAEgASgJEiUKBXRleHRzGAIgAygLMhYubWx4ZC52MS5Ub2tlbml6ZWRUZXh0EhYKDmNvbnRleHRfbGVuZ3RoGAMgASgNIiwKDVRva2VuaXplZFRleHQSCwoDaWRzGAEgAygNEg4KBnBpZWNlcxgCIAMoCSJiChFEZXRva2VuaXplUmVxdWVzdBIXCgVtb2RlbBgBIAEoCUIIukgFcgMogAISFwoDaWRzGAIgAygNQgq6SAeSAQQQgIAQEhsKE3NraXBfc3BlY2lhbF90b2tlbnMYAyABKAgiMQoSRGV0b2tlbml6ZVJlc3BvbnNlEg0KBW1vZGVsGAEgASgJEgwKBHRleHQYAiABKAkiRgoSQ291bnRUb2tlbnNSZXF1ZXN0EjAKBHRhc2sYASABKAsyFy5tbHhkLnYxLkdlbmVyYXRpb25UYXNrQgngQQK6SAPIAQEilAEKE0NvdW50VG9rZW5zUmVzcG9uc2USDQoFbW9kZWwYASABKAkSFQoNcHJvbXB0X3Rva2VucxgCIAEoDRIWCg5jb250ZXh0X2xlbmd0aBgDIAEoDRIMCgRmaXRzGAQgASgIEh4KFm1heF9vdXRwdXRfdG9rZW5zX2xlZnQYBSABKA0SEQoJZXN0aW1hdGVkGAYgASgIMvMBChBUb2tlbml6ZXJTZXJ2aWNlEkQKCFRva2VuaXplEhgubWx4ZC52MS5Ub2tlbml6ZVJlcXVlc3QaGS5tbHhkLnYxLlRva2VuaXplUmVzcG9uc2UiA5ACAhJKCgpEZXRva2VuaXplEhoubWx4ZC52MS5EZXRva2VuaXplUmVxdWVzdBobLm1seGQudjEuRGV0b2tlbml6ZVJlc3BvbnNlIgOQAgISTQoLQ291bnRUb2tlbnMSGy5tbHhkLnYxLkNvdW50VG9rZW5zUmVxdWVzdBocLm1seGQudjEuQ291bnRUb2tlbnNSZXNwb25zZSIDkAICYgZwcm90bzM", [file_buf_validate_validate, file_google_api_field_behavior, file_mlxd_v1_types]);
 
 /**
  * Texts to tokenise.
@@ -32,7 +32,8 @@ export type TokenizeRequest = Message<"mlxd.v1.TokenizeRequest"> & {
   model: string;
 
   /**
-   * The texts; 1 to 1,024. A text may be empty.
+   * The texts; 1 to 1,024. A text may be empty and has at most 262,144 bytes: a longer one is to be split, as tokenising
+   * it in one piece would keep other callers waiting.
    *
    * @generated from field: repeated string texts = 2;
    */
@@ -137,7 +138,7 @@ export type DetokenizeRequest = Message<"mlxd.v1.DetokenizeRequest"> & {
   model: string;
 
   /**
-   * The ids, each below the model's vocabulary size; at most 1,048,576. None gives the empty text.
+   * The ids, each below the model's vocabulary size; at most 262,144. None gives the empty text.
    *
    * @generated from field: repeated uint32 ids = 2;
    */

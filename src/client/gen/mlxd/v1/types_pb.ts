@@ -633,7 +633,8 @@ export type StopCriteria = Message<"mlxd.v1.StopCriteria"> & {
   maxOutputTokens?: number | undefined;
 
   /**
-   * Output tokens before an end-of-sequence or stop token may be chosen; not over max_output_tokens.
+   * Output tokens before an end-of-sequence or stop token may be chosen; not over max_output_tokens. Stop sequences
+   * hold from the start.
    *
    * @generated from field: optional uint32 min_output_tokens = 2;
    */
