@@ -156,7 +156,7 @@ export class KVCache {
       this.select(this.starts.keys().toArray());
       return;
     }
-    const columns = roundUp(Math.ceil((this.filled + tokens) * 1.125));
+    const columns = roundUp(withSlack(this.filled + tokens));
     const grow = (array: Tensor): Tensor => this.widen(array, columns - this.columns, 0);
     this.replace(grow, grow);
     this.columns = columns;
@@ -196,6 +196,9 @@ export class KVCache {
 /** Bytes that rows of this many tokens take. */
 export const bytesOf = (shape: CacheShape, rows: number, columns: number): number =>
   2 * 4 * shape.layers * shape.kvHeads * shape.headDim * rows * roundUp(columns);
+
+/** Growing copies, so a cache grows by an eighth at a time. */
+export const withSlack = (columns: number): number => Math.ceil(columns * 1.125);
 
 const roundUp = (columns: number): number => Math.ceil(columns / columnsPerGrowth) * columnsPerGrowth;
 

@@ -6,7 +6,7 @@
  * for once per step. A sequence that has ended is known one step later; what was computed for it by then is thrown away.
  */
 import type { Model } from "./architectures/Model.ts";
-import { bytesOf, KVCache } from "./kv-cache.ts";
+import { bytesOf, KVCache, withSlack } from "./kv-cache.ts";
 import { mx, type Tensor } from "./mlx.ts";
 import type { SequenceEvent, SubmitMessage, WorkerLimits } from "./protocol.ts";
 import { sample } from "./sampling.ts";
@@ -56,7 +56,7 @@ export class Scheduler {
 
   submit(request: SubmitMessage): void {
     const sequence = new Sequence(request, this.now());
-    const neededBytes = bytesOf(this.model.cacheShape, 1, sequence.maxTokens);
+    const neededBytes = bytesOf(this.model.cacheShape, 1, withSlack(sequence.maxTokens));
     if (neededBytes > this.limits.kvCacheBytes) {
       this.events.push({
         type: "refused",
@@ -202,7 +202,7 @@ export class Scheduler {
       ...Array.from({ length: columns - promptTokenIds.length }, () => 0),
       ...promptTokenIds,
     ]);
-    const spare = Math.min(64, Math.max(...group.map(({ maxTokens, promptTokenIds }) => maxTokens - promptTokenIds.length)));
+    const spare = Math.min(spareColumns, Math.max(...group.map(({ remainingTokens }) => remainingTokens)));
     return {
       cache: new KVCache(this.model.cacheShape, lengths, spare),
       rows: group,
@@ -214,23 +214,28 @@ export class Scheduler {
   private takeGroup(): Sequence[] {
     const running = this.batch?.rows.filter((sequence) => sequence !== undefined) ?? [];
     const group: Sequence[] = [];
-    let columns = Math.max(this.batch?.cache.end ?? 0, ...running.map(({ maxTokens }) => maxTokens));
-    let longest = 0;
     for (const sequence of this.waiting) {
-      const rows = running.length + group.length + 1;
-      if (rows > this.limits.maxBatch) break;
-      const length = sequence.promptTokenIds.length;
-      // Padding is wasted work: what differs much in length is computed apart.
-      const padded = Math.max(longest, length) * (group.length + 1);
-      if (group.length > 0 && (padded > maxGroupTokens || Math.min(longest, length) * 2 < Math.max(longest, length))) break;
-      columns = Math.max(columns, sequence.maxTokens);
+      const next = [...group, sequence];
+      if (running.length + next.length > this.limits.maxBatch || !isEven(next)) break;
       const alone = running.length === 0 && group.length === 0;
-      if (!alone && bytesOf(this.model.cacheShape, rows, columns) > this.limits.kvCacheBytes) break;
-      longest = Math.max(longest, length);
+      if (!alone && this.projectedBytes(running, next) > this.limits.kvCacheBytes) break;
       group.push(sequence);
     }
     this.waiting.splice(0, group.length);
     return group;
+  }
+
+  /** What the caches will come to, if these are computed and join those that run. */
+  private projectedBytes(running: ReadonlyArray<Sequence>, group: ReadonlyArray<Sequence>): number {
+    const prompt = Math.max(...group.map(({ promptTokenIds }) => promptTokenIds.length));
+    const remaining = Math.max(...[...running, ...group].map(({ remainingTokens }) => remainingTokens));
+    // The batch goes on by a column with each slice of the prefill.
+    const slices = Math.ceil((prompt * group.length) / this.limits.prefillSliceTokens);
+    const columns = Math.max((this.batch?.cache.end ?? 0) + slices, prompt) + remaining;
+    const rows = Math.max(this.batch?.rows.length ?? 0, running.length + group.length);
+    const shape = this.model.cacheShape;
+    const apart = this.batch === undefined ? 0 : bytesOf(shape, group.length, prompt + spareColumns);
+    return bytesOf(shape, rows, withSlack(columns)) + apart;
   }
 
   /** Moves sequences whose prompt is computed into the batch. */
@@ -284,6 +289,17 @@ export class Scheduler {
 const prefillDebt = 4;
 const soloPrefillTokens = 1024;
 const maxGroupTokens = 2048;
+
+/** Columns that a prefill's cache has beyond its prompts: the first output tokens need no growth. */
+const spareColumns = 64;
+
+/** Prompts of like lengths, as padding is wasted work, and not too many tokens in all. */
+const isEven = (group: ReadonlyArray<Sequence>): boolean => {
+  if (group.length === 1) return true;
+  const lengths = group.map(({ promptTokenIds }) => promptTokenIds.length);
+  const longest = Math.max(...lengths);
+  return longest * group.length <= maxGroupTokens && longest <= 2 * Math.min(...lengths);
+};
 
 /** What free rows are sampled with: greedily, and never read. */
 const unused = {

@@ -29,6 +29,11 @@ export class Sequence implements SamplingRow {
     return this.promptTokenIds.length + this.request.maxOutputTokens;
   }
 
+  /** Tokens that may still be chosen. */
+  get remainingTokens(): number {
+    return this.request.maxOutputTokens - this.drawn;
+  }
+
   /** Whether the device has chosen as many tokens as there may be. */
   get exhausted(): boolean {
     return this.drawn >= this.request.maxOutputTokens;

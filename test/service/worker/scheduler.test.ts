@@ -25,6 +25,12 @@ const alone = async (model: keyof typeof models, request: ReturnType<typeof subm
 const prompt = (length: number, salt = 1): number[] =>
   Array.from({ length }, (_, i) => (i * 37 + salt * 11 + 5) % vocabularySize);
 
+/** Bytes of one column of one row. */
+const columnBytes = 2 * 4 * shape.layers * shape.kvHeads * (shape.hiddenSize / shape.heads);
+
+/** Room for about four of the longest sequences below. */
+const kvCacheBytes = columnBytes * 4 * 192;
+
 /** A sequence that arrives at a step, with a length, an output limit, and perhaps a step at which it is cancelled. */
 const arrival = fc.record({
   step: fc.nat({ max: 30 }),
@@ -47,7 +53,7 @@ describe("Scheduler", () => {
       };
       await fc.assert(
         fc.asyncProperty(fc.array(arrival, { minLength: 1, maxLength: 14 }), async (arrivals) => {
-          const own = scheduler(model, { maxBatch: 5 });
+          const own = scheduler(model, { maxBatch: 5, kvCacheBytes });
           const plan = new Map<number, Array<() => void>>();
           const at = (step: number, act: () => void) => plan.set(step, [...(plan.get(step) ?? []), act]);
           const requests = arrivals.map(({ length, output, salt, temperature }, sequence) =>
@@ -62,7 +68,11 @@ describe("Scheduler", () => {
             at(step, () => own.submit(request));
             if (cancelAfter !== undefined) at(step + cancelAfter, () => own.cancel(index));
           }
+          let mostBytes = 0;
+          for (let step = 0; step < 60; step++)
+            at(step, () => void (mostBytes = Math.max(mostBytes, own.kvCacheBytes)));
           const outputs = await drive(own, plan);
+          assert.isAtMost(mostBytes, kvCacheBytes);
           for (const [index, request] of requests.entries()) {
             const full = await expected(request);
             const got = outputs.get(index)?.tokenIds ?? [];
@@ -123,9 +133,8 @@ describe("Scheduler", () => {
   });
 
   it("refuses what can never fit, with the bytes, and makes the rest wait", async () => {
-    const perColumn = 2 * 4 * shape.layers * shape.kvHeads * (shape.hiddenSize / shape.heads);
-    const own = scheduler("llama", { kvCacheBytes: perColumn * 64 * 2 });
-    own.submit(submission(1, prompt(100), { maxOutputTokens: 100 }));
+    const own = scheduler("llama", { kvCacheBytes: columnBytes * 64 * 4 });
+    own.submit(submission(1, prompt(200), { maxOutputTokens: 100 }));
     for (let sequence = 2; sequence < 8; sequence++) own.submit(submission(sequence, prompt(8, sequence)));
     let most = 0;
     const watch = new Map(
@@ -134,6 +143,6 @@ describe("Scheduler", () => {
     const outputs = await drive(own, watch);
     assert.strictEqual(outputs.get(1)?.end, "refused");
     for (let sequence = 2; sequence < 8; sequence++) assert.strictEqual(outputs.get(sequence)?.tokenIds.length, 16);
-    assert.isAtMost(most, perColumn * 64 * 2);
+    assert.isAtMost(most, columnBytes * 64 * 4);
   });
 });
