@@ -37,6 +37,8 @@ describe.each(transports)("over $name", ({ create }) => {
     const client = createClient(ModelService, create(server.url));
     const { models } = await client.listModels({});
     expect(models.map(({ id }) => id)).toEqual(["demo"]);
-    expect(JSON.stringify(models, (_, value: unknown) => (typeof value === "bigint" ? Number(value) : value))).not.toContain("secret");
+    expect(
+      JSON.stringify(models, (_, value: unknown) => (typeof value === "bigint" ? Number(value) : value)),
+    ).not.toContain("secret");
   });
 });

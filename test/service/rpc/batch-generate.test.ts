@@ -1,0 +1,152 @@
+import { type Client, Code, createClient } from "@connectrpc/connect";
+import { anyUnpack } from "@bufbuild/protobuf/wkt";
+import { Deferred, Effect } from "effect";
+import { describe, expect, it } from "vitest";
+
+import { ErrorInfoSchema } from "../../../src/client/gen/google/rpc/error_details_pb.ts";
+import {
+  type BatchGenerateResponse,
+  GenerationService,
+} from "../../../src/client/gen/mlxd/v1/generation_service_pb.ts";
+import { ModelNotFound, QueueFull } from "../../../src/service/domain/errors.ts";
+import { collect } from "../../support/collect.ts";
+import { EventLog } from "../../support/event-log.ts";
+import { transports } from "../../support/rpc-transports.ts";
+import { eventsOf, promptOf, resultOf } from "../../support/scripted-generations.ts";
+import { startTestServer, type TestServerOptions } from "../../support/test-server.ts";
+import { errorOf } from "../../support/wire-error.ts";
+
+const taskOf = (prompt: string) => ({ input: { case: "prompt", value: prompt } }) as const;
+const itemOf = (prompt: string) => ({ itemId: `id-${prompt}`, task: taskOf(prompt) });
+const resultFor = (prompt: string) => Effect.succeed(resultOf(eventsOf([prompt])));
+
+const [grpc] = transports;
+const startWith = async (options: TestServerOptions) => {
+  const server = await startTestServer(options);
+  if (grpc === undefined) throw new Error("no transport");
+  const client: Client<typeof GenerationService> = createClient(GenerationService, grpc.create(server.url));
+  return { server, client };
+};
+
+/** `id:text` or `id:reason` for each item, and the summary's counts. */
+const describeResponse = ({ event }: BatchGenerateResponse): string => {
+  if (event.case === "summary") return `${event.value.succeeded}+${event.value.failed}=${event.value.total}`;
+  if (event.case !== "item") return "nothing";
+  const { itemId, outcome } = event.value;
+  if (outcome.case === "result") return `${itemId}:${outcome.value.candidates[0]?.text}`;
+  const [detail] = outcome.value?.details ?? [];
+  return `${itemId}:${detail && anyUnpack(detail, ErrorInfoSchema)?.reason}`;
+};
+
+describe("BatchGenerate", () => {
+  it("runs items in order, one after another, unless asked otherwise", async () => {
+    const log = new EventLog();
+    const { server, client } = await startWith({
+      run: (task) =>
+        Effect.sync(() => log.add(`+${promptOf(task)}`)).pipe(
+          Effect.andThen(Effect.sleep(5)),
+          Effect.andThen(Effect.sync(() => log.add(`-${promptOf(task)}`))),
+          Effect.andThen(resultFor(promptOf(task))),
+        ),
+    });
+    await using _ = server;
+    const responses = await collect(client.batchGenerate({ items: ["a", "b", "c"].map(itemOf) }));
+    expect(responses.map(describeResponse)).toEqual(["id-a:a", "id-b:b", "id-c:c", "3+0=3"]);
+    expect(log.entries).toEqual(["+a", "-a", "+b", "-b", "+c", "-c"]);
+  });
+
+  it("streams results of parallel items as they finish", async () => {
+    const gates = new Map(["a", "b", "c"].map((name) => [name, Deferred.makeUnsafe<void>()] as const));
+    const open = (name: string) =>
+      Effect.runSync(Deferred.succeed(gates.get(name) ?? Deferred.makeUnsafe<void>(), undefined));
+    const { server, client } = await startWith({
+      run: (task) => {
+        const gate = gates.get(promptOf(task));
+        return (gate === undefined ? Effect.void : Deferred.await(gate)).pipe(
+          Effect.andThen(resultFor(promptOf(task))),
+        );
+      },
+    });
+    await using _ = server;
+    const seen: string[] = [];
+    open("c");
+    for await (const response of client.batchGenerate({ items: ["a", "b", "c"].map(itemOf), parallel: true })) {
+      seen.push(describeResponse(response));
+      open(seen.length === 1 ? "a" : "b");
+    }
+    expect(seen).toEqual(["id-c:c", "id-a:a", "id-b:b", "3+0=3"]);
+  });
+
+  it("gives a failed item its own status, and the others their results", async () => {
+    const { server, client } = await startWith({
+      run: (task) => {
+        switch (promptOf(task)) {
+          case "full":
+            return Effect.fail(new QueueFull({ model: "demo", limit: 1, retryAfterMs: 10 }));
+          case "missing":
+            return Effect.fail(new ModelNotFound({ model: "x", nearest: [] }));
+          case "bug":
+            return Effect.die(new Error("secret /srv/models"));
+          default:
+            return resultFor(promptOf(task));
+        }
+      },
+    });
+    await using _ = server;
+    const items = [
+      itemOf("full"),
+      itemOf("missing"),
+      itemOf("bug"),
+      { itemId: "hot", task: { ...taskOf("hot"), sampling: { temperature: 3 } } },
+      { itemId: "lora", task: { ...taskOf("lora"), adapter: "a" } },
+      { task: taskOf("ok") },
+    ];
+    const responses = await collect(client.batchGenerate({ items }));
+    expect(responses.map(describeResponse)).toEqual([
+      "id-full:QUEUE_FULL",
+      "id-missing:MODEL_NOT_FOUND",
+      "id-bug:INTERNAL",
+      "hot:INVALID_FIELD",
+      "lora:UNSUPPORTED_PARAMETER",
+      "5:ok",
+      "1+5=6",
+    ]);
+    const hot = responses[3]?.event;
+    const error = hot?.case === "item" && hot.value.outcome.case === "error" ? hot.value.outcome.value : undefined;
+    expect(error).toMatchObject({
+      code: Code.InvalidArgument,
+      message: "task.sampling.temperature: 3 is out of range; it must be between 0 and 2",
+    });
+    const bug = responses[2]?.event;
+    const told = bug?.case === "item" && bug.value.outcome.case === "error" ? bug.value.outcome.value.message : "";
+    expect(told).toMatch(/^internal error; the service's log has its cause under request [0-9a-f-]{36}$/);
+    expect(server.log.some(({ text }) => text.includes("secret"))).toBe(true);
+  });
+
+  it("sums the usage of what succeeded", async () => {
+    const { server, client } = await startWith({ run: (task) => resultFor(promptOf(task)) });
+    await using _ = server;
+    const responses = await collect(client.batchGenerate({ items: ["a", "b"].map(itemOf), parallel: true }));
+    const last = responses.at(-1)?.event;
+    expect(last?.case === "summary" && last.value.usage).toMatchObject({ promptTokens: 10, outputTokens: 2 });
+  });
+
+  it("stops all items when its caller leaves", async () => {
+    const log = new EventLog();
+    const { server, client } = await startWith({
+      run: () =>
+        Effect.sync(() => log.add("running")).pipe(
+          Effect.andThen(Effect.never),
+          Effect.onInterrupt(() => Effect.sync(() => log.add("interrupted"))),
+        ),
+    });
+    await using _ = server;
+    const abort = new AbortController();
+    const items = ["a", "b", "c"].map(itemOf);
+    const failed = errorOf(collect(client.batchGenerate({ items, parallel: true }, { signal: abort.signal })));
+    await log.until("running", 3);
+    abort.abort();
+    expect((await failed).code).toBe(Code.Canceled);
+    await log.until("interrupted", 3);
+  });
+});

@@ -1,0 +1,97 @@
+import { toBinary } from "@bufbuild/protobuf";
+import { Code } from "@connectrpc/connect";
+import { Cause } from "effect";
+import { assert, describe, expect, it } from "vitest";
+import { property, string, nat, assert as check } from "fast-check";
+
+import { InvalidField, ModelBroken, QueueFull } from "../../../src/service/domain/errors.ts";
+import { maxDetailBytes, maxMessageBytes, truncateUtf8, withoutPaths } from "../../../src/service/rpc/error-details.ts";
+import { statusFrom, wireErrorFrom, wireErrorFromCause } from "../../../src/service/rpc/error-to-wire.ts";
+import { errorCases } from "../../support/service-errors.ts";
+
+const sizeOf = (error: ReturnType<typeof wireErrorFrom>): number =>
+  error.details.reduce((sum, { desc, value }) => sum + toBinary(desc, value).length, 0);
+
+describe("caps", () => {
+  it("keeps message and details small however much is wrong", () => {
+    const violations = Array.from({ length: 1000 }, (_, index) => ({
+      field: `task.chat.messages[${index}].${"x".repeat(500)}`,
+      description: "é".repeat(2000),
+    }));
+    const error = wireErrorFrom(new InvalidField({ violations }));
+    expect(Buffer.byteLength(error.message)).toBeLessThanOrEqual(maxMessageBytes);
+    expect(sizeOf(error)).toBeLessThanOrEqual(maxDetailBytes);
+    expect(error.details.map(({ desc }) => desc.name)).toEqual(["ErrorInfo", "BadRequest"]);
+  });
+
+  it("keeps metadata values small", () => {
+    const error = wireErrorFrom(new QueueFull({ model: "m".repeat(10_000), limit: 1, retryAfterMs: 1 }));
+    expect(sizeOf(error)).toBeLessThanOrEqual(maxDetailBytes);
+    expect(error.details.map(({ desc }) => desc.name)).toEqual(["ErrorInfo", "RetryInfo"]);
+  });
+
+  it("cuts text between characters, and keeps it well-formed", () => {
+    check(
+      property(string({ unit: "binary" }), nat(200), (text, extra) => {
+        const cut = truncateUtf8(text, 3 + extra);
+        assert(Buffer.byteLength(cut) <= 3 + extra || cut === text);
+        assert(cut.isWellFormed());
+        assert(cut === text || text.startsWith(cut.replace(/…$/, "")));
+      }),
+    );
+    expect(truncateUtf8("a\ud800b", 100)).toBe("a\ufffdb");
+    expect(truncateUtf8("🦊🦊🦊", 8)).toBe("🦊…");
+  });
+});
+
+describe("paths", () => {
+  it.each([
+    ["cannot read /srv/models/demo/config.json: gone", "cannot read <path>: gone"],
+    ["ENOENT: '/home/u/model.safetensors'", "ENOENT: '<path>'"],
+    ["at file:///srv/a/b.ts", "at <path>"],
+    ["no model mlx-community/Qwen3-4B", "no model mlx-community/Qwen3-4B"],
+    ["https://huggingface.co/a/b is not there", "https://huggingface.co/a/b is not there"],
+    ["3/4 of it", "3/4 of it"],
+  ])("%s", (text, told) => {
+    expect(withoutPaths(text)).toBe(told);
+  });
+
+  it("are told neither in the message nor in the details", () => {
+    const error = wireErrorFrom(new ModelBroken({ model: "demo", cause: "/srv/secret/demo/config.json is no JSON" }));
+    expect(error.message).toBe('model "demo" cannot be loaded: <path> is no JSON');
+    expect(JSON.stringify(error.details.map(({ value }) => value))).not.toContain("secret");
+  });
+});
+
+describe("causes", () => {
+  const call = { requestId: "request-1" };
+
+  it("a failure decides over a defect beside it", () => {
+    const { error } = errorCases[0] ?? {};
+    if (error === undefined) throw new Error("no case");
+    const cause = Cause.combine(Cause.die(new Error("secret")), Cause.fail(error));
+    expect(wireErrorFromCause(cause, call)).toEqual(wireErrorFrom(error));
+  });
+
+  it("of a defect only the request is told", () => {
+    const error = wireErrorFromCause(Cause.die(new Error("secret /srv/x/y")), call);
+    expect(error.code).toBe(Code.Internal);
+    expect(error.message).toBe("internal error; the service's log has its cause under request request-1");
+    expect(JSON.stringify(error.details)).not.toContain("secret");
+  });
+
+  it("an interruption that is not the caller's says to come back", () => {
+    expect(wireErrorFromCause(Cause.interrupt(), call).code).toBe(Code.Unavailable);
+  });
+});
+
+it("a status of a batch says what a call would have said", () => {
+  for (const { error, code } of errorCases) {
+    const wire = wireErrorFrom(error);
+    const status = statusFrom(wire);
+    expect(status).toMatchObject({ code, message: wire.message });
+    expect(status.details.map(({ typeUrl }) => typeUrl)).toEqual(
+      wire.details.map(({ desc }) => `type.googleapis.com/${desc.typeName}`),
+    );
+  }
+});

@@ -1,0 +1,228 @@
+import { Code, createClient, type Transport } from "@connectrpc/connect";
+import { Effect } from "effect";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+
+import {
+  GenerationService,
+  CancelGenerationResponse_State as State,
+} from "../../../src/client/gen/mlxd/v1/generation_service_pb.ts";
+import { ModelService, ModelState } from "../../../src/client/gen/mlxd/v1/model_service_pb.ts";
+import { Device, ServerService } from "../../../src/client/gen/mlxd/v1/server_service_pb.ts";
+import { TokenizerService } from "../../../src/client/gen/mlxd/v1/tokenizer_service_pb.ts";
+import { Role, ToolChoice_Mode } from "../../../src/client/gen/mlxd/v1/types_pb.ts";
+import type { GenerationTask } from "../../../src/service/domain/generation.ts";
+import { versions } from "../../../src/service/config/versions.ts";
+import { modelStatus } from "../../support/listed-models.ts";
+import { transports } from "../../support/rpc-transports.ts";
+import { eventsOf, resultOf } from "../../support/scripted-generations.ts";
+import { startTestServer, type TestServer } from "../../support/test-server.ts";
+import { detailsOf, errorOf, violationOf } from "../../support/wire-error.ts";
+
+const tasks: GenerationTask[] = [];
+let server: TestServer;
+let transport: Transport;
+beforeAll(async () => {
+  server = await startTestServer({
+    models: () => [modelStatus("demo"), modelStatus("other", { state: "failed", stateReason: "its files are gone" })],
+    run: (task) => Effect.sync(() => (tasks.push(task), resultOf(eventsOf(["ok"])))),
+    cancel: (id) => Effect.succeed(id === "gen_1"),
+  });
+  const [grpc] = transports;
+  if (grpc === undefined) throw new Error("no transport");
+  transport = grpc.create(server.url);
+});
+afterAll(() => server.close());
+
+describe("a task", () => {
+  it("arrives with all that was set, and nothing else", async () => {
+    const client = createClient(GenerationService, transport);
+    await client.generate({
+      task: {
+        model: "demo",
+        modelRevision: "r1",
+        input: {
+          case: "chat",
+          value: {
+            messages: [
+              { role: Role.SYSTEM, content: [{ part: { case: "text", value: "Be brief." } }] },
+              { role: Role.ASSISTANT, toolCalls: [{ id: "c1", name: "add", arguments: '{"a": 1}' }], reasoning: "hm" },
+              { role: Role.TOOL, content: [{ part: { case: "text", value: "2" } }], toolCallId: "c1", name: "add" },
+            ],
+            tools: [{ name: "add", description: "adds", parameters: { type: "object" } }],
+            toolChoice: { choice: { case: "mode", value: ToolChoice_Mode.NONE } },
+            templateOptions: { enable_thinking: false },
+            continueFinalMessage: true,
+          },
+        },
+        sampling: { temperature: 0, topK: 5, seed: 0 },
+        stop: {
+          maxOutputTokens: 9,
+          stopSequences: ["\n"],
+          stopTokenIds: [7],
+          ignoreEos: true,
+          timeBudget: { nanos: 500_000 },
+        },
+        output: { tokenIds: true, flushTokens: 4, flushInterval: { seconds: 1n } },
+        scheduling: { priority: -3, fairnessId: "team", maxQueueWait: { seconds: 2n } },
+        cache: { mode: 2, partition: "tenant" },
+        labels: { job: "nightly" },
+      },
+    });
+    const none = { toolCalls: [], toolCallId: "", name: "", reasoning: "", content: [] };
+    expect(tasks.at(-1)).toEqual({
+      model: "demo",
+      modelRevision: "r1",
+      input: {
+        type: "chat",
+        messages: [
+          { ...none, role: "system", content: [{ type: "text", text: "Be brief." }] },
+          {
+            ...none,
+            role: "assistant",
+            toolCalls: [{ id: "c1", name: "add", arguments: '{"a": 1}' }],
+            reasoning: "hm",
+          },
+          { ...none, role: "tool", content: [{ type: "text", text: "2" }], toolCallId: "c1", name: "add" },
+        ],
+        tools: [{ name: "add", description: "adds", parameters: { type: "object" } }],
+        toolChoice: { mode: "none" },
+        templateOptions: { enable_thinking: false },
+        continueFinalMessage: true,
+      },
+      sampling: { temperature: 0, topK: 5, seed: 0 },
+      stop: {
+        maxOutputTokens: 9,
+        stopSequences: ["\n"],
+        stopTokenIds: [7],
+        ignoreEos: true,
+        includeStopInOutput: false,
+        timeBudgetMs: 0.5,
+      },
+      output: { tokenIds: true, timings: false, flushTokens: 4, flushIntervalMs: 1000 },
+      scheduling: { priority: -3, fairnessId: "team", maxQueueWaitMs: 2000 },
+      cache: { mode: "read-only", partition: "tenant" },
+    });
+  });
+
+  it("without options leaves all of them to the model", async () => {
+    const client = createClient(GenerationService, transport);
+    const { result } = await client.generate({ task: { input: { case: "tokens", value: { ids: [1, 2] } } } });
+    expect(tasks.at(-1)).toEqual({
+      model: "",
+      input: { type: "tokens", ids: [1, 2] },
+      sampling: {},
+      stop: { stopSequences: [], stopTokenIds: [], ignoreEos: false, includeStopInOutput: false },
+      output: { tokenIds: false, timings: false },
+      scheduling: { priority: 0, fairnessId: "" },
+      cache: { mode: "read-write", partition: "" },
+    });
+    // What was not asked for is not told.
+    expect(result?.candidates[0]?.tokenIds).toEqual([]);
+    expect(result?.timings).toBeUndefined();
+  });
+});
+
+it("CancelGeneration tells whether there was something to cancel", async () => {
+  const client = createClient(GenerationService, transport);
+  expect((await client.cancelGeneration({ generationId: "gen_1" })).state).toBe(State.CANCELLING);
+  expect((await client.cancelGeneration({ generationId: "gen_2" })).state).toBe(State.NOT_RUNNING);
+  expect(violationOf(await errorOf(client.cancelGeneration({})))).toContain("generation_id: it has 0 bytes");
+});
+
+describe("TokenizerService", () => {
+  it("turns texts to ids and back", async () => {
+    const client = createClient(TokenizerService, transport);
+    const answer = await client.tokenize({ texts: ["hé", ""], addSpecialTokens: true, pieces: true });
+    expect(answer).toMatchObject({ model: "demo", contextLength: 512 });
+    expect(answer.texts.map(({ ids }) => ids)).toEqual([[1, 104, 195, 169], [1]]);
+    expect(answer.texts[0]?.pieces).toEqual(["<0x01>", "<0x68>", "<0xC3>", "<0xA9>"]);
+    expect((await client.tokenize({ texts: ["a"] })).texts[0]?.pieces).toEqual([]);
+    expect((await client.detokenize({ ids: [1, 104, 195, 169], skipSpecialTokens: true })).text).toBe("hé");
+    expect((await client.detokenize({})).text).toBe("");
+  });
+
+  it("refuses an id that the vocabulary does not have", async () => {
+    const client = createClient(TokenizerService, transport);
+    const error = await errorOf(client.detokenize({ ids: [1, 256] }));
+    expect(violationOf(error)).toBe("ids[1]: 256 is out of range; it must be less than 256");
+  });
+
+  it("counts a task, and refuses what a generation would", async () => {
+    const client = createClient(TokenizerService, transport);
+    const task = { input: { case: "prompt", value: "x" } } as const;
+    expect(await client.countTokens({ task })).toMatchObject({ promptTokens: 5, fits: true, maxOutputTokensLeft: 507 });
+    const error = await errorOf(client.countTokens({ task: { ...task, adapter: "a" } }));
+    expect(detailsOf(error).info?.reason).toBe("UNSUPPORTED_PARAMETER");
+  });
+
+  it("does not find an unknown model", async () => {
+    const client = createClient(TokenizerService, transport);
+    expect((await errorOf(client.tokenize({ model: "nope", texts: ["a"] }))).code).toBe(Code.NotFound);
+  });
+});
+
+describe("ModelService", () => {
+  it("tells of a model all but where it is", async () => {
+    const client = createClient(ModelService, transport);
+    const { model } = await client.getModel({});
+    expect(model).toMatchObject({
+      id: "demo",
+      isDefault: true,
+      state: ModelState.ACTIVE,
+      contextLength: 512,
+      defaultMaxOutputTokens: 128,
+      defaultSampling: { temperature: 0.7, topP: 0.9, topK: 40 },
+      capabilities: { chat: true, vision: false },
+      engine: "mlx",
+      loadedAt: { seconds: 1_700_000_000n },
+    });
+    expect(model?.lastUsedAt).toBeUndefined();
+    expect(Object.values(model ?? {})).not.toContain("/srv/secret/models/demo");
+  });
+
+  it("lists by state and page", async () => {
+    const client = createClient(ModelService, transport);
+    const failed = await client.listModels({ states: [ModelState.FAILED] });
+    expect(failed.models.map(({ id, stateReason }) => [id, stateReason])).toEqual([["other", "its files are gone"]]);
+    const first = await client.listModels({ pageSize: 1 });
+    const second = await client.listModels({ pageSize: 1, pageToken: first.nextPageToken });
+    expect([...first.models, ...second.models].map(({ id }) => id)).toEqual(["demo", "other"]);
+    expect(violationOf(await errorOf(client.listModels({ pageToken: "x" })))).toContain("page_token");
+    expect(violationOf(await errorOf(client.listModels({ pageSize: 1001 })))).toBe(
+      "page_size: 1001 is out of range; it must be less than or equal to 1000",
+    );
+  });
+
+  it("suggests near names for an unknown one", async () => {
+    const client = createClient(ModelService, transport);
+    expect((await errorOf(client.getModel({ model: "dmeo" }))).rawMessage).toBe(
+      'no model is called "dmeo"; did you mean demo?',
+    );
+  });
+});
+
+describe("ServerService", () => {
+  it("tells version, device and limits", async () => {
+    const client = createClient(ServerService, transport);
+    expect(await client.getServerInfo({})).toMatchObject({
+      version: versions.mlxd,
+      mlxVersion: "0.0.7",
+      device: process.platform === "darwin" ? Device.METAL : Device.CPU,
+      defaultModel: "demo",
+      limits: {
+        maxMessageBytes: 4 * 1024 * 1024,
+        maxDeadline: { seconds: 3600n },
+        defaultDeadline: { seconds: 600n },
+        maxRunning: 4,
+        maxQueued: 8,
+      },
+    });
+  });
+
+  it("tells what goes on", async () => {
+    const client = createClient(ServerService, transport);
+    const stats = await client.getStats({});
+    expect(stats.total).toMatchObject({ running: 0, queued: 0 });
+    expect(stats.serviceResidentBytes).toBeGreaterThan(1e6);
+  });
+});

@@ -1,0 +1,124 @@
+import { type Client, Code, createClient } from "@connectrpc/connect";
+import { Effect, Queue, Stream } from "effect";
+import { describe, expect, it } from "vitest";
+
+import {
+  Health as HealthRpc,
+  HealthCheckResponse_ServingStatus as Status,
+} from "../../../src/client/gen/grpc/health/v1/health_pb.ts";
+import type { ModelState } from "../../../src/service/domain/model.ts";
+import { Drain } from "../../../src/service/server/Drain.ts";
+import { Health } from "../../../src/service/server/Health.ts";
+import { modelStatus } from "../../support/listed-models.ts";
+import { requestHttp1 } from "../../support/raw-http.ts";
+import { transports } from "../../support/rpc-transports.ts";
+import { startTestServer, type TestServer } from "../../support/test-server.ts";
+import { errorOf } from "../../support/wire-error.ts";
+
+const services = [
+  "mlxd.v1.GenerationService",
+  "mlxd.v1.TokenizerService",
+  "mlxd.v1.ModelService",
+  "mlxd.v1.ServerService",
+  "grpc.health.v1.Health",
+];
+
+const set = (server: TestServer, name: string, status: "serving" | "not-serving") =>
+  server.runtime.runPromise(Effect.flatMap(Health, (health) => health.set(name, status)));
+
+/** Reads a watch one message at a time. */
+const watch = (client: Client<typeof HealthRpc>, service: string) => {
+  const abort = new AbortController();
+  const iterator = client.watch({ service }, { signal: abort.signal })[Symbol.asyncIterator]();
+  return { abort, next: async () => (await iterator.next()).value?.status };
+};
+
+describe.each(transports)("over $name", ({ create }) => {
+  it("Check tells of the server, each service and each model", async () => {
+    await using server = await startTestServer();
+    const client = createClient(HealthRpc, create(server.url));
+    for (const service of ["", ...services, "models/demo"]) {
+      expect(await client.check({ service })).toMatchObject({ status: Status.SERVING });
+    }
+  });
+
+  it("Check does not find what it does not know", async () => {
+    await using server = await startTestServer();
+    const client = createClient(HealthRpc, create(server.url));
+    expect((await errorOf(client.check({ service: "nope" }))).code).toBe(Code.NotFound);
+  });
+
+  it("List tells all", async () => {
+    await using server = await startTestServer({
+      models: () => [modelStatus("demo"), modelStatus("b", { state: "failed" })],
+    });
+    const client = createClient(HealthRpc, create(server.url));
+    const { statuses } = await client.list({});
+    expect(Object.keys(statuses).toSorted()).toEqual(["", "models/b", "models/demo", ...services].toSorted());
+    expect(statuses["models/demo"]?.status).toBe(Status.SERVING);
+    expect(statuses["models/b"]?.status).toBe(Status.NOT_SERVING);
+  });
+
+  it("Watch stays open, tells each change once, and an unknown name as unknown", async () => {
+    await using server = await startTestServer();
+    const client = createClient(HealthRpc, create(server.url));
+    const watched = watch(client, "models/new");
+    expect(await watched.next()).toBe(Status.SERVICE_UNKNOWN);
+    await set(server, "models/new", "serving");
+    expect(await watched.next()).toBe(Status.SERVING);
+    await set(server, "models/new", "serving");
+    await set(server, "models/other", "serving");
+    await set(server, "models/new", "not-serving");
+    expect(await watched.next()).toBe(Status.NOT_SERVING);
+    watched.abort.abort();
+    await errorOf(watched.next());
+  });
+
+  it("Watch tells of a shutdown and then ends, so that it does not hold it up", async () => {
+    await using server = await startTestServer();
+    const client = createClient(HealthRpc, create(server.url));
+    const watched = watch(client, "");
+    expect(await watched.next()).toBe(Status.SERVING);
+    await server.runtime.runPromise(Effect.flatMap(Drain, (drain) => drain.begin));
+    expect(await watched.next()).toBe(Status.NOT_SERVING);
+    expect((await errorOf(watched.next())).code).toBe(Code.Unavailable);
+    // Health itself is still answered.
+    expect(await client.check({ service: "models/demo" })).toMatchObject({ status: Status.NOT_SERVING });
+  });
+});
+
+it("is plain JSON for a prober without gRPC", async () => {
+  await using server = await startTestServer();
+  const headers = { "content-type": "application/json" };
+  const { status, body } = await requestHttp1(server.port, {
+    path: "/grpc.health.v1.Health/Check",
+    headers,
+    body: "{}",
+  });
+  expect(status).toBe(200);
+  expect(JSON.parse(body.toString())).toEqual({ status: "SERVING" });
+});
+
+it("follows the states of the models", async () => {
+  const changes = Effect.runSync(Queue.unbounded<ReadonlyMap<string, ModelState>>());
+  const change = (states: Readonly<Record<string, ModelState>>) =>
+    Queue.offerUnsafe(changes, new Map(Object.entries(states)));
+  await using server = await startTestServer({
+    models: () => [modelStatus("a", { state: "loading" }), modelStatus("b", { state: "failed" })],
+    modelChanges: Stream.fromQueue(changes),
+  });
+  const [grpc] = transports;
+  if (grpc === undefined) throw new Error("no transport");
+  const client = createClient(HealthRpc, grpc.create(server.url));
+  const overall = watch(client, "");
+  const model = watch(client, "models/a");
+  expect([await overall.next(), await model.next()]).toEqual([Status.NOT_SERVING, Status.NOT_SERVING]);
+  change({ a: "active", b: "failed" });
+  expect([await overall.next(), await model.next()]).toEqual([Status.SERVING, Status.SERVING]);
+  change({ a: "failed", b: "failed" });
+  expect([await overall.next(), await model.next()]).toEqual([Status.NOT_SERVING, Status.NOT_SERVING]);
+  change({ a: "available", b: "failed" });
+  expect([await overall.next(), await model.next()]).toEqual([Status.SERVING, Status.SERVING]);
+  change({ b: "failed" });
+  expect([await overall.next(), await model.next()]).toEqual([Status.NOT_SERVING, Status.SERVICE_UNKNOWN]);
+});

@@ -1,0 +1,132 @@
+import { Code } from "@connectrpc/connect";
+import { once } from "node:events";
+import { connect } from "node:net";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+
+import { requestHttp1, requestHttp2 } from "../../support/raw-http.ts";
+import { startTestServer, type TestServer } from "../../support/test-server.ts";
+
+let server: TestServer;
+beforeAll(async () => {
+  server = await startTestServer();
+});
+afterAll(() => server.close());
+
+const generate = "/mlxd.v1.GenerationService/Generate";
+const json = { "content-type": "application/json" };
+
+describe("requests for no RPC", () => {
+  it.each([requestHttp1, requestHttp2])("a person who opens the address reads what this is", async (request) => {
+    const { status, headers, body } = await request(server.port, { method: "GET", path: "/" });
+    expect(status).toBe(200);
+    expect(headers["content-type"]).toContain("text/plain");
+    expect(body.toString()).toContain("This is mlxd");
+  });
+
+  it("another path is not found", async () => {
+    const { status, body } = await requestHttp1(server.port, { method: "GET", path: "/favicon.ico" });
+    expect(status).toBe(404);
+    expect(JSON.parse(body.toString())).toEqual({ code: "unimplemented", message: "this server has no /favicon.ico" });
+  });
+
+  it("a gRPC method of a later version is unimplemented", async () => {
+    const headers = { "content-type": "application/grpc", te: "trailers" };
+    const answer = await requestHttp2(server.port, { path: "/mlxd.v1.JobService/CreateJob", headers });
+    expect(answer.status).toBe(200);
+    expect(answer.headers["grpc-status"]).toBe(String(Code.Unimplemented));
+  });
+
+  it("a read-only call works with GET", async () => {
+    const path = "/mlxd.v1.ModelService/ListModels?connect=v1&encoding=json&message=%7B%7D";
+    const { status, body } = await requestHttp1(server.port, { method: "GET", path });
+    expect(status).toBe(200);
+    expect((JSON.parse(body.toString()) as { models: unknown[] }).models.length).toBe(1);
+  });
+});
+
+describe("odd requests", () => {
+  const speak = async (text: string): Promise<string> => {
+    const socket = connect(server.port, "127.0.0.1");
+    socket.end(text);
+    let answer = "";
+    for await (const data of socket) answer += String(data);
+    return answer;
+  };
+
+  it.each([
+    [
+      "an authority that is none",
+      `POST ${generate} HTTP/1.1\r\nHost: [\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}`,
+    ],
+    ["no authority", `POST ${generate} HTTP/1.0\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}`],
+  ])("%s is a bad request and harms nobody", async (_what, text) => {
+    expect(await speak(text)).toMatch(/^HTTP\/1\.1 400/);
+    const { status } = await requestHttp1(server.port, { method: "GET", path: "/" });
+    expect(status).toBe(200);
+  });
+
+  it("a content type of no protocol is refused", async () => {
+    const request = { path: generate, headers: { "content-type": "text/html" }, body: "<p>" };
+    expect((await requestHttp1(server.port, request)).status).toBe(415);
+  });
+
+  it("a refused upload leaves its HTTP/1.1 connection in order", async () => {
+    const socket = connect(server.port, "127.0.0.1");
+    try {
+      const length = 5 * 1024 * 1024;
+      socket.write(`POST ${generate} HTTP/1.1\r\nHost: x\r\nContent-Type: application/proto\r\n`);
+      socket.write(`Content-Length: ${length}\r\n\r\n${"x".repeat(1000)}`);
+      expect(String((await once(socket, "data"))[0])).toMatch(/^HTTP\/1\.1 429/);
+      socket.write("x".repeat(length - 1000));
+      socket.write("GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+      expect(String((await once(socket, "data"))[0])).toMatch(/^HTTP\/1\.1 200/);
+    } finally {
+      socket.destroy();
+    }
+  });
+});
+
+describe("web pages", () => {
+  const preflight = (port: number, origin: string) =>
+    requestHttp1(port, {
+      method: "OPTIONS",
+      path: generate,
+      headers: {
+        origin,
+        "access-control-request-method": "POST",
+        "access-control-request-headers": "content-type,connect-protocol-version,grpc-timeout",
+      },
+    });
+  const call = (port: number, origin: string) =>
+    requestHttp1(port, { path: generate, headers: { ...json, origin }, body: '{"task":{"prompt":"x"}}' });
+
+  it("of a configured origin may call, and only they", async () => {
+    await using own = await startTestServer({ config: { corsOrigins: ["https://app.example"] } });
+    const allowed = await preflight(own.port, "https://app.example");
+    expect(allowed.status).toBe(204);
+    expect(allowed.headers).toMatchObject({
+      "access-control-allow-origin": "https://app.example",
+      "access-control-max-age": "7200",
+      vary: "Origin",
+    });
+    expect(allowed.headers["access-control-allow-methods"]).toContain("POST");
+    expect(String(allowed.headers["access-control-allow-headers"]).toLowerCase()).toContain("connect-protocol-version");
+    const answer = await call(own.port, "https://app.example");
+    expect(answer.status).toBe(200);
+    expect(answer.headers["access-control-allow-origin"]).toBe("https://app.example");
+    expect(String(answer.headers["access-control-expose-headers"]).toLowerCase()).toContain("grpc-status");
+
+    const refused = await preflight(own.port, "https://evil.example");
+    expect(refused.headers["access-control-allow-origin"]).toBeUndefined();
+    expect((await call(own.port, "https://evil.example")).headers["access-control-allow-origin"]).toBeUndefined();
+  });
+
+  it("of any origin may call when it is a star", async () => {
+    await using own = await startTestServer({ config: { corsOrigins: ["*"] } });
+    expect((await preflight(own.port, "https://x.example")).headers["access-control-allow-origin"]).toBe("*");
+  });
+
+  it("may not call where none is configured", async () => {
+    expect((await preflight(server.port, "https://x.example")).headers["access-control-allow-origin"]).toBeUndefined();
+  });
+});

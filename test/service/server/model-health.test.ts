@@ -1,0 +1,19 @@
+import { expect, it } from "vitest";
+
+import type { ModelState } from "../../../src/service/domain/model.ts";
+import { statusesOf } from "../../../src/service/server/model-health.ts";
+
+it.each([
+  ["available", undefined, "serving"],
+  ["active", undefined, "serving"],
+  ["failed", "serving", "not-serving"],
+  ["draining", "serving", "not-serving"],
+  ["unloading", "serving", "not-serving"],
+  ["downloading", undefined, "not-serving"],
+  ["loading", undefined, "not-serving"],
+  ["loading", "not-serving", "not-serving"],
+  ["loading", "serving", "serving"],
+] as const)("a model that is %s and was %s is %s", (state: ModelState, before, now) => {
+  const known = new Map(before === undefined ? [] : [["m", before] as const]);
+  expect(statusesOf(new Map([["m", state]]), known).get("m")).toBe(now);
+});
