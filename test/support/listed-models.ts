@@ -44,6 +44,8 @@ export const modelStatus = (id: string, status: Partial<Omit<ModelStatus, "facts
   lastUsedAt: undefined,
   residentBytes: 40_000_000,
   kvCacheBytes: 1_000_000,
+  prefixCacheBytes: 500_000,
+  prefixCacheBytes: 0,
   engineRestarts: 1,
   ...status,
 });

@@ -7,8 +7,11 @@ export interface NamedTransport {
   readonly create: (baseUrl: string) => Transport;
 }
 
+/** Where the protocol does not matter. */
+export const grpc: NamedTransport = { name: "gRPC", create: (baseUrl) => createGrpcTransport({ baseUrl }) };
+
 export const transports: ReadonlyArray<NamedTransport> = [
-  { name: "gRPC", create: (baseUrl) => createGrpcTransport({ baseUrl }) },
+  grpc,
   {
     name: "gRPC-Web on HTTP/1.1",
     create: (baseUrl) => createGrpcWebTransport({ baseUrl, httpVersion: "1.1", useBinaryFormat: true }),

@@ -68,6 +68,6 @@ export const makeScriptedEngine = (script: Script): Effect.Effect<ScriptedEngine
           return Effect.as(Deferred.succeed(end, undefined), true);
         }),
       healthy: Effect.succeed(true),
-      status: Effect.succeed({ residentBytes: 1000, kvCacheBytes: 10, restarts: 0 }),
+      status: Effect.succeed({ residentBytes: 1000, kvCacheBytes: 10, prefixCacheBytes: 0, restarts: 0 }),
     };
   });

@@ -29,10 +29,19 @@ export interface ScriptedCall {
   readonly left: Promise<void>;
 }
 
+/** A plain HTTP answer. */
+interface Answer {
+  readonly status: number;
+  readonly headers: Record<string, string>;
+  readonly body?: string;
+  /** It breaks off after the headers. */
+  readonly isCut?: boolean;
+}
+
 export interface Script {
   readonly httpVersion?: "1.1" | "2";
-  /** Further handlers on the same server, e.g. routes of no service. */
-  readonly before?: (request: ServerRequest, response: ServerResponse) => boolean;
+  /** Answers every request instead of the handlers below, as something between client and service may. */
+  readonly answer?: (contentType: string) => Answer;
   readonly generate?: ServiceImpl<typeof GenerationService>["generate"];
   /** Its messages are sent as they stand; `call` is that call's record. */
   readonly stream?: (request: StreamGenerateRequest, context: HandlerContext) => AsyncIterable<WireEvent>;
@@ -43,19 +52,18 @@ export interface Script {
   readonly server?: Partial<ServiceImpl<typeof ServerService>>;
 }
 
-type ServerRequest = http.IncomingMessage | http2.Http2ServerRequest;
-type ServerResponse = http.ServerResponse | http2.Http2ServerResponse;
-
 export interface ScriptedServer extends AsyncDisposable {
   readonly url: string;
   /** In order of arrival. */
   readonly calls: readonly ScriptedCall[];
   /** Sockets accepted so far. */
   readonly connections: () => number;
+  /** HTTP/2: the code with which each stream was closed; 0 is in good order. */
+  readonly closeCodes: readonly (number | undefined)[];
   /** The call of this number, once it has arrived. */
   readonly call: (index: number) => Promise<ScriptedCall>;
-  /** Cuts every connection without a word and listens no more: what a killed process looks like. */
-  readonly kill: () => void;
+  /** Closes every socket, or resets it, and listens no more: what a killed process looks like. */
+  readonly kill: (how?: "close" | "reset") => void;
   /** Says goodbye on every HTTP/2 connection: running calls may finish. */
   readonly goAway: () => void;
 }
@@ -77,10 +85,23 @@ export const startScriptedServer = async (script: Script): Promise<ScriptedServe
   };
 
   const adapter = connectNodeAdapter({ routes: (router) => routes(router, script, note) });
-  const handler = (request: ServerRequest, response: ServerResponse) => {
-    if (!script.before?.(request, response)) adapter(request as never, response as never);
-  };
-  const server = script.httpVersion === "1.1" ? http.createServer(handler) : http2.createServer(handler);
+  const { answer } = script;
+  const server =
+    script.httpVersion === "1.1"
+      ? http.createServer((request, response) => {
+          if (!answer) return adapter(request, response);
+          const { status, headers, body, isCut } = answer(request.headers["content-type"] ?? "");
+          response.writeHead(status, headers).flushHeaders();
+          if (isCut) response.destroy();
+          else response.end(body);
+        })
+      : http2.createServer((request, response) => {
+          if (!answer) return adapter(request, response);
+          const { status, headers, body, isCut } = answer(request.headers["content-type"] ?? "");
+          response.stream.respond({ ":status": status, ...headers });
+          if (isCut) response.stream.close(http2.constants.NGHTTP2_CANCEL);
+          else response.stream.end(body);
+        });
   const sockets = new Set<Socket>();
   const sessions = new Set<http2.ServerHttp2Session>();
   let connections = 0;
@@ -90,17 +111,25 @@ export const startScriptedServer = async (script: Script): Promise<ScriptedServe
     socket.once("close", () => sockets.delete(socket));
   });
   server.on("session", (session: http2.ServerHttp2Session) => sessions.add(session));
+  const closeCodes: (number | undefined)[] = [];
+  server.on("stream", (stream: http2.ServerHttp2Stream) => {
+    stream.once("close", () => closeCodes.push(stream.rstCode));
+  });
   server.listen(0, "127.0.0.1");
   await once(server, "listening");
 
-  const kill = () => {
+  const kill = (how: "close" | "reset" = "reset") => {
     server.close();
-    for (const socket of sockets) socket.resetAndDestroy();
+    for (const socket of sockets) {
+      if (how === "reset") socket.resetAndDestroy();
+      else socket.destroy();
+    }
   };
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     calls,
     connections: () => connections,
+    closeCodes,
     call: async (index) => calls[index] ?? new Promise((resolve) => waiting.set(index, resolve)),
     kill,
     goAway: () => {

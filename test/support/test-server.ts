@@ -50,7 +50,7 @@ export const startTestServer = async (options: TestServerOptions = {}): Promise<
       Layer.succeed(ServerConfig, { ...testConfig, ...options.config }),
       Layer.succeed(AdmissionConfig, { maxRunning: 4, maxQueued: 8 }),
     ]),
-    Layer.provide(capturedLog(log)),
+    Layer.provideMerge(capturedLog(log)),
   );
   const runtime = ManagedRuntime.make(layer);
   const { address } = await runtime.runPromise(Server);

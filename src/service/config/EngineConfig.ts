@@ -13,6 +13,8 @@ export interface EngineSettings {
   readonly prefillSliceTokens: number;
   /** Bytes of KV cache of one engine. */
   readonly kvCacheBytes: number;
+  /** Bytes of what an engine keeps of sequences that have ended; 0 keeps nothing. */
+  readonly prefixCacheBytes: number;
   /** Loading, the first token included, may take this long. */
   readonly loadTimeoutMs: number;
   /** An engine that has work and finishes no step for this long is ended and started anew. */
@@ -23,6 +25,7 @@ const settings = Config.all({
   maxRunning: wholeNumber("MLXD_MAX_RUNNING", { minimum: 1, maximum: 256, fallback: 32 }),
   prefillSliceTokens: wholeNumber("MLXD_PREFILL_SLICE_TOKENS", { minimum: 16, maximum: 16384, fallback: 256 }),
   kvCacheBytes: wholeNumber("MLXD_KV_CACHE_BYTES", { minimum: 1024 ** 2, maximum: 1024 ** 4, fallback: 2 * 1024 ** 3 }),
+  prefixCacheBytes: wholeNumber("MLXD_PREFIX_CACHE_BYTES", { minimum: 0, maximum: 1024 ** 4, fallback: 1024 ** 3 }),
   loadTimeoutMs: wholeNumber("MLXD_LOAD_TIMEOUT_MS", { minimum: 1000, maximum: 86_400_000, fallback: 600_000 }),
   stallMs: wholeNumber("MLXD_ENGINE_STALL_MS", { minimum: 1000, maximum: 3_600_000, fallback: 60_000 }),
 });

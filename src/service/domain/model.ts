@@ -64,5 +64,6 @@ export interface ModelStatus {
   /** Of the engine's process; 0 when not loaded. */
   readonly residentBytes: number;
   readonly kvCacheBytes: number;
+  readonly prefixCacheBytes: number;
   readonly engineRestarts: number;
 }

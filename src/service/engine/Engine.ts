@@ -2,7 +2,7 @@
 import { Context, type Effect, type Scope } from "effect";
 
 import type { EngineLost, EngineRestarting, InsufficientMemory, ModelBroken } from "../domain/errors.ts";
-import type { EffectiveParameters, FinishReason, StopMatch } from "../domain/generation.ts";
+import type { CachePolicy, EffectiveParameters, FinishReason, StopMatch } from "../domain/generation.ts";
 import type { ModelFacts } from "../domain/model.ts";
 import type { Tokenizer } from "../prompt/Tokenizer.ts";
 
@@ -16,6 +16,7 @@ export interface EngineRequest {
   readonly includeStopInOutput: boolean;
   /** From admission on; then the partial result ends with `time-budget`. */
   readonly timeBudgetMs: number | undefined;
+  readonly cache: CachePolicy;
   /** Whether output that fills the context ends with `context-length` rather than `max-output-tokens`. */
   readonly fillsContext: boolean;
 }
@@ -48,6 +49,7 @@ export type EngineFailure = EngineLost | EngineRestarting | InsufficientMemory;
 export interface EngineStatus {
   readonly residentBytes: number;
   readonly kvCacheBytes: number;
+  readonly prefixCacheBytes: number;
   readonly restarts: number;
 }
 

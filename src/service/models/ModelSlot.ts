@@ -95,6 +95,7 @@ export const makeSlot = ({ facts, problem, start, scope, onChange }: ModelSlotOp
         lastUsedAt,
         residentBytes: memory.residentBytes,
         kvCacheBytes: memory.kvCacheBytes,
+        prefixCacheBytes: memory.prefixCacheBytes,
         engineRestarts: memory.restarts,
       };
     }),
@@ -116,6 +117,6 @@ type Phase =
 /** Long enough that a crowd of callers does not start a broken model over and over. */
 const retryFailedAfterMs = 5_000;
 
-const nothingResident = { residentBytes: 0, kvCacheBytes: 0, restarts: 0 };
+const nothingResident = { residentBytes: 0, kvCacheBytes: 0, prefixCacheBytes: 0, restarts: 0 };
 
 const broken = ({ id }: ModelFacts, cause: string) => new ModelBroken({ model: id, cause });

@@ -112,7 +112,7 @@ export const layer: Layer.Layer<Generations, never, Models | Admission | Stats> 
 
 const engineRequest = (
   id: string,
-  { stop }: GenerationTask,
+  { stop, cache }: GenerationTask,
   promptTokenIds: ReadonlyArray<number>,
   { parameters, fillsContext }: ResolvedParameters,
   eosTokenIds: ReadonlyArray<number>,
@@ -123,6 +123,7 @@ const engineRequest = (
   eosTokenIds,
   includeStopInOutput: stop.includeStopInOutput,
   timeBudgetMs: stop.timeBudgetMs,
+  cache,
   fillsContext,
 });
 

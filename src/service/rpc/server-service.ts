@@ -51,7 +51,7 @@ export const makeServerService = Effect.gen(function* () {
           return {
             since: timestampFromMs(stats.since),
             total: sum([...counted.values()]),
-            models: known.flatMap(({ facts, state, residentBytes, kvCacheBytes, engineRestarts }) => {
+            models: known.flatMap(({ facts, state, residentBytes, kvCacheBytes, prefixCacheBytes, engineRestarts }) => {
               const generations = counted.get(facts.id);
               if (generations === undefined) return [];
               return {
@@ -60,6 +60,7 @@ export const makeServerService = Effect.gen(function* () {
                 generations,
                 residentBytes,
                 kvCacheBytes,
+                prefixCacheBytes,
                 engineRestarts,
               };
             }),

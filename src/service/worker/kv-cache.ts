@@ -25,6 +25,13 @@ export interface StepContext {
   readonly mask: Tensor;
 }
 
+/** A sequence's keys and values apart from any batch: for each layer [1, kvHeads, tokens, headDim]. */
+export interface RowSnapshot {
+  readonly keys: ReadonlyArray<Tensor>;
+  readonly values: ReadonlyArray<Tensor>;
+  readonly bytes: number;
+}
+
 /** Low enough to vanish in a softmax, finite so that a row without any token yields no NaN. */
 const masked = -1e9;
 
@@ -42,12 +49,19 @@ export class KVCache {
   /**
    * @param lengths tokens that each row will hold once its prefill is done; the rows' starts follow from them
    * @param spare columns to hold ready beyond these
+   * @param remaining tokens that are left to compute; those before are to be loaded, row by row
    */
-  constructor(shape: CacheShape, lengths: ReadonlyArray<number>, spare: number) {
+  constructor(
+    shape: CacheShape,
+    lengths: ReadonlyArray<number>,
+    spare: number,
+    remaining: number = Math.max(...lengths),
+  ) {
     const longest = Math.max(...lengths);
     this.shape = shape;
     this.starts = lengths.map((length) => longest - length);
     this.columns = roundUp(longest + spare);
+    this.filled = longest - remaining;
     const empty = (): Tensor => mx.zeros([lengths.length, shape.kvHeads, this.columns, shape.headDim]);
     this.keys = Array.from({ length: shape.layers }, empty);
     this.values = Array.from({ length: shape.layers }, empty);
@@ -103,6 +117,37 @@ export class KVCache {
   /** For evaluation. */
   get arrays(): ReadonlyArray<Tensor> {
     return [...this.keys, ...this.values];
+  }
+
+  /** Tokens that a row holds. */
+  length(row: number): number {
+    return Math.max(0, this.filled - at(this.starts, row));
+  }
+
+  /** Fills a row, from its first token to the columns in use, with the beginning of a snapshot. Before any `begin`. */
+  load(row: number, snapshot: RowSnapshot): void {
+    const start = at(this.starts, row);
+    const kept = [all, all, mx.Slice(0, this.filled - start), all];
+    const to = [mx.Slice(row, row + 1), all, mx.Slice(start, this.filled), all];
+    for (const [layer, keys] of this.keys.entries()) {
+      keys.indexPut_(to, at(snapshot.keys, layer).index(...kept));
+      at(this.values, layer).indexPut_(to, at(snapshot.values, layer).index(...kept));
+    }
+  }
+
+  /** A copy of the first `tokens` tokens of a row. Gathered, not sliced: see above. */
+  snapshot(row: number, tokens: number): RowSnapshot {
+    const start = at(this.starts, row);
+    const rows = mx.array([row], mx.int32);
+    const columns = mx.arange(start, start + tokens, 1, mx.int32);
+    const copy = (array: Tensor): Tensor => mx.take(mx.take(array, rows, 0), columns, 2);
+    const snapshot = {
+      keys: this.keys.map(copy),
+      values: this.values.map(copy),
+      bytes: snapshotBytes(this.shape, tokens),
+    };
+    mx.asyncEval(...snapshot.keys, ...snapshot.values);
+    return snapshot;
   }
 
   /** A row that is not used any more no longer keeps columns alive. */
@@ -193,9 +238,12 @@ export class KVCache {
   }
 }
 
+export const snapshotBytes = (shape: CacheShape, tokens: number): number =>
+  2 * 4 * shape.layers * shape.kvHeads * shape.headDim * tokens;
+
 /** Bytes that rows of this many tokens take. */
 export const bytesOf = (shape: CacheShape, rows: number, columns: number): number =>
-  2 * 4 * shape.layers * shape.kvHeads * shape.headDim * rows * roundUp(columns);
+  rows * snapshotBytes(shape, roundUp(columns));
 
 /** Growing copies, so a cache grows by an eighth at a time. */
 export const withSlack = (columns: number): number => Math.ceil(columns * 1.125);

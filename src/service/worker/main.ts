@@ -4,7 +4,7 @@
  */
 import { loadCheckpoint, warmUp } from "./checkpoint.ts";
 import { LoadError } from "./load-error.ts";
-import { breathe, device } from "./mlx.ts";
+import { breathe, collect, device } from "./mlx.ts";
 import type { FromWorker, LoadMessage, ToWorker } from "./protocol.ts";
 import { Scheduler } from "./scheduler.ts";
 
@@ -33,12 +33,17 @@ const load = (message: LoadMessage): void => {
 const run = async (of: Scheduler): Promise<void> => {
   try {
     for (;;) {
+      if (of.idle) await collect();
       if (of.idle) await new Promise<void>((resolve) => (wake = resolve));
       const work = of.step();
       send({
         type: "step",
         events: of.takeEvents(),
-        memory: { residentBytes: process.memoryUsage.rss(), kvCacheBytes: of.kvCacheBytes },
+        memory: {
+          residentBytes: process.memoryUsage.rss(),
+          kvCacheBytes: of.kvCacheBytes,
+          prefixCacheBytes: of.prefixCacheBytes,
+        },
       });
       await breathe(work);
     }

@@ -126,4 +126,7 @@ export const breathe = (steps: number): Promise<void> => {
   return new Promise((resolve) => setImmediate(resolve));
 };
 
+/** Frees what is left behind, for when there is time: before a pause. */
+export const collect = (): Promise<void> => breathe(stepsPerCollection);
+
 const stepsPerCollection = 8;

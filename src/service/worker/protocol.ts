@@ -14,12 +14,12 @@ export interface LoadMessage {
 export interface WorkerLimits {
   /** Sequences in one decode step. */
   readonly maxBatch: number;
-  /** Prompt and output tokens of one sequence. */
-  readonly contextLength: number;
   /** Prompt tokens computed between two decode steps. */
   readonly prefillSliceTokens: number;
   /** Bytes of KV cache over all sequences. */
   readonly kvCacheBytes: number;
+  /** Bytes of what is kept of sequences that have ended; 0 keeps nothing. */
+  readonly prefixCacheBytes: number;
 }
 
 export interface SequenceSampling {
@@ -46,6 +46,16 @@ export interface SubmitMessage {
   /** Tokens that end the sequence; the token itself is reported. */
   readonly stopTokenIds: ReadonlyArray<number>;
   readonly timeBudgetMs: number | undefined;
+  readonly cache: SequenceCachePolicy;
+}
+
+export interface SequenceCachePolicy {
+  /** Start from what is cached. */
+  readonly read: boolean;
+  /** Keep what is computed. */
+  readonly write: boolean;
+  /** Nothing is shared across partitions. */
+  readonly partition: string;
 }
 
 /** Drops a sequence by the next step; nothing more is said of it. Unknown ones are ignored. */
@@ -79,6 +89,7 @@ export interface StepMessage {
 export interface WorkerMemory {
   readonly residentBytes: number;
   readonly kvCacheBytes: number;
+  readonly prefixCacheBytes: number;
 }
 
 export type SequenceEvent =

@@ -34,7 +34,9 @@ export const ropeFrequencies = (config: ModelConfig, headDim: number): Tensor =>
     case "llama3":
       return mx.array(plain.map(llama3(scaling)), mx.float32);
     default:
-      throw new LoadError(`config.json: rope_scaling.rope_type "${type}" is not supported; known: default, linear, llama3`);
+      throw new LoadError(
+        `config.json: rope_scaling.rope_type "${type}" is not supported; known: default, linear, llama3`,
+      );
   }
 };
 

@@ -87,7 +87,10 @@ const drawFiltered = (
   const probabilities = mx.exp(sorted);
   const before = mx.subtract(mx.cumsum(probabilities, -1), probabilities);
   const best = sorted.index("...", mx.Slice(0, 1));
-  const minLogprob = mx.add(best, column(rows.map(({ sampling }) => (sampling.minP > 0 ? Math.log(sampling.minP) : -1e9))));
+  const minLogprob = mx.add(
+    best,
+    column(rows.map(({ sampling }) => (sampling.minP > 0 ? Math.log(sampling.minP) : -1e9))),
+  );
   const rank = mx.arange(0, size, 1, mx.float32).reshape(1, size);
   const kept = mx.logicalAnd(
     mx.logicalAnd(

@@ -6,8 +6,9 @@
  * for once per step. A sequence that has ended is known one step later; what was computed for it by then is thrown away.
  */
 import type { Model } from "./architectures/Model.ts";
-import { bytesOf, KVCache, withSlack } from "./kv-cache.ts";
+import { bytesOf, KVCache, snapshotBytes, withSlack } from "./kv-cache.ts";
 import { mx, type Tensor } from "./mlx.ts";
+import { type CachedPrefix, commonPrefix, minCachedTokens, PrefixCache } from "./prefix-cache.ts";
 import type { SequenceEvent, SubmitMessage, WorkerLimits } from "./protocol.ts";
 import { sample } from "./sampling.ts";
 import { Sequence } from "./sequence.ts";
@@ -34,6 +35,7 @@ export class Scheduler {
   private readonly model: Model;
   private readonly limits: WorkerLimits;
   private readonly now: () => number;
+  private readonly prefixes: PrefixCache;
   private waiting: Sequence[] = [];
   private batch: Batch | undefined;
   private prefill: Prefill | undefined;
@@ -44,6 +46,7 @@ export class Scheduler {
     this.model = model;
     this.limits = limits;
     this.now = now;
+    this.prefixes = new PrefixCache(limits.prefixCacheBytes);
   }
 
   get idle(): boolean {
@@ -52,6 +55,10 @@ export class Scheduler {
 
   get kvCacheBytes(): number {
     return (this.batch?.cache.bytes ?? 0) + (this.prefill?.cache.bytes ?? 0);
+  }
+
+  get prefixCacheBytes(): number {
+    return this.prefixes.bytes;
   }
 
   submit(request: SubmitMessage): void {
@@ -115,10 +122,21 @@ export class Scheduler {
     this.compact();
   }
 
+  /** Takes a sequence out of its row; what was computed of it is kept for those that begin alike. */
   private free(part: Batch | Prefill | undefined, row: number): void {
-    if (part === undefined) return;
+    const sequence = part?.rows[row];
+    if (part === undefined || sequence === undefined) return;
+    this.keep(part.cache, row, sequence);
     part.rows[row] = undefined;
     part.cache.release(row);
+  }
+
+  private keep(cache: KVCache, row: number, sequence: Sequence): void {
+    const tokenIds = sequence.tokenIds.slice(0, cache.length(row));
+    const { write, partition } = sequence.cache;
+    const bytes = snapshotBytes(this.model.cacheShape, tokenIds.length);
+    if (!write || !this.prefixes.wants(partition, tokenIds, bytes)) return;
+    this.prefixes.put(partition, tokenIds, cache.snapshot(row, tokenIds.length));
   }
 
   /** Feeds the batch its tokens and starts choosing the next; returns those that were fed, for reading. */
@@ -184,6 +202,7 @@ export class Scheduler {
     }
     const next = this.choose(hidden, width - 1, prefill.rows, undefined);
     mx.asyncEval(next);
+    this.keepForWaiting(prefill);
     this.prefilled = { cache: prefill.cache, rows: prefill.rows, next };
     this.prefill = undefined;
     return true;
@@ -191,38 +210,61 @@ export class Scheduler {
 
   private prefilled: Batch | undefined;
 
+  /** A prompt that others in the queue begin with is kept at once: they have waited for it. */
+  private keepForWaiting({ cache, rows }: Prefill): void {
+    for (const [row, sequence] of rows.entries()) {
+      if (sequence !== undefined && this.waiting.some((other) => sharesWork(sequence, other, 0))) {
+        this.keep(cache, row, sequence);
+      }
+    }
+  }
+
   /** Takes from the queue what can be computed together, in order. */
   private startPrefill(): Prefill | undefined {
     const group = this.takeGroup();
     if (group.length === 0) return undefined;
-    for (const { id } of group) this.events.push({ type: "admitted", sequence: id, cachedPromptTokens: 0 });
-    const lengths = group.map(({ promptTokenIds }) => promptTokenIds.length);
+    const lengths = group.map(({ sequence }) => sequence.promptTokenIds.length);
+    const remaining = Math.max(...group.map(uncachedTokens));
     const columns = Math.max(...lengths);
-    const padded = group.map(({ promptTokenIds }) => [
+    const spare = Math.min(spareColumns, Math.max(...group.map(({ sequence }) => sequence.remainingTokens)));
+    const cache = new KVCache(this.model.cacheShape, lengths, spare, remaining);
+    const padded = group.map(({ sequence: { promptTokenIds } }) => [
       ...Array.from({ length: columns - promptTokenIds.length }, () => 0),
       ...promptTokenIds,
     ]);
-    const spare = Math.min(spareColumns, Math.max(...group.map(({ remainingTokens }) => remainingTokens)));
-    return {
-      cache: new KVCache(this.model.cacheShape, lengths, spare),
-      rows: group,
-      tokens: mx.array(padded, mx.int32),
-      columns,
-    };
+    for (const [row, { sequence, prefix }] of group.entries()) {
+      // All rows compute the same columns, so the one with the least cached decides for the others.
+      const cachedPromptTokens = Math.max(0, sequence.promptTokenIds.length - remaining);
+      if (prefix !== undefined && cachedPromptTokens > 0) cache.load(row, prefix.snapshot);
+      this.events.push({ type: "admitted", sequence: sequence.id, cachedPromptTokens });
+    }
+    const rows = group.map(({ sequence }) => sequence);
+    return { cache, rows, tokens: mx.array(padded, mx.int32), columns };
   }
 
-  private takeGroup(): Sequence[] {
+  private takeGroup(): Candidate[] {
     const running = this.batch?.rows.filter((sequence) => sequence !== undefined) ?? [];
-    const group: Sequence[] = [];
+    const group: Candidate[] = [];
     for (const sequence of this.waiting) {
-      const next = [...group, sequence];
-      if (running.length + next.length > this.limits.maxBatch || !isEven(next)) break;
+      if (running.length + group.length === this.limits.maxBatch) break;
+      const candidate = { sequence, prefix: this.cachedPrefix(sequence) };
+      const next = [...group, candidate];
+      if (!isEven(next)) break;
+      // One computes the common beginning, the others wait for it.
+      if (group.some((first) => sharesWork(first.sequence, sequence, candidate.prefix?.tokens ?? 0))) break;
       const alone = running.length === 0 && group.length === 0;
-      if (!alone && this.projectedBytes(running, next) > this.limits.kvCacheBytes) break;
-      group.push(sequence);
+      const sequences = next.map((each) => each.sequence);
+      if (!alone && this.projectedBytes(running, sequences) > this.limits.kvCacheBytes) break;
+      group.push(candidate);
     }
     this.waiting.splice(0, group.length);
     return group;
+  }
+
+  /** At least one token of a prompt is computed: its logits are needed. */
+  private cachedPrefix({ promptTokenIds, cache }: Sequence): CachedPrefix | undefined {
+    if (!cache.read) return undefined;
+    return this.prefixes.find(cache.partition, promptTokenIds.slice(0, -1));
   }
 
   /** What the caches will come to, if these are computed and join those that run. */
@@ -293,13 +335,32 @@ const maxGroupTokens = 2048;
 /** Columns that a prefill's cache has beyond its prompts: the first output tokens need no growth. */
 const spareColumns = 64;
 
-/** Prompts of like lengths, as padding is wasted work, and not too many tokens in all. */
-const isEven = (group: ReadonlyArray<Sequence>): boolean => {
+/** A sequence from the queue with what the cache has of it. */
+interface Candidate {
+  readonly sequence: Sequence;
+  readonly prefix: CachedPrefix | undefined;
+}
+
+const uncachedTokens = ({ sequence, prefix }: Candidate): number =>
+  sequence.promptTokenIds.length - (prefix?.tokens ?? 0);
+
+/** Like lengths, as padding is wasted work, and not too many tokens in all. */
+const isEven = (group: ReadonlyArray<Candidate>): boolean => {
   if (group.length === 1) return true;
-  const lengths = group.map(({ promptTokenIds }) => promptTokenIds.length);
-  const longest = Math.max(...lengths);
-  return longest * group.length <= maxGroupTokens && longest <= 2 * Math.min(...lengths);
+  const uncached = group.map(uncachedTokens);
+  const most = Math.max(...uncached);
+  return most * group.length <= maxGroupTokens && most <= 2 * Math.min(...uncached);
 };
+
+/** Whether `other` would find enough more than it has in the cache, once `first` is computed. */
+const sharesWork = (first: Sequence, other: Sequence, alreadyCached: number): boolean =>
+  first.cache.write &&
+  other.cache.read &&
+  first.cache.partition === other.cache.partition &&
+  commonPrefix(first.promptTokenIds, other.promptTokenIds) - alreadyCached >= minSharedTokens;
+
+/** Waiting for another's prefill costs a turn: it has to save more. */
+const minSharedTokens = 2 * minCachedTokens;
 
 /** What free rows are sampled with: greedily, and never read. */
 const unused = {

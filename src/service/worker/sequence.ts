@@ -1,11 +1,12 @@
 /** A generation as the worker sees it: token ids in, token ids out. */
-import type { SequenceEnd, SubmitMessage } from "./protocol.ts";
+import type { SequenceCachePolicy, SequenceEnd, SubmitMessage } from "./protocol.ts";
 import type { SamplingRow } from "./sampling.ts";
 
 export class Sequence implements SamplingRow {
   readonly id: number;
   readonly promptTokenIds: ReadonlyArray<number>;
   readonly sampling: SubmitMessage["sampling"];
+  readonly cache: SequenceCachePolicy;
   readonly outputTokenIds: number[] = [];
   /** Tokens chosen by the device, of which the last may not have been read yet. */
   drawn = 0;
@@ -20,8 +21,14 @@ export class Sequence implements SamplingRow {
     this.id = request.sequence;
     this.promptTokenIds = request.promptTokenIds;
     this.sampling = request.sampling;
+    this.cache = request.cache;
     this.stopTokenIds = new Set(request.stopTokenIds);
     this.expiresAt = now + (request.timeBudgetMs ?? Number.POSITIVE_INFINITY);
+  }
+
+  /** Prompt and output as far as it is known on this side. */
+  get tokenIds(): ReadonlyArray<number> {
+    return [...this.promptTokenIds, ...this.outputTokenIds];
   }
 
   /** Tokens that it may come to hold, prompt and output. */
@@ -50,7 +57,8 @@ export class Sequence implements SamplingRow {
   /** Takes a token in that was read from the device; tells whether it is the last. */
   accept(tokenId: number): SequenceEnd | undefined {
     this.outputTokenIds.push(tokenId);
-    if (this.stopTokenIds.has(tokenId) && this.outputTokenIds.length > this.request.minOutputTokens) return "stop-token";
+    if (this.stopTokenIds.has(tokenId) && this.outputTokenIds.length > this.request.minOutputTokens)
+      return "stop-token";
     return this.outputTokenIds.length >= this.request.maxOutputTokens ? "max-output-tokens" : undefined;
   }
 }

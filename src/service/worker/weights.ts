@@ -99,7 +99,10 @@ const isWhole = (path: string): boolean => {
     if (headerBytes > size - 8) return false;
     const header = Buffer.alloc(headerBytes);
     readSync(file, header, 0, headerBytes, 8);
-    const entries = JSON.parse(header.toString("utf8")) as Record<string, { data_offsets?: readonly [number, number] } | null>;
+    const entries = JSON.parse(header.toString("utf8")) as Record<
+      string,
+      { data_offsets?: readonly [number, number] } | null
+    >;
     return Object.values(entries).every((entry) => 8 + headerBytes + (entry?.data_offsets?.[1] ?? 0) <= size);
   } catch {
     return false;

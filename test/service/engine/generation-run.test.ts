@@ -21,6 +21,7 @@ const start = (overrides: Partial<EngineRequest> = {}, parameters: Partial<Engin
     eosTokenIds: [0],
     includeStopInOutput: false,
     timeBudgetMs: undefined,
+    cache: { mode: "read-write", partition: "" },
     fillsContext: false,
     ...overrides,
   };

@@ -33,6 +33,7 @@ const request = (id: string, overrides: Partial<EngineRequest["parameters"]> = {
   eosTokenIds: [0],
   includeStopInOutput: false,
   timeBudgetMs: undefined,
+  cache: { mode: "read-write", partition: "" },
   fillsContext: false,
 });
 

@@ -25,7 +25,7 @@ const idle: Engine = {
   generate: () => Effect.never,
   cancel: () => Effect.succeed(false),
   healthy: Effect.succeed(true),
-  status: Effect.succeed({ residentBytes: 100, kvCacheBytes: 20, restarts: 3 }),
+  status: Effect.succeed({ residentBytes: 100, kvCacheBytes: 20, prefixCacheBytes: 0, restarts: 3 }),
 };
 
 /** Engines that log when they start and stop; `start` decides how a start goes. */
@@ -186,6 +186,7 @@ describe("the model pool", () => {
         lastUsedAt: 1_500,
         residentBytes: 100,
         kvCacheBytes: 20,
+        prefixCacheBytes: 0,
         engineRestarts: 3,
       });
       const other = yield* statusOf("phi-4");

@@ -9,7 +9,7 @@ const engine: Engine = {
   generate: () => Effect.never,
   cancel: () => Effect.succeed(false),
   healthy: Effect.succeed(true),
-  status: Effect.succeed({ residentBytes: 0, kvCacheBytes: 0, restarts: 0 }),
+  status: Effect.succeed({ residentBytes: 0, kvCacheBytes: 0, prefixCacheBytes: 0, restarts: 0 }),
 };
 
 /** Only the id is read. */

@@ -5,9 +5,9 @@ import { breathe } from "../../../src/service/worker/mlx.ts";
 
 export const limits: WorkerLimits = {
   maxBatch: 8,
-  contextLength: 512,
   prefillSliceTokens: 16,
   kvCacheBytes: 256 * 1024 * 1024,
+  prefixCacheBytes: 0,
 };
 
 export const greedy: SubmitMessage["sampling"] = {
@@ -34,11 +34,13 @@ export const submission = (
   minOutputTokens: 0,
   stopTokenIds: [],
   timeBudgetMs: undefined,
+  cache: { read: true, write: true, partition: "" },
   ...overrides,
 });
 
 export interface Output {
   readonly tokenIds: number[];
+  cachedPromptTokens: number;
   end: string | undefined;
 }
 
@@ -57,8 +59,9 @@ export const drive = async (
     for (const act of at.get(step) ?? []) act();
     const work = scheduler.step();
     for (const event of scheduler.takeEvents()) {
-      const output = outputs.get(event.sequence) ?? { tokenIds: [], end: undefined };
+      const output = outputs.get(event.sequence) ?? { tokenIds: [], cachedPromptTokens: 0, end: undefined };
       outputs.set(event.sequence, output);
+      if (event.type === "admitted") output.cachedPromptTokens = event.cachedPromptTokens;
       if (event.type === "token") output.tokenIds.push(event.tokenId);
       if (event.type === "finished") output.end = event.reason;
       if (event.type === "refused") output.end = "refused";

@@ -19,12 +19,7 @@ export class GenerationRun {
   private readonly detokenizer: ReturnType<typeof createDetokenizer>;
   private readonly stops: ReturnType<typeof createStopMatcher>;
 
-  constructor(
-    request: EngineRequest,
-    sequence: number,
-    tokenizer: Tokenizer,
-    emit: (event: EngineEvent) => void,
-  ) {
+  constructor(request: EngineRequest, sequence: number, tokenizer: Tokenizer, emit: (event: EngineEvent) => void) {
     this.request = request;
     this.sequence = sequence;
     this.emit = emit;
@@ -33,7 +28,7 @@ export class GenerationRun {
   }
 
   get submission(): SubmitMessage {
-    const { parameters, promptTokenIds, timeBudgetMs } = this.request;
+    const { parameters, promptTokenIds, timeBudgetMs, cache } = this.request;
     return {
       type: "submit",
       sequence: this.sequence,
@@ -43,6 +38,11 @@ export class GenerationRun {
       minOutputTokens: parameters.minOutputTokens,
       stopTokenIds: parameters.stopTokenIds,
       timeBudgetMs,
+      cache: {
+        read: cache.mode !== "bypass",
+        write: cache.mode === "read-write",
+        partition: cache.partition,
+      },
     };
   }
 
@@ -93,10 +93,7 @@ export class GenerationRun {
 
   private lastTokenId = -1;
 
-  private finish(
-    reason: Extract<EngineEvent, { type: "finished" }>["reason"],
-    matched: StopMatch | undefined,
-  ): void {
+  private finish(reason: Extract<EngineEvent, { type: "finished" }>["reason"], matched: StopMatch | undefined): void {
     this.emit({ type: "finished", reason, matched, cachedPromptTokens: this.cachedPromptTokens });
   }
 }

@@ -38,6 +38,8 @@ const startEngine = Effect.fn("MlxEngine.start")(function* (
 /** How a process's life went. */
 type Death = { readonly phase: "loading" | "serving"; readonly how: string };
 
+const noMemory: WorkerMemory = { residentBytes: 0, kvCacheBytes: 0, prefixCacheBytes: 0 };
+
 interface Waiting {
   readonly run: GenerationRun;
   readonly settle: (exit: Exit.Exit<void, EngineFailure>) => void;
@@ -52,7 +54,7 @@ class MlxEngine implements Engine {
   private lastSequence = 0;
   /** Undefined while it is being (re)started. */
   private worker: WorkerProcess | undefined;
-  private memory: WorkerMemory = { residentBytes: 0, kvCacheBytes: 0 };
+  private memory: WorkerMemory = noMemory;
   private restarts = 0;
   /** Deaths in a row without a token between them. */
   private failures = 0;
@@ -102,7 +104,7 @@ class MlxEngine implements Engine {
       for (;;) {
         const death = yield* Effect.scoped(this.live(first));
         this.worker = undefined;
-        this.memory = { residentBytes: 0, kvCacheBytes: 0 };
+        this.memory = noMemory;
         const cause = death.phase === "loading" ? death.how : `the engine ended with ${death.how}`;
         const failed = yield* Deferred.fail(first, new ModelBroken({ model: this.facts.id, cause }));
         if (failed) return;
@@ -135,11 +137,11 @@ class MlxEngine implements Engine {
         },
         onExit: (how) => die({ phase, how: phase === "loading" ? `the engine ended with ${how} while loading` : how }),
       });
-      const { maxRunning, prefillSliceTokens, kvCacheBytes, loadTimeoutMs } = this.settings;
+      const { maxRunning, prefillSliceTokens, kvCacheBytes, prefixCacheBytes, loadTimeoutMs } = this.settings;
       worker.send({
         type: "load",
         directory: this.facts.directory,
-        limits: { maxBatch: maxRunning, contextLength: this.facts.contextLength, prefillSliceTokens, kvCacheBytes },
+        limits: { maxBatch: maxRunning, prefillSliceTokens, kvCacheBytes, prefixCacheBytes },
       });
       const loaded = Deferred.await(ready).pipe(
         Effect.timeoutOrElse({

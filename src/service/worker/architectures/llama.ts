@@ -117,7 +117,11 @@ const createMlp = (args: Args, weights: Weights, prefix: string): Linear => {
     args.hiddenSize,
     args.mlpBias,
   );
-  const down = weights.linear([{ name: `${prefix}.down_proj`, out: args.hiddenSize }], args.intermediateSize, args.mlpBias);
+  const down = weights.linear(
+    [{ name: `${prefix}.down_proj`, out: args.hiddenSize }],
+    args.intermediateSize,
+    args.mlpBias,
+  );
   return (x) => {
     const [gate, up] = mx.split(gateAndUp(x), 2, -1) as [Tensor, Tensor];
     return down(mx.multiply(mx.multiply(gate, mx.sigmoid(gate)), up));
