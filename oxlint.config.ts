@@ -133,7 +133,7 @@ export default defineConfig({
       rules: { "no-restricted-properties": "off" },
     },
     {
-      files: ["scripts/**"], // programs that talk to a terminal
+      files: ["scripts/**", "examples/**"], // programs that talk to a terminal
       rules: { "no-console": "off" },
     },
     {

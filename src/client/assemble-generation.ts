@@ -122,7 +122,9 @@ export class GenerationAssembler implements StreamReader<StreamGenerateResponse,
     return {
       promptTokens,
       cachedPromptTokens,
-      outputTokens: sum(this.#answers.map(({ finished, outputTokens }) => finished?.usage.outputTokens ?? outputTokens)),
+      outputTokens: sum(
+        this.#answers.map(({ finished, outputTokens }) => finished?.usage.outputTokens ?? outputTokens),
+      ),
       ...(reasoningTokens.length > 0 && { reasoningTokens: sum(reasoningTokens) }),
     };
   }
@@ -138,11 +140,10 @@ const createAnswer = (): Answer => ({
   finished: undefined,
 });
 
-const toCandidate = ({ finished, outputTokens: _, ...parts }: Answer, index: number): Candidate => ({
-  ...parts,
-  index,
-  finishReason: finished?.finishReason ?? "unknown",
-  matched: finished?.matched,
-});
+const toCandidate = (answer: Answer, index: number): Candidate => {
+  const { text, reasoning, toolCalls, tokenIds, logprobs, finished } = answer;
+  const { finishReason = "unknown", matched } = finished ?? {};
+  return { index, text, reasoning, toolCalls, tokenIds, logprobs, finishReason, matched };
+};
 
 const sum = (numbers: readonly number[]): number => numbers.reduce((total, number) => total + number, 0);

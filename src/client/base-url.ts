@@ -1,7 +1,7 @@
 import { invalidField } from "./errors.ts";
 
 /** Where a service listens that was started without configuration. */
-export const defaultBaseUrl = "http://127.0.0.1:50051";
+const defaultBaseUrl = "http://127.0.0.1:50051";
 
 /** The address without a slash at its end; refuses what is no http or https URL. */
 export const checkBaseUrl = (baseUrl: string | URL = defaultBaseUrl): string => {

@@ -7,14 +7,20 @@ import { normalizeTimeoutMs } from "./timeouts.ts";
 
 /** What every call takes. */
 export interface CallOptions {
-  /** Ends the call when it fires; the call then fails with `CANCELLED`. */
+  /**
+   * Ends the call when it fires; the call then fails with `CANCELLED`.
+   * @default none
+   */
   readonly signal?: AbortSignal | undefined;
   /**
    * Time for the whole call, retries included, in milliseconds; less than 100,000,000. 0 and Infinity mean none.
    * @default the client's `timeoutMs`
    */
   readonly timeoutMs?: number | undefined;
-  /** Headers of this call, in addition to the client's. */
+  /**
+   * Headers of this call, in addition to the client's.
+   * @default none
+   */
   readonly headers?: HeaderValues | undefined;
 }
 

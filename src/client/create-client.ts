@@ -7,7 +7,10 @@ import { TransportClient } from "./transport-client.ts";
 
 /** Options of every client, whatever its transport. */
 export interface ClientOptions {
-  /** Headers of every call, or a function that makes them; it is asked before each attempt. */
+  /**
+   * Headers of every call, or a function that makes them; it is asked before each attempt.
+   * @default none
+   */
   readonly headers?: HeaderSource | undefined;
   /**
    * The model of calls that name none.

@@ -1,9 +1,5 @@
 import type { Device, ModelState } from "./enum-names.ts";
-import {
-  type GetModelResponse,
-  type Model as ModelMessage,
-  ModelSchema,
-} from "./gen/mlxd/v1/model_service_pb.ts";
+import { type GetModelResponse, type Model as ModelMessage, ModelSchema } from "./gen/mlxd/v1/model_service_pb.ts";
 import {
   type GetServerInfoResponse,
   GetServerInfoResponseSchema,

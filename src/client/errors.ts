@@ -12,11 +12,7 @@ export type MlxdErrorCode = (typeof codeNames)[Code];
  * - `PROTOCOL`: what came back is not what the API promises, e.g. a stream that ended without its last event.
  * - `UNKNOWN`: the other side gave no reason, or one that is newer than this client; `code` tells the kind.
  */
-export type MlxdErrorReason =
-  | Exclude<keyof typeof ErrorReason, "UNSPECIFIED">
-  | "CONNECTION"
-  | "PROTOCOL"
-  | "UNKNOWN";
+export type MlxdErrorReason = Exclude<keyof typeof ErrorReason, "UNSPECIFIED"> | "CONNECTION" | "PROTOCOL" | "UNKNOWN";
 
 /** A field that was refused, and why. */
 export interface FieldViolation {

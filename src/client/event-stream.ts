@@ -31,8 +31,7 @@ export interface StreamSource<Message> {
 export class EventStream<Message, Event> implements AsyncIterableIterator<Event, undefined>, AsyncDisposable {
   readonly #source: StreamSource<Message>;
   readonly #reader: StreamReader<Message, Event>;
-  #call: Call | undefined;
-  #messages: AsyncIterator<Message> | undefined;
+  #opened: Opened<Message> | undefined;
   #ended: { readonly error?: MlxdError } | undefined;
   /** The reader has left by `return()`: it is owed no error. */
   #left = false;
@@ -90,17 +89,17 @@ export class EventStream<Message, Event> implements AsyncIterableIterator<Event,
   async #next(): Promise<IteratorResult<Event, undefined>> {
     while (!this.#ended) {
       try {
-        const { done, value } = await this.#pull();
+        const result = await this.#pull();
         if (this.#isEnded()) break;
-        if (done) {
+        if (result.done) {
           this.#reader.end();
           this.#end();
           break;
         }
-        const event = this.#reader.accept(value);
+        const event = this.#reader.accept(result.value);
         if (event !== undefined) return { done: false, value: event };
       } catch (error) {
-        if (!this.#isEnded()) this.#end(this.#call?.decode(error, this.#reader.progress?.()) ?? decodeError(error));
+        if (!this.#isEnded()) this.#end(this.#decode(error));
       }
     }
     const { error } = this.#ended ?? {};
@@ -109,24 +108,25 @@ export class EventStream<Message, Event> implements AsyncIterableIterator<Event,
   }
 
   async #pull(): Promise<IteratorResult<Message>> {
-    if (this.#messages) return this.#messages.next();
-    const call = (this.#call = this.#source.begin());
-    abandoned.register(this, call, this);
-    return call.attempt(async (options) => {
+    if (this.#opened?.messages) return this.#opened.messages.next();
+    const opened: Opened<Message> = (this.#opened = { call: this.#source.begin() });
+    forgotten.register(this, opened, this);
+    return opened.call.attempt(async (options) => {
       const messages = this.#source.open(options)[Symbol.asyncIterator]();
       const first = await messages.next();
-      this.#messages = messages;
+      opened.messages = messages;
       return first;
     });
   }
 
   #end(error?: MlxdError): void {
     this.#ended = error ? { error } : {};
-    abandoned.unregister(this);
-    this.#call?.cancel();
-    this.#call?.end();
-    // Connect gives back the timer of the call's deadline when its iterator is asked once more.
-    if (error) this.#messages?.next().catch(() => {});
+    forgotten.unregister(this);
+    if (this.#opened) leave(this.#opened);
+  }
+
+  #decode(error: unknown): MlxdError {
+    return this.#opened?.call.decode(error, this.#reader.progress?.()) ?? decodeError(error);
   }
 
   /** To the compiler nothing can have happened during an `await`. */
@@ -135,8 +135,18 @@ export class EventStream<Message, Event> implements AsyncIterableIterator<Event,
   }
 }
 
-/** Ends the calls of streams that were read in part and then forgotten, when the garbage collector finds them. */
-const abandoned = new FinalizationRegistry<Call>((call) => {
+/** A call under way, and its messages after the first one. */
+interface Opened<Message> {
+  readonly call: Call;
+  messages?: AsyncIterator<Message>;
+}
+
+const leave = ({ call, messages }: Opened<unknown>): void => {
   call.cancel();
   call.end();
-});
+  // Connect gives back the timer of the call's deadline when its iterator is asked once more.
+  messages?.next().catch(() => {});
+};
+
+/** Leaves the streams that were read in part and then forgotten, when the garbage collector finds them. */
+const forgotten = new FinalizationRegistry<Opened<unknown>>(leave);

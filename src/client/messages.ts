@@ -147,4 +147,5 @@ const toolChoiceToWire = (choice: ToolChoice): MessageInitShape<typeof ToolChoic
 };
 
 /** A copy without what JSON has no word for, such as keys whose value is undefined. */
-const jsonToWire = (json: { readonly [key: string]: Json }): JsonObject => JSON.parse(JSON.stringify(json)) as JsonObject;
+const jsonToWire = (json: { readonly [key: string]: Json }): JsonObject =>
+  JSON.parse(JSON.stringify(json)) as JsonObject;

@@ -86,7 +86,9 @@ const overHttp2 = (connection: Connection, protocol: "grpc" | "connect" = "grpc"
 
 const overHttp1 = ({ baseUrl, tls, readMaxBytes }: Connection): OpenTransport => {
   // An agent of its own, so that closing this client closes no other's connections.
-  const agent = baseUrl.startsWith("https:") ? new https.Agent({ keepAlive: true }) : new http.Agent({ keepAlive: true });
+  const agent = baseUrl.startsWith("https:")
+    ? new https.Agent({ keepAlive: true })
+    : new http.Agent({ keepAlive: true });
   const nodeOptions = { ...tls, agent };
   const transport = createConnectTransport({ baseUrl, readMaxBytes, httpVersion: "1.1", nodeOptions });
   return { transport, close: () => agent.destroy() };

@@ -91,8 +91,8 @@ export type ResultFields = Omit<GenerationResult, keyof Candidate>;
 export const createResult = (fields: ResultFields): GenerationResult => {
   const [first] = fields.candidates;
   if (first === undefined) throw protocolError("the result has no answer");
-  const { index: _, ...parts } = first;
-  return { ...parts, ...fields };
+  const { text, reasoning, toolCalls, tokenIds, logprobs, finishReason, matched } = first;
+  return { text, reasoning, toolCalls, tokenIds, logprobs, finishReason, matched, ...fields };
 };
 
 /** Reads the result of a unary call or of a batch's item. */

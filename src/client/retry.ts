@@ -72,7 +72,7 @@ export const retryDelayMs = (
 };
 
 /** Whether the service, or the lack of it, says that the same call may succeed later. */
-export const isRetryable = ({ code, retryAfterMs }: MlxdError): boolean =>
+const isRetryable = ({ code, retryAfterMs }: MlxdError): boolean =>
   code === "UNAVAILABLE" || (code === "RESOURCE_EXHAUSTED" && retryAfterMs !== undefined);
 
 /**

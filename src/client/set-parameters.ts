@@ -20,6 +20,7 @@ export const setParameters = (task: GenerationTask, parameters: GenerationParame
   for (const [name, value] of Object.entries(parameters)) {
     if (value === undefined) continue;
     if (!Object.hasOwn(setters, name)) throw noSuchOption(name);
+    if (typeof value === "number" && !Number.isFinite(value)) throw invalidField(name, `${value} is no number to send`);
     (setters[name as keyof Setters] as Setter<unknown>)(task, value as object); // the value has that name's type
   }
 };

@@ -40,7 +40,16 @@ export const createTask = (
   return task;
 };
 
-const inputKeys = ["messages", "tools", "toolChoice", "templateOptions", "continueFinalMessage", "prompt", "tokens", "task"];
+const inputKeys = [
+  "messages",
+  "tools",
+  "toolChoice",
+  "templateOptions",
+  "continueFinalMessage",
+  "prompt",
+  "tokens",
+  "task",
+];
 
 const taskOf = (input: GenerationInput): GenerationTask => {
   if (typeof input === "string") return taskOf({ messages: [{ role: "user", content: input }] });

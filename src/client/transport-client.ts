@@ -101,7 +101,10 @@ export class TransportClient implements MlxdClient {
 
   tokenize(text: string, options?: TokenizeOptions): Promise<Tokens>;
   tokenize(texts: readonly string[], options?: TokenizeOptions): Promise<readonly Tokens[]>;
-  async tokenize(input: string | readonly string[], options: TokenizeOptions = {}): Promise<Tokens | readonly Tokens[]> {
+  async tokenize(
+    input: string | readonly string[],
+    options: TokenizeOptions = {},
+  ): Promise<Tokens | readonly Tokens[]> {
     const { model = this.#model, addSpecialTokens = false, pieces = false, ...call } = options;
     const texts = typeof input === "string" ? [input] : [...input];
     texts.forEach((text, index) => assertWellFormed(text, `texts[${index}]`));
@@ -132,7 +135,7 @@ export class TransportClient implements MlxdClient {
   async listModels({ states = [], ...call }: ListModelsOptions = {}): Promise<readonly Model[]> {
     const request = { states: states.map(modelStateToWire) };
     const models: Model[] = [];
-    for (let pageToken = ""; ; ) {
+    for (let pageToken = ""; ;) {
       const page = { ...request, pageToken };
       const response = await this.#unary(call, (connect) => this.raw.models.listModels(page, connect));
       models.push(...response.models.map(modelFromWire));

@@ -45,13 +45,12 @@ export const modelStatus = (id: string, status: Partial<Omit<ModelStatus, "facts
   residentBytes: 40_000_000,
   kvCacheBytes: 1_000_000,
   prefixCacheBytes: 500_000,
-  prefixCacheBytes: 0,
   engineRestarts: 1,
   ...status,
 });
 
 /** Its tokens are the UTF-8 bytes. */
-export const byteTokenizer: Tokenizer = {
+const byteTokenizer: Tokenizer = {
   vocabularySize: 256,
   longestTokenBytes: 1,
   encode: (text, { addSpecialTokens }) => [...(addSpecialTokens ? [1] : []), ...Buffer.from(text)],

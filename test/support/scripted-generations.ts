@@ -22,7 +22,7 @@ export interface GenerationScript {
   readonly cancel?: (generationId: string) => Effect.Effect<boolean>;
 }
 
-export const parameters: EffectiveParameters = {
+const parameters: EffectiveParameters = {
   temperature: 0.7,
   topP: 1,
   topK: undefined,

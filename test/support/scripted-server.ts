@@ -18,7 +18,7 @@ import { TokenizerService } from "../../src/client/gen/mlxd/v1/tokenizer_service
 export type WireEvent = MessageInitShape<typeof StreamGenerateResponseSchema>;
 
 /** One call as the server saw it. */
-export interface ScriptedCall {
+interface ScriptedCall {
   readonly method: string;
   readonly header: Headers;
   /** What was left of the caller's deadline when the call arrived. */

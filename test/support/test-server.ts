@@ -23,7 +23,7 @@ export interface TestServer extends AsyncDisposable {
   readonly port: number;
   /** What was logged so far. */
   readonly log: ReadonlyArray<LogLine>;
-  readonly runtime: ManagedRuntime.ManagedRuntime<Server | Drain | Health, unknown>;
+  readonly runtime: ManagedRuntime.ManagedRuntime<Server | Drain | Health | Stats, unknown>;
   /** Drains and ends it. */
   readonly close: () => Promise<void>;
 }
@@ -46,11 +46,10 @@ export const startTestServer = async (options: TestServerOptions = {}): Promise<
     Layer.provide([
       scriptedGenerations(options),
       listedModels(options.models, options.modelChanges),
-      Stats.layer,
       Layer.succeed(ServerConfig, { ...testConfig, ...options.config }),
       Layer.succeed(AdmissionConfig, { maxRunning: 4, maxQueued: 8 }),
     ]),
-    Layer.provideMerge(capturedLog(log)),
+    Layer.provideMerge([Stats.layer, capturedLog(log)]),
   );
   const runtime = ManagedRuntime.make(layer);
   const { address } = await runtime.runPromise(Server);

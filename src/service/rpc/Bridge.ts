@@ -44,6 +44,8 @@ export class Bridge extends Context.Service<
     readonly unary: <A>(context: HandlerContext, answer: (call: Call) => Effect.Effect<A, ServiceError>) => Promise<A>;
     /** Answers with a stream of messages. */
     readonly stream: <A, Message>(context: HandlerContext, outgoing: Outgoing<A, Message>) => AsyncIterable<Message>;
+    /** Ends all calls that run, with DRAINING. Does not wait for them. */
+    readonly interruptAll: Effect.Effect<void>;
   }
 >()("mlxd/rpc/Bridge") {
   static readonly layer = Layer.effect(
@@ -51,10 +53,14 @@ export class Bridge extends Context.Service<
     Effect.gen(function* () {
       const config = yield* ServerConfig;
       // The fibers of all calls belong to this scope: those that still run when it closes are interrupted.
-      const run: Run = yield* FiberSet.makeRuntime();
+      const fibers = yield* FiberSet.make<unknown, unknown>();
+      const run: Run = yield* FiberSet.runtime(fibers)();
       return Bridge.of({
         unary: (context, answer) => runUnary(run, config, context, answer),
         stream: (context, outgoing) => runStream(run, config, context, outgoing),
+        interruptAll: Effect.sync(() => {
+          for (const fiber of fibers) fiber.interruptUnsafe();
+        }),
       });
     }),
   );

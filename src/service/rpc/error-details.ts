@@ -31,13 +31,16 @@ const detail = <Desc extends DescMessage>(desc: Desc, value: MessageShape<Desc>)
 export const errorInfo = (reason: keyof typeof ErrorReason, metadata: Readonly<Record<string, string>>): Detail =>
   detail(ErrorInfoSchema, create(ErrorInfoSchema, { domain: "mlxd", reason, metadata }));
 
+const apart = new Set(["_tag", "violations", "progress"]);
+
 /** The fields of an error as strings, apart from those that have a detail of their own. */
 export const metadataOf = (error: ServiceError): Record<string, string> => {
   const metadata: Record<string, string> = {};
-  const { cause } = error; // a field of some, but not enumerable, as on every Error
-  for (const [key, value] of Object.entries({ ...error, ...(cause === undefined ? {} : { cause }) })) {
-    if (key === "_tag" || key === "violations" || key === "progress") continue;
-    const text = Array.isArray(value) ? value.join(", ") : String(value);
+  // `cause` is not enumerable, as on every Error.
+  const fields: Readonly<Record<string, unknown>> = { ...error, cause: error.cause };
+  for (const [key, value] of Object.entries(fields)) {
+    if (apart.has(key) || value === undefined) continue;
+    const text = Array.isArray(value) ? value.join(", ") : typeof value === "string" ? value : JSON.stringify(value);
     metadata[key] = truncateUtf8(withoutPaths(text), maxValueBytes);
   }
   return metadata;

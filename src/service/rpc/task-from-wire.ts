@@ -19,10 +19,13 @@ import { unknownField, unsupportedParameter } from "./unsupported-parameters.ts"
 type Refusal = InvalidField | UnsupportedParameter | UnsupportedTask;
 
 /**
- * A task in the service's own terms. Its rules were validated before; refused here is what those rules cannot state
- * and what no engine of this service does. Paths in errors start at `task`.
+ * A task in the service's own terms. Its rules were validated before, and so it is there; refused here is what those
+ * rules cannot state and what no engine of this service does. Paths in errors start at `task`.
  */
-export const taskFromWire = (task: wire.GenerationTask): Result.Result<GenerationTask, Refusal> =>
+export const checkedTask = (task: wire.GenerationTask | undefined): Effect.Effect<GenerationTask, Refusal> =>
+  Effect.fromResult(task === undefined ? Result.fail(invalidField("task", "it must be set")) : taskFromWire(task));
+
+const taskFromWire = (task: wire.GenerationTask): Result.Result<GenerationTask, Refusal> =>
   Result.gen(function* () {
     const model = task.model || "default";
     const unsupported = unsupportedParameter(task, model);
@@ -130,7 +133,3 @@ type Present<T> = { [K in keyof T]?: Exclude<T[K], undefined> };
 /** The fields that have a value: where a key is missing, the default holds. */
 const present = <T extends object>(fields: T): Present<T> =>
   Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Present<T>;
-
-/** The same as an Effect, for the task of a validated request, which is there. */
-export const checkedTask = (task: wire.GenerationTask | undefined): Effect.Effect<GenerationTask, Refusal> =>
-  Effect.fromResult(task === undefined ? Result.fail(invalidField("task", "it must be set")) : taskFromWire(task));

@@ -9,6 +9,9 @@ import { createHttpHandler } from "./http-handler.ts";
 import { ListenFailed } from "./ListenFailed.ts";
 import { OnePort, type OnePortOptions } from "./one-port.ts";
 
+/** A call's end is on its way when the call is over; a peer that takes longer to read it than this is not waited for. */
+const flushMs = 1000;
+
 export interface Address {
   readonly host: string;
   readonly port: number;
@@ -18,6 +21,8 @@ export interface ListenOptions extends OnePortOptions {
   readonly config: ServerSettings;
   readonly drain: Drain["Service"];
   readonly handlers: ReadonlyArray<UniversalHandler>;
+  /** Ends the calls that outlast the drain. */
+  readonly interruptCalls: Effect.Effect<void>;
 }
 
 /**
@@ -27,14 +32,15 @@ export interface ListenOptions extends OnePortOptions {
  */
 export const listen = (options: ListenOptions): Effect.Effect<Address, ListenFailed, Scope.Scope> =>
   Effect.gen(function* () {
-    const { config, drain, handlers } = options;
+    const { config, drain, handlers, interruptCalls } = options;
     const logFailure = yield* makeLogFailure;
     const active = new ActiveCalls();
     const handler = createHttpHandler({
       handlers,
       corsOrigins: config.corsOrigins,
       isDraining: drain.isDraining,
-      onCall: ({ service }) => (service.typeName.startsWith("mlxd.") ? active.begin() : () => {}),
+      // Reflection streams stay open for as long as their caller likes.
+      onCall: ({ method }) => (method.methodKind === "bidi_streaming" ? () => {} : active.begin()),
       onFailure: logFailure,
     });
     const port = new OnePort(handler, options);
@@ -48,10 +54,12 @@ export const listen = (options: ListenOptions): Effect.Effect<Address, ListenFai
           yield* drain.begin;
           port.goAway();
           yield* Effect.promise(() => active.idle()).pipe(Effect.timeoutOption(config.drainMs));
-          const cut = active.count;
-          if (cut > 0)
-            yield* Effect.logWarning("calls that did not finish in time are cut").pipe(Effect.annotateLogs({ cut }));
-          yield* Effect.promise(() => port.close());
+          const calls = active.count;
+          if (calls > 0) {
+            yield* Effect.logWarning("calls that did not finish in time are cut").pipe(Effect.annotateLogs({ calls }));
+            yield* interruptCalls;
+          }
+          yield* Effect.promise(() => port.close(flushMs));
         }),
     );
     return { host: address.address, port: address.port };

@@ -33,6 +33,7 @@ export class Server extends Context.Service<
       const config = yield* ServerConfig;
       const drain = yield* Drain;
       const health = yield* Health;
+      const bridge = yield* Bridge;
       const addApi = yield* makeApiRoutes;
       const healthService = yield* makeHealthService;
       const router = createConnectRouter({
@@ -47,7 +48,12 @@ export class Server extends Context.Service<
       if (config.reflection) addReflection(router, reflectionIndex);
       yield* Effect.forEach([...apiServices, HealthRpc], ({ typeName }) => health.set(typeName, "serving"));
       yield* watchModels(["", GenerationService.typeName]);
-      const address = yield* listen({ config, drain, handlers: router.handlers });
+      const address = yield* listen({
+        config,
+        drain,
+        handlers: router.handlers,
+        interruptCalls: bridge.interruptAll,
+      });
       return Server.of({ address });
     }),
   );

@@ -6,12 +6,14 @@
 import type { UniversalHandler, UniversalServerRequest } from "@connectrpc/connect/protocol";
 import { Code, ConnectError, createContextValues } from "@connectrpc/connect";
 import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from "@connectrpc/connect-node";
+import type * as http from "node:http";
 import { constants } from "node:http2";
 
 import { callDeadline, resetStream } from "../rpc/call-values.ts";
 import { applyCors } from "./cors.ts";
 import { takeDeadline } from "./deadline-from-headers.ts";
 import { answerOther } from "./other-requests.ts";
+import { respellGrpcMessage } from "./grpc-message.ts";
 import type { Request, RequestHandler, Response } from "./one-port.ts";
 
 export interface HttpHandlerOptions {
@@ -54,6 +56,8 @@ export const createHttpHandler = (options: HttpHandlerOptions): RequestHandler =
       response.end();
       return;
     }
+    if (!("stream" in request)) universal.body = unhurriedBody(request, response);
+    respellGrpcMessage(response);
     handler(universal)
       .then((answer) => universalResponseToNodeResponse(answer, response))
       .catch((reason: unknown) => {
@@ -61,6 +65,15 @@ export const createHttpHandler = (options: HttpHandlerOptions): RequestHandler =
         if (!response.headersSent && !response.destroyed) reset(request, response);
       });
   };
+};
+
+/**
+ * The body of an HTTP/1.1 request. What is not wanted of it any more is still taken in once the answer stands: a
+ * connection that is closed while its peer writes loses the answer on the way. Node's requestTimeout bounds that.
+ */
+const unhurriedBody = (request: http.IncomingMessage, response: Response): AsyncIterable<Uint8Array> => {
+  response.once("finish", () => request.resume());
+  return { [Symbol.asyncIterator]: () => request.iterator({ destroyOnReturn: false }) };
 };
 
 /** HTTP/2's error codes for a peer that asks for more than it takes; clients read RESOURCE_EXHAUSTED in it. */

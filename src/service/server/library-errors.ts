@@ -56,6 +56,8 @@ const describeJsonError = (text: string): string => {
   const unknownKey = /^key "([^"]{1,128})" is unknown$/.exec(detail)?.[1];
   if (unknownKey !== undefined) return `${name} has no field "${unknownKey}"`;
   const expected = /^(expected [\w ()]{1,64}?)(?:,|:|$)/.exec(detail)?.[1];
+  const [, one, other] = /^oneof set multiple times by (\w+) and (\w+)$/.exec(detail) ?? [];
+  if (one !== undefined && other !== undefined) return `${name} can be only one of ${one} and ${other}`;
   if (kind === "message" && expected === undefined) return `the request is no JSON of ${name}`;
   return `the JSON of ${kind} ${name} cannot be read${expected === undefined ? "" : `: ${expected}`}`;
 };

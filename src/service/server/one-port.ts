@@ -74,15 +74,25 @@ export class OnePort {
     for (const session of this.#sessions) session.close();
   }
 
-  /** Cuts every connection and gives the port back. */
-  async close(): Promise<void> {
+  /**
+   * Gives the port back and ends every connection: what was written to one is still delivered, within `flushMs`; what
+   * runs by then is cut.
+   */
+  async close(flushMs: number): Promise<void> {
     this.#pings.stop();
+    this.goAway();
     const closed = once(this.#h1, "close");
     this.#h1.close();
     for (const socket of this.#undecided) socket.destroy();
-    for (const session of this.#sessions) session.destroy();
-    this.#h1.closeAllConnections();
+    // close() ends only the HTTP/1.1 connections that are idle at that moment.
+    const reap = setInterval(() => this.#h1.closeIdleConnections(), 20);
+    const cut = setTimeout(() => {
+      for (const session of this.#sessions) session.destroy();
+      this.#h1.closeAllConnections();
+    }, flushMs);
     await closed;
+    clearInterval(reap);
+    clearTimeout(cut);
   }
 
   #sniff(socket: Socket, asHttp1: (socket: Socket) => void): void {

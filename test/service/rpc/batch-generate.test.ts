@@ -11,7 +11,7 @@ import {
 import { ModelNotFound, QueueFull } from "../../../src/service/domain/errors.ts";
 import { collect } from "../../support/collect.ts";
 import { EventLog } from "../../support/event-log.ts";
-import { transports } from "../../support/rpc-transports.ts";
+import { grpc } from "../../support/rpc-transports.ts";
 import { eventsOf, promptOf, resultOf } from "../../support/scripted-generations.ts";
 import { startTestServer, type TestServerOptions } from "../../support/test-server.ts";
 import { errorOf } from "../../support/wire-error.ts";
@@ -20,10 +20,8 @@ const taskOf = (prompt: string) => ({ input: { case: "prompt", value: prompt } }
 const itemOf = (prompt: string) => ({ itemId: `id-${prompt}`, task: taskOf(prompt) });
 const resultFor = (prompt: string) => Effect.succeed(resultOf(eventsOf([prompt])));
 
-const [grpc] = transports;
 const startWith = async (options: TestServerOptions) => {
   const server = await startTestServer(options);
-  if (grpc === undefined) throw new Error("no transport");
   const client: Client<typeof GenerationService> = createClient(GenerationService, grpc.create(server.url));
   return { server, client };
 };

@@ -12,8 +12,9 @@ import { TokenizerService } from "../../../src/client/gen/mlxd/v1/tokenizer_serv
 import { Role, ToolChoice_Mode } from "../../../src/client/gen/mlxd/v1/types_pb.ts";
 import type { GenerationTask } from "../../../src/service/domain/generation.ts";
 import { versions } from "../../../src/service/config/versions.ts";
+import { Stats } from "../../../src/service/telemetry/Stats.ts";
 import { modelStatus } from "../../support/listed-models.ts";
-import { transports } from "../../support/rpc-transports.ts";
+import { grpc } from "../../support/rpc-transports.ts";
 import { eventsOf, resultOf } from "../../support/scripted-generations.ts";
 import { startTestServer, type TestServer } from "../../support/test-server.ts";
 import { detailsOf, errorOf, violationOf } from "../../support/wire-error.ts";
@@ -27,8 +28,6 @@ beforeAll(async () => {
     run: (task) => Effect.sync(() => (tasks.push(task), resultOf(eventsOf(["ok"])))),
     cancel: (id) => Effect.succeed(id === "gen_1"),
   });
-  const [grpc] = transports;
-  if (grpc === undefined) throw new Error("no transport");
   transport = grpc.create(server.url);
 });
 afterAll(() => server.close());
@@ -219,10 +218,26 @@ describe("ServerService", () => {
     });
   });
 
-  it("tells what goes on", async () => {
-    const client = createClient(ServerService, transport);
-    const stats = await client.getStats({});
-    expect(stats.total).toMatchObject({ running: 0, queued: 0 });
+  it("tells what goes on, in all and by model", async () => {
+    await server.runtime.runPromise(
+      Effect.map(Stats, (stats) => {
+        stats.move("demo", "running", 1);
+        stats.move("other", "queued", 1);
+        stats.ended("demo", "succeeded", { promptTokens: 5, cachedPromptTokens: 2, outputTokens: 7 });
+      }),
+    );
+    const stats = await createClient(ServerService, transport).getStats({});
+    expect(stats.total).toMatchObject({ running: 1, queued: 1, succeeded: 1, promptTokens: 5, outputTokens: 7 });
+    expect(stats.models).toMatchObject([
+      {
+        model: "demo",
+        state: ModelState.ACTIVE,
+        generations: { running: 1 },
+        kvCacheBytes: 1_000_000,
+        engineRestarts: 1,
+      },
+      { model: "other", state: ModelState.FAILED, generations: { queued: 1 } },
+    ]);
     expect(stats.serviceResidentBytes).toBeGreaterThan(1e6);
   });
 });

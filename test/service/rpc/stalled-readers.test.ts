@@ -13,7 +13,7 @@ import {
 import { collect } from "../../support/collect.ts";
 import { EventLog } from "../../support/event-log.ts";
 import { envelope } from "../../support/raw-http.ts";
-import { transports } from "../../support/rpc-transports.ts";
+import { grpc } from "../../support/rpc-transports.ts";
 import { chunk, finished, promptOf, started } from "../../support/scripted-generations.ts";
 import { startTestServer } from "../../support/test-server.ts";
 
@@ -47,7 +47,7 @@ const message = (prompt: string): Buffer =>
     ),
   );
 
-const grpc = {
+const headers = {
   ":method": "POST",
   ":path": "/mlxd.v1.GenerationService/StreamGenerate",
   "content-type": "application/grpc",
@@ -59,7 +59,7 @@ it("a reader that comes back finds the status after what was on its way", async 
   await using server = await start(log);
   const session = connect(server.url);
   try {
-    const call = session.request(grpc);
+    const call = session.request(headers);
     call.end(message("big"));
     const trailers = once(call, "trailers");
     await log.until("big Failure"); // the engine's place is given back, though nobody has read anything
@@ -81,12 +81,12 @@ it("a reader that does not come back is reset, and its neighbours on the connect
   await using server = await start(log);
   const session = connect(server.url);
   try {
-    const stalled = session.request(grpc);
+    const stalled = session.request(headers);
     stalled.on("error", () => {});
     stalled.end(message("big"));
     const closed = new Promise((resolve) => stalled.once("close", resolve));
     await log.until("big Failure");
-    const neighbour = session.request(grpc);
+    const neighbour = session.request(headers);
     neighbour.end(message("small"));
     const [trailers] = (await once(neighbour.resume(), "trailers")) as [Record<string, string>];
     expect(trailers["grpc-status"]).toBe("0");
@@ -109,7 +109,7 @@ it("an HTTP/1.1 reader that does not read is cut off", async () => {
   socket.write(body);
   socket.pause();
   await log.until("big Failure");
-  const others = createClient(GenerationService, (transports.at(-1) ?? transports[0])!.create(server.url));
+  const others = createClient(GenerationService, grpc.create(server.url));
   const small = await collect(others.streamGenerate({ task: { input: { case: "prompt", value: "small" } } }));
   expect(small.length).toBe(12);
   const ended = Promise.race([once(socket, "end"), once(socket, "close"), once(socket, "error")]);
@@ -123,7 +123,7 @@ it("a slow reader that keeps reading gets everything", async () => {
   await using server = await start(log);
   const session = connect(server.url);
   try {
-    const call = session.request(grpc);
+    const call = session.request(headers);
     call.end(message("big"));
     let bytes = 0;
     const trailers = once(call, "trailers");

@@ -61,7 +61,9 @@ describe.each(transports)("over $name", ({ create }) => {
     const running = errorOf(collect(createClient(GenerationService, create(server.url)).streamGenerate({ task })));
     await log.until("waiting");
     await server.close();
-    await running;
+    const error = await running;
+    expect(error.code).toBe(Code.Unavailable);
+    expect(detailsOf(error).info?.reason).toBe("DRAINING");
     expect(log.entries).toEqual(["waiting", "Failure"]);
     expect(server.log.some(({ text }) => text.includes("are cut"))).toBe(true);
   });

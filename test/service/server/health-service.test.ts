@@ -11,7 +11,7 @@ import { Drain } from "../../../src/service/server/Drain.ts";
 import { Health } from "../../../src/service/server/Health.ts";
 import { modelStatus } from "../../support/listed-models.ts";
 import { requestHttp1 } from "../../support/raw-http.ts";
-import { transports } from "../../support/rpc-transports.ts";
+import { grpc, transports } from "../../support/rpc-transports.ts";
 import { startTestServer, type TestServer } from "../../support/test-server.ts";
 import { errorOf } from "../../support/wire-error.ts";
 
@@ -107,8 +107,6 @@ it("follows the states of the models", async () => {
     models: () => [modelStatus("a", { state: "loading" }), modelStatus("b", { state: "failed" })],
     modelChanges: Stream.fromQueue(changes),
   });
-  const [grpc] = transports;
-  if (grpc === undefined) throw new Error("no transport");
   const client = createClient(HealthRpc, grpc.create(server.url));
   const overall = watch(client, "");
   const model = watch(client, "models/a");

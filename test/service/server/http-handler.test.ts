@@ -33,7 +33,7 @@ describe("requests for no RPC", () => {
     const headers = { "content-type": "application/grpc", te: "trailers" };
     const answer = await requestHttp2(server.port, { path: "/mlxd.v1.JobService/CreateJob", headers });
     expect(answer.status).toBe(200);
-    expect(answer.headers["grpc-status"]).toBe(String(Code.Unimplemented));
+    expect(answer.trailers["grpc-status"]).toBe(String(Code.Unimplemented));
   });
 
   it("a read-only call works with GET", async () => {

@@ -1,0 +1,234 @@
+import { timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { assert, describe, it } from "vitest";
+import { CancelGenerationResponse_State } from "../../src/client/gen/mlxd/v1/generation_service_pb.ts";
+import { ModelState } from "../../src/client/gen/mlxd/v1/model_service_pb.ts";
+import { Device } from "../../src/client/gen/mlxd/v1/server_service_pb.ts";
+import { type ClientOptions, isMlxdError } from "../../src/client/index.ts";
+import { createMlxdClient as createNodeClient } from "../../src/client/node.ts";
+import { createMlxdClient as createWebClient } from "../../src/client/web.ts";
+import { clientKinds, connect } from "../support/client-kinds.ts";
+import { saying } from "../support/scripted-events.ts";
+import type { Script } from "../support/scripted-server.ts";
+
+const started = new Date("2026-01-02T03:04:05.678Z");
+
+const script: Script = {
+  generate: () => ({ result: { candidates: [{ text: "a" }] } }),
+  async *stream() {
+    yield* saying("a");
+  },
+  cancel: ({ generationId }) => ({
+    state:
+      generationId === "g1" ? CancelGenerationResponse_State.CANCELLING : CancelGenerationResponse_State.NOT_RUNNING,
+  }),
+  tokenizer: {
+    tokenize: ({ model, texts, addSpecialTokens, pieces }) => ({
+      model,
+      texts: texts.map((text) => ({
+        ids: [...(addSpecialTokens ? [0] : []), ...new TextEncoder().encode(text)],
+        pieces: pieces ? [...text] : [],
+      })),
+      contextLength: 512,
+    }),
+    detokenize: ({ ids, skipSpecialTokens }) => ({
+      text: new TextDecoder().decode(Uint8Array.from(ids.filter((id) => !skipSpecialTokens || id !== 0))),
+    }),
+    countTokens: ({ task }) => ({
+      model: task?.model ?? "",
+      promptTokens: 9,
+      contextLength: 512,
+      fits: true,
+      maxOutputTokensLeft: task?.stop?.maxOutputTokens ?? 0,
+    }),
+  },
+  models: {
+    listModels: ({ pageToken, states }) =>
+      states.length > 0
+        ? { models: [{ id: `in ${states.join()}`, state: ModelState.FAILED }] }
+        : pageToken === ""
+          ? {
+              models: [{ id: "one", state: ModelState.ACTIVE, loadedAt: timestampFromDate(started) }],
+              nextPageToken: "2",
+            }
+          : { models: [{ id: `two, page ${pageToken}`, state: 99 as never }] },
+    getModel: ({ model }) => {
+      if (model === "none") throw new ConnectError("no model", Code.NotFound);
+      return { model: { id: model || "default", state: ModelState.AVAILABLE, defaultSampling: { temperature: 0.7 } } };
+    },
+  },
+  server: {
+    getServerInfo: () => ({
+      version: "0.1.0",
+      device: Device.METAL,
+      startedAt: timestampFromDate(started),
+      limits: { maxMessageBytes: 4_194_304, maxDeadline: { seconds: 3_600n }, maxRunning: 8 },
+    }),
+    getStats: () => ({
+      since: timestampFromDate(started),
+      total: { running: 1, succeeded: 2 },
+      models: [{ model: "demo", state: ModelState.ACTIVE, generations: { running: 1 }, engineRestarts: 3 }],
+    }),
+  },
+};
+
+describe.each(clientKinds)("over $name", (kind) => {
+  it("tokenize takes one text or several", async () => {
+    await using pair = await connect(kind, script);
+    assert.deepEqual(await pair.client.tokenize("ab"), { ids: [97, 98], pieces: [] });
+    assert.deepEqual(await pair.client.tokenize(["a", ""], { addSpecialTokens: true, pieces: true }), [
+      { ids: [0, 97], pieces: ["a"] },
+      { ids: [0], pieces: [] },
+    ]);
+  });
+
+  it("detokenize gives the text", async () => {
+    await using pair = await connect(kind, script);
+    assert.equal(await pair.client.detokenize([97, 0, 98], { skipSpecialTokens: true }), "ab");
+    assert.equal(await pair.client.detokenize(Uint32Array.of(97)), "a");
+  });
+
+  it("countTokens takes what generate takes", async () => {
+    await using pair = await connect(kind, script);
+    const count = await pair.client.countTokens("hi", { model: "demo", maxOutputTokens: 5 });
+    assert.deepInclude(count, { model: "demo", promptTokens: 9, fits: true, maxOutputTokensLeft: 5 });
+  });
+
+  it("listModels reads all pages", async () => {
+    await using pair = await connect(kind, script);
+    const models = await pair.client.listModels();
+    assert.deepEqual(
+      models.map(({ id, state, loadedAt }) => [id, state, loadedAt?.getTime()]),
+      [
+        ["one", "active", started.getTime()],
+        ["two, page 2", "unknown", undefined],
+      ],
+    );
+    const [failed] = await pair.client.listModels({ states: ["failed", "loading"] });
+    assert.equal(failed?.id, "in 7,3");
+  });
+
+  it("getModel gives one model, by default the default one", async () => {
+    await using pair = await connect(kind, script);
+    const model = await pair.client.getModel();
+    assert.deepInclude(model, { id: "default", state: "available" });
+    assert.equal(model.defaultSampling?.temperature, 0.7);
+    assert.equal((await pair.client.getModel("demo")).id, "demo");
+    const error = await pair.client.getModel("none").catch((reason: unknown) => reason);
+    assert(isMlxdError(error));
+    assert.equal(error.code, "NOT_FOUND");
+  });
+
+  it("serverInfo and stats give plain data", async () => {
+    await using pair = await connect(kind, script);
+    const info = await pair.client.serverInfo();
+    assert.deepInclude(info, { version: "0.1.0", device: "metal", startedAt: started });
+    assert.equal(info.limits?.maxDeadlineMs, 3_600_000);
+    const stats = await pair.client.stats();
+    assert.deepEqual(stats.since, started);
+    assert.deepInclude(stats.models[0], { model: "demo", state: "active", engineRestarts: 3 });
+    for (const value of [info, stats, await pair.client.listModels()])
+      assert.notInclude(JSON.stringify(value), "$typeName");
+  });
+
+  it("cancel tells what the generation was", async () => {
+    await using pair = await connect(kind, script);
+    assert.equal(await pair.client.cancel("g1"), "cancelling");
+    assert.equal(await pair.client.cancel("g2"), "not_running");
+  });
+
+  it("the default model goes with every call that names none", async () => {
+    await using pair = await connect(kind, script, { defaultModel: "mine" });
+    assert.equal((await pair.client.countTokens("hi")).model, "mine");
+    assert.equal((await pair.client.getModel()).id, "mine");
+  });
+
+  it("headers go with every call, also of raw; a call's own go before them", async () => {
+    let asked = 0;
+    const headers: ClientOptions["headers"] = async () => ({ authorization: `Bearer ${++asked}`, "x-one": "client" });
+    await using pair = await connect(kind, script, { headers });
+    await pair.client.generate("hi", { headers: { "x-one": "call" } });
+    await pair.client.stream("hi").collect();
+    await pair.client.raw.models.getModel({});
+    const seen = pair.server.calls.map(({ header }) => [header.get("authorization"), header.get("x-one")]);
+    assert.deepEqual(seen, [
+      ["Bearer 1", "call"],
+      ["Bearer 2", "client"],
+      ["Bearer 3", "client"],
+    ]);
+  });
+
+  it("headers that cannot be made or sent fail the call with what went wrong", async () => {
+    const mine = new TypeError("no token");
+    await using pair = await connect(kind, script, {
+      headers: () => {
+        throw mine;
+      },
+      retry: {},
+    });
+    const error = await pair.client.generate("hi").catch((reason: unknown) => reason);
+    assert(isMlxdError(error, "UNKNOWN"));
+    assert.equal(error.cause, mine);
+    assert.include(error.message, "no token");
+    const bad = await pair.client.generate("hi", { headers: { "bad name": "x" } }).catch((reason: unknown) => reason);
+    assert(isMlxdError(bad, "INVALID_FIELD"));
+    assert.lengthOf(pair.server.calls, 0);
+  });
+
+  it("raw gives the API's own messages", async () => {
+    await using pair = await connect(kind, script);
+    const { model } = await pair.client.raw.models.getModel({ model: "demo" });
+    assert.equal(model?.$typeName, "mlxd.v1.Model");
+    const error = await pair.client.raw.models.getModel({ model: "none" }).catch((reason: unknown) => reason);
+    assert(error instanceof ConnectError);
+  });
+
+  it("a client may be used again after close", async () => {
+    await using pair = await connect(kind, script);
+    await pair.client.generate("hi");
+    pair.client.close();
+    assert.equal((await pair.client.generate("hi")).text, "a");
+  });
+});
+
+describe("a client", () => {
+  it.each(["127.0.0.1:50051", "localhost", "", "ftp://localhost", "file:///etc/passwd"])(
+    "refuses the address %j",
+    (baseUrl) => {
+      for (const create of [createNodeClient, createWebClient]) {
+        assert.throws(() => create({ baseUrl }), /baseUrl/);
+      }
+    },
+  );
+
+  it.each(["/", "", "/prefix", "/prefix/"])("takes an address that ends in %j", (end) => {
+    for (const create of [createNodeClient, createWebClient]) create({ baseUrl: `http://127.0.0.1:1${end}` }).close();
+    createNodeClient({ baseUrl: new URL(`http://127.0.0.1:1${end}`) }).close();
+  });
+
+  it("refuses a time-out that cannot be kept", () => {
+    assert.throws(() => createNodeClient({ timeoutMs: 1e8 }), /timeoutMs/);
+  });
+
+  it("refuses options that are none", async () => {
+    const client = createNodeClient();
+    const options = { timeout: 3 } as never;
+    const calls = [
+      () => client.generate("hi", options),
+      () => client.tokenize("hi", options),
+      () => client.detokenize([], options),
+      () => client.countTokens("hi", options),
+      () => client.listModels(options),
+      () => client.getModel("", options),
+      () => client.serverInfo(options),
+      () => client.stats(options),
+      () => client.cancel("g", options),
+    ];
+    for (const call of calls) {
+      const error = await call().catch((reason: unknown) => reason);
+      assert(isMlxdError(error, "INVALID_FIELD"), String(error));
+    }
+    assert.throws(() => client.stream("hi", options), /timeout/);
+    assert.throws(() => client.batch([], options), /timeout/);
+  });
+});

@@ -1,0 +1,248 @@
+import type { MessageInitShape, UnknownEnum } from "@bufbuild/protobuf";
+import { type Client, Code, createClient } from "@connectrpc/connect";
+import { Effect } from "effect";
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+
+import { GenerationService } from "../../src/client/gen/mlxd/v1/generation_service_pb.ts";
+import { type GenerationTaskSchema, Role, ToolChoice_Mode } from "../../src/client/gen/mlxd/v1/types_pb.ts";
+import { ModelNotFound } from "../../src/service/domain/errors.ts";
+import { collect } from "../support/collect.ts";
+import { transports } from "../support/rpc-transports.ts";
+import { eventsOf, resultOf } from "../support/scripted-generations.ts";
+import { startTestServer, type TestServer } from "../support/test-server.ts";
+import { detailsOf, errorOf, violationOf } from "../support/wire-error.ts";
+
+type Task = MessageInitShape<typeof GenerationTaskSchema>;
+
+const input = { case: "prompt", value: "hello" } as const;
+const chat = (value: Extract<Task["input"], { case: "chat" }>["value"]): Task => ({ input: { case: "chat", value } });
+const text = (value: string) => ({ part: { case: "text", value } }) as const;
+const user = { role: Role.USER, content: [text("hi")] };
+
+const invalid: ReadonlyArray<readonly [what: string, task: Task | undefined, violation: string]> = [
+  ["no task", undefined, "task: it must be set"],
+  ["no input", {}, "task.input: exactly one of prompt, chat, tokens must be set"],
+  [
+    "an empty prompt",
+    { input: { case: "prompt", value: "" } },
+    "task.prompt: it has 0 bytes; it must be at least 1 characters",
+  ],
+  [
+    "an empty conversation",
+    chat({ messages: [] }),
+    "task.chat.messages: it has 0 items; it must contain at least 1 item(s)",
+  ],
+  [
+    "an unspecified role",
+    chat({ messages: [user, { role: Role.UNSPECIFIED, content: [text("x")] }] }),
+    "task.chat.messages[1].role: ROLE_UNSPECIFIED is not allowed; " +
+      "it must be one of ROLE_SYSTEM, ROLE_USER, ROLE_ASSISTANT, ROLE_TOOL, ROLE_DEVELOPER",
+  ],
+  [
+    "a message without content",
+    chat({ messages: [{ role: Role.USER }] }),
+    "task.chat.messages[0]: a message needs content, or tool_calls from the assistant",
+  ],
+  [
+    "an empty text",
+    chat({ messages: [{ role: Role.USER, content: [text("")] }] }),
+    "task.chat.messages[0].content[0].text: it has 0 bytes; it must be at least 1 characters",
+  ],
+  [
+    "no tokens",
+    { input: { case: "tokens", value: { ids: [] } } },
+    "task.tokens.ids: it has 0 items; it must contain at least 1 item(s)",
+  ],
+  ...([3, -1, NaN, Infinity, -Infinity] as const).map(
+    (temperature) =>
+      [
+        `temperature ${temperature}`,
+        { input, sampling: { temperature } },
+        `task.sampling.temperature: ${temperature} is out of range; it must be between 0 and 2`,
+      ] as const,
+  ),
+  [
+    "top_p 0",
+    { input, sampling: { topP: 0 } },
+    "task.sampling.top_p: 0 is out of range; it must be greater than 0 and less than or equal to 1",
+  ],
+  [
+    "top_k 0",
+    { input, sampling: { topK: 0 } },
+    "task.sampling.top_k: 0 is out of range; it must be greater than or equal to 1",
+  ],
+  [
+    "max_output_tokens 0",
+    { input, stop: { maxOutputTokens: 0 } },
+    "task.stop.max_output_tokens: 0 is out of range; it must be greater than or equal to 1",
+  ],
+  [
+    "min_output_tokens over max_output_tokens",
+    { input, stop: { maxOutputTokens: 5, minOutputTokens: 6 } },
+    "task.stop.min_output_tokens: 6 is out of range; it must not be over max_output_tokens, which is 5",
+  ],
+  [
+    "nine stop sequences",
+    { input, stop: { stopSequences: Array.from("123456789") } },
+    "task.stop.stop_sequences: it has 9 items; it must contain no more than 8 item(s)",
+  ],
+  [
+    "a stop sequence of 300 bytes",
+    { input, stop: { stopSequences: ["é".repeat(150)] } },
+    "task.stop.stop_sequences[0]: it has 300 bytes; it must be at most 256 bytes",
+  ],
+  [
+    "an empty stop sequence",
+    { input, stop: { stopSequences: ["a", ""] } },
+    "task.stop.stop_sequences[1]: it has 0 bytes; it must be at least 1 bytes",
+  ],
+  [
+    "a time budget of nothing",
+    { input, stop: { timeBudget: {} } },
+    "task.stop.time_budget: 0s is out of range; it must be greater than 0s and less than or equal to 86400s",
+  ],
+  [
+    "a name of 300 bytes",
+    { input, model: "m".repeat(300) },
+    "task.model: it has 300 bytes; it must be at most 256 bytes",
+  ],
+  [
+    "an unknown cache mode",
+    { input, cache: { mode: 77 as UnknownEnum } },
+    "task.cache.mode: 77 is not allowed; it must be one of MODE_READ_WRITE, MODE_READ_ONLY, MODE_BYPASS",
+  ],
+];
+
+const unsupported: ReadonlyArray<readonly [field: string, task: Task]> = [
+  ["task.adapter", { input, adapter: "lora" }],
+  [
+    "task.chat.tool_choice.mode",
+    chat({ messages: [user], toolChoice: { choice: { case: "mode", value: ToolChoice_Mode.REQUIRED } } }),
+  ],
+  [
+    "task.chat.tool_choice.function",
+    chat({ messages: [user], toolChoice: { choice: { case: "function", value: "f" } } }),
+  ],
+  ["task.sampling.logit_bias", { input, sampling: { logitBias: [{ tokenId: 1, bias: 2 }] } }],
+  ["task.sampling.candidate_count", { input, sampling: { candidateCount: 2 } }],
+  ["task.output.top_logprobs", { input, output: { topLogprobs: 0 } }],
+  ["task.output.prompt_logprobs", { input, output: { promptLogprobs: true } }],
+  ["task.output.echo_prompt", { input, output: { echoPrompt: true } }],
+  ["task.constraint", { input, constraint: { kind: { case: "regex", value: "a+" } } }],
+  ["task.cache.stable_prefix_tokens", { input, cache: { stablePrefixTokens: 3 } }],
+];
+
+let server: TestServer;
+let reached: number;
+beforeAll(async () => {
+  server = await startTestServer({
+    run: ({ model }) => {
+      reached += 1;
+      return model === "nope"
+        ? Effect.fail(new ModelNotFound({ model, nearest: [] }))
+        : Effect.succeed(resultOf(eventsOf(["ok"])));
+    },
+  });
+});
+beforeEach(() => {
+  reached = 0;
+});
+afterAll(() => server.close());
+
+describe.each(transports)("over $name", ({ create }) => {
+  let client: Client<typeof GenerationService>;
+  beforeAll(() => {
+    client = createClient(GenerationService, create(server.url));
+  });
+
+  it.each(invalid)("%s is refused with the field, the value and the bound", async (_what, task, violation) => {
+    const request = task === undefined ? {} : { task };
+    for (const call of [() => client.generate(request), () => collect(client.streamGenerate(request))]) {
+      const error = await errorOf(call());
+      expect(error.code).toBe(Code.InvalidArgument);
+      expect(detailsOf(error).info?.reason).toBe("INVALID_FIELD");
+      expect(violationOf(error)).toBe(violation);
+      expect(error.rawMessage).toBe(violation);
+    }
+    expect(reached).toBe(0);
+  });
+
+  it.each(unsupported)("%s is refused by name, not ignored", async (field, task) => {
+    const error = await errorOf(client.generate({ task: { ...task, model: "demo" } }));
+    expect(error.code).toBe(Code.InvalidArgument);
+    expect(detailsOf(error).info).toMatchObject({
+      reason: "UNSUPPORTED_PARAMETER",
+      metadata: { field, model: "demo" },
+    });
+    expect(error.rawMessage).toContain(field);
+    expect(reached).toBe(0);
+  });
+
+  it("an image is refused as a task that the model does not do", async () => {
+    const part = { case: "image", value: { source: { case: "data", value: new Uint8Array([1]) } } } as const;
+    const error = await errorOf(
+      client.generate({ task: chat({ messages: [{ role: Role.USER, content: [{ part }] }] }) }),
+    );
+    expect(error.code).toBe(Code.InvalidArgument);
+    expect(detailsOf(error).info).toMatchObject({ reason: "UNSUPPORTED_TASK", metadata: { task: "vision" } });
+  });
+
+  it("a duration whose parts disagree is refused", async () => {
+    const timeBudget = { seconds: 1n, nanos: -5 };
+    const error = await errorOf(client.generate({ task: { input, stop: { timeBudget } } }));
+    // JSON cannot even say it: the client refuses.
+    if (error.code === Code.Internal) return;
+    expect(violationOf(error)).toBe("task.stop.time_budget: seconds 1 and nanos -5 are no duration");
+  });
+
+  it("an unknown model is not found", async () => {
+    const error = await errorOf(client.generate({ task: { input, model: "nope" } }));
+    expect(error.code).toBe(Code.NotFound);
+    expect(detailsOf(error).info?.reason).toBe("MODEL_NOT_FOUND");
+  });
+
+  it("values at their bounds are accepted", async () => {
+    const sampling = {
+      temperature: 2,
+      topP: 1,
+      topK: 1,
+      minP: 0,
+      repetitionPenalty: 2,
+      seed: 2 ** 32 - 1,
+      candidateCount: 1,
+    };
+    const stop = { maxOutputTokens: 1, stopSequences: Array.from("12345678"), timeBudget: { seconds: 86_400n } };
+    await client.generate({ task: { input, sampling, stop } });
+    await client.generate({ task: { input, sampling: { temperature: 0 } } });
+    expect(reached).toBe(2);
+  });
+
+  it("all violations are told at once, in a message that stays small", async () => {
+    const messages = Array.from({ length: 400 }, () => ({ role: Role.UNSPECIFIED, content: [text("")] }));
+    const error = await errorOf(client.generate({ task: chat({ messages }) }));
+    expect(Buffer.byteLength(error.rawMessage)).toBeLessThanOrEqual(1024);
+    const { badRequest, info } = detailsOf(error);
+    expect(info?.reason).toBe("INVALID_FIELD");
+    expect(badRequest?.fieldViolations.length).toBeGreaterThan(5);
+    const bytes = error.details.map((detail) =>
+      "value" in detail && detail.value instanceof Uint8Array ? detail.value.length : 0,
+    );
+    expect(bytes.reduce((sum, one) => sum + one, 0)).toBeLessThanOrEqual(4096);
+  });
+
+  it("items of a batch with one id are refused together", async () => {
+    const items = ["a", "b", "a"].map((itemId) => ({ itemId, task: { input } }));
+    const error = await errorOf(collect(client.batchGenerate({ items })));
+    expect(violationOf(error)).toBe("items: item ids must be distinct");
+    expect(reached).toBe(0);
+  });
+
+  it("an empty batch and one of 101 are refused", async () => {
+    expect(violationOf(await errorOf(collect(client.batchGenerate({}))))).toBe(
+      "items: it has 0 items; it must contain at least 1 item(s)",
+    );
+    const items = Array.from({ length: 101 }, () => ({ task: { input } }));
+    const error = await errorOf(collect(client.batchGenerate({ items })));
+    expect(violationOf(error)).toBe("items: it has 101 items; it must contain no more than 100 item(s)");
+  });
+});

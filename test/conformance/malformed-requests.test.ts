@@ -1,0 +1,254 @@
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { AnySchema, anyUnpack } from "@bufbuild/protobuf/wkt";
+import { Code } from "@connectrpc/connect";
+import { once } from "node:events";
+import { connect } from "node:http2";
+import { gzipSync } from "node:zlib";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+
+import { ErrorInfoSchema } from "../../src/client/gen/google/rpc/error_details_pb.ts";
+import { StatusSchema } from "../../src/client/gen/google/rpc/status_pb.ts";
+import { GenerateRequestSchema } from "../../src/client/gen/mlxd/v1/generation_service_pb.ts";
+import { envelope, type RawResponse, requestHttp1, requestHttp2 } from "../support/raw-http.ts";
+import { startTestServer, type TestServer } from "../support/test-server.ts";
+
+interface Seen {
+  readonly code: number;
+  readonly message: string;
+  readonly reason: string | undefined;
+}
+
+/** How a protocol sends bytes as a message, and how it tells an error. */
+interface Protocol {
+  readonly name: string;
+  readonly send: (port: number, method: string, message: Uint8Array, headers?: Record<string, string>) => Promise<Seen>;
+}
+
+const codeNames: Readonly<Record<string, Code>> = {
+  invalid_argument: Code.InvalidArgument,
+  resource_exhausted: Code.ResourceExhausted,
+  unimplemented: Code.Unimplemented,
+  internal: Code.Internal,
+};
+
+const seenInStatus = (headers: Readonly<Record<string, unknown>>): Seen => {
+  const encoded = headers["grpc-status-details-bin"];
+  const status = typeof encoded === "string" ? fromBinary(StatusSchema, Buffer.from(encoded, "base64")) : undefined;
+  const info = status?.details[0] && anyUnpack(status.details[0], ErrorInfoSchema);
+  const message = decodeURIComponent(String(headers["grpc-message"]));
+  return { code: Number(headers["grpc-status"]), message, reason: info?.reason };
+};
+
+interface ConnectErrorJson {
+  readonly code: string;
+  readonly message: string;
+  readonly details?: ReadonlyArray<{ readonly type: string; readonly value: string }>;
+}
+
+const seenInJson = ({ code, message, details }: ConnectErrorJson): Seen => {
+  const [first] = details ?? [];
+  const any = first && create(AnySchema, { typeUrl: `/${first.type}`, value: Buffer.from(first.value, "base64") });
+  return { code: codeNames[code] ?? -1, message, reason: any && anyUnpack(any, ErrorInfoSchema)?.reason };
+};
+
+const lastEnvelope = ({ body }: RawResponse): Buffer => {
+  let rest = body;
+  for (;;) {
+    const end = 5 + rest.readUInt32BE(1);
+    if (end >= rest.length) return rest.subarray(5);
+    rest = rest.subarray(end);
+  }
+};
+
+const grpcWebTrailers = (response: RawResponse): Record<string, string> =>
+  Object.fromEntries(
+    lastEnvelope(response)
+      .toString()
+      .trim()
+      .split("\r\n")
+      .map((line) => [line.slice(0, line.indexOf(":")).toLowerCase(), line.slice(line.indexOf(":") + 1).trim()]),
+  );
+
+const path = (method: string) => `/mlxd.v1.GenerationService/${method}`;
+
+const protocols: ReadonlyArray<Protocol> = [
+  {
+    name: "gRPC",
+    send: async (port, method, message, headers) => {
+      const all = { "content-type": "application/grpc+proto", te: "trailers", ...headers };
+      const response = await requestHttp2(port, { path: path(method), headers: all, body: envelope(message) });
+      return seenInStatus({ ...response.headers, ...response.trailers });
+    },
+  },
+  {
+    name: "gRPC-Web",
+    send: async (port, method, message, headers) => {
+      const all = { "content-type": "application/grpc-web+proto", ...headers };
+      const response = await requestHttp1(port, { path: path(method), headers: all, body: envelope(message) });
+      return seenInStatus("grpc-status" in response.headers ? response.headers : grpcWebTrailers(response));
+    },
+  },
+  {
+    name: "Connect",
+    send: async (port, method, message, headers) => {
+      const isStream = method.startsWith("Stream");
+      const contentType = isStream ? "application/connect+proto" : "application/proto";
+      const body = isStream ? envelope(message) : Buffer.from(message);
+      const request = { path: path(method), headers: { "content-type": contentType, ...headers }, body };
+      const response = await requestHttp1(port, request);
+      if (!isStream) return seenInJson(JSON.parse(response.body.toString()) as ConnectErrorJson);
+      const end = JSON.parse(lastEnvelope(response).toString()) as { error: ConnectErrorJson };
+      return seenInJson(end.error);
+    },
+  },
+];
+
+const methods = ["Generate", "StreamGenerate"];
+const truncated = toBinary(GenerateRequestSchema, create(GenerateRequestSchema, { task: { model: "demo" } })).slice(
+  0,
+  -2,
+);
+
+let server: TestServer;
+beforeAll(async () => {
+  server = await startTestServer();
+});
+afterAll(() => server.close());
+
+describe.each(protocols)("over $name", ({ send }) => {
+  it.each(methods)("%s refuses a truncated message as the caller's fault", async (method) => {
+    expect(await send(server.port, method, truncated)).toEqual({
+      code: Code.InvalidArgument,
+      message: "the request is no well-formed protobuf message",
+      reason: "MALFORMED_REQUEST",
+    });
+  });
+
+  it.each(methods)("%s refuses a message of 5 MiB by its limit", async (method) => {
+    const { code, message, reason } = await send(server.port, method, new Uint8Array(5 * 1024 * 1024));
+    expect({ code, reason }).toEqual({ code: Code.ResourceExhausted, reason: "MESSAGE_TOO_LARGE" });
+    expect(message).toContain("4194304");
+  });
+
+  it.each(methods)("%s refuses a deadline that is none", async (method) => {
+    const headers = { "grpc-timeout": "soon", "connect-timeout-ms": "soon" };
+    const { code, message, reason } = await send(server.port, method, new Uint8Array(), headers);
+    expect({ code, reason }).toEqual({ code: Code.InvalidArgument, reason: "MALFORMED_REQUEST" });
+    expect(message).toContain("soon");
+  });
+
+  it.each(methods)("%s refuses a compression that it does not have", async (method) => {
+    const headers = { "grpc-encoding": "zstd", "connect-content-encoding": "zstd", "content-encoding": "zstd" };
+    const { code, reason } = await send(server.port, method, truncated, headers);
+    expect({ code, reason }).toEqual({ code: Code.Unimplemented, reason: "MALFORMED_REQUEST" });
+  });
+
+  it("names a field that the API does not have", async () => {
+    // GenerateRequest.task (1) with field 99, a varint.
+    const message = Buffer.from([0x0a, 0x06, 0x22, 0x01, 0x78, 0x98, 0x06, 0x01]);
+    expect(await send(server.port, "Generate", message)).toMatchObject({
+      code: Code.InvalidArgument,
+      reason: "UNSUPPORTED_PARAMETER",
+      message: expect.stringContaining("task.#99") as string,
+    });
+  });
+});
+
+describe("JSON", () => {
+  const post = async (body: string) => {
+    const headers = { "content-type": "application/json" };
+    const response = await requestHttp1(server.port, { path: path("Generate"), headers, body });
+    return { status: response.status, ...seenInJson(JSON.parse(response.body.toString()) as ConnectErrorJson) };
+  };
+
+  it.each([
+    ["text that is no JSON", "my secret prompt", "the request is no JSON of mlxd.v1.GenerateRequest"],
+    ["a broken end", '{"task":{"prompt":"my secret prompt"', "the request is no JSON of mlxd.v1.GenerateRequest"],
+    ["a list", "[]", "the request is no JSON of mlxd.v1.GenerateRequest"],
+    [
+      "a misspelt option",
+      '{"task":{"prompt":"a","sampling":{"temprature":1}}}',
+      'mlxd.v1.SamplingParams has no field "temprature"',
+    ],
+    [
+      "a text for a number",
+      '{"task":{"prompt":"a","sampling":{"temperature":"my secret prompt"}}}',
+      "the JSON of field mlxd.v1.SamplingParams.temperature cannot be read: expected number (float64)",
+    ],
+    [
+      "a fraction for a whole number",
+      '{"task":{"prompt":"a","sampling":{"seed":1.5}}}',
+      "the JSON of field mlxd.v1.SamplingParams.seed cannot be read: expected number (uint32)",
+    ],
+    [
+      "two inputs",
+      '{"task":{"prompt":"a","chat":{}}}',
+      "mlxd.v1.GenerationTask.input can be only one of prompt and chat",
+    ],
+    [
+      "an unknown role",
+      '{"task":{"chat":{"messages":[{"role":"ROLE_BOSS"}]}}}',
+      "the JSON of enum mlxd.v1.Role cannot be read",
+    ],
+  ])("refuses %s without repeating it", async (_what, body, message) => {
+    expect(await post(body)).toEqual({ status: 400, code: Code.InvalidArgument, message, reason: "MALFORMED_REQUEST" });
+  });
+
+  it("reads NaN, and refuses it as a temperature", async () => {
+    const { message } = await post('{"task":{"prompt":"a","sampling":{"temperature":"NaN"}}}');
+    expect(message).toBe("task.sampling.temperature: NaN is out of range; it must be between 0 and 2");
+  });
+});
+
+describe("oversize", () => {
+  it("refuses a claimed 100 MiB before it is sent", async () => {
+    const headers = { "content-type": "application/grpc", te: "trailers" };
+    const body = envelope(new Uint8Array(10), 100 * 1024 * 1024);
+    const { trailers, headers: head } = await requestHttp2(server.port, { path: path("Generate"), headers, body });
+    expect(seenInStatus({ ...head, ...trailers })).toMatchObject({ code: Code.ResourceExhausted });
+  });
+
+  it("refuses what would decompress to 100 MiB", async () => {
+    const body = gzipSync(Buffer.alloc(100 * 1024 * 1024));
+    const headers = { "content-type": "application/proto", "content-encoding": "gzip" };
+    const response = await requestHttp1(server.port, { path: path("Generate"), headers, body });
+    expect(seenInJson(JSON.parse(response.body.toString()) as ConnectErrorJson)).toMatchObject({
+      code: Code.ResourceExhausted,
+      reason: "MESSAGE_TOO_LARGE",
+    });
+  });
+});
+
+it("refuses a lone surrogate, which is no text", async () => {
+  const headers = { "content-type": "application/grpc+json", te: "trailers" };
+  const body = envelope(Buffer.from('{"model":"\\ud800"}'));
+  const path = "/mlxd.v1.ModelService/GetModel";
+  const { trailers, headers: head } = await requestHttp2(server.port, { path, headers, body });
+  expect(seenInStatus({ ...head, ...trailers })).toMatchObject({
+    code: Code.InvalidArgument,
+    reason: "MALFORMED_REQUEST",
+  });
+});
+
+it("a refused upload does not hold up the other calls of its connection", async () => {
+  const session = connect(`http://127.0.0.1:${server.port}`);
+  try {
+    const headers = {
+      ":method": "POST",
+      ":path": path("Generate"),
+      "content-type": "application/grpc",
+      te: "trailers",
+    };
+    const refused = session.request(headers);
+    refused.on("error", () => {});
+    refused.write(envelope(new Uint8Array(5 * 1024 * 1024), 100 * 1024 * 1024));
+    await once(refused, "response");
+    const task = { input: { case: "prompt", value: "x".repeat(1024 * 1024) } } as const;
+    const next = session.request(headers);
+    next.end(envelope(toBinary(GenerateRequestSchema, create(GenerateRequestSchema, { task }))));
+    const [trailers] = (await once(next.resume(), "trailers")) as [Record<string, string>];
+    expect(trailers["grpc-status"]).toBe("0");
+  } finally {
+    session.destroy();
+  }
+});

@@ -1,0 +1,88 @@
+import { create, type MessageInitShape } from "@bufbuild/protobuf";
+import { Effect, Result } from "effect";
+import { assert, double, property, uint8Array } from "fast-check";
+import { describe, expect, it } from "vitest";
+
+import { GenerateRequestSchema } from "../../../src/client/gen/mlxd/v1/generation_service_pb.ts";
+import { type GenerationTaskSchema, Role } from "../../../src/client/gen/mlxd/v1/types_pb.ts";
+import { validate } from "../../../src/service/rpc/validate.ts";
+
+type Task = MessageInitShape<typeof GenerationTaskSchema>;
+type Sampling = NonNullable<Task["sampling"]>;
+
+const prompt = { case: "prompt", value: "x" } as const;
+
+const refusalOf = (task: Task): string | undefined => {
+  const request = create(GenerateRequestSchema, { task: { input: prompt, ...task } });
+  const result = Effect.runSync(Effect.result(validate(GenerateRequestSchema, request)));
+  return Result.isFailure(result) ? result.failure.message : undefined;
+};
+
+const bounds: ReadonlyArray<
+  readonly [name: string, inBounds: (value: number) => boolean, of: (value: number) => Sampling]
+> = [
+  ["temperature", (value) => value >= 0 && value <= 2, (temperature) => ({ temperature })],
+  ["top_p", (value) => value > 0 && value <= 1, (topP) => ({ topP })],
+  ["min_p", (value) => value >= 0 && value <= 1, (minP) => ({ minP })],
+  ["repetition_penalty", (value) => value > 0 && value <= 2, (repetitionPenalty) => ({ repetitionPenalty })],
+  ["presence_penalty", (value) => value >= -2 && value <= 2, (presencePenalty) => ({ presencePenalty })],
+  ["frequency_penalty", (value) => value >= -2 && value <= 2, (frequencyPenalty) => ({ frequencyPenalty })],
+];
+
+describe.each(bounds)("%s", (name, inBounds, sampling) => {
+  it("is accepted exactly within its bounds, and told otherwise", () => {
+    assert(
+      property(double(), double({ min: -3, max: 3 }), (any, near) => {
+        for (const value of [any, near, -2, 0, 1, 2]) {
+          const refusal = refusalOf({ sampling: sampling(value) });
+          if (inBounds(value)) expect(refusal).toBeUndefined();
+          else expect(refusal).toMatch(new RegExp(`^task\\.sampling\\.${name}: \\S+ is out of range; it must be `));
+        }
+      }),
+    );
+  });
+});
+
+describe("texts", () => {
+  it("are told by their length, never repeated", () => {
+    const secret = "s3cret".repeat(100);
+    const tasks: ReadonlyArray<Task> = [
+      { model: secret },
+      { stop: { stopSequences: [secret] } },
+      { scheduling: { fairnessId: secret } },
+      { cache: { partition: secret } },
+      { labels: { key: secret } },
+      {
+        input: {
+          case: "chat",
+          value: { messages: [{ role: Role.USER, content: [{ part: { case: "text", value: "x" } }], name: secret }] },
+        },
+      },
+    ];
+    for (const task of tasks) {
+      const refusal = refusalOf(task);
+      expect(refusal).toContain("it has 600 bytes; it must be at most 256 bytes");
+      expect(refusal).not.toContain("s3cret");
+    }
+  });
+
+  it("of a pattern name the pattern", () => {
+    const tools = [{ name: "has space" }];
+    const messages = [{ role: Role.USER, content: [{ part: { case: "text" as const, value: "x" } }] }];
+    const refusal = refusalOf({ input: { case: "chat", value: { messages, tools } } });
+    expect(refusal).toContain("task.chat.tools[0].name: ");
+    expect(refusal).toContain("^[A-Za-z0-9_.-]+$");
+    expect(refusal).not.toContain("has space");
+  });
+});
+
+it("never throws, whatever was sent", () => {
+  assert(
+    property(uint8Array({ maxLength: 64 }), (bytes) => {
+      refusalOf({
+        labels: { [Buffer.from(bytes).toString("latin1")]: "x" },
+        model: Buffer.from(bytes).toString("latin1"),
+      });
+    }),
+  );
+});
