@@ -127,7 +127,8 @@ export default defineConfig({
     refuse(["src/service/*.ts"], [mlx, workerInside, connect, program], [mlxRequired, ...environmentImports]),
     ...folders.map(serviceFolder),
     refuse(["test/**", "scripts/**"], [mlx, workerInside], [mlxRequired]),
-    refuse(["test/service/worker/**", "scripts/train-demo/**"], []),
+    // Programs that compute with MLX, and tests that make checkpoints with it.
+    refuse(["test/service/worker/**", "test/service/engine/mlx-engine.test.ts", "scripts/train-demo/**"], []),
     {
       files: ["src/service/config/**", "scripts/**", "test/**"],
       rules: { "no-restricted-properties": "off" },

@@ -19,6 +19,7 @@ export const task = (overrides: Partial<GenerationTask> = {}): GenerationTask =>
   output: { tokenIds: false, timings: false },
   scheduling: { priority: 0, fairnessId: "" },
   cache: { mode: "read-write", partition: "" },
+  labels: {},
   ...overrides,
 });
 

@@ -9,7 +9,7 @@ export interface ToolCall {
   readonly arguments: string;
 }
 
-export interface ImagePart {
+interface ImagePart {
   readonly type: "image";
   readonly source: { readonly data: Uint8Array } | { readonly url: string };
   readonly mediaType: string;
@@ -101,6 +101,8 @@ export interface GenerationTask {
   readonly output: OutputOptions;
   readonly scheduling: SchedulingHints;
   readonly cache: CachePolicy;
+  /** The caller's own, for the log. */
+  readonly labels: Readonly<Record<string, string>>;
 }
 
 /** What a generation really runs with: request over model over family over fallback. */

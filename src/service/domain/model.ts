@@ -41,7 +41,7 @@ export interface ModelDefaults {
   readonly stopSequences: ReadonlyArray<string>;
 }
 
-export interface ModelCapabilities {
+interface ModelCapabilities {
   readonly chat: boolean;
   readonly tools: boolean;
   readonly vision: boolean;

@@ -22,13 +22,13 @@ export interface EngineRequest {
 }
 
 /** The engine took the request in; sent once. */
-export interface EngineAdmitted {
+interface EngineAdmitted {
   readonly type: "admitted";
   readonly cachedPromptTokens: number;
 }
 
 /** What one step of the engine brought. */
-export interface EngineOutput {
+interface EngineOutput {
   readonly type: "output";
   /** Whole code points; empty while a character or a stop sequence is incomplete. */
   readonly text: string;
@@ -36,7 +36,7 @@ export interface EngineOutput {
 }
 
 /** The output is complete; the last event. */
-export interface EngineFinished {
+interface EngineFinished {
   readonly type: "finished";
   readonly reason: FinishReason;
   readonly matched: StopMatch | undefined;
@@ -46,7 +46,7 @@ export interface EngineFinished {
 export type EngineEvent = EngineAdmitted | EngineOutput | EngineFinished;
 export type EngineFailure = EngineLost | EngineRestarting | InsufficientMemory;
 
-export interface EngineStatus {
+interface EngineStatus {
   readonly residentBytes: number;
   readonly kvCacheBytes: number;
   readonly prefixCacheBytes: number;

@@ -70,9 +70,13 @@ export const layer: Layer.Layer<Generations, never, Models | Admission | Stats> 
         return generate(task, call, emit).pipe(
           Effect.timeoutOrElse({ duration: deadlineMs, orElse: () => Effect.fail(new DeadlineExceeded({})) }),
           Effect.mapError((error) => withProgress(error, call.record)),
-          Effect.onExit((exit) =>
-            Effect.sync(() => stats.ended(call.model, outcomeOf(exit, call.record), call.record?.usage)),
-          ),
+          Effect.onExit((exit) => {
+            const outcome = outcomeOf(exit, call.record);
+            stats.ended(call.model, outcome, call.record?.usage);
+            return Effect.logInfo("generation ended").pipe(
+              Effect.annotateLogs({ ...labelled(task), model: call.model, outcome, ...reported(call.record) }),
+            );
+          }),
         );
       });
 
@@ -140,6 +144,13 @@ const collect = (events: ReadonlyArray<GenerationEvent>): GenerationResult => {
     finished,
   };
 };
+
+/** The caller's labels, kept apart from the service's own names. */
+const labelled = ({ labels }: GenerationTask): Readonly<Record<string, string>> =>
+  Object.fromEntries(Object.entries(labels).map(([key, value]) => [`label.${key}`, value]));
+
+const reported = (record: GenerationRecord | undefined) =>
+  record === undefined ? {} : { generationId: record.id, ...record.usage };
 
 const withProgress = (error: ServiceError, record: GenerationRecord | undefined): ServiceError => {
   if (record === undefined) return error;

@@ -44,6 +44,7 @@ const taskFromWire = (task: wire.GenerationTask): Result.Result<GenerationTask, 
       output: yield* outputFromWire(task.output),
       scheduling: yield* schedulingFromWire(task.scheduling),
       cache: cacheFromWire(task.cache),
+      labels: task.labels,
     };
   });
 

@@ -26,7 +26,7 @@ export interface Tensor {
   at(...index: Index[]): { add(value: Tensor | number): Tensor };
 }
 
-export interface Dtype {
+interface Dtype {
   readonly size: number;
 }
 
@@ -34,7 +34,7 @@ interface Slice {
   readonly start: number | null;
 }
 
-export type Index = Slice | Tensor | number | null | "...";
+type Index = Slice | Tensor | number | null | "...";
 type Operand = Tensor | number;
 
 interface Core {

@@ -59,7 +59,7 @@ export interface SequenceCachePolicy {
 }
 
 /** Drops a sequence by the next step; nothing more is said of it. Unknown ones are ignored. */
-export interface CancelMessage {
+interface CancelMessage {
   readonly type: "cancel";
   readonly sequence: number;
 }
@@ -67,13 +67,13 @@ export interface CancelMessage {
 export type ToWorker = LoadMessage | SubmitMessage | CancelMessage;
 
 /** The model is loaded and has computed a token. */
-export interface ReadyMessage {
+interface ReadyMessage {
   readonly type: "ready";
   readonly device: "cpu" | "metal";
 }
 
 /** The model cannot be loaded; the process ends. */
-export interface LoadFailedMessage {
+interface LoadFailedMessage {
   readonly type: "load-failed";
   /** One sentence that names the file, tensor or key at fault, without a path. */
   readonly reason: string;
@@ -108,7 +108,7 @@ export type SequenceEvent =
 export type SequenceEnd = "stop-token" | "max-output-tokens" | "time-budget";
 
 /** A step threw: the process ends after this message. */
-export interface CrashMessage {
+interface CrashMessage {
   readonly type: "crash";
   readonly reason: string;
 }

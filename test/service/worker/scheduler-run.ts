@@ -66,7 +66,6 @@ export const drive = async (
       if (event.type === "finished") output.end = event.reason;
       if (event.type === "refused") output.end = "refused";
     }
-    // eslint-disable-next-line no-await-in-loop -- steps follow one another
     await breathe(work);
     if (step > 5000) throw new Error("the scheduler does not come to an end");
   }
