@@ -89,7 +89,8 @@ describe("the demo model knows 2+2", () => {
         () => Buffer.from(toBinary(GenerateRequestSchema, create(GenerateRequestSchema, { task }))),
         (bytes) => fromBinary(GenerateResponseSchema, bytes),
         null,
-        (error, response) => (response === undefined ? reject(error ?? new Error("no answer")) : resolve(textOf(response))),
+        (error, response) =>
+          response === undefined ? reject(error ?? new Error("no answer")) : resolve(textOf(response)),
       );
     });
     const stream = client.makeServerStreamRequest(

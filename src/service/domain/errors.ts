@@ -75,7 +75,8 @@ export class ModelNotFound extends Schema.TaggedError<ModelNotFound>()("ModelNot
   nearest: Schema.Array(Schema.String),
 }) {
   override get message(): string {
-    const hint = this.nearest.length > 0 ? `did you mean ${this.nearest.join(", ")}?` : "ListModels tells what there is";
+    const hint =
+      this.nearest.length > 0 ? `did you mean ${this.nearest.join(", ")}?` : "ListModels tells what there is";
     return `no model is called "${this.model}"; ${hint}`;
   }
 }

@@ -57,14 +57,17 @@ export const layer: Layer.Layer<Generations, never, Models | Admission | Stats> 
         () => Effect.sync(() => running.delete(id)),
       );
       const clock = yield* Clock.Clock;
-      yield* engine.generate(
-        engineRequest(id, task, promptTokenIds, resolved, facts.eosTokenIds),
-        (event) => record.onEngineEvent(event, clock.currentTimeMillisUnsafe()),
+      yield* engine.generate(engineRequest(id, task, promptTokenIds, resolved, facts.eosTokenIds), (event) =>
+        record.onEngineEvent(event, clock.currentTimeMillisUnsafe()),
       );
     }, Effect.scoped);
 
     /** Whatever the end, it is counted once and every place is given back. */
-    const execute = (task: GenerationTask, { deadlineMs }: CallOptions, emit: Emit): Effect.Effect<void, ServiceError> =>
+    const execute = (
+      task: GenerationTask,
+      { deadlineMs }: CallOptions,
+      emit: Emit,
+    ): Effect.Effect<void, ServiceError> =>
       Effect.suspend(() => {
         const call: Call = { model: task.model, record: undefined };
         return generate(task, call, emit).pipe(
