@@ -26,12 +26,13 @@ interface Answer {
  * exactly one Finished for each answer and nothing after it) and puts the pieces together.
  */
 export class GenerationAssembler implements StreamReader<StreamGenerateResponse, GenerationEvent> {
-  readonly #answers: Answer[];
+  readonly #candidateCount: number;
+  readonly #answers = new Map<number, Answer>();
   #nextSequence = 0;
   #started: GenerationStarted | undefined;
 
   constructor(candidateCount: number) {
-    this.#answers = Array.from({ length: candidateCount }, createAnswer);
+    this.#candidateCount = candidateCount;
   }
 
   /** The first event, once it is there. */
@@ -63,8 +64,10 @@ export class GenerationAssembler implements StreamReader<StreamGenerateResponse,
   };
 
   readonly end = (): void => {
-    const open = this.#answers.findIndex(({ finished }) => !finished);
-    if (open >= 0) throw protocolError(`the stream ended before answer ${open} had finished`, this.progress());
+    for (let index = 0; index < this.#candidateCount; index++) {
+      if (this.#answers.get(index)?.finished) continue;
+      throw protocolError(`the stream ended before answer ${index} had finished`, this.progress());
+    }
   };
 
   readonly progress = (): GenerationProgress | undefined =>
@@ -78,26 +81,28 @@ export class GenerationAssembler implements StreamReader<StreamGenerateResponse,
   result(): GenerationResult {
     if (!this.#started) throw protocolError("the stream has no first event");
     const { generationId, model, modelRevision, parameters, prompt } = this.#started;
+    const answers = [...this.#answers].toSorted(([a], [b]) => a - b);
     return createResult({
       generationId,
       model,
       modelRevision,
-      candidates: this.#answers.map(toCandidate),
+      candidates: answers.map(toCandidate),
       usage: this.#usage(this.#started),
-      timings: this.#answers.findLast(({ finished }) => finished?.timings)?.finished?.timings,
+      timings: answers.findLast(([, { finished }]) => finished?.timings)?.[1].finished?.timings,
       parameters,
       prompt,
     });
   }
 
   #answer({ candidateIndex, type }: GenerationChunk | GenerationFinished): Answer {
-    const answer = this.#answers[candidateIndex];
+    const answer = this.#answers.get(candidateIndex) ?? createAnswer();
     const problem = !this.#started
       ? "before the generation started"
-      : !answer
+      : candidateIndex >= this.#candidateCount
         ? `for answer ${candidateIndex}, which was not asked for`
         : answer.finished && `after answer ${candidateIndex} had finished`;
-    if (problem || !answer) throw protocolError(`a ${type} event came ${problem}`, this.progress());
+    if (problem) throw protocolError(`a ${type} event came ${problem}`, this.progress());
+    this.#answers.set(candidateIndex, answer);
     return answer;
   }
 
@@ -116,15 +121,15 @@ export class GenerationAssembler implements StreamReader<StreamGenerateResponse,
 
   /** What the last events tell; the prompt was read once, however many answers there are. */
   #usage(started: GenerationStarted): Usage {
-    const usages = this.#answers.flatMap(({ finished }) => finished?.usage ?? []);
+    const answers = [...this.#answers.values()];
+    const usages = answers.flatMap(({ finished }) => finished?.usage ?? []);
     const { promptTokens, cachedPromptTokens } = usages[0] ?? started;
+    const outputTokens = sum(answers.map(({ finished, ...soFar }) => (finished?.usage ?? soFar).outputTokens));
     const reasoningTokens = usages.flatMap((usage) => usage.reasoningTokens ?? []);
     return {
       promptTokens,
       cachedPromptTokens,
-      outputTokens: sum(
-        this.#answers.map(({ finished, outputTokens }) => finished?.usage.outputTokens ?? outputTokens),
-      ),
+      outputTokens,
       ...(reasoningTokens.length > 0 && { reasoningTokens: sum(reasoningTokens) }),
     };
   }
@@ -140,7 +145,7 @@ const createAnswer = (): Answer => ({
   finished: undefined,
 });
 
-const toCandidate = (answer: Answer, index: number): Candidate => {
+const toCandidate = ([index, answer]: readonly [number, Answer]): Candidate => {
   const { text, reasoning, toolCalls, tokenIds, logprobs, finished } = answer;
   const { finishReason = "unknown", matched } = finished ?? {};
   return { index, text, reasoning, toolCalls, tokenIds, logprobs, finishReason, matched };

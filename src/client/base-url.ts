@@ -5,9 +5,9 @@ const defaultBaseUrl = "http://127.0.0.1:50051";
 
 /** The address without a slash at its end; refuses what is no http or https URL. */
 export const checkBaseUrl = (baseUrl: string | URL = defaultBaseUrl): string => {
-  const url = URL.parse(String(baseUrl));
-  if (url === null || !/^https?:$/.test(url.protocol)) {
-    throw invalidField("baseUrl", `"${String(baseUrl)}" is no URL such as ${defaultBaseUrl}`);
+  const text = String(baseUrl);
+  if (!/^https?:\/\//.test(text) || !URL.canParse(text)) {
+    throw invalidField("baseUrl", `"${text}" is no URL such as ${defaultBaseUrl}`);
   }
-  return url.href.replace(/\/+$/, "");
+  return text.replace(/\/+$/, "");
 };

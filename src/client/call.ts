@@ -1,6 +1,6 @@
 import { Code, type CallOptions as ConnectCallOptions, ConnectError } from "@connectrpc/connect";
 import { decodeError } from "./decode-error.ts";
-import { type GenerationProgress, type MlxdError, noSuchOption } from "./errors.ts";
+import { assertNoOthers, type GenerationProgress, type MlxdError } from "./errors.ts";
 import { createHeaders, type HeaderValues } from "./headers.ts";
 import { type RetryBudget, retryDelayMs, type RetryPolicy } from "./retry.ts";
 import { normalizeTimeoutMs } from "./timeouts.ts";
@@ -58,8 +58,7 @@ export const checkCallOptions = (
   { signal, timeoutMs, headers, ...others }: CallOptions,
   defaultTimeoutMs: number | undefined,
 ): CheckedCallOptions => {
-  const [other] = Object.keys(others);
-  if (other !== undefined) throw noSuchOption(other);
+  assertNoOthers(others);
   return { signal, timeoutMs: normalizeTimeoutMs(timeoutMs ?? defaultTimeoutMs), headers: createHeaders(headers) };
 };
 

@@ -110,9 +110,14 @@ export const invalidField = (field: string, description: string): MlxdError =>
 /** The error for an option that is none. Only callers without types get it: dropping it in silence would be worse. */
 export const noSuchOption = (name: string): MlxdError => invalidField(name, "there is no such option");
 
+/** Refuses what is left of options when those that there are have been taken out. */
+export const assertNoOthers = (others: object, place = ""): void => {
+  for (const name of Object.keys(others)) throw noSuchOption(place + name);
+};
+
 /** The error for an answer that breaks the API's promises. */
-export const protocolError = (message: string, progress?: GenerationProgress, cause?: unknown): MlxdError =>
-  new MlxdError({ code: "INTERNAL", reason: "PROTOCOL", message, progress, cause });
+export const protocolError = (message: string, progress?: GenerationProgress): MlxdError =>
+  new MlxdError({ code: "INTERNAL", reason: "PROTOCOL", message, progress });
 
 /** Names of the status codes, by number. */
 export const codeNames = {

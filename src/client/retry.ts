@@ -1,5 +1,5 @@
 import { ConnectError } from "@connectrpc/connect";
-import type { MlxdError } from "./errors.ts";
+import { assertNoOthers, invalidField, type MlxdError } from "./errors.ts";
 
 /**
  * When and how often a failed call is tried again.
@@ -43,6 +43,17 @@ export const defaultRetryPolicy: RetryPolicy = {
   maxBackoffMs: 2_000,
   backoffMultiplier: 2,
   maxRetryAfterMs: 30_000,
+};
+
+/** The default policy with these changes; false is one attempt. */
+export const createRetryPolicy = (changes: Partial<RetryPolicy> | false = {}): RetryPolicy => {
+  const policy = { ...defaultRetryPolicy, ...(changes || { maxAttempts: 1 }) };
+  const { maxAttempts, initialBackoffMs, maxBackoffMs, backoffMultiplier, maxRetryAfterMs, ...others } = policy;
+  assertNoOthers(others, "retry.");
+  for (const [name, value] of Object.entries(policy)) {
+    if (!(value >= 0)) throw invalidField(`retry.${name}`, `${String(value)} is no number from 0 on`);
+  }
+  return { maxAttempts, initialBackoffMs, maxBackoffMs, backoffMultiplier, maxRetryAfterMs };
 };
 
 /** Part of a wait that is left to chance, so that many clients do not come back at once. */

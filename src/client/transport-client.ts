@@ -30,7 +30,7 @@ import {
   serverStatsFromWire,
 } from "./descriptions.ts";
 import { enumName, enumValue } from "./enum-names.ts";
-import { invalidField, protocolError } from "./errors.ts";
+import { assertNoOthers, invalidField, protocolError } from "./errors.ts";
 import type { StreamSource } from "./event-stream.ts";
 import { CancelGenerationResponse_StateSchema, GenerationService } from "./gen/mlxd/v1/generation_service_pb.ts";
 import { ModelService, ModelState } from "./gen/mlxd/v1/model_service_pb.ts";
@@ -44,10 +44,13 @@ import { withHeaders } from "./headers.ts";
 import { assertWellFormed } from "./messages.ts";
 import { toPlain } from "./plain.ts";
 import { type GenerationResult, resultFromWire } from "./results.ts";
-import { defaultRetryPolicy, RetryBudget } from "./retry.ts";
+import { createRetryPolicy, RetryBudget } from "./retry.ts";
 import { GenerationStream } from "./stream.ts";
 import { createTask, type GenerationInput } from "./task.ts";
 import { normalizeTimeoutMs } from "./timeouts.ts";
+
+/** Models on a page of a listing: as many as the service gives. */
+const maxPageSize = 1_000;
 
 /** A client over a Connect transport. */
 export class TransportClient implements MlxdClient {
@@ -58,7 +61,8 @@ export class TransportClient implements MlxdClient {
   readonly #closeTransport: () => void;
 
   constructor(transport: Transport, options: ClientOptions, closeTransport: () => void) {
-    const { headers, defaultModel = "", timeoutMs, retry = {}, clock = systemClock } = options;
+    const { headers, defaultModel = "", timeoutMs, retry, clock = systemClock, ...others } = options;
+    assertNoOthers(others);
     const over = withHeaders(transport, headers);
     this.raw = {
       generation: createClient(GenerationService, over),
@@ -66,8 +70,7 @@ export class TransportClient implements MlxdClient {
       models: createClient(ModelService, over),
       server: createClient(ServerService, over),
     };
-    const policy = { ...defaultRetryPolicy, ...(retry || { maxAttempts: 1 }) };
-    this.#context = { clock, policy, budget: new RetryBudget(), running: new Set() };
+    this.#context = { clock, policy: createRetryPolicy(retry), budget: new RetryBudget(), running: new Set() };
     this.#timeoutMs = normalizeTimeoutMs(timeoutMs);
     this.#model = defaultModel;
     this.#closeTransport = closeTransport;
@@ -133,16 +136,19 @@ export class TransportClient implements MlxdClient {
   }
 
   async listModels({ states = [], ...call }: ListModelsOptions = {}): Promise<readonly Model[]> {
-    const request = { states: states.map(modelStateToWire) };
+    const request = { states: states.map(modelStateToWire), pageSize: maxPageSize };
     const models: Model[] = [];
-    for (let pageToken = ""; ;) {
+    let pageToken = "";
+    do {
       const page = { ...request, pageToken };
       const response = await this.#unary(call, (connect) => this.raw.models.listModels(page, connect));
       models.push(...response.models.map(modelFromWire));
-      if (response.nextPageToken === "") return models;
-      if (response.nextPageToken === pageToken) throw protocolError("a page of models leads to itself");
+      if (pageToken !== "" && pageToken === response.nextPageToken) {
+        throw protocolError("a page of models leads to itself");
+      }
       pageToken = response.nextPageToken;
-    }
+    } while (pageToken !== "");
+    return models;
   }
 
   async getModel(model = this.#model, options: CallOptions = {}): Promise<Model> {

@@ -108,6 +108,12 @@ describe.each(clientKinds)("over $name", (kind) => {
     assert.equal(failed?.id, "in 7,3");
   });
 
+  it("listModels ends when a page leads to itself", async () => {
+    await using pair = await connect(kind, { models: { listModels: () => ({ nextPageToken: "again" }) } });
+    assert(isMlxdError(await pair.client.listModels().catch((reason: unknown) => reason), "PROTOCOL"));
+    assert.lengthOf(pair.server.calls, 2);
+  });
+
   it("getModel gives one model, by default the default one", async () => {
     await using pair = await connect(kind, script);
     const model = await pair.client.getModel();
@@ -210,7 +216,15 @@ describe("a client", () => {
     assert.throws(() => createNodeClient({ timeoutMs: 1e8 }), /timeoutMs/);
   });
 
-  it("refuses options that are none", async () => {
+  it("refuses options that are none when it is made", () => {
+    for (const create of [createNodeClient, createWebClient]) {
+      assert.throws(() => create({ baseURL: "http://127.0.0.1:1" } as never), /baseURL/);
+      assert.throws(() => create({ retry: { retries: 5 } as never }), /retry\.retries/);
+      assert.throws(() => create({ retry: { maxAttempts: Number.NaN } }), /retry\.maxAttempts/);
+    }
+  });
+
+  it("refuses options that are none in each call", async () => {
     const client = createNodeClient();
     const options = { timeout: 3 } as never;
     const calls = [

@@ -105,18 +105,17 @@ describe("a unary answer", () => {
 });
 
 describe("several answers", () => {
+  const events = numbered([
+    started,
+    chunkEvent("x", 1, { candidateIndex: 1 }),
+    chunkEvent("a", 1),
+    chunkEvent("b", 2),
+    finishedEvent(2, { candidateIndex: 1, usage: { promptTokens: 7, outputTokens: 2, reasoningTokens: 1 } }),
+    finishedEvent(3, { usage: { promptTokens: 7, outputTokens: 3, reasoningTokens: 2 } }),
+  ]);
+
   it("are put together each by itself, and the prompt is counted once", async () => {
-    const result = await generate(
-      numbered([
-        started,
-        chunkEvent("a", 1),
-        chunkEvent("x", 1, { candidateIndex: 1 }),
-        chunkEvent("b", 2),
-        finishedEvent(2, { candidateIndex: 1, usage: { promptTokens: 7, outputTokens: 2, reasoningTokens: 1 } }),
-        finishedEvent(3, { usage: { promptTokens: 7, outputTokens: 3, reasoningTokens: 2 } }),
-      ]),
-      { candidateCount: 2 },
-    );
+    const result = await generate(events, { candidateCount: 2 });
     assert.equal(result.text, "ab");
     assert.deepEqual(
       result.candidates.map(({ index, text }) => [index, text]),
@@ -126,6 +125,11 @@ describe("several answers", () => {
       ],
     );
     assert.deepEqual(result.usage, { promptTokens: 7, cachedPromptTokens: 0, outputTokens: 5, reasoningTokens: 3 });
+  });
+
+  it("are not mixed by textDeltas, which gives the first one", async () => {
+    const stream = createInMemoryClient({ stream: () => events }).stream("hi", { candidateCount: 2 });
+    assert.deepEqual(await collect(stream.textDeltas()), ["a", "b"]);
   });
 });
 

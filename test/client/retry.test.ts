@@ -15,6 +15,7 @@ import { RetryBudget, retryDelayMs } from "../../src/client/retry.ts";
 import { clientKinds, connect, type Pair } from "../support/client-kinds.ts";
 import { createInMemoryClient } from "../support/in-memory-client.ts";
 import { chunkEvent, numbered, saying, startedEvent } from "../support/scripted-events.ts";
+import { untilLeft } from "../support/scripted-server.ts";
 
 /** A clock that only moves when somebody sleeps. */
 class FakeClock implements Clock {
@@ -243,6 +244,27 @@ describe.each(clientKinds)("over $name", (kind) => {
     // By the fake clock exactly 200 ms apart; the real time of the calls comes off each.
     assert.isAtMost(second ?? 0, 60_000_000 - 200);
     assert.isAbove(first ?? 0, 60_000_000 - 30_000);
+  });
+});
+
+describe("an attempt after the deadline", () => {
+  // To a transport a time-out of 0 or less means none: the attempt would never end.
+  it("fails with DEADLINE, when the wait before it took too long", async () => {
+    const clock = new FakeClock();
+    let calls = 0;
+    const client = createInMemoryClient(
+      {
+        generate: async (_request, context) => {
+          if (calls++ === 0) throw unavailable();
+          await untilLeft(context);
+          return {};
+        },
+      },
+      { retry: {}, clock: { ...clock, sleep: (ms, signal) => clock.sleep(ms + 1_000, signal) } },
+    );
+    const error = await client.generate("hi", { timeoutMs: 300 }).catch((reason: unknown) => reason);
+    assert(isMlxdError(error, "DEADLINE"), String(error));
+    assert.equal(calls, 2);
   });
 });
 
