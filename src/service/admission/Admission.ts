@@ -11,7 +11,8 @@ export class Admission extends Context.Service<
   {
     /**
      * Waits for a place in the model's engine, which the scope gives back. The one with the highest priority goes first,
-     * the one that came first among equals; a waiting one gains a level each second, so that none starves.
+     * the one that came first among equals. A waiting one gains a level each second, so that none starves; it loses one
+     * for each running one of its fairness id, so that many tasks of one caller leave turns to the others.
      */
     readonly admit: (
       model: string,
@@ -36,13 +37,15 @@ export class Admission extends Context.Service<
 }
 
 interface Waiting {
-  readonly priority: number;
+  readonly hints: SchedulingHints;
   readonly since: number;
   readonly admitted: Deferred.Deferred<void>;
 }
 
 /** Levels of priority that a second of waiting is worth. */
 const agingPerSecond = 1;
+/** Levels of priority that a running task costs those of its fairness id. */
+const levelsPerRunning = 1;
 
 /** What a refused caller is told to wait: about a generation's time. */
 const retryAfterMs = 1_000;
@@ -53,6 +56,8 @@ class ModelQueue {
   private readonly stats: Stats["Service"];
   private readonly waiting = new Set<Waiting>();
   private running = 0;
+  /** Running ones by fairness id; those that have none share one. */
+  private readonly runningOf = new Map<string, number>();
 
   constructor(model: string, settings: AdmissionSettings, stats: Stats["Service"]) {
     this.model = model;
@@ -63,22 +68,22 @@ class ModelQueue {
   readonly admit = (hints: SchedulingHints): Effect.Effect<void, QueueFull | QueueTimeout, Scope.Scope> =>
     Effect.acquireRelease(
       Effect.flatMap(Clock.currentTimeMillis, (now) => this.acquire(hints, now)),
-      () => Effect.map(Clock.currentTimeMillis, (now) => this.release(now)),
+      () => Effect.map(Clock.currentTimeMillis, (now) => this.release(hints, now)),
       { interruptible: true },
     );
 
   private acquire(hints: SchedulingHints, since: number): Effect.Effect<void, QueueFull | QueueTimeout> {
     return Effect.suspend((): Effect.Effect<void, QueueFull | QueueTimeout> => {
       if (this.running < this.settings.maxRunning) {
-        this.count("running", 1);
+        this.begin(hints);
         return Effect.void;
       }
       if (this.waiting.size >= this.settings.maxQueued) {
         return Effect.fail(new QueueFull({ model: this.model, limit: this.settings.maxQueued, retryAfterMs }));
       }
-      const own: Waiting = { priority: hints.priority, since, admitted: Deferred.makeUnsafe<void>() };
+      const own: Waiting = { hints, since, admitted: Deferred.makeUnsafe<void>() };
       this.waiting.add(own);
-      this.count("queued", 1);
+      this.stats.move(this.model, "queued", 1);
       return this.turn(own, hints.maxQueueWaitMs);
     });
   }
@@ -98,30 +103,41 @@ class ModelQueue {
 
   /** Left before its turn; a place that was given in the same moment is passed on. */
   private leave(own: Waiting, now: number): void {
-    if (this.waiting.delete(own)) this.count("queued", -1);
-    else this.release(now);
+    if (this.waiting.delete(own)) this.stats.move(this.model, "queued", -1);
+    else this.release(own.hints, now);
   }
 
-  private release(now: number): void {
-    this.count("running", -1);
+  private release(hints: SchedulingHints, now: number): void {
+    this.end(hints);
     const next = this.first(now);
     if (next === undefined) return;
     this.waiting.delete(next);
-    this.count("queued", -1);
-    this.count("running", 1);
+    this.stats.move(this.model, "queued", -1);
+    this.begin(next.hints);
     Deferred.doneUnsafe(next.admitted, Effect.void);
   }
 
-  private count(state: "running" | "queued", by: 1 | -1): void {
-    if (state === "running") this.running += by;
-    this.stats.move(this.model, state, by);
+  private begin({ fairnessId }: SchedulingHints): void {
+    this.running += 1;
+    this.runningOf.set(fairnessId, (this.runningOf.get(fairnessId) ?? 0) + 1);
+    this.stats.move(this.model, "running", 1);
+  }
+
+  private end({ fairnessId }: SchedulingHints): void {
+    this.running -= 1;
+    const left = (this.runningOf.get(fairnessId) ?? 1) - 1;
+    if (left === 0) this.runningOf.delete(fairnessId);
+    else this.runningOf.set(fairnessId, left);
+    this.stats.move(this.model, "running", -1);
   }
 
   private first(now: number): Waiting | undefined {
     let best: Waiting | undefined;
     let bestRank = Number.NEGATIVE_INFINITY;
     for (const candidate of this.waiting) {
-      const rank = candidate.priority + ((now - candidate.since) / 1000) * agingPerSecond;
+      const { priority, fairnessId } = candidate.hints;
+      const waited = ((now - candidate.since) / 1000) * agingPerSecond;
+      const rank = priority + waited - (this.runningOf.get(fairnessId) ?? 0) * levelsPerRunning;
       if (rank > bestRank) [best, bestRank] = [candidate, rank];
     }
     return best;

@@ -24,9 +24,9 @@ const counts = Effect.gen(function* () {
 });
 
 /** Takes a place, notes when, and holds it for a while. */
-const work = (log: string[], name: string, priority: number, holdMs = 100) =>
+const work = (log: string[], name: string, priority: number, holdMs = 100, fairnessId = "") =>
   Effect.gen(function* () {
-    yield* (yield* Admission).admit("m", hints(priority));
+    yield* (yield* Admission).admit("m", { ...hints(priority), fairnessId });
     log.push(name);
     yield* Effect.sleep(holdMs);
   }).pipe(Effect.scoped);
@@ -63,6 +63,17 @@ describe("Admission", () => {
       assert.isAtMost(log.indexOf("patient"), 6);
       assert.isAtLeast(log.indexOf("patient"), 2);
     }).pipe(Effect.provide(layer(1, 20))),
+  );
+
+  it.effect("leaves turns to others when one caller has many", () =>
+    Effect.gen(function* () {
+      const log: string[] = [];
+      for (let i = 0; i < 4; i++) yield* Effect.forkChild(work(log, `many ${i}`, 0, 100, "many"));
+      yield* Effect.forkChild(work(log, "few", 0, 100, "few"));
+      yield* TestClock.adjust("1 second");
+      assert.deepStrictEqual(log, ["many 0", "many 1", "few", "many 2", "many 3"]);
+      assert.deepStrictEqual(yield* counts, { running: 0, queued: 0 });
+    }).pipe(Effect.provide(layer(2, 10))),
   );
 
   it.effect("refuses over the queue's bound with the bound and a delay", () =>

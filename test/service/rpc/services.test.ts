@@ -100,6 +100,7 @@ describe("a task", () => {
       output: { tokenIds: true, timings: false, flushTokens: 4, flushIntervalMs: 1000 },
       scheduling: { priority: -3, fairnessId: "team", maxQueueWaitMs: 2000 },
       cache: { mode: "read-only", partition: "tenant" },
+      labels: { job: "nightly" },
     });
   });
 
@@ -114,6 +115,7 @@ describe("a task", () => {
       output: { tokenIds: false, timings: false },
       scheduling: { priority: 0, fairnessId: "" },
       cache: { mode: "read-write", partition: "" },
+      labels: {},
     });
     // What was not asked for is not told.
     expect(result?.candidates[0]?.tokenIds).toEqual([]);

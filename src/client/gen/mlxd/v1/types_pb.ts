@@ -858,7 +858,8 @@ export type SchedulingHints = Message<"mlxd.v1.SchedulingHints"> & {
   priority?: number | undefined;
 
   /**
-   * Tasks of one id share one turn with those of others; at most 256 bytes.
+   * A waiting task counts for less the more tasks of its id run, so that a caller with many leaves turns to others. Tasks
+   * without an id share one. At most 256 bytes.
    *
    * @generated from field: string fairness_id = 2;
    */
