@@ -1,5 +1,5 @@
 /** Small checkpoints with seeded random weights, in the layout that models are published in. */
-import { mkdtempSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -29,9 +29,10 @@ export interface CheckpointShape {
   readonly vocabularySize: number;
 }
 
-/** Writes config.json and model.safetensors into a new temporary folder and returns its path. */
+/** Writes config.json and model.safetensors into a new folder, which goes when this process ends; returns its path. */
 export const writeRandomCheckpoint = (shape: CheckpointShape, overrides: Record<string, unknown> = {}): string => {
   const directory = mkdtempSync(join(tmpdir(), "mlxd-checkpoint-"));
+  process.once("exit", () => rmSync(directory, { recursive: true, force: true }));
   const config = {
     model_type: shape.modelType,
     hidden_size: shape.hiddenSize,
