@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { afterAll } from "@effect/vitest";
 
 import type { Tensor } from "../../../src/service/worker/mlx.ts";
 
@@ -29,10 +30,15 @@ export interface CheckpointShape {
   readonly vocabularySize: number;
 }
 
-/** Writes config.json and model.safetensors into a new folder, which goes when this process ends; returns its path. */
+const made: string[] = [];
+afterAll(() => {
+  for (const directory of made) rmSync(directory, { recursive: true });
+});
+
+/** Writes config.json and model.safetensors into a new folder, which goes after the file's tests; returns its path. */
 export const writeRandomCheckpoint = (shape: CheckpointShape, overrides: Record<string, unknown> = {}): string => {
   const directory = mkdtempSync(join(tmpdir(), "mlxd-checkpoint-"));
-  process.once("exit", () => rmSync(directory, { recursive: true, force: true }));
+  made.push(directory);
   const config = {
     model_type: shape.modelType,
     hidden_size: shape.hiddenSize,
