@@ -128,7 +128,16 @@ export default defineConfig({
     ...folders.map(serviceFolder),
     refuse(["test/**", "scripts/**"], [mlx, workerInside], [mlxRequired]),
     // Programs that compute with MLX, and tests that make checkpoints with it.
-    refuse(["test/service/worker/**", "test/service/engine/mlx-engine.test.ts", "scripts/train-demo/**"], []),
+    refuse(
+      [
+        "test/service/worker/**",
+        "test/service/engine/mlx-engine.test.ts",
+        "scripts/train-demo/**",
+        "scripts/parity.ts",
+        "scripts/parity/**",
+      ],
+      [],
+    ),
     {
       files: ["src/service/config/**", "scripts/**", "test/**"],
       rules: { "no-restricted-properties": "off" },

@@ -88,6 +88,7 @@ const allowed: readonly (readonly [file: string, code: string])[] = [
   ["src/service/worker/mlx.ts", `import { createRequire } from "node:module"; import "@frost-beta/mlx";`],
   ["src/client/client.ts", `import "@connectrpc/connect"; import "./gen/mlxd/v1/types_pb.ts";`],
   ["src/client/node.ts", `import "node:http2"; import "@connectrpc/connect-node";`],
+  ["scripts/parity/check-model.ts", `import "../../src/service/worker/scheduler.ts";`],
   ["scripts/train-demo/train.ts", `import "@frost-beta/mlx"; import "../../src/service/worker/main.ts";`],
   ["test/service/worker/llama.test.ts", `import "@frost-beta/mlx"; import "../../../src/service/worker/llama.ts";`],
   ["test/client/effect.test.ts", `import "effect"; import "@connectrpc/connect"; void process.env["PATH"];`],

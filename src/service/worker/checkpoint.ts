@@ -6,14 +6,23 @@ import { architectureFor } from "./architectures/index.ts";
 import type { Model } from "./architectures/Model.ts";
 import { KVCache } from "./kv-cache.ts";
 import { LoadError } from "./load-error.ts";
-import { mx } from "./mlx.ts";
+import { collect, mx } from "./mlx.ts";
 import { ModelConfig } from "./model-config.ts";
 import { Weights } from "./weights.ts";
 
-/** Throws LoadError for anything that is wrong with the folder. */
-export const loadCheckpoint = (directory: string): Model => {
+/**
+ * Throws LoadError for anything that is wrong with the folder.
+ *
+ * @param asStored keeps weights in the form that the checkpoint has them in; @default on Metal
+ */
+export const loadCheckpoint = async (directory: string, asStored?: boolean): Promise<Model> => {
   const config = ModelConfig.parse(readConfig(directory));
-  return architectureFor(config)(config, Weights.open(directory, config));
+  const createModel = architectureFor(config);
+  const weights = Weights.open(directory, config, asStored);
+  const model = await createModel(config, weights);
+  weights.assertAllTaken();
+  await collect();
+  return model;
 };
 
 /** Computes one token, so that what is slow or broken shows before the first request. */

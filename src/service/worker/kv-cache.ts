@@ -23,6 +23,8 @@ export interface StepContext {
   readonly positions: Tensor;
   /** Added to attention scores: 0 where the query may look, very low elsewhere; [rows, 1, tokens, capacity]. */
   readonly mask: Tensor;
+  /** The same for a query that looks at the last `window` tokens alone, itself among them. Made once for each window. */
+  readonly windowMask: (window: number) => Tensor;
 }
 
 /** A sequence's keys and values apart from any batch: for each layer [1, kvHeads, tokens, headDim]. */
@@ -88,13 +90,22 @@ export class KVCache {
     const starts = mx.array(this.starts, mx.float32).reshape(rows, 1);
     const queries = mx.arange(this.filled, this.filled + tokens, 1, mx.float32).reshape(1, tokens);
     const columns = mx.arange(0, this.columns, 1, mx.float32).reshape(1, 1, 1, this.columns);
+    const queryColumns = queries.reshape(1, 1, tokens, 1);
     const visible = mx.logicalAnd(
       mx.greaterEqual(columns, starts.reshape(rows, 1, 1, 1)),
-      mx.lessEqual(columns, queries.reshape(1, 1, tokens, 1)),
+      mx.lessEqual(columns, queryColumns),
     );
+    const mask = mx.where(visible, 0, masked);
+    const windowMasks = new Map<number, Tensor>();
     return {
       positions: mx.maximum(mx.subtract(queries, starts), 0),
-      mask: mx.where(visible, 0, masked),
+      mask,
+      windowMask: (window) => {
+        const made =
+          windowMasks.get(window) ?? mx.where(mx.greater(columns, mx.subtract(queryColumns, window)), mask, masked);
+        windowMasks.set(window, made);
+        return made;
+      },
     };
   }
 

@@ -16,9 +16,9 @@ let scheduler: Scheduler | undefined;
 /** Ends the pause of an idle loop. */
 let wake = (): void => {};
 
-const load = (message: LoadMessage): void => {
+const load = async (message: LoadMessage): Promise<void> => {
   try {
-    const model = loadCheckpoint(message.directory);
+    const model = await loadCheckpoint(message.directory);
     warmUp(model);
     scheduler = new Scheduler(model, message.limits, () => performance.now());
   } catch (cause) {
@@ -56,7 +56,7 @@ const run = async (of: Scheduler): Promise<void> => {
 process.on("message", (message: ToWorker) => {
   switch (message.type) {
     case "load":
-      load(message);
+      void load(message);
       break;
     case "submit":
       scheduler?.submit(message);

@@ -26,7 +26,7 @@ export interface Tensor {
   at(...index: Index[]): { add(value: Tensor | number): Tensor };
 }
 
-interface Dtype {
+export interface Dtype {
   readonly size: number;
 }
 
@@ -67,6 +67,8 @@ interface Core {
   cos(a: Tensor): Tensor;
   sin(a: Tensor): Tensor;
   sigmoid(a: Tensor): Tensor;
+  tanh(a: Tensor): Tensor;
+  softmax(a: Tensor, axis: number, precise?: boolean): Tensor;
   power(a: Operand, b: Operand): Tensor;
   less(a: Operand, b: Operand): Tensor;
   lessEqual(a: Operand, b: Operand): Tensor;
@@ -89,7 +91,33 @@ interface Core {
   split(a: Tensor, sections: number | number[], axis: number): Tensor[];
   expandDims(a: Tensor, axis: number): Tensor;
   broadcastTo(a: Tensor, shape: number[]): Tensor;
+  stack(arrays: Tensor[], axis: number): Tensor;
+  flatten(a: Tensor): Tensor;
   dequantize(w: Tensor, scales: Tensor, biases: Tensor, groupSize: number, bits: number): Tensor;
+  /** With `transpose` w is [out, in], packed. */
+  quantizedMatmul(
+    x: Tensor,
+    w: Tensor,
+    scales: Tensor,
+    biases: Tensor,
+    transpose: boolean,
+    groupSize: number,
+    bits: number,
+  ): Tensor;
+  /** gather_mm: [batch..., m, n] times those matrices of b [count, n, k] that the indices [batch...] say. */
+  blockSparseMM(a: Tensor, b: Tensor, indicesOfA: undefined, indicesOfB: Tensor): Tensor;
+  /** gather_qmm. */
+  blockSparseQMM(
+    x: Tensor,
+    w: Tensor,
+    scales: Tensor,
+    biases: Tensor,
+    indicesOfX: undefined,
+    indicesOfW: Tensor,
+    transpose: boolean,
+    groupSize: number,
+    bits: number,
+  ): Tensor;
   readonly metal: { isAvailable(): boolean };
   readonly fast: {
     rmsNorm(x: Tensor, weight: Tensor, eps: number): Tensor;

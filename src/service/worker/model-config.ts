@@ -22,10 +22,22 @@ export class ModelConfig {
     return new ModelConfig(values);
   }
 
+  /** Whether there is a value that is not null. */
+  has(key: string): boolean {
+    return this.values[key] !== undefined && this.values[key] !== null;
+  }
+
   /** A number; without a fallback the key is required. */
   number(key: string, fallback?: number): number {
     const value = this.values[key] ?? fallback;
     if (typeof value !== "number" || !Number.isFinite(value)) throw this.wrong(key, "a number");
+    return value;
+  }
+
+  /** A number over 0. */
+  positive(key: string, fallback?: number): number {
+    const value = this.number(key, fallback);
+    if (value <= 0) throw this.wrong(key, "over 0");
     return value;
   }
 
@@ -36,7 +48,7 @@ export class ModelConfig {
     return value;
   }
 
-  boolean(key: string, fallback: boolean): boolean {
+  boolean(key: string, fallback?: boolean): boolean {
     const value = this.values[key] ?? fallback;
     if (typeof value !== "boolean") throw this.wrong(key, "true or false");
     return value;
@@ -48,6 +60,18 @@ export class ModelConfig {
     return value;
   }
 
+  numbers(key: string, fallback?: ReadonlyArray<number>): ReadonlyArray<number> {
+    const value = this.values[key] ?? fallback;
+    if (!isListOf(value, "number")) throw this.wrong(key, "a list of numbers");
+    return value as ReadonlyArray<number>;
+  }
+
+  strings(key: string, fallback?: ReadonlyArray<string>): ReadonlyArray<string> {
+    const value = this.values[key] ?? fallback;
+    if (!isListOf(value, "string")) throw this.wrong(key, "a list of strings");
+    return value as ReadonlyArray<string>;
+  }
+
   /** An object; undefined when missing or null. */
   section(key: string): ModelConfig | undefined {
     const value = this.values[key];
@@ -56,7 +80,15 @@ export class ModelConfig {
     return new ModelConfig(value, `${this.prefix}${key}.`);
   }
 
-  private wrong(key: string, expected: string): LoadError {
+  /** An object that may be switched off: `false` is told from a missing one. */
+  override(key: string): ModelConfig | false | undefined {
+    const value = this.values[key];
+    if (value === false) return false;
+    return value === true ? undefined : this.section(key);
+  }
+
+  /** For what a value would need and is not: names the key and shows the value. */
+  wrong(key: string, expected: string): LoadError {
     const value = this.values[key];
     const found = value === undefined ? "is missing" : `is ${JSON.stringify(value).slice(0, 60)}`;
     return new LoadError(`config.json: ${this.prefix}${key} ${found}, it must be ${expected}`);
@@ -65,3 +97,6 @@ export class ModelConfig {
 
 const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value);
+
+const isListOf = (value: unknown, type: "number" | "string"): boolean =>
+  Array.isArray(value) && value.every((item) => typeof item === type);

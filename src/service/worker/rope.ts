@@ -2,77 +2,110 @@
  * Rotary position embedding with true positions for every row.
  *
  * MLX's fast.rope takes one offset for the whole batch and no frequencies of one's own, so cosines and sines are computed
- * once for a step and shared by all layers. The "half" layout of Hugging Face checkpoints: element i turns with i + dim/2.
+ * once for a step and shared by all layers. The "half" layout of Hugging Face checkpoints: element i turns with i + dims/2.
+ *
+ * What config.json says is read as mlx-lm reads it, whose results are the measure.
  */
 import { LoadError } from "./load-error.ts";
 import { mx, type Tensor } from "./mlx.ts";
 import type { ModelConfig } from "./model-config.ts";
+import { llama3Frequency, longRope, type ScaledRope, yarn } from "./rope-scaling.ts";
 
-/** Both [rows, tokens, 1, headDim], the sines with the sign of the rotation. */
+export interface Rope {
+  /** Radians per position, float32 [dims / 2]. */
+  readonly frequencies: Tensor;
+  /** What rotated elements are multiplied with, which sharpens attention where positions are stretched. */
+  readonly scale: number;
+}
+
+/** Both [rows, tokens, 1, dims], the sines with the sign of the rotation. */
 export interface Rotation {
   readonly cos: Tensor;
   readonly sin: Tensor;
 }
 
-/** Inverse frequencies, float32 [headDim / 2], as `rope_theta` and `rope_scaling` of config.json say. */
-export const ropeFrequencies = (config: ModelConfig, headDim: number): Tensor => {
-  const theta = config.number("rope_theta", 10_000);
-  const plain = Array.from({ length: headDim / 2 }, (_, i) => theta ** ((-2 * i) / headDim));
-  const scaling = config.section("rope_scaling");
-  if (scaling === undefined) return mx.array(plain, mx.float32);
-  const type = scaling.string("rope_type", scaling.string("type", "default"));
+/**
+ * As `rope_theta` and `rope_scaling` say, or `rope_parameters`, which newer configs have for both. Throws LoadError.
+ *
+ * @param dims elements of a head that turn, from its first
+ * @param defaultTheta for a config that says nothing; the key is required where there is none
+ */
+export const readRope = (config: ModelConfig, dims: number, defaultTheta?: number): Rope => {
+  if (dims % 2 !== 0) throw new LoadError(`config.json: rotary embedding needs an even head size, not ${dims}`);
+  if (config.boolean("rope_traditional", false)) throw config.wrong("rope_traditional", "false");
+  const parameters = config.section("rope_parameters");
+  const theta = config.positive("rope_theta", parameters?.positive("rope_theta", defaultTheta) ?? defaultTheta);
+  return createRope(config, config.section("rope_scaling") ?? parameters, plainFrequencies(theta, dims), theta);
+};
+
+/** Without any scaling. */
+export const plainRope = (theta: number, dims: number): Rope => toRope({ frequencies: plainFrequencies(theta, dims) });
+
+const createRope = (
+  config: ModelConfig,
+  scaling: ModelConfig | undefined,
+  plain: ReadonlyArray<number>,
+  theta: number,
+): Rope => {
+  if (scaling === undefined) return toRope({ frequencies: plain });
+  const type = scaling.string("type", scaling.string("rope_type", "default"));
   switch (type) {
     case "default":
-      return mx.array(plain, mx.float32);
+    case "mrope": // of text alone its three positions are one
+      return toRope({ frequencies: plain });
     case "linear": {
-      const factor = scaling.number("factor");
-      return mx.array(
-        plain.map((frequency) => frequency / factor),
-        mx.float32,
-      );
+      const factor = scaling.positive("factor");
+      return toRope({ frequencies: plain.map((frequency) => frequency / factor) });
     }
     case "llama3":
-      return mx.array(plain.map(llama3(scaling)), mx.float32);
+      return toRope({ frequencies: plain.map(llama3Frequency(scaling)) });
+    case "yarn":
+      return toRope(yarn(scaling, plain, theta));
+    case "longrope":
+    case "su":
+      return toRope(longRope(config, scaling, plain));
     default:
-      throw new LoadError(
-        `config.json: rope_scaling.rope_type "${type}" is not supported; known: default, linear, llama3`,
-      );
+      throw scaling.wrong(scaling.has("type") ? "type" : "rope_type", `one of ${known.join(", ")}`);
   }
 };
 
-/**
- * Llama 3.1's stretch: long wavelengths are divided by `factor`, short ones stay, those between are blended.
- * Source: the reference implementation in Meta's llama-models, `apply_scaling`.
- */
-const llama3 = (scaling: ModelConfig): ((frequency: number) => number) => {
-  const factor = scaling.number("factor");
-  const low = scaling.number("low_freq_factor", 1);
-  const high = scaling.number("high_freq_factor", 4);
-  const original = scaling.number("original_max_position_embeddings", 8192);
-  return (frequency) => {
-    const wavelength = (2 * Math.PI) / frequency;
-    if (wavelength < original / high) return frequency;
-    if (wavelength > original / low) return frequency / factor;
-    const smooth = (original / wavelength - low) / (high - low);
-    return ((1 - smooth) * frequency) / factor + smooth * frequency;
-  };
-};
+const known = ["default", "linear", "llama3", "yarn", "longrope", "su", "mrope"];
+
+const plainFrequencies = (theta: number, dims: number): ReadonlyArray<number> =>
+  Array.from({ length: dims / 2 }, (_, i) => theta ** ((-2 * i) / dims));
+
+const toRope = ({ frequencies, scale = 1 }: ScaledRope): Rope => ({
+  frequencies: mx.array([...frequencies], mx.float32),
+  scale,
+});
 
 /** @param positions float32 [rows, tokens] */
-export const rotationAt = (positions: Tensor, frequencies: Tensor): Rotation => {
+export const rotationAt = (positions: Tensor, { frequencies, scale }: Rope): Rotation => {
   const [rows = 0, tokens = 0] = positions.shape;
   const angles = mx.multiply(positions.reshape(rows, tokens, 1, 1), frequencies);
-  const cos = mx.cos(angles);
-  const sin = mx.sin(angles);
+  const cos = scaled(mx.cos(angles), scale);
+  const sin = scaled(mx.sin(angles), scale);
   return {
     cos: mx.concatenate([cos, cos], -1),
     sin: mx.concatenate([mx.multiply(sin, -1), sin], -1),
   };
 };
 
-/** @param x [rows, tokens, heads, headDim] */
-export const rotate = (x: Tensor, { cos, sin }: Rotation): Tensor => {
-  const [low, high] = mx.split(x, 2, -1);
-  if (low === undefined || high === undefined) throw new RangeError("headDim must be even");
-  return mx.add(mx.multiply(x, cos), mx.multiply(mx.concatenate([high, low], -1), sin));
+const scaled = (x: Tensor, scale: number): Tensor => (scale === 1 ? x : mx.multiply(x, scale));
+
+/**
+ * @param x [rows, tokens, heads, headDim]; elements beyond the rotation's stay as they are
+ * @returns the same, in the type of x
+ */
+export const rotate = (x: Tensor, rotation: Rotation): Tensor => {
+  const dims = rotation.cos.shape.at(-1) ?? 0;
+  const headDim = x.shape.at(-1) ?? 0;
+  if (dims === headDim) return rotateAll(x, rotation);
+  const [turning, still] = mx.split(x, [dims], -1) as [Tensor, Tensor];
+  return mx.concatenate([rotateAll(turning, rotation), still], -1);
+};
+
+const rotateAll = (x: Tensor, { cos, sin }: Rotation): Tensor => {
+  const [low, high] = mx.split(x, 2, -1) as [Tensor, Tensor];
+  return mx.add(mx.multiply(x, cos), mx.multiply(mx.concatenate([high, low], -1), sin)).astype(x.dtype);
 };

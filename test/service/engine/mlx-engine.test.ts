@@ -143,6 +143,14 @@ describe("the mlx engine", () => {
       (directory) => truncateSync(join(directory, "model.safetensors"), 5000),
       /model\.safetensors is truncated/,
     ],
+    [
+      "a shard too few",
+      (directory) => {
+        const index = { weight_map: { "model.norm.weight": "model-2-of-2.safetensors" } };
+        writeFileSync(join(directory, "model.safetensors.index.json"), JSON.stringify(index));
+      },
+      /index\.json names model-2-of-2\.safetensors, which is missing/,
+    ],
   ];
   for (const [what, damage, reason] of broken) {
     it.live(`refuses a checkpoint with ${what} and leaves no process`, () =>
@@ -162,6 +170,8 @@ describe("the mlx engine", () => {
     ["an unknown architecture", { model_type: "nonesuch" }, /model_type "nonesuch" is not supported; known: llama/],
     ["a missing key", { hidden_size: undefined }, /hidden_size is missing/],
     ["another layer count", { num_hidden_layers: 3 }, /tensor model\.layers\.2\.\S+ is missing/],
+    ["fewer layers than its weights", { num_hidden_layers: 1 }, /tensor model\.layers\.1\.\S+ has no place in a model/],
+    ["a quantisation that is not known", { quantization_config: { quant_method: "gptq" } }, /quant_method "gptq"/],
     ["another width", { intermediate_size: 80 }, /has shape \[64, 32\], expected \[80, 32\]/],
   ];
   for (const [what, overrides, reason] of misfits) {

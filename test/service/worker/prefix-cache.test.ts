@@ -10,7 +10,7 @@ import { drive, limits, submission } from "./scheduler-run.ts";
 
 const vocabularySize = 128;
 const shape = { modelType: "llama", hiddenSize: 32, layers: 2, heads: 4, kvHeads: 2, vocabularySize } as const;
-const model = loadCheckpoint(writeRandomCheckpoint(shape));
+const model = await loadCheckpoint(writeRandomCheckpoint(shape));
 const tokenBytes = 2 * 4 * shape.layers * shape.kvHeads * (shape.hiddenSize / shape.heads);
 
 const caching = (overrides: Partial<typeof limits> = {}): Scheduler =>

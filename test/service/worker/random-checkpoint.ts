@@ -5,29 +5,43 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll } from "@effect/vitest";
 
-import type { Tensor } from "../../../src/service/worker/mlx.ts";
+import type { Dtype, Tensor } from "../../../src/service/worker/mlx.ts";
+import { type CheckpointShape, configOf, type TensorLayout, tensorsOf } from "./checkpoint-layout.ts";
 
 interface Mlx {
   readonly core: {
-    readonly float16: unknown;
+    readonly float16: Dtype;
+    readonly bfloat16: Dtype;
+    readonly float32: Dtype;
+    readonly uint32: Dtype;
     readonly random: {
       key(seed: number): unknown;
-      normal(shape: number[], dtype: unknown, loc: number, scale: number, key: unknown): Tensor;
+      normal(shape: number[], dtype: Dtype, loc: number, scale: number, key: unknown): Tensor;
+      randint(low: number, high: number, shape: number[], dtype: Dtype, key: unknown): Tensor;
     };
-    ones(shape: number[], dtype: unknown): Tensor;
+    full(shape: number[], value: number, dtype: Dtype): Tensor;
     saveSafetensors(path: string, arrays: Record<string, Tensor>): void;
   };
 }
 
 const { core: mx } = createRequire(import.meta.url)("@frost-beta/mlx") as Mlx;
 
-export interface CheckpointShape {
-  readonly modelType: "llama" | "qwen2";
-  readonly hiddenSize: number;
-  readonly layers: number;
-  readonly heads: number;
-  readonly kvHeads: number;
-  readonly vocabularySize: number;
+export type Tensors = Readonly<Record<string, Tensor>>;
+
+export interface CheckpointStorage {
+  /** @default "float16" */
+  readonly type?: "float16" | "bfloat16" | "float32";
+  /** @default 1, without an index */
+  readonly shards?: number;
+  /** Tells of each layer how it is quantised, by its path; undefined: not at all. @default for none */
+  readonly quantization?: (path: string) => QuantizedAs | undefined;
+  /** Puts the tensors into another form before they are written. */
+  readonly transform?: (tensors: Tensors) => Tensors;
+}
+
+export interface QuantizedAs {
+  readonly group_size: number;
+  readonly bits: number;
 }
 
 const made: string[] = [];
@@ -35,10 +49,20 @@ afterAll(() => {
   for (const directory of made) rmSync(directory, { recursive: true });
 });
 
-/** Writes config.json and model.safetensors into a new folder, which goes after the file's tests; returns its path. */
-export const writeRandomCheckpoint = (shape: CheckpointShape, overrides: Record<string, unknown> = {}): string => {
+/**
+ * Writes config.json and the weights into a new folder, which goes after the file's tests; returns its path.
+ *
+ * @param overrides keys of config.json; the tensors know nothing of them
+ */
+export const writeRandomCheckpoint = (
+  shape: CheckpointShape,
+  overrides: Record<string, unknown> = {},
+  { type = "float16", shards = 1, quantization = () => undefined, transform = (all) => all }: CheckpointStorage = {},
+): string => {
   const directory = mkdtempSync(join(tmpdir(), "mlxd-checkpoint-"));
   made.push(directory);
+  const layouts = tensorsOf(shape);
+  const quantized = quantizedLayers(layouts, quantization);
   const config = {
     model_type: shape.modelType,
     hidden_size: shape.hiddenSize,
@@ -49,42 +73,70 @@ export const writeRandomCheckpoint = (shape: CheckpointShape, overrides: Record<
     vocab_size: shape.vocabularySize,
     max_position_embeddings: 512,
     rms_norm_eps: 1e-6,
-    tie_word_embeddings: true,
+    tie_word_embeddings: shape.tied !== false,
     eos_token_id: 0,
+    ...configOf(shape),
+    ...(quantized.size > 0 && { quantization: { group_size: 64, bits: 4, ...Object.fromEntries(quantized) } }),
     ...overrides,
   };
   writeFileSync(join(directory, "config.json"), JSON.stringify(config));
-  mx.saveSafetensors(join(directory, "model.safetensors"), randomTensors(shape));
+  const tensors = Object.fromEntries(
+    layouts.flatMap((layout) => Object.entries(randomTensors(layout, mx[type], quantized))),
+  );
+  writeTensors(directory, transform(tensors), shards);
   return directory;
 };
 
-const randomTensors = (shape: CheckpointShape): Record<string, Tensor> => {
-  const { hiddenSize, heads, kvHeads } = shape;
-  const headDim = hiddenSize / heads;
-  const tensors: Record<string, Tensor> = {};
-  let seed = 0;
-  const random = (name: string, ...size: number[]): void => {
-    seed += 1;
-    tensors[name] = mx.random.normal(size, mx.float16, 0, 0.15, mx.random.key(seed));
+const quantizedLayers = (
+  layouts: readonly TensorLayout[],
+  quantization: (path: string) => QuantizedAs | undefined,
+): ReadonlyMap<string, QuantizedAs> =>
+  new Map(
+    layouts.flatMap(({ name, kind }): ReadonlyArray<[string, QuantizedAs]> => {
+      const path = name.replace(/\.weight$/, "");
+      const settings = kind === "weight" ? quantization(path) : undefined;
+      return settings === undefined ? [] : [[path, settings]];
+    }),
+  );
+
+const randomTensors = (
+  { name, shape, kind }: TensorLayout,
+  type: Dtype,
+  quantized: ReadonlyMap<string, QuantizedAs>,
+): Tensors => {
+  const key = mx.random.key(seedOf(name));
+  if (kind === "norm") return { [name]: mx.full([...shape], 1, type) };
+  const path = name.replace(/\.weight$/, "");
+  const settings = quantized.get(path);
+  // A small embedding: a large one, also used as the output, would answer each token with itself.
+  const deviation = name.includes("embed_tokens") ? 0.03 : 0.15;
+  if (settings === undefined)
+    return { [name]: mx.random.normal([...shape], mx.float32, 0, deviation, key).astype(type) };
+  const rows = shape.slice(0, -1);
+  const inputs = shape.at(-1) ?? 0;
+  const groups = [...rows, inputs / settings.group_size];
+  return {
+    [name]: mx.random.randint(0, 2 ** 31 - 1, [...rows, (inputs * settings.bits) / 32], mx.uint32, key),
+    [`${path}.scales`]: mx.full(groups, 0.5 / 2 ** settings.bits, type),
+    [`${path}.biases`]: mx.full(groups, -0.25, type),
   };
-  random("model.embed_tokens.weight", shape.vocabularySize, hiddenSize);
-  tensors["model.norm.weight"] = mx.ones([hiddenSize], mx.float16);
-  for (let layer = 0; layer < shape.layers; layer++) {
-    const prefix = `model.layers.${layer}`;
-    tensors[`${prefix}.input_layernorm.weight`] = mx.ones([hiddenSize], mx.float16);
-    tensors[`${prefix}.post_attention_layernorm.weight`] = mx.ones([hiddenSize], mx.float16);
-    for (const [name, out] of [
-      ["q_proj", hiddenSize],
-      ["k_proj", kvHeads * headDim],
-      ["v_proj", kvHeads * headDim],
-    ] as const) {
-      random(`${prefix}.self_attn.${name}.weight`, out, hiddenSize);
-      if (shape.modelType === "qwen2") random(`${prefix}.self_attn.${name}.bias`, out);
-    }
-    random(`${prefix}.self_attn.o_proj.weight`, hiddenSize, hiddenSize);
-    random(`${prefix}.mlp.gate_proj.weight`, 2 * hiddenSize, hiddenSize);
-    random(`${prefix}.mlp.up_proj.weight`, 2 * hiddenSize, hiddenSize);
-    random(`${prefix}.mlp.down_proj.weight`, hiddenSize, 2 * hiddenSize);
+};
+
+/** By its name, so that a tensor is the same whatever stands beside it. */
+const seedOf = (name: string): number =>
+  [...name].reduce((hash, letter) => (hash * 31 + letter.charCodeAt(0)) | 0, 7) >>> 0;
+
+const writeTensors = (directory: string, tensors: Tensors, shards: number): void => {
+  const names = Object.keys(tensors);
+  const perFile = Math.ceil(names.length / shards);
+  const weightMap: Record<string, string> = {};
+  for (let shard = 0; shard < shards; shard++) {
+    const file = shards === 1 ? "model.safetensors" : `model-${shard + 1}-of-${shards}.safetensors`;
+    const part = names.slice(shard * perFile, (shard + 1) * perFile);
+    for (const name of part) weightMap[name] = file;
+    const arrays = Object.entries(tensors).filter(([name]) => part.includes(name));
+    mx.saveSafetensors(join(directory, file), Object.fromEntries(arrays));
   }
-  return tensors;
+  if (shards === 1) return;
+  writeFileSync(join(directory, "model.safetensors.index.json"), JSON.stringify({ weight_map: weightMap }));
 };

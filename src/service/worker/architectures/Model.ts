@@ -20,5 +20,5 @@ export interface Model {
   readonly logits: (hidden: Tensor) => Tensor;
 }
 
-/** Builds a model; throws LoadError for a config or tensors that do not fit. */
-export type CreateModel = (config: ModelConfig, weights: Weights) => Model;
+/** Builds a model; throws LoadError for a config or tensors that do not fit. It takes every tensor that it knows. */
+export type CreateModel = (config: ModelConfig, weights: Weights) => Promise<Model>;

@@ -1,32 +1,40 @@
 /**
  * Llama, and what is built like it: Mistral, Yi, the DeepSeek-R1 distillations of Llama.
- * Architecture: Touvron et al. 2023 (arXiv:2302.13971), grouped-query attention as in Llama 2 and 3.
+ * Architecture: Touvron et al. 2023 (arXiv:2302.13971), grouped-query attention as in Llama 2 and 3; layers with a
+ * sliding window as in Jiang et al. 2023, "Mistral 7B" (arXiv:2310.06825), where `layer_types` asks for them.
  */
+import { swiglu } from "../activations.ts";
 import { attend } from "../attention.ts";
+import { createEmbedding } from "../embedding.ts";
 import type { KVCache } from "../kv-cache.ts";
+import { createLinear, type Linear } from "../linear.ts";
 import { mx, type Tensor } from "../mlx.ts";
 import type { ModelConfig } from "../model-config.ts";
-import { rotate, ropeFrequencies, type Rotation, rotationAt } from "../rope.ts";
-import type { Linear, Weights } from "../weights.ts";
-import type { Model } from "./Model.ts";
+import { readRope, rotate, type Rotation, rotationAt } from "../rope.ts";
+import { eachLayer, type Weights } from "../weights.ts";
+import type { CreateModel } from "./Model.ts";
 
-export const createModel = (config: ModelConfig, weights: Weights): Model => {
-  const args = readArgs(config);
-  const embedding = weights.take("model.embed_tokens.weight", [args.vocabularySize, args.hiddenSize]);
-  const blocks = Array.from({ length: args.layers }, (_, layer) => createBlock(args, weights, layer));
+export const createModel: CreateModel = async (config, weights) => {
+  const args = readArgs(config, weights);
+  const embedding = createEmbedding(weights, "model.embed_tokens", args.vocabularySize, args.hiddenSize);
+  const blocks = await eachLayer(args.layers, (layer) => createBlock(args, weights, layer));
   const norm = weights.take("model.norm.weight", [args.hiddenSize]);
-  const head: Linear = args.tieEmbeddings
-    ? tiedHead(embedding)
-    : weights.linear([{ name: "lm_head", out: args.vocabularySize }], args.hiddenSize, false);
-  const frequencies = ropeFrequencies(config, args.headDim);
+  if (args.tieEmbeddings) weights.drop("lm_head.");
+  const head = args.tieEmbeddings
+    ? embedding.asLinear
+    : createLinear(weights, [{ name: "lm_head", out: args.vocabularySize }], args.hiddenSize, false);
+  const rope = readRope(config, args.headDim, 10_000);
   return {
     cacheShape: { layers: args.layers, kvHeads: args.kvHeads, headDim: args.headDim },
     forward: (tokens, cache) => {
       const [, count = 0] = tokens.shape;
       const step = cache.begin(count);
-      const rotation = rotationAt(step.positions, frequencies);
-      let x = mx.take(embedding, tokens, 0);
-      for (const block of blocks) x = block(x, rotation, step.mask, cache);
+      const rotation = rotationAt(step.positions, rope);
+      let x = embedding.lookup(tokens);
+      for (const [layer, block] of blocks.entries()) {
+        const window = args.windows[layer];
+        x = block(x, rotation, window === undefined ? step.mask : step.windowMask(window), cache);
+      }
       cache.commit();
       return mx.fast.rmsNorm(x, norm, args.normEps);
     },
@@ -46,23 +54,28 @@ interface Args {
   readonly tieEmbeddings: boolean;
   readonly attentionBias: boolean;
   readonly mlpBias: boolean;
+  /** For each layer how far it looks back; undefined: over everything. */
+  readonly windows: ReadonlyArray<number | undefined>;
 }
 
-const readArgs = (config: ModelConfig): Args => {
+const readArgs = (config: ModelConfig, weights: Weights): Args => {
   const hiddenSize = config.count("hidden_size");
+  const layers = config.count("num_hidden_layers");
   const heads = config.count("num_attention_heads");
+  const layerTypes = config.strings("layer_types", []);
   return {
     hiddenSize,
-    layers: config.count("num_hidden_layers"),
+    layers,
     heads,
     kvHeads: config.count("num_key_value_heads", heads),
     headDim: config.count("head_dim", hiddenSize / heads),
     intermediateSize: config.count("intermediate_size"),
     vocabularySize: config.count("vocab_size"),
     normEps: config.number("rms_norm_eps", 1e-5),
-    tieEmbeddings: config.boolean("tie_word_embeddings", false),
+    tieEmbeddings: config.boolean("tie_word_embeddings", !weights.has("lm_head.weight")),
     attentionBias: config.boolean("attention_bias", false),
     mlpBias: config.boolean("mlp_bias", false),
+    windows: layerTypes.map((type) => (type === "sliding_attention" ? config.count("sliding_window") : undefined)),
   };
 };
 
@@ -83,7 +96,8 @@ const createBlock = (args: Args, weights: Weights, layer: number): Block => {
 const createAttention = (args: Args, weights: Weights, layer: number): Block => {
   const { heads, kvHeads, headDim } = args;
   const prefix = `model.layers.${layer}.self_attn`;
-  const qkv = weights.linear(
+  const qkv = createLinear(
+    weights,
     [
       { name: `${prefix}.q_proj`, out: heads * headDim },
       { name: `${prefix}.k_proj`, out: kvHeads * headDim },
@@ -92,7 +106,8 @@ const createAttention = (args: Args, weights: Weights, layer: number): Block => 
     args.hiddenSize,
     args.attentionBias,
   );
-  const output = weights.linear(
+  const output = createLinear(
+    weights,
     [{ name: `${prefix}.o_proj`, out: args.hiddenSize }],
     heads * headDim,
     args.attentionBias,
@@ -109,7 +124,8 @@ const createAttention = (args: Args, weights: Weights, layer: number): Block => 
 };
 
 const createMlp = (args: Args, weights: Weights, prefix: string): Linear => {
-  const gateAndUp = weights.linear(
+  const gateAndUp = createLinear(
+    weights,
     [
       { name: `${prefix}.gate_proj`, out: args.intermediateSize },
       { name: `${prefix}.up_proj`, out: args.intermediateSize },
@@ -117,18 +133,14 @@ const createMlp = (args: Args, weights: Weights, prefix: string): Linear => {
     args.hiddenSize,
     args.mlpBias,
   );
-  const down = weights.linear(
+  const down = createLinear(
+    weights,
     [{ name: `${prefix}.down_proj`, out: args.hiddenSize }],
     args.intermediateSize,
     args.mlpBias,
   );
   return (x) => {
     const [gate, up] = mx.split(gateAndUp(x), 2, -1) as [Tensor, Tensor];
-    return down(mx.multiply(mx.multiply(gate, mx.sigmoid(gate)), up));
+    return down(swiglu(gate, up));
   };
-};
-
-const tiedHead = (embedding: Tensor): Linear => {
-  const transposed = embedding.transpose();
-  return (x) => mx.matmul(x, transposed);
 };

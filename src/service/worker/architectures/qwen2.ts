@@ -1,31 +1,35 @@
 /**
- * Qwen2 and Qwen2.5: Llama with biases on the query, key and value projections.
+ * Qwen2 and Qwen2.5, and the DeepSeek-R1 distillations of them: Llama with biases on queries, keys and values.
  * Architecture: Yang et al. 2024, "Qwen2 Technical Report" (arXiv:2407.10671).
  */
+import { swiglu } from "../activations.ts";
 import { attend } from "../attention.ts";
+import { createEmbedding } from "../embedding.ts";
 import type { KVCache } from "../kv-cache.ts";
+import { createLinear, type Linear } from "../linear.ts";
 import { mx, type Tensor } from "../mlx.ts";
 import type { ModelConfig } from "../model-config.ts";
-import { rotate, ropeFrequencies, type Rotation, rotationAt } from "../rope.ts";
-import type { Linear, Weights } from "../weights.ts";
-import type { Model } from "./Model.ts";
+import { readRope, rotate, type Rotation, rotationAt } from "../rope.ts";
+import { eachLayer, type Weights } from "../weights.ts";
+import type { CreateModel } from "./Model.ts";
 
-export const createModel = (config: ModelConfig, weights: Weights): Model => {
-  const args = readArgs(config);
-  const embedding = weights.take("model.embed_tokens.weight", [args.vocabularySize, args.hiddenSize]);
-  const blocks = Array.from({ length: args.layers }, (_, layer) => createBlock(args, weights, layer));
+export const createModel: CreateModel = async (config, weights) => {
+  const args = readArgs(config, weights);
+  const embedding = createEmbedding(weights, "model.embed_tokens", args.vocabularySize, args.hiddenSize);
+  const blocks = await eachLayer(args.layers, (layer) => createBlock(args, weights, layer));
   const norm = weights.take("model.norm.weight", [args.hiddenSize]);
-  const head: Linear = args.tieEmbeddings
-    ? tiedHead(embedding)
-    : weights.linear([{ name: "lm_head", out: args.vocabularySize }], args.hiddenSize, false);
-  const frequencies = ropeFrequencies(config, args.headDim);
+  if (args.tieEmbeddings) weights.drop("lm_head.");
+  const head = args.tieEmbeddings
+    ? embedding.asLinear
+    : createLinear(weights, [{ name: "lm_head", out: args.vocabularySize }], args.hiddenSize, false);
+  const rope = readRope(config, args.headDim, 1_000_000);
   return {
     cacheShape: { layers: args.layers, kvHeads: args.kvHeads, headDim: args.headDim },
     forward: (tokens, cache) => {
       const [, count = 0] = tokens.shape;
       const step = cache.begin(count);
-      const rotation = rotationAt(step.positions, frequencies);
-      let x = mx.take(embedding, tokens, 0);
+      const rotation = rotationAt(step.positions, rope);
+      let x = embedding.lookup(tokens);
       for (const block of blocks) x = block(x, rotation, step.mask, cache);
       cache.commit();
       return mx.fast.rmsNorm(x, norm, args.normEps);
@@ -46,7 +50,7 @@ interface Args {
   readonly tieEmbeddings: boolean;
 }
 
-const readArgs = (config: ModelConfig): Args => {
+const readArgs = (config: ModelConfig, weights: Weights): Args => {
   const hiddenSize = config.count("hidden_size");
   const heads = config.count("num_attention_heads");
   return {
@@ -58,7 +62,7 @@ const readArgs = (config: ModelConfig): Args => {
     intermediateSize: config.count("intermediate_size"),
     vocabularySize: config.count("vocab_size"),
     normEps: config.number("rms_norm_eps", 1e-6),
-    tieEmbeddings: config.boolean("tie_word_embeddings", false),
+    tieEmbeddings: config.boolean("tie_word_embeddings", !weights.has("lm_head.weight")),
   };
 };
 
@@ -79,7 +83,8 @@ const createBlock = (args: Args, weights: Weights, layer: number): Block => {
 const createAttention = (args: Args, weights: Weights, layer: number): Block => {
   const { heads, kvHeads, headDim } = args;
   const prefix = `model.layers.${layer}.self_attn`;
-  const qkv = weights.linear(
+  const qkv = createLinear(
+    weights,
     [
       { name: `${prefix}.q_proj`, out: heads * headDim },
       { name: `${prefix}.k_proj`, out: kvHeads * headDim },
@@ -88,7 +93,7 @@ const createAttention = (args: Args, weights: Weights, layer: number): Block => 
     args.hiddenSize,
     true,
   );
-  const output = weights.linear([{ name: `${prefix}.o_proj`, out: args.hiddenSize }], heads * headDim, false);
+  const output = createLinear(weights, [{ name: `${prefix}.o_proj`, out: args.hiddenSize }], heads * headDim, false);
   const scale = headDim ** -0.5;
   return (x, rotation, mask, cache) => {
     const [rows = 0, tokens = 0] = x.shape;
@@ -101,7 +106,8 @@ const createAttention = (args: Args, weights: Weights, layer: number): Block => 
 };
 
 const createMlp = (args: Args, weights: Weights, prefix: string): Linear => {
-  const gateAndUp = weights.linear(
+  const gateAndUp = createLinear(
+    weights,
     [
       { name: `${prefix}.gate_proj`, out: args.intermediateSize },
       { name: `${prefix}.up_proj`, out: args.intermediateSize },
@@ -109,14 +115,14 @@ const createMlp = (args: Args, weights: Weights, prefix: string): Linear => {
     args.hiddenSize,
     false,
   );
-  const down = weights.linear([{ name: `${prefix}.down_proj`, out: args.hiddenSize }], args.intermediateSize, false);
+  const down = createLinear(
+    weights,
+    [{ name: `${prefix}.down_proj`, out: args.hiddenSize }],
+    args.intermediateSize,
+    false,
+  );
   return (x) => {
     const [gate, up] = mx.split(gateAndUp(x), 2, -1) as [Tensor, Tensor];
-    return down(mx.multiply(mx.multiply(gate, mx.sigmoid(gate)), up));
+    return down(swiglu(gate, up));
   };
-};
-
-const tiedHead = (embedding: Tensor): Linear => {
-  const transposed = embedding.transpose();
-  return (x) => mx.matmul(x, transposed);
 };

@@ -1,0 +1,114 @@
+/**
+ * Phi-3, Phi-3.5 and Phi-4: Llama with its projections stored joined, and rotary embedding that may leave a part of each
+ * head as it is.
+ * Architecture: Abdin et al. 2024, "Phi-3 Technical Report" (arXiv:2404.14219).
+ */
+import { swiglu } from "../activations.ts";
+import { attend } from "../attention.ts";
+import { createEmbedding } from "../embedding.ts";
+import type { KVCache } from "../kv-cache.ts";
+import { createLinear, type Linear } from "../linear.ts";
+import { mx, type Tensor } from "../mlx.ts";
+import type { ModelConfig } from "../model-config.ts";
+import { readRope, rotate, type Rotation, rotationAt } from "../rope.ts";
+import { eachLayer, type Weights } from "../weights.ts";
+import type { CreateModel } from "./Model.ts";
+
+export const createModel: CreateModel = async (config, weights) => {
+  const args = readArgs(config, weights);
+  const embedding = createEmbedding(weights, "model.embed_tokens", args.vocabularySize, args.hiddenSize);
+  const blocks = await eachLayer(args.layers, (layer) => createBlock(args, weights, layer));
+  const norm = weights.take("model.norm.weight", [args.hiddenSize]);
+  if (args.tieEmbeddings) weights.drop("lm_head.");
+  const head = args.tieEmbeddings
+    ? embedding.asLinear
+    : createLinear(weights, [{ name: "lm_head", out: args.vocabularySize }], args.hiddenSize, false);
+  const rope = readRope(config, Math.trunc(args.headDim * config.positive("partial_rotary_factor", 1)), 10_000);
+  return {
+    cacheShape: { layers: args.layers, kvHeads: args.kvHeads, headDim: args.headDim },
+    forward: (tokens, cache) => {
+      const [, count = 0] = tokens.shape;
+      const step = cache.begin(count);
+      const rotation = rotationAt(step.positions, rope);
+      let x = embedding.lookup(tokens);
+      for (const block of blocks) x = block(x, rotation, step.mask, cache);
+      cache.commit();
+      return mx.fast.rmsNorm(x, norm, args.normEps);
+    },
+    logits: head,
+  };
+};
+
+interface Args {
+  readonly hiddenSize: number;
+  readonly layers: number;
+  readonly heads: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  readonly intermediateSize: number;
+  readonly vocabularySize: number;
+  readonly normEps: number;
+  readonly tieEmbeddings: boolean;
+}
+
+const readArgs = (config: ModelConfig, weights: Weights): Args => {
+  const hiddenSize = config.count("hidden_size");
+  const heads = config.count("num_attention_heads");
+  return {
+    hiddenSize,
+    layers: config.count("num_hidden_layers"),
+    heads,
+    kvHeads: config.count("num_key_value_heads", heads),
+    headDim: config.count("head_dim", hiddenSize / heads),
+    intermediateSize: config.count("intermediate_size"),
+    vocabularySize: config.count("vocab_size"),
+    normEps: config.number("rms_norm_eps", 1e-5),
+    tieEmbeddings: config.boolean("tie_word_embeddings", !weights.has("lm_head.weight")),
+  };
+};
+
+type Block = (x: Tensor, rotation: Rotation, mask: Tensor, cache: KVCache) => Tensor;
+
+const createBlock = (args: Args, weights: Weights, layer: number): Block => {
+  const prefix = `model.layers.${layer}`;
+  const attentionNorm = weights.take(`${prefix}.input_layernorm.weight`, [args.hiddenSize]);
+  const attention = createAttention(args, weights, layer);
+  const mlpNorm = weights.take(`${prefix}.post_attention_layernorm.weight`, [args.hiddenSize]);
+  const mlp = createMlp(args, weights, `${prefix}.mlp`);
+  return (x, rotation, mask, cache) => {
+    const attended = mx.add(x, attention(mx.fast.rmsNorm(x, attentionNorm, args.normEps), rotation, mask, cache));
+    return mx.add(attended, mlp(mx.fast.rmsNorm(attended, mlpNorm, args.normEps)));
+  };
+};
+
+const createAttention = (args: Args, weights: Weights, layer: number): Block => {
+  const { heads, kvHeads, headDim } = args;
+  const prefix = `model.layers.${layer}.self_attn`;
+  const outputs = (heads + 2 * kvHeads) * headDim;
+  const qkv = createLinear(weights, [{ name: `${prefix}.qkv_proj`, out: outputs }], args.hiddenSize, false);
+  const output = createLinear(weights, [{ name: `${prefix}.o_proj`, out: args.hiddenSize }], heads * headDim, false);
+  const scale = headDim ** -0.5;
+  return (x, rotation, mask, cache) => {
+    const [rows = 0, tokens = 0] = x.shape;
+    const projected = qkv(x).reshape(rows, tokens, heads + 2 * kvHeads, headDim);
+    const [queriesAndKeys, v] = mx.split(projected, [heads + kvHeads], 2) as [Tensor, Tensor];
+    const [q, k] = mx.split(rotate(queriesAndKeys, rotation), [heads], 2) as [Tensor, Tensor];
+    const { keys, values } = cache.update(layer, k.transpose(0, 2, 1, 3), v.transpose(0, 2, 1, 3));
+    return output(attend(q.transpose(0, 2, 1, 3), keys, values, scale, mask));
+  };
+};
+
+const createMlp = (args: Args, weights: Weights, prefix: string): Linear => {
+  const outputs = 2 * args.intermediateSize;
+  const gateAndUp = createLinear(weights, [{ name: `${prefix}.gate_up_proj`, out: outputs }], args.hiddenSize, false);
+  const down = createLinear(
+    weights,
+    [{ name: `${prefix}.down_proj`, out: args.hiddenSize }],
+    args.intermediateSize,
+    false,
+  );
+  return (x) => {
+    const [gate, up] = mx.split(gateAndUp(x), 2, -1) as [Tensor, Tensor];
+    return down(swiglu(gate, up));
+  };
+};

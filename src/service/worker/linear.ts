@@ -1,0 +1,107 @@
+/** Linear layers. */
+import { mx, type Tensor } from "./mlx.ts";
+import type { Matrix, Weights } from "./weights.ts";
+
+/** x [..., in] to [..., out]. */
+export type Linear = (x: Tensor) => Tensor;
+
+/** A layer's path and its number of outputs. */
+interface LinearPart {
+  readonly name: string;
+  readonly out: number;
+}
+
+/**
+ * One linear layer from the named ones, their outputs side by side: fewer and larger products are what the CPU wants.
+ * Throws LoadError.
+ *
+ * @param parts of which each has a `.weight` [out, inputs] and, where `bias` says so, a `.bias` [out]
+ */
+export const createLinear = (
+  weights: Weights,
+  parts: ReadonlyArray<LinearPart>,
+  inputs: number,
+  bias: boolean,
+): Linear => {
+  const joined = joinMatrices(parts.map(({ name, out }) => weights.matrix(name, [out, inputs])));
+  const offset = bias ? joinBiases(parts.map(({ name, out }) => weights.take(`${name}.bias`, [out]))) : undefined;
+  const [first, ...others] = joined;
+  if (offset !== undefined && first?.quantization === undefined && first !== undefined && others.length === 0) {
+    const transposed = first.weight.transpose();
+    return (x) => mx.addmm(offset, x, transposed);
+  }
+  const products = joined.map(multiplyBy);
+  return (x) => {
+    const y = joinTensors(
+      products.map((product) => product(x)),
+      -1,
+    );
+    return offset === undefined ? y : mx.add(y, offset);
+  };
+};
+
+/** x times a matrix that stays as it is stored. */
+export const multiplyBy = (matrix: Matrix): Linear => {
+  if (matrix.quantization === undefined) {
+    const transposed = matrix.weight.transpose();
+    return (x) => mx.matmul(x, transposed);
+  }
+  const {
+    weight,
+    scales,
+    biases,
+    quantization: { groupSize, bits },
+  } = matrix;
+  return (x) => mx.quantizedMatmul(x, weight, scales, biases, true, groupSize, bits);
+};
+
+/** Joins along `out` what lies side by side and is stored alike. */
+export const joinMatrices = (matrices: ReadonlyArray<Matrix>): ReadonlyArray<Matrix> => {
+  const runs: Array<[Matrix, ...Matrix[]]> = [];
+  for (const matrix of matrices) {
+    const run = runs.at(-1);
+    if (run !== undefined && isStoredAlike(run[0], matrix)) run.push(matrix);
+    else runs.push([matrix]);
+  }
+  return runs.map(joinAlike);
+};
+
+const isStoredAlike = ({ quantization: a }: Matrix, { quantization: b }: Matrix): boolean =>
+  a?.bits === b?.bits && a?.groupSize === b?.groupSize;
+
+const joinAlike = (matrices: readonly [Matrix, ...Matrix[]]): Matrix => {
+  const [{ quantization }] = matrices;
+  const weight = joinTensors(
+    matrices.map((matrix) => matrix.weight),
+    -2,
+  );
+  if (quantization === undefined) {
+    mx.eval(weight);
+    return { quantization, weight };
+  }
+  const quantized = matrices.flatMap((matrix) => (matrix.quantization === undefined ? [] : [matrix]));
+  const scales = joinTensors(
+    quantized.map((matrix) => matrix.scales),
+    -2,
+  );
+  const biases = joinTensors(
+    quantized.map((matrix) => matrix.biases),
+    -2,
+  );
+  mx.eval(weight, scales, biases);
+  return { quantization, weight, scales, biases };
+};
+
+/** Evaluated, so that the parts can go. */
+export const joinBiases = (parts: ReadonlyArray<Tensor>): Tensor => {
+  const joined = joinTensors(parts, -1);
+  mx.eval(joined);
+  return joined;
+};
+
+/** Axes are counted from the last: outputs are the last but one of a matrix, the last of biases and results. */
+export const joinTensors = (parts: ReadonlyArray<Tensor>, axis: -1 | -2): Tensor => {
+  const [first] = parts;
+  if (first === undefined) throw new RangeError("a layer has at least one part");
+  return parts.length === 1 ? first : mx.concatenate([...parts], axis);
+};

@@ -1,0 +1,165 @@
+import { rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { assert, describe, it } from "@effect/vitest";
+
+import { loadCheckpoint } from "../../../src/service/worker/checkpoint.ts";
+import { LoadError } from "../../../src/service/worker/load-error.ts";
+import { mx } from "../../../src/service/worker/mlx.ts";
+import { type ModelType, modelTypes } from "./checkpoint-layout.ts";
+import { type Tensors, writeRandomCheckpoint } from "./random-checkpoint.ts";
+
+const shape = { hiddenSize: 64, layers: 2, heads: 4, kvHeads: 2, vocabularySize: 96 };
+
+describe("a checkpoint that does not fit", () => {
+  const refusal = async (directory: string): Promise<string> => {
+    try {
+      await loadCheckpoint(directory);
+    } catch (cause) {
+      assert.instanceOf(cause, LoadError);
+      assert.notInclude(cause.message, directory);
+      return cause.message;
+    }
+    return "loaded";
+  };
+
+  const without = (pattern: RegExp) => (tensors: Tensors) =>
+    Object.fromEntries(Object.entries(tensors).filter(([name]) => !pattern.test(name)));
+
+  const needs: ReadonlyArray<readonly [ModelType, ReadonlyArray<string>]> = [
+    ["llama", ["hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "vocab_size"]],
+    ["qwen3", ["rope_theta"]],
+    ["qwen3_moe", ["rope_theta", "num_experts", "num_experts_per_tok", "moe_intermediate_size", "norm_topk_prob"]],
+    ["gemma2", ["head_dim", "num_key_value_heads"]],
+    ["gemma3_text", ["hidden_size"]],
+    ["gpt_oss", ["num_local_experts", "num_experts_per_tok"]],
+    ["phi3", ["vocab_size"]],
+  ];
+  for (const [modelType, keys] of needs) {
+    it(`is told which key a ${modelType} needs`, async () => {
+      for (const key of keys) {
+        const reason = await refusal(writeRandomCheckpoint({ ...shape, modelType }, { [key]: null }));
+        assert.match(reason, new RegExp(`config\\.json: ${key} is null, it must be`));
+      }
+    });
+  }
+
+  for (const modelType of modelTypes) {
+    it(`is told the tensor that a ${modelType} lacks or that has another shape`, async () => {
+      for (const name of ["layers.1.self_attn.o_proj.weight", "down_proj.weight", "model.norm.weight"]) {
+        const transform = without(new RegExp(`${name.replaceAll(".", "\\.")}$`));
+        const missing = await refusal(writeRandomCheckpoint({ ...shape, modelType }, {}, { transform }));
+        assert.match(missing, /^tensor \S+ is missing$/);
+        assert.include(missing, name);
+      }
+      const wide = await refusal(writeRandomCheckpoint({ ...shape, modelType, headDim: 24 }, { head_dim: 20 }));
+      assert.match(wide, /^tensor model\.layers\.0\.self_attn\.\S+ has shape \[.*\], expected \[.*\]$/);
+    });
+  }
+
+  const llama = { ...shape, modelType: "llama" } as const;
+  const quantized = { quantization: () => ({ group_size: 64, bits: 4 }) };
+  const refused: ReadonlyArray<readonly [string, () => string, RegExp]> = [
+    [
+      "a tensor that has no place in it",
+      () => writeRandomCheckpoint(llama, { num_hidden_layers: 1 }),
+      /^tensor model\.layers\.1\.\S+ has no place in a model of this configuration/,
+    ],
+    [
+      "a shard that is missing",
+      () => {
+        const directory = writeRandomCheckpoint(llama, {}, { shards: 3 });
+        rmSync(join(directory, "model-2-of-3.safetensors"));
+        return directory;
+      },
+      /^model\.safetensors\.index\.json names model-2-of-3\.safetensors, which is missing$/,
+    ],
+    [
+      "an index that is none",
+      () => {
+        const directory = writeRandomCheckpoint(llama, {}, { shards: 2 });
+        writeFileSync(join(directory, "model.safetensors.index.json"), "[]");
+        return directory;
+      },
+      /^model\.safetensors\.index\.json has no weight_map$/,
+    ],
+    [
+      "scales that are missing",
+      () => writeRandomCheckpoint(llama, {}, { ...quantized, transform: without(/down_proj\.biases/) }),
+      /^tensor model\.layers\.0\.mlp\.down_proj\.biases is missing$/,
+    ],
+    [
+      "another quantisation than it says",
+      () =>
+        writeRandomCheckpoint(
+          llama,
+          { quantization: { group_size: 64, bits: 4, "model.layers.1.mlp.up_proj": { group_size: 32, bits: 4 } } },
+          quantized,
+        ),
+      /^tensor model\.layers\.1\.mlp\.up_proj\.scales has shape \[128, 1\], expected \[128, 2\]$/,
+    ],
+    [
+      "a quantised layer that it says is not",
+      () =>
+        writeRandomCheckpoint(
+          llama,
+          { quantization: { group_size: 64, bits: 4, "model.layers.0.self_attn.o_proj": false } },
+          quantized,
+        ),
+      /^tensor model\.layers\.0\.self_attn\.o_proj\.weight has shape \[64, 8\], expected \[64, 64\]$/,
+    ],
+    [
+      "a quantisation of another kind",
+      () => writeRandomCheckpoint(llama, { quantization: { group_size: 32, bits: 4, mode: "mxfp4" } }, quantized),
+      /^model\.embed_tokens is quantised as mxfp4, which is not supported; known: affine$/,
+    ],
+    [
+      "bits that do not divide a word",
+      () => writeRandomCheckpoint(llama, { quantization: { group_size: 64, bits: 6 } }, quantized),
+      /^model\.embed_tokens is quantised to 6 bits, which is not supported; known: 2, 4, 8$/,
+    ],
+    [
+      "quantisation by another method",
+      () => writeRandomCheckpoint(llama, { quantization_config: { quant_method: "mxfp4" } }),
+      /^config\.json: quantization_config\.quant_method "mxfp4" is not supported/,
+    ],
+    [
+      "experts in mxfp4",
+      () =>
+        writeRandomCheckpoint(
+          { ...shape, modelType: "gpt_oss" },
+          {},
+          {
+            transform: (tensors) => ({
+              ...tensors,
+              "model.layers.0.mlp.experts.gate_up_proj_blocks": mx.zeros([4, 128, 2, 16], mx.uint8),
+            }),
+          },
+        ),
+      /^model\.layers\.0\.mlp\.experts\.gate_up_proj is quantised as mxfp4, which is not supported$/,
+    ],
+    [
+      "an unknown rotary scaling",
+      () => writeRandomCheckpoint(llama, { rope_scaling: { rope_type: "nonesuch" } }),
+      /^config\.json: rope_scaling\.rope_type is "nonesuch", it must be one of default, linear, llama3, yarn/,
+    ],
+    [
+      "too few rotary factors",
+      () => writeRandomCheckpoint(llama, { rope_scaling: { type: "longrope", long_factor: [1, 2] } }),
+      /^config\.json: rope_scaling\.long_factor is \[1,2\], it must be a list of 8 numbers$/,
+    ],
+    [
+      "no section of a gemma3",
+      () => writeRandomCheckpoint(llama, { model_type: "gemma3" }),
+      /^config\.json: text_config is missing, it must be an object$/,
+    ],
+  ];
+  for (const [what, write, reason] of refused) {
+    it(`is refused with ${what}`, async () => assert.match(await refusal(write()), reason));
+  }
+
+  it("may bring frequencies that follow from its config", async () => {
+    const name = "model.layers.0.self_attn.rotary_emb.inv_freq";
+    const transform = (tensors: Tensors): Tensors => ({ ...tensors, [name]: mx.zeros([8]) });
+    assert.strictEqual(await refusal(writeRandomCheckpoint(llama, {}, { transform })), "loaded");
+  });
+});
