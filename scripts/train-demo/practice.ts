@@ -1,0 +1,71 @@
+import type { Random } from "./random.ts";
+import type { Segment } from "./render.ts";
+import { answerTo, type Sum } from "./skills/arithmetic-phrases.ts";
+import { pickSum, resultOf } from "./skills/arithmetic.ts";
+import { numbersOf, pickRange } from "./skills/counting.ts";
+import { drawFor } from "./skills/skill.ts";
+import { wordKey } from "./skills/spelling-and-repeating.ts";
+import { casedWord, koreanWord } from "./skills/words.ts";
+
+/**
+ * A sheet of exercises in place of a conversation: answers without their questions, line by line, so that calculating,
+ * spelling, counting and copying are practised several times as often as conversations have room for. Only what follows
+ * from the rest of the line is learned. What is held out from conversations is held out here.
+ */
+export function drawSheet(random: Random): Segment[] {
+  const drawLine = random.weighted([
+    [arithmeticLine, 12],
+    [spellingLine, 3],
+    [countingLine, 2],
+    [copyingLine, 4],
+  ]);
+  const lines = drawLine === arithmeticLine ? 10 : 6;
+  return Array.from({ length: lines }, () => drawLine(random)).flatMap(([given, learned]) => [
+    { text: given, learned: false },
+    { text: learned, learned: true },
+    // Also where to stop.
+    { text: "\n", learned: true },
+  ]);
+}
+
+type Line = [given: string, learned: string];
+
+function arithmeticLine(random: Random): Line {
+  const operation = random.weighted([["+", 4] as const, ["-", 5] as const, ["*", 2] as const]);
+  const sum: Sum =
+    operation === "*"
+      ? { left: random.whole(0, 12), operation, right: random.whole(0, 12) }
+      : pickSum(random, "train", operation);
+  const result = String(resultOf(sum));
+  const answer = answerTo({ language: random.chance(0.5) ? "en" : "ko", style: "sentence" }, sum, result);
+  return splitAt(answer, answer.lastIndexOf(` ${result}`));
+}
+
+function spellingLine(random: Random): Line {
+  const word = drawFor("train", () => casedWord(random), wordKey);
+  const letters = [...word].join("-");
+  return random.chance(0.7) ? [`${word} is spelled`, ` ${letters}.`] : [`${word}의 철자는`, ` ${letters}입니다.`];
+}
+
+function countingLine(random: Random): Line {
+  const range = pickRange(random, "train");
+  const numbers = numbersOf(range).join(", ");
+  const name = random.chance(0.5) ? `${range.from} to ${range.to}` : `${range.from}부터 ${range.to}까지`;
+  return [`${name}\n`, numbers];
+}
+
+/** A few words and numbers, then the same again. */
+function copyingLine(random: Random): Line {
+  const item = (): string =>
+    random.weighted<() => string>([
+      [() => drawFor("train", () => casedWord(random), wordKey), 5],
+      [() => drawFor("train", () => koreanWord(random), wordKey), 3],
+      [() => String(random.whole(0, 99_999)), 2],
+    ])();
+  const items = Array.from({ length: random.whole(1, 4) }, item).join(random.pick([", ", " ", "*", ": "]));
+  return [`${items}\n`, items];
+}
+
+function splitAt(text: string, index: number): Line {
+  return [text.slice(0, index), text.slice(index)];
+}
