@@ -41,13 +41,13 @@ export const makeSlot = ({ facts, problem, start, scope, onChange }: ModelSlotOp
     const now = yield* Clock.currentTimeMillis;
     if (Exit.isSuccess(exit)) {
       yield* enter({ state: "active", engine: exit.value, loadedAt: now });
-      return yield* Effect.logInfo("model loaded", { model: facts.id });
+      return yield* Effect.annotateLogs(Effect.logInfo("model loaded"), { model: facts.id });
     }
     // Nobody but the service's end interrupts a start.
     if (Cause.hasInterrupts(exit.cause)) return yield* enter({ state: "available" });
     const found = Cause.findError(exit.cause);
     const error = Result.isSuccess(found) ? found.success : broken(facts, "its start failed in an unforeseen way");
-    yield* Effect.logError("model failed to load", { model: facts.id }, exit.cause);
+    yield* Effect.annotateLogs(Effect.logError("model failed to load", exit.cause), { model: facts.id });
     return yield* enter({ state: "failed", error, retryAt: now + retryFailedAfterMs });
   });
 
