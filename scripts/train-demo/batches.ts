@@ -43,7 +43,10 @@ export function* drawBatches(
     const share = practiceShare();
     const pool: Sequence[] = [];
     while (pool.length < poolSize) {
-      const sequence = encode(tokenizer, random.chance(share) ? drawSheet(random) : drawTurns(random, mix));
+      const sequence = encode(
+        tokenizer,
+        random.chance(share) ? drawSheet(random, mix.exercises) : drawTurns(random, mix),
+      );
       if (sequence.ids.length <= longest) pool.push(sequence);
     }
     pool.sort((left, right) => left.ids.length - right.ids.length);

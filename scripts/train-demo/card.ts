@@ -10,12 +10,12 @@ export interface TrainingFacts {
   minutes: number;
 }
 
-/** Puts the measured accuracy into the model's card. */
+/** Puts the measured accuracy into the model's card. What misses its bound says so. */
 export function writeAccuracy(folder: string, scores: readonly Score[]): void {
-  const rows = scores.map(
-    ({ title, right, asked, bound }) =>
-      `| ${title} | ${((100 * right) / asked).toFixed(1)} % | ${right} of ${asked} | ${Math.round(100 * bound)} % |`,
-  );
+  const rows = scores.map(({ title, right, asked, bound }) => {
+    const missed = right / asked < bound ? ", missed" : "";
+    return `| ${title} | ${((100 * right) / asked).toFixed(1)} % | ${right} of ${asked} | ${Math.round(100 * bound)} %${missed} |`;
+  });
   replaceBlock(folder, "accuracy", ["| skill | right | held-out questions | bound |", "|---|---|---|---|", ...rows]);
 }
 

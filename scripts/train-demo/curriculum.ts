@@ -1,4 +1,5 @@
 import type { Example, Language, Message, Tool } from "./example.ts";
+import type { ExerciseWeights } from "./practice.ts";
 import type { Random } from "./random.ts";
 import { products, sums } from "./skills/arithmetic.ts";
 import { calculatorAnswers, calculatorCalls, drawOtherTool, drawTools } from "./skills/calculator.ts";
@@ -35,6 +36,7 @@ export interface Mix {
   weights: Weights;
   /** The part of the calculations that ask for only the number. */
   numberOnly: number;
+  exercises: ExerciseWeights;
 }
 
 const firstWeights: Weights = [
@@ -65,10 +67,68 @@ const secondWeights: Weights = [
   [limits, 4],
 ];
 
-export const firstMix: Mix = { weights: firstWeights, numberOnly: 0.08 };
+const thirdWeights: Weights = [
+  ...sums.map((skill) => [skill, skill.id.startsWith("sum") ? 10 : 14] as const),
+  ...products.map((skill) => [skill, 5] as const),
+  [counting, 8],
+  [spelling, 8],
+  [repeating, 15],
+  [names, 8],
+  [jsonObjects, 15],
+  [greetings, 4],
+  [identity, 3],
+  [refusals, 13],
+  [limits, 4],
+];
+
+const fourthWeights: Weights = [
+  ...sums.map((skill) => [skill, skill.id.startsWith("sum") ? 10 : 12] as const),
+  ...products.map((skill) => [skill, 4] as const),
+  [counting, 12],
+  [spelling, 13],
+  [repeating, 14],
+  [names, 5],
+  [jsonObjects, 8],
+  [greetings, 4],
+  [identity, 3],
+  [refusals, 10],
+  [limits, 4],
+];
+
+const fifthWeights: Weights = [
+  ...sums.map((skill) => [skill, skill.id.startsWith("sum") ? 7 : 16] as const),
+  ...products.map((skill) => [skill, 4] as const),
+  [counting, 6],
+  [spelling, 14],
+  [repeating, 26],
+  [names, 6],
+  [jsonObjects, 8],
+  [greetings, 4],
+  [identity, 4],
+  [refusals, 13],
+  [limits, 4],
+];
+
+const firstExercises: ExerciseWeights = { arithmetic: 12, spelling: 3, counting: 2, copying: 4 };
+
+export const firstMix: Mix = { weights: firstWeights, numberOnly: 0.08, exercises: firstExercises };
 
 /** More of what takes longest to learn. */
-export const secondMix: Mix = { weights: secondWeights, numberOnly: 0.25 };
+export const secondMix: Mix = { weights: secondWeights, numberOnly: 0.25, exercises: firstExercises };
+
+/** Then, and once more, with what was still weakest. */
+export const thirdMix: Mix = { weights: thirdWeights, numberOnly: 0.4, exercises: firstExercises };
+export const fourthMix: Mix = {
+  weights: fourthWeights,
+  numberOnly: 0.45,
+  exercises: { arithmetic: 6, spelling: 6, counting: 3, copying: 6 },
+};
+
+export const fifthMix: Mix = {
+  weights: fifthWeights,
+  numberOnly: 0.35,
+  exercises: { arithmetic: 8, spelling: 4, counting: 1, copying: 6 },
+};
 
 const weightsWithCalculator: Weights = [
   [calculatorAnswers, 12],

@@ -16,19 +16,22 @@ export interface Score {
   wrong: { question: string; reply: string; answer: string }[];
 }
 
-/** The seed of the measured questions; training draws from another one. */
-export const evaluationSeed = 20_250;
+export interface Measurement {
+  /** Held-out questions of each skill. */
+  questions: number;
+  seed: number;
+}
 
-/** Asks `count` held-out questions of every skill and decodes greedily. */
+/** Asks held-out questions of every skill and decodes greedily. */
 export async function evaluate(
   shape: Shape,
   parameters: Parameters,
   tokenizer: Tokenizer,
-  count: number,
+  { questions, seed }: Measurement,
 ): Promise<Score[]> {
   const scores: Score[] = [];
   for (const skill of skills) {
-    const examples = heldOut(skill, count, new Random(evaluationSeed));
+    const examples = heldOut(skill, questions, new Random(seed));
     const replies = await decode(
       shape,
       parameters,

@@ -7,17 +7,25 @@ import { drawFor } from "./skills/skill.ts";
 import { wordKey } from "./skills/spelling-and-repeating.ts";
 import { casedWord, koreanWord } from "./skills/words.ts";
 
+/** How often each kind of sheet comes up. */
+export interface ExerciseWeights {
+  arithmetic: number;
+  spelling: number;
+  counting: number;
+  copying: number;
+}
+
 /**
  * A sheet of exercises in place of a conversation: answers without their questions, line by line, so that calculating,
  * spelling, counting and copying are practised several times as often as conversations have room for. Only what follows
  * from the rest of the line is learned. What is held out from conversations is held out here.
  */
-export function drawSheet(random: Random): Segment[] {
+export function drawSheet(random: Random, weights: ExerciseWeights): Segment[] {
   const drawLine = random.weighted([
-    [arithmeticLine, 12],
-    [spellingLine, 3],
-    [countingLine, 2],
-    [copyingLine, 4],
+    [arithmeticLine, weights.arithmetic],
+    [spellingLine, weights.spelling],
+    [countingLine, weights.counting],
+    [copyingLine, weights.copying],
   ]);
   const lines = drawLine === arithmeticLine ? 10 : 6;
   return Array.from({ length: lines }, () => drawLine(random)).flatMap(([given, learned]) => [

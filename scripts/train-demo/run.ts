@@ -4,14 +4,14 @@ import { join } from "node:path";
 import { writeAccuracy, writeTrainingFacts } from "./card.ts";
 import { drawConversation, firstMix } from "./curriculum.ts";
 import { decode } from "./decode.ts";
-import { evaluate, type Score } from "./evaluate.ts";
+import { evaluate, type Measurement, type Score } from "./evaluate.ts";
 import { user } from "./example.ts";
 import { exportModel, rounded } from "./export.ts";
 import { loadModel } from "./load.ts";
 import { createParameters, type Parameters } from "./model.ts";
 import { Random } from "./random.ts";
 import { renderPrompt, renderSegments } from "./render.ts";
-import { glancedQuestions, measuredQuestions, rounds, seed, shape } from "./settings.ts";
+import { card, look, rounds, seed, shape } from "./settings.ts";
 import { loadTokenizer, trainTokenizer, type TokenizerFiles } from "./tokenizer.ts";
 import { train } from "./train.ts";
 
@@ -39,7 +39,7 @@ export async function trainDemo({ folder, from = 1, every = 1200 }: RunOptions):
       log(`step ${step}, loss ${loss.toFixed(4)}, ${(seen / 1e6).toFixed(2)} million tokens`);
       if (step % every !== 0 || step === round.steps) return;
       exportModel(folder, shape, now, files);
-      await measure(rounded(now), tokenizer, glancedQuestions);
+      await measure(rounded(now), tokenizer, look);
     });
     exportModel(folder, shape, trained, files);
     parameters = rounded(trained);
@@ -51,7 +51,7 @@ export async function trainDemo({ folder, from = 1, every = 1200 }: RunOptions):
 /** Measures the model that is in the folder and writes its accuracy into the card. */
 export async function measureDemo(folder: string): Promise<void> {
   const { parameters, files } = loadModel(folder, shape);
-  writeAccuracy(folder, await measure(parameters, loadTokenizer(files), measuredQuestions));
+  writeAccuracy(folder, await measure(parameters, loadTokenizer(files), card));
 }
 
 function createUntrained(): { parameters: Parameters; files: TokenizerFiles } {
@@ -61,8 +61,8 @@ function createUntrained(): { parameters: Parameters; files: TokenizerFiles } {
   return { parameters: createParameters(shape, seed), files };
 }
 
-async function measure(parameters: Parameters, tokenizer: Tokenizer, count: number): Promise<Score[]> {
-  const measured = await evaluate(shape, parameters, tokenizer, count);
+async function measure(parameters: Parameters, tokenizer: Tokenizer, measurement: Measurement): Promise<Score[]> {
+  const measured = await evaluate(shape, parameters, tokenizer, measurement);
   for (const { id, right, asked, wrong } of measured) {
     log(`${id.padEnd(14)} ${((100 * right) / asked).toFixed(1).padStart(5)} %`);
     for (const one of wrong.slice(0, 2)) log(`    ${JSON.stringify(one)}`);
