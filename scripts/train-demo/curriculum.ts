@@ -95,20 +95,6 @@ const fourthWeights: Weights = [
   [limits, 4],
 ];
 
-const fifthWeights: Weights = [
-  ...sums.map((skill) => [skill, skill.id.startsWith("sum") ? 7 : 16] as const),
-  ...products.map((skill) => [skill, 4] as const),
-  [counting, 6],
-  [spelling, 14],
-  [repeating, 26],
-  [names, 6],
-  [jsonObjects, 8],
-  [greetings, 4],
-  [identity, 4],
-  [refusals, 13],
-  [limits, 4],
-];
-
 const firstExercises: ExerciseWeights = { arithmetic: 12, spelling: 3, counting: 2, copying: 4 };
 
 export const firstMix: Mix = { weights: firstWeights, numberOnly: 0.08, exercises: firstExercises };
@@ -122,12 +108,6 @@ export const fourthMix: Mix = {
   weights: fourthWeights,
   numberOnly: 0.45,
   exercises: { arithmetic: 6, spelling: 6, counting: 3, copying: 6 },
-};
-
-export const fifthMix: Mix = {
-  weights: fifthWeights,
-  numberOnly: 0.35,
-  exercises: { arithmetic: 8, spelling: 4, counting: 1, copying: 6 },
 };
 
 const weightsWithCalculator: Weights = [
