@@ -2,7 +2,7 @@ import { defineConfig } from "oxlint";
 
 /**
  * Which folders of src/service a folder may import, itself apart. Imports point one way:
- * server -> rpc -> (jobs ->) pipeline -> (models -> engine, admission, prompt) -> domain.
+ * server -> rpc -> (jobs ->) pipeline -> (models -> engine, admission, prompt, output) -> domain.
  * `worker` stands for worker/protocol.ts: the rest of that folder is a program of its own, in its own process.
  */
 export const mayImport = {
@@ -10,10 +10,11 @@ export const mayImport = {
   config: ["domain"],
   telemetry: ["domain", "config"],
   prompt: ["domain"],
+  output: ["domain"],
   admission: ["domain", "config", "telemetry"],
-  engine: ["domain", "config", "telemetry", "prompt", "worker"],
-  models: ["domain", "config", "telemetry", "prompt", "engine"],
-  pipeline: ["domain", "config", "telemetry", "prompt", "admission", "engine", "models"],
+  engine: ["domain", "config", "telemetry", "prompt", "output", "worker"],
+  models: ["domain", "config", "telemetry", "prompt", "output", "engine"],
+  pipeline: ["domain", "config", "telemetry", "prompt", "output", "admission", "engine", "models"],
   jobs: ["domain", "config", "telemetry", "pipeline", "models"],
   rpc: ["domain", "config", "telemetry", "prompt", "admission", "engine", "models", "pipeline", "jobs"],
   server: ["domain", "config", "telemetry", "admission", "engine", "models", "pipeline", "jobs", "rpc"],

@@ -63,6 +63,7 @@ const greedyDivergences = async (model: Model, runs: ReadonlyArray<GoldenRun>): 
       minOutputTokens: 0,
       stopTokenIds: [],
       timeBudgetMs: undefined,
+      reasoningLimit: undefined,
       cache: { read: false, write: false, partition: "" },
     });
   }

@@ -147,8 +147,8 @@ const createAnswer = (): Answer => ({
 
 const toCandidate = ([index, answer]: readonly [number, Answer]): Candidate => {
   const { text, reasoning, toolCalls, tokenIds, logprobs, finished } = answer;
-  const { finishReason = "unknown", matched } = finished ?? {};
-  return { index, text, reasoning, toolCalls, tokenIds, logprobs, finishReason, matched };
+  const { finishReason = "unknown", matched, warnings = [] } = finished ?? {};
+  return { index, text, reasoning, toolCalls, tokenIds, logprobs, finishReason, matched, warnings };
 };
 
 const sum = (numbers: readonly number[]): number => numbers.reduce((total, number) => total + number, 0);

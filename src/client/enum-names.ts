@@ -1,7 +1,13 @@
 import type { DescEnum } from "@bufbuild/protobuf";
 import type { Device as DeviceEnum } from "./gen/mlxd/v1/server_service_pb.ts";
 import type { ModelState as ModelStateEnum } from "./gen/mlxd/v1/model_service_pb.ts";
-import type { CachePolicy_Mode, FinishReason as FinishReasonEnum, Role as RoleEnum } from "./gen/mlxd/v1/types_pb.ts";
+import type {
+  CachePolicy_Mode,
+  FinishReason as FinishReasonEnum,
+  OutputWarning_Kind,
+  ReasoningOptions_Effort,
+  Role as RoleEnum,
+} from "./gen/mlxd/v1/types_pb.ts";
 
 /** Names of a protobuf enum's values as the client spells them: without the enum's prefix, in lower case. */
 type NamesOf<Values> = Lowercase<Exclude<keyof Values & string, "UNSPECIFIED">>;
@@ -11,6 +17,12 @@ export type Role = NamesOf<typeof RoleEnum>;
 
 /** Why a generation ended. `unknown` is a reason that is newer than this client: it has ended all the same. */
 export type FinishReason = NamesOf<typeof FinishReasonEnum> | "unknown";
+
+/** What a warning is about. `unknown` is a kind that is newer than this client. */
+export type OutputWarningKind = NamesOf<typeof OutputWarning_Kind> | "unknown";
+
+/** How thoroughly a model reasons. */
+export type ReasoningEffort = NamesOf<typeof ReasoningOptions_Effort>;
 
 /** Where a model stands. */
 export type ModelState = NamesOf<typeof ModelStateEnum> | "unknown";

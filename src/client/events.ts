@@ -5,6 +5,7 @@ import {
   finishReasonFromWire,
   logprobsFromWire,
   matchFromWire,
+  type OutputWarning,
   parametersFromWire,
   type StopMatch,
   type Timings,
@@ -12,6 +13,7 @@ import {
   type TokenLogprob,
   type Usage,
   usageFromWire,
+  warningsFromWire,
 } from "./results.ts";
 
 /** An event of a generation: `started` once, any number of `chunk`, `finished` once for each answer. */
@@ -80,6 +82,8 @@ export interface GenerationFinished {
   readonly usage: Usage;
   /** Where the time went, if asked for. */
   readonly timings: Timings | undefined;
+  /** What of the output is not as the model wrote it, or not as it meant it; mostly empty. */
+  readonly warnings: readonly OutputWarning[];
 }
 
 /** Reads a message of a stream; undefined where it holds an event that is newer than this client. */
@@ -112,7 +116,7 @@ export const eventFromWire = ({ event }: StreamGenerateResponse): GenerationEven
       };
     }
     case "finished": {
-      const { candidateIndex, finishReason, matched, usage, timings } = event.value;
+      const { candidateIndex, finishReason, matched, usage, timings, warnings } = event.value;
       return {
         type: "finished",
         candidateIndex,
@@ -120,6 +124,7 @@ export const eventFromWire = ({ event }: StreamGenerateResponse): GenerationEven
         matched: matchFromWire(matched),
         usage: usageFromWire(usage),
         timings: timingsFromWire(timings),
+        warnings: warningsFromWire(warnings),
       };
     }
     case undefined:

@@ -25,7 +25,15 @@ export type {
 export { type ClientOptions, createMlxdClientFromTransport } from "./create-client.ts";
 export { decodeError } from "./decode-error.ts";
 export type { Model, ModelStats, ServerInfo, ServerStats } from "./descriptions.ts";
-export type { CacheMode, Device, FinishReason, ModelState, Role } from "./enum-names.ts";
+export type {
+  CacheMode,
+  Device,
+  FinishReason,
+  ModelState,
+  OutputWarningKind,
+  ReasoningEffort,
+  Role,
+} from "./enum-names.ts";
 export {
   type FieldViolation,
   findMlxdError,
@@ -54,11 +62,13 @@ export type {
   Tool,
   ToolChoice,
 } from "./messages.ts";
-export type { CacheOptions, Constraint, GenerationParameters } from "./parameters.ts";
+export { assistantMessage, toolMessage } from "./messages.ts";
+export type { CacheOptions, Constraint, GenerationParameters, ReasoningOptions } from "./parameters.ts";
 export type {
   Candidate,
   EffectiveParameters,
   GenerationResult,
+  OutputWarning,
   StopMatch,
   Timings,
   TokenLogprob,

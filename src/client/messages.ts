@@ -9,7 +9,7 @@ import {
   ToolChoice_Mode,
   type ToolChoiceSchema,
 } from "./gen/mlxd/v1/types_pb.ts";
-import type { ToolCall } from "./results.ts";
+import type { Candidate, ToolCall } from "./results.ts";
 
 /** A piece of a message. */
 export type ContentPart = TextPart | ImagePart;
@@ -89,6 +89,25 @@ export interface ChatInput {
    */
   readonly continueFinalMessage?: boolean | undefined;
 }
+
+/** What the model said, as the conversation's next message: text, reasoning and calls. */
+export const assistantMessage = ({ text, reasoning, toolCalls }: Said): ChatMessage => ({
+  role: "assistant",
+  ...(text !== "" && { content: text }),
+  ...(reasoning !== "" && { reasoning }),
+  ...(toolCalls.length > 0 && { toolCalls }),
+});
+
+/** The parts of a result that a conversation goes on with. */
+type Said = Pick<Candidate, "text" | "reasoning" | "toolCalls">;
+
+/** The answer to a call: a text, or a value that is written as JSON. */
+export const toolMessage = ({ id, name }: ToolCall, result: Json): ChatMessage => ({
+  role: "tool",
+  toolCallId: id,
+  name,
+  content: typeof result === "string" ? result : JSON.stringify(result),
+});
 
 /** The conversation as the service takes it. */
 export const chatToWire = (chat: ChatInput): MessageInitShape<typeof ChatInputSchema> => ({

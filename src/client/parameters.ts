@@ -1,4 +1,4 @@
-import type { CacheMode } from "./enum-names.ts";
+import type { CacheMode, ReasoningEffort } from "./enum-names.ts";
 import type { JsonSchema } from "./messages.ts";
 
 /** How to generate. What is not set is the model's default; what it came to is in the result's `parameters`. */
@@ -58,6 +58,9 @@ export interface GenerationParameters {
   /** Time from admission on; when it passes, the result is partial and its finish reason `time_budget`. */
   readonly timeBudgetMs?: number | undefined;
 
+  /** How much to reason before the answer; only for conversations with a model that marks its reasoning. */
+  readonly reasoning?: ReasoningOptions | undefined;
+
   /** Report the ids of output tokens. */
   readonly tokenIds?: boolean | undefined;
   /** Report the logprob of each output token and of this many most likely alternatives; 0 to 20. */
@@ -72,6 +75,11 @@ export interface GenerationParameters {
   readonly flushIntervalMs?: number | undefined;
   /** Report where the time went. */
   readonly timings?: boolean | undefined;
+  /**
+   * Leave tool calls, reasoning and role markers in the text, as the model wrote them.
+   * @default false
+   */
+  readonly verbatim?: boolean | undefined;
 
   /** A form that the output must have. */
   readonly constraint?: Constraint | undefined;
@@ -87,6 +95,14 @@ export interface GenerationParameters {
   readonly cache?: CacheOptions | undefined;
   /** Labels for the service's reports. */
   readonly labels?: Readonly<Record<string, string>> | undefined;
+}
+
+/** How much a model may reason before it answers. */
+export interface ReasoningOptions {
+  /** Tokens of reasoning at most; when they are spent, the reasoning is closed and the answer follows. */
+  readonly maxTokens?: number | undefined;
+  /** How thorough; refused where the model's chat template does not know it. */
+  readonly effort?: ReasoningEffort | undefined;
 }
 
 /** A form that the output must have; one of these. */

@@ -1,5 +1,5 @@
 import { create } from "@bufbuild/protobuf";
-import { enumName, type FinishReason } from "./enum-names.ts";
+import { enumName, type FinishReason, type OutputWarningKind } from "./enum-names.ts";
 import { protocolError } from "./errors.ts";
 import type {
   Candidate as CandidateMessage,
@@ -10,6 +10,8 @@ import {
   type EffectiveParameters as EffectiveParametersMessage,
   EffectiveParametersSchema,
   FinishReasonSchema,
+  type OutputWarning as OutputWarningMessage,
+  OutputWarning_KindSchema,
   type Timings as TimingsMessage,
   TimingsSchema,
   type TokenLogprob as TokenLogprobMessage,
@@ -41,6 +43,18 @@ export interface ToolCall {
   readonly arguments: string;
 }
 
+/** Something of the output is not as the model wrote it, or not as it meant it. */
+export interface OutputWarning {
+  /**
+   * `malformed_tool_call` (cut off or unreadable), `unknown_tool`, `invalid_arguments` (they do not fit the tool's
+   * schema): what the model meant as a call is in the text. `markers_removed`: the text is without role markers that
+   * the model leaked.
+   */
+  readonly kind: OutputWarningKind;
+  /** One sentence. */
+  readonly message: string;
+}
+
 /** What ended an output: a text or a token. */
 export type StopMatch = { readonly stopSequence: string } | { readonly tokenId: number };
 
@@ -62,6 +76,8 @@ export interface Candidate {
   readonly finishReason: FinishReason;
   /** What matched, for `stop_sequence`, `stop_token` and `end_of_sequence`. */
   readonly matched: StopMatch | undefined;
+  /** What of the output is not as the model wrote it, or not as it meant it; mostly empty. */
+  readonly warnings: readonly OutputWarning[];
 }
 
 /** What a generation came to: its first answer's parts, and what holds for all answers. */
@@ -91,8 +107,8 @@ export type ResultFields = Omit<GenerationResult, keyof Candidate>;
 export const createResult = (fields: ResultFields): GenerationResult => {
   const [first] = fields.candidates;
   if (first === undefined) throw protocolError("the result has no answer");
-  const { text, reasoning, toolCalls, tokenIds, logprobs, finishReason, matched } = first;
-  return { text, reasoning, toolCalls, tokenIds, logprobs, finishReason, matched, ...fields };
+  const { index: _, ...answer } = first;
+  return { ...answer, ...fields };
 };
 
 /** Reads the result of a unary call or of a batch's item. */
@@ -120,7 +136,15 @@ const candidateFromWire = (candidate: CandidateMessage): Candidate => ({
   logprobs: logprobsFromWire(candidate.logprobs),
   finishReason: finishReasonFromWire(candidate.finishReason),
   matched: matchFromWire(candidate.matched),
+  warnings: warningsFromWire(candidate.warnings),
 });
+
+/** Reads the warnings of an answer. */
+export const warningsFromWire = (warnings: readonly OutputWarningMessage[]): readonly OutputWarning[] =>
+  warnings.map(({ kind, message }) => ({ kind: outputWarningKind(kind), message }));
+
+const outputWarningKind = (kind: number): OutputWarningKind =>
+  enumName(OutputWarning_KindSchema, kind) as OutputWarningKind; // as the type is made of the same names
 
 /** Reads why an answer ended. */
 export const finishReasonFromWire = (reason: number): FinishReason =>

@@ -9,11 +9,13 @@ import {
   LogitBiasSchema,
   OutputConstraintSchema,
   OutputOptionsSchema,
+  ReasoningOptions_Effort,
+  ReasoningOptionsSchema,
   SamplingParamsSchema,
   SchedulingHintsSchema,
   StopCriteriaSchema,
 } from "./gen/mlxd/v1/types_pb.ts";
-import type { CacheOptions, Constraint, GenerationParameters } from "./parameters.ts";
+import type { CacheOptions, Constraint, GenerationParameters, ReasoningOptions } from "./parameters.ts";
 
 /** Writes parameters into a task; what is undefined leaves the task as it is. */
 export const setParameters = (task: GenerationTask, parameters: GenerationParameters): void => {
@@ -57,6 +59,8 @@ const setters: Setters = {
   includeStopInOutput: (task, value) => void (stop(task).includeStopInOutput = value),
   timeBudgetMs: (task, value) => void (stop(task).timeBudget = durationFromMs(value)),
 
+  reasoning: (task, value) => void (task.reasoning = create(ReasoningOptionsSchema, reasoningToWire(value))),
+
   tokenIds: (task, value) => void (output(task).tokenIds = value),
   topLogprobs: (task, value) => void (output(task).topLogprobs = value),
   promptLogprobs: (task, value) => void (output(task).promptLogprobs = value),
@@ -64,6 +68,7 @@ const setters: Setters = {
   flushTokens: (task, value) => void (output(task).flushTokens = value),
   flushIntervalMs: (task, value) => void (output(task).flushInterval = durationFromMs(value)),
   timings: (task, value) => void (output(task).timings = value),
+  verbatim: (task, value) => void (output(task).verbatim = value),
 
   constraint: (task, value) =>
     void (task.constraint = create(OutputConstraintSchema, { kind: constraintToWire(value) })),
@@ -74,6 +79,15 @@ const setters: Setters = {
 
   cache: (task, value) => void (task.cache = create(CachePolicySchema, cacheToWire(value))),
   labels: (task, value) => void (task.labels = { ...value }),
+};
+
+const reasoningToWire = ({ maxTokens, effort }: ReasoningOptions) => {
+  const effortValue = effort && enumValue(ReasoningOptions_Effort, effort);
+  if (effort && effortValue === undefined) throw invalidField("reasoning.effort", `"${effort}" is no effort`);
+  return {
+    ...(maxTokens !== undefined && { maxTokens }),
+    ...(effortValue !== undefined && { effort: effortValue }),
+  };
 };
 
 type ConstraintKind = NonNullable<MessageInitShape<typeof OutputConstraintSchema>["kind"]>;

@@ -1,6 +1,7 @@
 /** The client holds a stream to what the API promises, so that no broken or merged stream passes for an answer. */
 import { assert, describe, it } from "vitest";
 import { isMlxdError } from "../../src/client/index.ts";
+import { OutputWarning_Kind } from "../../src/client/gen/mlxd/v1/types_pb.ts";
 import { collect } from "../support/collect.ts";
 import { createInMemoryClient } from "../support/in-memory-client.ts";
 import { chunkEvent, finishedEvent, numbered, saying, startedEvent } from "../support/scripted-events.ts";
@@ -159,6 +160,7 @@ describe("a whole stream", () => {
               logprobs: [logprob(1), logprob(2)],
               finishReason: 2,
               matched,
+              warnings: [{ kind: OutputWarning_Kind.UNKNOWN_TOOL, message: "no such tool" }],
             },
           ],
           usage,
@@ -180,7 +182,7 @@ describe("a whole stream", () => {
         ],
       }),
       chunkEvent("", 4, { toolCalls: [{ index: 1, arguments: "{}" }] }),
-      finishedEvent(4, { finishReason: 2, matched, usage, timings }),
+      finishedEvent(4, { finishReason: 2, matched, usage, timings, warnings: [{ kind: 2, message: "no such tool" }] }),
     ]);
     assert.deepEqual(await generate(events), await unary.generate("hi"));
     const { timings: measured } = await generate(events);

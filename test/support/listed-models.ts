@@ -77,7 +77,8 @@ export const listedModels = (
       Effect.map(find(name), (status) => ({
         facts: status.facts,
         tokenizer: byteTokenizer,
-        chatTemplate: { render: () => "" },
+        chatTemplate: { render: () => "", mentions: () => false },
+        outputFormat: { notation: "tagged" as const, reasoningTags: undefined, cleanUp: [] },
       })),
   });
 };

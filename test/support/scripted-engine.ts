@@ -31,9 +31,16 @@ export const makeScriptedEngine = (script: Script): Effect.Effect<ScriptedEngine
       for (const part of script) {
         if (typeof part === "string") {
           tokens += 1;
-          onEvent({ type: "output", text: part, tokenIds: [100 + tokens] });
+          const tokenIds = [100 + tokens];
+          onEvent({ type: "output", text: part, reasoning: "", toolCalls: [], tokenIds, reasoningTokens: 0 });
           if (tokens >= request.parameters.maxOutputTokens) {
-            onEvent({ type: "finished", reason: "max-output-tokens", matched: undefined, cachedPromptTokens: 0 });
+            onEvent({
+              type: "finished",
+              reason: "max-output-tokens",
+              matched: undefined,
+              cachedPromptTokens: 0,
+              warnings: [],
+            });
             return;
           }
         } else if ("pause" in part) yield* Deferred.await(gate);
@@ -44,6 +51,7 @@ export const makeScriptedEngine = (script: Script): Effect.Effect<ScriptedEngine
         reason: "end-of-sequence",
         matched: { type: "token", tokenId: 0 },
         cachedPromptTokens: 0,
+        warnings: [],
       });
     });
     return {
@@ -64,7 +72,7 @@ export const makeScriptedEngine = (script: Script): Effect.Effect<ScriptedEngine
           const onEvent = live.get(id);
           const end = cancelled.get(id);
           if (onEvent === undefined || end === undefined) return Effect.succeed(false);
-          onEvent({ type: "finished", reason: "cancelled", matched: undefined, cachedPromptTokens: 0 });
+          onEvent({ type: "finished", reason: "cancelled", matched: undefined, cachedPromptTokens: 0, warnings: [] });
           return Effect.as(Deferred.succeed(end, undefined), true);
         }),
       healthy: Effect.succeed(true),

@@ -50,6 +50,8 @@ export const started: GenerationStarted = {
 export const chunk = (text: string, outputTokens: number): GenerationChunk => ({
   type: "chunk",
   text,
+  reasoning: "",
+  toolCalls: [],
   tokenIds: [100 + outputTokens],
   outputTokens,
 });
@@ -60,6 +62,7 @@ export const finished = (outputTokens: number): GenerationFinished => ({
   matched: { type: "token", tokenId: 2 },
   usage: { promptTokens: 5, cachedPromptTokens: 2, outputTokens },
   timings: { queueMs: 1.25, timeToFirstTokenMs: 2.5, decodeMs: 3, totalMs: 6.75 },
+  warnings: [],
 });
 
 /** A whole generation: started, one chunk for each text, finished. */
@@ -76,6 +79,8 @@ export const resultOf = (events: ReadonlyArray<GenerationEvent>): GenerationResu
   return {
     started,
     text: chunks.map(({ text }) => text).join(""),
+    reasoning: chunks.map(({ reasoning }) => reasoning).join(""),
+    toolCalls: chunks.flatMap(({ toolCalls }) => toolCalls),
     tokenIds: chunks.flatMap(({ tokenIds }) => tokenIds),
     finished: last,
   };

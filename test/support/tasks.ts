@@ -14,9 +14,10 @@ export const message = (role: Role, text: string) => ({
 export const task = (overrides: Partial<GenerationTask> = {}): GenerationTask => ({
   model: "",
   input: { type: "prompt", text: "hello" },
+  reasoning: {},
   sampling: {},
   stop: { stopSequences: [], stopTokenIds: [], ignoreEos: false, includeStopInOutput: false },
-  output: { tokenIds: false, timings: false },
+  output: { tokenIds: false, verbatim: false, timings: false },
   scheduling: { priority: 0, fairnessId: "" },
   cache: { mode: "read-write", partition: "" },
   labels: {},

@@ -17,6 +17,7 @@ const ProgressSchema = Schema.Struct({
     promptTokens: Schema.Number,
     cachedPromptTokens: Schema.Number,
     outputTokens: Schema.Number,
+    reasoningTokens: Schema.optionalKey(Schema.Number),
   }),
 });
 /** How far a generation had come when it failed. */

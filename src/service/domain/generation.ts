@@ -46,6 +46,13 @@ export interface ChatInput {
   readonly continueFinalMessage: boolean;
 }
 
+/** How much a model that marks its reasoning may reason. */
+export interface ReasoningOptions {
+  /** Tokens of reasoning at most; then it is closed and the answer follows. */
+  readonly maxTokens?: number;
+  readonly effort?: "low" | "medium" | "high";
+}
+
 export type GenerationInput =
   | ChatInput
   | { readonly type: "prompt"; readonly text: string }
@@ -75,6 +82,8 @@ export interface StopCriteria {
 
 export interface OutputOptions {
   readonly tokenIds: boolean;
+  /** The text as the model wrote it: nothing is taken out of it. */
+  readonly verbatim: boolean;
   readonly flushTokens?: number;
   readonly flushIntervalMs?: number;
   readonly timings: boolean;
@@ -96,6 +105,7 @@ export interface GenerationTask {
   readonly model: string;
   readonly modelRevision?: string;
   readonly input: GenerationInput;
+  readonly reasoning: ReasoningOptions;
   readonly sampling: SamplingParams;
   readonly stop: StopCriteria;
   readonly output: OutputOptions;
@@ -129,6 +139,7 @@ export type FinishReason =
   | "max-output-tokens"
   | "context-length"
   | "time-budget"
+  | "tool-calls"
   | "cancelled";
 
 export type StopMatch =
@@ -139,6 +150,8 @@ export interface Usage {
   readonly promptTokens: number;
   readonly cachedPromptTokens: number;
   readonly outputTokens: number;
+  /** Of these, tokens of reasoning; of models that mark none, absent. */
+  readonly reasoningTokens?: number;
 }
 
 /** Milliseconds; queue + timeToFirstToken + decode = total. */
@@ -147,6 +160,19 @@ export interface Timings {
   readonly timeToFirstTokenMs: number;
   readonly decodeMs: number;
   readonly totalMs: number;
+}
+
+/** A whole call: those that are cut off, unreadable or do not fit their tool are text. */
+export interface ToolCallDelta extends ToolCall {
+  /** The call's number in this answer, from 0. */
+  readonly index: number;
+}
+
+/** Something of the output is not as the model wrote it, or not as it meant it. */
+export interface OutputWarning {
+  readonly kind: "malformed-tool-call" | "unknown-tool" | "invalid-arguments" | "markers-removed";
+  /** One sentence. */
+  readonly message: string;
 }
 
 export interface GenerationStarted {
@@ -163,6 +189,8 @@ export interface GenerationChunk {
   readonly type: "chunk";
   /** Whole code points; empty while a character or a stop sequence is incomplete. */
   readonly text: string;
+  readonly reasoning: string;
+  readonly toolCalls: ReadonlyArray<ToolCallDelta>;
   readonly tokenIds: ReadonlyArray<number>;
   /** Output tokens so far. */
   readonly outputTokens: number;
@@ -174,6 +202,7 @@ export interface GenerationFinished {
   readonly matched: StopMatch | undefined;
   readonly usage: Usage;
   readonly timings: Timings;
+  readonly warnings: ReadonlyArray<OutputWarning>;
 }
 
 /** Started once, any number of chunks, finished once. */
@@ -182,6 +211,8 @@ export type GenerationEvent = GenerationStarted | GenerationChunk | GenerationFi
 export interface GenerationResult {
   readonly started: GenerationStarted;
   readonly text: string;
+  readonly reasoning: string;
+  readonly toolCalls: ReadonlyArray<ToolCall>;
   readonly tokenIds: ReadonlyArray<number>;
   readonly finished: GenerationFinished;
 }

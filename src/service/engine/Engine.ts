@@ -2,9 +2,18 @@
 import { Context, type Effect, type Scope } from "effect";
 
 import type { EngineLost, EngineRestarting, InsufficientMemory, ModelBroken } from "../domain/errors.ts";
-import type { CachePolicy, EffectiveParameters, FinishReason, StopMatch } from "../domain/generation.ts";
+import type {
+  CachePolicy,
+  EffectiveParameters,
+  FinishReason,
+  OutputWarning,
+  StopMatch,
+  ToolCallDelta,
+} from "../domain/generation.ts";
 import type { ModelFacts } from "../domain/model.ts";
+import type { OutputReading } from "../output/parser.ts";
 import type { Tokenizer } from "../prompt/Tokenizer.ts";
+import type { ReasoningLimit } from "../worker/protocol.ts";
 
 export interface EngineRequest {
   /** Unique among the running ones; names the generation in logs. */
@@ -14,6 +23,9 @@ export interface EngineRequest {
   /** End-of-sequence tokens among `parameters.stopTokenIds`: they decide which finish reason is told. */
   readonly eosTokenIds: ReadonlyArray<number>;
   readonly includeStopInOutput: boolean;
+  /** What the output consists of beside text. */
+  readonly reading: OutputReading;
+  readonly reasoningLimit: ReasoningLimit | undefined;
   /** From admission on; then the partial result ends with `time-budget`. */
   readonly timeBudgetMs: number | undefined;
   readonly cache: CachePolicy;
@@ -32,7 +44,11 @@ interface EngineOutput {
   readonly type: "output";
   /** Whole code points; empty while a character or a stop sequence is incomplete. */
   readonly text: string;
+  readonly reasoning: string;
+  readonly toolCalls: ReadonlyArray<ToolCallDelta>;
   readonly tokenIds: ReadonlyArray<number>;
+  /** Of these, tokens of reasoning, without those that open and close it. */
+  readonly reasoningTokens: number;
 }
 
 /** The output is complete; the last event. */
@@ -41,6 +57,7 @@ interface EngineFinished {
   readonly reason: FinishReason;
   readonly matched: StopMatch | undefined;
   readonly cachedPromptTokens: number;
+  readonly warnings: ReadonlyArray<OutputWarning>;
 }
 
 export type EngineEvent = EngineAdmitted | EngineOutput | EngineFinished;

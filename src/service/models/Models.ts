@@ -4,6 +4,7 @@ import { Context, type Effect, type Scope, type Stream } from "effect";
 import type { ModelBroken, ModelNotFound } from "../domain/errors.ts";
 import type { ModelFacts, ModelState, ModelStatus } from "../domain/model.ts";
 import type { Engine } from "../engine/Engine.ts";
+import type { OutputFormat } from "../output/output-format.ts";
 import type { ChatTemplate } from "../prompt/chat-template.ts";
 import type { Tokenizer } from "../prompt/Tokenizer.ts";
 
@@ -12,6 +13,7 @@ export interface PromptTools {
   readonly facts: ModelFacts;
   readonly tokenizer: Tokenizer;
   readonly chatTemplate: ChatTemplate;
+  readonly outputFormat: OutputFormat;
 }
 
 /** How the preload of one model went. */

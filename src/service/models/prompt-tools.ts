@@ -1,6 +1,8 @@
 /** Reading what is needed to make a model's prompts. */
 import type { ModelFacts } from "../domain/model.ts";
+import { detectOutputFormat } from "../output/output-format.ts";
 import { createChatTemplate } from "../prompt/chat-template.ts";
+import { readChatTemplates } from "../prompt/chat-template-source.ts";
 import { createTokenizer } from "../prompt/create-tokenizer.ts";
 import { CheckpointInvalid, decodeJson, JsonObject, readOptional, readRequired } from "./checkpoint-files.ts";
 import { detectFamily, familyProfile } from "./families.ts";
@@ -14,13 +16,16 @@ export const readPromptTools = async (facts: ModelFacts): Promise<PromptTools> =
   const tokenizerConfigFile = await readOptional(directory, "tokenizer_config.json");
   const tokenizerConfig = decodeJson("tokenizer_config.json", tokenizerConfigFile, JsonObject);
   const template = await readChatTemplateFile(directory);
-  const { supportsSystem } = familyProfile(detectFamily(facts.id));
+  const family = detectFamily(facts.id);
+  const { supportsSystem, postprocess } = familyProfile(family);
+  const { chat, tools } = readChatTemplates(tokenizerConfig, template?.value);
   return {
     facts,
     tokenizer: build("tokenizer.json", () => createTokenizer({ tokenizerJson, tokenizerConfig })),
     chatTemplate: build(template?.file ?? "tokenizer_config.json", () =>
       createChatTemplate({ tokenizerConfig, chatTemplateFile: template?.value, systemRole: supportsSystem }),
     ),
+    outputFormat: detectOutputFormat(`${chat}\n${tools}`, family, postprocess),
   };
 };
 

@@ -1,7 +1,9 @@
 /** What is known of one generation while it runs: it turns the engine's events into the caller's. */
-import type { EffectiveParameters, FinishReason, GenerationEvent, StopMatch, Usage } from "../domain/generation.ts";
+import type { EffectiveParameters, GenerationEvent, Usage } from "../domain/generation.ts";
 import type { ModelFacts } from "../domain/model.ts";
 import type { EngineEvent } from "../engine/Engine.ts";
+
+type EngineFinished = Extract<EngineEvent, { type: "finished" }>;
 
 export class GenerationRecord {
   readonly id: string;
@@ -11,11 +13,13 @@ export class GenerationRecord {
   private readonly parameters: EffectiveParameters;
   private readonly promptTokens: number;
   private readonly receivedAt: number;
+  private readonly reasons: boolean;
   private readonly emit: (event: GenerationEvent) => void;
   private admittedAt: number | undefined;
   private firstTokenAt: number | undefined;
   private cachedPromptTokens = 0;
   private outputTokens = 0;
+  private reasoningTokens = 0;
 
   constructor(options: {
     readonly id: string;
@@ -24,6 +28,8 @@ export class GenerationRecord {
     readonly promptTokens: number;
     /** Epoch milliseconds, as all times here. */
     readonly receivedAt: number;
+    /** Whether reasoning is told apart: then its tokens are counted. */
+    readonly reasons: boolean;
     readonly emit: (event: GenerationEvent) => void;
   }) {
     this.id = options.id;
@@ -31,6 +37,7 @@ export class GenerationRecord {
     this.parameters = options.parameters;
     this.promptTokens = options.promptTokens;
     this.receivedAt = options.receivedAt;
+    this.reasons = options.reasons;
     this.emit = options.emit;
   }
 
@@ -39,6 +46,7 @@ export class GenerationRecord {
       promptTokens: this.promptTokens,
       cachedPromptTokens: this.cachedPromptTokens,
       outputTokens: this.outputTokens,
+      ...(this.reasons && { reasoningTokens: this.reasoningTokens }),
     };
   }
 
@@ -50,13 +58,21 @@ export class GenerationRecord {
       case "output":
         if (event.tokenIds.length > 0) this.firstTokenAt ??= now;
         this.outputTokens += event.tokenIds.length;
-        this.emit({ type: "chunk", text: event.text, tokenIds: event.tokenIds, outputTokens: this.outputTokens });
+        this.reasoningTokens += event.reasoningTokens;
+        this.emit({
+          type: "chunk",
+          text: event.text,
+          reasoning: event.reasoning,
+          toolCalls: event.toolCalls,
+          tokenIds: event.tokenIds,
+          outputTokens: this.outputTokens,
+        });
         break;
       case "finished":
         // Cancelled before the engine took it in: it still begins before it ends.
         if (this.admittedAt === undefined) this.start(0, now);
         this.cachedPromptTokens = event.cachedPromptTokens;
-        this.finish(event.reason, event.matched, now);
+        this.finish(event, now);
         break;
     }
   }
@@ -75,7 +91,7 @@ export class GenerationRecord {
     });
   }
 
-  private finish(finishReason: FinishReason, matched: StopMatch | undefined, now: number): void {
+  private finish({ reason: finishReason, matched, warnings }: EngineFinished, now: number): void {
     this.cancelled = finishReason === "cancelled";
     const admittedAt = this.admittedAt ?? now;
     const firstTokenAt = this.firstTokenAt ?? now;
@@ -90,6 +106,7 @@ export class GenerationRecord {
         decodeMs: now - firstTokenAt,
         totalMs: now - this.receivedAt,
       },
+      warnings,
     });
   }
 }

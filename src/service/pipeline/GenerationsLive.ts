@@ -7,10 +7,12 @@ import { DeadlineExceeded, EngineLost, type Progress, type ServiceError } from "
 import type { GenerationEvent, GenerationResult, GenerationTask } from "../domain/generation.ts";
 import type { Engine, EngineRequest } from "../engine/Engine.ts";
 import { Models } from "../models/Models.ts";
-import { resolveParameters, type ResolvedParameters } from "../prompt/effective-parameters.ts";
+import { marksReasoning } from "../output/output-format.ts";
+import { resolveParameters } from "../prompt/effective-parameters.ts";
 import { type Outcome, Stats } from "../telemetry/Stats.ts";
 import { type CallOptions, Generations } from "./Generations.ts";
 import { GenerationRecord } from "./GenerationRecord.ts";
+import { outputReading, reasoningLimit } from "./prepare-output.ts";
 import { preparePrompt } from "./prepare-prompt.ts";
 
 type Emit = (event: GenerationEvent) => void;
@@ -35,7 +37,7 @@ export const layer: Layer.Layer<Generations, never, Models | Admission | Stats> 
       const tools = yield* models.promptTools(task.model);
       const { facts } = tools;
       call.model = facts.id;
-      const promptTokenIds = yield* preparePrompt(task, tools);
+      const { tokenIds: promptTokenIds, conversation } = yield* preparePrompt(task, tools);
       const resolved = yield* Effect.fromResult(
         resolveParameters({
           ...facts,
@@ -48,7 +50,8 @@ export const layer: Layer.Layer<Generations, never, Models | Admission | Stats> 
       const { parameters } = resolved;
       const id = `gen_${randomUUID().replaceAll("-", "")}`;
       const promptTokens = promptTokenIds.length;
-      const record = new GenerationRecord({ id, facts, parameters, promptTokens, receivedAt, emit });
+      const reasons = task.input.type === "chat" && marksReasoning(tools.outputFormat) && !task.output.verbatim;
+      const record = new GenerationRecord({ id, facts, parameters, promptTokens, receivedAt, reasons, emit });
       call.record = record;
       yield* admission.admit(facts.id, task.scheduling);
       const engine = yield* models.lease(facts.id);
@@ -57,9 +60,19 @@ export const layer: Layer.Layer<Generations, never, Models | Admission | Stats> 
         () => Effect.sync(() => running.delete(id)),
       );
       const clock = yield* Clock.Clock;
-      yield* engine.generate(engineRequest(id, task, promptTokenIds, resolved, facts.eosTokenIds), (event) =>
-        record.onEngineEvent(event, clock.currentTimeMillisUnsafe()),
-      );
+      const request: EngineRequest = {
+        id,
+        promptTokenIds,
+        parameters,
+        eosTokenIds: facts.eosTokenIds,
+        includeStopInOutput: task.stop.includeStopInOutput,
+        timeBudgetMs: task.stop.timeBudgetMs,
+        reading: outputReading(task, tools, conversation),
+        reasoningLimit: reasoningLimit(task, tools, conversation),
+        cache: task.cache,
+        fillsContext: resolved.fillsContext,
+      };
+      yield* engine.generate(request, (event) => record.onEngineEvent(event, clock.currentTimeMillisUnsafe()));
     }, Effect.scoped);
 
     /** Whatever the end, it is counted once and every place is given back. */
@@ -100,8 +113,8 @@ export const layer: Layer.Layer<Generations, never, Models | Admission | Stats> 
       count: Effect.fn("Generations.count")(function* (task) {
         const tools = yield* models.promptTools(task.model);
         const { facts } = tools;
-        const promptTokenIds = yield* preparePrompt(task, tools);
-        const promptTokens = promptTokenIds.length;
+        const { tokenIds } = yield* preparePrompt(task, tools);
+        const promptTokens = tokenIds.length;
         const resolved = resolveParameters({ ...facts, ...task, promptTokens, randomSeed: 0 });
         return {
           model: facts.id,
@@ -117,23 +130,6 @@ export const layer: Layer.Layer<Generations, never, Models | Admission | Stats> 
   }),
 );
 
-const engineRequest = (
-  id: string,
-  { stop, cache }: GenerationTask,
-  promptTokenIds: ReadonlyArray<number>,
-  { parameters, fillsContext }: ResolvedParameters,
-  eosTokenIds: ReadonlyArray<number>,
-): EngineRequest => ({
-  id,
-  promptTokenIds,
-  parameters,
-  eosTokenIds,
-  includeStopInOutput: stop.includeStopInOutput,
-  timeBudgetMs: stop.timeBudgetMs,
-  cache,
-  fillsContext,
-});
-
 /** Folds a complete run of events into its result. An engine that ends without `finished` is a bug. */
 const collect = (events: ReadonlyArray<GenerationEvent>): GenerationResult => {
   const [started] = events;
@@ -143,6 +139,8 @@ const collect = (events: ReadonlyArray<GenerationEvent>): GenerationResult => {
   return {
     started,
     text: chunks.map(({ text }) => text).join(""),
+    reasoning: chunks.map(({ reasoning }) => reasoning).join(""),
+    toolCalls: chunks.flatMap(({ toolCalls }) => toolCalls),
     tokenIds: chunks.flatMap(({ tokenIds }) => tokenIds),
     finished,
   };

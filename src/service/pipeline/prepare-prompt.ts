@@ -11,7 +11,9 @@ import {
 import type { ChatInput, GenerationTask } from "../domain/generation.ts";
 import type { ModelFacts } from "../domain/model.ts";
 import type { PromptTools } from "../models/Models.ts";
+import { marksReasoning } from "../output/output-format.ts";
 import { ChatTemplateRefused } from "../prompt/chat-template.ts";
+import { schemaProblem } from "../output/tool-set.ts";
 import { encodeWithin } from "../prompt/encode-within.ts";
 
 export type PromptFailure =
@@ -21,24 +23,36 @@ export type PromptFailure =
   | UnsupportedParameter
   | UnsupportedTask;
 
+export interface PreparedPrompt {
+  readonly tokenIds: ReadonlyArray<number>;
+  /** The rendered conversation; undefined for inputs that are none. */
+  readonly conversation: string | undefined;
+}
+
 /** What the task asks of this model is checked first, so that nothing is computed for a task that cannot run. */
 export const preparePrompt = Effect.fn("preparePrompt")(function* (
   task: GenerationTask,
   tools: PromptTools,
-): Effect.fn.Return<ReadonlyArray<number>, PromptFailure> {
-  yield* checkTask(task, tools.facts);
+): Effect.fn.Return<PreparedPrompt, PromptFailure> {
+  yield* checkTask(task, tools);
   switch (task.input.type) {
     case "tokens":
-      return task.input.ids;
+      return { tokenIds: task.input.ids, conversation: undefined };
     case "prompt":
-      return yield* tokenize(task.input.text, tools, true);
-    case "chat":
+      return { tokenIds: yield* tokenize(task.input.text, tools, true), conversation: undefined };
+    case "chat": {
+      const conversation = yield* render(withEffort(task.input, task.reasoning), tools);
       // A template writes the tokens around a conversation itself.
-      return yield* tokenize(yield* render(task.input, tools), tools, false);
+      return { tokenIds: yield* tokenize(conversation, tools, false), conversation };
+    }
   }
 });
 
-const checkTask = (task: GenerationTask, facts: ModelFacts): Effect.Effect<void, PromptFailure> => {
+const withEffort = (chat: ChatInput, { effort }: GenerationTask["reasoning"]): ChatInput =>
+  effort === undefined ? chat : { ...chat, templateOptions: { ...chat.templateOptions, reasoning_effort: effort } };
+
+const checkTask = (task: GenerationTask, tools: PromptTools): Effect.Effect<void, PromptFailure> => {
+  const { facts } = tools;
   const { input, stop } = task;
   const asked = task.modelRevision;
   if (asked !== undefined && asked !== facts.revision) {
@@ -51,13 +65,41 @@ const checkTask = (task: GenerationTask, facts: ModelFacts): Effect.Effect<void,
       return Effect.fail(new UnsupportedParameter({ field: "task.chat.tools", model: facts.id, hint }));
     }
   }
+  const option = unusedOption(task, tools);
+  if (option !== undefined) return Effect.fail(new UnsupportedParameter({ model: facts.id, ...option }));
   const violations = [
+    ...(input.type === "chat" ? schemaViolations(input) : []),
     ...tokenViolations("task.stop.stop_token_ids", stop.stopTokenIds, facts),
     ...(input.type === "tokens" ? tokenViolations("task.tokens.ids", input.ids, facts) : []),
     ...outputLimitViolations(stop),
   ];
   return violations.length > 0 ? Effect.fail(new InvalidField({ violations })) : Effect.void;
 };
+
+/** The first option of reasoning, or of the template, that this model's template has no use for. */
+const unusedOption = ({ input, reasoning }: GenerationTask, { chatTemplate, outputFormat }: PromptTools) => {
+  const isChat = input.type === "chat";
+  if (reasoning.maxTokens !== undefined && !(isChat && marksReasoning(outputFormat))) {
+    const hint = isChat ? "its chat template marks no reasoning" : "only in a conversation is reasoning marked";
+    return { field: "task.reasoning.max_tokens", hint };
+  }
+  if (reasoning.effort !== undefined && !(isChat && chatTemplate.mentions("reasoning_effort"))) {
+    const hint = isChat ? "its chat template has no reasoning_effort" : "it is for the chat template to tell";
+    return { field: "task.reasoning.effort", hint };
+  }
+  const name = isChat ? Object.keys(input.templateOptions).find((each) => !chatTemplate.mentions(each)) : undefined;
+  if (name === undefined) return undefined;
+  return { field: `task.chat.template_options.${shorten(name)}`, hint: "its chat template does not use it" };
+};
+
+const shorten = (name: string): string => name.slice(0, 64);
+
+const schemaViolations = ({ tools }: ChatInput) =>
+  tools.flatMap(({ parameters }, index) => {
+    const problem = schemaProblem(parameters);
+    if (problem === undefined) return [];
+    return [{ field: `task.chat.tools[${index}].parameters`, description: `it is no usable JSON Schema: ${problem}` }];
+  });
 
 const tokenViolations = (field: string, ids: ReadonlyArray<number>, { vocabularySize, id: model }: ModelFacts) => {
   const index = ids.findIndex((id) => id >= vocabularySize);

@@ -14,6 +14,8 @@ export interface ChatTemplate {
    * without adding any. Throws ChatTemplateRefused where the template refuses the conversation.
    */
   readonly render: (chat: ChatInput) => string;
+  /** Whether it makes anything of a variable, as far as its text tells. */
+  readonly mentions: (variable: string) => boolean;
 }
 
 /** The template cannot write this conversation: a role it does not know, turns that do not alternate, ... */
@@ -68,7 +70,10 @@ export const createChatTemplate = (options: ChatTemplateOptions): ChatTemplate =
     }
   };
 
+  const words = new Set(`${templates.chat}\n${templates.tools}`.match(/\w+/g));
+
   return {
+    mentions: (variable) => words.has(variable),
     render: (chat) => {
       const messages = toTemplateMessages(chat, { developerRole: mentionsDeveloper(templates) });
       const render = (turns: ReadonlyArray<TemplateMessage>) =>

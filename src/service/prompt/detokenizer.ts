@@ -9,13 +9,14 @@ export interface Detokenizer {
 }
 
 /**
- * All it returns, put together, is what `decode` makes of all ids without special tokens.
+ * All it returns, put together, is what `decode` makes of all ids without special tokens, those apart that `markers`
+ * names: they are text too.
  *
  * It decodes a window of a few tokens, never the whole history, and takes what goes beyond the text already given. The
  * token before stays in the window, as decoders trim the space of a text's first token. Only a last U+FFFD is held
  * back: a decoder writes one for an incomplete tail, whatever its length, and one that is followed by anything is final.
  */
-export const createDetokenizer = (tokenizer: Tokenizer): Detokenizer => {
+export const createDetokenizer = (tokenizer: Tokenizer, markers: ReadonlySet<string> = new Set()): Detokenizer => {
   let window: number[] = [];
   /** UTF-16 units of the window's text that were given. */
   let given = 0;
@@ -26,9 +27,19 @@ export const createDetokenizer = (tokenizer: Tokenizer): Detokenizer => {
     tokenizer.piece(id) === undefined ||
     (decode([id]) === "" && tokenizer.decode([id], { skipSpecialTokens: false }) !== "");
 
+  /** What an incomplete character becomes when it stays one. */
+  const takeRest = (): string => {
+    const rest = decode(window).slice(given);
+    given += rest.length;
+    return rest;
+  };
+
   return {
     push: (tokenId) => {
-      if (isSilent(tokenId)) return "";
+      if (isSilent(tokenId)) {
+        const marker = tokenizer.piece(tokenId) ?? "";
+        return markers.has(marker) ? takeRest() + marker : "";
+      }
       window.push(tokenId);
       const text = decode(window);
       const held = text.endsWith("\uFFFD") ? 1 : 0;
@@ -40,7 +51,7 @@ export const createDetokenizer = (tokenizer: Tokenizer): Detokenizer => {
       }
       return delta;
     },
-    flush: () => decode(window).slice(given),
+    flush: takeRest,
   };
 };
 

@@ -90,11 +90,13 @@ class Summary {
 
   succeeded(item: BatchItem, index: number, result: GenerationResult, output: OutputOptions): BatchGenerateResponse {
     const { usage } = result.finished;
+    const reasoningTokens = addIfAny(this.#usage.reasoningTokens, usage.reasoningTokens);
     this.#succeeded += 1;
     this.#usage = {
       promptTokens: this.#usage.promptTokens + usage.promptTokens,
       cachedPromptTokens: this.#usage.cachedPromptTokens + usage.cachedPromptTokens,
       outputTokens: this.#usage.outputTokens + usage.outputTokens,
+      ...(reasoningTokens !== undefined && { reasoningTokens }),
     };
     const outcome = { case: "result", value: resultToWire(result, output) } as const;
     return itemToWire({ itemId: idOf(item, index), index, outcome });
@@ -112,6 +114,10 @@ class Summary {
     });
   }
 }
+
+/** Absent where neither is there. */
+const addIfAny = (a: number | undefined, b: number | undefined): number | undefined =>
+  a === undefined && b === undefined ? undefined : (a ?? 0) + (b ?? 0);
 
 const idOf = ({ itemId }: BatchItem, index: number): string => itemId || String(index);
 

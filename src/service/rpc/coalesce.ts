@@ -1,7 +1,7 @@
 /** Fewer and larger chunks for callers who asked for them. */
 import { type Cause, Effect, type Fiber, Queue, Stream } from "effect";
 
-import type { GenerationChunk, GenerationEvent } from "../domain/generation.ts";
+import type { GenerationChunk, GenerationEvent, ToolCallDelta } from "../domain/generation.ts";
 
 export interface FlushOptions {
   /** Send a chunk once it holds this many tokens. */
@@ -63,14 +63,18 @@ export const coalesce =
 /** Chunks that become one. */
 class HeldChunks {
   #text = "";
+  #reasoning = "";
+  #toolCalls: ToolCallDelta[] = [];
   #tokenIds: number[] = [];
   #outputTokens = 0;
   #sentTokens = 0;
   #empty = true;
 
   /** Returns how many tokens are held now. */
-  add({ text, tokenIds, outputTokens }: GenerationChunk): number {
+  add({ text, reasoning, toolCalls, tokenIds, outputTokens }: GenerationChunk): number {
     this.#text += text;
+    this.#reasoning += reasoning;
+    this.#toolCalls.push(...toolCalls);
     for (const id of tokenIds) this.#tokenIds.push(id);
     this.#outputTokens = outputTokens;
     this.#empty = false;
@@ -82,10 +86,14 @@ class HeldChunks {
     const chunk: GenerationChunk = {
       type: "chunk",
       text: this.#text,
+      reasoning: this.#reasoning,
+      toolCalls: this.#toolCalls,
       tokenIds: this.#tokenIds,
       outputTokens: this.#outputTokens,
     };
     this.#text = "";
+    this.#reasoning = "";
+    this.#toolCalls = [];
     this.#tokenIds = [];
     this.#sentTokens = this.#outputTokens;
     this.#empty = true;

@@ -13,6 +13,7 @@ import type {
   GenerationEvent,
   GenerationResult,
   OutputOptions,
+  OutputWarning,
   StopMatch,
   Timings,
 } from "../domain/generation.ts";
@@ -37,6 +38,8 @@ const eventCase = (event: GenerationEvent, { tokenIds, timings }: Reported): Eve
         case: "chunk",
         value: {
           text: event.text,
+          reasoning: event.reasoning,
+          toolCalls: [...event.toolCalls],
           outputTokens: event.outputTokens,
           ...(tokenIds ? { tokenIds: [...event.tokenIds] } : {}),
         },
@@ -47,6 +50,7 @@ const eventCase = (event: GenerationEvent, { tokenIds, timings }: Reported): Eve
         value: {
           finishReason: finishReasons[event.finishReason],
           usage: event.usage,
+          warnings: event.warnings.map(warningToWire),
           ...matchedToWire(event.matched),
           ...(timings ? { timings: timingsToWire(event.timings) } : {}),
         },
@@ -63,6 +67,9 @@ export const resultToWire = (result: GenerationResult, { tokenIds, timings }: Re
     candidates: [
       {
         text: result.text,
+        reasoning: result.reasoning,
+        toolCalls: result.toolCalls.map(({ id, name, arguments: json }) => ({ id, name, arguments: json })),
+        warnings: finished.warnings.map(warningToWire),
         finishReason: finishReasons[finished.finishReason],
         ...matchedToWire(finished.matched),
         ...(tokenIds ? { tokenIds: [...result.tokenIds] } : {}),
@@ -91,8 +98,21 @@ const finishReasons = {
   "max-output-tokens": wire.FinishReason.MAX_OUTPUT_TOKENS,
   "context-length": wire.FinishReason.CONTEXT_LENGTH,
   "time-budget": wire.FinishReason.TIME_BUDGET,
+  "tool-calls": wire.FinishReason.TOOL_CALLS,
   cancelled: wire.FinishReason.CANCELLED,
 } as const satisfies Record<FinishReason, wire.FinishReason>;
+
+const warningToWire = ({ kind, message }: OutputWarning): MessageInitShape<typeof wire.OutputWarningSchema> => ({
+  kind: warningKinds[kind],
+  message,
+});
+
+const warningKinds = {
+  "malformed-tool-call": wire.OutputWarning_Kind.MALFORMED_TOOL_CALL,
+  "unknown-tool": wire.OutputWarning_Kind.UNKNOWN_TOOL,
+  "invalid-arguments": wire.OutputWarning_Kind.INVALID_ARGUMENTS,
+  "markers-removed": wire.OutputWarning_Kind.MARKERS_REMOVED,
+} as const satisfies Record<OutputWarning["kind"], wire.OutputWarning_Kind>;
 
 const matchedToWire = (matched: StopMatch | undefined): { matched?: MessageInitShape<typeof StopMatchSchema> } => {
   if (matched === undefined) return {};

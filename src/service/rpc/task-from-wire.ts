@@ -7,6 +7,7 @@ import type {
   GenerationInput,
   GenerationTask,
   OutputOptions,
+  ReasoningOptions,
   SamplingParams,
   SchedulingHints,
   StopCriteria,
@@ -39,6 +40,7 @@ const taskFromWire = (task: wire.GenerationTask): Result.Result<GenerationTask, 
       model: task.model,
       ...(task.modelRevision === undefined ? {} : { modelRevision: task.modelRevision }),
       input: yield* inputFromWire(task.input, model),
+      reasoning: reasoningFromWire(task.reasoning),
       sampling: samplingFromWire(task.sampling),
       stop: yield* stopFromWire(task.stop),
       output: yield* outputFromWire(task.output),
@@ -59,6 +61,15 @@ const inputFromWire = (input: wire.GenerationTask["input"], model: string): Resu
     case undefined:
       return Result.fail(invalidField("task.input", "exactly one of prompt, chat, tokens must be set"));
   }
+};
+
+const reasoningFromWire = (reasoning: wire.ReasoningOptions | undefined): ReasoningOptions =>
+  present({ maxTokens: reasoning?.maxTokens, effort: reasoning && efforts[reasoning.effort] });
+
+const efforts: Readonly<Record<number, ReasoningOptions["effort"]>> = {
+  [wire.ReasoningOptions_Effort.LOW]: "low",
+  [wire.ReasoningOptions_Effort.MEDIUM]: "medium",
+  [wire.ReasoningOptions_Effort.HIGH]: "high",
 };
 
 const samplingFromWire = (sampling: wire.SamplingParams | undefined): SamplingParams =>
@@ -98,6 +109,7 @@ const outputFromWire = (output: wire.OutputOptions | undefined): Result.Result<O
     return {
       ...present({ flushTokens: output?.flushTokens, flushIntervalMs }),
       tokenIds: output?.tokenIds ?? false,
+      verbatim: output?.verbatim ?? false,
       timings: output?.timings ?? false,
     };
   });

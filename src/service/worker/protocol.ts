@@ -46,7 +46,19 @@ export interface SubmitMessage {
   /** Tokens that end the sequence; the token itself is reported. */
   readonly stopTokenIds: ReadonlyArray<number>;
   readonly timeBudgetMs: number | undefined;
+  readonly reasoningLimit: ReasoningLimit | undefined;
   readonly cache: SequenceCachePolicy;
+}
+
+/** Reasoning that is longer is closed by tokens that the model has not chosen. */
+export interface ReasoningLimit {
+  /** Tokens of reasoning at most. */
+  readonly maxTokens: number;
+  /** What opens reasoning where the output begins; empty if the prompt has opened it. */
+  readonly openTokenIds: ReadonlyArray<number>;
+  readonly closeTokenIds: ReadonlyArray<number>;
+  /** What follows a close that was forced, before the model goes on. */
+  readonly answerTokenIds: ReadonlyArray<number>;
 }
 
 export interface SequenceCachePolicy {

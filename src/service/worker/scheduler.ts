@@ -145,6 +145,7 @@ export class Scheduler {
     if (batch === undefined) return undefined;
     const fed = { rows: [...batch.rows], tokens: batch.next };
     if (batch.rows.some((sequence) => sequence !== undefined && !sequence.exhausted)) {
+      settleReasoning(batch);
       const hidden = this.model.forward(batch.next.reshape(batch.rows.length, 1), batch.cache);
       batch.next = this.choose(hidden, 0, batch.rows, batch.next);
       mx.asyncEval(batch.next);
@@ -161,11 +162,12 @@ export class Scheduler {
   ): Tensor {
     const [count = 0, , size = 0] = hidden.shape;
     const last = hidden.index(mx.Slice(), mx.Slice(column, column + 1), mx.Slice()).reshape(count, size);
-    const next = sample(
+    const chosen = sample(
       this.model.logits(last).astype(mx.float32),
       rows.map((sequence) => sequence ?? unused),
       previous,
     );
+    const next = force(chosen, rows);
     for (const sequence of rows) if (sequence !== undefined) sequence.drawn += 1;
     return next;
   }
@@ -326,6 +328,31 @@ export class Scheduler {
     batch.rows = live.map((row) => batch.rows[row]);
   }
 }
+
+/** Reads the tokens of the last step early where one of them may close its reasoning just in time. */
+const settleReasoning = ({ rows, next }: Batch): void => {
+  if (!rows.some((sequence) => sequence?.atReasoningLimit === true)) return;
+  const ids = next.tolist() as number[];
+  for (const [row, sequence] of rows.entries()) {
+    if (sequence?.atReasoningLimit === true) sequence.settleReasoning(ids[row]);
+  }
+};
+
+/** Puts the tokens that have to come in the place of those that were chosen. */
+const force = (chosen: Tensor, rows: ReadonlyArray<Sequence | undefined>): Tensor => {
+  for (const sequence of rows) if (sequence?.atReasoningLimit === true) sequence.settleReasoning(undefined);
+  const forced = rows.map((sequence) => sequence?.takeForced());
+  if (forced.every((id) => id === undefined)) return chosen;
+  const isForced = mx.array(forced.map((id) => id !== undefined));
+  return mx.where(
+    isForced,
+    mx.array(
+      forced.map((id) => id ?? 0),
+      mx.int32,
+    ),
+    chosen,
+  );
+};
 
 /** Collections are due by memory touched: a slice of prefill leaves much more behind than a decode step. */
 const prefillDebt = 4;

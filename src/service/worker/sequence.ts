@@ -11,6 +11,9 @@ export class Sequence implements SamplingRow {
   /** Tokens chosen by the device, of which the last may not have been read yet. */
   drawn = 0;
   cancelled = false;
+  /** Tokens that come next, whatever the model would choose. */
+  private readonly forced: number[] = [];
+  private reasoningSettled = false;
   private readonly request: SubmitMessage;
   private readonly stopTokenIds: ReadonlySet<number>;
   private readonly expiresAt: number;
@@ -50,6 +53,36 @@ export class Sequence implements SamplingRow {
     return this.drawn < this.request.minOutputTokens ? this.request.stopTokenIds : [];
   }
 
+  /** Whether the next token is the first that may not be reasoning any more. */
+  get atReasoningLimit(): boolean {
+    const { reasoningLimit: limit } = this.request;
+    return limit !== undefined && !this.reasoningSettled && this.drawn >= limit.openTokenIds.length + limit.maxTokens;
+  }
+
+  /**
+   * Closes the reasoning if it is still open; once, at the limit.
+   *
+   * @param unread the token that the device has chosen and that was not read yet, if there is one
+   */
+  settleReasoning(unread: number | undefined): void {
+    const { reasoningLimit: limit } = this.request;
+    this.reasoningSettled = true;
+    if (limit === undefined) return;
+    const { openTokenIds: open, closeTokenIds: close, answerTokenIds } = limit;
+    const output = unread === undefined ? this.outputTokenIds : [...this.outputTokenIds, unread];
+    if (open.some((id, index) => output[index] !== id)) return;
+    const reasoning = output.slice(open.length);
+    const startsAt = (at: number): boolean => close.every((id, index) => reasoning[at + index] === id);
+    if (reasoning.some((_, at) => startsAt(at))) return;
+    const begun = close.findLastIndex((_, index) => index > 0 && endsWith(reasoning, close.slice(0, index)));
+    this.forced.push(...close.slice(Math.max(0, begun)), ...answerTokenIds);
+  }
+
+  /** The token that has to come next; taken once for each token that is chosen. */
+  takeForced(): number | undefined {
+    return this.forced.shift();
+  }
+
   expired(now: number): boolean {
     return now >= this.expiresAt;
   }
@@ -62,3 +95,6 @@ export class Sequence implements SamplingRow {
     return this.outputTokenIds.length >= this.request.maxOutputTokens ? "max-output-tokens" : undefined;
   }
 }
+
+const endsWith = (ids: ReadonlyArray<number>, tail: ReadonlyArray<number>): boolean =>
+  tail.every((id, index) => ids[ids.length - tail.length + index] === id);

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest";
 
 import type { EngineEvent, EngineRequest } from "../../../src/service/engine/Engine.ts";
 import { GenerationRun } from "../../../src/service/engine/mlx/GenerationRun.ts";
+import { plainReading } from "../../../src/service/output/parser.ts";
 import { byteTokenizer } from "../../support/byte-tokenizer.ts";
 import { facts } from "../../support/tasks.ts";
 
@@ -21,6 +22,8 @@ const start = (overrides: Partial<EngineRequest> = {}, parameters: Partial<Engin
     eosTokenIds: [0],
     includeStopInOutput: false,
     timeBudgetMs: undefined,
+    reading: plainReading,
+    reasoningLimit: undefined,
     cache: { mode: "read-write", partition: "" },
     fillsContext: false,
     ...overrides,

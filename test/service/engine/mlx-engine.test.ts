@@ -7,6 +7,7 @@ import { Deferred, Effect, Exit, Fiber, Layer } from "effect";
 import { EngineConfig } from "../../../src/service/config/EngineConfig.ts";
 import { type Engine, Engines, type EngineEvent, type EngineRequest } from "../../../src/service/engine/Engine.ts";
 import { layer as mlxLayer } from "../../../src/service/engine/mlx/MlxEngine.ts";
+import { plainReading } from "../../../src/service/output/parser.ts";
 import { byteTokenizer } from "../../support/byte-tokenizer.ts";
 import { facts } from "../../support/tasks.ts";
 import { writeRandomCheckpoint } from "../worker/random-checkpoint.ts";
@@ -33,6 +34,8 @@ const request = (id: string, overrides: Partial<EngineRequest["parameters"]> = {
   eosTokenIds: [0],
   includeStopInOutput: false,
   timeBudgetMs: undefined,
+  reading: plainReading,
+  reasoningLimit: undefined,
   cache: { mode: "read-write", partition: "" },
   fillsContext: false,
 });

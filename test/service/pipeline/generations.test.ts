@@ -24,6 +24,7 @@ const tokenizer = {
 };
 
 const chatTemplate = {
+  mentions: (variable: string) => variable === "enable_thinking",
   render: ({ messages }: Extract<GenerationTask["input"], { type: "chat" }>) => {
     if (messages.some(({ role }) => role === "tool")) throw new ChatTemplateRefused("no tools here");
     return messages
@@ -31,6 +32,8 @@ const chatTemplate = {
       .join("|");
   },
 };
+
+const outputFormat = { notation: "tagged", reasoningTags: undefined, cleanUp: [] } as const;
 
 const options = { deadlineMs: 10_000 };
 
@@ -45,7 +48,7 @@ const withPipeline = <A, E>(
     const models = Layer.mock(Models)({
       promptTools: (name) =>
         name === "" || name === "tiny"
-          ? Effect.succeed({ facts: facts(), tokenizer, chatTemplate })
+          ? Effect.succeed({ facts: facts(), tokenizer, chatTemplate, outputFormat })
           : Effect.fail(new ModelNotFound({ model: name, nearest: [] })),
       lease: () => Effect.succeed(engine),
     });

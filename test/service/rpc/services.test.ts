@@ -53,7 +53,8 @@ describe("a task", () => {
             continueFinalMessage: true,
           },
         },
-        sampling: { temperature: 0, topK: 5, seed: 0 },
+        reasoning: {},
+      sampling: { temperature: 0, topK: 5, seed: 0 },
         stop: {
           maxOutputTokens: 9,
           stopSequences: ["\n"],
@@ -88,6 +89,7 @@ describe("a task", () => {
         templateOptions: { enable_thinking: false },
         continueFinalMessage: true,
       },
+      reasoning: {},
       sampling: { temperature: 0, topK: 5, seed: 0 },
       stop: {
         maxOutputTokens: 9,

@@ -34,6 +34,7 @@ export const submission = (
   minOutputTokens: 0,
   stopTokenIds: [],
   timeBudgetMs: undefined,
+  reasoningLimit: undefined,
   cache: { read: true, write: true, partition: "" },
   ...overrides,
 });

@@ -1,7 +1,8 @@
 /** One request on its way through an engine process: ids in, text events out. */
 import type { StopMatch } from "../../domain/generation.ts";
+import { OutputReader, type OutputStep } from "../../output/OutputReader.ts";
+import { markersFor } from "../../output/parser.ts";
 import { createDetokenizer } from "../../prompt/detokenizer.ts";
-import { createStopMatcher } from "../../prompt/stop-sequences.ts";
 import type { Tokenizer } from "../../prompt/Tokenizer.ts";
 import type { SequenceEnd, SubmitMessage } from "../../worker/protocol.ts";
 import type { EngineEvent, EngineRequest } from "../Engine.ts";
@@ -17,18 +18,22 @@ export class GenerationRun {
   private cachedPromptTokens = 0;
   private readonly emit: (event: EngineEvent) => void;
   private readonly detokenizer: ReturnType<typeof createDetokenizer>;
-  private readonly stops: ReturnType<typeof createStopMatcher>;
+  private readonly reader: OutputReader;
 
   constructor(request: EngineRequest, sequence: number, tokenizer: Tokenizer, emit: (event: EngineEvent) => void) {
     this.request = request;
     this.sequence = sequence;
     this.emit = emit;
-    this.detokenizer = createDetokenizer(tokenizer);
-    this.stops = createStopMatcher(request.parameters.stopSequences, request.includeStopInOutput);
+    this.detokenizer = createDetokenizer(tokenizer, markersFor(request.reading));
+    this.reader = new OutputReader({
+      reading: request.reading,
+      stopSequences: request.parameters.stopSequences,
+      includeStop: request.includeStopInOutput,
+    });
   }
 
   get submission(): SubmitMessage {
-    const { parameters, promptTokenIds, timeBudgetMs, cache } = this.request;
+    const { parameters, promptTokenIds, timeBudgetMs, cache, reasoningLimit } = this.request;
     return {
       type: "submit",
       sequence: this.sequence,
@@ -38,6 +43,7 @@ export class GenerationRun {
       minOutputTokens: parameters.minOutputTokens,
       stopTokenIds: parameters.stopTokenIds,
       timeBudgetMs,
+      reasoningLimit,
       cache: {
         read: cache.mode !== "bypass",
         write: cache.mode === "read-write",
@@ -54,31 +60,27 @@ export class GenerationRun {
     this.emit({ type: "admitted", cachedPromptTokens });
   }
 
-  /** Takes a token in; true when a stop sequence ends the output with it. */
+  /** Takes a token in; true when the output ends with it, by a stop sequence or at the turn of somebody else. */
   token(tokenId: number): boolean {
     const ends = this.request.parameters.stopTokenIds.includes(tokenId);
-    const { text, matched } = ends ? { text: "", matched: undefined } : this.stops.push(this.detokenizer.push(tokenId));
+    const wasReasoning = this.reader.inReasoning;
+    const step = this.reader.push(ends ? "" : this.detokenizer.push(tokenId));
     this.streamed = true;
     this.lastTokenId = tokenId;
-    this.emit({ type: "output", text, tokenIds: [tokenId] });
-    if (matched === undefined) return false;
-    this.finish("stop-sequence", { type: "stop-sequence", text: matched });
-    return true;
+    this.emitOutput(step, [tokenId], !ends && wasReasoning && this.reader.inReasoning ? 1 : 0);
+    return this.stop(step);
   }
 
   /** The worker says that it is the end: what was held back goes out, and may still complete a stop sequence. */
   end(reason: SequenceEnd | "cancelled"): void {
-    const { text, matched } = this.stops.push(this.detokenizer.flush());
-    const rest = matched === undefined ? text + this.stops.flush() : text;
-    if (rest !== "") this.emit({ type: "output", text: rest, tokenIds: [] });
-    if (matched !== undefined) {
-      this.finish("stop-sequence", { type: "stop-sequence", text: matched });
-      return;
-    }
+    const step = this.reader.end(this.detokenizer.flush());
+    if (step.text !== "" || step.reasoning !== "" || step.toolCalls.length > 0) this.emitOutput(step, [], 0);
+    if (this.stop(step)) return;
     switch (reason) {
       case "stop-token": {
         const isEos = this.request.eosTokenIds.includes(this.lastTokenId);
-        this.finish(isEos ? "end-of-sequence" : "stop-token", { type: "token", tokenId: this.lastTokenId });
+        if (isEos && this.reader.calls > 0) this.finish("tool-calls", undefined);
+        else this.finish(isEos ? "end-of-sequence" : "stop-token", { type: "token", tokenId: this.lastTokenId });
         break;
       }
       case "max-output-tokens":
@@ -93,7 +95,24 @@ export class GenerationRun {
 
   private lastTokenId = -1;
 
+  private emitOutput(
+    { text, reasoning, toolCalls }: OutputStep,
+    tokenIds: ReadonlyArray<number>,
+    reasoningTokens: number,
+  ): void {
+    this.emit({ type: "output", text, reasoning, toolCalls, tokenIds, reasoningTokens });
+  }
+
+  private stop({ stopped, ownTurn }: OutputStep): boolean {
+    if (stopped === undefined) return false;
+    // A model that called tools may go on with what they could answer.
+    if (!ownTurn && this.reader.calls > 0) this.finish("tool-calls", undefined);
+    else this.finish("stop-sequence", { type: "stop-sequence", text: stopped });
+    return true;
+  }
+
   private finish(reason: Extract<EngineEvent, { type: "finished" }>["reason"], matched: StopMatch | undefined): void {
-    this.emit({ type: "finished", reason, matched, cachedPromptTokens: this.cachedPromptTokens });
+    const { cachedPromptTokens } = this;
+    this.emit({ type: "finished", reason, matched, cachedPromptTokens, warnings: this.reader.warnings });
   }
 }

@@ -25,7 +25,7 @@ import type { JsonObject as JsonObject$1, Message, UnknownEnum } from "@bufbuild
  * Describes the file mlxd/v1/types.proto.
  */
 export const file_mlxd_v1_types: GenFile = /*@__PURE__*/
-  fileDesc("ChNtbHhkL3YxL3R5cGVzLnByb3RvEgdtbHhkLnYxIoEFCg5HZW5lcmF0aW9uVGFzaxIXCgVtb2RlbBgBIAEoCUIIukgFcgMogAISJwoObW9kZWxfcmV2aXNpb24YAiABKAlCCrpIB3IFIAEogAJIAYgBARIgCgdhZGFwdGVyGAMgASgJQgq6SAdyBSABKIACSAKIAQESGQoGcHJvbXB0GAQgASgJQge6SARyAhABSAASIgoEY2hhdBgFIAEoCzISLm1seGQudjEuQ2hhdElucHV0SAASJQoGdG9rZW5zGAYgASgLMhMubWx4ZC52MS5Ub2tlbklucHV0SAASKQoIc2FtcGxpbmcYByABKAsyFy5tbHhkLnYxLlNhbXBsaW5nUGFyYW1zEiMKBHN0b3AYCCABKAsyFS5tbHhkLnYxLlN0b3BDcml0ZXJpYRImCgZvdXRwdXQYCSABKAsyFi5tbHhkLnYxLk91dHB1dE9wdGlvbnMSLQoKY29uc3RyYWludBgKIAEoCzIZLm1seGQudjEuT3V0cHV0Q29uc3RyYWludBIsCgpzY2hlZHVsaW5nGAsgASgLMhgubWx4ZC52MS5TY2hlZHVsaW5nSGludHMSIwoFY2FjaGUYDCABKAsyFC5tbHhkLnYxLkNhY2hlUG9saWN5Ek0KBmxhYmVscxgNIAMoCzIjLm1seGQudjEuR2VuZXJhdGlvblRhc2suTGFiZWxzRW50cnlCGLpIFZoBEhAQIgdyBSABKIACKgVyAyiAAhotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQg4KBWlucHV0EgW6SAIIAUIRCg9fbW9kZWxfcmV2aXNpb25CCgoIX2FkYXB0ZXIi6QEKCUNoYXRJbnB1dBI2CghtZXNzYWdlcxgBIAMoCzIULm1seGQudjEuQ2hhdE1lc3NhZ2VCDuBBArpICJIBBQgBEIAgEicKBXRvb2xzGAIgAygLMg0ubWx4ZC52MS5Ub29sQgm6SAaSAQMQgAESKAoLdG9vbF9jaG9pY2UYAyABKAsyEy5tbHhkLnYxLlRvb2xDaG9pY2USMQoQdGVtcGxhdGVfb3B0aW9ucxgEIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSHgoWY29udGludWVfZmluYWxfbWVzc2FnZRgFIAEoCCKQAwoLQ2hhdE1lc3NhZ2USKgoEcm9sZRgBIAEoDjINLm1seGQudjEuUm9sZUIN4EECukgHggEEEAEgABIwCgdjb250ZW50GAIgAygLMhQubWx4ZC52MS5Db250ZW50UGFydEIJukgGkgEDEIAIEjAKCnRvb2xfY2FsbHMYAyADKAsyES5tbHhkLnYxLlRvb2xDYWxsQgm6SAaSAQMQgAESHgoMdG9vbF9jYWxsX2lkGAQgASgJQgi6SAVyAyiAAhIWCgRuYW1lGAUgASgJQgi6SAVyAyiAAhIRCglyZWFzb25pbmcYBiABKAk6pQG6SKEBGp4BChZjaGF0X21lc3NhZ2Uubm90X2VtcHR5EjlhIG1lc3NhZ2UgbmVlZHMgY29udGVudCwgb3IgdG9vbF9jYWxscyBmcm9tIHRoZSBhc3Npc3RhbnQaSXRoaXMuY29udGVudC5zaXplKCkgPiAwIHx8ICh0aGlzLnJvbGUgPT0gMyAmJiB0aGlzLnRvb2xfY2FsbHMuc2l6ZSgpID4gMCkiVgoLQ29udGVudFBhcnQSFwoEdGV4dBgBIAEoCUIHukgEcgIQAUgAEh8KBWltYWdlGAIgASgLMg4ubWx4ZC52MS5JbWFnZUgAQg0KBHBhcnQSBbpIAggBImcKBUltYWdlEhcKBGRhdGEYASABKAxCB7pIBHoCEAFIABIWCgN1cmwYAiABKAlCB7pIBHICEAFIABIcCgptZWRpYV90eXBlGAMgASgJQgi6SAVyAyiAAUIPCgZzb3VyY2USBbpIAggBIncKBFRvb2wSLQoEbmFtZRgBIAEoCUIf4EECukgZchcgAShAMhFeW0EtWmEtejAtOV8uLV0rJBITCgtkZXNjcmlwdGlvbhgCIAEoCRIrCgpwYXJhbWV0ZXJzGAMgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdCK4AQoKVG9vbENob2ljZRIyCgRtb2RlGAEgASgOMhgubWx4ZC52MS5Ub29sQ2hvaWNlLk1vZGVCCLpIBYIBAhABSAASHQoIZnVuY3Rpb24YAiABKAlCCbpIBnIEIAEoQEgAIk0KBE1vZGUSFAoQTU9ERV9VTlNQRUNJRklFRBAAEg0KCU1PREVfQVVUTxABEg0KCU1PREVfTk9ORRACEhEKDU1PREVfUkVRVUlSRUQQA0IICgZjaG9pY2UiTAoIVG9vbENhbGwSFAoCaWQYASABKAlCCLpIBXIDKIACEhcKBG5hbWUYAiABKAlCCbpIBnIEIAEoQBIRCglhcmd1bWVudHMYAyABKAkiKgoKVG9rZW5JbnB1dBIcCgNpZHMYASADKA1CD+BBArpICZIBBggBEICAQCLtBAoOU2FtcGxpbmdQYXJhbXMSMwoLdGVtcGVyYXR1cmUYASABKAFCGbpIFhIUQAEZAAAAAAAAAEApAAAAAAAAAABIAIgBARItCgV0b3BfcBgCIAEoAUIZukgWEhRAARkAAAAAAADwPyEAAAAAAAAAAEgBiAEBEhsKBXRvcF9rGAMgASgNQge6SAQqAigBSAKIAQESLQoFbWluX3AYBCABKAFCGbpIFhIUQAEZAAAAAAAA8D8pAAAAAAAAAABIA4gBARI6ChJyZXBldGl0aW9uX3BlbmFsdHkYBSABKAFCGbpIFhIUQAEZAAAAAAAAAEAhAAAAAAAAAABIBIgBARI4ChBwcmVzZW5jZV9wZW5hbHR5GAYgASgBQhm6SBYSFEABGQAAAAAAAABAKQAAAAAAAADASAWIAQESOQoRZnJlcXVlbmN5X3BlbmFsdHkYByABKAFCGbpIFhIUQAEZAAAAAAAAAEApAAAAAAAAAMBIBogBARIRCgRzZWVkGAggASgNSAeIAQESMQoKbG9naXRfYmlhcxgJIAMoCzISLm1seGQudjEuTG9naXRCaWFzQgm6SAaSAQMQgAgSJwoPY2FuZGlkYXRlX2NvdW50GAogASgNQgm6SAYqBBgIKAFICIgBAUIOCgxfdGVtcGVyYXR1cmVCCAoGX3RvcF9wQggKBl90b3Bfa0IICgZfbWluX3BCFQoTX3JlcGV0aXRpb25fcGVuYWx0eUITChFfcHJlc2VuY2VfcGVuYWx0eUIUChJfZnJlcXVlbmN5X3BlbmFsdHlCBwoFX3NlZWRCEgoQX2NhbmRpZGF0ZV9jb3VudCJGCglMb2dpdEJpYXMSEAoIdG9rZW5faWQYASABKA0SJwoEYmlhcxgCIAEoAUIZukgWEhRAARkAAAAAAABZQCkAAAAAAABZwCL4AgoMU3RvcENyaXRlcmlhEicKEW1heF9vdXRwdXRfdG9rZW5zGAEgASgNQge6SAQqAigBSACIAQESHgoRbWluX291dHB1dF90b2tlbnMYAiABKA1IAYgBARIpCg5zdG9wX3NlcXVlbmNlcxgDIAMoCUIRukgOkgELEAgiB3IFIAEogAISIAoOc3RvcF90b2tlbl9pZHMYBCADKA1CCLpIBZIBAhBAEhcKCmlnbm9yZV9lb3MYBSABKAhIAogBARIjChZpbmNsdWRlX3N0b3BfaW5fb3V0cHV0GAYgASgISAOIAQESPgoLdGltZV9idWRnZXQYByABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CDrpIC6oBCCIECICjBSoAQhQKEl9tYXhfb3V0cHV0X3Rva2Vuc0IUChJfbWluX291dHB1dF90b2tlbnNCDQoLX2lnbm9yZV9lb3NCGQoXX2luY2x1ZGVfc3RvcF9pbl9vdXRwdXQijwIKDU91dHB1dE9wdGlvbnMSEQoJdG9rZW5faWRzGAEgASgIEiIKDHRvcF9sb2dwcm9icxgCIAEoDUIHukgEKgIYFEgAiAEBEhcKD3Byb21wdF9sb2dwcm9icxgDIAEoCBITCgtlY2hvX3Byb21wdBgEIAEoCBIlCgxmbHVzaF90b2tlbnMYBSABKA1CCrpIByoFGIAIKAFIAYgBARI/Cg5mbHVzaF9pbnRlcnZhbBgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIMukgJqgEGIgIICioAEg8KB3RpbWluZ3MYByABKAhCDwoNX3RvcF9sb2dwcm9ic0IPCg1fZmx1c2hfdG9rZW5zIsoBChBPdXRwdXRDb25zdHJhaW50Eh4KC2pzb25fc2NoZW1hGAEgASgJQge6SARyAhABSAASGAoFcmVnZXgYAiABKAlCB7pIBHICEAFIABIaCgdncmFtbWFyGAMgASgJQge6SARyAhABSAASJQoGY2hvaWNlGAQgASgLMhMubWx4ZC52MS5DaG9pY2VMaXN0SAASKgoLanNvbl9vYmplY3QYBSABKAsyEy5tbHhkLnYxLkpzb25PYmplY3RIAEINCgRraW5kEgW6SAIIASIwCgpDaG9pY2VMaXN0EiIKB2Nob2ljZXMYASADKAlCEbpIDpIBCwgBEIAIIgRyAhABIgwKCkpzb25PYmplY3QiqwEKD1NjaGVkdWxpbmdIaW50cxIqCghwcmlvcml0eRgBIAEoBUITukgQGg4Y6AcomPj/////////AUgAiAEBEh0KC2ZhaXJuZXNzX2lkGAIgASgJQgi6SAVyAyiAAhJACg5tYXhfcXVldWVfd2FpdBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkINukgKqgEHIgMIkBwqAEILCglfcHJpb3JpdHki8QEKC0NhY2hlUG9saWN5EjEKBG1vZGUYASABKA4yGS5tbHhkLnYxLkNhY2hlUG9saWN5Lk1vZGVCCLpIBYIBAhABEhsKCXBhcnRpdGlvbhgCIAEoCUIIukgFcgMogAISIQoUc3RhYmxlX3ByZWZpeF90b2tlbnMYAyABKA1IAIgBASJWCgRNb2RlEhQKEE1PREVfVU5TUEVDSUZJRUQQABITCg9NT0RFX1JFQURfV1JJVEUQARISCg5NT0RFX1JFQURfT05MWRACEg8KC01PREVfQllQQVNTEANCFwoVX3N0YWJsZV9wcmVmaXhfdG9rZW5zIqsCChNFZmZlY3RpdmVQYXJhbWV0ZXJzEhMKC3RlbXBlcmF0dXJlGAEgASgBEg0KBXRvcF9wGAIgASgBEhIKBXRvcF9rGAMgASgNSACIAQESDQoFbWluX3AYBCABKAESGgoScmVwZXRpdGlvbl9wZW5hbHR5GAUgASgBEhgKEHByZXNlbmNlX3BlbmFsdHkYBiABKAESGQoRZnJlcXVlbmN5X3BlbmFsdHkYByABKAESDAoEc2VlZBgIIAEoDRIZChFtYXhfb3V0cHV0X3Rva2VucxgJIAEoDRIZChFtaW5fb3V0cHV0X3Rva2VucxgKIAEoDRIWCg5zdG9wX3NlcXVlbmNlcxgLIAMoCRIWCg5zdG9wX3Rva2VuX2lkcxgMIAMoDUIICgZfdG9wX2sihwEKBVVzYWdlEhUKDXByb21wdF90b2tlbnMYASABKA0SHAoUY2FjaGVkX3Byb21wdF90b2tlbnMYAiABKA0SFQoNb3V0cHV0X3Rva2VucxgDIAEoDRIdChByZWFzb25pbmdfdG9rZW5zGAQgASgNSACIAQFCEwoRX3JlYXNvbmluZ190b2tlbnMiwAEKB1RpbWluZ3MSKAoFcXVldWUYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SNgoTdGltZV90b19maXJzdF90b2tlbhgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIpCgZkZWNvZGUYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKAoFdG90YWwYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24ifwoMVG9rZW5Mb2dwcm9iEhAKCHRva2VuX2lkGAEgASgNEgwKBHRleHQYAiABKAkSCwoDcmF3GAMgASgMEhQKB2xvZ3Byb2IYBCABKAFIAIgBARIgCgN0b3AYBSADKAsyEy5tbHhkLnYxLlRvcExvZ3Byb2JCCgoIX2xvZ3Byb2IiSgoKVG9wTG9ncHJvYhIQCgh0b2tlbl9pZBgBIAEoDRIMCgR0ZXh0GAIgASgJEgsKA3JhdxgDIAEoDBIPCgdsb2dwcm9iGAQgASgBKnMKBFJvbGUSFAoQUk9MRV9VTlNQRUNJRklFRBAAEg8KC1JPTEVfU1lTVEVNEAESDQoJUk9MRV9VU0VSEAISEgoOUk9MRV9BU1NJU1RBTlQQAxINCglST0xFX1RPT0wQBBISCg5ST0xFX0RFVkVMT1BFUhAFKtcCCgxGaW5pc2hSZWFzb24SHQoZRklOSVNIX1JFQVNPTl9VTlNQRUNJRklFRBAAEiEKHUZJTklTSF9SRUFTT05fRU5EX09GX1NFUVVFTkNFEAESHwobRklOSVNIX1JFQVNPTl9TVE9QX1NFUVVFTkNFEAISHAoYRklOSVNIX1JFQVNPTl9TVE9QX1RPS0VOEAMSIwofRklOSVNIX1JFQVNPTl9NQVhfT1VUUFVUX1RPS0VOUxAEEiAKHEZJTklTSF9SRUFTT05fQ09OVEVYVF9MRU5HVEgQBRIdChlGSU5JU0hfUkVBU09OX1RJTUVfQlVER0VUEAYSJQohRklOSVNIX1JFQVNPTl9DT05TVFJBSU5UX0NPTVBMRVRFEAcSHAoYRklOSVNIX1JFQVNPTl9UT09MX0NBTExTEAgSGwoXRklOSVNIX1JFQVNPTl9DQU5DRUxMRUQQCWIGcHJvdG8z", [file_buf_validate_validate, file_google_api_field_behavior, file_google_protobuf_duration, file_google_protobuf_struct]);
+  fileDesc("ChNtbHhkL3YxL3R5cGVzLnByb3RvEgdtbHhkLnYxIq8FCg5HZW5lcmF0aW9uVGFzaxIXCgVtb2RlbBgBIAEoCUIIukgFcgMogAISJwoObW9kZWxfcmV2aXNpb24YAiABKAlCCrpIB3IFIAEogAJIAYgBARIgCgdhZGFwdGVyGAMgASgJQgq6SAdyBSABKIACSAKIAQESGQoGcHJvbXB0GAQgASgJQge6SARyAhABSAASIgoEY2hhdBgFIAEoCzISLm1seGQudjEuQ2hhdElucHV0SAASJQoGdG9rZW5zGAYgASgLMhMubWx4ZC52MS5Ub2tlbklucHV0SAASKQoIc2FtcGxpbmcYByABKAsyFy5tbHhkLnYxLlNhbXBsaW5nUGFyYW1zEiMKBHN0b3AYCCABKAsyFS5tbHhkLnYxLlN0b3BDcml0ZXJpYRImCgZvdXRwdXQYCSABKAsyFi5tbHhkLnYxLk91dHB1dE9wdGlvbnMSLQoKY29uc3RyYWludBgKIAEoCzIZLm1seGQudjEuT3V0cHV0Q29uc3RyYWludBIsCgpzY2hlZHVsaW5nGAsgASgLMhgubWx4ZC52MS5TY2hlZHVsaW5nSGludHMSIwoFY2FjaGUYDCABKAsyFC5tbHhkLnYxLkNhY2hlUG9saWN5Ek0KBmxhYmVscxgNIAMoCzIjLm1seGQudjEuR2VuZXJhdGlvblRhc2suTGFiZWxzRW50cnlCGLpIFZoBEhAQIgdyBSABKIACKgVyAyiAAhIsCglyZWFzb25pbmcYDiABKAsyGS5tbHhkLnYxLlJlYXNvbmluZ09wdGlvbnMaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUIOCgVpbnB1dBIFukgCCAFCEQoPX21vZGVsX3JldmlzaW9uQgoKCF9hZGFwdGVyIswBChBSZWFzb25pbmdPcHRpb25zEhcKCm1heF90b2tlbnMYASABKA1IAIgBARI6CgZlZmZvcnQYAiABKA4yIC5tbHhkLnYxLlJlYXNvbmluZ09wdGlvbnMuRWZmb3J0Qgi6SAWCAQIQASJUCgZFZmZvcnQSFgoSRUZGT1JUX1VOU1BFQ0lGSUVEEAASDgoKRUZGT1JUX0xPVxABEhEKDUVGRk9SVF9NRURJVU0QAhIPCgtFRkZPUlRfSElHSBADQg0KC19tYXhfdG9rZW5zIukBCglDaGF0SW5wdXQSNgoIbWVzc2FnZXMYASADKAsyFC5tbHhkLnYxLkNoYXRNZXNzYWdlQg7gQQK6SAiSAQUIARCAIBInCgV0b29scxgCIAMoCzINLm1seGQudjEuVG9vbEIJukgGkgEDEIABEigKC3Rvb2xfY2hvaWNlGAMgASgLMhMubWx4ZC52MS5Ub29sQ2hvaWNlEjEKEHRlbXBsYXRlX29wdGlvbnMYBCABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0Eh4KFmNvbnRpbnVlX2ZpbmFsX21lc3NhZ2UYBSABKAgikAMKC0NoYXRNZXNzYWdlEioKBHJvbGUYASABKA4yDS5tbHhkLnYxLlJvbGVCDeBBArpIB4IBBBABIAASMAoHY29udGVudBgCIAMoCzIULm1seGQudjEuQ29udGVudFBhcnRCCbpIBpIBAxCACBIwCgp0b29sX2NhbGxzGAMgAygLMhEubWx4ZC52MS5Ub29sQ2FsbEIJukgGkgEDEIABEh4KDHRvb2xfY2FsbF9pZBgEIAEoCUIIukgFcgMogAISFgoEbmFtZRgFIAEoCUIIukgFcgMogAISEQoJcmVhc29uaW5nGAYgASgJOqUBukihARqeAQoWY2hhdF9tZXNzYWdlLm5vdF9lbXB0eRI5YSBtZXNzYWdlIG5lZWRzIGNvbnRlbnQsIG9yIHRvb2xfY2FsbHMgZnJvbSB0aGUgYXNzaXN0YW50Gkl0aGlzLmNvbnRlbnQuc2l6ZSgpID4gMCB8fCAodGhpcy5yb2xlID09IDMgJiYgdGhpcy50b29sX2NhbGxzLnNpemUoKSA+IDApIlYKC0NvbnRlbnRQYXJ0EhcKBHRleHQYASABKAlCB7pIBHICEAFIABIfCgVpbWFnZRgCIAEoCzIOLm1seGQudjEuSW1hZ2VIAEINCgRwYXJ0EgW6SAIIASJnCgVJbWFnZRIXCgRkYXRhGAEgASgMQge6SAR6AhABSAASFgoDdXJsGAIgASgJQge6SARyAhABSAASHAoKbWVkaWFfdHlwZRgDIAEoCUIIukgFcgMogAFCDwoGc291cmNlEgW6SAIIASJ3CgRUb29sEi0KBG5hbWUYASABKAlCH+BBArpIGXIXIAEoQDIRXltBLVphLXowLTlfLi1dKyQSEwoLZGVzY3JpcHRpb24YAiABKAkSKwoKcGFyYW1ldGVycxgDIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QiuAEKClRvb2xDaG9pY2USMgoEbW9kZRgBIAEoDjIYLm1seGQudjEuVG9vbENob2ljZS5Nb2RlQgi6SAWCAQIQAUgAEh0KCGZ1bmN0aW9uGAIgASgJQgm6SAZyBCABKEBIACJNCgRNb2RlEhQKEE1PREVfVU5TUEVDSUZJRUQQABINCglNT0RFX0FVVE8QARINCglNT0RFX05PTkUQAhIRCg1NT0RFX1JFUVVJUkVEEANCCAoGY2hvaWNlIkwKCFRvb2xDYWxsEhQKAmlkGAEgASgJQgi6SAVyAyiAAhIXCgRuYW1lGAIgASgJQgm6SAZyBCABKEASEQoJYXJndW1lbnRzGAMgASgJIioKClRva2VuSW5wdXQSHAoDaWRzGAEgAygNQg/gQQK6SAmSAQYIARCAgEAi7QQKDlNhbXBsaW5nUGFyYW1zEjMKC3RlbXBlcmF0dXJlGAEgASgBQhm6SBYSFEABGQAAAAAAAABAKQAAAAAAAAAASACIAQESLQoFdG9wX3AYAiABKAFCGbpIFhIUQAEZAAAAAAAA8D8hAAAAAAAAAABIAYgBARIbCgV0b3BfaxgDIAEoDUIHukgEKgIoAUgCiAEBEi0KBW1pbl9wGAQgASgBQhm6SBYSFEABGQAAAAAAAPA/KQAAAAAAAAAASAOIAQESOgoScmVwZXRpdGlvbl9wZW5hbHR5GAUgASgBQhm6SBYSFEABGQAAAAAAAABAIQAAAAAAAAAASASIAQESOAoQcHJlc2VuY2VfcGVuYWx0eRgGIAEoAUIZukgWEhRAARkAAAAAAAAAQCkAAAAAAAAAwEgFiAEBEjkKEWZyZXF1ZW5jeV9wZW5hbHR5GAcgASgBQhm6SBYSFEABGQAAAAAAAABAKQAAAAAAAADASAaIAQESEQoEc2VlZBgIIAEoDUgHiAEBEjEKCmxvZ2l0X2JpYXMYCSADKAsyEi5tbHhkLnYxLkxvZ2l0Qmlhc0IJukgGkgEDEIAIEicKD2NhbmRpZGF0ZV9jb3VudBgKIAEoDUIJukgGKgQYCCgBSAiIAQFCDgoMX3RlbXBlcmF0dXJlQggKBl90b3BfcEIICgZfdG9wX2tCCAoGX21pbl9wQhUKE19yZXBldGl0aW9uX3BlbmFsdHlCEwoRX3ByZXNlbmNlX3BlbmFsdHlCFAoSX2ZyZXF1ZW5jeV9wZW5hbHR5QgcKBV9zZWVkQhIKEF9jYW5kaWRhdGVfY291bnQiRgoJTG9naXRCaWFzEhAKCHRva2VuX2lkGAEgASgNEicKBGJpYXMYAiABKAFCGbpIFhIUQAEZAAAAAAAAWUApAAAAAAAAWcAi+AIKDFN0b3BDcml0ZXJpYRInChFtYXhfb3V0cHV0X3Rva2VucxgBIAEoDUIHukgEKgIoAUgAiAEBEh4KEW1pbl9vdXRwdXRfdG9rZW5zGAIgASgNSAGIAQESKQoOc3RvcF9zZXF1ZW5jZXMYAyADKAlCEbpIDpIBCxAIIgdyBSABKIACEiAKDnN0b3BfdG9rZW5faWRzGAQgAygNQgi6SAWSAQIQQBIXCgppZ25vcmVfZW9zGAUgASgISAKIAQESIwoWaW5jbHVkZV9zdG9wX2luX291dHB1dBgGIAEoCEgDiAEBEj4KC3RpbWVfYnVkZ2V0GAcgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQg66SAuqAQgiBAiAowUqAEIUChJfbWF4X291dHB1dF90b2tlbnNCFAoSX21pbl9vdXRwdXRfdG9rZW5zQg0KC19pZ25vcmVfZW9zQhkKF19pbmNsdWRlX3N0b3BfaW5fb3V0cHV0IqECCg1PdXRwdXRPcHRpb25zEhEKCXRva2VuX2lkcxgBIAEoCBIiCgx0b3BfbG9ncHJvYnMYAiABKA1CB7pIBCoCGBRIAIgBARIXCg9wcm9tcHRfbG9ncHJvYnMYAyABKAgSEwoLZWNob19wcm9tcHQYBCABKAgSJQoMZmx1c2hfdG9rZW5zGAUgASgNQgq6SAcqBRiACCgBSAGIAQESPwoOZmx1c2hfaW50ZXJ2YWwYBiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CDLpICaoBBiICCAoqABIPCgd0aW1pbmdzGAcgASgIEhAKCHZlcmJhdGltGAggASgIQg8KDV90b3BfbG9ncHJvYnNCDwoNX2ZsdXNoX3Rva2VucyLKAQoQT3V0cHV0Q29uc3RyYWludBIeCgtqc29uX3NjaGVtYRgBIAEoCUIHukgEcgIQAUgAEhgKBXJlZ2V4GAIgASgJQge6SARyAhABSAASGgoHZ3JhbW1hchgDIAEoCUIHukgEcgIQAUgAEiUKBmNob2ljZRgEIAEoCzITLm1seGQudjEuQ2hvaWNlTGlzdEgAEioKC2pzb25fb2JqZWN0GAUgASgLMhMubWx4ZC52MS5Kc29uT2JqZWN0SABCDQoEa2luZBIFukgCCAEiMAoKQ2hvaWNlTGlzdBIiCgdjaG9pY2VzGAEgAygJQhG6SA6SAQsIARCACCIEcgIQASIMCgpKc29uT2JqZWN0IqsBCg9TY2hlZHVsaW5nSGludHMSKgoIcHJpb3JpdHkYASABKAVCE7pIEBoOGOgHKJj4/////////wFIAIgBARIdCgtmYWlybmVzc19pZBgCIAEoCUIIukgFcgMogAISQAoObWF4X3F1ZXVlX3dhaXQYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CDbpICqoBByIDCJAcKgBCCwoJX3ByaW9yaXR5IvEBCgtDYWNoZVBvbGljeRIxCgRtb2RlGAEgASgOMhkubWx4ZC52MS5DYWNoZVBvbGljeS5Nb2RlQgi6SAWCAQIQARIbCglwYXJ0aXRpb24YAiABKAlCCLpIBXIDKIACEiEKFHN0YWJsZV9wcmVmaXhfdG9rZW5zGAMgASgNSACIAQEiVgoETW9kZRIUChBNT0RFX1VOU1BFQ0lGSUVEEAASEwoPTU9ERV9SRUFEX1dSSVRFEAESEgoOTU9ERV9SRUFEX09OTFkQAhIPCgtNT0RFX0JZUEFTUxADQhcKFV9zdGFibGVfcHJlZml4X3Rva2VucyKrAgoTRWZmZWN0aXZlUGFyYW1ldGVycxITCgt0ZW1wZXJhdHVyZRgBIAEoARINCgV0b3BfcBgCIAEoARISCgV0b3BfaxgDIAEoDUgAiAEBEg0KBW1pbl9wGAQgASgBEhoKEnJlcGV0aXRpb25fcGVuYWx0eRgFIAEoARIYChBwcmVzZW5jZV9wZW5hbHR5GAYgASgBEhkKEWZyZXF1ZW5jeV9wZW5hbHR5GAcgASgBEgwKBHNlZWQYCCABKA0SGQoRbWF4X291dHB1dF90b2tlbnMYCSABKA0SGQoRbWluX291dHB1dF90b2tlbnMYCiABKA0SFgoOc3RvcF9zZXF1ZW5jZXMYCyADKAkSFgoOc3RvcF90b2tlbl9pZHMYDCADKA1CCAoGX3RvcF9rItUBCg1PdXRwdXRXYXJuaW5nEikKBGtpbmQYASABKA4yGy5tbHhkLnYxLk91dHB1dFdhcm5pbmcuS2luZBIPCgdtZXNzYWdlGAIgASgJIocBCgRLaW5kEhQKEEtJTkRfVU5TUEVDSUZJRUQQABIcChhLSU5EX01BTEZPUk1FRF9UT09MX0NBTEwQARIVChFLSU5EX1VOS05PV05fVE9PTBACEhoKFktJTkRfSU5WQUxJRF9BUkdVTUVOVFMQAxIYChRLSU5EX01BUktFUlNfUkVNT1ZFRBAEIocBCgVVc2FnZRIVCg1wcm9tcHRfdG9rZW5zGAEgASgNEhwKFGNhY2hlZF9wcm9tcHRfdG9rZW5zGAIgASgNEhUKDW91dHB1dF90b2tlbnMYAyABKA0SHQoQcmVhc29uaW5nX3Rva2VucxgEIAEoDUgAiAEBQhMKEV9yZWFzb25pbmdfdG9rZW5zIsABCgdUaW1pbmdzEigKBXF1ZXVlGAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjYKE3RpbWVfdG9fZmlyc3RfdG9rZW4YAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKQoGZGVjb2RlGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEigKBXRvdGFsGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIn8KDFRva2VuTG9ncHJvYhIQCgh0b2tlbl9pZBgBIAEoDRIMCgR0ZXh0GAIgASgJEgsKA3JhdxgDIAEoDBIUCgdsb2dwcm9iGAQgASgBSACIAQESIAoDdG9wGAUgAygLMhMubWx4ZC52MS5Ub3BMb2dwcm9iQgoKCF9sb2dwcm9iIkoKClRvcExvZ3Byb2ISEAoIdG9rZW5faWQYASABKA0SDAoEdGV4dBgCIAEoCRILCgNyYXcYAyABKAwSDwoHbG9ncHJvYhgEIAEoASpzCgRSb2xlEhQKEFJPTEVfVU5TUEVDSUZJRUQQABIPCgtST0xFX1NZU1RFTRABEg0KCVJPTEVfVVNFUhACEhIKDlJPTEVfQVNTSVNUQU5UEAMSDQoJUk9MRV9UT09MEAQSEgoOUk9MRV9ERVZFTE9QRVIQBSrXAgoMRmluaXNoUmVhc29uEh0KGUZJTklTSF9SRUFTT05fVU5TUEVDSUZJRUQQABIhCh1GSU5JU0hfUkVBU09OX0VORF9PRl9TRVFVRU5DRRABEh8KG0ZJTklTSF9SRUFTT05fU1RPUF9TRVFVRU5DRRACEhwKGEZJTklTSF9SRUFTT05fU1RPUF9UT0tFThADEiMKH0ZJTklTSF9SRUFTT05fTUFYX09VVFBVVF9UT0tFTlMQBBIgChxGSU5JU0hfUkVBU09OX0NPTlRFWFRfTEVOR1RIEAUSHQoZRklOSVNIX1JFQVNPTl9USU1FX0JVREdFVBAGEiUKIUZJTklTSF9SRUFTT05fQ09OU1RSQUlOVF9DT01QTEVURRAHEhwKGEZJTklTSF9SRUFTT05fVE9PTF9DQUxMUxAIEhsKF0ZJTklTSF9SRUFTT05fQ0FOQ0VMTEVEEAliBnByb3RvMw", [file_buf_validate_validate, file_google_api_field_behavior, file_google_protobuf_duration, file_google_protobuf_struct]);
 
 /**
  * One generation to run: the same body for unary and streaming calls, batches, jobs and counting.
@@ -133,6 +133,13 @@ export type GenerationTask = Message<"mlxd.v1.GenerationTask"> & {
    * @generated from field: map<string, string> labels = 13;
    */
   labels: { [key: string]: string };
+
+  /**
+   * How much to reason before the answer; only for conversations with a model that marks its reasoning.
+   *
+   * @generated from field: mlxd.v1.ReasoningOptions reasoning = 14;
+   */
+  reasoning?: ReasoningOptions | undefined;
 };
 
 /**
@@ -141,6 +148,82 @@ export type GenerationTask = Message<"mlxd.v1.GenerationTask"> & {
  */
 export const GenerationTaskSchema: GenMessage<GenerationTask> = /*@__PURE__*/
   messageDesc(file_mlxd_v1_types, 0);
+
+/**
+ * How much a model may reason before it answers.
+ *
+ * @generated from message mlxd.v1.ReasoningOptions
+ */
+export type ReasoningOptions = Message<"mlxd.v1.ReasoningOptions"> & {
+  /**
+   * Tokens of reasoning at most; 0 is none. When they are spent, the reasoning is closed and the answer follows.
+   *
+   * @generated from field: optional uint32 max_tokens = 1;
+   */
+  maxTokens?: number | undefined;
+
+  /**
+   * The chat template's `reasoning_effort`; refused where it has none.
+   *
+   * @generated from field: mlxd.v1.ReasoningOptions.Effort effort = 2;
+   */
+  effort: ReasoningOptions_Effort;
+};
+
+/**
+ * Describes the message mlxd.v1.ReasoningOptions.
+ * Use `create(ReasoningOptionsSchema)` to create a new message.
+ */
+export const ReasoningOptionsSchema: GenMessage<ReasoningOptions> = /*@__PURE__*/
+  messageDesc(file_mlxd_v1_types, 1);
+
+/**
+ * How thorough.
+ *
+ * @generated from enum mlxd.v1.ReasoningOptions.Effort
+ */
+export const ReasoningOptions_Effort = {
+  /**
+   * Not set: the model's default.
+   *
+   * @generated from enum value: EFFORT_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * Little.
+   *
+   * @generated from enum value: EFFORT_LOW = 1;
+   */
+  LOW: 1,
+
+  /**
+   * Some.
+   *
+   * @generated from enum value: EFFORT_MEDIUM = 2;
+   */
+  MEDIUM: 2,
+
+  /**
+   * Much.
+   *
+   * @generated from enum value: EFFORT_HIGH = 3;
+   */
+  HIGH: 3,
+} as const;
+
+/**
+ * How thorough.
+ *
+ * @generated from enum mlxd.v1.ReasoningOptions.Effort
+ */
+export type ReasoningOptions_Effort = (typeof ReasoningOptions_Effort)[keyof typeof ReasoningOptions_Effort] | UnknownEnum;
+
+/**
+ * Describes the enum mlxd.v1.ReasoningOptions.Effort.
+ */
+export const ReasoningOptions_EffortSchema: GenEnum<ReasoningOptions_Effort> = /*@__PURE__*/
+  enumDesc(file_mlxd_v1_types, 1, 0);
 
 /**
  * A conversation.
@@ -189,7 +272,7 @@ export type ChatInput = Message<"mlxd.v1.ChatInput"> & {
  * Use `create(ChatInputSchema)` to create a new message.
  */
 export const ChatInputSchema: GenMessage<ChatInput> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_types, 1);
+  messageDesc(file_mlxd_v1_types, 2);
 
 /**
  * One message of a conversation.
@@ -245,7 +328,7 @@ export type ChatMessage = Message<"mlxd.v1.ChatMessage"> & {
  * Use `create(ChatMessageSchema)` to create a new message.
  */
 export const ChatMessageSchema: GenMessage<ChatMessage> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_types, 2);
+  messageDesc(file_mlxd_v1_types, 3);
 
 /**
  * A piece of a message.
@@ -282,7 +365,7 @@ export type ContentPart = Message<"mlxd.v1.ContentPart"> & {
  * Use `create(ContentPartSchema)` to create a new message.
  */
 export const ContentPartSchema: GenMessage<ContentPart> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_types, 3);
+  messageDesc(file_mlxd_v1_types, 4);
 
 /**
  * An image by value or by reference.
@@ -326,7 +409,7 @@ export type Image = Message<"mlxd.v1.Image"> & {
  * Use `create(ImageSchema)` to create a new message.
  */
 export const ImageSchema: GenMessage<Image> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_types, 4);
+  messageDesc(file_mlxd_v1_types, 5);
 
 /**
  * A function that the model may call.
@@ -361,7 +444,7 @@ export type Tool = Message<"mlxd.v1.Tool"> & {
  * Use `create(ToolSchema)` to create a new message.
  */
 export const ToolSchema: GenMessage<Tool> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_types, 5);
+  messageDesc(file_mlxd_v1_types, 6);
 
 /**
  * Whether tools are called.
@@ -398,7 +481,7 @@ export type ToolChoice = Message<"mlxd.v1.ToolChoice"> & {
  * Use `create(ToolChoiceSchema)` to create a new message.
  */
 export const ToolChoiceSchema: GenMessage<ToolChoice> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_types, 6);
+  messageDesc(file_mlxd_v1_types, 7);
 
 /**
  * A mode for all tools.
@@ -446,7 +529,7 @@ export type ToolChoice_Mode = (typeof ToolChoice_Mode)[keyof typeof ToolChoice_M
  * Describes the enum mlxd.v1.ToolChoice.Mode.
  */
 export const ToolChoice_ModeSchema: GenEnum<ToolChoice_Mode> = /*@__PURE__*/
-  enumDesc(file_mlxd_v1_types, 6, 0);
+  enumDesc(file_mlxd_v1_types, 7, 0);
 
 /**
  * A call that the model made.
@@ -481,7 +564,7 @@ export type ToolCall = Message<"mlxd.v1.ToolCall"> & {
  * Use `create(ToolCallSchema)` to create a new message.
  */
 export const ToolCallSchema: GenMessage<ToolCall> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_types, 7);
+  messageDesc(file_mlxd_v1_types, 8);
 
 /**
  * Token ids as the input.
@@ -502,7 +585,7 @@ export type TokenInput = Message<"mlxd.v1.TokenInput"> & {
  * Use `create(TokenInputSchema)` to create a new message.
  */
 export const TokenInputSchema: GenMessage<TokenInput> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_types, 8);
+  messageDesc(file_mlxd_v1_types, 9);
 
 /**
  * How the next token is chosen. Filters and their order follow mlx-lm: penalties and bias, then top_p, min_p and
@@ -588,7 +671,7 @@ export type SamplingParams = Message<"mlxd.v1.SamplingParams"> & {
  * Use `create(SamplingParamsSchema)` to create a new message.
  */
 export const SamplingParamsSchema: GenMessage<SamplingParams> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_types, 9);
+  messageDesc(file_mlxd_v1_types, 10);
 
 /**
  * A bias on one token.
@@ -616,7 +699,7 @@ export type LogitBias = Message<"mlxd.v1.LogitBias"> & {
  * Use `create(LogitBiasSchema)` to create a new message.
  */
 export const LogitBiasSchema: GenMessage<LogitBias> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_types, 10);
+  messageDesc(file_mlxd_v1_types, 11);
 
 /**
  * When to stop. The first condition met ends the generation and is told in FinishReason.
@@ -642,7 +725,7 @@ export type StopCriteria = Message<"mlxd.v1.StopCriteria"> & {
 
   /**
    * Texts that end the output, in addition to the model's own; at most 8, each 1 to 256 bytes. They are found across
-   * token borders; the text before the first match is the output.
+   * token borders, in the text alone: not in reasoning or tool calls. The text before the first match is the output.
    *
    * @generated from field: repeated string stop_sequences = 3;
    */
@@ -682,7 +765,7 @@ export type StopCriteria = Message<"mlxd.v1.StopCriteria"> & {
  * Use `create(StopCriteriaSchema)` to create a new message.
  */
 export const StopCriteriaSchema: GenMessage<StopCriteria> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_types, 11);
+  messageDesc(file_mlxd_v1_types, 12);
 
 /**
  * What to report beside the text.
@@ -738,6 +821,14 @@ export type OutputOptions = Message<"mlxd.v1.OutputOptions"> & {
    * @generated from field: bool timings = 7;
    */
   timings: boolean;
+
+  /**
+   * Leave the text as the model wrote it: tool calls and reasoning stay in it, in the model's own notation, and so do
+   * role markers. Special tokens are left out all the same.
+   *
+   * @generated from field: bool verbatim = 8;
+   */
+  verbatim: boolean;
 };
 
 /**
@@ -745,7 +836,7 @@ export type OutputOptions = Message<"mlxd.v1.OutputOptions"> & {
  * Use `create(OutputOptionsSchema)` to create a new message.
  */
 export const OutputOptionsSchema: GenMessage<OutputOptions> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_types, 12);
+  messageDesc(file_mlxd_v1_types, 13);
 
 /**
  * A form that the output must have.
@@ -806,7 +897,7 @@ export type OutputConstraint = Message<"mlxd.v1.OutputConstraint"> & {
  * Use `create(OutputConstraintSchema)` to create a new message.
  */
 export const OutputConstraintSchema: GenMessage<OutputConstraint> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_types, 13);
+  messageDesc(file_mlxd_v1_types, 14);
 
 /**
  * Texts to choose from.
@@ -827,7 +918,7 @@ export type ChoiceList = Message<"mlxd.v1.ChoiceList"> & {
  * Use `create(ChoiceListSchema)` to create a new message.
  */
 export const ChoiceListSchema: GenMessage<ChoiceList> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_types, 14);
+  messageDesc(file_mlxd_v1_types, 15);
 
 /**
  * Any JSON object.
@@ -842,7 +933,7 @@ export type JsonObject = Message<"mlxd.v1.JsonObject"> & {
  * Use `create(JsonObjectSchema)` to create a new message.
  */
 export const JsonObjectSchema: GenMessage<JsonObject> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_types, 15);
+  messageDesc(file_mlxd_v1_types, 16);
 
 /**
  * A task's place among others of its model.
@@ -878,7 +969,7 @@ export type SchedulingHints = Message<"mlxd.v1.SchedulingHints"> & {
  * Use `create(SchedulingHintsSchema)` to create a new message.
  */
 export const SchedulingHintsSchema: GenMessage<SchedulingHints> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_types, 16);
+  messageDesc(file_mlxd_v1_types, 17);
 
 /**
  * How a task uses the prefix cache.
@@ -913,7 +1004,7 @@ export type CachePolicy = Message<"mlxd.v1.CachePolicy"> & {
  * Use `create(CachePolicySchema)` to create a new message.
  */
 export const CachePolicySchema: GenMessage<CachePolicy> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_types, 17);
+  messageDesc(file_mlxd_v1_types, 18);
 
 /**
  * Read and write access.
@@ -961,7 +1052,7 @@ export type CachePolicy_Mode = (typeof CachePolicy_Mode)[keyof typeof CachePolic
  * Describes the enum mlxd.v1.CachePolicy.Mode.
  */
 export const CachePolicy_ModeSchema: GenEnum<CachePolicy_Mode> = /*@__PURE__*/
-  enumDesc(file_mlxd_v1_types, 17, 0);
+  enumDesc(file_mlxd_v1_types, 18, 0);
 
 /**
  * The parameters that a generation really ran with.
@@ -1059,7 +1150,90 @@ export type EffectiveParameters = Message<"mlxd.v1.EffectiveParameters"> & {
  * Use `create(EffectiveParametersSchema)` to create a new message.
  */
 export const EffectiveParametersSchema: GenMessage<EffectiveParameters> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_types, 18);
+  messageDesc(file_mlxd_v1_types, 19);
+
+/**
+ * Something of the output is not as the model wrote it, or not as the model meant it.
+ *
+ * @generated from message mlxd.v1.OutputWarning
+ */
+export type OutputWarning = Message<"mlxd.v1.OutputWarning"> & {
+  /**
+   * What happened.
+   *
+   * @generated from field: mlxd.v1.OutputWarning.Kind kind = 1;
+   */
+  kind: OutputWarning_Kind;
+
+  /**
+   * One sentence.
+   *
+   * @generated from field: string message = 2;
+   */
+  message: string;
+};
+
+/**
+ * Describes the message mlxd.v1.OutputWarning.
+ * Use `create(OutputWarningSchema)` to create a new message.
+ */
+export const OutputWarningSchema: GenMessage<OutputWarning> = /*@__PURE__*/
+  messageDesc(file_mlxd_v1_types, 20);
+
+/**
+ * What happened. The set may grow.
+ *
+ * @generated from enum mlxd.v1.OutputWarning.Kind
+ */
+export const OutputWarning_Kind = {
+  /**
+   * Never sent.
+   *
+   * @generated from enum value: KIND_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * A tool call was cut off or could not be read; what there was of it is text.
+   *
+   * @generated from enum value: KIND_MALFORMED_TOOL_CALL = 1;
+   */
+  MALFORMED_TOOL_CALL: 1,
+
+  /**
+   * A call of a tool that was not offered; it is text.
+   *
+   * @generated from enum value: KIND_UNKNOWN_TOOL = 2;
+   */
+  UNKNOWN_TOOL: 2,
+
+  /**
+   * A call whose arguments do not fit the tool's schema; it is text.
+   *
+   * @generated from enum value: KIND_INVALID_ARGUMENTS = 3;
+   */
+  INVALID_ARGUMENTS: 3,
+
+  /**
+   * Role markers of the chat format were taken out of the text.
+   *
+   * @generated from enum value: KIND_MARKERS_REMOVED = 4;
+   */
+  MARKERS_REMOVED: 4,
+} as const;
+
+/**
+ * What happened. The set may grow.
+ *
+ * @generated from enum mlxd.v1.OutputWarning.Kind
+ */
+export type OutputWarning_Kind = (typeof OutputWarning_Kind)[keyof typeof OutputWarning_Kind] | UnknownEnum;
+
+/**
+ * Describes the enum mlxd.v1.OutputWarning.Kind.
+ */
+export const OutputWarning_KindSchema: GenEnum<OutputWarning_Kind> = /*@__PURE__*/
+  enumDesc(file_mlxd_v1_types, 20, 0);
 
 /**
  * Tokens spent.
@@ -1101,7 +1275,7 @@ export type Usage = Message<"mlxd.v1.Usage"> & {
  * Use `create(UsageSchema)` to create a new message.
  */
 export const UsageSchema: GenMessage<Usage> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_types, 19);
+  messageDesc(file_mlxd_v1_types, 21);
 
 /**
  * Where the time went. queue + time_to_first_token + decode = total.
@@ -1143,7 +1317,7 @@ export type Timings = Message<"mlxd.v1.Timings"> & {
  * Use `create(TimingsSchema)` to create a new message.
  */
 export const TimingsSchema: GenMessage<Timings> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_types, 20);
+  messageDesc(file_mlxd_v1_types, 22);
 
 /**
  * A token with its logprob.
@@ -1192,7 +1366,7 @@ export type TokenLogprob = Message<"mlxd.v1.TokenLogprob"> & {
  * Use `create(TokenLogprobSchema)` to create a new message.
  */
 export const TokenLogprobSchema: GenMessage<TokenLogprob> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_types, 21);
+  messageDesc(file_mlxd_v1_types, 23);
 
 /**
  * An alternative to a token.
@@ -1234,7 +1408,7 @@ export type TopLogprob = Message<"mlxd.v1.TopLogprob"> & {
  * Use `create(TopLogprobSchema)` to create a new message.
  */
 export const TopLogprobSchema: GenMessage<TopLogprob> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_types, 22);
+  messageDesc(file_mlxd_v1_types, 24);
 
 /**
  * Who says a message.

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest";
 import fc from "fast-check";
 
-import { createStopMatcher } from "../../../src/service/prompt/stop-sequences.ts";
+import { createStopMatcher } from "../../../src/service/output/stop-sequences.ts";
 
 interface Outcome {
   readonly text: string;

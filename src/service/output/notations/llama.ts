@@ -1,0 +1,88 @@
+/**
+ * Llama 3: `{"name": ..., "parameters": {...}}`, after `<|python_tag|>` or bare. Bare it counts as a call only where the
+ * output begins, or right after another call, and only with the name of a tool that is offered: else it is text.
+ */
+import { type BodyReader, createJsonBody } from "../call-body.ts";
+import type { Emit, OutputParser } from "../deltas.ts";
+import { createMarkerScanner } from "../marker-scanner.ts";
+import { createTextGate, withBlankLines } from "../text-gate.ts";
+import type { ToolCalls } from "../tool-calls.ts";
+
+const tag = "<|python_tag|>";
+export const llamaMarkers = [tag] as const;
+
+export const createLlama = (calls: ToolCalls, emit: Emit): OutputParser => {
+  const tags = createMarkerScanner(withBlankLines(tag));
+  const text = createTextGate(emit);
+  const openings = calls.names.flatMap((name) => {
+    const named = `"name":${JSON.stringify(name)}`;
+    return [`{${named}`, `{"type":"function",${named}`];
+  });
+  /** `maybe`: where a bare call may begin; `tagged`: after the tag. */
+  let state: "maybe" | "text" | "tagged" | "json" = "maybe";
+  let held = "";
+  let body: BodyReader | undefined;
+  let afterCall = false;
+
+  const readMaybe = (piece: string): string => {
+    held += piece;
+    const start = afterCall ? held.replace(/^[\s;,]+/, "") : held.trimStart();
+    const compact = start.replaceAll(/\s+/g, "");
+    const known = held.length - compact.length > mostBlank ? [] : [tag, ...openings];
+    const isOpen = start !== "" && known.some((opening) => compact.startsWith(opening));
+    if (!isOpen && known.some((opening) => opening.startsWith(compact))) return "";
+    const all = held;
+    held = "";
+    if (isOpen && start.startsWith("{")) {
+      state = "json";
+      body = createJsonBody();
+      return start;
+    }
+    state = "text";
+    return isOpen ? start : all;
+  };
+  const readTagged = (piece: string): string => {
+    held = (held + piece).trimStart();
+    if (held === "") return "";
+    if (!/^[[{]/.test(held)) return ""; // code for an interpreter: to the end of the output
+    const start = held;
+    held = "";
+    state = "json";
+    body = createJsonBody();
+    return start;
+  };
+  const read = (piece: string): string => {
+    if (state === "maybe") return readMaybe(piece);
+    if (state === "tagged") return readTagged(piece);
+    if (state === "json") {
+      const ended = body?.push(piece);
+      if (ended === undefined) return "";
+      calls.takeObjects(ended.body);
+      state = "maybe";
+      afterCall = true;
+      text.skipBlank();
+      return ended.rest;
+    }
+    const found = tags.scan(piece);
+    text.push(found.text);
+    if (found.marker !== undefined) state = "tagged";
+    return found.rest;
+  };
+
+  return {
+    push: (piece) => {
+      for (let rest = piece; rest !== "";) rest = read(rest);
+    },
+    end: () => {
+      text.push(tags.flush());
+      if (state === "json") calls.cutOff(body?.end().body ?? "");
+      else if (state === "tagged" && held !== "") {
+        calls.giveBack(held, { kind: "malformed-tool-call", message: "the model called something that is no tool" });
+      } else text.push(held);
+    },
+    inReasoning: () => false,
+  };
+};
+
+/** White space in front of and within the beginning of a call. */
+const mostBlank = 32;

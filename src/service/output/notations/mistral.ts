@@ -1,0 +1,80 @@
+/**
+ * Mistral: `[TOOL_CALLS]` and an array of `{"name": ..., "arguments": {...}}`, or, in newer models, for each call
+ * `[TOOL_CALLS]name[ARGS]{...}`, with or without the second marker and an id between `[CALL_ID]` and it.
+ */
+import { type BodyReader, createJsonBody } from "../call-body.ts";
+import type { Emit, OutputParser } from "../deltas.ts";
+import { createMarkerScanner } from "../marker-scanner.ts";
+import { createTextGate, withBlankLines } from "../text-gate.ts";
+import type { ToolCalls } from "../tool-calls.ts";
+
+export const mistralMarkers = ["[TOOL_CALLS]", "[ARGS]", "[CALL_ID]"] as const;
+const [open, argumentsMarker, idMarker] = mistralMarkers;
+
+export const createMistral = (calls: ToolCalls, emit: Emit): OutputParser => {
+  const opens = createMarkerScanner([...withBlankLines(open), argumentsMarker, idMarker]);
+  const text = createTextGate(emit);
+  /** What follows the marker, up to the JSON; undefined in text. */
+  let head: string | undefined;
+  let body: BodyReader | undefined;
+
+  const leave = (): void => {
+    head = undefined;
+    body = undefined;
+    text.skipBlank();
+  };
+  const readHead = (piece: string): string => {
+    const all = (head + piece).trimStart();
+    const isArray = all.startsWith("[") && !mistralMarkers.some((marker) => startsAlike(marker, all));
+    const at = isArray ? 0 : all.indexOf("{");
+    if (at >= 0) {
+      head = all.slice(0, at);
+      body = createJsonBody();
+      return all.slice(at);
+    }
+    if (all.length <= longestHead) {
+      head = all;
+      return "";
+    }
+    leave();
+    calls.giveBack(withoutMarkers(all), { kind: "malformed-tool-call", message: "a tool call has no arguments" });
+    return "";
+  };
+  const read = (piece: string): string => {
+    if (body !== undefined) {
+      const ended = body.push(piece);
+      if (ended === undefined) return "";
+      const name = nameOf(head ?? "");
+      if (name === "") calls.takeObjects(ended.body);
+      else calls.take(name, ended.body, name + ended.body);
+      leave();
+      return ended.rest;
+    }
+    if (head !== undefined) return readHead(piece);
+    const found = opens.scan(piece);
+    text.push(found.text);
+    if (found.marker?.endsWith(open) === true) head = "";
+    return found.rest;
+  };
+
+  return {
+    push: (piece) => {
+      for (let rest = piece; rest !== "";) rest = read(rest);
+    },
+    end: () => {
+      text.push(opens.flush());
+      if (head !== undefined) calls.cutOff(withoutMarkers(head) + (body?.end().body ?? ""));
+    },
+    inReasoning: () => false,
+  };
+};
+
+const nameOf = (head: string): string => (head.split(idMarker)[0] ?? "").replace(argumentsMarker, "").trim();
+
+const withoutMarkers = (text: string): string => mistralMarkers.reduce((rest, each) => rest.replaceAll(each, ""), text);
+
+/** Whether one begins with the other. */
+const startsAlike = (a: string, b: string): boolean => a.startsWith(b) || b.startsWith(a);
+
+/** A name has 64 characters at most; with an id and the markers it is never more than this. */
+const longestHead = 256;

@@ -1,0 +1,56 @@
+/** Qwen, Hermes and their many relatives: each call is JSON between tags, `{"name": ..., "arguments": {...}}`. */
+import { type BodyReader, createMarkedBody } from "../call-body.ts";
+import type { Emit, OutputParser } from "../deltas.ts";
+import { jsonObjects } from "../json-text.ts";
+import { createMarkerScanner } from "../marker-scanner.ts";
+import { createTextGate, withBlankLines } from "../text-gate.ts";
+import type { ToolCalls } from "../tool-calls.ts";
+
+export const taggedMarkers = ["<tool_call>", "</tool_call>"] as const;
+const [open, close] = taggedMarkers;
+
+export const createTagged = (calls: ToolCalls, emit: Emit): OutputParser => {
+  const opens = createMarkerScanner([...withBlankLines(open), close]);
+  const text = createTextGate(emit);
+  let body: BodyReader | undefined;
+  /** The line ends before the tag that the body follows. */
+  let before = "";
+
+  const read = (piece: string): string => {
+    if (body === undefined) {
+      const found = opens.scan(piece);
+      text.push(found.text);
+      if (found.marker?.endsWith(open) === true) {
+        body = createMarkedBody([close], [open]);
+        before = found.marker.slice(0, -open.length);
+      }
+      return found.rest;
+    }
+    const ended = body.push(piece);
+    if (ended === undefined) return "";
+    body = undefined;
+    calls.takeObjects(ended.body, before);
+    text.skipBlank();
+    return ended.rest;
+  };
+  const push = (piece: string): void => {
+    for (let rest = piece; rest !== "";) rest = read(rest);
+  };
+
+  return {
+    push,
+    end: () => {
+      while (body !== undefined) {
+        const ended = body.end();
+        body = undefined;
+        // A call that only lacks its closing tag is one.
+        if (ended.closed || jsonObjects(ended.body) !== undefined) calls.takeObjects(ended.body, before);
+        else calls.cutOff(before + ended.body.trim());
+        text.skipBlank();
+        push(ended.rest);
+      }
+      text.push(opens.flush());
+    },
+    inReasoning: () => false,
+  };
+};

@@ -1,0 +1,64 @@
+/** How a model marks what is not text in its output: told by its chat template, or else by its family. */
+import type { ReasoningTags } from "./reasoning.ts";
+import { deepseekMarkers } from "./notations/deepseek.ts";
+import { harmonyMarkers } from "./notations/harmony.ts";
+import { llamaMarkers } from "./notations/llama.ts";
+import { mistralMarkers } from "./notations/mistral.ts";
+import { taggedMarkers } from "./notations/tagged.ts";
+
+export type Notation = "tagged" | "llama" | "mistral" | "deepseek" | "harmony";
+
+export interface OutputFormat {
+  /** Of tool calls. */
+  readonly notation: Notation;
+  /** Undefined where the model marks no reasoning with tags; harmony has a channel for it. */
+  readonly reasoningTags: ReasoningTags | undefined;
+  /** The family's clean-up steps. */
+  readonly cleanUp: ReadonlyArray<string>;
+}
+
+/** @param template Jinja source, all of it */
+export const detectOutputFormat = (template: string, family: string, cleanUp: ReadonlyArray<string>): OutputFormat => {
+  const notation = signs.find(([, sign]) => sign.test(template))?.[0] ?? ofFamilies[family] ?? "tagged";
+  const reasoningTags = notation === "harmony" ? undefined : tags.find(({ close }) => template.includes(close));
+  return { notation, reasoningTags, cleanUp };
+};
+
+/** Whether the model marks its reasoning at all. */
+export const marksReasoning = ({ notation, reasoningTags }: OutputFormat): boolean =>
+  notation === "harmony" || reasoningTags !== undefined;
+
+/** @param withCalls the notation's too, and not only those of reasoning */
+export const markersOf = ({ notation, reasoningTags }: OutputFormat, withCalls = true): ReadonlyArray<string> => [
+  ...(withCalls ? markers[notation] : []),
+  ...(reasoningTags === undefined ? [] : [reasoningTags.open, reasoningTags.close]),
+];
+
+/** The first that the template shows. */
+const signs: ReadonlyArray<readonly [Notation, RegExp]> = [
+  ["harmony", /<\|channel\|>/],
+  ["deepseek", /<｜tool▁calls▁begin｜>/],
+  ["mistral", /\[TOOL_CALLS\]/],
+  ["tagged", /<tool_call>/],
+  ["llama", /<\|python_tag\|>|"name": function name, "parameters"/],
+];
+
+const ofFamilies: Readonly<Record<string, Notation>> = {
+  "gpt-oss": "harmony",
+  deepseek: "deepseek",
+  mistral: "mistral",
+  llama: "llama",
+};
+
+const tags: ReadonlyArray<ReasoningTags> = [
+  { open: "<think>", close: "</think>" },
+  { open: "[THINK]", close: "[/THINK]" },
+];
+
+const markers: Readonly<Record<Notation, ReadonlyArray<string>>> = {
+  tagged: taggedMarkers,
+  llama: llamaMarkers,
+  mistral: mistralMarkers,
+  deepseek: deepseekMarkers,
+  harmony: harmonyMarkers,
+};

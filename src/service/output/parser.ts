@@ -1,0 +1,55 @@
+/** The parser for a task's output. */
+import type { Emit, OutputParser } from "./deltas.ts";
+import { createDeepseek } from "./notations/deepseek.ts";
+import { createHarmony } from "./notations/harmony.ts";
+import { createLlama } from "./notations/llama.ts";
+import { createMistral } from "./notations/mistral.ts";
+import { createTagged } from "./notations/tagged.ts";
+import { markersOf, type Notation, type OutputFormat } from "./output-format.ts";
+import { createReasoning } from "./reasoning.ts";
+import { ToolCalls } from "./tool-calls.ts";
+import { createToolSet, type ToolSet } from "./tool-set.ts";
+
+/** What is to be read, and how. */
+export interface OutputReading {
+  /** Undefined: the output is text and nothing else. */
+  readonly format: OutputFormat | undefined;
+  /** Undefined where the task offers none: then nothing is read as a call. */
+  readonly tools: ToolSet | undefined;
+  /** The prompt ends within the reasoning. */
+  readonly startsInReasoning: boolean;
+}
+
+export const plainReading: OutputReading = { format: undefined, tools: undefined, startsInReasoning: false };
+
+/** Markers that the parser reads: where they are special tokens, it has to see them nevertheless. */
+export const markersFor = ({ format, tools }: OutputReading): ReadonlySet<string> =>
+  new Set(format === undefined ? [] : markersOf(format, readsCalls(format, tools)));
+
+/** @param createId makes the ids of calls */
+export const createParser = (reading: OutputReading, emit: Emit, createId: () => string): OutputParser => {
+  const { format, tools, startsInReasoning } = reading;
+  if (format === undefined) return createPlain(emit);
+  const { notation, reasoningTags } = format;
+  const calls = new ToolCalls(tools ?? createToolSet([]), emit, createId);
+  const answer = readsCalls(format, tools) ? notations[notation](calls, emit) : createPlain(emit);
+  return reasoningTags === undefined ? answer : createReasoning(reasoningTags, startsInReasoning, answer, emit);
+};
+
+/** Harmony has channels whether there are tools or not. */
+const readsCalls = ({ notation }: OutputFormat, tools: ToolSet | undefined): boolean =>
+  tools !== undefined || notation === "harmony";
+
+const notations: Readonly<Record<Notation, (calls: ToolCalls, emit: Emit) => OutputParser>> = {
+  tagged: createTagged,
+  llama: createLlama,
+  mistral: createMistral,
+  deepseek: createDeepseek,
+  harmony: createHarmony,
+};
+
+const createPlain = (emit: Emit): OutputParser => ({
+  push: (text) => emit({ type: "text", text }),
+  end: () => {},
+  inReasoning: () => false,
+});

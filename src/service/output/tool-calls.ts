@@ -1,0 +1,68 @@
+/** Makes tool calls of what a notation has taken out of the text, and text again of what is none. */
+import type { OutputWarning } from "../domain/generation.ts";
+import type { Emit } from "./deltas.ts";
+import { jsonMembers, jsonObjects } from "./json-text.ts";
+import type { ToolSet } from "./tool-set.ts";
+
+export class ToolCalls {
+  private readonly tools: ToolSet;
+  private readonly emit: Emit;
+  private readonly createId: () => string;
+  private count = 0;
+
+  constructor(tools: ToolSet, emit: Emit, createId: () => string) {
+    this.tools = tools;
+    this.emit = emit;
+    this.createId = createId;
+  }
+
+  get names(): ReadonlyArray<string> {
+    return this.tools.names;
+  }
+
+  /**
+   * Takes JSON objects with a name and arguments, in a row or in an array.
+   *
+   * @param before what stood between the text and the call, for the case that it is none
+   */
+  takeObjects(body: string, before = ""): void {
+    const objects = jsonObjects(body);
+    if (objects === undefined) {
+      this.giveBack(before + body.trim(), { kind: "malformed-tool-call", message: "a tool call is not valid JSON" });
+      return;
+    }
+    for (const object of objects) {
+      const members = jsonMembers(object);
+      const name = decodeString(members.get("name"));
+      const given = members.get("arguments") ?? members.get("parameters") ?? "{}";
+      if (name === undefined) {
+        this.giveBack(before + object, { kind: "malformed-tool-call", message: "a tool call has no name" });
+      } else this.take(name, decodeString(given) ?? given, before + object);
+    }
+  }
+
+  /** @param original what to give back as text when it is no call that can be made */
+  take(name: string, argumentsText: string, original: string): void {
+    const problem = this.tools.problem(name, argumentsText);
+    if (problem !== undefined) {
+      this.giveBack(original, problem);
+      return;
+    }
+    const call = { index: this.count++, id: this.createId(), name, arguments: argumentsText };
+    this.emit({ type: "tool-call", call });
+  }
+
+  /** What the model meant as a call and what is none is not lost: it is text, and a warning says why. */
+  giveBack(text: string, warning: OutputWarning): void {
+    if (text !== "") this.emit({ type: "text", text });
+    this.emit({ type: "warning", warning });
+  }
+
+  cutOff(text: string): void {
+    this.giveBack(text, { kind: "malformed-tool-call", message: "the output ended inside of a tool call" });
+  }
+}
+
+/** Some models write the arguments as a JSON string that holds JSON, as clients of chat APIs see them. */
+const decodeString = (json: string | undefined): string | undefined =>
+  json?.startsWith('"') === true ? String(JSON.parse(json)) : undefined;
