@@ -13,6 +13,7 @@ const refused: readonly (readonly [file: string, code: string, message: string])
   ["src/service/domain/package.ts", `import "node:fs";`, "domain/ imports effect only"],
   ["src/service/prompt/telemetry.ts", `import "../telemetry/log.ts";`, "prompt/ may not import telemetry/"],
   ["src/service/prompt/config.ts", `import "../config/Limits.ts";`, "prompt/ may not import config/"],
+  ["src/service/output/prompt.ts", `import "../prompt/Tokenizer.ts";`, "output/ may not import prompt/"],
   ["src/service/config/engine.ts", `import "../engine/Engine.ts";`, "config/ may not import engine/"],
   ["src/service/telemetry/engine.ts", `import "../engine/Engine.ts";`, "telemetry/ may not import engine/"],
   ["src/service/engine/mlx/up.ts", `import "../../pipeline/generate.ts";`, "engine/ may not import pipeline/"],

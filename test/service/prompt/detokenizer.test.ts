@@ -92,6 +92,15 @@ describe("createDetokenizer", () => {
     assert.deepEqual(streamed(tokenizer, [265, 0xed, 0x95, 266, 0x9c, 266]), ["", "", "", "", "한", "", ""]);
   });
 
+  it("writes the special tokens that are markers, after what was incomplete before them", () => {
+    const marker = tokenizer.piece(265) ?? "";
+    const detokenizer = createDetokenizer(tokenizer, new Set([marker]));
+    const ids = [104, 265, 266, 0xed, 0x95, 265, 105];
+    const deltas = ids.map((id) => detokenizer.push(id));
+    assert.deepEqual(deltas, ["h", marker, "", "", "", `\uFFFD${marker}`, "i"]);
+    assert.equal(detokenizer.flush(), "");
+  });
+
   it("keeps the space before a word that is not the first", () => {
     const [, sentences] = tokenizers[1];
     const ids = sentences.encode("hello hello", { addSpecialTokens: true });

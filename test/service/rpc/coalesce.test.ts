@@ -32,6 +32,22 @@ describe("coalesce", () => {
     }),
   );
 
+  it.effect("keeps reasoning and tool calls", () =>
+    Effect.gen(function* () {
+      const call = (index: number) => ({ index, id: `c${index}`, name: "f", arguments: "{}" });
+      const chunks = [
+        { ...chunk("", 1), reasoning: "hm" },
+        { ...chunk("", 2), reasoning: "!" },
+        { ...chunk("a", 3), toolCalls: [call(0)] },
+        { ...chunk("", 4), toolCalls: [call(1)] },
+      ];
+      const events = Stream.fromIterable([started, ...chunks, finished(4)]);
+      const [, first, second] = yield* Stream.runCollect(coalesce({ flushTokens: 3 })(events));
+      assert.deepInclude(first, { text: "a", reasoning: "hm!", toolCalls: [call(0)] });
+      assert.deepInclude(second, { text: "", reasoning: "", toolCalls: [call(1)] });
+    }),
+  );
+
   it.effect("counts tokens, not chunks", () =>
     Effect.gen(function* () {
       const events = [started, chunk("ab", 2), chunk("cde", 5), chunk("f", 6), finished(6)];

@@ -9,7 +9,7 @@ import {
 import { ModelService, ModelState } from "../../../src/client/gen/mlxd/v1/model_service_pb.ts";
 import { Device, ServerService } from "../../../src/client/gen/mlxd/v1/server_service_pb.ts";
 import { TokenizerService } from "../../../src/client/gen/mlxd/v1/tokenizer_service_pb.ts";
-import { Role, ToolChoice_Mode } from "../../../src/client/gen/mlxd/v1/types_pb.ts";
+import { ReasoningOptions_Effort, Role, ToolChoice_Mode } from "../../../src/client/gen/mlxd/v1/types_pb.ts";
 import type { GenerationTask } from "../../../src/service/domain/generation.ts";
 import { versions } from "../../../src/service/config/versions.ts";
 import { Stats } from "../../../src/service/telemetry/Stats.ts";
@@ -53,8 +53,8 @@ describe("a task", () => {
             continueFinalMessage: true,
           },
         },
-        reasoning: {},
-      sampling: { temperature: 0, topK: 5, seed: 0 },
+        sampling: { temperature: 0, topK: 5, seed: 0 },
+        reasoning: { maxTokens: 0, effort: ReasoningOptions_Effort.HIGH },
         stop: {
           maxOutputTokens: 9,
           stopSequences: ["\n"],
@@ -62,7 +62,7 @@ describe("a task", () => {
           ignoreEos: true,
           timeBudget: { nanos: 500_000 },
         },
-        output: { tokenIds: true, flushTokens: 4, flushInterval: { seconds: 1n } },
+        output: { tokenIds: true, verbatim: true, flushTokens: 4, flushInterval: { seconds: 1n } },
         scheduling: { priority: -3, fairnessId: "team", maxQueueWait: { seconds: 2n } },
         cache: { mode: 2, partition: "tenant" },
         labels: { job: "nightly" },
@@ -89,7 +89,7 @@ describe("a task", () => {
         templateOptions: { enable_thinking: false },
         continueFinalMessage: true,
       },
-      reasoning: {},
+      reasoning: { maxTokens: 0, effort: "high" },
       sampling: { temperature: 0, topK: 5, seed: 0 },
       stop: {
         maxOutputTokens: 9,
@@ -99,7 +99,7 @@ describe("a task", () => {
         includeStopInOutput: false,
         timeBudgetMs: 0.5,
       },
-      output: { tokenIds: true, timings: false, flushTokens: 4, flushIntervalMs: 1000 },
+      output: { tokenIds: true, verbatim: true, timings: false, flushTokens: 4, flushIntervalMs: 1000 },
       scheduling: { priority: -3, fairnessId: "team", maxQueueWaitMs: 2000 },
       cache: { mode: "read-only", partition: "tenant" },
       labels: { job: "nightly" },
@@ -112,9 +112,10 @@ describe("a task", () => {
     expect(tasks.at(-1)).toEqual({
       model: "",
       input: { type: "tokens", ids: [1, 2] },
+      reasoning: {},
       sampling: {},
       stop: { stopSequences: [], stopTokenIds: [], ignoreEos: false, includeStopInOutput: false },
-      output: { tokenIds: false, timings: false },
+      output: { tokenIds: false, verbatim: false, timings: false },
       scheduling: { priority: 0, fairnessId: "" },
       cache: { mode: "read-write", partition: "" },
       labels: {},
