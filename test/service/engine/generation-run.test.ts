@@ -3,6 +3,7 @@ import { assert, describe, it } from "@effect/vitest";
 import type { EngineEvent, EngineRequest } from "../../../src/service/engine/Engine.ts";
 import { GenerationRun } from "../../../src/service/engine/mlx/GenerationRun.ts";
 import { plainReading } from "../../../src/service/output/parser.ts";
+import { createToolSet } from "../../../src/service/output/tool-set.ts";
 import { byteTokenizer } from "../../support/byte-tokenizer.ts";
 import { facts } from "../../support/tasks.ts";
 
@@ -94,6 +95,76 @@ describe("GenerationRun", () => {
       run.end("max-output-tokens");
       assert.deepInclude(events.at(-1), { reason });
     }
+  });
+
+  describe("of a model with a notation of its own", () => {
+    const tools = createToolSet([{ name: "f", description: "", parameters: undefined }]);
+    const reading = {
+      format: { notation: "tagged", reasoningTags: { open: "<think>", close: "</think>" }, cleanUp: [] },
+      tools,
+      startsInReasoning: false,
+    } as const;
+    const outputs = (events: ReadonlyArray<EngineEvent>) => events.filter((event) => event.type === "output");
+
+    it("tells reasoning, text and calls apart, and that calls ended it", () => {
+      const { run, events, say, text } = start({ reading });
+      say('<think>hm 한</think>\n\nI call.\n<tool_call>\n{"name": "f", "arguments": {}}\n</tool_call>');
+      run.token(0);
+      run.end("stop-token");
+      assert.strictEqual(text(), "I call.");
+      const all = outputs(events);
+      assert.strictEqual(all.map(({ reasoning }) => reasoning).join(""), "hm 한");
+      const calls = all.flatMap(({ toolCalls }) => toolCalls);
+      assert.deepStrictEqual(
+        calls.map(({ name, arguments: json }) => [name, json]),
+        [["f", "{}"]],
+      );
+      assert.match(calls[0]?.id ?? "", /^[0-9a-z]{9}$/);
+      assert.deepInclude(events.at(-1), { reason: "tool-calls", matched: undefined, warnings: [] });
+    });
+
+    it("counts the tokens of reasoning, without those around it", () => {
+      const { events, say } = start({ reading: { ...reading, startsInReasoning: true } });
+      // One token a byte: the closing tag is eight, of which the first seven may still be reasoning.
+      say("12345</think>ok");
+      const counts = outputs(events).map(({ reasoningTokens }) => reasoningTokens);
+      assert.deepStrictEqual(counts, [1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0]);
+    });
+
+    it("keeps the tokens in step with the model, whatever becomes of their text", () => {
+      const { run, events, say } = start({ reading });
+      const output = 'a<tool_call>{"name": "f"}</tool_call>';
+      say(output);
+      run.end("max-output-tokens");
+      const ids = outputs(events).flatMap(({ tokenIds }) => tokenIds);
+      assert.deepStrictEqual(ids, [...new TextEncoder().encode(output)]);
+      assert.deepInclude(events.at(-1), { reason: "max-output-tokens" });
+    });
+
+    it("warns of a call that is cut off, which is text", () => {
+      const { run, events, say, text } = start({ reading });
+      say('<tool_call>{"name": "f", ');
+      run.end("max-output-tokens");
+      assert.strictEqual(text(), '{"name": "f",');
+      const last = events.at(-1);
+      assert.deepStrictEqual(last?.type === "finished" && last.warnings.map(({ kind }) => kind), [
+        "malformed-tool-call",
+      ]);
+    });
+
+    it("ends where the model goes on in another's turn", () => {
+      const format = { notation: "harmony", reasoningTags: undefined, cleanUp: [] } as const;
+      const final = "<|channel|>final<|message|>4<|end|>";
+      const { events, say, text } = start({ reading: { ...reading, format } });
+      assert.isTrue(say(`${final}<|start|>user<|message|>5`));
+      assert.strictEqual(text(), "4");
+      assert.deepInclude(events.at(-1), { reason: "stop-sequence" });
+      const called = start({ reading: { ...reading, format } });
+      called.say(
+        "<|channel|>commentary to=functions.f<|message|>{}<|call|><|start|>functions.f to=assistant<|message|>",
+      );
+      assert.deepInclude(called.events.at(-1), { reason: "tool-calls" });
+    });
   });
 
   it("begins once, also when it is replayed", () => {

@@ -82,7 +82,10 @@ describe("OutputReader", () => {
   });
 
   it("never holds back more text than its longest marker has", () => {
-    const piece = fc.oneof(fc.string(), fc.constantFrom("<|im_", "###", " Instruction", "\nus", "[/INST", "assistant "));
+    const piece = fc.oneof(
+      fc.string(),
+      fc.constantFrom("<|im_", "###", " Instruction", "\nus", "[/INST", "assistant "),
+    );
     fc.assert(
       fc.property(fc.array(piece), (pieces) => {
         const own = reader({ steps: both });

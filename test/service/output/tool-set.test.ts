@@ -2,8 +2,7 @@ import { assert, describe, it } from "@effect/vitest";
 
 import { createToolSet, schemaProblem } from "../../../src/service/output/tool-set.ts";
 
-const toolSet = (parameters?: Record<string, unknown>) =>
-  createToolSet([{ name: "f", description: "", parameters }]);
+const toolSet = (parameters?: Record<string, unknown>) => createToolSet([{ name: "f", description: "", parameters }]);
 const kindOf = (parameters: Record<string, unknown> | undefined, argumentsText: string, name = "f") =>
   toolSet(parameters).problem(name, argumentsText)?.kind;
 

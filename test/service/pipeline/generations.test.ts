@@ -6,6 +6,7 @@ import { Admission } from "../../../src/service/admission/Admission.ts";
 import { AdmissionConfig } from "../../../src/service/config/AdmissionConfig.ts";
 import { EngineLost, ModelNotFound } from "../../../src/service/domain/errors.ts";
 import type { GenerationTask } from "../../../src/service/domain/generation.ts";
+import type { OutputFormat } from "../../../src/service/output/output-format.ts";
 import { Models } from "../../../src/service/models/Models.ts";
 import { Generations } from "../../../src/service/pipeline/Generations.ts";
 import { layer as generationsLayer } from "../../../src/service/pipeline/GenerationsLive.ts";
@@ -33,22 +34,26 @@ const chatTemplate = {
   },
 };
 
-const outputFormat = { notation: "tagged", reasoningTags: undefined, cleanUp: [] } as const;
+const outputFormat: OutputFormat = { notation: "tagged", reasoningTags: undefined, cleanUp: ["strip_role_tokens"] };
+const thinking: OutputFormat = { ...outputFormat, reasoningTags: { open: "<t>", close: "</t>" } };
 
 const options = { deadlineMs: 10_000 };
+
+const factsOf = (tools = false) => facts({ capabilities: { ...facts().capabilities, tools } });
 
 /** Runs a test against the pipeline on a scripted engine. */
 const withPipeline = <A, E>(
   script: Script,
   test: (engine: ScriptedEngine) => Effect.Effect<A, E, Generations | Stats>,
   limits = { maxRunning: 2, maxQueued: 2 },
+  model: { readonly outputFormat?: OutputFormat; readonly tools?: boolean } = {},
 ) =>
   Effect.gen(function* () {
     const engine = yield* makeScriptedEngine(script);
     const models = Layer.mock(Models)({
       promptTools: (name) =>
         name === "" || name === "tiny"
-          ? Effect.succeed({ facts: facts(), tokenizer, chatTemplate, outputFormat })
+          ? Effect.succeed({ facts: factsOf(model.tools), tokenizer, chatTemplate, outputFormat, ...model })
           : Effect.fail(new ModelNotFound({ model: name, nearest: [] })),
       lease: () => Effect.succeed(engine),
     });
@@ -151,7 +156,34 @@ describe("Generations", () => {
       /task.chat.tools/,
     ],
   ];
-  for (const [what, overrides, tag, text] of refusals) {
+  const hello = chat(message("user", "x"));
+  const reasoningRefusals: typeof refusals = [
+    [
+      "a limit of reasoning for a model that marks none",
+      { input: hello, reasoning: { maxTokens: 5 } },
+      "UnsupportedParameter",
+      /task.reasoning.max_tokens.*marks no reasoning/,
+    ],
+    [
+      "a limit of reasoning for a raw prompt",
+      { reasoning: { maxTokens: 5 } },
+      "UnsupportedParameter",
+      /task.reasoning.max_tokens.*only in a conversation/,
+    ],
+    [
+      "an effort that the template does not know",
+      { input: hello, reasoning: { effort: "high" } },
+      "UnsupportedParameter",
+      /task.reasoning.effort.*no reasoning_effort/,
+    ],
+    [
+      "a template option that the template does not use",
+      { input: { ...hello, templateOptions: { enable_thinking: true, enable_thinkign: false } } as never },
+      "UnsupportedParameter",
+      /task.chat.template_options.enable_thinkign/,
+    ],
+  ];
+  for (const [what, overrides, tag, text] of [...refusals, ...reasoningRefusals]) {
     it.effect(`refuses ${what} before the engine sees it`, () =>
       withPipeline(["x"], (engine) =>
         Effect.gen(function* () {
@@ -164,6 +196,60 @@ describe("Generations", () => {
       ),
     );
   }
+
+  it.effect("tells the engine how to read the output", () =>
+    withPipeline(
+      ["x"],
+      (engine) =>
+        Effect.gen(function* () {
+          const generations = yield* Generations;
+          const tools = [{ name: "f", description: "", parameters: undefined }];
+          const withTools = { ...chat(message("user", "x")), tools };
+          const tasks: ReadonlyArray<Partial<GenerationTask>> = [
+            { input: { type: "prompt", text: "x" } },
+            { input: withTools as never },
+            { input: { ...withTools, toolChoice: { mode: "none" } } as never },
+            { input: withTools as never, output: { ...task().output, verbatim: true } },
+            { input: chat(message("user", "x<t>\n")), reasoning: { maxTokens: 5 } },
+            { input: chat(message("user", "x")), reasoning: { maxTokens: 0 } },
+          ];
+          for (const one of tasks) yield* generations.run(task(one), options);
+          const readings = engine.requests.map(({ reading, reasoningLimit }) => ({
+            reads: reading.format !== undefined,
+            tools: reading.tools?.names,
+            startsInReasoning: reading.startsInReasoning,
+            limit: reasoningLimit && String.fromCodePoint(...reasoningLimit.openTokenIds),
+          }));
+          const plain = { reads: false, tools: undefined, startsInReasoning: false, limit: undefined };
+          assert.deepStrictEqual(readings, [
+            plain,
+            { ...plain, reads: true, tools: ["f"] },
+            { ...plain, reads: true },
+            plain,
+            { ...plain, reads: true, startsInReasoning: true, limit: "" },
+            { ...plain, reads: true, limit: "<t>" },
+          ]);
+        }),
+      undefined,
+      { outputFormat: thinking, tools: true },
+    ),
+  );
+
+  it.effect("refuses a tool whose schema cannot be used", () =>
+    withPipeline(
+      ["x"],
+      () =>
+        Effect.gen(function* () {
+          const tools = [{ name: "f", description: "", parameters: { $ref: "#/nowhere" } }];
+          const input = { ...chat(message("user", "x")), tools } as never;
+          const error = yield* Effect.flip((yield* Generations).run(task({ input }), options));
+          assert.strictEqual(error._tag, "InvalidField");
+          assert.match(error.message, /task.chat.tools\[0\].parameters.*nowhere/);
+        }),
+      undefined,
+      { tools: true },
+    ),
+  );
 
   it.effect("passes an output that fills the context to the last token", () =>
     withPipeline(["x"], (engine) =>

@@ -138,6 +138,71 @@ describe("Scheduler", () => {
     assert.isBelow(outputs.get(1)?.tokenIds.length ?? 400, 12);
   });
 
+  describe("reasoning that reaches its limit", () => {
+    const limit = { maxTokens: 4, openTokenIds: [], closeTokenIds: [120, 121], answerTokenIds: [122] };
+    const limited = (
+      reasoningLimit: typeof limit | (Omit<typeof limit, "openTokenIds"> & { openTokenIds: number[] }),
+    ) => alone("llama", submission(1, prompt(5), { reasoningLimit, maxOutputTokens: 14 }));
+    const free = async () => (await alone("llama", submission(1, prompt(5))))?.tokenIds ?? [];
+
+    it("is closed by the tokens that it is told, and the model goes on from there", async () => {
+      const expected = (await free()).slice(0, 4);
+      const tokenIds = (await limited(limit))?.tokenIds ?? [];
+      assert.deepStrictEqual(tokenIds.slice(0, 7), [...expected, 120, 121, 122]);
+      assert.strictEqual(tokenIds.length, 14);
+      const goesOn = await alone(
+        "llama",
+        submission(1, [...prompt(5), ...tokenIds.slice(0, 7)], { maxOutputTokens: 7 }),
+      );
+      assert.deepStrictEqual(tokenIds.slice(7), goesOn?.tokenIds);
+    });
+
+    it("may be no reasoning at all", async () => {
+      const tokenIds = (await limited({ ...limit, maxTokens: 0 }))?.tokenIds;
+      assert.deepStrictEqual(tokenIds?.slice(0, 3), [120, 121, 122]);
+    });
+
+    it("is left alone where it is closed by then, by its last token too", async () => {
+      const expected = (await free()).slice(0, 14);
+      const [, , third = 0, fourth = 0] = expected;
+      for (const closeTokenIds of [[third], [fourth], [third, fourth]]) {
+        assert.deepStrictEqual((await limited({ ...limit, closeTokenIds }))?.tokenIds, expected);
+      }
+    });
+
+    it("is closed with the rest of a close that has begun", async () => {
+      const expected = (await free()).slice(0, 4);
+      const tokenIds = (await limited({ ...limit, closeTokenIds: [expected[3] ?? 0, 121] }))?.tokenIds;
+      assert.deepStrictEqual(tokenIds?.slice(0, 6), [...expected, 121, 122]);
+    });
+
+    it("begins where the output opens it, and is not looked for elsewhere", async () => {
+      const expected = await free();
+      const opened = await limited({ ...limit, maxTokens: 2, openTokenIds: expected.slice(0, 3) });
+      assert.deepStrictEqual(opened?.tokenIds.slice(0, 8), [...expected.slice(0, 5), 120, 121, 122]);
+      const other = await limited({ ...limit, openTokenIds: [(expected[0] ?? 0) + 1] });
+      assert.deepStrictEqual(other?.tokenIds, expected.slice(0, 14));
+    });
+
+    it("is the same in a batch", async () => {
+      const single = (await limited(limit))?.tokenIds;
+      const own = scheduler("llama");
+      own.submit(submission(1, prompt(5), { reasoningLimit: limit, maxOutputTokens: 14 }));
+      own.submit(submission(2, prompt(9, 2), { reasoningLimit: { ...limit, maxTokens: 6 } }));
+      own.submit(submission(3, prompt(7, 3)));
+      const outputs = await drive(own, new Map([[4, [() => own.submit(submission(4, prompt(6, 4)))]]]));
+      assert.deepStrictEqual(outputs.get(1)?.tokenIds, single);
+      assert.deepStrictEqual(outputs.get(2)?.tokenIds.slice(6, 9), [120, 121, 122]);
+      for (const [sequence, salt, length] of [
+        [3, 3, 7],
+        [4, 4, 6],
+      ] as const) {
+        const expected = await alone("llama", submission(sequence, prompt(length, salt)));
+        assert.deepStrictEqual(outputs.get(sequence)?.tokenIds, expected?.tokenIds);
+      }
+    });
+  });
+
   it("refuses what can never fit, with the bytes, and makes the rest wait", async () => {
     const own = scheduler("llama", { kvCacheBytes: columnBytes * 64 * 4 });
     own.submit(submission(1, prompt(200), { maxOutputTokens: 100 }));
