@@ -1,7 +1,7 @@
 /** Where the text of a tool call ends. Both readers keep what they have read until they know. */
 import { JsonTracker } from "./json-text.ts";
 
-export interface Body {
+interface Body {
   readonly body: string;
   /** What follows it, unread. */
   readonly rest: string;

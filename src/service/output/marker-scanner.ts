@@ -1,6 +1,6 @@
 /** Finds markers in text that comes in pieces. */
 
-export interface Scan {
+interface Scan {
   /** What comes before the marker; without one, all that cannot become the beginning of one. */
   readonly text: string;
   readonly marker: string | undefined;

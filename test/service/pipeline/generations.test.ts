@@ -207,9 +207,9 @@ describe("Generations", () => {
           const withTools = { ...chat(message("user", "x")), tools };
           const tasks: ReadonlyArray<Partial<GenerationTask>> = [
             { input: { type: "prompt", text: "x" } },
-            { input: withTools as never },
+            { input: withTools },
             { input: { ...withTools, toolChoice: { mode: "none" } } as never },
-            { input: withTools as never, output: { ...task().output, verbatim: true } },
+            { input: withTools, output: { ...task().output, verbatim: true } },
             { input: chat(message("user", "x<t>\n")), reasoning: { maxTokens: 5 } },
             { input: chat(message("user", "x")), reasoning: { maxTokens: 0 } },
           ];
