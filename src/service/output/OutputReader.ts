@@ -37,7 +37,7 @@ export class OutputReader {
 
   constructor({ reading, stopSequences, includeStop, createId = randomId }: OutputReaderOptions) {
     this.parser = createParser(reading, (delta) => void this.deltas.push(delta), createId);
-    this.cleanUp = createCleanUp(reading.format?.cleanUp ?? [], stopSequences);
+    this.cleanUp = createCleanUp(reading.format?.cleanUp ?? [], stopSequences, reading.continues);
     this.stops = createStopMatcher(stopSequences, includeStop);
   }
 
@@ -92,7 +92,7 @@ export class OutputReader {
           toolCalls.push(delta.call);
           break;
         case "warning":
-          this.found.push(delta.warning);
+          if (this.found.length < mostWarnings) this.found.push(delta.warning);
           break;
         case "foreign-turn":
           this.stopped = delta.marker;
@@ -113,5 +113,8 @@ export class OutputReader {
     return step.text + this.stops.flush();
   }
 }
+
+/** A model that writes nothing but bad calls fills no message with what is said of them. */
+const mostWarnings = 16;
 
 const randomId = (): string => crypto.randomUUID().replaceAll("-", "").slice(0, 9);

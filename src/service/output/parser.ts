@@ -18,9 +18,16 @@ export interface OutputReading {
   readonly tools: ToolSet | undefined;
   /** The prompt ends within the reasoning. */
   readonly startsInReasoning: boolean;
+  /** The output goes on with a message that has begun: it has no beginning to clean. */
+  readonly continues: boolean;
 }
 
-export const plainReading: OutputReading = { format: undefined, tools: undefined, startsInReasoning: false };
+export const plainReading: OutputReading = {
+  format: undefined,
+  tools: undefined,
+  startsInReasoning: false,
+  continues: false,
+};
 
 /** Markers that the parser reads: where they are special tokens, it has to see them nevertheless. */
 export const markersFor = ({ format, tools }: OutputReading): ReadonlySet<string> =>

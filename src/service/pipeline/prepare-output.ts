@@ -15,6 +15,7 @@ export const outputReading = (task: GenerationTask, tools: PromptTools, prompt: 
   return {
     format,
     tools: offers ? createToolSet(input.tools) : undefined,
+    continues: input.continueFinalMessage,
     startsInReasoning: format.reasoningTags !== undefined && endsInReasoning(input, prompt, format.reasoningTags),
   };
 };

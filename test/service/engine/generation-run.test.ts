@@ -3,11 +3,17 @@ import { assert, describe, it } from "@effect/vitest";
 import type { EngineEvent, EngineRequest } from "../../../src/service/engine/Engine.ts";
 import { GenerationRun } from "../../../src/service/engine/mlx/GenerationRun.ts";
 import { plainReading } from "../../../src/service/output/parser.ts";
+import { harmonyMarkers } from "../../../src/service/output/notations/harmony.ts";
 import { createToolSet } from "../../../src/service/output/tool-set.ts";
+import type { Tokenizer } from "../../../src/service/prompt/Tokenizer.ts";
 import { byteTokenizer } from "../../support/byte-tokenizer.ts";
 import { facts } from "../../support/tasks.ts";
 
-const start = (overrides: Partial<EngineRequest> = {}, parameters: Partial<EngineRequest["parameters"]> = {}) => {
+const start = (
+  overrides: Partial<EngineRequest> = {},
+  parameters: Partial<EngineRequest["parameters"]> = {},
+  tokenizer: Tokenizer = byteTokenizer,
+) => {
   const events: EngineEvent[] = [];
   const request: EngineRequest = {
     id: "gen_1",
@@ -29,7 +35,7 @@ const start = (overrides: Partial<EngineRequest> = {}, parameters: Partial<Engin
     fillsContext: false,
     ...overrides,
   };
-  const run = new GenerationRun(request, 1, byteTokenizer, (event) => void events.push(event));
+  const run = new GenerationRun(request, 1, tokenizer, (event) => void events.push(event));
   run.admit(0);
   /** Feeds the bytes of a text; tells whether a stop sequence ended it. */
   const say = (text: string): boolean => [...new TextEncoder().encode(text)].some((byte) => run.token(byte));
@@ -103,6 +109,7 @@ describe("GenerationRun", () => {
       format: { notation: "tagged", reasoningTags: { open: "<think>", close: "</think>" }, cleanUp: [] },
       tools,
       startsInReasoning: false,
+      continues: false,
     } as const;
     const outputs = (events: ReadonlyArray<EngineEvent>) => events.filter((event) => event.type === "output");
 
@@ -150,6 +157,42 @@ describe("GenerationRun", () => {
       assert.deepStrictEqual(last?.type === "finished" && last.warnings.map(({ kind }) => kind), [
         "malformed-tool-call",
       ]);
+    });
+
+    it("sees its markers where they are special tokens, and no other special token is text", () => {
+      const special = [...harmonyMarkers, "<|im_start|>"];
+      const isSpecial = (id: number) => id >= 256;
+      const tokenizer: Tokenizer = {
+        ...byteTokenizer,
+        piece: (id) => special[id - 256] ?? byteTokenizer.piece(id),
+        decode: (ids, { skipSpecialTokens }) =>
+          byteTokenizer.decode(
+            ids.flatMap((id) =>
+              isSpecial(id) ? (skipSpecialTokens ? [] : [...new TextEncoder().encode(special[id - 256])]) : [id],
+            ),
+            { skipSpecialTokens },
+          ),
+      };
+      const format = { notation: "harmony", reasoningTags: undefined, cleanUp: [] } as const;
+      const { run, events, text } = start({ reading: { ...reading, format } }, {}, tokenizer);
+      const output =
+        "<|channel|>analysis<|message|>h한<|end|><|start|>assistant<|channel|>final<|message|>4<|im_start|>!";
+      for (const part of output.split(/(<\|\w+\|>)/)) {
+        const id = special.indexOf(part);
+        for (const token of id < 0 ? new TextEncoder().encode(part) : [256 + id]) run.token(token);
+      }
+      run.end("max-output-tokens");
+      assert.strictEqual(text(), "4!");
+      assert.strictEqual(
+        outputs(events)
+          .map(({ reasoning }) => reasoning)
+          .join(""),
+        "h한",
+      );
+      assert.strictEqual(
+        outputs(events).reduce((sum, { reasoningTokens }) => sum + reasoningTokens, 0),
+        4,
+      );
     });
 
     it("ends where the model goes on in another's turn", () => {

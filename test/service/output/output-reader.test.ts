@@ -10,12 +10,14 @@ interface Options {
   readonly steps?: ReadonlyArray<string>;
   readonly stops?: ReadonlyArray<string>;
   readonly includeStop?: boolean;
+  readonly continues?: boolean;
 }
 
-const reader = ({ steps = ["strip_role_tokens"], stops = [], includeStop = false }: Options) =>
+const reader = ({ steps = ["strip_role_tokens"], stops = [], includeStop = false, continues = false }: Options) =>
   new OutputReader({
     reading: {
       ...plainReading,
+      continues,
       format: { notation: "tagged", reasoningTags: { open: "<think>", close: "</think>" }, cleanUp: steps },
     },
     stopSequences: stops,
@@ -48,6 +50,7 @@ const cases: ReadonlyArray<
   ["keeps a label that is not at the beginning", {}, "The user: me", "The user: me"],
   ["keeps a word that begins like a label", {}, "use it", "use it"],
   ["keeps an output that ends like a label", {}, "assist", "assist"],
+  ["keeps a label where a message goes on", { continues: true }, " user: <s>x", " user: x"],
   ["drops blank space behind what it took out in front", {}, "<s>\n\n hi ", "hi "],
   ["cuts at a user's turn, the marker first", { steps: both }, "4<|user|>and 5?", "4", "<|user|>"],
   ["cuts at a user's label on a line of its own", { steps: both }, "4.\nUser: and 5?", "4.", "\nUser:"],
@@ -81,7 +84,7 @@ describe("OutputReader", () => {
     assert.strictEqual(read({}, ["a<sb"]).warnings, 0);
   });
 
-  it("never holds back more text than its longest marker has", () => {
+  it("never holds back more text than a label and its longest marker have", () => {
     const piece = fc.oneof(
       fc.string(),
       fc.constantFrom("<|im_", "###", " Instruction", "\nus", "[/INST", "assistant "),
@@ -89,7 +92,7 @@ describe("OutputReader", () => {
     fc.assert(
       fc.property(fc.array(piece), (pieces) => {
         const own = reader({ steps: both });
-        const whole = pieces.join("").replaceAll(":", "").replaceAll("<think>", "").replaceAll("]", "");
+        const whole = pieces.join("").replaceAll(":", "").replaceAll(">", "").replaceAll("]", "");
         fc.pre(whole.trimStart() === whole);
         let given = 0;
         let text = "";

@@ -26,7 +26,7 @@ const tools: ReadonlyArray<Tool> = [
 const parse = ({ format, startsInReasoning = false }: RecordedOutput, pieces: Iterable<string>, offered = tools) => {
   const deltas: OutputDelta[] = [];
   let ids = 0;
-  const reading = { format, tools: createToolSet(offered), startsInReasoning };
+  const reading = { format, tools: createToolSet(offered), startsInReasoning, continues: false };
   const parser = createParser(
     reading,
     (delta) => void deltas.push(delta),
@@ -91,7 +91,7 @@ describe("text without markers", () => {
           fc.pre(!markers.some((marker) => whole.includes(marker)) && whole.trimStart() === whole);
           let text = "";
           const parser = createParser(
-            { format, tools: createToolSet(tools), startsInReasoning: false },
+            { format, tools: createToolSet(tools), startsInReasoning: false, continues: false },
             (delta) => void (text += delta.type === "text" ? delta.text : "\0"),
             () => "id",
           );

@@ -253,7 +253,7 @@ export type ChatInput = Message<"mlxd.v1.ChatInput"> & {
   toolChoice?: ToolChoice | undefined;
 
   /**
-   * Extra variables for the chat template, e.g. `{"enable_thinking": false}`.
+   * Extra variables for the chat template, e.g. `{"enable_thinking": false}`; one that it does not use is refused.
    *
    * @generated from field: google.protobuf.Struct template_options = 4;
    */
