@@ -67,7 +67,15 @@ describe("the entries", () => {
 });
 
 describe("the package", () => {
-  const names = ["createMlxdClientFromTransport", "decodeError", "defaultRetryPolicy", "findMlxdError", "isMlxdError"];
+  const names = [
+    "assistantMessage",
+    "createMlxdClientFromTransport",
+    "decodeError",
+    "defaultRetryPolicy",
+    "findMlxdError",
+    "isMlxdError",
+    "toolMessage",
+  ];
   const core = [...names, "MlxdError"].toSorted();
   const whole = [...core, "createMlxdClient"].toSorted();
 
