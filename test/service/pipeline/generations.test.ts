@@ -21,6 +21,7 @@ const tokenizer = {
   encode: (text: string) => Array.from(text, (character) => (character.codePointAt(0) ?? 0) % 256),
   decode: (ids: ReadonlyArray<number>) => String.fromCodePoint(...ids),
   piece: (id: number) => String.fromCodePoint(id),
+  bytes: (id: number) => new TextEncoder().encode(String.fromCodePoint(id)),
 };
 
 const chatTemplate = {
@@ -72,10 +73,10 @@ describe("Generations", () => {
         );
         const result = yield* generations.run(task(), options);
         const text = events.map((event) => (event.type === "chunk" ? event.text : "")).join("");
-        assert.strictEqual(result.text, "The answer.");
-        assert.strictEqual(text, result.text);
-        assert.strictEqual(result.finished.finishReason, "end-of-sequence");
-        assert.deepStrictEqual(result.finished.usage, { promptTokens: 5, cachedPromptTokens: 0, outputTokens: 3 });
+        assert.strictEqual(result.candidates[0]?.text, "The answer.");
+        assert.strictEqual(text, result.candidates[0]?.text);
+        assert.strictEqual(result.candidates[0]?.finished.finishReason, "end-of-sequence");
+        assert.deepStrictEqual(result.usage, { promptTokens: 5, cachedPromptTokens: 0, outputTokens: 3 });
         const stats = (yield* (yield* Stats).snapshot).get("tiny");
         assert.deepInclude(stats, { running: 0, queued: 0, succeeded: 2, promptTokens: 10, outputTokens: 6 });
       }),

@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest";
 
-import { mx } from "../../../src/service/worker/mlx.ts";
+import { mx, type Tensor } from "../../../src/service/worker/mlx.ts";
 import { uniform } from "../../../src/service/worker/random.ts";
-import { sample, type SamplingRow } from "../../../src/service/worker/sampling.ts";
+import { adjustLogits, drawTokens, type SamplingRow } from "../../../src/service/worker/sampling.ts";
 import { greedy } from "./scheduler-run.ts";
 
 const logits = [2, 1, 0.5, 0, -1, -3];
@@ -15,6 +15,9 @@ const row = (sampling: Partial<typeof greedy>, overrides: Partial<SamplingRow> =
   forbidden: [],
   ...overrides,
 });
+
+const sample = (values: Tensor, rows: ReadonlyArray<SamplingRow>, previous: Tensor | undefined): Tensor =>
+  drawTokens(adjustLogits(values, rows, previous), rows);
 
 /** Draws once with each of many seeds, in batches, and counts the tokens. */
 const draw = (sampling: Partial<typeof greedy>, overrides: Partial<SamplingRow> = {}, draws = 4000): number[] => {

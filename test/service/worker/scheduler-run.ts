@@ -18,6 +18,7 @@ export const greedy: SubmitMessage["sampling"] = {
   repetitionPenalty: 1,
   presencePenalty: 0,
   frequencyPenalty: 0,
+  logitBias: [],
   seed: 0,
 };
 
@@ -34,6 +35,8 @@ export const submission = (
   minOutputTokens: 0,
   stopTokenIds: [],
   timeBudgetMs: undefined,
+  topLogprobs: undefined,
+  promptLogprobs: false,
   cache: { read: true, write: true, partition: "" },
   ...overrides,
 });
