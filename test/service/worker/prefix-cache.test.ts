@@ -99,6 +99,28 @@ describe("the prefix cache", () => {
     assert.strictEqual(await cached(5, { ...anywhere, partition: "a" }), 39);
   });
 
+  it("keeps no more of a sequence than the prefix that will come again", async () => {
+    const scheduler = caching();
+    const stable = { ...anywhere, stablePrefixTokens: 32 };
+    const first = await run(scheduler, submission(1, tokens(70, 1), { cache: stable }));
+    assert.strictEqual(scheduler.prefixCacheBytes, tokenBytes * 32);
+    assert.strictEqual((await run(scheduler, submission(2, tokens(70, 1), { cache: stable }))).cachedPromptTokens, 32);
+    const other = [...tokens(32, 1), ...tokens(20, 8)];
+    const output = await run(scheduler, submission(3, other, { cache: stable }));
+    assert.strictEqual(output.cachedPromptTokens, 32);
+    assert.strictEqual(scheduler.prefixCacheBytes, tokenBytes * 32);
+    assert.deepStrictEqual(output.tokenIds, (await alone(submission(3, other))).tokenIds);
+    assert.deepStrictEqual(first.tokenIds, (await alone(submission(1, tokens(70, 1)))).tokenIds);
+    // Longer than the sequence: all of it.
+    const short = { cache: { ...anywhere, partition: "b", stablePrefixTokens: 1000 } };
+    await run(scheduler, submission(4, tokens(40, 1), short));
+    assert.strictEqual((await run(scheduler, submission(5, tokens(40, 1), short))).cachedPromptTokens, 39);
+    // Too short to be worth an entry.
+    const none = { cache: { ...anywhere, partition: "c", stablePrefixTokens: 0 } };
+    await run(scheduler, submission(6, tokens(40, 1), none));
+    assert.strictEqual((await run(scheduler, submission(7, tokens(40, 1), none))).cachedPromptTokens, 0);
+  });
+
   it("stays inside its budget and lets the least recently used go", async () => {
     const scheduler = caching({ prefixCacheBytes: tokenBytes * 100 });
     const request = (sequence: number, salt: number) => submission(sequence, tokens(40, salt), { maxOutputTokens: 1 });

@@ -1175,7 +1175,8 @@ export type TokenLogprob = Message<"mlxd.v1.TokenLogprob"> & {
   text: string;
 
   /**
-   * Its bytes, which may be part of a character. Those of an output's tokens, special ones apart, join to its text.
+   * Its bytes, which may be part of a character. Those of an output's tokens, special ones apart, join to its text; but
+   * for the space before a first word, where a tokenizer leaves it out of texts.
    *
    * @generated from field: bytes raw = 3;
    */
