@@ -36,7 +36,7 @@ export interface SequenceSampling {
   readonly seed: number;
 }
 
-export interface LogitBias {
+interface LogitBias {
   readonly tokenId: number;
   readonly bias: number;
 }

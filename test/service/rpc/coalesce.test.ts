@@ -49,7 +49,11 @@ describe("coalesce", () => {
       });
       const events = [
         started,
-        ...[of(0, "a", 1), of(1, "A", 1), of(0, "b", 2), of(0, "c", 3), of(1, "B", 2)],
+        of(0, "a", 1),
+        of(1, "A", 1),
+        of(0, "b", 2),
+        of(0, "c", 3),
+        of(1, "B", 2),
         finished(3),
         of(1, "C", 3),
         { ...finished(3), candidateIndex: 1 },

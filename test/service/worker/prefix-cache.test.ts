@@ -6,7 +6,7 @@ import { PrefixCache } from "../../../src/service/worker/prefix-cache.ts";
 import type { SubmitMessage } from "../../../src/service/worker/protocol.ts";
 import { Scheduler } from "../../../src/service/worker/scheduler.ts";
 import { writeRandomCheckpoint } from "./random-checkpoint.ts";
-import { drive, limits, submission } from "./scheduler-run.ts";
+import { drive, greedy, limits, submission } from "./scheduler-run.ts";
 
 const vocabularySize = 128;
 const shape = { modelType: "llama", hiddenSize: 32, layers: 2, heads: 4, kvHeads: 2, vocabularySize } as const;
@@ -69,6 +69,27 @@ describe("the prefix cache", () => {
     assert.deepStrictEqual(cached, [0, 64, 64, 64, 64, 64]);
     for (const [index, prompt] of prompts.entries()) {
       assert.deepStrictEqual(outputs.get(index)?.tokenIds, (await alone(submission(index, prompt))).tokenIds);
+    }
+  });
+
+  it("lets the candidates of one prompt compute it once, the first with the prompt's logprobs or not", async () => {
+    for (const promptLogprobs of [false, true]) {
+      const scheduler = caching();
+      const requests = [0, 1, 2, 3].map((index) =>
+        submission(index, tokens(70, 1), {
+          sampling: { ...greedy, temperature: 1, seed: index },
+          promptLogprobs: promptLogprobs && index === 0,
+        }),
+      );
+      for (const request of requests) scheduler.submit(request);
+      const outputs = await drive(scheduler);
+      assert.deepStrictEqual(
+        requests.map(({ sequence }) => outputs.get(sequence)?.cachedPromptTokens),
+        [0, 69, 69, 69],
+      );
+      for (const request of requests) {
+        assert.deepStrictEqual(outputs.get(request.sequence)?.tokenIds, (await alone(request)).tokenIds);
+      }
     }
   });
 
