@@ -63,6 +63,8 @@ const greedyDivergences = async (model: Model, runs: ReadonlyArray<GoldenRun>): 
       minOutputTokens: 0,
       stopTokenIds: [],
       timeBudgetMs: undefined,
+      topLogprobs: undefined,
+      promptLogprobs: false,
       cache: { read: false, write: false, partition: "" },
     });
   }
@@ -90,5 +92,6 @@ const greedy = {
   repetitionPenalty: 1,
   presencePenalty: 0,
   frequencyPenalty: 0,
+  logitBias: [],
   seed: 0,
 };

@@ -31,7 +31,7 @@ export const makeScriptedEngine = (script: Script): Effect.Effect<ScriptedEngine
       for (const part of script) {
         if (typeof part === "string") {
           tokens += 1;
-          onEvent({ type: "output", text: part, tokenIds: [100 + tokens] });
+          onEvent({ type: "output", text: part, tokenIds: [100 + tokens], logprobs: [] });
           if (tokens >= request.parameters.maxOutputTokens) {
             onEvent({ type: "finished", reason: "max-output-tokens", matched: undefined, cachedPromptTokens: 0 });
             return;

@@ -61,6 +61,15 @@ export interface SamplingParams {
   readonly presencePenalty?: number;
   readonly frequencyPenalty?: number;
   readonly seed?: number;
+  /** Added to logits before anything else; a token that is there twice gets both. */
+  readonly logitBias?: ReadonlyArray<LogitBias>;
+  /** Answers to generate from one prompt; 1. */
+  readonly candidateCount?: number;
+}
+
+export interface LogitBias {
+  readonly tokenId: number;
+  readonly bias: number;
 }
 
 export interface StopCriteria {
@@ -75,6 +84,10 @@ export interface StopCriteria {
 
 export interface OutputOptions {
   readonly tokenIds: boolean;
+  /** Alternatives to tell beside each token's logprob; missing: no logprobs. */
+  readonly topLogprobs?: number;
+  readonly promptLogprobs: boolean;
+  readonly echoPrompt: boolean;
   readonly flushTokens?: number;
   readonly flushIntervalMs?: number;
   readonly timings: boolean;
@@ -89,6 +102,8 @@ export interface SchedulingHints {
 export interface CachePolicy {
   readonly mode: "read-write" | "read-only" | "bypass";
   readonly partition: string;
+  /** Keep no more than this many first tokens. */
+  readonly stablePrefixTokens?: number;
 }
 
 export interface GenerationTask {
@@ -149,6 +164,21 @@ export interface Timings {
   readonly totalMs: number;
 }
 
+/** A token of the vocabulary, in itself. */
+export interface TokenText {
+  readonly tokenId: number;
+  /** Bytes that are no whole character read as U+FFFD; a special token as the vocabulary spells it. */
+  readonly text: string;
+  readonly raw: Uint8Array<ArrayBuffer>;
+}
+
+export interface TokenLogprob extends TokenText {
+  /** Natural logarithm, before filters and temperature. Undefined for the first token of a prompt. */
+  readonly logprob: number | undefined;
+  /** Best first. */
+  readonly top: ReadonlyArray<TokenText & { readonly logprob: number }>;
+}
+
 export interface GenerationStarted {
   readonly type: "started";
   readonly generationId: string;
@@ -157,31 +187,48 @@ export interface GenerationStarted {
   readonly promptTokens: number;
   readonly cachedPromptTokens: number;
   readonly parameters: EffectiveParameters;
+  /** The prompt's tokens, if asked for; fewer where the generation ended before they were computed. */
+  readonly prompt: ReadonlyArray<TokenLogprob>;
 }
 
 export interface GenerationChunk {
   readonly type: "chunk";
+  readonly candidateIndex: number;
   /** Whole code points; empty while a character or a stop sequence is incomplete. */
   readonly text: string;
   readonly tokenIds: ReadonlyArray<number>;
-  /** Output tokens so far. */
+  /** One for each token, if asked for. */
+  readonly logprobs: ReadonlyArray<TokenLogprob>;
+  /** Output tokens of this candidate so far. */
   readonly outputTokens: number;
 }
 
 export interface GenerationFinished {
   readonly type: "finished";
+  readonly candidateIndex: number;
   readonly finishReason: FinishReason;
   readonly matched: StopMatch | undefined;
+  /** The prompt's tokens, which all candidates share, and this candidate's. */
   readonly usage: Usage;
   readonly timings: Timings;
 }
 
-/** Started once, any number of chunks, finished once. */
+/** Started once, any number of chunks, finished once for each candidate. */
 export type GenerationEvent = GenerationStarted | GenerationChunk | GenerationFinished;
+
+export interface GenerationCandidate {
+  readonly text: string;
+  readonly tokenIds: ReadonlyArray<number>;
+  readonly logprobs: ReadonlyArray<TokenLogprob>;
+  readonly finished: GenerationFinished;
+}
 
 export interface GenerationResult {
   readonly started: GenerationStarted;
-  readonly text: string;
-  readonly tokenIds: ReadonlyArray<number>;
-  readonly finished: GenerationFinished;
+  /** In their order; one at least. */
+  readonly candidates: ReadonlyArray<GenerationCandidate>;
+  /** Over all of them. */
+  readonly usage: Usage;
+  /** Of the one that ended last. */
+  readonly timings: Timings;
 }

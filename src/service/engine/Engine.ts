@@ -2,7 +2,14 @@
 import { Context, type Effect, type Scope } from "effect";
 
 import type { EngineLost, EngineRestarting, InsufficientMemory, ModelBroken } from "../domain/errors.ts";
-import type { CachePolicy, EffectiveParameters, FinishReason, StopMatch } from "../domain/generation.ts";
+import type {
+  CachePolicy,
+  EffectiveParameters,
+  FinishReason,
+  LogitBias,
+  StopMatch,
+  TokenLogprob,
+} from "../domain/generation.ts";
 import type { ModelFacts } from "../domain/model.ts";
 import type { Tokenizer } from "../prompt/Tokenizer.ts";
 
@@ -11,6 +18,11 @@ export interface EngineRequest {
   readonly id: string;
   readonly promptTokenIds: ReadonlyArray<number>;
   readonly parameters: EffectiveParameters;
+  readonly logitBias: ReadonlyArray<LogitBias>;
+  /** Alternatives to tell beside each token's logprob; undefined: no logprobs. */
+  readonly topLogprobs: number | undefined;
+  /** Whether to tell the prompt's logprobs, with as many alternatives. */
+  readonly promptLogprobs: boolean;
   /** End-of-sequence tokens among `parameters.stopTokenIds`: they decide which finish reason is told. */
   readonly eosTokenIds: ReadonlyArray<number>;
   readonly includeStopInOutput: boolean;
@@ -27,12 +39,20 @@ interface EngineAdmitted {
   readonly cachedPromptTokens: number;
 }
 
+/** The prompt's logprobs, if asked for: once, before any output. */
+interface EnginePrompt {
+  readonly type: "prompt";
+  readonly tokens: ReadonlyArray<TokenLogprob>;
+}
+
 /** What one step of the engine brought. */
 interface EngineOutput {
   readonly type: "output";
   /** Whole code points; empty while a character or a stop sequence is incomplete. */
   readonly text: string;
   readonly tokenIds: ReadonlyArray<number>;
+  /** One for each token, if asked for. */
+  readonly logprobs: ReadonlyArray<TokenLogprob>;
 }
 
 /** The output is complete; the last event. */
@@ -43,7 +63,7 @@ interface EngineFinished {
   readonly cachedPromptTokens: number;
 }
 
-export type EngineEvent = EngineAdmitted | EngineOutput | EngineFinished;
+export type EngineEvent = EngineAdmitted | EnginePrompt | EngineOutput | EngineFinished;
 export type EngineFailure = EngineLost | EngineRestarting | InsufficientMemory;
 
 interface EngineStatus {

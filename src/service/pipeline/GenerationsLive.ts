@@ -4,11 +4,13 @@ import { Cause, Clock, Effect, type Exit, Layer, Queue, Random, Stream } from "e
 
 import { Admission } from "../admission/Admission.ts";
 import { DeadlineExceeded, EngineLost, type Progress, type ServiceError } from "../domain/errors.ts";
-import type { GenerationEvent, GenerationResult, GenerationTask } from "../domain/generation.ts";
-import type { Engine, EngineRequest } from "../engine/Engine.ts";
+import type { GenerationEvent, GenerationTask } from "../domain/generation.ts";
+import type { EngineRequest } from "../engine/Engine.ts";
 import { Models } from "../models/Models.ts";
 import { resolveParameters, type ResolvedParameters } from "../prompt/effective-parameters.ts";
 import { type Outcome, Stats } from "../telemetry/Stats.ts";
+import { candidateSeed } from "./candidate-seed.ts";
+import { collectResult } from "./collect-result.ts";
 import { type CallOptions, Generations } from "./Generations.ts";
 import { GenerationRecord } from "./GenerationRecord.ts";
 import { preparePrompt } from "./prepare-prompt.ts";
@@ -27,15 +29,15 @@ export const layer: Layer.Layer<Generations, never, Models | Admission | Stats> 
     const models = yield* Models;
     const admission = yield* Admission;
     const stats = yield* Stats;
-    /** The engine of each running generation, for cancelling. */
-    const running = new Map<string, Engine>();
+    /** How to cancel each running generation; whether there was anything left of it. */
+    const running = new Map<string, Effect.Effect<boolean>>();
 
     const generate = Effect.fn("Generations.generate")(function* (task: GenerationTask, call: Call, emit: Emit) {
       const receivedAt = yield* Clock.currentTimeMillis;
       const tools = yield* models.promptTools(task.model);
       const { facts } = tools;
       call.model = facts.id;
-      const promptTokenIds = yield* preparePrompt(task, tools);
+      const { tokenIds: promptTokenIds, echo } = yield* preparePrompt(task, tools);
       const resolved = yield* Effect.fromResult(
         resolveParameters({
           ...facts,
@@ -48,17 +50,42 @@ export const layer: Layer.Layer<Generations, never, Models | Admission | Stats> 
       const { parameters } = resolved;
       const id = `gen_${randomUUID().replaceAll("-", "")}`;
       const promptTokens = promptTokenIds.length;
-      const record = new GenerationRecord({ id, facts, parameters, promptTokens, receivedAt, emit });
+      const { promptLogprobs } = task.output;
+      const { candidateCount = 1 } = task.sampling;
+      const record = new GenerationRecord({
+        id,
+        facts,
+        parameters,
+        promptTokens,
+        promptLogprobs,
+        echo,
+        candidateCount,
+        receivedAt,
+        emit,
+      });
       call.record = record;
-      yield* admission.admit(facts.id, task.scheduling);
+      yield* admission.admit(facts.id, task.scheduling, candidateCount);
       const engine = yield* models.lease(facts.id);
+      const requests = Array.from({ length: candidateCount }, (_, candidateIndex) =>
+        engineRequest(id, task, promptTokenIds, resolved, facts.eosTokenIds, candidateIndex),
+      );
+      const cancel = Effect.map(
+        Effect.forEach(requests, (request) => engine.cancel(request.id)),
+        (found) => found.some(Boolean),
+      );
       yield* Effect.acquireRelease(
-        Effect.sync(() => running.set(id, engine)),
+        Effect.sync(() => running.set(id, cancel)),
         () => Effect.sync(() => running.delete(id)),
       );
       const clock = yield* Clock.Clock;
-      yield* engine.generate(engineRequest(id, task, promptTokenIds, resolved, facts.eosTokenIds), (event) =>
-        record.onEngineEvent(event, clock.currentTimeMillisUnsafe()),
+      // In order: the first computes the prompt, the others find it in the prefix cache.
+      yield* Effect.forEach(
+        requests,
+        (request, candidateIndex) =>
+          engine.generate(request, (event) =>
+            record.onEngineEvent(candidateIndex, event, clock.currentTimeMillisUnsafe()),
+          ),
+        { concurrency: "unbounded", discard: true },
       );
     }, Effect.scoped);
 
@@ -95,13 +122,12 @@ export const layer: Layer.Layer<Generations, never, Models | Admission | Stats> 
       run: Effect.fn("Generations.run")(function* (task, options) {
         const events: GenerationEvent[] = [];
         yield* execute(task, options, (event) => void events.push(event));
-        return collect(events);
+        return collectResult(events);
       }),
       count: Effect.fn("Generations.count")(function* (task) {
         const tools = yield* models.promptTools(task.model);
         const { facts } = tools;
-        const promptTokenIds = yield* preparePrompt(task, tools);
-        const promptTokens = promptTokenIds.length;
+        const promptTokens = (yield* preparePrompt(task, tools)).tokenIds.length;
         const resolved = resolveParameters({ ...facts, ...task, promptTokens, randomSeed: 0 });
         return {
           model: facts.id,
@@ -111,42 +137,31 @@ export const layer: Layer.Layer<Generations, never, Models | Admission | Stats> 
           maxOutputTokensLeft: Math.max(0, facts.contextLength - promptTokens),
         };
       }),
-      cancel: (generationId) =>
-        Effect.suspend(() => running.get(generationId)?.cancel(generationId) ?? Effect.succeed(false)),
+      cancel: (generationId) => Effect.suspend(() => running.get(generationId) ?? Effect.succeed(false)),
     });
   }),
 );
 
 const engineRequest = (
   id: string,
-  { stop, cache }: GenerationTask,
+  { sampling, stop, output, cache }: GenerationTask,
   promptTokenIds: ReadonlyArray<number>,
   { parameters, fillsContext }: ResolvedParameters,
   eosTokenIds: ReadonlyArray<number>,
+  candidateIndex: number,
 ): EngineRequest => ({
-  id,
+  id: `${id}/${candidateIndex}`,
   promptTokenIds,
-  parameters,
+  parameters: { ...parameters, seed: candidateSeed(parameters.seed, candidateIndex) },
+  logitBias: sampling.logitBias ?? [],
+  topLogprobs: output.topLogprobs,
+  promptLogprobs: output.promptLogprobs && candidateIndex === 0,
   eosTokenIds,
   includeStopInOutput: stop.includeStopInOutput,
   timeBudgetMs: stop.timeBudgetMs,
   cache,
   fillsContext,
 });
-
-/** Folds a complete run of events into its result. An engine that ends without `finished` is a bug. */
-const collect = (events: ReadonlyArray<GenerationEvent>): GenerationResult => {
-  const [started] = events;
-  const finished = events.at(-1);
-  if (started?.type !== "started" || finished?.type !== "finished") throw new Error("a generation ended unfinished");
-  const chunks = events.filter((event) => event.type === "chunk");
-  return {
-    started,
-    text: chunks.map(({ text }) => text).join(""),
-    tokenIds: chunks.flatMap(({ tokenIds }) => tokenIds),
-    finished,
-  };
-};
 
 /** The caller's labels, kept apart from the service's own names. */
 const labelled = ({ labels }: GenerationTask): Readonly<Record<string, string>> =>

@@ -8,7 +8,7 @@ import {
   UnsupportedParameter,
   UnsupportedTask,
 } from "../domain/errors.ts";
-import type { ChatInput, GenerationTask } from "../domain/generation.ts";
+import type { ChatInput, GenerationTask, LogitBias, OutputOptions } from "../domain/generation.ts";
 import type { ModelFacts } from "../domain/model.ts";
 import type { PromptTools } from "../models/Models.ts";
 import { ChatTemplateRefused } from "../prompt/chat-template.ts";
@@ -21,25 +21,40 @@ export type PromptFailure =
   | UnsupportedParameter
   | UnsupportedTask;
 
+export interface PreparedPrompt {
+  readonly tokenIds: ReadonlyArray<number>;
+  /** The text that it stands for, if the output is to begin with it; otherwise empty. */
+  readonly echo: string;
+}
+
 /** What the task asks of this model is checked first, so that nothing is computed for a task that cannot run. */
 export const preparePrompt = Effect.fn("preparePrompt")(function* (
   task: GenerationTask,
   tools: PromptTools,
-): Effect.fn.Return<ReadonlyArray<number>, PromptFailure> {
+): Effect.fn.Return<PreparedPrompt, PromptFailure> {
   yield* checkTask(task, tools.facts);
-  switch (task.input.type) {
+  const { tokenIds, text } = yield* tokensAndText(task.input, tools);
+  const violations = promptLogprobViolations(task.output, tokenIds.length);
+  if (violations.length > 0) return yield* new InvalidField({ violations });
+  return { tokenIds, echo: task.output.echoPrompt ? text() : "" };
+});
+
+const tokensAndText = Effect.fnUntraced(function* (input: GenerationTask["input"], tools: PromptTools) {
+  switch (input.type) {
     case "tokens":
-      return task.input.ids;
+      return { tokenIds: input.ids, text: () => tools.tokenizer.decode(input.ids, { skipSpecialTokens: false }) };
     case "prompt":
-      return yield* tokenize(task.input.text, tools, true);
-    case "chat":
+      return { tokenIds: yield* tokenize(input.text, tools, true), text: () => input.text };
+    case "chat": {
+      const text = yield* render(input, tools);
       // A template writes the tokens around a conversation itself.
-      return yield* tokenize(yield* render(task.input, tools), tools, false);
+      return { tokenIds: yield* tokenize(text, tools, false), text: () => text };
+    }
   }
 });
 
 const checkTask = (task: GenerationTask, facts: ModelFacts): Effect.Effect<void, PromptFailure> => {
-  const { input, stop } = task;
+  const { input, sampling, stop } = task;
   const asked = task.modelRevision;
   if (asked !== undefined && asked !== facts.revision) {
     return Effect.fail(new ModelRevisionMismatch({ model: facts.id, asked, loaded: facts.revision }));
@@ -54,6 +69,7 @@ const checkTask = (task: GenerationTask, facts: ModelFacts): Effect.Effect<void,
   const violations = [
     ...tokenViolations("task.stop.stop_token_ids", stop.stopTokenIds, facts),
     ...(input.type === "tokens" ? tokenViolations("task.tokens.ids", input.ids, facts) : []),
+    ...biasViolations(sampling.logitBias ?? [], facts),
     ...outputLimitViolations(stop),
   ];
   return violations.length > 0 ? Effect.fail(new InvalidField({ violations })) : Effect.void;
@@ -64,6 +80,25 @@ const tokenViolations = (field: string, ids: ReadonlyArray<number>, { vocabulary
   if (index < 0) return [];
   const description = `${ids[index]} is no token of model "${model}", whose vocabulary has ${vocabularySize}`;
   return [{ field: `${field}[${index}]`, description }];
+};
+
+const biasViolations = (logitBias: ReadonlyArray<LogitBias>, facts: ModelFacts) =>
+  tokenViolations(
+    "task.sampling.logit_bias",
+    logitBias.map(({ tokenId }) => tokenId),
+    facts,
+  ).map(({ field, description }) => ({ field: `${field}.token_id`, description }));
+
+/** They go out in one message: the first. */
+const maxPromptLogprobs = 65_536;
+
+const promptLogprobViolations = ({ promptLogprobs, topLogprobs = 0 }: OutputOptions, promptTokens: number) => {
+  const count = promptTokens * (1 + topLogprobs);
+  if (!promptLogprobs || count <= maxPromptLogprobs) return [];
+  const description =
+    `${promptTokens} prompt tokens with ${topLogprobs} alternatives each make ${count} logprobs; ` +
+    `they must not be more than ${maxPromptLogprobs}`;
+  return [{ field: "task.output.prompt_logprobs", description }];
 };
 
 const outputLimitViolations = ({ minOutputTokens = 0, maxOutputTokens }: GenerationTask["stop"]) => {

@@ -89,7 +89,7 @@ class Summary {
   }
 
   succeeded(item: BatchItem, index: number, result: GenerationResult, output: OutputOptions): BatchGenerateResponse {
-    const { usage } = result.finished;
+    const { usage } = result;
     this.#succeeded += 1;
     this.#usage = {
       promptTokens: this.#usage.promptTokens + usage.promptTokens,

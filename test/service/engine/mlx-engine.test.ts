@@ -30,6 +30,9 @@ const request = (id: string, overrides: Partial<EngineRequest["parameters"]> = {
     stopTokenIds: [],
     ...overrides,
   },
+  logitBias: [],
+  topLogprobs: undefined,
+  promptLogprobs: false,
   eosTokenIds: [0],
   includeStopInOutput: false,
   timeBudgetMs: undefined,
@@ -98,6 +101,25 @@ describe("the mlx engine", () => {
       assert.deepStrictEqual(tokensOf(yield* Fiber.join(queued)), expected);
       assert.strictEqual((yield* engine.status).restarts, 1);
       assert.notStrictEqual(workers()[0], pid);
+    }).pipe(Effect.scoped, Effect.provide(engines)),
+  );
+
+  it.live("gives a seed the same text alone, among others and on a new process", () =>
+    Effect.gen(function* () {
+      const engine = yield* start(writeRandomCheckpoint(shape));
+      const seeded = (id: string, seed: number) => request(id, { temperature: 1.3, topP: 0.95, seed });
+      const alone = tokensOf(yield* run(engine, seeded("alone", 7)));
+      const together = yield* Effect.forEach([1, 7, 2, 7], (seed, index) => run(engine, seeded(`${index}`, seed)), {
+        concurrency: "unbounded",
+      });
+      const [first, second, third, fourth] = together.map(tokensOf);
+      assert.deepStrictEqual(second, alone);
+      assert.deepStrictEqual(fourth, alone);
+      assert.notDeepEqual(first, alone);
+      assert.notDeepEqual(third, first);
+      process.kill(workers()[0] ?? 0, "SIGKILL");
+      assert.deepStrictEqual(tokensOf(yield* run(engine, seeded("after", 7))), alone);
+      assert.strictEqual((yield* engine.status).restarts, 1);
     }).pipe(Effect.scoped, Effect.provide(engines)),
   );
 

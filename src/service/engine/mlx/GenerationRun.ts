@@ -1,10 +1,11 @@
 /** One request on its way through an engine process: ids in, text events out. */
-import type { StopMatch } from "../../domain/generation.ts";
+import type { StopMatch, TokenLogprob } from "../../domain/generation.ts";
 import { createDetokenizer } from "../../prompt/detokenizer.ts";
 import { createStopMatcher } from "../../prompt/stop-sequences.ts";
 import type { Tokenizer } from "../../prompt/Tokenizer.ts";
-import type { SequenceEnd, SubmitMessage } from "../../worker/protocol.ts";
+import type { SequenceEnd, SubmitMessage, TokenLogprobs } from "../../worker/protocol.ts";
 import type { EngineEvent, EngineRequest } from "../Engine.ts";
+import { describeLogprobs } from "./token-logprobs.ts";
 
 export class GenerationRun {
   readonly request: EngineRequest;
@@ -15,7 +16,11 @@ export class GenerationRun {
   deaths = 0;
   private admitted = false;
   private cachedPromptTokens = 0;
+  /** As far as the process that has it now has told. */
+  private prompt: TokenLogprob[] = [];
+  private promptTold = false;
   private readonly emit: (event: EngineEvent) => void;
+  private readonly tokenizer: Tokenizer;
   private readonly detokenizer: ReturnType<typeof createDetokenizer>;
   private readonly stops: ReturnType<typeof createStopMatcher>;
 
@@ -23,25 +28,29 @@ export class GenerationRun {
     this.request = request;
     this.sequence = sequence;
     this.emit = emit;
+    this.tokenizer = tokenizer;
     this.detokenizer = createDetokenizer(tokenizer);
     this.stops = createStopMatcher(request.parameters.stopSequences, request.includeStopInOutput);
   }
 
   get submission(): SubmitMessage {
-    const { parameters, promptTokenIds, timeBudgetMs, cache } = this.request;
+    const { parameters, logitBias, promptTokenIds, topLogprobs, promptLogprobs, timeBudgetMs, cache } = this.request;
     return {
       type: "submit",
       sequence: this.sequence,
       promptTokenIds,
-      sampling: { ...parameters, topK: parameters.topK ?? 0 },
+      sampling: { ...parameters, topK: parameters.topK ?? 0, logitBias },
       maxOutputTokens: parameters.maxOutputTokens,
       minOutputTokens: parameters.minOutputTokens,
       stopTokenIds: parameters.stopTokenIds,
       timeBudgetMs,
+      topLogprobs,
+      promptLogprobs,
       cache: {
         read: cache.mode !== "bypass",
         write: cache.mode === "read-write",
         partition: cache.partition,
+        ...(cache.stablePrefixTokens !== undefined && { stablePrefixTokens: cache.stablePrefixTokens }),
       },
     };
   }
@@ -49,18 +58,33 @@ export class GenerationRun {
   /** A replay is admitted again, which the caller need not know. */
   admit(cachedPromptTokens: number): void {
     this.cachedPromptTokens = cachedPromptTokens;
-    if (this.admitted) return;
+    if (!this.admitted) this.emit({ type: "admitted", cachedPromptTokens });
     this.admitted = true;
-    this.emit({ type: "admitted", cachedPromptTokens });
+    this.prompt = [];
+    this.promptLogprobs([undefined]);
+  }
+
+  /** Takes in what is known of the prompt's next tokens: of the first nothing. Told once it is known of all. */
+  promptLogprobs(logprobs: ReadonlyArray<TokenLogprobs | undefined>): void {
+    const { promptTokenIds, promptLogprobs } = this.request;
+    if (!promptLogprobs || this.promptTold) return;
+    const following = promptTokenIds.slice(this.prompt.length, this.prompt.length + logprobs.length);
+    for (const [index, id] of following.entries()) {
+      this.prompt.push(describeLogprobs(this.tokenizer, id, logprobs[index]));
+    }
+    if (this.prompt.length < promptTokenIds.length) return;
+    this.promptTold = true;
+    this.emit({ type: "prompt", tokens: this.prompt });
   }
 
   /** Takes a token in; true when a stop sequence ends the output with it. */
-  token(tokenId: number): boolean {
+  token(tokenId: number, logprobs?: TokenLogprobs): boolean {
     const ends = this.request.parameters.stopTokenIds.includes(tokenId);
     const { text, matched } = ends ? { text: "", matched: undefined } : this.stops.push(this.detokenizer.push(tokenId));
     this.streamed = true;
     this.lastTokenId = tokenId;
-    this.emit({ type: "output", text, tokenIds: [tokenId] });
+    const told = logprobs === undefined ? none : [describeLogprobs(this.tokenizer, tokenId, logprobs)];
+    this.emit({ type: "output", text, tokenIds: [tokenId], logprobs: told });
     if (matched === undefined) return false;
     this.finish("stop-sequence", { type: "stop-sequence", text: matched });
     return true;
@@ -70,7 +94,7 @@ export class GenerationRun {
   end(reason: SequenceEnd | "cancelled"): void {
     const { text, matched } = this.stops.push(this.detokenizer.flush());
     const rest = matched === undefined ? text + this.stops.flush() : text;
-    if (rest !== "") this.emit({ type: "output", text: rest, tokenIds: [] });
+    if (rest !== "") this.emit({ type: "output", text: rest, tokenIds: [], logprobs: none });
     if (matched !== undefined) {
       this.finish("stop-sequence", { type: "stop-sequence", text: matched });
       return;
@@ -97,3 +121,5 @@ export class GenerationRun {
     this.emit({ type: "finished", reason, matched, cachedPromptTokens: this.cachedPromptTokens });
   }
 }
+
+const none: ReadonlyArray<TokenLogprob> = [];
