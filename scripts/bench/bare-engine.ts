@@ -24,6 +24,8 @@ const generate = async ([sequences, promptTokens, maxTokens]: Work): Promise<num
       sequence,
       // Ids of ordinary tokens, another prompt each time.
       promptTokenIds: Array.from({ length: promptTokens }, (_, place) => 10 + ((sequence * 31 + place * 7) % 500)),
+      topLogprobs: undefined,
+      promptLogprobs: false,
       sampling: {
         temperature: 0,
         topP: 1,
@@ -32,6 +34,7 @@ const generate = async ([sequences, promptTokens, maxTokens]: Work): Promise<num
         repetitionPenalty: 1,
         presencePenalty: 0,
         frequencyPenalty: 0,
+        logitBias: [],
         seed: 0,
       },
       maxOutputTokens: maxTokens,

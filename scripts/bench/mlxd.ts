@@ -3,7 +3,7 @@ import { join } from "node:path";
 
 import { createMlxdClient } from "../../src/client/node.ts";
 import { startService } from "../../test/support/running-service.ts";
-import { modelsFolder } from "./checkpoints.ts";
+import { endTokenIds, modelsFolder } from "./checkpoints.ts";
 import type { Contender } from "./contender.ts";
 
 export const mlxd: Contender = {
@@ -15,7 +15,8 @@ export const mlxd: Contender = {
     const client = createMlxdClient({ baseUrl: service.url });
     return {
       complete: async ({ prompt, maxTokens, signal }, onText) => {
-        const options = { temperature: 0, maxOutputTokens: maxTokens, ignoreEos: true, signal };
+        const logitBias = endTokenIds.map((tokenId) => ({ tokenId, bias: -100 }));
+        const options = { temperature: 0, maxOutputTokens: maxTokens, logitBias, signal };
         const stream = client.stream({ prompt }, options);
         for await (const _ of stream.textDeltas()) onText();
         const { usage } = await stream.collect();

@@ -26,7 +26,7 @@ const createEngine = (): Engine => {
         let tokens = 0;
         const next = (): void => {
           tokens += 1;
-          onEvent({ type: "output", text: word, tokenIds: [tokens] });
+          onEvent({ type: "output", text: word, tokenIds: [tokens], logprobs: [] });
           if (tokens < parameters.maxOutputTokens) return;
           running.delete(next);
           onEvent({ type: "finished", reason: "max-output-tokens", matched: undefined, cachedPromptTokens: 0 });

@@ -5,6 +5,7 @@ import { EngineConfig } from "../../../src/service/config/EngineConfig.ts";
 import { type Engine, Engines } from "../../../src/service/engine/Engine.ts";
 import { layer as mlxLayer } from "../../../src/service/engine/mlx/MlxEngine.ts";
 import { byteTokenizer } from "../../support/byte-tokenizer.ts";
+import { engineRequest } from "../../support/engine-request.ts";
 import { facts } from "../../support/tasks.ts";
 import { writeRandomCheckpoint } from "../worker/random-checkpoint.ts";
 
@@ -32,20 +33,9 @@ const lane = Effect.fnUntraced(function* (engine: Engine, number: number, onToke
     const length = 5 + ((turn * 37 + number * 11) % 300);
     yield* engine.generate(
       {
-        id: `${number}-${turn}`,
+        ...engineRequest(`${number}-${turn}`, { maxOutputTokens: 50 + ((turn * 101 + number * 53) % 700) }),
         promptTokenIds: Array.from({ length }, (_, place) => (turn * 13 + number * 7 + place * 3) % 256),
-        parameters: {
-          ...facts().defaults,
-          seed: turn,
-          maxOutputTokens: 50 + ((turn * 101 + number * 53) % 700),
-          minOutputTokens: 0,
-          stopTokenIds: [],
-        },
         eosTokenIds: [],
-        includeStopInOutput: false,
-        timeBudgetMs: undefined,
-        cache: { mode: "read-write", partition: "" },
-        fillsContext: false,
       },
       (event) => {
         if (event.type === "output" && event.tokenIds.length > 0) goesOn = onToken();

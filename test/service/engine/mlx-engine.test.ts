@@ -8,6 +8,7 @@ import { EngineConfig } from "../../../src/service/config/EngineConfig.ts";
 import { type Engine, Engines, type EngineEvent, type EngineRequest } from "../../../src/service/engine/Engine.ts";
 import { layer as mlxLayer } from "../../../src/service/engine/mlx/MlxEngine.ts";
 import { byteTokenizer } from "../../support/byte-tokenizer.ts";
+import { engineRequest as request } from "../../support/engine-request.ts";
 import { facts } from "../../support/tasks.ts";
 import { writeRandomCheckpoint } from "../worker/random-checkpoint.ts";
 
@@ -17,27 +18,6 @@ const engines = mlxLayer.pipe(Layer.provide(EngineConfig.layer));
 
 const start = Effect.fnUntraced(function* (directory: string) {
   return yield* (yield* Engines).start(facts({ directory, contextLength: 4096 }), byteTokenizer);
-});
-
-const request = (id: string, overrides: Partial<EngineRequest["parameters"]> = {}): EngineRequest => ({
-  id,
-  promptTokenIds: [72, 101, 108, 108, 111],
-  parameters: {
-    ...facts().defaults,
-    seed: 1,
-    maxOutputTokens: 12,
-    minOutputTokens: 0,
-    stopTokenIds: [],
-    ...overrides,
-  },
-  logitBias: [],
-  topLogprobs: undefined,
-  promptLogprobs: false,
-  eosTokenIds: [0],
-  includeStopInOutput: false,
-  timeBudgetMs: undefined,
-  cache: { mode: "read-write", partition: "" },
-  fillsContext: false,
 });
 
 /** This process's engine processes. */

@@ -5,6 +5,7 @@ import { loadCheckpoint } from "../../../src/service/worker/checkpoint.ts";
 import { PrefixCache } from "../../../src/service/worker/prefix-cache.ts";
 import type { SubmitMessage } from "../../../src/service/worker/protocol.ts";
 import { Scheduler } from "../../../src/service/worker/scheduler.ts";
+import { modelTypes } from "./checkpoint-layout.ts";
 import { writeRandomCheckpoint } from "./random-checkpoint.ts";
 import { drive, greedy, limits, submission } from "./scheduler-run.ts";
 
@@ -188,6 +189,27 @@ describe("the prefix cache", () => {
       { numRuns: 8, seed: 3 },
     );
   }, 120_000);
+});
+
+describe.each(modelTypes)("the prefix cache of %s", (modelType) => {
+  it("gives the same output as without it: a repeat, a next turn, a tail that diverges, all over the window", async () => {
+    const own = await loadCheckpoint(writeRandomCheckpoint({ ...shape, modelType }));
+    const ask = async (scheduler: Scheduler, promptTokenIds: ReadonlyArray<number>) =>
+      run(scheduler, submission(promptTokenIds.length, promptTokenIds));
+    const scheduler = new Scheduler(own, { ...limits, prefixCacheBytes: 1024 * 1024 }, () => 0);
+    const first = tokens(45, 1);
+    const answer = await ask(scheduler, first);
+    const turn = [...first, ...answer.tokenIds, ...tokens(20, 2)];
+    const prompts = [first, turn, [...first.slice(0, 33), ...tokens(27, 3)], turn];
+    const cached = [];
+    for (const prompt of prompts) {
+      const output = await ask(scheduler, prompt);
+      cached.push(output.cachedPromptTokens);
+      const without = await ask(new Scheduler(own, limits, () => 0), prompt);
+      assert.deepStrictEqual(output.tokenIds, without.tokenIds);
+    }
+    assert.deepStrictEqual(cached, [44, 45 + answer.tokenIds.length - 1, 33, turn.length - 1]);
+  });
 });
 
 describe("PrefixCache", () => {
