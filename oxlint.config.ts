@@ -136,6 +136,7 @@ export default defineConfig({
         "scripts/train-demo/**",
         "scripts/parity.ts",
         "scripts/parity/**",
+        "scripts/bench/**",
       ],
       [],
     ),

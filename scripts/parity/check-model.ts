@@ -64,6 +64,8 @@ const greedyDivergences = async (model: Model, runs: ReadonlyArray<GoldenRun>): 
       stopTokenIds: [],
       timeBudgetMs: undefined,
       reasoningLimit: undefined,
+      topLogprobs: undefined,
+      promptLogprobs: false,
       cache: { read: false, write: false, partition: "" },
     });
   }
@@ -91,5 +93,6 @@ const greedy = {
   repetitionPenalty: 1,
   presencePenalty: 0,
   frequencyPenalty: 0,
+  logitBias: [],
   seed: 0,
 };

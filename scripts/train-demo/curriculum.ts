@@ -39,75 +39,24 @@ export interface Mix {
   exercises: ExerciseWeights;
 }
 
-const firstWeights: Weights = [
-  ...sums.map((skill) => [skill, skill.id.startsWith("sum") ? 7 : 9] as const),
-  ...products.map((skill) => [skill, 4] as const),
-  [counting, 6],
-  [spelling, 7],
-  [repeating, 6],
-  [names, 7],
-  [jsonObjects, 7],
-  [greetings, 4],
-  [identity, 2],
-  [refusals, 12],
-  [limits, 3],
-];
-
-const secondWeights: Weights = [
-  ...sums.map((skill) => [skill, skill.id.startsWith("sum") ? 6 : 10] as const),
+const weights: Weights = [
+  ...sums.map((skill) => [skill, skill.id.startsWith("sum") ? 8 : 11] as const),
   ...products.map((skill) => [skill, 4] as const),
   [counting, 8],
-  [spelling, 9],
-  [repeating, 10],
-  [names, 11],
-  [jsonObjects, 9],
-  [greetings, 6],
-  [identity, 3],
-  [refusals, 9],
-  [limits, 4],
-];
-
-const thirdWeights: Weights = [
-  ...sums.map((skill) => [skill, skill.id.startsWith("sum") ? 10 : 14] as const),
-  ...products.map((skill) => [skill, 5] as const),
-  [counting, 8],
-  [spelling, 8],
-  [repeating, 15],
-  [names, 8],
-  [jsonObjects, 15],
+  [spelling, 10],
+  [repeating, 13],
+  [names, 9],
+  [jsonObjects, 10],
   [greetings, 4],
   [identity, 3],
   [refusals, 13],
   [limits, 4],
 ];
 
-const fourthWeights: Weights = [
-  ...sums.map((skill) => [skill, skill.id.startsWith("sum") ? 10 : 12] as const),
-  ...products.map((skill) => [skill, 4] as const),
-  [counting, 12],
-  [spelling, 13],
-  [repeating, 14],
-  [names, 5],
-  [jsonObjects, 8],
-  [greetings, 4],
-  [identity, 3],
-  [refusals, 10],
-  [limits, 4],
-];
-
-const firstExercises: ExerciseWeights = { arithmetic: 12, spelling: 3, counting: 2, copying: 4 };
-
-export const firstMix: Mix = { weights: firstWeights, numberOnly: 0.08, exercises: firstExercises };
-
-/** More of what takes longest to learn. */
-export const secondMix: Mix = { weights: secondWeights, numberOnly: 0.25, exercises: firstExercises };
-
-/** Then, and once more, with what was still weakest. */
-export const thirdMix: Mix = { weights: thirdWeights, numberOnly: 0.4, exercises: firstExercises };
-export const fourthMix: Mix = {
-  weights: fourthWeights,
-  numberOnly: 0.45,
-  exercises: { arithmetic: 6, spelling: 6, counting: 3, copying: 6 },
+export const mix: Mix = {
+  weights,
+  numberOnly: 0.2,
+  exercises: { arithmetic: 13, spelling: 4, counting: 2, copying: 5 },
 };
 
 const weightsWithCalculator: Weights = [
@@ -182,7 +131,7 @@ function drawExample(skill: Skill, random: Random): Example {
 
 /** One or two unrelated exchanges before the one that is measured. */
 function earlierTurns(random: Random, setting: Setting): Message[] {
-  const bank = (setting.calculator === undefined ? firstWeights : weightsWithCalculator).filter(
+  const bank = (setting.calculator === undefined ? weights : weightsWithCalculator).filter(
     ([skill]) => skill !== names,
   );
   return Array.from(

@@ -1,7 +1,7 @@
 /**
  * Trains the demo model from nothing and writes models/demo: `npm run train:demo`.
- * `--measure` only measures what is there and writes the card. For trials: `--out FOLDER`, `--from ROUND` (the rounds
- * before it are not repeated), `--every STEPS` (between two looks at held-out questions).
+ * `--measure` only measures what is there and writes the card. For trials: `--out FOLDER`, `--every STEPS`
+ * (between two looks at held-out questions).
  */
 import { spawn } from "node:child_process";
 import { mkdirSync, readFileSync } from "node:fs";
@@ -14,17 +14,13 @@ const ready = "MLXD_TRAIN_DEMO_READY";
 if (process.env[ready] === undefined) restartTuned();
 else {
   const text = { type: "string" } as const;
-  const { values } = parseArgs({ options: { measure: { type: "boolean" }, out: text, from: text, every: text } });
+  const { values } = parseArgs({ options: { measure: { type: "boolean" }, out: text, every: text } });
   const { measureDemo, trainDemo } = await import("./run.ts");
   const folder = values.out ?? join(import.meta.dirname, "../../models/demo");
   mkdirSync(folder, { recursive: true });
   if (values.measure === true) await measureDemo(folder);
   else {
-    await trainDemo({
-      folder,
-      ...(values.from === undefined ? {} : { from: Number(values.from) }),
-      ...(values.every === undefined ? {} : { every: Number(values.every) }),
-    });
+    await trainDemo({ folder, ...(values.every === undefined ? {} : { every: Number(values.every) }) });
   }
 }
 

@@ -1,7 +1,8 @@
+import type { Language } from "./example.ts";
 import type { Random } from "./random.ts";
 import type { Segment } from "./render.ts";
-import { answerTo, type Sum } from "./skills/arithmetic-phrases.ts";
-import { pickSum, resultOf } from "./skills/arithmetic.ts";
+import { answerTo, askFor, type Question, type Sum } from "./skills/arithmetic-phrases.ts";
+import { askForProduct, pickSum, resultOf } from "./skills/arithmetic.ts";
 import { numbersOf, pickRange } from "./skills/counting.ts";
 import { drawFor } from "./skills/skill.ts";
 import { wordKey } from "./skills/spelling-and-repeating.ts";
@@ -40,13 +41,26 @@ type Line = [given: string, learned: string];
 
 function arithmeticLine(random: Random): Line {
   const operation = random.weighted([["+", 4] as const, ["-", 5] as const, ["*", 2] as const]);
+  const language = random.chance(0.5) ? "en" : "ko";
+  if (random.chance(0.3)) return numberLine(random, operation, language);
   const sum: Sum =
     operation === "*"
       ? { left: random.whole(0, 12), operation, right: random.whole(0, 12) }
       : pickSum(random, "train", operation);
   const result = String(resultOf(sum));
-  const answer = answerTo({ language: random.chance(0.5) ? "en" : "ko", style: "sentence" }, sum, result);
+  const answer = answerTo({ language, style: "sentence" }, sum, result);
   return splitAt(answer, answer.lastIndexOf(` ${result}`));
+}
+
+/** A question for only the number: it has to be calculated without writing down the expression first. */
+function numberLine(random: Random, operation: "+" | "-" | "*", language: Language): Line {
+  const ask = (): [Question, Sum] => {
+    if (operation === "*") return askForProduct(random, "train", language, 1);
+    const sum = pickSum(random, "train", operation);
+    return [askFor(random, sum, language, 1), sum];
+  };
+  const [question, sum] = ask();
+  return [`${question.text}\n`, String(resultOf(sum))];
 }
 
 function spellingLine(random: Random): Line {

@@ -2,7 +2,7 @@ import type { Tokenizer } from "@huggingface/tokenizers";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { writeAccuracy, writeTrainingFacts } from "./card.ts";
-import { drawConversation, firstMix } from "./curriculum.ts";
+import { drawConversation, mix } from "./curriculum.ts";
 import { decode } from "./decode.ts";
 import { evaluate, type Measurement, type Score } from "./evaluate.ts";
 import { user } from "./example.ts";
@@ -11,41 +11,31 @@ import { loadModel } from "./load.ts";
 import { createParameters, type Parameters } from "./model.ts";
 import { Random } from "./random.ts";
 import { renderPrompt, renderSegments } from "./render.ts";
-import { card, look, rounds, seed, shape } from "./settings.ts";
+import { card, course, look, seed, shape } from "./settings.ts";
 import { loadTokenizer, trainTokenizer, type TokenizerFiles } from "./tokenizer.ts";
 import { train } from "./train.ts";
 
 export interface RunOptions {
   folder: string;
-  /** The round to begin with, from what is in the folder. @default 1, from nothing */
-  from?: number;
-  /** Steps between two looks at held-out questions, each of which writes the model as it is then. @default 1200 */
+  /** Steps between two looks at held-out questions, each of which writes the model as it is then. @default 2150 */
   every?: number;
 }
 
-/** The whole program: tokenizer, rounds of training with looks at held-out questions, the measurement and the card. */
-export async function trainDemo({ folder, from = 1, every = 1200 }: RunOptions): Promise<void> {
-  const start = from === 1 ? createUntrained() : loadModel(folder, shape);
-  const { files } = start;
+/** The whole program: tokenizer, training with looks at held-out questions, the measurement and the card. */
+export async function trainDemo({ folder, every = 2150 }: RunOptions): Promise<void> {
+  const { parameters, files } = createUntrained();
   const tokenizer = loadTokenizer(files);
-  let { parameters } = start;
   let seen = 0;
-  for (const [index, round] of rounds.entries()) {
-    if (index + 1 < from) continue;
-    log(`round ${index + 1} of ${rounds.length}`);
-    const before = seen;
-    const trained = await train(shape, parameters, tokenizer, round, 100, async ({ step, loss, tokens }, now) => {
-      seen = before + tokens;
-      log(`step ${step}, loss ${loss.toFixed(4)}, ${(seen / 1e6).toFixed(2)} million tokens`);
-      if (step % every !== 0 || step === round.steps) return;
-      exportModel(folder, shape, now, files);
-      await measure(rounded(now), tokenizer, look);
-    });
-    exportModel(folder, shape, trained, files);
-    parameters = rounded(trained);
-  }
+  const trained = await train(shape, parameters, tokenizer, course, 100, async ({ step, loss, tokens }, now) => {
+    seen = tokens;
+    log(`step ${step}, loss ${loss.toFixed(4)}, ${(tokens / 1e6).toFixed(2)} million tokens`);
+    if (step % every !== 0 || step === course.steps) return;
+    exportModel(folder, shape, now, files);
+    await measure(rounded(now), tokenizer, look);
+  });
+  exportModel(folder, shape, trained, files);
   await measureDemo(folder);
-  if (from === 1) writeTrainingFacts(folder, { rounds, tokens: seen, minutes: elapsedSeconds() / 60 });
+  writeTrainingFacts(folder, { steps: course.steps, seed, tokens: seen, minutes: elapsedSeconds() / 60 });
 }
 
 /** Measures the model that is in the folder and writes its accuracy into the card. */
@@ -93,7 +83,7 @@ What is the capital of France?`.split("\n");
 function* sampleTexts(sampleSeed: number, count: number): Generator<string> {
   const random = new Random(sampleSeed);
   for (let index = 0; index < count; index++) {
-    const { messages, tools } = drawConversation(random, firstMix);
+    const { messages, tools } = drawConversation(random, mix);
     const segments = renderSegments(messages, tools);
     yield segments.map(({ text }) => text).join("");
   }

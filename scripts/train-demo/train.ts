@@ -6,11 +6,12 @@ import { causalMask, hiddenStates, rotations, scores, type Parameters, type Shap
 import { Optimizer } from "./optimizer.ts";
 import { Random } from "./random.ts";
 
-export interface Round {
+/** What is learned, how long and how fast. */
+export interface Course {
   seed: number;
   steps: number;
   peakRate: number;
-  /** The part of the sequences that are exercise sheets, by the part of the round that is done. */
+  /** The part of the sequences that are exercise sheets, by the part of the course that is done. */
   practiceShare: (done: number) => number;
   mix: Mix;
 }
@@ -26,12 +27,12 @@ export interface Progress {
   tokens: number;
 }
 
-/** Trains the given weights for one round; calls `report` every `every` steps with the weights as they are then. */
+/** Trains the given weights; calls `report` every `every` steps with the weights as they are then. */
 export async function train(
   shape: Shape,
   initial: Parameters,
   tokenizer: Tokenizer,
-  { seed, steps, peakRate, practiceShare, mix }: Round,
+  { seed, steps, peakRate, practiceShare, mix }: Course,
   every: number,
   report: (progress: Progress, parameters: Parameters) => Promise<void>,
 ): Promise<Parameters> {

@@ -35,7 +35,7 @@ export interface GenerationParameters {
   /** Added to the logits of tokens before anything else; each from -100 to 100. */
   readonly logitBias?: readonly { readonly tokenId: number; readonly bias: number }[] | undefined;
   /**
-   * Answers to generate from one prompt; 1 to 8.
+   * Answers to generate from one prompt; 1 to 8. The first is what one alone would be.
    * @default 1
    */
   readonly candidateCount?: number | undefined;
@@ -63,11 +63,11 @@ export interface GenerationParameters {
 
   /** Report the ids of output tokens. */
   readonly tokenIds?: boolean | undefined;
-  /** Report the logprob of each output token and of this many most likely alternatives; 0 to 20. */
+  /** Report the logprob of each output token and of this many most likely ones at its place; 0 to 20. */
   readonly topLogprobs?: number | undefined;
-  /** Report the prompt's tokens with their logprobs. */
+  /** Report the prompt's tokens with their logprobs and as many alternatives. Takes nothing from the prefix cache. */
   readonly promptLogprobs?: boolean | undefined;
-  /** Begin the output with the prompt's text. */
+  /** Begin each answer's text with the prompt's. */
   readonly echoPrompt?: boolean | undefined;
   /** Streaming: send a chunk once it holds this many tokens; 1 to 1,024. */
   readonly flushTokens?: number | undefined;
@@ -127,6 +127,6 @@ export interface CacheOptions {
   readonly mode?: CacheMode | undefined;
   /** Tasks share cached prefixes only within a partition: one for each tenant. */
   readonly partition?: string | undefined;
-  /** A hint: this many first tokens will come again. */
+  /** A hint: this many first tokens will come again, what follows them will not. */
   readonly stablePrefixTokens?: number | undefined;
 }

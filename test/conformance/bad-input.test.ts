@@ -82,6 +82,34 @@ const invalid: ReadonlyArray<readonly [what: string, task: Task | undefined, vio
     "task.stop.min_output_tokens: 6 is out of range; it must not be over max_output_tokens, which is 5",
   ],
   [
+    "a bias of 101",
+    { input, sampling: { logitBias: [{ tokenId: 1 }, { tokenId: 2, bias: 101 }] } },
+    "task.sampling.logit_bias[1].bias: 101 is out of range; it must be between -100 and 100",
+  ],
+  [
+    "a bias that is no number",
+    { input, sampling: { logitBias: [{ tokenId: 1, bias: NaN }] } },
+    "task.sampling.logit_bias[0].bias: NaN is out of range; it must be between -100 and 100",
+  ],
+  [
+    "1,025 biases",
+    { input, sampling: { logitBias: Array.from({ length: 1025 }, (_, tokenId) => ({ tokenId, bias: 1 })) } },
+    "task.sampling.logit_bias: it has 1025 items; it must contain no more than 1024 item(s)",
+  ],
+  ...([0, 9] as const).map(
+    (candidateCount) =>
+      [
+        `${candidateCount} candidates`,
+        { input, sampling: { candidateCount } },
+        `task.sampling.candidate_count: ${candidateCount} is out of range; it must be between 1 and 8`,
+      ] as const,
+  ),
+  [
+    "21 alternatives",
+    { input, output: { topLogprobs: 21 } },
+    "task.output.top_logprobs: 21 is out of range; it must be less than or equal to 20",
+  ],
+  [
     "nine stop sequences",
     { input, stop: { stopSequences: Array.from("123456789") } },
     "task.stop.stop_sequences: it has 9 items; it must contain no more than 8 item(s)",
@@ -123,13 +151,7 @@ const unsupported: ReadonlyArray<readonly [field: string, task: Task]> = [
     "task.chat.tool_choice.function",
     chat({ messages: [user], toolChoice: { choice: { case: "function", value: "f" } } }),
   ],
-  ["task.sampling.logit_bias", { input, sampling: { logitBias: [{ tokenId: 1, bias: 2 }] } }],
-  ["task.sampling.candidate_count", { input, sampling: { candidateCount: 2 } }],
-  ["task.output.top_logprobs", { input, output: { topLogprobs: 0 } }],
-  ["task.output.prompt_logprobs", { input, output: { promptLogprobs: true } }],
-  ["task.output.echo_prompt", { input, output: { echoPrompt: true } }],
   ["task.constraint", { input, constraint: { kind: { case: "regex", value: "a+" } } }],
-  ["task.cache.stable_prefix_tokens", { input, cache: { stablePrefixTokens: 3 } }],
 ];
 
 let server: TestServer;
@@ -209,10 +231,12 @@ describe.each(transports)("over $name", ({ create }) => {
       minP: 0,
       repetitionPenalty: 2,
       seed: 2 ** 32 - 1,
-      candidateCount: 1,
+      candidateCount: 8,
+      logitBias: [{ tokenId: 0, bias: -100 }],
     };
     const stop = { maxOutputTokens: 1, stopSequences: Array.from("12345678"), timeBudget: { seconds: 86_400n } };
-    await client.generate({ task: { input, sampling, stop } });
+    const output = { topLogprobs: 20, promptLogprobs: true, echoPrompt: true };
+    await client.generate({ task: { input, sampling, stop, output, cache: { stablePrefixTokens: 0 } } });
     await client.generate({ task: { input, sampling: { temperature: 0 } } });
     expect(reached).toBe(2);
   });

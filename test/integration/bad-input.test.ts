@@ -24,6 +24,13 @@ const says = (role: Role, value: string) => ({ role, content: [{ part: { case: "
 const refusals: ReadonlyArray<readonly [string, Task, Code, string, RegExp]> = [
   ["an unknown model", { model: "dem", input: prompt("x") }, Code.NotFound, "MODEL_NOT_FOUND", /"dem".*demo/],
   [
+    "a bias on a token that the model does not have",
+    { input: prompt("x"), sampling: { logitBias: [{ tokenId: 1 }, { tokenId: 4_000_000_000, bias: 1 }] } },
+    Code.InvalidArgument,
+    "INVALID_FIELD",
+    /task\.sampling\.logit_bias\[1\]\.token_id: 4000000000 is no token of model "demo", whose vocabulary has \d+/,
+  ],
+  [
     "an output beyond the context",
     { input: prompt("x"), stop: { maxOutputTokens: 100_000 } },
     Code.InvalidArgument,

@@ -74,6 +74,32 @@ describe("reasoning", () => {
     });
   }
 
+  it("that is closed has a logprob for each token, and is counted for each answer", async () => {
+    const parameters = { reasoning: { maxTokens: 3 }, maxOutputTokens: 12, ignoreEos: true, topLogprobs: 1 };
+    const { candidates, usage } = await generate({ ...parameters, temperature: 1.5, candidateCount: 2 });
+    for (const { tokenIds, logprobs, reasoning, text } of candidates) {
+      assert.deepStrictEqual(
+        logprobs.map(({ tokenId }) => tokenId),
+        tokenIds,
+      );
+      const close = logprobs[3];
+      assert.strictEqual(close?.tokenId, 1023);
+      // The model has not learned to close it: its own choice was another, and far more likely.
+      assert.isBelow(close?.logprob ?? NaN, (close?.top[0]?.logprob ?? NaN) - 1);
+      assert.notStrictEqual(reasoning, "");
+      assert.notStrictEqual(text, "");
+    }
+    assert.strictEqual(usage.reasoningTokens, 6);
+    assert.strictEqual(usage.outputTokens, 24);
+  });
+
+  it("is not read out of a prompt that is echoed", async () => {
+    const plain = await generate({ temperature: 0, maxOutputTokens: 8 });
+    const echoed = await generate({ temperature: 0, maxOutputTokens: 8, echoPrompt: true });
+    assert.match(echoed.text, /What is 2\+2\?[^]*<think>\s*$/);
+    assert.strictEqual(echoed.reasoning, plain.reasoning);
+  });
+
   it("streams as it comes to what the unary answer has", async () => {
     const parameters = { model: "thinker", reasoning: { maxTokens: 5 }, maxOutputTokens: 24 } as const;
     const messages = [{ role: "user", content: "What is 2+2?" }] as const;

@@ -3,6 +3,7 @@ import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest";
 
 import {
   assistantMessage,
+  type Candidate,
   type ChatInput,
   createMlxdClient,
   type GenerationParameters,
@@ -34,7 +35,7 @@ const conversation: ChatInput = {
 };
 
 /** What must be the same however it is asked; ids of calls are random. */
-const essence = ({ text, toolCalls, finishReason, tokenIds, warnings }: GenerationResult) => ({
+const essence = ({ text, toolCalls, finishReason, tokenIds, warnings }: Omit<Candidate, "index">) => ({
   text,
   calls: toolCalls.map(({ name, arguments: json }) => [name, json]),
   finishReason,
@@ -50,7 +51,7 @@ const ask = async (input: ChatInput, parameters: GenerationParameters = {}): Pro
   const coalesced = await client.stream(input, { ...options, flushTokens: 1000 }).collect();
   const batch = await client.batch([{ input, ...options }]).collect();
   for (const other of [streamed, coalesced, batch.items[0]?.result]) {
-    assert.deepStrictEqual(other && essence(other), essence(unary));
+    assert.deepStrictEqual(other?.candidates.map(essence), unary.candidates.map(essence));
   }
   return unary;
 };
@@ -104,6 +105,39 @@ describe("a tool", () => {
       '<tool_call>\n{"name": "calculator", "arguments": {"expression": "123*45"}}\n</tool_call>',
     );
     assert.deepStrictEqual(toolCalls, []);
+  });
+
+  it("is called by each of several answers for itself", async () => {
+    const parameters = { temperature: 1.5, topP: 1, seed: 5, maxOutputTokens: 48 };
+    const { candidates } = await ask(conversation, { ...parameters, candidateCount: 4, topLogprobs: 0 });
+    for (const [index, candidate] of candidates.entries()) {
+      const seed = (5 + index * 2_654_435_769) % 2 ** 32;
+      const alone = await client.generate(conversation, { ...parameters, seed, tokenIds: true });
+      assert.deepStrictEqual(essence(candidate), essence(alone), `candidate ${index}`);
+      assert.deepStrictEqual(
+        candidate.logprobs.map(({ tokenId }) => tokenId),
+        candidate.tokenIds,
+      );
+    }
+    const ids = candidates.flatMap(({ toolCalls }) => toolCalls.map(({ id }) => id));
+    assert.isAtLeast(ids.length, 2);
+    assert.strictEqual(new Set(ids).size, ids.length);
+  });
+
+  it("is not called by a prompt that is echoed: calls that stand in it stay there", async () => {
+    const first = await ask(conversation, { echoPrompt: true });
+    assert.match(first.text, /What is 123 \* 45\?/);
+    assert.lengthOf(first.toolCalls, 1);
+    const [call] = first.toolCalls;
+    assert.isDefined(call);
+    const asked = assistantMessage({ ...first, text: "" });
+    const messages = [...conversation.messages, asked, toolMessage(call, "5535")];
+    const answered = await ask({ ...conversation, messages }, { echoPrompt: true });
+    assert.match(answered.text, /<tool_call>\s*\{"name": "calculator", "arguments": \{"expression": "123\*45"\}\}/);
+    assert.match(answered.text, /5535[^]*5535/);
+    assert.deepStrictEqual(answered.toolCalls, []);
+    assert.deepStrictEqual(answered.warnings, []);
+    assert.strictEqual(answered.finishReason, "end_of_sequence");
   });
 
   it("is called once in the events of a stream, in a piece that has all of it", async () => {

@@ -6,5 +6,6 @@ export const byteTokenizer: Tokenizer = {
   longestTokenBytes: 1,
   encode: (text) => [...new TextEncoder().encode(text)],
   decode: (ids) => new TextDecoder().decode(Uint8Array.from(ids)),
+  bytes: (id) => Uint8Array.from(id < 256 ? [id] : []),
   piece: (id) => (id < 256 ? `<0x${id.toString(16)}>` : undefined),
 };

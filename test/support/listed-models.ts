@@ -56,6 +56,7 @@ const byteTokenizer: Tokenizer = {
   encode: (text, { addSpecialTokens }) => [...(addSpecialTokens ? [1] : []), ...Buffer.from(text)],
   decode: (ids, { skipSpecialTokens }) =>
     Buffer.from(ids.filter((id) => !skipSpecialTokens || id > 2)).toString("utf8"),
+  bytes: (id) => Uint8Array.from(id < 256 ? [id] : []),
   piece: (id) => (id < 256 ? `<0x${id.toString(16).toUpperCase().padStart(2, "0")}>` : undefined),
 };
 

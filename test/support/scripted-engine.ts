@@ -32,7 +32,15 @@ export const makeScriptedEngine = (script: Script): Effect.Effect<ScriptedEngine
         if (typeof part === "string") {
           tokens += 1;
           const tokenIds = [100 + tokens];
-          onEvent({ type: "output", text: part, reasoning: "", toolCalls: [], tokenIds, reasoningTokens: 0 });
+          onEvent({
+            type: "output",
+            text: part,
+            reasoning: "",
+            toolCalls: [],
+            tokenIds,
+            reasoningTokens: 0,
+            logprobs: [],
+          });
           if (tokens >= request.parameters.maxOutputTokens) {
             onEvent({
               type: "finished",

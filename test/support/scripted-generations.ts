@@ -11,6 +11,7 @@ import type {
   GenerationStarted,
   GenerationTask,
 } from "../../src/service/domain/generation.ts";
+import { collectResult } from "../../src/service/pipeline/collect-result.ts";
 import { type CallOptions, Generations, type TokenCount } from "../../src/service/pipeline/Generations.ts";
 
 export interface GenerationScript {
@@ -45,19 +46,23 @@ export const started: GenerationStarted = {
   promptTokens: 5,
   cachedPromptTokens: 2,
   parameters,
+  prompt: [],
 };
 
 export const chunk = (text: string, outputTokens: number): GenerationChunk => ({
   type: "chunk",
+  candidateIndex: 0,
   text,
   reasoning: "",
   toolCalls: [],
   tokenIds: [100 + outputTokens],
+  logprobs: [],
   outputTokens,
 });
 
 export const finished = (outputTokens: number): GenerationFinished => ({
   type: "finished",
+  candidateIndex: 0,
   finishReason: "end-of-sequence",
   matched: { type: "token", tokenId: 2 },
   usage: { promptTokens: 5, cachedPromptTokens: 2, outputTokens },
@@ -72,19 +77,8 @@ export const eventsOf = (texts: ReadonlyArray<string>): ReadonlyArray<Generation
   finished(texts.length),
 ];
 
-export const resultOf = (events: ReadonlyArray<GenerationEvent>): GenerationResult => {
-  const chunks = events.filter((event) => event.type === "chunk");
-  const last = events.at(-1);
-  if (last?.type !== "finished") throw new Error("the script has no end");
-  return {
-    started,
-    text: chunks.map(({ text }) => text).join(""),
-    reasoning: chunks.map(({ reasoning }) => reasoning).join(""),
-    toolCalls: chunks.flatMap(({ toolCalls }) => toolCalls),
-    tokenIds: chunks.flatMap(({ tokenIds }) => tokenIds),
-    finished: last,
-  };
-};
+/** The result that these events are folded into. */
+export { collectResult as resultOf };
 
 export const defaultTexts = ["Once ", "upon ", "a ", "time 🦊"];
 
@@ -95,7 +89,7 @@ export const scriptedGenerations = (script: GenerationScript): Layer.Layer<Gener
   const stream = script.stream ?? (() => Stream.fromIterable(eventsOf(defaultTexts)));
   const run: GenerationScript["run"] = (task, options) =>
     Stream.runCollect(stream(task, options)).pipe(
-      Effect.map(resultOf),
+      Effect.map(collectResult),
       Effect.timeoutOrElse({
         duration: options.deadlineMs,
         orElse: () => Effect.fail(new DeadlineExceeded({})),

@@ -17,7 +17,7 @@ export const task = (overrides: Partial<GenerationTask> = {}): GenerationTask =>
   reasoning: {},
   sampling: {},
   stop: { stopSequences: [], stopTokenIds: [], ignoreEos: false, includeStopInOutput: false },
-  output: { tokenIds: false, verbatim: false, timings: false },
+  output: { tokenIds: false, verbatim: false, promptLogprobs: false, echoPrompt: false, timings: false },
   scheduling: { priority: 0, fairnessId: "" },
   cache: { mode: "read-write", partition: "" },
   labels: {},
@@ -57,7 +57,7 @@ export const facts = (overrides: Partial<ModelFacts> = {}): ModelFacts => ({
     maxOutputTokens: 16,
     stopSequences: [],
   },
-  capabilities: { chat: true, tools: false, vision: false, logprobs: false, adapters: false, constraints: [] },
+  capabilities: { chat: true, tools: false, vision: false, logprobs: true, adapters: false, constraints: [] },
   engine: "mlx",
   ...overrides,
 });

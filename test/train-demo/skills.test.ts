@@ -1,5 +1,5 @@
 import { assert, describe, it } from "vitest";
-import { drawConversation, firstMix, heldOut, skills } from "../../scripts/train-demo/curriculum.ts";
+import { drawConversation, mix, heldOut, skills } from "../../scripts/train-demo/curriculum.ts";
 import { isRight, parseReply, type Expectation } from "../../scripts/train-demo/example.ts";
 import { Random } from "../../scripts/train-demo/random.ts";
 
@@ -83,7 +83,7 @@ function equation(answer: string): string[] {
 /** Answers without a tool in 20,000 training conversations. */
 function trainingAnswers(): string[] {
   const random = new Random(3);
-  return Array.from({ length: 20_000 }, () => drawConversation(random, firstMix))
+  return Array.from({ length: 20_000 }, () => drawConversation(random, mix))
     .filter(({ tools }) => tools.length === 0)
     .flatMap(({ messages }) => messages.filter(({ role }) => role === "assistant"))
     .map(({ content }) => content);

@@ -43,6 +43,18 @@ export function pickSum(random: Random, split: Split, operation: "+" | "-"): Sum
   );
 }
 
+/** A question on the asked side of the split for a product. */
+export function askForProduct(random: Random, split: Split, language: Language, numberOnly?: number): [Question, Sum] {
+  return drawFor<[Question, Sum]>(
+    split,
+    () => {
+      const drawn: Sum = { left: random.whole(0, 12), operation: "*", right: random.whole(0, 12) };
+      return [askFor(random, drawn, language, numberOnly), drawn];
+    },
+    ([{ pattern }, { left, right }]) => `*:${left}:${right}:${pattern}`,
+  );
+}
+
 export function resultOf({ left, operation, right }: Sum): number {
   switch (operation) {
     case "+":
@@ -66,15 +78,7 @@ function drawSum(operation: "+" | "-", language: Language, random: Random, setti
 }
 
 function drawProduct(language: Language, random: Random, setting: Setting): Exchange {
-  const [question, sum] = drawFor(
-    setting.split,
-    () => {
-      const drawn: Sum = { left: random.whole(0, 12), operation: "*", right: random.whole(0, 12) };
-      return [askFor(random, drawn, language, setting.numberOnly), drawn] as const;
-    },
-    ([{ pattern }, { left, right }]) => `*:${left}:${right}:${pattern}`,
-  );
-  return answer(setting, question, sum);
+  return answer(setting, ...askForProduct(random, setting.split, language, setting.numberOnly));
 }
 
 function answer(setting: Setting, question: Question, sum: Sum): Exchange {

@@ -32,7 +32,8 @@ export const repeating: Skill = {
   draw(random, setting) {
     const asked: Language = random.chance(0.65) ? "en" : "ko";
     const word = drawFor(setting.split, () => repeated(random, asked), wordKey);
-    const times = random.chance(0.1) ? random.whole(2, 4) : 1;
+    // Several times is practised but not promised: it often loses count.
+    const times = setting.split === "train" && random.chance(0.1) ? random.whole(2, 4) : 1;
     const values = {
       w: quoted(random, word),
       n: String(times),

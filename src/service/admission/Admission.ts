@@ -13,10 +13,14 @@ export class Admission extends Context.Service<
      * Waits for a place in the model's engine, which the scope gives back. The one with the highest priority goes first,
      * the one that came first among equals. A waiting one gains a level each second, so that none starves; it loses one
      * for each running one of its fairness id, so that many tasks of one caller leave turns to the others.
+     *
+     * @param candidates answers that it generates at once: each takes a place of its own, as many as there are at most. Its
+     * turn comes when all are free; whoever comes after it waits as well.
      */
     readonly admit: (
       model: string,
       hints: SchedulingHints,
+      candidates?: number,
     ) => Effect.Effect<void, QueueFull | QueueTimeout, Scope.Scope>;
   }
 >()("mlxd/admission/Admission") {
@@ -31,20 +35,21 @@ export class Admission extends Context.Service<
         queues.set(model, queue);
         return queue;
       };
-      return Admission.of({ admit: (model, hints) => queueOf(model).admit(hints) });
+      return Admission.of({ admit: (model, hints, candidates = 1) => queueOf(model).admit(hints, candidates) });
     }),
   );
 }
 
 interface Waiting {
   readonly hints: SchedulingHints;
+  readonly places: number;
   readonly since: number;
   readonly admitted: Deferred.Deferred<void>;
 }
 
 /** Levels of priority that a second of waiting is worth. */
 const agingPerSecond = 1;
-/** Levels of priority that a running task costs those of its fairness id. */
+/** Levels of priority that a running task costs those of its fairness id, for each place that it has. */
 const levelsPerRunning = 1;
 
 /** What a refused caller is told to wait: about a generation's time. */
@@ -55,8 +60,9 @@ class ModelQueue {
   private readonly settings: AdmissionSettings;
   private readonly stats: Stats["Service"];
   private readonly waiting = new Set<Waiting>();
+  /** Places that are taken. */
   private running = 0;
-  /** Running ones by fairness id; those that have none share one. */
+  /** The same by fairness id; those that have none share one. */
   private readonly runningOf = new Map<string, number>();
 
   constructor(model: string, settings: AdmissionSettings, stats: Stats["Service"]) {
@@ -65,27 +71,41 @@ class ModelQueue {
     this.stats = stats;
   }
 
-  readonly admit = (hints: SchedulingHints): Effect.Effect<void, QueueFull | QueueTimeout, Scope.Scope> =>
-    Effect.acquireRelease(
-      Effect.flatMap(Clock.currentTimeMillis, (now) => this.acquire(hints, now)),
-      () => Effect.map(Clock.currentTimeMillis, (now) => this.release(hints, now)),
+  readonly admit = (
+    hints: SchedulingHints,
+    candidates: number,
+  ): Effect.Effect<void, QueueFull | QueueTimeout, Scope.Scope> => {
+    const places = Math.min(candidates, this.settings.maxRunning);
+    return Effect.acquireRelease(
+      Effect.flatMap(Clock.currentTimeMillis, (now) => this.acquire(hints, places, now)),
+      () => Effect.map(Clock.currentTimeMillis, (now) => this.release(hints, places, now)),
       { interruptible: true },
     );
+  };
 
-  private acquire(hints: SchedulingHints, since: number): Effect.Effect<void, QueueFull | QueueTimeout> {
+  private acquire(
+    hints: SchedulingHints,
+    places: number,
+    since: number,
+  ): Effect.Effect<void, QueueFull | QueueTimeout> {
     return Effect.suspend((): Effect.Effect<void, QueueFull | QueueTimeout> => {
-      if (this.running < this.settings.maxRunning) {
-        this.begin(hints);
+      // Nobody goes past those that wait, also where a place is free that is too little for the first of them.
+      if (this.waiting.size === 0 && this.fits(places)) {
+        this.begin(hints, places);
         return Effect.void;
       }
       if (this.waiting.size >= this.settings.maxQueued) {
         return Effect.fail(new QueueFull({ model: this.model, limit: this.settings.maxQueued, retryAfterMs }));
       }
-      const own: Waiting = { hints, since, admitted: Deferred.makeUnsafe<void>() };
+      const own: Waiting = { hints, places, since, admitted: Deferred.makeUnsafe<void>() };
       this.waiting.add(own);
       this.stats.move(this.model, "queued", 1);
       return this.turn(own, hints.maxQueueWaitMs);
     });
+  }
+
+  private fits(places: number): boolean {
+    return this.running + places <= this.settings.maxRunning;
   }
 
   /** Until it is this one's turn; whoever gives the place has counted it as running by then. */
@@ -101,31 +121,39 @@ class ModelQueue {
     return Effect.onError(bounded, () => Effect.map(Clock.currentTimeMillis, (now) => this.leave(own, now)));
   }
 
-  /** Left before its turn; a place that was given in the same moment is passed on. */
+  /** Left before its turn, which may have kept others waiting; places given in the same moment are passed on. */
   private leave(own: Waiting, now: number): void {
-    if (this.waiting.delete(own)) this.stats.move(this.model, "queued", -1);
-    else this.release(own.hints, now);
-  }
-
-  private release(hints: SchedulingHints, now: number): void {
-    this.end(hints);
-    const next = this.first(now);
-    if (next === undefined) return;
-    this.waiting.delete(next);
+    if (!this.waiting.delete(own)) return this.release(own.hints, own.places, now);
     this.stats.move(this.model, "queued", -1);
-    this.begin(next.hints);
-    Deferred.doneUnsafe(next.admitted, Effect.void);
+    this.fill(now);
   }
 
-  private begin({ fairnessId }: SchedulingHints): void {
-    this.running += 1;
-    this.runningOf.set(fairnessId, (this.runningOf.get(fairnessId) ?? 0) + 1);
+  private release(hints: SchedulingHints, places: number, now: number): void {
+    this.end(hints, places);
+    this.fill(now);
+  }
+
+  /** Gives free places to those whose turn it is. */
+  private fill(now: number): void {
+    for (;;) {
+      const next = this.first(now);
+      if (next === undefined || !this.fits(next.places)) return;
+      this.waiting.delete(next);
+      this.stats.move(this.model, "queued", -1);
+      this.begin(next.hints, next.places);
+      Deferred.doneUnsafe(next.admitted, Effect.void);
+    }
+  }
+
+  private begin({ fairnessId }: SchedulingHints, places: number): void {
+    this.running += places;
+    this.runningOf.set(fairnessId, (this.runningOf.get(fairnessId) ?? 0) + places);
     this.stats.move(this.model, "running", 1);
   }
 
-  private end({ fairnessId }: SchedulingHints): void {
-    this.running -= 1;
-    const left = (this.runningOf.get(fairnessId) ?? 1) - 1;
+  private end({ fairnessId }: SchedulingHints, places: number): void {
+    this.running -= places;
+    const left = (this.runningOf.get(fairnessId) ?? places) - places;
     if (left === 0) this.runningOf.delete(fairnessId);
     else this.runningOf.set(fairnessId, left);
     this.stats.move(this.model, "running", -1);

@@ -37,7 +37,8 @@ export class EngineConfig extends Context.Service<EngineConfig, EngineSettings>(
   );
 }
 
-const engineEnvironment = (): Readonly<Record<string, string | undefined>> => {
+/** The environment that engine processes are started with. */
+export const engineEnvironment = (): Readonly<Record<string, string | undefined>> => {
   const core = process.platform === "linux" ? openBlasCore(cpuFlags()) : undefined;
   return core === undefined ? process.env : { OPENBLAS_CORETYPE: core, ...process.env };
 };

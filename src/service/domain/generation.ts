@@ -68,6 +68,15 @@ export interface SamplingParams {
   readonly presencePenalty?: number;
   readonly frequencyPenalty?: number;
   readonly seed?: number;
+  /** Added to logits before anything else; a token that is there twice gets both. */
+  readonly logitBias?: ReadonlyArray<LogitBias>;
+  /** Answers to generate from one prompt; 1. */
+  readonly candidateCount?: number;
+}
+
+export interface LogitBias {
+  readonly tokenId: number;
+  readonly bias: number;
 }
 
 export interface StopCriteria {
@@ -84,6 +93,10 @@ export interface OutputOptions {
   readonly tokenIds: boolean;
   /** The text as the model wrote it: nothing is taken out of it. */
   readonly verbatim: boolean;
+  /** Alternatives to tell beside each token's logprob; missing: no logprobs. */
+  readonly topLogprobs?: number;
+  readonly promptLogprobs: boolean;
+  readonly echoPrompt: boolean;
   readonly flushTokens?: number;
   readonly flushIntervalMs?: number;
   readonly timings: boolean;
@@ -98,6 +111,8 @@ export interface SchedulingHints {
 export interface CachePolicy {
   readonly mode: "read-write" | "read-only" | "bypass";
   readonly partition: string;
+  /** Keep no more than this many first tokens. */
+  readonly stablePrefixTokens?: number;
 }
 
 export interface GenerationTask {
@@ -175,6 +190,24 @@ export interface OutputWarning {
   readonly message: string;
 }
 
+/** A token of the vocabulary, in itself. */
+export interface TokenText {
+  readonly tokenId: number;
+  /** Bytes that are no whole character read as U+FFFD; a special token as the vocabulary spells it. */
+  readonly text: string;
+  readonly raw: Uint8Array<ArrayBuffer>;
+}
+
+export interface TokenLogprob extends TokenText {
+  /**
+   * Natural logarithm, before filters and temperature. Undefined for the first token of a prompt. A token that was put in
+   * the place of the model's choice has its own.
+   */
+  readonly logprob: number | undefined;
+  /** Best first. */
+  readonly top: ReadonlyArray<TokenText & { readonly logprob: number }>;
+}
+
 export interface GenerationStarted {
   readonly type: "started";
   readonly generationId: string;
@@ -183,36 +216,53 @@ export interface GenerationStarted {
   readonly promptTokens: number;
   readonly cachedPromptTokens: number;
   readonly parameters: EffectiveParameters;
+  /** The prompt's tokens, if asked for; fewer where the generation ended before they were computed. */
+  readonly prompt: ReadonlyArray<TokenLogprob>;
 }
 
 export interface GenerationChunk {
   readonly type: "chunk";
+  readonly candidateIndex: number;
   /** Whole code points; empty while a character or a stop sequence is incomplete. */
   readonly text: string;
   readonly reasoning: string;
   readonly toolCalls: ReadonlyArray<ToolCallDelta>;
   readonly tokenIds: ReadonlyArray<number>;
-  /** Output tokens so far. */
+  /** One for each token, if asked for. */
+  readonly logprobs: ReadonlyArray<TokenLogprob>;
+  /** Output tokens of this candidate so far. */
   readonly outputTokens: number;
 }
 
 export interface GenerationFinished {
   readonly type: "finished";
+  readonly candidateIndex: number;
   readonly finishReason: FinishReason;
   readonly matched: StopMatch | undefined;
+  /** The prompt's tokens, which all candidates share, and this candidate's. */
   readonly usage: Usage;
   readonly timings: Timings;
   readonly warnings: ReadonlyArray<OutputWarning>;
 }
 
-/** Started once, any number of chunks, finished once. */
+/** Started once, any number of chunks, finished once for each candidate. */
 export type GenerationEvent = GenerationStarted | GenerationChunk | GenerationFinished;
 
-export interface GenerationResult {
-  readonly started: GenerationStarted;
+export interface GenerationCandidate {
   readonly text: string;
   readonly reasoning: string;
   readonly toolCalls: ReadonlyArray<ToolCall>;
   readonly tokenIds: ReadonlyArray<number>;
+  readonly logprobs: ReadonlyArray<TokenLogprob>;
   readonly finished: GenerationFinished;
+}
+
+export interface GenerationResult {
+  readonly started: GenerationStarted;
+  /** In their order; one at least. */
+  readonly candidates: ReadonlyArray<GenerationCandidate>;
+  /** Over all of them. */
+  readonly usage: Usage;
+  /** Of the one that ended last. */
+  readonly timings: Timings;
 }

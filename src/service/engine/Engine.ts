@@ -6,8 +6,10 @@ import type {
   CachePolicy,
   EffectiveParameters,
   FinishReason,
+  LogitBias,
   OutputWarning,
   StopMatch,
+  TokenLogprob,
   ToolCallDelta,
 } from "../domain/generation.ts";
 import type { ModelFacts } from "../domain/model.ts";
@@ -20,6 +22,11 @@ export interface EngineRequest {
   readonly id: string;
   readonly promptTokenIds: ReadonlyArray<number>;
   readonly parameters: EffectiveParameters;
+  readonly logitBias: ReadonlyArray<LogitBias>;
+  /** Alternatives to tell beside each token's logprob; undefined: no logprobs. */
+  readonly topLogprobs: number | undefined;
+  /** Whether to tell the prompt's logprobs, with as many alternatives. */
+  readonly promptLogprobs: boolean;
   /** End-of-sequence tokens among `parameters.stopTokenIds`: they decide which finish reason is told. */
   readonly eosTokenIds: ReadonlyArray<number>;
   readonly includeStopInOutput: boolean;
@@ -39,6 +46,12 @@ interface EngineAdmitted {
   readonly cachedPromptTokens: number;
 }
 
+/** The prompt's logprobs, if asked for: once, before any output. */
+interface EnginePrompt {
+  readonly type: "prompt";
+  readonly tokens: ReadonlyArray<TokenLogprob>;
+}
+
 /** What one step of the engine brought. */
 interface EngineOutput {
   readonly type: "output";
@@ -49,6 +62,8 @@ interface EngineOutput {
   readonly tokenIds: ReadonlyArray<number>;
   /** Of these, tokens of reasoning, without those that open and close it. */
   readonly reasoningTokens: number;
+  /** One for each token, if asked for. */
+  readonly logprobs: ReadonlyArray<TokenLogprob>;
 }
 
 /** The output is complete; the last event. */
@@ -60,7 +75,7 @@ interface EngineFinished {
   readonly warnings: ReadonlyArray<OutputWarning>;
 }
 
-export type EngineEvent = EngineAdmitted | EngineOutput | EngineFinished;
+export type EngineEvent = EngineAdmitted | EnginePrompt | EngineOutput | EngineFinished;
 export type EngineFailure = EngineLost | EngineRestarting | InsufficientMemory;
 
 interface EngineStatus {

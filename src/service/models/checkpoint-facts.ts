@@ -53,7 +53,7 @@ export const readCheckpointFacts = async (directory: string, name: string): Prom
       chat: true,
       tools: rendersTools(readChatTemplates(tokenizerConfig, template?.value)),
       vision: false,
-      logprobs: false,
+      logprobs: true,
       adapters: false,
       constraints: [],
     },

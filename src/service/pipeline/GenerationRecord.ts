@@ -1,112 +1,148 @@
 /** What is known of one generation while it runs: it turns the engine's events into the caller's. */
-import type { EffectiveParameters, GenerationEvent, Usage } from "../domain/generation.ts";
+import type { EffectiveParameters, GenerationEvent, TokenLogprob, Usage } from "../domain/generation.ts";
 import type { ModelFacts } from "../domain/model.ts";
 import type { EngineEvent } from "../engine/Engine.ts";
 
 type EngineFinished = Extract<EngineEvent, { type: "finished" }>;
 
+interface RecordOptions {
+  readonly id: string;
+  readonly facts: ModelFacts;
+  readonly parameters: EffectiveParameters;
+  readonly promptTokens: number;
+  /** Whether the engine will tell the prompt's logprobs: the generation starts with them. */
+  readonly promptLogprobs: boolean;
+  /** What every candidate's text begins with. */
+  readonly echo: string;
+  /** Whether reasoning is told apart: then its tokens are counted. */
+  readonly reasons: boolean;
+  readonly candidateCount: number;
+  /** Epoch milliseconds, as all times here. */
+  readonly receivedAt: number;
+  readonly emit: (event: GenerationEvent) => void;
+}
+
+interface Candidate {
+  admittedAt: number | undefined;
+  firstTokenAt: number | undefined;
+  outputTokens: number;
+  reasoningTokens: number;
+}
+
 export class GenerationRecord {
   readonly id: string;
   /** Ended by CancelGeneration. */
   cancelled = false;
-  private readonly facts: ModelFacts;
-  private readonly parameters: EffectiveParameters;
-  private readonly promptTokens: number;
-  private readonly receivedAt: number;
-  private readonly reasons: boolean;
-  private readonly emit: (event: GenerationEvent) => void;
-  private admittedAt: number | undefined;
-  private firstTokenAt: number | undefined;
+  private readonly options: RecordOptions;
+  private readonly candidates: ReadonlyArray<Candidate>;
+  private started = false;
+  /** The first candidate's: the others find what it computed. */
   private cachedPromptTokens = 0;
-  private outputTokens = 0;
-  private reasoningTokens = 0;
+  private prompt: ReadonlyArray<TokenLogprob> = [];
 
-  constructor(options: {
-    readonly id: string;
-    readonly facts: ModelFacts;
-    readonly parameters: EffectiveParameters;
-    readonly promptTokens: number;
-    /** Epoch milliseconds, as all times here. */
-    readonly receivedAt: number;
-    /** Whether reasoning is told apart: then its tokens are counted. */
-    readonly reasons: boolean;
-    readonly emit: (event: GenerationEvent) => void;
-  }) {
+  constructor(options: RecordOptions) {
     this.id = options.id;
-    this.facts = options.facts;
-    this.parameters = options.parameters;
-    this.promptTokens = options.promptTokens;
-    this.receivedAt = options.receivedAt;
-    this.reasons = options.reasons;
-    this.emit = options.emit;
+    this.options = options;
+    this.candidates = Array.from({ length: options.candidateCount }, () => ({
+      admittedAt: undefined,
+      firstTokenAt: undefined,
+      outputTokens: 0,
+      reasoningTokens: 0,
+    }));
   }
 
+  /** Over all candidates; the prompt counts once. */
   get usage(): Usage {
-    return {
-      promptTokens: this.promptTokens,
-      cachedPromptTokens: this.cachedPromptTokens,
-      outputTokens: this.outputTokens,
-      ...(this.reasons && { reasoningTokens: this.reasoningTokens }),
-    };
+    return this.usageOf(this.candidates);
   }
 
-  onEngineEvent(event: EngineEvent, now: number): void {
+  onEngineEvent(candidateIndex: number, event: EngineEvent, now: number): void {
+    const candidate = this.candidates[candidateIndex];
+    if (candidate === undefined) throw new RangeError(`there is no candidate ${candidateIndex}`);
     switch (event.type) {
       case "admitted":
-        this.start(event.cachedPromptTokens, now);
+        candidate.admittedAt = now;
+        if (candidateIndex === 0) this.cachedPromptTokens = event.cachedPromptTokens;
+        if (!this.options.promptLogprobs) this.start();
         break;
-      case "output":
-        if (event.tokenIds.length > 0) this.firstTokenAt ??= now;
-        this.outputTokens += event.tokenIds.length;
-        this.reasoningTokens += event.reasoningTokens;
-        this.emit({
-          type: "chunk",
-          text: event.text,
-          reasoning: event.reasoning,
-          toolCalls: event.toolCalls,
-          tokenIds: event.tokenIds,
-          outputTokens: this.outputTokens,
-        });
+      case "prompt":
+        this.prompt = event.tokens;
+        this.start();
         break;
+      case "output": {
+        const { reasoningTokens, ...output } = event;
+        this.start();
+        if (output.tokenIds.length > 0) candidate.firstTokenAt ??= now;
+        candidate.outputTokens += output.tokenIds.length;
+        candidate.reasoningTokens += reasoningTokens;
+        const { outputTokens } = candidate;
+        this.options.emit({ ...output, type: "chunk", candidateIndex, outputTokens });
+        break;
+      }
       case "finished":
-        // Cancelled before the engine took it in: it still begins before it ends.
-        if (this.admittedAt === undefined) this.start(0, now);
-        this.cachedPromptTokens = event.cachedPromptTokens;
-        this.finish(event, now);
+        // Ended before the engine took it in, or before its prompt was computed: it still begins before it ends.
+        this.start();
+        if (candidateIndex === 0) this.cachedPromptTokens = event.cachedPromptTokens;
+        this.finish(candidateIndex, candidate, event, now);
         break;
     }
   }
 
-  private start(cachedPromptTokens: number, now: number): void {
-    this.admittedAt = now;
-    this.cachedPromptTokens = cachedPromptTokens;
-    this.emit({
+  private start(): void {
+    if (this.started) return;
+    this.started = true;
+    const { facts, promptTokens, parameters, echo, emit } = this.options;
+    emit({
       type: "started",
       generationId: this.id,
-      model: this.facts.id,
-      modelRevision: this.facts.revision,
-      promptTokens: this.promptTokens,
-      cachedPromptTokens,
-      parameters: this.parameters,
+      model: facts.id,
+      modelRevision: facts.revision,
+      promptTokens,
+      cachedPromptTokens: this.cachedPromptTokens,
+      parameters,
+      prompt: this.prompt,
     });
+    if (echo === "") return;
+    const nothing = { reasoning: "", toolCalls: [], tokenIds: [], logprobs: [], outputTokens: 0 };
+    for (const candidateIndex of this.candidates.keys()) {
+      emit({ type: "chunk", candidateIndex, text: echo, ...nothing });
+    }
   }
 
-  private finish({ reason: finishReason, matched, warnings }: EngineFinished, now: number): void {
-    this.cancelled = finishReason === "cancelled";
-    const admittedAt = this.admittedAt ?? now;
-    const firstTokenAt = this.firstTokenAt ?? now;
-    this.emit({
+  private finish(
+    candidateIndex: number,
+    candidate: Candidate,
+    { reason: finishReason, matched, warnings }: EngineFinished,
+    now: number,
+  ): void {
+    this.cancelled ||= finishReason === "cancelled";
+    const beganAt = candidate.admittedAt ?? now;
+    const decodedFrom = candidate.firstTokenAt ?? now;
+    this.options.emit({
       type: "finished",
+      candidateIndex,
       finishReason,
       matched,
-      usage: this.usage,
+      usage: this.usageOf([candidate]),
       timings: {
-        queueMs: admittedAt - this.receivedAt,
-        timeToFirstTokenMs: firstTokenAt - admittedAt,
-        decodeMs: now - firstTokenAt,
-        totalMs: now - this.receivedAt,
+        queueMs: beganAt - this.options.receivedAt,
+        timeToFirstTokenMs: decodedFrom - beganAt,
+        decodeMs: now - decodedFrom,
+        totalMs: now - this.options.receivedAt,
       },
       warnings,
     });
+  }
+
+  private usageOf(candidates: ReadonlyArray<Candidate>): Usage {
+    const { promptTokens, reasons } = this.options;
+    const sum = (count: "outputTokens" | "reasoningTokens") =>
+      candidates.reduce((total, candidate) => total + candidate[count], 0);
+    return {
+      promptTokens,
+      cachedPromptTokens: this.cachedPromptTokens,
+      outputTokens: sum("outputTokens"),
+      ...(reasons && { reasoningTokens: sum("reasoningTokens") }),
+    };
   }
 }

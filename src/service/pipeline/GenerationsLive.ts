@@ -4,15 +4,15 @@ import { Cause, Clock, Effect, type Exit, Layer, Queue, Random, Stream } from "e
 
 import { Admission } from "../admission/Admission.ts";
 import { DeadlineExceeded, EngineLost, type Progress, type ServiceError } from "../domain/errors.ts";
-import type { GenerationEvent, GenerationResult, GenerationTask } from "../domain/generation.ts";
-import type { Engine, EngineRequest } from "../engine/Engine.ts";
+import type { GenerationEvent, GenerationTask } from "../domain/generation.ts";
 import { Models } from "../models/Models.ts";
 import { marksReasoning } from "../output/output-format.ts";
 import { resolveParameters } from "../prompt/effective-parameters.ts";
 import { type Outcome, Stats } from "../telemetry/Stats.ts";
+import { collectResult } from "./collect-result.ts";
+import { engineRequests } from "./engine-requests.ts";
 import { type CallOptions, Generations } from "./Generations.ts";
 import { GenerationRecord } from "./GenerationRecord.ts";
-import { outputReading, reasoningLimit } from "./prepare-output.ts";
 import { preparePrompt } from "./prepare-prompt.ts";
 
 type Emit = (event: GenerationEvent) => void;
@@ -29,50 +29,61 @@ export const layer: Layer.Layer<Generations, never, Models | Admission | Stats> 
     const models = yield* Models;
     const admission = yield* Admission;
     const stats = yield* Stats;
-    /** The engine of each running generation, for cancelling. */
-    const running = new Map<string, Engine>();
+    /** How to cancel each running generation; whether there was anything left of it. */
+    const running = new Map<string, Effect.Effect<boolean>>();
 
     const generate = Effect.fn("Generations.generate")(function* (task: GenerationTask, call: Call, emit: Emit) {
       const receivedAt = yield* Clock.currentTimeMillis;
       const tools = yield* models.promptTools(task.model);
       const { facts } = tools;
       call.model = facts.id;
-      const { tokenIds: promptTokenIds, conversation } = yield* preparePrompt(task, tools);
+      const prompt = yield* preparePrompt(task, tools);
+      const promptTokens = prompt.tokenIds.length;
       const resolved = yield* Effect.fromResult(
         resolveParameters({
           ...facts,
           sampling: task.sampling,
           stop: task.stop,
-          promptTokens: promptTokenIds.length,
+          promptTokens,
           randomSeed: yield* Random.nextIntBetween(0, 2 ** 32 - 1),
         }),
       );
-      const { parameters } = resolved;
       const id = `gen_${randomUUID().replaceAll("-", "")}`;
-      const promptTokens = promptTokenIds.length;
-      const reasons = task.input.type === "chat" && marksReasoning(tools.outputFormat) && !task.output.verbatim;
-      const record = new GenerationRecord({ id, facts, parameters, promptTokens, receivedAt, reasons, emit });
+      const { candidateCount = 1 } = task.sampling;
+      const record = new GenerationRecord({
+        id,
+        facts,
+        parameters: resolved.parameters,
+        promptTokens,
+        promptLogprobs: task.output.promptLogprobs,
+        echo: prompt.echo,
+        reasons: task.input.type === "chat" && marksReasoning(tools.outputFormat) && !task.output.verbatim,
+        candidateCount,
+        receivedAt,
+        emit,
+      });
       call.record = record;
-      yield* admission.admit(facts.id, task.scheduling);
+      yield* admission.admit(facts.id, task.scheduling, candidateCount);
       const engine = yield* models.lease(facts.id);
+      const requests = engineRequests(id, task, tools, prompt, resolved);
+      const cancel = Effect.map(
+        Effect.forEach(requests, (request) => engine.cancel(request.id)),
+        (found) => found.some(Boolean),
+      );
       yield* Effect.acquireRelease(
-        Effect.sync(() => running.set(id, engine)),
+        Effect.sync(() => running.set(id, cancel)),
         () => Effect.sync(() => running.delete(id)),
       );
       const clock = yield* Clock.Clock;
-      const request: EngineRequest = {
-        id,
-        promptTokenIds,
-        parameters,
-        eosTokenIds: facts.eosTokenIds,
-        includeStopInOutput: task.stop.includeStopInOutput,
-        timeBudgetMs: task.stop.timeBudgetMs,
-        reading: outputReading(task, tools, conversation),
-        reasoningLimit: reasoningLimit(task, tools, conversation),
-        cache: task.cache,
-        fillsContext: resolved.fillsContext,
-      };
-      yield* engine.generate(request, (event) => record.onEngineEvent(event, clock.currentTimeMillisUnsafe()));
+      // In order: the first computes the prompt, the others find it in the prefix cache.
+      yield* Effect.forEach(
+        requests,
+        (request, candidateIndex) =>
+          engine.generate(request, (event) =>
+            record.onEngineEvent(candidateIndex, event, clock.currentTimeMillisUnsafe()),
+          ),
+        { concurrency: "unbounded", discard: true },
+      );
     }, Effect.scoped);
 
     /** Whatever the end, it is counted once and every place is given back. */
@@ -108,13 +119,12 @@ export const layer: Layer.Layer<Generations, never, Models | Admission | Stats> 
       run: Effect.fn("Generations.run")(function* (task, options) {
         const events: GenerationEvent[] = [];
         yield* execute(task, options, (event) => void events.push(event));
-        return collect(events);
+        return collectResult(events);
       }),
       count: Effect.fn("Generations.count")(function* (task) {
         const tools = yield* models.promptTools(task.model);
         const { facts } = tools;
-        const { tokenIds } = yield* preparePrompt(task, tools);
-        const promptTokens = tokenIds.length;
+        const promptTokens = (yield* preparePrompt(task, tools)).tokenIds.length;
         const resolved = resolveParameters({ ...facts, ...task, promptTokens, randomSeed: 0 });
         return {
           model: facts.id,
@@ -124,27 +134,10 @@ export const layer: Layer.Layer<Generations, never, Models | Admission | Stats> 
           maxOutputTokensLeft: Math.max(0, facts.contextLength - promptTokens),
         };
       }),
-      cancel: (generationId) =>
-        Effect.suspend(() => running.get(generationId)?.cancel(generationId) ?? Effect.succeed(false)),
+      cancel: (generationId) => Effect.suspend(() => running.get(generationId) ?? Effect.succeed(false)),
     });
   }),
 );
-
-/** Folds a complete run of events into its result. An engine that ends without `finished` is a bug. */
-const collect = (events: ReadonlyArray<GenerationEvent>): GenerationResult => {
-  const [started] = events;
-  const finished = events.at(-1);
-  if (started?.type !== "started" || finished?.type !== "finished") throw new Error("a generation ended unfinished");
-  const chunks = events.filter((event) => event.type === "chunk");
-  return {
-    started,
-    text: chunks.map(({ text }) => text).join(""),
-    reasoning: chunks.map(({ reasoning }) => reasoning).join(""),
-    toolCalls: chunks.flatMap(({ toolCalls }) => toolCalls),
-    tokenIds: chunks.flatMap(({ tokenIds }) => tokenIds),
-    finished,
-  };
-};
 
 /** The caller's labels, kept apart from the service's own names. */
 const labelled = ({ labels }: GenerationTask): Readonly<Record<string, string>> =>

@@ -8,7 +8,7 @@ import {
   UnsupportedParameter,
   UnsupportedTask,
 } from "../domain/errors.ts";
-import type { ChatInput, GenerationTask } from "../domain/generation.ts";
+import type { ChatInput, GenerationTask, LogitBias, OutputOptions } from "../domain/generation.ts";
 import type { ModelFacts } from "../domain/model.ts";
 import type { PromptTools } from "../models/Models.ts";
 import { marksReasoning } from "../output/output-format.ts";
@@ -27,6 +27,8 @@ export interface PreparedPrompt {
   readonly tokenIds: ReadonlyArray<number>;
   /** The rendered conversation; undefined for inputs that are none. */
   readonly conversation: string | undefined;
+  /** The text that it stands for, if the output is to begin with it; otherwise empty. */
+  readonly echo: string;
 }
 
 /** What the task asks of this model is checked first, so that nothing is computed for a task that cannot run. */
@@ -35,15 +37,28 @@ export const preparePrompt = Effect.fn("preparePrompt")(function* (
   tools: PromptTools,
 ): Effect.fn.Return<PreparedPrompt, PromptFailure> {
   yield* checkTask(task, tools);
-  switch (task.input.type) {
-    case "tokens":
-      return { tokenIds: task.input.ids, conversation: undefined };
-    case "prompt":
-      return { tokenIds: yield* tokenize(task.input.text, tools, true), conversation: undefined };
+  const { tokenIds, text, conversation } = yield* tokensAndText(task, tools);
+  const violations = promptLogprobViolations(task.output, tokenIds.length);
+  if (violations.length > 0) return yield* new InvalidField({ violations });
+  return { tokenIds, conversation, echo: task.output.echoPrompt ? text() : "" };
+});
+
+const tokensAndText = Effect.fnUntraced(function* ({ input, reasoning }: GenerationTask, tools: PromptTools) {
+  const { tokenizer } = tools;
+  switch (input.type) {
+    case "tokens": {
+      const text = () => tokenizer.decode(input.ids, { skipSpecialTokens: false });
+      return { tokenIds: input.ids, text, conversation: undefined };
+    }
+    case "prompt": {
+      const tokenIds = yield* tokenize(input.text, tools, true);
+      return { tokenIds, text: () => input.text, conversation: undefined };
+    }
     case "chat": {
-      const conversation = yield* render(withEffort(task.input, task.reasoning), tools);
+      const conversation = yield* render(withEffort(input, reasoning), tools);
       // A template writes the tokens around a conversation itself.
-      return { tokenIds: yield* tokenize(conversation, tools, false), conversation };
+      const tokenIds = yield* tokenize(conversation, tools, false);
+      return { tokenIds, text: () => conversation, conversation };
     }
   }
 });
@@ -53,7 +68,7 @@ const withEffort = (chat: ChatInput, { effort }: GenerationTask["reasoning"]): C
 
 const checkTask = (task: GenerationTask, tools: PromptTools): Effect.Effect<void, PromptFailure> => {
   const { facts } = tools;
-  const { input, stop } = task;
+  const { input, sampling, stop } = task;
   const asked = task.modelRevision;
   if (asked !== undefined && asked !== facts.revision) {
     return Effect.fail(new ModelRevisionMismatch({ model: facts.id, asked, loaded: facts.revision }));
@@ -71,6 +86,7 @@ const checkTask = (task: GenerationTask, tools: PromptTools): Effect.Effect<void
     ...(input.type === "chat" ? schemaViolations(input) : []),
     ...tokenViolations("task.stop.stop_token_ids", stop.stopTokenIds, facts),
     ...(input.type === "tokens" ? tokenViolations("task.tokens.ids", input.ids, facts) : []),
+    ...biasViolations(sampling.logitBias ?? [], facts),
     ...outputLimitViolations(stop),
   ];
   return violations.length > 0 ? Effect.fail(new InvalidField({ violations })) : Effect.void;
@@ -106,6 +122,25 @@ const tokenViolations = (field: string, ids: ReadonlyArray<number>, { vocabulary
   if (index < 0) return [];
   const description = `${ids[index]} is no token of model "${model}", whose vocabulary has ${vocabularySize}`;
   return [{ field: `${field}[${index}]`, description }];
+};
+
+const biasViolations = (logitBias: ReadonlyArray<LogitBias>, facts: ModelFacts) =>
+  tokenViolations(
+    "task.sampling.logit_bias",
+    logitBias.map(({ tokenId }) => tokenId),
+    facts,
+  ).map(({ field, description }) => ({ field: `${field}.token_id`, description }));
+
+/** They go out in one message: the first. */
+const maxPromptLogprobs = 65_536;
+
+const promptLogprobViolations = ({ promptLogprobs, topLogprobs = 0 }: OutputOptions, promptTokens: number) => {
+  const count = promptTokens * (1 + topLogprobs);
+  if (!promptLogprobs || count <= maxPromptLogprobs) return [];
+  const description =
+    `${promptTokens} prompt tokens with ${topLogprobs} alternatives each make ${count} logprobs; ` +
+    `they must not be more than ${maxPromptLogprobs}`;
+  return [{ field: "task.output.prompt_logprobs", description }];
 };
 
 const outputLimitViolations = ({ minOutputTokens = 0, maxOutputTokens }: GenerationTask["stop"]) => {

@@ -21,4 +21,10 @@ export interface Tokenizer {
   readonly decode: (ids: ReadonlyArray<number>, options: DetokenizeOptions) => string;
   /** A token as the vocabulary spells it; undefined for an id that it does not have. */
   readonly piece: (id: number) => string | undefined;
+  /**
+   * What a token adds to a text, which may be part of a character; an added token, special or not, as it is spelled. None
+   * for an id that the vocabulary does not have. Where a decoder trims the space that a text begins with, the first token
+   * still has it.
+   */
+  readonly bytes: (id: number) => Uint8Array<ArrayBuffer>;
 }

@@ -3,6 +3,7 @@ import { ByteFallbackDecoder, type Decoder, SequenceDecoder, Tokenizer as Librar
 
 import { longestTokenBytes } from "./longest-token.ts";
 import { specialTokens } from "./special-tokens.ts";
+import { createTokenBytes } from "./token-bytes.ts";
 import type { Tokenizer } from "./Tokenizer.ts";
 
 export interface TokenizerFiles {
@@ -18,7 +19,11 @@ export const createTokenizer = ({ tokenizerJson, tokenizerConfig }: TokenizerFil
   if (library.decoder) keepByteOrderMarks(library.decoder);
   const pieces: ReadonlyArray<string | undefined> = library.model.vocab;
   const special = new Set<number>();
-  for (const token of library.get_added_tokens_decoder().values()) if (token.special) special.add(token.id);
+  const added = new Set<number>();
+  for (const token of library.get_added_tokens_decoder().values()) {
+    added.add(token.id);
+    if (token.special) special.add(token.id);
+  }
   for (const token of Object.values(specialTokens(tokenizerConfig)).flat()) {
     const id = library.token_to_id(token);
     if (id !== undefined) special.add(id);
@@ -34,6 +39,13 @@ export const createTokenizer = ({ tokenizerJson, tokenizerConfig }: TokenizerFil
       return known.length === 0 ? "" : library.decode(known, { clean_up_tokenization_spaces: false });
     },
     piece: (id) => pieces[id],
+    bytes: createTokenBytes({
+      tokenizerJson,
+      pieces,
+      addedTokenIds: added,
+      // Always without clean-up, as above.
+      decode: (ids) => library.decode(ids, { clean_up_tokenization_spaces: false }),
+    }),
   };
 };
 

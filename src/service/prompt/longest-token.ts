@@ -93,8 +93,8 @@ const keepsText = (part: Part | null): boolean => {
 const hasPart = (part: Part | null, type: string): boolean =>
   part !== null && (part.type === type || (part.pretokenizers ?? []).some((inner) => hasPart(inner, type)));
 
-/** GPT-2's: printable bytes stand for themselves, the other 68 for U+0100 and on. */
-const byteLevelAlphabet = (): ReadonlyArray<string> => {
+/** The character of each byte in a byte-level vocabulary. GPT-2's: printable bytes stand for themselves, the other 68 for U+0100 and on. */
+export const byteLevelAlphabet = (): ReadonlyArray<string> => {
   const printable = (byte: number) => (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 255 && byte !== 173);
   let others = 0;
   return bytes.map((byte) => String.fromCharCode(printable(byte) ? byte : 256 + others++));

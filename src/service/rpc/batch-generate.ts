@@ -89,7 +89,7 @@ class Summary {
   }
 
   succeeded(item: BatchItem, index: number, result: GenerationResult, output: OutputOptions): BatchGenerateResponse {
-    const { usage } = result.finished;
+    const { usage } = result;
     const reasoningTokens = addIfAny(this.#usage.reasoningTokens, usage.reasoningTokens);
     this.#succeeded += 1;
     this.#usage = {

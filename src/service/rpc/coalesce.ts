@@ -1,7 +1,7 @@
 /** Fewer and larger chunks for callers who asked for them. */
 import { type Cause, Effect, type Fiber, Queue, Stream } from "effect";
 
-import type { GenerationChunk, GenerationEvent, ToolCallDelta } from "../domain/generation.ts";
+import type { GenerationChunk, GenerationEvent, TokenLogprob, ToolCallDelta } from "../domain/generation.ts";
 
 export interface FlushOptions {
   /** Send a chunk once it holds this many tokens. */
@@ -26,12 +26,16 @@ export const coalesce =
         const scope = yield* Effect.scope;
         const chunks = new HeldChunks();
         let timer: Fiber.Fiber<void> | undefined;
-        const flush = Effect.suspend(() => {
-          timer?.interruptUnsafe();
-          timer = undefined;
-          const chunk = chunks.take();
-          return chunk === undefined ? Effect.void : Effect.asVoid(Queue.offer(queue, chunk));
-        });
+        const flushOf = (candidateIndex?: number) =>
+          Effect.suspend(() => {
+            const taken = chunks.take(candidateIndex);
+            if (chunks.empty) {
+              timer?.interruptUnsafe();
+              timer = undefined;
+            }
+            return taken.length === 0 ? Effect.void : Effect.asVoid(Queue.offerAll(queue, taken));
+          });
+        const flush = flushOf();
         // The timer's own flush must not end the fiber that it runs in.
         const flushLater = (delayMs: number) =>
           Effect.sleep(delayMs).pipe(
@@ -46,7 +50,7 @@ export const coalesce =
               yield* flush;
               return yield* Effect.asVoid(Queue.offer(queue, event));
             }
-            if (chunks.add(event) >= flushTokens) return yield* flush;
+            if (chunks.add(event) >= flushTokens) return yield* flushOf(event.candidateIndex);
             if (timer === undefined && flushIntervalMs !== undefined) timer = yield* flushLater(flushIntervalMs);
           }),
         ).pipe(
@@ -60,43 +64,56 @@ export const coalesce =
     );
   };
 
-/** Chunks that become one. */
+/** Chunks that become one for each candidate. */
 class HeldChunks {
-  #text = "";
-  #reasoning = "";
-  #toolCalls: ToolCallDelta[] = [];
-  #tokenIds: number[] = [];
-  #outputTokens = 0;
-  #sentTokens = 0;
-  #empty = true;
+  readonly #held = new Map<number, Held>();
+  /** Output tokens of each candidate that were sent. */
+  readonly #sent = new Map<number, number>();
 
-  /** Returns how many tokens are held now. */
-  add({ text, reasoning, toolCalls, tokenIds, outputTokens }: GenerationChunk): number {
-    this.#text += text;
-    this.#reasoning += reasoning;
-    this.#toolCalls.push(...toolCalls);
-    for (const id of tokenIds) this.#tokenIds.push(id);
-    this.#outputTokens = outputTokens;
-    this.#empty = false;
-    return outputTokens - this.#sentTokens;
+  /** Returns how many tokens are held of its candidate now. */
+  add({ candidateIndex, text, reasoning, toolCalls, tokenIds, logprobs, outputTokens }: GenerationChunk): number {
+    const held = this.#held.get(candidateIndex) ?? createHeld();
+    this.#held.set(candidateIndex, held);
+    held.text += text;
+    held.reasoning += reasoning;
+    held.toolCalls.push(...toolCalls);
+    for (const id of tokenIds) held.tokenIds.push(id);
+    for (const logprob of logprobs) held.logprobs.push(logprob);
+    held.outputTokens = outputTokens;
+    return outputTokens - (this.#sent.get(candidateIndex) ?? 0);
   }
 
-  take(): GenerationChunk | undefined {
-    if (this.#empty) return undefined;
-    const chunk: GenerationChunk = {
-      type: "chunk",
-      text: this.#text,
-      reasoning: this.#reasoning,
-      toolCalls: this.#toolCalls,
-      tokenIds: this.#tokenIds,
-      outputTokens: this.#outputTokens,
-    };
-    this.#text = "";
-    this.#reasoning = "";
-    this.#toolCalls = [];
-    this.#tokenIds = [];
-    this.#sentTokens = this.#outputTokens;
-    this.#empty = true;
-    return chunk;
+  /** What is held of one candidate, or of all. */
+  take(only?: number): ReadonlyArray<GenerationChunk> {
+    const chunks: GenerationChunk[] = [];
+    for (const [candidateIndex, held] of this.#held) {
+      if (only !== undefined && candidateIndex !== only) continue;
+      chunks.push({ type: "chunk", candidateIndex, ...held });
+      this.#sent.set(candidateIndex, held.outputTokens);
+      this.#held.delete(candidateIndex);
+    }
+    return chunks;
+  }
+
+  get empty(): boolean {
+    return this.#held.size === 0;
   }
 }
+
+interface Held {
+  text: string;
+  reasoning: string;
+  readonly toolCalls: ToolCallDelta[];
+  readonly tokenIds: number[];
+  readonly logprobs: TokenLogprob[];
+  outputTokens: number;
+}
+
+const createHeld = (): Held => ({
+  text: "",
+  reasoning: "",
+  toolCalls: [],
+  tokenIds: [],
+  logprobs: [],
+  outputTokens: 0,
+});

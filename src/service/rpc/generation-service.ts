@@ -76,7 +76,8 @@ class ProgressMeter {
   #generationId: string | undefined;
   #promptTokens = 0;
   #cachedPromptTokens = 0;
-  #outputTokens = 0;
+  /** Of each candidate. */
+  readonly #outputTokens: number[] = [];
 
   count(event: GenerationEvent): void {
     if (event.type === "started") {
@@ -84,7 +85,7 @@ class ProgressMeter {
       this.#promptTokens = event.promptTokens;
       this.#cachedPromptTokens = event.cachedPromptTokens;
     } else {
-      this.#outputTokens = event.type === "chunk" ? event.outputTokens : event.usage.outputTokens;
+      this.#outputTokens[event.candidateIndex] = event.type === "chunk" ? event.outputTokens : event.usage.outputTokens;
     }
   }
 
@@ -94,7 +95,7 @@ class ProgressMeter {
     const usage = {
       promptTokens: this.#promptTokens,
       cachedPromptTokens: this.#cachedPromptTokens,
-      outputTokens: this.#outputTokens,
+      outputTokens: this.#outputTokens.reduce((sum, tokens) => sum + tokens, 0),
     };
     return { generationId: this.#generationId, usage };
   }

@@ -1,6 +1,7 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 
 import {
+  type CandidateSchema,
   type GenerationResultSchema,
   type StopMatchSchema,
   type StreamGenerateResponse,
@@ -11,11 +12,13 @@ import type {
   EffectiveParameters,
   FinishReason,
   GenerationEvent,
+  GenerationCandidate,
   GenerationResult,
   OutputOptions,
   OutputWarning,
   StopMatch,
   Timings,
+  TokenLogprob,
 } from "../domain/generation.ts";
 import { durationFromMs } from "./duration.ts";
 
@@ -30,24 +33,28 @@ type EventCase = NonNullable<MessageInitShape<typeof StreamGenerateResponseSchem
 const eventCase = (event: GenerationEvent, { tokenIds, timings }: Reported): EventCase => {
   switch (event.type) {
     case "started": {
-      const { type: _, parameters, ...started } = event;
-      return { case: "started", value: { ...started, parameters: parametersToWire(parameters) } };
+      const { type: _, parameters, prompt, ...started } = event;
+      const value = { ...started, parameters: parametersToWire(parameters), prompt: prompt.map(logprobToWire) };
+      return { case: "started", value };
     }
     case "chunk":
       return {
         case: "chunk",
         value: {
+          candidateIndex: event.candidateIndex,
           text: event.text,
           reasoning: event.reasoning,
           toolCalls: [...event.toolCalls],
           outputTokens: event.outputTokens,
           ...(tokenIds ? { tokenIds: [...event.tokenIds] } : {}),
+          ...(event.logprobs.length > 0 ? { logprobs: event.logprobs.map(logprobToWire) } : {}),
         },
       };
     case "finished":
       return {
         case: "finished",
         value: {
+          candidateIndex: event.candidateIndex,
           finishReason: finishReasons[event.finishReason],
           usage: event.usage,
           warnings: event.warnings.map(warningToWire),
@@ -59,27 +66,39 @@ const eventCase = (event: GenerationEvent, { tokenIds, timings }: Reported): Eve
 };
 
 export const resultToWire = (result: GenerationResult, { tokenIds, timings }: Reported): Result => {
-  const { started, finished } = result;
+  const { started } = result;
   return {
     generationId: started.generationId,
     model: started.model,
     modelRevision: started.modelRevision,
-    candidates: [
-      {
-        text: result.text,
-        reasoning: result.reasoning,
-        toolCalls: result.toolCalls.map(({ id, name, arguments: json }) => ({ id, name, arguments: json })),
-        warnings: finished.warnings.map(warningToWire),
-        finishReason: finishReasons[finished.finishReason],
-        ...matchedToWire(finished.matched),
-        ...(tokenIds ? { tokenIds: [...result.tokenIds] } : {}),
-      },
-    ],
-    usage: finished.usage,
+    candidates: result.candidates.map((candidate) => candidateToWire(candidate, tokenIds)),
+    usage: result.usage,
     parameters: parametersToWire(started.parameters),
-    ...(timings ? { timings: timingsToWire(finished.timings) } : {}),
+    prompt: started.prompt.map(logprobToWire),
+    ...(timings ? { timings: timingsToWire(result.timings) } : {}),
   };
 };
+
+const candidateToWire = (
+  { text, reasoning, toolCalls, tokenIds, logprobs, finished }: GenerationCandidate,
+  withTokenIds: boolean,
+): MessageInitShape<typeof CandidateSchema> => ({
+  index: finished.candidateIndex,
+  text,
+  reasoning,
+  toolCalls: toolCalls.map(({ id, name, arguments: json }) => ({ id, name, arguments: json })),
+  finishReason: finishReasons[finished.finishReason],
+  warnings: finished.warnings.map(warningToWire),
+  ...matchedToWire(finished.matched),
+  ...(withTokenIds ? { tokenIds: [...tokenIds] } : {}),
+  logprobs: logprobs.map(logprobToWire),
+});
+
+const logprobToWire = ({ logprob, top, ...token }: TokenLogprob): MessageInitShape<typeof wire.TokenLogprobSchema> => ({
+  ...token,
+  ...(logprob === undefined ? {} : { logprob }),
+  top: [...top],
+});
 
 const parametersToWire = (parameters: EffectiveParameters): MessageInitShape<typeof wire.EffectiveParametersSchema> => {
   const { topK, stopSequences, stopTokenIds, ...rest } = parameters;

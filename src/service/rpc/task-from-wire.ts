@@ -6,6 +6,7 @@ import type {
   CachePolicy,
   GenerationInput,
   GenerationTask,
+  LogitBias,
   OutputOptions,
   ReasoningOptions,
   SamplingParams,
@@ -84,7 +85,12 @@ const samplingFromWire = (sampling: wire.SamplingParams | undefined): SamplingPa
         presencePenalty: sampling.presencePenalty,
         frequencyPenalty: sampling.frequencyPenalty,
         seed: sampling.seed,
+        logitBias: biasFromWire(sampling.logitBias),
+        candidateCount: sampling.candidateCount,
       });
+
+const biasFromWire = (logitBias: ReadonlyArray<wire.LogitBias>): ReadonlyArray<LogitBias> | undefined =>
+  logitBias.length === 0 ? undefined : logitBias.map(({ tokenId, bias }) => ({ tokenId, bias }));
 
 const stopFromWire = (stop: wire.StopCriteria | undefined): Result.Result<StopCriteria, InvalidField> =>
   Result.gen(function* () {
@@ -107,9 +113,11 @@ const outputFromWire = (output: wire.OutputOptions | undefined): Result.Result<O
   Result.gen(function* () {
     const flushIntervalMs = yield* optionalMs("task.output.flush_interval", output?.flushInterval);
     return {
-      ...present({ flushTokens: output?.flushTokens, flushIntervalMs }),
+      ...present({ topLogprobs: output?.topLogprobs, flushTokens: output?.flushTokens, flushIntervalMs }),
       tokenIds: output?.tokenIds ?? false,
       verbatim: output?.verbatim ?? false,
+      promptLogprobs: output?.promptLogprobs ?? false,
+      echoPrompt: output?.echoPrompt ?? false,
       timings: output?.timings ?? false,
     };
   });
@@ -127,6 +135,7 @@ const schedulingFromWire = (hints: wire.SchedulingHints | undefined): Result.Res
 const cacheFromWire = (cache: wire.CachePolicy | undefined): CachePolicy => ({
   mode: cacheModes[cache?.mode ?? wire.CachePolicy_Mode.UNSPECIFIED] ?? "read-write",
   partition: cache?.partition ?? "",
+  ...present({ stablePrefixTokens: cache?.stablePrefixTokens }),
 });
 
 const cacheModes: Readonly<Record<number, CachePolicy["mode"]>> = {

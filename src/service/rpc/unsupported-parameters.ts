@@ -11,29 +11,9 @@ interface Unsupported {
   readonly hint: string;
 }
 
-const leaveOut = "leave it out";
-
 const unsupported: ReadonlyArray<Unsupported> = [
   { field: "adapter", isSet: (task) => task.adapter !== undefined, hint: "no adapter can be applied" },
-  {
-    field: "sampling.logit_bias",
-    isSet: ({ sampling }) => sampling !== undefined && sampling.logitBias.length > 0,
-    hint: leaveOut,
-  },
-  {
-    field: "sampling.candidate_count",
-    isSet: ({ sampling }) => (sampling?.candidateCount ?? 1) > 1,
-    hint: "ask once for each answer, with different seeds; the prefix cache shares the prompt",
-  },
-  { field: "output.top_logprobs", isSet: ({ output }) => output?.topLogprobs !== undefined, hint: leaveOut },
-  { field: "output.prompt_logprobs", isSet: ({ output }) => output?.promptLogprobs === true, hint: leaveOut },
-  { field: "output.echo_prompt", isSet: ({ output }) => output?.echoPrompt === true, hint: leaveOut },
   { field: "constraint", isSet: (task) => task.constraint !== undefined, hint: "output cannot be constrained yet" },
-  {
-    field: "cache.stable_prefix_tokens",
-    isSet: ({ cache }) => cache?.stablePrefixTokens !== undefined,
-    hint: "cached prefixes are found without it",
-  },
 ];
 
 /** The first unsupported option that the task sets. */

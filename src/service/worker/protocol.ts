@@ -31,7 +31,14 @@ export interface SequenceSampling {
   readonly repetitionPenalty: number;
   readonly presencePenalty: number;
   readonly frequencyPenalty: number;
+  /** Added to logits before anything else; a token that is there twice gets both. */
+  readonly logitBias: ReadonlyArray<LogitBias>;
   readonly seed: number;
+}
+
+interface LogitBias {
+  readonly tokenId: number;
+  readonly bias: number;
 }
 
 /** Starts a sequence. */
@@ -47,6 +54,10 @@ export interface SubmitMessage {
   readonly stopTokenIds: ReadonlyArray<number>;
   readonly timeBudgetMs: number | undefined;
   readonly reasoningLimit: ReasoningLimit | undefined;
+  /** Tell the logprob of each token and of this many most likely ones at its place; undefined: of none. */
+  readonly topLogprobs: number | undefined;
+  /** Tell those of the prompt too. Its computation then starts from nothing that is cached. */
+  readonly promptLogprobs: boolean;
   readonly cache: SequenceCachePolicy;
 }
 
@@ -68,6 +79,8 @@ export interface SequenceCachePolicy {
   readonly write: boolean;
   /** Nothing is shared across partitions. */
   readonly partition: string;
+  /** Keep no more than this many first tokens. */
+  readonly stablePrefixTokens?: number;
 }
 
 /** Drops a sequence by the next step; nothing more is said of it. Unknown ones are ignored. */
@@ -107,7 +120,15 @@ export interface WorkerMemory {
 export type SequenceEvent =
   /** Its prefill begins. */
   | { readonly type: "admitted"; readonly sequence: number; readonly cachedPromptTokens: number }
-  | { readonly type: "token"; readonly sequence: number; readonly tokenId: number }
+  /** The prompt's next tokens, slice by slice, from its second one on: nothing foretells the first. */
+  | { readonly type: "prompt"; readonly sequence: number; readonly logprobs: ReadonlyArray<TokenLogprobs> }
+  | {
+      readonly type: "token";
+      readonly sequence: number;
+      readonly tokenId: number;
+      /** Where they were asked for. */
+      readonly logprobs?: TokenLogprobs;
+    }
   /** After its last token. */
   | { readonly type: "finished"; readonly sequence: number; readonly reason: SequenceEnd }
   | {
@@ -116,6 +137,17 @@ export type SequenceEvent =
       readonly neededBytes: number;
       readonly availableBytes: number;
     };
+
+/**
+ * Natural logarithms of probabilities, after penalties and bias and before filters and temperature. Tokens that were
+ * forced are told like any other: how likely they were where they stand.
+ */
+export interface TokenLogprobs {
+  /** Of the token itself. */
+  readonly logprob: number;
+  /** The most likely tokens at its place, best first, as many as were asked for. */
+  readonly top: ReadonlyArray<{ readonly tokenId: number; readonly logprob: number }>;
+}
 
 export type SequenceEnd = "stop-token" | "max-output-tokens" | "time-budget";
 

@@ -1,7 +1,7 @@
 /**
  * The next token of every row of a batch, each with parameters and seed of its own, without leaving the graph.
  *
- * Order and meaning follow mlx-lm: penalties on the logits; then top_p, min_p and top_k on the distribution at
+ * Order and meaning follow mlx-lm: bias, then penalties on the logits; then top_p, min_p and top_k on the distribution at
  * temperature 1; then the temperature. A token is drawn by inverting the cumulative distribution with one uniform number
  * for each row, so that no noise of the vocabulary's size is made and the draw depends on seed and place alone.
  */
@@ -27,12 +27,20 @@ const repetitionContext = 20;
 const maxCandidates = 1024;
 
 /**
+ * The distribution at temperature 1 that tokens are drawn from and that logprobs tell of.
+ *
  * @param logits float32 [rows, vocabulary]
  * @param previous int32 [rows], the token that each row was just fed and whose id may not be known on this side yet
+ * @returns float32 [rows, vocabulary]
+ */
+export const adjustLogits = (logits: Tensor, rows: ReadonlyArray<SamplingRow>, previous: Tensor | undefined): Tensor =>
+  forbid(penalize(addBias(logits, rows), rows, previous), rows);
+
+/**
+ * @param adjusted what `adjustLogits` made of the logits
  * @returns int32 [rows]
  */
-export const sample = (logits: Tensor, rows: ReadonlyArray<SamplingRow>, previous: Tensor | undefined): Tensor => {
-  const adjusted = forbid(penalize(logits, rows, previous), rows);
+export const drawTokens = (adjusted: Tensor, rows: ReadonlyArray<SamplingRow>): Tensor => {
   const greedy = mx.argmax(adjusted, -1).astype(mx.int32);
   if (rows.every(({ sampling }) => sampling.temperature === 0)) return greedy;
   const draws = column(rows.map(({ sampling, drawn }) => uniform(sampling.seed, drawn)));
@@ -106,7 +114,7 @@ const drawFiltered = (
 };
 
 /** Indices of the most likely tokens, best first; [rows, size]. */
-const topCandidates = (logprobs: Tensor, size: number): Tensor => {
+export const topCandidates = (logprobs: Tensor, size: number): Tensor => {
   const [, vocabulary = 0] = logprobs.shape;
   const descending = mx.multiply(logprobs, -1);
   if (size === vocabulary) return mx.argsort(descending, -1);
@@ -166,16 +174,34 @@ const occurrences = (logits: Tensor, known: ReadonlyArray<number>, unknown: Read
   return zeros.at(rowOfEach, ids).add(mx.full([ids.size], 1));
 };
 
-const forbid = (logits: Tensor, rows: ReadonlyArray<SamplingRow>): Tensor => {
-  const pairs = rows.flatMap(({ forbidden }, row) => forbidden.map((id) => [row, id] as const));
-  if (pairs.length === 0) return logits;
+const addBias = (logits: Tensor, rows: ReadonlyArray<SamplingRow>): Tensor =>
+  addEach(
+    logits,
+    rows.flatMap(({ sampling }, row) => sampling.logitBias.map(({ tokenId, bias }) => [row, tokenId, bias] as const)),
+  );
+
+const forbid = (logits: Tensor, rows: ReadonlyArray<SamplingRow>): Tensor =>
+  addEach(
+    logits,
+    rows.flatMap(({ forbidden }, row) => forbidden.map((tokenId) => [row, tokenId, -1e9] as const)),
+  );
+
+const addEach = (
+  logits: Tensor,
+  additions: ReadonlyArray<readonly [row: number, tokenId: number, value: number]>,
+): Tensor => {
+  if (additions.length === 0) return logits;
   const rowOfEach = mx.array(
-    pairs.map(([row]) => row),
+    additions.map(([row]) => row),
     mx.int32,
   );
   const ids = mx.array(
-    pairs.map(([, id]) => id),
+    additions.map(([, tokenId]) => tokenId),
     mx.int32,
   );
-  return logits.at(rowOfEach, ids).add(mx.full([pairs.length], -1e9));
+  const values = mx.array(
+    additions.map(([, , value]) => value),
+    mx.float32,
+  );
+  return logits.at(rowOfEach, ids).add(values);
 };

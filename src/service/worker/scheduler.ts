@@ -7,10 +7,18 @@
  */
 import type { Model } from "./architectures/Model.ts";
 import { bytesOf, KVCache, snapshotBytes, withSlack } from "./kv-cache.ts";
+import {
+  logprobTensors,
+  type PendingLogprobs,
+  readLogprobs,
+  readWanted,
+  tensorsOf,
+  wantedLogprobs,
+} from "./logprobs.ts";
 import { mx, type Tensor } from "./mlx.ts";
 import { type CachedPrefix, commonPrefix, minCachedTokens, PrefixCache } from "./prefix-cache.ts";
 import type { SequenceEvent, SubmitMessage, WorkerLimits } from "./protocol.ts";
-import { sample } from "./sampling.ts";
+import { adjustLogits, drawTokens } from "./sampling.ts";
 import { Sequence } from "./sequence.ts";
 
 /** Sequences that are computed together, in rows of one cache. */
@@ -20,7 +28,11 @@ interface Batch {
   rows: Array<Sequence | undefined>;
   /** int32 [rows]: chosen by the device, not yet fed. */
   next: Tensor;
+  /** Of these, where they are wanted. */
+  logprobs: ReadonlyArray<PendingLogprobs<Sequence>>;
 }
+
+type Chosen = Pick<Batch, "next" | "logprobs">;
 
 /** Sequences whose prompts are being computed. */
 interface Prefill {
@@ -85,7 +97,7 @@ export class Scheduler {
     this.expire();
     const fed = this.decode();
     const sliced = this.prefillSlice();
-    if (fed !== undefined) this.read(fed.rows, fed.tokens);
+    if (fed !== undefined) this.read(fed);
     this.joinPrefilled();
     this.compact();
     return (fed === undefined ? 0 : 1) + (sliced ? prefillDebt : 0);
@@ -132,54 +144,54 @@ export class Scheduler {
   }
 
   private keep(cache: KVCache, row: number, sequence: Sequence): void {
-    const tokenIds = sequence.tokenIds.slice(0, cache.length(row));
-    const { write, partition } = sequence.cache;
+    const { write, partition, stablePrefixTokens = Infinity } = sequence.cache;
+    const tokenIds = sequence.tokenIds.slice(0, Math.min(cache.length(row), stablePrefixTokens));
     const bytes = snapshotBytes(this.model.cacheShape, tokenIds.length);
     if (!write || !this.prefixes.wants(partition, tokenIds, bytes)) return;
     this.prefixes.put(partition, tokenIds, cache.snapshot(row, tokenIds.length));
   }
 
   /** Feeds the batch its tokens and starts choosing the next; returns those that were fed, for reading. */
-  private decode(): { readonly rows: ReadonlyArray<Sequence | undefined>; readonly tokens: Tensor } | undefined {
+  private decode(): Pick<Batch, "rows" | "next" | "logprobs"> | undefined {
     const { batch } = this;
     if (batch === undefined) return undefined;
-    const fed = { rows: [...batch.rows], tokens: batch.next };
+    const fed = { rows: [...batch.rows], next: batch.next, logprobs: batch.logprobs };
     if (batch.rows.some((sequence) => sequence !== undefined && !sequence.exhausted)) {
       settleReasoning(batch);
       const hidden = this.model.forward(batch.next.reshape(batch.rows.length, 1), batch.cache);
-      batch.next = this.choose(hidden, 0, batch.rows, batch.next);
-      mx.asyncEval(batch.next);
+      Object.assign(batch, this.choose(hidden, 0, batch.rows, batch.next));
     }
     return fed;
   }
 
-  /** Chooses the token that follows column `column` of the hidden states. */
+  /** Starts choosing the token that follows column `column` of the hidden states. */
   private choose(
     hidden: Tensor,
     column: number,
     rows: ReadonlyArray<Sequence | undefined>,
     previous: Tensor | undefined,
-  ): Tensor {
+  ): Chosen {
     const [count = 0, , size = 0] = hidden.shape;
     const last = hidden.index(mx.Slice(), mx.Slice(column, column + 1), mx.Slice()).reshape(count, size);
-    const chosen = sample(
-      this.model.logits(last).astype(mx.float32),
-      rows.map((sequence) => sequence ?? unused),
-      previous,
-    );
-    const next = force(chosen, rows);
+    const sampled = rows.map((sequence) => sequence ?? unused);
+    const logits = adjustLogits(this.model.logits(last).astype(mx.float32), sampled, previous);
+    const next = force(drawTokens(logits, sampled), rows);
+    const logprobs = wantedLogprobs(logits, next, rows);
+    mx.asyncEval(next, ...logprobs.flatMap(({ tensors }) => tensorsOf(tensors)));
     for (const sequence of rows) if (sequence !== undefined) sequence.drawn += 1;
-    return next;
+    return { next, logprobs };
   }
 
   /** Reads tokens that the device has chosen and tells what follows from them. */
-  private read(rows: ReadonlyArray<Sequence | undefined>, tokens: Tensor): void {
-    const ids = tokens.tolist() as number[];
+  private read({ rows, next, logprobs }: Pick<Batch, "rows" | "next" | "logprobs">): void {
+    const ids = next.tolist() as number[];
+    const logprobsOf = readWanted(logprobs);
     for (const [row, sequence] of rows.entries()) {
       const tokenId = ids[row];
       if (sequence === undefined || tokenId === undefined || sequence.cancelled) continue;
       const end = sequence.accept(tokenId);
-      this.events.push({ type: "token", sequence: sequence.id, tokenId });
+      const own = logprobsOf.get(sequence);
+      this.events.push({ type: "token", sequence: sequence.id, tokenId, ...(own !== undefined && { logprobs: own }) });
       if (end === undefined) continue;
       this.events.push({ type: "finished", sequence: sequence.id, reason: end });
       this.free(this.batch, row);
@@ -195,22 +207,35 @@ export class Scheduler {
     const done = prefill.cache.end;
     // While streams run, a slice is kept short so that they go on; alone, it may be as large as is efficient.
     const tokens = this.batch === undefined ? soloPrefillTokens : this.limits.prefillSliceTokens;
-    const width = Math.max(1, Math.min(prefill.columns - done, Math.floor(tokens / rows)));
+    const scored = prefill.rows.find((sequence) => sequence?.promptLogprobs === true);
+    const most = scored === undefined ? tokens : Math.min(tokens, maxScoredLogits / this.model.vocabularySize);
+    const width = Math.max(1, Math.min(prefill.columns - done, Math.floor(most / rows)));
     const slice = prefill.tokens.index(mx.Slice(), mx.Slice(done, done + width));
     const hidden = this.model.forward(slice, prefill.cache);
+    if (scored !== undefined) this.scorePrompt(scored, hidden, done);
     if (prefill.cache.end < prefill.columns) {
       mx.asyncEval(...prefill.cache.arrays);
       return true;
     }
-    const next = this.choose(hidden, width - 1, prefill.rows, undefined);
-    mx.asyncEval(next);
+    const chosen = this.choose(hidden, width - 1, prefill.rows, undefined);
     this.keepForWaiting(prefill);
-    this.prefilled = { cache: prefill.cache, rows: prefill.rows, next };
+    this.prefilled = { cache: prefill.cache, rows: prefill.rows, ...chosen };
     this.prefill = undefined;
     return true;
   }
 
   private prefilled: Batch | undefined;
+
+  /** Tells how likely the prompt's tokens after each of this slice's were; of the slice alone, as it takes memory. */
+  private scorePrompt({ id, promptTokenIds, topLogprobs }: Sequence, hidden: Tensor, done: number): void {
+    const [, width = 0, size = 0] = hidden.shape;
+    const following = promptTokenIds.slice(done + 1, done + 1 + width);
+    if (following.length === 0) return;
+    const states = hidden.index(mx.Slice(), mx.Slice(0, following.length), mx.Slice()).reshape(following.length, size);
+    const logits = this.model.logits(states).astype(mx.float32);
+    const logprobs = readLogprobs(logprobTensors(logits, mx.array(following, mx.int32), topLogprobs ?? 0));
+    this.events.push({ type: "prompt", sequence: id, logprobs });
+  }
 
   /** A prompt that others in the queue begin with is kept at once: they have waited for it. */
   private keepForWaiting({ cache, rows }: Prefill): void {
@@ -251,7 +276,7 @@ export class Scheduler {
       if (running.length + group.length === this.limits.maxBatch) break;
       const candidate = { sequence, prefix: this.cachedPrefix(sequence) };
       const next = [...group, candidate];
-      if (!isEven(next)) break;
+      if (!isEven(next) || (next.length > 1 && next.some((each) => each.sequence.promptLogprobs))) break;
       // One computes the common beginning, the others wait for it.
       if (group.some((first) => sharesWork(first.sequence, sequence, candidate.prefix?.tokens ?? 0))) break;
       const alone = running.length === 0 && group.length === 0;
@@ -264,8 +289,9 @@ export class Scheduler {
   }
 
   /** At least one token of a prompt is computed: its logits are needed. */
-  private cachedPrefix({ promptTokenIds, cache }: Sequence): CachedPrefix | undefined {
-    if (!cache.read) return undefined;
+  private cachedPrefix({ promptTokenIds, promptLogprobs, cache }: Sequence): CachedPrefix | undefined {
+    // Every logit of a prompt that is to be scored is needed, and they are not kept.
+    if (!cache.read || promptLogprobs) return undefined;
     return this.prefixes.find(cache.partition, promptTokenIds.slice(0, -1));
   }
 
@@ -308,6 +334,7 @@ export class Scheduler {
       batch.rows[row] = sequence;
       origin[row] = batch.next.size + sourceRow;
     }
+    batch.logprobs = [...batch.logprobs, ...prefilled.logprobs];
     batch.next = mx.take(mx.concatenate([batch.next, prefilled.next], 0), mx.array(origin, mx.int32), 0);
     mx.asyncEval(batch.next);
   }
@@ -357,6 +384,9 @@ const force = (chosen: Tensor, rows: ReadonlyArray<Sequence | undefined>): Tenso
 /** Collections are due by memory touched: a slice of prefill leaves much more behind than a decode step. */
 const prefillDebt = 4;
 const soloPrefillTokens = 1024;
+
+/** Logits of a prompt that are looked at together: 16 MiB of them, of which several copies live until a collection. */
+const maxScoredLogits = 2 ** 22;
 const maxGroupTokens = 2048;
 
 /** Columns that a prefill's cache has beyond its prompts: the first output tokens need no growth. */
@@ -399,6 +429,7 @@ const unused = {
     repetitionPenalty: 1,
     presencePenalty: 0,
     frequencyPenalty: 0,
+    logitBias: [],
     seed: 0,
   },
   drawn: 0,

@@ -7,6 +7,8 @@ export class Sequence implements SamplingRow {
   readonly promptTokenIds: ReadonlyArray<number>;
   readonly sampling: SubmitMessage["sampling"];
   readonly cache: SequenceCachePolicy;
+  readonly topLogprobs: number | undefined;
+  readonly promptLogprobs: boolean;
   readonly outputTokenIds: number[] = [];
   /** Tokens chosen by the device, of which the last may not have been read yet. */
   drawn = 0;
@@ -25,6 +27,8 @@ export class Sequence implements SamplingRow {
     this.promptTokenIds = request.promptTokenIds;
     this.sampling = request.sampling;
     this.cache = request.cache;
+    this.topLogprobs = request.topLogprobs;
+    this.promptLogprobs = request.promptLogprobs;
     this.stopTokenIds = new Set(request.stopTokenIds);
     this.expiresAt = now + (request.timeBudgetMs ?? Number.POSITIVE_INFINITY);
   }

@@ -24,9 +24,9 @@ const counts = Effect.gen(function* () {
 });
 
 /** Takes a place, notes when, and holds it for a while. */
-const work = (log: string[], name: string, priority: number, holdMs = 100, fairnessId = "") =>
+const work = (log: string[], name: string, priority: number, holdMs = 100, fairnessId = "", candidates = 1) =>
   Effect.gen(function* () {
-    yield* (yield* Admission).admit("m", { ...hints(priority), fairnessId });
+    yield* (yield* Admission).admit("m", { ...hints(priority), fairnessId }, candidates);
     log.push(name);
     yield* Effect.sleep(holdMs);
   }).pipe(Effect.scoped);
@@ -73,6 +73,52 @@ describe("Admission", () => {
       yield* TestClock.adjust("1 second");
       assert.deepStrictEqual(log, ["many 0", "many 1", "few", "many 2", "many 3"]);
       assert.deepStrictEqual(yield* counts, { running: 0, queued: 0 });
+    }).pipe(Effect.provide(layer(2, 10))),
+  );
+
+  it.effect("gives each candidate a place, and lets nobody pass one that waits for several", () =>
+    Effect.gen(function* () {
+      const log: string[] = [];
+      const many = (name: string, candidates: number, holdMs: number) =>
+        Effect.forkChild(work(log, name, 0, holdMs, "", candidates));
+      yield* many("one", 1, 100);
+      yield* many("two", 2, 50);
+      yield* TestClock.adjust("1 millis");
+      yield* many("three", 3, 100);
+      yield* many("last", 1, 100);
+      yield* TestClock.adjust("60 millis");
+      assert.deepStrictEqual(log, ["one", "two"], "two places are free and not enough");
+      assert.deepStrictEqual(yield* counts, { running: 1, queued: 2 });
+      yield* TestClock.adjust("40 millis");
+      assert.deepStrictEqual(log, ["one", "two", "three"]);
+      yield* TestClock.adjust("200 millis");
+      assert.deepStrictEqual(log, ["one", "two", "three", "last"]);
+      assert.deepStrictEqual(yield* counts, { running: 0, queued: 0 });
+    }).pipe(Effect.provide(layer(3, 10))),
+  );
+
+  it.effect("lets a task with more candidates than places have them all", () =>
+    Effect.gen(function* () {
+      const log: string[] = [];
+      const fiber = yield* Effect.forkChild(work(log, "eight", 0, 100, "", 8));
+      yield* TestClock.adjust("1 second");
+      yield* Fiber.join(fiber);
+      assert.deepStrictEqual(log, ["eight"]);
+      assert.deepStrictEqual(yield* counts, { running: 0, queued: 0 });
+    }).pipe(Effect.provide(layer(2, 10))),
+  );
+
+  it.effect("lets those behind go on when one that waited for several places leaves", () =>
+    Effect.gen(function* () {
+      const log: string[] = [];
+      yield* Effect.forkChild(work(log, "one", 0, 10_000));
+      const wide = yield* Effect.forkChild(work(log, "wide", 0, 100, "", 2));
+      yield* Effect.forkChild(work(log, "narrow", 0, 100));
+      yield* TestClock.adjust("1 millis");
+      assert.deepStrictEqual(log, ["one"]);
+      yield* Fiber.interrupt(wide);
+      yield* TestClock.adjust("1 millis");
+      assert.deepStrictEqual(log, ["one", "narrow"]);
     }).pipe(Effect.provide(layer(2, 10))),
   );
 

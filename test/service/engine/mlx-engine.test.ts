@@ -7,8 +7,8 @@ import { Deferred, Effect, Exit, Fiber, Layer } from "effect";
 import { EngineConfig } from "../../../src/service/config/EngineConfig.ts";
 import { type Engine, Engines, type EngineEvent, type EngineRequest } from "../../../src/service/engine/Engine.ts";
 import { layer as mlxLayer } from "../../../src/service/engine/mlx/MlxEngine.ts";
-import { plainReading } from "../../../src/service/output/parser.ts";
 import { byteTokenizer } from "../../support/byte-tokenizer.ts";
+import { engineRequest as request } from "../../support/engine-request.ts";
 import { facts } from "../../support/tasks.ts";
 import { writeRandomCheckpoint } from "../worker/random-checkpoint.ts";
 
@@ -18,26 +18,6 @@ const engines = mlxLayer.pipe(Layer.provide(EngineConfig.layer));
 
 const start = Effect.fnUntraced(function* (directory: string) {
   return yield* (yield* Engines).start(facts({ directory, contextLength: 4096 }), byteTokenizer);
-});
-
-const request = (id: string, overrides: Partial<EngineRequest["parameters"]> = {}): EngineRequest => ({
-  id,
-  promptTokenIds: [72, 101, 108, 108, 111],
-  parameters: {
-    ...facts().defaults,
-    seed: 1,
-    maxOutputTokens: 12,
-    minOutputTokens: 0,
-    stopTokenIds: [],
-    ...overrides,
-  },
-  eosTokenIds: [0],
-  includeStopInOutput: false,
-  timeBudgetMs: undefined,
-  reading: plainReading,
-  reasoningLimit: undefined,
-  cache: { mode: "read-write", partition: "" },
-  fillsContext: false,
 });
 
 /** This process's engine processes. */
@@ -101,6 +81,25 @@ describe("the mlx engine", () => {
       assert.deepStrictEqual(tokensOf(yield* Fiber.join(queued)), expected);
       assert.strictEqual((yield* engine.status).restarts, 1);
       assert.notStrictEqual(workers()[0], pid);
+    }).pipe(Effect.scoped, Effect.provide(engines)),
+  );
+
+  it.live("gives a seed the same text alone, among others and on a new process", () =>
+    Effect.gen(function* () {
+      const engine = yield* start(writeRandomCheckpoint(shape));
+      const seeded = (id: string, seed: number) => request(id, { temperature: 1.3, topP: 0.95, seed });
+      const alone = tokensOf(yield* run(engine, seeded("alone", 7)));
+      const together = yield* Effect.forEach([1, 7, 2, 7], (seed, index) => run(engine, seeded(`${index}`, seed)), {
+        concurrency: "unbounded",
+      });
+      const [first, second, third, fourth] = together.map(tokensOf);
+      assert.deepStrictEqual(second, alone);
+      assert.deepStrictEqual(fourth, alone);
+      assert.notDeepEqual(first, alone);
+      assert.notDeepEqual(third, first);
+      process.kill(workers()[0] ?? 0, "SIGKILL");
+      assert.deepStrictEqual(tokensOf(yield* run(engine, seeded("after", 7))), alone);
+      assert.strictEqual((yield* engine.status).restarts, 1);
     }).pipe(Effect.scoped, Effect.provide(engines)),
   );
 

@@ -6,6 +6,7 @@ import { Admission } from "../../../src/service/admission/Admission.ts";
 import { AdmissionConfig } from "../../../src/service/config/AdmissionConfig.ts";
 import { EngineLost, ModelNotFound } from "../../../src/service/domain/errors.ts";
 import type { GenerationTask } from "../../../src/service/domain/generation.ts";
+import type { ModelFacts } from "../../../src/service/domain/model.ts";
 import type { OutputFormat } from "../../../src/service/output/output-format.ts";
 import { Models } from "../../../src/service/models/Models.ts";
 import { Generations } from "../../../src/service/pipeline/Generations.ts";
@@ -22,6 +23,7 @@ const tokenizer = {
   encode: (text: string) => Array.from(text, (character) => (character.codePointAt(0) ?? 0) % 256),
   decode: (ids: ReadonlyArray<number>) => String.fromCodePoint(...ids),
   piece: (id: number) => String.fromCodePoint(id),
+  bytes: (id: number) => new TextEncoder().encode(String.fromCodePoint(id)),
 };
 
 const chatTemplate = {
@@ -39,21 +41,21 @@ const thinking: OutputFormat = { ...outputFormat, reasoningTags: { open: "<t>", 
 
 const options = { deadlineMs: 10_000 };
 
-const factsOf = (tools = false) => facts({ capabilities: { ...facts().capabilities, tools } });
+const withTools = facts({ capabilities: { ...facts().capabilities, tools: true } });
 
 /** Runs a test against the pipeline on a scripted engine. */
 const withPipeline = <A, E>(
   script: Script,
   test: (engine: ScriptedEngine) => Effect.Effect<A, E, Generations | Stats>,
   limits = { maxRunning: 2, maxQueued: 2 },
-  model: { readonly outputFormat?: OutputFormat; readonly tools?: boolean } = {},
+  model: { readonly facts?: ModelFacts; readonly outputFormat?: OutputFormat } = {},
 ) =>
   Effect.gen(function* () {
     const engine = yield* makeScriptedEngine(script);
     const models = Layer.mock(Models)({
       promptTools: (name) =>
         name === "" || name === "tiny"
-          ? Effect.succeed({ facts: factsOf(model.tools), tokenizer, chatTemplate, outputFormat, ...model })
+          ? Effect.succeed({ facts: facts(), tokenizer, chatTemplate, outputFormat, ...model })
           : Effect.fail(new ModelNotFound({ model: name, nearest: [] })),
       lease: () => Effect.succeed(engine),
     });
@@ -80,10 +82,10 @@ describe("Generations", () => {
         );
         const result = yield* generations.run(task(), options);
         const text = events.map((event) => (event.type === "chunk" ? event.text : "")).join("");
-        assert.strictEqual(result.text, "The answer.");
-        assert.strictEqual(text, result.text);
-        assert.strictEqual(result.finished.finishReason, "end-of-sequence");
-        assert.deepStrictEqual(result.finished.usage, { promptTokens: 5, cachedPromptTokens: 0, outputTokens: 3 });
+        assert.strictEqual(result.candidates[0]?.text, "The answer.");
+        assert.strictEqual(text, result.candidates[0]?.text);
+        assert.strictEqual(result.candidates[0]?.finished.finishReason, "end-of-sequence");
+        assert.deepStrictEqual(result.usage, { promptTokens: 5, cachedPromptTokens: 0, outputTokens: 3 });
         const stats = (yield* (yield* Stats).snapshot).get("tiny");
         assert.deepInclude(stats, { running: 0, queued: 0, succeeded: 2, promptTokens: 10, outputTokens: 6 });
       }),
@@ -136,6 +138,19 @@ describe("Generations", () => {
       { stop: { ...task().stop, stopTokenIds: [999] } },
       "InvalidField",
       /stop_token_ids\[0\]: 999/,
+    ],
+    [
+      "a bias on a token outside the vocabulary",
+      {
+        sampling: {
+          logitBias: [
+            { tokenId: 255, bias: 1 },
+            { tokenId: 256, bias: 1 },
+          ],
+        },
+      },
+      "InvalidField",
+      /logit_bias\[1\]\.token_id: 256 is no token of model "tiny", whose vocabulary has 256/,
     ],
     [
       "a minimum over the maximum",
@@ -204,12 +219,12 @@ describe("Generations", () => {
         Effect.gen(function* () {
           const generations = yield* Generations;
           const tools = [{ name: "f", description: "", parameters: undefined }];
-          const withTools = { ...chat(message("user", "x")), tools };
+          const offering = { ...chat(message("user", "x")), tools };
           const tasks: ReadonlyArray<Partial<GenerationTask>> = [
             { input: { type: "prompt", text: "x" } },
-            { input: withTools },
-            { input: { ...withTools, toolChoice: { mode: "none" } } as never },
-            { input: withTools, output: { ...task().output, verbatim: true } },
+            { input: offering },
+            { input: { ...offering, toolChoice: { mode: "none" } } as never },
+            { input: offering, output: { ...task().output, verbatim: true } },
             { input: chat(message("user", "x<t>\n")), reasoning: { maxTokens: 5 } },
             { input: chat(message("user", "x")), reasoning: { maxTokens: 0 } },
           ];
@@ -231,7 +246,7 @@ describe("Generations", () => {
           ]);
         }),
       undefined,
-      { outputFormat: thinking, tools: true },
+      { outputFormat: thinking, facts: withTools },
     ),
   );
 
@@ -247,7 +262,143 @@ describe("Generations", () => {
           assert.match(error.message, /task.chat.tools\[0\].parameters.*nowhere/);
         }),
       undefined,
-      { tools: true },
+      { facts: withTools },
+    ),
+  );
+
+  it.effect("refuses prompt logprobs that are too many for a message, with their number and the bound", () =>
+    withPipeline(
+      ["x"],
+      (engine) =>
+        Effect.gen(function* () {
+          const generations = yield* Generations;
+          const scored = (length: number) =>
+            task({
+              input: { type: "tokens", ids: Array.from({ length }, () => 1) },
+              output: { ...task().output, promptLogprobs: true, topLogprobs: 15 },
+            });
+          const error = yield* Effect.flip(generations.run(scored(4097), options));
+          assert.match(
+            error.message,
+            /task\.output\.prompt_logprobs: 4097 prompt tokens with 15 alternatives each make 65552 logprobs; .* 65536/,
+          );
+          assert.strictEqual(engine.requests.length, 0);
+          yield* generations.run(scored(4096), options);
+          assert.strictEqual(engine.requests[0]?.promptLogprobs, true);
+        }),
+      undefined,
+      { facts: facts({ contextLength: 10_000 }) },
+    ),
+  );
+
+  const candidates = (candidateCount: number, seed = 4_000_000_000) =>
+    task({ sampling: { candidateCount, seed }, output: { ...task().output, promptLogprobs: true } });
+
+  it.effect("runs each candidate with a seed of its own, the first with the task's", () =>
+    withPipeline(["a", "b"], (engine) =>
+      Effect.gen(function* () {
+        const { candidates: answers, usage, started } = yield* (yield* Generations).run(candidates(3), options);
+        assert.deepStrictEqual(
+          engine.requests.map(({ parameters, promptLogprobs }) => [parameters.seed, promptLogprobs]),
+          [
+            [4_000_000_000, true],
+            [(4_000_000_000 + 2_654_435_769) % 2 ** 32, false],
+            [(4_000_000_000 + 2 * 2_654_435_769) % 2 ** 32, false],
+          ],
+        );
+        assert.strictEqual(started.parameters.seed, 4_000_000_000);
+        assert.deepStrictEqual(
+          answers.map(({ text, finished }) => [finished.candidateIndex, text, finished.usage.outputTokens]),
+          [
+            [0, "ab", 2],
+            [1, "ab", 2],
+            [2, "ab", 2],
+          ],
+        );
+        assert.deepStrictEqual(usage, { promptTokens: 5, cachedPromptTokens: 0, outputTokens: 6 });
+        const stats = (yield* (yield* Stats).snapshot).get("tiny");
+        assert.deepInclude(stats, { running: 0, succeeded: 1, promptTokens: 5, outputTokens: 6 });
+      }),
+    ),
+  );
+
+  it.effect("starts once and finishes each candidate once", () =>
+    withPipeline(["a"], () =>
+      Effect.gen(function* () {
+        const events = yield* Stream.runCollect((yield* Generations).stream(candidates(2), options));
+        assert.deepStrictEqual(
+          events.map((event) => (event.type === "started" ? "started" : `${event.type} ${event.candidateIndex}`)),
+          ["started", "chunk 0", "finished 0", "chunk 1", "finished 1"],
+        );
+      }),
+    ),
+  );
+
+  it.effect("drops every candidate when the reader leaves, or one is lost", () =>
+    withPipeline(["a", { pause: true }, { fail: new EngineLost({ model: "tiny" }) }], (engine) =>
+      Effect.gen(function* () {
+        const generations = yield* Generations;
+        yield* generations.stream(candidates(2), options).pipe(Stream.take(2), Stream.runCollect);
+        assert.strictEqual(engine.dropped.length, 2);
+        const fiber = yield* Effect.forkChild(Effect.flip(generations.run(candidates(2), options)));
+        yield* TestClock.adjust("1 millis");
+        yield* engine.resume;
+        const error = yield* Fiber.join(fiber);
+        assert.strictEqual(error._tag === "EngineLost" ? error.progress?.usage.outputTokens : -1, 2);
+        yield* assertIdle;
+      }),
+    ),
+  );
+
+  it.effect("ends every candidate of a cancelled generation", () =>
+    withPipeline(["a", { pause: true }, "b"], () =>
+      Effect.gen(function* () {
+        const generations = yield* Generations;
+        const events = yield* generations.stream(candidates(2), options).pipe(
+          Stream.tap((event) =>
+            event.type === "chunk" && event.candidateIndex === 1
+              ? Effect.map(generations.cancel(generationId), (found) => assert.isTrue(found))
+              : Effect.sync(() => {
+                  if (event.type === "started") generationId = event.generationId;
+                }),
+          ),
+          Stream.runCollect,
+        );
+        assert.deepStrictEqual(
+          events.flatMap((event) => (event.type === "finished" ? [event.finishReason] : [])),
+          ["cancelled", "cancelled"],
+        );
+      }),
+    ),
+  );
+  let generationId = "";
+
+  it.effect("begins each candidate's text with the prompt, of whatever kind it is", () =>
+    withPipeline(["x"], () =>
+      Effect.gen(function* () {
+        const generations = yield* Generations;
+        const inputs: ReadonlyArray<GenerationTask["input"]> = [
+          { type: "prompt", text: "ab" },
+          chat(message("user", "c"), message("user", "d")),
+          { type: "tokens", ids: [101, 102] },
+        ];
+        const texts: string[][] = [];
+        for (const input of inputs) {
+          const echoing = { ...candidates(2), input, output: { ...task().output, echoPrompt: true } };
+          const result = yield* generations.run(echoing, options);
+          texts.push(result.candidates.map(({ text }) => text));
+          assert.deepStrictEqual(
+            result.candidates.map(({ tokenIds }) => tokenIds),
+            [[101], [101]],
+          );
+          assert.strictEqual(result.usage.outputTokens, 2);
+        }
+        assert.deepStrictEqual(texts, [
+          ["abx", "abx"],
+          ["c|dx", "c|dx"],
+          ["efx", "efx"],
+        ]);
+      }),
     ),
   );
 

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest";
 
 import { createTokenizer } from "../../../src/service/prompt/create-tokenizer.ts";
+import type { Tokenizer } from "../../../src/service/prompt/Tokenizer.ts";
 import { byteLevel, sentencePiece } from "../../fixtures/tokenizers.ts";
 import { goldenNames, noGoldens, readGolden, tokenizerGolden } from "../../support/goldens.ts";
 
@@ -72,6 +73,46 @@ describe("a SentencePiece tokenizer", () => {
 
   it("keeps a byte order mark at the start of a run of byte tokens", () => {
     assert.equal(decodeText("h\uFEFFh"), "h\uFEFFh");
+  });
+});
+
+describe("the bytes of a token", () => {
+  const bytesOf = (tokenizer: Tokenizer, ids: ReadonlyArray<number>) => ids.map((id) => [...tokenizer.bytes(id)]);
+
+  it("of a byte-level vocabulary may be a part of a character", () => {
+    const tokenizer = createTokenizer(byteLevel);
+    assert.deepEqual(bytesOf(tokenizer, [0xed, 0x95, 0x00, 261]), [[0xed], [0x95], [0], [0x20, 0x77, 0x6f]]);
+    // A merge of the first two bytes of one character.
+    assert.deepEqual(bytesOf(tokenizer, [262]), [[0xec, 0x95]]);
+  });
+
+  it("of a SentencePiece vocabulary are a space for its mark, also where a decoder trims it, and single bytes", () => {
+    const tokenizer = createTokenizer(sentencePiece);
+    const ids = tokenizer.encode("a hello 한", plain);
+    assert.equal(Buffer.concat(ids.map((id) => tokenizer.bytes(id))).toString(), " a hello 한");
+    assert.equal(tokenizer.decode(ids, all), "a hello 한");
+    assert.isTrue(ids.some((id) => tokenizer.bytes(id).length === 1 && (tokenizer.bytes(id)[0] ?? 0) > 127));
+  });
+
+  it("of an added token are its spelling, and of an unknown id none", () => {
+    const tokenizer = createTokenizer(byteLevel);
+    assert.equal(Buffer.from(tokenizer.bytes(266)).toString(), "<|im_end|>");
+    assert.equal(Buffer.from(tokenizer.bytes(267)).toString(), "<tool_call>");
+    assert.deepEqual(bytesOf(tokenizer, [268, 99_999]), [[], []]);
+  });
+
+  it("join to the text, for every text of the goldens", (context) => {
+    if (goldenNames.length === 0) context.skip(noGoldens);
+    for (const name of goldenNames) {
+      const tokenizer = createTokenizer({
+        tokenizerJson: readGolden(name, "tokenizer.json"),
+        tokenizerConfig: readGolden(name, "tokenizer_config.json"),
+      });
+      for (const { text, ids, decoded } of tokenizerGolden(name).texts) {
+        const joined = Buffer.concat(ids.map((id) => tokenizer.bytes(id)));
+        assert.equal(joined.toString(), decoded, `${name}: ${JSON.stringify(text)}`);
+      }
+    }
   });
 });
 

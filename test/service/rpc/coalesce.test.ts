@@ -56,6 +56,36 @@ describe("coalesce", () => {
     }),
   );
 
+  it.effect("holds the chunks of each candidate apart, with their logprobs", () =>
+    Effect.gen(function* () {
+      const of = (candidateIndex: number, text: string, outputTokens: number) => ({
+        ...chunk(text, outputTokens),
+        candidateIndex,
+        logprobs: [{ tokenId: 100 + outputTokens, text, raw: new Uint8Array(), logprob: -1, top: [] }],
+      });
+      const events = [
+        started,
+        of(0, "a", 1),
+        of(1, "A", 1),
+        of(0, "b", 2),
+        of(0, "c", 3),
+        of(1, "B", 2),
+        finished(3),
+        of(1, "C", 3),
+        { ...finished(3), candidateIndex: 1 },
+      ];
+      const all = yield* Stream.runCollect(coalesce({ flushTokens: 2 })(Stream.fromIterable(events)));
+      assert.deepStrictEqual(
+        all.map((event) =>
+          event.type === "chunk"
+            ? `${event.candidateIndex}${event.text}:${event.logprobs.map(({ text }) => text).join("")}`
+            : event.type,
+        ),
+        ["started", "0ab:ab", "1AB:AB", "0c:c", "finished", "1C:C", "finished"],
+      );
+    }),
+  );
+
   it.effect("sends what it holds before a failure", () =>
     Effect.gen(function* () {
       const seen: string[] = [];

@@ -5,8 +5,9 @@ import { loadCheckpoint } from "../../../src/service/worker/checkpoint.ts";
 import { PrefixCache } from "../../../src/service/worker/prefix-cache.ts";
 import type { SubmitMessage } from "../../../src/service/worker/protocol.ts";
 import { Scheduler } from "../../../src/service/worker/scheduler.ts";
+import { modelTypes } from "./checkpoint-layout.ts";
 import { writeRandomCheckpoint } from "./random-checkpoint.ts";
-import { drive, limits, submission } from "./scheduler-run.ts";
+import { drive, greedy, limits, submission } from "./scheduler-run.ts";
 
 const vocabularySize = 128;
 const shape = { modelType: "llama", hiddenSize: 32, layers: 2, heads: 4, kvHeads: 2, vocabularySize } as const;
@@ -72,6 +73,27 @@ describe("the prefix cache", () => {
     }
   });
 
+  it("lets the candidates of one prompt compute it once, the first with the prompt's logprobs or not", async () => {
+    for (const promptLogprobs of [false, true]) {
+      const scheduler = caching();
+      const requests = [0, 1, 2, 3].map((index) =>
+        submission(index, tokens(70, 1), {
+          sampling: { ...greedy, temperature: 1, seed: index },
+          promptLogprobs: promptLogprobs && index === 0,
+        }),
+      );
+      for (const request of requests) scheduler.submit(request);
+      const outputs = await drive(scheduler);
+      assert.deepStrictEqual(
+        requests.map(({ sequence }) => outputs.get(sequence)?.cachedPromptTokens),
+        [0, 69, 69, 69],
+      );
+      for (const request of requests) {
+        assert.deepStrictEqual(outputs.get(request.sequence)?.tokenIds, (await alone(request)).tokenIds);
+      }
+    }
+  });
+
   it("keeps what a cancelled prefill had computed", async () => {
     const scheduler = caching({ prefillSliceTokens: 16 });
     // A running sequence keeps the slices short.
@@ -97,6 +119,28 @@ describe("the prefix cache", () => {
     assert.strictEqual(await cached(3, { ...anywhere, partition: "b" }), 0, "read-only kept nothing");
     assert.strictEqual(await cached(4, { ...anywhere, partition: "b", read: false }), 0, "bypass reads nothing");
     assert.strictEqual(await cached(5, { ...anywhere, partition: "a" }), 39);
+  });
+
+  it("keeps no more of a sequence than the prefix that will come again", async () => {
+    const scheduler = caching();
+    const stable = { ...anywhere, stablePrefixTokens: 32 };
+    const first = await run(scheduler, submission(1, tokens(70, 1), { cache: stable }));
+    assert.strictEqual(scheduler.prefixCacheBytes, tokenBytes * 32);
+    assert.strictEqual((await run(scheduler, submission(2, tokens(70, 1), { cache: stable }))).cachedPromptTokens, 32);
+    const other = [...tokens(32, 1), ...tokens(20, 8)];
+    const output = await run(scheduler, submission(3, other, { cache: stable }));
+    assert.strictEqual(output.cachedPromptTokens, 32);
+    assert.strictEqual(scheduler.prefixCacheBytes, tokenBytes * 32);
+    assert.deepStrictEqual(output.tokenIds, (await alone(submission(3, other))).tokenIds);
+    assert.deepStrictEqual(first.tokenIds, (await alone(submission(1, tokens(70, 1)))).tokenIds);
+    // Longer than the sequence: all of it.
+    const short = { cache: { ...anywhere, partition: "b", stablePrefixTokens: 1000 } };
+    await run(scheduler, submission(4, tokens(40, 1), short));
+    assert.strictEqual((await run(scheduler, submission(5, tokens(40, 1), short))).cachedPromptTokens, 39);
+    // Too short to be worth an entry.
+    const none = { cache: { ...anywhere, partition: "c", stablePrefixTokens: 0 } };
+    await run(scheduler, submission(6, tokens(40, 1), none));
+    assert.strictEqual((await run(scheduler, submission(7, tokens(40, 1), none))).cachedPromptTokens, 0);
   });
 
   it("stays inside its budget and lets the least recently used go", async () => {
@@ -145,6 +189,27 @@ describe("the prefix cache", () => {
       { numRuns: 8, seed: 3 },
     );
   }, 120_000);
+});
+
+describe.each(modelTypes)("the prefix cache of %s", (modelType) => {
+  it("gives the same output as without it: a repeat, a next turn, a tail that diverges, all over the window", async () => {
+    const own = await loadCheckpoint(writeRandomCheckpoint({ ...shape, modelType }));
+    const ask = async (scheduler: Scheduler, promptTokenIds: ReadonlyArray<number>) =>
+      run(scheduler, submission(promptTokenIds.length, promptTokenIds));
+    const scheduler = new Scheduler(own, { ...limits, prefixCacheBytes: 1024 * 1024 }, () => 0);
+    const first = tokens(45, 1);
+    const answer = await ask(scheduler, first);
+    const turn = [...first, ...answer.tokenIds, ...tokens(20, 2)];
+    const prompts = [first, turn, [...first.slice(0, 33), ...tokens(27, 3)], turn];
+    const cached = [];
+    for (const prompt of prompts) {
+      const output = await ask(scheduler, prompt);
+      cached.push(output.cachedPromptTokens);
+      const without = await ask(new Scheduler(own, limits, () => 0), prompt);
+      assert.deepStrictEqual(output.tokenIds, without.tokenIds);
+    }
+    assert.deepStrictEqual(cached, [44, 45 + answer.tokenIds.length - 1, 33, turn.length - 1]);
+  });
 });
 
 describe("PrefixCache", () => {

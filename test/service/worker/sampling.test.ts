@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest";
 
-import { mx } from "../../../src/service/worker/mlx.ts";
+import { mx, type Tensor } from "../../../src/service/worker/mlx.ts";
 import { uniform } from "../../../src/service/worker/random.ts";
-import { sample, type SamplingRow } from "../../../src/service/worker/sampling.ts";
+import { adjustLogits, drawTokens, type SamplingRow } from "../../../src/service/worker/sampling.ts";
 import { greedy } from "./scheduler-run.ts";
 
 const logits = [2, 1, 0.5, 0, -1, -3];
@@ -15,6 +15,9 @@ const row = (sampling: Partial<typeof greedy>, overrides: Partial<SamplingRow> =
   forbidden: [],
   ...overrides,
 });
+
+const sample = (values: Tensor, rows: ReadonlyArray<SamplingRow>, previous: Tensor | undefined): Tensor =>
+  drawTokens(adjustLogits(values, rows, previous), rows);
 
 /** Draws once with each of many seeds, in batches, and counts the tokens. */
 const draw = (sampling: Partial<typeof greedy>, overrides: Partial<SamplingRow> = {}, draws = 4000): number[] => {
@@ -83,6 +86,67 @@ describe("sample", () => {
     );
   });
 
+  it("applies top_p, min_p and top_k to the distribution at temperature 1, each to all of it, and then the temperature", () => {
+    // At temperature 1: 0.573, 0.211, 0.128, 0.078, 0.029, 0.004. At 2 the third would be 0.42 of the first, at 0.5 0.05.
+    for (const temperature of [0.5, 2]) {
+      assertDistribution(
+        draw({ minP: 0.3, temperature }),
+        kept(temperature, (id) => id < 2),
+      );
+      assertDistribution(
+        draw({ topK: 3, temperature }),
+        kept(temperature, (id) => id < 3),
+      );
+      assertDistribution(
+        draw({ topP: 0.8, minP: 0.2, topK: 5, temperature }),
+        kept(temperature, (id) => id < 3),
+      );
+      assertDistribution(
+        draw({ topP: 0.95, minP: 0.01, topK: 3, temperature }),
+        kept(temperature, (id) => id < 3),
+      );
+    }
+  });
+
+  it("keeps the most likely token, however small top_p is", () => {
+    assert.deepStrictEqual(draw({ topP: 1e-9, temperature: 2 }, {}, 50), [50, 0, 0, 0, 0, 0]);
+    assert.deepStrictEqual(draw({ minP: 1, temperature: 2 }, {}, 50), [50, 0, 0, 0, 0, 0]);
+  });
+
+  it("adds bias first: penalties and filters look at what it made", () => {
+    const bias = (...logitBias: ReadonlyArray<{ tokenId: number; bias: number }>) => ({ logitBias });
+    const biased = logits.map((logit, id) => logit + (id === 3 ? 2.5 : id === 0 ? -1 : 0));
+    const both = bias({ tokenId: 3, bias: 1.5 }, { tokenId: 0, bias: -1 }, { tokenId: 3, bias: 1 });
+    assertDistribution(draw(both), softmax(biased));
+    // Now 3 is the most likely one, before 0 and 1.
+    const two = biased.map((logit, id) => (id === 3 ? Math.exp(logit) : 0));
+    assertDistribution(
+      draw({ ...both, topK: 1 }),
+      two.map((weight) => weight / two.reduce((sum, one) => sum + one, 0)),
+    );
+    // A logit that bias made positive is divided.
+    const penalized = biased.map((logit, id) => (id === 3 ? logit / 1.5 : logit));
+    assertDistribution(draw({ ...both, repetitionPenalty: 1.5 }, { promptTokenIds: [3] }), softmax(penalized));
+  });
+
+  it("can force and forbid by bias", () => {
+    assert.deepStrictEqual(draw({ logitBias: [{ tokenId: 5, bias: 100 }] }, {}, 200), [0, 0, 0, 0, 0, 200]);
+    assertDistribution(
+      draw({ logitBias: [{ tokenId: 0, bias: -100 }] }),
+      kept(1, (id) => id > 0),
+    );
+    assert.deepStrictEqual(
+      draw({ temperature: 0, logitBias: [{ tokenId: 0, bias: -100 }] }, {}, 2),
+      [0, 2, 0, 0, 0, 0],
+    );
+  });
+
+  it("never draws a forbidden token, whatever its bias", () =>
+    assertDistribution(
+      draw({ logitBias: [{ tokenId: 0, bias: 100 }] }, { forbidden: [0] }),
+      kept(1, (id) => id > 0),
+    ));
+
   it("never draws a forbidden token", () =>
     assertDistribution(
       draw({}, { forbidden: [0] }),
@@ -105,7 +169,13 @@ describe("sample", () => {
   });
 
   it("gives each row of a mixed batch what it gets alone", () => {
-    const rows = [row({ temperature: 0 }), row({ seed: 3 }), row({ seed: 4, topP: 0.7 }), row({ seed: 5, topK: 3 })];
+    const rows = [
+      row({ temperature: 0 }),
+      row({ seed: 3 }),
+      row({ seed: 4, topP: 0.7 }),
+      row({ seed: 5, topK: 3 }),
+      row({ seed: 6, logitBias: [{ tokenId: 5, bias: 9 }] }),
+    ];
     const batch = mx.broadcastTo(mx.array([logits], mx.float32), [rows.length, logits.length]);
     const together = sample(batch, rows, undefined).tolist();
     const apart = rows.map((one) => (sample(mx.array([logits], mx.float32), [one], undefined).tolist() as number[])[0]);

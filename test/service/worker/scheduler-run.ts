@@ -1,5 +1,5 @@
 /** Drives a scheduler without a process around it. */
-import type { SubmitMessage, WorkerLimits } from "../../../src/service/worker/protocol.ts";
+import type { SubmitMessage, TokenLogprobs, WorkerLimits } from "../../../src/service/worker/protocol.ts";
 import type { Scheduler } from "../../../src/service/worker/scheduler.ts";
 import { breathe } from "../../../src/service/worker/mlx.ts";
 
@@ -18,6 +18,7 @@ export const greedy: SubmitMessage["sampling"] = {
   repetitionPenalty: 1,
   presencePenalty: 0,
   frequencyPenalty: 0,
+  logitBias: [],
   seed: 0,
 };
 
@@ -35,12 +36,18 @@ export const submission = (
   stopTokenIds: [],
   timeBudgetMs: undefined,
   reasoningLimit: undefined,
+  topLogprobs: undefined,
+  promptLogprobs: false,
   cache: { read: true, write: true, partition: "" },
   ...overrides,
 });
 
 export interface Output {
   readonly tokenIds: number[];
+  readonly logprobs: TokenLogprobs[];
+  readonly promptLogprobs: TokenLogprobs[];
+  /** Parts that these came in. */
+  promptSlices: number;
   cachedPromptTokens: number;
   end: string | undefined;
 }
@@ -60,10 +67,17 @@ export const drive = async (
     for (const act of at.get(step) ?? []) act();
     const work = scheduler.step();
     for (const event of scheduler.takeEvents()) {
-      const output = outputs.get(event.sequence) ?? { tokenIds: [], cachedPromptTokens: 0, end: undefined };
+      const output = outputs.get(event.sequence) ?? createOutput();
       outputs.set(event.sequence, output);
       if (event.type === "admitted") output.cachedPromptTokens = event.cachedPromptTokens;
-      if (event.type === "token") output.tokenIds.push(event.tokenId);
+      if (event.type === "prompt") {
+        output.promptLogprobs.push(...event.logprobs);
+        output.promptSlices += 1;
+      }
+      if (event.type === "token") {
+        output.tokenIds.push(event.tokenId);
+        if (event.logprobs !== undefined) output.logprobs.push(event.logprobs);
+      }
       if (event.type === "finished") output.end = event.reason;
       if (event.type === "refused") output.end = "refused";
     }
@@ -72,3 +86,12 @@ export const drive = async (
   }
   return outputs;
 };
+
+const createOutput = (): Output => ({
+  tokenIds: [],
+  logprobs: [],
+  promptLogprobs: [],
+  promptSlices: 0,
+  cachedPromptTokens: 0,
+  end: undefined,
+});

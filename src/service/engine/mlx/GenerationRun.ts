@@ -1,11 +1,12 @@
 /** One request on its way through an engine process: ids in, text events out. */
-import type { StopMatch } from "../../domain/generation.ts";
+import type { StopMatch, TokenLogprob } from "../../domain/generation.ts";
 import { OutputReader, type OutputStep } from "../../output/OutputReader.ts";
 import { markersFor } from "../../output/parser.ts";
 import { createDetokenizer } from "../../prompt/detokenizer.ts";
 import type { Tokenizer } from "../../prompt/Tokenizer.ts";
-import type { SequenceEnd, SubmitMessage } from "../../worker/protocol.ts";
+import type { SequenceEnd, SubmitMessage, TokenLogprobs } from "../../worker/protocol.ts";
 import type { EngineEvent, EngineRequest } from "../Engine.ts";
+import { describeLogprobs } from "./token-logprobs.ts";
 
 export class GenerationRun {
   readonly request: EngineRequest;
@@ -16,7 +17,11 @@ export class GenerationRun {
   deaths = 0;
   private admitted = false;
   private cachedPromptTokens = 0;
+  /** As far as the process that has it now has told. */
+  private prompt: TokenLogprob[] = [];
+  private promptTold = false;
   private readonly emit: (event: EngineEvent) => void;
+  private readonly tokenizer: Tokenizer;
   private readonly detokenizer: ReturnType<typeof createDetokenizer>;
   private readonly reader: OutputReader;
 
@@ -24,6 +29,7 @@ export class GenerationRun {
     this.request = request;
     this.sequence = sequence;
     this.emit = emit;
+    this.tokenizer = tokenizer;
     this.detokenizer = createDetokenizer(tokenizer, markersFor(request.reading));
     this.reader = new OutputReader({
       reading: request.reading,
@@ -33,21 +39,25 @@ export class GenerationRun {
   }
 
   get submission(): SubmitMessage {
-    const { parameters, promptTokenIds, timeBudgetMs, cache, reasoningLimit } = this.request;
+    const { parameters, logitBias, promptTokenIds, topLogprobs, promptLogprobs, timeBudgetMs, reasoningLimit, cache } =
+      this.request;
     return {
       type: "submit",
       sequence: this.sequence,
       promptTokenIds,
-      sampling: { ...parameters, topK: parameters.topK ?? 0 },
+      sampling: { ...parameters, topK: parameters.topK ?? 0, logitBias },
       maxOutputTokens: parameters.maxOutputTokens,
       minOutputTokens: parameters.minOutputTokens,
       stopTokenIds: parameters.stopTokenIds,
       timeBudgetMs,
       reasoningLimit,
+      topLogprobs,
+      promptLogprobs,
       cache: {
         read: cache.mode !== "bypass",
         write: cache.mode === "read-write",
         partition: cache.partition,
+        ...(cache.stablePrefixTokens !== undefined && { stablePrefixTokens: cache.stablePrefixTokens }),
       },
     };
   }
@@ -55,26 +65,44 @@ export class GenerationRun {
   /** A replay is admitted again, which the caller need not know. */
   admit(cachedPromptTokens: number): void {
     this.cachedPromptTokens = cachedPromptTokens;
-    if (this.admitted) return;
+    if (!this.admitted) this.emit({ type: "admitted", cachedPromptTokens });
     this.admitted = true;
-    this.emit({ type: "admitted", cachedPromptTokens });
+    this.prompt = [];
+    this.promptLogprobs([undefined]);
+  }
+
+  /** Takes in what is known of the prompt's next tokens: of the first nothing. Told once it is known of all. */
+  promptLogprobs(logprobs: ReadonlyArray<TokenLogprobs | undefined>): void {
+    const { promptTokenIds, promptLogprobs } = this.request;
+    if (!promptLogprobs || this.promptTold) return;
+    const following = promptTokenIds.slice(this.prompt.length, this.prompt.length + logprobs.length);
+    for (const [index, id] of following.entries()) {
+      this.prompt.push(describeLogprobs(this.tokenizer, id, logprobs[index]));
+    }
+    if (this.prompt.length < promptTokenIds.length) return;
+    this.promptTold = true;
+    this.emit({ type: "prompt", tokens: this.prompt });
   }
 
   /** Takes a token in; true when the output ends with it, by a stop sequence or at the turn of somebody else. */
-  token(tokenId: number): boolean {
+  token(tokenId: number, logprobs?: TokenLogprobs): boolean {
     const ends = this.request.parameters.stopTokenIds.includes(tokenId);
     const wasReasoning = this.reader.inReasoning;
     const step = this.reader.push(ends ? "" : this.detokenizer.push(tokenId));
     this.streamed = true;
     this.lastTokenId = tokenId;
-    this.emitOutput(step, [tokenId], !ends && wasReasoning && this.reader.inReasoning ? 1 : 0);
+    this.emitOutput(step, {
+      tokenIds: [tokenId],
+      reasoningTokens: !ends && wasReasoning && this.reader.inReasoning ? 1 : 0,
+      logprobs: logprobs === undefined ? [] : [describeLogprobs(this.tokenizer, tokenId, logprobs)],
+    });
     return this.stop(step);
   }
 
   /** The worker says that it is the end: what was held back goes out, and may still complete a stop sequence. */
   end(reason: SequenceEnd | "cancelled"): void {
     const step = this.reader.end(this.detokenizer.flush());
-    if (step.text !== "" || step.reasoning !== "" || step.toolCalls.length > 0) this.emitOutput(step, [], 0);
+    if (step.text !== "" || step.reasoning !== "" || step.toolCalls.length > 0) this.emitOutput(step, noTokens);
     if (this.stop(step)) return;
     switch (reason) {
       case "stop-token": {
@@ -95,12 +123,8 @@ export class GenerationRun {
 
   private lastTokenId = -1;
 
-  private emitOutput(
-    { text, reasoning, toolCalls }: OutputStep,
-    tokenIds: ReadonlyArray<number>,
-    reasoningTokens: number,
-  ): void {
-    this.emit({ type: "output", text, reasoning, toolCalls, tokenIds, reasoningTokens });
+  private emitOutput({ text, reasoning, toolCalls }: OutputStep, tokens: TokensOfStep): void {
+    this.emit({ type: "output", text, reasoning, toolCalls, ...tokens });
   }
 
   private stop({ stopped, ownTurn }: OutputStep): boolean {
@@ -116,3 +140,7 @@ export class GenerationRun {
     this.emit({ type: "finished", reason, matched, cachedPromptTokens, warnings: this.reader.warnings });
   }
 }
+
+type TokensOfStep = Pick<Extract<EngineEvent, { type: "output" }>, "tokenIds" | "reasoningTokens" | "logprobs">;
+
+const noTokens: TokensOfStep = { tokenIds: [], reasoningTokens: 0, logprobs: [] };

@@ -195,9 +195,12 @@ class MlxEngine implements Engine {
       case "admitted":
         run.admit(event.cachedPromptTokens);
         break;
+      case "prompt":
+        run.promptLogprobs(event.logprobs);
+        break;
       case "token":
         this.failures = 0;
-        if (!run.token(event.tokenId)) break;
+        if (!run.token(event.tokenId, event.logprobs)) break;
         this.worker?.send({ type: "cancel", sequence: event.sequence });
         this.settle(event.sequence, Exit.void);
         break;

@@ -6,6 +6,7 @@ import type { Weights } from "../weights.ts";
 
 export interface Model {
   readonly cacheShape: CacheShape;
+  readonly vocabularySize: number;
   /**
    * Runs tokens through the layers and appends their keys and values to the cache.
    *

@@ -23,6 +23,7 @@ export const createModel: CreateModel = async (config, weights) => {
   const rope = plainRope(args.ropeTheta, args.headDim);
   return {
     cacheShape: { layers: args.layers, kvHeads: args.kvHeads, headDim: args.headDim },
+    vocabularySize: args.vocabularySize,
     forward: (tokens, cache) => {
       const [, count = 0] = tokens.shape;
       const step = cache.begin(count);

@@ -36,6 +36,7 @@ export const createTextModel = async (config: ModelConfig, weights: Weights, def
     .item();
   return {
     cacheShape: { layers: args.layers, kvHeads: args.kvHeads, headDim: args.headDim },
+    vocabularySize: args.vocabularySize,
     forward: (tokens, cache) => {
       const [, count = 0] = tokens.shape;
       const step = cache.begin(count);

@@ -26,6 +26,7 @@ export const createModel: CreateModel = async (config, weights) => {
   const rope = readRope(config, Math.trunc(args.headDim * config.positive("partial_rotary_factor", 1)), 10_000);
   return {
     cacheShape: { layers: args.layers, kvHeads: args.kvHeads, headDim: args.headDim },
+    vocabularySize: args.vocabularySize,
     forward: (tokens, cache) => {
       const [, count = 0] = tokens.shape;
       const step = cache.begin(count);

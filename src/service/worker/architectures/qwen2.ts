@@ -25,6 +25,7 @@ export const createModel: CreateModel = async (config, weights) => {
   const rope = readRope(config, args.headDim, 1_000_000);
   return {
     cacheShape: { layers: args.layers, kvHeads: args.kvHeads, headDim: args.headDim },
+    vocabularySize: args.vocabularySize,
     forward: (tokens, cache) => {
       const [, count = 0] = tokens.shape;
       const step = cache.begin(count);

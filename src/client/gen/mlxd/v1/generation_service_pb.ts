@@ -90,21 +90,21 @@ export type GenerationResult = Message<"mlxd.v1.GenerationResult"> & {
   modelRevision: string;
 
   /**
-   * The answers; one unless candidate_count asked for more.
+   * The answers in their order; one unless candidate_count asked for more.
    *
    * @generated from field: repeated mlxd.v1.Candidate candidates = 4;
    */
   candidates: Candidate[];
 
   /**
-   * Tokens spent, over all candidates.
+   * Tokens spent, over all candidates; the prompt counts once.
    *
    * @generated from field: mlxd.v1.Usage usage = 5;
    */
   usage?: Usage | undefined;
 
   /**
-   * Where the time went, if asked for.
+   * Where the time went, if asked for; of the candidate that ended last.
    *
    * @generated from field: mlxd.v1.Timings timings = 6;
    */
@@ -431,7 +431,7 @@ export type GenerationChunk = Message<"mlxd.v1.GenerationChunk"> & {
   logprobs: TokenLogprob[];
 
   /**
-   * Output tokens so far.
+   * Output tokens of this answer so far.
    *
    * @generated from field: uint32 output_tokens = 7;
    */
@@ -516,7 +516,7 @@ export type GenerationFinished = Message<"mlxd.v1.GenerationFinished"> & {
   matched?: StopMatch | undefined;
 
   /**
-   * Tokens spent.
+   * Tokens spent: the prompt's, which all answers share, and this answer's.
    *
    * @generated from field: mlxd.v1.Usage usage = 4;
    */

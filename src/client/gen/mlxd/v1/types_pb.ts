@@ -652,14 +652,18 @@ export type SamplingParams = Message<"mlxd.v1.SamplingParams"> & {
   seed?: number | undefined;
 
   /**
-   * Added to logits before anything else; at most 1,024 entries.
+   * Added to logits before anything else; at most 1,024 entries. Logprobs tell of what it made of them. A token that is
+   * there twice gets both.
    *
    * @generated from field: repeated mlxd.v1.LogitBias logit_bias = 9;
    */
   logitBias: LogitBias[];
 
   /**
-   * Answers to generate from one prompt; 1 to 8.
+   * Answers to generate from one prompt; 1 to 8. The prompt is computed once, and found by the others in the prefix
+   * cache as far as `cache` lets them. Answer i runs with the seed (seed + i * 2654435769) mod 2^32, so that the first is
+   * what the task gives alone, and any other one what it gives with that seed. Each takes a place among the running ones
+   * and ends for a reason of its own.
    *
    * @generated from field: optional uint32 candidate_count = 10;
    */
@@ -680,14 +684,14 @@ export const SamplingParamsSchema: GenMessage<SamplingParams> = /*@__PURE__*/
  */
 export type LogitBias = Message<"mlxd.v1.LogitBias"> & {
   /**
-   * The token.
+   * The token: below the model's vocabulary size.
    *
    * @generated from field: uint32 token_id = 1;
    */
   tokenId: number;
 
   /**
-   * Added to its logit; -100 to 100.
+   * Added to its logit; -100 (as good as never) to 100 (as good as always).
    *
    * @generated from field: double bias = 2;
    */
@@ -781,21 +785,26 @@ export type OutputOptions = Message<"mlxd.v1.OutputOptions"> & {
   tokenIds: boolean;
 
   /**
-   * Report the logprob of each output token and of this many most likely alternatives; 0 to 20. Absent: none.
+   * Report the logprob of each output token and of this many most likely ones at its place, which may be among them; 0 to
+   * 20. Absent: none.
    *
    * @generated from field: optional uint32 top_logprobs = 2;
    */
   topLogprobs?: number | undefined;
 
   /**
-   * Report the prompt's tokens with their logprobs.
+   * Report the prompt's tokens with their logprobs, and with as many alternatives as top_logprobs says. They come with
+   * Started, which then waits for the prompt to be computed, and all of it is: such a task takes nothing from the prefix
+   * cache. Prompt tokens times (1 + top_logprobs) must not be over 65,536.
    *
    * @generated from field: bool prompt_logprobs = 3;
    */
   promptLogprobs: boolean;
 
   /**
-   * Begin the output with the prompt's text.
+   * Begin the text of each answer with the prompt's: the raw text, the conversation as its template wrote it, or the
+   * tokens' text. It is no output: token_ids, logprobs and output_tokens are without it, stop sequences do not look at it,
+   * and no tool call or reasoning is read out of it.
    *
    * @generated from field: bool echo_prompt = 4;
    */
@@ -992,7 +1001,7 @@ export type CachePolicy = Message<"mlxd.v1.CachePolicy"> & {
   partition: string;
 
   /**
-   * A hint: this many first tokens will come again, so keep a cache entry at that border.
+   * A hint: this many first tokens will come again, so keep a cache entry at that border. What follows them is not kept.
    *
    * @generated from field: optional uint32 stable_prefix_tokens = 3;
    */
@@ -1333,21 +1342,26 @@ export type TokenLogprob = Message<"mlxd.v1.TokenLogprob"> & {
   tokenId: number;
 
   /**
-   * Its text; an incomplete character reads as U+FFFD.
+   * Its text; an incomplete character reads as U+FFFD. A special token is written as it is spelled, though it is no part
+   * of an output's text.
    *
    * @generated from field: string text = 2;
    */
   text: string;
 
   /**
-   * Its bytes, which may be part of a character.
+   * Its bytes, which may be part of a character. Those of an output's tokens, special ones apart, join to what the model
+   * wrote: the text, and the reasoning and tool calls that are taken out of it; but for the space before a first word,
+   * where a tokenizer leaves it out of texts.
    *
    * @generated from field: bytes raw = 3;
    */
   raw: Uint8Array;
 
   /**
-   * Natural logarithm of its probability before filters and temperature; absent for the first token of a prompt.
+   * Natural logarithm of its probability after bias and penalties (for a prompt's token: before them) and before filters
+   * and temperature; absent for the first token of a prompt. A token that closes reasoning at its limit has its own, from
+   * the same distribution: it may be far below those of `top`, as the model did not choose it.
    *
    * @generated from field: optional double logprob = 4;
    */

@@ -1,0 +1,58 @@
+/**
+ * `npm run bench -- --json FILE`: mlxd against mlx_lm.server on the same machine in the same run, by ratios.
+ *
+ * --json FILE      writes the rows {workload, metric, ours, peer, ratio, target, ok}
+ * --table FILE     puts the table into FILE, between its markers (docs/benchmarks.md)
+ * --only TEXT      only the workloads whose name contains TEXT, e.g. `W3` or `7M`; may be repeated
+ *
+ * Takes a quarter of an hour, wants an idle machine, and needs Python 3 with venv for the peer.
+ */
+import { writeFileSync } from "node:fs";
+import { parseArgs } from "node:util";
+
+import { type Bench, clients, longPrompts, sharedPrefix, startUp } from "./bench/against-peer.ts";
+import { large, small } from "./bench/checkpoints.ts";
+import { engineAlone, messages, throughService } from "./bench/overhead.ts";
+import { ensurePeer } from "./bench/peer.ts";
+import type { Row } from "./bench/row.ts";
+import { describeMachine, formatTable, replaceTable } from "./bench/table.ts";
+
+const { values } = parseArgs({
+  options: {
+    json: { type: "string" },
+    table: { type: "string" },
+    only: { type: "string", multiple: true },
+    help: { type: "boolean" },
+  },
+});
+
+const usage = "usage: npm run bench -- [--json FILE] [--table FILE] [--only TEXT]...";
+
+const log = (line: string): void => void process.stderr.write(`${line}\n`);
+
+const benches: ReadonlyArray<Bench> = [
+  ...[small, large].flatMap((model) => [engineAlone(model), throughService(model)]),
+  messages,
+  ...[small, large].flatMap((model) => [clients(model), sharedPrefix(model), longPrompts(model), startUp(model)]),
+];
+
+const run = async (): Promise<void> => {
+  const chosen = benches.filter(({ name }) => values.only?.some((text) => name.includes(text)) ?? true);
+  if (chosen.length === 0)
+    throw new Error(`no workload is named so; there are ${benches.map(({ name }) => name).join(", ")}`);
+  const versions = ensurePeer();
+  const rows: Row[] = [];
+  for (const [index, bench] of chosen.entries()) {
+    log(`${index + 1} of ${chosen.length}: ${bench.name}`);
+    const measured = await bench.run(log);
+    rows.push(...measured);
+    log(formatTable(measured));
+  }
+  if (values.json !== undefined) writeFileSync(values.json, `${JSON.stringify(rows, null, 2)}\n`);
+  if (values.table !== undefined) replaceTable(values.table, [describeMachine(versions), "", formatTable(rows)]);
+  const missed = rows.filter(({ ok }) => !ok).length;
+  log(missed === 0 ? `${rows.length} targets met` : `${missed} of ${rows.length} targets missed`);
+};
+
+if (values.help === true) process.stdout.write(`${usage}\n`);
+else await run();

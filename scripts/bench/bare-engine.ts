@@ -1,0 +1,61 @@
+/**
+ * The engine in a process of its own, without the service: `node --expose-gc bare-engine.ts FOLDER`. For each message
+ * `[sequences, promptTokens, maxTokens]` it generates so many sequences in one batch and answers with tokens a second.
+ */
+import { loadCheckpoint, warmUp } from "../../src/service/worker/checkpoint.ts";
+import { breathe } from "../../src/service/worker/mlx.ts";
+import { Scheduler } from "../../src/service/worker/scheduler.ts";
+import type { Work } from "./engine-process.ts";
+
+const [folder = ""] = process.argv.slice(2);
+const model = await loadCheckpoint(folder);
+warmUp(model);
+const gibibyte = 1024 ** 3;
+const limits = { maxBatch: 32, prefillSliceTokens: 256, kvCacheBytes: 2 * gibibyte, prefixCacheBytes: gibibyte };
+const scheduler = new Scheduler(model, limits, () => performance.now());
+let sequence = 0;
+
+const generate = async ([sequences, promptTokens, maxTokens]: Work): Promise<number> => {
+  const started = performance.now();
+  for (let index = 0; index < sequences; index++) {
+    sequence += 1;
+    scheduler.submit({
+      type: "submit",
+      sequence,
+      // Ids of ordinary tokens, another prompt each time.
+      promptTokenIds: Array.from({ length: promptTokens }, (_, place) => 10 + ((sequence * 31 + place * 7) % 500)),
+      topLogprobs: undefined,
+      promptLogprobs: false,
+      sampling: {
+        temperature: 0,
+        topP: 1,
+        topK: 0,
+        minP: 0,
+        repetitionPenalty: 1,
+        presencePenalty: 0,
+        frequencyPenalty: 0,
+        logitBias: [],
+        seed: 0,
+      },
+      maxOutputTokens: maxTokens,
+      minOutputTokens: 0,
+      stopTokenIds: [],
+      timeBudgetMs: undefined,
+      reasoningLimit: undefined,
+      cache: { read: true, write: true, partition: "" },
+    });
+  }
+  let tokens = 0;
+  while (!scheduler.idle) {
+    const work = scheduler.step();
+    for (const event of scheduler.takeEvents()) if (event.type === "token") tokens += 1;
+    await breathe(work);
+  }
+  return (1000 * tokens) / (performance.now() - started);
+};
+
+process.on("message", (work: Work) => {
+  void generate(work).then((tokensPerSecond) => process.send?.(tokensPerSecond));
+});
+process.on("disconnect", () => process.exit(0));
+process.send?.("ready");

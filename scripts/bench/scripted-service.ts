@@ -1,0 +1,62 @@
+/** The whole service, but for the engine: its tokens cost nothing. Prints its port. */
+import { join } from "node:path";
+import { Effect, Layer, ManagedRuntime } from "effect";
+
+import { Admission } from "../../src/service/admission/Admission.ts";
+import { AdmissionConfig } from "../../src/service/config/AdmissionConfig.ts";
+import { ModelsConfig } from "../../src/service/config/ModelsConfig.ts";
+import { ServerConfig } from "../../src/service/config/ServerConfig.ts";
+import { type Engine, type EngineEvent, Engines } from "../../src/service/engine/Engine.ts";
+import { layer as modelPool } from "../../src/service/models/ModelPool.ts";
+import { layer as generations } from "../../src/service/pipeline/GenerationsLive.ts";
+import { Server } from "../../src/service/server/Server.ts";
+import { Stats } from "../../src/service/telemetry/Stats.ts";
+import { word } from "./scripted-messages.ts";
+
+/** Gives every sequence a token in each turn of the event loop, as an engine does in each step. */
+const createEngine = (): Engine => {
+  const running = new Set<() => void>();
+  const step = (): void => {
+    for (const next of running) next();
+    if (running.size > 0) setImmediate(step);
+  };
+  return {
+    generate: ({ parameters }, onEvent: (event: EngineEvent) => void) =>
+      Effect.callback<void>((resume) => {
+        let tokens = 0;
+        const next = (): void => {
+          tokens += 1;
+          onEvent({ type: "output", text: word, tokenIds: [tokens], ...nothingElse });
+          if (tokens < parameters.maxOutputTokens) return;
+          running.delete(next);
+          onEvent({ type: "finished", reason: "max-output-tokens", ...plainEnd });
+          resume(Effect.void);
+        };
+        onEvent({ type: "admitted", cachedPromptTokens: 0 });
+        running.add(next);
+        if (running.size === 1) setImmediate(step);
+        return Effect.sync(() => running.delete(next));
+      }),
+    cancel: () => Effect.succeed(false),
+    healthy: Effect.succeed(true),
+    status: Effect.succeed({ residentBytes: 0, kvCacheBytes: 0, prefixCacheBytes: 0, restarts: 0 }),
+  };
+};
+
+const nothingElse = { reasoning: "", toolCalls: [], reasoningTokens: 0, logprobs: [] };
+const plainEnd = { matched: undefined, cachedPromptTokens: 0, warnings: [] };
+
+const engines = Layer.succeed(Engines, Engines.of({ start: () => Effect.sync(createEngine) }));
+const models = modelPool.pipe(
+  Layer.provide(engines),
+  Layer.provide(ModelsConfig.layer(join(import.meta.dirname, "../../models"))),
+);
+const pipeline = generations.pipe(
+  Layer.provide(Admission.layer),
+  Layer.provideMerge([models, Stats.layer]),
+  Layer.provideMerge(AdmissionConfig.layer),
+);
+const server = Server.layer.pipe(Layer.provide(pipeline), Layer.provide(ServerConfig.layer));
+
+const { address } = await ManagedRuntime.make(server).runPromise(Server);
+process.stdout.write(`${address.port}\n`);

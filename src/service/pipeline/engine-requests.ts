@@ -1,0 +1,37 @@
+import type { GenerationTask } from "../domain/generation.ts";
+import type { EngineRequest } from "../engine/Engine.ts";
+import type { PromptTools } from "../models/Models.ts";
+import type { ResolvedParameters } from "../prompt/effective-parameters.ts";
+import { candidateSeed } from "./candidate-seed.ts";
+import { outputReading, reasoningLimit } from "./prepare-output.ts";
+import type { PreparedPrompt } from "./prepare-prompt.ts";
+
+/** What the engine is asked for: one request for each candidate, alike but for their seeds. */
+export const engineRequests = (
+  id: string,
+  task: GenerationTask,
+  tools: PromptTools,
+  { tokenIds, conversation }: PreparedPrompt,
+  { parameters, fillsContext }: ResolvedParameters,
+): ReadonlyArray<EngineRequest> => {
+  const { sampling, stop, output, cache } = task;
+  const { logitBias = [], candidateCount = 1 } = sampling;
+  const shared = {
+    promptTokenIds: tokenIds,
+    logitBias,
+    topLogprobs: output.topLogprobs,
+    eosTokenIds: tools.facts.eosTokenIds,
+    includeStopInOutput: stop.includeStopInOutput,
+    reading: outputReading(task, tools, conversation),
+    reasoningLimit: reasoningLimit(task, tools, conversation),
+    timeBudgetMs: stop.timeBudgetMs,
+    cache,
+    fillsContext,
+  };
+  return Array.from({ length: candidateCount }, (_, candidateIndex) => ({
+    ...shared,
+    id: `${id}/${candidateIndex}`,
+    parameters: { ...parameters, seed: candidateSeed(parameters.seed, candidateIndex) },
+    promptLogprobs: output.promptLogprobs && candidateIndex === 0,
+  }));
+};
