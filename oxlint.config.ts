@@ -132,6 +132,7 @@ export default defineConfig({
     refuse(
       [
         "test/service/worker/**",
+        "test/service/engine/memory.test.ts",
         "test/service/engine/mlx-engine.test.ts",
         "scripts/train-demo/**",
         "scripts/parity.ts",
