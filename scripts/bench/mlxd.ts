@@ -10,7 +10,7 @@ export const mlxd: Contender = {
   start: async (model) => {
     const service = await startService({
       MLXD_MODELS: join(modelsFolder, model),
-      MLXD_LOG_LEVEL: "warn",
+      MLXD_LOG_LEVEL: "Warn",
     });
     const client = createMlxdClient({ baseUrl: service.url });
     return {

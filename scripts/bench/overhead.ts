@@ -113,7 +113,7 @@ const messagesPerSecond = async (port: number): Promise<number> => {
 
 const startProgram = async (file: string): Promise<{ readonly child: ChildProcess; readonly port: number }> => {
   const child = spawn(process.execPath, [join(import.meta.dirname, file)], {
-    env: { ...process.env, MLXD_PORT: "0", MLXD_LOG_LEVEL: "error" },
+    env: { ...process.env, MLXD_PORT: "0", MLXD_LOG_LEVEL: "Error" },
     stdio: ["ignore", "pipe", "inherit"],
   });
   const [line] = (await once(createInterface({ input: child.stdout }), "line")) as [string];

@@ -52,9 +52,9 @@ const announce = Effect.gen(function* () {
 
 const program = Effect.andThen(announce, Effect.never).pipe(
   Effect.provide(server),
+  Effect.provide(logging.pipe(Layer.provide(LogConfig.layer))),
   // Why it cannot start is the operator's to read: one line, without a stack.
   Effect.tapError((error) => Effect.sync(() => process.stderr.write(`mlxd cannot start: ${error.message}\n`))),
-  Effect.provide(logging.pipe(Layer.provide(LogConfig.layer))),
 );
 
 /** SIGTERM and SIGINT end the program by closing its scopes: drain first, engines last. A second one ends it at once. */
