@@ -54,6 +54,23 @@ const byTag: Record<errors.ServiceError["_tag"], ErrorCase> = {
     reason: "MODEL_NOT_FOUND",
     metadata: { model: "dmeo", nearest: "demo, demo-2" },
   },
+  UnknownBackend: {
+    error: new errors.UnknownBackend({ backend: "ollama", known: ["mlx"] }),
+    code: Code.InvalidArgument,
+    reason: "UNKNOWN_BACKEND",
+    metadata: { backend: "ollama", known: "mlx" },
+  },
+  ConfigurationInvalid: {
+    error: new errors.ConfigurationInvalid({
+      file: "mlxd.yaml",
+      line: 7,
+      key: "models.demo.ttl",
+      problem: "a time is a whole number and s, m, h or d",
+    }),
+    code: Code.FailedPrecondition,
+    reason: "CONFIGURATION_INVALID",
+    metadata: { file: "mlxd.yaml", line: "7", key: "models.demo.ttl" },
+  },
   ModelBroken: {
     error: new errors.ModelBroken({ model: "demo", cause: "/srv/secret/models/demo/config.json is no JSON" }),
     code: Code.FailedPrecondition,

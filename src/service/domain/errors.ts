@@ -81,6 +81,31 @@ export class ModelNotFound extends Schema.TaggedError<ModelNotFound>()("ModelNot
   }
 }
 
+/** The name asks for an engine that no model here runs on. */
+export class UnknownBackend extends Schema.TaggedError<UnknownBackend>()("UnknownBackend", {
+  backend: Schema.String,
+  known: Schema.Array(Schema.String),
+}) {
+  override get message(): string {
+    return `no model here runs on the engine "${this.backend}"; there ${this.known.length === 1 ? "is" : "are"} ${this.known.join(", ")}`;
+  }
+}
+
+/** The configuration says something that cannot be. */
+export class ConfigurationInvalid extends Schema.TaggedError<ConfigurationInvalid>()("ConfigurationInvalid", {
+  file: Schema.String,
+  /** From 1; 0 where the whole file is meant. */
+  line: Schema.Number,
+  /** `models.demo.path`; empty where no key is at fault. */
+  key: Schema.String,
+  problem: Schema.String,
+}) {
+  override get message(): string {
+    const place = this.line > 0 ? `${this.file}:${this.line}` : this.file;
+    return [place, this.key, this.problem].filter((part) => part !== "").join(": ");
+  }
+}
+
 /** The model cannot be loaded as its files are. */
 export class ModelBroken extends Schema.TaggedError<ModelBroken>()("ModelBroken", {
   model: Schema.String,
@@ -186,6 +211,8 @@ export type ServiceError =
   | UnsupportedTask
   | ContextLengthExceeded
   | ModelNotFound
+  | UnknownBackend
+  | ConfigurationInvalid
   | ModelBroken
   | ModelRevisionMismatch
   | QueueFull

@@ -17,7 +17,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file mlxd/v1/model_service.proto.
  */
 export const file_mlxd_v1_model_service: GenFile = /*@__PURE__*/
-  fileDesc("ChttbHhkL3YxL21vZGVsX3NlcnZpY2UucHJvdG8SB21seGQudjEi1gQKBU1vZGVsEgoKAmlkGAEgASgJEg8KB2FsaWFzZXMYAiADKAkSDgoGc291cmNlGAMgASgJEhAKCHJldmlzaW9uGAQgASgJEhIKCmlzX2RlZmF1bHQYBSABKAgSIgoFc3RhdGUYBiABKA4yEy5tbHhkLnYxLk1vZGVsU3RhdGUSFAoMc3RhdGVfcmVhc29uGAcgASgJEg4KBmZhbWlseRgIIAEoCRIUCgxhcmNoaXRlY3R1cmUYCSABKAkSFgoOY29udGV4dF9sZW5ndGgYCiABKA0SIQoZZGVmYXVsdF9tYXhfb3V0cHV0X3Rva2VucxgLIAEoDRIxChBkZWZhdWx0X3NhbXBsaW5nGAwgASgLMhcubWx4ZC52MS5TYW1wbGluZ1BhcmFtcxIWCg5zdG9wX3NlcXVlbmNlcxgNIAMoCRIwCgxjYXBhYmlsaXRpZXMYDiABKAsyGi5tbHhkLnYxLk1vZGVsQ2FwYWJpbGl0aWVzEhcKD3ZvY2FidWxhcnlfc2l6ZRgPIAEoDRIXCg9wYXJhbWV0ZXJfY291bnQYECABKAESFgoOcmVzaWRlbnRfYnl0ZXMYESABKAESFwoPZXN0aW1hdGVkX2J5dGVzGBIgASgBEg4KBnBpbm5lZBgTIAEoCBItCglsb2FkZWRfYXQYFCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDGxhc3RfdXNlZF9hdBgVIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGZW5naW5lGBYgASgJInkKEU1vZGVsQ2FwYWJpbGl0aWVzEgwKBGNoYXQYASABKAgSDQoFdG9vbHMYAiABKAgSDgoGdmlzaW9uGAMgASgIEhAKCGxvZ3Byb2JzGAQgASgIEhAKCGFkYXB0ZXJzGAUgASgIEhMKC2NvbnN0cmFpbnRzGAYgAygJIoYBChFMaXN0TW9kZWxzUmVxdWVzdBIbCglwYWdlX3NpemUYASABKA1CCLpIBSoDGOgHEhwKCnBhZ2VfdG9rZW4YAiABKAlCCLpIBXIDKIAEEjYKBnN0YXRlcxgDIAMoDjITLm1seGQudjEuTW9kZWxTdGF0ZUIRukgOkgELEAgiB4IBBBABIAAiTQoSTGlzdE1vZGVsc1Jlc3BvbnNlEh4KBm1vZGVscxgBIAMoCzIOLm1seGQudjEuTW9kZWwSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIioKD0dldE1vZGVsUmVxdWVzdBIXCgVtb2RlbBgBIAEoCUIIukgFcgMogAIiMQoQR2V0TW9kZWxSZXNwb25zZRIdCgVtb2RlbBgBIAEoCzIOLm1seGQudjEuTW9kZWwq3wEKCk1vZGVsU3RhdGUSGwoXTU9ERUxfU1RBVEVfVU5TUEVDSUZJRUQQABIZChVNT0RFTF9TVEFURV9BVkFJTEFCTEUQARIbChdNT0RFTF9TVEFURV9ET1dOTE9BRElORxACEhcKE01PREVMX1NUQVRFX0xPQURJTkcQAxIWChJNT0RFTF9TVEFURV9BQ1RJVkUQBBIYChRNT0RFTF9TVEFURV9EUkFJTklORxAFEhkKFU1PREVMX1NUQVRFX1VOTE9BRElORxAGEhYKEk1PREVMX1NUQVRFX0ZBSUxFRBAHMqABCgxNb2RlbFNlcnZpY2USSgoKTGlzdE1vZGVscxIaLm1seGQudjEuTGlzdE1vZGVsc1JlcXVlc3QaGy5tbHhkLnYxLkxpc3RNb2RlbHNSZXNwb25zZSIDkAIBEkQKCEdldE1vZGVsEhgubWx4ZC52MS5HZXRNb2RlbFJlcXVlc3QaGS5tbHhkLnYxLkdldE1vZGVsUmVzcG9uc2UiA5ACAWIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_timestamp, file_mlxd_v1_types]);
+  fileDesc("ChttbHhkL3YxL21vZGVsX3NlcnZpY2UucHJvdG8SB21seGQudjEi1gQKBU1vZGVsEgoKAmlkGAEgASgJEg8KB2FsaWFzZXMYAiADKAkSDgoGc291cmNlGAMgASgJEhAKCHJldmlzaW9uGAQgASgJEhIKCmlzX2RlZmF1bHQYBSABKAgSIgoFc3RhdGUYBiABKA4yEy5tbHhkLnYxLk1vZGVsU3RhdGUSFAoMc3RhdGVfcmVhc29uGAcgASgJEg4KBmZhbWlseRgIIAEoCRIUCgxhcmNoaXRlY3R1cmUYCSABKAkSFgoOY29udGV4dF9sZW5ndGgYCiABKA0SIQoZZGVmYXVsdF9tYXhfb3V0cHV0X3Rva2VucxgLIAEoDRIxChBkZWZhdWx0X3NhbXBsaW5nGAwgASgLMhcubWx4ZC52MS5TYW1wbGluZ1BhcmFtcxIWCg5zdG9wX3NlcXVlbmNlcxgNIAMoCRIwCgxjYXBhYmlsaXRpZXMYDiABKAsyGi5tbHhkLnYxLk1vZGVsQ2FwYWJpbGl0aWVzEhcKD3ZvY2FidWxhcnlfc2l6ZRgPIAEoDRIXCg9wYXJhbWV0ZXJfY291bnQYECABKAESFgoOcmVzaWRlbnRfYnl0ZXMYESABKAESFwoPZXN0aW1hdGVkX2J5dGVzGBIgASgBEg4KBnBpbm5lZBgTIAEoCBItCglsb2FkZWRfYXQYFCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDGxhc3RfdXNlZF9hdBgVIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGZW5naW5lGBYgASgJInkKEU1vZGVsQ2FwYWJpbGl0aWVzEgwKBGNoYXQYASABKAgSDQoFdG9vbHMYAiABKAgSDgoGdmlzaW9uGAMgASgIEhAKCGxvZ3Byb2JzGAQgASgIEhAKCGFkYXB0ZXJzGAUgASgIEhMKC2NvbnN0cmFpbnRzGAYgAygJIoYBChFMaXN0TW9kZWxzUmVxdWVzdBIbCglwYWdlX3NpemUYASABKA1CCLpIBSoDGOgHEhwKCnBhZ2VfdG9rZW4YAiABKAlCCLpIBXIDKIAEEjYKBnN0YXRlcxgDIAMoDjITLm1seGQudjEuTW9kZWxTdGF0ZUIRukgOkgELEAgiB4IBBBABIAAiTQoSTGlzdE1vZGVsc1Jlc3BvbnNlEh4KBm1vZGVscxgBIAMoCzIOLm1seGQudjEuTW9kZWwSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIioKD0dldE1vZGVsUmVxdWVzdBIXCgVtb2RlbBgBIAEoCUIIukgFcgMogAIiMQoQR2V0TW9kZWxSZXNwb25zZRIdCgVtb2RlbBgBIAEoCzIOLm1seGQudjEuTW9kZWwiFgoUUmVsb2FkQ2F0YWxvZ1JlcXVlc3QiSAoVUmVsb2FkQ2F0YWxvZ1Jlc3BvbnNlEg0KBWFkZGVkGAEgAygJEg8KB3JlbW92ZWQYAiADKAkSDwoHY2hhbmdlZBgDIAMoCSrfAQoKTW9kZWxTdGF0ZRIbChdNT0RFTF9TVEFURV9VTlNQRUNJRklFRBAAEhkKFU1PREVMX1NUQVRFX0FWQUlMQUJMRRABEhsKF01PREVMX1NUQVRFX0RPV05MT0FESU5HEAISFwoTTU9ERUxfU1RBVEVfTE9BRElORxADEhYKEk1PREVMX1NUQVRFX0FDVElWRRAEEhgKFE1PREVMX1NUQVRFX0RSQUlOSU5HEAUSGQoVTU9ERUxfU1RBVEVfVU5MT0FESU5HEAYSFgoSTU9ERUxfU1RBVEVfRkFJTEVEEAcy9QEKDE1vZGVsU2VydmljZRJKCgpMaXN0TW9kZWxzEhoubWx4ZC52MS5MaXN0TW9kZWxzUmVxdWVzdBobLm1seGQudjEuTGlzdE1vZGVsc1Jlc3BvbnNlIgOQAgESRAoIR2V0TW9kZWwSGC5tbHhkLnYxLkdldE1vZGVsUmVxdWVzdBoZLm1seGQudjEuR2V0TW9kZWxSZXNwb25zZSIDkAIBElMKDVJlbG9hZENhdGFsb2cSHS5tbHhkLnYxLlJlbG9hZENhdGFsb2dSZXF1ZXN0Gh4ubWx4ZC52MS5SZWxvYWRDYXRhbG9nUmVzcG9uc2UiA5ACAmIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_timestamp, file_mlxd_v1_types]);
 
 /**
  * A model.
@@ -349,6 +349,56 @@ export const GetModelResponseSchema: GenMessage<GetModelResponse> = /*@__PURE__*
   messageDesc(file_mlxd_v1_model_service, 5);
 
 /**
+ * Nothing to say.
+ *
+ * @generated from message mlxd.v1.ReloadCatalogRequest
+ */
+export type ReloadCatalogRequest = Message<"mlxd.v1.ReloadCatalogRequest"> & {
+};
+
+/**
+ * Describes the message mlxd.v1.ReloadCatalogRequest.
+ * Use `create(ReloadCatalogRequestSchema)` to create a new message.
+ */
+export const ReloadCatalogRequestSchema: GenMessage<ReloadCatalogRequest> = /*@__PURE__*/
+  messageDesc(file_mlxd_v1_model_service, 6);
+
+/**
+ * What is different from before, by model id.
+ *
+ * @generated from message mlxd.v1.ReloadCatalogResponse
+ */
+export type ReloadCatalogResponse = Message<"mlxd.v1.ReloadCatalogResponse"> & {
+  /**
+   * Models that were not known.
+   *
+   * @generated from field: repeated string added = 1;
+   */
+  added: string[];
+
+  /**
+   * Models that are not known any more; they finish what runs.
+   *
+   * @generated from field: repeated string removed = 2;
+   */
+  removed: string[];
+
+  /**
+   * Models of which anything that is said changed.
+   *
+   * @generated from field: repeated string changed = 3;
+   */
+  changed: string[];
+};
+
+/**
+ * Describes the message mlxd.v1.ReloadCatalogResponse.
+ * Use `create(ReloadCatalogResponseSchema)` to create a new message.
+ */
+export const ReloadCatalogResponseSchema: GenMessage<ReloadCatalogResponse> = /*@__PURE__*/
+  messageDesc(file_mlxd_v1_model_service, 7);
+
+/**
  * Where a model stands.
  *
  * @generated from enum mlxd.v1.ModelState
@@ -425,7 +475,7 @@ export const ModelStateSchema: GenEnum<ModelState> = /*@__PURE__*/
   enumDesc(file_mlxd_v1_model_service, 0);
 
 /**
- * Tells what models there are and what state they are in.
+ * Tells what models there are and what state they are in, and reads anew what the configuration says of them.
  *
  * @generated from service mlxd.v1.ModelService
  */
@@ -449,6 +499,17 @@ export const ModelService: GenService<{
     methodKind: "unary";
     input: typeof GetModelRequestSchema;
     output: typeof GetModelResponseSchema;
+  },
+  /**
+   * Reads the configuration file and the model folder anew, as SIGHUP does. A model that is gone finishes what runs;
+   * changed defaults hold from the next task on. With an error in the file nothing changes.
+   *
+   * @generated from rpc mlxd.v1.ModelService.ReloadCatalog
+   */
+  reloadCatalog: {
+    methodKind: "unary";
+    input: typeof ReloadCatalogRequestSchema;
+    output: typeof ReloadCatalogResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_mlxd_v1_model_service, 0);
