@@ -1,9 +1,10 @@
 /** The service: wires the layers, says where it listens, and ends when it is told to. */
 import { fileURLToPath } from "node:url";
-import { Cause, Effect, Exit, Layer, Runtime } from "effect";
+import { Cause, Effect, Exit, Layer, Queue, Runtime, Stream } from "effect";
 
 import { Admission } from "./admission/Admission.ts";
 import { AdmissionConfig } from "./config/AdmissionConfig.ts";
+import { Configuration } from "./config/Configuration.ts";
 import { EngineConfig } from "./config/EngineConfig.ts";
 import { LogConfig } from "./config/LogConfig.ts";
 import { ModelsConfig } from "./config/ModelsConfig.ts";
@@ -30,13 +31,31 @@ const pipeline = generations.pipe(
   Layer.provideMerge(AdmissionConfig.layer),
 );
 
+/** SIGHUP reads the catalog anew; what is wrong with it is logged there. */
+const reloads = Layer.effectDiscard(
+  Effect.gen(function* () {
+    const models = yield* Models;
+    const hangups = Stream.callback<void>((queue) =>
+      Effect.acquireRelease(
+        Effect.sync(() => {
+          const onHangup = () => void Queue.offerUnsafe(queue, undefined);
+          process.on("SIGHUP", onHangup);
+          return onHangup;
+        }),
+        (onHangup) => Effect.sync(() => process.off("SIGHUP", onHangup)),
+      ),
+    );
+    yield* Effect.forkScoped(Stream.runForEach(hangups, () => Effect.ignore(models.reload)));
+  }),
+);
+
 /** The default model is loaded before the port opens: who connects is answered at once. */
 const preloaded = Layer.effectDiscard(
   Effect.gen(function* () {
     const [report] = yield* (yield* Models).preload([""]);
     if (report?.error !== undefined) return yield* report.error;
   }),
-).pipe(Layer.provideMerge(pipeline));
+).pipe(Layer.provideMerge(reloads), Layer.provideMerge(pipeline));
 
 const server = Server.layer.pipe(Layer.provide(preloaded), Layer.provideMerge(ServerConfig.layer));
 
@@ -52,9 +71,10 @@ const announce = Effect.gen(function* () {
 
 const program = Effect.andThen(announce, Effect.never).pipe(
   Effect.provide(server),
+  Effect.provide(logging.pipe(Layer.provide(LogConfig.layer))),
+  Effect.provide(Configuration.layerProcess),
   // Why it cannot start is the operator's to read: one line, without a stack.
   Effect.tapError((error) => Effect.sync(() => process.stderr.write(`mlxd cannot start: ${error.message}\n`))),
-  Effect.provide(logging.pipe(Layer.provide(LogConfig.layer))),
 );
 
 /** SIGTERM and SIGINT end the program by closing its scopes: drain first, engines last. A second one ends it at once. */

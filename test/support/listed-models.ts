@@ -3,6 +3,7 @@ import { Effect, Layer, Stream } from "effect";
 
 import { ModelNotFound } from "../../src/service/domain/errors.ts";
 import type { ModelFacts, ModelState, ModelStatus } from "../../src/service/domain/model.ts";
+import { familyProfile } from "../../src/service/models/families.ts";
 import { Models } from "../../src/service/models/Models.ts";
 import type { Tokenizer } from "../../src/service/prompt/Tokenizer.ts";
 
@@ -76,6 +77,7 @@ export const listedModels = (
     promptTools: (name) =>
       Effect.map(find(name), (status) => ({
         facts: status.facts,
+        profile: familyProfile("unknown"),
         tokenizer: byteTokenizer,
         chatTemplate: { render: () => "" },
       })),

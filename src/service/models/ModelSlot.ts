@@ -12,6 +12,11 @@ export interface ModelSlot {
   /** Open ones: while there are any the engine has to stay. */
   readonly leases: () => number;
   readonly lease: Effect.Effect<Engine, ModelBroken, Scope.Scope>;
+  /**
+   * Ends the engine as soon as no lease is open. A lease that comes later all the same, of a call that knew the model
+   * before, starts it for as long as it is open.
+   */
+  readonly retire: Effect.Effect<void>;
 }
 
 export interface ModelSlotOptions {
@@ -30,6 +35,7 @@ export const makeSlot = ({ facts, problem, start, scope, onChange }: ModelSlotOp
     problem === "" ? { state: "available" } : { state: "failed", error: broken(facts, problem), retryAt: Infinity };
   let lastUsedAt: number | undefined;
   let leases = 0;
+  let retired = false;
 
   const enter = (next: Phase) =>
     Effect.suspend(() => {
@@ -37,11 +43,22 @@ export const makeSlot = ({ facts, problem, start, scope, onChange }: ModelSlotOp
       return onChange;
     });
 
-  const settle = Effect.fnUntraced(function* (exit: Exit.Exit<Engine, ModelBroken>) {
+  /** It goes on by itself: who gave the last lease back does not wait for it. */
+  const endIfUnwanted = Effect.suspend(() => {
+    if (!retired || leases > 0 || phase.state !== "active") return Effect.void;
+    const { engineScope } = phase;
+    return Effect.andThen(
+      enter({ state: "available" }),
+      Effect.forkIn(Scope.close(engineScope, Exit.void), scope, { startImmediately: true }),
+    );
+  });
+
+  const settle = Effect.fnUntraced(function* (exit: Exit.Exit<Started, ModelBroken>) {
     const now = yield* Clock.currentTimeMillis;
     if (Exit.isSuccess(exit)) {
-      yield* enter({ state: "active", engine: exit.value, loadedAt: now });
-      return yield* Effect.annotateLogs(Effect.logInfo("model loaded"), { model: facts.id });
+      yield* enter({ state: "active", ...exit.value, loadedAt: now });
+      yield* Effect.annotateLogs(Effect.logInfo("model loaded"), { model: facts.id });
+      return yield* endIfUnwanted;
     }
     // Nobody but the service's end interrupts a start.
     if (Cause.hasInterrupts(exit.cause)) return yield* enter({ state: "available" });
@@ -53,10 +70,11 @@ export const makeSlot = ({ facts, problem, start, scope, onChange }: ModelSlotOp
 
   const startInScope = Effect.gen(function* () {
     const engineScope = yield* Scope.fork(scope);
-    return yield* start.pipe(
+    const engine = yield* start.pipe(
       Scope.provide(engineScope),
       Effect.onError((cause) => Scope.close(engineScope, Exit.failCause(cause))),
     );
+    return { engine, engineScope };
   });
 
   const engine = Effect.uninterruptibleMask((restore) =>
@@ -66,7 +84,12 @@ export const makeSlot = ({ facts, problem, start, scope, onChange }: ModelSlotOp
       if (phase.state === "failed" && (yield* Clock.currentTimeMillis) < phase.retryAt) return yield* phase.error;
       const started = Deferred.makeUnsafe<Engine, ModelBroken>();
       yield* enter({ state: "loading", engine: started });
-      yield* startInScope.pipe(Effect.onExit(settle), Deferred.into(started), Effect.forkIn(scope));
+      yield* startInScope.pipe(
+        Effect.onExit(settle),
+        Effect.map(({ engine: ready }) => ready),
+        Deferred.into(started),
+        Effect.forkIn(scope),
+      );
       return yield* restore(Deferred.await(started));
     }),
   );
@@ -78,6 +101,7 @@ export const makeSlot = ({ facts, problem, start, scope, onChange }: ModelSlotOp
   const giveBack = Effect.gen(function* () {
     leases -= 1;
     lastUsedAt = yield* Clock.currentTimeMillis;
+    yield* endIfUnwanted;
   });
 
   return {
@@ -104,13 +128,22 @@ export const makeSlot = ({ facts, problem, start, scope, onChange }: ModelSlotOp
       Effect.acquireRelease(use, () => giveBack),
       engine,
     ),
+    retire: Effect.suspend(() => {
+      retired = true;
+      return Effect.asVoid(endIfUnwanted);
+    }),
   };
 };
+
+interface Started {
+  readonly engine: Engine;
+  readonly engineScope: Scope.Closeable;
+}
 
 type Phase =
   | { readonly state: "available" }
   | { readonly state: "loading"; readonly engine: Deferred.Deferred<Engine, ModelBroken> }
-  | { readonly state: "active"; readonly engine: Engine; readonly loadedAt: number }
+  | ({ readonly state: "active"; readonly loadedAt: number } & Started)
   /** `retryAt` in epoch milliseconds: until then a lease gets the same error. */
   | { readonly state: "failed"; readonly error: ModelBroken; readonly retryAt: number };
 

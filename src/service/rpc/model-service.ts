@@ -1,3 +1,4 @@
+import { basename } from "node:path";
 import type { ServiceImpl } from "@connectrpc/connect";
 import { Effect } from "effect";
 
@@ -6,6 +7,7 @@ import {
   ListModelsRequestSchema,
   type ModelService,
 } from "../../client/gen/mlxd/v1/model_service_pb.ts";
+import { ConfigurationInvalid } from "../domain/errors.ts";
 import type { ModelState } from "../domain/model.ts";
 import { Models } from "../models/Models.ts";
 import { Bridge } from "./Bridge.ts";
@@ -37,6 +39,18 @@ export const makeModelService = Effect.gen(function* () {
           yield* validate(GetModelRequestSchema, request);
           return { model: modelToWire(yield* models.get(request.model)) };
         }),
+      ),
+    reloadCatalog: (_request, context) =>
+      bridge.unary(context, () =>
+        models.reload.pipe(
+          Effect.map(({ added, removed, changed }) => ({
+            added: [...added],
+            removed: [...removed],
+            changed: [...changed],
+          })),
+          // Where the file lies is nobody's business.
+          Effect.mapError((error) => new ConfigurationInvalid({ ...error, file: basename(error.file) })),
+        ),
       ),
   } satisfies ServiceImpl<typeof ModelService>;
 });

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest";
-import { Effect, Exit, Scope } from "effect";
+import { Deferred, Effect, Exit, Fiber, Scope } from "effect";
 
 import type { ModelFacts } from "../../../src/service/domain/model.ts";
 import type { Engine } from "../../../src/service/engine/Engine.ts";
@@ -51,4 +51,53 @@ describe("a model slot", () => {
       assert.equal(slot.leases(), 0);
     }),
   );
+
+  it.effect("ends its engine when it is retired, and not before the last lease is given back", () => {
+    const log: string[] = [];
+    return Effect.gen(function* () {
+      const scope = yield* Effect.scope;
+      const start = Effect.acquireRelease(
+        Effect.sync(() => (log.push("start"), engine)),
+        () => Effect.sync(() => log.push("stop")),
+      );
+      const slot = makeSlot({ facts, problem: "", start, scope, onChange: Effect.void });
+      const [one, two] = [yield* Scope.make(), yield* Scope.make()];
+      yield* Scope.provide(slot.lease, one);
+      yield* Scope.provide(slot.lease, two);
+      yield* slot.retire;
+      yield* Scope.close(one, Exit.void);
+      assert.deepEqual(log, ["start"]);
+      yield* Scope.close(two, Exit.void);
+      assert.deepEqual(log, ["start", "stop"]);
+      // A call that knew the model before it was retired.
+      yield* Effect.scoped(slot.lease);
+      assert.deepEqual(log, ["start", "stop", "start", "stop"]);
+      assert.equal(slot.state(), "available");
+    });
+  });
+
+  it.effect("ends at once when it is retired idle, and after its start when that is under way", () => {
+    const log: string[] = [];
+    return Effect.gen(function* () {
+      const scope = yield* Effect.scope;
+      const gate = yield* Deferred.make<void>();
+      const start = Effect.acquireRelease(Effect.as(Deferred.await(gate), engine), () =>
+        Effect.sync(() => log.push("stop")),
+      );
+      const slot = makeSlot({ facts, problem: "", start, scope, onChange: Effect.void });
+      const first = yield* Effect.forkChild(Effect.scoped(slot.lease), { startImmediately: true });
+      yield* slot.retire;
+      yield* Fiber.interrupt(first);
+      assert.equal(slot.state(), "loading");
+      yield* Deferred.succeed(gate, undefined);
+      yield* Effect.yieldNow;
+      yield* Effect.yieldNow;
+      assert.deepEqual(log, ["stop"]);
+
+      const idle = makeSlot({ facts, problem: "", start: Effect.as(start, engine), scope, onChange: Effect.void });
+      yield* Effect.scoped(idle.lease);
+      yield* idle.retire;
+      assert.deepEqual(log, ["stop", "stop"]);
+    });
+  });
 });
