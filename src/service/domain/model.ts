@@ -57,7 +57,12 @@ export interface ModelStatus {
   readonly state: ModelState;
   /** One sentence, for `failed`; otherwise empty. */
   readonly stateReason: string;
+  /** Neither evicted nor unloaded for being idle. */
   readonly pinned: boolean;
+  /** Without a task for this long it is unloaded; 0: never. */
+  readonly idleTtlMs: number;
+  /** What it takes of the memory budget; 0 when neither loaded nor loading. */
+  readonly reservedBytes: number;
   /** Epoch milliseconds. */
   readonly loadedAt: number | undefined;
   readonly lastUsedAt: number | undefined;

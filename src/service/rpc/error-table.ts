@@ -17,6 +17,10 @@ export const errorTable = {
   ContextLengthExceeded: { code: Code.InvalidArgument, reason: "CONTEXT_LENGTH_EXCEEDED" },
   ModelNotFound: { code: Code.NotFound, reason: "MODEL_NOT_FOUND" },
   ModelBroken: { code: Code.FailedPrecondition, reason: "MODEL_BROKEN" },
+  ModelTooLarge: { code: Code.FailedPrecondition, reason: "MODEL_TOO_LARGE" },
+  ModelPoolFull: { code: Code.ResourceExhausted, reason: "MODEL_POOL_FULL" },
+  ModelOperationConflict: { code: Code.Aborted, reason: "MODEL_OPERATION_CONFLICT" },
+  EngineStartFailed: { code: Code.Unavailable, reason: "ENGINE_START_FAILED" },
   ModelRevisionMismatch: { code: Code.FailedPrecondition, reason: "MODEL_REVISION_MISMATCH" },
   QueueFull: { code: Code.ResourceExhausted, reason: "QUEUE_FULL" },
   InsufficientMemory: { code: Code.ResourceExhausted, reason: "INSUFFICIENT_MEMORY" },
@@ -25,6 +29,7 @@ export const errorTable = {
   EngineRestarting: { code: Code.Unavailable, reason: "ENGINE_RESTARTING" },
   // Not UNAVAILABLE: clients retry that by policy, and these tokens were already delivered.
   EngineLost: { code: Code.Aborted, reason: "ENGINE_LOST" },
+  ModelUnloaded: { code: Code.Aborted, reason: "MODEL_UNLOADED" },
   DeadlineExceeded: { code: Code.DeadlineExceeded, reason: "DEADLINE" },
   ClientStalled: { code: Code.ResourceExhausted, reason: "CLIENT_STALLED" },
 } as const satisfies Record<ServiceError["_tag"], WireStatus>;
