@@ -315,11 +315,12 @@ export class ModelSlot implements Tenant {
         ? found.success
         : broken(this.facts, "its start failed in an unforeseen way");
       yield* Effect.annotateLogs(Effect.logError("model failed to load", exit.cause), { model: this.id });
+      // That there is no room for it says nothing of the model.
+      if (error._tag !== "ModelBroken" && error._tag !== "EngineStartFailed") {
+        return this.enter({ state: "available" }, Exit.asVoid(exit));
+      }
       this.options.onLoaded("failed");
-      // Another model in the way says nothing of this one.
-      if (error._tag === "ModelBroken" || error._tag === "EngineStartFailed") {
-        this.enter({ state: "failed", error, retryAt: now() + retryFailedAfterMs }, Exit.asVoid(exit));
-      } else this.enter({ state: "available" }, Exit.asVoid(exit));
+      this.enter({ state: "failed", error, retryAt: now() + retryFailedAfterMs }, Exit.asVoid(exit));
     });
   }
 
@@ -351,8 +352,10 @@ export class ModelSlot implements Tenant {
     });
   }
 
-  /** Waits until it has left the phases of unloading. */
-  private readonly departure: Effect.Effect<void> = Effect.ignore(Effect.suspend(() => Deferred.await(this.over)));
+  /** Waits until it has gone, which it may have already. */
+  private readonly departure: Effect.Effect<void> = Effect.suspend(() =>
+    this.phase.state === "unloading" ? Effect.ignore(Deferred.await(this.over)) : Effect.void,
+  );
 
   private expel(loaded: Loaded): void {
     Deferred.doneUnsafe(loaded.expelled, Exit.fail(new ModelUnloaded({ model: this.id })));
