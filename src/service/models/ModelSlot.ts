@@ -8,7 +8,7 @@ import {
   ModelOperationConflict,
   ModelUnloaded,
 } from "../domain/errors.ts";
-import type { ModelFacts, ModelState, ModelStatus } from "../domain/model.ts";
+import type { ModelFacts, ModelState } from "../domain/model.ts";
 import type { Engine } from "../engine/Engine.ts";
 import type { Resident } from "./plan-room.ts";
 import type { Tenant } from "./Reservations.ts";

@@ -138,8 +138,9 @@ class MlxEngine implements Engine {
         onMessage: (message) => {
           if (message.type === "ready") {
             phase = "serving";
-            Deferred.doneUnsafe(ready, Exit.void);
+            // First: whoever waits for it goes on at once.
             this.memory = message.memory;
+            Deferred.doneUnsafe(ready, Exit.void);
           } else if (message.type === "step") this.onStep(message);
           else die({ phase: message.type === "load-failed" ? "refusing" : phase, how: message.reason });
         },
