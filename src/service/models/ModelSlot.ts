@@ -374,8 +374,9 @@ export class ModelSlot implements Tenant {
     this.options.run(
       Effect.gen({ self: this }, function* () {
         yield* Scope.close(loaded.scope, Exit.void);
-        Deferred.doneUnsafe(loaded.gone, Exit.void);
         this.enter({ state: "available" });
+        // Last: whoever waits for it goes on at once, and finds it gone.
+        Deferred.doneUnsafe(loaded.gone, Exit.void);
         yield* Effect.annotateLogs(Effect.logInfo("model unloaded"), { model: this.id, why });
       }),
     );
