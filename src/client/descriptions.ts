@@ -1,5 +1,15 @@
 import type { Device, ModelState } from "./enum-names.ts";
-import { type GetModelResponse, type Model as ModelMessage, ModelSchema } from "./gen/mlxd/v1/model_service_pb.ts";
+import {
+  type GetModelResponse,
+  type LoadModelResponse,
+  type MemoryFit as MemoryFitMessage,
+  MemoryFitSchema,
+  type Model as ModelMessage,
+  ModelSchema,
+  type UnloadAllModelsResponse,
+  UnloadAllModelsResponseSchema,
+  type UnloadModelResponse,
+} from "./gen/mlxd/v1/model_service_pb.ts";
 import {
   type GetServerInfoResponse,
   GetServerInfoResponseSchema,
@@ -15,6 +25,18 @@ export interface Model extends Omit<Plain<ModelMessage>, "state"> {
   /** Where it stands. */
   readonly state: ModelState;
 }
+
+/** Whether a model has room, and what it takes; in bytes. */
+export type MemoryFit = Plain<MemoryFitMessage>;
+
+/** What became of a model that was to be unloaded. */
+export interface UnloadedModel extends Omit<Plain<UnloadModelResponse>, "model"> {
+  /** The model. */
+  readonly model: Model;
+}
+
+/** Which models went, and which stayed. */
+export type UnloadedModels = Plain<UnloadAllModelsResponse>;
 
 /** What the server is: version, device and limits, which do not change while it runs. */
 export interface ServerInfo extends Omit<Plain<GetServerInfoResponse>, "device"> {
@@ -41,6 +63,23 @@ export const modelFromWire = (model: GetModelResponse["model"]): Model => {
   if (!model) throw protocolError("the answer has no model");
   return toPlain(ModelSchema, model) as Model;
 };
+
+/** Reads how a model would fit. */
+export const memoryFitFromWire = ({ fit }: LoadModelResponse): MemoryFit => {
+  if (!fit) throw protocolError("the answer does not tell whether the model fits");
+  return toPlain(MemoryFitSchema, fit);
+};
+
+/** Reads what became of a model. */
+export const unloadedModelFromWire = ({ model, unloaded, freedBytes }: UnloadModelResponse): UnloadedModel => ({
+  model: modelFromWire(model),
+  unloaded,
+  freedBytes,
+});
+
+/** Reads which models went. */
+export const unloadedModelsFromWire = (response: UnloadAllModelsResponse): UnloadedModels =>
+  toPlain(UnloadAllModelsResponseSchema, response);
 
 /** Reads what the server is. */
 export const serverInfoFromWire = (response: GetServerInfoResponse): ServerInfo =>

@@ -15,16 +15,27 @@ export type {
   DetokenizeOptions,
   GenerationOptions,
   ListModelsOptions,
+  LoadModelOptions,
   MlxdClient,
   ModelCallOptions,
   RawClients,
   TokenCount,
   TokenizeOptions,
   Tokens,
+  UnloadAllModelsOptions,
+  UnloadModelOptions,
 } from "./client.ts";
 export { type ClientOptions, createMlxdClientFromTransport } from "./create-client.ts";
 export { decodeError } from "./decode-error.ts";
-export type { Model, ModelStats, ServerInfo, ServerStats } from "./descriptions.ts";
+export type {
+  MemoryFit,
+  Model,
+  ModelStats,
+  ServerInfo,
+  ServerStats,
+  UnloadedModel,
+  UnloadedModels,
+} from "./descriptions.ts";
 export type { CacheMode, Device, FinishReason, ModelState, Role } from "./enum-names.ts";
 export {
   type FieldViolation,

@@ -8,6 +8,7 @@ import { Configuration } from "./config/Configuration.ts";
 import { EngineConfig } from "./config/EngineConfig.ts";
 import { LogConfig } from "./config/LogConfig.ts";
 import { ModelsConfig } from "./config/ModelsConfig.ts";
+import { ResidencyConfig } from "./config/ResidencyConfig.ts";
 import { ServerConfig } from "./config/ServerConfig.ts";
 import { layer as mlxEngines } from "./engine/mlx/MlxEngine.ts";
 import { layer as modelPool } from "./models/ModelPool.ts";
@@ -22,6 +23,7 @@ const bundledModels = fileURLToPath(new URL("../../models", import.meta.url));
 const models = modelPool.pipe(
   Layer.provide(mlxEngines),
   Layer.provide([EngineConfig.layer, ModelsConfig.layer(bundledModels)]),
+  Layer.provideMerge(ResidencyConfig.layer),
 );
 
 const pipeline = generations.pipe(
@@ -49,11 +51,17 @@ const reloads = Layer.effectDiscard(
   }),
 );
 
-/** The default model is loaded before the port opens: who connects is answered at once. */
+/**
+ * What is configured is loaded before the port opens: who connects is answered at once. A model that fails leaves the
+ * others to serve; it is told of in the log and by its health. Without any the service does not start.
+ */
 const preloaded = Layer.effectDiscard(
   Effect.gen(function* () {
-    const [report] = yield* (yield* Models).preload([""]);
-    if (report?.error !== undefined) return yield* report.error;
+    const { preload } = yield* ResidencyConfig;
+    const reports = yield* (yield* Models).preload(preload);
+    const failed = reports.flatMap(({ error }) => error ?? []);
+    for (const error of failed) yield* Effect.logError(`preload: ${error.message}`);
+    if (failed[0] !== undefined && failed.length === reports.length) return yield* failed[0];
   }),
 ).pipe(Layer.provideMerge(reloads), Layer.provideMerge(pipeline));
 

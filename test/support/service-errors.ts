@@ -62,7 +62,7 @@ const byTag: Record<errors.ServiceError["_tag"], ErrorCase> = {
   },
   ConfigurationInvalid: {
     error: new errors.ConfigurationInvalid({
-      file: "mlxd.yaml",
+      file: "/srv/secret/mlxd.yaml",
       line: 7,
       key: "models.demo.ttl",
       problem: "a time is a whole number and s, m, h or d",
@@ -76,6 +76,54 @@ const byTag: Record<errors.ServiceError["_tag"], ErrorCase> = {
     code: Code.FailedPrecondition,
     reason: "MODEL_BROKEN",
     metadata: { model: "demo", cause: "<path> is no JSON" },
+  },
+  ModelNotDownloaded: {
+    error: new errors.ModelNotDownloaded({ model: "chat", repository: "mlx-community/Qwen3-8B-4bit" }),
+    code: Code.FailedPrecondition,
+    reason: "MODEL_NOT_DOWNLOADED",
+    metadata: { model: "chat", repository: "mlx-community/Qwen3-8B-4bit" },
+  },
+  ModelTooLarge: {
+    error: new errors.ModelTooLarge({ model: "demo", neededBytes: 9000, availableBytes: 10 }),
+    code: Code.FailedPrecondition,
+    reason: "MODEL_TOO_LARGE",
+    metadata: { model: "demo", neededBytes: "9000", availableBytes: "10" },
+  },
+  ModelPoolFull: {
+    error: new errors.ModelPoolFull({
+      model: "demo",
+      neededBytes: 900,
+      availableBytes: 10,
+      budgetBytes: 1000,
+      loadedModels: 2,
+      maxLoadedModels: 4,
+      waitedMs: 50,
+      retryAfterMs: 1000,
+    }),
+    code: Code.ResourceExhausted,
+    reason: "MODEL_POOL_FULL",
+    metadata: {
+      model: "demo",
+      neededBytes: "900",
+      availableBytes: "10",
+      budgetBytes: "1000",
+      loadedModels: "2",
+      maxLoadedModels: "4",
+    },
+    retryAfterMs: 1000,
+  },
+  ModelOperationConflict: {
+    error: new errors.ModelOperationConflict({ model: "demo", asked: "load", running: "unload" }),
+    code: Code.Aborted,
+    reason: "MODEL_OPERATION_CONFLICT",
+    metadata: { model: "demo", asked: "load", running: "unload" },
+  },
+  EngineStartFailed: {
+    error: new errors.EngineStartFailed({ model: "demo", cause: "signal SIGKILL", retryAfterMs: 5000 }),
+    code: Code.Unavailable,
+    reason: "ENGINE_START_FAILED",
+    metadata: { model: "demo", cause: "signal SIGKILL" },
+    retryAfterMs: 5000,
   },
   ModelRevisionMismatch: {
     error: new errors.ModelRevisionMismatch({ model: "demo", asked: "r2", loaded: "r1" }),
@@ -121,6 +169,12 @@ const byTag: Record<errors.ServiceError["_tag"], ErrorCase> = {
     error: new errors.EngineLost({ model: "demo", progress }),
     code: Code.Aborted,
     reason: "ENGINE_LOST",
+    metadata: { model: "demo" },
+  },
+  ModelUnloaded: {
+    error: new errors.ModelUnloaded({ model: "demo", progress }),
+    code: Code.Aborted,
+    reason: "MODEL_UNLOADED",
     metadata: { model: "demo" },
   },
   DeadlineExceeded: {

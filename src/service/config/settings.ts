@@ -9,6 +9,7 @@ import { admissionSettings } from "./AdmissionConfig.ts";
 import { engineSettings } from "./EngineConfig.ts";
 import { logSettings } from "./LogConfig.ts";
 import { modelsSettings } from "./models-settings.ts";
+import { residencySettings } from "./ResidencyConfig.ts";
 import { serverSettings } from "./ServerConfig.ts";
 
 const prefix = "MLXD_";
@@ -18,6 +19,7 @@ const all: ReadonlyArray<Config.Config<unknown>> = [
   engineSettings,
   logSettings,
   modelsSettings(""),
+  residencySettings,
   serverSettings,
 ];
 

@@ -116,6 +116,82 @@ export class ModelBroken extends Schema.TaggedError<ModelBroken>()("ModelBroken"
   }
 }
 
+/** The configuration tells of the model, and its files are not here yet. */
+export class ModelNotDownloaded extends Schema.TaggedError<ModelNotDownloaded>()("ModelNotDownloaded", {
+  model: Schema.String,
+  repository: Schema.String,
+}) {
+  override get message(): string {
+    return `model "${this.model}" is not here yet: PrepareModel downloads it from ${this.repository}`;
+  }
+}
+
+/** Why nothing can be done with a model's files. */
+export type FilesUnusable = ModelBroken | ModelNotDownloaded;
+
+/** The model alone is over the memory budget: it can never be loaded here. */
+export class ModelTooLarge extends Schema.TaggedError<ModelTooLarge>()("ModelTooLarge", {
+  model: Schema.String,
+  neededBytes: Schema.Number,
+  /** The whole budget. */
+  availableBytes: Schema.Number,
+}) {
+  override get message(): string {
+    return (
+      `model "${this.model}" needs ${this.neededBytes} bytes with its caches, the memory budget is ` +
+      `${this.availableBytes}: raise MLXD_MEMORY_BUDGET, or lower MLXD_KV_CACHE_BYTES or MLXD_PREFIX_CACHE_BYTES`
+    );
+  }
+}
+
+/** No room for one more model: those that are loaded are in use or pinned. */
+export class ModelPoolFull extends Schema.TaggedError<ModelPoolFull>()("ModelPoolFull", {
+  model: Schema.String,
+  neededBytes: Schema.Number,
+  /** What the others leave of the budget. */
+  availableBytes: Schema.Number,
+  budgetBytes: Schema.Number,
+  loadedModels: Schema.Number,
+  maxLoadedModels: Schema.Number,
+  /** How long it was waited for room. */
+  waitedMs: Schema.Number,
+  retryAfterMs: Schema.Number,
+}) {
+  override get message(): string {
+    return (
+      `no room for model "${this.model}" after ${this.waitedMs} ms: it needs ${this.neededBytes} bytes, ` +
+      `${this.availableBytes} of ${this.budgetBytes} are free, and ${this.loadedModels} of at most ` +
+      `${this.maxLoadedModels} models are loaded, all in use or pinned`
+    );
+  }
+}
+
+/** Another operation on this model is under way. */
+export class ModelOperationConflict extends Schema.TaggedError<ModelOperationConflict>()("ModelOperationConflict", {
+  model: Schema.String,
+  asked: Schema.Literals(["load", "unload", "pin"]),
+  running: Schema.Literals(["load", "unload"]),
+}) {
+  override get message(): string {
+    const hint = this.running === "load" ? "; force ends it" : "";
+    return `cannot ${this.asked} model "${this.model}": a ${this.running} of it is under way${hint}`;
+  }
+}
+
+/** The engine's process ended while it loaded the model, or took too long. */
+export class EngineStartFailed extends Schema.TaggedError<EngineStartFailed>()("EngineStartFailed", {
+  model: Schema.String,
+  cause: Schema.String,
+  retryAfterMs: Schema.Number,
+}) {
+  override get message(): string {
+    return `the engine of model "${this.model}" did not start: ${this.cause}; try again in ${this.retryAfterMs} ms`;
+  }
+}
+
+/** Why a model is not loaded. */
+export type LoadFailure = FilesUnusable | EngineStartFailed | ModelTooLarge | ModelPoolFull | ModelOperationConflict;
+
 /** Another revision than the asked one is the one that answers. */
 export class ModelRevisionMismatch extends Schema.TaggedError<ModelRevisionMismatch>()("ModelRevisionMismatch", {
   model: Schema.String,
@@ -185,6 +261,16 @@ export class EngineLost extends Schema.TaggedError<EngineLost>()("EngineLost", {
   }
 }
 
+/** The model was unloaded, by a call that forced it, while this generation ran. */
+export class ModelUnloaded extends Schema.TaggedError<ModelUnloaded>()("ModelUnloaded", {
+  model: Schema.String,
+  progress: Schema.optionalKey(ProgressSchema),
+}) {
+  override get message(): string {
+    return `model "${this.model}" was unloaded during this generation; the output so far stands, the rest is lost`;
+  }
+}
+
 /** The call's deadline passed. */
 export class DeadlineExceeded extends Schema.TaggedError<DeadlineExceeded>()("DeadlineExceeded", {
   progress: Schema.optionalKey(ProgressSchema),
@@ -213,7 +299,7 @@ export type ServiceError =
   | ModelNotFound
   | UnknownBackend
   | ConfigurationInvalid
-  | ModelBroken
+  | LoadFailure
   | ModelRevisionMismatch
   | QueueFull
   | InsufficientMemory
@@ -221,5 +307,6 @@ export type ServiceError =
   | Draining
   | EngineRestarting
   | EngineLost
+  | ModelUnloaded
   | DeadlineExceeded
   | ClientStalled;

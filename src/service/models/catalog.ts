@@ -6,7 +6,7 @@ import type { ModelsFile } from "../config/config-file.ts";
 import type { ModelsSettings } from "../config/ModelsConfig.ts";
 import { ConfigurationInvalid } from "../domain/errors.ts";
 import type { Family } from "../domain/family.ts";
-import type { ModelFacts } from "../domain/model.ts";
+import type { HubModel, ModelFacts } from "../domain/model.ts";
 import { resolveDefaults } from "../prompt/effective-parameters.ts";
 import { type CheckpointFacts, type FactsOverrides, readCheckpointFacts } from "./checkpoint-facts.ts";
 import { CheckpointInvalid, codeOf } from "./checkpoint-files.ts";
@@ -18,6 +18,7 @@ import {
   type ModelPolicy,
   readDeclaredModel,
 } from "./declared-model.ts";
+import { checkRepository } from "./download/repository.ts";
 import { detectFamily, type FamilyProfile, overriddenProfile } from "./families.ts";
 import { isFolder, modelFolders } from "./model-folders.ts";
 import { assignAliases } from "./model-names.ts";
@@ -30,6 +31,8 @@ export interface CatalogEntry {
   readonly policy: ModelPolicy;
   /** Why the model cannot be used, in one sentence; empty when it can. Its facts are then mostly empty too. */
   readonly problem: string;
+  /** Where it is to be had, while its folder is not there; undefined when it is, or nothing says where. */
+  readonly download: HubModel | undefined;
 }
 
 /**
@@ -90,11 +93,12 @@ const readEntry = async (
   const names = { id, aliases, source: sourceOf(model) };
   // Ids of a person's own choice may tell nothing.
   const telling = [id, names.source].find((name) => detectFamily(name) !== "unknown") ?? id;
-  const entry = (facts: CheckpointFacts, problem: string): CatalogEntry => ({
+  const entry = (facts: CheckpointFacts, problem: string, download?: HubModel): CatalogEntry => ({
     facts: { ...names, ...facts },
     profile: profileOf(facts.family),
     policy,
     problem,
+    download,
   });
   try {
     const facts = await readCheckpointFacts(directory, telling, overrides);
@@ -103,15 +107,20 @@ const readEntry = async (
     if (error instanceof ConfigurationInvalid) throw error;
     // Whatever a broken folder brings up: it must not take the other models with it.
     const problem = error instanceof CheckpointInvalid ? error.message : `its folder cannot be read (${codeOf(error)})`;
-    const missing = !(await isFolder(directory));
-    return entry(unknownFacts(directory, telling, overrides), missing ? missingProblem(model) : problem);
+    const facts = unknownFacts(directory, telling, overrides);
+    if (await isFolder(directory)) return entry(facts, problem);
+    const download = downloadOf(model);
+    const missing = download === undefined ? "its folder" : `its repository ${download.repository}`;
+    return entry(facts, `${missing} is not in the model folder`, download);
   }
 };
 
-const missingProblem = ({ declaration: { repository } }: DeclaredModel): string =>
-  repository === undefined
-    ? "its folder is not in the model folder"
-    : `its repository ${repository} is not in the model folder`;
+/** A folder of one's own choice is not downloaded. */
+const downloadOf = ({ id, declaration, policy }: DeclaredModel): HubModel | undefined => {
+  const { path, repository = id } = declaration;
+  if (path !== undefined || Result.isFailure(checkRepository(repository))) return undefined;
+  return { repository, revision: policy.revision ?? "" };
+};
 
 const contextLengthOf = (file: ModelsFile, { id, declaration }: DeclaredModel, own: number): number => {
   const asked = declaration.context_length ?? own;

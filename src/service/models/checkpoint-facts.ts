@@ -62,7 +62,7 @@ export const readCheckpointFacts = async (
     contextLength: contextLength(config.max_position_embeddings, tokenizerConfig.model_max_length),
     vocabularySize: config.vocab_size ?? embeddingRows(weights.tensors),
     parameterCount,
-    estimatedBytes: parameterCount * bytesPerParameter,
+    estimatedBytes: keepsStoredForm ? weights.storedBytes : parameterCount * bytesPerFloat32,
     eosTokenIds: [...new Set(eosTokenIds)],
     defaults: resolveDefaults({ ...configuredDefaults(generation), ...overrides.defaults }, profile),
     capabilities: {
@@ -77,8 +77,9 @@ export const readCheckpointFacts = async (
   };
 };
 
-/** The engine computes in float32 on a CPU; on Metal it takes less. */
-const bytesPerParameter = 4;
+/** On Metal the engine computes with weights as they are stored; on a CPU all of them become float32. */
+const keepsStoredForm = process.platform === "darwin" && process.arch === "arm64";
+const bytesPerFloat32 = 4;
 
 const maybe = <S extends Schema.Constraint>(schema: S) => Schema.optionalKey(Schema.NullOr(schema));
 const Count = Schema.Int.check(Schema.isGreaterThanOrEqualTo(1));

@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { Cause, Clock, Effect, type Exit, Layer, Queue, Random, Stream } from "effect";
 
 import { Admission } from "../admission/Admission.ts";
-import { DeadlineExceeded, EngineLost, type Progress, type ServiceError } from "../domain/errors.ts";
+import { DeadlineExceeded, EngineLost, ModelUnloaded, type Progress, type ServiceError } from "../domain/errors.ts";
 import type { GenerationEvent, GenerationResult, GenerationTask } from "../domain/generation.ts";
 import type { Engine, EngineRequest } from "../engine/Engine.ts";
 import { Models } from "../models/Models.ts";
@@ -161,6 +161,8 @@ const withProgress = (error: ServiceError, record: GenerationRecord | undefined)
   switch (error._tag) {
     case "EngineLost":
       return new EngineLost({ model: error.model, progress });
+    case "ModelUnloaded":
+      return new ModelUnloaded({ model: error.model, progress });
     case "DeadlineExceeded":
       return new DeadlineExceeded({ progress });
     default:

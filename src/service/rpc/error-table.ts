@@ -19,6 +19,11 @@ export const errorTable = {
   UnknownBackend: { code: Code.InvalidArgument, reason: "UNKNOWN_BACKEND" },
   ConfigurationInvalid: { code: Code.FailedPrecondition, reason: "CONFIGURATION_INVALID" },
   ModelBroken: { code: Code.FailedPrecondition, reason: "MODEL_BROKEN" },
+  ModelNotDownloaded: { code: Code.FailedPrecondition, reason: "MODEL_NOT_DOWNLOADED" },
+  ModelTooLarge: { code: Code.FailedPrecondition, reason: "MODEL_TOO_LARGE" },
+  ModelPoolFull: { code: Code.ResourceExhausted, reason: "MODEL_POOL_FULL" },
+  ModelOperationConflict: { code: Code.Aborted, reason: "MODEL_OPERATION_CONFLICT" },
+  EngineStartFailed: { code: Code.Unavailable, reason: "ENGINE_START_FAILED" },
   ModelRevisionMismatch: { code: Code.FailedPrecondition, reason: "MODEL_REVISION_MISMATCH" },
   QueueFull: { code: Code.ResourceExhausted, reason: "QUEUE_FULL" },
   InsufficientMemory: { code: Code.ResourceExhausted, reason: "INSUFFICIENT_MEMORY" },
@@ -27,6 +32,7 @@ export const errorTable = {
   EngineRestarting: { code: Code.Unavailable, reason: "ENGINE_RESTARTING" },
   // Not UNAVAILABLE: clients retry that by policy, and these tokens were already delivered.
   EngineLost: { code: Code.Aborted, reason: "ENGINE_LOST" },
+  ModelUnloaded: { code: Code.Aborted, reason: "MODEL_UNLOADED" },
   DeadlineExceeded: { code: Code.DeadlineExceeded, reason: "DEADLINE" },
   ClientStalled: { code: Code.ResourceExhausted, reason: "CLIENT_STALLED" },
 } as const satisfies Record<ServiceError["_tag"], WireStatus>;

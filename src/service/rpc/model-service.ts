@@ -1,16 +1,20 @@
-import { basename } from "node:path";
+import type { Duration } from "@bufbuild/protobuf/wkt";
 import type { ServiceImpl } from "@connectrpc/connect";
 import { Effect } from "effect";
 
 import {
   GetModelRequestSchema,
   ListModelsRequestSchema,
+  LoadModelRequestSchema,
   type ModelService,
+  PinModelRequestSchema,
+  UnloadAllModelsRequestSchema,
+  UnloadModelRequestSchema,
 } from "../../client/gen/mlxd/v1/model_service_pb.ts";
-import { ConfigurationInvalid } from "../domain/errors.ts";
 import type { ModelState } from "../domain/model.ts";
-import { Models } from "../models/Models.ts";
+import { type ModelFit, Models } from "../models/Models.ts";
 import { Bridge } from "./Bridge.ts";
+import { msFromDuration } from "./duration.ts";
 import { pageOf } from "./model-pages.ts";
 import { modelStates, modelToWire } from "./model-to-wire.ts";
 import { validate } from "./validate.ts";
@@ -40,6 +44,43 @@ export const makeModelService = Effect.gen(function* () {
           return { model: modelToWire(yield* models.get(request.model)) };
         }),
       ),
+    loadModel: (request, context) =>
+      bridge.unary(context, () =>
+        Effect.gen(function* () {
+          yield* validate(LoadModelRequestSchema, request);
+          const { model, pinned } = request;
+          if (request.validateOnly) {
+            const fit = yield* models.fit(model);
+            return { model: modelToWire(yield* models.get(model)), fit: fitToWire(fit) };
+          }
+          const idleTtlMs = yield* optionalMs("idle_ttl", request.idleTtl);
+          return { model: modelToWire(yield* models.load(model, { pinned, idleTtlMs })) };
+        }),
+      ),
+    unloadModel: (request, context) =>
+      bridge.unary(context, () =>
+        Effect.gen(function* () {
+          yield* validate(UnloadModelRequestSchema, request);
+          const unloaded = yield* models.unload(request.model, yield* unloadOptions(request));
+          return { model: modelToWire(yield* models.get(request.model)), ...unloaded };
+        }),
+      ),
+    unloadAllModels: (request, context) =>
+      bridge.unary(context, () =>
+        Effect.gen(function* () {
+          yield* validate(UnloadAllModelsRequestSchema, request);
+          const { includePinned } = request;
+          const all = yield* models.unloadAll({ includePinned, ...(yield* unloadOptions(request)) });
+          return { ...all, unloaded: [...all.unloaded], kept: [...all.kept] };
+        }),
+      ),
+    pinModel: (request, context) =>
+      bridge.unary(context, () =>
+        Effect.gen(function* () {
+          yield* validate(PinModelRequestSchema, request);
+          return { model: modelToWire(yield* models.pin(request.model, request.pinned ?? true)) };
+        }),
+      ),
     reloadCatalog: (_request, context) =>
       bridge.unary(context, () =>
         models.reload.pipe(
@@ -48,12 +89,26 @@ export const makeModelService = Effect.gen(function* () {
             removed: [...removed],
             changed: [...changed],
           })),
-          // Where the file lies is nobody's business.
-          Effect.mapError((error) => new ConfigurationInvalid({ ...error, file: basename(error.file) })),
         ),
       ),
   } satisfies ServiceImpl<typeof ModelService>;
 });
+
+/** Of an unload that does not say. */
+const defaultDrainMs = 30_000;
+
+const unloadOptions = ({
+  drainTimeout,
+  force,
+}: {
+  readonly drainTimeout?: Duration | undefined;
+  readonly force: boolean;
+}) => Effect.map(optionalMs("drain_timeout", drainTimeout), (drainMs = defaultDrainMs) => ({ drainMs, force }));
+
+const optionalMs = (field: string, duration: Duration | undefined) =>
+  duration === undefined ? Effect.undefined : Effect.fromResult(msFromDuration(field, duration));
+
+const fitToWire = ({ evict, waitFor, ...fit }: ModelFit) => ({ ...fit, evicts: [...evict], waitsFor: [...waitFor] });
 
 const statesFromWire = (states: ReadonlyArray<number>): ReadonlyArray<ModelState> =>
   (Object.keys(modelStates) as ReadonlyArray<ModelState>).filter((state) => states.includes(modelStates[state]));

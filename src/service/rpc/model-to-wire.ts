@@ -3,6 +3,7 @@ import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 
 import { type Model, ModelSchema, ModelState as WireState } from "../../client/gen/mlxd/v1/model_service_pb.ts";
 import type { ModelState, ModelStatus } from "../domain/model.ts";
+import { durationFromMs } from "./duration.ts";
 
 export const modelStates = {
   available: WireState.AVAILABLE,
@@ -45,6 +46,8 @@ export const modelToWire = ({ facts, ...status }: ModelStatus): Model => {
     residentBytes: status.residentBytes,
     estimatedBytes: facts.estimatedBytes,
     pinned: status.pinned,
+    reservedBytes: status.reservedBytes,
+    ...(status.idleTtlMs === 0 ? {} : { idleTtl: durationFromMs(status.idleTtlMs) }),
     ...(status.loadedAt === undefined ? {} : { loadedAt: timestampFromMs(status.loadedAt) }),
     ...(status.lastUsedAt === undefined ? {} : { lastUsedAt: timestampFromMs(status.lastUsedAt) }),
     engine: facts.engine,

@@ -11,6 +11,7 @@ import { type Engine, Engines } from "../../../src/service/engine/Engine.ts";
 import * as ModelPool from "../../../src/service/models/ModelPool.ts";
 import { Models } from "../../../src/service/models/Models.ts";
 import { writeCheckpoint } from "../../fixtures/checkpoint.ts";
+import { residency } from "../../support/residency.ts";
 
 let folder = "";
 beforeAll(() => {
@@ -44,7 +45,7 @@ const engines = (log: string[], start: Effect.Effect<Engine, ModelBroken> = Effe
 const pool = (log: string[], start?: Effect.Effect<Engine, ModelBroken>, defaultModel = "") =>
   ModelPool.layer.pipe(
     Layer.provide(engines(log, start)),
-    Layer.provide(Layer.succeed(ModelsConfig, { directory: folder, defaultModel })),
+    Layer.provide([Layer.succeed(ModelsConfig, { directory: folder, defaultModel }), residency()]),
   );
 
 const qwen = "org--Qwen3-4bit";
@@ -84,7 +85,10 @@ describe("the model pool", () => {
       assert.equal(unknown._tag, "ModelNotFound");
       const nowhere = ModelPool.layer.pipe(
         Layer.provide(engines([])),
-        Layer.provide(Layer.succeed(ModelsConfig, { directory: join(folder, "nowhere"), defaultModel: "" })),
+        Layer.provide([
+          Layer.succeed(ModelsConfig, { directory: join(folder, "nowhere"), defaultModel: "" }),
+          residency(),
+        ]),
       );
       const unreadable = yield* Effect.flip(Effect.scoped(Layer.build(nowhere)));
       assert.equal(unreadable._tag, "CatalogUnreadable");
@@ -107,7 +111,7 @@ describe("the model pool", () => {
           { concurrency: "unbounded" },
         );
         const gained = yield* leases;
-        assert.isTrue(gained.every((engine) => engine === idle));
+        assert.isTrue(gained.every((engine) => engine.status === idle.status));
         yield* leaseOnce("qwen3");
         assert.deepEqual(log, [`start ${qwen} 268`]);
       }).pipe(Effect.provide(pool(log)));
@@ -115,7 +119,7 @@ describe("the model pool", () => {
     });
   });
 
-  it.effect("goes on starting when the first caller leaves", () => {
+  it.effect("goes on starting when the first caller leaves and another waits", () => {
     const log: string[] = [];
     const gate = Deferred.makeUnsafe<void>();
     return Effect.gen(function* () {
@@ -124,7 +128,7 @@ describe("the model pool", () => {
       yield* untilState(qwen, "loading");
       yield* Fiber.interrupt(first);
       yield* Deferred.succeed(gate, undefined);
-      assert.equal(yield* Fiber.join(second), idle);
+      assert.equal((yield* Fiber.join(second)).status, idle.status);
       assert.lengthOf(log, 1);
     }).pipe(Effect.provide(pool(log, Effect.as(Deferred.await(gate), idle))));
   });
@@ -181,7 +185,10 @@ describe("the model pool", () => {
         isDefault: true,
         state: "active",
         stateReason: "",
+        download: undefined,
         pinned: false,
+        idleTtlMs: 0,
+        reservedBytes: status.reservedBytes,
         loadedAt: 1_000,
         lastUsedAt: 1_500,
         residentBytes: 100,

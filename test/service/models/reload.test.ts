@@ -6,10 +6,12 @@ import { Effect, Exit, Layer, Scope } from "effect";
 
 import { Configuration } from "../../../src/service/config/Configuration.ts";
 import { ModelsConfig } from "../../../src/service/config/ModelsConfig.ts";
+import type { ResidencySettings } from "../../../src/service/config/ResidencyConfig.ts";
 import { type Engine, Engines } from "../../../src/service/engine/Engine.ts";
 import * as ModelPool from "../../../src/service/models/ModelPool.ts";
 import { Models } from "../../../src/service/models/Models.ts";
 import { writeCheckpoint } from "../../fixtures/checkpoint.ts";
+import { residency } from "../../support/residency.ts";
 
 let folder = "";
 beforeEach(() => {
@@ -30,7 +32,7 @@ const engine: Engine = {
 };
 
 /** A pool on the folder's file; its engines log when they start and stop. */
-const pool = (log: string[]) => {
+const pool = (log: string[], settings: Partial<ResidencySettings> = {}) => {
   const engines = Layer.succeed(
     Engines,
     Engines.of({
@@ -43,7 +45,7 @@ const pool = (log: string[]) => {
   );
   const configuration = Configuration.layer({ args: [], environment: {}, workingDirectory: folder });
   return ModelPool.layer.pipe(
-    Layer.provide([engines, ModelsConfig.layer("/nowhere").pipe(Layer.provide(configuration))]),
+    Layer.provide([engines, residency(settings), ModelsConfig.layer("/nowhere").pipe(Layer.provide(configuration))]),
   );
 };
 

@@ -7,8 +7,8 @@
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
-import type { Timestamp } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { SamplingParams } from "./types_pb.ts";
 import { file_mlxd_v1_types } from "./types_pb.ts";
 import type { Message, UnknownEnum } from "@bufbuild/protobuf";
@@ -17,7 +17,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file mlxd/v1/model_service.proto.
  */
 export const file_mlxd_v1_model_service: GenFile = /*@__PURE__*/
-  fileDesc("ChttbHhkL3YxL21vZGVsX3NlcnZpY2UucHJvdG8SB21seGQudjEi1gQKBU1vZGVsEgoKAmlkGAEgASgJEg8KB2FsaWFzZXMYAiADKAkSDgoGc291cmNlGAMgASgJEhAKCHJldmlzaW9uGAQgASgJEhIKCmlzX2RlZmF1bHQYBSABKAgSIgoFc3RhdGUYBiABKA4yEy5tbHhkLnYxLk1vZGVsU3RhdGUSFAoMc3RhdGVfcmVhc29uGAcgASgJEg4KBmZhbWlseRgIIAEoCRIUCgxhcmNoaXRlY3R1cmUYCSABKAkSFgoOY29udGV4dF9sZW5ndGgYCiABKA0SIQoZZGVmYXVsdF9tYXhfb3V0cHV0X3Rva2VucxgLIAEoDRIxChBkZWZhdWx0X3NhbXBsaW5nGAwgASgLMhcubWx4ZC52MS5TYW1wbGluZ1BhcmFtcxIWCg5zdG9wX3NlcXVlbmNlcxgNIAMoCRIwCgxjYXBhYmlsaXRpZXMYDiABKAsyGi5tbHhkLnYxLk1vZGVsQ2FwYWJpbGl0aWVzEhcKD3ZvY2FidWxhcnlfc2l6ZRgPIAEoDRIXCg9wYXJhbWV0ZXJfY291bnQYECABKAESFgoOcmVzaWRlbnRfYnl0ZXMYESABKAESFwoPZXN0aW1hdGVkX2J5dGVzGBIgASgBEg4KBnBpbm5lZBgTIAEoCBItCglsb2FkZWRfYXQYFCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDGxhc3RfdXNlZF9hdBgVIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGZW5naW5lGBYgASgJInkKEU1vZGVsQ2FwYWJpbGl0aWVzEgwKBGNoYXQYASABKAgSDQoFdG9vbHMYAiABKAgSDgoGdmlzaW9uGAMgASgIEhAKCGxvZ3Byb2JzGAQgASgIEhAKCGFkYXB0ZXJzGAUgASgIEhMKC2NvbnN0cmFpbnRzGAYgAygJIoYBChFMaXN0TW9kZWxzUmVxdWVzdBIbCglwYWdlX3NpemUYASABKA1CCLpIBSoDGOgHEhwKCnBhZ2VfdG9rZW4YAiABKAlCCLpIBXIDKIAEEjYKBnN0YXRlcxgDIAMoDjITLm1seGQudjEuTW9kZWxTdGF0ZUIRukgOkgELEAgiB4IBBBABIAAiTQoSTGlzdE1vZGVsc1Jlc3BvbnNlEh4KBm1vZGVscxgBIAMoCzIOLm1seGQudjEuTW9kZWwSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIioKD0dldE1vZGVsUmVxdWVzdBIXCgVtb2RlbBgBIAEoCUIIukgFcgMogAIiMQoQR2V0TW9kZWxSZXNwb25zZRIdCgVtb2RlbBgBIAEoCzIOLm1seGQudjEuTW9kZWwiFgoUUmVsb2FkQ2F0YWxvZ1JlcXVlc3QiSAoVUmVsb2FkQ2F0YWxvZ1Jlc3BvbnNlEg0KBWFkZGVkGAEgAygJEg8KB3JlbW92ZWQYAiADKAkSDwoHY2hhbmdlZBgDIAMoCSrfAQoKTW9kZWxTdGF0ZRIbChdNT0RFTF9TVEFURV9VTlNQRUNJRklFRBAAEhkKFU1PREVMX1NUQVRFX0FWQUlMQUJMRRABEhsKF01PREVMX1NUQVRFX0RPV05MT0FESU5HEAISFwoTTU9ERUxfU1RBVEVfTE9BRElORxADEhYKEk1PREVMX1NUQVRFX0FDVElWRRAEEhgKFE1PREVMX1NUQVRFX0RSQUlOSU5HEAUSGQoVTU9ERUxfU1RBVEVfVU5MT0FESU5HEAYSFgoSTU9ERUxfU1RBVEVfRkFJTEVEEAcy9QEKDE1vZGVsU2VydmljZRJKCgpMaXN0TW9kZWxzEhoubWx4ZC52MS5MaXN0TW9kZWxzUmVxdWVzdBobLm1seGQudjEuTGlzdE1vZGVsc1Jlc3BvbnNlIgOQAgESRAoIR2V0TW9kZWwSGC5tbHhkLnYxLkdldE1vZGVsUmVxdWVzdBoZLm1seGQudjEuR2V0TW9kZWxSZXNwb25zZSIDkAIBElMKDVJlbG9hZENhdGFsb2cSHS5tbHhkLnYxLlJlbG9hZENhdGFsb2dSZXF1ZXN0Gh4ubWx4ZC52MS5SZWxvYWRDYXRhbG9nUmVzcG9uc2UiA5ACAmIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_timestamp, file_mlxd_v1_types]);
+  fileDesc("ChttbHhkL3YxL21vZGVsX3NlcnZpY2UucHJvdG8SB21seGQudjEimwUKBU1vZGVsEgoKAmlkGAEgASgJEg8KB2FsaWFzZXMYAiADKAkSDgoGc291cmNlGAMgASgJEhAKCHJldmlzaW9uGAQgASgJEhIKCmlzX2RlZmF1bHQYBSABKAgSIgoFc3RhdGUYBiABKA4yEy5tbHhkLnYxLk1vZGVsU3RhdGUSFAoMc3RhdGVfcmVhc29uGAcgASgJEg4KBmZhbWlseRgIIAEoCRIUCgxhcmNoaXRlY3R1cmUYCSABKAkSFgoOY29udGV4dF9sZW5ndGgYCiABKA0SIQoZZGVmYXVsdF9tYXhfb3V0cHV0X3Rva2VucxgLIAEoDRIxChBkZWZhdWx0X3NhbXBsaW5nGAwgASgLMhcubWx4ZC52MS5TYW1wbGluZ1BhcmFtcxIWCg5zdG9wX3NlcXVlbmNlcxgNIAMoCRIwCgxjYXBhYmlsaXRpZXMYDiABKAsyGi5tbHhkLnYxLk1vZGVsQ2FwYWJpbGl0aWVzEhcKD3ZvY2FidWxhcnlfc2l6ZRgPIAEoDRIXCg9wYXJhbWV0ZXJfY291bnQYECABKAESFgoOcmVzaWRlbnRfYnl0ZXMYESABKAESFwoPZXN0aW1hdGVkX2J5dGVzGBIgASgBEg4KBnBpbm5lZBgTIAEoCBItCglsb2FkZWRfYXQYFCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDGxhc3RfdXNlZF9hdBgVIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGZW5naW5lGBYgASgJEhYKDnJlc2VydmVkX2J5dGVzGBcgASgBEisKCGlkbGVfdHRsGBggASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uInkKEU1vZGVsQ2FwYWJpbGl0aWVzEgwKBGNoYXQYASABKAgSDQoFdG9vbHMYAiABKAgSDgoGdmlzaW9uGAMgASgIEhAKCGxvZ3Byb2JzGAQgASgIEhAKCGFkYXB0ZXJzGAUgASgIEhMKC2NvbnN0cmFpbnRzGAYgAygJIoYBChFMaXN0TW9kZWxzUmVxdWVzdBIbCglwYWdlX3NpemUYASABKA1CCLpIBSoDGOgHEhwKCnBhZ2VfdG9rZW4YAiABKAlCCLpIBXIDKIAEEjYKBnN0YXRlcxgDIAMoDjITLm1seGQudjEuTW9kZWxTdGF0ZUIRukgOkgELEAgiB4IBBBABIAAiTQoSTGlzdE1vZGVsc1Jlc3BvbnNlEh4KBm1vZGVscxgBIAMoCzIOLm1seGQudjEuTW9kZWwSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIioKD0dldE1vZGVsUmVxdWVzdBIXCgVtb2RlbBgBIAEoCUIIukgFcgMogAIiMQoQR2V0TW9kZWxSZXNwb25zZRIdCgVtb2RlbBgBIAEoCzIOLm1seGQudjEuTW9kZWwinwEKEExvYWRNb2RlbFJlcXVlc3QSFwoFbW9kZWwYASABKAlCCLpIBXIDKIACEhMKBnBpbm5lZBgCIAEoCEgAiAEBEjsKCGlkbGVfdHRsGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQg66SAuqAQgiBAiA9SQyABIVCg12YWxpZGF0ZV9vbmx5GAQgASgIQgkKB19waW5uZWQiUwoRTG9hZE1vZGVsUmVzcG9uc2USHQoFbW9kZWwYASABKAsyDi5tbHhkLnYxLk1vZGVsEh8KA2ZpdBgCIAEoCzISLm1seGQudjEuTWVtb3J5Rml0IpQCCglNZW1vcnlGaXQSDAoEZml0cxgBIAEoCBIUCgxuZWVkZWRfYnl0ZXMYAiABKAESFAoMd2VpZ2h0X2J5dGVzGAMgASgBEhYKDmt2X2NhY2hlX2J5dGVzGAQgASgBEhoKEnByZWZpeF9jYWNoZV9ieXRlcxgFIAEoARIVCg1wcm9jZXNzX2J5dGVzGAYgASgBEhQKDGJ1ZGdldF9ieXRlcxgHIAEoARIXCg9hdmFpbGFibGVfYnl0ZXMYCCABKAESFQoNbG9hZGVkX21vZGVscxgJIAEoDRIZChFtYXhfbG9hZGVkX21vZGVscxgKIAEoDRIOCgZldmljdHMYCyADKAkSEQoJd2FpdHNfZm9yGAwgAygJIn4KElVubG9hZE1vZGVsUmVxdWVzdBIXCgVtb2RlbBgBIAEoCUIIukgFcgMogAISQAoNZHJhaW5fdGltZW91dBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIOukgLqgEIIgQIgKMFMgASDQoFZm9yY2UYAyABKAgiWwoTVW5sb2FkTW9kZWxSZXNwb25zZRIdCgVtb2RlbBgBIAEoCzIOLm1seGQudjEuTW9kZWwSEAoIdW5sb2FkZWQYAiABKAgSEwoLZnJlZWRfYnl0ZXMYAyABKAEigQEKFlVubG9hZEFsbE1vZGVsc1JlcXVlc3QSQAoNZHJhaW5fdGltZW91dBgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIOukgLqgEIIgQIgKMFMgASDQoFZm9yY2UYAiABKAgSFgoOaW5jbHVkZV9waW5uZWQYAyABKAgiYgoXVW5sb2FkQWxsTW9kZWxzUmVzcG9uc2USEAoIdW5sb2FkZWQYASADKAkSIAoEa2VwdBgCIAMoCzISLm1seGQudjEuS2VwdE1vZGVsEhMKC2ZyZWVkX2J5dGVzGAMgASgBIioKCUtlcHRNb2RlbBINCgVtb2RlbBgBIAEoCRIOCgZyZWFzb24YAiABKAkiSgoPUGluTW9kZWxSZXF1ZXN0EhcKBW1vZGVsGAEgASgJQgi6SAVyAyiAAhITCgZwaW5uZWQYAiABKAhIAIgBAUIJCgdfcGlubmVkIjEKEFBpbk1vZGVsUmVzcG9uc2USHQoFbW9kZWwYASABKAsyDi5tbHhkLnYxLk1vZGVsIhYKFFJlbG9hZENhdGFsb2dSZXF1ZXN0IkgKFVJlbG9hZENhdGFsb2dSZXNwb25zZRINCgVhZGRlZBgBIAMoCRIPCgdyZW1vdmVkGAIgAygJEg8KB2NoYW5nZWQYAyADKAkq3wEKCk1vZGVsU3RhdGUSGwoXTU9ERUxfU1RBVEVfVU5TUEVDSUZJRUQQABIZChVNT0RFTF9TVEFURV9BVkFJTEFCTEUQARIbChdNT0RFTF9TVEFURV9ET1dOTE9BRElORxACEhcKE01PREVMX1NUQVRFX0xPQURJTkcQAxIWChJNT0RFTF9TVEFURV9BQ1RJVkUQBBIYChRNT0RFTF9TVEFURV9EUkFJTklORxAFEhkKFU1PREVMX1NUQVRFX1VOTE9BRElORxAGEhYKEk1PREVMX1NUQVRFX0ZBSUxFRBAHMq4ECgxNb2RlbFNlcnZpY2USSgoKTGlzdE1vZGVscxIaLm1seGQudjEuTGlzdE1vZGVsc1JlcXVlc3QaGy5tbHhkLnYxLkxpc3RNb2RlbHNSZXNwb25zZSIDkAIBEkQKCEdldE1vZGVsEhgubWx4ZC52MS5HZXRNb2RlbFJlcXVlc3QaGS5tbHhkLnYxLkdldE1vZGVsUmVzcG9uc2UiA5ACARJHCglMb2FkTW9kZWwSGS5tbHhkLnYxLkxvYWRNb2RlbFJlcXVlc3QaGi5tbHhkLnYxLkxvYWRNb2RlbFJlc3BvbnNlIgOQAgISTQoLVW5sb2FkTW9kZWwSGy5tbHhkLnYxLlVubG9hZE1vZGVsUmVxdWVzdBocLm1seGQudjEuVW5sb2FkTW9kZWxSZXNwb25zZSIDkAICElkKD1VubG9hZEFsbE1vZGVscxIfLm1seGQudjEuVW5sb2FkQWxsTW9kZWxzUmVxdWVzdBogLm1seGQudjEuVW5sb2FkQWxsTW9kZWxzUmVzcG9uc2UiA5ACAhJECghQaW5Nb2RlbBIYLm1seGQudjEuUGluTW9kZWxSZXF1ZXN0GhkubWx4ZC52MS5QaW5Nb2RlbFJlc3BvbnNlIgOQAgISUwoNUmVsb2FkQ2F0YWxvZxIdLm1seGQudjEuUmVsb2FkQ2F0YWxvZ1JlcXVlc3QaHi5tbHhkLnYxLlJlbG9hZENhdGFsb2dSZXNwb25zZSIDkAICYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp, file_mlxd_v1_types]);
 
 /**
  * A model.
@@ -145,14 +145,14 @@ export type Model = Message<"mlxd.v1.Model"> & {
   residentBytes: number;
 
   /**
-   * Bytes that it is estimated to need.
+   * Bytes that its weights are estimated to need.
    *
    * @generated from field: double estimated_bytes = 18;
    */
   estimatedBytes: number;
 
   /**
-   * Never evicted.
+   * Neither evicted nor unloaded for being idle.
    *
    * @generated from field: bool pinned = 19;
    */
@@ -178,6 +178,20 @@ export type Model = Message<"mlxd.v1.Model"> & {
    * @generated from field: string engine = 22;
    */
   engine: string;
+
+  /**
+   * Bytes of the memory budget that it takes; 0 when it is neither loaded nor loading.
+   *
+   * @generated from field: double reserved_bytes = 23;
+   */
+  reservedBytes: number;
+
+  /**
+   * After this time without a task it is unloaded; absent: never.
+   *
+   * @generated from field: google.protobuf.Duration idle_ttl = 24;
+   */
+  idleTtl?: Duration | undefined;
 };
 
 /**
@@ -349,6 +363,391 @@ export const GetModelResponseSchema: GenMessage<GetModelResponse> = /*@__PURE__*
   messageDesc(file_mlxd_v1_model_service, 5);
 
 /**
+ * Which model to load.
+ *
+ * @generated from message mlxd.v1.LoadModelRequest
+ */
+export type LoadModelRequest = Message<"mlxd.v1.LoadModelRequest"> & {
+  /**
+   * Id, alias or repository path; empty for the default model.
+   *
+   * @generated from field: string model = 1;
+   */
+  model: string;
+
+  /**
+   * Pins the model, or unpins it, once it is loaded; absent leaves it as it is.
+   *
+   * @generated from field: optional bool pinned = 2;
+   */
+  pinned?: boolean | undefined;
+
+  /**
+   * From now on this model is unloaded after this time without a task; 0: never. Absent leaves it as it is.
+   *
+   * @generated from field: google.protobuf.Duration idle_ttl = 3;
+   */
+  idleTtl?: Duration | undefined;
+
+  /**
+   * Only tells whether it would fit: nothing is loaded, evicted or changed.
+   *
+   * @generated from field: bool validate_only = 4;
+   */
+  validateOnly: boolean;
+};
+
+/**
+ * Describes the message mlxd.v1.LoadModelRequest.
+ * Use `create(LoadModelRequestSchema)` to create a new message.
+ */
+export const LoadModelRequestSchema: GenMessage<LoadModelRequest> = /*@__PURE__*/
+  messageDesc(file_mlxd_v1_model_service, 6);
+
+/**
+ * The model, loaded, or how it would fit.
+ *
+ * @generated from message mlxd.v1.LoadModelResponse
+ */
+export type LoadModelResponse = Message<"mlxd.v1.LoadModelResponse"> & {
+  /**
+   * The model.
+   *
+   * @generated from field: mlxd.v1.Model model = 1;
+   */
+  model?: Model | undefined;
+
+  /**
+   * For validate_only.
+   *
+   * @generated from field: mlxd.v1.MemoryFit fit = 2;
+   */
+  fit?: MemoryFit | undefined;
+};
+
+/**
+ * Describes the message mlxd.v1.LoadModelResponse.
+ * Use `create(LoadModelResponseSchema)` to create a new message.
+ */
+export const LoadModelResponseSchema: GenMessage<LoadModelResponse> = /*@__PURE__*/
+  messageDesc(file_mlxd_v1_model_service, 7);
+
+/**
+ * Whether a model has room, and what it takes. All sizes are bytes.
+ *
+ * @generated from message mlxd.v1.MemoryFit
+ */
+export type MemoryFit = Message<"mlxd.v1.MemoryFit"> & {
+  /**
+   * It can be loaded now: it is already, there is room, or idle models make way.
+   *
+   * @generated from field: bool fits = 1;
+   */
+  fits: boolean;
+
+  /**
+   * What it takes of the memory budget: the sum of the next four.
+   *
+   * @generated from field: double needed_bytes = 2;
+   */
+  neededBytes: number;
+
+  /**
+   * Its weights as the engine holds them.
+   *
+   * @generated from field: double weight_bytes = 3;
+   */
+  weightBytes: number;
+
+  /**
+   * Its KV cache, filled.
+   *
+   * @generated from field: double kv_cache_bytes = 4;
+   */
+  kvCacheBytes: number;
+
+  /**
+   * Its prefix cache, filled.
+   *
+   * @generated from field: double prefix_cache_bytes = 5;
+   */
+  prefixCacheBytes: number;
+
+  /**
+   * The engine process beside these.
+   *
+   * @generated from field: double process_bytes = 6;
+   */
+  processBytes: number;
+
+  /**
+   * The memory budget.
+   *
+   * @generated from field: double budget_bytes = 7;
+   */
+  budgetBytes: number;
+
+  /**
+   * What other models leave of it now.
+   *
+   * @generated from field: double available_bytes = 8;
+   */
+  availableBytes: number;
+
+  /**
+   * Other models that are loaded or loading.
+   *
+   * @generated from field: uint32 loaded_models = 9;
+   */
+  loadedModels: number;
+
+  /**
+   * Models that may be loaded at once.
+   *
+   * @generated from field: uint32 max_loaded_models = 10;
+   */
+  maxLoadedModels: number;
+
+  /**
+   * Ids of idle models that would be evicted.
+   *
+   * @generated from field: repeated string evicts = 11;
+   */
+  evicts: string[];
+
+  /**
+   * Ids of models in use that it would have to wait for.
+   *
+   * @generated from field: repeated string waits_for = 12;
+   */
+  waitsFor: string[];
+};
+
+/**
+ * Describes the message mlxd.v1.MemoryFit.
+ * Use `create(MemoryFitSchema)` to create a new message.
+ */
+export const MemoryFitSchema: GenMessage<MemoryFit> = /*@__PURE__*/
+  messageDesc(file_mlxd_v1_model_service, 8);
+
+/**
+ * Which model to unload, and what becomes of its running generations.
+ *
+ * @generated from message mlxd.v1.UnloadModelRequest
+ */
+export type UnloadModelRequest = Message<"mlxd.v1.UnloadModelRequest"> & {
+  /**
+   * Id, alias or repository path; empty for the default model.
+   *
+   * @generated from field: string model = 1;
+   */
+  model: string;
+
+  /**
+   * How long running generations may take to finish; those left then end with MODEL_UNLOADED. Absent: 30 s.
+   *
+   * @generated from field: google.protobuf.Duration drain_timeout = 2;
+   */
+  drainTimeout?: Duration | undefined;
+
+  /**
+   * Ends running generations at once, and a load that is under way.
+   *
+   * @generated from field: bool force = 3;
+   */
+  force: boolean;
+};
+
+/**
+ * Describes the message mlxd.v1.UnloadModelRequest.
+ * Use `create(UnloadModelRequestSchema)` to create a new message.
+ */
+export const UnloadModelRequestSchema: GenMessage<UnloadModelRequest> = /*@__PURE__*/
+  messageDesc(file_mlxd_v1_model_service, 9);
+
+/**
+ * What became of it.
+ *
+ * @generated from message mlxd.v1.UnloadModelResponse
+ */
+export type UnloadModelResponse = Message<"mlxd.v1.UnloadModelResponse"> & {
+  /**
+   * The model.
+   *
+   * @generated from field: mlxd.v1.Model model = 1;
+   */
+  model?: Model | undefined;
+
+  /**
+   * Whether it was loaded.
+   *
+   * @generated from field: bool unloaded = 2;
+   */
+  unloaded: boolean;
+
+  /**
+   * Bytes of memory that its engine's process had, measured before its end; 0 when there was none.
+   *
+   * @generated from field: double freed_bytes = 3;
+   */
+  freedBytes: number;
+};
+
+/**
+ * Describes the message mlxd.v1.UnloadModelResponse.
+ * Use `create(UnloadModelResponseSchema)` to create a new message.
+ */
+export const UnloadModelResponseSchema: GenMessage<UnloadModelResponse> = /*@__PURE__*/
+  messageDesc(file_mlxd_v1_model_service, 10);
+
+/**
+ * What becomes of running generations.
+ *
+ * @generated from message mlxd.v1.UnloadAllModelsRequest
+ */
+export type UnloadAllModelsRequest = Message<"mlxd.v1.UnloadAllModelsRequest"> & {
+  /**
+   * As for one model.
+   *
+   * @generated from field: google.protobuf.Duration drain_timeout = 1;
+   */
+  drainTimeout?: Duration | undefined;
+
+  /**
+   * As for one model.
+   *
+   * @generated from field: bool force = 2;
+   */
+  force: boolean;
+
+  /**
+   * Unloads pinned models too; they stay pinned.
+   *
+   * @generated from field: bool include_pinned = 3;
+   */
+  includePinned: boolean;
+};
+
+/**
+ * Describes the message mlxd.v1.UnloadAllModelsRequest.
+ * Use `create(UnloadAllModelsRequestSchema)` to create a new message.
+ */
+export const UnloadAllModelsRequestSchema: GenMessage<UnloadAllModelsRequest> = /*@__PURE__*/
+  messageDesc(file_mlxd_v1_model_service, 11);
+
+/**
+ * Which models went, and which stayed.
+ *
+ * @generated from message mlxd.v1.UnloadAllModelsResponse
+ */
+export type UnloadAllModelsResponse = Message<"mlxd.v1.UnloadAllModelsResponse"> & {
+  /**
+   * Ids of those that were unloaded.
+   *
+   * @generated from field: repeated string unloaded = 1;
+   */
+  unloaded: string[];
+
+  /**
+   * Those that stayed in memory.
+   *
+   * @generated from field: repeated mlxd.v1.KeptModel kept = 2;
+   */
+  kept: KeptModel[];
+
+  /**
+   * Bytes of memory that the ended processes had.
+   *
+   * @generated from field: double freed_bytes = 3;
+   */
+  freedBytes: number;
+};
+
+/**
+ * Describes the message mlxd.v1.UnloadAllModelsResponse.
+ * Use `create(UnloadAllModelsResponseSchema)` to create a new message.
+ */
+export const UnloadAllModelsResponseSchema: GenMessage<UnloadAllModelsResponse> = /*@__PURE__*/
+  messageDesc(file_mlxd_v1_model_service, 12);
+
+/**
+ * A model that stayed in memory.
+ *
+ * @generated from message mlxd.v1.KeptModel
+ */
+export type KeptModel = Message<"mlxd.v1.KeptModel"> & {
+  /**
+   * Its id.
+   *
+   * @generated from field: string model = 1;
+   */
+  model: string;
+
+  /**
+   * Why, in one sentence.
+   *
+   * @generated from field: string reason = 2;
+   */
+  reason: string;
+};
+
+/**
+ * Describes the message mlxd.v1.KeptModel.
+ * Use `create(KeptModelSchema)` to create a new message.
+ */
+export const KeptModelSchema: GenMessage<KeptModel> = /*@__PURE__*/
+  messageDesc(file_mlxd_v1_model_service, 13);
+
+/**
+ * Which model to pin.
+ *
+ * @generated from message mlxd.v1.PinModelRequest
+ */
+export type PinModelRequest = Message<"mlxd.v1.PinModelRequest"> & {
+  /**
+   * Id, alias or repository path; empty for the default model.
+   *
+   * @generated from field: string model = 1;
+   */
+  model: string;
+
+  /**
+   * Absent: true.
+   *
+   * @generated from field: optional bool pinned = 2;
+   */
+  pinned?: boolean | undefined;
+};
+
+/**
+ * Describes the message mlxd.v1.PinModelRequest.
+ * Use `create(PinModelRequestSchema)` to create a new message.
+ */
+export const PinModelRequestSchema: GenMessage<PinModelRequest> = /*@__PURE__*/
+  messageDesc(file_mlxd_v1_model_service, 14);
+
+/**
+ * The model.
+ *
+ * @generated from message mlxd.v1.PinModelResponse
+ */
+export type PinModelResponse = Message<"mlxd.v1.PinModelResponse"> & {
+  /**
+   * The model.
+   *
+   * @generated from field: mlxd.v1.Model model = 1;
+   */
+  model?: Model | undefined;
+};
+
+/**
+ * Describes the message mlxd.v1.PinModelResponse.
+ * Use `create(PinModelResponseSchema)` to create a new message.
+ */
+export const PinModelResponseSchema: GenMessage<PinModelResponse> = /*@__PURE__*/
+  messageDesc(file_mlxd_v1_model_service, 15);
+
+/**
  * Nothing to say.
  *
  * @generated from message mlxd.v1.ReloadCatalogRequest
@@ -361,7 +760,7 @@ export type ReloadCatalogRequest = Message<"mlxd.v1.ReloadCatalogRequest"> & {
  * Use `create(ReloadCatalogRequestSchema)` to create a new message.
  */
 export const ReloadCatalogRequestSchema: GenMessage<ReloadCatalogRequest> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 6);
+  messageDesc(file_mlxd_v1_model_service, 16);
 
 /**
  * What is different from before, by model id.
@@ -396,7 +795,7 @@ export type ReloadCatalogResponse = Message<"mlxd.v1.ReloadCatalogResponse"> & {
  * Use `create(ReloadCatalogResponseSchema)` to create a new message.
  */
 export const ReloadCatalogResponseSchema: GenMessage<ReloadCatalogResponse> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 7);
+  messageDesc(file_mlxd_v1_model_service, 17);
 
 /**
  * Where a model stands.
@@ -475,7 +874,11 @@ export const ModelStateSchema: GenEnum<ModelState> = /*@__PURE__*/
   enumDesc(file_mlxd_v1_model_service, 0);
 
 /**
- * Tells what models there are and what state they are in, and reads anew what the configuration says of them.
+ * Tells what models there are and what state they are in, moves them in and out of memory, and reads anew what the
+ * configuration says of them.
+ *
+ * Loading by call is optional: the first task of a model loads it. Two operations that contradict each other on one
+ * model at once, such as a load and an unload, end with ABORTED and MODEL_OPERATION_CONFLICT; equal ones are joined.
  *
  * @generated from service mlxd.v1.ModelService
  */
@@ -499,6 +902,48 @@ export const ModelService: GenService<{
     methodKind: "unary";
     input: typeof GetModelRequestSchema;
     output: typeof GetModelResponseSchema;
+  },
+  /**
+   * Loads a model and answers when it has computed a token, or tells whether it would fit. Idle models that were used
+   * least recently make way. A load that nobody waits for any more is cancelled.
+   *
+   * @generated from rpc mlxd.v1.ModelService.LoadModel
+   */
+  loadModel: {
+    methodKind: "unary";
+    input: typeof LoadModelRequestSchema;
+    output: typeof LoadModelResponseSchema;
+  },
+  /**
+   * Ends a model's engine, and answers when its process is gone and its memory back. Running generations may finish
+   * first; new tasks wait and load the model anew. Also unloads a pinned model, which stays pinned.
+   *
+   * @generated from rpc mlxd.v1.ModelService.UnloadModel
+   */
+  unloadModel: {
+    methodKind: "unary";
+    input: typeof UnloadModelRequestSchema;
+    output: typeof UnloadModelResponseSchema;
+  },
+  /**
+   * Unloads every model that is loaded, pinned ones apart.
+   *
+   * @generated from rpc mlxd.v1.ModelService.UnloadAllModels
+   */
+  unloadAllModels: {
+    methodKind: "unary";
+    input: typeof UnloadAllModelsRequestSchema;
+    output: typeof UnloadAllModelsResponseSchema;
+  },
+  /**
+   * Keeps a model from being evicted, or no longer does. Does not load it.
+   *
+   * @generated from rpc mlxd.v1.ModelService.PinModel
+   */
+  pinModel: {
+    methodKind: "unary";
+    input: typeof PinModelRequestSchema;
+    output: typeof PinModelResponseSchema;
   },
   /**
    * Reads the configuration file and the model folder anew, as SIGHUP does. A model that is gone finishes what runs;
