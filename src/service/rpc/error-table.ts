@@ -18,6 +18,12 @@ export const errorTable = {
   ModelNotFound: { code: Code.NotFound, reason: "MODEL_NOT_FOUND" },
   ModelBroken: { code: Code.FailedPrecondition, reason: "MODEL_BROKEN" },
   ModelRevisionMismatch: { code: Code.FailedPrecondition, reason: "MODEL_REVISION_MISMATCH" },
+  // Not PERMISSION_DENIED: it is the service that lacks a right at the hub, not the caller here.
+  ModelAccessDenied: { code: Code.FailedPrecondition, reason: "MODEL_ACCESS_DENIED" },
+  DownloadsOff: { code: Code.FailedPrecondition, reason: "DOWNLOADS_OFF" },
+  InsufficientDisk: { code: Code.ResourceExhausted, reason: "INSUFFICIENT_DISK" },
+  ChecksumMismatch: { code: Code.DataLoss, reason: "CHECKSUM_MISMATCH" },
+  DownloadFailed: { code: Code.Unavailable, reason: "DOWNLOAD_FAILED" },
   QueueFull: { code: Code.ResourceExhausted, reason: "QUEUE_FULL" },
   InsufficientMemory: { code: Code.ResourceExhausted, reason: "INSUFFICIENT_MEMORY" },
   QueueTimeout: { code: Code.Unavailable, reason: "QUEUE_TIMEOUT" },
