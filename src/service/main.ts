@@ -4,26 +4,31 @@ import { Cause, Effect, Exit, Layer, Runtime } from "effect";
 
 import { Admission } from "./admission/Admission.ts";
 import { AdmissionConfig } from "./config/AdmissionConfig.ts";
+import { DownloadConfig } from "./config/DownloadConfig.ts";
 import { EngineConfig } from "./config/EngineConfig.ts";
 import { LogConfig } from "./config/LogConfig.ts";
 import { ModelsConfig } from "./config/ModelsConfig.ts";
 import { ServerConfig } from "./config/ServerConfig.ts";
 import { layer as mlxEngines } from "./engine/mlx/MlxEngine.ts";
+import { layer as downloads } from "./models/download/DownloadsLive.ts";
 import { layer as modelPool } from "./models/ModelPool.ts";
 import { Models } from "./models/Models.ts";
+import { SmokeTests } from "./models/smoke/SmokeTests.ts";
 import { layer as generations } from "./pipeline/GenerationsLive.ts";
+import { layer as preparations } from "./pipeline/prepare/PreparationsLive.ts";
 import { Server } from "./server/Server.ts";
 import { layer as logging } from "./telemetry/logging.ts";
 import { Stats } from "./telemetry/Stats.ts";
 
 const bundledModels = fileURLToPath(new URL("../../models", import.meta.url));
 
-const models = modelPool.pipe(
+const models = Layer.mergeAll(modelPool, downloads, SmokeTests.layer).pipe(
   Layer.provide(mlxEngines),
-  Layer.provide([EngineConfig.layer, ModelsConfig.layer(bundledModels)]),
+  Layer.provide([EngineConfig.layer, DownloadConfig.layer, ModelsConfig.layer(bundledModels)]),
 );
 
-const pipeline = generations.pipe(
+const pipeline = preparations.pipe(
+  Layer.provideMerge(generations),
   Layer.provide(Admission.layer),
   Layer.provideMerge(models),
   Layer.provideMerge(Stats.layer),

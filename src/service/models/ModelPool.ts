@@ -29,32 +29,46 @@ export const layer: Layer.Layer<Models, CatalogUnreadable | ModelNotFound, Model
     const { directory, defaultModel } = yield* ModelsConfig;
     const engines = yield* Engines;
     const scope = yield* Effect.scope;
-    const catalog = yield* Effect.tryPromise({
+    const readEntries = Effect.tryPromise({
       try: () => readCatalog(directory),
       catch: (error) => new CatalogUnreadable({ directory, code: codeOf(error) }),
     });
+    const catalog = new Map((yield* readEntries).map((entry) => [entry.facts.id, entry]));
     const states = yield* SubscriptionRef.make<ReadonlyMap<string, ModelState>>(new Map());
     const tools = yield* makePromptToolsCache(catalog);
 
-    const slots: ReadonlyArray<ModelSlot> = catalog.map(({ facts, problem }) =>
+    const slotOfEntry = ({ facts, problem }: CatalogEntry): ModelSlot =>
       makeSlot({
         facts,
         problem,
         start: Effect.flatMap(Cache.get(tools, facts.id), ({ tokenizer }) => engines.start(facts, tokenizer)),
         scope,
         onChange: Effect.suspend(() => SubscriptionRef.set(states, statesOf(slots))),
-      }),
-    );
+      });
+    let slots: ReadonlyArray<ModelSlot> = [...catalog.values()].map(slotOfEntry);
     yield* SubscriptionRef.set(states, statesOf(slots));
 
-    const known = slots.map(({ facts }) => facts);
     const find = (name: string) => {
+      const known = slots.map(({ facts }) => facts);
       const facts = resolveName(known, name);
       const slot = slots.find((each) => each.facts === facts);
       return slot === undefined
         ? Effect.fail(new ModelNotFound({ model: name, nearest: nearestNames(known, name) }))
         : Effect.succeed(slot);
     };
+    const rescan = Effect.gen(function* () {
+      const entries = yield* readEntries;
+      const fresh = entries.filter(({ facts: { id } }) => catalog.get(id)?.problem !== "");
+      if (fresh.length === 0) return;
+      for (const entry of fresh) {
+        catalog.set(entry.facts.id, entry);
+        yield* Cache.invalidate(tools, entry.facts.id);
+      }
+      const taken = new Map(slots.map((slot) => [slot.facts.id, slot]));
+      for (const entry of fresh) taken.set(entry.facts.id, slotOfEntry(entry));
+      slots = [...taken.values()].toSorted((a, b) => (a.facts.id < b.facts.id ? -1 : 1));
+      yield* SubscriptionRef.set(states, statesOf(slots));
+    });
     const fallback = defaultModel === "" ? firstUsable(slots) : yield* find(defaultModel);
     const slotOf = (name: string) => (name === "" && fallback !== undefined ? Effect.succeed(fallback) : find(name));
     const statusOf = (slot: ModelSlot) =>
@@ -62,7 +76,7 @@ export const layer: Layer.Layer<Models, CatalogUnreadable | ModelNotFound, Model
     const lease = Effect.fn("Models.lease")((name: string) => Effect.flatMap(slotOf(name), (slot) => slot.lease));
 
     return Models.of({
-      list: Effect.forEach(slots, statusOf),
+      list: Effect.suspend(() => Effect.forEach(slots, statusOf)),
       get: (name) => Effect.flatMap(slotOf(name), statusOf),
       promptTools: Effect.fn("Models.promptTools")(function* (name: string) {
         const slot = yield* slotOf(name);
@@ -76,19 +90,25 @@ export const layer: Layer.Layer<Models, CatalogUnreadable | ModelNotFound, Model
           ),
         ),
       ),
+      // A folder that cannot be read now has the models that it had.
+      rescan: Effect.catchTag(rescan, "CatalogUnreadable", (error) => Effect.logWarning(error.message)),
       changes: SubscriptionRef.changes(states),
     });
   }),
 );
 
 /** By model id. A failure is kept for a moment only: the files may have been mended. */
-const makePromptToolsCache = (catalog: ReadonlyArray<CatalogEntry>) => {
-  const readers = new Map(catalog.map((entry) => [entry.facts.id, readTools(entry)]));
-  return Cache.makeWith((id: string) => readers.get(id) ?? Effect.die(new RangeError(`no model has the id ${id}`)), {
-    capacity: Number.POSITIVE_INFINITY,
-    timeToLive: (exit) => (Exit.isSuccess(exit) ? Duration.infinity : Duration.seconds(5)),
-  });
-};
+const makePromptToolsCache = (catalog: ReadonlyMap<string, CatalogEntry>) =>
+  Cache.makeWith(
+    (id: string) => {
+      const entry = catalog.get(id);
+      return entry === undefined ? Effect.die(new RangeError(`no model has the id ${id}`)) : readTools(entry);
+    },
+    {
+      capacity: Number.POSITIVE_INFINITY,
+      timeToLive: (exit) => (Exit.isSuccess(exit) ? Duration.infinity : Duration.seconds(5)),
+    },
+  );
 
 const readTools = ({ facts, problem }: CatalogEntry) =>
   problem === ""

@@ -38,6 +38,8 @@ export class Models extends Context.Service<
     readonly lease: (name: string) => Effect.Effect<Engine, ModelNotFound | ModelBroken, Scope.Scope>;
     /** Loads one after another. A model that fails does not keep the others from loading. */
     readonly preload: (names: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<PreloadReport>>;
+    /** Takes in the models that came into the folder since it was read, and those whose files were broken then. */
+    readonly rescan: Effect.Effect<void>;
     /** The state of every model by id: as it is now, and again whenever one changes. */
     readonly changes: Stream.Stream<ReadonlyMap<string, ModelState>>;
   }

@@ -1,21 +1,26 @@
 import type { ServiceImpl } from "@connectrpc/connect";
-import { Effect } from "effect";
+import { Effect, Stream } from "effect";
 
 import {
   GetModelRequestSchema,
   ListModelsRequestSchema,
   type ModelService,
+  PrepareModelRequestSchema,
 } from "../../client/gen/mlxd/v1/model_service_pb.ts";
-import type { ModelState } from "../domain/model.ts";
+import type { ModelState, ModelStatus } from "../domain/model.ts";
 import { Models } from "../models/Models.ts";
+import { Preparations } from "../pipeline/prepare/Preparations.ts";
 import { Bridge } from "./Bridge.ts";
 import { pageOf } from "./model-pages.ts";
 import { modelStates, modelToWire } from "./model-to-wire.ts";
+import { prepareEventToWire } from "./preparation-to-wire.ts";
 import { validate } from "./validate.ts";
 
 export const makeModelService = Effect.gen(function* () {
   const bridge = yield* Bridge;
   const models = yield* Models;
+  const preparations = yield* Preparations;
+  const describe = (status: ModelStatus) => modelToWire(status, preparations.smokeTestOf(status.facts));
   return {
     listModels: (request, context) =>
       bridge.unary(context, () =>
@@ -28,16 +33,24 @@ export const makeModelService = Effect.gen(function* () {
               states: new Set(statesFromWire(request.states)),
             }),
           );
-          return { models: page.models.map(modelToWire), nextPageToken: page.nextPageToken };
+          return { models: page.models.map(describe), nextPageToken: page.nextPageToken };
         }),
       ),
     getModel: (request, context) =>
       bridge.unary(context, () =>
         Effect.gen(function* () {
           yield* validate(GetModelRequestSchema, request);
-          return { model: modelToWire(yield* models.get(request.model)) };
+          return { model: describe(yield* models.get(request.model)) };
         }),
       ),
+    prepareModel: (request, context) =>
+      bridge.stream(context, {
+        stream: () =>
+          Stream.unwrap(Effect.as(validate(PrepareModelRequestSchema, request), preparations.prepare(request))),
+        toWire: (event) => prepareEventToWire(event, describe),
+        // A download may take longer than any generation.
+        endless: true,
+      }),
   } satisfies ServiceImpl<typeof ModelService>;
 });
 

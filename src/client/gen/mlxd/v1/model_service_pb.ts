@@ -7,8 +7,10 @@
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
-import type { Timestamp } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { Status } from "../../google/rpc/status_pb.ts";
+import { file_google_rpc_status } from "../../google/rpc/status_pb.ts";
 import type { SamplingParams } from "./types_pb.ts";
 import { file_mlxd_v1_types } from "./types_pb.ts";
 import type { Message, UnknownEnum } from "@bufbuild/protobuf";
@@ -17,7 +19,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file mlxd/v1/model_service.proto.
  */
 export const file_mlxd_v1_model_service: GenFile = /*@__PURE__*/
-  fileDesc("ChttbHhkL3YxL21vZGVsX3NlcnZpY2UucHJvdG8SB21seGQudjEi1gQKBU1vZGVsEgoKAmlkGAEgASgJEg8KB2FsaWFzZXMYAiADKAkSDgoGc291cmNlGAMgASgJEhAKCHJldmlzaW9uGAQgASgJEhIKCmlzX2RlZmF1bHQYBSABKAgSIgoFc3RhdGUYBiABKA4yEy5tbHhkLnYxLk1vZGVsU3RhdGUSFAoMc3RhdGVfcmVhc29uGAcgASgJEg4KBmZhbWlseRgIIAEoCRIUCgxhcmNoaXRlY3R1cmUYCSABKAkSFgoOY29udGV4dF9sZW5ndGgYCiABKA0SIQoZZGVmYXVsdF9tYXhfb3V0cHV0X3Rva2VucxgLIAEoDRIxChBkZWZhdWx0X3NhbXBsaW5nGAwgASgLMhcubWx4ZC52MS5TYW1wbGluZ1BhcmFtcxIWCg5zdG9wX3NlcXVlbmNlcxgNIAMoCRIwCgxjYXBhYmlsaXRpZXMYDiABKAsyGi5tbHhkLnYxLk1vZGVsQ2FwYWJpbGl0aWVzEhcKD3ZvY2FidWxhcnlfc2l6ZRgPIAEoDRIXCg9wYXJhbWV0ZXJfY291bnQYECABKAESFgoOcmVzaWRlbnRfYnl0ZXMYESABKAESFwoPZXN0aW1hdGVkX2J5dGVzGBIgASgBEg4KBnBpbm5lZBgTIAEoCBItCglsb2FkZWRfYXQYFCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDGxhc3RfdXNlZF9hdBgVIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGZW5naW5lGBYgASgJInkKEU1vZGVsQ2FwYWJpbGl0aWVzEgwKBGNoYXQYASABKAgSDQoFdG9vbHMYAiABKAgSDgoGdmlzaW9uGAMgASgIEhAKCGxvZ3Byb2JzGAQgASgIEhAKCGFkYXB0ZXJzGAUgASgIEhMKC2NvbnN0cmFpbnRzGAYgAygJIoYBChFMaXN0TW9kZWxzUmVxdWVzdBIbCglwYWdlX3NpemUYASABKA1CCLpIBSoDGOgHEhwKCnBhZ2VfdG9rZW4YAiABKAlCCLpIBXIDKIAEEjYKBnN0YXRlcxgDIAMoDjITLm1seGQudjEuTW9kZWxTdGF0ZUIRukgOkgELEAgiB4IBBBABIAAiTQoSTGlzdE1vZGVsc1Jlc3BvbnNlEh4KBm1vZGVscxgBIAMoCzIOLm1seGQudjEuTW9kZWwSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIioKD0dldE1vZGVsUmVxdWVzdBIXCgVtb2RlbBgBIAEoCUIIukgFcgMogAIiMQoQR2V0TW9kZWxSZXNwb25zZRIdCgVtb2RlbBgBIAEoCzIOLm1seGQudjEuTW9kZWwq3wEKCk1vZGVsU3RhdGUSGwoXTU9ERUxfU1RBVEVfVU5TUEVDSUZJRUQQABIZChVNT0RFTF9TVEFURV9BVkFJTEFCTEUQARIbChdNT0RFTF9TVEFURV9ET1dOTE9BRElORxACEhcKE01PREVMX1NUQVRFX0xPQURJTkcQAxIWChJNT0RFTF9TVEFURV9BQ1RJVkUQBBIYChRNT0RFTF9TVEFURV9EUkFJTklORxAFEhkKFU1PREVMX1NUQVRFX1VOTE9BRElORxAGEhYKEk1PREVMX1NUQVRFX0ZBSUxFRBAHMqABCgxNb2RlbFNlcnZpY2USSgoKTGlzdE1vZGVscxIaLm1seGQudjEuTGlzdE1vZGVsc1JlcXVlc3QaGy5tbHhkLnYxLkxpc3RNb2RlbHNSZXNwb25zZSIDkAIBEkQKCEdldE1vZGVsEhgubWx4ZC52MS5HZXRNb2RlbFJlcXVlc3QaGS5tbHhkLnYxLkdldE1vZGVsUmVzcG9uc2UiA5ACAWIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_timestamp, file_mlxd_v1_types]);
+  fileDesc("ChttbHhkL3YxL21vZGVsX3NlcnZpY2UucHJvdG8SB21seGQudjEi/gQKBU1vZGVsEgoKAmlkGAEgASgJEg8KB2FsaWFzZXMYAiADKAkSDgoGc291cmNlGAMgASgJEhAKCHJldmlzaW9uGAQgASgJEhIKCmlzX2RlZmF1bHQYBSABKAgSIgoFc3RhdGUYBiABKA4yEy5tbHhkLnYxLk1vZGVsU3RhdGUSFAoMc3RhdGVfcmVhc29uGAcgASgJEg4KBmZhbWlseRgIIAEoCRIUCgxhcmNoaXRlY3R1cmUYCSABKAkSFgoOY29udGV4dF9sZW5ndGgYCiABKA0SIQoZZGVmYXVsdF9tYXhfb3V0cHV0X3Rva2VucxgLIAEoDRIxChBkZWZhdWx0X3NhbXBsaW5nGAwgASgLMhcubWx4ZC52MS5TYW1wbGluZ1BhcmFtcxIWCg5zdG9wX3NlcXVlbmNlcxgNIAMoCRIwCgxjYXBhYmlsaXRpZXMYDiABKAsyGi5tbHhkLnYxLk1vZGVsQ2FwYWJpbGl0aWVzEhcKD3ZvY2FidWxhcnlfc2l6ZRgPIAEoDRIXCg9wYXJhbWV0ZXJfY291bnQYECABKAESFgoOcmVzaWRlbnRfYnl0ZXMYESABKAESFwoPZXN0aW1hdGVkX2J5dGVzGBIgASgBEg4KBnBpbm5lZBgTIAEoCBItCglsb2FkZWRfYXQYFCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDGxhc3RfdXNlZF9hdBgVIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGZW5naW5lGBYgASgJEiYKCnNtb2tlX3Rlc3QYHiABKAsyEi5tbHhkLnYxLlNtb2tlVGVzdCJ5ChFNb2RlbENhcGFiaWxpdGllcxIMCgRjaGF0GAEgASgIEg0KBXRvb2xzGAIgASgIEg4KBnZpc2lvbhgDIAEoCBIQCghsb2dwcm9icxgEIAEoCBIQCghhZGFwdGVycxgFIAEoCBITCgtjb25zdHJhaW50cxgGIAMoCSKGAQoRTGlzdE1vZGVsc1JlcXVlc3QSGwoJcGFnZV9zaXplGAEgASgNQgi6SAUqAxjoBxIcCgpwYWdlX3Rva2VuGAIgASgJQgi6SAVyAyiABBI2CgZzdGF0ZXMYAyADKA4yEy5tbHhkLnYxLk1vZGVsU3RhdGVCEbpIDpIBCxAIIgeCAQQQASAAIk0KEkxpc3RNb2RlbHNSZXNwb25zZRIeCgZtb2RlbHMYASADKAsyDi5tbHhkLnYxLk1vZGVsEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIqCg9HZXRNb2RlbFJlcXVlc3QSFwoFbW9kZWwYASABKAlCCLpIBXIDKIACIjEKEEdldE1vZGVsUmVzcG9uc2USHQoFbW9kZWwYASABKAsyDi5tbHhkLnYxLk1vZGVsIloKE1ByZXBhcmVNb2RlbFJlcXVlc3QSFwoFbW9kZWwYASABKAlCCLpIBXIDKIACEhoKCHJldmlzaW9uGAIgASgJQgi6SAVyAyiAAhIOCgZyZXRlc3QYAyABKAgiygEKFFByZXBhcmVNb2RlbFJlc3BvbnNlEi0KBXN0YWdlGAEgASgLMhwubWx4ZC52MS5QcmVwYXJlU3RhZ2VFbnRlcmVkSAASLAoIcHJvZ3Jlc3MYAiABKAsyGC5tbHhkLnYxLlByZXBhcmVQcm9ncmVzc0gAEiIKA2xvZxgDIAEoCzITLm1seGQudjEuUHJlcGFyZUxvZ0gAEigKBnJlcG9ydBgEIAEoCzIWLm1seGQudjEuUHJlcGFyZVJlcG9ydEgAQgcKBWV2ZW50ImcKE1ByZXBhcmVTdGFnZUVudGVyZWQSJAoFc3RhZ2UYASABKA4yFS5tbHhkLnYxLlByZXBhcmVTdGFnZRIqCgdlbGFwc2VkGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIo8BCg9QcmVwYXJlUHJvZ3Jlc3MSEgoKYnl0ZXNfZG9uZRgBIAEoARITCgtieXRlc190b3RhbBgCIAEoARISCgpmaWxlc19kb25lGAMgASgNEhMKC2ZpbGVzX3RvdGFsGAQgASgNEioKB2VsYXBzZWQYBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24ibwoKUHJlcGFyZUxvZxIkCgVzdGFnZRgBIAEoDjIVLm1seGQudjEuUHJlcGFyZVN0YWdlEg8KB21lc3NhZ2UYAiABKAkSKgoHZWxhcHNlZBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiKIAgoNUHJlcGFyZVJlcG9ydBIkCgVzdGFnZRgBIAEoDjIVLm1seGQudjEuUHJlcGFyZVN0YWdlEh0KBW1vZGVsGAIgASgLMg4ubWx4ZC52MS5Nb2RlbBISCgpkb3dubG9hZGVkGAMgASgIEg4KBmxvYWRlZBgEIAEoCBIVCg1yZWFkeV90b19jaGF0GAUgASgIEiYKCnNtb2tlX3Rlc3QYBiABKAsyEi5tbHhkLnYxLlNtb2tlVGVzdBIsCgd0aW1pbmdzGAcgAygLMhsubWx4ZC52MS5QcmVwYXJlU3RhZ2VUaW1pbmcSIQoFZXJyb3IYCCABKAsyEi5nb29nbGUucnBjLlN0YXR1cyJnChJQcmVwYXJlU3RhZ2VUaW1pbmcSJAoFc3RhZ2UYASABKA4yFS5tbHhkLnYxLlByZXBhcmVTdGFnZRIrCghkdXJhdGlvbhgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiKqAQoJU21va2VUZXN0EiEKB3F1YWxpdHkYASABKA4yEC5tbHhkLnYxLlF1YWxpdHkSDgoGcmVhc29uGAIgASgJEg4KBmFuc3dlchgDIAEoCRItCgl0ZXN0ZWRfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEisKCGR1cmF0aW9uGAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uKt8BCgpNb2RlbFN0YXRlEhsKF01PREVMX1NUQVRFX1VOU1BFQ0lGSUVEEAASGQoVTU9ERUxfU1RBVEVfQVZBSUxBQkxFEAESGwoXTU9ERUxfU1RBVEVfRE9XTkxPQURJTkcQAhIXChNNT0RFTF9TVEFURV9MT0FESU5HEAMSFgoSTU9ERUxfU1RBVEVfQUNUSVZFEAQSGAoUTU9ERUxfU1RBVEVfRFJBSU5JTkcQBRIZChVNT0RFTF9TVEFURV9VTkxPQURJTkcQBhIWChJNT0RFTF9TVEFURV9GQUlMRUQQByr9AgoMUHJlcGFyZVN0YWdlEh0KGVBSRVBBUkVfU1RBR0VfVU5TUEVDSUZJRUQQABIbChdQUkVQQVJFX1NUQUdFX1JFU09MVklORxABEh4KGlBSRVBBUkVfU1RBR0VfRU5HSU5FX0NIRUNLEAISIAocUFJFUEFSRV9TVEFHRV9FTkdJTkVfSU5TVEFMTBADEh0KGVBSRVBBUkVfU1RBR0VfRE9XTkxPQURJTkcQBBIhCh1QUkVQQVJFX1NUQUdFX1NFUlZFUl9TVEFSVElORxAFEh8KG1BSRVBBUkVfU1RBR0VfTU9ERUxfU0VSVklORxAGEh8KG1BSRVBBUkVfU1RBR0VfTU9ERUxfTE9BRElORxAHEhwKGFBSRVBBUkVfU1RBR0VfU01PS0VfVEVTVBAIEhcKE1BSRVBBUkVfU1RBR0VfUkVBRFkQCRIaChZQUkVQQVJFX1NUQUdFX0RFR1JBREVEEAoSGAoUUFJFUEFSRV9TVEFHRV9GQUlMRUQQCypcCgdRdWFsaXR5EhcKE1FVQUxJVFlfVU5TUEVDSUZJRUQQABIOCgpRVUFMSVRZX09LEAESFAoQUVVBTElUWV9ERUdSQURFRBACEhIKDlFVQUxJVFlfRkFJTEVEEAMy9AEKDE1vZGVsU2VydmljZRJKCgpMaXN0TW9kZWxzEhoubWx4ZC52MS5MaXN0TW9kZWxzUmVxdWVzdBobLm1seGQudjEuTGlzdE1vZGVsc1Jlc3BvbnNlIgOQAgESRAoIR2V0TW9kZWwSGC5tbHhkLnYxLkdldE1vZGVsUmVxdWVzdBoZLm1seGQudjEuR2V0TW9kZWxSZXNwb25zZSIDkAIBElIKDFByZXBhcmVNb2RlbBIcLm1seGQudjEuUHJlcGFyZU1vZGVsUmVxdWVzdBodLm1seGQudjEuUHJlcGFyZU1vZGVsUmVzcG9uc2UiA5ACAjABYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp, file_google_rpc_status, file_mlxd_v1_types]);
 
 /**
  * A model.
@@ -178,6 +180,13 @@ export type Model = Message<"mlxd.v1.Model"> & {
    * @generated from field: string engine = 22;
    */
   engine: string;
+
+  /**
+   * How it did when it was last tried at this revision; absent when it never was.
+   *
+   * @generated from field: mlxd.v1.SmokeTest smoke_test = 30;
+   */
+  smokeTest?: SmokeTest | undefined;
 };
 
 /**
@@ -349,6 +358,354 @@ export const GetModelResponseSchema: GenMessage<GetModelResponse> = /*@__PURE__*
   messageDesc(file_mlxd_v1_model_service, 5);
 
 /**
+ * Which model to prepare.
+ *
+ * @generated from message mlxd.v1.PrepareModelRequest
+ */
+export type PrepareModelRequest = Message<"mlxd.v1.PrepareModelRequest"> & {
+  /**
+   * Id, alias or repository path; empty for the default model. A repository that is not here is downloaded.
+   *
+   * @generated from field: string model = 1;
+   */
+  model: string;
+
+  /**
+   * Branch, tag or commit of the repository. Empty: the model as it is here, or else the branch `main`. A model that is
+   * here at another revision is not replaced: MODEL_REVISION_MISMATCH.
+   *
+   * @generated from field: string revision = 2;
+   */
+  revision: string;
+
+  /**
+   * Try the model again although it was tried at this revision before.
+   *
+   * @generated from field: bool retest = 3;
+   */
+  retest: boolean;
+};
+
+/**
+ * Describes the message mlxd.v1.PrepareModelRequest.
+ * Use `create(PrepareModelRequestSchema)` to create a new message.
+ */
+export const PrepareModelRequestSchema: GenMessage<PrepareModelRequest> = /*@__PURE__*/
+  messageDesc(file_mlxd_v1_model_service, 6);
+
+/**
+ * One step of a preparation.
+ *
+ * @generated from message mlxd.v1.PrepareModelResponse
+ */
+export type PrepareModelResponse = Message<"mlxd.v1.PrepareModelResponse"> & {
+  /**
+   * What happened.
+   *
+   * @generated from oneof mlxd.v1.PrepareModelResponse.event
+   */
+  event: {
+    /**
+     * It entered a stage.
+     *
+     * @generated from field: mlxd.v1.PrepareStageEntered stage = 1;
+     */
+    value: PrepareStageEntered;
+    case: "stage";
+  } | {
+    /**
+     * More was downloaded.
+     *
+     * @generated from field: mlxd.v1.PrepareProgress progress = 2;
+     */
+    value: PrepareProgress;
+    case: "progress";
+  } | {
+    /**
+     * Something worth telling.
+     *
+     * @generated from field: mlxd.v1.PrepareLog log = 3;
+     */
+    value: PrepareLog;
+    case: "log";
+  } | {
+    /**
+     * It is over. The last message.
+     *
+     * @generated from field: mlxd.v1.PrepareReport report = 4;
+     */
+    value: PrepareReport;
+    case: "report";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message mlxd.v1.PrepareModelResponse.
+ * Use `create(PrepareModelResponseSchema)` to create a new message.
+ */
+export const PrepareModelResponseSchema: GenMessage<PrepareModelResponse> = /*@__PURE__*/
+  messageDesc(file_mlxd_v1_model_service, 7);
+
+/**
+ * A stage began.
+ *
+ * @generated from message mlxd.v1.PrepareStageEntered
+ */
+export type PrepareStageEntered = Message<"mlxd.v1.PrepareStageEntered"> & {
+  /**
+   * Which one.
+   *
+   * @generated from field: mlxd.v1.PrepareStage stage = 1;
+   */
+  stage: PrepareStage;
+
+  /**
+   * Since the preparation began.
+   *
+   * @generated from field: google.protobuf.Duration elapsed = 2;
+   */
+  elapsed?: Duration | undefined;
+};
+
+/**
+ * Describes the message mlxd.v1.PrepareStageEntered.
+ * Use `create(PrepareStageEnteredSchema)` to create a new message.
+ */
+export const PrepareStageEnteredSchema: GenMessage<PrepareStageEntered> = /*@__PURE__*/
+  messageDesc(file_mlxd_v1_model_service, 8);
+
+/**
+ * How far a download is. What was fetched before counts; bytes that turned out wrong are taken back.
+ *
+ * @generated from message mlxd.v1.PrepareProgress
+ */
+export type PrepareProgress = Message<"mlxd.v1.PrepareProgress"> & {
+  /**
+   * Bytes that are here.
+   *
+   * @generated from field: double bytes_done = 1;
+   */
+  bytesDone: number;
+
+  /**
+   * Bytes of all files.
+   *
+   * @generated from field: double bytes_total = 2;
+   */
+  bytesTotal: number;
+
+  /**
+   * Files that are here and were checked.
+   *
+   * @generated from field: uint32 files_done = 3;
+   */
+  filesDone: number;
+
+  /**
+   * All files.
+   *
+   * @generated from field: uint32 files_total = 4;
+   */
+  filesTotal: number;
+
+  /**
+   * Since the preparation began.
+   *
+   * @generated from field: google.protobuf.Duration elapsed = 5;
+   */
+  elapsed?: Duration | undefined;
+};
+
+/**
+ * Describes the message mlxd.v1.PrepareProgress.
+ * Use `create(PrepareProgressSchema)` to create a new message.
+ */
+export const PrepareProgressSchema: GenMessage<PrepareProgress> = /*@__PURE__*/
+  messageDesc(file_mlxd_v1_model_service, 9);
+
+/**
+ * A line for people.
+ *
+ * @generated from message mlxd.v1.PrepareLog
+ */
+export type PrepareLog = Message<"mlxd.v1.PrepareLog"> & {
+  /**
+   * The stage that it belongs to.
+   *
+   * @generated from field: mlxd.v1.PrepareStage stage = 1;
+   */
+  stage: PrepareStage;
+
+  /**
+   * One sentence.
+   *
+   * @generated from field: string message = 2;
+   */
+  message: string;
+
+  /**
+   * Since the preparation began.
+   *
+   * @generated from field: google.protobuf.Duration elapsed = 3;
+   */
+  elapsed?: Duration | undefined;
+};
+
+/**
+ * Describes the message mlxd.v1.PrepareLog.
+ * Use `create(PrepareLogSchema)` to create a new message.
+ */
+export const PrepareLogSchema: GenMessage<PrepareLog> = /*@__PURE__*/
+  messageDesc(file_mlxd_v1_model_service, 10);
+
+/**
+ * What came of a preparation. That a model was downloaded does not say that it can chat.
+ *
+ * @generated from message mlxd.v1.PrepareReport
+ */
+export type PrepareReport = Message<"mlxd.v1.PrepareReport"> & {
+  /**
+   * READY, DEGRADED or FAILED.
+   *
+   * @generated from field: mlxd.v1.PrepareStage stage = 1;
+   */
+  stage: PrepareStage;
+
+  /**
+   * The model as it is now; absent when it is not here.
+   *
+   * @generated from field: mlxd.v1.Model model = 2;
+   */
+  model?: Model | undefined;
+
+  /**
+   * Whether this preparation fetched its files.
+   *
+   * @generated from field: bool downloaded = 3;
+   */
+  downloaded: boolean;
+
+  /**
+   * Whether its engine holds it.
+   *
+   * @generated from field: bool loaded = 4;
+   */
+  loaded: boolean;
+
+  /**
+   * Whether its answers are of use: READY or DEGRADED.
+   *
+   * @generated from field: bool ready_to_chat = 5;
+   */
+  readyToChat: boolean;
+
+  /**
+   * How it did when it was asked a question; absent when it came to none.
+   *
+   * @generated from field: mlxd.v1.SmokeTest smoke_test = 6;
+   */
+  smokeTest?: SmokeTest | undefined;
+
+  /**
+   * How long each stage took, in order.
+   *
+   * @generated from field: repeated mlxd.v1.PrepareStageTiming timings = 7;
+   */
+  timings: PrepareStageTiming[];
+
+  /**
+   * Why it failed, as a call of its own would have; absent when the smoke test is the reason, and when it did not fail.
+   *
+   * @generated from field: google.rpc.Status error = 8;
+   */
+  error?: Status | undefined;
+};
+
+/**
+ * Describes the message mlxd.v1.PrepareReport.
+ * Use `create(PrepareReportSchema)` to create a new message.
+ */
+export const PrepareReportSchema: GenMessage<PrepareReport> = /*@__PURE__*/
+  messageDesc(file_mlxd_v1_model_service, 11);
+
+/**
+ * A stage and its duration.
+ *
+ * @generated from message mlxd.v1.PrepareStageTiming
+ */
+export type PrepareStageTiming = Message<"mlxd.v1.PrepareStageTiming"> & {
+  /**
+   * Which one.
+   *
+   * @generated from field: mlxd.v1.PrepareStage stage = 1;
+   */
+  stage: PrepareStage;
+
+  /**
+   * How long it took.
+   *
+   * @generated from field: google.protobuf.Duration duration = 2;
+   */
+  duration?: Duration | undefined;
+};
+
+/**
+ * Describes the message mlxd.v1.PrepareStageTiming.
+ * Use `create(PrepareStageTimingSchema)` to create a new message.
+ */
+export const PrepareStageTimingSchema: GenMessage<PrepareStageTiming> = /*@__PURE__*/
+  messageDesc(file_mlxd_v1_model_service, 12);
+
+/**
+ * How a model did when it was asked a simple question.
+ *
+ * @generated from message mlxd.v1.SmokeTest
+ */
+export type SmokeTest = Message<"mlxd.v1.SmokeTest"> & {
+  /**
+   * What its answer was worth.
+   *
+   * @generated from field: mlxd.v1.Quality quality = 1;
+   */
+  quality: Quality;
+
+  /**
+   * Why, for DEGRADED and FAILED.
+   *
+   * @generated from field: string reason = 2;
+   */
+  reason: string;
+
+  /**
+   * The answer; a long one is cut.
+   *
+   * @generated from field: string answer = 3;
+   */
+  answer: string;
+
+  /**
+   * When it was asked.
+   *
+   * @generated from field: google.protobuf.Timestamp tested_at = 4;
+   */
+  testedAt?: Timestamp | undefined;
+
+  /**
+   * How long it took.
+   *
+   * @generated from field: google.protobuf.Duration duration = 5;
+   */
+  duration?: Duration | undefined;
+};
+
+/**
+ * Describes the message mlxd.v1.SmokeTest.
+ * Use `create(SmokeTestSchema)` to create a new message.
+ */
+export const SmokeTestSchema: GenMessage<SmokeTest> = /*@__PURE__*/
+  messageDesc(file_mlxd_v1_model_service, 13);
+
+/**
  * Where a model stands.
  *
  * @generated from enum mlxd.v1.ModelState
@@ -425,7 +782,159 @@ export const ModelStateSchema: GenEnum<ModelState> = /*@__PURE__*/
   enumDesc(file_mlxd_v1_model_service, 0);
 
 /**
- * Tells what models there are and what state they are in.
+ * Where a preparation stands. In this order; stages that a model does not need are left out.
+ *
+ * @generated from enum mlxd.v1.PrepareStage
+ */
+export const PrepareStage = {
+  /**
+   * Never sent.
+   *
+   * @generated from enum value: PREPARE_STAGE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * The model is looked for, here and at the hub.
+   *
+   * @generated from enum value: PREPARE_STAGE_RESOLVING = 1;
+   */
+  RESOLVING: 1,
+
+  /**
+   * The engine that will run it is looked at.
+   *
+   * @generated from enum value: PREPARE_STAGE_ENGINE_CHECK = 2;
+   */
+  ENGINE_CHECK: 2,
+
+  /**
+   * The engine is installed.
+   *
+   * @generated from enum value: PREPARE_STAGE_ENGINE_INSTALL = 3;
+   */
+  ENGINE_INSTALL: 3,
+
+  /**
+   * Its files are fetched.
+   *
+   * @generated from enum value: PREPARE_STAGE_DOWNLOADING = 4;
+   */
+  DOWNLOADING: 4,
+
+  /**
+   * The server that will run it is started.
+   *
+   * @generated from enum value: PREPARE_STAGE_SERVER_STARTING = 5;
+   */
+  SERVER_STARTING: 5,
+
+  /**
+   * The server takes the model in.
+   *
+   * @generated from enum value: PREPARE_STAGE_MODEL_SERVING = 6;
+   */
+  MODEL_SERVING: 6,
+
+  /**
+   * Its engine loads it.
+   *
+   * @generated from enum value: PREPARE_STAGE_MODEL_LOADING = 7;
+   */
+  MODEL_LOADING: 7,
+
+  /**
+   * It is asked a question.
+   *
+   * @generated from enum value: PREPARE_STAGE_SMOKE_TEST = 8;
+   */
+  SMOKE_TEST: 8,
+
+  /**
+   * It answers well. The last stage.
+   *
+   * @generated from enum value: PREPARE_STAGE_READY = 9;
+   */
+  READY: 9,
+
+  /**
+   * It answers, and not as it should. The last stage.
+   *
+   * @generated from enum value: PREPARE_STAGE_DEGRADED = 10;
+   */
+  DEGRADED: 10,
+
+  /**
+   * It does not answer, or not with anything of use. The last stage.
+   *
+   * @generated from enum value: PREPARE_STAGE_FAILED = 11;
+   */
+  FAILED: 11,
+} as const;
+
+/**
+ * Where a preparation stands. In this order; stages that a model does not need are left out.
+ *
+ * @generated from enum mlxd.v1.PrepareStage
+ */
+export type PrepareStage = (typeof PrepareStage)[keyof typeof PrepareStage] | UnknownEnum;
+
+/**
+ * Describes the enum mlxd.v1.PrepareStage.
+ */
+export const PrepareStageSchema: GenEnum<PrepareStage> = /*@__PURE__*/
+  enumDesc(file_mlxd_v1_model_service, 1);
+
+/**
+ * What a model's answer to a simple question is worth.
+ *
+ * @generated from enum mlxd.v1.Quality
+ */
+export const Quality = {
+  /**
+   * Never sent.
+   *
+   * @generated from enum value: QUALITY_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * As it should be.
+   *
+   * @generated from enum value: QUALITY_OK = 1;
+   */
+  OK: 1,
+
+  /**
+   * Too long, repeating itself, or not the answer.
+   *
+   * @generated from enum value: QUALITY_DEGRADED = 2;
+   */
+  DEGRADED: 2,
+
+  /**
+   * Empty, with special tokens in its text, or without end.
+   *
+   * @generated from enum value: QUALITY_FAILED = 3;
+   */
+  FAILED: 3,
+} as const;
+
+/**
+ * What a model's answer to a simple question is worth.
+ *
+ * @generated from enum mlxd.v1.Quality
+ */
+export type Quality = (typeof Quality)[keyof typeof Quality] | UnknownEnum;
+
+/**
+ * Describes the enum mlxd.v1.Quality.
+ */
+export const QualitySchema: GenEnum<Quality> = /*@__PURE__*/
+  enumDesc(file_mlxd_v1_model_service, 2);
+
+/**
+ * Tells what models there are and what state they are in, and makes one ready.
  *
  * @generated from service mlxd.v1.ModelService
  */
@@ -449,6 +958,18 @@ export const ModelService: GenService<{
     methodKind: "unary";
     input: typeof GetModelRequestSchema;
     output: typeof GetModelResponseSchema;
+  },
+  /**
+   * Makes a model ready to answer: downloads it where it is not here, loads it and tries it, and tells each stage. The
+   * last message is the report. Who asks for a model that is being prepared joins: what was told so far comes first. It
+   * ends when the last caller leaves; what was downloaded stays, and the next call goes on from there.
+   *
+   * @generated from rpc mlxd.v1.ModelService.PrepareModel
+   */
+  prepareModel: {
+    methodKind: "server_streaming";
+    input: typeof PrepareModelRequestSchema;
+    output: typeof PrepareModelResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_mlxd_v1_model_service, 0);
