@@ -1,5 +1,10 @@
-import type { Device, ModelState } from "./enum-names.ts";
-import { type GetModelResponse, type Model as ModelMessage, ModelSchema } from "./gen/mlxd/v1/model_service_pb.ts";
+import type { Device, ModelState, Quality } from "./enum-names.ts";
+import {
+  type GetModelResponse,
+  type Model as ModelMessage,
+  ModelSchema,
+  type SmokeTest as SmokeTestMessage,
+} from "./gen/mlxd/v1/model_service_pb.ts";
 import {
   type GetServerInfoResponse,
   GetServerInfoResponseSchema,
@@ -11,9 +16,17 @@ import { protocolError } from "./errors.ts";
 import { type Plain, toPlain } from "./plain.ts";
 
 /** A model as the service knows it. */
-export interface Model extends Omit<Plain<ModelMessage>, "state"> {
+export interface Model extends Omit<Plain<ModelMessage>, "state" | "smokeTest"> {
   /** Where it stands. */
   readonly state: ModelState;
+  /** How it did when it was last tried at this revision; undefined when it never was. */
+  readonly smokeTest?: SmokeTest;
+}
+
+/** How a model did when it was asked a simple question. */
+export interface SmokeTest extends Omit<Plain<SmokeTestMessage>, "quality"> {
+  /** What its answer was worth. */
+  readonly quality: Quality;
 }
 
 /** What the server is: version, device and limits, which do not change while it runs. */

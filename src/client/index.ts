@@ -24,8 +24,8 @@ export type {
 } from "./client.ts";
 export { type ClientOptions, createMlxdClientFromTransport } from "./create-client.ts";
 export { decodeError } from "./decode-error.ts";
-export type { Model, ModelStats, ServerInfo, ServerStats } from "./descriptions.ts";
-export type { CacheMode, Device, FinishReason, ModelState, Role } from "./enum-names.ts";
+export type { Model, ModelStats, ServerInfo, ServerStats, SmokeTest } from "./descriptions.ts";
+export type { CacheMode, Device, FinishReason, ModelState, PrepareStage, Quality, Role } from "./enum-names.ts";
 export {
   type FieldViolation,
   findMlxdError,
@@ -55,6 +55,17 @@ export type {
   ToolChoice,
 } from "./messages.ts";
 export type { CacheOptions, Constraint, GenerationParameters } from "./parameters.ts";
+export type {
+  LogEvent,
+  PreparationEvent,
+  PreparationReport,
+  PreparationStream,
+  PrepareOptions,
+  ProgressEvent,
+  ReportEvent,
+  StageEvent,
+  StageTiming,
+} from "./preparation.ts";
 export type {
   Candidate,
   EffectiveParameters,

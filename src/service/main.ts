@@ -38,7 +38,11 @@ const pipeline = preparations.pipe(
 /** The default model is loaded before the port opens: who connects is answered at once. */
 const preloaded = Layer.effectDiscard(
   Effect.gen(function* () {
-    const [report] = yield* (yield* Models).preload([""]);
+    const models = yield* Models;
+    if ((yield* models.list).length === 0) {
+      return yield* Effect.logWarning("there is no model yet; PrepareModel downloads one");
+    }
+    const [report] = yield* models.preload([""]);
     if (report?.error !== undefined) return yield* report.error;
   }),
 ).pipe(Layer.provideMerge(pipeline));

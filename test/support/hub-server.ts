@@ -19,13 +19,13 @@ export interface FileFault {
 }
 
 /** An answer in place of the one that was asked for. */
-export interface Refusal {
+interface Refusal {
   readonly status: number;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: string;
 }
 
-export interface HubRequestSeen {
+interface HubRequestSeen {
   readonly server: "hub" | "cdn";
   readonly path: string;
   readonly range: string | undefined;

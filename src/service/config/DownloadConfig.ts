@@ -1,5 +1,5 @@
 /** Where models are downloaded from, and whether. */
-import { Config, Context, Layer, Redacted } from "effect";
+import { Config, Context, Layer, Redacted, Schema } from "effect";
 
 import { wholeNumber } from "./whole-number.ts";
 
@@ -14,23 +14,27 @@ export interface DownloadSettings {
   readonly concurrency: number;
 }
 
-/** The hub's own variables hold too, so that what is set up for its other clients works here. */
+/** Without credentials, which would be told in error messages, and without a query. */
+const httpUrl = /^https?:\/\/[^\s/?#@]+(\/[^\s?#]*)?$/;
+
+const maybe = <A>(config: Config.Config<A>): Config.Config<A | undefined> => Config.withDefault(config, undefined);
+
+/** The hub's own variables hold too, so that what is set up for its other clients works here; the service's come first. */
 const settings = Config.all({
-  endpoint: Config.URL("HF_ENDPOINT").pipe(
-    Config.withDefault(new URL("https://huggingface.co")),
-    Config.map((url) => url.href.replace(/\/+$/, "")),
+  endpoint: Config.schema(Schema.String.check(Schema.isPattern(httpUrl)), "HF_ENDPOINT").pipe(
+    Config.withDefault("https://huggingface.co"),
+    Config.map((url) => url.replace(/\/+$/, "")),
   ),
-  token: Config.Redacted("MLXD_HF_TOKEN").pipe(
-    Config.orElse(() => Config.Redacted("HF_TOKEN")),
-    Config.map((token) => (Redacted.value(token) === "" ? undefined : token)),
-    Config.withDefault(undefined),
-  ),
-  offline: Config.Boolean("MLXD_OFFLINE").pipe(
-    Config.orElse(() => Config.Boolean("HF_HUB_OFFLINE")),
-    Config.withDefault(false),
-  ),
+  tokens: Config.all([maybe(Config.Redacted("MLXD_HF_TOKEN")), maybe(Config.Redacted("HF_TOKEN"))]),
+  offline: Config.all([maybe(Config.Boolean("MLXD_OFFLINE")), maybe(Config.Boolean("HF_HUB_OFFLINE"))]),
   concurrency: wholeNumber("MLXD_DOWNLOAD_CONCURRENCY", { minimum: 1, maximum: 64, fallback: 4 }),
-});
+}).pipe(
+  Config.map(({ tokens, offline: [own, hub], ...rest }) => ({
+    ...rest,
+    token: tokens.find((token) => token !== undefined && Redacted.value(token) !== ""),
+    offline: own ?? hub ?? false,
+  })),
+);
 
 export class DownloadConfig extends Context.Service<DownloadConfig, DownloadSettings>()("mlxd/config/DownloadConfig") {
   static readonly layer = Layer.effect(DownloadConfig, settings);

@@ -56,6 +56,7 @@ export const layer: Layer.Layer<Models, CatalogUnreadable | ModelNotFound, Model
         ? Effect.fail(new ModelNotFound({ model: name, nearest: nearestNames(known, name) }))
         : Effect.succeed(slot);
     };
+    let fallback = defaultModel === "" ? firstUsable(slots) : yield* find(defaultModel);
     const rescan = Effect.gen(function* () {
       const entries = yield* readEntries;
       const fresh = entries.filter(({ facts: { id } }) => catalog.get(id)?.problem !== "");
@@ -67,9 +68,9 @@ export const layer: Layer.Layer<Models, CatalogUnreadable | ModelNotFound, Model
       const taken = new Map(slots.map((slot) => [slot.facts.id, slot]));
       for (const entry of fresh) taken.set(entry.facts.id, slotOfEntry(entry));
       slots = [...taken.values()].toSorted((a, b) => (a.facts.id < b.facts.id ? -1 : 1));
+      fallback = (fallback && taken.get(fallback.facts.id)) ?? firstUsable(slots);
       yield* SubscriptionRef.set(states, statesOf(slots));
     });
-    const fallback = defaultModel === "" ? firstUsable(slots) : yield* find(defaultModel);
     const slotOf = (name: string) => (name === "" && fallback !== undefined ? Effect.succeed(fallback) : find(name));
     const statusOf = (slot: ModelSlot) =>
       Effect.map(slot.status, (status) => ({ ...status, isDefault: slot === fallback }));

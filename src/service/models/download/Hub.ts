@@ -8,7 +8,7 @@ import type { Checksum, RemoteFile } from "./choose-files.ts";
 import { HubError, hubErrorFrom } from "./hub-error.ts";
 import { checkRepository } from "./repository.ts";
 
-export interface RepositoryState {
+interface RepositoryState {
   /** As the hub spells it. */
   readonly repository: string;
   /** Its files do not change under this id. */
