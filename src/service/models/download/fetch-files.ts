@@ -49,8 +49,9 @@ const fetchFile = Effect.fnUntraced(function* (
 ): Effect.fn.Return<void, HubError | DiskError | ChecksumMismatch> {
   if (yield* settledPromise(() => isThere(path, file))) return meter.setDone(file);
   const partial = partialOf(path);
-  let bytes = 0;
-  let bytesBefore = 0;
+  /** The most that was there so far: what is lost and fetched again is no progress. */
+  let most = 0;
+  let mostBefore = 0;
   const transfer = settledPromise((signal) =>
     transferFile(
       {
@@ -58,7 +59,7 @@ const fetchFile = Effect.fnUntraced(function* (
         size: file.size,
         open: (fromByte, stallSignal) => hub.open(model, file.path, fromByte, stallSignal),
         onBytes: (now) => {
-          bytes = now;
+          most = Math.max(most, now);
           meter.setBytes(file, now);
         },
         stallMs,
@@ -67,8 +68,8 @@ const fetchFile = Effect.fnUntraced(function* (
     ),
   );
   const hasProgressed = (): boolean => {
-    const progressed = bytes > bytesBefore;
-    bytesBefore = bytes;
+    const progressed = most > mostBefore;
+    mostBefore = most;
     return progressed;
   };
   for (let attempt = 1; attempt <= maxChecksumAttempts; attempt++) {
@@ -79,7 +80,8 @@ const fetchFile = Effect.fnUntraced(function* (
     }
     yield* settledPromise(() => rm(partial));
     meter.setBytes(file, 0);
-    bytesBefore = 0;
+    most = 0;
+    mostBefore = 0;
   }
   return yield* new ChecksumMismatch({ model: model.repository, file: file.path, attempts: maxChecksumAttempts });
 });

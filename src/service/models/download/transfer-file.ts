@@ -44,7 +44,7 @@ const writeRest = async (file: FileHandle, transfer: Transfer, signal: AbortSign
     for await (const chunk of bodyOf(response)) {
       stall.refresh();
       if (written + chunk.length > size) throw await tooLong(file, size);
-      await file.write(chunk, 0, chunk.length, written);
+      await writeAll(file, chunk, written);
       written += chunk.length;
       onBytes(written);
     }
@@ -53,6 +53,13 @@ const writeRest = async (file: FileHandle, transfer: Transfer, signal: AbortSign
     throw isOfDisk(error) || error instanceof HubError ? error : new HubError("the connection was cut");
   }
   if (written < size) throw new HubError("the connection was cut");
+};
+
+/** A disk that is nearly full takes a part, and refuses the next one. */
+const writeAll = async (file: FileHandle, chunk: Uint8Array, position: number): Promise<void> => {
+  for (let done = 0; done < chunk.length;) {
+    done += (await file.write(chunk, done, chunk.length - done, position + done)).bytesWritten;
+  }
 };
 
 const resumableBytes = async (file: FileHandle, size: number): Promise<number> => {

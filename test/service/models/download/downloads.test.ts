@@ -146,6 +146,18 @@ describe("a download", () => {
     }),
   );
 
+  it.live("fails where the hub begins anew each time and never comes to the end", () =>
+    Effect.gen(function* () {
+      const fault = (path: string, count: number): FileFault | undefined =>
+        path === weights ? { ignoreRange: true, cutAfter: count % 2 === 0 ? 20_000 : 40_000 } : undefined;
+      const server = yield* hub({ fault });
+      const error = yield* Effect.flip(fetch("org/gemma").pipe(Effect.provide(downloads(server))));
+      assert.strictEqual(error._tag, "DownloadFailed");
+      assert.isBelow(contents(server).length, 20);
+      assert.deepEqual(yield* modelsThere, []);
+    }),
+  );
+
   it.live("gives up a connection on which nothing comes, and goes on with another", () =>
     Effect.gen(function* () {
       const fault = (path: string, count: number): FileFault | undefined =>
