@@ -131,6 +131,37 @@ const byTag: Record<errors.ServiceError["_tag"], ErrorCase> = {
     reason: "MODEL_REVISION_MISMATCH",
     metadata: { model: "demo", asked: "r2", loaded: "r1" },
   },
+  ModelAccessDenied: {
+    error: new errors.ModelAccessDenied({ model: "org/gated", hint: "accept its terms" }),
+    code: Code.FailedPrecondition,
+    reason: "MODEL_ACCESS_DENIED",
+    metadata: { model: "org/gated", hint: "accept its terms" },
+  },
+  DownloadsOff: {
+    error: new errors.DownloadsOff({ model: "org/far", hint: "MLXD_OFFLINE is set" }),
+    code: Code.FailedPrecondition,
+    reason: "DOWNLOADS_OFF",
+    metadata: { model: "org/far", hint: "MLXD_OFFLINE is set" },
+  },
+  InsufficientDisk: {
+    error: new errors.InsufficientDisk({ model: "org/big", neededBytes: 9000, availableBytes: 10 }),
+    code: Code.ResourceExhausted,
+    reason: "INSUFFICIENT_DISK",
+    metadata: { model: "org/big", neededBytes: "9000", availableBytes: "10" },
+  },
+  ChecksumMismatch: {
+    error: new errors.ChecksumMismatch({ model: "org/odd", file: "model.safetensors", attempts: 3 }),
+    code: Code.DataLoss,
+    reason: "CHECKSUM_MISMATCH",
+    metadata: { model: "org/odd", file: "model.safetensors", attempts: "3" },
+  },
+  DownloadFailed: {
+    error: new errors.DownloadFailed({ model: "org/far", cause: "no answer", retryAfterMs: 5000 }),
+    code: Code.Unavailable,
+    reason: "DOWNLOAD_FAILED",
+    metadata: { model: "org/far", cause: "no answer" },
+    retryAfterMs: 5000,
+  },
   QueueFull: {
     error: new errors.QueueFull({ model: "demo", limit: 8, retryAfterMs: 1500 }),
     code: Code.ResourceExhausted,

@@ -18,7 +18,7 @@ export interface ModelsSettings {
 export class ModelsConfig extends Context.Service<
   ModelsConfig,
   ModelsSettings & {
-    /** As they are now. Absent where they cannot change. */
+    /** As they are now; the folder stays. Absent where they cannot change. */
     readonly reread?: Effect.Effect<ModelsSettings, ConfigurationInvalid>;
   }
 >()("mlxd/config/ModelsConfig") {
@@ -33,11 +33,14 @@ export class ModelsConfig extends Context.Service<
         const { file } = configuration;
         if (file !== undefined)
           yield* Effect.logInfo("configuration file").pipe(Effect.annotateLogs({ path: file.path }));
+        const settings = yield* read(configuration);
         const reread = configuration.reread.pipe(
           Effect.tap((now) => warnOfOthers(file?.settings, now.file?.settings)),
           Effect.flatMap(read),
+          // What is downloaded goes into it.
+          Effect.map((now) => ({ ...now, directory: settings.directory })),
         );
-        return { ...(yield* read(configuration)), reread };
+        return { ...settings, reread };
       }),
     );
   };
@@ -49,12 +52,10 @@ const warnOfOthers = (
   now: ReadonlyMap<string, string> = new Map(),
 ): Effect.Effect<void> => {
   const others = [...new Set([...before.keys(), ...now.keys()])].filter(
-    (name) => !ownNames.has(name) && before.get(name) !== now.get(name),
+    (name) => name !== "MLXD_DEFAULT_MODEL" && before.get(name) !== now.get(name),
   );
   if (others.length === 0) return Effect.void;
   return Effect.annotateLogs(Effect.logWarning("settings that count from the next start on have changed"), {
     settings: others.join(" "),
   });
 };
-
-const ownNames = new Set(["MLXD_MODELS", "MLXD_DEFAULT_MODEL"]);

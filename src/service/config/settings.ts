@@ -6,6 +6,7 @@
 import { type Config, ConfigProvider, Effect, Result } from "effect";
 
 import { admissionSettings } from "./AdmissionConfig.ts";
+import { downloadSettings } from "./DownloadConfig.ts";
 import { engineSettings } from "./EngineConfig.ts";
 import { logSettings } from "./LogConfig.ts";
 import { modelsSettings } from "./models-settings.ts";
@@ -16,6 +17,7 @@ const prefix = "MLXD_";
 
 const all: ReadonlyArray<Config.Config<unknown>> = [
   admissionSettings,
+  downloadSettings,
   engineSettings,
   logSettings,
   modelsSettings(""),

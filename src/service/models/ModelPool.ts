@@ -100,7 +100,7 @@ export const layer: Layer.Layer<Models, CatalogFailure, ModelsConfig | Residency
       /** The one way in which the set of models changes. */
       const adopt = Effect.fnUntraced(function* (settings: ModelsSettings) {
         const members = yield* Effect.forEach(yield* readEntries(settings), makeMember);
-        const fallback = yield* Effect.fromResult(findDefault(members, settings.defaultModel));
+        const fallback = yield* Effect.fromResult(findDefault(members, settings.defaultModel, pool.fallback));
         const before = pool.members;
         const gone = before.filter(({ slot }) => !members.some((member) => member.slot === slot));
         const retired = [...pool.retired.filter(({ slot }) => slot.isResident), ...gone];

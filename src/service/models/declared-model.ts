@@ -142,7 +142,10 @@ const impliedFolder = async (
   invalid: (key: ReadonlyArray<string>, problem: string) => Error,
 ): Promise<string> => {
   const name = repository.replace("/", "--");
-  const found = folders.find((folder) => basename(folder) === name);
+  // The hub may spell it in another case, by which its folder is then called.
+  const found =
+    folders.find((folder) => basename(folder) === name) ??
+    folders.find((folder) => basename(folder).toLowerCase() === name.toLowerCase());
   if (found !== undefined) return found;
   const nested = resolve(directory, repository);
   if (!(await isInside(directory, nested))) throw invalid([], "its folder is outside of the model folder");

@@ -23,11 +23,20 @@ export const findMember = (members: Members, name: string): Result.Result<Member
   return Result.map(resolveName(named, name), ({ member }) => member);
 };
 
-/** Undefined only where there is no model at all. */
-export const findDefault = (members: Members, name: string): Result.Result<Member | undefined, NameFailure> =>
-  name === ""
-    ? Result.succeed(members.find(({ entry }) => entry.problem === "") ?? members[0])
-    : findMember(members, name);
+/**
+ * Without a name it is the one that it was, while that can be used: a model that comes takes no other's place.
+ * Undefined only where there is no model at all.
+ */
+export const findDefault = (
+  members: Members,
+  name: string,
+  before: Member | undefined,
+): Result.Result<Member | undefined, NameFailure> => {
+  if (name !== "") return findMember(members, name);
+  const usable = members.filter(({ entry }) => entry.problem === "");
+  const same = usable.find(({ entry }) => entry.facts.id === before?.entry.facts.id);
+  return Result.succeed(same ?? usable[0] ?? members[0]);
+};
 
 export const statesOf = (members: Members): ReadonlyMap<string, ModelState> =>
   new Map(members.map(({ entry, slot }) => [entry.facts.id, slot.state]));

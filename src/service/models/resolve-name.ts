@@ -44,7 +44,7 @@ const notFound = (models: ReadonlyArray<Named>, asked: string, name: string): Mo
   new ModelNotFound({ model: asked, nearest: nearestNames(models, name) });
 
 /** Ids that the caller may have meant, nearest first: three at most. */
-const nearestNames = (models: ReadonlyArray<Named>, name: string): ReadonlyArray<string> =>
+export const nearestNames = (models: ReadonlyArray<Omit<Named, "engine">>, name: string): ReadonlyArray<string> =>
   models
     .map(({ id, aliases, source }) => ({
       id,

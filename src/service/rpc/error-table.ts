@@ -25,6 +25,12 @@ export const errorTable = {
   ModelOperationConflict: { code: Code.Aborted, reason: "MODEL_OPERATION_CONFLICT" },
   EngineStartFailed: { code: Code.Unavailable, reason: "ENGINE_START_FAILED" },
   ModelRevisionMismatch: { code: Code.FailedPrecondition, reason: "MODEL_REVISION_MISMATCH" },
+  // Not PERMISSION_DENIED: it is the service that lacks a right at the hub, not the caller here.
+  ModelAccessDenied: { code: Code.FailedPrecondition, reason: "MODEL_ACCESS_DENIED" },
+  DownloadsOff: { code: Code.FailedPrecondition, reason: "DOWNLOADS_OFF" },
+  InsufficientDisk: { code: Code.ResourceExhausted, reason: "INSUFFICIENT_DISK" },
+  ChecksumMismatch: { code: Code.DataLoss, reason: "CHECKSUM_MISMATCH" },
+  DownloadFailed: { code: Code.Unavailable, reason: "DOWNLOAD_FAILED" },
   QueueFull: { code: Code.ResourceExhausted, reason: "QUEUE_FULL" },
   InsufficientMemory: { code: Code.ResourceExhausted, reason: "INSUFFICIENT_MEMORY" },
   QueueTimeout: { code: Code.Unavailable, reason: "QUEUE_TIMEOUT" },

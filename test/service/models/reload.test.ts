@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, assert, beforeEach, describe, it } from "@effect/vitest";
@@ -85,8 +85,9 @@ describe("a reload", () => {
       }
       writeFileSync(join(folder, "mlxd.yaml"), "service:\n  models: ./models\n  default_model: gone\n");
       assert.deepInclude(yield* Effect.flip(models.reload), { line: 3, key: "service.default_model" });
-      writeFileSync(join(folder, "mlxd.yaml"), "service:\n  models: ./gone\n");
-      assert.deepInclude(yield* Effect.flip(models.reload), { line: 2, key: "service.models" });
+      say("");
+      renameSync(join(folder, "models"), join(folder, "away"));
+      assert.deepInclude(yield* Effect.flip(models.reload), { line: 1, key: "service.models" });
       assert.deepEqual(yield* models.list, before);
     }).pipe(Effect.provide(pool([])));
   });
