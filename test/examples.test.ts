@@ -1,6 +1,7 @@
 /**
  * Runs the examples as they stand, against the real service: the files in examples/, and of README.md, docs/client.md,
- * docs/generation.md and docs/tools.md every fenced block that is marked `ts node`, `ts deno` or `sh`, apart from those
+ * docs/generation.md, docs/tools.md, docs/models.md and docs/download.md every fenced block that is marked `ts node`,
+ * `ts deno` or `sh`, apart from those
  * that start or test the service itself. A `ts node` block without a client of its own goes on from the page's first
  * block. Only the port is another one.
  */
@@ -49,7 +50,14 @@ const files: readonly Example[] = readdirSync(join(root, "examples")).map((file)
   folder: join(root, "examples"),
 }));
 
-const pages = ["README.md", "docs/client.md", "docs/generation.md", "docs/tools.md"].filter((page) =>
+const pages = [
+  "README.md",
+  "docs/client.md",
+  "docs/generation.md",
+  "docs/tools.md",
+  "docs/models.md",
+  "docs/download.md",
+].filter((page) =>
   existsSync(join(root, page)),
 );
 

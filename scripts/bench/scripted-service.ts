@@ -4,11 +4,18 @@ import { Effect, Layer, ManagedRuntime } from "effect";
 
 import { Admission } from "../../src/service/admission/Admission.ts";
 import { AdmissionConfig } from "../../src/service/config/AdmissionConfig.ts";
+import { Configuration } from "../../src/service/config/Configuration.ts";
+import { DownloadConfig } from "../../src/service/config/DownloadConfig.ts";
+import { EngineConfig } from "../../src/service/config/EngineConfig.ts";
 import { ModelsConfig } from "../../src/service/config/ModelsConfig.ts";
+import { ResidencyConfig } from "../../src/service/config/ResidencyConfig.ts";
 import { ServerConfig } from "../../src/service/config/ServerConfig.ts";
 import { type Engine, type EngineEvent, Engines } from "../../src/service/engine/Engine.ts";
+import { layer as downloads } from "../../src/service/models/download/DownloadsLive.ts";
 import { layer as modelPool } from "../../src/service/models/ModelPool.ts";
+import { SmokeTests } from "../../src/service/models/smoke/SmokeTests.ts";
 import { layer as generations } from "../../src/service/pipeline/GenerationsLive.ts";
+import { layer as preparations } from "../../src/service/pipeline/prepare/PreparationsLive.ts";
 import { Server } from "../../src/service/server/Server.ts";
 import { Stats } from "../../src/service/telemetry/Stats.ts";
 import { word } from "./scripted-messages.ts";
@@ -47,16 +54,26 @@ const nothingElse = { reasoning: "", toolCalls: [], reasoningTokens: 0, logprobs
 const plainEnd = { matched: undefined, cachedPromptTokens: 0, warnings: [] };
 
 const engines = Layer.succeed(Engines, Engines.of({ start: () => Effect.sync(createEngine) }));
-const models = modelPool.pipe(
+const models = Layer.mergeAll(modelPool, downloads, SmokeTests.layer).pipe(
   Layer.provide(engines),
-  Layer.provide(ModelsConfig.layer(join(import.meta.dirname, "../../models"))),
+  Layer.provide([
+    EngineConfig.layer,
+    DownloadConfig.layer,
+    ResidencyConfig.layer,
+    ModelsConfig.layer(join(import.meta.dirname, "../../models")),
+  ]),
 );
-const pipeline = generations.pipe(
+const pipeline = preparations.pipe(
+  Layer.provideMerge(generations),
   Layer.provide(Admission.layer),
   Layer.provideMerge([models, Stats.layer]),
   Layer.provideMerge(AdmissionConfig.layer),
 );
-const server = Server.layer.pipe(Layer.provide(pipeline), Layer.provide(ServerConfig.layer));
+const server = Server.layer.pipe(
+  Layer.provide(pipeline),
+  Layer.provide(ServerConfig.layer),
+  Layer.provide(Configuration.layerProcess),
+);
 
 const { address } = await ManagedRuntime.make(server).runPromise(Server);
 process.stdout.write(`${address.port}\n`);

@@ -1,7 +1,7 @@
 import type { Client } from "@connectrpc/connect";
 import type { BatchItem, BatchOptions, BatchStream } from "./batch.ts";
 import type { CallOptions } from "./call.ts";
-import type { Model, ServerInfo, ServerStats } from "./descriptions.ts";
+import type { MemoryFit, Model, ServerInfo, ServerStats, UnloadedModel, UnloadedModels } from "./descriptions.ts";
 import type { ModelState } from "./enum-names.ts";
 import type { GenerationService } from "./gen/mlxd/v1/generation_service_pb.ts";
 import type { ModelService } from "./gen/mlxd/v1/model_service_pb.ts";
@@ -9,6 +9,7 @@ import type { ServerService } from "./gen/mlxd/v1/server_service_pb.ts";
 import type { CountTokensResponse, TokenizedText, TokenizerService } from "./gen/mlxd/v1/tokenizer_service_pb.ts";
 import type { GenerationParameters } from "./parameters.ts";
 import type { Plain } from "./plain.ts";
+import type { PreparationStream, PrepareOptions } from "./preparation.ts";
 import type { GenerationResult } from "./results.ts";
 import type { GenerationStream } from "./stream.ts";
 import type { GenerationInput } from "./task.ts";
@@ -55,6 +56,43 @@ export interface ListModelsOptions extends CallOptions {
    * @default all
    */
   readonly states?: readonly Exclude<ModelState, "unknown">[] | undefined;
+}
+
+/** Options of {@link MlxdClient.loadModel}. */
+export interface LoadModelOptions extends CallOptions {
+  /**
+   * Pin the model, or unpin it, once it is loaded.
+   * @default as it is
+   */
+  readonly pinned?: boolean | undefined;
+  /**
+   * From now on unload this model after this time without a task, in milliseconds; 0: never.
+   * @default as it is
+   */
+  readonly idleTtlMs?: number | undefined;
+}
+
+/** Options of {@link MlxdClient.unloadModel}. */
+export interface UnloadModelOptions extends CallOptions {
+  /**
+   * How long running generations may take to finish, in milliseconds; those left then end with `MODEL_UNLOADED`.
+   * @default 30000
+   */
+  readonly drainTimeoutMs?: number | undefined;
+  /**
+   * End running generations at once, and a load that is under way.
+   * @default false
+   */
+  readonly force?: boolean | undefined;
+}
+
+/** Options of {@link MlxdClient.unloadAllModels}. */
+export interface UnloadAllModelsOptions extends UnloadModelOptions {
+  /**
+   * Unload pinned models too.
+   * @default false
+   */
+  readonly includePinned?: boolean | undefined;
 }
 
 /** A text's tokens, and each token's text if asked for. */
@@ -107,6 +145,30 @@ export interface MlxdClient extends Disposable {
 
   /** One model, by any of its names; without a name the default model. */
   getModel(model?: string, options?: CallOptions): Promise<Model>;
+
+  /**
+   * Makes a model ready to answer - downloads it where the service does not have it, loads it, tries it - and returns
+   * the way there, with a report at its end. The client's `timeoutMs` holds for all of it.
+   */
+  prepareModel(model?: string, options?: PrepareOptions & CallOptions): PreparationStream;
+
+  /**
+   * Loads a model, by any of its names, and waits until it answers; without a name the default model. A task loads its
+   * model by itself: this is for doing so ahead of it.
+   */
+  loadModel(model?: string, options?: LoadModelOptions): Promise<Model>;
+
+  /** Tells whether a model could be loaded now, and what it would take; changes nothing. */
+  checkModelFit(model?: string, options?: CallOptions): Promise<MemoryFit>;
+
+  /** Unloads a model and waits until its memory is free; new tasks load it again. */
+  unloadModel(model: string, options?: UnloadModelOptions): Promise<UnloadedModel>;
+
+  /** Unloads every model that is loaded, pinned ones apart. */
+  unloadAllModels(options?: UnloadAllModelsOptions): Promise<UnloadedModels>;
+
+  /** Keeps a model from being evicted, or with `false` no longer does. */
+  pinModel(model: string, pinned?: boolean, options?: CallOptions): Promise<Model>;
 
   /** What the server is: version, device and limits. */
   serverInfo(options?: CallOptions): Promise<ServerInfo>;

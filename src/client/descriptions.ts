@@ -1,5 +1,16 @@
-import type { Device, ModelState } from "./enum-names.ts";
-import { type GetModelResponse, type Model as ModelMessage, ModelSchema } from "./gen/mlxd/v1/model_service_pb.ts";
+import type { Device, ModelState, Quality } from "./enum-names.ts";
+import {
+  type GetModelResponse,
+  type LoadModelResponse,
+  type MemoryFit as MemoryFitMessage,
+  MemoryFitSchema,
+  type Model as ModelMessage,
+  ModelSchema,
+  type SmokeTest as SmokeTestMessage,
+  type UnloadAllModelsResponse,
+  UnloadAllModelsResponseSchema,
+  type UnloadModelResponse,
+} from "./gen/mlxd/v1/model_service_pb.ts";
 import {
   type GetServerInfoResponse,
   GetServerInfoResponseSchema,
@@ -11,10 +22,30 @@ import { protocolError } from "./errors.ts";
 import { type Plain, toPlain } from "./plain.ts";
 
 /** A model as the service knows it. */
-export interface Model extends Omit<Plain<ModelMessage>, "state"> {
+export interface Model extends Omit<Plain<ModelMessage>, "state" | "smokeTest"> {
   /** Where it stands. */
   readonly state: ModelState;
+  /** How it did when it was last tried at this revision; undefined when it never was. */
+  readonly smokeTest?: SmokeTest;
 }
+
+/** How a model did when it was asked a simple question. */
+export interface SmokeTest extends Omit<Plain<SmokeTestMessage>, "quality"> {
+  /** What its answer was worth. */
+  readonly quality: Quality;
+}
+
+/** Whether a model has room, and what it takes; in bytes. */
+export type MemoryFit = Plain<MemoryFitMessage>;
+
+/** What became of a model that was to be unloaded. */
+export interface UnloadedModel extends Omit<Plain<UnloadModelResponse>, "model"> {
+  /** The model. */
+  readonly model: Model;
+}
+
+/** Which models went, and which stayed. */
+export type UnloadedModels = Plain<UnloadAllModelsResponse>;
 
 /** What the server is: version, device and limits, which do not change while it runs. */
 export interface ServerInfo extends Omit<Plain<GetServerInfoResponse>, "device"> {
@@ -41,6 +72,23 @@ export const modelFromWire = (model: GetModelResponse["model"]): Model => {
   if (!model) throw protocolError("the answer has no model");
   return toPlain(ModelSchema, model) as Model;
 };
+
+/** Reads how a model would fit. */
+export const memoryFitFromWire = ({ fit }: LoadModelResponse): MemoryFit => {
+  if (!fit) throw protocolError("the answer does not tell whether the model fits");
+  return toPlain(MemoryFitSchema, fit);
+};
+
+/** Reads what became of a model. */
+export const unloadedModelFromWire = ({ model, unloaded, freedBytes }: UnloadModelResponse): UnloadedModel => ({
+  model: modelFromWire(model),
+  unloaded,
+  freedBytes,
+});
+
+/** Reads which models went. */
+export const unloadedModelsFromWire = (response: UnloadAllModelsResponse): UnloadedModels =>
+  toPlain(UnloadAllModelsResponseSchema, response);
 
 /** Reads what the server is. */
 export const serverInfoFromWire = (response: GetServerInfoResponse): ServerInfo =>

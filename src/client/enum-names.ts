@@ -1,6 +1,10 @@
 import type { DescEnum } from "@bufbuild/protobuf";
 import type { Device as DeviceEnum } from "./gen/mlxd/v1/server_service_pb.ts";
-import type { ModelState as ModelStateEnum } from "./gen/mlxd/v1/model_service_pb.ts";
+import type {
+  ModelState as ModelStateEnum,
+  PrepareStage as PrepareStageEnum,
+  Quality as QualityEnum,
+} from "./gen/mlxd/v1/model_service_pb.ts";
 import type {
   CachePolicy_Mode,
   FinishReason as FinishReasonEnum,
@@ -26,6 +30,12 @@ export type ReasoningEffort = NamesOf<typeof ReasoningOptions_Effort>;
 
 /** Where a model stands. */
 export type ModelState = NamesOf<typeof ModelStateEnum> | "unknown";
+
+/** Where a preparation stands. */
+export type PrepareStage = NamesOf<typeof PrepareStageEnum> | "unknown";
+
+/** What a model's answer to a simple question is worth. */
+export type Quality = NamesOf<typeof QualityEnum> | "unknown";
 
 /** What engines compute on. */
 export type Device = NamesOf<typeof DeviceEnum> | "unknown";

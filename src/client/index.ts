@@ -15,22 +15,36 @@ export type {
   DetokenizeOptions,
   GenerationOptions,
   ListModelsOptions,
+  LoadModelOptions,
   MlxdClient,
   ModelCallOptions,
   RawClients,
   TokenCount,
   TokenizeOptions,
   Tokens,
+  UnloadAllModelsOptions,
+  UnloadModelOptions,
 } from "./client.ts";
 export { type ClientOptions, createMlxdClientFromTransport } from "./create-client.ts";
 export { decodeError } from "./decode-error.ts";
-export type { Model, ModelStats, ServerInfo, ServerStats } from "./descriptions.ts";
+export type {
+  MemoryFit,
+  Model,
+  ModelStats,
+  ServerInfo,
+  ServerStats,
+  SmokeTest,
+  UnloadedModel,
+  UnloadedModels,
+} from "./descriptions.ts";
 export type {
   CacheMode,
   Device,
   FinishReason,
   ModelState,
   OutputWarningKind,
+  PrepareStage,
+  Quality,
   ReasoningEffort,
   Role,
 } from "./enum-names.ts";
@@ -64,6 +78,17 @@ export type {
 } from "./messages.ts";
 export { assistantMessage, toolMessage } from "./messages.ts";
 export type { CacheOptions, Constraint, GenerationParameters, ReasoningOptions } from "./parameters.ts";
+export type {
+  LogEvent,
+  PreparationEvent,
+  PreparationReport,
+  PreparationStream,
+  PrepareOptions,
+  ProgressEvent,
+  ReportEvent,
+  StageEvent,
+  StageTiming,
+} from "./preparation.ts";
 export type {
   Candidate,
   EffectiveParameters,

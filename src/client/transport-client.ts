@@ -1,3 +1,4 @@
+import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import { type CallOptions as ConnectCallOptions, createClient, type Transport } from "@connectrpc/connect";
 import { type BatchItem, type BatchOptions, BatchStream, createBatchItems } from "./batch.ts";
 import {
@@ -14,20 +15,29 @@ import type {
   DetokenizeOptions,
   GenerationOptions,
   ListModelsOptions,
+  LoadModelOptions,
   MlxdClient,
   RawClients,
   TokenCount,
   TokenizeOptions,
   Tokens,
+  UnloadAllModelsOptions,
+  UnloadModelOptions,
 } from "./client.ts";
 import type { ClientOptions } from "./create-client.ts";
 import {
+  type MemoryFit,
+  memoryFitFromWire,
   type Model,
   modelFromWire,
   type ServerInfo,
   serverInfoFromWire,
   type ServerStats,
   serverStatsFromWire,
+  type UnloadedModel,
+  unloadedModelFromWire,
+  type UnloadedModels,
+  unloadedModelsFromWire,
 } from "./descriptions.ts";
 import { enumName, enumValue } from "./enum-names.ts";
 import { assertNoOthers, invalidField, protocolError } from "./errors.ts";
@@ -43,6 +53,7 @@ import {
 import { withHeaders } from "./headers.ts";
 import { assertWellFormed } from "./messages.ts";
 import { toPlain } from "./plain.ts";
+import { PreparationStream, type PrepareOptions } from "./preparation.ts";
 import { type GenerationResult, resultFromWire } from "./results.ts";
 import { createRetryPolicy, RetryBudget } from "./retry.ts";
 import { GenerationStream } from "./stream.ts";
@@ -156,6 +167,51 @@ export class TransportClient implements MlxdClient {
     return modelFromWire(response.model);
   }
 
+  prepareModel(
+    model = this.#model,
+    { revision = "", retest = false, ...call }: PrepareOptions & CallOptions = {},
+  ): PreparationStream {
+    const request = { model, revision, retest };
+    const open = (connect: ConnectCallOptions) => this.raw.models.prepareModel(request, connect);
+    return new PreparationStream(this.#source(call, open));
+  }
+
+  async loadModel(model = this.#model, options: LoadModelOptions = {}): Promise<Model> {
+    const { pinned, idleTtlMs, ...call } = options;
+    const request = {
+      model,
+      ...(pinned !== undefined && { pinned }),
+      ...(idleTtlMs !== undefined && { idleTtl: durationFromMs(idleTtlMs) }),
+    };
+    const response = await this.#unary(call, (connect) => this.raw.models.loadModel(request, connect));
+    return modelFromWire(response.model);
+  }
+
+  async checkModelFit(model = this.#model, options: CallOptions = {}): Promise<MemoryFit> {
+    const request = { model, validateOnly: true };
+    return memoryFitFromWire(await this.#unary(options, (connect) => this.raw.models.loadModel(request, connect)));
+  }
+
+  async unloadModel(model: string, options: UnloadModelOptions = {}): Promise<UnloadedModel> {
+    const { drainTimeoutMs, force = false, ...call } = options;
+    const request = { model, force, ...drainTimeout(drainTimeoutMs) };
+    return unloadedModelFromWire(await this.#unary(call, (connect) => this.raw.models.unloadModel(request, connect)));
+  }
+
+  async unloadAllModels(options: UnloadAllModelsOptions = {}): Promise<UnloadedModels> {
+    const { drainTimeoutMs, force = false, includePinned = false, ...call } = options;
+    const request = { force, includePinned, ...drainTimeout(drainTimeoutMs) };
+    return unloadedModelsFromWire(
+      await this.#unary(call, (connect) => this.raw.models.unloadAllModels(request, connect)),
+    );
+  }
+
+  async pinModel(model: string, pinned = true, options: CallOptions = {}): Promise<Model> {
+    const request = { model, pinned };
+    const response = await this.#unary(options, (connect) => this.raw.models.pinModel(request, connect));
+    return modelFromWire(response.model);
+  }
+
   async serverInfo(options: CallOptions = {}): Promise<ServerInfo> {
     return serverInfoFromWire(await this.#unary(options, (connect) => this.raw.server.getServerInfo({}, connect)));
   }
@@ -187,6 +243,8 @@ const splitOptions = ({ signal, timeoutMs, headers, ...parameters }: GenerationO
   call: { signal, timeoutMs, headers },
   parameters,
 });
+
+const drainTimeout = (ms: number | undefined) => (ms === undefined ? {} : { drainTimeout: durationFromMs(ms) });
 
 const modelStateToWire = (state: string): ModelState => {
   const value = enumValue(ModelState, state);

@@ -1,4 +1,4 @@
-import { timestampFromDate } from "@bufbuild/protobuf/wkt";
+import { durationMs, timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { assert, describe, it } from "vitest";
 import { CancelGenerationResponse_State } from "../../src/client/gen/mlxd/v1/generation_service_pb.ts";
@@ -52,6 +52,25 @@ const script: Script = {
               nextPageToken: "2",
             }
           : { models: [{ id: `two, page ${pageToken}`, state: 99 as never }] },
+    loadModel: ({ model, pinned, idleTtl, validateOnly }) => ({
+      model: {
+        id: model || "default",
+        state: ModelState.ACTIVE,
+        pinned: pinned ?? false,
+        ...(idleTtl && { idleTtl }),
+      },
+      ...(validateOnly && { fit: { fits: true, neededBytes: 7, evicts: ["old"] } }),
+    }),
+    unloadModel: ({ model, drainTimeout, force }) => ({
+      model: { id: model, state: ModelState.AVAILABLE },
+      unloaded: force,
+      freedBytes: drainTimeout ? durationMs(drainTimeout) : -1,
+    }),
+    unloadAllModels: ({ includePinned, force }) => ({
+      unloaded: [includePinned ? "all" : "some", force ? "forced" : "drained"],
+      kept: [{ model: "pin", reason: "it is pinned" }],
+    }),
+    pinModel: ({ model, pinned }) => ({ model: { id: model, state: ModelState.AVAILABLE, pinned: pinned ?? false } }),
     getModel: ({ model }) => {
       if (model === "none") throw new ConnectError("no model", Code.NotFound);
       return { model: { id: model || "default", state: ModelState.AVAILABLE, defaultSampling: { temperature: 0.7 } } };
@@ -112,6 +131,29 @@ describe.each(clientKinds)("over $name", (kind) => {
     await using pair = await connect(kind, { models: { listModels: () => ({ nextPageToken: "again" }) } });
     assert(isMlxdError(await pair.client.listModels().catch((reason: unknown) => reason), "PROTOCOL"));
     assert.lengthOf(pair.server.calls, 2);
+  });
+
+  it("loadModel sends what is set, and checkModelFit asks without loading", async () => {
+    await using pair = await connect(kind, script);
+    const model = await pair.client.loadModel("demo", { pinned: true, idleTtlMs: 1500 });
+    assert.deepInclude(model, { id: "demo", state: "active", pinned: true, idleTtlMs: 1500 });
+    const plain = await pair.client.loadModel();
+    assert.deepInclude(plain, { id: "default", pinned: false });
+    assert.notProperty(plain, "idleTtlMs");
+    assert.deepInclude(await pair.client.checkModelFit("demo"), { fits: true, neededBytes: 7, evicts: ["old"] });
+  });
+
+  it("unloadModel, unloadAllModels and pinModel tell what became of models", async () => {
+    await using pair = await connect(kind, script);
+    const forced = await pair.client.unloadModel("demo", { force: true, drainTimeoutMs: 250 });
+    assert.deepInclude(forced, { unloaded: true, freedBytes: 250 });
+    assert.deepInclude(forced.model, { id: "demo", state: "available" });
+    assert.deepInclude(await pair.client.unloadModel("demo"), { unloaded: false, freedBytes: -1 });
+    const all = await pair.client.unloadAllModels({ includePinned: true });
+    assert.deepEqual(all.unloaded, ["all", "drained"]);
+    assert.deepEqual(all.kept, [{ model: "pin", reason: "it is pinned" }]);
+    assert.isTrue((await pair.client.pinModel("demo")).pinned);
+    assert.isFalse((await pair.client.pinModel("demo", false)).pinned);
   });
 
   it("getModel gives one model, by default the default one", async () => {
@@ -234,6 +276,11 @@ describe("a client", () => {
       () => client.countTokens("hi", options),
       () => client.listModels(options),
       () => client.getModel("", options),
+      () => client.loadModel("", options),
+      () => client.checkModelFit("", options),
+      () => client.unloadModel("", options),
+      () => client.unloadAllModels(options),
+      () => client.pinModel("", true, options),
       () => client.serverInfo(options),
       () => client.stats(options),
       () => client.cancel("g", options),

@@ -3,6 +3,7 @@ import { Effect, Layer, Stream } from "effect";
 
 import { ModelNotFound } from "../../src/service/domain/errors.ts";
 import type { ModelFacts, ModelState, ModelStatus } from "../../src/service/domain/model.ts";
+import { familyProfile } from "../../src/service/models/families.ts";
 import { Models } from "../../src/service/models/Models.ts";
 import type { Tokenizer } from "../../src/service/prompt/Tokenizer.ts";
 
@@ -39,7 +40,10 @@ export const modelStatus = (id: string, status: Partial<Omit<ModelStatus, "facts
   isDefault: id === "demo",
   state: "active",
   stateReason: "",
+  download: undefined,
   pinned: false,
+  idleTtlMs: 0,
+  reservedBytes: 2_000_000_000,
   loadedAt: 1_700_000_000_000,
   lastUsedAt: undefined,
   residentBytes: 40_000_000,
@@ -60,6 +64,17 @@ const byteTokenizer: Tokenizer = {
   piece: (id) => (id < 256 ? `<0x${id.toString(16).toUpperCase().padStart(2, "0")}>` : undefined),
 };
 
+const poolStatus = {
+  loaded: 1,
+  maxLoaded: 4,
+  reservedBytes: 2_000_000_000,
+  budgetBytes: 8_000_000_000,
+  waiting: 0,
+  loads: 3,
+  loadFailures: 1,
+  left: { eviction: 2, idle: 1, unload: 0, removal: 0 },
+};
+
 /** `list` is asked at each call, so that a test can change what is listed. */
 export const listedModels = (
   list: () => ReadonlyArray<ModelStatus> = () => [modelStatus("demo")],
@@ -73,10 +88,12 @@ export const listedModels = (
   return Layer.mock(Models, {
     list: Effect.sync(list),
     get: find,
+    pool: Effect.succeed(poolStatus),
     changes,
     promptTools: (name) =>
       Effect.map(find(name), (status) => ({
         facts: status.facts,
+        profile: familyProfile("unknown"),
         tokenizer: byteTokenizer,
         chatTemplate: { render: () => "", mentions: () => false },
         outputFormat: { notation: "tagged" as const, reasoningTags: undefined, cleanUp: [] },

@@ -82,6 +82,31 @@ export class ModelNotFound extends Schema.TaggedError<ModelNotFound>()("ModelNot
   }
 }
 
+/** The name asks for an engine that no model here runs on. */
+export class UnknownBackend extends Schema.TaggedError<UnknownBackend>()("UnknownBackend", {
+  backend: Schema.String,
+  known: Schema.Array(Schema.String),
+}) {
+  override get message(): string {
+    return `no model here runs on the engine "${this.backend}"; there ${this.known.length === 1 ? "is" : "are"} ${this.known.join(", ")}`;
+  }
+}
+
+/** The configuration says something that cannot be. */
+export class ConfigurationInvalid extends Schema.TaggedError<ConfigurationInvalid>()("ConfigurationInvalid", {
+  file: Schema.String,
+  /** From 1; 0 where the whole file is meant. */
+  line: Schema.Number,
+  /** `models.demo.path`; empty where no key is at fault. */
+  key: Schema.String,
+  problem: Schema.String,
+}) {
+  override get message(): string {
+    const place = this.line > 0 ? `${this.file}:${this.line}` : this.file;
+    return [place, this.key, this.problem].filter((part) => part !== "").join(": ");
+  }
+}
+
 /** The model cannot be loaded as its files are. */
 export class ModelBroken extends Schema.TaggedError<ModelBroken>()("ModelBroken", {
   model: Schema.String,
@@ -91,6 +116,82 @@ export class ModelBroken extends Schema.TaggedError<ModelBroken>()("ModelBroken"
     return `model "${this.model}" cannot be loaded: ${this.cause}`;
   }
 }
+
+/** The configuration tells of the model, and its files are not here yet. */
+export class ModelNotDownloaded extends Schema.TaggedError<ModelNotDownloaded>()("ModelNotDownloaded", {
+  model: Schema.String,
+  repository: Schema.String,
+}) {
+  override get message(): string {
+    return `model "${this.model}" is not here yet: PrepareModel downloads it from ${this.repository}`;
+  }
+}
+
+/** Why nothing can be done with a model's files. */
+export type FilesUnusable = ModelBroken | ModelNotDownloaded;
+
+/** The model alone is over the memory budget: it can never be loaded here. */
+export class ModelTooLarge extends Schema.TaggedError<ModelTooLarge>()("ModelTooLarge", {
+  model: Schema.String,
+  neededBytes: Schema.Number,
+  /** The whole budget. */
+  availableBytes: Schema.Number,
+}) {
+  override get message(): string {
+    return (
+      `model "${this.model}" needs ${this.neededBytes} bytes with its caches, the memory budget is ` +
+      `${this.availableBytes}: raise MLXD_MEMORY_BUDGET, or lower MLXD_KV_CACHE_BYTES or MLXD_PREFIX_CACHE_BYTES`
+    );
+  }
+}
+
+/** No room for one more model: those that are loaded are in use or pinned. */
+export class ModelPoolFull extends Schema.TaggedError<ModelPoolFull>()("ModelPoolFull", {
+  model: Schema.String,
+  neededBytes: Schema.Number,
+  /** What the others leave of the budget. */
+  availableBytes: Schema.Number,
+  budgetBytes: Schema.Number,
+  loadedModels: Schema.Number,
+  maxLoadedModels: Schema.Number,
+  /** How long it was waited for room. */
+  waitedMs: Schema.Number,
+  retryAfterMs: Schema.Number,
+}) {
+  override get message(): string {
+    return (
+      `no room for model "${this.model}" after ${this.waitedMs} ms: it needs ${this.neededBytes} bytes, ` +
+      `${this.availableBytes} of ${this.budgetBytes} are free, and ${this.loadedModels} of at most ` +
+      `${this.maxLoadedModels} models are loaded, all in use or pinned`
+    );
+  }
+}
+
+/** Another operation on this model is under way. */
+export class ModelOperationConflict extends Schema.TaggedError<ModelOperationConflict>()("ModelOperationConflict", {
+  model: Schema.String,
+  asked: Schema.Literals(["load", "unload", "pin"]),
+  running: Schema.Literals(["load", "unload"]),
+}) {
+  override get message(): string {
+    const hint = this.running === "load" ? "; force ends it" : "";
+    return `cannot ${this.asked} model "${this.model}": a ${this.running} of it is under way${hint}`;
+  }
+}
+
+/** The engine's process ended while it loaded the model, or took too long. */
+export class EngineStartFailed extends Schema.TaggedError<EngineStartFailed>()("EngineStartFailed", {
+  model: Schema.String,
+  cause: Schema.String,
+  retryAfterMs: Schema.Number,
+}) {
+  override get message(): string {
+    return `the engine of model "${this.model}" did not start: ${this.cause}; try again in ${this.retryAfterMs} ms`;
+  }
+}
+
+/** Why a model is not loaded. */
+export type LoadFailure = FilesUnusable | EngineStartFailed | ModelTooLarge | ModelPoolFull | ModelOperationConflict;
 
 /** Another revision than the asked one is the one that answers. */
 export class ModelRevisionMismatch extends Schema.TaggedError<ModelRevisionMismatch>()("ModelRevisionMismatch", {
@@ -161,6 +262,16 @@ export class EngineLost extends Schema.TaggedError<EngineLost>()("EngineLost", {
   }
 }
 
+/** The model was unloaded, by a call that forced it, while this generation ran. */
+export class ModelUnloaded extends Schema.TaggedError<ModelUnloaded>()("ModelUnloaded", {
+  model: Schema.String,
+  progress: Schema.optionalKey(ProgressSchema),
+}) {
+  override get message(): string {
+    return `model "${this.model}" was unloaded during this generation; the output so far stands, the rest is lost`;
+  }
+}
+
 /** The call's deadline passed. */
 export class DeadlineExceeded extends Schema.TaggedError<DeadlineExceeded>()("DeadlineExceeded", {
   progress: Schema.optionalKey(ProgressSchema),
@@ -180,6 +291,60 @@ export class ClientStalled extends Schema.TaggedError<ClientStalled>()("ClientSt
   }
 }
 
+/** The hub does not give the model's files with the service's credentials. */
+export class ModelAccessDenied extends Schema.TaggedError<ModelAccessDenied>()("ModelAccessDenied", {
+  model: Schema.String,
+  /** What the operator has to do. */
+  hint: Schema.String,
+}) {
+  override get message(): string {
+    return `the hub refuses model "${this.model}": ${this.hint}`;
+  }
+}
+
+/** The model would have to be downloaded, and this service does not. */
+export class DownloadsOff extends Schema.TaggedError<DownloadsOff>()("DownloadsOff", {
+  model: Schema.String,
+  hint: Schema.String,
+}) {
+  override get message(): string {
+    return `model "${this.model}" is not on this machine and downloads are off: ${this.hint}`;
+  }
+}
+
+/** The model's files do not fit the disk. */
+export class InsufficientDisk extends Schema.TaggedError<InsufficientDisk>()("InsufficientDisk", {
+  model: Schema.String,
+  neededBytes: Schema.Number,
+  availableBytes: Schema.Number,
+}) {
+  override get message(): string {
+    return `model "${this.model}" needs ${this.neededBytes} more bytes of disk, ${this.availableBytes} are free`;
+  }
+}
+
+/** What the hub sent for a file is not what it says the file is, several times over. */
+export class ChecksumMismatch extends Schema.TaggedError<ChecksumMismatch>()("ChecksumMismatch", {
+  model: Schema.String,
+  file: Schema.String,
+  attempts: Schema.Number,
+}) {
+  override get message(): string {
+    return `${this.file} of model "${this.model}" came with a wrong checksum ${this.attempts} times`;
+  }
+}
+
+/** The hub cannot be reached, or keeps failing. What was fetched is kept for the next attempt. */
+export class DownloadFailed extends Schema.TaggedError<DownloadFailed>()("DownloadFailed", {
+  model: Schema.String,
+  cause: Schema.String,
+  retryAfterMs: Schema.Number,
+}) {
+  override get message(): string {
+    return `model "${this.model}" cannot be downloaded: ${this.cause}; try again in ${this.retryAfterMs} ms`;
+  }
+}
+
 /** Whatever a call can fail with. A bug is a defect and not among them. */
 export type ServiceError =
   | InvalidField
@@ -187,13 +352,21 @@ export type ServiceError =
   | UnsupportedTask
   | ContextLengthExceeded
   | ModelNotFound
-  | ModelBroken
+  | UnknownBackend
+  | ConfigurationInvalid
+  | LoadFailure
   | ModelRevisionMismatch
+  | ModelAccessDenied
+  | DownloadsOff
+  | InsufficientDisk
+  | ChecksumMismatch
+  | DownloadFailed
   | QueueFull
   | InsufficientMemory
   | QueueTimeout
   | Draining
   | EngineRestarting
   | EngineLost
+  | ModelUnloaded
   | DeadlineExceeded
   | ClientStalled;

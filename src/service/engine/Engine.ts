@@ -1,7 +1,14 @@
 /** The interface between the pipeline and whatever computes tokens. */
 import { Context, type Effect, type Scope } from "effect";
 
-import type { EngineLost, EngineRestarting, InsufficientMemory, ModelBroken } from "../domain/errors.ts";
+import type {
+  EngineLost,
+  EngineRestarting,
+  EngineStartFailed,
+  InsufficientMemory,
+  ModelBroken,
+  ModelUnloaded,
+} from "../domain/errors.ts";
 import type {
   CachePolicy,
   EffectiveParameters,
@@ -76,7 +83,7 @@ interface EngineFinished {
 }
 
 export type EngineEvent = EngineAdmitted | EnginePrompt | EngineOutput | EngineFinished;
-export type EngineFailure = EngineLost | EngineRestarting | InsufficientMemory;
+export type EngineFailure = EngineLost | EngineRestarting | InsufficientMemory | ModelUnloaded;
 
 interface EngineStatus {
   readonly residentBytes: number;
@@ -108,6 +115,9 @@ export class Engines extends Context.Service<
   Engines,
   {
     /** Ready when it has computed a token. */
-    readonly start: (model: ModelFacts, tokenizer: Tokenizer) => Effect.Effect<Engine, ModelBroken, Scope.Scope>;
+    readonly start: (
+      model: ModelFacts,
+      tokenizer: Tokenizer,
+    ) => Effect.Effect<Engine, ModelBroken | EngineStartFailed, Scope.Scope>;
   }
 >()("mlxd/engine/Engines") {}

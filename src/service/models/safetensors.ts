@@ -12,6 +12,8 @@ export interface TensorHeader {
 
 export interface WeightsHeader {
   readonly tensors: ReadonlyMap<string, TensorHeader>;
+  /** Bytes of all tensors as they are stored. */
+  readonly storedBytes: number;
   /** The headers' bytes, file by file. */
   readonly raw: ReadonlyArray<Uint8Array>;
 }
@@ -20,16 +22,18 @@ export interface WeightsHeader {
 export const readWeightsHeader = async (directory: string): Promise<WeightsHeader> => {
   const tensors = new Map<string, TensorHeader>();
   const raw: Uint8Array[] = [];
+  let storedBytes = 0;
   for (const file of await weightFiles(directory)) {
     const { header, dataBytes } = await readHeader(directory, file);
     raw.push(header);
+    storedBytes += dataBytes;
     for (const [name, tensor] of decodeHeader(file, header)) {
       if (tensor.data_offsets[1] > dataBytes)
         throw new CheckpointInvalid(file, `is truncated: tensor ${name} is cut off`);
       tensors.set(name, tensor);
     }
   }
-  return { tensors, raw };
+  return { tensors, storedBytes, raw };
 };
 
 const indexFile = "model.safetensors.index.json";

@@ -3,7 +3,7 @@ import { randomUUID } from "node:crypto";
 import { Cause, Clock, Effect, type Exit, Layer, Queue, Random, Stream } from "effect";
 
 import { Admission } from "../admission/Admission.ts";
-import { DeadlineExceeded, EngineLost, type Progress, type ServiceError } from "../domain/errors.ts";
+import { DeadlineExceeded, EngineLost, ModelUnloaded, type Progress, type ServiceError } from "../domain/errors.ts";
 import type { GenerationEvent, GenerationTask } from "../domain/generation.ts";
 import { Models } from "../models/Models.ts";
 import { marksReasoning } from "../output/output-format.ts";
@@ -64,7 +64,7 @@ export const layer: Layer.Layer<Generations, never, Models | Admission | Stats> 
       });
       call.record = record;
       yield* admission.admit(facts.id, task.scheduling, candidateCount);
-      const engine = yield* models.lease(facts.id);
+      const engine = yield* models.lease(facts);
       const requests = engineRequests(id, task, tools, prompt, resolved);
       const cancel = Effect.map(
         Effect.forEach(requests, (request) => engine.cancel(request.id)),
@@ -152,6 +152,8 @@ const withProgress = (error: ServiceError, record: GenerationRecord | undefined)
   switch (error._tag) {
     case "EngineLost":
       return new EngineLost({ model: error.model, progress });
+    case "ModelUnloaded":
+      return new ModelUnloaded({ model: error.model, progress });
     case "DeadlineExceeded":
       return new DeadlineExceeded({ progress });
     default:

@@ -7,7 +7,7 @@ import { Device, type GenerationStatsSchema, type ServerService } from "../../cl
 import { AdmissionConfig } from "../config/AdmissionConfig.ts";
 import { ServerConfig } from "../config/ServerConfig.ts";
 import { versions } from "../config/versions.ts";
-import { Models } from "../models/Models.ts";
+import { Models, type PoolStatus } from "../models/Models.ts";
 import { emptyStats, type GenerationStats, Stats } from "../telemetry/Stats.ts";
 import { Bridge } from "./Bridge.ts";
 import { durationFromMs } from "./duration.ts";
@@ -65,10 +65,18 @@ export const makeServerService = Effect.gen(function* () {
               };
             }),
             serviceResidentBytes: process.memoryUsage.rss(),
+            pool: poolToWire(yield* models.pool),
           };
         }),
       ),
   } satisfies ServiceImpl<typeof ServerService>;
+});
+
+const poolToWire = ({ left, ...pool }: PoolStatus) => ({
+  ...pool,
+  evictions: left.eviction,
+  idleUnloads: left.idle,
+  unloads: left.unload + left.removal,
 });
 
 /** MLX computes on the GPU of Apple Silicon and on the CPU of everything else. */

@@ -31,13 +31,13 @@ export const watchModels = (dependents: ReadonlyArray<string>) =>
   });
 
 /**
- * A model serves when a request would be answered. One that is loading does if it served before that: then it loads
- * because of a request, which waits for it. At the start of the service, and after a failure, it does not.
+ * A model serves when a request would be answered. One that comes or goes does if it served before that: requests wait,
+ * and it is loaded anew for them. At the start of the service, and after a failure, one that is loading does not.
  */
 export const statusesOf = (states: States, before: Statuses): Statuses =>
   new Map([...states].map(([id, state]) => [id, statusOf(state, before.get(id))]));
 
 const statusOf = (state: ModelState, before: ServingStatus | undefined): ServingStatus => {
-  if (state === "loading") return before ?? "not-serving";
+  if (state === "loading" || state === "draining" || state === "unloading") return before ?? "not-serving";
   return state === "available" || state === "active" ? "serving" : "not-serving";
 };

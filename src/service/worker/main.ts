@@ -5,7 +5,7 @@
 import { loadCheckpoint, warmUp } from "./checkpoint.ts";
 import { LoadError } from "./load-error.ts";
 import { breathe, collect, device } from "./mlx.ts";
-import type { FromWorker, LoadMessage, ToWorker } from "./protocol.ts";
+import type { FromWorker, LoadMessage, ToWorker, WorkerMemory } from "./protocol.ts";
 import { Scheduler } from "./scheduler.ts";
 
 const send = (message: FromWorker): void => {
@@ -26,9 +26,15 @@ const load = async (message: LoadMessage): Promise<void> => {
     process.send?.({ type: "load-failed", reason } satisfies FromWorker, () => process.exit(1));
     return;
   }
-  send({ type: "ready", device });
+  send({ type: "ready", device, memory: memoryOf(scheduler) });
   void run(scheduler);
 };
+
+const memoryOf = ({ kvCacheBytes, prefixCacheBytes }: Scheduler): WorkerMemory => ({
+  residentBytes: process.memoryUsage.rss(),
+  kvCacheBytes,
+  prefixCacheBytes,
+});
 
 const run = async (of: Scheduler): Promise<void> => {
   try {
@@ -39,11 +45,7 @@ const run = async (of: Scheduler): Promise<void> => {
       send({
         type: "step",
         events: of.takeEvents(),
-        memory: {
-          residentBytes: process.memoryUsage.rss(),
-          kvCacheBytes: of.kvCacheBytes,
-          prefixCacheBytes: of.prefixCacheBytes,
-        },
+        memory: memoryOf(of),
       });
       await breathe(work);
     }

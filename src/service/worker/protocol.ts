@@ -95,6 +95,7 @@ export type ToWorker = LoadMessage | SubmitMessage | CancelMessage;
 interface ReadyMessage {
   readonly type: "ready";
   readonly device: "cpu" | "metal";
+  readonly memory: WorkerMemory;
 }
 
 /** The model cannot be loaded; the process ends. */

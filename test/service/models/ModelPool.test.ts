@@ -11,6 +11,7 @@ import { type Engine, Engines } from "../../../src/service/engine/Engine.ts";
 import * as ModelPool from "../../../src/service/models/ModelPool.ts";
 import { Models } from "../../../src/service/models/Models.ts";
 import { writeCheckpoint } from "../../fixtures/checkpoint.ts";
+import { residency } from "../../support/residency.ts";
 
 let folder = "";
 beforeAll(() => {
@@ -44,7 +45,7 @@ const engines = (log: string[], start: Effect.Effect<Engine, ModelBroken> = Effe
 const pool = (log: string[], start?: Effect.Effect<Engine, ModelBroken>, defaultModel = "") =>
   ModelPool.layer.pipe(
     Layer.provide(engines(log, start)),
-    Layer.provide(Layer.succeed(ModelsConfig, { directory: folder, defaultModel })),
+    Layer.provide([Layer.succeed(ModelsConfig, { directory: folder, defaultModel }), residency()]),
   );
 
 const qwen = "org--Qwen3-4bit";
@@ -78,13 +79,54 @@ describe("the model pool", () => {
     }).pipe(Effect.provide(pool([], undefined, "PHI-4"))),
   );
 
+  it.effect("takes in models that came later, and those that were mended, without touching the others", () =>
+    Effect.gen(function* () {
+      const models = yield* Models;
+      const log: Array<ReadonlyArray<string>> = [];
+      const changes = yield* Effect.forkChild(
+        Stream.runForEach(models.changes, (states) => Effect.sync(() => log.push([...states.keys()]))),
+      );
+      yield* leaseOnce(qwen);
+      writeCheckpoint(join(folder, "org--new"));
+      writeCheckpoint(join(folder, "a-broken"));
+      yield* models.rescan;
+      yield* models.rescan;
+      assert.deepEqual(
+        (yield* models.list).map(({ facts, state, isDefault }) => [facts.id, state, isDefault]),
+        [
+          ["a-broken", "available", false],
+          [qwen, "active", true],
+          ["org--new", "available", false],
+          ["phi-4", "available", false],
+        ],
+      );
+      yield* leaseOnce("org/new");
+      yield* leaseOnce("a-broken");
+      yield* models.promptTools("a-broken");
+      yield* Effect.yieldNow;
+      assert.deepEqual(log.at(-1), ["a-broken", qwen, "org--new", "phi-4"]);
+      yield* Fiber.interrupt(changes);
+    }).pipe(
+      Effect.provide(pool([])),
+      Effect.ensuring(
+        Effect.sync(() => {
+          rmSync(join(folder, "org--new"), { recursive: true });
+          rmSync(join(folder, "a-broken", "model.safetensors"));
+        }),
+      ),
+    ),
+  );
+
   it.effect("does not start with a default model that it does not have, or without a folder", () =>
     Effect.gen(function* () {
       const unknown = yield* Effect.flip(Effect.scoped(Layer.build(pool([], undefined, "gone"))));
       assert.equal(unknown._tag, "ModelNotFound");
       const nowhere = ModelPool.layer.pipe(
         Layer.provide(engines([])),
-        Layer.provide(Layer.succeed(ModelsConfig, { directory: join(folder, "nowhere"), defaultModel: "" })),
+        Layer.provide([
+          Layer.succeed(ModelsConfig, { directory: join(folder, "nowhere"), defaultModel: "" }),
+          residency(),
+        ]),
       );
       const unreadable = yield* Effect.flip(Effect.scoped(Layer.build(nowhere)));
       assert.equal(unreadable._tag, "CatalogUnreadable");
@@ -107,7 +149,7 @@ describe("the model pool", () => {
           { concurrency: "unbounded" },
         );
         const gained = yield* leases;
-        assert.isTrue(gained.every((engine) => engine === idle));
+        assert.isTrue(gained.every((engine) => engine.status === idle.status));
         yield* leaseOnce("qwen3");
         assert.deepEqual(log, [`start ${qwen} 268`]);
       }).pipe(Effect.provide(pool(log)));
@@ -115,7 +157,7 @@ describe("the model pool", () => {
     });
   });
 
-  it.effect("goes on starting when the first caller leaves", () => {
+  it.effect("goes on starting when the first caller leaves and another waits", () => {
     const log: string[] = [];
     const gate = Deferred.makeUnsafe<void>();
     return Effect.gen(function* () {
@@ -124,7 +166,7 @@ describe("the model pool", () => {
       yield* untilState(qwen, "loading");
       yield* Fiber.interrupt(first);
       yield* Deferred.succeed(gate, undefined);
-      assert.equal(yield* Fiber.join(second), idle);
+      assert.equal((yield* Fiber.join(second)).status, idle.status);
       assert.lengthOf(log, 1);
     }).pipe(Effect.provide(pool(log, Effect.as(Deferred.await(gate), idle))));
   });
@@ -181,7 +223,10 @@ describe("the model pool", () => {
         isDefault: true,
         state: "active",
         stateReason: "",
+        download: undefined,
         pinned: false,
+        idleTtlMs: 0,
+        reservedBytes: status.reservedBytes,
         loadedAt: 1_000,
         lastUsedAt: 1_500,
         residentBytes: 100,

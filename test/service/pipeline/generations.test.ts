@@ -8,6 +8,7 @@ import { EngineLost, ModelNotFound } from "../../../src/service/domain/errors.ts
 import type { GenerationTask } from "../../../src/service/domain/generation.ts";
 import type { ModelFacts } from "../../../src/service/domain/model.ts";
 import type { OutputFormat } from "../../../src/service/output/output-format.ts";
+import { familyProfile } from "../../../src/service/models/families.ts";
 import { Models } from "../../../src/service/models/Models.ts";
 import { Generations } from "../../../src/service/pipeline/Generations.ts";
 import { layer as generationsLayer } from "../../../src/service/pipeline/GenerationsLive.ts";
@@ -55,7 +56,14 @@ const withPipeline = <A, E>(
     const models = Layer.mock(Models)({
       promptTools: (name) =>
         name === "" || name === "tiny"
-          ? Effect.succeed({ facts: facts(), tokenizer, chatTemplate, outputFormat, ...model })
+          ? Effect.succeed({
+              facts: facts(),
+              profile: familyProfile("unknown"),
+              tokenizer,
+              chatTemplate,
+              outputFormat,
+              ...model,
+            })
           : Effect.fail(new ModelNotFound({ model: name, nearest: [] })),
       lease: () => Effect.succeed(engine),
     });

@@ -6,7 +6,13 @@
 import { Deferred, Effect, Exit, Layer, Schedule, type Scope } from "effect";
 
 import { EngineConfig, type EngineSettings } from "../../config/EngineConfig.ts";
-import { EngineLost, EngineRestarting, InsufficientMemory, ModelBroken } from "../../domain/errors.ts";
+import {
+  EngineLost,
+  EngineRestarting,
+  EngineStartFailed,
+  InsufficientMemory,
+  ModelBroken,
+} from "../../domain/errors.ts";
 import type { ModelFacts } from "../../domain/model.ts";
 import type { Tokenizer } from "../../prompt/Tokenizer.ts";
 import type { SequenceEvent, StepMessage, WorkerMemory } from "../../worker/protocol.ts";
@@ -28,7 +34,7 @@ const startEngine = Effect.fn("MlxEngine.start")(function* (
   settings: EngineSettings,
 ) {
   const engine = new MlxEngine(facts, tokenizer, settings);
-  const first = yield* Deferred.make<void, ModelBroken>();
+  const first = yield* Deferred.make<void, ModelBroken | EngineStartFailed>();
   yield* Effect.forkScoped(engine.supervise(first));
   yield* Effect.forkScoped(engine.watch);
   yield* Deferred.await(first);
@@ -36,7 +42,10 @@ const startEngine = Effect.fn("MlxEngine.start")(function* (
 });
 
 /** How a process's life went. */
-type Death = { readonly phase: "loading" | "serving"; readonly how: string };
+type Death = { readonly phase: "refusing" | "loading" | "serving"; readonly how: string };
+
+/** Whether the first process came to serve. */
+type First = Deferred.Deferred<void, ModelBroken | EngineStartFailed>;
 
 const noMemory: WorkerMemory = { residentBytes: 0, kvCacheBytes: 0, prefixCacheBytes: 0 };
 
@@ -99,15 +108,13 @@ class MlxEngine implements Engine {
   readonly status = Effect.sync(() => ({ ...this.memory, restarts: this.restarts }));
 
   /** Runs one process after another until interrupted. The first one's fate decides whether the engine exists. */
-  readonly supervise = (first: Deferred.Deferred<void, ModelBroken>): Effect.Effect<void> =>
+  readonly supervise = (first: First): Effect.Effect<void> =>
     Effect.gen({ self: this }, function* () {
       for (;;) {
         const death = yield* Effect.scoped(this.live(first));
         this.worker = undefined;
         this.memory = noMemory;
-        const cause = death.phase === "loading" ? death.how : `the engine ended with ${death.how}`;
-        const failed = yield* Deferred.fail(first, new ModelBroken({ model: this.facts.id, cause }));
-        if (failed) return;
+        if (yield* Deferred.fail(first, this.startFailure(death))) return;
         yield* Effect.annotateLogs(Effect.logError("engine lost"), {
           model: this.facts.id,
           ...death,
@@ -121,7 +128,7 @@ class MlxEngine implements Engine {
     });
 
   /** One process from start to death. */
-  private readonly live = (first: Deferred.Deferred<void, ModelBroken>): Effect.Effect<Death, never, Scope.Scope> =>
+  private readonly live = (first: First): Effect.Effect<Death, never, Scope.Scope> =>
     Effect.gen({ self: this }, function* () {
       const death = yield* Deferred.make<Death>();
       const ready = yield* Deferred.make<void>();
@@ -131,9 +138,11 @@ class MlxEngine implements Engine {
         onMessage: (message) => {
           if (message.type === "ready") {
             phase = "serving";
+            // First: whoever waits for it goes on at once.
+            this.memory = message.memory;
             Deferred.doneUnsafe(ready, Exit.void);
           } else if (message.type === "step") this.onStep(message);
-          else die({ phase, how: message.reason });
+          else die({ phase: message.type === "load-failed" ? "refusing" : phase, how: message.reason });
         },
         onExit: (how) => die({ phase, how: phase === "loading" ? `the engine ended with ${how} while loading` : how }),
       });
@@ -161,6 +170,14 @@ class MlxEngine implements Engine {
       yield* Effect.race(Deferred.await(death), Effect.andThen(loaded, Effect.never));
       return yield* Deferred.await(death);
     });
+
+  /** A checkpoint that the engine refuses is another matter than a process that was killed, or is too slow. */
+  private startFailure({ phase, how: cause }: Death): ModelBroken | EngineStartFailed {
+    const model = this.facts.id;
+    return phase === "refusing"
+      ? new ModelBroken({ model, cause })
+      : new EngineStartFailed({ model, cause, retryAfterMs: retryStartAfterMs });
+  }
 
   /** Ends a process that has work and does not get on with it: its death is then dealt with like any other. */
   readonly watch: Effect.Effect<void> = Effect.sync(() => {
@@ -238,6 +255,9 @@ class MlxEngine implements Engine {
 
 /** A request that was there at this many deaths is likely their cause: it is not given to one more process. */
 const maxReplays = 2;
+
+/** What is told of a start that may go better another time. */
+const retryStartAfterMs = 5_000;
 
 /** After this many deaths in a row nobody is kept waiting any more, while restarts go on. */
 const maxFailures = 5;

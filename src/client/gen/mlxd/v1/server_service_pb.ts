@@ -16,7 +16,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file mlxd/v1/server_service.proto.
  */
 export const file_mlxd_v1_server_service: GenFile = /*@__PURE__*/
-  fileDesc("ChxtbHhkL3YxL3NlcnZlcl9zZXJ2aWNlLnByb3RvEgdtbHhkLnYxIhYKFEdldFNlcnZlckluZm9SZXF1ZXN0Iu4BChVHZXRTZXJ2ZXJJbmZvUmVzcG9uc2USDwoHdmVyc2lvbhgBIAEoCRITCgttbHhfdmVyc2lvbhgCIAEoCRIfCgZkZXZpY2UYAyABKA4yDy5tbHhkLnYxLkRldmljZRIQCghwbGF0Zm9ybRgEIAEoCRIUCgxub2RlX3ZlcnNpb24YBSABKAkSLgoKc3RhcnRlZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFQoNZGVmYXVsdF9tb2RlbBgHIAEoCRIfCgZsaW1pdHMYCCABKAsyDy5tbHhkLnYxLkxpbWl0cyKyAQoGTGltaXRzEhkKEW1heF9tZXNzYWdlX2J5dGVzGAEgASgNEi8KDG1heF9kZWFkbGluZRgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIzChBkZWZhdWx0X2RlYWRsaW5lGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhMKC21heF9ydW5uaW5nGAQgASgNEhIKCm1heF9xdWV1ZWQYBSABKA0iEQoPR2V0U3RhdHNSZXF1ZXN0IqsBChBHZXRTdGF0c1Jlc3BvbnNlEikKBXNpbmNlGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBInCgV0b3RhbBgCIAEoCzIYLm1seGQudjEuR2VuZXJhdGlvblN0YXRzEiMKBm1vZGVscxgDIAMoCzITLm1seGQudjEuTW9kZWxTdGF0cxIeChZzZXJ2aWNlX3Jlc2lkZW50X2J5dGVzGAQgASgBIsUBCg9HZW5lcmF0aW9uU3RhdHMSDwoHcnVubmluZxgBIAEoDRIOCgZxdWV1ZWQYAiABKA0SEQoJc3VjY2VlZGVkGAMgASgBEg4KBmZhaWxlZBgEIAEoARIPCgdyZWZ1c2VkGAUgASgBEhEKCWNhbmNlbGxlZBgGIAEoARIVCg1wcm9tcHRfdG9rZW5zGAcgASgBEhwKFGNhY2hlZF9wcm9tcHRfdG9rZW5zGAggASgBEhUKDW91dHB1dF90b2tlbnMYCSABKAEi0wEKCk1vZGVsU3RhdHMSDQoFbW9kZWwYASABKAkSIgoFc3RhdGUYAiABKA4yEy5tbHhkLnYxLk1vZGVsU3RhdGUSLQoLZ2VuZXJhdGlvbnMYAyABKAsyGC5tbHhkLnYxLkdlbmVyYXRpb25TdGF0cxIWCg5yZXNpZGVudF9ieXRlcxgEIAEoARIWCg5rdl9jYWNoZV9ieXRlcxgFIAEoARIXCg9lbmdpbmVfcmVzdGFydHMYBiABKA0SGgoScHJlZml4X2NhY2hlX2J5dGVzGAcgASgBKkIKBkRldmljZRIWChJERVZJQ0VfVU5TUEVDSUZJRUQQABIOCgpERVZJQ0VfQ1BVEAESEAoMREVWSUNFX01FVEFMEAIyqgEKDVNlcnZlclNlcnZpY2USUwoNR2V0U2VydmVySW5mbxIdLm1seGQudjEuR2V0U2VydmVySW5mb1JlcXVlc3QaHi5tbHhkLnYxLkdldFNlcnZlckluZm9SZXNwb25zZSIDkAIBEkQKCEdldFN0YXRzEhgubWx4ZC52MS5HZXRTdGF0c1JlcXVlc3QaGS5tbHhkLnYxLkdldFN0YXRzUmVzcG9uc2UiA5ACAWIGcHJvdG8z", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_mlxd_v1_model_service]);
+  fileDesc("ChxtbHhkL3YxL3NlcnZlcl9zZXJ2aWNlLnByb3RvEgdtbHhkLnYxIhYKFEdldFNlcnZlckluZm9SZXF1ZXN0Iu4BChVHZXRTZXJ2ZXJJbmZvUmVzcG9uc2USDwoHdmVyc2lvbhgBIAEoCRITCgttbHhfdmVyc2lvbhgCIAEoCRIfCgZkZXZpY2UYAyABKA4yDy5tbHhkLnYxLkRldmljZRIQCghwbGF0Zm9ybRgEIAEoCRIUCgxub2RlX3ZlcnNpb24YBSABKAkSLgoKc3RhcnRlZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFQoNZGVmYXVsdF9tb2RlbBgHIAEoCRIfCgZsaW1pdHMYCCABKAsyDy5tbHhkLnYxLkxpbWl0cyKyAQoGTGltaXRzEhkKEW1heF9tZXNzYWdlX2J5dGVzGAEgASgNEi8KDG1heF9kZWFkbGluZRgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIzChBkZWZhdWx0X2RlYWRsaW5lGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEhMKC21heF9ydW5uaW5nGAQgASgNEhIKCm1heF9xdWV1ZWQYBSABKA0iEQoPR2V0U3RhdHNSZXF1ZXN0ItIBChBHZXRTdGF0c1Jlc3BvbnNlEikKBXNpbmNlGAEgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBInCgV0b3RhbBgCIAEoCzIYLm1seGQudjEuR2VuZXJhdGlvblN0YXRzEiMKBm1vZGVscxgDIAMoCzITLm1seGQudjEuTW9kZWxTdGF0cxIeChZzZXJ2aWNlX3Jlc2lkZW50X2J5dGVzGAQgASgBEiUKBHBvb2wYBSABKAsyFy5tbHhkLnYxLk1vZGVsUG9vbFN0YXRzItMBCg5Nb2RlbFBvb2xTdGF0cxIOCgZsb2FkZWQYASABKA0SEgoKbWF4X2xvYWRlZBgCIAEoDRIWCg5yZXNlcnZlZF9ieXRlcxgDIAEoARIUCgxidWRnZXRfYnl0ZXMYBCABKAESDQoFbG9hZHMYBSABKAESFQoNbG9hZF9mYWlsdXJlcxgGIAEoARIRCglldmljdGlvbnMYByABKAESFAoMaWRsZV91bmxvYWRzGAggASgBEg8KB3VubG9hZHMYCSABKAESDwoHd2FpdGluZxgKIAEoDSLFAQoPR2VuZXJhdGlvblN0YXRzEg8KB3J1bm5pbmcYASABKA0SDgoGcXVldWVkGAIgASgNEhEKCXN1Y2NlZWRlZBgDIAEoARIOCgZmYWlsZWQYBCABKAESDwoHcmVmdXNlZBgFIAEoARIRCgljYW5jZWxsZWQYBiABKAESFQoNcHJvbXB0X3Rva2VucxgHIAEoARIcChRjYWNoZWRfcHJvbXB0X3Rva2VucxgIIAEoARIVCg1vdXRwdXRfdG9rZW5zGAkgASgBItMBCgpNb2RlbFN0YXRzEg0KBW1vZGVsGAEgASgJEiIKBXN0YXRlGAIgASgOMhMubWx4ZC52MS5Nb2RlbFN0YXRlEi0KC2dlbmVyYXRpb25zGAMgASgLMhgubWx4ZC52MS5HZW5lcmF0aW9uU3RhdHMSFgoOcmVzaWRlbnRfYnl0ZXMYBCABKAESFgoOa3ZfY2FjaGVfYnl0ZXMYBSABKAESFwoPZW5naW5lX3Jlc3RhcnRzGAYgASgNEhoKEnByZWZpeF9jYWNoZV9ieXRlcxgHIAEoASpCCgZEZXZpY2USFgoSREVWSUNFX1VOU1BFQ0lGSUVEEAASDgoKREVWSUNFX0NQVRABEhAKDERFVklDRV9NRVRBTBACMqoBCg1TZXJ2ZXJTZXJ2aWNlElMKDUdldFNlcnZlckluZm8SHS5tbHhkLnYxLkdldFNlcnZlckluZm9SZXF1ZXN0Gh4ubWx4ZC52MS5HZXRTZXJ2ZXJJbmZvUmVzcG9uc2UiA5ACARJECghHZXRTdGF0cxIYLm1seGQudjEuR2V0U3RhdHNSZXF1ZXN0GhkubWx4ZC52MS5HZXRTdGF0c1Jlc3BvbnNlIgOQAgFiBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_mlxd_v1_model_service]);
 
 /**
  * Nothing to say.
@@ -200,6 +200,13 @@ export type GetStatsResponse = Message<"mlxd.v1.GetStatsResponse"> & {
    * @generated from field: double service_resident_bytes = 4;
    */
   serviceResidentBytes: number;
+
+  /**
+   * The models in memory.
+   *
+   * @generated from field: mlxd.v1.ModelPoolStats pool = 5;
+   */
+  pool?: ModelPoolStats | undefined;
 };
 
 /**
@@ -208,6 +215,90 @@ export type GetStatsResponse = Message<"mlxd.v1.GetStatsResponse"> & {
  */
 export const GetStatsResponseSchema: GenMessage<GetStatsResponse> = /*@__PURE__*/
   messageDesc(file_mlxd_v1_server_service, 4);
+
+/**
+ * What is in memory, and how often that changed since start.
+ *
+ * @generated from message mlxd.v1.ModelPoolStats
+ */
+export type ModelPoolStats = Message<"mlxd.v1.ModelPoolStats"> & {
+  /**
+   * Models that are loaded or loading.
+   *
+   * @generated from field: uint32 loaded = 1;
+   */
+  loaded: number;
+
+  /**
+   * Models that may be loaded at once.
+   *
+   * @generated from field: uint32 max_loaded = 2;
+   */
+  maxLoaded: number;
+
+  /**
+   * Bytes of the memory budget that are taken.
+   *
+   * @generated from field: double reserved_bytes = 3;
+   */
+  reservedBytes: number;
+
+  /**
+   * The memory budget, in bytes.
+   *
+   * @generated from field: double budget_bytes = 4;
+   */
+  budgetBytes: number;
+
+  /**
+   * Loads that succeeded.
+   *
+   * @generated from field: double loads = 5;
+   */
+  loads: number;
+
+  /**
+   * Loads that failed: a broken checkpoint, an engine that did not start.
+   *
+   * @generated from field: double load_failures = 6;
+   */
+  loadFailures: number;
+
+  /**
+   * Models that made way for another.
+   *
+   * @generated from field: double evictions = 7;
+   */
+  evictions: number;
+
+  /**
+   * Models that were unloaded for being idle.
+   *
+   * @generated from field: double idle_unloads = 8;
+   */
+  idleUnloads: number;
+
+  /**
+   * Models that were unloaded by a call, or because they are no longer in the catalog.
+   *
+   * @generated from field: double unloads = 9;
+   */
+  unloads: number;
+
+  /**
+   * Loads that wait for room.
+   *
+   * @generated from field: uint32 waiting = 10;
+   */
+  waiting: number;
+};
+
+/**
+ * Describes the message mlxd.v1.ModelPoolStats.
+ * Use `create(ModelPoolStatsSchema)` to create a new message.
+ */
+export const ModelPoolStatsSchema: GenMessage<ModelPoolStats> = /*@__PURE__*/
+  messageDesc(file_mlxd_v1_server_service, 5);
 
 /**
  * Counters of generations.
@@ -284,7 +375,7 @@ export type GenerationStats = Message<"mlxd.v1.GenerationStats"> & {
  * Use `create(GenerationStatsSchema)` to create a new message.
  */
 export const GenerationStatsSchema: GenMessage<GenerationStats> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_server_service, 5);
+  messageDesc(file_mlxd_v1_server_service, 6);
 
 /**
  * A model's part.
@@ -347,7 +438,7 @@ export type ModelStats = Message<"mlxd.v1.ModelStats"> & {
  * Use `create(ModelStatsSchema)` to create a new message.
  */
 export const ModelStatsSchema: GenMessage<ModelStats> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_server_service, 6);
+  messageDesc(file_mlxd_v1_server_service, 7);
 
 /**
  * What engines compute on.
