@@ -163,7 +163,7 @@ describe("a download", () => {
       const fault = (path: string, count: number): FileFault | undefined =>
         path === weights && count === 0 ? { cutAfter: 30_000, hang: true } : undefined;
       const server = yield* hub({ fault });
-      yield* fetch("org/gemma").pipe(Effect.provide(downloads(server, {}, { stallMs: 100 })));
+      yield* fetch("org/gemma").pipe(Effect.provide(downloads(server, {}, { stallMs: 2000 })));
       assertComplete("org--gemma", golden, goldenFiles);
     }),
   );
