@@ -35,8 +35,10 @@ export const ensureCheckpoint = (shape: CheckpointShape): string => {
   if (existsSync(folder)) return folder;
   const unfinished = `${folder}.unfinished`;
   mkdirSync(unfinished, { recursive: true });
-  for (const file of ["tokenizer.json", "tokenizer_config.json"])
-    copyFileSync(join(tokenizerFolder, file), join(unfinished, file));
+  copyFileSync(join(tokenizerFolder, "tokenizer.json"), join(unfinished, "tokenizer.json"));
+  const tokenizerConfig = JSON.parse(readFileSync(join(tokenizerFolder, "tokenizer_config.json"), "utf8")) as object;
+  const widened = { ...tokenizerConfig, model_max_length: contextLength };
+  writeFileSync(join(unfinished, "tokenizer_config.json"), JSON.stringify(widened));
   const vocabulary = readVocabulary();
   writeFileSync(join(unfinished, "config.json"), JSON.stringify(configOf(shape, vocabulary.length), null, 2));
   writeFileSync(join(unfinished, "model.safetensors"), encode(tensorsOf(shape, vocabulary)));

@@ -20,3 +20,6 @@ export interface Contender {
   /** Ready when it answers. */
   readonly start: (model: string) => Promise<RunningServer>;
 }
+
+/** What both sides may keep of prompts that were computed: memory is compared, so it has to be the same. */
+export const prefixCacheBytes = 128 * 1024 * 1024;

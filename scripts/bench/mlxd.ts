@@ -4,12 +4,13 @@ import { join } from "node:path";
 import { createMlxdClient } from "../../src/client/node.ts";
 import { startService } from "../../test/support/running-service.ts";
 import { endTokenIds, modelsFolder } from "./checkpoints.ts";
-import type { Contender } from "./contender.ts";
+import { type Contender, prefixCacheBytes } from "./contender.ts";
 
 export const mlxd: Contender = {
   start: async (model) => {
     const service = await startService({
       MLXD_MODELS: join(modelsFolder, model),
+      MLXD_PREFIX_CACHE_BYTES: String(prefixCacheBytes),
       MLXD_LOG_LEVEL: "Warn",
     });
     const client = createMlxdClient({ baseUrl: service.url });

@@ -9,7 +9,7 @@ import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 
 import { benchFolder, endTokenIds, modelsFolder } from "./checkpoints.ts";
-import type { Contender, Request } from "./contender.ts";
+import { type Contender, prefixCacheBytes, type Request } from "./contender.ts";
 import { mathEnvironment } from "./math-environment.ts";
 
 const venv = join(benchFolder, "venv");
@@ -48,7 +48,10 @@ export const peer: Contender = {
     const folder = join(modelsFolder, model);
     const child = spawn(
       join(venv, "bin/mlx_lm.server"),
-      ["--model", folder, "--port", String(port), "--log-level", "ERROR"],
+      [
+        ...["--model", folder, "--port", String(port), "--log-level", "ERROR"],
+        ...["--prompt-cache-bytes", String(prefixCacheBytes), "--prompt-cache-size", "1000"],
+      ],
       { env: peerEnvironment(), stdio: ["ignore", "ignore", "ignore"] },
     );
     const agent = new http.Agent({ keepAlive: true, maxSockets: 64 });
