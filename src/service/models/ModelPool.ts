@@ -12,15 +12,16 @@ import { type CatalogEntry, readCatalog } from "./catalog.ts";
 import { codeOf } from "./checkpoint-files.ts";
 import type { ModelPolicy } from "./declared-model.ts";
 import { footprintOf } from "./footprint.ts";
+import type { Keeping, UnloadOptions } from "./keeping.ts";
 import { keepTools, refusalOf } from "./keep-tools.ts";
 import { changeOf, findDefault, findMember, type Member, runsAlike, statesOf } from "./members.ts";
-import { type Keeping, ModelSlot, type UnloadOptions } from "./ModelSlot.ts";
+import { ModelSlot } from "./ModelSlot.ts";
 import { type CatalogChange, type LoadOptions, Models } from "./Models.ts";
 import { Reservations } from "./Reservations.ts";
 import type { NameFailure } from "./resolve-name.ts";
 
 /** The service cannot start: its model folder is not there. */
-export class CatalogUnreadable extends Schema.TaggedError<CatalogUnreadable>()("CatalogUnreadable", {
+class CatalogUnreadable extends Schema.TaggedError<CatalogUnreadable>()("CatalogUnreadable", {
   directory: Schema.String,
   code: Schema.String,
 }) {
@@ -54,7 +55,11 @@ export const layer: Layer.Layer<Models, CatalogFailure, ModelsConfig | Residency
       const scope = yield* Scope.fork(yield* Effect.scope);
       const run = yield* FiberSet.runtime(yield* FiberSet.make<void>())();
       const reservations = new Reservations({ maxLoaded, budgetBytes, waitMs: loadWaitMs }, clock);
-      const counts = { loads: 0, loadFailures: 0, left: { eviction: 0, idle: 0, unload: 0, removal: 0 } };
+      const counts = {
+        loads: 0,
+        loadFailures: 0,
+        left: { eviction: 0, idle: 0, unload: 0, removal: 0 },
+      };
       const snapshots = yield* Queue.unbounded<ReadonlyMap<string, ModelState>>();
       let pool: Pool = { settings: config, members: [], fallback: undefined, retired: [] };
       /** A call may hold facts for longer than the catalog does: its model is found by them still. */
@@ -184,7 +189,10 @@ export const layer: Layer.Layer<Models, CatalogFailure, ModelsConfig | Residency
           yield* slot.assertNotUnloading("load");
           slot.forgetFailure();
           yield* slot.lease;
-          slot.keep({ ...(pinned !== undefined && { pinned }), ...(ttlMs !== undefined && { idleTtlMs: ttlMs }) });
+          slot.keep({
+            ...(pinned !== undefined && { pinned }),
+            ...(ttlMs !== undefined && { idleTtlMs: ttlMs }),
+          });
           return yield* statusOf(member);
         }, Effect.scoped),
         fit: Effect.fn("Models.fit")(function* (name) {
@@ -199,7 +207,9 @@ export const layer: Layer.Layer<Models, CatalogFailure, ModelsConfig | Residency
         ),
         unloadAll: Effect.fn("Models.unloadAll")(function* ({ includePinned, ...options }) {
           const slots = known().map(({ slot }) => slot);
-          const results = yield* Effect.forEach(slots, unloadOne(includePinned, options), { concurrency: "unbounded" });
+          const results = yield* Effect.forEach(slots, unloadOne(includePinned, options), {
+            concurrency: "unbounded",
+          });
           return {
             unloaded: results.flatMap(({ model, unloaded }) => (unloaded ? [model] : [])),
             kept: results.flatMap(({ model, reason }) => (reason === "" ? [] : [{ model, reason }])),
@@ -215,7 +225,10 @@ export const layer: Layer.Layer<Models, CatalogFailure, ModelsConfig | Residency
         preload: Effect.fn("Models.preload")((names: ReadonlyArray<string>) =>
           Effect.forEach(names, (name) =>
             Effect.scoped(lease(name)).pipe(
-              Effect.match({ onSuccess: () => ({ name, error: undefined }), onFailure: (error) => ({ name, error }) }),
+              Effect.match({
+                onSuccess: () => ({ name, error: undefined }),
+                onFailure: (error) => ({ name, error }),
+              }),
             ),
           ),
         ),
@@ -278,6 +291,11 @@ const asConfigurationInvalid = (error: CatalogFailure, { file }: ModelsSettings)
   const key = error._tag === "CatalogUnreadable" ? "models" : "default_model";
   return (
     file?.invalid(["service", key], error.message) ??
-    new ConfigurationInvalid({ file: "", line: 0, key: `MLXD_${key.toUpperCase()}`, problem: error.message })
+    new ConfigurationInvalid({
+      file: "",
+      line: 0,
+      key: `MLXD_${key.toUpperCase()}`,
+      problem: error.message,
+    })
   );
 };

@@ -7,26 +7,14 @@ import {
   type LoadFailure,
   ModelBroken,
   ModelOperationConflict,
-  ModelUnloaded,
 } from "../domain/errors.ts";
 import type { ModelFacts, ModelState } from "../domain/model.ts";
 import type { Engine } from "../engine/Engine.ts";
 import { IdleWatch } from "./IdleWatch.ts";
+import type { Departure, Keeping, Unloaded, UnloadOptions } from "./keeping.ts";
+import { LoadedEngine } from "./LoadedEngine.ts";
 import type { Resident } from "./plan-room.ts";
 import type { Tenant } from "./Reservations.ts";
-
-/** Why a loaded model goes: another needs its room, it had no task for too long, a call says so, or there is it no more. */
-export type Departure = "eviction" | "idle" | "unload" | "removal";
-
-/** How a model is kept in memory. */
-export interface Keeping {
-  /** Neither evicted nor unloaded for being idle. */
-  readonly pinned: boolean;
-  /** Without a task for this long it is unloaded; 0: never. */
-  readonly idleTtlMs: number;
-  /** Models of a lower one are evicted first. */
-  readonly priority: number;
-}
 
 export interface ModelSlotOptions {
   readonly facts: ModelFacts;
@@ -48,44 +36,23 @@ export interface ModelSlotOptions {
   readonly onLeft: (why: Departure) => void;
 }
 
-export interface UnloadOptions {
-  /** How long those who use it may take to finish; then they end with ModelUnloaded. */
-  readonly drainMs: number;
-  /** They end at once, and a load ends too. */
-  readonly force: boolean;
-}
-
-export interface Unloaded {
-  /** Whether there was something to unload. */
-  readonly unloaded: boolean;
-  /** What its process had, measured before its end. */
-  readonly freedBytes: number;
-}
-
-interface Loaded {
-  readonly engine: Engine;
-  readonly scope: Scope.Closeable;
-  /** Epoch milliseconds. */
-  readonly loadedAt: number;
-  /** Fails what still runs. */
-  readonly expelled: Deferred.Deferred<never, ModelUnloaded>;
-  /** The process has ended. */
-  readonly gone: Deferred.Deferred<void>;
-}
-
 /** One who waits for the engine, or has it. */
 interface Place {
-  loaded: Loaded | undefined;
+  loaded: LoadedEngine | undefined;
 }
 
 type Phase =
   | { readonly state: "available" }
   | { readonly state: "loading"; fiber: Fiber.Fiber<void> | undefined }
-  | { readonly state: "active"; readonly loaded: Loaded }
-  | { readonly state: "draining"; readonly loaded: Loaded; readonly why: Departure }
+  | { readonly state: "active"; readonly loaded: LoadedEngine }
+  | { readonly state: "draining"; readonly loaded: LoadedEngine; readonly why: Departure }
   | { readonly state: "unloading"; readonly why: Departure | "cancelled" }
   /** `retryAt` in epoch milliseconds: until then a lease gets the same error. */
-  | { readonly state: "failed"; readonly error: FilesUnusable | EngineStartFailed; readonly retryAt: number };
+  | {
+      readonly state: "failed";
+      readonly error: FilesUnusable | EngineStartFailed;
+      readonly retryAt: number;
+    };
 
 export class ModelSlot implements Tenant {
   readonly facts: ModelFacts;
@@ -282,7 +249,7 @@ export class ModelSlot implements Tenant {
   }
 
   /** All who wait have the engine from here on, also where it is asked to go in the same moment. */
-  private admit(loaded: Loaded): void {
+  private admit(loaded: LoadedEngine): void {
     for (const place of this.waiting) {
       place.loaded = loaded;
       this.holding += 1;
@@ -340,14 +307,9 @@ export class ModelSlot implements Tenant {
     return Effect.gen({ self: this }, function* () {
       const now = () => this.options.clock.currentTimeMillisUnsafe();
       if (Exit.isSuccess(exit) && this.phase === loading) {
-        const expelled = Deferred.makeUnsafe<never, ModelUnloaded>();
-        const engine = withEnd(exit.value, expelled);
         this.options.onLoaded("loaded");
         this.lastUsedAt ??= now();
-        this.enter({
-          state: "active",
-          loaded: { engine, scope, loadedAt: now(), expelled, gone: Deferred.makeUnsafe() },
-        });
+        this.enter({ state: "active", loaded: new LoadedEngine(exit.value, scope, now()) });
         this.leaveIfRetired();
         return yield* Effect.annotateLogs(Effect.logInfo("model loaded"), { model: this.id });
       }
@@ -360,7 +322,9 @@ export class ModelSlot implements Tenant {
       const error = Result.isSuccess(found)
         ? found.success
         : broken(this.facts, "its start failed in an unforeseen way");
-      yield* Effect.annotateLogs(Effect.logError("model failed to load", exit.cause), { model: this.id });
+      yield* Effect.annotateLogs(Effect.logError("model failed to load", exit.cause), {
+        model: this.id,
+      });
       // That there is no room for it says nothing of the model.
       if (error._tag !== "ModelBroken" && error._tag !== "ModelNotDownloaded" && error._tag !== "EngineStartFailed") {
         return this.enter({ state: "available" }, Exit.asVoid(exit));
@@ -378,7 +342,7 @@ export class ModelSlot implements Tenant {
     if (fiber !== undefined) this.options.run(Fiber.interrupt(fiber));
   }
 
-  private drain(loaded: Loaded, { drainMs, force }: UnloadOptions): Effect.Effect<Unloaded> {
+  private drain(loaded: LoadedEngine, { drainMs, force }: UnloadOptions): Effect.Effect<Unloaded> {
     return Effect.gen({ self: this }, function* () {
       const { residentBytes } = yield* loaded.engine.status;
       const { phase } = this;
@@ -390,10 +354,10 @@ export class ModelSlot implements Tenant {
             Effect.sleep(drainMs),
             Effect.sync(() => this.expel(loaded)),
           );
-          this.options.run(Effect.raceFirst(late, Deferred.await(loaded.gone)));
+          this.options.run(Effect.raceFirst(late, loaded.gone));
         }
       }
-      yield* Deferred.await(loaded.gone);
+      yield* loaded.gone;
       return { unloaded: true, freedBytes: residentBytes };
     });
   }
@@ -403,8 +367,8 @@ export class ModelSlot implements Tenant {
     this.phase.state === "unloading" ? Effect.ignore(Deferred.await(this.over)) : Effect.void,
   );
 
-  private expel(loaded: Loaded): void {
-    Deferred.doneUnsafe(loaded.expelled, Exit.fail(new ModelUnloaded({ model: this.id })));
+  private expel(loaded: LoadedEngine): void {
+    loaded.expel(this.id);
     if (this.phase.state === "draining" && this.phase.loaded === loaded) this.end(loaded, this.phase.why);
   }
 
@@ -425,17 +389,14 @@ export class ModelSlot implements Tenant {
     return true;
   }
 
-  private end(loaded: Loaded, why: Departure): void {
+  private end(loaded: LoadedEngine, why: Departure): void {
     this.enter({ state: "unloading", why });
     this.options.onLeft(why);
     this.options.run(
-      Effect.gen({ self: this }, function* () {
-        yield* Scope.close(loaded.scope, Exit.void);
-        this.enter({ state: "available" });
-        // Last: whoever waits for it goes on at once, and finds it gone.
-        Deferred.doneUnsafe(loaded.gone, Exit.void);
-        yield* Effect.annotateLogs(Effect.logInfo("model unloaded"), { model: this.id, why });
-      }),
+      Effect.andThen(
+        loaded.close(() => this.enter({ state: "available" })),
+        Effect.annotateLogs(Effect.logInfo("model unloaded"), { model: this.id, why }),
+      ),
     );
   }
 
@@ -453,11 +414,3 @@ const reasonOf = (error: FilesUnusable | EngineStartFailed): string =>
   error._tag === "ModelNotDownloaded" ? error.message : error.cause;
 
 const broken = ({ id }: ModelFacts, cause: string) => new ModelBroken({ model: id, cause });
-
-/** An engine's generations fail with `expelled` when the engine is ended under them. */
-const withEnd = (engine: Engine, expelled: Deferred.Deferred<never, ModelUnloaded>): Engine => ({
-  generate: (request, onEvent) => Effect.raceFirst(engine.generate(request, onEvent), Deferred.await(expelled)),
-  cancel: engine.cancel,
-  healthy: engine.healthy,
-  status: engine.status,
-});

@@ -9,7 +9,7 @@ import type { ChatTemplate } from "../prompt/chat-template.ts";
 import type { Tokenizer } from "../prompt/Tokenizer.ts";
 import type { FamilyProfile } from "./families.ts";
 import type { Footprint } from "./footprint.ts";
-import type { Departure, Unloaded, UnloadOptions } from "./ModelSlot.ts";
+import type { Departure, Unloaded, UnloadOptions } from "./keeping.ts";
 import type { Room } from "./Reservations.ts";
 import type { NameFailure } from "./resolve-name.ts";
 

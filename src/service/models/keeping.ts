@@ -1,0 +1,27 @@
+/** How a model is kept in memory, and how it goes. */
+
+export interface Keeping {
+  /** Neither evicted nor unloaded for being idle. */
+  readonly pinned: boolean;
+  /** Without a task for this long it is unloaded; 0: never. */
+  readonly idleTtlMs: number;
+  /** Models of a lower one are evicted first. */
+  readonly priority: number;
+}
+
+/** Why a loaded model goes: another needs its room, it had no task for too long, a call says so, or it is no longer in the catalog. */
+export type Departure = "eviction" | "idle" | "unload" | "removal";
+
+export interface UnloadOptions {
+  /** How long those who use it may take to finish; then they end with ModelUnloaded. */
+  readonly drainMs: number;
+  /** They end at once, and a load ends too. */
+  readonly force: boolean;
+}
+
+export interface Unloaded {
+  /** Whether there was something to unload. */
+  readonly unloaded: boolean;
+  /** What its process had, measured before its end. */
+  readonly freedBytes: number;
+}
