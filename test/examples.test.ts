@@ -1,8 +1,8 @@
 /**
- * Runs the examples as they stand, against the real service: the files in examples/, and of README.md and
- * docs/client.md and docs/models.md every fenced block that is marked `ts node`, `ts deno` or `sh`, apart from those that start or test the
- * service itself. A `ts node` block without a client of its own goes on from the page's first block. Only the port is
- * another one.
+ * Runs the examples as they stand, against the real service: the files in examples/, and of README.md, docs/client.md,
+ * docs/models.md and docs/download.md every fenced block that is marked `ts node`, `ts deno` or `sh`, apart from those
+ * that start or test the service itself. A `ts node` block without a client of its own goes on from the page's first
+ * block. Only the port is another one.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -49,7 +49,9 @@ const files: readonly Example[] = readdirSync(join(root, "examples")).map((file)
   folder: join(root, "examples"),
 }));
 
-const pages = ["README.md", "docs/client.md", "docs/models.md"].filter((page) => existsSync(join(root, page)));
+const pages = ["README.md", "docs/client.md", "docs/models.md", "docs/download.md"].filter((page) =>
+  existsSync(join(root, page)),
+);
 
 const programs: Record<string, readonly [program: string, ...args: string[]]> = {
   "ts node": [process.execPath, "--input-type=module-typescript", "-"],

@@ -9,6 +9,7 @@ import type { ServerService } from "./gen/mlxd/v1/server_service_pb.ts";
 import type { CountTokensResponse, TokenizedText, TokenizerService } from "./gen/mlxd/v1/tokenizer_service_pb.ts";
 import type { GenerationParameters } from "./parameters.ts";
 import type { Plain } from "./plain.ts";
+import type { PreparationStream, PrepareOptions } from "./preparation.ts";
 import type { GenerationResult } from "./results.ts";
 import type { GenerationStream } from "./stream.ts";
 import type { GenerationInput } from "./task.ts";
@@ -144,6 +145,12 @@ export interface MlxdClient extends Disposable {
 
   /** One model, by any of its names; without a name the default model. */
   getModel(model?: string, options?: CallOptions): Promise<Model>;
+
+  /**
+   * Makes a model ready to answer - downloads it where the service does not have it, loads it, tries it - and returns
+   * the way there, with a report at its end. The client's `timeoutMs` holds for all of it.
+   */
+  prepareModel(model?: string, options?: PrepareOptions & CallOptions): PreparationStream;
 
   /**
    * Loads a model, by any of its names, and waits until it answers; without a name the default model. A task loads its

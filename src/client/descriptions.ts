@@ -1,4 +1,4 @@
-import type { Device, ModelState } from "./enum-names.ts";
+import type { Device, ModelState, Quality } from "./enum-names.ts";
 import {
   type GetModelResponse,
   type LoadModelResponse,
@@ -6,6 +6,7 @@ import {
   MemoryFitSchema,
   type Model as ModelMessage,
   ModelSchema,
+  type SmokeTest as SmokeTestMessage,
   type UnloadAllModelsResponse,
   UnloadAllModelsResponseSchema,
   type UnloadModelResponse,
@@ -21,9 +22,17 @@ import { protocolError } from "./errors.ts";
 import { type Plain, toPlain } from "./plain.ts";
 
 /** A model as the service knows it. */
-export interface Model extends Omit<Plain<ModelMessage>, "state"> {
+export interface Model extends Omit<Plain<ModelMessage>, "state" | "smokeTest"> {
   /** Where it stands. */
   readonly state: ModelState;
+  /** How it did when it was last tried at this revision; undefined when it never was. */
+  readonly smokeTest?: SmokeTest;
+}
+
+/** How a model did when it was asked a simple question. */
+export interface SmokeTest extends Omit<Plain<SmokeTestMessage>, "quality"> {
+  /** What its answer was worth. */
+  readonly quality: Quality;
 }
 
 /** Whether a model has room, and what it takes; in bytes. */

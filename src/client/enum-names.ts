@@ -1,6 +1,10 @@
 import type { DescEnum } from "@bufbuild/protobuf";
 import type { Device as DeviceEnum } from "./gen/mlxd/v1/server_service_pb.ts";
-import type { ModelState as ModelStateEnum } from "./gen/mlxd/v1/model_service_pb.ts";
+import type {
+  ModelState as ModelStateEnum,
+  PrepareStage as PrepareStageEnum,
+  Quality as QualityEnum,
+} from "./gen/mlxd/v1/model_service_pb.ts";
 import type { CachePolicy_Mode, FinishReason as FinishReasonEnum, Role as RoleEnum } from "./gen/mlxd/v1/types_pb.ts";
 
 /** Names of a protobuf enum's values as the client spells them: without the enum's prefix, in lower case. */
@@ -14,6 +18,12 @@ export type FinishReason = NamesOf<typeof FinishReasonEnum> | "unknown";
 
 /** Where a model stands. */
 export type ModelState = NamesOf<typeof ModelStateEnum> | "unknown";
+
+/** Where a preparation stands. */
+export type PrepareStage = NamesOf<typeof PrepareStageEnum> | "unknown";
+
+/** What a model's answer to a simple question is worth. */
+export type Quality = NamesOf<typeof QualityEnum> | "unknown";
 
 /** What engines compute on. */
 export type Device = NamesOf<typeof DeviceEnum> | "unknown";

@@ -33,10 +33,11 @@ export type {
   ModelStats,
   ServerInfo,
   ServerStats,
+  SmokeTest,
   UnloadedModel,
   UnloadedModels,
 } from "./descriptions.ts";
-export type { CacheMode, Device, FinishReason, ModelState, Role } from "./enum-names.ts";
+export type { CacheMode, Device, FinishReason, ModelState, PrepareStage, Quality, Role } from "./enum-names.ts";
 export {
   type FieldViolation,
   findMlxdError,
@@ -66,6 +67,17 @@ export type {
   ToolChoice,
 } from "./messages.ts";
 export type { CacheOptions, Constraint, GenerationParameters } from "./parameters.ts";
+export type {
+  LogEvent,
+  PreparationEvent,
+  PreparationReport,
+  PreparationStream,
+  PrepareOptions,
+  ProgressEvent,
+  ReportEvent,
+  StageEvent,
+  StageTiming,
+} from "./preparation.ts";
 export type {
   Candidate,
   EffectiveParameters,

@@ -53,6 +53,7 @@ import {
 import { withHeaders } from "./headers.ts";
 import { assertWellFormed } from "./messages.ts";
 import { toPlain } from "./plain.ts";
+import { PreparationStream, type PrepareOptions } from "./preparation.ts";
 import { type GenerationResult, resultFromWire } from "./results.ts";
 import { createRetryPolicy, RetryBudget } from "./retry.ts";
 import { GenerationStream } from "./stream.ts";
@@ -164,6 +165,15 @@ export class TransportClient implements MlxdClient {
   async getModel(model = this.#model, options: CallOptions = {}): Promise<Model> {
     const response = await this.#unary(options, (connect) => this.raw.models.getModel({ model }, connect));
     return modelFromWire(response.model);
+  }
+
+  prepareModel(
+    model = this.#model,
+    { revision = "", retest = false, ...call }: PrepareOptions & CallOptions = {},
+  ): PreparationStream {
+    const request = { model, revision, retest };
+    const open = (connect: ConnectCallOptions) => this.raw.models.prepareModel(request, connect);
+    return new PreparationStream(this.#source(call, open));
   }
 
   async loadModel(model = this.#model, options: LoadModelOptions = {}): Promise<Model> {

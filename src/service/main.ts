@@ -1,35 +1,59 @@
 /** The service: wires the layers, says where it listens, and ends when it is told to. */
 import { fileURLToPath } from "node:url";
-import { Cause, Effect, Exit, Layer, Runtime } from "effect";
+import { Cause, Effect, Exit, Layer, Queue, Runtime, Stream } from "effect";
 
 import { Admission } from "./admission/Admission.ts";
 import { AdmissionConfig } from "./config/AdmissionConfig.ts";
+import { Configuration } from "./config/Configuration.ts";
+import { DownloadConfig } from "./config/DownloadConfig.ts";
 import { EngineConfig } from "./config/EngineConfig.ts";
 import { LogConfig } from "./config/LogConfig.ts";
 import { ModelsConfig } from "./config/ModelsConfig.ts";
 import { ResidencyConfig } from "./config/ResidencyConfig.ts";
 import { ServerConfig } from "./config/ServerConfig.ts";
 import { layer as mlxEngines } from "./engine/mlx/MlxEngine.ts";
+import { layer as downloads } from "./models/download/DownloadsLive.ts";
 import { layer as modelPool } from "./models/ModelPool.ts";
 import { Models } from "./models/Models.ts";
+import { SmokeTests } from "./models/smoke/SmokeTests.ts";
 import { layer as generations } from "./pipeline/GenerationsLive.ts";
+import { layer as preparations } from "./pipeline/prepare/PreparationsLive.ts";
 import { Server } from "./server/Server.ts";
 import { layer as logging } from "./telemetry/logging.ts";
 import { Stats } from "./telemetry/Stats.ts";
 
 const bundledModels = fileURLToPath(new URL("../../models", import.meta.url));
 
-const models = modelPool.pipe(
+const models = Layer.mergeAll(modelPool, downloads, SmokeTests.layer).pipe(
   Layer.provide(mlxEngines),
-  Layer.provide([EngineConfig.layer, ModelsConfig.layer(bundledModels)]),
+  Layer.provide([EngineConfig.layer, DownloadConfig.layer, ModelsConfig.layer(bundledModels)]),
   Layer.provideMerge(ResidencyConfig.layer),
 );
 
-const pipeline = generations.pipe(
+const pipeline = preparations.pipe(
+  Layer.provideMerge(generations),
   Layer.provide(Admission.layer),
   Layer.provideMerge(models),
   Layer.provideMerge(Stats.layer),
   Layer.provideMerge(AdmissionConfig.layer),
+);
+
+/** SIGHUP reads the catalog anew; what is wrong with it is logged there. */
+const reloads = Layer.effectDiscard(
+  Effect.gen(function* () {
+    const models = yield* Models;
+    const hangups = Stream.callback<void>((queue) =>
+      Effect.acquireRelease(
+        Effect.sync(() => {
+          const onHangup = () => void Queue.offerUnsafe(queue, undefined);
+          process.on("SIGHUP", onHangup);
+          return onHangup;
+        }),
+        (onHangup) => Effect.sync(() => process.off("SIGHUP", onHangup)),
+      ),
+    );
+    yield* Effect.forkScoped(Stream.runForEach(hangups, () => Effect.ignore(models.reload)));
+  }),
 );
 
 /**
@@ -39,12 +63,17 @@ const pipeline = generations.pipe(
 const preloaded = Layer.effectDiscard(
   Effect.gen(function* () {
     const { preload } = yield* ResidencyConfig;
-    const reports = yield* (yield* Models).preload(preload);
+    const models = yield* Models;
+    if ((yield* models.list).length === 0) {
+      return yield* Effect.logWarning("there is no model yet; PrepareModel downloads one");
+    }
+    const reports = yield* models.preload(preload);
     const failed = reports.flatMap(({ error }) => error ?? []);
     for (const error of failed) yield* Effect.logError(`preload: ${error.message}`);
-    if (failed[0] !== undefined && failed.length === reports.length) return yield* failed[0];
+    const broken = failed.find(({ _tag }) => _tag !== "ModelNotDownloaded");
+    if (broken !== undefined && failed.length === reports.length) return yield* broken;
   }),
-).pipe(Layer.provideMerge(pipeline));
+).pipe(Layer.provideMerge(reloads), Layer.provideMerge(pipeline));
 
 const server = Server.layer.pipe(Layer.provide(preloaded), Layer.provideMerge(ServerConfig.layer));
 
@@ -60,9 +89,10 @@ const announce = Effect.gen(function* () {
 
 const program = Effect.andThen(announce, Effect.never).pipe(
   Effect.provide(server),
+  Effect.provide(logging.pipe(Layer.provide(LogConfig.layer))),
+  Effect.provide(Configuration.layerProcess),
   // Why it cannot start is the operator's to read: one line, without a stack.
   Effect.tapError((error) => Effect.sync(() => process.stderr.write(`mlxd cannot start: ${error.message}\n`))),
-  Effect.provide(logging.pipe(Layer.provide(LogConfig.layer))),
 );
 
 /** SIGTERM and SIGINT end the program by closing its scopes: drain first, engines last. A second one ends it at once. */

@@ -3,6 +3,7 @@ import { Effect, Layer, Stream } from "effect";
 
 import { ModelNotFound } from "../../src/service/domain/errors.ts";
 import type { ModelFacts, ModelState, ModelStatus } from "../../src/service/domain/model.ts";
+import { familyProfile } from "../../src/service/models/families.ts";
 import { Models } from "../../src/service/models/Models.ts";
 import type { Tokenizer } from "../../src/service/prompt/Tokenizer.ts";
 
@@ -39,6 +40,7 @@ export const modelStatus = (id: string, status: Partial<Omit<ModelStatus, "facts
   isDefault: id === "demo",
   state: "active",
   stateReason: "",
+  download: undefined,
   pinned: false,
   idleTtlMs: 0,
   reservedBytes: 2_000_000_000,
@@ -69,7 +71,7 @@ const poolStatus = {
   waiting: 0,
   loads: 3,
   loadFailures: 1,
-  left: { eviction: 2, idle: 1, unload: 0 },
+  left: { eviction: 2, idle: 1, unload: 0, removal: 0 },
 };
 
 /** `list` is asked at each call, so that a test can change what is listed. */
@@ -90,6 +92,7 @@ export const listedModels = (
     promptTools: (name) =>
       Effect.map(find(name), (status) => ({
         facts: status.facts,
+        profile: familyProfile("unknown"),
         tokenizer: byteTokenizer,
         chatTemplate: { render: () => "" },
       })),

@@ -54,11 +54,34 @@ const byTag: Record<errors.ServiceError["_tag"], ErrorCase> = {
     reason: "MODEL_NOT_FOUND",
     metadata: { model: "dmeo", nearest: "demo, demo-2" },
   },
+  UnknownBackend: {
+    error: new errors.UnknownBackend({ backend: "ollama", known: ["mlx"] }),
+    code: Code.InvalidArgument,
+    reason: "UNKNOWN_BACKEND",
+    metadata: { backend: "ollama", known: "mlx" },
+  },
+  ConfigurationInvalid: {
+    error: new errors.ConfigurationInvalid({
+      file: "/srv/secret/mlxd.yaml",
+      line: 7,
+      key: "models.demo.ttl",
+      problem: "a time is a whole number and s, m, h or d",
+    }),
+    code: Code.FailedPrecondition,
+    reason: "CONFIGURATION_INVALID",
+    metadata: { file: "mlxd.yaml", line: "7", key: "models.demo.ttl" },
+  },
   ModelBroken: {
     error: new errors.ModelBroken({ model: "demo", cause: "/srv/secret/models/demo/config.json is no JSON" }),
     code: Code.FailedPrecondition,
     reason: "MODEL_BROKEN",
     metadata: { model: "demo", cause: "<path> is no JSON" },
+  },
+  ModelNotDownloaded: {
+    error: new errors.ModelNotDownloaded({ model: "chat", repository: "mlx-community/Qwen3-8B-4bit" }),
+    code: Code.FailedPrecondition,
+    reason: "MODEL_NOT_DOWNLOADED",
+    metadata: { model: "chat", repository: "mlx-community/Qwen3-8B-4bit" },
   },
   ModelTooLarge: {
     error: new errors.ModelTooLarge({ model: "demo", neededBytes: 9000, availableBytes: 10 }),
@@ -107,6 +130,37 @@ const byTag: Record<errors.ServiceError["_tag"], ErrorCase> = {
     code: Code.FailedPrecondition,
     reason: "MODEL_REVISION_MISMATCH",
     metadata: { model: "demo", asked: "r2", loaded: "r1" },
+  },
+  ModelAccessDenied: {
+    error: new errors.ModelAccessDenied({ model: "org/gated", hint: "accept its terms" }),
+    code: Code.FailedPrecondition,
+    reason: "MODEL_ACCESS_DENIED",
+    metadata: { model: "org/gated", hint: "accept its terms" },
+  },
+  DownloadsOff: {
+    error: new errors.DownloadsOff({ model: "org/far", hint: "MLXD_OFFLINE is set" }),
+    code: Code.FailedPrecondition,
+    reason: "DOWNLOADS_OFF",
+    metadata: { model: "org/far", hint: "MLXD_OFFLINE is set" },
+  },
+  InsufficientDisk: {
+    error: new errors.InsufficientDisk({ model: "org/big", neededBytes: 9000, availableBytes: 10 }),
+    code: Code.ResourceExhausted,
+    reason: "INSUFFICIENT_DISK",
+    metadata: { model: "org/big", neededBytes: "9000", availableBytes: "10" },
+  },
+  ChecksumMismatch: {
+    error: new errors.ChecksumMismatch({ model: "org/odd", file: "model.safetensors", attempts: 3 }),
+    code: Code.DataLoss,
+    reason: "CHECKSUM_MISMATCH",
+    metadata: { model: "org/odd", file: "model.safetensors", attempts: "3" },
+  },
+  DownloadFailed: {
+    error: new errors.DownloadFailed({ model: "org/far", cause: "no answer", retryAfterMs: 5000 }),
+    code: Code.Unavailable,
+    reason: "DOWNLOAD_FAILED",
+    metadata: { model: "org/far", cause: "no answer" },
+    retryAfterMs: 5000,
   },
   QueueFull: {
     error: new errors.QueueFull({ model: "demo", limit: 8, retryAfterMs: 1500 }),

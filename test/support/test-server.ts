@@ -8,11 +8,12 @@ import type { Drain } from "../../src/service/server/Drain.ts";
 import type { Health } from "../../src/service/server/Health.ts";
 import { Server } from "../../src/service/server/Server.ts";
 import { Stats } from "../../src/service/telemetry/Stats.ts";
+import { scriptedPreparations, type PreparationScript } from "./scripted-preparations.ts";
 import { listedModels } from "./listed-models.ts";
 import { capturedLog, type LogLine } from "./captured-log.ts";
 import { type GenerationScript, scriptedGenerations } from "./scripted-generations.ts";
 
-export interface TestServerOptions extends GenerationScript {
+export interface TestServerOptions extends GenerationScript, PreparationScript {
   readonly models?: () => ReadonlyArray<ModelStatus>;
   readonly modelChanges?: Stream.Stream<ReadonlyMap<string, ModelState>>;
   readonly config?: Partial<ServerSettings>;
@@ -45,6 +46,7 @@ export const startTestServer = async (options: TestServerOptions = {}): Promise<
   const layer = Server.layer.pipe(
     Layer.provide([
       scriptedGenerations(options),
+      scriptedPreparations(options),
       listedModels(options.models, options.modelChanges),
       Layer.succeed(ServerConfig, { ...testConfig, ...options.config }),
       Layer.succeed(AdmissionConfig, { maxRunning: 4, maxQueued: 8 }),

@@ -10,7 +10,7 @@ export interface AdmissionSettings {
   readonly maxQueued: number;
 }
 
-const settings = Config.all({
+export const admissionSettings = Config.all({
   maxRunning: wholeNumber("MLXD_MAX_RUNNING", { minimum: 1, maximum: 256, fallback: 32 }),
   maxQueued: wholeNumber("MLXD_MAX_QUEUED", { minimum: 0, maximum: 100000, fallback: 256 }),
 });
@@ -18,5 +18,5 @@ const settings = Config.all({
 export class AdmissionConfig extends Context.Service<AdmissionConfig, AdmissionSettings>()(
   "mlxd/config/AdmissionConfig",
 ) {
-  static readonly layer = Layer.effect(AdmissionConfig, settings);
+  static readonly layer = Layer.effect(AdmissionConfig, admissionSettings);
 }

@@ -21,7 +21,7 @@ export interface EngineSettings {
   readonly stallMs: number;
 }
 
-const settings = Config.all({
+export const engineSettings = Config.all({
   maxRunning: wholeNumber("MLXD_MAX_RUNNING", { minimum: 1, maximum: 256, fallback: 32 }),
   prefillSliceTokens: wholeNumber("MLXD_PREFILL_SLICE_TOKENS", { minimum: 16, maximum: 16384, fallback: 256 }),
   kvCacheBytes: wholeNumber("MLXD_KV_CACHE_BYTES", { minimum: 1024 ** 2, maximum: 1024 ** 4, fallback: 2 * 1024 ** 3 }),
@@ -33,7 +33,7 @@ const settings = Config.all({
 export class EngineConfig extends Context.Service<EngineConfig, EngineSettings>()("mlxd/config/EngineConfig") {
   static readonly layer = Layer.effect(
     EngineConfig,
-    Effect.map(settings, (read) => ({ ...read, environment: engineEnvironment() })),
+    Effect.map(engineSettings, (read) => ({ ...read, environment: engineEnvironment() })),
   );
 }
 

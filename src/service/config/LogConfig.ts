@@ -7,11 +7,11 @@ export interface LogSettings {
   readonly format: "pretty" | "json";
 }
 
-const settings = Config.all({
+export const logSettings = Config.all({
   level: Config.LogLevel("MLXD_LOG_LEVEL").pipe(Config.withDefault("Info" as const)),
   format: Config.Literals(["pretty", "json"], "MLXD_LOG_FORMAT").pipe(Config.withDefault("pretty" as const)),
 });
 
 export class LogConfig extends Context.Service<LogConfig, LogSettings>()("mlxd/config/LogConfig") {
-  static readonly layer = Layer.effect(LogConfig, settings);
+  static readonly layer = Layer.effect(LogConfig, logSettings);
 }

@@ -17,7 +17,7 @@ export interface ResidencySettings {
   readonly preload: ReadonlyArray<string>;
 }
 
-const settings = Config.all({
+export const residencySettings = Config.all({
   maxLoaded: wholeNumber("MLXD_MAX_LOADED_MODELS", { minimum: 1, maximum: 20, fallback: 4 }),
   budget: Config.schema(
     Schema.String.check(
@@ -38,7 +38,10 @@ export class ResidencyConfig extends Context.Service<ResidencyConfig, ResidencyS
 ) {
   static readonly layer = Layer.effect(
     ResidencyConfig,
-    Effect.map(settings, ({ budget, ...read }) => ({ ...read, budgetBytes: budgetFrom(budget, machineBytes()) ?? 0 })),
+    Effect.map(residencySettings, ({ budget, ...read }) => ({
+      ...read,
+      budgetBytes: budgetFrom(budget, machineBytes()) ?? 0,
+    })),
   );
 }
 

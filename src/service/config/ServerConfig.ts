@@ -22,7 +22,7 @@ export interface ServerSettings {
   readonly reflection: boolean;
 }
 
-const settings = Config.all({
+export const serverSettings = Config.all({
   host: Config.String("MLXD_HOST").pipe(Config.withDefault("127.0.0.1")),
   port: wholeNumber("MLXD_PORT", { minimum: 0, maximum: 65535, fallback: 50051 }),
   maxMessageBytes: wholeNumber("MLXD_MAX_MESSAGE_BYTES", {
@@ -42,5 +42,5 @@ const settings = Config.all({
 });
 
 export class ServerConfig extends Context.Service<ServerConfig, ServerSettings>()("mlxd/config/ServerConfig") {
-  static readonly layer = Layer.effect(ServerConfig, settings);
+  static readonly layer = Layer.effect(ServerConfig, serverSettings);
 }

@@ -81,6 +81,31 @@ export class ModelNotFound extends Schema.TaggedError<ModelNotFound>()("ModelNot
   }
 }
 
+/** The name asks for an engine that no model here runs on. */
+export class UnknownBackend extends Schema.TaggedError<UnknownBackend>()("UnknownBackend", {
+  backend: Schema.String,
+  known: Schema.Array(Schema.String),
+}) {
+  override get message(): string {
+    return `no model here runs on the engine "${this.backend}"; there ${this.known.length === 1 ? "is" : "are"} ${this.known.join(", ")}`;
+  }
+}
+
+/** The configuration says something that cannot be. */
+export class ConfigurationInvalid extends Schema.TaggedError<ConfigurationInvalid>()("ConfigurationInvalid", {
+  file: Schema.String,
+  /** From 1; 0 where the whole file is meant. */
+  line: Schema.Number,
+  /** `models.demo.path`; empty where no key is at fault. */
+  key: Schema.String,
+  problem: Schema.String,
+}) {
+  override get message(): string {
+    const place = this.line > 0 ? `${this.file}:${this.line}` : this.file;
+    return [place, this.key, this.problem].filter((part) => part !== "").join(": ");
+  }
+}
+
 /** The model cannot be loaded as its files are. */
 export class ModelBroken extends Schema.TaggedError<ModelBroken>()("ModelBroken", {
   model: Schema.String,
@@ -90,6 +115,19 @@ export class ModelBroken extends Schema.TaggedError<ModelBroken>()("ModelBroken"
     return `model "${this.model}" cannot be loaded: ${this.cause}`;
   }
 }
+
+/** The configuration tells of the model, and its files are not here yet. */
+export class ModelNotDownloaded extends Schema.TaggedError<ModelNotDownloaded>()("ModelNotDownloaded", {
+  model: Schema.String,
+  repository: Schema.String,
+}) {
+  override get message(): string {
+    return `model "${this.model}" is not here yet: PrepareModel downloads it from ${this.repository}`;
+  }
+}
+
+/** Why nothing can be done with a model's files. */
+export type FilesUnusable = ModelBroken | ModelNotDownloaded;
 
 /** The model alone is over the memory budget: it can never be loaded here. */
 export class ModelTooLarge extends Schema.TaggedError<ModelTooLarge>()("ModelTooLarge", {
@@ -152,7 +190,7 @@ export class EngineStartFailed extends Schema.TaggedError<EngineStartFailed>()("
 }
 
 /** Why a model is not loaded. */
-export type LoadFailure = ModelBroken | EngineStartFailed | ModelTooLarge | ModelPoolFull | ModelOperationConflict;
+export type LoadFailure = FilesUnusable | EngineStartFailed | ModelTooLarge | ModelPoolFull | ModelOperationConflict;
 
 /** Another revision than the asked one is the one that answers. */
 export class ModelRevisionMismatch extends Schema.TaggedError<ModelRevisionMismatch>()("ModelRevisionMismatch", {
@@ -252,6 +290,60 @@ export class ClientStalled extends Schema.TaggedError<ClientStalled>()("ClientSt
   }
 }
 
+/** The hub does not give the model's files with the service's credentials. */
+export class ModelAccessDenied extends Schema.TaggedError<ModelAccessDenied>()("ModelAccessDenied", {
+  model: Schema.String,
+  /** What the operator has to do. */
+  hint: Schema.String,
+}) {
+  override get message(): string {
+    return `the hub refuses model "${this.model}": ${this.hint}`;
+  }
+}
+
+/** The model would have to be downloaded, and this service does not. */
+export class DownloadsOff extends Schema.TaggedError<DownloadsOff>()("DownloadsOff", {
+  model: Schema.String,
+  hint: Schema.String,
+}) {
+  override get message(): string {
+    return `model "${this.model}" is not on this machine and downloads are off: ${this.hint}`;
+  }
+}
+
+/** The model's files do not fit the disk. */
+export class InsufficientDisk extends Schema.TaggedError<InsufficientDisk>()("InsufficientDisk", {
+  model: Schema.String,
+  neededBytes: Schema.Number,
+  availableBytes: Schema.Number,
+}) {
+  override get message(): string {
+    return `model "${this.model}" needs ${this.neededBytes} more bytes of disk, ${this.availableBytes} are free`;
+  }
+}
+
+/** What the hub sent for a file is not what it says the file is, several times over. */
+export class ChecksumMismatch extends Schema.TaggedError<ChecksumMismatch>()("ChecksumMismatch", {
+  model: Schema.String,
+  file: Schema.String,
+  attempts: Schema.Number,
+}) {
+  override get message(): string {
+    return `${this.file} of model "${this.model}" came with a wrong checksum ${this.attempts} times`;
+  }
+}
+
+/** The hub cannot be reached, or keeps failing. What was fetched is kept for the next attempt. */
+export class DownloadFailed extends Schema.TaggedError<DownloadFailed>()("DownloadFailed", {
+  model: Schema.String,
+  cause: Schema.String,
+  retryAfterMs: Schema.Number,
+}) {
+  override get message(): string {
+    return `model "${this.model}" cannot be downloaded: ${this.cause}; try again in ${this.retryAfterMs} ms`;
+  }
+}
+
 /** Whatever a call can fail with. A bug is a defect and not among them. */
 export type ServiceError =
   | InvalidField
@@ -259,8 +351,15 @@ export type ServiceError =
   | UnsupportedTask
   | ContextLengthExceeded
   | ModelNotFound
+  | UnknownBackend
+  | ConfigurationInvalid
   | LoadFailure
   | ModelRevisionMismatch
+  | ModelAccessDenied
+  | DownloadsOff
+  | InsufficientDisk
+  | ChecksumMismatch
+  | DownloadFailed
   | QueueFull
   | InsufficientMemory
   | QueueTimeout

@@ -50,6 +50,14 @@ interface ModelCapabilities {
   readonly constraints: ReadonlyArray<string>;
 }
 
+/** A model at the hub. */
+export interface HubModel {
+  /** `organisation/name` */
+  readonly repository: string;
+  /** Branch, tag or commit; empty: the newest. */
+  readonly revision: string;
+}
+
 /** Facts with what holds at this moment. */
 export interface ModelStatus {
   readonly facts: ModelFacts;
@@ -57,6 +65,8 @@ export interface ModelStatus {
   readonly state: ModelState;
   /** One sentence, for `failed`; otherwise empty. */
   readonly stateReason: string;
+  /** Where it is to be had, while its files are not here; undefined when they are. */
+  readonly download: HubModel | undefined;
   /** Neither evicted nor unloaded for being idle. */
   readonly pinned: boolean;
   /** Without a task for this long it is unloaded; 0: never. */

@@ -1,20 +1,23 @@
-/** The models of the configured folder, as many of them in memory as its budget lets. */
-import { Cache, Clock, Duration, Effect, Exit, FiberSet, Layer, Queue, Schema, Scope, SubscriptionRef } from "effect";
+/** The models of the catalog, as many of them in memory as their budget lets. */
+import { isDeepStrictEqual } from "node:util";
+import { Clock, Effect, FiberSet, Layer, Queue, Schema, Scope, Semaphore, SubscriptionRef } from "effect";
 
 import { EngineConfig } from "../config/EngineConfig.ts";
-import { ModelsConfig } from "../config/ModelsConfig.ts";
+import { ModelsConfig, type ModelsSettings } from "../config/ModelsConfig.ts";
 import { ResidencyConfig } from "../config/ResidencyConfig.ts";
-import { ModelBroken, ModelNotFound } from "../domain/errors.ts";
-import type { ModelState } from "../domain/model.ts";
+import { ConfigurationInvalid } from "../domain/errors.ts";
+import type { ModelFacts, ModelState } from "../domain/model.ts";
 import { Engines } from "../engine/Engine.ts";
 import { type CatalogEntry, readCatalog } from "./catalog.ts";
-import { CheckpointInvalid, codeOf } from "./checkpoint-files.ts";
+import { codeOf } from "./checkpoint-files.ts";
+import type { ModelPolicy } from "./declared-model.ts";
 import { footprintOf } from "./footprint.ts";
-import { ModelSlot, type UnloadOptions } from "./ModelSlot.ts";
-import { type LoadOptions, Models } from "./Models.ts";
-import { readPromptTools } from "./prompt-tools.ts";
+import { keepTools, refusalOf } from "./keep-tools.ts";
+import { changeOf, findDefault, findMember, type Member, runsAlike, statesOf } from "./members.ts";
+import { type Keeping, ModelSlot, type UnloadOptions } from "./ModelSlot.ts";
+import { type CatalogChange, type LoadOptions, Models } from "./Models.ts";
 import { Reservations } from "./Reservations.ts";
-import { nearestNames, resolveName } from "./resolve-name.ts";
+import type { NameFailure } from "./resolve-name.ts";
 
 /** The service cannot start: its model folder is not there. */
 export class CatalogUnreadable extends Schema.TaggedError<CatalogUnreadable>()("CatalogUnreadable", {
@@ -26,142 +29,234 @@ export class CatalogUnreadable extends Schema.TaggedError<CatalogUnreadable>()("
   }
 }
 
-/** The engines live in the layer's scope. Fails where the default model that is configured is not in the folder. */
-export const layer: Layer.Layer<
-  Models,
-  CatalogUnreadable | ModelNotFound,
-  ModelsConfig | ResidencyConfig | EngineConfig | Engines
-> = Layer.effect(
-  Models,
-  Effect.gen(function* () {
-    const { directory, defaultModel } = yield* ModelsConfig;
-    const { maxLoaded, budgetBytes, idleTtlMs, loadWaitMs } = yield* ResidencyConfig;
-    const caches = yield* EngineConfig;
-    const engines = yield* Engines;
-    const clock = yield* Clock.Clock;
-    // Made before the fibers, so that it closes after them: an engine that starts ends with its fiber.
-    const scope = yield* Scope.fork(yield* Effect.scope);
-    const run = yield* FiberSet.runtime(yield* FiberSet.make<void>())();
-    const catalog = yield* Effect.tryPromise({
-      try: () => readCatalog(directory),
-      catch: (error) => new CatalogUnreadable({ directory, code: codeOf(error) }),
-    });
-    const tools = yield* makePromptToolsCache(catalog);
-    const reservations = new Reservations({ maxLoaded, budgetBytes, waitMs: loadWaitMs }, clock);
-    const counts = { loads: 0, loadFailures: 0, left: { eviction: 0, idle: 0, unload: 0 } };
-    const snapshots = yield* Queue.unbounded<ReadonlyMap<string, ModelState>>();
+type CatalogFailure = CatalogUnreadable | ConfigurationInvalid | NameFailure;
 
-    const makeSlot = ({ facts, problem }: CatalogEntry): ModelSlot => {
-      const slot: ModelSlot = new ModelSlot({
-        facts,
-        problem,
-        // What can fail without an engine fails before another model has to make way.
-        start: Effect.flatMap(Cache.get(tools, facts.id), ({ tokenizer }) =>
-          Effect.andThen(
-            reservations.reserve(slot, footprintOf(facts, caches).neededBytes),
-            engines.start(facts, tokenizer),
+interface Pool {
+  readonly settings: ModelsSettings;
+  readonly members: ReadonlyArray<Member>;
+  /** What an empty name means. */
+  readonly fallback: Member | undefined;
+  /** No longer of the catalog; they may still finish what runs. */
+  readonly retired: ReadonlyArray<Member>;
+}
+
+/** The engines live in the layer's scope. Fails where the default model that is configured is not in the catalog. */
+export const layer: Layer.Layer<Models, CatalogFailure, ModelsConfig | ResidencyConfig | EngineConfig | Engines> =
+  Layer.effect(
+    Models,
+    Effect.gen(function* () {
+      const config = yield* ModelsConfig;
+      const { maxLoaded, budgetBytes, idleTtlMs, loadWaitMs } = yield* ResidencyConfig;
+      const caches = yield* EngineConfig;
+      const engines = yield* Engines;
+      const clock = yield* Clock.Clock;
+      // Made before the fibers, so that it closes after them: an engine that starts ends with its fiber.
+      const scope = yield* Scope.fork(yield* Effect.scope);
+      const run = yield* FiberSet.runtime(yield* FiberSet.make<void>())();
+      const reservations = new Reservations({ maxLoaded, budgetBytes, waitMs: loadWaitMs }, clock);
+      const counts = { loads: 0, loadFailures: 0, left: { eviction: 0, idle: 0, unload: 0, removal: 0 } };
+      const snapshots = yield* Queue.unbounded<ReadonlyMap<string, ModelState>>();
+      let pool: Pool = { settings: config, members: [], fallback: undefined, retired: [] };
+      /** A call may hold facts for longer than the catalog does: its model is found by them still. */
+      const slotsByFacts = new WeakMap<ModelFacts, ModelSlot>();
+      const publish = (): void => void Queue.offerUnsafe(snapshots, statesOf(pool.members));
+
+      const makeSlot = (entry: CatalogEntry, tools: Member["tools"]): ModelSlot => {
+        const { facts, policy } = entry;
+        const slot: ModelSlot = new ModelSlot({
+          facts,
+          refusal: refusalOf(entry),
+          keeping: keepingOf(policy, idleTtlMs),
+          // What can fail without an engine fails before another model has to make way.
+          start: Effect.flatMap(tools, ({ tokenizer }) =>
+            Effect.andThen(
+              reservations.reserve(slot, footprintOf(facts, caches).neededBytes),
+              engines.start(facts, tokenizer),
+            ),
           ),
-        ),
-        scope,
-        run,
-        clock,
-        idleTtlMs,
-        onChange: () => {
-          Queue.offerUnsafe(snapshots, statesOf(slots));
-          reservations.advance();
-        },
-        onIdle: () => reservations.advance(),
-        onLoaded: (exit) => (counts[exit === "loaded" ? "loads" : "loadFailures"] += 1),
-        onLeft: (why) => (counts.left[why] += 1),
+          scope,
+          run,
+          clock,
+          onChange: () => {
+            publish();
+            reservations.advance();
+          },
+          onIdle: () => reservations.advance(),
+          onLoaded: (exit) => (counts[exit === "loaded" ? "loads" : "loadFailures"] += 1),
+          onLeft: (why) => (counts.left[why] += 1),
+        });
+        return slot;
+      };
+
+      /** What stays as it is keeps its engine, and its prompt tools where nothing at all changed. */
+      const makeMember = Effect.fnUntraced(function* (entry: CatalogEntry) {
+        const before = pool.members.find((member) => member.entry.facts.id === entry.facts.id);
+        if (before !== undefined && isDeepStrictEqual(before.entry, entry)) return before;
+        const tools = yield* keepTools(entry);
+        const slot = before !== undefined && runsAlike(before.entry, entry) ? before.slot : makeSlot(entry, tools);
+        return { entry, tools, slot };
       });
-      return slot;
-    };
-    const slots: ReadonlyArray<ModelSlot> = catalog.map(makeSlot);
-    const states = yield* SubscriptionRef.make(statesOf(slots));
-    yield* Queue.take(snapshots).pipe(
-      Effect.flatMap((snapshot) => SubscriptionRef.set(states, snapshot)),
-      Effect.forever,
-      Effect.forkScoped,
-    );
 
-    const known = slots.map(({ facts }) => facts);
-    const find = (name: string) => {
-      const facts = resolveName(known, name);
-      const slot = slots.find((each) => each.facts === facts);
-      return slot === undefined
-        ? Effect.fail(new ModelNotFound({ model: name, nearest: nearestNames(known, name) }))
-        : Effect.succeed(slot);
-    };
-    const fallback = defaultModel === "" ? firstUsable(slots) : yield* find(defaultModel);
-    const slotOf = (name: string) => (name === "" && fallback !== undefined ? Effect.succeed(fallback) : find(name));
-    const statusOf = (slot: ModelSlot) =>
-      Effect.map(slot.status, (status) => ({
-        ...status,
-        isDefault: slot === fallback,
-        reservedBytes: reservations.reservedBytes(slot),
-      }));
-    const lease = Effect.fn("Models.lease")((name: string) => Effect.flatMap(slotOf(name), (slot) => slot.lease));
-    const load = Effect.fn("Models.load")(function* (name: string, { pinned, idleTtlMs: ttlMs }: LoadOptions) {
-      const slot = yield* slotOf(name);
-      yield* slot.assertNotUnloading("load");
-      slot.forgetFailure();
-      yield* slot.lease;
-      if (pinned !== undefined) slot.setPinned(pinned);
-      if (ttlMs !== undefined) slot.setIdleTtl(ttlMs);
-      return yield* statusOf(slot);
-    }, Effect.scoped);
+      /** The one way in which the set of models changes. */
+      const adopt = Effect.fnUntraced(function* (settings: ModelsSettings) {
+        const members = yield* Effect.forEach(yield* readEntries(settings), makeMember);
+        const fallback = yield* Effect.fromResult(findDefault(members, settings.defaultModel, pool.fallback));
+        const before = pool.members;
+        const gone = before.filter(({ slot }) => !members.some((member) => member.slot === slot));
+        const retired = [...pool.retired.filter(({ slot }) => slot.isResident), ...gone];
+        pool = { settings, members, fallback, retired };
+        for (const { entry, slot } of members) {
+          slotsByFacts.set(entry.facts, slot);
+          const known = before.find((member) => member.slot === slot);
+          if (known === undefined) continue;
+          slot.forgetFailure();
+          slot.keep(changedKeeping(keepingOf(known.entry.policy, idleTtlMs), keepingOf(entry.policy, idleTtlMs)));
+        }
+        for (const { slot } of gone) slot.retire();
+        return changeOf(before, members);
+      });
+      yield* adopt(config);
 
-    return Models.of({
-      list: Effect.forEach(slots, statusOf),
-      get: (name) => Effect.flatMap(slotOf(name), statusOf),
-      promptTools: Effect.fn("Models.promptTools")(function* (name: string) {
-        const slot = yield* slotOf(name);
-        return yield* Cache.get(tools, slot.facts.id);
-      }),
-      lease,
-      load,
-      fit: Effect.fn("Models.fit")(function* (name) {
-        const slot = yield* slotOf(name);
-        yield* Cache.get(tools, slot.facts.id);
-        const footprint = footprintOf(slot.facts, caches);
-        const room = reservations.room(slot, footprint.neededBytes);
-        return { ...room, ...footprint, budgetBytes, maxLoadedModels: maxLoaded };
-      }),
-      unload: Effect.fn("Models.unload")((name, options) =>
-        Effect.flatMap(slotOf(name), (slot) => slot.unload(options)),
-      ),
-      unloadAll: Effect.fn("Models.unloadAll")(function* ({ includePinned, ...options }) {
-        const results = yield* Effect.forEach(slots, unloadOne(includePinned, options), { concurrency: "unbounded" });
-        return {
-          unloaded: results.flatMap(({ model, unloaded }) => (unloaded ? [model] : [])),
-          kept: results.flatMap(({ model, reason }) => (reason === "" ? [] : [{ model, reason }])),
-          freedBytes: results.reduce((sum, { freedBytes }) => sum + freedBytes, 0),
-        };
-      }),
-      pin: Effect.fn("Models.pin")(function* (name, pinned) {
-        const slot = yield* slotOf(name);
-        yield* slot.assertNotUnloading("pin");
-        slot.setPinned(pinned);
-        return yield* statusOf(slot);
-      }),
-      preload: Effect.fn("Models.preload")((names: ReadonlyArray<string>) =>
-        Effect.forEach(names, (name) =>
-          Effect.scoped(lease(name)).pipe(
-            Effect.match({ onSuccess: () => ({ name, error: undefined }), onFailure: (error) => ({ name, error }) }),
+      const states = yield* SubscriptionRef.make(statesOf(pool.members));
+      yield* Queue.take(snapshots).pipe(
+        Effect.flatMap((snapshot) => SubscriptionRef.set(states, snapshot)),
+        Effect.forever,
+        Effect.forkScoped,
+      );
+
+      const oneAtATime = yield* Semaphore.make(1);
+      const change = (settings: Effect.Effect<ModelsSettings, ConfigurationInvalid>) =>
+        Effect.flatMap(settings, (now) =>
+          Effect.mapError(adopt(now), (error) => asConfigurationInvalid(error, now)),
+        ).pipe(
+          Effect.tap(() => Effect.sync(publish)),
+          // A catalog that was taken over in part would be neither the old nor the new one.
+          Effect.uninterruptible,
+          oneAtATime.withPermits(1),
+          Effect.tap((changed) => Effect.annotateLogs(Effect.logInfo("catalog read anew"), joined(changed))),
+          Effect.tapError((error) =>
+            Effect.logError("the catalog stays as it was").pipe(Effect.annotateLogs({ cause: error.message })),
+          ),
+        );
+
+      /** Those that have gone, and whose names are no other model's. */
+      const leaving = () =>
+        pool.retired.filter(
+          ({ entry: { facts }, slot }) =>
+            slot.isResident && !pool.members.some((member) => member.entry.facts.id === facts.id),
+        );
+      const memberIn = (members: () => ReadonlyArray<Member>, name: string) =>
+        Effect.suspend(() =>
+          name === "" && pool.fallback !== undefined
+            ? Effect.succeed(pool.fallback)
+            : Effect.fromResult(findMember(members(), name)),
+        );
+      const known = () => [...pool.members, ...leaving()];
+      const memberOf = (name: string) => memberIn(() => pool.members, name);
+      const knownOf = (name: string) => memberIn(known, name);
+      const slotOf = (model: string | ModelFacts): Effect.Effect<ModelSlot, NameFailure> => {
+        const slot = typeof model === "string" ? undefined : slotsByFacts.get(model);
+        if (slot !== undefined) return Effect.succeed(slot);
+        return Effect.map(memberOf(typeof model === "string" ? model : model.id), (member) => member.slot);
+      };
+      const statusOf = (member: Member) =>
+        Effect.map(member.slot.status, (status) => ({
+          ...status,
+          facts: member.entry.facts,
+          download: member.entry.download,
+          isDefault: member === pool.fallback,
+          reservedBytes: reservations.reservedBytes(member.slot),
+        }));
+      const lease = Effect.fn("Models.lease")((model: string | ModelFacts) =>
+        Effect.flatMap(slotOf(model), (slot) => slot.lease),
+      );
+
+      return Models.of({
+        list: Effect.suspend(() => Effect.forEach(known(), statusOf)),
+        get: (name) => Effect.flatMap(knownOf(name), statusOf),
+        promptTools: Effect.fn("Models.promptTools")((name: string) =>
+          Effect.flatMap(memberOf(name), ({ tools }) => tools),
+        ),
+        lease,
+        load: Effect.fn("Models.load")(function* (name: string, { pinned, idleTtlMs: ttlMs }: LoadOptions) {
+          const member = yield* memberOf(name);
+          const { slot } = member;
+          yield* slot.assertNotUnloading("load");
+          slot.forgetFailure();
+          yield* slot.lease;
+          slot.keep({ ...(pinned !== undefined && { pinned }), ...(ttlMs !== undefined && { idleTtlMs: ttlMs }) });
+          return yield* statusOf(member);
+        }, Effect.scoped),
+        fit: Effect.fn("Models.fit")(function* (name) {
+          const { entry, tools, slot } = yield* memberOf(name);
+          yield* tools;
+          const footprint = footprintOf(entry.facts, caches);
+          const room = reservations.room(slot, footprint.neededBytes);
+          return { ...room, ...footprint, budgetBytes, maxLoadedModels: maxLoaded };
+        }),
+        unload: Effect.fn("Models.unload")((name, options) =>
+          Effect.flatMap(knownOf(name), ({ slot }) => slot.unload(options)),
+        ),
+        unloadAll: Effect.fn("Models.unloadAll")(function* ({ includePinned, ...options }) {
+          const slots = known().map(({ slot }) => slot);
+          const results = yield* Effect.forEach(slots, unloadOne(includePinned, options), { concurrency: "unbounded" });
+          return {
+            unloaded: results.flatMap(({ model, unloaded }) => (unloaded ? [model] : [])),
+            kept: results.flatMap(({ model, reason }) => (reason === "" ? [] : [{ model, reason }])),
+            freedBytes: results.reduce((sum, { freedBytes }) => sum + freedBytes, 0),
+          };
+        }),
+        pin: Effect.fn("Models.pin")(function* (name, pinned) {
+          const member = yield* memberOf(name);
+          yield* member.slot.assertNotUnloading("pin");
+          member.slot.keep({ pinned });
+          return yield* statusOf(member);
+        }),
+        preload: Effect.fn("Models.preload")((names: ReadonlyArray<string>) =>
+          Effect.forEach(names, (name) =>
+            Effect.scoped(lease(name)).pipe(
+              Effect.match({ onSuccess: () => ({ name, error: undefined }), onFailure: (error) => ({ name, error }) }),
+            ),
           ),
         ),
-      ),
-      pool: Effect.sync(() => ({
-        ...reservations.totals,
-        ...counts,
-        left: { ...counts.left },
-        maxLoaded,
-        budgetBytes,
-      })),
-      changes: SubscriptionRef.changes(states),
-    });
-  }),
-);
+        reload: Effect.withSpan(change(Effect.suspend(() => config.reread ?? Effect.succeed(config))), "Models.reload"),
+        rescan: Effect.withSpan(change(Effect.sync(() => pool.settings)), "Models.rescan"),
+        showDownload: Effect.fn("Models.showDownload")((name) =>
+          Effect.flatMap(memberOf(name), ({ slot }) => slot.showDownload),
+        ),
+        pool: Effect.sync(() => ({
+          ...reservations.totals,
+          ...counts,
+          left: { ...counts.left },
+          maxLoaded,
+          budgetBytes,
+        })),
+        changes: SubscriptionRef.changes(states),
+      });
+    }),
+  );
+
+const readEntries = (settings: ModelsSettings) =>
+  Effect.tryPromise({
+    try: () => readCatalog(settings),
+    catch: (error) =>
+      error instanceof ConfigurationInvalid
+        ? error
+        : new CatalogUnreadable({ directory: settings.directory, code: codeOf(error) }),
+  });
+
+const keepingOf = ({ pinned, ttlMs, priority }: ModelPolicy, idleTtlMs: number): Keeping => ({
+  pinned,
+  idleTtlMs: ttlMs ?? idleTtlMs,
+  priority,
+});
+
+/** What a call said stays, unless the file says something else than it did. */
+const changedKeeping = (before: Keeping, now: Keeping): Partial<Keeping> => ({
+  ...(before.pinned !== now.pinned && { pinned: now.pinned }),
+  ...(before.idleTtlMs !== now.idleTtlMs && { idleTtlMs: now.idleTtlMs }),
+  priority: now.priority,
+});
 
 const unloadOne = (includePinned: boolean, options: UnloadOptions) => (slot: ModelSlot) => {
   const stays = { model: slot.id, unloaded: false, freedBytes: 0 };
@@ -174,28 +269,15 @@ const unloadOne = (includePinned: boolean, options: UnloadOptions) => (slot: Mod
   });
 };
 
-/** By model id. A failure is kept for a moment only: the files may have been mended. */
-const makePromptToolsCache = (catalog: ReadonlyArray<CatalogEntry>) => {
-  const readers = new Map(catalog.map((entry) => [entry.facts.id, readTools(entry)]));
-  return Cache.makeWith((id: string) => readers.get(id) ?? Effect.die(new RangeError(`no model has the id ${id}`)), {
-    capacity: Number.POSITIVE_INFINITY,
-    timeToLive: (exit) => (Exit.isSuccess(exit) ? Duration.infinity : Duration.seconds(5)),
-  });
+const joined = (change: CatalogChange): Readonly<Record<string, string>> =>
+  Object.fromEntries(Object.entries(change).map(([key, ids]) => [key, (ids as ReadonlyArray<string>).join(" ")]));
+
+/** Of a reload all failures are the configuration's. */
+const asConfigurationInvalid = (error: CatalogFailure, { file }: ModelsSettings): ConfigurationInvalid => {
+  if (error._tag === "ConfigurationInvalid") return error;
+  const key = error._tag === "CatalogUnreadable" ? "models" : "default_model";
+  return (
+    file?.invalid(["service", key], error.message) ??
+    new ConfigurationInvalid({ file: "", line: 0, key: `MLXD_${key.toUpperCase()}`, problem: error.message })
+  );
 };
-
-const readTools = ({ facts, problem }: CatalogEntry) =>
-  problem === ""
-    ? Effect.tryPromise({
-        try: () => readPromptTools(facts),
-        catch: (error) => new ModelBroken({ model: facts.id, cause: problemOf(error) }),
-      })
-    : Effect.fail(new ModelBroken({ model: facts.id, cause: problem }));
-
-const problemOf = (error: unknown): string =>
-  error instanceof CheckpointInvalid ? error.message : `its folder cannot be read (${codeOf(error)})`;
-
-const statesOf = (slots: ReadonlyArray<ModelSlot>): ReadonlyMap<string, ModelState> =>
-  new Map(slots.map(({ id, state }) => [id, state]));
-
-const firstUsable = (slots: ReadonlyArray<ModelSlot>): ModelSlot | undefined =>
-  slots.find((slot) => slot.state !== "failed") ?? slots[0];

@@ -3,6 +3,7 @@ import { Cause, type Clock, Deferred, Effect, Exit, Fiber, Result, Scope } from 
 
 import {
   type EngineStartFailed,
+  type FilesUnusable,
   type LoadFailure,
   ModelBroken,
   ModelOperationConflict,
@@ -10,16 +11,28 @@ import {
 } from "../domain/errors.ts";
 import type { ModelFacts, ModelState } from "../domain/model.ts";
 import type { Engine } from "../engine/Engine.ts";
+import { IdleWatch } from "./IdleWatch.ts";
 import type { Resident } from "./plan-room.ts";
 import type { Tenant } from "./Reservations.ts";
 
-/** Why a loaded model goes: another needs its room, it had no task for too long, or a call says so. */
-export type Departure = "eviction" | "idle" | "unload";
+/** Why a loaded model goes: another needs its room, it had no task for too long, a call says so, or there is it no more. */
+export type Departure = "eviction" | "idle" | "unload" | "removal";
+
+/** How a model is kept in memory. */
+export interface Keeping {
+  /** Neither evicted nor unloaded for being idle. */
+  readonly pinned: boolean;
+  /** Without a task for this long it is unloaded; 0: never. */
+  readonly idleTtlMs: number;
+  /** Models of a lower one are evicted first. */
+  readonly priority: number;
+}
 
 export interface ModelSlotOptions {
   readonly facts: ModelFacts;
-  /** Why it can never be loaded; empty when it can. */
-  readonly problem: string;
+  /** Why it can never be loaded; undefined when it can. */
+  readonly refusal: FilesUnusable | undefined;
+  readonly keeping: Keeping;
   /** Takes its part of the memory, then starts the engine. */
   readonly start: Effect.Effect<Engine, LoadFailure, Scope.Scope>;
   /** Holds the engines. */
@@ -27,8 +40,6 @@ export interface ModelSlotOptions {
   /** Runs what goes on when the one who began it has left. */
   readonly run: (effect: Effect.Effect<void>) => Fiber.Fiber<void>;
   readonly clock: Clock.Clock;
-  /** Without a task for this long it is unloaded; 0: never. */
-  readonly idleTtlMs: number;
   /** Called after each change of state. */
   readonly onChange: () => void;
   /** Called when nobody uses it any more, or it may be evicted again. */
@@ -74,7 +85,7 @@ type Phase =
   | { readonly state: "draining"; readonly loaded: Loaded; readonly why: Departure }
   | { readonly state: "unloading"; readonly why: Departure | "cancelled" }
   /** `retryAt` in epoch milliseconds: until then a lease gets the same error. */
-  | { readonly state: "failed"; readonly error: ModelBroken | EngineStartFailed; readonly retryAt: number };
+  | { readonly state: "failed"; readonly error: FilesUnusable | EngineStartFailed; readonly retryAt: number };
 
 export class ModelSlot implements Tenant {
   readonly facts: ModelFacts;
@@ -86,17 +97,24 @@ export class ModelSlot implements Tenant {
   /** Those who have the engine. */
   private holding = 0;
   private lastUsedAt: number | undefined;
-  private pinned = false;
-  private idleTtlMs: number;
-  private idleWatch: Fiber.Fiber<void> | undefined;
+  private keeping: Keeping;
+  private retired = false;
+  private downloads = 0;
+  private readonly idleWatch: IdleWatch;
 
   constructor(options: ModelSlotOptions) {
-    const { facts, problem, idleTtlMs } = options;
+    const { facts, refusal, keeping, run, clock } = options;
     this.facts = facts;
     this.options = options;
-    this.idleTtlMs = idleTtlMs;
+    this.keeping = keeping;
     this.phase =
-      problem === "" ? { state: "available" } : { state: "failed", error: broken(facts, problem), retryAt: Infinity };
+      refusal === undefined ? { state: "available" } : { state: "failed", error: refusal, retryAt: Infinity };
+    this.idleWatch = new IdleWatch({
+      run,
+      clock,
+      idleSince: () => this.idleSince,
+      onExpired: () => this.leave("idle"),
+    });
   }
 
   get id(): string {
@@ -104,7 +122,7 @@ export class ModelSlot implements Tenant {
   }
 
   get isPinned(): boolean {
-    return this.pinned;
+    return this.keeping.pinned;
   }
 
   /** Loaded, loading, or on its way out. */
@@ -113,7 +131,7 @@ export class ModelSlot implements Tenant {
   }
 
   get state(): ModelState {
-    return this.phase.state;
+    return this.phase.state === "failed" && this.downloads > 0 ? "downloading" : this.phase.state;
   }
 
   readonly status = Effect.suspend(() => {
@@ -121,10 +139,10 @@ export class ModelSlot implements Tenant {
     const loaded = "loaded" in phase ? phase.loaded : undefined;
     return Effect.map(loaded?.engine.status ?? Effect.succeed(nothingResident), ({ restarts, ...memory }) => ({
       facts: this.facts,
-      state: phase.state,
-      stateReason: phase.state === "failed" ? phase.error.cause : "",
-      pinned: this.pinned,
-      idleTtlMs: this.idleTtlMs,
+      state: this.state,
+      stateReason: phase.state === "failed" ? reasonOf(phase.error) : "",
+      pinned: this.keeping.pinned,
+      idleTtlMs: this.keeping.idleTtlMs,
       loadedAt: loaded?.loadedAt,
       lastUsedAt: this.lastUsedAt,
       ...memory,
@@ -134,13 +152,15 @@ export class ModelSlot implements Tenant {
 
   /**
    * The engine, held by the scope. The first one loads it while the others wait; when all have left before it is there,
-   * the load ends. Where the model is on its way out it waits for that, and loads it anew.
+   * the load ends. Where the model is on its way out it waits for that, and loads it anew; only one that was removed is
+   * still given to those who knew it.
    */
   readonly lease: Effect.Effect<Engine, LoadFailure, Scope.Scope> = Effect.uninterruptibleMask((restore) =>
     Effect.gen({ self: this }, function* () {
       const place: Place = { loaded: undefined };
       this.waiting.add(place);
-      if (this.phase.state === "active") this.admit(this.phase.loaded);
+      const { phase } = this;
+      if (phase.state === "active" || (phase.state === "draining" && phase.why === "removal")) this.admit(phase.loaded);
       while (place.loaded === undefined) {
         const exit = yield* Effect.exit(restore(this.nextPhase));
         if (Exit.isSuccess(exit)) continue;
@@ -164,15 +184,31 @@ export class ModelSlot implements Tenant {
     );
   }
 
-  setPinned(pinned: boolean): void {
-    this.pinned = pinned;
+  /** What is left out stays as it is. */
+  keep(changes: Partial<Keeping>): void {
+    this.keeping = { ...this.keeping, ...changes };
     this.options.onIdle();
     this.watchIdle();
   }
 
-  setIdleTtl(idleTtlMs: number): void {
-    this.idleTtlMs = idleTtlMs;
-    this.watchIdle();
+  /** Shows a model that is not here as downloading until the scope closes. */
+  readonly showDownload: Effect.Effect<void, never, Scope.Scope> = Effect.suspend(() => {
+    const add = (count: number) =>
+      Effect.sync(() => {
+        this.downloads += count;
+        this.options.onChange();
+      });
+    return Effect.acquireRelease(add(1), () => add(-1));
+  });
+
+  /**
+   * Ends the engine as soon as nobody uses it. Who knew the model before may come all the same: then it is loaded once
+   * more, for as long as that one uses it.
+   */
+  retire(): void {
+    this.retired = true;
+    this.keep({ pinned: false });
+    this.leaveIfRetired();
   }
 
   /** Ends when the process has ended. Goes on when its caller leaves. */
@@ -197,33 +233,36 @@ export class ModelSlot implements Tenant {
 
   // What the memory budget asks of it.
 
-  readonly residence = (): Omit<Resident, "id" | "bytes"> => ({
+  readonly residence = (): Omit<Resident, "bytes"> => ({
     use: this.use,
     loadedAt: "loaded" in this.phase ? this.phase.loaded.loadedAt : Infinity,
     lastUsedAt: this.lastUsedAt ?? 0,
+    priority: this.keeping.priority,
   });
 
-  readonly makeWay = (): void => {
-    if (this.phase.state !== "active") return;
-    this.enter({ state: "draining", loaded: this.phase.loaded, why: "eviction" });
-    this.leaveIfUnused();
-  };
+  readonly makeWay = (): void => this.leave("eviction");
 
   readonly stay = (): void => {
     if (this.phase.state !== "draining" || this.phase.why !== "eviction") return;
     this.enter({ state: "active", loaded: this.phase.loaded });
-    this.watchIdle();
+    this.leaveIfRetired();
   };
 
   private get use(): Resident["use"] {
     const { phase } = this;
     if ("why" in phase && (phase.state === "unloading" || phase.why === "unload")) return "leaving";
-    if (this.pinned) return "pinned";
+    if (this.keeping.pinned) return "pinned";
     return phase.state === "active" && this.isUnused ? "idle" : "busy";
   }
 
   private get isUnused(): boolean {
     return this.holding === 0 && this.waiting.size === 0;
+  }
+
+  private get idleSince(): number | undefined {
+    return this.phase.state === "active" && this.isUnused
+      ? Math.max(this.phase.loaded.loadedAt, this.lastUsedAt ?? 0)
+      : undefined;
   }
 
   private enter(next: Phase, exit: Exit.Exit<void, LoadFailure> = Exit.void): void {
@@ -232,7 +271,14 @@ export class ModelSlot implements Tenant {
     this.over = Deferred.makeUnsafe();
     if (next.state === "active") this.admit(next.loaded);
     Deferred.doneUnsafe(over, exit);
+    this.watchIdle();
     this.options.onChange();
+  }
+
+  private watchIdle(): void {
+    const { pinned, idleTtlMs } = this.keeping;
+    if (this.phase.state === "active" && !pinned && idleTtlMs > 0) this.idleWatch.begin(idleTtlMs);
+    else this.idleWatch.end();
   }
 
   /** All who wait have the engine from here on, also where it is asked to go in the same moment. */
@@ -302,7 +348,7 @@ export class ModelSlot implements Tenant {
           state: "active",
           loaded: { engine, scope, loadedAt: now(), expelled, gone: Deferred.makeUnsafe() },
         });
-        this.watchIdle();
+        this.leaveIfRetired();
         return yield* Effect.annotateLogs(Effect.logInfo("model loaded"), { model: this.id });
       }
       // Whoever is told of a failure finds the process gone and the memory free.
@@ -316,7 +362,7 @@ export class ModelSlot implements Tenant {
         : broken(this.facts, "its start failed in an unforeseen way");
       yield* Effect.annotateLogs(Effect.logError("model failed to load", exit.cause), { model: this.id });
       // That there is no room for it says nothing of the model.
-      if (error._tag !== "ModelBroken" && error._tag !== "EngineStartFailed") {
+      if (error._tag !== "ModelBroken" && error._tag !== "ModelNotDownloaded" && error._tag !== "EngineStartFailed") {
         return this.enter({ state: "available" }, Exit.asVoid(exit));
       }
       this.options.onLoaded("failed");
@@ -362,6 +408,17 @@ export class ModelSlot implements Tenant {
     if (this.phase.state === "draining" && this.phase.loaded === loaded) this.end(loaded, this.phase.why);
   }
 
+  /** At once, or when those who use it have finished. */
+  private leave(why: Departure): void {
+    if (this.phase.state !== "active") return;
+    this.enter({ state: "draining", loaded: this.phase.loaded, why });
+    this.leaveIfUnused();
+  }
+
+  private leaveIfRetired(): void {
+    if (this.retired) this.leave("removal");
+  }
+
   private leaveIfUnused(): boolean {
     if (this.phase.state !== "draining" || this.holding > 0) return false;
     this.end(this.phase.loaded, this.phase.why);
@@ -382,26 +439,6 @@ export class ModelSlot implements Tenant {
     );
   }
 
-  /** Begins to look out for the end of its time without a task; a former look-out ends. */
-  private watchIdle(): void {
-    if (this.idleWatch !== undefined) this.options.run(Fiber.interrupt(this.idleWatch));
-    this.idleWatch = undefined;
-    if (this.phase.state !== "active" || this.idleTtlMs === 0 || this.pinned) return;
-    const { loaded } = this.phase;
-    this.idleWatch = this.options.run(Effect.raceFirst(this.leaveWhenIdle(loaded), Deferred.await(loaded.gone)));
-  }
-
-  private leaveWhenIdle(loaded: Loaded): Effect.Effect<void> {
-    return Effect.gen({ self: this }, function* () {
-      for (;;) {
-        const idleMs = this.options.clock.currentTimeMillisUnsafe() - Math.max(loaded.loadedAt, this.lastUsedAt ?? 0);
-        const isIdle = this.phase.state === "active" && this.isUnused;
-        if (isIdle && idleMs >= this.idleTtlMs) return this.end(loaded, "idle");
-        yield* Effect.sleep(isIdle ? this.idleTtlMs - idleMs : this.idleTtlMs);
-      }
-    });
-  }
-
   private conflict(asked: "load" | "unload" | "pin", running: "load" | "unload"): ModelOperationConflict {
     return new ModelOperationConflict({ model: this.id, asked, running });
   }
@@ -411,6 +448,9 @@ export class ModelSlot implements Tenant {
 const retryFailedAfterMs = 5_000;
 
 const nothingResident = { residentBytes: 0, kvCacheBytes: 0, prefixCacheBytes: 0, restarts: 0 };
+
+const reasonOf = (error: FilesUnusable | EngineStartFailed): string =>
+  error._tag === "ModelNotDownloaded" ? error.message : error.cause;
 
 const broken = ({ id }: ModelFacts, cause: string) => new ModelBroken({ model: id, cause });
 

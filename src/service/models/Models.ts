@@ -1,18 +1,21 @@
 /** The models that this service knows, and the engines that hold them. */
 import { Context, type Effect, type Scope, type Stream } from "effect";
 
-import type { LoadFailure, ModelBroken, ModelNotFound, ModelOperationConflict } from "../domain/errors.ts";
+import type { ConfigurationInvalid, FilesUnusable, LoadFailure, ModelOperationConflict } from "../domain/errors.ts";
 import type { ModelFacts, ModelState, ModelStatus } from "../domain/model.ts";
 import type { Engine } from "../engine/Engine.ts";
 import type { ChatTemplate } from "../prompt/chat-template.ts";
 import type { Tokenizer } from "../prompt/Tokenizer.ts";
-import type { Departure, Unloaded, UnloadOptions } from "./ModelSlot.ts";
+import type { FamilyProfile } from "./families.ts";
 import type { Footprint } from "./footprint.ts";
+import type { Departure, Unloaded, UnloadOptions } from "./ModelSlot.ts";
 import type { Room } from "./Reservations.ts";
+import type { NameFailure } from "./resolve-name.ts";
 
 /** What is needed to make a prompt, without an engine. */
 export interface PromptTools {
   readonly facts: ModelFacts;
+  readonly profile: FamilyProfile;
   readonly tokenizer: Tokenizer;
   readonly chatTemplate: ChatTemplate;
 }
@@ -22,7 +25,7 @@ export interface PreloadReport {
   /** As it was asked for. */
   readonly name: string;
   /** Undefined when the model is loaded. */
-  readonly error: ModelNotFound | LoadFailure | undefined;
+  readonly error: NameFailure | LoadFailure | undefined;
 }
 
 export interface LoadOptions {
@@ -65,34 +68,52 @@ export interface PoolStatus {
   readonly left: Readonly<Record<Departure, number>>;
 }
 
-/** A name is an id, an alias or a repository path; empty is the default model. */
+/** What a reload changed, by model id. */
+export interface CatalogChange {
+  readonly added: ReadonlyArray<string>;
+  readonly removed: ReadonlyArray<string>;
+  readonly changed: ReadonlyArray<string>;
+}
+
+/** A name is an id, an alias or a repository path, all also with an engine before it; empty is the default model. */
 export class Models extends Context.Service<
   Models,
   {
-    /** In the catalog's order. */
+    /** In the catalog's order; then those that are no longer in it and finish what runs. */
     readonly list: Effect.Effect<ReadonlyArray<ModelStatus>>;
-    readonly get: (name: string) => Effect.Effect<ModelStatus, ModelNotFound>;
+    readonly get: (name: string) => Effect.Effect<ModelStatus, NameFailure>;
     /** Read once for each model and kept. */
-    readonly promptTools: (name: string) => Effect.Effect<PromptTools, ModelNotFound | ModelBroken>;
+    readonly promptTools: (name: string) => Effect.Effect<PromptTools, NameFailure | FilesUnusable>;
     /**
      * The model's engine, started by the first caller while the others wait for it; when all of them leave, the start is
      * cancelled. A start that failed is not repeated for some seconds. Held by the scope: a model with an open lease is
-     * never evicted. Where there is no room, idle models make way, or it is waited for those in use.
+     * never evicted. Where there is no room, idle models make way, or it is waited for those in use. With facts it is the
+     * engine of that very model, also when the catalog has since given its name away.
      */
-    readonly lease: (name: string) => Effect.Effect<Engine, ModelNotFound | LoadFailure, Scope.Scope>;
+    readonly lease: (model: string | ModelFacts) => Effect.Effect<Engine, NameFailure | LoadFailure, Scope.Scope>;
     /** Ends when the model is loaded; the options hold from then on. A start that failed is repeated at once. */
-    readonly load: (name: string, options: LoadOptions) => Effect.Effect<ModelStatus, ModelNotFound | LoadFailure>;
+    readonly load: (name: string, options: LoadOptions) => Effect.Effect<ModelStatus, NameFailure | LoadFailure>;
     /** Whether it would fit, without loading it. */
-    readonly fit: (name: string) => Effect.Effect<ModelFit, ModelNotFound | ModelBroken>;
+    readonly fit: (name: string) => Effect.Effect<ModelFit, NameFailure | FilesUnusable>;
     /** Ends when the engine's process has ended; goes on when its caller leaves. */
     readonly unload: (
       name: string,
       options: UnloadOptions,
-    ) => Effect.Effect<Unloaded, ModelNotFound | ModelOperationConflict>;
+    ) => Effect.Effect<Unloaded, NameFailure | ModelOperationConflict>;
     readonly unloadAll: (options: UnloadAllOptions) => Effect.Effect<UnloadedAll>;
-    readonly pin: (name: string, pinned: boolean) => Effect.Effect<ModelStatus, ModelNotFound | ModelOperationConflict>;
+    readonly pin: (name: string, pinned: boolean) => Effect.Effect<ModelStatus, NameFailure | ModelOperationConflict>;
     /** Loads one after another. A model that fails does not keep the others from loading. */
     readonly preload: (names: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<PreloadReport>>;
+    /**
+     * Reads the configuration file and the model folder anew. Models that are gone take nothing new, and their engines
+     * end when what runs has ended; a model whose files or engine settings changed gets a new engine, one that changed
+     * otherwise keeps its own. Where it fails nothing has changed.
+     */
+    readonly reload: Effect.Effect<CatalogChange, ConfigurationInvalid>;
+    /** As a reload, of the model folder alone: what the file said when it was last read still holds. */
+    readonly rescan: Effect.Effect<CatalogChange, ConfigurationInvalid>;
+    /** Until the scope closes, the state of a model whose files are not here is `downloading`; of others it stays. */
+    readonly showDownload: (name: string) => Effect.Effect<void, NameFailure, Scope.Scope>;
     readonly pool: Effect.Effect<PoolStatus>;
     /** The state of every model by id: as it is now, and again whenever one changes. */
     readonly changes: Stream.Stream<ReadonlyMap<string, ModelState>>;

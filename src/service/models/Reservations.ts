@@ -10,7 +10,7 @@ import { bytesOf, hasRoom, planRoom, type Resident, type RoomLimits, type RoomPl
 /** A model as the budget sees it. */
 export interface Tenant {
   readonly id: string;
-  readonly residence: () => Omit<Resident, "id" | "bytes">;
+  readonly residence: () => Omit<Resident, "bytes">;
   /** Leaves: at once if it is idle, or else when those who use it have finished; nobody new is let in meanwhile. */
   readonly makeWay: () => void;
   /** Takes `makeWay` back where it has not left yet. */
@@ -23,12 +23,17 @@ export interface ReservationLimits extends RoomLimits {
 }
 
 /** How a model would fit beside the others. */
-export interface Room extends RoomPlan {
+export interface Room extends RoomPlan<string> {
   /** Now, or when idle ones have made way. */
   readonly fits: boolean;
   /** What the others leave of the budget. */
   readonly availableBytes: number;
   readonly loadedModels: number;
+}
+
+/** Two of them may have one id: a model that was removed, and the one that has its name now. */
+interface TenantResident extends Resident {
+  readonly tenant: Tenant;
 }
 
 interface Waiting {
@@ -91,7 +96,7 @@ export class Reservations {
     const plan = planRoom(others, neededBytes, this.limits);
     const { evict, waitFor } = plan ?? { evict: [], waitFor: [] };
     const fits = this.held.has(tenant) || (plan !== undefined && waitFor.length === 0);
-    return { fits, evict, waitFor, ...this.left(others) };
+    return { fits, evict: evict.map(idOf), waitFor: waitFor.map(idOf), ...this.left(others) };
   }
 
   reservedBytes(tenant: Tenant): number {
@@ -164,11 +169,11 @@ export class Reservations {
   }
 
   /** Those that a former plan asked and this one does not may stay. */
-  private ask({ evict, waitFor }: RoomPlan, head: Waiting | undefined): void {
+  private ask({ evict, waitFor }: RoomPlan<TenantResident>, head: Waiting | undefined): void {
     const waited = head === undefined ? 0 : this.clock.currentTimeMillisUnsafe() - head.since;
-    const going = new Set(waitFor.length > 0 && waited < patienceMs ? [] : [...evict, ...waitFor]);
+    const going = waitFor.length > 0 && waited < patienceMs ? [] : [...evict, ...waitFor];
     const before = this.asked;
-    this.asked = new Set([...this.held.keys()].filter(({ id }) => going.has(id)));
+    this.asked = new Set(going.map(({ tenant }) => tenant));
     for (const tenant of before) if (!this.asked.has(tenant)) tenant.stay();
     for (const tenant of this.asked) tenant.makeWay();
   }
@@ -196,9 +201,11 @@ export class Reservations {
     return { availableBytes: this.limits.budgetBytes - bytesOf(others), loadedModels: others.length };
   }
 
-  private residents(apart?: Tenant): ReadonlyArray<Resident> {
+  private residents(apart?: Tenant): ReadonlyArray<TenantResident> {
     return [...this.held]
       .filter(([tenant]) => tenant !== apart)
-      .map(([tenant, bytes]) => ({ id: tenant.id, bytes, ...tenant.residence() }));
+      .map(([tenant, bytes]) => ({ tenant, bytes, ...tenant.residence() }));
   }
 }
+
+const idOf = ({ tenant }: TenantResident): string => tenant.id;

@@ -1,86 +1,150 @@
-/** The models of a folder. */
-import { access, readdir, stat } from "node:fs/promises";
-import { basename, join, resolve } from "node:path";
+/** The models that there are: what the configuration file says of them, and what lies in the model folder. */
+import { basename } from "node:path";
+import { Result } from "effect";
 
-import type { ModelFacts } from "../domain/model.ts";
+import type { ModelsFile } from "../config/config-file.ts";
+import type { ModelsSettings } from "../config/ModelsConfig.ts";
+import { ConfigurationInvalid } from "../domain/errors.ts";
+import type { Family } from "../domain/family.ts";
+import type { HubModel, ModelFacts } from "../domain/model.ts";
 import { resolveDefaults } from "../prompt/effective-parameters.ts";
-import { type CheckpointFacts, readCheckpointFacts } from "./checkpoint-facts.ts";
+import { type CheckpointFacts, type FactsOverrides, readCheckpointFacts } from "./checkpoint-facts.ts";
 import { CheckpointInvalid, codeOf } from "./checkpoint-files.ts";
-import { detectFamily, familyProfile } from "./families.ts";
+import {
+  declaredDefaults,
+  type DeclaredModel,
+  declaredProfile,
+  defaultPolicy,
+  type ModelPolicy,
+  readDeclaredModel,
+} from "./declared-model.ts";
+import { checkRepository } from "./download/repository.ts";
+import { detectFamily, type FamilyProfile, overriddenProfile } from "./families.ts";
+import { isFolder, modelFolders } from "./model-folders.ts";
+import { assignAliases } from "./model-names.ts";
+import { resolveName } from "./resolve-name.ts";
 
 export interface CatalogEntry {
   readonly facts: ModelFacts;
+  /** What suits its family, with what the configuration says instead. */
+  readonly profile: FamilyProfile;
+  readonly policy: ModelPolicy;
   /** Why the model cannot be used, in one sentence; empty when it can. Its facts are then mostly empty too. */
   readonly problem: string;
+  /** Where it is to be had, while its folder is not there; undefined when it is, or nothing says where. */
+  readonly download: HubModel | undefined;
 }
 
 /**
- * @param directory a folder of model folders, or a model's own (it has a config.json)
- * @returns sorted by id, which is the folder's name; broken models too. Throws when the folder cannot be read.
+ * @returns the models of the file in its order, then the other folders by name, whose ids are their names; broken models
+ *   too. Throws ConfigurationInvalid, and the system's error when the model folder cannot be read.
  */
-export const readCatalog = async (directory: string): Promise<ReadonlyArray<CatalogEntry>> => {
-  const folders = (await exists(join(directory, "config.json"))) ? [resolve(directory)] : await subfolders(directory);
-  const entries = await Promise.all(folders.map(readEntry));
-  const counts = countNames(entries);
-  return entries.map(({ facts, problem }) => ({
-    facts: { ...facts, aliases: shortNames(facts.id).filter((alias) => counts.get(alias.toLowerCase()) === 1) },
+export const readCatalog = async ({
+  directory,
+  file = noFile,
+}: Pick<ModelsSettings, "directory" | "file">): Promise<ReadonlyArray<CatalogEntry>> => {
+  const folders = await modelFolders(directory);
+  const declared = await Promise.all(
+    Object.entries(file.models).map(([id, model]) => readDeclaredModel(file, { directory, folders }, id, model)),
+  );
+  const claimed = new Set(declared.map((model) => model.directory));
+  const found = folders.filter((folder) => !claimed.has(folder)).map(asDeclared);
+  const models = [...declared, ...found];
+  const aliases = assignAliases(
+    models.map((model) => ({
+      id: model.id,
+      aliases: model.declaration.aliases ?? [],
+      source: sourceOf(model),
+      folder: basename(model.directory),
+      invalid: (index, problem) =>
+        file.invalid(["models", model.id, ...(index === undefined ? [] : ["aliases", index])], problem),
+    })),
+  );
+  const entries = await Promise.all(models.map((model, index) => readEntry(file, model, aliases[index] ?? [])));
+  return entries.map((entry) => withDraft(file, entry, entries));
+};
+
+const noFile: ModelsFile = {
+  directory: "/",
+  models: {},
+  families: {},
+  invalid: (path, problem) => new ConfigurationInvalid({ file: "", line: 0, key: path.join("."), problem }),
+};
+
+const asDeclared = (directory: string): DeclaredModel => ({
+  id: basename(directory),
+  declaration: {},
+  directory,
+  policy: defaultPolicy,
+});
+
+/** Folders are often named after the repository, with `--` for the slash. */
+const sourceOf = ({ declaration, directory }: DeclaredModel): string =>
+  declaration.repository ?? basename(directory).replace("--", "/");
+
+const readEntry = async (
+  file: ModelsFile,
+  model: DeclaredModel,
+  aliases: ReadonlyArray<string>,
+): Promise<CatalogEntry> => {
+  const { id, declaration, directory, policy } = model;
+  const profileOf = (family: Family) => overriddenProfile(family, declaredProfile(file, family));
+  const overrides = { family: declaration.family, defaults: declaredDefaults(declaration), profileOf };
+  const names = { id, aliases, source: sourceOf(model) };
+  // Ids of a person's own choice may tell nothing.
+  const telling = [id, names.source].find((name) => detectFamily(name) !== "unknown") ?? id;
+  const entry = (facts: CheckpointFacts, problem: string, download?: HubModel): CatalogEntry => ({
+    facts: { ...names, ...facts },
+    profile: profileOf(facts.family),
+    policy,
     problem,
-  }));
-};
-
-const exists = (path: string) =>
-  access(path).then(
-    () => true,
-    () => false,
-  );
-
-const subfolders = async (directory: string): Promise<ReadonlyArray<string>> => {
-  const names = (await readdir(directory)).filter((name) => !name.startsWith("."));
-  const paths = names.toSorted().map((name) => join(resolve(directory), name));
-  const areFolders = await Promise.all(paths.map(isFolder));
-  return paths.filter((_, index) => areFolders[index]);
-};
-
-/** Follows links; a dangling one is none. */
-const isFolder = (path: string) =>
-  stat(path).then(
-    (entry) => entry.isDirectory(),
-    () => false,
-  );
-
-const readEntry = async (directory: string): Promise<CatalogEntry> => {
-  const id = basename(directory);
-  // Folders are often named after the repository, with `--` for the slash.
-  const names = { id, aliases: [], source: id.replace("--", "/") };
+    download,
+  });
   try {
-    return { facts: { ...names, ...(await readCheckpointFacts(directory, id)) }, problem: "" };
+    const facts = await readCheckpointFacts(directory, telling, overrides);
+    return entry({ ...facts, contextLength: contextLengthOf(file, model, facts.contextLength) }, "");
   } catch (error) {
+    if (error instanceof ConfigurationInvalid) throw error;
     // Whatever a broken folder brings up: it must not take the other models with it.
     const problem = error instanceof CheckpointInvalid ? error.message : `its folder cannot be read (${codeOf(error)})`;
-    return { facts: { ...names, ...unknownFacts(directory, id) }, problem };
+    const facts = unknownFacts(directory, telling, overrides);
+    if (await isFolder(directory)) return entry(facts, problem);
+    const download = downloadOf(model);
+    const missing = download === undefined ? "its folder" : `its repository ${download.repository}`;
+    return entry(facts, `${missing} is not in the model folder`, download);
   }
 };
 
-/** `org--Name-4bit` is also `Name-4bit` and `Name`. */
-const shortNames = (id: string): ReadonlyArray<string> => {
-  const name = id.replace(/^[^-]+(-[^-]+)*--/, "");
-  const plain = name.replace(/(-mlx)?-(\d+-?bit|bf16|fp16|mxfp4)(-mlx)?$/i, "");
-  return [...new Set([name, plain])].filter((alias) => alias !== id);
+/** A folder of one's own choice is not downloaded. */
+const downloadOf = ({ id, declaration, policy }: DeclaredModel): HubModel | undefined => {
+  const { path, repository = id } = declaration;
+  if (path !== undefined || Result.isFailure(checkRepository(repository))) return undefined;
+  return { repository, revision: policy.revision ?? "" };
 };
 
-/** How many models go by a name, in lower case: one that two have names neither. */
-const countNames = (entries: ReadonlyArray<CatalogEntry>): ReadonlyMap<string, number> => {
-  const counts = new Map<string, number>();
-  for (const { facts } of entries) {
-    for (const name of new Set([facts.id, ...shortNames(facts.id)].map((each) => each.toLowerCase()))) {
-      counts.set(name, (counts.get(name) ?? 0) + 1);
-    }
-  }
-  return counts;
+const contextLengthOf = (file: ModelsFile, { id, declaration }: DeclaredModel, own: number): number => {
+  const asked = declaration.context_length ?? own;
+  if (asked <= own) return asked;
+  throw file.invalid(["models", id, "context_length"], `${asked} is more than the model's own ${own}`);
 };
 
-const unknownFacts = (directory: string, id: string): CheckpointFacts => {
-  const family = detectFamily(id);
+/** The draft by its id. */
+const withDraft = (file: ModelsFile, entry: CatalogEntry, entries: ReadonlyArray<CatalogEntry>): CatalogEntry => {
+  const { facts, profile, policy } = entry;
+  if (policy.draft === undefined) return entry;
+  const invalid = (problem: string) => file.invalid(["models", facts.id, "draft"], problem);
+  const draft = resolveName(
+    entries.map((each) => each.facts),
+    policy.draft,
+  );
+  if (Result.isFailure(draft)) throw invalid(draft.failure.message);
+  if (draft.success === facts) throw invalid("a model does not draft for itself");
+  if (!profile.allowsDraft) throw invalid(`models of the family ${facts.family} run without a draft`);
+  return { ...entry, policy: { ...policy, draft: draft.success.id } };
+};
+
+const unknownFacts = (directory: string, name: string, overrides: FactsOverrides): CheckpointFacts => {
+  const family = overrides.family ?? detectFamily(name);
   return {
     directory,
     revision: "",
@@ -91,7 +155,7 @@ const unknownFacts = (directory: string, id: string): CheckpointFacts => {
     parameterCount: 0,
     estimatedBytes: 0,
     eosTokenIds: [],
-    defaults: resolveDefaults({}, familyProfile(family)),
+    defaults: resolveDefaults(overrides.defaults ?? {}, overrides.profileOf?.(family) ?? {}),
     capabilities: { chat: false, tools: false, vision: false, logprobs: false, adapters: false, constraints: [] },
     engine: "mlx",
   };

@@ -2,26 +2,39 @@
 import { createHash } from "node:crypto";
 import { Predicate, Schema } from "effect";
 
-import type { ModelFacts } from "../domain/model.ts";
+import type { Family } from "../domain/family.ts";
+import type { ModelDefaults, ModelFacts } from "../domain/model.ts";
 import { readChatTemplates, rendersTools } from "../prompt/chat-template-source.ts";
 import { resolveDefaults } from "../prompt/effective-parameters.ts";
 import { specialTokens } from "../prompt/special-tokens.ts";
 import { CheckpointInvalid, decodeJson, JsonObject, readOptional, readRequired } from "./checkpoint-files.ts";
 import { countParameters } from "./count-parameters.ts";
-import { detectFamily, familyProfile } from "./families.ts";
+import { detectFamilyOf, type FamilyProfile, familyProfile } from "./families.ts";
 import { configuredDefaults, GenerationConfigJson, TokenIds, tokenIdList } from "./generation-config.ts";
 import { readChatTemplateFile } from "./prompt-tools.ts";
 import { readWeightsHeader, type TensorHeader } from "./safetensors.ts";
 
 /** All but the names, which depend on the folder and its neighbours. */
-export type CheckpointFacts = Omit<ModelFacts, "id" | "aliases" | "source">;
+export type CheckpointFacts = Omit<ModelFacts, "id" | "aliases" | "source"> & { readonly family: Family };
+
+/** What the configuration says of a model, over what its folder does. */
+export interface FactsOverrides {
+  readonly family?: Family | undefined;
+  readonly defaults?: Partial<ModelDefaults> | undefined;
+  /** Of each family; the table's unless the configuration says otherwise. */
+  readonly profileOf?: ((family: Family) => FamilyProfile) | undefined;
+}
 
 /**
- * @param name the model's, which tells its family
+ * @param name the model's, which tells its family more than `model_type` does
  *
  * Throws CheckpointInvalid.
  */
-export const readCheckpointFacts = async (directory: string, name: string): Promise<CheckpointFacts> => {
+export const readCheckpointFacts = async (
+  directory: string,
+  name: string,
+  overrides: FactsOverrides = {},
+): Promise<CheckpointFacts> => {
   const configFile = await readRequired(directory, "config.json");
   const config = decodeConfig(configFile);
   const weights = await readWeightsHeader(directory);
@@ -32,11 +45,14 @@ export const readCheckpointFacts = async (directory: string, name: string): Prom
   const generation = decodeJson("generation_config.json", generationFile, GenerationConfigJson);
   const template = await readChatTemplateFile(directory);
   const parameterCount = countParameters(weights.tensors, bitsOf(config));
-  const family = detectFamily(name);
+  const family = overrides.family ?? detectFamilyOf([name, config._name_or_path ?? "", config.model_type]);
+  const profile = (overrides.profileOf ?? familyProfile)(family);
+  checkWeights(config, weights.tensors);
+  const tokenizer = decodeJson("tokenizer.json", tokenizerFile, TokenizerJson);
   const eosTokenIds = [
     ...tokenIdList(generation.eos_token_id),
     ...tokenIdList(config.eos_token_id),
-    ...eosOfTokenizer(tokenizerConfig, tokenizerFile),
+    ...eosOfTokenizer(tokenizerConfig, tokenizer),
   ];
   return {
     directory,
@@ -48,7 +64,7 @@ export const readCheckpointFacts = async (directory: string, name: string): Prom
     parameterCount,
     estimatedBytes: keepsStoredForm ? weights.storedBytes : parameterCount * bytesPerFloat32,
     eosTokenIds: [...new Set(eosTokenIds)],
-    defaults: resolveDefaults(configuredDefaults(generation), familyProfile(family)),
+    defaults: resolveDefaults({ ...configuredDefaults(generation), ...overrides.defaults }, profile),
     capabilities: {
       chat: true,
       tools: rendersTools(readChatTemplates(tokenizerConfig, template?.value)),
@@ -72,11 +88,13 @@ const textFields = {
   vocab_size: maybe(Count),
   max_position_embeddings: maybe(Count),
   eos_token_id: TokenIds,
+  num_hidden_layers: maybe(Count),
 };
 
 const ConfigJson = Schema.Struct({
   ...textFields,
   model_type: Schema.String,
+  _name_or_path: maybe(Schema.String),
   /** Of models that take more than text: what a text-only model has at the top. */
   text_config: maybe(Schema.Struct(textFields)),
   /** `bits` of all layers; a layer's own stand under its name. */
@@ -91,6 +109,7 @@ const decodeConfig = (file: Buffer): ConfigJson => {
     vocab_size: config.vocab_size ?? text?.vocab_size ?? null,
     max_position_embeddings: config.max_position_embeddings ?? text?.max_position_embeddings ?? null,
     eos_token_id: config.eos_token_id ?? text?.eos_token_id ?? null,
+    num_hidden_layers: config.num_hidden_layers ?? text?.num_hidden_layers ?? null,
   };
 };
 
@@ -118,16 +137,38 @@ const contextLength = (positions: number | null | undefined, tokenizerMaxLength:
 /** Where no file tells any. */
 const defaultContextLength = 8192;
 
+/** 0 where the embedding has no usual name. */
 const embeddingRows = (tensors: ReadonlyMap<string, TensorHeader>): number => {
   for (const [name, { shape }] of tensors) if (name.endsWith("embed_tokens.weight")) return shape[0] ?? 0;
   return 0;
 };
 
+/** Weights of another model than config.json describes; what else is wrong with them the engine tells by tensor. */
+const checkWeights = (config: ConfigJson, tensors: ReadonlyMap<string, TensorHeader>): void => {
+  const mismatch = (stated: number, what: string, found: number) =>
+    new CheckpointInvalid(
+      "config.json",
+      `tells ${stated} ${what}, the weights have ${found}: they are another model's`,
+    );
+  const layers = Math.max(0, ...[...tensors.keys()].map((name) => Number(layerName.exec(name)?.[1] ?? -1) + 1));
+  const { num_hidden_layers: statedLayers, vocab_size: statedRows } = config;
+  // More may be there: some models carry layers that only speed decoding up.
+  if (typeof statedLayers === "number" && layers > 0 && layers < statedLayers) {
+    throw mismatch(statedLayers, "layers", layers);
+  }
+  const rows = embeddingRows(tensors);
+  if (typeof statedRows === "number" && rows > 0 && rows !== statedRows) throw mismatch(statedRows, "tokens", rows);
+};
+
+const layerName = /^(?:language_model\.)?model\.layers\.(\d+)\./;
+
 /** The ids of the tokenizer's `eos_token`: one, or none. */
-const eosOfTokenizer = (tokenizerConfig: object, tokenizerFile: Buffer): ReadonlyArray<number> => {
+const eosOfTokenizer = (
+  tokenizerConfig: object,
+  { added_tokens: added, model }: typeof TokenizerJson.Type,
+): ReadonlyArray<number> => {
   const eos = specialTokens(tokenizerConfig).eos_token;
   if (typeof eos !== "string") return [];
-  const { added_tokens: added, model } = decodeJson("tokenizer.json", tokenizerFile, TokenizerJson);
   const id =
     added.find(({ content }) => content === eos)?.id ?? (isVocabulary(model.vocab) ? model.vocab[eos] : undefined);
   return id === undefined ? [] : [id];

@@ -1,24 +1,12 @@
-/** What is known of families of models: how they are told by name, and what suits them. */
-
-export type Family =
-  | "gpt-oss"
-  | "gemma"
-  | "qwen"
-  | "llama"
-  | "mistral"
-  | "phi"
-  | "deepseek"
-  | "yi"
-  | "claude"
-  | "gpt-4"
-  | "gpt-3.5"
-  | "o1"
-  | "unknown";
+/** What is known of families of models: how they are told, and what suits them. */
+import { splitEnginePrefix } from "../domain/engine-names.ts";
+import type { CleanUpStep, Family, StandInTemplate } from "../domain/family.ts";
 
 export interface FamilyProfile {
   readonly supportsSystem: boolean;
   readonly supportsVision: boolean;
-  readonly chatTemplate: string;
+  /** What stands in for the chat template that a tokenizer does not have. */
+  readonly chatTemplate: StandInTemplate;
   /** Best first. */
   readonly preferredEngines: ReadonlyArray<string>;
   readonly temperature: number;
@@ -28,30 +16,28 @@ export interface FamilyProfile {
   readonly stopSequences: ReadonlyArray<string>;
   readonly allowsDraft: boolean;
   /** In this order. */
-  readonly postprocess: ReadonlyArray<string>;
+  readonly postprocess: ReadonlyArray<CleanUpStep>;
 }
 
-/** Case does not matter, a known provider's prefix neither. */
-export const detectFamily = (modelId: string): Family => {
-  const name = dropProviderPrefix(modelId).toLowerCase();
-  return patterns.find(([, pattern]) => pattern.test(name))?.[0] ?? "unknown";
+/** By name alone. Case does not matter, a known engine's prefix neither. */
+export const detectFamily = (name: string): Family => {
+  const plain = (splitEnginePrefix(name)?.model ?? name).toLowerCase();
+  return patterns.find(([, pattern]) => pattern.test(plain))?.[0] ?? "unknown";
 };
+
+/**
+ * @param names most telling first: what people call a model tells more than its `model_type`, as families share
+ *   architectures
+ */
+export const detectFamilyOf = (names: ReadonlyArray<string>): Family =>
+  names.map(detectFamily).find((family) => family !== "unknown") ?? "unknown";
 
 /** Families without a profile of their own have the one of `unknown`. Frozen, as all its lists are. */
 export const familyProfile = (family: Family): FamilyProfile => profiles[family] ?? unknownProfile;
 
-/** `ollama:qwen3:8b` is `qwen3:8b`; `qwen3:8b` stays, as only known providers count. */
-const dropProviderPrefix = (modelId: string): string => {
-  const [prefix = "", ...rest] = modelId.split(":");
-  return rest.length > 0 && providers.has(prefix.trim().toLowerCase()) ? rest.join(":") : modelId;
-};
-
-const providers = new Set(
-  (
-    "local_mlx local-mlx mlx ollama vllm lmstudio lm-studio llamacpp llama.cpp llama-cpp " +
-    "openai anthropic openrouter groq together"
-  ).split(" "),
-);
+/** The table's profile with what the configuration says instead. Frozen too. */
+export const overriddenProfile = (family: Family, overrides: Partial<FamilyProfile> | undefined): FamilyProfile =>
+  overrides === undefined ? familyProfile(family) : profile({ ...familyProfile(family), ...overrides });
 
 /** The first that matches: a DeepSeek distil of Qwen is a qwen. */
 const patterns: ReadonlyArray<readonly [Family, RegExp]> = [

@@ -2,7 +2,6 @@
 
 /** A model that takes a part of the memory budget. */
 export interface Resident {
-  readonly id: string;
   readonly bytes: number;
   /**
    * - `leaving`: its memory comes back without further ado.
@@ -15,6 +14,8 @@ export interface Resident {
   readonly lastUsedAt: number;
   /** Infinity while it loads. */
   readonly loadedAt: number;
+  /** Those of a lower one go first. */
+  readonly priority: number;
 }
 
 export interface RoomLimits {
@@ -22,11 +23,11 @@ export interface RoomLimits {
   readonly budgetBytes: number;
 }
 
-export interface RoomPlan {
-  /** Idle ones, least recently used first. */
-  readonly evict: ReadonlyArray<string>;
-  /** Busy ones without whose end there is no room, longest loaded first: they have had their turn. */
-  readonly waitFor: ReadonlyArray<string>;
+export interface RoomPlan<R> {
+  /** Idle ones: of the lowest priority first, then least recently used. */
+  readonly evict: ReadonlyArray<R>;
+  /** Busy ones without whose end there is no room: of the lowest priority first, then longest loaded: they have had their turn. */
+  readonly waitFor: ReadonlyArray<R>;
 }
 
 export const bytesOf = (residents: ReadonlyArray<Resident>): number =>
@@ -43,25 +44,28 @@ export const hasRoom = (
  * No more than is needed, idle ones before busy ones. Nothing where those that are leaving make room enough; undefined
  * where pinned ones leave none whatever else goes.
  */
-export const planRoom = (
-  residents: ReadonlyArray<Resident>,
+export const planRoom = <R extends Resident>(
+  residents: ReadonlyArray<R>,
   neededBytes: number,
   limits: RoomLimits,
-): RoomPlan | undefined => {
-  const fits = (staying: ReadonlyArray<Resident>) => hasRoom(staying, neededBytes, limits);
+): RoomPlan<R> | undefined => {
+  const fits = (staying: ReadonlyArray<R>) => hasRoom(staying, neededBytes, limits);
   const pinned = residents.filter(({ use }) => use === "pinned");
   if (!fits(pinned)) return undefined;
-  const idle = residents.filter(({ use }) => use === "idle").toSorted((a, b) => a.lastUsedAt - b.lastUsedAt);
-  const busy = residents.filter(({ use }) => use === "busy").toSorted((a, b) => compare(a.loadedAt, b.loadedAt));
+  const inOrder = (use: Resident["use"], at: (resident: R) => number) =>
+    residents
+      .filter((resident) => resident.use === use)
+      .toSorted((a, b) => a.priority - b.priority || compare(at(a), at(b)));
+  const idle = inOrder("idle", ({ lastUsedAt }) => lastUsedAt);
+  const busy = inOrder("busy", ({ loadedAt }) => loadedAt);
   const staying = [...pinned];
-  const going: Resident[] = [];
+  const going = new Set<R>();
   // Asked in the order of who most deserves to stay; one that does not fit beside these leaves the rest their chance.
   for (const candidate of [...idle, ...busy].toReversed()) {
     if (fits([...staying, candidate])) staying.push(candidate);
-    else going.unshift(candidate);
+    else going.add(candidate);
   }
-  const idsOf = (use: Resident["use"]) => going.filter((each) => each.use === use).map(({ id }) => id);
-  return { evict: idsOf("idle"), waitFor: idsOf("busy") };
+  return { evict: idle.filter((each) => going.has(each)), waitFor: busy.filter((each) => going.has(each)) };
 };
 
 /** Two infinities are equal, which their difference is not. */

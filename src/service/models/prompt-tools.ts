@@ -3,23 +3,28 @@ import type { ModelFacts } from "../domain/model.ts";
 import { createChatTemplate } from "../prompt/chat-template.ts";
 import { createTokenizer } from "../prompt/create-tokenizer.ts";
 import { CheckpointInvalid, decodeJson, JsonObject, readOptional, readRequired } from "./checkpoint-files.ts";
-import { detectFamily, familyProfile } from "./families.ts";
+import type { FamilyProfile } from "./families.ts";
 import type { PromptTools } from "./Models.ts";
 
 /** Throws CheckpointInvalid. */
-export const readPromptTools = async (facts: ModelFacts): Promise<PromptTools> => {
+export const readPromptTools = async (facts: ModelFacts, profile: FamilyProfile): Promise<PromptTools> => {
   const { directory } = facts;
   const tokenizerFile = await readRequired(directory, "tokenizer.json");
   const tokenizerJson = decodeJson("tokenizer.json", tokenizerFile, JsonObject);
   const tokenizerConfigFile = await readOptional(directory, "tokenizer_config.json");
   const tokenizerConfig = decodeJson("tokenizer_config.json", tokenizerConfigFile, JsonObject);
   const template = await readChatTemplateFile(directory);
-  const { supportsSystem } = familyProfile(detectFamily(facts.id));
   return {
     facts,
+    profile,
     tokenizer: build("tokenizer.json", () => createTokenizer({ tokenizerJson, tokenizerConfig })),
     chatTemplate: build(template?.file ?? "tokenizer_config.json", () =>
-      createChatTemplate({ tokenizerConfig, chatTemplateFile: template?.value, systemRole: supportsSystem }),
+      createChatTemplate({
+        tokenizerConfig,
+        chatTemplateFile: template?.value,
+        systemRole: profile.supportsSystem,
+        standIn: profile.chatTemplate,
+      }),
     ),
   };
 };

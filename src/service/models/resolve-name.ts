@@ -1,48 +1,56 @@
 /** Which model a caller's name means. */
+import { Result } from "effect";
+
+import { canonicalEngine, splitEnginePrefix } from "../domain/engine-names.ts";
+import { ModelNotFound, UnknownBackend } from "../domain/errors.ts";
 import type { ModelFacts } from "../domain/model.ts";
+import { slipDistance } from "../domain/nearest.ts";
 
-type Named = Pick<ModelFacts, "id" | "aliases" | "source">;
+type Named = Pick<ModelFacts, "id" | "aliases" | "source" | "engine">;
 
-/** By id or repository path exactly, or by id or alias in any case. Of several that differ in case only, the exact one. */
-export const resolveName = <M extends Named>(models: ReadonlyArray<M>, name: string): M | undefined => {
+/** No model goes by the name. */
+export type NameFailure = ModelNotFound | UnknownBackend;
+
+/**
+ * In this order: id, alias, repository path. Then, where the name begins with an engine as in `mlx:demo`, what follows
+ * among that engine's models alone: never another engine's model instead.
+ */
+export const resolveName = <M extends Named>(models: ReadonlyArray<M>, name: string): Result.Result<M, NameFailure> => {
+  const found = findNamed(models, name);
+  if (found !== undefined) return Result.succeed(found);
+  const prefixed = splitEnginePrefix(name);
+  if (prefixed === undefined) return Result.fail(notFound(models, name, name));
+  const candidates = models.filter(({ engine }) => canonicalEngine(engine) === prefixed.engine);
+  if (candidates.length === 0) {
+    const known = [...new Set(models.map(({ engine }) => engine))];
+    return Result.fail(new UnknownBackend({ backend: prefixed.engine, known }));
+  }
+  const model = findNamed(candidates, prefixed.model);
+  return model === undefined ? Result.fail(notFound(candidates, name, prefixed.model)) : Result.succeed(model);
+};
+
+/** Ids and aliases in any case, of several that differ in case only the exact one; repository paths exactly. */
+const findNamed = <M extends Named>(models: ReadonlyArray<M>, name: string): M | undefined => {
   const lower = name.toLowerCase();
   return (
     models.find(({ id }) => id === name) ??
-    models.find(({ source }) => source === name) ??
-    models.find(({ id, aliases }) => [id, ...aliases].some((known) => known.toLowerCase() === lower))
+    models.find(({ id }) => id.toLowerCase() === lower) ??
+    models.find(({ aliases }) => aliases.some((alias) => alias.toLowerCase() === lower)) ??
+    models.find(({ source }) => source === name && source !== "")
   );
 };
 
+const notFound = (models: ReadonlyArray<Named>, asked: string, name: string): ModelNotFound =>
+  new ModelNotFound({ model: asked, nearest: nearestNames(models, name) });
+
 /** Ids that the caller may have meant, nearest first: three at most. */
-export const nearestNames = (models: ReadonlyArray<Named>, name: string): ReadonlyArray<string> => {
-  const lower = name.toLowerCase();
-  return models
-    .map(({ id, aliases, source }) => {
-      const distances = [id, source, ...aliases].map((known) => distanceOf(lower, known.toLowerCase()));
-      return { id, distance: Math.min(...distances) };
-    })
-    .filter(({ distance }) => distance <= Math.max(2, lower.length / 3))
+export const nearestNames = (models: ReadonlyArray<Omit<Named, "engine">>, name: string): ReadonlyArray<string> =>
+  models
+    .map(({ id, aliases, source }) => ({
+      id,
+      distance: Math.min(...[id, source, ...aliases].map((known) => slipDistance(name, known))),
+    }))
+    .filter(({ distance }) => distance <= Math.max(2, name.length / 3))
     .toSorted((a, b) => a.distance - b.distance)
     .slice(0, 3)
     .map(({ id }) => id);
-};
-
-/** A name that is part of the other is as near as one letter's difference. */
-const distanceOf = (name: string, known: string): number =>
-  name !== "" && known.includes(name) ? 1 : editDistance(name, known);
-
-/** Levenshtein's: letters to insert, drop or change. */
-const editDistance = (from: string, to: string): number => {
-  const row = Array.from({ length: to.length + 1 }, (_, column) => column);
-  for (const [at, letter] of [...from].entries()) {
-    let diagonal = at;
-    row[0] = at + 1;
-    for (let column = 1; column <= to.length; column++) {
-      const above = row[column] ?? 0;
-      const changed = diagonal + (to[column - 1] === letter ? 0 : 1);
-      row[column] = Math.min(changed, above + 1, (row[column - 1] ?? 0) + 1);
-      diagonal = above;
-    }
-  }
-  return row[to.length] ?? 0;
-};

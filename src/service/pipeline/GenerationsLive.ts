@@ -51,7 +51,7 @@ export const layer: Layer.Layer<Generations, never, Models | Admission | Stats> 
       const record = new GenerationRecord({ id, facts, parameters, promptTokens, receivedAt, emit });
       call.record = record;
       yield* admission.admit(facts.id, task.scheduling);
-      const engine = yield* models.lease(facts.id);
+      const engine = yield* models.lease(facts);
       yield* Effect.acquireRelease(
         Effect.sync(() => running.set(id, engine)),
         () => Effect.sync(() => running.delete(id)),

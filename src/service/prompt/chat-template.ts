@@ -1,6 +1,7 @@
 /** Conversations into prompts, by the model's own template, as transformers' apply_chat_template does. */
 import { Environment, Interpreter, parse, tokenize } from "@huggingface/jinja";
 
+import type { StandInTemplate } from "../domain/family.ts";
 import type { ChatInput } from "../domain/generation.ts";
 import { type ChatTemplates, readChatTemplates } from "./chat-template-source.ts";
 import { foldSystemText, type TemplateMessage, toTemplateMessages, toTemplateTools } from "./chat-template-values.ts";
@@ -40,13 +41,15 @@ export interface ChatTemplateOptions {
    * @default true
    */
   readonly systemRole?: boolean;
+  /** Written in where the model has no template. @default ChatML */
+  readonly standIn?: StandInTemplate;
   /** For templates that write today's date. @default the clock */
   readonly now?: () => Date;
 }
 
 /** Throws the library's plain Error where the template is no template. */
 export const createChatTemplate = (options: ChatTemplateOptions): ChatTemplate => {
-  const templates = readChatTemplates(options.tokenizerConfig, options.chatTemplateFile);
+  const templates = readChatTemplates(options.tokenizerConfig, options.chatTemplateFile, options.standIn);
   const programs = { chat: compile(templates.chat), tools: compile(templates.tools) };
   const tokens = specialTokens(options.tokenizerConfig);
   const now = options.now ?? (() => new Date());

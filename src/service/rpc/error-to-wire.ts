@@ -1,11 +1,12 @@
 /** Whatever a call ended with instead of a result, as the status that its caller sees. */
+import { basename } from "node:path";
 import { create } from "@bufbuild/protobuf";
 import { anyPack } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { Cause, Result } from "effect";
 
 import { type Status, StatusSchema } from "../../client/gen/google/rpc/status_pb.ts";
-import { Draining, type ServiceError } from "../domain/errors.ts";
+import { ConfigurationInvalid, Draining, type ServiceError } from "../domain/errors.ts";
 import {
   type Detail,
   detailsOf,
@@ -40,7 +41,8 @@ export const drainingRetryAfterMs = 1000;
 /** Tells a gRPC client when to retry: https://github.com/grpc/proposal/blob/master/A6-client-retries.md */
 const retryPushback = "grpc-retry-pushback-ms";
 
-export const wireErrorFrom = (error: ServiceError, lastSequence?: number): WireError => {
+export const wireErrorFrom = (failure: ServiceError, lastSequence?: number): WireError => {
+  const error = tellable(failure);
   const { code, reason } = errorTable[error._tag];
   return {
     code,
@@ -49,6 +51,10 @@ export const wireErrorFrom = (error: ServiceError, lastSequence?: number): WireE
     metadata: "retryAfterMs" in error ? { [retryPushback]: String(Math.ceil(error.retryAfterMs)) } : {},
   };
 };
+
+/** Where the configuration file lies is nobody's business. */
+const tellable = (error: ServiceError): ServiceError =>
+  error._tag === "ConfigurationInvalid" ? new ConfigurationInvalid({ ...error, file: basename(error.file) }) : error;
 
 /** The first expected failure decides; then a defect, of which only the request's id is told; then interruption. */
 export const wireErrorFromCause = (cause: Cause.Cause<ServiceError>, call: FailedCall): WireError => {

@@ -1,6 +1,6 @@
 import type { Duration } from "@bufbuild/protobuf/wkt";
 import type { ServiceImpl } from "@connectrpc/connect";
-import { Effect } from "effect";
+import { Effect, Stream } from "effect";
 
 import {
   GetModelRequestSchema,
@@ -8,20 +8,25 @@ import {
   LoadModelRequestSchema,
   type ModelService,
   PinModelRequestSchema,
+  PrepareModelRequestSchema,
   UnloadAllModelsRequestSchema,
   UnloadModelRequestSchema,
 } from "../../client/gen/mlxd/v1/model_service_pb.ts";
-import type { ModelState } from "../domain/model.ts";
+import type { ModelState, ModelStatus } from "../domain/model.ts";
 import { type ModelFit, Models } from "../models/Models.ts";
+import { Preparations } from "../pipeline/prepare/Preparations.ts";
 import { Bridge } from "./Bridge.ts";
 import { msFromDuration } from "./duration.ts";
 import { pageOf } from "./model-pages.ts";
 import { modelStates, modelToWire } from "./model-to-wire.ts";
+import { prepareEventToWire } from "./preparation-to-wire.ts";
 import { validate } from "./validate.ts";
 
 export const makeModelService = Effect.gen(function* () {
   const bridge = yield* Bridge;
   const models = yield* Models;
+  const preparations = yield* Preparations;
+  const describe = (status: ModelStatus) => modelToWire(status, preparations.smokeTestOf(status.facts));
   return {
     listModels: (request, context) =>
       bridge.unary(context, () =>
@@ -34,14 +39,14 @@ export const makeModelService = Effect.gen(function* () {
               states: new Set(statesFromWire(request.states)),
             }),
           );
-          return { models: page.models.map(modelToWire), nextPageToken: page.nextPageToken };
+          return { models: page.models.map(describe), nextPageToken: page.nextPageToken };
         }),
       ),
     getModel: (request, context) =>
       bridge.unary(context, () =>
         Effect.gen(function* () {
           yield* validate(GetModelRequestSchema, request);
-          return { model: modelToWire(yield* models.get(request.model)) };
+          return { model: describe(yield* models.get(request.model)) };
         }),
       ),
     loadModel: (request, context) =>
@@ -51,10 +56,10 @@ export const makeModelService = Effect.gen(function* () {
           const { model, pinned } = request;
           if (request.validateOnly) {
             const fit = yield* models.fit(model);
-            return { model: modelToWire(yield* models.get(model)), fit: fitToWire(fit) };
+            return { model: describe(yield* models.get(model)), fit: fitToWire(fit) };
           }
           const idleTtlMs = yield* optionalMs("idle_ttl", request.idleTtl);
-          return { model: modelToWire(yield* models.load(model, { pinned, idleTtlMs })) };
+          return { model: describe(yield* models.load(model, { pinned, idleTtlMs })) };
         }),
       ),
     unloadModel: (request, context) =>
@@ -62,7 +67,7 @@ export const makeModelService = Effect.gen(function* () {
         Effect.gen(function* () {
           yield* validate(UnloadModelRequestSchema, request);
           const unloaded = yield* models.unload(request.model, yield* unloadOptions(request));
-          return { model: modelToWire(yield* models.get(request.model)), ...unloaded };
+          return { model: describe(yield* models.get(request.model)), ...unloaded };
         }),
       ),
     unloadAllModels: (request, context) =>
@@ -78,9 +83,27 @@ export const makeModelService = Effect.gen(function* () {
       bridge.unary(context, () =>
         Effect.gen(function* () {
           yield* validate(PinModelRequestSchema, request);
-          return { model: modelToWire(yield* models.pin(request.model, request.pinned ?? true)) };
+          return { model: describe(yield* models.pin(request.model, request.pinned ?? true)) };
         }),
       ),
+    reloadCatalog: (_request, context) =>
+      bridge.unary(context, () =>
+        models.reload.pipe(
+          Effect.map(({ added, removed, changed }) => ({
+            added: [...added],
+            removed: [...removed],
+            changed: [...changed],
+          })),
+        ),
+      ),
+    prepareModel: (request, context) =>
+      bridge.stream(context, {
+        stream: () =>
+          Stream.unwrap(Effect.as(validate(PrepareModelRequestSchema, request), preparations.prepare(request))),
+        toWire: (event) => prepareEventToWire(event, describe),
+        // A download may take longer than any generation.
+        endless: true,
+      }),
   } satisfies ServiceImpl<typeof ModelService>;
 });
 

@@ -3,7 +3,9 @@ import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 
 import { type Model, ModelSchema, ModelState as WireState } from "../../client/gen/mlxd/v1/model_service_pb.ts";
 import type { ModelState, ModelStatus } from "../domain/model.ts";
+import type { SmokeTest } from "../domain/preparation.ts";
 import { durationFromMs } from "./duration.ts";
+import { smokeTestToWire } from "./smoke-test-to-wire.ts";
 
 export const modelStates = {
   available: WireState.AVAILABLE,
@@ -16,7 +18,7 @@ export const modelStates = {
 } as const satisfies Record<ModelState, WireState>;
 
 /** The folder of the model stays here. */
-export const modelToWire = ({ facts, ...status }: ModelStatus): Model => {
+export const modelToWire = ({ facts, ...status }: ModelStatus, smokeTest?: SmokeTest): Model => {
   const { defaults, capabilities } = facts;
   return create(ModelSchema, {
     id: facts.id,
@@ -51,5 +53,6 @@ export const modelToWire = ({ facts, ...status }: ModelStatus): Model => {
     ...(status.loadedAt === undefined ? {} : { loadedAt: timestampFromMs(status.loadedAt) }),
     ...(status.lastUsedAt === undefined ? {} : { lastUsedAt: timestampFromMs(status.lastUsedAt) }),
     engine: facts.engine,
+    ...(smokeTest && { smokeTest: smokeTestToWire(smokeTest) }),
   });
 };

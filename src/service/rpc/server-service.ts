@@ -76,7 +76,7 @@ const poolToWire = ({ left, ...pool }: PoolStatus) => ({
   ...pool,
   evictions: left.eviction,
   idleUnloads: left.idle,
-  unloads: left.unload,
+  unloads: left.unload + left.removal,
 });
 
 /** MLX computes on the GPU of Apple Silicon and on the CPU of everything else. */

@@ -79,6 +79,44 @@ describe("the model pool", () => {
     }).pipe(Effect.provide(pool([], undefined, "PHI-4"))),
   );
 
+  it.effect("takes in models that came later, and those that were mended, without touching the others", () =>
+    Effect.gen(function* () {
+      const models = yield* Models;
+      const log: Array<ReadonlyArray<string>> = [];
+      const changes = yield* Effect.forkChild(
+        Stream.runForEach(models.changes, (states) => Effect.sync(() => log.push([...states.keys()]))),
+      );
+      yield* leaseOnce(qwen);
+      writeCheckpoint(join(folder, "org--new"));
+      writeCheckpoint(join(folder, "a-broken"));
+      yield* models.rescan;
+      yield* models.rescan;
+      assert.deepEqual(
+        (yield* models.list).map(({ facts, state, isDefault }) => [facts.id, state, isDefault]),
+        [
+          ["a-broken", "available", false],
+          [qwen, "active", true],
+          ["org--new", "available", false],
+          ["phi-4", "available", false],
+        ],
+      );
+      yield* leaseOnce("org/new");
+      yield* leaseOnce("a-broken");
+      yield* models.promptTools("a-broken");
+      yield* Effect.yieldNow;
+      assert.deepEqual(log.at(-1), ["a-broken", qwen, "org--new", "phi-4"]);
+      yield* Fiber.interrupt(changes);
+    }).pipe(
+      Effect.provide(pool([])),
+      Effect.ensuring(
+        Effect.sync(() => {
+          rmSync(join(folder, "org--new"), { recursive: true });
+          rmSync(join(folder, "a-broken", "model.safetensors"));
+        }),
+      ),
+    ),
+  );
+
   it.effect("does not start with a default model that it does not have, or without a folder", () =>
     Effect.gen(function* () {
       const unknown = yield* Effect.flip(Effect.scoped(Layer.build(pool([], undefined, "gone"))));
@@ -185,6 +223,7 @@ describe("the model pool", () => {
         isDefault: true,
         state: "active",
         stateReason: "",
+        download: undefined,
         pinned: false,
         idleTtlMs: 0,
         reservedBytes: status.reservedBytes,

@@ -210,6 +210,21 @@ describe("a broken checkpoint", () => {
       },
       "config.json does not tell the bits of quantised a",
     ],
+    ["with a broken tokenizer", { "tokenizer.json": '{"added_tokens": [' }, "tokenizer.json is not valid JSON"],
+    ["with a tokenizer of another kind", { "tokenizer.json": {} }, "tokenizer.json is not as expected"],
+    [
+      "with fewer layers than config.json tells",
+      {
+        ...config({ num_hidden_layers: 2 }),
+        "model.safetensors": safetensors({ "model.layers.0.mlp.weight": { dtype: "F32", shape: [1, 1] } }),
+      },
+      "config.json tells 2 layers, the weights have 1: they are another model's",
+    ],
+    [
+      "with weights of another vocabulary",
+      config({ vocab_size: 300 }),
+      "config.json tells 300 tokens, the weights have 268: they are another model's",
+    ],
   ])("%s is told by its file, without a path", async (_, changes, expected) => {
     const error = await facts(changes).then(
       () => assert.fail("was read"),

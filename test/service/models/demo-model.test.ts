@@ -26,7 +26,7 @@ const chat: ChatInput = {
 
 describe("the embedded demo model", () => {
   it("is whole: it chats, takes tools, and is small", async () => {
-    const [demo] = await readCatalog(models);
+    const [demo] = await readCatalog({ directory: models });
     assert.equal(demo?.facts.id, "demo");
     assert.equal(demo?.problem, "");
     assert.deepInclude(demo?.facts.capabilities, { chat: true, tools: true });
@@ -35,9 +35,9 @@ describe("the embedded demo model", () => {
   });
 
   it("writes and reads its prompts without loss", async () => {
-    const [demo] = await readCatalog(models);
+    const [demo] = await readCatalog({ directory: models });
     assert.isDefined(demo);
-    const { tokenizer, chatTemplate } = await readPromptTools(demo.facts);
+    const { tokenizer, chatTemplate } = await readPromptTools(demo.facts, demo.profile);
     const prompt = chatTemplate.render(chat);
     assert.equal(
       prompt,

@@ -1,6 +1,11 @@
 import { assert, describe, it } from "@effect/vitest";
 
-import { detectFamily, familyProfile } from "../../../src/service/models/families.ts";
+import {
+  detectFamily,
+  detectFamilyOf,
+  familyProfile,
+  overriddenProfile,
+} from "../../../src/service/models/families.ts";
 
 describe("detectFamily", () => {
   it.each([
@@ -59,6 +64,27 @@ describe("detectFamily", () => {
     assert.equal(detectFamily("qwen3:8b"), "qwen");
     assert.equal(detectFamily("openai:whatever"), "unknown");
     assert.equal(detectFamily("anthropic:o1"), "o1");
+  });
+});
+
+describe("detectFamilyOf", () => {
+  it("takes the first name that tells", () => {
+    assert.equal(detectFamilyOf(["mine", "org/Mistral-7B", "qwen2"]), "mistral");
+    assert.equal(detectFamilyOf(["mine", "", "gemma3_text"]), "gemma");
+    assert.equal(detectFamilyOf(["mine", "", "gpt_oss"]), "gpt-oss");
+    assert.equal(detectFamilyOf(["Yi-6B", "", "llama"]), "yi");
+    assert.equal(detectFamilyOf([]), "unknown");
+  });
+});
+
+describe("overriddenProfile", () => {
+  it("is the table's with what is said instead, and leaves the table alone", () => {
+    const before = { ...familyProfile("qwen") };
+    const profile = overriddenProfile("qwen", { temperature: 1, stopSequences: [] });
+    assert.deepEqual(profile, { ...before, temperature: 1, stopSequences: [] });
+    assert.deepEqual(familyProfile("qwen"), before);
+    assert.strictEqual(overriddenProfile("qwen", undefined), familyProfile("qwen"));
+    assert.throws(() => (profile.stopSequences as string[]).push("x"));
   });
 });
 

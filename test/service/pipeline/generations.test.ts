@@ -6,6 +6,7 @@ import { Admission } from "../../../src/service/admission/Admission.ts";
 import { AdmissionConfig } from "../../../src/service/config/AdmissionConfig.ts";
 import { EngineLost, ModelNotFound } from "../../../src/service/domain/errors.ts";
 import type { GenerationTask } from "../../../src/service/domain/generation.ts";
+import { familyProfile } from "../../../src/service/models/families.ts";
 import { Models } from "../../../src/service/models/Models.ts";
 import { Generations } from "../../../src/service/pipeline/Generations.ts";
 import { layer as generationsLayer } from "../../../src/service/pipeline/GenerationsLive.ts";
@@ -45,7 +46,7 @@ const withPipeline = <A, E>(
     const models = Layer.mock(Models)({
       promptTools: (name) =>
         name === "" || name === "tiny"
-          ? Effect.succeed({ facts: facts(), tokenizer, chatTemplate })
+          ? Effect.succeed({ facts: facts(), profile: familyProfile("unknown"), tokenizer, chatTemplate })
           : Effect.fail(new ModelNotFound({ model: name, nearest: [] })),
       lease: () => Effect.succeed(engine),
     });

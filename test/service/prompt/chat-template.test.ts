@@ -76,6 +76,43 @@ describe("chat template goldens", () => {
 });
 
 describe("a model without a template", () => {
+  it.each([
+    [
+      "Gemma's turns, the system text in the first of the user",
+      "tokenizer_default_or_gemma",
+      "<s><start_of_turn>user\nBe brief.\n\nhi<end_of_turn>\n<start_of_turn>model\nyes<end_of_turn>\n" +
+        "<start_of_turn>user\nmore<end_of_turn>\n<start_of_turn>model\n",
+    ],
+    [
+      "harmony's turns",
+      "gpt_oss",
+      "<|start|>system<|message|>Be brief.<|end|><|start|>user<|message|>hi<|end|>" +
+        "<|start|>assistant<|channel|>final<|message|>yes<|end|><|start|>user<|message|>more<|end|><|start|>assistant",
+    ],
+  ] as const)("gets %s where its family has these", (_, standIn, expected) => {
+    const turns = [
+      message("system", "Be brief."),
+      message("user", "hi"),
+      message("assistant", "yes"),
+      message("user", "more"),
+    ];
+    assert.equal(render(undefined, chat(turns), { standIn }), expected);
+    const tools = [{ name: "f", description: "", parameters: undefined }];
+    assert.include(
+      refusal(() => render(undefined, chat(turns, { tools }), { standIn })),
+      "takes no tools",
+    );
+  });
+
+  it("keeps its own template beside a stand-in", () => {
+    assert.equal(render("own", chat([message("user", "hi")]), { standIn: "gpt_oss" }), "own");
+  });
+
+  it("loses no system text of a conversation without a user", () => {
+    const text = render(undefined, chat([message("system", "Be brief.")]), { standIn: "tokenizer_default_or_gemma" });
+    assert.equal(text, "<s><start_of_turn>user\nBe brief.<end_of_turn>\n<start_of_turn>model\n");
+  });
+
   it("gets ChatML", () => {
     assert.equal(
       render(undefined, chat([...withSystem, message("assistant", "Hi."), message("user", "Bye.")])),

@@ -9,6 +9,8 @@ import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf
 import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { Status } from "../../google/rpc/status_pb.ts";
+import { file_google_rpc_status } from "../../google/rpc/status_pb.ts";
 import type { SamplingParams } from "./types_pb.ts";
 import { file_mlxd_v1_types } from "./types_pb.ts";
 import type { Message, UnknownEnum } from "@bufbuild/protobuf";
@@ -17,7 +19,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file mlxd/v1/model_service.proto.
  */
 export const file_mlxd_v1_model_service: GenFile = /*@__PURE__*/
-  fileDesc("ChttbHhkL3YxL21vZGVsX3NlcnZpY2UucHJvdG8SB21seGQudjEimwUKBU1vZGVsEgoKAmlkGAEgASgJEg8KB2FsaWFzZXMYAiADKAkSDgoGc291cmNlGAMgASgJEhAKCHJldmlzaW9uGAQgASgJEhIKCmlzX2RlZmF1bHQYBSABKAgSIgoFc3RhdGUYBiABKA4yEy5tbHhkLnYxLk1vZGVsU3RhdGUSFAoMc3RhdGVfcmVhc29uGAcgASgJEg4KBmZhbWlseRgIIAEoCRIUCgxhcmNoaXRlY3R1cmUYCSABKAkSFgoOY29udGV4dF9sZW5ndGgYCiABKA0SIQoZZGVmYXVsdF9tYXhfb3V0cHV0X3Rva2VucxgLIAEoDRIxChBkZWZhdWx0X3NhbXBsaW5nGAwgASgLMhcubWx4ZC52MS5TYW1wbGluZ1BhcmFtcxIWCg5zdG9wX3NlcXVlbmNlcxgNIAMoCRIwCgxjYXBhYmlsaXRpZXMYDiABKAsyGi5tbHhkLnYxLk1vZGVsQ2FwYWJpbGl0aWVzEhcKD3ZvY2FidWxhcnlfc2l6ZRgPIAEoDRIXCg9wYXJhbWV0ZXJfY291bnQYECABKAESFgoOcmVzaWRlbnRfYnl0ZXMYESABKAESFwoPZXN0aW1hdGVkX2J5dGVzGBIgASgBEg4KBnBpbm5lZBgTIAEoCBItCglsb2FkZWRfYXQYFCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDGxhc3RfdXNlZF9hdBgVIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGZW5naW5lGBYgASgJEhYKDnJlc2VydmVkX2J5dGVzGBcgASgBEisKCGlkbGVfdHRsGBggASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uInkKEU1vZGVsQ2FwYWJpbGl0aWVzEgwKBGNoYXQYASABKAgSDQoFdG9vbHMYAiABKAgSDgoGdmlzaW9uGAMgASgIEhAKCGxvZ3Byb2JzGAQgASgIEhAKCGFkYXB0ZXJzGAUgASgIEhMKC2NvbnN0cmFpbnRzGAYgAygJIoYBChFMaXN0TW9kZWxzUmVxdWVzdBIbCglwYWdlX3NpemUYASABKA1CCLpIBSoDGOgHEhwKCnBhZ2VfdG9rZW4YAiABKAlCCLpIBXIDKIAEEjYKBnN0YXRlcxgDIAMoDjITLm1seGQudjEuTW9kZWxTdGF0ZUIRukgOkgELEAgiB4IBBBABIAAiTQoSTGlzdE1vZGVsc1Jlc3BvbnNlEh4KBm1vZGVscxgBIAMoCzIOLm1seGQudjEuTW9kZWwSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIioKD0dldE1vZGVsUmVxdWVzdBIXCgVtb2RlbBgBIAEoCUIIukgFcgMogAIiMQoQR2V0TW9kZWxSZXNwb25zZRIdCgVtb2RlbBgBIAEoCzIOLm1seGQudjEuTW9kZWwinwEKEExvYWRNb2RlbFJlcXVlc3QSFwoFbW9kZWwYASABKAlCCLpIBXIDKIACEhMKBnBpbm5lZBgCIAEoCEgAiAEBEjsKCGlkbGVfdHRsGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQg66SAuqAQgiBAiA9SQyABIVCg12YWxpZGF0ZV9vbmx5GAQgASgIQgkKB19waW5uZWQiUwoRTG9hZE1vZGVsUmVzcG9uc2USHQoFbW9kZWwYASABKAsyDi5tbHhkLnYxLk1vZGVsEh8KA2ZpdBgCIAEoCzISLm1seGQudjEuTWVtb3J5Rml0IpQCCglNZW1vcnlGaXQSDAoEZml0cxgBIAEoCBIUCgxuZWVkZWRfYnl0ZXMYAiABKAESFAoMd2VpZ2h0X2J5dGVzGAMgASgBEhYKDmt2X2NhY2hlX2J5dGVzGAQgASgBEhoKEnByZWZpeF9jYWNoZV9ieXRlcxgFIAEoARIVCg1wcm9jZXNzX2J5dGVzGAYgASgBEhQKDGJ1ZGdldF9ieXRlcxgHIAEoARIXCg9hdmFpbGFibGVfYnl0ZXMYCCABKAESFQoNbG9hZGVkX21vZGVscxgJIAEoDRIZChFtYXhfbG9hZGVkX21vZGVscxgKIAEoDRIOCgZldmljdHMYCyADKAkSEQoJd2FpdHNfZm9yGAwgAygJIn4KElVubG9hZE1vZGVsUmVxdWVzdBIXCgVtb2RlbBgBIAEoCUIIukgFcgMogAISQAoNZHJhaW5fdGltZW91dBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIOukgLqgEIIgQIgKMFMgASDQoFZm9yY2UYAyABKAgiWwoTVW5sb2FkTW9kZWxSZXNwb25zZRIdCgVtb2RlbBgBIAEoCzIOLm1seGQudjEuTW9kZWwSEAoIdW5sb2FkZWQYAiABKAgSEwoLZnJlZWRfYnl0ZXMYAyABKAEigQEKFlVubG9hZEFsbE1vZGVsc1JlcXVlc3QSQAoNZHJhaW5fdGltZW91dBgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIOukgLqgEIIgQIgKMFMgASDQoFZm9yY2UYAiABKAgSFgoOaW5jbHVkZV9waW5uZWQYAyABKAgiYgoXVW5sb2FkQWxsTW9kZWxzUmVzcG9uc2USEAoIdW5sb2FkZWQYASADKAkSIAoEa2VwdBgCIAMoCzISLm1seGQudjEuS2VwdE1vZGVsEhMKC2ZyZWVkX2J5dGVzGAMgASgBIioKCUtlcHRNb2RlbBINCgVtb2RlbBgBIAEoCRIOCgZyZWFzb24YAiABKAkiSgoPUGluTW9kZWxSZXF1ZXN0EhcKBW1vZGVsGAEgASgJQgi6SAVyAyiAAhITCgZwaW5uZWQYAiABKAhIAIgBAUIJCgdfcGlubmVkIjEKEFBpbk1vZGVsUmVzcG9uc2USHQoFbW9kZWwYASABKAsyDi5tbHhkLnYxLk1vZGVsKt8BCgpNb2RlbFN0YXRlEhsKF01PREVMX1NUQVRFX1VOU1BFQ0lGSUVEEAASGQoVTU9ERUxfU1RBVEVfQVZBSUxBQkxFEAESGwoXTU9ERUxfU1RBVEVfRE9XTkxPQURJTkcQAhIXChNNT0RFTF9TVEFURV9MT0FESU5HEAMSFgoSTU9ERUxfU1RBVEVfQUNUSVZFEAQSGAoUTU9ERUxfU1RBVEVfRFJBSU5JTkcQBRIZChVNT0RFTF9TVEFURV9VTkxPQURJTkcQBhIWChJNT0RFTF9TVEFURV9GQUlMRUQQBzLZAwoMTW9kZWxTZXJ2aWNlEkoKCkxpc3RNb2RlbHMSGi5tbHhkLnYxLkxpc3RNb2RlbHNSZXF1ZXN0GhsubWx4ZC52MS5MaXN0TW9kZWxzUmVzcG9uc2UiA5ACARJECghHZXRNb2RlbBIYLm1seGQudjEuR2V0TW9kZWxSZXF1ZXN0GhkubWx4ZC52MS5HZXRNb2RlbFJlc3BvbnNlIgOQAgESRwoJTG9hZE1vZGVsEhkubWx4ZC52MS5Mb2FkTW9kZWxSZXF1ZXN0GhoubWx4ZC52MS5Mb2FkTW9kZWxSZXNwb25zZSIDkAICEk0KC1VubG9hZE1vZGVsEhsubWx4ZC52MS5VbmxvYWRNb2RlbFJlcXVlc3QaHC5tbHhkLnYxLlVubG9hZE1vZGVsUmVzcG9uc2UiA5ACAhJZCg9VbmxvYWRBbGxNb2RlbHMSHy5tbHhkLnYxLlVubG9hZEFsbE1vZGVsc1JlcXVlc3QaIC5tbHhkLnYxLlVubG9hZEFsbE1vZGVsc1Jlc3BvbnNlIgOQAgISRAoIUGluTW9kZWwSGC5tbHhkLnYxLlBpbk1vZGVsUmVxdWVzdBoZLm1seGQudjEuUGluTW9kZWxSZXNwb25zZSIDkAICYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp, file_mlxd_v1_types]);
+  fileDesc("ChttbHhkL3YxL21vZGVsX3NlcnZpY2UucHJvdG8SB21seGQudjEiwwUKBU1vZGVsEgoKAmlkGAEgASgJEg8KB2FsaWFzZXMYAiADKAkSDgoGc291cmNlGAMgASgJEhAKCHJldmlzaW9uGAQgASgJEhIKCmlzX2RlZmF1bHQYBSABKAgSIgoFc3RhdGUYBiABKA4yEy5tbHhkLnYxLk1vZGVsU3RhdGUSFAoMc3RhdGVfcmVhc29uGAcgASgJEg4KBmZhbWlseRgIIAEoCRIUCgxhcmNoaXRlY3R1cmUYCSABKAkSFgoOY29udGV4dF9sZW5ndGgYCiABKA0SIQoZZGVmYXVsdF9tYXhfb3V0cHV0X3Rva2VucxgLIAEoDRIxChBkZWZhdWx0X3NhbXBsaW5nGAwgASgLMhcubWx4ZC52MS5TYW1wbGluZ1BhcmFtcxIWCg5zdG9wX3NlcXVlbmNlcxgNIAMoCRIwCgxjYXBhYmlsaXRpZXMYDiABKAsyGi5tbHhkLnYxLk1vZGVsQ2FwYWJpbGl0aWVzEhcKD3ZvY2FidWxhcnlfc2l6ZRgPIAEoDRIXCg9wYXJhbWV0ZXJfY291bnQYECABKAESFgoOcmVzaWRlbnRfYnl0ZXMYESABKAESFwoPZXN0aW1hdGVkX2J5dGVzGBIgASgBEg4KBnBpbm5lZBgTIAEoCBItCglsb2FkZWRfYXQYFCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDGxhc3RfdXNlZF9hdBgVIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGZW5naW5lGBYgASgJEhYKDnJlc2VydmVkX2J5dGVzGBcgASgBEisKCGlkbGVfdHRsGBggASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEiYKCnNtb2tlX3Rlc3QYHiABKAsyEi5tbHhkLnYxLlNtb2tlVGVzdCJ5ChFNb2RlbENhcGFiaWxpdGllcxIMCgRjaGF0GAEgASgIEg0KBXRvb2xzGAIgASgIEg4KBnZpc2lvbhgDIAEoCBIQCghsb2dwcm9icxgEIAEoCBIQCghhZGFwdGVycxgFIAEoCBITCgtjb25zdHJhaW50cxgGIAMoCSKGAQoRTGlzdE1vZGVsc1JlcXVlc3QSGwoJcGFnZV9zaXplGAEgASgNQgi6SAUqAxjoBxIcCgpwYWdlX3Rva2VuGAIgASgJQgi6SAVyAyiABBI2CgZzdGF0ZXMYAyADKA4yEy5tbHhkLnYxLk1vZGVsU3RhdGVCEbpIDpIBCxAIIgeCAQQQASAAIk0KEkxpc3RNb2RlbHNSZXNwb25zZRIeCgZtb2RlbHMYASADKAsyDi5tbHhkLnYxLk1vZGVsEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIqCg9HZXRNb2RlbFJlcXVlc3QSFwoFbW9kZWwYASABKAlCCLpIBXIDKIACIjEKEEdldE1vZGVsUmVzcG9uc2USHQoFbW9kZWwYASABKAsyDi5tbHhkLnYxLk1vZGVsIp8BChBMb2FkTW9kZWxSZXF1ZXN0EhcKBW1vZGVsGAEgASgJQgi6SAVyAyiAAhITCgZwaW5uZWQYAiABKAhIAIgBARI7CghpZGxlX3R0bBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIOukgLqgEIIgQIgPUkMgASFQoNdmFsaWRhdGVfb25seRgEIAEoCEIJCgdfcGlubmVkIlMKEUxvYWRNb2RlbFJlc3BvbnNlEh0KBW1vZGVsGAEgASgLMg4ubWx4ZC52MS5Nb2RlbBIfCgNmaXQYAiABKAsyEi5tbHhkLnYxLk1lbW9yeUZpdCKUAgoJTWVtb3J5Rml0EgwKBGZpdHMYASABKAgSFAoMbmVlZGVkX2J5dGVzGAIgASgBEhQKDHdlaWdodF9ieXRlcxgDIAEoARIWCg5rdl9jYWNoZV9ieXRlcxgEIAEoARIaChJwcmVmaXhfY2FjaGVfYnl0ZXMYBSABKAESFQoNcHJvY2Vzc19ieXRlcxgGIAEoARIUCgxidWRnZXRfYnl0ZXMYByABKAESFwoPYXZhaWxhYmxlX2J5dGVzGAggASgBEhUKDWxvYWRlZF9tb2RlbHMYCSABKA0SGQoRbWF4X2xvYWRlZF9tb2RlbHMYCiABKA0SDgoGZXZpY3RzGAsgAygJEhEKCXdhaXRzX2ZvchgMIAMoCSJ+ChJVbmxvYWRNb2RlbFJlcXVlc3QSFwoFbW9kZWwYASABKAlCCLpIBXIDKIACEkAKDWRyYWluX3RpbWVvdXQYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CDrpIC6oBCCIECICjBTIAEg0KBWZvcmNlGAMgASgIIlsKE1VubG9hZE1vZGVsUmVzcG9uc2USHQoFbW9kZWwYASABKAsyDi5tbHhkLnYxLk1vZGVsEhAKCHVubG9hZGVkGAIgASgIEhMKC2ZyZWVkX2J5dGVzGAMgASgBIoEBChZVbmxvYWRBbGxNb2RlbHNSZXF1ZXN0EkAKDWRyYWluX3RpbWVvdXQYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CDrpIC6oBCCIECICjBTIAEg0KBWZvcmNlGAIgASgIEhYKDmluY2x1ZGVfcGlubmVkGAMgASgIImIKF1VubG9hZEFsbE1vZGVsc1Jlc3BvbnNlEhAKCHVubG9hZGVkGAEgAygJEiAKBGtlcHQYAiADKAsyEi5tbHhkLnYxLktlcHRNb2RlbBITCgtmcmVlZF9ieXRlcxgDIAEoASIqCglLZXB0TW9kZWwSDQoFbW9kZWwYASABKAkSDgoGcmVhc29uGAIgASgJIkoKD1Bpbk1vZGVsUmVxdWVzdBIXCgVtb2RlbBgBIAEoCUIIukgFcgMogAISEwoGcGlubmVkGAIgASgISACIAQFCCQoHX3Bpbm5lZCIxChBQaW5Nb2RlbFJlc3BvbnNlEh0KBW1vZGVsGAEgASgLMg4ubWx4ZC52MS5Nb2RlbCIWChRSZWxvYWRDYXRhbG9nUmVxdWVzdCJIChVSZWxvYWRDYXRhbG9nUmVzcG9uc2USDQoFYWRkZWQYASADKAkSDwoHcmVtb3ZlZBgCIAMoCRIPCgdjaGFuZ2VkGAMgAygJIloKE1ByZXBhcmVNb2RlbFJlcXVlc3QSFwoFbW9kZWwYASABKAlCCLpIBXIDKIACEhoKCHJldmlzaW9uGAIgASgJQgi6SAVyAyiAAhIOCgZyZXRlc3QYAyABKAgiygEKFFByZXBhcmVNb2RlbFJlc3BvbnNlEi0KBXN0YWdlGAEgASgLMhwubWx4ZC52MS5QcmVwYXJlU3RhZ2VFbnRlcmVkSAASLAoIcHJvZ3Jlc3MYAiABKAsyGC5tbHhkLnYxLlByZXBhcmVQcm9ncmVzc0gAEiIKA2xvZxgDIAEoCzITLm1seGQudjEuUHJlcGFyZUxvZ0gAEigKBnJlcG9ydBgEIAEoCzIWLm1seGQudjEuUHJlcGFyZVJlcG9ydEgAQgcKBWV2ZW50ImcKE1ByZXBhcmVTdGFnZUVudGVyZWQSJAoFc3RhZ2UYASABKA4yFS5tbHhkLnYxLlByZXBhcmVTdGFnZRIqCgdlbGFwc2VkGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIo8BCg9QcmVwYXJlUHJvZ3Jlc3MSEgoKYnl0ZXNfZG9uZRgBIAEoARITCgtieXRlc190b3RhbBgCIAEoARISCgpmaWxlc19kb25lGAMgASgNEhMKC2ZpbGVzX3RvdGFsGAQgASgNEioKB2VsYXBzZWQYBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24ibwoKUHJlcGFyZUxvZxIkCgVzdGFnZRgBIAEoDjIVLm1seGQudjEuUHJlcGFyZVN0YWdlEg8KB21lc3NhZ2UYAiABKAkSKgoHZWxhcHNlZBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiKIAgoNUHJlcGFyZVJlcG9ydBIkCgVzdGFnZRgBIAEoDjIVLm1seGQudjEuUHJlcGFyZVN0YWdlEh0KBW1vZGVsGAIgASgLMg4ubWx4ZC52MS5Nb2RlbBISCgpkb3dubG9hZGVkGAMgASgIEg4KBmxvYWRlZBgEIAEoCBIVCg1yZWFkeV90b19jaGF0GAUgASgIEiYKCnNtb2tlX3Rlc3QYBiABKAsyEi5tbHhkLnYxLlNtb2tlVGVzdBIsCgd0aW1pbmdzGAcgAygLMhsubWx4ZC52MS5QcmVwYXJlU3RhZ2VUaW1pbmcSIQoFZXJyb3IYCCABKAsyEi5nb29nbGUucnBjLlN0YXR1cyJnChJQcmVwYXJlU3RhZ2VUaW1pbmcSJAoFc3RhZ2UYASABKA4yFS5tbHhkLnYxLlByZXBhcmVTdGFnZRIrCghkdXJhdGlvbhgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiKqAQoJU21va2VUZXN0EiEKB3F1YWxpdHkYASABKA4yEC5tbHhkLnYxLlF1YWxpdHkSDgoGcmVhc29uGAIgASgJEg4KBmFuc3dlchgDIAEoCRItCgl0ZXN0ZWRfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEisKCGR1cmF0aW9uGAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uKt8BCgpNb2RlbFN0YXRlEhsKF01PREVMX1NUQVRFX1VOU1BFQ0lGSUVEEAASGQoVTU9ERUxfU1RBVEVfQVZBSUxBQkxFEAESGwoXTU9ERUxfU1RBVEVfRE9XTkxPQURJTkcQAhIXChNNT0RFTF9TVEFURV9MT0FESU5HEAMSFgoSTU9ERUxfU1RBVEVfQUNUSVZFEAQSGAoUTU9ERUxfU1RBVEVfRFJBSU5JTkcQBRIZChVNT0RFTF9TVEFURV9VTkxPQURJTkcQBhIWChJNT0RFTF9TVEFURV9GQUlMRUQQByr9AgoMUHJlcGFyZVN0YWdlEh0KGVBSRVBBUkVfU1RBR0VfVU5TUEVDSUZJRUQQABIbChdQUkVQQVJFX1NUQUdFX1JFU09MVklORxABEh4KGlBSRVBBUkVfU1RBR0VfRU5HSU5FX0NIRUNLEAISIAocUFJFUEFSRV9TVEFHRV9FTkdJTkVfSU5TVEFMTBADEh0KGVBSRVBBUkVfU1RBR0VfRE9XTkxPQURJTkcQBBIhCh1QUkVQQVJFX1NUQUdFX1NFUlZFUl9TVEFSVElORxAFEh8KG1BSRVBBUkVfU1RBR0VfTU9ERUxfU0VSVklORxAGEh8KG1BSRVBBUkVfU1RBR0VfTU9ERUxfTE9BRElORxAHEhwKGFBSRVBBUkVfU1RBR0VfU01PS0VfVEVTVBAIEhcKE1BSRVBBUkVfU1RBR0VfUkVBRFkQCRIaChZQUkVQQVJFX1NUQUdFX0RFR1JBREVEEAoSGAoUUFJFUEFSRV9TVEFHRV9GQUlMRUQQCypcCgdRdWFsaXR5EhcKE1FVQUxJVFlfVU5TUEVDSUZJRUQQABIOCgpRVUFMSVRZX09LEAESFAoQUVVBTElUWV9ERUdSQURFRBACEhIKDlFVQUxJVFlfRkFJTEVEEAMyggUKDE1vZGVsU2VydmljZRJKCgpMaXN0TW9kZWxzEhoubWx4ZC52MS5MaXN0TW9kZWxzUmVxdWVzdBobLm1seGQudjEuTGlzdE1vZGVsc1Jlc3BvbnNlIgOQAgESRAoIR2V0TW9kZWwSGC5tbHhkLnYxLkdldE1vZGVsUmVxdWVzdBoZLm1seGQudjEuR2V0TW9kZWxSZXNwb25zZSIDkAIBEkcKCUxvYWRNb2RlbBIZLm1seGQudjEuTG9hZE1vZGVsUmVxdWVzdBoaLm1seGQudjEuTG9hZE1vZGVsUmVzcG9uc2UiA5ACAhJNCgtVbmxvYWRNb2RlbBIbLm1seGQudjEuVW5sb2FkTW9kZWxSZXF1ZXN0GhwubWx4ZC52MS5VbmxvYWRNb2RlbFJlc3BvbnNlIgOQAgISWQoPVW5sb2FkQWxsTW9kZWxzEh8ubWx4ZC52MS5VbmxvYWRBbGxNb2RlbHNSZXF1ZXN0GiAubWx4ZC52MS5VbmxvYWRBbGxNb2RlbHNSZXNwb25zZSIDkAICEkQKCFBpbk1vZGVsEhgubWx4ZC52MS5QaW5Nb2RlbFJlcXVlc3QaGS5tbHhkLnYxLlBpbk1vZGVsUmVzcG9uc2UiA5ACAhJTCg1SZWxvYWRDYXRhbG9nEh0ubWx4ZC52MS5SZWxvYWRDYXRhbG9nUmVxdWVzdBoeLm1seGQudjEuUmVsb2FkQ2F0YWxvZ1Jlc3BvbnNlIgOQAgISUgoMUHJlcGFyZU1vZGVsEhwubWx4ZC52MS5QcmVwYXJlTW9kZWxSZXF1ZXN0Gh0ubWx4ZC52MS5QcmVwYXJlTW9kZWxSZXNwb25zZSIDkAICMAFiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp, file_google_rpc_status, file_mlxd_v1_types]);
 
 /**
  * A model.
@@ -192,6 +194,13 @@ export type Model = Message<"mlxd.v1.Model"> & {
    * @generated from field: google.protobuf.Duration idle_ttl = 24;
    */
   idleTtl?: Duration | undefined;
+
+  /**
+   * How it did when it was last tried at this revision; absent when it never was.
+   *
+   * @generated from field: mlxd.v1.SmokeTest smoke_test = 30;
+   */
+  smokeTest?: SmokeTest | undefined;
 };
 
 /**
@@ -748,6 +757,404 @@ export const PinModelResponseSchema: GenMessage<PinModelResponse> = /*@__PURE__*
   messageDesc(file_mlxd_v1_model_service, 15);
 
 /**
+ * Nothing to say.
+ *
+ * @generated from message mlxd.v1.ReloadCatalogRequest
+ */
+export type ReloadCatalogRequest = Message<"mlxd.v1.ReloadCatalogRequest"> & {
+};
+
+/**
+ * Describes the message mlxd.v1.ReloadCatalogRequest.
+ * Use `create(ReloadCatalogRequestSchema)` to create a new message.
+ */
+export const ReloadCatalogRequestSchema: GenMessage<ReloadCatalogRequest> = /*@__PURE__*/
+  messageDesc(file_mlxd_v1_model_service, 16);
+
+/**
+ * What is different from before, by model id.
+ *
+ * @generated from message mlxd.v1.ReloadCatalogResponse
+ */
+export type ReloadCatalogResponse = Message<"mlxd.v1.ReloadCatalogResponse"> & {
+  /**
+   * Models that were not known.
+   *
+   * @generated from field: repeated string added = 1;
+   */
+  added: string[];
+
+  /**
+   * Models that are not known any more; they finish what runs.
+   *
+   * @generated from field: repeated string removed = 2;
+   */
+  removed: string[];
+
+  /**
+   * Models of which anything that is said changed.
+   *
+   * @generated from field: repeated string changed = 3;
+   */
+  changed: string[];
+};
+
+/**
+ * Describes the message mlxd.v1.ReloadCatalogResponse.
+ * Use `create(ReloadCatalogResponseSchema)` to create a new message.
+ */
+export const ReloadCatalogResponseSchema: GenMessage<ReloadCatalogResponse> = /*@__PURE__*/
+  messageDesc(file_mlxd_v1_model_service, 17);
+
+/**
+ * Which model to prepare.
+ *
+ * @generated from message mlxd.v1.PrepareModelRequest
+ */
+export type PrepareModelRequest = Message<"mlxd.v1.PrepareModelRequest"> & {
+  /**
+   * Id, alias or repository path; empty for the default model. A repository that is not here is downloaded.
+   *
+   * @generated from field: string model = 1;
+   */
+  model: string;
+
+  /**
+   * Branch, tag or commit of the repository. Empty: the model as it is here, or else the branch `main`. A model that is
+   * here at another revision is not replaced: MODEL_REVISION_MISMATCH.
+   *
+   * @generated from field: string revision = 2;
+   */
+  revision: string;
+
+  /**
+   * Try the model again although it was tried at this revision before.
+   *
+   * @generated from field: bool retest = 3;
+   */
+  retest: boolean;
+};
+
+/**
+ * Describes the message mlxd.v1.PrepareModelRequest.
+ * Use `create(PrepareModelRequestSchema)` to create a new message.
+ */
+export const PrepareModelRequestSchema: GenMessage<PrepareModelRequest> = /*@__PURE__*/
+  messageDesc(file_mlxd_v1_model_service, 18);
+
+/**
+ * One step of a preparation.
+ *
+ * @generated from message mlxd.v1.PrepareModelResponse
+ */
+export type PrepareModelResponse = Message<"mlxd.v1.PrepareModelResponse"> & {
+  /**
+   * What happened.
+   *
+   * @generated from oneof mlxd.v1.PrepareModelResponse.event
+   */
+  event: {
+    /**
+     * It entered a stage.
+     *
+     * @generated from field: mlxd.v1.PrepareStageEntered stage = 1;
+     */
+    value: PrepareStageEntered;
+    case: "stage";
+  } | {
+    /**
+     * More was downloaded.
+     *
+     * @generated from field: mlxd.v1.PrepareProgress progress = 2;
+     */
+    value: PrepareProgress;
+    case: "progress";
+  } | {
+    /**
+     * Something worth telling.
+     *
+     * @generated from field: mlxd.v1.PrepareLog log = 3;
+     */
+    value: PrepareLog;
+    case: "log";
+  } | {
+    /**
+     * It is over. The last message.
+     *
+     * @generated from field: mlxd.v1.PrepareReport report = 4;
+     */
+    value: PrepareReport;
+    case: "report";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message mlxd.v1.PrepareModelResponse.
+ * Use `create(PrepareModelResponseSchema)` to create a new message.
+ */
+export const PrepareModelResponseSchema: GenMessage<PrepareModelResponse> = /*@__PURE__*/
+  messageDesc(file_mlxd_v1_model_service, 19);
+
+/**
+ * A stage began.
+ *
+ * @generated from message mlxd.v1.PrepareStageEntered
+ */
+export type PrepareStageEntered = Message<"mlxd.v1.PrepareStageEntered"> & {
+  /**
+   * Which one.
+   *
+   * @generated from field: mlxd.v1.PrepareStage stage = 1;
+   */
+  stage: PrepareStage;
+
+  /**
+   * Since the preparation began.
+   *
+   * @generated from field: google.protobuf.Duration elapsed = 2;
+   */
+  elapsed?: Duration | undefined;
+};
+
+/**
+ * Describes the message mlxd.v1.PrepareStageEntered.
+ * Use `create(PrepareStageEnteredSchema)` to create a new message.
+ */
+export const PrepareStageEnteredSchema: GenMessage<PrepareStageEntered> = /*@__PURE__*/
+  messageDesc(file_mlxd_v1_model_service, 20);
+
+/**
+ * How far a download is. What was fetched before counts; bytes that turned out wrong are taken back.
+ *
+ * @generated from message mlxd.v1.PrepareProgress
+ */
+export type PrepareProgress = Message<"mlxd.v1.PrepareProgress"> & {
+  /**
+   * Bytes that are here.
+   *
+   * @generated from field: double bytes_done = 1;
+   */
+  bytesDone: number;
+
+  /**
+   * Bytes of all files.
+   *
+   * @generated from field: double bytes_total = 2;
+   */
+  bytesTotal: number;
+
+  /**
+   * Files that are here and were checked.
+   *
+   * @generated from field: uint32 files_done = 3;
+   */
+  filesDone: number;
+
+  /**
+   * All files.
+   *
+   * @generated from field: uint32 files_total = 4;
+   */
+  filesTotal: number;
+
+  /**
+   * Since the preparation began.
+   *
+   * @generated from field: google.protobuf.Duration elapsed = 5;
+   */
+  elapsed?: Duration | undefined;
+};
+
+/**
+ * Describes the message mlxd.v1.PrepareProgress.
+ * Use `create(PrepareProgressSchema)` to create a new message.
+ */
+export const PrepareProgressSchema: GenMessage<PrepareProgress> = /*@__PURE__*/
+  messageDesc(file_mlxd_v1_model_service, 21);
+
+/**
+ * A line for people.
+ *
+ * @generated from message mlxd.v1.PrepareLog
+ */
+export type PrepareLog = Message<"mlxd.v1.PrepareLog"> & {
+  /**
+   * The stage that it belongs to.
+   *
+   * @generated from field: mlxd.v1.PrepareStage stage = 1;
+   */
+  stage: PrepareStage;
+
+  /**
+   * One sentence.
+   *
+   * @generated from field: string message = 2;
+   */
+  message: string;
+
+  /**
+   * Since the preparation began.
+   *
+   * @generated from field: google.protobuf.Duration elapsed = 3;
+   */
+  elapsed?: Duration | undefined;
+};
+
+/**
+ * Describes the message mlxd.v1.PrepareLog.
+ * Use `create(PrepareLogSchema)` to create a new message.
+ */
+export const PrepareLogSchema: GenMessage<PrepareLog> = /*@__PURE__*/
+  messageDesc(file_mlxd_v1_model_service, 22);
+
+/**
+ * What came of a preparation. That a model was downloaded does not say that it can chat.
+ *
+ * @generated from message mlxd.v1.PrepareReport
+ */
+export type PrepareReport = Message<"mlxd.v1.PrepareReport"> & {
+  /**
+   * READY, DEGRADED or FAILED.
+   *
+   * @generated from field: mlxd.v1.PrepareStage stage = 1;
+   */
+  stage: PrepareStage;
+
+  /**
+   * The model as it is now; absent when it is not here.
+   *
+   * @generated from field: mlxd.v1.Model model = 2;
+   */
+  model?: Model | undefined;
+
+  /**
+   * Whether this preparation fetched its files.
+   *
+   * @generated from field: bool downloaded = 3;
+   */
+  downloaded: boolean;
+
+  /**
+   * Whether its engine holds it.
+   *
+   * @generated from field: bool loaded = 4;
+   */
+  loaded: boolean;
+
+  /**
+   * Whether its answers are of use: READY or DEGRADED.
+   *
+   * @generated from field: bool ready_to_chat = 5;
+   */
+  readyToChat: boolean;
+
+  /**
+   * How it did when it was asked a question; absent when it came to none.
+   *
+   * @generated from field: mlxd.v1.SmokeTest smoke_test = 6;
+   */
+  smokeTest?: SmokeTest | undefined;
+
+  /**
+   * How long each stage took, in order.
+   *
+   * @generated from field: repeated mlxd.v1.PrepareStageTiming timings = 7;
+   */
+  timings: PrepareStageTiming[];
+
+  /**
+   * Why it failed, as a call of its own would have; absent when the smoke test is the reason, and when it did not fail.
+   *
+   * @generated from field: google.rpc.Status error = 8;
+   */
+  error?: Status | undefined;
+};
+
+/**
+ * Describes the message mlxd.v1.PrepareReport.
+ * Use `create(PrepareReportSchema)` to create a new message.
+ */
+export const PrepareReportSchema: GenMessage<PrepareReport> = /*@__PURE__*/
+  messageDesc(file_mlxd_v1_model_service, 23);
+
+/**
+ * A stage and its duration.
+ *
+ * @generated from message mlxd.v1.PrepareStageTiming
+ */
+export type PrepareStageTiming = Message<"mlxd.v1.PrepareStageTiming"> & {
+  /**
+   * Which one.
+   *
+   * @generated from field: mlxd.v1.PrepareStage stage = 1;
+   */
+  stage: PrepareStage;
+
+  /**
+   * How long it took.
+   *
+   * @generated from field: google.protobuf.Duration duration = 2;
+   */
+  duration?: Duration | undefined;
+};
+
+/**
+ * Describes the message mlxd.v1.PrepareStageTiming.
+ * Use `create(PrepareStageTimingSchema)` to create a new message.
+ */
+export const PrepareStageTimingSchema: GenMessage<PrepareStageTiming> = /*@__PURE__*/
+  messageDesc(file_mlxd_v1_model_service, 24);
+
+/**
+ * How a model did when it was asked a simple question.
+ *
+ * @generated from message mlxd.v1.SmokeTest
+ */
+export type SmokeTest = Message<"mlxd.v1.SmokeTest"> & {
+  /**
+   * What its answer was worth.
+   *
+   * @generated from field: mlxd.v1.Quality quality = 1;
+   */
+  quality: Quality;
+
+  /**
+   * Why, for DEGRADED and FAILED.
+   *
+   * @generated from field: string reason = 2;
+   */
+  reason: string;
+
+  /**
+   * The answer; a long one is cut.
+   *
+   * @generated from field: string answer = 3;
+   */
+  answer: string;
+
+  /**
+   * When it was asked.
+   *
+   * @generated from field: google.protobuf.Timestamp tested_at = 4;
+   */
+  testedAt?: Timestamp | undefined;
+
+  /**
+   * How long it took.
+   *
+   * @generated from field: google.protobuf.Duration duration = 5;
+   */
+  duration?: Duration | undefined;
+};
+
+/**
+ * Describes the message mlxd.v1.SmokeTest.
+ * Use `create(SmokeTestSchema)` to create a new message.
+ */
+export const SmokeTestSchema: GenMessage<SmokeTest> = /*@__PURE__*/
+  messageDesc(file_mlxd_v1_model_service, 25);
+
+/**
  * Where a model stands.
  *
  * @generated from enum mlxd.v1.ModelState
@@ -824,7 +1231,160 @@ export const ModelStateSchema: GenEnum<ModelState> = /*@__PURE__*/
   enumDesc(file_mlxd_v1_model_service, 0);
 
 /**
- * Tells what models there are and what state they are in, and moves them in and out of memory.
+ * Where a preparation stands. In this order; stages that a model does not need are left out.
+ *
+ * @generated from enum mlxd.v1.PrepareStage
+ */
+export const PrepareStage = {
+  /**
+   * Never sent.
+   *
+   * @generated from enum value: PREPARE_STAGE_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * The model is looked for, here and at the hub.
+   *
+   * @generated from enum value: PREPARE_STAGE_RESOLVING = 1;
+   */
+  RESOLVING: 1,
+
+  /**
+   * The engine that will run it is looked at.
+   *
+   * @generated from enum value: PREPARE_STAGE_ENGINE_CHECK = 2;
+   */
+  ENGINE_CHECK: 2,
+
+  /**
+   * The engine is installed.
+   *
+   * @generated from enum value: PREPARE_STAGE_ENGINE_INSTALL = 3;
+   */
+  ENGINE_INSTALL: 3,
+
+  /**
+   * Its files are fetched.
+   *
+   * @generated from enum value: PREPARE_STAGE_DOWNLOADING = 4;
+   */
+  DOWNLOADING: 4,
+
+  /**
+   * The server that will run it is started.
+   *
+   * @generated from enum value: PREPARE_STAGE_SERVER_STARTING = 5;
+   */
+  SERVER_STARTING: 5,
+
+  /**
+   * The server takes the model in.
+   *
+   * @generated from enum value: PREPARE_STAGE_MODEL_SERVING = 6;
+   */
+  MODEL_SERVING: 6,
+
+  /**
+   * Its engine loads it.
+   *
+   * @generated from enum value: PREPARE_STAGE_MODEL_LOADING = 7;
+   */
+  MODEL_LOADING: 7,
+
+  /**
+   * It is asked a question.
+   *
+   * @generated from enum value: PREPARE_STAGE_SMOKE_TEST = 8;
+   */
+  SMOKE_TEST: 8,
+
+  /**
+   * It answers well. The last stage.
+   *
+   * @generated from enum value: PREPARE_STAGE_READY = 9;
+   */
+  READY: 9,
+
+  /**
+   * It answers, and not as it should. The last stage.
+   *
+   * @generated from enum value: PREPARE_STAGE_DEGRADED = 10;
+   */
+  DEGRADED: 10,
+
+  /**
+   * It does not answer, or not with anything of use. The last stage.
+   *
+   * @generated from enum value: PREPARE_STAGE_FAILED = 11;
+   */
+  FAILED: 11,
+} as const;
+
+/**
+ * Where a preparation stands. In this order; stages that a model does not need are left out.
+ *
+ * @generated from enum mlxd.v1.PrepareStage
+ */
+export type PrepareStage = (typeof PrepareStage)[keyof typeof PrepareStage] | UnknownEnum;
+
+/**
+ * Describes the enum mlxd.v1.PrepareStage.
+ */
+export const PrepareStageSchema: GenEnum<PrepareStage> = /*@__PURE__*/
+  enumDesc(file_mlxd_v1_model_service, 1);
+
+/**
+ * What a model's answer to a simple question is worth.
+ *
+ * @generated from enum mlxd.v1.Quality
+ */
+export const Quality = {
+  /**
+   * Never sent.
+   *
+   * @generated from enum value: QUALITY_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * As it should be.
+   *
+   * @generated from enum value: QUALITY_OK = 1;
+   */
+  OK: 1,
+
+  /**
+   * Too long, repeating itself, or not the answer.
+   *
+   * @generated from enum value: QUALITY_DEGRADED = 2;
+   */
+  DEGRADED: 2,
+
+  /**
+   * Empty, with special tokens in its text, or without end.
+   *
+   * @generated from enum value: QUALITY_FAILED = 3;
+   */
+  FAILED: 3,
+} as const;
+
+/**
+ * What a model's answer to a simple question is worth.
+ *
+ * @generated from enum mlxd.v1.Quality
+ */
+export type Quality = (typeof Quality)[keyof typeof Quality] | UnknownEnum;
+
+/**
+ * Describes the enum mlxd.v1.Quality.
+ */
+export const QualitySchema: GenEnum<Quality> = /*@__PURE__*/
+  enumDesc(file_mlxd_v1_model_service, 2);
+
+/**
+ * Tells what models there are and what state they are in, makes one ready, moves them in and out of memory, and reads
+ * anew what the configuration says of them.
  *
  * Loading by call is optional: the first task of a model loads it. Two operations that contradict each other on one
  * model at once, such as a load and an unload, end with ABORTED and MODEL_OPERATION_CONFLICT; equal ones are joined.
@@ -893,6 +1453,29 @@ export const ModelService: GenService<{
     methodKind: "unary";
     input: typeof PinModelRequestSchema;
     output: typeof PinModelResponseSchema;
+  },
+  /**
+   * Reads the configuration file and the model folder anew, as SIGHUP does. A model that is gone finishes what runs;
+   * changed defaults hold from the next task on. With an error in the file nothing changes.
+   *
+   * @generated from rpc mlxd.v1.ModelService.ReloadCatalog
+   */
+  reloadCatalog: {
+    methodKind: "unary";
+    input: typeof ReloadCatalogRequestSchema;
+    output: typeof ReloadCatalogResponseSchema;
+  },
+  /**
+   * Makes a model ready to answer: downloads it where it is not here, loads it and tries it, and tells each stage. The
+   * last message is the report. Who asks for a model that is being prepared joins: what was told so far comes first. It
+   * ends when the last caller leaves; what was downloaded stays, and the next call goes on from there.
+   *
+   * @generated from rpc mlxd.v1.ModelService.PrepareModel
+   */
+  prepareModel: {
+    methodKind: "server_streaming";
+    input: typeof PrepareModelRequestSchema;
+    output: typeof PrepareModelResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_mlxd_v1_model_service, 0);

@@ -279,7 +279,7 @@ export type ModelPoolStats = Message<"mlxd.v1.ModelPoolStats"> & {
   idleUnloads: number;
 
   /**
-   * Models that were unloaded by a call.
+   * Models that were unloaded by a call, or because they are no longer in the catalog.
    *
    * @generated from field: double unloads = 9;
    */

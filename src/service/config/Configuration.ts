@@ -1,0 +1,103 @@
+/** Where settings come from: the command line over the environment over mlxd.yaml; `.env` fills what all leave open. */
+import { dirname, resolve } from "node:path";
+import { parseArgs, parseEnv } from "node:util";
+import { ConfigProvider, Context, Effect, Layer } from "effect";
+
+import { ConfigurationInvalid } from "../domain/errors.ts";
+import { nearest } from "../domain/nearest.ts";
+import { type ConfigFile, findUpwards, readConfigFile, readText } from "./config-file.ts";
+import { settingKey, settingName, settingNames } from "./settings.ts";
+
+export interface ConfigurationSources {
+  /** Without the program's own name. */
+  readonly args: ReadonlyArray<string>;
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  /** Files are looked for from here upwards. */
+  readonly workingDirectory: string;
+}
+
+export interface LoadedConfiguration {
+  readonly provider: ConfigProvider.ConfigProvider;
+  /** Undefined where there is no file. */
+  readonly file: ConfigFile | undefined;
+}
+
+export class Configuration extends Context.Service<
+  Configuration,
+  LoadedConfiguration & {
+    /** Reads the files anew. Nobody's settings change by that alone. */
+    readonly reread: Effect.Effect<LoadedConfiguration, ConfigurationInvalid>;
+  }
+>()("mlxd/config/Configuration") {
+  /** Gives the settings to every layer that reads its own. */
+  static readonly layer = (sources: ConfigurationSources) =>
+    Layer.unwrap(
+      Effect.gen(function* () {
+        const loaded = yield* load(sources);
+        const configuration = Configuration.of({ ...loaded, reread: load(sources) });
+        return Layer.merge(Layer.succeed(Configuration, configuration), ConfigProvider.layer(loaded.provider));
+      }),
+    );
+
+  /** This process's. */
+  static readonly layerProcess = Layer.suspend(() =>
+    Configuration.layer({
+      args: process.argv.slice(2),
+      environment: process.env,
+      workingDirectory: process.cwd(),
+    }),
+  );
+}
+
+const load = (sources: ConfigurationSources): Effect.Effect<LoadedConfiguration, ConfigurationInvalid> =>
+  Effect.try({
+    try: () => loadSync(sources),
+    catch: (cause) => {
+      if (cause instanceof ConfigurationInvalid) return cause;
+      throw cause;
+    },
+  });
+
+/** Throws ConfigurationInvalid. */
+const loadSync = ({ args, environment, workingDirectory }: ConfigurationSources): LoadedConfiguration => {
+  const { config: named, ...flags } = readArguments(args);
+  const chosen = named ?? nonEmpty(environment["MLXD_CONFIG"]);
+  const path =
+    chosen === undefined ? findUpwards(workingDirectory, configFileNames) : resolve(workingDirectory, chosen);
+  const dotEnv = findUpwards(path === undefined ? workingDirectory : dirname(path), [".env"]);
+  const variables = { ...(dotEnv === undefined ? {} : parseEnv(readText(dotEnv))), ...environment };
+  const file = path === undefined ? undefined : readConfigFile(path, variables);
+  const values: Record<string, string | undefined> = Object.fromEntries(file?.settings ?? []);
+  // An empty variable says nothing, as an unset one.
+  for (const name of settingNames) values[name] = nonEmpty(variables[name]) ?? values[name];
+  for (const [flag, value] of Object.entries(flags)) values[settingName(flag)] = value;
+  const provider = ConfigProvider.fromUnknown(values).pipe(
+    ConfigProvider.orElse(ConfigProvider.fromEnvRecord({ ...variables })),
+  );
+  return { provider, file };
+};
+
+const configFileNames = ["mlxd.yaml", "mlxd.yml", "mlxd.json"];
+
+const nonEmpty = (text: string | undefined): string | undefined => (text === "" ? undefined : text);
+
+const readArguments = (args: ReadonlyArray<string>): Readonly<Record<string, string | undefined>> => {
+  const known = ["config", ...settingNames.map((name) => settingKey(name).replaceAll("_", "-"))];
+  const options = Object.fromEntries(known.map((name) => [name, { type: "string" as const }]));
+  const fail = (key: string, problem: string) =>
+    new ConfigurationInvalid({ file: "the command line", line: 0, key, problem });
+  const { tokens } = parseArgs({ args: [...args], options, strict: false, allowPositionals: true, tokens: true });
+  const values: Record<string, string> = {};
+  for (const token of tokens) {
+    if (token.kind === "option-terminator") continue;
+    if (token.kind === "positional") throw fail(token.value, "there is nothing to do with this");
+    const name = token.name;
+    if (!known.includes(name)) {
+      const [best] = nearest(name, known);
+      throw fail(token.rawName, best === undefined ? "there is no such option" : `there is no such option; --${best}?`);
+    }
+    if (token.value === undefined) throw fail(token.rawName, "needs a value");
+    values[name] = token.value;
+  }
+  return values;
+};

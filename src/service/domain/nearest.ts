@@ -1,0 +1,32 @@
+/** Finding what somebody may have meant. */
+
+/** Of the known names those that the asked one may be a slip of, nearest first: three at most. Case does not matter. */
+export const nearest = (asked: string, known: ReadonlyArray<string>): ReadonlyArray<string> =>
+  known
+    .map((name) => ({ name, distance: slipDistance(asked, name) }))
+    .filter(({ distance }) => distance <= Math.max(2, asked.length / 3))
+    .toSorted((a, b) => a.distance - b.distance)
+    .slice(0, 3)
+    .map(({ name }) => name);
+
+/** Letters to insert, drop or change. A name that is part of the other is as near as one letter's difference. */
+export const slipDistance = (asked: string, known: string): number => {
+  const [from, to] = [asked.toLowerCase(), known.toLowerCase()];
+  return from !== "" && to.includes(from) && from !== to ? 1 : editDistance(from, to);
+};
+
+/** Levenshtein's. */
+const editDistance = (from: string, to: string): number => {
+  const row = Array.from({ length: to.length + 1 }, (_, column) => column);
+  for (const [at, letter] of [...from].entries()) {
+    let diagonal = at;
+    row[0] = at + 1;
+    for (let column = 1; column <= to.length; column++) {
+      const above = row[column] ?? 0;
+      const changed = diagonal + (to[column - 1] === letter ? 0 : 1);
+      row[column] = Math.min(changed, above + 1, (row[column - 1] ?? 0) + 1);
+      diagonal = above;
+    }
+  }
+  return row[to.length] ?? 0;
+};

@@ -1,0 +1,42 @@
+/** Looks out for the end of a model's time without a task. */
+import { type Clock, Effect, Fiber } from "effect";
+
+export interface IdleWatchOptions {
+  readonly run: (effect: Effect.Effect<void>) => Fiber.Fiber<void>;
+  readonly clock: Clock.Clock;
+  /** Epoch milliseconds; undefined while it is used. */
+  readonly idleSince: () => number | undefined;
+  readonly onExpired: () => void;
+}
+
+export class IdleWatch {
+  private readonly options: IdleWatchOptions;
+  private fiber: Fiber.Fiber<void> | undefined;
+
+  constructor(options: IdleWatchOptions) {
+    this.options = options;
+  }
+
+  /** A former look-out ends. */
+  begin(ttlMs: number): void {
+    this.end();
+    this.fiber = this.options.run(this.watch(ttlMs));
+  }
+
+  end(): void {
+    if (this.fiber !== undefined) this.options.run(Fiber.interrupt(this.fiber));
+    this.fiber = undefined;
+  }
+
+  /** A model in use is idle for its time at the earliest that much later. */
+  private watch(ttlMs: number): Effect.Effect<void> {
+    return Effect.gen({ self: this }, function* () {
+      for (;;) {
+        const since = this.options.idleSince();
+        const leftMs = since === undefined ? ttlMs : since + ttlMs - this.options.clock.currentTimeMillisUnsafe();
+        if (leftMs <= 0) return this.options.onExpired();
+        yield* Effect.sleep(leftMs);
+      }
+    });
+  }
+}

@@ -1,0 +1,119 @@
+/** Downloads over HTTP: look at the disk, fetch, check, move into place. */
+import { statfs } from "node:fs/promises";
+import { Effect, Layer, Schedule, Semaphore } from "effect";
+
+import { DownloadConfig } from "../../config/DownloadConfig.ts";
+import { ModelsConfig } from "../../config/ModelsConfig.ts";
+import { InsufficientDisk } from "../../domain/errors.ts";
+import { makeSharedRuns } from "../shared-runs.ts";
+import { describeDiskError, describeHubError } from "./describe-failure.ts";
+import { type DownloadFailure, type DownloadProgress, Downloads, type RemoteModel } from "./Downloads.ts";
+import { fetchFiles, missingBytes } from "./fetch-files.ts";
+import { findModel } from "./find-model.ts";
+import { createHub } from "./Hub.ts";
+import { ModelFolder } from "./ModelFolder.ts";
+import { ProgressMeter } from "./progress-meter.ts";
+import type { RetryOptions } from "./retry.ts";
+import { settledPromise } from "./settled-promise.ts";
+
+export interface DownloadsOptions extends RetryOptions {
+  /** Of the file system that holds a folder. */
+  readonly freeBytes: (directory: string) => Promise<number>;
+  /** A connection on which nothing comes for this long is given up. */
+  readonly stallMs: number;
+}
+
+/** Left free for the rest of the machine. */
+const reservedBytes = 64 * 1024 ** 2;
+const progressIntervalMs = 200;
+
+const defaults: DownloadsOptions = {
+  maxAttempts: 6,
+  backoffMs: 500,
+  stallMs: 60_000,
+  freeBytes: async (directory) => {
+    const { bavail, bsize } = await statfs(directory);
+    return bavail * bsize;
+  },
+};
+
+/** Downloads end with the layer's scope. */
+export const layerWith = (
+  options: Partial<DownloadsOptions>,
+): Layer.Layer<Downloads, never, DownloadConfig | ModelsConfig> =>
+  Layer.effect(
+    Downloads,
+    Effect.gen(function* () {
+      const { directory } = yield* ModelsConfig;
+      const config = yield* DownloadConfig;
+      const { freeBytes, stallMs, ...retry } = { ...defaults, ...options };
+      const folder = new ModelFolder(directory);
+      const hub = createHub(config);
+      const permits = yield* Semaphore.make(config.concurrency);
+      const runs = yield* makeSharedRuns<DownloadProgress, void, DownloadFailure>(() => true);
+      /** Names of the staging folders in use. */
+      const staged = new Set<string>();
+
+      const room = Effect.fnUntraced(function* ({ repository: model, files }: RemoteModel, staging: string) {
+        const neededBytes = yield* settledPromise(() => missingBytes(staging, files));
+        const availableBytes = Math.max(0, (yield* settledPromise(() => freeBytes(staging))) - reservedBytes);
+        return new InsufficientDisk({ model, neededBytes, availableBytes });
+      });
+
+      const fetch = Effect.fnUntraced(function* (
+        model: RemoteModel,
+        name: string,
+        onProgress: (progress: DownloadProgress) => void,
+      ) {
+        const { repository, commit, id, files } = model;
+        // Another download may have brought it since it was resolved.
+        if ((yield* settledPromise(() => folder.originOf(id)))?.commit === commit) return;
+        const staging = yield* settledPromise(() => folder.openStaging(name));
+        const disk = yield* room(model, staging);
+        if (disk.neededBytes > disk.availableBytes) return yield* disk;
+        const meter = new ProgressMeter(files);
+        const report = Effect.sync(() => onProgress(meter.progress));
+        const reports = Effect.andThen(Effect.repeat(report, Schedule.spaced(progressIntervalMs)), Effect.never);
+        yield* Effect.raceFirst(fetchFiles(model, staging, meter, { hub, permits, stallMs, ...retry }), reports).pipe(
+          Effect.catchTag("DiskError", (error) =>
+            error.isFull ? Effect.flatMap(room(model, staging), Effect.fail) : Effect.fail(error),
+          ),
+        );
+        yield* report;
+        yield* settledPromise(() => folder.publish(staging, id, { repository, commit }));
+        yield* settledPromise(() => folder.discardStaging(id, (each) => staged.has(each)));
+      });
+
+      const start = (model: RemoteModel, name: string) => (onProgress: (progress: DownloadProgress) => void) => {
+        const { repository, commit } = model;
+        const hasToken = config.token !== undefined;
+        const request = { repository, revision: commit, endpoint: config.endpoint, hasToken };
+        return Effect.sync(() => staged.add(name)).pipe(
+          Effect.andThen(fetch(model, name, onProgress)),
+          Effect.ensuring(Effect.sync(() => staged.delete(name))),
+          Effect.catchTags({
+            HubError: (error) => Effect.fail(describeHubError(error, request)),
+            DiskError: (error) => Effect.fail(describeDiskError(error, repository)),
+          }),
+          Effect.tap(() => Effect.logInfo("model downloaded")),
+          Effect.tapError((error) =>
+            Effect.annotateLogs(Effect.logWarning("download failed"), { cause: error.message }),
+          ),
+          Effect.annotateLogs({ model: repository, commit }),
+        );
+      };
+
+      return Downloads.of({
+        resolve: Effect.fn("Downloads.resolve")((repository, revision) =>
+          findModel(repository, revision, { hub, folder, config, retry }),
+        ),
+        download: Effect.fn("Downloads.download")((model, onProgress) => {
+          if (model.isPresent) return Effect.void;
+          const name = `${model.id}@${model.commit}`;
+          return runs.join(name, start(model, name), onProgress);
+        }),
+      });
+    }),
+  );
+
+export const layer = layerWith({});

@@ -1,0 +1,52 @@
+/** What the hub's and the disk's failures mean to the one who wants the model. */
+import { DownloadFailed, DownloadsOff, InvalidField, ModelAccessDenied, ModelNotFound } from "../../domain/errors.ts";
+import type { HubError } from "./hub-error.ts";
+import type { DiskError } from "./settled-promise.ts";
+
+export interface HubRequest {
+  readonly repository: string;
+  readonly revision: string;
+  readonly endpoint: string;
+  readonly hasToken: boolean;
+}
+
+/** Where nothing tells a delay: what is in trouble is seldom well again at once. */
+const defaultRetryAfterMs = 30_000;
+
+/** The hub hides what it may not show: a private repository looks like none. */
+export const describeHubError = (
+  { status, code, message, retryAfterMs = defaultRetryAfterMs }: HubError,
+  { repository: model, revision, endpoint, hasToken }: HubRequest,
+): InvalidField | ModelNotFound | ModelAccessDenied | DownloadFailed => {
+  if (code === "RevisionNotFound") {
+    const description = `${JSON.stringify(revision)} is no branch, tag or commit of ${model}`;
+    return new InvalidField({ violations: [{ field: "revision", description }] });
+  }
+  if (code === "RepoNotFound" || (status === 404 && code === "")) return new ModelNotFound({ model, nearest: [] });
+  if (status === 401 || status === 403) {
+    const terms = code === "GatedRepo" ? `accept its terms at ${endpoint}/${model} and ` : "";
+    const whose = hasToken ? " of an account that may read it" : "";
+    return new ModelAccessDenied({ model, hint: `${terms}give the service a token${whose} (HF_TOKEN)` });
+  }
+  return new DownloadFailed({ model, cause: message, retryAfterMs });
+};
+
+/** Of a disk that is not full. It is the operator's: told by the system's code, never by a path. */
+export const describeDiskError = ({ code }: DiskError, model: string): DownloadsOff | DownloadFailed => {
+  switch (code) {
+    case "EACCES":
+    case "EPERM":
+    case "EROFS":
+      return new DownloadsOff({ model, hint: `the model folder cannot be written (${code})` });
+    case "EEXIST":
+    case "ENOTEMPTY":
+    case "ENOTDIR":
+      return new DownloadsOff({ model, hint: `something else is in its place in the model folder (${code})` });
+    default:
+      return new DownloadFailed({
+        model,
+        cause: `the model folder fails (${code})`,
+        retryAfterMs: defaultRetryAfterMs,
+      });
+  }
+};

@@ -1,0 +1,104 @@
+/** Fetching a model's files into its staging folder. */
+import { rename, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { Effect, type Semaphore } from "effect";
+
+import { ChecksumMismatch } from "../../domain/errors.ts";
+import { isIntact } from "./checksum.ts";
+import type { RemoteFile } from "./choose-files.ts";
+import type { RemoteModel } from "./Downloads.ts";
+import type { Hub } from "./Hub.ts";
+import type { HubError } from "./hub-error.ts";
+import { sizeOf } from "./ModelFolder.ts";
+import type { ProgressMeter } from "./progress-meter.ts";
+import { type RetryOptions, withRetries } from "./retry.ts";
+import { type DiskError, settledPromise } from "./settled-promise.ts";
+import { transferFile } from "./transfer-file.ts";
+
+export interface FetchOptions extends RetryOptions {
+  readonly hub: Hub;
+  /** One permit for each file that may be fetched at once. */
+  readonly permits: Semaphore.Semaphore;
+  readonly stallMs: number;
+}
+
+/** How often a file with a wrong checksum is fetched anew. */
+const maxChecksumAttempts = 3;
+
+/**
+ * A file has its own name in the folder once it was checked, and another one until then.
+ */
+export const fetchFiles = (
+  model: RemoteModel,
+  staging: string,
+  meter: ProgressMeter,
+  options: FetchOptions,
+): Effect.Effect<void, HubError | DiskError | ChecksumMismatch> =>
+  Effect.forEach(
+    model.files,
+    (file) => options.permits.withPermits(1)(fetchFile(model, file, join(staging, file.path), meter, options)),
+    { concurrency: "unbounded", discard: true },
+  );
+
+const fetchFile = Effect.fnUntraced(function* (
+  model: RemoteModel,
+  file: RemoteFile,
+  path: string,
+  meter: ProgressMeter,
+  { hub, stallMs, ...retry }: FetchOptions,
+): Effect.fn.Return<void, HubError | DiskError | ChecksumMismatch> {
+  if (yield* settledPromise(() => isThere(path, file))) return meter.setDone(file);
+  const partial = partialOf(path);
+  /** The most that was there so far: what is lost and fetched again is no progress. */
+  let most = 0;
+  let mostBefore = 0;
+  const transfer = settledPromise((signal) =>
+    transferFile(
+      {
+        partial,
+        size: file.size,
+        open: (fromByte, stallSignal) => hub.open(model, file.path, fromByte, stallSignal),
+        onBytes: (now) => {
+          most = Math.max(most, now);
+          meter.setBytes(file, now);
+        },
+        stallMs,
+      },
+      signal,
+    ),
+  );
+  const hasProgressed = (): boolean => {
+    const progressed = most > mostBefore;
+    mostBefore = most;
+    return progressed;
+  };
+  for (let attempt = 1; attempt <= maxChecksumAttempts; attempt++) {
+    yield* withRetries(transfer, retry, hasProgressed);
+    if (yield* settledPromise((signal) => isIntact(partial, file, signal))) {
+      yield* settledPromise(() => rename(partial, path));
+      return meter.setDone(file);
+    }
+    yield* settledPromise(() => rm(partial));
+    meter.setBytes(file, 0);
+    most = 0;
+    mostBefore = 0;
+  }
+  return yield* new ChecksumMismatch({ model: model.repository, file: file.path, attempts: maxChecksumAttempts });
+});
+
+/** Bytes of the model's files that are not in the folder yet. */
+export const missingBytes = async (staging: string, files: ReadonlyArray<RemoteFile>): Promise<number> => {
+  const missing = await Promise.all(
+    files.map(async (file) => {
+      const path = join(staging, file.path);
+      if (await isThere(path, file)) return 0;
+      return Math.max(0, file.size - (await sizeOf(partialOf(path))));
+    }),
+  );
+  return missing.reduce((total, bytes) => total + bytes, 0);
+};
+
+const partialOf = (path: string): string => `${path}.part`;
+/** An empty file and none look alike: it is fetched again, which takes no bytes. */
+const isThere = async (path: string, { size }: RemoteFile): Promise<boolean> =>
+  size > 0 && (await sizeOf(path)) === size;

@@ -1,0 +1,83 @@
+/** Which files a model has, here or at the hub. */
+import { Effect } from "effect";
+
+import type { DownloadSettings } from "../../config/DownloadConfig.ts";
+import { DownloadsOff, ModelNotFound, ModelRevisionMismatch } from "../../domain/errors.ts";
+import { nearestNames } from "../resolve-name.ts";
+import { chooseFiles } from "./choose-files.ts";
+import { describeDiskError, describeHubError } from "./describe-failure.ts";
+import type { RemoteModel, ResolveFailure } from "./Downloads.ts";
+import type { Hub } from "./Hub.ts";
+import type { ModelFolder } from "./ModelFolder.ts";
+import { checkRepository, checkRevision, folderOf } from "./repository.ts";
+import { type RetryOptions, withRetries } from "./retry.ts";
+import { settledPromise } from "./settled-promise.ts";
+
+export interface FindOptions {
+  readonly hub: Hub;
+  readonly folder: ModelFolder;
+  readonly config: DownloadSettings;
+  readonly retry: RetryOptions;
+}
+
+const defaultBranch = "main";
+
+/** The hub is asked only for what the model folder does not answer. */
+export const findModel = Effect.fnUntraced(function* (
+  name: string,
+  asked: string,
+  options: FindOptions,
+): Effect.fn.Return<RemoteModel, ResolveFailure> {
+  const { folder, config } = options;
+  const repository = yield* Effect.fromResult(checkRepository(name));
+  const revision = asked === "" ? "" : yield* Effect.fromResult(checkRevision(asked));
+  const here = yield* findHere(folder, repository, revision);
+  if (here !== undefined) return here;
+  const off = (hint: string) => new DownloadsOff({ model: repository, hint });
+  if (config.offline) return yield* off("MLXD_OFFLINE is set; put the model into the model folder");
+  if (yield* Effect.promise(() => folder.isOneModel())) return yield* off("MLXD_MODELS is one model's own folder");
+  const branch = revision || defaultBranch;
+  const hasToken = config.token !== undefined;
+  return yield* findAtHub(repository, branch, options).pipe(
+    Effect.catchTags({
+      HubError: (error) =>
+        Effect.fail(describeHubError(error, { repository, revision: branch, endpoint: config.endpoint, hasToken })),
+      DiskError: (error) => Effect.fail(describeDiskError(error, repository)),
+    }),
+    Effect.catchTag("ModelNotFound", (error) => Effect.flatMap(withNearest(error, options.hub), Effect.fail)),
+  );
+});
+
+/** A model that is here answers for any revision where none is asked for, and for the commit that it was fetched at. */
+const findHere = Effect.fnUntraced(function* (folder: ModelFolder, repository: string, revision: string) {
+  const id = folderOf(repository);
+  if (!(yield* Effect.promise(() => folder.has(id)))) return undefined;
+  const commit = (yield* Effect.promise(() => folder.originOf(id)))?.commit ?? "";
+  if (revision !== "" && revision !== commit) return undefined;
+  return { repository, commit, id, files: [], isPresent: true } satisfies RemoteModel;
+});
+
+const findAtHub = Effect.fnUntraced(function* (name: string, revision: string, { hub, folder, retry }: FindOptions) {
+  const ask = <A>(request: (signal: AbortSignal) => Promise<A>) => withRetries(settledPromise(request), retry);
+  const { repository, commit } = yield* ask((signal) => hub.resolve(name, revision, signal));
+  const id = folderOf(repository);
+  const model = { repository, commit, id } as const;
+  if (yield* Effect.promise(() => folder.has(id))) {
+    const loaded = (yield* Effect.promise(() => folder.originOf(id)))?.commit ?? "(unknown)";
+    if (loaded !== commit) return yield* new ModelRevisionMismatch({ model: id, asked: commit, loaded });
+    return { ...model, files: [], isPresent: true } satisfies RemoteModel;
+  }
+  const all = yield* ask((signal) => hub.files({ repository, commit }, signal));
+  const files = yield* Effect.fromResult(chooseFiles(repository, all));
+  return { ...model, files, isPresent: false } satisfies RemoteModel;
+});
+
+/** A search that fails finds nothing. */
+const withNearest = ({ model }: ModelNotFound, hub: Hub): Effect.Effect<ModelNotFound> =>
+  settledPromise((signal) => hub.similar(model, signal)).pipe(
+    Effect.orElseSucceed((): ReadonlyArray<string> => []),
+    Effect.map((found) => {
+      const known = found.map((id) => ({ id, aliases: [], source: id }));
+      return new ModelNotFound({ model, nearest: nearestNames(known, model) });
+    }),
+  );

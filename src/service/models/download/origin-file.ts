@@ -1,0 +1,23 @@
+/** What a downloaded model's folder says of where it is from. */
+import { readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { Option, Schema } from "effect";
+
+const originFile = ".mlxd-origin.json";
+
+const Origin = Schema.Struct({
+  repository: Schema.String,
+  commit: Schema.String,
+});
+export type Origin = typeof Origin.Type;
+
+const decode = Schema.decodeUnknownOption(Schema.fromJsonString(Origin));
+
+/** Undefined for a folder that was not downloaded by this service. */
+export const readOrigin = async (directory: string): Promise<Origin | undefined> => {
+  const text = await readFile(join(directory, originFile), "utf8").catch(() => "");
+  return Option.getOrUndefined(decode(text));
+};
+
+export const writeOrigin = (directory: string, origin: Origin): Promise<void> =>
+  writeFile(join(directory, originFile), `${JSON.stringify(origin)}\n`);

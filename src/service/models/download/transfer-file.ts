@@ -1,0 +1,122 @@
+/** One file's way from the hub to the disk: goes on where an earlier attempt was cut. */
+import { constants, type FileHandle, open } from "node:fs/promises";
+
+import { HubError } from "./hub-error.ts";
+
+export interface Transfer {
+  /** The incomplete file. It stays, whatever happens. */
+  readonly partial: string;
+  /** Bytes of the whole file. */
+  readonly size: number;
+  readonly open: (fromByte: number, signal: AbortSignal) => Promise<Response>;
+  /** Bytes of the file that are on disk. */
+  readonly onBytes: (bytes: number) => void;
+  /** A connection on which nothing comes for this long is given up. */
+  readonly stallMs: number;
+}
+
+/**
+ * One attempt; rejects with a HubError when it was cut, and with the system's error when the disk refuses. Its bytes
+ * are on the disk when it resolves; whether they are right is for the checksum to say.
+ */
+export const transferFile = async (transfer: Transfer, signal: AbortSignal): Promise<void> => {
+  const file = await open(transfer.partial, constants.O_RDWR | constants.O_CREAT);
+  try {
+    await writeRest(file, transfer, signal);
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+};
+
+const writeRest = async (file: FileHandle, transfer: Transfer, signal: AbortSignal): Promise<void> => {
+  const { size, onBytes, stallMs } = transfer;
+  let written = await resumableBytes(file, size);
+  onBytes(written);
+  if (written === size) return;
+  using stall = createStall(stallMs, signal);
+  const response = await begin(file, transfer, written, stall.signal);
+  if (response.status !== 206) {
+    await file.truncate(0);
+    written = 0;
+  }
+  try {
+    for await (const chunk of bodyOf(response)) {
+      stall.refresh();
+      if (written + chunk.length > size) throw await tooLong(file, size);
+      await writeAll(file, chunk, written);
+      written += chunk.length;
+      onBytes(written);
+    }
+  } catch (error) {
+    signal.throwIfAborted();
+    throw isOfDisk(error) || error instanceof HubError ? error : new HubError("the connection was cut");
+  }
+  if (written < size) throw new HubError("the connection was cut");
+};
+
+/** A disk that is nearly full takes a part, and refuses the next one. */
+const writeAll = async (file: FileHandle, chunk: Uint8Array, position: number): Promise<void> => {
+  for (let done = 0; done < chunk.length;) {
+    done += (await file.write(chunk, done, chunk.length - done, position + done)).bytesWritten;
+  }
+};
+
+const resumableBytes = async (file: FileHandle, size: number): Promise<number> => {
+  const { size: present } = await file.stat();
+  if (present <= size) return present;
+  await file.truncate(0);
+  return 0;
+};
+
+/** The file is begun anew where the hub will not go on from here. */
+const begin = async (file: FileHandle, { open }: Transfer, from: number, signal: AbortSignal): Promise<Response> => {
+  try {
+    const response = await open(from, signal);
+    if (response.status !== 206 || startOf(response) === from) return response;
+    await response.body?.cancel();
+    throw new HubError("the hub sent another part of the file than was asked for", { status: 416 });
+  } catch (error) {
+    if (error instanceof HubError && error.status === 416) await file.truncate(0);
+    throw error;
+  }
+};
+
+const startOf = ({ headers }: Response): number | undefined => {
+  const start = /^bytes (\d+)-/.exec(headers.get("content-range") ?? "")?.[1];
+  return start === undefined ? undefined : Number(start);
+};
+
+const tooLong = async (file: FileHandle, size: number): Promise<HubError> => {
+  await file.truncate(0);
+  return new HubError(`the hub sent more than the ${size} bytes that it tells of`);
+};
+
+async function* bodyOf({ body }: Response): AsyncGenerator<Uint8Array> {
+  if (body !== null) yield* body;
+}
+
+/** Errors of system calls on files have the call's name; those of sockets come wrapped by `fetch`. */
+const isOfDisk = (error: unknown): boolean =>
+  error instanceof Error &&
+  "syscall" in error &&
+  ["write", "ftruncate", "fsync", "fstat"].includes(String(error.syscall));
+
+interface Stall extends Disposable {
+  /** Fires when the caller's does, and when nothing came for too long. */
+  readonly signal: AbortSignal;
+  readonly refresh: () => void;
+}
+
+const createStall = (stallMs: number, signal: AbortSignal): Stall => {
+  const controller = new AbortController();
+  const timer = setTimeout(
+    () => controller.abort(new HubError(`nothing came from the hub for ${stallMs} ms`)),
+    stallMs,
+  );
+  return {
+    signal: AbortSignal.any([signal, controller.signal]),
+    refresh: () => void timer.refresh(),
+    [Symbol.dispose]: () => clearTimeout(timer),
+  };
+};

@@ -1,0 +1,78 @@
+/** What became of the smoke tests: kept on disk, so that a model is tried once for each revision of it. */
+import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { Context, Effect, Layer, Option, Schema, Semaphore } from "effect";
+
+import { ModelsConfig } from "../../config/ModelsConfig.ts";
+import type { ModelFacts } from "../../domain/model.ts";
+import type { SmokeTest } from "../../domain/preparation.ts";
+import { codeOf } from "../checkpoint-files.ts";
+
+type Tried = Pick<ModelFacts, "id" | "revision" | "family" | "engine">;
+
+export class SmokeTests extends Context.Service<
+  SmokeTests,
+  {
+    /** Of the model at this revision; undefined when it was never tried. */
+    readonly of: (model: Tried) => SmokeTest | undefined;
+    /** Takes the place of what an older test of this model said, at whatever revision. */
+    readonly remember: (model: Tried, test: SmokeTest) => Effect.Effect<void>;
+  }
+>()("mlxd/models/smoke/SmokeTests") {
+  static readonly layer = Layer.effect(
+    SmokeTests,
+    Effect.gen(function* () {
+      const { directory } = yield* ModelsConfig;
+      const file = join(directory, ".mlxd", "smoke-tests.json");
+      const entries = new Map(yield* Effect.promise(() => read(file)));
+      const writing = yield* Semaphore.make(1);
+      return SmokeTests.of({
+        of: (model) => {
+          const entry = entries.get(keyOf(model));
+          return entry?.revision === model.revision && entry.family === model.family ? entry.test : undefined;
+        },
+        remember: Effect.fn("SmokeTests.remember")((model: Tried, test: SmokeTest) =>
+          Effect.suspend(() => {
+            entries.set(keyOf(model), { revision: model.revision, family: model.family, test });
+            return Effect.tryPromise(() => write(file, entries));
+          }).pipe(
+            writing.withPermits(1),
+            // It holds until the service ends, and is tried again after that.
+            Effect.catch(({ cause }) =>
+              Effect.annotateLogs(Effect.logWarning("smoke tests cannot be kept"), { code: codeOf(cause) }),
+            ),
+          ),
+        ),
+      });
+    }),
+  );
+}
+
+const keyOf = ({ engine, id }: Tried): string => `${engine}:${id}`;
+
+const Entry = Schema.Struct({
+  revision: Schema.String,
+  family: Schema.String,
+  test: Schema.Struct({
+    quality: Schema.Literals(["ok", "degraded", "failed"]),
+    reason: Schema.String,
+    answer: Schema.String,
+    testedAt: Schema.Finite,
+    durationMs: Schema.Finite,
+  }),
+});
+type Entry = typeof Entry.Type;
+const decode = Schema.decodeUnknownOption(Schema.fromJsonString(Schema.Record(Schema.String, Entry)));
+
+/** A file that is not there, or not to be read, holds nothing: models are then tried again. */
+const read = async (file: string): Promise<ReadonlyArray<[string, Entry]>> => {
+  const text = await readFile(file, "utf8").catch(() => "{}");
+  return Object.entries(Option.getOrElse(decode(text), () => ({})));
+};
+
+/** Whole or not at all. */
+const write = async (file: string, entries: ReadonlyMap<string, Entry>): Promise<void> => {
+  await mkdir(dirname(file), { recursive: true });
+  await writeFile(`${file}.part`, `${JSON.stringify(Object.fromEntries(entries), undefined, 2)}\n`);
+  await rename(`${file}.part`, file);
+};

@@ -1,0 +1,79 @@
+/** Whether what a model says can be used, told from the text alone. */
+import type { Quality } from "../../domain/preparation.ts";
+
+export interface Verdict {
+  readonly quality: Quality;
+  /** Several are joined by `; `. Empty for `ok`. */
+  readonly reason: string;
+}
+
+/** Asked of every model: an instruction, a language and a sum at once. */
+export const smokeQuestion = "한국어로 한 문장만 답해. 2+2는?";
+/** One of them is in every right answer: the digit, and the number four in two spellings. */
+const expectedAnswers: ReadonlyArray<string> = ["4", "네", "사"];
+
+/** Characters are code points. */
+const maxCharacters = 4000;
+const expectedCharacters = 600;
+const severeRepeats = 5;
+const mildRepeats = 3;
+
+/** What ends an answer's use comes first, in a fixed order; then all that merely makes it worse. */
+export const classifyAnswer = (text: string, expected: ReadonlyArray<string> = expectedAnswers): Verdict => {
+  const repeats = mostRepeats(text);
+  const characters = [...text].length;
+  const failed =
+    emptiness(text) ??
+    leakage(text) ??
+    (repeats >= severeRepeats ? "severe repetition" : undefined) ??
+    runaway(text) ??
+    (characters > maxCharacters ? "response too long" : undefined);
+  if (failed !== undefined) return { quality: "failed", reason: failed };
+  const composed = text.normalize("NFC");
+  const degraded = [
+    repeats >= mildRepeats ? "mild repetition" : "",
+    characters > expectedCharacters ? "response longer than expected" : "",
+    expected.some((answer) => composed.includes(answer)) ? "" : "answer did not contain expected result",
+  ].filter((reason) => reason !== "");
+  return { quality: degraded.length > 0 ? "degraded" : "ok", reason: degraded.join("; ") };
+};
+
+const emptiness = (text: string): string | undefined => (text.trim() === "" ? "empty response" : undefined);
+
+/** Tokens and labels that a chat template writes and a model's text should never hold. */
+const markers: ReadonlyArray<string> = [
+  "<|im_start|>",
+  "<|im_end|>",
+  "<|user|>",
+  "<|assistant|>",
+  "<|endoftext|>",
+  "### Instruction:",
+  "### Response:",
+  "[/INST]",
+  "[INST]",
+  "<s>",
+];
+const specialToken = /<\|[^|]{1,40}\|>/u;
+const roleLabel = /^\s*(assistant|system|user)\s*:/i;
+
+const leakage = (text: string): string | undefined => {
+  const marker = markers.find((each) => text.includes(each));
+  if (marker !== undefined) return `role token leakage (${marker})`;
+  if (specialToken.test(text)) return "special token leakage";
+  return roleLabel.test(text) ? "role marker leakage" : undefined;
+};
+
+/** How often the commonest sentence occurs. */
+const mostRepeats = (text: string): number => {
+  const counts = new Map<string, number>();
+  for (const part of text.split(/[.!?\n]/)) {
+    const sentence = part.trim();
+    if ([...sentence].length >= 3) counts.set(sentence, (counts.get(sentence) ?? 0) + 1);
+  }
+  return Math.max(0, ...counts.values());
+};
+
+/** One unit of up to 20 characters, seven times in a row. */
+const loop = /(.{1,20}?)\1{6}/su;
+
+const runaway = (text: string): string | undefined => (loop.test(text) ? "runaway repetition" : undefined);

@@ -1,0 +1,56 @@
+/** Asking a model the question that shows whether it is of use. */
+import { Clock, Effect } from "effect";
+
+import type { ServiceError } from "../../domain/errors.ts";
+import type { GenerationTask } from "../../domain/generation.ts";
+import type { SmokeTest } from "../../domain/preparation.ts";
+import { classifyAnswer, smokeQuestion } from "../../models/smoke/classify-answer.ts";
+import type { Generations } from "../Generations.ts";
+
+/** A model without an end is cut here, and judged by what it said until then. */
+const timeBudgetMs = 60_000;
+/** Waiting for a place among other generations included. */
+const deadlineMs = 300_000;
+const maxAnswerCharacters = 500;
+
+/** Goes the way of every other generation. The seed makes it repeatable. */
+export const smokeTest = Effect.fn("smokeTest")(function* (
+  model: string,
+  generations: Generations["Service"],
+): Effect.fn.Return<SmokeTest, ServiceError> {
+  const testedAt = yield* Clock.currentTimeMillis;
+  const { text } = yield* generations.run(taskFor(model), { deadlineMs });
+  const durationMs = (yield* Clock.currentTimeMillis) - testedAt;
+  const characters = [...text];
+  const answer =
+    characters.length > maxAnswerCharacters ? `${characters.slice(0, maxAnswerCharacters).join("")}…` : text;
+  return { ...classifyAnswer(text), answer, testedAt, durationMs };
+});
+
+const taskFor = (model: string): GenerationTask => ({
+  model,
+  input: {
+    type: "chat",
+    messages: [
+      {
+        role: "user",
+        content: [{ type: "text", text: smokeQuestion }],
+        toolCalls: [],
+        toolCallId: "",
+        name: "",
+        reasoning: "",
+      },
+    ],
+    tools: [],
+    toolChoice: { mode: "none" },
+    // Of templates that know it: the answer is wanted, not the way to it.
+    templateOptions: { enable_thinking: false },
+    continueFinalMessage: false,
+  },
+  sampling: { seed: 0 },
+  stop: { stopSequences: [], stopTokenIds: [], ignoreEos: false, includeStopInOutput: false, timeBudgetMs },
+  output: { tokenIds: false, timings: false },
+  scheduling: { priority: 0, fairnessId: "" },
+  cache: { mode: "bypass", partition: "" },
+  labels: { purpose: "smoke test" },
+});

@@ -1,0 +1,158 @@
+import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, assert, beforeEach, describe, it } from "@effect/vitest";
+import { Effect, Exit, Layer, Scope } from "effect";
+
+import { Configuration } from "../../../src/service/config/Configuration.ts";
+import { ModelsConfig } from "../../../src/service/config/ModelsConfig.ts";
+import type { ResidencySettings } from "../../../src/service/config/ResidencyConfig.ts";
+import { type Engine, Engines } from "../../../src/service/engine/Engine.ts";
+import * as ModelPool from "../../../src/service/models/ModelPool.ts";
+import { Models } from "../../../src/service/models/Models.ts";
+import { writeCheckpoint } from "../../fixtures/checkpoint.ts";
+import { residency } from "../../support/residency.ts";
+
+let folder = "";
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "mlxd-reload-"));
+  for (const name of ["a", "b"]) write(name);
+});
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+const write = (name: string, changes: Record<string, unknown> = {}) =>
+  writeCheckpoint(join(folder, "models", name), changes);
+const say = (models: string) => writeFileSync(join(folder, "mlxd.yaml"), `service: {models: ./models}\n${models}`);
+
+const engine: Engine = {
+  generate: () => Effect.never,
+  cancel: () => Effect.succeed(false),
+  healthy: Effect.succeed(true),
+  status: Effect.succeed({ residentBytes: 0, kvCacheBytes: 0, prefixCacheBytes: 0, restarts: 0 }),
+};
+
+/** A pool on the folder's file; its engines log when they start and stop. */
+const pool = (log: string[], settings: Partial<ResidencySettings> = {}) => {
+  const engines = Layer.succeed(
+    Engines,
+    Engines.of({
+      start: ({ id }) =>
+        Effect.acquireRelease(
+          Effect.sync(() => (log.push(`start ${id}`), { ...engine })),
+          () => Effect.sync(() => log.push(`stop ${id}`)),
+        ),
+    }),
+  );
+  const configuration = Configuration.layer({ args: [], environment: {}, workingDirectory: folder });
+  return ModelPool.layer.pipe(
+    Layer.provide([engines, residency(settings), ModelsConfig.layer("/nowhere").pipe(Layer.provide(configuration))]),
+  );
+};
+
+describe("a reload", () => {
+  it.effect("tells what changed, and new defaults hold at once on the same engine", () => {
+    const log: string[] = [];
+    say("models: {a: {}}");
+    return Effect.gen(function* () {
+      const models = yield* Models;
+      const first = yield* Effect.scoped(models.lease("a"));
+      assert.deepEqual(yield* models.reload, { added: [], removed: [], changed: [] });
+      write("c");
+      rmSync(join(folder, "models/b"), { recursive: true });
+      say("models: {a: {defaults: {temperature: 0.9}, aliases: [x], pinned: true}}");
+      assert.deepEqual(yield* models.reload, { added: ["c"], removed: ["b"], changed: ["a"] });
+      const { facts } = yield* models.promptTools("x");
+      assert.equal(facts.defaults.temperature, 0.9);
+      assert.isTrue((yield* models.get("a")).pinned);
+      assert.strictEqual(yield* Effect.scoped(models.lease(facts)), first);
+      assert.equal((yield* Effect.flip(models.get("b")))._tag, "ModelNotFound");
+      assert.deepEqual(log, ["start a"]);
+    }).pipe(Effect.provide(pool(log)));
+  });
+
+  it.effect("changes nothing where the file is broken, whatever is wrong with it", () => {
+    say("models: {a: {aliases: [x]}}");
+    return Effect.gen(function* () {
+      const models = yield* Models;
+      const before = yield* models.list;
+      for (const [text, line, key] of [
+        ["models:\n  a: {aliases: [y]}\n  b: {pined: true}\n", 4, "models.b.pined"],
+        ["models:\n  a: {aliases: [y, b]}\n", 3, "models.a.aliases[1]"],
+        ["models: {", 2, ""],
+      ] as const) {
+        say(text);
+        assert.deepInclude(yield* Effect.flip(models.reload), { _tag: "ConfigurationInvalid", line, key });
+      }
+      writeFileSync(join(folder, "mlxd.yaml"), "service:\n  models: ./models\n  default_model: gone\n");
+      assert.deepInclude(yield* Effect.flip(models.reload), { line: 3, key: "service.default_model" });
+      say("");
+      renameSync(join(folder, "models"), join(folder, "away"));
+      assert.deepInclude(yield* Effect.flip(models.reload), { line: 1, key: "service.models" });
+      assert.deepEqual(yield* models.list, before);
+    }).pipe(Effect.provide(pool([])));
+  });
+
+  it.effect("lets a model that is gone finish what runs, and then ends its engine", () => {
+    const log: string[] = [];
+    say("");
+    return Effect.gen(function* () {
+      const models = yield* Models;
+      const { facts } = yield* models.promptTools("b");
+      const running = yield* Scope.make();
+      yield* Scope.provide(models.lease(facts), running);
+      rmSync(join(folder, "models/b"), { recursive: true });
+      yield* models.reload;
+      assert.equal((yield* Effect.flip(models.promptTools("b")))._tag, "ModelNotFound");
+      // One that was queued when the model went.
+      yield* Effect.scoped(models.lease(facts));
+      assert.deepEqual(log, ["start b"]);
+      yield* Scope.close(running, Exit.void);
+      assert.deepEqual(log, ["start b", "stop b"]);
+    }).pipe(Effect.provide(pool(log)));
+  });
+
+  it.effect("gives a name's new model to new calls, and the old one to those that had it", () => {
+    const log: string[] = [];
+    say("models: {x: {path: models/a}}");
+    return Effect.gen(function* () {
+      const models = yield* Models;
+      const { facts: old } = yield* models.promptTools("x");
+      const running = yield* Scope.make();
+      const first = yield* Scope.provide(models.lease(old), running);
+      say("models: {x: {path: models/b}}");
+      assert.deepEqual(yield* models.reload, { added: ["a"], removed: ["b"], changed: ["x"] });
+      const { facts: now } = yield* models.promptTools("x");
+      assert.notEqual(now.directory, old.directory);
+      const second = yield* Effect.scoped(models.lease(now));
+      assert.notStrictEqual(second, first);
+      assert.strictEqual(yield* Effect.scoped(models.lease(old)), first);
+      yield* Scope.close(running, Exit.void);
+      assert.deepEqual(log, ["start x", "start x", "stop x"]);
+    }).pipe(Effect.provide(pool(log)));
+  });
+
+  it.effect("mends a model whose files were mended", () => {
+    say("");
+    write("b", { "config.json": undefined });
+    rmSync(join(folder, "models/b/config.json"), { force: true });
+    return Effect.gen(function* () {
+      const models = yield* Models;
+      assert.equal((yield* models.get("b")).state, "failed");
+      write("b");
+      assert.deepEqual(yield* models.reload, { added: [], removed: [], changed: ["b"] });
+      assert.equal((yield* models.get("b")).state, "available");
+    }).pipe(Effect.provide(pool([])));
+  });
+
+  it.effect("takes the new default model", () => {
+    say("");
+    return Effect.gen(function* () {
+      const models = yield* Models;
+      assert.equal((yield* models.get("")).facts.id, "a");
+      writeFileSync(join(folder, "mlxd.yaml"), "service: {models: ./models, default_model: B}");
+      yield* models.reload;
+      assert.equal((yield* models.get("")).facts.id, "b");
+      assert.isTrue((yield* models.get("b")).isDefault);
+    }).pipe(Effect.provide(pool([])));
+  });
+});

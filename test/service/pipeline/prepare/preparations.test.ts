@@ -1,0 +1,304 @@
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, assert, beforeEach, describe, it } from "@effect/vitest";
+import { Deferred, Effect, Fiber, Layer, Stream } from "effect";
+
+import { Admission } from "../../../../src/service/admission/Admission.ts";
+import { AdmissionConfig } from "../../../../src/service/config/AdmissionConfig.ts";
+import { DownloadConfig } from "../../../../src/service/config/DownloadConfig.ts";
+import { ModelsConfig } from "../../../../src/service/config/ModelsConfig.ts";
+import { ModelBroken } from "../../../../src/service/domain/errors.ts";
+import type { PrepareEvent, PrepareReport, PrepareRequest } from "../../../../src/service/domain/preparation.ts";
+import { Engines } from "../../../../src/service/engine/Engine.ts";
+import { layerWith } from "../../../../src/service/models/download/DownloadsLive.ts";
+import * as ModelPool from "../../../../src/service/models/ModelPool.ts";
+import { Models } from "../../../../src/service/models/Models.ts";
+import { SmokeTests } from "../../../../src/service/models/smoke/SmokeTests.ts";
+import { layer as generationsLayer } from "../../../../src/service/pipeline/GenerationsLive.ts";
+import { Preparations } from "../../../../src/service/pipeline/prepare/Preparations.ts";
+import { layer as preparationsLayer } from "../../../../src/service/pipeline/prepare/PreparationsLive.ts";
+import { Stats } from "../../../../src/service/telemetry/Stats.ts";
+import { checkpointFiles, writeCheckpoint } from "../../../fixtures/checkpoint.ts";
+import { capturedLog } from "../../../support/captured-log.ts";
+import { type FileFault, hubCommit, type HubScript, startHubServer } from "../../../support/hub-server.ts";
+import { residency } from "../../../support/residency.ts";
+import { makeScriptedEngine, type Script, type ScriptedEngine } from "../../../support/scripted-engine.ts";
+
+const repository = Object.fromEntries(
+  Object.entries({ ...checkpointFiles, "filler.safetensors": Buffer.alloc(10) }).map(([path, content]) => [
+    path,
+    content instanceof Uint8Array ? content : Buffer.from(JSON.stringify(content)),
+  ]),
+);
+
+let folder = "";
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "mlxd-prepare-"));
+  writeCheckpoint(join(folder, "here"));
+});
+afterEach(() => rmSync(folder, { recursive: true, force: true }));
+
+interface World {
+  /** What the engine says. */
+  readonly script?: Script;
+  readonly start?: Effect.Effect<void, ModelBroken>;
+  readonly hub?: Partial<HubScript>;
+}
+
+interface Inside {
+  readonly engine: ScriptedEngine;
+  /** Requests that the hub got. */
+  readonly asked: () => number;
+}
+
+const withService = <A, E>(
+  { script = ["2+2는 ", "4입니다."], start = Effect.void, hub = {} }: World,
+  test: (inside: Inside) => Effect.Effect<A, E, Preparations | Models>,
+) =>
+  Effect.gen(function* () {
+    const server = yield* Effect.acquireRelease(
+      Effect.promise(() => startHubServer({ repositories: { "org/new": repository }, lfsFrom: 1000, ...hub })),
+      (each) => Effect.promise(() => each[Symbol.asyncDispose]()),
+    );
+    const engine = yield* makeScriptedEngine(script);
+    const settings = { endpoint: server.url, token: undefined, offline: false, concurrency: 2 };
+    const models = Layer.mergeAll(
+      ModelPool.layer.pipe(
+        Layer.provide([residency(), Layer.succeed(Engines, Engines.of({ start: () => Effect.as(start, engine) }))]),
+      ),
+      layerWith({ backoffMs: 1, maxAttempts: 2 }).pipe(Layer.provide(Layer.succeed(DownloadConfig, settings))),
+      SmokeTests.layer,
+    ).pipe(Layer.provide(Layer.succeed(ModelsConfig, { directory: folder, defaultModel: "here" })));
+    const layer = preparationsLayer.pipe(
+      Layer.provideMerge(generationsLayer),
+      Layer.provide(Admission.layer),
+      Layer.provideMerge(models),
+      Layer.provide([Stats.layer, Layer.succeed(AdmissionConfig, { maxRunning: 2, maxQueued: 2 })]),
+      Layer.merge(capturedLog([])),
+    );
+    return yield* test({ engine, asked: () => server.requests.length }).pipe(Effect.provide(layer, { local: true }));
+  });
+
+const prepare = (model: string, request: Partial<PrepareRequest> = {}) =>
+  Stream.unwrap(Effect.map(Preparations, (each) => each.prepare({ model, revision: "", retest: false, ...request })));
+const eventsOf = (model: string, request: Partial<PrepareRequest> = {}) => Stream.runCollect(prepare(model, request));
+const stagesOf = (events: ReadonlyArray<PrepareEvent>) =>
+  events.flatMap((event) => (event.type === "stage" ? [event.stage] : []));
+const reportOf = (events: ReadonlyArray<PrepareEvent>): PrepareReport => {
+  const last = events.at(-1);
+  if (last?.type !== "report") throw new Error("the last event is no report");
+  assert.lengthOf(
+    events.filter(({ type }) => type === "report"),
+    1,
+  );
+  return last;
+};
+
+describe("a preparation", () => {
+  it.live("downloads, loads and tries a model that is not here, which the catalog then has", () =>
+    withService({}, ({ engine }) =>
+      Effect.gen(function* () {
+        const events = yield* eventsOf("org/new");
+        assert.deepEqual(stagesOf(events), [
+          "resolving",
+          "engine-check",
+          "downloading",
+          "model-loading",
+          "smoke-test",
+          "ready",
+        ]);
+        const progress = events.filter((event) => event.type === "progress").at(-1);
+        assert.deepInclude(progress, { filesDone: 4, filesTotal: 4 });
+        assert.strictEqual(progress?.bytesDone, progress?.bytesTotal);
+        const report = reportOf(events);
+        assert.deepInclude(report, {
+          stage: "ready",
+          downloaded: true,
+          loaded: true,
+          readyToChat: true,
+          error: undefined,
+        });
+        assert.deepInclude(report.smokeTest, { quality: "ok", reason: "", answer: "2+2는 4입니다." });
+        assert.deepInclude(report.model?.facts, { id: "org--new", source: "org/new" });
+        assert.deepEqual(
+          report.timings.map(({ stage }) => stage),
+          stagesOf(events).slice(0, -1),
+        );
+        const models = yield* Models;
+        assert.strictEqual((yield* models.get("org/new")).state, "active");
+        assert.deepEqual(
+          (yield* models.list).map(({ facts }) => facts.id),
+          ["here", "org--new"],
+        );
+        assert.lengthOf(engine.requests, 1);
+      }),
+    ),
+  );
+
+  it.live("of a model that is here asks the hub nothing, and does not try it twice", () =>
+    withService({}, ({ engine, asked }) =>
+      Effect.gen(function* () {
+        for (const model of ["here", ""]) {
+          const events = yield* eventsOf(model);
+          assert.deepEqual(stagesOf(events), ["resolving", "engine-check", "model-loading", "smoke-test", "ready"]);
+          assert.deepInclude(reportOf(events), { downloaded: false, loaded: true });
+        }
+        assert.lengthOf(engine.requests, 1);
+        yield* eventsOf("here", { retest: true });
+        assert.lengthOf(engine.requests, 2);
+        assert.strictEqual(asked(), 0);
+        const { facts } = yield* (yield* Models).get("here");
+        assert.strictEqual((yield* Preparations).smokeTestOf(facts)?.quality, "ok");
+      }),
+    ),
+  );
+
+  it.live("asks the documented question, without sampling by chance", () =>
+    withService({}, ({ engine }) =>
+      Effect.gen(function* () {
+        yield* eventsOf("here");
+        const [request] = engine.requests;
+        const text = Buffer.from("한국어로 한 문장만 답해. 2+2는?");
+        assert.strictEqual(request?.promptTokenIds.length, text.length, "one token for each byte");
+        assert.strictEqual(request?.parameters.seed, 0);
+        assert.strictEqual(request?.cache.mode, "bypass");
+      }),
+    ),
+  );
+
+  it.live("ends degraded or failed as the answer is, and tries a failed model again", () =>
+    Effect.gen(function* () {
+      yield* withService({ script: ["five"] }, () =>
+        Effect.gen(function* () {
+          const report = reportOf(yield* eventsOf("here"));
+          assert.deepInclude(report, { stage: "degraded", readyToChat: true, error: undefined });
+          assert.strictEqual(report.smokeTest?.reason, "answer did not contain expected result");
+        }),
+      );
+      yield* withService({ script: ["4<|im_end|", ">x"] }, ({ engine }) =>
+        Effect.gen(function* () {
+          const report = reportOf(yield* eventsOf("org/new"));
+          assert.deepInclude(report, { stage: "failed", downloaded: true, loaded: true, readyToChat: false });
+          assert.isUndefined(report.error);
+          assert.strictEqual(report.smokeTest?.quality, "failed");
+          yield* eventsOf("org/new");
+          assert.lengthOf(engine.requests, 2);
+        }),
+      );
+    }),
+  );
+
+  it.live("that cannot load the model reports that, and what it came to", () =>
+    withService({ start: Effect.fail(new ModelBroken({ model: "org--new", cause: "no such architecture" })) }, () =>
+      Effect.gen(function* () {
+        const events = yield* eventsOf("org/new");
+        assert.deepEqual(stagesOf(events).slice(-2), ["model-loading", "failed"]);
+        const report = reportOf(events);
+        assert.deepInclude(report, { stage: "failed", downloaded: true, loaded: false, readyToChat: false });
+        assert.strictEqual(report.error?._tag, "ModelBroken");
+        assert.strictEqual(report.model?.state, "failed");
+      }),
+    ),
+  );
+
+  it.live("that the hub refuses reports that", () =>
+    withService({ hub: { refuse: () => ({ status: 401, headers: { "x-error-code": "GatedRepo" } }) } }, () =>
+      Effect.gen(function* () {
+        const events = yield* eventsOf("org/new");
+        assert.deepEqual(stagesOf(events), ["resolving", "failed"]);
+        assert.deepInclude(reportOf(events), { downloaded: false, loaded: false, model: undefined });
+        assert.strictEqual(reportOf(events).error?._tag, "ModelAccessDenied");
+      }),
+    ),
+  );
+
+  it.live("does not begin for names and revisions that nothing can have", () =>
+    withService({}, ({ asked }) =>
+      Effect.gen(function* () {
+        const failures: ReadonlyArray<readonly [string, string, string]> = [
+          ["heer", "", "ModelNotFound"],
+          ["../etc/x", "", "InvalidField"],
+          ["org/a..b", "", "InvalidField"],
+          ["org/new", "../x", "InvalidField"],
+          ["here", "main", "ModelRevisionMismatch"],
+        ];
+        for (const [model, revision, tag] of failures) {
+          const events: PrepareEvent[] = [];
+          const stream = prepare(model, { revision });
+          const error = yield* Effect.flip(Stream.runForEach(stream, (event) => Effect.sync(() => events.push(event))));
+          assert.strictEqual(error._tag, tag, model);
+          assert.deepEqual(events, []);
+        }
+        assert.strictEqual(asked(), 0);
+      }),
+    ),
+  );
+
+  it.live("takes a revision that is here, and does not replace it by another", () =>
+    withService({}, () =>
+      Effect.gen(function* () {
+        yield* eventsOf("org/new");
+        const { facts } = yield* (yield* Models).get("org/new");
+        for (const revision of ["main", hubCommit, facts.revision]) {
+          assert.deepInclude(reportOf(yield* eventsOf("org/new", { revision })), { stage: "ready", downloaded: false });
+        }
+        const other = reportOf(yield* eventsOf("org--new", { revision: "v9" }));
+        assert.strictEqual(other.error?._tag, "InvalidField");
+      }),
+    ),
+  );
+
+  it.live("is joined by those who come later, who are told all that went before", () =>
+    withService({ script: [{ pause: true }, "4"] }, ({ engine }) =>
+      Effect.gen(function* () {
+        const asking = yield* Deferred.make<void>();
+        const firstEvents: PrepareEvent[] = [];
+        const first = yield* Effect.forkChild(
+          Stream.runForEach(prepare("org/new"), (event) =>
+            Effect.sync(() => {
+              firstEvents.push(event);
+              if (event.type === "stage" && event.stage === "smoke-test") Deferred.doneUnsafe(asking, Effect.void);
+            }),
+          ),
+        );
+        yield* Deferred.await(asking);
+        // By now it has its id: the second caller's request is the same by another name.
+        const second = yield* Effect.forkChild(eventsOf("org/new"));
+        yield* Effect.sleep(50);
+        yield* engine.resume;
+        const secondEvents = yield* Fiber.join(second);
+        yield* Fiber.join(first);
+        assert.lengthOf(engine.requests, 1);
+        assert.deepEqual(stagesOf(secondEvents), stagesOf(firstEvents));
+        assert.deepEqual(reportOf(secondEvents), reportOf(firstEvents));
+      }),
+    ),
+  );
+
+  it.live("whose caller leaves stops, and the next one goes on", () => {
+    const fault = (path: string, count: number): FileFault | undefined =>
+      path === "model.safetensors" && count === 0 ? { cutAfter: 3000, hang: true } : undefined;
+    return withService({ hub: { fault } }, ({ asked }) =>
+      Effect.gen(function* () {
+        const reached = yield* Deferred.make<void>();
+        const fiber = yield* Effect.forkChild(
+          Stream.runForEach(prepare("org/new"), (event) =>
+            Effect.sync(() => {
+              if (event.type === "progress" && event.filesDone === 3) Deferred.doneUnsafe(reached, Effect.void);
+            }),
+          ),
+        );
+        yield* Deferred.await(reached);
+        yield* Fiber.interrupt(fiber);
+        const before = asked();
+        const report = reportOf(yield* eventsOf("org/new"));
+        assert.deepInclude(report, { stage: "ready", downloaded: true });
+        // The revision, the files, the weights' place and the weights.
+        assert.strictEqual(asked() - before, 4);
+        const got = readFileSync(join(folder, "org--new", "model.safetensors"));
+        assert.isTrue(got.equals(Buffer.from(repository["model.safetensors"] ?? [])));
+      }),
+    );
+  });
+});

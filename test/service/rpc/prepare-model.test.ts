@@ -1,0 +1,110 @@
+import { Effect, Stream } from "effect";
+import { afterAll, assert, beforeAll, describe, it } from "vitest";
+
+import { ModelBroken } from "../../../src/service/domain/errors.ts";
+import type { PrepareEvent, PrepareRequest, SmokeTest } from "../../../src/service/domain/preparation.ts";
+import type { MlxdClient } from "../../../src/client/index.ts";
+import { createMlxdClient } from "../../../src/client/node.ts";
+import { collect } from "../../support/collect.ts";
+import { modelStatus } from "../../support/listed-models.ts";
+import { startTestServer, type TestServer } from "../../support/test-server.ts";
+
+const smokeTest: SmokeTest = {
+  quality: "degraded",
+  reason: "mild repetition",
+  answer: "4",
+  testedAt: 1_700_000_000_000,
+  durationMs: 12,
+};
+
+const events: ReadonlyArray<PrepareEvent> = [
+  { type: "stage", stage: "resolving", elapsedMs: 0 },
+  { type: "progress", bytesDone: 2 ** 40, bytesTotal: 2 ** 41, filesDone: 1, filesTotal: 3, elapsedMs: 4 },
+  { type: "log", stage: "engine-check", message: "engine mlx", elapsedMs: 5 },
+  {
+    type: "report",
+    stage: "degraded",
+    model: modelStatus("demo"),
+    downloaded: true,
+    loaded: true,
+    readyToChat: true,
+    smokeTest,
+    timings: [{ stage: "resolving", durationMs: 5 }],
+    error: undefined,
+  },
+];
+const broken: PrepareEvent = {
+  type: "report",
+  stage: "failed",
+  model: undefined,
+  downloaded: false,
+  loaded: false,
+  readyToChat: false,
+  smokeTest: undefined,
+  timings: [],
+  error: new ModelBroken({ model: "broken", cause: "/srv/secret/config.json is missing" }),
+};
+
+let server: TestServer;
+let client: MlxdClient;
+let left = 0;
+const requests: PrepareRequest[] = [];
+beforeAll(async () => {
+  server = await startTestServer({
+    smokeTests: { demo: smokeTest },
+    prepare: ({ model, revision, retest }) => {
+      requests.push({ model, revision, retest });
+      if (model === "broken") return Stream.make(broken);
+      const all = Stream.fromIterable(events);
+      return model === "slow"
+        ? Stream.concat(Stream.take(all, 1), Stream.never).pipe(Stream.ensuring(Effect.sync(() => (left += 1))))
+        : all;
+    },
+  });
+  client = createMlxdClient({ baseUrl: server.url });
+});
+afterAll(async () => {
+  client.close();
+  await server.close();
+});
+
+describe("PrepareModel", () => {
+  it("tells each event, and the model with its smoke test", async () => {
+    const told = await collect(client.prepareModel("demo", { revision: "main", retest: true }));
+    assert.deepEqual(requests.at(-1), { model: "demo", revision: "main", retest: true });
+    assert.deepEqual<unknown>(told.slice(0, 3), [
+      events[0],
+      events[1],
+      { type: "log", stage: "engine_check", message: "engine mlx", elapsedMs: 5 },
+    ]);
+    const report = told.at(-1);
+    const expected = { ...smokeTest, testedAt: new Date(smokeTest.testedAt) };
+    assert.deepInclude(report, { type: "report", stage: "degraded", readyToChat: true, smokeTest: expected });
+    assert.deepEqual(report?.type === "report" && report.model?.smokeTest, expected);
+    assert.deepEqual((await client.getModel("demo")).smokeTest, expected);
+    assert.deepEqual((await client.listModels())[0]?.smokeTest, expected);
+  });
+
+  it("tells a failure in the report as a call of its own would have", async () => {
+    const { error } = await client.prepareModel("broken").collect();
+    assert.deepInclude(error, { code: "FAILED_PRECONDITION", reason: "MODEL_BROKEN" });
+    assert.notInclude(error?.message, "/srv");
+  });
+
+  it("ends when its caller leaves", async () => {
+    for await (const event of client.prepareModel("slow")) {
+      assert.strictEqual(event.type, "stage");
+      break;
+    }
+    while (left === 0) await new Promise(setImmediate);
+  });
+
+  it("refuses fields over their bounds by name", async () => {
+    const error = await client
+      .prepareModel("demo", { revision: "x".repeat(257) })
+      .collect()
+      .catch((cause: unknown) => cause);
+    assert.deepInclude(error, { reason: "INVALID_FIELD" });
+    assert.match(String(error), /revision/);
+  });
+});
