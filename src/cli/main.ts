@@ -5,6 +5,8 @@ import { addGenerate } from "./commands/generate.ts";
 import { addLoad } from "./commands/load.ts";
 import { addModels } from "./commands/models.ts";
 import { addPin } from "./commands/pin.ts";
+import { addPrepare } from "./commands/prepare.ts";
+import { addPull } from "./commands/pull.ts";
 import { addServe } from "./commands/serve.ts";
 import { addStats } from "./commands/stats.ts";
 import { addTokens } from "./commands/tokens.ts";
@@ -14,9 +16,8 @@ import { note } from "./print.ts";
 import { createProgram } from "./program.ts";
 
 const mlxd = createProgram();
-for (const add of [addServe, addModels, addLoad, addUnload, addPin, addGenerate, addChat, addTokens, addStats]) {
-  add(mlxd);
-}
+const models = [addModels, addPull, addPrepare, addLoad, addUnload, addPin];
+for (const add of [addServe, ...models, addGenerate, addChat, addTokens, addStats]) add(mlxd);
 
 const exitCodes = { done: 0, failed: 1, usage: 2, interrupted: 130 };
 
