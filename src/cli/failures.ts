@@ -29,11 +29,13 @@ export const errorLine = (error: MlxdError, server: string): string => {
   return `${sentence.replace("?; ", "? ")} (${error.reason})`.replaceAll(/\p{Cc}+/gu, " ");
 };
 
-const nextStep = ({ code, reason, retryAfterMs }: MlxdError): string => {
+const nextStep = ({ code, reason, retryAfterMs, message }: MlxdError): string => {
   if (code === "UNIMPLEMENTED") return "the server is of another version";
   const hint = hints[reason];
   if (hint !== undefined) return hint;
-  return retryAfterMs === undefined ? "" : `try again in ${Math.ceil(retryAfterMs / 1000)} s`;
+  return retryAfterMs === undefined || message.includes("try again")
+    ? ""
+    : `try again in ${Math.ceil(retryAfterMs / 1000)} s`;
 };
 
 /** What to tell of this error, or undefined for one that nobody foresaw. */

@@ -1,22 +1,16 @@
 /** `mlxd pull` and `mlxd prepare`: the way of a model until it can answer, on a terminal and elsewhere. */
 import type { PreparationReport, PreparationStream, ProgressEvent } from "../client/node.ts";
-import { CommandFailed, errorLine } from "./failures.ts";
+import { CommandFailed } from "./failures.ts";
 import { formatBar, formatBytes, formatDuration } from "./format.ts";
 import { note, print, printJson } from "./print.ts";
 import { StatusLine } from "./status-line.ts";
-
-/** What is told of the connection and asked for by the user. */
-export interface PreparationOptions {
-  readonly server: string;
-  readonly json?: true | undefined;
-}
 
 /**
  * Follows a preparation to its end: stages line by line, bytes as a bar on a terminal and else at each tenth. With
  * `json` the report alone is printed. A model that is degraded is a success with a note, one that failed throws.
  */
-export const followPreparation = async (stream: PreparationStream, options: PreparationOptions): Promise<void> => {
-  const say = options.json ? () => {} : print;
+export const followPreparation = async (stream: PreparationStream, json = false): Promise<void> => {
+  const say = json ? () => {} : print;
   {
     using line = new StatusLine();
     let tenths = -1;
@@ -35,15 +29,16 @@ export const followPreparation = async (stream: PreparationStream, options: Prep
     }
   }
   const report = await stream.collect();
-  if (options.json) printJson(report);
-  tellOutcome(report, options);
+  if (json) printJson(report);
+  tellOutcome(report, json);
 };
 
-const tellOutcome = (report: PreparationReport, { server, json }: PreparationOptions): void => {
-  const { stage, model, smokeTest, error } = report;
+const tellOutcome = (report: PreparationReport, json = false): void => {
+  const { stage, model, smokeTest, error, readyToChat } = report;
+  if (error) throw error;
   const name = model?.id ?? "the model";
-  const reason = error ? errorLine(error, server) : (smokeTest?.reason ?? "");
-  if (!report.readyToChat) throw new CommandFailed(`${name} is of no use: ${reason || "its smoke test failed"}`);
+  const reason = smokeTest?.reason || "its smoke test does not say why";
+  if (!readyToChat) throw new CommandFailed(`${name} is loaded, and its answer is of no use: ${reason}`);
   if (stage === "degraded") note(`${name} answers, and not as it should: ${reason}`);
   if (!json) print(`${name} is ready`);
 };

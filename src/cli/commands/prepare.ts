@@ -15,7 +15,7 @@ export const addPrepare = (mlxd: Program): void => {
     .action(async (name, { retest }, command) => {
       const options = command.optsWithGlobals();
       await withClient(options, (client, signal) =>
-        followPreparation(client.prepareModel(name, { retest, signal }), options),
+        followPreparation(client.prepareModel(name, { retest, signal }), options.json),
       );
     });
 };

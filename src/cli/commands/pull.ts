@@ -28,7 +28,7 @@ export const addPull = (mlxd: Program): void => {
       }
       const options = command.optsWithGlobals();
       await withClient(options, (client, signal) =>
-        followPreparation(client.prepareModel(repository, { revision, signal }), options),
+        followPreparation(client.prepareModel(repository, { revision, signal }), options.json),
       );
     });
 };
