@@ -1,7 +1,15 @@
 import type { Client } from "@connectrpc/connect";
 import type { BatchItem, BatchOptions, BatchStream } from "./batch.ts";
 import type { CallOptions } from "./call.ts";
-import type { MemoryFit, Model, ServerInfo, ServerStats, UnloadedModel, UnloadedModels } from "./descriptions.ts";
+import type {
+  CatalogChange,
+  MemoryFit,
+  Model,
+  ServerInfo,
+  ServerStats,
+  UnloadedModel,
+  UnloadedModels,
+} from "./descriptions.ts";
 import type { ModelState } from "./enum-names.ts";
 import type { GenerationService } from "./gen/mlxd/v1/generation_service_pb.ts";
 import type { ModelService } from "./gen/mlxd/v1/model_service_pb.ts";
@@ -169,6 +177,9 @@ export interface MlxdClient extends Disposable {
 
   /** Keeps a model from being evicted, or with `false` no longer does. */
   pinModel(model: string, pinned?: boolean, options?: CallOptions): Promise<Model>;
+
+  /** Has the service read its configuration file and its model folder anew; with an error in the file nothing changes. */
+  reloadCatalog(options?: CallOptions): Promise<CatalogChange>;
 
   /** What the server is: version, device and limits. */
   serverInfo(options?: CallOptions): Promise<ServerInfo>;

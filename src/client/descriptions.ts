@@ -6,6 +6,8 @@ import {
   MemoryFitSchema,
   type Model as ModelMessage,
   ModelSchema,
+  type ReloadCatalogResponse,
+  ReloadCatalogResponseSchema,
   type SmokeTest as SmokeTestMessage,
   type UnloadAllModelsResponse,
   UnloadAllModelsResponseSchema,
@@ -46,6 +48,9 @@ export interface UnloadedModel extends Omit<Plain<UnloadModelResponse>, "model">
 
 /** Which models went, and which stayed. */
 export type UnloadedModels = Plain<UnloadAllModelsResponse>;
+
+/** What is different after the catalog was read anew, by model id. */
+export type CatalogChange = Plain<ReloadCatalogResponse>;
 
 /** What the server is: version, device and limits, which do not change while it runs. */
 export interface ServerInfo extends Omit<Plain<GetServerInfoResponse>, "device"> {
@@ -89,6 +94,10 @@ export const unloadedModelFromWire = ({ model, unloaded, freedBytes }: UnloadMod
 /** Reads which models went. */
 export const unloadedModelsFromWire = (response: UnloadAllModelsResponse): UnloadedModels =>
   toPlain(UnloadAllModelsResponseSchema, response);
+
+/** Reads what a reload changed. */
+export const catalogChangeFromWire = (response: ReloadCatalogResponse): CatalogChange =>
+  toPlain(ReloadCatalogResponseSchema, response);
 
 /** Reads what the server is. */
 export const serverInfoFromWire = (response: GetServerInfoResponse): ServerInfo =>

@@ -28,6 +28,7 @@ export type {
 export { type ClientOptions, createMlxdClientFromTransport } from "./create-client.ts";
 export { decodeError } from "./decode-error.ts";
 export type {
+  CatalogChange,
   MemoryFit,
   Model,
   ModelStats,

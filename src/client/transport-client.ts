@@ -26,6 +26,8 @@ import type {
 } from "./client.ts";
 import type { ClientOptions } from "./create-client.ts";
 import {
+  type CatalogChange,
+  catalogChangeFromWire,
   type MemoryFit,
   memoryFitFromWire,
   type Model,
@@ -210,6 +212,10 @@ export class TransportClient implements MlxdClient {
     const request = { model, pinned };
     const response = await this.#unary(options, (connect) => this.raw.models.pinModel(request, connect));
     return modelFromWire(response.model);
+  }
+
+  async reloadCatalog(options: CallOptions = {}): Promise<CatalogChange> {
+    return catalogChangeFromWire(await this.#unary(options, (connect) => this.raw.models.reloadCatalog({}, connect)));
   }
 
   async serverInfo(options: CallOptions = {}): Promise<ServerInfo> {

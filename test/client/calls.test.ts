@@ -70,6 +70,7 @@ const script: Script = {
       unloaded: [includePinned ? "all" : "some", force ? "forced" : "drained"],
       kept: [{ model: "pin", reason: "it is pinned" }],
     }),
+    reloadCatalog: () => ({ added: ["new"], removed: [], changed: ["demo"] }),
     pinModel: ({ model, pinned }) => ({ model: { id: model, state: ModelState.AVAILABLE, pinned: pinned ?? false } }),
     getModel: ({ model }) => {
       if (model === "none") throw new ConnectError("no model", Code.NotFound);
@@ -154,6 +155,7 @@ describe.each(clientKinds)("over $name", (kind) => {
     assert.deepEqual(all.kept, [{ model: "pin", reason: "it is pinned" }]);
     assert.isTrue((await pair.client.pinModel("demo")).pinned);
     assert.isFalse((await pair.client.pinModel("demo", false)).pinned);
+    assert.deepEqual(await pair.client.reloadCatalog(), { added: ["new"], removed: [], changed: ["demo"] });
   });
 
   it("getModel gives one model, by default the default one", async () => {
@@ -281,6 +283,7 @@ describe("a client", () => {
       () => client.unloadModel("", options),
       () => client.unloadAllModels(options),
       () => client.pinModel("", true, options),
+      () => client.reloadCatalog(options),
       () => client.serverInfo(options),
       () => client.stats(options),
       () => client.cancel("g", options),

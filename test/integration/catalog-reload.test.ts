@@ -1,5 +1,5 @@
 /** The configuration file of a running service: SIGHUP, ReloadCatalog, and files with errors. */
-import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdtempSync, rmSync, statSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -10,7 +10,7 @@ import { createGrpcTransport } from "@connectrpc/connect-node";
 
 import { ErrorInfoSchema } from "../../src/client/gen/google/rpc/error_details_pb.ts";
 import { GenerationService } from "../../src/client/gen/mlxd/v1/generation_service_pb.ts";
-import { ModelService } from "../../src/client/gen/mlxd/v1/model_service_pb.ts";
+import { ModelService, ModelState } from "../../src/client/gen/mlxd/v1/model_service_pb.ts";
 import { type RunningService, startService } from "../support/running-service.ts";
 
 const demo = fileURLToPath(new URL("../../models/demo", import.meta.url));
@@ -88,16 +88,21 @@ describe("a running service", () => {
     assert.equal(workers(), 2);
     let tokens = 0;
     let reloaded: Promise<unknown> | undefined;
+    let draining: ModelState | undefined;
     for await (const { event } of generation.streamGenerate({ task: task("two", 300) })) {
       if (event.case === "chunk") tokens += 1;
       if (tokens === 3 && reloaded === undefined) {
         rmSync(join(folder, "models/two"), { recursive: true });
         cpSync(demo, join(folder, "models/three"), { recursive: true });
-        reloaded = models.reloadCatalog({});
+        reloaded = models.reloadCatalog({}).then(async (change) => {
+          draining = (await models.getModel({ model: "two" })).model?.state;
+          return change;
+        });
       }
       if (event.case === "finished") assert.equal(event.value.usage?.outputTokens, 300);
     }
     assert.deepInclude(await reloaded, { added: ["three"], removed: ["two"], changed: [] });
+    assert.equal(draining, ModelState.DRAINING);
     const gone = await generation
       .generate({ task: task("two", 2) })
       .catch((cause: unknown) => ConnectError.from(cause));
@@ -106,6 +111,24 @@ describe("a running service", () => {
     await until(() => workers() === 1);
     await generation.generate({ task: task("three", 2) });
     assert.equal(workers(), 2);
+  });
+
+  it("serves a model that was broken when it started, and is mended", async () => {
+    const weights = join(folder, "models/two/model.safetensors");
+    const { size } = statSync(weights);
+    truncateSync(weights, size - 1);
+    say("");
+    const { running, models, generation } = await start();
+    const refused = await generation
+      .generate({ task: task("two", 2) })
+      .catch((cause: unknown) => ConnectError.from(cause));
+    assert.instanceOf(refused, ConnectError);
+    assert.include(refused.rawMessage, "model.safetensors is truncated");
+    cpSync(join(demo, "model.safetensors"), weights);
+    assert.deepInclude(await models.reloadCatalog({}), { added: [], removed: [], changed: ["two"] });
+    const { result } = await generation.generate({ task: task("two", 2) });
+    assert.equal(result?.usage?.outputTokens, 2);
+    assert.equal(running.workers().length, 2);
   });
 
   it("does not start with a broken file, and tells where it is broken", async () => {

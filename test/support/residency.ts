@@ -1,4 +1,4 @@
-/** What a model pool is configured with, for tests. */
+/** What a model pool is configured with, and what its engines are asked, for tests. */
 import { Layer } from "effect";
 
 import { EngineConfig } from "../../src/service/config/EngineConfig.ts";
@@ -25,3 +25,28 @@ export const residency = (settings: Partial<ResidencySettings> = {}) =>
       stallMs: 60_000,
     }),
   );
+
+/** Of an engine that does nothing. */
+export const request = {
+  id: "g",
+  promptTokenIds: [1],
+  parameters: {
+    temperature: 0,
+    topP: 1,
+    topK: undefined,
+    minP: 0,
+    repetitionPenalty: 1,
+    presencePenalty: 0,
+    frequencyPenalty: 0,
+    maxOutputTokens: 1,
+    stopSequences: [],
+    seed: 1,
+    minOutputTokens: 0,
+    stopTokenIds: [],
+  },
+  eosTokenIds: [],
+  includeStopInOutput: false,
+  timeBudgetMs: undefined,
+  cache: { mode: "bypass", partition: "" },
+  fillsContext: false,
+} as const;

@@ -20,7 +20,7 @@ import { Reservations } from "./Reservations.ts";
 import type { NameFailure } from "./resolve-name.ts";
 
 /** The service cannot start: its model folder is not there. */
-export class CatalogUnreadable extends Schema.TaggedError<CatalogUnreadable>()("CatalogUnreadable", {
+class CatalogUnreadable extends Schema.TaggedError<CatalogUnreadable>()("CatalogUnreadable", {
   directory: Schema.String,
   code: Schema.String,
 }) {

@@ -14,11 +14,11 @@ import {
   declaredDefaults,
   type DeclaredModel,
   declaredProfile,
+  declaredRepository,
   defaultPolicy,
   type ModelPolicy,
   readDeclaredModel,
 } from "./declared-model.ts";
-import { checkRepository } from "./download/repository.ts";
 import { detectFamily, type FamilyProfile, overriddenProfile } from "./families.ts";
 import { isFolder, modelFolders } from "./model-folders.ts";
 import { assignAliases } from "./model-names.ts";
@@ -117,8 +117,8 @@ const readEntry = async (
 
 /** A folder of one's own choice is not downloaded. */
 const downloadOf = ({ id, declaration, policy }: DeclaredModel): HubModel | undefined => {
-  const { path, repository = id } = declaration;
-  if (path !== undefined || Result.isFailure(checkRepository(repository))) return undefined;
+  const repository = declaredRepository(id, declaration);
+  if (repository === undefined || declaration.path !== undefined) return undefined;
   return { repository, revision: policy.revision ?? "" };
 };
 

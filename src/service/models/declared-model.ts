@@ -1,5 +1,6 @@
 /** What mlxd.yaml says of one model, checked against the model folder. */
 import { basename, resolve } from "node:path";
+import { Result } from "effect";
 
 import type { ModelsFile } from "../config/config-file.ts";
 import type { FamilyDeclaration, ModelDeclaration } from "../config/config-schema.ts";
@@ -8,6 +9,7 @@ import type { Family } from "../domain/family.ts";
 import type { ModelDefaults } from "../domain/model.ts";
 import { nearest } from "../domain/nearest.ts";
 import type { FamilyProfile } from "./families.ts";
+import { checkRepository } from "./download/repository.ts";
 import { isFolder, isInside } from "./model-folders.ts";
 
 /** How a model is kept in memory and what goes with it. */
@@ -69,7 +71,7 @@ export const readDeclaredModel = async (
     throw invalid(key, `"${path}" is outside of the model folder, which service.models sets`);
   };
   checkEngine(declaration.engine, (problem) => invalid(["engine"], problem));
-  if (declaration.revision !== undefined && declaration.repository === undefined) {
+  if (declaration.revision !== undefined && declaredRepository(id, declaration) === undefined) {
     throw invalid(["revision"], "there is no repository that it could be a revision of");
   }
   const adapters: Adapter[] = [];
@@ -98,6 +100,10 @@ export const readDeclaredModel = async (
     },
   };
 };
+
+/** The repository that it is of; an id may be one. */
+export const declaredRepository = (id: string, { path, repository }: ModelDeclaration): string | undefined =>
+  repository ?? (path === undefined && Result.isSuccess(checkRepository(id)) ? id : undefined);
 
 /** The defaults of a declaration by the names of the domain; what it leaves out is absent. */
 export const declaredDefaults = ({ defaults = {} }: ModelDeclaration): Partial<ModelDefaults> =>

@@ -2,16 +2,12 @@ import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, assert, beforeEach, describe, it } from "@effect/vitest";
-import { Effect, Exit, Layer, Scope } from "effect";
+import { Effect, Exit, Fiber, Scope } from "effect";
 
-import { Configuration } from "../../../src/service/config/Configuration.ts";
-import { ModelsConfig } from "../../../src/service/config/ModelsConfig.ts";
-import type { ResidencySettings } from "../../../src/service/config/ResidencyConfig.ts";
-import { type Engine, Engines } from "../../../src/service/engine/Engine.ts";
-import * as ModelPool from "../../../src/service/models/ModelPool.ts";
 import { Models } from "../../../src/service/models/Models.ts";
 import { writeCheckpoint } from "../../fixtures/checkpoint.ts";
-import { residency } from "../../support/residency.ts";
+import { configuredPool } from "../../support/configured-pool.ts";
+import { request } from "../../support/residency.ts";
 
 let folder = "";
 beforeEach(() => {
@@ -24,30 +20,11 @@ const write = (name: string, changes: Record<string, unknown> = {}) =>
   writeCheckpoint(join(folder, "models", name), changes);
 const say = (models: string) => writeFileSync(join(folder, "mlxd.yaml"), `service: {models: ./models}\n${models}`);
 
-const engine: Engine = {
-  generate: () => Effect.never,
-  cancel: () => Effect.succeed(false),
-  healthy: Effect.succeed(true),
-  status: Effect.succeed({ residentBytes: 0, kvCacheBytes: 0, prefixCacheBytes: 0, restarts: 0 }),
-};
+const pool = (log: string[]) => configuredPool(folder, log);
 
-/** A pool on the folder's file; its engines log when they start and stop. */
-const pool = (log: string[], settings: Partial<ResidencySettings> = {}) => {
-  const engines = Layer.succeed(
-    Engines,
-    Engines.of({
-      start: ({ id }) =>
-        Effect.acquireRelease(
-          Effect.sync(() => (log.push(`start ${id}`), { ...engine })),
-          () => Effect.sync(() => log.push(`stop ${id}`)),
-        ),
-    }),
-  );
-  const configuration = Configuration.layer({ args: [], environment: {}, workingDirectory: folder });
-  return ModelPool.layer.pipe(
-    Layer.provide([engines, residency(settings), ModelsConfig.layer("/nowhere").pipe(Layer.provide(configuration))]),
-  );
-};
+const statesNow = Effect.flatMap(Models, (models) =>
+  Effect.map(models.list, (all) => Object.fromEntries(all.map(({ facts, state }) => [facts.id, state]))),
+);
 
 describe("a reload", () => {
   it.effect("tells what changed, and new defaults hold at once on the same engine", () => {
@@ -103,9 +80,33 @@ describe("a reload", () => {
       rmSync(join(folder, "models/b"), { recursive: true });
       yield* models.reload;
       assert.equal((yield* Effect.flip(models.promptTools("b")))._tag, "ModelNotFound");
+      assert.deepEqual(yield* statesNow, { a: "available", b: "draining" });
       // One that was queued when the model went.
       yield* Effect.scoped(models.lease(facts));
       assert.deepEqual(log, ["start b"]);
+      yield* Scope.close(running, Exit.void);
+      assert.deepEqual(log, ["start b", "stop b"]);
+      assert.deepEqual(yield* statesNow, { a: "available" });
+      // One that tokenised its prompt before the model went, and comes when its engine has ended.
+      yield* Effect.scoped(models.lease(facts));
+      assert.deepEqual(log, ["start b", "stop b", "start b", "stop b"]);
+    }).pipe(Effect.provide(pool(log)));
+  });
+
+  it.effect("ends what a model that is gone still runs where a call says so", () => {
+    const log: string[] = [];
+    say("models: {b: {pinned: true}}");
+    return Effect.gen(function* () {
+      const models = yield* Models;
+      const running = yield* Scope.make();
+      const engine = yield* Scope.provide(models.lease("b"), running);
+      const run = yield* Effect.forkChild(Effect.flip(engine.generate(request, () => {})), { startImmediately: true });
+      rmSync(join(folder, "models/b"), { recursive: true });
+      say("");
+      yield* models.reload;
+      assert.deepEqual(yield* statesNow, { a: "available", b: "draining" });
+      assert.isTrue((yield* models.unload("b", { drainMs: 0, force: true })).unloaded);
+      assert.equal((yield* Fiber.join(run))._tag, "ModelUnloaded");
       yield* Scope.close(running, Exit.void);
       assert.deepEqual(log, ["start b", "stop b"]);
     }).pipe(Effect.provide(pool(log)));
@@ -126,6 +127,7 @@ describe("a reload", () => {
       const second = yield* Effect.scoped(models.lease(now));
       assert.notStrictEqual(second, first);
       assert.strictEqual(yield* Effect.scoped(models.lease(old)), first);
+      assert.deepEqual(yield* statesNow, { x: "active", a: "available" });
       yield* Scope.close(running, Exit.void);
       assert.deepEqual(log, ["start x", "start x", "stop x"]);
     }).pipe(Effect.provide(pool(log)));

@@ -13,7 +13,7 @@ import { type Engine, Engines } from "../../../src/service/engine/Engine.ts";
 import * as ModelPool from "../../../src/service/models/ModelPool.ts";
 import { Models } from "../../../src/service/models/Models.ts";
 import { writeCheckpoint } from "../../fixtures/checkpoint.ts";
-import { residency } from "../../support/residency.ts";
+import { request, residency } from "../../support/residency.ts";
 
 let folder = "";
 beforeAll(() => {
@@ -385,27 +385,3 @@ describe("residency", () => {
     });
   });
 });
-
-const request = {
-  id: "g",
-  promptTokenIds: [1],
-  parameters: {
-    temperature: 0,
-    topP: 1,
-    topK: undefined,
-    minP: 0,
-    repetitionPenalty: 1,
-    presencePenalty: 0,
-    frequencyPenalty: 0,
-    maxOutputTokens: 1,
-    stopSequences: [],
-    seed: 1,
-    minOutputTokens: 0,
-    stopTokenIds: [],
-  },
-  eosTokenIds: [],
-  includeStopInOutput: false,
-  timeBudgetMs: undefined,
-  cache: { mode: "bypass", partition: "" },
-  fillsContext: false,
-} as const;

@@ -117,7 +117,9 @@ export const layer: Layer.Layer<Preparations, never, Models | Downloads | Genera
       const journal = new Journal(emit, () => clock.currentTimeMillisUnsafe());
       const reached: Reached = { downloaded: false, loaded: false, id: place.id };
       const result = yield* Effect.result(walk(place, retest, journal, reached));
-      const model = yield* Effect.option(models.get(reached.id));
+      const found = yield* Effect.option(models.get(reached.id));
+      // It may also be a name of another model.
+      const model = Option.filter(found, ({ facts }) => facts.id === reached.id);
       const { downloaded, loaded } = reached;
       const end = ending(result);
       journal.report({ ...end, model: Option.getOrUndefined(model), downloaded, loaded });

@@ -6,9 +6,10 @@ import { Deferred, Effect, Fiber, Layer, Stream } from "effect";
 
 import { Admission } from "../../../../src/service/admission/Admission.ts";
 import { AdmissionConfig } from "../../../../src/service/config/AdmissionConfig.ts";
+import type { ModelsFile } from "../../../../src/service/config/config-file.ts";
 import { DownloadConfig } from "../../../../src/service/config/DownloadConfig.ts";
 import { ModelsConfig } from "../../../../src/service/config/ModelsConfig.ts";
-import { ModelBroken } from "../../../../src/service/domain/errors.ts";
+import { ConfigurationInvalid, ModelBroken } from "../../../../src/service/domain/errors.ts";
 import type { PrepareEvent, PrepareReport, PrepareRequest } from "../../../../src/service/domain/preparation.ts";
 import { Engines } from "../../../../src/service/engine/Engine.ts";
 import { layerWith } from "../../../../src/service/models/download/DownloadsLive.ts";
@@ -44,6 +45,9 @@ interface World {
   readonly script?: Script;
   readonly start?: Effect.Effect<void, ModelBroken>;
   readonly hub?: Partial<HubScript>;
+  /** What mlxd.yaml says of models. */
+  readonly declared?: ModelsFile["models"];
+  readonly defaultModel?: string;
 }
 
 interface Inside {
@@ -52,8 +56,15 @@ interface Inside {
   readonly asked: () => number;
 }
 
+const fileWith = (models: ModelsFile["models"]): ModelsFile => ({
+  directory: folder,
+  models,
+  families: {},
+  invalid: (path, problem) => new ConfigurationInvalid({ file: "mlxd.yaml", line: 1, key: path.join("."), problem }),
+});
+
 const withService = <A, E>(
-  { script = ["2+2는 ", "4입니다."], start = Effect.void, hub = {} }: World,
+  { script = ["2+2는 ", "4입니다."], start = Effect.void, hub = {}, declared = {}, defaultModel = "here" }: World,
   test: (inside: Inside) => Effect.Effect<A, E, Preparations | Models>,
 ) =>
   Effect.gen(function* () {
@@ -69,7 +80,7 @@ const withService = <A, E>(
       ),
       layerWith({ backoffMs: 1, maxAttempts: 2 }).pipe(Layer.provide(Layer.succeed(DownloadConfig, settings))),
       SmokeTests.layer,
-    ).pipe(Layer.provide(Layer.succeed(ModelsConfig, { directory: folder, defaultModel: "here" })));
+    ).pipe(Layer.provide(Layer.succeed(ModelsConfig, { directory: folder, defaultModel, file: fileWith(declared) })));
     const layer = preparationsLayer.pipe(
       Layer.provideMerge(generationsLayer),
       Layer.provide(Admission.layer),
@@ -79,6 +90,8 @@ const withService = <A, E>(
     );
     return yield* test({ engine, asked: () => server.requests.length }).pipe(Effect.provide(layer, { local: true }));
   });
+
+const asItIs = { pinned: undefined, idleTtlMs: undefined };
 
 const prepare = (model: string, request: Partial<PrepareRequest> = {}) =>
   Stream.unwrap(Effect.map(Preparations, (each) => each.prepare({ model, revision: "", retest: false, ...request })));
@@ -187,6 +200,60 @@ describe("a preparation", () => {
         }),
       );
     }),
+  );
+
+  it.live("downloads a model that is declared by its repository, and is asked for until then", () => {
+    const declared = { chat: { repository: "org/new", aliases: ["bot"] } };
+    const fault = (path: string): FileFault | undefined => (path === "config.json" ? { delayMs: 200 } : undefined);
+    return withService({ declared, hub: { fault } }, () =>
+      Effect.gen(function* () {
+        const models = yield* Models;
+        const here = yield* models.get("bot");
+        assert.deepInclude(here, { state: "failed", download: { repository: "org/new", revision: "" } });
+        assert.include(here.stateReason, "PrepareModel downloads it from org/new");
+        const refused = { _tag: "ModelNotDownloaded", model: "chat", repository: "org/new" } as const;
+        assert.deepInclude(yield* Effect.flip(models.promptTools("chat")), refused);
+        assert.deepInclude(yield* Effect.flip(models.load("chat", asItIs)), refused);
+        assert.deepInclude(yield* Effect.flip(models.fit("chat")), refused);
+
+        const states = new Set<string>();
+        yield* Effect.forkChild(
+          Stream.runForEach(models.changes, (now) => Effect.sync(() => states.add(now.get("chat") ?? ""))),
+        );
+        const report = reportOf(yield* eventsOf("bot"));
+        assert.deepInclude(report, { stage: "ready", downloaded: true });
+        assert.deepInclude(report.model?.facts, { id: "chat", source: "org/new", directory: join(folder, "org--new") });
+        assert.deepEqual([...states], ["failed", "downloading", "available", "loading", "active"]);
+        assert.deepEqual(
+          (yield* models.list).map(({ facts, state }) => [facts.id, state]),
+          [
+            ["chat", "active"],
+            ["here", "available"],
+          ],
+        );
+      }),
+    );
+  });
+
+  it.live("downloads the revision that is declared, where the call names none", () =>
+    withService({ declared: { "org/new": { revision: "v9" } } }, () =>
+      Effect.gen(function* () {
+        assert.strictEqual(reportOf(yield* eventsOf("org/new")).error?._tag, "InvalidField");
+        const report = reportOf(yield* eventsOf("org/new", { revision: "main" }));
+        assert.deepInclude(report, { stage: "ready", downloaded: true });
+        assert.strictEqual(report.model?.facts.id, "org/new");
+      }),
+    ),
+  );
+
+  it.live("reports that a download does not fit the catalog, which stays as it was", () =>
+    withService({ declared: { chat: { path: "here", aliases: ["org--new"] } }, defaultModel: "chat" }, () =>
+      Effect.gen(function* () {
+        const report = reportOf(yield* eventsOf("org/new"));
+        assert.deepInclude(report, { stage: "failed", downloaded: true, loaded: false, model: undefined });
+        assert.strictEqual(report.error?._tag, "ConfigurationInvalid");
+      }),
+    ),
   );
 
   it.live("that cannot load the model reports that, and what it came to", () =>

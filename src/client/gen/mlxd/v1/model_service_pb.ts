@@ -820,7 +820,8 @@ export type PrepareModelRequest = Message<"mlxd.v1.PrepareModelRequest"> & {
   model: string;
 
   /**
-   * Branch, tag or commit of the repository. Empty: the model as it is here, or else the branch `main`. A model that is
+   * Branch, tag or commit of the repository. Empty: the model as it is here, or else what the configuration says of it,
+   * or else the branch `main`. A model that is
    * here at another revision is not replaced: MODEL_REVISION_MISMATCH.
    *
    * @generated from field: string revision = 2;
@@ -1196,7 +1197,7 @@ export const ModelState = {
   ACTIVE: 4,
 
   /**
-   * It finishes what runs and takes nothing new.
+   * It finishes what runs and takes nothing new; also one that is no longer in the catalog.
    *
    * @generated from enum value: MODEL_STATE_DRAINING = 5;
    */
@@ -1210,7 +1211,7 @@ export const ModelState = {
   UNLOADING: 6,
 
   /**
-   * It could not be loaded, or its engine keeps dying; see state_reason.
+   * It could not be loaded, its engine keeps dying, or its files are not here yet; see state_reason.
    *
    * @generated from enum value: MODEL_STATE_FAILED = 7;
    */

@@ -1,0 +1,34 @@
+/** A model pool on a folder with `mlxd.yaml`; its engines do nothing, and log when they start and stop. */
+import { Effect, Layer } from "effect";
+
+import { Configuration } from "../../src/service/config/Configuration.ts";
+import { ModelsConfig } from "../../src/service/config/ModelsConfig.ts";
+import type { ResidencySettings } from "../../src/service/config/ResidencyConfig.ts";
+import { type Engine, Engines } from "../../src/service/engine/Engine.ts";
+import * as ModelPool from "../../src/service/models/ModelPool.ts";
+import { residency } from "./residency.ts";
+
+const engine: Engine = {
+  generate: () => Effect.never,
+  cancel: () => Effect.succeed(false),
+  healthy: Effect.succeed(true),
+  status: Effect.succeed({ residentBytes: 0, kvCacheBytes: 0, prefixCacheBytes: 0, restarts: 0 }),
+};
+
+/** Logs `start {id}` and `stop {id}`. */
+export const configuredPool = (folder: string, log: string[], settings: Partial<ResidencySettings> = {}) => {
+  const engines = Layer.succeed(
+    Engines,
+    Engines.of({
+      start: ({ id }) =>
+        Effect.acquireRelease(
+          Effect.sync(() => (log.push(`start ${id}`), { ...engine })),
+          () => Effect.sync(() => log.push(`stop ${id}`)),
+        ),
+    }),
+  );
+  const configuration = Configuration.layer({ args: [], environment: {}, workingDirectory: folder });
+  return ModelPool.layer.pipe(
+    Layer.provide([engines, residency(settings), ModelsConfig.layer("/nowhere").pipe(Layer.provide(configuration))]),
+  );
+};
