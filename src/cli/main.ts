@@ -7,6 +7,7 @@ import { addModels } from "./commands/models.ts";
 import { addPin } from "./commands/pin.ts";
 import { addPrepare } from "./commands/prepare.ts";
 import { addPull } from "./commands/pull.ts";
+import { addReload } from "./commands/reload.ts";
 import { addServe } from "./commands/serve.ts";
 import { addStats } from "./commands/stats.ts";
 import { addTokens } from "./commands/tokens.ts";
@@ -17,7 +18,7 @@ import { createProgram } from "./program.ts";
 
 const mlxd = createProgram();
 const models = [addModels, addPull, addPrepare, addLoad, addUnload, addPin];
-for (const add of [addServe, ...models, addGenerate, addChat, addTokens, addStats]) add(mlxd);
+for (const add of [addServe, ...models, addGenerate, addChat, addTokens, addStats, addReload]) add(mlxd);
 
 const exitCodes = { done: 0, failed: 1, usage: 2, interrupted: 130 };
 

@@ -8,7 +8,7 @@ import { promisify } from "node:util";
 import { afterAll, assert, beforeAll, describe, it } from "vitest";
 
 import { createMlxdClient, type MlxdClient } from "../../src/client/node.ts";
-import { runCommand, startCommand } from "../support/mlxd-command.ts";
+import { cliProgram, runCommand, startCommand } from "../support/mlxd-command.ts";
 import { type RunningService, startService } from "../support/running-service.ts";
 
 let service: RunningService;
@@ -241,6 +241,37 @@ describe("mlxd stats", () => {
     const told = await output("stats");
     assert.match(told, new RegExp(`^outputTokens +${total?.outputTokens.toLocaleString("en")}$`, "m"));
     assert.match(told, /^demo +active/m);
+  });
+});
+
+describe("mlxd reload", () => {
+  it("tells that nothing has changed where nothing has", async () => {
+    assert.equal(await output("reload"), "nothing has changed\n");
+    assert.deepEqual(await json("reload"), { added: [], removed: [], changed: [] });
+  });
+});
+
+describe("on a terminal", () => {
+  /** util-linux's `script` gives a program a terminal. */
+  const onTerminal = async (command: string, environment: Record<string, string> = {}): Promise<string> => {
+    const { FORCE_COLOR: _, NO_COLOR: __, ...inherited } = process.env;
+    const env = { ...inherited, TERM: "xterm", MLXD_SERVER: service.url, ...environment };
+    const run = promisify(execFile)(
+      "script",
+      ["-qec", `'${process.execPath}' '${cliProgram}' ${command}`, "/dev/null"],
+      {
+        env,
+      },
+    );
+    run.child.stdin?.end();
+    return (await run).stdout;
+  };
+
+  it("the output is styled and progress is shown, unless NO_COLOR is set", async (context) => {
+    if (process.platform !== "linux") context.skip("another program than util-linux's script is needed");
+    assert.include(await onTerminal("models"), "\u001b[1mID");
+    assert.notInclude(await onTerminal("models", { NO_COLOR: "1" }), "\u001b");
+    assert.include(await onTerminal("load demo"), "loading demo ... ");
   });
 });
 

@@ -18,7 +18,9 @@ describe("Ctrl-C in a chat", () => {
       models: { getModel },
       async *stream({ task }) {
         const messages = task?.input.case === "chat" ? task.input.value.messages : [];
-        asked.push(messages.flatMap(({ content }) => content.map(({ part }) => (part.case === "text" ? part.value : ""))));
+        asked.push(
+          messages.flatMap(({ content }) => content.map(({ part }) => (part.case === "text" ? part.value : ""))),
+        );
         if (asked.length > 1) return yield* saying("well");
         const [started, chunk, finished] = numbered([
           startedEvent(),
@@ -73,20 +75,17 @@ describe("Ctrl-C in a chat", () => {
   });
 });
 
-const prepared = (
-  stage: PrepareStage,
-  smokeTest: { readonly quality: Quality; readonly reason: string },
-): Script => ({
-    async *prepare() {
-      yield { event: { case: "stage", value: { stage: PrepareStage.DOWNLOADING } } };
-      for (const bytesDone of [0, 1, 2, 50, 51, 100].map((percent) => percent * 1024 * 1024)) {
-        const progress = { bytesDone, bytesTotal: 100 * 1024 * 1024, filesTotal: 3 };
-        yield { event: { case: "progress", value: { ...progress, elapsed: { seconds: 61n } } } };
-      }
-      yield { event: { case: "stage", value: { stage } } };
-      const readyToChat = stage !== PrepareStage.FAILED;
-      yield { event: { case: "report", value: { stage, readyToChat, model: { id: "bad" }, smokeTest } } };
-    },
+const prepared = (stage: PrepareStage, smokeTest: { readonly quality: Quality; readonly reason: string }): Script => ({
+  async *prepare() {
+    yield { event: { case: "stage", value: { stage: PrepareStage.DOWNLOADING } } };
+    for (const bytesDone of [0, 1, 2, 50, 51, 100].map((percent) => percent * 1024 * 1024)) {
+      const progress = { bytesDone, bytesTotal: 100 * 1024 * 1024, filesTotal: 3 };
+      yield { event: { case: "progress", value: { ...progress, elapsed: { seconds: 61n } } } };
+    }
+    yield { event: { case: "stage", value: { stage } } };
+    const readyToChat = stage !== PrepareStage.FAILED;
+    yield { event: { case: "report", value: { stage, readyToChat, model: { id: "bad" }, smokeTest } } };
+  },
 });
 
 describe("mlxd pull", () => {

@@ -2,7 +2,7 @@
 import { assert, describe, it } from "vitest";
 import { runCommand } from "../support/mlxd-command.ts";
 
-const subcommands = "serve models pull prepare load unload pin generate chat tokens stats".split(" ");
+const subcommands = "serve models pull prepare load unload pin generate chat tokens stats reload".split(" ");
 
 describe("the help", () => {
   it("names every subcommand", async () => {
@@ -50,7 +50,7 @@ describe("a wrong call", () => {
 describe("a service that is not there", () => {
   const nobody = "http://127.0.0.1:1";
 
-  it.each([
+  const calls: readonly (readonly string[])[] = [
     ["models"],
     ["load"],
     ["unload", "--all"],
@@ -60,12 +60,11 @@ describe("a service that is not there", () => {
     ["tokens", "hi"],
     ["stats"],
     ["prepare"],
+    ["reload"],
     ["pull", "a/b"],
-  ])("is told by %s %s", async (...args) => {
-    const { exitCode, stdout, stderr } = await runCommand(
-      args.filter((argument) => argument !== undefined),
-      { MLXD_SERVER: nobody },
-    );
+  ];
+  it.each(calls.map((args) => ({ call: args.join(" "), args })))("is told by $call", async ({ args }) => {
+    const { exitCode, stdout, stderr } = await runCommand(args, { MLXD_SERVER: nobody });
     assert.deepEqual([exitCode, stdout], [1, ""]);
     assert.equal(
       stderr,

@@ -153,7 +153,7 @@ export const untilLeft = (context: HandlerContext): Promise<void> =>
   });
 
 const routes = (router: ConnectRouter, script: Script, note: (context: HandlerContext) => { done: () => void }) => {
-  const { generate, stream, batch, cancel } = script;
+  const { generate, stream, batch, cancel, prepare } = script;
   router.service(GenerationService, {
     ...(generate && { generate: noteUnary(generate, note) }),
     ...(stream && {
