@@ -51,7 +51,18 @@ const node: Pattern = { regex: "^node:", message: "node: modules only in node.ts
 const client: Pattern = { group: ["**/client/**"], message: "only rpc/ and server/ import src/client, and of it gen/" };
 const clientBesideGen: Pattern = { group: ["**/client/**", "!**/client/gen/**"], message: client.message };
 const service: Pattern = { regex: "(^|/)service/", message: "src/client knows nothing of src/service" };
-const program: Pattern = { regex: "^(\\.\\./)+(test|scripts)/", message: "src imports no test and no script" };
+const serviceBesideMain: Pattern = {
+  group: ["**/service/**", "!**/service/main.ts"],
+  message: "src/cli talks to the service through src/client; `serve` starts service/main.ts",
+};
+const clientBesideNode: Pattern = {
+  group: ["**/client/**", "!**/client/node.ts"],
+  message: "src/cli imports of src/client only node.ts",
+};
+const program: Pattern = {
+  regex: "^(\\.\\./)+(test|scripts|cli)/",
+  message: "src imports no test and no script, and nothing imports src/cli",
+};
 // No look-ahead in this regular expression dialect: neither "." nor "effect" at the start.
 const anyPackage: Pattern = { regex: "^([^.e]|e[^f])", message: "domain/ imports effect only" };
 
@@ -125,6 +136,7 @@ export default defineConfig({
   overrides: [
     refuse(["src/client/**"], [effect, node, connectNode, mlx, service, program]),
     refuse(["src/client/node.ts"], [effect, mlx, service, program], [mlxRequired]),
+    refuse(["src/cli/**"], [effect, connect, mlx, clientBesideNode, serviceBesideMain, program], [mlxRequired]),
     refuse(["src/service/*.ts"], [mlx, workerInside, connect, program], [mlxRequired, ...environmentImports]),
     ...folders.map(serviceFolder),
     refuse(["test/**", "scripts/**"], [mlx, workerInside], [mlxRequired]),

@@ -1,9 +1,9 @@
 /**
  * Runs the examples as they stand, against the real service: the files in examples/, and of README.md, docs/client.md,
- * docs/generation.md, docs/tools.md, docs/models.md and docs/download.md every fenced block that is marked `ts node`,
- * `ts deno` or `sh`, apart from those
+ * docs/generation.md, docs/tools.md, docs/models.md, docs/download.md and docs/cli.md every fenced block that is marked
+ * `ts node`, `ts deno` or `sh`, apart from those
  * that start or test the service itself. A `ts node` block without a client of its own goes on from the page's first
- * block. Only the port is another one.
+ * block. Only the port is another one, for the command by MLXD_SERVER.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -57,6 +57,7 @@ const pages = [
   "docs/tools.md",
   "docs/models.md",
   "docs/download.md",
+  "docs/cli.md",
 ].filter((page) =>
   existsSync(join(root, page)),
 );
@@ -69,7 +70,7 @@ const programs: Record<string, readonly [program: string, ...args: string[]]> = 
 
 const env = {
   ...process.env,
-  PATH: `${join(root, ".cache/bin")}:${process.env["PATH"] ?? ""}`,
+  PATH: `${join(root, "bin")}:${join(root, ".cache/bin")}:${process.env["PATH"] ?? ""}`,
   DENO_DIR: join(root, ".cache/deno"),
   DENO_NO_UPDATE_CHECK: "1",
 };
@@ -86,7 +87,7 @@ describe("the example", () => {
   it.for(examples)("$name runs", async ({ kind, code, folder }, context) => {
     if (code.includes("grpcurl") && !(await grpcurl())) context.skip(noGrpcurl);
     const [program = "", ...args] = programs[kind] ?? [];
-    const child = spawn(program, args, { cwd: folder, env });
+    const child = spawn(program, args, { cwd: folder, env: { ...env, MLXD_SERVER: service.url } });
     const output = Promise.all([text(child.stdout), text(child.stderr), once(child, "close")]);
     child.stdin.end(code.replaceAll("127.0.0.1:50051", `127.0.0.1:${service.port}`));
     const [stdout, stderr, [exitCode]] = await output;

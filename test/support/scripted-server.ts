@@ -49,6 +49,8 @@ export interface Script {
   readonly cancel?: ServiceImpl<typeof GenerationService>["cancelGeneration"];
   readonly tokenizer?: Partial<ServiceImpl<typeof TokenizerService>>;
   readonly models?: Partial<ServiceImpl<typeof ModelService>>;
+  /** Of the model service, beside `models`: the call that streams. */
+  readonly prepare?: ServiceImpl<typeof ModelService>["prepareModel"];
   readonly server?: Partial<ServiceImpl<typeof ServerService>>;
 }
 
@@ -151,7 +153,7 @@ export const untilLeft = (context: HandlerContext): Promise<void> =>
   });
 
 const routes = (router: ConnectRouter, script: Script, note: (context: HandlerContext) => { done: () => void }) => {
-  const { generate, stream, batch, cancel } = script;
+  const { generate, stream, batch, cancel, prepare } = script;
   router.service(GenerationService, {
     ...(generate && { generate: noteUnary(generate, note) }),
     ...(stream && {
@@ -171,7 +173,16 @@ const routes = (router: ConnectRouter, script: Script, note: (context: HandlerCo
     ...(cancel && { cancelGeneration: noteUnary(cancel, note) }),
   });
   router.service(TokenizerService, noteAll(script.tokenizer, note));
-  router.service(ModelService, noteAll(script.models, note));
+  router.service(ModelService, {
+    ...noteAll(script.models, note),
+    ...(prepare && {
+      async *prepareModel(request: Parameters<typeof prepare>[0], context: HandlerContext) {
+        const { done } = note(context);
+        yield* prepare(request, context);
+        done();
+      },
+    }),
+  });
   router.service(ServerService, noteAll(script.server, note));
 };
 

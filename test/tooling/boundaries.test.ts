@@ -37,7 +37,7 @@ const refused: readonly (readonly [file: string, code: string, message: string])
   ["scripts/measure.ts", `import "@frost-beta/mlx";`, "only src/service/worker loads MLX"],
   ["test/service/engine/load.test.ts", `import "@frost-beta/mlx";`, "only src/service/worker loads MLX"],
   ["src/service/engine/mlx/inside.ts", `import "../../worker/scheduler.ts";`, "only worker/protocol.ts is imported"],
-  ["src/service/cli.ts", `import "./worker/main.ts";`, "only worker/protocol.ts is imported"],
+  ["src/service/wiring.ts", `import "./worker/main.ts";`, "only worker/protocol.ts is imported"],
   ["src/service/models/inside.ts", `import "../worker/cache/protocol.ts";`, "only worker/protocol.ts is imported"],
   [
     "test/integration/inside.test.ts",
@@ -60,6 +60,15 @@ const refused: readonly (readonly [file: string, code: string, message: string])
   ["src/client/service.ts", `import "../service/domain/errors.ts";`, "src/client knows nothing of src/service"],
   ["src/client/node.ts", `import "../service/domain/errors.ts";`, "src/client knows nothing of src/service"],
   ["src/service/rpc/test.ts", `import "../../../test/support/tools.ts";`, "src imports no test and no script"],
+  ["src/service/rpc/cli.ts", `import "../../cli/print.ts";`, "nothing imports src/cli"],
+  ["src/client/cli.ts", `import "../cli/print.ts";`, "nothing imports src/cli"],
+
+  ["src/cli/commands/gen.ts", `import "../../client/gen/mlxd/v1/types_pb.ts";`, "of src/client only node.ts"],
+  ["src/cli/errors.ts", `import "../client/errors.ts";`, "of src/client only node.ts"],
+  ["src/cli/domain.ts", `import "../service/domain/errors.ts";`, "talks to the service through src/client"],
+  ["src/cli/connect.ts", `import "@connectrpc/connect";`, "Connect stays in rpc/, server/ and src/client"],
+  ["src/cli/effect.ts", `import "effect";`, "no effect in src/client"],
+  ["src/cli/env.ts", `export const color = process.env["NO_COLOR"];`, "only config/ reads the environment"],
 
   ["src/service/server/port.ts", `export const port = process.env["PORT"];`, "only config/ reads the environment"],
   ["src/service/main.ts", `const { env } = process; void env;`, "only config/ reads the environment"],
@@ -89,6 +98,8 @@ const allowed: readonly (readonly [file: string, code: string])[] = [
   ["src/service/worker/mlx.ts", `import { createRequire } from "node:module"; import "@frost-beta/mlx";`],
   ["src/client/client.ts", `import "@connectrpc/connect"; import "./gen/mlxd/v1/types_pb.ts";`],
   ["src/client/node.ts", `import "node:http2"; import "@connectrpc/connect-node";`],
+  ["src/cli/commands/load.ts", `import "../../client/node.ts"; import "node:readline"; import "../program.ts";`],
+  ["src/cli/commands/serve.ts", `await import("../../service/main.ts");`],
   ["scripts/parity/check-model.ts", `import "../../src/service/worker/scheduler.ts";`],
   ["scripts/train-demo/train.ts", `import "@frost-beta/mlx"; import "../../src/service/worker/main.ts";`],
   ["test/service/worker/llama.test.ts", `import "@frost-beta/mlx"; import "../../../src/service/worker/llama.ts";`],

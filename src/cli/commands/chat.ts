@@ -1,0 +1,153 @@
+import { createInterface, type Interface } from "node:readline";
+import { type GenerationParameters, type GenerationStream, isMlxdError, type MlxdClient } from "../../client/node.ts";
+import { Conversation } from "../conversation.ts";
+import { errorLine, Interrupted } from "../failures.ts";
+import * as shared from "../options.ts";
+import { printAnswer } from "../print-answer.ts";
+import { note, print, styled } from "../print.ts";
+import { examples, type Program } from "../program.ts";
+import { openClient } from "../with-client.ts";
+
+const help = `/system TEXT  what the model is told before the conversation; without TEXT nothing
+/reset        forget what was said
+/exit         leave; so does Ctrl-D
+Ctrl-C        end the answer; a second one leaves`;
+
+/** `mlxd chat`: a conversation. */
+export const addChat = (mlxd: Program): void => {
+  mlxd
+    .command("chat")
+    .description("Holds a conversation on the terminal, or answers what is piped in, one turn in a line.")
+    .addOption(shared.model)
+    .addOption(shared.system)
+    .addOption(shared.temperature)
+    .addOption(shared.topP)
+    .addOption(shared.topK)
+    .addOption(shared.maxOutputTokens)
+    .addOption(shared.seed)
+    .addOption(shared.stop)
+    .addHelpText("after", `\nIn a conversation:\n${help.replaceAll(/^/gm, "  ")}`)
+    .addHelpText(
+      "after",
+      examples(
+        "mlxd chat",
+        'mlxd chat --system "You are a helpful assistant." --temperature 0',
+        'printf "My name is Mina.\\nWhat is my name?\\n" | mlxd chat',
+      ),
+    )
+    .action(async (_, command) => {
+      const options = command.optsWithGlobals();
+      using client = openClient(options);
+      // Who cannot be talked to is told before anything is typed.
+      const { id } = await client.getModel(options.model);
+      await new Chat(client, shared.generationParameters(options), options.server, options.system).run(id);
+    });
+};
+
+/** One conversation from its first line to its end. */
+class Chat {
+  readonly #client: MlxdClient;
+  readonly #parameters: GenerationParameters;
+  readonly #server: string;
+  readonly #conversation: Conversation;
+  readonly #interactive = process.stdin.isTTY && process.stdout.isTTY;
+  /** The answer that is being printed. */
+  #answer: { readonly stream: GenerationStream; ending: boolean } | undefined;
+  #interrupted = false;
+
+  constructor(client: MlxdClient, parameters: GenerationParameters, server: string, system: string | undefined) {
+    this.#client = client;
+    this.#parameters = parameters;
+    this.#server = server;
+    this.#conversation = new Conversation(system);
+  }
+
+  async run(model: string): Promise<void> {
+    const lines = createInterface({
+      input: process.stdin,
+      ...(this.#interactive && { output: process.stdout }),
+      terminal: this.#interactive,
+      prompt: styled("bold", "> "),
+    });
+    const onInterrupt = (): void => this.#interrupt(lines);
+    lines.on("SIGINT", onInterrupt); // a terminal's key
+    process.on("SIGINT", onInterrupt); // anybody's signal
+    try {
+      if (this.#interactive) print(`Talking to ${model}. /help tells what there is beside talking.`);
+      this.#prompt(lines);
+      for await (const line of lines) {
+        if (this.#interrupted || !(await this.#take(line.trim()))) break;
+        this.#prompt(lines);
+      }
+    } finally {
+      process.removeListener("SIGINT", onInterrupt);
+      lines.close();
+      process.stdin.destroy(); // a terminal or an open pipe would keep the process
+    }
+    if (this.#interrupted) throw new Interrupted();
+  }
+
+  #prompt(lines: Interface): void {
+    if (this.#interactive && !this.#interrupted) lines.prompt();
+  }
+
+  /** Does what a line says; false when it says to leave. */
+  async #take(line: string): Promise<boolean> {
+    const [, command, text = ""] = /^\/(\w+)\s*(.*)$/s.exec(line) ?? [];
+    switch (command) {
+      case undefined:
+        if (line !== "") await this.#reply(line);
+        return true;
+      case "exit":
+        return false;
+      case "reset":
+        this.#conversation.reset();
+        return true;
+      case "system":
+        this.#conversation.setSystem(text);
+        return true;
+      case "help":
+        print(help);
+        return true;
+      default:
+        note(`there is no /${command}; /help tells what there is`);
+        return true;
+    }
+  }
+
+  async #reply(said: string): Promise<void> {
+    const stream = this.#client.stream({ messages: this.#conversation.with(said) }, this.#parameters);
+    const answer = { stream, ending: false };
+    this.#answer = answer;
+    try {
+      const { text } = await printAnswer(stream);
+      this.#conversation.add(said, text);
+    } catch (error) {
+      if (answer.ending) return;
+      // At a terminal the next turn may do better; a script wants to know.
+      if (!this.#interactive || !isMlxdError(error)) throw error;
+      note(errorLine(error, this.#server));
+    } finally {
+      this.#answer = undefined;
+    }
+  }
+
+  #interrupt(lines: Interface): void {
+    const answer = this.#answer;
+    if (answer && !answer.ending) {
+      answer.ending = true;
+      this.#end(answer.stream);
+      return;
+    }
+    this.#interrupted = true;
+    answer?.stream.cancel();
+    lines.close();
+  }
+
+  /** Ends an answer in good order, so that what there is of it stays in the conversation. */
+  #end(stream: GenerationStream): void {
+    const { generationId } = stream;
+    if (generationId === undefined) stream.cancel();
+    else this.#client.cancel(generationId).catch(() => stream.cancel());
+  }
+}

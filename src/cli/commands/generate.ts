@@ -1,0 +1,54 @@
+import { Option } from "@commander-js/extra-typings";
+import type { GenerationInput } from "../../client/node.ts";
+import * as shared from "../options.ts";
+import { printAnswer } from "../print-answer.ts";
+import { note, printJson } from "../print.ts";
+import { examples, type Program } from "../program.ts";
+import { readText } from "../read-text.ts";
+import { withClient } from "../with-client.ts";
+
+/** `mlxd generate`: one answer. */
+export const addGenerate = (mlxd: Program): void => {
+  mlxd
+    .command("generate")
+    .description("Prints the answer to a prompt as it is generated. Ctrl-C ends it on the server too.")
+    .argument("[prompt]", "what to answer; - or nothing reads it from a pipe")
+    .addOption(shared.model)
+    .addOption(shared.system)
+    .addOption(new Option("--raw", "continue the prompt as it stands, without the chat template").conflicts("system"))
+    .addOption(shared.temperature)
+    .addOption(shared.topP)
+    .addOption(shared.topK)
+    .addOption(shared.maxOutputTokens)
+    .addOption(shared.seed)
+    .addOption(shared.stop)
+    .option("--ignore-eos", "go on where the model would end, e.g. to measure it")
+    .addOption(shared.json)
+    .addHelpText(
+      "after",
+      examples(
+        'mlxd generate "What is 2+2?"',
+        'echo "Count from 1 to 5" | mlxd generate --stop 4',
+        'mlxd generate "What is 2+2?" --temperature 0 --json | jq .usage',
+      ),
+    )
+    .action(async (argument, { system, raw = false, ignoreEos }, command) => {
+      const prompt = (await readText(argument)) ?? command.error("mlxd: give a prompt, or - to read it from a pipe");
+      const options = command.optsWithGlobals();
+      const parameters = { ...shared.generationParameters(options), ignoreEos };
+      await withClient(options, async (client, signal) => {
+        const stream = client.stream(inputOf(prompt, system, raw), { ...parameters, signal });
+        if (options.json) return printJson(await stream.collect());
+        const { finishReason, usage } = await printAnswer(stream);
+        if (finishReason === "max_output_tokens") {
+          note(`the answer ends after ${usage.outputTokens} tokens; --max-output-tokens sets how many there may be`);
+        }
+      });
+    });
+};
+
+const inputOf = (prompt: string, system: string | undefined, raw: boolean): GenerationInput => {
+  if (raw) return { prompt };
+  const user = { role: "user", content: prompt } as const;
+  return { messages: system === undefined ? [user] : [{ role: "system", content: system }, user] };
+};

@@ -1,0 +1,60 @@
+import type { Model } from "../../client/node.ts";
+import { formatBytes, formatCount, formatFlag } from "../format.ts";
+import { json } from "../options.ts";
+import { print, printJson, printPairs, printTable } from "../print.ts";
+import { examples, type Program } from "../program.ts";
+import { withClient } from "../with-client.ts";
+
+/** `mlxd models`: which models there are, or one of them in whole. */
+export const addModels = (mlxd: Program): void => {
+  mlxd
+    .command("models")
+    .description("Lists the models that the service has, or tells all about one.")
+    .argument("[name]", "id, alias or repository path of a model")
+    .addOption(json)
+    .addHelpText("after", examples("mlxd models", "mlxd models demo", "mlxd models --json | jq -r '.[].id'"))
+    .action(async (name, _, command) => {
+      const options = command.optsWithGlobals();
+      await withClient(options, async (client, signal) => {
+        const result =
+          name === undefined ? await client.listModels({ signal }) : await client.getModel(name, { signal });
+        if (options.json) printJson(result);
+        else if (Array.isArray(result)) printModels(result as readonly Model[]);
+        else printModel(result as Model);
+      });
+    });
+};
+
+const printModels = (models: readonly Model[]): void => {
+  if (models.length === 0) return print("There is no model.");
+  printTable(
+    ["ID", "STATE", "FAMILY", "CONTEXT", "SIZE", "PINNED", "DEFAULT"],
+    models.map((model) => [
+      model.id,
+      model.state,
+      model.family,
+      formatCount(model.contextLength),
+      formatBytes(sizeOf(model)),
+      formatFlag(model.pinned),
+      formatFlag(model.isDefault),
+    ]),
+  );
+};
+
+/** What it has in memory, or would have. */
+const sizeOf = ({ residentBytes, estimatedBytes }: Model): number => residentBytes || estimatedBytes;
+
+/** Every field under its name in the API, so that nothing is left out and --json has the same. */
+const printModel = (model: Model): void =>
+  printPairs(
+    Object.entries(model).map(([name, value]): [string, string] => [
+      name,
+      typeof value === "number" && name.endsWith("Bytes") ? formatBytes(value) : shown(value),
+    ]),
+  );
+
+const shown = (value: unknown): string => {
+  if (typeof value === "string") return value;
+  if (value instanceof Date) return value.toISOString();
+  return JSON.stringify(value);
+};

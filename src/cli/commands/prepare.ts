@@ -1,0 +1,21 @@
+import { json } from "../options.ts";
+import { followPreparation } from "../preparation.ts";
+import { examples, type Program } from "../program.ts";
+import { withClient } from "../with-client.ts";
+
+/** `mlxd prepare`: a model made ready to answer, with a question asked. */
+export const addPrepare = (mlxd: Program): void => {
+  mlxd
+    .command("prepare")
+    .description("Loads a model and asks it a question: whether it really answers. A repository is downloaded first.")
+    .argument("[name]", "id, alias or repository path of the model; else the default model")
+    .option("--retest", "ask again although it was asked at this revision before")
+    .addOption(json)
+    .addHelpText("after", examples("mlxd prepare demo", "mlxd prepare demo --retest --json | jq .smokeTest"))
+    .action(async (name, { retest }, command) => {
+      const options = command.optsWithGlobals();
+      await withClient(options, (client, signal) =>
+        followPreparation(client.prepareModel(name, { retest, signal }), options.json),
+      );
+    });
+};

@@ -1,0 +1,25 @@
+import { examples, type Program } from "../program.ts";
+
+/** `mlxd serve`: the service itself, in this process. */
+export const addServe = (mlxd: Program): void => {
+  mlxd
+    .command("serve")
+    .description("Starts the service. Every setting of docs/configuration.md is an option, e.g. --port for MLXD_PORT.")
+    .usage("[--config <file>] [--<setting> <value>...]")
+    .argument("[settings...]", "--config <file>, and settings by their names")
+    .allowUnknownOption()
+    .addHelpText(
+      "after",
+      examples(
+        "mlxd serve",
+        "mlxd serve --port 50052 --models ~/models --preload none",
+        "mlxd serve --config mlxd.yaml",
+        "MLXD_PORT=50052 mlxd serve",
+      ),
+    )
+    .action(async (settings) => {
+      // The service reads its command line by itself: it is to find what follows the subcommand's name.
+      process.argv.splice(2, process.argv.length, ...settings);
+      await import("../../service/main.ts");
+    });
+};

@@ -1,0 +1,53 @@
+import type { ServerStats } from "../../client/node.ts";
+import { formatBytes, formatCount } from "../format.ts";
+import { json } from "../options.ts";
+import { print, printJson, printPairs, printTable } from "../print.ts";
+import { examples, type Program } from "../program.ts";
+import { withClient } from "../with-client.ts";
+
+/** `mlxd stats`: how the server is doing. */
+export const addStats = (mlxd: Program): void => {
+  mlxd
+    .command("stats")
+    .description("Tells what the server does now and has done since its start.")
+    .addOption(json)
+    .addHelpText("after", examples("mlxd stats", "mlxd stats --json | jq .total.running", "watch mlxd stats"))
+    .action(async (_, command) => {
+      const options = command.optsWithGlobals();
+      await withClient(options, async (client, signal) => {
+        const stats = await client.stats({ signal });
+        if (options.json) printJson(stats);
+        else printStats(stats);
+      });
+    });
+};
+
+const printStats = ({ since, total, models, pool, serviceResidentBytes }: ServerStats): void => {
+  const pairs: [string, string][] = [["since", since?.toISOString() ?? "unknown"]];
+  for (const [name, count] of Object.entries(total ?? {})) pairs.push([name, formatCount(count)]);
+  pairs.push(["service memory", formatBytes(serviceResidentBytes)]);
+  if (pool) {
+    pairs.push(["models in memory", `${pool.loaded} of ${pool.maxLoaded}`]);
+    pairs.push(["memory budget", `${formatBytes(pool.reservedBytes)} of ${formatBytes(pool.budgetBytes)} taken`]);
+    const { loads, loadFailures, evictions, idleUnloads, unloads, waiting } = pool;
+    pairs.push(["loads", `${loads}, ${loadFailures} failed, ${waiting} waiting`]);
+    pairs.push(["unloads", `${unloads} by call, ${idleUnloads} idle, ${evictions} evicted`]);
+  }
+  printPairs(pairs);
+  if (models.length === 0) return;
+  print("");
+  printTable(
+    ["MODEL", "STATE", "RUNNING", "QUEUED", "OUTPUT TOKENS", "MEMORY", "KV CACHE", "PREFIX CACHE", "RESTARTS"],
+    models.map(({ model, state, generations, residentBytes, kvCacheBytes, prefixCacheBytes, engineRestarts }) => [
+      model,
+      state,
+      String(generations?.running ?? 0),
+      String(generations?.queued ?? 0),
+      formatCount(generations?.outputTokens ?? 0),
+      formatBytes(residentBytes),
+      formatBytes(kvCacheBytes),
+      formatBytes(prefixCacheBytes),
+      String(engineRestarts),
+    ]),
+  );
+};

@@ -1,0 +1,35 @@
+import { formatCount } from "../format.ts";
+import { json, model } from "../options.ts";
+import { print, printJson } from "../print.ts";
+import { examples, type Program } from "../program.ts";
+import { readText } from "../read-text.ts";
+import { withClient } from "../with-client.ts";
+
+/** `mlxd tokens`: the tokens of a text. */
+export const addTokens = (mlxd: Program): void => {
+  mlxd
+    .command("tokens")
+    .description("Shows the tokens of a text, id and piece in a line, and counts them.")
+    .argument("[text]", "the text; - or nothing reads it from a pipe")
+    .option("--count", "print their number only")
+    .addOption(model)
+    .addOption(json)
+    .addHelpText(
+      "after",
+      examples('mlxd tokens "What is 2+2?"', "mlxd tokens --count < README.md", 'mlxd tokens "2+2" --json'),
+    )
+    .action(async (argument, { count }, command) => {
+      const text = (await readText(argument)) ?? command.error("mlxd: give a text, or - to read it from a pipe");
+      const options = command.optsWithGlobals();
+      await withClient(options, async (client, signal) => {
+        const tokens = await client.tokenize(text, { model: options.model, pieces: !count, signal });
+        if (count) return options.json ? printJson({ count: tokens.ids.length }) : print(String(tokens.ids.length));
+        if (options.json) return printJson(tokens);
+        const width = Math.max(0, ...tokens.ids.map((id) => String(id).length));
+        tokens.ids.forEach((id, index) =>
+          print(`${String(id).padStart(width)}  ${JSON.stringify(tokens.pieces[index] ?? "")}`),
+        );
+        print(`${formatCount(tokens.ids.length)} tokens`);
+      });
+    });
+};

@@ -1,0 +1,44 @@
+import type { UnloadedModel, UnloadedModels } from "../../client/node.ts";
+import { formatBytes } from "../format.ts";
+import { json } from "../options.ts";
+import { print, printJson } from "../print.ts";
+import { examples, type Program } from "../program.ts";
+import { withElapsed } from "../status-line.ts";
+import { withClient } from "../with-client.ts";
+
+/** `mlxd unload`: a model, or all, out of memory. */
+export const addUnload = (mlxd: Program): void => {
+  mlxd
+    .command("unload")
+    .description("Unloads a model once its generations have finished, and waits until its memory is free.")
+    .argument("[name]", "id, alias or repository path of the model")
+    .option("--all", "every model that is loaded, pinned ones apart")
+    .option("--force", "end running generations at once, and a load that is under way")
+    .addOption(json)
+    .addHelpText("after", examples("mlxd unload demo", "mlxd unload demo --force", "mlxd unload --all"))
+    .action(async (name, { all = false, force }, command) => {
+      if ((name === undefined) !== all) command.error("mlxd: give either the name of a model or --all");
+      const options = command.optsWithGlobals();
+      await withClient(options, async (client, signal) => {
+        const call = { force, signal };
+        if (name === undefined) {
+          const unloaded = await withElapsed("unloading all models", client.unloadAllModels(call));
+          if (options.json) printJson(unloaded);
+          else printAll(unloaded);
+        } else {
+          const unloaded = await withElapsed(`unloading ${name}`, client.unloadModel(name, call));
+          if (options.json) printJson(unloaded);
+          else printOne(unloaded);
+        }
+      });
+    });
+};
+
+const printOne = ({ model, unloaded, freedBytes }: UnloadedModel): void =>
+  print(unloaded ? `${model.id} is unloaded; it had ${formatBytes(freedBytes)}` : `${model.id} was not loaded`);
+
+const printAll = ({ unloaded, kept, freedBytes }: UnloadedModels): void => {
+  if (unloaded.length > 0) print(`unloaded: ${unloaded.join(", ")}; they had ${formatBytes(freedBytes)}`);
+  else print("nothing was unloaded");
+  for (const { model, reason } of kept) print(`${model} stays: ${reason}`);
+};

@@ -1,0 +1,45 @@
+/** How a command ends when it does not end well. */
+import { isMlxdError, type MlxdError, type MlxdErrorReason } from "../client/node.ts";
+
+/** The command has failed; the message is one sentence for its user. */
+export class CommandFailed extends Error {}
+
+/** The user has ended the command with Ctrl-C. */
+export class Interrupted extends Error {
+  override readonly message = "interrupted";
+}
+
+/** What to do next, where the service's message does not say it. */
+const hints: { readonly [Reason in MlxdErrorReason]?: string } = {
+  DEADLINE: "--timeout allows more time",
+  INVALID_FIELD: "--help tells the options",
+  MODEL_NOT_FOUND: '"mlxd models" lists what there is',
+  MODEL_OPERATION_CONFLICT: '"mlxd models" tells when it is over',
+  MODEL_POOL_FULL: '"mlxd unload" makes room',
+  PROTOCOL: "are mlxd here and at the server of one version?",
+};
+
+/** A failed call in one line: what happened, what to do next, and the reason for scripts. */
+export const errorLine = (error: MlxdError, server: string): string => {
+  const parts =
+    error.reason === "CONNECTION"
+      ? [`no mlxd answers at ${server}`, 'start one with "mlxd serve", or name another with --server or MLXD_SERVER']
+      : [error.message, nextStep(error)];
+  const sentence = parts.filter((part) => part !== "").join("; ");
+  return `${sentence.replace("?; ", "? ")} (${error.reason})`.replaceAll(/\p{Cc}+/gu, " ");
+};
+
+const nextStep = ({ code, reason, retryAfterMs, message }: MlxdError): string => {
+  if (code === "UNIMPLEMENTED") return "the server is of another version";
+  const hint = hints[reason];
+  if (hint !== undefined) return hint;
+  return retryAfterMs === undefined || message.includes("try again")
+    ? ""
+    : `try again in ${Math.ceil(retryAfterMs / 1000)} s`;
+};
+
+/** What to tell of this error, or undefined for one that nobody foresaw. */
+export const failureLine = (error: unknown, server: string): string | undefined => {
+  if (isMlxdError(error)) return errorLine(error, server);
+  return error instanceof CommandFailed ? error.message : undefined;
+};

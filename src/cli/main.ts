@@ -1,0 +1,46 @@
+/** The mlxd command: adds the subcommands, runs one, and turns how it ended into an exit code. */
+import { CommanderError } from "@commander-js/extra-typings";
+import { addChat } from "./commands/chat.ts";
+import { addGenerate } from "./commands/generate.ts";
+import { addLoad } from "./commands/load.ts";
+import { addModels } from "./commands/models.ts";
+import { addPin } from "./commands/pin.ts";
+import { addPrepare } from "./commands/prepare.ts";
+import { addPull } from "./commands/pull.ts";
+import { addReload } from "./commands/reload.ts";
+import { addServe } from "./commands/serve.ts";
+import { addStats } from "./commands/stats.ts";
+import { addTokens } from "./commands/tokens.ts";
+import { addUnload } from "./commands/unload.ts";
+import { failureLine, Interrupted } from "./failures.ts";
+import { note } from "./print.ts";
+import { createProgram } from "./program.ts";
+
+const mlxd = createProgram();
+const models = [addModels, addPull, addPrepare, addLoad, addUnload, addPin];
+for (const add of [addServe, ...models, addGenerate, addChat, addTokens, addStats, addReload]) add(mlxd);
+
+const exitCodes = { done: 0, failed: 1, usage: 2, interrupted: 130 };
+
+const run = async (): Promise<number> => {
+  try {
+    await mlxd.parseAsync();
+    return exitCodes.done;
+  } catch (error) {
+    // What is wrong has been told; help and version end this way too.
+    if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.done : exitCodes.usage;
+    if (error instanceof Interrupted) return exitCodes.interrupted;
+    const line = failureLine(error, mlxd.opts().server);
+    if (line === undefined) throw error;
+    note(line);
+    return exitCodes.failed;
+  }
+};
+
+// `mlxd generate ... | head`: who reads has what it wants.
+process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+  if (error.code !== "EPIPE") throw error;
+  process.exit(exitCodes.done);
+});
+
+process.exitCode = await run();

@@ -1,0 +1,48 @@
+/** Options that several subcommands take. */
+import { Option } from "@commander-js/extra-typings";
+import type { GenerationParameters } from "../client/node.ts";
+import { number, repeated, wholeNumber } from "./parse-values.ts";
+
+export const json = new Option("--json", "print the whole result as JSON");
+
+export const model = new Option("--model <name>", "id, alias or repository path of the model; else the default model");
+
+export const system = new Option("--system <text>", "what the model is told before the conversation");
+
+export const temperature = new Option("--temperature <number>", "0 (always the likeliest token) to 2").argParser(
+  number,
+);
+
+export const topP = new Option("--top-p <number>", "keep the likeliest tokens up to this probability").argParser(
+  number,
+);
+
+export const topK = new Option("--top-k <count>", "keep this many of the likeliest tokens").argParser(wholeNumber);
+
+export const maxOutputTokens = new Option("--max-output-tokens <count>", "end the answer there").argParser(wholeNumber);
+
+export const seed = new Option("--seed <number>", "the same seed makes the same answer").argParser(wholeNumber);
+
+export const stop = new Option("--stop <text>", "end the answer before this text; may be repeated").argParser(repeated);
+
+/** These options as they are parsed. What is absent is the model's default. */
+export interface SamplingOptions {
+  readonly model?: string | undefined;
+  readonly temperature?: number | undefined;
+  readonly topP?: number | undefined;
+  readonly topK?: number | undefined;
+  readonly maxOutputTokens?: number | undefined;
+  readonly seed?: number | undefined;
+  readonly stop?: readonly string[] | undefined;
+}
+
+/** What the client is told for these options. */
+export const generationParameters = (options: SamplingOptions): GenerationParameters => ({
+  model: options.model,
+  temperature: options.temperature,
+  topP: options.topP,
+  topK: options.topK,
+  maxOutputTokens: options.maxOutputTokens,
+  seed: options.seed,
+  stopSequences: options.stop,
+});

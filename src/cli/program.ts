@@ -1,0 +1,50 @@
+import { Command, InvalidArgumentError, Option } from "@commander-js/extra-typings";
+import about from "../../package.json" with { type: "json" };
+import { seconds } from "./parse-values.ts";
+
+/** Where a service listens that was started without configuration. */
+const defaultServer = "http://127.0.0.1:50051";
+
+const serverUrl = (value: string): string => {
+  if (/^https?:\/\//.test(value) && URL.canParse(value)) return value;
+  throw new InvalidArgumentError(`It is no URL such as ${defaultServer}.`);
+};
+
+/** The command with the options that all subcommands take, and without any subcommand. */
+export const createProgram = () =>
+  new Command("mlxd")
+    .description("Serves language models on MLX, and talks to such a service.")
+    .version(about.version, "--version", "print the version")
+    .helpOption("--help", "print this help")
+    .addOption(
+      new Option("--server <url>", "the service to talk to")
+        .env("MLXD_SERVER")
+        .default(defaultServer)
+        .argParser(serverUrl),
+    )
+    .addOption(new Option("--timeout <seconds>", "fail a call that takes longer").argParser(seconds))
+    .configureHelp({ showGlobalOptions: true })
+    .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, "mlxd: ")) })
+    .showHelpAfterError("(--help tells how it is called)")
+    .exitOverride()
+    .addHelpText(
+      "after",
+      examples(
+        "mlxd serve",
+        'mlxd generate "What is 2+2?"',
+        "mlxd chat",
+        "mlxd models --json --server http://127.0.0.1:50051",
+      ),
+    )
+    .addHelpText(
+      "after",
+      "\nExit codes: 0 done, 1 failed (the reason is on standard error), 2 called wrongly, 130 interrupted.",
+    );
+
+/** What subcommands are added to. */
+export type Program = ReturnType<typeof createProgram>;
+
+/** The end of a help text. */
+export function examples(...lines: readonly string[]): string {
+  return `\nExamples:\n${lines.map((line) => `  $ ${line}`).join("\n")}`;
+}

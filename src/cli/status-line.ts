@@ -1,0 +1,46 @@
+import { clearLine, cursorTo } from "node:readline";
+import { formatDuration } from "./format.ts";
+
+const { stderr } = process;
+
+/** A line at the bottom of the terminal that tells how far a command is; nothing where there is no terminal. */
+export class StatusLine implements Disposable {
+  #shown = false;
+
+  /** Replaces what the line says. */
+  show(text: string): void {
+    if (!stderr.isTTY) return;
+    cursorTo(stderr, 0);
+    stderr.write(text.slice(0, stderr.columns - 1));
+    clearLine(stderr, 1);
+    this.#shown = true;
+  }
+
+  /** Makes room for other output. */
+  clear(): void {
+    if (!this.#shown) return;
+    cursorTo(stderr, 0);
+    clearLine(stderr, 1);
+    this.#shown = false;
+  }
+
+  [Symbol.dispose](): void {
+    this.clear();
+  }
+}
+
+const refreshMs = 200;
+
+/** Shows what is going on and for how long until it is over. */
+export const withElapsed = async <T>(text: string, work: Promise<T>): Promise<T> => {
+  using line = new StatusLine();
+  const began = performance.now();
+  const show = (): void => line.show(`${text} ... ${formatDuration(performance.now() - began)}`);
+  show();
+  const timer = setInterval(show, refreshMs);
+  try {
+    return await work;
+  } finally {
+    clearInterval(timer);
+  }
+};

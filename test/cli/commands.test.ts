@@ -1,0 +1,307 @@
+/** Each subcommand against the service as it is started, with the demo model. */
+import { execFile } from "node:child_process";
+import { mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { afterAll, assert, beforeAll, describe, it } from "vitest";
+
+import { createMlxdClient, type MlxdClient } from "../../src/client/node.ts";
+import { cliProgram, runCommand, startCommand } from "../support/mlxd-command.ts";
+import { type RunningService, startService } from "../support/running-service.ts";
+
+let service: RunningService;
+let client: MlxdClient;
+beforeAll(async () => {
+  service = await startService();
+  client = createMlxdClient({ baseUrl: service.url });
+});
+afterAll(async () => {
+  client.close();
+  await service.stop();
+});
+
+const mlxd = (...args: string[]) => runCommand(args, { MLXD_SERVER: service.url });
+
+/** What it prints when it ends well and has nothing to complain of. */
+const output = async (...args: string[]): Promise<string> => {
+  const { exitCode, stdout, stderr } = await mlxd(...args);
+  assert.deepEqual({ exitCode, stderr }, { exitCode: 0, stderr: "" });
+  return stdout;
+};
+
+const json = async (...args: string[]) => JSON.parse(await output(...args, "--json"));
+
+/** As JSON has it. */
+const plain = (value: unknown): unknown => JSON.parse(JSON.stringify(value));
+
+describe("mlxd models", () => {
+  it("lists the models in a table without escape codes", async () => {
+    const [header = "", row = ""] = (await output("models")).split("\n");
+    assert.match(header, /^ID +STATE +FAMILY +CONTEXT +SIZE +PINNED +DEFAULT$/);
+    assert.match(row, /^demo +\w+ +\S+ +2,048 +[\d.]+ MiB +yes$/);
+  });
+
+  it("prints what the API says as JSON, of all and of one", async () => {
+    assert.deepEqual(await json("models"), plain(await client.listModels()));
+    assert.deepEqual(await json("models", "demo"), plain(await client.getModel("demo")));
+  });
+
+  it("tells every field of one", async () => {
+    const told = await output("models", "demo");
+    for (const name of Object.keys(await client.getModel("demo"))) assert.match(told, new RegExp(`^${name}\\b`, "m"));
+  });
+
+  it("tells the nearest names of a model that there is not", async () => {
+    const { exitCode, stdout, stderr } = await mlxd("models", "dmo");
+    assert.deepEqual([exitCode, stdout], [1, ""]);
+    assert.match(stderr, /^mlxd: no model is called "dmo"; did you mean demo\?.*"mlxd models".*\(MODEL_NOT_FOUND\)\n$/);
+  });
+});
+
+describe("mlxd load, unload and pin", () => {
+  it("load, tell and unload a model", async () => {
+    assert.match(await output("unload", "demo"), /^demo is unloaded; it had [\d.]+ MiB\n$/);
+    assert.equal((await client.getModel("demo")).state, "available");
+    assert.equal(await output("unload", "demo"), "demo was not loaded\n");
+    assert.match(await output("load", "demo", "--check"), /it fits\n$/);
+    assert.equal((await client.getModel("demo")).state, "available");
+    assert.match(await output("load", "demo"), /^demo is loaded/);
+    assert.equal((await client.getModel("demo")).state, "active");
+    assert.deepInclude(await json("load"), { id: "demo", state: "active" });
+    assert.deepEqual(await json("load", "--check"), plain(await client.checkModelFit()));
+    assert.match(await output("unload", "--all"), /^unloaded: demo; they had/);
+    assert.deepInclude(await json("unload", "--all", "--force"), { unloaded: [] });
+  });
+
+  it("pin a model, which unload --all then leaves", async () => {
+    await client.loadModel("demo");
+    assert.equal(await output("pin", "demo"), "demo is pinned\n");
+    assert.match(await output("unload", "--all"), /^nothing was unloaded\ndemo stays: /);
+    assert.deepInclude(await json("pin", "demo", "--off"), { id: "demo", pinned: false });
+  });
+
+  it("need a model or --all, and not both", async () => {
+    for (const args of [["unload"], ["unload", "demo", "--all"]]) {
+      const { exitCode, stderr } = await mlxd(...args);
+      assert.equal(exitCode, 2);
+      assert.match(stderr, /^mlxd: give either the name of a model or --all\n/);
+    }
+  });
+
+  it("tell with exit code 1 that a model does not fit", async () => {
+    const small = await startService({ MLXD_MEMORY_BUDGET: String(64 * 1024 ** 2), MLXD_PRELOAD: "none" });
+    const { exitCode, stderr } = await runCommand(["load", "--check", "--server", small.url]);
+    assert.equal(exitCode, 1);
+    assert.match(stderr, /^mlxd: .+\n$/);
+    await small.stop();
+  });
+});
+
+describe("mlxd generate", () => {
+  it("prints the answer", async () => {
+    assert.equal(await output("generate", "What is 2+2?", "--temperature", "0"), "2 + 2 is 4.\n");
+  });
+
+  it("reads the prompt from a pipe, with and without -", async () => {
+    for (const args of [["generate"], ["generate", "-"]]) {
+      const { stdout } = await runCommand([...args, "--server", service.url], {}, "What is 2+2?\n");
+      assert.equal(stdout, "2 + 2 is 4.\n");
+    }
+  });
+
+  it("prints the whole result as JSON, made with what was asked for", async () => {
+    const sampling = ["--temperature", "0.7", "--top-p", "0.8", "--top-k", "9", "--seed", "5", "--stop", "zz"];
+    const { generationId, ...result } = await json("generate", "What is 2+2?", ...sampling, "--stop", "yy");
+    assert.match(generationId, /^gen_/);
+    const { generationId: _, ...expected } = await client.generate("What is 2+2?", {
+      temperature: 0.7,
+      topP: 0.8,
+      topK: 9,
+      seed: 5,
+      stopSequences: ["zz", "yy"],
+    });
+    // Whether the prompt was cached depends on who came before.
+    const { usage, ...others } = result;
+    const { usage: expectedUsage, ...expectedOthers } = expected;
+    assert.deepEqual(others, plain(expectedOthers));
+    assert.equal(usage.outputTokens, expectedUsage.outputTokens);
+  });
+
+  it("says when the answer was cut", async () => {
+    const { exitCode, stdout, stderr } = await mlxd("generate", "Count from 1 to 9", "--max-output-tokens", "4");
+    assert.deepEqual([exitCode, stdout], [0, "1, 2\n"]);
+    assert.match(stderr, /^mlxd: the answer ends after 4 tokens; --max-output-tokens/);
+  });
+
+  it("takes a system text, or a raw prompt, and not both", async () => {
+    await output("generate", "What is 2+2?", "--system", "You are brief.");
+    const { stderr } = await mlxd("generate", "2+2", "--raw", "--max-output-tokens", "3");
+    assert.match(stderr, /ends after 3 tokens/);
+    assert.equal((await mlxd("generate", "2+2", "--raw", "--system", "x")).exitCode, 2);
+  });
+
+  it("tells in one line what the service refuses", async () => {
+    const { exitCode, stderr } = await mlxd("generate", "x", "--temperature", "9");
+    assert.equal(exitCode, 1);
+    assert.match(stderr, /^mlxd: task\.sampling\.temperature: 9 .+ between 0 and 2; .+\(INVALID_FIELD\)\n$/);
+  });
+
+  it("ends with the time-out", async () => {
+    const { exitCode, stderr } = await mlxd("generate", "x", "--ignore-eos", "--timeout", "0.001");
+    assert.equal(exitCode, 1);
+    assert.match(stderr, /--timeout allows more time \(DEADLINE\)\n$/);
+  });
+
+  it("is cancelled on the server by Ctrl-C", async () => {
+    const before = await client.stats();
+    const {
+      process: child,
+      says,
+      ended,
+    } = startCommand(["generate", "Count", "--ignore-eos", "--temperature", "1"], {
+      MLXD_SERVER: service.url,
+    });
+    await says(/./);
+    child.kill("SIGINT");
+    const { exitCode, stderr } = await ended;
+    assert.deepEqual([exitCode, stderr], [130, ""]);
+    let { total } = await client.stats();
+    for (let attempt = 0; total?.running !== 0 && attempt < 100; attempt++) ({ total } = await client.stats());
+    assert.equal(total?.running, 0);
+    assert.equal(total?.cancelled, (before.total?.cancelled ?? 0) + 1);
+  });
+});
+
+describe("mlxd chat", () => {
+  const chat = (input: string, ...args: string[]) =>
+    runCommand(["chat", "--temperature", "0", ...args], { MLXD_SERVER: service.url }, input);
+
+  it("answers a turn in a line, and remembers until it is reset", async () => {
+    const { exitCode, stdout, stderr } = await chat(
+      "My name is Mina.\n\nWhat is my name?\n/reset\nWhat is my name?\n/exit\nMy name is Tom.\n",
+    );
+    assert.deepEqual({ exitCode, stderr }, { exitCode: 0, stderr: "" });
+    const [greeting = "", known = "", unknown = "", ...rest] = stdout.split("\n");
+    assert.include(greeting, "Mina");
+    assert.include(known, "Mina");
+    assert.notInclude(unknown, "Mina");
+    assert.deepEqual(rest, [""]);
+  });
+
+  it("takes the system text as part of the conversation", async () => {
+    const { exitCode, stdout } = await chat("/system You are brief.\nWhat is 2+2?\n/help\n/nope\n");
+    assert.equal(exitCode, 0);
+    assert.match(stdout, /4/);
+    assert.include(stdout, "/reset");
+  });
+
+  it("ends with 1 and the reason where nobody is there to try again", async () => {
+    const { exitCode, stderr } = await chat(`${"word ".repeat(4000)}\nWhat is 2+2?\n`);
+    assert.equal(exitCode, 1);
+    assert.include(stderr, "(CONTEXT_LENGTH_EXCEEDED)");
+  });
+
+  it("tells of an unknown model before anything is said", async () => {
+    assert.include((await chat("", "--model", "dmo")).stderr, "did you mean demo?");
+  });
+});
+
+describe("mlxd tokens", () => {
+  it("shows and counts the tokens", async () => {
+    const tokens = await client.tokenize("What is 2+2?", { pieces: true });
+    const lines = (await output("tokens", "What is 2+2?")).trimEnd().split("\n");
+    assert.equal(lines.pop(), `${tokens.ids.length} tokens`);
+    assert.deepEqual(
+      lines.map((line) => line.trim().split(/ {2}/)),
+      tokens.ids.map((id, index) => [String(id), JSON.stringify(tokens.pieces[index])]),
+    );
+    assert.deepEqual(await json("tokens", "What is 2+2?"), plain(tokens));
+  });
+
+  it("only counts", async () => {
+    const { ids } = await client.tokenize("What is 2+2?");
+    assert.equal(await output("tokens", "--count", "What is 2+2?"), `${ids.length}\n`);
+    const piped = await runCommand(["tokens", "--count", "--server", service.url], {}, "What is 2+2?\n");
+    assert.equal(piped.stdout, `${ids.length}\n`);
+    assert.deepEqual(await json("tokens", "--count", "What is 2+2?"), { count: ids.length });
+  });
+});
+
+describe("mlxd stats", () => {
+  it("tells what the API says", async () => {
+    await client.generate("What is 2+2?");
+    const [stats, { total, models }] = [await json("stats"), await client.stats()];
+    assert.deepEqual(stats.total, plain(total));
+    assert.deepEqual(
+      stats.models.map(({ model }: { model: string }) => model),
+      models.map(({ model }) => model),
+    );
+    const told = await output("stats");
+    assert.match(told, new RegExp(`^outputTokens +${total?.outputTokens.toLocaleString("en")}$`, "m"));
+    assert.match(told, /^demo +active/m);
+  });
+});
+
+describe("mlxd reload", () => {
+  it("tells that nothing has changed where nothing has", async () => {
+    assert.equal(await output("reload"), "nothing has changed\n");
+    assert.deepEqual(await json("reload"), { added: [], removed: [], changed: [] });
+  });
+});
+
+describe("on a terminal", () => {
+  /** util-linux's `script` gives a program a terminal. */
+  const onTerminal = async (command: string, environment: Record<string, string> = {}): Promise<string> => {
+    const { FORCE_COLOR: _, NO_COLOR: __, ...inherited } = process.env;
+    const env = { ...inherited, TERM: "xterm", MLXD_SERVER: service.url, ...environment };
+    const run = promisify(execFile)(
+      "script",
+      ["-qec", `'${process.execPath}' '${cliProgram}' ${command}`, "/dev/null"],
+      {
+        env,
+      },
+    );
+    run.child.stdin?.end();
+    return (await run).stdout;
+  };
+
+  it("the output is styled and progress is shown, unless NO_COLOR is set", async (context) => {
+    if (process.platform !== "linux") context.skip("another program than util-linux's script is needed");
+    assert.include(await onTerminal("models"), "\u001b[1mID");
+    assert.notInclude(await onTerminal("models", { NO_COLOR: "1" }), "\u001b");
+    assert.include(await onTerminal("load demo"), "loading demo ... ");
+  });
+});
+
+describe("mlxd prepare and pull", () => {
+  it("prepare tells the stages and ends well", async () => {
+    const told = await output("prepare", "demo", "--retest");
+    assert.match(told, / s {2}resolving\n[^]+ s {2}smoke test\n[^]+ s {2}ready\ndemo is ready\n$/);
+    const report = await json("prepare", "demo");
+    assert.deepInclude(report, { stage: "ready", readyToChat: true, downloaded: false });
+  });
+
+  it("pull takes repositories only", async () => {
+    const { exitCode, stderr } = await mlxd("pull", "demo");
+    assert.equal(exitCode, 2);
+    assert.match(stderr, /^mlxd: "demo" is no repository/);
+  });
+});
+
+describe("mlxd serve", () => {
+  it("is the service with settings as options, through a link to bin/mlxd", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "mlxd-bin-"));
+    const link = join(folder, "mlxd");
+    symlinkSync(fileURLToPath(new URL("../../bin/mlxd", import.meta.url)), link);
+    const { stdout } = await promisify(execFile)(link, ["models", "--server", service.url]);
+    assert.include(stdout, "demo");
+    rmSync(folder, { recursive: true });
+
+    const serving = startCommand(["serve", "--port", "0", "--preload", "none"]);
+    await serving.says(/ready at http/);
+    serving.process.kill("SIGINT");
+    assert.equal((await serving.ended).exitCode, 0);
+  });
+});

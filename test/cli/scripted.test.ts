@@ -1,0 +1,124 @@
+/** What a demo model is too quick, and too good, to show: endless answers, slow downloads, bad models. */
+import { assert, describe, it } from "vitest";
+import { CancelGenerationResponse_State } from "../../src/client/gen/mlxd/v1/generation_service_pb.ts";
+import { PrepareStage, Quality } from "../../src/client/gen/mlxd/v1/model_service_pb.ts";
+import { FinishReason } from "../../src/client/gen/mlxd/v1/types_pb.ts";
+import { runCommand, startCommand } from "../support/mlxd-command.ts";
+import { chunkEvent, finishedEvent, numbered, saying, startedEvent } from "../support/scripted-events.ts";
+import { type Script, startScriptedServer, untilLeft } from "../support/scripted-server.ts";
+
+const getModel = () => ({ model: { id: "demo" } });
+
+describe("Ctrl-C in a chat", () => {
+  it("ends the answer, which stays in the conversation, and then the command", async () => {
+    const asked: string[][] = [];
+    let end = () => {};
+    const cancelled = new Promise<void>((resolve) => (end = resolve));
+    await using server = await startScriptedServer({
+      models: { getModel },
+      async *stream({ task }) {
+        const messages = task?.input.case === "chat" ? task.input.value.messages : [];
+        asked.push(
+          messages.flatMap(({ content }) => content.map(({ part }) => (part.case === "text" ? part.value : ""))),
+        );
+        if (asked.length > 1) return yield* saying("well");
+        const [started, chunk, finished] = numbered([
+          startedEvent(),
+          chunkEvent("endless", 1),
+          finishedEvent(1, { finishReason: FinishReason.CANCELLED }),
+        ]);
+        if (!started || !chunk || !finished) throw new Error("three events");
+        yield started;
+        yield chunk;
+        await cancelled;
+        yield finished;
+      },
+      cancel: () => {
+        end();
+        return { state: CancelGenerationResponse_State.CANCELLING };
+      },
+    });
+    const { process: child, says, ended } = startCommand(["chat", "--server", server.url]);
+    child.stdin.write("go\n");
+    await says(/endless/);
+    child.kill("SIGINT");
+    await says(/endless\n/);
+    child.stdin.write("on\n");
+    await says(/well\n/);
+    child.kill("SIGINT");
+    const { exitCode, stderr } = await ended;
+    assert.deepEqual([exitCode, stderr], [130, ""]);
+    assert.deepEqual(asked, [["go"], ["go", "endless", "on"]]);
+  });
+
+  it("twice leaves a server that does not end the answer", async () => {
+    let asked = () => {};
+    const cancelAsked = new Promise<void>((resolve) => (asked = resolve));
+    await using server = await startScriptedServer({
+      models: { getModel },
+      async *stream(_request, context) {
+        yield* numbered([startedEvent(), chunkEvent("endless", 1)]);
+        await untilLeft(context);
+      },
+      cancel: () => {
+        asked();
+        return { state: CancelGenerationResponse_State.CANCELLING };
+      },
+    });
+    const { process: child, says, ended } = startCommand(["chat", "--server", server.url]);
+    child.stdin.write("go\n");
+    await says(/endless/);
+    child.kill("SIGINT");
+    await cancelAsked;
+    child.kill("SIGINT");
+    assert.equal((await ended).exitCode, 130);
+  });
+});
+
+const prepared = (stage: PrepareStage, smokeTest: { readonly quality: Quality; readonly reason: string }): Script => ({
+  async *prepare() {
+    yield { event: { case: "stage", value: { stage: PrepareStage.DOWNLOADING } } };
+    for (const bytesDone of [0, 1, 2, 50, 51, 100].map((percent) => percent * 1024 * 1024)) {
+      const progress = { bytesDone, bytesTotal: 100 * 1024 * 1024, filesTotal: 3 };
+      yield { event: { case: "progress", value: { ...progress, elapsed: { seconds: 61n } } } };
+    }
+    yield { event: { case: "stage", value: { stage } } };
+    const readyToChat = stage !== PrepareStage.FAILED;
+    yield { event: { case: "report", value: { stage, readyToChat, model: { id: "bad" }, smokeTest } } };
+  },
+});
+
+describe("mlxd pull", () => {
+  it("tells each tenth of a download", async () => {
+    await using server = await startScriptedServer(prepared(PrepareStage.READY, { quality: Quality.OK, reason: "" }));
+    const { exitCode, stdout, stderr } = await runCommand(["pull", "a/b", "--server", server.url]);
+    assert.deepEqual([exitCode, stderr], [0, ""]);
+    assert.deepEqual(
+      stdout.split("\n").map((line) => line.trim()),
+      [
+        "0.0 s  downloading",
+        "1 min 01 s  0 B of 100 MiB (0 %)",
+        "1 min 01 s  50.0 MiB of 100 MiB (50 %)",
+        "1 min 01 s  100 MiB of 100 MiB (100 %)",
+        "0.0 s  ready",
+        "bad is ready",
+        "",
+      ],
+    );
+  });
+
+  it("takes a degraded model for a success and says so", async () => {
+    const smokeTest = { quality: Quality.DEGRADED, reason: "it says it thrice" };
+    await using server = await startScriptedServer(prepared(PrepareStage.DEGRADED, smokeTest));
+    const { exitCode, stderr } = await runCommand(["pull", "a/b", "--server", server.url]);
+    assert.deepEqual([exitCode, stderr], [0, "mlxd: bad answers, and not as it should: it says it thrice\n"]);
+  });
+
+  it("exits with 1 for a model of no use, and prints its report", async () => {
+    const smokeTest = { quality: Quality.FAILED, reason: "it is empty" };
+    await using server = await startScriptedServer(prepared(PrepareStage.FAILED, smokeTest));
+    const { exitCode, stdout, stderr } = await runCommand(["prepare", "bad", "--json", "--server", server.url]);
+    assert.deepEqual([exitCode, stderr], [1, "mlxd: bad is loaded, and its answer is of no use: it is empty\n"]);
+    assert.deepInclude(JSON.parse(stdout), { stage: "failed", readyToChat: false });
+  });
+});

@@ -1,0 +1,75 @@
+/** What needs no service: help, wrong calls, and a service that is not there. */
+import { assert, describe, it } from "vitest";
+import { runCommand } from "../support/mlxd-command.ts";
+
+const subcommands = "serve models pull prepare load unload pin generate chat tokens stats reload".split(" ");
+
+describe("the help", () => {
+  it("names every subcommand", async () => {
+    const { exitCode, stdout, stderr } = await runCommand(["--help"]);
+    assert.deepEqual([exitCode, stderr], [0, ""]);
+    for (const name of subcommands) assert.match(stdout, new RegExp(`^  ${name} `, "m"));
+    assert.include(stdout, "Exit codes: ");
+  });
+
+  it.each(subcommands)("of %s has examples that are called so", async (name) => {
+    const { exitCode, stdout, stderr } = await runCommand([name, "--help"]);
+    assert.deepEqual([exitCode, stderr], [0, ""]);
+    const [, examples = ""] = stdout.split("Examples:\n");
+    assert.match(examples, new RegExp(`^  \\$ .*mlxd ${name}\\b`, "m"));
+    assert.include(stdout, "MLXD_SERVER");
+  });
+});
+
+describe("a wrong call", () => {
+  it.each([
+    [["bogus"], "unknown command 'bogus'"],
+    [["modles"], "Did you mean models?"],
+    [["models", "--colour"], "unknown option '--colour'"],
+    [["generate", "a", "b"], "too many arguments"],
+    [["generate", "a", "--temperature", "warm"], "It is no number."],
+    [["generate", "a", "--seed", "1.5"], "It is no whole number."],
+    [["models", "--server", "here"], "It is no URL"],
+    [["models", "--timeout", "0"], "It is not over 0"],
+    [["pin"], "missing required argument 'name'"],
+  ])("%j is told and exits with 2", async (args, message) => {
+    const { exitCode, stdout, stderr } = await runCommand(args);
+    assert.deepEqual([exitCode, stdout], [2, ""]);
+    assert.match(stderr, /^mlxd: /);
+    assert.include(stderr, message);
+    assert.include(stderr, "--help");
+  });
+
+  it("without any subcommand prints the help and exits with 2", async () => {
+    const { exitCode, stderr } = await runCommand([]);
+    assert.equal(exitCode, 2);
+    assert.include(stderr, "Commands:");
+  });
+});
+
+describe("a service that is not there", () => {
+  const nobody = "http://127.0.0.1:1";
+
+  const calls: readonly (readonly string[])[] = [
+    ["models"],
+    ["load"],
+    ["unload", "--all"],
+    ["pin", "demo"],
+    ["generate", "hi"],
+    ["chat"],
+    ["tokens", "hi"],
+    ["stats"],
+    ["prepare"],
+    ["reload"],
+    ["pull", "a/b"],
+  ];
+  it.each(calls.map((args) => ({ call: args.join(" "), args })))("is told by $call", async ({ args }) => {
+    const { exitCode, stdout, stderr } = await runCommand(args, { MLXD_SERVER: nobody });
+    assert.deepEqual([exitCode, stdout], [1, ""]);
+    assert.equal(
+      stderr,
+      `mlxd: no mlxd answers at ${nobody}; start one with "mlxd serve", ` +
+        "or name another with --server or MLXD_SERVER (CONNECTION)\n",
+    );
+  });
+});
