@@ -58,9 +58,7 @@ const pages = [
   "docs/models.md",
   "docs/download.md",
   "docs/cli.md",
-].filter((page) =>
-  existsSync(join(root, page)),
-);
+].filter((page) => existsSync(join(root, page)));
 
 const programs: Record<string, readonly [program: string, ...args: string[]]> = {
   "ts node": [process.execPath, "--input-type=module-typescript", "-"],

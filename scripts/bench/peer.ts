@@ -49,8 +49,11 @@ export const peer: Contender = {
     const child = spawn(
       join(venv, "bin/mlx_lm.server"),
       [
-        ...["--model", folder, "--port", String(port), "--log-level", "ERROR"],
-        ...["--prompt-cache-bytes", String(prefixCacheBytes), "--prompt-cache-size", "1000"],
+        `--model=${folder}`,
+        `--port=${port}`,
+        "--log-level=ERROR",
+        `--prompt-cache-bytes=${prefixCacheBytes}`,
+        "--prompt-cache-size=1000",
       ],
       { env: peerEnvironment(), stdio: ["ignore", "ignore", "ignore"] },
     );

@@ -60,8 +60,9 @@ const multiplyPlain = (weight: Tensor): Linear => {
     const view = split.get(pieces) ?? weight.reshape(pieces, out / pieces, inputs).transpose(0, 2, 1);
     split.set(pieces, view);
     const products = mx.matmul(x.reshape(1, tokens, inputs), view);
-    const [first = 1, second = 1, ...others] = [...x.shape.slice(0, -1), out];
-    return products.transpose(1, 0, 2).reshape(first, second, ...others);
+    const [rows = 0, ...others] = x.shape.slice(0, -1);
+    const [second, ...more] = [...others, out];
+    return products.transpose(1, 0, 2).reshape(rows, second, ...more);
   };
 };
 

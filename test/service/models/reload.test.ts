@@ -100,7 +100,9 @@ describe("a reload", () => {
       const models = yield* Models;
       const running = yield* Scope.make();
       const engine = yield* Scope.provide(models.lease("b"), running);
-      const run = yield* Effect.forkChild(Effect.flip(engine.generate(engineRequest("g"), () => {})), { startImmediately: true });
+      const run = yield* Effect.forkChild(Effect.flip(engine.generate(engineRequest("g"), () => {})), {
+        startImmediately: true,
+      });
       rmSync(join(folder, "models/b"), { recursive: true });
       say("");
       yield* models.reload;
