@@ -76,7 +76,7 @@ describe("reasoning", () => {
 
   it("that is closed has a logprob for each token, and is counted for each answer", async () => {
     const parameters = { reasoning: { maxTokens: 3 }, maxOutputTokens: 12, ignoreEos: true, topLogprobs: 1 };
-    const { candidates, usage } = await generate({ ...parameters, temperature: 1.5, candidateCount: 2 });
+    const { candidates, usage } = await generate({ ...parameters, temperature: 1.5, seed: 1, candidateCount: 2 });
     for (const { tokenIds, logprobs, reasoning, text } of candidates) {
       assert.deepStrictEqual(
         logprobs.map(({ tokenId }) => tokenId),

@@ -196,7 +196,7 @@ describe("residency", () => {
     await client.generate("What is 2+2?", { model: "demo" });
     assert.lengthOf(service.workers(), 1);
     await until("unloaded", () => service.workers().length === 0);
-    assert.strictEqual(await stateOf("demo"), "available");
+    await until("available", async () => (await stateOf("demo")) === "available");
     assert.strictEqual((await client.stats()).pool?.idleUnloads, 1);
     assert.notStrictEqual((await client.generate("What is 2+2?", { model: "demo" })).text, "");
   }, 30_000);
