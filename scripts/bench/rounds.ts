@@ -1,7 +1,7 @@
 /** Both sides in turns: what the machine does meanwhile strikes both. */
 import { type Row, type Target, toRow } from "./row.ts";
 
-const rounds = 5;
+const rounds = 3;
 
 /** One number of each side from each round. */
 export interface Pair {
