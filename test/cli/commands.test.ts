@@ -254,7 +254,8 @@ describe("mlxd reload", () => {
 describe("on a terminal", () => {
   /** util-linux's `script` gives a program a terminal. */
   const onTerminal = async (command: string, environment: Record<string, string> = {}): Promise<string> => {
-    const { FORCE_COLOR: _, NO_COLOR: __, ...inherited } = process.env;
+    // What Node takes for a terminal without colours. CI is one of them.
+    const { FORCE_COLOR: _, NO_COLOR: __, CI: ___, ...inherited } = process.env;
     const env = { ...inherited, TERM: "xterm", MLXD_SERVER: service.url, ...environment };
     const run = promisify(execFile)(
       "script",

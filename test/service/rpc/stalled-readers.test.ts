@@ -17,7 +17,7 @@ import { grpc } from "../../support/rpc-transports.ts";
 import { chunk, finished, promptOf, started } from "../../support/scripted-generations.ts";
 import { startTestServer } from "../../support/test-server.ts";
 
-const stallMs = 300;
+const stallMs = 600;
 const events = 4_000;
 /** Far more than all buffers on the way to a reader that does not read. */
 const text = "x".repeat(10_000);
