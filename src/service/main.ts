@@ -11,6 +11,7 @@ import { LogConfig } from "./config/LogConfig.ts";
 import { ModelsConfig } from "./config/ModelsConfig.ts";
 import { ResidencyConfig } from "./config/ResidencyConfig.ts";
 import { ServerConfig } from "./config/ServerConfig.ts";
+import { plainFailure } from "./config/settings.ts";
 import { layer as mlxEngines } from "./engine/mlx/MlxEngine.ts";
 import { layer as downloads } from "./models/download/DownloadsLive.ts";
 import { layer as modelPool } from "./models/ModelPool.ts";
@@ -92,7 +93,9 @@ const program = Effect.andThen(announce, Effect.never).pipe(
   Effect.provide(logging.pipe(Layer.provide(LogConfig.layer))),
   Effect.provide(Configuration.layerProcess),
   // Why it cannot start is the operator's to read: one line, without a stack.
-  Effect.tapError((error) => Effect.sync(() => process.stderr.write(`mlxd cannot start: ${error.message}\n`))),
+  Effect.tapError((error) =>
+    Effect.sync(() => process.stderr.write(`mlxd cannot start: ${plainFailure(error.message)}\n`)),
+  ),
 );
 
 /** SIGTERM and SIGINT end the program by closing its scopes: drain first, engines last. A second one ends it at once. */

@@ -140,4 +140,17 @@ describe("a running service", () => {
     assert.include(error.message, "mlxd cannot start: ");
     assert.include(error.message, "mlxd.yaml:4: models.one.tll: there is no such key; ttl?");
   });
+
+  it("does not start with a variable that is out of bounds, and tells in one line which", async () => {
+    for (const [name, value, problem] of [
+      ["MLXD_PORT", "abc", "expected a finite number"],
+      ["MLXD_LOG_LEVEL", "loud", 'expected "All" | "Fatal"'],
+    ] as const) {
+      const error = await startService({ [name]: value }).then(
+        () => assert.fail("it started"),
+        (cause: Error) => cause,
+      );
+      assert.include(error.message, `\nmlxd cannot start: ${name}: ${problem}`);
+    }
+  });
 });

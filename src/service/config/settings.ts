@@ -52,6 +52,12 @@ const plainProblem = (message: string): string => {
   return problem.charAt(0).toLowerCase() + problem.slice(1);
 };
 
+/** A failure to read settings as the operator reads it: the variable, and what it may be. Other messages as they are. */
+export const plainFailure = (message: string): string => {
+  const variable = /\n\s+at \["(\w+)"\]\)$/.exec(message)?.[1];
+  return variable === undefined ? message : `${variable}: ${plainProblem(message)}`;
+};
+
 /** `MLXD_MAX_RUNNING` for `max_running` and for `max-running`. */
 export const settingName = (key: string): string => prefix + key.replaceAll("-", "_").toUpperCase();
 
