@@ -2,6 +2,8 @@
  * An engine process: one model, all of MLX on its one thread. It is started by the service with an IPC channel and ends
  * with it. A C++ exception or a failed allocation in MLX ends the process and nothing else.
  */
+import { setTimeout as sleep } from "node:timers/promises";
+
 import { loadCheckpoint, warmUp } from "./checkpoint.ts";
 import { LoadError } from "./load-error.ts";
 import { breathe, collect, device } from "./mlx.ts";
@@ -39,8 +41,7 @@ const memoryOf = ({ kvCacheBytes, prefixCacheBytes }: Scheduler): WorkerMemory =
 const run = async (of: Scheduler): Promise<void> => {
   try {
     for (;;) {
-      if (of.idle) await collect();
-      if (of.idle) await new Promise<void>((resolve) => (wake = resolve));
+      if (of.idle) await rest(of);
       const work = of.step();
       send({
         type: "step",
@@ -54,6 +55,17 @@ const run = async (of: Scheduler): Promise<void> => {
     process.send?.({ type: "crash", reason } satisfies FromWorker, () => process.exit(1));
   }
 };
+
+/** Waits for work, and frees what the last left behind once none has come for a moment: a collection would hold it up. */
+const rest = async (of: Scheduler): Promise<void> => {
+  const woken = new Promise<void>((resolve) => (wake = resolve));
+  await Promise.race([woken, sleep(restMs)]);
+  if (!of.idle) return;
+  await collect();
+  if (of.idle) await woken;
+};
+
+const restMs = 50;
 
 process.on("message", (message: ToWorker) => {
   switch (message.type) {
