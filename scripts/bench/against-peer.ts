@@ -171,7 +171,7 @@ export const longPrompts = (model: CheckpointShape): Bench => ({
           last = now;
           began();
         });
-        await running;
+        await Promise.race([running, stream]); // a stream that fails never begins
         await drive(server, requests(3, 2900, 8, round), 1);
         leave.abort();
         await stream.catch(() => {});

@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 
-import { mathEnvironment } from "./math-environment.ts";
+import { endsWithUs } from "./ends-with-us.ts";
 import { peerEnvironment, peerPython } from "./peer.ts";
 
 export type Work = readonly [sequences: number, promptTokens: number, maxTokens: number];
@@ -20,10 +20,9 @@ export const startBareEngine = async (
   folder: string,
   environment: Readonly<Record<string, string | undefined>>,
 ): Promise<EngineProcess> => {
-  const child = fork(join(import.meta.dirname, "bare-engine.ts"), [folder], {
-    execArgv: ["--expose-gc"],
-    env: environment,
-  });
+  const child = endsWithUs(
+    fork(join(import.meta.dirname, "bare-engine.ts"), [folder], { execArgv: ["--expose-gc"], env: environment }),
+  );
   await once(child, "message");
   return {
     generate: async (work) => {
@@ -37,9 +36,10 @@ export const startBareEngine = async (
 
 export const startPeerEngine = async (folder: string): Promise<EngineProcess> => {
   const child = spawn(peerPython, [join(import.meta.dirname, "peer_engine.py"), folder], {
-    env: { ...peerEnvironment(), ...mathEnvironment() },
+    env: peerEnvironment(),
     stdio: ["pipe", "pipe", "ignore"],
   });
+  endsWithUs(child);
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   await lines.next();
   return {

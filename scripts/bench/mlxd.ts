@@ -5,6 +5,7 @@ import { createMlxdClient } from "../../src/client/node.ts";
 import { startService } from "../../test/support/running-service.ts";
 import { endTokenIds, modelsFolder } from "./checkpoints.ts";
 import { type Contender, prefixCacheBytes } from "./contender.ts";
+import { endsWithUs } from "./ends-with-us.ts";
 
 export const mlxd: Contender = {
   start: async (model) => {
@@ -13,6 +14,7 @@ export const mlxd: Contender = {
       MLXD_PREFIX_CACHE_BYTES: String(prefixCacheBytes),
       MLXD_LOG_LEVEL: "Warn",
     });
+    endsWithUs(service.process);
     const client = createMlxdClient({ baseUrl: service.url });
     return {
       complete: async ({ prompt, maxTokens, signal }, onText) => {

@@ -9,6 +9,7 @@ import { engineEnvironment } from "../../src/service/config/EngineConfig.ts";
 import type { Bench } from "./against-peer.ts";
 import { type CheckpointShape, ensureCheckpoint } from "./checkpoints.ts";
 import { startBareEngine, startPeerEngine, type Work } from "./engine-process.ts";
+import { endsWithUs } from "./ends-with-us.ts";
 import { digits, drive } from "./load.ts";
 import { mlxd } from "./mlxd.ts";
 import { compareInTurns } from "./rounds.ts";
@@ -116,6 +117,7 @@ const startProgram = async (file: string): Promise<{ readonly child: ChildProces
     env: { ...process.env, MLXD_PORT: "0", MLXD_LOG_LEVEL: "Error" },
     stdio: ["ignore", "pipe", "inherit"],
   });
+  endsWithUs(child);
   const [line] = (await once(createInterface({ input: child.stdout }), "line")) as [string];
   return { child, port: Number(line) };
 };

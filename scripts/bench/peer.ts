@@ -10,6 +10,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 
 import { benchFolder, endTokenIds, modelsFolder } from "./checkpoints.ts";
 import { type Contender, prefixCacheBytes, type Request } from "./contender.ts";
+import { endsWithUs } from "./ends-with-us.ts";
 import { mathEnvironment } from "./math-environment.ts";
 
 const venv = join(benchFolder, "venv");
@@ -46,16 +47,18 @@ export const peer: Contender = {
   start: async (model) => {
     const port = await freePort();
     const folder = join(modelsFolder, model);
-    const child = spawn(
-      join(venv, "bin/mlx_lm.server"),
-      [
-        `--model=${folder}`,
-        `--port=${port}`,
-        "--log-level=ERROR",
-        `--prompt-cache-bytes=${prefixCacheBytes}`,
-        "--prompt-cache-size=1000",
-      ],
-      { env: peerEnvironment(), stdio: ["ignore", "ignore", "ignore"] },
+    const child = endsWithUs(
+      spawn(
+        join(venv, "bin/mlx_lm.server"),
+        [
+          `--model=${folder}`,
+          `--port=${port}`,
+          "--log-level=ERROR",
+          `--prompt-cache-bytes=${prefixCacheBytes}`,
+          "--prompt-cache-size=1000",
+        ],
+        { env: peerEnvironment(), stdio: ["ignore", "ignore", "ignore"] },
+      ),
     );
     const agent = new http.Agent({ keepAlive: true, maxSockets: 64 });
     const complete = (request: Request, onText: () => void): Promise<number> =>

@@ -2,8 +2,6 @@
  * An engine process: one model, all of MLX on its one thread. It is started by the service with an IPC channel and ends
  * with it. A C++ exception or a failed allocation in MLX ends the process and nothing else.
  */
-import { setTimeout as sleep } from "node:timers/promises";
-
 import { loadCheckpoint, warmUp } from "./checkpoint.ts";
 import { LoadError } from "./load-error.ts";
 import { breathe, collect, device } from "./mlx.ts";
@@ -58,11 +56,20 @@ const run = async (of: Scheduler): Promise<void> => {
 
 /** Waits for work, and frees what the last left behind once none has come for a moment: a collection would hold it up. */
 const rest = async (of: Scheduler): Promise<void> => {
-  const woken = new Promise<void>((resolve) => (wake = resolve));
-  await Promise.race([woken, sleep(restMs)]);
+  await pause(restMs);
   if (!of.idle) return;
   await collect();
-  if (of.idle) await woken;
+  if (of.idle) await pause(undefined);
+};
+
+/** Until something is asked for, or the time is over. */
+const pause = async (ms: number | undefined): Promise<void> => {
+  let timer: NodeJS.Timeout | undefined;
+  await new Promise<void>((resolve) => {
+    wake = resolve;
+    if (ms !== undefined) timer = setTimeout(resolve, ms);
+  });
+  clearTimeout(timer);
 };
 
 const restMs = 50;

@@ -16,8 +16,10 @@ import {
   wantedLogprobs,
 } from "./logprobs.ts";
 import { mx, type Tensor } from "./mlx.ts";
-import { type CachedPrefix, commonPrefix, minCachedTokens, PrefixCache } from "./prefix-cache.ts";
+import { type Candidate, isEven, sharesWork, uncachedTokens } from "./prefill-group.ts";
+import { type CachedPrefix, PrefixCache } from "./prefix-cache.ts";
 import type { SequenceEvent, SubmitMessage, WorkerLimits } from "./protocol.ts";
+import { force, settleReasoning } from "./reasoning-limit.ts";
 import { adjustLogits, drawTokens } from "./sampling.ts";
 import { Sequence } from "./sequence.ts";
 
@@ -96,11 +98,13 @@ export class Scheduler {
   step(): number {
     this.expire();
     const fed = this.decode();
-    const sliced = this.prefillSlice();
+    this.prefill ??= this.startPrefill();
+    const debt = (fed === undefined ? 0 : 1) + (this.prefill === undefined ? 0 : prefillDebt);
+    const prefilled = this.prefill && this.prefillSlice(this.prefill);
     if (fed !== undefined) this.read(fed);
-    this.joinPrefilled();
+    if (prefilled !== undefined) this.join(prefilled);
     this.compact();
-    return (fed === undefined ? 0 : 1) + (sliced ? prefillDebt : 0);
+    return debt;
   }
 
   takeEvents(): ReadonlyArray<SequenceEvent> {
@@ -198,11 +202,8 @@ export class Scheduler {
     }
   }
 
-  /** Starts a prefill where there is room, and computes one slice of the one that runs. */
-  private prefillSlice(): boolean {
-    this.prefill ??= this.startPrefill();
-    const { prefill } = this;
-    if (prefill === undefined) return false;
+  /** Computes one slice; with the last one the sequences are ready to join the batch. */
+  private prefillSlice(prefill: Prefill): Batch | undefined {
     const rows = prefill.rows.length;
     const done = prefill.cache.end;
     // While streams run, a slice is kept short so that they go on; alone, it may be as large as is efficient.
@@ -215,16 +216,13 @@ export class Scheduler {
     if (scored !== undefined) this.scorePrompt(scored, hidden, done);
     if (prefill.cache.end < prefill.columns) {
       mx.asyncEval(...prefill.cache.arrays);
-      return true;
+      return undefined;
     }
     const chosen = this.choose(hidden, width - 1, prefill.rows, undefined);
     this.keepForWaiting(prefill);
-    this.prefilled = { cache: prefill.cache, rows: prefill.rows, ...chosen };
     this.prefill = undefined;
-    return true;
+    return { cache: prefill.cache, rows: prefill.rows, ...chosen };
   }
-
-  private prefilled: Batch | undefined;
 
   /** Tells how likely the prompt's tokens after each of this slice's were; of the slice alone, as it takes memory. */
   private scorePrompt({ id, promptTokenIds, topLogprobs }: Sequence, hidden: Tensor, done: number): void {
@@ -309,10 +307,7 @@ export class Scheduler {
   }
 
   /** Moves sequences whose prompt is computed into the batch. */
-  private joinPrefilled(): void {
-    const { prefilled } = this;
-    if (prefilled === undefined) return;
-    this.prefilled = undefined;
+  private join(prefilled: Batch): void {
     if (this.batch === undefined || this.batch.rows.every((sequence) => sequence === undefined)) {
       this.batch = prefilled;
       return;
@@ -348,7 +343,7 @@ export class Scheduler {
       this.batch = undefined;
       return;
     }
-    const coming = this.waiting.length + (this.prefill?.rows.length ?? 0) + (this.prefilled?.rows.length ?? 0);
+    const coming = this.waiting.length + (this.prefill?.rows.length ?? 0);
     if (live.length + coming > batch.rows.length / 2) return;
     batch.cache.select(live);
     batch.next = mx.take(batch.next, mx.array(live, mx.int32), 0);
@@ -356,68 +351,15 @@ export class Scheduler {
   }
 }
 
-/** Reads the tokens of the last step early where one of them may close its reasoning just in time. */
-const settleReasoning = ({ rows, next }: Batch): void => {
-  if (!rows.some((sequence) => sequence?.atReasoningLimit === true)) return;
-  const ids = next.tolist() as number[];
-  for (const [row, sequence] of rows.entries()) {
-    if (sequence?.atReasoningLimit === true) sequence.settleReasoning(ids[row]);
-  }
-};
-
-/** Puts the tokens that have to come in the place of those that were chosen. */
-const force = (chosen: Tensor, rows: ReadonlyArray<Sequence | undefined>): Tensor => {
-  for (const sequence of rows) if (sequence?.atReasoningLimit === true) sequence.settleReasoning(undefined);
-  const forced = rows.map((sequence) => sequence?.takeForced());
-  if (forced.every((id) => id === undefined)) return chosen;
-  const isForced = mx.array(forced.map((id) => id !== undefined));
-  return mx.where(
-    isForced,
-    mx.array(
-      forced.map((id) => id ?? 0),
-      mx.int32,
-    ),
-    chosen,
-  );
-};
-
 /** Collections are due by memory touched: a slice of prefill leaves much more behind than a decode step. */
 const prefillDebt = 4;
 const soloPrefillTokens = 1024;
 
 /** Logits of a prompt that are looked at together: 16 MiB of them, of which several copies live until a collection. */
 const maxScoredLogits = 2 ** 22;
-const maxGroupTokens = 2048;
 
 /** Columns that a prefill's cache has beyond its prompts: the first output tokens need no growth. */
 const spareColumns = 64;
-
-/** A sequence from the queue with what the cache has of it. */
-interface Candidate {
-  readonly sequence: Sequence;
-  readonly prefix: CachedPrefix | undefined;
-}
-
-const uncachedTokens = ({ sequence, prefix }: Candidate): number =>
-  sequence.promptTokenIds.length - (prefix?.tokens ?? 0);
-
-/** Like lengths, as padding is wasted work, and not too many tokens in all. */
-const isEven = (group: ReadonlyArray<Candidate>): boolean => {
-  if (group.length === 1) return true;
-  const uncached = group.map(uncachedTokens);
-  const most = Math.max(...uncached);
-  return most * group.length <= maxGroupTokens && most <= 2 * Math.min(...uncached);
-};
-
-/** Whether `other` would find enough more than it has in the cache, once `first` is computed. */
-const sharesWork = (first: Sequence, other: Sequence, alreadyCached: number): boolean =>
-  first.cache.write &&
-  other.cache.read &&
-  first.cache.partition === other.cache.partition &&
-  commonPrefix(first.promptTokenIds, other.promptTokenIds) - alreadyCached >= minSharedTokens;
-
-/** Waiting for another's prefill costs a turn: it has to save more. */
-const minSharedTokens = 2 * minCachedTokens;
 
 /** What free rows are sampled with: greedily, and never read. */
 const unused = {
