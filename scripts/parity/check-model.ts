@@ -83,7 +83,7 @@ const greedyDivergences = async (model: Model, runs: ReadonlyArray<GoldenRun>): 
   });
 };
 
-const limits = { maxBatch: 8, prefillSliceTokens: 32, kvCacheBytes: 2 ** 32, prefixCacheBytes: 0 };
+const limits = { maxBatch: 8, prefillSliceTokens: 32, kvCacheBytes: 2 ** 32, prefixCacheBytes: 0, maxAdapters: 0 };
 
 const greedy = {
   temperature: 0,

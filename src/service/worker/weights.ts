@@ -1,6 +1,7 @@
 /** A checkpoint's tensors, read by name with their shapes checked. */
 import { join } from "node:path";
 
+import { Adapters, type AddAdapters, type AdaptedPart } from "./adapters.ts";
 import { LoadError } from "./load-error.ts";
 import { collect, device, mx, type Tensor } from "./mlx.ts";
 import type { ModelConfig } from "./model-config.ts";
@@ -24,13 +25,22 @@ interface QuantizedMatrix {
 }
 
 export class Weights {
+  /** Of the model that is built of these. */
+  readonly adapters: Adapters;
   private readonly tensors: Map<string, Tensor>;
   private readonly quantizationOf: QuantizationOf;
   /** Weights stay as they are stored, quantised or not. On CPU, where matmul takes nothing else, they become float32. */
   private readonly asStored: boolean;
   private readonly prefix: string;
 
-  private constructor(tensors: Map<string, Tensor>, quantizationOf: QuantizationOf, asStored: boolean, prefix: string) {
+  private constructor(
+    tensors: Map<string, Tensor>,
+    quantizationOf: QuantizationOf,
+    asStored: boolean,
+    prefix: string,
+    adapters: Adapters,
+  ) {
+    this.adapters = adapters;
     this.tensors = tensors;
     this.quantizationOf = quantizationOf;
     this.asStored = asStored;
@@ -45,12 +55,13 @@ export class Weights {
       checkFile(directory, file);
       for (const [name, tensor] of Object.entries(mx.load(join(directory, file)))) tensors.set(name, tensor);
     }
-    return new Weights(tensors, quantizationOf, asStored, "");
+    return new Weights(tensors, quantizationOf, asStored, "", new Adapters());
   }
 
   /** The tensors whose names begin with the prefix, named without it. */
   under(prefix: string): Weights {
-    return new Weights(this.tensors, this.quantizationOf, this.asStored, `${this.prefix}${prefix}`);
+    const { tensors, quantizationOf, asStored, adapters } = this;
+    return new Weights(tensors, quantizationOf, asStored, `${this.prefix}${prefix}`, adapters);
   }
 
   has(name: string): boolean {
@@ -82,6 +93,14 @@ export class Weights {
     }
     mx.eval(weight, scales, biases);
     return { quantization, weight, scales, biases };
+  }
+
+  /** Makes a linear layer one that takes adapters, its parts by the names of their tensors. */
+  adapt(parts: ReadonlyArray<AdaptedPart>, inputs: number): AddAdapters {
+    return this.adapters.adapt(
+      parts.map(({ name, out }) => ({ name: `${this.prefix}${name}`, out })),
+      inputs,
+    );
   }
 
   /** Forgets tensors that this model does not use: those whose names begin so. */

@@ -15,7 +15,7 @@ import {
 } from "../../domain/errors.ts";
 import type { ModelFacts } from "../../domain/model.ts";
 import type { Tokenizer } from "../../prompt/Tokenizer.ts";
-import type { SequenceEvent, StepMessage, WorkerMemory } from "../../worker/protocol.ts";
+import type { SequenceEvent, StepMessage, WorkerLimits, WorkerMemory } from "../../worker/protocol.ts";
 import { type Engine, type EngineEvent, type EngineFailure, type EngineRequest, Engines } from "../Engine.ts";
 import { GenerationRun } from "./GenerationRun.ts";
 import { spawnWorker, type WorkerProcess } from "./WorkerProcess.ts";
@@ -146,11 +146,11 @@ class MlxEngine implements Engine {
         },
         onExit: (how) => die({ phase, how: phase === "loading" ? `the engine ended with ${how} while loading` : how }),
       });
-      const { maxRunning, prefillSliceTokens, kvCacheBytes, prefixCacheBytes, loadTimeoutMs } = this.settings;
+      const { loadTimeoutMs } = this.settings;
       worker.send({
         type: "load",
         directory: this.facts.directory,
-        limits: { maxBatch: maxRunning, prefillSliceTokens, kvCacheBytes, prefixCacheBytes },
+        limits: limitsOf(this.settings),
       });
       const loaded = Deferred.await(ready).pipe(
         Effect.timeoutOrElse({
@@ -252,6 +252,14 @@ class MlxEngine implements Engine {
     waiting?.settle(exit);
   }
 }
+
+const limitsOf = (settings: EngineSettings): WorkerLimits => ({
+  maxBatch: settings.maxRunning,
+  prefillSliceTokens: settings.prefillSliceTokens,
+  kvCacheBytes: settings.kvCacheBytes,
+  prefixCacheBytes: settings.prefixCacheBytes,
+  maxAdapters: settings.maxAdapters,
+});
 
 /** A request that was there at this many deaths is likely their cause: it is not given to one more process. */
 const maxReplays = 2;
