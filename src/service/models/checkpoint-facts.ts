@@ -14,8 +14,8 @@ import { configuredDefaults, GenerationConfigJson, TokenIds, tokenIdList } from 
 import { readChatTemplateFile } from "./prompt-tools.ts";
 import { readWeightsHeader, type TensorHeader } from "./safetensors.ts";
 
-/** All but the names, which depend on the folder and its neighbours. */
-export type CheckpointFacts = Omit<ModelFacts, "id" | "aliases" | "source"> & { readonly family: Family };
+/** All but the names, which depend on the folder and its neighbours, and the adapters, which may lie elsewhere. */
+export type CheckpointFacts = Omit<ModelFacts, "id" | "aliases" | "source" | "adapters"> & { readonly family: Family };
 
 /** What the configuration says of a model, over what its folder does. */
 export interface FactsOverrides {
@@ -70,7 +70,7 @@ export const readCheckpointFacts = async (
       tools: rendersTools(readChatTemplates(tokenizerConfig, template?.value)),
       vision: false,
       logprobs: true,
-      adapters: false,
+      adapters: true,
       constraints: [],
     },
     engine: "mlx",

@@ -53,7 +53,7 @@ export const layer: Layer.Layer<Generations, never, Models | Admission | Stats> 
       const record = new GenerationRecord({
         id,
         facts,
-        parameters: resolved.parameters,
+        parameters: { ...resolved.parameters, ...(prompt.adapter && { adapter: prompt.adapter.id }) },
         promptTokens,
         promptLogprobs: task.output.promptLogprobs,
         echo: prompt.echo,

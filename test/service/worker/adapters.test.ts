@@ -38,7 +38,7 @@ const submissionOf = (name: string, { adapter, prompt_ids, greedy_ids }: Run, se
   });
 
 const fill = (model: Model, slot: number, directory: string): void => {
-  for (const _ of model.adapters.fill(slot, openAdapter(directory, model.adapters.parts))) void _;
+  model.adapters.fill(slot, openAdapter(directory, model.adapters.parts)).toArray();
 };
 
 const logitsAfter = (model: Model, prompt: readonly number[]): readonly number[] => {
@@ -276,7 +276,7 @@ describe("an adapter that does not fit", () => {
     ],
     [
       "half of a part",
-      () => withTensors(({ "lm_head.lora_b": _, ...rest }) => rest),
+      () => withTensors(({ "lm_head.lora_b": _half, ...rest }) => rest),
       "tensor lm_head.lora_b is missing",
     ],
     [

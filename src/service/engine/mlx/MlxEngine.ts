@@ -7,6 +7,7 @@ import { Deferred, Effect, Exit, Layer, Schedule, type Scope } from "effect";
 
 import { EngineConfig, type EngineSettings } from "../../config/EngineConfig.ts";
 import {
+  AdapterBroken,
   EngineLost,
   EngineRestarting,
   EngineStartFailed,
@@ -228,6 +229,12 @@ class MlxEngine implements Engine {
       case "refused": {
         const { neededBytes, availableBytes } = event;
         this.settle(event.sequence, Exit.fail(new InsufficientMemory({ neededBytes, availableBytes })));
+        break;
+      }
+      case "adapter-failed": {
+        const { id: adapter = "" } = run.request.adapter ?? {};
+        const broken = new AdapterBroken({ adapter, model: this.facts.id, cause: event.reason });
+        this.settle(event.sequence, Exit.fail(broken));
         break;
       }
     }

@@ -19,7 +19,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file mlxd/v1/model_service.proto.
  */
 export const file_mlxd_v1_model_service: GenFile = /*@__PURE__*/
-  fileDesc("ChttbHhkL3YxL21vZGVsX3NlcnZpY2UucHJvdG8SB21seGQudjEiwwUKBU1vZGVsEgoKAmlkGAEgASgJEg8KB2FsaWFzZXMYAiADKAkSDgoGc291cmNlGAMgASgJEhAKCHJldmlzaW9uGAQgASgJEhIKCmlzX2RlZmF1bHQYBSABKAgSIgoFc3RhdGUYBiABKA4yEy5tbHhkLnYxLk1vZGVsU3RhdGUSFAoMc3RhdGVfcmVhc29uGAcgASgJEg4KBmZhbWlseRgIIAEoCRIUCgxhcmNoaXRlY3R1cmUYCSABKAkSFgoOY29udGV4dF9sZW5ndGgYCiABKA0SIQoZZGVmYXVsdF9tYXhfb3V0cHV0X3Rva2VucxgLIAEoDRIxChBkZWZhdWx0X3NhbXBsaW5nGAwgASgLMhcubWx4ZC52MS5TYW1wbGluZ1BhcmFtcxIWCg5zdG9wX3NlcXVlbmNlcxgNIAMoCRIwCgxjYXBhYmlsaXRpZXMYDiABKAsyGi5tbHhkLnYxLk1vZGVsQ2FwYWJpbGl0aWVzEhcKD3ZvY2FidWxhcnlfc2l6ZRgPIAEoDRIXCg9wYXJhbWV0ZXJfY291bnQYECABKAESFgoOcmVzaWRlbnRfYnl0ZXMYESABKAESFwoPZXN0aW1hdGVkX2J5dGVzGBIgASgBEg4KBnBpbm5lZBgTIAEoCBItCglsb2FkZWRfYXQYFCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDGxhc3RfdXNlZF9hdBgVIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGZW5naW5lGBYgASgJEhYKDnJlc2VydmVkX2J5dGVzGBcgASgBEisKCGlkbGVfdHRsGBggASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEiYKCnNtb2tlX3Rlc3QYHiABKAsyEi5tbHhkLnYxLlNtb2tlVGVzdCJ5ChFNb2RlbENhcGFiaWxpdGllcxIMCgRjaGF0GAEgASgIEg0KBXRvb2xzGAIgASgIEg4KBnZpc2lvbhgDIAEoCBIQCghsb2dwcm9icxgEIAEoCBIQCghhZGFwdGVycxgFIAEoCBITCgtjb25zdHJhaW50cxgGIAMoCSKGAQoRTGlzdE1vZGVsc1JlcXVlc3QSGwoJcGFnZV9zaXplGAEgASgNQgi6SAUqAxjoBxIcCgpwYWdlX3Rva2VuGAIgASgJQgi6SAVyAyiABBI2CgZzdGF0ZXMYAyADKA4yEy5tbHhkLnYxLk1vZGVsU3RhdGVCEbpIDpIBCxAIIgeCAQQQASAAIk0KEkxpc3RNb2RlbHNSZXNwb25zZRIeCgZtb2RlbHMYASADKAsyDi5tbHhkLnYxLk1vZGVsEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIqCg9HZXRNb2RlbFJlcXVlc3QSFwoFbW9kZWwYASABKAlCCLpIBXIDKIACIjEKEEdldE1vZGVsUmVzcG9uc2USHQoFbW9kZWwYASABKAsyDi5tbHhkLnYxLk1vZGVsIp8BChBMb2FkTW9kZWxSZXF1ZXN0EhcKBW1vZGVsGAEgASgJQgi6SAVyAyiAAhITCgZwaW5uZWQYAiABKAhIAIgBARI7CghpZGxlX3R0bBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIOukgLqgEIIgQIgPUkMgASFQoNdmFsaWRhdGVfb25seRgEIAEoCEIJCgdfcGlubmVkIlMKEUxvYWRNb2RlbFJlc3BvbnNlEh0KBW1vZGVsGAEgASgLMg4ubWx4ZC52MS5Nb2RlbBIfCgNmaXQYAiABKAsyEi5tbHhkLnYxLk1lbW9yeUZpdCKUAgoJTWVtb3J5Rml0EgwKBGZpdHMYASABKAgSFAoMbmVlZGVkX2J5dGVzGAIgASgBEhQKDHdlaWdodF9ieXRlcxgDIAEoARIWCg5rdl9jYWNoZV9ieXRlcxgEIAEoARIaChJwcmVmaXhfY2FjaGVfYnl0ZXMYBSABKAESFQoNcHJvY2Vzc19ieXRlcxgGIAEoARIUCgxidWRnZXRfYnl0ZXMYByABKAESFwoPYXZhaWxhYmxlX2J5dGVzGAggASgBEhUKDWxvYWRlZF9tb2RlbHMYCSABKA0SGQoRbWF4X2xvYWRlZF9tb2RlbHMYCiABKA0SDgoGZXZpY3RzGAsgAygJEhEKCXdhaXRzX2ZvchgMIAMoCSJ+ChJVbmxvYWRNb2RlbFJlcXVlc3QSFwoFbW9kZWwYASABKAlCCLpIBXIDKIACEkAKDWRyYWluX3RpbWVvdXQYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CDrpIC6oBCCIECICjBTIAEg0KBWZvcmNlGAMgASgIIlsKE1VubG9hZE1vZGVsUmVzcG9uc2USHQoFbW9kZWwYASABKAsyDi5tbHhkLnYxLk1vZGVsEhAKCHVubG9hZGVkGAIgASgIEhMKC2ZyZWVkX2J5dGVzGAMgASgBIoEBChZVbmxvYWRBbGxNb2RlbHNSZXF1ZXN0EkAKDWRyYWluX3RpbWVvdXQYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CDrpIC6oBCCIECICjBTIAEg0KBWZvcmNlGAIgASgIEhYKDmluY2x1ZGVfcGlubmVkGAMgASgIImIKF1VubG9hZEFsbE1vZGVsc1Jlc3BvbnNlEhAKCHVubG9hZGVkGAEgAygJEiAKBGtlcHQYAiADKAsyEi5tbHhkLnYxLktlcHRNb2RlbBITCgtmcmVlZF9ieXRlcxgDIAEoASIqCglLZXB0TW9kZWwSDQoFbW9kZWwYASABKAkSDgoGcmVhc29uGAIgASgJIkoKD1Bpbk1vZGVsUmVxdWVzdBIXCgVtb2RlbBgBIAEoCUIIukgFcgMogAISEwoGcGlubmVkGAIgASgISACIAQFCCQoHX3Bpbm5lZCIxChBQaW5Nb2RlbFJlc3BvbnNlEh0KBW1vZGVsGAEgASgLMg4ubWx4ZC52MS5Nb2RlbCIWChRSZWxvYWRDYXRhbG9nUmVxdWVzdCJIChVSZWxvYWRDYXRhbG9nUmVzcG9uc2USDQoFYWRkZWQYASADKAkSDwoHcmVtb3ZlZBgCIAMoCRIPCgdjaGFuZ2VkGAMgAygJIloKE1ByZXBhcmVNb2RlbFJlcXVlc3QSFwoFbW9kZWwYASABKAlCCLpIBXIDKIACEhoKCHJldmlzaW9uGAIgASgJQgi6SAVyAyiAAhIOCgZyZXRlc3QYAyABKAgiygEKFFByZXBhcmVNb2RlbFJlc3BvbnNlEi0KBXN0YWdlGAEgASgLMhwubWx4ZC52MS5QcmVwYXJlU3RhZ2VFbnRlcmVkSAASLAoIcHJvZ3Jlc3MYAiABKAsyGC5tbHhkLnYxLlByZXBhcmVQcm9ncmVzc0gAEiIKA2xvZxgDIAEoCzITLm1seGQudjEuUHJlcGFyZUxvZ0gAEigKBnJlcG9ydBgEIAEoCzIWLm1seGQudjEuUHJlcGFyZVJlcG9ydEgAQgcKBWV2ZW50ImcKE1ByZXBhcmVTdGFnZUVudGVyZWQSJAoFc3RhZ2UYASABKA4yFS5tbHhkLnYxLlByZXBhcmVTdGFnZRIqCgdlbGFwc2VkGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIo8BCg9QcmVwYXJlUHJvZ3Jlc3MSEgoKYnl0ZXNfZG9uZRgBIAEoARITCgtieXRlc190b3RhbBgCIAEoARISCgpmaWxlc19kb25lGAMgASgNEhMKC2ZpbGVzX3RvdGFsGAQgASgNEioKB2VsYXBzZWQYBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24ibwoKUHJlcGFyZUxvZxIkCgVzdGFnZRgBIAEoDjIVLm1seGQudjEuUHJlcGFyZVN0YWdlEg8KB21lc3NhZ2UYAiABKAkSKgoHZWxhcHNlZBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiKIAgoNUHJlcGFyZVJlcG9ydBIkCgVzdGFnZRgBIAEoDjIVLm1seGQudjEuUHJlcGFyZVN0YWdlEh0KBW1vZGVsGAIgASgLMg4ubWx4ZC52MS5Nb2RlbBISCgpkb3dubG9hZGVkGAMgASgIEg4KBmxvYWRlZBgEIAEoCBIVCg1yZWFkeV90b19jaGF0GAUgASgIEiYKCnNtb2tlX3Rlc3QYBiABKAsyEi5tbHhkLnYxLlNtb2tlVGVzdBIsCgd0aW1pbmdzGAcgAygLMhsubWx4ZC52MS5QcmVwYXJlU3RhZ2VUaW1pbmcSIQoFZXJyb3IYCCABKAsyEi5nb29nbGUucnBjLlN0YXR1cyJnChJQcmVwYXJlU3RhZ2VUaW1pbmcSJAoFc3RhZ2UYASABKA4yFS5tbHhkLnYxLlByZXBhcmVTdGFnZRIrCghkdXJhdGlvbhgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiKqAQoJU21va2VUZXN0EiEKB3F1YWxpdHkYASABKA4yEC5tbHhkLnYxLlF1YWxpdHkSDgoGcmVhc29uGAIgASgJEg4KBmFuc3dlchgDIAEoCRItCgl0ZXN0ZWRfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEisKCGR1cmF0aW9uGAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uKt8BCgpNb2RlbFN0YXRlEhsKF01PREVMX1NUQVRFX1VOU1BFQ0lGSUVEEAASGQoVTU9ERUxfU1RBVEVfQVZBSUxBQkxFEAESGwoXTU9ERUxfU1RBVEVfRE9XTkxPQURJTkcQAhIXChNNT0RFTF9TVEFURV9MT0FESU5HEAMSFgoSTU9ERUxfU1RBVEVfQUNUSVZFEAQSGAoUTU9ERUxfU1RBVEVfRFJBSU5JTkcQBRIZChVNT0RFTF9TVEFURV9VTkxPQURJTkcQBhIWChJNT0RFTF9TVEFURV9GQUlMRUQQByr9AgoMUHJlcGFyZVN0YWdlEh0KGVBSRVBBUkVfU1RBR0VfVU5TUEVDSUZJRUQQABIbChdQUkVQQVJFX1NUQUdFX1JFU09MVklORxABEh4KGlBSRVBBUkVfU1RBR0VfRU5HSU5FX0NIRUNLEAISIAocUFJFUEFSRV9TVEFHRV9FTkdJTkVfSU5TVEFMTBADEh0KGVBSRVBBUkVfU1RBR0VfRE9XTkxPQURJTkcQBBIhCh1QUkVQQVJFX1NUQUdFX1NFUlZFUl9TVEFSVElORxAFEh8KG1BSRVBBUkVfU1RBR0VfTU9ERUxfU0VSVklORxAGEh8KG1BSRVBBUkVfU1RBR0VfTU9ERUxfTE9BRElORxAHEhwKGFBSRVBBUkVfU1RBR0VfU01PS0VfVEVTVBAIEhcKE1BSRVBBUkVfU1RBR0VfUkVBRFkQCRIaChZQUkVQQVJFX1NUQUdFX0RFR1JBREVEEAoSGAoUUFJFUEFSRV9TVEFHRV9GQUlMRUQQCypcCgdRdWFsaXR5EhcKE1FVQUxJVFlfVU5TUEVDSUZJRUQQABIOCgpRVUFMSVRZX09LEAESFAoQUVVBTElUWV9ERUdSQURFRBACEhIKDlFVQUxJVFlfRkFJTEVEEAMyggUKDE1vZGVsU2VydmljZRJKCgpMaXN0TW9kZWxzEhoubWx4ZC52MS5MaXN0TW9kZWxzUmVxdWVzdBobLm1seGQudjEuTGlzdE1vZGVsc1Jlc3BvbnNlIgOQAgESRAoIR2V0TW9kZWwSGC5tbHhkLnYxLkdldE1vZGVsUmVxdWVzdBoZLm1seGQudjEuR2V0TW9kZWxSZXNwb25zZSIDkAIBEkcKCUxvYWRNb2RlbBIZLm1seGQudjEuTG9hZE1vZGVsUmVxdWVzdBoaLm1seGQudjEuTG9hZE1vZGVsUmVzcG9uc2UiA5ACAhJNCgtVbmxvYWRNb2RlbBIbLm1seGQudjEuVW5sb2FkTW9kZWxSZXF1ZXN0GhwubWx4ZC52MS5VbmxvYWRNb2RlbFJlc3BvbnNlIgOQAgISWQoPVW5sb2FkQWxsTW9kZWxzEh8ubWx4ZC52MS5VbmxvYWRBbGxNb2RlbHNSZXF1ZXN0GiAubWx4ZC52MS5VbmxvYWRBbGxNb2RlbHNSZXNwb25zZSIDkAICEkQKCFBpbk1vZGVsEhgubWx4ZC52MS5QaW5Nb2RlbFJlcXVlc3QaGS5tbHhkLnYxLlBpbk1vZGVsUmVzcG9uc2UiA5ACAhJTCg1SZWxvYWRDYXRhbG9nEh0ubWx4ZC52MS5SZWxvYWRDYXRhbG9nUmVxdWVzdBoeLm1seGQudjEuUmVsb2FkQ2F0YWxvZ1Jlc3BvbnNlIgOQAgISUgoMUHJlcGFyZU1vZGVsEhwubWx4ZC52MS5QcmVwYXJlTW9kZWxSZXF1ZXN0Gh0ubWx4ZC52MS5QcmVwYXJlTW9kZWxSZXNwb25zZSIDkAICMAFiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp, file_google_rpc_status, file_mlxd_v1_types]);
+  fileDesc("ChttbHhkL3YxL21vZGVsX3NlcnZpY2UucHJvdG8SB21seGQudjEi7AUKBU1vZGVsEgoKAmlkGAEgASgJEg8KB2FsaWFzZXMYAiADKAkSDgoGc291cmNlGAMgASgJEhAKCHJldmlzaW9uGAQgASgJEhIKCmlzX2RlZmF1bHQYBSABKAgSIgoFc3RhdGUYBiABKA4yEy5tbHhkLnYxLk1vZGVsU3RhdGUSFAoMc3RhdGVfcmVhc29uGAcgASgJEg4KBmZhbWlseRgIIAEoCRIUCgxhcmNoaXRlY3R1cmUYCSABKAkSFgoOY29udGV4dF9sZW5ndGgYCiABKA0SIQoZZGVmYXVsdF9tYXhfb3V0cHV0X3Rva2VucxgLIAEoDRIxChBkZWZhdWx0X3NhbXBsaW5nGAwgASgLMhcubWx4ZC52MS5TYW1wbGluZ1BhcmFtcxIWCg5zdG9wX3NlcXVlbmNlcxgNIAMoCRIwCgxjYXBhYmlsaXRpZXMYDiABKAsyGi5tbHhkLnYxLk1vZGVsQ2FwYWJpbGl0aWVzEhcKD3ZvY2FidWxhcnlfc2l6ZRgPIAEoDRIXCg9wYXJhbWV0ZXJfY291bnQYECABKAESFgoOcmVzaWRlbnRfYnl0ZXMYESABKAESFwoPZXN0aW1hdGVkX2J5dGVzGBIgASgBEg4KBnBpbm5lZBgTIAEoCBItCglsb2FkZWRfYXQYFCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDGxhc3RfdXNlZF9hdBgVIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGZW5naW5lGBYgASgJEhYKDnJlc2VydmVkX2J5dGVzGBcgASgBEisKCGlkbGVfdHRsGBggASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEiYKCnNtb2tlX3Rlc3QYHiABKAsyEi5tbHhkLnYxLlNtb2tlVGVzdBInCghhZGFwdGVycxgfIAMoCzIVLm1seGQudjEuTW9kZWxBZGFwdGVyIj0KDE1vZGVsQWRhcHRlchIKCgJpZBgBIAEoCRIQCghyZXZpc2lvbhgCIAEoCRIPCgdwcm9ibGVtGAMgASgJInkKEU1vZGVsQ2FwYWJpbGl0aWVzEgwKBGNoYXQYASABKAgSDQoFdG9vbHMYAiABKAgSDgoGdmlzaW9uGAMgASgIEhAKCGxvZ3Byb2JzGAQgASgIEhAKCGFkYXB0ZXJzGAUgASgIEhMKC2NvbnN0cmFpbnRzGAYgAygJIoYBChFMaXN0TW9kZWxzUmVxdWVzdBIbCglwYWdlX3NpemUYASABKA1CCLpIBSoDGOgHEhwKCnBhZ2VfdG9rZW4YAiABKAlCCLpIBXIDKIAEEjYKBnN0YXRlcxgDIAMoDjITLm1seGQudjEuTW9kZWxTdGF0ZUIRukgOkgELEAgiB4IBBBABIAAiTQoSTGlzdE1vZGVsc1Jlc3BvbnNlEh4KBm1vZGVscxgBIAMoCzIOLm1seGQudjEuTW9kZWwSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIioKD0dldE1vZGVsUmVxdWVzdBIXCgVtb2RlbBgBIAEoCUIIukgFcgMogAIiMQoQR2V0TW9kZWxSZXNwb25zZRIdCgVtb2RlbBgBIAEoCzIOLm1seGQudjEuTW9kZWwinwEKEExvYWRNb2RlbFJlcXVlc3QSFwoFbW9kZWwYASABKAlCCLpIBXIDKIACEhMKBnBpbm5lZBgCIAEoCEgAiAEBEjsKCGlkbGVfdHRsGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQg66SAuqAQgiBAiA9SQyABIVCg12YWxpZGF0ZV9vbmx5GAQgASgIQgkKB19waW5uZWQiUwoRTG9hZE1vZGVsUmVzcG9uc2USHQoFbW9kZWwYASABKAsyDi5tbHhkLnYxLk1vZGVsEh8KA2ZpdBgCIAEoCzISLm1seGQudjEuTWVtb3J5Rml0IqsCCglNZW1vcnlGaXQSDAoEZml0cxgBIAEoCBIUCgxuZWVkZWRfYnl0ZXMYAiABKAESFAoMd2VpZ2h0X2J5dGVzGAMgASgBEhYKDmt2X2NhY2hlX2J5dGVzGAQgASgBEhoKEnByZWZpeF9jYWNoZV9ieXRlcxgFIAEoARIVCg1wcm9jZXNzX2J5dGVzGAYgASgBEhQKDGJ1ZGdldF9ieXRlcxgHIAEoARIXCg9hdmFpbGFibGVfYnl0ZXMYCCABKAESFQoNbG9hZGVkX21vZGVscxgJIAEoDRIZChFtYXhfbG9hZGVkX21vZGVscxgKIAEoDRIOCgZldmljdHMYCyADKAkSEQoJd2FpdHNfZm9yGAwgAygJEhUKDWFkYXB0ZXJfYnl0ZXMYDSABKAEifgoSVW5sb2FkTW9kZWxSZXF1ZXN0EhcKBW1vZGVsGAEgASgJQgi6SAVyAyiAAhJACg1kcmFpbl90aW1lb3V0GAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQg66SAuqAQgiBAiAowUyABINCgVmb3JjZRgDIAEoCCJbChNVbmxvYWRNb2RlbFJlc3BvbnNlEh0KBW1vZGVsGAEgASgLMg4ubWx4ZC52MS5Nb2RlbBIQCgh1bmxvYWRlZBgCIAEoCBITCgtmcmVlZF9ieXRlcxgDIAEoASKBAQoWVW5sb2FkQWxsTW9kZWxzUmVxdWVzdBJACg1kcmFpbl90aW1lb3V0GAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQg66SAuqAQgiBAiAowUyABINCgVmb3JjZRgCIAEoCBIWCg5pbmNsdWRlX3Bpbm5lZBgDIAEoCCJiChdVbmxvYWRBbGxNb2RlbHNSZXNwb25zZRIQCgh1bmxvYWRlZBgBIAMoCRIgCgRrZXB0GAIgAygLMhIubWx4ZC52MS5LZXB0TW9kZWwSEwoLZnJlZWRfYnl0ZXMYAyABKAEiKgoJS2VwdE1vZGVsEg0KBW1vZGVsGAEgASgJEg4KBnJlYXNvbhgCIAEoCSJKCg9QaW5Nb2RlbFJlcXVlc3QSFwoFbW9kZWwYASABKAlCCLpIBXIDKIACEhMKBnBpbm5lZBgCIAEoCEgAiAEBQgkKB19waW5uZWQiMQoQUGluTW9kZWxSZXNwb25zZRIdCgVtb2RlbBgBIAEoCzIOLm1seGQudjEuTW9kZWwiFgoUUmVsb2FkQ2F0YWxvZ1JlcXVlc3QiSAoVUmVsb2FkQ2F0YWxvZ1Jlc3BvbnNlEg0KBWFkZGVkGAEgAygJEg8KB3JlbW92ZWQYAiADKAkSDwoHY2hhbmdlZBgDIAMoCSJaChNQcmVwYXJlTW9kZWxSZXF1ZXN0EhcKBW1vZGVsGAEgASgJQgi6SAVyAyiAAhIaCghyZXZpc2lvbhgCIAEoCUIIukgFcgMogAISDgoGcmV0ZXN0GAMgASgIIsoBChRQcmVwYXJlTW9kZWxSZXNwb25zZRItCgVzdGFnZRgBIAEoCzIcLm1seGQudjEuUHJlcGFyZVN0YWdlRW50ZXJlZEgAEiwKCHByb2dyZXNzGAIgASgLMhgubWx4ZC52MS5QcmVwYXJlUHJvZ3Jlc3NIABIiCgNsb2cYAyABKAsyEy5tbHhkLnYxLlByZXBhcmVMb2dIABIoCgZyZXBvcnQYBCABKAsyFi5tbHhkLnYxLlByZXBhcmVSZXBvcnRIAEIHCgVldmVudCJnChNQcmVwYXJlU3RhZ2VFbnRlcmVkEiQKBXN0YWdlGAEgASgOMhUubWx4ZC52MS5QcmVwYXJlU3RhZ2USKgoHZWxhcHNlZBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiKPAQoPUHJlcGFyZVByb2dyZXNzEhIKCmJ5dGVzX2RvbmUYASABKAESEwoLYnl0ZXNfdG90YWwYAiABKAESEgoKZmlsZXNfZG9uZRgDIAEoDRITCgtmaWxlc190b3RhbBgEIAEoDRIqCgdlbGFwc2VkGAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIm8KClByZXBhcmVMb2cSJAoFc3RhZ2UYASABKA4yFS5tbHhkLnYxLlByZXBhcmVTdGFnZRIPCgdtZXNzYWdlGAIgASgJEioKB2VsYXBzZWQYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iiAIKDVByZXBhcmVSZXBvcnQSJAoFc3RhZ2UYASABKA4yFS5tbHhkLnYxLlByZXBhcmVTdGFnZRIdCgVtb2RlbBgCIAEoCzIOLm1seGQudjEuTW9kZWwSEgoKZG93bmxvYWRlZBgDIAEoCBIOCgZsb2FkZWQYBCABKAgSFQoNcmVhZHlfdG9fY2hhdBgFIAEoCBImCgpzbW9rZV90ZXN0GAYgASgLMhIubWx4ZC52MS5TbW9rZVRlc3QSLAoHdGltaW5ncxgHIAMoCzIbLm1seGQudjEuUHJlcGFyZVN0YWdlVGltaW5nEiEKBWVycm9yGAggASgLMhIuZ29vZ2xlLnJwYy5TdGF0dXMiZwoSUHJlcGFyZVN0YWdlVGltaW5nEiQKBXN0YWdlGAEgASgOMhUubWx4ZC52MS5QcmVwYXJlU3RhZ2USKwoIZHVyYXRpb24YAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iqgEKCVNtb2tlVGVzdBIhCgdxdWFsaXR5GAEgASgOMhAubWx4ZC52MS5RdWFsaXR5Eg4KBnJlYXNvbhgCIAEoCRIOCgZhbnN3ZXIYAyABKAkSLQoJdGVzdGVkX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIrCghkdXJhdGlvbhgFIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbirfAQoKTW9kZWxTdGF0ZRIbChdNT0RFTF9TVEFURV9VTlNQRUNJRklFRBAAEhkKFU1PREVMX1NUQVRFX0FWQUlMQUJMRRABEhsKF01PREVMX1NUQVRFX0RPV05MT0FESU5HEAISFwoTTU9ERUxfU1RBVEVfTE9BRElORxADEhYKEk1PREVMX1NUQVRFX0FDVElWRRAEEhgKFE1PREVMX1NUQVRFX0RSQUlOSU5HEAUSGQoVTU9ERUxfU1RBVEVfVU5MT0FESU5HEAYSFgoSTU9ERUxfU1RBVEVfRkFJTEVEEAcq/QIKDFByZXBhcmVTdGFnZRIdChlQUkVQQVJFX1NUQUdFX1VOU1BFQ0lGSUVEEAASGwoXUFJFUEFSRV9TVEFHRV9SRVNPTFZJTkcQARIeChpQUkVQQVJFX1NUQUdFX0VOR0lORV9DSEVDSxACEiAKHFBSRVBBUkVfU1RBR0VfRU5HSU5FX0lOU1RBTEwQAxIdChlQUkVQQVJFX1NUQUdFX0RPV05MT0FESU5HEAQSIQodUFJFUEFSRV9TVEFHRV9TRVJWRVJfU1RBUlRJTkcQBRIfChtQUkVQQVJFX1NUQUdFX01PREVMX1NFUlZJTkcQBhIfChtQUkVQQVJFX1NUQUdFX01PREVMX0xPQURJTkcQBxIcChhQUkVQQVJFX1NUQUdFX1NNT0tFX1RFU1QQCBIXChNQUkVQQVJFX1NUQUdFX1JFQURZEAkSGgoWUFJFUEFSRV9TVEFHRV9ERUdSQURFRBAKEhgKFFBSRVBBUkVfU1RBR0VfRkFJTEVEEAsqXAoHUXVhbGl0eRIXChNRVUFMSVRZX1VOU1BFQ0lGSUVEEAASDgoKUVVBTElUWV9PSxABEhQKEFFVQUxJVFlfREVHUkFERUQQAhISCg5RVUFMSVRZX0ZBSUxFRBADMoIFCgxNb2RlbFNlcnZpY2USSgoKTGlzdE1vZGVscxIaLm1seGQudjEuTGlzdE1vZGVsc1JlcXVlc3QaGy5tbHhkLnYxLkxpc3RNb2RlbHNSZXNwb25zZSIDkAIBEkQKCEdldE1vZGVsEhgubWx4ZC52MS5HZXRNb2RlbFJlcXVlc3QaGS5tbHhkLnYxLkdldE1vZGVsUmVzcG9uc2UiA5ACARJHCglMb2FkTW9kZWwSGS5tbHhkLnYxLkxvYWRNb2RlbFJlcXVlc3QaGi5tbHhkLnYxLkxvYWRNb2RlbFJlc3BvbnNlIgOQAgISTQoLVW5sb2FkTW9kZWwSGy5tbHhkLnYxLlVubG9hZE1vZGVsUmVxdWVzdBocLm1seGQudjEuVW5sb2FkTW9kZWxSZXNwb25zZSIDkAICElkKD1VubG9hZEFsbE1vZGVscxIfLm1seGQudjEuVW5sb2FkQWxsTW9kZWxzUmVxdWVzdBogLm1seGQudjEuVW5sb2FkQWxsTW9kZWxzUmVzcG9uc2UiA5ACAhJECghQaW5Nb2RlbBIYLm1seGQudjEuUGluTW9kZWxSZXF1ZXN0GhkubWx4ZC52MS5QaW5Nb2RlbFJlc3BvbnNlIgOQAgISUwoNUmVsb2FkQ2F0YWxvZxIdLm1seGQudjEuUmVsb2FkQ2F0YWxvZ1JlcXVlc3QaHi5tbHhkLnYxLlJlbG9hZENhdGFsb2dSZXNwb25zZSIDkAICElIKDFByZXBhcmVNb2RlbBIcLm1seGQudjEuUHJlcGFyZU1vZGVsUmVxdWVzdBodLm1seGQudjEuUHJlcGFyZU1vZGVsUmVzcG9uc2UiA5ACAjABYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp, file_google_rpc_status, file_mlxd_v1_types]);
 
 /**
  * A model.
@@ -201,6 +201,13 @@ export type Model = Message<"mlxd.v1.Model"> & {
    * @generated from field: mlxd.v1.SmokeTest smoke_test = 30;
    */
   smokeTest?: SmokeTest | undefined;
+
+  /**
+   * What can be applied to it, task by task.
+   *
+   * @generated from field: repeated mlxd.v1.ModelAdapter adapters = 31;
+   */
+  adapters: ModelAdapter[];
 };
 
 /**
@@ -209,6 +216,41 @@ export type Model = Message<"mlxd.v1.Model"> & {
  */
 export const ModelSchema: GenMessage<Model> = /*@__PURE__*/
   messageDesc(file_mlxd_v1_model_service, 0);
+
+/**
+ * A LoRA adapter of a model.
+ *
+ * @generated from message mlxd.v1.ModelAdapter
+ */
+export type ModelAdapter = Message<"mlxd.v1.ModelAdapter"> & {
+  /**
+   * Its id, for GenerationTask.adapter.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * A digest that changes with its files; empty where they cannot be read.
+   *
+   * @generated from field: string revision = 2;
+   */
+  revision: string;
+
+  /**
+   * Why it cannot be applied, in one sentence; empty as far as is known before it is loaded.
+   *
+   * @generated from field: string problem = 3;
+   */
+  problem: string;
+};
+
+/**
+ * Describes the message mlxd.v1.ModelAdapter.
+ * Use `create(ModelAdapterSchema)` to create a new message.
+ */
+export const ModelAdapterSchema: GenMessage<ModelAdapter> = /*@__PURE__*/
+  messageDesc(file_mlxd_v1_model_service, 1);
 
 /**
  * What a model can do with this service. What is false is refused by name.
@@ -264,7 +306,7 @@ export type ModelCapabilities = Message<"mlxd.v1.ModelCapabilities"> & {
  * Use `create(ModelCapabilitiesSchema)` to create a new message.
  */
 export const ModelCapabilitiesSchema: GenMessage<ModelCapabilities> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 1);
+  messageDesc(file_mlxd_v1_model_service, 2);
 
 /**
  * Which models to list.
@@ -299,7 +341,7 @@ export type ListModelsRequest = Message<"mlxd.v1.ListModelsRequest"> & {
  * Use `create(ListModelsRequestSchema)` to create a new message.
  */
 export const ListModelsRequestSchema: GenMessage<ListModelsRequest> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 2);
+  messageDesc(file_mlxd_v1_model_service, 3);
 
 /**
  * A page of models.
@@ -327,7 +369,7 @@ export type ListModelsResponse = Message<"mlxd.v1.ListModelsResponse"> & {
  * Use `create(ListModelsResponseSchema)` to create a new message.
  */
 export const ListModelsResponseSchema: GenMessage<ListModelsResponse> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 3);
+  messageDesc(file_mlxd_v1_model_service, 4);
 
 /**
  * Which model.
@@ -348,7 +390,7 @@ export type GetModelRequest = Message<"mlxd.v1.GetModelRequest"> & {
  * Use `create(GetModelRequestSchema)` to create a new message.
  */
 export const GetModelRequestSchema: GenMessage<GetModelRequest> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 4);
+  messageDesc(file_mlxd_v1_model_service, 5);
 
 /**
  * The model.
@@ -369,7 +411,7 @@ export type GetModelResponse = Message<"mlxd.v1.GetModelResponse"> & {
  * Use `create(GetModelResponseSchema)` to create a new message.
  */
 export const GetModelResponseSchema: GenMessage<GetModelResponse> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 5);
+  messageDesc(file_mlxd_v1_model_service, 6);
 
 /**
  * Which model to load.
@@ -411,7 +453,7 @@ export type LoadModelRequest = Message<"mlxd.v1.LoadModelRequest"> & {
  * Use `create(LoadModelRequestSchema)` to create a new message.
  */
 export const LoadModelRequestSchema: GenMessage<LoadModelRequest> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 6);
+  messageDesc(file_mlxd_v1_model_service, 7);
 
 /**
  * The model, loaded, or how it would fit.
@@ -439,7 +481,7 @@ export type LoadModelResponse = Message<"mlxd.v1.LoadModelResponse"> & {
  * Use `create(LoadModelResponseSchema)` to create a new message.
  */
 export const LoadModelResponseSchema: GenMessage<LoadModelResponse> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 7);
+  messageDesc(file_mlxd_v1_model_service, 8);
 
 /**
  * Whether a model has room, and what it takes. All sizes are bytes.
@@ -455,7 +497,7 @@ export type MemoryFit = Message<"mlxd.v1.MemoryFit"> & {
   fits: boolean;
 
   /**
-   * What it takes of the memory budget: the sum of the next four.
+   * What it takes of the memory budget: the sum of the next four and adapter_bytes.
    *
    * @generated from field: double needed_bytes = 2;
    */
@@ -530,6 +572,13 @@ export type MemoryFit = Message<"mlxd.v1.MemoryFit"> & {
    * @generated from field: repeated string waits_for = 12;
    */
   waitsFor: string[];
+
+  /**
+   * Adapters, as many as are loaded at once.
+   *
+   * @generated from field: double adapter_bytes = 13;
+   */
+  adapterBytes: number;
 };
 
 /**
@@ -537,7 +586,7 @@ export type MemoryFit = Message<"mlxd.v1.MemoryFit"> & {
  * Use `create(MemoryFitSchema)` to create a new message.
  */
 export const MemoryFitSchema: GenMessage<MemoryFit> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 8);
+  messageDesc(file_mlxd_v1_model_service, 9);
 
 /**
  * Which model to unload, and what becomes of its running generations.
@@ -572,7 +621,7 @@ export type UnloadModelRequest = Message<"mlxd.v1.UnloadModelRequest"> & {
  * Use `create(UnloadModelRequestSchema)` to create a new message.
  */
 export const UnloadModelRequestSchema: GenMessage<UnloadModelRequest> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 9);
+  messageDesc(file_mlxd_v1_model_service, 10);
 
 /**
  * What became of it.
@@ -607,7 +656,7 @@ export type UnloadModelResponse = Message<"mlxd.v1.UnloadModelResponse"> & {
  * Use `create(UnloadModelResponseSchema)` to create a new message.
  */
 export const UnloadModelResponseSchema: GenMessage<UnloadModelResponse> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 10);
+  messageDesc(file_mlxd_v1_model_service, 11);
 
 /**
  * What becomes of running generations.
@@ -642,7 +691,7 @@ export type UnloadAllModelsRequest = Message<"mlxd.v1.UnloadAllModelsRequest"> &
  * Use `create(UnloadAllModelsRequestSchema)` to create a new message.
  */
 export const UnloadAllModelsRequestSchema: GenMessage<UnloadAllModelsRequest> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 11);
+  messageDesc(file_mlxd_v1_model_service, 12);
 
 /**
  * Which models went, and which stayed.
@@ -677,7 +726,7 @@ export type UnloadAllModelsResponse = Message<"mlxd.v1.UnloadAllModelsResponse">
  * Use `create(UnloadAllModelsResponseSchema)` to create a new message.
  */
 export const UnloadAllModelsResponseSchema: GenMessage<UnloadAllModelsResponse> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 12);
+  messageDesc(file_mlxd_v1_model_service, 13);
 
 /**
  * A model that stayed in memory.
@@ -705,7 +754,7 @@ export type KeptModel = Message<"mlxd.v1.KeptModel"> & {
  * Use `create(KeptModelSchema)` to create a new message.
  */
 export const KeptModelSchema: GenMessage<KeptModel> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 13);
+  messageDesc(file_mlxd_v1_model_service, 14);
 
 /**
  * Which model to pin.
@@ -733,7 +782,7 @@ export type PinModelRequest = Message<"mlxd.v1.PinModelRequest"> & {
  * Use `create(PinModelRequestSchema)` to create a new message.
  */
 export const PinModelRequestSchema: GenMessage<PinModelRequest> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 14);
+  messageDesc(file_mlxd_v1_model_service, 15);
 
 /**
  * The model.
@@ -754,7 +803,7 @@ export type PinModelResponse = Message<"mlxd.v1.PinModelResponse"> & {
  * Use `create(PinModelResponseSchema)` to create a new message.
  */
 export const PinModelResponseSchema: GenMessage<PinModelResponse> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 15);
+  messageDesc(file_mlxd_v1_model_service, 16);
 
 /**
  * Nothing to say.
@@ -769,7 +818,7 @@ export type ReloadCatalogRequest = Message<"mlxd.v1.ReloadCatalogRequest"> & {
  * Use `create(ReloadCatalogRequestSchema)` to create a new message.
  */
 export const ReloadCatalogRequestSchema: GenMessage<ReloadCatalogRequest> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 16);
+  messageDesc(file_mlxd_v1_model_service, 17);
 
 /**
  * What is different from before, by model id.
@@ -804,7 +853,7 @@ export type ReloadCatalogResponse = Message<"mlxd.v1.ReloadCatalogResponse"> & {
  * Use `create(ReloadCatalogResponseSchema)` to create a new message.
  */
 export const ReloadCatalogResponseSchema: GenMessage<ReloadCatalogResponse> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 17);
+  messageDesc(file_mlxd_v1_model_service, 18);
 
 /**
  * Which model to prepare.
@@ -841,7 +890,7 @@ export type PrepareModelRequest = Message<"mlxd.v1.PrepareModelRequest"> & {
  * Use `create(PrepareModelRequestSchema)` to create a new message.
  */
 export const PrepareModelRequestSchema: GenMessage<PrepareModelRequest> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 18);
+  messageDesc(file_mlxd_v1_model_service, 19);
 
 /**
  * One step of a preparation.
@@ -894,7 +943,7 @@ export type PrepareModelResponse = Message<"mlxd.v1.PrepareModelResponse"> & {
  * Use `create(PrepareModelResponseSchema)` to create a new message.
  */
 export const PrepareModelResponseSchema: GenMessage<PrepareModelResponse> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 19);
+  messageDesc(file_mlxd_v1_model_service, 20);
 
 /**
  * A stage began.
@@ -922,7 +971,7 @@ export type PrepareStageEntered = Message<"mlxd.v1.PrepareStageEntered"> & {
  * Use `create(PrepareStageEnteredSchema)` to create a new message.
  */
 export const PrepareStageEnteredSchema: GenMessage<PrepareStageEntered> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 20);
+  messageDesc(file_mlxd_v1_model_service, 21);
 
 /**
  * How far a download is. What was fetched before counts; bytes that turned out wrong are taken back.
@@ -971,7 +1020,7 @@ export type PrepareProgress = Message<"mlxd.v1.PrepareProgress"> & {
  * Use `create(PrepareProgressSchema)` to create a new message.
  */
 export const PrepareProgressSchema: GenMessage<PrepareProgress> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 21);
+  messageDesc(file_mlxd_v1_model_service, 22);
 
 /**
  * A line for people.
@@ -1006,7 +1055,7 @@ export type PrepareLog = Message<"mlxd.v1.PrepareLog"> & {
  * Use `create(PrepareLogSchema)` to create a new message.
  */
 export const PrepareLogSchema: GenMessage<PrepareLog> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 22);
+  messageDesc(file_mlxd_v1_model_service, 23);
 
 /**
  * What came of a preparation. That a model was downloaded does not say that it can chat.
@@ -1076,7 +1125,7 @@ export type PrepareReport = Message<"mlxd.v1.PrepareReport"> & {
  * Use `create(PrepareReportSchema)` to create a new message.
  */
 export const PrepareReportSchema: GenMessage<PrepareReport> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 23);
+  messageDesc(file_mlxd_v1_model_service, 24);
 
 /**
  * A stage and its duration.
@@ -1104,7 +1153,7 @@ export type PrepareStageTiming = Message<"mlxd.v1.PrepareStageTiming"> & {
  * Use `create(PrepareStageTimingSchema)` to create a new message.
  */
 export const PrepareStageTimingSchema: GenMessage<PrepareStageTiming> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 24);
+  messageDesc(file_mlxd_v1_model_service, 25);
 
 /**
  * How a model did when it was asked a simple question.
@@ -1153,7 +1202,7 @@ export type SmokeTest = Message<"mlxd.v1.SmokeTest"> & {
  * Use `create(SmokeTestSchema)` to create a new message.
  */
 export const SmokeTestSchema: GenMessage<SmokeTest> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 25);
+  messageDesc(file_mlxd_v1_model_service, 26);
 
 /**
  * Where a model stands.
