@@ -71,6 +71,7 @@ export class AdapterLoads {
       } catch (cause) {
         return this.fail(key, cause);
       }
+      for (const [other, taken] of this.slots) if (taken === slot) this.slots.delete(other);
     }
     return this.load === undefined ? nothing : this.goOn(this.load);
   }
@@ -102,17 +103,12 @@ export class AdapterLoads {
     return true;
   }
 
-  /** One that was never filled, or that of the adapter that was used least recently, which then is no longer there. */
+  /** One that was never filled, or that of the adapter that was used least recently and is not in use. */
   private freeSlot(running: () => Iterable<Sequence>): number | undefined {
     const taken = new Set(this.slots.values());
     for (let slot = 1; slot <= this.limit; slot++) if (!taken.has(slot)) return slot;
     const inUse = new Set(Iterator.from(running()).map(({ adapterSlot }) => adapterSlot));
-    for (const [key, slot] of this.slots) {
-      if (inUse.has(slot)) continue;
-      this.slots.delete(key);
-      return slot;
-    }
-    return undefined;
+    return this.slots.values().find((slot) => !inUse.has(slot));
   }
 
   private fail(key: AdapterSource["key"], cause: unknown): Progress {
