@@ -9,6 +9,7 @@ import { smokeTestToWire } from "./smoke-test-to-wire.ts";
 
 export const modelStates = {
   available: WireState.AVAILABLE,
+  "not-downloaded": WireState.NOT_DOWNLOADED,
   downloading: WireState.DOWNLOADING,
   loading: WireState.LOADING,
   active: WireState.ACTIVE,

@@ -209,7 +209,7 @@ describe("a preparation", () => {
       Effect.gen(function* () {
         const models = yield* Models;
         const here = yield* models.get("bot");
-        assert.deepInclude(here, { state: "failed", download: { repository: "org/new", revision: "" } });
+        assert.deepInclude(here, { state: "not-downloaded", download: { repository: "org/new", revision: "" } });
         assert.include(here.stateReason, "PrepareModel downloads it from org/new");
         const refused = { _tag: "ModelNotDownloaded", model: "chat", repository: "org/new" } as const;
         assert.deepInclude(yield* Effect.flip(models.promptTools("chat")), refused);
@@ -223,7 +223,7 @@ describe("a preparation", () => {
         const report = reportOf(yield* eventsOf("bot"));
         assert.deepInclude(report, { stage: "ready", downloaded: true });
         assert.deepInclude(report.model?.facts, { id: "chat", source: "org/new", directory: join(folder, "org--new") });
-        assert.deepEqual([...states], ["failed", "downloading", "available", "loading", "active"]);
+        assert.deepEqual([...states], ["not-downloaded", "downloading", "available", "loading", "active"]);
         assert.deepEqual(
           (yield* models.list).map(({ facts, state }) => [facts.id, state]),
           [
