@@ -10,6 +10,7 @@ import { downloadSettings } from "./DownloadConfig.ts";
 import { engineSettings } from "./EngineConfig.ts";
 import { logSettings } from "./LogConfig.ts";
 import { modelsSettings } from "./models-settings.ts";
+import { qualitySettings } from "./QualityConfig.ts";
 import { residencySettings } from "./ResidencyConfig.ts";
 import { serverSettings } from "./ServerConfig.ts";
 
@@ -21,6 +22,7 @@ const all: ReadonlyArray<Config.Config<unknown>> = [
   engineSettings,
   logSettings,
   modelsSettings(""),
+  qualitySettings,
   residencySettings,
   serverSettings,
 ];

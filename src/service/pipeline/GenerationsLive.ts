@@ -3,9 +3,17 @@ import { randomUUID } from "node:crypto";
 import { Cause, Clock, Effect, type Exit, Layer, Queue, Random, Stream } from "effect";
 
 import { Admission } from "../admission/Admission.ts";
-import { DeadlineExceeded, EngineLost, ModelUnloaded, type Progress, type ServiceError } from "../domain/errors.ts";
+import {
+  DeadlineExceeded,
+  EngineLost,
+  ModelUnfit,
+  ModelUnloaded,
+  type Progress,
+  type ServiceError,
+} from "../domain/errors.ts";
 import type { GenerationEvent, GenerationTask } from "../domain/generation.ts";
 import { Models } from "../models/Models.ts";
+import { SmokeTests } from "../models/smoke/SmokeTests.ts";
 import { marksReasoning } from "../output/output-format.ts";
 import { resolveParameters } from "../prompt/effective-parameters.ts";
 import { type Outcome, Stats } from "../telemetry/Stats.ts";
@@ -20,15 +28,17 @@ type Emit = (event: GenerationEvent) => void;
 /** Where a call has come to: what its end is accounted under. */
 interface Call {
   model: string;
+  readonly isTrial: boolean;
   record: GenerationRecord | undefined;
 }
 
-export const layer: Layer.Layer<Generations, never, Models | Admission | Stats> = Layer.effect(
+export const layer: Layer.Layer<Generations, never, Models | Admission | Stats | SmokeTests> = Layer.effect(
   Generations,
   Effect.gen(function* () {
     const models = yield* Models;
     const admission = yield* Admission;
     const stats = yield* Stats;
+    const smokeTests = yield* SmokeTests;
     /** How to cancel each running generation; whether there was anything left of it. */
     const running = new Map<string, Effect.Effect<boolean>>();
 
@@ -37,6 +47,8 @@ export const layer: Layer.Layer<Generations, never, Models | Admission | Stats> 
       const tools = yield* models.promptTools(task.model);
       const { facts } = tools;
       call.model = facts.id;
+      const unfit = task.input.type === "chat" && !call.isTrial ? smokeTests.blocking(facts) : undefined;
+      if (unfit !== undefined) return yield* new ModelUnfit({ model: facts.id, finding: unfit.reason });
       const prompt = yield* preparePrompt(task, tools);
       const promptTokens = prompt.tokenIds.length;
       const resolved = yield* Effect.fromResult(
@@ -89,11 +101,11 @@ export const layer: Layer.Layer<Generations, never, Models | Admission | Stats> 
     /** Whatever the end, it is counted once and every place is given back. */
     const execute = (
       task: GenerationTask,
-      { deadlineMs }: CallOptions,
+      { deadlineMs, isTrial = false }: CallOptions,
       emit: Emit,
     ): Effect.Effect<void, ServiceError> =>
       Effect.suspend(() => {
-        const call: Call = { model: task.model, record: undefined };
+        const call: Call = { model: task.model, isTrial, record: undefined };
         return generate(task, call, emit).pipe(
           Effect.timeoutOrElse({ duration: deadlineMs, orElse: () => Effect.fail(new DeadlineExceeded({})) }),
           Effect.mapError((error) => withProgress(error, call.record)),

@@ -19,7 +19,7 @@ export const modelStates = {
 } as const satisfies Record<ModelState, WireState>;
 
 /** The folder of the model stays here. */
-export const modelToWire = ({ facts, ...status }: ModelStatus, smokeTest?: SmokeTest): Model => {
+export const modelToWire = ({ facts, ...status }: ModelStatus, smokeTest?: SmokeTest, chatRefused = false): Model => {
   const { defaults, capabilities } = facts;
   return create(ModelSchema, {
     id: facts.id,
@@ -54,6 +54,7 @@ export const modelToWire = ({ facts, ...status }: ModelStatus, smokeTest?: Smoke
     ...(status.loadedAt === undefined ? {} : { loadedAt: timestampFromMs(status.loadedAt) }),
     ...(status.lastUsedAt === undefined ? {} : { lastUsedAt: timestampFromMs(status.lastUsedAt) }),
     engine: facts.engine,
+    chatRefused,
     ...(smokeTest && { smokeTest: smokeTestToWire(smokeTest) }),
   });
 };

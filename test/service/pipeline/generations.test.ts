@@ -10,6 +10,7 @@ import type { ModelFacts } from "../../../src/service/domain/model.ts";
 import type { OutputFormat } from "../../../src/service/output/output-format.ts";
 import { familyProfile } from "../../../src/service/models/families.ts";
 import { Models } from "../../../src/service/models/Models.ts";
+import { SmokeTests } from "../../../src/service/models/smoke/SmokeTests.ts";
 import { Generations } from "../../../src/service/pipeline/Generations.ts";
 import { layer as generationsLayer } from "../../../src/service/pipeline/GenerationsLive.ts";
 import { ChatTemplateRefused } from "../../../src/service/prompt/chat-template.ts";
@@ -67,7 +68,8 @@ const withPipeline = <A, E>(
           : Effect.fail(new ModelNotFound({ model: name, nearest: [] })),
       lease: () => Effect.succeed(engine),
     });
-    const base = Layer.mergeAll(models, Stats.layer, Layer.succeed(AdmissionConfig, limits));
+    const smokeTests = Layer.mock(SmokeTests)({ of: () => undefined, blocking: () => undefined });
+    const base = Layer.mergeAll(models, smokeTests, Stats.layer, Layer.succeed(AdmissionConfig, limits));
     const layer = generationsLayer.pipe(Layer.provideMerge(Admission.layer), Layer.provideMerge(base));
     return yield* test(engine).pipe(Effect.provide(layer));
   });
