@@ -8,5 +8,6 @@ export const quality = (settings: Partial<QualitySettings> = {}): Layer.Layer<Qu
     smokeQuestion: "한국어로 한 문장만 답해. 2+2는?",
     smokeAnswers: ["4", "네", "사"],
     smokeBlocksChat: true,
+    retriesBroken: true,
     ...settings,
   });

@@ -8,6 +8,8 @@ export interface QualitySettings {
   readonly smokeAnswers: ReadonlyArray<string>;
   /** Whether a model that failed its smoke test is given no conversations. */
   readonly smokeBlocksChat: boolean;
+  /** Whether a broken answer of which nothing was sent is generated anew. */
+  readonly retriesBroken: boolean;
 }
 
 /** An instruction, a language and a sum at once. */
@@ -34,6 +36,7 @@ export const qualitySettings = Config.all({
     Config.withDefault(defaultAnswers),
   ),
   smokeBlocksChat: Config.Boolean("MLXD_SMOKE_BLOCKS_CHAT").pipe(Config.withDefault(true)),
+  retriesBroken: Config.Boolean("MLXD_RETRY_BROKEN").pipe(Config.withDefault(true)),
 });
 
 export class QualityConfig extends Context.Service<QualityConfig, QualitySettings>()("mlxd/config/QualityConfig") {

@@ -16,6 +16,7 @@ describe("the settings of how models are tried", () => {
         smokeQuestion: "한국어로 한 문장만 답해. 2+2는?",
         smokeAnswers: ["4", "네", "사"],
         smokeBlocksChat: true,
+        retriesBroken: true,
       });
     }),
   );
@@ -26,11 +27,13 @@ describe("the settings of how models are tried", () => {
         MLXD_SMOKE_QUESTION: "What is the capital of France?",
         MLXD_SMOKE_ANSWERS: ` Paris ,, ${"파리".normalize("NFD")}`,
         MLXD_SMOKE_BLOCKS_CHAT: "false",
+        MLXD_RETRY_BROKEN: "no",
       });
       assert.deepEqual(settings, {
         smokeQuestion: "What is the capital of France?",
         smokeAnswers: ["Paris", "파리"],
         smokeBlocksChat: false,
+        retriesBroken: false,
       });
     }),
   );
@@ -40,6 +43,7 @@ describe("the settings of how models are tried", () => {
     ["MLXD_SMOKE_QUESTION", "x".repeat(4097)],
     ["MLXD_SMOKE_ANSWERS", " , "],
     ["MLXD_SMOKE_BLOCKS_CHAT", "perhaps"],
+    ["MLXD_RETRY_BROKEN", "perhaps"],
   ];
   for (const [name, value] of refused) {
     it.effect(`refuse ${name}=${JSON.stringify(value.slice(0, 10))}`, () =>
