@@ -9,6 +9,7 @@ import { smokeTestToWire } from "./smoke-test-to-wire.ts";
 
 export const modelStates = {
   available: WireState.AVAILABLE,
+  "not-downloaded": WireState.NOT_DOWNLOADED,
   downloading: WireState.DOWNLOADING,
   loading: WireState.LOADING,
   active: WireState.ACTIVE,
@@ -18,7 +19,7 @@ export const modelStates = {
 } as const satisfies Record<ModelState, WireState>;
 
 /** The folder of the model stays here. */
-export const modelToWire = ({ facts, ...status }: ModelStatus, smokeTest?: SmokeTest): Model => {
+export const modelToWire = ({ facts, ...status }: ModelStatus, smokeTest?: SmokeTest, chatRefused = false): Model => {
   const { defaults, capabilities } = facts;
   return create(ModelSchema, {
     id: facts.id,
@@ -54,6 +55,7 @@ export const modelToWire = ({ facts, ...status }: ModelStatus, smokeTest?: Smoke
     ...(status.lastUsedAt === undefined ? {} : { lastUsedAt: timestampFromMs(status.lastUsedAt) }),
     engine: facts.engine,
     adapters: facts.adapters.map(({ id, revision, problem }) => ({ id, revision, problem })),
+    chatRefused,
     ...(smokeTest && { smokeTest: smokeTestToWire(smokeTest) }),
   });
 };
