@@ -62,6 +62,7 @@ interface Core {
   matmul(a: Tensor, b: Tensor): Tensor;
   /** a + b @ c. */
   addmm(a: Tensor, b: Tensor, c: Tensor): Tensor;
+  floor(a: Tensor): Tensor;
   exp(a: Tensor): Tensor;
   log(a: Tensor): Tensor;
   cos(a: Tensor): Tensor;

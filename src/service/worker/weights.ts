@@ -1,6 +1,7 @@
 /** A checkpoint's tensors, read by name with their shapes checked. */
 import { join } from "node:path";
 
+import { dequantize, dequantizeBlocks, hasKernels } from "./dequantize.ts";
 import { LoadError } from "./load-error.ts";
 import { collect, device, mx, type Tensor } from "./mlx.ts";
 import type { ModelConfig } from "./model-config.ts";
@@ -67,21 +68,42 @@ export class Weights {
 
   /** Takes `path.weight` out, with the scales and biases of a quantised one. */
   matrix(path: string, shape: ReadonlyArray<number>): Matrix {
-    const quantization = this.has(`${path}.scales`) ? this.quantizationOf(`${this.prefix}${path}`) : undefined;
+    const quantization = this.quantizationIn(path, shape);
     if (quantization === undefined) return { quantization, weight: this.take(`${path}.weight`, shape) };
-    const { groupSize, bits } = quantization;
+    const { mode, groupSize, bits } = quantization;
     const inputs = shape.at(-1) ?? 0;
     const rows = shape.slice(0, -1);
     const weight = this.stored(`${path}.weight`, [...rows, (inputs * bits) / 32]);
     const scales = this.stored(`${path}.scales`, [...rows, inputs / groupSize]);
-    const biases = this.stored(`${path}.biases`, [...rows, inputs / groupSize]);
-    if (!this.asStored) {
-      // From 16 bits it would round to 16 bits.
-      const value = mx.dequantize(weight, scales.astype(mx.float32), biases.astype(mx.float32), groupSize, bits);
-      return { quantization: undefined, weight: this.evaluated(value) };
+    const biases = mode === "affine" ? this.stored(`${path}.biases`, [...rows, inputs / groupSize]) : undefined;
+    if (this.asStored && hasKernels(quantization) && biases !== undefined) {
+      mx.eval(weight, scales, biases);
+      return { quantization, weight, scales, biases };
     }
-    mx.eval(weight, scales, biases);
-    return { quantization, weight, scales, biases };
+    // Of 16 bits, where weights stay as stored: what the activations are.
+    const type = this.asStored ? (biases?.dtype ?? mx.bfloat16) : mx.float32;
+    const value = dequantize({ weight, scales, biases, quantization }, type);
+    return { quantization: undefined, weight: this.evaluated(value) };
+  }
+
+  /** The same of gpt-oss's own form of mxfp4: `path_blocks` and `path_scales`. */
+  blocks(path: string, shape: readonly [stack: number, out: number, inputs: number]): Tensor {
+    const [stack, out, inputs] = shape;
+    const blocks = this.stored(`${path}_blocks`, [stack, out, inputs / 32, 16]);
+    const scales = this.stored(`${path}_scales`, [stack, out, inputs / 32]);
+    return this.evaluated(dequantizeBlocks(blocks, scales, this.asStored ? mx.bfloat16 : mx.float32));
+  }
+
+  private quantizationIn(path: string, shape: ReadonlyArray<number>): Quantization | undefined {
+    const weight = this.tensors.get(`${this.prefix}${path}.weight`);
+    const scales = this.tensors.get(`${this.prefix}${path}.scales`);
+    if (weight === undefined || scales === undefined) return undefined;
+    return this.quantizationOf(`${this.prefix}${path}`, {
+      inputs: shape.at(-1) ?? 0,
+      words: weight.shape.at(-1) ?? 0,
+      scales: scales.shape.at(-1) ?? 0,
+      hasByteScales: scales.dtype === mx.uint8,
+    });
   }
 
   /** Forgets tensors that this model does not use: those whose names begin so. */
