@@ -79,7 +79,8 @@ interface Core {
   logicalAnd(a: Tensor, b: Tensor): Tensor;
   logicalOr(a: Tensor, b: Tensor): Tensor;
   where(condition: Tensor, a: Operand, b: Operand): Tensor;
-  sum(a: Tensor, axis: number, keepdims?: boolean): Tensor;
+  /** Of all, without an axis. */
+  sum(a: Tensor, axis?: number, keepdims?: boolean): Tensor;
   max(a: Tensor, axis: number, keepdims?: boolean): Tensor;
   logsumexp(a: Tensor, axis: number, keepdims?: boolean): Tensor;
   cumsum(a: Tensor, axis: number, reverse?: boolean, inclusive?: boolean): Tensor;

@@ -30,7 +30,8 @@ export type QuantizationOf = (path: string, stored: StoredSizes) => Quantization
 export const readQuantization = (config: ModelConfig): QuantizationOf => {
   const section = config.section("quantization") ?? config.section("quantization_config");
   if (section === undefined) return () => undefined;
-  const common = (path: string): Quantization => methodOf(section) ?? readSettings(section, path, undefined);
+  const method = methodOf(section);
+  const common = (path: string): Quantization => method ?? readSettings(section, path, undefined);
   return (path, stored) => {
     const own = section.override(path);
     if (own === false) return undefined;
@@ -42,7 +43,8 @@ export const readQuantization = (config: ModelConfig): QuantizationOf => {
 
 const readSettings = (settings: ModelConfig, path: string, groupSize: number | undefined): Quantization => {
   const mode = settings.string("mode", "affine");
-  if (!isMode(mode)) throw new LoadError(`${path} is quantised as ${mode}, which is not supported; known: ${modeNames}`);
+  if (!isMode(mode))
+    throw new LoadError(`${path} is quantised as ${mode}, which is not supported; known: ${modeNames}`);
   const fixed = fixedSizes[mode];
   const read = {
     mode,
@@ -60,7 +62,9 @@ const known = (path: string, { mode, bits, groupSize }: Quantization): Quantizat
     throw new LoadError(`${path} is quantised to ${bits} bits, which is not supported; known: ${supported}`);
   }
   if (fixed !== undefined && groupSize !== fixed.groupSize) {
-    throw new LoadError(`${path} is quantised as ${mode} in groups of ${groupSize}, they must be of ${fixed.groupSize}`);
+    throw new LoadError(
+      `${path} is quantised as ${mode} in groups of ${groupSize}, they must be of ${fixed.groupSize}`,
+    );
   }
   return { mode, bits, groupSize };
 };

@@ -63,7 +63,7 @@ export class Weights {
    * these do.
    */
   take(name: string, shape: ReadonlyArray<number>): Tensor {
-    return this.evaluated(this.stored(name, shape));
+    return this.evaluated(name, this.stored(name, shape));
   }
 
   /** Takes `path.weight` out, with the scales and biases of a quantised one. */
@@ -78,12 +78,14 @@ export class Weights {
     const biases = mode === "affine" ? this.stored(`${path}.biases`, [...rows, inputs / groupSize]) : undefined;
     if (this.asStored && hasKernels(quantization) && biases !== undefined) {
       mx.eval(weight, scales, biases);
+      this.assertFinite(`${path}.scales`, scales);
+      this.assertFinite(`${path}.biases`, biases);
       return { quantization, weight, scales, biases };
     }
     // Of 16 bits, where weights stay as stored: what the activations are.
     const type = this.asStored ? (biases?.dtype ?? mx.bfloat16) : mx.float32;
     const value = dequantize({ weight, scales, biases, quantization }, type);
-    return { quantization: undefined, weight: this.evaluated(value) };
+    return { quantization: undefined, weight: this.evaluated(`${path}.weight`, value) };
   }
 
   /** The same of gpt-oss's own form of mxfp4: `path_blocks` and `path_scales`. */
@@ -91,7 +93,8 @@ export class Weights {
     const [stack, out, inputs] = shape;
     const blocks = this.stored(`${path}_blocks`, [stack, out, inputs / 32, 16]);
     const scales = this.stored(`${path}_scales`, [stack, out, inputs / 32]);
-    return this.evaluated(dequantizeBlocks(blocks, scales, this.asStored ? mx.bfloat16 : mx.float32));
+    const value = dequantizeBlocks(blocks, scales, this.asStored ? mx.bfloat16 : mx.float32);
+    return this.evaluated(`${path}_blocks`, value);
   }
 
   private quantizationIn(path: string, shape: ReadonlyArray<number>): Quantization | undefined {
@@ -134,10 +137,18 @@ export class Weights {
     return tensor;
   }
 
-  private evaluated(tensor: Tensor): Tensor {
+  private evaluated(name: string, tensor: Tensor): Tensor {
     const value = this.asStored ? tensor : tensor.astype(mx.float32);
     mx.eval(value);
+    this.assertFinite(name, value);
     return value;
+  }
+
+  /** One that is not would spoil what some tokens compute, and nobody would be told. */
+  private assertFinite(name: string, tensor: Tensor): void {
+    // In 32 bits no sum of weights is too large for a number.
+    if (Number.isFinite(mx.sum(tensor.astype(mx.float32)).item())) return;
+    throw new LoadError(`tensor ${this.prefix}${name} has values that are not finite numbers`);
   }
 }
 
