@@ -44,6 +44,11 @@ export class Adapters {
     return (x, y) => (this.rows === undefined ? y : layer.add(x, y, this.rows));
   }
 
+  /** Whether any row is computed with one. */
+  get inUse(): boolean {
+    return this.rows !== undefined;
+  }
+
   /** What adapters can be applied to, by name. */
   get parts(): ReadonlyMap<string, { readonly inputs: number; readonly out: number }> {
     return new Map(

@@ -1,6 +1,12 @@
 /** Scaled dot-product attention over a batch cache. */
 import { device, mx, type Tensor } from "./mlx.ts";
 
+/** [rows, tokens, heads * headDim] to [rows, tokens, heads, headDim]. */
+export const toHeads = (x: Tensor, headDim: number): Tensor => {
+  const [rows = 0, tokens = 0, size = 0] = x.shape;
+  return x.reshape(rows, tokens, size / headDim, headDim);
+};
+
 /**
  * @param queries [rows, heads, tokens, headDim]
  * @param keys [rows, kvHeads, capacity, headDim], and so the values

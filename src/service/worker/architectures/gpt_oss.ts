@@ -4,11 +4,11 @@
  * (arXiv:2309.17453).
  */
 import { clampedSwiglu } from "../activations.ts";
-import { attendVariant } from "../attention.ts";
+import { attendVariant, toHeads } from "../attention.ts";
 import { createEmbedding } from "../embedding.ts";
 import { createExpertLinear, largest, mixExperts } from "../experts.ts";
 import type { KVCache } from "../kv-cache.ts";
-import { createLinear, joinBiases, type Linear } from "../linear.ts";
+import { createLinear, createSplitLinear, joinBiases, type Linear } from "../linear.ts";
 import { all, mx, type Tensor } from "../mlx.ts";
 import type { ModelConfig } from "../model-config.ts";
 import { readRope, rotate, type Rotation, rotationAt } from "../rope.ts";
@@ -90,13 +90,14 @@ const createBlock = (args: Args, weights: Weights, layer: number): Block => {
 const createAttention = (args: Args, weights: Weights, layer: number): Block => {
   const { heads, kvHeads, headDim } = args;
   const prefix = `model.layers.${layer}.self_attn`;
-  const qkv = createLinear(
+  const qkv = createSplitLinear(
     weights,
     [
       { name: `${prefix}.q_proj`, out: heads * headDim },
       { name: `${prefix}.k_proj`, out: kvHeads * headDim },
       { name: `${prefix}.v_proj`, out: kvHeads * headDim },
     ],
+    [(heads + kvHeads) * headDim, kvHeads * headDim],
     args.hiddenSize,
     true,
   );
@@ -104,9 +105,7 @@ const createAttention = (args: Args, weights: Weights, layer: number): Block => 
   const variant = { sinks: weights.take(`${prefix}.sinks`, [heads]) };
   const scale = headDim ** -0.5;
   return (x, rotation, mask, cache) => {
-    const [rows = 0, tokens = 0] = x.shape;
-    const projected = qkv(x).reshape(rows, tokens, heads + 2 * kvHeads, headDim);
-    const [queriesAndKeys, v] = mx.split(projected, [heads + kvHeads], 2) as [Tensor, Tensor];
+    const [queriesAndKeys, v] = qkv(x).map((y) => toHeads(y, headDim)) as [Tensor, Tensor];
     const [q, k] = mx.split(rotate(queriesAndKeys, rotation), [heads], 2) as [Tensor, Tensor];
     const { keys, values } = cache.update(layer, k.transpose(0, 2, 1, 3), v.transpose(0, 2, 1, 3));
     return output(attendVariant(q.transpose(0, 2, 1, 3), keys, values, scale, mask, variant));

@@ -4,10 +4,10 @@
  * sliding window as in Jiang et al. 2023, "Mistral 7B" (arXiv:2310.06825), where `layer_types` asks for them.
  */
 import { swiglu } from "../activations.ts";
-import { attend } from "../attention.ts";
+import { attend, toHeads } from "../attention.ts";
 import { createEmbedding } from "../embedding.ts";
 import type { KVCache } from "../kv-cache.ts";
-import { createLinear, type Linear } from "../linear.ts";
+import { createLinear, createSplitLinear, type Linear } from "../linear.ts";
 import { mx, type Tensor } from "../mlx.ts";
 import type { ModelConfig } from "../model-config.ts";
 import { readRope, rotate, type Rotation, rotationAt } from "../rope.ts";
@@ -97,13 +97,14 @@ const createBlock = (args: Args, weights: Weights, layer: number): Block => {
 const createAttention = (args: Args, weights: Weights, layer: number): Block => {
   const { heads, kvHeads, headDim } = args;
   const prefix = `model.layers.${layer}.self_attn`;
-  const qkv = createLinear(
+  const qkv = createSplitLinear(
     weights,
     [
       { name: `${prefix}.q_proj`, out: heads * headDim },
       { name: `${prefix}.k_proj`, out: kvHeads * headDim },
       { name: `${prefix}.v_proj`, out: kvHeads * headDim },
     ],
+    [(heads + kvHeads) * headDim, kvHeads * headDim],
     args.hiddenSize,
     args.attentionBias,
   );
@@ -115,9 +116,7 @@ const createAttention = (args: Args, weights: Weights, layer: number): Block => 
   );
   const scale = headDim ** -0.5;
   return (x, rotation, mask, cache) => {
-    const [rows = 0, tokens = 0] = x.shape;
-    const projected = qkv(x).reshape(rows, tokens, heads + 2 * kvHeads, headDim);
-    const [queriesAndKeys, v] = mx.split(projected, [heads + kvHeads], 2) as [Tensor, Tensor];
+    const [queriesAndKeys, v] = qkv(x).map((y) => toHeads(y, headDim)) as [Tensor, Tensor];
     const [q, k] = mx.split(rotate(queriesAndKeys, rotation), [heads], 2) as [Tensor, Tensor];
     const { keys, values } = cache.update(layer, k.transpose(0, 2, 1, 3), v.transpose(0, 2, 1, 3));
     return output(attend(q.transpose(0, 2, 1, 3), keys, values, scale, mask));
@@ -125,12 +124,13 @@ const createAttention = (args: Args, weights: Weights, layer: number): Block => 
 };
 
 const createMlp = (args: Args, weights: Weights, prefix: string): Linear => {
-  const gateAndUp = createLinear(
+  const gateAndUp = createSplitLinear(
     weights,
     [
       { name: `${prefix}.gate_proj`, out: args.intermediateSize },
       { name: `${prefix}.up_proj`, out: args.intermediateSize },
     ],
+    [args.intermediateSize, args.intermediateSize],
     args.hiddenSize,
     args.mlpBias,
   );
@@ -141,7 +141,7 @@ const createMlp = (args: Args, weights: Weights, prefix: string): Linear => {
     args.mlpBias,
   );
   return (x) => {
-    const [gate, up] = mx.split(gateAndUp(x), 2, -1) as [Tensor, Tensor];
+    const [gate, up] = gateAndUp(x) as [Tensor, Tensor];
     return down(swiglu(gate, up));
   };
 };

@@ -4,10 +4,10 @@
  * Architecture: Abdin et al. 2024, "Phi-3 Technical Report" (arXiv:2404.14219).
  */
 import { swiglu } from "../activations.ts";
-import { attend } from "../attention.ts";
+import { attend, toHeads } from "../attention.ts";
 import { createEmbedding } from "../embedding.ts";
 import type { KVCache } from "../kv-cache.ts";
-import { createLinear, type Linear } from "../linear.ts";
+import { createLinear, createSplitLinear, type Linear } from "../linear.ts";
 import { mx, type Tensor } from "../mlx.ts";
 import type { ModelConfig } from "../model-config.ts";
 import { plainRope, readRope, type Rope, rotate, type Rotation, rotationAt } from "../rope.ts";
@@ -86,13 +86,17 @@ const createAttention = (args: Args, weights: Weights, layer: number): Block => 
   const { heads, kvHeads, headDim } = args;
   const prefix = `model.layers.${layer}.self_attn`;
   const outputs = (heads + 2 * kvHeads) * headDim;
-  const qkv = createLinear(weights, [{ name: `${prefix}.qkv_proj`, out: outputs }], args.hiddenSize, false);
+  const qkv = createSplitLinear(
+    weights,
+    [{ name: `${prefix}.qkv_proj`, out: outputs }],
+    [(heads + kvHeads) * headDim, kvHeads * headDim],
+    args.hiddenSize,
+    false,
+  );
   const output = createLinear(weights, [{ name: `${prefix}.o_proj`, out: args.hiddenSize }], heads * headDim, false);
   const scale = headDim ** -0.5;
   return (x, rotation, mask, cache) => {
-    const [rows = 0, tokens = 0] = x.shape;
-    const projected = qkv(x).reshape(rows, tokens, heads + 2 * kvHeads, headDim);
-    const [queriesAndKeys, v] = mx.split(projected, [heads + kvHeads], 2) as [Tensor, Tensor];
+    const [queriesAndKeys, v] = qkv(x).map((y) => toHeads(y, headDim)) as [Tensor, Tensor];
     const [q, k] = mx.split(rotate(queriesAndKeys, rotation), [heads], 2) as [Tensor, Tensor];
     const { keys, values } = cache.update(layer, k.transpose(0, 2, 1, 3), v.transpose(0, 2, 1, 3));
     return output(attend(q.transpose(0, 2, 1, 3), keys, values, scale, mask));
@@ -101,7 +105,13 @@ const createAttention = (args: Args, weights: Weights, layer: number): Block => 
 
 const createMlp = (args: Args, weights: Weights, prefix: string): Linear => {
   const outputs = 2 * args.intermediateSize;
-  const gateAndUp = createLinear(weights, [{ name: `${prefix}.gate_up_proj`, out: outputs }], args.hiddenSize, false);
+  const gateAndUp = createSplitLinear(
+    weights,
+    [{ name: `${prefix}.gate_up_proj`, out: outputs }],
+    [args.intermediateSize, args.intermediateSize],
+    args.hiddenSize,
+    false,
+  );
   const down = createLinear(
     weights,
     [{ name: `${prefix}.down_proj`, out: args.hiddenSize }],
@@ -109,7 +119,7 @@ const createMlp = (args: Args, weights: Weights, prefix: string): Linear => {
     false,
   );
   return (x) => {
-    const [gate, up] = mx.split(gateAndUp(x), 2, -1) as [Tensor, Tensor];
+    const [gate, up] = gateAndUp(x) as [Tensor, Tensor];
     return down(swiglu(gate, up));
   };
 };

@@ -3,11 +3,11 @@
  * Architecture: Yang et al. 2025, "Qwen3 Technical Report" (arXiv:2505.09388).
  */
 import { swiglu } from "../activations.ts";
-import { attend } from "../attention.ts";
+import { attend, toHeads } from "../attention.ts";
 import { createEmbedding } from "../embedding.ts";
 import type { KVCache } from "../kv-cache.ts";
 import { createExpertLinear, largest, mixExperts } from "../experts.ts";
-import { createLinear, type Linear } from "../linear.ts";
+import { createLinear, createSplitLinear, type Linear } from "../linear.ts";
 import { mx, type Tensor } from "../mlx.ts";
 import type { ModelConfig } from "../model-config.ts";
 import { plainRope, rotate, type Rotation, rotationAt } from "../rope.ts";
@@ -102,13 +102,14 @@ const createBlock = (args: Args, weights: Weights, layer: number): Block => {
 const createAttention = (args: Args, weights: Weights, layer: number): Block => {
   const { heads, kvHeads, headDim } = args;
   const prefix = `model.layers.${layer}.self_attn`;
-  const qkv = createLinear(
+  const qkv = createSplitLinear(
     weights,
     [
       { name: `${prefix}.q_proj`, out: heads * headDim },
       { name: `${prefix}.k_proj`, out: kvHeads * headDim },
       { name: `${prefix}.v_proj`, out: kvHeads * headDim },
     ],
+    [heads * headDim, kvHeads * headDim, kvHeads * headDim],
     args.hiddenSize,
     false,
   );
@@ -117,9 +118,7 @@ const createAttention = (args: Args, weights: Weights, layer: number): Block => 
   const output = createLinear(weights, [{ name: `${prefix}.o_proj`, out: args.hiddenSize }], heads * headDim, false);
   const scale = headDim ** -0.5;
   return (x, rotation, mask, cache) => {
-    const [rows = 0, tokens = 0] = x.shape;
-    const projected = qkv(x).reshape(rows, tokens, heads + 2 * kvHeads, headDim);
-    const [queries, newKeys, v] = mx.split(projected, [heads, heads + kvHeads], 2) as [Tensor, Tensor, Tensor];
+    const [queries, newKeys, v] = qkv(x).map((y) => toHeads(y, headDim)) as [Tensor, Tensor, Tensor];
     const q = rotate(mx.fast.rmsNorm(queries, queryNorm, args.normEps), rotation);
     const k = rotate(mx.fast.rmsNorm(newKeys, keyNorm, args.normEps), rotation);
     const { keys, values } = cache.update(layer, k.transpose(0, 2, 1, 3), v.transpose(0, 2, 1, 3));
@@ -128,12 +127,13 @@ const createAttention = (args: Args, weights: Weights, layer: number): Block => 
 };
 
 const createMlp = (args: Args, weights: Weights, prefix: string): Linear => {
-  const gateAndUp = createLinear(
+  const gateAndUp = createSplitLinear(
     weights,
     [
       { name: `${prefix}.gate_proj`, out: args.intermediateSize },
       { name: `${prefix}.up_proj`, out: args.intermediateSize },
     ],
+    [args.intermediateSize, args.intermediateSize],
     args.hiddenSize,
     false,
   );
@@ -144,7 +144,7 @@ const createMlp = (args: Args, weights: Weights, prefix: string): Linear => {
     false,
   );
   return (x) => {
-    const [gate, up] = mx.split(gateAndUp(x), 2, -1) as [Tensor, Tensor];
+    const [gate, up] = gateAndUp(x) as [Tensor, Tensor];
     return down(swiglu(gate, up));
   };
 };
