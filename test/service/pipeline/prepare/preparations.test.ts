@@ -85,7 +85,13 @@ const withService = <A, E>(
       (each) => Effect.promise(() => each[Symbol.asyncDispose]()),
     );
     const engine = yield* makeScriptedEngine(script);
-    const settings = { endpoint: server.url, token: undefined, offline: false, concurrency: 2 };
+    const settings = {
+      endpoint: server.url,
+      token: undefined,
+      offline: false,
+      concurrency: 2,
+      cacheDirectory: join(folder, ".cache"),
+    };
     const models = Layer.mergeAll(
       ModelPool.layer.pipe(
         Layer.provide([residency(), Layer.succeed(Engines, Engines.of({ start: () => Effect.as(start, engine) }))]),
