@@ -11,7 +11,13 @@ const [folder = ""] = process.argv.slice(2);
 const model = await loadCheckpoint(folder);
 warmUp(model);
 const gibibyte = 1024 ** 3;
-const limits = { maxBatch: 32, prefillSliceTokens: 256, kvCacheBytes: 2 * gibibyte, prefixCacheBytes: gibibyte };
+const limits = {
+  maxBatch: 32,
+  prefillSliceTokens: 256,
+  kvCacheBytes: 2 * gibibyte,
+  prefixCacheBytes: gibibyte,
+  maxAdapters: 0,
+};
 const scheduler = new Scheduler(model, limits, () => performance.now());
 let sequence = 0;
 

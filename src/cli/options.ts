@@ -9,6 +9,8 @@ export const jsonLines = new Option("--json", "print each whole result as a line
 
 export const model = new Option("--model <name>", "id, alias or repository path of the model; else the default model");
 
+export const adapter = new Option("--adapter <id>", "one of the model's LoRA adapters, applied to this alone");
+
 export const system = new Option("--system <text>", "what the model is told before the conversation");
 
 export const temperature = new Option("--temperature <number>", "0 (always the likeliest token) to 2").argParser(
@@ -30,6 +32,7 @@ export const stop = new Option("--stop <text>", "end the answer before this text
 /** These options as they are parsed. What is absent is the model's default. */
 export interface SamplingOptions {
   readonly model?: string | undefined;
+  readonly adapter?: string | undefined;
   readonly temperature?: number | undefined;
   readonly topP?: number | undefined;
   readonly topK?: number | undefined;
@@ -41,6 +44,7 @@ export interface SamplingOptions {
 /** What the client is told for these options. */
 export const generationParameters = (options: SamplingOptions): GenerationParameters => ({
   model: options.model,
+  adapter: options.adapter,
   temperature: options.temperature,
   topP: options.topP,
   topK: options.topK,

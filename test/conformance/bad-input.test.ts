@@ -142,7 +142,6 @@ const invalid: ReadonlyArray<readonly [what: string, task: Task | undefined, vio
 ];
 
 const unsupported: ReadonlyArray<readonly [field: string, task: Task]> = [
-  ["task.adapter", { input, adapter: "lora" }],
   [
     "task.chat.tool_choice.mode",
     chat({ messages: [user], toolChoice: { choice: { case: "mode", value: ToolChoice_Mode.REQUIRED } } }),

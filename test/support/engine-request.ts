@@ -23,5 +23,6 @@ export const engineRequest = (id: string, overrides: Partial<EngineRequest["para
   reasoningLimit: undefined,
   timeBudgetMs: undefined,
   cache: { mode: "read-write", partition: "" },
+  adapter: undefined,
   fillsContext: false,
 });

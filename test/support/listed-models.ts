@@ -31,7 +31,8 @@ const facts: ModelFacts = {
     maxOutputTokens: 128,
     stopSequences: ["<|end|>"],
   },
-  capabilities: { chat: true, tools: true, vision: false, logprobs: false, adapters: false, constraints: [] },
+  capabilities: { chat: true, tools: true, vision: false, logprobs: false, adapters: true, constraints: [] },
+  adapters: [],
   engine: "mlx",
 };
 

@@ -54,6 +54,18 @@ const byTag: Record<errors.ServiceError["_tag"], ErrorCase> = {
     reason: "MODEL_NOT_FOUND",
     metadata: { model: "dmeo", nearest: "demo, demo-2" },
   },
+  AdapterNotFound: {
+    error: new errors.AdapterNotFound({ adapter: "plite", model: "demo", known: ["polite", "terse"] }),
+    code: Code.NotFound,
+    reason: "ADAPTER_NOT_FOUND",
+    metadata: { adapter: "plite", model: "demo", known: "polite, terse" },
+  },
+  AdapterBroken: {
+    error: new errors.AdapterBroken({ adapter: "polite", model: "demo", cause: "adapters.safetensors is missing" }),
+    code: Code.FailedPrecondition,
+    reason: "ADAPTER_BROKEN",
+    metadata: { adapter: "polite", model: "demo", cause: "adapters.safetensors is missing" },
+  },
   UnknownBackend: {
     error: new errors.UnknownBackend({ backend: "ollama", known: ["mlx"] }),
     code: Code.InvalidArgument,

@@ -57,7 +57,8 @@ export const facts = (overrides: Partial<ModelFacts> = {}): ModelFacts => ({
     maxOutputTokens: 16,
     stopSequences: [],
   },
-  capabilities: { chat: true, tools: false, vision: false, logprobs: true, adapters: false, constraints: [] },
+  capabilities: { chat: true, tools: false, vision: false, logprobs: true, adapters: true, constraints: [] },
+  adapters: [],
   engine: "mlx",
   ...overrides,
 });

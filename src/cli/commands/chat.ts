@@ -19,6 +19,7 @@ export const addChat = (mlxd: Program): void => {
     .command("chat")
     .description("Holds a conversation on the terminal, or answers what is piped in, one turn in a line.")
     .addOption(shared.model)
+    .addOption(shared.adapter)
     .addOption(shared.system)
     .addOption(shared.temperature)
     .addOption(shared.topP)

@@ -14,6 +14,7 @@ export const addGenerate = (mlxd: Program): void => {
     .description("Prints the answer to a prompt as it is generated. Ctrl-C ends it on the server too.")
     .argument("[prompt]", "what to answer; - or nothing reads it from a pipe")
     .addOption(shared.model)
+    .addOption(shared.adapter)
     .addOption(shared.system)
     .addOption(new Option("--raw", "continue the prompt as it stands, without the chat template").conflicts("system"))
     .addOption(shared.temperature)

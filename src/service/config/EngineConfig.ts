@@ -15,6 +15,8 @@ export interface EngineSettings {
   readonly kvCacheBytes: number;
   /** Bytes of what an engine keeps of sequences that have ended; 0 keeps nothing. */
   readonly prefixCacheBytes: number;
+  /** Adapters that one engine holds at once. */
+  readonly maxAdapters: number;
   /** Loading, the first token included, may take this long. */
   readonly loadTimeoutMs: number;
   /** An engine that has work and finishes no step for this long is ended and started anew. */
@@ -26,6 +28,7 @@ export const engineSettings = Config.all({
   prefillSliceTokens: wholeNumber("MLXD_PREFILL_SLICE_TOKENS", { minimum: 16, maximum: 16384, fallback: 256 }),
   kvCacheBytes: wholeNumber("MLXD_KV_CACHE_BYTES", { minimum: 1024 ** 2, maximum: 1024 ** 4, fallback: 2 * 1024 ** 3 }),
   prefixCacheBytes: wholeNumber("MLXD_PREFIX_CACHE_BYTES", { minimum: 0, maximum: 1024 ** 4, fallback: 1024 ** 3 }),
+  maxAdapters: wholeNumber("MLXD_MAX_ADAPTERS", { minimum: 1, maximum: 64, fallback: 4 }),
   loadTimeoutMs: wholeNumber("MLXD_LOAD_TIMEOUT_MS", { minimum: 1000, maximum: 86_400_000, fallback: 600_000 }),
   stallMs: wholeNumber("MLXD_ENGINE_STALL_MS", { minimum: 1000, maximum: 3_600_000, fallback: 60_000 }),
 });

@@ -82,6 +82,30 @@ export class ModelNotFound extends Schema.TaggedError<ModelNotFound>()("ModelNot
   }
 }
 
+/** The model has no adapter of that id. */
+export class AdapterNotFound extends Schema.TaggedError<AdapterNotFound>()("AdapterNotFound", {
+  adapter: Schema.String,
+  model: Schema.String,
+  /** Those that it has. */
+  known: Schema.Array(Schema.String),
+}) {
+  override get message(): string {
+    const known = this.known.length > 0 ? `it has ${this.known.join(", ")}` : "it has none";
+    return `model "${this.model}" has no adapter "${this.adapter}"; ${known}`;
+  }
+}
+
+/** The adapter cannot be applied to the model as its files are. */
+export class AdapterBroken extends Schema.TaggedError<AdapterBroken>()("AdapterBroken", {
+  adapter: Schema.String,
+  model: Schema.String,
+  cause: Schema.String,
+}) {
+  override get message(): string {
+    return `adapter "${this.adapter}" of model "${this.model}" cannot be applied: ${this.cause}`;
+  }
+}
+
 /** The name asks for an engine that no model here runs on. */
 export class UnknownBackend extends Schema.TaggedError<UnknownBackend>()("UnknownBackend", {
   backend: Schema.String,
@@ -367,6 +391,8 @@ export type ServiceError =
   | UnsupportedTask
   | ContextLengthExceeded
   | ModelNotFound
+  | AdapterNotFound
+  | AdapterBroken
   | UnknownBackend
   | ConfigurationInvalid
   | LoadFailure

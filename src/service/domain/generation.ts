@@ -119,6 +119,8 @@ export interface GenerationTask {
   /** As the caller named it; empty is the default model. */
   readonly model: string;
   readonly modelRevision?: string;
+  /** Id of one of the model's. */
+  readonly adapter?: string;
   readonly input: GenerationInput;
   readonly reasoning: ReasoningOptions;
   readonly sampling: SamplingParams;
@@ -145,6 +147,8 @@ export interface EffectiveParameters {
   readonly minOutputTokens: number;
   readonly stopSequences: ReadonlyArray<string>;
   readonly stopTokenIds: ReadonlyArray<number>;
+  /** Id of the adapter that is applied. */
+  readonly adapter?: string;
 }
 
 export type FinishReason =

@@ -32,7 +32,21 @@ export interface ModelFacts {
   readonly eosTokenIds: ReadonlyArray<number>;
   readonly defaults: ModelDefaults;
   readonly capabilities: ModelCapabilities;
+  readonly adapters: ReadonlyArray<AdapterFacts>;
   readonly engine: "mlx";
+}
+
+/** What the files of an adapter say, without loading it. */
+export interface AdapterFacts {
+  readonly id: string;
+  /** Absolute path of its folder. Never told to callers. */
+  readonly directory: string;
+  /** A digest that changes with its files; empty where they cannot be read. */
+  readonly revision: string;
+  /** Of its tensors as an engine holds them, at most. */
+  readonly bytes: number;
+  /** Why it cannot be applied, in one sentence; empty as far as is known. */
+  readonly problem: string;
 }
 
 /** What a task that does not say runs with. */

@@ -2,6 +2,7 @@
 import { Context, type Effect, type Scope } from "effect";
 
 import type {
+  AdapterBroken,
   EngineLost,
   EngineRestarting,
   EngineStartFailed,
@@ -19,7 +20,7 @@ import type {
   TokenLogprob,
   ToolCallDelta,
 } from "../domain/generation.ts";
-import type { ModelFacts } from "../domain/model.ts";
+import type { AdapterFacts, ModelFacts } from "../domain/model.ts";
 import type { OutputReading } from "../output/parser.ts";
 import type { Tokenizer } from "../prompt/Tokenizer.ts";
 import type { ReasoningLimit } from "../worker/protocol.ts";
@@ -43,6 +44,8 @@ export interface EngineRequest {
   /** From admission on; then the partial result ends with `time-budget`. */
   readonly timeBudgetMs: number | undefined;
   readonly cache: CachePolicy;
+  /** Applied to this request alone. */
+  readonly adapter: AdapterFacts | undefined;
   /** Whether output that fills the context ends with `context-length` rather than `max-output-tokens`. */
   readonly fillsContext: boolean;
 }
@@ -83,7 +86,7 @@ interface EngineFinished {
 }
 
 export type EngineEvent = EngineAdmitted | EnginePrompt | EngineOutput | EngineFinished;
-export type EngineFailure = EngineLost | EngineRestarting | InsufficientMemory | ModelUnloaded;
+export type EngineFailure = AdapterBroken | EngineLost | EngineRestarting | InsufficientMemory | ModelUnloaded;
 
 interface EngineStatus {
   readonly residentBytes: number;

@@ -8,6 +8,7 @@ import { ConfigurationInvalid } from "../domain/errors.ts";
 import type { Family } from "../domain/family.ts";
 import type { HubModel, ModelFacts } from "../domain/model.ts";
 import { resolveDefaults } from "../prompt/effective-parameters.ts";
+import { readAdapters } from "./adapters.ts";
 import { type CheckpointFacts, type FactsOverrides, readCheckpointFacts } from "./checkpoint-facts.ts";
 import { CheckpointInvalid, codeOf } from "./checkpoint-files.ts";
 import {
@@ -48,7 +49,7 @@ export const readCatalog = async ({
     Object.entries(file.models).map(([id, model]) => readDeclaredModel(file, { directory, folders }, id, model)),
   );
   const claimed = new Set(declared.map((model) => model.directory));
-  const found = folders.filter((folder) => !claimed.has(folder)).map(asDeclared);
+  const found = folders.filter((folder) => !claimed.has(folder) && !holdsAdapter(folder, declared)).map(asDeclared);
   const models = [...declared, ...found];
   const aliases = assignAliases(
     models.map((model) => ({
@@ -78,6 +79,10 @@ const asDeclared = (directory: string): DeclaredModel => ({
   policy: defaultPolicy,
 });
 
+/** Where declared adapters lie is no model. */
+const holdsAdapter = (folder: string, declared: ReadonlyArray<DeclaredModel>): boolean =>
+  declared.some(({ policy }) => policy.adapters.some(({ directory }) => `${directory}/`.startsWith(`${folder}/`)));
+
 /** Folders are often named after the repository, with `--` for the slash. */
 const sourceOf = ({ declaration, directory }: DeclaredModel): string =>
   declaration.repository ?? basename(directory).replace("--", "/");
@@ -93,8 +98,9 @@ const readEntry = async (
   const names = { id, aliases, source: sourceOf(model) };
   // Ids of a person's own choice may tell nothing.
   const telling = [id, names.source].find((name) => detectFamily(name) !== "unknown") ?? id;
+  const adapters = await readAdapters(directory, policy.adapters);
   const entry = (facts: CheckpointFacts, problem: string, download?: HubModel): CatalogEntry => ({
-    facts: { ...names, ...facts },
+    facts: { ...names, ...facts, adapters },
     profile: profileOf(facts.family),
     policy,
     problem,

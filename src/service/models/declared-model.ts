@@ -27,7 +27,7 @@ export interface ModelPolicy {
   readonly adapters: ReadonlyArray<Adapter>;
 }
 
-interface Adapter {
+export interface Adapter {
   readonly id: string;
   /** Absolute path of its folder. */
   readonly directory: string;

@@ -1,5 +1,7 @@
 /** What a loaded model takes of the memory budget. */
+import type { EngineSettings } from "../config/EngineConfig.ts";
 import type { ModelFacts } from "../domain/model.ts";
+import { adapterBytes } from "./adapters.ts";
 
 /** Bytes. */
 export interface Footprint {
@@ -7,11 +9,15 @@ export interface Footprint {
   /** Of both caches when they are full. */
   readonly kvCacheBytes: number;
   readonly prefixCacheBytes: number;
+  /** Of those that are loaded at once. */
+  readonly adapterBytes: number;
   /** The engine's process beside these: Node, MLX, and what a step computes in between. */
   readonly processBytes: number;
   /** The sum. */
   readonly neededBytes: number;
 }
+
+type EngineLimits = Pick<EngineSettings, "kvCacheBytes" | "prefixCacheBytes" | "maxAdapters">;
 
 /**
  * Measured with the demo model on a Linux CPU: 107 MiB once it is loaded, and a peak of 280 MiB with 32 generations at
@@ -20,12 +26,15 @@ export interface Footprint {
 const processBytes = 256 * 1024 ** 2;
 
 export const footprintOf = (
-  { estimatedBytes: weightBytes }: Pick<ModelFacts, "estimatedBytes">,
-  { kvCacheBytes, prefixCacheBytes }: { readonly kvCacheBytes: number; readonly prefixCacheBytes: number },
-): Footprint => ({
-  weightBytes,
-  kvCacheBytes,
-  prefixCacheBytes,
-  processBytes,
-  neededBytes: weightBytes + kvCacheBytes + prefixCacheBytes + processBytes,
-});
+  { estimatedBytes, adapters }: Pick<ModelFacts, "estimatedBytes" | "adapters">,
+  { kvCacheBytes, prefixCacheBytes, maxAdapters }: EngineLimits,
+): Footprint => {
+  const parts = {
+    weightBytes: estimatedBytes,
+    kvCacheBytes,
+    prefixCacheBytes,
+    adapterBytes: adapterBytes(adapters, maxAdapters),
+    processBytes,
+  };
+  return { ...parts, neededBytes: Object.values(parts).reduce((sum, bytes) => sum + bytes, 0) };
+};

@@ -4,6 +4,7 @@ import { type Effect, Result } from "effect";
 
 import type { FilesUnusable } from "../domain/errors.ts";
 import type { ModelState } from "../domain/model.ts";
+import { adapterBytes } from "./adapters.ts";
 import type { CatalogEntry } from "./catalog.ts";
 import type { ModelSlot } from "./ModelSlot.ts";
 import type { CatalogChange, PromptTools } from "./Models.ts";
@@ -44,8 +45,9 @@ export const statesOf = (members: Members): ReadonlyMap<string, ModelState> =>
 /** Whether one engine serves both: nothing differs but names, what tasks default to and how it is kept. */
 export const runsAlike = (one: CatalogEntry, other: CatalogEntry): boolean => {
   const engineSide = ({ facts, problem, download }: CatalogEntry) => {
-    const { aliases: _aliases, source: _source, family: _family, defaults: _defaults, ...rest } = facts;
-    return { ...rest, problem, download };
+    const { aliases: _aliases, source: _source, family: _family, defaults: _defaults, adapters, ...rest } = facts;
+    // Adapters come with the requests; but the engine has room for those of a size.
+    return { ...rest, adapterBytes: adapterBytes(adapters, 1), problem, download };
   };
   return isDeepStrictEqual(engineSide(one), engineSide(other));
 };

@@ -36,6 +36,15 @@ export const readWeightsHeader = async (directory: string): Promise<WeightsHeade
   return { tensors, storedBytes, raw };
 };
 
+/** Of one file. */
+export const readTensorHeaders = async (
+  directory: string,
+  file: string,
+): Promise<{ readonly tensors: ReadonlyMap<string, TensorHeader>; readonly raw: Uint8Array }> => {
+  const { header } = await readHeader(directory, file);
+  return { tensors: new Map(decodeHeader(file, header)), raw: header };
+};
+
 const indexFile = "model.safetensors.index.json";
 const IndexJson = Schema.Struct({ weight_map: Schema.Record(Schema.String, Schema.String) });
 

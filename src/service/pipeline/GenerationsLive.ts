@@ -73,7 +73,7 @@ export const layer: Layer.Layer<Generations, never, Needs> = Layer.effect(
       const record = new GenerationRecord({
         id,
         facts,
-        parameters: resolved.parameters,
+        parameters: { ...resolved.parameters, ...(prompt.adapter && { adapter: prompt.adapter.id }) },
         promptTokens,
         promptLogprobs: task.output.promptLogprobs,
         echo: prompt.echo,

@@ -11,7 +11,7 @@ export const engineRequests = (
   id: string,
   task: GenerationTask,
   tools: PromptTools,
-  { tokenIds, conversation }: PreparedPrompt,
+  { tokenIds, conversation, adapter }: PreparedPrompt,
   { parameters, fillsContext }: ResolvedParameters,
 ): ReadonlyArray<EngineRequest> => {
   const { sampling, stop, output, cache } = task;
@@ -26,6 +26,7 @@ export const engineRequests = (
     reasoningLimit: reasoningLimit(task, tools, conversation),
     timeBudgetMs: stop.timeBudgetMs,
     cache,
+    adapter,
     fillsContext,
   };
   return Array.from({ length: candidateCount }, (_, candidateIndex) => ({

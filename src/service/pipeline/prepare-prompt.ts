@@ -2,6 +2,8 @@
 import { Effect } from "effect";
 
 import {
+  type AdapterBroken,
+  type AdapterNotFound,
   ContextLengthExceeded,
   InvalidField,
   ModelRevisionMismatch,
@@ -9,14 +11,17 @@ import {
   UnsupportedTask,
 } from "../domain/errors.ts";
 import type { ChatInput, GenerationTask, LogitBias, OutputOptions } from "../domain/generation.ts";
-import type { ModelFacts } from "../domain/model.ts";
+import type { AdapterFacts, ModelFacts } from "../domain/model.ts";
 import type { PromptTools } from "../models/Models.ts";
 import { marksReasoning } from "../output/output-format.ts";
 import { ChatTemplateRefused } from "../prompt/chat-template.ts";
 import { schemaProblem } from "../output/tool-set.ts";
 import { encodeWithin } from "../prompt/encode-within.ts";
+import { findAdapter } from "./find-adapter.ts";
 
 export type PromptFailure =
+  | AdapterBroken
+  | AdapterNotFound
   | ContextLengthExceeded
   | InvalidField
   | ModelRevisionMismatch
@@ -29,6 +34,7 @@ export interface PreparedPrompt {
   readonly conversation: string | undefined;
   /** The text that it stands for, if the output is to begin with it; otherwise empty. */
   readonly echo: string;
+  readonly adapter: AdapterFacts | undefined;
 }
 
 /** What the task asks of this model is checked first, so that nothing is computed for a task that cannot run. */
@@ -37,10 +43,11 @@ export const preparePrompt = Effect.fn("preparePrompt")(function* (
   tools: PromptTools,
 ): Effect.fn.Return<PreparedPrompt, PromptFailure> {
   yield* checkTask(task, tools);
+  const adapter = yield* findAdapter(task, tools.facts);
   const { tokenIds, text, conversation } = yield* tokensAndText(task, tools);
   const violations = promptLogprobViolations(task.output, tokenIds.length);
   if (violations.length > 0) return yield* new InvalidField({ violations });
-  return { tokenIds, conversation, echo: task.output.echoPrompt ? text() : "" };
+  return { tokenIds, conversation, adapter, echo: task.output.echoPrompt ? text() : "" };
 });
 
 const tokensAndText = Effect.fnUntraced(function* ({ input, reasoning }: GenerationTask, tools: PromptTools) {

@@ -16,6 +16,8 @@ export const errorTable = {
   UnsupportedTask: { code: Code.InvalidArgument, reason: "UNSUPPORTED_TASK" },
   ContextLengthExceeded: { code: Code.InvalidArgument, reason: "CONTEXT_LENGTH_EXCEEDED" },
   ModelNotFound: { code: Code.NotFound, reason: "MODEL_NOT_FOUND" },
+  AdapterNotFound: { code: Code.NotFound, reason: "ADAPTER_NOT_FOUND" },
+  AdapterBroken: { code: Code.FailedPrecondition, reason: "ADAPTER_BROKEN" },
   UnknownBackend: { code: Code.InvalidArgument, reason: "UNKNOWN_BACKEND" },
   ConfigurationInvalid: { code: Code.FailedPrecondition, reason: "CONFIGURATION_INVALID" },
   ModelBroken: { code: Code.FailedPrecondition, reason: "MODEL_BROKEN" },

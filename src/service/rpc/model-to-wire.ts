@@ -54,6 +54,7 @@ export const modelToWire = ({ facts, ...status }: ModelStatus, smokeTest?: Smoke
     ...(status.loadedAt === undefined ? {} : { loadedAt: timestampFromMs(status.loadedAt) }),
     ...(status.lastUsedAt === undefined ? {} : { lastUsedAt: timestampFromMs(status.lastUsedAt) }),
     engine: facts.engine,
+    adapters: facts.adapters.map(({ id, revision, problem }) => ({ id, revision, problem })),
     chatRefused,
     ...(smokeTest && { smokeTest: smokeTestToWire(smokeTest) }),
   });

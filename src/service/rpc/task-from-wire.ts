@@ -40,6 +40,7 @@ const taskFromWire = (task: wire.GenerationTask): Result.Result<GenerationTask, 
     return {
       model: task.model,
       ...(task.modelRevision === undefined ? {} : { modelRevision: task.modelRevision }),
+      ...(task.adapter === undefined ? {} : { adapter: task.adapter }),
       input: yield* inputFromWire(task.input, model),
       reasoning: reasoningFromWire(task.reasoning),
       sampling: samplingFromWire(task.sampling),

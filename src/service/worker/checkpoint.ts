@@ -19,10 +19,10 @@ export const loadCheckpoint = async (directory: string, asStored?: boolean): Pro
   const config = ModelConfig.parse(readConfig(directory));
   const createModel = architectureFor(config);
   const weights = Weights.open(directory, config, asStored);
-  const model = await createModel(config, weights);
+  const network = await createModel(config, weights);
   weights.assertAllTaken();
   await collect();
-  return model;
+  return { ...network, adapters: weights.adapters };
 };
 
 /** Computes one token, so that what is slow or broken shows before the first request. */

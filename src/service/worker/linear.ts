@@ -13,7 +13,7 @@ interface LinearPart {
 
 /**
  * One linear layer from the named ones, their outputs side by side: fewer and larger products are what the CPU wants.
- * Throws LoadError.
+ * Each of them takes adapters by its own name. Throws LoadError.
  *
  * @param parts of which each has a `.weight` [out, inputs] and, where `bias` says so, a `.bias` [out]
  */
@@ -26,12 +26,13 @@ export const createLinear = (
   const joined = joinMatrices(parts.map(({ name, out }) => weights.matrix(name, [out, inputs])));
   const offset = bias ? joinBiases(parts.map(({ name, out }) => weights.take(`${name}.bias`, [out]))) : undefined;
   const products = joined.map(multiplyBy);
+  const addAdapters = weights.adapt(parts, inputs);
   return (x) => {
     const y = joinTensors(
       products.map((product) => product(x)),
       -1,
     );
-    return offset === undefined ? y : mx.add(y, offset);
+    return addAdapters(x, offset === undefined ? y : mx.add(y, offset));
   };
 };
 

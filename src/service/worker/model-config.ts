@@ -1,25 +1,27 @@
-/** Typed access to a checkpoint's config.json. */
+/** Typed access to a checkpoint's config.json, and to other files of this kind. */
 import { LoadError } from "./load-error.ts";
 
 export class ModelConfig {
   private readonly values: Readonly<Record<string, unknown>>;
   /** For messages: the path of keys to these values. */
   private readonly prefix: string;
+  private readonly file: string;
 
-  constructor(values: Readonly<Record<string, unknown>>, prefix = "") {
+  constructor(values: Readonly<Record<string, unknown>>, prefix = "", file = "config.json") {
     this.values = values;
     this.prefix = prefix;
+    this.file = file;
   }
 
-  static parse(text: string): ModelConfig {
+  static parse(text: string, file = "config.json"): ModelConfig {
     let values: unknown;
     try {
       values = JSON.parse(text);
     } catch (cause) {
-      throw new LoadError(`config.json is not valid JSON: ${cause instanceof Error ? cause.message : "unreadable"}`);
+      throw new LoadError(`${file} is not valid JSON: ${cause instanceof Error ? cause.message : "unreadable"}`);
     }
-    if (!isRecord(values)) throw new LoadError("config.json is not a JSON object");
-    return new ModelConfig(values);
+    if (!isRecord(values)) throw new LoadError(`${file} is not a JSON object`);
+    return new ModelConfig(values, "", file);
   }
 
   /** Whether there is a value that is not null. */
@@ -77,7 +79,7 @@ export class ModelConfig {
     const value = this.values[key];
     if (value === undefined || value === null) return undefined;
     if (!isRecord(value)) throw this.wrong(key, "an object");
-    return new ModelConfig(value, `${this.prefix}${key}.`);
+    return new ModelConfig(value, `${this.prefix}${key}.`, this.file);
   }
 
   /** An object that may be switched off: `false` is told from a missing one. */
@@ -91,7 +93,7 @@ export class ModelConfig {
   wrong(key: string, expected: string): LoadError {
     const value = this.values[key];
     const found = value === undefined ? "is missing" : `is ${JSON.stringify(value).slice(0, 60)}`;
-    return new LoadError(`config.json: ${this.prefix}${key} ${found}, it must be ${expected}`);
+    return new LoadError(`${this.file}: ${this.prefix}${key} ${found}, it must be ${expected}`);
   }
 }
 

@@ -20,6 +20,8 @@ export interface WorkerLimits {
   readonly kvCacheBytes: number;
   /** Bytes of what is kept of sequences that have ended; 0 keeps nothing. */
   readonly prefixCacheBytes: number;
+  /** Adapters that are loaded at once. */
+  readonly maxAdapters: number;
 }
 
 export interface SequenceSampling {
@@ -59,6 +61,15 @@ export interface SubmitMessage {
   /** Tell those of the prompt too. Its computation then starts from nothing that is cached. */
   readonly promptLogprobs: boolean;
   readonly cache: SequenceCachePolicy;
+  /** Loaded where it is not. What is cached is shared only by sequences with the same. */
+  readonly adapter?: AdapterSource;
+}
+
+export interface AdapterSource {
+  /** Tells adapters apart, also different contents of one folder; no `:` in it. */
+  readonly key: string;
+  /** Its folder: adapter_config.json, adapters.safetensors. */
+  readonly directory: string;
 }
 
 /** Reasoning that is longer is closed by tokens that the model has not chosen. */
@@ -137,7 +148,9 @@ export type SequenceEvent =
       readonly sequence: number;
       readonly neededBytes: number;
       readonly availableBytes: number;
-    };
+    }
+  /** Its adapter cannot be loaded; in place of `admitted`. The reason names file, tensor or key, without a path. */
+  | { readonly type: "adapter-failed"; readonly sequence: number; readonly reason: string };
 
 /**
  * Natural logarithms of probabilities, after penalties and bias and before filters and temperature. Tokens that were

@@ -5,6 +5,7 @@
  * only then reads the tokens of the decode before: the device is never idle while this thread thinks, and it is waited
  * for once per step. A sequence that has ended is known one step later; what was computed for it by then is thrown away.
  */
+import { AdapterLoads } from "./adapter-loads.ts";
 import type { Model } from "./architectures/Model.ts";
 import { bytesOf, KVCache, snapshotBytes, withSlack } from "./kv-cache.ts";
 import {
@@ -50,6 +51,7 @@ export class Scheduler {
   private readonly limits: WorkerLimits;
   private readonly now: () => number;
   private readonly prefixes: PrefixCache;
+  private readonly adapterLoads: AdapterLoads;
   private waiting: Sequence[] = [];
   private batch: Batch | undefined;
   private prefill: Prefill | undefined;
@@ -61,10 +63,12 @@ export class Scheduler {
     this.limits = limits;
     this.now = now;
     this.prefixes = new PrefixCache(limits.prefixCacheBytes);
+    this.adapterLoads = new AdapterLoads(model.adapters, limits.maxAdapters, now);
   }
 
   get idle(): boolean {
-    return this.waiting.length === 0 && this.batch === undefined && this.prefill === undefined;
+    const { waiting, batch, prefill, adapterLoads } = this;
+    return waiting.length === 0 && batch === undefined && prefill === undefined && adapterLoads.idle;
   }
 
   get kvCacheBytes(): number {
@@ -87,7 +91,7 @@ export class Scheduler {
       });
       return;
     }
-    this.waiting.push(sequence);
+    if (this.adapterLoads.enter(sequence)) this.waiting.push(sequence);
   }
 
   cancel(id: number): void {
@@ -97,9 +101,10 @@ export class Scheduler {
   /** Does one step; what happened since the last is told by `takeEvents`. Returns its work in decode steps. */
   step(): number {
     this.expire();
+    const loading = this.loadAdapters();
     const fed = this.decode();
     this.prefill ??= this.startPrefill();
-    const debt = (fed === undefined ? 0 : 1) + (this.prefill === undefined ? 0 : prefillDebt);
+    const debt = loading + (fed === undefined ? 0 : 1) + (this.prefill === undefined ? 0 : prefillDebt);
     const prefilled = this.prefill && this.prefillSlice(this.prefill);
     if (fed !== undefined) this.read(fed);
     if (prefilled !== undefined) this.join(prefilled);
@@ -114,6 +119,7 @@ export class Scheduler {
   }
 
   private *sequences(): Iterable<Sequence> {
+    yield* this.adapterLoads.sequences;
     yield* this.waiting;
     for (const sequence of this.prefill?.rows ?? []) if (sequence !== undefined) yield sequence;
     for (const sequence of this.batch?.rows ?? []) if (sequence !== undefined) yield sequence;
@@ -128,6 +134,7 @@ export class Scheduler {
       this.events.push({ type: "finished", sequence: sequence.id, reason: "time-budget" });
       return true;
     };
+    this.adapterLoads.drop(gone);
     this.waiting = this.waiting.filter((sequence) => !gone(sequence));
     for (const part of [this.prefill, this.batch]) {
       for (const [row, sequence] of part?.rows.entries() ?? []) {
@@ -136,6 +143,17 @@ export class Scheduler {
     }
     if (this.prefill?.rows.every((sequence) => sequence === undefined) === true) this.prefill = undefined;
     this.compact();
+  }
+
+  /** Lets those go on whose adapter is there by now. Returns its work in decode steps. */
+  private loadAdapters(): number {
+    if (this.adapterLoads.idle) return 0;
+    const { ready, failed } = this.adapterLoads.advance(() => this.sequences());
+    this.waiting.push(...ready);
+    for (const { sequence, reason } of failed) {
+      this.events.push({ type: "adapter-failed", sequence: sequence.id, reason });
+    }
+    return loadDebt;
   }
 
   /** Takes a sequence out of its row; what was computed of it is kept for those that begin alike. */
@@ -162,10 +180,16 @@ export class Scheduler {
     const fed = { rows: [...batch.rows], next: batch.next, logprobs: batch.logprobs };
     if (batch.rows.some((sequence) => sequence !== undefined && !sequence.exhausted)) {
       settleReasoning(batch);
+      this.useAdapters(batch.rows);
       const hidden = this.model.forward(batch.next.reshape(batch.rows.length, 1), batch.cache);
       Object.assign(batch, this.choose(hidden, 0, batch.rows, batch.next));
     }
     return fed;
+  }
+
+  /** Before each forward pass over these rows; their logits are computed with the same. */
+  private useAdapters(rows: ReadonlyArray<Sequence | undefined>): void {
+    this.model.adapters.use(rows.map((sequence) => sequence?.adapterSlot ?? 0));
   }
 
   /** Starts choosing the token that follows column `column` of the hidden states. */
@@ -212,6 +236,7 @@ export class Scheduler {
     const most = scored === undefined ? tokens : Math.min(tokens, maxScoredLogits / this.model.vocabularySize);
     const width = Math.max(1, Math.min(prefill.columns - done, Math.floor(most / rows)));
     const slice = prefill.tokens.index(mx.Slice(), mx.Slice(done, done + width));
+    this.useAdapters(prefill.rows);
     const hidden = this.model.forward(slice, prefill.cache);
     if (scored !== undefined) this.scorePrompt(scored, hidden, done);
     if (prefill.cache.end < prefill.columns) {
@@ -353,6 +378,7 @@ export class Scheduler {
 
 /** Collections are due by memory touched: a slice of prefill leaves much more behind than a decode step. */
 const prefillDebt = 4;
+const loadDebt = 4;
 const soloPrefillTokens = 1024;
 
 /** Logits of a prompt that are looked at together: 16 MiB of them, of which several copies live until a collection. */

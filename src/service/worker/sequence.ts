@@ -1,5 +1,5 @@
 /** A generation as the worker sees it: token ids in, token ids out. */
-import type { SequenceCachePolicy, SequenceEnd, SubmitMessage } from "./protocol.ts";
+import type { AdapterSource, SequenceCachePolicy, SequenceEnd, SubmitMessage } from "./protocol.ts";
 import type { SamplingRow } from "./sampling.ts";
 
 export class Sequence implements SamplingRow {
@@ -9,6 +9,9 @@ export class Sequence implements SamplingRow {
   readonly cache: SequenceCachePolicy;
   readonly topLogprobs: number | undefined;
   readonly promptLogprobs: boolean;
+  readonly adapter: AdapterSource | undefined;
+  /** Where the adapter is loaded; 0: it has none, or waits for it. */
+  adapterSlot = 0;
   readonly outputTokenIds: number[] = [];
   /** Tokens chosen by the device, of which the last may not have been read yet. */
   drawn = 0;
@@ -26,7 +29,9 @@ export class Sequence implements SamplingRow {
     this.id = request.sequence;
     this.promptTokenIds = request.promptTokenIds;
     this.sampling = request.sampling;
-    this.cache = request.cache;
+    this.adapter = request.adapter;
+    // Keys and values are an adapter's own.
+    this.cache = { ...request.cache, partition: `${request.adapter?.key ?? ""}:${request.cache.partition}` };
     this.topLogprobs = request.topLogprobs;
     this.promptLogprobs = request.promptLogprobs;
     this.stopTokenIds = new Set(request.stopTokenIds);

@@ -35,6 +35,7 @@ const start = (
     reading: plainReading,
     reasoningLimit: undefined,
     cache: { mode: "read-write", partition: "" },
+    adapter: undefined,
     fillsContext: false,
     ...overrides,
   };

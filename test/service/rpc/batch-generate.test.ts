@@ -1,4 +1,5 @@
 import { type Client, Code, createClient } from "@connectrpc/connect";
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { anyUnpack } from "@bufbuild/protobuf/wkt";
 import { Deferred, Effect } from "effect";
 import { describe, expect, it } from "vitest";
@@ -8,6 +9,7 @@ import {
   type BatchGenerateResponse,
   GenerationService,
 } from "../../../src/client/gen/mlxd/v1/generation_service_pb.ts";
+import { GenerationTaskSchema } from "../../../src/client/gen/mlxd/v1/types_pb.ts";
 import { ModelNotFound, QueueFull } from "../../../src/service/domain/errors.ts";
 import { collect } from "../../support/collect.ts";
 import { EventLog } from "../../support/event-log.ts";
@@ -17,6 +19,12 @@ import { startTestServer, type TestServerOptions } from "../../support/test-serv
 import { errorOf } from "../../support/wire-error.ts";
 
 const taskOf = (prompt: string) => ({ input: { case: "prompt", value: prompt } }) as const;
+/** With an option that only a newer client has. */
+const newerTask = (prompt: string) =>
+  fromBinary(
+    GenerationTaskSchema,
+    new Uint8Array([...toBinary(GenerationTaskSchema, create(GenerationTaskSchema, taskOf(prompt))), 0xc2, 0x3e, 0]),
+  );
 const itemOf = (prompt: string) => ({ itemId: `id-${prompt}`, task: taskOf(prompt) });
 const resultFor = (prompt: string) => Effect.succeed(resultOf(eventsOf([prompt])));
 
@@ -96,7 +104,7 @@ describe("BatchGenerate", () => {
       itemOf("missing"),
       itemOf("bug"),
       { itemId: "hot", task: { ...taskOf("hot"), sampling: { temperature: 3 } } },
-      { itemId: "lora", task: { ...taskOf("lora"), adapter: "a" } },
+      { itemId: "newer", task: newerTask("newer") },
       { task: taskOf("ok") },
     ];
     const responses = await collect(client.batchGenerate({ items }));
@@ -105,7 +113,7 @@ describe("BatchGenerate", () => {
       "id-missing:MODEL_NOT_FOUND",
       "id-bug:INTERNAL",
       "hot:INVALID_FIELD",
-      "lora:UNSUPPORTED_PARAMETER",
+      "newer:UNSUPPORTED_PARAMETER",
       "5:ok",
       "1+5=6",
     ]);

@@ -60,6 +60,7 @@ describe("a task", () => {
       task: {
         model: "demo",
         modelRevision: "r1",
+        adapter: "polite",
         input: {
           case: "chat",
           value: {
@@ -107,6 +108,7 @@ describe("a task", () => {
     expect(tasks.at(-1)).toEqual({
       model: "demo",
       modelRevision: "r1",
+      adapter: "polite",
       input: {
         type: "chat",
         messages: [
@@ -208,8 +210,8 @@ describe("TokenizerService", () => {
     const client = createClient(TokenizerService, transport);
     const task = { input: { case: "prompt", value: "x" } } as const;
     expect(await client.countTokens({ task })).toMatchObject({ promptTokens: 5, fits: true, maxOutputTokensLeft: 507 });
-    const error = await errorOf(client.countTokens({ task: { ...task, adapter: "a" } }));
-    expect(detailsOf(error).info?.reason).toBe("UNSUPPORTED_PARAMETER");
+    const error = await errorOf(client.countTokens({ task: { ...task, sampling: { temperature: 3 } } }));
+    expect(detailsOf(error).info?.reason).toBe("INVALID_FIELD");
   });
 
   it("does not find an unknown model", async () => {

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll } from "@effect/vitest";
 
+import type { Adapters } from "../../../src/service/worker/adapters.ts";
 import type { Dtype, Tensor } from "../../../src/service/worker/mlx.ts";
 import { type CheckpointShape, configOf, type TensorLayout, tensorsOf } from "./checkpoint-layout.ts";
 
@@ -87,6 +88,27 @@ export const writeRandomCheckpoint = (
   return directory;
 };
 
+/** Writes an adapter of every linear layer into a new folder, which goes after the file's tests; returns its path. */
+export const writeRandomAdapter = (
+  parts: Adapters["parts"],
+  { seed, rank = 4 }: { readonly seed: number; readonly rank?: number },
+): string => {
+  const directory = mkdtempSync(join(tmpdir(), "mlxd-adapter-"));
+  made.push(directory);
+  const keys = [...new Set([...parts.keys()].map((name) => name.replace(/^model\.layers\.\d+\./, "")))];
+  const config = { fine_tune_type: "lora", num_layers: -1, lora_parameters: { rank, scale: 2, dropout: 0, keys } };
+  writeFileSync(join(directory, "adapter_config.json"), JSON.stringify(config));
+  const random = (name: string, ...shape: number[]) => ({
+    [name]: mx.random.normal(shape, mx.float32, 0, 0.2, mx.random.key(seedOf(`${name} ${seed}`))),
+  });
+  const tensors = [...parts].flatMap(([name, { inputs, out }]) => [
+    random(`${name}.lora_a`, inputs, rank),
+    random(`${name}.lora_b`, rank, out),
+  ]);
+  saveTensors(join(directory, "adapters.safetensors"), Object.assign({}, ...tensors) as Tensors);
+  return directory;
+};
+
 const quantizedLayers = (
   layouts: readonly TensorLayout[],
   quantization: (path: string) => QuantizedAs | undefined,
@@ -121,6 +143,8 @@ const randomTensors = (
     [`${path}.biases`]: mx.full(groups, -0.25, type),
   };
 };
+
+export const saveTensors = (path: string, tensors: Tensors): void => mx.saveSafetensors(path, { ...tensors });
 
 /** By its name, so that a tensor is the same whatever stands beside it. */
 const seedOf = (name: string): number =>

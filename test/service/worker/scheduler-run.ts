@@ -8,6 +8,7 @@ export const limits: WorkerLimits = {
   prefillSliceTokens: 16,
   kvCacheBytes: 256 * 1024 * 1024,
   prefixCacheBytes: 0,
+  maxAdapters: 2,
 };
 
 export const greedy: SubmitMessage["sampling"] = {
@@ -80,6 +81,7 @@ export const drive = async (
       }
       if (event.type === "finished") output.end = event.reason;
       if (event.type === "refused") output.end = "refused";
+      if (event.type === "adapter-failed") output.end = event.reason;
     }
     await breathe(work);
     if (step > 5000) throw new Error("the scheduler does not come to an end");

@@ -3,9 +3,10 @@ import fc from "fast-check";
 
 import type { Model } from "../../../src/service/worker/architectures/Model.ts";
 import { loadCheckpoint } from "../../../src/service/worker/checkpoint.ts";
+import type { AdapterSource } from "../../../src/service/worker/protocol.ts";
 import { Scheduler } from "../../../src/service/worker/scheduler.ts";
 import { type ModelType, modelTypes } from "./checkpoint-layout.ts";
-import { writeRandomCheckpoint } from "./random-checkpoint.ts";
+import { writeRandomAdapter, writeRandomCheckpoint } from "./random-checkpoint.ts";
 import { drive, greedy, limits, submission } from "./scheduler-run.ts";
 
 const vocabularySize = 128;
@@ -18,6 +19,17 @@ const models = Object.fromEntries(
     ]),
   ),
 ) as Record<ModelType, Model>;
+
+/** One more than are loaded at once, and of different ranks. */
+const adapters = Object.fromEntries(
+  modelTypes.map((modelType) => [
+    modelType,
+    [3, 8, 5].map((rank, seed): AdapterSource => ({
+      key: `${modelType}-${seed}`,
+      directory: writeRandomAdapter(models[modelType].adapters.parts, { seed, rank }),
+    })),
+  ]),
+) as Record<ModelType, AdapterSource[]>;
 
 const scheduler = (model: ModelType, overrides: Partial<typeof limits> = {}, now = () => 0): Scheduler =>
   new Scheduler(models[model], { ...limits, ...overrides }, now);
@@ -45,11 +57,12 @@ const arrival = fc.record({
   salt: fc.nat({ max: 20 }),
   cancelAfter: fc.option(fc.nat({ max: 20 }), { nil: undefined, freq: 4 }),
   temperature: fc.constantFrom(0, 0, 1),
+  adapter: fc.constantFrom(undefined, undefined, 0, 1, 2),
 });
 
 describe("Scheduler", () => {
   for (const model of modelTypes) {
-    it(`gives every ${model} sequence what it gets alone, whatever joins, leaves or is cancelled`, async () => {
+    it(`gives every ${model} sequence what it gets alone, whatever joins, leaves or is cancelled, with whatever adapter`, async () => {
       const seen = new Map<string, Promise<ReadonlyArray<number>>>();
       const expected = (request: ReturnType<typeof submission>) => {
         const key = JSON.stringify({ ...request, sequence: 0 });
@@ -59,15 +72,17 @@ describe("Scheduler", () => {
       };
       await fc.assert(
         fc.asyncProperty(fc.array(arrival, { minLength: 1, maxLength: 14 }), async (arrivals) => {
-          const own = scheduler(model, { maxBatch: 5, kvCacheBytes });
+          const own = scheduler(model, { maxBatch: 5, kvCacheBytes, prefixCacheBytes: columnBytes * 200 });
           const plan = new Map<number, Array<() => void>>();
           const at = (step: number, act: () => void) => plan.set(step, [...(plan.get(step) ?? []), act]);
-          const requests = arrivals.map(({ length, output, salt, temperature }, sequence) =>
-            submission(sequence, prompt(length, salt), {
+          const requests = arrivals.map(({ length, output, salt, temperature, adapter }, sequence) => {
+            const source = adapter === undefined ? undefined : adapters[model][adapter];
+            return submission(sequence, prompt(length, salt), {
               maxOutputTokens: output,
               sampling: { ...greedy, temperature, seed: salt },
-            }),
-          );
+              ...(source !== undefined && { adapter: source }),
+            });
+          });
           for (const [index, { step, cancelAfter }] of arrivals.entries()) {
             const request = requests[index];
             if (request === undefined) continue;

@@ -39,8 +39,17 @@ export class GenerationRun {
   }
 
   get submission(): SubmitMessage {
-    const { parameters, logitBias, promptTokenIds, topLogprobs, promptLogprobs, timeBudgetMs, reasoningLimit, cache } =
-      this.request;
+    const {
+      parameters,
+      logitBias,
+      promptTokenIds,
+      topLogprobs,
+      promptLogprobs,
+      timeBudgetMs,
+      reasoningLimit,
+      cache,
+      adapter,
+    } = this.request;
     return {
       type: "submit",
       sequence: this.sequence,
@@ -59,6 +68,7 @@ export class GenerationRun {
         partition: cache.partition,
         ...(cache.stablePrefixTokens !== undefined && { stablePrefixTokens: cache.stablePrefixTokens }),
       },
+      ...(adapter !== undefined && { adapter: { key: adapter.revision, directory: adapter.directory } }),
     };
   }
 

@@ -7,6 +7,7 @@ import { Deferred, Effect, Exit, Layer, Schedule, type Scope } from "effect";
 
 import { EngineConfig, type EngineSettings } from "../../config/EngineConfig.ts";
 import {
+  AdapterBroken,
   EngineLost,
   EngineRestarting,
   EngineStartFailed,
@@ -15,7 +16,7 @@ import {
 } from "../../domain/errors.ts";
 import type { ModelFacts } from "../../domain/model.ts";
 import type { Tokenizer } from "../../prompt/Tokenizer.ts";
-import type { SequenceEvent, StepMessage, WorkerMemory } from "../../worker/protocol.ts";
+import type { SequenceEvent, StepMessage, WorkerLimits, WorkerMemory } from "../../worker/protocol.ts";
 import { type Engine, type EngineEvent, type EngineFailure, type EngineRequest, Engines } from "../Engine.ts";
 import { GenerationRun } from "./GenerationRun.ts";
 import { spawnWorker, type WorkerProcess } from "./WorkerProcess.ts";
@@ -146,11 +147,11 @@ class MlxEngine implements Engine {
         },
         onExit: (how) => die({ phase, how: phase === "loading" ? `the engine ended with ${how} while loading` : how }),
       });
-      const { maxRunning, prefillSliceTokens, kvCacheBytes, prefixCacheBytes, loadTimeoutMs } = this.settings;
+      const { loadTimeoutMs } = this.settings;
       worker.send({
         type: "load",
         directory: this.facts.directory,
-        limits: { maxBatch: maxRunning, prefillSliceTokens, kvCacheBytes, prefixCacheBytes },
+        limits: limitsOf(this.settings),
       });
       const loaded = Deferred.await(ready).pipe(
         Effect.timeoutOrElse({
@@ -230,6 +231,12 @@ class MlxEngine implements Engine {
         this.settle(event.sequence, Exit.fail(new InsufficientMemory({ neededBytes, availableBytes })));
         break;
       }
+      case "adapter-failed": {
+        const { id: adapter = "" } = run.request.adapter ?? {};
+        const broken = new AdapterBroken({ adapter, model: this.facts.id, cause: event.reason });
+        this.settle(event.sequence, Exit.fail(broken));
+        break;
+      }
     }
   }
 
@@ -252,6 +259,14 @@ class MlxEngine implements Engine {
     waiting?.settle(exit);
   }
 }
+
+const limitsOf = (settings: EngineSettings): WorkerLimits => ({
+  maxBatch: settings.maxRunning,
+  prefillSliceTokens: settings.prefillSliceTokens,
+  kvCacheBytes: settings.kvCacheBytes,
+  prefixCacheBytes: settings.prefixCacheBytes,
+  maxAdapters: settings.maxAdapters,
+});
 
 /** A request that was there at this many deaths is likely their cause: it is not given to one more process. */
 const maxReplays = 2;

@@ -1,4 +1,5 @@
 /** What an architecture is to the rest of the worker. */
+import type { Adapters } from "../adapters.ts";
 import type { CacheShape, KVCache } from "../kv-cache.ts";
 import type { Tensor } from "../mlx.ts";
 import type { ModelConfig } from "../model-config.ts";
@@ -19,7 +20,12 @@ export interface Model {
    * @returns float32 [rows, vocabularySize]
    */
   readonly logits: (hidden: Tensor) => Tensor;
+  /** Which its rows compute with is said before `forward`; it holds for the `logits` of these rows as well. */
+  readonly adapters: Adapters;
 }
 
+/** What an architecture says of it; the rest comes with its linear layers. */
+export type Network = Omit<Model, "adapters">;
+
 /** Builds a model; throws LoadError for a config or tensors that do not fit. It takes every tensor that it knows. */
-export type CreateModel = (config: ModelConfig, weights: Weights) => Promise<Model>;
+export type CreateModel = (config: ModelConfig, weights: Weights) => Promise<Network>;

@@ -12,12 +12,12 @@ import { mx, type Tensor } from "../mlx.ts";
 import type { ModelConfig } from "../model-config.ts";
 import { plainRope, readRope, rotate, type Rotation, rotationAt } from "../rope.ts";
 import { eachLayer, type Weights } from "../weights.ts";
-import type { CreateModel, Model } from "./Model.ts";
+import type { CreateModel, Network } from "./Model.ts";
 
 export const createModel: CreateModel = (config, weights) =>
   createTextModel(config, weights, { vocabularySize: config.count("vocab_size"), heads: 4, kvHeads: 1 });
 
-export const createTextModel = async (config: ModelConfig, weights: Weights, defaults: Defaults): Promise<Model> => {
+export const createTextModel = async (config: ModelConfig, weights: Weights, defaults: Defaults): Promise<Network> => {
   const args = readArgs(config, defaults);
   const embedding = createEmbedding(weights, "model.embed_tokens", args.vocabularySize, args.hiddenSize);
   const blocks = await eachLayer(args.layers, (layer) => createBlock(args, weights, layer));

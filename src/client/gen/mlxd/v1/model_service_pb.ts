@@ -19,7 +19,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file mlxd/v1/model_service.proto.
  */
 export const file_mlxd_v1_model_service: GenFile = /*@__PURE__*/
-  fileDesc("ChttbHhkL3YxL21vZGVsX3NlcnZpY2UucHJvdG8SB21seGQudjEi2QUKBU1vZGVsEgoKAmlkGAEgASgJEg8KB2FsaWFzZXMYAiADKAkSDgoGc291cmNlGAMgASgJEhAKCHJldmlzaW9uGAQgASgJEhIKCmlzX2RlZmF1bHQYBSABKAgSIgoFc3RhdGUYBiABKA4yEy5tbHhkLnYxLk1vZGVsU3RhdGUSFAoMc3RhdGVfcmVhc29uGAcgASgJEg4KBmZhbWlseRgIIAEoCRIUCgxhcmNoaXRlY3R1cmUYCSABKAkSFgoOY29udGV4dF9sZW5ndGgYCiABKA0SIQoZZGVmYXVsdF9tYXhfb3V0cHV0X3Rva2VucxgLIAEoDRIxChBkZWZhdWx0X3NhbXBsaW5nGAwgASgLMhcubWx4ZC52MS5TYW1wbGluZ1BhcmFtcxIWCg5zdG9wX3NlcXVlbmNlcxgNIAMoCRIwCgxjYXBhYmlsaXRpZXMYDiABKAsyGi5tbHhkLnYxLk1vZGVsQ2FwYWJpbGl0aWVzEhcKD3ZvY2FidWxhcnlfc2l6ZRgPIAEoDRIXCg9wYXJhbWV0ZXJfY291bnQYECABKAESFgoOcmVzaWRlbnRfYnl0ZXMYESABKAESFwoPZXN0aW1hdGVkX2J5dGVzGBIgASgBEg4KBnBpbm5lZBgTIAEoCBItCglsb2FkZWRfYXQYFCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDGxhc3RfdXNlZF9hdBgVIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGZW5naW5lGBYgASgJEhYKDnJlc2VydmVkX2J5dGVzGBcgASgBEisKCGlkbGVfdHRsGBggASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEiYKCnNtb2tlX3Rlc3QYHiABKAsyEi5tbHhkLnYxLlNtb2tlVGVzdBIUCgxjaGF0X3JlZnVzZWQYHyABKAgieQoRTW9kZWxDYXBhYmlsaXRpZXMSDAoEY2hhdBgBIAEoCBINCgV0b29scxgCIAEoCBIOCgZ2aXNpb24YAyABKAgSEAoIbG9ncHJvYnMYBCABKAgSEAoIYWRhcHRlcnMYBSABKAgSEwoLY29uc3RyYWludHMYBiADKAkihgEKEUxpc3RNb2RlbHNSZXF1ZXN0EhsKCXBhZ2Vfc2l6ZRgBIAEoDUIIukgFKgMY6AcSHAoKcGFnZV90b2tlbhgCIAEoCUIIukgFcgMogAQSNgoGc3RhdGVzGAMgAygOMhMubWx4ZC52MS5Nb2RlbFN0YXRlQhG6SA6SAQsQCCIHggEEEAEgACJNChJMaXN0TW9kZWxzUmVzcG9uc2USHgoGbW9kZWxzGAEgAygLMg4ubWx4ZC52MS5Nb2RlbBIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAkiKgoPR2V0TW9kZWxSZXF1ZXN0EhcKBW1vZGVsGAEgASgJQgi6SAVyAyiAAiIxChBHZXRNb2RlbFJlc3BvbnNlEh0KBW1vZGVsGAEgASgLMg4ubWx4ZC52MS5Nb2RlbCKfAQoQTG9hZE1vZGVsUmVxdWVzdBIXCgVtb2RlbBgBIAEoCUIIukgFcgMogAISEwoGcGlubmVkGAIgASgISACIAQESOwoIaWRsZV90dGwYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CDrpIC6oBCCIECID1JDIAEhUKDXZhbGlkYXRlX29ubHkYBCABKAhCCQoHX3Bpbm5lZCJTChFMb2FkTW9kZWxSZXNwb25zZRIdCgVtb2RlbBgBIAEoCzIOLm1seGQudjEuTW9kZWwSHwoDZml0GAIgASgLMhIubWx4ZC52MS5NZW1vcnlGaXQilAIKCU1lbW9yeUZpdBIMCgRmaXRzGAEgASgIEhQKDG5lZWRlZF9ieXRlcxgCIAEoARIUCgx3ZWlnaHRfYnl0ZXMYAyABKAESFgoOa3ZfY2FjaGVfYnl0ZXMYBCABKAESGgoScHJlZml4X2NhY2hlX2J5dGVzGAUgASgBEhUKDXByb2Nlc3NfYnl0ZXMYBiABKAESFAoMYnVkZ2V0X2J5dGVzGAcgASgBEhcKD2F2YWlsYWJsZV9ieXRlcxgIIAEoARIVCg1sb2FkZWRfbW9kZWxzGAkgASgNEhkKEW1heF9sb2FkZWRfbW9kZWxzGAogASgNEg4KBmV2aWN0cxgLIAMoCRIRCgl3YWl0c19mb3IYDCADKAkifgoSVW5sb2FkTW9kZWxSZXF1ZXN0EhcKBW1vZGVsGAEgASgJQgi6SAVyAyiAAhJACg1kcmFpbl90aW1lb3V0GAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQg66SAuqAQgiBAiAowUyABINCgVmb3JjZRgDIAEoCCJbChNVbmxvYWRNb2RlbFJlc3BvbnNlEh0KBW1vZGVsGAEgASgLMg4ubWx4ZC52MS5Nb2RlbBIQCgh1bmxvYWRlZBgCIAEoCBITCgtmcmVlZF9ieXRlcxgDIAEoASKBAQoWVW5sb2FkQWxsTW9kZWxzUmVxdWVzdBJACg1kcmFpbl90aW1lb3V0GAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQg66SAuqAQgiBAiAowUyABINCgVmb3JjZRgCIAEoCBIWCg5pbmNsdWRlX3Bpbm5lZBgDIAEoCCJiChdVbmxvYWRBbGxNb2RlbHNSZXNwb25zZRIQCgh1bmxvYWRlZBgBIAMoCRIgCgRrZXB0GAIgAygLMhIubWx4ZC52MS5LZXB0TW9kZWwSEwoLZnJlZWRfYnl0ZXMYAyABKAEiKgoJS2VwdE1vZGVsEg0KBW1vZGVsGAEgASgJEg4KBnJlYXNvbhgCIAEoCSJKCg9QaW5Nb2RlbFJlcXVlc3QSFwoFbW9kZWwYASABKAlCCLpIBXIDKIACEhMKBnBpbm5lZBgCIAEoCEgAiAEBQgkKB19waW5uZWQiMQoQUGluTW9kZWxSZXNwb25zZRIdCgVtb2RlbBgBIAEoCzIOLm1seGQudjEuTW9kZWwiFgoUUmVsb2FkQ2F0YWxvZ1JlcXVlc3QiSAoVUmVsb2FkQ2F0YWxvZ1Jlc3BvbnNlEg0KBWFkZGVkGAEgAygJEg8KB3JlbW92ZWQYAiADKAkSDwoHY2hhbmdlZBgDIAMoCSJaChNQcmVwYXJlTW9kZWxSZXF1ZXN0EhcKBW1vZGVsGAEgASgJQgi6SAVyAyiAAhIaCghyZXZpc2lvbhgCIAEoCUIIukgFcgMogAISDgoGcmV0ZXN0GAMgASgIIsoBChRQcmVwYXJlTW9kZWxSZXNwb25zZRItCgVzdGFnZRgBIAEoCzIcLm1seGQudjEuUHJlcGFyZVN0YWdlRW50ZXJlZEgAEiwKCHByb2dyZXNzGAIgASgLMhgubWx4ZC52MS5QcmVwYXJlUHJvZ3Jlc3NIABIiCgNsb2cYAyABKAsyEy5tbHhkLnYxLlByZXBhcmVMb2dIABIoCgZyZXBvcnQYBCABKAsyFi5tbHhkLnYxLlByZXBhcmVSZXBvcnRIAEIHCgVldmVudCJnChNQcmVwYXJlU3RhZ2VFbnRlcmVkEiQKBXN0YWdlGAEgASgOMhUubWx4ZC52MS5QcmVwYXJlU3RhZ2USKgoHZWxhcHNlZBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiKPAQoPUHJlcGFyZVByb2dyZXNzEhIKCmJ5dGVzX2RvbmUYASABKAESEwoLYnl0ZXNfdG90YWwYAiABKAESEgoKZmlsZXNfZG9uZRgDIAEoDRITCgtmaWxlc190b3RhbBgEIAEoDRIqCgdlbGFwc2VkGAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIm8KClByZXBhcmVMb2cSJAoFc3RhZ2UYASABKA4yFS5tbHhkLnYxLlByZXBhcmVTdGFnZRIPCgdtZXNzYWdlGAIgASgJEioKB2VsYXBzZWQYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iiAIKDVByZXBhcmVSZXBvcnQSJAoFc3RhZ2UYASABKA4yFS5tbHhkLnYxLlByZXBhcmVTdGFnZRIdCgVtb2RlbBgCIAEoCzIOLm1seGQudjEuTW9kZWwSEgoKZG93bmxvYWRlZBgDIAEoCBIOCgZsb2FkZWQYBCABKAgSFQoNcmVhZHlfdG9fY2hhdBgFIAEoCBImCgpzbW9rZV90ZXN0GAYgASgLMhIubWx4ZC52MS5TbW9rZVRlc3QSLAoHdGltaW5ncxgHIAMoCzIbLm1seGQudjEuUHJlcGFyZVN0YWdlVGltaW5nEiEKBWVycm9yGAggASgLMhIuZ29vZ2xlLnJwYy5TdGF0dXMiZwoSUHJlcGFyZVN0YWdlVGltaW5nEiQKBXN0YWdlGAEgASgOMhUubWx4ZC52MS5QcmVwYXJlU3RhZ2USKwoIZHVyYXRpb24YAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iqgEKCVNtb2tlVGVzdBIhCgdxdWFsaXR5GAEgASgOMhAubWx4ZC52MS5RdWFsaXR5Eg4KBnJlYXNvbhgCIAEoCRIOCgZhbnN3ZXIYAyABKAkSLQoJdGVzdGVkX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIrCghkdXJhdGlvbhgFIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbir/AQoKTW9kZWxTdGF0ZRIbChdNT0RFTF9TVEFURV9VTlNQRUNJRklFRBAAEhkKFU1PREVMX1NUQVRFX0FWQUlMQUJMRRABEhsKF01PREVMX1NUQVRFX0RPV05MT0FESU5HEAISFwoTTU9ERUxfU1RBVEVfTE9BRElORxADEhYKEk1PREVMX1NUQVRFX0FDVElWRRAEEhgKFE1PREVMX1NUQVRFX0RSQUlOSU5HEAUSGQoVTU9ERUxfU1RBVEVfVU5MT0FESU5HEAYSFgoSTU9ERUxfU1RBVEVfRkFJTEVEEAcSHgoaTU9ERUxfU1RBVEVfTk9UX0RPV05MT0FERUQQCCr9AgoMUHJlcGFyZVN0YWdlEh0KGVBSRVBBUkVfU1RBR0VfVU5TUEVDSUZJRUQQABIbChdQUkVQQVJFX1NUQUdFX1JFU09MVklORxABEh4KGlBSRVBBUkVfU1RBR0VfRU5HSU5FX0NIRUNLEAISIAocUFJFUEFSRV9TVEFHRV9FTkdJTkVfSU5TVEFMTBADEh0KGVBSRVBBUkVfU1RBR0VfRE9XTkxPQURJTkcQBBIhCh1QUkVQQVJFX1NUQUdFX1NFUlZFUl9TVEFSVElORxAFEh8KG1BSRVBBUkVfU1RBR0VfTU9ERUxfU0VSVklORxAGEh8KG1BSRVBBUkVfU1RBR0VfTU9ERUxfTE9BRElORxAHEhwKGFBSRVBBUkVfU1RBR0VfU01PS0VfVEVTVBAIEhcKE1BSRVBBUkVfU1RBR0VfUkVBRFkQCRIaChZQUkVQQVJFX1NUQUdFX0RFR1JBREVEEAoSGAoUUFJFUEFSRV9TVEFHRV9GQUlMRUQQCypcCgdRdWFsaXR5EhcKE1FVQUxJVFlfVU5TUEVDSUZJRUQQABIOCgpRVUFMSVRZX09LEAESFAoQUVVBTElUWV9ERUdSQURFRBACEhIKDlFVQUxJVFlfRkFJTEVEEAMyggUKDE1vZGVsU2VydmljZRJKCgpMaXN0TW9kZWxzEhoubWx4ZC52MS5MaXN0TW9kZWxzUmVxdWVzdBobLm1seGQudjEuTGlzdE1vZGVsc1Jlc3BvbnNlIgOQAgESRAoIR2V0TW9kZWwSGC5tbHhkLnYxLkdldE1vZGVsUmVxdWVzdBoZLm1seGQudjEuR2V0TW9kZWxSZXNwb25zZSIDkAIBEkcKCUxvYWRNb2RlbBIZLm1seGQudjEuTG9hZE1vZGVsUmVxdWVzdBoaLm1seGQudjEuTG9hZE1vZGVsUmVzcG9uc2UiA5ACAhJNCgtVbmxvYWRNb2RlbBIbLm1seGQudjEuVW5sb2FkTW9kZWxSZXF1ZXN0GhwubWx4ZC52MS5VbmxvYWRNb2RlbFJlc3BvbnNlIgOQAgISWQoPVW5sb2FkQWxsTW9kZWxzEh8ubWx4ZC52MS5VbmxvYWRBbGxNb2RlbHNSZXF1ZXN0GiAubWx4ZC52MS5VbmxvYWRBbGxNb2RlbHNSZXNwb25zZSIDkAICEkQKCFBpbk1vZGVsEhgubWx4ZC52MS5QaW5Nb2RlbFJlcXVlc3QaGS5tbHhkLnYxLlBpbk1vZGVsUmVzcG9uc2UiA5ACAhJTCg1SZWxvYWRDYXRhbG9nEh0ubWx4ZC52MS5SZWxvYWRDYXRhbG9nUmVxdWVzdBoeLm1seGQudjEuUmVsb2FkQ2F0YWxvZ1Jlc3BvbnNlIgOQAgISUgoMUHJlcGFyZU1vZGVsEhwubWx4ZC52MS5QcmVwYXJlTW9kZWxSZXF1ZXN0Gh0ubWx4ZC52MS5QcmVwYXJlTW9kZWxSZXNwb25zZSIDkAICMAFiBnByb3RvMw", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp, file_google_rpc_status, file_mlxd_v1_types]);
+  fileDesc("ChttbHhkL3YxL21vZGVsX3NlcnZpY2UucHJvdG8SB21seGQudjEiggYKBU1vZGVsEgoKAmlkGAEgASgJEg8KB2FsaWFzZXMYAiADKAkSDgoGc291cmNlGAMgASgJEhAKCHJldmlzaW9uGAQgASgJEhIKCmlzX2RlZmF1bHQYBSABKAgSIgoFc3RhdGUYBiABKA4yEy5tbHhkLnYxLk1vZGVsU3RhdGUSFAoMc3RhdGVfcmVhc29uGAcgASgJEg4KBmZhbWlseRgIIAEoCRIUCgxhcmNoaXRlY3R1cmUYCSABKAkSFgoOY29udGV4dF9sZW5ndGgYCiABKA0SIQoZZGVmYXVsdF9tYXhfb3V0cHV0X3Rva2VucxgLIAEoDRIxChBkZWZhdWx0X3NhbXBsaW5nGAwgASgLMhcubWx4ZC52MS5TYW1wbGluZ1BhcmFtcxIWCg5zdG9wX3NlcXVlbmNlcxgNIAMoCRIwCgxjYXBhYmlsaXRpZXMYDiABKAsyGi5tbHhkLnYxLk1vZGVsQ2FwYWJpbGl0aWVzEhcKD3ZvY2FidWxhcnlfc2l6ZRgPIAEoDRIXCg9wYXJhbWV0ZXJfY291bnQYECABKAESFgoOcmVzaWRlbnRfYnl0ZXMYESABKAESFwoPZXN0aW1hdGVkX2J5dGVzGBIgASgBEg4KBnBpbm5lZBgTIAEoCBItCglsb2FkZWRfYXQYFCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDGxhc3RfdXNlZF9hdBgVIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGZW5naW5lGBYgASgJEhYKDnJlc2VydmVkX2J5dGVzGBcgASgBEisKCGlkbGVfdHRsGBggASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEiYKCnNtb2tlX3Rlc3QYHiABKAsyEi5tbHhkLnYxLlNtb2tlVGVzdBIUCgxjaGF0X3JlZnVzZWQYHyABKAgSJwoIYWRhcHRlcnMYICADKAsyFS5tbHhkLnYxLk1vZGVsQWRhcHRlciI9CgxNb2RlbEFkYXB0ZXISCgoCaWQYASABKAkSEAoIcmV2aXNpb24YAiABKAkSDwoHcHJvYmxlbRgDIAEoCSJ5ChFNb2RlbENhcGFiaWxpdGllcxIMCgRjaGF0GAEgASgIEg0KBXRvb2xzGAIgASgIEg4KBnZpc2lvbhgDIAEoCBIQCghsb2dwcm9icxgEIAEoCBIQCghhZGFwdGVycxgFIAEoCBITCgtjb25zdHJhaW50cxgGIAMoCSKGAQoRTGlzdE1vZGVsc1JlcXVlc3QSGwoJcGFnZV9zaXplGAEgASgNQgi6SAUqAxjoBxIcCgpwYWdlX3Rva2VuGAIgASgJQgi6SAVyAyiABBI2CgZzdGF0ZXMYAyADKA4yEy5tbHhkLnYxLk1vZGVsU3RhdGVCEbpIDpIBCxAIIgeCAQQQASAAIk0KEkxpc3RNb2RlbHNSZXNwb25zZRIeCgZtb2RlbHMYASADKAsyDi5tbHhkLnYxLk1vZGVsEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIqCg9HZXRNb2RlbFJlcXVlc3QSFwoFbW9kZWwYASABKAlCCLpIBXIDKIACIjEKEEdldE1vZGVsUmVzcG9uc2USHQoFbW9kZWwYASABKAsyDi5tbHhkLnYxLk1vZGVsIp8BChBMb2FkTW9kZWxSZXF1ZXN0EhcKBW1vZGVsGAEgASgJQgi6SAVyAyiAAhITCgZwaW5uZWQYAiABKAhIAIgBARI7CghpZGxlX3R0bBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIOukgLqgEIIgQIgPUkMgASFQoNdmFsaWRhdGVfb25seRgEIAEoCEIJCgdfcGlubmVkIlMKEUxvYWRNb2RlbFJlc3BvbnNlEh0KBW1vZGVsGAEgASgLMg4ubWx4ZC52MS5Nb2RlbBIfCgNmaXQYAiABKAsyEi5tbHhkLnYxLk1lbW9yeUZpdCKrAgoJTWVtb3J5Rml0EgwKBGZpdHMYASABKAgSFAoMbmVlZGVkX2J5dGVzGAIgASgBEhQKDHdlaWdodF9ieXRlcxgDIAEoARIWCg5rdl9jYWNoZV9ieXRlcxgEIAEoARIaChJwcmVmaXhfY2FjaGVfYnl0ZXMYBSABKAESFQoNcHJvY2Vzc19ieXRlcxgGIAEoARIUCgxidWRnZXRfYnl0ZXMYByABKAESFwoPYXZhaWxhYmxlX2J5dGVzGAggASgBEhUKDWxvYWRlZF9tb2RlbHMYCSABKA0SGQoRbWF4X2xvYWRlZF9tb2RlbHMYCiABKA0SDgoGZXZpY3RzGAsgAygJEhEKCXdhaXRzX2ZvchgMIAMoCRIVCg1hZGFwdGVyX2J5dGVzGA0gASgBIn4KElVubG9hZE1vZGVsUmVxdWVzdBIXCgVtb2RlbBgBIAEoCUIIukgFcgMogAISQAoNZHJhaW5fdGltZW91dBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIOukgLqgEIIgQIgKMFMgASDQoFZm9yY2UYAyABKAgiWwoTVW5sb2FkTW9kZWxSZXNwb25zZRIdCgVtb2RlbBgBIAEoCzIOLm1seGQudjEuTW9kZWwSEAoIdW5sb2FkZWQYAiABKAgSEwoLZnJlZWRfYnl0ZXMYAyABKAEigQEKFlVubG9hZEFsbE1vZGVsc1JlcXVlc3QSQAoNZHJhaW5fdGltZW91dBgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIOukgLqgEIIgQIgKMFMgASDQoFZm9yY2UYAiABKAgSFgoOaW5jbHVkZV9waW5uZWQYAyABKAgiYgoXVW5sb2FkQWxsTW9kZWxzUmVzcG9uc2USEAoIdW5sb2FkZWQYASADKAkSIAoEa2VwdBgCIAMoCzISLm1seGQudjEuS2VwdE1vZGVsEhMKC2ZyZWVkX2J5dGVzGAMgASgBIioKCUtlcHRNb2RlbBINCgVtb2RlbBgBIAEoCRIOCgZyZWFzb24YAiABKAkiSgoPUGluTW9kZWxSZXF1ZXN0EhcKBW1vZGVsGAEgASgJQgi6SAVyAyiAAhITCgZwaW5uZWQYAiABKAhIAIgBAUIJCgdfcGlubmVkIjEKEFBpbk1vZGVsUmVzcG9uc2USHQoFbW9kZWwYASABKAsyDi5tbHhkLnYxLk1vZGVsIhYKFFJlbG9hZENhdGFsb2dSZXF1ZXN0IkgKFVJlbG9hZENhdGFsb2dSZXNwb25zZRINCgVhZGRlZBgBIAMoCRIPCgdyZW1vdmVkGAIgAygJEg8KB2NoYW5nZWQYAyADKAkiWgoTUHJlcGFyZU1vZGVsUmVxdWVzdBIXCgVtb2RlbBgBIAEoCUIIukgFcgMogAISGgoIcmV2aXNpb24YAiABKAlCCLpIBXIDKIACEg4KBnJldGVzdBgDIAEoCCLKAQoUUHJlcGFyZU1vZGVsUmVzcG9uc2USLQoFc3RhZ2UYASABKAsyHC5tbHhkLnYxLlByZXBhcmVTdGFnZUVudGVyZWRIABIsCghwcm9ncmVzcxgCIAEoCzIYLm1seGQudjEuUHJlcGFyZVByb2dyZXNzSAASIgoDbG9nGAMgASgLMhMubWx4ZC52MS5QcmVwYXJlTG9nSAASKAoGcmVwb3J0GAQgASgLMhYubWx4ZC52MS5QcmVwYXJlUmVwb3J0SABCBwoFZXZlbnQiZwoTUHJlcGFyZVN0YWdlRW50ZXJlZBIkCgVzdGFnZRgBIAEoDjIVLm1seGQudjEuUHJlcGFyZVN0YWdlEioKB2VsYXBzZWQYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24ijwEKD1ByZXBhcmVQcm9ncmVzcxISCgpieXRlc19kb25lGAEgASgBEhMKC2J5dGVzX3RvdGFsGAIgASgBEhIKCmZpbGVzX2RvbmUYAyABKA0SEwoLZmlsZXNfdG90YWwYBCABKA0SKgoHZWxhcHNlZBgFIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJvCgpQcmVwYXJlTG9nEiQKBXN0YWdlGAEgASgOMhUubWx4ZC52MS5QcmVwYXJlU3RhZ2USDwoHbWVzc2FnZRgCIAEoCRIqCgdlbGFwc2VkGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIogCCg1QcmVwYXJlUmVwb3J0EiQKBXN0YWdlGAEgASgOMhUubWx4ZC52MS5QcmVwYXJlU3RhZ2USHQoFbW9kZWwYAiABKAsyDi5tbHhkLnYxLk1vZGVsEhIKCmRvd25sb2FkZWQYAyABKAgSDgoGbG9hZGVkGAQgASgIEhUKDXJlYWR5X3RvX2NoYXQYBSABKAgSJgoKc21va2VfdGVzdBgGIAEoCzISLm1seGQudjEuU21va2VUZXN0EiwKB3RpbWluZ3MYByADKAsyGy5tbHhkLnYxLlByZXBhcmVTdGFnZVRpbWluZxIhCgVlcnJvchgIIAEoCzISLmdvb2dsZS5ycGMuU3RhdHVzImcKElByZXBhcmVTdGFnZVRpbWluZxIkCgVzdGFnZRgBIAEoDjIVLm1seGQudjEuUHJlcGFyZVN0YWdlEisKCGR1cmF0aW9uGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIqoBCglTbW9rZVRlc3QSIQoHcXVhbGl0eRgBIAEoDjIQLm1seGQudjEuUXVhbGl0eRIOCgZyZWFzb24YAiABKAkSDgoGYW5zd2VyGAMgASgJEi0KCXRlc3RlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoIZHVyYXRpb24YBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24q/wEKCk1vZGVsU3RhdGUSGwoXTU9ERUxfU1RBVEVfVU5TUEVDSUZJRUQQABIZChVNT0RFTF9TVEFURV9BVkFJTEFCTEUQARIbChdNT0RFTF9TVEFURV9ET1dOTE9BRElORxACEhcKE01PREVMX1NUQVRFX0xPQURJTkcQAxIWChJNT0RFTF9TVEFURV9BQ1RJVkUQBBIYChRNT0RFTF9TVEFURV9EUkFJTklORxAFEhkKFU1PREVMX1NUQVRFX1VOTE9BRElORxAGEhYKEk1PREVMX1NUQVRFX0ZBSUxFRBAHEh4KGk1PREVMX1NUQVRFX05PVF9ET1dOTE9BREVEEAgq/QIKDFByZXBhcmVTdGFnZRIdChlQUkVQQVJFX1NUQUdFX1VOU1BFQ0lGSUVEEAASGwoXUFJFUEFSRV9TVEFHRV9SRVNPTFZJTkcQARIeChpQUkVQQVJFX1NUQUdFX0VOR0lORV9DSEVDSxACEiAKHFBSRVBBUkVfU1RBR0VfRU5HSU5FX0lOU1RBTEwQAxIdChlQUkVQQVJFX1NUQUdFX0RPV05MT0FESU5HEAQSIQodUFJFUEFSRV9TVEFHRV9TRVJWRVJfU1RBUlRJTkcQBRIfChtQUkVQQVJFX1NUQUdFX01PREVMX1NFUlZJTkcQBhIfChtQUkVQQVJFX1NUQUdFX01PREVMX0xPQURJTkcQBxIcChhQUkVQQVJFX1NUQUdFX1NNT0tFX1RFU1QQCBIXChNQUkVQQVJFX1NUQUdFX1JFQURZEAkSGgoWUFJFUEFSRV9TVEFHRV9ERUdSQURFRBAKEhgKFFBSRVBBUkVfU1RBR0VfRkFJTEVEEAsqXAoHUXVhbGl0eRIXChNRVUFMSVRZX1VOU1BFQ0lGSUVEEAASDgoKUVVBTElUWV9PSxABEhQKEFFVQUxJVFlfREVHUkFERUQQAhISCg5RVUFMSVRZX0ZBSUxFRBADMoIFCgxNb2RlbFNlcnZpY2USSgoKTGlzdE1vZGVscxIaLm1seGQudjEuTGlzdE1vZGVsc1JlcXVlc3QaGy5tbHhkLnYxLkxpc3RNb2RlbHNSZXNwb25zZSIDkAIBEkQKCEdldE1vZGVsEhgubWx4ZC52MS5HZXRNb2RlbFJlcXVlc3QaGS5tbHhkLnYxLkdldE1vZGVsUmVzcG9uc2UiA5ACARJHCglMb2FkTW9kZWwSGS5tbHhkLnYxLkxvYWRNb2RlbFJlcXVlc3QaGi5tbHhkLnYxLkxvYWRNb2RlbFJlc3BvbnNlIgOQAgISTQoLVW5sb2FkTW9kZWwSGy5tbHhkLnYxLlVubG9hZE1vZGVsUmVxdWVzdBocLm1seGQudjEuVW5sb2FkTW9kZWxSZXNwb25zZSIDkAICElkKD1VubG9hZEFsbE1vZGVscxIfLm1seGQudjEuVW5sb2FkQWxsTW9kZWxzUmVxdWVzdBogLm1seGQudjEuVW5sb2FkQWxsTW9kZWxzUmVzcG9uc2UiA5ACAhJECghQaW5Nb2RlbBIYLm1seGQudjEuUGluTW9kZWxSZXF1ZXN0GhkubWx4ZC52MS5QaW5Nb2RlbFJlc3BvbnNlIgOQAgISUwoNUmVsb2FkQ2F0YWxvZxIdLm1seGQudjEuUmVsb2FkQ2F0YWxvZ1JlcXVlc3QaHi5tbHhkLnYxLlJlbG9hZENhdGFsb2dSZXNwb25zZSIDkAICElIKDFByZXBhcmVNb2RlbBIcLm1seGQudjEuUHJlcGFyZU1vZGVsUmVxdWVzdBodLm1seGQudjEuUHJlcGFyZU1vZGVsUmVzcG9uc2UiA5ACAjABYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp, file_google_rpc_status, file_mlxd_v1_types]);
 
 /**
  * A model.
@@ -208,6 +208,13 @@ export type Model = Message<"mlxd.v1.Model"> & {
    * @generated from field: bool chat_refused = 31;
    */
   chatRefused: boolean;
+
+  /**
+   * What can be applied to it, task by task.
+   *
+   * @generated from field: repeated mlxd.v1.ModelAdapter adapters = 32;
+   */
+  adapters: ModelAdapter[];
 };
 
 /**
@@ -216,6 +223,41 @@ export type Model = Message<"mlxd.v1.Model"> & {
  */
 export const ModelSchema: GenMessage<Model> = /*@__PURE__*/
   messageDesc(file_mlxd_v1_model_service, 0);
+
+/**
+ * A LoRA adapter of a model.
+ *
+ * @generated from message mlxd.v1.ModelAdapter
+ */
+export type ModelAdapter = Message<"mlxd.v1.ModelAdapter"> & {
+  /**
+   * Its id, for GenerationTask.adapter.
+   *
+   * @generated from field: string id = 1;
+   */
+  id: string;
+
+  /**
+   * A digest that changes with its files; empty where they cannot be read.
+   *
+   * @generated from field: string revision = 2;
+   */
+  revision: string;
+
+  /**
+   * Why it cannot be applied, in one sentence; empty as far as is known before it is loaded.
+   *
+   * @generated from field: string problem = 3;
+   */
+  problem: string;
+};
+
+/**
+ * Describes the message mlxd.v1.ModelAdapter.
+ * Use `create(ModelAdapterSchema)` to create a new message.
+ */
+export const ModelAdapterSchema: GenMessage<ModelAdapter> = /*@__PURE__*/
+  messageDesc(file_mlxd_v1_model_service, 1);
 
 /**
  * What a model can do with this service. What is false is refused by name.
@@ -271,7 +313,7 @@ export type ModelCapabilities = Message<"mlxd.v1.ModelCapabilities"> & {
  * Use `create(ModelCapabilitiesSchema)` to create a new message.
  */
 export const ModelCapabilitiesSchema: GenMessage<ModelCapabilities> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 1);
+  messageDesc(file_mlxd_v1_model_service, 2);
 
 /**
  * Which models to list.
@@ -306,7 +348,7 @@ export type ListModelsRequest = Message<"mlxd.v1.ListModelsRequest"> & {
  * Use `create(ListModelsRequestSchema)` to create a new message.
  */
 export const ListModelsRequestSchema: GenMessage<ListModelsRequest> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 2);
+  messageDesc(file_mlxd_v1_model_service, 3);
 
 /**
  * A page of models.
@@ -334,7 +376,7 @@ export type ListModelsResponse = Message<"mlxd.v1.ListModelsResponse"> & {
  * Use `create(ListModelsResponseSchema)` to create a new message.
  */
 export const ListModelsResponseSchema: GenMessage<ListModelsResponse> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 3);
+  messageDesc(file_mlxd_v1_model_service, 4);
 
 /**
  * Which model.
@@ -355,7 +397,7 @@ export type GetModelRequest = Message<"mlxd.v1.GetModelRequest"> & {
  * Use `create(GetModelRequestSchema)` to create a new message.
  */
 export const GetModelRequestSchema: GenMessage<GetModelRequest> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 4);
+  messageDesc(file_mlxd_v1_model_service, 5);
 
 /**
  * The model.
@@ -376,7 +418,7 @@ export type GetModelResponse = Message<"mlxd.v1.GetModelResponse"> & {
  * Use `create(GetModelResponseSchema)` to create a new message.
  */
 export const GetModelResponseSchema: GenMessage<GetModelResponse> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 5);
+  messageDesc(file_mlxd_v1_model_service, 6);
 
 /**
  * Which model to load.
@@ -418,7 +460,7 @@ export type LoadModelRequest = Message<"mlxd.v1.LoadModelRequest"> & {
  * Use `create(LoadModelRequestSchema)` to create a new message.
  */
 export const LoadModelRequestSchema: GenMessage<LoadModelRequest> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 6);
+  messageDesc(file_mlxd_v1_model_service, 7);
 
 /**
  * The model, loaded, or how it would fit.
@@ -446,7 +488,7 @@ export type LoadModelResponse = Message<"mlxd.v1.LoadModelResponse"> & {
  * Use `create(LoadModelResponseSchema)` to create a new message.
  */
 export const LoadModelResponseSchema: GenMessage<LoadModelResponse> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 7);
+  messageDesc(file_mlxd_v1_model_service, 8);
 
 /**
  * Whether a model has room, and what it takes. All sizes are bytes.
@@ -462,7 +504,7 @@ export type MemoryFit = Message<"mlxd.v1.MemoryFit"> & {
   fits: boolean;
 
   /**
-   * What it takes of the memory budget: the sum of the next four.
+   * What it takes of the memory budget: the sum of the next four and adapter_bytes.
    *
    * @generated from field: double needed_bytes = 2;
    */
@@ -537,6 +579,13 @@ export type MemoryFit = Message<"mlxd.v1.MemoryFit"> & {
    * @generated from field: repeated string waits_for = 12;
    */
   waitsFor: string[];
+
+  /**
+   * Adapters, as many as are loaded at once.
+   *
+   * @generated from field: double adapter_bytes = 13;
+   */
+  adapterBytes: number;
 };
 
 /**
@@ -544,7 +593,7 @@ export type MemoryFit = Message<"mlxd.v1.MemoryFit"> & {
  * Use `create(MemoryFitSchema)` to create a new message.
  */
 export const MemoryFitSchema: GenMessage<MemoryFit> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 8);
+  messageDesc(file_mlxd_v1_model_service, 9);
 
 /**
  * Which model to unload, and what becomes of its running generations.
@@ -579,7 +628,7 @@ export type UnloadModelRequest = Message<"mlxd.v1.UnloadModelRequest"> & {
  * Use `create(UnloadModelRequestSchema)` to create a new message.
  */
 export const UnloadModelRequestSchema: GenMessage<UnloadModelRequest> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 9);
+  messageDesc(file_mlxd_v1_model_service, 10);
 
 /**
  * What became of it.
@@ -614,7 +663,7 @@ export type UnloadModelResponse = Message<"mlxd.v1.UnloadModelResponse"> & {
  * Use `create(UnloadModelResponseSchema)` to create a new message.
  */
 export const UnloadModelResponseSchema: GenMessage<UnloadModelResponse> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 10);
+  messageDesc(file_mlxd_v1_model_service, 11);
 
 /**
  * What becomes of running generations.
@@ -649,7 +698,7 @@ export type UnloadAllModelsRequest = Message<"mlxd.v1.UnloadAllModelsRequest"> &
  * Use `create(UnloadAllModelsRequestSchema)` to create a new message.
  */
 export const UnloadAllModelsRequestSchema: GenMessage<UnloadAllModelsRequest> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 11);
+  messageDesc(file_mlxd_v1_model_service, 12);
 
 /**
  * Which models went, and which stayed.
@@ -684,7 +733,7 @@ export type UnloadAllModelsResponse = Message<"mlxd.v1.UnloadAllModelsResponse">
  * Use `create(UnloadAllModelsResponseSchema)` to create a new message.
  */
 export const UnloadAllModelsResponseSchema: GenMessage<UnloadAllModelsResponse> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 12);
+  messageDesc(file_mlxd_v1_model_service, 13);
 
 /**
  * A model that stayed in memory.
@@ -712,7 +761,7 @@ export type KeptModel = Message<"mlxd.v1.KeptModel"> & {
  * Use `create(KeptModelSchema)` to create a new message.
  */
 export const KeptModelSchema: GenMessage<KeptModel> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 13);
+  messageDesc(file_mlxd_v1_model_service, 14);
 
 /**
  * Which model to pin.
@@ -740,7 +789,7 @@ export type PinModelRequest = Message<"mlxd.v1.PinModelRequest"> & {
  * Use `create(PinModelRequestSchema)` to create a new message.
  */
 export const PinModelRequestSchema: GenMessage<PinModelRequest> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 14);
+  messageDesc(file_mlxd_v1_model_service, 15);
 
 /**
  * The model.
@@ -761,7 +810,7 @@ export type PinModelResponse = Message<"mlxd.v1.PinModelResponse"> & {
  * Use `create(PinModelResponseSchema)` to create a new message.
  */
 export const PinModelResponseSchema: GenMessage<PinModelResponse> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 15);
+  messageDesc(file_mlxd_v1_model_service, 16);
 
 /**
  * Nothing to say.
@@ -776,7 +825,7 @@ export type ReloadCatalogRequest = Message<"mlxd.v1.ReloadCatalogRequest"> & {
  * Use `create(ReloadCatalogRequestSchema)` to create a new message.
  */
 export const ReloadCatalogRequestSchema: GenMessage<ReloadCatalogRequest> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 16);
+  messageDesc(file_mlxd_v1_model_service, 17);
 
 /**
  * What is different from before, by model id.
@@ -811,7 +860,7 @@ export type ReloadCatalogResponse = Message<"mlxd.v1.ReloadCatalogResponse"> & {
  * Use `create(ReloadCatalogResponseSchema)` to create a new message.
  */
 export const ReloadCatalogResponseSchema: GenMessage<ReloadCatalogResponse> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 17);
+  messageDesc(file_mlxd_v1_model_service, 18);
 
 /**
  * Which model to prepare.
@@ -848,7 +897,7 @@ export type PrepareModelRequest = Message<"mlxd.v1.PrepareModelRequest"> & {
  * Use `create(PrepareModelRequestSchema)` to create a new message.
  */
 export const PrepareModelRequestSchema: GenMessage<PrepareModelRequest> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 18);
+  messageDesc(file_mlxd_v1_model_service, 19);
 
 /**
  * One step of a preparation.
@@ -901,7 +950,7 @@ export type PrepareModelResponse = Message<"mlxd.v1.PrepareModelResponse"> & {
  * Use `create(PrepareModelResponseSchema)` to create a new message.
  */
 export const PrepareModelResponseSchema: GenMessage<PrepareModelResponse> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 19);
+  messageDesc(file_mlxd_v1_model_service, 20);
 
 /**
  * A stage began.
@@ -929,7 +978,7 @@ export type PrepareStageEntered = Message<"mlxd.v1.PrepareStageEntered"> & {
  * Use `create(PrepareStageEnteredSchema)` to create a new message.
  */
 export const PrepareStageEnteredSchema: GenMessage<PrepareStageEntered> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 20);
+  messageDesc(file_mlxd_v1_model_service, 21);
 
 /**
  * How far a download is. What was fetched before counts; bytes that turned out wrong are taken back.
@@ -978,7 +1027,7 @@ export type PrepareProgress = Message<"mlxd.v1.PrepareProgress"> & {
  * Use `create(PrepareProgressSchema)` to create a new message.
  */
 export const PrepareProgressSchema: GenMessage<PrepareProgress> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 21);
+  messageDesc(file_mlxd_v1_model_service, 22);
 
 /**
  * A line for people.
@@ -1013,7 +1062,7 @@ export type PrepareLog = Message<"mlxd.v1.PrepareLog"> & {
  * Use `create(PrepareLogSchema)` to create a new message.
  */
 export const PrepareLogSchema: GenMessage<PrepareLog> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 22);
+  messageDesc(file_mlxd_v1_model_service, 23);
 
 /**
  * What came of a preparation. That a model was downloaded does not say that it can chat.
@@ -1083,7 +1132,7 @@ export type PrepareReport = Message<"mlxd.v1.PrepareReport"> & {
  * Use `create(PrepareReportSchema)` to create a new message.
  */
 export const PrepareReportSchema: GenMessage<PrepareReport> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 23);
+  messageDesc(file_mlxd_v1_model_service, 24);
 
 /**
  * A stage and its duration.
@@ -1111,7 +1160,7 @@ export type PrepareStageTiming = Message<"mlxd.v1.PrepareStageTiming"> & {
  * Use `create(PrepareStageTimingSchema)` to create a new message.
  */
 export const PrepareStageTimingSchema: GenMessage<PrepareStageTiming> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 24);
+  messageDesc(file_mlxd_v1_model_service, 25);
 
 /**
  * How a model did when it was asked a simple question.
@@ -1160,7 +1209,7 @@ export type SmokeTest = Message<"mlxd.v1.SmokeTest"> & {
  * Use `create(SmokeTestSchema)` to create a new message.
  */
 export const SmokeTestSchema: GenMessage<SmokeTest> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 25);
+  messageDesc(file_mlxd_v1_model_service, 26);
 
 /**
  * Where a model stands.
