@@ -128,7 +128,8 @@ class Attempt {
   release(warnings = this.warnings): void {
     for (const { event, at } of this.held.splice(0)) {
       if (event.type === "output") this.options.record.unhold(0, event);
-      this.forward(event, at, warnings);
+      // It is over when the caller has it: another attempt may have come in between.
+      this.forward(event, event.type === "finished" ? this.now() : at, warnings);
     }
   }
 

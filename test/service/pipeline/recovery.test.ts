@@ -210,6 +210,25 @@ describe("a broken answer of a unary call", () => {
     );
   }
 
+  for (const [which, scripts, firstTokenMs] of [
+    ["second", [loop, [{ pause: true }, "Good day."]], 400],
+    ["first", [loop, [{ pause: true }, eos]], 0],
+  ] as const) {
+    it.effect(`takes the time of both attempts where the ${which} answer is given`, () =>
+      withAnswers(scripts, ({ engine }) =>
+        Effect.gen(function* () {
+          const fiber = yield* Effect.forkChild(run());
+          yield* TestClock.adjust(400);
+          yield* engine.resume;
+          const { timings } = yield* Fiber.join(fiber);
+          const { queueMs, timeToFirstTokenMs, decodeMs, totalMs } = timings;
+          assert.deepEqual([totalMs, timeToFirstTokenMs], [400, firstTokenMs]);
+          assert.strictEqual(queueMs + timeToFirstTokenMs + decodeMs, totalMs);
+        }),
+      ),
+    );
+  }
+
   it.effect("fails as any call where the engine is lost in the second attempt, with what both spent", () =>
     withAnswers([loop, ["Good ", { fail: new EngineLost({ model: "tiny" }) }]], () =>
       Effect.gen(function* () {
