@@ -230,6 +230,8 @@ describe("a preparation", () => {
           assert.lengthOf(engine.requests, asked, "the engine is not asked");
           const { facts } = yield* (yield* Models).get("here");
           assert.isTrue((yield* Preparations).refusesChat(facts));
+          // One with an adapter comes as far as its adapter, which there is not.
+          assert.strictEqual((yield* Effect.flip(generate({ ...talk, adapter: "x" })))._tag, "AdapterNotFound");
           yield* generate(task({ model: "here" }));
           yield* generate(task({ model: "here", input: { type: "tokens", ids: [1, 2] } }));
         }),
