@@ -5,6 +5,8 @@ import { number, repeated, wholeNumber } from "./parse-values.ts";
 
 export const json = new Option("--json", "print the whole result as JSON");
 
+export const jsonLines = new Option("--json", "print each whole result as a line of JSON");
+
 export const model = new Option("--model <name>", "id, alias or repository path of the model; else the default model");
 
 export const adapter = new Option("--adapter <id>", "one of the model's LoRA adapters, applied to this alone");

@@ -2,6 +2,7 @@ import { clearLine, cursorTo } from "node:readline";
 import { formatDuration } from "./format.ts";
 
 const { stderr } = process;
+const usualColumns = 80;
 
 /** A line at the bottom of the terminal that tells how far a command is; nothing where there is no terminal. */
 export class StatusLine implements Disposable {
@@ -11,7 +12,8 @@ export class StatusLine implements Disposable {
   show(text: string): void {
     if (!stderr.isTTY) return;
     cursorTo(stderr, 0);
-    stderr.write(text.slice(0, stderr.columns - 1));
+    // A longer one would go on in the next line, and stay there. Some terminals do not tell their width.
+    stderr.write(text.slice(0, (stderr.columns || usualColumns) - 1));
     clearLine(stderr, 1);
     this.#shown = true;
   }

@@ -8,7 +8,7 @@ import { promisify } from "node:util";
 import { afterAll, assert, beforeAll, describe, it } from "vitest";
 
 import { createMlxdClient, type MlxdClient } from "../../src/client/node.ts";
-import { cliProgram, runCommand, startCommand } from "../support/mlxd-command.ts";
+import { onTerminal, runCommand, startCommand } from "../support/mlxd-command.ts";
 import { type RunningService, startService } from "../support/running-service.ts";
 
 let service: RunningService;
@@ -190,6 +190,19 @@ describe("mlxd chat", () => {
     assert.deepEqual(rest, [""]);
   });
 
+  it("prints each answer as a line of JSON, and nothing else", async () => {
+    const { exitCode, stdout } = await chat("My name is Mina.\n/help\nWhat is my name?\n", "--json", "--seed", "1");
+    assert.equal(exitCode, 0);
+    const answers = stdout
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line));
+    assert.lengthOf(answers, 2);
+    assert.include(answers[1].text, "Mina");
+    assert.containsAllKeys(answers[0], ["generationId", "finishReason", "usage", "parameters"]);
+    assert.equal(answers[0].parameters.seed, 1);
+  });
+
   it("takes the system text as part of the conversation", async () => {
     const { exitCode, stdout } = await chat("/system You are brief.\nWhat is 2+2?\n/help\n/nope\n");
     assert.equal(exitCode, 0);
@@ -252,27 +265,11 @@ describe("mlxd reload", () => {
 });
 
 describe("on a terminal", () => {
-  /** util-linux's `script` gives a program a terminal. */
-  const onTerminal = async (command: string, environment: Record<string, string> = {}): Promise<string> => {
-    // What Node takes for a terminal without colours. CI is one of them.
-    const { FORCE_COLOR: _, NO_COLOR: __, CI: ___, ...inherited } = process.env;
-    const env = { ...inherited, TERM: "xterm", MLXD_SERVER: service.url, ...environment };
-    const run = promisify(execFile)(
-      "script",
-      ["-qec", `'${process.execPath}' '${cliProgram}' ${command}`, "/dev/null"],
-      {
-        env,
-      },
-    );
-    run.child.stdin?.end();
-    return (await run).stdout;
-  };
-
   it("the output is styled and progress is shown, unless NO_COLOR is set", async (context) => {
     if (process.platform !== "linux") context.skip("another program than util-linux's script is needed");
-    assert.include(await onTerminal("models"), "\u001b[1mID");
-    assert.notInclude(await onTerminal("models", { NO_COLOR: "1" }), "\u001b");
-    assert.include(await onTerminal("load demo"), "loading demo ... ");
+    assert.include(await onTerminal("models", { MLXD_SERVER: service.url }), "\u001b[1mID");
+    assert.notInclude(await onTerminal("models", { MLXD_SERVER: service.url, NO_COLOR: "1" }), "\u001b");
+    assert.include(await onTerminal("load demo", { MLXD_SERVER: service.url }), "loading demo ... ");
   });
 });
 

@@ -3,7 +3,7 @@ import { assert, describe, it } from "vitest";
 import { CancelGenerationResponse_State } from "../../src/client/gen/mlxd/v1/generation_service_pb.ts";
 import { PrepareStage, Quality } from "../../src/client/gen/mlxd/v1/model_service_pb.ts";
 import { FinishReason } from "../../src/client/gen/mlxd/v1/types_pb.ts";
-import { runCommand, startCommand } from "../support/mlxd-command.ts";
+import { onTerminal, runCommand, startCommand } from "../support/mlxd-command.ts";
 import { chunkEvent, finishedEvent, numbered, saying, startedEvent } from "../support/scripted-events.ts";
 import { type Script, startScriptedServer, untilLeft } from "../support/scripted-server.ts";
 
@@ -105,6 +105,22 @@ describe("mlxd pull", () => {
         "",
       ],
     );
+  });
+
+  it("shows a bar on a terminal", async (context) => {
+    if (process.platform !== "linux") context.skip("another program than util-linux's script is needed");
+    await using server = await startScriptedServer(prepared(PrepareStage.READY, { quality: Quality.OK, reason: "" }));
+    const told = await onTerminal("pull a/b", { MLXD_SERVER: server.url });
+    assert.include(told, `[${"#".repeat(15)}${"-".repeat(15)}] 50.0 MiB of 100 MiB, 0 of 3 files`);
+    assert.include(told, "\u001b[1G", "the bar stays in its line");
+    assert.notInclude(told, "(50 %)");
+  });
+
+  it("prints the report alone as JSON", async () => {
+    await using server = await startScriptedServer(prepared(PrepareStage.READY, { quality: Quality.OK, reason: "" }));
+    const { exitCode, stdout, stderr } = await runCommand(["pull", "a/b", "--json", "--server", server.url]);
+    assert.deepEqual([exitCode, stderr], [0, ""]);
+    assert.deepInclude(JSON.parse(stdout), { stage: "ready", readyToChat: true });
   });
 
   it("takes a degraded model for a success and says so", async () => {

@@ -18,6 +18,8 @@ describe("the help", () => {
     const [, examples = ""] = stdout.split("Examples:\n");
     assert.match(examples, new RegExp(`^  \\$ .*mlxd ${name}\\b`, "m"));
     assert.include(stdout, "MLXD_SERVER");
+    // The service says nothing to scripts but its log, which --log-format sets.
+    if (name !== "serve") assert.match(stdout, /^ {2}--json /m);
   });
 });
 

@@ -1,6 +1,6 @@
 /** The whole way: a service without any model downloads one from a hub, loads it and answers with it. */
 import { createHash } from "node:crypto";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, assert, beforeAll, describe, it } from "vitest";
@@ -9,6 +9,7 @@ import type { MlxdClient } from "../../src/client/index.ts";
 import { createMlxdClient } from "../../src/client/node.ts";
 import { collect } from "../support/collect.ts";
 import { goldenRepository } from "../support/golden-repository.ts";
+import { writeHubCache } from "../support/hub-cache.ts";
 import { type HubServer, startHubServer } from "../support/hub-server.ts";
 import { type RunningService, startService } from "../support/running-service.ts";
 
@@ -37,6 +38,31 @@ afterAll(async () => {
 
 const sha256 = (content: Uint8Array) => createHash("sha256").update(content).digest("hex");
 
+describe("a service that is offline", () => {
+  it("prepares what the hub's other clients have fetched to the machine", { timeout: 60_000 }, async () => {
+    const home = mkdtempSync(join(tmpdir(), "mlxd-hf-home-"));
+    writeHubCache(join(home, "hub"), "org/cached", golden);
+    const models = join(home, "models");
+    mkdirSync(models);
+    // A hub that nobody listens at: a request would fail.
+    const offline = await startService({
+      MLXD_MODELS: models,
+      MLXD_OFFLINE: "true",
+      HF_HOME: home,
+      HF_ENDPOINT: "http://127.0.0.1:1",
+    });
+    const caller = createMlxdClient({ baseUrl: offline.url });
+    const { downloaded, loaded, model } = await caller.prepareModel("org/cached").collect();
+    assert.deepInclude({ downloaded, loaded }, { downloaded: true, loaded: true });
+    assert.deepInclude(model, { id: "org--cached", state: "active", source: "org/cached" });
+    const refused = await caller.prepareModel("org/other").collect();
+    assert.deepInclude(refused.error, { reason: "DOWNLOADS_OFF" });
+    caller.close();
+    await offline.stop();
+    rmSync(home, { recursive: true, force: true });
+  });
+});
+
 describe("a service without a model", () => {
   it("prepares one from the hub and answers with it", { timeout: 60_000 }, async () => {
     assert.deepEqual(await client.listModels(), []);
@@ -53,9 +79,17 @@ describe("a service without a model", () => {
       sha256(readFileSync(join(folder, id, "model.safetensors"))),
       sha256(golden["model.safetensors"] ?? Buffer.alloc(0)),
     );
-    const { usage } = await client.generate("a", { maxOutputTokens: 2 });
+    const { usage } = await client.generate({ prompt: "a" }, { maxOutputTokens: 2 });
     assert.strictEqual(usage.outputTokens, 2);
-    assert.deepEqual((await client.getModel("")).smokeTest, report.smokeTest);
+    const model = await client.getModel("");
+    assert.deepEqual(model.smokeTest, report.smokeTest);
+    // Which of the two it is depends on the machine's arithmetic.
+    assert.strictEqual(model.chatRefused, report.smokeTest?.quality === "failed");
+    const chat = await client.generate("a", { maxOutputTokens: 2 }).catch((error: unknown) => error);
+    if (model.chatRefused) {
+      assert.deepInclude(chat, { reason: "MODEL_UNFIT", code: "FAILED_PRECONDITION" });
+      assert.include(String(chat), report.smokeTest?.reason ?? "");
+    } else assert.nestedPropertyVal(chat, "usage.outputTokens", 2);
     assert.isTrue(
       hub.requests.every(({ server, authorization }) => (authorization === "Bearer hf_secret") === (server === "hub")),
     );

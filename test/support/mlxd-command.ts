@@ -1,12 +1,13 @@
 /** The mlxd command in a process of its own, without a terminal. */
-import { type ChildProcessByStdio, spawn } from "node:child_process";
+import { type ChildProcessByStdio, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import type { Readable, Writable } from "node:stream";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
-export const cliProgram = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
+const cliProgram = fileURLToPath(new URL("../../src/cli/main.ts", import.meta.url));
 
 export interface Ended {
   readonly exitCode: number | null;
@@ -48,6 +49,17 @@ export const startCommand = (
       void ended.then(({ stderr }) => reject(new Error(`it never said ${pattern}: ${said}${stderr}`)));
     });
   return { process: child, says, ended };
+};
+
+/** Runs the command on a terminal, which util-linux's `script` gives it; what it prints, and tells beside that. */
+export const onTerminal = async (command: string, environment: Readonly<Record<string, string>>): Promise<string> => {
+  // What Node takes for a terminal without colours. CI is one of them.
+  const { FORCE_COLOR: _, NO_COLOR: __, CI: ___, ...inherited } = process.env;
+  const run = promisify(execFile)("script", ["-qec", `'${process.execPath}' '${cliProgram}' ${command}`, "/dev/null"], {
+    env: { ...inherited, TERM: "xterm", ...environment },
+  });
+  run.child.stdin?.end();
+  return (await run).stdout;
 };
 
 /** Runs the command to its end with this standard input. */

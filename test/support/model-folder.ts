@@ -56,6 +56,20 @@ export const damages = {
     /tensor model\.norm\.weight has shape \[2, 16\], expected \[32\]/,
   ],
   truncated: [(directory) => truncateSync(weights(directory), 9000), /model\.safetensors is truncated/],
+  "no-config": [(directory) => rmSync(join(directory, "config.json")), /config\.json is missing/],
+  "broken-tokenizer": [
+    (directory) => truncateSync(join(directory, "tokenizer.json"), 100),
+    /tokenizer\.json is not valid JSON/,
+  ],
+  "missing-shard": [
+    (directory) =>
+      writeFileSync(
+        join(directory, "model.safetensors.index.json"),
+        JSON.stringify({ weight_map: { [norm]: "model-00002-of-00002.safetensors" } }),
+      ),
+    /names model-00002-of-00002\.safetensors, which is missing/,
+  ],
+  "another-vocabulary": [(directory) => changeConfig(directory, { vocab_size: 77 }), /they are another model's/],
   "no-hidden-size": [
     (directory) => changeConfig(directory, { hidden_size: null }),
     /config\.json: hidden_size is null, it must be/,

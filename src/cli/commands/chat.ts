@@ -27,6 +27,7 @@ export const addChat = (mlxd: Program): void => {
     .addOption(shared.maxOutputTokens)
     .addOption(shared.seed)
     .addOption(shared.stop)
+    .addOption(shared.jsonLines)
     .addHelpText("after", `\nIn a conversation:\n${help.replaceAll(/^/gm, "  ")}`)
     .addHelpText(
       "after",
@@ -34,6 +35,7 @@ export const addChat = (mlxd: Program): void => {
         "mlxd chat",
         'mlxd chat --system "You are a helpful assistant." --temperature 0',
         'printf "My name is Mina.\\nWhat is my name?\\n" | mlxd chat',
+        'printf "Hello\\nWhat is 2+2?\\n" | mlxd chat --json | jq -r .text',
       ),
     )
     .action(async (_, command) => {
@@ -41,9 +43,17 @@ export const addChat = (mlxd: Program): void => {
       using client = openClient(options);
       // Who cannot be talked to is told before anything is typed.
       const { id } = await client.getModel(options.model);
-      await new Chat(client, shared.generationParameters(options), options.server, options.system).run(id);
+      const { server, system, json } = options;
+      await new Chat(client, shared.generationParameters(options), { server, system, json }).run(id);
     });
 };
+
+interface ChatOptions {
+  readonly server: string;
+  readonly system: string | undefined;
+  /** Whether each answer is one line of JSON, and nothing else is printed. */
+  readonly json?: boolean | undefined;
+}
 
 /** One conversation from its first line to its end. */
 class Chat {
@@ -51,12 +61,15 @@ class Chat {
   readonly #parameters: GenerationParameters;
   readonly #server: string;
   readonly #conversation: Conversation;
-  readonly #interactive = process.stdin.isTTY && process.stdout.isTTY;
+  readonly #json: boolean;
+  readonly #interactive: boolean;
   /** The answer that is being printed. */
   #answer: { readonly stream: GenerationStream; ending: boolean } | undefined;
   #interrupted = false;
 
-  constructor(client: MlxdClient, parameters: GenerationParameters, server: string, system: string | undefined) {
+  constructor(client: MlxdClient, parameters: GenerationParameters, { server, system, json = false }: ChatOptions) {
+    this.#json = json;
+    this.#interactive = !json && process.stdin.isTTY && process.stdout.isTTY;
     this.#client = client;
     this.#parameters = parameters;
     this.#server = server;
@@ -108,7 +121,8 @@ class Chat {
         this.#conversation.setSystem(text);
         return true;
       case "help":
-        print(help);
+        if (this.#json) note(help);
+        else print(help);
         return true;
       default:
         note(`there is no /${command}; /help tells what there is`);
@@ -121,8 +135,9 @@ class Chat {
     const answer = { stream, ending: false };
     this.#answer = answer;
     try {
-      const { text } = await printAnswer(stream);
-      this.#conversation.add(said, text);
+      const result = this.#json ? await stream.collect() : await printAnswer(stream);
+      if (this.#json) print(JSON.stringify(result));
+      this.#conversation.add(said, result.text);
     } catch (error) {
       if (answer.ending) return;
       // At a terminal the next turn may do better; a script wants to know.

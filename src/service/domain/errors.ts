@@ -368,7 +368,8 @@ export class ChecksumMismatch extends Schema.TaggedError<ChecksumMismatch>()("Ch
   attempts: Schema.Number,
 }) {
   override get message(): string {
-    return `${this.file} of model "${this.model}" came with a wrong checksum ${this.attempts} times`;
+    const often = this.attempts === 1 ? "once" : `${this.attempts} times`;
+    return `${this.file} of model "${this.model}" came with a wrong checksum ${often}`;
   }
 }
 

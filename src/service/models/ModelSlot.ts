@@ -1,18 +1,14 @@
 /** One model's life in memory: loaded by whoever comes first, kept while it is used, and let go as a whole. */
 import { Cause, type Clock, Deferred, Effect, Exit, Fiber, Result, Scope } from "effect";
 
-import {
-  type EngineStartFailed,
-  type FilesUnusable,
-  type LoadFailure,
-  ModelBroken,
-  ModelOperationConflict,
-} from "../domain/errors.ts";
+import { type FilesUnusable, type LoadFailure, ModelBroken, ModelOperationConflict } from "../domain/errors.ts";
 import type { ModelFacts, ModelState } from "../domain/model.ts";
 import type { Engine } from "../engine/Engine.ts";
 import { IdleWatch } from "./IdleWatch.ts";
 import type { Departure, Keeping, Unloaded, UnloadOptions } from "./keeping.ts";
 import { LoadedEngine } from "./LoadedEngine.ts";
+import { isResident, loadedIn, type Phase, reasonOf, stateOf, useOf } from "./model-phase.ts";
+import { ModelUsers, type Place } from "./ModelUsers.ts";
 import type { Resident } from "./plan-room.ts";
 import type { Tenant } from "./Reservations.ts";
 
@@ -36,34 +32,13 @@ export interface ModelSlotOptions {
   readonly onLeft: (why: Departure) => void;
 }
 
-/** One who waits for the engine, or has it. */
-interface Place {
-  loaded: LoadedEngine | undefined;
-}
-
-type Phase =
-  | { readonly state: "available" }
-  | { readonly state: "loading"; fiber: Fiber.Fiber<void> | undefined }
-  | { readonly state: "active"; readonly loaded: LoadedEngine }
-  | { readonly state: "draining"; readonly loaded: LoadedEngine; readonly why: Departure }
-  | { readonly state: "unloading"; readonly why: Departure | "cancelled" }
-  /** `retryAt` in epoch milliseconds: until then a lease gets the same error. */
-  | {
-      readonly state: "failed";
-      readonly error: FilesUnusable | EngineStartFailed;
-      readonly retryAt: number;
-    };
-
 export class ModelSlot implements Tenant {
   readonly facts: ModelFacts;
   private readonly options: ModelSlotOptions;
   private phase: Phase;
   /** Done when the phase is over; fails those who waited for it. */
   private over = Deferred.makeUnsafe<void, LoadFailure>();
-  private readonly waiting = new Set<Place>();
-  /** Those who have the engine. */
-  private holding = 0;
-  private lastUsedAt: number | undefined;
+  private readonly users: ModelUsers;
   private keeping: Keeping;
   private retired = false;
   private downloads = 0;
@@ -76,6 +51,7 @@ export class ModelSlot implements Tenant {
     this.keeping = keeping;
     this.phase =
       refusal === undefined ? { state: "available" } : { state: "failed", error: refusal, retryAt: Infinity };
+    this.users = new ModelUsers(clock);
     this.idleWatch = new IdleWatch({
       run,
       clock,
@@ -92,29 +68,25 @@ export class ModelSlot implements Tenant {
     return this.keeping.pinned;
   }
 
-  /** Loaded, loading, or on its way out. */
   get isResident(): boolean {
-    return this.phase.state !== "available" && this.phase.state !== "failed";
+    return isResident(this.phase);
   }
 
   get state(): ModelState {
-    const { phase } = this;
-    if (phase.state === "failed" && this.downloads > 0) return "downloading";
-    // Nothing went wrong with it; nor is it on disk.
-    return phase.state === "failed" && phase.error._tag === "ModelNotDownloaded" ? "not-downloaded" : phase.state;
+    return stateOf(this.phase, this.downloads);
   }
 
   readonly status = Effect.suspend(() => {
     const { phase } = this;
-    const loaded = "loaded" in phase ? phase.loaded : undefined;
+    const loaded = loadedIn(phase);
     return Effect.map(loaded?.engine.status ?? Effect.succeed(nothingResident), ({ restarts, ...memory }) => ({
       facts: this.facts,
       state: this.state,
-      stateReason: phase.state === "failed" ? reasonOf(phase.error) : "",
+      stateReason: reasonOf(phase),
       pinned: this.keeping.pinned,
       idleTtlMs: this.keeping.idleTtlMs,
       loadedAt: loaded?.loadedAt,
-      lastUsedAt: this.lastUsedAt,
+      lastUsedAt: this.users.lastUsedAt,
       ...memory,
       engineRestarts: restarts,
     }));
@@ -127,17 +99,18 @@ export class ModelSlot implements Tenant {
    */
   readonly lease: Effect.Effect<Engine, LoadFailure, Scope.Scope> = Effect.uninterruptibleMask((restore) =>
     Effect.gen({ self: this }, function* () {
-      const place: Place = { loaded: undefined };
-      this.waiting.add(place);
+      const place = this.users.wait();
       const { phase } = this;
-      if (phase.state === "active" || (phase.state === "draining" && phase.why === "removal")) this.admit(phase.loaded);
+      if (phase.state === "active" || (phase.state === "draining" && phase.why === "removal")) {
+        this.users.admit(phase.loaded);
+      }
       while (place.loaded === undefined) {
         const exit = yield* Effect.exit(restore(this.nextPhase));
         if (Exit.isSuccess(exit)) continue;
-        this.giveUp(place);
+        this.leaveLease(place);
         return yield* Effect.failCause(exit.cause);
       }
-      yield* Effect.addFinalizer(() => Effect.sync(() => this.giveBack()));
+      yield* Effect.addFinalizer(() => Effect.sync(() => this.leaveLease(place)));
       return place.loaded.engine;
     }),
   );
@@ -204,9 +177,9 @@ export class ModelSlot implements Tenant {
   // What the memory budget asks of it.
 
   readonly residence = (): Omit<Resident, "bytes"> => ({
-    use: this.use,
-    loadedAt: "loaded" in this.phase ? this.phase.loaded.loadedAt : Infinity,
-    lastUsedAt: this.lastUsedAt ?? 0,
+    use: useOf(this.phase, this.keeping.pinned, this.users.areNone),
+    loadedAt: loadedIn(this.phase)?.loadedAt ?? Infinity,
+    lastUsedAt: this.users.lastUsedAt ?? 0,
     priority: this.keeping.priority,
   });
 
@@ -218,20 +191,9 @@ export class ModelSlot implements Tenant {
     this.leaveIfRetired();
   };
 
-  private get use(): Resident["use"] {
-    const { phase } = this;
-    if ("why" in phase && (phase.state === "unloading" || phase.why === "unload")) return "leaving";
-    if (this.keeping.pinned) return "pinned";
-    return phase.state === "active" && this.isUnused ? "idle" : "busy";
-  }
-
-  private get isUnused(): boolean {
-    return this.holding === 0 && this.waiting.size === 0;
-  }
-
   private get idleSince(): number | undefined {
-    return this.phase.state === "active" && this.isUnused
-      ? Math.max(this.phase.loaded.loadedAt, this.lastUsedAt ?? 0)
+    return this.phase.state === "active" && this.users.areNone
+      ? Math.max(this.phase.loaded.loadedAt, this.users.lastUsedAt ?? 0)
       : undefined;
   }
 
@@ -239,7 +201,7 @@ export class ModelSlot implements Tenant {
     const { over } = this;
     this.phase = next;
     this.over = Deferred.makeUnsafe();
-    if (next.state === "active") this.admit(next.loaded);
+    if (next.state === "active") this.users.admit(next.loaded);
     Deferred.doneUnsafe(over, exit);
     this.watchIdle();
     this.options.onChange();
@@ -251,31 +213,14 @@ export class ModelSlot implements Tenant {
     else this.idleWatch.end();
   }
 
-  /** All who wait have the engine from here on, also where it is asked to go in the same moment. */
-  private admit(loaded: LoadedEngine): void {
-    for (const place of this.waiting) {
-      place.loaded = loaded;
-      this.holding += 1;
-      this.touch();
+  private leaveLease(place: Place): void {
+    this.users.leave(place);
+    if (place.loaded === undefined) {
+      if (this.users.areNone) this.cancelLoad("cancelled", Exit.void);
+      return;
     }
-    this.waiting.clear();
-  }
-
-  private touch(): void {
-    this.lastUsedAt = this.options.clock.currentTimeMillisUnsafe();
-  }
-
-  private giveBack(): void {
-    this.holding -= 1;
-    this.touch();
     this.leaveIfUnused();
-    if (this.isUnused) this.options.onIdle();
-  }
-
-  private giveUp(place: Place): void {
-    if (place.loaded !== undefined) return this.giveBack();
-    this.waiting.delete(place);
-    if (this.isUnused) this.cancelLoad("cancelled", Exit.void);
+    if (this.users.areNone) this.options.onIdle();
   }
 
   /** Brings a load on its way if there is none, and waits until the phase is over. */
@@ -311,7 +256,7 @@ export class ModelSlot implements Tenant {
       const now = () => this.options.clock.currentTimeMillisUnsafe();
       if (Exit.isSuccess(exit) && this.phase === loading) {
         this.options.onLoaded("loaded");
-        this.lastUsedAt ??= now();
+        if (this.users.lastUsedAt === undefined) this.users.touch();
         this.enter({ state: "active", loaded: new LoadedEngine(exit.value, scope, now()) });
         this.leaveIfRetired();
         return yield* Effect.annotateLogs(Effect.logInfo("model loaded"), { model: this.id });
@@ -387,7 +332,7 @@ export class ModelSlot implements Tenant {
   }
 
   private leaveIfUnused(): boolean {
-    if (this.phase.state !== "draining" || this.holding > 0) return false;
+    if (this.phase.state !== "draining" || !this.users.haveLeft) return false;
     this.end(this.phase.loaded, this.phase.why);
     return true;
   }
@@ -412,8 +357,5 @@ export class ModelSlot implements Tenant {
 const retryFailedAfterMs = 5_000;
 
 const nothingResident = { residentBytes: 0, kvCacheBytes: 0, prefixCacheBytes: 0, restarts: 0 };
-
-const reasonOf = (error: FilesUnusable | EngineStartFailed): string =>
-  error._tag === "ModelNotDownloaded" ? error.message : error.cause;
 
 const broken = ({ id }: ModelFacts, cause: string) => new ModelBroken({ model: id, cause });

@@ -48,14 +48,19 @@ export const readTensorHeaders = async (
 const indexFile = "model.safetensors.index.json";
 const IndexJson = Schema.Struct({ weight_map: Schema.Record(Schema.String, Schema.String) });
 
-const weightFiles = async (directory: string): Promise<ReadonlyArray<string>> => {
+/** What the index names, sorted; undefined where there is none. Throws CheckpointInvalid. */
+export const indexedFiles = async (directory: string): Promise<ReadonlyArray<string> | undefined> => {
   const index = await readOptional(directory, indexFile);
+  return index && [...new Set(Object.values(decodeJson(indexFile, index, IndexJson).weight_map))].toSorted();
+};
+
+const weightFiles = async (directory: string): Promise<ReadonlyArray<string>> => {
+  const named = await indexedFiles(directory);
   const present = (await readdir(directory)).filter((file) => file.endsWith(".safetensors"));
-  if (index === undefined) {
+  if (named === undefined) {
     if (present.length === 0) throw new CheckpointInvalid("model.safetensors", "is missing");
     return present.toSorted();
   }
-  const named = [...new Set(Object.values(decodeJson(indexFile, index, IndexJson).weight_map))].toSorted();
   const missing = named.find((file) => !present.includes(file));
   if (missing !== undefined) throw new CheckpointInvalid(indexFile, `names ${missing}, which is missing`);
   if (named.length === 0) throw new CheckpointInvalid(indexFile, "names no file");

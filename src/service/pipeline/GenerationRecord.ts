@@ -107,9 +107,9 @@ export class GenerationRecord {
     candidate.withheldReasoningTokens -= reasoningTokens;
   }
 
-  /** Starts once more, with other parameters: it is the last start that counts. */
-  startAnew(parameters: EffectiveParameters): void {
-    this.emitStarted(parameters);
+  /** Starts once more, with another seed: it is the last start that counts. */
+  startAnew(seed: number): void {
+    this.emitStarted({ ...this.options.parameters, seed });
   }
 
   private candidateAt(index: number): Candidate {

@@ -55,7 +55,9 @@ export const layer: Layer.Layer<Generations, never, Needs> = Layer.effect(
       const tools = yield* models.promptTools(task.model);
       const { facts } = tools;
       call.model = facts.id;
-      const unfit = task.input.type === "chat" && !call.isTrial ? smokeTests.blocking(facts) : undefined;
+      // An adapter makes another model of it, which was never tried.
+      const isBlocked = task.input.type === "chat" && task.adapter === undefined && !call.isTrial;
+      const unfit = isBlocked ? smokeTests.blocking(facts) : undefined;
       if (unfit !== undefined) return yield* new ModelUnfit({ model: facts.id, finding: unfit.reason });
       const prompt = yield* preparePrompt(task, tools);
       const promptTokens = prompt.tokenIds.length;

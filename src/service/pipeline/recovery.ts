@@ -65,7 +65,7 @@ export const generateRecovering = Effect.fnUntraced(function* (
   if (!streams && severity(retried.second) > severity(finding)) {
     first.release([noBetter(retried, retrySeed)]);
   } else {
-    if (!streams) record.startAnew(parameters);
+    if (!streams) record.startAnew(retrySeed);
     second.release();
   }
   return retried;
@@ -125,10 +125,11 @@ class Attempt {
   };
 
   /** What was held back is the answer. */
-  release(warnings = this.warnings): void {
+  release(warnings?: ReadonlyArray<OutputWarning>): void {
     for (const { event, at } of this.held.splice(0)) {
       if (event.type === "output") this.options.record.unhold(0, event);
-      this.forward(event, at, warnings);
+      // It is over when the caller has it: another attempt may have come in between.
+      this.forward(event, event.type === "finished" ? this.now() : at, warnings);
     }
   }
 
@@ -138,13 +139,15 @@ class Attempt {
   }
 
   private send(event: Output | Finished): void {
-    this.release();
+    if (!this.hasSent) this.release();
     this.hasSent = true;
-    this.forward(event, this.now(), this.warnings);
+    this.forward(event, this.now());
   }
 
-  private forward(event: Output | Finished, at: number, warnings: ReadonlyArray<OutputWarning>): void {
-    const told = event.type === "finished" ? { ...event, warnings: [...event.warnings, ...warnings] } : event;
+  /** Every token of a stream passes here. */
+  private forward(event: Output | Finished, at: number, warnings?: ReadonlyArray<OutputWarning>): void {
+    const told =
+      event.type === "output" ? event : { ...event, warnings: [...event.warnings, ...(warnings ?? this.warnings)] };
     this.options.record.onEngineEvent(0, told, at);
   }
 

@@ -1,3 +1,5 @@
+import { homedir } from "node:os";
+import { join } from "node:path";
 import { assert, describe, it } from "@effect/vitest";
 import { ConfigProvider, Effect, Redacted } from "effect";
 
@@ -17,7 +19,20 @@ describe("the settings of downloads", () => {
         token: undefined,
         offline: false,
         concurrency: 4,
+        cacheDirectory: join(homedir(), ".cache/huggingface/hub"),
       });
+    }),
+  );
+
+  it.effect("find the hub's cache as its own clients do", () =>
+    Effect.gen(function* () {
+      const directoryOf = (environment: Record<string, string>) =>
+        Effect.map(read(environment), ({ cacheDirectory }) => cacheDirectory);
+      assert.strictEqual(yield* directoryOf({ XDG_CACHE_HOME: "/c" }), "/c/huggingface/hub");
+      assert.strictEqual(yield* directoryOf({ XDG_CACHE_HOME: "/c", HF_HOME: "/h" }), "/h/hub");
+      assert.strictEqual(yield* directoryOf({ HF_HOME: "/h", HF_HUB_CACHE: "/k" }), "/k");
+      assert.strictEqual(yield* directoryOf({ HF_HOME: "~/h" }), join(homedir(), "h/hub"));
+      assert.strictEqual(yield* directoryOf({ HF_HOME: "", XDG_CACHE_HOME: "/c" }), "/c/huggingface/hub");
     }),
   );
 

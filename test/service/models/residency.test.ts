@@ -247,6 +247,34 @@ describe("residency", () => {
     }).pipe(Effect.provide(pool({ log, idleTtlMs: 60_000 })));
   });
 
+  it.effect("goes on serving while another model loads, and loads others beside it", () => {
+    const log: string[] = [];
+    const gate = Deferred.makeUnsafe<void>();
+    const start = Effect.suspend(() => (log.at(-1) === "+b" ? Deferred.await(gate) : Effect.void));
+    return Effect.gen(function* () {
+      yield* use("a");
+      const slow = yield* waitFor("b");
+      yield* settled;
+      assert.equal(yield* stateOf("b"), "loading");
+      yield* use("a");
+      yield* use("c");
+      assert.deepEqual(log, ["+a", "+b", "+c"]);
+      yield* Deferred.succeed(gate, undefined);
+      assert.isTrue(Exit.isSuccess(yield* Fiber.join(slow)));
+      assert.deepEqual(yield* resident, ["a", "b", "c"]);
+    }).pipe(Effect.provide(pool({ log, start: Effect.as(start, endless) })));
+  });
+
+  it.effect("unloads by any name of a model, also with an engine before it", () =>
+    Effect.gen(function* () {
+      const models = yield* Models;
+      yield* use("a");
+      assert.isTrue((yield* models.unload("local-mlx:A", drained)).unloaded);
+      assert.isFalse((yield* models.unload("mlx:a", drained)).unloaded, "it is known and not loaded");
+      assert.equal((yield* Effect.flip(models.unload("mlx:nope", drained)))._tag, "ModelNotFound");
+    }).pipe(Effect.provide(pool({}))),
+  );
+
   it.effect("cancels a load that nobody waits for any more", () => {
     const log: string[] = [];
     return Effect.gen(function* () {

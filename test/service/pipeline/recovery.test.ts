@@ -7,6 +7,7 @@ import { Admission } from "../../../src/service/admission/Admission.ts";
 import { AdmissionConfig } from "../../../src/service/config/AdmissionConfig.ts";
 import { EngineLost } from "../../../src/service/domain/errors.ts";
 import type { GenerationTask } from "../../../src/service/domain/generation.ts";
+import type { AdapterFacts } from "../../../src/service/domain/model.ts";
 import { familyProfile } from "../../../src/service/models/families.ts";
 import { Models } from "../../../src/service/models/Models.ts";
 import { SmokeTests } from "../../../src/service/models/smoke/SmokeTests.ts";
@@ -97,6 +98,24 @@ describe("a broken answer of a unary call", () => {
       }),
     ),
   );
+
+  it.effect("is generated anew with the same adapter", () => {
+    const adapter: AdapterFacts = { id: "polite", directory: "/nowhere", revision: "a1", bytes: 8, problem: "" };
+    return withAnswers(
+      [loop, ["Good day."]],
+      ({ engine }) =>
+        Effect.gen(function* () {
+          const { started } = yield* run({ adapter: "polite" });
+          assert.deepEqual(
+            engine.requests.map((request) => request.adapter),
+            [adapter, adapter],
+          );
+          const { seed } = engine.requests[1]?.parameters ?? assert.fail();
+          assert.deepInclude(started.parameters, { adapter: "polite", seed });
+        }),
+      { model: { ...sampled, adapters: [adapter] } },
+    );
+  });
 
   const broken: ReadonlyArray<readonly [string, Script, string]> = [
     ["is empty", [eos], "empty response"],
@@ -205,6 +224,25 @@ describe("a broken answer of a unary call", () => {
             engine.requests.map((request) => request.timeBudgetMs),
             [...given],
           );
+        }),
+      ),
+    );
+  }
+
+  for (const [which, scripts, firstTokenMs] of [
+    ["second", [loop, [{ pause: true }, "Good day."]], 400],
+    ["first", [loop, [{ pause: true }, eos]], 0],
+  ] as const) {
+    it.effect(`takes the time of both attempts where the ${which} answer is given`, () =>
+      withAnswers(scripts, ({ engine }) =>
+        Effect.gen(function* () {
+          const fiber = yield* Effect.forkChild(run());
+          yield* TestClock.adjust(400);
+          yield* engine.resume;
+          const { timings } = yield* Fiber.join(fiber);
+          const { queueMs, timeToFirstTokenMs, decodeMs, totalMs } = timings;
+          assert.deepEqual([totalMs, timeToFirstTokenMs], [400, firstTokenMs]);
+          assert.strictEqual(queueMs + timeToFirstTokenMs + decodeMs, totalMs);
         }),
       ),
     );

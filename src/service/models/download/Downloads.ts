@@ -34,6 +34,8 @@ export interface RemoteModel {
   /** Those that make the model. None when it is here already. */
   readonly files: ReadonlyArray<RemoteFile>;
   readonly isPresent: boolean;
+  /** Whether they are in the hub's cache on this machine: then the hub is asked for nothing. */
+  readonly isCached: boolean;
 }
 
 /** Bytes that turn out wrong are taken back. */

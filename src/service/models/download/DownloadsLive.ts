@@ -8,9 +8,10 @@ import { InsufficientDisk } from "../../domain/errors.ts";
 import { makeSharedRuns } from "../shared-runs.ts";
 import { describeDiskError, describeHubError } from "./describe-failure.ts";
 import { type DownloadFailure, type DownloadProgress, Downloads, type RemoteModel } from "./Downloads.ts";
-import { fetchFiles, missingBytes } from "./fetch-files.ts";
+import { fetchFiles, missingBytes, takeCached } from "./fetch-files.ts";
 import { findModel } from "./find-model.ts";
 import { createHub } from "./Hub.ts";
+import { HubCache } from "./HubCache.ts";
 import { ModelFolder } from "./ModelFolder.ts";
 import { ProgressMeter } from "./progress-meter.ts";
 import type { RetryOptions } from "./retry.ts";
@@ -49,6 +50,7 @@ export const layerWith = (
       const { freeBytes, stallMs, ...retry } = { ...defaults, ...options };
       const folder = new ModelFolder(directory);
       const hub = createHub(config);
+      const cache = new HubCache(config.cacheDirectory);
       const permits = yield* Semaphore.make(config.concurrency);
       const runs = yield* makeSharedRuns<DownloadProgress, void, DownloadFailure>(() => true);
       /** Names of the staging folders in use. */
@@ -69,12 +71,17 @@ export const layerWith = (
         // Another download may have brought it since it was resolved.
         if ((yield* settledPromise(() => folder.originOf(id)))?.commit === commit) return;
         const staging = yield* settledPromise(() => folder.openStaging(name));
-        const disk = yield* room(model, staging);
-        if (disk.neededBytes > disk.availableBytes) return yield* disk;
         const meter = new ProgressMeter(files);
+        const bring = Effect.gen(function* () {
+          yield* takeCached(model, staging, meter, cache);
+          if (model.isCached) return;
+          const disk = yield* room(model, staging);
+          if (disk.neededBytes > disk.availableBytes) return yield* disk;
+          yield* fetchFiles(model, staging, meter, { hub, permits, stallMs, ...retry });
+        });
         const report = Effect.sync(() => onProgress(meter.progress));
         const reports = Effect.andThen(Effect.repeat(report, Schedule.spaced(progressIntervalMs)), Effect.never);
-        yield* Effect.raceFirst(fetchFiles(model, staging, meter, { hub, permits, stallMs, ...retry }), reports).pipe(
+        yield* Effect.raceFirst(bring, reports).pipe(
           Effect.catchTag("DiskError", (error) =>
             error.isFull ? Effect.flatMap(room(model, staging), Effect.fail) : Effect.fail(error),
           ),
@@ -105,7 +112,7 @@ export const layerWith = (
 
       return Downloads.of({
         resolve: Effect.fn("Downloads.resolve")((repository, revision) =>
-          findModel(repository, revision, { hub, folder, config, retry }),
+          findModel(repository, revision, { hub, cache, folder, config, retry }),
         ),
         download: Effect.fn("Downloads.download")((model, onProgress) => {
           if (model.isPresent) return Effect.void;

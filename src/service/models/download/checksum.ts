@@ -3,12 +3,13 @@ import { createReadStream } from "node:fs";
 
 import type { RemoteFile } from "./choose-files.ts";
 
-/** Whether what is on disk is the file that the hub describes. Reads it whole; ends early when the signal fires. */
+/** Whether what is on disk is the file that the hub describes, as far as it does. Reads it whole; ends early when the signal fires. */
 export const isIntact = async (
   path: string,
   { size, checksum }: Pick<RemoteFile, "size" | "checksum">,
   signal: AbortSignal,
 ): Promise<boolean> => {
+  if (checksum === undefined) return true;
   const isBlob = checksum.algorithm === "git-blob-sha1";
   const hash = createHash(isBlob ? "sha1" : "sha256");
   // git hashes a blob with its type and length before it.

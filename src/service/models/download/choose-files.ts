@@ -7,7 +7,8 @@ export interface RemoteFile {
   /** At the top of the repository, and a plain name. */
   readonly path: string;
   readonly size: number;
-  readonly checksum: Checksum;
+  /** Undefined where nobody tells it. */
+  readonly checksum: Checksum | undefined;
 }
 
 /** Of a file's content; the hub gives a sha256 for large files and git's own blob id for small ones. */

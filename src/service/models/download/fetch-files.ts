@@ -8,6 +8,7 @@ import { isIntact } from "./checksum.ts";
 import type { RemoteFile } from "./choose-files.ts";
 import type { RemoteModel } from "./Downloads.ts";
 import type { Hub } from "./Hub.ts";
+import type { HubCache } from "./HubCache.ts";
 import type { HubError } from "./hub-error.ts";
 import { sizeOf } from "./ModelFolder.ts";
 import type { ProgressMeter } from "./progress-meter.ts";
@@ -39,6 +40,33 @@ export const fetchFiles = (
     (file) => options.permits.withPermits(1)(fetchFile(model, file, join(staging, file.path), meter, options)),
     { concurrency: "unbounded", discard: true },
   );
+
+/**
+ * What the hub's cache has of the files goes into the folder, checked as all others. Of a model that was found in the
+ * cache alone a file that is not intact is an error: there is nowhere else to have it from.
+ */
+export const takeCached = Effect.fnUntraced(function* (
+  { repository, commit, files, isCached }: RemoteModel,
+  staging: string,
+  meter: ProgressMeter,
+  cache: HubCache,
+): Effect.fn.Return<void, HubError | DiskError | ChecksumMismatch> {
+  for (const file of files) {
+    const path = join(staging, file.path);
+    if (yield* settledPromise(() => isThere(path, file))) continue;
+    // Never the incomplete file: what is written to that would be written to the cache's own.
+    const taken = `${path}.cached`;
+    yield* settledPromise(() => rm(taken, { force: true }));
+    const found = yield* settledPromise(() => cache.take(repository, commit, file, taken));
+    if (found && (yield* settledPromise((signal) => isIntact(taken, file, signal)))) {
+      yield* settledPromise(() => rename(taken, path));
+      meter.setDone(file);
+    } else {
+      yield* settledPromise(() => rm(taken, { force: true }));
+      if (isCached) return yield* new ChecksumMismatch({ model: repository, file: file.path, attempts: 1 });
+    }
+  }
+});
 
 const fetchFile = Effect.fnUntraced(function* (
   model: RemoteModel,

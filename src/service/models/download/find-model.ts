@@ -3,11 +3,13 @@ import { Effect } from "effect";
 
 import type { DownloadSettings } from "../../config/DownloadConfig.ts";
 import { DownloadsOff, ModelNotFound, ModelRevisionMismatch } from "../../domain/errors.ts";
+import { indexedFiles } from "../safetensors.ts";
 import { nearestNames } from "../resolve-name.ts";
 import { chooseFiles } from "./choose-files.ts";
 import { describeDiskError, describeHubError } from "./describe-failure.ts";
 import type { RemoteModel, ResolveFailure } from "./Downloads.ts";
 import type { Hub } from "./Hub.ts";
+import type { HubCache } from "./HubCache.ts";
 import type { ModelFolder } from "./ModelFolder.ts";
 import { checkRepository, checkRevision, folderOf } from "./repository.ts";
 import { type RetryOptions, withRetries } from "./retry.ts";
@@ -15,6 +17,7 @@ import { settledPromise } from "./settled-promise.ts";
 
 export interface FindOptions {
   readonly hub: Hub;
+  readonly cache: HubCache;
   readonly folder: ModelFolder;
   readonly config: DownloadSettings;
   readonly retry: RetryOptions;
@@ -33,10 +36,11 @@ export const findModel = Effect.fnUntraced(function* (
   const revision = asked === "" ? "" : yield* Effect.fromResult(checkRevision(asked));
   const here = yield* findHere(folder, repository, revision);
   if (here !== undefined) return here;
-  const off = (hint: string) => new DownloadsOff({ model: repository, hint });
-  if (config.offline) return yield* off("MLXD_OFFLINE is set; put the model into the model folder");
-  if (yield* Effect.promise(() => folder.isOneModel())) return yield* off("MLXD_MODELS is one model's own folder");
   const branch = revision || defaultBranch;
+  if (yield* Effect.promise(() => folder.isOneModel())) {
+    return yield* new DownloadsOff({ model: repository, hint: "MLXD_MODELS is one model's own folder" });
+  }
+  if (config.offline) return yield* findInCache(repository, branch, options);
   const hasToken = config.token !== undefined;
   return yield* findAtHub(repository, branch, options).pipe(
     Effect.catchTags({
@@ -54,22 +58,54 @@ const findHere = Effect.fnUntraced(function* (folder: ModelFolder, repository: s
   if (!(yield* Effect.promise(() => folder.has(id)))) return undefined;
   const commit = (yield* Effect.promise(() => folder.originOf(id)))?.commit ?? "";
   if (revision !== "" && revision !== commit) return undefined;
-  return { repository, commit, id, files: [], isPresent: true } satisfies RemoteModel;
+  return { repository, commit, id, files: [], isPresent: true, isCached: false } satisfies RemoteModel;
+});
+
+/** What the hub's clients have fetched before. A cache may have a part of a model. */
+const findInCache = Effect.fnUntraced(function* (repository: string, revision: string, { cache, folder }: FindOptions) {
+  const off = (hint: string) => new DownloadsOff({ model: repository, hint: `MLXD_OFFLINE is set, and ${hint}` });
+  const snapshot = yield* Effect.promise(() => cache.snapshot(repository, revision));
+  if (snapshot === undefined) {
+    return yield* off("the hub's cache does not have it; put the model into the model folder");
+  }
+  const { commit, directory } = snapshot;
+  const model = { repository, commit, id: folderOf(repository) };
+  const present = yield* findPresent(folder, model);
+  if (present !== undefined) return present;
+  const files = yield* Effect.fromResult(chooseFiles(repository, snapshot.files)).pipe(
+    Effect.mapError(({ cause }) => off(`of what the hub's cache has, ${cause}`)),
+  );
+  const named = yield* Effect.tryPromise({
+    try: () => indexedFiles(directory),
+    catch: () => off("the hub's cache has an index of the weights that cannot be read"),
+  });
+  const missing = named?.find((name) => !files.some(({ path }) => path === name));
+  if (missing !== undefined) return yield* off(`the hub's cache does not have ${missing}`);
+  return { ...model, files, isPresent: false, isCached: true } satisfies RemoteModel;
+});
+
+/** The model as it is here; fails where it is here at another commit. */
+const findPresent = Effect.fnUntraced(function* (
+  folder: ModelFolder,
+  model: Pick<RemoteModel, "repository" | "commit" | "id">,
+) {
+  if (!(yield* Effect.promise(() => folder.has(model.id)))) return undefined;
+  const loaded = (yield* Effect.promise(() => folder.originOf(model.id)))?.commit ?? "(unknown)";
+  if (loaded !== model.commit) {
+    return yield* new ModelRevisionMismatch({ model: model.id, asked: model.commit, loaded });
+  }
+  return { ...model, files: [], isPresent: true, isCached: false } satisfies RemoteModel;
 });
 
 const findAtHub = Effect.fnUntraced(function* (name: string, revision: string, { hub, folder, retry }: FindOptions) {
   const ask = <A>(request: (signal: AbortSignal) => Promise<A>) => withRetries(settledPromise(request), retry);
   const { repository, commit } = yield* ask((signal) => hub.resolve(name, revision, signal));
-  const id = folderOf(repository);
-  const model = { repository, commit, id } as const;
-  if (yield* Effect.promise(() => folder.has(id))) {
-    const loaded = (yield* Effect.promise(() => folder.originOf(id)))?.commit ?? "(unknown)";
-    if (loaded !== commit) return yield* new ModelRevisionMismatch({ model: id, asked: commit, loaded });
-    return { ...model, files: [], isPresent: true } satisfies RemoteModel;
-  }
+  const model = { repository, commit, id: folderOf(repository) };
+  const present = yield* findPresent(folder, model);
+  if (present !== undefined) return present;
   const all = yield* ask((signal) => hub.files({ repository, commit }, signal));
   const files = yield* Effect.fromResult(chooseFiles(repository, all));
-  return { ...model, files, isPresent: false } satisfies RemoteModel;
+  return { ...model, files, isPresent: false, isCached: false } satisfies RemoteModel;
 });
 
 /** A search that fails finds nothing. */

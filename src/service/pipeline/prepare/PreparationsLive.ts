@@ -81,7 +81,8 @@ export const layer: Layer.Layer<Preparations, never, Needs> = Layer.effect(
       if (!remote.isPresent) {
         journal.enter("downloading");
         if (isKnown) yield* models.showDownload(id);
-        journal.log(`fetching ${remote.files.length} files of ${remote.repository} at ${remote.commit}`);
+        const what = `${remote.files.length} files of ${remote.repository} at ${remote.commit}`;
+        journal.log(remote.isCached ? `taking ${what} from the hub's cache on this machine` : `fetching ${what}`);
         yield* downloads.download(remote, (progress) => journal.progress(progress));
         reached.downloaded = true;
       }

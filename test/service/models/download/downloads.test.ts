@@ -44,7 +44,14 @@ const downloads = (
 ) =>
   layerWith({ backoffMs: 1, maxAttempts: 3, ...options }).pipe(
     Layer.provide([
-      Layer.succeed(DownloadConfig, { endpoint: url, token: undefined, offline: false, concurrency: 4, ...settings }),
+      Layer.succeed(DownloadConfig, {
+        endpoint: url,
+        token: undefined,
+        offline: false,
+        concurrency: 4,
+        cacheDirectory: join(folder, ".cache"),
+        ...settings,
+      }),
       Layer.succeed(ModelsConfig, { directory: folder, defaultModel: "" }),
     ]),
     Layer.merge(capturedLog(log)),

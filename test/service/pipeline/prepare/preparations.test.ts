@@ -85,7 +85,13 @@ const withService = <A, E>(
       (each) => Effect.promise(() => each[Symbol.asyncDispose]()),
     );
     const engine = yield* makeScriptedEngine(script);
-    const settings = { endpoint: server.url, token: undefined, offline: false, concurrency: 2 };
+    const settings = {
+      endpoint: server.url,
+      token: undefined,
+      offline: false,
+      concurrency: 2,
+      cacheDirectory: join(folder, ".cache"),
+    };
     const models = Layer.mergeAll(
       ModelPool.layer.pipe(
         Layer.provide([residency(), Layer.succeed(Engines, Engines.of({ start: () => Effect.as(start, engine) }))]),
@@ -224,6 +230,8 @@ describe("a preparation", () => {
           assert.lengthOf(engine.requests, asked, "the engine is not asked");
           const { facts } = yield* (yield* Models).get("here");
           assert.isTrue((yield* Preparations).refusesChat(facts));
+          // One with an adapter comes as far as its adapter, which there is not.
+          assert.strictEqual((yield* Effect.flip(generate({ ...talk, adapter: "x" })))._tag, "AdapterNotFound");
           yield* generate(task({ model: "here" }));
           yield* generate(task({ model: "here", input: { type: "tokens", ids: [1, 2] } }));
         }),

@@ -203,7 +203,8 @@ export type Model = Message<"mlxd.v1.Model"> & {
   smokeTest?: SmokeTest | undefined;
 
   /**
-   * Conversations are refused with MODEL_UNFIT, as its smoke test failed. Prompts and tokens are taken.
+   * Conversations are refused with MODEL_UNFIT, as its smoke test failed. Prompts, tokens and tasks with an
+   * adapter are taken.
    *
    * @generated from field: bool chat_refused = 31;
    */
