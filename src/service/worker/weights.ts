@@ -55,6 +55,7 @@ export class Weights {
       checkFile(directory, file);
       for (const [name, tensor] of Object.entries(mx.load(join(directory, file)))) tensors.set(name, tensor);
     }
+    if (tensors.has("embed_tokens.weight")) addPrefix(tensors);
     return new Weights(tensors, quantizationOf, asStored, "", new Adapters());
   }
 
@@ -137,6 +138,14 @@ export class Weights {
     return value;
   }
 }
+
+/** Checkpoints that are there for their hidden states alone leave it out, as they were saved without an output layer. */
+const addPrefix = (tensors: Map<string, Tensor>): void => {
+  for (const [name, tensor] of [...tensors]) {
+    tensors.delete(name);
+    tensors.set(`model.${name}`, tensor);
+  }
+};
 
 /** What old checkpoints hold beside their weights: frequencies that follow from config.json. */
 const derived = /\.rotary_emb\.inv_freq$/;
