@@ -75,6 +75,15 @@ export const makeScriptedEngine = (script: Script): Effect.Effect<ScriptedEngine
             Effect.ensuring(Effect.sync(() => live.delete(request.id))),
           );
         }),
+      // A vector of the text's ids.
+      embed: ({ promptTokenIds }) => {
+        const [first] = script;
+        if (typeof first === "object" && "fail" in first) return Effect.fail(first.fail);
+        return Effect.as(
+          typeof first === "object" ? Deferred.await(gate) : Effect.void,
+          Float32Array.from(promptTokenIds),
+        ).pipe(Effect.onInterrupt(() => Effect.sync(() => dropped.push(promptTokenIds.join()))));
+      },
       cancel: (id) =>
         Effect.suspend(() => {
           const onEvent = live.get(id);

@@ -47,9 +47,12 @@ export class UnsupportedParameter extends Schema.TaggedError<UnsupportedParamete
 export class UnsupportedTask extends Schema.TaggedError<UnsupportedTask>()("UnsupportedTask", {
   task: Schema.String,
   model: Schema.String,
+  /** Why not, where there is more to say. */
+  hint: Schema.optionalKey(Schema.String),
 }) {
   override get message(): string {
-    return `model "${this.model}" does not do ${this.task}; ListModels tells what each model can do`;
+    const hint = this.hint ?? "ListModels tells what each model can do";
+    return `model "${this.model}" does not do ${this.task}; ${hint}`;
   }
 }
 

@@ -141,9 +141,10 @@ export class Weights {
 
 /** Checkpoints that are there for their hidden states alone leave it out, as they were saved without an output layer. */
 const addPrefix = (tensors: Map<string, Tensor>): void => {
-  for (const [name, tensor] of [...tensors]) {
+  for (const name of tensors.keys().toArray()) {
+    const tensor = tensors.get(name);
+    if (tensor !== undefined) tensors.set(`model.${name}`, tensor);
     tensors.delete(name);
-    tensors.set(`model.${name}`, tensor);
   }
 };
 

@@ -70,10 +70,11 @@ describe("embeddings", () => {
   }
 
   it("are cut to their first numbers before they are normalised", async () => {
-    const { ids, mean } = goldens["llama"]?.[0] ?? {};
+    const golden = goldens["llama"]?.[0];
+    const { ids = [] } = golden ?? {};
     const own = scheduler(await loadCheckpoint(join(fixtures, "adapters/llama")));
-    own.submit(embedding(1, ids ?? [], { pooling: "mean", normalize: true, dimensions: 8 }));
-    const cut = mean?.slice(0, 8) ?? [];
+    own.submit(embedding(1, ids, { pooling: "mean", normalize: true, dimensions: 8 }));
+    const cut = golden?.["mean"]?.slice(0, 8) ?? [];
     const length = Math.hypot(...cut);
     assertClose(
       (await drive(own)).get(1)?.vector,
@@ -130,7 +131,9 @@ describe("embeddings", () => {
     assert.isUndefined(outputs.get(2)?.vector);
     const other = scheduler(model);
     other.submit(embedding(3, ids, request));
-    assert.deepStrictEqual(outputs.get(3)?.vector, (await drive(other)).get(3)?.vector);
+    const expected = (await drive(other)).get(3)?.vector;
+    assert.strictEqual(expected?.length, 32);
+    assertClose(outputs.get(3)?.vector, [...(expected ?? [])], "beside others");
     const small = scheduler(model, { kvCacheBytes: 1000 });
     small.submit(embedding(4, ids, request));
     assert.strictEqual((await drive(small)).get(4)?.end, "refused");

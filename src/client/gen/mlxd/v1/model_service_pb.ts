@@ -11,6 +11,8 @@ import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Status } from "../../google/rpc/status_pb.ts";
 import { file_google_rpc_status } from "../../google/rpc/status_pb.ts";
+import type { Pooling } from "./embedding_service_pb.ts";
+import { file_mlxd_v1_embedding_service } from "./embedding_service_pb.ts";
 import type { SamplingParams } from "./types_pb.ts";
 import { file_mlxd_v1_types } from "./types_pb.ts";
 import type { Message, UnknownEnum } from "@bufbuild/protobuf";
@@ -19,7 +21,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file mlxd/v1/model_service.proto.
  */
 export const file_mlxd_v1_model_service: GenFile = /*@__PURE__*/
-  fileDesc("ChttbHhkL3YxL21vZGVsX3NlcnZpY2UucHJvdG8SB21seGQudjEi7AUKBU1vZGVsEgoKAmlkGAEgASgJEg8KB2FsaWFzZXMYAiADKAkSDgoGc291cmNlGAMgASgJEhAKCHJldmlzaW9uGAQgASgJEhIKCmlzX2RlZmF1bHQYBSABKAgSIgoFc3RhdGUYBiABKA4yEy5tbHhkLnYxLk1vZGVsU3RhdGUSFAoMc3RhdGVfcmVhc29uGAcgASgJEg4KBmZhbWlseRgIIAEoCRIUCgxhcmNoaXRlY3R1cmUYCSABKAkSFgoOY29udGV4dF9sZW5ndGgYCiABKA0SIQoZZGVmYXVsdF9tYXhfb3V0cHV0X3Rva2VucxgLIAEoDRIxChBkZWZhdWx0X3NhbXBsaW5nGAwgASgLMhcubWx4ZC52MS5TYW1wbGluZ1BhcmFtcxIWCg5zdG9wX3NlcXVlbmNlcxgNIAMoCRIwCgxjYXBhYmlsaXRpZXMYDiABKAsyGi5tbHhkLnYxLk1vZGVsQ2FwYWJpbGl0aWVzEhcKD3ZvY2FidWxhcnlfc2l6ZRgPIAEoDRIXCg9wYXJhbWV0ZXJfY291bnQYECABKAESFgoOcmVzaWRlbnRfYnl0ZXMYESABKAESFwoPZXN0aW1hdGVkX2J5dGVzGBIgASgBEg4KBnBpbm5lZBgTIAEoCBItCglsb2FkZWRfYXQYFCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDGxhc3RfdXNlZF9hdBgVIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGZW5naW5lGBYgASgJEhYKDnJlc2VydmVkX2J5dGVzGBcgASgBEisKCGlkbGVfdHRsGBggASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEiYKCnNtb2tlX3Rlc3QYHiABKAsyEi5tbHhkLnYxLlNtb2tlVGVzdBInCghhZGFwdGVycxgfIAMoCzIVLm1seGQudjEuTW9kZWxBZGFwdGVyIj0KDE1vZGVsQWRhcHRlchIKCgJpZBgBIAEoCRIQCghyZXZpc2lvbhgCIAEoCRIPCgdwcm9ibGVtGAMgASgJInkKEU1vZGVsQ2FwYWJpbGl0aWVzEgwKBGNoYXQYASABKAgSDQoFdG9vbHMYAiABKAgSDgoGdmlzaW9uGAMgASgIEhAKCGxvZ3Byb2JzGAQgASgIEhAKCGFkYXB0ZXJzGAUgASgIEhMKC2NvbnN0cmFpbnRzGAYgAygJIoYBChFMaXN0TW9kZWxzUmVxdWVzdBIbCglwYWdlX3NpemUYASABKA1CCLpIBSoDGOgHEhwKCnBhZ2VfdG9rZW4YAiABKAlCCLpIBXIDKIAEEjYKBnN0YXRlcxgDIAMoDjITLm1seGQudjEuTW9kZWxTdGF0ZUIRukgOkgELEAgiB4IBBBABIAAiTQoSTGlzdE1vZGVsc1Jlc3BvbnNlEh4KBm1vZGVscxgBIAMoCzIOLm1seGQudjEuTW9kZWwSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIioKD0dldE1vZGVsUmVxdWVzdBIXCgVtb2RlbBgBIAEoCUIIukgFcgMogAIiMQoQR2V0TW9kZWxSZXNwb25zZRIdCgVtb2RlbBgBIAEoCzIOLm1seGQudjEuTW9kZWwinwEKEExvYWRNb2RlbFJlcXVlc3QSFwoFbW9kZWwYASABKAlCCLpIBXIDKIACEhMKBnBpbm5lZBgCIAEoCEgAiAEBEjsKCGlkbGVfdHRsGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQg66SAuqAQgiBAiA9SQyABIVCg12YWxpZGF0ZV9vbmx5GAQgASgIQgkKB19waW5uZWQiUwoRTG9hZE1vZGVsUmVzcG9uc2USHQoFbW9kZWwYASABKAsyDi5tbHhkLnYxLk1vZGVsEh8KA2ZpdBgCIAEoCzISLm1seGQudjEuTWVtb3J5Rml0IqsCCglNZW1vcnlGaXQSDAoEZml0cxgBIAEoCBIUCgxuZWVkZWRfYnl0ZXMYAiABKAESFAoMd2VpZ2h0X2J5dGVzGAMgASgBEhYKDmt2X2NhY2hlX2J5dGVzGAQgASgBEhoKEnByZWZpeF9jYWNoZV9ieXRlcxgFIAEoARIVCg1wcm9jZXNzX2J5dGVzGAYgASgBEhQKDGJ1ZGdldF9ieXRlcxgHIAEoARIXCg9hdmFpbGFibGVfYnl0ZXMYCCABKAESFQoNbG9hZGVkX21vZGVscxgJIAEoDRIZChFtYXhfbG9hZGVkX21vZGVscxgKIAEoDRIOCgZldmljdHMYCyADKAkSEQoJd2FpdHNfZm9yGAwgAygJEhUKDWFkYXB0ZXJfYnl0ZXMYDSABKAEifgoSVW5sb2FkTW9kZWxSZXF1ZXN0EhcKBW1vZGVsGAEgASgJQgi6SAVyAyiAAhJACg1kcmFpbl90aW1lb3V0GAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQg66SAuqAQgiBAiAowUyABINCgVmb3JjZRgDIAEoCCJbChNVbmxvYWRNb2RlbFJlc3BvbnNlEh0KBW1vZGVsGAEgASgLMg4ubWx4ZC52MS5Nb2RlbBIQCgh1bmxvYWRlZBgCIAEoCBITCgtmcmVlZF9ieXRlcxgDIAEoASKBAQoWVW5sb2FkQWxsTW9kZWxzUmVxdWVzdBJACg1kcmFpbl90aW1lb3V0GAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQg66SAuqAQgiBAiAowUyABINCgVmb3JjZRgCIAEoCBIWCg5pbmNsdWRlX3Bpbm5lZBgDIAEoCCJiChdVbmxvYWRBbGxNb2RlbHNSZXNwb25zZRIQCgh1bmxvYWRlZBgBIAMoCRIgCgRrZXB0GAIgAygLMhIubWx4ZC52MS5LZXB0TW9kZWwSEwoLZnJlZWRfYnl0ZXMYAyABKAEiKgoJS2VwdE1vZGVsEg0KBW1vZGVsGAEgASgJEg4KBnJlYXNvbhgCIAEoCSJKCg9QaW5Nb2RlbFJlcXVlc3QSFwoFbW9kZWwYASABKAlCCLpIBXIDKIACEhMKBnBpbm5lZBgCIAEoCEgAiAEBQgkKB19waW5uZWQiMQoQUGluTW9kZWxSZXNwb25zZRIdCgVtb2RlbBgBIAEoCzIOLm1seGQudjEuTW9kZWwiFgoUUmVsb2FkQ2F0YWxvZ1JlcXVlc3QiSAoVUmVsb2FkQ2F0YWxvZ1Jlc3BvbnNlEg0KBWFkZGVkGAEgAygJEg8KB3JlbW92ZWQYAiADKAkSDwoHY2hhbmdlZBgDIAMoCSJaChNQcmVwYXJlTW9kZWxSZXF1ZXN0EhcKBW1vZGVsGAEgASgJQgi6SAVyAyiAAhIaCghyZXZpc2lvbhgCIAEoCUIIukgFcgMogAISDgoGcmV0ZXN0GAMgASgIIsoBChRQcmVwYXJlTW9kZWxSZXNwb25zZRItCgVzdGFnZRgBIAEoCzIcLm1seGQudjEuUHJlcGFyZVN0YWdlRW50ZXJlZEgAEiwKCHByb2dyZXNzGAIgASgLMhgubWx4ZC52MS5QcmVwYXJlUHJvZ3Jlc3NIABIiCgNsb2cYAyABKAsyEy5tbHhkLnYxLlByZXBhcmVMb2dIABIoCgZyZXBvcnQYBCABKAsyFi5tbHhkLnYxLlByZXBhcmVSZXBvcnRIAEIHCgVldmVudCJnChNQcmVwYXJlU3RhZ2VFbnRlcmVkEiQKBXN0YWdlGAEgASgOMhUubWx4ZC52MS5QcmVwYXJlU3RhZ2USKgoHZWxhcHNlZBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiKPAQoPUHJlcGFyZVByb2dyZXNzEhIKCmJ5dGVzX2RvbmUYASABKAESEwoLYnl0ZXNfdG90YWwYAiABKAESEgoKZmlsZXNfZG9uZRgDIAEoDRITCgtmaWxlc190b3RhbBgEIAEoDRIqCgdlbGFwc2VkGAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIm8KClByZXBhcmVMb2cSJAoFc3RhZ2UYASABKA4yFS5tbHhkLnYxLlByZXBhcmVTdGFnZRIPCgdtZXNzYWdlGAIgASgJEioKB2VsYXBzZWQYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iiAIKDVByZXBhcmVSZXBvcnQSJAoFc3RhZ2UYASABKA4yFS5tbHhkLnYxLlByZXBhcmVTdGFnZRIdCgVtb2RlbBgCIAEoCzIOLm1seGQudjEuTW9kZWwSEgoKZG93bmxvYWRlZBgDIAEoCBIOCgZsb2FkZWQYBCABKAgSFQoNcmVhZHlfdG9fY2hhdBgFIAEoCBImCgpzbW9rZV90ZXN0GAYgASgLMhIubWx4ZC52MS5TbW9rZVRlc3QSLAoHdGltaW5ncxgHIAMoCzIbLm1seGQudjEuUHJlcGFyZVN0YWdlVGltaW5nEiEKBWVycm9yGAggASgLMhIuZ29vZ2xlLnJwYy5TdGF0dXMiZwoSUHJlcGFyZVN0YWdlVGltaW5nEiQKBXN0YWdlGAEgASgOMhUubWx4ZC52MS5QcmVwYXJlU3RhZ2USKwoIZHVyYXRpb24YAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iqgEKCVNtb2tlVGVzdBIhCgdxdWFsaXR5GAEgASgOMhAubWx4ZC52MS5RdWFsaXR5Eg4KBnJlYXNvbhgCIAEoCRIOCgZhbnN3ZXIYAyABKAkSLQoJdGVzdGVkX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIrCghkdXJhdGlvbhgFIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbirfAQoKTW9kZWxTdGF0ZRIbChdNT0RFTF9TVEFURV9VTlNQRUNJRklFRBAAEhkKFU1PREVMX1NUQVRFX0FWQUlMQUJMRRABEhsKF01PREVMX1NUQVRFX0RPV05MT0FESU5HEAISFwoTTU9ERUxfU1RBVEVfTE9BRElORxADEhYKEk1PREVMX1NUQVRFX0FDVElWRRAEEhgKFE1PREVMX1NUQVRFX0RSQUlOSU5HEAUSGQoVTU9ERUxfU1RBVEVfVU5MT0FESU5HEAYSFgoSTU9ERUxfU1RBVEVfRkFJTEVEEAcq/QIKDFByZXBhcmVTdGFnZRIdChlQUkVQQVJFX1NUQUdFX1VOU1BFQ0lGSUVEEAASGwoXUFJFUEFSRV9TVEFHRV9SRVNPTFZJTkcQARIeChpQUkVQQVJFX1NUQUdFX0VOR0lORV9DSEVDSxACEiAKHFBSRVBBUkVfU1RBR0VfRU5HSU5FX0lOU1RBTEwQAxIdChlQUkVQQVJFX1NUQUdFX0RPV05MT0FESU5HEAQSIQodUFJFUEFSRV9TVEFHRV9TRVJWRVJfU1RBUlRJTkcQBRIfChtQUkVQQVJFX1NUQUdFX01PREVMX1NFUlZJTkcQBhIfChtQUkVQQVJFX1NUQUdFX01PREVMX0xPQURJTkcQBxIcChhQUkVQQVJFX1NUQUdFX1NNT0tFX1RFU1QQCBIXChNQUkVQQVJFX1NUQUdFX1JFQURZEAkSGgoWUFJFUEFSRV9TVEFHRV9ERUdSQURFRBAKEhgKFFBSRVBBUkVfU1RBR0VfRkFJTEVEEAsqXAoHUXVhbGl0eRIXChNRVUFMSVRZX1VOU1BFQ0lGSUVEEAASDgoKUVVBTElUWV9PSxABEhQKEFFVQUxJVFlfREVHUkFERUQQAhISCg5RVUFMSVRZX0ZBSUxFRBADMoIFCgxNb2RlbFNlcnZpY2USSgoKTGlzdE1vZGVscxIaLm1seGQudjEuTGlzdE1vZGVsc1JlcXVlc3QaGy5tbHhkLnYxLkxpc3RNb2RlbHNSZXNwb25zZSIDkAIBEkQKCEdldE1vZGVsEhgubWx4ZC52MS5HZXRNb2RlbFJlcXVlc3QaGS5tbHhkLnYxLkdldE1vZGVsUmVzcG9uc2UiA5ACARJHCglMb2FkTW9kZWwSGS5tbHhkLnYxLkxvYWRNb2RlbFJlcXVlc3QaGi5tbHhkLnYxLkxvYWRNb2RlbFJlc3BvbnNlIgOQAgISTQoLVW5sb2FkTW9kZWwSGy5tbHhkLnYxLlVubG9hZE1vZGVsUmVxdWVzdBocLm1seGQudjEuVW5sb2FkTW9kZWxSZXNwb25zZSIDkAICElkKD1VubG9hZEFsbE1vZGVscxIfLm1seGQudjEuVW5sb2FkQWxsTW9kZWxzUmVxdWVzdBogLm1seGQudjEuVW5sb2FkQWxsTW9kZWxzUmVzcG9uc2UiA5ACAhJECghQaW5Nb2RlbBIYLm1seGQudjEuUGluTW9kZWxSZXF1ZXN0GhkubWx4ZC52MS5QaW5Nb2RlbFJlc3BvbnNlIgOQAgISUwoNUmVsb2FkQ2F0YWxvZxIdLm1seGQudjEuUmVsb2FkQ2F0YWxvZ1JlcXVlc3QaHi5tbHhkLnYxLlJlbG9hZENhdGFsb2dSZXNwb25zZSIDkAICElIKDFByZXBhcmVNb2RlbBIcLm1seGQudjEuUHJlcGFyZU1vZGVsUmVxdWVzdBodLm1seGQudjEuUHJlcGFyZU1vZGVsUmVzcG9uc2UiA5ACAjABYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp, file_google_rpc_status, file_mlxd_v1_types]);
+  fileDesc("ChttbHhkL3YxL21vZGVsX3NlcnZpY2UucHJvdG8SB21seGQudjEimAYKBU1vZGVsEgoKAmlkGAEgASgJEg8KB2FsaWFzZXMYAiADKAkSDgoGc291cmNlGAMgASgJEhAKCHJldmlzaW9uGAQgASgJEhIKCmlzX2RlZmF1bHQYBSABKAgSIgoFc3RhdGUYBiABKA4yEy5tbHhkLnYxLk1vZGVsU3RhdGUSFAoMc3RhdGVfcmVhc29uGAcgASgJEg4KBmZhbWlseRgIIAEoCRIUCgxhcmNoaXRlY3R1cmUYCSABKAkSFgoOY29udGV4dF9sZW5ndGgYCiABKA0SIQoZZGVmYXVsdF9tYXhfb3V0cHV0X3Rva2VucxgLIAEoDRIxChBkZWZhdWx0X3NhbXBsaW5nGAwgASgLMhcubWx4ZC52MS5TYW1wbGluZ1BhcmFtcxIWCg5zdG9wX3NlcXVlbmNlcxgNIAMoCRIwCgxjYXBhYmlsaXRpZXMYDiABKAsyGi5tbHhkLnYxLk1vZGVsQ2FwYWJpbGl0aWVzEhcKD3ZvY2FidWxhcnlfc2l6ZRgPIAEoDRIXCg9wYXJhbWV0ZXJfY291bnQYECABKAESFgoOcmVzaWRlbnRfYnl0ZXMYESABKAESFwoPZXN0aW1hdGVkX2J5dGVzGBIgASgBEg4KBnBpbm5lZBgTIAEoCBItCglsb2FkZWRfYXQYFCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDGxhc3RfdXNlZF9hdBgVIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGZW5naW5lGBYgASgJEhYKDnJlc2VydmVkX2J5dGVzGBcgASgBEisKCGlkbGVfdHRsGBggASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEiYKCnNtb2tlX3Rlc3QYHiABKAsyEi5tbHhkLnYxLlNtb2tlVGVzdBInCghhZGFwdGVycxgfIAMoCzIVLm1seGQudjEuTW9kZWxBZGFwdGVyEioKCWVtYmVkZGluZxggIAEoCzIXLm1seGQudjEuTW9kZWxFbWJlZGRpbmciiwEKDk1vZGVsRW1iZWRkaW5nEiEKB3Bvb2xpbmcYASABKA4yEC5tbHhkLnYxLlBvb2xpbmcSEgoKZGltZW5zaW9ucxgCIAEoDRIPCgd0cmFpbmVkGAMgASgIEhIKCm1hdHJ5b3Noa2EYBCABKAgSHQoVbWF0cnlvc2hrYV9kaW1lbnNpb25zGAUgAygNIj0KDE1vZGVsQWRhcHRlchIKCgJpZBgBIAEoCRIQCghyZXZpc2lvbhgCIAEoCRIPCgdwcm9ibGVtGAMgASgJIo0BChFNb2RlbENhcGFiaWxpdGllcxIMCgRjaGF0GAEgASgIEg0KBXRvb2xzGAIgASgIEg4KBnZpc2lvbhgDIAEoCBIQCghsb2dwcm9icxgEIAEoCBIQCghhZGFwdGVycxgFIAEoCBITCgtjb25zdHJhaW50cxgGIAMoCRISCgplbWJlZGRpbmdzGAcgASgIIoYBChFMaXN0TW9kZWxzUmVxdWVzdBIbCglwYWdlX3NpemUYASABKA1CCLpIBSoDGOgHEhwKCnBhZ2VfdG9rZW4YAiABKAlCCLpIBXIDKIAEEjYKBnN0YXRlcxgDIAMoDjITLm1seGQudjEuTW9kZWxTdGF0ZUIRukgOkgELEAgiB4IBBBABIAAiTQoSTGlzdE1vZGVsc1Jlc3BvbnNlEh4KBm1vZGVscxgBIAMoCzIOLm1seGQudjEuTW9kZWwSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIioKD0dldE1vZGVsUmVxdWVzdBIXCgVtb2RlbBgBIAEoCUIIukgFcgMogAIiMQoQR2V0TW9kZWxSZXNwb25zZRIdCgVtb2RlbBgBIAEoCzIOLm1seGQudjEuTW9kZWwinwEKEExvYWRNb2RlbFJlcXVlc3QSFwoFbW9kZWwYASABKAlCCLpIBXIDKIACEhMKBnBpbm5lZBgCIAEoCEgAiAEBEjsKCGlkbGVfdHRsGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQg66SAuqAQgiBAiA9SQyABIVCg12YWxpZGF0ZV9vbmx5GAQgASgIQgkKB19waW5uZWQiUwoRTG9hZE1vZGVsUmVzcG9uc2USHQoFbW9kZWwYASABKAsyDi5tbHhkLnYxLk1vZGVsEh8KA2ZpdBgCIAEoCzISLm1seGQudjEuTWVtb3J5Rml0IqsCCglNZW1vcnlGaXQSDAoEZml0cxgBIAEoCBIUCgxuZWVkZWRfYnl0ZXMYAiABKAESFAoMd2VpZ2h0X2J5dGVzGAMgASgBEhYKDmt2X2NhY2hlX2J5dGVzGAQgASgBEhoKEnByZWZpeF9jYWNoZV9ieXRlcxgFIAEoARIVCg1wcm9jZXNzX2J5dGVzGAYgASgBEhQKDGJ1ZGdldF9ieXRlcxgHIAEoARIXCg9hdmFpbGFibGVfYnl0ZXMYCCABKAESFQoNbG9hZGVkX21vZGVscxgJIAEoDRIZChFtYXhfbG9hZGVkX21vZGVscxgKIAEoDRIOCgZldmljdHMYCyADKAkSEQoJd2FpdHNfZm9yGAwgAygJEhUKDWFkYXB0ZXJfYnl0ZXMYDSABKAEifgoSVW5sb2FkTW9kZWxSZXF1ZXN0EhcKBW1vZGVsGAEgASgJQgi6SAVyAyiAAhJACg1kcmFpbl90aW1lb3V0GAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQg66SAuqAQgiBAiAowUyABINCgVmb3JjZRgDIAEoCCJbChNVbmxvYWRNb2RlbFJlc3BvbnNlEh0KBW1vZGVsGAEgASgLMg4ubWx4ZC52MS5Nb2RlbBIQCgh1bmxvYWRlZBgCIAEoCBITCgtmcmVlZF9ieXRlcxgDIAEoASKBAQoWVW5sb2FkQWxsTW9kZWxzUmVxdWVzdBJACg1kcmFpbl90aW1lb3V0GAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQg66SAuqAQgiBAiAowUyABINCgVmb3JjZRgCIAEoCBIWCg5pbmNsdWRlX3Bpbm5lZBgDIAEoCCJiChdVbmxvYWRBbGxNb2RlbHNSZXNwb25zZRIQCgh1bmxvYWRlZBgBIAMoCRIgCgRrZXB0GAIgAygLMhIubWx4ZC52MS5LZXB0TW9kZWwSEwoLZnJlZWRfYnl0ZXMYAyABKAEiKgoJS2VwdE1vZGVsEg0KBW1vZGVsGAEgASgJEg4KBnJlYXNvbhgCIAEoCSJKCg9QaW5Nb2RlbFJlcXVlc3QSFwoFbW9kZWwYASABKAlCCLpIBXIDKIACEhMKBnBpbm5lZBgCIAEoCEgAiAEBQgkKB19waW5uZWQiMQoQUGluTW9kZWxSZXNwb25zZRIdCgVtb2RlbBgBIAEoCzIOLm1seGQudjEuTW9kZWwiFgoUUmVsb2FkQ2F0YWxvZ1JlcXVlc3QiSAoVUmVsb2FkQ2F0YWxvZ1Jlc3BvbnNlEg0KBWFkZGVkGAEgAygJEg8KB3JlbW92ZWQYAiADKAkSDwoHY2hhbmdlZBgDIAMoCSJaChNQcmVwYXJlTW9kZWxSZXF1ZXN0EhcKBW1vZGVsGAEgASgJQgi6SAVyAyiAAhIaCghyZXZpc2lvbhgCIAEoCUIIukgFcgMogAISDgoGcmV0ZXN0GAMgASgIIsoBChRQcmVwYXJlTW9kZWxSZXNwb25zZRItCgVzdGFnZRgBIAEoCzIcLm1seGQudjEuUHJlcGFyZVN0YWdlRW50ZXJlZEgAEiwKCHByb2dyZXNzGAIgASgLMhgubWx4ZC52MS5QcmVwYXJlUHJvZ3Jlc3NIABIiCgNsb2cYAyABKAsyEy5tbHhkLnYxLlByZXBhcmVMb2dIABIoCgZyZXBvcnQYBCABKAsyFi5tbHhkLnYxLlByZXBhcmVSZXBvcnRIAEIHCgVldmVudCJnChNQcmVwYXJlU3RhZ2VFbnRlcmVkEiQKBXN0YWdlGAEgASgOMhUubWx4ZC52MS5QcmVwYXJlU3RhZ2USKgoHZWxhcHNlZBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiKPAQoPUHJlcGFyZVByb2dyZXNzEhIKCmJ5dGVzX2RvbmUYASABKAESEwoLYnl0ZXNfdG90YWwYAiABKAESEgoKZmlsZXNfZG9uZRgDIAEoDRITCgtmaWxlc190b3RhbBgEIAEoDRIqCgdlbGFwc2VkGAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIm8KClByZXBhcmVMb2cSJAoFc3RhZ2UYASABKA4yFS5tbHhkLnYxLlByZXBhcmVTdGFnZRIPCgdtZXNzYWdlGAIgASgJEioKB2VsYXBzZWQYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iiAIKDVByZXBhcmVSZXBvcnQSJAoFc3RhZ2UYASABKA4yFS5tbHhkLnYxLlByZXBhcmVTdGFnZRIdCgVtb2RlbBgCIAEoCzIOLm1seGQudjEuTW9kZWwSEgoKZG93bmxvYWRlZBgDIAEoCBIOCgZsb2FkZWQYBCABKAgSFQoNcmVhZHlfdG9fY2hhdBgFIAEoCBImCgpzbW9rZV90ZXN0GAYgASgLMhIubWx4ZC52MS5TbW9rZVRlc3QSLAoHdGltaW5ncxgHIAMoCzIbLm1seGQudjEuUHJlcGFyZVN0YWdlVGltaW5nEiEKBWVycm9yGAggASgLMhIuZ29vZ2xlLnJwYy5TdGF0dXMiZwoSUHJlcGFyZVN0YWdlVGltaW5nEiQKBXN0YWdlGAEgASgOMhUubWx4ZC52MS5QcmVwYXJlU3RhZ2USKwoIZHVyYXRpb24YAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24iqgEKCVNtb2tlVGVzdBIhCgdxdWFsaXR5GAEgASgOMhAubWx4ZC52MS5RdWFsaXR5Eg4KBnJlYXNvbhgCIAEoCRIOCgZhbnN3ZXIYAyABKAkSLQoJdGVzdGVkX2F0GAQgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIrCghkdXJhdGlvbhgFIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbirfAQoKTW9kZWxTdGF0ZRIbChdNT0RFTF9TVEFURV9VTlNQRUNJRklFRBAAEhkKFU1PREVMX1NUQVRFX0FWQUlMQUJMRRABEhsKF01PREVMX1NUQVRFX0RPV05MT0FESU5HEAISFwoTTU9ERUxfU1RBVEVfTE9BRElORxADEhYKEk1PREVMX1NUQVRFX0FDVElWRRAEEhgKFE1PREVMX1NUQVRFX0RSQUlOSU5HEAUSGQoVTU9ERUxfU1RBVEVfVU5MT0FESU5HEAYSFgoSTU9ERUxfU1RBVEVfRkFJTEVEEAcq/QIKDFByZXBhcmVTdGFnZRIdChlQUkVQQVJFX1NUQUdFX1VOU1BFQ0lGSUVEEAASGwoXUFJFUEFSRV9TVEFHRV9SRVNPTFZJTkcQARIeChpQUkVQQVJFX1NUQUdFX0VOR0lORV9DSEVDSxACEiAKHFBSRVBBUkVfU1RBR0VfRU5HSU5FX0lOU1RBTEwQAxIdChlQUkVQQVJFX1NUQUdFX0RPV05MT0FESU5HEAQSIQodUFJFUEFSRV9TVEFHRV9TRVJWRVJfU1RBUlRJTkcQBRIfChtQUkVQQVJFX1NUQUdFX01PREVMX1NFUlZJTkcQBhIfChtQUkVQQVJFX1NUQUdFX01PREVMX0xPQURJTkcQBxIcChhQUkVQQVJFX1NUQUdFX1NNT0tFX1RFU1QQCBIXChNQUkVQQVJFX1NUQUdFX1JFQURZEAkSGgoWUFJFUEFSRV9TVEFHRV9ERUdSQURFRBAKEhgKFFBSRVBBUkVfU1RBR0VfRkFJTEVEEAsqXAoHUXVhbGl0eRIXChNRVUFMSVRZX1VOU1BFQ0lGSUVEEAASDgoKUVVBTElUWV9PSxABEhQKEFFVQUxJVFlfREVHUkFERUQQAhISCg5RVUFMSVRZX0ZBSUxFRBADMoIFCgxNb2RlbFNlcnZpY2USSgoKTGlzdE1vZGVscxIaLm1seGQudjEuTGlzdE1vZGVsc1JlcXVlc3QaGy5tbHhkLnYxLkxpc3RNb2RlbHNSZXNwb25zZSIDkAIBEkQKCEdldE1vZGVsEhgubWx4ZC52MS5HZXRNb2RlbFJlcXVlc3QaGS5tbHhkLnYxLkdldE1vZGVsUmVzcG9uc2UiA5ACARJHCglMb2FkTW9kZWwSGS5tbHhkLnYxLkxvYWRNb2RlbFJlcXVlc3QaGi5tbHhkLnYxLkxvYWRNb2RlbFJlc3BvbnNlIgOQAgISTQoLVW5sb2FkTW9kZWwSGy5tbHhkLnYxLlVubG9hZE1vZGVsUmVxdWVzdBocLm1seGQudjEuVW5sb2FkTW9kZWxSZXNwb25zZSIDkAICElkKD1VubG9hZEFsbE1vZGVscxIfLm1seGQudjEuVW5sb2FkQWxsTW9kZWxzUmVxdWVzdBogLm1seGQudjEuVW5sb2FkQWxsTW9kZWxzUmVzcG9uc2UiA5ACAhJECghQaW5Nb2RlbBIYLm1seGQudjEuUGluTW9kZWxSZXF1ZXN0GhkubWx4ZC52MS5QaW5Nb2RlbFJlc3BvbnNlIgOQAgISUwoNUmVsb2FkQ2F0YWxvZxIdLm1seGQudjEuUmVsb2FkQ2F0YWxvZ1JlcXVlc3QaHi5tbHhkLnYxLlJlbG9hZENhdGFsb2dSZXNwb25zZSIDkAICElIKDFByZXBhcmVNb2RlbBIcLm1seGQudjEuUHJlcGFyZU1vZGVsUmVxdWVzdBodLm1seGQudjEuUHJlcGFyZU1vZGVsUmVzcG9uc2UiA5ACAjABYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp, file_google_rpc_status, file_mlxd_v1_embedding_service, file_mlxd_v1_types]);
 
 /**
  * A model.
@@ -208,6 +210,13 @@ export type Model = Message<"mlxd.v1.Model"> & {
    * @generated from field: repeated mlxd.v1.ModelAdapter adapters = 31;
    */
   adapters: ModelAdapter[];
+
+  /**
+   * How it makes vectors; absent where it makes none.
+   *
+   * @generated from field: mlxd.v1.ModelEmbedding embedding = 32;
+   */
+  embedding?: ModelEmbedding | undefined;
 };
 
 /**
@@ -216,6 +225,56 @@ export type Model = Message<"mlxd.v1.Model"> & {
  */
 export const ModelSchema: GenMessage<Model> = /*@__PURE__*/
   messageDesc(file_mlxd_v1_model_service, 0);
+
+/**
+ * How a model makes vectors.
+ *
+ * @generated from message mlxd.v1.ModelEmbedding
+ */
+export type ModelEmbedding = Message<"mlxd.v1.ModelEmbedding"> & {
+  /**
+   * Unless a request says otherwise.
+   *
+   * @generated from field: mlxd.v1.Pooling pooling = 1;
+   */
+  pooling: Pooling;
+
+  /**
+   * Numbers in a vector.
+   *
+   * @generated from field: uint32 dimensions = 2;
+   */
+  dimensions: number;
+
+  /**
+   * Whether its files tell how: it was trained for it. Otherwise it is a model that generates, and its vectors are what
+   * its last token comes to.
+   *
+   * @generated from field: bool trained = 3;
+   */
+  trained: boolean;
+
+  /**
+   * Whether vectors may be cut (Matryoshka): `is_matryoshka` or `matryoshka_dimensions` in its config.json.
+   *
+   * @generated from field: bool matryoshka = 4;
+   */
+  matryoshka: boolean;
+
+  /**
+   * The lengths that they may be cut to; none where any will do.
+   *
+   * @generated from field: repeated uint32 matryoshka_dimensions = 5;
+   */
+  matryoshkaDimensions: number[];
+};
+
+/**
+ * Describes the message mlxd.v1.ModelEmbedding.
+ * Use `create(ModelEmbeddingSchema)` to create a new message.
+ */
+export const ModelEmbeddingSchema: GenMessage<ModelEmbedding> = /*@__PURE__*/
+  messageDesc(file_mlxd_v1_model_service, 1);
 
 /**
  * A LoRA adapter of a model.
@@ -250,7 +309,7 @@ export type ModelAdapter = Message<"mlxd.v1.ModelAdapter"> & {
  * Use `create(ModelAdapterSchema)` to create a new message.
  */
 export const ModelAdapterSchema: GenMessage<ModelAdapter> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 1);
+  messageDesc(file_mlxd_v1_model_service, 2);
 
 /**
  * What a model can do with this service. What is false is refused by name.
@@ -299,6 +358,13 @@ export type ModelCapabilities = Message<"mlxd.v1.ModelCapabilities"> & {
    * @generated from field: repeated string constraints = 6;
    */
   constraints: string[];
+
+  /**
+   * Makes vectors: EmbeddingService.
+   *
+   * @generated from field: bool embeddings = 7;
+   */
+  embeddings: boolean;
 };
 
 /**
@@ -306,7 +372,7 @@ export type ModelCapabilities = Message<"mlxd.v1.ModelCapabilities"> & {
  * Use `create(ModelCapabilitiesSchema)` to create a new message.
  */
 export const ModelCapabilitiesSchema: GenMessage<ModelCapabilities> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 2);
+  messageDesc(file_mlxd_v1_model_service, 3);
 
 /**
  * Which models to list.
@@ -341,7 +407,7 @@ export type ListModelsRequest = Message<"mlxd.v1.ListModelsRequest"> & {
  * Use `create(ListModelsRequestSchema)` to create a new message.
  */
 export const ListModelsRequestSchema: GenMessage<ListModelsRequest> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 3);
+  messageDesc(file_mlxd_v1_model_service, 4);
 
 /**
  * A page of models.
@@ -369,7 +435,7 @@ export type ListModelsResponse = Message<"mlxd.v1.ListModelsResponse"> & {
  * Use `create(ListModelsResponseSchema)` to create a new message.
  */
 export const ListModelsResponseSchema: GenMessage<ListModelsResponse> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 4);
+  messageDesc(file_mlxd_v1_model_service, 5);
 
 /**
  * Which model.
@@ -390,7 +456,7 @@ export type GetModelRequest = Message<"mlxd.v1.GetModelRequest"> & {
  * Use `create(GetModelRequestSchema)` to create a new message.
  */
 export const GetModelRequestSchema: GenMessage<GetModelRequest> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 5);
+  messageDesc(file_mlxd_v1_model_service, 6);
 
 /**
  * The model.
@@ -411,7 +477,7 @@ export type GetModelResponse = Message<"mlxd.v1.GetModelResponse"> & {
  * Use `create(GetModelResponseSchema)` to create a new message.
  */
 export const GetModelResponseSchema: GenMessage<GetModelResponse> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 6);
+  messageDesc(file_mlxd_v1_model_service, 7);
 
 /**
  * Which model to load.
@@ -453,7 +519,7 @@ export type LoadModelRequest = Message<"mlxd.v1.LoadModelRequest"> & {
  * Use `create(LoadModelRequestSchema)` to create a new message.
  */
 export const LoadModelRequestSchema: GenMessage<LoadModelRequest> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 7);
+  messageDesc(file_mlxd_v1_model_service, 8);
 
 /**
  * The model, loaded, or how it would fit.
@@ -481,7 +547,7 @@ export type LoadModelResponse = Message<"mlxd.v1.LoadModelResponse"> & {
  * Use `create(LoadModelResponseSchema)` to create a new message.
  */
 export const LoadModelResponseSchema: GenMessage<LoadModelResponse> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 8);
+  messageDesc(file_mlxd_v1_model_service, 9);
 
 /**
  * Whether a model has room, and what it takes. All sizes are bytes.
@@ -586,7 +652,7 @@ export type MemoryFit = Message<"mlxd.v1.MemoryFit"> & {
  * Use `create(MemoryFitSchema)` to create a new message.
  */
 export const MemoryFitSchema: GenMessage<MemoryFit> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 9);
+  messageDesc(file_mlxd_v1_model_service, 10);
 
 /**
  * Which model to unload, and what becomes of its running generations.
@@ -621,7 +687,7 @@ export type UnloadModelRequest = Message<"mlxd.v1.UnloadModelRequest"> & {
  * Use `create(UnloadModelRequestSchema)` to create a new message.
  */
 export const UnloadModelRequestSchema: GenMessage<UnloadModelRequest> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 10);
+  messageDesc(file_mlxd_v1_model_service, 11);
 
 /**
  * What became of it.
@@ -656,7 +722,7 @@ export type UnloadModelResponse = Message<"mlxd.v1.UnloadModelResponse"> & {
  * Use `create(UnloadModelResponseSchema)` to create a new message.
  */
 export const UnloadModelResponseSchema: GenMessage<UnloadModelResponse> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 11);
+  messageDesc(file_mlxd_v1_model_service, 12);
 
 /**
  * What becomes of running generations.
@@ -691,7 +757,7 @@ export type UnloadAllModelsRequest = Message<"mlxd.v1.UnloadAllModelsRequest"> &
  * Use `create(UnloadAllModelsRequestSchema)` to create a new message.
  */
 export const UnloadAllModelsRequestSchema: GenMessage<UnloadAllModelsRequest> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 12);
+  messageDesc(file_mlxd_v1_model_service, 13);
 
 /**
  * Which models went, and which stayed.
@@ -726,7 +792,7 @@ export type UnloadAllModelsResponse = Message<"mlxd.v1.UnloadAllModelsResponse">
  * Use `create(UnloadAllModelsResponseSchema)` to create a new message.
  */
 export const UnloadAllModelsResponseSchema: GenMessage<UnloadAllModelsResponse> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 13);
+  messageDesc(file_mlxd_v1_model_service, 14);
 
 /**
  * A model that stayed in memory.
@@ -754,7 +820,7 @@ export type KeptModel = Message<"mlxd.v1.KeptModel"> & {
  * Use `create(KeptModelSchema)` to create a new message.
  */
 export const KeptModelSchema: GenMessage<KeptModel> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 14);
+  messageDesc(file_mlxd_v1_model_service, 15);
 
 /**
  * Which model to pin.
@@ -782,7 +848,7 @@ export type PinModelRequest = Message<"mlxd.v1.PinModelRequest"> & {
  * Use `create(PinModelRequestSchema)` to create a new message.
  */
 export const PinModelRequestSchema: GenMessage<PinModelRequest> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 15);
+  messageDesc(file_mlxd_v1_model_service, 16);
 
 /**
  * The model.
@@ -803,7 +869,7 @@ export type PinModelResponse = Message<"mlxd.v1.PinModelResponse"> & {
  * Use `create(PinModelResponseSchema)` to create a new message.
  */
 export const PinModelResponseSchema: GenMessage<PinModelResponse> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 16);
+  messageDesc(file_mlxd_v1_model_service, 17);
 
 /**
  * Nothing to say.
@@ -818,7 +884,7 @@ export type ReloadCatalogRequest = Message<"mlxd.v1.ReloadCatalogRequest"> & {
  * Use `create(ReloadCatalogRequestSchema)` to create a new message.
  */
 export const ReloadCatalogRequestSchema: GenMessage<ReloadCatalogRequest> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 17);
+  messageDesc(file_mlxd_v1_model_service, 18);
 
 /**
  * What is different from before, by model id.
@@ -853,7 +919,7 @@ export type ReloadCatalogResponse = Message<"mlxd.v1.ReloadCatalogResponse"> & {
  * Use `create(ReloadCatalogResponseSchema)` to create a new message.
  */
 export const ReloadCatalogResponseSchema: GenMessage<ReloadCatalogResponse> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 18);
+  messageDesc(file_mlxd_v1_model_service, 19);
 
 /**
  * Which model to prepare.
@@ -890,7 +956,7 @@ export type PrepareModelRequest = Message<"mlxd.v1.PrepareModelRequest"> & {
  * Use `create(PrepareModelRequestSchema)` to create a new message.
  */
 export const PrepareModelRequestSchema: GenMessage<PrepareModelRequest> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 19);
+  messageDesc(file_mlxd_v1_model_service, 20);
 
 /**
  * One step of a preparation.
@@ -943,7 +1009,7 @@ export type PrepareModelResponse = Message<"mlxd.v1.PrepareModelResponse"> & {
  * Use `create(PrepareModelResponseSchema)` to create a new message.
  */
 export const PrepareModelResponseSchema: GenMessage<PrepareModelResponse> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 20);
+  messageDesc(file_mlxd_v1_model_service, 21);
 
 /**
  * A stage began.
@@ -971,7 +1037,7 @@ export type PrepareStageEntered = Message<"mlxd.v1.PrepareStageEntered"> & {
  * Use `create(PrepareStageEnteredSchema)` to create a new message.
  */
 export const PrepareStageEnteredSchema: GenMessage<PrepareStageEntered> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 21);
+  messageDesc(file_mlxd_v1_model_service, 22);
 
 /**
  * How far a download is. What was fetched before counts; bytes that turned out wrong are taken back.
@@ -1020,7 +1086,7 @@ export type PrepareProgress = Message<"mlxd.v1.PrepareProgress"> & {
  * Use `create(PrepareProgressSchema)` to create a new message.
  */
 export const PrepareProgressSchema: GenMessage<PrepareProgress> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 22);
+  messageDesc(file_mlxd_v1_model_service, 23);
 
 /**
  * A line for people.
@@ -1055,7 +1121,7 @@ export type PrepareLog = Message<"mlxd.v1.PrepareLog"> & {
  * Use `create(PrepareLogSchema)` to create a new message.
  */
 export const PrepareLogSchema: GenMessage<PrepareLog> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 23);
+  messageDesc(file_mlxd_v1_model_service, 24);
 
 /**
  * What came of a preparation. That a model was downloaded does not say that it can chat.
@@ -1125,7 +1191,7 @@ export type PrepareReport = Message<"mlxd.v1.PrepareReport"> & {
  * Use `create(PrepareReportSchema)` to create a new message.
  */
 export const PrepareReportSchema: GenMessage<PrepareReport> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 24);
+  messageDesc(file_mlxd_v1_model_service, 25);
 
 /**
  * A stage and its duration.
@@ -1153,7 +1219,7 @@ export type PrepareStageTiming = Message<"mlxd.v1.PrepareStageTiming"> & {
  * Use `create(PrepareStageTimingSchema)` to create a new message.
  */
 export const PrepareStageTimingSchema: GenMessage<PrepareStageTiming> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 25);
+  messageDesc(file_mlxd_v1_model_service, 26);
 
 /**
  * How a model did when it was asked a simple question.
@@ -1202,7 +1268,7 @@ export type SmokeTest = Message<"mlxd.v1.SmokeTest"> & {
  * Use `create(SmokeTestSchema)` to create a new message.
  */
 export const SmokeTestSchema: GenMessage<SmokeTest> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 26);
+  messageDesc(file_mlxd_v1_model_service, 27);
 
 /**
  * Where a model stands.
