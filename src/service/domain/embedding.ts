@@ -22,7 +22,7 @@ export interface EmbeddingTask {
   readonly scheduling: SchedulingHints;
 }
 
-export interface Embedding {
+interface Embedding {
   readonly values: Float32Array;
   /** That it was made of. */
   readonly tokens: number;

@@ -59,6 +59,7 @@ export class UnsupportedTask extends Schema.TaggedError<UnsupportedTask>()("Unsu
 /** Prompt and output do not fit the context. */
 export class ContextLengthExceeded extends Schema.TaggedError<ContextLengthExceeded>()("ContextLengthExceeded", {
   promptTokens: Schema.Number,
+  /** 0: none are wanted, a vector is. */
   maxOutputTokens: Schema.Number,
   contextLength: Schema.Number,
   /** The prompt was too long to be tokenised at all: promptTokens is a lower bound. */
@@ -66,6 +67,9 @@ export class ContextLengthExceeded extends Schema.TaggedError<ContextLengthExcee
 }) {
   override get message(): string {
     const prompt = `${this.estimated ? "at least " : ""}${this.promptTokens}`;
+    if (this.maxOutputTokens === 0) {
+      return `${prompt} tokens exceed the context of ${this.contextLength}: shorten the text, or set truncate`;
+    }
     return (
       `${prompt} prompt tokens and ${this.maxOutputTokens} output tokens exceed the context of ${this.contextLength}: ` +
       "shorten the conversation or lower stop.max_output_tokens"
