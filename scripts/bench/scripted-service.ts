@@ -8,6 +8,7 @@ import { Configuration } from "../../src/service/config/Configuration.ts";
 import { DownloadConfig } from "../../src/service/config/DownloadConfig.ts";
 import { EngineConfig } from "../../src/service/config/EngineConfig.ts";
 import { ModelsConfig } from "../../src/service/config/ModelsConfig.ts";
+import { QualityConfig } from "../../src/service/config/QualityConfig.ts";
 import { ResidencyConfig } from "../../src/service/config/ResidencyConfig.ts";
 import { ServerConfig } from "../../src/service/config/ServerConfig.ts";
 import { type Engine, type EngineEvent, Engines } from "../../src/service/engine/Engine.ts";
@@ -70,6 +71,7 @@ const pipeline = preparations.pipe(
   Layer.provide(Admission.layer),
   Layer.provideMerge([models, Stats.layer]),
   Layer.provideMerge(AdmissionConfig.layer),
+  Layer.provide(QualityConfig.layer),
 );
 const server = Server.layer.pipe(
   Layer.provide(pipeline),

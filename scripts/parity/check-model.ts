@@ -29,7 +29,7 @@ export interface ModelParity {
 }
 
 export const checkModel = async (directory: string, asStored?: boolean): Promise<ModelParity> => {
-  const { runs } = JSON.parse(readFileSync(join(directory, "golden.json"), "utf8")) as ModelGolden;
+  const { runs } = readGolden(directory);
   const model = await loadCheckpoint(directory, asStored);
   const differences = runs.map((run) => logitDifference(model, run));
   const divergences: number[] = [];
@@ -37,6 +37,21 @@ export const checkModel = async (directory: string, asStored?: boolean): Promise
   await collect();
   const first = Math.min(...divergences);
   return { logitDifference: Math.max(...differences), divergesAt: first === Infinity ? undefined : first };
+};
+
+/** Without a run, or with one that says nothing, anything would agree. */
+const readGolden = (directory: string): ModelGolden => {
+  const golden = JSON.parse(readFileSync(join(directory, "golden.json"), "utf8")) as Partial<ModelGolden>;
+  const runs = golden.runs ?? [];
+  if (runs.length === 0) throw new Error("golden.json has no runs");
+  for (const [index, run] of runs.entries()) {
+    for (const key of ["prompt_ids", "logits", "greedy_ids"] as const) {
+      const values: unknown = run[key];
+      const isList = Array.isArray(values) && values.length > 0 && values.every((value) => typeof value === "number");
+      if (!isList) throw new Error(`golden.json: runs[${index}].${key} is not a list of numbers`);
+    }
+  }
+  return { runs };
 };
 
 const logitDifference = (model: Model, { prompt_ids: prompt, logits: expected }: GoldenRun): number => {

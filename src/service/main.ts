@@ -9,6 +9,7 @@ import { DownloadConfig } from "./config/DownloadConfig.ts";
 import { EngineConfig } from "./config/EngineConfig.ts";
 import { LogConfig } from "./config/LogConfig.ts";
 import { ModelsConfig } from "./config/ModelsConfig.ts";
+import { QualityConfig } from "./config/QualityConfig.ts";
 import { ResidencyConfig } from "./config/ResidencyConfig.ts";
 import { ServerConfig } from "./config/ServerConfig.ts";
 import { plainFailure } from "./config/settings.ts";
@@ -38,6 +39,7 @@ const pipeline = preparations.pipe(
   Layer.provideMerge(models),
   Layer.provideMerge(Stats.layer),
   Layer.provideMerge(AdmissionConfig.layer),
+  Layer.provide(QualityConfig.layer),
 );
 
 /** SIGHUP reads the catalog anew; what is wrong with it is logged there. */

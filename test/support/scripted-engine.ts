@@ -13,10 +13,16 @@ export interface ScriptedEngine extends Engine {
   readonly resume: Effect.Effect<void>;
 }
 
-/** A piece of text is one token; `pause` waits for `resume`; a failure ends the request with it. */
-export type Script = ReadonlyArray<string | { readonly pause: true } | { readonly fail: EngineFailure }>;
+/**
+ * A piece of text is one token; `token` is one without text; `pause` waits for `resume`; a failure ends the request
+ * with it.
+ */
+export type Script = ReadonlyArray<
+  string | { readonly token: number } | { readonly pause: true } | { readonly fail: EngineFailure }
+>;
 
-export const makeScriptedEngine = (script: Script): Effect.Effect<ScriptedEngine> =>
+/** @param script of every request, or of each by its number from 0 */
+export const makeScriptedEngine = (script: Script | ((request: number) => Script)): Effect.Effect<ScriptedEngine> =>
   Effect.sync(() => {
     const gate = Deferred.makeUnsafe<void>();
     const requests: EngineRequest[] = [];
@@ -24,17 +30,18 @@ export const makeScriptedEngine = (script: Script): Effect.Effect<ScriptedEngine
     const live = new Map<string, (event: EngineEvent) => void>();
     const cancelled = new Map<string, Deferred.Deferred<void>>();
     const play = Effect.fnUntraced(function* (request: EngineRequest, onEvent: (event: EngineEvent) => void) {
+      const parts = typeof script === "function" ? script(requests.length) : script;
       requests.push(request);
       live.set(request.id, onEvent);
       onEvent({ type: "admitted", cachedPromptTokens: 0 });
       let tokens = 0;
-      for (const part of script) {
-        if (typeof part === "string") {
+      for (const part of parts) {
+        if (typeof part === "string" || "token" in part) {
           tokens += 1;
-          const tokenIds = [100 + tokens];
+          const [text, tokenIds] = typeof part === "string" ? [part, [100 + tokens]] : ["", [part.token]];
           onEvent({
             type: "output",
-            text: part,
+            text,
             reasoning: "",
             toolCalls: [],
             tokenIds,
@@ -77,12 +84,12 @@ export const makeScriptedEngine = (script: Script): Effect.Effect<ScriptedEngine
         }),
       // A vector of the text's ids.
       embed: ({ promptTokenIds }) => {
-        const [first] = script;
+        const [first] = typeof script === "function" ? [] : script;
         if (typeof first === "object" && "fail" in first) return Effect.fail(first.fail);
-        return Effect.as(
-          typeof first === "object" ? Deferred.await(gate) : Effect.void,
-          Float32Array.from(promptTokenIds),
-        ).pipe(Effect.onInterrupt(() => Effect.sync(() => dropped.push(promptTokenIds.join()))));
+        const pause = typeof first === "object" && "pause" in first ? Deferred.await(gate) : Effect.void;
+        return Effect.as(pause, Float32Array.from(promptTokenIds)).pipe(
+          Effect.onInterrupt(() => Effect.sync(() => dropped.push(promptTokenIds.join()))),
+        );
       },
       cancel: (id) =>
         Effect.suspend(() => {

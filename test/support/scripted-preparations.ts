@@ -10,10 +10,16 @@ export interface PreparationScript {
   readonly prepare?: (request: PrepareRequest) => Stream.Stream<PrepareEvent, ServiceError>;
   /** By model id; by default none was ever tried. */
   readonly smokeTests?: Readonly<Record<string, SmokeTest>>;
+  /** Ids of models that are given no conversations; by default none. */
+  readonly unfit?: ReadonlyArray<string>;
 }
 
 export const scriptedPreparations = ({
   prepare = () => Stream.empty,
   smokeTests = {},
+  unfit = [],
 }: PreparationScript): Layer.Layer<Preparations> =>
-  Layer.succeed(Preparations, Preparations.of({ prepare, smokeTestOf: ({ id }) => smokeTests[id] }));
+  Layer.succeed(
+    Preparations,
+    Preparations.of({ prepare, smokeTestOf: ({ id }) => smokeTests[id], refusesChat: ({ id }) => unfit.includes(id) }),
+  );

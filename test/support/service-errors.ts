@@ -137,6 +137,12 @@ const byTag: Record<errors.ServiceError["_tag"], ErrorCase> = {
     metadata: { model: "demo", cause: "signal SIGKILL" },
     retryAfterMs: 5000,
   },
+  ModelUnfit: {
+    error: new errors.ModelUnfit({ model: "demo", finding: "runaway repetition" }),
+    code: Code.FailedPrecondition,
+    reason: "MODEL_UNFIT",
+    metadata: { model: "demo", finding: "runaway repetition" },
+  },
   ModelRevisionMismatch: {
     error: new errors.ModelRevisionMismatch({ model: "demo", asked: "r2", loaded: "r1" }),
     code: Code.FailedPrecondition,

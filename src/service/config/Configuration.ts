@@ -6,7 +6,7 @@ import { ConfigProvider, Context, Effect, Layer } from "effect";
 import { ConfigurationInvalid } from "../domain/errors.ts";
 import { nearest } from "../domain/nearest.ts";
 import { type ConfigFile, findUpwards, readConfigFile, readText } from "./config-file.ts";
-import { settingKey, settingName, settingNames } from "./settings.ts";
+import { secretNames, settingKey, settingName, settingNames } from "./settings.ts";
 
 export interface ConfigurationSources {
   /** Without the program's own name. */
@@ -82,7 +82,8 @@ const configFileNames = ["mlxd.yaml", "mlxd.yml", "mlxd.json"];
 const nonEmpty = (text: string | undefined): string | undefined => (text === "" ? undefined : text);
 
 const readArguments = (args: ReadonlyArray<string>): Readonly<Record<string, string | undefined>> => {
-  const known = ["config", ...settingNames.map((name) => settingKey(name).replaceAll("_", "-"))];
+  const optionOf = (name: string) => settingKey(name).replaceAll("_", "-");
+  const known = ["config", ...settingNames.filter((name) => !secretNames.has(name)).map(optionOf)];
   const options = Object.fromEntries(known.map((name) => [name, { type: "string" as const }]));
   const fail = (key: string, problem: string) =>
     new ConfigurationInvalid({ file: "the command line", line: 0, key, problem });
@@ -92,6 +93,11 @@ const readArguments = (args: ReadonlyArray<string>): Readonly<Record<string, str
     if (token.kind === "option-terminator") continue;
     if (token.kind === "positional") throw fail(token.value, "there is nothing to do with this");
     const name = token.name;
+    const secret = [...secretNames].find((each) => optionOf(each) === name);
+    if (secret !== undefined) {
+      const problem = `is a secret, and a command line is read by all on this machine: set ${secret}, or ${settingKey(secret)} in mlxd.yaml`;
+      throw fail(token.rawName, problem);
+    }
     if (!known.includes(name)) {
       const [best] = nearest(name, known);
       throw fail(token.rawName, best === undefined ? "there is no such option" : `there is no such option; --${best}?`);

@@ -1,7 +1,7 @@
 /**
- * The settings of the service by name. Every one is a variable, a key of the file's `service` section and an option of
- * the command line: `MLXD_MAX_RUNNING`, `max_running`, `--max-running`. They are found by asking what is read, so there
- * is no second list of them.
+ * The settings of the service by name. Every one is a variable, a key of the file's `service` section and, but for
+ * secrets, an option of the command line: `MLXD_MAX_RUNNING`, `max_running`, `--max-running`. They are found by asking
+ * what is read, so there is no second list of them.
  */
 import { type Config, ConfigProvider, Effect, Result } from "effect";
 
@@ -10,6 +10,7 @@ import { downloadSettings } from "./DownloadConfig.ts";
 import { engineSettings } from "./EngineConfig.ts";
 import { logSettings } from "./LogConfig.ts";
 import { modelsSettings } from "./models-settings.ts";
+import { qualitySettings } from "./QualityConfig.ts";
 import { residencySettings } from "./ResidencyConfig.ts";
 import { serverSettings } from "./ServerConfig.ts";
 
@@ -21,6 +22,7 @@ const all: ReadonlyArray<Config.Config<unknown>> = [
   engineSettings,
   logSettings,
   modelsSettings(""),
+  qualitySettings,
   residencySettings,
   serverSettings,
 ];
@@ -35,6 +37,9 @@ export const settingNames: ReadonlyArray<string> = (() => {
   for (const settings of all) Effect.runSync(Effect.exit(settings.parse(recorder)));
   return [...names].filter((name) => name.startsWith(prefix)).toSorted();
 })();
+
+/** Not taken from the command line, which everybody on the machine can read in the list of processes. */
+export const secretNames: ReadonlySet<string> = new Set(["MLXD_HF_TOKEN"]);
 
 /** Why a variable may not have the value, in one line; undefined when it may. */
 export const settingProblem = (name: string, value: string): string | undefined => {

@@ -224,6 +224,20 @@ export class EngineStartFailed extends Schema.TaggedError<EngineStartFailed>()("
 /** Why a model is not loaded. */
 export type LoadFailure = FilesUnusable | EngineStartFailed | ModelTooLarge | ModelPoolFull | ModelOperationConflict;
 
+/** The model failed its smoke test, and is given no conversations. */
+export class ModelUnfit extends Schema.TaggedError<ModelUnfit>()("ModelUnfit", {
+  model: Schema.String,
+  /** What the smoke test found. */
+  finding: Schema.String,
+}) {
+  override get message(): string {
+    return (
+      `model "${this.model}" takes no conversations, as it failed its smoke test: ${this.finding}; ` +
+      "PrepareModel tries it again, and raw prompts are taken"
+    );
+  }
+}
+
 /** Another revision than the asked one is the one that answers. */
 export class ModelRevisionMismatch extends Schema.TaggedError<ModelRevisionMismatch>()("ModelRevisionMismatch", {
   model: Schema.String,
@@ -388,6 +402,7 @@ export type ServiceError =
   | UnknownBackend
   | ConfigurationInvalid
   | LoadFailure
+  | ModelUnfit
   | ModelRevisionMismatch
   | ModelAccessDenied
   | DownloadsOff

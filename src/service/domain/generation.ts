@@ -171,6 +171,8 @@ export interface Usage {
   readonly outputTokens: number;
   /** Of these, tokens of reasoning; of models that mark none, absent. */
   readonly reasoningTokens?: number;
+  /** Of the output tokens, those of a broken answer in whose place another one was given; absent where there was none. */
+  readonly discardedTokens?: number;
 }
 
 /** Milliseconds; queue + timeToFirstToken + decode = total. */
@@ -189,7 +191,13 @@ export interface ToolCallDelta extends ToolCall {
 
 /** Something of the output is not as the model wrote it, or not as it meant it. */
 export interface OutputWarning {
-  readonly kind: "malformed-tool-call" | "unknown-tool" | "invalid-arguments" | "markers-removed";
+  readonly kind:
+    | "malformed-tool-call"
+    | "unknown-tool"
+    | "invalid-arguments"
+    | "markers-removed"
+    | "regenerated"
+    | "broken-answer";
   /** One sentence. */
   readonly message: string;
 }

@@ -1,7 +1,15 @@
 /** A model as the service knows it. */
 import type { Pooling } from "./embedding.ts";
 
-export type ModelState = "available" | "downloading" | "loading" | "active" | "draining" | "unloading" | "failed";
+export type ModelState =
+  | "available"
+  | "not-downloaded"
+  | "downloading"
+  | "loading"
+  | "active"
+  | "draining"
+  | "unloading"
+  | "failed";
 
 /** What a model's files say of it, without loading it. */
 export interface ModelFacts {
@@ -93,7 +101,7 @@ export interface ModelStatus {
   readonly facts: ModelFacts;
   readonly isDefault: boolean;
   readonly state: ModelState;
-  /** One sentence, for `failed`; otherwise empty. */
+  /** One sentence, for `failed` and `not-downloaded`; otherwise empty. */
   readonly stateReason: string;
   /** Where it is to be had, while its files are not here; undefined when they are. */
   readonly download: HubModel | undefined;

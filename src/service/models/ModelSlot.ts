@@ -98,7 +98,10 @@ export class ModelSlot implements Tenant {
   }
 
   get state(): ModelState {
-    return this.phase.state === "failed" && this.downloads > 0 ? "downloading" : this.phase.state;
+    const { phase } = this;
+    if (phase.state === "failed" && this.downloads > 0) return "downloading";
+    // Nothing went wrong with it; nor is it on disk.
+    return phase.state === "failed" && phase.error._tag === "ModelNotDownloaded" ? "not-downloaded" : phase.state;
   }
 
   readonly status = Effect.suspend(() => {

@@ -8,7 +8,7 @@ import { readChatTemplates, rendersTools } from "../prompt/chat-template-source.
 import { resolveDefaults } from "../prompt/effective-parameters.ts";
 import { specialTokens } from "../prompt/special-tokens.ts";
 import { CheckpointInvalid, decodeJson, JsonObject, readOptional, readRequired } from "./checkpoint-files.ts";
-import { countParameters } from "./count-parameters.ts";
+import { countParameters, unpackedBytes } from "./count-parameters.ts";
 import { EmbeddingConfig, readEmbeddingFacts } from "./embedding-facts.ts";
 import { detectFamilyOf, type FamilyProfile, familyProfile } from "./families.ts";
 import { configuredDefaults, GenerationConfigJson, TokenIds, tokenIdList } from "./generation-config.ts";
@@ -64,7 +64,9 @@ export const readCheckpointFacts = async (
     contextLength: contextLength(config.max_position_embeddings, tokenizerConfig.model_max_length),
     vocabularySize: config.vocab_size ?? embeddingRows(weights.tensors),
     parameterCount,
-    estimatedBytes: keepsStoredForm ? weights.storedBytes : parameterCount * bytesPerFloat32,
+    estimatedBytes: keepsStoredForm
+      ? weights.storedBytes + unpackedBytes(weights.tensors, bitsOf(config))
+      : parameterCount * bytesPerFloat32,
     eosTokenIds: [...new Set(eosTokenIds)],
     defaults: resolveDefaults({ ...configuredDefaults(generation), ...overrides.defaults }, profile),
     capabilities: {
@@ -104,6 +106,8 @@ const ConfigJson = Schema.Struct({
   text_config: maybe(Schema.Struct(textFields)),
   /** `bits` of all layers; a layer's own stand under its name. */
   quantization: maybe(JsonObject),
+  /** The same again, or alone. */
+  quantization_config: maybe(JsonObject),
 });
 type ConfigJson = typeof ConfigJson.Type;
 
@@ -120,16 +124,22 @@ const decodeConfig = (file: Buffer): ConfigJson => {
 };
 
 const bitsOf =
-  ({ quantization }: ConfigJson) =>
+  ({ quantization, quantization_config: again }: ConfigJson) =>
   (layer: string): number => {
-    const bits = [quantization?.[layer], quantization].map((values) => decodeBits(values)).find((value) => value > 0);
+    const settings = quantization ?? again;
+    const bits = [settings?.[layer], settings].map((values) => decodeBits(values)).find((value) => value > 0);
     if (bits === undefined) throw new CheckpointInvalid("config.json", `does not tell the bits of quantised ${layer}`);
     return bits;
   };
 
 /** 0 where they are not told. */
-const decodeBits = (values: unknown): number => (hasBits(values) ? values.bits : 0);
+const decodeBits = (values: unknown): number => {
+  if (hasBits(values)) return values.bits;
+  return hasMethod(values) ? Number(/\d$/.exec(values.quant_method)?.[0]) : 0;
+};
 const hasBits = Schema.is(Schema.Struct({ bits: Count }));
+/** What others name by their method alone. */
+const hasMethod = Schema.is(Schema.Struct({ quant_method: Schema.Literals(["mxfp4", "mxfp8"]) }));
 
 const contextLength = (positions: number | null | undefined, tokenizerMaxLength: unknown): number => {
   // Tokenizers without a limit state a huge number, 1e30.

@@ -1,8 +1,17 @@
 import type { TensorHeader } from "./safetensors.ts";
 
+/** A matrix of which a checkpoint has several weights in each word. */
+interface PackedMatrix {
+  readonly count: number;
+  readonly bits: number;
+  /** Whether its scales are floats of 8 bits, as those of mxfp4 are. */
+  readonly hasByteScales: boolean;
+}
+
 /**
  * How many weights a checkpoint stands for. A quantised matrix X is stored as `X.weight`, several weights in each 32-bit
- * word, with `X.scales` and mostly `X.biases`, which are none of the model's own weights.
+ * word, with `X.scales` and mostly `X.biases`, which are none of the model's own weights; gpt-oss's as `X_blocks` and
+ * `X_scales`.
  *
  * @param bitsOf bits of one weight, by the matrix's name without `.weight`
  */
@@ -11,15 +20,49 @@ export const countParameters = (
   bitsOf: (name: string) => number,
 ): number => {
   let count = 0;
-  for (const [tensor, { shape }] of tensors) {
-    const name = tensor.slice(0, tensor.lastIndexOf("."));
-    const part = tensor.slice(name.length + 1);
-    const isQuantized = tensors.has(`${name}.scales`);
-    if (isQuantized && (part === "scales" || part === "biases")) continue;
-    const stored = shape.reduce((product, size) => product * size, 1);
-    count += isQuantized && part === "weight" ? (stored * wordBits) / bitsOf(name) : stored;
+  for (const [name, header] of tensors) {
+    if (isBesideMatrix(name, tensors)) continue;
+    count += packedMatrix(name, header, tensors, bitsOf)?.count ?? elements(header);
   }
   return count;
+};
+
+/** Bytes that a GPU's memory takes beyond the files' for those forms that the engine makes 16-bit floats of. */
+export const unpackedBytes = (tensors: ReadonlyMap<string, TensorHeader>, bitsOf: (name: string) => number): number => {
+  let bytes = 0;
+  for (const [name, header] of tensors) {
+    const packed = packedMatrix(name, header, tensors, bitsOf);
+    if (packed === undefined || (!packed.hasByteScales && keptBits.includes(packed.bits))) continue;
+    bytes += packed.count * (2 - packed.bits / 8);
+  }
+  return bytes;
+};
+
+const keptBits = [2, 4, 8];
+
+const elements = ({ shape }: TensorHeader): number => shape.reduce((product, size) => product * size, 1);
+
+const isBesideMatrix = (name: string, tensors: ReadonlyMap<string, TensorHeader>): boolean => {
+  const beside = /^(.*)(?:\.scales|\.biases|(_scales))$/.exec(name);
+  if (beside === null) return false;
+  const [, matrix = "", isOfBlocks] = beside;
+  return isOfBlocks === undefined ? tensors.has(`${matrix}.scales`) : tensors.has(`${matrix}_blocks`);
+};
+
+const packedMatrix = (
+  name: string,
+  header: TensorHeader,
+  tensors: ReadonlyMap<string, TensorHeader>,
+  bitsOf: (name: string) => number,
+): PackedMatrix | undefined => {
+  if (name.endsWith("_blocks") && header.dtype === "U8") {
+    return { count: 2 * elements(header), bits: 4, hasByteScales: true };
+  }
+  const matrix = name.endsWith(".weight") ? name.slice(0, -".weight".length) : undefined;
+  const scales = matrix === undefined ? undefined : tensors.get(`${matrix}.scales`);
+  if (matrix === undefined || scales === undefined) return undefined;
+  const bits = bitsOf(matrix);
+  return { count: (elements(header) * wordBits) / bits, bits, hasByteScales: scales.dtype === "U8" };
 };
 
 const wordBits = 32;

@@ -4,6 +4,7 @@ import type { ModelFacts } from "../domain/model.ts";
 import type { EngineEvent } from "../engine/Engine.ts";
 
 type EngineFinished = Extract<EngineEvent, { type: "finished" }>;
+type EngineOutput = Extract<EngineEvent, { type: "output" }>;
 
 interface RecordOptions {
   readonly id: string;
@@ -27,6 +28,9 @@ interface Candidate {
   firstTokenAt: number | undefined;
   outputTokens: number;
   reasoningTokens: number;
+  /** Of output that the caller did not get; they are spent all the same. */
+  withheldTokens: number;
+  withheldReasoningTokens: number;
 }
 
 export class GenerationRecord {
@@ -48,6 +52,8 @@ export class GenerationRecord {
       firstTokenAt: undefined,
       outputTokens: 0,
       reasoningTokens: 0,
+      withheldTokens: 0,
+      withheldReasoningTokens: 0,
     }));
   }
 
@@ -57,8 +63,7 @@ export class GenerationRecord {
   }
 
   onEngineEvent(candidateIndex: number, event: EngineEvent, now: number): void {
-    const candidate = this.candidates[candidateIndex];
-    if (candidate === undefined) throw new RangeError(`there is no candidate ${candidateIndex}`);
+    const candidate = this.candidateAt(candidateIndex);
     switch (event.type) {
       case "admitted":
         candidate.admittedAt = now;
@@ -88,10 +93,45 @@ export class GenerationRecord {
     }
   }
 
+  /** Counts output that the caller does not get, or not yet. */
+  withhold(candidateIndex: number, { tokenIds, reasoningTokens }: EngineOutput): void {
+    const candidate = this.candidateAt(candidateIndex);
+    candidate.withheldTokens += tokenIds.length;
+    candidate.withheldReasoningTokens += reasoningTokens;
+  }
+
+  /** The caller gets it after all: it comes as an event next. */
+  unhold(candidateIndex: number, { tokenIds, reasoningTokens }: EngineOutput): void {
+    const candidate = this.candidateAt(candidateIndex);
+    candidate.withheldTokens -= tokenIds.length;
+    candidate.withheldReasoningTokens -= reasoningTokens;
+  }
+
+  /** Starts once more, with other parameters: it is the last start that counts. */
+  startAnew(parameters: EffectiveParameters): void {
+    this.emitStarted(parameters);
+  }
+
+  private candidateAt(index: number): Candidate {
+    const candidate = this.candidates[index];
+    if (candidate === undefined) throw new RangeError(`there is no candidate ${index}`);
+    return candidate;
+  }
+
   private start(): void {
     if (this.started) return;
     this.started = true;
-    const { facts, promptTokens, parameters, echo, emit } = this.options;
+    const { parameters, echo, emit } = this.options;
+    this.emitStarted(parameters);
+    if (echo === "") return;
+    const nothing = { reasoning: "", toolCalls: [], tokenIds: [], logprobs: [], outputTokens: 0 };
+    for (const candidateIndex of this.candidates.keys()) {
+      emit({ type: "chunk", candidateIndex, text: echo, ...nothing });
+    }
+  }
+
+  private emitStarted(parameters: EffectiveParameters): void {
+    const { facts, promptTokens, emit } = this.options;
     emit({
       type: "started",
       generationId: this.id,
@@ -102,11 +142,6 @@ export class GenerationRecord {
       parameters,
       prompt: this.prompt,
     });
-    if (echo === "") return;
-    const nothing = { reasoning: "", toolCalls: [], tokenIds: [], logprobs: [], outputTokens: 0 };
-    for (const candidateIndex of this.candidates.keys()) {
-      emit({ type: "chunk", candidateIndex, text: echo, ...nothing });
-    }
   }
 
   private finish(
@@ -123,7 +158,10 @@ export class GenerationRecord {
       candidateIndex,
       finishReason,
       matched,
-      usage: this.usageOf([candidate]),
+      usage: {
+        ...this.usageOf([candidate]),
+        ...(candidate.withheldTokens > 0 && { discardedTokens: candidate.withheldTokens }),
+      },
       timings: {
         queueMs: beganAt - this.options.receivedAt,
         timeToFirstTokenMs: decodedFrom - beganAt,
@@ -136,13 +174,17 @@ export class GenerationRecord {
 
   private usageOf(candidates: ReadonlyArray<Candidate>): Usage {
     const { promptTokens, reasons } = this.options;
-    const sum = (count: "outputTokens" | "reasoningTokens") =>
-      candidates.reduce((total, candidate) => total + candidate[count], 0);
+    const sum = (count: (candidate: Candidate) => number) =>
+      candidates.reduce((total, candidate) => total + count(candidate), 0);
     return {
       promptTokens,
       cachedPromptTokens: this.cachedPromptTokens,
-      outputTokens: sum("outputTokens"),
-      ...(reasons && { reasoningTokens: sum("reasoningTokens") }),
+      outputTokens: sum(({ outputTokens, withheldTokens }) => outputTokens + withheldTokens),
+      ...(reasons && {
+        reasoningTokens: sum(
+          ({ reasoningTokens, withheldReasoningTokens }) => reasoningTokens + withheldReasoningTokens,
+        ),
+      }),
     };
   }
 }

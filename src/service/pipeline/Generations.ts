@@ -7,6 +7,8 @@ import type { GenerationEvent, GenerationResult, GenerationTask } from "../domai
 export interface CallOptions {
   /** From receipt on; when it passes the call fails with DeadlineExceeded, whatever it is doing. */
   readonly deadlineMs: number;
+  /** Whether the model is being tried: it is then asked whatever an earlier smoke test said of it. */
+  readonly isTrial?: boolean;
 }
 
 export interface TokenCount {

@@ -3,32 +3,50 @@ import { randomUUID } from "node:crypto";
 import { Cause, Clock, Effect, type Exit, Layer, Queue, Random, Stream } from "effect";
 
 import { Admission } from "../admission/Admission.ts";
-import { DeadlineExceeded, EngineLost, ModelUnloaded, type Progress, type ServiceError } from "../domain/errors.ts";
+import { QualityConfig } from "../config/QualityConfig.ts";
+import {
+  DeadlineExceeded,
+  EngineLost,
+  ModelUnfit,
+  ModelUnloaded,
+  type Progress,
+  type ServiceError,
+} from "../domain/errors.ts";
 import type { GenerationEvent, GenerationTask } from "../domain/generation.ts";
 import { Models } from "../models/Models.ts";
+import { SmokeTests } from "../models/smoke/SmokeTests.ts";
 import { marksReasoning } from "../output/output-format.ts";
 import { resolveParameters } from "../prompt/effective-parameters.ts";
 import { type Outcome, Stats } from "../telemetry/Stats.ts";
+import { candidateSeed } from "./candidate-seed.ts";
 import { collectResult } from "./collect-result.ts";
 import { engineRequests } from "./engine-requests.ts";
 import { type CallOptions, Generations } from "./Generations.ts";
 import { GenerationRecord } from "./GenerationRecord.ts";
 import { preparePrompt } from "./prepare-prompt.ts";
+import { generateRecovering, isRecoverable } from "./recovery.ts";
 
 type Emit = (event: GenerationEvent) => void;
 
 /** Where a call has come to: what its end is accounted under. */
 interface Call {
   model: string;
+  readonly isTrial: boolean;
+  /** Whether its events go out as they come. */
+  readonly streams: boolean;
   record: GenerationRecord | undefined;
 }
 
-export const layer: Layer.Layer<Generations, never, Models | Admission | Stats> = Layer.effect(
+type Needs = Models | Admission | Stats | SmokeTests | QualityConfig;
+
+export const layer: Layer.Layer<Generations, never, Needs> = Layer.effect(
   Generations,
   Effect.gen(function* () {
     const models = yield* Models;
     const admission = yield* Admission;
     const stats = yield* Stats;
+    const smokeTests = yield* SmokeTests;
+    const { retriesBroken } = yield* QualityConfig;
     /** How to cancel each running generation; whether there was anything left of it. */
     const running = new Map<string, Effect.Effect<boolean>>();
 
@@ -37,6 +55,8 @@ export const layer: Layer.Layer<Generations, never, Models | Admission | Stats> 
       const tools = yield* models.promptTools(task.model);
       const { facts } = tools;
       call.model = facts.id;
+      const unfit = task.input.type === "chat" && !call.isTrial ? smokeTests.blocking(facts) : undefined;
+      if (unfit !== undefined) return yield* new ModelUnfit({ model: facts.id, finding: unfit.reason });
       const prompt = yield* preparePrompt(task, tools);
       const promptTokens = prompt.tokenIds.length;
       const resolved = yield* Effect.fromResult(
@@ -74,6 +94,20 @@ export const layer: Layer.Layer<Generations, never, Models | Admission | Stats> 
         Effect.sync(() => running.set(id, cancel)),
         () => Effect.sync(() => running.delete(id)),
       );
+      const [only] = requests;
+      const { conversation } = prompt;
+      const isRetried = retriesBroken && !call.isTrial && isRecoverable(task, resolved.parameters);
+      if (isRetried && only !== undefined && conversation !== undefined) {
+        const retrySeed = candidateSeed(resolved.parameters.seed, 1);
+        const { streams } = call;
+        const options = { task, engine, request: only, conversation, record, streams, retrySeed };
+        const retried = yield* generateRecovering(options);
+        if (retried === undefined) return;
+        stats.retried(facts.id, retried.second === undefined && !record.cancelled);
+        return yield* Effect.logWarning("a broken answer was generated anew").pipe(
+          Effect.annotateLogs({ model: facts.id, generationId: id, ...retried }),
+        );
+      }
       const clock = yield* Clock.Clock;
       // In order: the first computes the prompt, the others find it in the prefix cache.
       yield* Effect.forEach(
@@ -89,11 +123,12 @@ export const layer: Layer.Layer<Generations, never, Models | Admission | Stats> 
     /** Whatever the end, it is counted once and every place is given back. */
     const execute = (
       task: GenerationTask,
-      { deadlineMs }: CallOptions,
+      { deadlineMs, isTrial = false }: CallOptions,
+      streams: boolean,
       emit: Emit,
     ): Effect.Effect<void, ServiceError> =>
       Effect.suspend(() => {
-        const call: Call = { model: task.model, record: undefined };
+        const call: Call = { model: task.model, isTrial, streams, record: undefined };
         return generate(task, call, emit).pipe(
           Effect.timeoutOrElse({ duration: deadlineMs, orElse: () => Effect.fail(new DeadlineExceeded({})) }),
           Effect.mapError((error) => withProgress(error, call.record)),
@@ -112,13 +147,13 @@ export const layer: Layer.Layer<Generations, never, Models | Admission | Stats> 
       stream: (task, options) =>
         Stream.callback<GenerationEvent, ServiceError>((queue) =>
           Effect.andThen(
-            execute(task, options, (event) => void Queue.offerUnsafe(queue, event)),
+            execute(task, options, true, (event) => void Queue.offerUnsafe(queue, event)),
             Queue.end(queue),
           ),
         ),
       run: Effect.fn("Generations.run")(function* (task, options) {
         const events: GenerationEvent[] = [];
-        yield* execute(task, options, (event) => void events.push(event));
+        yield* execute(task, options, false, (event) => void events.push(event));
         return collectResult(events);
       }),
       count: Effect.fn("Generations.count")(function* (task) {

@@ -1,12 +1,15 @@
 import type { GenerationEvent, GenerationFinished, GenerationResult, Usage } from "../domain/generation.ts";
 
-/** Folds a complete run of events into its result. An engine that ends without `finished` is a bug. */
+/**
+ * Folds a complete run of events into its result. One that started anew has the parameters of its last start. An engine that ends without `finished` is
+ * a bug.
+ */
 export const collectResult = (events: ReadonlyArray<GenerationEvent>): GenerationResult => {
-  const [started] = events;
+  const started = events.findLast((event) => event.type === "started");
   const chunks = events.filter((event) => event.type === "chunk");
   const finished = events.filter((event) => event.type === "finished");
   const last = finished.at(-1);
-  if (started?.type !== "started" || last === undefined) throw new Error("a generation ended unfinished");
+  if (started === undefined || last === undefined) throw new Error("a generation ended unfinished");
   const candidates = finished
     .toSorted((a, b) => a.candidateIndex - b.candidateIndex)
     .map((end) => {

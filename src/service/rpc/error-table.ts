@@ -26,6 +26,7 @@ export const errorTable = {
   ModelPoolFull: { code: Code.ResourceExhausted, reason: "MODEL_POOL_FULL" },
   ModelOperationConflict: { code: Code.Aborted, reason: "MODEL_OPERATION_CONFLICT" },
   EngineStartFailed: { code: Code.Unavailable, reason: "ENGINE_START_FAILED" },
+  ModelUnfit: { code: Code.FailedPrecondition, reason: "MODEL_UNFIT" },
   ModelRevisionMismatch: { code: Code.FailedPrecondition, reason: "MODEL_REVISION_MISMATCH" },
   // Not PERMISSION_DENIED: it is the service that lacks a right at the hub, not the caller here.
   ModelAccessDenied: { code: Code.FailedPrecondition, reason: "MODEL_ACCESS_DENIED" },

@@ -131,6 +131,8 @@ const warningKinds = {
   "unknown-tool": wire.OutputWarning_Kind.UNKNOWN_TOOL,
   "invalid-arguments": wire.OutputWarning_Kind.INVALID_ARGUMENTS,
   "markers-removed": wire.OutputWarning_Kind.MARKERS_REMOVED,
+  regenerated: wire.OutputWarning_Kind.REGENERATED,
+  "broken-answer": wire.OutputWarning_Kind.BROKEN_ANSWER,
 } as const satisfies Record<OutputWarning["kind"], wire.OutputWarning_Kind>;
 
 const matchedToWire = (matched: StopMatch | undefined): { matched?: MessageInitShape<typeof StopMatchSchema> } => {

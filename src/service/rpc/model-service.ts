@@ -26,7 +26,8 @@ export const makeModelService = Effect.gen(function* () {
   const bridge = yield* Bridge;
   const models = yield* Models;
   const preparations = yield* Preparations;
-  const describe = (status: ModelStatus) => modelToWire(status, preparations.smokeTestOf(status.facts));
+  const describe = (status: ModelStatus) =>
+    modelToWire(status, preparations.smokeTestOf(status.facts), preparations.refusesChat(status.facts));
   return {
     listModels: (request, context) =>
       bridge.unary(context, () =>

@@ -10,6 +10,7 @@ import { smokeTestToWire } from "./smoke-test-to-wire.ts";
 
 export const modelStates = {
   available: WireState.AVAILABLE,
+  "not-downloaded": WireState.NOT_DOWNLOADED,
   downloading: WireState.DOWNLOADING,
   loading: WireState.LOADING,
   active: WireState.ACTIVE,
@@ -19,7 +20,7 @@ export const modelStates = {
 } as const satisfies Record<ModelState, WireState>;
 
 /** The folder of the model stays here. */
-export const modelToWire = ({ facts, ...status }: ModelStatus, smokeTest?: SmokeTest): Model => {
+export const modelToWire = ({ facts, ...status }: ModelStatus, smokeTest?: SmokeTest, chatRefused = false): Model => {
   const { defaults, capabilities } = facts;
   return create(ModelSchema, {
     id: facts.id,
@@ -56,6 +57,7 @@ export const modelToWire = ({ facts, ...status }: ModelStatus, smokeTest?: Smoke
     engine: facts.engine,
     adapters: facts.adapters.map(({ id, revision, problem }) => ({ id, revision, problem })),
     ...(capabilities.embeddings && { embedding: embeddingToWire(facts.embedding) }),
+    chatRefused,
     ...(smokeTest && { smokeTest: smokeTestToWire(smokeTest) }),
   });
 };

@@ -16,6 +16,10 @@ export interface GenerationStats {
   promptTokens: number;
   cachedPromptTokens: number;
   outputTokens: number;
+  /** Given another attempt, as the first answer was broken. */
+  retried: number;
+  /** Of these, with success. */
+  recovered: number;
 }
 
 /** How a generation ended. */
@@ -32,6 +36,8 @@ export class Stats extends Context.Service<
      */
     readonly move: (model: string, state: "running" | "queued", by: 1 | -1) => void;
     readonly ended: (model: string, outcome: Outcome, usage: Usage | undefined) => void;
+    /** A broken answer was generated anew; `recovered` with success. */
+    readonly retried: (model: string, recovered: boolean) => void;
     /** A copy, by model id; models that were never used are missing. */
     readonly snapshot: Effect.Effect<ReadonlyMap<string, Readonly<GenerationStats>>>;
   }
@@ -55,6 +61,10 @@ export class Stats extends Context.Service<
         stats.cachedPromptTokens += usage?.cachedPromptTokens ?? 0;
         stats.outputTokens += usage?.outputTokens ?? 0;
       },
+      retried: (model, recovered) => {
+        of(model).retried += 1;
+        if (recovered) of(model).recovered += 1;
+      },
       snapshot: Effect.sync(() => new Map([...models].map(([model, stats]) => [model, { ...stats }]))),
     });
   });
@@ -70,4 +80,6 @@ export const emptyStats = (): GenerationStats => ({
   promptTokens: 0,
   cachedPromptTokens: 0,
   outputTokens: 0,
+  retried: 0,
+  recovered: 0,
 });

@@ -62,6 +62,7 @@ interface Core {
   matmul(a: Tensor, b: Tensor): Tensor;
   /** a + b @ c. */
   addmm(a: Tensor, b: Tensor, c: Tensor): Tensor;
+  floor(a: Tensor): Tensor;
   exp(a: Tensor): Tensor;
   log(a: Tensor): Tensor;
   cos(a: Tensor): Tensor;
@@ -78,7 +79,8 @@ interface Core {
   logicalAnd(a: Tensor, b: Tensor): Tensor;
   logicalOr(a: Tensor, b: Tensor): Tensor;
   where(condition: Tensor, a: Operand, b: Operand): Tensor;
-  sum(a: Tensor, axis: number, keepdims?: boolean): Tensor;
+  /** Of all, without an axis. */
+  sum(a: Tensor, axis?: number, keepdims?: boolean): Tensor;
   max(a: Tensor, axis: number, keepdims?: boolean): Tensor;
   logsumexp(a: Tensor, axis: number, keepdims?: boolean): Tensor;
   cumsum(a: Tensor, axis: number, reverse?: boolean, inclusive?: boolean): Tensor;

@@ -53,11 +53,16 @@ export const yarn = (scaling: ModelConfig, plain: ReadonlyArray<number>, theta: 
 /**
  * LongRoPE: Ding et al. 2024 (arXiv:2402.13753). A factor for each dimension; as in mlx-lm the long ones, at any length.
  */
-export const longRope = (config: ModelConfig, scaling: ModelConfig, plain: ReadonlyArray<number>): ScaledRope => {
+export const longRope = (
+  config: ModelConfig,
+  scaling: ModelConfig,
+  plain: ReadonlyArray<number>,
+  originalLength: number | undefined,
+): ScaledRope => {
   const factors = scaling.numbers("long_factor");
   if (factors.length !== plain.length) throw scaling.wrong("long_factor", `a list of ${plain.length} numbers`);
   const key = "original_max_position_embeddings";
-  const original = scaling.has(key) ? scaling.count(key) : config.count(key, 4096);
+  const original = originalLength ?? (scaling.has(key) ? scaling.count(key) : config.count(key, 4096));
   const stretch = config.count("max_position_embeddings", 131_072) / original;
   return {
     frequencies: plain.map((frequency, i) => frequency / (factors[i] ?? 1)),

@@ -2,7 +2,8 @@
  * Rotary position embedding with true positions for every row.
  *
  * MLX's fast.rope takes one offset for the whole batch and no frequencies of one's own, so cosines and sines are computed
- * once for a step and shared by all layers. The "half" layout of Hugging Face checkpoints: element i turns with i + dims/2.
+ * once for a step and shared by all layers. The "half" layout of Hugging Face checkpoints: element i turns with i + dims/2,
+ * unless `rope_traditional` asks for pairs.
  *
  * What config.json says is read as mlx-lm reads it, whose results are the measure.
  */
@@ -16,12 +17,16 @@ export interface Rope {
   readonly frequencies: Tensor;
   /** What rotated elements are multiplied with, which sharpens attention where positions are stretched. */
   readonly scale: number;
+  /** Element 2i turns with the next one, as RoPE was first written down. */
+  readonly inPairs: boolean;
 }
 
 /** Both [rows, tokens, 1, dims], the sines with the sign of the rotation. */
 export interface Rotation {
   readonly cos: Tensor;
   readonly sin: Tensor;
+  /** The element that each turns with, int32 [dims]; undefined: that of the other half. */
+  readonly partners: Tensor | undefined;
 }
 
 /**
@@ -29,41 +34,45 @@ export interface Rotation {
  *
  * @param dims elements of a head that turn, from its first
  * @param defaultTheta for a config that says nothing; the key is required where there is none
+ * @param originalLength what longrope stretches, whatever the scaling says
  */
-export const readRope = (config: ModelConfig, dims: number, defaultTheta?: number): Rope => {
+export const readRope = (config: ModelConfig, dims: number, defaultTheta?: number, originalLength?: number): Rope => {
   if (dims % 2 !== 0) throw new LoadError(`config.json: rotary embedding needs an even head size, not ${dims}`);
-  if (config.boolean("rope_traditional", false)) throw config.wrong("rope_traditional", "false");
   const parameters = config.section("rope_parameters");
   const theta = config.positive("rope_theta", parameters?.positive("rope_theta", defaultTheta) ?? defaultTheta);
-  return createRope(config, config.section("rope_scaling") ?? parameters, plainFrequencies(theta, dims), theta);
+  const scaling = config.section("rope_scaling") ?? parameters;
+  return createRope(config, scaling, plainFrequencies(theta, dims), theta, originalLength);
 };
 
 /** Without any scaling. */
-export const plainRope = (theta: number, dims: number): Rope => toRope({ frequencies: plainFrequencies(theta, dims) });
+export const plainRope = (theta: number, dims: number, inPairs = false): Rope =>
+  toRope({ frequencies: plainFrequencies(theta, dims) }, inPairs);
 
 const createRope = (
   config: ModelConfig,
   scaling: ModelConfig | undefined,
   plain: ReadonlyArray<number>,
   theta: number,
+  originalLength: number | undefined,
 ): Rope => {
-  if (scaling === undefined) return toRope({ frequencies: plain });
+  const inPairs = config.boolean("rope_traditional", false);
+  if (scaling === undefined) return toRope({ frequencies: plain }, inPairs);
   const type = scaling.string("type", scaling.string("rope_type", "default"));
   switch (type) {
     case "default":
     case "mrope": // of text alone its three positions are one
-      return toRope({ frequencies: plain });
+      return toRope({ frequencies: plain }, inPairs);
     case "linear": {
       const factor = scaling.positive("factor");
-      return toRope({ frequencies: plain.map((frequency) => frequency / factor) });
+      return toRope({ frequencies: plain.map((frequency) => frequency / factor) }, inPairs);
     }
     case "llama3":
-      return toRope({ frequencies: plain.map(llama3Frequency(scaling)) });
+      return toRope({ frequencies: plain.map(llama3Frequency(scaling)) }, inPairs);
     case "yarn":
-      return toRope(yarn(scaling, plain, theta));
+      return toRope(yarn(scaling, plain, theta), inPairs);
     case "longrope":
     case "su":
-      return toRope(longRope(config, scaling, plain));
+      return toRope(longRope(config, scaling, plain, originalLength), false);
     default:
       throw scaling.wrong(scaling.has("type") ? "type" : "rope_type", `one of ${known.join(", ")}`);
   }
@@ -74,20 +83,32 @@ const known = ["default", "linear", "llama3", "yarn", "longrope", "su", "mrope"]
 const plainFrequencies = (theta: number, dims: number): ReadonlyArray<number> =>
   Array.from({ length: dims / 2 }, (_, i) => theta ** ((-2 * i) / dims));
 
-const toRope = ({ frequencies, scale = 1 }: ScaledRope): Rope => ({
+const toRope = ({ frequencies, scale = 1 }: ScaledRope, inPairs: boolean): Rope => ({
   frequencies: mx.array([...frequencies], mx.float32),
   scale,
+  inPairs,
 });
 
 /** @param positions float32 [rows, tokens] */
-export const rotationAt = (positions: Tensor, { frequencies, scale }: Rope): Rotation => {
+export const rotationAt = (positions: Tensor, { frequencies, scale, inPairs }: Rope): Rotation => {
   const [rows = 0, tokens = 0] = positions.shape;
   const angles = mx.multiply(positions.reshape(rows, tokens, 1, 1), frequencies);
   const cos = scaled(mx.cos(angles), scale);
   const sin = scaled(mx.sin(angles), scale);
-  return {
+  const halves = {
     cos: mx.concatenate([cos, cos], -1),
     sin: mx.concatenate([mx.multiply(sin, -1), sin], -1),
+    partners: undefined,
+  };
+  if (!inPairs) return halves;
+  const turns = frequencies.size;
+  const places = Array.from({ length: 2 * turns }, (_, i) => Math.floor(i / 2) + (i % 2) * turns);
+  const order = mx.array(places, mx.int32);
+  const partners = places.map((_, i) => (i % 2 === 0 ? i + 1 : i - 1));
+  return {
+    cos: mx.take(halves.cos, order, -1),
+    sin: mx.take(halves.sin, order, -1),
+    partners: mx.array(partners, mx.int32),
   };
 };
 
@@ -105,7 +126,12 @@ export const rotate = (x: Tensor, rotation: Rotation): Tensor => {
   return mx.concatenate([rotateAll(turning, rotation), still], -1);
 };
 
-const rotateAll = (x: Tensor, { cos, sin }: Rotation): Tensor => {
+const rotateAll = (x: Tensor, { cos, sin, partners }: Rotation): Tensor => {
+  const across = partners === undefined ? swapHalves(x) : mx.take(x, partners, -1);
+  return mx.add(mx.multiply(x, cos), mx.multiply(across, sin)).astype(x.dtype);
+};
+
+const swapHalves = (x: Tensor): Tensor => {
   const [low, high] = mx.split(x, 2, -1) as [Tensor, Tensor];
-  return mx.add(mx.multiply(x, cos), mx.multiply(mx.concatenate([high, low], -1), sin)).astype(x.dtype);
+  return mx.concatenate([high, low], -1);
 };

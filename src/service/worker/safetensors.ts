@@ -21,18 +21,38 @@ export const checkFile = (directory: string, file: string): void => {
   const { header, bytes } = readHeader(join(directory, file));
   // MLX reads a tensor's bytes late, and takes bytes past the end of the file for zeros.
   if (header === undefined) throw new LoadError(`${file} is truncated or not a safetensors file`);
-  for (const [name, { dtype, data_offsets: [, end] = [] }] of Object.entries(header)) {
-    if (end === undefined || end > bytes) throw new LoadError(`${file} is truncated or not a safetensors file`);
-    if (dtype === undefined || !knownTypes.has(dtype)) {
+  for (const [name, { dtype, shape = [], data_offsets: [start = -1, end = -1] = [] }] of Object.entries(header)) {
+    if (start < 0 || end > bytes) throw new LoadError(`${file} is truncated or not a safetensors file`);
+    const size = sizes.get(dtype ?? "");
+    if (size === undefined) {
       throw new LoadError(`tensor ${name} is stored as ${dtype ?? "nothing known"}, which is not supported`);
+    }
+    const needed = shape.reduce((product, length) => product * length, size);
+    if (end - start !== needed) {
+      throw new LoadError(`tensor ${name} of ${file} has ${end - start} bytes, its type and shape need ${needed}`);
     }
   }
 };
 
-const knownTypes = new Set(["F32", "F16", "BF16", "I64", "I32", "I16", "I8", "U64", "U32", "U16", "U8", "BOOL"]);
+/** Bytes of a number. */
+const sizes: ReadonlyMap<string, number> = new Map([
+  ["F32", 4],
+  ["F16", 2],
+  ["BF16", 2],
+  ["I64", 8],
+  ["I32", 4],
+  ["I16", 2],
+  ["I8", 1],
+  ["U64", 8],
+  ["U32", 4],
+  ["U16", 2],
+  ["U8", 1],
+  ["BOOL", 1],
+]);
 
 interface HeaderEntry {
   readonly dtype?: string;
+  readonly shape?: ReadonlyArray<number>;
   readonly data_offsets?: readonly [start: number, end: number];
 }
 

@@ -2,6 +2,8 @@
 import { join } from "node:path";
 
 import { Adapters, type AddAdapters, type AdaptedPart } from "./adapters.ts";
+import { dequantize, dequantizeBlocks, hasKernels } from "./dequantize.ts";
+import { assertFinite } from "./assert-finite.ts";
 import { LoadError } from "./load-error.ts";
 import { collect, device, mx, type Tensor } from "./mlx.ts";
 import type { ModelConfig } from "./model-config.ts";
@@ -74,26 +76,50 @@ export class Weights {
    * these do.
    */
   take(name: string, shape: ReadonlyArray<number>): Tensor {
-    return this.evaluated(this.stored(name, shape));
+    return this.evaluated(name, this.stored(name, shape));
   }
 
   /** Takes `path.weight` out, with the scales and biases of a quantised one. */
   matrix(path: string, shape: ReadonlyArray<number>): Matrix {
-    const quantization = this.has(`${path}.scales`) ? this.quantizationOf(`${this.prefix}${path}`) : undefined;
+    const quantization = this.quantizationIn(path, shape);
     if (quantization === undefined) return { quantization, weight: this.take(`${path}.weight`, shape) };
-    const { groupSize, bits } = quantization;
+    const { mode, groupSize, bits } = quantization;
     const inputs = shape.at(-1) ?? 0;
     const rows = shape.slice(0, -1);
     const weight = this.stored(`${path}.weight`, [...rows, (inputs * bits) / 32]);
     const scales = this.stored(`${path}.scales`, [...rows, inputs / groupSize]);
-    const biases = this.stored(`${path}.biases`, [...rows, inputs / groupSize]);
-    if (!this.asStored) {
-      // From 16 bits it would round to 16 bits.
-      const value = mx.dequantize(weight, scales.astype(mx.float32), biases.astype(mx.float32), groupSize, bits);
-      return { quantization: undefined, weight: this.evaluated(value) };
+    const biases = mode === "affine" ? this.stored(`${path}.biases`, [...rows, inputs / groupSize]) : undefined;
+    if (this.asStored && hasKernels(quantization) && biases !== undefined) {
+      mx.eval(weight, scales, biases);
+      assertFinite(`${this.prefix}${path}.scales`, scales);
+      assertFinite(`${this.prefix}${path}.biases`, biases);
+      return { quantization, weight, scales, biases };
     }
-    mx.eval(weight, scales, biases);
-    return { quantization, weight, scales, biases };
+    // Of 16 bits, where weights stay as stored: what the activations are.
+    const type = this.asStored ? (biases?.dtype ?? mx.bfloat16) : mx.float32;
+    const value = dequantize({ weight, scales, biases, quantization }, type);
+    return { quantization: undefined, weight: this.evaluated(`${path}.weight`, value) };
+  }
+
+  /** The same of gpt-oss's own form of mxfp4: `path_blocks` and `path_scales`. */
+  blocks(path: string, shape: readonly [stack: number, out: number, inputs: number]): Tensor {
+    const [stack, out, inputs] = shape;
+    const blocks = this.stored(`${path}_blocks`, [stack, out, inputs / 32, 16]);
+    const scales = this.stored(`${path}_scales`, [stack, out, inputs / 32]);
+    const value = dequantizeBlocks(blocks, scales, this.asStored ? mx.bfloat16 : mx.float32);
+    return this.evaluated(`${path}_blocks`, value);
+  }
+
+  private quantizationIn(path: string, shape: ReadonlyArray<number>): Quantization | undefined {
+    const weight = this.tensors.get(`${this.prefix}${path}.weight`);
+    const scales = this.tensors.get(`${this.prefix}${path}.scales`);
+    if (weight === undefined || scales === undefined) return undefined;
+    return this.quantizationOf(`${this.prefix}${path}`, {
+      inputs: shape.at(-1) ?? 0,
+      words: weight.shape.at(-1) ?? 0,
+      scales: scales.shape.at(-1) ?? 0,
+      hasByteScales: scales.dtype === mx.uint8,
+    });
   }
 
   /** Makes a linear layer one that takes adapters, its parts by the names of their tensors. */
@@ -132,9 +158,10 @@ export class Weights {
     return tensor;
   }
 
-  private evaluated(tensor: Tensor): Tensor {
+  private evaluated(name: string, tensor: Tensor): Tensor {
     const value = this.asStored ? tensor : tensor.astype(mx.float32);
     mx.eval(value);
+    assertFinite(`${this.prefix}${name}`, value);
     return value;
   }
 }

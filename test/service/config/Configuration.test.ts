@@ -2,12 +2,13 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, assert, beforeEach, describe, it } from "@effect/vitest";
-import { Effect, Layer } from "effect";
+import { Effect, Layer, Redacted } from "effect";
 
 import { Configuration } from "../../../src/service/config/Configuration.ts";
+import { DownloadConfig } from "../../../src/service/config/DownloadConfig.ts";
 import { ModelsConfig } from "../../../src/service/config/ModelsConfig.ts";
 import { ServerConfig } from "../../../src/service/config/ServerConfig.ts";
-import { settingNames } from "../../../src/service/config/settings.ts";
+import { secretNames, settingNames } from "../../../src/service/config/settings.ts";
 
 let folder = "";
 beforeEach(() => {
@@ -72,6 +73,36 @@ describe("the configuration", () => {
       assert.include(yield* refused(["--port", "many"]), "MLXD_PORT");
     }),
   );
+
+  it.effect("takes a secret from the environment and the file, never from the command line", () =>
+    Effect.gen(function* () {
+      for (const args of [["--hf-token", "hf_secret"], ["--hf-token=hf_secret"], ["--hf-token"]]) {
+        const message = yield* refused(args);
+        assert.match(message, /--hf-token: is a secret.*set MLXD_HF_TOKEN, or hf_token in mlxd\.yaml/);
+        assert.notInclude(message, "hf_secret");
+      }
+      const tokenOf = (environment: Record<string, string>) =>
+        Effect.map(DownloadConfig, ({ token }) => token && Redacted.value(token)).pipe(
+          Effect.provide(
+            DownloadConfig.layer.pipe(
+              Layer.provide(Configuration.layer({ args: [], environment, workingDirectory: folder })),
+            ),
+            { local: true },
+          ),
+        );
+      assert.equal(yield* tokenOf({ MLXD_HF_TOKEN: "hf_a" }), "hf_a");
+      write("mlxd.yaml", "service: {hf_token: hf_b}\n");
+      assert.equal(yield* tokenOf({}), "hf_b");
+    }),
+  );
+
+  it("knows every secret", () => {
+    const sources = new URL("../../../src/service/config/", import.meta.url);
+    const text = readdirSync(sources).map((file) => readFileSync(new URL(file, sources), "utf8"));
+    const secrets = [...text.join("\n").matchAll(/Config\.Redacted\("(MLXD_[A-Z_]+)"\)/g)].map(([, name]) => name);
+    assert.isNotEmpty(secrets);
+    assert.deepEqual(secrets, [...secretNames]);
+  });
 
   it.effect("reads the files anew when it is asked to", () =>
     Effect.gen(function* () {

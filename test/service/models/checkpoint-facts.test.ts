@@ -128,6 +128,31 @@ describe("readCheckpointFacts", () => {
     assert.equal(parameterCount, 268 * 4 + 4 + 16 * 64 + 16 * 64 + 16);
   });
 
+  it("counts the other forms of quantisation, wherever config.json tells of them", async () => {
+    const packed = {
+      "a.weight": { dtype: "U32", shape: [16, 8] },
+      "a.scales": { dtype: "U8", shape: [16, 2] },
+      "b.weight": { dtype: "U32", shape: [16, 12] },
+      "b.scales": { dtype: "BF16", shape: [16, 1] },
+      "b.biases": { dtype: "BF16", shape: [16, 1] },
+    };
+    const settings = { mode: "mxfp4", bits: 4, group_size: 32, b: { bits: 6, group_size: 64 } };
+    const weights = { "model.safetensors": safetensors({ ...tensors, ...packed }) };
+    for (const key of ["quantization", "quantization_config"]) {
+      const { parameterCount } = await facts({ ...weights, ...config({ [key]: settings }) });
+      assert.equal(parameterCount, 268 * 4 + 4 + 16 * 64 + 16 * 64, key);
+    }
+    const blocks = {
+      "a.gate_up_proj_blocks": { dtype: "U8", shape: [2, 64, 1, 16] },
+      "a.gate_up_proj_scales": { dtype: "U8", shape: [2, 64, 1] },
+    };
+    const original = await facts({
+      "model.safetensors": safetensors({ ...tensors, ...blocks }),
+      ...config({ quantization_config: { quant_method: "mxfp4" } }),
+    });
+    assert.equal(original.parameterCount, 268 * 4 + 4 + 2 * 64 * 32);
+  });
+
   it("reads shards by their index", async () => {
     const index = { weight_map: { "a.weight": "one.safetensors", "b.weight": "two.safetensors" } };
     const { parameterCount } = await facts({

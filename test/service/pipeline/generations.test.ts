@@ -4,17 +4,20 @@ import { TestClock } from "effect/testing";
 
 import { Admission } from "../../../src/service/admission/Admission.ts";
 import { AdmissionConfig } from "../../../src/service/config/AdmissionConfig.ts";
+import type { QualitySettings } from "../../../src/service/config/QualityConfig.ts";
 import { EngineLost, ModelNotFound } from "../../../src/service/domain/errors.ts";
 import type { GenerationTask } from "../../../src/service/domain/generation.ts";
 import type { ModelFacts } from "../../../src/service/domain/model.ts";
 import type { OutputFormat } from "../../../src/service/output/output-format.ts";
 import { familyProfile } from "../../../src/service/models/families.ts";
 import { Models } from "../../../src/service/models/Models.ts";
+import { SmokeTests } from "../../../src/service/models/smoke/SmokeTests.ts";
 import { Generations } from "../../../src/service/pipeline/Generations.ts";
 import { layer as generationsLayer } from "../../../src/service/pipeline/GenerationsLive.ts";
 import { ChatTemplateRefused } from "../../../src/service/prompt/chat-template.ts";
 import { Stats } from "../../../src/service/telemetry/Stats.ts";
-import { makeScriptedEngine, type Script, type ScriptedEngine } from "../../support/scripted-engine.ts";
+import { quality } from "../../support/quality.ts";
+import { makeScriptedEngine, type ScriptedEngine } from "../../support/scripted-engine.ts";
 import { chat, facts, message, task } from "../../support/tasks.ts";
 
 /** One token for each character. */
@@ -46,10 +49,11 @@ const withTools = facts({ capabilities: { ...facts().capabilities, tools: true }
 
 /** Runs a test against the pipeline on a scripted engine. */
 const withPipeline = <A, E>(
-  script: Script,
+  script: Parameters<typeof makeScriptedEngine>[0],
   test: (engine: ScriptedEngine) => Effect.Effect<A, E, Generations | Stats>,
   limits = { maxRunning: 2, maxQueued: 2 },
   model: { readonly facts?: ModelFacts; readonly outputFormat?: OutputFormat } = {},
+  tried: Partial<QualitySettings> = {},
 ) =>
   Effect.gen(function* () {
     const engine = yield* makeScriptedEngine(script);
@@ -67,7 +71,14 @@ const withPipeline = <A, E>(
           : Effect.fail(new ModelNotFound({ model: name, nearest: [] })),
       lease: () => Effect.succeed(engine),
     });
-    const base = Layer.mergeAll(models, Stats.layer, Layer.succeed(AdmissionConfig, limits));
+    const smokeTests = Layer.mock(SmokeTests)({ of: () => undefined, blocking: () => undefined });
+    const base = Layer.mergeAll(
+      models,
+      smokeTests,
+      quality(tried),
+      Stats.layer,
+      Layer.succeed(AdmissionConfig, limits),
+    );
     const layer = generationsLayer.pipe(Layer.provideMerge(Admission.layer), Layer.provideMerge(base));
     return yield* test(engine).pipe(Effect.provide(layer));
   });

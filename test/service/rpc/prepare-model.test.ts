@@ -51,7 +51,9 @@ let left = 0;
 const requests: PrepareRequest[] = [];
 beforeAll(async () => {
   server = await startTestServer({
+    models: () => [modelStatus("demo"), modelStatus("unfit")],
     smokeTests: { demo: smokeTest },
+    unfit: ["unfit"],
     prepare: ({ model, revision, retest }) => {
       requests.push({ model, revision, retest });
       if (model === "broken") return Stream.make(broken);
@@ -83,6 +85,16 @@ describe("PrepareModel", () => {
     assert.deepEqual(report?.type === "report" && report.model?.smokeTest, expected);
     assert.deepEqual((await client.getModel("demo")).smokeTest, expected);
     assert.deepEqual((await client.listModels())[0]?.smokeTest, expected);
+  });
+
+  it("tells which models are given no conversations", async () => {
+    assert.deepEqual(
+      (await client.listModels()).map(({ id, chatRefused }) => [id, chatRefused]),
+      [
+        ["demo", false],
+        ["unfit", true],
+      ],
+    );
   });
 
   it("tells a failure in the report as a call of its own would have", async () => {

@@ -9,28 +9,49 @@ import {
 import { ModelService, ModelState } from "../../../src/client/gen/mlxd/v1/model_service_pb.ts";
 import { Device, ServerService } from "../../../src/client/gen/mlxd/v1/server_service_pb.ts";
 import { TokenizerService } from "../../../src/client/gen/mlxd/v1/tokenizer_service_pb.ts";
-import { ReasoningOptions_Effort, Role, ToolChoice_Mode } from "../../../src/client/gen/mlxd/v1/types_pb.ts";
+import {
+  OutputWarning_Kind,
+  ReasoningOptions_Effort,
+  Role,
+  ToolChoice_Mode,
+} from "../../../src/client/gen/mlxd/v1/types_pb.ts";
 import type { GenerationTask } from "../../../src/service/domain/generation.ts";
 import { versions } from "../../../src/service/config/versions.ts";
 import { Stats } from "../../../src/service/telemetry/Stats.ts";
 import { modelStatus } from "../../support/listed-models.ts";
 import { grpc } from "../../support/rpc-transports.ts";
-import { eventsOf, resultOf } from "../../support/scripted-generations.ts";
+import { chunk, eventsOf, finished, resultOf, started } from "../../support/scripted-generations.ts";
 import { startTestServer, type TestServer } from "../../support/test-server.ts";
 import { detailsOf, errorOf, violationOf } from "../../support/wire-error.ts";
 
 const tasks: GenerationTask[] = [];
+let answer = eventsOf(["ok"]);
 let server: TestServer;
 let transport: Transport;
 beforeAll(async () => {
   server = await startTestServer({
     models: () => [modelStatus("demo"), modelStatus("other", { state: "failed", stateReason: "its files are gone" })],
-    run: (task) => Effect.sync(() => (tasks.push(task), resultOf(eventsOf(["ok"])))),
+    run: (task) => Effect.sync(() => (tasks.push(task), resultOf(answer))),
     cancel: (id) => Effect.succeed(id === "gen_1"),
   });
   transport = grpc.create(server.url);
 });
 afterAll(() => server.close());
+
+describe("a result", () => {
+  it("tells of an answer that was given in the place of a broken one", async () => {
+    const broken = finished(3);
+    const warnings = [{ kind: "regenerated", message: "it is another one" }] as const;
+    const usage = { ...broken.usage, outputTokens: 10, discardedTokens: 7 };
+    answer = [started, chunk("ok", 1), { ...broken, usage, warnings }];
+    const { result } = await createClient(GenerationService, transport).generate({
+      task: { input: { case: "prompt", value: "x" } },
+    });
+    expect(result?.usage).toMatchObject({ outputTokens: 10, discardedTokens: 7 });
+    expect(result?.candidates[0]?.warnings[0]?.kind).toBe(OutputWarning_Kind.REGENERATED);
+    answer = eventsOf(["ok"]);
+  });
+});
 
 describe("a task", () => {
   it("arrives with all that was set, and nothing else", async () => {

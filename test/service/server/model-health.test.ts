@@ -7,6 +7,7 @@ it.each([
   ["available", undefined, "serving"],
   ["active", undefined, "serving"],
   ["failed", "serving", "not-serving"],
+  ["not-downloaded", undefined, "not-serving"],
   ["draining", "serving", "serving"],
   ["unloading", "serving", "serving"],
   ["unloading", "not-serving", "not-serving"],

@@ -27,9 +27,10 @@ const assertSame = (actual: readonly number[], expected: readonly number[], tole
   assert.isAbove(Math.max(...expected) - Math.min(...expected), 0.1, "logits that say something");
 };
 
-/** As published checkpoints have it: 4 bits, of some layers 8, in groups of another size, of some not at all. */
+/** As published checkpoints have it: 4 bits, of some layers 8 or 6, in groups of another size, of some not at all. */
 const mixed = (path: string): QuantizedAs | undefined => {
   if (path.endsWith("o_proj")) return undefined;
+  if (path.endsWith("k_proj")) return { group_size: 32, bits: 6 };
   return /v_proj|up_proj|router|gate$/.test(path) ? { group_size: 32, bits: 8 } : { group_size: 64, bits: 4 };
 };
 

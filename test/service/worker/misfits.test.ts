@@ -1,4 +1,4 @@
-import { rmSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { assert, describe, it } from "@effect/vitest";
 
@@ -58,6 +58,10 @@ describe("a checkpoint that does not fit", () => {
 
   const llama = { ...shape, modelType: "llama" } as const;
   const quantized = { quantization: () => ({ group_size: 64, bits: 4 }) };
+  const settings = { group_size: 64, bits: 4 };
+  const embedding = "model.embed_tokens";
+  const oneNaN = (rows: number, columns: number): number[][] =>
+    Array.from({ length: rows }, (_, row) => Array.from({ length: columns }, () => (row === 100 ? NaN : 0.1)));
   const refused: ReadonlyArray<readonly [string, () => string, RegExp]> = [
     [
       "a tensor that has no place in it",
@@ -109,33 +113,94 @@ describe("a checkpoint that does not fit", () => {
     ],
     [
       "a quantisation of another kind",
-      () => writeRandomCheckpoint(llama, { quantization: { group_size: 32, bits: 4, mode: "mxfp4" } }, quantized),
-      /^model\.embed_tokens is quantised as mxfp4, which is not supported; known: affine$/,
+      () => writeRandomCheckpoint(llama, { quantization: { ...settings, [embedding]: { mode: "int4" } } }, quantized),
+      /^model\.embed_tokens is quantised as int4, which is not supported; known: affine, mxfp4, mxfp8, nvfp4$/,
     ],
     [
-      "bits that do not divide a word",
-      () => writeRandomCheckpoint(llama, { quantization: { group_size: 64, bits: 6 } }, quantized),
-      /^model\.embed_tokens is quantised to 6 bits, which is not supported; known: 2, 4, 8$/,
+      "bits that MLX does not have",
+      () => writeRandomCheckpoint(llama, { quantization: { ...settings, [embedding]: { bits: 7 } } }, quantized),
+      /^model\.embed_tokens is quantised to 7 bits, which is not supported; known: 2, 3, 4, 5, 6, 8$/,
+    ],
+    [
+      "words that hold 16 bits each, whatever it says",
+      () =>
+        writeRandomCheckpoint(
+          llama,
+          { quantization: settings },
+          { quantization: () => ({ group_size: 64, bits: 16 }) },
+        ),
+      /^model\.embed_tokens is quantised to 16 bits, which is not supported/,
+    ],
+    [
+      "mxfp4 in groups that it does not have",
+      () =>
+        writeRandomCheckpoint(
+          llama,
+          { quantization: { ...settings, [embedding]: { mode: "mxfp4", group_size: 64 } } },
+          quantized,
+        ),
+      /^model\.embed_tokens is quantised as mxfp4 in groups of 64, they must be of 32$/,
     ],
     [
       "quantisation by another method",
-      () => writeRandomCheckpoint(llama, { quantization_config: { quant_method: "mxfp4" } }),
-      /^config\.json: quantization_config\.quant_method "mxfp4" is not supported/,
+      () => writeRandomCheckpoint(llama, { quantization_config: { quant_method: "gptq", bits: 4 } }),
+      /^config\.json: quantization_config\.quant_method "gptq" is not supported/,
     ],
     [
-      "experts in mxfp4",
+      "experts in blocks of another size",
       () =>
         writeRandomCheckpoint(
           { ...shape, modelType: "gpt_oss" },
           {},
           {
             transform: (tensors) => ({
-              ...tensors,
-              "model.layers.0.mlp.experts.gate_up_proj_blocks": mx.zeros([4, 128, 2, 16], mx.uint8),
+              ...without(/layers\.0\.mlp\.experts/)(tensors),
+              "model.layers.0.mlp.experts.gate_up_proj_blocks": mx.zeros([4, 128, 3, 16], mx.uint8),
             }),
           },
         ),
-      /^model\.layers\.0\.mlp\.experts\.gate_up_proj is quantised as mxfp4, which is not supported$/,
+      /^tensor model\.layers\.0\.mlp\.experts\.gate_up_proj_blocks has shape \[4, 128, 3, 16\], expected \[4, 128, 2, 16\]$/,
+    ],
+    [
+      "a weight that is not a number",
+      () =>
+        writeRandomCheckpoint(
+          llama,
+          {},
+          {
+            transform: (tensors) => ({
+              ...tensors,
+              "model.layers.1.mlp.up_proj.weight": mx.array(oneNaN(128, 64), mx.float16),
+            }),
+          },
+        ),
+      /^tensor model\.layers\.1\.mlp\.up_proj\.weight has values that are not finite numbers$/,
+    ],
+    [
+      "a scale that is infinite",
+      () =>
+        writeRandomCheckpoint(
+          llama,
+          {},
+          {
+            ...quantized,
+            transform: (tensors) => ({
+              ...tensors,
+              "model.layers.0.self_attn.q_proj.scales": mx.full([64, 1], Infinity, mx.float16),
+            }),
+          },
+        ),
+      /^tensor model\.layers\.0\.self_attn\.q_proj\.\S+ has values that are not finite numbers$/,
+    ],
+    [
+      "a header that gives a tensor another size than its bytes have",
+      () => {
+        const directory = writeRandomCheckpoint(llama);
+        const file = join(directory, "model.safetensors");
+        writeFileSync(file, readFileSync(file, "latin1").replace('"shape":[64,128]', '"shape":[64,129]'), "latin1");
+        return directory;
+      },
+      /^tensor model\.layers\.\d\.mlp\.down_proj\.weight of model\.safetensors has 16384 bytes, its type and shape need 16512$/,
     ],
     [
       "an unknown rotary scaling",

@@ -91,6 +91,20 @@ describe("rotary embedding", () => {
     for (const [i, value] of expected.entries()) assert.closeTo(turned[0]?.[i] ?? NaN, value, 1e-5);
   });
 
+  it("turns an element with the next one where a config asks for pairs", () => {
+    const x = mx.array([[[[1, 2, 3, 4]]]], mx.float32);
+    const pairs = rotate(x, rotationAt(mx.array([[3]], mx.float32), plainRope(100, 4, true)));
+    // The same elements, put where halves have them.
+    const halves = rotate(
+      mx.array([[[[1, 3, 2, 4]]]], mx.float32),
+      rotationAt(mx.array([[3]], mx.float32), plainRope(100, 4)),
+    );
+    const [[[[a, b, c, d]]]] = halves.tolist() as [[[[number, number, number, number]]]];
+    assert.deepStrictEqual(pairs.tolist(), [[[[a, c, b, d]]]]);
+    const config = ModelConfig.parse('{"rope_traditional": true}');
+    assert.isTrue(readRope(config, 4, 100).inPairs);
+  });
+
   it("leaves what lies beyond its elements as it is", () => {
     const x = mx.array([[[[1, 2, 3, 4, 5, 6]]]], mx.float32);
     const rotation = rotationAt(mx.array([[5]], mx.float32), plainRope(100, 2));

@@ -1,9 +1,11 @@
 /** What became of the smoke tests: kept on disk, so that a model is tried once for each revision of it. */
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
 import { Context, Effect, Layer, Option, Schema, Semaphore } from "effect";
 
 import { ModelsConfig } from "../../config/ModelsConfig.ts";
+import { QualityConfig } from "../../config/QualityConfig.ts";
 import type { ModelFacts } from "../../domain/model.ts";
 import type { SmokeTest } from "../../domain/preparation.ts";
 import { codeOf } from "../checkpoint-files.ts";
@@ -13,8 +15,10 @@ type Tried = Pick<ModelFacts, "id" | "revision" | "family" | "engine">;
 export class SmokeTests extends Context.Service<
   SmokeTests,
   {
-    /** Of the model at this revision; undefined when it was never tried. */
+    /** Of the model at this revision; undefined when it was never tried, or with another question. */
     readonly of: (model: Tried) => SmokeTest | undefined;
+    /** The failed test for which the model is given no conversations; undefined while it is given them. */
+    readonly blocking: (model: Tried) => SmokeTest | undefined;
     /** Takes the place of what an older test of this model said, at whatever revision. */
     readonly remember: (model: Tried, test: SmokeTest) => Effect.Effect<void>;
   }
@@ -23,17 +27,25 @@ export class SmokeTests extends Context.Service<
     SmokeTests,
     Effect.gen(function* () {
       const { directory } = yield* ModelsConfig;
+      const { smokeQuestion: question, smokeAnswers: answers, smokeBlocksChat } = yield* QualityConfig;
       const file = join(directory, ".mlxd", "smoke-tests.json");
       const entries = new Map(yield* Effect.promise(() => read(file)));
       const writing = yield* Semaphore.make(1);
+      const testOf = (model: Tried): SmokeTest | undefined => {
+        const { test, ...tried } = entries.get(keyOf(model)) ?? {};
+        const { revision, family } = model;
+        return isDeepStrictEqual(tried, { revision, family, question, answers }) ? test : undefined;
+      };
       return SmokeTests.of({
-        of: (model) => {
-          const entry = entries.get(keyOf(model));
-          return entry?.revision === model.revision && entry.family === model.family ? entry.test : undefined;
+        of: testOf,
+        blocking: (model) => {
+          const test = smokeBlocksChat ? testOf(model) : undefined;
+          return test?.quality === "failed" ? test : undefined;
         },
         remember: Effect.fn("SmokeTests.remember")((model: Tried, test: SmokeTest) =>
           Effect.suspend(() => {
-            entries.set(keyOf(model), { revision: model.revision, family: model.family, test });
+            const { revision, family } = model;
+            entries.set(keyOf(model), { revision, family, question, answers, test });
             return Effect.tryPromise(() => write(file, entries));
           }).pipe(
             writing.withPermits(1),
@@ -53,6 +65,8 @@ const keyOf = ({ engine, id }: Tried): string => `${engine}:${id}`;
 const Entry = Schema.Struct({
   revision: Schema.String,
   family: Schema.String,
+  question: Schema.String,
+  answers: Schema.Array(Schema.String),
   test: Schema.Struct({
     quality: Schema.Literals(["ok", "degraded", "failed"]),
     reason: Schema.String,

@@ -7,19 +7,18 @@ export interface Verdict {
   readonly reason: string;
 }
 
-/** Asked of every model: an instruction, a language and a sum at once. */
-export const smokeQuestion = "한국어로 한 문장만 답해. 2+2는?";
-/** One of them is in every right answer: the digit, and the number four in two spellings. */
-const expectedAnswers: ReadonlyArray<string> = ["4", "네", "사"];
-
 /** Characters are code points. */
 const maxCharacters = 4000;
 const expectedCharacters = 600;
 const severeRepeats = 5;
 const mildRepeats = 3;
 
-/** What ends an answer's use comes first, in a fixed order; then all that merely makes it worse. */
-export const classifyAnswer = (text: string, expected: ReadonlyArray<string> = expectedAnswers): Verdict => {
+/**
+ * What ends an answer's use comes first, in a fixed order; then all that merely makes it worse.
+ *
+ * @param expected one of them is in every right answer
+ */
+export const classifyAnswer = (text: string, expected: ReadonlyArray<string>): Verdict => {
   const repeats = mostRepeats(text);
   const characters = [...text].length;
   const failed =

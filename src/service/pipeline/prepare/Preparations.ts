@@ -16,5 +16,7 @@ export class Preparations extends Context.Service<
     readonly prepare: (request: PrepareRequest) => Stream.Stream<PrepareEvent, ServiceError>;
     /** How a model did when it was last tried at its revision; undefined when it never was. */
     readonly smokeTestOf: (model: ModelFacts) => SmokeTest | undefined;
+    /** Whether it is given no conversations for how it did then. */
+    readonly refusesChat: (model: ModelFacts) => boolean;
   }
 >()("mlxd/pipeline/prepare/Preparations") {}

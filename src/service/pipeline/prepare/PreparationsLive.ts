@@ -2,6 +2,7 @@
 import { basename } from "node:path";
 import { Clock, Effect, Layer, Option, Queue, Result, Stream } from "effect";
 
+import { QualityConfig } from "../../config/QualityConfig.ts";
 import { versions } from "../../config/versions.ts";
 import { ModelRevisionMismatch, type ServiceError } from "../../domain/errors.ts";
 import type { HubModel, ModelStatus } from "../../domain/model.ts";
@@ -33,13 +34,16 @@ interface Reached {
   id: string;
 }
 
-export const layer: Layer.Layer<Preparations, never, Models | Downloads | Generations | SmokeTests> = Layer.effect(
+type Needs = Models | Downloads | Generations | SmokeTests | QualityConfig;
+
+export const layer: Layer.Layer<Preparations, never, Needs> = Layer.effect(
   Preparations,
   Effect.gen(function* () {
     const models = yield* Models;
     const downloads = yield* Downloads;
     const generations = yield* Generations;
     const smokeTests = yield* SmokeTests;
+    const quality = yield* QualityConfig;
     const runs = yield* makeSharedRuns<PrepareEvent, void, never>(
       (last, next) => last.type === "progress" && next.type === "progress",
     );
@@ -92,7 +96,7 @@ export const layer: Layer.Layer<Preparations, never, Models | Downloads | Genera
         return known;
       }
       const { chatTemplate } = yield* models.promptTools(facts.id);
-      const test = yield* smokeTest(facts.id, chatTemplate.mentions("enable_thinking"), generations);
+      const test = yield* smokeTest(facts.id, chatTemplate.mentions("enable_thinking"), quality, generations);
       yield* smokeTests.remember(facts, test);
       return test;
     });
@@ -151,6 +155,7 @@ export const layer: Layer.Layer<Preparations, never, Models | Downloads | Genera
           }),
         ),
       smokeTestOf: smokeTests.of,
+      refusesChat: (model) => smokeTests.blocking(model) !== undefined,
     });
   }),
 );

@@ -4,7 +4,8 @@ import { Clock, Effect } from "effect";
 import type { ServiceError } from "../../domain/errors.ts";
 import type { GenerationTask } from "../../domain/generation.ts";
 import type { SmokeTest } from "../../domain/preparation.ts";
-import { classifyAnswer, smokeQuestion } from "../../models/smoke/classify-answer.ts";
+import type { QualitySettings } from "../../config/QualityConfig.ts";
+import { classifyAnswer } from "../../models/smoke/classify-answer.ts";
 import type { Generations } from "../Generations.ts";
 
 /** A model without an end is cut here, and judged by what it said until then. */
@@ -21,26 +22,30 @@ const maxAnswerCharacters = 500;
 export const smokeTest = Effect.fn("smokeTest")(function* (
   model: string,
   canThink: boolean,
+  { smokeQuestion, smokeAnswers }: QualitySettings,
   generations: Generations["Service"],
 ): Effect.fn.Return<SmokeTest, ServiceError> {
   const testedAt = yield* Clock.currentTimeMillis;
-  const { candidates } = yield* generations.run(taskFor(model, canThink), { deadlineMs });
+  const { candidates } = yield* generations.run(taskFor(model, smokeQuestion, canThink), {
+    deadlineMs,
+    isTrial: true,
+  });
   const text = candidates[0]?.text ?? "";
   const durationMs = (yield* Clock.currentTimeMillis) - testedAt;
   const characters = [...text];
   const answer =
     characters.length > maxAnswerCharacters ? `${characters.slice(0, maxAnswerCharacters).join("")}…` : text;
-  return { ...classifyAnswer(text), answer, testedAt, durationMs };
+  return { ...classifyAnswer(text, smokeAnswers), answer, testedAt, durationMs };
 });
 
-const taskFor = (model: string, canThink: boolean): GenerationTask => ({
+const taskFor = (model: string, question: string, canThink: boolean): GenerationTask => ({
   model,
   input: {
     type: "chat",
     messages: [
       {
         role: "user",
-        content: [{ type: "text", text: smokeQuestion }],
+        content: [{ type: "text", text: question }],
         toolCalls: [],
         toolCallId: "",
         name: "",

@@ -20,7 +20,7 @@ export const createModel: CreateModel = async (config, weights) => {
   const blocks = await eachLayer(args.layers, (layer) => createBlock(args, weights, layer));
   const norm = takeNorm(weights, "model.norm", args.hiddenSize);
   weights.drop("lm_head.");
-  const rope = plainRope(args.ropeTheta, args.headDim);
+  const rope = plainRope(args.ropeTheta, args.headDim, args.ropeInPairs);
   return {
     cacheShape: { layers: args.layers, kvHeads: args.kvHeads, headDim: args.headDim },
     vocabularySize: args.vocabularySize,
@@ -50,6 +50,7 @@ interface Args {
   readonly vocabularySize: number;
   readonly normEps: number;
   readonly ropeTheta: number;
+  readonly ropeInPairs: boolean;
   readonly queryScale: number;
   readonly attentionSoftcap: number;
   readonly logitSoftcap: number;
@@ -65,6 +66,7 @@ const readArgs = (config: ModelConfig): Args => ({
   vocabularySize: config.count("vocab_size"),
   normEps: config.number("rms_norm_eps", 1e-6),
   ropeTheta: config.positive("rope_theta", config.section("rope_parameters")?.positive("rope_theta", 10_000) ?? 10_000),
+  ropeInPairs: config.boolean("rope_traditional", false),
   queryScale: config.positive("query_pre_attn_scalar", 144) ** -0.5,
   attentionSoftcap: config.positive("attn_logit_softcapping", 50),
   logitSoftcap: config.positive("final_logit_softcapping", 30),

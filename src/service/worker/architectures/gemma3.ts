@@ -7,6 +7,7 @@ export const createModel: CreateModel = (config, weights) => {
   if (text === undefined) throw config.wrong("text_config", "an object");
   weights.drop("vision_tower.");
   weights.drop("multi_modal_projector.");
-  const defaults = { vocabularySize: config.count("vocab_size", 262_208), heads: 8, kvHeads: 4 };
+  const vocabularySize = config.count("vocab_size", text.count("vocab_size", 262_208));
+  const defaults = { vocabularySize, heads: 8, kvHeads: 4 };
   return createTextModel(text, weights.under("language_model."), defaults);
 };

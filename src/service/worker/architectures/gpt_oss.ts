@@ -9,7 +9,6 @@ import { createEmbedding } from "../embedding.ts";
 import { createExpertLinear, largest, mixExperts } from "../experts.ts";
 import type { KVCache } from "../kv-cache.ts";
 import { createLinear, joinBiases, type Linear } from "../linear.ts";
-import { LoadError } from "../load-error.ts";
 import { all, mx, type Tensor } from "../mlx.ts";
 import type { ModelConfig } from "../model-config.ts";
 import { readRope, rotate, type Rotation, rotationAt } from "../rope.ts";
@@ -142,13 +141,13 @@ interface Experts {
   readonly downBias: Tensor;
 }
 
-/** MLX's checkpoints have a stack for each projection; the original, in 16 bits, gate and up in turns and transposed. */
+/**
+ * MLX's checkpoints have a stack for each projection; the original has gate and up in turns, in mxfp4, or transposed and
+ * in 16 bits.
+ */
 const takeExperts = (args: Args, weights: Weights, prefix: string): Experts => {
   const { experts, expertSize, hiddenSize } = args;
-  if (weights.has(`${prefix}.gate_up_proj_blocks`)) {
-    throw new LoadError(`${prefix}.gate_up_proj is quantised as mxfp4, which is not supported`);
-  }
-  if (!weights.has(`${prefix}.gate_up_proj`)) {
+  if (weights.has(`${prefix}.gate_proj.weight`)) {
     const bias = (name: string): Tensor => weights.take(`${prefix}.${name}.bias`, [experts, expertSize]);
     return {
       gate: weights.matrix(`${prefix}.gate_proj`, [experts, expertSize, hiddenSize]),
@@ -158,7 +157,11 @@ const takeExperts = (args: Args, weights: Weights, prefix: string): Experts => {
       downBias: weights.take(`${prefix}.down_proj.bias`, [experts, hiddenSize]),
     };
   }
-  const joined = weights.take(`${prefix}.gate_up_proj`, [experts, hiddenSize, 2 * expertSize]).transpose(0, 2, 1);
+  const take = (name: string, out: number, inputs: number): Tensor =>
+    weights.has(`${prefix}.${name}_blocks`)
+      ? weights.blocks(`${prefix}.${name}`, [experts, out, inputs])
+      : weights.take(`${prefix}.${name}`, [experts, inputs, out]).transpose(0, 2, 1);
+  const joined = take("gate_up_proj", 2 * expertSize, hiddenSize);
   const joinedBias = weights.take(`${prefix}.gate_up_proj_bias`, [experts, 2 * expertSize]);
   const turn = (x: Tensor, first: 0 | 1): Tensor => x.index(all, mx.Slice(first, null, 2));
   const plain = (weight: Tensor): Matrix => {
@@ -169,7 +172,7 @@ const takeExperts = (args: Args, weights: Weights, prefix: string): Experts => {
     gate: plain(turn(joined, 0)),
     up: plain(turn(joined, 1)),
     gateAndUpBias: joinBiases([turn(joinedBias, 0), turn(joinedBias, 1)]),
-    down: plain(weights.take(`${prefix}.down_proj`, [experts, expertSize, hiddenSize]).transpose(0, 2, 1)),
+    down: plain(take("down_proj", hiddenSize, expertSize)),
     downBias: weights.take(`${prefix}.down_proj_bias`, [experts, hiddenSize]),
   };
 };

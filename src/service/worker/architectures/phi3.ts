@@ -10,7 +10,7 @@ import type { KVCache } from "../kv-cache.ts";
 import { createLinear, type Linear } from "../linear.ts";
 import { mx, type Tensor } from "../mlx.ts";
 import type { ModelConfig } from "../model-config.ts";
-import { readRope, rotate, type Rotation, rotationAt } from "../rope.ts";
+import { plainRope, readRope, type Rope, rotate, type Rotation, rotationAt } from "../rope.ts";
 import { eachLayer, type Weights } from "../weights.ts";
 import type { CreateModel } from "./Model.ts";
 
@@ -23,7 +23,7 @@ export const createModel: CreateModel = async (config, weights) => {
   const head = args.tieEmbeddings
     ? embedding.asLinear
     : createLinear(weights, [{ name: "lm_head", out: args.vocabularySize }], args.hiddenSize, false);
-  const rope = readRope(config, Math.trunc(args.headDim * config.positive("partial_rotary_factor", 1)), 10_000);
+  const rope = readPhiRope(config, args.headDim);
   return {
     cacheShape: { layers: args.layers, kvHeads: args.kvHeads, headDim: args.headDim },
     vocabularySize: args.vocabularySize,
@@ -113,3 +113,18 @@ const createMlp = (args: Args, weights: Weights, prefix: string): Linear => {
     return down(swiglu(gate, up));
   };
 };
+
+/** As mlx-lm reads it: a scaling of a kind that it does not know here is none, and the original length stands beside it. */
+const readPhiRope = (config: ModelConfig, headDim: number): Rope => {
+  const parameters = config.section("rope_parameters");
+  const turning = config.positive("partial_rotary_factor", parameters?.positive("partial_rotary_factor", 1) ?? 1);
+  const dims = Math.trunc(headDim * turning);
+  const scaling = config.section("rope_scaling");
+  if (scaling === undefined) return readRope(config, dims, defaultTheta);
+  const type = scaling.string("type", scaling.string("rope_type", "default"));
+  return ["longrope", "su", "linear"].includes(type)
+    ? readRope(config, dims, defaultTheta, config.count("original_max_position_embeddings", 4096))
+    : plainRope(config.positive("rope_theta", defaultTheta), dims, config.boolean("rope_traditional", false));
+};
+
+const defaultTheta = 10_000;

@@ -5,9 +5,11 @@ import { afterEach, assert, beforeEach, describe, it } from "@effect/vitest";
 import { Effect, Layer } from "effect";
 
 import { ModelsConfig } from "../../../../src/service/config/ModelsConfig.ts";
+import type { QualitySettings } from "../../../../src/service/config/QualityConfig.ts";
 import type { SmokeTest } from "../../../../src/service/domain/preparation.ts";
 import { SmokeTests } from "../../../../src/service/models/smoke/SmokeTests.ts";
 import { capturedLog, type LogLine } from "../../../support/captured-log.ts";
+import { quality } from "../../../support/quality.ts";
 import { facts } from "../../../support/tasks.ts";
 
 let folder = "";
@@ -20,15 +22,20 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 const test: SmokeTest = { quality: "ok", reason: "", answer: "4", testedAt: 1_700_000_000_000, durationMs: 7 };
 
+const failed: SmokeTest = { ...test, quality: "failed", reason: "empty response" };
+
 /** As a service that was just started. */
-const fresh = <A>(use: (tests: SmokeTests["Service"]) => Effect.Effect<A> | A) =>
+const fresh = <A>(
+  use: (tests: SmokeTests["Service"]) => Effect.Effect<A> | A,
+  settings: Partial<QualitySettings> = {},
+) =>
   Effect.flatMap(SmokeTests, (tests) => {
     const used = use(tests);
     return Effect.isEffect(used) ? used : Effect.succeed(used);
   }).pipe(
     Effect.provide(
       SmokeTests.layer.pipe(
-        Layer.provide(Layer.succeed(ModelsConfig, { directory: folder, defaultModel: "" })),
+        Layer.provide([Layer.succeed(ModelsConfig, { directory: folder, defaultModel: "" }), quality(settings)]),
         Layer.merge(capturedLog(log)),
       ),
       { local: true },
@@ -48,12 +55,37 @@ describe("the results of smoke tests", () => {
 
   it.effect("are replaced by newer ones, also of another revision", () =>
     Effect.gen(function* () {
-      const newer: SmokeTest = { ...test, quality: "failed", reason: "empty response" };
       yield* fresh((tests) =>
-        Effect.andThen(tests.remember(facts(), test), tests.remember(facts({ revision: "r2" }), newer)),
+        Effect.andThen(tests.remember(facts(), test), tests.remember(facts({ revision: "r2" }), failed)),
       );
       assert.isUndefined(yield* fresh((tests) => tests.of(facts())));
-      assert.deepEqual(yield* fresh((tests) => tests.of(facts({ revision: "r2" }))), newer);
+      assert.deepEqual(yield* fresh((tests) => tests.of(facts({ revision: "r2" }))), failed);
+    }),
+  );
+
+  it.effect("count for the question that was asked and the answers that were awaited", () =>
+    Effect.gen(function* () {
+      yield* fresh((tests) => tests.remember(facts(), test));
+      assert.isUndefined(yield* fresh((tests) => tests.of(facts()), { smokeQuestion: "What is 3+1?" }));
+      assert.isUndefined(yield* fresh((tests) => tests.of(facts()), { smokeAnswers: ["four"] }));
+    }),
+  );
+
+  it.effect("block the model that failed, at that revision, unless that is switched off", () =>
+    Effect.gen(function* () {
+      const tries = [
+        [failed, failed],
+        [{ ...failed, quality: "degraded" }, undefined],
+        [test, undefined],
+      ] as const;
+      assert.isUndefined(yield* fresh((tests) => tests.blocking(facts())), "never tried");
+      for (const [result, blocking] of tries) {
+        yield* fresh((tests) => tests.remember(facts(), result));
+        assert.deepEqual(yield* fresh((tests) => tests.blocking(facts())), blocking);
+      }
+      yield* fresh((tests) => tests.remember(facts(), failed));
+      assert.isUndefined(yield* fresh((tests) => tests.blocking(facts({ revision: "r2" }))));
+      assert.isUndefined(yield* fresh((tests) => tests.blocking(facts()), { smokeBlocksChat: false }));
     }),
   );
 

@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest";
 
 import { classifyAnswer } from "../../../../src/service/models/smoke/classify-answer.ts";
 
+const classify = (text: string, expected = ["4", "네", "사"]) => classifyAnswer(text, expected);
 const times = (count: number, text: string): string => Array.from({ length: count }, () => text).join("");
 /** Text of this length that repeats neither a sentence nor a unit, with the answer in it. */
 const long = (length: number): string => {
@@ -14,7 +15,7 @@ describe("an answer", () => {
   it.each(["4", "2+2는 4입니다.", "네, 넷입니다.", "사입니다.", "네".normalize("NFD"), long(600)])(
     "%j is ok",
     (text) => {
-      assert.deepEqual(classifyAnswer(text), { quality: "ok", reason: "" });
+      assert.deepEqual(classify(text), { quality: "ok", reason: "" });
     },
   );
 
@@ -44,7 +45,7 @@ describe("an answer", () => {
     [times(7, "🙂"), "runaway repetition"],
     [long(4001), "response too long"],
   ])("%j failed: %s", (text, reason) => {
-    assert.deepEqual(classifyAnswer(text), { quality: "failed", reason });
+    assert.deepEqual(classify(text), { quality: "failed", reason });
   });
 
   it.each([
@@ -58,7 +59,7 @@ describe("an answer", () => {
       "mild repetition; response longer than expected; answer did not contain expected result",
     ],
   ])("%j is degraded: %s", (text, reason) => {
-    assert.deepEqual(classifyAnswer(text), { quality: "degraded", reason });
+    assert.deepEqual(classify(text), { quality: "degraded", reason });
   });
 
   it.each([
@@ -70,26 +71,23 @@ describe("an answer", () => {
     [`more than 40 characters between bars`, `4<|${"abcdefg".repeat(5)}hijklm|>`],
     ["a role in the middle", "4, said the user: yes"],
   ])("is not failed for %s", (_, text) => {
-    assert.notStrictEqual(classifyAnswer(text).quality, "failed", classifyAnswer(text).reason);
+    assert.notStrictEqual(classify(text).quality, "failed", classify(text).reason);
   });
 
   it("is looked at in a fixed order: leakage, repetition, length", () => {
-    assert.include(classifyAnswer(`${times(5, "It is 4. ")}<|im_end|>`).reason, "leakage");
-    assert.strictEqual(
-      classifyAnswer(`${times(5, "It is 4. ")}${times(9, "ha")}${long(4001)}`).reason,
-      "severe repetition",
-    );
-    assert.strictEqual(classifyAnswer(`${times(9, "ha")}${long(4001)}`).reason, "runaway repetition");
+    assert.include(classify(`${times(5, "It is 4. ")}<|im_end|>`).reason, "leakage");
+    assert.strictEqual(classify(`${times(5, "It is 4. ")}${times(9, "ha")}${long(4001)}`).reason, "severe repetition");
+    assert.strictEqual(classify(`${times(9, "ha")}${long(4001)}`).reason, "runaway repetition");
   });
 
   it("may be expected to hold something else", () => {
-    assert.strictEqual(classifyAnswer("four", ["four"]).quality, "ok");
-    assert.strictEqual(classifyAnswer("4", ["four"]).quality, "degraded");
+    assert.strictEqual(classify("four", ["four"]).quality, "ok");
+    assert.strictEqual(classify("4", ["four"]).quality, "degraded");
   });
 
   it("of great length is judged quickly", () => {
     const before = performance.now();
-    classifyAnswer(long(200_000));
+    classify(long(200_000));
     assert.isBelow(performance.now() - before, 2000);
   });
 });

@@ -9,6 +9,7 @@ import { AdmissionConfig } from "../../../../src/service/config/AdmissionConfig.
 import type { ModelsFile } from "../../../../src/service/config/config-file.ts";
 import { DownloadConfig } from "../../../../src/service/config/DownloadConfig.ts";
 import { ModelsConfig } from "../../../../src/service/config/ModelsConfig.ts";
+import type { QualitySettings } from "../../../../src/service/config/QualityConfig.ts";
 import { ConfigurationInvalid, ModelBroken } from "../../../../src/service/domain/errors.ts";
 import type { PrepareEvent, PrepareReport, PrepareRequest } from "../../../../src/service/domain/preparation.ts";
 import { Engines } from "../../../../src/service/engine/Engine.ts";
@@ -16,6 +17,7 @@ import { layerWith } from "../../../../src/service/models/download/DownloadsLive
 import * as ModelPool from "../../../../src/service/models/ModelPool.ts";
 import { Models } from "../../../../src/service/models/Models.ts";
 import { SmokeTests } from "../../../../src/service/models/smoke/SmokeTests.ts";
+import { Generations } from "../../../../src/service/pipeline/Generations.ts";
 import { layer as generationsLayer } from "../../../../src/service/pipeline/GenerationsLive.ts";
 import { Preparations } from "../../../../src/service/pipeline/prepare/Preparations.ts";
 import { layer as preparationsLayer } from "../../../../src/service/pipeline/prepare/PreparationsLive.ts";
@@ -23,8 +25,10 @@ import { Stats } from "../../../../src/service/telemetry/Stats.ts";
 import { checkpointFiles, writeCheckpoint } from "../../../fixtures/checkpoint.ts";
 import { capturedLog } from "../../../support/captured-log.ts";
 import { type FileFault, hubCommit, type HubScript, startHubServer } from "../../../support/hub-server.ts";
+import { quality } from "../../../support/quality.ts";
 import { residency } from "../../../support/residency.ts";
 import { makeScriptedEngine, type Script, type ScriptedEngine } from "../../../support/scripted-engine.ts";
+import { chat, message, task } from "../../../support/tasks.ts";
 
 const repository = Object.fromEntries(
   Object.entries({ ...checkpointFiles, "filler.safetensors": Buffer.alloc(10) }).map(([path, content]) => [
@@ -48,6 +52,7 @@ interface World {
   /** What mlxd.yaml says of models. */
   readonly declared?: ModelsFile["models"];
   readonly defaultModel?: string;
+  readonly quality?: Partial<QualitySettings>;
 }
 
 interface Inside {
@@ -64,8 +69,15 @@ const fileWith = (models: ModelsFile["models"]): ModelsFile => ({
 });
 
 const withService = <A, E>(
-  { script = ["2+2는 ", "4입니다."], start = Effect.void, hub = {}, declared = {}, defaultModel = "here" }: World,
-  test: (inside: Inside) => Effect.Effect<A, E, Preparations | Models>,
+  {
+    script = ["2+2는 ", "4입니다."],
+    start = Effect.void,
+    hub = {},
+    declared = {},
+    defaultModel = "here",
+    quality: tried = {},
+  }: World,
+  test: (inside: Inside) => Effect.Effect<A, E, Preparations | Models | Generations>,
 ) =>
   Effect.gen(function* () {
     const server = yield* Effect.acquireRelease(
@@ -85,7 +97,7 @@ const withService = <A, E>(
       Layer.provideMerge(generationsLayer),
       Layer.provide(Admission.layer),
       Layer.provideMerge(models),
-      Layer.provide([Stats.layer, Layer.succeed(AdmissionConfig, { maxRunning: 2, maxQueued: 2 })]),
+      Layer.provide([Stats.layer, Layer.succeed(AdmissionConfig, { maxRunning: 2, maxQueued: 2 }), quality(tried)]),
       Layer.merge(capturedLog([])),
     );
     return yield* test({ engine, asked: () => server.requests.length }).pipe(Effect.provide(layer, { local: true }));
@@ -180,6 +192,70 @@ describe("a preparation", () => {
     ),
   );
 
+  it.live("asks the operator's question and awaits the operator's answers", () =>
+    withService(
+      { script: ["It is Paris."], quality: { smokeQuestion: "Capital of France?", smokeAnswers: ["Paris"] } },
+      ({ engine }) =>
+        Effect.gen(function* () {
+          assert.strictEqual(reportOf(yield* eventsOf("here")).smokeTest?.quality, "ok");
+          const [request] = engine.requests;
+          assert.strictEqual(request?.promptTokenIds.length, "Capital of France?".length, "one token for each byte");
+        }),
+    ),
+  );
+
+  const talk = task({ model: "here", input: chat(message("user", "Hi")) });
+  const generate = (asked: typeof talk) =>
+    Effect.flatMap(Generations, (generations) => generations.run(asked, { deadlineMs: 10_000 }));
+
+  it.live("keeps conversations from a model that fails, until it is tried again with success", () =>
+    Effect.gen(function* () {
+      yield* withService({ script: ["assistant: 4"] }, ({ engine }) =>
+        Effect.gen(function* () {
+          yield* generate(talk);
+          assert.strictEqual(reportOf(yield* eventsOf("here")).stage, "failed");
+          const asked = engine.requests.length;
+          const error = yield* Effect.flip(generate(talk));
+          assert.deepInclude(error, { _tag: "ModelUnfit", model: "here", finding: "role marker leakage" });
+          assert.match(error.message, /failed its smoke test: role marker leakage; PrepareModel tries it again/);
+          const generations = yield* Generations;
+          const streamed = generations.stream(talk, { deadlineMs: 10_000 });
+          assert.strictEqual((yield* Effect.flip(Stream.runCollect(streamed)))._tag, "ModelUnfit");
+          assert.lengthOf(engine.requests, asked, "the engine is not asked");
+          const { facts } = yield* (yield* Models).get("here");
+          assert.isTrue((yield* Preparations).refusesChat(facts));
+          yield* generate(task({ model: "here" }));
+          yield* generate(task({ model: "here", input: { type: "tokens", ids: [1, 2] } }));
+        }),
+      );
+      // After a restart it still holds, and the next preparation tries the model although nobody asked for a retest.
+      yield* withService({}, () =>
+        Effect.gen(function* () {
+          assert.strictEqual((yield* Effect.flip(generate(talk)))._tag, "ModelUnfit");
+          assert.strictEqual(reportOf(yield* eventsOf("here")).stage, "ready");
+          assert.strictEqual((yield* generate(talk)).candidates[0]?.text, "2+2는 4입니다.");
+        }),
+      );
+    }),
+  );
+
+  it.live("keeps no conversations from a model that is degraded, nor where that is switched off", () =>
+    Effect.gen(function* () {
+      yield* withService({ script: ["five"] }, () =>
+        Effect.gen(function* () {
+          assert.strictEqual(reportOf(yield* eventsOf("here")).stage, "degraded");
+          yield* generate(talk);
+        }),
+      );
+      yield* withService({ script: ["assistant: 4"], quality: { smokeBlocksChat: false } }, () =>
+        Effect.gen(function* () {
+          assert.strictEqual(reportOf(yield* eventsOf("here", { retest: true })).stage, "failed");
+          yield* generate(talk);
+        }),
+      );
+    }),
+  );
+
   it.live("ends degraded or failed as the answer is, and tries a failed model again", () =>
     Effect.gen(function* () {
       yield* withService({ script: ["five"] }, () =>
@@ -209,7 +285,7 @@ describe("a preparation", () => {
       Effect.gen(function* () {
         const models = yield* Models;
         const here = yield* models.get("bot");
-        assert.deepInclude(here, { state: "failed", download: { repository: "org/new", revision: "" } });
+        assert.deepInclude(here, { state: "not-downloaded", download: { repository: "org/new", revision: "" } });
         assert.include(here.stateReason, "PrepareModel downloads it from org/new");
         const refused = { _tag: "ModelNotDownloaded", model: "chat", repository: "org/new" } as const;
         assert.deepInclude(yield* Effect.flip(models.promptTools("chat")), refused);
@@ -223,7 +299,7 @@ describe("a preparation", () => {
         const report = reportOf(yield* eventsOf("bot"));
         assert.deepInclude(report, { stage: "ready", downloaded: true });
         assert.deepInclude(report.model?.facts, { id: "chat", source: "org/new", directory: join(folder, "org--new") });
-        assert.deepEqual([...states], ["failed", "downloading", "available", "loading", "active"]);
+        assert.deepEqual([...states], ["not-downloaded", "downloading", "available", "loading", "active"]);
         assert.deepEqual(
           (yield* models.list).map(({ facts, state }) => [facts.id, state]),
           [

@@ -1,0 +1,75 @@
+/** Whether an answer went wrong, told from its text while it can still be taken back. */
+
+/**
+ * What is wrong with a text that has some; undefined for nothing. Other than a smoke test, which knows its question, it
+ * must not take honest answers for broken ones: repetition counts where it makes up most of the text, so neither
+ * indented code nor a ruled line does, and nothing does that the conversation has, too.
+ */
+export const brokenness = (text: string, conversation: string): string | undefined =>
+  leakage(text, conversation) ??
+  (dominates(longestLoop(text, conversation), text) ? "runaway repetition" : undefined) ??
+  (dominates(repeatedLength(text, conversation), text) ? "severe repetition" : undefined);
+
+/** As vocabularies spell them: `<|eot_id|>`. Operators of programming languages between bars are none. */
+const specialToken = /<\|\w{1,40}\|>/gu;
+const roleLabel = /^\s*(?:assistant|system|user)\s*:/i;
+
+const leakage = (text: string, conversation: string): string | undefined => {
+  const tokens = text.match(specialToken) ?? [];
+  if (tokens.some((token) => !conversation.includes(token))) return "special token leakage";
+  return roleLabel.test(text) ? "role marker leakage" : undefined;
+};
+
+const dominates = (length: number, text: string): boolean => length > 0 && length * 2 >= text.length;
+
+/** In UTF-16 units, as all lengths here. */
+const maxUnitLength = 20;
+const runawayRepeats = 7;
+
+/** Of all that repeats one short unit again and again, the length of the longest. */
+const longestLoop = (text: string, conversation: string): number => {
+  let longest = 0;
+  for (let unit = 1; unit <= maxUnitLength; unit++) {
+    let same = 0;
+    for (let at = unit; at <= text.length; at++) {
+      if (at < text.length && text[at] === text[at - unit]) {
+        same += 1;
+        continue;
+      }
+      const length = same + unit;
+      const repeats = length >= unit * runawayRepeats && length > longest;
+      if (repeats && !isAskedFor(text.slice(at - unit, at), conversation)) longest = length;
+      same = 0;
+    }
+  }
+  return longest;
+};
+
+/** Wherever in it the loop begins. */
+const isAskedFor = (unit: string, conversation: string): boolean => {
+  const said = wordsOf(conversation);
+  return Array.from(unit, (_, at) => wordsOf(unit.slice(at) + unit.slice(0, at))).some(
+    (words) => words.length > 1 && said.includes(words),
+  );
+};
+
+const wordsOf = (text: string): string => text.replaceAll(/[^\p{L}\p{N}]+/gu, " ").trim();
+
+const severeRepeats = 5;
+const minSentenceLength = 3;
+
+/** How much of the text its commonest sentence makes up. */
+const repeatedLength = (text: string, conversation: string): number => {
+  const counts = new Map<string, number>();
+  for (const part of text.split(/[.!?\n]/)) {
+    const sentence = part.trim();
+    if (sentence.length >= minSentenceLength) counts.set(sentence, (counts.get(sentence) ?? 0) + 1);
+  }
+  let longest = 0;
+  for (const [sentence, count] of counts) {
+    if (count >= severeRepeats && !conversation.includes(sentence)) {
+      longest = Math.max(longest, count * (sentence.length + 1));
+    }
+  }
+  return longest;
+};

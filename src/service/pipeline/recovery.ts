@@ -1,0 +1,190 @@
+/** One more attempt where an answer is broken and nothing of it was sent. */
+import { Clock, Effect } from "effect";
+
+import type { EffectiveParameters, GenerationTask, OutputWarning } from "../domain/generation.ts";
+import type { Engine, EngineEvent, EngineFailure, EngineRequest } from "../engine/Engine.ts";
+import { brokenness } from "../output/broken-answer.ts";
+import type { GenerationRecord } from "./GenerationRecord.ts";
+
+/**
+ * Whether a broken answer may be another one. Not where the caller wants this very one: with a seed, or greedily; nor
+ * where what looks broken may be meant: of raw input, verbatim output, tools, and what goes on with a message or over
+ * its end.
+ */
+export const isRecoverable = ({ input, sampling, stop, output }: GenerationTask, parameters: EffectiveParameters) =>
+  input.type === "chat" &&
+  input.tools.length === 0 &&
+  !input.continueFinalMessage &&
+  !output.verbatim &&
+  !stop.ignoreEos &&
+  sampling.seed === undefined &&
+  (sampling.candidateCount ?? 1) === 1 &&
+  parameters.temperature > 0;
+
+export interface RecoveryOptions {
+  readonly task: GenerationTask;
+  readonly engine: Engine;
+  readonly request: EngineRequest;
+  /** The rendered conversation. */
+  readonly conversation: string;
+  readonly record: GenerationRecord;
+  /** Whether events go out as they come: then only an answer that ends before its first piece can be taken back. */
+  readonly streams: boolean;
+  readonly retrySeed: number;
+}
+
+/** What was found of two attempts; of the second one nothing where it is well. */
+export interface Retried {
+  readonly first: string;
+  readonly second: string | undefined;
+}
+
+/**
+ * Undefined where one attempt was enough. Of two broken answers the better one is given, with a warning: what makes an
+ * answer broken may be what was asked for, and a stream would have had it.
+ */
+export const generateRecovering = Effect.fnUntraced(function* (
+  options: RecoveryOptions,
+): Effect.fn.Return<Retried | undefined, EngineFailure> {
+  const { engine, request, record, streams, retrySeed } = options;
+  const clock = yield* Clock.Clock;
+  const now = () => clock.currentTimeMillisUnsafe();
+  const beganAt = now();
+  const first = new Attempt(options, now, (event) => !streams || isOnlyTheEnd(event, request));
+  yield* engine.generate(request, first.onEvent);
+  const { finding } = first;
+  const leftMs = request.timeBudgetMs === undefined ? undefined : request.timeBudgetMs - (now() - beganAt);
+  if (finding === undefined || (leftMs !== undefined && leftMs <= 0)) {
+    first.release();
+    return undefined;
+  }
+  const parameters = { ...request.parameters, seed: retrySeed };
+  const second = new Attempt(options, now, () => !streams, { first: finding, seed: retrySeed });
+  yield* engine.generate({ ...request, parameters, promptLogprobs: false, timeBudgetMs: leftMs }, second.onEvent);
+  const retried = { first: finding, second: second.finding };
+  if (!streams && severity(retried.second) > severity(finding)) {
+    first.release([noBetter(retried, retrySeed)]);
+  } else {
+    if (!streams) record.startAnew(parameters);
+    second.release();
+  }
+  return retried;
+});
+
+type Output = Extract<EngineEvent, { type: "output" }>;
+type Finished = Extract<EngineEvent, { type: "finished" }>;
+
+/** One run of the request: holds back what may yet be taken back, and finds what is wrong with the whole. */
+class Attempt {
+  finding: string | undefined;
+  private readonly options: RecoveryOptions;
+  private readonly now: () => number;
+  private readonly holds: (event: Output) => boolean;
+  /** What there was before, of a second attempt. */
+  private readonly before: { readonly first: string; readonly seed: number } | undefined;
+  private readonly held: { readonly event: Output | Finished; readonly at: number }[] = [];
+  private hasSent = false;
+  private text = "";
+  private reasoning = "";
+
+  constructor(
+    options: RecoveryOptions,
+    now: () => number,
+    holds: (event: Output) => boolean,
+    before?: { readonly first: string; readonly seed: number },
+  ) {
+    this.options = options;
+    this.now = now;
+    this.holds = holds;
+    this.before = before;
+  }
+
+  readonly onEvent = (event: EngineEvent): void => {
+    const { record } = this.options;
+    switch (event.type) {
+      case "admitted":
+      case "prompt":
+        if (this.before === undefined) record.onEngineEvent(0, event, this.now());
+        break;
+      case "output":
+        if (this.isJudged) {
+          this.text += event.text;
+          this.reasoning += event.reasoning;
+        }
+        if (!this.hasSent && this.holds(event)) {
+          record.withhold(0, event);
+          this.held.push({ event, at: this.now() });
+        } else this.send(event);
+        break;
+      case "finished":
+        this.finding = this.judge(event);
+        if (this.hasSent) this.send(event);
+        else this.held.push({ event, at: this.now() });
+        break;
+    }
+  };
+
+  /** What was held back is the answer. */
+  release(warnings = this.warnings): void {
+    for (const { event, at } of this.held.splice(0)) {
+      if (event.type === "output") this.options.record.unhold(0, event);
+      this.forward(event, at, warnings);
+    }
+  }
+
+  /** A first attempt of which something is out stays the answer, whatever it is. */
+  private get isJudged(): boolean {
+    return !this.hasSent || this.before !== undefined;
+  }
+
+  private send(event: Output | Finished): void {
+    this.release();
+    this.hasSent = true;
+    this.forward(event, this.now(), this.warnings);
+  }
+
+  private forward(event: Output | Finished, at: number, warnings: ReadonlyArray<OutputWarning>): void {
+    const told = event.type === "finished" ? { ...event, warnings: [...event.warnings, ...warnings] } : event;
+    this.options.record.onEngineEvent(0, told, at);
+  }
+
+  private get warnings(): ReadonlyArray<OutputWarning> {
+    if (this.before === undefined) return [];
+    const { first, seed } = this.before;
+    const message =
+      this.finding === undefined
+        ? `the first answer was broken (${first}) and nothing of it was sent; this is another one, with the seed ${seed}`
+        : `this answer, with the seed ${seed}, is broken (${this.finding}), as was the first one (${first})`;
+    return [{ kind: this.finding === undefined ? "regenerated" : "broken-answer", message }];
+  }
+
+  private judge({ reason, matched }: Finished): string | undefined {
+    const { task, conversation } = this.options;
+    if (reason === "cancelled" || reason === "time-budget" || !this.isJudged) return undefined;
+    const stop = matched?.type === "stop-sequence" ? matched.text : "";
+    if (this.text.trim() === "" && (reason === "end-of-sequence" || reason === "stop-sequence")) {
+      return task.stop.stopSequences.includes(stop) ? undefined : emptyResponse;
+    }
+    const text = this.text === "" ? this.reasoning : this.text;
+    // It is there because the task asks for it.
+    return brokenness(task.stop.includeStopInOutput && stop !== "" ? text.slice(0, -stop.length) : text, conversation);
+  }
+}
+
+const emptyResponse = "empty response";
+
+/** Nothing that a caller could see comes with it, and nothing after it. */
+const isOnlyTheEnd = ({ text, reasoning, toolCalls, tokenIds }: Output, { eosTokenIds }: EngineRequest): boolean =>
+  text === "" && reasoning === "" && toolCalls.length === 0 && tokenIds.every((id) => eosTokenIds.includes(id));
+
+/** No answer is worse than one that repeats itself, and that is worse than one with a stray token. */
+const severity = (finding: string | undefined): number => {
+  if (finding === undefined) return 0;
+  if (finding === emptyResponse) return 3;
+  return finding.endsWith("repetition") ? 2 : 1;
+};
+
+const noBetter = ({ first, second = "" }: Retried, seed: number): OutputWarning => ({
+  kind: "broken-answer",
+  message: `this answer is broken (${first}); another one, with the seed ${seed}, was worse (${second})`,
+});
