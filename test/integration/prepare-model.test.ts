@@ -53,7 +53,7 @@ describe("a service without a model", () => {
       sha256(readFileSync(join(folder, id, "model.safetensors"))),
       sha256(golden["model.safetensors"] ?? Buffer.alloc(0)),
     );
-    const { usage } = await client.generate("a", { maxOutputTokens: 2 });
+    const { usage } = await client.generate({ prompt: "a" }, { maxOutputTokens: 2 });
     assert.strictEqual(usage.outputTokens, 2);
     assert.deepEqual((await client.getModel("")).smokeTest, report.smokeTest);
     assert.isTrue(
