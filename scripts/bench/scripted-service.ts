@@ -15,6 +15,7 @@ import { type Engine, type EngineEvent, Engines } from "../../src/service/engine
 import { layer as downloads } from "../../src/service/models/download/DownloadsLive.ts";
 import { layer as modelPool } from "../../src/service/models/ModelPool.ts";
 import { SmokeTests } from "../../src/service/models/smoke/SmokeTests.ts";
+import { layer as embeddings } from "../../src/service/pipeline/EmbeddingsLive.ts";
 import { layer as generations } from "../../src/service/pipeline/GenerationsLive.ts";
 import { layer as preparations } from "../../src/service/pipeline/prepare/PreparationsLive.ts";
 import { Server } from "../../src/service/server/Server.ts";
@@ -45,6 +46,7 @@ const createEngine = (): Engine => {
         if (running.size === 1) setImmediate(step);
         return Effect.sync(() => running.delete(next));
       }),
+    embed: () => Effect.succeed(new Float32Array(1)),
     cancel: () => Effect.succeed(false),
     healthy: Effect.succeed(true),
     status: Effect.succeed({ residentBytes: 0, kvCacheBytes: 0, prefixCacheBytes: 0, restarts: 0 }),
@@ -65,7 +67,7 @@ const models = Layer.mergeAll(modelPool, downloads, SmokeTests.layer).pipe(
   ]),
 );
 const pipeline = preparations.pipe(
-  Layer.provideMerge(generations),
+  Layer.provideMerge(Layer.mergeAll(generations, embeddings)),
   Layer.provide(Admission.layer),
   Layer.provideMerge([models, Stats.layer]),
   Layer.provideMerge(AdmissionConfig.layer),

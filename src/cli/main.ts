@@ -1,6 +1,7 @@
 /** The mlxd command: adds the subcommands, runs one, and turns how it ended into an exit code. */
 import { CommanderError } from "@commander-js/extra-typings";
 import { addChat } from "./commands/chat.ts";
+import { addEmbed } from "./commands/embed.ts";
 import { addGenerate } from "./commands/generate.ts";
 import { addLoad } from "./commands/load.ts";
 import { addModels } from "./commands/models.ts";
@@ -18,7 +19,7 @@ import { createProgram } from "./program.ts";
 
 const mlxd = createProgram();
 const models = [addModels, addPull, addPrepare, addLoad, addUnload, addPin];
-for (const add of [addServe, ...models, addGenerate, addChat, addTokens, addStats, addReload]) add(mlxd);
+for (const add of [addServe, ...models, addGenerate, addChat, addEmbed, addTokens, addStats, addReload]) add(mlxd);
 
 const exitCodes = { done: 0, failed: 1, usage: 2, interrupted: 130 };
 

@@ -10,7 +10,9 @@ import type {
   UnloadedModel,
   UnloadedModels,
 } from "./descriptions.ts";
+import type { EmbeddingInput, EmbeddingParameters, EmbeddingResult } from "./embeddings.ts";
 import type { ModelState } from "./enum-names.ts";
+import type { EmbeddingService } from "./gen/mlxd/v1/embedding_service_pb.ts";
 import type { GenerationService } from "./gen/mlxd/v1/generation_service_pb.ts";
 import type { ModelService } from "./gen/mlxd/v1/model_service_pb.ts";
 import type { ServerService } from "./gen/mlxd/v1/server_service_pb.ts";
@@ -24,6 +26,9 @@ import type { GenerationInput } from "./task.ts";
 
 /** Parameters of a generation and options of its call. */
 export interface GenerationOptions extends GenerationParameters, CallOptions {}
+
+/** How vectors are made, and options of the call. */
+export interface EmbeddingOptions extends EmbeddingParameters, CallOptions {}
 
 /** Options of a call about one model. */
 export interface ModelCallOptions extends CallOptions {
@@ -118,6 +123,7 @@ export type CancelledState = "cancelling" | "not_running" | "unknown";
  */
 export interface RawClients {
   readonly generation: Client<typeof GenerationService>;
+  readonly embedding: Client<typeof EmbeddingService>;
   readonly tokenizer: Client<typeof TokenizerService>;
   readonly models: Client<typeof ModelService>;
   readonly server: Client<typeof ServerService>;
@@ -136,6 +142,9 @@ export interface MlxdClient extends Disposable {
 
   /** Ends a running or waiting generation with what it has: its result then says `cancelled`. May be repeated. */
   cancel(generationId: string, options?: CallOptions): Promise<CancelledState>;
+
+  /** Makes a vector of each text; one text is as good as a list of one. */
+  embed(input: EmbeddingInput | readonly EmbeddingInput[], options?: EmbeddingOptions): Promise<EmbeddingResult>;
 
   /** The tokens of a text. */
   tokenize(text: string, options?: TokenizeOptions): Promise<Tokens>;

@@ -1,4 +1,5 @@
 import type { DescEnum } from "@bufbuild/protobuf";
+import type { Pooling as PoolingEnum } from "./gen/mlxd/v1/embedding_service_pb.ts";
 import type { Device as DeviceEnum } from "./gen/mlxd/v1/server_service_pb.ts";
 import type {
   ModelState as ModelStateEnum,
@@ -36,6 +37,9 @@ export type PrepareStage = NamesOf<typeof PrepareStageEnum> | "unknown";
 
 /** What a model's answer to a simple question is worth. */
 export type Quality = NamesOf<typeof QualityEnum> | "unknown";
+
+/** How the hidden states of a text become one vector. */
+export type Pooling = NamesOf<typeof PoolingEnum> | "unknown";
 
 /** What engines compute on. */
 export type Device = NamesOf<typeof DeviceEnum> | "unknown";

@@ -13,6 +13,7 @@ export type { CallOptions, Clock } from "./call.ts";
 export type {
   CancelledState,
   DetokenizeOptions,
+  EmbeddingOptions,
   GenerationOptions,
   ListModelsOptions,
   LoadModelOptions,
@@ -38,12 +39,14 @@ export type {
   UnloadedModel,
   UnloadedModels,
 } from "./descriptions.ts";
+export type { Embedding, EmbeddingInput, EmbeddingParameters, EmbeddingResult } from "./embeddings.ts";
 export type {
   CacheMode,
   Device,
   FinishReason,
   ModelState,
   OutputWarningKind,
+  Pooling,
   PrepareStage,
   Quality,
   ReasoningEffort,

@@ -13,6 +13,7 @@ import {
 import type {
   CancelledState,
   DetokenizeOptions,
+  EmbeddingOptions,
   GenerationOptions,
   ListModelsOptions,
   LoadModelOptions,
@@ -41,9 +42,11 @@ import {
   type UnloadedModels,
   unloadedModelsFromWire,
 } from "./descriptions.ts";
+import { type EmbeddingInput, type EmbeddingResult, embeddingsFromWire, embedRequest } from "./embeddings.ts";
 import { enumName, enumValue } from "./enum-names.ts";
 import { assertNoOthers, invalidField, protocolError } from "./errors.ts";
 import type { StreamSource } from "./event-stream.ts";
+import { EmbeddingService } from "./gen/mlxd/v1/embedding_service_pb.ts";
 import { CancelGenerationResponse_StateSchema, GenerationService } from "./gen/mlxd/v1/generation_service_pb.ts";
 import { ModelService, ModelState } from "./gen/mlxd/v1/model_service_pb.ts";
 import { ServerService } from "./gen/mlxd/v1/server_service_pb.ts";
@@ -79,6 +82,7 @@ export class TransportClient implements MlxdClient {
     const over = withHeaders(transport, headers);
     this.raw = {
       generation: createClient(GenerationService, over),
+      embedding: createClient(EmbeddingService, over),
       tokenizer: createClient(TokenizerService, over),
       models: createClient(ModelService, over),
       server: createClient(ServerService, over),
@@ -113,6 +117,18 @@ export class TransportClient implements MlxdClient {
     const request = { generationId };
     const { state } = await this.#unary(options, (connect) => this.raw.generation.cancelGeneration(request, connect));
     return enumName(CancelGenerationResponse_StateSchema, state) as CancelledState; // the same names
+  }
+
+  async embed(
+    input: EmbeddingInput | readonly EmbeddingInput[],
+    options: EmbeddingOptions = {},
+  ): Promise<EmbeddingResult> {
+    const { signal, timeoutMs, headers, ...parameters } = options;
+    const inputs = Array.isArray(input) ? (input as readonly EmbeddingInput[]) : [input as EmbeddingInput];
+    const request = embedRequest(inputs, parameters, this.#model);
+    const call = { signal, timeoutMs, headers };
+    const response = await this.#unary(call, (connect) => this.raw.embedding.embed(request, connect));
+    return embeddingsFromWire(response, inputs.length);
   }
 
   tokenize(text: string, options?: TokenizeOptions): Promise<Tokens>;

@@ -18,6 +18,7 @@ import { layer as downloads } from "./models/download/DownloadsLive.ts";
 import { layer as modelPool } from "./models/ModelPool.ts";
 import { Models } from "./models/Models.ts";
 import { SmokeTests } from "./models/smoke/SmokeTests.ts";
+import { layer as embeddings } from "./pipeline/EmbeddingsLive.ts";
 import { layer as generations } from "./pipeline/GenerationsLive.ts";
 import { layer as preparations } from "./pipeline/prepare/PreparationsLive.ts";
 import { Server } from "./server/Server.ts";
@@ -33,7 +34,7 @@ const models = Layer.mergeAll(modelPool, downloads, SmokeTests.layer).pipe(
 );
 
 const pipeline = preparations.pipe(
-  Layer.provideMerge(generations),
+  Layer.provideMerge(Layer.mergeAll(generations, embeddings)),
   Layer.provide(Admission.layer),
   Layer.provideMerge(models),
   Layer.provideMerge(Stats.layer),

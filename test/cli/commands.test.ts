@@ -221,6 +221,23 @@ describe("mlxd chat", () => {
   });
 });
 
+describe("mlxd embed", () => {
+  it("prints the vector of a text", async () => {
+    const result = await client.embed("What is 2+2?");
+    const vector = JSON.parse(await output("embed", "What is 2+2?")) as number[];
+    assert.equal(vector.length, result.embeddings[0]?.values.length);
+    assert.closeTo(Math.hypot(...vector), 1, 1e-5);
+    assert.deepEqual(Object.keys((await json("embed", "What is 2+2?")) as object), Object.keys(result));
+    const { exitCode, stderr } = await mlxd("embed", "a ".repeat(9000));
+    assert.equal(exitCode, 1);
+    assert.match(stderr, /exceed the context of 2048: shorten the text, or set truncate/);
+    assert.equal(
+      (JSON.parse(await output("embed", "--truncate", "a ".repeat(9000))) as number[]).length,
+      vector.length,
+    );
+  });
+});
+
 describe("mlxd tokens", () => {
   it("shows and counts the tokens", async () => {
     const tokens = await client.tokenize("What is 2+2?", { pieces: true });

@@ -2,7 +2,7 @@
 import { assert, describe, it } from "vitest";
 import { runCommand } from "../support/mlxd-command.ts";
 
-const subcommands = "serve models pull prepare load unload pin generate chat tokens stats reload".split(" ");
+const subcommands = "serve models pull prepare load unload pin generate chat embed tokens stats reload".split(" ");
 
 describe("the help", () => {
   it("names every subcommand", async () => {
@@ -59,6 +59,7 @@ describe("a service that is not there", () => {
     ["pin", "demo"],
     ["generate", "hi"],
     ["chat"],
+    ["embed", "hi"],
     ["tokens", "hi"],
     ["stats"],
     ["prepare"],

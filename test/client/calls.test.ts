@@ -1,6 +1,7 @@
 import { durationMs, timestampFromDate } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { assert, describe, it } from "vitest";
+import { Pooling } from "../../src/client/gen/mlxd/v1/embedding_service_pb.ts";
 import { CancelGenerationResponse_State } from "../../src/client/gen/mlxd/v1/generation_service_pb.ts";
 import { ModelState } from "../../src/client/gen/mlxd/v1/model_service_pb.ts";
 import { Device } from "../../src/client/gen/mlxd/v1/server_service_pb.ts";
@@ -22,6 +23,20 @@ const script: Script = {
     state:
       generationId === "g1" ? CancelGenerationResponse_State.CANCELLING : CancelGenerationResponse_State.NOT_RUNNING,
   }),
+  embedding: {
+    embed: ({ model, inputs, pooling, normalize = true, dimensions = 2, scheduling }) => ({
+      model,
+      modelRevision: "r1",
+      embeddings: inputs.slice(0, model === "short" ? 1 : undefined).map(({ input }, index) => ({
+        values: Array.from({ length: dimensions }, () => index + (scheduling?.priority ?? 0)),
+        tokens: input.case === "tokens" ? input.value.ids.length : Number(input.value?.length),
+        truncated: index === 1,
+      })),
+      usage: { promptTokens: 5 },
+      pooling: pooling || Pooling.LAST_TOKEN,
+      normalized: normalize,
+    }),
+  },
   tokenizer: {
     tokenize: ({ model, texts, addSpecialTokens, pieces }) => ({
       model,
@@ -106,6 +121,29 @@ describe.each(clientKinds)("over $name", (kind) => {
     await using pair = await connect(kind, script);
     assert.equal(await pair.client.detokenize([97, 0, 98], { skipSpecialTokens: true }), "ab");
     assert.equal(await pair.client.detokenize(Uint32Array.of(97)), "a");
+  });
+
+  it("embed gives a vector for each input", async () => {
+    await using pair = await connect(kind, script);
+    const { client } = pair;
+    const inputs = ["abc", { tokens: Uint32Array.of(1, 2) }];
+    assert.deepEqual(await client.embed(inputs, { model: "m", pooling: "mean", normalize: false, priority: 3 }), {
+      model: "m",
+      modelRevision: "r1",
+      embeddings: [
+        { values: [3, 3], tokens: 3, truncated: false },
+        { values: [4, 4], tokens: 2, truncated: true },
+      ],
+      usage: { promptTokens: 5, cachedPromptTokens: 0, outputTokens: 0 },
+      pooling: "mean",
+      normalized: false,
+    });
+    const { embeddings, pooling } = await client.embed("ab", { dimensions: 1 });
+    assert.deepEqual([embeddings[0]?.values, pooling], [[0], "last_token"]);
+    const error = await client.embed(inputs, { model: "short" }).catch((reason: unknown) => reason);
+    assert(isMlxdError(error, "PROTOCOL"), String(error));
+    const other = await client.embed("a", { pooling: "max" as never }).catch((reason: unknown) => reason);
+    assert(isMlxdError(other, "INVALID_FIELD"), String(other));
   });
 
   it("countTokens takes what generate takes", async () => {
@@ -273,6 +311,7 @@ describe("a client", () => {
     const options = { timeout: 3 } as never;
     const calls = [
       () => client.generate("hi", options),
+      () => client.embed("hi", options),
       () => client.tokenize("hi", options),
       () => client.detokenize([], options),
       () => client.countTokens("hi", options),

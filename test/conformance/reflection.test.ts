@@ -21,6 +21,7 @@ const services = [
   "grpc.health.v1.Health",
   "grpc.reflection.v1.ServerReflection",
   "grpc.reflection.v1alpha.ServerReflection",
+  "mlxd.v1.EmbeddingService",
   "mlxd.v1.GenerationService",
   "mlxd.v1.ModelService",
   "mlxd.v1.ServerService",

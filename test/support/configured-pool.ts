@@ -10,6 +10,7 @@ import { residency } from "./residency.ts";
 
 const engine: Engine = {
   generate: () => Effect.never,
+  embed: () => Effect.never,
   cancel: () => Effect.succeed(false),
   healthy: Effect.succeed(true),
   status: Effect.succeed({ residentBytes: 0, kvCacheBytes: 0, prefixCacheBytes: 0, restarts: 0 }),

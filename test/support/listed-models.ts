@@ -31,8 +31,17 @@ const facts: ModelFacts = {
     maxOutputTokens: 128,
     stopSequences: ["<|end|>"],
   },
-  capabilities: { chat: true, tools: true, vision: false, logprobs: false, adapters: true, constraints: [] },
+  capabilities: {
+    chat: true,
+    tools: true,
+    vision: false,
+    logprobs: false,
+    adapters: true,
+    embeddings: true,
+    constraints: [],
+  },
   adapters: [],
+  embedding: { pooling: "last-token", dimensions: 4, trained: false, matryoshka: undefined, problem: "" },
   engine: "mlx",
 };
 

@@ -82,6 +82,15 @@ export const makeScriptedEngine = (script: Script | ((request: number) => Script
             Effect.ensuring(Effect.sync(() => live.delete(request.id))),
           );
         }),
+      // A vector of the text's ids.
+      embed: ({ promptTokenIds }) => {
+        const [first] = typeof script === "function" ? [] : script;
+        if (typeof first === "object" && "fail" in first) return Effect.fail(first.fail);
+        const pause = typeof first === "object" && "pause" in first ? Deferred.await(gate) : Effect.void;
+        return Effect.as(pause, Float32Array.from(promptTokenIds)).pipe(
+          Effect.onInterrupt(() => Effect.sync(() => dropped.push(promptTokenIds.join()))),
+        );
+      },
       cancel: (id) =>
         Effect.suspend(() => {
           const onEvent = live.get(id);

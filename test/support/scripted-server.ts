@@ -12,6 +12,7 @@ import {
 } from "../../src/client/gen/mlxd/v1/generation_service_pb.ts";
 import { ModelService } from "../../src/client/gen/mlxd/v1/model_service_pb.ts";
 import { ServerService } from "../../src/client/gen/mlxd/v1/server_service_pb.ts";
+import { EmbeddingService } from "../../src/client/gen/mlxd/v1/embedding_service_pb.ts";
 import { TokenizerService } from "../../src/client/gen/mlxd/v1/tokenizer_service_pb.ts";
 
 /** A message of a generation's stream, as a script writes it. */
@@ -47,6 +48,7 @@ export interface Script {
   readonly stream?: (request: StreamGenerateRequest, context: HandlerContext) => AsyncIterable<WireEvent>;
   readonly batch?: ServiceImpl<typeof GenerationService>["batchGenerate"];
   readonly cancel?: ServiceImpl<typeof GenerationService>["cancelGeneration"];
+  readonly embedding?: Partial<ServiceImpl<typeof EmbeddingService>>;
   readonly tokenizer?: Partial<ServiceImpl<typeof TokenizerService>>;
   readonly models?: Partial<ServiceImpl<typeof ModelService>>;
   /** Of the model service, beside `models`: the call that streams. */
@@ -172,6 +174,7 @@ const routes = (router: ConnectRouter, script: Script, note: (context: HandlerCo
     }),
     ...(cancel && { cancelGeneration: noteUnary(cancel, note) }),
   });
+  router.service(EmbeddingService, noteAll(script.embedding, note));
   router.service(TokenizerService, noteAll(script.tokenizer, note));
   router.service(ModelService, {
     ...noteAll(script.models, note),

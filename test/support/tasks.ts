@@ -57,8 +57,17 @@ export const facts = (overrides: Partial<ModelFacts> = {}): ModelFacts => ({
     maxOutputTokens: 16,
     stopSequences: [],
   },
-  capabilities: { chat: true, tools: false, vision: false, logprobs: true, adapters: true, constraints: [] },
+  capabilities: {
+    chat: true,
+    tools: false,
+    vision: false,
+    logprobs: true,
+    adapters: true,
+    embeddings: true,
+    constraints: [],
+  },
   adapters: [],
+  embedding: { pooling: "last-token", dimensions: 4, trained: false, matryoshka: undefined, problem: "" },
   engine: "mlx",
   ...overrides,
 });

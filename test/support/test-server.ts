@@ -8,12 +8,13 @@ import type { Drain } from "../../src/service/server/Drain.ts";
 import type { Health } from "../../src/service/server/Health.ts";
 import { Server } from "../../src/service/server/Server.ts";
 import { Stats } from "../../src/service/telemetry/Stats.ts";
+import { type EmbeddingScript, scriptedEmbeddings } from "./scripted-embeddings.ts";
 import { scriptedPreparations, type PreparationScript } from "./scripted-preparations.ts";
 import { listedModels } from "./listed-models.ts";
 import { capturedLog, type LogLine } from "./captured-log.ts";
 import { type GenerationScript, scriptedGenerations } from "./scripted-generations.ts";
 
-export interface TestServerOptions extends GenerationScript, PreparationScript {
+export interface TestServerOptions extends GenerationScript, EmbeddingScript, PreparationScript {
   readonly models?: () => ReadonlyArray<ModelStatus>;
   readonly modelChanges?: Stream.Stream<ReadonlyMap<string, ModelState>>;
   readonly config?: Partial<ServerSettings>;
@@ -46,6 +47,7 @@ export const startTestServer = async (options: TestServerOptions = {}): Promise<
   const layer = Server.layer.pipe(
     Layer.provide([
       scriptedGenerations(options),
+      scriptedEmbeddings(options),
       scriptedPreparations(options),
       listedModels(options.models, options.modelChanges),
       Layer.succeed(ServerConfig, { ...testConfig, ...options.config }),

@@ -47,15 +47,19 @@ export class UnsupportedParameter extends Schema.TaggedError<UnsupportedParamete
 export class UnsupportedTask extends Schema.TaggedError<UnsupportedTask>()("UnsupportedTask", {
   task: Schema.String,
   model: Schema.String,
+  /** Why not, where there is more to say. */
+  hint: Schema.optionalKey(Schema.String),
 }) {
   override get message(): string {
-    return `model "${this.model}" does not do ${this.task}; ListModels tells what each model can do`;
+    const hint = this.hint ?? "ListModels tells what each model can do";
+    return `model "${this.model}" does not do ${this.task}; ${hint}`;
   }
 }
 
 /** Prompt and output do not fit the context. */
 export class ContextLengthExceeded extends Schema.TaggedError<ContextLengthExceeded>()("ContextLengthExceeded", {
   promptTokens: Schema.Number,
+  /** 0: none are wanted, a vector is. */
   maxOutputTokens: Schema.Number,
   contextLength: Schema.Number,
   /** The prompt was too long to be tokenised at all: promptTokens is a lower bound. */
@@ -63,6 +67,9 @@ export class ContextLengthExceeded extends Schema.TaggedError<ContextLengthExcee
 }) {
   override get message(): string {
     const prompt = `${this.estimated ? "at least " : ""}${this.promptTokens}`;
+    if (this.maxOutputTokens === 0) {
+      return `${prompt} tokens exceed the context of ${this.contextLength}: shorten the text, or set truncate`;
+    }
     return (
       `${prompt} prompt tokens and ${this.maxOutputTokens} output tokens exceed the context of ${this.contextLength}: ` +
       "shorten the conversation or lower stop.max_output_tokens"

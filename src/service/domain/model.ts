@@ -1,4 +1,5 @@
 /** A model as the service knows it. */
+import type { Pooling } from "./embedding.ts";
 
 export type ModelState =
   | "available"
@@ -33,6 +34,7 @@ export interface ModelFacts {
   readonly defaults: ModelDefaults;
   readonly capabilities: ModelCapabilities;
   readonly adapters: ReadonlyArray<AdapterFacts>;
+  readonly embedding: EmbeddingFacts;
   readonly engine: "mlx";
 }
 
@@ -46,6 +48,19 @@ export interface AdapterFacts {
   /** Of its tensors as an engine holds them, at most. */
   readonly bytes: number;
   /** Why it cannot be applied, in one sentence; empty as far as is known. */
+  readonly problem: string;
+}
+
+/** How a model makes vectors, as its files say. */
+export interface EmbeddingFacts {
+  readonly pooling: Pooling;
+  /** Numbers in a vector. */
+  readonly dimensions: number;
+  /** Its files tell how: otherwise it is a model that generates. */
+  readonly trained: boolean;
+  /** Lengths that its vectors may be cut to; none: any; undefined: they may not be cut. */
+  readonly matryoshka: ReadonlyArray<number> | undefined;
+  /** Why it makes none, in a few words; empty when it does. */
   readonly problem: string;
 }
 
@@ -69,6 +84,7 @@ interface ModelCapabilities {
   readonly vision: boolean;
   readonly logprobs: boolean;
   readonly adapters: boolean;
+  readonly embeddings: boolean;
   readonly constraints: ReadonlyArray<string>;
 }
 

@@ -23,7 +23,7 @@ import type {
 import type { AdapterFacts, ModelFacts } from "../domain/model.ts";
 import type { OutputReading } from "../output/parser.ts";
 import type { Tokenizer } from "../prompt/Tokenizer.ts";
-import type { ReasoningLimit } from "../worker/protocol.ts";
+import type { EmbeddingRequest, ReasoningLimit } from "../worker/protocol.ts";
 
 export interface EngineRequest {
   /** Unique among the running ones; names the generation in logs. */
@@ -48,6 +48,11 @@ export interface EngineRequest {
   readonly adapter: AdapterFacts | undefined;
   /** Whether output that fills the context ends with `context-length` rather than `max-output-tokens`. */
   readonly fillsContext: boolean;
+}
+
+/** A text of which the vector is wanted. */
+export interface EngineEmbedding extends EmbeddingRequest {
+  readonly promptTokenIds: ReadonlyArray<number>;
 }
 
 /** The engine took the request in; sent once. */
@@ -106,6 +111,8 @@ export interface Engine {
     request: EngineRequest,
     onEvent: (event: EngineEvent) => void,
   ) => Effect.Effect<void, EngineFailure>;
+  /** The vector of a text. Interruption drops it in the engine's next step. */
+  readonly embed: (request: EngineEmbedding) => Effect.Effect<Float32Array, EngineFailure>;
   /** Ends a request early: it finishes with `cancelled`. False when none of that id runs. */
   readonly cancel: (id: string) => Effect.Effect<boolean>;
   /** False while it is being restarted, or when it takes requests and delivers no tokens. */

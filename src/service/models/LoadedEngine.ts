@@ -18,6 +18,7 @@ export class LoadedEngine {
     this.engine = {
       generate: (request, onEvent) =>
         Effect.raceFirst(engine.generate(request, onEvent), Deferred.await(this.expelled)),
+      embed: (request) => Effect.raceFirst(engine.embed(request), Deferred.await(this.expelled)),
       cancel: engine.cancel,
       healthy: engine.healthy,
       status: engine.status,

@@ -162,7 +162,16 @@ const unknownFacts = (directory: string, name: string, overrides: FactsOverrides
     estimatedBytes: 0,
     eosTokenIds: [],
     defaults: resolveDefaults(overrides.defaults ?? {}, overrides.profileOf?.(family) ?? {}),
-    capabilities: { chat: false, tools: false, vision: false, logprobs: false, adapters: false, constraints: [] },
+    capabilities: {
+      chat: false,
+      tools: false,
+      vision: false,
+      logprobs: false,
+      adapters: false,
+      embeddings: false,
+      constraints: [],
+    },
+    embedding: { pooling: "last-token", dimensions: 0, trained: false, matryoshka: undefined, problem: "" },
     engine: "mlx",
   };
 };

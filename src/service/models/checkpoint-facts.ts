@@ -9,6 +9,7 @@ import { resolveDefaults } from "../prompt/effective-parameters.ts";
 import { specialTokens } from "../prompt/special-tokens.ts";
 import { CheckpointInvalid, decodeJson, JsonObject, readOptional, readRequired } from "./checkpoint-files.ts";
 import { countParameters, unpackedBytes } from "./count-parameters.ts";
+import { EmbeddingConfig, readEmbeddingFacts } from "./embedding-facts.ts";
 import { detectFamilyOf, type FamilyProfile, familyProfile } from "./families.ts";
 import { configuredDefaults, GenerationConfigJson, TokenIds, tokenIdList } from "./generation-config.ts";
 import { readChatTemplateFile } from "./prompt-tools.ts";
@@ -54,6 +55,7 @@ export const readCheckpointFacts = async (
     ...tokenIdList(config.eos_token_id),
     ...eosOfTokenizer(tokenizerConfig, tokenizer),
   ];
+  const embedding = await readEmbeddingFacts(directory, config);
   return {
     directory,
     revision: digest([configFile, tokenizerFile, tokenizerConfigFile, generationFile, template?.raw, ...weights.raw]),
@@ -73,8 +75,10 @@ export const readCheckpointFacts = async (
       vision: false,
       logprobs: true,
       adapters: true,
+      embeddings: embedding.problem === "",
       constraints: [],
     },
+    embedding,
     engine: "mlx",
   };
 };
@@ -91,6 +95,7 @@ const textFields = {
   max_position_embeddings: maybe(Count),
   eos_token_id: TokenIds,
   num_hidden_layers: maybe(Count),
+  ...EmbeddingConfig,
 };
 
 const ConfigJson = Schema.Struct({
@@ -114,6 +119,7 @@ const decodeConfig = (file: Buffer): ConfigJson => {
     max_position_embeddings: config.max_position_embeddings ?? text?.max_position_embeddings ?? null,
     eos_token_id: config.eos_token_id ?? text?.eos_token_id ?? null,
     num_hidden_layers: config.num_hidden_layers ?? text?.num_hidden_layers ?? null,
+    hidden_size: config.hidden_size ?? text?.hidden_size,
   };
 };
 
@@ -170,7 +176,7 @@ const checkWeights = (config: ConfigJson, tensors: ReadonlyMap<string, TensorHea
   if (typeof statedRows === "number" && rows > 0 && rows !== statedRows) throw mismatch(statedRows, "tokens", rows);
 };
 
-const layerName = /^(?:language_model\.)?model\.layers\.(\d+)\./;
+const layerName = /^(?:language_model\.)?(?:model\.)?layers\.(\d+)\./;
 
 /** The ids of the tokenizer's `eos_token`: one, or none. */
 const eosOfTokenizer = (

@@ -2,8 +2,9 @@ import { create } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 
 import { type Model, ModelSchema, ModelState as WireState } from "../../client/gen/mlxd/v1/model_service_pb.ts";
-import type { ModelState, ModelStatus } from "../domain/model.ts";
+import type { EmbeddingFacts, ModelState, ModelStatus } from "../domain/model.ts";
 import type { SmokeTest } from "../domain/preparation.ts";
+import { poolingToWire } from "./embedding-service.ts";
 import { durationFromMs } from "./duration.ts";
 import { smokeTestToWire } from "./smoke-test-to-wire.ts";
 
@@ -55,7 +56,16 @@ export const modelToWire = ({ facts, ...status }: ModelStatus, smokeTest?: Smoke
     ...(status.lastUsedAt === undefined ? {} : { lastUsedAt: timestampFromMs(status.lastUsedAt) }),
     engine: facts.engine,
     adapters: facts.adapters.map(({ id, revision, problem }) => ({ id, revision, problem })),
+    ...(capabilities.embeddings && { embedding: embeddingToWire(facts.embedding) }),
     chatRefused,
     ...(smokeTest && { smokeTest: smokeTestToWire(smokeTest) }),
   });
 };
+
+const embeddingToWire = ({ pooling, dimensions, trained, matryoshka }: EmbeddingFacts) => ({
+  pooling: poolingToWire[pooling],
+  dimensions,
+  trained,
+  matryoshka: matryoshka !== undefined,
+  matryoshkaDimensions: [...(matryoshka ?? [])],
+});

@@ -1,26 +1,36 @@
 import type { ConnectRouter } from "@connectrpc/connect";
 import { Effect } from "effect";
 
+import { EmbeddingService } from "../../client/gen/mlxd/v1/embedding_service_pb.ts";
 import { GenerationService } from "../../client/gen/mlxd/v1/generation_service_pb.ts";
 import { ModelService } from "../../client/gen/mlxd/v1/model_service_pb.ts";
 import { ServerService } from "../../client/gen/mlxd/v1/server_service_pb.ts";
 import { TokenizerService } from "../../client/gen/mlxd/v1/tokenizer_service_pb.ts";
+import { makeEmbeddingService } from "./embedding-service.ts";
 import { makeGenerationService } from "./generation-service.ts";
 import { makeModelService } from "./model-service.ts";
 import { makeServerService } from "./server-service.ts";
 import { makeTokenizerService } from "./tokenizer-service.ts";
 
 /** The services of package mlxd.v1. */
-export const apiServices = [GenerationService, TokenizerService, ModelService, ServerService] as const;
+export const apiServices = [
+  GenerationService,
+  EmbeddingService,
+  TokenizerService,
+  ModelService,
+  ServerService,
+] as const;
 
 export const makeApiRoutes = Effect.gen(function* () {
   const generation = yield* makeGenerationService;
+  const embedding = yield* makeEmbeddingService;
   const tokenizer = yield* makeTokenizerService;
   const model = yield* makeModelService;
   const server = yield* makeServerService;
   return (router: ConnectRouter): void => {
     router
       .service(GenerationService, generation)
+      .service(EmbeddingService, embedding)
       .service(TokenizerService, tokenizer)
       .service(ModelService, model)
       .service(ServerService, server);

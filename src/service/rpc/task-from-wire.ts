@@ -46,7 +46,7 @@ const taskFromWire = (task: wire.GenerationTask): Result.Result<GenerationTask, 
       sampling: samplingFromWire(task.sampling),
       stop: yield* stopFromWire(task.stop),
       output: yield* outputFromWire(task.output),
-      scheduling: yield* schedulingFromWire(task.scheduling),
+      scheduling: yield* schedulingFromWire(task.scheduling, "task.scheduling"),
       cache: cacheFromWire(task.cache),
       labels: task.labels,
     };
@@ -123,9 +123,12 @@ const outputFromWire = (output: wire.OutputOptions | undefined): Result.Result<O
     };
   });
 
-const schedulingFromWire = (hints: wire.SchedulingHints | undefined): Result.Result<SchedulingHints, InvalidField> =>
+export const schedulingFromWire = (
+  hints: wire.SchedulingHints | undefined,
+  path: string,
+): Result.Result<SchedulingHints, InvalidField> =>
   Result.gen(function* () {
-    const maxQueueWaitMs = yield* optionalMs("task.scheduling.max_queue_wait", hints?.maxQueueWait);
+    const maxQueueWaitMs = yield* optionalMs(`${path}.max_queue_wait`, hints?.maxQueueWait);
     return {
       ...present({ maxQueueWaitMs }),
       priority: hints?.priority ?? 0,

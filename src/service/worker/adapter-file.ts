@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
 import type { Adapters, LowRank, ReadPart } from "./adapters.ts";
+import { assertFinite } from "./assert-finite.ts";
 import { LoadError } from "./load-error.ts";
 import { mx, type Tensor } from "./mlx.ts";
 import { ModelConfig } from "./model-config.ts";
@@ -13,7 +14,7 @@ const weightsFile = "adapters.safetensors";
 
 /**
  * Reads headers only: a tensor's bytes come in when its part is read, once. Throws LoadError, which names file, key or
- * tensor, where the folder is no LoRA adapter of this model.
+ * tensor, where the folder is no LoRA adapter of this model; reading a part throws it for values that are no numbers.
  */
 export const openAdapter = (directory: string, parts: Adapters["parts"]): ReadPart => {
   const config = ModelConfig.parse(readConfig(directory), configFile);
@@ -31,6 +32,7 @@ export const openAdapter = (directory: string, parts: Adapters["parts"]): ReadPa
     const tensor = tensors.get(name);
     if (tensor === undefined) throw new RangeError(`tensor ${name} was read before`);
     tensors.delete(name);
+    assertFinite(name, tensor);
     return tensor.astype(mx.float32);
   };
   return (name): LowRank | undefined =>

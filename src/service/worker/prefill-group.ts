@@ -11,8 +11,16 @@ export interface Candidate {
 export const uncachedTokens = ({ sequence, prefix }: Candidate): number =>
   sequence.promptTokenIds.length - (prefix?.tokens ?? 0);
 
+/** What wants all logits of its prompt goes alone; what wants a vector goes with its like. */
+export const goTogether = (group: ReadonlyArray<Candidate>): boolean => {
+  const sequences = group.map(({ sequence }) => sequence);
+  if (group.length > 1 && sequences.some(({ promptLogprobs }) => promptLogprobs)) return false;
+  const embedded = sequences.filter(({ embedding }) => embedding !== undefined).length;
+  return (embedded === 0 || embedded === group.length) && isEven(group);
+};
+
 /** Like lengths, as padding is wasted work, and not too many tokens in all. */
-export const isEven = (group: ReadonlyArray<Candidate>): boolean => {
+const isEven = (group: ReadonlyArray<Candidate>): boolean => {
   if (group.length === 1) return true;
   const uncached = group.map(uncachedTokens);
   const most = Math.max(...uncached);

@@ -63,6 +63,17 @@ export interface SubmitMessage {
   readonly cache: SequenceCachePolicy;
   /** Loaded where it is not. What is cached is shared only by sequences with the same. */
   readonly adapter?: AdapterSource;
+  /** The prompt's vector is wanted and no output: `maxOutputTokens` is 0, and nothing is cached. */
+  readonly embedding?: EmbeddingRequest;
+}
+
+/** How hidden states, after the last norm, become one vector. */
+export interface EmbeddingRequest {
+  readonly pooling: "last-token" | "mean" | "first-token";
+  /** Keep this many of its first numbers; @default all */
+  readonly dimensions?: number;
+  /** To length 1, after that. */
+  readonly normalize: boolean;
 }
 
 export interface AdapterSource {
@@ -149,6 +160,8 @@ export type SequenceEvent =
       readonly neededBytes: number;
       readonly availableBytes: number;
     }
+  /** The vector that was asked for; the last of this sequence. */
+  | { readonly type: "embedding"; readonly sequence: number; readonly vector: Float32Array }
   /** Its adapter cannot be loaded; in place of `admitted`. The reason names file, tensor or key, without a path. */
   | { readonly type: "adapter-failed"; readonly sequence: number; readonly reason: string };
 

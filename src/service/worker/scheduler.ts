@@ -7,6 +7,7 @@
  */
 import { AdapterLoads } from "./adapter-loads.ts";
 import type { Model } from "./architectures/Model.ts";
+import { EmbeddingPool } from "./embedding-pool.ts";
 import { bytesOf, KVCache, snapshotBytes, withSlack } from "./kv-cache.ts";
 import {
   logprobTensors,
@@ -17,7 +18,7 @@ import {
   wantedLogprobs,
 } from "./logprobs.ts";
 import { mx, type Tensor } from "./mlx.ts";
-import { type Candidate, isEven, sharesWork, uncachedTokens } from "./prefill-group.ts";
+import { type Candidate, goTogether, sharesWork, uncachedTokens } from "./prefill-group.ts";
 import { type CachedPrefix, PrefixCache } from "./prefix-cache.ts";
 import type { SequenceEvent, SubmitMessage, WorkerLimits } from "./protocol.ts";
 import { force, settleReasoning } from "./reasoning-limit.ts";
@@ -44,6 +45,8 @@ interface Prefill {
   /** int32 [rows, columns], padded on the left. */
   readonly tokens: Tensor;
   readonly columns: number;
+  /** Of sequences that are there for their vectors: these never join the batch. */
+  readonly pool: EmbeddingPool | undefined;
 }
 
 export class Scheduler {
@@ -239,14 +242,30 @@ export class Scheduler {
     this.useAdapters(prefill.rows);
     const hidden = this.model.forward(slice, prefill.cache);
     if (scored !== undefined) this.scorePrompt(scored, hidden, done);
+    prefill.pool?.add(hidden, done);
     if (prefill.cache.end < prefill.columns) {
-      mx.asyncEval(...prefill.cache.arrays);
+      mx.asyncEval(...prefill.cache.arrays, ...(prefill.pool?.arrays ?? []));
+      return undefined;
+    }
+    if (prefill.pool !== undefined) {
+      this.tellVectors(prefill.rows, prefill.pool);
+      this.prefill = undefined;
       return undefined;
     }
     const chosen = this.choose(hidden, width - 1, prefill.rows, undefined);
     this.keepForWaiting(prefill);
     this.prefill = undefined;
     return { cache: prefill.cache, rows: prefill.rows, ...chosen };
+  }
+
+  private tellVectors(rows: Prefill["rows"], pool: EmbeddingPool): void {
+    const vectors = pool.vectors(rows.map((sequence) => sequence !== undefined));
+    for (const [row, sequence] of rows.entries()) {
+      const vector = vectors[row];
+      if (sequence !== undefined && vector !== undefined) {
+        this.events.push({ type: "embedding", sequence: sequence.id, vector });
+      }
+    }
   }
 
   /** Tells how likely the prompt's tokens after each of this slice's were; of the slice alone, as it takes memory. */
@@ -289,7 +308,8 @@ export class Scheduler {
       this.events.push({ type: "admitted", sequence: sequence.id, cachedPromptTokens });
     }
     const rows = group.map(({ sequence }) => sequence);
-    return { cache, rows, tokens: mx.array(padded, mx.int32), columns };
+    const pool = rows.some(({ embedding }) => embedding !== undefined) ? new EmbeddingPool(rows) : undefined;
+    return { cache, rows, tokens: mx.array(padded, mx.int32), columns, pool };
   }
 
   private takeGroup(): Candidate[] {
@@ -299,7 +319,7 @@ export class Scheduler {
       if (running.length + group.length === this.limits.maxBatch) break;
       const candidate = { sequence, prefix: this.cachedPrefix(sequence) };
       const next = [...group, candidate];
-      if (!isEven(next) || (next.length > 1 && next.some((each) => each.sequence.promptLogprobs))) break;
+      if (!goTogether(next)) break;
       // One computes the common beginning, the others wait for it.
       if (group.some((first) => sharesWork(first.sequence, sequence, candidate.prefix?.tokens ?? 0))) break;
       const alone = running.length === 0 && group.length === 0;

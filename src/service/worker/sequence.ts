@@ -1,5 +1,5 @@
 /** A generation as the worker sees it: token ids in, token ids out. */
-import type { AdapterSource, SequenceCachePolicy, SequenceEnd, SubmitMessage } from "./protocol.ts";
+import type { AdapterSource, EmbeddingRequest, SequenceCachePolicy, SequenceEnd, SubmitMessage } from "./protocol.ts";
 import type { SamplingRow } from "./sampling.ts";
 
 export class Sequence implements SamplingRow {
@@ -10,6 +10,8 @@ export class Sequence implements SamplingRow {
   readonly topLogprobs: number | undefined;
   readonly promptLogprobs: boolean;
   readonly adapter: AdapterSource | undefined;
+  /** There for its prompt's vector alone. */
+  readonly embedding: EmbeddingRequest | undefined;
   /** Where the adapter is loaded; 0: it has none, or waits for it. */
   adapterSlot = 0;
   readonly outputTokenIds: number[] = [];
@@ -30,6 +32,7 @@ export class Sequence implements SamplingRow {
     this.promptTokenIds = request.promptTokenIds;
     this.sampling = request.sampling;
     this.adapter = request.adapter;
+    this.embedding = request.embedding;
     // Keys and values are an adapter's own.
     this.cache = { ...request.cache, partition: `${request.adapter?.key ?? ""}:${request.cache.partition}` };
     this.topLogprobs = request.topLogprobs;

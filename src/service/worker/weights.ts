@@ -3,6 +3,7 @@ import { join } from "node:path";
 
 import { Adapters, type AddAdapters, type AdaptedPart } from "./adapters.ts";
 import { dequantize, dequantizeBlocks, hasKernels } from "./dequantize.ts";
+import { assertFinite } from "./assert-finite.ts";
 import { LoadError } from "./load-error.ts";
 import { collect, device, mx, type Tensor } from "./mlx.ts";
 import type { ModelConfig } from "./model-config.ts";
@@ -56,6 +57,7 @@ export class Weights {
       checkFile(directory, file);
       for (const [name, tensor] of Object.entries(mx.load(join(directory, file)))) tensors.set(name, tensor);
     }
+    if (tensors.has("embed_tokens.weight")) addPrefix(tensors);
     return new Weights(tensors, quantizationOf, asStored, "", new Adapters());
   }
 
@@ -89,8 +91,8 @@ export class Weights {
     const biases = mode === "affine" ? this.stored(`${path}.biases`, [...rows, inputs / groupSize]) : undefined;
     if (this.asStored && hasKernels(quantization) && biases !== undefined) {
       mx.eval(weight, scales, biases);
-      this.assertFinite(`${path}.scales`, scales);
-      this.assertFinite(`${path}.biases`, biases);
+      assertFinite(`${this.prefix}${path}.scales`, scales);
+      assertFinite(`${this.prefix}${path}.biases`, biases);
       return { quantization, weight, scales, biases };
     }
     // Of 16 bits, where weights stay as stored: what the activations are.
@@ -159,17 +161,19 @@ export class Weights {
   private evaluated(name: string, tensor: Tensor): Tensor {
     const value = this.asStored ? tensor : tensor.astype(mx.float32);
     mx.eval(value);
-    this.assertFinite(name, value);
+    assertFinite(`${this.prefix}${name}`, value);
     return value;
   }
-
-  /** One that is not would spoil what some tokens compute, and nobody would be told. */
-  private assertFinite(name: string, tensor: Tensor): void {
-    // In 32 bits no sum of weights is too large for a number.
-    if (Number.isFinite(mx.sum(tensor.astype(mx.float32)).item())) return;
-    throw new LoadError(`tensor ${this.prefix}${name} has values that are not finite numbers`);
-  }
 }
+
+/** Checkpoints that are there for their hidden states alone leave it out, as they were saved without an output layer. */
+const addPrefix = (tensors: Map<string, Tensor>): void => {
+  for (const name of tensors.keys().toArray()) {
+    const tensor = tensors.get(name);
+    if (tensor !== undefined) tensors.set(`model.${name}`, tensor);
+    tensors.delete(name);
+  }
+};
 
 /** What old checkpoints hold beside their weights: frequencies that follow from config.json. */
 const derived = /\.rotary_emb\.inv_freq$/;

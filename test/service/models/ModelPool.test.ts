@@ -24,6 +24,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 const idle: Engine = {
   generate: () => Effect.never,
+  embed: () => Effect.never,
   cancel: () => Effect.succeed(false),
   healthy: Effect.succeed(true),
   status: Effect.succeed({ residentBytes: 100, kvCacheBytes: 20, prefixCacheBytes: 0, restarts: 3 }),

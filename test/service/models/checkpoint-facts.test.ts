@@ -38,7 +38,16 @@ describe("readCheckpointFacts", () => {
       parameterCount: 268 * 4 + 4,
       estimatedBytes: 4 * (268 * 4 + 4),
       eosTokenIds: [264, 266],
-      capabilities: { chat: true, tools: false, vision: false, logprobs: true, adapters: true, constraints: [] },
+      capabilities: {
+        chat: true,
+        tools: false,
+        vision: false,
+        logprobs: true,
+        adapters: true,
+        embeddings: true,
+        constraints: [],
+      },
+      embedding: { pooling: "last-token", dimensions: 0, trained: false, matryoshka: undefined, problem: "" },
     });
   });
 

@@ -25,6 +25,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 const endless: Engine = {
   generate: () => Effect.never,
+  embed: () => Effect.never,
   cancel: () => Effect.succeed(false),
   healthy: Effect.succeed(true),
   status: Effect.succeed({ residentBytes: 700, kvCacheBytes: 0, prefixCacheBytes: 0, restarts: 0 }),

@@ -17,6 +17,7 @@ import { errorOf } from "../../support/wire-error.ts";
 
 const services = [
   "mlxd.v1.GenerationService",
+  "mlxd.v1.EmbeddingService",
   "mlxd.v1.TokenizerService",
   "mlxd.v1.ModelService",
   "mlxd.v1.ServerService",

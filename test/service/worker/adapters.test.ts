@@ -302,6 +302,16 @@ describe("an adapter that does not fit", () => {
     });
   }
 
+  it("is refused with values that are no numbers, when it is loaded", async () => {
+    const directory = withTensors((tensors) => ({ ...tensors, "lm_head.lora_b": mx.full([4, 288], NaN) }));
+    const own = scheduler();
+    own.submit(submission(1, long, { adapter: { key: "nan", directory } }));
+    own.submit(submission(2, long, { adapter: wide, maxOutputTokens: 24 }));
+    const outputs = await drive(own);
+    assert.strictEqual(outputs.get(1)?.end, "tensor lm_head.lora_b has values that are not finite numbers");
+    assert.deepStrictEqual(outputs.get(2)?.tokenIds, greedyOf("wide", 40));
+  });
+
   it("is refused where it is of another model: by key, tensor or shape", async () => {
     assert.throws(
       () => openAdapter(folderOf("phi3", "narrow"), model.adapters.parts),

@@ -51,6 +51,7 @@ export interface Output {
   promptSlices: number;
   cachedPromptTokens: number;
   end: string | undefined;
+  vector: Float32Array | undefined;
 }
 
 /**
@@ -82,6 +83,7 @@ export const drive = async (
       if (event.type === "finished") output.end = event.reason;
       if (event.type === "refused") output.end = "refused";
       if (event.type === "adapter-failed") output.end = event.reason;
+      if (event.type === "embedding") output.vector = event.vector;
     }
     await breathe(work);
     if (step > 5000) throw new Error("the scheduler does not come to an end");
@@ -96,4 +98,5 @@ const createOutput = (): Output => ({
   promptSlices: 0,
   cachedPromptTokens: 0,
   end: undefined,
+  vector: undefined,
 });

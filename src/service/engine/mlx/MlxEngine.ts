@@ -17,7 +17,15 @@ import {
 import type { ModelFacts } from "../../domain/model.ts";
 import type { Tokenizer } from "../../prompt/Tokenizer.ts";
 import type { SequenceEvent, StepMessage, WorkerLimits, WorkerMemory } from "../../worker/protocol.ts";
-import { type Engine, type EngineEvent, type EngineFailure, type EngineRequest, Engines } from "../Engine.ts";
+import {
+  type Engine,
+  type EngineEmbedding,
+  type EngineEvent,
+  type EngineFailure,
+  type EngineRequest,
+  Engines,
+} from "../Engine.ts";
+import { EmbeddingRun } from "./EmbeddingRun.ts";
 import { GenerationRun } from "./GenerationRun.ts";
 import { spawnWorker, type WorkerProcess } from "./WorkerProcess.ts";
 
@@ -51,7 +59,7 @@ type First = Deferred.Deferred<void, ModelBroken | EngineStartFailed>;
 const noMemory: WorkerMemory = { residentBytes: 0, kvCacheBytes: 0, prefixCacheBytes: 0 };
 
 interface Waiting {
-  readonly run: GenerationRun;
+  readonly run: GenerationRun | EmbeddingRun;
   readonly settle: (exit: Exit.Exit<void, EngineFailure>) => void;
 }
 
@@ -80,22 +88,35 @@ class MlxEngine implements Engine {
     request: EngineRequest,
     onEvent: (event: EngineEvent) => void,
   ): Effect.Effect<void, EngineFailure> =>
-    Effect.callback<void, EngineFailure>((resume) => {
+    this.execute((sequence) => new GenerationRun(request, sequence, this.tokenizer, onEvent));
+
+  readonly embed = (request: EngineEmbedding): Effect.Effect<Float32Array, EngineFailure> =>
+    Effect.suspend(() => {
+      let run: EmbeddingRun | undefined;
+      return Effect.map(
+        this.execute((sequence) => (run = new EmbeddingRun(request, sequence))),
+        () => run?.vector ?? new Float32Array(),
+      );
+    });
+
+  private execute(create: (sequence: number) => Waiting["run"]): Effect.Effect<void, EngineFailure> {
+    return Effect.callback<void, EngineFailure>((resume) => {
       if (this.worker === undefined && this.failures >= maxFailures) {
         resume(Effect.fail(new EngineRestarting({ model: this.facts.id, retryAfterMs: backoffMs(this.failures) })));
         return Effect.void;
       }
       this.lastSequence += 1;
-      const run = new GenerationRun(request, this.lastSequence, this.tokenizer, onEvent);
+      const run = create(this.lastSequence);
       this.runs.set(run.sequence, { run, settle: (exit) => resume(exit) });
       this.submit(run);
       return Effect.sync(() => this.drop(run.sequence));
     });
+  }
 
   readonly cancel = (id: string): Effect.Effect<boolean> =>
     Effect.sync(() => {
       for (const { run } of this.runs.values()) {
-        if (run.request.id !== id) continue;
+        if (run instanceof EmbeddingRun || run.request.id !== id) continue;
         this.worker?.send({ type: "cancel", sequence: run.sequence });
         run.end("cancelled");
         this.settle(run.sequence, Exit.void);
@@ -189,7 +210,7 @@ class MlxEngine implements Engine {
     return this.runs.size > 0 && performance.now() - this.lastStepAt > this.settings.stallMs;
   }
 
-  private submit(run: GenerationRun): void {
+  private submit(run: Waiting["run"]): void {
     // An engine that was idle is not late: its clock starts with its first request.
     if (this.runs.size === 1) this.lastStepAt = performance.now();
     this.worker?.send(run.submission);
@@ -209,6 +230,7 @@ class MlxEngine implements Engine {
     // What was dropped may still be spoken of for a step.
     const run = this.runs.get(event.sequence)?.run;
     if (run === undefined) return;
+    if (run instanceof EmbeddingRun) return this.onEmbeddingEvent(run, event);
     switch (event.type) {
       case "admitted":
         run.admit(event.cachedPromptTokens);
@@ -226,11 +248,11 @@ class MlxEngine implements Engine {
         run.end(event.reason);
         this.settle(event.sequence, Exit.void);
         break;
-      case "refused": {
-        const { neededBytes, availableBytes } = event;
-        this.settle(event.sequence, Exit.fail(new InsufficientMemory({ neededBytes, availableBytes })));
+      case "refused":
+        this.refuse(event);
         break;
-      }
+      case "embedding":
+        break;
       case "adapter-failed": {
         const { id: adapter = "" } = run.request.adapter ?? {};
         const broken = new AdapterBroken({ adapter, model: this.facts.id, cause: event.reason });
@@ -238,6 +260,18 @@ class MlxEngine implements Engine {
         break;
       }
     }
+  }
+
+  private onEmbeddingEvent(run: EmbeddingRun, event: SequenceEvent): void {
+    if (event.type === "refused") this.refuse(event);
+    if (event.type !== "embedding") return;
+    this.failures = 0;
+    run.vector = event.vector;
+    this.settle(event.sequence, Exit.void);
+  }
+
+  private refuse({ sequence, neededBytes, availableBytes }: Extract<SequenceEvent, { type: "refused" }>): void {
+    this.settle(sequence, Exit.fail(new InsufficientMemory({ neededBytes, availableBytes })));
   }
 
   /** Decides what becomes of the requests of a dead process. */

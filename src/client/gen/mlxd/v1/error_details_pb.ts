@@ -89,7 +89,7 @@ export const ErrorReason = {
   CONTEXT_LENGTH_EXCEEDED: 3,
 
   /**
-   * INVALID_ARGUMENT: the model does not do this kind of task. Metadata: task, model.
+   * INVALID_ARGUMENT: the model does not do this kind of task. Metadata: task, model, hint.
    *
    * @generated from enum value: ERROR_REASON_UNSUPPORTED_TASK = 4;
    */

@@ -11,6 +11,8 @@ import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Status } from "../../google/rpc/status_pb.ts";
 import { file_google_rpc_status } from "../../google/rpc/status_pb.ts";
+import type { Pooling } from "./embedding_service_pb.ts";
+import { file_mlxd_v1_embedding_service } from "./embedding_service_pb.ts";
 import type { SamplingParams } from "./types_pb.ts";
 import { file_mlxd_v1_types } from "./types_pb.ts";
 import type { Message, UnknownEnum } from "@bufbuild/protobuf";
@@ -19,7 +21,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file mlxd/v1/model_service.proto.
  */
 export const file_mlxd_v1_model_service: GenFile = /*@__PURE__*/
-  fileDesc("ChttbHhkL3YxL21vZGVsX3NlcnZpY2UucHJvdG8SB21seGQudjEiggYKBU1vZGVsEgoKAmlkGAEgASgJEg8KB2FsaWFzZXMYAiADKAkSDgoGc291cmNlGAMgASgJEhAKCHJldmlzaW9uGAQgASgJEhIKCmlzX2RlZmF1bHQYBSABKAgSIgoFc3RhdGUYBiABKA4yEy5tbHhkLnYxLk1vZGVsU3RhdGUSFAoMc3RhdGVfcmVhc29uGAcgASgJEg4KBmZhbWlseRgIIAEoCRIUCgxhcmNoaXRlY3R1cmUYCSABKAkSFgoOY29udGV4dF9sZW5ndGgYCiABKA0SIQoZZGVmYXVsdF9tYXhfb3V0cHV0X3Rva2VucxgLIAEoDRIxChBkZWZhdWx0X3NhbXBsaW5nGAwgASgLMhcubWx4ZC52MS5TYW1wbGluZ1BhcmFtcxIWCg5zdG9wX3NlcXVlbmNlcxgNIAMoCRIwCgxjYXBhYmlsaXRpZXMYDiABKAsyGi5tbHhkLnYxLk1vZGVsQ2FwYWJpbGl0aWVzEhcKD3ZvY2FidWxhcnlfc2l6ZRgPIAEoDRIXCg9wYXJhbWV0ZXJfY291bnQYECABKAESFgoOcmVzaWRlbnRfYnl0ZXMYESABKAESFwoPZXN0aW1hdGVkX2J5dGVzGBIgASgBEg4KBnBpbm5lZBgTIAEoCBItCglsb2FkZWRfYXQYFCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDGxhc3RfdXNlZF9hdBgVIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGZW5naW5lGBYgASgJEhYKDnJlc2VydmVkX2J5dGVzGBcgASgBEisKCGlkbGVfdHRsGBggASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEiYKCnNtb2tlX3Rlc3QYHiABKAsyEi5tbHhkLnYxLlNtb2tlVGVzdBIUCgxjaGF0X3JlZnVzZWQYHyABKAgSJwoIYWRhcHRlcnMYICADKAsyFS5tbHhkLnYxLk1vZGVsQWRhcHRlciI9CgxNb2RlbEFkYXB0ZXISCgoCaWQYASABKAkSEAoIcmV2aXNpb24YAiABKAkSDwoHcHJvYmxlbRgDIAEoCSJ5ChFNb2RlbENhcGFiaWxpdGllcxIMCgRjaGF0GAEgASgIEg0KBXRvb2xzGAIgASgIEg4KBnZpc2lvbhgDIAEoCBIQCghsb2dwcm9icxgEIAEoCBIQCghhZGFwdGVycxgFIAEoCBITCgtjb25zdHJhaW50cxgGIAMoCSKGAQoRTGlzdE1vZGVsc1JlcXVlc3QSGwoJcGFnZV9zaXplGAEgASgNQgi6SAUqAxjoBxIcCgpwYWdlX3Rva2VuGAIgASgJQgi6SAVyAyiABBI2CgZzdGF0ZXMYAyADKA4yEy5tbHhkLnYxLk1vZGVsU3RhdGVCEbpIDpIBCxAIIgeCAQQQASAAIk0KEkxpc3RNb2RlbHNSZXNwb25zZRIeCgZtb2RlbHMYASADKAsyDi5tbHhkLnYxLk1vZGVsEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIqCg9HZXRNb2RlbFJlcXVlc3QSFwoFbW9kZWwYASABKAlCCLpIBXIDKIACIjEKEEdldE1vZGVsUmVzcG9uc2USHQoFbW9kZWwYASABKAsyDi5tbHhkLnYxLk1vZGVsIp8BChBMb2FkTW9kZWxSZXF1ZXN0EhcKBW1vZGVsGAEgASgJQgi6SAVyAyiAAhITCgZwaW5uZWQYAiABKAhIAIgBARI7CghpZGxlX3R0bBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIOukgLqgEIIgQIgPUkMgASFQoNdmFsaWRhdGVfb25seRgEIAEoCEIJCgdfcGlubmVkIlMKEUxvYWRNb2RlbFJlc3BvbnNlEh0KBW1vZGVsGAEgASgLMg4ubWx4ZC52MS5Nb2RlbBIfCgNmaXQYAiABKAsyEi5tbHhkLnYxLk1lbW9yeUZpdCKrAgoJTWVtb3J5Rml0EgwKBGZpdHMYASABKAgSFAoMbmVlZGVkX2J5dGVzGAIgASgBEhQKDHdlaWdodF9ieXRlcxgDIAEoARIWCg5rdl9jYWNoZV9ieXRlcxgEIAEoARIaChJwcmVmaXhfY2FjaGVfYnl0ZXMYBSABKAESFQoNcHJvY2Vzc19ieXRlcxgGIAEoARIUCgxidWRnZXRfYnl0ZXMYByABKAESFwoPYXZhaWxhYmxlX2J5dGVzGAggASgBEhUKDWxvYWRlZF9tb2RlbHMYCSABKA0SGQoRbWF4X2xvYWRlZF9tb2RlbHMYCiABKA0SDgoGZXZpY3RzGAsgAygJEhEKCXdhaXRzX2ZvchgMIAMoCRIVCg1hZGFwdGVyX2J5dGVzGA0gASgBIn4KElVubG9hZE1vZGVsUmVxdWVzdBIXCgVtb2RlbBgBIAEoCUIIukgFcgMogAISQAoNZHJhaW5fdGltZW91dBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIOukgLqgEIIgQIgKMFMgASDQoFZm9yY2UYAyABKAgiWwoTVW5sb2FkTW9kZWxSZXNwb25zZRIdCgVtb2RlbBgBIAEoCzIOLm1seGQudjEuTW9kZWwSEAoIdW5sb2FkZWQYAiABKAgSEwoLZnJlZWRfYnl0ZXMYAyABKAEigQEKFlVubG9hZEFsbE1vZGVsc1JlcXVlc3QSQAoNZHJhaW5fdGltZW91dBgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIOukgLqgEIIgQIgKMFMgASDQoFZm9yY2UYAiABKAgSFgoOaW5jbHVkZV9waW5uZWQYAyABKAgiYgoXVW5sb2FkQWxsTW9kZWxzUmVzcG9uc2USEAoIdW5sb2FkZWQYASADKAkSIAoEa2VwdBgCIAMoCzISLm1seGQudjEuS2VwdE1vZGVsEhMKC2ZyZWVkX2J5dGVzGAMgASgBIioKCUtlcHRNb2RlbBINCgVtb2RlbBgBIAEoCRIOCgZyZWFzb24YAiABKAkiSgoPUGluTW9kZWxSZXF1ZXN0EhcKBW1vZGVsGAEgASgJQgi6SAVyAyiAAhITCgZwaW5uZWQYAiABKAhIAIgBAUIJCgdfcGlubmVkIjEKEFBpbk1vZGVsUmVzcG9uc2USHQoFbW9kZWwYASABKAsyDi5tbHhkLnYxLk1vZGVsIhYKFFJlbG9hZENhdGFsb2dSZXF1ZXN0IkgKFVJlbG9hZENhdGFsb2dSZXNwb25zZRINCgVhZGRlZBgBIAMoCRIPCgdyZW1vdmVkGAIgAygJEg8KB2NoYW5nZWQYAyADKAkiWgoTUHJlcGFyZU1vZGVsUmVxdWVzdBIXCgVtb2RlbBgBIAEoCUIIukgFcgMogAISGgoIcmV2aXNpb24YAiABKAlCCLpIBXIDKIACEg4KBnJldGVzdBgDIAEoCCLKAQoUUHJlcGFyZU1vZGVsUmVzcG9uc2USLQoFc3RhZ2UYASABKAsyHC5tbHhkLnYxLlByZXBhcmVTdGFnZUVudGVyZWRIABIsCghwcm9ncmVzcxgCIAEoCzIYLm1seGQudjEuUHJlcGFyZVByb2dyZXNzSAASIgoDbG9nGAMgASgLMhMubWx4ZC52MS5QcmVwYXJlTG9nSAASKAoGcmVwb3J0GAQgASgLMhYubWx4ZC52MS5QcmVwYXJlUmVwb3J0SABCBwoFZXZlbnQiZwoTUHJlcGFyZVN0YWdlRW50ZXJlZBIkCgVzdGFnZRgBIAEoDjIVLm1seGQudjEuUHJlcGFyZVN0YWdlEioKB2VsYXBzZWQYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24ijwEKD1ByZXBhcmVQcm9ncmVzcxISCgpieXRlc19kb25lGAEgASgBEhMKC2J5dGVzX3RvdGFsGAIgASgBEhIKCmZpbGVzX2RvbmUYAyABKA0SEwoLZmlsZXNfdG90YWwYBCABKA0SKgoHZWxhcHNlZBgFIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJvCgpQcmVwYXJlTG9nEiQKBXN0YWdlGAEgASgOMhUubWx4ZC52MS5QcmVwYXJlU3RhZ2USDwoHbWVzc2FnZRgCIAEoCRIqCgdlbGFwc2VkGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIogCCg1QcmVwYXJlUmVwb3J0EiQKBXN0YWdlGAEgASgOMhUubWx4ZC52MS5QcmVwYXJlU3RhZ2USHQoFbW9kZWwYAiABKAsyDi5tbHhkLnYxLk1vZGVsEhIKCmRvd25sb2FkZWQYAyABKAgSDgoGbG9hZGVkGAQgASgIEhUKDXJlYWR5X3RvX2NoYXQYBSABKAgSJgoKc21va2VfdGVzdBgGIAEoCzISLm1seGQudjEuU21va2VUZXN0EiwKB3RpbWluZ3MYByADKAsyGy5tbHhkLnYxLlByZXBhcmVTdGFnZVRpbWluZxIhCgVlcnJvchgIIAEoCzISLmdvb2dsZS5ycGMuU3RhdHVzImcKElByZXBhcmVTdGFnZVRpbWluZxIkCgVzdGFnZRgBIAEoDjIVLm1seGQudjEuUHJlcGFyZVN0YWdlEisKCGR1cmF0aW9uGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIqoBCglTbW9rZVRlc3QSIQoHcXVhbGl0eRgBIAEoDjIQLm1seGQudjEuUXVhbGl0eRIOCgZyZWFzb24YAiABKAkSDgoGYW5zd2VyGAMgASgJEi0KCXRlc3RlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoIZHVyYXRpb24YBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24q/wEKCk1vZGVsU3RhdGUSGwoXTU9ERUxfU1RBVEVfVU5TUEVDSUZJRUQQABIZChVNT0RFTF9TVEFURV9BVkFJTEFCTEUQARIbChdNT0RFTF9TVEFURV9ET1dOTE9BRElORxACEhcKE01PREVMX1NUQVRFX0xPQURJTkcQAxIWChJNT0RFTF9TVEFURV9BQ1RJVkUQBBIYChRNT0RFTF9TVEFURV9EUkFJTklORxAFEhkKFU1PREVMX1NUQVRFX1VOTE9BRElORxAGEhYKEk1PREVMX1NUQVRFX0ZBSUxFRBAHEh4KGk1PREVMX1NUQVRFX05PVF9ET1dOTE9BREVEEAgq/QIKDFByZXBhcmVTdGFnZRIdChlQUkVQQVJFX1NUQUdFX1VOU1BFQ0lGSUVEEAASGwoXUFJFUEFSRV9TVEFHRV9SRVNPTFZJTkcQARIeChpQUkVQQVJFX1NUQUdFX0VOR0lORV9DSEVDSxACEiAKHFBSRVBBUkVfU1RBR0VfRU5HSU5FX0lOU1RBTEwQAxIdChlQUkVQQVJFX1NUQUdFX0RPV05MT0FESU5HEAQSIQodUFJFUEFSRV9TVEFHRV9TRVJWRVJfU1RBUlRJTkcQBRIfChtQUkVQQVJFX1NUQUdFX01PREVMX1NFUlZJTkcQBhIfChtQUkVQQVJFX1NUQUdFX01PREVMX0xPQURJTkcQBxIcChhQUkVQQVJFX1NUQUdFX1NNT0tFX1RFU1QQCBIXChNQUkVQQVJFX1NUQUdFX1JFQURZEAkSGgoWUFJFUEFSRV9TVEFHRV9ERUdSQURFRBAKEhgKFFBSRVBBUkVfU1RBR0VfRkFJTEVEEAsqXAoHUXVhbGl0eRIXChNRVUFMSVRZX1VOU1BFQ0lGSUVEEAASDgoKUVVBTElUWV9PSxABEhQKEFFVQUxJVFlfREVHUkFERUQQAhISCg5RVUFMSVRZX0ZBSUxFRBADMoIFCgxNb2RlbFNlcnZpY2USSgoKTGlzdE1vZGVscxIaLm1seGQudjEuTGlzdE1vZGVsc1JlcXVlc3QaGy5tbHhkLnYxLkxpc3RNb2RlbHNSZXNwb25zZSIDkAIBEkQKCEdldE1vZGVsEhgubWx4ZC52MS5HZXRNb2RlbFJlcXVlc3QaGS5tbHhkLnYxLkdldE1vZGVsUmVzcG9uc2UiA5ACARJHCglMb2FkTW9kZWwSGS5tbHhkLnYxLkxvYWRNb2RlbFJlcXVlc3QaGi5tbHhkLnYxLkxvYWRNb2RlbFJlc3BvbnNlIgOQAgISTQoLVW5sb2FkTW9kZWwSGy5tbHhkLnYxLlVubG9hZE1vZGVsUmVxdWVzdBocLm1seGQudjEuVW5sb2FkTW9kZWxSZXNwb25zZSIDkAICElkKD1VubG9hZEFsbE1vZGVscxIfLm1seGQudjEuVW5sb2FkQWxsTW9kZWxzUmVxdWVzdBogLm1seGQudjEuVW5sb2FkQWxsTW9kZWxzUmVzcG9uc2UiA5ACAhJECghQaW5Nb2RlbBIYLm1seGQudjEuUGluTW9kZWxSZXF1ZXN0GhkubWx4ZC52MS5QaW5Nb2RlbFJlc3BvbnNlIgOQAgISUwoNUmVsb2FkQ2F0YWxvZxIdLm1seGQudjEuUmVsb2FkQ2F0YWxvZ1JlcXVlc3QaHi5tbHhkLnYxLlJlbG9hZENhdGFsb2dSZXNwb25zZSIDkAICElIKDFByZXBhcmVNb2RlbBIcLm1seGQudjEuUHJlcGFyZU1vZGVsUmVxdWVzdBodLm1seGQudjEuUHJlcGFyZU1vZGVsUmVzcG9uc2UiA5ACAjABYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp, file_google_rpc_status, file_mlxd_v1_types]);
+  fileDesc("ChttbHhkL3YxL21vZGVsX3NlcnZpY2UucHJvdG8SB21seGQudjEirgYKBU1vZGVsEgoKAmlkGAEgASgJEg8KB2FsaWFzZXMYAiADKAkSDgoGc291cmNlGAMgASgJEhAKCHJldmlzaW9uGAQgASgJEhIKCmlzX2RlZmF1bHQYBSABKAgSIgoFc3RhdGUYBiABKA4yEy5tbHhkLnYxLk1vZGVsU3RhdGUSFAoMc3RhdGVfcmVhc29uGAcgASgJEg4KBmZhbWlseRgIIAEoCRIUCgxhcmNoaXRlY3R1cmUYCSABKAkSFgoOY29udGV4dF9sZW5ndGgYCiABKA0SIQoZZGVmYXVsdF9tYXhfb3V0cHV0X3Rva2VucxgLIAEoDRIxChBkZWZhdWx0X3NhbXBsaW5nGAwgASgLMhcubWx4ZC52MS5TYW1wbGluZ1BhcmFtcxIWCg5zdG9wX3NlcXVlbmNlcxgNIAMoCRIwCgxjYXBhYmlsaXRpZXMYDiABKAsyGi5tbHhkLnYxLk1vZGVsQ2FwYWJpbGl0aWVzEhcKD3ZvY2FidWxhcnlfc2l6ZRgPIAEoDRIXCg9wYXJhbWV0ZXJfY291bnQYECABKAESFgoOcmVzaWRlbnRfYnl0ZXMYESABKAESFwoPZXN0aW1hdGVkX2J5dGVzGBIgASgBEg4KBnBpbm5lZBgTIAEoCBItCglsb2FkZWRfYXQYFCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDGxhc3RfdXNlZF9hdBgVIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGZW5naW5lGBYgASgJEhYKDnJlc2VydmVkX2J5dGVzGBcgASgBEisKCGlkbGVfdHRsGBggASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEiYKCnNtb2tlX3Rlc3QYHiABKAsyEi5tbHhkLnYxLlNtb2tlVGVzdBIUCgxjaGF0X3JlZnVzZWQYHyABKAgSJwoIYWRhcHRlcnMYICADKAsyFS5tbHhkLnYxLk1vZGVsQWRhcHRlchIqCgllbWJlZGRpbmcYISABKAsyFy5tbHhkLnYxLk1vZGVsRW1iZWRkaW5nIosBCg5Nb2RlbEVtYmVkZGluZxIhCgdwb29saW5nGAEgASgOMhAubWx4ZC52MS5Qb29saW5nEhIKCmRpbWVuc2lvbnMYAiABKA0SDwoHdHJhaW5lZBgDIAEoCBISCgptYXRyeW9zaGthGAQgASgIEh0KFW1hdHJ5b3Noa2FfZGltZW5zaW9ucxgFIAMoDSI9CgxNb2RlbEFkYXB0ZXISCgoCaWQYASABKAkSEAoIcmV2aXNpb24YAiABKAkSDwoHcHJvYmxlbRgDIAEoCSKNAQoRTW9kZWxDYXBhYmlsaXRpZXMSDAoEY2hhdBgBIAEoCBINCgV0b29scxgCIAEoCBIOCgZ2aXNpb24YAyABKAgSEAoIbG9ncHJvYnMYBCABKAgSEAoIYWRhcHRlcnMYBSABKAgSEwoLY29uc3RyYWludHMYBiADKAkSEgoKZW1iZWRkaW5ncxgHIAEoCCKGAQoRTGlzdE1vZGVsc1JlcXVlc3QSGwoJcGFnZV9zaXplGAEgASgNQgi6SAUqAxjoBxIcCgpwYWdlX3Rva2VuGAIgASgJQgi6SAVyAyiABBI2CgZzdGF0ZXMYAyADKA4yEy5tbHhkLnYxLk1vZGVsU3RhdGVCEbpIDpIBCxAIIgeCAQQQASAAIk0KEkxpc3RNb2RlbHNSZXNwb25zZRIeCgZtb2RlbHMYASADKAsyDi5tbHhkLnYxLk1vZGVsEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIqCg9HZXRNb2RlbFJlcXVlc3QSFwoFbW9kZWwYASABKAlCCLpIBXIDKIACIjEKEEdldE1vZGVsUmVzcG9uc2USHQoFbW9kZWwYASABKAsyDi5tbHhkLnYxLk1vZGVsIp8BChBMb2FkTW9kZWxSZXF1ZXN0EhcKBW1vZGVsGAEgASgJQgi6SAVyAyiAAhITCgZwaW5uZWQYAiABKAhIAIgBARI7CghpZGxlX3R0bBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIOukgLqgEIIgQIgPUkMgASFQoNdmFsaWRhdGVfb25seRgEIAEoCEIJCgdfcGlubmVkIlMKEUxvYWRNb2RlbFJlc3BvbnNlEh0KBW1vZGVsGAEgASgLMg4ubWx4ZC52MS5Nb2RlbBIfCgNmaXQYAiABKAsyEi5tbHhkLnYxLk1lbW9yeUZpdCKrAgoJTWVtb3J5Rml0EgwKBGZpdHMYASABKAgSFAoMbmVlZGVkX2J5dGVzGAIgASgBEhQKDHdlaWdodF9ieXRlcxgDIAEoARIWCg5rdl9jYWNoZV9ieXRlcxgEIAEoARIaChJwcmVmaXhfY2FjaGVfYnl0ZXMYBSABKAESFQoNcHJvY2Vzc19ieXRlcxgGIAEoARIUCgxidWRnZXRfYnl0ZXMYByABKAESFwoPYXZhaWxhYmxlX2J5dGVzGAggASgBEhUKDWxvYWRlZF9tb2RlbHMYCSABKA0SGQoRbWF4X2xvYWRlZF9tb2RlbHMYCiABKA0SDgoGZXZpY3RzGAsgAygJEhEKCXdhaXRzX2ZvchgMIAMoCRIVCg1hZGFwdGVyX2J5dGVzGA0gASgBIn4KElVubG9hZE1vZGVsUmVxdWVzdBIXCgVtb2RlbBgBIAEoCUIIukgFcgMogAISQAoNZHJhaW5fdGltZW91dBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIOukgLqgEIIgQIgKMFMgASDQoFZm9yY2UYAyABKAgiWwoTVW5sb2FkTW9kZWxSZXNwb25zZRIdCgVtb2RlbBgBIAEoCzIOLm1seGQudjEuTW9kZWwSEAoIdW5sb2FkZWQYAiABKAgSEwoLZnJlZWRfYnl0ZXMYAyABKAEigQEKFlVubG9hZEFsbE1vZGVsc1JlcXVlc3QSQAoNZHJhaW5fdGltZW91dBgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIOukgLqgEIIgQIgKMFMgASDQoFZm9yY2UYAiABKAgSFgoOaW5jbHVkZV9waW5uZWQYAyABKAgiYgoXVW5sb2FkQWxsTW9kZWxzUmVzcG9uc2USEAoIdW5sb2FkZWQYASADKAkSIAoEa2VwdBgCIAMoCzISLm1seGQudjEuS2VwdE1vZGVsEhMKC2ZyZWVkX2J5dGVzGAMgASgBIioKCUtlcHRNb2RlbBINCgVtb2RlbBgBIAEoCRIOCgZyZWFzb24YAiABKAkiSgoPUGluTW9kZWxSZXF1ZXN0EhcKBW1vZGVsGAEgASgJQgi6SAVyAyiAAhITCgZwaW5uZWQYAiABKAhIAIgBAUIJCgdfcGlubmVkIjEKEFBpbk1vZGVsUmVzcG9uc2USHQoFbW9kZWwYASABKAsyDi5tbHhkLnYxLk1vZGVsIhYKFFJlbG9hZENhdGFsb2dSZXF1ZXN0IkgKFVJlbG9hZENhdGFsb2dSZXNwb25zZRINCgVhZGRlZBgBIAMoCRIPCgdyZW1vdmVkGAIgAygJEg8KB2NoYW5nZWQYAyADKAkiWgoTUHJlcGFyZU1vZGVsUmVxdWVzdBIXCgVtb2RlbBgBIAEoCUIIukgFcgMogAISGgoIcmV2aXNpb24YAiABKAlCCLpIBXIDKIACEg4KBnJldGVzdBgDIAEoCCLKAQoUUHJlcGFyZU1vZGVsUmVzcG9uc2USLQoFc3RhZ2UYASABKAsyHC5tbHhkLnYxLlByZXBhcmVTdGFnZUVudGVyZWRIABIsCghwcm9ncmVzcxgCIAEoCzIYLm1seGQudjEuUHJlcGFyZVByb2dyZXNzSAASIgoDbG9nGAMgASgLMhMubWx4ZC52MS5QcmVwYXJlTG9nSAASKAoGcmVwb3J0GAQgASgLMhYubWx4ZC52MS5QcmVwYXJlUmVwb3J0SABCBwoFZXZlbnQiZwoTUHJlcGFyZVN0YWdlRW50ZXJlZBIkCgVzdGFnZRgBIAEoDjIVLm1seGQudjEuUHJlcGFyZVN0YWdlEioKB2VsYXBzZWQYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24ijwEKD1ByZXBhcmVQcm9ncmVzcxISCgpieXRlc19kb25lGAEgASgBEhMKC2J5dGVzX3RvdGFsGAIgASgBEhIKCmZpbGVzX2RvbmUYAyABKA0SEwoLZmlsZXNfdG90YWwYBCABKA0SKgoHZWxhcHNlZBgFIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJvCgpQcmVwYXJlTG9nEiQKBXN0YWdlGAEgASgOMhUubWx4ZC52MS5QcmVwYXJlU3RhZ2USDwoHbWVzc2FnZRgCIAEoCRIqCgdlbGFwc2VkGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIogCCg1QcmVwYXJlUmVwb3J0EiQKBXN0YWdlGAEgASgOMhUubWx4ZC52MS5QcmVwYXJlU3RhZ2USHQoFbW9kZWwYAiABKAsyDi5tbHhkLnYxLk1vZGVsEhIKCmRvd25sb2FkZWQYAyABKAgSDgoGbG9hZGVkGAQgASgIEhUKDXJlYWR5X3RvX2NoYXQYBSABKAgSJgoKc21va2VfdGVzdBgGIAEoCzISLm1seGQudjEuU21va2VUZXN0EiwKB3RpbWluZ3MYByADKAsyGy5tbHhkLnYxLlByZXBhcmVTdGFnZVRpbWluZxIhCgVlcnJvchgIIAEoCzISLmdvb2dsZS5ycGMuU3RhdHVzImcKElByZXBhcmVTdGFnZVRpbWluZxIkCgVzdGFnZRgBIAEoDjIVLm1seGQudjEuUHJlcGFyZVN0YWdlEisKCGR1cmF0aW9uGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIqoBCglTbW9rZVRlc3QSIQoHcXVhbGl0eRgBIAEoDjIQLm1seGQudjEuUXVhbGl0eRIOCgZyZWFzb24YAiABKAkSDgoGYW5zd2VyGAMgASgJEi0KCXRlc3RlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoIZHVyYXRpb24YBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24q/wEKCk1vZGVsU3RhdGUSGwoXTU9ERUxfU1RBVEVfVU5TUEVDSUZJRUQQABIZChVNT0RFTF9TVEFURV9BVkFJTEFCTEUQARIbChdNT0RFTF9TVEFURV9ET1dOTE9BRElORxACEhcKE01PREVMX1NUQVRFX0xPQURJTkcQAxIWChJNT0RFTF9TVEFURV9BQ1RJVkUQBBIYChRNT0RFTF9TVEFURV9EUkFJTklORxAFEhkKFU1PREVMX1NUQVRFX1VOTE9BRElORxAGEhYKEk1PREVMX1NUQVRFX0ZBSUxFRBAHEh4KGk1PREVMX1NUQVRFX05PVF9ET1dOTE9BREVEEAgq/QIKDFByZXBhcmVTdGFnZRIdChlQUkVQQVJFX1NUQUdFX1VOU1BFQ0lGSUVEEAASGwoXUFJFUEFSRV9TVEFHRV9SRVNPTFZJTkcQARIeChpQUkVQQVJFX1NUQUdFX0VOR0lORV9DSEVDSxACEiAKHFBSRVBBUkVfU1RBR0VfRU5HSU5FX0lOU1RBTEwQAxIdChlQUkVQQVJFX1NUQUdFX0RPV05MT0FESU5HEAQSIQodUFJFUEFSRV9TVEFHRV9TRVJWRVJfU1RBUlRJTkcQBRIfChtQUkVQQVJFX1NUQUdFX01PREVMX1NFUlZJTkcQBhIfChtQUkVQQVJFX1NUQUdFX01PREVMX0xPQURJTkcQBxIcChhQUkVQQVJFX1NUQUdFX1NNT0tFX1RFU1QQCBIXChNQUkVQQVJFX1NUQUdFX1JFQURZEAkSGgoWUFJFUEFSRV9TVEFHRV9ERUdSQURFRBAKEhgKFFBSRVBBUkVfU1RBR0VfRkFJTEVEEAsqXAoHUXVhbGl0eRIXChNRVUFMSVRZX1VOU1BFQ0lGSUVEEAASDgoKUVVBTElUWV9PSxABEhQKEFFVQUxJVFlfREVHUkFERUQQAhISCg5RVUFMSVRZX0ZBSUxFRBADMoIFCgxNb2RlbFNlcnZpY2USSgoKTGlzdE1vZGVscxIaLm1seGQudjEuTGlzdE1vZGVsc1JlcXVlc3QaGy5tbHhkLnYxLkxpc3RNb2RlbHNSZXNwb25zZSIDkAIBEkQKCEdldE1vZGVsEhgubWx4ZC52MS5HZXRNb2RlbFJlcXVlc3QaGS5tbHhkLnYxLkdldE1vZGVsUmVzcG9uc2UiA5ACARJHCglMb2FkTW9kZWwSGS5tbHhkLnYxLkxvYWRNb2RlbFJlcXVlc3QaGi5tbHhkLnYxLkxvYWRNb2RlbFJlc3BvbnNlIgOQAgISTQoLVW5sb2FkTW9kZWwSGy5tbHhkLnYxLlVubG9hZE1vZGVsUmVxdWVzdBocLm1seGQudjEuVW5sb2FkTW9kZWxSZXNwb25zZSIDkAICElkKD1VubG9hZEFsbE1vZGVscxIfLm1seGQudjEuVW5sb2FkQWxsTW9kZWxzUmVxdWVzdBogLm1seGQudjEuVW5sb2FkQWxsTW9kZWxzUmVzcG9uc2UiA5ACAhJECghQaW5Nb2RlbBIYLm1seGQudjEuUGluTW9kZWxSZXF1ZXN0GhkubWx4ZC52MS5QaW5Nb2RlbFJlc3BvbnNlIgOQAgISUwoNUmVsb2FkQ2F0YWxvZxIdLm1seGQudjEuUmVsb2FkQ2F0YWxvZ1JlcXVlc3QaHi5tbHhkLnYxLlJlbG9hZENhdGFsb2dSZXNwb25zZSIDkAICElIKDFByZXBhcmVNb2RlbBIcLm1seGQudjEuUHJlcGFyZU1vZGVsUmVxdWVzdBodLm1seGQudjEuUHJlcGFyZU1vZGVsUmVzcG9uc2UiA5ACAjABYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp, file_google_rpc_status, file_mlxd_v1_embedding_service, file_mlxd_v1_types]);
 
 /**
  * A model.
@@ -216,6 +218,13 @@ export type Model = Message<"mlxd.v1.Model"> & {
    * @generated from field: repeated mlxd.v1.ModelAdapter adapters = 32;
    */
   adapters: ModelAdapter[];
+
+  /**
+   * How it makes vectors; absent where it makes none.
+   *
+   * @generated from field: mlxd.v1.ModelEmbedding embedding = 33;
+   */
+  embedding?: ModelEmbedding | undefined;
 };
 
 /**
@@ -224,6 +233,56 @@ export type Model = Message<"mlxd.v1.Model"> & {
  */
 export const ModelSchema: GenMessage<Model> = /*@__PURE__*/
   messageDesc(file_mlxd_v1_model_service, 0);
+
+/**
+ * How a model makes vectors.
+ *
+ * @generated from message mlxd.v1.ModelEmbedding
+ */
+export type ModelEmbedding = Message<"mlxd.v1.ModelEmbedding"> & {
+  /**
+   * Unless a request says otherwise.
+   *
+   * @generated from field: mlxd.v1.Pooling pooling = 1;
+   */
+  pooling: Pooling;
+
+  /**
+   * Numbers in a vector.
+   *
+   * @generated from field: uint32 dimensions = 2;
+   */
+  dimensions: number;
+
+  /**
+   * Whether its files tell how: it was trained for it. Otherwise it is a model that generates, and its vectors are what
+   * its last token comes to.
+   *
+   * @generated from field: bool trained = 3;
+   */
+  trained: boolean;
+
+  /**
+   * Whether vectors may be cut (Matryoshka): `is_matryoshka` or `matryoshka_dimensions` in its config.json.
+   *
+   * @generated from field: bool matryoshka = 4;
+   */
+  matryoshka: boolean;
+
+  /**
+   * The lengths that they may be cut to; none where any will do.
+   *
+   * @generated from field: repeated uint32 matryoshka_dimensions = 5;
+   */
+  matryoshkaDimensions: number[];
+};
+
+/**
+ * Describes the message mlxd.v1.ModelEmbedding.
+ * Use `create(ModelEmbeddingSchema)` to create a new message.
+ */
+export const ModelEmbeddingSchema: GenMessage<ModelEmbedding> = /*@__PURE__*/
+  messageDesc(file_mlxd_v1_model_service, 1);
 
 /**
  * A LoRA adapter of a model.
@@ -258,7 +317,7 @@ export type ModelAdapter = Message<"mlxd.v1.ModelAdapter"> & {
  * Use `create(ModelAdapterSchema)` to create a new message.
  */
 export const ModelAdapterSchema: GenMessage<ModelAdapter> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 1);
+  messageDesc(file_mlxd_v1_model_service, 2);
 
 /**
  * What a model can do with this service. What is false is refused by name.
@@ -307,6 +366,13 @@ export type ModelCapabilities = Message<"mlxd.v1.ModelCapabilities"> & {
    * @generated from field: repeated string constraints = 6;
    */
   constraints: string[];
+
+  /**
+   * Makes vectors: EmbeddingService.
+   *
+   * @generated from field: bool embeddings = 7;
+   */
+  embeddings: boolean;
 };
 
 /**
@@ -314,7 +380,7 @@ export type ModelCapabilities = Message<"mlxd.v1.ModelCapabilities"> & {
  * Use `create(ModelCapabilitiesSchema)` to create a new message.
  */
 export const ModelCapabilitiesSchema: GenMessage<ModelCapabilities> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 2);
+  messageDesc(file_mlxd_v1_model_service, 3);
 
 /**
  * Which models to list.
@@ -349,7 +415,7 @@ export type ListModelsRequest = Message<"mlxd.v1.ListModelsRequest"> & {
  * Use `create(ListModelsRequestSchema)` to create a new message.
  */
 export const ListModelsRequestSchema: GenMessage<ListModelsRequest> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 3);
+  messageDesc(file_mlxd_v1_model_service, 4);
 
 /**
  * A page of models.
@@ -377,7 +443,7 @@ export type ListModelsResponse = Message<"mlxd.v1.ListModelsResponse"> & {
  * Use `create(ListModelsResponseSchema)` to create a new message.
  */
 export const ListModelsResponseSchema: GenMessage<ListModelsResponse> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 4);
+  messageDesc(file_mlxd_v1_model_service, 5);
 
 /**
  * Which model.
@@ -398,7 +464,7 @@ export type GetModelRequest = Message<"mlxd.v1.GetModelRequest"> & {
  * Use `create(GetModelRequestSchema)` to create a new message.
  */
 export const GetModelRequestSchema: GenMessage<GetModelRequest> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 5);
+  messageDesc(file_mlxd_v1_model_service, 6);
 
 /**
  * The model.
@@ -419,7 +485,7 @@ export type GetModelResponse = Message<"mlxd.v1.GetModelResponse"> & {
  * Use `create(GetModelResponseSchema)` to create a new message.
  */
 export const GetModelResponseSchema: GenMessage<GetModelResponse> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 6);
+  messageDesc(file_mlxd_v1_model_service, 7);
 
 /**
  * Which model to load.
@@ -461,7 +527,7 @@ export type LoadModelRequest = Message<"mlxd.v1.LoadModelRequest"> & {
  * Use `create(LoadModelRequestSchema)` to create a new message.
  */
 export const LoadModelRequestSchema: GenMessage<LoadModelRequest> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 7);
+  messageDesc(file_mlxd_v1_model_service, 8);
 
 /**
  * The model, loaded, or how it would fit.
@@ -489,7 +555,7 @@ export type LoadModelResponse = Message<"mlxd.v1.LoadModelResponse"> & {
  * Use `create(LoadModelResponseSchema)` to create a new message.
  */
 export const LoadModelResponseSchema: GenMessage<LoadModelResponse> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 8);
+  messageDesc(file_mlxd_v1_model_service, 9);
 
 /**
  * Whether a model has room, and what it takes. All sizes are bytes.
@@ -594,7 +660,7 @@ export type MemoryFit = Message<"mlxd.v1.MemoryFit"> & {
  * Use `create(MemoryFitSchema)` to create a new message.
  */
 export const MemoryFitSchema: GenMessage<MemoryFit> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 9);
+  messageDesc(file_mlxd_v1_model_service, 10);
 
 /**
  * Which model to unload, and what becomes of its running generations.
@@ -629,7 +695,7 @@ export type UnloadModelRequest = Message<"mlxd.v1.UnloadModelRequest"> & {
  * Use `create(UnloadModelRequestSchema)` to create a new message.
  */
 export const UnloadModelRequestSchema: GenMessage<UnloadModelRequest> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 10);
+  messageDesc(file_mlxd_v1_model_service, 11);
 
 /**
  * What became of it.
@@ -664,7 +730,7 @@ export type UnloadModelResponse = Message<"mlxd.v1.UnloadModelResponse"> & {
  * Use `create(UnloadModelResponseSchema)` to create a new message.
  */
 export const UnloadModelResponseSchema: GenMessage<UnloadModelResponse> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 11);
+  messageDesc(file_mlxd_v1_model_service, 12);
 
 /**
  * What becomes of running generations.
@@ -699,7 +765,7 @@ export type UnloadAllModelsRequest = Message<"mlxd.v1.UnloadAllModelsRequest"> &
  * Use `create(UnloadAllModelsRequestSchema)` to create a new message.
  */
 export const UnloadAllModelsRequestSchema: GenMessage<UnloadAllModelsRequest> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 12);
+  messageDesc(file_mlxd_v1_model_service, 13);
 
 /**
  * Which models went, and which stayed.
@@ -734,7 +800,7 @@ export type UnloadAllModelsResponse = Message<"mlxd.v1.UnloadAllModelsResponse">
  * Use `create(UnloadAllModelsResponseSchema)` to create a new message.
  */
 export const UnloadAllModelsResponseSchema: GenMessage<UnloadAllModelsResponse> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 13);
+  messageDesc(file_mlxd_v1_model_service, 14);
 
 /**
  * A model that stayed in memory.
@@ -762,7 +828,7 @@ export type KeptModel = Message<"mlxd.v1.KeptModel"> & {
  * Use `create(KeptModelSchema)` to create a new message.
  */
 export const KeptModelSchema: GenMessage<KeptModel> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 14);
+  messageDesc(file_mlxd_v1_model_service, 15);
 
 /**
  * Which model to pin.
@@ -790,7 +856,7 @@ export type PinModelRequest = Message<"mlxd.v1.PinModelRequest"> & {
  * Use `create(PinModelRequestSchema)` to create a new message.
  */
 export const PinModelRequestSchema: GenMessage<PinModelRequest> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 15);
+  messageDesc(file_mlxd_v1_model_service, 16);
 
 /**
  * The model.
@@ -811,7 +877,7 @@ export type PinModelResponse = Message<"mlxd.v1.PinModelResponse"> & {
  * Use `create(PinModelResponseSchema)` to create a new message.
  */
 export const PinModelResponseSchema: GenMessage<PinModelResponse> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 16);
+  messageDesc(file_mlxd_v1_model_service, 17);
 
 /**
  * Nothing to say.
@@ -826,7 +892,7 @@ export type ReloadCatalogRequest = Message<"mlxd.v1.ReloadCatalogRequest"> & {
  * Use `create(ReloadCatalogRequestSchema)` to create a new message.
  */
 export const ReloadCatalogRequestSchema: GenMessage<ReloadCatalogRequest> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 17);
+  messageDesc(file_mlxd_v1_model_service, 18);
 
 /**
  * What is different from before, by model id.
@@ -861,7 +927,7 @@ export type ReloadCatalogResponse = Message<"mlxd.v1.ReloadCatalogResponse"> & {
  * Use `create(ReloadCatalogResponseSchema)` to create a new message.
  */
 export const ReloadCatalogResponseSchema: GenMessage<ReloadCatalogResponse> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 18);
+  messageDesc(file_mlxd_v1_model_service, 19);
 
 /**
  * Which model to prepare.
@@ -898,7 +964,7 @@ export type PrepareModelRequest = Message<"mlxd.v1.PrepareModelRequest"> & {
  * Use `create(PrepareModelRequestSchema)` to create a new message.
  */
 export const PrepareModelRequestSchema: GenMessage<PrepareModelRequest> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 19);
+  messageDesc(file_mlxd_v1_model_service, 20);
 
 /**
  * One step of a preparation.
@@ -951,7 +1017,7 @@ export type PrepareModelResponse = Message<"mlxd.v1.PrepareModelResponse"> & {
  * Use `create(PrepareModelResponseSchema)` to create a new message.
  */
 export const PrepareModelResponseSchema: GenMessage<PrepareModelResponse> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 20);
+  messageDesc(file_mlxd_v1_model_service, 21);
 
 /**
  * A stage began.
@@ -979,7 +1045,7 @@ export type PrepareStageEntered = Message<"mlxd.v1.PrepareStageEntered"> & {
  * Use `create(PrepareStageEnteredSchema)` to create a new message.
  */
 export const PrepareStageEnteredSchema: GenMessage<PrepareStageEntered> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 21);
+  messageDesc(file_mlxd_v1_model_service, 22);
 
 /**
  * How far a download is. What was fetched before counts; bytes that turned out wrong are taken back.
@@ -1028,7 +1094,7 @@ export type PrepareProgress = Message<"mlxd.v1.PrepareProgress"> & {
  * Use `create(PrepareProgressSchema)` to create a new message.
  */
 export const PrepareProgressSchema: GenMessage<PrepareProgress> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 22);
+  messageDesc(file_mlxd_v1_model_service, 23);
 
 /**
  * A line for people.
@@ -1063,7 +1129,7 @@ export type PrepareLog = Message<"mlxd.v1.PrepareLog"> & {
  * Use `create(PrepareLogSchema)` to create a new message.
  */
 export const PrepareLogSchema: GenMessage<PrepareLog> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 23);
+  messageDesc(file_mlxd_v1_model_service, 24);
 
 /**
  * What came of a preparation. That a model was downloaded does not say that it can chat.
@@ -1133,7 +1199,7 @@ export type PrepareReport = Message<"mlxd.v1.PrepareReport"> & {
  * Use `create(PrepareReportSchema)` to create a new message.
  */
 export const PrepareReportSchema: GenMessage<PrepareReport> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 24);
+  messageDesc(file_mlxd_v1_model_service, 25);
 
 /**
  * A stage and its duration.
@@ -1161,7 +1227,7 @@ export type PrepareStageTiming = Message<"mlxd.v1.PrepareStageTiming"> & {
  * Use `create(PrepareStageTimingSchema)` to create a new message.
  */
 export const PrepareStageTimingSchema: GenMessage<PrepareStageTiming> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 25);
+  messageDesc(file_mlxd_v1_model_service, 26);
 
 /**
  * How a model did when it was asked a simple question.
@@ -1210,7 +1276,7 @@ export type SmokeTest = Message<"mlxd.v1.SmokeTest"> & {
  * Use `create(SmokeTestSchema)` to create a new message.
  */
 export const SmokeTestSchema: GenMessage<SmokeTest> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 26);
+  messageDesc(file_mlxd_v1_model_service, 27);
 
 /**
  * Where a model stands.

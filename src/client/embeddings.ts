@@ -1,0 +1,128 @@
+import type { MessageInitShape } from "@bufbuild/protobuf";
+import { durationFromMs } from "@bufbuild/protobuf/wkt";
+import { enumName, enumValue, type Pooling } from "./enum-names.ts";
+import { assertNoOthers, invalidField, protocolError } from "./errors.ts";
+import {
+  type Embedding as EmbeddingMessage,
+  EmbeddingSchema,
+  type EmbeddingInputSchema,
+  type EmbedRequestSchema,
+  type EmbedResponse,
+  Pooling as PoolingValue,
+  PoolingSchema,
+} from "./gen/mlxd/v1/embedding_service_pb.ts";
+import { assertWellFormed } from "./messages.ts";
+import { type Plain, toPlain } from "./plain.ts";
+import { type Usage, usageFromWire } from "./results.ts";
+
+/** What to make a vector of: a text, or token ids as they are. */
+export type EmbeddingInput = string | { readonly tokens: readonly number[] | Uint32Array };
+
+/** How vectors are made. */
+export interface EmbeddingParameters {
+  /**
+   * Id, alias or repository path of the model.
+   * @default the client's `defaultModel`, or else the service's default model
+   */
+  readonly model?: string | undefined;
+  /** Refuse the call when another revision is the one loaded. */
+  readonly modelRevision?: string | undefined;
+  /**
+   * How the hidden states of a text become one vector.
+   * @default the model's own
+   */
+  readonly pooling?: Exclude<Pooling, "unknown"> | undefined;
+  /**
+   * Make each vector's length 1.
+   * @default true
+   */
+  readonly normalize?: boolean | undefined;
+  /**
+   * Keep this many first numbers, of a model that was trained for it.
+   * @default all
+   */
+  readonly dimensions?: number | undefined;
+  /**
+   * Take as much of a longer text as fits the context, instead of refusing it.
+   * @default false
+   */
+  readonly truncate?: boolean | undefined;
+  /** Higher runs first; -1000 to 1000. */
+  readonly priority?: number | undefined;
+  /** Tasks of one id share one turn with those of others. */
+  readonly fairnessId?: string | undefined;
+  /** Wait at most this long for admission, then fail with `QUEUE_TIMEOUT`. */
+  readonly maxQueueWaitMs?: number | undefined;
+}
+
+/** A vector, the tokens that it was made of, and whether its text was longer. */
+export type Embedding = Plain<EmbeddingMessage>;
+
+/** The vectors of a call. */
+export interface EmbeddingResult {
+  /** Id of the model. */
+  readonly model: string;
+  /** Its revision. */
+  readonly modelRevision: string;
+  /** One for each input, in their order. */
+  readonly embeddings: readonly Embedding[];
+  /** Tokens spent, over all inputs. */
+  readonly usage: Usage;
+  /** How the vectors were made. */
+  readonly pooling: Pooling;
+  /** Whether they have length 1. */
+  readonly normalized: boolean;
+}
+
+/** The message to send for these inputs. */
+export const embedRequest = (
+  inputs: readonly EmbeddingInput[],
+  parameters: EmbeddingParameters,
+  defaultModel: string,
+): MessageInitShape<typeof EmbedRequestSchema> => {
+  const { model = defaultModel, modelRevision, pooling, normalize, dimensions, truncate = false, ...rest } = parameters;
+  const { priority = 0, fairnessId = "", maxQueueWaitMs, ...others } = rest;
+  assertNoOthers(others);
+  return {
+    model,
+    inputs: inputs.map(inputToWire),
+    truncate,
+    scheduling: {
+      priority,
+      fairnessId,
+      ...(maxQueueWaitMs !== undefined && { maxQueueWait: durationFromMs(maxQueueWaitMs) }),
+    },
+    ...(modelRevision !== undefined && { modelRevision }),
+    ...(pooling !== undefined && { pooling: poolingToWire(pooling) }),
+    ...(normalize !== undefined && { normalize }),
+    ...(dimensions !== undefined && { dimensions }),
+  };
+};
+
+/** Reads the vectors. */
+export const embeddingsFromWire = (response: EmbedResponse, inputs: number): EmbeddingResult => {
+  const { model, modelRevision, embeddings, usage, pooling, normalized } = response;
+  if (embeddings.length !== inputs) throw protocolError(`of ${inputs} inputs there are ${embeddings.length} vectors`);
+  return {
+    model,
+    modelRevision,
+    embeddings: embeddings.map((embedding) => toPlain(EmbeddingSchema, embedding)),
+    usage: usageFromWire(usage),
+    pooling: enumName(PoolingSchema, pooling) as Pooling, // as the type is made of the same names
+    normalized,
+  };
+};
+
+const inputToWire = (input: EmbeddingInput, index: number): MessageInitShape<typeof EmbeddingInputSchema> => {
+  if (typeof input === "string") {
+    assertWellFormed(input, `inputs[${index}]`);
+    return { input: { case: "text", value: input } };
+  }
+  return { input: { case: "tokens", value: { ids: [...input.tokens] } } };
+};
+
+const poolingToWire = (name: string): PoolingValue => {
+  const value = enumValue(PoolingValue, name);
+  if (value === undefined) throw invalidField("pooling", `"${name}" is no pooling`);
+  return value;
+};

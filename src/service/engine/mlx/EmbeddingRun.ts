@@ -1,0 +1,44 @@
+/** One text on its way through an engine process: ids in, a vector out. Replayed until the vector is there. */
+import type { SubmitMessage } from "../../worker/protocol.ts";
+import type { EngineEmbedding } from "../Engine.ts";
+
+export class EmbeddingRun {
+  readonly sequence: number;
+  readonly submission: SubmitMessage;
+  /** Nothing of it is told before its end. */
+  readonly streamed = false;
+  /** Processes that died while they had it. */
+  deaths = 0;
+  vector: Float32Array | undefined;
+
+  constructor({ promptTokenIds, ...embedding }: EngineEmbedding, sequence: number) {
+    this.sequence = sequence;
+    this.submission = {
+      type: "submit",
+      sequence,
+      promptTokenIds,
+      sampling: unused,
+      maxOutputTokens: 0,
+      minOutputTokens: 0,
+      stopTokenIds: [],
+      timeBudgetMs: undefined,
+      reasoningLimit: undefined,
+      topLogprobs: undefined,
+      promptLogprobs: false,
+      cache: { read: false, write: false, partition: "" },
+      embedding,
+    };
+  }
+}
+
+const unused: SubmitMessage["sampling"] = {
+  temperature: 0,
+  topP: 1,
+  topK: 0,
+  minP: 0,
+  repetitionPenalty: 1,
+  presencePenalty: 0,
+  frequencyPenalty: 0,
+  logitBias: [],
+  seed: 0,
+};

@@ -1,0 +1,80 @@
+/** Embeddings through the same queue, pool and engines as generations. */
+import { Cause, Effect, type Exit, Layer } from "effect";
+
+import { Admission } from "../admission/Admission.ts";
+import type { EmbeddingResult, EmbeddingTask } from "../domain/embedding.ts";
+import { DeadlineExceeded, type ServiceError } from "../domain/errors.ts";
+import type { Usage } from "../domain/generation.ts";
+import { Models } from "../models/Models.ts";
+import { type Outcome, Stats } from "../telemetry/Stats.ts";
+import { Embeddings } from "./Embeddings.ts";
+import { prepareInputs } from "./prepare-inputs.ts";
+
+/** Where a call has come to: what its end is accounted under. */
+interface Call {
+  model: string;
+  usage: Usage | undefined;
+}
+
+export const layer: Layer.Layer<Embeddings, never, Models | Admission | Stats> = Layer.effect(
+  Embeddings,
+  Effect.gen(function* () {
+    const models = yield* Models;
+    const admission = yield* Admission;
+    const stats = yield* Stats;
+
+    const embed = Effect.fn("Embeddings.embed")(function* (task: EmbeddingTask, call: Call) {
+      const tools = yield* models.promptTools(task.model);
+      const { facts } = tools;
+      call.model = facts.id;
+      const { inputs, pooling } = yield* prepareInputs(task, tools);
+      const { dimensions, normalize } = task;
+      yield* admission.admit(facts.id, task.scheduling);
+      const engine = yield* models.lease(facts);
+      const usage = { promptTokens: 0, cachedPromptTokens: 0, outputTokens: 0 };
+      call.usage = usage;
+      // Not all at once: what others ask meanwhile does not wait for the whole of a large batch.
+      const embeddings = yield* Effect.forEach(
+        inputs,
+        ({ tokenIds, truncated }) =>
+          engine
+            .embed({ promptTokenIds: tokenIds, pooling, normalize, ...(dimensions !== undefined && { dimensions }) })
+            .pipe(
+              Effect.map((values) => {
+                usage.promptTokens += tokenIds.length;
+                return { values, tokens: tokenIds.length, truncated };
+              }),
+            ),
+        { concurrency: inFlight },
+      );
+      return { model: facts.id, modelRevision: facts.revision, pooling, embeddings, usage };
+    }, Effect.scoped);
+
+    return Embeddings.of({
+      run: (task, { deadlineMs }) =>
+        Effect.suspend((): Effect.Effect<EmbeddingResult, ServiceError> => {
+          const call: Call = { model: task.model, usage: undefined };
+          return embed(task, call).pipe(
+            Effect.timeoutOrElse({ duration: deadlineMs, orElse: () => Effect.fail(new DeadlineExceeded({})) }),
+            Effect.onExit((exit) => {
+              const outcome = outcomeOf(exit, call);
+              stats.ended(call.model, outcome, call.usage);
+              return Effect.logInfo("embedding ended").pipe(
+                Effect.annotateLogs({ model: call.model, outcome, inputs: task.inputs.length, ...call.usage }),
+              );
+            }),
+          );
+        }),
+    });
+  }),
+);
+
+/** Texts of one call that an engine has at once: enough to compute several together. */
+const inFlight = 8;
+
+const outcomeOf = (exit: Exit.Exit<unknown, ServiceError>, { usage }: Call): Outcome => {
+  if (exit._tag === "Success") return "succeeded";
+  if (Cause.hasInterruptsOnly(exit.cause)) return "cancelled";
+  if (Cause.squash(exit.cause) instanceof DeadlineExceeded) return "cancelled";
+  return usage === undefined ? "refused" : "failed";
+};
