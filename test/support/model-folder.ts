@@ -32,6 +32,15 @@ const changeHeader = (file: string, change: (header: Header) => void): void => {
   writeFileSync(file, Buffer.concat([length, text, bytes.subarray(end)]));
 };
 
+/** The first number of a tensor of float16 is none any more. */
+const spoilTensor = (file: string, name: string): void => {
+  const bytes = readFileSync(file);
+  const end = 8 + Number(bytes.readBigUInt64LE());
+  const header: Header = JSON.parse(bytes.subarray(8, end).toString("utf8"));
+  bytes.writeUInt16LE(0x7e00, end + (header[name]?.data_offsets[0] ?? 0));
+  writeFileSync(file, bytes);
+};
+
 const changeConfig = (directory: string, changes: Readonly<Record<string, unknown>>): void => {
   const file = join(directory, "config.json");
   writeFileSync(file, JSON.stringify({ ...JSON.parse(readFileSync(file, "utf8")), ...changes }));
@@ -56,6 +65,18 @@ export const damages = {
     /tensor model\.norm\.weight has shape \[2, 16\], expected \[32\]/,
   ],
   truncated: [(directory) => truncateSync(weights(directory), 9000), /model\.safetensors is truncated/],
+  "no-number": [
+    (directory) => spoilTensor(weights(directory), "model.layers.2.mlp.up_proj.weight"),
+    /tensor model\.layers\.2\.mlp\.up_proj\.weight has values that are not finite numbers/,
+  ],
+  "missing-shard": [
+    (directory) =>
+      writeFileSync(
+        `${weights(directory)}.index.json`,
+        JSON.stringify({ weight_map: { [norm]: "model-2-of-2.safetensors" } }),
+      ),
+    /model\.safetensors\.index\.json names model-2-of-2\.safetensors, which is missing/,
+  ],
   "no-hidden-size": [
     (directory) => changeConfig(directory, { hidden_size: null }),
     /config\.json: hidden_size is null, it must be/,

@@ -48,6 +48,20 @@ export class ModelConfig {
     return value;
   }
 
+  /** A whole number that divides another. */
+  divisor(key: string, of: number, fallback?: number): number {
+    const value = this.count(key, fallback);
+    if (of % value !== 0) throw this.wrong(key, `a divisor of ${of}`);
+    return value;
+  }
+
+  /** A whole number from 1 to this. */
+  countUpTo(key: string, most: number): number {
+    const value = this.count(key);
+    if (value > most) throw this.wrong(key, `at most ${most}`);
+    return value;
+  }
+
   boolean(key: string, fallback?: boolean): boolean {
     const value = this.values[key] ?? fallback;
     if (typeof value !== "boolean") throw this.wrong(key, "true or false");

@@ -2,7 +2,7 @@ import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { assert, describe, it } from "@effect/vitest";
 
-import { loadCheckpoint } from "../../../src/service/worker/checkpoint.ts";
+import { loadCheckpoint, warmUp } from "../../../src/service/worker/checkpoint.ts";
 import { LoadError } from "../../../src/service/worker/load-error.ts";
 import { mx } from "../../../src/service/worker/mlx.ts";
 import { type ModelType, modelTypes } from "./checkpoint-layout.ts";
@@ -13,7 +13,7 @@ const shape = { hiddenSize: 64, layers: 2, heads: 4, kvHeads: 2, vocabularySize:
 describe("a checkpoint that does not fit", () => {
   const refusal = async (directory: string): Promise<string> => {
     try {
-      await loadCheckpoint(directory);
+      warmUp(await loadCheckpoint(directory));
     } catch (cause) {
       assert.instanceOf(cause, LoadError);
       assert.notInclude(cause.message, directory);
@@ -201,6 +201,21 @@ describe("a checkpoint that does not fit", () => {
         return directory;
       },
       /^tensor model\.layers\.\d\.mlp\.down_proj\.weight of model\.safetensors has 16384 bytes, its type and shape need 16512$/,
+    ],
+    [
+      "heads that cannot share keys evenly",
+      () => writeRandomCheckpoint({ ...llama, heads: 3, kvHeads: 2, headDim: 16 }),
+      /^config\.json: num_key_value_heads is 2, it must be a divisor of 3$/,
+    ],
+    [
+      "more experts for a token than there are",
+      () => writeRandomCheckpoint({ ...shape, modelType: "qwen3_moe" }, { num_experts_per_tok: 5 }),
+      /^config\.json: num_experts_per_tok is 5, it must be at most 4$/,
+    ],
+    [
+      "a value that makes its logits no numbers",
+      () => writeRandomCheckpoint(llama, { rms_norm_eps: -1 }),
+      /^the model's logits are not finite numbers/,
     ],
     [
       "an unknown rotary scaling",
