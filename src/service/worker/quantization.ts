@@ -3,7 +3,7 @@ import { LoadError } from "./load-error.ts";
 import type { ModelConfig } from "./model-config.ts";
 
 /** MLX's own forms; all but the first have no offsets, and one size of number and of group each. */
-export type QuantizationMode = "affine" | "mxfp4" | "mxfp8" | "nvfp4";
+type QuantizationMode = "affine" | "mxfp4" | "mxfp8" | "nvfp4";
 
 export interface Quantization {
   readonly mode: QuantizationMode;
@@ -13,7 +13,7 @@ export interface Quantization {
 }
 
 /** What a layer's tensors tell of themselves. */
-export interface StoredSizes {
+interface StoredSizes {
   /** Numbers in a row of the matrix. */
   readonly inputs: number;
   /** 32-bit words that hold them. */

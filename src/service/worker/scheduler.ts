@@ -63,8 +63,10 @@ export class Scheduler {
     this.prefixes = new PrefixCache(limits.prefixCacheBytes);
   }
 
+  /** Whether there is nothing to compute and nothing to tell. */
   get idle(): boolean {
-    return this.waiting.length === 0 && this.batch === undefined && this.prefill === undefined;
+    const works = this.waiting.length > 0 || this.batch !== undefined || this.prefill !== undefined;
+    return !works && this.events.length === 0;
   }
 
   get kvCacheBytes(): number {
