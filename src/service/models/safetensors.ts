@@ -44,7 +44,9 @@ const weightFiles = async (directory: string): Promise<ReadonlyArray<string>> =>
   const present = (await readdir(directory)).filter((file) => file.endsWith(".safetensors"));
   if (index === undefined) {
     if (present.length === 0) throw new CheckpointInvalid("model.safetensors", "is missing");
-    return present.toSorted();
+    // Beside a model's own files there may be others, e.g. the same weights in another layout.
+    const own = present.filter((file) => file.startsWith("model"));
+    return (own.length > 0 ? own : present).toSorted();
   }
   const named = [...new Set(Object.values(decodeJson(indexFile, index, IndexJson).weight_map))].toSorted();
   const missing = named.find((file) => !present.includes(file));

@@ -86,6 +86,15 @@ export class ModelConfig {
     return value as ReadonlyArray<string>;
   }
 
+  /** A list with one of these words for each of `count`; undefined when missing or null. */
+  words(key: string, count: number, known: ReadonlyArray<string>): ReadonlyArray<string> | undefined {
+    if (!this.has(key)) return undefined;
+    const words = this.strings(key);
+    const fits = words.length === count && words.every((word) => known.includes(word));
+    if (!fits) throw this.wrong(key, `a list of ${count}, each one of ${known.join(", ")}`);
+    return words;
+  }
+
   /** An object; undefined when missing or null. */
   section(key: string): ModelConfig | undefined {
     const value = this.values[key];

@@ -7,6 +7,7 @@
  *
  * What config.json says is read as mlx-lm reads it, whose results are the measure.
  */
+import { floatExp } from "./float-exp.ts";
 import { LoadError } from "./load-error.ts";
 import { mx, type Tensor } from "./mlx.ts";
 import type { ModelConfig } from "./model-config.ts";
@@ -64,11 +65,12 @@ export const readRope = (config: ModelConfig, dims: number, defaultTheta?: numbe
   }
 };
 
-/** Without any scaling. The exponential is MLX's, whose last digit at far positions is a digit of the angle. */
+/** Without any scaling. */
 export const plainRope = (theta: number, dims: number, inPairs = false): Rope => {
   const half = dims / 2;
-  const exponents = mx.multiply(mx.arange(0, half, 1, mx.float32), mx.array(-Math.log(theta) / half, mx.float32));
-  return { frequencies: mx.exp(exponents), positionScale: 1, scale: 1, inPairs };
+  const step = Math.fround(-Math.log(theta) / half);
+  const frequencies = Array.from({ length: half }, (_, i) => floatExp(Math.fround(i * step)));
+  return { frequencies: mx.array(frequencies, mx.float32), positionScale: 1, scale: 1, inPairs };
 };
 
 const known = ["default", "linear", "llama3", "yarn", "longrope", "su", "mrope"];

@@ -208,6 +208,16 @@ describe("a checkpoint that does not fit", () => {
       /^config\.json: num_key_value_heads is 2, it must be a divisor of 3$/,
     ],
     [
+      "kinds of layers for fewer than there are",
+      () => writeRandomCheckpoint(llama, { layer_types: ["full_attention"] }),
+      /^config\.json: layer_types is \["full_attention"\], it must be a list of 2, each one of full_attention, sliding_attention$/,
+    ],
+    [
+      "a part of each head to turn that is more than all",
+      () => writeRandomCheckpoint({ ...shape, modelType: "phi3" }, { partial_rotary_factor: 1.5 }),
+      /^config\.json: partial_rotary_factor is 1\.5, it must be at most 1$/,
+    ],
+    [
       "more experts for a token than there are",
       () => writeRandomCheckpoint({ ...shape, modelType: "qwen3_moe" }, { num_experts_per_tok: 5 }),
       /^config\.json: num_experts_per_tok is 5, it must be at most 4$/,

@@ -56,10 +56,11 @@ interface Args {
 }
 
 const readArgs = (config: ModelConfig): Args => {
-  const layerTypes = config.has("layer_types") ? config.strings("layer_types") : undefined;
+  const layers = config.count("num_hidden_layers");
+  const layerTypes = config.words("layer_types", layers, ["full_attention", "sliding_attention"]);
   return {
     hiddenSize: config.count("hidden_size"),
-    layers: config.count("num_hidden_layers"),
+    layers,
     heads: config.count("num_attention_heads"),
     kvHeads: config.divisor("num_key_value_heads", config.count("num_attention_heads")),
     headDim: config.count("head_dim", 64),

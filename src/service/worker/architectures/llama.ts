@@ -63,7 +63,7 @@ const readArgs = (config: ModelConfig, weights: Weights): Args => {
   const hiddenSize = config.count("hidden_size");
   const layers = config.count("num_hidden_layers");
   const heads = config.count("num_attention_heads");
-  const layerTypes = config.strings("layer_types", []);
+  const layerTypes = config.words("layer_types", layers, ["full_attention", "sliding_attention"]) ?? [];
   return {
     hiddenSize,
     layers,

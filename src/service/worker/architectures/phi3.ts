@@ -118,6 +118,7 @@ const createMlp = (args: Args, weights: Weights, prefix: string): Linear => {
 const readPhiRope = (config: ModelConfig, headDim: number): Rope => {
   const parameters = config.section("rope_parameters");
   const turning = config.positive("partial_rotary_factor", parameters?.positive("partial_rotary_factor", 1) ?? 1);
+  if (turning > 1) throw config.wrong("partial_rotary_factor", "at most 1");
   const dims = Math.trunc(headDim * turning);
   const scaling = config.section("rope_scaling");
   if (scaling === undefined) return readRope(config, dims, defaultTheta);
