@@ -44,7 +44,7 @@ export class Weights {
     const tensors = new Map<string, Tensor>();
     for (const file of weightFiles(directory)) {
       checkFile(directory, file);
-      for (const [name, tensor] of Object.entries(mx.load(join(directory, file)))) tensors.set(name, tensor);
+      for (const [name, tensor] of Object.entries(load(directory, file))) tensors.set(name, tensor);
     }
     return new Weights(tensors, quantizationOf, asStored, "");
   }
@@ -74,6 +74,9 @@ export class Weights {
     const inputs = shape.at(-1) ?? 0;
     const rows = shape.slice(0, -1);
     const weight = this.stored(`${path}.weight`, [...rows, (inputs * bits) / 32]);
+    if (weight.dtype !== mx.uint32) {
+      throw new LoadError(`tensor ${this.prefix}${path}.weight is quantised and has to be stored as U32`);
+    }
     const scales = this.stored(`${path}.scales`, [...rows, inputs / groupSize]);
     const biases = mode === "affine" ? this.stored(`${path}.biases`, [...rows, inputs / groupSize]) : undefined;
     if (this.asStored && hasKernels(quantization) && biases !== undefined) {
@@ -151,6 +154,15 @@ export class Weights {
     throw new LoadError(`tensor ${this.prefix}${name} has values that are not finite numbers`);
   }
 }
+
+const load = (directory: string, file: string): Record<string, Tensor> => {
+  try {
+    return mx.load(join(directory, file));
+  } catch {
+    // What MLX says of it has the path in it.
+    throw new LoadError(`${file} is not a safetensors file that MLX can read`);
+  }
+};
 
 /** What old checkpoints hold beside their weights: frequencies that follow from config.json. */
 const derived = /\.rotary_emb\.inv_freq$/;

@@ -193,6 +193,32 @@ describe("a checkpoint that does not fit", () => {
       /^tensor model\.layers\.0\.self_attn\.q_proj\.\S+ has values that are not finite numbers$/,
     ],
     [
+      "quantised weights of another type",
+      () =>
+        writeRandomCheckpoint(
+          llama,
+          {},
+          {
+            ...quantized,
+            transform: (tensors) => ({
+              ...tensors,
+              "model.layers.1.mlp.down_proj.weight": mx.zeros([64, 16], mx.float32),
+            }),
+          },
+        ),
+      /^tensor model\.layers\.1\.mlp\.down_proj\.weight is quantised and has to be stored as U32$/,
+    ],
+    [
+      "a header that describes a tensor without its shape",
+      () => {
+        const directory = writeRandomCheckpoint(llama);
+        const file = join(directory, "model.safetensors");
+        writeFileSync(file, readFileSync(file, "latin1").replace('"shape":[64,128]', '"shape":"none  "'), "latin1");
+        return directory;
+      },
+      /^model\.safetensors is truncated or not a safetensors file$/,
+    ],
+    [
       "a header that gives a tensor another size than its bytes have",
       () => {
         const directory = writeRandomCheckpoint(llama);
