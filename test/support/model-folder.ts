@@ -32,6 +32,15 @@ const changeHeader = (file: string, change: (header: Header) => void): void => {
   writeFileSync(file, Buffer.concat([length, text, bytes.subarray(end)]));
 };
 
+/** The first number of a tensor of float16 is none any more. */
+const spoilTensor = (file: string, name: string): void => {
+  const bytes = readFileSync(file);
+  const end = 8 + Number(bytes.readBigUInt64LE());
+  const header: Header = JSON.parse(bytes.subarray(8, end).toString("utf8"));
+  bytes.writeUInt16LE(0x7e00, end + (header[name]?.data_offsets[0] ?? 0));
+  writeFileSync(file, bytes);
+};
+
 const changeConfig = (directory: string, changes: Readonly<Record<string, unknown>>): void => {
   const file = join(directory, "config.json");
   writeFileSync(file, JSON.stringify({ ...JSON.parse(readFileSync(file, "utf8")), ...changes }));
@@ -60,6 +69,10 @@ export const damages = {
   "broken-tokenizer": [
     (directory) => truncateSync(join(directory, "tokenizer.json"), 100),
     /tokenizer\.json is not valid JSON/,
+  ],
+  "no-number": [
+    (directory) => spoilTensor(weights(directory), "model.layers.2.mlp.up_proj.weight"),
+    /tensor model\.layers\.2\.mlp\.up_proj\.weight has values that are not finite numbers/,
   ],
   "missing-shard": [
     (directory) =>

@@ -59,7 +59,9 @@ const weightFiles = async (directory: string): Promise<ReadonlyArray<string>> =>
   const present = (await readdir(directory)).filter((file) => file.endsWith(".safetensors"));
   if (named === undefined) {
     if (present.length === 0) throw new CheckpointInvalid("model.safetensors", "is missing");
-    return present.toSorted();
+    // Beside a model's own files there may be others, e.g. the same weights in another layout.
+    const own = present.filter((file) => file.startsWith("model"));
+    return (own.length > 0 ? own : present).toSorted();
   }
   const missing = named.find((file) => !present.includes(file));
   if (missing !== undefined) throw new CheckpointInvalid(indexFile, `names ${missing}, which is missing`);

@@ -45,7 +45,10 @@ export const preparePrompt = Effect.fn("preparePrompt")(function* (
   yield* checkTask(task, tools);
   const adapter = yield* findAdapter(task, tools.facts);
   const { tokenIds, text, conversation } = yield* tokensAndText(task, tools);
-  const violations = promptLogprobViolations(task.output, tokenIds.length);
+  const violations = [
+    ...strangeTokenViolations(task.input.type, tokenIds, tools.facts),
+    ...promptLogprobViolations(task.output, tokenIds.length),
+  ];
   if (violations.length > 0) return yield* new InvalidField({ violations });
   return { tokenIds, conversation, adapter, echo: task.output.echoPrompt ? text() : "" };
 });
@@ -129,6 +132,18 @@ const tokenViolations = (field: string, ids: ReadonlyArray<number>, { vocabulary
   if (index < 0) return [];
   const description = `${ids[index]} is no token of model "${model}", whose vocabulary has ${vocabularySize}`;
   return [{ field: `${field}[${index}]`, description }];
+};
+
+/** Some tokenizers know tokens that their model has no embedding of; it would read past the end of the table. */
+const strangeTokenViolations = (
+  type: GenerationTask["input"]["type"],
+  tokenIds: ReadonlyArray<number>,
+  { vocabularySize, id: model }: ModelFacts,
+) => {
+  const strange = tokenIds.find((id) => id >= vocabularySize);
+  if (type === "tokens" || strange === undefined) return [];
+  const description = `holds token ${strange}, which model "${model}" has no embedding of: its vocabulary has ${vocabularySize}`;
+  return [{ field: `task.${type}`, description }];
 };
 
 const biasViolations = (logitBias: ReadonlyArray<LogitBias>, facts: ModelFacts) =>

@@ -25,11 +25,13 @@ export const loadCheckpoint = async (directory: string, asStored?: boolean): Pro
   return { ...network, adapters: weights.adapters };
 };
 
-/** Computes one token, so that what is slow or broken shows before the first request. */
+/** Computes one token, so that what is slow or broken shows before the first request. Throws LoadError. */
 export const warmUp = (model: Model): void => {
   const hidden = model.forward(mx.array([[0]], mx.int32), new KVCache(model.cacheShape, [1], 0));
   const [, , size = 0] = hidden.shape;
-  mx.eval(model.logits(hidden.reshape(1, size)));
+  const logits = model.logits(hidden.reshape(1, size)).astype(mx.float32);
+  if (Number.isFinite(mx.sum(logits).item())) return;
+  throw new LoadError("the model's logits are not finite numbers: a value of config.json or a weight is out of range");
 };
 
 const readConfig = (directory: string): string => {

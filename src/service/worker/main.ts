@@ -31,10 +31,20 @@ const load = async (message: LoadMessage): Promise<void> => {
 };
 
 const memoryOf = ({ kvCacheBytes, prefixCacheBytes }: Scheduler): WorkerMemory => ({
-  residentBytes: process.memoryUsage.rss(),
+  residentBytes: residentBytes(),
   kvCacheBytes,
   prefixCacheBytes,
 });
+
+/** Asking the system for it at every step would cost more than the rest of the message. */
+const residentBytes = (): number => {
+  const now = performance.now();
+  if (now - resident.readAt >= residentMs) resident = { bytes: process.memoryUsage.rss(), readAt: now };
+  return resident.bytes;
+};
+
+let resident = { bytes: 0, readAt: -Infinity };
+const residentMs = 50;
 
 const run = async (of: Scheduler): Promise<void> => {
   try {
@@ -59,6 +69,8 @@ const rest = async (of: Scheduler): Promise<void> => {
   await pause(restMs);
   if (!of.idle) return;
   await collect();
+  // Nothing is said while nothing is done, so the last word has to be what it will stay at.
+  send({ type: "step", events: of.takeEvents(), memory: memoryOf(of) });
   if (of.idle) await pause(undefined);
 };
 

@@ -50,6 +50,20 @@ export class ModelConfig {
     return value;
   }
 
+  /** A whole number that divides another. */
+  divisor(key: string, of: number, fallback?: number): number {
+    const value = this.count(key, fallback);
+    if (of % value !== 0) throw this.wrong(key, `a divisor of ${of}`);
+    return value;
+  }
+
+  /** A whole number from 1 to this. */
+  countUpTo(key: string, most: number): number {
+    const value = this.count(key);
+    if (value > most) throw this.wrong(key, `at most ${most}`);
+    return value;
+  }
+
   boolean(key: string, fallback?: boolean): boolean {
     const value = this.values[key] ?? fallback;
     if (typeof value !== "boolean") throw this.wrong(key, "true or false");
@@ -72,6 +86,15 @@ export class ModelConfig {
     const value = this.values[key] ?? fallback;
     if (!isListOf(value, "string")) throw this.wrong(key, "a list of strings");
     return value as ReadonlyArray<string>;
+  }
+
+  /** A list with one of these words for each of `count`; undefined when missing or null. */
+  words(key: string, count: number, known: ReadonlyArray<string>): ReadonlyArray<string> | undefined {
+    if (!this.has(key)) return undefined;
+    const words = this.strings(key);
+    const fits = words.length === count && words.every((word) => known.includes(word));
+    if (!fits) throw this.wrong(key, `a list of ${count}, each one of ${known.join(", ")}`);
+    return words;
   }
 
   /** An object; undefined when missing or null. */

@@ -6,6 +6,7 @@
  * beginnings. Partitions share nothing. Least recently used goes first when the budget is full.
  */
 import type { RowSnapshot } from "./kv-cache.ts";
+import { PrefixTree } from "./prefix-tree.ts";
 
 export interface CachedPrefix {
   readonly snapshot: RowSnapshot;
@@ -26,6 +27,7 @@ export class PrefixCache {
   private readonly budgetBytes: number;
   /** Least recently used first. */
   private readonly entries = new Set<Entry>();
+  private readonly partitions = new Map<string, PrefixTree<Entry>>();
   private usedBytes = 0;
 
   constructor(budgetBytes: number) {
@@ -38,39 +40,33 @@ export class PrefixCache {
 
   /** The entry that shares the longest beginning, if it is worth using. */
   find(partition: string, tokenIds: ReadonlyArray<number>): CachedPrefix | undefined {
-    let best: Entry | undefined;
-    let tokens = minCachedTokens - 1;
-    for (const entry of this.entries) {
-      if (entry.partition !== partition) continue;
-      const common = commonPrefix(entry.tokenIds, tokenIds);
-      if (common > tokens) [best, tokens] = [entry, common];
-    }
-    if (best === undefined) return undefined;
-    this.touch(best);
-    return { snapshot: best.snapshot, tokens };
+    const best = this.partitions.get(partition)?.longest(tokenIds);
+    if (best === undefined || best.tokens < minCachedTokens) return undefined;
+    this.touch(best.value);
+    return { snapshot: best.value.snapshot, tokens: best.tokens };
   }
 
   /** Whether keeping this sequence would add anything: asked before a snapshot is made of it. */
   wants(partition: string, tokenIds: ReadonlyArray<number>, bytes: number): boolean {
     if (tokenIds.length < minCachedTokens || bytes > this.budgetBytes) return false;
-    for (const entry of this.entries) {
-      if (entry.partition !== partition || commonPrefix(entry.tokenIds, tokenIds) < tokenIds.length) continue;
-      this.touch(entry);
-      return false;
-    }
-    return true;
+    const known = this.partitions.get(partition)?.longest(tokenIds);
+    if (known === undefined || known.tokens < tokenIds.length) return true;
+    this.touch(known.value);
+    return false;
   }
 
+  /** Keeps a sequence that it wants. */
   put(partition: string, tokenIds: ReadonlyArray<number>, snapshot: RowSnapshot): void {
-    for (const entry of this.entries) {
-      const isBeginning = commonPrefix(entry.tokenIds, tokenIds) === entry.tokenIds.length;
-      if (entry.partition === partition && isBeginning) this.drop(entry);
-    }
-    this.entries.add({ partition, tokenIds, snapshot });
+    for (const beginning of this.partitions.get(partition)?.beginningsOf(tokenIds) ?? []) this.drop(beginning);
+    const tree = this.partitions.get(partition) ?? new PrefixTree<Entry>();
+    const entry = { partition, tokenIds, snapshot };
+    this.partitions.set(partition, tree);
+    tree.set(tokenIds, entry);
+    this.entries.add(entry);
     this.usedBytes += snapshot.bytes;
-    for (const entry of this.entries) {
+    for (const oldest of this.entries) {
       if (this.usedBytes <= this.budgetBytes) break;
-      this.drop(entry);
+      this.drop(oldest);
     }
   }
 
@@ -80,7 +76,11 @@ export class PrefixCache {
   }
 
   private drop(entry: Entry): void {
-    if (this.entries.delete(entry)) this.usedBytes -= entry.snapshot.bytes;
+    if (!this.entries.delete(entry)) return;
+    this.usedBytes -= entry.snapshot.bytes;
+    const tree = this.partitions.get(entry.partition);
+    tree?.delete(entry.tokenIds);
+    if (tree?.isEmpty === true) this.partitions.delete(entry.partition);
   }
 }
 

@@ -135,6 +135,7 @@ export interface StepMessage {
 }
 
 export interface WorkerMemory {
+  /** As it was in the last 50 ms. */
   readonly residentBytes: number;
   readonly kvCacheBytes: number;
   readonly prefixCacheBytes: number;

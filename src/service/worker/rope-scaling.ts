@@ -1,34 +1,44 @@
-/** How models are made to reach further than they were trained for: rotary frequencies, stretched. */
+/**
+ * How models are made to reach further than they were trained for: rotary embedding, stretched.
+ *
+ * All is computed in 32 bits, step by step as mlx-lm does: an angle is a position times a frequency, so at far positions the
+ * last digit of a frequency shows.
+ */
 import type { ModelConfig } from "./model-config.ts";
 
 export interface ScaledRope {
-  /** Radians per position. */
-  readonly frequencies: ReadonlyArray<number>;
+  /** Positions per radian. */
+  readonly periods: ReadonlyArray<number>;
   /** What rotated elements are multiplied with. @default 1 */
   readonly scale?: number;
 }
 
+const { fround } = Math;
+
 /**
- * Llama 3.1's stretch: long wavelengths are divided by `factor`, short ones stay, those between are blended.
+ * Llama 3.1's stretch: long periods are multiplied by `factor`, short ones stay, those between are blended.
  * Source: the reference implementation in Meta's llama-models, `apply_scaling`.
  */
-export const llama3Frequency = (scaling: ModelConfig): ((frequency: number) => number) => {
+export const llama3 = (scaling: ModelConfig, plain: ReadonlyArray<number>): ScaledRope => {
   const factor = scaling.positive("factor");
   const low = scaling.positive("low_freq_factor", 1);
   const high = scaling.positive("high_freq_factor", 4);
   const original = scaling.count("original_max_position_embeddings", 8192);
-  return (frequency) => {
-    const wavelength = (2 * Math.PI) / frequency;
-    if (wavelength < original / high) return frequency;
-    if (wavelength > original / low) return frequency / factor;
-    const smooth = (original / wavelength - low) / (high - low);
-    return ((1 - smooth) * frequency) / factor + smooth * frequency;
+  const turn = fround(2 * Math.PI);
+  return {
+    periods: plain.map((period) => {
+      const wavelength = fround(turn * period);
+      if (wavelength < fround(original / high)) return period;
+      if (wavelength > fround(original / low)) return fround(period * factor);
+      const smooth = fround(fround(fround(original / wavelength) - low) / fround(high - low));
+      return fround(period / fround(fround(fround(1 - smooth) / factor) + smooth));
+    }),
   };
 };
 
 /**
  * YaRN: Peng et al. 2023 (arXiv:2309.00071). Dimensions that turn often within the original length stay, those that turn
- * hardly are divided by `factor`, a ramp between. The ramp's ends are whole dimensions, whatever `truncate` says, and
+ * hardly are stretched by `factor`, a ramp between. The ramp's ends are whole dimensions, whatever `truncate` says, and
  * `attention_factor` is not read: as mlx-lm has it.
  */
 export const yarn = (scaling: ModelConfig, plain: ReadonlyArray<number>, theta: number): ScaledRope => {
@@ -42,9 +52,11 @@ export const yarn = (scaling: ModelConfig, plain: ReadonlyArray<number>, theta: 
   const width = high === low ? 0.001 : high - low;
   const scaleOf = (weight: number) => (factor <= 1 ? 1 : 0.1 * weight * Math.log(factor) + 1);
   return {
-    frequencies: plain.map((frequency, i) => {
-      const stretched = Math.min(Math.max((i - low) / width, 0), 1);
-      return (1 - stretched) * frequency + (stretched * frequency) / factor;
+    periods: plain.map((period, i) => {
+      const stretched = fround(period * factor);
+      const kept = fround(1 - Math.min(Math.max(fround((i - low) / width), 0), 1));
+      const blend = fround(fround(stretched * kept) + fround(period * fround(1 - kept)));
+      return fround(fround(stretched * period) / blend);
     }),
     scale: scaleOf(scaling.number("mscale", 1)) / scaleOf(scaling.number("mscale_all_dim", 0)),
   };
@@ -65,7 +77,7 @@ export const longRope = (
   const original = originalLength ?? (scaling.has(key) ? scaling.count(key) : config.count(key, 4096));
   const stretch = config.count("max_position_embeddings", 131_072) / original;
   return {
-    frequencies: plain.map((frequency, i) => frequency / (factors[i] ?? 1)),
+    periods: plain.map((period, i) => fround(fround(factors[i] ?? 1) * period)),
     scale: stretch <= 1 ? 1 : Math.sqrt(1 + Math.log(stretch) / Math.log(original)),
   };
 };

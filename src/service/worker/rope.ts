@@ -7,14 +7,17 @@
  *
  * What config.json says is read as mlx-lm reads it, whose results are the measure.
  */
+import { floatExp } from "./float-exp.ts";
 import { LoadError } from "./load-error.ts";
 import { mx, type Tensor } from "./mlx.ts";
 import type { ModelConfig } from "./model-config.ts";
-import { llama3Frequency, longRope, type ScaledRope, yarn } from "./rope-scaling.ts";
+import { llama3, longRope, type ScaledRope, yarn } from "./rope-scaling.ts";
 
 export interface Rope {
   /** Radians per position, float32 [dims / 2]. */
   readonly frequencies: Tensor;
+  /** Positions are multiplied with it first. */
+  readonly positionScale: number;
   /** What rotated elements are multiplied with, which sharpens attention where positions are stretched. */
   readonly scale: number;
   /** Element 2i turns with the next one, as RoPE was first written down. */
@@ -40,59 +43,53 @@ export const readRope = (config: ModelConfig, dims: number, defaultTheta?: numbe
   if (dims % 2 !== 0) throw new LoadError(`config.json: rotary embedding needs an even head size, not ${dims}`);
   const parameters = config.section("rope_parameters");
   const theta = config.positive("rope_theta", parameters?.positive("rope_theta", defaultTheta) ?? defaultTheta);
-  const scaling = config.section("rope_scaling") ?? parameters;
-  return createRope(config, scaling, plainFrequencies(theta, dims), theta, originalLength);
-};
-
-/** Without any scaling. */
-export const plainRope = (theta: number, dims: number, inPairs = false): Rope =>
-  toRope({ frequencies: plainFrequencies(theta, dims) }, inPairs);
-
-const createRope = (
-  config: ModelConfig,
-  scaling: ModelConfig | undefined,
-  plain: ReadonlyArray<number>,
-  theta: number,
-  originalLength: number | undefined,
-): Rope => {
   const inPairs = config.boolean("rope_traditional", false);
-  if (scaling === undefined) return toRope({ frequencies: plain }, inPairs);
+  const scaling = config.section("rope_scaling") ?? parameters;
+  if (scaling === undefined) return plainRope(theta, dims, inPairs);
   const type = scaling.string("type", scaling.string("rope_type", "default"));
   switch (type) {
     case "default":
     case "mrope": // of text alone its three positions are one
-      return toRope({ frequencies: plain }, inPairs);
-    case "linear": {
-      const factor = scaling.positive("factor");
-      return toRope({ frequencies: plain.map((frequency) => frequency / factor) }, inPairs);
-    }
+      return plainRope(theta, dims, inPairs);
+    case "linear":
+      return { ...plainRope(theta, dims, inPairs), positionScale: 1 / scaling.positive("factor") };
     case "llama3":
-      return toRope({ frequencies: plain.map(llama3Frequency(scaling)) }, inPairs);
+      return toRope(llama3(scaling, periodsOf(theta, dims)), inPairs);
     case "yarn":
-      return toRope(yarn(scaling, plain, theta), inPairs);
+      return toRope(yarn(scaling, periodsOf(theta, dims), theta), inPairs);
     case "longrope":
     case "su":
-      return toRope(longRope(config, scaling, plain, originalLength), false);
+      return toRope(longRope(config, scaling, periodsOf(theta, dims), originalLength), false);
     default:
       throw scaling.wrong(scaling.has("type") ? "type" : "rope_type", `one of ${known.join(", ")}`);
   }
 };
 
+/** Without any scaling. */
+export const plainRope = (theta: number, dims: number, inPairs = false): Rope => {
+  const half = dims / 2;
+  const step = Math.fround(-Math.log(theta) / half);
+  const frequencies = Array.from({ length: half }, (_, i) => floatExp(Math.fround(i * step)));
+  return { frequencies: mx.array(frequencies, mx.float32), positionScale: 1, scale: 1, inPairs };
+};
+
 const known = ["default", "linear", "llama3", "yarn", "longrope", "su", "mrope"];
 
-const plainFrequencies = (theta: number, dims: number): ReadonlyArray<number> =>
-  Array.from({ length: dims / 2 }, (_, i) => theta ** ((-2 * i) / dims));
+/** Positions per radian, in 32 bits as in mlx-lm. */
+const periodsOf = (theta: number, dims: number): ReadonlyArray<number> =>
+  Array.from({ length: dims / 2 }, (_, i) => Math.fround(theta ** Math.fround((2 * i) / dims)));
 
-const toRope = ({ frequencies, scale = 1 }: ScaledRope, inPairs: boolean): Rope => ({
-  frequencies: mx.array([...frequencies], mx.float32),
+const toRope = ({ periods, scale = 1 }: ScaledRope, inPairs: boolean): Rope => ({
+  frequencies: mx.divide(1, mx.array([...periods], mx.float32)),
+  positionScale: 1,
   scale,
   inPairs,
 });
 
 /** @param positions float32 [rows, tokens] */
-export const rotationAt = (positions: Tensor, { frequencies, scale, inPairs }: Rope): Rotation => {
+export const rotationAt = (positions: Tensor, { frequencies, positionScale, scale, inPairs }: Rope): Rotation => {
   const [rows = 0, tokens = 0] = positions.shape;
-  const angles = mx.multiply(positions.reshape(rows, tokens, 1, 1), frequencies);
+  const angles = mx.multiply(scaled(positions, positionScale).reshape(rows, tokens, 1, 1), frequencies);
   const cos = scaled(mx.cos(angles), scale);
   const sin = scaled(mx.sin(angles), scale);
   const halves = {

@@ -16,17 +16,22 @@ export const weightFiles = (directory: string): ReadonlyArray<string> => {
   return files;
 };
 
-/** Throws LoadError where MLX would read something wrong, or end the process. */
+/** Throws LoadError where MLX would read something wrong. */
 export const checkFile = (directory: string, file: string): void => {
   const { header, bytes } = readHeader(join(directory, file));
   // MLX reads a tensor's bytes late, and takes bytes past the end of the file for zeros.
   if (header === undefined) throw new LoadError(`${file} is truncated or not a safetensors file`);
-  for (const [name, { dtype, shape = [], data_offsets: [start = -1, end = -1] = [] }] of Object.entries(header)) {
+  for (const [
+    name,
+    {
+      dtype,
+      shape,
+      data_offsets: [start, end],
+    },
+  ] of Object.entries(header)) {
     if (start < 0 || end > bytes) throw new LoadError(`${file} is truncated or not a safetensors file`);
-    const size = sizes.get(dtype ?? "");
-    if (size === undefined) {
-      throw new LoadError(`tensor ${name} is stored as ${dtype ?? "nothing known"}, which is not supported`);
-    }
+    const size = sizes.get(dtype);
+    if (size === undefined) throw new LoadError(`tensor ${name} is stored as ${dtype}, which is not supported`);
     const needed = shape.reduce((product, length) => product * length, size);
     if (end - start !== needed) {
       throw new LoadError(`tensor ${name} of ${file} has ${end - start} bytes, its type and shape need ${needed}`);
@@ -51,9 +56,9 @@ const sizes: ReadonlyMap<string, number> = new Map([
 ]);
 
 interface HeaderEntry {
-  readonly dtype?: string;
-  readonly shape?: ReadonlyArray<number>;
-  readonly data_offsets?: readonly [start: number, end: number];
+  readonly dtype: string;
+  readonly shape: ReadonlyArray<number>;
+  readonly data_offsets: readonly [start: number, end: number];
 }
 
 /** 8 bytes of the header's length, the header as JSON, the tensors' bytes: `bytes` of them. */
@@ -68,7 +73,7 @@ const readHeader = (path: string): { readonly header?: Record<string, HeaderEntr
     const header = Buffer.alloc(headerBytes);
     readSync(file, header, 0, headerBytes, 8);
     // MLX writes a null for metadata that it does not have.
-    const { __metadata__: _, ...entries } = JSON.parse(header.toString("utf8")) as Record<string, unknown>;
+    const { __metadata__: _, ...entries } = JSON.parse(utf8.decode(header)) as Record<string, unknown>;
     return isHeader(entries) ? { header: entries, bytes: size - 8 - headerBytes } : { bytes: 0 };
   } catch {
     return { bytes: 0 };
@@ -77,8 +82,17 @@ const readHeader = (path: string): { readonly header?: Record<string, HeaderEntr
   }
 };
 
+/** Throws for what is none, as MLX does. */
+const utf8 = new TextDecoder("utf-8", { fatal: true });
+
 const isHeader = (entries: Record<string, unknown>): entries is Record<string, HeaderEntry> =>
-  Object.values(entries).every((entry) => typeof entry === "object" && entry !== null);
+  Object.values(entries).every((entry) => {
+    const { dtype, shape, data_offsets: offsets } = (entry ?? {}) as Partial<Record<string, unknown>>;
+    return typeof dtype === "string" && isListOfSizes(shape) && isListOfSizes(offsets) && offsets.length === 2;
+  });
+
+const isListOfSizes = (value: unknown): value is ReadonlyArray<number> =>
+  Array.isArray(value) && value.every((size) => Number.isSafeInteger(size) && size >= 0);
 
 /** Beside a model's own files there may be others: an adapter, the same weights in another layout. */
 const unindexed = (present: ReadonlyArray<string>): ReadonlyArray<string> => {

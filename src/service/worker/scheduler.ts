@@ -69,9 +69,11 @@ export class Scheduler {
     this.adapterLoads = new AdapterLoads(model.adapters, limits.maxAdapters, now);
   }
 
+  /** Whether there is nothing to compute and nothing to tell. */
   get idle(): boolean {
-    const { waiting, batch, prefill, adapterLoads } = this;
-    return waiting.length === 0 && batch === undefined && prefill === undefined && adapterLoads.idle;
+    const { waiting, batch, prefill, adapterLoads, events } = this;
+    const works = waiting.length > 0 || batch !== undefined || prefill !== undefined || !adapterLoads.idle;
+    return !works && events.length === 0;
   }
 
   get kvCacheBytes(): number {

@@ -55,7 +55,7 @@ export class Weights {
     const tensors = new Map<string, Tensor>();
     for (const file of weightFiles(directory)) {
       checkFile(directory, file);
-      for (const [name, tensor] of Object.entries(mx.load(join(directory, file)))) tensors.set(name, tensor);
+      for (const [name, tensor] of Object.entries(load(directory, file))) tensors.set(name, tensor);
     }
     if (tensors.has("embed_tokens.weight")) addPrefix(tensors);
     return new Weights(tensors, quantizationOf, asStored, "", new Adapters());
@@ -87,6 +87,9 @@ export class Weights {
     const inputs = shape.at(-1) ?? 0;
     const rows = shape.slice(0, -1);
     const weight = this.stored(`${path}.weight`, [...rows, (inputs * bits) / 32]);
+    if (weight.dtype !== mx.uint32) {
+      throw new LoadError(`tensor ${this.prefix}${path}.weight is quantised and has to be stored as U32`);
+    }
     const scales = this.stored(`${path}.scales`, [...rows, inputs / groupSize]);
     const biases = mode === "affine" ? this.stored(`${path}.biases`, [...rows, inputs / groupSize]) : undefined;
     if (this.asStored && hasKernels(quantization) && biases !== undefined) {
@@ -172,6 +175,15 @@ const addPrefix = (tensors: Map<string, Tensor>): void => {
     const tensor = tensors.get(name);
     if (tensor !== undefined) tensors.set(`model.${name}`, tensor);
     tensors.delete(name);
+  }
+};
+
+const load = (directory: string, file: string): Record<string, Tensor> => {
+  try {
+    return mx.load(join(directory, file));
+  } catch {
+    // What MLX says of it has the path in it.
+    throw new LoadError(`${file} is not a safetensors file that MLX can read`);
   }
 };
 

@@ -163,6 +163,13 @@ describe("readCheckpointFacts", () => {
     assert.equal(parameterCount, 11);
   });
 
+  it("leaves out what lies beside a model's own files, as the engine does", async () => {
+    const beside = { "consolidated.safetensors": safetensors(tensors) };
+    const [withOthers, alone] = [await facts(beside), await facts()];
+    assert.equal(withOthers.parameterCount, alone.parameterCount);
+    assert.equal(withOthers.revision, alone.revision);
+  });
+
   it("knows by its template whether a model takes tools", async () => {
     const template = "{% for tool in tools %}{% endfor %}";
     assert.isTrue((await facts(tokenizerConfig({ chat_template: template }))).capabilities.tools);

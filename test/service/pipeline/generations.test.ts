@@ -231,6 +231,22 @@ describe("Generations", () => {
     );
   }
 
+  it.effect("refuses a text with a token that the model has no embedding of", () =>
+    withPipeline(
+      ["x"],
+      (engine) =>
+        Effect.gen(function* () {
+          const input = { type: "prompt", text: "ab{" } as const;
+          const error = yield* Effect.flip((yield* Generations).run(task({ input }), options));
+          assert.strictEqual(error._tag, "InvalidField");
+          assert.include(error.message, 'task.prompt: holds token 123, which model "tiny" has no embedding of');
+          assert.strictEqual(engine.requests.length, 0);
+        }),
+      undefined,
+      { facts: facts({ vocabularySize: 123 }) },
+    ),
+  );
+
   it.effect("tells the engine how to read the output", () =>
     withPipeline(
       ["x"],

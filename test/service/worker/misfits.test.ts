@@ -2,7 +2,7 @@ import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { assert, describe, it } from "@effect/vitest";
 
-import { loadCheckpoint } from "../../../src/service/worker/checkpoint.ts";
+import { loadCheckpoint, warmUp } from "../../../src/service/worker/checkpoint.ts";
 import { LoadError } from "../../../src/service/worker/load-error.ts";
 import { mx } from "../../../src/service/worker/mlx.ts";
 import { type ModelType, modelTypes } from "./checkpoint-layout.ts";
@@ -13,7 +13,7 @@ const shape = { hiddenSize: 64, layers: 2, heads: 4, kvHeads: 2, vocabularySize:
 describe("a checkpoint that does not fit", () => {
   const refusal = async (directory: string): Promise<string> => {
     try {
-      await loadCheckpoint(directory);
+      warmUp(await loadCheckpoint(directory));
     } catch (cause) {
       assert.instanceOf(cause, LoadError);
       assert.notInclude(cause.message, directory);
@@ -193,6 +193,32 @@ describe("a checkpoint that does not fit", () => {
       /^tensor model\.layers\.0\.self_attn\.q_proj\.\S+ has values that are not finite numbers$/,
     ],
     [
+      "quantised weights of another type",
+      () =>
+        writeRandomCheckpoint(
+          llama,
+          {},
+          {
+            ...quantized,
+            transform: (tensors) => ({
+              ...tensors,
+              "model.layers.1.mlp.down_proj.weight": mx.zeros([64, 16], mx.float32),
+            }),
+          },
+        ),
+      /^tensor model\.layers\.1\.mlp\.down_proj\.weight is quantised and has to be stored as U32$/,
+    ],
+    [
+      "a header that describes a tensor without its shape",
+      () => {
+        const directory = writeRandomCheckpoint(llama);
+        const file = join(directory, "model.safetensors");
+        writeFileSync(file, readFileSync(file, "latin1").replace('"shape":[64,128]', '"shape":"none  "'), "latin1");
+        return directory;
+      },
+      /^model\.safetensors is truncated or not a safetensors file$/,
+    ],
+    [
       "a header that gives a tensor another size than its bytes have",
       () => {
         const directory = writeRandomCheckpoint(llama);
@@ -201,6 +227,31 @@ describe("a checkpoint that does not fit", () => {
         return directory;
       },
       /^tensor model\.layers\.\d\.mlp\.down_proj\.weight of model\.safetensors has 16384 bytes, its type and shape need 16512$/,
+    ],
+    [
+      "heads that cannot share keys evenly",
+      () => writeRandomCheckpoint({ ...llama, heads: 3, kvHeads: 2, headDim: 16 }),
+      /^config\.json: num_key_value_heads is 2, it must be a divisor of 3$/,
+    ],
+    [
+      "kinds of layers for fewer than there are",
+      () => writeRandomCheckpoint(llama, { layer_types: ["full_attention"] }),
+      /^config\.json: layer_types is \["full_attention"\], it must be a list of 2, each one of full_attention, sliding_attention$/,
+    ],
+    [
+      "a part of each head to turn that is more than all",
+      () => writeRandomCheckpoint({ ...shape, modelType: "phi3" }, { partial_rotary_factor: 1.5 }),
+      /^config\.json: partial_rotary_factor is 1\.5, it must be at most 1$/,
+    ],
+    [
+      "more experts for a token than there are",
+      () => writeRandomCheckpoint({ ...shape, modelType: "qwen3_moe" }, { num_experts_per_tok: 5 }),
+      /^config\.json: num_experts_per_tok is 5, it must be at most 4$/,
+    ],
+    [
+      "a value that makes its logits no numbers",
+      () => writeRandomCheckpoint(llama, { rms_norm_eps: -1 }),
+      /^the model's logits are not finite numbers/,
     ],
     [
       "an unknown rotary scaling",

@@ -4,10 +4,20 @@ import { mx } from "../../../src/service/worker/mlx.ts";
 import { ModelConfig } from "../../../src/service/worker/model-config.ts";
 import { plainRope, readRope, rotate, rotationAt } from "../../../src/service/worker/rope.ts";
 
-/** Frequencies of mlx-lm 0.32's rope_utils for the same settings. */
+/** Frequencies of mlx-lm 0.32 on a CPU for the same settings, to the digit. */
 const references: ReadonlyArray<
   readonly [string, Record<string, unknown>, { readonly frequencies: readonly number[]; readonly scale: number }]
 > = [
+  [
+    "none",
+    { rope_theta: 10_000 },
+    {
+      frequencies: [
+        1, 0.316227764, 0.100000009, 0.0316227786, 0.0100000007, 0.003162276, 0.00100000016, 0.000316227815,
+      ],
+      scale: 1,
+    },
+  ],
   [
     "llama3",
     {
@@ -21,7 +31,9 @@ const references: ReadonlyArray<
       },
     },
     {
-      frequencies: [1, 0.079403, 0.00470075, 0.000911583, 0.000176777, 3.4281e-5, 6.64787e-6, 1.28917e-6],
+      frequencies: [
+        1, 0.079403013, 0.00470075384, 0.000911583134, 0.000176776681, 3.42810235e-5, 6.64786967e-6, 1.28917316e-6,
+      ],
       scale: 1,
     },
   ],
@@ -32,7 +44,9 @@ const references: ReadonlyArray<
       rope_scaling: { rope_type: "yarn", factor: 32, original_max_position_embeddings: 64, truncate: false },
     },
     {
-      frequencies: [1, 0.116231, 0.00158791, 0.000357945, 8.06872e-5, 1.81883e-5, 4.09998e-6, 9.24209e-7],
+      frequencies: [
+        1, 0.116231158, 0.00158791477, 0.000357944577, 8.0687154e-5, 1.8188337e-5, 4.09997801e-6, 9.24208962e-7,
+      ],
       scale: 1.34657359,
     },
   ],
@@ -50,7 +64,9 @@ const references: ReadonlyArray<
       },
     },
     {
-      frequencies: [1, 0.316228, 0.1, 0.0316228, 0.00675, 0.0011068, 2.5e-5, 7.90569e-6],
+      frequencies: [
+        1, 0.316227764, 0.100000001, 0.0316227786, 0.00674999924, 0.00110679702, 2.49999994e-5, 7.90569447e-6,
+      ],
       scale: 0.85040579,
     },
   ],
@@ -61,7 +77,7 @@ const references: ReadonlyArray<
       original_max_position_embeddings: 4096,
       rope_scaling: { type: "longrope", short_factor: [1, 1, 1, 1], long_factor: [1, 1.5, 2.5, 40] },
     },
-    { frequencies: [1, 0.0666667, 0.004, 2.5e-5], scale: 1.19023807 },
+    { frequencies: [1, 0.0666666701, 0.00400000019, 2.49999994e-5], scale: 1.19023807 },
   ],
 ];
 
@@ -71,7 +87,7 @@ describe("rotary embedding", () => {
       const rope = readRope(new ModelConfig(config), 2 * expected.frequencies.length, 10_000);
       const frequencies = rope.frequencies.tolist() as number[];
       for (const [i, frequency] of expected.frequencies.entries()) {
-        assert.closeTo((frequencies[i] ?? NaN) / frequency, 1, 1e-5);
+        assert.strictEqual(frequencies[i], Math.fround(frequency));
       }
       assert.closeTo(rope.scale, expected.scale, 1e-6);
     });

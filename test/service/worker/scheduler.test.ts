@@ -218,6 +218,44 @@ describe("Scheduler", () => {
     });
   });
 
+  it("drops what is cancelled, and ends what is out of time, with the next step: in the queue, the prefill, the decode", () => {
+    for (const how of ["cancel", "time budget"] as const) {
+      let now = 0;
+      const own = scheduler("llama", { maxBatch: 2 }, () => now);
+      const limit = how === "time budget" ? { timeBudgetMs: 100 } : {};
+      own.submit(submission(1, prompt(5), { maxOutputTokens: 100, ...limit }));
+      for (let step = 0; step < 4; step++) own.step();
+      own.submit(submission(2, prompt(150, 2), { maxOutputTokens: 100, ...limit }));
+      own.submit(submission(3, prompt(5, 3), { maxOutputTokens: 100, ...limit }));
+      for (let step = 0; step < 3; step++) own.step();
+      const before = own.takeEvents();
+      const admitted = before.flatMap((event) => (event.type === "admitted" ? [event.sequence] : []));
+      assert.deepStrictEqual(admitted, [1, 2], "the third waits");
+      assert.isTrue(
+        before.every((event) => event.type !== "token" || event.sequence === 1),
+        "the second is computed",
+      );
+      assert.isAbove(own.kvCacheBytes, 0);
+      if (how === "cancel") for (const sequence of [1, 2, 3]) own.cancel(sequence);
+      else now = 100;
+      own.step();
+      const ends = own.takeEvents();
+      const expected = how === "cancel" ? [] : [3, 2, 1].map((sequence) => ({ sequence, reason: "time-budget" }));
+      assert.deepStrictEqual(ends, expected.map((end) => ({ type: "finished", ...end })) as typeof ends);
+      assert.strictEqual(own.kvCacheBytes, 0);
+      assert.isTrue(own.idle);
+    }
+  });
+
+  it("has something to tell as long as a refusal was not told", () => {
+    const own = scheduler("llama", { kvCacheBytes: columnBytes * 64 });
+    own.submit(submission(1, prompt(200)));
+    assert.isFalse(own.idle);
+    own.step();
+    assert.strictEqual(own.takeEvents()[0]?.type, "refused");
+    assert.isTrue(own.idle);
+  });
+
   it("refuses what can never fit, with the bytes, and makes the rest wait", async () => {
     const own = scheduler("llama", { kvCacheBytes: columnBytes * 64 * 4 });
     own.submit(submission(1, prompt(200), { maxOutputTokens: 100 }));

@@ -60,7 +60,7 @@ const readArgs = (config: ModelConfig): Args => ({
   hiddenSize: config.count("hidden_size"),
   layers: config.count("num_hidden_layers"),
   heads: config.count("num_attention_heads"),
-  kvHeads: config.count("num_key_value_heads"),
+  kvHeads: config.divisor("num_key_value_heads", config.count("num_attention_heads")),
   headDim: config.count("head_dim"),
   intermediateSize: config.count("intermediate_size"),
   vocabularySize: config.count("vocab_size"),

@@ -80,7 +80,7 @@ const readArgs = (config: ModelConfig, defaults: Defaults): Args => ({
   hiddenSize: config.count("hidden_size"),
   layers: config.count("num_hidden_layers"),
   heads: config.count("num_attention_heads", defaults.heads),
-  kvHeads: config.count("num_key_value_heads", defaults.kvHeads),
+  kvHeads: config.divisor("num_key_value_heads", config.count("num_attention_heads", defaults.heads), defaults.kvHeads),
   headDim: config.count("head_dim", 256),
   intermediateSize: config.count("intermediate_size"),
   vocabularySize: defaults.vocabularySize,

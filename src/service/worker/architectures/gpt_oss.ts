@@ -56,15 +56,16 @@ interface Args {
 }
 
 const readArgs = (config: ModelConfig): Args => {
-  const layerTypes = config.has("layer_types") ? config.strings("layer_types") : undefined;
+  const layers = config.count("num_hidden_layers");
+  const layerTypes = config.words("layer_types", layers, ["full_attention", "sliding_attention"]);
   return {
     hiddenSize: config.count("hidden_size"),
-    layers: config.count("num_hidden_layers"),
+    layers,
     heads: config.count("num_attention_heads"),
-    kvHeads: config.count("num_key_value_heads"),
+    kvHeads: config.divisor("num_key_value_heads", config.count("num_attention_heads")),
     headDim: config.count("head_dim", 64),
     experts: config.count("num_local_experts"),
-    expertsPerToken: config.count("num_experts_per_tok"),
+    expertsPerToken: config.countUpTo("num_experts_per_tok", config.count("num_local_experts")),
     expertSize: config.count("intermediate_size"),
     vocabularySize: config.count("vocab_size"),
     normEps: config.number("rms_norm_eps", 1e-5),

@@ -63,12 +63,12 @@ const readArgs = (config: ModelConfig, weights: Weights): Args => {
   const hiddenSize = config.count("hidden_size");
   const layers = config.count("num_hidden_layers");
   const heads = config.count("num_attention_heads");
-  const layerTypes = config.strings("layer_types", []);
+  const layerTypes = config.words("layer_types", layers, ["full_attention", "sliding_attention"]) ?? [];
   return {
     hiddenSize,
     layers,
     heads,
-    kvHeads: config.count("num_key_value_heads", heads),
+    kvHeads: config.divisor("num_key_value_heads", heads, heads),
     headDim: config.count("head_dim", hiddenSize / heads),
     intermediateSize: config.count("intermediate_size"),
     vocabularySize: config.count("vocab_size"),

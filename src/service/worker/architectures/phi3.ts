@@ -59,7 +59,7 @@ const readArgs = (config: ModelConfig, weights: Weights): Args => {
     hiddenSize,
     layers: config.count("num_hidden_layers"),
     heads,
-    kvHeads: config.count("num_key_value_heads", heads),
+    kvHeads: config.divisor("num_key_value_heads", heads, heads),
     headDim: config.count("head_dim", hiddenSize / heads),
     intermediateSize: config.count("intermediate_size"),
     vocabularySize: config.count("vocab_size"),
@@ -128,6 +128,7 @@ const createMlp = (args: Args, weights: Weights, prefix: string): Linear => {
 const readPhiRope = (config: ModelConfig, headDim: number): Rope => {
   const parameters = config.section("rope_parameters");
   const turning = config.positive("partial_rotary_factor", parameters?.positive("partial_rotary_factor", 1) ?? 1);
+  if (turning > 1) throw config.wrong("partial_rotary_factor", "at most 1");
   const dims = Math.trunc(headDim * turning);
   const scaling = config.section("rope_scaling");
   if (scaling === undefined) return readRope(config, dims, defaultTheta);

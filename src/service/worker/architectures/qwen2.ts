@@ -58,7 +58,7 @@ const readArgs = (config: ModelConfig, weights: Weights): Args => {
     hiddenSize,
     layers: config.count("num_hidden_layers"),
     heads,
-    kvHeads: config.count("num_key_value_heads", heads),
+    kvHeads: config.divisor("num_key_value_heads", heads, heads),
     headDim: config.count("head_dim", hiddenSize / heads),
     intermediateSize: config.count("intermediate_size"),
     vocabularySize: config.count("vocab_size"),
