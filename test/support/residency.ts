@@ -21,6 +21,7 @@ export const residency = (settings: Partial<ResidencySettings> = {}) =>
       prefillSliceTokens: 256,
       kvCacheBytes: 0,
       prefixCacheBytes: 0,
+      speculation: "off",
       loadTimeoutMs: 60_000,
       stallMs: 60_000,
     }),

@@ -15,6 +15,8 @@ export interface EngineSettings {
   readonly kvCacheBytes: number;
   /** Bytes of what an engine keeps of sequences that have ended; 0 keeps nothing. */
   readonly prefixCacheBytes: number;
+  /** Where tokens are drafted and verified several at a time: never, where it is measured to be faster, or always. */
+  readonly speculation: "off" | "measured" | "always";
   /** Loading, the first token included, may take this long. */
   readonly loadTimeoutMs: number;
   /** An engine that has work and finishes no step for this long is ended and started anew. */
@@ -26,6 +28,9 @@ export const engineSettings = Config.all({
   prefillSliceTokens: wholeNumber("MLXD_PREFILL_SLICE_TOKENS", { minimum: 16, maximum: 16384, fallback: 256 }),
   kvCacheBytes: wholeNumber("MLXD_KV_CACHE_BYTES", { minimum: 1024 ** 2, maximum: 1024 ** 4, fallback: 2 * 1024 ** 3 }),
   prefixCacheBytes: wholeNumber("MLXD_PREFIX_CACHE_BYTES", { minimum: 0, maximum: 1024 ** 4, fallback: 1024 ** 3 }),
+  speculation: Config.Literals(["off", "measured", "always"], "MLXD_SPECULATION").pipe(
+    Config.withDefault("measured" as const),
+  ),
   loadTimeoutMs: wholeNumber("MLXD_LOAD_TIMEOUT_MS", { minimum: 1000, maximum: 86_400_000, fallback: 600_000 }),
   stallMs: wholeNumber("MLXD_ENGINE_STALL_MS", { minimum: 1000, maximum: 3_600_000, fallback: 60_000 }),
 });

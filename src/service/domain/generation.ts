@@ -167,6 +167,10 @@ export interface Usage {
   readonly outputTokens: number;
   /** Of these, tokens of reasoning; of models that mark none, absent. */
   readonly reasoningTokens?: number;
+  /** Tokens that were drafted and verified; where none were both are absent. */
+  readonly draftedTokens?: number;
+  /** Of these, those that were right and so are among the output's. */
+  readonly acceptedDraftTokens?: number;
 }
 
 /** Milliseconds; queue + timeToFirstToken + decode = total. */

@@ -69,6 +69,8 @@ interface EngineOutput {
   readonly tokenIds: ReadonlyArray<number>;
   /** Of these, tokens of reasoning, without those that open and close it. */
   readonly reasoningTokens: number;
+  /** Tokens that were drafted since the event before, and how many of this event's were; undefined: none. */
+  readonly drafts?: { readonly drafted: number; readonly accepted: number };
   /** One for each token, if asked for. */
   readonly logprobs: ReadonlyArray<TokenLogprob>;
 }
@@ -114,10 +116,15 @@ export interface Engine {
 export class Engines extends Context.Service<
   Engines,
   {
-    /** Ready when it has computed a token. */
+    /**
+     * Ready when it has computed a token.
+     *
+     * @param mayDraft whether it may compute tokens ahead of their turn, which changes no output
+     */
     readonly start: (
       model: ModelFacts,
       tokenizer: Tokenizer,
+      mayDraft: boolean,
     ) => Effect.Effect<Engine, ModelBroken | EngineStartFailed, Scope.Scope>;
   }
 >()("mlxd/engine/Engines") {}

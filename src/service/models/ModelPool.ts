@@ -67,7 +67,7 @@ export const layer: Layer.Layer<Models, CatalogFailure, ModelsConfig | Residency
       const publish = (): void => void Queue.offerUnsafe(snapshots, statesOf(pool.members));
 
       const makeSlot = (entry: CatalogEntry, tools: Member["tools"]): ModelSlot => {
-        const { facts, policy } = entry;
+        const { facts, policy, profile } = entry;
         const slot: ModelSlot = new ModelSlot({
           facts,
           refusal: refusalOf(entry),
@@ -76,7 +76,7 @@ export const layer: Layer.Layer<Models, CatalogFailure, ModelsConfig | Residency
           start: Effect.flatMap(tools, ({ tokenizer }) =>
             Effect.andThen(
               reservations.reserve(slot, footprintOf(facts, caches).neededBytes),
-              engines.start(facts, tokenizer),
+              engines.start(facts, tokenizer, profile.allowsDraft),
             ),
           ),
           scope,

@@ -43,9 +43,9 @@ export const statesOf = (members: Members): ReadonlyMap<string, ModelState> =>
 
 /** Whether one engine serves both: nothing differs but names, what tasks default to and how it is kept. */
 export const runsAlike = (one: CatalogEntry, other: CatalogEntry): boolean => {
-  const engineSide = ({ facts, problem, download }: CatalogEntry) => {
+  const engineSide = ({ facts, problem, download, profile: { allowsDraft } }: CatalogEntry) => {
     const { aliases: _aliases, source: _source, family: _family, defaults: _defaults, ...rest } = facts;
-    return { ...rest, problem, download };
+    return { ...rest, problem, download, allowsDraft };
   };
   return isDeepStrictEqual(engineSide(one), engineSide(other));
 };

@@ -27,6 +27,8 @@ interface Candidate {
   firstTokenAt: number | undefined;
   outputTokens: number;
   reasoningTokens: number;
+  draftedTokens: number;
+  acceptedDraftTokens: number;
 }
 
 export class GenerationRecord {
@@ -48,6 +50,8 @@ export class GenerationRecord {
       firstTokenAt: undefined,
       outputTokens: 0,
       reasoningTokens: 0,
+      draftedTokens: 0,
+      acceptedDraftTokens: 0,
     }));
   }
 
@@ -70,11 +74,13 @@ export class GenerationRecord {
         this.start();
         break;
       case "output": {
-        const { reasoningTokens, ...output } = event;
+        const { reasoningTokens, drafts, ...output } = event;
         this.start();
         if (output.tokenIds.length > 0) candidate.firstTokenAt ??= now;
         candidate.outputTokens += output.tokenIds.length;
         candidate.reasoningTokens += reasoningTokens;
+        candidate.draftedTokens += drafts?.drafted ?? 0;
+        candidate.acceptedDraftTokens += drafts?.accepted ?? 0;
         const { outputTokens } = candidate;
         this.options.emit({ ...output, type: "chunk", candidateIndex, outputTokens });
         break;
@@ -136,13 +142,15 @@ export class GenerationRecord {
 
   private usageOf(candidates: ReadonlyArray<Candidate>): Usage {
     const { promptTokens, reasons } = this.options;
-    const sum = (count: "outputTokens" | "reasoningTokens") =>
+    const sum = (count: "outputTokens" | "reasoningTokens" | "draftedTokens" | "acceptedDraftTokens") =>
       candidates.reduce((total, candidate) => total + candidate[count], 0);
+    const draftedTokens = sum("draftedTokens");
     return {
       promptTokens,
       cachedPromptTokens: this.cachedPromptTokens,
       outputTokens: sum("outputTokens"),
       ...(reasons && { reasoningTokens: sum("reasoningTokens") }),
+      ...(draftedTokens > 0 && { draftedTokens, acceptedDraftTokens: sum("acceptedDraftTokens") }),
     };
   }
 }

@@ -16,6 +16,8 @@ export interface GenerationStats {
   promptTokens: number;
   cachedPromptTokens: number;
   outputTokens: number;
+  draftedTokens: number;
+  acceptedDraftTokens: number;
 }
 
 /** How a generation ended. */
@@ -54,6 +56,8 @@ export class Stats extends Context.Service<
         stats.promptTokens += usage?.promptTokens ?? 0;
         stats.cachedPromptTokens += usage?.cachedPromptTokens ?? 0;
         stats.outputTokens += usage?.outputTokens ?? 0;
+        stats.draftedTokens += usage?.draftedTokens ?? 0;
+        stats.acceptedDraftTokens += usage?.acceptedDraftTokens ?? 0;
       },
       snapshot: Effect.sync(() => new Map([...models].map(([model, stats]) => [model, { ...stats }]))),
     });
@@ -70,4 +74,6 @@ export const emptyStats = (): GenerationStats => ({
   promptTokens: 0,
   cachedPromptTokens: 0,
   outputTokens: 0,
+  draftedTokens: 0,
+  acceptedDraftTokens: 0,
 });

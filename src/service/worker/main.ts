@@ -7,6 +7,7 @@ import { LoadError } from "./load-error.ts";
 import { breathe, collect, device } from "./mlx.ts";
 import type { FromWorker, LoadMessage, ToWorker, WorkerMemory } from "./protocol.ts";
 import { Scheduler } from "./scheduler.ts";
+import { Speculator } from "./speculation/speculator.ts";
 
 const send = (message: FromWorker): void => {
   if (process.connected) process.send?.(message);
@@ -20,7 +21,8 @@ const load = async (message: LoadMessage): Promise<void> => {
   try {
     const model = await loadCheckpoint(message.directory);
     warmUp(model);
-    scheduler = new Scheduler(model, message.limits, () => performance.now());
+    const speculator = message.speculation === "off" ? undefined : new Speculator(message.speculation);
+    scheduler = new Scheduler(model, message.limits, () => performance.now(), speculator);
   } catch (cause) {
     const reason = cause instanceof LoadError ? cause.message : `unexpected: ${String(cause)}`;
     process.send?.({ type: "load-failed", reason } satisfies FromWorker, () => process.exit(1));

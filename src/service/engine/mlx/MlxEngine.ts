@@ -24,16 +24,17 @@ import { spawnWorker, type WorkerProcess } from "./WorkerProcess.ts";
 export const layer: Layer.Layer<Engines, never, EngineConfig> = Layer.effect(
   Engines,
   Effect.map(EngineConfig, (config) =>
-    Engines.of({ start: (facts, tokenizer) => startEngine(facts, tokenizer, config) }),
+    Engines.of({ start: (facts, tokenizer, mayDraft) => startEngine(facts, tokenizer, mayDraft, config) }),
   ),
 );
 
 const startEngine = Effect.fn("MlxEngine.start")(function* (
   facts: ModelFacts,
   tokenizer: Tokenizer,
+  mayDraft: boolean,
   settings: EngineSettings,
 ) {
-  const engine = new MlxEngine(facts, tokenizer, settings);
+  const engine = new MlxEngine(facts, tokenizer, mayDraft, settings);
   const first = yield* Deferred.make<void, ModelBroken | EngineStartFailed>();
   yield* Effect.forkScoped(engine.supervise(first));
   yield* Effect.forkScoped(engine.watch);
@@ -57,6 +58,7 @@ interface Waiting {
 class MlxEngine implements Engine {
   private readonly facts: ModelFacts;
   private readonly tokenizer: Tokenizer;
+  private readonly mayDraft: boolean;
   private readonly settings: EngineSettings;
   /** Every request that was taken and has not ended, by sequence number. */
   private readonly runs = new Map<number, Waiting>();
@@ -69,9 +71,10 @@ class MlxEngine implements Engine {
   private failures = 0;
   private lastStepAt = 0;
 
-  constructor(facts: ModelFacts, tokenizer: Tokenizer, settings: EngineSettings) {
+  constructor(facts: ModelFacts, tokenizer: Tokenizer, mayDraft: boolean, settings: EngineSettings) {
     this.facts = facts;
     this.tokenizer = tokenizer;
+    this.mayDraft = mayDraft;
     this.settings = settings;
   }
 
@@ -146,11 +149,13 @@ class MlxEngine implements Engine {
         },
         onExit: (how) => die({ phase, how: phase === "loading" ? `the engine ended with ${how} while loading` : how }),
       });
-      const { maxRunning, prefillSliceTokens, kvCacheBytes, prefixCacheBytes, loadTimeoutMs } = this.settings;
+      const { maxRunning, prefillSliceTokens, kvCacheBytes, prefixCacheBytes, loadTimeoutMs, speculation } =
+        this.settings;
       worker.send({
         type: "load",
         directory: this.facts.directory,
         limits: { maxBatch: maxRunning, prefillSliceTokens, kvCacheBytes, prefixCacheBytes },
+        speculation: this.mayDraft ? speculation : "off",
       });
       const loaded = Deferred.await(ready).pipe(
         Effect.timeoutOrElse({
@@ -215,9 +220,12 @@ class MlxEngine implements Engine {
       case "prompt":
         run.promptLogprobs(event.logprobs);
         break;
+      case "drafted":
+        run.draft(event.tokens);
+        break;
       case "token":
         this.failures = 0;
-        if (!run.token(event.tokenId, event.logprobs)) break;
+        if (!run.token(event.tokenId, event.logprobs, event.drafted)) break;
         this.worker?.send({ type: "cancel", sequence: event.sequence });
         this.settle(event.sequence, Exit.void);
         break;
