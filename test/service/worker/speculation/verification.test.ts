@@ -177,7 +177,7 @@ describe("a verification", async () => {
     const output = (await drive(own, new Map([[10, [() => (now = 101)]]]))).get(1);
     assert.strictEqual(output?.end, "time-budget");
     const { tokenIds } = await plainly(model, { ...request, timeBudgetMs: undefined, maxOutputTokens: 100 });
-    assert.deepStrictEqual(output.tokenIds, tokenIds.slice(0, output.tokenIds.length));
+    assert.deepStrictEqual(output?.tokenIds, tokenIds.slice(0, output?.tokenIds.length));
   });
 
   it("leaves a row that others may begin with", async () => {
