@@ -10,6 +10,8 @@ export interface LoadMessage {
   readonly directory: string;
   readonly limits: WorkerLimits;
   readonly speculation: SpeculationMode;
+  /** The checkpoint folder of a smaller model with the same vocabulary, to draft with. Its caches are within the limits. */
+  readonly draftDirectory?: string;
 }
 
 /**

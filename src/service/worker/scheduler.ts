@@ -26,7 +26,7 @@ import { force, settleReasoning } from "./reasoning-limit.ts";
 import { adjustLogits, drawTokens } from "./sampling.ts";
 import { Sequence } from "./sequence.ts";
 import type { DraftedPlace } from "./speculation/drafted-place.ts";
-import type { Speculator } from "./speculation/speculator.ts";
+import type { DraftPlan, Speculator } from "./speculation/speculator.ts";
 import { type Drafts, layOut, readVerified, type Verification } from "./speculation/verification.ts";
 
 /** Sequences that are computed together, in rows of one cache. */
@@ -45,6 +45,7 @@ type Chosen = Pick<Batch, "next" | "logprobs">;
 /** Drafts whose verification the device has begun. */
 interface Verifying {
   readonly batch: Batch;
+  readonly plan: DraftPlan;
   readonly drafts: Drafts;
   readonly verification: Verification;
   /** For each of its places. */
@@ -91,7 +92,7 @@ export class Scheduler {
   }
 
   get kvCacheBytes(): number {
-    return (this.batch?.cache.bytes ?? 0) + (this.prefill?.cache.bytes ?? 0);
+    return (this.batch?.cache.bytes ?? 0) + (this.prefill?.cache.bytes ?? 0) + (this.speculator?.kvCacheBytes ?? 0);
   }
 
   get prefixCacheBytes(): number {
@@ -133,15 +134,18 @@ export class Scheduler {
     if (fed !== undefined) this.read(fed);
     if (prefilled !== undefined) this.join(prefilled);
     this.compact();
-    if (this.batch === undefined) this.speculator?.time(undefined);
+    if (this.batch === undefined) {
+      this.speculator?.time(undefined);
+      this.speculator?.prepare([]);
+    }
     return debt;
   }
 
   /** Steps that did nothing else tell what decoding costs, plain ones if they have waited for one before. */
   private time(begun: number, fed: Pick<Batch, "rows"> | undefined, verifying: Verifying | undefined): void {
     if (verifying !== undefined) {
-      const { batch, verification, since } = verifying;
-      this.speculator?.time({ rows: batch.rows.length, width: verification.width, since });
+      const { batch, plan, verification, since } = verifying;
+      this.speculator?.time({ rows: batch.rows.length, width: verification.width, source: plan.source, since });
     } else if (fed?.rows.some((sequence) => sequence !== undefined) === true) {
       this.speculator?.time({ rows: fed.rows.length, width: 1, since: begun });
     }
@@ -246,12 +250,13 @@ export class Scheduler {
   /** Starts computing drafts beside the batch's tokens, where that is likely to pay. Reads its tokens before. */
   private verify(): Verifying | undefined {
     const { batch, speculator } = this;
-    const most = batch === undefined ? 0 : (speculator?.draftTokens(batch.rows) ?? 0);
-    if (batch === undefined || speculator === undefined || most === 0) return undefined;
+    speculator?.prepare(batch?.rows ?? []);
+    const plan = batch && speculator?.plan(batch.rows);
+    if (batch === undefined || speculator === undefined || plan === undefined) return undefined;
     this.read({ rows: unreadRows(batch), next: batch.next, logprobs: batch.logprobs });
     batch.logprobs = [];
     const since = this.now();
-    const drafts = speculator.draft(batch.rows, most);
+    const drafts = speculator.draft(batch.rows, plan);
     if (drafts.every((draft) => draft.length === 0)) return undefined;
     const verification = layOut(batch.rows, drafts);
     if (!this.hasRoomFor(batch, verification.width)) return undefined;
@@ -261,7 +266,7 @@ export class Scheduler {
     const picked = mx.take(hidden.reshape(batch.rows.length * width, size), states, 0);
     const turns = places.map((place) => (place instanceof Sequence ? place : undefined));
     const { next: chosen, logprobs } = this.chooseFrom(picked, places, turns, undefined);
-    return { batch, drafts, verification, chosen, logprobs, since };
+    return { batch, plan, drafts, verification, chosen, logprobs, since };
   }
 
   /** Reads what a verification has chosen: the drafts as far as they are right, and one token more. */

@@ -1,7 +1,10 @@
 /**
- * What a verification costs beside a plain decode step, as measured: by rows, in powers of two, and tokens a row. It
- * decides whether something is drafted, never what comes out.
+ * What a verification costs beside a plain decode step, as measured: by rows, in powers of two, tokens a row, and what
+ * has drafted. It decides whether something is drafted, never what comes out.
  */
+
+/** Where drafts come from: the sequence itself, or a model. */
+export type DraftSource = "lookup" | "model";
 
 interface Plain {
   /** Milliseconds. */
@@ -39,14 +42,15 @@ export class Pace {
     this.plain.set(bucket(rows), known);
   }
 
-  addVerified(rows: number, width: number, ms: number): void {
+  /** @param ms with the drafting */
+  addVerified(rows: number, width: number, source: DraftSource, ms: number): void {
     const plain = this.plain.get(bucket(rows));
     if (plain === undefined || ms <= 0) return;
     plain.age += 1;
     if (plain.age >= mostAge) [plain.age, plain.samples] = [0, 0];
-    const key = `${bucket(rows)} ${width}`;
+    const key = `${source} ${bucket(rows)} ${width}`;
     const ratio = ms / plain.ms;
-    const known = this.verified.get(key) ?? { ratio: assumedRatio(width), samples: 0 };
+    const known = this.verified.get(key) ?? { ratio: assumedRatio(width, source), samples: 0 };
     // The first of a shape pays for what is made once for it.
     if (known.samples === 1) known.ratio = ratio;
     if (known.samples > 1) known.ratio += weight * (Math.min(ratio, known.ratio * mostOutlier) - known.ratio);
@@ -60,8 +64,8 @@ export class Pace {
   }
 
   /** Of a plain step's time. */
-  ratio(rows: number, width: number): number {
-    return this.verified.get(`${bucket(rows)} ${width}`)?.ratio ?? assumedRatio(width);
+  ratio(rows: number, width: number, source: DraftSource): number {
+    return this.verified.get(`${source} ${bucket(rows)} ${width}`)?.ratio ?? assumedRatio(width, source);
   }
 
   /** A draft that looks worth it but for what verifications were measured to cost: true if it is tried once more. */
@@ -76,8 +80,9 @@ export class Pace {
   }
 }
 
-/** Before it was measured: weights are read once for all tokens, and the rest grows with them. */
-export const assumedRatio = (width: number): number => 1 + 0.1 * (width - 1);
+/** Before it was measured: weights are read once for all tokens, and the rest grows with them; a model drafts token by token. */
+export const assumedRatio = (width: number, source: DraftSource): number =>
+  1 + (source === "model" ? 0.25 : 0.1) * (width - 1);
 
 /** Of a new measurement in the running mean. */
 const weight = 0.2;

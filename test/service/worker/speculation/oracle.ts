@@ -1,6 +1,6 @@
 /** A speculator that knows what will come. */
 import type { Sequence } from "../../../../src/service/worker/sequence.ts";
-import { Speculator } from "../../../../src/service/worker/speculation/speculator.ts";
+import { type DraftPlan, Speculator } from "../../../../src/service/worker/speculation/speculator.ts";
 
 /** Drafts what it was told will come, and from some token on something else: long and short, for some rows and not others. */
 export class Oracle extends Speculator {
@@ -14,8 +14,9 @@ export class Oracle extends Speculator {
     this.vocabularySize = vocabularySize;
   }
 
-  override draftTokens(rows: ReadonlyArray<Sequence | undefined>): number {
-    return rows.some((sequence) => sequence !== undefined && sequence.drawn % 7 !== 0) ? 1 : 0;
+  override plan(rows: ReadonlyArray<Sequence | undefined>): DraftPlan | undefined {
+    const drafts = rows.some((sequence) => sequence !== undefined && sequence.drawn % 7 !== 0);
+    return drafts ? { source: "lookup", tokens: 6 } : undefined;
   }
 
   override draft(rows: ReadonlyArray<Sequence | undefined>): ReadonlyArray<ReadonlyArray<number>> {
