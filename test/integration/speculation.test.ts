@@ -1,10 +1,11 @@
 /** What callers see of speculative decoding: the same answers, and in `usage` what was drafted. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest";
 
 import { createMlxdClient, type GenerationParameters, type MlxdClient } from "../../src/client/node.ts";
+import { realModels } from "../support/model-folder.ts";
 import { type RunningService, startService } from "../support/running-service.ts";
 
 const started: Array<{ readonly service: RunningService; readonly client: MlxdClient }> = [];
@@ -81,6 +82,48 @@ describe("speculative decoding", () => {
       const answer = await client.generate(prompt, long);
       assert.deepStrictEqual(answer.tokenIds, (await plain.generate(prompt, long)).tokenIds);
       assert.isUndefined(answer.usage.draftedTokens);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  it("has a model of its own to draft with, where the file names one", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "mlxd-speculation-"));
+    try {
+      for (const id of ["demo", "helper"]) cpSync(realModels.demo, join(folder, "models", id), { recursive: true });
+      const file = join(folder, "mlxd.yaml");
+      writeFileSync(file, "service: { models: ./models, speculation: always }\nmodels: { demo: { draft: helper } }\n");
+      const client = await start({ MLXD_CONFIG: file });
+      const question = "What can you do for me? Tell it at length.";
+      const sampled = { ...long, temperature: 0.6, seed: 5, candidateCount: 2 };
+      const answer = await client.generate(question, long);
+      assert.deepStrictEqual(answer.tokenIds, (await plain.generate(question, long)).tokenIds);
+      // The same weights: but for where two drafts meet the output's end, all is right.
+      const { draftedTokens = 0, acceptedDraftTokens = 0 } = answer.usage;
+      assert.isAbove(acceptedDraftTokens, 100);
+      assert.isAtLeast(acceptedDraftTokens, draftedTokens - 8);
+      const [several, expected] = [await client.generate(question, sampled), await plain.generate(question, sampled)];
+      assert.deepStrictEqual(
+        several.candidates.map(({ tokenIds }) => tokenIds),
+        expected.candidates.map(({ tokenIds }) => tokenIds),
+      );
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
+  });
+
+  it("refuses a draft model of another vocabulary", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "mlxd-speculation-"));
+    try {
+      cpSync(realModels.demo, join(folder, "models", "demo"), { recursive: true });
+      cpSync(realModels.gemma, join(folder, "models", "helper"), { recursive: true });
+      const file = join(folder, "mlxd.yaml");
+      writeFileSync(file, "service: { models: ./models }\nmodels: { demo: { draft: helper } }\n");
+      const error = await start({ MLXD_CONFIG: file, MLXD_PRELOAD: "demo" }).then(
+        () => undefined,
+        (cause: unknown) => cause,
+      );
+      assert.match(String(error), /the draft model's tokenizer\.json has other tokens than the model's/);
     } finally {
       rmSync(folder, { recursive: true });
     }

@@ -112,19 +112,22 @@ export interface Engine {
   readonly status: Effect.Effect<EngineStatus>;
 }
 
+/** Whether tokens are computed ahead of their turn, and by what; it changes no output. */
+export interface Drafting {
+  readonly allowed: boolean;
+  /** Folder of a model that drafts, absolute; undefined: the sequence itself alone. */
+  readonly directory: string | undefined;
+}
+
 /** Starts engines. The scope owns the engine: closing it ends the process and gives its memory back. */
 export class Engines extends Context.Service<
   Engines,
   {
-    /**
-     * Ready when it has computed a token.
-     *
-     * @param mayDraft whether it may compute tokens ahead of their turn, which changes no output
-     */
+    /** Ready when it has computed a token. */
     readonly start: (
       model: ModelFacts,
       tokenizer: Tokenizer,
-      mayDraft: boolean,
+      drafting: Drafting,
     ) => Effect.Effect<Engine, ModelBroken | EngineStartFailed, Scope.Scope>;
   }
 >()("mlxd/engine/Engines") {}

@@ -3,8 +3,9 @@ import type { ModelFacts } from "../domain/model.ts";
 
 /** Bytes. */
 export interface Footprint {
+  /** With those of a model that drafts for it. */
   readonly weightBytes: number;
-  /** Of both caches when they are full. */
+  /** Of both caches when they are full; one of a draft model is within it. */
   readonly kvCacheBytes: number;
   readonly prefixCacheBytes: number;
   /** The engine's process beside these: Node, MLX, and what a step computes in between. */
@@ -19,13 +20,18 @@ export interface Footprint {
  */
 const processBytes = 256 * 1024 ** 2;
 
+/** @param draft undefined: none drafts for it */
 export const footprintOf = (
-  { estimatedBytes: weightBytes }: Pick<ModelFacts, "estimatedBytes">,
+  facts: Pick<ModelFacts, "estimatedBytes">,
+  draft: Pick<ModelFacts, "estimatedBytes"> | undefined,
   { kvCacheBytes, prefixCacheBytes }: { readonly kvCacheBytes: number; readonly prefixCacheBytes: number },
-): Footprint => ({
-  weightBytes,
-  kvCacheBytes,
-  prefixCacheBytes,
-  processBytes,
-  neededBytes: weightBytes + kvCacheBytes + prefixCacheBytes + processBytes,
-});
+): Footprint => {
+  const weightBytes = facts.estimatedBytes + (draft?.estimatedBytes ?? 0);
+  return {
+    weightBytes,
+    kvCacheBytes,
+    prefixCacheBytes,
+    processBytes,
+    neededBytes: weightBytes + kvCacheBytes + prefixCacheBytes + processBytes,
+  };
+};

@@ -43,9 +43,10 @@ export const statesOf = (members: Members): ReadonlyMap<string, ModelState> =>
 
 /** Whether one engine serves both: nothing differs but names, what tasks default to and how it is kept. */
 export const runsAlike = (one: CatalogEntry, other: CatalogEntry): boolean => {
-  const engineSide = ({ facts, problem, download, profile: { allowsDraft } }: CatalogEntry) => {
+  const engineSide = ({ facts, problem, download, draft, profile: { allowsDraft } }: CatalogEntry) => {
     const { aliases: _aliases, source: _source, family: _family, defaults: _defaults, ...rest } = facts;
-    return { ...rest, problem, download, allowsDraft };
+    const { directory, revision } = draft?.facts ?? {};
+    return { ...rest, problem, download, allowsDraft, draft: draft && { directory, revision, problem: draft.problem } };
   };
   return isDeepStrictEqual(engineSide(one), engineSide(other));
 };

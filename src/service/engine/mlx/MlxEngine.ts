@@ -16,7 +16,14 @@ import {
 import type { ModelFacts } from "../../domain/model.ts";
 import type { Tokenizer } from "../../prompt/Tokenizer.ts";
 import type { SequenceEvent, StepMessage, WorkerMemory } from "../../worker/protocol.ts";
-import { type Engine, type EngineEvent, type EngineFailure, type EngineRequest, Engines } from "../Engine.ts";
+import {
+  type Drafting,
+  type Engine,
+  type EngineEvent,
+  type EngineFailure,
+  type EngineRequest,
+  Engines,
+} from "../Engine.ts";
 import { GenerationRun } from "./GenerationRun.ts";
 import { spawnWorker, type WorkerProcess } from "./WorkerProcess.ts";
 
@@ -24,17 +31,17 @@ import { spawnWorker, type WorkerProcess } from "./WorkerProcess.ts";
 export const layer: Layer.Layer<Engines, never, EngineConfig> = Layer.effect(
   Engines,
   Effect.map(EngineConfig, (config) =>
-    Engines.of({ start: (facts, tokenizer, mayDraft) => startEngine(facts, tokenizer, mayDraft, config) }),
+    Engines.of({ start: (facts, tokenizer, drafting) => startEngine(facts, tokenizer, drafting, config) }),
   ),
 );
 
 const startEngine = Effect.fn("MlxEngine.start")(function* (
   facts: ModelFacts,
   tokenizer: Tokenizer,
-  mayDraft: boolean,
+  drafting: Drafting,
   settings: EngineSettings,
 ) {
-  const engine = new MlxEngine(facts, tokenizer, mayDraft, settings);
+  const engine = new MlxEngine(facts, tokenizer, drafting, settings);
   const first = yield* Deferred.make<void, ModelBroken | EngineStartFailed>();
   yield* Effect.forkScoped(engine.supervise(first));
   yield* Effect.forkScoped(engine.watch);
@@ -58,7 +65,7 @@ interface Waiting {
 class MlxEngine implements Engine {
   private readonly facts: ModelFacts;
   private readonly tokenizer: Tokenizer;
-  private readonly mayDraft: boolean;
+  private readonly drafting: Drafting;
   private readonly settings: EngineSettings;
   /** Every request that was taken and has not ended, by sequence number. */
   private readonly runs = new Map<number, Waiting>();
@@ -71,10 +78,10 @@ class MlxEngine implements Engine {
   private failures = 0;
   private lastStepAt = 0;
 
-  constructor(facts: ModelFacts, tokenizer: Tokenizer, mayDraft: boolean, settings: EngineSettings) {
+  constructor(facts: ModelFacts, tokenizer: Tokenizer, drafting: Drafting, settings: EngineSettings) {
     this.facts = facts;
     this.tokenizer = tokenizer;
-    this.mayDraft = mayDraft;
+    this.drafting = drafting;
     this.settings = settings;
   }
 
@@ -155,7 +162,8 @@ class MlxEngine implements Engine {
         type: "load",
         directory: this.facts.directory,
         limits: { maxBatch: maxRunning, prefillSliceTokens, kvCacheBytes, prefixCacheBytes },
-        speculation: this.mayDraft ? speculation : "off",
+        speculation: this.drafting.allowed ? speculation : "off",
+        ...(this.drafting.directory !== undefined && { draftDirectory: this.drafting.directory }),
       });
       const loaded = Deferred.await(ready).pipe(
         Effect.timeoutOrElse({
