@@ -80,16 +80,21 @@ export class Holes {
     this.counts[row] = 0;
   }
 
-  /** A free row is filled anew, without holes. */
-  begin(row: number): void {
+  /** A free row is filled anew from its first column on, without holes. */
+  begin(row: number, start: number): void {
     this.close(row);
-    this.known = undefined;
+    const [rows = 0, capacity = 0] = this.known?.shape ?? [];
+    if (this.known === undefined) return;
+    const own = mx.subtract(mx.arange(0, capacity, 1, mx.float32).reshape(1, capacity), start);
+    const isRow = mx.equal(mx.arange(0, rows, 1, mx.float32).reshape(rows, 1), row);
+    this.known = mx.where(isRow, own, this.known);
   }
 
   addRows(count: number): void {
     this.rows.push(...Array.from({ length: count }, () => []));
     this.counts.push(...Array.from({ length: count }, () => 0));
-    this.known = undefined;
+    const [, capacity = 0] = this.known?.shape ?? [];
+    if (this.known !== undefined) this.known = mx.concatenate([this.known, mx.zeros([count, capacity])], 0);
   }
 
   /** All columns move to the right. */

@@ -235,7 +235,7 @@ export class KVCache {
       at(this.values, layer).indexPut_(to, at(source.values, layer).index(...from));
     }
     this.starts[row] = this.filled - length;
-    this.holes?.begin(row);
+    this.holes?.begin(row, this.filled - length);
   }
 
   /** Adds unused rows. Copies. */
@@ -247,9 +247,10 @@ export class KVCache {
     this.holes?.addRows(count);
   }
 
-  /** First drops columns that no row uses any more; grows where that gives too little. */
+  /** First drops columns that no row uses any more and closes holes; grows where that gives too little. */
   private makeRoom(tokens: number): void {
-    const unused = Math.max(Math.min(...this.starts), this.vainColumns);
+    const vain = this.vainColumns;
+    const unused = Math.max(Math.min(...this.starts), vain >= this.filled / 16 ? vain : 0);
     if (unused >= Math.max(tokens, columnsPerGrowth)) {
       this.select(this.starts.keys().toArray());
       return;
