@@ -1,13 +1,14 @@
 /**
- * The engine in a process of its own, without the service: `node --expose-gc bare-engine.ts FOLDER`. For each message
- * `[sequences, promptTokens, maxTokens]` it generates so many sequences in one batch and answers with tokens a second.
+ * The engine in a process of its own, without the service: `node --expose-gc bare-engine.ts FOLDER SPECULATION`. For each
+ * message `[sequences, promptTokens, maxTokens]` it generates so many sequences in one batch and answers with tokens a second.
  */
 import { loadCheckpoint, warmUp } from "../../src/service/worker/checkpoint.ts";
 import { breathe } from "../../src/service/worker/mlx.ts";
 import { Scheduler } from "../../src/service/worker/scheduler.ts";
+import { Speculator } from "../../src/service/worker/speculation/speculator.ts";
 import type { Work } from "./engine-process.ts";
 
-const [folder = ""] = process.argv.slice(2);
+const [folder = "", speculation] = process.argv.slice(2);
 const model = await loadCheckpoint(folder);
 warmUp(model);
 const gibibyte = 1024 ** 3;
@@ -18,18 +19,29 @@ const limits = {
   prefixCacheBytes: gibibyte,
   maxAdapters: 0,
 };
-const scheduler = new Scheduler(model, limits, () => performance.now());
+const speculator = speculation === "measured" ? new Speculator(speculation) : undefined;
+const scheduler = new Scheduler(model, limits, () => performance.now(), speculator);
 let sequence = 0;
 
-const generate = async ([sequences, promptTokens, maxTokens]: Work): Promise<number> => {
+const generate = async ([
+  sequences,
+  promptTokens,
+  maxTokens,
+  circle = { first: 10, length: 500 },
+]: Work): Promise<number> => {
   const started = performance.now();
+  // Arbitrary prompts take steps of 7.
+  const stride = circle.first === 10 ? 7 : 1;
   for (let index = 0; index < sequences; index++) {
     sequence += 1;
     scheduler.submit({
       type: "submit",
       sequence,
       // Ids of ordinary tokens, another prompt each time.
-      promptTokenIds: Array.from({ length: promptTokens }, (_, place) => 10 + ((sequence * 31 + place * 7) % 500)),
+      promptTokenIds: Array.from(
+        { length: promptTokens },
+        (_, place) => circle.first + ((sequence * 31 + place * stride) % circle.length),
+      ),
       topLogprobs: undefined,
       promptLogprobs: false,
       sampling: {

@@ -9,7 +9,12 @@ export interface CheckpointShape {
   readonly heads: number;
   readonly kvHeads: number;
   readonly feedForward: number;
+  /** Says after each token the one of the next id, in two circles (`circles`). @default false */
+  readonly counts?: boolean;
 }
+
+/** First ids and lengths of what a checkpoint that counts says again and again: soon, and not within a short text. */
+export const circles = { short: { first: 100, length: 48 }, long: { first: 200, length: 800 } };
 
 export const small: CheckpointShape = { name: "7M", hidden: 256, layers: 8, heads: 4, kvHeads: 2, feedForward: 768 };
 export const large: CheckpointShape = { name: "36M", hidden: 512, layers: 12, heads: 8, kvHeads: 4, feedForward: 1408 };
@@ -114,7 +119,8 @@ const tensorsOf = (shape: CheckpointShape, vocabulary: ReadonlyArray<string>): R
   }
   vector("model.norm.weight", hidden, 1);
   matrix("lm_head", vocabulary.length, hidden);
-  chooseWholeWords(tensors.get("lm_head.weight"), vocabulary);
+  if (shape.counts === true) chooseNext(tensors.get("model.embed_tokens.weight"), tensors.get("lm_head.weight"));
+  else chooseWholeWords(tensors.get("lm_head.weight"), vocabulary);
   return tensors;
 };
 
@@ -126,6 +132,21 @@ const chooseWholeWords = (head: RandomTensor | undefined, vocabulary: ReadonlyAr
   const hidden = head?.shape[1] ?? 0;
   for (const [id, token] of vocabulary.entries()) {
     if (!/^Ġ[a-zA-Z]+$/.test(token)) head?.values.fill(0, id * hidden, (id + 1) * hidden);
+  }
+};
+
+/** The output layer looks for the embedding of the token before, which is large enough to come through all layers. */
+const chooseNext = (embedding: RandomTensor | undefined, head: RandomTensor | undefined): void => {
+  const hidden = head?.shape[1] ?? 0;
+  if (embedding === undefined || head === undefined) throw new Error("the checkpoint has no embedding or no output");
+  for (const index of embedding.values.keys()) embedding.values[index] = (embedding.values[index] ?? 0) * 1000;
+  head.values.fill(0);
+  for (const { first, length } of Object.values(circles)) {
+    for (let place = 0; place < length; place++) {
+      const id = first + place;
+      const next = first + ((place + 1) % length);
+      head.values.set(embedding.values.subarray(id * hidden, (id + 1) * hidden), next * hidden);
+    }
   }
 };
 

@@ -4,10 +4,17 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 
+import type { SpeculationMode } from "../../src/service/worker/protocol.ts";
 import { endsWithUs } from "./ends-with-us.ts";
 import { peerEnvironment, peerPython } from "./peer.ts";
 
-export type Work = readonly [sequences: number, promptTokens: number, maxTokens: number];
+/** @param circle ids that the prompts count through; without it prompts are arbitrary */
+export type Work = readonly [
+  sequences: number,
+  promptTokens: number,
+  maxTokens: number,
+  circle?: { readonly first: number; readonly length: number },
+];
 
 export interface EngineProcess {
   /** Tokens a second. */
@@ -19,9 +26,13 @@ export interface EngineProcess {
 export const startBareEngine = async (
   folder: string,
   environment: Readonly<Record<string, string | undefined>>,
+  speculation: SpeculationMode = "off",
 ): Promise<EngineProcess> => {
   const child = endsWithUs(
-    fork(join(import.meta.dirname, "bare-engine.ts"), [folder], { execArgv: ["--expose-gc"], env: environment }),
+    fork(join(import.meta.dirname, "bare-engine.ts"), [folder, speculation], {
+      execArgv: ["--expose-gc"],
+      env: environment,
+    }),
   );
   await once(child, "message");
   return {

@@ -13,6 +13,8 @@ export const mlxd: Contender = {
       MLXD_MODELS: join(modelsFolder, model),
       MLXD_PREFIX_CACHE_BYTES: String(prefixCacheBytes),
       MLXD_LOG_LEVEL: "Warn",
+      // The peer drafts nothing either, and random weights say the same again and again.
+      MLXD_SPECULATION: "off",
     });
     endsWithUs(service.process);
     const client = createMlxdClient({ baseUrl: service.url });

@@ -126,11 +126,15 @@ export class GenerationAssembler implements StreamReader<StreamGenerateResponse,
     const { promptTokens, cachedPromptTokens } = usages[0] ?? started;
     const outputTokens = sum(answers.map(({ finished, ...soFar }) => (finished?.usage ?? soFar).outputTokens));
     const reasoningTokens = usages.flatMap((usage) => usage.reasoningTokens ?? []);
+    const draftedTokens = usages.flatMap((usage) => usage.draftedTokens ?? []);
+    const acceptedDraftTokens = usages.flatMap((usage) => usage.acceptedDraftTokens ?? []);
     return {
       promptTokens,
       cachedPromptTokens,
       outputTokens,
       ...(reasoningTokens.length > 0 && { reasoningTokens: sum(reasoningTokens) }),
+      ...(draftedTokens.length > 0 && { draftedTokens: sum(draftedTokens) }),
+      ...(acceptedDraftTokens.length > 0 && { acceptedDraftTokens: sum(acceptedDraftTokens) }),
     };
   }
 }

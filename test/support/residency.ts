@@ -1,11 +1,14 @@
 /** What a model pool is configured with, for tests. */
 import { Layer } from "effect";
 
-import { EngineConfig } from "../../src/service/config/EngineConfig.ts";
+import { EngineConfig, type EngineSettings } from "../../src/service/config/EngineConfig.ts";
 import { ResidencyConfig, type ResidencySettings } from "../../src/service/config/ResidencyConfig.ts";
 
 /** Each model takes 256 MiB beside its weights: there are no caches. */
-export const residency = (settings: Partial<ResidencySettings> = {}) =>
+export const residency = (
+  settings: Partial<ResidencySettings> = {},
+  speculation: EngineSettings["speculation"] = "measured",
+) =>
   Layer.merge(
     Layer.succeed(ResidencyConfig, {
       maxLoaded: 4,
@@ -22,6 +25,7 @@ export const residency = (settings: Partial<ResidencySettings> = {}) =>
       kvCacheBytes: 0,
       prefixCacheBytes: 0,
       maxAdapters: 4,
+      speculation,
       loadTimeoutMs: 60_000,
       stallMs: 60_000,
     }),

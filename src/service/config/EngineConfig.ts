@@ -17,6 +17,8 @@ export interface EngineSettings {
   readonly prefixCacheBytes: number;
   /** Adapters that one engine holds at once. */
   readonly maxAdapters: number;
+  /** Where tokens are drafted and verified several at a time: never, where it is measured to be faster, or always. */
+  readonly speculation: "off" | "measured" | "always";
   /** Loading, the first token included, may take this long. */
   readonly loadTimeoutMs: number;
   /** An engine that has work and finishes no step for this long is ended and started anew. */
@@ -29,6 +31,9 @@ export const engineSettings = Config.all({
   kvCacheBytes: wholeNumber("MLXD_KV_CACHE_BYTES", { minimum: 1024 ** 2, maximum: 1024 ** 4, fallback: 2 * 1024 ** 3 }),
   prefixCacheBytes: wholeNumber("MLXD_PREFIX_CACHE_BYTES", { minimum: 0, maximum: 1024 ** 4, fallback: 1024 ** 3 }),
   maxAdapters: wholeNumber("MLXD_MAX_ADAPTERS", { minimum: 1, maximum: 64, fallback: 4 }),
+  speculation: Config.Literals(["off", "measured", "always"], "MLXD_SPECULATION").pipe(
+    Config.withDefault("measured" as const),
+  ),
   loadTimeoutMs: wholeNumber("MLXD_LOAD_TIMEOUT_MS", { minimum: 1000, maximum: 86_400_000, fallback: 600_000 }),
   stallMs: wholeNumber("MLXD_ENGINE_STALL_MS", { minimum: 1000, maximum: 3_600_000, fallback: 60_000 }),
 });

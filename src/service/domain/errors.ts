@@ -18,6 +18,8 @@ const ProgressSchema = Schema.Struct({
     cachedPromptTokens: Schema.Number,
     outputTokens: Schema.Number,
     reasoningTokens: Schema.optionalKey(Schema.Number),
+    draftedTokens: Schema.optionalKey(Schema.Number),
+    acceptedDraftTokens: Schema.optionalKey(Schema.Number),
   }),
 });
 /** How far a generation had come when it failed. */

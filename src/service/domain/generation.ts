@@ -173,6 +173,10 @@ export interface Usage {
   readonly reasoningTokens?: number;
   /** Of the output tokens, those of a broken answer in whose place another one was given; absent where there was none. */
   readonly discardedTokens?: number;
+  /** Tokens that were drafted and verified; where none were both are absent. */
+  readonly draftedTokens?: number;
+  /** Of these, those that were right and so are among the output's. */
+  readonly acceptedDraftTokens?: number;
 }
 
 /** Milliseconds; queue + timeToFirstToken + decode = total. */

@@ -77,6 +77,8 @@ interface EngineOutput {
   readonly tokenIds: ReadonlyArray<number>;
   /** Of these, tokens of reasoning, without those that open and close it. */
   readonly reasoningTokens: number;
+  /** Tokens that were drafted since the event before, and how many of this event's were; undefined: none. */
+  readonly drafts?: { readonly drafted: number; readonly accepted: number };
   /** One for each token, if asked for. */
   readonly logprobs: ReadonlyArray<TokenLogprob>;
 }
@@ -120,6 +122,13 @@ export interface Engine {
   readonly status: Effect.Effect<EngineStatus>;
 }
 
+/** Whether tokens are computed ahead of their turn, and by what; it changes no output. */
+export interface Drafting {
+  readonly allowed: boolean;
+  /** Folder of a model that drafts, absolute; undefined: the sequence itself alone. */
+  readonly directory: string | undefined;
+}
+
 /** Starts engines. The scope owns the engine: closing it ends the process and gives its memory back. */
 export class Engines extends Context.Service<
   Engines,
@@ -128,6 +137,7 @@ export class Engines extends Context.Service<
     readonly start: (
       model: ModelFacts,
       tokenizer: Tokenizer,
+      drafting: Drafting,
     ) => Effect.Effect<Engine, ModelBroken | EngineStartFailed, Scope.Scope>;
   }
 >()("mlxd/engine/Engines") {}

@@ -2,10 +2,10 @@
 import { isDeepStrictEqual } from "node:util";
 import { Clock, Effect, FiberSet, Layer, Queue, Schema, Scope, Semaphore, SubscriptionRef } from "effect";
 
-import { EngineConfig } from "../config/EngineConfig.ts";
+import { EngineConfig, type EngineSettings } from "../config/EngineConfig.ts";
 import { ModelsConfig, type ModelsSettings } from "../config/ModelsConfig.ts";
 import { ResidencyConfig } from "../config/ResidencyConfig.ts";
-import { ConfigurationInvalid } from "../domain/errors.ts";
+import { ConfigurationInvalid, ModelBroken } from "../domain/errors.ts";
 import type { ModelFacts, ModelState } from "../domain/model.ts";
 import { Engines } from "../engine/Engine.ts";
 import { type CatalogEntry, readCatalog } from "./catalog.ts";
@@ -48,7 +48,7 @@ export const layer: Layer.Layer<Models, CatalogFailure, ModelsConfig | Residency
     Effect.gen(function* () {
       const config = yield* ModelsConfig;
       const { maxLoaded, budgetBytes, idleTtlMs, loadWaitMs } = yield* ResidencyConfig;
-      const caches = yield* EngineConfig;
+      const engineConfig = yield* EngineConfig;
       const engines = yield* Engines;
       const clock = yield* Clock.Clock;
       // Made before the fibers, so that it closes after them: an engine that starts ends with its fiber.
@@ -67,17 +67,23 @@ export const layer: Layer.Layer<Models, CatalogFailure, ModelsConfig | Residency
       const publish = (): void => void Queue.offerUnsafe(snapshots, statesOf(pool.members));
 
       const makeSlot = (entry: CatalogEntry, tools: Member["tools"]): ModelSlot => {
-        const { facts, policy } = entry;
+        const { facts, policy, profile } = entry;
+        const draft = draftOf(entry, engineConfig);
         const slot: ModelSlot = new ModelSlot({
           facts,
           refusal: refusalOf(entry),
           keeping: keepingOf(policy, idleTtlMs),
           // What can fail without an engine fails before another model has to make way.
           start: Effect.flatMap(tools, ({ tokenizer }) =>
-            Effect.andThen(
-              reservations.reserve(slot, footprintOf(facts, caches).neededBytes),
-              engines.start(facts, tokenizer),
-            ),
+            draft !== undefined && draft.problem !== ""
+              ? Effect.fail(new ModelBroken({ model: facts.id, cause: unusableDraft(draft) }))
+              : Effect.andThen(
+                  reservations.reserve(slot, footprintOf(facts, draft?.facts, engineConfig).neededBytes),
+                  engines.start(facts, tokenizer, {
+                    allowed: profile.allowsDraft,
+                    directory: draft?.facts.directory,
+                  }),
+                ),
           ),
           scope,
           run,
@@ -198,7 +204,7 @@ export const layer: Layer.Layer<Models, CatalogFailure, ModelsConfig | Residency
         fit: Effect.fn("Models.fit")(function* (name) {
           const { entry, tools, slot } = yield* memberOf(name);
           yield* tools;
-          const footprint = footprintOf(entry.facts, caches);
+          const footprint = footprintOf(entry.facts, draftOf(entry, engineConfig)?.facts, engineConfig);
           const room = reservations.room(slot, footprint.neededBytes);
           return { ...room, ...footprint, budgetBytes, maxLoadedModels: maxLoaded };
         }),
@@ -257,6 +263,13 @@ const readEntries = (settings: ModelsSettings) =>
         ? error
         : new CatalogUnreadable({ directory: settings.directory, code: codeOf(error) }),
   });
+
+/** The model that drafts for it; none where nothing is drafted at all. */
+const draftOf = ({ draft }: CatalogEntry, { speculation }: EngineSettings): CatalogEntry["draft"] =>
+  speculation === "off" ? undefined : draft;
+
+const unusableDraft = ({ facts, problem }: NonNullable<CatalogEntry["draft"]>): string =>
+  `its draft model "${facts.id}" cannot be used: ${problem}`;
 
 const keepingOf = ({ pinned, ttlMs, priority }: ModelPolicy, idleTtlMs: number): Keeping => ({
   pinned,

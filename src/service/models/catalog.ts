@@ -30,6 +30,8 @@ export interface CatalogEntry {
   /** What suits its family, with what the configuration says instead. */
   readonly profile: FamilyProfile;
   readonly policy: ModelPolicy;
+  /** The model that drafts for it. */
+  readonly draft: Pick<CatalogEntry, "facts" | "problem"> | undefined;
   /** Why the model cannot be used, in one sentence; empty when it can. Its facts are then mostly empty too. */
   readonly problem: string;
   /** Where it is to be had, while its folder is not there; undefined when it is, or nothing says where. */
@@ -103,6 +105,7 @@ const readEntry = async (
     facts: { ...names, ...facts, adapters },
     profile: profileOf(facts.family),
     policy,
+    draft: undefined,
     problem,
     download,
   });
@@ -134,7 +137,7 @@ const contextLengthOf = (file: ModelsFile, { id, declaration }: DeclaredModel, o
   throw file.invalid(["models", id, "context_length"], `${asked} is more than the model's own ${own}`);
 };
 
-/** The draft by its id. */
+/** The draft by its id, and what is known of it. */
 const withDraft = (file: ModelsFile, entry: CatalogEntry, entries: ReadonlyArray<CatalogEntry>): CatalogEntry => {
   const { facts, profile, policy } = entry;
   if (policy.draft === undefined) return entry;
@@ -146,7 +149,12 @@ const withDraft = (file: ModelsFile, entry: CatalogEntry, entries: ReadonlyArray
   if (Result.isFailure(draft)) throw invalid(draft.failure.message);
   if (draft.success === facts) throw invalid("a model does not draft for itself");
   if (!profile.allowsDraft) throw invalid(`models of the family ${facts.family} run without a draft`);
-  return { ...entry, policy: { ...policy, draft: draft.success.id } };
+  const own = entries.find((each) => each.facts === draft.success);
+  return {
+    ...entry,
+    policy: { ...policy, draft: draft.success.id },
+    draft: own && { facts: own.facts, problem: own.problem },
+  };
 };
 
 const unknownFacts = (directory: string, name: string, overrides: FactsOverrides): CheckpointFacts => {

@@ -5,8 +5,9 @@ import { adapterBytes } from "./adapters.ts";
 
 /** Bytes. */
 export interface Footprint {
+  /** With those of a model that drafts for it. */
   readonly weightBytes: number;
-  /** Of both caches when they are full. */
+  /** Of both caches when they are full; one of a draft model is within it. */
   readonly kvCacheBytes: number;
   readonly prefixCacheBytes: number;
   /** Of those that are loaded at once. */
@@ -25,12 +26,14 @@ type EngineLimits = Pick<EngineSettings, "kvCacheBytes" | "prefixCacheBytes" | "
  */
 const processBytes = 256 * 1024 ** 2;
 
+/** @param draft undefined: none drafts for it */
 export const footprintOf = (
   { estimatedBytes, adapters }: Pick<ModelFacts, "estimatedBytes" | "adapters">,
+  draft: Pick<ModelFacts, "estimatedBytes"> | undefined,
   { kvCacheBytes, prefixCacheBytes, maxAdapters }: EngineLimits,
 ): Footprint => {
   const parts = {
-    weightBytes: estimatedBytes,
+    weightBytes: estimatedBytes + (draft?.estimatedBytes ?? 0),
     kvCacheBytes,
     prefixCacheBytes,
     adapterBytes: adapterBytes(adapters, maxAdapters),

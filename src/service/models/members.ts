@@ -44,10 +44,12 @@ export const statesOf = (members: Members): ReadonlyMap<string, ModelState> =>
 
 /** Whether one engine serves both: nothing differs but names, what tasks default to and how it is kept. */
 export const runsAlike = (one: CatalogEntry, other: CatalogEntry): boolean => {
-  const engineSide = ({ facts, problem, download }: CatalogEntry) => {
+  const engineSide = ({ facts, problem, download, draft, profile: { allowsDraft } }: CatalogEntry) => {
     const { aliases: _aliases, source: _source, family: _family, defaults: _defaults, adapters, ...rest } = facts;
+    const { directory, revision } = draft?.facts ?? {};
+    const drafting = { allowsDraft, draft: draft && { directory, revision, problem: draft.problem } };
     // Adapters come with the requests; but the engine has room for those of a size.
-    return { ...rest, adapterBytes: adapterBytes(adapters, 1), problem, download };
+    return { ...rest, adapterBytes: adapterBytes(adapters, 1), problem, download, ...drafting };
   };
   return isDeepStrictEqual(engineSide(one), engineSide(other));
 };

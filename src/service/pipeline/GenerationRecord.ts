@@ -31,6 +31,8 @@ interface Candidate {
   /** Of output that the caller did not get; they are spent all the same. */
   withheldTokens: number;
   withheldReasoningTokens: number;
+  draftedTokens: number;
+  acceptedDraftTokens: number;
 }
 
 export class GenerationRecord {
@@ -54,6 +56,8 @@ export class GenerationRecord {
       reasoningTokens: 0,
       withheldTokens: 0,
       withheldReasoningTokens: 0,
+      draftedTokens: 0,
+      acceptedDraftTokens: 0,
     }));
   }
 
@@ -75,11 +79,13 @@ export class GenerationRecord {
         this.start();
         break;
       case "output": {
-        const { reasoningTokens, ...output } = event;
+        const { reasoningTokens, drafts, ...output } = event;
         this.start();
         if (output.tokenIds.length > 0) candidate.firstTokenAt ??= now;
         candidate.outputTokens += output.tokenIds.length;
         candidate.reasoningTokens += reasoningTokens;
+        candidate.draftedTokens += drafts?.drafted ?? 0;
+        candidate.acceptedDraftTokens += drafts?.accepted ?? 0;
         const { outputTokens } = candidate;
         this.options.emit({ ...output, type: "chunk", candidateIndex, outputTokens });
         break;
@@ -176,6 +182,7 @@ export class GenerationRecord {
     const { promptTokens, reasons } = this.options;
     const sum = (count: (candidate: Candidate) => number) =>
       candidates.reduce((total, candidate) => total + count(candidate), 0);
+    const draftedTokens = sum((candidate) => candidate.draftedTokens);
     return {
       promptTokens,
       cachedPromptTokens: this.cachedPromptTokens,
@@ -184,6 +191,10 @@ export class GenerationRecord {
         reasoningTokens: sum(
           ({ reasoningTokens, withheldReasoningTokens }) => reasoningTokens + withheldReasoningTokens,
         ),
+      }),
+      ...(draftedTokens > 0 && {
+        draftedTokens,
+        acceptedDraftTokens: sum(({ acceptedDraftTokens }) => acceptedDraftTokens),
       }),
     };
   }

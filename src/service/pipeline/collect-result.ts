@@ -28,11 +28,19 @@ export const collectResult = (events: ReadonlyArray<GenerationEvent>): Generatio
 
 /** The prompt, which all share, counts once. */
 const usageOverAll = (finished: ReadonlyArray<GenerationFinished>, last: GenerationFinished): Usage => {
-  const reasoningTokens = finished.flatMap(({ usage }) => usage.reasoningTokens ?? []);
+  const total = (count: (usage: Usage) => number | undefined): number | undefined => {
+    const counts = finished.flatMap(({ usage }) => count(usage) ?? []);
+    return counts.length === 0 ? undefined : sum(counts);
+  };
+  const reasoningTokens = total((usage) => usage.reasoningTokens);
+  const draftedTokens = total((usage) => usage.draftedTokens);
+  const acceptedDraftTokens = total((usage) => usage.acceptedDraftTokens);
   return {
     ...last.usage,
     outputTokens: sum(finished.map(({ usage }) => usage.outputTokens)),
-    ...(reasoningTokens.length > 0 && { reasoningTokens: sum(reasoningTokens) }),
+    ...(reasoningTokens !== undefined && { reasoningTokens }),
+    ...(draftedTokens !== undefined && { draftedTokens }),
+    ...(acceptedDraftTokens !== undefined && { acceptedDraftTokens }),
   };
 };
 

@@ -91,12 +91,16 @@ class Summary {
   succeeded(item: BatchItem, index: number, result: GenerationResult, output: OutputOptions): BatchGenerateResponse {
     const { usage } = result;
     const reasoningTokens = addIfAny(this.#usage.reasoningTokens, usage.reasoningTokens);
+    const draftedTokens = addIfAny(this.#usage.draftedTokens, usage.draftedTokens);
+    const acceptedDraftTokens = addIfAny(this.#usage.acceptedDraftTokens, usage.acceptedDraftTokens);
     this.#succeeded += 1;
     this.#usage = {
       promptTokens: this.#usage.promptTokens + usage.promptTokens,
       cachedPromptTokens: this.#usage.cachedPromptTokens + usage.cachedPromptTokens,
       outputTokens: this.#usage.outputTokens + usage.outputTokens,
       ...(reasoningTokens !== undefined && { reasoningTokens }),
+      ...(draftedTokens !== undefined && { draftedTokens }),
+      ...(acceptedDraftTokens !== undefined && { acceptedDraftTokens }),
     };
     const outcome = { case: "result", value: resultToWire(result, output) } as const;
     return itemToWire({ itemId: idOf(item, index), index, outcome });

@@ -20,6 +20,8 @@ export interface GenerationStats {
   retried: number;
   /** Of these, with success. */
   recovered: number;
+  draftedTokens: number;
+  acceptedDraftTokens: number;
 }
 
 /** How a generation ended. */
@@ -60,6 +62,8 @@ export class Stats extends Context.Service<
         stats.promptTokens += usage?.promptTokens ?? 0;
         stats.cachedPromptTokens += usage?.cachedPromptTokens ?? 0;
         stats.outputTokens += usage?.outputTokens ?? 0;
+        stats.draftedTokens += usage?.draftedTokens ?? 0;
+        stats.acceptedDraftTokens += usage?.acceptedDraftTokens ?? 0;
       },
       retried: (model, recovered) => {
         of(model).retried += 1;
@@ -82,4 +86,6 @@ export const emptyStats = (): GenerationStats => ({
   outputTokens: 0,
   retried: 0,
   recovered: 0,
+  draftedTokens: 0,
+  acceptedDraftTokens: 0,
 });

@@ -5,10 +5,14 @@
  * column, `end`; row r's tokens lie in columns [start[r], end), so shorter sequences are padded on the left and masks
  * tell the padding apart. Keys are rotated by true positions (column - start), so a row can be copied anywhere.
  *
+ * Columns that were fed in vain are given back by `retract`, as many as no row keeps; those that only some rows keep are
+ * holes in the others (holes.ts), until the next copy closes them.
+ *
  * Attention runs over the whole capacity with a mask, never over a slice: a slice is a handle on the buffer that lives
  * until the garbage collector comes by, and as long as it does every in-place write copies the array (measured: 12
  * times slower). For the same reason capacity grows in small steps.
  */
+import { Holes } from "./holes.ts";
 import { all, mx, type Tensor } from "./mlx.ts";
 
 export interface CacheShape {
@@ -47,6 +51,8 @@ export class KVCache {
   private columns: number;
   private filled = 0;
   private pending = 0;
+  /** Undefined as long as there are none. */
+  private holes: Holes | undefined;
 
   /**
    * @param lengths tokens that each row will hold once its prefill is done; the rows' starts follow from them
@@ -86,23 +92,27 @@ export class KVCache {
   begin(tokens: number): StepContext {
     if (this.filled + tokens > this.columns) this.makeRoom(tokens);
     this.pending = tokens;
-    const { rows } = this;
+    const { rows, holes } = this;
     const starts = mx.array(this.starts, mx.float32).reshape(rows, 1);
-    const queries = mx.arange(this.filled, this.filled + tokens, 1, mx.float32).reshape(1, tokens);
     const columns = mx.arange(0, this.columns, 1, mx.float32).reshape(1, 1, 1, this.columns);
-    const queryColumns = queries.reshape(1, 1, tokens, 1);
+    const queries = mx.arange(this.filled, this.filled + tokens, 1, mx.float32).reshape(1, tokens);
+    // Without holes columns are as good as places: they differ by the row's start.
+    const own = mx.subtract(queries, holes === undefined ? starts : this.shifts(holes));
+    const places = holes?.places({ starts: this.starts, filled: this.filled, capacity: this.columns });
+    const keyPlaces = places?.reshape(rows, 1, 1, this.columns) ?? columns;
+    const queryPlaces = places === undefined ? queries.reshape(1, 1, tokens, 1) : own.reshape(rows, 1, tokens, 1);
     const visible = mx.logicalAnd(
       mx.greaterEqual(columns, starts.reshape(rows, 1, 1, 1)),
-      mx.lessEqual(columns, queryColumns),
+      mx.lessEqual(keyPlaces, queryPlaces),
     );
     const mask = mx.where(visible, 0, masked);
     const windowMasks = new Map<number, Tensor>();
     return {
-      positions: mx.maximum(mx.subtract(queries, starts), 0),
+      positions: mx.maximum(own, 0),
       mask,
       windowMask: (window) => {
         const made =
-          windowMasks.get(window) ?? mx.where(mx.greater(columns, mx.subtract(queryColumns, window)), mask, masked);
+          windowMasks.get(window) ?? mx.where(mx.greater(keyPlaces, mx.subtract(queryPlaces, window)), mask, masked);
         windowMasks.set(window, made);
         return made;
       },
@@ -125,6 +135,26 @@ export class KVCache {
     this.pending = 0;
   }
 
+  /**
+   * Takes back what was fed in vain: of the last `fed` tokens each row keeps its first ones. After their commit.
+   *
+   * @param kept for each row how many; undefined: the row is free
+   */
+  retract(fed: number, kept: ReadonlyArray<number | undefined>): void {
+    const before = this.filled - fed;
+    const most = Math.max(0, ...kept.map((tokens) => tokens ?? 0));
+    this.filled = before + most;
+    if (kept.some((tokens) => tokens !== undefined && tokens < most)) this.holes ??= new Holes(this.rows);
+    this.holes?.open(before, this.filled, kept);
+    for (const [row, tokens] of kept.entries()) if (tokens === undefined) this.starts[row] = this.filled;
+    if (this.holes?.none === true) this.holes = undefined;
+  }
+
+  /** Columns in use that the row of the most tokens does without. */
+  get vainColumns(): number {
+    return this.holes === undefined ? 0 : this.filled - Math.max(...this.starts.map((_, row) => this.length(row)));
+  }
+
   /** For evaluation. */
   get arrays(): ReadonlyArray<Tensor> {
     return [...this.keys, ...this.values];
@@ -132,7 +162,7 @@ export class KVCache {
 
   /** Tokens that a row holds. */
   length(row: number): number {
-    return Math.max(0, this.filled - at(this.starts, row));
+    return Math.max(0, this.filled - at(this.starts, row) - (this.holes?.count(row) ?? 0));
   }
 
   /** Fills a row, from its first token to the columns in use, with the beginning of a snapshot. Before any `begin`. */
@@ -150,7 +180,10 @@ export class KVCache {
   snapshot(row: number, tokens: number): RowSnapshot {
     const start = at(this.starts, row);
     const rows = mx.array([row], mx.int32);
-    const columns = mx.arange(start, start + tokens, 1, mx.int32);
+    const columns =
+      this.holes === undefined
+        ? mx.arange(start, start + tokens, 1, mx.int32)
+        : mx.array(this.holes.columnsOf(row, start, tokens), mx.int32);
     const copy = (array: Tensor): Tensor => mx.take(mx.take(array, rows, 0), columns, 2);
     const snapshot = {
       keys: this.keys.map(copy),
@@ -164,10 +197,16 @@ export class KVCache {
   /** A row that is not used any more no longer keeps columns alive. */
   release(row: number): void {
     this.starts[row] = this.filled;
+    this.holes?.close(row);
+    if (this.holes?.none === true) this.holes = undefined;
   }
 
-  /** Keeps these rows, in this order, and drops the columns that none of them uses. Copies. */
+  /** Keeps these rows, in this order, and drops the columns that none of them uses, holes too. Copies. */
   select(rows: ReadonlyArray<number>): void {
+    if (this.holes !== undefined) {
+      this.closeHoles(this.holes, rows);
+      return;
+    }
     const starts = rows.map((row) => at(this.starts, row));
     const first = Math.min(this.filled, ...starts);
     const indices = mx.array([...rows], mx.int32);
@@ -182,7 +221,8 @@ export class KVCache {
   }
 
   /**
-   * Takes a row of another cache over into an unused row of this one. Copies the row; the other cache is left as it is.
+   * Takes a row of another cache, which has no holes, over into an unused row of this one. Copies the row; the other
+   * cache is left as it is.
    */
   insert(row: number, source: KVCache, sourceRow: number): void {
     const sourceStart = at(source.starts, sourceRow);
@@ -195,6 +235,7 @@ export class KVCache {
       at(this.values, layer).indexPut_(to, at(source.values, layer).index(...from));
     }
     this.starts[row] = this.filled - length;
+    this.holes?.begin(row, this.filled - length);
   }
 
   /** Adds unused rows. Copies. */
@@ -203,11 +244,13 @@ export class KVCache {
       mx.concatenate([array, mx.zeros([count, this.shape.kvHeads, this.columns, this.shape.headDim])], 0);
     this.replace(more, more);
     this.starts.push(...Array.from({ length: count }, () => this.filled));
+    this.holes?.addRows(count);
   }
 
-  /** First drops columns that no row uses any more; grows where that gives too little. */
+  /** First drops columns that no row uses any more and closes holes; grows where that gives too little. */
   private makeRoom(tokens: number): void {
-    const unused = Math.min(...this.starts);
+    const vain = this.vainColumns;
+    const unused = Math.max(Math.min(...this.starts), vain >= this.filled / 16 ? vain : 0);
     if (unused >= Math.max(tokens, columnsPerGrowth)) {
       this.select(this.starts.keys().toArray());
       return;
@@ -227,6 +270,37 @@ export class KVCache {
     this.columns = columns;
     this.filled += by;
     this.starts = this.starts.map((start) => start + by);
+    this.holes?.shift(by);
+  }
+
+  /** For each row what its next token's column is ahead of its place; float32 [rows, 1]. */
+  private shifts(holes: Holes): Tensor {
+    const shifts = this.starts.map((start, row) => start + holes.count(row));
+    return mx.array(shifts, mx.float32).reshape(this.rows, 1);
+  }
+
+  /** Keeps these rows and puts the tokens of each side by side, all of them up to the last column. */
+  private closeHoles(holes: Holes, rows: ReadonlyArray<number>): void {
+    const lengths = rows.map((row) => this.length(row));
+    const filled = Math.max(...lengths);
+    const columns = roundUp(filled + columnsPerGrowth);
+    const picked = rows.map((row, index) => {
+      const length = at(lengths, index);
+      const own = holes.columnsOf(row, at(this.starts, row), length);
+      return {
+        row: mx.array([row], mx.int32),
+        columns: mx.array([...Array.from({ length: filled - length }, () => 0), ...own], mx.int32),
+      };
+    });
+    const pick = (array: Tensor): Tensor => {
+      const parts = picked.map((each) => mx.take(mx.take(array, each.row, 0), each.columns, 2));
+      return this.widen(mx.concatenate(parts, 0), columns - filled, 0);
+    };
+    this.replace(pick, pick);
+    this.starts = lengths.map((length) => filled - length);
+    this.filled = filled;
+    this.columns = columns;
+    this.holes = undefined;
   }
 
   /** Zero columns after and before. */

@@ -2,11 +2,15 @@
  * An engine process: one model, all of MLX on its one thread. It is started by the service with an IPC channel and ends
  * with it. A C++ exception or a failed allocation in MLX ends the process and nothing else.
  */
+import type { Model } from "./architectures/Model.ts";
 import { loadCheckpoint, warmUp } from "./checkpoint.ts";
 import { LoadError } from "./load-error.ts";
 import { breathe, collect, device } from "./mlx.ts";
 import type { FromWorker, LoadMessage, ToWorker, WorkerMemory } from "./protocol.ts";
 import { Scheduler } from "./scheduler.ts";
+import { DraftModel } from "./speculation/draft-model.ts";
+import { loadDraftModel, mainCacheBytes } from "./speculation/load-draft-model.ts";
+import { Speculator } from "./speculation/speculator.ts";
 
 const send = (message: FromWorker): void => {
   if (process.connected) process.send?.(message);
@@ -20,7 +24,8 @@ const load = async (message: LoadMessage): Promise<void> => {
   try {
     const model = await loadCheckpoint(message.directory);
     warmUp(model);
-    scheduler = new Scheduler(model, message.limits, () => performance.now());
+    const { limits, speculator } = await loadSpeculator(message, model);
+    scheduler = new Scheduler(model, limits, () => performance.now(), speculator);
   } catch (cause) {
     const reason = cause instanceof LoadError ? cause.message : `unexpected: ${String(cause)}`;
     process.send?.({ type: "load-failed", reason } satisfies FromWorker, () => process.exit(1));
@@ -28,6 +33,21 @@ const load = async (message: LoadMessage): Promise<void> => {
   }
   send({ type: "ready", device, memory: memoryOf(scheduler) });
   void run(scheduler);
+};
+
+/** What drafts, and the limits that are left to the model beside it. */
+const loadSpeculator = async ({ directory, draftDirectory, limits, speculation }: LoadMessage, model: Model) => {
+  if (speculation === "off") return { limits, speculator: undefined };
+  if (draftDirectory === undefined) return { limits, speculator: new Speculator(speculation) };
+  const draft = await loadDraftModel(draftDirectory, directory, model);
+  warmUp(draft);
+  const kvCacheBytes = mainCacheBytes(limits.kvCacheBytes, model, draft);
+  const drafter = new DraftModel(draft, {
+    kvCacheBytes: limits.kvCacheBytes - kvCacheBytes,
+    sliceTokens: limits.prefillSliceTokens,
+    vocabularySize: model.vocabularySize,
+  });
+  return { limits: { ...limits, kvCacheBytes }, speculator: new Speculator(speculation, drafter) };
 };
 
 const memoryOf = ({ kvCacheBytes, prefixCacheBytes }: Scheduler): WorkerMemory => ({

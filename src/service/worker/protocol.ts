@@ -9,7 +9,16 @@ export interface LoadMessage {
   /** A checkpoint folder: config.json, weights. */
   readonly directory: string;
   readonly limits: WorkerLimits;
+  readonly speculation: SpeculationMode;
+  /** The checkpoint folder of a smaller model with the same vocabulary, to draft with. Its caches are within the limits. */
+  readonly draftDirectory?: string;
 }
+
+/**
+ * Whether tokens are drafted and verified several at a time: never, where that is measured to be faster, or wherever
+ * there is something to draft. What comes out is the same.
+ */
+export type SpeculationMode = "off" | "measured" | "always";
 
 export interface WorkerLimits {
   /** Sequences in one decode step. */
@@ -152,7 +161,11 @@ export type SequenceEvent =
       readonly tokenId: number;
       /** Where they were asked for. */
       readonly logprobs?: TokenLogprobs;
+      /** It was drafted. */
+      readonly drafted?: true;
     }
+  /** So many of its next tokens were drafted; the right ones follow. */
+  | { readonly type: "drafted"; readonly sequence: number; readonly tokens: number }
   /** After its last token. */
   | { readonly type: "finished"; readonly sequence: number; readonly reason: SequenceEnd }
   | {

@@ -13,7 +13,7 @@ export const settleReasoning = ({ rows, next }: DecodedRows): void => {
   if (!rows.some((sequence) => sequence?.atReasoningLimit === true)) return;
   const ids = next.tolist() as number[];
   for (const [row, sequence] of rows.entries()) {
-    if (sequence?.atReasoningLimit === true) sequence.settleReasoning(ids[row]);
+    if (sequence?.atReasoningLimit === true) sequence.settleReasoning(sequence.unread ? ids[row] : undefined);
   }
 };
 

@@ -4,6 +4,9 @@
  * A step first starts the next decode of the batch on the device, then one slice of prefill for sequences that wait, and
  * only then reads the tokens of the decode before: the device is never idle while this thread thinks, and it is waited
  * for once per step. A sequence that has ended is known one step later; what was computed for it by then is thrown away.
+ *
+ * Where drafts are likely to pay, the tokens are read first, and the step verifies drafts instead (speculation/): what it
+ * chooses is read in the same step.
  */
 import { AdapterLoads } from "./adapter-loads.ts";
 import type { Model } from "./architectures/Model.ts";
@@ -20,10 +23,13 @@ import {
 import { mx, type Tensor } from "./mlx.ts";
 import { type Candidate, goTogether, sharesWork, uncachedTokens } from "./prefill-group.ts";
 import { type CachedPrefix, PrefixCache } from "./prefix-cache.ts";
-import type { SequenceEvent, SubmitMessage, WorkerLimits } from "./protocol.ts";
+import type { SequenceEvent, SubmitMessage, TokenLogprobs, WorkerLimits } from "./protocol.ts";
 import { force, settleReasoning } from "./reasoning-limit.ts";
 import { adjustLogits, drawTokens } from "./sampling.ts";
 import { Sequence } from "./sequence.ts";
+import type { DraftedPlace } from "./speculation/drafted-place.ts";
+import type { DraftPlan, Speculator } from "./speculation/speculator.ts";
+import { type Drafts, layOut, readVerified, type Verification } from "./speculation/verification.ts";
 
 /** Sequences that are computed together, in rows of one cache. */
 interface Batch {
@@ -37,6 +43,19 @@ interface Batch {
 }
 
 type Chosen = Pick<Batch, "next" | "logprobs">;
+
+/** Drafts whose verification the device has begun. */
+interface Verifying {
+  readonly batch: Batch;
+  readonly plan: DraftPlan;
+  readonly drafts: Drafts;
+  readonly verification: Verification;
+  /** For each of its places. */
+  readonly chosen: Tensor;
+  readonly logprobs: ReadonlyArray<PendingLogprobs<Sequence | DraftedPlace>>;
+  /** Milliseconds: when the tokens before had been read. */
+  readonly since: number;
+}
 
 /** Sequences whose prompts are being computed. */
 interface Prefill {
@@ -55,18 +74,23 @@ export class Scheduler {
   private readonly now: () => number;
   private readonly prefixes: PrefixCache;
   private readonly adapterLoads: AdapterLoads;
+  private readonly speculator: Speculator | undefined;
   private waiting: Sequence[] = [];
   private batch: Batch | undefined;
   private prefill: Prefill | undefined;
   private events: SequenceEvent[] = [];
 
-  /** @param now milliseconds of a monotonic clock */
-  constructor(model: Model, limits: WorkerLimits, now: () => number) {
+  /**
+   * @param now milliseconds of a monotonic clock
+   * @param speculator undefined: nothing is drafted
+   */
+  constructor(model: Model, limits: WorkerLimits, now: () => number, speculator?: Speculator) {
     this.model = model;
     this.limits = limits;
     this.now = now;
     this.prefixes = new PrefixCache(limits.prefixCacheBytes);
     this.adapterLoads = new AdapterLoads(model.adapters, limits.maxAdapters, now);
+    this.speculator = speculator;
   }
 
   /** Whether there is nothing to compute and nothing to tell. */
@@ -77,7 +101,7 @@ export class Scheduler {
   }
 
   get kvCacheBytes(): number {
-    return (this.batch?.cache.bytes ?? 0) + (this.prefill?.cache.bytes ?? 0);
+    return (this.batch?.cache.bytes ?? 0) + (this.prefill?.cache.bytes ?? 0) + (this.speculator?.kvCacheBytes ?? 0);
   }
 
   get prefixCacheBytes(): number {
@@ -105,16 +129,36 @@ export class Scheduler {
 
   /** Does one step; what happened since the last is told by `takeEvents`. Returns its work in decode steps. */
   step(): number {
+    const begun = this.now();
+    this.speculator?.begin(begun);
     this.expire();
     const loading = this.loadAdapters();
-    const fed = this.decode();
+    const verifying = this.verify();
+    const fed = verifying === undefined ? this.decode() : undefined;
     this.prefill ??= this.startPrefill();
-    const debt = loading + (fed === undefined ? 0 : 1) + (this.prefill === undefined ? 0 : prefillDebt);
+    const decoding = (fed === undefined ? 0 : 1) + (verifying === undefined ? 0 : 2);
+    const debt = loading + decoding + (this.prefill === undefined ? 0 : prefillDebt);
+    if (this.prefill === undefined) this.time(begun, fed, verifying);
     const prefilled = this.prefill && this.prefillSlice(this.prefill);
+    if (verifying !== undefined) this.settle(verifying);
     if (fed !== undefined) this.read(fed);
     if (prefilled !== undefined) this.join(prefilled);
     this.compact();
+    if (this.batch === undefined) {
+      this.speculator?.time(undefined);
+      this.speculator?.prepare([]);
+    }
     return debt;
+  }
+
+  /** Steps that did nothing else tell what decoding costs, plain ones if they have waited for one before. */
+  private time(begun: number, fed: Pick<Batch, "rows"> | undefined, verifying: Verifying | undefined): void {
+    if (verifying !== undefined) {
+      const { batch, plan, verification, since } = verifying;
+      this.speculator?.time({ rows: batch.rows.length, width: verification.width, source: plan.source, since });
+    } else if (fed?.rows.some((sequence) => sequence !== undefined) === true) {
+      this.speculator?.time({ rows: fed.rows.length, width: 1, since: begun });
+    }
   }
 
   takeEvents(): ReadonlyArray<SequenceEvent> {
@@ -182,7 +226,7 @@ export class Scheduler {
   private decode(): Pick<Batch, "rows" | "next" | "logprobs"> | undefined {
     const { batch } = this;
     if (batch === undefined) return undefined;
-    const fed = { rows: [...batch.rows], next: batch.next, logprobs: batch.logprobs };
+    const fed = { rows: unreadRows(batch), next: batch.next, logprobs: batch.logprobs };
     if (batch.rows.some((sequence) => sequence !== undefined && !sequence.exhausted)) {
       settleReasoning(batch);
       this.useAdapters(batch.rows);
@@ -193,7 +237,7 @@ export class Scheduler {
   }
 
   /** Before each forward pass over these rows; their logits are computed with the same. */
-  private useAdapters(rows: ReadonlyArray<Sequence | undefined>): void {
+  private useAdapters(rows: ReadonlyArray<Sequence | DraftedPlace | undefined>): void {
     this.model.adapters.use(rows.map((sequence) => sequence?.adapterSlot ?? 0));
   }
 
@@ -206,13 +250,86 @@ export class Scheduler {
   ): Chosen {
     const [count = 0, , size = 0] = hidden.shape;
     const last = hidden.index(mx.Slice(), mx.Slice(column, column + 1), mx.Slice()).reshape(count, size);
-    const sampled = rows.map((sequence) => sequence ?? unused);
-    const logits = adjustLogits(this.model.logits(last).astype(mx.float32), sampled, previous);
-    const next = force(drawTokens(logits, sampled), rows);
-    const logprobs = wantedLogprobs(logits, next, rows);
-    mx.asyncEval(next, ...logprobs.flatMap(({ tensors }) => tensorsOf(tensors)));
+    const chosen = this.chooseFrom(last, rows, rows, previous);
     for (const sequence of rows) if (sequence !== undefined) sequence.drawn += 1;
+    return chosen;
+  }
+
+  /**
+   * Starts choosing a token from each hidden state.
+   *
+   * @param hidden [places, hiddenSize]
+   * @param places what each is chosen with; undefined: it is never read
+   * @param turns of these the sequences whose turn it is, to which tokens may be forced
+   */
+  private chooseFrom<Place extends Sequence | DraftedPlace>(
+    hidden: Tensor,
+    places: ReadonlyArray<Place | undefined>,
+    turns: ReadonlyArray<Sequence | undefined>,
+    previous: Tensor | undefined,
+  ): { readonly next: Tensor; readonly logprobs: ReadonlyArray<PendingLogprobs<Place>> } {
+    const sampled = places.map((place) => place ?? unused);
+    const logits = adjustLogits(this.model.logits(hidden).astype(mx.float32), sampled, previous);
+    const next = force(drawTokens(logits, sampled), turns);
+    const logprobs = wantedLogprobs(logits, next, places);
+    mx.asyncEval(next, ...logprobs.flatMap(({ tensors }) => tensorsOf(tensors)));
     return { next, logprobs };
+  }
+
+  /** Starts computing drafts beside the batch's tokens, where that is likely to pay. Reads its tokens before. */
+  private verify(): Verifying | undefined {
+    const { batch, speculator } = this;
+    speculator?.prepare(batch?.rows ?? []);
+    const plan = batch && speculator?.plan(batch.rows);
+    if (batch === undefined || speculator === undefined || plan === undefined) return undefined;
+    this.read({ rows: unreadRows(batch), next: batch.next, logprobs: batch.logprobs });
+    batch.logprobs = [];
+    const since = this.now();
+    const drafts = speculator.draft(batch.rows, plan);
+    if (drafts.every((draft) => draft.length === 0)) return undefined;
+    const verification = layOut(batch.rows, drafts);
+    if (!this.hasRoomFor(batch, verification.width)) return undefined;
+    this.useAdapters(batch.rows);
+    const hidden = this.model.forward(verification.tokens, batch.cache);
+    const { places, states, width } = verification;
+    const [, , size = 0] = hidden.shape;
+    const picked = mx.take(hidden.reshape(batch.rows.length * width, size), states, 0);
+    this.useAdapters(places);
+    const turns = places.map((place) => (place instanceof Sequence ? place : undefined));
+    const { next: chosen, logprobs } = this.chooseFrom(picked, places, turns, undefined);
+    return { batch, plan, drafts, verification, chosen, logprobs, since };
+  }
+
+  /** Reads what a verification has chosen: the drafts as far as they are right, and one token more. */
+  private settle({ batch, drafts, verification, chosen, logprobs }: Verifying): void {
+    const verified = readVerified(batch.rows, drafts, verification, chosen.tolist() as number[]);
+    const logprobsOf = readWanted(logprobs);
+    const kept = batch.rows.map((): number | undefined => undefined);
+    for (const { row, tokens } of verified) kept[row] = tokens.length;
+    batch.cache.retract(verification.width, kept);
+    for (const { row, sequence, tokens } of verified) {
+      const drafted = drafts[row]?.length ?? 0;
+      if (drafted > 0) this.events.push({ type: "drafted", sequence: sequence.id, tokens: drafted });
+      for (const [index, { tokenId, place }] of tokens.entries()) {
+        sequence.drawn += 1;
+        const isDraft = index < tokens.length - 1;
+        if (this.accept(row, sequence, tokenId, logprobsOf.get(place), isDraft)) break;
+      }
+    }
+    const next = batch.rows.map((sequence) => sequence?.outputTokenIds.at(-1) ?? 0);
+    batch.next = mx.array(next, mx.int32);
+  }
+
+  /** Whether the batch can be so many columns wider and all still come to their ends. Closes holes if it takes that. */
+  private hasRoomFor(batch: Batch, width: number): boolean {
+    const running = batch.rows.filter((sequence) => sequence !== undefined);
+    const coming = this.prefill?.rows.filter((sequence) => sequence !== undefined) ?? [];
+    const fits = (): boolean => this.projectedBytes(running, coming, width) <= this.limits.kvCacheBytes;
+    if (running.length === 1 && coming.length === 0) return true;
+    if (fits()) return true;
+    if (batch.cache.vainColumns === 0) return false;
+    batch.cache.select(batch.rows.keys().toArray());
+    return fits();
   }
 
   /** Reads tokens that the device has chosen and tells what follows from them. */
@@ -222,13 +339,30 @@ export class Scheduler {
     for (const [row, sequence] of rows.entries()) {
       const tokenId = ids[row];
       if (sequence === undefined || tokenId === undefined || sequence.cancelled) continue;
-      const end = sequence.accept(tokenId);
-      const own = logprobsOf.get(sequence);
-      this.events.push({ type: "token", sequence: sequence.id, tokenId, ...(own !== undefined && { logprobs: own }) });
-      if (end === undefined) continue;
-      this.events.push({ type: "finished", sequence: sequence.id, reason: end });
-      this.free(this.batch, row);
+      this.accept(row, sequence, tokenId, logprobsOf.get(sequence), false);
     }
+  }
+
+  /** Tells of a token that was read, and of the end that it may be; true if it is. */
+  private accept(
+    row: number,
+    sequence: Sequence,
+    tokenId: number,
+    logprobs: TokenLogprobs | undefined,
+    drafted: boolean,
+  ): boolean {
+    const end = sequence.accept(tokenId);
+    this.events.push({
+      type: "token",
+      sequence: sequence.id,
+      tokenId,
+      ...(logprobs !== undefined && { logprobs }),
+      ...(drafted && { drafted }),
+    });
+    if (end === undefined) return false;
+    this.events.push({ type: "finished", sequence: sequence.id, reason: end });
+    this.free(this.batch, row);
+    return true;
   }
 
   /** Computes one slice; with the last one the sequences are ready to join the batch. */
@@ -341,15 +475,16 @@ export class Scheduler {
   }
 
   /** What the caches will come to, if these are computed and join those that run. */
-  private projectedBytes(running: ReadonlyArray<Sequence>, group: ReadonlyArray<Sequence>): number {
-    const prompt = Math.max(...group.map(({ promptTokenIds }) => promptTokenIds.length));
+  private projectedBytes(running: ReadonlyArray<Sequence>, group: ReadonlyArray<Sequence>, more = 0): number {
+    const prompt = Math.max(0, ...group.map(({ promptTokenIds }) => promptTokenIds.length));
     const remaining = Math.max(...[...running, ...group].map(({ remainingTokens }) => remainingTokens));
     // The batch goes on by a column with each slice of the prefill.
     const slices = Math.ceil((prompt * group.length) / this.limits.prefillSliceTokens);
-    const columns = Math.max((this.batch?.cache.end ?? 0) + slices, prompt) + remaining;
+    const columns = Math.max((this.batch?.cache.end ?? 0) + more + slices, prompt) + remaining;
     const rows = Math.max(this.batch?.rows.length ?? 0, running.length + group.length);
     const shape = this.model.cacheShape;
-    const apart = this.batch === undefined ? 0 : bytesOf(shape, group.length, prompt + spareColumns);
+    const apart =
+      this.batch === undefined || group.length === 0 ? 0 : bytesOf(shape, group.length, prompt + spareColumns);
     return bytesOf(shape, rows, withSlack(columns)) + apart;
   }
 
@@ -397,6 +532,10 @@ export class Scheduler {
     batch.rows = live.map((row) => batch.rows[row]);
   }
 }
+
+/** Of the batch's sequences those with a token that was chosen and not read; the others' rows are undefined. */
+const unreadRows = ({ rows }: Batch): Array<Sequence | undefined> =>
+  rows.map((sequence) => (sequence?.unread === true ? sequence : undefined));
 
 /** Collections are due by memory touched: a slice of prefill leaves much more behind than a decode step. */
 const prefillDebt = 4;

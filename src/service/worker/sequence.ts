@@ -62,7 +62,26 @@ export class Sequence implements SamplingRow {
   }
 
   get forbidden(): ReadonlyArray<number> {
-    return this.drawn < this.request.minOutputTokens ? this.request.stopTokenIds : [];
+    return this.forbiddenAfter(this.drawn);
+  }
+
+  /** Tokens that must not follow so many output tokens. */
+  forbiddenAfter(outputTokens: number): ReadonlyArray<number> {
+    return outputTokens < this.request.minOutputTokens ? this.request.stopTokenIds : [];
+  }
+
+  /** Whether the device has chosen a token that was not read yet. */
+  get unread(): boolean {
+    return this.drawn > this.outputTokenIds.length;
+  }
+
+  /** Tokens that may be drafted after the last: one more is chosen beside them, and none where it may be forced. */
+  get draftRoom(): number {
+    const { reasoningLimit: limit } = this.request;
+    const room = this.remainingTokens - 1;
+    if (this.forced.length > 0) return 0;
+    if (limit === undefined || this.reasoningSettled) return Math.max(0, room);
+    return Math.max(0, Math.min(room, limit.openTokenIds.length + limit.maxTokens - 1 - this.drawn));
   }
 
   /** Whether the next token is the first that may not be reasoning any more. */

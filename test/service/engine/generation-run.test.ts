@@ -56,6 +56,25 @@ describe("GenerationRun", () => {
     for (const event of events) if (event.type === "output") assert.notMatch(event.text, /\uFFFD|[\uD800-\uDBFF]$/);
   });
 
+  it("tells what was drafted with the next token, and counts only what it took as accepted", () => {
+    const { run, events } = start({}, { stopSequences: ["c"] });
+    run.token(0x61);
+    run.draft(3);
+    for (const byte of [0x62, 0x63]) run.token(byte, undefined, true);
+    assert.deepStrictEqual(
+      events.flatMap((event) => (event.type === "output" ? [event.drafts] : [])),
+      [undefined, { drafted: 3, accepted: 1 }, { drafted: 0, accepted: 1 }],
+    );
+    run.draft(5);
+    run.admit(0);
+    run.token(0x61);
+    assert.notProperty(
+      events.findLast(({ type }) => type === "output"),
+      "drafts",
+      "of the process that died",
+    );
+  });
+
   it("flushes an incomplete character at the end", () => {
     const { run, text } = start();
     run.token(0xed);

@@ -50,7 +50,10 @@ describe("an engine's memory", () => {
     () =>
       Effect.gen(function* () {
         const directory = writeRandomCheckpoint(shape);
-        const engine = yield* (yield* Engines).start(facts({ directory, contextLength: 4096 }), byteTokenizer);
+        const engine = yield* (yield* Engines).start(facts({ directory, contextLength: 4096 }), byteTokenizer, {
+          allowed: true,
+          directory: undefined,
+        });
         let tokens = 0;
         let atWarm = 0;
         let peak = 0;

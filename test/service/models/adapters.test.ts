@@ -59,8 +59,8 @@ describe("a model's adapters", () => {
     const numbers = 3 * (32 * 4 + 3 * 4 * 32 + 64 * 4 + 3 * 4 * 32) + 32 * 4 + 3 * 4 * 288;
     assert.strictEqual(adapterBytes(adapters, 2), 3 * 4 * numbers);
     const caches = { kvCacheBytes: 1, prefixCacheBytes: 2, maxAdapters: 2 };
-    const without = footprintOf(facts(), caches);
-    const having = footprintOf(facts({ adapters }), caches);
+    const without = footprintOf(facts(), undefined, caches);
+    const having = footprintOf(facts({ adapters }), undefined, caches);
     assert.strictEqual(without.adapterBytes, 0);
     assert.strictEqual(having.neededBytes - without.neededBytes, 3 * 4 * numbers);
   });

@@ -185,6 +185,8 @@ describe("the catalog of a file and a folder", () => {
     writeModel("org--Big-4bit");
     const [big] = await declared("models: {big: {repository: org/Big-4bit, draft: A}}");
     assert.equal(big?.policy.draft, "a");
+    assert.deepInclude(big?.draft, { problem: "" });
+    assert.equal(big?.draft?.facts.id, "a");
   });
 
   it.each<[string, string, string]>([

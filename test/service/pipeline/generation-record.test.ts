@@ -88,6 +88,23 @@ describe("GenerationRecord", () => {
     assert.deepStrictEqual(collectResult(events).usage, { promptTokens: 5, cachedPromptTokens: 0, outputTokens: 2 });
   });
 
+  it("adds up what was drafted, and does not speak of it where nothing was", () => {
+    const { record, events } = create({ reasons: false });
+    record.onEngineEvent(0, output({ drafts: { drafted: 4, accepted: 1 } }), 1);
+    record.onEngineEvent(0, output({ drafts: { drafted: 0, accepted: 1 } }), 1);
+    record.onEngineEvent(1, output({}), 1);
+    for (const candidateIndex of [0, 1]) record.onEngineEvent(candidateIndex, { ...end, warnings: [] }, 1);
+    const { candidates, usage } = collectResult(events);
+    const drafts = { draftedTokens: 4, acceptedDraftTokens: 2 };
+    assert.deepStrictEqual(usage, { promptTokens: 5, cachedPromptTokens: 0, outputTokens: 3, ...drafts });
+    assert.deepInclude(candidates[0]?.finished.usage, drafts);
+    assert.notProperty(candidates[1]?.finished.usage, "draftedTokens");
+    assert.notProperty(
+      events.find(({ type }) => type === "chunk"),
+      "drafts",
+    );
+  });
+
   it("echoes a prompt as text, whatever stands in it", () => {
     const echo = '<think>so</think><tool_call>{"name": "f"}</tool_call>';
     const { record, events } = create({ echo });

@@ -50,6 +50,9 @@ export interface Output {
   /** Parts that these came in. */
   promptSlices: number;
   cachedPromptTokens: number;
+  draftedTokens: number;
+  /** Of its output. */
+  acceptedDraftTokens: number;
   end: string | undefined;
   vector: Float32Array | undefined;
 }
@@ -78,8 +81,10 @@ export const drive = async (
       }
       if (event.type === "token") {
         output.tokenIds.push(event.tokenId);
+        if (event.drafted === true) output.acceptedDraftTokens += 1;
         if (event.logprobs !== undefined) output.logprobs.push(event.logprobs);
       }
+      if (event.type === "drafted") output.draftedTokens += event.tokens;
       if (event.type === "finished") output.end = event.reason;
       if (event.type === "refused") output.end = "refused";
       if (event.type === "adapter-failed") output.end = event.reason;
@@ -97,6 +102,8 @@ const createOutput = (): Output => ({
   promptLogprobs: [],
   promptSlices: 0,
   cachedPromptTokens: 0,
+  draftedTokens: 0,
+  acceptedDraftTokens: 0,
   end: undefined,
   vector: undefined,
 });

@@ -17,6 +17,8 @@ export class GenerationRun {
   deaths = 0;
   private admitted = false;
   private cachedPromptTokens = 0;
+  /** Tokens that were drafted, until they are told. */
+  private drafted = 0;
   /** As far as the process that has it now has told. */
   private prompt: TokenLogprob[] = [];
   private promptTold = false;
@@ -78,6 +80,7 @@ export class GenerationRun {
     if (!this.admitted) this.emit({ type: "admitted", cachedPromptTokens });
     this.admitted = true;
     this.prompt = [];
+    this.drafted = 0;
     this.promptLogprobs([undefined]);
   }
 
@@ -94,17 +97,25 @@ export class GenerationRun {
     this.emit({ type: "prompt", tokens: this.prompt });
   }
 
+  /** So many tokens were drafted, and are told with the next one. */
+  draft(tokens: number): void {
+    this.drafted += tokens;
+  }
+
   /** Takes a token in; true when the output ends with it, by a stop sequence or at the turn of somebody else. */
-  token(tokenId: number, logprobs?: TokenLogprobs): boolean {
+  token(tokenId: number, logprobs?: TokenLogprobs, wasDrafted = false): boolean {
     const ends = this.request.parameters.stopTokenIds.includes(tokenId);
     const wasReasoning = this.reader.inReasoning;
     const step = this.reader.push(ends ? "" : this.detokenizer.push(tokenId));
     this.streamed = true;
     this.lastTokenId = tokenId;
+    const { drafted } = this;
+    this.drafted = 0;
     this.emitOutput(step, {
       tokenIds: [tokenId],
       reasoningTokens: !ends && wasReasoning && this.reader.inReasoning ? 1 : 0,
       logprobs: logprobs === undefined ? [] : [describeLogprobs(this.tokenizer, tokenId, logprobs)],
+      ...((drafted > 0 || wasDrafted) && { drafts: { drafted, accepted: wasDrafted ? 1 : 0 } }),
     });
     return this.stop(step);
   }
@@ -151,6 +162,9 @@ export class GenerationRun {
   }
 }
 
-type TokensOfStep = Pick<Extract<EngineEvent, { type: "output" }>, "tokenIds" | "reasoningTokens" | "logprobs">;
+type TokensOfStep = Pick<
+  Extract<EngineEvent, { type: "output" }>,
+  "tokenIds" | "reasoningTokens" | "drafts" | "logprobs"
+>;
 
 const noTokens: TokensOfStep = { tokenIds: [], reasoningTokens: 0, logprobs: [] };

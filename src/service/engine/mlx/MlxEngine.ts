@@ -18,6 +18,7 @@ import type { ModelFacts } from "../../domain/model.ts";
 import type { Tokenizer } from "../../prompt/Tokenizer.ts";
 import type { SequenceEvent, StepMessage, WorkerLimits, WorkerMemory } from "../../worker/protocol.ts";
 import {
+  type Drafting,
   type Engine,
   type EngineEmbedding,
   type EngineEvent,
@@ -33,16 +34,17 @@ import { spawnWorker, type WorkerProcess } from "./WorkerProcess.ts";
 export const layer: Layer.Layer<Engines, never, EngineConfig> = Layer.effect(
   Engines,
   Effect.map(EngineConfig, (config) =>
-    Engines.of({ start: (facts, tokenizer) => startEngine(facts, tokenizer, config) }),
+    Engines.of({ start: (facts, tokenizer, drafting) => startEngine(facts, tokenizer, drafting, config) }),
   ),
 );
 
 const startEngine = Effect.fn("MlxEngine.start")(function* (
   facts: ModelFacts,
   tokenizer: Tokenizer,
+  drafting: Drafting,
   settings: EngineSettings,
 ) {
-  const engine = new MlxEngine(facts, tokenizer, settings);
+  const engine = new MlxEngine(facts, tokenizer, drafting, settings);
   const first = yield* Deferred.make<void, ModelBroken | EngineStartFailed>();
   yield* Effect.forkScoped(engine.supervise(first));
   yield* Effect.forkScoped(engine.watch);
@@ -66,6 +68,7 @@ interface Waiting {
 class MlxEngine implements Engine {
   private readonly facts: ModelFacts;
   private readonly tokenizer: Tokenizer;
+  private readonly drafting: Drafting;
   private readonly settings: EngineSettings;
   /** Every request that was taken and has not ended, by sequence number. */
   private readonly runs = new Map<number, Waiting>();
@@ -78,9 +81,10 @@ class MlxEngine implements Engine {
   private failures = 0;
   private lastStepAt = 0;
 
-  constructor(facts: ModelFacts, tokenizer: Tokenizer, settings: EngineSettings) {
+  constructor(facts: ModelFacts, tokenizer: Tokenizer, drafting: Drafting, settings: EngineSettings) {
     this.facts = facts;
     this.tokenizer = tokenizer;
+    this.drafting = drafting;
     this.settings = settings;
   }
 
@@ -168,11 +172,13 @@ class MlxEngine implements Engine {
         },
         onExit: (how) => die({ phase, how: phase === "loading" ? `the engine ended with ${how} while loading` : how }),
       });
-      const { loadTimeoutMs } = this.settings;
+      const { loadTimeoutMs, speculation } = this.settings;
       worker.send({
         type: "load",
         directory: this.facts.directory,
         limits: limitsOf(this.settings),
+        speculation: this.drafting.allowed ? speculation : "off",
+        ...(this.drafting.directory !== undefined && { draftDirectory: this.drafting.directory }),
       });
       const loaded = Deferred.await(ready).pipe(
         Effect.timeoutOrElse({
@@ -238,9 +244,12 @@ class MlxEngine implements Engine {
       case "prompt":
         run.promptLogprobs(event.logprobs);
         break;
+      case "drafted":
+        run.draft(event.tokens);
+        break;
       case "token":
         this.failures = 0;
-        if (!run.token(event.tokenId, event.logprobs)) break;
+        if (!run.token(event.tokenId, event.logprobs, event.drafted)) break;
         this.worker?.send({ type: "cancel", sequence: event.sequence });
         this.settle(event.sequence, Exit.void);
         break;

@@ -578,7 +578,7 @@ export type MemoryFit = Message<"mlxd.v1.MemoryFit"> & {
   neededBytes: number;
 
   /**
-   * Its weights as the engine holds them.
+   * Its weights as the engine holds them, with those of the model that drafts for it.
    *
    * @generated from field: double weight_bytes = 3;
    */

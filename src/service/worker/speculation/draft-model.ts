@@ -1,0 +1,264 @@
+/**
+ * Drafts from a second, smaller model with the same vocabulary: Leviathan et al. 2023 (arXiv:2211.17192).
+ *
+ * It has a cache of its own with a row for each sequence that it drafts for. A row is computed slice by slice while the
+ * sequence is decoded without it, and so is one that has fallen behind; after that it keeps step: each proposal first
+ * feeds what the sequence has got since, and what was proposed in vain is given back before the next.
+ */
+import type { Model } from "../architectures/Model.ts";
+import { bytesOf, KVCache, withSlack } from "../kv-cache.ts";
+import { mx, type Tensor } from "../mlx.ts";
+import type { Sequence } from "../sequence.ts";
+import type { Drafts } from "./verification.ts";
+
+export interface DraftModelLimits {
+  /** Bytes of its own KV cache. */
+  readonly kvCacheBytes: number;
+  /** Tokens computed in one step for rows that are not in step yet. */
+  readonly sliceTokens: number;
+  /** The vocabulary of the model that it drafts for: larger ids, which are padding, are not drafted. */
+  readonly vocabularySize: number;
+}
+
+interface Row {
+  readonly sequence: Sequence;
+  /** Tokens of the sequence that the cache holds. */
+  fed: number;
+  /** What was proposed to follow these; all but the last are in the cache too. */
+  proposed: ReadonlyArray<number>;
+}
+
+/** How often its tokens were right and wrong; older ones count less. */
+interface Record {
+  right: number;
+  wrong: number;
+}
+
+/** A row on its way into step. */
+interface Coming {
+  readonly sequence: Sequence;
+  readonly cache: KVCache;
+  readonly tokens: ReadonlyArray<number>;
+}
+
+export class DraftModel {
+  private readonly model: Model;
+  private readonly limits: DraftModelLimits;
+  private readonly records = new WeakMap<Sequence, Record>();
+  private cache: KVCache | undefined;
+  private rows: Array<Row | undefined> = [];
+  private coming: Coming | undefined;
+  /** Last columns of the cache that hold proposals. */
+  private unsettled = 0;
+
+  constructor(model: Model, limits: DraftModelLimits) {
+    this.model = model;
+    this.limits = limits;
+  }
+
+  get kvCacheBytes(): number {
+    return (this.cache?.bytes ?? 0) + (this.coming?.cache.bytes ?? 0);
+  }
+
+  /** Takes in what has become of the proposals and lets go of all sequences but these. */
+  settle(sequences: ReadonlySet<Sequence>): void {
+    if (this.coming !== undefined && !sequences.has(this.coming.sequence)) this.coming = undefined;
+    const { cache } = this;
+    if (cache === undefined) return;
+    const kept = this.rows.map((row) => (row === undefined ? undefined : this.agree(row)));
+    if (this.unsettled > 0) cache.retract(this.unsettled, kept);
+    this.unsettled = 0;
+    for (const [index, row] of this.rows.entries()) {
+      if (row === undefined || sequences.has(row.sequence)) continue;
+      this.rows[index] = undefined;
+      cache.release(index);
+    }
+    this.shrink(cache);
+  }
+
+  /** Whether it can draft for the sequence now. */
+  isInStep(sequence: Sequence): boolean {
+    const row = this.rows.find((each) => each?.sequence === sequence);
+    return row !== undefined && lengthOf(sequence) - row.fed <= mostBehind;
+  }
+
+  /** How likely the next token that it drafts is right. */
+  chance(sequence: Sequence): number {
+    const { right, wrong } = this.records.get(sequence) ?? { right: 0, wrong: 0 };
+    return (right + 2) / (right + wrong + 3);
+  }
+
+  /** What is known of a sequence fades while it is not drafted for: it is tried again some time. */
+  fade(sequence: Sequence): void {
+    const record = this.records.get(sequence);
+    if (record === undefined) return;
+    record.right *= fading;
+    record.wrong *= fading;
+  }
+
+  /** Computes a slice of one of these that is not in step, without waiting for it. Settled. */
+  advance(sequences: Iterable<Sequence>): void {
+    this.coming ??= this.begin(sequences);
+    const { coming } = this;
+    if (coming === undefined) return;
+    const done = coming.cache.end;
+    const slice = coming.tokens.slice(done, done + this.limits.sliceTokens);
+    this.model.forward(mx.array([slice], mx.int32), coming.cache);
+    mx.asyncEval(...coming.cache.arrays);
+    if (coming.cache.end < coming.tokens.length) return;
+    this.coming = undefined;
+    this.admit(coming);
+  }
+
+  /**
+   * Drafts for each of these rows that is in step, and waits for it. Settled; the tokens of all rows are read.
+   *
+   * @param most tokens of a draft
+   */
+  propose(wanted: ReadonlyArray<Sequence | undefined>, most: number): Drafts {
+    const { cache } = this;
+    const none = wanted.map(() => []);
+    if (cache === undefined || most === 0) return none;
+    const behind = this.rows.map((row) => (row !== undefined && this.isInStep(row.sequence) ? tokensAfter(row) : []));
+    const width = Math.max(...behind.map((tokens) => tokens.length));
+    if (width === 0 || !this.hasRoom(this.rows.length, cache.end + width + most)) return none;
+    const first = this.feed(cache, behind, width);
+    const proposals = [first];
+    for (let place = 1; place < most; place++) {
+      const hidden = this.model.forward((proposals.at(-1) ?? first).reshape(this.rows.length, 1), cache);
+      proposals.push(this.choose(hidden, 1, this.rows.keys().toArray()));
+    }
+    this.unsettled = most - 1;
+    const ids = mx.stack(proposals, 1).tolist() as number[][];
+    for (const [index, row] of this.rows.entries()) {
+      if (row === undefined) continue;
+      row.fed += behind[index]?.length ?? 0;
+      row.proposed = behind[index]?.length === 0 ? [] : (ids[index] ?? []);
+    }
+    return wanted.map((sequence) => {
+      const row = this.rows.find((each) => each !== undefined && each.sequence === sequence);
+      const proposed = row?.proposed ?? [];
+      const end = proposed.findIndex((id) => id >= this.limits.vocabularySize);
+      return end < 0 ? proposed : proposed.slice(0, end);
+    });
+  }
+
+  /** Feeds each row its tokens, any number up to `width`; returns the token after them, int32 [rows]. */
+  private feed(cache: KVCache, tokens: ReadonlyArray<ReadonlyArray<number>>, width: number): Tensor {
+    const padded = tokens.map((own) => [...own, ...Array.from({ length: width - own.length }, () => 0)]);
+    const hidden = this.model.forward(mx.array(padded, mx.int32), cache);
+    cache.retract(
+      width,
+      tokens.map((own, index) => (this.rows[index] === undefined ? undefined : own.length)),
+    );
+    return this.choose(
+      hidden,
+      width,
+      tokens.map((own, index) => index * width + Math.max(0, own.length - 1)),
+    );
+  }
+
+  /** The most likely tokens, int32, after these of the rows' hidden states. */
+  private choose(hidden: Tensor, width: number, states: ReadonlyArray<number>): Tensor {
+    const [rows = 0, , size = 0] = hidden.shape;
+    const picked = mx.take(hidden.reshape(rows * width, size), mx.array([...states], mx.int32), 0);
+    return mx.argmax(this.model.logits(picked), -1).astype(mx.int32);
+  }
+
+  /** How many of the proposals in the cache have come true. */
+  private agree(row: Row): number {
+    const came = row.proposed.map((id, index) => {
+      const token = tokenAt(row.sequence, row.fed + index);
+      return token === undefined ? undefined : token === id;
+    });
+    const wrong = came.findIndex((each) => each !== true);
+    const right = wrong < 0 ? came.length : wrong;
+    const record = this.records.get(row.sequence) ?? { right: 0, wrong: 0 };
+    this.records.set(row.sequence, record);
+    const faded = memory ** right;
+    record.right = record.right * faded + right;
+    record.wrong = record.wrong * faded + (came[right] === false ? 1 : 0);
+    const kept = Math.min(right, this.unsettled);
+    row.fed += kept;
+    row.proposed = [];
+    return kept;
+  }
+
+  /** The next that has no row, or whose row has fallen behind: that goes on in a cache of its own. */
+  private begin(sequences: Iterable<Sequence>): Coming | undefined {
+    for (const sequence of sequences) {
+      if (this.isInStep(sequence) || sequence.draftRoom < leastRoom) continue;
+      // But its last: a draft follows from that.
+      const tokens = [...sequence.promptTokenIds, ...sequence.outputTokenIds].slice(0, -1);
+      if (tokens.length === 0 || tokens.some((id) => id >= this.model.vocabularySize)) continue;
+      if (!this.hasRoom(this.rows.length + 2, Math.max(tokens.length, this.cache?.end ?? 0))) continue;
+      const index = this.rows.findIndex((row) => row?.sequence === sequence);
+      const row = this.rows[index];
+      if (row === undefined || this.cache === undefined) {
+        return { sequence, tokens, cache: new KVCache(this.model.cacheShape, [tokens.length], spareColumns) };
+      }
+      const cache = new KVCache(this.model.cacheShape, [tokens.length], spareColumns, tokens.length - row.fed);
+      cache.load(0, this.cache.snapshot(index, row.fed));
+      this.rows[index] = undefined;
+      this.cache.release(index);
+      return { sequence, tokens, cache };
+    }
+    return undefined;
+  }
+
+  private admit({ sequence, cache, tokens }: Coming): void {
+    const row: Row = { sequence, fed: tokens.length, proposed: [] };
+    if (this.cache === undefined || this.rows.every((each) => each === undefined)) {
+      this.cache = cache;
+      this.rows = [row];
+      return;
+    }
+    let index = this.rows.indexOf(undefined);
+    if (index < 0) {
+      this.cache.addRows(1);
+      index = this.rows.length;
+    }
+    this.cache.insert(index, cache, 0);
+    this.rows[index] = row;
+  }
+
+  /** Ends an empty cache and shrinks one that is mostly free rows. */
+  private shrink(cache: KVCache): void {
+    const live = [...this.rows.entries()].flatMap(([index, row]) => (row === undefined ? [] : [index]));
+    if (live.length === 0) {
+      this.cache = undefined;
+      this.rows = [];
+    } else if (live.length <= this.rows.length / 2) {
+      cache.select(live);
+      this.rows = live.map((index) => this.rows[index]);
+    }
+  }
+
+  private hasRoom(rows: number, columns: number): boolean {
+    const apart = this.coming?.cache.bytes ?? 0;
+    return bytesOf(this.model.cacheShape, rows, withSlack(columns)) + apart <= this.limits.kvCacheBytes;
+  }
+}
+
+const lengthOf = ({ promptTokenIds, outputTokenIds }: Sequence): number =>
+  promptTokenIds.length + outputTokenIds.length;
+
+const tokenAt = ({ promptTokenIds, outputTokenIds }: Sequence, index: number): number | undefined =>
+  index < promptTokenIds.length ? promptTokenIds[index] : outputTokenIds[index - promptTokenIds.length];
+
+/** What the sequence has got since: one token at least, as what was proposed is followed by one that was chosen. */
+const tokensAfter = ({ sequence, fed }: Row): ReadonlyArray<number> =>
+  Array.from({ length: lengthOf(sequence) - fed }, (_, index) => tokenAt(sequence, fed + index) ?? 0);
+
+/** A row that lacks more tokens catches up by itself, as all rows are fed as many columns. */
+const mostBehind = 16;
+
+/** An output that ends sooner is not worth computing the prompt once more. */
+const leastRoom = 4;
+
+/** Columns beyond the tokens of a cache that is made. */
+const spareColumns = 64;
+
+/** How much of what was known of a sequence is left after one more token, and after a step without a draft. */
+const memory = 0.95;
+const fading = 0.99;

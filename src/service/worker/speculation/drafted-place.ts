@@ -1,0 +1,34 @@
+/** A place of a sequence that is chosen for ahead of its turn, as if its draft were right up to there. */
+import type { SequenceSampling } from "../protocol.ts";
+import type { SamplingRow } from "../sampling.ts";
+import type { Sequence } from "../sequence.ts";
+
+export class DraftedPlace implements SamplingRow {
+  readonly sampling: SequenceSampling;
+  readonly drawn: number;
+  readonly promptTokenIds: ReadonlyArray<number>;
+  readonly topLogprobs: number | undefined;
+  readonly adapterSlot: number;
+  private readonly sequence: Sequence;
+  private readonly assumed: ReadonlyArray<number>;
+
+  /** @param assumed the draft's tokens before this place */
+  constructor(sequence: Sequence, assumed: ReadonlyArray<number>) {
+    this.sequence = sequence;
+    this.assumed = assumed;
+    this.sampling = sequence.sampling;
+    this.drawn = sequence.drawn + assumed.length;
+    this.promptTokenIds = sequence.promptTokenIds;
+    this.topLogprobs = sequence.topLogprobs;
+    this.adapterSlot = sequence.adapterSlot;
+  }
+
+  /** Made when penalties ask for it. */
+  get outputTokenIds(): ReadonlyArray<number> {
+    return [...this.sequence.outputTokenIds, ...this.assumed];
+  }
+
+  get forbidden(): ReadonlyArray<number> {
+    return this.sequence.forbiddenAfter(this.drawn);
+  }
+}

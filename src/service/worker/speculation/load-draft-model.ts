@@ -1,0 +1,60 @@
+/** A checkpoint folder to a model that drafts for another. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
+
+import type { Model } from "../architectures/Model.ts";
+import { loadCheckpoint } from "../checkpoint.ts";
+import { snapshotBytes } from "../kv-cache.ts";
+import { LoadError } from "../load-error.ts";
+
+/** Throws LoadError for what is wrong with the folder, and where its tokens are not those of the model. */
+export const loadDraftModel = async (directory: string, mainDirectory: string, main: Model): Promise<Model> => {
+  const [tokens, mainTokens] = [readTokens(directory), readTokens(mainDirectory)];
+  if (!isDeepStrictEqual(tokens, mainTokens)) {
+    throw new LoadError("the draft model's tokenizer.json has other tokens than the model's: it cannot draft for it");
+  }
+  const draft = await loadNamed(directory);
+  // Without tokenizers all that is known are their numbers; with them the sizes may differ by padding.
+  if (tokens === undefined && draft.vocabularySize !== main.vocabularySize) {
+    throw new LoadError(
+      `the draft model has a vocabulary of ${draft.vocabularySize}, the model one of ${main.vocabularySize}: it cannot draft for it`,
+    );
+  }
+  return draft;
+};
+
+/** The model's part of the bytes for KV caches: both hold as many tokens. */
+export const mainCacheBytes = (bytes: number, main: Model, draft: Model): number => {
+  const [own, other] = [main, draft].map(({ cacheShape }) => snapshotBytes(cacheShape, 1)) as [number, number];
+  return Math.floor((bytes * own) / (own + other));
+};
+
+const loadNamed = async (directory: string): Promise<Model> => {
+  try {
+    return await loadCheckpoint(directory);
+  } catch (cause) {
+    throw cause instanceof LoadError ? new LoadError(`the draft model: ${cause.message}`) : cause;
+  }
+};
+
+/** Ids by token; undefined without a tokenizer.json. */
+const readTokens = (directory: string): ReadonlyMap<string, number> | undefined => {
+  let text: string;
+  try {
+    text = readFileSync(join(directory, "tokenizer.json"), "utf8");
+  } catch {
+    return undefined;
+  }
+  const { model, added_tokens: added = [] } = JSON.parse(text) as TokenizerFile;
+  return new Map([
+    ...Object.entries(model?.vocab ?? {}),
+    ...added.map(({ id, content }) => [content, id] as [string, number]),
+  ]);
+};
+
+interface TokenizerFile {
+  /** A list for Unigram: its indices are the ids. */
+  readonly model?: { readonly vocab?: Readonly<Record<string, number>> };
+  readonly added_tokens?: ReadonlyArray<{ readonly id: number; readonly content: string }>;
+}

@@ -1,0 +1,101 @@
+/**
+ * What a verification costs beside a plain decode step, as measured: by rows, in powers of two, tokens a row, and what
+ * has drafted. It decides whether something is drafted, never what comes out.
+ */
+
+/** Where drafts come from: the sequence itself, or a model. */
+export type DraftSource = "lookup" | "model";
+
+interface Plain {
+  /** Milliseconds. */
+  ms: number;
+  /** Since the measure was last found too old. */
+  samples: number;
+  /** Verifications since the last plain step. */
+  age: number;
+}
+
+interface Verified {
+  /** Of a plain step's time. */
+  ratio: number;
+  samples: number;
+}
+
+interface Refusals {
+  count: number;
+  /** How many there are before one more try. */
+  patience: number;
+}
+
+export class Pace {
+  private readonly plain = new Map<number, Plain>();
+  private readonly verified = new Map<string, Verified>();
+  private readonly refusals = new Map<number, Refusals>();
+
+  /** A step of one token a row, whose time was that of the device. */
+  addPlain(rows: number, ms: number): void {
+    if (ms <= 0) return;
+    const known = this.plain.get(bucket(rows)) ?? { ms, samples: 0, age: 0 };
+    known.ms += weight * (Math.min(ms, known.ms * mostOutlier) - known.ms);
+    known.samples += 1;
+    known.age = 0;
+    this.plain.set(bucket(rows), known);
+  }
+
+  /** @param ms with the drafting */
+  addVerified(rows: number, width: number, source: DraftSource, ms: number): void {
+    const plain = this.plain.get(bucket(rows));
+    if (plain === undefined || ms <= 0) return;
+    plain.age += 1;
+    if (plain.age >= mostAge) [plain.age, plain.samples] = [0, 0];
+    const key = `${source} ${bucket(rows)} ${width}`;
+    const ratio = ms / plain.ms;
+    const known = this.verified.get(key) ?? { ratio: assumedRatio(width, source), samples: 0 };
+    // The first of a shape pays for what is made once for it.
+    if (known.samples === 1) known.ratio = ratio;
+    if (known.samples > 1) known.ratio += weight * (Math.min(ratio, known.ratio * mostOutlier) - known.ratio);
+    known.samples += 1;
+    this.verified.set(key, known);
+  }
+
+  /** Whether plain steps have been timed well enough to compare with. */
+  isKnown(rows: number): boolean {
+    return (this.plain.get(bucket(rows))?.samples ?? 0) >= leastSamples;
+  }
+
+  /** Of a plain step's time. */
+  ratio(rows: number, width: number, source: DraftSource): number {
+    return this.verified.get(`${source} ${bucket(rows)} ${width}`)?.ratio ?? assumedRatio(width, source);
+  }
+
+  /** A draft that looks worth it but for what verifications were measured to cost: true if it is tried once more. */
+  retries(rows: number): boolean {
+    const known = this.refusals.get(bucket(rows)) ?? { count: 0, patience: leastPatience };
+    this.refusals.set(bucket(rows), known);
+    known.count += 1;
+    if (known.count < known.patience) return false;
+    known.count = 0;
+    known.patience = Math.min(2 * known.patience, mostPatience);
+    return true;
+  }
+}
+
+/** Before it was measured: weights are read once for all tokens, and the rest grows with them; a model drafts token by token. */
+export const assumedRatio = (width: number, source: DraftSource): number =>
+  1 + (source === "model" ? 0.25 : 0.1) * (width - 1);
+
+/** Of a new measurement in the running mean. */
+const weight = 0.2;
+
+/** A step that took longer than so many usual ones was held up by something else. */
+const mostOutlier = 3;
+
+const leastSamples = 4;
+
+/** Verifications after which plain steps are timed anew. */
+const mostAge = 256;
+
+const leastPatience = 64;
+const mostPatience = 4096;
+
+const bucket = (rows: number): number => 2 ** Math.ceil(Math.log2(rows));
