@@ -84,6 +84,11 @@ export class KVCache {
     return this.filled;
   }
 
+  /** Columns that there is room for. */
+  get capacity(): number {
+    return this.columns;
+  }
+
   get bytes(): number {
     return bytesOf(this.shape, this.rows, this.columns);
   }

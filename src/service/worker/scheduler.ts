@@ -282,13 +282,13 @@ export class Scheduler {
     speculator?.prepare(batch?.rows ?? []);
     const plan = batch && speculator?.plan(batch.rows);
     if (batch === undefined || speculator === undefined || plan === undefined) return undefined;
+    if (!this.hasRoomFor(batch, plan.tokens + 1)) return undefined;
     this.read({ rows: unreadRows(batch), next: batch.next, logprobs: batch.logprobs });
     batch.logprobs = [];
     const since = this.now();
     const drafts = speculator.draft(batch.rows, plan);
     if (drafts.every((draft) => draft.length === 0)) return undefined;
     const verification = layOut(batch.rows, drafts);
-    if (!this.hasRoomFor(batch, verification.width)) return undefined;
     this.useAdapters(batch.rows);
     const hidden = this.model.forward(verification.tokens, batch.cache);
     const { places, states, width } = verification;

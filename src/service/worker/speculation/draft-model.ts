@@ -191,7 +191,8 @@ export class DraftModel {
       // But its last: a draft follows from that.
       const tokens = [...sequence.promptTokenIds, ...sequence.outputTokenIds].slice(0, -1);
       if (tokens.length === 0 || tokens.some((id) => id >= this.model.vocabularySize)) continue;
-      if (!this.hasRoom(this.rows.length + 2, Math.max(tokens.length, this.cache?.end ?? 0))) continue;
+      const columns = Math.max(tokens.length + spareColumns, this.cache?.capacity ?? 0);
+      if (!this.hasRoom(this.rows.length + 2, columns)) continue;
       const index = this.rows.findIndex((row) => row?.sequence === sequence);
       const row = this.rows[index];
       if (row === undefined || this.cache === undefined) {

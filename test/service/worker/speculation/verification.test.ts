@@ -5,6 +5,7 @@ import type { Model } from "../../../../src/service/worker/architectures/Model.t
 import { loadCheckpoint } from "../../../../src/service/worker/checkpoint.ts";
 import { Scheduler } from "../../../../src/service/worker/scheduler.ts";
 import { Speculator } from "../../../../src/service/worker/speculation/speculator.ts";
+import { goldenRuns, realModels } from "../../../support/model-folder.ts";
 import { modelTypes } from "../checkpoint-layout.ts";
 import { writeRandomCheckpoint } from "../random-checkpoint.ts";
 import { drive, greedy, limits, type Output, submission } from "../scheduler-run.ts";
@@ -96,6 +97,25 @@ describe.each(modelTypes)("drafts for %s", (modelType) => {
     assert.isAbove(accepted, 50);
     assert.isAbove(drafted - accepted, 50);
   }, 120_000);
+});
+
+describe("goldens with windows", () => {
+  it.each(["gemma", "gpt"] as const)("%s says what mlx-lm says, drafted for row by row", async (name) => {
+    const model = await loadCheckpoint(realModels[name]);
+    const runs = goldenRuns(name);
+    const foretold = new Map(runs.map(({ greedy_ids: ids }, sequence) => [sequence, ids]));
+    const own = drafting(model, new Oracle(foretold, model.vocabularySize));
+    for (const [sequence, { prompt_ids: ids, greedy_ids: expected }] of runs.entries()) {
+      own.submit(submission(sequence, ids, { maxOutputTokens: expected.length }));
+    }
+    const outputs = await drive(own);
+    let accepted = 0;
+    for (const [sequence, expected] of foretold) {
+      assert.deepStrictEqual(outputs.get(sequence)?.tokenIds, [...expected]);
+      accepted += outputs.get(sequence)?.acceptedDraftTokens ?? 0;
+    }
+    assert.isAbove(accepted, 5);
+  });
 });
 
 describe("a verification", async () => {
