@@ -27,6 +27,7 @@ import type { SequenceEvent, SubmitMessage, TokenLogprobs, WorkerLimits } from "
 import { force, settleReasoning } from "./reasoning-limit.ts";
 import { adjustLogits, drawTokens } from "./sampling.ts";
 import { Sequence } from "./sequence.ts";
+import { SlicePace } from "./slice-pace.ts";
 import type { DraftedPlace } from "./speculation/drafted-place.ts";
 import type { DraftPlan, Speculator } from "./speculation/speculator.ts";
 import { type Drafts, layOut, readVerified, type Verification } from "./speculation/verification.ts";
@@ -64,6 +65,12 @@ interface Prefill {
   /** int32 [rows, columns], padded on the left. */
   readonly tokens: Tensor;
   readonly columns: number;
+  /** Slices that were begun. */
+  slices: number;
+  /** What follows, once the last slice was begun. */
+  chosen: Chosen | undefined;
+  /** A step has passed since. */
+  rested: boolean;
   /** Of sequences that are there for their vectors: these never join the batch. */
   readonly pool: EmbeddingPool | undefined;
 }
@@ -74,6 +81,7 @@ export class Scheduler {
   private readonly now: () => number;
   private readonly prefixes: PrefixCache;
   private readonly adapterLoads: AdapterLoads;
+  private readonly pace: SlicePace;
   private readonly speculator: Speculator | undefined;
   private waiting: Sequence[] = [];
   private batch: Batch | undefined;
@@ -91,6 +99,7 @@ export class Scheduler {
     this.prefixes = new PrefixCache(limits.prefixCacheBytes);
     this.adapterLoads = new AdapterLoads(model.adapters, limits.maxAdapters, now);
     this.speculator = speculator;
+    this.pace = new SlicePace(limits.prefillSliceTokens);
   }
 
   /** Whether there is nothing to compute and nothing to tell. */
@@ -132,6 +141,7 @@ export class Scheduler {
     const begun = this.now();
     this.speculator?.begin(begun);
     this.expire();
+    this.joinRested();
     const loading = this.loadAdapters();
     const verifying = this.verify();
     const fed = verifying === undefined ? this.decode() : undefined;
@@ -139,10 +149,11 @@ export class Scheduler {
     const decoding = (fed === undefined ? 0 : 1) + (verifying === undefined ? 0 : 2);
     const debt = loading + decoding + (this.prefill === undefined ? 0 : prefillDebt);
     if (this.prefill === undefined) this.time(begun, fed, verifying);
-    const prefilled = this.prefill && this.prefillSlice(this.prefill);
+    const sliceTokens = this.prefill === undefined ? 0 : this.prefillSlice(this.prefill);
     if (verifying !== undefined) this.settle(verifying);
     if (fed !== undefined) this.read(fed);
-    if (prefilled !== undefined) this.join(prefilled);
+    if (this.prefill?.chosen !== undefined && !this.mayRest(this.prefill)) this.join(this.prefill, this.prefill.chosen);
+    this.pace.step(this.now(), fed === undefined ? 0 : sliceTokens);
     this.compact();
     if (this.batch === undefined) {
       this.speculator?.time(undefined);
@@ -365,12 +376,14 @@ export class Scheduler {
     return true;
   }
 
-  /** Computes one slice; with the last one the sequences are ready to join the batch. */
-  private prefillSlice(prefill: Prefill): Batch | undefined {
+  /** Starts computing one slice, if any is left; returns its tokens. */
+  private prefillSlice(prefill: Prefill): number {
+    if (prefill.chosen !== undefined) return 0;
+    prefill.slices += 1;
     const rows = prefill.rows.length;
     const done = prefill.cache.end;
     // While streams run, a slice is kept short so that they go on; alone, it may be as large as is efficient.
-    const tokens = this.batch === undefined ? soloPrefillTokens : this.limits.prefillSliceTokens;
+    const tokens = this.batch === undefined ? soloPrefillTokens : this.pace.tokens;
     const scored = prefill.rows.find((sequence) => sequence?.promptLogprobs === true);
     const most = scored === undefined ? tokens : Math.min(tokens, maxScoredLogits / this.model.vocabularySize);
     const width = Math.max(1, Math.min(prefill.columns - done, Math.floor(most / rows)));
@@ -381,17 +394,31 @@ export class Scheduler {
     prefill.pool?.add(hidden, done);
     if (prefill.cache.end < prefill.columns) {
       mx.asyncEval(...prefill.cache.arrays, ...(prefill.pool?.arrays ?? []));
-      return undefined;
+      return width * rows;
     }
     if (prefill.pool !== undefined) {
       this.tellVectors(prefill.rows, prefill.pool);
       this.prefill = undefined;
-      return undefined;
+      return width * rows;
     }
-    const chosen = this.choose(hidden, width - 1, prefill.rows, undefined);
+    prefill.chosen = this.choose(hidden, width - 1, prefill.rows, undefined);
     this.keepForWaiting(prefill);
-    this.prefill = undefined;
-    return { cache: prefill.cache, rows: prefill.rows, ...chosen };
+    return width * rows;
+  }
+
+  /**
+   * To join is to wait for the last slice, while the device may still be at the one before. So that running streams do not
+   * wait for both at once, their next tokens are told in between: it rests for a step.
+   */
+  private mayRest({ slices }: Prefill): boolean {
+    return slices > 1 && this.batch?.rows.some((sequence) => sequence !== undefined) === true;
+  }
+
+  private joinRested(): void {
+    const { prefill } = this;
+    if (prefill?.chosen === undefined) return;
+    if (prefill.rested) this.join(prefill, prefill.chosen);
+    prefill.rested = true;
   }
 
   private tellVectors(rows: Prefill["rows"], pool: EmbeddingPool): void {
@@ -445,7 +472,16 @@ export class Scheduler {
     }
     const rows = group.map(({ sequence }) => sequence);
     const pool = rows.some(({ embedding }) => embedding !== undefined) ? new EmbeddingPool(rows) : undefined;
-    return { cache, rows, tokens: mx.array(padded, mx.int32), columns, pool };
+    return {
+      cache,
+      rows,
+      tokens: mx.array(padded, mx.int32),
+      columns,
+      slices: 0,
+      chosen: undefined,
+      rested: false,
+      pool,
+    };
   }
 
   private takeGroup(): Candidate[] {
@@ -479,7 +515,7 @@ export class Scheduler {
     const prompt = Math.max(0, ...group.map(({ promptTokenIds }) => promptTokenIds.length));
     const remaining = Math.max(...[...running, ...group].map(({ remainingTokens }) => remainingTokens));
     // The batch goes on by a column with each slice of the prefill.
-    const slices = Math.ceil((prompt * group.length) / this.limits.prefillSliceTokens);
+    const slices = Math.ceil((prompt * group.length) / this.pace.fewest);
     const columns = Math.max((this.batch?.cache.end ?? 0) + more + slices, prompt) + remaining;
     const rows = Math.max(this.batch?.rows.length ?? 0, running.length + group.length);
     const shape = this.model.cacheShape;
@@ -489,13 +525,14 @@ export class Scheduler {
   }
 
   /** Moves sequences whose prompt is computed into the batch. */
-  private join(prefilled: Batch): void {
+  private join({ cache, rows }: Prefill, { next, logprobs }: Chosen): void {
+    this.prefill = undefined;
     if (this.batch === undefined || this.batch.rows.every((sequence) => sequence === undefined)) {
-      this.batch = prefilled;
+      this.batch = { cache, rows, next, logprobs };
       return;
     }
     const { batch } = this;
-    const joining = [...prefilled.rows.entries()].filter(([, sequence]) => sequence !== undefined);
+    const joining = [...rows.entries()].filter(([, sequence]) => sequence !== undefined);
     const free = [...batch.rows.entries()].flatMap(([row, sequence]) => (sequence === undefined ? [row] : []));
     const missing = joining.length - free.length;
     if (missing > 0) {
@@ -507,12 +544,12 @@ export class Scheduler {
     for (const [sourceRow, sequence] of joining) {
       const row = free.shift();
       if (row === undefined) throw new RangeError("no free row for a prefilled sequence");
-      batch.cache.insert(row, prefilled.cache, sourceRow);
+      batch.cache.insert(row, cache, sourceRow);
       batch.rows[row] = sequence;
       origin[row] = batch.next.size + sourceRow;
     }
-    batch.logprobs = [...batch.logprobs, ...prefilled.logprobs];
-    batch.next = mx.take(mx.concatenate([batch.next, prefilled.next], 0), mx.array(origin, mx.int32), 0);
+    batch.logprobs = [...batch.logprobs, ...logprobs];
+    batch.next = mx.take(mx.concatenate([batch.next, next], 0), mx.array(origin, mx.int32), 0);
     mx.asyncEval(batch.next);
   }
 
