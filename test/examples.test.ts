@@ -83,7 +83,7 @@ afterAll(() => service.stop());
 
 const examples = [...files, ...pages.flatMap(examplesOf)];
 
-describe("the example", () => {
+describe("the example", { timeout: 60_000 }, () => {
   it.for(examples)("$name runs", async ({ kind, code, folder }, context) => {
     if (code.includes("grpcurl") && !(await grpcurl())) context.skip(noGrpcurl);
     const [program = "", ...args] = programs[kind] ?? [];

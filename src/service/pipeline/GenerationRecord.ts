@@ -100,22 +100,26 @@ export class GenerationRecord {
   }
 
   /** Counts output that the caller does not get, or not yet. */
-  withhold(candidateIndex: number, { tokenIds, reasoningTokens }: EngineOutput): void {
-    const candidate = this.candidateAt(candidateIndex);
-    candidate.withheldTokens += tokenIds.length;
-    candidate.withheldReasoningTokens += reasoningTokens;
+  withhold(candidateIndex: number, output: EngineOutput): void {
+    this.countWithheld(candidateIndex, output, 1);
   }
 
   /** The caller gets it after all: it comes as an event next. */
-  unhold(candidateIndex: number, { tokenIds, reasoningTokens }: EngineOutput): void {
-    const candidate = this.candidateAt(candidateIndex);
-    candidate.withheldTokens -= tokenIds.length;
-    candidate.withheldReasoningTokens -= reasoningTokens;
+  unhold(candidateIndex: number, output: EngineOutput): void {
+    this.countWithheld(candidateIndex, output, -1);
   }
 
   /** Starts once more, with another seed: it is the last start that counts. */
   startAnew(seed: number): void {
     this.emitStarted({ ...this.options.parameters, seed });
+  }
+
+  private countWithheld(index: number, { tokenIds, reasoningTokens, drafts }: EngineOutput, by: 1 | -1): void {
+    const candidate = this.candidateAt(index);
+    candidate.withheldTokens += by * tokenIds.length;
+    candidate.withheldReasoningTokens += by * reasoningTokens;
+    candidate.draftedTokens += by * (drafts?.drafted ?? 0);
+    candidate.acceptedDraftTokens += by * (drafts?.accepted ?? 0);
   }
 
   private candidateAt(index: number): Candidate {

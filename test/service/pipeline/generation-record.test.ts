@@ -116,4 +116,32 @@ describe("GenerationRecord", () => {
       assert.deepStrictEqual([text, reasoning, toolCalls.length, tokenIds.length], [`${echo}!`, "", 1, 1]);
     }
   });
+
+  it("counts what is withheld as spent, drafts among it, and as the caller's once it comes", () => {
+    const { record, events } = create();
+    const withheld = { ...output({ tokenIds: [7, 8], reasoningTokens: 1 }), drafts: { drafted: 3, accepted: 1 } };
+    if (withheld.type !== "output") return assert.fail();
+    record.withhold(0, withheld);
+    const usage = {
+      promptTokens: 5,
+      cachedPromptTokens: 0,
+      outputTokens: 2,
+      reasoningTokens: 1,
+      draftedTokens: 3,
+      acceptedDraftTokens: 1,
+    };
+    assert.deepEqual(record.usage, usage);
+    assert.deepEqual(events, []);
+    record.unhold(0, withheld);
+    record.onEngineEvent(0, withheld, 1);
+    assert.deepEqual(record.usage, usage);
+    record.withhold(0, withheld);
+    record.onEngineEvent(0, { ...end, warnings: [] }, 2);
+    const last = events.at(-1);
+    assert.deepInclude(last?.type === "finished" && last.usage, {
+      outputTokens: 4,
+      discardedTokens: 2,
+      draftedTokens: 6,
+    });
+  });
 });
