@@ -12,7 +12,7 @@ import { parseArgs } from "node:util";
 
 import { type Bench, clients, longPrompts, sharedPrefix, startUp } from "./bench/against-peer.ts";
 import { large, small } from "./bench/checkpoints.ts";
-import { drafts } from "./bench/drafts.ts";
+import { draftModel, drafts } from "./bench/drafts.ts";
 import { engineAlone, messages, throughService } from "./bench/overhead.ts";
 import { ensurePeer } from "./bench/peer.ts";
 import type { Row } from "./bench/row.ts";
@@ -35,6 +35,7 @@ const benches: ReadonlyArray<Bench> = [
   ...[small, large].flatMap((model) => [engineAlone(model), throughService(model)]),
   messages,
   ...[small, large].map(drafts),
+  draftModel,
   ...[small, large].flatMap((model) => [clients(model), sharedPrefix(model), longPrompts(model), startUp(model)]),
 ];
 

@@ -1,14 +1,16 @@
 /**
- * The engine in a process of its own, without the service: `node --expose-gc bare-engine.ts FOLDER SPECULATION`. For each
- * message `[sequences, promptTokens, maxTokens]` it generates so many sequences in one batch and answers with tokens a second.
+ * The engine in a process of its own, without the service: `node --expose-gc bare-engine.ts FOLDER SPECULATION [DRAFT]`,
+ * DRAFT being the folder of a model that drafts. For each message `[sequences, promptTokens, maxTokens]` it generates so many sequences in one batch and answers with tokens a second.
  */
 import { loadCheckpoint, warmUp } from "../../src/service/worker/checkpoint.ts";
 import { breathe } from "../../src/service/worker/mlx.ts";
 import { Scheduler } from "../../src/service/worker/scheduler.ts";
+import { DraftModel } from "../../src/service/worker/speculation/draft-model.ts";
+import { loadDraftModel } from "../../src/service/worker/speculation/load-draft-model.ts";
 import { Speculator } from "../../src/service/worker/speculation/speculator.ts";
 import type { Work } from "./engine-process.ts";
 
-const [folder = "", speculation] = process.argv.slice(2);
+const [folder = "", speculation, draftFolder] = process.argv.slice(2);
 const model = await loadCheckpoint(folder);
 warmUp(model);
 const gibibyte = 1024 ** 3;
@@ -19,7 +21,10 @@ const limits = {
   prefixCacheBytes: gibibyte,
   maxAdapters: 0,
 };
-const speculator = speculation === "measured" ? new Speculator(speculation) : undefined;
+const draft = draftFolder === undefined ? undefined : await loadDraftModel(draftFolder, folder, model);
+const drafter =
+  draft && new DraftModel(draft, { kvCacheBytes: gibibyte, sliceTokens: 256, vocabularySize: model.vocabularySize });
+const speculator = speculation === "measured" ? new Speculator(speculation, drafter) : undefined;
 const scheduler = new Scheduler(model, limits, () => performance.now(), speculator);
 let sequence = 0;
 

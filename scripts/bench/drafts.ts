@@ -1,7 +1,10 @@
-/** What prompt lookup gains where a text repeats its prompt, and what it costs where it does not: the engine by itself. */
+/**
+ * What drafts gain: prompt lookup where a text repeats its prompt, and what it costs where it does not; a small model that
+ * knows what the large one will say. The engine by itself.
+ */
 import { engineEnvironment } from "../../src/service/config/EngineConfig.ts";
 import type { Bench } from "./against-peer.ts";
-import { type CheckpointShape, circles, ensureCheckpoint } from "./checkpoints.ts";
+import { type CheckpointShape, circles, ensureCheckpoint, large, small } from "./checkpoints.ts";
 import { startBareEngine, type Work } from "./engine-process.ts";
 import { compareInTurns } from "./rounds.ts";
 
@@ -13,7 +16,7 @@ const texts = [
 export const drafts = (model: CheckpointShape): Bench => ({
   name: `drafts ${model.name}`,
   run: async () => {
-    const folder = ensureCheckpoint({ ...model, name: `${model.name}-counting`, counts: true });
+    const folder = ensureCheckpoint(counting(model));
     const drafting = await startBareEngine(folder, engineEnvironment(), "measured");
     const plain = await startBareEngine(folder, engineEnvironment());
     try {
@@ -33,4 +36,33 @@ export const drafts = (model: CheckpointShape): Bench => ({
       plain.stop();
     }
   },
+});
+
+export const draftModel: Bench = {
+  name: `draft model ${small.name} for ${large.name}`,
+  run: async () => {
+    const [folder, draft] = [ensureCheckpoint(counting(large)), ensureCheckpoint(counting(small))];
+    const drafting = await startBareEngine(folder, engineEnvironment(), "measured", draft);
+    const plain = await startBareEngine(folder, engineEnvironment());
+    try {
+      const rows = [];
+      for (const sequences of [1, 8]) {
+        const work: Work = [sequences, 128, 256, circles.long];
+        const workload = `${draftModel.name}, ${sequences === 1 ? "1 sequence" : `${sequences} sequences`}`;
+        const ours = () => drafting.generate(work);
+        const peer = () => plain.generate(work);
+        rows.push(await compareInTurns({ workload, metric: "tok/s", ours, peer, target: { least: 1 } }));
+      }
+      return rows;
+    } finally {
+      drafting.stop();
+      plain.stop();
+    }
+  },
+};
+
+const counting = (model: CheckpointShape): CheckpointShape => ({
+  ...model,
+  name: `${model.name}-counting`,
+  counts: true,
 });

@@ -22,17 +22,25 @@ export interface EngineProcess {
   readonly stop: () => void;
 }
 
-/** @param environment of the process, as the service would start it */
+/**
+ * @param environment of the process, as the service would start it
+ * @param draftFolder of a model that drafts for it
+ */
 export const startBareEngine = async (
   folder: string,
   environment: Readonly<Record<string, string | undefined>>,
   speculation: SpeculationMode = "off",
+  draftFolder?: string,
 ): Promise<EngineProcess> => {
   const child = endsWithUs(
-    fork(join(import.meta.dirname, "bare-engine.ts"), [folder, speculation], {
-      execArgv: ["--expose-gc"],
-      env: environment,
-    }),
+    fork(
+      join(import.meta.dirname, "bare-engine.ts"),
+      [folder, speculation, ...(draftFolder === undefined ? [] : [draftFolder])],
+      {
+        execArgv: ["--expose-gc"],
+        env: environment,
+      },
+    ),
   );
   await once(child, "message");
   return {

@@ -338,7 +338,7 @@ export class Scheduler {
     const fits = (): boolean => this.projectedBytes(running, coming, width) <= this.limits.kvCacheBytes;
     if (running.length === 1 && coming.length === 0) return true;
     if (fits()) return true;
-    if (batch.cache.vainColumns === 0) return false;
+    if (batch.cache.vainColumns < leastVainColumns) return false;
     batch.cache.select(batch.rows.keys().toArray());
     return fits();
   }
@@ -581,6 +581,9 @@ const soloPrefillTokens = 1024;
 
 /** Logits of a prompt that are looked at together: 16 MiB of them, of which several copies live until a collection. */
 const maxScoredLogits = 2 ** 22;
+
+/** Fewer are not worth a copy of the cache. */
+const leastVainColumns = 64;
 
 /** Columns that a prefill's cache has beyond its prompts: the first output tokens need no growth. */
 const spareColumns = 64;

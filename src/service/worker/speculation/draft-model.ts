@@ -29,7 +29,7 @@ interface Row {
 }
 
 /** How often its tokens were right and wrong; older ones count less. */
-interface Record {
+interface TrackRecord {
   right: number;
   wrong: number;
 }
@@ -44,7 +44,7 @@ interface Coming {
 export class DraftModel {
   private readonly model: Model;
   private readonly limits: DraftModelLimits;
-  private readonly records = new WeakMap<Sequence, Record>();
+  private readonly records = new WeakMap<Sequence, TrackRecord>();
   private cache: KVCache | undefined;
   private rows: Array<Row | undefined> = [];
   private coming: Coming | undefined;
@@ -79,7 +79,8 @@ export class DraftModel {
   /** Whether it can draft for the sequence now. */
   isInStep(sequence: Sequence): boolean {
     const row = this.rows.find((each) => each?.sequence === sequence);
-    return row !== undefined && lengthOf(sequence) - row.fed <= mostBehind;
+    if (row === undefined) return false;
+    return lengthOf(sequence) - row.fed <= (this.rows.length === 1 ? this.limits.sliceTokens : mostBehind);
   }
 
   /** How likely the next token that it drafts is right. */
@@ -96,18 +97,24 @@ export class DraftModel {
     record.wrong *= fading;
   }
 
-  /** Computes a slice of one of these that is not in step, without waiting for it. Settled. */
-  advance(sequences: Iterable<Sequence>): void {
+  /**
+   * Computes a slice of one of these that is not in step, without waiting for it. Settled.
+   *
+   * @returns false where there is nothing to compute, or no room for it
+   */
+  advance(sequences: Iterable<Sequence>): boolean {
     this.coming ??= this.begin(sequences);
     const { coming } = this;
-    if (coming === undefined) return;
+    if (coming === undefined) return false;
     const done = coming.cache.end;
     const slice = coming.tokens.slice(done, done + this.limits.sliceTokens);
-    this.model.forward(mx.array([slice], mx.int32), coming.cache);
+    this.model.forward(this.toTensor([slice]), coming.cache);
     mx.asyncEval(...coming.cache.arrays);
-    if (coming.cache.end < coming.tokens.length) return;
-    this.coming = undefined;
-    this.admit(coming);
+    if (coming.cache.end === coming.tokens.length) {
+      this.coming = undefined;
+      this.admit(coming);
+    }
+    return true;
   }
 
   /**
@@ -146,7 +153,7 @@ export class DraftModel {
   /** Feeds each row its tokens, any number up to `width`; returns the token after them, int32 [rows]. */
   private feed(cache: KVCache, tokens: ReadonlyArray<ReadonlyArray<number>>, width: number): Tensor {
     const padded = tokens.map((own) => [...own, ...Array.from({ length: width - own.length }, () => 0)]);
-    const hidden = this.model.forward(mx.array(padded, mx.int32), cache);
+    const hidden = this.model.forward(this.toTensor(padded), cache);
     cache.retract(
       width,
       tokens.map((own, index) => (this.rows[index] === undefined ? undefined : own.length)),
@@ -155,6 +162,15 @@ export class DraftModel {
       hidden,
       width,
       tokens.map((own, index) => index * width + Math.max(0, own.length - 1)),
+    );
+  }
+
+  /** Ids that it does not have, which are padding, as some token. */
+  private toTensor(tokens: ReadonlyArray<ReadonlyArray<number>>): Tensor {
+    const { vocabularySize } = this.model;
+    return mx.array(
+      tokens.map((own) => own.map((id) => (id < vocabularySize ? id : 0))),
+      mx.int32,
     );
   }
 
@@ -190,7 +206,7 @@ export class DraftModel {
       if (this.isInStep(sequence) || sequence.draftRoom < leastRoom) continue;
       // But its last: a draft follows from that.
       const tokens = [...sequence.promptTokenIds, ...sequence.outputTokenIds].slice(0, -1);
-      if (tokens.length === 0 || tokens.some((id) => id >= this.model.vocabularySize)) continue;
+      if (tokens.length === 0) continue;
       const columns = Math.max(tokens.length + spareColumns, this.cache?.capacity ?? 0);
       if (!this.hasRoom(this.rows.length + 2, columns)) continue;
       const index = this.rows.findIndex((row) => row?.sequence === sequence);
@@ -251,7 +267,7 @@ const tokenAt = ({ promptTokenIds, outputTokenIds }: Sequence, index: number): n
 const tokensAfter = ({ sequence, fed }: Row): ReadonlyArray<number> =>
   Array.from({ length: lengthOf(sequence) - fed }, (_, index) => tokenAt(sequence, fed + index) ?? 0);
 
-/** A row that lacks more tokens catches up by itself, as all rows are fed as many columns. */
+/** A row beside others that lacks more tokens catches up by itself, as all rows are fed as many columns. */
 const mostBehind = 16;
 
 /** An output that ends sooner is not worth computing the prompt once more. */

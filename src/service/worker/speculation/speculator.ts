@@ -3,8 +3,8 @@
  *
  * A verification gives a sequence the tokens of its draft that are right and one more, and costs more than a plain step.
  * Both are known from what was measured: of each sequence how often the next token is the one foretold, by itself or by
- * the draft model, of the machine how long steps take (pace.ts). So it drafts where that gives more tokens in the same time: Leviathan et al. 2023, "Fast
- * Inference from Transformers via Speculative Decoding", section 3.
+ * the draft model, of the machine how long steps take (pace.ts). So it drafts where that gives more tokens in the same
+ * time: Leviathan et al. 2023, "Fast Inference from Transformers via Speculative Decoding", section 3.
  */
 import type { SpeculationMode } from "../protocol.ts";
 import type { Sequence } from "../sequence.ts";
@@ -89,9 +89,11 @@ export class Speculator {
     if (model === undefined) return;
     const sequences = new Set(rows.filter((sequence) => sequence !== undefined));
     model.settle(sequences);
-    const missing = [...sequences].filter((sequence) => !model.isInStep(sequence));
-    this.advances = missing.length > 0 && this.mayPay(rows.length, model, missing);
-    if (this.advances) model.advance(missing);
+    // One that repeats itself does without.
+    const missing = [...sequences].filter(
+      (sequence) => !model.isInStep(sequence) && !this.foresight(sequence).lookup.hasMatch,
+    );
+    this.advances = missing.length > 0 && this.mayPay(rows.length, model, missing) && model.advance(missing);
   }
 
   /** Of each row its draft. The tokens of all rows are read. */

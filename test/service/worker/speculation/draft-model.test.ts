@@ -129,6 +129,40 @@ describe("a draft model", () => {
     assert.strictEqual(output?.acceptedDraftTokens, output?.draftedTokens);
   });
 
+  it("does not keep a sequence that repeats itself from prompt lookup where there is no room for it", async () => {
+    let now = 0;
+    const timed: Model = {
+      ...model,
+      forward: (tokens, cache) => {
+        now += 10;
+        return model.forward(tokens, cache);
+      },
+    };
+    const own = new Scheduler(timed, limits, () => now, new Speculator("measured", drafterOf(model, columnBytes)));
+    const logitBias = [{ tokenId: 7, bias: 100 }];
+    own.submit(submission(1, prompt(20, 1), { maxOutputTokens: 200, sampling: { ...greedy, logitBias } }));
+    const output = (await drive(own)).get(1);
+    assert.isAbove(output?.acceptedDraftTokens ?? 0, 150);
+  });
+
+  it.each([60, 70])("may have padding of its own: %s ids beside 64", async (size) => {
+    const draft = await loadCheckpoint(
+      writeRandomCheckpoint({ ...shape, modelType: "llama", vocabularySize: size, tied: false }),
+    );
+    const drafter = new DraftModel(draft, { kvCacheBytes: 2 ** 24, sliceTokens: 16, vocabularySize });
+    const own = new Scheduler(model, limits, () => 0, new Speculator("always", drafter));
+    const requests = [1, 2].map((sequence) =>
+      submission(sequence, [63, ...prompt(20, sequence), 62, 61], { maxOutputTokens: 60 }),
+    );
+    for (const request of requests) own.submit(request);
+    const outputs = await drive(own);
+    for (const request of requests) {
+      const output = outputs.get(request.sequence);
+      assert.deepStrictEqual(output?.tokenIds, (await plainly(request)).tokenIds);
+      assert.isAbove(output?.draftedTokens ?? 0, 20);
+    }
+  });
+
   it("is used where it pays and let alone where it does not", async () => {
     const widthsWith = async (draft: Model, draftMs: number) => {
       let now = 0;
