@@ -116,7 +116,8 @@ const multiplyPlain = (weight: Tensor): Linear => {
     const products = mx.matmul(x.reshape(1, tokens, inputs), pieces);
     const [rows = 0, ...others] = x.shape.slice(0, -1);
     const [second, ...more] = [...others, out];
-    return products.transpose(1, 0, 2).reshape(rows, second, ...more);
+    // Of one token the pieces lie in their order already.
+    return (tokens === 1 ? products : products.transpose(1, 0, 2)).reshape(rows, second, ...more);
   };
 };
 
