@@ -53,6 +53,16 @@ export interface ReasoningOptions {
   readonly effort?: "low" | "medium" | "high";
 }
 
+/** A form that the output must have. */
+export type OutputConstraint =
+  | { readonly type: "json-object" }
+  /** JSON text. */
+  | { readonly type: "json-schema"; readonly schema: string }
+  | { readonly type: "regex"; readonly pattern: string }
+  /** GBNF. */
+  | { readonly type: "grammar"; readonly text: string }
+  | { readonly type: "choice"; readonly choices: ReadonlyArray<string> };
+
 export type GenerationInput =
   | ChatInput
   | { readonly type: "prompt"; readonly text: string }
@@ -124,6 +134,7 @@ export interface GenerationTask {
   readonly sampling: SamplingParams;
   readonly stop: StopCriteria;
   readonly output: OutputOptions;
+  readonly constraint?: OutputConstraint;
   readonly scheduling: SchedulingHints;
   readonly cache: CachePolicy;
   /** The caller's own, for the log. */
@@ -154,6 +165,7 @@ export type FinishReason =
   | "max-output-tokens"
   | "context-length"
   | "time-budget"
+  | "constraint-complete"
   | "tool-calls"
   | "cancelled";
 

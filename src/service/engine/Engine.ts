@@ -6,6 +6,7 @@ import type {
   EngineRestarting,
   EngineStartFailed,
   InsufficientMemory,
+  InvalidField,
   ModelBroken,
   ModelUnloaded,
 } from "../domain/errors.ts";
@@ -22,7 +23,7 @@ import type {
 import type { ModelFacts } from "../domain/model.ts";
 import type { OutputReading } from "../output/parser.ts";
 import type { Tokenizer } from "../prompt/Tokenizer.ts";
-import type { ReasoningLimit } from "../worker/protocol.ts";
+import type { ReasoningLimit, SequenceConstraint } from "../worker/protocol.ts";
 
 export interface EngineRequest {
   /** Unique among the running ones; names the generation in logs. */
@@ -40,6 +41,7 @@ export interface EngineRequest {
   /** What the output consists of beside text. */
   readonly reading: OutputReading;
   readonly reasoningLimit: ReasoningLimit | undefined;
+  readonly constraint?: SequenceConstraint;
   /** From admission on; then the partial result ends with `time-budget`. */
   readonly timeBudgetMs: number | undefined;
   readonly cache: CachePolicy;
@@ -83,7 +85,8 @@ interface EngineFinished {
 }
 
 export type EngineEvent = EngineAdmitted | EnginePrompt | EngineOutput | EngineFinished;
-export type EngineFailure = EngineLost | EngineRestarting | InsufficientMemory | ModelUnloaded;
+/** `InvalidField`: the constraint cannot be held to with this model's vocabulary. */
+export type EngineFailure = EngineLost | EngineRestarting | InsufficientMemory | InvalidField | ModelUnloaded;
 
 interface EngineStatus {
   readonly residentBytes: number;

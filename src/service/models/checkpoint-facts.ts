@@ -71,7 +71,7 @@ export const readCheckpointFacts = async (
       vision: false,
       logprobs: true,
       adapters: false,
-      constraints: [],
+      constraints: ["json_schema", "regex", "grammar", "choice", "json_object"],
     },
     engine: "mlx",
   };

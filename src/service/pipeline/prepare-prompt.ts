@@ -9,8 +9,10 @@ import {
   UnsupportedTask,
 } from "../domain/errors.ts";
 import type { ChatInput, GenerationTask, LogitBias, OutputOptions } from "../domain/generation.ts";
+import type { Grammar } from "../domain/grammar.ts";
 import type { ModelFacts } from "../domain/model.ts";
 import type { PromptTools } from "../models/Models.ts";
+import { taskGrammar } from "./task-grammar.ts";
 import { marksReasoning } from "../output/output-format.ts";
 import { ChatTemplateRefused } from "../prompt/chat-template.ts";
 import { schemaProblem } from "../output/tool-set.ts";
@@ -29,6 +31,8 @@ export interface PreparedPrompt {
   readonly conversation: string | undefined;
   /** The text that it stands for, if the output is to begin with it; otherwise empty. */
   readonly echo: string;
+  /** What the output has to follow. */
+  readonly grammar: Grammar | undefined;
 }
 
 /** What the task asks of this model is checked first, so that nothing is computed for a task that cannot run. */
@@ -37,10 +41,11 @@ export const preparePrompt = Effect.fn("preparePrompt")(function* (
   tools: PromptTools,
 ): Effect.fn.Return<PreparedPrompt, PromptFailure> {
   yield* checkTask(task, tools);
+  const grammar = yield* Effect.fromResult(taskGrammar(task, tools));
   const { tokenIds, text, conversation } = yield* tokensAndText(task, tools);
   const violations = promptLogprobViolations(task.output, tokenIds.length);
   if (violations.length > 0) return yield* new InvalidField({ violations });
-  return { tokenIds, conversation, echo: task.output.echoPrompt ? text() : "" };
+  return { tokenIds, conversation, grammar, echo: task.output.echoPrompt ? text() : "" };
 });
 
 const tokensAndText = Effect.fnUntraced(function* ({ input, reasoning }: GenerationTask, tools: PromptTools) {

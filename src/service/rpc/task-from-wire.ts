@@ -7,6 +7,7 @@ import type {
   GenerationInput,
   GenerationTask,
   LogitBias,
+  OutputConstraint,
   OutputOptions,
   ReasoningOptions,
   SamplingParams,
@@ -45,6 +46,7 @@ const taskFromWire = (task: wire.GenerationTask): Result.Result<GenerationTask, 
       sampling: samplingFromWire(task.sampling),
       stop: yield* stopFromWire(task.stop),
       output: yield* outputFromWire(task.output),
+      ...present({ constraint: constraintFromWire(task.constraint) }),
       scheduling: yield* schedulingFromWire(task.scheduling),
       cache: cacheFromWire(task.cache),
       labels: task.labels,
@@ -121,6 +123,24 @@ const outputFromWire = (output: wire.OutputOptions | undefined): Result.Result<O
       timings: output?.timings ?? false,
     };
   });
+
+const constraintFromWire = (constraint: wire.OutputConstraint | undefined): OutputConstraint | undefined => {
+  const kind = constraint?.kind;
+  switch (kind?.case) {
+    case "jsonObject":
+      return { type: "json-object" };
+    case "jsonSchema":
+      return { type: "json-schema", schema: kind.value };
+    case "regex":
+      return { type: "regex", pattern: kind.value };
+    case "grammar":
+      return { type: "grammar", text: kind.value };
+    case "choice":
+      return { type: "choice", choices: kind.value.choices };
+    case undefined:
+      return undefined;
+  }
+};
 
 const schedulingFromWire = (hints: wire.SchedulingHints | undefined): Result.Result<SchedulingHints, InvalidField> =>
   Result.gen(function* () {

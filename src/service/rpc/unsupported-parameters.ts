@@ -13,7 +13,6 @@ interface Unsupported {
 
 const unsupported: ReadonlyArray<Unsupported> = [
   { field: "adapter", isSet: (task) => task.adapter !== undefined, hint: "no adapter can be applied" },
-  { field: "constraint", isSet: (task) => task.constraint !== undefined, hint: "output cannot be constrained yet" },
 ];
 
 /** The first unsupported option that the task sets. */

@@ -6,6 +6,7 @@
  * for once per step. A sequence that has ended is known one step later; what was computed for it by then is thrown away.
  */
 import type { Model } from "./architectures/Model.ts";
+import type { Constraints } from "./constraint.ts";
 import { bytesOf, KVCache, snapshotBytes, withSlack } from "./kv-cache.ts";
 import {
   logprobTensors,
@@ -49,17 +50,22 @@ export class Scheduler {
   private readonly model: Model;
   private readonly limits: WorkerLimits;
   private readonly now: () => number;
+  private readonly constraints: Constraints | undefined;
   private readonly prefixes: PrefixCache;
   private waiting: Sequence[] = [];
   private batch: Batch | undefined;
   private prefill: Prefill | undefined;
   private events: SequenceEvent[] = [];
 
-  /** @param now milliseconds of a monotonic clock */
-  constructor(model: Model, limits: WorkerLimits, now: () => number) {
+  /**
+   * @param now milliseconds of a monotonic clock
+   * @param constraints those of sequences that have one, opened before the sequence is submitted
+   */
+  constructor(model: Model, limits: WorkerLimits, now: () => number, constraints?: Constraints) {
     this.model = model;
     this.limits = limits;
     this.now = now;
+    this.constraints = constraints;
     this.prefixes = new PrefixCache(limits.prefixCacheBytes);
   }
 
@@ -104,6 +110,7 @@ export class Scheduler {
     if (fed !== undefined) this.read(fed);
     if (prefilled !== undefined) this.join(prefilled);
     this.compact();
+    this.constraints?.keep(this.sequences());
     return debt;
   }
 
@@ -164,7 +171,7 @@ export class Scheduler {
       settleReasoning(batch);
       const hidden = this.model.forward(batch.next.reshape(batch.rows.length, 1), batch.cache);
       Object.assign(batch, this.choose(hidden, 0, batch.rows, batch.next));
-    }
+    } else this.constraints?.settle(batch.next, batch.rows);
     return fed;
   }
 
@@ -179,7 +186,8 @@ export class Scheduler {
     const last = hidden.index(mx.Slice(), mx.Slice(column, column + 1), mx.Slice()).reshape(count, size);
     const sampled = rows.map((sequence) => sequence ?? unused);
     const logits = adjustLogits(this.model.logits(last).astype(mx.float32), sampled, previous);
-    const next = force(drawTokens(logits, sampled), rows);
+    const allowed = this.constraints?.apply(logits, previous, rows) ?? logits;
+    const next = force(drawTokens(allowed, sampled), rows);
     const logprobs = wantedLogprobs(logits, next, rows);
     mx.asyncEval(next, ...logprobs.flatMap(({ tensors }) => tensorsOf(tensors)));
     for (const sequence of rows) if (sequence !== undefined) sequence.drawn += 1;
@@ -193,6 +201,11 @@ export class Scheduler {
     for (const [row, sequence] of rows.entries()) {
       const tokenId = ids[row];
       if (sequence === undefined || tokenId === undefined || sequence.cancelled) continue;
+      if (sequence.bound === "stuck") {
+        this.events.push({ type: "unconstrainable", sequence: sequence.id, reason: stuck });
+        this.free(this.batch, row);
+        continue;
+      }
       const end = sequence.accept(tokenId);
       const own = logprobsOf.get(sequence);
       this.events.push({ type: "token", sequence: sequence.id, tokenId, ...(own !== undefined && { logprobs: own }) });
@@ -360,6 +373,8 @@ const maxScoredLogits = 2 ** 22;
 
 /** Columns that a prefill's cache has beyond its prompts: the first output tokens need no growth. */
 const spareColumns = 64;
+
+const stuck = "no token of the model's vocabulary goes on with what was written";
 
 /** What free rows are sampled with: greedily, and never read. */
 const unused = {

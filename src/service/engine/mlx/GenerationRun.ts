@@ -41,6 +41,7 @@ export class GenerationRun {
   get submission(): SubmitMessage {
     const { parameters, logitBias, promptTokenIds, topLogprobs, promptLogprobs, timeBudgetMs, reasoningLimit, cache } =
       this.request;
+    const { constraint } = this.request;
     return {
       type: "submit",
       sequence: this.sequence,
@@ -51,6 +52,7 @@ export class GenerationRun {
       stopTokenIds: parameters.stopTokenIds,
       timeBudgetMs,
       reasoningLimit,
+      ...(constraint !== undefined && { constraint }),
       topLogprobs,
       promptLogprobs,
       cache: {
@@ -111,6 +113,9 @@ export class GenerationRun {
         else this.finish(isEos ? "end-of-sequence" : "stop-token", { type: "token", tokenId: this.lastTokenId });
         break;
       }
+      case "constraint-complete":
+        this.finish(this.reader.calls > 0 ? "tool-calls" : reason, undefined);
+        break;
       case "max-output-tokens":
         this.finish(this.request.fillsContext ? "context-length" : "max-output-tokens", undefined);
         break;

@@ -11,13 +11,15 @@ import {
   EngineRestarting,
   EngineStartFailed,
   InsufficientMemory,
+  InvalidField,
   ModelBroken,
 } from "../../domain/errors.ts";
 import type { ModelFacts } from "../../domain/model.ts";
 import type { Tokenizer } from "../../prompt/Tokenizer.ts";
-import type { SequenceEvent, StepMessage, WorkerMemory } from "../../worker/protocol.ts";
+import type { SequenceEvent, StepMessage, VocabularyMessage, WorkerMemory } from "../../worker/protocol.ts";
 import { type Engine, type EngineEvent, type EngineFailure, type EngineRequest, Engines } from "../Engine.ts";
 import { GenerationRun } from "./GenerationRun.ts";
+import { createVocabulary } from "./vocabulary.ts";
 import { spawnWorker, type WorkerProcess } from "./WorkerProcess.ts";
 
 /** The mlx driver. */
@@ -63,6 +65,11 @@ class MlxEngine implements Engine {
   private lastSequence = 0;
   /** Undefined while it is being (re)started. */
   private worker: WorkerProcess | undefined;
+  /** Made for the first request that has a constraint. */
+  private readonly vocabulary: Effect.Effect<VocabularyMessage>;
+  private knownVocabulary: VocabularyMessage | undefined;
+  /** The process that has it. */
+  private vocabularyAt: WorkerProcess | undefined;
   private memory: WorkerMemory = noMemory;
   private restarts = 0;
   /** Deaths in a row without a token between them. */
@@ -73,9 +80,21 @@ class MlxEngine implements Engine {
     this.facts = facts;
     this.tokenizer = tokenizer;
     this.settings = settings;
+    this.vocabulary = Effect.runSync(Effect.cached(createVocabulary(tokenizer)));
   }
 
   readonly generate = (
+    request: EngineRequest,
+    onEvent: (event: EngineEvent) => void,
+  ): Effect.Effect<void, EngineFailure> =>
+    request.constraint === undefined
+      ? this.start(request, onEvent)
+      : Effect.flatMap(this.vocabulary, (vocabulary) => {
+          this.knownVocabulary = vocabulary;
+          return this.start(request, onEvent);
+        });
+
+  private readonly start = (
     request: EngineRequest,
     onEvent: (event: EngineEvent) => void,
   ): Effect.Effect<void, EngineFailure> =>
@@ -191,7 +210,12 @@ class MlxEngine implements Engine {
   private submit(run: GenerationRun): void {
     // An engine that was idle is not late: its clock starts with its first request.
     if (this.runs.size === 1) this.lastStepAt = performance.now();
-    this.worker?.send(run.submission);
+    const { worker, knownVocabulary } = this;
+    if (run.request.constraint !== undefined && knownVocabulary !== undefined && this.vocabularyAt !== worker) {
+      this.vocabularyAt = worker;
+      worker?.send(knownVocabulary);
+    }
+    worker?.send(run.submission);
   }
 
   private drop(sequence: number): void {
@@ -225,6 +249,11 @@ class MlxEngine implements Engine {
         run.end(event.reason);
         this.settle(event.sequence, Exit.void);
         break;
+      case "unconstrainable": {
+        const violations = [{ field: "task.constraint", description: event.reason }];
+        this.settle(event.sequence, Exit.fail(new InvalidField({ violations })));
+        break;
+      }
       case "refused": {
         const { neededBytes, availableBytes } = event;
         this.settle(event.sequence, Exit.fail(new InsufficientMemory({ neededBytes, availableBytes })));
