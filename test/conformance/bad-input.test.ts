@@ -141,18 +141,7 @@ const invalid: ReadonlyArray<readonly [what: string, task: Task | undefined, vio
   ],
 ];
 
-const unsupported: ReadonlyArray<readonly [field: string, task: Task]> = [
-  ["task.adapter", { input, adapter: "lora" }],
-  [
-    "task.chat.tool_choice.mode",
-    chat({ messages: [user], toolChoice: { choice: { case: "mode", value: ToolChoice_Mode.REQUIRED } } }),
-  ],
-  [
-    "task.chat.tool_choice.function",
-    chat({ messages: [user], toolChoice: { choice: { case: "function", value: "f" } } }),
-  ],
-  ["task.constraint", { input, constraint: { kind: { case: "regex", value: "a+" } } }],
-];
+const unsupported: ReadonlyArray<readonly [field: string, task: Task]> = [["task.adapter", { input, adapter: "lora" }]];
 
 let server: TestServer;
 let reached: number;

@@ -64,7 +64,7 @@ export const outputConstraint = (
 };
 
 /** Whether a tool has to be called. */
-export const choosesTool = ({ toolChoice }: ChatInput): boolean =>
+const choosesTool = ({ toolChoice }: ChatInput): boolean =>
   toolChoice.mode === "required" || toolChoice.mode === "function";
 
 /** What opens and closes reasoning, and what leads from there to the answer. */

@@ -5,24 +5,35 @@
 import { parentPort, workerData } from "node:worker_threads";
 
 import type { CompiledGrammar, GrammarCompiler, GrammarMatcher } from "@mlc-ai/web-xgrammar";
+import { Endings, SortedVocabulary, type Standing } from "./endings.ts";
 import { grammarNotation } from "./grammar-notation.ts";
 import { type FromGrammarThread, type GrammarThreadData, MaskBoard, type ToGrammarThread } from "./mask-board.ts";
+import { byteOf } from "./byte-alphabet.ts";
+import type { Grammar } from "./protocol.ts";
 import { takeSaid, xgrammar } from "./xgrammar.ts";
 
 const { pieces, vocabularySize, slots, memory } = workerData as GrammarThreadData;
 const board = new MaskBoard(vocabularySize, slots, memory);
 
+interface Compiled {
+  readonly grammar: CompiledGrammar;
+  readonly endings: Endings;
+}
+
 /** Compiled grammars, the one that was used longest ago first. */
-const compiled = new Map<string, CompiledGrammar>();
+const compiled = new Map<string, Compiled>();
 const maxCompiled = 64;
 interface Follower {
   readonly matcher: GrammarMatcher;
+  readonly endings: Endings;
+  standing: Standing | undefined;
   /** What was written does not fit. */
   broken: boolean;
 }
 
 const followers = new Map<number, Follower>();
 let compiler: GrammarCompiler | undefined;
+let vocabulary: SortedVocabulary | undefined;
 
 const reply = (message: FromGrammarThread): void => parentPort?.postMessage(message);
 
@@ -44,27 +55,31 @@ const receive = async (message: ToGrammarThread): Promise<void> => {
 
 const open = async ({ sequence, grammar }: Extract<ToGrammarThread, { type: "open" }>): Promise<void> => {
   try {
-    const compiledGrammar = await compile(grammarNotation(grammar));
+    const { grammar: compiledGrammar, endings } = await compile(grammar);
     const matcher = await xgrammar.GrammarMatcher.createGrammarMatcher(compiledGrammar);
-    followers.set(sequence, { matcher, broken: false });
+    followers.set(sequence, { matcher, endings, standing: endings.beginning, broken: false });
     reply({ type: "opened", sequence, problem: undefined });
   } catch (cause) {
     reply({ type: "opened", sequence, problem: takeSaid() || String(cause) });
   }
 };
 
-const compile = async (notation: string): Promise<CompiledGrammar> => {
+const compile = async (grammar: Grammar): Promise<Compiled> => {
+  const notation = grammarNotation(grammar);
   const known = compiled.get(notation);
-  const grammar = known ?? (await (await theCompiler()).compileGrammar(notation));
+  const made = known ?? {
+    grammar: await (await theCompiler()).compileGrammar(notation),
+    endings: new Endings(grammar, theVocabulary()),
+  };
   compiled.delete(notation);
-  compiled.set(notation, grammar);
+  compiled.set(notation, made);
   const [oldest] = compiled.keys();
   if (compiled.size > maxCompiled && oldest !== undefined) {
     // Matchers share what they need of it.
-    compiled.get(oldest)?.dispose();
+    compiled.get(oldest)?.grammar.dispose();
     compiled.delete(oldest);
   }
-  return grammar;
+  return made;
 };
 
 /** With a token of its own after the vocabulary that stands for the end: it may come where the grammar is fulfilled. */
@@ -78,16 +93,34 @@ const theCompiler = async (): Promise<GrammarCompiler> => {
   return compiler;
 };
 
-const follow = async ({ slot, sequence, tokenId }: MatcherStep): Promise<void> => {
+const theVocabulary = (): SortedVocabulary => {
+  vocabulary ??= new SortedVocabulary(Array.from({ length: vocabularySize }, (_, id) => bytesOf(pieces[id] ?? "")));
+  return vocabulary;
+};
+
+const bytesOf = (piece: string): Uint8Array => Uint8Array.from(piece, (character) => byteOf(character));
+
+const follow = async ({ slot, sequence, tokenId, remainingTokens }: MatcherStep): Promise<void> => {
   const follower = followers.get(sequence);
   if (follower === undefined) return board.writeBroken(slot);
-  const { matcher } = follower;
+  const { matcher, endings } = follower;
   if (tokenId === undefined) {
     matcher.reset();
     follower.broken = false;
-  } else follower.broken ||= !matcher.acceptToken(tokenId);
-  if (follower.broken) board.writeBroken(slot);
-  else board.write(slot, await matcher.getNextTokenBitmask());
+    follower.standing = endings.beginning;
+  } else {
+    follower.broken ||= !matcher.acceptToken(tokenId);
+    follower.standing &&= endings.after(follower.standing, bytesOf(pieces[tokenId] ?? ""));
+  }
+  if (follower.broken) {
+    board.writeBroken(slot);
+    return;
+  }
+  const mask = board.write(slot, await matcher.getNextTokenBitmask());
+  if (follower.standing !== undefined && remainingTokens > 0) {
+    endings.restrict(follower.standing, mask, remainingTokens);
+  }
+  board.seal(slot);
 };
 
 type MatcherStep = Extract<ToGrammarThread, { type: "step" }>["steps"][number];

@@ -15,7 +15,7 @@ export type ToGrammarThread =
   | { readonly type: "close"; readonly sequence: number }
   | { readonly type: "step"; readonly steps: ReadonlyArray<GrammarStep> };
 
-export interface GrammarStep {
+interface GrammarStep {
   /** Where the mask is to be written. */
   readonly slot: number;
   readonly sequence: number;
@@ -58,8 +58,11 @@ export class MaskBoard {
     this.count = new Int32Array(this.memory, 0, 1);
   }
 
-  /** @param words one bit more than the vocabulary has: whether the output may end */
-  write(slot: number, words: Int32Array): void {
+  /**
+   * @param words one bit more than the vocabulary has: whether the output may end
+   * @returns the mask, which may be changed before it is sealed
+   */
+  write(slot: number, words: Int32Array): Int32Array {
     const { head, mask } = this.slot(slot);
     const last = this.vocabularySize >>> 5;
     const endBit = 1 << (this.vocabularySize & 31);
@@ -67,8 +70,15 @@ export class MaskBoard {
     const mayEnd = ((mask[last] ?? 0) & endBit) !== 0;
     // What stands beyond the vocabulary means nothing.
     mask[last] = (mask[last] ?? 0) & (endBit - 1);
-    const mayGoOn = mask.some((word) => word !== 0);
-    head[0] = states.indexOf(mayGoOn ? (mayEnd ? "fulfilled" : "open") : mayEnd ? "ended" : "broken");
+    head[0] = states.indexOf(mayEnd ? "fulfilled" : "open");
+    return mask;
+  }
+
+  /** Ends the writing of a mask. */
+  seal(slot: number): void {
+    const { head, mask } = this.slot(slot);
+    const mayEnd = head[0] === states.indexOf("fulfilled");
+    if (mask.every((word) => word === 0)) head[0] = states.indexOf(mayEnd ? "ended" : "broken");
     head[1] = digestOf(mask, 0x01000193);
     head[2] = digestOf(mask, 0x5bd1e995);
   }

@@ -5,6 +5,8 @@ import { GrammarRefused } from "./expressions.ts";
 /** The grammar without rules that nothing leads to. */
 export const checkedGrammar = (grammar: Grammar): Grammar => {
   const used = usedRules(grammar);
+  const count = Object.keys(used.rules).length;
+  if (count > maxRules) throw new GrammarRefused(`it is too large: it has ${count} rules, of at most ${maxRules}`);
   const size = Object.values(used.rules).reduce((total, of) => total + sizeOf(of), 0);
   if (size > maxSize) {
     throw new GrammarRefused(`it is too large: written out it has ${size} parts, of at most ${maxSize}`);
@@ -20,6 +22,7 @@ export const checkedGrammar = (grammar: Grammar): Grammar => {
 
 /** Characters and sets of them, with repetitions written out. */
 const maxSize = 16_384;
+const maxRules = 2048;
 
 const sizeOf = (of: GrammarExpression): number => {
   switch (of.type) {

@@ -21,12 +21,15 @@ export class SchemaGrammar {
   private readonly referred = new Map<string, string>();
   private count = 0;
   private depth = 0;
+  /** Schemas that were looked at: references beside other keywords multiply them. */
+  private looked = 0;
 
   /** @param schema decoded JSON */
   add(schema: unknown): GrammarExpression {
     this.root = schema;
     this.prefix = `s${this.count++}`;
     this.referred.clear();
+    this.depth = 0;
     return this.expression(schema, "#");
   }
 
@@ -35,6 +38,8 @@ export class SchemaGrammar {
     if (schema === false) throw new GrammarRefused("false fits nothing", where);
     if (!isObject(schema)) throw new GrammarRefused("a schema is an object or a boolean", where);
     this.depth += 1;
+    this.looked += 1;
+    if (this.looked > mostSchemas) throw new GrammarRefused(`it has more than ${mostSchemas} schemas`, where);
     if (this.depth > deepest) throw new GrammarRefused(`schemas are nested more than ${deepest} deep`, where);
     const made = this.ofObject(schema, where);
     this.depth -= 1;
@@ -365,3 +370,4 @@ const formats: Readonly<Record<string, string>> = {
 /** null, boolean, string, number, array, object: `typesOf` leaves integers to the numbers. */
 const allTypes = 6;
 const deepest = 64;
+const mostSchemas = 10_000;

@@ -52,24 +52,22 @@ const together = (keyword: string, a: unknown, b: unknown, where: string): unkno
     case "writeOnly":
       return a;
     case "required":
-      if (Array.isArray(a) && Array.isArray(b)) return [...new Set([...a, ...b])];
-      break;
+      return [...new Set([...listOf(a), ...listOf(b)])];
     case "allOf":
-      if (Array.isArray(a) && Array.isArray(b)) return [...a, ...b];
-      break;
+      return [...listOf(a), ...listOf(b)];
     case "type": {
-      const [left, right] = [a, b].map((value) => (Array.isArray(value) ? value : [value]));
-      const both = (left ?? []).flatMap((type: unknown) => {
-        if ((right ?? []).includes(type)) return [type];
-        if (type === "number" && right?.includes("integer") === true) return ["integer"];
-        return type === "integer" && right?.includes("number") === true ? ["integer"] : [];
+      const other = listOf(b);
+      const both = listOf(a).flatMap((type) => {
+        if (other.includes(type)) return [type];
+        // Whole numbers are numbers.
+        if (type === "number" && other.includes("integer")) return ["integer"];
+        return type === "integer" && other.includes("number") ? ["integer"] : [];
       });
       if (both.length > 0) return both;
       throw new GrammarRefused("no type fits all of its schemas", `${where}/type`);
     }
     case "enum":
-      if (Array.isArray(a) && Array.isArray(b)) return a.filter((value) => b.some((other) => same(value, other)));
-      break;
+      return listOf(a).filter((value) => listOf(b).some((other) => same(value, other)));
     case "minimum":
     case "exclusiveMinimum":
     case "minLength":
@@ -81,7 +79,7 @@ const together = (keyword: string, a: unknown, b: unknown, where: string): unkno
     case "maxItems":
       return Math.min(Number(a), Number(b));
     case "properties":
-      if (isObject(a) && isObject(b)) return mergeProperties(a, b, where);
+      if (isObject(a) && isObject(b)) return mergeProperties(a, b);
       break;
     case "items":
     case "additionalProperties":
@@ -90,14 +88,15 @@ const together = (keyword: string, a: unknown, b: unknown, where: string): unkno
   throw new GrammarRefused("two that differ have to hold, which is not supported", `${where}/${keyword}`);
 };
 
-const mergeProperties = (a: JsonObject, b: JsonObject, where: string): JsonObject => {
+const mergeProperties = (a: JsonObject, b: JsonObject): JsonObject => {
   const merged: Record<string, unknown> = { ...a };
   for (const [name, schema] of Object.entries(b)) {
     merged[name] = Object.hasOwn(a, name) ? { allOf: [a[name], schema] } : schema;
   }
-  void where;
   return merged;
 };
+
+const listOf = (value: unknown): ReadonlyArray<unknown> => (Array.isArray(value) ? value : [value]);
 
 const same = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b);
 
