@@ -4,7 +4,7 @@ import { Effect } from "effect";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
 
 import { GenerationService } from "../../src/client/gen/mlxd/v1/generation_service_pb.ts";
-import { type GenerationTaskSchema, Role, ToolChoice_Mode } from "../../src/client/gen/mlxd/v1/types_pb.ts";
+import { type GenerationTaskSchema, Role } from "../../src/client/gen/mlxd/v1/types_pb.ts";
 import { ModelNotFound } from "../../src/service/domain/errors.ts";
 import { collect } from "../support/collect.ts";
 import { transports } from "../support/rpc-transports.ts";
