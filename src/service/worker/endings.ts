@@ -5,6 +5,7 @@
  * ambiguous grammars only so many threads are followed, the shortest first: each is a way to the end that there is.
  */
 import type { Grammar, GrammarExpression } from "./protocol.ts";
+import { isCounted, longestToken } from "./grammar-notation.ts";
 import { utf8Ranges } from "./utf8-ranges.ts";
 
 type Place =
@@ -27,6 +28,7 @@ interface Frame {
   readonly parent: Frame | undefined;
   /** Bytes to the end of everything, from its place on. */
   readonly cost: number;
+  readonly atBound: boolean;
   readonly id: number;
   readonly children: Map<number, Frame>;
 }
@@ -39,6 +41,8 @@ interface Thread {
 /** Where an output stands in its grammar. */
 export interface Standing {
   readonly threads: ReadonlyArray<Thread>;
+  /** Whether a token may go over the bound of a repetition that xgrammar does not count. */
+  readonly atBound: boolean;
   /** Fewest bytes to an end; 0 where it may end. */
   readonly cost: number;
   readonly next: Map<number, Standing | undefined>;
@@ -55,10 +59,11 @@ export class SortedVocabulary {
 
   /** @param tokens by id; empty where a token writes nothing */
   constructor(tokens: ReadonlyArray<Uint8Array>) {
-    const written = [...tokens.entries()].filter(([, bytes]) => bytes.length > 0);
-    written.sort(([, a], [, b]) => Buffer.compare(a, b));
-    this.ids = written.map(([id]) => id);
-    this.bytes = written.map(([, bytes]) => bytes);
+    // Texts of one character for each byte compare much faster than bytes do.
+    const written = tokens.flatMap((bytes, id) => (bytes.length === 0 ? [] : [{ id, bytes, key: latin1(bytes) }]));
+    written.sort((a, b) => (a.key < b.key ? -1 : a.key > b.key ? 1 : 0));
+    this.ids = written.map(({ id }) => id);
+    this.bytes = written.map(({ bytes }) => bytes);
     this.shared = Int32Array.from(this.bytes, (bytes, index) => sharedLength(this.bytes[index - 1] ?? none, bytes));
   }
 }
@@ -68,10 +73,14 @@ export class Endings {
   private readonly vocabulary: SortedVocabulary;
   private readonly starts = new Map<string, Place>();
   private readonly standings = new Map<string, Standing>();
+  /** Standings by what was reached before calls and returns were followed. */
+  private readonly reached = new Map<string, Standing>();
   private places = 0;
   private frames = 0;
   /** Every cost that there can be is at most this; Infinity for grammars that nest without end. */
   private readonly bound: number;
+  /** Places near the bound of a repetition. */
+  private readonly bounded = new Set<Place>();
 
   constructor({ root, rules }: Grammar, vocabulary: SortedVocabulary) {
     this.vocabulary = vocabulary;
@@ -81,7 +90,14 @@ export class Endings {
     this.bound = Math.max(...all.map(({ cost }) => cost)) + deepestReturn(root, all, rules, this.starts);
     const start = this.starts.get(root);
     if (start === undefined) throw new RangeError(`there is no rule ${root}`);
-    const outermost: Frame = { place: this.end(), parent: undefined, cost: 0, id: this.frames++, children: new Map() };
+    const outermost: Frame = {
+      place: this.end(),
+      parent: undefined,
+      cost: 0,
+      atBound: false,
+      id: this.frames++,
+      children: new Map(),
+    };
     this.beginning = this.standing([[start, outermost]]);
   }
 
@@ -103,9 +119,11 @@ export class Endings {
    */
   restrict(from: Standing, mask: Int32Array, remainingTokens: number): boolean {
     const left = remainingTokens - 1;
-    if (left >= this.bound) return true;
-    from.highest ??= this.walk(from, () => {});
-    if (left >= from.highest) return true;
+    if (!from.atBound) {
+      if (left >= this.bound) return true;
+      from.highest ??= this.walk(from, () => {});
+      if (left >= from.highest) return true;
+    }
     const kept = new Int32Array(mask.length);
     let some = false;
     this.walk(from, (id, cost) => {
@@ -116,7 +134,7 @@ export class Endings {
       some = true;
     });
     // Where it may end now, nothing need follow.
-    if (!some && from.cost > 0) return false;
+    if (!some && from.cost > 0 && !from.atBound) return false;
     mask.set(kept);
     return true;
   }
@@ -148,10 +166,18 @@ export class Endings {
 
   private step(from: Standing, byte: number): Standing | undefined {
     if (from.next.has(byte)) return from.next.get(byte);
-    const reached = from.threads
-      .filter(({ place }) => place.first <= byte && byte <= place.last)
-      .map(({ place, frame }) => [place.next, frame] as const);
-    const next = reached.length === 0 ? undefined : this.standing(reached);
+    let key = "";
+    const reached: (readonly [Place, Frame])[] = [];
+    for (const { place, frame } of from.threads) {
+      if (byte < place.first || byte > place.last) continue;
+      reached.push([place.next, frame]);
+      key += `${place.next.id}.${frame.id},`;
+    }
+    let next = this.reached.get(key);
+    if (next === undefined && reached.length > 0) {
+      next = this.standing(reached);
+      this.reached.set(key, next);
+    }
     from.next.set(byte, next);
     return next;
   }
@@ -192,8 +218,13 @@ export class Endings {
     const key = `${[...kept.keys()].toSorted().join()}/${cost}`;
     const known = this.standings.get(key);
     if (known !== undefined) return known;
-    const made: Standing = { threads: [...kept.values()], cost, next: new Map(), highest: undefined };
-    if (this.standings.size >= mostStandings) this.standings.clear();
+    const own = [...kept.values()];
+    const atBound = own.some((each) => each.frame.atBound || this.bounded.has(each.place));
+    const made: Standing = { threads: own, atBound, cost, next: new Map(), highest: undefined };
+    if (this.standings.size >= mostStandings) {
+      this.standings.clear();
+      this.reached.clear();
+    }
     this.standings.set(key, made);
     return made;
   }
@@ -203,7 +234,14 @@ export class Endings {
     if (place.type === "end" && parent.parent !== undefined) return parent;
     const known = parent.children.get(place.id);
     if (known !== undefined) return known;
-    const made: Frame = { place, parent, cost: place.cost + parent.cost, id: this.frames++, children: new Map() };
+    const made: Frame = {
+      place,
+      parent,
+      cost: place.cost + parent.cost,
+      atBound: parent.atBound || this.bounded.has(place),
+      id: this.frames++,
+      children: new Map(),
+    };
     parent.children.set(place.id, made);
     return made;
   }
@@ -235,12 +273,24 @@ export class Endings {
         return add({ type: "call", rule: of.name, next, cost: Infinity, id: this.places++ });
       case "repeat": {
         let then = next;
+        const counted = isCounted(of);
+        /** One more time, which is the last of so many. */
+        const again = (number: number): Place => {
+          const first = this.places;
+          const made: Place[] = [];
+          const built = this.build(of.of, then, made);
+          all.push(...made);
+          const last = of.max ?? Infinity;
+          const isNear = number > last - longestToken - 1 || (number <= of.min && number >= longestToken);
+          if (counted && isNear) for (const place of made) if (place.id >= first) this.bounded.add(place);
+          return built;
+        };
         if (of.max === undefined) {
           const loop = fork([next]);
           loop.nexts.push(this.build(of.of, loop, all));
           then = loop;
-        } else for (let count = of.min; count < of.max; count++) then = fork([next, this.build(of.of, then, all)]);
-        for (let count = 0; count < of.min; count++) then = this.build(of.of, then, all);
+        } else for (let number = of.max; number > of.min; number--) then = fork([next, again(number)]);
+        for (let number = of.min; number > 0; number--) then = again(number);
         return then;
       }
     }
@@ -311,6 +361,9 @@ const sharedLength = (a: Uint8Array, b: Uint8Array): number => {
   while (length < a.length && length < b.length && a[length] === b[length]) length += 1;
   return length;
 };
+
+const latin1 = (bytes: Uint8Array): string =>
+  Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString("latin1");
 
 const none = new Uint8Array();
 const encoder = new TextEncoder();

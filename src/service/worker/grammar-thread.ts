@@ -6,7 +6,7 @@ import { parentPort, workerData } from "node:worker_threads";
 
 import type { CompiledGrammar, GrammarCompiler, GrammarMatcher } from "@mlc-ai/web-xgrammar";
 import { Endings, SortedVocabulary, type Standing } from "./endings.ts";
-import { grammarNotation } from "./grammar-notation.ts";
+import { grammarNotation, longestToken } from "./grammar-notation.ts";
 import { type FromGrammarThread, type GrammarThreadData, MaskBoard, type ToGrammarThread } from "./mask-board.ts";
 import { byteOf } from "./byte-alphabet.ts";
 import type { Grammar } from "./protocol.ts";
@@ -85,7 +85,7 @@ const compile = async (grammar: Grammar): Promise<Compiled> => {
 /** With a token of its own after the vocabulary that stands for the end: it may come where the grammar is fulfilled. */
 const theCompiler = async (): Promise<GrammarCompiler> => {
   if (compiler !== undefined) return compiler;
-  const padded = Array.from({ length: vocabularySize + 1 }, (_, id) => pieces[id] ?? "");
+  const padded = Array.from({ length: vocabularySize + 1 }, (_, id) => pieceOf(id));
   const info = await xgrammar.TokenizerInfo.createTokenizerInfo(padded, "byte_level", false, padded.length, [
     vocabularySize,
   ]);
@@ -94,8 +94,14 @@ const theCompiler = async (): Promise<GrammarCompiler> => {
 };
 
 const theVocabulary = (): SortedVocabulary => {
-  vocabulary ??= new SortedVocabulary(Array.from({ length: vocabularySize }, (_, id) => bytesOf(pieces[id] ?? "")));
+  vocabulary ??= new SortedVocabulary(Array.from({ length: vocabularySize }, (_, id) => bytesOf(pieceOf(id))));
   return vocabulary;
+};
+
+/** Empty where the token may not be chosen. */
+const pieceOf = (id: number): string => {
+  const piece = pieces[id] ?? "";
+  return piece.length > longestToken ? "" : piece;
 };
 
 const bytesOf = (piece: string): Uint8Array => Uint8Array.from(piece, (character) => byteOf(character));

@@ -7,7 +7,7 @@ import type { GrammarExpression } from "../../domain/grammar.ts";
 import { choice, GrammarRefused, nothing, optional, repeat, rule, sequence, text } from "./expressions.ts";
 import { fits } from "./instance-fits.ts";
 import { integerBetween, numberBetween } from "./json-numbers.ts";
-import { jsonLiteral, jsonRules, withinString } from "./json-text.ts";
+import { character, jsonLiteral, jsonRules, withinString } from "./json-text.ts";
 import { keysExcept } from "./json-keys.ts";
 import { regexGrammar } from "./regex.ts";
 import { type JsonObject, mergeSchemas } from "./schema-merge.ts";
@@ -172,7 +172,7 @@ export class SchemaGrammar {
     }
     if (!bounded) return rule("string");
     const [min, max] = boundsOf(minLength, maxLength, where, ["minLength", "maxLength"]);
-    return quoted(repeat(rule("character"), min, max));
+    return quoted(repeat(character, min, max));
   }
 
   private array(schema: JsonObject, where: string): GrammarExpression {
