@@ -122,10 +122,9 @@ const follow = async ({ slot, sequence, tokenId, remainingTokens }: MatcherStep)
     board.writeBroken(slot);
     return;
   }
-  const mask = board.write(slot, await matcher.getNextTokenBitmask());
-  if (follower.standing !== undefined && remainingTokens > 0) {
-    endings.restrict(follower.standing, mask, remainingTokens);
-  }
+  const { standing } = follower;
+  const mask = board.write(slot, await matcher.getNextTokenBitmask(), standing === undefined || standing.cost === 0);
+  if (standing !== undefined && remainingTokens > 0) endings.restrict(standing, mask, remainingTokens);
   board.seal(slot);
 };
 

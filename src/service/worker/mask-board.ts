@@ -60,14 +60,15 @@ export class MaskBoard {
 
   /**
    * @param words one bit more than the vocabulary has: whether the output may end
+   * @param mayEndHere whether it may, by what xgrammar does not know
    * @returns the mask, which may be changed before it is sealed
    */
-  write(slot: number, words: Int32Array): Int32Array {
+  write(slot: number, words: Int32Array, mayEndHere: boolean): Int32Array {
     const { head, mask } = this.slot(slot);
     const last = this.vocabularySize >>> 5;
     const endBit = 1 << (this.vocabularySize & 31);
     mask.set(words.subarray(0, this.wordsPerMask));
-    const mayEnd = ((mask[last] ?? 0) & endBit) !== 0;
+    const mayEnd = mayEndHere && ((mask[last] ?? 0) & endBit) !== 0;
     // What stands beyond the vocabulary means nothing.
     mask[last] = (mask[last] ?? 0) & (endBit - 1);
     head[0] = states.indexOf(mayEnd ? "fulfilled" : "open");
