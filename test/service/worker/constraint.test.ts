@@ -7,6 +7,7 @@ import { byteLevelAlphabet } from "../../../src/service/prompt/longest-token.ts"
 import { loadCheckpoint } from "../../../src/service/worker/checkpoint.ts";
 import { Constraints } from "../../../src/service/worker/constraint.ts";
 import type { SequenceConstraint, SubmitMessage } from "../../../src/service/worker/protocol.ts";
+import { uniform } from "../../../src/service/worker/random.ts";
 import { Scheduler } from "../../../src/service/worker/scheduler.ts";
 import { writeRandomCheckpoint } from "./random-checkpoint.ts";
 import { drive, greedy, limits, type Output, submission } from "./scheduler-run.ts";
@@ -87,18 +88,46 @@ const assertHolds = (form: OutputConstraint, output: Output, minOutputTokens: nu
   }
 };
 
-/** Submits once the grammars are compiled. */
-const run = async (submissions: ReadonlyArray<SubmitMessage>, spread: boolean) => {
+/** Each is submitted once its grammar is compiled, from the step on that `steps` says. */
+const run = async (
+  submissions: ReadonlyArray<SubmitMessage>,
+  steps: ReadonlyArray<number> = [],
+  cancelled: ReadonlyMap<number, number> = new Map(),
+) => {
   const { constraints, scheduler } = start();
-  for (const { sequence, constraint } of submissions) {
-    if (constraint === undefined) continue;
-    const problem = await new Promise((resolve) => constraints.open(sequence, constraint, resolve));
-    assert.isUndefined(problem);
+  let opening = 0;
+  const at = new Map<number, (() => void)[]>();
+  const plan = (step: number, act: () => void) => at.set(step, [...(at.get(step) ?? []), act]);
+  for (const [index, each] of submissions.entries()) {
+    plan(steps[index] ?? 0, () => {
+      if (each.constraint === undefined) {
+        scheduler.submit(each);
+        return;
+      }
+      opening += 1;
+      constraints.open(each.sequence, each.constraint, (problem) => {
+        opening -= 1;
+        assert.isUndefined(problem);
+        scheduler.submit(each);
+      });
+    });
   }
-  const at = submissions.map((each, index) => [spread ? index * 3 : 0, [() => scheduler.submit(each)]] as const);
-  const joined = spread ? new Map(at) : new Map([[0, at.flatMap(([, acts]) => acts)]]);
-  // What has not been submitted yet is kept by the caller, not by the scheduler.
-  return drive(scheduler, joined);
+  for (const [sequence, step] of cancelled) {
+    plan(step, () => {
+      if (!constraints.abandon(sequence)) scheduler.cancel(sequence);
+      else opening -= 1;
+    });
+  }
+  const outputs = new Map(await drive(scheduler, at));
+  while (opening > 0 || !scheduler.idle) {
+    await new Promise((resolve) => setImmediate(resolve));
+    for (const [sequence, output] of await drive(scheduler)) {
+      const before = outputs.get(sequence);
+      const joined = { ...output, tokenIds: [...(before?.tokenIds ?? []), ...output.tokenIds] };
+      outputs.set(sequence, { ...joined, logprobs: [...(before?.logprobs ?? []), ...output.logprobs] });
+    }
+  }
+  return outputs;
 };
 
 const optionsOf = (number: number): Partial<SubmitMessage> => ({
@@ -124,15 +153,37 @@ describe("a constrained sequence", () => {
       const constraint = form === undefined ? {} : { constraint: held(form) };
       return submission(number + 1, [5, 6, 7 + number], { ...optionsOf(number), ...constraint });
     });
-    const together = await run(submissions, false);
+    const together = await run(submissions);
     for (const [number, one] of submissions.entries()) {
       const output = together.get(one.sequence);
-      const alone = (await run([one], false)).get(one.sequence);
+      const alone = (await run([one])).get(one.sequence);
       assert.deepStrictEqual(output?.tokenIds, alone?.tokenIds, `sequence ${number}`);
       const form = forms[number % 6];
       if (form !== undefined && output !== undefined) assertHolds(form, output, one.minOutputTokens);
       if (output !== undefined)
         assert.lengthOf(output.logprobs, one.topLogprobs === undefined ? 0 : output.tokenIds.length);
+    }
+  }, 120_000);
+
+  it("holds whatever joins, leaves or is cancelled", async () => {
+    for (const schedule of [1, 2, 3]) {
+      const pick = (number: number, below: number) => Math.floor(uniform(schedule, number) * below);
+      const submissions = Array.from({ length: 14 }, (_, number) => {
+        const form = forms[pick(number, 6)];
+        const constraint = form === undefined ? {} : { constraint: held(form) };
+        return submission(number + 1, [5, 6 + schedule, 7 + number], { ...optionsOf(number), ...constraint });
+      });
+      const steps = submissions.map((_, number) => pick(100 + number, 60));
+      const cancelled = new Map([3, 7, 11].map((number) => [number, pick(200 + number, 70)] as const));
+      const together = await run(submissions, steps, cancelled);
+      for (const [number, one] of submissions.entries()) {
+        if (cancelled.has(one.sequence)) continue;
+        const output = together.get(one.sequence);
+        const alone = (await run([one])).get(one.sequence);
+        assert.deepStrictEqual(output?.tokenIds, alone?.tokenIds, `sequence ${number}`);
+        const form = forms[pick(number, 6)];
+        if (form !== undefined && output !== undefined) assertHolds(form, output, one.minOutputTokens);
+      }
     }
   }, 120_000);
 
@@ -145,7 +196,7 @@ describe("a constrained sequence", () => {
           stopTokenIds: [stop],
           sampling: { ...greedy, temperature: 1.5, seed: maxOutputTokens },
         });
-        const output = (await run([one], false)).get(1);
+        const output = (await run([one])).get(1);
         assert.isDefined(output);
         if (output === undefined) continue;
         assert.isAtMost(output.tokenIds.length, maxOutputTokens);
@@ -173,7 +224,7 @@ describe("a constrained sequence", () => {
           };
           const options = { constraint, reasoningLimit, maxOutputTokens: 40, stopTokenIds: [stop] };
           const sampling = { ...greedy, temperature: 1.5, seed };
-          const output = (await run([submission(1, [9, 9, seed], { ...options, sampling })], false)).get(1);
+          const output = (await run([submission(1, [9, 9, seed], { ...options, sampling })])).get(1);
           const ids = output?.tokenIds ?? [];
           const text = Buffer.from(ids).toString("latin1");
           assert.match(text, /(yes|no)$/);
