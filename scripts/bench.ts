@@ -11,6 +11,7 @@ import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 
 import { type Bench, clients, longPrompts, sharedPrefix, startUp } from "./bench/against-peer.ts";
+import { constrained } from "./bench/constrained.ts";
 import { large, small } from "./bench/checkpoints.ts";
 import { engineAlone, messages, throughService } from "./bench/overhead.ts";
 import { ensurePeer } from "./bench/peer.ts";
@@ -33,6 +34,8 @@ const log = (line: string): void => void process.stderr.write(`${line}\n`);
 const benches: ReadonlyArray<Bench> = [
   ...[small, large].flatMap((model) => [engineAlone(model), throughService(model)]),
   messages,
+  constrained(small),
+  constrained(large),
   ...[small, large].flatMap((model) => [clients(model), sharedPrefix(model), longPrompts(model), startUp(model)]),
 ];
 
