@@ -38,7 +38,14 @@ describe("readCheckpointFacts", () => {
       parameterCount: 268 * 4 + 4,
       estimatedBytes: 4 * (268 * 4 + 4),
       eosTokenIds: [264, 266],
-      capabilities: { chat: true, tools: false, vision: false, logprobs: true, adapters: false, constraints: [] },
+      capabilities: {
+        chat: true,
+        tools: false,
+        vision: false,
+        logprobs: true,
+        adapters: false,
+        constraints: ["json_schema", "regex", "grammar", "choice", "json_object"],
+      },
     });
   });
 
