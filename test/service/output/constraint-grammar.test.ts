@@ -66,6 +66,7 @@ describe("a constraint", () => {
     ["look-ahead", { type: "regex", pattern: "(?=a)b" }, /look-ahead .* \(at character 3\)/],
     ["a reference to a group", { type: "regex", pattern: String.raw`(a)\1` }, /references to groups/],
     ["a text that is not closed", { type: "grammar", text: 'root ::= "a' }, /is missing \(line 1, column 12\)/],
+    ["the empty text", { type: "regex", pattern: "(a{0}|)*" }, /only the empty text/],
     ["no root", { type: "grammar", text: 'start ::= "a"' }, /no rule "root"/],
   ])("is refused for %s", (_, constraint, reason) => {
     const started = performance.now();

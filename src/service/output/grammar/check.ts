@@ -15,6 +15,7 @@ export const checkedGrammar = (grammar: Grammar): Grammar => {
   if (!finite.has(used.root)) throw new GrammarRefused("no finite text fits");
   const endless = Object.keys(used.rules).find((name) => !finite.has(name));
   if (endless !== undefined) throw new GrammarRefused(`no finite text fits its rule "${endless}"`);
+  if (!leastSet(used.rules, saysSomething).has(used.root)) throw new GrammarRefused("only the empty text fits");
   const leftRecursive = beginsWithItself(used);
   if (leftRecursive !== undefined) throw new GrammarRefused(`rule "${leftRecursive}" begins with itself`);
   return used;
@@ -84,6 +85,24 @@ const isEmptiable = (of: GrammarExpression, known: ReadonlySet<string>): boolean
       return of.options.some((option) => isEmptiable(option, known));
     case "repeat":
       return of.min === 0 || isEmptiable(of.of, known);
+    case "rule":
+      return known.has(of.name);
+  }
+};
+
+/** Whether it may stand for more than the empty text. */
+const saysSomething = (of: GrammarExpression, known: ReadonlySet<string>): boolean => {
+  switch (of.type) {
+    case "text":
+      return of.text !== "";
+    case "chars":
+      return true;
+    case "sequence":
+      return of.parts.some((part) => saysSomething(part, known));
+    case "choice":
+      return of.options.some((option) => saysSomething(option, known));
+    case "repeat":
+      return of.max !== 0 && saysSomething(of.of, known);
     case "rule":
       return known.has(of.name);
   }
