@@ -11,6 +11,7 @@ import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 
 import { type Bench, clients, longPrompts, sharedPrefix, startUp } from "./bench/against-peer.ts";
+import { constrained } from "./bench/constrained.ts";
 import { large, small } from "./bench/checkpoints.ts";
 import { draftModel, drafts } from "./bench/drafts.ts";
 import { engineAlone, messages, throughService } from "./bench/overhead.ts";
@@ -36,6 +37,8 @@ const benches: ReadonlyArray<Bench> = [
   messages,
   ...[small, large].map(drafts),
   draftModel,
+  constrained(small),
+  constrained(large),
   ...[small, large].flatMap((model) => [clients(model), sharedPrefix(model), longPrompts(model), startUp(model)]),
 ];
 

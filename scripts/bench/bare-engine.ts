@@ -25,7 +25,7 @@ const draft = draftFolder === undefined ? undefined : await loadDraftModel(draft
 const drafter =
   draft && new DraftModel(draft, { kvCacheBytes: gibibyte, sliceTokens: 256, vocabularySize: model.vocabularySize });
 const speculator = speculation === "measured" ? new Speculator(speculation, drafter) : undefined;
-const scheduler = new Scheduler(model, limits, () => performance.now(), speculator);
+const scheduler = new Scheduler(model, limits, () => performance.now(), { speculator });
 let sequence = 0;
 
 const generate = async ([

@@ -4,6 +4,8 @@ export interface Request {
   /** As many tokens as characters: digits are tokens of their own. */
   readonly prompt: string;
   readonly maxTokens: number;
+  /** A JSON Schema that the output is held to; only for mlxd. */
+  readonly schema?: Readonly<Record<string, unknown>>;
   /** Leaves the request. */
   readonly signal?: AbortSignal;
 }

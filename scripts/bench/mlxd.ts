@@ -19,9 +19,10 @@ export const mlxd: Contender = {
     endsWithUs(service.process);
     const client = createMlxdClient({ baseUrl: service.url });
     return {
-      complete: async ({ prompt, maxTokens, signal }, onText) => {
+      complete: async ({ prompt, maxTokens, schema, signal }, onText) => {
         const logitBias = endTokenIds.map((tokenId) => ({ tokenId, bias: -100 }));
-        const options = { temperature: 0, maxOutputTokens: maxTokens, logitBias, signal };
+        const constraint = schema && { jsonSchema: JSON.stringify(schema) };
+        const options = { temperature: 0, maxOutputTokens: maxTokens, logitBias, constraint, signal };
         const stream = client.stream({ prompt }, options);
         for await (const _ of stream.textDeltas()) onText();
         const { usage } = await stream.collect();

@@ -1,6 +1,6 @@
 /** Each subcommand against the service as it is started, with the demo model. */
 import { execFile } from "node:child_process";
-import { mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import { mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -100,6 +100,18 @@ describe("mlxd load, unload and pin", () => {
 });
 
 describe("mlxd generate", () => {
+  it("holds the answer to a schema in a file, or to a JSON object", async () => {
+    const file = join(mkdtempSync(join(tmpdir(), "mlxd-schema-")), "schema.json");
+    writeFileSync(file, JSON.stringify({ type: "object", properties: { n: { type: "integer" } }, required: ["n"] }));
+    const held = await output("generate", "What is 2+2?", "--json-schema", file, "--max-output-tokens", "30");
+    assert.match(held, /^\{\s*"n"\s*:\s*-?\d+\s*\}\n$/);
+    const any = await output("generate", "What is 2+2?", "--json-object", "--max-output-tokens", "30");
+    assert.isObject(JSON.parse(any));
+    const missing = await mlxd("generate", "x", "--json-schema", `${file}.not`);
+    assert.strictEqual(missing.exitCode, 2);
+    assert.match(missing.stderr, /cannot read .*ENOENT/);
+  });
+
   it("prints the answer", async () => {
     assert.equal(await output("generate", "What is 2+2?", "--temperature", "0"), "2 + 2 is 4.\n");
   });

@@ -4,6 +4,7 @@ import type { Tokenizer } from "../../src/service/prompt/Tokenizer.ts";
 export const byteTokenizer: Tokenizer = {
   vocabularySize: 256,
   longestTokenBytes: 1,
+  isSpecial: () => false,
   encode: (text) => [...new TextEncoder().encode(text)],
   decode: (ids) => new TextDecoder().decode(Uint8Array.from(ids)),
   bytes: (id) => Uint8Array.from(id < 256 ? [id] : []),

@@ -67,6 +67,7 @@ export const modelStatus = (id: string, status: Partial<Omit<ModelStatus, "facts
 const byteTokenizer: Tokenizer = {
   vocabularySize: 256,
   longestTokenBytes: 1,
+  isSpecial: () => false,
   encode: (text, { addSpecialTokens }) => [...(addSpecialTokens ? [1] : []), ...Buffer.from(text)],
   decode: (ids, { skipSpecialTokens }) =>
     Buffer.from(ids.filter((id) => !skipSpecialTokens || id > 2)).toString("utf8"),

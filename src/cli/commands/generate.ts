@@ -1,3 +1,4 @@
+import { readFile } from "node:fs/promises";
 import { Option } from "@commander-js/extra-typings";
 import type { GenerationInput } from "../../client/node.ts";
 import * as shared from "../options.ts";
@@ -24,6 +25,8 @@ export const addGenerate = (mlxd: Program): void => {
     .addOption(shared.seed)
     .addOption(shared.stop)
     .option("--ignore-eos", "go on where the model would end, e.g. to measure it")
+    .addOption(new Option("--json-object", "the answer is a JSON object").conflicts("jsonSchema"))
+    .option("--json-schema <file>", "the answer is JSON that fits the schema in this file")
     .addOption(shared.json)
     .addHelpText(
       "after",
@@ -33,10 +36,17 @@ export const addGenerate = (mlxd: Program): void => {
         'mlxd generate "What is 2+2?" --temperature 0 --json | jq .usage',
       ),
     )
-    .action(async (argument, { system, raw = false, ignoreEos }, command) => {
+    .action(async (argument, { system, raw = false, ignoreEos, jsonObject, jsonSchema }, command) => {
       const prompt = (await readText(argument)) ?? command.error("mlxd: give a prompt, or - to read it from a pipe");
       const options = command.optsWithGlobals();
-      const parameters = { ...shared.generationParameters(options), ignoreEos };
+      const schema =
+        jsonSchema === undefined
+          ? undefined
+          : await readFile(jsonSchema, "utf8").catch((cause: NodeJS.ErrnoException) =>
+              command.error(`mlxd: cannot read ${jsonSchema}: ${cause.code ?? cause.message}`),
+            );
+      const constraint = schema === undefined ? (jsonObject ? { jsonObject } : undefined) : { jsonSchema: schema };
+      const parameters = { ...shared.generationParameters(options), ignoreEos, constraint };
       await withClient(options, async (client, signal) => {
         const stream = client.stream(inputOf(prompt, system, raw), { ...parameters, signal });
         if (options.json) return printJson(await stream.collect());

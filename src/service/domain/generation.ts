@@ -53,6 +53,16 @@ export interface ReasoningOptions {
   readonly effort?: "low" | "medium" | "high";
 }
 
+/** A form that the output must have. */
+export type OutputConstraint =
+  | { readonly type: "json-object" }
+  /** JSON text. */
+  | { readonly type: "json-schema"; readonly schema: string }
+  | { readonly type: "regex"; readonly pattern: string }
+  /** GBNF. */
+  | { readonly type: "grammar"; readonly text: string }
+  | { readonly type: "choice"; readonly choices: ReadonlyArray<string> };
+
 export type GenerationInput =
   | ChatInput
   | { readonly type: "prompt"; readonly text: string }
@@ -126,6 +136,7 @@ export interface GenerationTask {
   readonly sampling: SamplingParams;
   readonly stop: StopCriteria;
   readonly output: OutputOptions;
+  readonly constraint?: OutputConstraint;
   readonly scheduling: SchedulingHints;
   readonly cache: CachePolicy;
   /** The caller's own, for the log. */
@@ -158,6 +169,7 @@ export type FinishReason =
   | "max-output-tokens"
   | "context-length"
   | "time-budget"
+  | "constraint-complete"
   | "tool-calls"
   | "cancelled";
 

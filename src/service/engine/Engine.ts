@@ -7,6 +7,7 @@ import type {
   EngineRestarting,
   EngineStartFailed,
   InsufficientMemory,
+  InvalidField,
   ModelBroken,
   ModelUnloaded,
 } from "../domain/errors.ts";
@@ -23,7 +24,7 @@ import type {
 import type { AdapterFacts, ModelFacts } from "../domain/model.ts";
 import type { OutputReading } from "../output/parser.ts";
 import type { Tokenizer } from "../prompt/Tokenizer.ts";
-import type { EmbeddingRequest, ReasoningLimit } from "../worker/protocol.ts";
+import type { EmbeddingRequest, ReasoningLimit, SequenceConstraint } from "../worker/protocol.ts";
 
 export interface EngineRequest {
   /** Unique among the running ones; names the generation in logs. */
@@ -41,6 +42,7 @@ export interface EngineRequest {
   /** What the output consists of beside text. */
   readonly reading: OutputReading;
   readonly reasoningLimit: ReasoningLimit | undefined;
+  readonly constraint?: SequenceConstraint;
   /** From admission on; then the partial result ends with `time-budget`. */
   readonly timeBudgetMs: number | undefined;
   readonly cache: CachePolicy;
@@ -93,7 +95,14 @@ interface EngineFinished {
 }
 
 export type EngineEvent = EngineAdmitted | EnginePrompt | EngineOutput | EngineFinished;
-export type EngineFailure = AdapterBroken | EngineLost | EngineRestarting | InsufficientMemory | ModelUnloaded;
+/** `InvalidField`: the constraint cannot be held to with this model's vocabulary. */
+export type EngineFailure =
+  | AdapterBroken
+  | EngineLost
+  | EngineRestarting
+  | InsufficientMemory
+  | InvalidField
+  | ModelUnloaded;
 
 interface EngineStatus {
   readonly residentBytes: number;

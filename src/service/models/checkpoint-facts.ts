@@ -76,7 +76,7 @@ export const readCheckpointFacts = async (
       logprobs: true,
       adapters: true,
       embeddings: embedding.problem === "",
-      constraints: [],
+      constraints: ["json_schema", "regex", "grammar", "choice", "json_object"],
     },
     embedding,
     engine: "mlx",

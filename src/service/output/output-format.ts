@@ -55,6 +55,9 @@ const tags: ReadonlyArray<ReasoningTags> = [
   { open: "[THINK]", close: "[/THINK]" },
 ];
 
+/** What marks calls in any notation. */
+export const callMarkers = (): ReadonlySet<string> => new Set(Object.values(markers).flat());
+
 const markers: Readonly<Record<Notation, ReadonlyArray<string>>> = {
   tagged: taggedMarkers,
   llama: llamaMarkers,

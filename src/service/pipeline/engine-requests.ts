@@ -3,7 +3,7 @@ import type { EngineRequest } from "../engine/Engine.ts";
 import type { PromptTools } from "../models/Models.ts";
 import type { ResolvedParameters } from "../prompt/effective-parameters.ts";
 import { candidateSeed } from "./candidate-seed.ts";
-import { outputReading, reasoningLimit } from "./prepare-output.ts";
+import { outputConstraint, outputReading, reasoningLimit } from "./prepare-output.ts";
 import type { PreparedPrompt } from "./prepare-prompt.ts";
 
 /** What the engine is asked for: one request for each candidate, alike but for their seeds. */
@@ -11,11 +11,12 @@ export const engineRequests = (
   id: string,
   task: GenerationTask,
   tools: PromptTools,
-  { tokenIds, conversation, adapter }: PreparedPrompt,
+  { tokenIds, conversation, grammar, adapter }: PreparedPrompt,
   { parameters, fillsContext }: ResolvedParameters,
 ): ReadonlyArray<EngineRequest> => {
   const { sampling, stop, output, cache } = task;
   const { logitBias = [], candidateCount = 1 } = sampling;
+  const constraint = grammar && outputConstraint(task, tools, conversation, grammar);
   const shared = {
     promptTokenIds: tokenIds,
     logitBias,
@@ -23,7 +24,8 @@ export const engineRequests = (
     eosTokenIds: tools.facts.eosTokenIds,
     includeStopInOutput: stop.includeStopInOutput,
     reading: outputReading(task, tools, conversation),
-    reasoningLimit: reasoningLimit(task, tools, conversation),
+    reasoningLimit: reasoningLimit(task, tools, conversation, constraint && parameters.maxOutputTokens),
+    ...(constraint !== undefined && { constraint }),
     timeBudgetMs: stop.timeBudgetMs,
     cache,
     adapter,

@@ -1,10 +1,13 @@
 /** How the output of a task is to be read, and how long its reasoning may be. */
 import type { ChatInput, GenerationTask } from "../domain/generation.ts";
+import type { Grammar } from "../domain/grammar.ts";
 import type { EngineRequest } from "../engine/Engine.ts";
 import type { PromptTools } from "../models/Models.ts";
+import { marksReasoning, type OutputFormat } from "../output/output-format.ts";
 import { type OutputReading, plainReading } from "../output/parser.ts";
 import type { ReasoningTags } from "../output/reasoning.ts";
 import { createToolSet } from "../output/tool-set.ts";
+import type { Tokenizer } from "../prompt/Tokenizer.ts";
 
 /** @param prompt the rendered conversation; undefined for inputs that are none */
 export const outputReading = (task: GenerationTask, tools: PromptTools, prompt: string | undefined): OutputReading => {
@@ -20,28 +23,62 @@ export const outputReading = (task: GenerationTask, tools: PromptTools, prompt: 
   };
 };
 
-/** Undefined where the task sets no limit. */
+/**
+ * Undefined where neither the task nor its constraint sets one.
+ *
+ * @param constrainedTokens output tokens at most of a task that has a constraint: reasoning leaves it half of them
+ */
 export const reasoningLimit = (
-  { input, reasoning: { maxTokens } }: GenerationTask,
-  { tokenizer, outputFormat: { reasoningTags } }: PromptTools,
+  { input, reasoning }: GenerationTask,
+  { tokenizer, outputFormat }: PromptTools,
   prompt: string | undefined,
+  constrainedTokens?: number,
 ): EngineRequest["reasoningLimit"] => {
+  const half = constrainedTokens === undefined ? undefined : Math.floor(constrainedTokens / 2);
+  const maxTokens = half === undefined ? reasoning.maxTokens : Math.min(reasoning.maxTokens ?? half, half);
   if (maxTokens === undefined || input.type !== "chat" || prompt === undefined) return undefined;
+  if (!marksReasoning(outputFormat)) return undefined;
+  const { open, ...rest } = reasoningMarks(tokenizer, outputFormat, choosesTool(input));
+  const { reasoningTags: tags } = outputFormat;
+  const isOpen = tags !== undefined && endsInReasoning(input, prompt, tags);
+  return { maxTokens, openTokenIds: isOpen ? [] : open, ...rest };
+};
+
+/** The grammar, and where it begins to hold. */
+export const outputConstraint = (
+  { input }: GenerationTask,
+  { tokenizer, outputFormat }: PromptTools,
+  prompt: string | undefined,
+  grammar: Grammar,
+): NonNullable<EngineRequest["constraint"]> => {
+  const isCall = input.type === "chat" && choosesTool(input);
+  const free = { grammar, markers: isCall, reasoning: undefined };
+  if (input.type !== "chat" || prompt === undefined || !marksReasoning(outputFormat)) return free;
+  const { reasoningTags: tags } = outputFormat;
+  const isOpen = tags !== undefined && endsInReasoning(input, prompt, tags);
+  // A message that is continued has its reasoning behind it.
+  if (input.continueFinalMessage && !isOpen) return free;
+  const { open, ...rest } = reasoningMarks(tokenizer, outputFormat, isCall);
+  const begins = isOpen ? "open" : tags === undefined ? "always" : "optional";
+  return { ...free, reasoning: { begins, openTokenIds: open, ...rest } };
+};
+
+/** Whether a tool has to be called. */
+const choosesTool = ({ toolChoice }: ChatInput): boolean =>
+  toolChoice.mode === "required" || toolChoice.mode === "function";
+
+/** What opens and closes reasoning, and what leads from there to the answer. */
+const reasoningMarks = (tokenizer: Tokenizer, { reasoningTags }: OutputFormat, isCall: boolean) => {
   const ids = (text: string) => tokenizer.encode(text, { addSpecialTokens: false });
-  if (reasoningTags === undefined) {
-    return {
-      maxTokens,
-      openTokenIds: ids("<|channel|>analysis<|message|>"),
-      closeTokenIds: ids("<|end|>"),
-      answerTokenIds: ids("<|start|>assistant<|channel|>final<|message|>"),
-    };
+  if (reasoningTags !== undefined) {
+    const { open, close } = reasoningTags;
+    return { open: ids(open), closeTokenIds: ids(close), answerTokenIds: ids("\n\n") };
   }
-  const { open, close } = reasoningTags;
   return {
-    maxTokens,
-    openTokenIds: endsInReasoning(input, prompt, reasoningTags) ? [] : ids(open),
-    closeTokenIds: ids(close),
-    answerTokenIds: ids("\n\n"),
+    open: ids("<|channel|>analysis<|message|>"),
+    closeTokenIds: ids("<|end|>"),
+    // The channel of a call is a part of its notation.
+    answerTokenIds: ids(isCall ? "<|start|>assistant" : "<|start|>assistant<|channel|>final<|message|>"),
   };
 };
 

@@ -11,8 +11,10 @@ import {
   UnsupportedTask,
 } from "../domain/errors.ts";
 import type { ChatInput, GenerationTask, LogitBias, OutputOptions } from "../domain/generation.ts";
+import type { Grammar } from "../domain/grammar.ts";
 import type { AdapterFacts, ModelFacts } from "../domain/model.ts";
 import type { PromptTools } from "../models/Models.ts";
+import { taskGrammar } from "./task-grammar.ts";
 import { marksReasoning } from "../output/output-format.ts";
 import { ChatTemplateRefused } from "../prompt/chat-template.ts";
 import { schemaProblem } from "../output/tool-set.ts";
@@ -35,6 +37,8 @@ export interface PreparedPrompt {
   /** The text that it stands for, if the output is to begin with it; otherwise empty. */
   readonly echo: string;
   readonly adapter: AdapterFacts | undefined;
+  /** What the output has to follow. */
+  readonly grammar: Grammar | undefined;
 }
 
 /** What the task asks of this model is checked first, so that nothing is computed for a task that cannot run. */
@@ -44,13 +48,14 @@ export const preparePrompt = Effect.fn("preparePrompt")(function* (
 ): Effect.fn.Return<PreparedPrompt, PromptFailure> {
   yield* checkTask(task, tools);
   const adapter = yield* findAdapter(task, tools.facts);
+  const grammar = yield* Effect.fromResult(taskGrammar(task, tools));
   const { tokenIds, text, conversation } = yield* tokensAndText(task, tools);
   const violations = [
     ...strangeTokenViolations(task.input.type, tokenIds, tools.facts),
     ...promptLogprobViolations(task.output, tokenIds.length),
   ];
   if (violations.length > 0) return yield* new InvalidField({ violations });
-  return { tokenIds, conversation, adapter, echo: task.output.echoPrompt ? text() : "" };
+  return { tokenIds, conversation, adapter, grammar, echo: task.output.echoPrompt ? text() : "" };
 });
 
 const tokensAndText = Effect.fnUntraced(function* ({ input, reasoning }: GenerationTask, tools: PromptTools) {

@@ -19,6 +19,8 @@ export interface Tokenizer {
   readonly encode: (text: string, options: TokenizeOptions) => ReadonlyArray<number>;
   /** Bytes that are no valid UTF-8 read as U+FFFD. An empty list is the empty text. */
   readonly decode: (ids: ReadonlyArray<number>, options: DetokenizeOptions) => string;
+  /** Whether it is left out of texts: a mark for the model, or for who reads its output. */
+  readonly isSpecial: (id: number) => boolean;
   /** A token as the vocabulary spells it; undefined for an id that it does not have. */
   readonly piece: (id: number) => string | undefined;
   /**

@@ -38,6 +38,7 @@ export const createTokenizer = ({ tokenizerJson, tokenizerConfig }: TokenizerFil
       // Always without clean-up, which joins " ." to "." across tokens: what streams must be what the model wrote.
       return known.length === 0 ? "" : library.decode(known, { clean_up_tokenization_spaces: false });
     },
+    isSpecial: (id) => special.has(id),
     piece: (id) => pieces[id],
     bytes: createTokenBytes({
       tokenizerJson,

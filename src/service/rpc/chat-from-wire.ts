@@ -1,11 +1,11 @@
 import { Result } from "effect";
 
 import * as wire from "../../client/gen/mlxd/v1/types_pb.ts";
-import { type InvalidField, UnsupportedParameter, UnsupportedTask } from "../domain/errors.ts";
+import { type InvalidField, UnsupportedTask } from "../domain/errors.ts";
 import type { ChatInput, ChatMessage, ContentPart, Role, Tool, ToolChoice } from "../domain/generation.ts";
 import { invalidField } from "./invalid-field.ts";
 
-type Refusal = InvalidField | UnsupportedParameter | UnsupportedTask;
+type Refusal = InvalidField | UnsupportedTask;
 
 /** A conversation. Validated already; refuses what no engine of this service does. */
 export const chatFromWire = (chat: wire.ChatInput, model: string, path: string): Result.Result<ChatInput, Refusal> =>
@@ -18,7 +18,7 @@ export const chatFromWire = (chat: wire.ChatInput, model: string, path: string):
       type: "chat",
       messages,
       tools: chat.tools.map(toolFromWire),
-      toolChoice: yield* toolChoiceFromWire(chat.toolChoice, model, `${path}.tool_choice`),
+      toolChoice: toolChoiceFromWire(chat.toolChoice),
       templateOptions: chat.templateOptions ?? {},
       continueFinalMessage: chat.continueFinalMessage,
     };
@@ -53,22 +53,14 @@ const messageFromWire = (message: wire.ChatMessage, model: string, path: string)
 
 const toolFromWire = ({ name, description, parameters }: wire.Tool): Tool => ({ name, description, parameters });
 
-/** A choice that has to be enforced needs constrained decoding, which no engine has yet. */
-const toolChoiceFromWire = (
-  choice: wire.ToolChoice | undefined,
-  model: string,
-  path: string,
-): Result.Result<ToolChoice, UnsupportedParameter> => {
-  const hint = "use MODE_AUTO or MODE_NONE";
-  if (choice?.choice.case === "function") {
-    return Result.fail(new UnsupportedParameter({ field: `${path}.function`, model, hint }));
-  }
+const toolChoiceFromWire = (choice: wire.ToolChoice | undefined): ToolChoice => {
+  if (choice?.choice.case === "function") return { mode: "function", name: choice.choice.value };
   switch (choice?.choice.value) {
     case wire.ToolChoice_Mode.NONE:
-      return Result.succeed({ mode: "none" });
+      return { mode: "none" };
     case wire.ToolChoice_Mode.REQUIRED:
-      return Result.fail(new UnsupportedParameter({ field: `${path}.mode`, model, hint }));
+      return { mode: "required" };
     default:
-      return Result.succeed({ mode: "auto" });
+      return { mode: "auto" };
   }
 };

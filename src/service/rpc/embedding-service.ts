@@ -8,7 +8,7 @@ import { Embeddings } from "../pipeline/Embeddings.ts";
 import { Bridge } from "./Bridge.ts";
 import { invalidField } from "./invalid-field.ts";
 import { schedulingFromWire } from "./task-from-wire.ts";
-import { unknownField } from "./unsupported-parameters.ts";
+import { unknownField } from "./unknown-field.ts";
 import { validate } from "./validate.ts";
 
 export const makeEmbeddingService = Effect.gen(function* () {

@@ -117,6 +117,7 @@ const finishReasons = {
   "max-output-tokens": wire.FinishReason.MAX_OUTPUT_TOKENS,
   "context-length": wire.FinishReason.CONTEXT_LENGTH,
   "time-budget": wire.FinishReason.TIME_BUDGET,
+  "constraint-complete": wire.FinishReason.CONSTRAINT_COMPLETE,
   "tool-calls": wire.FinishReason.TOOL_CALLS,
   cancelled: wire.FinishReason.CANCELLED,
 } as const satisfies Record<FinishReason, wire.FinishReason>;

@@ -7,6 +7,7 @@ import type {
   GenerationInput,
   GenerationTask,
   LogitBias,
+  OutputConstraint,
   OutputOptions,
   ReasoningOptions,
   SamplingParams,
@@ -16,7 +17,7 @@ import type {
 import { chatFromWire } from "./chat-from-wire.ts";
 import { msFromDuration } from "./duration.ts";
 import { invalidField } from "./invalid-field.ts";
-import { unknownField, unsupportedParameter } from "./unsupported-parameters.ts";
+import { unknownField } from "./unknown-field.ts";
 
 type Refusal = InvalidField | UnsupportedParameter | UnsupportedTask;
 
@@ -30,8 +31,6 @@ export const checkedTask = (task: wire.GenerationTask | undefined): Effect.Effec
 const taskFromWire = (task: wire.GenerationTask): Result.Result<GenerationTask, Refusal> =>
   Result.gen(function* () {
     const model = task.model || "default";
-    const unsupported = unsupportedParameter(task, model);
-    if (unsupported !== undefined) return yield* Result.fail(unsupported);
     const unknown = unknownField(wire.GenerationTaskSchema, task, "task");
     if (unknown !== undefined) {
       const hint = "this version of the service does not know the field";
@@ -46,6 +45,7 @@ const taskFromWire = (task: wire.GenerationTask): Result.Result<GenerationTask, 
       sampling: samplingFromWire(task.sampling),
       stop: yield* stopFromWire(task.stop),
       output: yield* outputFromWire(task.output),
+      ...present({ constraint: constraintFromWire(task.constraint) }),
       scheduling: yield* schedulingFromWire(task.scheduling, "task.scheduling"),
       cache: cacheFromWire(task.cache),
       labels: task.labels,
@@ -122,6 +122,24 @@ const outputFromWire = (output: wire.OutputOptions | undefined): Result.Result<O
       timings: output?.timings ?? false,
     };
   });
+
+const constraintFromWire = (constraint: wire.OutputConstraint | undefined): OutputConstraint | undefined => {
+  const kind = constraint?.kind;
+  switch (kind?.case) {
+    case "jsonObject":
+      return { type: "json-object" };
+    case "jsonSchema":
+      return { type: "json-schema", schema: kind.value };
+    case "regex":
+      return { type: "regex", pattern: kind.value };
+    case "grammar":
+      return { type: "grammar", text: kind.value };
+    case "choice":
+      return { type: "choice", choices: kind.value.choices };
+    case undefined:
+      return undefined;
+  }
+};
 
 export const schedulingFromWire = (
   hints: wire.SchedulingHints | undefined,

@@ -2,11 +2,12 @@
  * An engine process: one model, all of MLX on its one thread. It is started by the service with an IPC channel and ends
  * with it. A C++ exception or a failed allocation in MLX ends the process and nothing else.
  */
+import { Constraints } from "./constraint.ts";
 import type { Model } from "./architectures/Model.ts";
 import { loadCheckpoint, warmUp } from "./checkpoint.ts";
 import { LoadError } from "./load-error.ts";
 import { breathe, collect, device } from "./mlx.ts";
-import type { FromWorker, LoadMessage, ToWorker, WorkerMemory } from "./protocol.ts";
+import type { FromWorker, LoadMessage, SubmitMessage, ToWorker, WorkerMemory } from "./protocol.ts";
 import { Scheduler } from "./scheduler.ts";
 import { DraftModel } from "./speculation/draft-model.ts";
 import { loadDraftModel, mainCacheBytes } from "./speculation/load-draft-model.ts";
@@ -17,6 +18,7 @@ const send = (message: FromWorker): void => {
 };
 
 let scheduler: Scheduler | undefined;
+let constraints: Constraints | undefined;
 /** Ends the pause of an idle loop. */
 let wake = (): void => {};
 
@@ -25,7 +27,8 @@ const load = async (message: LoadMessage): Promise<void> => {
     const model = await loadCheckpoint(message.directory);
     warmUp(model);
     const { limits, speculator } = await loadSpeculator(message, model);
-    scheduler = new Scheduler(model, limits, () => performance.now(), speculator);
+    constraints = new Constraints(model.vocabularySize, limits.maxBatch);
+    scheduler = new Scheduler(model, limits, () => performance.now(), { speculator, constraints });
   } catch (cause) {
     const reason = cause instanceof LoadError ? cause.message : `unexpected: ${String(cause)}`;
     process.send?.({ type: "load-failed", reason } satisfies FromWorker, () => process.exit(1));
@@ -84,6 +87,24 @@ const run = async (of: Scheduler): Promise<void> => {
   }
 };
 
+/** Compiling a grammar takes a while: the others go on, and its sequence is in the queue once it is done. */
+const submit = (message: SubmitMessage): void => {
+  const { sequence, constraint } = message;
+  if (constraint === undefined) {
+    scheduler?.submit(message);
+    wake();
+    return;
+  }
+  constraints?.open(sequence, constraint, (problem) => {
+    if (problem === undefined) scheduler?.submit(message);
+    else {
+      const events = [{ type: "unconstrainable", sequence, reason: problem }] as const;
+      if (scheduler !== undefined) send({ type: "step", events, memory: memoryOf(scheduler) });
+    }
+    wake();
+  });
+};
+
 /** Waits for work, and frees what the last left behind once none has come for a moment: a collection would hold it up. */
 const rest = async (of: Scheduler): Promise<void> => {
   await pause(restMs);
@@ -111,11 +132,14 @@ process.on("message", (message: ToWorker) => {
     case "load":
       void load(message);
       break;
+    case "vocabulary":
+      constraints?.setVocabulary(message);
+      break;
     case "submit":
-      scheduler?.submit(message);
-      wake();
+      submit(message);
       break;
     case "cancel":
+      if (constraints?.abandon(message.sequence) === true) break;
       scheduler?.cancel(message.sequence);
       wake();
       break;

@@ -46,6 +46,7 @@ interface Core {
   readonly bfloat16: Dtype;
   readonly float32: Dtype;
   Slice(start?: number | null, stop?: number | null, step?: number | null): Slice;
+  /** Numbers pass as float32, also where the type is an integer: whole ones over 2^24 are rounded. */
   array(value: number | ReadonlyArray<unknown>, dtype?: Dtype): Tensor;
   zeros(shape: number[], dtype?: Dtype): Tensor;
   full(shape: number[], value: number, dtype?: Dtype): Tensor;
@@ -78,6 +79,9 @@ interface Core {
   equal(a: Operand, b: Operand): Tensor;
   logicalAnd(a: Tensor, b: Tensor): Tensor;
   logicalOr(a: Tensor, b: Tensor): Tensor;
+  /** Both of one shape: with implicit broadcasting they corrupt memory. */
+  bitwiseAnd(a: Tensor, b: Tensor): Tensor;
+  rightShift(a: Tensor, b: Tensor): Tensor;
   where(condition: Tensor, a: Operand, b: Operand): Tensor;
   /** Of all, without an axis. */
   sum(a: Tensor, axis?: number, keepdims?: boolean): Tensor;

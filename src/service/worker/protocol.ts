@@ -65,6 +65,8 @@ export interface SubmitMessage {
   readonly stopTokenIds: ReadonlyArray<number>;
   readonly timeBudgetMs: number | undefined;
   readonly reasoningLimit: ReasoningLimit | undefined;
+  /** The form that the output must have. The vocabulary has been sent before. */
+  readonly constraint?: SequenceConstraint;
   /** Tell the logprob of each token and of this many most likely ones at its place; undefined: of none. */
   readonly topLogprobs: number | undefined;
   /** Tell those of the prompt too. Its computation then starts from nothing that is cached. */
@@ -103,6 +105,41 @@ export interface ReasoningLimit {
   readonly answerTokenIds: ReadonlyArray<number>;
 }
 
+/** A form that the output must have, from its beginning or from the end of its reasoning on. */
+export interface SequenceConstraint {
+  readonly grammar: Grammar;
+  /** Whether the special tokens that mark tool calls may be chosen where the grammar has their text. */
+  readonly markers: boolean;
+  /** Undefined where the output has no reasoning. */
+  readonly reasoning: ConstraintReasoning | undefined;
+}
+
+/** Reasoning is free of the constraint. */
+interface ConstraintReasoning {
+  /** `open`: the prompt has opened it. `optional`: the model may. `always`: it is opened for the model. */
+  readonly begins: "open" | "optional" | "always";
+  readonly openTokenIds: ReadonlyArray<number>;
+  readonly closeTokenIds: ReadonlyArray<number>;
+  /** What follows the close before the constraint begins. */
+  readonly answerTokenIds: ReadonlyArray<number>;
+}
+
+/** A context-free grammar over code points. Every rule derives some text, and none begins with itself. */
+export interface Grammar {
+  readonly root: string;
+  readonly rules: Readonly<Record<string, GrammarExpression>>;
+}
+
+export type GrammarExpression =
+  | { readonly type: "text"; readonly text: string }
+  /** One of these code points, first and last of each range; in order, without surrogates. */
+  | { readonly type: "chars"; readonly ranges: ReadonlyArray<readonly [first: number, last: number]> }
+  | { readonly type: "sequence"; readonly parts: ReadonlyArray<GrammarExpression> }
+  | { readonly type: "choice"; readonly options: ReadonlyArray<GrammarExpression> }
+  /** `max` undefined: any number. */
+  | { readonly type: "repeat"; readonly of: GrammarExpression; readonly min: number; readonly max: number | undefined }
+  | { readonly type: "rule"; readonly name: string };
+
 export interface SequenceCachePolicy {
   /** Start from what is cached. */
   readonly read: boolean;
@@ -120,7 +157,16 @@ interface CancelMessage {
   readonly sequence: number;
 }
 
-export type ToWorker = LoadMessage | SubmitMessage | CancelMessage;
+/** What the tokens are, for constraints; sent once, before the first sequence that has one. */
+export interface VocabularyMessage {
+  readonly type: "vocabulary";
+  /** The bytes of each token, a character of GPT-2's byte-level alphabet for each; empty for those that are no text. */
+  readonly pieces: ReadonlyArray<string>;
+  /** Special tokens among them that mark tool calls. */
+  readonly markerTokenIds: ReadonlyArray<number>;
+}
+
+export type ToWorker = LoadMessage | VocabularyMessage | SubmitMessage | CancelMessage;
 
 /** The model is loaded and has computed a token. */
 interface ReadyMessage {
@@ -177,7 +223,9 @@ export type SequenceEvent =
   /** The vector that was asked for; the last of this sequence. */
   | { readonly type: "embedding"; readonly sequence: number; readonly vector: Float32Array }
   /** Its adapter cannot be loaded; in place of `admitted`. The reason names file, tensor or key, without a path. */
-  | { readonly type: "adapter-failed"; readonly sequence: number; readonly reason: string };
+  | { readonly type: "adapter-failed"; readonly sequence: number; readonly reason: string }
+  /** Its constraint cannot be held to. */
+  | { readonly type: "unconstrainable"; readonly sequence: number; readonly reason: string };
 
 /**
  * Natural logarithms of probabilities, after penalties and bias and before filters and temperature. Tokens that were
@@ -190,7 +238,7 @@ export interface TokenLogprobs {
   readonly top: ReadonlyArray<{ readonly tokenId: number; readonly logprob: number }>;
 }
 
-export type SequenceEnd = "stop-token" | "max-output-tokens" | "time-budget";
+export type SequenceEnd = "stop-token" | "max-output-tokens" | "constraint-complete" | "time-budget";
 
 /** A step threw: the process ends after this message. */
 interface CrashMessage {

@@ -10,6 +10,7 @@
  */
 import { AdapterLoads } from "./adapter-loads.ts";
 import type { Model } from "./architectures/Model.ts";
+import type { Constraints } from "./constraint.ts";
 import { EmbeddingPool } from "./embedding-pool.ts";
 import { bytesOf, KVCache, snapshotBytes, withSlack } from "./kv-cache.ts";
 import {
@@ -75,10 +76,18 @@ interface Prefill {
   readonly pool: EmbeddingPool | undefined;
 }
 
+interface SchedulerCompanions {
+  /** Undefined: nothing is drafted. */
+  readonly speculator?: Speculator | undefined;
+  /** Those of sequences that have one, opened before the sequence is submitted. */
+  readonly constraints?: Constraints;
+}
+
 export class Scheduler {
   private readonly model: Model;
   private readonly limits: WorkerLimits;
   private readonly now: () => number;
+  private readonly constraints: Constraints | undefined;
   private readonly prefixes: PrefixCache;
   private readonly adapterLoads: AdapterLoads;
   private readonly pace: SlicePace;
@@ -90,12 +99,18 @@ export class Scheduler {
 
   /**
    * @param now milliseconds of a monotonic clock
-   * @param speculator undefined: nothing is drafted
+   * @param companions what some sequences need beside the model
    */
-  constructor(model: Model, limits: WorkerLimits, now: () => number, speculator?: Speculator) {
+  constructor(
+    model: Model,
+    limits: WorkerLimits,
+    now: () => number,
+    { constraints, speculator }: SchedulerCompanions = {},
+  ) {
     this.model = model;
     this.limits = limits;
     this.now = now;
+    this.constraints = constraints;
     this.prefixes = new PrefixCache(limits.prefixCacheBytes);
     this.adapterLoads = new AdapterLoads(model.adapters, limits.maxAdapters, now);
     this.speculator = speculator;
@@ -155,6 +170,7 @@ export class Scheduler {
     if (this.prefill?.chosen !== undefined && !this.mayRest(this.prefill)) this.join(this.prefill, this.prefill.chosen);
     this.pace.step(this.now(), fed === undefined ? 0 : sliceTokens);
     this.compact();
+    this.constraints?.keep(this.sequences());
     if (this.batch === undefined) {
       this.speculator?.time(undefined);
       this.speculator?.prepare([]);
@@ -243,7 +259,7 @@ export class Scheduler {
       this.useAdapters(batch.rows);
       const hidden = this.model.forward(batch.next.reshape(batch.rows.length, 1), batch.cache);
       Object.assign(batch, this.choose(hidden, 0, batch.rows, batch.next));
-    }
+    } else this.constraints?.settle(batch.next, batch.rows);
     return fed;
   }
 
@@ -281,7 +297,8 @@ export class Scheduler {
   ): { readonly next: Tensor; readonly logprobs: ReadonlyArray<PendingLogprobs<Place>> } {
     const sampled = places.map((place) => place ?? unused);
     const logits = adjustLogits(this.model.logits(hidden).astype(mx.float32), sampled, previous);
-    const next = force(drawTokens(logits, sampled), turns);
+    const allowed = this.constraints?.apply(logits, previous, turns) ?? logits;
+    const next = force(drawTokens(allowed, sampled), turns);
     const logprobs = wantedLogprobs(logits, next, places);
     mx.asyncEval(next, ...logprobs.flatMap(({ tensors }) => tensorsOf(tensors)));
     return { next, logprobs };
@@ -290,6 +307,8 @@ export class Scheduler {
   /** Starts computing drafts beside the batch's tokens, where that is likely to pay. Reads its tokens before. */
   private verify(): Verifying | undefined {
     const { batch, speculator } = this;
+    // What may follow a draft's tokens is not known ahead.
+    if (batch !== undefined && this.constraints?.concerns(batch.rows) === true) return undefined;
     speculator?.prepare(batch?.rows ?? []);
     const plan = batch && speculator?.plan(batch.rows);
     if (batch === undefined || speculator === undefined || plan === undefined) return undefined;
@@ -350,6 +369,11 @@ export class Scheduler {
     for (const [row, sequence] of rows.entries()) {
       const tokenId = ids[row];
       if (sequence === undefined || tokenId === undefined || sequence.cancelled) continue;
+      if (sequence.bound === "stuck") {
+        this.events.push({ type: "unconstrainable", sequence: sequence.id, reason: stuck });
+        this.free(this.batch, row);
+        continue;
+      }
       this.accept(row, sequence, tokenId, logprobsOf.get(sequence), false);
     }
   }
@@ -587,6 +611,8 @@ const leastVainColumns = 64;
 
 /** Columns that a prefill's cache has beyond its prompts: the first output tokens need no growth. */
 const spareColumns = 64;
+
+const stuck = "no token of the model's vocabulary goes on with what was written";
 
 /** What free rows are sampled with: greedily, and never read. */
 const unused = {

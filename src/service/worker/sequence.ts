@@ -19,10 +19,12 @@ export class Sequence implements SamplingRow {
   drawn = 0;
   cancelled = false;
   /** Tokens that come next, whatever the model would choose. */
-  private readonly forced: number[] = [];
+  readonly forced: number[] = [];
+  readonly stopIds: ReadonlySet<number>;
+  /** Where its constraint has led it: to its end, or to where no token of the vocabulary goes on. */
+  bound: "fulfilled" | "stuck" | undefined;
   private reasoningSettled = false;
   private readonly request: SubmitMessage;
-  private readonly stopTokenIds: ReadonlySet<number>;
   private readonly expiresAt: number;
 
   /** @param now milliseconds of a monotonic clock */
@@ -37,7 +39,7 @@ export class Sequence implements SamplingRow {
     this.cache = { ...request.cache, partition: `${request.adapter?.key ?? ""}:${request.cache.partition}` };
     this.topLogprobs = request.topLogprobs;
     this.promptLogprobs = request.promptLogprobs;
-    this.stopTokenIds = new Set(request.stopTokenIds);
+    this.stopIds = new Set(request.stopTokenIds);
     this.expiresAt = now + (request.timeBudgetMs ?? Number.POSITIVE_INFINITY);
   }
 
@@ -67,7 +69,9 @@ export class Sequence implements SamplingRow {
 
   /** Tokens that must not follow so many output tokens. */
   forbiddenAfter(outputTokens: number): ReadonlyArray<number> {
-    return outputTokens < this.request.minOutputTokens ? this.request.stopTokenIds : [];
+    // Reasoning does not end the output of a constrained sequence, and after it the constraint tells where it may end.
+    const mayStop = outputTokens >= this.request.minOutputTokens && this.request.constraint?.reasoning === undefined;
+    return mayStop ? [] : this.request.stopTokenIds;
   }
 
   /** Whether the device has chosen a token that was not read yet. */
@@ -121,8 +125,8 @@ export class Sequence implements SamplingRow {
   /** Takes a token in that was read from the device; tells whether it is the last. */
   accept(tokenId: number): SequenceEnd | undefined {
     this.outputTokenIds.push(tokenId);
-    if (this.stopTokenIds.has(tokenId) && this.outputTokenIds.length > this.request.minOutputTokens)
-      return "stop-token";
+    if (this.stopIds.has(tokenId) && this.outputTokenIds.length > this.request.minOutputTokens) return "stop-token";
+    if (this.bound === "fulfilled") return "constraint-complete";
     return this.outputTokenIds.length >= this.request.maxOutputTokens ? "max-output-tokens" : undefined;
   }
 }

@@ -7,6 +7,7 @@ import { Deferred, Effect, Exit, Fiber, Layer } from "effect";
 import { EngineConfig } from "../../../src/service/config/EngineConfig.ts";
 import { type Engine, Engines, type EngineEvent, type EngineRequest } from "../../../src/service/engine/Engine.ts";
 import { layer as mlxLayer } from "../../../src/service/engine/mlx/MlxEngine.ts";
+import { constraintGrammar } from "../../../src/service/output/grammar/constraint-grammar.ts";
 import { byteTokenizer } from "../../support/byte-tokenizer.ts";
 import { engineRequest as request } from "../../support/engine-request.ts";
 import { facts } from "../../support/tasks.ts";
@@ -84,6 +85,31 @@ describe("the mlx engine", () => {
       assert.deepStrictEqual(tokensOf(yield* Fiber.join(queued)), expected);
       assert.strictEqual((yield* engine.status).restarts, 1);
       assert.notStrictEqual(workers()[0], pid);
+    }).pipe(Effect.scoped, Effect.provide(engines)),
+  );
+
+  it.live("holds to a constraint, also on a process that does not know the vocabulary yet", () =>
+    Effect.gen(function* () {
+      const engine = yield* start(writeRandomCheckpoint(shape));
+      const constraint = {
+        grammar: constraintGrammar({ type: "regex", pattern: "[ab]{3}(yes|no)" }),
+        markers: false,
+        reasoning: undefined,
+      };
+      const held = (id: string, seed: number) => ({ ...request(id, { seed, temperature: 1 }), constraint });
+      const assertHeld = (events: ReadonlyArray<EngineEvent>) => {
+        assert.match(byteTokenizer.decode(tokensOf(events), { skipSpecialTokens: true }), /^[ab]{3}(yes|no)$/);
+        const last = events.at(-1);
+        assert.strictEqual(last?.type === "finished" && last.reason, "constraint-complete");
+      };
+      assertHeld(yield* run(engine, held("a", 1)));
+      const [pid = 0] = workers();
+      process.kill(pid, "SIGKILL");
+      const after = yield* Effect.all(
+        [2, 3, 4].map((seed) => run(engine, held(`b${seed}`, seed))),
+        { concurrency: "unbounded" },
+      );
+      for (const events of after) assertHeld(events);
     }).pipe(Effect.scoped, Effect.provide(engines)),
   );
 

@@ -45,7 +45,7 @@ describe("readCheckpointFacts", () => {
         logprobs: true,
         adapters: true,
         embeddings: true,
-        constraints: [],
+        constraints: ["json_schema", "regex", "grammar", "choice", "json_object"],
       },
       embedding: { pooling: "last-token", dimensions: 0, trained: false, matryoshka: undefined, problem: "" },
     });

@@ -24,6 +24,7 @@ import { chat, facts, message, task } from "../../support/tasks.ts";
 const tokenizer = {
   vocabularySize: 256,
   longestTokenBytes: 4,
+  isSpecial: () => false,
   encode: (text: string) => Array.from(text, (character) => (character.codePointAt(0) ?? 0) % 256),
   decode: (ids: ReadonlyArray<number>) => String.fromCodePoint(...ids),
   piece: (id: number) => String.fromCodePoint(id),

@@ -49,6 +49,7 @@ export class GenerationRun {
       promptLogprobs,
       timeBudgetMs,
       reasoningLimit,
+      constraint,
       cache,
       adapter,
     } = this.request;
@@ -62,6 +63,7 @@ export class GenerationRun {
       stopTokenIds: parameters.stopTokenIds,
       timeBudgetMs,
       reasoningLimit,
+      ...(constraint !== undefined && { constraint }),
       topLogprobs,
       promptLogprobs,
       cache: {
@@ -132,6 +134,9 @@ export class GenerationRun {
         else this.finish(isEos ? "end-of-sequence" : "stop-token", { type: "token", tokenId: this.lastTokenId });
         break;
       }
+      case "constraint-complete":
+        this.finish(this.reader.calls > 0 ? "tool-calls" : reason, undefined);
+        break;
       case "max-output-tokens":
         this.finish(this.request.fillsContext ? "context-length" : "max-output-tokens", undefined);
         break;

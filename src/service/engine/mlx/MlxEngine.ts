@@ -12,11 +12,18 @@ import {
   EngineRestarting,
   EngineStartFailed,
   InsufficientMemory,
+  InvalidField,
   ModelBroken,
 } from "../../domain/errors.ts";
 import type { ModelFacts } from "../../domain/model.ts";
 import type { Tokenizer } from "../../prompt/Tokenizer.ts";
-import type { SequenceEvent, StepMessage, WorkerLimits, WorkerMemory } from "../../worker/protocol.ts";
+import type {
+  SequenceEvent,
+  StepMessage,
+  VocabularyMessage,
+  WorkerLimits,
+  WorkerMemory,
+} from "../../worker/protocol.ts";
 import {
   type Drafting,
   type Engine,
@@ -28,6 +35,7 @@ import {
 } from "../Engine.ts";
 import { EmbeddingRun } from "./EmbeddingRun.ts";
 import { GenerationRun } from "./GenerationRun.ts";
+import { createVocabulary } from "./vocabulary.ts";
 import { spawnWorker, type WorkerProcess } from "./WorkerProcess.ts";
 
 /** The mlx driver. */
@@ -75,6 +83,11 @@ class MlxEngine implements Engine {
   private lastSequence = 0;
   /** Undefined while it is being (re)started. */
   private worker: WorkerProcess | undefined;
+  /** Made for the first request that has a constraint. */
+  private readonly vocabulary: Effect.Effect<VocabularyMessage>;
+  private knownVocabulary: VocabularyMessage | undefined;
+  /** The process that has it. */
+  private vocabularyAt: WorkerProcess | undefined;
   private memory: WorkerMemory = noMemory;
   private restarts = 0;
   /** Deaths in a row without a token between them. */
@@ -86,13 +99,23 @@ class MlxEngine implements Engine {
     this.tokenizer = tokenizer;
     this.drafting = drafting;
     this.settings = settings;
+    this.vocabulary = Effect.runSync(Effect.cached(createVocabulary(tokenizer)));
   }
 
   readonly generate = (
     request: EngineRequest,
     onEvent: (event: EngineEvent) => void,
   ): Effect.Effect<void, EngineFailure> =>
-    this.execute((sequence) => new GenerationRun(request, sequence, this.tokenizer, onEvent));
+    request.constraint === undefined
+      ? this.start(request, onEvent)
+      : Effect.flatMap(this.vocabulary, (vocabulary) => {
+          this.knownVocabulary = vocabulary;
+          return this.start(request, onEvent);
+        });
+
+  private start(request: EngineRequest, onEvent: (event: EngineEvent) => void): Effect.Effect<void, EngineFailure> {
+    return this.execute((sequence) => new GenerationRun(request, sequence, this.tokenizer, onEvent));
+  }
 
   readonly embed = (request: EngineEmbedding): Effect.Effect<Float32Array, EngineFailure> =>
     Effect.suspend(() => {
@@ -219,7 +242,13 @@ class MlxEngine implements Engine {
   private submit(run: Waiting["run"]): void {
     // An engine that was idle is not late: its clock starts with its first request.
     if (this.runs.size === 1) this.lastStepAt = performance.now();
-    this.worker?.send(run.submission);
+    const { worker, knownVocabulary } = this;
+    const { submission } = run;
+    if (submission.constraint !== undefined && knownVocabulary !== undefined && this.vocabularyAt !== worker) {
+      this.vocabularyAt = worker;
+      worker?.send(knownVocabulary);
+    }
+    worker?.send(submission);
   }
 
   private drop(sequence: number): void {
@@ -257,6 +286,11 @@ class MlxEngine implements Engine {
         run.end(event.reason);
         this.settle(event.sequence, Exit.void);
         break;
+      case "unconstrainable": {
+        const violations = [{ field: "task.constraint", description: event.reason }];
+        this.settle(event.sequence, Exit.fail(new InvalidField({ violations })));
+        break;
+      }
       case "refused":
         this.refuse(event);
         break;

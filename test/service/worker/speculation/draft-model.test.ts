@@ -57,7 +57,9 @@ describe("a draft model", () => {
           fc.constantFrom(2 ** 24, columnBytes * 256),
           async (arrivals, draftBytes) => {
             const drafter = drafterOf(draft, draftBytes);
-            const own = new Scheduler(model, { ...limits, maxBatch: 5 }, () => 0, new Speculator("always", drafter));
+            const own = new Scheduler(model, { ...limits, maxBatch: 5 }, () => 0, {
+              speculator: new Speculator("always", drafter),
+            });
             const plan = new Map<number, Array<() => void>>();
             const at = (step: number, act: () => void) => plan.set(step, [...(plan.get(step) ?? []), act]);
             const requests = arrivals.map(({ length, output, salt, temperature }, sequence) =>
@@ -96,7 +98,7 @@ describe("a draft model", () => {
   }
 
   it("that is the model itself is right with all but what follows an end", async () => {
-    const own = new Scheduler(model, limits, () => 0, new Speculator("always", drafterOf(model)));
+    const own = new Scheduler(model, limits, () => 0, { speculator: new Speculator("always", drafterOf(model)) });
     const requests = [5, 40, 17].map((length, sequence) =>
       submission(sequence, prompt(length, sequence), { maxOutputTokens: 60 }),
     );
@@ -118,7 +120,7 @@ describe("a draft model", () => {
         return forbidden ? undefined : super.plan(...rows);
       }
     })("always", drafter);
-    const own = new Scheduler(model, limits, () => 0, speculator);
+    const own = new Scheduler(model, limits, () => 0, { speculator });
     const request = submission(1, prompt(20, 1), { maxOutputTokens: 200 });
     own.submit(request);
     own.submit(submission(2, prompt(30, 2), { maxOutputTokens: 200 }));
@@ -138,7 +140,9 @@ describe("a draft model", () => {
         return model.forward(tokens, cache);
       },
     };
-    const own = new Scheduler(timed, limits, () => now, new Speculator("measured", drafterOf(model, columnBytes)));
+    const own = new Scheduler(timed, limits, () => now, {
+      speculator: new Speculator("measured", drafterOf(model, columnBytes)),
+    });
     const logitBias = [{ tokenId: 7, bias: 100 }];
     own.submit(submission(1, prompt(20, 1), { maxOutputTokens: 200, sampling: { ...greedy, logitBias } }));
     const output = (await drive(own)).get(1);
@@ -150,7 +154,7 @@ describe("a draft model", () => {
       writeRandomCheckpoint({ ...shape, modelType: "llama", vocabularySize: size, tied: false }),
     );
     const drafter = new DraftModel(draft, { kvCacheBytes: 2 ** 24, sliceTokens: 16, vocabularySize });
-    const own = new Scheduler(model, limits, () => 0, new Speculator("always", drafter));
+    const own = new Scheduler(model, limits, () => 0, { speculator: new Speculator("always", drafter) });
     const requests = [1, 2].map((sequence) =>
       submission(sequence, [63, ...prompt(20, sequence), 62, 61], { maxOutputTokens: 60 }),
     );
@@ -178,7 +182,7 @@ describe("a draft model", () => {
       const [widths, draftWidths]: [number[], number[]] = [[], []];
       const speculator = new Speculator("measured", drafterOf(timed(draft, () => draftMs, draftWidths)));
       const main = timed(model, (width) => 10 + width / 10, widths);
-      const own = new Scheduler(main, limits, () => now, speculator);
+      const own = new Scheduler(main, limits, () => now, { speculator });
       let accepted = 0;
       for (let sequence = 0; sequence < 8; sequence++) {
         own.submit(submission(sequence, prompt(20, sequence), { maxOutputTokens: 200 }));

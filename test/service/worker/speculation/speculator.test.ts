@@ -43,7 +43,7 @@ const run = async (
       return model.forward(tokens, cache);
     },
   };
-  const scheduler = new Scheduler(timed, limits, () => now, new Speculator("measured"));
+  const scheduler = new Scheduler(timed, limits, () => now, { speculator: new Speculator("measured") });
   const runs: Run[] = [];
   for (const request of requests) {
     widths = [];
@@ -123,7 +123,7 @@ describe("Speculator", () => {
       sampling: { ...greedy, temperature: 2, seed: 9, logitBias },
       maxOutputTokens: 400,
     });
-    const always = new Scheduler(model, limits, () => 0, new Speculator("always"));
+    const always = new Scheduler(model, limits, () => 0, { speculator: new Speculator("always") });
     always.submit(request);
     assert.isAbove((await drive(always)).get(1)?.draftedTokens ?? 0, 400);
     const [first] = await run((width) => 10 + width, [request]);

@@ -18,7 +18,7 @@ const columnBytes = 2 * 4 * shape.layers * shape.kvHeads * (shape.hiddenSize / s
 type Request = ReturnType<typeof submission>;
 
 const drafting = (model: Model, speculator: Speculator, overrides: Partial<typeof limits> = {}): Scheduler =>
-  new Scheduler(model, { ...limits, ...overrides }, () => 0, speculator);
+  new Scheduler(model, { ...limits, ...overrides }, () => 0, { speculator });
 
 /** What comes of a sequence without drafts. */
 const plainly = async (model: Model, request: Request): Promise<Output> => {
@@ -191,7 +191,7 @@ describe("a verification", async () => {
 
   it("ends with what it has when the time budget is over", async () => {
     let now = 0;
-    const own = new Scheduler(model, limits, () => now, new Speculator("always"));
+    const own = new Scheduler(model, limits, () => now, { speculator: new Speculator("always") });
     const request = submission(1, repeating(20, 4), { maxOutputTokens: 400, timeBudgetMs: 100 });
     own.submit(request);
     const output = (await drive(own, new Map([[10, [() => (now = 101)]]]))).get(1);

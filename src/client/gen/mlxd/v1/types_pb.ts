@@ -848,7 +848,7 @@ export const OutputOptionsSchema: GenMessage<OutputOptions> = /*@__PURE__*/
   messageDesc(file_mlxd_v1_types, 13);
 
 /**
- * A form that the output must have.
+ * A form that the output must have, after its reasoning if it has any. Refused where tools are offered.
  *
  * @generated from message mlxd.v1.OutputConstraint
  */
@@ -860,7 +860,7 @@ export type OutputConstraint = Message<"mlxd.v1.OutputConstraint"> & {
    */
   kind: {
     /**
-     * A JSON Schema (draft 2020-12), as JSON text.
+     * A JSON Schema (draft 2020-12), as JSON text. A keyword that cannot be held to is refused by name.
      *
      * @generated from field: string json_schema = 1;
      */
@@ -1584,7 +1584,7 @@ export const FinishReason = {
   TIME_BUDGET: 6,
 
   /**
-   * The constraint is fulfilled and allows nothing more.
+   * The constraint is fulfilled, and allows nothing more or there is no token left for more.
    *
    * @generated from enum value: FINISH_REASON_CONSTRAINT_COMPLETE = 7;
    */

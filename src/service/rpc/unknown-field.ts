@@ -1,25 +1,5 @@
-/** Options that the API has and this service does not, refused by name; one line each, to be deleted when it does. */
+/** Fields that a request has and this service's schema does not. */
 import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
-
-import type { GenerationTask } from "../../client/gen/mlxd/v1/types_pb.ts";
-import { UnsupportedParameter } from "../domain/errors.ts";
-
-interface Unsupported {
-  /** Path below the task. */
-  readonly field: string;
-  readonly isSet: (task: GenerationTask) => boolean;
-  readonly hint: string;
-}
-
-const unsupported: ReadonlyArray<Unsupported> = [
-  { field: "constraint", isSet: (task) => task.constraint !== undefined, hint: "output cannot be constrained yet" },
-];
-
-/** The first unsupported option that the task sets. */
-export const unsupportedParameter = (task: GenerationTask, model: string): UnsupportedParameter | undefined => {
-  const found = unsupported.find(({ isSet }) => isSet(task));
-  return found && new UnsupportedParameter({ field: `task.${found.field}`, model, hint: found.hint });
-};
 
 /**
  * The path of the first field in `message` that its schema does not have: a newer client's option. To take the

@@ -1,0 +1,31 @@
+/** A model's vocabulary as its engine needs it for constraints: what each token writes. */
+import { Effect } from "effect";
+
+import { callMarkers } from "../../output/output-format.ts";
+import { byteLevelAlphabet } from "../../prompt/longest-token.ts";
+import type { Tokenizer } from "../../prompt/Tokenizer.ts";
+import type { VocabularyMessage } from "../../worker/protocol.ts";
+
+/** In portions, as there may be hundreds of thousands of tokens, and others wait for this thread. */
+export const createVocabulary = (tokenizer: Tokenizer): Effect.Effect<VocabularyMessage> =>
+  Effect.gen(function* () {
+    const markers = callMarkers();
+    const pieces: string[] = [];
+    const markerTokenIds: number[] = [];
+    while (pieces.length < tokenizer.vocabularySize) {
+      const portion = Math.min(tokensAtOnce, tokenizer.vocabularySize - pieces.length);
+      for (let left = portion; left > 0; left--) {
+        const id = pieces.length;
+        const isMarker = tokenizer.isSpecial(id) && markers.has(tokenizer.piece(id) ?? "");
+        if (isMarker) markerTokenIds.push(id);
+        pieces.push(tokenizer.isSpecial(id) && !isMarker ? "" : pieceOf(tokenizer.bytes(id)));
+      }
+      yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)));
+    }
+    return { type: "vocabulary", pieces, markerTokenIds };
+  });
+
+const pieceOf = (bytes: Uint8Array): string => Array.from(bytes, (byte) => alphabet[byte]).join("");
+
+const alphabet = byteLevelAlphabet();
+const tokensAtOnce = 1024;

@@ -1,0 +1,89 @@
+/** The grammar of calls in a model's own notation: what a task that has to call a tool makes the model write. */
+import type { Tool } from "../../domain/generation.ts";
+import type { Grammar, GrammarExpression } from "../../domain/grammar.ts";
+import type { Notation } from "../output-format.ts";
+import { deepseekMarkers } from "../notations/deepseek.ts";
+import { harmonyMarkers } from "../notations/harmony.ts";
+import { mistralMarkers } from "../notations/mistral.ts";
+import { taggedMarkers } from "../notations/tagged.ts";
+import { checkedGrammar } from "./check.ts";
+import { choice, GrammarRefused, repeat, sequence, text } from "./expressions.ts";
+import { jsonLiteral } from "./json-text.ts";
+import { SchemaGrammar } from "./json-schema.ts";
+import type { JsonObject } from "./schema-merge.ts";
+
+export interface CallsOptions {
+  /** At least one. */
+  readonly tools: ReadonlyArray<Tool>;
+  readonly notation: Notation;
+  /** Whether others may follow the first call. */
+  readonly several: boolean;
+}
+
+/** Throws GrammarRefused, `where` beginning with the tool's number. */
+export const callsGrammar = ({ tools, notation, several }: CallsOptions): Grammar => {
+  const schemas = new SchemaGrammar();
+  const calls = tools.map(({ name, parameters }, index) => {
+    try {
+      // Arguments are an object, whatever the schema says.
+      const taken: JsonObject = { type: "object", ...parameters };
+      return { name, arguments: schemas.add(taken) };
+    } catch (cause) {
+      throw cause instanceof GrammarRefused ? new GrammarRefused(cause.message, `${index}`) : cause;
+    }
+  });
+  const root = notations[notation](calls, several);
+  return checkedGrammar({ root: "root", rules: { ...schemas.rules, root } });
+};
+
+interface Call {
+  readonly name: string;
+  readonly arguments: GrammarExpression;
+}
+
+type Write = (calls: ReadonlyArray<Call>, several: boolean) => GrammarExpression;
+
+const tagged: Write = (calls, several) => {
+  const [open, close] = taggedMarkers;
+  const call = sequence(text(`${open}\n`), callObject(calls, "arguments"), text(`\n${close}`));
+  return oneOrMore(call, text("\n"), several);
+};
+
+/** Bare, as the template shows it; one call is all that these models write. */
+const llama: Write = (calls) => callObject(calls, "parameters");
+
+const mistral: Write = (calls, several) => {
+  const [open] = mistralMarkers;
+  return sequence(text(`${open}[`), oneOrMore(callObject(calls, "arguments"), text(", "), several), text("]"));
+};
+
+const deepseek: Write = (calls, several) => {
+  const [allBegin, begin, separator, end, allEnd] = deepseekMarkers;
+  const call = sequence(
+    text(begin),
+    choice(...calls.map((each) => sequence(text(`${each.name}${separator}`), each.arguments))),
+    text(end),
+  );
+  return sequence(text(allBegin), oneOrMore(call, text("\n"), several), text(allEnd));
+};
+
+/** One message: the next would have a header of its own. */
+const harmony: Write = (calls) => {
+  const [, channel, constrain, message] = harmonyMarkers;
+  return sequence(
+    text(`${channel}commentary to=functions.`),
+    choice(...calls.map((each) => sequence(text(`${each.name} ${constrain}json${message}`), each.arguments))),
+  );
+};
+
+const notations: Readonly<Record<Notation, Write>> = { tagged, llama, mistral, deepseek, harmony };
+
+const callObject = (calls: ReadonlyArray<Call>, key: "arguments" | "parameters"): GrammarExpression =>
+  choice(
+    ...calls.map((call) =>
+      sequence(text('{"name": '), jsonLiteral(call.name), text(`, "${key}": `), call.arguments, text("}")),
+    ),
+  );
+
+const oneOrMore = (of: GrammarExpression, between: GrammarExpression, several: boolean): GrammarExpression =>
+  several ? sequence(of, repeat(sequence(between, of), 0)) : of;

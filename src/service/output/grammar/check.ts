@@ -1,0 +1,160 @@
+/** Whether a grammar can be held to: it comes to an end everywhere, and compiling it takes no more than it may. */
+import type { Grammar, GrammarExpression } from "../../domain/grammar.ts";
+import { GrammarRefused } from "./expressions.ts";
+
+/** The grammar without rules that nothing leads to. */
+export const checkedGrammar = (grammar: Grammar): Grammar => {
+  const used = usedRules(grammar);
+  const count = Object.keys(used.rules).length;
+  if (count > maxRules) throw new GrammarRefused(`it is too large: it has ${count} rules, of at most ${maxRules}`);
+  const size = Object.values(used.rules).reduce((total, of) => total + sizeOf(of), 0);
+  if (size > maxSize) {
+    throw new GrammarRefused(`it is too large: written out it has ${size} parts, of at most ${maxSize}`);
+  }
+  const finite = endingRules(used);
+  if (!finite.has(used.root)) throw new GrammarRefused("no finite text fits");
+  const endless = Object.keys(used.rules).find((name) => !finite.has(name));
+  if (endless !== undefined) throw new GrammarRefused(`no finite text fits its rule "${endless}"`);
+  if (!leastSet(used.rules, saysSomething).has(used.root)) throw new GrammarRefused("only the empty text fits");
+  const leftRecursive = beginsWithItself(used);
+  if (leftRecursive !== undefined) throw new GrammarRefused(`rule "${leftRecursive}" begins with itself`);
+  return used;
+};
+
+/** Characters and sets of them, with repetitions written out. */
+const maxSize = 16_384;
+const maxRules = 2048;
+
+const sizeOf = (of: GrammarExpression): number => {
+  switch (of.type) {
+    case "text":
+      return of.text.length;
+    case "chars":
+    case "rule":
+      return 1;
+    case "sequence":
+      return of.parts.reduce((total, part) => total + sizeOf(part), 0);
+    case "choice":
+      return of.options.reduce((total, option) => total + sizeOf(option), 0);
+    case "repeat":
+      return Math.max(1, of.max ?? of.min + 1) * Math.max(1, sizeOf(of.of));
+  }
+};
+
+const usedRules = ({ root, rules }: Grammar): Grammar => {
+  const used: Record<string, GrammarExpression> = {};
+  const visit = (of: GrammarExpression): void => {
+    if (of.type === "rule") {
+      const found = rules[of.name];
+      if (found === undefined || Object.hasOwn(used, of.name)) return;
+      used[of.name] = found;
+      visit(found);
+    } else for (const part of partsOf(of)) visit(part);
+  };
+  visit({ type: "rule", name: root });
+  return { root, rules: used };
+};
+
+const partsOf = (of: GrammarExpression): ReadonlyArray<GrammarExpression> => {
+  if (of.type === "sequence") return of.parts;
+  if (of.type === "choice") return of.options;
+  return of.type === "repeat" ? [of.of] : [];
+};
+
+const endingRules = ({ rules }: Grammar): ReadonlySet<string> =>
+  leastSet(rules, (of, known) => {
+    const ends = (each: GrammarExpression): boolean => {
+      if (each.type === "rule") return known.has(each.name);
+      if (each.type === "sequence") return each.parts.every(ends);
+      if (each.type === "choice") return each.options.some(ends);
+      return each.type !== "repeat" || each.min === 0 || ends(each.of);
+    };
+    return ends(of);
+  });
+
+/** Whether it may stand for the empty text. */
+const isEmptiable = (of: GrammarExpression, known: ReadonlySet<string>): boolean => {
+  switch (of.type) {
+    case "text":
+      return of.text === "";
+    case "chars":
+      return false;
+    case "sequence":
+      return of.parts.every((part) => isEmptiable(part, known));
+    case "choice":
+      return of.options.some((option) => isEmptiable(option, known));
+    case "repeat":
+      return of.min === 0 || isEmptiable(of.of, known);
+    case "rule":
+      return known.has(of.name);
+  }
+};
+
+/** Whether it may stand for more than the empty text. */
+const saysSomething = (of: GrammarExpression, known: ReadonlySet<string>): boolean => {
+  switch (of.type) {
+    case "text":
+      return of.text !== "";
+    case "chars":
+      return true;
+    case "sequence":
+      return of.parts.some((part) => saysSomething(part, known));
+    case "choice":
+      return of.options.some((option) => saysSomething(option, known));
+    case "repeat":
+      return of.max !== 0 && saysSomething(of.of, known);
+    case "rule":
+      return known.has(of.name);
+  }
+};
+
+/** The names for which it holds, seen from those for which it is known to. */
+const leastSet = (
+  rules: Grammar["rules"],
+  holds: (of: GrammarExpression, known: ReadonlySet<string>) => boolean,
+): ReadonlySet<string> => {
+  const known = new Set<string>();
+  for (let before = -1; before < known.size;) {
+    before = known.size;
+    for (const [name, of] of Object.entries(rules)) if (!known.has(name) && holds(of, known)) known.add(name);
+  }
+  return known;
+};
+
+const beginsWithItself = ({ rules }: Grammar): string | undefined => {
+  const emptiable = leastSet(rules, isEmptiable);
+  const firsts = (of: GrammarExpression): ReadonlyArray<string> => {
+    switch (of.type) {
+      case "rule":
+        return [of.name];
+      case "choice":
+        return of.options.flatMap(firsts);
+      case "repeat":
+        return firsts(of.of);
+      case "sequence": {
+        const solid = of.parts.findIndex((part) => !isEmptiable(part, emptiable));
+        return of.parts.slice(0, solid < 0 ? undefined : solid + 1).flatMap(firsts);
+      }
+      default:
+        return [];
+    }
+  };
+  const state = new Map<string, "open" | "done">();
+  const visit = (name: string): string | undefined => {
+    if (state.get(name) === "open") return name;
+    const of = rules[name];
+    if (state.has(name) || of === undefined) return undefined;
+    state.set(name, "open");
+    for (const next of firsts(of)) {
+      const found = visit(next);
+      if (found !== undefined) return found;
+    }
+    state.set(name, "done");
+    return undefined;
+  };
+  for (const name of Object.keys(rules)) {
+    const found = visit(name);
+    if (found !== undefined) return found;
+  }
+  return undefined;
+};

@@ -1,0 +1,373 @@
+/**
+ * JSON Schemas (draft 2020-12) as grammars of the JSON that fits them. What a grammar cannot say is refused by the name of
+ * its keyword, so that what is accepted always holds. Members come in the order of `properties`; where a schema has them
+ * and does not speak of others, there are none.
+ */
+import type { GrammarExpression } from "../../domain/grammar.ts";
+import { choice, GrammarRefused, nothing, optional, repeat, rule, sequence, text } from "./expressions.ts";
+import { fits } from "./instance-fits.ts";
+import { integerBetween, numberBetween } from "./json-numbers.ts";
+import { character, jsonLiteral, jsonRules, withinString } from "./json-text.ts";
+import { keysExcept } from "./json-keys.ts";
+import { regexGrammar } from "./regex.ts";
+import { type JsonObject, mergeSchemas } from "./schema-merge.ts";
+import { exclude, typesOf } from "./schema-types.ts";
+
+/** The rules of several schemas, side by side. */
+export class SchemaGrammar {
+  readonly rules: Record<string, GrammarExpression> = { ...jsonRules };
+  private root: unknown;
+  private prefix = "";
+  private readonly referred = new Map<string, string>();
+  private count = 0;
+  private depth = 0;
+  /** Schemas that were looked at: references beside other keywords multiply them. */
+  private looked = 0;
+
+  /** @param schema decoded JSON */
+  add(schema: unknown): GrammarExpression {
+    this.root = schema;
+    this.prefix = `s${this.count++}`;
+    this.referred.clear();
+    this.depth = 0;
+    return this.expression(schema, "#");
+  }
+
+  private expression(schema: unknown, where: string): GrammarExpression {
+    if (schema === true) return rule("value");
+    if (schema === false) throw new GrammarRefused("false fits nothing", where);
+    if (!isObject(schema)) throw new GrammarRefused("a schema is an object or a boolean", where);
+    this.depth += 1;
+    this.looked += 1;
+    if (this.looked > mostSchemas) throw new GrammarRefused(`it has more than ${mostSchemas} schemas`, where);
+    if (this.depth > deepest) throw new GrammarRefused(`schemas are nested more than ${deepest} deep`, where);
+    const made = this.ofObject(schema, where);
+    this.depth -= 1;
+    return made;
+  }
+
+  private ofObject(schema: JsonObject, where: string): GrammarExpression {
+    for (const keyword of Object.keys(schema)) checkKeyword(keyword, schema[keyword], where);
+    const { $ref, allOf, ...rest } = schema;
+    const asserts = Object.keys(rest).some((keyword) => !annotations.has(keyword));
+    if ($ref !== undefined) {
+      if (!asserts && allOf === undefined) return this.reference($ref, where);
+      return this.expression(mergeSchemas([this.resolve($ref, where), schemaOf(allOf, rest)], where), where);
+    }
+    if (allOf !== undefined) {
+      const members = listOf(allOf, `${where}/allOf`).map((member, index) =>
+        this.dereferenced(member, `${where}/allOf/${index}`),
+      );
+      return this.expression(mergeSchemas([...members, rest], where), where);
+    }
+    const values = "const" in schema ? [schema.const] : schema.enum;
+    if (values !== undefined) return this.values(values, schema, where);
+    if (schema.anyOf !== undefined || schema.oneOf !== undefined) return this.alternatives(rest, where);
+    const types = typesOf(schema, where);
+    if (types.length === allTypes && !asserts) return rule("value");
+    return choice(...types.map((type) => this.typed(type, schema, where)));
+  }
+
+  private reference(pointer: unknown, where: string): GrammarExpression {
+    const key = String(pointer);
+    const known = this.referred.get(key);
+    if (known !== undefined) return rule(known);
+    const name = `${this.prefix}-${this.referred.size}`;
+    this.referred.set(key, name);
+    this.rules[name] = this.expression(this.resolve(pointer, where), key);
+    return rule(name);
+  }
+
+  /** References alone, as long as they lead to others. */
+  private dereferenced(schema: unknown, where: string): unknown {
+    let found = schema;
+    for (let hops = 0; isObject(found) && typeof found.$ref === "string"; hops++) {
+      if (hops > deepest) throw new GrammarRefused("it refers to itself without end", where);
+      const { $ref, ...rest } = found;
+      found = mergeSchemas([this.resolve($ref, where), rest], where);
+    }
+    return found;
+  }
+
+  private resolve(pointer: unknown, where: string): unknown {
+    if (typeof pointer !== "string" || !/^#(\/|$)/.test(pointer)) {
+      throw new GrammarRefused("only references within the schema are supported (#/...)", `${where}/$ref`);
+    }
+    let found: unknown = this.root;
+    for (const part of pointer.split("/").slice(1)) {
+      const key = decodePart(part, where).replaceAll("~1", "/").replaceAll("~0", "~");
+      const has = typeof found === "object" && found !== null && Object.hasOwn(found, key);
+      if (!has) throw new GrammarRefused(`it refers to ${pointer.slice(0, 100)}, which is not there`, `${where}/$ref`);
+      found = (found as JsonObject)[key];
+    }
+    return found;
+  }
+
+  private values(values: unknown, schema: JsonObject, where: string): GrammarExpression {
+    const list = listOf(values, `${where}/enum`);
+    const fitting = list.filter((value) => fits(value, schema, where));
+    if (fitting.length === 0) throw new GrammarRefused("none of its values fits", where);
+    return choice(...fitting.map(jsonLiteral));
+  }
+
+  /** Each with what stands beside them. */
+  private alternatives({ anyOf, oneOf, ...rest }: JsonObject, where: string): GrammarExpression {
+    if (anyOf !== undefined && oneOf !== undefined) {
+      throw new GrammarRefused("it is not supported beside anyOf", `${where}/oneOf`);
+    }
+    const keyword = anyOf === undefined ? "oneOf" : "anyOf";
+    const members = listOf(anyOf ?? oneOf, `${where}/${keyword}`).map((member, index) =>
+      this.dereferenced(member, `${where}/${keyword}/${index}`),
+    );
+    if (keyword === "oneOf" && !exclude(members)) {
+      const hint = "its schemas must have different types, or a required member whose values differ; else use anyOf";
+      throw new GrammarRefused(hint, `${where}/oneOf`);
+    }
+    const plain = Object.keys(rest).every((each) => annotations.has(each));
+    const given = listOf(anyOf ?? oneOf, where);
+    const options = members.flatMap((member, index) => {
+      const at = `${where}/${keyword}/${index}`;
+      if (member === false) return [];
+      // As it stands where it can: a reference then is a rule, which may lead back here.
+      return [this.expression(plain ? given[index] : mergeSchemas([member, rest], at), at)];
+    });
+    if (options.length === 0) throw new GrammarRefused("false fits nothing", `${where}/${keyword}`);
+    return choice(...options);
+  }
+
+  private typed(type: string, schema: JsonObject, where: string): GrammarExpression {
+    switch (type) {
+      case "null":
+        return text("null");
+      case "boolean":
+        return rule("boolean");
+      case "string":
+        return this.string(schema, where);
+      case "integer":
+        return integerBetween(schema, where);
+      case "number":
+        return numberBetween(schema, where);
+      case "array":
+        return this.array(schema, where);
+      default:
+        return this.object(schema, where);
+    }
+  }
+
+  private string(schema: JsonObject, where: string): GrammarExpression {
+    const { minLength, maxLength, pattern, format } = schema;
+    const bounded = minLength !== undefined || maxLength !== undefined;
+    if (Number(bounded) + Number(pattern !== undefined) + Number(format !== undefined) > 1) {
+      const keyword = pattern === undefined ? "format" : "pattern";
+      throw new GrammarRefused("it is not supported beside others for strings", `${where}/${keyword}`);
+    }
+    if (pattern !== undefined) return quoted(stringPattern(pattern, true, `${where}/pattern`));
+    if (format !== undefined) {
+      const known = typeof format === "string" ? formats[format] : undefined;
+      if (known === undefined) {
+        const hint = `only these are supported: ${Object.keys(formats).join(", ")}`;
+        throw new GrammarRefused(hint, `${where}/format`);
+      }
+      return quoted(stringPattern(known, false, `${where}/format`));
+    }
+    if (!bounded) return rule("string");
+    const [min, max] = boundsOf(minLength, maxLength, where, ["minLength", "maxLength"]);
+    return quoted(repeat(character, min, max));
+  }
+
+  private array(schema: JsonObject, where: string): GrammarExpression {
+    const { items = true, prefixItems = [], minItems, maxItems } = schema;
+    const [min, max] = boundsOf(minItems, maxItems, where, ["minItems", "maxItems"]);
+    const first = listOf(prefixItems, `${where}/prefixItems`, true).slice(0, max);
+    const isOpen = items !== false && first.length < (max ?? Infinity);
+    if (!isOpen && first.length < min) throw new GrammarRefused("there are not as many items", `${where}/minItems`);
+    const comma = rule("comma");
+    let rest: GrammarExpression = nothing;
+    if (isOpen) {
+      const item = this.expression(items, `${where}/items`);
+      const fewest = Math.max(0, min - first.length);
+      const most = max === undefined ? undefined : max - first.length;
+      if (first.length > 0) rest = repeat(sequence(comma, item), fewest, most);
+      else {
+        const all = sequence(
+          item,
+          repeat(sequence(comma, item), Math.max(0, fewest - 1), most && most - 1),
+          rule("ws"),
+        );
+        return bracketed("[", fewest === 0 ? optional(all) : all, "]");
+      }
+    }
+    for (const [index, schemaOfItem] of [...first.entries()].toReversed()) {
+      const item = this.expression(schemaOfItem, `${where}/prefixItems/${index}`);
+      const own = sequence(...(index === 0 ? [] : [comma]), item, rest);
+      rest = index < min ? own : optional(own);
+    }
+    return bracketed("[", sequence(rest, rule("ws")), "]");
+  }
+
+  private object(schema: JsonObject, where: string): GrammarExpression {
+    const { properties = {}, required = [], additionalProperties } = schema;
+    if (!isObject(properties)) throw new GrammarRefused("it is no object", `${where}/properties`);
+    const names = listOf(required, `${where}/required`, true).map(String);
+    const undeclared = names.filter((name) => !Object.hasOwn(properties, name));
+    if (additionalProperties === false && undeclared.length > 0) {
+      const description = `"${undeclared[0]}" is required and no property`;
+      throw new GrammarRefused(description, `${where}/required`);
+    }
+    const additional = additionalProperties ?? true;
+    const members = [
+      ...Object.entries(properties).flatMap(([name, of]) => {
+        if (of === false && !names.includes(name)) return [];
+        return [{ name, of, where: `${where}/properties/${name}` }];
+      }),
+      ...undeclared.map((name) => ({ name, of: additional, where: `${where}/additionalProperties` })),
+    ].map((member) => ({
+      isRequired: names.includes(member.name),
+      written: sequence(text(JSON.stringify(member.name)), rule("colon"), this.expression(member.of, member.where)),
+    }));
+    const isOpen =
+      additionalProperties === undefined ? Object.keys(properties).length === 0 : additionalProperties !== false;
+    const other = isOpen
+      ? sequence(
+          keysExcept([...Object.keys(properties), ...undeclared]),
+          rule("colon"),
+          this.expression(additional, `${where}/additionalProperties`),
+        )
+      : undefined;
+    return bracketed("{", sequence(this.members(members, other), rule("ws")), "}");
+  }
+
+  /** Of each member two rules: what follows if it is the first that is written, and if it is not. */
+  private members(
+    members: ReadonlyArray<{ readonly isRequired: boolean; readonly written: GrammarExpression }>,
+    other: GrammarExpression | undefined,
+  ): GrammarExpression {
+    const more = (part: GrammarExpression) => sequence(rule("comma"), part);
+    let asFirst = other === undefined ? nothing : optional(sequence(other, repeat(more(other), 0)));
+    let asNext = other === undefined ? nothing : repeat(more(other), 0);
+    for (const { isRequired, written } of members.toReversed()) {
+      const name = `${this.prefix}m${this.count++}`;
+      this.rules[name] = asNext;
+      const next = rule(name);
+      const [first, following] = [sequence(written, next), sequence(more(written), next)];
+      if (isRequired) [asFirst, asNext] = [first, following];
+      else {
+        this.rules[`${name}f`] = asFirst;
+        asFirst = choice(first, rule(`${name}f`));
+        asNext = choice(following, next);
+      }
+    }
+    return asFirst;
+  }
+}
+
+const bracketed = (open: string, inner: GrammarExpression, close: string): GrammarExpression =>
+  sequence(text(open), rule("ws"), inner, text(close));
+
+const quoted = (inner: GrammarExpression): GrammarExpression => sequence(text('"'), inner, text('"'));
+
+const stringPattern = (pattern: unknown, partial: boolean, where: string): GrammarExpression => {
+  if (typeof pattern !== "string") throw new GrammarRefused("it is no text", where);
+  try {
+    return withinString(regexGrammar(pattern, { partial }));
+  } catch (cause) {
+    throw cause instanceof GrammarRefused ? new GrammarRefused(cause.reason, where) : cause;
+  }
+};
+
+const boundsOf = (
+  min: unknown,
+  max: unknown,
+  where: string,
+  names: readonly [string, string],
+): readonly [min: number, max: number | undefined] => {
+  for (const [index, value] of [min, max].entries()) {
+    const isCount = value === undefined || (Number.isInteger(value) && Number(value) >= 0);
+    if (!isCount) throw new GrammarRefused("it is no count", `${where}/${names[index]}`);
+  }
+  const [from, to] = [Number(min ?? 0), max === undefined ? undefined : Number(max)];
+  if (to !== undefined && to < from) throw new GrammarRefused(`it is below ${names[0]}`, `${where}/${names[1]}`);
+  return [from, to];
+};
+
+const listOf = (value: unknown, where: string, mayBeEmpty = false): ReadonlyArray<unknown> => {
+  if (!Array.isArray(value)) throw new GrammarRefused("it is no array", where);
+  if (value.length === 0 && !mayBeEmpty) throw new GrammarRefused("it is empty", where);
+  return value as ReadonlyArray<unknown>;
+};
+
+const schemaOf = (allOf: unknown, rest: JsonObject): JsonObject => (allOf === undefined ? rest : { ...rest, allOf });
+
+const isObject = (value: unknown): value is JsonObject =>
+  typeof value === "object" && value !== null && !Array.isArray(value);
+
+const decodePart = (part: string, where: string): string => {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    throw new GrammarRefused("it is no valid reference", `${where}/$ref`);
+  }
+};
+
+const checkKeyword = (keyword: string, value: unknown, where: string): void => {
+  if (annotations.has(keyword) || assertions.has(keyword) || keyword.startsWith("x-")) return;
+  // What asks for nothing is no reason to refuse.
+  if ((keyword === "uniqueItems" && value === false) || (keyword === "minProperties" && value === 0)) return;
+  throw new GrammarRefused("this keyword is not supported", `${where}/${keyword.slice(0, 64)}`);
+};
+
+const annotations: ReadonlySet<string> = new Set([
+  "$schema",
+  "$comment",
+  "$defs",
+  "definitions",
+  "title",
+  "description",
+  "default",
+  "examples",
+  "deprecated",
+  "readOnly",
+  "writeOnly",
+]);
+
+const assertions: ReadonlySet<string> = new Set([
+  "$ref",
+  "allOf",
+  "anyOf",
+  "oneOf",
+  "const",
+  "enum",
+  "type",
+  "minimum",
+  "maximum",
+  "exclusiveMinimum",
+  "exclusiveMaximum",
+  "minLength",
+  "maxLength",
+  "pattern",
+  "format",
+  "items",
+  "prefixItems",
+  "minItems",
+  "maxItems",
+  "properties",
+  "required",
+  "additionalProperties",
+]);
+
+const day = String.raw`\d{4}-(0[1-9]|1[0-2])-(0[1-9]|1\d|2[0-8])`;
+const time = String.raw`([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,6})?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)`;
+
+/** Narrower than what the formats allow, so that each text is one: a 29th is not in every month. */
+const formats: Readonly<Record<string, string>> = {
+  date: day,
+  time,
+  "date-time": `${day}T${time}`,
+  uuid: "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
+  ipv4: String.raw`(25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(\.(25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)){3}`,
+};
+
+/** null, boolean, string, number, array, object: `typesOf` leaves integers to the numbers. */
+const allTypes = 6;
+const deepest = 64;
+const mostSchemas = 10_000;

@@ -1,0 +1,61 @@
+/** Which types a schema allows, and whether schemas have nothing in common. */
+import { GrammarRefused } from "./expressions.ts";
+
+const types = ["null", "boolean", "string", "number", "array", "object"] as const;
+
+/** `number` includes integers; `integer` is there only without it. */
+export const typesOf = (schema: Readonly<Record<string, unknown>>, where: string): ReadonlyArray<string> => {
+  const { type } = schema;
+  if (type === undefined) return types;
+  const given: ReadonlyArray<unknown> = Array.isArray(type) ? type : [type];
+  const unknown = given.find((each) => each !== "integer" && !types.some((known) => known === each));
+  if (unknown !== undefined || given.length === 0) {
+    throw new GrammarRefused(`${JSON.stringify(unknown ?? [])} is no type`, `${where}/type`);
+  }
+  const named = [...new Set(given.map(String))];
+  return named.includes("number") ? named.filter((each) => each !== "integer") : named;
+};
+
+/** Whether no value fits two of them, as far as that is easily seen: by type, or by a member that each requires. */
+export const exclude = (schemas: ReadonlyArray<unknown>): boolean =>
+  schemas.every((one, index) => schemas.slice(index + 1).every((other) => areApart(one, other)));
+
+const areApart = (a: unknown, b: unknown): boolean => {
+  if (a === false || b === false) return true;
+  if (!isObject(a) || !isObject(b)) return false;
+  const [valuesOfA, valuesOfB] = [valuesOf(a), valuesOf(b)];
+  if (valuesOfA !== undefined && valuesOfB !== undefined) return valuesOfA.every((value) => !valuesOfB.includes(value));
+  const [typesOfA, typesOfB] = [kindsOf(a), kindsOf(b)];
+  if (typesOfA.every((type) => !typesOfB.includes(type))) return true;
+  if (![typesOfA, typesOfB].every((each) => each.length === 1 && each[0] === "object")) return false;
+  return requiredOf(a).some((name) => {
+    const [ofA, ofB] = [propertyOf(a, name), propertyOf(b, name)];
+    return requiredOf(b).includes(name) && ofA !== undefined && ofB !== undefined && areApart(ofA, ofB);
+  });
+};
+
+/** Written as JSON, so that they can be compared. */
+const valuesOf = ({ const: constant, enum: values }: JsonObject): ReadonlyArray<string> | undefined => {
+  if (constant !== undefined) return [JSON.stringify(constant)];
+  return Array.isArray(values) ? values.map((value) => JSON.stringify(value)) : undefined;
+};
+
+const kindsOf = (schema: JsonObject): ReadonlyArray<string> => {
+  const values = Array.isArray(schema.enum) ? schema.enum : "const" in schema ? [schema.const] : undefined;
+  if (values !== undefined) return values.map(kindOf);
+  return typesOf(schema, "").map((type) => (type === "integer" ? "number" : type));
+};
+
+const kindOf = (value: unknown): string => {
+  if (value === null) return "null";
+  return Array.isArray(value) ? "array" : typeof value;
+};
+
+const requiredOf = ({ required }: JsonObject): ReadonlyArray<unknown> => (Array.isArray(required) ? required : []);
+
+const propertyOf = ({ properties }: JsonObject, name: unknown): unknown =>
+  isObject(properties) && typeof name === "string" ? properties[name] : undefined;
+
+type JsonObject = Readonly<Record<string, unknown>>;
+const isObject = (value: unknown): value is JsonObject =>
+  typeof value === "object" && value !== null && !Array.isArray(value);

@@ -1,0 +1,26 @@
+/** Ranges of code points as the bytes of UTF-8: for each sequence, the bytes that may stand at each of its places. */
+
+export type ByteRange = readonly [first: number, last: number];
+
+/** @param ranges without surrogates */
+export const utf8Ranges = (
+  ranges: ReadonlyArray<readonly [first: number, last: number]>,
+): ReadonlyArray<ReadonlyArray<ByteRange>> => ranges.flatMap(([first, last]) => split(first, last));
+
+const split = (first: number, last: number): ReadonlyArray<ReadonlyArray<ByteRange>> => {
+  const border = lastOfLength.find((each) => first <= each && each < last);
+  if (border !== undefined) return [...split(first, border), ...split(border + 1, last)];
+  if (last < 0x80) return [[[first, last]]];
+  // From the last place on: all that differs before a place has to have every byte there.
+  for (let bits = 6; bits <= 18; bits += 6) {
+    const below = (1 << bits) - 1;
+    if ((first & ~below) === (last & ~below)) break;
+    if ((first & below) !== 0) return [...split(first, first | below), ...split((first | below) + 1, last)];
+    if ((last & below) !== below) return [...split(first, (last & ~below) - 1), ...split(last & ~below, last)];
+  }
+  const [from, to] = [first, last].map((codePoint) => encoder.encode(String.fromCodePoint(codePoint)));
+  return [Array.from(from ?? [], (byte, place) => [byte, to?.[place] ?? byte] as const)];
+};
+
+const lastOfLength = [0x7f, 0x7ff, 0xffff];
+const encoder = new TextEncoder();
