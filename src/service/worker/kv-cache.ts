@@ -180,28 +180,39 @@ export class KVCache {
     return Math.max(0, this.filled - at(this.starts, row) - (this.holes?.count(row) ?? 0));
   }
 
-  /** Fills a row, from its first token to the columns in use, with the beginning of a snapshot. Before any `begin`. */
-  load(row: number, snapshot: RowSnapshot): void {
-    const start = at(this.starts, row);
-    const kept = [all, all, mx.Slice(0, this.filled - start), all];
-    const to = [mx.Slice(row, row + 1), all, mx.Slice(start, this.filled), all];
-    for (const [layer, keys] of this.keys.entries()) {
-      keys.indexPut_(to, at(snapshot.keys, layer).index(...kept));
-      at(this.values, layer).indexPut_(to, at(snapshot.values, layer).index(...kept));
+  /**
+   * Fills a row, from its first token to the columns in use, with the beginning of what snapshots are side by side. Before
+   * any `begin`.
+   *
+   * @param pieces each the first `tokens` tokens of a snapshot
+   */
+  load(row: number, pieces: ReadonlyArray<{ readonly snapshot: RowSnapshot; readonly tokens: number }>): void {
+    let column = at(this.starts, row);
+    for (const { snapshot, tokens } of pieces) {
+      const end = Math.min(this.filled, column + tokens);
+      if (end <= column) return;
+      const kept = [all, all, mx.Slice(0, end - column), all];
+      const to = [mx.Slice(row, row + 1), all, mx.Slice(column, end), all];
+      for (const [layer, keys] of this.keys.entries()) {
+        keys.indexPut_(to, at(snapshot.keys, layer).index(...kept));
+        at(this.values, layer).indexPut_(to, at(snapshot.values, layer).index(...kept));
+      }
+      column = end;
     }
   }
 
-  /** A copy of the first `tokens` tokens of a row. */
-  snapshot(row: number, tokens: number): RowSnapshot {
+  /** A copy of a row's tokens from `from` up to `to`, which is not among them. */
+  snapshot(row: number, from: number, to: number): RowSnapshot {
     const start = at(this.starts, row);
+    const tokens = to - from;
     const { kvHeads, headDim } = this.shape;
     const rows = mx.array([row], mx.int32);
-    const columns = this.holes && mx.array(this.holes.columnsOf(row, start, tokens), mx.int32);
+    const columns = this.holes && mx.array(this.holes.columnsOf(row, start, to).slice(from), mx.int32);
     const copy = (array: Tensor): Tensor => {
       // Of the row's copy, as a slice of the cache would keep its buffer. Column by column is 20 times slower.
       const whole = mx.take(array, rows, 0);
       if (columns !== undefined) return mx.take(whole, columns, 2);
-      const used = whole.index(all, all, mx.Slice(start, start + tokens), all);
+      const used = whole.index(all, all, mx.Slice(start + from, start + to), all);
       return used.reshape(1, kvHeads * tokens * headDim).reshape(1, kvHeads, tokens, headDim);
     };
     const snapshot = {

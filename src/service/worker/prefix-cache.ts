@@ -3,35 +3,50 @@
  * beginning start where the longest common prefix ends.
  *
  * Entries are whole sequences, so a lookup may use any part of one; a longer sequence takes the place of its own
- * beginnings. Partitions share nothing. Least recently used goes first when the budget is full.
+ * beginnings. What a sequence has in common with one that is here already is kept once, for both: of it a copy is made of
+ * the rest alone. Partitions share nothing. Least recently used goes first when the budget is full.
  */
 import type { RowSnapshot } from "./kv-cache.ts";
 import { PrefixTree } from "./prefix-tree.ts";
 
 export interface CachedPrefix {
+  readonly pieces: ReadonlyArray<SnapshotPiece>;
+  /** Tokens of the pieces that the asked-for sequence begins with. */
+  readonly tokens: number;
+}
+
+/** The first tokens of a snapshot. */
+export interface SnapshotPiece {
   readonly snapshot: RowSnapshot;
-  /** Tokens of the snapshot that the asked-for sequence begins with. */
   readonly tokens: number;
 }
 
 interface Entry {
   readonly partition: string;
   readonly tokenIds: ReadonlyArray<number>;
-  readonly snapshot: RowSnapshot;
+  /** Side by side they are the sequence. */
+  readonly pieces: ReadonlyArray<SnapshotPiece>;
 }
 
 /** Shorter ones cost more to keep than to compute. */
 export const minCachedTokens = 16;
 
+/** Of more pieces, a sequence is put together anew: each costs the loading of a row some operations for every layer. */
+const maxPieces = 8;
+
 export class PrefixCache {
   private readonly budgetBytes: number;
+  private readonly bytesPerToken: number;
   /** Least recently used first. */
   private readonly entries = new Set<Entry>();
   private readonly partitions = new Map<string, PrefixTree<Entry>>();
+  /** Entries that hold each snapshot. */
+  private readonly holders = new Map<RowSnapshot, number>();
   private usedBytes = 0;
 
-  constructor(budgetBytes: number) {
+  constructor(budgetBytes: number, bytesPerToken: number) {
     this.budgetBytes = budgetBytes;
+    this.bytesPerToken = bytesPerToken;
   }
 
   get bytes(): number {
@@ -43,27 +58,36 @@ export class PrefixCache {
     const best = this.partitions.get(partition)?.longest(tokenIds);
     if (best === undefined || best.tokens < minCachedTokens) return undefined;
     this.touch(best.value);
-    return { snapshot: best.value.snapshot, tokens: best.tokens };
+    return { pieces: best.value.pieces, tokens: best.tokens };
   }
 
-  /** Whether keeping this sequence would add anything: asked before a snapshot is made of it. */
-  wants(partition: string, tokenIds: ReadonlyArray<number>, bytes: number): boolean {
-    if (tokenIds.length < minCachedTokens || bytes > this.budgetBytes) return false;
-    const known = this.partitions.get(partition)?.longest(tokenIds);
-    if (known === undefined || known.tokens < tokenIds.length) return true;
-    this.touch(known.value);
-    return false;
-  }
-
-  /** Keeps a sequence that it wants. */
-  put(partition: string, tokenIds: ReadonlyArray<number>, snapshot: RowSnapshot): void {
-    for (const beginning of this.partitions.get(partition)?.beginningsOf(tokenIds) ?? []) this.drop(beginning);
+  /**
+   * Keeps a sequence, if that adds anything.
+   *
+   * @param copy of its tokens from this one on
+   */
+  keep(partition: string, tokenIds: ReadonlyArray<number>, copy: (from: number) => RowSnapshot): void {
+    if (tokenIds.length < minCachedTokens || tokenIds.length * this.bytesPerToken > this.budgetBytes) return;
     const tree = this.partitions.get(partition) ?? new PrefixTree<Entry>();
-    const entry = { partition, tokenIds, snapshot };
+    const known = tree.longest(tokenIds);
+    if (known?.tokens === tokenIds.length) {
+      this.touch(known.value);
+      return;
+    }
+    const shared =
+      known === undefined || known.tokens < minCachedTokens ? [] : firstOf(known.value.pieces, known.tokens);
+    const pieces = shared.length < maxPieces ? shared : [];
+    const from = pieces.reduce((sum, { tokens }) => sum + tokens, 0);
+    const entry = {
+      partition,
+      tokenIds,
+      pieces: [...pieces, { snapshot: copy(from), tokens: tokenIds.length - from }],
+    };
+    this.hold(entry);
+    for (const beginning of tree.beginningsOf(tokenIds)) this.drop(beginning);
     this.partitions.set(partition, tree);
     tree.set(tokenIds, entry);
     this.entries.add(entry);
-    this.usedBytes += snapshot.bytes;
     for (const oldest of this.entries) {
       if (this.usedBytes <= this.budgetBytes) break;
       this.drop(oldest);
@@ -75,14 +99,40 @@ export class PrefixCache {
     this.entries.add(entry);
   }
 
+  private hold({ pieces }: Entry): void {
+    for (const { snapshot } of pieces) {
+      const holders = this.holders.get(snapshot) ?? 0;
+      this.holders.set(snapshot, holders + 1);
+      if (holders === 0) this.usedBytes += snapshot.bytes;
+    }
+  }
+
   private drop(entry: Entry): void {
     if (!this.entries.delete(entry)) return;
-    this.usedBytes -= entry.snapshot.bytes;
+    for (const { snapshot } of entry.pieces) {
+      const others = (this.holders.get(snapshot) ?? 0) - 1;
+      if (others > 0) this.holders.set(snapshot, others);
+      else {
+        this.holders.delete(snapshot);
+        this.usedBytes -= snapshot.bytes;
+      }
+    }
     const tree = this.partitions.get(entry.partition);
     tree?.delete(entry.tokenIds);
     if (tree?.isEmpty === true) this.partitions.delete(entry.partition);
   }
 }
+
+const firstOf = (pieces: ReadonlyArray<SnapshotPiece>, tokens: number): ReadonlyArray<SnapshotPiece> => {
+  const first: SnapshotPiece[] = [];
+  let left = tokens;
+  for (const { snapshot, tokens: own } of pieces) {
+    if (left <= 0) break;
+    first.push({ snapshot, tokens: Math.min(own, left) });
+    left -= own;
+  }
+  return first;
+};
 
 /** How many first tokens two sequences share. */
 export const commonPrefix = (a: ReadonlyArray<number>, b: ReadonlyArray<number>): number => {

@@ -111,7 +111,7 @@ export class Scheduler {
     this.limits = limits;
     this.now = now;
     this.constraints = constraints;
-    this.prefixes = new PrefixCache(limits.prefixCacheBytes);
+    this.prefixes = new PrefixCache(limits.prefixCacheBytes, snapshotBytes(model.cacheShape, 1));
     this.adapterLoads = new AdapterLoads(model.adapters, limits.maxAdapters, now);
     this.speculator = speculator;
     this.pace = new SlicePace(limits.prefillSliceTokens);
@@ -244,9 +244,8 @@ export class Scheduler {
   private keep(cache: KVCache, row: number, sequence: Sequence): void {
     const { write, partition, stablePrefixTokens = Infinity } = sequence.cache;
     const tokenIds = sequence.tokenIds.slice(0, Math.min(cache.length(row), stablePrefixTokens));
-    const bytes = snapshotBytes(this.model.cacheShape, tokenIds.length);
-    if (!write || !this.prefixes.wants(partition, tokenIds, bytes)) return;
-    this.prefixes.put(partition, tokenIds, cache.snapshot(row, tokenIds.length));
+    if (!write) return;
+    this.prefixes.keep(partition, tokenIds, (from) => cache.snapshot(row, from, tokenIds.length));
   }
 
   /** Feeds the batch its tokens and starts choosing the next; returns those that were fed, for reading. */
@@ -491,7 +490,7 @@ export class Scheduler {
     for (const [row, { sequence, prefix }] of group.entries()) {
       // All rows compute the same columns, so the one with the least cached decides for the others.
       const cachedPromptTokens = Math.max(0, sequence.promptTokenIds.length - remaining);
-      if (prefix !== undefined && cachedPromptTokens > 0) cache.load(row, prefix.snapshot);
+      if (prefix !== undefined && cachedPromptTokens > 0) cache.load(row, prefix.pieces);
       this.events.push({ type: "admitted", sequence: sequence.id, cachedPromptTokens });
     }
     const rows = group.map(({ sequence }) => sequence);

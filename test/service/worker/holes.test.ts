@@ -107,7 +107,7 @@ describe.each(modelTypes)("a cache of %s with holes", async (modelType) => {
     const { cache, lengths } = grown();
     for (const [row, length] of lengths.entries()) {
       const own = new KVCache(model.cacheShape, [length + 1], 0, 1);
-      own.load(0, cache.snapshot(row, length));
+      own.load(0, [{ snapshot: cache.snapshot(row, 0, length), tokens: length }]);
       assertHolds(own, [{ row, length }]);
     }
   });

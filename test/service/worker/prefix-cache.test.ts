@@ -213,21 +213,70 @@ describe.each(modelTypes)("the prefix cache of %s", (modelType) => {
 });
 
 describe("PrefixCache", () => {
-  const snapshot = (bytes: number) => ({ keys: [], values: [], bytes });
+  const bytesPerToken = 10;
+  /** A cache, and what it has asked to be copied: the places from which on. */
+  const recording = (budgetTokens: number) => {
+    const cache = new PrefixCache(budgetTokens * bytesPerToken, bytesPerToken);
+    const copies: number[] = [];
+    const keep = (tokenIds: number[], partition = ""): void =>
+      cache.keep(partition, tokenIds, (from) => {
+        copies.push(from);
+        return { keys: [], values: [], bytes: (tokenIds.length - from) * bytesPerToken };
+      });
+    const lengths = (tokenIds: number[], partition = "") =>
+      cache.find(partition, tokenIds)?.pieces.map((piece) => piece.tokens);
+    return { cache, copies, keep, lengths };
+  };
 
-  it("replaces a sequence by a longer one that begins with it", () => {
-    const cache = new PrefixCache(1000);
-    cache.put("", tokens(20, 1), snapshot(200));
-    cache.put("", [...tokens(20, 1), 1, 2], snapshot(220));
-    assert.strictEqual(cache.bytes, 220);
+  it("keeps what sequences have in common once", () => {
+    const { cache, copies, keep, lengths } = recording(1000);
+    const start = tokens(100, 1);
+    keep([...start, ...tokens(20, 2)]);
+    keep([...start, ...tokens(30, 3)]);
+    assert.deepStrictEqual(copies, [0, 100]);
+    assert.strictEqual(cache.bytes, 150 * bytesPerToken);
+    assert.deepStrictEqual(lengths([...start, ...tokens(30, 3)]), [100, 30]);
+    assert.deepStrictEqual(lengths([...start, ...tokens(20, 2)]), [120]);
   });
 
-  it("wants neither what it has nor what is too short or too large", () => {
-    const cache = new PrefixCache(1000);
-    cache.put("", tokens(30, 1), snapshot(300));
-    assert.isFalse(cache.wants("", tokens(20, 1), 200), "a beginning of what it has");
-    assert.isTrue(cache.wants("p", tokens(20, 1), 200), "another partition's");
-    assert.isFalse(cache.wants("", tokens(15, 2), 150));
-    assert.isFalse(cache.wants("", tokens(200, 2), 1001));
+  it("puts a longer sequence in the place of its own beginning, whose tokens it goes on to hold", () => {
+    const { cache, copies, keep } = recording(1000);
+    keep(tokens(20, 1));
+    keep([...tokens(20, 1), 1, 2]);
+    assert.deepStrictEqual(copies, [0, 20]);
+    assert.strictEqual(cache.bytes, 22 * bytesPerToken);
+  });
+
+  it("puts together anew what came to be of many pieces", () => {
+    const { cache, copies, keep, lengths } = recording(1000);
+    const turns = Array.from({ length: 10 }, (_, turn) => tokens(20 * (turn + 1), 1));
+    for (const turn of turns) keep(turn);
+    assert.deepStrictEqual(copies, [0, 20, 40, 60, 80, 100, 120, 140, 0, 180]);
+    assert.deepStrictEqual(lengths(tokens(200, 1)), [180, 20]);
+    assert.strictEqual(cache.bytes, 200 * bytesPerToken);
+  });
+
+  it("counts what others still hold, and forgets the rest, when the budget is full", () => {
+    const { cache, keep, lengths } = recording(150);
+    const start = tokens(60, 1);
+    keep([...start, ...tokens(20, 2)]);
+    keep([...start, ...tokens(20, 3)]);
+    assert.strictEqual(cache.bytes, 100 * bytesPerToken);
+    keep(tokens(60, 4));
+    // The first is gone; its first tokens are the second's, and with them the whole of its copy.
+    assert.deepStrictEqual(lengths([...start, ...tokens(20, 3)]), undefined);
+    assert.deepStrictEqual(lengths(tokens(60, 4)), [60]);
+    assert.strictEqual(cache.bytes, 60 * bytesPerToken);
+  });
+
+  it("keeps neither what it has nor what is too short or too large", () => {
+    const { copies, keep } = recording(100);
+    keep(tokens(30, 1));
+    keep(tokens(20, 1));
+    keep(tokens(15, 2));
+    keep(tokens(101, 3));
+    assert.deepStrictEqual(copies, [0]);
+    keep(tokens(20, 1), "of another partition");
+    assert.deepStrictEqual(copies, [0, 0]);
   });
 });

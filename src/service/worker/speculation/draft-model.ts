@@ -215,7 +215,7 @@ export class DraftModel {
         return { sequence, tokens, cache: new KVCache(this.model.cacheShape, [tokens.length], spareColumns) };
       }
       const cache = new KVCache(this.model.cacheShape, [tokens.length], spareColumns, tokens.length - row.fed);
-      cache.load(0, this.cache.snapshot(index, row.fed));
+      cache.load(0, [{ snapshot: this.cache.snapshot(index, 0, row.fed), tokens: row.fed }]);
       this.rows[index] = undefined;
       this.cache.release(index);
       return { sequence, tokens, cache };
