@@ -40,7 +40,7 @@ export class SlicePace {
 }
 
 /** A pause that readers of a stream hardly notice. */
-const targetMs = 100;
+const targetMs = 75;
 
 /** Fewer would cost too much: a weight is read once for all tokens of a slice. */
 const fewest = 64;
