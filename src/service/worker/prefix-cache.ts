@@ -16,7 +16,7 @@ export interface CachedPrefix {
 }
 
 /** The first tokens of a snapshot. */
-export interface SnapshotPiece {
+interface SnapshotPiece {
   readonly snapshot: RowSnapshot;
   readonly tokens: number;
 }
