@@ -90,7 +90,7 @@ const prepared = (stage: PrepareStage, smokeTest: { readonly quality: Quality; r
 
 describe("mlxd pull", () => {
   it("tells each tenth of a download", async () => {
-    await using server = await startScriptedServer(prepared(PrepareStage.READY, { quality: Quality.OK, reason: "" }));
+    await using server = await startScriptedServer(prepared(PrepareStage.READY, { quality: Quality.OK, reason: "ok" }));
     const { exitCode, stdout, stderr } = await runCommand(["pull", "a/b", "--server", server.url]);
     assert.deepEqual([exitCode, stderr], [0, ""]);
     assert.deepEqual(
@@ -109,7 +109,7 @@ describe("mlxd pull", () => {
 
   it("shows a bar on a terminal", async (context) => {
     if (process.platform !== "linux") context.skip("another program than util-linux's script is needed");
-    await using server = await startScriptedServer(prepared(PrepareStage.READY, { quality: Quality.OK, reason: "" }));
+    await using server = await startScriptedServer(prepared(PrepareStage.READY, { quality: Quality.OK, reason: "ok" }));
     const told = await onTerminal("pull a/b", { MLXD_SERVER: server.url });
     assert.include(told, `[${"#".repeat(15)}${"-".repeat(15)}] 50.0 MiB of 100 MiB, 0 of 3 files`);
     assert.include(told, "\u001b[1G", "the bar stays in its line");
@@ -117,7 +117,7 @@ describe("mlxd pull", () => {
   });
 
   it("prints the report alone as JSON", async () => {
-    await using server = await startScriptedServer(prepared(PrepareStage.READY, { quality: Quality.OK, reason: "" }));
+    await using server = await startScriptedServer(prepared(PrepareStage.READY, { quality: Quality.OK, reason: "ok" }));
     const { exitCode, stdout, stderr } = await runCommand(["pull", "a/b", "--json", "--server", server.url]);
     assert.deepEqual([exitCode, stderr], [0, ""]);
     assert.deepInclude(JSON.parse(stdout), { stage: "ready", readyToChat: true });

@@ -20,7 +20,7 @@ export type Quality = "ok" | "degraded" | "failed";
 /** How a model did when it was asked a simple question. */
 export interface SmokeTest {
   readonly quality: Quality;
-  /** Empty for `ok`. */
+  /** `ok` where nothing was found. */
   readonly reason: string;
   /** A long one is cut. */
   readonly answer: string;

@@ -158,7 +158,7 @@ export const layer: Layer.Layer<Models, CatalogFailure, ModelsConfig | Residency
         );
       const memberIn = (members: () => ReadonlyArray<Member>, name: string) =>
         Effect.suspend(() =>
-          name === "" && pool.fallback !== undefined
+          name.trim() === "" && pool.fallback !== undefined
             ? Effect.succeed(pool.fallback)
             : Effect.fromResult(findMember(members(), name)),
         );

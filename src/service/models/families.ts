@@ -44,14 +44,14 @@ const patterns: ReadonlyArray<readonly [Family, RegExp]> = [
   ["gpt-oss", /gpt[-_]?oss/],
   ["gemma", /gemma/],
   ["qwen", /qwen/],
-  ["llama", /\bllama|meta[-_]llama/],
+  ["llama", /\bllama|meta[-_]?llama/],
   ["mistral", /mistral|mixtral/],
   ["phi", /\bphi[-_]?\d/],
   ["deepseek", /deepseek/],
   ["yi", /\byi[-_]?\d/],
   ["claude", /claude/],
-  ["gpt-4", /gpt-?4/],
-  ["gpt-3.5", /gpt-?3\.?5/],
+  ["gpt-4", /gpt[-_]?4/],
+  ["gpt-3.5", /gpt[-_]?3\.?5/],
   ["o1", /\bo1/],
 ];
 

@@ -13,9 +13,13 @@ export type NameFailure = ModelNotFound | UnknownBackend;
 
 /**
  * In this order: id, alias, repository path. Then, where the name begins with an engine as in `mlx:demo`, what follows
- * among that engine's models alone: never another engine's model instead.
+ * among that engine's models alone: never another engine's model instead. Blank space around the name does not count.
  */
-export const resolveName = <M extends Named>(models: ReadonlyArray<M>, name: string): Result.Result<M, NameFailure> => {
+export const resolveName = <M extends Named>(
+  models: ReadonlyArray<M>,
+  asked: string,
+): Result.Result<M, NameFailure> => {
+  const name = asked.trim();
   const found = findNamed(models, name);
   if (found !== undefined) return Result.succeed(found);
   const prefixed = splitEnginePrefix(name);

@@ -1,9 +1,10 @@
 /** One answer's text as the model writes it, on its way to what the caller sees. */
 import type { OutputWarning, ToolCallDelta } from "../domain/generation.ts";
-import { createCleanUp } from "./clean-up.ts";
+import { createCleanUp, isCleanUpStep } from "./clean-up.ts";
 import type { OutputDelta } from "./deltas.ts";
 import { createParser, type OutputReading } from "./parser.ts";
 import { createStopMatcher } from "./stop-sequences.ts";
+import { createTrim, type Trim } from "./trim.ts";
 
 /** What came of a piece of output; nothing of it is held back elsewhere. */
 export interface OutputStep {
@@ -31,6 +32,9 @@ export class OutputReader {
   private readonly parser: ReturnType<typeof createParser>;
   private readonly cleanUp: ReturnType<typeof createCleanUp>;
   private readonly stops: ReturnType<typeof createStopMatcher>;
+  private readonly includeStop: boolean;
+  /** The last of what cleans the text up; undefined where nothing does. */
+  private readonly trim: Trim | undefined;
   private readonly found: OutputWarning[] = [];
   private stopped: string | undefined;
   private ownTurn = true;
@@ -39,6 +43,9 @@ export class OutputReader {
     this.parser = createParser(reading, (delta) => void this.deltas.push(delta), createId);
     this.cleanUp = createCleanUp(reading.format?.cleanUp ?? [], stopSequences, reading.continues);
     this.stops = createStopMatcher(stopSequences, includeStop);
+    this.includeStop = includeStop;
+    const { cleanUp = [] } = reading.format ?? {};
+    this.trim = cleanUp.some(isCleanUpStep) ? createTrim(reading.continues) : undefined;
   }
 
   get inReasoning(): boolean {
@@ -66,7 +73,7 @@ export class OutputReader {
     const last = this.step();
     const rest = this.stopped === undefined ? this.release(this.cleanUp.end()) : "";
     return {
-      text: step.text + last.text + rest + (this.stopped === undefined ? this.stops.flush() : ""),
+      text: step.text + last.text + rest + (this.stopped === undefined ? this.trimmed(this.stops.flush()) : ""),
       reasoning: step.reasoning + last.reasoning,
       toolCalls: [...step.toolCalls, ...last.toolCalls],
       stopped: this.stopped,
@@ -107,10 +114,20 @@ export class OutputReader {
   private release({ text, cutAt }: { readonly text: string; readonly cutAt: string | undefined }): string {
     const step = this.stops.push(text);
     this.stopped = step.matched;
-    if (step.matched !== undefined || cutAt === undefined) return step.text;
+    if (step.matched !== undefined) {
+      if (!this.includeStop) return this.trimmed(step.text);
+      // Asked for by name, it is text to the last character, and so is what stands before it.
+      const own = this.trimmed(step.text.slice(0, -step.matched.length));
+      return own + (this.trim?.held() ?? "") + step.matched;
+    }
+    if (cutAt === undefined) return this.trimmed(step.text);
     this.stopped = cutAt;
     this.ownTurn = false;
-    return step.text + this.stops.flush();
+    return this.trimmed(step.text + this.stops.flush());
+  }
+
+  private trimmed(text: string): string {
+    return this.trim?.push(text) ?? text;
   }
 }
 

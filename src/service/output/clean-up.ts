@@ -1,4 +1,5 @@
 /** Takes out of the text what models leak of their chat format: role tokens, a role's label, a turn of the user's. */
+import { type CleanUpStep, cleanUpSteps } from "../domain/family.ts";
 import { createMarkerScanner } from "./marker-scanner.ts";
 
 export interface CleanUp {
@@ -39,16 +40,18 @@ export const createCleanUp = (
     const text = skipping ? piece.trimStart() : piece;
     if (text !== "") skipping = false;
     if (beginning === undefined) return text;
-    beginning += text;
-    if (!last && label.prefix.test(beginning)) return "";
+    // Blank space in front goes on its way: stop sequences may be of it.
+    const blank = beginning === "" ? text.slice(0, text.length - text.trimStart().length) : "";
+    beginning += text.slice(blank.length);
+    if (!last && label.prefix.test(beginning)) return blank;
     const whole = beginning;
     beginning = undefined;
     const found = label.whole.exec(whole)?.[0] ?? "";
-    if (found === "") return whole;
+    if (found === "") return blank + whole;
     removed = true;
     const rest = whole.slice(found.length).trimStart();
     skipping = rest === "";
-    return rest;
+    return blank + rest;
   };
 
   return {
@@ -64,10 +67,7 @@ export const createCleanUp = (
         if (isCut) return { text: text + out("", true), cutAt: found.marker };
         if (roleMarkers.includes(found.marker) && strips) {
           removed = true;
-          if (beginning?.trim() === "") {
-            beginning = "";
-            skipping = true;
-          }
+          if (beginning === "") skipping = true;
         } else text += out(found.marker);
         rest = found.rest;
       }
@@ -76,6 +76,9 @@ export const createCleanUp = (
     removed: () => removed,
   };
 };
+
+/** Whether a step of this name is known; each of them also takes the blank space off both ends of the text. */
+export const isCleanUpStep = (step: string): step is CleanUpStep => cleanUpSteps.some((known) => known === step);
 
 const roleMarkers: ReadonlyArray<string> = [
   "<|im_start|>",
@@ -94,11 +97,11 @@ const userMarkers: ReadonlyArray<string> = ["<|user|>", "\nuser:", "\nUser:", "#
 
 const roles = ["user", "assistant", "system"];
 
-/** A role's label at the beginning, as a whole and as far as it has come; never longer than the longest marker. */
+/** A role's label at the beginning, as a whole and as far as it has come: with a bound, as it is held back. */
 const label = {
-  whole: new RegExp(`^\\s{0,2}(?:${roles.join("|")})\\s{0,2}:`, "i"),
+  whole: new RegExp(`^(?:${roles.join("|")})\\s{0,32}:`, "i"),
   prefix: new RegExp(
-    `^\\s{0,2}(?:${roles.flatMap((role) => [...role].map((_, length) => role.slice(0, length))).join("|")}|(?:${roles.join("|")})\\s{0,2})$`,
+    `^(?:${roles.flatMap((role) => [...role].map((_, length) => role.slice(0, length))).join("|")}|(?:${roles.join("|")})\\s{0,32})$`,
     "i",
   ),
 };

@@ -13,7 +13,9 @@ import type { Tokenizer } from "../prompt/Tokenizer.ts";
 export const outputReading = (task: GenerationTask, tools: PromptTools, prompt: string | undefined): OutputReading => {
   const { input, output } = task;
   if (input.type !== "chat" || prompt === undefined || output.verbatim) return plainReading;
-  const format = tools.outputFormat;
+  const { outputFormat } = tools;
+  // What a constraint lets through is the answer to the last character: a tag in a JSON string is no role marker.
+  const format = task.constraint === undefined ? outputFormat : { ...outputFormat, cleanUp: [] };
   const offers = input.tools.length > 0 && input.toolChoice.mode !== "none";
   return {
     format,

@@ -68,8 +68,9 @@ describe("the model pool", () => {
         ],
       );
       const empty = yield* models.get("");
-      const byAlias = yield* models.get("QWEN3");
-      assert.deepEqual([empty.facts.id, byAlias.facts.id], [qwen, qwen]);
+      const byAlias = yield* models.get(" QWEN3\n");
+      const blank = yield* models.get(" \n");
+      assert.deepEqual([empty.facts.id, byAlias.facts.id, blank.facts.id], [qwen, qwen, qwen]);
     }).pipe(Effect.provide(pool([]))),
   );
 

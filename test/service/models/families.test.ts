@@ -17,6 +17,7 @@ describe("detectFamily", () => {
     ["Llama-3.2-1B", "llama"],
     ["meta-llama/Meta-Llama-3-8B", "llama"],
     ["my_meta_llama", "llama"],
+    ["metallama-3", "llama"],
     ["Mistral-7B-Instruct-v0.3", "mistral"],
     ["Mixtral-8x7B", "mistral"],
     ["Phi-4-mini", "phi"],
@@ -26,8 +27,11 @@ describe("detectFamily", () => {
     ["claude-3-opus", "claude"],
     ["gpt-4o", "gpt-4"],
     ["gpt4-turbo", "gpt-4"],
+    ["azure_gpt_4_turbo", "gpt-4"],
     ["gpt-3.5-turbo", "gpt-3.5"],
     ["gpt35", "gpt-3.5"],
+    ["gpt_3.5_turbo", "gpt-3.5"],
+    ["gpt_35", "gpt-3.5"],
     ["o1-mini", "o1"],
   ])("knows %s as %s", (id, family) => {
     assert.equal(detectFamily(id), family);

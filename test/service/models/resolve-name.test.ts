@@ -34,6 +34,8 @@ describe("resolveName", () => {
     ["an engine's other names", " Local-MLX :demo", "demo"],
     ["an engine before an alias with a colon", "mlx:gpt-oss:20b", "demo"],
     ["an engine before a repository path", "local_mlx:mlx-community/Qwen3-8B-4bit", "mlx-community--Qwen3-8B-4bit"],
+    ["an id in blank space", " \tdemo\n", "demo"],
+    ["an alias in blank space, behind an engine", " mlx: Qwen3-8B ", "mlx-community--Qwen3-8B-4bit"],
     ["nothing unknown", "gpt-4o", undefined],
     ["nothing of a part of a name", "llama", undefined],
     ["nothing behind an unknown prefix", "someone:demo", undefined],

@@ -286,6 +286,25 @@ describe("Generations", () => {
     ),
   );
 
+  it.effect("cleans no text that a constraint lets through", () =>
+    withPipeline(
+      ["x"],
+      (engine) =>
+        Effect.gen(function* () {
+          const generations = yield* Generations;
+          const input = chat(message("user", "x"));
+          yield* generations.run(task({ input }), options);
+          yield* generations.run(task({ input, constraint: { type: "regex", pattern: "<s>a" } }), options);
+          assert.deepStrictEqual(
+            engine.requests.map(({ reading }) => reading.format?.cleanUp),
+            [["strip_role_tokens"], []],
+          );
+        }),
+      undefined,
+      { outputFormat: { ...thinking, cleanUp: ["strip_role_tokens"] } },
+    ),
+  );
+
   it.effect("refuses a tool whose schema cannot be used", () =>
     withPipeline(
       ["x"],

@@ -3,7 +3,7 @@ import type { Quality } from "../../domain/preparation.ts";
 
 export interface Verdict {
   readonly quality: Quality;
-  /** Several are joined by `; `. Empty for `ok`. */
+  /** Several are joined by `; `. `ok` where nothing is wrong. */
   readonly reason: string;
 }
 
@@ -14,11 +14,13 @@ const severeRepeats = 5;
 const mildRepeats = 3;
 
 /**
- * What ends an answer's use comes first, in a fixed order; then all that merely makes it worse.
+ * What ends an answer's use comes first, in a fixed order; then all that merely makes it worse. Blank space around the
+ * answer does not count.
  *
  * @param expected one of them is in every right answer
  */
-export const classifyAnswer = (text: string, expected: ReadonlyArray<string>): Verdict => {
+export const classifyAnswer = (answer: string, expected: ReadonlyArray<string>): Verdict => {
+  const text = answer.trim();
   const repeats = mostRepeats(text);
   const characters = [...text].length;
   const failed =
@@ -32,12 +34,12 @@ export const classifyAnswer = (text: string, expected: ReadonlyArray<string>): V
   const degraded = [
     repeats >= mildRepeats ? "mild repetition" : "",
     characters > expectedCharacters ? "response longer than expected" : "",
-    expected.some((answer) => composed.includes(answer)) ? "" : "answer did not contain expected result",
+    expected.some((right) => composed.includes(right)) ? "" : "answer did not contain expected result",
   ].filter((reason) => reason !== "");
-  return { quality: degraded.length > 0 ? "degraded" : "ok", reason: degraded.join("; ") };
+  return degraded.length > 0 ? { quality: "degraded", reason: degraded.join("; ") } : { quality: "ok", reason: "ok" };
 };
 
-const emptiness = (text: string): string | undefined => (text.trim() === "" ? "empty response" : undefined);
+const emptiness = (text: string): string | undefined => (text === "" ? "empty response" : undefined);
 
 /** Tokens and labels that a chat template writes and a model's text should never hold. */
 const markers: ReadonlyArray<string> = [
@@ -52,8 +54,9 @@ const markers: ReadonlyArray<string> = [
   "[INST]",
   "<s>",
 ];
-const specialToken = /<\|[^|]{1,40}\|>/u;
-const roleLabel = /^\s*(assistant|system|user)\s*:/i;
+/** Whatever stands between the bars, on one line. */
+const specialToken = /<\|[^\n]{0,40}\|>/u;
+const roleLabel = /^(assistant|system|user)\s*:/i;
 
 const leakage = (text: string): string | undefined => {
   const marker = markers.find((each) => text.includes(each));

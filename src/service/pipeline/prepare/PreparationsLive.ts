@@ -49,7 +49,8 @@ export const layer: Layer.Layer<Preparations, never, Needs> = Layer.effect(
     );
 
     /** What needs no request to the hub is refused before the preparation begins. */
-    const locate = Effect.fnUntraced(function* ({ model, revision }: PrepareRequest) {
+    const locate = Effect.fnUntraced(function* (request: PrepareRequest) {
+      const [model, revision] = [request.model.trim(), request.revision.trim()];
       if (revision !== "") yield* Effect.fromResult(checkRevision(revision));
       const known = yield* Effect.result(models.get(model));
       if (Result.isFailure(known)) {

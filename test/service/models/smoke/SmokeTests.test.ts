@@ -20,7 +20,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
-const test: SmokeTest = { quality: "ok", reason: "", answer: "4", testedAt: 1_700_000_000_000, durationMs: 7 };
+const test: SmokeTest = { quality: "ok", reason: "ok", answer: "4", testedAt: 1_700_000_000_000, durationMs: 7 };
 
 const failed: SmokeTest = { ...test, quality: "failed", reason: "empty response" };
 

@@ -12,12 +12,18 @@ const long = (length: number): string => {
 };
 
 describe("an answer", () => {
-  it.each(["4", "2+2는 4입니다.", "네, 넷입니다.", "사입니다.", "네".normalize("NFD"), long(600)])(
-    "%j is ok",
-    (text) => {
-      assert.deepEqual(classify(text), { quality: "ok", reason: "" });
-    },
-  );
+  it.each([
+    "4",
+    "2+2는 4입니다.",
+    "네, 넷입니다.",
+    "사입니다.",
+    "네".normalize("NFD"),
+    long(600),
+    ` ${long(600)}\n`,
+    `4${"\n".repeat(30)}`,
+  ])("%j is ok", (text) => {
+    assert.deepEqual(classify(text), { quality: "ok", reason: "ok" });
+  });
 
   it.each([
     ["", "empty response"],
@@ -34,7 +40,13 @@ describe("an answer", () => {
     ["<s>4", "role token leakage (<s>)"],
     ["4<|eot_id|>", "special token leakage"],
     [`4<|${times(40, "x")}|>`, "special token leakage"],
+    ["4<||>", "special token leakage"],
+    ["4 <| user |>", "special token leakage"],
+    ["4 <|a|b|>", "special token leakage"],
+    ["4 <|> 4 <||> x", "special token leakage"],
+    [`4<|${times(40, "🙂")}|>`.replaceAll(/🙂{7}/gu, "🙂🙂🙂🙂🙂🙂x"), "special token leakage"],
     ["assistant: 4", "role marker leakage"],
+    ["\n\n user: 4", "role marker leakage"],
     [" System : 4", "role marker leakage"],
     ["USER: 4", "role marker leakage"],
     [times(5, "It is 4. "), "severe repetition"],
@@ -67,8 +79,10 @@ describe("an answer", () => {
     ["sentences of two characters", times(6, "4a. ").trimEnd() + " 네"],
     ["a unit six times", `4 ${times(6, "ha")}`],
     ["a unit of 21 characters", `4 ${Array.from({ length: 7 }, () => "abcdefghijklmnopqrstu").join("")}`],
-    ["bars without a token's form", "4 <|> 4 <||> x"],
-    [`more than 40 characters between bars`, `4<|${"abcdefg".repeat(5)}hijklm|>`],
+    ["an operator between bars", "4 <|> 4"],
+    ["bars on two lines", "4 <|a\nb|>"],
+    ["41 characters between bars", `4<|${"abcdefg".repeat(5)}hijklm|>`],
+    ["4,000 characters and blank space around them", `\n${long(4000)}\n`],
     ["a role in the middle", "4, said the user: yes"],
   ])("is not failed for %s", (_, text) => {
     assert.notStrictEqual(classify(text).quality, "failed", classify(text).reason);

@@ -150,7 +150,7 @@ describe("a preparation", () => {
           readyToChat: true,
           error: undefined,
         });
-        assert.deepInclude(report.smokeTest, { quality: "ok", reason: "", answer: "2+2는 4입니다." });
+        assert.deepInclude(report.smokeTest, { quality: "ok", reason: "ok", answer: "2+2는 4입니다." });
         assert.deepInclude(report.model?.facts, { id: "org--new", source: "org/new" });
         assert.deepEqual(
           report.timings.map(({ stage }) => stage),
@@ -170,7 +170,7 @@ describe("a preparation", () => {
   it.live("of a model that is here asks the hub nothing, and does not try it twice", () =>
     withService({}, ({ engine, asked }) =>
       Effect.gen(function* () {
-        for (const model of ["here", ""]) {
+        for (const model of ["here", "", " Here\n"]) {
           const events = yield* eventsOf(model);
           assert.deepEqual(stagesOf(events), ["resolving", "engine-check", "model-loading", "smoke-test", "ready"]);
           assert.deepInclude(reportOf(events), { downloaded: false, loaded: true });

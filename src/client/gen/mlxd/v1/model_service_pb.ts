@@ -1243,7 +1243,7 @@ export type SmokeTest = Message<"mlxd.v1.SmokeTest"> & {
   quality: Quality;
 
   /**
-   * Why, for DEGRADED and FAILED.
+   * What was found, several findings with `; ` between them; `ok` where nothing was.
    *
    * @generated from field: string reason = 2;
    */
