@@ -2,7 +2,7 @@ import { defineConfig } from "oxlint";
 
 /**
  * Which folders of src/service a folder may import, itself apart. Imports point one way:
- * server -> rpc -> (jobs ->) pipeline -> (models -> engine, admission, prompt, output) -> domain.
+ * server -> rpc -> (jobs ->) pipeline -> (models -> engine, sandbox -> prompt, output), admission -> domain.
  * `worker` stands for worker/protocol.ts: the rest of that folder is a program of its own, in its own process.
  */
 export const mayImport = {
@@ -12,9 +12,10 @@ export const mayImport = {
   prompt: ["domain"],
   output: ["domain"],
   admission: ["domain", "config", "telemetry"],
+  sandbox: ["domain", "config", "telemetry", "prompt", "output"],
   engine: ["domain", "config", "telemetry", "prompt", "output", "worker"],
-  models: ["domain", "config", "telemetry", "prompt", "output", "engine"],
-  pipeline: ["domain", "config", "telemetry", "prompt", "output", "admission", "engine", "models"],
+  models: ["domain", "config", "telemetry", "prompt", "output", "sandbox", "engine"],
+  pipeline: ["domain", "config", "telemetry", "prompt", "output", "sandbox", "admission", "engine", "models"],
   jobs: ["domain", "config", "telemetry", "pipeline", "models"],
   rpc: ["domain", "config", "telemetry", "prompt", "admission", "engine", "models", "pipeline", "jobs"],
   server: ["domain", "config", "telemetry", "admission", "engine", "models", "pipeline", "jobs", "rpc"],

@@ -12,6 +12,7 @@ import { logSettings } from "./LogConfig.ts";
 import { modelsSettings } from "./models-settings.ts";
 import { qualitySettings } from "./QualityConfig.ts";
 import { residencySettings } from "./ResidencyConfig.ts";
+import { sandboxSettings } from "./SandboxConfig.ts";
 import { serverSettings } from "./ServerConfig.ts";
 
 const prefix = "MLXD_";
@@ -24,6 +25,7 @@ const all: ReadonlyArray<Config.Config<unknown>> = [
   modelsSettings(""),
   qualitySettings,
   residencySettings,
+  sandboxSettings,
   serverSettings,
 ];
 

@@ -1,0 +1,92 @@
+/** One process of the sandbox. Whatever happens in it ends there. */
+import { type ChildProcess, fork } from "node:child_process";
+import { constants, setPriority } from "node:os";
+import { fileURLToPath } from "node:url";
+
+import type { JobFailureReason } from "./JobFailed.ts";
+import { type JobMessage, type LaneLimits, type LaneMessage, limitSignals } from "./protocol.ts";
+
+export interface LaneListener {
+  readonly onMessage: (message: LaneMessage) => void;
+  /** Once. `how` is a short phrase for logs, e.g. `signal SIGKILL`. */
+  readonly onExit: (reason: Exclude<JobFailureReason, "threw" | "queue-full">, how: string) => void;
+}
+
+export class Lane {
+  private readonly child: ChildProcess;
+  private overdue = false;
+  private niced = false;
+  /** The end of what it wrote to standard error. */
+  private lastWords = "";
+
+  constructor(limits: LaneLimits, environment: Readonly<Record<string, string | undefined>>, listener: LaneListener) {
+    const child = fork(fileURLToPath(new URL("./lane/main.ts", import.meta.url)), [JSON.stringify(limits)], {
+      execArgv: [`--max-old-space-size=${Math.ceil((limits.memoryBytes + keptBytes) / 1024 ** 2)}`],
+      env: environment,
+      serialization: "advanced",
+      stdio: ["ignore", "ignore", "pipe", "ipc"],
+    });
+    this.child = child;
+    let over = false;
+    const exited = (how: string, signal: NodeJS.Signals | null): void => {
+      if (over) return;
+      over = true;
+      listener.onExit(this.overdue ? "time-limit" : reasonOf(signal), how);
+    };
+    child.stderr?.on("data", (chunk: Buffer) => (this.lastWords = (this.lastWords + chunk.toString()).slice(-2000)));
+    child.on("message", (message) => listener.onMessage(message as LaneMessage));
+    child.once("error", (cause) => exited(`it could not be started: ${cause.message}`, null));
+    child.once("exit", (code, signal) => {
+      const how = signal === null ? `exit code ${code}` : `signal ${signal}`;
+      exited([how, this.lastWords.trim()].filter(Boolean).join(": "), signal);
+    });
+  }
+
+  get pid(): number | undefined {
+    return this.child.pid;
+  }
+
+  /** When it has ended the message is lost: its end is told apart. */
+  send(message: JobMessage): void {
+    if (this.child.connected) this.child.send(message, () => {});
+  }
+
+  /** A lane whose own watchdog has not ended it in time. */
+  endOverdue(): void {
+    this.overdue = true;
+    this.kill();
+  }
+
+  kill(): void {
+    this.child.kill("SIGKILL");
+  }
+
+  /** Others of this machine come first, the engines above all. */
+  yieldToOthers(): void {
+    this.niced = this.setPriority(constants.priority.PRIORITY_BELOW_NORMAL);
+  }
+
+  /** False where only the superuser could take `yieldToOthers` back. */
+  resumePriority(): boolean {
+    if (this.niced) this.niced = !this.setPriority(constants.priority.PRIORITY_NORMAL);
+    return !this.niced;
+  }
+
+  private setPriority(priority: number): boolean {
+    if (this.child.pid === undefined) return false;
+    try {
+      setPriority(this.child.pid, priority);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+}
+
+/** What a lane keeps from job to job comes beside the limit of a job. */
+const keptBytes = 512 * 1024 ** 2;
+
+const reasonOf = (signal: NodeJS.Signals | null): "time-limit" | "memory-limit" | "crashed" => {
+  if (signal === limitSignals["time-limit"]) return "time-limit";
+  return signal === limitSignals["memory-limit"] ? "memory-limit" : "crashed";
+};

@@ -1,0 +1,242 @@
+/**
+ * Which job runs where. Small jobs have lanes of their own, so that none waits behind a large one. A job goes to a lane
+ * that has already done something of its subject (a model's tokenizer is loaded there), and waits for that lane while
+ * the job that it has now is quick; where it is not, the lane is given up and another one takes over.
+ */
+import type { SandboxSettings } from "../config/SandboxConfig.ts";
+import type { JobFailureReason } from "./JobFailed.ts";
+import { Lane } from "./Lane.ts";
+import type { LaneMessage } from "./protocol.ts";
+
+export interface PooledJob {
+  readonly name: string;
+  readonly input: unknown;
+  readonly isLarge: boolean;
+  /** Jobs of one owner run one after another. */
+  readonly owner: string;
+  /** What the job works with, e.g. a model's folder. One subject never has all lanes for small jobs. */
+  readonly subject: string;
+  readonly onOutput: (output: unknown) => void;
+  readonly onFailure: (reason: JobFailureReason, how: string) => void;
+}
+
+export interface LanePoolOptions extends SandboxSettings {
+  readonly log: (event: string, details: Readonly<Record<string, string | number>>) => void;
+}
+
+interface Seat {
+  readonly lane: Lane;
+  readonly isLarge: boolean;
+  readonly subjects: Set<string>;
+  job: Running | undefined;
+  idleTimer: NodeJS.Timeout | undefined;
+}
+
+interface Running {
+  readonly job: Job;
+  /** It has run for long. */
+  slow: boolean;
+  readonly timers: ReadonlyArray<NodeJS.Timeout>;
+}
+
+interface Job extends PooledJob {
+  /** Lanes that crashed under it. */
+  crashes: number;
+  /** Nobody waits for its result any more. */
+  abandoned: boolean;
+}
+
+export class LanePool {
+  private readonly options: LanePoolOptions;
+  private readonly seats = new Set<Seat>();
+  private waiting: Job[] = [];
+  private closed = false;
+
+  constructor(options: LanePoolOptions) {
+    this.options = options;
+  }
+
+  /** Starts a lane for small jobs, so that the first does not wait for it. */
+  warm(): void {
+    if (this.seats.size === 0) this.open(false);
+  }
+
+  /** Returns how to abandon it. */
+  submit(pooled: PooledJob): () => void {
+    const job: Job = { ...pooled, crashes: 0, abandoned: false };
+    if (this.waiting.length >= maxWaitingJobs) {
+      job.onFailure("queue-full", `waits behind ${this.waiting.length} others`);
+      return () => {};
+    }
+    this.waiting.push(job);
+    this.assign();
+    return () => this.abandon(job);
+  }
+
+  /** Jobs that run have no result any more, nor an end. */
+  close(): void {
+    this.closed = true;
+    this.waiting = [];
+    for (const seat of this.seats) this.discard(seat);
+  }
+
+  private abandon(job: Job): void {
+    job.abandoned = true;
+    this.waiting = this.waiting.filter((other) => other !== job);
+    const seat = [...this.seats].find((each) => each.job?.job === job);
+    // A quick one ends by itself, and its lane is worth more than it.
+    if (seat?.job?.slow === true) this.replace(seat);
+  }
+
+  /** Gives out what waits, in order, as far as there are lanes for it. */
+  private assign(): void {
+    if (this.closed) return;
+    const left: Job[] = [];
+    for (const job of this.waiting) {
+      const seat = this.seatFor(job);
+      if (seat === undefined) left.push(job);
+      else this.begin(seat, job);
+    }
+    this.waiting = left;
+  }
+
+  private seatFor(job: Job): Seat | undefined {
+    const { isLarge, subject, owner } = job;
+    const running = [...this.seats].filter((seat) => seat.job !== undefined);
+    if (running.some((seat) => seat.job?.job.owner === owner)) return undefined;
+    const own = [...this.seats].filter((seat) => seat.isLarge === isLarge);
+    const known = own.filter((seat) => seat.subjects.has(subject));
+    const ready = known.find((seat) => seat.job === undefined);
+    if (ready !== undefined) return ready;
+    if (known.some((seat) => seat.job?.slow === false)) return undefined;
+    const most = isLarge ? largeLanes : this.options.lanes;
+    const busy = own.filter((seat) => seat.job?.job.subject === subject).length;
+    if (busy >= Math.max(1, most - 1)) return undefined;
+    const idle = own.filter((seat) => seat.job === undefined);
+    const unused = idle.find((seat) => seat.subjects.size === 0);
+    if (unused !== undefined) return unused;
+    return own.length < most ? this.open(isLarge) : idle[0];
+  }
+
+  private begin(seat: Seat, job: Job): void {
+    clearTimeout(seat.idleTimer);
+    seat.subjects.add(job.subject);
+    // The last used is the last that is given to another subject.
+    this.seats.delete(seat);
+    this.seats.add(seat);
+    const running: Running = {
+      job,
+      slow: false,
+      timers: [
+        setTimeout(() => {
+          running.slow = true;
+          seat.lane.yieldToOthers();
+          this.assign();
+        }, slowAfterMs),
+        setTimeout(() => seat.lane.endOverdue(), this.options.timeLimitMs * longestWait),
+      ],
+    };
+    seat.job = running;
+    seat.lane.send({ name: job.name, input: job.input });
+  }
+
+  private open(isLarge: boolean): Seat {
+    const { timeLimitMs, memoryBytes, environment } = this.options;
+    const seat: Seat = {
+      isLarge,
+      lane: new Lane({ timeLimitMs, memoryBytes }, environment, {
+        onMessage: (message) => this.onMessage(seat, message),
+        onExit: (reason, how) => this.onExit(seat, reason, how),
+      }),
+      subjects: new Set(),
+      job: undefined,
+      idleTimer: undefined,
+    };
+    this.seats.add(seat);
+    this.watchIdle(seat);
+    return seat;
+  }
+
+  private onMessage(seat: Seat, message: LaneMessage): void {
+    if (!this.seats.has(seat)) return;
+    const job = this.take(seat);
+    if (!seat.lane.resumePriority()) this.replace(seat);
+    this.watchIdle(seat);
+    if (job !== undefined && !job.abandoned) {
+      if (message.type === "done") job.onOutput(message.output);
+      else job.onFailure("threw", `fails: ${message.message}`);
+    }
+    this.assign();
+  }
+
+  private onExit(seat: Seat, reason: JobFailureReason, how: string): void {
+    if (!this.seats.has(seat)) return;
+    const job = this.take(seat);
+    this.discard(seat);
+    this.options.log("a sandbox process ended", { reason, how, ...(job !== undefined && { job: job.name }) });
+    if (job !== undefined && !job.abandoned) {
+      job.crashes += 1;
+      // Whatever else ended it, e.g. the system for want of memory: it is tried once more.
+      if (reason === "crashed" && job.crashes < 2) this.waiting.unshift(job);
+      else job.onFailure(reason, this.described(reason));
+    }
+    this.assign();
+  }
+
+  private described(reason: JobFailureReason): string {
+    const { timeLimitMs, memoryBytes } = this.options;
+    switch (reason) {
+      case "time-limit":
+        return `takes more than ${timeLimitMs} ms`;
+      case "memory-limit":
+        return `takes more than ${memoryBytes} bytes of memory`;
+      default:
+        return "ends the process that does it";
+    }
+  }
+
+  private take(seat: Seat): Job | undefined {
+    const { job: running } = seat;
+    for (const timer of running?.timers ?? []) clearTimeout(timer);
+    seat.job = undefined;
+    return running?.job;
+  }
+
+  /** A fresh process in the place of one that is of no more use. */
+  private replace(seat: Seat): void {
+    this.take(seat);
+    this.discard(seat);
+    if (!seat.isLarge && !this.closed) this.open(false);
+    this.assign();
+  }
+
+  private discard(seat: Seat): void {
+    clearTimeout(seat.idleTimer);
+    this.seats.delete(seat);
+    seat.lane.kill();
+  }
+
+  /** One lane for small jobs stays. */
+  private watchIdle(seat: Seat): void {
+    clearTimeout(seat.idleTimer);
+    if (!this.seats.has(seat)) return;
+    const end = (): void => {
+      const others = [...this.seats].filter((other) => other !== seat && !other.isLarge);
+      if (seat.isLarge || others.length > 0) this.discard(seat);
+    };
+    seat.idleTimer = setTimeout(end, seat.isLarge ? largeIdleMs : smallIdleMs);
+    seat.idleTimer.unref();
+  }
+}
+
+/** A job that runs for longer is not waited for by others of its subject. */
+const slowAfterMs = 100;
+/** Two, so that the second large input does not wait for a first that takes all its time. */
+const largeLanes = 2;
+const largeIdleMs = 30_000;
+/** A lane holds tokenizers that cost a second to load. */
+const smallIdleMs = 600_000;
+/** Jobs that wait in the whole service. */
+export const maxWaitingJobs = 1024;
+/** The time limit is of CPU; on a busy machine that may last so many times longer before the process is ended from outside. */
+const longestWait = 6;

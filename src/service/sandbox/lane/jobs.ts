@@ -1,0 +1,7 @@
+/**
+ * What a lane can do: name and function. A function takes one value and returns one, or a promise of it, both structured
+ * clones. What it expects to go wrong is a part of what it returns; what it throws reaches the caller as a message only.
+ */
+import { encode } from "./text.ts";
+
+export const jobs = { encode };

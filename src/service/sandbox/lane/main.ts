@@ -1,0 +1,39 @@
+/** The program of a lane: does one job after another, and ends with the service. */
+import { Worker } from "node:worker_threads";
+
+import type { JobMessage, LaneLimits, LaneMessage } from "../protocol.ts";
+import { jobs } from "./jobs.ts";
+import type { WatchdogData } from "./watchdog.ts";
+
+const limits = JSON.parse(process.argv[2] ?? "") as LaneLimits;
+const running = new Int32Array(new SharedArrayBuffer(4));
+const watchdog = new Worker(new URL("./watchdog.ts", import.meta.url), {
+  workerData: { limits, running } satisfies WatchdogData,
+});
+watchdog.unref();
+
+const send = (message: LaneMessage): void => {
+  process.send?.(message);
+};
+
+/** The name was checked by the compiler where the job was asked for. */
+const perform = ({ name, input }: JobMessage): unknown =>
+  (jobs as Readonly<Record<string, (input: never) => unknown>>)[name]?.(input as never);
+
+let count = 0;
+
+process.on("message", (message: JobMessage) => {
+  count += 1;
+  Atomics.store(running, 0, count);
+  Atomics.notify(running, 0);
+  void (async () => {
+    try {
+      send({ type: "done", output: await perform(message) });
+    } catch (error) {
+      send({ type: "threw", message: error instanceof Error ? error.message : "an unknown error" });
+    } finally {
+      Atomics.store(running, 0, 0);
+    }
+  })();
+});
+process.once("disconnect", () => process.exit());

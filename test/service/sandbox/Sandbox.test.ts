@@ -1,0 +1,132 @@
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest";
+import { Effect, Exit, Fiber, Layer, Scope } from "effect";
+
+import { SandboxConfig } from "../../../src/service/config/SandboxConfig.ts";
+import { smallInputBytes, Sandbox } from "../../../src/service/sandbox/Sandbox.ts";
+import { byteLevel } from "../../fixtures/tokenizers.ts";
+
+const timeLimitMs = 1000;
+const sandbox = Sandbox.layer.pipe(
+  Layer.provide(Layer.succeed(SandboxConfig, { timeLimitMs, memoryBytes: 256 * 1024 ** 2, lanes: 2, environment: {} })),
+);
+
+/** Sandbox processes of this one. */
+const lanePids = (): ReadonlyArray<number> => {
+  const lines = execFileSync("ps", ["-eo", "pid=,ppid=,args="], { encoding: "utf8" }).split("\n");
+  return lines.flatMap((line) => {
+    const [pid, parent] = line.trim().split(/\s+/);
+    return parent === String(process.pid) && line.includes("sandbox/lane/main.ts") ? [Number(pid)] : [];
+  });
+};
+
+describe("Sandbox", () => {
+  const demo = fileURLToPath(new URL("../../../models/demo", import.meta.url));
+  /** A model whose tokenizer takes time that doubles with every word. */
+  let hostile = "";
+
+  beforeAll(() => {
+    hostile = mkdtempSync(join(tmpdir(), "mlxd-hostile-"));
+    const { tokenizerJson, tokenizerConfig } = byteLevel;
+    const pre_tokenizer = {
+      type: "Split",
+      pattern: { Regex: String.raw`(\w+\s?)+!` },
+      behavior: "Isolated",
+      invert: false,
+    };
+    writeFileSync(join(hostile, "tokenizer.json"), JSON.stringify({ ...tokenizerJson, pre_tokenizer }));
+    writeFileSync(join(hostile, "tokenizer_config.json"), JSON.stringify(tokenizerConfig));
+  });
+  afterAll(() => rmSync(hostile, { recursive: true }));
+
+  const words = Array.from({ length: 12 }, (_, index) => `word${index}`).join(" ");
+  const ask = (directory: string, text: string, options: { readonly owner?: string } = {}) =>
+    Effect.flatMap(Sandbox, ({ run }) =>
+      run(
+        "encode",
+        { directory, text, addSpecialTokens: false },
+        { inputBytes: text.length, subject: directory, ...options },
+      ),
+    );
+
+  it.live("does a job in another process", () =>
+    Effect.gen(function* () {
+      assert.isAbove((yield* ask(demo, "What is 2+2?")).length, 2);
+      assert.equal(lanePids().length, 1);
+    }).pipe(Effect.provide(sandbox)),
+  );
+
+  it.live("ends a job at its time limit, and does what waited for it in a fresh process", () =>
+    Effect.gen(function* () {
+      const [slow, quick] = yield* Effect.all([Effect.flip(ask(hostile, words)), ask(demo, "still here")], {
+        concurrency: "unbounded",
+      });
+      assert.equal(slow.reason, "time-limit");
+      assert.include(slow.message, `takes more than ${timeLimitMs} ms`);
+      assert.isAbove(quick.length, 0);
+      assert.isAbove((yield* ask(hostile, "a!")).length, 0);
+    }).pipe(Effect.provide(sandbox)),
+  );
+
+  it.live("keeps a lane for others while one model takes its time", () =>
+    Effect.gen(function* () {
+      yield* ask(demo, "warm");
+      const slow = yield* Effect.forkChild(Effect.all([1, 2, 3, 4].map(() => Effect.flip(ask(hostile, words)))));
+      const began = performance.now();
+      yield* ask(demo, "not kept waiting");
+      assert.isBelow(performance.now() - began, timeLimitMs);
+      yield* Fiber.interrupt(slow);
+    }).pipe(Effect.provide(sandbox)),
+  );
+
+  it.live("does a job once more when its process was killed from outside", () =>
+    Effect.gen(function* () {
+      yield* ask(demo, "warm");
+      const [pid] = lanePids();
+      const text = "many words ".repeat(5000);
+      const running = yield* Effect.forkChild(ask(demo, text));
+      yield* Effect.yieldNow;
+      if (pid !== undefined) process.kill(pid, "SIGKILL");
+      assert.isAbove((yield* Fiber.join(running)).length, 1000);
+    }).pipe(Effect.provide(sandbox)),
+  );
+
+  it.live("tells what a job throws", () =>
+    Effect.gen(function* () {
+      const failed = yield* Effect.flip(ask("/nowhere", "text"));
+      assert.equal(failed.reason, "threw");
+      assert.include(failed.message, "ENOENT");
+    }).pipe(Effect.provide(sandbox)),
+  );
+
+  it.live("runs the jobs of one owner one after another, large ones apart from small ones", () =>
+    Effect.gen(function* () {
+      const order: string[] = [];
+      const noted = (name: string, text: string, owner: string) =>
+        Effect.tap(ask(demo, text, { owner }), () => Effect.sync(() => order.push(name)));
+      const large = "large ".repeat(smallInputBytes);
+      yield* Effect.all(
+        [noted("large", large, "a"), noted("same owner", "small", "a"), noted("other owner", "small", "b")],
+        { concurrency: "unbounded" },
+      );
+      assert.deepEqual(order, ["other owner", "large", "same owner"]);
+    }).pipe(Effect.provide(sandbox)),
+  );
+
+  it.live("leaves no process behind", () =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make();
+      const services = yield* Layer.buildWithScope(sandbox, scope);
+      yield* Effect.provide(ask(demo, "text"), services);
+      const before = lanePids();
+      assert.isAbove(before.length, 0);
+      yield* Scope.close(scope, Exit.void);
+      yield* Effect.sleep("200 millis");
+      assert.isEmpty(lanePids().filter((pid) => before.includes(pid)));
+    }),
+  );
+});
