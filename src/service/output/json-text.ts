@@ -6,7 +6,11 @@
  */
 export const jsonObjects = (text: string): ReadonlyArray<string> | undefined => {
   const body = text.trim();
-  if (body.startsWith("[")) return body.endsWith("]") && isJson(body) ? jsonObjects(body.slice(1, -1)) : undefined;
+  if (!body.startsWith("[")) return rowOfObjects(body);
+  return body.endsWith("]") && isJson(body) ? rowOfObjects(body.slice(1, -1)) : undefined;
+};
+
+const rowOfObjects = (body: string): ReadonlyArray<string> | undefined => {
   const objects: string[] = [];
   for (let at = skip(body, 0, separators); at < body.length; at = skip(body, at, separators)) {
     const end = valueEnd(body, at);

@@ -1,9 +1,7 @@
 /** The tools that a task offers, as calls of them are checked. */
-import { type Schema, Validator } from "@cfworker/json-schema";
-
 import type { OutputWarning, Tool } from "../domain/generation.ts";
-import { isJson } from "./json-text.ts";
-import { withoutPatterns } from "./without-patterns.ts";
+import { isJson, JsonTracker } from "./json-text.ts";
+import { createValidator, TooMuchWork, type Validate } from "./tool-schema/validate.ts";
 
 export interface ToolSet {
   readonly names: ReadonlyArray<string>;
@@ -11,58 +9,59 @@ export interface ToolSet {
   readonly problem: (name: string, argumentsText: string) => OutputWarning | undefined;
 }
 
-/** Schemas that cannot be used have been refused before: see `schemaProblem`. */
+/** Schemas that cannot be used have been refused before: see `toolProblems`. */
 export const createToolSet = (tools: ReadonlyArray<Tool>): ToolSet => {
-  const validators = new Map(tools.map(({ name, parameters }) => [name, createValidator(parameters)]));
+  const byName = new Map(tools.map((tool) => [tool.name, tool]));
+  const validators = new Map<string, Validate>();
+  const validatorOf = ({ name, parameters }: Tool): Validate => {
+    const validate = validators.get(name) ?? createValidator(parameters ?? {});
+    validators.set(name, validate);
+    return validate;
+  };
   return {
-    names: [...validators.keys()],
+    names: [...byName.keys()],
     problem: (name, argumentsText) => {
-      const validate = validators.get(name);
-      if (validate === undefined) {
+      const tool = byName.get(name);
+      if (tool === undefined) {
         return { kind: "unknown-tool", message: `the model called "${shorten(name)}", which is none of the tools` };
       }
       if (!isJson(argumentsText)) {
         return { kind: "malformed-tool-call", message: `the arguments of the call of "${name}" are no JSON` };
       }
-      const misfit = validate(JSON.parse(argumentsText));
-      return misfit === undefined
-        ? undefined
-        : {
-            kind: "invalid-arguments",
-            message: `the arguments of the call of "${name}" do not fit its schema: ${shorten(misfit)}`,
-          };
+      if (nestsTooDeep(argumentsText)) {
+        const message = `the arguments of the call of "${name}" are nested more than ${deepestArguments} deep`;
+        return { kind: "malformed-tool-call", message };
+      }
+      const misfit = misfitOf(validatorOf(tool), argumentsText);
+      if (misfit === undefined) return undefined;
+      const message = `the arguments of the call of "${name}" do not fit its schema: ${shorten(misfit)}`;
+      return { kind: "invalid-arguments", message };
     },
   };
 };
 
-/** Why the schema cannot be used, in one sentence; undefined when it can. */
-export const schemaProblem = (schema: Tool["parameters"]): string | undefined => {
+const misfitOf = (validate: Validate, argumentsText: string): string | undefined => {
+  const value: unknown = JSON.parse(argumentsText);
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return "they are no object";
   try {
-    createValidator(schema)({});
-    return undefined;
-  } catch (error) {
-    return shorten(error instanceof RangeError ? "it refers to itself without end" : messageOf(error));
+    return validate(value);
+  } catch (cause) {
+    if (cause instanceof TooMuchWork) return cause.message;
+    throw cause;
   }
 };
 
-type Validate = (value: unknown) => string | undefined;
+/** Whoever reads them recurses, and so does what they are sent in. */
+const deepestArguments = 128;
 
-/** Tools without a schema take any object. */
-const createValidator = (schema: Tool["parameters"]): Validate => {
-  const validator = new Validator(withoutPatterns(schema ?? {}) as Schema, "2020-12");
-  return (value) => {
-    if (typeof value !== "object" || value === null || Array.isArray(value)) return "they are no object";
-    const { valid, errors } = validator.validate(value);
-    const innermost = errors.at(-1);
-    return valid
-      ? undefined
-      : innermost === undefined
-        ? "no reason given"
-        : `${innermost.instanceLocation}: ${innermost.error}`;
-  };
+const nestsTooDeep = (json: string): boolean => {
+  const tracker = new JsonTracker();
+  for (let at = 0; at < json.length; at++) {
+    tracker.next(json[at] ?? "");
+    if (tracker.depth > deepestArguments) return true;
+  }
+  return false;
 };
 
-const messageOf = (error: unknown) => (error instanceof Error ? error.message : "it cannot be read");
-
-/** Keeps what a model or a library wrote within what a message can carry. */
-const shorten = (text: string) => [...text].slice(0, 200).join("");
+/** Keeps what a model or a schema says within what a message can carry. */
+const shorten = (text: string) => Array.from(text).slice(0, 200).join("");

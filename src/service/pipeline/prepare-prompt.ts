@@ -17,7 +17,7 @@ import type { PromptTools } from "../models/Models.ts";
 import { taskGrammar } from "./task-grammar.ts";
 import { marksReasoning } from "../output/output-format.ts";
 import { ChatTemplateRefused } from "../prompt/chat-template.ts";
-import { schemaProblem } from "../output/tool-set.ts";
+import { toolProblems } from "../output/tool-schema/tool-problems.ts";
 import { encodeWithin } from "../prompt/encode-within.ts";
 import { findAdapter } from "./find-adapter.ts";
 
@@ -98,7 +98,7 @@ const checkTask = (task: GenerationTask, tools: PromptTools): Effect.Effect<void
   const option = unusedOption(task, tools);
   if (option !== undefined) return Effect.fail(new UnsupportedParameter({ model: facts.id, ...option }));
   const violations = [
-    ...(input.type === "chat" ? schemaViolations(input) : []),
+    ...(input.type === "chat" ? toolViolations(input) : []),
     ...tokenViolations("task.stop.stop_token_ids", stop.stopTokenIds, facts),
     ...(input.type === "tokens" ? tokenViolations("task.tokens.ids", input.ids, facts) : []),
     ...biasViolations(sampling.logitBias ?? [], facts),
@@ -125,12 +125,8 @@ const unusedOption = ({ input, reasoning }: GenerationTask, { chatTemplate, outp
 
 const shorten = (name: string): string => name.slice(0, 64);
 
-const schemaViolations = ({ tools }: ChatInput) =>
-  tools.flatMap(({ parameters }, index) => {
-    const problem = schemaProblem(parameters);
-    if (problem === undefined) return [];
-    return [{ field: `task.chat.tools[${index}].parameters`, description: `it is no usable JSON Schema: ${problem}` }];
-  });
+const toolViolations = ({ tools }: ChatInput) =>
+  toolProblems(tools).map(({ field, description }) => ({ field: `task.chat.tools${field}`, description }));
 
 const tokenViolations = (field: string, ids: ReadonlyArray<number>, { vocabularySize, id: model }: ModelFacts) => {
   const index = ids.findIndex((id) => id >= vocabularySize);

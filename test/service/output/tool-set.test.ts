@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest";
 
-import { createToolSet, schemaProblem } from "../../../src/service/output/tool-set.ts";
+import { createToolSet } from "../../../src/service/output/tool-set.ts";
 
 const toolSet = (parameters?: Record<string, unknown>) => createToolSet([{ name: "f", description: "", parameters }]);
 const kindOf = (parameters: Record<string, unknown> | undefined, argumentsText: string, name = "f") =>
@@ -41,11 +41,30 @@ describe("a call", () => {
   });
 });
 
-describe("a schema", () => {
-  it("that cannot be used is told before it is", () => {
-    assert.isUndefined(schemaProblem(undefined));
-    assert.isUndefined(schemaProblem({ $defs: { a: { type: "string" } }, properties: { a: { $ref: "#/$defs/a" } } }));
-    assert.match(schemaProblem({ $ref: "#/$defs/none" }) ?? "", /\$defs\/none/);
-    assert.match(schemaProblem({ $ref: "#" }) ?? "", /without end/);
+describe("arguments without end", () => {
+  const nested = (depth: number) => `{"a": ${"[".repeat(depth)}${"]".repeat(depth)}}`;
+
+  it("nested by the thousand are a malformed call", () => {
+    for (const depth of [200, 100_000])
+      assert.strictEqual(kindOf({}, nested(depth)), "malformed-tool-call", `${depth}`);
+    assert.isUndefined(kindOf({}, nested(100)));
+  });
+
+  it("are checked in bounded time, whatever the schema makes of them", () => {
+    const twice = { properties: { a: { $ref: "#/$defs/a" } } };
+    const doubling = {
+      type: "object",
+      $defs: { a: { anyOf: [twice, { ...twice, minProperties: 9 }] } },
+      $ref: "#/$defs/a",
+    };
+    const deep = `${'{"a":'.repeat(100)}{}${"}".repeat(100)}`;
+    const items = {
+      properties: { a: { uniqueItems: true, items: { enum: Array.from({ length: 20_000 }, (_, i) => i) } } },
+    };
+    const many = JSON.stringify({ a: Array.from({ length: 20_000 }, (_, index) => index) });
+    const started = performance.now();
+    assert.isUndefined(kindOf(doubling, deep));
+    assert.match(toolSet(items).problem("f", many)?.message ?? "", /takes too long/);
+    assert.isBelow(performance.now() - started, 2000);
   });
 });

@@ -1,0 +1,31 @@
+/** What keeps a task's tools from being offered, known before anything is computed. */
+import type { Tool } from "../../domain/generation.ts";
+import { checkSchema, countValues, mostSchemaValues } from "./check-schema.ts";
+
+export interface ToolProblem {
+  /** From the task's tools on, e.g. `[0].parameters`. */
+  readonly field: string;
+  readonly description: string;
+}
+
+export const toolProblems = (tools: ReadonlyArray<Tool>): ReadonlyArray<ToolProblem> => {
+  let values = 0;
+  const numbers = new Map<string, number>();
+  return tools.flatMap(({ name, parameters }, index): ReadonlyArray<ToolProblem> => {
+    const earlier = numbers.get(name);
+    if (earlier !== undefined) {
+      return [{ field: `[${index}].name`, description: `"${name}" is the name of tools[${earlier}] already` }];
+    }
+    numbers.set(name, index);
+    if (parameters === undefined) return [];
+    const field = `[${index}].parameters`;
+    values += countValues(parameters);
+    if (values > mostSchemaValues) {
+      const description = `with it the schemas of the tools hold more than ${mostSchemaValues} JSON values`;
+      return [{ field, description }];
+    }
+    const problem = checkSchema(parameters);
+    if (problem === undefined) return [];
+    return [{ field, description: `it is no usable JSON Schema: ${problem.where} ${problem.reason}` }];
+  });
+};
