@@ -91,7 +91,15 @@ const announce = Effect.gen(function* () {
   );
 });
 
-const program = Effect.andThen(announce, Effect.never).pipe(
+/**
+ * The last resort: what was thrown into the event loop, past every guard, leaves a state that nobody knows. It is logged,
+ * calls that run may finish, and the process ends with 1, so that its supervisor starts another one.
+ */
+const strayException = Effect.callback<never>((resume) => {
+  process.on("uncaughtException", (cause) => resume(Effect.die(cause)));
+}).pipe(Effect.tapCause((cause) => Effect.logFatal("an exception that nothing caught: draining, then ending", cause)));
+
+const program = Effect.andThen(announce, strayException).pipe(
   Effect.provide(server),
   Effect.provide(logging.pipe(Layer.provide(LogConfig.layer))),
   Effect.provide(Configuration.layerProcess),

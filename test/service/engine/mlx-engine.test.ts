@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { assert, describe, it } from "@effect/vitest";
-import { Deferred, Effect, Exit, Fiber, Layer } from "effect";
+import { Cause, Deferred, Effect, Exit, Fiber, Layer } from "effect";
 
 import { EngineConfig } from "../../../src/service/config/EngineConfig.ts";
 import { type Engine, Engines, type EngineEvent, type EngineRequest } from "../../../src/service/engine/Engine.ts";
@@ -62,6 +62,49 @@ describe("the mlx engine", () => {
       );
       assert.deepStrictEqual(workers(), []);
     }).pipe(Effect.provide(engines)),
+  );
+
+  it.live("ends a request alone whose reader, or whose caller, throws", () =>
+    Effect.gen(function* () {
+      const engine = yield* start(writeRandomCheckpoint(shape));
+      const neighbour = yield* Effect.forkChild(run(engine, request("neighbour", { maxOutputTokens: 400 })));
+      const thrown = yield* Effect.exit(
+        engine.generate(request("bad", { maxOutputTokens: 4000 }), (event) => {
+          if (event.type === "output") throw new Error("of a bug");
+        }),
+      );
+      assert.isTrue(Exit.isFailure(thrown) && Cause.hasDies(thrown.cause));
+      assert.match(Cause.pretty(Exit.isFailure(thrown) ? thrown.cause : Cause.empty), /of a bug/);
+      assert.lengthOf(tokensOf(yield* Fiber.join(neighbour)), 400);
+      // It was dropped in the process too, and that is the same one.
+      assert.lengthOf(tokensOf(yield* run(engine, request("next"))), 12);
+      assert.strictEqual((yield* engine.status).restarts, 0);
+    }).pipe(Effect.scoped, Effect.provide(engines)),
+  );
+
+  it.live("ends a request whose reader throws at the end, or when it is cancelled", () =>
+    Effect.gen(function* () {
+      const engine = yield* start(writeRandomCheckpoint(shape));
+      const atTheEnd = yield* Effect.exit(
+        engine.generate(request("end"), (event) => {
+          if (event.type === "finished") throw new Error("of a bug");
+        }),
+      );
+      assert.isTrue(Exit.isFailure(atTheEnd) && Cause.hasDies(atTheEnd.cause));
+      const streaming = yield* Deferred.make<void>();
+      const cancelled = yield* Effect.forkChild(
+        Effect.exit(
+          engine.generate(request("cancelled", { maxOutputTokens: 4000 }), (event) => {
+            if (event.type === "output") Deferred.doneUnsafe(streaming, Exit.void);
+            if (event.type === "finished") throw new Error("of a bug");
+          }),
+        ),
+      );
+      yield* Deferred.await(streaming);
+      assert.isTrue(yield* engine.cancel("cancelled"));
+      const exit = yield* Fiber.join(cancelled);
+      assert.isTrue(Exit.isFailure(exit) && Cause.hasDies(exit.cause));
+    }).pipe(Effect.scoped, Effect.provide(engines)),
   );
 
   it.live("fails a stream whose process is killed and replays what had not streamed", () =>

@@ -145,7 +145,7 @@ class MlxEngine implements Engine {
       for (const { run } of this.runs.values()) {
         if (run instanceof EmbeddingRun || run.request.id !== id) continue;
         this.worker?.send({ type: "cancel", sequence: run.sequence });
-        run.end("cancelled");
+        this.guarded(run.sequence, () => run.end("cancelled"));
         this.settle(run.sequence, Exit.void);
         return true;
       }
@@ -213,7 +213,7 @@ class MlxEngine implements Engine {
             if (phase !== "serving") return;
             this.worker = worker;
             this.lastStepAt = performance.now();
-            for (const { run } of this.runs.values()) this.submit(run);
+            for (const { run } of this.runs.values()) this.guarded(run.sequence, () => this.submit(run));
             Deferred.doneUnsafe(first, Exit.void);
           }),
         ),
@@ -258,7 +258,20 @@ class MlxEngine implements Engine {
   private onStep(message: StepMessage): void {
     this.lastStepAt = performance.now();
     this.memory = message.memory;
-    for (const event of message.events) this.onEvent(event);
+    for (const event of message.events) this.guarded(event.sequence, () => this.onEvent(event));
+  }
+
+  /**
+   * What is thrown while one request is worked on (by its validator, its reader, whatever takes its events) ends this
+   * request with a defect, which is logged where it is told, and leaves the event loop and the other requests alone.
+   */
+  private guarded(sequence: number, work: () => void): void {
+    try {
+      work();
+    } catch (cause) {
+      this.worker?.send({ type: "cancel", sequence });
+      this.settle(sequence, Exit.die(cause));
+    }
   }
 
   private onEvent(event: SequenceEvent): void {

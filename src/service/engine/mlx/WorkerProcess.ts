@@ -51,7 +51,15 @@ const start = (environment: Readonly<Record<string, string | undefined>>, listen
     over = true;
     listener.onExit(how);
   };
-  child.on("message", (message) => listener.onMessage(message as FromWorker));
+  child.on("message", (message) => {
+    try {
+      listener.onMessage(message as FromWorker);
+    } catch (cause) {
+      // What concerns one request has been caught before. A process whose messages cannot be handled is of no use.
+      child.kill("SIGKILL");
+      exited(`a message that could not be handled: ${cause instanceof Error ? cause.message : String(cause)}`);
+    }
+  });
   child.once("error", (cause) => exited(`it could not be started: ${cause.message}`));
   child.once("exit", (code, signal) => exited(signal === null ? `exit code ${code}` : `signal ${signal}`));
   return child;
