@@ -1,6 +1,7 @@
 /** Linear layers. */
 import type { AddAdapters } from "./adapters.ts";
 import { device, mx, type Tensor } from "./mlx.ts";
+import { multipliesInPlace } from "./openblas.ts";
 import type { Matrix, Weights } from "./weights.ts";
 
 /** x [..., in] to [..., out]. */
@@ -87,7 +88,7 @@ const linearOf = ({ matrices, offset, addAdapters }: Layer): Linear => {
 
 /** x times a matrix that stays as it is stored. */
 export const multiplyBy = (matrix: Matrix): Linear => {
-  if (matrix.quantization === undefined) return multiplyPlain(matrix.weight);
+  if (matrix.quantization === undefined) return multiplyPlain(matrix.weight, device === "cpu" && multipliesInPlace);
   const {
     weight,
     scales,
@@ -97,14 +98,17 @@ export const multiplyBy = (matrix: Matrix): Linear => {
   return (x) => mx.quantizedMatmul(x, weight, scales, biases, true, groupSize, bits);
 };
 
-/** @param weight [out, inputs] */
-const multiplyPlain = (weight: Tensor): Linear => {
+/**
+ * @param weight [out, inputs]
+ * @param inPieces whether products of few tokens are computed in pieces
+ */
+export const multiplyPlain = (weight: Tensor, inPieces: boolean): Linear => {
   const [out = 0, inputs = 0] = weight.shape;
   const transposed = weight.transpose();
   /** For a number of tokens the weight as [pieces, inputs, out / pieces], a view; undefined where it stays whole. */
   const splits = new Map<number, Tensor | undefined>();
   const split = (tokens: number): Tensor | undefined => {
-    const pieces = device === "cpu" ? piecesFor(tokens, inputs, out) : 1;
+    const pieces = inPieces ? piecesFor(tokens, inputs, out) : 1;
     return pieces === 1 ? undefined : weight.reshape(pieces, out / pieces, inputs).transpose(0, 2, 1);
   };
   return (x) => {
@@ -122,10 +126,10 @@ const multiplyPlain = (weight: Tensor): Linear => {
 };
 
 /**
- * How many pieces of its outputs a product of few tokens is computed in. OpenBLAS copies a matrix before it multiplies,
- * which for few tokens costs more than the product itself, but has kernels that do not copy. They take products of at
- * most 1200 results and a million multiplications (kernel/x86_64/sgemm_small_kernel_permit_skylakex.c); a wider product is as many
- * of these. Measured: twice as fast for 1 to 4 tokens, a quarter faster for 8 and 16, no gain beyond.
+ * How many pieces of its outputs a product of few tokens is computed in where OpenBLAS multiplies in place (`openblas.ts`).
+ * Its kernels for that take products of at most 1200 results and a million multiplications
+ * (kernel/x86_64/sgemm_small_kernel_permit_skylakex.c); a wider product is as many of these. Measured: twice as fast for 1
+ * to 4 tokens, a quarter faster for 8 and 16, no gain beyond.
  */
 export const piecesFor = (tokens: number, inputs: number, out: number): number => {
   if (tokens > mostTokensInPieces) return 1;

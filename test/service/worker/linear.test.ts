@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest";
 
-import { multiplyBy, piecesFor } from "../../../src/service/worker/linear.ts";
+import { multiplyPlain, piecesFor } from "../../../src/service/worker/linear.ts";
 import { mx } from "../../../src/service/worker/mlx.ts";
 
 const values = (count: number, salt: number): number[] =>
@@ -17,15 +17,14 @@ describe("a linear layer", () => {
   ])("multiplies %d tokens of %d inputs to %d outputs", (tokens, inputs, out) => {
     const x = values(tokens * inputs, 1);
     const weight = values(out * inputs, 2);
-    const linear = multiplyBy({
-      quantization: undefined,
-      weight: mx.array(weight, mx.float32).reshape(out, inputs),
-    });
-    for (const shape of [
-      [tokens, inputs],
-      [tokens, 1, inputs],
-      [1, tokens, inputs],
+    const matrix = mx.array(weight, mx.float32).reshape(out, inputs);
+    for (const [inPieces, shape] of [
+      [true, [tokens, inputs]],
+      [true, [tokens, 1, inputs]],
+      [true, [1, tokens, inputs]],
+      [false, [1, tokens, inputs]],
     ] as const) {
+      const linear = multiplyPlain(matrix, inPieces);
       const [first, second, ...others] = shape;
       const y = linear(mx.array(x, mx.float32).reshape(first, second, ...others));
       assert.deepStrictEqual(y.shape, [...shape.slice(0, -1), out]);
