@@ -5,17 +5,21 @@
  * --table FILE     puts the table into FILE, between its markers (docs/benchmarks.md)
  * --only TEXT      only the workloads whose name contains TEXT, e.g. `W3` or `7M`; may be repeated
  *
- * Takes a quarter of an hour, wants an idle machine, and needs Python 3 with venv for the peer.
+ * Takes an hour, wants an idle machine, and needs Python 3 with venv for the peer. Workloads of a model that cannot be had
+ * are left out with a reason.
  */
 import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 
 import { type Bench, clients, longPrompts, sharedPrefix, startUp } from "./bench/against-peer.ts";
+import { randomModel, realModel } from "./bench/bench-model.ts";
 import { constrained } from "./bench/constrained.ts";
 import { large, small } from "./bench/checkpoints.ts";
 import { draftModel, drafts } from "./bench/drafts.ts";
+import { otherKernels } from "./bench/math-environment.ts";
 import { engineAlone, messages, throughService } from "./bench/overhead.ts";
 import { ensurePeer } from "./bench/peer.ts";
+import { RealModelMissing } from "./real-model/ensure.ts";
 import type { Row } from "./bench/row.ts";
 import { describeMachine, formatTable, replaceTable } from "./bench/table.ts";
 
@@ -32,14 +36,26 @@ const usage = "usage: npm run bench -- [--json FILE] [--table FILE] [--only TEXT
 
 const log = (line: string): void => void process.stderr.write(`${line}\n`);
 
+const mebibyte = 1024 ** 2;
+const randomModels = [randomModel(small), randomModel(large)];
+
 const benches: ReadonlyArray<Bench> = [
-  ...[small, large].flatMap((model) => [engineAlone(model), throughService(model)]),
+  ...[...randomModels, realModel].flatMap((model) => [
+    engineAlone(model),
+    ...otherKernels().map((kernels) => engineAlone(model, kernels)),
+  ]),
+  ...randomModels.map(throughService),
   messages,
   ...[small, large].map(drafts),
   draftModel,
-  constrained(small),
-  constrained(large),
-  ...[small, large].flatMap((model) => [clients(model), sharedPrefix(model), longPrompts(model), startUp(model)]),
+  ...randomModels.map((model) => constrained(model)),
+  ...[...randomModels, realModel].flatMap((model) => [
+    clients(model),
+    sharedPrefix(model),
+    sharedPrefix(model, 1024 * mebibyte),
+    longPrompts(model),
+  ]),
+  ...randomModels.map(startUp),
 ];
 
 const run = async (): Promise<void> => {
@@ -50,7 +66,11 @@ const run = async (): Promise<void> => {
   const rows: Row[] = [];
   for (const [index, bench] of chosen.entries()) {
     log(`${index + 1} of ${chosen.length}: ${bench.name}`);
-    const measured = await bench.run(log);
+    const measured = await bench.run(log).catch((error: Error) => {
+      if (!(error instanceof RealModelMissing)) throw error;
+      log(`left out: ${error.message}`);
+      return [];
+    });
     rows.push(...measured);
     log(formatTable(measured));
   }

@@ -1,5 +1,6 @@
 // npm test: every check of the repository, then every test. `npm test -- PATTERN` runs the test files whose path
-// contains PATTERN and nothing else (`npm test -- -t NAME`: the tests with that name).
+// contains PATTERN and nothing else (`npm test -- -t NAME`: the tests with that name). `npm run test:long` runs the long
+// forms, test/**/*.long.ts, without the checks.
 import { spawn } from "node:child_process";
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
@@ -91,10 +92,11 @@ const runTests = async (args: readonly string[]): Promise<TestCounts> => {
 };
 
 process.chdir(root);
-const pattern = process.argv.slice(2);
+const isLong = process.argv.includes("--long");
+const pattern = process.argv.slice(2).filter((argument) => argument !== "--long");
 const total: TestCounts = { passed: 0, failed: 0, skipped: 0 };
-if (pattern.length === 0) for (const one of checks) total[await check(one)]++;
-const tests = await runTests(pattern);
+if (pattern.length === 0 && !isLong) for (const one of checks) total[await check(one)]++;
+const tests = await runTests(isLong ? ["--config=vitest.long.config.ts", ...pattern] : pattern);
 const sum = (key: keyof TestCounts) => total[key] + tests[key];
 const skipped = sum("skipped") > 0 ? `, ${sum("skipped")} skipped` : "";
 console.log(`${sum("passed")} passed, ${sum("failed")} failed${skipped}`);

@@ -1,11 +1,11 @@
 /** W1 to W5, W8 and W9: the same load on mlxd and on mlx_lm.server, in turns. */
-import { type CheckpointShape, ensureCheckpoint } from "./checkpoints.ts";
-import type { Contender, Request, RunningServer } from "./contender.ts";
+import type { BenchModel } from "./bench-model.ts";
+import type { Contender, Request, RunningServer, StartOptions } from "./contender.ts";
 import { digits, drive, type Load, median, percentile } from "./load.ts";
 import { peakBytesDuring } from "./memory.ts";
 import { mlxd } from "./mlxd.ts";
 import { peer } from "./peer.ts";
-import { compareInTurns, inTurns, type Measured, type Pair, pairRow } from "./rounds.ts";
+import { compare, compareNumbers, type RowOf } from "./rounds.ts";
 import type { Row } from "./row.ts";
 
 export interface Bench {
@@ -18,11 +18,16 @@ interface Servers {
   readonly peer: RunningServer;
 }
 
-const withServers = async <A>(model: CheckpointShape, use: (servers: Servers) => Promise<A>): Promise<A> => {
-  ensureCheckpoint(model);
-  const ours = await mlxd.start(model.name);
+const mebibyte = 1024 ** 2;
+
+const withServers = async <A>(
+  model: BenchModel,
+  options: StartOptions,
+  use: (servers: Servers) => Promise<A>,
+): Promise<A> => {
+  const ours = await mlxd.start(model, options);
   try {
-    const other = await peer.start(model.name);
+    const other = await peer.start(model, options);
     try {
       // The first request of each pays for what is made once.
       for (const server of [ours, other]) await drive(server, requests(2, 64, 8, -1), 2);
@@ -36,13 +41,15 @@ const withServers = async <A>(model: CheckpointShape, use: (servers: Servers) =>
 };
 
 /** Runs `measure` on both, in turns. */
-const measureInTurns = <A>(
+const compareServers = <A>(
   { ours, peer: other }: Servers,
   measure: (server: RunningServer, round: number) => Promise<A>,
-): Promise<Measured<A>> =>
-  inTurns(
+  rows: ReadonlyArray<RowOf<A>>,
+): Promise<ReadonlyArray<Row>> =>
+  compare(
     (round) => measure(ours, round),
     (round) => measure(other, round),
+    rows,
   );
 
 const requests = (count: number, promptTokens: number, maxTokens: number, round: number): ReadonlyArray<Request> =>
@@ -51,158 +58,154 @@ const requests = (count: number, promptTokens: number, maxTokens: number, round:
     maxTokens,
   }));
 
-const pick = <A>(pair: Measured<A>, get: (value: A) => number): Pair => ({
-  ours: pair.ours.map(get),
-  peer: pair.peer.map(get),
-});
+interface MeasuredLoad extends Load {
+  /** The most that all processes had resident. */
+  readonly peakBytes: number;
+}
 
-/** W1 to W3 and W9: clients that ask with 64 tokens for 64. */
-export const clients = (model: CheckpointShape): Bench => ({
+/** W1 to W3 and W9: clients that ask with 64 tokens for 64. Prompts never come again; both may keep as many bytes of them. */
+export const clients = (model: BenchModel): Bench => ({
   name: `W1 W2 W3 W9 ${model.name}`,
   run: (log) =>
-    withServers(model, async (servers) => {
-      const measure = async (count: number, perClient: number) => {
-        const pair = await measureInTurns(servers, async (server, round) => {
+    withServers(model, { promptCacheBytes: 128 * mebibyte }, async (servers) => {
+      const measure = async (
+        count: number,
+        perClient: number,
+        rows: ReadonlyArray<RowOf<MeasuredLoad>>,
+      ): Promise<ReadonlyArray<Row>> => {
+        const once = async (server: RunningServer, round: number): Promise<MeasuredLoad> => {
           let load: Load | undefined;
-          const bytes = await peakBytesDuring(server.pids, async () => {
+          const peakBytes = await peakBytesDuring(server.pids, async () => {
             load = await drive(server, requests(count * perClient, 64, 64, round), count);
           });
           if (load === undefined) throw new Error("nothing was measured");
-          return { ...load, bytes };
-        });
+          return { ...load, peakBytes };
+        };
+        const measured = await compareServers(
+          servers,
+          once,
+          rows.map((row) => ({ ...row, workload: `${row.workload} ${model.name}` })),
+        );
         log(`${count} clients done`);
-        return pair;
+        return measured;
       };
-      const w1 = await measure(1, 6);
-      const w2 = await measure(8, 3);
-      const w3 = await measure(32, 2);
-      const at = (workload: string) => `${workload} ${model.name}`;
-      const errors = w3.ours.reduce((sum, load) => sum + load.errors, 0);
+      const speed = { metric: "tok/s", pick: (load: MeasuredLoad) => load.tokensPerSecond };
       return [
-        pairRow(
-          at("W1"),
-          "tok/s",
-          pick(w1, (load) => load.tokensPerSecond),
-          { least: 1 },
-        ),
-        pairRow(
-          at("W1"),
-          "TTFT p50 ms",
-          pick(w1, (load) => median(load.firstTextMs)),
-          { most: 0.7 },
-        ),
-        pairRow(
-          at("W2"),
-          "tok/s",
-          pick(w2, (load) => load.tokensPerSecond),
-          { least: 1.3 },
-        ),
-        pairRow(
-          at("W3"),
-          "tok/s",
-          pick(w3, (load) => load.tokensPerSecond),
-          { least: 1.5 },
-        ),
-        pairRow(
-          at("W3"),
-          "TTFT p99 ms",
-          pick(w3, (load) => percentile(load.firstTextMs, 0.99)),
-          { most: 0.5 },
-        ),
-        {
-          workload: at("W3"),
-          metric: "errors",
-          ours: errors,
-          peer: w3.peer.reduce((sum, load) => sum + load.errors, 0),
-          ratio: errors,
-          target: "none of ours",
-          ok: errors === 0,
-        },
-        pairRow(
-          at("W9"),
-          "peak resident MB in W3",
-          pick(w3, (load) => load.bytes / 1e6),
-          { most: 0.8 },
-        ),
+        ...(await measure(1, 6, [
+          { ...speed, workload: "W1", target: { least: 1 } },
+          { workload: "W1", metric: "TTFT p50 ms", target: { most: 0.7 }, pick: (load) => median(load.firstTextMs) },
+        ])),
+        ...(await measure(8, 3, [{ ...speed, workload: "W2", target: { least: 1.3 } }])),
+        ...(await measure(32, 2, [
+          { ...speed, workload: "W3", target: { least: 1.5 } },
+          {
+            workload: "W3",
+            metric: "TTFT p99 ms",
+            target: { most: 0.5 },
+            pick: (load) => percentile(load.firstTextMs, 0.99),
+          },
+          // One more than there were: a ratio needs something to divide by.
+          { workload: "W3", metric: "errors + 1", target: { most: 1 }, pick: (load) => load.errors + 1 },
+          {
+            workload: "W9",
+            metric: "peak resident MB in W3",
+            target: { most: 0.8 },
+            pick: (load) => load.peakBytes / 1e6,
+          },
+        ])),
       ];
     }),
 });
 
-/** W4: 32 requests that share 1,024 tokens. */
-export const sharedPrefix = (model: CheckpointShape): Bench => ({
-  name: `W4 ${model.name}`,
-  run: () =>
-    withServers(model, async (servers) => {
-      const pair = await measureInTurns(servers, (server, round) => {
-        const prefix = digits(1024, 77 + round);
-        const tails = requests(32, 32, 32, round);
-        return drive(
-          server,
-          tails.map((tail) => ({ ...tail, prompt: prefix + tail.prompt })),
-          8,
-        );
-      });
-      return [
-        pairRow(
-          `W4 ${model.name}`,
-          "TTFT p50 ms",
-          pick(pair, (load) => median(load.firstTextMs)),
-          { most: 0.5 },
+/**
+ * W4: 32 requests that share 1,024 tokens.
+ *
+ * @param promptCacheBytes that each side may keep of computed prompts; undefined: each its own default
+ */
+export const sharedPrefix = (model: BenchModel, promptCacheBytes?: number): Bench => {
+  const name = `W4 ${model.name}${promptCacheBytes === undefined ? "" : `, ${promptCacheBytes / mebibyte} MiB of prompts each`}`;
+  const options = promptCacheBytes === undefined ? {} : { promptCacheBytes };
+  return {
+    name,
+    run: () =>
+      withServers(model, options, (servers) =>
+        compareServers(
+          servers,
+          (server, round) => {
+            const prefix = digits(1024, 77 + round);
+            const tails = requests(32, 32, 32, round);
+            return drive(
+              server,
+              tails.map((tail) => ({ ...tail, prompt: prefix + tail.prompt })),
+              8,
+            );
+          },
+          [
+            {
+              workload: name,
+              metric: "TTFT p50 ms",
+              target: { most: 0.5 },
+              pick: (load) => median(load.firstTextMs),
+            },
+          ],
         ),
-      ];
-    }),
-});
+      ),
+  };
+};
 
 /** W5: a running stream, and three prompts of 2,900 tokens one after the other. */
-export const longPrompts = (model: CheckpointShape): Bench => ({
+export const longPrompts = (model: BenchModel): Bench => ({
   name: `W5 ${model.name}`,
   run: () =>
-    withServers(model, async (servers) => {
-      const pair = await measureInTurns(servers, async (server, round) => {
-        let last: number | undefined;
-        let longest = 0;
-        let began = (): void => {};
-        const running = new Promise<void>((resolve) => (began = resolve));
-        const leave = new AbortController();
-        const request = { prompt: digits(64, round), maxTokens: 4000, signal: leave.signal };
-        const stream = server.complete(request, () => {
-          const now = performance.now();
-          if (last !== undefined) longest = Math.max(longest, now - last);
-          last = now;
-          began();
-        });
-        await Promise.race([running, stream]); // a stream that fails never begins
-        await drive(server, requests(3, 2900, 8, round), 1);
-        leave.abort();
-        await stream.catch(() => {});
-        return longest;
-      });
-      return [pairRow(`W5 ${model.name}`, "longest gap ms", pair, { most: 0.1 })];
-    }),
+    withServers(model, {}, (servers) =>
+      compareServers(servers, longestGap, [
+        { workload: `W5 ${model.name}`, metric: "longest gap ms", target: { most: 0.1 }, pick: (gap) => gap },
+      ]),
+    ),
 });
 
+/** Milliseconds between two pieces of text of the stream. */
+const longestGap = async (server: RunningServer, round: number): Promise<number> => {
+  let last: number | undefined;
+  let longest = 0;
+  let began = (): void => {};
+  const running = new Promise<void>((resolve) => (began = resolve));
+  const leave = new AbortController();
+  const request = { prompt: digits(64, round), maxTokens: 4000, signal: leave.signal };
+  const stream = server.complete(request, () => {
+    const now = performance.now();
+    if (last !== undefined) longest = Math.max(longest, now - last);
+    last = now;
+    began();
+  });
+  await Promise.race([running, stream]); // a stream that fails never begins
+  await drive(server, requests(3, 2900, 8, round), 1);
+  leave.abort();
+  await stream.catch(() => {});
+  return longest;
+};
+
 /** W8: from the start of the process to the first text. */
-export const startUp = (model: CheckpointShape): Bench => ({
+export const startUp = (model: BenchModel): Bench => ({
   name: `W8 ${model.name}`,
   run: async () => {
-    ensureCheckpoint(model);
+    await model.ensure();
     const measure = async (contender: Contender): Promise<number> => {
       const started = performance.now();
       let seconds = Number.NaN;
-      const server = await contender.start(model.name);
+      const server = await contender.start(model);
       await server.complete({ prompt: digits(64, 0), maxTokens: 4 }, () => {
         if (Number.isNaN(seconds)) seconds = (performance.now() - started) / 1000;
       });
       await server.stop();
       return seconds;
     };
-    const row = await compareInTurns({
+    return await compareNumbers({
       workload: `W8 ${model.name}`,
       metric: "start to first text s",
       ours: () => measure(mlxd),
       peer: () => measure(peer),
       target: { most: 0.4 },
     });
-    return [row];
   },
 });

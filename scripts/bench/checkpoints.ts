@@ -27,10 +27,10 @@ const tokenizerFolder = join(root, "models/demo");
 /** Where measurements keep what they need again; ignored by git. */
 export const benchFolder = join(root, ".cache/bench");
 
-export const modelsFolder = join(benchFolder, "models");
+const modelsFolder = join(benchFolder, "models");
 
-/** Ids that end a sequence, which both sides are told not to choose. */
-export const endTokenIds: ReadonlyArray<number> = (
+/** Ids that end a sequence of the demo tokenizer. */
+export const demoEndTokenIds: ReadonlyArray<number> = (
   JSON.parse(readFileSync(join(tokenizerFolder, "generation_config.json"), "utf8")) as { eos_token_id: number[] }
 ).eos_token_id;
 
@@ -78,7 +78,7 @@ const configOf = (shape: CheckpointShape, vocabularySize: number): object => ({
   tie_word_embeddings: false,
   use_sliding_window: false,
   vocab_size: vocabularySize,
-  eos_token_id: endTokenIds[0],
+  eos_token_id: demoEndTokenIds[0],
   torch_dtype: "float32",
 });
 

@@ -1,9 +1,9 @@
 /** W10: what a constraint costs, at 8 sequences of one batch. */
 import type { Bench } from "./against-peer.ts";
-import { type CheckpointShape, ensureCheckpoint } from "./checkpoints.ts";
+import type { BenchModel } from "./bench-model.ts";
 import { digits, drive } from "./load.ts";
 import { mlxd } from "./mlxd.ts";
-import { compareInTurns } from "./rounds.ts";
+import { compareNumbers } from "./rounds.ts";
 
 /** It cannot be fulfilled in much fewer tokens than there are, and leaves nearly all of them to the model. */
 const schema = { type: "array", items: { type: "string" }, minItems: 60 };
@@ -16,13 +16,12 @@ interface ConstrainedSize {
 
 /** The same requests with a constraint and without ("peer"). */
 export const constrained = (
-  model: CheckpointShape,
+  model: BenchModel,
   { sequences, promptTokens, maxTokens }: ConstrainedSize = { sequences: 8, promptTokens: 64, maxTokens: 256 },
 ): Bench => ({
   name: `W10 ${model.name}`,
   run: async () => {
-    ensureCheckpoint(model);
-    const service = await mlxd.start(model.name);
+    const service = await mlxd.start(model);
     const speed = async (round: number, held: boolean): Promise<number> => {
       const requests = Array.from({ length: sequences }, (_, index) => ({
         prompt: digits(promptTokens, 100 * (round + 1) + index),
@@ -37,7 +36,7 @@ export const constrained = (
       const workload = `W10 ${model.name}, ${sequences} sequences held to a schema`;
       const ours = (round: number) => speed(round, true);
       const peer = (round: number) => speed(round, false);
-      return [await compareInTurns({ workload, metric: "tok/s", ours, peer, target: { least: 0.9 } })];
+      return await compareNumbers({ workload, metric: "tok/s", ours, peer, target: { least: 0.9 } });
     } finally {
       await service.stop();
     }

@@ -1,4 +1,6 @@
 /** What is measured: a server that streams completions. */
+import type { BenchModel } from "./bench-model.ts";
+import type { Kernels } from "./math-environment.ts";
 
 export interface Request {
   /** As many tokens as characters: digits are tokens of their own. */
@@ -18,10 +20,13 @@ export interface RunningServer {
   readonly stop: () => Promise<void>;
 }
 
-export interface Contender {
-  /** Ready when it answers. */
-  readonly start: (model: string) => Promise<RunningServer>;
+export interface StartOptions {
+  /** Bytes of computed prompts that it may keep; undefined: its own default. */
+  readonly promptCacheBytes?: number;
+  readonly kernels?: Kernels;
 }
 
-/** What both sides may keep of prompts that were computed: memory is compared, so it has to be the same. */
-export const prefixCacheBytes = 128 * 1024 * 1024;
+export interface Contender {
+  /** Ready when it answers. */
+  readonly start: (model: BenchModel, options?: StartOptions) => Promise<RunningServer>;
+}

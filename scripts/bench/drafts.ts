@@ -6,7 +6,7 @@ import { engineEnvironment } from "../../src/service/config/EngineConfig.ts";
 import type { Bench } from "./against-peer.ts";
 import { type CheckpointShape, circles, ensureCheckpoint, large, small } from "./checkpoints.ts";
 import { startBareEngine, type Work } from "./engine-process.ts";
-import { compareInTurns } from "./rounds.ts";
+import { compareNumbers } from "./rounds.ts";
 
 const texts = [
   { text: "repeats", circle: circles.short, target: { least: 1.2 } },
@@ -27,7 +27,7 @@ export const drafts = (model: CheckpointShape): Bench => ({
           const workload = `drafts ${model.name}, ${text}, ${sequences === 1 ? "1 sequence" : `${sequences} sequences`}`;
           const ours = () => drafting.generate(work);
           const peer = () => plain.generate(work);
-          rows.push(await compareInTurns({ workload, metric: "tok/s", ours, peer, target }));
+          rows.push(...(await compareNumbers({ workload, metric: "tok/s", ours, peer, target })));
         }
       }
       return rows;
@@ -51,7 +51,7 @@ export const draftModel: Bench = {
         const workload = `${draftModel.name}, ${sequences === 1 ? "1 sequence" : `${sequences} sequences`}`;
         const ours = () => drafting.generate(work);
         const peer = () => plain.generate(work);
-        rows.push(await compareInTurns({ workload, metric: "tok/s", ours, peer, target: { least: 1 } }));
+        rows.push(...(await compareNumbers({ workload, metric: "tok/s", ours, peer, target: { least: 1 } })));
       }
       return rows;
     } finally {

@@ -6,6 +6,7 @@ import { createInterface } from "node:readline";
 
 import type { SpeculationMode } from "../../src/service/worker/protocol.ts";
 import { endsWithUs } from "./ends-with-us.ts";
+import type { Kernels } from "./math-environment.ts";
 import { peerEnvironment, peerPython } from "./peer.ts";
 
 /** @param circle ids that the prompts count through; without it prompts are arbitrary */
@@ -53,9 +54,9 @@ export const startBareEngine = async (
   };
 };
 
-export const startPeerEngine = async (folder: string): Promise<EngineProcess> => {
+export const startPeerEngine = async (folder: string, kernels?: Kernels): Promise<EngineProcess> => {
   const child = spawn(peerPython, [join(import.meta.dirname, "peer_engine.py"), folder], {
-    env: peerEnvironment(),
+    env: peerEnvironment(kernels),
     stdio: ["pipe", "pipe", "ignore"],
   });
   endsWithUs(child);

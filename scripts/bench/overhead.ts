@@ -7,12 +7,13 @@ import { createInterface } from "node:readline";
 import { createMlxdClient } from "../../src/client/node.ts";
 import { engineEnvironment } from "../../src/service/config/EngineConfig.ts";
 import type { Bench } from "./against-peer.ts";
-import { type CheckpointShape, ensureCheckpoint } from "./checkpoints.ts";
+import type { BenchModel } from "./bench-model.ts";
 import { startBareEngine, startPeerEngine, type Work } from "./engine-process.ts";
+import { mathEnvironment } from "./math-environment.ts";
 import { endsWithUs } from "./ends-with-us.ts";
 import { digits, drive } from "./load.ts";
 import { mlxd } from "./mlxd.ts";
-import { compareInTurns } from "./rounds.ts";
+import { compareNumbers } from "./rounds.ts";
 import { streams, tokensPerStream } from "./scripted-messages.ts";
 
 const sizes: ReadonlyArray<Work> = [
@@ -21,11 +22,11 @@ const sizes: ReadonlyArray<Work> = [
 ];
 
 /** W6: the same sequences through the service and in the engine alone. */
-export const throughService = (model: CheckpointShape): Bench => ({
+export const throughService = (model: BenchModel): Bench => ({
   name: `W6 ${model.name}`,
   run: async () => {
-    const engine = await startBareEngine(ensureCheckpoint(model), engineEnvironment());
-    const service = await mlxd.start(model.name);
+    const engine = await startBareEngine(await model.ensure(), engineEnvironment());
+    const service = await mlxd.start(model);
     try {
       const rows = [];
       for (const work of sizes) {
@@ -39,7 +40,7 @@ export const throughService = (model: CheckpointShape): Bench => ({
           return (await drive(service, requests, sequences)).tokensPerSecond;
         };
         const bare = () => engine.generate(work);
-        rows.push(await compareInTurns({ workload, metric: "tok/s", ours, peer: bare, target: { least: 0.97 } }));
+        rows.push(...(await compareNumbers({ workload, metric: "tok/s", ours, peer: bare, target: { least: 0.97 } })));
       }
       return rows;
     } finally {
@@ -49,21 +50,27 @@ export const throughService = (model: CheckpointShape): Bench => ({
   },
 });
 
-/** The engine against mlx-lm's generate_step and BatchGenerator. */
-export const engineAlone = (model: CheckpointShape): Bench => ({
-  name: `engine ${model.name}`,
+/**
+ * The engine against mlx-lm's generate_step and BatchGenerator.
+ *
+ * @param kernels that both sides are told to use; by default those that the service chooses
+ */
+export const engineAlone = (model: BenchModel, kernels?: string): Bench => ({
+  name: `engine ${nameWith(model, kernels)}`,
   run: async () => {
-    const folder = ensureCheckpoint(model);
-    const engine = await startBareEngine(folder, engineEnvironment());
-    const other = await startPeerEngine(folder);
+    const folder = await model.ensure();
+    const engine = await startBareEngine(folder, { ...engineEnvironment(), ...mathEnvironment(kernels) });
+    const other = await startPeerEngine(folder, kernels);
     try {
       const rows = [];
       for (const work of sizes) {
         const [sequences] = work;
-        const workload = `engine ${model.name}, ${sequences === 1 ? "generate_step" : `BatchGenerator of ${sequences}`}`;
+        const workload = `engine ${nameWith(model, kernels)}, ${sequences === 1 ? "generate_step" : `BatchGenerator of ${sequences}`}`;
         const target = { least: sequences === 1 ? 1 : 1.15 };
         const ours = () => engine.generate(work);
-        rows.push(await compareInTurns({ workload, metric: "tok/s", ours, peer: () => other.generate(work), target }));
+        rows.push(
+          ...(await compareNumbers({ workload, metric: "tok/s", ours, peer: () => other.generate(work), target })),
+        );
       }
       return rows;
     } finally {
@@ -73,6 +80,9 @@ export const engineAlone = (model: CheckpointShape): Bench => ({
   },
 });
 
+const nameWith = (model: BenchModel, kernels: string | undefined): string =>
+  kernels === undefined ? model.name : `${model.name} with ${kernels} kernels`;
+
 /** W7: messages a second, with an engine that costs nothing, against a bare handler. */
 export const messages: Bench = {
   name: "W7",
@@ -80,14 +90,13 @@ export const messages: Bench = {
     const service = await startProgram("scripted-service.ts");
     const bare = await startProgram("bare-handler.ts");
     try {
-      const row = await compareInTurns({
+      return await compareNumbers({
         workload: "W7",
         metric: "events/s",
         ours: () => messagesPerSecond(service.port),
         peer: () => messagesPerSecond(bare.port),
         target: { least: 0.6 },
       });
-      return [row];
     } finally {
       service.child.kill("SIGKILL");
       bare.child.kill("SIGKILL");

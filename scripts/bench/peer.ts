@@ -8,10 +8,10 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
 
-import { benchFolder, endTokenIds, modelsFolder } from "./checkpoints.ts";
-import { type Contender, prefixCacheBytes, type Request } from "./contender.ts";
+import { benchFolder } from "./checkpoints.ts";
+import type { Contender, Request } from "./contender.ts";
 import { endsWithUs } from "./ends-with-us.ts";
-import { mathEnvironment } from "./math-environment.ts";
+import { type Kernels, mathEnvironment } from "./math-environment.ts";
 
 const venv = join(benchFolder, "venv");
 const packages = ["mlx", "mlx-cpu", "mlx-lm"];
@@ -33,20 +33,20 @@ export const ensurePeer = (): string => {
 /** Its Python, with the same OpenBLAS as the engine: without it, it is 30 times slower. */
 export const peerPython = join(venv, "bin/python");
 
-export const peerEnvironment = (): Record<string, string | undefined> => {
+export const peerEnvironment = (kernels?: Kernels): Record<string, string | undefined> => {
   const [openblas] = globSync("/usr/lib/*/libopenblas.so.0");
   return {
     ...process.env,
-    ...mathEnvironment(),
+    ...mathEnvironment(kernels),
     ...(openblas === undefined ? {} : { LD_PRELOAD: openblas }),
     HF_HUB_OFFLINE: "1",
   };
 };
 
 export const peer: Contender = {
-  start: async (model) => {
+  start: async (model, { promptCacheBytes, kernels } = {}) => {
     const port = await freePort();
-    const folder = join(modelsFolder, model);
+    const folder = await model.ensure();
     const child = endsWithUs(
       spawn(
         join(venv, "bin/mlx_lm.server"),
@@ -54,15 +54,17 @@ export const peer: Contender = {
           `--model=${folder}`,
           `--port=${port}`,
           "--log-level=ERROR",
-          `--prompt-cache-bytes=${prefixCacheBytes}`,
-          "--prompt-cache-size=1000",
+          // Its default counts prompts: as many as fit are wanted where the bytes are told.
+          ...(promptCacheBytes === undefined
+            ? []
+            : [`--prompt-cache-bytes=${promptCacheBytes}`, "--prompt-cache-size=1000"]),
         ],
-        { env: peerEnvironment(), stdio: ["ignore", "ignore", "ignore"] },
+        { env: peerEnvironment(kernels), stdio: ["ignore", "ignore", "ignore"] },
       ),
     );
     const agent = new http.Agent({ keepAlive: true, maxSockets: 64 });
     const complete = (request: Request, onText: () => void): Promise<number> =>
-      completeOverHttp({ port, agent, model: folder }, request, onText);
+      completeOverHttp({ port, agent, folder, endTokenIds: model.endTokenIds }, request, onText);
     await ready(port, () => child.exitCode !== null);
     return {
       complete,
@@ -79,16 +81,17 @@ export const peer: Contender = {
 interface Address {
   readonly port: number;
   readonly agent: http.Agent;
-  readonly model: string;
+  readonly folder: string;
+  readonly endTokenIds: ReadonlyArray<number>;
 }
 
 const completeOverHttp = async (
-  { port, agent, model }: Address,
+  { port, agent, folder, endTokenIds }: Address,
   { prompt, maxTokens, signal }: Request,
   onText: () => void,
 ): Promise<number> => {
   const body = JSON.stringify({
-    model,
+    model: folder,
     prompt,
     max_tokens: maxTokens,
     temperature: 0,
