@@ -114,6 +114,9 @@ export class OnePort {
       // HTTP/1.1 parser hangs without.
       socket.pause().unshift(head);
       if (isH2) {
+        // http.Server lets its sockets be half open. In HTTP/2 nobody who reads on closes the connection, so a peer that
+        // does is gone: the socket closes as well, and with it the session and its calls.
+        socket.allowHalfOpen = false;
         this.#h2.emit("connection", socket);
       } else {
         asHttp1.call(this.#h1, socket);
