@@ -1,8 +1,16 @@
 /** HTTP/2 frame by frame, to see what a library hides and to do what no library does. */
 import { connect, type Socket } from "node:net";
 
-export const frameTypes = { data: 0, headers: 1, rstStream: 3, settings: 4, ping: 6, goAway: 7, continuation: 9 } as const;
-export const flags = { ack: 1, endStream: 1, endHeaders: 4 } as const;
+export const frameTypes = {
+  data: 0,
+  headers: 1,
+  rstStream: 3,
+  settings: 4,
+  ping: 6,
+  goAway: 7,
+  continuation: 9,
+} as const;
+const flags = { ack: 1, endStream: 1, endHeaders: 4 } as const;
 
 export interface Frame {
   readonly type: number;
@@ -105,7 +113,8 @@ export class RawHttp2 {
         payload: Buffer.from(this.#rest.subarray(9, 9 + length)),
       };
       this.#rest = this.#rest.subarray(9 + length);
-      if (frame.type === frameTypes.settings && frame.flags === 0) this.send(frameTypes.settings, flags.ack, 0, Buffer.alloc(0));
+      if (frame.type === frameTypes.settings && frame.flags === 0)
+        this.send(frameTypes.settings, flags.ack, 0, Buffer.alloc(0));
       if (frame.type === frameTypes.ping && frame.flags === 0) this.send(frameTypes.ping, flags.ack, 0, frame.payload);
       this.frames.push(frame);
     }

@@ -38,7 +38,10 @@ export const testConfig: ServerSettings = {
   defaultDeadlineMs: 600_000,
   drainMs: 2_000,
   stallMs: 30_000,
+  earlyHeadersMs: 10_000,
+  grpcEarlyHeadersMs: 0,
   corsOrigins: [],
+  corsHeaders: [],
   reflection: true,
 };
 

@@ -1,6 +1,7 @@
 /** How the service listens and what it allows a call. Read from the environment; docs/configuration.md lists all. */
 import { Config, Context, Layer } from "effect";
 
+import { corsSettings } from "./cors-settings.ts";
 import { wholeNumber } from "./whole-number.ts";
 
 export interface ServerSettings {
@@ -17,8 +18,14 @@ export interface ServerSettings {
   readonly drainMs: number;
   /** How long a stream may stay unread. */
   readonly stallMs: number;
+  /** A Connect stream or gRPC-Web call that waits for longer has its headers sent, so that proxies keep it; 0: never. */
+  readonly earlyHeadersMs: number;
+  /** The same of gRPC, whose clients then no longer retry the call. */
+  readonly grpcEarlyHeadersMs: number;
   /** Origins of web pages that may call; `*` for any. Empty: none. */
   readonly corsOrigins: ReadonlyArray<string>;
+  /** Request headers of such pages, beside those of the protocols and of tracing. */
+  readonly corsHeaders: ReadonlyArray<string>;
   readonly reflection: boolean;
 }
 
@@ -34,10 +41,9 @@ export const serverSettings = Config.all({
   defaultDeadlineMs: wholeNumber("MLXD_DEFAULT_DEADLINE_MS", { minimum: 1000, maximum: 86_400_000, fallback: 600_000 }),
   drainMs: wholeNumber("MLXD_DRAIN_MS", { minimum: 0, maximum: 600_000, fallback: 30_000 }),
   stallMs: wholeNumber("MLXD_STALL_MS", { minimum: 100, maximum: 600_000, fallback: 30_000 }),
-  corsOrigins: Config.String("MLXD_CORS_ORIGINS").pipe(
-    Config.withDefault(""),
-    Config.map((text) => text.split(",").flatMap((origin) => origin.trim() || [])),
-  ),
+  earlyHeadersMs: wholeNumber("MLXD_EARLY_HEADERS_MS", { minimum: 0, maximum: 600_000, fallback: 10_000 }),
+  grpcEarlyHeadersMs: wholeNumber("MLXD_GRPC_EARLY_HEADERS_MS", { minimum: 0, maximum: 600_000, fallback: 0 }),
+  ...corsSettings,
   reflection: Config.Boolean("MLXD_REFLECTION").pipe(Config.withDefault(true)),
 });
 

@@ -7,7 +7,7 @@ import { Cause, Context, Effect, type Exit, type Fiber, FiberSet, Layer, Stream 
 
 import { ServerConfig, type ServerSettings } from "../config/ServerConfig.ts";
 import { ClientStalled, DeadlineExceeded, type Progress, type ServiceError } from "../domain/errors.ts";
-import { callDeadline, resetStream } from "./call-values.ts";
+import { callDeadline, requestId, resetStream } from "./call-values.ts";
 import { cancelled, connectErrorFrom, wireErrorFrom, wireErrorFromCause } from "./error-to-wire.ts";
 import { Outbox } from "./Outbox.ts";
 
@@ -200,7 +200,7 @@ const callOf = (context: HandlerContext, config: ServerSettings, endless: boolea
   const givenMs = timeoutMs ?? (endless ? Infinity : config.defaultDeadlineMs);
   return {
     deadlineMs: Math.min(givenMs, allowedMs) - (performance.now() - receivedAt),
-    requestId: crypto.randomUUID(),
+    requestId: context.values.get(requestId) ?? crypto.randomUUID(),
   };
 };
 

@@ -15,5 +15,13 @@ export const callDeadline = createContextKey<CallDeadline | undefined>(undefined
   description: "the caller's deadline",
 });
 
+/** Names the call in the log, in its errors and in the response header `x-request-id`. */
+export const requestId = createContextKey<string | undefined>(undefined, { description: "the call's id" });
+
+/** Tells the listener which headers the response will have, before there is one. */
+export const announceHeader = createContextKey<(header: Headers) => void>(() => {}, {
+  description: "receives the response's headers",
+});
+
 /** Ends the call's HTTP stream at once, for a reader to whom no status can be delivered any more. */
 export const resetStream = createContextKey<() => void>(() => {}, { description: "resets the HTTP stream" });

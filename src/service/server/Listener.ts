@@ -37,7 +37,8 @@ export const listen = (options: ListenOptions): Effect.Effect<Address, ListenFai
     const active = new ActiveCalls();
     const handler = createHttpHandler({
       handlers,
-      corsOrigins: config.corsOrigins,
+      cors: { origins: config.corsOrigins, headers: config.corsHeaders },
+      earlyHeadersMs: { web: config.earlyHeadersMs, grpc: config.grpcEarlyHeadersMs },
       isDraining: drain.isDraining,
       // Reflection streams stay open for as long as their caller likes.
       onCall: ({ method }) => (method.methodKind === "bidi_streaming" ? () => {} : active.begin()),

@@ -2,13 +2,28 @@
 import { cors } from "@connectrpc/connect";
 
 import type { Request, Response } from "./one-port.ts";
+import { requestIdHeader } from "./request-id.ts";
+
+export interface CorsOptions {
+  /** `*` for any. Empty: none. */
+  readonly origins: ReadonlyArray<string>;
+  /** Request headers that pages may send beside those of the protocols. */
+  readonly headers: ReadonlyArray<string>;
+}
 
 const preflightMaxAgeS = 7200;
 
-const exposedHeaders = [...cors.exposedHeaders, "Grpc-Retry-Pushback-Ms"].join(", ");
+const exposedHeaders = [...cors.exposedHeaders, "Grpc-Retry-Pushback-Ms", "Retry-After", requestIdHeader].join(", ");
+
+/**
+ * What proxies and tracing of a page bring along, whether or not the service itself reads it. They are named, as a star
+ * would not cover `authorization`.
+ */
+const usualHeaders = ["authorization", "traceparent", "tracestate", "baggage", requestIdHeader];
 
 /** Adds the headers that the origin of the request is entitled to. True when that was a preflight, now answered. */
-export const applyCors = (origins: ReadonlyArray<string>, request: Request, response: Response): boolean => {
+export const applyCors = (options: CorsOptions, request: Request, response: Response): boolean => {
+  const { origins, headers } = options;
   const { origin } = request.headers;
   if (origin === undefined || origins.length === 0) return false;
   const isPreflight = request.method === "OPTIONS" && request.headers["access-control-request-method"] !== undefined;
@@ -19,7 +34,8 @@ export const applyCors = (origins: ReadonlyArray<string>, request: Request, resp
     response.setHeader("Access-Control-Expose-Headers", exposedHeaders);
     if (isPreflight) {
       response.setHeader("Access-Control-Allow-Methods", cors.allowedMethods.join(", "));
-      response.setHeader("Access-Control-Allow-Headers", cors.allowedHeaders.join(", "));
+      const allowed = new Set([...cors.allowedHeaders, ...usualHeaders, ...headers].map((name) => name.toLowerCase()));
+      response.setHeader("Access-Control-Allow-Headers", [...allowed].join(", "));
       response.setHeader("Access-Control-Max-Age", String(preflightMaxAgeS));
     }
   }

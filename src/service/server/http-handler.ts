@@ -1,24 +1,33 @@
 /**
  * From a request of Node's to the handler of its RPC. It does what connectNodeAdapter does, and besides: takes the
- * deadline out of the headers, gives handlers a way to reset the stream, answers web pages and people, never lets an
- * odd request throw into Node's event loop, and logs instead of printing.
+ * deadline out of the headers, names each call, gives handlers a way to reset the stream, answers web pages and people,
+ * never lets an odd request throw into Node's event loop, and logs instead of printing.
  */
 import type { UniversalHandler, UniversalServerRequest } from "@connectrpc/connect/protocol";
 import { Code, ConnectError, createContextValues } from "@connectrpc/connect";
-import { universalRequestFromNodeRequest, universalResponseToNodeResponse } from "@connectrpc/connect-node";
-import type * as http from "node:http";
+import { universalRequestFromNodeRequest } from "@connectrpc/connect-node";
 import { constants } from "node:http2";
 
-import { callDeadline, resetStream } from "../rpc/call-values.ts";
-import { applyCors } from "./cors.ts";
+import { announceHeader, callDeadline, requestId, resetStream } from "../rpc/call-values.ts";
+import { type ContentType, isConnectStream, isGrpc, isGrpcWeb, parseContentType } from "./content-type.ts";
+import { applyCors, type CorsOptions } from "./cors.ts";
 import { takeDeadline } from "./deadline-from-headers.ts";
 import { answerOther } from "./other-requests.ts";
-import { respellGrpcMessage } from "./grpc-message.ts";
 import type { Request, RequestHandler, Response } from "./one-port.ts";
+import { refuseAuthority, refuseRequest } from "./refuse-request.ts";
+import { requestIdFrom, requestIdHeader } from "./request-id.ts";
+import { openResponse, PeerGone, writeResponse } from "./write-response.ts";
 
 export interface HttpHandlerOptions {
   readonly handlers: ReadonlyArray<UniversalHandler>;
-  readonly corsOrigins: ReadonlyArray<string>;
+  readonly cors: CorsOptions;
+  /** When a call has not begun to be answered for this long, its headers are sent; 0: never. */
+  readonly earlyHeadersMs: {
+    /** Of Connect streams and gRPC-Web, whose clients do not mind. */
+    readonly web: number;
+    /** Of gRPC, whose clients do not retry a call of which they have headers. */
+    readonly grpc: number;
+  };
   /** Of HTTP/1.1: whether a connection is to be closed after its response. */
   readonly isDraining: () => boolean;
   /** Called once for each RPC; what it returns is called when the RPC's response is complete or was cut. */
@@ -34,12 +43,22 @@ export const createHttpHandler = (options: HttpHandlerOptions): RequestHandler =
   return (request, response) => {
     const receivedAt = performance.now();
     response.on("error", () => {}); // a response that cannot be written is its caller's loss
-    if (applyCors(options.corsOrigins, request, response)) return;
+    const id = requestIdFrom(request.headers);
+    response.setHeader(requestIdHeader, id);
+    toOriginForm(request);
+    if (applyCors(options.cors, request, response)) return;
     const handler = byPath.get(request.url?.split("?", 1)[0] ?? "");
     if (handler === undefined) return answerOther(request, response);
     if (options.isDraining() && request.httpVersionMajor === 1) response.setHeader("Connection", "close");
+    // What is not wanted of an upload is still taken in once the answer stands: a connection that is closed while its
+    // peer writes loses the answer on the way. Node's requestTimeout bounds that.
+    if (!("stream" in request)) response.once("finish", () => request.resume());
+    const contentType = parseContentType(request.headers["content-type"] ?? "");
+    if (refuseRequest(request, response, handler, contentType)) return;
+    if (contentType.type !== "") request.headers["content-type"] = contentType.type;
     response.once("close", options.onCall(handler));
     if (handler.method.methodKind !== "bidi_streaming") limitBodyTime(request);
+    if (contentType.type !== "" && !isGrpc(contentType.type)) response.setHeader("X-Accel-Buffering", "no");
     let universal: UniversalServerRequest;
     try {
       universal = universalRequestFromNodeRequest(
@@ -48,18 +67,16 @@ export const createHttpHandler = (options: HttpHandlerOptions): RequestHandler =
         undefined,
         createContextValues()
           .set(callDeadline, takeDeadline(request.headers, receivedAt))
+          .set(requestId, id)
+          .set(announceHeader, (header) => openInTime(response, header, earlyHeadersMs(contentType, options)))
           .set(resetStream, () => reset(request, response)),
       );
     } catch {
       // Without a usable authority there is no URL, and Connect throws.
-      response.statusCode = 400;
-      response.end();
-      return;
+      return refuseAuthority(request, response);
     }
-    if (!("stream" in request)) universal.body = unhurriedBody(request, response);
-    respellGrpcMessage(response);
     handler(universal)
-      .then((answer) => universalResponseToNodeResponse(answer, response))
+      .then((answer) => writeResponse(answer, response))
       .catch((reason: unknown) => {
         if (!isGone(reason)) options.onFailure(handler, reason);
         if (!response.headersSent && !response.destroyed) reset(request, response);
@@ -67,13 +84,22 @@ export const createHttpHandler = (options: HttpHandlerOptions): RequestHandler =
   };
 };
 
-/**
- * The body of an HTTP/1.1 request. What is not wanted of it any more is still taken in once the answer stands: a
- * connection that is closed while its peer writes loses the answer on the way. Node's requestTimeout bounds that.
- */
-const unhurriedBody = (request: http.IncomingMessage, response: Response): AsyncIterable<Uint8Array> => {
-  response.once("finish", () => request.resume());
-  return { [Symbol.asyncIterator]: () => request.iterator({ destroyOnReturn: false }) };
+/** HTTP/1.1 servers have to take a whole URL as well: https://www.rfc-editor.org/rfc/rfc9112#section-3.2.2 */
+const toOriginForm = (request: Request): void => {
+  const path = /^https?:\/\/[^/?#]*([/?].*)?$/i.exec(request.url ?? "");
+  if (path !== null) request.url = path[1] ?? "/";
+};
+
+/** Calls of Connect that are no streams have no early headers: their status is the response's. */
+const earlyHeadersMs = ({ type }: ContentType, { earlyHeadersMs: { web, grpc } }: HttpHandlerOptions): number => {
+  if (isGrpc(type)) return grpc;
+  return isGrpcWeb(type) || isConnectStream(type) ? web : 0;
+};
+
+const openInTime = (response: Response, header: Headers, delayMs: number): void => {
+  if (delayMs === 0) return;
+  const timer = setTimeout(() => openResponse(response, header), delayMs);
+  response.once("close", () => clearTimeout(timer));
 };
 
 /** HTTP/2's error codes for a peer that asks for more than it takes; clients read RESOURCE_EXHAUSTED in it. */
@@ -92,6 +118,7 @@ const limitBodyTime = (request: Request): void => {
 
 /** The caller left while it was being answered. */
 const isGone = (reason: unknown): boolean => {
+  if (reason instanceof PeerGone) return true;
   const { code } = ConnectError.from(reason);
   return code === Code.Aborted || code === Code.Canceled;
 };

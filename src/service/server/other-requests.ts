@@ -4,6 +4,7 @@ import { Code } from "@connectrpc/connect";
 
 import { encodeGrpcMessage } from "./grpc-message.ts";
 import type { Request, Response } from "./one-port.ts";
+import { endTrailersOnly } from "./write-response.ts";
 
 const greeting = `This is mlxd: language models on MLX, over gRPC, gRPC-Web and Connect.
 
@@ -21,8 +22,11 @@ export const answerOther = (request: Request, response: Response): void => {
   if (request.method === "GET" && path === "/") {
     send(response, 200, "text/plain; charset=utf-8", greeting);
   } else if (contentType.startsWith("application/grpc")) {
-    response.addTrailers({ "grpc-status": String(Code.Unimplemented), "grpc-message": encodeGrpcMessage(message) });
-    send(response, 200, contentType, "");
+    endTrailersOnly(response, {
+      "content-type": contentType,
+      "grpc-status": String(Code.Unimplemented),
+      "grpc-message": encodeGrpcMessage(message),
+    });
   } else {
     send(response, 404, "application/json", JSON.stringify({ code: codeToString(Code.Unimplemented), message }));
   }

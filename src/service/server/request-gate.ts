@@ -3,6 +3,7 @@ import type { HandlerContext } from "@connectrpc/connect";
 
 import { Health } from "../../client/gen/grpc/health/v1/health_pb.ts";
 import { Draining } from "../domain/errors.ts";
+import { announceHeader } from "../rpc/call-values.ts";
 import { connectErrorFrom, drainingRetryAfterMs, wireErrorFrom } from "../rpc/error-to-wire.ts";
 import { explainLibraryErrors } from "./library-errors.ts";
 
@@ -13,5 +14,6 @@ export const createRequestGate =
     if (isDraining() && context.service.typeName !== Health.typeName) {
       throw connectErrorFrom(wireErrorFrom(new Draining({ retryAfterMs: drainingRetryAfterMs })));
     }
+    context.values.get(announceHeader)(context.responseHeader);
     explainLibraryErrors(context.signal);
   };

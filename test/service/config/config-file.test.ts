@@ -31,7 +31,7 @@ const refusal = (text: string, environment: Record<string, string> = {}): string
 describe("readConfigFile", () => {
   it("gives settings as variables, and models and families by name", () => {
     const file = read(
-      "service: {port: 8080, reflection: false, models: ./weights, cors_origins: [a, b]}\n" +
+      "service: {port: 8080, reflection: false, models: ./weights, cors_origins: [https://a.example, https://b.example]}\n" +
         "models:\n  b: {aliases: [x]}\n  a: {pinned: true}\nfamilies: {qwen: {temperature: 1}}\n",
     );
     assert.deepEqual(
@@ -40,7 +40,7 @@ describe("readConfigFile", () => {
         ["MLXD_PORT", "8080"],
         ["MLXD_REFLECTION", "false"],
         ["MLXD_MODELS", join(folder, "weights")],
-        ["MLXD_CORS_ORIGINS", "a,b"],
+        ["MLXD_CORS_ORIGINS", "https://a.example,https://b.example"],
       ],
     );
     assert.deepEqual(Object.entries(file.models), [

@@ -40,14 +40,18 @@ const request = toBinary(
 // Far below the 30 s of a ping, and far above what it takes.
 const soon = { timeout: 10_000 };
 
-it.each(["Generate", "StreamGenerate"])("HTTP/2: %s ends when its caller closes the connection", soon, async (method) => {
-  using connection = new RawHttp2(server.port);
-  connection.call(1, path(method), envelope(request));
-  await log.until("started");
-  connection.socket.end();
-  await log.until("ended");
-  await once(connection.socket, "close");
-});
+it.each(["Generate", "StreamGenerate"])(
+  "HTTP/2: %s ends when its caller closes the connection",
+  soon,
+  async (method) => {
+    using connection = new RawHttp2(server.port);
+    connection.call(1, path(method), envelope(request));
+    await log.until("started");
+    connection.socket.end();
+    await log.until("ended");
+    await once(connection.socket, "close");
+  },
+);
 
 it("HTTP/2: a caller that has read a part and closes ends the stream", soon, async () => {
   using connection = new RawHttp2(server.port);

@@ -33,7 +33,7 @@ describe("requests for no RPC", () => {
     const headers = { "content-type": "application/grpc", te: "trailers" };
     const answer = await requestHttp2(server.port, { path: "/mlxd.v1.JobService/CreateJob", headers });
     expect(answer.status).toBe(200);
-    expect(answer.trailers["grpc-status"]).toBe(String(Code.Unimplemented));
+    expect(answer.headers["grpc-status"]).toBe(String(Code.Unimplemented));
   });
 
   it("a read-only call works with GET", async () => {
@@ -119,6 +119,35 @@ describe("web pages", () => {
     const refused = await preflight(own.port, "https://evil.example");
     expect(refused.headers["access-control-allow-origin"]).toBeUndefined();
     expect((await call(own.port, "https://evil.example")).headers["access-control-allow-origin"]).toBeUndefined();
+  });
+
+  it("may send the headers of proxies and tracing, and those that are configured", async () => {
+    await using own = await startTestServer({ config: { corsOrigins: ["*"], corsHeaders: ["X-Tenant"] } });
+    const allowed = String((await preflight(own.port, "https://x.example")).headers["access-control-allow-headers"]);
+    expect(allowed.split(", ")).toEqual(
+      expect.arrayContaining([
+        "authorization",
+        "traceparent",
+        "tracestate",
+        "x-request-id",
+        "x-tenant",
+        "content-type",
+      ]),
+    );
+  });
+
+  it("may read the call's id and when to come back", async () => {
+    await using own = await startTestServer({ config: { corsOrigins: ["*"] } });
+    const exposed = String((await call(own.port, "https://x.example")).headers["access-control-expose-headers"]);
+    expect(exposed.toLowerCase().split(", ")).toEqual(expect.arrayContaining(["x-request-id", "retry-after"]));
+  });
+
+  it("read a refusal that they are entitled to", async () => {
+    await using own = await startTestServer({ config: { corsOrigins: ["https://app.example"] } });
+    const headers = { origin: "https://app.example", "content-type": "text/plain" };
+    const refused = await requestHttp1(own.port, { path: generate, headers, body: "{}" });
+    expect(refused.status).toBe(415);
+    expect(refused.headers["access-control-allow-origin"]).toBe("https://app.example");
   });
 
   it("of any origin may call when it is a star", async () => {

@@ -1,0 +1,116 @@
+/** The requests that Connect would answer with a bare status, or as if they were bugs: here with a sentence. */
+import { base64Decode } from "@bufbuild/protobuf/wire";
+import type { UniversalHandler } from "@connectrpc/connect/protocol";
+import { errorToJson } from "@connectrpc/connect/protocol-connect";
+import { Code } from "@connectrpc/connect";
+
+import { errorInfo } from "../rpc/error-details.ts";
+import { connectErrorFrom } from "../rpc/error-to-wire.ts";
+import { type ContentType, typesOf } from "./content-type.ts";
+import type { Request, Response } from "./one-port.ts";
+
+interface Refusal {
+  readonly status: number;
+  readonly message: string;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** True when the request was refused, and so is answered. */
+export const refuseRequest = (
+  request: Request,
+  response: Response,
+  handler: UniversalHandler,
+  contentType: ContentType,
+): boolean => {
+  const refusal = refusalOf(request, handler, contentType);
+  if (refusal !== undefined) answer(response, refusal);
+  return refusal !== undefined;
+};
+
+/** For a request that has no usable authority, and so no URL. */
+export const refuseAuthority = (request: Request, response: Response): void => {
+  const { host } = request.headers;
+  const message =
+    host === undefined ? "the request has no Host header" : `the Host header ${quote(host)} is no host and port`;
+  answer(response, { status: 400, message });
+};
+
+const refusalOf = (request: Request, handler: UniversalHandler, contentType: ContentType): Refusal | undefined => {
+  const { method = "", httpVersionMajor, httpVersion } = request;
+  const { name, methodKind } = handler.method;
+  if (!handler.allowedMethods.includes(method)) {
+    const allowed = handler.allowedMethods.toSorted().join(", ");
+    return { status: 405, message: `${name} takes ${allowed}, not ${method}`, headers: { Allow: allowed } };
+  }
+  if (methodKind === "bidi_streaming" && httpVersionMajor === 1) {
+    const message = `${name} streams both ways, which takes HTTP/2; this is HTTP/${httpVersion}`;
+    return { status: 505, message, headers: { Connection: "close" } };
+  }
+  return method === "GET" ? refusalOfQuery(request.url ?? "", name) : refusalOfType(handler, contentType);
+};
+
+const refusalOfType = (handler: UniversalHandler, { type, charset }: ContentType): Refusal | undefined => {
+  if (charset !== undefined && charset !== "utf-8" && charset !== "utf8") {
+    return { status: 415, message: `a body in ${quote(charset)} cannot be read: it must be in UTF-8` };
+  }
+  // Connect knows the text format of gRPC-Web by name, and has no reader for it.
+  if (handler.supportedContentType(type) && !type.startsWith("application/grpc-web-text")) return undefined;
+  const { name, methodKind } = handler.method;
+  const sent = type === "" ? "without a Content-Type" : `with Content-Type ${quote(type)}`;
+  const types = typesOf(handler);
+  const hint =
+    type === "application/json" || type === "application/proto"
+      ? `; it ${methodKind === "unary" ? "answers once" : "answers with a stream, whose messages are in envelopes"}`
+      : "";
+  const message = `${name} was called ${sent}; it takes ${types.join(", ")}${hint}`;
+  return { status: 415, message, headers: { "Accept-Post": types.join(", ") } };
+};
+
+/** https://connectrpc.com/docs/protocol#unary-get-request */
+const refusalOfQuery = (url: string, name: string): Refusal | undefined => {
+  const query = url.slice(url.indexOf("?") + 1);
+  const parameters = new URLSearchParams(url.includes("?") ? query : "");
+  const encoding = parameters.get("encoding");
+  if (encoding !== "json" && encoding !== "proto") {
+    const given = encoding === null ? "has no encoding" : `has encoding=${quote(encoding)}`;
+    return { status: 415, message: `the query of ${name} ${given}; it must be encoding=json or encoding=proto` };
+  }
+  if (parameters.get("base64") === "1") {
+    try {
+      base64Decode(parameters.get("message") ?? "");
+    } catch {
+      return {
+        status: 400,
+        message: `the query's message is not in base64; leave out base64=1 where it is plain text`,
+      };
+    }
+    return undefined;
+  }
+  if (!isUtf8(query)) return { status: 400, message: "the query is not percent-encoded UTF-8" };
+  return undefined;
+};
+
+const isUtf8 = (query: string): boolean => {
+  try {
+    decodeURIComponent(query.replaceAll(/%(?![0-9a-f]{2})/gi, "%25")); // a lone % is a character of its own
+    return true;
+  } catch {
+    return false;
+  }
+};
+
+const answer = (response: Response, { status, message, headers = {} }: Refusal): void => {
+  const error = connectErrorFrom({
+    code: Code.InvalidArgument,
+    message,
+    details: [errorInfo("MALFORMED_REQUEST", {})],
+    metadata: {},
+  });
+  response.statusCode = status;
+  response.setHeader("Content-Type", "application/json");
+  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
+  response.end(JSON.stringify(errorToJson(error, undefined)));
+};
+
+/** Never more than a line of what the peer sent. */
+const quote = (text: string): string => JSON.stringify(text.toWellFormed().slice(0, 100));

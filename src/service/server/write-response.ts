@@ -1,0 +1,105 @@
+/**
+ * From the answer of a handler to Node's response. It does what universalResponseToNodeResponse of connect-node does, and
+ * besides: an error of gRPC before the first message goes out as Trailers-Only, as gRPC clients retry nothing else, and
+ * headers can go out before there is an answer.
+ */
+import type { UniversalServerResponse } from "@connectrpc/connect/protocol";
+import { constants } from "node:http2";
+
+import { respellGrpcMessage } from "./grpc-message.ts";
+import type { Response } from "./one-port.ts";
+
+type HeaderObject = Record<string, string>;
+
+/** Rejects when the peer is gone before all is written; the answer's body is told then. */
+export const writeResponse = async (answer: UniversalServerResponse, response: Response): Promise<void> => {
+  const body = answer.body?.[Symbol.asyncIterator]();
+  let isWriting = false;
+  try {
+    // Some headers are there only with the first chunk.
+    let chunk = await body?.next();
+    const header = objectFrom(answer.header);
+    const trailer = respellGrpcMessage(objectFrom(answer.trailer));
+    if ((chunk === undefined || chunk.done === true) && "grpc-status" in trailer && !response.headersSent) {
+      return endTrailersOnly(response, { ...header, ...trailer });
+    }
+    if (!response.headersSent) sendHead(response, answer.status, header);
+    releaseUploadAfter(response);
+    for (; chunk !== undefined && chunk.done !== true; chunk = await body?.next()) {
+      isWriting = true;
+      await write(response, chunk.value);
+      isWriting = false;
+    }
+    if (answer.trailer !== undefined) response.addTrailers(respellGrpcMessage(objectFrom(answer.trailer)));
+    response.end();
+  } catch (reason) {
+    if (isWriting) body?.throw?.(reason).catch(() => {});
+    throw reason;
+  } finally {
+    body?.return?.().catch(() => {});
+  }
+};
+
+/** Sends status 200 and the headers now, for a call whose answer takes its time. Its status has to come in trailers. */
+export const openResponse = (response: Response, header: Headers): void => {
+  if (response.headersSent || response.writableEnded) return;
+  sendHead(response, 200, objectFrom(header));
+  if (!("stream" in response)) response.flushHeaders();
+};
+
+/**
+ * Status and headers in one frame that ends the stream:
+ * https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#responses
+ */
+export const endTrailersOnly = (response: Response, headers: HeaderObject): void => {
+  // Not writeHead(): only headers that end() sends end the stream.
+  response.statusCode = 200;
+  for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
+  response.end();
+  setImmediate(releaseUpload, response);
+};
+
+/** A peer that is still sending what nobody reads is told to stop once the answer is complete. */
+const releaseUploadAfter = (response: Response): void => {
+  // Node sends trailers with setImmediate and tells nobody when: one that is queued here runs after that.
+  if ("stream" in response) response.stream.once("wantTrailers", () => setImmediate(releaseUpload, response));
+};
+
+const releaseUpload = (response: Response): void => {
+  if (!("stream" in response)) return;
+  const { stream } = response;
+  if (!stream.destroyed && stream.state.remoteClose === 0) stream.close(constants.NGHTTP2_NO_ERROR);
+};
+
+/** Of HTTP/1.1 they go out with the body's first bytes. */
+const sendHead = (response: Response, status: number, headers: HeaderObject): void => {
+  if ("stream" in response) response.writeHead(status, headers);
+  else response.writeHead(status, headers);
+};
+
+const objectFrom = (headers: UniversalServerResponse["header"]): HeaderObject =>
+  Object.fromEntries(new Headers(headers));
+
+/** Whoever was being answered is there no more. */
+export class PeerGone extends Error {
+  override readonly message = "the peer closed the stream";
+}
+
+/** Resolves when there is room for more. */
+const write = (response: Response, bytes: Uint8Array): Promise<void> =>
+  new Promise((resolve, reject) => {
+    if (isClosed(response)) return reject(new PeerGone());
+    if ("stream" in response ? response.write(bytes) : response.write(bytes)) return resolve();
+    const onDrain = () => {
+      response.off("close", onClose);
+      resolve();
+    };
+    const onClose = () => {
+      response.off("drain", onDrain);
+      reject(new PeerGone());
+    };
+    response.once("drain", onDrain).once("close", onClose);
+  });
+
+const isClosed = (response: Response): boolean =>
+  "stream" in response ? response.stream.destroyed || response.stream.closed : response.destroyed;
