@@ -4,6 +4,9 @@ import { isMlxdError, type MlxdError, type MlxdErrorReason } from "../client/nod
 /** The command has failed; the message is one sentence for its user. */
 export class CommandFailed extends Error {}
 
+/** The command was called in a way that it is not called; the message is one sentence without the value at fault. */
+export class CalledWrongly extends Error {}
+
 /** The user has ended the command with Ctrl-C. */
 export class Interrupted extends Error {
   override readonly message = "interrupted";
@@ -26,7 +29,7 @@ export const errorLine = (error: MlxdError, server: string): string => {
       ? [`no mlxd answers at ${server}`, 'start one with "mlxd serve", or name another with --server or MLXD_SERVER']
       : [error.message, nextStep(error)];
   const sentence = parts.filter((part) => part !== "").join("; ");
-  return `${sentence.replace("?; ", "? ")} (${error.reason})`.replaceAll(/\p{Cc}+/gu, " ");
+  return `${sentence.replace("?; ", "? ")} (${error.reason})`.replaceAll(/\s+/g, " ");
 };
 
 const nextStep = ({ code, reason, retryAfterMs, message }: MlxdError): string => {

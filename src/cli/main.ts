@@ -13,9 +13,10 @@ import { addServe } from "./commands/serve.ts";
 import { addStats } from "./commands/stats.ts";
 import { addTokens } from "./commands/tokens.ts";
 import { addUnload } from "./commands/unload.ts";
-import { failureLine, Interrupted } from "./failures.ts";
+import { CalledWrongly, failureLine, Interrupted } from "./failures.ts";
 import { note } from "./print.ts";
 import { createProgram } from "./program.ts";
+import { watchOutput } from "./watch-output.ts";
 
 const mlxd = createProgram();
 const models = [addModels, addPull, addPrepare, addLoad, addUnload, addPin];
@@ -31,6 +32,10 @@ const run = async (): Promise<number> => {
     // What is wrong has been told; help and version end this way too.
     if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.done : exitCodes.usage;
     if (error instanceof Interrupted) return exitCodes.interrupted;
+    if (error instanceof CalledWrongly) {
+      note(`${error.message}\n(--help tells how it is called)`);
+      return exitCodes.usage;
+    }
     const line = failureLine(error, mlxd.opts().server);
     if (line === undefined) throw error;
     note(line);
@@ -38,10 +43,5 @@ const run = async (): Promise<number> => {
   }
 };
 
-// `mlxd generate ... | head`: who reads has what it wants.
-process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  if (error.code !== "EPIPE") throw error;
-  process.exit(exitCodes.done);
-});
-
+watchOutput();
 process.exitCode = await run();

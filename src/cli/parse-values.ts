@@ -1,5 +1,6 @@
 /** From an argument's text to its value. What is wrong with one is told as a usage error. */
 import { InvalidArgumentError } from "@commander-js/extra-typings";
+import { CalledWrongly } from "./failures.ts";
 
 /** A number; whether it is in bounds is the service's to say. */
 export const number = (text: string): number => {
@@ -24,3 +25,19 @@ export const seconds = (text: string): number => {
 
 /** One of several values of an option that may be repeated. */
 export const repeated = (text: string, before: readonly string[] = []): readonly string[] => [...before, text];
+
+/**
+ * One of several headers, as `name: value`. What is wrong is told without the value, which may be a secret and which a
+ * usage error would repeat.
+ */
+export const header = (text: string, before: Headers = new Headers()): Headers => {
+  const [, name = "", value = ""] = /^([^:]+):(.*)$/s.exec(text) ?? [];
+  if (name === "") throw new CalledWrongly('--header takes a name and a value, such as "authorization: Bearer abc"');
+  const headers = new Headers(before);
+  try {
+    headers.append(name.trim(), value.trim());
+  } catch {
+    throw new CalledWrongly(`--header: HTTP cannot send a header "${name.trim()}" with this value`);
+  }
+  return headers;
+};

@@ -1,6 +1,7 @@
 import { Command, InvalidArgumentError, Option } from "@commander-js/extra-typings";
 import about from "../../package.json" with { type: "json" };
-import { seconds } from "./parse-values.ts";
+import { header, seconds } from "./parse-values.ts";
+import { write } from "./print.ts";
 
 /** Where a service listens that was started without configuration. */
 const defaultServer = "http://127.0.0.1:50051";
@@ -15,7 +16,7 @@ export const createProgram = () =>
   new Command("mlxd")
     .description("Serves language models on MLX, and talks to such a service.")
     .version(about.version, "--version", "print the version")
-    .helpOption("--help", "print this help")
+    .helpOption("-h, --help", "print this help")
     .addOption(
       new Option("--server <url>", "the service to talk to")
         .env("MLXD_SERVER")
@@ -23,8 +24,15 @@ export const createProgram = () =>
         .argParser(serverUrl),
     )
     .addOption(new Option("--timeout <seconds>", "fail a call that takes longer").argParser(seconds))
+    .addOption(
+      new Option("-H, --header <name:value>", "send this header with every call; may be repeated").argParser(header),
+    )
     .configureHelp({ showGlobalOptions: true })
-    .configureOutput({ outputError: (text, write) => write(text.replace(/^error: /, "mlxd: ")) })
+    .configureOutput({
+      writeOut: (text) => write(text),
+      writeErr: (text) => write(text, process.stderr),
+      outputError: (text, writeErr) => writeErr(text.replace(/^error: /, "mlxd: ")),
+    })
     .showHelpAfterError("(--help tells how it is called)")
     .exitOverride()
     .addHelpText(

@@ -1,4 +1,5 @@
-import { text } from "node:stream/consumers";
+import { buffer } from "node:stream/consumers";
+import { CommandFailed } from "./failures.ts";
 
 /**
  * The text of an argument: standard input for `-`, or where there is none and something is piped in; undefined where
@@ -7,5 +8,18 @@ import { text } from "node:stream/consumers";
 export const readText = async (argument: string | undefined): Promise<string | undefined> => {
   if (argument !== undefined && argument !== "-") return argument;
   if (argument === undefined && process.stdin.isTTY) return undefined;
-  return (await text(process.stdin)).replace(/\r?\n$/, "");
+  return decode(await readInput()).replace(/\r?\n$/, "");
+};
+
+const readInput = (): Promise<Uint8Array> =>
+  buffer(process.stdin).catch(({ code, message }: NodeJS.ErrnoException) => {
+    throw new CommandFailed(`cannot read standard input: ${code ?? message}`);
+  });
+
+const decode = (bytes: Uint8Array): string => {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    throw new CommandFailed("standard input is no text in UTF-8; iconv turns other encodings into it");
+  }
 };

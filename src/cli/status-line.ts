@@ -1,5 +1,6 @@
 import { clearLine, cursorTo } from "node:readline";
 import { formatDuration } from "./format.ts";
+import { cutToColumns, showOnOneLine } from "./terminal-text.ts";
 
 const { stderr } = process;
 const usualColumns = 80;
@@ -13,7 +14,7 @@ export class StatusLine implements Disposable {
     if (!stderr.isTTY) return;
     cursorTo(stderr, 0);
     // A longer one would go on in the next line, and stay there. Some terminals do not tell their width.
-    stderr.write(text.slice(0, (stderr.columns || usualColumns) - 1));
+    stderr.write(cutToColumns(showOnOneLine(text), (stderr.columns || usualColumns) - 1));
     clearLine(stderr, 1);
     this.#shown = true;
   }

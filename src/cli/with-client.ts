@@ -6,11 +6,12 @@ export interface ConnectionOptions {
   readonly server: string;
   /** In milliseconds. */
   readonly timeout?: number | undefined;
+  readonly header?: Headers | undefined;
 }
 
 /** A client for these options. */
-export const openClient = ({ server, timeout }: ConnectionOptions): MlxdClient =>
-  createMlxdClient({ baseUrl: server, timeoutMs: timeout });
+export const openClient = ({ server, timeout, header }: ConnectionOptions): MlxdClient =>
+  createMlxdClient({ baseUrl: server, timeoutMs: timeout, headers: header });
 
 /**
  * Runs a command's calls. Ctrl-C fires the signal, which ends them on the server, and then the command with

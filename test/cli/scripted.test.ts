@@ -2,7 +2,7 @@
 import { assert, describe, it } from "vitest";
 import { CancelGenerationResponse_State } from "../../src/client/gen/mlxd/v1/generation_service_pb.ts";
 import { PrepareStage, Quality } from "../../src/client/gen/mlxd/v1/model_service_pb.ts";
-import { FinishReason } from "../../src/client/gen/mlxd/v1/types_pb.ts";
+import { FinishReason, OutputWarning_Kind } from "../../src/client/gen/mlxd/v1/types_pb.ts";
 import { onTerminal, runCommand, startCommand } from "../support/mlxd-command.ts";
 import { chunkEvent, finishedEvent, numbered, saying, startedEvent } from "../support/scripted-events.ts";
 import { type Script, startScriptedServer, untilLeft } from "../support/scripted-server.ts";
@@ -137,4 +137,90 @@ describe("mlxd pull", () => {
     assert.deepEqual([exitCode, stderr], [1, "mlxd: bad is loaded, and its answer is of no use: it is empty\n"]);
     assert.deepInclude(JSON.parse(stdout), { stage: "failed", readyToChat: false });
   });
+});
+
+describe("an answer", () => {
+  const answer = (text: string, fields: Parameters<typeof finishedEvent>[1], reasoning = ""): Script => ({
+    async *stream() {
+      yield* numbered([startedEvent(), chunkEvent(text, 3, { reasoning }), finishedEvent(3, fields)]);
+    },
+  });
+
+  it.each([
+    ["", "", {}, "the answer is empty: the model ended without a word (end_of_sequence)"],
+    [" \n", "", {}, "the answer is empty: the model ended without a word (end_of_sequence)"],
+    ["", "hm", {}, "the answer is empty: the model reasoned and said nothing (end_of_sequence)"],
+    ["cut", "", { finishReason: FinishReason.CONTEXT_LENGTH }, "the answer ends where the model's context is full"],
+    [
+      "<role>",
+      "",
+      { warnings: [{ kind: OutputWarning_Kind.MARKERS_REMOVED, message: "role markers were taken out" }] },
+      "role markers were taken out",
+    ],
+  ])(
+    "%j after reasoning %j that ends with %j is remarked on, on standard error",
+    async (text, reasoning, fields, remark) => {
+      await using server = await startScriptedServer(answer(text, fields, reasoning));
+      const { exitCode, stdout, stderr } = await runCommand(["generate", "hi", "--server", server.url]);
+      assert.deepEqual([exitCode, stderr], [0, `mlxd: ${remark}\n`]);
+      assert.equal(stdout, text === "" || text.endsWith("\n") ? text : `${text}\n`);
+    },
+  );
+
+  it("without a word in a chat is remarked on too", async () => {
+    await using server = await startScriptedServer({ ...answer("", {}), models: { getModel } });
+    const { exitCode, stdout, stderr } = await runCommand(["chat", "--server", server.url], {}, "hi\n");
+    assert.deepEqual([exitCode, stdout], [0, ""]);
+    assert.match(stderr, /^mlxd: the answer is empty: /);
+  });
+});
+
+describe("--header", () => {
+  const commands = [
+    "models",
+    "models demo",
+    "load",
+    "load --check",
+    "unload demo",
+    "unload --all",
+    "pin demo",
+    "prepare",
+    "pull a/b",
+    "generate hi",
+    "chat",
+    "embed hi",
+    "tokens hi",
+    "stats",
+    "reload",
+  ];
+
+  it("goes out with every command that calls the service, before and after its name, and more than once", async () => {
+    await using server = await startScriptedServer({
+      async *stream() {
+        yield* saying("a");
+      },
+      ...prepared(PrepareStage.READY, { quality: Quality.OK, reason: "" }),
+      models: {
+        listModels: () => ({}),
+        getModel,
+        loadModel: getModel,
+        unloadModel: getModel,
+        pinModel: getModel,
+        unloadAllModels: () => ({}),
+        reloadCatalog: () => ({}),
+      },
+      embedding: { embed: () => ({ embeddings: [{ values: [1] }] }) },
+      tokenizer: { tokenize: () => ({ texts: [{ ids: [1], pieces: ["a"] }] }) },
+      server: { getStats: () => ({}) },
+    });
+    for (const command of commands) {
+      const before = server.calls.length;
+      const words = ["-H", "authorization: Bearer a:b", ...command.split(" "), "--header", "x-team:blue"];
+      await runCommand([...words, "--server", server.url], {}, "hi\n");
+      assert.isAbove(server.calls.length, before, command);
+      for (const { header } of server.calls.slice(before)) {
+        assert.deepEqual([header.get("authorization"), header.get("x-team")], ["Bearer a:b", "blue"], command);
+      }
+    }
+  }, 180_000);
 });

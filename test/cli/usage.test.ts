@@ -23,6 +23,12 @@ describe("the help", () => {
   });
 });
 
+describe("-h", () => {
+  it.each([[[]], [["generate"]]])("%j -h is the same as --help", async (args) => {
+    assert.deepEqual(await runCommand([...args, "-h"]), await runCommand([...args, "--help"]));
+  });
+});
+
 describe("a wrong call", () => {
   it.each([
     [["bogus"], "unknown command 'bogus'"],
@@ -34,12 +40,21 @@ describe("a wrong call", () => {
     [["models", "--server", "here"], "It is no URL"],
     [["models", "--timeout", "0"], "It is not over 0"],
     [["pin"], "missing required argument 'name'"],
+    [["models", "--header", "no-colon"], "--header takes a name and a value"],
+    [["models", "--header", "a b: c"], 'cannot send a header "a b"'],
+    [["models", "-H", "token: 한국"], 'cannot send a header "token"'],
   ])("%j is told and exits with 2", async (args, message) => {
     const { exitCode, stdout, stderr } = await runCommand(args);
     assert.deepEqual([exitCode, stdout], [2, ""]);
     assert.match(stderr, /^mlxd: /);
     assert.include(stderr, message);
     assert.include(stderr, "--help");
+  });
+
+  it("does not repeat a header's value, which may be a secret", async () => {
+    for (const header of ["Bearer s3cret", "a b: s3cret", "authorization: s3cret\n"]) {
+      assert.notInclude((await runCommand(["models", "--header", header])).stderr, "s3cret");
+    }
   });
 
   it("without any subcommand prints the help and exits with 2", async () => {

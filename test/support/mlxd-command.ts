@@ -1,6 +1,7 @@
 /** The mlxd command in a process of its own, without a terminal. */
 import { type ChildProcessByStdio, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
+import { closeSync, openSync } from "node:fs";
 import type { Readable, Writable } from "node:stream";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
@@ -21,6 +22,24 @@ export interface RunningCommand {
   readonly says: (pattern: RegExp) => Promise<void>;
   readonly ended: Promise<Ended>;
 }
+
+/** Runs the command with its output to this file, and its notes to that one if it is named. */
+export const runInto = async (
+  args: readonly string[],
+  stdout: string,
+  environment: Readonly<Record<string, string>> = {},
+  stderr?: string,
+): Promise<Ended> => {
+  const files = [openSync(stdout, "w"), ...(stderr === undefined ? [] : [openSync(stderr, "w")])];
+  const child = spawn(process.execPath, [cliProgram, ...args], {
+    cwd: root,
+    env: { ...process.env, ...environment },
+    stdio: ["ignore", files[0], files[1] ?? "pipe"],
+  });
+  const [notes] = await Promise.all([child.stderr ? text(child.stderr) : "", once(child, "close")]);
+  for (const file of files) closeSync(file);
+  return { exitCode: child.exitCode, stdout: "", stderr: notes };
+};
 
 /** Starts the command; its standard input stays open. */
 export const startCommand = (
@@ -46,19 +65,26 @@ export const startCommand = (
       };
       look();
       child.stdout.on("data", look);
-      void ended.then(({ stderr }) => reject(new Error(`it never said ${pattern}: ${said}${stderr}`)));
+      ended.then(({ stderr }) => reject(new Error(`it never said ${pattern}: ${said}${stderr}`)), reject);
     });
   return { process: child, says, ended };
 };
 
-/** Runs the command on a terminal, which util-linux's `script` gives it; what it prints, and tells beside that. */
-export const onTerminal = async (command: string, environment: Readonly<Record<string, string>>): Promise<string> => {
+/**
+ * Runs the command on a terminal, which util-linux's `script` gives it, with what is typed there; what it prints, and
+ * tells beside that.
+ */
+export const onTerminal = async (
+  command: string,
+  environment: Readonly<Record<string, string>>,
+  typed = "",
+): Promise<string> => {
   // What Node takes for a terminal without colours. CI is one of them.
   const { FORCE_COLOR: _, NO_COLOR: __, CI: ___, ...inherited } = process.env;
   const run = promisify(execFile)("script", ["-qec", `'${process.execPath}' '${cliProgram}' ${command}`, "/dev/null"], {
     env: { ...inherited, TERM: "xterm", ...environment },
   });
-  run.child.stdin?.end();
+  run.child.stdin?.end(typed);
   return (await run).stdout;
 };
 
@@ -66,7 +92,7 @@ export const onTerminal = async (command: string, environment: Readonly<Record<s
 export const runCommand = (
   args: readonly string[],
   environment: Readonly<Record<string, string>> = {},
-  input = "",
+  input: string | Uint8Array = "",
 ): Promise<Ended> => {
   const { process: child, ended } = startCommand(args, environment);
   child.stdin.on("error", () => {}); // it may end without having read

@@ -3,7 +3,7 @@ import { Option } from "@commander-js/extra-typings";
 import type { GenerationInput } from "../../client/node.ts";
 import * as shared from "../options.ts";
 import { printAnswer } from "../print-answer.ts";
-import { note, printJson } from "../print.ts";
+import { printJson } from "../print.ts";
 import { examples, type Program } from "../program.ts";
 import { readText } from "../read-text.ts";
 import { withClient } from "../with-client.ts";
@@ -50,10 +50,7 @@ export const addGenerate = (mlxd: Program): void => {
       await withClient(options, async (client, signal) => {
         const stream = client.stream(inputOf(prompt, system, raw), { ...parameters, signal });
         if (options.json) return printJson(await stream.collect());
-        const { finishReason, usage } = await printAnswer(stream);
-        if (finishReason === "max_output_tokens") {
-          note(`the answer ends after ${usage.outputTokens} tokens; --max-output-tokens sets how many there may be`);
-        }
+        await printAnswer(stream);
       });
     });
 };

@@ -1,4 +1,5 @@
 import { examples, type Program } from "../program.ts";
+import { unwatchOutput } from "../watch-output.ts";
 
 /** `mlxd serve`: the service itself, in this process. */
 export const addServe = (mlxd: Program): void => {
@@ -20,6 +21,7 @@ export const addServe = (mlxd: Program): void => {
     .action(async (settings) => {
       // The service reads its command line by itself: it is to find what follows the subcommand's name.
       process.argv.splice(2, process.argv.length, ...settings);
+      unwatchOutput(); // a service outlives whoever reads its log
       await import("../../service/main.ts");
     });
 };
