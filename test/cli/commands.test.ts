@@ -172,7 +172,7 @@ describe("mlxd generate", () => {
       process: child,
       says,
       ended,
-    } = startCommand(["generate", "Count", "--ignore-eos", "--temperature", "1"], {
+    } = startCommand(["generate", "Count from 1 to 9", "--ignore-eos", "--temperature", "0"], {
       MLXD_SERVER: service.url,
     });
     await says(/./);
