@@ -147,6 +147,7 @@ export default defineConfig({
         "test/service/worker/**",
         "test/service/engine/memory.test.ts",
         "test/service/engine/mlx-engine.test.ts",
+        "test/service/engine/supervision.test.ts",
         "scripts/train-demo/**",
         "scripts/parity.ts",
         "scripts/parity/**",

@@ -1,6 +1,6 @@
 /** The whole service, but for the engine: its tokens cost nothing. Prints its port. */
 import { join } from "node:path";
-import { Effect, Layer, ManagedRuntime } from "effect";
+import { Effect, Layer, ManagedRuntime, Stream } from "effect";
 
 import { Admission } from "../../src/service/admission/Admission.ts";
 import { AdmissionConfig } from "../../src/service/config/AdmissionConfig.ts";
@@ -48,8 +48,9 @@ const createEngine = (): Engine => {
       }),
     embed: () => Effect.succeed(new Float32Array(1)),
     cancel: () => Effect.succeed(false),
-    healthy: Effect.succeed(true),
-    status: Effect.succeed({ residentBytes: 0, kvCacheBytes: 0, prefixCacheBytes: 0, restarts: 0 }),
+    health: Stream.empty,
+    failure: Effect.never,
+    status: Effect.succeed({ residentBytes: 0, kvCacheBytes: 0, prefixCacheBytes: 0, restarts: 0, device: "cpu" }),
   };
 };
 

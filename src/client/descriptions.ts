@@ -52,9 +52,9 @@ export type UnloadedModels = Plain<UnloadAllModelsResponse>;
 /** What is different after the catalog was read anew, by model id. */
 export type CatalogChange = Plain<ReloadCatalogResponse>;
 
-/** What the server is: version, device and limits, which do not change while it runs. */
+/** What the server is: version, device and limits. */
 export interface ServerInfo extends Omit<Plain<GetServerInfoResponse>, "device"> {
-  /** What the engines compute on. */
+  /** What the engine that was started last computes on; `unknown` before the first one has started. */
   readonly device: Device;
 }
 

@@ -4,17 +4,12 @@ import { Effect, Layer } from "effect";
 import { Configuration } from "../../src/service/config/Configuration.ts";
 import { ModelsConfig } from "../../src/service/config/ModelsConfig.ts";
 import type { ResidencySettings } from "../../src/service/config/ResidencyConfig.ts";
-import { type Engine, Engines } from "../../src/service/engine/Engine.ts";
+import { Engines } from "../../src/service/engine/Engine.ts";
 import * as ModelPool from "../../src/service/models/ModelPool.ts";
+import { idleEngine } from "./idle-engine.ts";
 import { residency } from "./residency.ts";
 
-const engine: Engine = {
-  generate: () => Effect.never,
-  embed: () => Effect.never,
-  cancel: () => Effect.succeed(false),
-  healthy: Effect.succeed(true),
-  status: Effect.succeed({ residentBytes: 0, kvCacheBytes: 0, prefixCacheBytes: 0, restarts: 0 }),
-};
+const engine = idleEngine();
 
 /** Logs `start {id}` and `stop {id}`. */
 export const configuredPool = (folder: string, log: string[], settings: Partial<ResidencySettings> = {}) => {

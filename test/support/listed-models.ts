@@ -2,7 +2,7 @@
 import { Effect, Layer, Stream } from "effect";
 
 import { ModelNotFound } from "../../src/service/domain/errors.ts";
-import type { ModelFacts, ModelState, ModelStatus } from "../../src/service/domain/model.ts";
+import type { ModelCondition, ModelFacts, ModelStatus } from "../../src/service/domain/model.ts";
 import { familyProfile } from "../../src/service/models/families.ts";
 import { Models } from "../../src/service/models/Models.ts";
 import type { Tokenizer } from "../../src/service/prompt/Tokenizer.ts";
@@ -83,13 +83,14 @@ const poolStatus = {
   waiting: 0,
   loads: 3,
   loadFailures: 1,
-  left: { eviction: 2, idle: 1, unload: 0, removal: 0 },
+  device: "metal" as const,
+  left: { eviction: 2, idle: 1, unload: 0, removal: 0, failure: 0 },
 };
 
 /** `list` is asked at each call, so that a test can change what is listed. */
 export const listedModels = (
   list: () => ReadonlyArray<ModelStatus> = () => [modelStatus("demo")],
-  changes: Stream.Stream<ReadonlyMap<string, ModelState>> = Stream.never,
+  changes: Stream.Stream<ReadonlyMap<string, ModelCondition>> = Stream.never,
 ): Layer.Layer<Models> => {
   const find = (name: string) =>
     Effect.suspend(() => {

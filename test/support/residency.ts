@@ -28,5 +28,6 @@ export const residency = (
       speculation,
       loadTimeoutMs: 60_000,
       stallMs: 60_000,
+      unresponsiveMs: 10_000,
     }),
   );

@@ -1,5 +1,5 @@
 /** An engine without a model: it says what it is told to, and remembers what it was asked. */
-import { Deferred, Effect } from "effect";
+import { Deferred, Effect, Stream } from "effect";
 
 import type { EngineFailure } from "../../src/service/engine/Engine.ts";
 import type { Engine, EngineEvent, EngineRequest } from "../../src/service/engine/Engine.ts";
@@ -99,7 +99,14 @@ export const makeScriptedEngine = (script: Script | ((request: number) => Script
           onEvent({ type: "finished", reason: "cancelled", matched: undefined, cachedPromptTokens: 0, warnings: [] });
           return Effect.as(Deferred.succeed(end, undefined), true);
         }),
-      healthy: Effect.succeed(true),
-      status: Effect.succeed({ residentBytes: 1000, kvCacheBytes: 10, prefixCacheBytes: 0, restarts: 0 }),
+      health: Stream.make("serving"),
+      failure: Effect.never,
+      status: Effect.succeed({
+        residentBytes: 1000,
+        kvCacheBytes: 10,
+        prefixCacheBytes: 0,
+        restarts: 0,
+        device: "cpu",
+      }),
     };
   });

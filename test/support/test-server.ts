@@ -3,7 +3,7 @@ import { Layer, ManagedRuntime, type Stream } from "effect";
 
 import { AdmissionConfig } from "../../src/service/config/AdmissionConfig.ts";
 import { ServerConfig, type ServerSettings } from "../../src/service/config/ServerConfig.ts";
-import type { ModelState, ModelStatus } from "../../src/service/domain/model.ts";
+import type { ModelCondition, ModelStatus } from "../../src/service/domain/model.ts";
 import type { Drain } from "../../src/service/server/Drain.ts";
 import type { Health } from "../../src/service/server/Health.ts";
 import { Server } from "../../src/service/server/Server.ts";
@@ -16,7 +16,7 @@ import { type GenerationScript, scriptedGenerations } from "./scripted-generatio
 
 export interface TestServerOptions extends GenerationScript, EmbeddingScript, PreparationScript {
   readonly models?: () => ReadonlyArray<ModelStatus>;
-  readonly modelChanges?: Stream.Stream<ReadonlyMap<string, ModelState>>;
+  readonly modelChanges?: Stream.Stream<ReadonlyMap<string, ModelCondition>>;
   readonly config?: Partial<ServerSettings>;
 }
 

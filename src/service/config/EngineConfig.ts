@@ -21,8 +21,10 @@ export interface EngineSettings {
   readonly speculation: "off" | "measured" | "always";
   /** Loading, the first token included, may take this long. */
   readonly loadTimeoutMs: number;
-  /** An engine that has work and finishes no step for this long is ended and started anew. */
+  /** An engine that does not answer, or has work and delivers nothing, for this long is ended and started anew. */
   readonly stallMs: number;
+  /** After this long of it health tells that the model does not serve. */
+  readonly unresponsiveMs: number;
 }
 
 export const engineSettings = Config.all({
@@ -36,6 +38,7 @@ export const engineSettings = Config.all({
   ),
   loadTimeoutMs: wholeNumber("MLXD_LOAD_TIMEOUT_MS", { minimum: 1000, maximum: 86_400_000, fallback: 600_000 }),
   stallMs: wholeNumber("MLXD_ENGINE_STALL_MS", { minimum: 1000, maximum: 3_600_000, fallback: 60_000 }),
+  unresponsiveMs: wholeNumber("MLXD_ENGINE_UNRESPONSIVE_MS", { minimum: 1000, maximum: 3_600_000, fallback: 10_000 }),
 });
 
 export class EngineConfig extends Context.Service<EngineConfig, EngineSettings>()("mlxd/config/EngineConfig") {

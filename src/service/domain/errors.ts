@@ -299,23 +299,39 @@ export class EngineRestarting extends Schema.TaggedError<EngineRestarting>()("En
   }
 }
 
-/** The engine died after tokens were sent. */
+/** The engine died, or got no further with this generation. */
 export class EngineLost extends Schema.TaggedError<EngineLost>()("EngineLost", {
   model: Schema.String,
+  /** @default "died" */
+  how: Schema.optionalKey(Schema.Literals(["died", "stalled"])),
+  /** Processes that died while they computed it: after the second one it is likely their cause. */
+  deaths: Schema.optionalKey(Schema.Number),
+  /** Whether the caller has a part of the output. */
+  delivered: Schema.optionalKey(Schema.Boolean),
   progress: Schema.optionalKey(ProgressSchema),
 }) {
   override get message(): string {
-    return `the engine of model "${this.model}" died during this generation; the output so far stands, the rest is lost`;
+    const { model, how = "died", deaths = 0, delivered } = this;
+    if (delivered === true) {
+      return `the engine of model "${model}" ${how} during this generation; the output so far stands, the rest is lost`;
+    }
+    return deaths > 1
+      ? `the engine of model "${model}" ${how} ${deaths} times while it computed this request, which is likely the cause; no output was sent, and it is not tried again`
+      : `the engine of model "${model}" ${how} during this request; no output was sent: ask again`;
   }
 }
 
 /** The model was unloaded, by a call that forced it, while this generation ran. */
 export class ModelUnloaded extends Schema.TaggedError<ModelUnloaded>()("ModelUnloaded", {
   model: Schema.String,
+  /** Whether the caller has a part of the output. */
+  delivered: Schema.optionalKey(Schema.Boolean),
   progress: Schema.optionalKey(ProgressSchema),
 }) {
   override get message(): string {
-    return `model "${this.model}" was unloaded during this generation; the output so far stands, the rest is lost`;
+    return this.delivered === true
+      ? `model "${this.model}" was unloaded during this generation; the output so far stands, the rest is lost`
+      : `model "${this.model}" was unloaded during this request; no output was sent: ask again, and it is loaded anew`;
   }
 }
 

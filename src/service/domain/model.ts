@@ -11,6 +11,13 @@ export type ModelState =
   | "unloading"
   | "failed";
 
+/** What a task meets that asks for a model. */
+export interface ModelCondition {
+  readonly state: ModelState;
+  /** Of one that is loaded: whether its engine delivers tokens. Others would be loaded first. */
+  readonly delivers: boolean;
+}
+
 /** What a model's files say of it, without loading it. */
 export interface ModelFacts {
   readonly id: string;
@@ -101,7 +108,7 @@ export interface ModelStatus {
   readonly facts: ModelFacts;
   readonly isDefault: boolean;
   readonly state: ModelState;
-  /** One sentence, for `failed` and `not-downloaded`; otherwise empty. */
+  /** One sentence, for `failed` and `not-downloaded`, and for a loaded one that does not answer; otherwise empty. */
   readonly stateReason: string;
   /** Where it is to be had, while its files are not here; undefined when they are. */
   readonly download: HubModel | undefined;

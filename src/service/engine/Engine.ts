@@ -1,5 +1,5 @@
 /** The interface between the pipeline and whatever computes tokens. */
-import { Context, type Effect, type Scope } from "effect";
+import { Context, type Effect, type Scope, type Stream } from "effect";
 
 import type {
   AdapterBroken,
@@ -98,13 +98,25 @@ export type EngineEvent = EngineAdmitted | EnginePrompt | EngineOutput | EngineF
 /** `InvalidField`: the constraint cannot be held to with this model's vocabulary. */
 export type EngineFailure =
   | AdapterBroken
+  | EngineFault
   | EngineLost
   | EngineRestarting
   | InsufficientMemory
   | InvalidField
   | ModelUnloaded;
 
+/** Why an engine is given up: with this checkpoint, or on this machine as it is now, it does not run. */
+export type EngineFault = ModelBroken | EngineStartFailed;
+
+/** `restarting`: there is no process that takes requests. `stalled`: there is one, and it delivers nothing. */
+export type EngineHealth = "serving" | "restarting" | "stalled";
+
+/** Where an engine computes, as it says itself. */
+export type EngineDevice = "cpu" | "metal";
+
 interface EngineStatus {
+  /** Undefined before its first process has said it. */
+  readonly device: EngineDevice | undefined;
   readonly residentBytes: number;
   readonly kvCacheBytes: number;
   readonly prefixCacheBytes: number;
@@ -126,8 +138,10 @@ export interface Engine {
   readonly embed: (request: EngineEmbedding) => Effect.Effect<Float32Array, EngineFailure>;
   /** Ends a request early: it finishes with `cancelled`. False when none of that id runs. */
   readonly cancel: (id: string) => Effect.Effect<boolean>;
-  /** False while it is being restarted, or when it takes requests and delivers no tokens. */
-  readonly healthy: Effect.Effect<boolean>;
+  /** As it is now, and each change. `serving` means that tokens arrive. */
+  readonly health: Stream.Stream<EngineHealth>;
+  /** Succeeds when the engine has been given up: from then on it fails every request with the same. Its scope has to be closed. */
+  readonly failure: Effect.Effect<EngineFault>;
   readonly status: Effect.Effect<EngineStatus>;
 }
 

@@ -2,13 +2,15 @@
 import { Deferred, Effect, Exit, Scope } from "effect";
 
 import { ModelUnloaded } from "../domain/errors.ts";
-import type { Engine } from "../engine/Engine.ts";
+import type { Engine, EngineHealth } from "../engine/Engine.ts";
 
 export class LoadedEngine {
   /** Its generations fail with ModelUnloaded when they are expelled. */
   readonly engine: Engine;
   /** Epoch milliseconds. */
   readonly loadedAt: number;
+  /** As it was told last. */
+  health: EngineHealth = "serving";
   private readonly scope: Scope.Closeable;
   private readonly expelled = Deferred.makeUnsafe<never, ModelUnloaded>();
   private readonly closed = Deferred.makeUnsafe<void>();
@@ -20,7 +22,8 @@ export class LoadedEngine {
         Effect.raceFirst(engine.generate(request, onEvent), Deferred.await(this.expelled)),
       embed: (request) => Effect.raceFirst(engine.embed(request), Deferred.await(this.expelled)),
       cancel: engine.cancel,
-      healthy: engine.healthy,
+      health: engine.health,
+      failure: engine.failure,
       status: engine.status,
     };
     this.scope = scope;

@@ -6,15 +6,15 @@ import { EngineConfig, type EngineSettings } from "../config/EngineConfig.ts";
 import { ModelsConfig, type ModelsSettings } from "../config/ModelsConfig.ts";
 import { ResidencyConfig } from "../config/ResidencyConfig.ts";
 import { ConfigurationInvalid, ModelBroken } from "../domain/errors.ts";
-import type { ModelFacts, ModelState } from "../domain/model.ts";
-import { Engines } from "../engine/Engine.ts";
+import type { ModelCondition, ModelFacts } from "../domain/model.ts";
+import { type EngineDevice, Engines } from "../engine/Engine.ts";
 import { type CatalogEntry, readCatalog } from "./catalog.ts";
 import { codeOf } from "./checkpoint-files.ts";
 import type { ModelPolicy } from "./declared-model.ts";
 import { footprintOf } from "./footprint.ts";
 import type { Keeping, UnloadOptions } from "./keeping.ts";
 import { keepTools, refusalOf } from "./keep-tools.ts";
-import { changeOf, findDefault, findMember, type Member, runsAlike, statesOf } from "./members.ts";
+import { changeOf, findDefault, findMember, type Member, runsAlike, conditionsOf } from "./members.ts";
 import { ModelSlot } from "./ModelSlot.ts";
 import { type CatalogChange, type LoadOptions, Models } from "./Models.ts";
 import { Reservations } from "./Reservations.ts";
@@ -58,17 +58,19 @@ export const layer: Layer.Layer<Models, CatalogFailure, ModelsConfig | Residency
       const counts = {
         loads: 0,
         loadFailures: 0,
-        left: { eviction: 0, idle: 0, unload: 0, removal: 0 },
+        left: { eviction: 0, idle: 0, unload: 0, removal: 0, failure: 0 },
       };
-      const snapshots = yield* Queue.unbounded<ReadonlyMap<string, ModelState>>();
+      const snapshots = yield* Queue.unbounded<ReadonlyMap<string, ModelCondition>>();
+      let device: EngineDevice | undefined;
       let pool: Pool = { settings: config, members: [], fallback: undefined, retired: [] };
       /** A call may hold facts for longer than the catalog does: its model is found by them still. */
       const slotsByFacts = new WeakMap<ModelFacts, ModelSlot>();
-      const publish = (): void => void Queue.offerUnsafe(snapshots, statesOf(pool.members));
+      const publish = (): void => void Queue.offerUnsafe(snapshots, conditionsOf(pool.members));
 
       const makeSlot = (entry: CatalogEntry, tools: Member["tools"]): ModelSlot => {
         const { facts, policy, profile } = entry;
         const draft = draftOf(entry, engineConfig);
+        const { neededBytes } = footprintOf(facts, draft?.facts, engineConfig);
         const slot: ModelSlot = new ModelSlot({
           facts,
           refusal: refusalOf(entry),
@@ -78,13 +80,16 @@ export const layer: Layer.Layer<Models, CatalogFailure, ModelsConfig | Residency
             draft !== undefined && draft.problem !== ""
               ? Effect.fail(new ModelBroken({ model: facts.id, cause: unusableDraft(draft) }))
               : Effect.andThen(
-                  reservations.reserve(slot, footprintOf(facts, draft?.facts, engineConfig).neededBytes),
-                  engines.start(facts, tokenizer, {
-                    allowed: profile.allowsDraft,
-                    directory: draft?.facts.directory,
-                  }),
+                  reservations.reserve(slot, neededBytes),
+                  engines
+                    .start(facts, tokenizer, { allowed: profile.allowsDraft, directory: draft?.facts.directory })
+                    .pipe(Effect.tap((engine) => Effect.map(engine.status, (now) => (device = now.device ?? device)))),
                 ),
           ),
+          fits: () => {
+            const { fits, evict } = reservations.room(slot, neededBytes);
+            return fits && evict.length === 0;
+          },
           scope,
           run,
           clock,
@@ -128,7 +133,7 @@ export const layer: Layer.Layer<Models, CatalogFailure, ModelsConfig | Residency
       });
       yield* adopt(config);
 
-      const states = yield* SubscriptionRef.make(statesOf(pool.members));
+      const states = yield* SubscriptionRef.make(conditionsOf(pool.members));
       yield* Queue.take(snapshots).pipe(
         Effect.flatMap((snapshot) => SubscriptionRef.set(states, snapshot)),
         Effect.forever,
@@ -194,7 +199,7 @@ export const layer: Layer.Layer<Models, CatalogFailure, ModelsConfig | Residency
           const { slot } = member;
           yield* slot.assertNotUnloading("load");
           slot.forgetFailure();
-          yield* slot.lease;
+          yield* slot.loadingLease;
           slot.keep({
             ...(pinned !== undefined && { pinned }),
             ...(ttlMs !== undefined && { idleTtlMs: ttlMs }),
@@ -246,6 +251,7 @@ export const layer: Layer.Layer<Models, CatalogFailure, ModelsConfig | Residency
         pool: Effect.sync(() => ({
           ...reservations.totals,
           ...counts,
+          device,
           left: { ...counts.left },
           maxLoaded,
           budgetBytes,

@@ -1,13 +1,19 @@
 /** One model's life in memory: loaded by whoever comes first, kept while it is used, and let go as a whole. */
-import { Cause, type Clock, Deferred, Effect, Exit, Fiber, Result, Scope } from "effect";
+import { Cause, type Clock, Deferred, Effect, Exit, Fiber, Result, Scope, Stream } from "effect";
 
-import { type FilesUnusable, type LoadFailure, ModelBroken, ModelOperationConflict } from "../domain/errors.ts";
-import type { ModelFacts, ModelState } from "../domain/model.ts";
-import type { Engine } from "../engine/Engine.ts";
+import {
+  type EngineStartFailed,
+  type FilesUnusable,
+  type LoadFailure,
+  ModelBroken,
+  ModelOperationConflict,
+} from "../domain/errors.ts";
+import type { ModelCondition, ModelFacts, ModelState } from "../domain/model.ts";
+import type { Engine, EngineFault } from "../engine/Engine.ts";
 import { IdleWatch } from "./IdleWatch.ts";
 import type { Departure, Keeping, Unloaded, UnloadOptions } from "./keeping.ts";
 import { LoadedEngine } from "./LoadedEngine.ts";
-import { isResident, loadedIn, type Phase, reasonOf, stateOf, useOf } from "./model-phase.ts";
+import { isResident, loadedIn, type LoadingPhase, type Phase, reasonOf, stateOf, useOf } from "./model-phase.ts";
 import { ModelUsers, type Place } from "./ModelUsers.ts";
 import type { Resident } from "./plan-room.ts";
 import type { Tenant } from "./Reservations.ts";
@@ -19,6 +25,8 @@ export interface ModelSlotOptions {
   readonly keeping: Keeping;
   /** Takes its part of the memory, then starts the engine. */
   readonly start: Effect.Effect<Engine, LoadFailure, Scope.Scope>;
+  /** Whether it would fit now, without another one's leaving. */
+  readonly fits: () => boolean;
   /** Holds the engines. */
   readonly scope: Scope.Scope;
   /** Runs what goes on when the one who began it has left. */
@@ -36,11 +44,15 @@ export class ModelSlot implements Tenant {
   readonly facts: ModelFacts;
   private readonly options: ModelSlotOptions;
   private phase: Phase;
+  /** Fails the load calls under way when another call ends their load. */
+  private loadForced = Deferred.makeUnsafe<never, ModelOperationConflict>();
   /** Done when the phase is over; fails those who waited for it. */
   private over = Deferred.makeUnsafe<void, LoadFailure>();
   private readonly users: ModelUsers;
   private keeping: Keeping;
   private retired = false;
+  /** Loads and engines in a row that failed. */
+  private failures = 0;
   private downloads = 0;
   private readonly idleWatch: IdleWatch;
 
@@ -76,20 +88,30 @@ export class ModelSlot implements Tenant {
     return stateOf(this.phase, this.downloads);
   }
 
+  get condition(): ModelCondition {
+    const loaded = loadedIn(this.phase);
+    return { state: this.state, delivers: loaded === undefined || loaded.health === "serving" };
+  }
+
   readonly status = Effect.suspend(() => {
     const { phase } = this;
     const loaded = loadedIn(phase);
-    return Effect.map(loaded?.engine.status ?? Effect.succeed(nothingResident), ({ restarts, ...memory }) => ({
-      facts: this.facts,
-      state: this.state,
-      stateReason: reasonOf(phase),
-      pinned: this.keeping.pinned,
-      idleTtlMs: this.keeping.idleTtlMs,
-      loadedAt: loaded?.loadedAt,
-      lastUsedAt: this.users.lastUsedAt,
-      ...memory,
-      engineRestarts: restarts,
-    }));
+    return Effect.map(
+      loaded?.engine.status ?? Effect.succeed(nothingResident),
+      ({ restarts, residentBytes, kvCacheBytes, prefixCacheBytes }) => ({
+        facts: this.facts,
+        state: this.state,
+        stateReason: reasonOf(phase),
+        pinned: this.keeping.pinned,
+        idleTtlMs: this.keeping.idleTtlMs,
+        loadedAt: loaded?.loadedAt,
+        lastUsedAt: this.users.lastUsedAt,
+        residentBytes,
+        kvCacheBytes,
+        prefixCacheBytes,
+        engineRestarts: restarts,
+      }),
+    );
   });
 
   /**
@@ -113,6 +135,11 @@ export class ModelSlot implements Tenant {
       yield* Effect.addFinalizer(() => Effect.sync(() => this.leaveLease(place)));
       return place.loaded.engine;
     }),
+  );
+
+  /** A lease for a call that loads the model: unlike a task it does not wait where another call unloads what it loads. */
+  readonly loadingLease: Effect.Effect<Engine, LoadFailure, Scope.Scope> = Effect.suspend(() =>
+    Effect.raceFirst(this.lease, Deferred.await(this.loadForced)),
   );
 
   /** A failed start may be tried again now: somebody asks for it who may have mended it. */
@@ -164,7 +191,9 @@ export class ModelSlot implements Tenant {
           return Effect.succeed({ unloaded: false, freedBytes: 0 });
         case "loading":
           if (!options.force) return Effect.fail(this.conflict("unload", "load"));
-          this.cancelLoad("unload", Exit.fail(this.conflict("load", "unload")));
+          Deferred.doneUnsafe(this.loadForced, Exit.fail(this.conflict("load", "unload")));
+          this.loadForced = Deferred.makeUnsafe();
+          this.cancelLoad("unload");
           return Effect.as(this.departure, { unloaded: true, freedBytes: 0 });
         case "unloading":
           return Effect.as(this.departure, { unloaded: true, freedBytes: 0 });
@@ -216,7 +245,7 @@ export class ModelSlot implements Tenant {
   private leaveLease(place: Place): void {
     this.users.leave(place);
     if (place.loaded === undefined) {
-      if (this.users.areNone) this.cancelLoad("cancelled", Exit.void);
+      if (this.users.areNone) this.cancelLoad("cancelled");
       return;
     }
     this.leaveIfUnused();
@@ -233,15 +262,15 @@ export class ModelSlot implements Tenant {
   });
 
   /** Returns what is done when the load is over, which may be so already. */
-  private beginLoad(): Deferred.Deferred<void, LoadFailure> {
-    const loading: Phase = { state: "loading", fiber: undefined };
+  private beginLoad(revives = false): Deferred.Deferred<void, LoadFailure> {
+    const loading: LoadingPhase = { state: "loading", fiber: undefined, revives };
     this.enter(loading);
     const { over } = this;
     loading.fiber = this.options.run(this.load(loading));
     return over;
   }
 
-  private load(loading: Phase): Effect.Effect<void> {
+  private load(loading: LoadingPhase): Effect.Effect<void> {
     return Effect.uninterruptibleMask((restore) =>
       Effect.gen({ self: this }, function* () {
         const scope = yield* Scope.fork(this.options.scope);
@@ -251,13 +280,20 @@ export class ModelSlot implements Tenant {
     );
   }
 
-  private settle(loading: Phase, scope: Scope.Closeable, exit: Exit.Exit<Engine, LoadFailure>): Effect.Effect<void> {
+  private settle(
+    loading: LoadingPhase,
+    scope: Scope.Closeable,
+    exit: Exit.Exit<Engine, LoadFailure>,
+  ): Effect.Effect<void> {
     return Effect.gen({ self: this }, function* () {
       const now = () => this.options.clock.currentTimeMillisUnsafe();
       if (Exit.isSuccess(exit) && this.phase === loading) {
         this.options.onLoaded("loaded");
+        this.failures = 0;
         if (this.users.lastUsedAt === undefined) this.users.touch();
-        this.enter({ state: "active", loaded: new LoadedEngine(exit.value, scope, now()) });
+        const loaded = new LoadedEngine(exit.value, scope, now());
+        this.enter({ state: "active", loaded });
+        yield* Effect.forkIn(this.follow(loaded), scope);
         this.leaveIfRetired();
         return yield* Effect.annotateLogs(Effect.logInfo("model loaded"), { model: this.id });
       }
@@ -278,15 +314,64 @@ export class ModelSlot implements Tenant {
         return this.enter({ state: "available" }, Exit.asVoid(exit));
       }
       this.options.onLoaded("failed");
-      this.enter({ state: "failed", error, retryAt: now() + retryFailedAfterMs }, Exit.asVoid(exit));
+      this.fail(error, loading.revives, Exit.asVoid(exit));
     });
   }
 
-  /** Those who wait for it end with `exit`, if there are any. */
-  private cancelLoad(why: "unload" | "cancelled", exit: Exit.Exit<void, LoadFailure>): void {
-    if (this.phase.state !== "loading") return;
+  /**
+   * @param wasInUse then it is tried again also where nobody asks for it: who looks at its health sends nobody
+   * @param exit what those who wait for it are told
+   */
+  private fail(
+    error: FilesUnusable | EngineStartFailed,
+    wasInUse: boolean,
+    exit: Exit.Exit<void, LoadFailure> = Exit.fail(error),
+  ): void {
+    const pauseMs = Math.min(longestRetryMs, retryFailedAfterMs * 2 ** this.failures);
+    this.failures += 1;
+    const failed: Phase = { state: "failed", error, retryAt: this.options.clock.currentTimeMillisUnsafe() + pauseMs };
+    this.enter(failed, exit);
+    if (!wasInUse || this.retired) return;
+    const revive = (): Effect.Effect<void> => {
+      if (this.phase !== failed) return Effect.void;
+      if (this.options.fits()) return Effect.sync(() => void this.beginLoad(true));
+      return Effect.andThen(Effect.sleep(pauseMs), Effect.suspend(revive));
+    };
+    this.options.run(Effect.andThen(Effect.sleep(pauseMs), Effect.suspend(revive)));
+  }
+
+  /** What becomes of the engine, until its scope closes. */
+  private follow(loaded: LoadedEngine): Effect.Effect<void> {
+    const { engine } = loaded;
+    const health = Stream.runForEach(engine.health, (now) =>
+      Effect.sync(() => {
+        if (loaded.health === now) return;
+        loaded.health = now;
+        this.options.onChange();
+      }),
+    );
+    const end = Effect.flatMap(engine.failure, (fault) => Effect.sync(() => this.lose(loaded, fault)));
+    return Effect.asVoid(Effect.all([health, end], { concurrency: "unbounded" }));
+  }
+
+  /** Its engine was given up. Those who use it are told so by the engine itself. */
+  private lose(loaded: LoadedEngine, fault: EngineFault): void {
+    if (!("loaded" in this.phase) || this.phase.loaded !== loaded) return;
+    this.enter({ state: "unloading", why: "failure" });
+    this.options.onLeft("failure");
+    this.options.run(
+      Effect.andThen(
+        loaded.close(() => this.fail(fault, true)),
+        Effect.annotateLogs(Effect.logError("model failed"), { model: this.id, cause: fault.message }),
+      ),
+    );
+  }
+
+  /** Those who wait for it wait on, and have it loaded anew. */
+  private cancelLoad(why: "unload" | "cancelled"): void {
+    if (this.phase.state !== "loading" || (why === "cancelled" && this.phase.revives)) return;
     const { fiber } = this.phase;
-    this.enter({ state: "unloading", why }, exit);
+    this.enter({ state: "unloading", why });
     if (fiber !== undefined) this.options.run(Fiber.interrupt(fiber));
   }
 
@@ -353,8 +438,9 @@ export class ModelSlot implements Tenant {
   }
 }
 
-/** Long enough that a crowd of callers does not start a broken model over and over. */
+/** Long enough that a crowd of callers does not start a broken model over and over. Doubled with each failure in a row. */
 const retryFailedAfterMs = 5_000;
+const longestRetryMs = 300_000;
 
 const nothingResident = { residentBytes: 0, kvCacheBytes: 0, prefixCacheBytes: 0, restarts: 0 };
 

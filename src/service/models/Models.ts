@@ -2,8 +2,8 @@
 import { Context, type Effect, type Scope, type Stream } from "effect";
 
 import type { ConfigurationInvalid, FilesUnusable, LoadFailure, ModelOperationConflict } from "../domain/errors.ts";
-import type { ModelFacts, ModelState, ModelStatus } from "../domain/model.ts";
-import type { Engine } from "../engine/Engine.ts";
+import type { ModelCondition, ModelFacts, ModelStatus } from "../domain/model.ts";
+import type { Engine, EngineDevice } from "../engine/Engine.ts";
 import type { OutputFormat } from "../output/output-format.ts";
 import type { ChatTemplate } from "../prompt/chat-template.ts";
 import type { Tokenizer } from "../prompt/Tokenizer.ts";
@@ -56,6 +56,8 @@ export interface ModelFit extends Room, Footprint {
 
 /** What is in memory, and how often that changed since start. */
 export interface PoolStatus {
+  /** Where the engine that was started last computes; undefined before the first one. */
+  readonly device: EngineDevice | undefined;
   /** Models that are loaded or loading. */
   readonly loaded: number;
   readonly maxLoaded: number;
@@ -117,7 +119,7 @@ export class Models extends Context.Service<
     /** Until the scope closes, the state of a model whose files are not here is `downloading`; of others it stays. */
     readonly showDownload: (name: string) => Effect.Effect<void, NameFailure, Scope.Scope>;
     readonly pool: Effect.Effect<PoolStatus>;
-    /** The state of every model by id: as it is now, and again whenever one changes. */
-    readonly changes: Stream.Stream<ReadonlyMap<string, ModelState>>;
+    /** The condition of every model by id: as it is now, and again whenever one changes. */
+    readonly changes: Stream.Stream<ReadonlyMap<string, ModelCondition>>;
   }
 >()("mlxd/models/Models") {}

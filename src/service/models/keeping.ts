@@ -9,8 +9,11 @@ export interface Keeping {
   readonly priority: number;
 }
 
-/** Why a loaded model goes: another needs its room, it had no task for too long, a call says so, or it is no longer in the catalog. */
-export type Departure = "eviction" | "idle" | "unload" | "removal";
+/**
+ * Why a loaded model goes: another needs its room, it had no task for too long, a call says so, it is no longer in the
+ * catalog, or its engine was given up.
+ */
+export type Departure = "eviction" | "idle" | "unload" | "removal" | "failure";
 
 export interface UnloadOptions {
   /** How long those who use it may take to finish; then they end with ModelUnloaded. */

@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from "node:util";
 import { type Effect, Result } from "effect";
 
 import type { FilesUnusable } from "../domain/errors.ts";
-import type { ModelState } from "../domain/model.ts";
+import type { ModelCondition } from "../domain/model.ts";
 import { adapterBytes } from "./adapters.ts";
 import type { CatalogEntry } from "./catalog.ts";
 import type { ModelSlot } from "./ModelSlot.ts";
@@ -39,8 +39,8 @@ export const findDefault = (
   return Result.succeed(same ?? usable[0] ?? members[0]);
 };
 
-export const statesOf = (members: Members): ReadonlyMap<string, ModelState> =>
-  new Map(members.map(({ entry, slot }) => [entry.facts.id, slot.state]));
+export const conditionsOf = (members: Members): ReadonlyMap<string, ModelCondition> =>
+  new Map(members.map(({ entry, slot }) => [entry.facts.id, slot.condition]));
 
 /** Whether one engine serves both: nothing differs but names, what tasks default to and how it is kept. */
 export const runsAlike = (one: CatalogEntry, other: CatalogEntry): boolean => {

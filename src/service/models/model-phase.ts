@@ -3,22 +3,32 @@ import type { Fiber } from "effect";
 
 import type { EngineStartFailed, FilesUnusable } from "../domain/errors.ts";
 import type { ModelState } from "../domain/model.ts";
+import type { EngineHealth } from "../engine/Engine.ts";
 import type { Departure } from "./keeping.ts";
 import type { LoadedEngine } from "./LoadedEngine.ts";
 import type { Resident } from "./plan-room.ts";
 
+interface FailedPhase {
+  readonly state: "failed";
+  readonly error: FilesUnusable | EngineStartFailed;
+  /** Epoch milliseconds: until then a lease gets the same error. */
+  readonly retryAt: number;
+}
+
+export interface LoadingPhase {
+  readonly state: "loading";
+  fiber: Fiber.Fiber<void> | undefined;
+  /** It failed while it was in use and is being tried again, for whoever comes next: nobody has to wait for it. */
+  readonly revives: boolean;
+}
+
 export type Phase =
   | { readonly state: "available" }
-  | { readonly state: "loading"; fiber: Fiber.Fiber<void> | undefined }
+  | LoadingPhase
   | { readonly state: "active"; readonly loaded: LoadedEngine }
   | { readonly state: "draining"; readonly loaded: LoadedEngine; readonly why: Departure }
   | { readonly state: "unloading"; readonly why: Departure | "cancelled" }
-  | {
-      readonly state: "failed";
-      readonly error: FilesUnusable | EngineStartFailed;
-      /** Epoch milliseconds: until then a lease gets the same error. */
-      readonly retryAt: number;
-    };
+  | FailedPhase;
 
 /** @param downloads how many are under way that may bring its files */
 export const stateOf = (phase: Phase, downloads: number): ModelState => {
@@ -30,9 +40,16 @@ export const stateOf = (phase: Phase, downloads: number): ModelState => {
 
 /** One sentence, where something has to be said. */
 export const reasonOf = (phase: Phase): string => {
+  if ("loaded" in phase) return reasons[phase.loaded.health];
   if (phase.state !== "failed") return "";
   return phase.error._tag === "ModelNotDownloaded" ? phase.error.message : phase.error.cause;
 };
+
+const reasons = {
+  serving: "",
+  restarting: "its engine ended and is being started again",
+  stalled: "its engine delivers nothing at the moment",
+} as const satisfies Record<EngineHealth, string>;
 
 /** Loaded, loading, or on its way out. */
 export const isResident = ({ state }: Phase): boolean => state !== "available" && state !== "failed";

@@ -39,6 +39,8 @@ export class GenerationRecord {
   readonly id: string;
   /** Ended by CancelGeneration. */
   cancelled = false;
+  /** Whether some of the output went out. */
+  hasEmitted = false;
   private readonly options: RecordOptions;
   private readonly candidates: ReadonlyArray<Candidate>;
   private started = false;
@@ -87,6 +89,7 @@ export class GenerationRecord {
         candidate.draftedTokens += drafts?.drafted ?? 0;
         candidate.acceptedDraftTokens += drafts?.accepted ?? 0;
         const { outputTokens } = candidate;
+        this.hasEmitted = true;
         this.options.emit({ ...output, type: "chunk", candidateIndex, outputTokens });
         break;
       }

@@ -133,7 +133,7 @@ export const layer: Layer.Layer<Generations, never, Needs> = Layer.effect(
         const call: Call = { model: task.model, isTrial, streams, record: undefined };
         return generate(task, call, emit).pipe(
           Effect.timeoutOrElse({ duration: deadlineMs, orElse: () => Effect.fail(new DeadlineExceeded({})) }),
-          Effect.mapError((error) => withProgress(error, call.record)),
+          Effect.mapError((error) => withProgress(error, call)),
           Effect.onExit((exit) => {
             const outcome = outcomeOf(exit, call.record);
             stats.ended(call.model, outcome, call.record?.usage);
@@ -183,14 +183,16 @@ const labelled = ({ labels }: GenerationTask): Readonly<Record<string, string>> 
 const reported = (record: GenerationRecord | undefined) =>
   record === undefined ? {} : { generationId: record.id, ...record.usage };
 
-const withProgress = (error: ServiceError, record: GenerationRecord | undefined): ServiceError => {
+const withProgress = (error: ServiceError, { record, streams }: Call): ServiceError => {
   if (record === undefined) return error;
   const progress: Progress = { generationId: record.id, usage: record.usage };
+  // Who asked for the whole has nothing of it.
+  const delivered = streams && record.hasEmitted;
   switch (error._tag) {
     case "EngineLost":
-      return new EngineLost({ model: error.model, progress });
+      return new EngineLost({ ...error, delivered, progress });
     case "ModelUnloaded":
-      return new ModelUnloaded({ model: error.model, progress });
+      return new ModelUnloaded({ ...error, delivered, progress });
     case "DeadlineExceeded":
       return new DeadlineExceeded({ progress });
     default:

@@ -34,7 +34,7 @@ export const makeServerService = Effect.gen(function* () {
           return {
             version: versions.mlxd,
             mlxVersion: versions.mlx,
-            device: deviceOf(process.platform, process.arch),
+            device: devices[(yield* models.pool).device ?? "none"],
             platform: `${process.platform}-${process.arch}`,
             nodeVersion: process.versions.node,
             startedAt: timestampFromMs(stats.since),
@@ -72,16 +72,16 @@ export const makeServerService = Effect.gen(function* () {
   } satisfies ServiceImpl<typeof ServerService>;
 });
 
-const poolToWire = ({ left, ...pool }: PoolStatus) => ({
+const poolToWire = ({ left, device: _device, ...pool }: PoolStatus) => ({
   ...pool,
   evictions: left.eviction,
   idleUnloads: left.idle,
   unloads: left.unload + left.removal,
+  engineFailures: left.failure,
 });
 
-/** MLX computes on the GPU of Apple Silicon and on the CPU of everything else. */
-const deviceOf = (platform: string, arch: string): Device =>
-  platform === "darwin" && arch === "arm64" ? Device.METAL : Device.CPU;
+/** As the engines say it. */
+const devices = { none: Device.UNSPECIFIED, cpu: Device.CPU, metal: Device.METAL } as const;
 
 const sum = (all: ReadonlyArray<Readonly<GenerationStats>>): MessageInitShape<typeof GenerationStatsSchema> => {
   const total = emptyStats();

@@ -39,6 +39,10 @@ export class AdapterLoads {
     return this.waiting.length === 0 && this.load === undefined;
   }
 
+  get isLoading(): boolean {
+    return this.load !== undefined;
+  }
+
   get sequences(): ReadonlyArray<Sequence> {
     return this.waiting;
   }

@@ -138,6 +138,9 @@ process.on("message", (message: ToWorker) => {
     case "submit":
       submit(message);
       break;
+    case "ping":
+      send({ type: "pong" });
+      break;
     case "cancel":
       if (constraints?.abandon(message.sequence) === true) break;
       scheduler?.cancel(message.sequence);

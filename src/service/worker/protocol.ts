@@ -166,7 +166,12 @@ export interface VocabularyMessage {
   readonly markerTokenIds: ReadonlyArray<number>;
 }
 
-export type ToWorker = LoadMessage | VocabularyMessage | SubmitMessage | CancelMessage;
+/** Asks for a sign of life; answered as soon as the thread is free. */
+interface PingMessage {
+  readonly type: "ping";
+}
+
+export type ToWorker = LoadMessage | VocabularyMessage | SubmitMessage | CancelMessage | PingMessage;
 
 /** The model is loaded and has computed a token. */
 interface ReadyMessage {
@@ -182,7 +187,12 @@ interface LoadFailedMessage {
   readonly reason: string;
 }
 
-/** What happened in one step, for all sequences; sent for every step, also where it brought nothing: a sign of life. */
+/** The answer to a ping. */
+interface PongMessage {
+  readonly type: "pong";
+}
+
+/** What happened in one step, for all sequences; sent for every step, also where it brought nothing. */
 export interface StepMessage {
   readonly type: "step";
   readonly events: ReadonlyArray<SequenceEvent>;
@@ -199,6 +209,8 @@ export interface WorkerMemory {
 export type SequenceEvent =
   /** Its prefill begins. */
   | { readonly type: "admitted"; readonly sequence: number; readonly cachedPromptTokens: number }
+  /** A part was done of what comes before its first token: a slice of its prompt, or of its adapter. */
+  | { readonly type: "progress"; readonly sequence: number }
   /** The prompt's next tokens, slice by slice, from its second one on: nothing foretells the first. */
   | { readonly type: "prompt"; readonly sequence: number; readonly logprobs: ReadonlyArray<TokenLogprobs> }
   | {
@@ -246,4 +258,4 @@ interface CrashMessage {
   readonly reason: string;
 }
 
-export type FromWorker = ReadyMessage | LoadFailedMessage | StepMessage | CrashMessage;
+export type FromWorker = ReadyMessage | PongMessage | LoadFailedMessage | StepMessage | CrashMessage;

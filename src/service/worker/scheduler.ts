@@ -225,6 +225,9 @@ export class Scheduler {
   private loadAdapters(): number {
     if (this.adapterLoads.idle) return 0;
     const { ready, failed } = this.adapterLoads.advance(() => this.sequences());
+    if (this.adapterLoads.isLoading) {
+      for (const { id } of this.adapterLoads.sequences) this.events.push({ type: "progress", sequence: id });
+    }
     this.waiting.push(...ready);
     for (const { sequence, reason } of failed) {
       this.events.push({ type: "adapter-failed", sequence: sequence.id, reason });
@@ -413,6 +416,9 @@ export class Scheduler {
     const slice = prefill.tokens.index(mx.Slice(), mx.Slice(done, done + width));
     this.useAdapters(prefill.rows);
     const hidden = this.model.forward(slice, prefill.cache);
+    for (const sequence of prefill.rows) {
+      if (sequence !== undefined) this.events.push({ type: "progress", sequence: sequence.id });
+    }
     if (scored !== undefined) this.scorePrompt(scored, hidden, done);
     prefill.pool?.add(hidden, done);
     if (prefill.cache.end < prefill.columns) {

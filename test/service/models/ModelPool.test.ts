@@ -11,6 +11,7 @@ import { type Engine, Engines } from "../../../src/service/engine/Engine.ts";
 import * as ModelPool from "../../../src/service/models/ModelPool.ts";
 import { Models } from "../../../src/service/models/Models.ts";
 import { writeCheckpoint } from "../../fixtures/checkpoint.ts";
+import { idleEngine } from "../../support/idle-engine.ts";
 import { residency } from "../../support/residency.ts";
 
 let folder = "";
@@ -22,13 +23,7 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-const idle: Engine = {
-  generate: () => Effect.never,
-  embed: () => Effect.never,
-  cancel: () => Effect.succeed(false),
-  healthy: Effect.succeed(true),
-  status: Effect.succeed({ residentBytes: 100, kvCacheBytes: 20, prefixCacheBytes: 0, restarts: 3 }),
-};
+const idle = idleEngine({ residentBytes: 100, kvCacheBytes: 20, restarts: 3 });
 
 /** Engines that log when they start and stop; `start` decides how a start goes. */
 const engines = (log: string[], start: Effect.Effect<Engine, ModelBroken> = Effect.succeed(idle)) =>
@@ -245,7 +240,7 @@ describe("the model pool", () => {
     Effect.gen(function* () {
       const models = yield* Models;
       const seen = yield* models.changes.pipe(
-        Stream.map((states) => states.get(qwen)),
+        Stream.map((conditions) => conditions.get(qwen)?.state),
         Stream.takeUntil((state) => state === "active"),
         Stream.runCollect,
         Effect.forkChild({ startImmediately: true }),
@@ -297,7 +292,7 @@ describe("the model pool", () => {
 const untilState = (name: string, wanted: string) =>
   Effect.flatMap(Models, (models) =>
     models.changes.pipe(
-      Stream.takeUntil((states) => states.get(name) === wanted),
+      Stream.takeUntil((states) => states.get(name)?.state === wanted),
       Stream.runDrain,
     ),
   );

@@ -6,10 +6,11 @@ import { Effect, Layer } from "effect";
 
 import { Configuration } from "../../../src/service/config/Configuration.ts";
 import { ModelsConfig } from "../../../src/service/config/ModelsConfig.ts";
-import { type Drafting, type Engine, Engines } from "../../../src/service/engine/Engine.ts";
+import { type Drafting, Engines } from "../../../src/service/engine/Engine.ts";
 import * as ModelPool from "../../../src/service/models/ModelPool.ts";
 import { Models } from "../../../src/service/models/Models.ts";
 import { writeCheckpoint } from "../../fixtures/checkpoint.ts";
+import { idleEngine } from "../../support/idle-engine.ts";
 import { residency } from "../../support/residency.ts";
 
 let folder = "";
@@ -19,13 +20,7 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true }));
 
-const engine: Engine = {
-  generate: () => Effect.never,
-  embed: () => Effect.never,
-  cancel: () => Effect.succeed(false),
-  healthy: Effect.succeed(true),
-  status: Effect.succeed({ residentBytes: 0, kvCacheBytes: 0, prefixCacheBytes: 0, restarts: 0 }),
-};
+const engine = idleEngine();
 
 /** What each engine was started with, by model id. */
 type Started = Record<string, Drafting>;

@@ -14,6 +14,7 @@ import * as ModelPool from "../../../src/service/models/ModelPool.ts";
 import { Models } from "../../../src/service/models/Models.ts";
 import { writeCheckpoint } from "../../fixtures/checkpoint.ts";
 import { engineRequest } from "../../support/engine-request.ts";
+import { idleEngine } from "../../support/idle-engine.ts";
 import { residency } from "../../support/residency.ts";
 
 let folder = "";
@@ -23,13 +24,7 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-const endless: Engine = {
-  generate: () => Effect.never,
-  embed: () => Effect.never,
-  cancel: () => Effect.succeed(false),
-  healthy: Effect.succeed(true),
-  status: Effect.succeed({ residentBytes: 700, kvCacheBytes: 0, prefixCacheBytes: 0, restarts: 0 }),
-};
+const endless = idleEngine({ residentBytes: 700 });
 
 interface Script extends Partial<ResidencySettings> {
   readonly log?: string[];
@@ -336,18 +331,34 @@ describe("residency", () => {
     );
   }
 
-  it.effect("refuses to unload what is loading, unless it is forced", () =>
+  it.effect("refuses to unload what is loading, unless it is forced: then the call that loads is told", () =>
     Effect.gen(function* () {
       const models = yield* Models;
-      const waiting = yield* Effect.forkChild(Effect.flip(hold("a")), { startImmediately: true });
+      const load = models.load("a", { pinned: undefined, idleTtlMs: undefined });
+      const loading = yield* Effect.forkChild(Effect.flip(load), { startImmediately: true });
       yield* settled;
       const refused = yield* Effect.flip(models.unload("a", drained));
       assert.deepInclude(refused, { _tag: "ModelOperationConflict", asked: "unload", running: "load" });
       assert.isTrue((yield* models.unload("a", { drainMs: 0, force: true })).unloaded);
-      assert.deepInclude(yield* Fiber.join(waiting), { _tag: "ModelOperationConflict", asked: "load" });
+      assert.deepInclude(yield* Fiber.join(loading), { _tag: "ModelOperationConflict", asked: "load" });
       assert.deepEqual(yield* resident, []);
     }).pipe(Effect.provide(pool({ start: Effect.never }))),
   );
+
+  it.effect("lets tasks wait that wait for a load that a call ends, and loads the model anew for them", () => {
+    const log: string[] = [];
+    let starts = 0;
+    const start = Effect.suspend(() => ((starts += 1) === 1 ? Effect.never : Effect.succeed(endless)));
+    return Effect.gen(function* () {
+      const models = yield* Models;
+      const tasks = yield* Effect.forEach([1, 2, 3], () => waitFor("a"));
+      yield* settled;
+      assert.isTrue((yield* models.unload("a", { drainMs: 0, force: true })).unloaded);
+      for (const task of tasks) assert.isTrue(Exit.isSuccess(yield* Fiber.join(task)));
+      assert.deepEqual(log, ["+a", "-a", "+a"]);
+      assert.equal(yield* stateOf("a"), "active");
+    }).pipe(Effect.provide(pool({ log, start })));
+  });
 
   it.effect("unloads all but pinned models, and tells which stayed", () =>
     Effect.gen(function* () {

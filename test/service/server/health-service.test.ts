@@ -6,7 +6,7 @@ import {
   Health as HealthRpc,
   HealthCheckResponse_ServingStatus as Status,
 } from "../../../src/client/gen/grpc/health/v1/health_pb.ts";
-import type { ModelState } from "../../../src/service/domain/model.ts";
+import type { ModelCondition, ModelState } from "../../../src/service/domain/model.ts";
 import { Drain } from "../../../src/service/server/Drain.ts";
 import { Health } from "../../../src/service/server/Health.ts";
 import { modelStatus } from "../../support/listed-models.ts";
@@ -101,9 +101,17 @@ it("is plain JSON for a prober without gRPC", async () => {
 });
 
 it("follows the states of the models", async () => {
-  const changes = Effect.runSync(Queue.unbounded<ReadonlyMap<string, ModelState>>());
-  const change = (states: Readonly<Record<string, ModelState>>) =>
-    Queue.offerUnsafe(changes, new Map(Object.entries(states)));
+  const changes = Effect.runSync(Queue.unbounded<ReadonlyMap<string, ModelCondition>>());
+  const change = (states: Readonly<Record<string, ModelState | "stalled">>) =>
+    Queue.offerUnsafe(
+      changes,
+      new Map(
+        Object.entries(states).map(([id, state]) => [
+          id,
+          state === "stalled" ? { state: "active", delivers: false } : { state, delivers: true },
+        ]),
+      ),
+    );
   await using server = await startTestServer({
     models: () => [modelStatus("a", { state: "loading" }), modelStatus("b", { state: "failed" })],
     modelChanges: Stream.fromQueue(changes),
@@ -115,6 +123,10 @@ it("follows the states of the models", async () => {
   change({ a: "active", b: "failed" });
   expect([await overall.next(), await model.next()]).toEqual([Status.SERVING, Status.SERVING]);
   change({ a: "failed", b: "failed" });
+  expect([await overall.next(), await model.next()]).toEqual([Status.NOT_SERVING, Status.NOT_SERVING]);
+  change({ a: "active", b: "failed" });
+  expect([await overall.next(), await model.next()]).toEqual([Status.SERVING, Status.SERVING]);
+  change({ a: "stalled", b: "failed" });
   expect([await overall.next(), await model.next()]).toEqual([Status.NOT_SERVING, Status.NOT_SERVING]);
   change({ a: "available", b: "failed" });
   expect([await overall.next(), await model.next()]).toEqual([Status.SERVING, Status.SERVING]);

@@ -17,5 +17,10 @@ it.each([
   ["loading", "serving", "serving"],
 ] as const)("a model that is %s and was %s is %s", (state: ModelState, before, now) => {
   const known = new Map(before === undefined ? [] : [["m", before] as const]);
-  expect(statusesOf(new Map([["m", state]]), known).get("m")).toBe(now);
+  expect(statusesOf(new Map([["m", { state, delivers: true }]]), known).get("m")).toBe(now);
+});
+
+it.each(["active", "draining"] as const)("a model that is %s and delivers nothing is not serving", (state) => {
+  const known = new Map([["m", "serving"] as const]);
+  expect(statusesOf(new Map([["m", { state, delivers: false }]]), known).get("m")).toBe("not-serving");
 });

@@ -3,19 +3,25 @@ import type { SubmitMessage } from "../../worker/protocol.ts";
 import type { EngineEmbedding } from "../Engine.ts";
 
 export class EmbeddingRun {
-  readonly sequence: number;
-  readonly submission: SubmitMessage;
+  /** Another one when it is given to a process once more. */
+  sequence: number;
   /** Nothing of it is told before its end. */
   readonly streamed = false;
   /** Processes that died while they had it. */
   deaths = 0;
   vector: Float32Array | undefined;
+  private readonly request: EngineEmbedding;
 
-  constructor({ promptTokenIds, ...embedding }: EngineEmbedding, sequence: number) {
+  constructor(request: EngineEmbedding, sequence: number) {
+    this.request = request;
     this.sequence = sequence;
-    this.submission = {
+  }
+
+  get submission(): SubmitMessage {
+    const { promptTokenIds, ...embedding } = this.request;
+    return {
       type: "submit",
-      sequence,
+      sequence: this.sequence,
       promptTokenIds,
       sampling: unused,
       maxOutputTokens: 0,

@@ -10,7 +10,8 @@ import { describeLogprobs } from "./token-logprobs.ts";
 
 export class GenerationRun {
   readonly request: EngineRequest;
-  readonly sequence: number;
+  /** Another one when it is given to a process once more. */
+  sequence: number;
   /** Whether the caller has seen a token: then it cannot be replayed. */
   streamed = false;
   /** Processes that died while they had it. */

@@ -1,9 +1,9 @@
 /**
- * A model in an engine process of its own, supervised: ready after a warm-up token, watched by the steps it finishes,
- * started anew with backoff when it dies. What had not streamed yet is replayed on the new process; what had is lost and
- * says so.
+ * A model in an engine process of its own, supervised: ready after a warm-up token, watched by what it delivers, started
+ * anew with growing pauses when it dies. What had not streamed yet is tried once more on the next process (Runs.ts); what
+ * had is lost and says so. An engine that cannot be started any more is given up: its owner is told why.
  */
-import { Deferred, Effect, Exit, Layer, Schedule, type Scope } from "effect";
+import { Deferred, Effect, Exit, Layer, type Scope, Stream, SubscriptionRef } from "effect";
 
 import { EngineConfig, type EngineSettings } from "../../config/EngineConfig.ts";
 import {
@@ -28,14 +28,19 @@ import {
   type Drafting,
   type Engine,
   type EngineEmbedding,
+  type EngineDevice,
   type EngineEvent,
   type EngineFailure,
+  type EngineFault,
+  type EngineHealth,
   type EngineRequest,
   Engines,
 } from "../Engine.ts";
 import { EmbeddingRun } from "./EmbeddingRun.ts";
 import { GenerationRun } from "./GenerationRun.ts";
+import { Runs } from "./Runs.ts";
 import { createVocabulary } from "./vocabulary.ts";
+import { Watchdog } from "./Watchdog.ts";
 import { spawnWorker, type WorkerProcess } from "./WorkerProcess.ts";
 
 /** The mlx driver. */
@@ -52,19 +57,18 @@ const startEngine = Effect.fn("MlxEngine.start")(function* (
   drafting: Drafting,
   settings: EngineSettings,
 ) {
-  const engine = new MlxEngine(facts, tokenizer, drafting, settings);
-  const first = yield* Deferred.make<void, ModelBroken | EngineStartFailed>();
-  yield* Effect.forkScoped(engine.supervise(first));
+  const health = yield* SubscriptionRef.make<EngineHealth>("restarting");
+  const engine = new MlxEngine(facts, tokenizer, drafting, settings, health);
+  yield* Effect.forkScoped(engine.supervise);
   yield* Effect.forkScoped(engine.watch);
-  yield* Deferred.await(first);
+  yield* Effect.raceFirst(engine.ready, Effect.flip(engine.failure));
   return engine;
 });
 
-/** How a process's life went. */
+/**
+ * How a process's life went. `refusing`: it found the checkpoint unusable, which another process would find too.
+ */
 type Death = { readonly phase: "refusing" | "loading" | "serving"; readonly how: string };
-
-/** Whether the first process came to serve. */
-type First = Deferred.Deferred<void, ModelBroken | EngineStartFailed>;
 
 const noMemory: WorkerMemory = { residentBytes: 0, kvCacheBytes: 0, prefixCacheBytes: 0 };
 
@@ -78,27 +82,47 @@ class MlxEngine implements Engine {
   private readonly tokenizer: Tokenizer;
   private readonly drafting: Drafting;
   private readonly settings: EngineSettings;
-  /** Every request that was taken and has not ended, by sequence number. */
-  private readonly runs = new Map<number, Waiting>();
-  private lastSequence = 0;
+  /** Every request that was taken and has not ended. */
+  private readonly runs = new Runs<Waiting>(
+    (own) => this.guarded(own, () => this.submit(own.run)),
+    (sequence) => this.take(sequence),
+  );
+  private readonly watchdog = new Watchdog(() => performance.now(), 2 * watchMs);
   /** Undefined while it is being (re)started. */
   private worker: WorkerProcess | undefined;
+  /** Whether it was asked for a sign of life and has not given one yet. */
+  private pinged = false;
   /** Made for the first request that has a constraint. */
   private readonly vocabulary: Effect.Effect<VocabularyMessage>;
   private knownVocabulary: VocabularyMessage | undefined;
   /** The process that has it. */
   private vocabularyAt: WorkerProcess | undefined;
   private memory: WorkerMemory = noMemory;
+  private device: EngineDevice | undefined;
   private restarts = 0;
   /** Deaths in a row without a token between them. */
+  private deaths = 0;
+  /** Of these, those that no single request can be blamed for. */
   private failures = 0;
-  private lastStepAt = 0;
+  /** Processes in a row that died while they loaded. */
+  private failedStarts = 0;
+  private readonly firstReady = Deferred.makeUnsafe<void>();
+  private readonly givenUp = Deferred.makeUnsafe<EngineFault>();
+  private fault: EngineFault | undefined;
+  private readonly healthRef: SubscriptionRef.SubscriptionRef<EngineHealth>;
 
-  constructor(facts: ModelFacts, tokenizer: Tokenizer, drafting: Drafting, settings: EngineSettings) {
+  constructor(
+    facts: ModelFacts,
+    tokenizer: Tokenizer,
+    drafting: Drafting,
+    settings: EngineSettings,
+    healthRef: SubscriptionRef.SubscriptionRef<EngineHealth>,
+  ) {
     this.facts = facts;
     this.tokenizer = tokenizer;
     this.drafting = drafting;
     this.settings = settings;
+    this.healthRef = healthRef;
     this.vocabulary = Effect.runSync(Effect.cached(createVocabulary(tokenizer)));
   }
 
@@ -128,122 +152,193 @@ class MlxEngine implements Engine {
 
   private execute(create: (sequence: number) => Waiting["run"]): Effect.Effect<void, EngineFailure> {
     return Effect.callback<void, EngineFailure>((resume) => {
-      if (this.worker === undefined && this.failures >= maxFailures) {
-        resume(Effect.fail(new EngineRestarting({ model: this.facts.id, retryAfterMs: backoffMs(this.failures) })));
+      const refusal = this.refusal;
+      if (refusal !== undefined) {
+        resume(Effect.fail(refusal));
         return Effect.void;
       }
-      this.lastSequence += 1;
-      const run = create(this.lastSequence);
-      this.runs.set(run.sequence, { run, settle: (exit) => resume(exit) });
-      this.submit(run);
-      return Effect.sync(() => this.drop(run.sequence));
+      const own: Waiting = { run: create(this.runs.nextSequence()), settle: (exit) => resume(exit) };
+      this.runs.add(own);
+      return Effect.sync(() => this.drop(own));
     });
+  }
+
+  /** Why nothing new is taken; undefined: it is. */
+  private get refusal(): EngineFault | EngineRestarting | undefined {
+    if (this.fault !== undefined) return this.fault;
+    return this.worker === undefined && this.failures >= maxFailures ? this.restarting : undefined;
+  }
+
+  private get restarting(): EngineRestarting {
+    return new EngineRestarting({ model: this.facts.id, retryAfterMs: backoffMs(this.deaths) });
   }
 
   readonly cancel = (id: string): Effect.Effect<boolean> =>
     Effect.sync(() => {
-      for (const { run } of this.runs.values()) {
+      for (const own of this.runs) {
+        const { run } = own;
         if (run instanceof EmbeddingRun || run.request.id !== id) continue;
-        this.worker?.send({ type: "cancel", sequence: run.sequence });
-        this.guarded(run.sequence, () => run.end("cancelled"));
-        this.settle(run.sequence, Exit.void);
+        this.take(run.sequence);
+        this.guarded(own, () => run.end("cancelled"));
+        this.settle(own, Exit.void);
         return true;
       }
       return false;
     });
 
-  readonly healthy = Effect.sync(() => this.worker !== undefined && !this.stalled());
+  readonly health: Stream.Stream<EngineHealth> = Stream.suspend(() => SubscriptionRef.changes(this.healthRef));
 
-  readonly status = Effect.sync(() => ({ ...this.memory, restarts: this.restarts }));
+  /** Succeeds once the first process is ready. */
+  readonly ready: Effect.Effect<void> = Deferred.await(this.firstReady);
 
-  /** Runs one process after another until interrupted. The first one's fate decides whether the engine exists. */
-  readonly supervise = (first: First): Effect.Effect<void> =>
-    Effect.gen({ self: this }, function* () {
-      for (;;) {
-        const death = yield* Effect.scoped(this.live(first));
-        this.worker = undefined;
-        this.memory = noMemory;
-        if (yield* Deferred.fail(first, this.startFailure(death))) return;
-        yield* Effect.annotateLogs(Effect.logError("engine lost"), {
-          model: this.facts.id,
-          ...death,
-          running: this.runs.size,
-        });
-        this.failures += 1;
-        this.restarts += 1;
-        this.bury();
-        yield* Effect.sleep(backoffMs(this.failures));
-      }
-    });
+  readonly failure: Effect.Effect<EngineFault> = Deferred.await(this.givenUp);
+
+  readonly status = Effect.sync(() => ({ ...this.memory, device: this.device, restarts: this.restarts }));
+
+  /** Runs one process after another until interrupted, or until it makes no sense any more. */
+  readonly supervise: Effect.Effect<void> = Effect.gen({ self: this }, function* () {
+    for (;;) {
+      const death = yield* Effect.scoped(this.live);
+      this.worker = undefined;
+      this.memory = noMemory;
+      this.failedStarts = death.phase === "serving" ? 0 : this.failedStarts + 1;
+      const fault = this.faultOf(death);
+      yield* Effect.annotateLogs(Effect.logError(fault === undefined ? "engine lost" : "engine given up"), {
+        model: this.facts.id,
+        ...death,
+        running: this.runs.size,
+      });
+      this.deaths += 1;
+      if (!this.runs.isTrial) this.failures += 1;
+      this.bury();
+      if (fault !== undefined) return this.giveUp(fault);
+      this.restarts += 1;
+      yield* SubscriptionRef.set(this.healthRef, "restarting");
+      yield* Effect.sleep(backoffMs(this.deaths));
+    }
+  });
 
   /** One process from start to death. */
-  private readonly live = (first: First): Effect.Effect<Death, never, Scope.Scope> =>
-    Effect.gen({ self: this }, function* () {
-      const death = yield* Deferred.make<Death>();
-      const ready = yield* Deferred.make<void>();
-      const die = (how: Death): void => void Deferred.doneUnsafe(death, Exit.succeed(how));
-      let phase: Death["phase"] = "loading";
-      const worker = yield* spawnWorker(this.settings.environment, {
-        onMessage: (message) => {
-          if (message.type === "ready") {
+  private readonly live: Effect.Effect<Death, never, Scope.Scope> = Effect.gen({ self: this }, function* () {
+    const death = yield* Deferred.make<Death>();
+    const ready = yield* Deferred.make<void>();
+    const die = (how: Death): void => void Deferred.doneUnsafe(death, Exit.succeed(how));
+    let phase: Death["phase"] = "loading";
+    const worker = yield* spawnWorker(this.settings.environment, {
+      onMessage: (message) => {
+        this.pinged = false;
+        this.watchdog.heard();
+        switch (message.type) {
+          case "ready":
             phase = "serving";
             // First: whoever waits for it goes on at once.
             this.memory = message.memory;
+            this.device = message.device;
             Deferred.doneUnsafe(ready, Exit.void);
-          } else if (message.type === "step") this.onStep(message);
-          else die({ phase: message.type === "load-failed" ? "refusing" : phase, how: message.reason });
-        },
-        onExit: (how) => die({ phase, how: phase === "loading" ? `the engine ended with ${how} while loading` : how }),
-      });
-      const { loadTimeoutMs, speculation } = this.settings;
-      worker.send({
-        type: "load",
-        directory: this.facts.directory,
-        limits: limitsOf(this.settings),
-        speculation: this.drafting.allowed ? speculation : "off",
-        ...(this.drafting.directory !== undefined && { draftDirectory: this.drafting.directory }),
-      });
-      const loaded = Deferred.await(ready).pipe(
-        Effect.timeoutOrElse({
-          duration: loadTimeoutMs,
-          orElse: () => Effect.sync(() => die({ phase, how: `loading took more than ${loadTimeoutMs} ms` })),
-        }),
-        Effect.tap(() =>
-          Effect.sync(() => {
-            if (phase !== "serving") return;
-            this.worker = worker;
-            this.lastStepAt = performance.now();
-            for (const { run } of this.runs.values()) this.guarded(run.sequence, () => this.submit(run));
-            Deferred.doneUnsafe(first, Exit.void);
-          }),
-        ),
-      );
-      yield* Effect.race(Deferred.await(death), Effect.andThen(loaded, Effect.never));
-      return yield* Deferred.await(death);
+            break;
+          case "step":
+            this.onStep(message);
+            break;
+          case "pong":
+            break;
+          case "load-failed":
+            die({ phase: "refusing", how: message.reason });
+            break;
+          case "crash":
+            die({ phase, how: message.reason });
+            break;
+        }
+      },
+      onExit: (how) => die({ phase, how: phase === "loading" ? `the engine ended with ${how} while loading` : how }),
     });
+    const { loadTimeoutMs, speculation } = this.settings;
+    worker.send({
+      type: "load",
+      directory: this.facts.directory,
+      limits: limitsOf(this.settings),
+      speculation: this.drafting.allowed ? speculation : "off",
+      ...(this.drafting.directory !== undefined && { draftDirectory: this.drafting.directory }),
+    });
+    const loaded = Deferred.await(ready).pipe(
+      Effect.timeoutOrElse({
+        duration: loadTimeoutMs,
+        orElse: () => Effect.sync(() => die({ phase, how: `loading took more than ${loadTimeoutMs} ms` })),
+      }),
+      Effect.andThen(Effect.suspend(() => (phase === "serving" ? this.begin(worker) : Effect.void))),
+    );
+    yield* Effect.race(Deferred.await(death), Effect.andThen(loaded, Effect.never));
+    return yield* Deferred.await(death);
+  });
 
-  /** A checkpoint that the engine refuses is another matter than a process that was killed, or is too slow. */
-  private startFailure({ phase, how: cause }: Death): ModelBroken | EngineStartFailed {
-    const model = this.facts.id;
-    return phase === "refusing"
-      ? new ModelBroken({ model, cause })
-      : new EngineStartFailed({ model, cause, retryAfterMs: retryStartAfterMs });
+  private begin(worker: WorkerProcess): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      this.worker = worker;
+      this.pinged = false;
+      this.watchdog.reset();
+      this.runs.begin();
+      Deferred.doneUnsafe(this.firstReady, Exit.void);
+      return SubscriptionRef.set(this.healthRef, "serving");
+    });
   }
 
-  /** Ends a process that has work and does not get on with it: its death is then dealt with like any other. */
-  readonly watch: Effect.Effect<void> = Effect.sync(() => {
-    if (this.stalled()) this.worker?.kill();
-  }).pipe(Effect.repeat(Schedule.spaced("1 second")), Effect.asVoid);
+  /**
+   * Why the engine is given up after this death; undefined: it is started anew. A checkpoint that is refused is refused
+   * again. Of a first start that failed its caller decides, of later ones the number.
+   */
+  private faultOf({ phase, how: cause }: Death): EngineFault | undefined {
+    const model = this.facts.id;
+    if (phase === "refusing") return new ModelBroken({ model, cause });
+    const isFirst = !Deferred.isDoneUnsafe(this.firstReady);
+    if (!isFirst && this.failedStarts < maxFailedStarts) return undefined;
+    return new EngineStartFailed({ model, cause, retryAfterMs: retryStartAfterMs });
+  }
 
-  private stalled(): boolean {
-    return this.runs.size > 0 && performance.now() - this.lastStepAt > this.settings.stallMs;
+  private giveUp(fault: EngineFault): void {
+    this.fault = fault;
+    for (const own of this.runs) this.settle(own, Exit.fail(fault));
+    Deferred.doneUnsafe(this.givenUp, Exit.succeed(fault));
+  }
+
+  /** Looks after the process: one that does not get on is ended, and its death dealt with like any other. */
+  readonly watch: Effect.Effect<void> = Effect.suspend(() =>
+    Effect.forever(Effect.andThen(Effect.sleep(watchMs), this.look)),
+  );
+
+  private readonly look: Effect.Effect<void> = Effect.suspend(() => {
+    const { worker } = this;
+    this.watchdog.tick();
+    if (worker === undefined) return Effect.void;
+    if (!this.pinged) worker.send({ type: "ping" });
+    this.pinged = true;
+    const { stallMs, unresponsiveMs } = this.settings;
+    const { stalledMs } = this.watchdog;
+    const health: EngineHealth = stalledMs > Math.min(unresponsiveMs, stallMs) ? "stalled" : "serving";
+    if (stalledMs > stallMs) worker.kill();
+    else for (const sequence of this.watchdog.stuck(stallMs)) this.endStuck(sequence);
+    return SubscriptionRef.get(this.healthRef).pipe(
+      Effect.flatMap((before) => (before === health ? Effect.void : this.tellHealth(health, stalledMs))),
+    );
+  });
+
+  private tellHealth(health: EngineHealth, stalledMs: number): Effect.Effect<void> {
+    const told =
+      health === "stalled" ? Effect.logWarning("engine does not get on") : Effect.logInfo("engine gets on again");
+    return Effect.annotateLogs(told, { model: this.facts.id, stalledMs, running: this.runs.size }).pipe(
+      Effect.andThen(SubscriptionRef.set(this.healthRef, health)),
+    );
+  }
+
+  /** The others get on: it ends alone. */
+  private endStuck(sequence: number): void {
+    const own = this.runs.find(sequence);
+    this.take(sequence);
+    if (own !== undefined) this.settle(own, Exit.fail(new EngineLost({ model: this.facts.id, how: "stalled" })));
   }
 
   private submit(run: Waiting["run"]): void {
-    // An engine that was idle is not late: its clock starts with its first request.
-    if (this.runs.size === 1) this.lastStepAt = performance.now();
     const { worker, knownVocabulary } = this;
     const { submission } = run;
+    this.watchdog.given(run.sequence);
     if (submission.constraint !== undefined && knownVocabulary !== undefined && this.vocabularyAt !== worker) {
       this.vocabularyAt = worker;
       worker?.send(knownVocabulary);
@@ -251,37 +346,50 @@ class MlxEngine implements Engine {
     worker?.send(submission);
   }
 
-  private drop(sequence: number): void {
-    if (this.runs.delete(sequence)) this.worker?.send({ type: "cancel", sequence });
+  private drop(own: Waiting): void {
+    if (this.runs.find(own.run.sequence) !== own) return;
+    this.take(own.run.sequence);
+    this.runs.remove(own);
+  }
+
+  /** The process drops a sequence by its next step. */
+  private take(sequence: number): void {
+    this.watchdog.ended(sequence);
+    this.worker?.send({ type: "cancel", sequence });
   }
 
   private onStep(message: StepMessage): void {
-    this.lastStepAt = performance.now();
     this.memory = message.memory;
-    for (const event of message.events) this.guarded(event.sequence, () => this.onEvent(event));
+    for (const event of message.events) {
+      // What was dropped may still be spoken of for a step.
+      const own = this.runs.find(event.sequence);
+      if (own !== undefined) this.guarded(own, () => this.onEvent(own, event));
+    }
   }
 
   /**
    * What is thrown while one request is worked on (by its validator, its reader, whatever takes its events) ends this
    * request with a defect, which is logged where it is told, and leaves the event loop and the other requests alone.
    */
-  private guarded(sequence: number, work: () => void): void {
+  private guarded(own: Waiting, work: () => void): void {
     try {
       work();
     } catch (cause) {
-      this.worker?.send({ type: "cancel", sequence });
-      this.settle(sequence, Exit.die(cause));
+      this.take(own.run.sequence);
+      this.settle(own, Exit.die(cause));
     }
   }
 
-  private onEvent(event: SequenceEvent): void {
-    // What was dropped may still be spoken of for a step.
-    const run = this.runs.get(event.sequence)?.run;
-    if (run === undefined) return;
-    if (run instanceof EmbeddingRun) return this.onEmbeddingEvent(run, event);
+  private onEvent(own: Waiting, event: SequenceEvent): void {
+    if (event.type === "admitted") this.watchdog.admitted(event.sequence);
+    else this.watchdog.progressed(event.sequence);
+    const { run } = own;
+    if (run instanceof EmbeddingRun) return this.onEmbeddingEvent(own, run, event);
     switch (event.type) {
       case "admitted":
         run.admit(event.cachedPromptTokens);
+        break;
+      case "progress":
         break;
       case "prompt":
         run.promptLogprobs(event.logprobs);
@@ -290,63 +398,61 @@ class MlxEngine implements Engine {
         run.draft(event.tokens);
         break;
       case "token":
-        this.failures = 0;
+        this.deaths = this.failures = 0;
+        if (!this.runs.passes(own)) break;
         if (!run.token(event.tokenId, event.logprobs, event.drafted)) break;
-        this.worker?.send({ type: "cancel", sequence: event.sequence });
-        this.settle(event.sequence, Exit.void);
+        this.take(event.sequence);
+        this.settle(own, Exit.void);
         break;
       case "finished":
         run.end(event.reason);
-        this.settle(event.sequence, Exit.void);
+        this.settle(own, Exit.void);
         break;
       case "unconstrainable": {
         const violations = [{ field: "task.constraint", description: event.reason }];
-        this.settle(event.sequence, Exit.fail(new InvalidField({ violations })));
+        this.settle(own, Exit.fail(new InvalidField({ violations })));
         break;
       }
       case "refused":
-        this.refuse(event);
+        this.refuse(own, event);
         break;
       case "embedding":
         break;
       case "adapter-failed": {
         const { id: adapter = "" } = run.request.adapter ?? {};
         const broken = new AdapterBroken({ adapter, model: this.facts.id, cause: event.reason });
-        this.settle(event.sequence, Exit.fail(broken));
+        this.settle(own, Exit.fail(broken));
         break;
       }
     }
   }
 
-  private onEmbeddingEvent(run: EmbeddingRun, event: SequenceEvent): void {
-    if (event.type === "refused") this.refuse(event);
+  private onEmbeddingEvent(own: Waiting, run: EmbeddingRun, event: SequenceEvent): void {
+    if (event.type === "refused") this.refuse(own, event);
     if (event.type !== "embedding") return;
-    this.failures = 0;
+    this.deaths = this.failures = 0;
     run.vector = event.vector;
-    this.settle(event.sequence, Exit.void);
+    this.settle(own, Exit.void);
   }
 
-  private refuse({ sequence, neededBytes, availableBytes }: Extract<SequenceEvent, { type: "refused" }>): void {
-    this.settle(sequence, Exit.fail(new InsufficientMemory({ neededBytes, availableBytes })));
+  private refuse(own: Waiting, { neededBytes, availableBytes }: Extract<SequenceEvent, { type: "refused" }>): void {
+    this.settle(own, Exit.fail(new InsufficientMemory({ neededBytes, availableBytes })));
   }
 
   /** Decides what becomes of the requests of a dead process. */
   private bury(): void {
-    for (const { run } of this.runs.values()) {
-      run.deaths += 1;
-      if (run.streamed || run.deaths > maxReplays) {
-        this.settle(run.sequence, Exit.fail(new EngineLost({ model: this.facts.id })));
-      } else if (this.failures >= maxFailures) {
-        const retryAfterMs = backoffMs(this.failures);
-        this.settle(run.sequence, Exit.fail(new EngineRestarting({ model: this.facts.id, retryAfterMs })));
-      }
+    const model = this.facts.id;
+    for (const own of this.runs.bury()) {
+      this.settle(own, Exit.fail(new EngineLost({ model, how: "died", deaths: own.run.deaths })));
     }
+    if (this.failures < maxFailures) return;
+    for (const own of this.runs) this.settle(own, Exit.fail(this.restarting));
   }
 
-  private settle(sequence: number, exit: Exit.Exit<void, EngineFailure>): void {
-    const waiting = this.runs.get(sequence);
-    this.runs.delete(sequence);
-    waiting?.settle(exit);
+  private settle(own: Waiting, exit: Exit.Exit<void, EngineFailure>): void {
+    this.watchdog.ended(own.run.sequence);
+    this.runs.remove(own);
+    own.settle(exit);
   }
 }
 
@@ -358,14 +464,17 @@ const limitsOf = (settings: EngineSettings): WorkerLimits => ({
   maxAdapters: settings.maxAdapters,
 });
 
-/** A request that was there at this many deaths is likely their cause: it is not given to one more process. */
-const maxReplays = 2;
-
 /** What is told of a start that may go better another time. */
 const retryStartAfterMs = 5_000;
 
-/** After this many deaths in a row nobody is kept waiting any more, while restarts go on. */
+/** After this many deaths in a row that no request is to blame for nobody is kept waiting any more, while restarts go on. */
 const maxFailures = 5;
 
-/** Before the n-th start in a row that brought no token. */
-const backoffMs = (failures: number): number => Math.min(10_000, 100 * 2 ** failures);
+/** After this many processes in a row that died while loading the engine is given up. */
+const maxFailedStarts = 5;
+
+/** How often a process is looked after, and asked for a sign of life. */
+const watchMs = 1_000;
+
+/** Before the start after so many deaths in a row without a token between them. */
+const backoffMs = (deaths: number): number => Math.min(10_000, 100 * 2 ** deaths);

@@ -305,7 +305,7 @@ describe("a preparation", () => {
 
         const states = new Set<string>();
         yield* Effect.forkChild(
-          Stream.runForEach(models.changes, (now) => Effect.sync(() => states.add(now.get("chat") ?? ""))),
+          Stream.runForEach(models.changes, (now) => Effect.sync(() => states.add(now.get("chat")?.state ?? ""))),
         );
         const report = reportOf(yield* eventsOf("bot"));
         assert.deepInclude(report, { stage: "ready", downloaded: true });

@@ -201,7 +201,9 @@ export const ErrorReason = {
   BACKEND_UNAVAILABLE: 19,
 
   /**
-   * ABORTED: the engine died after tokens were sent. With GenerationFailure.
+   * ABORTED: the engine died, or got no further with this generation. What was sent before that stands. Metadata: model,
+   * how (died or stalled), deaths (of engine processes that computed it: 2 if it is likely the cause), delivered (whether
+   * any output was sent). With GenerationFailure.
    *
    * @generated from enum value: ERROR_REASON_ENGINE_LOST = 20;
    */
@@ -258,7 +260,8 @@ export const ErrorReason = {
   MODEL_OPERATION_CONFLICT: 27,
 
   /**
-   * ABORTED: the model was unloaded during the generation. With GenerationFailure.
+   * ABORTED: the model was unloaded during the generation. What was sent before that stands. Metadata: model, delivered
+   * (whether any output was sent). With GenerationFailure.
    *
    * @generated from enum value: ERROR_REASON_MODEL_UNLOADED = 28;
    */

@@ -1,0 +1,207 @@
+/**
+ * Engine processes that die, stop and come back, with the real engine: who is to blame ends alone, and everybody else is
+ * answered. Peers lose all their requests together with the one that was the cause.
+ */
+import { execFileSync } from "node:child_process";
+import { renameSync, truncateSync } from "node:fs";
+import { join } from "node:path";
+import { assert, describe, it } from "@effect/vitest";
+import { Deferred, Effect, Exit, Fiber, Layer, Stream } from "effect";
+
+import { EngineConfig, type EngineSettings } from "../../../src/service/config/EngineConfig.ts";
+import {
+  type Engine,
+  Engines,
+  type EngineEvent,
+  type EngineHealth,
+  type EngineRequest,
+} from "../../../src/service/engine/Engine.ts";
+import { layer as mlxLayer } from "../../../src/service/engine/mlx/MlxEngine.ts";
+import { byteTokenizer } from "../../support/byte-tokenizer.ts";
+import { engineRequest } from "../../support/engine-request.ts";
+import { facts } from "../../support/tasks.ts";
+import { writeRandomCheckpoint } from "../worker/random-checkpoint.ts";
+
+const shape = { modelType: "qwen2", hiddenSize: 32, layers: 2, heads: 4, kvHeads: 2, vocabularySize: 256 } as const;
+
+const engines = (settings: Partial<EngineSettings> = {}) =>
+  mlxLayer.pipe(
+    Layer.provide(
+      Layer.effect(
+        EngineConfig,
+        Effect.map(EngineConfig, (read) => ({ ...read, ...settings })),
+      ).pipe(Layer.provide(EngineConfig.layer)),
+    ),
+  );
+
+const start = Effect.fnUntraced(function* (directory: string) {
+  return yield* (yield* Engines).start(facts({ directory, contextLength: 4096 }), byteTokenizer, {
+    allowed: true,
+    directory: undefined,
+  });
+});
+
+/** This process's engine processes. */
+const workers = (): ReadonlyArray<number> =>
+  execFileSync("ps", ["-o", "pid=,args=", "--ppid", String(process.pid)], { encoding: "utf8" })
+    .split("\n")
+    .filter((line) => line.includes("worker/main.ts"))
+    .map((line) => Number.parseInt(line, 10));
+
+const kill = (signal: NodeJS.Signals = "SIGKILL"): void => {
+  for (const pid of workers()) process.kill(pid, signal);
+};
+
+const tokensOf = (events: ReadonlyArray<EngineEvent>): ReadonlyArray<number> =>
+  events.flatMap((event) => (event.type === "output" ? event.tokenIds : []));
+
+const run = (engine: Engine, one: EngineRequest, onEvent: (event: EngineEvent) => void = () => {}) =>
+  Effect.suspend(() => {
+    const events: EngineEvent[] = [];
+    const all = (event: EngineEvent): void => {
+      events.push(event);
+      onEvent(event);
+    };
+    return Effect.as(engine.generate(one, all), events);
+  });
+
+const long = (id: string): EngineRequest => engineRequest(id, { maxOutputTokens: 150 });
+
+/** Ends every process that computes it, with its first token: its callers never let such a request come here. */
+const deadly = (id: string): EngineRequest => ({ ...engineRequest(id), logitBias: null as never });
+
+/** Waits until the engine's health is this. */
+const untilHealth = (engine: Engine, wanted: EngineHealth) =>
+  Stream.runDrain(Stream.takeUntil(engine.health, (health) => health === wanted));
+
+describe("a death", () => {
+  it.live("is the end of the request that dies with the next process too, and of nobody else", () =>
+    Effect.gen(function* () {
+      const engine = yield* start(writeRandomCheckpoint(shape));
+      const innocent = (seed: number) => engineRequest(`innocent ${seed}`, { seed, temperature: 1 });
+      const seeds = [1, 2, 3, 4, 5];
+      const expected = yield* Effect.forEach(seeds, (seed) => Effect.map(run(engine, innocent(seed)), tokensOf));
+      // Nothing streams before the process is gone: all of them have been given to it.
+      kill("SIGSTOP");
+      const culprit = yield* Effect.forkChild(Effect.flip(run(engine, deadly("culprit"))));
+      const answers = yield* Effect.forkChild(
+        Effect.forEach(seeds, (seed) => Effect.map(run(engine, innocent(seed)), tokensOf), {
+          concurrency: "unbounded",
+        }),
+      );
+      yield* Effect.sleep("200 millis");
+      kill("SIGCONT");
+      const lost = yield* Fiber.join(culprit);
+      assert.deepInclude(lost, { _tag: "EngineLost", how: "died", deaths: 2 });
+      assert.match(lost.message, /likely the cause; no output was sent/);
+      assert.deepStrictEqual(yield* Fiber.join(answers), expected);
+      assert.strictEqual((yield* engine.status).restarts, 2, "the cause was not given to a third process");
+      // And what comes later finds an engine.
+      assert.deepStrictEqual(tokensOf(yield* run(engine, innocent(3))), expected[2]);
+    }).pipe(Effect.scoped, Effect.provide(engines())),
+  );
+
+  it.live("of a process with several causes is told of each of them, and the others are answered", () =>
+    Effect.gen(function* () {
+      const engine = yield* start(writeRandomCheckpoint(shape));
+      const expected = tokensOf(yield* run(engine, engineRequest("expected")));
+      kill("SIGSTOP");
+      const guilty = yield* Effect.forEach(["a", "b", "c"], (id) =>
+        Effect.forkChild(Effect.flip(run(engine, deadly(id)))),
+      );
+      const innocent = yield* Effect.forkChild(run(engine, engineRequest("innocent")));
+      yield* Effect.sleep("200 millis");
+      kill("SIGCONT");
+      for (const fiber of guilty) assert.strictEqual((yield* Fiber.join(fiber))._tag, "EngineLost");
+      assert.deepStrictEqual(tokensOf(yield* Fiber.join(innocent)), expected);
+    }).pipe(Effect.scoped, Effect.provide(engines())),
+  );
+
+  it.live(
+    "in a row does not end the engine while tokens come in between",
+    () =>
+      Effect.gen(function* () {
+        const engine = yield* start(writeRandomCheckpoint(shape));
+        for (let death = 1; death <= 7; death++) {
+          yield* run(engine, engineRequest(`${death}`));
+          kill();
+          yield* untilHealth(engine, "restarting");
+          yield* untilHealth(engine, "serving");
+        }
+        assert.strictEqual((yield* engine.status).restarts, 7);
+      }).pipe(Effect.scoped, Effect.provide(engines())),
+    60_000,
+  );
+});
+
+describe("an engine that does not get on", () => {
+  it.live(
+    "is not well, is ended, and what it had is answered by the next, though it was idle when it stopped",
+    () =>
+      Effect.gen(function* () {
+        const engine = yield* start(writeRandomCheckpoint(shape));
+        yield* untilHealth(engine, "serving");
+        const [pid] = workers();
+        kill("SIGSTOP");
+        yield* untilHealth(engine, "stalled");
+        const queued = yield* Effect.forkChild(run(engine, engineRequest("queued")));
+        yield* untilHealth(engine, "restarting");
+        yield* untilHealth(engine, "serving");
+        assert.strictEqual(tokensOf(yield* Fiber.join(queued)).length, 12);
+        assert.notStrictEqual(workers()[0], pid);
+      }).pipe(Effect.scoped, Effect.provide(engines({ unresponsiveMs: 1_000, stallMs: 3_000 }))),
+    60_000,
+  );
+
+  it.live(
+    "is well again when it goes on in time, and its streams go on",
+    () =>
+      Effect.gen(function* () {
+        const engine = yield* start(writeRandomCheckpoint(shape));
+        const streaming = yield* Deferred.make<void>();
+        const stream = yield* Effect.forkChild(
+          run(engine, long("stream"), ({ type }) => {
+            if (type === "output") Deferred.doneUnsafe(streaming, Exit.void);
+          }),
+        );
+        yield* Deferred.await(streaming);
+        kill("SIGSTOP");
+        yield* untilHealth(engine, "stalled");
+        kill("SIGCONT");
+        yield* untilHealth(engine, "serving");
+        assert.strictEqual(tokensOf(yield* Fiber.join(stream)).length, 150);
+        assert.strictEqual((yield* engine.status).restarts, 0);
+      }).pipe(Effect.scoped, Effect.provide(engines({ unresponsiveMs: 1_000, stallMs: 120_000 }))),
+    120_000,
+  );
+});
+
+describe("files that break under an engine", () => {
+  it.live("end it with the reason, for those who wait and for those who come", () =>
+    Effect.gen(function* () {
+      const directory = writeRandomCheckpoint(shape);
+      const engine = yield* start(directory);
+      kill("SIGSTOP");
+      const waiting = yield* Effect.forkChild(Effect.flip(run(engine, engineRequest("waiting"))));
+      yield* Effect.sleep("200 millis");
+      truncateSync(join(directory, "model.safetensors"), 5000);
+      kill();
+      const fault = yield* engine.failure;
+      assert.deepInclude(fault, { _tag: "ModelBroken" });
+      assert.match(fault.message, /model\.safetensors is truncated/);
+      assert.strictEqual((yield* Fiber.join(waiting))._tag, "ModelBroken");
+      assert.strictEqual((yield* Effect.flip(run(engine, engineRequest("late"))))._tag, "ModelBroken");
+      assert.deepStrictEqual(workers(), []);
+    }).pipe(Effect.scoped, Effect.provide(engines())),
+  );
+
+  it.live("and are gone altogether are told as missing", () =>
+    Effect.gen(function* () {
+      const directory = writeRandomCheckpoint(shape);
+      const engine = yield* start(directory);
+      renameSync(join(directory, "model.safetensors"), join(directory, "elsewhere"));
+      kill();
+      assert.match((yield* engine.failure).message, /no safetensors file/);
+    }).pipe(Effect.scoped, Effect.provide(engines())),
+  );
+});

@@ -1,0 +1,21 @@
+/** An engine that takes requests and never does anything. */
+import { Effect, Stream } from "effect";
+
+import type { Engine } from "../../src/service/engine/Engine.ts";
+
+/** It says nothing of its health, so that it is what it was at its start: well. */
+export const idleEngine = (status: Partial<Effect.Success<Engine["status"]>> = {}): Engine => ({
+  generate: () => Effect.never,
+  embed: () => Effect.never,
+  cancel: () => Effect.succeed(false),
+  health: Stream.empty,
+  failure: Effect.never,
+  status: Effect.succeed({
+    residentBytes: 0,
+    kvCacheBytes: 0,
+    prefixCacheBytes: 0,
+    restarts: 0,
+    device: "cpu",
+    ...status,
+  }),
+});
