@@ -13,6 +13,8 @@ import { ResidencyConfig } from "../../src/service/config/ResidencyConfig.ts";
 import { ServerConfig } from "../../src/service/config/ServerConfig.ts";
 import { type Engine, type EngineEvent, Engines } from "../../src/service/engine/Engine.ts";
 import { layer as downloads } from "../../src/service/models/download/DownloadsLive.ts";
+import { SandboxConfig } from "../../src/service/config/SandboxConfig.ts";
+import { Sandbox } from "../../src/service/sandbox/Sandbox.ts";
 import { layer as modelPool } from "../../src/service/models/ModelPool.ts";
 import { SmokeTests } from "../../src/service/models/smoke/SmokeTests.ts";
 import { layer as embeddings } from "../../src/service/pipeline/EmbeddingsLive.ts";
@@ -59,7 +61,7 @@ const plainEnd = { matched: undefined, cachedPromptTokens: 0, warnings: [] };
 
 const engines = Layer.succeed(Engines, Engines.of({ start: () => Effect.sync(createEngine) }));
 const models = Layer.mergeAll(modelPool, downloads, SmokeTests.layer).pipe(
-  Layer.provide(engines),
+  Layer.provide([engines, Sandbox.layer.pipe(Layer.provide(SandboxConfig.layer))]),
   Layer.provide([
     EngineConfig.layer,
     DownloadConfig.layer,

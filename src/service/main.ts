@@ -11,6 +11,7 @@ import { LogConfig } from "./config/LogConfig.ts";
 import { ModelsConfig } from "./config/ModelsConfig.ts";
 import { QualityConfig } from "./config/QualityConfig.ts";
 import { ResidencyConfig } from "./config/ResidencyConfig.ts";
+import { SandboxConfig } from "./config/SandboxConfig.ts";
 import { ServerConfig } from "./config/ServerConfig.ts";
 import { plainFailure } from "./config/settings.ts";
 import { layer as mlxEngines } from "./engine/mlx/MlxEngine.ts";
@@ -21,14 +22,17 @@ import { SmokeTests } from "./models/smoke/SmokeTests.ts";
 import { layer as embeddings } from "./pipeline/EmbeddingsLive.ts";
 import { layer as generations } from "./pipeline/GenerationsLive.ts";
 import { layer as preparations } from "./pipeline/prepare/PreparationsLive.ts";
+import { Sandbox } from "./sandbox/Sandbox.ts";
 import { Server } from "./server/Server.ts";
 import { layer as logging } from "./telemetry/logging.ts";
 import { Stats } from "./telemetry/Stats.ts";
 
 const bundledModels = fileURLToPath(new URL("../../models", import.meta.url));
 
+const sandbox = Sandbox.layer.pipe(Layer.provide(SandboxConfig.layer));
+
 const models = Layer.mergeAll(modelPool, downloads, SmokeTests.layer).pipe(
-  Layer.provide(mlxEngines),
+  Layer.provide([mlxEngines, sandbox]),
   Layer.provide([EngineConfig.layer, DownloadConfig.layer, ModelsConfig.layer(bundledModels)]),
   Layer.provideMerge(ResidencyConfig.layer),
 );

@@ -1,5 +1,7 @@
 /** A tokenizer without a vocabulary file: one token for each byte. */
+import { describeVocabulary } from "../../src/service/prompt/describe-vocabulary.ts";
 import type { Tokenizer } from "../../src/service/prompt/Tokenizer.ts";
+import { createVocabulary } from "../../src/service/prompt/Vocabulary.ts";
 
 export const byteTokenizer: Tokenizer = {
   vocabularySize: 256,
@@ -10,3 +12,5 @@ export const byteTokenizer: Tokenizer = {
   bytes: (id) => Uint8Array.from(id < 256 ? [id] : []),
   piece: (id) => (id < 256 ? `<0x${id.toString(16)}>` : undefined),
 };
+
+export const byteVocabulary = createVocabulary(describeVocabulary(byteTokenizer));

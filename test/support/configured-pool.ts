@@ -7,6 +7,7 @@ import type { ResidencySettings } from "../../src/service/config/ResidencyConfig
 import { Engines } from "../../src/service/engine/Engine.ts";
 import * as ModelPool from "../../src/service/models/ModelPool.ts";
 import { idleEngine } from "./idle-engine.ts";
+import { inlineSandbox } from "./inline-sandbox.ts";
 import { residency } from "./residency.ts";
 
 const engine = idleEngine();
@@ -25,6 +26,11 @@ export const configuredPool = (folder: string, log: string[], settings: Partial<
   );
   const configuration = Configuration.layer({ args: [], environment: {}, workingDirectory: folder });
   return ModelPool.layer.pipe(
-    Layer.provide([engines, residency(settings), ModelsConfig.layer("/nowhere").pipe(Layer.provide(configuration))]),
+    Layer.provide([
+      inlineSandbox,
+      engines,
+      residency(settings),
+      ModelsConfig.layer("/nowhere").pipe(Layer.provide(configuration)),
+    ]),
   );
 };

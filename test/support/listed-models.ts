@@ -6,6 +6,7 @@ import type { ModelCondition, ModelFacts, ModelStatus } from "../../src/service/
 import { familyProfile } from "../../src/service/models/families.ts";
 import { Models } from "../../src/service/models/Models.ts";
 import type { Tokenizer } from "../../src/service/prompt/Tokenizer.ts";
+import { textTools } from "./text-tools.ts";
 
 const facts: ModelFacts = {
   id: "demo",
@@ -67,7 +68,7 @@ export const modelStatus = (id: string, status: Partial<Omit<ModelStatus, "facts
 const byteTokenizer: Tokenizer = {
   vocabularySize: 256,
   longestTokenBytes: 1,
-  isSpecial: () => false,
+  isSpecial: (id) => id <= 2,
   encode: (text, { addSpecialTokens }) => [...(addSpecialTokens ? [1] : []), ...Buffer.from(text)],
   decode: (ids, { skipSpecialTokens }) =>
     Buffer.from(ids.filter((id) => !skipSpecialTokens || id > 2)).toString("utf8"),
@@ -106,9 +107,7 @@ export const listedModels = (
       Effect.map(find(name), (status) => ({
         facts: status.facts,
         profile: familyProfile("unknown"),
-        tokenizer: byteTokenizer,
-        chatTemplate: { render: () => "", mentions: () => false },
-        outputFormat: { notation: "tagged" as const, reasoningTags: undefined, cleanUp: [] },
+        ...textTools({ tokenizer: byteTokenizer }),
       })),
   });
 };

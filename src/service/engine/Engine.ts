@@ -23,7 +23,7 @@ import type {
 } from "../domain/generation.ts";
 import type { AdapterFacts, ModelFacts } from "../domain/model.ts";
 import type { OutputReading } from "../output/parser.ts";
-import type { Tokenizer } from "../prompt/Tokenizer.ts";
+import type { Vocabulary } from "../prompt/Vocabulary.ts";
 import type { EmbeddingRequest, ReasoningLimit, SequenceConstraint } from "../worker/protocol.ts";
 
 export interface EngineRequest {
@@ -159,7 +159,7 @@ export class Engines extends Context.Service<
     /** Ready when it has computed a token. */
     readonly start: (
       model: ModelFacts,
-      tokenizer: Tokenizer,
+      vocabulary: Vocabulary,
       drafting: Drafting,
     ) => Effect.Effect<Engine, ModelBroken | EngineStartFailed, Scope.Scope>;
   }

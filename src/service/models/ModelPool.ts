@@ -8,8 +8,9 @@ import { ResidencyConfig } from "../config/ResidencyConfig.ts";
 import { ConfigurationInvalid, ModelBroken } from "../domain/errors.ts";
 import type { ModelCondition, ModelFacts } from "../domain/model.ts";
 import { type EngineDevice, Engines } from "../engine/Engine.ts";
+import { Sandbox } from "../sandbox/Sandbox.ts";
 import { type CatalogEntry, readCatalog } from "./catalog.ts";
-import { codeOf } from "./checkpoint-files.ts";
+import { codeOf } from "../checkpoint/checkpoint-files.ts";
 import type { ModelPolicy } from "./declared-model.ts";
 import { footprintOf } from "./footprint.ts";
 import type { Keeping, UnloadOptions } from "./keeping.ts";
@@ -41,225 +42,227 @@ interface Pool {
   readonly retired: ReadonlyArray<Member>;
 }
 
+type EngineServices = EngineConfig | Engines | Sandbox;
+
 /** The engines live in the layer's scope. Fails where the default model that is configured is not in the catalog. */
-export const layer: Layer.Layer<Models, CatalogFailure, ModelsConfig | ResidencyConfig | EngineConfig | Engines> =
-  Layer.effect(
-    Models,
-    Effect.gen(function* () {
-      const config = yield* ModelsConfig;
-      const { maxLoaded, budgetBytes, idleTtlMs, loadWaitMs } = yield* ResidencyConfig;
-      const engineConfig = yield* EngineConfig;
-      const engines = yield* Engines;
-      const clock = yield* Clock.Clock;
-      // Made before the fibers, so that it closes after them: an engine that starts ends with its fiber.
-      const scope = yield* Scope.fork(yield* Effect.scope);
-      const run = yield* FiberSet.runtime(yield* FiberSet.make<void>())();
-      const reservations = new Reservations({ maxLoaded, budgetBytes, waitMs: loadWaitMs }, clock);
-      const counts = {
-        loads: 0,
-        loadFailures: 0,
-        left: { eviction: 0, idle: 0, unload: 0, removal: 0, failure: 0 },
-      };
-      const snapshots = yield* Queue.unbounded<ReadonlyMap<string, ModelCondition>>();
-      let device: EngineDevice | undefined;
-      let pool: Pool = { settings: config, members: [], fallback: undefined, retired: [] };
-      /** A call may hold facts for longer than the catalog does: its model is found by them still. */
-      const slotsByFacts = new WeakMap<ModelFacts, ModelSlot>();
-      const publish = (): void => void Queue.offerUnsafe(snapshots, conditionsOf(pool.members));
+export const layer: Layer.Layer<Models, CatalogFailure, ModelsConfig | ResidencyConfig | EngineServices> = Layer.effect(
+  Models,
+  Effect.gen(function* () {
+    const config = yield* ModelsConfig;
+    const { maxLoaded, budgetBytes, idleTtlMs, loadWaitMs } = yield* ResidencyConfig;
+    const engineConfig = yield* EngineConfig;
+    const engines = yield* Engines;
+    const sandbox = yield* Sandbox;
+    const clock = yield* Clock.Clock;
+    // Made before the fibers, so that it closes after them: an engine that starts ends with its fiber.
+    const scope = yield* Scope.fork(yield* Effect.scope);
+    const run = yield* FiberSet.runtime(yield* FiberSet.make<void>())();
+    const reservations = new Reservations({ maxLoaded, budgetBytes, waitMs: loadWaitMs }, clock);
+    const counts = {
+      loads: 0,
+      loadFailures: 0,
+      left: { eviction: 0, idle: 0, unload: 0, removal: 0, failure: 0 },
+    };
+    const snapshots = yield* Queue.unbounded<ReadonlyMap<string, ModelCondition>>();
+    let device: EngineDevice | undefined;
+    let pool: Pool = { settings: config, members: [], fallback: undefined, retired: [] };
+    /** A call may hold facts for longer than the catalog does: its model is found by them still. */
+    const slotsByFacts = new WeakMap<ModelFacts, ModelSlot>();
+    const publish = (): void => void Queue.offerUnsafe(snapshots, conditionsOf(pool.members));
 
-      const makeSlot = (entry: CatalogEntry, tools: Member["tools"]): ModelSlot => {
-        const { facts, policy, profile } = entry;
-        const draft = draftOf(entry, engineConfig);
-        const { neededBytes } = footprintOf(facts, draft?.facts, engineConfig);
-        const slot: ModelSlot = new ModelSlot({
-          facts,
-          refusal: refusalOf(entry),
-          keeping: keepingOf(policy, idleTtlMs),
-          // What can fail without an engine fails before another model has to make way.
-          start: Effect.flatMap(tools, ({ tokenizer }) =>
-            draft !== undefined && draft.problem !== ""
-              ? Effect.fail(new ModelBroken({ model: facts.id, cause: unusableDraft(draft) }))
-              : Effect.andThen(
-                  reservations.reserve(slot, neededBytes),
-                  engines
-                    .start(facts, tokenizer, { allowed: profile.allowsDraft, directory: draft?.facts.directory })
-                    .pipe(Effect.tap((engine) => Effect.map(engine.status, (now) => (device = now.device ?? device)))),
-                ),
-          ),
-          fits: () => {
-            const { fits, evict } = reservations.room(slot, neededBytes);
-            return fits && evict.length === 0;
-          },
-          scope,
-          run,
-          clock,
-          onChange: () => {
-            publish();
-            reservations.advance();
-          },
-          onIdle: () => reservations.advance(),
-          onLoaded: (exit) => (counts[exit === "loaded" ? "loads" : "loadFailures"] += 1),
-          onLeft: (why) => (counts.left[why] += 1),
+    const makeSlot = (entry: CatalogEntry, tools: Member["tools"]): ModelSlot => {
+      const { facts, policy, profile } = entry;
+      const draft = draftOf(entry, engineConfig);
+      const { neededBytes } = footprintOf(facts, draft?.facts, engineConfig);
+      const slot: ModelSlot = new ModelSlot({
+        facts,
+        refusal: refusalOf(entry),
+        keeping: keepingOf(policy, idleTtlMs),
+        // What can fail without an engine fails before another model has to make way.
+        start: Effect.flatMap(tools, ({ vocabulary }) =>
+          draft !== undefined && draft.problem !== ""
+            ? Effect.fail(new ModelBroken({ model: facts.id, cause: unusableDraft(draft) }))
+            : Effect.andThen(
+                reservations.reserve(slot, neededBytes),
+                engines
+                  .start(facts, vocabulary, { allowed: profile.allowsDraft, directory: draft?.facts.directory })
+                  .pipe(Effect.tap((engine) => Effect.map(engine.status, (now) => (device = now.device ?? device)))),
+              ),
+        ),
+        fits: () => {
+          const { fits, evict } = reservations.room(slot, neededBytes);
+          return fits && evict.length === 0;
+        },
+        scope,
+        run,
+        clock,
+        onChange: () => {
+          publish();
+          reservations.advance();
+        },
+        onIdle: () => reservations.advance(),
+        onLoaded: (exit) => (counts[exit === "loaded" ? "loads" : "loadFailures"] += 1),
+        onLeft: (why) => (counts.left[why] += 1),
+      });
+      return slot;
+    };
+
+    /** What stays as it is keeps its engine, and its prompt tools where nothing at all changed. */
+    const makeMember = Effect.fnUntraced(function* (entry: CatalogEntry) {
+      const before = pool.members.find((member) => member.entry.facts.id === entry.facts.id);
+      if (before !== undefined && isDeepStrictEqual(before.entry, entry)) return before;
+      const tools = yield* keepTools(entry, sandbox);
+      const slot = before !== undefined && runsAlike(before.entry, entry) ? before.slot : makeSlot(entry, tools);
+      return { entry, tools, slot };
+    });
+
+    /** The one way in which the set of models changes. */
+    const adopt = Effect.fnUntraced(function* (settings: ModelsSettings) {
+      const members = yield* Effect.forEach(yield* readEntries(settings), makeMember);
+      const fallback = yield* Effect.fromResult(findDefault(members, settings.defaultModel, pool.fallback));
+      const before = pool.members;
+      const gone = before.filter(({ slot }) => !members.some((member) => member.slot === slot));
+      const retired = [...pool.retired.filter(({ slot }) => slot.isResident), ...gone];
+      pool = { settings, members, fallback, retired };
+      for (const { entry, slot } of members) {
+        slotsByFacts.set(entry.facts, slot);
+        const known = before.find((member) => member.slot === slot);
+        if (known === undefined) continue;
+        slot.forgetFailure();
+        slot.keep(changedKeeping(keepingOf(known.entry.policy, idleTtlMs), keepingOf(entry.policy, idleTtlMs)));
+      }
+      for (const { slot } of gone) slot.retire();
+      return changeOf(before, members);
+    });
+    yield* adopt(config);
+
+    const states = yield* SubscriptionRef.make(conditionsOf(pool.members));
+    yield* Queue.take(snapshots).pipe(
+      Effect.flatMap((snapshot) => SubscriptionRef.set(states, snapshot)),
+      Effect.forever,
+      Effect.forkScoped,
+    );
+
+    const oneAtATime = yield* Semaphore.make(1);
+    const change = (settings: Effect.Effect<ModelsSettings, ConfigurationInvalid>) =>
+      Effect.flatMap(settings, (now) =>
+        Effect.mapError(adopt(now), (error) => asConfigurationInvalid(error, now)),
+      ).pipe(
+        Effect.tap(() => Effect.sync(publish)),
+        // A catalog that was taken over in part would be neither the old nor the new one.
+        Effect.uninterruptible,
+        oneAtATime.withPermits(1),
+        Effect.tap((changed) => Effect.annotateLogs(Effect.logInfo("catalog read anew"), joined(changed))),
+        Effect.tapError((error) =>
+          Effect.logError("the catalog stays as it was").pipe(Effect.annotateLogs({ cause: error.message })),
+        ),
+      );
+
+    /** Those that have gone, and whose names are no other model's. */
+    const leaving = () =>
+      pool.retired.filter(
+        ({ entry: { facts }, slot }) =>
+          slot.isResident && !pool.members.some((member) => member.entry.facts.id === facts.id),
+      );
+    const memberIn = (members: () => ReadonlyArray<Member>, name: string) =>
+      Effect.suspend(() =>
+        name.trim() === "" && pool.fallback !== undefined
+          ? Effect.succeed(pool.fallback)
+          : Effect.fromResult(findMember(members(), name)),
+      );
+    const known = () => [...pool.members, ...leaving()];
+    const memberOf = (name: string) => memberIn(() => pool.members, name);
+    const knownOf = (name: string) => memberIn(known, name);
+    const slotOf = (model: string | ModelFacts): Effect.Effect<ModelSlot, NameFailure> => {
+      const slot = typeof model === "string" ? undefined : slotsByFacts.get(model);
+      if (slot !== undefined) return Effect.succeed(slot);
+      return Effect.map(memberOf(typeof model === "string" ? model : model.id), (member) => member.slot);
+    };
+    const statusOf = (member: Member) =>
+      Effect.map(member.slot.status, (status) => ({
+        ...status,
+        facts: member.entry.facts,
+        download: member.entry.download,
+        isDefault: member === pool.fallback,
+        reservedBytes: reservations.reservedBytes(member.slot),
+      }));
+    const lease = Effect.fn("Models.lease")((model: string | ModelFacts) =>
+      Effect.flatMap(slotOf(model), (slot) => slot.lease),
+    );
+
+    return Models.of({
+      list: Effect.suspend(() => Effect.forEach(known(), statusOf)),
+      get: (name) => Effect.flatMap(knownOf(name), statusOf),
+      promptTools: Effect.fn("Models.promptTools")((name: string) =>
+        Effect.flatMap(memberOf(name), ({ tools }) => tools),
+      ),
+      lease,
+      load: Effect.fn("Models.load")(function* (name: string, { pinned, idleTtlMs: ttlMs }: LoadOptions) {
+        const member = yield* memberOf(name);
+        const { slot } = member;
+        yield* slot.assertNotUnloading("load");
+        slot.forgetFailure();
+        yield* slot.loadingLease;
+        slot.keep({
+          ...(pinned !== undefined && { pinned }),
+          ...(ttlMs !== undefined && { idleTtlMs: ttlMs }),
         });
-        return slot;
-      };
-
-      /** What stays as it is keeps its engine, and its prompt tools where nothing at all changed. */
-      const makeMember = Effect.fnUntraced(function* (entry: CatalogEntry) {
-        const before = pool.members.find((member) => member.entry.facts.id === entry.facts.id);
-        if (before !== undefined && isDeepStrictEqual(before.entry, entry)) return before;
-        const tools = yield* keepTools(entry);
-        const slot = before !== undefined && runsAlike(before.entry, entry) ? before.slot : makeSlot(entry, tools);
-        return { entry, tools, slot };
-      });
-
-      /** The one way in which the set of models changes. */
-      const adopt = Effect.fnUntraced(function* (settings: ModelsSettings) {
-        const members = yield* Effect.forEach(yield* readEntries(settings), makeMember);
-        const fallback = yield* Effect.fromResult(findDefault(members, settings.defaultModel, pool.fallback));
-        const before = pool.members;
-        const gone = before.filter(({ slot }) => !members.some((member) => member.slot === slot));
-        const retired = [...pool.retired.filter(({ slot }) => slot.isResident), ...gone];
-        pool = { settings, members, fallback, retired };
-        for (const { entry, slot } of members) {
-          slotsByFacts.set(entry.facts, slot);
-          const known = before.find((member) => member.slot === slot);
-          if (known === undefined) continue;
-          slot.forgetFailure();
-          slot.keep(changedKeeping(keepingOf(known.entry.policy, idleTtlMs), keepingOf(entry.policy, idleTtlMs)));
-        }
-        for (const { slot } of gone) slot.retire();
-        return changeOf(before, members);
-      });
-      yield* adopt(config);
-
-      const states = yield* SubscriptionRef.make(conditionsOf(pool.members));
-      yield* Queue.take(snapshots).pipe(
-        Effect.flatMap((snapshot) => SubscriptionRef.set(states, snapshot)),
-        Effect.forever,
-        Effect.forkScoped,
-      );
-
-      const oneAtATime = yield* Semaphore.make(1);
-      const change = (settings: Effect.Effect<ModelsSettings, ConfigurationInvalid>) =>
-        Effect.flatMap(settings, (now) =>
-          Effect.mapError(adopt(now), (error) => asConfigurationInvalid(error, now)),
-        ).pipe(
-          Effect.tap(() => Effect.sync(publish)),
-          // A catalog that was taken over in part would be neither the old nor the new one.
-          Effect.uninterruptible,
-          oneAtATime.withPermits(1),
-          Effect.tap((changed) => Effect.annotateLogs(Effect.logInfo("catalog read anew"), joined(changed))),
-          Effect.tapError((error) =>
-            Effect.logError("the catalog stays as it was").pipe(Effect.annotateLogs({ cause: error.message })),
-          ),
-        );
-
-      /** Those that have gone, and whose names are no other model's. */
-      const leaving = () =>
-        pool.retired.filter(
-          ({ entry: { facts }, slot }) =>
-            slot.isResident && !pool.members.some((member) => member.entry.facts.id === facts.id),
-        );
-      const memberIn = (members: () => ReadonlyArray<Member>, name: string) =>
-        Effect.suspend(() =>
-          name.trim() === "" && pool.fallback !== undefined
-            ? Effect.succeed(pool.fallback)
-            : Effect.fromResult(findMember(members(), name)),
-        );
-      const known = () => [...pool.members, ...leaving()];
-      const memberOf = (name: string) => memberIn(() => pool.members, name);
-      const knownOf = (name: string) => memberIn(known, name);
-      const slotOf = (model: string | ModelFacts): Effect.Effect<ModelSlot, NameFailure> => {
-        const slot = typeof model === "string" ? undefined : slotsByFacts.get(model);
-        if (slot !== undefined) return Effect.succeed(slot);
-        return Effect.map(memberOf(typeof model === "string" ? model : model.id), (member) => member.slot);
-      };
-      const statusOf = (member: Member) =>
-        Effect.map(member.slot.status, (status) => ({
-          ...status,
-          facts: member.entry.facts,
-          download: member.entry.download,
-          isDefault: member === pool.fallback,
-          reservedBytes: reservations.reservedBytes(member.slot),
-        }));
-      const lease = Effect.fn("Models.lease")((model: string | ModelFacts) =>
-        Effect.flatMap(slotOf(model), (slot) => slot.lease),
-      );
-
-      return Models.of({
-        list: Effect.suspend(() => Effect.forEach(known(), statusOf)),
-        get: (name) => Effect.flatMap(knownOf(name), statusOf),
-        promptTools: Effect.fn("Models.promptTools")((name: string) =>
-          Effect.flatMap(memberOf(name), ({ tools }) => tools),
-        ),
-        lease,
-        load: Effect.fn("Models.load")(function* (name: string, { pinned, idleTtlMs: ttlMs }: LoadOptions) {
-          const member = yield* memberOf(name);
-          const { slot } = member;
-          yield* slot.assertNotUnloading("load");
-          slot.forgetFailure();
-          yield* slot.loadingLease;
-          slot.keep({
-            ...(pinned !== undefined && { pinned }),
-            ...(ttlMs !== undefined && { idleTtlMs: ttlMs }),
-          });
-          return yield* statusOf(member);
-        }, Effect.scoped),
-        fit: Effect.fn("Models.fit")(function* (name) {
-          const { entry, tools, slot } = yield* memberOf(name);
-          yield* tools;
-          const footprint = footprintOf(entry.facts, draftOf(entry, engineConfig)?.facts, engineConfig);
-          const room = reservations.room(slot, footprint.neededBytes);
-          return { ...room, ...footprint, budgetBytes, maxLoadedModels: maxLoaded };
-        }),
-        unload: Effect.fn("Models.unload")((name, options) =>
-          Effect.flatMap(knownOf(name), ({ slot }) => slot.unload(options)),
-        ),
-        unloadAll: Effect.fn("Models.unloadAll")(function* ({ includePinned, ...options }) {
-          const slots = known().map(({ slot }) => slot);
-          const results = yield* Effect.forEach(slots, unloadOne(includePinned, options), {
-            concurrency: "unbounded",
-          });
-          return {
-            unloaded: results.flatMap(({ model, unloaded }) => (unloaded ? [model] : [])),
-            kept: results.flatMap(({ model, reason }) => (reason === "" ? [] : [{ model, reason }])),
-            freedBytes: results.reduce((sum, { freedBytes }) => sum + freedBytes, 0),
-          };
-        }),
-        pin: Effect.fn("Models.pin")(function* (name, pinned) {
-          const member = yield* memberOf(name);
-          yield* member.slot.assertNotUnloading("pin");
-          member.slot.keep({ pinned });
-          return yield* statusOf(member);
-        }),
-        preload: Effect.fn("Models.preload")((names: ReadonlyArray<string>) =>
-          Effect.forEach(names, (name) =>
-            Effect.scoped(lease(name)).pipe(
-              Effect.match({
-                onSuccess: () => ({ name, error: undefined }),
-                onFailure: (error) => ({ name, error }),
-              }),
-            ),
+        return yield* statusOf(member);
+      }, Effect.scoped),
+      fit: Effect.fn("Models.fit")(function* (name) {
+        const { entry, tools, slot } = yield* memberOf(name);
+        yield* tools;
+        const footprint = footprintOf(entry.facts, draftOf(entry, engineConfig)?.facts, engineConfig);
+        const room = reservations.room(slot, footprint.neededBytes);
+        return { ...room, ...footprint, budgetBytes, maxLoadedModels: maxLoaded };
+      }),
+      unload: Effect.fn("Models.unload")((name, options) =>
+        Effect.flatMap(knownOf(name), ({ slot }) => slot.unload(options)),
+      ),
+      unloadAll: Effect.fn("Models.unloadAll")(function* ({ includePinned, ...options }) {
+        const slots = known().map(({ slot }) => slot);
+        const results = yield* Effect.forEach(slots, unloadOne(includePinned, options), {
+          concurrency: "unbounded",
+        });
+        return {
+          unloaded: results.flatMap(({ model, unloaded }) => (unloaded ? [model] : [])),
+          kept: results.flatMap(({ model, reason }) => (reason === "" ? [] : [{ model, reason }])),
+          freedBytes: results.reduce((sum, { freedBytes }) => sum + freedBytes, 0),
+        };
+      }),
+      pin: Effect.fn("Models.pin")(function* (name, pinned) {
+        const member = yield* memberOf(name);
+        yield* member.slot.assertNotUnloading("pin");
+        member.slot.keep({ pinned });
+        return yield* statusOf(member);
+      }),
+      preload: Effect.fn("Models.preload")((names: ReadonlyArray<string>) =>
+        Effect.forEach(names, (name) =>
+          Effect.scoped(lease(name)).pipe(
+            Effect.match({
+              onSuccess: () => ({ name, error: undefined }),
+              onFailure: (error) => ({ name, error }),
+            }),
           ),
         ),
-        reload: Effect.withSpan(change(Effect.suspend(() => config.reread ?? Effect.succeed(config))), "Models.reload"),
-        rescan: Effect.withSpan(change(Effect.sync(() => pool.settings)), "Models.rescan"),
-        showDownload: Effect.fn("Models.showDownload")((name) =>
-          Effect.flatMap(memberOf(name), ({ slot }) => slot.showDownload),
-        ),
-        pool: Effect.sync(() => ({
-          ...reservations.totals,
-          ...counts,
-          device,
-          left: { ...counts.left },
-          maxLoaded,
-          budgetBytes,
-        })),
-        changes: SubscriptionRef.changes(states),
-      });
-    }),
-  );
+      ),
+      reload: Effect.withSpan(change(Effect.suspend(() => config.reread ?? Effect.succeed(config))), "Models.reload"),
+      rescan: Effect.withSpan(change(Effect.sync(() => pool.settings)), "Models.rescan"),
+      showDownload: Effect.fn("Models.showDownload")((name) =>
+        Effect.flatMap(memberOf(name), ({ slot }) => slot.showDownload),
+      ),
+      pool: Effect.sync(() => ({
+        ...reservations.totals,
+        ...counts,
+        device,
+        left: { ...counts.left },
+        maxLoaded,
+        budgetBytes,
+      })),
+      changes: SubscriptionRef.changes(states),
+    });
+  }),
+);
 
 const readEntries = (settings: ModelsSettings) =>
   Effect.tryPromise({

@@ -5,21 +5,25 @@ import type { ConfigurationInvalid, FilesUnusable, LoadFailure, ModelOperationCo
 import type { ModelCondition, ModelFacts, ModelStatus } from "../domain/model.ts";
 import type { Engine, EngineDevice } from "../engine/Engine.ts";
 import type { OutputFormat } from "../output/output-format.ts";
-import type { ChatTemplate } from "../prompt/chat-template.ts";
-import type { Tokenizer } from "../prompt/Tokenizer.ts";
+import type { ReasoningMarks } from "../output/reasoning-marks.ts";
+import type { Vocabulary } from "../prompt/Vocabulary.ts";
 import type { FamilyProfile } from "./families.ts";
 import type { Footprint } from "./footprint.ts";
 import type { Departure, Unloaded, UnloadOptions } from "./keeping.ts";
 import type { Room } from "./Reservations.ts";
+import type { Texts } from "./texts.ts";
 import type { NameFailure } from "./resolve-name.ts";
 
 /** What is needed to make a prompt, without an engine. */
 export interface PromptTools {
   readonly facts: ModelFacts;
   readonly profile: FamilyProfile;
-  readonly tokenizer: Tokenizer;
-  readonly chatTemplate: ChatTemplate;
+  readonly vocabulary: Vocabulary;
   readonly outputFormat: OutputFormat;
+  readonly reasoningMarks: ReasoningMarks;
+  /** Whether the chat template makes anything of a variable, as far as its text tells. */
+  readonly mentions: (variable: string) => boolean;
+  readonly texts: Texts;
 }
 
 /** How the preload of one model went. */

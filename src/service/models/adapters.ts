@@ -5,7 +5,7 @@ import { basename, join } from "node:path";
 
 import { isName } from "../config/config-schema.ts";
 import type { AdapterFacts } from "../domain/model.ts";
-import { CheckpointInvalid, codeOf, readRequired } from "./checkpoint-files.ts";
+import { CheckpointInvalid, codeOf, readRequired } from "../checkpoint/checkpoint-files.ts";
 import type { Adapter } from "./declared-model.ts";
 import { isFolder } from "./model-folders.ts";
 import { readTensorHeaders } from "./safetensors.ts";

@@ -10,7 +10,7 @@ import type { HubModel, ModelFacts } from "../domain/model.ts";
 import { resolveDefaults } from "../prompt/effective-parameters.ts";
 import { readAdapters } from "./adapters.ts";
 import { type CheckpointFacts, type FactsOverrides, readCheckpointFacts } from "./checkpoint-facts.ts";
-import { CheckpointInvalid, codeOf } from "./checkpoint-files.ts";
+import { CheckpointInvalid, codeOf } from "../checkpoint/checkpoint-files.ts";
 import {
   declaredDefaults,
   type DeclaredModel,

@@ -7,12 +7,12 @@ import type { ModelDefaults, ModelFacts } from "../domain/model.ts";
 import { readChatTemplates, rendersTools } from "../prompt/chat-template-source.ts";
 import { resolveDefaults } from "../prompt/effective-parameters.ts";
 import { specialTokens } from "../prompt/special-tokens.ts";
-import { CheckpointInvalid, decodeJson, JsonObject, readOptional, readRequired } from "./checkpoint-files.ts";
+import { CheckpointInvalid, readChatTemplateFile, readOptional, readRequired } from "../checkpoint/checkpoint-files.ts";
+import { decodeJson, JsonObject } from "./decode-json.ts";
 import { countParameters, unpackedBytes } from "./count-parameters.ts";
 import { EmbeddingConfig, readEmbeddingFacts } from "./embedding-facts.ts";
 import { detectFamilyOf, type FamilyProfile, familyProfile } from "./families.ts";
 import { configuredDefaults, GenerationConfigJson, TokenIds, tokenIdList } from "./generation-config.ts";
-import { readChatTemplateFile } from "./prompt-tools.ts";
 import { readWeightsHeader, type TensorHeader } from "./safetensors.ts";
 
 /** All but the names, which depend on the folder and its neighbours, and the adapters, which may lie elsewhere. */

@@ -3,14 +3,19 @@ import { Cache, Duration, Effect, Exit } from "effect";
 
 import { type FilesUnusable, ModelBroken, ModelNotDownloaded } from "../domain/errors.ts";
 import type { CatalogEntry } from "./catalog.ts";
-import { CheckpointInvalid, codeOf } from "./checkpoint-files.ts";
+import { createVocabulary } from "../prompt/Vocabulary.ts";
+import type { TextModel } from "../sandbox/lane/text-files.ts";
+import type { Sandbox } from "../sandbox/Sandbox.ts";
 import type { PromptTools } from "./Models.ts";
-import { readPromptTools } from "./prompt-tools.ts";
+import { makeTexts } from "./texts.ts";
 
 /** Kept once it is read; a failure for a moment only, as the files may have been mended. */
-export const keepTools = (entry: CatalogEntry): Effect.Effect<Effect.Effect<PromptTools, FilesUnusable>> =>
+export const keepTools = (
+  entry: CatalogEntry,
+  sandbox: Sandbox["Service"],
+): Effect.Effect<Effect.Effect<PromptTools, FilesUnusable>> =>
   Effect.map(
-    Cache.makeWith<"tools", PromptTools, FilesUnusable>(() => readTools(entry), {
+    Cache.makeWith<"tools", PromptTools, FilesUnusable>(() => readTools(entry, sandbox), {
       capacity: 1,
       timeToLive: (exit) => (Exit.isSuccess(exit) ? Duration.infinity : Duration.seconds(5)),
     }),
@@ -23,15 +28,36 @@ export const refusalOf = ({ facts: { id: model }, problem, download }: CatalogEn
   return problem === "" ? undefined : new ModelBroken({ model, cause: problem });
 };
 
-const readTools = (entry: CatalogEntry): Effect.Effect<PromptTools, FilesUnusable> => {
+const readTools = Effect.fnUntraced(function* (
+  entry: CatalogEntry,
+  sandbox: Sandbox["Service"],
+): Effect.fn.Return<PromptTools, FilesUnusable> {
   const refusal = refusalOf(entry);
-  if (refusal !== undefined) return Effect.fail(refusal);
+  if (refusal !== undefined) return yield* refusal;
   const { facts, profile } = entry;
-  return Effect.tryPromise({
-    try: () => readPromptTools(facts, profile),
-    catch: (error) => new ModelBroken({ model: facts.id, cause: problemOf(error) }),
-  });
-};
+  const model: TextModel = {
+    directory: facts.directory,
+    family: facts.family,
+    systemRole: profile.supportsSystem,
+    standIn: profile.chatTemplate,
+    cleanUp: profile.postprocess,
+    vocabularySize: facts.vocabularySize,
+  };
+  const loaded = yield* Effect.mapError(
+    sandbox.run("loadText", model, { inputBytes: 0, subject: model.directory }),
+    ({ cause }) => new ModelBroken({ model: facts.id, cause: `${loading} ${cause}` }),
+  );
+  if ("problem" in loaded) return yield* new ModelBroken({ model: facts.id, cause: loaded.problem });
+  const words = new Set(loaded.templateWords);
+  return {
+    facts,
+    profile,
+    vocabulary: createVocabulary(loaded.vocabulary),
+    outputFormat: loaded.outputFormat,
+    reasoningMarks: loaded.reasoningMarks,
+    mentions: (variable) => words.has(variable),
+    texts: makeTexts(sandbox, facts.id, { ...model, digest: loaded.digest }),
+  };
+});
 
-const problemOf = (error: unknown): string =>
-  error instanceof CheckpointInvalid ? error.message : `its folder cannot be read (${codeOf(error)})`;
+const loading = "reading its tokenizer and chat template, and trying them on a short text,";

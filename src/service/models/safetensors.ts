@@ -1,9 +1,16 @@
 /** The headers of safetensors files: which tensors a checkpoint has. https://github.com/huggingface/safetensors#format */
-import { open, readdir } from "node:fs/promises";
-import { join } from "node:path";
+import { readdir } from "node:fs/promises";
 import { Schema } from "effect";
 
-import { CheckpointInvalid, codeOf, decodeJson, JsonObject, readOptional } from "./checkpoint-files.ts";
+import {
+  CheckpointInvalid,
+  isLfsPointer,
+  lfsProblem,
+  openRegular,
+  readBytes,
+  readOptional,
+} from "../checkpoint/checkpoint-files.ts";
+import { decodeJson, JsonObject } from "./decode-json.ts";
 
 export interface TensorHeader {
   readonly dtype: string;
@@ -85,26 +92,28 @@ const decodeHeader = (file: string, header: Buffer) =>
   });
 
 const prefixBytes = 8;
-/** The format's own limit. */
-const headerMaxBytes = 100_000_000;
+/** The header of a model of 100,000 tensors has a third of that. */
+const headerMaxBytes = 32 * 1024 ** 2;
 
 /** Eight bytes of length, little-endian, then that many bytes of JSON, then the data. */
 const readHeader = async (directory: string, file: string): Promise<{ header: Buffer; dataBytes: number }> => {
-  const handle = await open(join(directory, file)).catch((error: unknown) => {
-    throw new CheckpointInvalid(file, `cannot be read (${codeOf(error)})`);
-  });
+  const handle = await openRegular(directory, file);
+  if (handle === undefined) throw new CheckpointInvalid(file, "is missing");
   try {
     const { size } = await handle.stat();
-    const prefix = Buffer.alloc(prefixBytes);
-    await handle.read(prefix, 0, prefixBytes, 0);
+    const prefix = await readBytes(handle, 0, prefixBytes);
+    const broken = isLfsPointer(await readBytes(handle, 0, 64)) ? lfsProblem : "is truncated or not a safetensors file";
+    if (prefix.length < prefixBytes) throw new CheckpointInvalid(file, broken);
     const length = Number(prefix.readBigUInt64LE());
     const dataBytes = size - prefixBytes - length;
-    if (dataBytes < 0 || length > headerMaxBytes) {
-      throw new CheckpointInvalid(file, "is truncated or not a safetensors file");
+    if (dataBytes < 0) throw new CheckpointInvalid(file, broken);
+    if (length > headerMaxBytes) {
+      throw new CheckpointInvalid(
+        file,
+        `has a header of ${length} bytes; it must not have more than ${headerMaxBytes}`,
+      );
     }
-    const header = Buffer.alloc(length);
-    await handle.read(header, 0, length, prefixBytes);
-    return { header, dataBytes };
+    return { header: await readBytes(handle, prefixBytes, length), dataBytes };
   } finally {
     await handle.close();
   }

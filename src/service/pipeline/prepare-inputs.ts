@@ -1,7 +1,7 @@
 /** From the inputs of an embedding task to the token ids that its vectors are made of. */
 import { Effect } from "effect";
 
-import type { EmbeddingInput, EmbeddingTask, Pooling } from "../domain/embedding.ts";
+import type { EmbeddingTask, Pooling } from "../domain/embedding.ts";
 import {
   ContextLengthExceeded,
   type FieldViolation,
@@ -12,8 +12,8 @@ import {
 } from "../domain/errors.ts";
 import type { ModelFacts } from "../domain/model.ts";
 import type { PromptTools } from "../models/Models.ts";
-import { encodeWithin } from "../prompt/encode-within.ts";
-import type { Tokenizer } from "../prompt/Tokenizer.ts";
+import type { TextFailure } from "../models/texts.ts";
+import type { Encoded, TooLong } from "../prompt/encode-within.ts";
 
 export interface PreparedInputs {
   readonly inputs: ReadonlyArray<PreparedInput>;
@@ -29,20 +29,23 @@ type InputFailure =
   | ContextLengthExceeded
   | InvalidField
   | ModelRevisionMismatch
+  | TextFailure
   | UnsupportedParameter
   | UnsupportedTask;
 
-/** What the task asks of this model is checked first. Between two texts the running streams get their turn. */
+/** What the task asks of this model is checked first. */
 export const prepareInputs = Effect.fn("prepareInputs")(function* (
   task: EmbeddingTask,
   tools: PromptTools,
 ): Effect.fn.Return<PreparedInputs, InputFailure> {
   const pooling = yield* checkTask(task, tools.facts);
+  const encoded = yield* encodeTexts(task, tools);
   const inputs: PreparedInput[] = [];
   let total = 0;
   for (const [index, input] of task.inputs.entries()) {
-    yield* Effect.yieldNow;
-    const prepared = yield* prepareInput(input, index, task.truncate, tools);
+    const prepared = yield* input.type === "tokens"
+      ? prepareTokens(input.ids, index, task.truncate, tools.facts)
+      : prepareText(encoded.shift(), index, tools.facts);
     inputs.push(prepared);
     total += prepared.tokenIds.length;
     if (total > maxTokens) {
@@ -89,48 +92,43 @@ const dimensionsProblem = (asked: number, most: number, known: ReadonlyArray<num
   return `${asked} is not allowed; it must be one of ${[...known, most].join(", ")}`;
 };
 
-const prepareInput = (
-  input: EmbeddingInput,
+const encodeTexts = ({ inputs, truncate }: EmbeddingTask, { texts, facts }: PromptTools) => {
+  const own = inputs.flatMap((input) => (input.type === "text" ? [input.text] : []));
+  const field = inputs.length === 1 ? "inputs[0].text" : "inputs";
+  if (own.length === 0) return Effect.succeed([]);
+  const options = { field, addSpecialTokens: true, truncate, limit: facts.contextLength };
+  return Effect.map(texts.encode(own, options), (encoded) => [...encoded]);
+};
+
+const prepareTokens = (
+  ids: ReadonlyArray<number>,
   index: number,
   truncate: boolean,
-  { tokenizer, facts }: PromptTools,
+  facts: ModelFacts,
 ): Effect.Effect<PreparedInput, ContextLengthExceeded | InvalidField> => {
   const { contextLength } = facts;
-  if (input.type === "tokens") {
-    const violation = tokenViolation(input.ids, index, facts);
-    if (violation !== undefined) return Effect.fail(new InvalidField({ violations: [violation] }));
-    if (input.ids.length > contextLength && !truncate) return tooLong(input.ids.length, contextLength, false);
-    const tokenIds = input.ids.slice(0, contextLength);
-    return Effect.succeed({ tokenIds, truncated: tokenIds.length < input.ids.length });
-  }
-  const encoded = encodeWithin(tokenizer, input.text, { addSpecialTokens: true }, contextLength);
-  if (encoded._tag === "Success" && encoded.success.length <= contextLength) {
-    if (encoded.success.length > 0) return Effect.succeed({ tokenIds: encoded.success, truncated: false });
-    const field = `inputs[${index}].text`;
-    return Effect.fail(new InvalidField({ violations: [{ field, description: "it has no tokens" }] }));
-  }
-  if (truncate) return Effect.succeed({ tokenIds: truncated(tokenizer, input.text, contextLength), truncated: true });
-  return encoded._tag === "Success"
-    ? tooLong(encoded.success.length, contextLength, false)
-    : tooLong(encoded.failure, contextLength, true);
+  const violation = tokenViolation(ids, index, facts);
+  if (violation !== undefined) return Effect.fail(new InvalidField({ violations: [violation] }));
+  if (ids.length > contextLength && !truncate) return tooLong(ids.length, contextLength, false);
+  const tokenIds = ids.slice(0, contextLength);
+  return Effect.succeed({ tokenIds, truncated: tokenIds.length < ids.length });
+};
+
+const prepareText = (
+  encoded: Encoded | TooLong | undefined,
+  index: number,
+  { contextLength }: ModelFacts,
+): Effect.Effect<PreparedInput, ContextLengthExceeded | InvalidField> => {
+  if (encoded !== undefined && "atLeast" in encoded) return tooLong(encoded.atLeast, contextLength, true);
+  const tokenIds = Array.from(encoded?.tokenIds ?? []);
+  if (tokenIds.length > contextLength) return tooLong(tokenIds.length, contextLength, false);
+  if (tokenIds.length > 0) return Effect.succeed({ tokenIds, truncated: encoded?.truncated === true });
+  const field = `inputs[${index}].text`;
+  return Effect.fail(new InvalidField({ violations: [{ field, description: "it has no tokens" }] }));
 };
 
 const tooLong = (promptTokens: number, contextLength: number, estimated: boolean) =>
   Effect.fail(new ContextLengthExceeded({ promptTokens, maxOutputTokens: 0, contextLength, estimated }));
-
-/** The beginning of a text within its special tokens: a model that looks at an end token has to find it. */
-const truncated = (tokenizer: Tokenizer, text: string, limit: number): ReadonlyArray<number> => {
-  const around = tokenizer.encode(text, { addSpecialTokens: true });
-  const within = tokenizer.encode(text, { addSpecialTokens: false });
-  const specials = around.length - within.length;
-  const startsAt = (at: number): boolean => within.slice(0, 8).every((id, index) => around[at + index] === id);
-  const before = Array.from({ length: specials + 1 }, (_, at) => at).find(startsAt) ?? 0;
-  const kept = Math.max(0, limit - specials);
-  return [...around.slice(0, before), ...within.slice(0, kept), ...around.slice(before + within.length)].slice(
-    0,
-    limit,
-  );
-};
 
 const tokenViolation = (
   ids: ReadonlyArray<number>,

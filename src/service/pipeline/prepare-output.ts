@@ -3,11 +3,11 @@ import type { ChatInput, GenerationTask } from "../domain/generation.ts";
 import type { Grammar } from "../domain/grammar.ts";
 import type { EngineRequest } from "../engine/Engine.ts";
 import type { PromptTools } from "../models/Models.ts";
-import { marksReasoning, type OutputFormat } from "../output/output-format.ts";
+import { marksReasoning } from "../output/output-format.ts";
 import { type OutputReading, plainReading } from "../output/parser.ts";
 import type { ReasoningTags } from "../output/reasoning.ts";
+import type { ReasoningMarks } from "../output/reasoning-marks.ts";
 import { createToolSet } from "../output/tool-set.ts";
-import type { Tokenizer } from "../prompt/Tokenizer.ts";
 
 /** @param prompt the rendered conversation; undefined for inputs that are none */
 export const outputReading = (task: GenerationTask, tools: PromptTools, prompt: string | undefined): OutputReading => {
@@ -32,7 +32,7 @@ export const outputReading = (task: GenerationTask, tools: PromptTools, prompt: 
  */
 export const reasoningLimit = (
   { input, reasoning }: GenerationTask,
-  { tokenizer, outputFormat }: PromptTools,
+  { reasoningMarks, outputFormat }: PromptTools,
   prompt: string | undefined,
   constrainedTokens?: number,
 ): EngineRequest["reasoningLimit"] => {
@@ -40,16 +40,16 @@ export const reasoningLimit = (
   const maxTokens = half === undefined ? reasoning.maxTokens : Math.min(reasoning.maxTokens ?? half, half);
   if (maxTokens === undefined || input.type !== "chat" || prompt === undefined) return undefined;
   if (!marksReasoning(outputFormat)) return undefined;
-  const { open, ...rest } = reasoningMarks(tokenizer, outputFormat, choosesTool(input));
+  const { openTokenIds, ...rest } = marksFor(input, reasoningMarks);
   const { reasoningTags: tags } = outputFormat;
   const isOpen = tags !== undefined && endsInReasoning(input, prompt, tags);
-  return { maxTokens, openTokenIds: isOpen ? [] : open, ...rest };
+  return { maxTokens, openTokenIds: isOpen ? [] : openTokenIds, ...rest };
 };
 
 /** The grammar, and where it begins to hold. */
 export const outputConstraint = (
   { input }: GenerationTask,
-  { tokenizer, outputFormat }: PromptTools,
+  { reasoningMarks, outputFormat }: PromptTools,
   prompt: string | undefined,
   grammar: Grammar,
 ): NonNullable<EngineRequest["constraint"]> => {
@@ -60,29 +60,18 @@ export const outputConstraint = (
   const isOpen = tags !== undefined && endsInReasoning(input, prompt, tags);
   // A message that is continued has its reasoning behind it.
   if (input.continueFinalMessage && !isOpen) return free;
-  const { open, ...rest } = reasoningMarks(tokenizer, outputFormat, isCall);
   const begins = isOpen ? "open" : tags === undefined ? "always" : "optional";
-  return { ...free, reasoning: { begins, openTokenIds: open, ...rest } };
+  return { ...free, reasoning: { begins, ...marksFor(input, reasoningMarks) } };
 };
 
 /** Whether a tool has to be called. */
 const choosesTool = ({ toolChoice }: ChatInput): boolean =>
   toolChoice.mode === "required" || toolChoice.mode === "function";
 
-/** What opens and closes reasoning, and what leads from there to the answer. */
-const reasoningMarks = (tokenizer: Tokenizer, { reasoningTags }: OutputFormat, isCall: boolean) => {
-  const ids = (text: string) => tokenizer.encode(text, { addSpecialTokens: false });
-  if (reasoningTags !== undefined) {
-    const { open, close } = reasoningTags;
-    return { open: ids(open), closeTokenIds: ids(close), answerTokenIds: ids("\n\n") };
-  }
-  return {
-    open: ids("<|channel|>analysis<|message|>"),
-    closeTokenIds: ids("<|end|>"),
-    // The channel of a call is a part of its notation.
-    answerTokenIds: ids(isCall ? "<|start|>assistant" : "<|start|>assistant<|channel|>final<|message|>"),
-  };
-};
+const marksFor = (chat: ChatInput, { callTokenIds, answerTokenIds, ...marks }: ReasoningMarks) => ({
+  ...marks,
+  answerTokenIds: choosesTool(chat) ? callTokenIds : answerTokenIds,
+});
 
 /** Many templates open the reasoning themselves; a message to go on with may stop in the middle of it. */
 const endsInReasoning = (chat: ChatInput, prompt: string, { open, close }: ReasoningTags): boolean => {

@@ -14,11 +14,12 @@ import type { ChatInput, GenerationTask, LogitBias, OutputOptions } from "../dom
 import type { Grammar } from "../domain/grammar.ts";
 import type { AdapterFacts, ModelFacts } from "../domain/model.ts";
 import type { PromptTools } from "../models/Models.ts";
+import type { TextFailure } from "../models/texts.ts";
 import { taskGrammar } from "./task-grammar.ts";
 import { marksReasoning } from "../output/output-format.ts";
-import { ChatTemplateRefused } from "../prompt/chat-template.ts";
 import { toolProblems } from "../output/tool-schema/tool-problems.ts";
-import { encodeWithin } from "../prompt/encode-within.ts";
+import { decodeTokens } from "../prompt/detokenizer.ts";
+import type { Encoded, TooLong } from "../prompt/encode-within.ts";
 import { findAdapter } from "./find-adapter.ts";
 
 export type PromptFailure =
@@ -27,6 +28,7 @@ export type PromptFailure =
   | ContextLengthExceeded
   | InvalidField
   | ModelRevisionMismatch
+  | TextFailure
   | UnsupportedParameter
   | UnsupportedTask;
 
@@ -59,21 +61,23 @@ export const preparePrompt = Effect.fn("preparePrompt")(function* (
 });
 
 const tokensAndText = Effect.fnUntraced(function* ({ input, reasoning }: GenerationTask, tools: PromptTools) {
-  const { tokenizer } = tools;
+  const { texts, vocabulary, facts } = tools;
+  const limit = facts.contextLength;
   switch (input.type) {
     case "tokens": {
-      const text = () => tokenizer.decode(input.ids, { skipSpecialTokens: false });
+      const text = () => decodeTokens(vocabulary, input.ids, { skipSpecialTokens: false });
       return { tokenIds: input.ids, text, conversation: undefined };
     }
     case "prompt": {
-      const tokenIds = yield* tokenize(input.text, tools, true);
-      return { tokenIds, text: () => input.text, conversation: undefined };
+      const options = { field: "task.prompt", addSpecialTokens: true, truncate: false, limit };
+      const [tokens] = yield* texts.encode([input.text], options);
+      return { tokenIds: yield* tokenIdsOf(tokens, facts), text: () => input.text, conversation: undefined };
     }
     case "chat": {
-      const conversation = yield* render(withEffort(input, reasoning), tools);
-      // A template writes the tokens around a conversation itself.
-      const tokenIds = yield* tokenize(conversation, tools, false);
-      return { tokenIds, text: () => conversation, conversation };
+      const rendered = yield* texts.render(withEffort(input, reasoning), { limit });
+      if ("refused" in rendered) return yield* refusedByTemplate(rendered.refused);
+      const conversation = rendered.text;
+      return { tokenIds: yield* tokenIdsOf(rendered.tokens, facts), text: () => conversation, conversation };
     }
   }
 });
@@ -108,17 +112,17 @@ const checkTask = (task: GenerationTask, tools: PromptTools): Effect.Effect<void
 };
 
 /** The first option of reasoning, or of the template, that this model's template has no use for. */
-const unusedOption = ({ input, reasoning }: GenerationTask, { chatTemplate, outputFormat }: PromptTools) => {
+const unusedOption = ({ input, reasoning }: GenerationTask, { mentions, outputFormat }: PromptTools) => {
   const isChat = input.type === "chat";
   if (reasoning.maxTokens !== undefined && !(isChat && marksReasoning(outputFormat))) {
     const hint = isChat ? "its chat template marks no reasoning" : "only in a conversation is reasoning marked";
     return { field: "task.reasoning.max_tokens", hint };
   }
-  if (reasoning.effort !== undefined && !(isChat && chatTemplate.mentions("reasoning_effort"))) {
+  if (reasoning.effort !== undefined && !(isChat && mentions("reasoning_effort"))) {
     const hint = isChat ? "its chat template has no reasoning_effort" : "it is for the chat template to tell";
     return { field: "task.reasoning.effort", hint };
   }
-  const name = isChat ? Object.keys(input.templateOptions).find((each) => !chatTemplate.mentions(each)) : undefined;
+  const name = isChat ? Object.keys(input.templateOptions).find((each) => !mentions(each)) : undefined;
   if (name === undefined) return undefined;
   return { field: `task.chat.template_options.${shorten(name)}`, hint: "its chat template does not use it" };
 };
@@ -172,25 +176,17 @@ const outputLimitViolations = ({ minOutputTokens = 0, maxOutputTokens }: Generat
   return [{ field: "task.stop.min_output_tokens", description }];
 };
 
-const render = (chat: ChatInput, { chatTemplate }: PromptTools): Effect.Effect<string, InvalidField> =>
-  Effect.suspend(() => {
-    try {
-      return Effect.succeed(chatTemplate.render(chat));
-    } catch (cause) {
-      if (!(cause instanceof ChatTemplateRefused)) throw cause;
-      const description = `the model's chat template refuses the conversation: ${cause.reason}`;
-      return Effect.fail(new InvalidField({ violations: [{ field: "task.chat.messages", description }] }));
-    }
-  });
+const refusedByTemplate = (reason: string): InvalidField => {
+  const description = `the model's chat template refuses the conversation: ${reason}`;
+  return new InvalidField({ violations: [{ field: "task.chat.messages", description }] });
+};
 
-/** A text that is far too long is refused before most of it is tokenised. */
-const tokenize = (
-  text: string,
-  { tokenizer, facts: { contextLength } }: PromptTools,
-  addSpecialTokens: boolean,
-): Effect.Effect<ReadonlyArray<number>, ContextLengthExceeded> =>
-  Effect.suspend(() => Effect.fromResult(encodeWithin(tokenizer, text, { addSpecialTokens }, contextLength))).pipe(
-    Effect.mapError(
-      (promptTokens) => new ContextLengthExceeded({ promptTokens, maxOutputTokens: 1, contextLength, estimated: true }),
-    ),
-  );
+const tokenIdsOf = (
+  tokens: Encoded | TooLong | undefined,
+  { contextLength }: ModelFacts,
+): Effect.Effect<ReadonlyArray<number>, ContextLengthExceeded> => {
+  if (tokens === undefined) return Effect.succeed([]);
+  if ("tokenIds" in tokens) return Effect.succeed(Array.from(tokens.tokenIds));
+  const { atLeast: promptTokens } = tokens;
+  return Effect.fail(new ContextLengthExceeded({ promptTokens, maxOutputTokens: 1, contextLength, estimated: true }));
+};

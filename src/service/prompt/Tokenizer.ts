@@ -1,4 +1,4 @@
-/** A model's tokenizer, as the rest of the service sees it. */
+/** A model's tokenizer. It is code that works on what others bring, so it lives in the sandbox. */
 
 export interface TokenizeOptions {
   /** Adds what the tokenizer puts around a text, e.g. a beginning-of-sequence token. */

@@ -1,4 +1,4 @@
-import type { Tokenizer } from "./Tokenizer.ts";
+import type { Vocabulary } from "./Vocabulary.ts";
 
 /** Turns one sequence's output tokens into text as they come. */
 export interface Detokenizer {
@@ -9,53 +9,39 @@ export interface Detokenizer {
 }
 
 /**
- * All it returns, put together, is what `decode` makes of all ids without special tokens, those apart that `markers`
- * names: they are text too.
- *
- * It decodes a window of a few tokens, never the whole history, and takes what goes beyond the text already given. The
- * token before stays in the window, as decoders trim the space of a text's first token. Only a last U+FFFD is held
- * back: a decoder writes one for an incomplete tail, whatever its length, and one that is followed by anything is final.
+ * The text of all tokens but special ones, those apart that `markers` names: they are text too. Bytes that are no valid
+ * UTF-8 become U+FFFD, as in the tokenizer's own decoder.
  */
-export const createDetokenizer = (tokenizer: Tokenizer, markers: ReadonlySet<string> = new Set()): Detokenizer => {
-  let window: number[] = [];
-  /** UTF-16 units of the window's text that were given. */
-  let given = 0;
+export const createDetokenizer = (vocabulary: Vocabulary, markers: ReadonlySet<string> = new Set()): Detokenizer => {
+  const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+  let isFirst = vocabulary.dropsFirstSpace;
 
-  const decode = (ids: ReadonlyArray<number>) => tokenizer.decode(ids, { skipSpecialTokens: true });
-  /** In the window each token must bring a byte, or an incomplete character could be pushed out of it. */
-  const isSilent = (id: number) =>
-    tokenizer.piece(id) === undefined ||
-    (decode([id]) === "" && tokenizer.decode([id], { skipSpecialTokens: false }) !== "");
-
-  /** What an incomplete character becomes when it stays one. */
-  const takeRest = (): string => {
-    const rest = decode(window).slice(given);
-    given += rest.length;
-    return rest;
+  const text = (bytes: Uint8Array<ArrayBuffer>): string => {
+    if (bytes.length === 0) return "";
+    const own = isFirst && bytes[0] === space ? bytes.subarray(1) : bytes;
+    isFirst = false;
+    return decoder.decode(own, { stream: true });
   };
 
   return {
     push: (tokenId) => {
-      if (isSilent(tokenId)) {
-        const marker = tokenizer.piece(tokenId) ?? "";
-        return markers.has(marker) ? takeRest() + marker : "";
-      }
-      window.push(tokenId);
-      const text = decode(window);
-      const held = text.endsWith("\uFFFD") ? 1 : 0;
-      const delta = text.slice(given, text.length - held);
-      given = text.length - held;
-      if (held === 0 || window.length > longestWindow) {
-        window = window.slice(held === 0 ? -1 : -longestTail);
-        given = decode(window).length - held;
-      }
-      return delta;
+      if (!vocabulary.isSpecial(tokenId)) return text(vocabulary.bytes(tokenId));
+      const marker = vocabulary.piece(tokenId) ?? "";
+      return markers.has(marker) ? decoder.decode() + marker : "";
     },
-    flush: takeRest,
+    flush: () => decoder.decode(),
   };
 };
 
-/** Tokens that an incomplete character may span (three bytes of UTF-8), and one before them. */
-const longestTail = 4;
-/** Tokens decoded at once, where a model writes nothing but invalid bytes. */
-const longestWindow = 8;
+const space = 0x20;
+
+/** @param options.skipSpecialTokens leaves them out; otherwise they are text as they are spelled */
+export const decodeTokens = (
+  vocabulary: Vocabulary,
+  ids: ReadonlyArray<number>,
+  { skipSpecialTokens }: { readonly skipSpecialTokens: boolean },
+): string => {
+  const isSpecial = (id: number): boolean => skipSpecialTokens && vocabulary.isSpecial(id);
+  const detokenizer = createDetokenizer({ ...vocabulary, isSpecial });
+  return ids.map(detokenizer.push).join("") + detokenizer.flush();
+};

@@ -1,30 +1,64 @@
-import { Result } from "effect";
-
+/** Tokenising a text that has to fit into so many tokens: one that is far too long costs no more than one that fits. */
 import { fewestTokens } from "./longest-token.ts";
 import type { TokenizeOptions, Tokenizer } from "./Tokenizer.ts";
 
-/**
- * Tokenises a text that has to fit into `limit` tokens. One that is far too long costs no more than a text that fits:
- * four million characters are seconds of work in which the service answers nobody.
- *
- * @returns more than `limit` tokens where it is a little too long; where it is far too long a failure, with a number of
- *   tokens that it has at least
- */
+/** All tokens of a text, or those of its beginning where it was cut. */
+export interface Encoded {
+  readonly tokenIds: Uint32Array;
+  readonly truncated: boolean;
+}
+
+/** The text has at least so many tokens, more than the limit; how many was not counted. */
+export interface TooLong {
+  readonly atLeast: number;
+}
+
+/** Of a text that is a little too long there are more than `limit`. */
 export const encodeWithin = (
   tokenizer: Tokenizer,
   text: string,
   options: TokenizeOptions,
   limit: number,
-): Result.Result<ReadonlyArray<number>, number> => {
+): Encoded | TooLong => {
   const fewest = fewestTokens(text, tokenizer.longestTokenBytes);
-  if (fewest > limit) return Result.fail(fewest);
+  if (fewest > limit) return { atLeast: fewest };
   for (let length = limit * unitsPerToken; length < text.length; length *= 2) {
     const tokens = tokenizer.encode(text.slice(0, length).toWellFormed(), options).length;
     // Tokens at the cut may join with what follows, but never a third of all.
-    if (tokens > limit * 1.5) return Result.fail(Math.floor(tokens / 1.5));
+    if (tokens > limit * 1.5) return { atLeast: Math.floor(tokens / 1.5) };
   }
-  return Result.succeed(tokenizer.encode(text, options));
+  return { tokenIds: Uint32Array.from(tokenizer.encode(text, options)), truncated: false };
 };
 
 /** UTF-16 units. Ordinary text has less than 5 to a token. */
 const unitsPerToken = 8;
+
+/** A text that is too long is cut within its special tokens: a model that looks at an end token has to find it. */
+export const encodeWithinOrCut = (
+  tokenizer: Tokenizer,
+  text: string,
+  options: TokenizeOptions,
+  limit: number,
+): Encoded => {
+  const encoded = encodeWithin(tokenizer, text, options, limit);
+  if ("tokenIds" in encoded && encoded.tokenIds.length <= limit) return encoded;
+  return { tokenIds: Uint32Array.from(beginning(tokenizer, text, options, limit)), truncated: true };
+};
+
+const beginning = (
+  tokenizer: Tokenizer,
+  text: string,
+  options: TokenizeOptions,
+  limit: number,
+): ReadonlyArray<number> => {
+  const around = tokenizer.encode(text, options);
+  const within = options.addSpecialTokens ? tokenizer.encode(text, { addSpecialTokens: false }) : around;
+  const specials = around.length - within.length;
+  const startsAt = (at: number): boolean => within.slice(0, 8).every((id, index) => around[at + index] === id);
+  const before = Array.from({ length: specials + 1 }, (_, at) => at).find(startsAt) ?? 0;
+  const kept = Math.max(0, limit - specials);
+  return [...around.slice(0, before), ...within.slice(0, kept), ...around.slice(before + within.length)].slice(
+    0,
+    limit,
+  );
+};

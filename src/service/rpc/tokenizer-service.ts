@@ -9,7 +9,8 @@ import {
 } from "../../client/gen/mlxd/v1/tokenizer_service_pb.ts";
 import { Models } from "../models/Models.ts";
 import { Generations } from "../pipeline/Generations.ts";
-import type { Tokenizer } from "../prompt/Tokenizer.ts";
+import { decodeTokens } from "../prompt/detokenizer.ts";
+import type { Vocabulary } from "../prompt/Vocabulary.ts";
 import { Bridge } from "./Bridge.ts";
 import { invalidField } from "./invalid-field.ts";
 import { checkedTask } from "./task-from-wire.ts";
@@ -25,14 +26,16 @@ export const makeTokenizerService = Effect.gen(function* () {
         Effect.gen(function* () {
           yield* validate(TokenizeRequestSchema, request);
           const { addSpecialTokens, pieces } = request;
-          const { facts, tokenizer } = yield* models.promptTools(request.model);
-          const texts = yield* Effect.forEach(request.texts, (text) =>
+          const { facts, vocabulary, texts } = yield* models.promptTools(request.model);
+          const options = { field: "texts", addSpecialTokens, truncate: false, limit: Infinity };
+          const encoded = yield* texts.encode(request.texts, options);
+          const tokenized: Tokenized[] = [];
+          for (const tokens of encoded) {
             // Between two texts the running streams get their turn.
-            Effect.yieldNow.pipe(
-              Effect.andThen(Effect.sync(() => tokenizeText(tokenizer, text, { addSpecialTokens, pieces }))),
-            ),
-          );
-          return { model: facts.id, texts, contextLength: facts.contextLength };
+            yield* Effect.yieldNow;
+            tokenized.push(tokenizedText(vocabulary, "tokenIds" in tokens ? tokens.tokenIds : [], pieces));
+          }
+          return { model: facts.id, texts: tokenized, contextLength: facts.contextLength };
         }),
       ),
     detokenize: (request, context) =>
@@ -40,13 +43,13 @@ export const makeTokenizerService = Effect.gen(function* () {
         Effect.gen(function* () {
           yield* validate(DetokenizeRequestSchema, request);
           const { ids, skipSpecialTokens } = request;
-          const { facts, tokenizer } = yield* models.promptTools(request.model);
-          const unknown = ids.findIndex((id) => id >= tokenizer.vocabularySize);
+          const { facts, vocabulary } = yield* models.promptTools(request.model);
+          const unknown = ids.findIndex((id) => id >= vocabulary.size);
           if (unknown >= 0) {
-            const description = `${ids[unknown]} is out of range; it must be less than ${tokenizer.vocabularySize}`;
+            const description = `${ids[unknown]} is out of range; it must be less than ${vocabulary.size}`;
             return yield* invalidField(`ids[${unknown}]`, description);
           }
-          return { model: facts.id, text: tokenizer.decode(ids, { skipSpecialTokens }) };
+          return { model: facts.id, text: decodeTokens(vocabulary, ids, { skipSpecialTokens }) };
         }),
       ),
     countTokens: (request, context) =>
@@ -60,11 +63,12 @@ export const makeTokenizerService = Effect.gen(function* () {
   } satisfies ServiceImpl<typeof TokenizerService>;
 });
 
-const tokenizeText = (
-  tokenizer: Tokenizer,
-  text: string,
-  { addSpecialTokens, pieces }: { readonly addSpecialTokens: boolean; readonly pieces: boolean },
-): { ids: number[]; pieces: string[] } => {
-  const ids = [...tokenizer.encode(text, { addSpecialTokens })];
-  return { ids, pieces: pieces ? ids.map((id) => tokenizer.piece(id) ?? "") : [] };
+interface Tokenized {
+  readonly ids: number[];
+  readonly pieces: string[];
+}
+
+const tokenizedText = (vocabulary: Vocabulary, tokenIds: Iterable<number>, withPieces: boolean): Tokenized => {
+  const ids = Array.from(tokenIds);
+  return { ids, pieces: withPieces ? ids.map((id) => vocabulary.piece(id) ?? "") : [] };
 };

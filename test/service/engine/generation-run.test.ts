@@ -5,14 +5,14 @@ import { GenerationRun } from "../../../src/service/engine/mlx/GenerationRun.ts"
 import { plainReading } from "../../../src/service/output/parser.ts";
 import { harmonyMarkers } from "../../../src/service/output/notations/harmony.ts";
 import { createToolSet } from "../../../src/service/output/tool-set.ts";
-import type { Tokenizer } from "../../../src/service/prompt/Tokenizer.ts";
-import { byteTokenizer } from "../../support/byte-tokenizer.ts";
+import type { Vocabulary } from "../../../src/service/prompt/Vocabulary.ts";
+import { byteVocabulary } from "../../support/byte-tokenizer.ts";
 import { facts } from "../../support/tasks.ts";
 
 const start = (
   overrides: Partial<EngineRequest> = {},
   parameters: Partial<EngineRequest["parameters"]> = {},
-  tokenizer: Tokenizer = byteTokenizer,
+  vocabulary: Vocabulary = byteVocabulary,
 ) => {
   const events: EngineEvent[] = [];
   const request: EngineRequest = {
@@ -39,7 +39,7 @@ const start = (
     fillsContext: false,
     ...overrides,
   };
-  const run = new GenerationRun(request, 1, tokenizer, (event) => void events.push(event));
+  const run = new GenerationRun(request, 1, vocabulary, (event) => void events.push(event));
   run.admit(0);
   /** Feeds the bytes of a text; tells whether a stop sequence ended it. */
   const say = (text: string): boolean => [...new TextEncoder().encode(text)].some((byte) => run.token(byte));
@@ -184,20 +184,13 @@ describe("GenerationRun", () => {
 
     it("sees its markers where they are special tokens, and no other special token is text", () => {
       const special = [...harmonyMarkers, "<|im_start|>"];
-      const isSpecial = (id: number) => id >= 256;
-      const tokenizer: Tokenizer = {
-        ...byteTokenizer,
-        piece: (id) => special[id - 256] ?? byteTokenizer.piece(id),
-        decode: (ids, { skipSpecialTokens }) =>
-          byteTokenizer.decode(
-            ids.flatMap((id) =>
-              isSpecial(id) ? (skipSpecialTokens ? [] : [...new TextEncoder().encode(special[id - 256])]) : [id],
-            ),
-            { skipSpecialTokens },
-          ),
+      const vocabulary: Vocabulary = {
+        ...byteVocabulary,
+        isSpecial: (id) => id >= 256,
+        piece: (id) => special[id - 256] ?? byteVocabulary.piece(id),
       };
       const format = { notation: "harmony", reasoningTags: undefined, cleanUp: [] } as const;
-      const { run, events, text } = start({ reading: { ...reading, format } }, {}, tokenizer);
+      const { run, events, text } = start({ reading: { ...reading, format } }, {}, vocabulary);
       const output =
         "<|channel|>analysis<|message|>h한<|end|><|start|>assistant<|channel|>final<|message|>4<|im_start|>!";
       for (const part of output.split(/(<\|\w+\|>)/)) {

@@ -4,7 +4,7 @@ import { Effect, Layer } from "effect";
 import { EngineConfig } from "../../../src/service/config/EngineConfig.ts";
 import { type Engine, Engines } from "../../../src/service/engine/Engine.ts";
 import { layer as mlxLayer } from "../../../src/service/engine/mlx/MlxEngine.ts";
-import { byteTokenizer } from "../../support/byte-tokenizer.ts";
+import { byteVocabulary } from "../../support/byte-tokenizer.ts";
 import { engineRequest } from "../../support/engine-request.ts";
 import { facts } from "../../support/tasks.ts";
 import { writeRandomCheckpoint } from "../worker/random-checkpoint.ts";
@@ -50,7 +50,7 @@ describe("an engine's memory", () => {
     () =>
       Effect.gen(function* () {
         const directory = writeRandomCheckpoint(shape);
-        const engine = yield* (yield* Engines).start(facts({ directory, contextLength: 4096 }), byteTokenizer, {
+        const engine = yield* (yield* Engines).start(facts({ directory, contextLength: 4096 }), byteVocabulary, {
           allowed: true,
           directory: undefined,
         });

@@ -8,7 +8,8 @@ import { EngineConfig } from "../../../src/service/config/EngineConfig.ts";
 import { type Engine, Engines, type EngineEvent, type EngineRequest } from "../../../src/service/engine/Engine.ts";
 import { layer as mlxLayer } from "../../../src/service/engine/mlx/MlxEngine.ts";
 import { constraintGrammar } from "../../../src/service/output/grammar/constraint-grammar.ts";
-import { byteTokenizer } from "../../support/byte-tokenizer.ts";
+import { decodeTokens } from "../../../src/service/prompt/detokenizer.ts";
+import { byteVocabulary } from "../../support/byte-tokenizer.ts";
 import { engineRequest as request } from "../../support/engine-request.ts";
 import { facts } from "../../support/tasks.ts";
 import { writeRandomCheckpoint } from "../worker/random-checkpoint.ts";
@@ -18,7 +19,7 @@ const shape = { modelType: "qwen2", hiddenSize: 32, layers: 2, heads: 4, kvHeads
 const engines = mlxLayer.pipe(Layer.provide(EngineConfig.layer));
 
 const start = Effect.fnUntraced(function* (directory: string) {
-  return yield* (yield* Engines).start(facts({ directory, contextLength: 4096 }), byteTokenizer, {
+  return yield* (yield* Engines).start(facts({ directory, contextLength: 4096 }), byteVocabulary, {
     allowed: true,
     directory: undefined,
   });
@@ -141,7 +142,7 @@ describe("the mlx engine", () => {
       };
       const held = (id: string, seed: number) => ({ ...request(id, { seed, temperature: 1 }), constraint });
       const assertHeld = (events: ReadonlyArray<EngineEvent>) => {
-        assert.match(byteTokenizer.decode(tokensOf(events), { skipSpecialTokens: true }), /^[ab]{3}(yes|no)$/);
+        assert.match(decodeTokens(byteVocabulary, tokensOf(events), { skipSpecialTokens: true }), /^[ab]{3}(yes|no)$/);
         const last = events.at(-1);
         assert.strictEqual(last?.type === "finished" && last.reason, "constraint-complete");
       };

@@ -17,7 +17,7 @@ import {
   type EngineRequest,
 } from "../../../src/service/engine/Engine.ts";
 import { layer as mlxLayer } from "../../../src/service/engine/mlx/MlxEngine.ts";
-import { byteTokenizer } from "../../support/byte-tokenizer.ts";
+import { byteVocabulary } from "../../support/byte-tokenizer.ts";
 import { engineRequest } from "../../support/engine-request.ts";
 import { facts } from "../../support/tasks.ts";
 import { writeRandomCheckpoint } from "../worker/random-checkpoint.ts";
@@ -35,7 +35,7 @@ const engines = (settings: Partial<EngineSettings> = {}) =>
   );
 
 const start = Effect.fnUntraced(function* (directory: string) {
-  return yield* (yield* Engines).start(facts({ directory, contextLength: 4096 }), byteTokenizer, {
+  return yield* (yield* Engines).start(facts({ directory, contextLength: 4096 }), byteVocabulary, {
     allowed: true,
     directory: undefined,
   });

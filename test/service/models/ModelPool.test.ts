@@ -12,6 +12,7 @@ import * as ModelPool from "../../../src/service/models/ModelPool.ts";
 import { Models } from "../../../src/service/models/Models.ts";
 import { writeCheckpoint } from "../../fixtures/checkpoint.ts";
 import { idleEngine } from "../../support/idle-engine.ts";
+import { inlineSandbox } from "../../support/inline-sandbox.ts";
 import { residency } from "../../support/residency.ts";
 
 let folder = "";
@@ -30,9 +31,9 @@ const engines = (log: string[], start: Effect.Effect<Engine, ModelBroken> = Effe
   Layer.succeed(
     Engines,
     Engines.of({
-      start: ({ id }, tokenizer) =>
+      start: ({ id }, vocabulary) =>
         Effect.acquireRelease(
-          Effect.sync(() => log.push(`start ${id} ${tokenizer.vocabularySize}`)),
+          Effect.sync(() => log.push(`start ${id} ${vocabulary.size}`)),
           () => Effect.sync(() => log.push(`stop ${id}`)),
         ).pipe(Effect.andThen(start)),
     }),
@@ -41,7 +42,7 @@ const engines = (log: string[], start: Effect.Effect<Engine, ModelBroken> = Effe
 const pool = (log: string[], start?: Effect.Effect<Engine, ModelBroken>, defaultModel = "") =>
   ModelPool.layer.pipe(
     Layer.provide(engines(log, start)),
-    Layer.provide([Layer.succeed(ModelsConfig, { directory: folder, defaultModel }), residency()]),
+    Layer.provide([inlineSandbox, Layer.succeed(ModelsConfig, { directory: folder, defaultModel }), residency()]),
   );
 
 const qwen = "org--Qwen3-4bit";
@@ -121,6 +122,7 @@ describe("the model pool", () => {
       const nowhere = ModelPool.layer.pipe(
         Layer.provide(engines([])),
         Layer.provide([
+          inlineSandbox,
           Layer.succeed(ModelsConfig, { directory: join(folder, "nowhere"), defaultModel: "" }),
           residency(),
         ]),
@@ -274,7 +276,9 @@ describe("the model pool", () => {
       const [one, two] = yield* Effect.all([models.promptTools(""), models.promptTools("qwen3")], { concurrency: 2 });
       assert.strictEqual(one, two);
       assert.equal(one.facts.id, qwen);
-      assert.deepEqual(one.tokenizer.encode("hello", { addSpecialTokens: false }), [259]);
+      const options = { field: "prompt", addSpecialTokens: false, truncate: false, limit: 10 };
+      const [encoded] = yield* one.texts.encode(["hello"], options);
+      assert.deepEqual(encoded, { tokenIds: Uint32Array.of(259), truncated: false });
     }).pipe(Effect.provide(pool([]))),
   );
 

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterEach, assert, beforeEach, describe, it } from "@effect/vitest";
 
 import { readCheckpointFacts } from "../../../src/service/models/checkpoint-facts.ts";
-import { CheckpointInvalid } from "../../../src/service/models/checkpoint-files.ts";
+import { CheckpointInvalid } from "../../../src/service/checkpoint/checkpoint-files.ts";
 import { checkpointFiles, safetensors, tensors, writeCheckpoint } from "../../fixtures/checkpoint.ts";
 import { goldenNames, goldensDirectory, noGoldens } from "../../support/goldens.ts";
 

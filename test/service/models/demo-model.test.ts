@@ -3,8 +3,9 @@ import { assert, describe, it } from "@effect/vitest";
 
 import type { ChatInput } from "../../../src/service/domain/generation.ts";
 import { readCatalog } from "../../../src/service/models/catalog.ts";
-import { readPromptTools } from "../../../src/service/models/prompt-tools.ts";
+import { readTextFiles } from "../../../src/service/sandbox/lane/text-files.ts";
 import { createDetokenizer } from "../../../src/service/prompt/detokenizer.ts";
+import { vocabularyOf } from "../../support/text-tools.ts";
 
 const models = fileURLToPath(new URL("../../../models", import.meta.url));
 const message = (role: "system" | "user", text: string) => ({
@@ -37,7 +38,14 @@ describe("the embedded demo model", () => {
   it("writes and reads its prompts without loss", async () => {
     const [demo] = await readCatalog({ directory: models });
     assert.isDefined(demo);
-    const { tokenizer, chatTemplate } = await readPromptTools(demo.facts, demo.profile);
+    const { tokenizer, chatTemplate } = await readTextFiles({
+      directory: demo.facts.directory,
+      family: demo.facts.family,
+      systemRole: demo.profile.supportsSystem,
+      standIn: demo.profile.chatTemplate,
+      cleanUp: demo.profile.postprocess,
+      vocabularySize: demo.facts.vocabularySize,
+    });
     const prompt = chatTemplate.render(chat);
     assert.equal(
       prompt,
@@ -45,7 +53,7 @@ describe("the embedded demo model", () => {
     );
     const ids = tokenizer.encode(prompt, { addSpecialTokens: false });
     assert.equal(tokenizer.decode(ids, { skipSpecialTokens: false }), prompt);
-    const detokenizer = createDetokenizer(tokenizer);
+    const detokenizer = createDetokenizer(vocabularyOf(tokenizer));
     const streamed = ids.map((id) => detokenizer.push(id)).join("") + detokenizer.flush();
     assert.equal(streamed, "system\nBe brief.\nuser\n2+2는? 👍🏽\nassistant\n");
   });

@@ -11,6 +11,7 @@ import * as ModelPool from "../../../src/service/models/ModelPool.ts";
 import { Models } from "../../../src/service/models/Models.ts";
 import { writeCheckpoint } from "../../fixtures/checkpoint.ts";
 import { idleEngine } from "../../support/idle-engine.ts";
+import { inlineSandbox } from "../../support/inline-sandbox.ts";
 import { residency } from "../../support/residency.ts";
 
 let folder = "";
@@ -41,7 +42,7 @@ const pool = (started: Started, speculation: "off" | "measured" = "measured") =>
   );
   const configuration = Configuration.layer({ args: [], environment: {}, workingDirectory: folder });
   const models = ModelsConfig.layer("/nowhere").pipe(Layer.provide(configuration));
-  return ModelPool.layer.pipe(Layer.provide([engines, residency({}, speculation), models]));
+  return ModelPool.layer.pipe(Layer.provide([inlineSandbox, engines, residency({}, speculation), models]));
 };
 
 const lease = (name: string) => Effect.flatMap(Models, (models) => Effect.scoped(models.lease(name)));

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { afterAll, assert, describe, it } from "@effect/vitest";
 
-import { CheckpointInvalid } from "../../../src/service/models/checkpoint-files.ts";
+import { CheckpointInvalid } from "../../../src/service/checkpoint/checkpoint-files.ts";
 import { readEmbeddingFacts } from "../../../src/service/models/embedding-facts.ts";
 
 const made: string[] = [];

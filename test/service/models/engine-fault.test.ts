@@ -14,6 +14,7 @@ import * as ModelPool from "../../../src/service/models/ModelPool.ts";
 import { Models } from "../../../src/service/models/Models.ts";
 import { writeCheckpoint } from "../../fixtures/checkpoint.ts";
 import { idleEngine } from "../../support/idle-engine.ts";
+import { inlineSandbox } from "../../support/inline-sandbox.ts";
 import { residency } from "../../support/residency.ts";
 
 let folder = "";
@@ -52,7 +53,12 @@ const pool = (engines: Layer.Layer<Engines>, settings: Partial<ResidencySettings
   const read = Effect.flatMap(Models, (models) => Effect.forEach(["a", "b"], models.promptTools));
   return Layer.effectDiscard(read).pipe(
     Layer.provideMerge(ModelPool.layer),
-    Layer.provide([engines, Layer.succeed(ModelsConfig, { directory: folder, defaultModel: "" }), residency(settings)]),
+    Layer.provide([
+      inlineSandbox,
+      engines,
+      Layer.succeed(ModelsConfig, { directory: folder, defaultModel: "" }),
+      residency(settings),
+    ]),
   );
 };
 

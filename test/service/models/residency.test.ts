@@ -15,6 +15,7 @@ import { Models } from "../../../src/service/models/Models.ts";
 import { writeCheckpoint } from "../../fixtures/checkpoint.ts";
 import { engineRequest } from "../../support/engine-request.ts";
 import { idleEngine } from "../../support/idle-engine.ts";
+import { inlineSandbox } from "../../support/inline-sandbox.ts";
 import { residency } from "../../support/residency.ts";
 
 let folder = "";
@@ -55,7 +56,11 @@ const pool = ({ log = [], start = Effect.succeed(endless), ...settings }: Script
   return Layer.effectDiscard(read).pipe(
     Layer.provideMerge(ModelPool.layer),
     Layer.provide(Layer.succeed(Engines, engines)),
-    Layer.provide([Layer.succeed(ModelsConfig, { directory: folder, defaultModel: "" }), residency(settings)]),
+    Layer.provide([
+      inlineSandbox,
+      Layer.succeed(ModelsConfig, { directory: folder, defaultModel: "" }),
+      residency(settings),
+    ]),
   );
 };
 

@@ -12,9 +12,9 @@ import { Models } from "../../../src/service/models/Models.ts";
 import { Embeddings } from "../../../src/service/pipeline/Embeddings.ts";
 import { layer as embeddingsLayer } from "../../../src/service/pipeline/EmbeddingsLive.ts";
 import { Stats } from "../../../src/service/telemetry/Stats.ts";
-import { byteTokenizer } from "../../support/byte-tokenizer.ts";
 import { makeScriptedEngine, type Script, type ScriptedEngine } from "../../support/scripted-engine.ts";
 import { facts } from "../../support/tasks.ts";
+import { textTools } from "../../support/text-tools.ts";
 
 const options = { deadlineMs: 10_000 };
 
@@ -40,10 +40,8 @@ const withPipeline = <A, E>(
     const tools = {
       facts: model,
       profile: familyProfile("unknown"),
-      tokenizer: byteTokenizer,
-      chatTemplate: { mentions: () => false, render: () => "" },
-      outputFormat: { notation: "tagged", reasoningTags: undefined, cleanUp: [] },
-    } as const;
+      ...textTools(),
+    };
     const models = Layer.mock(Models)({
       promptTools: () => Effect.succeed(tools),
       lease: () => Effect.succeed(engine),

@@ -18,6 +18,7 @@ import { ChatTemplateRefused } from "../../../src/service/prompt/chat-template.t
 import { Stats } from "../../../src/service/telemetry/Stats.ts";
 import { quality } from "../../support/quality.ts";
 import { makeScriptedEngine, type ScriptedEngine } from "../../support/scripted-engine.ts";
+import { textTools } from "../../support/text-tools.ts";
 import { chat, facts, message, task } from "../../support/tasks.ts";
 
 /** One token for each character. */
@@ -64,10 +65,8 @@ const withPipeline = <A, E>(
           ? Effect.succeed({
               facts: facts(),
               profile: familyProfile("unknown"),
-              tokenizer,
-              chatTemplate,
-              outputFormat,
-              ...model,
+              ...textTools({ tokenizer, ...chatTemplate, outputFormat: model.outputFormat ?? outputFormat }),
+              ...(model.facts && { facts: model.facts }),
             })
           : Effect.fail(new ModelNotFound({ model: name, nearest: [] })),
       lease: () => Effect.succeed(engine),

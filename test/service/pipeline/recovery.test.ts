@@ -14,11 +14,11 @@ import { SmokeTests } from "../../../src/service/models/smoke/SmokeTests.ts";
 import { Generations } from "../../../src/service/pipeline/Generations.ts";
 import { layer as generationsLayer } from "../../../src/service/pipeline/GenerationsLive.ts";
 import { Stats } from "../../../src/service/telemetry/Stats.ts";
-import { byteTokenizer } from "../../support/byte-tokenizer.ts";
 import { capturedLog, type LogLine } from "../../support/captured-log.ts";
 import { quality } from "../../support/quality.ts";
 import { makeScriptedEngine, type Script, type ScriptedEngine } from "../../support/scripted-engine.ts";
 import { chat, facts, message, task } from "../../support/tasks.ts";
+import { textTools } from "../../support/text-tools.ts";
 
 const question = chat(message("user", "Hello there"));
 const sampled = facts({
@@ -45,9 +45,7 @@ const withAnswers = <A, E>(
     const tools = {
       facts: model,
       profile: familyProfile("unknown"),
-      tokenizer: byteTokenizer,
-      chatTemplate: { mentions: () => false, render: () => "<|user|>Hello there<|assistant|>" },
-      outputFormat: { notation: "tagged" as const, reasoningTags: undefined, cleanUp: [] },
+      ...textTools({ render: () => "<|user|>Hello there<|assistant|>" }),
     };
     const base = Layer.mergeAll(
       Layer.mock(Models)({ promptTools: () => Effect.succeed(tools), lease: () => Effect.succeed(engine) }),

@@ -43,15 +43,28 @@ describe("Sandbox", () => {
   });
   afterAll(() => rmSync(hostile, { recursive: true }));
 
+  const model = {
+    family: "unknown",
+    systemRole: true,
+    standIn: "tokenizer_default",
+    cleanUp: [],
+    vocabularySize: 0,
+  } as const;
   const words = Array.from({ length: 12 }, (_, index) => `word${index}`).join(" ");
   const ask = (directory: string, text: string, options: { readonly owner?: string } = {}) =>
     Effect.flatMap(Sandbox, ({ run }) =>
       run(
         "encode",
-        { directory, text, addSpecialTokens: false },
+        {
+          model: { ...model, directory, digest: undefined },
+          texts: [text],
+          addSpecialTokens: false,
+          truncate: false,
+          limit: Infinity,
+        },
         { inputBytes: text.length, subject: directory, ...options },
       ),
-    );
+    ).pipe(Effect.map(([tokens]) => (tokens !== undefined && "tokenIds" in tokens ? tokens.tokenIds : [])));
 
   it.live("does a job in another process", () =>
     Effect.gen(function* () {
@@ -99,21 +112,30 @@ describe("Sandbox", () => {
     Effect.gen(function* () {
       const failed = yield* Effect.flip(ask("/nowhere", "text"));
       assert.equal(failed.reason, "threw");
-      assert.include(failed.message, "ENOENT");
+      assert.include(failed.message, "tokenizer.json is missing");
     }).pipe(Effect.provide(sandbox)),
   );
 
-  it.live("runs the jobs of one owner one after another, large ones apart from small ones", () =>
+  it.live("runs the jobs of one owner one after another", () =>
     Effect.gen(function* () {
       const order: string[] = [];
-      const noted = (name: string, text: string, owner: string) =>
-        Effect.tap(ask(demo, text, { owner }), () => Effect.sync(() => order.push(name)));
-      const large = "large ".repeat(smallInputBytes);
-      yield* Effect.all(
-        [noted("large", large, "a"), noted("same owner", "small", "a"), noted("other owner", "small", "b")],
-        { concurrency: "unbounded" },
-      );
-      assert.deepEqual(order, ["other owner", "large", "same owner"]);
+      const noted = (name: string, text: string) =>
+        Effect.tap(ask(demo, text, { owner: "a" }), () => Effect.sync(() => order.push(name)));
+      const large = "large ".repeat(smallInputBytes / 5);
+      yield* Effect.all([noted("large", large), noted("small", "small")], { concurrency: "unbounded" });
+      assert.deepEqual(order, ["large", "small"]);
+    }).pipe(Effect.provide(sandbox)),
+  );
+
+  it.live("keeps no small job waiting behind large ones", () =>
+    Effect.gen(function* () {
+      yield* ask(hostile, "warm!");
+      const large = `${words} ${"x".repeat(smallInputBytes)}`;
+      const slow = yield* Effect.forkChild(Effect.all([1, 2, 3, 4].map(() => Effect.flip(ask(hostile, large)))));
+      const began = performance.now();
+      yield* ask(hostile, "small!");
+      assert.isBelow(performance.now() - began, timeLimitMs);
+      yield* Fiber.interrupt(slow);
     }).pipe(Effect.provide(sandbox)),
   );
 

@@ -3,7 +3,7 @@ import type { StopMatch, TokenLogprob } from "../../domain/generation.ts";
 import { OutputReader, type OutputStep } from "../../output/OutputReader.ts";
 import { markersFor } from "../../output/parser.ts";
 import { createDetokenizer } from "../../prompt/detokenizer.ts";
-import type { Tokenizer } from "../../prompt/Tokenizer.ts";
+import type { Vocabulary } from "../../prompt/Vocabulary.ts";
 import type { SequenceEnd, SubmitMessage, TokenLogprobs } from "../../worker/protocol.ts";
 import type { EngineEvent, EngineRequest } from "../Engine.ts";
 import { describeLogprobs } from "./token-logprobs.ts";
@@ -24,16 +24,16 @@ export class GenerationRun {
   private prompt: TokenLogprob[] = [];
   private promptTold = false;
   private readonly emit: (event: EngineEvent) => void;
-  private readonly tokenizer: Tokenizer;
+  private readonly vocabulary: Vocabulary;
   private readonly detokenizer: ReturnType<typeof createDetokenizer>;
   private readonly reader: OutputReader;
 
-  constructor(request: EngineRequest, sequence: number, tokenizer: Tokenizer, emit: (event: EngineEvent) => void) {
+  constructor(request: EngineRequest, sequence: number, vocabulary: Vocabulary, emit: (event: EngineEvent) => void) {
     this.request = request;
     this.sequence = sequence;
     this.emit = emit;
-    this.tokenizer = tokenizer;
-    this.detokenizer = createDetokenizer(tokenizer, markersFor(request.reading));
+    this.vocabulary = vocabulary;
+    this.detokenizer = createDetokenizer(vocabulary, markersFor(request.reading));
     this.reader = new OutputReader({
       reading: request.reading,
       stopSequences: request.parameters.stopSequences,
@@ -93,7 +93,7 @@ export class GenerationRun {
     if (!promptLogprobs || this.promptTold) return;
     const following = promptTokenIds.slice(this.prompt.length, this.prompt.length + logprobs.length);
     for (const [index, id] of following.entries()) {
-      this.prompt.push(describeLogprobs(this.tokenizer, id, logprobs[index]));
+      this.prompt.push(describeLogprobs(this.vocabulary, id, logprobs[index]));
     }
     if (this.prompt.length < promptTokenIds.length) return;
     this.promptTold = true;
@@ -117,7 +117,7 @@ export class GenerationRun {
     this.emitOutput(step, {
       tokenIds: [tokenId],
       reasoningTokens: !ends && wasReasoning && this.reader.inReasoning ? 1 : 0,
-      logprobs: logprobs === undefined ? [] : [describeLogprobs(this.tokenizer, tokenId, logprobs)],
+      logprobs: logprobs === undefined ? [] : [describeLogprobs(this.vocabulary, tokenId, logprobs)],
       ...((drafted > 0 || wasDrafted) && { drafts: { drafted, accepted: wasDrafted ? 1 : 0 } }),
     });
     return this.stop(step);

@@ -16,7 +16,7 @@ import {
   ModelBroken,
 } from "../../domain/errors.ts";
 import type { ModelFacts } from "../../domain/model.ts";
-import type { Tokenizer } from "../../prompt/Tokenizer.ts";
+import type { Vocabulary } from "../../prompt/Vocabulary.ts";
 import type {
   SequenceEvent,
   StepMessage,
@@ -39,7 +39,7 @@ import {
 import { EmbeddingRun } from "./EmbeddingRun.ts";
 import { GenerationRun } from "./GenerationRun.ts";
 import { Runs } from "./Runs.ts";
-import { createVocabulary } from "./vocabulary.ts";
+import { createVocabularyMessage } from "./vocabulary.ts";
 import { Watchdog } from "./Watchdog.ts";
 import { spawnWorker, type WorkerProcess } from "./WorkerProcess.ts";
 
@@ -47,18 +47,18 @@ import { spawnWorker, type WorkerProcess } from "./WorkerProcess.ts";
 export const layer: Layer.Layer<Engines, never, EngineConfig> = Layer.effect(
   Engines,
   Effect.map(EngineConfig, (config) =>
-    Engines.of({ start: (facts, tokenizer, drafting) => startEngine(facts, tokenizer, drafting, config) }),
+    Engines.of({ start: (facts, vocabulary, drafting) => startEngine(facts, vocabulary, drafting, config) }),
   ),
 );
 
 const startEngine = Effect.fn("MlxEngine.start")(function* (
   facts: ModelFacts,
-  tokenizer: Tokenizer,
+  vocabulary: Vocabulary,
   drafting: Drafting,
   settings: EngineSettings,
 ) {
   const health = yield* SubscriptionRef.make<EngineHealth>("restarting");
-  const engine = new MlxEngine(facts, tokenizer, drafting, settings, health);
+  const engine = new MlxEngine(facts, vocabulary, drafting, settings, health);
   yield* Effect.forkScoped(engine.supervise);
   yield* Effect.forkScoped(engine.watch);
   yield* Effect.raceFirst(engine.ready, Effect.flip(engine.failure));
@@ -79,7 +79,7 @@ interface Waiting {
 
 class MlxEngine implements Engine {
   private readonly facts: ModelFacts;
-  private readonly tokenizer: Tokenizer;
+  private readonly vocabulary: Vocabulary;
   private readonly drafting: Drafting;
   private readonly settings: EngineSettings;
   /** Every request that was taken and has not ended. */
@@ -93,7 +93,7 @@ class MlxEngine implements Engine {
   /** Whether it was asked for a sign of life and has not given one yet. */
   private pinged = false;
   /** Made for the first request that has a constraint. */
-  private readonly vocabulary: Effect.Effect<VocabularyMessage>;
+  private readonly vocabularyMessage: Effect.Effect<VocabularyMessage>;
   private knownVocabulary: VocabularyMessage | undefined;
   /** The process that has it. */
   private vocabularyAt: WorkerProcess | undefined;
@@ -113,17 +113,17 @@ class MlxEngine implements Engine {
 
   constructor(
     facts: ModelFacts,
-    tokenizer: Tokenizer,
+    vocabulary: Vocabulary,
     drafting: Drafting,
     settings: EngineSettings,
     healthRef: SubscriptionRef.SubscriptionRef<EngineHealth>,
   ) {
     this.facts = facts;
-    this.tokenizer = tokenizer;
+    this.vocabulary = vocabulary;
     this.drafting = drafting;
     this.settings = settings;
     this.healthRef = healthRef;
-    this.vocabulary = Effect.runSync(Effect.cached(createVocabulary(tokenizer)));
+    this.vocabularyMessage = Effect.runSync(Effect.cached(createVocabularyMessage(vocabulary)));
   }
 
   readonly generate = (
@@ -132,13 +132,13 @@ class MlxEngine implements Engine {
   ): Effect.Effect<void, EngineFailure> =>
     request.constraint === undefined
       ? this.start(request, onEvent)
-      : Effect.flatMap(this.vocabulary, (vocabulary) => {
-          this.knownVocabulary = vocabulary;
+      : Effect.flatMap(this.vocabularyMessage, (message) => {
+          this.knownVocabulary = message;
           return this.start(request, onEvent);
         });
 
   private start(request: EngineRequest, onEvent: (event: EngineEvent) => void): Effect.Effect<void, EngineFailure> {
-    return this.execute((sequence) => new GenerationRun(request, sequence, this.tokenizer, onEvent));
+    return this.execute((sequence) => new GenerationRun(request, sequence, this.vocabulary, onEvent));
   }
 
   readonly embed = (request: EngineEmbedding): Effect.Effect<Float32Array, EngineFailure> =>

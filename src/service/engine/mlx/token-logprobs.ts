@@ -1,21 +1,21 @@
 /** Logprobs as the engine process tells them, with what their tokens say. */
 import type { TokenLogprob, TokenText } from "../../domain/generation.ts";
-import type { Tokenizer } from "../../prompt/Tokenizer.ts";
+import type { Vocabulary } from "../../prompt/Vocabulary.ts";
 import type { TokenLogprobs } from "../../worker/protocol.ts";
 
 /** @param logprobs undefined for the first token of a prompt */
 export const describeLogprobs = (
-  tokenizer: Tokenizer,
+  vocabulary: Vocabulary,
   tokenId: number,
   logprobs: TokenLogprobs | undefined,
 ): TokenLogprob => ({
-  ...tokenText(tokenizer, tokenId),
+  ...tokenText(vocabulary, tokenId),
   logprob: logprobs?.logprob,
-  top: logprobs?.top.map(({ logprob, ...token }) => ({ ...tokenText(tokenizer, token.tokenId), logprob })) ?? [],
+  top: logprobs?.top.map(({ logprob, ...token }) => ({ ...tokenText(vocabulary, token.tokenId), logprob })) ?? [],
 });
 
-const tokenText = (tokenizer: Tokenizer, tokenId: number): TokenText => {
-  const raw = tokenizer.bytes(tokenId);
+const tokenText = (vocabulary: Vocabulary, tokenId: number): TokenText => {
+  const raw = vocabulary.bytes(tokenId);
   return { tokenId, text: decoder.decode(raw), raw };
 };
 

@@ -3,22 +3,22 @@ import { Effect } from "effect";
 
 import { callMarkers } from "../../output/output-format.ts";
 import { byteLevelAlphabet } from "../../prompt/longest-token.ts";
-import type { Tokenizer } from "../../prompt/Tokenizer.ts";
+import type { Vocabulary } from "../../prompt/Vocabulary.ts";
 import type { VocabularyMessage } from "../../worker/protocol.ts";
 
 /** In portions, as there may be hundreds of thousands of tokens, and others wait for this thread. */
-export const createVocabulary = (tokenizer: Tokenizer): Effect.Effect<VocabularyMessage> =>
+export const createVocabularyMessage = (vocabulary: Vocabulary): Effect.Effect<VocabularyMessage> =>
   Effect.gen(function* () {
     const markers = callMarkers();
     const pieces: string[] = [];
     const markerTokenIds: number[] = [];
-    while (pieces.length < tokenizer.vocabularySize) {
-      const portion = Math.min(tokensAtOnce, tokenizer.vocabularySize - pieces.length);
+    while (pieces.length < vocabulary.size) {
+      const portion = Math.min(tokensAtOnce, vocabulary.size - pieces.length);
       for (let left = portion; left > 0; left--) {
         const id = pieces.length;
-        const isMarker = tokenizer.isSpecial(id) && markers.has(tokenizer.piece(id) ?? "");
+        const isMarker = vocabulary.isSpecial(id) && markers.has(vocabulary.piece(id) ?? "");
         if (isMarker) markerTokenIds.push(id);
-        pieces.push(tokenizer.isSpecial(id) && !isMarker ? "" : pieceOf(tokenizer.bytes(id)));
+        pieces.push(vocabulary.isSpecial(id) && !isMarker ? "" : pieceOf(vocabulary.bytes(id)));
       }
       yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)));
     }

@@ -8,7 +8,7 @@ import { ModelsConfig } from "../../config/ModelsConfig.ts";
 import { QualityConfig } from "../../config/QualityConfig.ts";
 import type { ModelFacts } from "../../domain/model.ts";
 import type { SmokeTest } from "../../domain/preparation.ts";
-import { codeOf } from "../checkpoint-files.ts";
+import { codeOf } from "../../checkpoint/checkpoint-files.ts";
 
 type Tried = Pick<ModelFacts, "id" | "revision" | "family" | "engine">;
 

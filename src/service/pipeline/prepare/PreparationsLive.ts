@@ -97,8 +97,8 @@ export const layer: Layer.Layer<Preparations, never, Needs> = Layer.effect(
         journal.log(`it was tried at this revision before, on ${new Date(known.testedAt).toISOString()}`);
         return known;
       }
-      const { chatTemplate } = yield* models.promptTools(facts.id);
-      const test = yield* smokeTest(facts.id, chatTemplate.mentions("enable_thinking"), quality, generations);
+      const { mentions } = yield* models.promptTools(facts.id);
+      const test = yield* smokeTest(facts.id, mentions("enable_thinking"), quality, generations);
       yield* smokeTests.remember(facts, test);
       return test;
     });

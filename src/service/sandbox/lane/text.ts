@@ -1,31 +1,148 @@
-/** Jobs with a model's tokenizer, which the lane loads from its folder and keeps. */
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
+/** Jobs with a model's tokenizer and chat template, which a lane reads from the model's folder and keeps. */
+import { CheckpointInvalid } from "../../checkpoint/checkpoint-files.ts";
+import type { ChatInput } from "../../domain/generation.ts";
+import type { OutputFormat } from "../../output/output-format.ts";
+import { type ReasoningMarks, reasoningMarks } from "../../output/reasoning-marks.ts";
+import { ChatTemplateRefused } from "../../prompt/chat-template.ts";
+import { describeVocabulary } from "../../prompt/describe-vocabulary.ts";
+import { type Encoded, encodeWithin, encodeWithinOrCut, type TooLong } from "../../prompt/encode-within.ts";
+import type { VocabularyTable } from "../../prompt/Vocabulary.ts";
+import { readTextFiles, type TextFiles, type TextModel } from "./text-files.ts";
 
-import { createTokenizer } from "../../prompt/create-tokenizer.ts";
-import type { Tokenizer } from "../../prompt/Tokenizer.ts";
-
-export interface EncodeInput {
-  /** The model's folder. */
-  readonly directory: string;
-  readonly text: string;
-  readonly addSpecialTokens: boolean;
+/** What the service keeps of a model's tokenizer and chat template. */
+export interface TextFacts {
+  readonly vocabulary: VocabularyTable;
+  readonly outputFormat: OutputFormat;
+  readonly reasoningMarks: ReasoningMarks;
+  readonly templateWords: ReadonlyArray<string>;
+  /** Later jobs name it: files that have changed since are not used. */
+  readonly digest: string;
 }
 
-/** The text's token ids. */
-export const encode = ({ directory, text, addSpecialTokens }: EncodeInput): Uint32Array =>
-  Uint32Array.from(tokenizerOf(directory).encode(text, { addSpecialTokens }));
+/** A model whose facts are known. */
+export interface KnownTextModel extends TextModel {
+  /** Undefined: whatever the files are. */
+  readonly digest: string | undefined;
+}
 
-const tokenizers = new Map<string, Tokenizer>();
-
-const tokenizerOf = (directory: string): Tokenizer => {
-  const known = tokenizers.get(directory);
-  if (known !== undefined) return known;
-  const read = (file: string): object => JSON.parse(readFileSync(join(directory, file), "utf8")) as object;
-  const tokenizer = createTokenizer({
-    tokenizerJson: read("tokenizer.json"),
-    tokenizerConfig: read("tokenizer_config.json"),
-  });
-  tokenizers.set(directory, tokenizer);
-  return tokenizer;
+/** Reads the files anew and tries them on a short text and conversation. */
+export const loadText = async (model: TextModel): Promise<TextFacts | { readonly problem: string }> => {
+  try {
+    const files = await readTextFiles(model);
+    keep(model, files);
+    const { tokenizer, outputFormat, templateWords, digest } = files;
+    tokenizer.encode(trialText, plain);
+    attempt(() => files.chatTemplate.render(trialChat));
+    return {
+      vocabulary: describeVocabulary(tokenizer),
+      outputFormat,
+      reasoningMarks: reasoningMarks(outputFormat, (text) => tokenizer.encode(text, plain)),
+      templateWords: [...templateWords],
+      digest,
+    };
+  } catch (error) {
+    if (error instanceof CheckpointInvalid) return { problem: error.message };
+    throw error;
+  }
 };
+
+export interface EncodeInput {
+  readonly model: KnownTextModel;
+  readonly texts: ReadonlyArray<string>;
+  readonly addSpecialTokens: boolean;
+  /** Tokens of one text that are of use. */
+  readonly limit: number;
+  /** A longer text is cut to the limit within its special tokens; otherwise it is told in full, or as too long. */
+  readonly truncate: boolean;
+}
+
+/** Of each text in turn. */
+export const encode = async (input: EncodeInput): Promise<ReadonlyArray<Encoded | TooLong>> => {
+  const { tokenizer } = await filesOf(input.model);
+  const { limit, truncate, addSpecialTokens } = input;
+  const encodeOne = truncate ? encodeWithinOrCut : encodeWithin;
+  return input.texts.map((text) => encodeOne(tokenizer, text, { addSpecialTokens }, limit));
+};
+
+export interface RenderInput {
+  readonly model: KnownTextModel;
+  readonly chat: ChatInput;
+  readonly limit: number;
+}
+
+export type Rendered =
+  | { readonly text: string; readonly tokens: Encoded | TooLong }
+  /** One sentence: why the template does not write this conversation. */
+  | { readonly refused: string };
+
+/** The conversation as the model reads it. A template writes the tokens around it itself. */
+export const render = async ({ model, chat, limit }: RenderInput): Promise<Rendered> => {
+  const { tokenizer, chatTemplate } = await filesOf(model);
+  const rendered = attempt(() => chatTemplate.render(chat));
+  if (rendered instanceof ChatTemplateRefused) return { refused: rendered.reason };
+  return { text: rendered, tokens: encodeWithin(tokenizer, rendered, plain, limit) };
+};
+
+const plain = { addSpecialTokens: false };
+
+const attempt = (make: () => string): string | ChatTemplateRefused => {
+  try {
+    return make();
+  } catch (error) {
+    if (error instanceof ChatTemplateRefused) return error;
+    throw error;
+  }
+};
+
+/** A bit of everything: a pattern that takes time that doubles with every word shows here. */
+const trialText =
+  "The quick brown fox jumps over the lazy dog while 12345 other_animals look on and say nothing at all, " +
+  "don't they? \t\n\n        안녕하세요 日本語 مرحبا 👩‍👩‍👧 e\u0301 ____________ ............ aaaaaaaaaaaaaaaa 3.14159e-10";
+
+const trialChat: ChatInput = {
+  type: "chat",
+  messages: [
+    {
+      role: "user",
+      content: [{ type: "text", text: trialText }],
+      toolCalls: [],
+      toolCallId: "",
+      name: "",
+      reasoning: "",
+    },
+  ],
+  tools: [],
+  toolChoice: { mode: "none" },
+  templateOptions: {},
+  continueFinalMessage: false,
+};
+
+/** The last used comes last. */
+const kept = new Map<string, TextFiles>();
+
+const keyOf = ({ directory, family, systemRole, standIn, cleanUp }: TextModel): string =>
+  JSON.stringify([directory, family, systemRole, standIn, cleanUp]);
+
+const filesOf = async (model: KnownTextModel): Promise<TextFiles> => {
+  const known = kept.get(keyOf(model));
+  const { digest = known?.digest } = model;
+  const files = known !== undefined && known.digest === digest ? known : await readTextFiles(model);
+  if (files.digest !== (digest ?? files.digest))
+    throw new Error("finds other files than were read before; ReloadCatalog reads them anew");
+  keep(model, files);
+  return files;
+};
+
+const keep = (model: TextModel, files: TextFiles): void => {
+  kept.delete(keyOf(model));
+  kept.set(keyOf(model), files);
+  let bytes = [...kept.values()].reduce((sum, each) => sum + each.bytes, 0);
+  for (const [key, each] of kept) {
+    if (bytes <= maxKeptBytes || kept.size === 1) return;
+    kept.delete(key);
+    bytes -= each.bytes;
+  }
+};
+
+/** Of files; a tokenizer takes ten times as much in memory. */
+const maxKeptBytes = 40 * 1024 ** 2;

@@ -26,6 +26,7 @@ import { checkpointFiles, writeCheckpoint } from "../../../fixtures/checkpoint.t
 import { capturedLog } from "../../../support/captured-log.ts";
 import { type FileFault, hubCommit, type HubScript, startHubServer } from "../../../support/hub-server.ts";
 import { quality } from "../../../support/quality.ts";
+import { inlineSandbox } from "../../../support/inline-sandbox.ts";
 import { residency } from "../../../support/residency.ts";
 import { makeScriptedEngine, type Script, type ScriptedEngine } from "../../../support/scripted-engine.ts";
 import { chat, message, task } from "../../../support/tasks.ts";
@@ -94,7 +95,11 @@ const withService = <A, E>(
     };
     const models = Layer.mergeAll(
       ModelPool.layer.pipe(
-        Layer.provide([residency(), Layer.succeed(Engines, Engines.of({ start: () => Effect.as(start, engine) }))]),
+        Layer.provide([
+          inlineSandbox,
+          residency(),
+          Layer.succeed(Engines, Engines.of({ start: () => Effect.as(start, engine) })),
+        ]),
       ),
       layerWith({ backoffMs: 1, maxAttempts: 2 }).pipe(Layer.provide(Layer.succeed(DownloadConfig, settings))),
       SmokeTests.layer,

@@ -1,0 +1,16 @@
+import { Result, Schema } from "effect";
+
+import { CheckpointInvalid, parseJson } from "../checkpoint/checkpoint-files.ts";
+
+/**
+ * A checkpoint's file as the schema has it.
+ *
+ * @param content undefined stands for an empty object, for files that may be missing
+ */
+export const decodeJson = <A>(file: string, content: Buffer | undefined, schema: Schema.ConstraintDecoder<A>): A => {
+  const decoded = Schema.decodeUnknownResult(schema)(parseJson(file, content));
+  if (Result.isSuccess(decoded)) return decoded.success;
+  throw new CheckpointInvalid(file, `is not as expected: ${decoded.failure.message.replaceAll(/\s+/g, " ")}`);
+};
+
+export const JsonObject = Schema.Record(Schema.String, Schema.Unknown);

@@ -1,0 +1,56 @@
+/** Of a model's prompt tools those that work on texts, with a tokenizer and template of the test's own. */
+import { Effect } from "effect";
+
+import type { ChatInput } from "../../src/service/domain/generation.ts";
+import type { PromptTools } from "../../src/service/models/Models.ts";
+import type { OutputFormat } from "../../src/service/output/output-format.ts";
+import { reasoningMarks } from "../../src/service/output/reasoning-marks.ts";
+import { ChatTemplateRefused } from "../../src/service/prompt/chat-template.ts";
+import { describeVocabulary } from "../../src/service/prompt/describe-vocabulary.ts";
+import { encodeWithin, encodeWithinOrCut } from "../../src/service/prompt/encode-within.ts";
+import type { Tokenizer } from "../../src/service/prompt/Tokenizer.ts";
+import { createVocabulary, type Vocabulary } from "../../src/service/prompt/Vocabulary.ts";
+import { byteTokenizer } from "./byte-tokenizer.ts";
+
+type TextTools = Pick<PromptTools, "vocabulary" | "outputFormat" | "reasoningMarks" | "mentions" | "texts">;
+
+export interface TextToolsOptions {
+  readonly tokenizer?: Tokenizer;
+  readonly render?: (chat: ChatInput) => string;
+  readonly mentions?: (variable: string) => boolean;
+  readonly outputFormat?: OutputFormat;
+}
+
+export const vocabularyOf = (tokenizer: Tokenizer): Vocabulary => createVocabulary(describeVocabulary(tokenizer));
+
+const plainFormat: OutputFormat = { notation: "tagged", reasoningTags: undefined, cleanUp: [] };
+
+export const textTools = ({
+  tokenizer = byteTokenizer,
+  render = () => "",
+  mentions = () => false,
+  outputFormat = plainFormat,
+}: TextToolsOptions = {}): TextTools => ({
+  vocabulary: vocabularyOf(tokenizer),
+  outputFormat,
+  reasoningMarks: reasoningMarks(outputFormat, (text) => tokenizer.encode(text, { addSpecialTokens: false })),
+  mentions,
+  texts: {
+    encode: (texts, { limit, truncate, addSpecialTokens }) =>
+      Effect.sync(() =>
+        texts.map((text) =>
+          (truncate ? encodeWithinOrCut : encodeWithin)(tokenizer, text, { addSpecialTokens }, limit),
+        ),
+      ),
+    render: (chat, { limit }) =>
+      Effect.sync(() => {
+        try {
+          const text = render(chat);
+          return { text, tokens: encodeWithin(tokenizer, text, { addSpecialTokens: false }, limit) };
+        } catch (error) {
+          if (error instanceof ChatTemplateRefused) return { refused: error.reason };
+          throw error;
+        }
+      }),
+  },
+});
