@@ -8,6 +8,7 @@ import { afterEach, assert, describe, it } from "@effect/vitest";
 import { Code, ConnectError, createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 
+import { Health, HealthCheckResponse_ServingStatus as Status } from "../../src/client/gen/grpc/health/v1/health_pb.ts";
 import { ErrorInfoSchema } from "../../src/client/gen/google/rpc/error_details_pb.ts";
 import { GenerationFailureSchema } from "../../src/client/gen/mlxd/v1/error_details_pb.ts";
 import { GenerationService } from "../../src/client/gen/mlxd/v1/generation_service_pb.ts";
@@ -79,13 +80,30 @@ describe("the service", () => {
 
   it("finishes what runs on SIGTERM, refuses what is new, and ends with 0", async () => {
     const { service: running, generation } = await start();
-    const stream = generation.streamGenerate({ task: longTask });
+    const newcomer = () => createGrpcTransport({ baseUrl: running.url });
+    const watched = createClient(Health, newcomer()).watch({ service: "" })[Symbol.asyncIterator]();
+    const stream = generation.streamGenerate({
+      task: { ...longTask, stop: { ignoreEos: true, maxOutputTokens: 1500 } },
+    });
     let finished = false;
     let stopping: Promise<number | null> | undefined;
+    let refused: ConnectError | undefined;
     for await (const { event } of stream) {
-      stopping ??= running.stop();
       finished = event.case === "finished";
+      if (event.case !== "chunk" || stopping !== undefined) continue;
+      stopping = running.stop();
+      let status: Status | undefined;
+      while (status !== Status.NOT_SERVING) status = (await watched.next()).value?.status;
+      const late = createClient(GenerationService, newcomer()).generate({ task: shortTask });
+      refused = ConnectError.from(
+        await late.then(
+          () => assert.fail("it was taken"),
+          (cause: unknown) => cause,
+        ),
+      );
     }
+    assert.strictEqual(refused?.code, Code.Unavailable);
+    assert.strictEqual(refused?.findDetails(ErrorInfoSchema)[0]?.reason, "DRAINING");
     assert.isTrue(finished);
     assert.strictEqual(await stopping, 0);
   }, 30_000);

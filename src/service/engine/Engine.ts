@@ -50,6 +50,8 @@ export interface EngineRequest {
   readonly adapter: AdapterFacts | undefined;
   /** Whether output that fills the context ends with `context-length` rather than `max-output-tokens`. */
   readonly fillsContext: boolean;
+  /** Nothing of it goes out before its end, so that it can be computed once more where a process dies; @default false */
+  readonly whole?: boolean;
 }
 
 /** A text of which the vector is wanted. */

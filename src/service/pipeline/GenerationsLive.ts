@@ -87,7 +87,7 @@ export const layer: Layer.Layer<Generations, never, Needs> = Layer.effect(
       call.record = record;
       yield* admission.admit(facts.id, task.scheduling, candidateCount);
       const engine = yield* models.lease(facts);
-      const requests = engineRequests(id, task, tools, prompt, resolved);
+      const requests = engineRequests(id, task, tools, prompt, resolved, call.streams);
       const cancel = Effect.map(
         Effect.forEach(requests, (request) => engine.cancel(request.id)),
         (found) => found.some(Boolean),

@@ -13,6 +13,7 @@ export const engineRequests = (
   tools: PromptTools,
   { tokenIds, conversation, grammar, adapter }: PreparedPrompt,
   { parameters, fillsContext }: ResolvedParameters,
+  streams: boolean,
 ): ReadonlyArray<EngineRequest> => {
   const { sampling, stop, output, cache } = task;
   const { logitBias = [], candidateCount = 1 } = sampling;
@@ -30,6 +31,7 @@ export const engineRequests = (
     cache,
     adapter,
     fillsContext,
+    whole: !streams,
   };
   return Array.from({ length: candidateCount }, (_, candidateIndex) => ({
     ...shared,

@@ -12,11 +12,13 @@ export class GenerationRun {
   readonly request: EngineRequest;
   /** Another one when it is given to a process once more. */
   sequence: number;
-  /** Whether the caller has seen a token: then it cannot be replayed. */
-  streamed = false;
   /** Processes that died while they had it. */
   deaths = 0;
   private admitted = false;
+  /** Tokens that were taken in, whichever process they came from. */
+  private readonly taken: number[] = [];
+  /** How many of them the process that has it now has come to as well. */
+  private repeated = 0;
   private cachedPromptTokens = 0;
   /** Tokens that were drafted, until they are told. */
   private drafted = 0;
@@ -77,11 +79,17 @@ export class GenerationRun {
     };
   }
 
+  /** Whether something of it went out: then it cannot be computed once more. */
+  get streamed(): boolean {
+    return this.request.whole !== true && this.taken.length > 0;
+  }
+
   /** A replay is admitted again, which the caller need not know. */
   admit(cachedPromptTokens: number): void {
     this.cachedPromptTokens = cachedPromptTokens;
     if (!this.admitted) this.emit({ type: "admitted", cachedPromptTokens });
     this.admitted = true;
+    this.repeated = 0;
     this.prompt = [];
     this.drafted = 0;
     this.promptLogprobs([undefined]);
@@ -105,13 +113,25 @@ export class GenerationRun {
     this.drafted += tokens;
   }
 
+  /**
+   * Whether a token is one that was taken in before, from a process that died: a seed gives the same text again.
+   * `other`: it does not, as rounding differed, and the output cannot be gone on with.
+   */
+  repeats(tokenId: number): "new" | "same" | "other" {
+    const before = this.taken[this.repeated];
+    if (before === undefined) return "new";
+    this.repeated += 1;
+    this.drafted = 0;
+    return before === tokenId ? "same" : "other";
+  }
+
   /** Takes a token in; true when the output ends with it, by a stop sequence or at the turn of somebody else. */
   token(tokenId: number, logprobs?: TokenLogprobs, wasDrafted = false): boolean {
     const ends = this.request.parameters.stopTokenIds.includes(tokenId);
     const wasReasoning = this.reader.inReasoning;
     const step = this.reader.push(ends ? "" : this.detokenizer.push(tokenId));
-    this.streamed = true;
-    this.lastTokenId = tokenId;
+    this.taken.push(tokenId);
+    this.repeated = this.taken.length;
     const { drafted } = this;
     this.drafted = 0;
     this.emitOutput(step, {
@@ -148,7 +168,9 @@ export class GenerationRun {
     }
   }
 
-  private lastTokenId = -1;
+  private get lastTokenId(): number {
+    return this.taken.at(-1) ?? -1;
+  }
 
   private emitOutput({ text, reasoning, toolCalls }: OutputStep, tokens: TokensOfStep): void {
     this.emit({ type: "output", text, reasoning, toolCalls, ...tokens });

@@ -399,7 +399,7 @@ class MlxEngine implements Engine {
         break;
       case "token":
         this.deaths = this.failures = 0;
-        if (!this.runs.passes(own)) break;
+        if (!this.goesOn(own, run, event.tokenId) || !this.runs.passes(own)) break;
         if (!run.token(event.tokenId, event.logprobs, event.drafted)) break;
         this.take(event.sequence);
         this.settle(own, Exit.void);
@@ -425,6 +425,16 @@ class MlxEngine implements Engine {
         break;
       }
     }
+  }
+
+  /** False for a token that the caller has, or is to have, from a process before. */
+  private goesOn(own: Waiting, run: GenerationRun, tokenId: number): boolean {
+    const found = run.repeats(tokenId);
+    if (found === "other") {
+      this.take(run.sequence);
+      this.settle(own, Exit.fail(new EngineLost({ model: this.facts.id, deaths: run.deaths })));
+    }
+    return found === "new";
   }
 
   private onEmbeddingEvent(own: Waiting, run: EmbeddingRun, event: SequenceEvent): void {

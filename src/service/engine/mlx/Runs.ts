@@ -1,9 +1,9 @@
 /**
  * The requests of an engine that have not ended, and which of them its process has.
  *
- * When a process dies, nobody knows which of its requests was the cause. Those of which nothing had streamed are tried
- * on the next process, once, one at a time and with nothing beside them, until their first token: what dies again was
- * the cause, and takes nobody with it. Everything else waits until the last trial is over.
+ * When a process dies, nobody knows which of its requests was the cause. Those of which nothing had gone out are tried
+ * on the next process, once, one at a time and with nothing beside them, until they are past the token that they had
+ * come to: what dies again was the cause, and takes nobody with it. Everything else waits until the last trial is over.
  */
 import type { EmbeddingRun } from "./EmbeddingRun.ts";
 import type { GenerationRun } from "./GenerationRun.ts";
@@ -69,8 +69,8 @@ export class Runs<Entry extends { readonly run: Run }> {
   }
 
   /**
-   * The first token of a trial has come. True where it is the caller's; where others have yet to be tried it is not, as
-   * they must not end its stream: the request then begins again, together with the others.
+   * A token has come that is new. On trial it has passed with it. True where the token is the caller's; where others have
+   * yet to be tried it is not, as they must not end its stream: the request then begins again, together with the others.
    */
   passes(entry: Entry): boolean {
     if (!this.suspects.delete(entry)) return true;
