@@ -1,6 +1,7 @@
 /** The client for browsers, Deno, edge runtimes, and whatever else has `fetch`: Connect over HTTP. */
 import { Code, ConnectError } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-web";
+import { anyTypes } from "./any-types.ts";
 import { checkBaseUrl } from "./base-url.ts";
 import type { MlxdClient } from "./client.ts";
 import { type ClientOptions, createMlxdClientFromTransport } from "./create-client.ts";
@@ -32,6 +33,7 @@ export const createMlxdClient = (options: WebClientOptions = {}): MlxdClient => 
   const transport = createConnectTransport({
     baseUrl: checkBaseUrl(baseUrl),
     useBinaryFormat: format === "binary",
+    jsonOptions: { registry: anyTypes },
     fetch: withoutRedirects(fetch),
   });
   return createMlxdClientFromTransport(transport, clientOptions);

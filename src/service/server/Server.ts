@@ -4,11 +4,9 @@ import { compressionBrotli, compressionGzip } from "@connectrpc/connect-node";
 import { Context, Effect, Layer } from "effect";
 
 import { Health as HealthRpc } from "../../client/gen/grpc/health/v1/health_pb.ts";
-import { file_google_rpc_error_details } from "../../client/gen/google/rpc/error_details_pb.ts";
-import { file_google_rpc_status } from "../../client/gen/google/rpc/status_pb.ts";
-import { file_mlxd_v1_error_details } from "../../client/gen/mlxd/v1/error_details_pb.ts";
 import { GenerationService } from "../../client/gen/mlxd/v1/generation_service_pb.ts";
 import { ServerConfig } from "../config/ServerConfig.ts";
+import { anyFiles, anyTypes } from "../rpc/any-types.ts";
 import { Bridge } from "../rpc/Bridge.ts";
 import { apiServices, makeApiRoutes } from "../rpc/routes.ts";
 import { Drain } from "./Drain.ts";
@@ -40,7 +38,7 @@ export class Server extends Context.Service<
         readMaxBytes: config.maxMessageBytes,
         acceptCompression: [compressionGzip, compressionBrotli],
         // A key that the API does not have is a typing error, and to ignore it would be to ignore an option.
-        jsonOptions: { ignoreUnknownFields: false },
+        jsonOptions: { ignoreUnknownFields: false, registry: anyTypes },
         requestGate: createRequestGate(drain.isDraining),
       });
       addApi(router);
@@ -62,8 +60,4 @@ export class Server extends Context.Service<
   static readonly layer = this.layerNoDeps.pipe(Layer.provide(Bridge.layer), Layer.provideMerge(Drain.layer));
 }
 
-/** Error details come in google.protobuf.Any: no service imports them, and grpcurl asks for them by name. */
-const reflectionIndex = createReflectionIndex(
-  [...apiServices, HealthRpc, ...reflectionServices],
-  [file_mlxd_v1_error_details, file_google_rpc_error_details, file_google_rpc_status],
-);
+const reflectionIndex = createReflectionIndex([...apiServices, HealthRpc, ...reflectionServices], anyFiles);

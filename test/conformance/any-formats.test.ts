@@ -1,0 +1,124 @@
+/**
+ * A failed item of a batch holds its error's details as google.protobuf.Any. Over JSON these could not be written, as
+ * their types were not known, and the whole batch ended with INTERNAL; the report of PrepareModel never came.
+ */
+import { createRegistry } from "@bufbuild/protobuf";
+import { anyUnpack } from "@bufbuild/protobuf/wkt";
+import { createClient, type Transport } from "@connectrpc/connect";
+import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
+import { Effect, Stream } from "effect";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+
+import { ErrorInfoSchema, file_google_rpc_error_details } from "../../src/client/gen/google/rpc/error_details_pb.ts";
+import { type Status } from "../../src/client/gen/google/rpc/status_pb.ts";
+import { file_mlxd_v1_error_details } from "../../src/client/gen/mlxd/v1/error_details_pb.ts";
+import { GenerationService } from "../../src/client/gen/mlxd/v1/generation_service_pb.ts";
+import { ModelService } from "../../src/client/gen/mlxd/v1/model_service_pb.ts";
+import { createMlxdClient } from "../../src/client/web.ts";
+import { collect } from "../support/collect.ts";
+import { envelope, requestHttp1 } from "../support/raw-http.ts";
+import { eventsOf, promptOf, resultOf } from "../support/scripted-generations.ts";
+import { errorCases } from "../support/service-errors.ts";
+import { startTestServer, type TestServer } from "../support/test-server.ts";
+
+const jsonOptions = { registry: createRegistry(file_google_rpc_error_details, file_mlxd_v1_error_details) };
+const httpVersions = ["1.1", "2"] as const;
+
+const formats: ReadonlyArray<{ readonly name: string; readonly create: (baseUrl: string) => Transport }> = [
+  true,
+  false,
+].flatMap((useBinaryFormat) => {
+  const format = useBinaryFormat ? "binary" : "JSON";
+  const options = { useBinaryFormat, jsonOptions };
+  return [
+    { name: `gRPC ${format}`, create: (baseUrl: string) => createGrpcTransport({ baseUrl, ...options }) },
+    ...httpVersions.flatMap((httpVersion) => [
+      {
+        name: `gRPC-Web ${format} on HTTP/${httpVersion}`,
+        create: (baseUrl: string) => createGrpcWebTransport({ baseUrl, httpVersion, ...options }),
+      },
+      {
+        name: `Connect ${format} on HTTP/${httpVersion}`,
+        create: (baseUrl: string) => createConnectTransport({ baseUrl, httpVersion, ...options }),
+      },
+    ]),
+  ];
+});
+
+const failing = new Map(errorCases.map(({ error }) => [error._tag as string, error]));
+
+let server: TestServer;
+beforeAll(async () => {
+  server = await startTestServer({
+    run: (task) => {
+      const error = failing.get(promptOf(task));
+      return error === undefined ? Effect.succeed(resultOf(eventsOf(["fine"]))) : Effect.fail(error);
+    },
+    prepare: ({ model }) => {
+      const error = failing.get(model);
+      const rest = { model: undefined, downloaded: false, loaded: false, readyToChat: false, smokeTest: undefined };
+      return Stream.make({ type: "report", stage: "failed", timings: [], error, ...rest } as const);
+    },
+  });
+});
+afterAll(() => server.close());
+
+/** The reason of a status, and how many details it has; all of them can be read. */
+const told = ({ code, details }: Status): string => {
+  const messages = details.map((any) => anyUnpack(any, jsonOptions.registry));
+  expect(messages).not.toContain(undefined);
+  const [info] = details;
+  return `${code} ${info && anyUnpack(info, ErrorInfoSchema)?.reason}`;
+};
+const expected = errorCases.map(({ code, reason }) => `${code} ${reason}`);
+
+describe.each(formats)("over $name", ({ create }) => {
+  it("items of a batch tell every error, and the others are answered", async () => {
+    const client = createClient(GenerationService, create(server.url));
+    const prompts = ["before", ...failing.keys(), "after"];
+    const items = prompts.map((value) => ({ itemId: value, task: { input: { case: "prompt", value } } as const }));
+    const responses = await collect(client.batchGenerate({ items }));
+    const outcomes = responses.flatMap(({ event }) => (event.case === "item" ? [event.value.outcome] : []));
+    expect(outcomes.map(({ case: kind, value }) => (kind === "error" ? told(value) : kind))).toEqual([
+      "result",
+      ...expected,
+      "result",
+    ]);
+    const last = responses.at(-1)?.event;
+    expect(last?.case === "summary" && last.value.failed).toBe(failing.size);
+  });
+
+  it("a report of PrepareModel tells every error", async () => {
+    const client = createClient(ModelService, create(server.url));
+    const reports: string[] = [];
+    for (const model of failing.keys()) {
+      const [response] = await collect(client.prepareModel({ model }));
+      const event = response?.event;
+      if (event?.case === "report" && event.value.error) reports.push(told(event.value.error));
+    }
+    expect(reports).toEqual(expected);
+  });
+});
+
+it("the client that reads JSON gets the error of an item", async () => {
+  const client = createMlxdClient({ baseUrl: server.url, format: "json" });
+  const results = [];
+  const items = ["fine", "QueueFull", "fine"].map((input) => ({ input }));
+  for await (const result of client.batch(items)) results.push(result);
+  expect(JSON.stringify(results)).toContain("QUEUE_FULL");
+});
+
+it("curl reads the type and the fields of a detail", async () => {
+  const body = envelope(Buffer.from('{"items":[{"task":{"prompt":"ModelNotFound"}}]}'));
+  const headers = { "content-type": "application/connect+json" };
+  const answer = await requestHttp1(server.port, { path: "/mlxd.v1.GenerationService/BatchGenerate", headers, body });
+  const length = answer.body.readUInt32BE(1);
+  const { item } = JSON.parse(answer.body.subarray(5, 5 + length).toString()) as {
+    item: { error: { details: ReadonlyArray<Record<string, unknown>> } };
+  };
+  expect(item.error.details[0]).toMatchObject({
+    "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+    reason: "MODEL_NOT_FOUND",
+    domain: "mlxd",
+  });
+});
