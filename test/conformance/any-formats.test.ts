@@ -102,10 +102,10 @@ describe.each(formats)("over $name", ({ create }) => {
 
 it("the client that reads JSON gets the error of an item", async () => {
   const client = createMlxdClient({ baseUrl: server.url, format: "json" });
-  const results = [];
-  const items = ["fine", "QueueFull", "fine"].map((input) => ({ input }));
-  for await (const result of client.batch(items)) results.push(result);
-  expect(JSON.stringify(results)).toContain("QUEUE_FULL");
+  const reasons = [];
+  const items = ["fine", "QueueFull", "fine"].map((prompt) => ({ input: { prompt } }));
+  for (const { error } of (await client.batch(items).collect()).items) reasons.push(error?.reason);
+  expect(reasons).toEqual([undefined, "QUEUE_FULL", undefined]);
 });
 
 it("curl reads the type and the fields of a detail", async () => {

@@ -16,6 +16,7 @@ import { answerOther } from "./other-requests.ts";
 import type { Request, RequestHandler, Response } from "./one-port.ts";
 import { refuseAuthority, refuseRequest } from "./refuse-request.ts";
 import { requestIdFrom, requestIdHeader } from "./request-id.ts";
+import { singleMessage } from "./single-message.ts";
 import { openResponse, PeerGone, writeResponse } from "./write-response.ts";
 
 export interface HttpHandlerOptions {
@@ -75,6 +76,7 @@ export const createHttpHandler = (options: HttpHandlerOptions): RequestHandler =
       // Without a usable authority there is no URL, and Connect throws.
       return refuseAuthority(request, response);
     }
+    universal.body = bodyOf(universal, handler, contentType);
     handler(universal)
       .then((answer) => writeResponse(answer, response))
       .catch((reason: unknown) => {
@@ -88,6 +90,13 @@ export const createHttpHandler = (options: HttpHandlerOptions): RequestHandler =
 const toOriginForm = (request: Request): void => {
   const path = /^https?:\/\/[^/?#]*([/?].*)?$/i.exec(request.url ?? "");
   if (path !== null) request.url = path[1] ?? "/";
+};
+
+const bodyOf = ({ body }: UniversalServerRequest, { method }: UniversalHandler, { type }: ContentType) => {
+  const isOneMessage = method.methodKind === "unary" || method.methodKind === "server_streaming";
+  const isEnveloped = isGrpc(type) || isGrpcWeb(type) || isConnectStream(type);
+  // It is always a stream of bytes: nothing has read it before.
+  return isOneMessage && isEnveloped ? singleMessage(body as AsyncIterable<Uint8Array>, method.name) : body;
 };
 
 /** Calls of Connect that are no streams have no early headers: their status is the response's. */

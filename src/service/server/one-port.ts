@@ -4,6 +4,7 @@ import * as http from "node:http";
 import * as http2 from "node:http2";
 import type { AddressInfo, Socket } from "node:net";
 
+import { answerUnreadable } from "./unreadable-http1.ts";
 import { SessionPings } from "./session-pings.ts";
 
 export type Request = http.IncomingMessage | http2.Http2ServerRequest;
@@ -21,7 +22,11 @@ const preface = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
 /** Longer than load balancers keep idle connections, so that it is they who close them and no request meets a reset. */
 const keepAliveMs = 75_000;
 
+/** Of one request, names and values together. */
+export const maxHeaderBytes = 65_536;
+
 const http1Options: http.ServerOptions = {
+  maxHeaderSize: maxHeaderBytes,
   headersTimeout: 20_000,
   requestTimeout: 60_000,
   keepAliveTimeout: keepAliveMs,
@@ -30,7 +35,9 @@ const http1Options: http.ServerOptions = {
 };
 
 const http2Options: http2.ServerOptions = {
-  settings: { maxConcurrentStreams: 256 }, // Node announces no limit by itself
+  // Node announces no limits by itself. Clients that keep to the announced size of headers refuse a larger call
+  // themselves; of others that one call is reset. Without it nghttp2 ends the connection somewhere over 64 KiB.
+  settings: { maxConcurrentStreams: 256, maxHeaderListSize: maxHeaderBytes },
   // Cancelling is normal here: by Node's default of 1,000 and then 33 a second, a client that cancels a lot takes its
   // own other calls with it.
   streamResetBurst: 10_000,
@@ -60,6 +67,7 @@ export class OnePort {
     const asHttp1 = this.#h1.listeners("connection")[0] as (socket: Socket) => void;
     this.#h1.removeListener("connection", asHttp1);
     this.#h1.on("connection", (socket: Socket) => this.#sniff(socket, asHttp1));
+    this.#h1.on("clientError", answerUnreadable);
   }
 
   async listen(port: number, host: string): Promise<AddressInfo> {

@@ -1,10 +1,8 @@
 /** Requests for anything but an RPC. */
-import { codeToString } from "@connectrpc/connect/protocol-connect";
-import { Code } from "@connectrpc/connect";
+import { Code, ConnectError } from "@connectrpc/connect";
 
-import { encodeGrpcMessage } from "./grpc-message.ts";
+import { answerWithJson, answerWithTrailers } from "./answer-error.ts";
 import type { Request, Response } from "./one-port.ts";
-import { endTrailersOnly } from "./write-response.ts";
 
 const greeting = `This is mlxd: language models on MLX, over gRPC, gRPC-Web and Connect.
 
@@ -18,22 +16,12 @@ The API is in proto/mlxd/v1, how to use it in README.md and docs/.
 export const answerOther = (request: Request, response: Response): void => {
   const contentType = request.headers["content-type"] ?? "";
   const path = request.url?.split("?", 1)[0] ?? "";
-  const message = `this server has no ${path.slice(0, 256)}`;
   if (request.method === "GET" && path === "/") {
-    send(response, 200, "text/plain; charset=utf-8", greeting);
-  } else if (contentType.startsWith("application/grpc")) {
-    endTrailersOnly(response, {
-      "content-type": contentType,
-      "grpc-status": String(Code.Unimplemented),
-      "grpc-message": encodeGrpcMessage(message),
-    });
-  } else {
-    send(response, 404, "application/json", JSON.stringify({ code: codeToString(Code.Unimplemented), message }));
+    response.setHeader("Content-Type", "text/plain; charset=utf-8");
+    response.end(greeting);
+    return;
   }
-};
-
-const send = (response: Response, status: number, contentType: string, body: string): void => {
-  response.statusCode = status;
-  response.setHeader("Content-Type", contentType);
-  response.end(body);
+  const error = new ConnectError(`this server has no ${path.slice(0, 256)}`, Code.Unimplemented);
+  if (contentType.startsWith("application/grpc")) answerWithTrailers(response, contentType, error);
+  else answerWithJson(response, 404, error);
 };

@@ -1,13 +1,13 @@
 /** The requests that Connect would answer with a bare status, or as if they were bugs: here with a sentence. */
 import { base64Decode } from "@bufbuild/protobuf/wire";
 import type { UniversalHandler } from "@connectrpc/connect/protocol";
-import { errorToJson } from "@connectrpc/connect/protocol-connect";
-import { Code } from "@connectrpc/connect";
+import { Code, type ConnectError } from "@connectrpc/connect";
 
 import { errorInfo } from "../rpc/error-details.ts";
 import { connectErrorFrom } from "../rpc/error-to-wire.ts";
+import { answerWithJson, answerWithTrailers } from "./answer-error.ts";
 import { type ContentType, typesOf } from "./content-type.ts";
-import type { Request, Response } from "./one-port.ts";
+import { maxHeaderBytes, type Request, type Response } from "./one-port.ts";
 
 interface Refusal {
   readonly status: number;
@@ -22,9 +22,29 @@ export const refuseRequest = (
   handler: UniversalHandler,
   contentType: ContentType,
 ): boolean => {
+  const excess = excessOf(request);
+  if (excess !== undefined) {
+    if (contentType.type.startsWith("application/grpc")) answerWithTrailers(response, contentType.type, excess);
+    else answerWithJson(response, 431, excess);
+    return true;
+  }
   const refusal = refusalOf(request, handler, contentType);
   if (refusal !== undefined) answer(response, refusal);
   return refusal !== undefined;
+};
+
+/** Headers over the bound, from an HTTP/2 peer that sent them before it had heard of that. */
+const excessOf = ({ rawHeaders }: Request): ConnectError | undefined => {
+  // As HTTP/2 counts them: https://www.rfc-editor.org/rfc/rfc9113#section-6.5.2
+  const bytes = rawHeaders.reduce((sum, text) => sum + text.length + 16, 0);
+  if (bytes <= maxHeaderBytes) return undefined;
+  const message = `the request's headers have ${bytes} bytes; they may have ${maxHeaderBytes} at most`;
+  return connectErrorFrom({
+    code: Code.ResourceExhausted,
+    message,
+    details: [errorInfo("MESSAGE_TOO_LARGE", {})],
+    metadata: {},
+  });
 };
 
 /** For a request that has no usable authority, and so no URL. */
@@ -106,10 +126,8 @@ const answer = (response: Response, { status, message, headers = {} }: Refusal):
     details: [errorInfo("MALFORMED_REQUEST", {})],
     metadata: {},
   });
-  response.statusCode = status;
-  response.setHeader("Content-Type", "application/json");
   for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
-  response.end(JSON.stringify(errorToJson(error, undefined)));
+  answerWithJson(response, status, error);
 };
 
 /** Never more than a line of what the peer sent. */

@@ -238,7 +238,7 @@ export const ErrorReason = {
   MALFORMED_REQUEST: 24,
 
   /**
-   * RESOURCE_EXHAUSTED: the request message is over Limits.max_message_bytes.
+   * RESOURCE_EXHAUSTED: the request message is over Limits.max_message_bytes, or its headers are over 64 KiB.
    *
    * @generated from enum value: ERROR_REASON_MESSAGE_TOO_LARGE = 25;
    */

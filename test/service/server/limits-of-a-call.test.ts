@@ -1,0 +1,155 @@
+/** What one call brings too much of ends that call, soon and with a sentence, and no other one of its connection. */
+import { create, toBinary } from "@bufbuild/protobuf";
+import { once } from "node:events";
+import { type ClientHttp2Session, connect, constants, type IncomingHttpHeaders } from "node:http2";
+import { connect as connectTcp } from "node:net";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+
+import { GenerateRequestSchema } from "../../../src/client/gen/mlxd/v1/generation_service_pb.ts";
+import { envelope } from "../../support/raw-http.ts";
+import { startTestServer, type TestServer } from "../../support/test-server.ts";
+
+let server: TestServer;
+beforeAll(async () => {
+  server = await startTestServer();
+});
+afterAll(() => server.close());
+
+const path = (method: string) => `/mlxd.v1.GenerationService/${method}`;
+const message = toBinary(
+  GenerateRequestSchema,
+  create(GenerateRequestSchema, { task: { input: { case: "prompt", value: "x" } } }),
+);
+const grpcHeaders = { ":method": "POST", "content-type": "application/grpc", te: "trailers" };
+
+const call = (session: ClientHttp2Session, headers: Readonly<Record<string, string>> = {}) =>
+  session.request({ ...grpcHeaders, ":path": path("Generate"), ...headers });
+
+/** The status that a call ends with. */
+const statusOf = async (stream: ReturnType<typeof call>): Promise<string> => {
+  let status: unknown;
+  const note = (headers: IncomingHttpHeaders) => (status = headers["grpc-status"] ?? status);
+  stream.on("response", note).on("trailers", note).resume();
+  await once(stream, "close");
+  return String(status);
+};
+
+describe("metadata", () => {
+  const withSession = async (use: (session: ClientHttp2Session) => Promise<void>): Promise<void> => {
+    const session = connect(`http://127.0.0.1:${server.port}`, { maxSendHeaderBlockLength: 2 ** 24 });
+    try {
+      await use(session);
+    } finally {
+      session.destroy();
+    }
+  };
+
+  it("has its bound announced, so that clients refuse what is over it themselves", () =>
+    withSession(async (session) => {
+      const [settings] = (await once(session, "remoteSettings")) as [{ maxHeaderListSize: number }];
+      expect(settings.maxHeaderListSize).toBe(65_536);
+    }));
+
+  const large = (kib: number) =>
+    Object.fromEntries(Array.from({ length: kib / 10 }, (_, index) => [`x-part-${index}`, "é".repeat(10 * 1024)]));
+
+  it.each([70, 100, 140])("of %i KiB ends the one call that has it", (kib) =>
+    withSession(async (session) => {
+      const neighbour = call(session);
+      const first = call(session);
+      first.end(envelope(message));
+      expect(await statusOf(first)).toBe("0"); // by now the bound is agreed on
+      const refused = call(session, large(kib));
+      refused.on("error", () => {});
+      await new Promise((resolve) => refused.once("close", resolve));
+      expect(refused.rstCode).toBe(constants.NGHTTP2_ENHANCE_YOUR_CALM);
+      neighbour.end(envelope(message));
+      expect(await statusOf(neighbour)).toBe("0");
+      const next = call(session);
+      next.end(envelope(message));
+      expect(await statusOf(next)).toBe("0");
+    }),
+  );
+
+  it("of 140 KiB that comes before the bound is agreed on is refused with a sentence", () =>
+    withSession(async (session) => {
+      const [headers] = (await once(call(session, large(140)), "response")) as [IncomingHttpHeaders];
+      expect(headers["grpc-status"]).toBe("8");
+      expect(headers["grpc-message"]).toMatch(/^the request's headers have \d+ bytes; they may have 65536 at most$/);
+    }));
+
+  it("of a JSON call as well", () =>
+    withSession(async (session) => {
+      const stream = call(session, { ...large(140), "content-type": "application/json" });
+      const [headers] = (await once(stream, "response")) as [IncomingHttpHeaders];
+      expect(headers[":status"]).toBe(431);
+      const [body] = (await once(stream, "data")) as [Buffer];
+      expect(JSON.parse(body.toString())).toMatchObject({ code: "resource_exhausted" });
+    }));
+
+  it("of 60 KiB is taken", () =>
+    withSession(async (session) => {
+      const stream = call(session, { "x-big": "x".repeat(60 * 1024) });
+      stream.end(envelope(message));
+      expect(await statusOf(stream)).toBe("0");
+    }));
+
+  it.each([
+    [`GET / HTTP/1.1\r\nHost: x\r\nX-Big: ${"x".repeat(70 * 1024)}\r\n\r\n`, 431, "larger than 64 KiB"],
+    ["NONSENSE\r\n\r\n", 400, "no HTTP/1.1 request"],
+  ])("that HTTP/1.1 cannot read is told of", async (text, status, sentence) => {
+    const socket = connectTcp(server.port, "127.0.0.1");
+    socket.write(text);
+    let answer = "";
+    for await (const data of socket) answer += String(data);
+    expect(answer.startsWith(`HTTP/1.1 ${status} `)).toBe(true);
+    expect(answer).toContain(sentence);
+  });
+
+  it("of 60 KiB is taken over HTTP/1.1", async () => {
+    const socket = connectTcp(server.port, "127.0.0.1");
+    socket.write(`GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Big: ${"x".repeat(60 * 1024)}\r\n\r\n`);
+    let answer = "";
+    for await (const data of socket) answer += String(data);
+    expect(answer).toContain("This is mlxd");
+  });
+});
+
+describe("what comes behind a message", () => {
+  const surplus = [
+    ["a second message", envelope(message)],
+    ["the beginning of a second message", envelope(message).subarray(0, 3)],
+    ["the beginning of a large second message", envelope(new Uint8Array(10), 1024 * 1024)],
+    ["an empty message", envelope(new Uint8Array())],
+  ] as const;
+
+  it.each(
+    surplus.flatMap(([what, bytes]) => ["Generate", "StreamGenerate"].map((method) => ({ what, bytes, method }))),
+  )("of $method ends the call at once: $what", async ({ bytes, method }) => {
+    const session = connect(`http://127.0.0.1:${server.port}`);
+    try {
+      const stream = call(session, { ":path": path(method) });
+      // Neither end is ever said: before, such a call stayed open for a minute.
+      stream.write(Buffer.concat([envelope(message), bytes]));
+      expect(await statusOf(stream)).toBe("12");
+      expect(stream.rstCode).toBe(constants.NGHTTP2_NO_ERROR);
+    } finally {
+      session.destroy();
+    }
+  });
+
+  it("a message in single bytes is still one message", async () => {
+    const session = connect(`http://127.0.0.1:${server.port}`);
+    try {
+      const stream = call(session);
+      for (const byte of envelope(message)) {
+        stream.write(Buffer.of(byte));
+        await new Promise(setImmediate);
+      }
+      stream.end();
+      expect(await statusOf(stream)).toBe("0");
+    } finally {
+      session.destroy();
+    }
+  });
+});
