@@ -25,6 +25,7 @@ import { layer as preparations } from "./pipeline/prepare/PreparationsLive.ts";
 import { Sandbox } from "./sandbox/Sandbox.ts";
 import { Server } from "./server/Server.ts";
 import { layer as logging } from "./telemetry/logging.ts";
+import { outliveReaders } from "./telemetry/standard-streams.ts";
 import { Stats } from "./telemetry/Stats.ts";
 
 const bundledModels = fileURLToPath(new URL("../../models", import.meta.url));
@@ -130,6 +131,7 @@ const runMain = Runtime.makeRunMain(({ fiber, teardown }) => {
   });
 });
 
+outliveReaders();
 runMain(program, {
   disableErrorReporting: true,
   // Being told to end is not a failure.
