@@ -1,6 +1,7 @@
 /** The mlxd command: adds the subcommands, runs one, and turns how it ended into an exit code. */
 import { CommanderError } from "@commander-js/extra-typings";
 import { addChat } from "./commands/chat.ts";
+import { addCompatibility } from "./commands/compatibility.ts";
 import { addEmbed } from "./commands/embed.ts";
 import { addGenerate } from "./commands/generate.ts";
 import { addLoad } from "./commands/load.ts";
@@ -19,7 +20,7 @@ import { createProgram } from "./program.ts";
 import { watchOutput } from "./watch-output.ts";
 
 const mlxd = createProgram();
-const models = [addModels, addPull, addPrepare, addLoad, addUnload, addPin];
+const models = [addModels, addPull, addPrepare, addLoad, addUnload, addPin, addCompatibility];
 for (const add of [addServe, ...models, addGenerate, addChat, addEmbed, addTokens, addStats, addReload]) add(mlxd);
 
 const exitCodes = { done: 0, failed: 1, usage: 2, interrupted: 130 };

@@ -3,6 +3,7 @@ import type { BatchItem, BatchOptions, BatchStream } from "./batch.ts";
 import type { CallOptions } from "./call.ts";
 import type {
   CatalogChange,
+  CompatibilityProfile,
   MemoryFit,
   Model,
   ServerInfo,
@@ -19,7 +20,8 @@ import type { ServerService } from "./gen/mlxd/v1/server_service_pb.ts";
 import type { CountTokensResponse, TokenizedText, TokenizerService } from "./gen/mlxd/v1/tokenizer_service_pb.ts";
 import type { GenerationParameters } from "./parameters.ts";
 import type { Plain } from "./plain.ts";
-import type { PreparationStream, PrepareOptions } from "./preparation.ts";
+import type { PreloadStream } from "./preload.ts";
+import type { PreparationReport, PreparationStream, PrepareOptions } from "./preparation.ts";
 import type { GenerationResult } from "./results.ts";
 import type { GenerationStream } from "./stream.ts";
 import type { GenerationInput } from "./task.ts";
@@ -83,6 +85,12 @@ export interface LoadModelOptions extends CallOptions {
    * @default as it is
    */
   readonly idleTtlMs?: number | undefined;
+}
+
+/** A model that was loaded, and how it went. */
+export interface LoadedModel extends Model {
+  /** As of a preparation: whether its answers are of use, too. Undefined of a service that is older than this client. */
+  readonly report?: PreparationReport | undefined;
 }
 
 /** Options of {@link MlxdClient.unloadModel}. */
@@ -160,6 +168,12 @@ export interface MlxdClient extends Disposable {
   /** All models that the service knows, in the catalog's order. */
   listModels(options?: ListModelsOptions): Promise<readonly Model[]>;
 
+  /** The models that are in memory, the one that was used last first. */
+  listLoadedModels(options?: CallOptions): Promise<readonly Model[]>;
+
+  /** What each model is run with and how it did when it was tried, in the catalog's order. */
+  listCompatibilityProfiles(options?: CallOptions): Promise<readonly CompatibilityProfile[]>;
+
   /** One model, by any of its names; without a name the default model. */
   getModel(model?: string, options?: CallOptions): Promise<Model>;
 
@@ -170,10 +184,16 @@ export interface MlxdClient extends Disposable {
   prepareModel(model?: string, options?: PrepareOptions & CallOptions): PreparationStream;
 
   /**
-   * Loads a model, by any of its names, and waits until it answers; without a name the default model. A task loads its
-   * model by itself: this is for doing so ahead of it.
+   * Loads a model, by any of its names, tries it and waits until it answers; without a name the default model. A task
+   * loads its model by itself: this is for doing so ahead of it. That its answers are of no use is in the report.
    */
-  loadModel(model?: string, options?: LoadModelOptions): Promise<Model>;
+  loadModel(model?: string, options?: LoadModelOptions): Promise<LoadedModel>;
+
+  /**
+   * Loads several models, one after another, and returns the report of each as it comes. One that fails does not keep
+   * the others from loading. The client's `timeoutMs` holds for all of them together.
+   */
+  preloadModels(models: readonly string[], options?: CallOptions): PreloadStream;
 
   /** Tells whether a model could be loaded now, and what it would take; changes nothing. */
   checkModelFit(model?: string, options?: CallOptions): Promise<MemoryFit>;

@@ -1,5 +1,7 @@
-import type { Device, ModelState, Quality } from "./enum-names.ts";
+import type { CompatibilityStatus, Device, ModelState, Quality } from "./enum-names.ts";
 import {
+  type CompatibilityProfile as CompatibilityProfileMessage,
+  CompatibilityProfileSchema,
   type GetModelResponse,
   type LoadModelResponse,
   type MemoryFit as MemoryFitMessage,
@@ -35,6 +37,12 @@ export interface Model extends Omit<Plain<ModelMessage>, "state" | "smokeTest"> 
 export interface SmokeTest extends Omit<Plain<SmokeTestMessage>, "quality"> {
   /** What its answer was worth. */
   readonly quality: Quality;
+}
+
+/** What a model is run with where a task does not say, and how it did when it was tried. */
+export interface CompatibilityProfile extends Omit<Plain<CompatibilityProfileMessage>, "qualityStatus"> {
+  /** How it did. */
+  readonly qualityStatus: CompatibilityStatus;
 }
 
 /** Whether a model has room, and what it takes; in bytes. */
@@ -77,6 +85,10 @@ export const modelFromWire = (model: GetModelResponse["model"]): Model => {
   if (!model) throw protocolError("the answer has no model");
   return toPlain(ModelSchema, model) as Model;
 };
+
+/** Reads what a model is run with. */
+export const compatibilityFromWire = (profile: CompatibilityProfileMessage): CompatibilityProfile =>
+  toPlain(CompatibilityProfileSchema, profile) as CompatibilityProfile;
 
 /** Reads how a model would fit. */
 export const memoryFitFromWire = ({ fit }: LoadModelResponse): MemoryFit => {

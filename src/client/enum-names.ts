@@ -2,6 +2,7 @@ import type { DescEnum } from "@bufbuild/protobuf";
 import type { Pooling as PoolingEnum } from "./gen/mlxd/v1/embedding_service_pb.ts";
 import type { Device as DeviceEnum } from "./gen/mlxd/v1/server_service_pb.ts";
 import type {
+  CompatibilityStatus as CompatibilityStatusEnum,
   ModelState as ModelStateEnum,
   PrepareStage as PrepareStageEnum,
   Quality as QualityEnum,
@@ -37,6 +38,9 @@ export type PrepareStage = NamesOf<typeof PrepareStageEnum> | "unknown";
 
 /** What a model's answer to a simple question is worth. */
 export type Quality = NamesOf<typeof QualityEnum> | "unknown";
+
+/** What is known of a model's answers; `unknown` of one that was not tried at its revision. */
+export type CompatibilityStatus = NamesOf<typeof CompatibilityStatusEnum>;
 
 /** How the hidden states of a text become one vector. */
 export type Pooling = NamesOf<typeof PoolingEnum> | "unknown";

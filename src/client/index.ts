@@ -16,6 +16,7 @@ export type {
   EmbeddingOptions,
   GenerationOptions,
   ListModelsOptions,
+  LoadedModel,
   LoadModelOptions,
   MlxdClient,
   ModelCallOptions,
@@ -30,6 +31,7 @@ export { type ClientOptions, createMlxdClientFromTransport } from "./create-clie
 export { decodeError } from "./decode-error.ts";
 export type {
   CatalogChange,
+  CompatibilityProfile,
   MemoryFit,
   Model,
   ModelStats,
@@ -42,6 +44,7 @@ export type {
 export type { Embedding, EmbeddingInput, EmbeddingParameters, EmbeddingResult } from "./embeddings.ts";
 export type {
   CacheMode,
+  CompatibilityStatus,
   Device,
   FinishReason,
   ModelState,
@@ -82,8 +85,12 @@ export type {
 } from "./messages.ts";
 export { assistantMessage, toolMessage } from "./messages.ts";
 export type { CacheOptions, Constraint, GenerationParameters, ReasoningOptions } from "./parameters.ts";
+export type { PreloadedModel, PreloadStream } from "./preload.ts";
 export type {
+  DownloadResult,
+  InstallResult,
   LogEvent,
+  ModelResolution,
   PreparationEvent,
   PreparationReport,
   PreparationStream,
@@ -91,6 +98,7 @@ export type {
   ProgressEvent,
   ReportEvent,
   StageEvent,
+  StageLog,
   StageTiming,
 } from "./preparation.ts";
 export type {

@@ -37,7 +37,7 @@ type PlainValue<V> = V extends Timestamp
             ? string
             : V;
 
-/** Copies a message into plain data. For messages without oneofs and maps: those have no one plain form. */
+/** Copies a message into plain data. For messages without oneofs and maps of messages: those have no one plain form. */
 export const toPlain = <Schema extends DescMessage>(
   schema: Schema,
   message: MessageShape<Schema>,

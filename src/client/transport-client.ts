@@ -16,6 +16,7 @@ import type {
   EmbeddingOptions,
   GenerationOptions,
   ListModelsOptions,
+  LoadedModel,
   LoadModelOptions,
   MlxdClient,
   RawClients,
@@ -29,6 +30,8 @@ import type { ClientOptions } from "./create-client.ts";
 import {
   type CatalogChange,
   catalogChangeFromWire,
+  compatibilityFromWire,
+  type CompatibilityProfile,
   type MemoryFit,
   memoryFitFromWire,
   type Model,
@@ -58,7 +61,8 @@ import {
 import { withHeaders } from "./headers.ts";
 import { assertWellFormed } from "./messages.ts";
 import { toPlain } from "./plain.ts";
-import { PreparationStream, type PrepareOptions } from "./preparation.ts";
+import { PreloadStream } from "./preload.ts";
+import { PreparationStream, type PrepareOptions, reportFromWire } from "./preparation.ts";
 import { type GenerationResult, resultFromWire } from "./results.ts";
 import { createRetryPolicy, RetryBudget } from "./retry.ts";
 import { GenerationStream } from "./stream.ts";
@@ -166,18 +170,26 @@ export class TransportClient implements MlxdClient {
 
   async listModels({ states = [], ...call }: ListModelsOptions = {}): Promise<readonly Model[]> {
     const request = { states: states.map(modelStateToWire), pageSize: maxPageSize };
-    const models: Model[] = [];
-    let pageToken = "";
-    do {
+    return allPages(async (pageToken) => {
       const page = { ...request, pageToken };
       const response = await this.#unary(call, (connect) => this.raw.models.listModels(page, connect));
-      models.push(...response.models.map(modelFromWire));
-      if (pageToken !== "" && pageToken === response.nextPageToken) {
-        throw protocolError("a page of models leads to itself");
-      }
-      pageToken = response.nextPageToken;
-    } while (pageToken !== "");
-    return models;
+      return { items: response.models.map(modelFromWire), next: response.nextPageToken };
+    });
+  }
+
+  async listLoadedModels(options: CallOptions = {}): Promise<readonly Model[]> {
+    const { models } = await this.#unary(options, (connect) => this.raw.models.listLoadedModels({}, connect));
+    return models.map(modelFromWire);
+  }
+
+  async listCompatibilityProfiles(options: CallOptions = {}): Promise<readonly CompatibilityProfile[]> {
+    return allPages(async (pageToken) => {
+      const page = { pageToken, pageSize: maxPageSize };
+      const response = await this.#unary(options, (connect) =>
+        this.raw.models.listCompatibilityProfiles(page, connect),
+      );
+      return { items: response.profiles.map(compatibilityFromWire), next: response.nextPageToken };
+    });
   }
 
   async getModel(model = this.#model, options: CallOptions = {}): Promise<Model> {
@@ -194,7 +206,7 @@ export class TransportClient implements MlxdClient {
     return new PreparationStream(this.#source(call, open));
   }
 
-  async loadModel(model = this.#model, options: LoadModelOptions = {}): Promise<Model> {
+  async loadModel(model = this.#model, options: LoadModelOptions = {}): Promise<LoadedModel> {
     const { pinned, idleTtlMs, ...call } = options;
     const request = {
       model,
@@ -202,7 +214,14 @@ export class TransportClient implements MlxdClient {
       ...(idleTtlMs !== undefined && { idleTtl: durationFromMs(idleTtlMs) }),
     };
     const response = await this.#unary(call, (connect) => this.raw.models.loadModel(request, connect));
-    return modelFromWire(response.model);
+    const loaded = modelFromWire(response.model);
+    return response.report ? { ...loaded, report: reportFromWire(response.report) } : loaded;
+  }
+
+  preloadModels(models: readonly string[], options: CallOptions = {}): PreloadStream {
+    const request = { models: [...models] };
+    const open = (connect: ConnectCallOptions) => this.raw.models.preloadModels(request, connect);
+    return new PreloadStream(this.#source(options, open), models.length);
   }
 
   async checkModelFit(model = this.#model, options: CallOptions = {}): Promise<MemoryFit> {
@@ -267,6 +286,20 @@ const splitOptions = ({ signal, timeoutMs, headers, ...parameters }: GenerationO
 });
 
 const drainTimeout = (ms: number | undefined) => (ms === undefined ? {} : { drainTimeout: durationFromMs(ms) });
+
+const allPages = async <T>(
+  pageAt: (pageToken: string) => Promise<{ readonly items: readonly T[]; readonly next: string }>,
+): Promise<readonly T[]> => {
+  const all: T[] = [];
+  let pageToken = "";
+  do {
+    const { items, next } = await pageAt(pageToken);
+    all.push(...items);
+    if (pageToken !== "" && pageToken === next) throw protocolError("a page of models leads to itself");
+    pageToken = next;
+  } while (pageToken !== "");
+  return all;
+};
 
 const modelStateToWire = (state: string): ModelState => {
   const value = enumValue(ModelState, state);

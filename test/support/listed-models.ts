@@ -51,6 +51,8 @@ export const modelStatus = (id: string, status: Partial<Omit<ModelStatus, "facts
   isDefault: id === "demo",
   state: "active",
   stateReason: "",
+  profile: familyProfile("unknown"),
+  useCount: 3,
   download: undefined,
   pinned: false,
   idleTtlMs: 0,

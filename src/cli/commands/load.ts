@@ -1,8 +1,8 @@
-import type { MemoryFit } from "../../client/node.ts";
+import type { LoadedModel, MemoryFit, MlxdClient } from "../../client/node.ts";
 import { CommandFailed } from "../failures.ts";
 import { formatBytes } from "../format.ts";
 import { json } from "../options.ts";
-import { print, printJson } from "../print.ts";
+import { note, print, printJson } from "../print.ts";
 import { examples, type Program } from "../program.ts";
 import { withElapsed } from "../status-line.ts";
 import { withClient } from "../with-client.ts";
@@ -14,13 +14,16 @@ export const addLoad = (mlxd: Program): void => {
     .description(
       "Loads a model and waits until it answers. A task loads its model by itself; this does so ahead of it.",
     )
-    .argument("[name]", "id, alias or repository path of the model; else the default model")
+    .argument("[names...]", "ids, aliases or repository paths of the models; else the default model")
     .option("--check", "only tell whether it would fit: exits with 1 where it does not")
     .addOption(json)
-    .addHelpText("after", examples("mlxd load demo", "mlxd load demo --check"))
-    .action(async (name, { check }, command) => {
+    .addHelpText("after", examples("mlxd load demo", "mlxd load demo --check", "mlxd load chat embedder"))
+    .action(async (names, { check }, command) => {
       const options = command.optsWithGlobals();
+      const [name] = names;
+      if (check && names.length > 1) command.error("mlxd: --check takes one model");
       await withClient(options, async (client, signal) => {
+        if (names.length > 1) return loadSeveral(client, names, signal, options.json);
         if (check) {
           const fit = await client.checkModelFit(name, { signal });
           if (options.json) printJson(fit);
@@ -32,8 +35,35 @@ export const addLoad = (mlxd: Program): void => {
         const model = await withElapsed(`loading ${name ?? "the default model"}`, loading);
         if (options.json) printJson(model);
         else print(`${model.id} is loaded and has ${formatBytes(model.residentBytes)}`);
+        noteQuality(model.report);
       });
     });
+};
+
+/** One line for each; fails in the end where one of them did not load. */
+const loadSeveral = async (
+  client: MlxdClient,
+  names: readonly string[],
+  signal: AbortSignal,
+  asJson = false,
+): Promise<void> => {
+  const failed: string[] = [];
+  const stream = client.preloadModels(names, { signal });
+  for await (const { model: name, report } of stream) {
+    const { model, current, error, message } = report;
+    if (current === "") failed.push(name);
+    if (asJson) continue;
+    if (current === "") note(`${name} is not loaded: ${error?.message ?? message}`);
+    else print(`${current} is loaded and has ${formatBytes(model?.residentBytes ?? 0)}`);
+    noteQuality(current === "" ? undefined : report);
+  }
+  if (asJson) printJson(await stream.collect());
+  if (failed.length > 0) throw new CommandFailed(`${failed.length} of ${names.length} models are not loaded`);
+};
+
+/** That it is loaded does not say that its answers are of use. */
+const noteQuality = (report: LoadedModel["report"]): void => {
+  if (report !== undefined && report.stage !== "ready") note(report.message);
 };
 
 const printFit = (fit: MemoryFit): void => {

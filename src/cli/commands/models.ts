@@ -11,19 +11,25 @@ export const addModels = (mlxd: Program): void => {
     .command("models")
     .description("Lists the models that the service has, or tells all about one.")
     .argument("[name]", "id, alias or repository path of a model")
+    .option("--loaded", "only those in memory, the one that was used last first")
     .addOption(json)
-    .addHelpText("after", examples("mlxd models", "mlxd models demo", "mlxd models --json | jq -r '.[].id'"))
-    .action(async (name, _, command) => {
+    .addHelpText(
+      "after",
+      examples("mlxd models", "mlxd models demo", "mlxd models --loaded", "mlxd models --json | jq -r '.[].id'"),
+    )
+    .action(async (name, { loaded }, command) => {
+      if (name !== undefined && loaded) command.error("mlxd: a name and --loaded are too much: one of them");
       const options = command.optsWithGlobals();
       await withClient(options, async (client, signal) => {
-        const result =
-          name === undefined ? await client.listModels({ signal }) : await client.getModel(name, { signal });
-        if (options.json) printJson(result);
-        else if (Array.isArray(result)) printModels(result as readonly Model[]);
-        else printModel(result as Model);
+        if (name !== undefined) return show(await client.getModel(name, { signal }), printModel, options.json);
+        if (loaded) return show(await client.listLoadedModels({ signal }), printLoaded, options.json);
+        show(await client.listModels({ signal }), printModels, options.json);
       });
     });
 };
+
+const show = <T>(result: T, printResult: (result: T) => void, asJson = false): void =>
+  asJson ? printJson(result) : printResult(result);
 
 const printModels = (models: readonly Model[]): void => {
   if (models.length === 0) return print("There is no model.");
@@ -37,6 +43,22 @@ const printModels = (models: readonly Model[]): void => {
       formatBytes(sizeOf(model)),
       formatFlag(model.pinned),
       formatFlag(model.isDefault),
+    ]),
+  );
+};
+
+const printLoaded = (models: readonly Model[]): void => {
+  if (models.length === 0) return print("No model is in memory.");
+  printTable(
+    ["ID", "STATE", "LAST USED", "USES", "LOADED", "SIZE", "PINNED"],
+    models.map((model) => [
+      model.id,
+      model.state,
+      model.lastUsedAt?.toISOString() ?? "",
+      formatCount(model.useCount),
+      model.loadedAt?.toISOString() ?? "",
+      formatBytes(sizeOf(model)),
+      formatFlag(model.pinned),
     ]),
   );
 };

@@ -16,6 +16,10 @@ export const engineNames = [
 
 export type EngineName = (typeof engineNames)[number];
 
+/** Whether it runs on this machine; the others are hosted. */
+export const isLocalEngine = (engine: EngineName): boolean => engineNames.indexOf(engine) < hostedFrom;
+const hostedFrom = engineNames.indexOf("openai");
+
 /** Spaces around it and case do not matter. Undefined for a name that is no engine's. */
 export const canonicalEngine = (name: string): EngineName | undefined => {
   const plain = name.trim().toLowerCase();

@@ -26,3 +26,21 @@ export type StandInTemplate = (typeof standInTemplates)[number];
 export const cleanUpSteps = ["trim_after_user_marker", "strip_role_tokens"] as const;
 
 export type CleanUpStep = (typeof cleanUpSteps)[number];
+
+/** What suits the models of a family. */
+export interface FamilyProfile {
+  readonly supportsSystem: boolean;
+  readonly supportsVision: boolean;
+  /** What stands in for the chat template that a tokenizer does not have. */
+  readonly chatTemplate: StandInTemplate;
+  /** Best first. */
+  readonly preferredEngines: ReadonlyArray<string>;
+  readonly temperature: number;
+  readonly topP: number;
+  readonly maxOutputTokens: number;
+  /** Matched in text, beside the end-of-sequence tokens of the checkpoint. */
+  readonly stopSequences: ReadonlyArray<string>;
+  readonly allowsDraft: boolean;
+  /** In this order. */
+  readonly postprocess: ReadonlyArray<CleanUpStep>;
+}

@@ -1,5 +1,6 @@
 /** A model as the service knows it. */
 import type { Pooling } from "./embedding.ts";
+import type { FamilyProfile } from "./family.ts";
 
 export type ModelState =
   | "available"
@@ -106,6 +107,8 @@ export interface HubModel {
 /** Facts with what holds at this moment. */
 export interface ModelStatus {
   readonly facts: ModelFacts;
+  /** What suits its family, with what the configuration says instead. */
+  readonly profile: FamilyProfile;
   readonly isDefault: boolean;
   readonly state: ModelState;
   /** One sentence, for `failed` and `not-downloaded`, and for a loaded one that does not answer; otherwise empty. */
@@ -121,6 +124,8 @@ export interface ModelStatus {
   /** Epoch milliseconds. */
   readonly loadedAt: number | undefined;
   readonly lastUsedAt: number | undefined;
+  /** Tasks that used it since it was loaded. */
+  readonly useCount: number;
   /** Of the engine's process; 0 when not loaded. */
   readonly residentBytes: number;
   readonly kvCacheBytes: number;

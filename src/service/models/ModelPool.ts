@@ -182,12 +182,13 @@ export const layer: Layer.Layer<Models, CatalogFailure, ModelsConfig | Residency
       Effect.map(member.slot.status, (status) => ({
         ...status,
         facts: member.entry.facts,
+        profile: member.entry.profile,
         download: member.entry.download,
         isDefault: member === pool.fallback,
         reservedBytes: reservations.reservedBytes(member.slot),
       }));
-    const lease = Effect.fn("Models.lease")((model: string | ModelFacts) =>
-      Effect.flatMap(slotOf(model), (slot) => slot.lease),
+    const lease = Effect.fn("Models.lease")((model: string | ModelFacts, isTrial = false) =>
+      Effect.flatMap(slotOf(model), (slot) => (isTrial ? slot.lease : Effect.tap(slot.lease, slot.countUse))),
     );
 
     return Models.of({
@@ -238,7 +239,7 @@ export const layer: Layer.Layer<Models, CatalogFailure, ModelsConfig | Residency
       }),
       preload: Effect.fn("Models.preload")((names: ReadonlyArray<string>) =>
         Effect.forEach(names, (name) =>
-          Effect.scoped(lease(name)).pipe(
+          Effect.scoped(lease(name, true)).pipe(
             Effect.match({
               onSuccess: () => ({ name, error: undefined }),
               onFailure: (error) => ({ name, error }),

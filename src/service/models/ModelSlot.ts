@@ -54,6 +54,8 @@ export class ModelSlot implements Tenant {
   /** Loads and engines in a row that failed. */
   private failures = 0;
   private downloads = 0;
+  /** Since it was loaded. */
+  private uses = 0;
   private readonly idleWatch: IdleWatch;
 
   constructor(options: ModelSlotOptions) {
@@ -106,6 +108,7 @@ export class ModelSlot implements Tenant {
         idleTtlMs: this.keeping.idleTtlMs,
         loadedAt: loaded?.loadedAt,
         lastUsedAt: this.users.lastUsedAt,
+        useCount: loaded === undefined ? 0 : this.uses,
         residentBytes,
         kvCacheBytes,
         prefixCacheBytes,
@@ -136,6 +139,9 @@ export class ModelSlot implements Tenant {
       return place.loaded.engine;
     }),
   );
+
+  /** A task has the engine. */
+  readonly countUse = Effect.sync(() => void (this.uses += 1));
 
   /** A lease for a call that loads the model: unlike a task it does not wait where another call unloads what it loads. */
   readonly loadingLease: Effect.Effect<Engine, LoadFailure, Scope.Scope> = Effect.suspend(() =>
@@ -291,6 +297,7 @@ export class ModelSlot implements Tenant {
         this.options.onLoaded("loaded");
         this.failures = 0;
         if (this.users.lastUsedAt === undefined) this.users.touch();
+        this.uses = 0;
         const loaded = new LoadedEngine(exit.value, scope, now());
         this.enter({ state: "active", loaded });
         yield* Effect.forkIn(this.follow(loaded), scope);

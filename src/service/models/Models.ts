@@ -2,12 +2,12 @@
 import { Context, type Effect, type Scope, type Stream } from "effect";
 
 import type { ConfigurationInvalid, FilesUnusable, LoadFailure, ModelOperationConflict } from "../domain/errors.ts";
+import type { FamilyProfile } from "../domain/family.ts";
 import type { ModelCondition, ModelFacts, ModelStatus } from "../domain/model.ts";
 import type { Engine, EngineDevice } from "../engine/Engine.ts";
 import type { OutputFormat } from "../output/output-format.ts";
 import type { ReasoningMarks } from "../output/reasoning-marks.ts";
 import type { Vocabulary } from "../prompt/Vocabulary.ts";
-import type { FamilyProfile } from "./families.ts";
 import type { Footprint } from "./footprint.ts";
 import type { Departure, Unloaded, UnloadOptions } from "./keeping.ts";
 import type { Room } from "./Reservations.ts";
@@ -97,8 +97,13 @@ export class Models extends Context.Service<
      * cancelled. A start that failed is not repeated for some seconds. Held by the scope: a model with an open lease is
      * never evicted. Where there is no room, idle models make way, or it is waited for those in use. With facts it is the
      * engine of that very model, also when the catalog has since given its name away.
+     *
+     * @param isTrial whether it is none of the uses that `useCount` tells
      */
-    readonly lease: (model: string | ModelFacts) => Effect.Effect<Engine, NameFailure | LoadFailure, Scope.Scope>;
+    readonly lease: (
+      model: string | ModelFacts,
+      isTrial?: boolean,
+    ) => Effect.Effect<Engine, NameFailure | LoadFailure, Scope.Scope>;
     /** Ends when the model is loaded; the options hold from then on. A start that failed is repeated at once. */
     readonly load: (name: string, options: LoadOptions) => Effect.Effect<ModelStatus, NameFailure | LoadFailure>;
     /** Whether it would fit, without loading it. */

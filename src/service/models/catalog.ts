@@ -5,7 +5,7 @@ import { Result } from "effect";
 import type { ModelsFile } from "../config/config-file.ts";
 import type { ModelsSettings } from "../config/ModelsConfig.ts";
 import { ConfigurationInvalid } from "../domain/errors.ts";
-import type { Family } from "../domain/family.ts";
+import type { Family, FamilyProfile } from "../domain/family.ts";
 import type { HubModel, ModelFacts } from "../domain/model.ts";
 import { resolveDefaults } from "../prompt/effective-parameters.ts";
 import { readAdapters } from "./adapters.ts";
@@ -20,7 +20,7 @@ import {
   type ModelPolicy,
   readDeclaredModel,
 } from "./declared-model.ts";
-import { detectFamily, type FamilyProfile, overriddenProfile } from "./families.ts";
+import { detectFamily, overriddenProfile } from "./families.ts";
 import { isFolder, modelFolders } from "./model-folders.ts";
 import { assignAliases } from "./model-names.ts";
 import { resolveName } from "./resolve-name.ts";

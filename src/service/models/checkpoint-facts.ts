@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { Predicate, Schema } from "effect";
 
-import type { Family } from "../domain/family.ts";
+import type { Family, FamilyProfile } from "../domain/family.ts";
 import type { ModelDefaults, ModelFacts } from "../domain/model.ts";
 import { readChatTemplates, rendersTools } from "../prompt/chat-template-source.ts";
 import { resolveDefaults } from "../prompt/effective-parameters.ts";
@@ -11,7 +11,7 @@ import { CheckpointInvalid, readChatTemplateFile, readOptional, readRequired } f
 import { decodeJson, JsonObject } from "./decode-json.ts";
 import { countParameters, unpackedBytes } from "./count-parameters.ts";
 import { EmbeddingConfig, readEmbeddingFacts } from "./embedding-facts.ts";
-import { detectFamilyOf, type FamilyProfile, familyProfile } from "./families.ts";
+import { detectFamilyOf, familyProfile } from "./families.ts";
 import { configuredDefaults, GenerationConfigJson, TokenIds, tokenIdList } from "./generation-config.ts";
 import { readWeightsHeader, type TensorHeader } from "./safetensors.ts";
 

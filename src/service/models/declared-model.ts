@@ -5,10 +5,9 @@ import { Result } from "effect";
 import type { ModelsFile } from "../config/config-file.ts";
 import type { FamilyDeclaration, ModelDeclaration } from "../config/config-schema.ts";
 import { canonicalEngine, engineNames } from "../domain/engine-names.ts";
-import type { Family } from "../domain/family.ts";
+import type { Family, FamilyProfile } from "../domain/family.ts";
 import type { ModelDefaults } from "../domain/model.ts";
 import { nearest } from "../domain/nearest.ts";
-import type { FamilyProfile } from "./families.ts";
 import { checkRepository } from "./download/repository.ts";
 import { isFolder, isInside } from "./model-folders.ts";
 

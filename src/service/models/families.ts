@@ -1,23 +1,6 @@
 /** What is known of families of models: how they are told, and what suits them. */
 import { splitEnginePrefix } from "../domain/engine-names.ts";
-import type { CleanUpStep, Family, StandInTemplate } from "../domain/family.ts";
-
-export interface FamilyProfile {
-  readonly supportsSystem: boolean;
-  readonly supportsVision: boolean;
-  /** What stands in for the chat template that a tokenizer does not have. */
-  readonly chatTemplate: StandInTemplate;
-  /** Best first. */
-  readonly preferredEngines: ReadonlyArray<string>;
-  readonly temperature: number;
-  readonly topP: number;
-  readonly maxOutputTokens: number;
-  /** Matched in text, beside the end-of-sequence tokens of the checkpoint. */
-  readonly stopSequences: ReadonlyArray<string>;
-  readonly allowsDraft: boolean;
-  /** In this order. */
-  readonly postprocess: ReadonlyArray<CleanUpStep>;
-}
+import type { Family, FamilyProfile } from "../domain/family.ts";
 
 /** By name alone. Case does not matter, a known engine's prefix neither. */
 export const detectFamily = (name: string): Family => {

@@ -86,7 +86,7 @@ export const layer: Layer.Layer<Generations, never, Needs> = Layer.effect(
       });
       call.record = record;
       yield* admission.admit(facts.id, task.scheduling, candidateCount);
-      const engine = yield* models.lease(facts);
+      const engine = yield* models.lease(facts, call.isTrial);
       const requests = engineRequests(id, task, tools, prompt, resolved, call.streams);
       const cancel = Effect.map(
         Effect.forEach(requests, (request) => engine.cancel(request.id)),

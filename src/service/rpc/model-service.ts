@@ -1,13 +1,17 @@
+import { create } from "@bufbuild/protobuf";
 import type { Duration } from "@bufbuild/protobuf/wkt";
 import type { ServiceImpl } from "@connectrpc/connect";
 import { Effect, Stream } from "effect";
 
 import {
   GetModelRequestSchema,
+  ListCompatibilityProfilesRequestSchema,
   ListModelsRequestSchema,
   LoadModelRequestSchema,
   type ModelService,
   PinModelRequestSchema,
+  PreloadModelsRequestSchema,
+  PreloadModelsResponseSchema,
   PrepareModelRequestSchema,
   UnloadAllModelsRequestSchema,
   UnloadModelRequestSchema,
@@ -16,10 +20,11 @@ import type { ModelState, ModelStatus } from "../domain/model.ts";
 import { type ModelFit, Models } from "../models/Models.ts";
 import { Preparations } from "../pipeline/prepare/Preparations.ts";
 import { Bridge } from "./Bridge.ts";
+import { compatibilityToWire } from "./compatibility-to-wire.ts";
 import { msFromDuration } from "./duration.ts";
 import { pageOf } from "./model-pages.ts";
 import { modelStates, modelToWire } from "./model-to-wire.ts";
-import { prepareEventToWire } from "./preparation-to-wire.ts";
+import { prepareEventToWire, reportToWire } from "./preparation-to-wire.ts";
 import { validate } from "./validate.ts";
 
 export const makeModelService = Effect.gen(function* () {
@@ -43,6 +48,24 @@ export const makeModelService = Effect.gen(function* () {
           return { models: page.models.map(describe), nextPageToken: page.nextPageToken };
         }),
       ),
+    listLoadedModels: (_request, context) =>
+      bridge.unary(context, () =>
+        Effect.map(models.list, (all) => ({
+          models: all
+            .filter(({ state }) => isLoaded[state])
+            .toSorted((one, other) => (other.lastUsedAt ?? 0) - (one.lastUsedAt ?? 0))
+            .map(describe),
+        })),
+      ),
+    listCompatibilityProfiles: (request, context) =>
+      bridge.unary(context, () =>
+        Effect.gen(function* () {
+          yield* validate(ListCompatibilityProfilesRequestSchema, request);
+          const page = yield* Effect.fromResult(pageOf(yield* models.list, { ...request, states: new Set() }));
+          const profiles = page.models.map((model) => compatibilityToWire(preparations.compatibilityOf(model)));
+          return { profiles, nextPageToken: page.nextPageToken };
+        }),
+      ),
     getModel: (request, context) =>
       bridge.unary(context, () =>
         Effect.gen(function* () {
@@ -60,9 +83,19 @@ export const makeModelService = Effect.gen(function* () {
             return { model: describe(yield* models.get(model)), fit: fitToWire(fit) };
           }
           const idleTtlMs = yield* optionalMs("idle_ttl", request.idleTtl);
-          return { model: describe(yield* models.load(model, { pinned, idleTtlMs })) };
+          const loaded = yield* preparations.load({ model, pinned, idleTtlMs });
+          return { model: describe(loaded.model), report: reportToWire(loaded.report, describe) };
         }),
       ),
+    preloadModels: (request, context) =>
+      bridge.stream(context, {
+        stream: () =>
+          Stream.unwrap(Effect.as(validate(PreloadModelsRequestSchema, request), preparations.preload(request.models))),
+        toWire: ({ index, name, report }) =>
+          create(PreloadModelsResponseSchema, { index, model: name, report: reportToWire(report, describe) }),
+        // As long as all its loads together.
+        endless: true,
+      }),
     unloadModel: (request, context) =>
       bridge.unary(context, () =>
         Effect.gen(function* () {
@@ -107,6 +140,18 @@ export const makeModelService = Effect.gen(function* () {
       }),
   } satisfies ServiceImpl<typeof ModelService>;
 });
+
+/** Whether it has memory: it is loaded, on its way there or on its way out. */
+const isLoaded: Readonly<Record<ModelState, boolean>> = {
+  available: false,
+  "not-downloaded": false,
+  downloading: false,
+  loading: true,
+  active: true,
+  draining: true,
+  unloading: true,
+  failed: false,
+};
 
 /** Of an unload that does not say. */
 const defaultDrainMs = 30_000;

@@ -4,6 +4,7 @@ import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { type Model, ModelSchema, ModelState as WireState } from "../../client/gen/mlxd/v1/model_service_pb.ts";
 import type { EmbeddingFacts, ModelState, ModelStatus } from "../domain/model.ts";
 import type { SmokeTest } from "../domain/preparation.ts";
+import { modelKey } from "../domain/model-identity.ts";
 import { poolingToWire } from "./embedding-service.ts";
 import { durationFromMs } from "./duration.ts";
 import { smokeTestToWire } from "./smoke-test-to-wire.ts";
@@ -55,6 +56,8 @@ export const modelToWire = ({ facts, ...status }: ModelStatus, smokeTest?: Smoke
     ...(status.loadedAt === undefined ? {} : { loadedAt: timestampFromMs(status.loadedAt) }),
     ...(status.lastUsedAt === undefined ? {} : { lastUsedAt: timestampFromMs(status.lastUsedAt) }),
     engine: facts.engine,
+    key: modelKey(facts.engine, facts.id),
+    useCount: status.useCount,
     adapters: facts.adapters.map(({ id, revision, problem }) => ({ id, revision, problem })),
     ...(capabilities.embeddings && { embedding: embeddingToWire(facts.embedding) }),
     chatRefused,

@@ -3,16 +3,19 @@ import { create } from "@bufbuild/protobuf";
 
 import {
   type Model,
+  type PrepareLogSchema,
   type PrepareModelResponse,
   PrepareModelResponseSchema,
   type PrepareReportSchema,
   PrepareStage as WireStage,
 } from "../../client/gen/mlxd/v1/model_service_pb.ts";
 import type { ModelStatus } from "../domain/model.ts";
-import type { PrepareEvent, PrepareReport, PrepareStage } from "../domain/preparation.ts";
+import type { PrepareEvent, PrepareReport, PrepareStage, StageLog } from "../domain/preparation.ts";
+import { compatibilityStatusToWire } from "./compatibility-to-wire.ts";
 import { durationFromMs } from "./duration.ts";
+import { maxMessageBytes, truncateUtf8, withoutPaths } from "./error-details.ts";
 import { statusFrom, wireErrorFrom } from "./error-to-wire.ts";
-import { smokeTestToWire } from "./smoke-test-to-wire.ts";
+import { qualityToWire, smokeTestToWire } from "./smoke-test-to-wire.ts";
 
 const stages = {
   resolving: WireStage.RESOLVING,
@@ -40,9 +43,9 @@ const eventToWire = (event: PrepareEvent, describe: (model: ModelStatus) => Mode
   const elapsed = durationFromMs(event.elapsedMs);
   switch (event.type) {
     case "stage":
-      return { case: "stage", value: { stage: stages[event.stage], elapsed } };
+      return { case: "stage", value: { stage: stages[event.stage], elapsed, message: tellable(event.message) } };
     case "log":
-      return { case: "log", value: { stage: stages[event.stage], message: event.message, elapsed } };
+      return { case: "log", value: logToWire(event) };
     case "progress": {
       const { bytesDone, bytesTotal, filesDone, filesTotal } = event;
       return { case: "progress", value: { bytesDone, bytesTotal, filesDone, filesTotal, elapsed } };
@@ -50,16 +53,35 @@ const eventToWire = (event: PrepareEvent, describe: (model: ModelStatus) => Mode
   }
 };
 
-const reportToWire = (
-  { stage, model, downloaded, loaded, readyToChat, smokeTest, timings, error }: PrepareReport,
-  describe: (model: ModelStatus) => Model,
-): MessageInitShape<typeof PrepareReportSchema> => ({
+const logToWire = ({ stage, message, extra, elapsedMs }: StageLog): MessageInitShape<typeof PrepareLogSchema> => ({
   stage: stages[stage],
-  ...(model && { model: describe(model) }),
-  downloaded,
-  loaded,
-  readyToChat,
-  ...(smokeTest && { smokeTest: smokeTestToWire(smokeTest) }),
-  timings: timings.map((each) => ({ stage: stages[each.stage], duration: durationFromMs(each.durationMs) })),
-  ...(error && { error: statusFrom(wireErrorFrom(error)) }),
+  message: tellable(message),
+  elapsed: durationFromMs(elapsedMs),
+  extra: { ...extra },
 });
+
+export const reportToWire = (
+  report: PrepareReport,
+  describe: (model: ModelStatus) => Model,
+): MessageInitShape<typeof PrepareReportSchema> => {
+  const { type: _, stage, status, resolution, model, message, compatibilityStatus, ...rest } = report;
+  const { smokeTest, timings, error, stageLogs, installResult, downloadResult, ...plain } = rest;
+  return {
+    ...plain,
+    stage: stages[stage],
+    status: qualityToWire[status],
+    ...(resolution && { resolution: { ...resolution, metadata: { ...resolution.metadata } } }),
+    ...(model && { model: describe(model) }),
+    message: tellable(message),
+    compatibilityStatus: compatibilityStatusToWire[compatibilityStatus],
+    ...(smokeTest && { smokeTest: smokeTestToWire(smokeTest) }),
+    timings: timings.map((each) => ({ stage: stages[each.stage], duration: durationFromMs(each.durationMs) })),
+    ...(error && { error: statusFrom(wireErrorFrom(error)) }),
+    stageLogs: stageLogs.map(logToWire),
+    ...(installResult && { installResult }),
+    ...(downloadResult && { downloadResult }),
+  };
+};
+
+/** As the messages of errors, which sentences may be. */
+const tellable = (text: string): string => truncateUtf8(withoutPaths(text), maxMessageBytes);

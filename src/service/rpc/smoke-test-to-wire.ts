@@ -9,7 +9,7 @@ import {
 import type { Quality, SmokeTest } from "../domain/preparation.ts";
 import { durationFromMs } from "./duration.ts";
 
-const qualities = {
+export const qualityToWire = {
   ok: WireQuality.OK,
   degraded: WireQuality.DEGRADED,
   failed: WireQuality.FAILED,
@@ -17,7 +17,7 @@ const qualities = {
 
 export const smokeTestToWire = ({ quality, reason, answer, testedAt, durationMs }: SmokeTest): WireSmokeTest =>
   create(SmokeTestSchema, {
-    quality: qualities[quality],
+    quality: qualityToWire[quality],
     reason,
     answer,
     testedAt: timestampFromMs(testedAt),

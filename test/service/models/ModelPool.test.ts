@@ -8,6 +8,7 @@ import { TestClock } from "effect/testing";
 import { ModelsConfig } from "../../../src/service/config/ModelsConfig.ts";
 import { ModelBroken } from "../../../src/service/domain/errors.ts";
 import { type Engine, Engines } from "../../../src/service/engine/Engine.ts";
+import { familyProfile } from "../../../src/service/models/families.ts";
 import * as ModelPool from "../../../src/service/models/ModelPool.ts";
 import { Models } from "../../../src/service/models/Models.ts";
 import { writeCheckpoint } from "../../fixtures/checkpoint.ts";
@@ -222,6 +223,8 @@ describe("the model pool", () => {
         isDefault: true,
         state: "active",
         stateReason: "",
+        profile: familyProfile("qwen"),
+        useCount: 2,
         download: undefined,
         pinned: false,
         idleTtlMs: 0,

@@ -2,11 +2,17 @@ import { Effect, Stream } from "effect";
 import { afterAll, assert, beforeAll, describe, it } from "vitest";
 
 import { ModelBroken } from "../../../src/service/domain/errors.ts";
-import type { PrepareEvent, PrepareRequest, SmokeTest } from "../../../src/service/domain/preparation.ts";
-import type { MlxdClient } from "../../../src/client/index.ts";
+import type {
+  PrepareEvent,
+  PrepareReport,
+  PrepareRequest,
+  SmokeTest,
+} from "../../../src/service/domain/preparation.ts";
+import type { MlxdClient, PreparationReport } from "../../../src/client/index.ts";
 import { createMlxdClient } from "../../../src/client/node.ts";
 import { collect } from "../../support/collect.ts";
 import { modelStatus } from "../../support/listed-models.ts";
+import { prepareReport } from "../../support/prepare-report.ts";
 import { startTestServer, type TestServer } from "../../support/test-server.ts";
 
 const smokeTest: SmokeTest = {
@@ -18,32 +24,45 @@ const smokeTest: SmokeTest = {
 };
 
 const events: ReadonlyArray<PrepareEvent> = [
-  { type: "stage", stage: "resolving", elapsedMs: 0 },
+  { type: "stage", stage: "resolving", message: "looking for the model", elapsedMs: 0 },
   { type: "progress", bytesDone: 2 ** 40, bytesTotal: 2 ** 41, filesDone: 1, filesTotal: 3, elapsedMs: 4 },
-  { type: "log", stage: "engine-check", message: "engine mlx", elapsedMs: 5 },
-  {
-    type: "report",
+  { type: "log", stage: "engine-check", message: "engine mlx", extra: { version: "1" }, elapsedMs: 5 },
+  prepareReport({
     stage: "degraded",
+    status: "degraded",
+    resolution: {
+      inputId: "Demo",
+      engine: "local_mlx",
+      provider: "local_mlx",
+      resolvedModel: "demo",
+      downloadId: "demo",
+      loadId: "demo",
+      expectedCurrent: "demo",
+      displayName: "Demo",
+      metadata: { engine_hint: "mlx" },
+    },
     model: modelStatus("demo"),
+    current: "demo",
+    message: "it answers",
     downloaded: true,
     loaded: true,
-    readyToChat: true,
+    compatibilityStatus: "degraded",
     smokeTest,
     timings: [{ stage: "resolving", durationMs: 5 }],
-    error: undefined,
-  },
+    stageLogs: [{ stage: "engine-check", message: "engine mlx", extra: { version: "1" }, elapsedMs: 5 }],
+    installResult: { engine: "local_mlx", version: "1", installed: false },
+    downloadResult: { repository: "org/demo", revision: "abc", files: 4, bytes: 2 ** 41, fromCache: true },
+  }),
 ];
-const broken: PrepareEvent = {
-  type: "report",
+const cause = "/srv/secret/config.json is missing";
+const broken = prepareReport({
   stage: "failed",
-  model: undefined,
-  downloaded: false,
-  loaded: false,
+  status: "failed",
   readyToChat: false,
-  smokeTest: undefined,
-  timings: [],
-  error: new ModelBroken({ model: "broken", cause: "/srv/secret/config.json is missing" }),
-};
+  message: cause,
+  stageLogs: [{ stage: "failed", message: cause, extra: {}, elapsedMs: 1 }],
+  error: new ModelBroken({ model: "broken", cause }),
+});
 
 let server: TestServer;
 let client: MlxdClient;
@@ -77,11 +96,18 @@ describe("PrepareModel", () => {
     assert.deepEqual<unknown>(told.slice(0, 3), [
       events[0],
       events[1],
-      { type: "log", stage: "engine_check", message: "engine mlx", elapsedMs: 5 },
+      { type: "log", stage: "engine_check", message: "engine mlx", extra: { version: "1" }, elapsedMs: 5 },
     ]);
     const report = told.at(-1);
     const expected = { ...smokeTest, testedAt: new Date(smokeTest.testedAt) };
-    assert.deepInclude(report, { type: "report", stage: "degraded", readyToChat: true, smokeTest: expected });
+    const { type: _, model: __, ...plain } = events[3] as PrepareReport;
+    const { model: ___, ...got } = report as PreparationReport & { readonly type?: string };
+    assert.deepEqual<unknown>(got, {
+      ...plain,
+      type: "report",
+      smokeTest: expected,
+      stageLogs: [{ ...plain.stageLogs[0], stage: "engine_check" }],
+    });
     assert.deepEqual(report?.type === "report" && report.model?.smokeTest, expected);
     assert.deepEqual((await client.getModel("demo")).smokeTest, expected);
     assert.deepEqual((await client.listModels())[0]?.smokeTest, expected);
@@ -98,9 +124,9 @@ describe("PrepareModel", () => {
   });
 
   it("tells a failure in the report as a call of its own would have", async () => {
-    const { error } = await client.prepareModel("broken").collect();
-    assert.deepInclude(error, { code: "FAILED_PRECONDITION", reason: "MODEL_BROKEN" });
-    assert.notInclude(error?.message, "/srv");
+    const report = await client.prepareModel("broken").collect();
+    assert.deepInclude(report.error, { code: "FAILED_PRECONDITION", reason: "MODEL_BROKEN" });
+    assert.notInclude(JSON.stringify([report, report.error?.message]), "/srv");
   });
 
   it("ends when its caller leaves", async () => {

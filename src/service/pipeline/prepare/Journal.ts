@@ -1,8 +1,8 @@
-import type { PrepareEvent, PrepareReport, PrepareStage } from "../../domain/preparation.ts";
+import type { PrepareEvent, PrepareReport, PrepareStage, StageLog } from "../../domain/preparation.ts";
 import type { DownloadProgress } from "../../models/download/Downloads.ts";
-import { mayFollow } from "./stages.ts";
+import { mayFollow, taskOf } from "./stages.ts";
 
-type Outcome = Omit<PrepareReport, "type" | "timings" | "readyToChat">;
+type Outcome = Omit<PrepareReport, "type" | "timings" | "stageLogs">;
 
 /** Tells the events of one preparation, in the order of its stages and with their times. */
 export class Journal {
@@ -11,6 +11,7 @@ export class Journal {
   readonly #now: () => number;
   readonly #startedAt: number;
   readonly #entered: { readonly stage: PrepareStage; readonly at: number }[] = [];
+  readonly #logs: StageLog[] = [];
 
   constructor(emit: (event: PrepareEvent) => void, now: () => number) {
     this.#emit = emit;
@@ -18,16 +19,20 @@ export class Journal {
     this.#startedAt = now();
   }
 
-  enter(stage: PrepareStage): void {
+  enter(stage: PrepareStage, message: string = taskOf(stage)): void {
     const current = this.#entered.at(-1)?.stage;
     if (!mayFollow(current, stage)) throw new RangeError(`${stage} may not follow ${current ?? "nothing"}`);
-    this.#entered.push({ stage, at: this.#elapsedMs() });
-    this.#emit({ type: "stage", stage, elapsedMs: this.#elapsedMs() });
+    const elapsedMs = this.#elapsedMs();
+    this.#entered.push({ stage, at: elapsedMs });
+    this.#logs.push({ stage, message, extra: {}, elapsedMs });
+    this.#emit({ type: "stage", stage, message, elapsedMs });
   }
 
-  log(message: string): void {
+  log(message: string, extra: StageLog["extra"] = {}): void {
     const stage = this.#entered.at(-1)?.stage ?? "resolving";
-    this.#emit({ type: "log", stage, message, elapsedMs: this.#elapsedMs() });
+    const log = { stage, message, extra, elapsedMs: this.#elapsedMs() };
+    this.#logs.push(log);
+    this.#emit({ type: "log", ...log });
   }
 
   progress({ bytesDone, bytesTotal, filesDone, filesTotal }: DownloadProgress): void {
@@ -35,13 +40,15 @@ export class Journal {
   }
 
   /** Enters the last stage. */
-  report(outcome: Outcome): void {
-    this.enter(outcome.stage);
+  report(outcome: Outcome): PrepareReport {
+    this.enter(outcome.stage, outcome.message);
     const timings = this.#entered.slice(0, -1).map(({ stage, at }, index) => {
       const end = this.#entered[index + 1]?.at ?? at;
       return { stage, durationMs: end - at };
     });
-    this.#emit({ type: "report", ...outcome, readyToChat: outcome.stage !== "failed", timings });
+    const report: PrepareReport = { type: "report", ...outcome, timings, stageLogs: [...this.#logs] };
+    this.#emit(report);
+    return report;
   }
 
   #elapsedMs(): number {

@@ -1,9 +1,25 @@
 /** Making models ready: download, load, try. */
-import { Context, type Stream } from "effect";
+import { Context, type Effect, type Stream } from "effect";
 
 import type { ServiceError } from "../../domain/errors.ts";
-import type { ModelFacts } from "../../domain/model.ts";
-import type { PrepareEvent, PrepareRequest, SmokeTest } from "../../domain/preparation.ts";
+import type { CompatibilityProfile } from "../../domain/compatibility.ts";
+import type { ModelFacts, ModelStatus } from "../../domain/model.ts";
+import type { LoadRequest, PrepareEvent, PrepareReport, PrepareRequest, SmokeTest } from "../../domain/preparation.ts";
+
+export interface LoadResult {
+  /** As it is now. */
+  readonly model: ModelStatus;
+  readonly report: PrepareReport;
+}
+
+/** What came of one of the models that were to be loaded. */
+export interface PreloadResult {
+  /** Its place in the list. */
+  readonly index: number;
+  /** As it was asked for. */
+  readonly name: string;
+  readonly report: PrepareReport;
+}
 
 export class Preparations extends Context.Service<
   Preparations,
@@ -14,6 +30,15 @@ export class Preparations extends Context.Service<
      * wrong later is in the report. Callers for the same model share one preparation, which ends with the last of them.
      */
     readonly prepare: (request: PrepareRequest) => Stream.Stream<PrepareEvent, ServiceError>;
+    /**
+     * The same for a model that is here, without a download: one preparation serves both. Fails where the model is not
+     * loaded in the end; that its answers are of no use, or could not be had, is in the report.
+     */
+    readonly load: (request: LoadRequest) => Effect.Effect<LoadResult, ServiceError>;
+    /** Loads one after another; of a name that no model has the report says so. */
+    readonly preload: (names: ReadonlyArray<string>) => Stream.Stream<PreloadResult>;
+    /** What a model is run with, and how it did. */
+    readonly compatibilityOf: (model: ModelStatus) => CompatibilityProfile;
     /** How a model did when it was last tried at its revision; undefined when it never was. */
     readonly smokeTestOf: (model: ModelFacts) => SmokeTest | undefined;
     /** Whether it is given no conversations for how it did then. */

@@ -1,20 +1,25 @@
-/** Which stage of a preparation may follow which. */
+/** Which stage of a preparation may follow which, and what happens in each. */
 import type { PrepareStage } from "../../domain/preparation.ts";
 
-/** In order. Stages may be left out, none is entered twice. */
-export const stages: ReadonlyArray<PrepareStage> = [
-  "resolving",
-  "engine-check",
-  "engine-install",
-  "downloading",
-  "server-starting",
-  "model-serving",
-  "model-loading",
-  "smoke-test",
-  "ready",
-  "degraded",
-  "failed",
-];
+/** In order, with what is told of each. Stages may be left out, none is entered twice. */
+const tasks = {
+  resolving: "looking for the model",
+  "engine-check": "looking at the engine that will run it",
+  "engine-install": "installing the engine",
+  downloading: "fetching its files",
+  "server-starting": "starting the server that will run it",
+  "model-serving": "having the server take it in",
+  "model-loading": "loading it into its engine",
+  "smoke-test": "asking it a question",
+  ready: "it is ready",
+  degraded: "it answers, and not as it should",
+  failed: "it is not ready",
+} as const satisfies Record<PrepareStage, string>;
+
+export const stages = Object.keys(tasks) as ReadonlyArray<PrepareStage>;
+
+/** One sentence. */
+export const taskOf = (stage: PrepareStage): string => tasks[stage];
 
 type LastStage = Extract<PrepareStage, "ready" | "degraded" | "failed">;
 

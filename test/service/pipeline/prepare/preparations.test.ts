@@ -10,8 +10,14 @@ import type { ModelsFile } from "../../../../src/service/config/config-file.ts";
 import { DownloadConfig } from "../../../../src/service/config/DownloadConfig.ts";
 import { ModelsConfig } from "../../../../src/service/config/ModelsConfig.ts";
 import type { QualitySettings } from "../../../../src/service/config/QualityConfig.ts";
+import { versions } from "../../../../src/service/config/versions.ts";
 import { ConfigurationInvalid, ModelBroken } from "../../../../src/service/domain/errors.ts";
-import type { PrepareEvent, PrepareReport, PrepareRequest } from "../../../../src/service/domain/preparation.ts";
+import type {
+  LoadRequest,
+  PrepareEvent,
+  PrepareReport,
+  PrepareRequest,
+} from "../../../../src/service/domain/preparation.ts";
 import { type EngineRequest, Engines } from "../../../../src/service/engine/Engine.ts";
 import { layerWith } from "../../../../src/service/models/download/DownloadsLive.ts";
 import * as ModelPool from "../../../../src/service/models/ModelPool.ts";
@@ -131,6 +137,21 @@ const reportOf = (events: ReadonlyArray<PrepareEvent>): PrepareReport => {
   return last;
 };
 
+const talk = task({ model: "here", input: chat(message("user", "Hi")) });
+const generate = (asked: typeof talk) =>
+  Effect.flatMap(Generations, (generations) => generations.run(asked, { deadlineMs: 10_000 }));
+
+const load = (model: string, options: Partial<LoadRequest> = {}) =>
+  Effect.flatMap(Preparations, (each) => each.load({ model, pinned: undefined, idleTtlMs: undefined, ...options }));
+
+/** What differs from one run to the next. */
+const untimed = ({ timings, stageLogs, model, ...report }: PrepareReport) => ({
+  ...report,
+  id: model?.facts.id,
+  stages: timings.map(({ stage }) => stage),
+  logs: stageLogs.map(({ stage, message, extra }) => ({ stage, message, extra })),
+});
+
 describe("a preparation", () => {
   it.live("downloads, loads and tries a model that is not here, which the catalog then has", () =>
     withService({}, ({ engine }) =>
@@ -218,9 +239,177 @@ describe("a preparation", () => {
   const promptOf = (request: EngineRequest | undefined): string =>
     Buffer.from(request?.promptTokenIds ?? []).toString("utf8");
 
-  const talk = task({ model: "here", input: chat(message("user", "Hi")) });
-  const generate = (asked: typeof talk) =>
-    Effect.flatMap(Generations, (generations) => generations.run(asked, { deadlineMs: 10_000 }));
+  it.live("reports what the name came to, what was fetched and all that was told", () =>
+    withService({ declared: { chat: { repository: "org/new", aliases: ["bot"] } } }, () =>
+      Effect.gen(function* () {
+        const report = reportOf(yield* eventsOf(" BOT"));
+        assert.deepInclude(report, {
+          status: "ok",
+          current: "chat",
+          message: 'model "chat" is ready',
+          compatibilityStatus: "ok",
+          resolution: {
+            inputId: " BOT",
+            engine: "local_mlx",
+            provider: "local_mlx",
+            resolvedModel: "org/new",
+            downloadId: "org/new",
+            loadId: "org/new",
+            expectedCurrent: "chat",
+            displayName: " BOT",
+            metadata: { engine_hint: "mlx" },
+          },
+          installResult: { engine: "local_mlx", version: versions.mlx, installed: false },
+          downloadResult: {
+            repository: "org/new",
+            revision: hubCommit,
+            files: 4,
+            // Weights that the model does not have are not fetched.
+            bytes: Object.values(repository).reduce((sum, { length }) => sum + length, -10),
+            fromCache: false,
+          },
+        });
+        assert.deepEqual(
+          report.stageLogs.map(({ stage, message }) => `${stage}: ${message}`),
+          [
+            "resolving: looking for the model",
+            "engine-check: looking at the engine that will run it",
+            `engine-check: engine mlx ${versions.mlx}`,
+            "downloading: fetching its files",
+            `downloading: fetching 4 files of org/new at ${hubCommit}`,
+            "model-loading: loading it into its engine",
+            "smoke-test: asking it a question",
+            'ready: model "chat" is ready',
+          ],
+        );
+        const again = reportOf(yield* eventsOf("org/new"));
+        assert.deepInclude(again, { downloaded: false, downloadResult: undefined, compatibilityStatus: "ok" });
+        assert.strictEqual(again.resolution?.inputId, "org/new");
+      }),
+    ),
+  );
+
+  it.live("reports what it came to where it fails", () =>
+    withService({ hub: { refuse: () => ({ status: 401, headers: { "x-error-code": "GatedRepo" } }) } }, () =>
+      Effect.gen(function* () {
+        const report = reportOf(yield* eventsOf("local-mlx:org/new"));
+        assert.deepInclude(report, {
+          status: "failed",
+          current: "",
+          message: report.error?.message ?? "",
+          compatibilityStatus: "unknown",
+          installResult: undefined,
+          downloadResult: undefined,
+        });
+        assert.deepInclude(report.resolution, { resolvedModel: "org/new", expectedCurrent: "org/new" });
+        assert.strictEqual((yield* Effect.flip(eventsOf("ollama:org/new")))._tag, "UnknownBackend");
+      }),
+    ),
+  );
+
+  it.live("is what a load is, with the same report", () =>
+    withService({}, ({ engine }) =>
+      Effect.gen(function* () {
+        yield* eventsOf("here", { retest: true });
+        const models = yield* Models;
+        yield* models.unload("here", { drainMs: 0, force: true });
+        const { model, report } = yield* load("here", { pinned: true, idleTtlMs: 5_000 });
+        assert.deepInclude(model, { state: "active", pinned: true, idleTtlMs: 5_000 });
+        assert.deepEqual(untimed(report), untimed(reportOf(yield* eventsOf("here"))));
+        assert.deepInclude(report, { stage: "ready", loaded: true, current: "here" });
+        assert.lengthOf(engine.requests, 1, "tried once at its revision");
+        assert.strictEqual(model.useCount, 0);
+      }),
+    ),
+  );
+
+  it.live("tries a model that is loaded by a call, which keeps conversations from it if it fails", () =>
+    withService({ script: ["assistant: 4"] }, () =>
+      Effect.gen(function* () {
+        const { model, report } = yield* load("here");
+        assert.strictEqual(model.state, "active");
+        assert.deepInclude(report, {
+          stage: "failed",
+          loaded: true,
+          readyToChat: false,
+          compatibilityStatus: "failed",
+        });
+        assert.deepInclude((yield* Preparations).compatibilityOf(model), {
+          key: "local_mlx:here",
+          loaded: true,
+          chatCompatible: false,
+          qualityStatus: "failed",
+          lastTestError: "role marker leakage",
+        });
+        assert.strictEqual((yield* Effect.flip(generate(talk)))._tag, "ModelUnfit");
+      }),
+    ),
+  );
+
+  it.live("of a load fails as the load does, and downloads nothing", () =>
+    withService(
+      {
+        start: Effect.fail(new ModelBroken({ model: "here", cause: "no such architecture" })),
+        declared: { chat: { repository: "org/new" } },
+      },
+      ({ asked }) =>
+        Effect.gen(function* () {
+          assert.strictEqual((yield* Effect.flip(load("here")))._tag, "ModelBroken");
+          assert.strictEqual((yield* Effect.flip(load("chat")))._tag, "ModelNotDownloaded");
+          assert.strictEqual((yield* Effect.flip(load("org/other")))._tag, "ModelNotFound");
+          assert.strictEqual(asked(), 0);
+        }),
+    ),
+  );
+
+  it.live("of many models reports each, and the good ones are loaded", () =>
+    withService({ declared: { chat: { repository: "org/new" } } }, () =>
+      Effect.gen(function* () {
+        writeCheckpoint(join(folder, "other"));
+        const models = yield* Models;
+        yield* models.rescan;
+        const names = ["here", "heer", " OTHER ", "chat", ""];
+        const preloaded = yield* Stream.runCollect((yield* Preparations).preload(names));
+        assert.deepEqual(
+          preloaded.map(({ index, name, report }) => [index, name, report.stage, report.error?._tag, report.current]),
+          [
+            [0, "here", "ready", undefined, "here"],
+            [1, "heer", "failed", "ModelNotFound", ""],
+            [2, " OTHER ", "ready", undefined, "other"],
+            [3, "chat", "failed", "ModelNotDownloaded", ""],
+            [4, "", "ready", undefined, "here"],
+          ],
+        );
+        assert.strictEqual(preloaded[1]?.report.message, preloaded[1]?.report.error?.message);
+        const states = (yield* models.list).map(({ facts, state }) => [facts.id, state]);
+        assert.deepEqual(states, [
+          ["chat", "not-downloaded"],
+          ["here", "active"],
+          ["other", "active"],
+        ]);
+      }),
+    ),
+  );
+
+  it.live("is none of the uses that are counted", () =>
+    withService({}, () =>
+      Effect.gen(function* () {
+        const models = yield* Models;
+        const uses = Effect.map(models.get("here"), ({ useCount }) => useCount);
+        yield* load("here");
+        assert.strictEqual(yield* uses, 0);
+        yield* generate(talk);
+        yield* generate(talk);
+        assert.strictEqual(yield* uses, 2);
+        yield* load("here");
+        assert.strictEqual(yield* uses, 2);
+        yield* models.unload("here", { drainMs: 0, force: true });
+        assert.strictEqual(yield* uses, 0);
+        yield* generate(talk);
+        assert.strictEqual(yield* uses, 1);
+      }),
+    ),
+  );
 
   it.live("keeps conversations from a model that fails, until it is tried again with success", () =>
     Effect.gen(function* () {
@@ -430,7 +619,9 @@ describe("a preparation", () => {
         yield* Fiber.join(first);
         assert.lengthOf(engine.requests, 1);
         assert.deepEqual(stagesOf(secondEvents), stagesOf(firstEvents));
-        assert.deepEqual(reportOf(secondEvents), reportOf(firstEvents));
+        // The catalog has it by now.
+        const expected = { ...reportOf(firstEvents).resolution, metadata: { engine_hint: "mlx" } };
+        assert.deepEqual<unknown>(reportOf(secondEvents), { ...reportOf(firstEvents), resolution: expected });
       }),
     ),
   );

@@ -3,7 +3,8 @@ import fc from "fast-check";
 
 import type { PrepareEvent } from "../../../../src/service/domain/preparation.ts";
 import { Journal } from "../../../../src/service/pipeline/prepare/Journal.ts";
-import { isLast, mayFollow, stages } from "../../../../src/service/pipeline/prepare/stages.ts";
+import { isLast, mayFollow, stages, taskOf } from "../../../../src/service/pipeline/prepare/stages.ts";
+import { prepareReport } from "../../../support/prepare-report.ts";
 
 const anyStage = fc.constantFrom(...stages);
 
@@ -53,14 +54,9 @@ describe("the stages of a preparation", () => {
     now = 103;
     journal.enter("model-loading");
     now = 110;
-    journal.report({
-      stage: "failed",
-      model: undefined,
-      downloaded: false,
-      loaded: false,
-      smokeTest: undefined,
-      error: undefined,
-    });
+    const { type: _, timings: __, stageLogs: ___, ...outcome } = prepareReport({ stage: "failed", readyToChat: false });
+    journal.log("engine mlx", { version: "1" });
+    const report = journal.report({ ...outcome, message: "it broke" });
     assert.deepInclude(events.at(-1), {
       type: "report",
       readyToChat: false,
@@ -69,6 +65,13 @@ describe("the stages of a preparation", () => {
         { stage: "model-loading", durationMs: 7 },
       ],
     });
-    assert.deepEqual(events.at(-2), { type: "stage", stage: "failed", elapsedMs: 10 });
+    assert.deepEqual(events.at(-2), { type: "stage", stage: "failed", message: "it broke", elapsedMs: 10 });
+    assert.strictEqual(events.at(-1), report);
+    assert.deepEqual(report.stageLogs, [
+      { stage: "resolving", message: taskOf("resolving"), extra: {}, elapsedMs: 0 },
+      { stage: "model-loading", message: taskOf("model-loading"), extra: {}, elapsedMs: 3 },
+      { stage: "model-loading", message: "engine mlx", extra: { version: "1" }, elapsedMs: 10 },
+      { stage: "failed", message: "it broke", extra: {}, elapsedMs: 10 },
+    ]);
   });
 });

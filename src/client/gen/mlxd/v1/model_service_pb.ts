@@ -21,7 +21,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file mlxd/v1/model_service.proto.
  */
 export const file_mlxd_v1_model_service: GenFile = /*@__PURE__*/
-  fileDesc("ChttbHhkL3YxL21vZGVsX3NlcnZpY2UucHJvdG8SB21seGQudjEirgYKBU1vZGVsEgoKAmlkGAEgASgJEg8KB2FsaWFzZXMYAiADKAkSDgoGc291cmNlGAMgASgJEhAKCHJldmlzaW9uGAQgASgJEhIKCmlzX2RlZmF1bHQYBSABKAgSIgoFc3RhdGUYBiABKA4yEy5tbHhkLnYxLk1vZGVsU3RhdGUSFAoMc3RhdGVfcmVhc29uGAcgASgJEg4KBmZhbWlseRgIIAEoCRIUCgxhcmNoaXRlY3R1cmUYCSABKAkSFgoOY29udGV4dF9sZW5ndGgYCiABKA0SIQoZZGVmYXVsdF9tYXhfb3V0cHV0X3Rva2VucxgLIAEoDRIxChBkZWZhdWx0X3NhbXBsaW5nGAwgASgLMhcubWx4ZC52MS5TYW1wbGluZ1BhcmFtcxIWCg5zdG9wX3NlcXVlbmNlcxgNIAMoCRIwCgxjYXBhYmlsaXRpZXMYDiABKAsyGi5tbHhkLnYxLk1vZGVsQ2FwYWJpbGl0aWVzEhcKD3ZvY2FidWxhcnlfc2l6ZRgPIAEoDRIXCg9wYXJhbWV0ZXJfY291bnQYECABKAESFgoOcmVzaWRlbnRfYnl0ZXMYESABKAESFwoPZXN0aW1hdGVkX2J5dGVzGBIgASgBEg4KBnBpbm5lZBgTIAEoCBItCglsb2FkZWRfYXQYFCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDGxhc3RfdXNlZF9hdBgVIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGZW5naW5lGBYgASgJEhYKDnJlc2VydmVkX2J5dGVzGBcgASgBEisKCGlkbGVfdHRsGBggASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEiYKCnNtb2tlX3Rlc3QYHiABKAsyEi5tbHhkLnYxLlNtb2tlVGVzdBIUCgxjaGF0X3JlZnVzZWQYHyABKAgSJwoIYWRhcHRlcnMYICADKAsyFS5tbHhkLnYxLk1vZGVsQWRhcHRlchIqCgllbWJlZGRpbmcYISABKAsyFy5tbHhkLnYxLk1vZGVsRW1iZWRkaW5nIosBCg5Nb2RlbEVtYmVkZGluZxIhCgdwb29saW5nGAEgASgOMhAubWx4ZC52MS5Qb29saW5nEhIKCmRpbWVuc2lvbnMYAiABKA0SDwoHdHJhaW5lZBgDIAEoCBISCgptYXRyeW9zaGthGAQgASgIEh0KFW1hdHJ5b3Noa2FfZGltZW5zaW9ucxgFIAMoDSI9CgxNb2RlbEFkYXB0ZXISCgoCaWQYASABKAkSEAoIcmV2aXNpb24YAiABKAkSDwoHcHJvYmxlbRgDIAEoCSKNAQoRTW9kZWxDYXBhYmlsaXRpZXMSDAoEY2hhdBgBIAEoCBINCgV0b29scxgCIAEoCBIOCgZ2aXNpb24YAyABKAgSEAoIbG9ncHJvYnMYBCABKAgSEAoIYWRhcHRlcnMYBSABKAgSEwoLY29uc3RyYWludHMYBiADKAkSEgoKZW1iZWRkaW5ncxgHIAEoCCKGAQoRTGlzdE1vZGVsc1JlcXVlc3QSGwoJcGFnZV9zaXplGAEgASgNQgi6SAUqAxjoBxIcCgpwYWdlX3Rva2VuGAIgASgJQgi6SAVyAyiABBI2CgZzdGF0ZXMYAyADKA4yEy5tbHhkLnYxLk1vZGVsU3RhdGVCEbpIDpIBCxAIIgeCAQQQASAAIk0KEkxpc3RNb2RlbHNSZXNwb25zZRIeCgZtb2RlbHMYASADKAsyDi5tbHhkLnYxLk1vZGVsEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIqCg9HZXRNb2RlbFJlcXVlc3QSFwoFbW9kZWwYASABKAlCCLpIBXIDKIACIjEKEEdldE1vZGVsUmVzcG9uc2USHQoFbW9kZWwYASABKAsyDi5tbHhkLnYxLk1vZGVsIp8BChBMb2FkTW9kZWxSZXF1ZXN0EhcKBW1vZGVsGAEgASgJQgi6SAVyAyiAAhITCgZwaW5uZWQYAiABKAhIAIgBARI7CghpZGxlX3R0bBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIOukgLqgEIIgQIgPUkMgASFQoNdmFsaWRhdGVfb25seRgEIAEoCEIJCgdfcGlubmVkIlMKEUxvYWRNb2RlbFJlc3BvbnNlEh0KBW1vZGVsGAEgASgLMg4ubWx4ZC52MS5Nb2RlbBIfCgNmaXQYAiABKAsyEi5tbHhkLnYxLk1lbW9yeUZpdCKrAgoJTWVtb3J5Rml0EgwKBGZpdHMYASABKAgSFAoMbmVlZGVkX2J5dGVzGAIgASgBEhQKDHdlaWdodF9ieXRlcxgDIAEoARIWCg5rdl9jYWNoZV9ieXRlcxgEIAEoARIaChJwcmVmaXhfY2FjaGVfYnl0ZXMYBSABKAESFQoNcHJvY2Vzc19ieXRlcxgGIAEoARIUCgxidWRnZXRfYnl0ZXMYByABKAESFwoPYXZhaWxhYmxlX2J5dGVzGAggASgBEhUKDWxvYWRlZF9tb2RlbHMYCSABKA0SGQoRbWF4X2xvYWRlZF9tb2RlbHMYCiABKA0SDgoGZXZpY3RzGAsgAygJEhEKCXdhaXRzX2ZvchgMIAMoCRIVCg1hZGFwdGVyX2J5dGVzGA0gASgBIn4KElVubG9hZE1vZGVsUmVxdWVzdBIXCgVtb2RlbBgBIAEoCUIIukgFcgMogAISQAoNZHJhaW5fdGltZW91dBgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIOukgLqgEIIgQIgKMFMgASDQoFZm9yY2UYAyABKAgiWwoTVW5sb2FkTW9kZWxSZXNwb25zZRIdCgVtb2RlbBgBIAEoCzIOLm1seGQudjEuTW9kZWwSEAoIdW5sb2FkZWQYAiABKAgSEwoLZnJlZWRfYnl0ZXMYAyABKAEigQEKFlVubG9hZEFsbE1vZGVsc1JlcXVlc3QSQAoNZHJhaW5fdGltZW91dBgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIOukgLqgEIIgQIgKMFMgASDQoFZm9yY2UYAiABKAgSFgoOaW5jbHVkZV9waW5uZWQYAyABKAgiYgoXVW5sb2FkQWxsTW9kZWxzUmVzcG9uc2USEAoIdW5sb2FkZWQYASADKAkSIAoEa2VwdBgCIAMoCzISLm1seGQudjEuS2VwdE1vZGVsEhMKC2ZyZWVkX2J5dGVzGAMgASgBIioKCUtlcHRNb2RlbBINCgVtb2RlbBgBIAEoCRIOCgZyZWFzb24YAiABKAkiSgoPUGluTW9kZWxSZXF1ZXN0EhcKBW1vZGVsGAEgASgJQgi6SAVyAyiAAhITCgZwaW5uZWQYAiABKAhIAIgBAUIJCgdfcGlubmVkIjEKEFBpbk1vZGVsUmVzcG9uc2USHQoFbW9kZWwYASABKAsyDi5tbHhkLnYxLk1vZGVsIhYKFFJlbG9hZENhdGFsb2dSZXF1ZXN0IkgKFVJlbG9hZENhdGFsb2dSZXNwb25zZRINCgVhZGRlZBgBIAMoCRIPCgdyZW1vdmVkGAIgAygJEg8KB2NoYW5nZWQYAyADKAkiWgoTUHJlcGFyZU1vZGVsUmVxdWVzdBIXCgVtb2RlbBgBIAEoCUIIukgFcgMogAISGgoIcmV2aXNpb24YAiABKAlCCLpIBXIDKIACEg4KBnJldGVzdBgDIAEoCCLKAQoUUHJlcGFyZU1vZGVsUmVzcG9uc2USLQoFc3RhZ2UYASABKAsyHC5tbHhkLnYxLlByZXBhcmVTdGFnZUVudGVyZWRIABIsCghwcm9ncmVzcxgCIAEoCzIYLm1seGQudjEuUHJlcGFyZVByb2dyZXNzSAASIgoDbG9nGAMgASgLMhMubWx4ZC52MS5QcmVwYXJlTG9nSAASKAoGcmVwb3J0GAQgASgLMhYubWx4ZC52MS5QcmVwYXJlUmVwb3J0SABCBwoFZXZlbnQiZwoTUHJlcGFyZVN0YWdlRW50ZXJlZBIkCgVzdGFnZRgBIAEoDjIVLm1seGQudjEuUHJlcGFyZVN0YWdlEioKB2VsYXBzZWQYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24ijwEKD1ByZXBhcmVQcm9ncmVzcxISCgpieXRlc19kb25lGAEgASgBEhMKC2J5dGVzX3RvdGFsGAIgASgBEhIKCmZpbGVzX2RvbmUYAyABKA0SEwoLZmlsZXNfdG90YWwYBCABKA0SKgoHZWxhcHNlZBgFIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiJvCgpQcmVwYXJlTG9nEiQKBXN0YWdlGAEgASgOMhUubWx4ZC52MS5QcmVwYXJlU3RhZ2USDwoHbWVzc2FnZRgCIAEoCRIqCgdlbGFwc2VkGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIogCCg1QcmVwYXJlUmVwb3J0EiQKBXN0YWdlGAEgASgOMhUubWx4ZC52MS5QcmVwYXJlU3RhZ2USHQoFbW9kZWwYAiABKAsyDi5tbHhkLnYxLk1vZGVsEhIKCmRvd25sb2FkZWQYAyABKAgSDgoGbG9hZGVkGAQgASgIEhUKDXJlYWR5X3RvX2NoYXQYBSABKAgSJgoKc21va2VfdGVzdBgGIAEoCzISLm1seGQudjEuU21va2VUZXN0EiwKB3RpbWluZ3MYByADKAsyGy5tbHhkLnYxLlByZXBhcmVTdGFnZVRpbWluZxIhCgVlcnJvchgIIAEoCzISLmdvb2dsZS5ycGMuU3RhdHVzImcKElByZXBhcmVTdGFnZVRpbWluZxIkCgVzdGFnZRgBIAEoDjIVLm1seGQudjEuUHJlcGFyZVN0YWdlEisKCGR1cmF0aW9uGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIqoBCglTbW9rZVRlc3QSIQoHcXVhbGl0eRgBIAEoDjIQLm1seGQudjEuUXVhbGl0eRIOCgZyZWFzb24YAiABKAkSDgoGYW5zd2VyGAMgASgJEi0KCXRlc3RlZF9hdBgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASKwoIZHVyYXRpb24YBSABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24q/wEKCk1vZGVsU3RhdGUSGwoXTU9ERUxfU1RBVEVfVU5TUEVDSUZJRUQQABIZChVNT0RFTF9TVEFURV9BVkFJTEFCTEUQARIbChdNT0RFTF9TVEFURV9ET1dOTE9BRElORxACEhcKE01PREVMX1NUQVRFX0xPQURJTkcQAxIWChJNT0RFTF9TVEFURV9BQ1RJVkUQBBIYChRNT0RFTF9TVEFURV9EUkFJTklORxAFEhkKFU1PREVMX1NUQVRFX1VOTE9BRElORxAGEhYKEk1PREVMX1NUQVRFX0ZBSUxFRBAHEh4KGk1PREVMX1NUQVRFX05PVF9ET1dOTE9BREVEEAgq/QIKDFByZXBhcmVTdGFnZRIdChlQUkVQQVJFX1NUQUdFX1VOU1BFQ0lGSUVEEAASGwoXUFJFUEFSRV9TVEFHRV9SRVNPTFZJTkcQARIeChpQUkVQQVJFX1NUQUdFX0VOR0lORV9DSEVDSxACEiAKHFBSRVBBUkVfU1RBR0VfRU5HSU5FX0lOU1RBTEwQAxIdChlQUkVQQVJFX1NUQUdFX0RPV05MT0FESU5HEAQSIQodUFJFUEFSRV9TVEFHRV9TRVJWRVJfU1RBUlRJTkcQBRIfChtQUkVQQVJFX1NUQUdFX01PREVMX1NFUlZJTkcQBhIfChtQUkVQQVJFX1NUQUdFX01PREVMX0xPQURJTkcQBxIcChhQUkVQQVJFX1NUQUdFX1NNT0tFX1RFU1QQCBIXChNQUkVQQVJFX1NUQUdFX1JFQURZEAkSGgoWUFJFUEFSRV9TVEFHRV9ERUdSQURFRBAKEhgKFFBSRVBBUkVfU1RBR0VfRkFJTEVEEAsqXAoHUXVhbGl0eRIXChNRVUFMSVRZX1VOU1BFQ0lGSUVEEAASDgoKUVVBTElUWV9PSxABEhQKEFFVQUxJVFlfREVHUkFERUQQAhISCg5RVUFMSVRZX0ZBSUxFRBADMoIFCgxNb2RlbFNlcnZpY2USSgoKTGlzdE1vZGVscxIaLm1seGQudjEuTGlzdE1vZGVsc1JlcXVlc3QaGy5tbHhkLnYxLkxpc3RNb2RlbHNSZXNwb25zZSIDkAIBEkQKCEdldE1vZGVsEhgubWx4ZC52MS5HZXRNb2RlbFJlcXVlc3QaGS5tbHhkLnYxLkdldE1vZGVsUmVzcG9uc2UiA5ACARJHCglMb2FkTW9kZWwSGS5tbHhkLnYxLkxvYWRNb2RlbFJlcXVlc3QaGi5tbHhkLnYxLkxvYWRNb2RlbFJlc3BvbnNlIgOQAgISTQoLVW5sb2FkTW9kZWwSGy5tbHhkLnYxLlVubG9hZE1vZGVsUmVxdWVzdBocLm1seGQudjEuVW5sb2FkTW9kZWxSZXNwb25zZSIDkAICElkKD1VubG9hZEFsbE1vZGVscxIfLm1seGQudjEuVW5sb2FkQWxsTW9kZWxzUmVxdWVzdBogLm1seGQudjEuVW5sb2FkQWxsTW9kZWxzUmVzcG9uc2UiA5ACAhJECghQaW5Nb2RlbBIYLm1seGQudjEuUGluTW9kZWxSZXF1ZXN0GhkubWx4ZC52MS5QaW5Nb2RlbFJlc3BvbnNlIgOQAgISUwoNUmVsb2FkQ2F0YWxvZxIdLm1seGQudjEuUmVsb2FkQ2F0YWxvZ1JlcXVlc3QaHi5tbHhkLnYxLlJlbG9hZENhdGFsb2dSZXNwb25zZSIDkAICElIKDFByZXBhcmVNb2RlbBIcLm1seGQudjEuUHJlcGFyZU1vZGVsUmVxdWVzdBodLm1seGQudjEuUHJlcGFyZU1vZGVsUmVzcG9uc2UiA5ACAjABYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp, file_google_rpc_status, file_mlxd_v1_embedding_service, file_mlxd_v1_types]);
+  fileDesc("ChttbHhkL3YxL21vZGVsX3NlcnZpY2UucHJvdG8SB21seGQudjEizgYKBU1vZGVsEgoKAmlkGAEgASgJEg8KB2FsaWFzZXMYAiADKAkSDgoGc291cmNlGAMgASgJEhAKCHJldmlzaW9uGAQgASgJEhIKCmlzX2RlZmF1bHQYBSABKAgSIgoFc3RhdGUYBiABKA4yEy5tbHhkLnYxLk1vZGVsU3RhdGUSFAoMc3RhdGVfcmVhc29uGAcgASgJEg4KBmZhbWlseRgIIAEoCRIUCgxhcmNoaXRlY3R1cmUYCSABKAkSFgoOY29udGV4dF9sZW5ndGgYCiABKA0SIQoZZGVmYXVsdF9tYXhfb3V0cHV0X3Rva2VucxgLIAEoDRIxChBkZWZhdWx0X3NhbXBsaW5nGAwgASgLMhcubWx4ZC52MS5TYW1wbGluZ1BhcmFtcxIWCg5zdG9wX3NlcXVlbmNlcxgNIAMoCRIwCgxjYXBhYmlsaXRpZXMYDiABKAsyGi5tbHhkLnYxLk1vZGVsQ2FwYWJpbGl0aWVzEhcKD3ZvY2FidWxhcnlfc2l6ZRgPIAEoDRIXCg9wYXJhbWV0ZXJfY291bnQYECABKAESFgoOcmVzaWRlbnRfYnl0ZXMYESABKAESFwoPZXN0aW1hdGVkX2J5dGVzGBIgASgBEg4KBnBpbm5lZBgTIAEoCBItCglsb2FkZWRfYXQYFCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjAKDGxhc3RfdXNlZF9hdBgVIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASDgoGZW5naW5lGBYgASgJEhYKDnJlc2VydmVkX2J5dGVzGBcgASgBEisKCGlkbGVfdHRsGBggASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEiYKCnNtb2tlX3Rlc3QYHiABKAsyEi5tbHhkLnYxLlNtb2tlVGVzdBIUCgxjaGF0X3JlZnVzZWQYHyABKAgSJwoIYWRhcHRlcnMYICADKAsyFS5tbHhkLnYxLk1vZGVsQWRhcHRlchIqCgllbWJlZGRpbmcYISABKAsyFy5tbHhkLnYxLk1vZGVsRW1iZWRkaW5nEgsKA2tleRgiIAEoCRIRCgl1c2VfY291bnQYIyABKA0iiwEKDk1vZGVsRW1iZWRkaW5nEiEKB3Bvb2xpbmcYASABKA4yEC5tbHhkLnYxLlBvb2xpbmcSEgoKZGltZW5zaW9ucxgCIAEoDRIPCgd0cmFpbmVkGAMgASgIEhIKCm1hdHJ5b3Noa2EYBCABKAgSHQoVbWF0cnlvc2hrYV9kaW1lbnNpb25zGAUgAygNIj0KDE1vZGVsQWRhcHRlchIKCgJpZBgBIAEoCRIQCghyZXZpc2lvbhgCIAEoCRIPCgdwcm9ibGVtGAMgASgJIo0BChFNb2RlbENhcGFiaWxpdGllcxIMCgRjaGF0GAEgASgIEg0KBXRvb2xzGAIgASgIEg4KBnZpc2lvbhgDIAEoCBIQCghsb2dwcm9icxgEIAEoCBIQCghhZGFwdGVycxgFIAEoCBITCgtjb25zdHJhaW50cxgGIAMoCRISCgplbWJlZGRpbmdzGAcgASgIIoYBChFMaXN0TW9kZWxzUmVxdWVzdBIbCglwYWdlX3NpemUYASABKA1CCLpIBSoDGOgHEhwKCnBhZ2VfdG9rZW4YAiABKAlCCLpIBXIDKIAEEjYKBnN0YXRlcxgDIAMoDjITLm1seGQudjEuTW9kZWxTdGF0ZUIRukgOkgELEAgiB4IBBBABIAAiTQoSTGlzdE1vZGVsc1Jlc3BvbnNlEh4KBm1vZGVscxgBIAMoCzIOLm1seGQudjEuTW9kZWwSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJIhkKF0xpc3RMb2FkZWRNb2RlbHNSZXF1ZXN0IjoKGExpc3RMb2FkZWRNb2RlbHNSZXNwb25zZRIeCgZtb2RlbHMYASADKAsyDi5tbHhkLnYxLk1vZGVsIl0KIExpc3RDb21wYXRpYmlsaXR5UHJvZmlsZXNSZXF1ZXN0EhsKCXBhZ2Vfc2l6ZRgBIAEoDUIIukgFKgMY6AcSHAoKcGFnZV90b2tlbhgCIAEoCUIIukgFcgMogAQibQohTGlzdENvbXBhdGliaWxpdHlQcm9maWxlc1Jlc3BvbnNlEi8KCHByb2ZpbGVzGAEgAygLMh0ubWx4ZC52MS5Db21wYXRpYmlsaXR5UHJvZmlsZRIXCg9uZXh0X3BhZ2VfdG9rZW4YAiABKAki4QMKFENvbXBhdGliaWxpdHlQcm9maWxlEgsKA2tleRgBIAEoCRIQCghtb2RlbF9pZBgCIAEoCRIOCgZlbmdpbmUYAyABKAkSDgoGZmFtaWx5GAQgASgJEhAKCHRlbXBsYXRlGAUgASgJEhYKDnN0b3Bfc2VxdWVuY2VzGAYgAygJEhMKC3RlbXBlcmF0dXJlGAcgASgBEg0KBXRvcF9wGAggASgBEhkKEW1heF9vdXRwdXRfdG9rZW5zGAkgASgNEhUKDWRpc2FibGVfZHJhZnQYCiABKAgSEwoLcG9zdHByb2Nlc3MYCyADKAkSFwoPc3VwcG9ydHNfc3lzdGVtGAwgASgIEhcKD3N1cHBvcnRzX3Zpc2lvbhgNIAEoCBIZChFwcmVmZXJyZWRfZW5naW5lcxgOIAMoCRIOCgZsb2FkZWQYDyABKAgSFwoPY2hhdF9jb21wYXRpYmxlGBAgASgIEjQKDnF1YWxpdHlfc3RhdHVzGBEgASgOMhwubWx4ZC52MS5Db21wYXRpYmlsaXR5U3RhdHVzEhcKD2xhc3RfdGVzdF9lcnJvchgSIAEoCRIwCgx2YWxpZGF0ZWRfYXQYEyABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIioKD0dldE1vZGVsUmVxdWVzdBIXCgVtb2RlbBgBIAEoCUIIukgFcgMogAIiMQoQR2V0TW9kZWxSZXNwb25zZRIdCgVtb2RlbBgBIAEoCzIOLm1seGQudjEuTW9kZWwinwEKEExvYWRNb2RlbFJlcXVlc3QSFwoFbW9kZWwYASABKAlCCLpIBXIDKIACEhMKBnBpbm5lZBgCIAEoCEgAiAEBEjsKCGlkbGVfdHRsGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQg66SAuqAQgiBAiA9SQyABIVCg12YWxpZGF0ZV9vbmx5GAQgASgIQgkKB19waW5uZWQiewoRTG9hZE1vZGVsUmVzcG9uc2USHQoFbW9kZWwYASABKAsyDi5tbHhkLnYxLk1vZGVsEh8KA2ZpdBgCIAEoCzISLm1seGQudjEuTWVtb3J5Rml0EiYKBnJlcG9ydBgDIAEoCzIWLm1seGQudjEuUHJlcGFyZVJlcG9ydCI5ChRQcmVsb2FkTW9kZWxzUmVxdWVzdBIhCgZtb2RlbHMYASADKAlCEbpIDpIBCwgBEGQiBXIDKIACIl0KFVByZWxvYWRNb2RlbHNSZXNwb25zZRINCgVpbmRleBgBIAEoDRINCgVtb2RlbBgCIAEoCRImCgZyZXBvcnQYAyABKAsyFi5tbHhkLnYxLlByZXBhcmVSZXBvcnQiqwIKCU1lbW9yeUZpdBIMCgRmaXRzGAEgASgIEhQKDG5lZWRlZF9ieXRlcxgCIAEoARIUCgx3ZWlnaHRfYnl0ZXMYAyABKAESFgoOa3ZfY2FjaGVfYnl0ZXMYBCABKAESGgoScHJlZml4X2NhY2hlX2J5dGVzGAUgASgBEhUKDXByb2Nlc3NfYnl0ZXMYBiABKAESFAoMYnVkZ2V0X2J5dGVzGAcgASgBEhcKD2F2YWlsYWJsZV9ieXRlcxgIIAEoARIVCg1sb2FkZWRfbW9kZWxzGAkgASgNEhkKEW1heF9sb2FkZWRfbW9kZWxzGAogASgNEg4KBmV2aWN0cxgLIAMoCRIRCgl3YWl0c19mb3IYDCADKAkSFQoNYWRhcHRlcl9ieXRlcxgNIAEoASJ+ChJVbmxvYWRNb2RlbFJlcXVlc3QSFwoFbW9kZWwYASABKAlCCLpIBXIDKIACEkAKDWRyYWluX3RpbWVvdXQYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CDrpIC6oBCCIECICjBTIAEg0KBWZvcmNlGAMgASgIIlsKE1VubG9hZE1vZGVsUmVzcG9uc2USHQoFbW9kZWwYASABKAsyDi5tbHhkLnYxLk1vZGVsEhAKCHVubG9hZGVkGAIgASgIEhMKC2ZyZWVkX2J5dGVzGAMgASgBIoEBChZVbmxvYWRBbGxNb2RlbHNSZXF1ZXN0EkAKDWRyYWluX3RpbWVvdXQYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CDrpIC6oBCCIECICjBTIAEg0KBWZvcmNlGAIgASgIEhYKDmluY2x1ZGVfcGlubmVkGAMgASgIImIKF1VubG9hZEFsbE1vZGVsc1Jlc3BvbnNlEhAKCHVubG9hZGVkGAEgAygJEiAKBGtlcHQYAiADKAsyEi5tbHhkLnYxLktlcHRNb2RlbBITCgtmcmVlZF9ieXRlcxgDIAEoASIqCglLZXB0TW9kZWwSDQoFbW9kZWwYASABKAkSDgoGcmVhc29uGAIgASgJIkoKD1Bpbk1vZGVsUmVxdWVzdBIXCgVtb2RlbBgBIAEoCUIIukgFcgMogAISEwoGcGlubmVkGAIgASgISACIAQFCCQoHX3Bpbm5lZCIxChBQaW5Nb2RlbFJlc3BvbnNlEh0KBW1vZGVsGAEgASgLMg4ubWx4ZC52MS5Nb2RlbCIWChRSZWxvYWRDYXRhbG9nUmVxdWVzdCJIChVSZWxvYWRDYXRhbG9nUmVzcG9uc2USDQoFYWRkZWQYASADKAkSDwoHcmVtb3ZlZBgCIAMoCRIPCgdjaGFuZ2VkGAMgAygJIloKE1ByZXBhcmVNb2RlbFJlcXVlc3QSFwoFbW9kZWwYASABKAlCCLpIBXIDKIACEhoKCHJldmlzaW9uGAIgASgJQgi6SAVyAyiAAhIOCgZyZXRlc3QYAyABKAgiygEKFFByZXBhcmVNb2RlbFJlc3BvbnNlEi0KBXN0YWdlGAEgASgLMhwubWx4ZC52MS5QcmVwYXJlU3RhZ2VFbnRlcmVkSAASLAoIcHJvZ3Jlc3MYAiABKAsyGC5tbHhkLnYxLlByZXBhcmVQcm9ncmVzc0gAEiIKA2xvZxgDIAEoCzITLm1seGQudjEuUHJlcGFyZUxvZ0gAEigKBnJlcG9ydBgEIAEoCzIWLm1seGQudjEuUHJlcGFyZVJlcG9ydEgAQgcKBWV2ZW50IngKE1ByZXBhcmVTdGFnZUVudGVyZWQSJAoFc3RhZ2UYASABKA4yFS5tbHhkLnYxLlByZXBhcmVTdGFnZRIqCgdlbGFwc2VkGAIgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEg8KB21lc3NhZ2UYAyABKAkijwEKD1ByZXBhcmVQcm9ncmVzcxISCgpieXRlc19kb25lGAEgASgBEhMKC2J5dGVzX3RvdGFsGAIgASgBEhIKCmZpbGVzX2RvbmUYAyABKA0SEwoLZmlsZXNfdG90YWwYBCABKA0SKgoHZWxhcHNlZBgFIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiLMAQoKUHJlcGFyZUxvZxIkCgVzdGFnZRgBIAEoDjIVLm1seGQudjEuUHJlcGFyZVN0YWdlEg8KB21lc3NhZ2UYAiABKAkSKgoHZWxhcHNlZBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhItCgVleHRyYRgEIAMoCzIeLm1seGQudjEuUHJlcGFyZUxvZy5FeHRyYUVudHJ5GiwKCkV4dHJhRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4ASLBBAoNUHJlcGFyZVJlcG9ydBIkCgVzdGFnZRgBIAEoDjIVLm1seGQudjEuUHJlcGFyZVN0YWdlEh0KBW1vZGVsGAIgASgLMg4ubWx4ZC52MS5Nb2RlbBISCgpkb3dubG9hZGVkGAMgASgIEg4KBmxvYWRlZBgEIAEoCBIVCg1yZWFkeV90b19jaGF0GAUgASgIEiYKCnNtb2tlX3Rlc3QYBiABKAsyEi5tbHhkLnYxLlNtb2tlVGVzdBIsCgd0aW1pbmdzGAcgAygLMhsubWx4ZC52MS5QcmVwYXJlU3RhZ2VUaW1pbmcSIQoFZXJyb3IYCCABKAsyEi5nb29nbGUucnBjLlN0YXR1cxIgCgZzdGF0dXMYCSABKA4yEC5tbHhkLnYxLlF1YWxpdHkSLAoKcmVzb2x1dGlvbhgKIAEoCzIYLm1seGQudjEuTW9kZWxSZXNvbHV0aW9uEg8KB2N1cnJlbnQYCyABKAkSDwoHbWVzc2FnZRgMIAEoCRI6ChRjb21wYXRpYmlsaXR5X3N0YXR1cxgNIAEoDjIcLm1seGQudjEuQ29tcGF0aWJpbGl0eVN0YXR1cxInCgpzdGFnZV9sb2dzGA4gAygLMhMubWx4ZC52MS5QcmVwYXJlTG9nEi4KDmluc3RhbGxfcmVzdWx0GA8gASgLMhYubWx4ZC52MS5JbnN0YWxsUmVzdWx0EjAKD2Rvd25sb2FkX3Jlc3VsdBgQIAEoCzIXLm1seGQudjEuRG93bmxvYWRSZXN1bHQingIKD01vZGVsUmVzb2x1dGlvbhIQCghpbnB1dF9pZBgBIAEoCRIOCgZlbmdpbmUYAiABKAkSEAoIcHJvdmlkZXIYAyABKAkSFgoOcmVzb2x2ZWRfbW9kZWwYBCABKAkSEwoLZG93bmxvYWRfaWQYBSABKAkSDwoHbG9hZF9pZBgGIAEoCRIYChBleHBlY3RlZF9jdXJyZW50GAcgASgJEhQKDGRpc3BsYXlfbmFtZRgIIAEoCRI4CghtZXRhZGF0YRgJIAMoCzImLm1seGQudjEuTW9kZWxSZXNvbHV0aW9uLk1ldGFkYXRhRW50cnkaLwoNTWV0YWRhdGFFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBIkMKDUluc3RhbGxSZXN1bHQSDgoGZW5naW5lGAEgASgJEg8KB3ZlcnNpb24YAiABKAkSEQoJaW5zdGFsbGVkGAMgASgIImgKDkRvd25sb2FkUmVzdWx0EhIKCnJlcG9zaXRvcnkYASABKAkSEAoIcmV2aXNpb24YAiABKAkSDQoFZmlsZXMYAyABKA0SDQoFYnl0ZXMYBCABKAESEgoKZnJvbV9jYWNoZRgFIAEoCCJnChJQcmVwYXJlU3RhZ2VUaW1pbmcSJAoFc3RhZ2UYASABKA4yFS5tbHhkLnYxLlByZXBhcmVTdGFnZRIrCghkdXJhdGlvbhgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiKqAQoJU21va2VUZXN0EiEKB3F1YWxpdHkYASABKA4yEC5tbHhkLnYxLlF1YWxpdHkSDgoGcmVhc29uGAIgASgJEg4KBmFuc3dlchgDIAEoCRItCgl0ZXN0ZWRfYXQYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEisKCGR1cmF0aW9uGAUgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uKv8BCgpNb2RlbFN0YXRlEhsKF01PREVMX1NUQVRFX1VOU1BFQ0lGSUVEEAASGQoVTU9ERUxfU1RBVEVfQVZBSUxBQkxFEAESGwoXTU9ERUxfU1RBVEVfRE9XTkxPQURJTkcQAhIXChNNT0RFTF9TVEFURV9MT0FESU5HEAMSFgoSTU9ERUxfU1RBVEVfQUNUSVZFEAQSGAoUTU9ERUxfU1RBVEVfRFJBSU5JTkcQBRIZChVNT0RFTF9TVEFURV9VTkxPQURJTkcQBhIWChJNT0RFTF9TVEFURV9GQUlMRUQQBxIeChpNT0RFTF9TVEFURV9OT1RfRE9XTkxPQURFRBAIKr4BChNDb21wYXRpYmlsaXR5U3RhdHVzEiQKIENPTVBBVElCSUxJVFlfU1RBVFVTX1VOU1BFQ0lGSUVEEAASIAocQ09NUEFUSUJJTElUWV9TVEFUVVNfVU5LTk9XThABEhsKF0NPTVBBVElCSUxJVFlfU1RBVFVTX09LEAISIQodQ09NUEFUSUJJTElUWV9TVEFUVVNfREVHUkFERUQQAxIfChtDT01QQVRJQklMSVRZX1NUQVRVU19GQUlMRUQQBCr9AgoMUHJlcGFyZVN0YWdlEh0KGVBSRVBBUkVfU1RBR0VfVU5TUEVDSUZJRUQQABIbChdQUkVQQVJFX1NUQUdFX1JFU09MVklORxABEh4KGlBSRVBBUkVfU1RBR0VfRU5HSU5FX0NIRUNLEAISIAocUFJFUEFSRV9TVEFHRV9FTkdJTkVfSU5TVEFMTBADEh0KGVBSRVBBUkVfU1RBR0VfRE9XTkxPQURJTkcQBBIhCh1QUkVQQVJFX1NUQUdFX1NFUlZFUl9TVEFSVElORxAFEh8KG1BSRVBBUkVfU1RBR0VfTU9ERUxfU0VSVklORxAGEh8KG1BSRVBBUkVfU1RBR0VfTU9ERUxfTE9BRElORxAHEhwKGFBSRVBBUkVfU1RBR0VfU01PS0VfVEVTVBAIEhcKE1BSRVBBUkVfU1RBR0VfUkVBRFkQCRIaChZQUkVQQVJFX1NUQUdFX0RFR1JBREVEEAoSGAoUUFJFUEFSRV9TVEFHRV9GQUlMRUQQCypcCgdRdWFsaXR5EhcKE1FVQUxJVFlfVU5TUEVDSUZJRUQQABIOCgpRVUFMSVRZX09LEAESFAoQUVVBTElUWV9ERUdSQURFRBACEhIKDlFVQUxJVFlfRkFJTEVEEAMysAcKDE1vZGVsU2VydmljZRJKCgpMaXN0TW9kZWxzEhoubWx4ZC52MS5MaXN0TW9kZWxzUmVxdWVzdBobLm1seGQudjEuTGlzdE1vZGVsc1Jlc3BvbnNlIgOQAgESXAoQTGlzdExvYWRlZE1vZGVscxIgLm1seGQudjEuTGlzdExvYWRlZE1vZGVsc1JlcXVlc3QaIS5tbHhkLnYxLkxpc3RMb2FkZWRNb2RlbHNSZXNwb25zZSIDkAIBEncKGUxpc3RDb21wYXRpYmlsaXR5UHJvZmlsZXMSKS5tbHhkLnYxLkxpc3RDb21wYXRpYmlsaXR5UHJvZmlsZXNSZXF1ZXN0GioubWx4ZC52MS5MaXN0Q29tcGF0aWJpbGl0eVByb2ZpbGVzUmVzcG9uc2UiA5ACARJECghHZXRNb2RlbBIYLm1seGQudjEuR2V0TW9kZWxSZXF1ZXN0GhkubWx4ZC52MS5HZXRNb2RlbFJlc3BvbnNlIgOQAgESRwoJTG9hZE1vZGVsEhkubWx4ZC52MS5Mb2FkTW9kZWxSZXF1ZXN0GhoubWx4ZC52MS5Mb2FkTW9kZWxSZXNwb25zZSIDkAICElUKDVByZWxvYWRNb2RlbHMSHS5tbHhkLnYxLlByZWxvYWRNb2RlbHNSZXF1ZXN0Gh4ubWx4ZC52MS5QcmVsb2FkTW9kZWxzUmVzcG9uc2UiA5ACAjABEk0KC1VubG9hZE1vZGVsEhsubWx4ZC52MS5VbmxvYWRNb2RlbFJlcXVlc3QaHC5tbHhkLnYxLlVubG9hZE1vZGVsUmVzcG9uc2UiA5ACAhJZCg9VbmxvYWRBbGxNb2RlbHMSHy5tbHhkLnYxLlVubG9hZEFsbE1vZGVsc1JlcXVlc3QaIC5tbHhkLnYxLlVubG9hZEFsbE1vZGVsc1Jlc3BvbnNlIgOQAgISRAoIUGluTW9kZWwSGC5tbHhkLnYxLlBpbk1vZGVsUmVxdWVzdBoZLm1seGQudjEuUGluTW9kZWxSZXNwb25zZSIDkAICElMKDVJlbG9hZENhdGFsb2cSHS5tbHhkLnYxLlJlbG9hZENhdGFsb2dSZXF1ZXN0Gh4ubWx4ZC52MS5SZWxvYWRDYXRhbG9nUmVzcG9uc2UiA5ACAhJSCgxQcmVwYXJlTW9kZWwSHC5tbHhkLnYxLlByZXBhcmVNb2RlbFJlcXVlc3QaHS5tbHhkLnYxLlByZXBhcmVNb2RlbFJlc3BvbnNlIgOQAgIwAWIGcHJvdG8z", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp, file_google_rpc_status, file_mlxd_v1_embedding_service, file_mlxd_v1_types]);
 
 /**
  * A model.
@@ -170,7 +170,7 @@ export type Model = Message<"mlxd.v1.Model"> & {
   loadedAt?: Timestamp | undefined;
 
   /**
-   * When a task last used it.
+   * When a task last used it, or a call loaded it.
    *
    * @generated from field: google.protobuf.Timestamp last_used_at = 21;
    */
@@ -225,6 +225,21 @@ export type Model = Message<"mlxd.v1.Model"> & {
    * @generated from field: mlxd.v1.ModelEmbedding embedding = 33;
    */
   embedding?: ModelEmbedding | undefined;
+
+  /**
+   * `engine:id`, with the engine's full name: what it is called wherever models of several engines meet, e.g.
+   * `local_mlx:demo`.
+   *
+   * @generated from field: string key = 34;
+   */
+  key: string;
+
+  /**
+   * Tasks that used it since it was loaded; 0 when not loaded. Smoke tests do not count.
+   *
+   * @generated from field: uint32 use_count = 35;
+   */
+  useCount: number;
 };
 
 /**
@@ -446,6 +461,247 @@ export const ListModelsResponseSchema: GenMessage<ListModelsResponse> = /*@__PUR
   messageDesc(file_mlxd_v1_model_service, 5);
 
 /**
+ * Nothing to say.
+ *
+ * @generated from message mlxd.v1.ListLoadedModelsRequest
+ */
+export type ListLoadedModelsRequest = Message<"mlxd.v1.ListLoadedModelsRequest"> & {
+};
+
+/**
+ * Describes the message mlxd.v1.ListLoadedModelsRequest.
+ * Use `create(ListLoadedModelsRequestSchema)` to create a new message.
+ */
+export const ListLoadedModelsRequestSchema: GenMessage<ListLoadedModelsRequest> = /*@__PURE__*/
+  messageDesc(file_mlxd_v1_model_service, 6);
+
+/**
+ * What is in memory.
+ *
+ * @generated from message mlxd.v1.ListLoadedModelsResponse
+ */
+export type ListLoadedModelsResponse = Message<"mlxd.v1.ListLoadedModelsResponse"> & {
+  /**
+   * The models that are loaded, loading or on their way out, most recently used first.
+   *
+   * @generated from field: repeated mlxd.v1.Model models = 1;
+   */
+  models: Model[];
+};
+
+/**
+ * Describes the message mlxd.v1.ListLoadedModelsResponse.
+ * Use `create(ListLoadedModelsResponseSchema)` to create a new message.
+ */
+export const ListLoadedModelsResponseSchema: GenMessage<ListLoadedModelsResponse> = /*@__PURE__*/
+  messageDesc(file_mlxd_v1_model_service, 7);
+
+/**
+ * Which profiles to list.
+ *
+ * @generated from message mlxd.v1.ListCompatibilityProfilesRequest
+ */
+export type ListCompatibilityProfilesRequest = Message<"mlxd.v1.ListCompatibilityProfilesRequest"> & {
+  /**
+   * Profiles on a page; 0 for 100, at most 1,000.
+   *
+   * @generated from field: uint32 page_size = 1;
+   */
+  pageSize: number;
+
+  /**
+   * next_page_token of the page before; empty for the first.
+   *
+   * @generated from field: string page_token = 2;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message mlxd.v1.ListCompatibilityProfilesRequest.
+ * Use `create(ListCompatibilityProfilesRequestSchema)` to create a new message.
+ */
+export const ListCompatibilityProfilesRequestSchema: GenMessage<ListCompatibilityProfilesRequest> = /*@__PURE__*/
+  messageDesc(file_mlxd_v1_model_service, 8);
+
+/**
+ * A page of profiles.
+ *
+ * @generated from message mlxd.v1.ListCompatibilityProfilesResponse
+ */
+export type ListCompatibilityProfilesResponse = Message<"mlxd.v1.ListCompatibilityProfilesResponse"> & {
+  /**
+   * The profiles.
+   *
+   * @generated from field: repeated mlxd.v1.CompatibilityProfile profiles = 1;
+   */
+  profiles: CompatibilityProfile[];
+
+  /**
+   * For the next page; empty on the last.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message mlxd.v1.ListCompatibilityProfilesResponse.
+ * Use `create(ListCompatibilityProfilesResponseSchema)` to create a new message.
+ */
+export const ListCompatibilityProfilesResponseSchema: GenMessage<ListCompatibilityProfilesResponse> = /*@__PURE__*/
+  messageDesc(file_mlxd_v1_model_service, 9);
+
+/**
+ * What a model is run with where a task does not say, and how it did when it was tried. It changes when the model's
+ * files or its configuration do and when it is tried, never with a task.
+ *
+ * @generated from message mlxd.v1.CompatibilityProfile
+ */
+export type CompatibilityProfile = Message<"mlxd.v1.CompatibilityProfile"> & {
+  /**
+   * `engine:model_id`.
+   *
+   * @generated from field: string key = 1;
+   */
+  key: string;
+
+  /**
+   * The model's id.
+   *
+   * @generated from field: string model_id = 2;
+   */
+  modelId: string;
+
+  /**
+   * The engine's full name, e.g. `local_mlx`.
+   *
+   * @generated from field: string engine = 3;
+   */
+  engine: string;
+
+  /**
+   * Its family; one without a profile of its own has the values of `unknown`.
+   *
+   * @generated from field: string family = 4;
+   */
+  family: string;
+
+  /**
+   * What stands in for the chat template of a tokenizer that has none: `tokenizer_default`,
+   * `tokenizer_default_or_gemma`, `qwen_chatml` or `gpt_oss`.
+   *
+   * @generated from field: string template = 5;
+   */
+  template: string;
+
+  /**
+   * Stop sequences in force for every task.
+   *
+   * @generated from field: repeated string stop_sequences = 6;
+   */
+  stopSequences: string[];
+
+  /**
+   * Sampling temperature.
+   *
+   * @generated from field: double temperature = 7;
+   */
+  temperature: number;
+
+  /**
+   * Nucleus sampling.
+   *
+   * @generated from field: double top_p = 8;
+   */
+  topP: number;
+
+  /**
+   * Output tokens, before clamping to the room left.
+   *
+   * @generated from field: uint32 max_output_tokens = 9;
+   */
+  maxOutputTokens: number;
+
+  /**
+   * Whether nothing is drafted for it.
+   *
+   * @generated from field: bool disable_draft = 10;
+   */
+  disableDraft: boolean;
+
+  /**
+   * Clean-up steps of its text, in order.
+   *
+   * @generated from field: repeated string postprocess = 11;
+   */
+  postprocess: string[];
+
+  /**
+   * Whether it takes a system message; without it the text goes in front of the first user message.
+   *
+   * @generated from field: bool supports_system = 12;
+   */
+  supportsSystem: boolean;
+
+  /**
+   * Whether models of its family take images. What this one does here is in Model.capabilities.
+   *
+   * @generated from field: bool supports_vision = 13;
+   */
+  supportsVision: boolean;
+
+  /**
+   * Engines that suit its family, best first.
+   *
+   * @generated from field: repeated string preferred_engines = 14;
+   */
+  preferredEngines: string[];
+
+  /**
+   * Whether its engine holds it now.
+   *
+   * @generated from field: bool loaded = 15;
+   */
+  loaded: boolean;
+
+  /**
+   * Whether it was tried at this revision and its answer was of use.
+   *
+   * @generated from field: bool chat_compatible = 16;
+   */
+  chatCompatible: boolean;
+
+  /**
+   * How it did then.
+   *
+   * @generated from field: mlxd.v1.CompatibilityStatus quality_status = 17;
+   */
+  qualityStatus: CompatibilityStatus;
+
+  /**
+   * What was found then; empty for OK and UNKNOWN.
+   *
+   * @generated from field: string last_test_error = 18;
+   */
+  lastTestError: string;
+
+  /**
+   * When it was tried; absent when it never was.
+   *
+   * @generated from field: google.protobuf.Timestamp validated_at = 19;
+   */
+  validatedAt?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message mlxd.v1.CompatibilityProfile.
+ * Use `create(CompatibilityProfileSchema)` to create a new message.
+ */
+export const CompatibilityProfileSchema: GenMessage<CompatibilityProfile> = /*@__PURE__*/
+  messageDesc(file_mlxd_v1_model_service, 10);
+
+/**
  * Which model.
  *
  * @generated from message mlxd.v1.GetModelRequest
@@ -464,7 +720,7 @@ export type GetModelRequest = Message<"mlxd.v1.GetModelRequest"> & {
  * Use `create(GetModelRequestSchema)` to create a new message.
  */
 export const GetModelRequestSchema: GenMessage<GetModelRequest> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 6);
+  messageDesc(file_mlxd_v1_model_service, 11);
 
 /**
  * The model.
@@ -485,7 +741,7 @@ export type GetModelResponse = Message<"mlxd.v1.GetModelResponse"> & {
  * Use `create(GetModelResponseSchema)` to create a new message.
  */
 export const GetModelResponseSchema: GenMessage<GetModelResponse> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 7);
+  messageDesc(file_mlxd_v1_model_service, 12);
 
 /**
  * Which model to load.
@@ -527,7 +783,7 @@ export type LoadModelRequest = Message<"mlxd.v1.LoadModelRequest"> & {
  * Use `create(LoadModelRequestSchema)` to create a new message.
  */
 export const LoadModelRequestSchema: GenMessage<LoadModelRequest> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 8);
+  messageDesc(file_mlxd_v1_model_service, 13);
 
 /**
  * The model, loaded, or how it would fit.
@@ -548,6 +804,13 @@ export type LoadModelResponse = Message<"mlxd.v1.LoadModelResponse"> & {
    * @generated from field: mlxd.v1.MemoryFit fit = 2;
    */
   fit?: MemoryFit | undefined;
+
+  /**
+   * How it went, as PrepareModel tells it; absent for validate_only.
+   *
+   * @generated from field: mlxd.v1.PrepareReport report = 3;
+   */
+  report?: PrepareReport | undefined;
 };
 
 /**
@@ -555,7 +818,63 @@ export type LoadModelResponse = Message<"mlxd.v1.LoadModelResponse"> & {
  * Use `create(LoadModelResponseSchema)` to create a new message.
  */
 export const LoadModelResponseSchema: GenMessage<LoadModelResponse> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 9);
+  messageDesc(file_mlxd_v1_model_service, 14);
+
+/**
+ * Which models to load.
+ *
+ * @generated from message mlxd.v1.PreloadModelsRequest
+ */
+export type PreloadModelsRequest = Message<"mlxd.v1.PreloadModelsRequest"> & {
+  /**
+   * Ids, aliases or repository paths, in this order; empty for the default model.
+   *
+   * @generated from field: repeated string models = 1;
+   */
+  models: string[];
+};
+
+/**
+ * Describes the message mlxd.v1.PreloadModelsRequest.
+ * Use `create(PreloadModelsRequestSchema)` to create a new message.
+ */
+export const PreloadModelsRequestSchema: GenMessage<PreloadModelsRequest> = /*@__PURE__*/
+  messageDesc(file_mlxd_v1_model_service, 15);
+
+/**
+ * What came of one of them.
+ *
+ * @generated from message mlxd.v1.PreloadModelsResponse
+ */
+export type PreloadModelsResponse = Message<"mlxd.v1.PreloadModelsResponse"> & {
+  /**
+   * Its place in the request, from 0.
+   *
+   * @generated from field: uint32 index = 1;
+   */
+  index: number;
+
+  /**
+   * Its name, as it was asked for.
+   *
+   * @generated from field: string model = 2;
+   */
+  model: string;
+
+  /**
+   * How it went. A name that no model has is FAILED, too.
+   *
+   * @generated from field: mlxd.v1.PrepareReport report = 3;
+   */
+  report?: PrepareReport | undefined;
+};
+
+/**
+ * Describes the message mlxd.v1.PreloadModelsResponse.
+ * Use `create(PreloadModelsResponseSchema)` to create a new message.
+ */
+export const PreloadModelsResponseSchema: GenMessage<PreloadModelsResponse> = /*@__PURE__*/
+  messageDesc(file_mlxd_v1_model_service, 16);
 
 /**
  * Whether a model has room, and what it takes. All sizes are bytes.
@@ -660,7 +979,7 @@ export type MemoryFit = Message<"mlxd.v1.MemoryFit"> & {
  * Use `create(MemoryFitSchema)` to create a new message.
  */
 export const MemoryFitSchema: GenMessage<MemoryFit> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 10);
+  messageDesc(file_mlxd_v1_model_service, 17);
 
 /**
  * Which model to unload, and what becomes of its running generations.
@@ -695,7 +1014,7 @@ export type UnloadModelRequest = Message<"mlxd.v1.UnloadModelRequest"> & {
  * Use `create(UnloadModelRequestSchema)` to create a new message.
  */
 export const UnloadModelRequestSchema: GenMessage<UnloadModelRequest> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 11);
+  messageDesc(file_mlxd_v1_model_service, 18);
 
 /**
  * What became of it.
@@ -730,7 +1049,7 @@ export type UnloadModelResponse = Message<"mlxd.v1.UnloadModelResponse"> & {
  * Use `create(UnloadModelResponseSchema)` to create a new message.
  */
 export const UnloadModelResponseSchema: GenMessage<UnloadModelResponse> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 12);
+  messageDesc(file_mlxd_v1_model_service, 19);
 
 /**
  * What becomes of running generations.
@@ -765,7 +1084,7 @@ export type UnloadAllModelsRequest = Message<"mlxd.v1.UnloadAllModelsRequest"> &
  * Use `create(UnloadAllModelsRequestSchema)` to create a new message.
  */
 export const UnloadAllModelsRequestSchema: GenMessage<UnloadAllModelsRequest> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 13);
+  messageDesc(file_mlxd_v1_model_service, 20);
 
 /**
  * Which models went, and which stayed.
@@ -800,7 +1119,7 @@ export type UnloadAllModelsResponse = Message<"mlxd.v1.UnloadAllModelsResponse">
  * Use `create(UnloadAllModelsResponseSchema)` to create a new message.
  */
 export const UnloadAllModelsResponseSchema: GenMessage<UnloadAllModelsResponse> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 14);
+  messageDesc(file_mlxd_v1_model_service, 21);
 
 /**
  * A model that stayed in memory.
@@ -828,7 +1147,7 @@ export type KeptModel = Message<"mlxd.v1.KeptModel"> & {
  * Use `create(KeptModelSchema)` to create a new message.
  */
 export const KeptModelSchema: GenMessage<KeptModel> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 15);
+  messageDesc(file_mlxd_v1_model_service, 22);
 
 /**
  * Which model to pin.
@@ -856,7 +1175,7 @@ export type PinModelRequest = Message<"mlxd.v1.PinModelRequest"> & {
  * Use `create(PinModelRequestSchema)` to create a new message.
  */
 export const PinModelRequestSchema: GenMessage<PinModelRequest> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 16);
+  messageDesc(file_mlxd_v1_model_service, 23);
 
 /**
  * The model.
@@ -877,7 +1196,7 @@ export type PinModelResponse = Message<"mlxd.v1.PinModelResponse"> & {
  * Use `create(PinModelResponseSchema)` to create a new message.
  */
 export const PinModelResponseSchema: GenMessage<PinModelResponse> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 17);
+  messageDesc(file_mlxd_v1_model_service, 24);
 
 /**
  * Nothing to say.
@@ -892,7 +1211,7 @@ export type ReloadCatalogRequest = Message<"mlxd.v1.ReloadCatalogRequest"> & {
  * Use `create(ReloadCatalogRequestSchema)` to create a new message.
  */
 export const ReloadCatalogRequestSchema: GenMessage<ReloadCatalogRequest> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 18);
+  messageDesc(file_mlxd_v1_model_service, 25);
 
 /**
  * What is different from before, by model id.
@@ -927,7 +1246,7 @@ export type ReloadCatalogResponse = Message<"mlxd.v1.ReloadCatalogResponse"> & {
  * Use `create(ReloadCatalogResponseSchema)` to create a new message.
  */
 export const ReloadCatalogResponseSchema: GenMessage<ReloadCatalogResponse> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 19);
+  messageDesc(file_mlxd_v1_model_service, 26);
 
 /**
  * Which model to prepare.
@@ -964,7 +1283,7 @@ export type PrepareModelRequest = Message<"mlxd.v1.PrepareModelRequest"> & {
  * Use `create(PrepareModelRequestSchema)` to create a new message.
  */
 export const PrepareModelRequestSchema: GenMessage<PrepareModelRequest> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 20);
+  messageDesc(file_mlxd_v1_model_service, 27);
 
 /**
  * One step of a preparation.
@@ -1017,7 +1336,7 @@ export type PrepareModelResponse = Message<"mlxd.v1.PrepareModelResponse"> & {
  * Use `create(PrepareModelResponseSchema)` to create a new message.
  */
 export const PrepareModelResponseSchema: GenMessage<PrepareModelResponse> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 21);
+  messageDesc(file_mlxd_v1_model_service, 28);
 
 /**
  * A stage began.
@@ -1038,6 +1357,13 @@ export type PrepareStageEntered = Message<"mlxd.v1.PrepareStageEntered"> & {
    * @generated from field: google.protobuf.Duration elapsed = 2;
    */
   elapsed?: Duration | undefined;
+
+  /**
+   * What happens in it, in one sentence.
+   *
+   * @generated from field: string message = 3;
+   */
+  message: string;
 };
 
 /**
@@ -1045,7 +1371,7 @@ export type PrepareStageEntered = Message<"mlxd.v1.PrepareStageEntered"> & {
  * Use `create(PrepareStageEnteredSchema)` to create a new message.
  */
 export const PrepareStageEnteredSchema: GenMessage<PrepareStageEntered> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 22);
+  messageDesc(file_mlxd_v1_model_service, 29);
 
 /**
  * How far a download is. What was fetched before counts; bytes that turned out wrong are taken back.
@@ -1094,7 +1420,7 @@ export type PrepareProgress = Message<"mlxd.v1.PrepareProgress"> & {
  * Use `create(PrepareProgressSchema)` to create a new message.
  */
 export const PrepareProgressSchema: GenMessage<PrepareProgress> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 23);
+  messageDesc(file_mlxd_v1_model_service, 30);
 
 /**
  * A line for people.
@@ -1122,6 +1448,13 @@ export type PrepareLog = Message<"mlxd.v1.PrepareLog"> & {
    * @generated from field: google.protobuf.Duration elapsed = 3;
    */
   elapsed?: Duration | undefined;
+
+  /**
+   * The facts of the sentence by name, where it has any, e.g. `version`.
+   *
+   * @generated from field: map<string, string> extra = 4;
+   */
+  extra: { [key: string]: string };
 };
 
 /**
@@ -1129,7 +1462,7 @@ export type PrepareLog = Message<"mlxd.v1.PrepareLog"> & {
  * Use `create(PrepareLogSchema)` to create a new message.
  */
 export const PrepareLogSchema: GenMessage<PrepareLog> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 24);
+  messageDesc(file_mlxd_v1_model_service, 31);
 
 /**
  * What came of a preparation. That a model was downloaded does not say that it can chat.
@@ -1192,6 +1525,62 @@ export type PrepareReport = Message<"mlxd.v1.PrepareReport"> & {
    * @generated from field: google.rpc.Status error = 8;
    */
   error?: Status | undefined;
+
+  /**
+   * The stage as a quality: OK for READY, and DEGRADED and FAILED.
+   *
+   * @generated from field: mlxd.v1.Quality status = 9;
+   */
+  status: Quality;
+
+  /**
+   * What the name came to; absent for a name that no model has.
+   *
+   * @generated from field: mlxd.v1.ModelResolution resolution = 10;
+   */
+  resolution?: ModelResolution | undefined;
+
+  /**
+   * Id of the model that its engine holds now; empty when it is not loaded.
+   *
+   * @generated from field: string current = 11;
+   */
+  current: string;
+
+  /**
+   * What came of it, in one sentence.
+   *
+   * @generated from field: string message = 12;
+   */
+  message: string;
+
+  /**
+   * What is known of the model's answers at its revision; UNKNOWN when it was not tried.
+   *
+   * @generated from field: mlxd.v1.CompatibilityStatus compatibility_status = 13;
+   */
+  compatibilityStatus: CompatibilityStatus;
+
+  /**
+   * Each stage and each line that was told of it, in order.
+   *
+   * @generated from field: repeated mlxd.v1.PrepareLog stage_logs = 14;
+   */
+  stageLogs: PrepareLog[];
+
+  /**
+   * The engine that runs it; absent when the preparation did not come that far.
+   *
+   * @generated from field: mlxd.v1.InstallResult install_result = 15;
+   */
+  installResult?: InstallResult | undefined;
+
+  /**
+   * What was fetched; absent when nothing was.
+   *
+   * @generated from field: mlxd.v1.DownloadResult download_result = 16;
+   */
+  downloadResult?: DownloadResult | undefined;
 };
 
 /**
@@ -1199,7 +1588,168 @@ export type PrepareReport = Message<"mlxd.v1.PrepareReport"> & {
  * Use `create(PrepareReportSchema)` to create a new message.
  */
 export const PrepareReportSchema: GenMessage<PrepareReport> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 25);
+  messageDesc(file_mlxd_v1_model_service, 32);
+
+/**
+ * What a model's name came to: one identity for every stage.
+ *
+ * @generated from message mlxd.v1.ModelResolution
+ */
+export type ModelResolution = Message<"mlxd.v1.ModelResolution"> & {
+  /**
+   * The name as it was asked for.
+   *
+   * @generated from field: string input_id = 1;
+   */
+  inputId: string;
+
+  /**
+   * The engine that runs it, by its full name, e.g. `local_mlx`.
+   *
+   * @generated from field: string engine = 2;
+   */
+  engine: string;
+
+  /**
+   * Whose model it is: an engine of this machine, or a hosted provider.
+   *
+   * @generated from field: string provider = 3;
+   */
+  provider: string;
+
+  /**
+   * The model that is meant: its repository, or else its folder's name.
+   *
+   * @generated from field: string resolved_model = 4;
+   */
+  resolvedModel: string;
+
+  /**
+   * What is downloaded where it is not here.
+   *
+   * @generated from field: string download_id = 5;
+   */
+  downloadId: string;
+
+  /**
+   * What the engine loads.
+   *
+   * @generated from field: string load_id = 6;
+   */
+  loadId: string;
+
+  /**
+   * Which model is expected in memory; once it is loaded, which one is.
+   *
+   * @generated from field: string expected_current = 7;
+   */
+  expectedCurrent: string;
+
+  /**
+   * For people.
+   *
+   * @generated from field: string display_name = 8;
+   */
+  displayName: string;
+
+  /**
+   * More about it: `engine_hint` is the engine that the catalog says, empty for a model that it does not have.
+   *
+   * @generated from field: map<string, string> metadata = 9;
+   */
+  metadata: { [key: string]: string };
+};
+
+/**
+ * Describes the message mlxd.v1.ModelResolution.
+ * Use `create(ModelResolutionSchema)` to create a new message.
+ */
+export const ModelResolutionSchema: GenMessage<ModelResolution> = /*@__PURE__*/
+  messageDesc(file_mlxd_v1_model_service, 33);
+
+/**
+ * An engine, and whether it had to be installed.
+ *
+ * @generated from message mlxd.v1.InstallResult
+ */
+export type InstallResult = Message<"mlxd.v1.InstallResult"> & {
+  /**
+   * Its full name.
+   *
+   * @generated from field: string engine = 1;
+   */
+  engine: string;
+
+  /**
+   * Its version.
+   *
+   * @generated from field: string version = 2;
+   */
+  version: string;
+
+  /**
+   * Whether this preparation installed it. The bundled engine comes with the service: false.
+   *
+   * @generated from field: bool installed = 3;
+   */
+  installed: boolean;
+};
+
+/**
+ * Describes the message mlxd.v1.InstallResult.
+ * Use `create(InstallResultSchema)` to create a new message.
+ */
+export const InstallResultSchema: GenMessage<InstallResult> = /*@__PURE__*/
+  messageDesc(file_mlxd_v1_model_service, 34);
+
+/**
+ * What a preparation fetched.
+ *
+ * @generated from message mlxd.v1.DownloadResult
+ */
+export type DownloadResult = Message<"mlxd.v1.DownloadResult"> & {
+  /**
+   * The repository.
+   *
+   * @generated from field: string repository = 1;
+   */
+  repository: string;
+
+  /**
+   * The commit.
+   *
+   * @generated from field: string revision = 2;
+   */
+  revision: string;
+
+  /**
+   * Files of the model.
+   *
+   * @generated from field: uint32 files = 3;
+   */
+  files: number;
+
+  /**
+   * Bytes of these files.
+   *
+   * @generated from field: double bytes = 4;
+   */
+  bytes: number;
+
+  /**
+   * Whether it was taken from the hub's cache on this machine, without asking the hub for it.
+   *
+   * @generated from field: bool from_cache = 5;
+   */
+  fromCache: boolean;
+};
+
+/**
+ * Describes the message mlxd.v1.DownloadResult.
+ * Use `create(DownloadResultSchema)` to create a new message.
+ */
+export const DownloadResultSchema: GenMessage<DownloadResult> = /*@__PURE__*/
+  messageDesc(file_mlxd_v1_model_service, 35);
 
 /**
  * A stage and its duration.
@@ -1227,7 +1777,7 @@ export type PrepareStageTiming = Message<"mlxd.v1.PrepareStageTiming"> & {
  * Use `create(PrepareStageTimingSchema)` to create a new message.
  */
 export const PrepareStageTimingSchema: GenMessage<PrepareStageTiming> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 26);
+  messageDesc(file_mlxd_v1_model_service, 36);
 
 /**
  * How a model did when it was asked a simple question.
@@ -1276,7 +1826,7 @@ export type SmokeTest = Message<"mlxd.v1.SmokeTest"> & {
  * Use `create(SmokeTestSchema)` to create a new message.
  */
 export const SmokeTestSchema: GenMessage<SmokeTest> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_model_service, 27);
+  messageDesc(file_mlxd_v1_model_service, 37);
 
 /**
  * Where a model stands.
@@ -1360,6 +1910,61 @@ export type ModelState = (typeof ModelState)[keyof typeof ModelState] | UnknownE
  */
 export const ModelStateSchema: GenEnum<ModelState> = /*@__PURE__*/
   enumDesc(file_mlxd_v1_model_service, 0);
+
+/**
+ * What is known of a model's answers.
+ *
+ * @generated from enum mlxd.v1.CompatibilityStatus
+ */
+export const CompatibilityStatus = {
+  /**
+   * Never sent.
+   *
+   * @generated from enum value: COMPATIBILITY_STATUS_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * It was not tried at this revision.
+   *
+   * @generated from enum value: COMPATIBILITY_STATUS_UNKNOWN = 1;
+   */
+  UNKNOWN: 1,
+
+  /**
+   * As they should be.
+   *
+   * @generated from enum value: COMPATIBILITY_STATUS_OK = 2;
+   */
+  OK: 2,
+
+  /**
+   * Of use, and not as they should be.
+   *
+   * @generated from enum value: COMPATIBILITY_STATUS_DEGRADED = 3;
+   */
+  DEGRADED: 3,
+
+  /**
+   * Of no use.
+   *
+   * @generated from enum value: COMPATIBILITY_STATUS_FAILED = 4;
+   */
+  FAILED: 4,
+} as const;
+
+/**
+ * What is known of a model's answers.
+ *
+ * @generated from enum mlxd.v1.CompatibilityStatus
+ */
+export type CompatibilityStatus = (typeof CompatibilityStatus)[keyof typeof CompatibilityStatus] | UnknownEnum;
+
+/**
+ * Describes the enum mlxd.v1.CompatibilityStatus.
+ */
+export const CompatibilityStatusSchema: GenEnum<CompatibilityStatus> = /*@__PURE__*/
+  enumDesc(file_mlxd_v1_model_service, 1);
 
 /**
  * Where a preparation stands. In this order; stages that a model does not need are left out.
@@ -1463,7 +2068,7 @@ export type PrepareStage = (typeof PrepareStage)[keyof typeof PrepareStage] | Un
  * Describes the enum mlxd.v1.PrepareStage.
  */
 export const PrepareStageSchema: GenEnum<PrepareStage> = /*@__PURE__*/
-  enumDesc(file_mlxd_v1_model_service, 1);
+  enumDesc(file_mlxd_v1_model_service, 2);
 
 /**
  * What a model's answer to a simple question is worth.
@@ -1511,7 +2116,7 @@ export type Quality = (typeof Quality)[keyof typeof Quality] | UnknownEnum;
  * Describes the enum mlxd.v1.Quality.
  */
 export const QualitySchema: GenEnum<Quality> = /*@__PURE__*/
-  enumDesc(file_mlxd_v1_model_service, 2);
+  enumDesc(file_mlxd_v1_model_service, 3);
 
 /**
  * Tells what models there are and what state they are in, makes one ready, moves them in and out of memory, and reads
@@ -1534,6 +2139,26 @@ export const ModelService: GenService<{
     output: typeof ListModelsResponseSchema;
   },
   /**
+   * Lists the models that are in memory, the one that was used last first.
+   *
+   * @generated from rpc mlxd.v1.ModelService.ListLoadedModels
+   */
+  listLoadedModels: {
+    methodKind: "unary";
+    input: typeof ListLoadedModelsRequestSchema;
+    output: typeof ListLoadedModelsResponseSchema;
+  },
+  /**
+   * Lists what each model is run with and how it did when it was tried, in the catalog's order.
+   *
+   * @generated from rpc mlxd.v1.ModelService.ListCompatibilityProfiles
+   */
+  listCompatibilityProfiles: {
+    methodKind: "unary";
+    input: typeof ListCompatibilityProfilesRequestSchema;
+    output: typeof ListCompatibilityProfilesResponseSchema;
+  },
+  /**
    * One model, by any of its names.
    *
    * @generated from rpc mlxd.v1.ModelService.GetModel
@@ -1544,8 +2169,9 @@ export const ModelService: GenService<{
     output: typeof GetModelResponseSchema;
   },
   /**
-   * Loads a model and answers when it has computed a token, or tells whether it would fit. Idle models that were used
-   * least recently make way. A load that nobody waits for any more is cancelled.
+   * Loads a model that is here, tries it as PrepareModel does and answers with the report, or tells whether it would fit.
+   * Idle models that were used least recently make way. A load that nobody waits for any more is cancelled. Where the
+   * model cannot be loaded the call fails; that its answers are of no use, or could not be had, is in the report.
    *
    * @generated from rpc mlxd.v1.ModelService.LoadModel
    */
@@ -1553,6 +2179,18 @@ export const ModelService: GenService<{
     methodKind: "unary";
     input: typeof LoadModelRequestSchema;
     output: typeof LoadModelResponseSchema;
+  },
+  /**
+   * Loads several models, one after another, each as LoadModel does, and tells the report of each as soon as it is there:
+   * one message for each name. One that fails does not keep the others from loading. It ends when the caller leaves;
+   * what is loaded by then stays.
+   *
+   * @generated from rpc mlxd.v1.ModelService.PreloadModels
+   */
+  preloadModels: {
+    methodKind: "server_streaming";
+    input: typeof PreloadModelsRequestSchema;
+    output: typeof PreloadModelsResponseSchema;
   },
   /**
    * Ends a model's engine, and answers when its process is gone and its memory back. Running generations may finish

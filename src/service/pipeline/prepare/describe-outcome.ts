@@ -1,0 +1,57 @@
+/** What a preparation came to, as its report tells it. */
+import { Result } from "effect";
+
+import type { CompatibilityStatus } from "../../domain/compatibility.ts";
+import type { ServiceError } from "../../domain/errors.ts";
+import type { ModelStatus } from "../../domain/model.ts";
+import type { DownloadResult, InstallResult, PrepareReport, SmokeTest } from "../../domain/preparation.ts";
+
+/** How far it came, also where the rest failed. */
+export interface Reached {
+  id: string;
+  downloaded: boolean;
+  loaded: boolean;
+  installResult: InstallResult | undefined;
+  downloadResult: DownloadResult | undefined;
+}
+
+type Outcome = Omit<PrepareReport, "type" | "timings" | "stageLogs">;
+
+/**
+ * @param model undefined when it is not here
+ * @param known how the model did when it was tried at its revision, now or before
+ */
+export const describeOutcome = (
+  result: Result.Result<SmokeTest, ServiceError>,
+  reached: Reached,
+  model: ModelStatus | undefined,
+  known: SmokeTest | undefined,
+): Outcome => {
+  const { id, ...came } = reached;
+  const smokeTest = Result.getOrUndefined(result);
+  const status = smokeTest?.quality ?? "failed";
+  const isLoaded = came.loaded && (model?.state === "active" || model?.state === "draining");
+  const compatibilityStatus: CompatibilityStatus = known?.quality ?? "unknown";
+  return {
+    ...came,
+    stage: status === "ok" ? "ready" : status,
+    status,
+    // Of each caller's own name.
+    resolution: undefined,
+    model,
+    current: isLoaded ? id : "",
+    message: messageOf(result, id),
+    readyToChat: status !== "failed",
+    compatibilityStatus,
+    smokeTest,
+    error: Result.isFailure(result) ? result.failure : undefined,
+  };
+};
+
+const messageOf = (result: Result.Result<SmokeTest, ServiceError>, id: string): string => {
+  if (Result.isFailure(result)) return result.failure.message;
+  const { quality, reason } = result.success;
+  if (quality === "ok") return `model "${id}" is ready`;
+  if (quality === "degraded") return `model "${id}" answers, and not as it should: ${reason}`;
+  return `model "${id}" is loaded, and its answer is of no use: ${reason}`;
+};

@@ -1,0 +1,83 @@
+/** Where a model is to be had, told from its name before anything is begun. */
+import { basename } from "node:path";
+import { Effect, Result } from "effect";
+
+import { splitEnginePrefix } from "../../domain/engine-names.ts";
+import { ModelNotDownloaded, ModelRevisionMismatch, UnknownBackend } from "../../domain/errors.ts";
+import type { HubModel, ModelStatus } from "../../domain/model.ts";
+import { identifyModel, type ModelIdentity } from "../../domain/model-identity.ts";
+import { checkRepository, checkRevision, folderOf } from "../../models/download/repository.ts";
+import type { Models } from "../../models/Models.ts";
+
+/** Under this id here, or in a repository. */
+export type Place = Here | HubPlace;
+
+export interface Here {
+  readonly type: "here";
+  readonly id: string;
+  readonly resolution: ModelIdentity;
+}
+
+export interface HubPlace extends HubModel {
+  readonly type: "hub";
+  readonly id: string;
+  /** Whether the catalog has a model of this id; its files may not be here yet. */
+  readonly isKnown: boolean;
+  readonly resolution: ModelIdentity;
+}
+
+/** What needs no request to the hub is refused: a name that nothing can have, a revision that the model here has not. */
+export const locateModel = Effect.fnUntraced(function* (models: Models["Service"], asked: string, wanted: string) {
+  const revision = wanted.trim();
+  if (revision !== "") yield* Effect.fromResult(checkRevision(revision));
+  const known = yield* Effect.result(models.get(asked));
+  if (Result.isFailure(known)) {
+    const name = splitEnginePrefix(asked)?.model ?? asked.trim();
+    // A name without a slash was meant for a model that is here.
+    if (known.failure instanceof UnknownBackend || !name.includes("/")) return yield* known.failure;
+    const repository = yield* Effect.fromResult(checkRepository(name));
+    const resolution = yield* Effect.fromResult(identifyModel(asked));
+    const hub = { repository, revision, resolution };
+    return { type: "hub", id: folderOf(repository), isKnown: false, ...hub } satisfies HubPlace;
+  }
+  const { facts, download } = known.success;
+  const resolution = yield* identify(asked, known.success);
+  if (download !== undefined) {
+    const hub = { ...download, revision: revision === "" ? download.revision : revision };
+    return { type: "hub", id: facts.id, isKnown: true, ...hub, resolution } satisfies HubPlace;
+  }
+  if (revision === "" || revision === facts.revision) return { type: "here", id: facts.id, resolution } satisfies Here;
+  // It cannot be replaced, and a download would become another model beside it.
+  if (Result.isFailure(checkRepository(facts.source)) || basename(facts.directory) !== folderOf(facts.source)) {
+    return yield* new ModelRevisionMismatch({ model: facts.id, asked: revision, loaded: facts.revision });
+  }
+  return {
+    type: "hub",
+    id: facts.id,
+    isKnown: true,
+    repository: facts.source,
+    revision,
+    resolution,
+  } satisfies HubPlace;
+});
+
+/** A model that has yet to be downloaded is not here. */
+export const locateHere = Effect.fnUntraced(function* (models: Models["Service"], asked: string) {
+  const status = yield* models.get(asked);
+  const { facts, download } = status;
+  if (download !== undefined) {
+    return yield* new ModelNotDownloaded({ model: facts.id, repository: download.repository });
+  }
+  return { type: "here", id: facts.id, resolution: yield* identify(asked, status) } satisfies Here;
+});
+
+/** The catalog is what knows other names of models. */
+const identify = (asked: string, { facts, download }: ModelStatus) => {
+  const real = download?.repository ?? (facts.source || facts.id);
+  // An empty name is the default model's.
+  const inputId = asked.trim() === "" ? facts.id : asked;
+  return Effect.map(
+    Effect.fromResult(identifyModel(inputId, { engineHint: facts.engine, aliasOf: () => real })),
+    (identity) => ({ ...identity, inputId: asked }),
+  );
+};
