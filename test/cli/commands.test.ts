@@ -7,7 +7,7 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, assert, beforeAll, describe, it } from "vitest";
 
-import { createMlxdClient, type MlxdClient } from "../../src/client/node.ts";
+import { createMlxdClient, type MlxdClient, type PreparationReport } from "../../src/client/node.ts";
 import { onTerminal, runCommand, startCommand } from "../support/mlxd-command.ts";
 import { type RunningService, startService } from "../support/running-service.ts";
 
@@ -53,10 +53,33 @@ describe("mlxd models", () => {
     for (const name of Object.keys(await client.getModel("demo"))) assert.match(told, new RegExp(`^${name}\\b`, "m"));
   });
 
+  it("lists what is in memory, with how often it was used", async () => {
+    await client.loadModel("demo");
+    const [header = "", row = ""] = (await output("models", "--loaded")).split("\n");
+    assert.match(header, /^ID +STATE +LAST USED +USES +LOADED +SIZE +PINNED$/);
+    assert.match(row, /^demo +active +20\S+Z +\d+ +20\S+Z +[\d.]+ MiB$/);
+    assert.deepEqual(
+      (await json("models", "--loaded")).map(({ id }: { id: string }) => id),
+      ["demo"],
+    );
+    await client.unloadAllModels();
+    assert.equal(await output("models", "--loaded"), "No model is in memory.\n");
+  });
+
   it("tells the nearest names of a model that there is not", async () => {
     const { exitCode, stdout, stderr } = await mlxd("models", "dmo");
     assert.deepEqual([exitCode, stdout], [1, ""]);
     assert.match(stderr, /^mlxd: no model is called "dmo"; did you mean demo\?.*"mlxd models".*\(MODEL_NOT_FOUND\)\n$/);
+  });
+});
+
+describe("mlxd compatibility", () => {
+  it("lists what models are run with and how they did", async () => {
+    await client.loadModel("demo");
+    const [header = "", row = ""] = (await output("compatibility")).split("\n");
+    assert.match(header, /^KEY +FAMILY +TEMPLATE +TEMPERATURE +TOP P +TOKENS +LOADED +QUALITY +TRIED +FOUND$/);
+    assert.match(row, /^local_mlx:demo +\S+ +\S+ +[\d.]+ +[\d.]+ +[\d,]+ +yes +ok +20\S+Z$/);
+    assert.deepEqual(await json("compatibility"), plain(await client.listCompatibilityProfiles()));
   });
 });
 
@@ -73,6 +96,21 @@ describe("mlxd load, unload and pin", () => {
     assert.deepEqual(await json("load", "--check"), plain(await client.checkModelFit()));
     assert.match(await output("unload", "--all"), /^unloaded: demo; they had/);
     assert.deepInclude(await json("unload", "--all", "--force"), { unloaded: [] });
+  });
+
+  it("load several models, each told as it goes", async () => {
+    const { exitCode, stdout, stderr } = await mlxd("load", "demo", "dmo");
+    assert.equal(exitCode, 1);
+    assert.match(stdout, /^demo is loaded and has [\d.]+ MiB\n$/);
+    assert.match(stderr, /^mlxd: dmo is not loaded: no model is called "dmo".*\nmlxd: 1 of 2 models are not loaded\n$/);
+    const all = await json("load", "demo", "Demo");
+    assert.deepEqual(
+      all.map(({ model, report }: { model: string; report: PreparationReport }) => [model, report.current]),
+      [
+        ["demo", "demo"],
+        ["Demo", "demo"],
+      ],
+    );
   });
 
   it("pin a model, which unload --all then leaves", async () => {

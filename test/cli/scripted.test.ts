@@ -88,6 +88,18 @@ const prepared = (stage: PrepareStage, smokeTest: { readonly quality: Quality; r
   },
 });
 
+describe("mlxd load", () => {
+  it("says that a model that is loaded is of no use", async () => {
+    const report = { stage: PrepareStage.FAILED, current: "bad", message: 'model "bad" is loaded, and says nothing' };
+    await using server = await startScriptedServer({
+      models: { loadModel: () => ({ model: { id: "bad", residentBytes: 1024 }, report }) },
+    });
+    const { exitCode, stdout, stderr } = await runCommand(["load", "bad", "--server", server.url]);
+    assert.deepEqual([exitCode, stdout], [0, "bad is loaded and has 1.0 KiB\n"]);
+    assert.equal(stderr, 'mlxd: model "bad" is loaded, and says nothing\n');
+  });
+});
+
 describe("mlxd pull", () => {
   it("tells each tenth of a download", async () => {
     await using server = await startScriptedServer(prepared(PrepareStage.READY, { quality: Quality.OK, reason: "ok" }));

@@ -2,7 +2,8 @@
 import { assert, describe, it } from "vitest";
 import { runCommand } from "../support/mlxd-command.ts";
 
-const subcommands = "serve models pull prepare load unload pin generate chat embed tokens stats reload".split(" ");
+const subcommands =
+  "serve models pull prepare load unload pin compatibility generate chat embed tokens stats reload".split(" ");
 
 describe("the help", () => {
   it("names every subcommand", async () => {
@@ -43,6 +44,8 @@ describe("a wrong call", () => {
     [["models", "--header", "no-colon"], "--header takes a name and a value"],
     [["models", "--header", "a b: c"], 'cannot send a header "a b"'],
     [["models", "-H", "token: 한국"], 'cannot send a header "token"'],
+    [["load", "a", "b", "--check"], "--check takes one model"],
+    [["models", "a", "--loaded"], "one of them"],
   ])("%j is told and exits with 2", async (args, message) => {
     const { exitCode, stdout, stderr } = await runCommand(args);
     assert.deepEqual([exitCode, stdout], [2, ""]);
@@ -70,6 +73,9 @@ describe("a service that is not there", () => {
   const calls: readonly (readonly string[])[] = [
     ["models"],
     ["load"],
+    ["load", "a", "b"],
+    ["models", "--loaded"],
+    ["compatibility"],
     ["unload", "--all"],
     ["pin", "demo"],
     ["generate", "hi"],

@@ -182,6 +182,31 @@ describe.each(clientKinds)("over $name", (kind) => {
     assert.deepInclude(await pair.client.checkModelFit("demo"), { fits: true, neededBytes: 7, evicts: ["old"] });
   });
 
+  it("preloadModels reads a report for each model, and no other", async () => {
+    const model = (index: number) => ({ index, model: `m${index}`, report: { message: `loaded ${index}` } });
+    const sending = (...messages: readonly object[]): Script => ({
+      async *preload() {
+        yield* messages;
+      },
+    });
+    await using pair = await connect(kind, sending(model(0), model(1)));
+    assert.deepEqual(
+      (await pair.client.preloadModels(["a", "b"]).collect()).map(({ model: name, report }) => [name, report.message]),
+      [
+        ["m0", "loaded 0"],
+        ["m1", "loaded 1"],
+      ],
+    );
+    for (const broken of [[model(0)], [model(1)], [{ index: 0 }], [model(0), model(1), model(2)]]) {
+      await using other = await connect(kind, sending(...broken));
+      const error = await other.client
+        .preloadModels(["a", "b"])
+        .collect()
+        .catch((reason: unknown) => reason);
+      assert(isMlxdError(error, "PROTOCOL"), String(error));
+    }
+  });
+
   it("unloadModel, unloadAllModels and pinModel tell what became of models", async () => {
     await using pair = await connect(kind, script);
     const forced = await pair.client.unloadModel("demo", { force: true, drainTimeoutMs: 250 });
@@ -316,6 +341,8 @@ describe("a client", () => {
       () => client.detokenize([], options),
       () => client.countTokens("hi", options),
       () => client.listModels(options),
+      () => client.listLoadedModels(options),
+      () => client.listCompatibilityProfiles(options),
       () => client.getModel("", options),
       () => client.loadModel("", options),
       () => client.checkModelFit("", options),
@@ -333,5 +360,6 @@ describe("a client", () => {
     }
     assert.throws(() => client.stream("hi", options), /timeout/);
     assert.throws(() => client.batch([], options), /timeout/);
+    assert.throws(() => client.preloadModels([], options), /timeout/);
   });
 });

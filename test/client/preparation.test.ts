@@ -67,7 +67,12 @@ const clientOf = (messages: readonly Message[], requests: PrepareModelRequest[] 
 describe("a preparation", () => {
   it("brings stages, progress and log lines, then the report", async () => {
     const progress = { bytesDone: 5, bytesTotal: 9, filesDone: 1, filesTotal: 2, elapsed: durationFromMs(7) };
-    const log = { stage: PrepareStage.DOWNLOADING, message: "fetching", elapsed: durationFromMs(6) };
+    const log = {
+      stage: PrepareStage.DOWNLOADING,
+      message: "fetching",
+      extra: { files: "4" },
+      elapsed: durationFromMs(6),
+    };
     const client = clientOf([
       stage(PrepareStage.RESOLVING, 0),
       { event: { case: "log", value: log } },
@@ -81,8 +86,8 @@ describe("a preparation", () => {
         type === "report" ? undefined : event,
       ]),
       [
-        ["stage", { stage: "resolving", elapsedMs: 0 }],
-        ["log", { stage: "downloading", message: "fetching", elapsedMs: 6 }],
+        ["stage", { stage: "resolving", message: "", elapsedMs: 0 }],
+        ["log", { stage: "downloading", message: "fetching", extra: { files: "4" }, elapsedMs: 6 }],
         ["progress", { bytesDone: 5, bytesTotal: 9, filesDone: 1, filesTotal: 2, elapsedMs: 7 }],
         ["report", undefined],
       ],

@@ -51,8 +51,9 @@ export interface Script {
   readonly embedding?: Partial<ServiceImpl<typeof EmbeddingService>>;
   readonly tokenizer?: Partial<ServiceImpl<typeof TokenizerService>>;
   readonly models?: Partial<ServiceImpl<typeof ModelService>>;
-  /** Of the model service, beside `models`: the call that streams. */
+  /** Of the model service, beside `models`: the calls that stream. */
   readonly prepare?: ServiceImpl<typeof ModelService>["prepareModel"];
+  readonly preload?: ServiceImpl<typeof ModelService>["preloadModels"];
   readonly server?: Partial<ServiceImpl<typeof ServerService>>;
 }
 
@@ -155,7 +156,7 @@ export const untilLeft = (context: HandlerContext): Promise<void> =>
   });
 
 const routes = (router: ConnectRouter, script: Script, note: (context: HandlerContext) => { done: () => void }) => {
-  const { generate, stream, batch, cancel, prepare } = script;
+  const { generate, stream, batch, cancel, prepare, preload } = script;
   router.service(GenerationService, {
     ...(generate && { generate: noteUnary(generate, note) }),
     ...(stream && {
@@ -182,6 +183,13 @@ const routes = (router: ConnectRouter, script: Script, note: (context: HandlerCo
       async *prepareModel(request: Parameters<typeof prepare>[0], context: HandlerContext) {
         const { done } = note(context);
         yield* prepare(request, context);
+        done();
+      },
+    }),
+    ...(preload && {
+      async *preloadModels(request: Parameters<typeof preload>[0], context: HandlerContext) {
+        const { done } = note(context);
+        yield* preload(request, context);
         done();
       },
     }),

@@ -1,5 +1,5 @@
 /** Asking a model the question that shows whether it is of use. */
-import { Clock, Effect } from "effect";
+import { Clock, Effect, Stream } from "effect";
 
 import type { ServiceError } from "../../domain/errors.ts";
 import type { GenerationTask } from "../../domain/generation.ts";
@@ -13,9 +13,12 @@ const timeBudgetMs = 60_000;
 /** Waiting for a place among other generations included. */
 const deadlineMs = 300_000;
 const maxAnswerCharacters = 500;
+/** UTF-16 units between two looks at an answer that is not over. */
+const glanceEvery = 250;
 
 /**
- * Goes the way of every other generation. The seed makes it repeatable.
+ * Goes the way of every other generation, and ends as soon as nothing that may follow can mend the answer. The seed
+ * makes it repeatable.
  *
  * @param canThink whether its template knows `enable_thinking`: then the answer is wanted, not the way to it
  */
@@ -26,11 +29,22 @@ export const smokeTest = Effect.fn("smokeTest")(function* (
   generations: Generations["Service"],
 ): Effect.fn.Return<SmokeTest, ServiceError> {
   const testedAt = yield* Clock.currentTimeMillis;
-  const { candidates } = yield* generations.run(taskFor(model, smokeQuestion, canThink), {
-    deadlineMs,
-    isTrial: true,
-  });
-  const text = candidates[0]?.text ?? "";
+  let text = "";
+  let seen = 0;
+  const isLost = (): boolean => {
+    if (text.length - seen < glanceEvery) return false;
+    seen = text.length;
+    return text.trim() !== "" && classifyAnswer(text, smokeAnswers).quality === "failed";
+  };
+  yield* generations.stream(taskFor(model, smokeQuestion, canThink), { deadlineMs, isTrial: true }).pipe(
+    Stream.tap((event) =>
+      Effect.sync(() => {
+        if (event.type === "chunk") text += event.text;
+      }),
+    ),
+    Stream.takeUntil(isLost),
+    Stream.runDrain,
+  );
   const durationMs = (yield* Clock.currentTimeMillis) - testedAt;
   const characters = [...text];
   const answer =

@@ -223,6 +223,16 @@ describe("a preparation", () => {
     ),
   );
 
+  it.live("reads no more of an answer than it takes to know that it is of no use", () =>
+    withService({ script: Array.from({ length: 400 }, () => "I do not know. ") }, () =>
+      Effect.gen(function* () {
+        const { smokeTest } = reportOf(yield* eventsOf("here"));
+        assert.deepInclude(smokeTest, { quality: "failed", reason: "severe repetition" });
+        assert.isBelow(smokeTest?.answer.length ?? 0, 500);
+      }),
+    ),
+  );
+
   it.live("asks the operator's question and awaits the operator's answers", () =>
     withService(
       { script: ["It is Paris."], quality: { smokeQuestion: "Capital of France?", smokeAnswers: ["Paris"] } },
