@@ -17,6 +17,8 @@ import { ModelService } from "../../src/client/gen/mlxd/v1/model_service_pb.ts";
 import { createMlxdClient } from "../../src/client/web.ts";
 import { collect } from "../support/collect.ts";
 import { envelope, requestHttp1 } from "../support/raw-http.ts";
+import { modelStatus } from "../support/listed-models.ts";
+import { prepareReport } from "../support/prepare-report.ts";
 import { eventsOf, promptOf, resultOf } from "../support/scripted-generations.ts";
 import { errorCases } from "../support/service-errors.ts";
 import { startTestServer, type TestServer } from "../support/test-server.ts";
@@ -47,6 +49,8 @@ const formats: ReadonlyArray<{ readonly name: string; readonly create: (baseUrl:
 
 const failing = new Map(errorCases.map(({ error }) => [error._tag as string, error]));
 
+const failedWith = (name: string) => prepareReport({ stage: "failed", status: "failed", error: failing.get(name) });
+
 let server: TestServer;
 beforeAll(async () => {
   server = await startTestServer({
@@ -54,11 +58,9 @@ beforeAll(async () => {
       const error = failing.get(promptOf(task));
       return error === undefined ? Effect.succeed(resultOf(eventsOf(["fine"]))) : Effect.fail(error);
     },
-    prepare: ({ model }) => {
-      const error = failing.get(model);
-      const rest = { model: undefined, downloaded: false, loaded: false, readyToChat: false, smokeTest: undefined };
-      return Stream.make({ type: "report", stage: "failed", timings: [], error, ...rest } as const);
-    },
+    prepare: ({ model }) => Stream.make(failedWith(model)),
+    load: ({ model }) => Effect.succeed({ model: modelStatus("demo"), report: failedWith(model) }),
+    preload: (names) => Stream.fromIterable(names.map((name, index) => ({ index, name, report: failedWith(name) }))),
   });
 });
 afterAll(() => server.close());
@@ -97,6 +99,15 @@ describe.each(formats)("over $name", ({ create }) => {
       if (event?.case === "report" && event.value.error) reports.push(told(event.value.error));
     }
     expect(reports).toEqual(expected);
+  });
+
+  it("reports of LoadModel and PreloadModels tell every error", async () => {
+    const client = createClient(ModelService, create(server.url));
+    const loads = await Promise.all([...failing.keys()].map((model) => client.loadModel({ model })));
+    const preloads = await collect(client.preloadModels({ models: [...failing.keys()] }));
+    for (const responses of [loads, preloads]) {
+      expect(responses.map(({ report }) => report?.error && told(report.error))).toEqual(expected);
+    }
   });
 });
 
