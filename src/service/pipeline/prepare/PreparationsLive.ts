@@ -153,10 +153,10 @@ export const layer: Layer.Layer<Preparations, never, Needs> = Layer.effect(
       load,
       preload: (names) =>
         Stream.mapEffect(Stream.fromIterable(names.entries()), ([index, name]) =>
-          Effect.map(
-            Effect.catch(joinHere(name), (error) => Effect.succeed(notBegun(error))),
-            (report) => ({ index, name, report }),
-          ),
+          Effect.match(joinHere(name), {
+            onSuccess: (report) => ({ index, name, report }),
+            onFailure: (error) => ({ index, name, report: notBegun(error) }),
+          }),
         ),
       compatibilityOf: (model) => compatibilityOf(model, smokeTests.of(model.facts)),
       smokeTestOf: smokeTests.of,
