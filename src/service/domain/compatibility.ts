@@ -64,4 +64,4 @@ export const compatibilityOf = (
 });
 
 /** An answer that could be better still is one. */
-export const isOfUse = (status: CompatibilityStatus): boolean => status === "ok" || status === "degraded";
+const isOfUse = (status: CompatibilityStatus): boolean => status === "ok" || status === "degraded";

@@ -12,7 +12,7 @@ import type { Models } from "../../models/Models.ts";
 /** Under this id here, or in a repository. */
 export type Place = Here | HubPlace;
 
-export interface Here {
+interface Here {
   readonly type: "here";
   readonly id: string;
   readonly resolution: ModelIdentity;
