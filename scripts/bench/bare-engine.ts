@@ -64,6 +64,7 @@ const generate = async ([
       minOutputTokens: 0,
       stopTokenIds: [],
       timeBudgetMs: undefined,
+      scheduling: { turn: 0, fairnessId: "" },
       reasoningLimit: undefined,
       cache: { read: true, write: true, partition: "" },
     });

@@ -78,6 +78,7 @@ const greedyDivergences = async (model: Model, runs: ReadonlyArray<GoldenRun>): 
       minOutputTokens: 0,
       stopTokenIds: [],
       timeBudgetMs: undefined,
+      scheduling: { turn: 0, fairnessId: "" },
       reasoningLimit: undefined,
       topLogprobs: undefined,
       promptLogprobs: false,

@@ -22,6 +22,7 @@ export const engineRequest = (id: string, overrides: Partial<EngineRequest["para
   reading: plainReading,
   reasoningLimit: undefined,
   timeBudgetMs: undefined,
+  scheduling: { turn: 0, fairnessId: "" },
   cache: { mode: "read-write", partition: "" },
   adapter: undefined,
   fillsContext: false,

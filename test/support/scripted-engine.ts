@@ -14,11 +14,14 @@ export interface ScriptedEngine extends Engine {
 }
 
 /**
- * A piece of text is one token; `token` is one without text; `pause` waits for `resume`; a failure ends the request
- * with it.
+ * A piece of text is one token; `token` is one without text; `pause` waits for `resume`, before the first token also
+ * within the engine's own queue with `queued`; a failure ends the request with it.
  */
 export type Script = ReadonlyArray<
-  string | { readonly token: number } | { readonly pause: true } | { readonly fail: EngineFailure }
+  | string
+  | { readonly token: number }
+  | { readonly pause: true; readonly queued?: true }
+  | { readonly fail: EngineFailure }
 >;
 
 /** @param script of every request, or of each by its number from 0 */
@@ -33,6 +36,8 @@ export const makeScriptedEngine = (script: Script | ((request: number) => Script
       const parts = typeof script === "function" ? script(requests.length) : script;
       requests.push(request);
       live.set(request.id, onEvent);
+      const [begin] = parts;
+      if (typeof begin === "object" && "queued" in begin) yield* Deferred.await(gate);
       onEvent({ type: "admitted", cachedPromptTokens: 0 });
       let tokens = 0;
       for (const part of parts) {
@@ -83,9 +88,10 @@ export const makeScriptedEngine = (script: Script | ((request: number) => Script
           );
         }),
       // A vector of the text's ids.
-      embed: ({ promptTokenIds }) => {
+      embed: ({ promptTokenIds }, onAdmitted = () => {}) => {
         const [first] = typeof script === "function" ? [] : script;
         if (typeof first === "object" && "fail" in first) return Effect.fail(first.fail);
+        if (typeof first !== "object" || !("queued" in first)) onAdmitted();
         const pause = typeof first === "object" && "pause" in first ? Deferred.await(gate) : Effect.void;
         return Effect.as(pause, Float32Array.from(promptTokenIds)).pipe(
           Effect.onInterrupt(() => Effect.sync(() => dropped.push(promptTokenIds.join()))),

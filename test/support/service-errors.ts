@@ -194,10 +194,10 @@ const byTag: Record<errors.ServiceError["_tag"], ErrorCase> = {
     metadata: { neededBytes: "9000", availableBytes: "10" },
   },
   QueueTimeout: {
-    error: new errors.QueueTimeout({ waitedMs: 20, retryAfterMs: 250 }),
+    error: new errors.QueueTimeout({ waitedMs: 20, waitedFor: "model", retryAfterMs: 250 }),
     code: Code.Unavailable,
     reason: "QUEUE_TIMEOUT",
-    metadata: { waitedMs: "20" },
+    metadata: { waitedMs: "20", waitedFor: "model" },
     retryAfterMs: 250,
   },
   Draining: {

@@ -2,17 +2,18 @@
 import { Clock, Context, Deferred, Effect, Layer, type Scope } from "effect";
 
 import { AdmissionConfig, type AdmissionSettings } from "../config/AdmissionConfig.ts";
-import { QueueFull, QueueTimeout } from "../domain/errors.ts";
+import { QueueFull } from "../domain/errors.ts";
 import type { SchedulingHints } from "../domain/generation.ts";
+import { deferralPerRunning, turnOf } from "../domain/turn.ts";
 import { Stats } from "../telemetry/Stats.ts";
 
 export class Admission extends Context.Service<
   Admission,
   {
     /**
-     * Waits for a place in the model's engine, which the scope gives back. The one with the highest priority goes first,
-     * the one that came first among equals. A waiting one gains a level each second, so that none starves; it loses one
-     * for each running one of its fairness id, so that many tasks of one caller leave turns to the others.
+     * Waits for a place in the model's engine, which the scope gives back. They go in the order of their turns
+     * (domain/turn.ts): the one with the highest priority first, the one that came first among equals. How long it may
+     * wait is for the caller to limit.
      *
      * @param candidates answers that it generates at once: each takes a place of its own, as many as there are at most. Its
      * turn comes when all are free; whoever comes after it waits as well.
@@ -21,7 +22,7 @@ export class Admission extends Context.Service<
       model: string,
       hints: SchedulingHints,
       candidates?: number,
-    ) => Effect.Effect<void, QueueFull | QueueTimeout, Scope.Scope>;
+    ) => Effect.Effect<void, QueueFull, Scope.Scope>;
   }
 >()("mlxd/admission/Admission") {
   static readonly layer: Layer.Layer<Admission, never, AdmissionConfig | Stats> = Layer.effect(
@@ -47,11 +48,6 @@ interface Waiting {
   readonly admitted: Deferred.Deferred<void>;
 }
 
-/** Levels of priority that a second of waiting is worth. */
-const agingPerSecond = 1;
-/** Levels of priority that a running task costs those of its fairness id, for each place that it has. */
-const levelsPerRunning = 1;
-
 /** What a refused caller is told to wait: about a generation's time. */
 const retryAfterMs = 1_000;
 
@@ -71,24 +67,17 @@ class ModelQueue {
     this.stats = stats;
   }
 
-  readonly admit = (
-    hints: SchedulingHints,
-    candidates: number,
-  ): Effect.Effect<void, QueueFull | QueueTimeout, Scope.Scope> => {
+  readonly admit = (hints: SchedulingHints, candidates: number): Effect.Effect<void, QueueFull, Scope.Scope> => {
     const places = Math.min(candidates, this.settings.maxRunning);
     return Effect.acquireRelease(
       Effect.flatMap(Clock.currentTimeMillis, (now) => this.acquire(hints, places, now)),
-      () => Effect.map(Clock.currentTimeMillis, (now) => this.release(hints, places, now)),
+      () => Effect.sync(() => this.release(hints, places)),
       { interruptible: true },
     );
   };
 
-  private acquire(
-    hints: SchedulingHints,
-    places: number,
-    since: number,
-  ): Effect.Effect<void, QueueFull | QueueTimeout> {
-    return Effect.suspend((): Effect.Effect<void, QueueFull | QueueTimeout> => {
+  private acquire(hints: SchedulingHints, places: number, since: number): Effect.Effect<void, QueueFull> {
+    return Effect.suspend((): Effect.Effect<void, QueueFull> => {
       // Nobody goes past those that wait, also where a place is free that is too little for the first of them.
       if (this.waiting.size === 0 && this.fits(places)) {
         this.begin(hints, places);
@@ -100,7 +89,7 @@ class ModelQueue {
       const own: Waiting = { hints, places, since, admitted: Deferred.makeUnsafe<void>() };
       this.waiting.add(own);
       this.stats.move(this.model, "queued", 1);
-      return this.turn(own, hints.maxQueueWaitMs);
+      return this.turn(own);
     });
   }
 
@@ -109,34 +98,26 @@ class ModelQueue {
   }
 
   /** Until it is this one's turn; whoever gives the place has counted it as running by then. */
-  private turn(own: Waiting, maxWaitMs: number | undefined): Effect.Effect<void, QueueTimeout> {
-    const turn = Deferred.await(own.admitted);
-    const bounded =
-      maxWaitMs === undefined
-        ? turn
-        : Effect.timeoutOrElse(turn, {
-            duration: maxWaitMs,
-            orElse: () => Effect.fail(new QueueTimeout({ waitedMs: maxWaitMs, retryAfterMs })),
-          });
-    return Effect.onError(bounded, () => Effect.map(Clock.currentTimeMillis, (now) => this.leave(own, now)));
+  private turn(own: Waiting): Effect.Effect<void> {
+    return Effect.onError(Deferred.await(own.admitted), () => Effect.sync(() => this.leave(own)));
   }
 
   /** Left before its turn, which may have kept others waiting; places given in the same moment are passed on. */
-  private leave(own: Waiting, now: number): void {
-    if (!this.waiting.delete(own)) return this.release(own.hints, own.places, now);
+  private leave(own: Waiting): void {
+    if (!this.waiting.delete(own)) return this.release(own.hints, own.places);
     this.stats.move(this.model, "queued", -1);
-    this.fill(now);
+    this.fill();
   }
 
-  private release(hints: SchedulingHints, places: number, now: number): void {
+  private release(hints: SchedulingHints, places: number): void {
     this.end(hints, places);
-    this.fill(now);
+    this.fill();
   }
 
   /** Gives free places to those whose turn it is. */
-  private fill(now: number): void {
+  private fill(): void {
     for (;;) {
-      const next = this.first(now);
+      const next = this.first();
       if (next === undefined || !this.fits(next.places)) return;
       this.waiting.delete(next);
       this.stats.move(this.model, "queued", -1);
@@ -159,15 +140,14 @@ class ModelQueue {
     this.stats.move(this.model, "running", -1);
   }
 
-  private first(now: number): Waiting | undefined {
-    let best: Waiting | undefined;
-    let bestRank = Number.NEGATIVE_INFINITY;
+  private first(): Waiting | undefined {
+    let first: Waiting | undefined;
+    let earliest = Number.POSITIVE_INFINITY;
     for (const candidate of this.waiting) {
-      const { priority, fairnessId } = candidate.hints;
-      const waited = ((now - candidate.since) / 1000) * agingPerSecond;
-      const rank = priority + waited - (this.runningOf.get(fairnessId) ?? 0) * levelsPerRunning;
-      if (rank > bestRank) [best, bestRank] = [candidate, rank];
+      const { hints, since } = candidate;
+      const due = turnOf(hints, since) + (this.runningOf.get(hints.fairnessId) ?? 0) * deferralPerRunning;
+      if (first === undefined || due < earliest) [first, earliest] = [candidate, due];
     }
-    return best;
+    return first;
   }
 }

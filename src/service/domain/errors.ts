@@ -272,13 +272,21 @@ export class InsufficientMemory extends Schema.TaggedError<InsufficientMemory>()
   }
 }
 
-/** `max_queue_wait` passed. */
+/** `max_queue_wait` passed before the engine began. */
 export class QueueTimeout extends Schema.TaggedError<QueueTimeout>()("QueueTimeout", {
   waitedMs: Schema.Number,
+  /** Its prompt to be prepared, a place among those that run, the model to be loaded, or room in its engine. */
+  waitedFor: Schema.Literals(["prompt", "place", "model", "engine"]),
   retryAfterMs: Schema.Number,
 }) {
   override get message(): string {
-    return `no place in the engine within ${this.waitedMs} ms`;
+    const what = {
+      prompt: "for its prompt to be prepared",
+      place: "for a place: too many run already",
+      model: "for the model to be loaded",
+      engine: "for room in the engine's batch and KV cache",
+    }[this.waitedFor];
+    return `it had not begun after ${this.waitedMs} ms of waiting, at last ${what}`;
   }
 }
 

@@ -24,7 +24,7 @@ import type {
 import type { AdapterFacts, ModelFacts } from "../domain/model.ts";
 import type { OutputReading } from "../output/parser.ts";
 import type { Vocabulary } from "../prompt/Vocabulary.ts";
-import type { EmbeddingRequest, ReasoningLimit, SequenceConstraint } from "../worker/protocol.ts";
+import type { EmbeddingRequest, ReasoningLimit, SequenceConstraint, SequenceScheduling } from "../worker/protocol.ts";
 
 export interface EngineRequest {
   /** Unique among the running ones; names the generation in logs. */
@@ -45,6 +45,7 @@ export interface EngineRequest {
   readonly constraint?: SequenceConstraint;
   /** From admission on; then the partial result ends with `time-budget`. */
   readonly timeBudgetMs: number | undefined;
+  readonly scheduling: SequenceScheduling;
   readonly cache: CachePolicy;
   /** Applied to this request alone. */
   readonly adapter: AdapterFacts | undefined;
@@ -57,6 +58,7 @@ export interface EngineRequest {
 /** A text of which the vector is wanted. */
 export interface EngineEmbedding extends EmbeddingRequest {
   readonly promptTokenIds: ReadonlyArray<number>;
+  readonly scheduling: SequenceScheduling;
 }
 
 /** The engine took the request in; sent once. */
@@ -136,8 +138,12 @@ export interface Engine {
     request: EngineRequest,
     onEvent: (event: EngineEvent) => void,
   ) => Effect.Effect<void, EngineFailure>;
-  /** The vector of a text. Interruption drops it in the engine's next step. */
-  readonly embed: (request: EngineEmbedding) => Effect.Effect<Float32Array, EngineFailure>;
+  /**
+   * The vector of a text. Interruption drops it in the engine's next step.
+   *
+   * @param onAdmitted called when the engine begins with it
+   */
+  readonly embed: (request: EngineEmbedding, onAdmitted?: () => void) => Effect.Effect<Float32Array, EngineFailure>;
   /** Ends a request early: it finishes with `cancelled`. False when none of that id runs. */
   readonly cancel: (id: string) => Effect.Effect<boolean>;
   /** As it is now, and each change. `serving` means that tokens arrive. */

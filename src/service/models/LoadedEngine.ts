@@ -20,7 +20,8 @@ export class LoadedEngine {
     this.engine = {
       generate: (request, onEvent) =>
         Effect.raceFirst(engine.generate(request, onEvent), Deferred.await(this.expelled)),
-      embed: (request) => Effect.raceFirst(engine.embed(request), Deferred.await(this.expelled)),
+      embed: (request, onAdmitted) =>
+        Effect.raceFirst(engine.embed(request, onAdmitted), Deferred.await(this.expelled)),
       cancel: engine.cancel,
       health: engine.health,
       failure: engine.failure,

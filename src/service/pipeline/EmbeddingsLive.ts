@@ -1,18 +1,21 @@
 /** Embeddings through the same queue, pool and engines as generations. */
-import { Cause, Effect, type Exit, Layer } from "effect";
+import { Cause, Clock, Effect, type Exit, Layer } from "effect";
 
 import { Admission } from "../admission/Admission.ts";
 import type { EmbeddingResult, EmbeddingTask } from "../domain/embedding.ts";
 import { DeadlineExceeded, type ServiceError } from "../domain/errors.ts";
 import type { Usage } from "../domain/generation.ts";
+import { turnOf } from "../domain/turn.ts";
 import { Models } from "../models/Models.ts";
 import { type Outcome, Stats } from "../telemetry/Stats.ts";
 import { Embeddings } from "./Embeddings.ts";
 import { prepareInputs } from "./prepare-inputs.ts";
+import { type Wait, withinQueueWait } from "./queue-wait.ts";
 
 /** Where a call has come to: what its end is accounted under. */
 interface Call {
   model: string;
+  readonly wait: Wait;
   usage: Usage | undefined;
 }
 
@@ -24,13 +27,19 @@ export const layer: Layer.Layer<Embeddings, never, Models | Admission | Stats> =
     const stats = yield* Stats;
 
     const embed = Effect.fn("Embeddings.embed")(function* (task: EmbeddingTask, call: Call) {
+      const receivedAt = yield* Clock.currentTimeMillis;
       const tools = yield* models.promptTools(task.model);
       const { facts } = tools;
       call.model = facts.id;
       const { inputs, pooling } = yield* prepareInputs(task, tools);
       const { dimensions, normalize } = task;
+      call.wait.for = "place";
       yield* admission.admit(facts.id, task.scheduling);
+      call.wait.for = "model";
       const engine = yield* models.lease(facts);
+      call.wait.for = "engine";
+      const scheduling = { turn: turnOf(task.scheduling, receivedAt), fairnessId: task.scheduling.fairnessId };
+      const onAdmitted = () => (call.wait.over = true);
       const usage = { promptTokens: 0, cachedPromptTokens: 0, outputTokens: 0 };
       call.usage = usage;
       // Not all at once: what others ask meanwhile does not wait for the whole of a large batch.
@@ -38,7 +47,16 @@ export const layer: Layer.Layer<Embeddings, never, Models | Admission | Stats> =
         inputs,
         ({ tokenIds, truncated }) =>
           engine
-            .embed({ promptTokenIds: tokenIds, pooling, normalize, ...(dimensions !== undefined && { dimensions }) })
+            .embed(
+              {
+                promptTokenIds: tokenIds,
+                scheduling,
+                pooling,
+                normalize,
+                ...(dimensions !== undefined && { dimensions }),
+              },
+              onAdmitted,
+            )
             .pipe(
               Effect.map((values) => {
                 usage.promptTokens += tokenIds.length;
@@ -53,8 +71,9 @@ export const layer: Layer.Layer<Embeddings, never, Models | Admission | Stats> =
     return Embeddings.of({
       run: (task, { deadlineMs }) =>
         Effect.suspend((): Effect.Effect<EmbeddingResult, ServiceError> => {
-          const call: Call = { model: task.model, usage: undefined };
-          return embed(task, call).pipe(
+          const wait: Wait = { for: "prompt", over: false };
+          const call: Call = { model: task.model, wait, usage: undefined };
+          return withinQueueWait(task.scheduling.maxQueueWaitMs, wait, embed(task, call)).pipe(
             Effect.timeoutOrElse({ duration: deadlineMs, orElse: () => Effect.fail(new DeadlineExceeded({})) }),
             Effect.onExit((exit) => {
               const outcome = outcomeOf(exit, call);

@@ -20,6 +20,8 @@ interface RecordOptions {
   readonly candidateCount: number;
   /** Epoch milliseconds, as all times here. */
   readonly receivedAt: number;
+  /** The engine has begun with the first candidate. */
+  readonly onBegun: () => void;
   readonly emit: (event: GenerationEvent) => void;
 }
 
@@ -72,6 +74,7 @@ export class GenerationRecord {
     const candidate = this.candidateAt(candidateIndex);
     switch (event.type) {
       case "admitted":
+        this.options.onBegun();
         candidate.admittedAt = now;
         if (candidateIndex === 0) this.cachedPromptTokens = event.cachedPromptTokens;
         if (!this.options.promptLogprobs) this.start();

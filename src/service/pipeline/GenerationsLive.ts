@@ -24,6 +24,7 @@ import { engineRequests } from "./engine-requests.ts";
 import { type CallOptions, Generations } from "./Generations.ts";
 import { GenerationRecord } from "./GenerationRecord.ts";
 import { preparePrompt } from "./prepare-prompt.ts";
+import { type Wait, withinQueueWait } from "./queue-wait.ts";
 import { generateRecovering, isRecoverable } from "./recovery.ts";
 
 type Emit = (event: GenerationEvent) => void;
@@ -34,6 +35,7 @@ interface Call {
   readonly isTrial: boolean;
   /** Whether its events go out as they come. */
   readonly streams: boolean;
+  readonly wait: Wait;
   record: GenerationRecord | undefined;
 }
 
@@ -82,12 +84,16 @@ export const layer: Layer.Layer<Generations, never, Needs> = Layer.effect(
         reasons: task.input.type === "chat" && marksReasoning(tools.outputFormat) && !task.output.verbatim,
         candidateCount,
         receivedAt,
+        onBegun: () => (call.wait.over = true),
         emit,
       });
       call.record = record;
+      call.wait.for = "place";
       yield* admission.admit(facts.id, task.scheduling, candidateCount);
+      call.wait.for = "model";
       const engine = yield* models.lease(facts, call.isTrial);
-      const requests = engineRequests(id, task, tools, prompt, resolved, call.streams);
+      call.wait.for = "engine";
+      const requests = engineRequests(id, task, tools, prompt, resolved, { streams: call.streams, receivedAt });
       const cancel = Effect.map(
         Effect.forEach(requests, (request) => engine.cancel(request.id)),
         (found) => found.some(Boolean),
@@ -130,8 +136,9 @@ export const layer: Layer.Layer<Generations, never, Needs> = Layer.effect(
       emit: Emit,
     ): Effect.Effect<void, ServiceError> =>
       Effect.suspend(() => {
-        const call: Call = { model: task.model, isTrial, streams, record: undefined };
-        return generate(task, call, emit).pipe(
+        const wait: Wait = { for: "prompt", over: false };
+        const call: Call = { model: task.model, isTrial, streams, wait, record: undefined };
+        return withinQueueWait(task.scheduling.maxQueueWaitMs, wait, generate(task, call, emit)).pipe(
           Effect.timeoutOrElse({ duration: deadlineMs, orElse: () => Effect.fail(new DeadlineExceeded({})) }),
           Effect.mapError((error) => withProgress(error, call)),
           Effect.onExit((exit) => {

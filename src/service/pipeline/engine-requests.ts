@@ -1,4 +1,5 @@
 import type { GenerationTask } from "../domain/generation.ts";
+import { turnOf } from "../domain/turn.ts";
 import type { EngineRequest } from "../engine/Engine.ts";
 import type { PromptTools } from "../models/Models.ts";
 import type { ResolvedParameters } from "../prompt/effective-parameters.ts";
@@ -13,7 +14,7 @@ export const engineRequests = (
   tools: PromptTools,
   { tokenIds, conversation, grammar, adapter }: PreparedPrompt,
   { parameters, fillsContext }: ResolvedParameters,
-  streams: boolean,
+  { streams, receivedAt }: { readonly streams: boolean; readonly receivedAt: number },
 ): ReadonlyArray<EngineRequest> => {
   const { sampling, stop, output, cache } = task;
   const { logitBias = [], candidateCount = 1 } = sampling;
@@ -32,6 +33,7 @@ export const engineRequests = (
     adapter,
     fillsContext,
     whole: !streams,
+    scheduling: { turn: turnOf(task.scheduling, receivedAt), fairnessId: task.scheduling.fairnessId },
   };
   return Array.from({ length: candidateCount }, (_, candidateIndex) => ({
     ...shared,

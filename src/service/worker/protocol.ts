@@ -64,6 +64,7 @@ export interface SubmitMessage {
   /** Tokens that end the sequence; the token itself is reported. */
   readonly stopTokenIds: ReadonlyArray<number>;
   readonly timeBudgetMs: number | undefined;
+  readonly scheduling: SequenceScheduling;
   readonly reasoningLimit: ReasoningLimit | undefined;
   /** The form that the output must have. The vocabulary has been sent before. */
   readonly constraint?: SequenceConstraint;
@@ -76,6 +77,14 @@ export interface SubmitMessage {
   readonly adapter?: AdapterSource;
   /** The prompt's vector is wanted and no output: `maxOutputTokens` is 0, and nothing is cached. */
   readonly embedding?: EmbeddingRequest;
+}
+
+/** A sequence's place among those that wait. */
+export interface SequenceScheduling {
+  /** When its turn is due, in seconds of the service's clock: whose is the earliest is prefilled first. */
+  readonly turn: number;
+  /** Each running sequence of the same defers it by a second. */
+  readonly fairnessId: string;
 }
 
 /** How hidden states, after the last norm, become one vector. */

@@ -32,6 +32,7 @@ import { SlicePace } from "./slice-pace.ts";
 import type { DraftedPlace } from "./speculation/drafted-place.ts";
 import type { DraftPlan, Speculator } from "./speculation/speculator.ts";
 import { type Drafts, layOut, readVerified, type Verification } from "./speculation/verification.ts";
+import { WaitingQueue } from "./waiting-queue.ts";
 
 /** Sequences that are computed together, in rows of one cache. */
 interface Batch {
@@ -92,7 +93,7 @@ export class Scheduler {
   private readonly adapterLoads: AdapterLoads;
   private readonly pace: SlicePace;
   private readonly speculator: Speculator | undefined;
-  private waiting: Sequence[] = [];
+  private readonly waiting = new WaitingQueue();
   private batch: Batch | undefined;
   private prefill: Prefill | undefined;
   private events: SequenceEvent[] = [];
@@ -144,7 +145,7 @@ export class Scheduler {
       });
       return;
     }
-    if (this.adapterLoads.enter(sequence)) this.waiting.push(sequence);
+    if (this.adapterLoads.enter(sequence)) this.waiting.add(sequence);
   }
 
   cancel(id: number): void {
@@ -211,7 +212,7 @@ export class Scheduler {
       return true;
     };
     this.adapterLoads.drop(gone);
-    this.waiting = this.waiting.filter((sequence) => !gone(sequence));
+    this.waiting.drop(gone);
     for (const part of [this.prefill, this.batch]) {
       for (const [row, sequence] of part?.rows.entries() ?? []) {
         if (sequence !== undefined && gone(sequence)) this.free(part, row);
@@ -228,7 +229,7 @@ export class Scheduler {
     if (this.adapterLoads.isLoading) {
       for (const { id } of this.adapterLoads.sequences) this.events.push({ type: "progress", sequence: id });
     }
-    this.waiting.push(...ready);
+    this.waiting.add(...ready);
     for (const { sequence, reason } of failed) {
       this.events.push({ type: "adapter-failed", sequence: sequence.id, reason });
     }
@@ -474,13 +475,13 @@ export class Scheduler {
   /** A prompt that others in the queue begin with is kept at once: they have waited for it. */
   private keepForWaiting({ cache, rows }: Prefill): void {
     for (const [row, sequence] of rows.entries()) {
-      if (sequence !== undefined && this.waiting.some((other) => sharesWork(sequence, other, 0))) {
+      if (sequence !== undefined && [...this.waiting].some((other) => sharesWork(sequence, other, 0))) {
         this.keep(cache, row, sequence);
       }
     }
   }
 
-  /** Takes from the queue what can be computed together, in order. */
+  /** Takes from the queue what can be computed together, in the order of their turns: nobody goes past one that has no room. */
   private startPrefill(): Prefill | undefined {
     const group = this.takeGroup();
     if (group.length === 0) return undefined;
@@ -516,7 +517,7 @@ export class Scheduler {
   private takeGroup(): Candidate[] {
     const running = this.batch?.rows.filter((sequence) => sequence !== undefined) ?? [];
     const group: Candidate[] = [];
-    for (const sequence of this.waiting) {
+    for (const sequence of this.waiting.inTurn(running)) {
       if (running.length + group.length === this.limits.maxBatch) break;
       const candidate = { sequence, prefix: this.cachedPrefix(sequence) };
       const next = [...group, candidate];
@@ -528,7 +529,7 @@ export class Scheduler {
       if (!alone && this.projectedBytes(running, sequences) > this.limits.kvCacheBytes) break;
       group.push(candidate);
     }
-    this.waiting.splice(0, group.length);
+    this.waiting.drop((sequence) => group.some((taken) => taken.sequence === sequence));
     return group;
   }
 

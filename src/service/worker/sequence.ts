@@ -10,6 +10,9 @@ export class Sequence implements SamplingRow {
   readonly topLogprobs: number | undefined;
   readonly promptLogprobs: boolean;
   readonly adapter: AdapterSource | undefined;
+  /** Seconds: when its turn is due. */
+  readonly turn: number;
+  readonly fairnessId: string;
   /** There for its prompt's vector alone. */
   readonly embedding: EmbeddingRequest | undefined;
   /** Where the adapter is loaded; 0: it has none, or waits for it. */
@@ -34,6 +37,8 @@ export class Sequence implements SamplingRow {
     this.promptTokenIds = request.promptTokenIds;
     this.sampling = request.sampling;
     this.adapter = request.adapter;
+    this.turn = request.scheduling.turn;
+    this.fairnessId = request.scheduling.fairnessId;
     this.embedding = request.embedding;
     // Keys and values are an adapter's own.
     this.cache = { ...request.cache, partition: `${request.adapter?.key ?? ""}:${request.cache.partition}` };

@@ -12,12 +12,6 @@ const layer = (maxRunning: number, maxQueued: number) =>
     Layer.provide(Layer.succeed(AdmissionConfig, { maxRunning, maxQueued })),
   );
 
-const hints = (priority: number, maxQueueWaitMs?: number) => ({
-  priority,
-  fairnessId: "",
-  ...(maxQueueWaitMs === undefined ? {} : { maxQueueWaitMs }),
-});
-
 const counts = Effect.gen(function* () {
   const stats = (yield* (yield* Stats).snapshot).get("m");
   return { running: stats?.running ?? 0, queued: stats?.queued ?? 0 };
@@ -26,7 +20,7 @@ const counts = Effect.gen(function* () {
 /** Takes a place, notes when, and holds it for a while. */
 const work = (log: string[], name: string, priority: number, holdMs = 100, fairnessId = "", candidates = 1) =>
   Effect.gen(function* () {
-    yield* (yield* Admission).admit("m", { ...hints(priority), fairnessId }, candidates);
+    yield* (yield* Admission).admit("m", { priority, fairnessId }, candidates);
     log.push(name);
     yield* Effect.sleep(holdMs);
   }).pipe(Effect.scoped);
@@ -132,18 +126,6 @@ describe("Admission", () => {
       assert.strictEqual(error._tag, "QueueFull");
       assert.match(error.message, /^1 generations already wait for model "m"; try again in 1000 ms$/);
     }).pipe(Effect.provide(layer(1, 1))),
-  );
-
-  it.effect("ends a wait at max_queue_wait", () =>
-    Effect.gen(function* () {
-      yield* Effect.forkChild(work([], "a", 0, 10_000));
-      yield* TestClock.adjust("1 millis");
-      const admission = yield* Admission;
-      const waiting = yield* Effect.forkChild(Effect.flip(Effect.scoped(admission.admit("m", hints(0, 200)))));
-      yield* TestClock.adjust("200 millis");
-      assert.strictEqual((yield* Fiber.join(waiting))._tag, "QueueTimeout");
-      assert.deepStrictEqual(yield* counts, { running: 1, queued: 0 });
-    }).pipe(Effect.provide(layer(1, 5))),
   );
 
   it.effect("gives a place back whenever its owner leaves, waiting or running", () =>

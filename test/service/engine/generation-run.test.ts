@@ -32,6 +32,7 @@ const start = (
     eosTokenIds: [0],
     includeStopInOutput: false,
     timeBudgetMs: undefined,
+    scheduling: { turn: 0, fairnessId: "" },
     reading: plainReading,
     reasoningLimit: undefined,
     cache: { mode: "read-write", partition: "" },

@@ -16,7 +16,12 @@ const create = () => {
     (sequence) => void log.push(`-${sequence}`),
   );
   const add = (name: string): Entry => {
-    const request = { promptTokenIds: [1], pooling: "mean", normalize: true } as const;
+    const request = {
+      promptTokenIds: [1],
+      pooling: "mean",
+      normalize: true,
+      scheduling: { turn: 0, fairnessId: "" },
+    } as const;
     const entry = { name, run: new EmbeddingRun(request, runs.nextSequence()) };
     runs.add(entry);
     return entry;

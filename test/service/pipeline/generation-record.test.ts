@@ -20,6 +20,7 @@ const create = (overrides: { readonly reasons?: boolean; readonly echo?: string 
     reasons: true,
     candidateCount: 2,
     receivedAt: 0,
+    onBegun: () => {},
     emit: (event) => void events.push(event),
     ...overrides,
   });

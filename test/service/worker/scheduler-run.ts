@@ -36,6 +36,7 @@ export const submission = (
   minOutputTokens: 0,
   stopTokenIds: [],
   timeBudgetMs: undefined,
+  scheduling: { turn: 0, fairnessId: "" },
   reasoningLimit: undefined,
   topLogprobs: undefined,
   promptLogprobs: false,

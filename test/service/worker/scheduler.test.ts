@@ -270,3 +270,25 @@ describe("Scheduler", () => {
     assert.isAtMost(most, columnBytes * 64 * 4);
   });
 });
+
+it("takes waiting sequences by their turns, and lets nobody go past one for which there is no room yet", async () => {
+  const own = scheduler("qwen2", { maxBatch: 1 });
+  const order: number[] = [];
+  const submit = (id: number, turn: number) =>
+    own.submit(submission(id, prompt(5, id), { maxOutputTokens: 4, scheduling: { turn, fairnessId: "" } }));
+  submit(1, 0);
+  own.step();
+  submit(2, 30);
+  submit(3, 20);
+  submit(4, 10);
+  while (!own.idle) {
+    own.step();
+    for (const event of own.takeEvents()) if (event.type === "admitted") order.push(event.sequence);
+    // More urgent than what waits, and later than what has begun.
+    if (order.length === 2 && order.at(-1) === 4) submit(5, 5);
+    await new Promise((resolve) => setImmediate(resolve));
+    if (order.includes(5)) break;
+  }
+  await drive(own);
+  assert.deepEqual(order, [1, 4, 5]);
+});

@@ -10,15 +10,17 @@ export class EmbeddingRun {
   /** Processes that died while they had it. */
   deaths = 0;
   vector: Float32Array | undefined;
+  readonly onAdmitted: () => void;
   private readonly request: EngineEmbedding;
 
-  constructor(request: EngineEmbedding, sequence: number) {
+  constructor(request: EngineEmbedding, sequence: number, onAdmitted: () => void = () => {}) {
     this.request = request;
+    this.onAdmitted = onAdmitted;
     this.sequence = sequence;
   }
 
   get submission(): SubmitMessage {
-    const { promptTokenIds, ...embedding } = this.request;
+    const { promptTokenIds, scheduling, ...embedding } = this.request;
     return {
       type: "submit",
       sequence: this.sequence,
@@ -28,6 +30,7 @@ export class EmbeddingRun {
       minOutputTokens: 0,
       stopTokenIds: [],
       timeBudgetMs: undefined,
+      scheduling,
       reasoningLimit: undefined,
       topLogprobs: undefined,
       promptLogprobs: false,

@@ -141,11 +141,11 @@ class MlxEngine implements Engine {
     return this.execute((sequence) => new GenerationRun(request, sequence, this.vocabulary, onEvent));
   }
 
-  readonly embed = (request: EngineEmbedding): Effect.Effect<Float32Array, EngineFailure> =>
+  readonly embed = (request: EngineEmbedding, onAdmitted?: () => void): Effect.Effect<Float32Array, EngineFailure> =>
     Effect.suspend(() => {
       let run: EmbeddingRun | undefined;
       return Effect.map(
-        this.execute((sequence) => (run = new EmbeddingRun(request, sequence))),
+        this.execute((sequence) => (run = new EmbeddingRun(request, sequence, onAdmitted))),
         () => run?.vector ?? new Float32Array(),
       );
     });
@@ -438,6 +438,7 @@ class MlxEngine implements Engine {
   }
 
   private onEmbeddingEvent(own: Waiting, run: EmbeddingRun, event: SequenceEvent): void {
+    if (event.type === "admitted") run.onAdmitted();
     if (event.type === "refused") this.refuse(own, event);
     if (event.type !== "embedding") return;
     this.deaths = this.failures = 0;

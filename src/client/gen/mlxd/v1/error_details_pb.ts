@@ -173,7 +173,8 @@ export const ErrorReason = {
   CLIENT_STALLED: 15,
 
   /**
-   * UNAVAILABLE: max_queue_wait passed. With RetryInfo.
+   * UNAVAILABLE: max_queue_wait passed before the engine began. Metadata: waitedMs, waitedFor (prompt, place, model or
+   * engine: what it waited for at last). With RetryInfo.
    *
    * @generated from enum value: ERROR_REASON_QUEUE_TIMEOUT = 16;
    */

@@ -966,7 +966,8 @@ export type SchedulingHints = Message<"mlxd.v1.SchedulingHints"> & {
   fairnessId: string;
 
   /**
-   * Wait at most this long for admission, then fail with UNAVAILABLE, QUEUE_TIMEOUT.
+   * Wait at most this long for the engine to begin with the task, then fail with UNAVAILABLE, QUEUE_TIMEOUT. All waiting
+   * counts: for a place among those that run, for the model to be loaded, and for room in its batch and KV cache.
    *
    * @generated from field: google.protobuf.Duration max_queue_wait = 3;
    */
