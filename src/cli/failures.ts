@@ -26,11 +26,37 @@ const hints: { readonly [Reason in MlxdErrorReason]?: string } = {
 export const errorLine = (error: MlxdError, server: string): string => {
   const parts =
     error.reason === "CONNECTION"
-      ? [`no mlxd answers at ${server}`, 'start one with "mlxd serve", or name another with --server or MLXD_SERVER']
-      : [error.message, nextStep(error)];
+      ? [
+          `no mlxd answers at ${server}${because(error)}`,
+          'start one with "mlxd serve", or name another with --server or MLXD_SERVER',
+        ]
+      : [inFlags(error), nextStep(error)];
   const sentence = parts.filter((part) => part !== "").join("; ");
   return `${sentence.replace("?; ", "? ")} (${error.reason})`.replaceAll(/\s+/g, " ");
 };
+
+/** Where the command calls an option otherwise than the client does. */
+const flags: Readonly<Record<string, string>> = {
+  adapter: "--adapter",
+  constraint: "--json-schema",
+  maxOutputTokens: "--max-output-tokens",
+  model: "--model",
+  seed: "--seed",
+  stopSequences: "--stop",
+  temperature: "--temperature",
+  topK: "--top-k",
+  topP: "--top-p",
+};
+
+/** The message with the fields at fault called as the command does. */
+const inFlags = ({ message, violations }: MlxdError): string =>
+  violations.reduce((text, { field }) => {
+    const flag = flags[/^\w+/.exec(field)?.[0] ?? ""];
+    return flag === undefined ? text : text.replace(`${field}: `, `${flag}: `);
+  }, message);
+
+/** Why, where it is not simply that nobody listens. */
+const because = ({ message }: MlxdError): string => (message.startsWith("nobody listens") ? "" : `: ${message}`);
 
 const nextStep = ({ code, reason, retryAfterMs, message }: MlxdError): string => {
   if (code === "UNIMPLEMENTED") return "the server is of another version";

@@ -1,4 +1,5 @@
 import { create } from "@bufbuild/protobuf";
+import { checkList, checkObject, checkText } from "./check.ts";
 import { errorFromStatus } from "./decode-error.ts";
 import { type MlxdError, protocolError } from "./errors.ts";
 import { EventStream, type StreamReader, type StreamSource } from "./event-stream.ts";
@@ -11,6 +12,7 @@ import {
   BatchSummarySchema,
 } from "./gen/mlxd/v1/generation_service_pb.ts";
 import type { GenerationParameters } from "./parameters.ts";
+import type { NameOf } from "./option-names.ts";
 import { type Plain, toPlain } from "./plain.ts";
 import { type GenerationResult, resultFromWire } from "./results.ts";
 import { createTask, type GenerationInput } from "./task.ts";
@@ -68,9 +70,14 @@ export interface BatchResult {
 
 /** The items to send. */
 export const createBatchItems = (items: readonly BatchItem[], defaultModel = ""): BatchItemMessage[] =>
-  items.map(({ itemId = "", input, ...parameters }) =>
-    create(BatchItemSchema, { itemId, task: createTask(input, parameters, defaultModel) }),
-  );
+  checkList(items, "items").map((item, index) => {
+    const place = `items[${index}]`;
+    const { itemId = "", input, ...parameters } = checkObject(item, place) as unknown as BatchItem; // checked below
+    return create(BatchItemSchema, {
+      itemId: checkText(itemId, `${place}.itemId`),
+      task: createTask(input, parameters, defaultModel, place),
+    });
+  });
 
 /**
  * The events of a batch: each item's result or error as it finishes, then a summary. One item's failure does not touch
@@ -80,8 +87,8 @@ export class BatchStream extends EventStream<BatchGenerateResponse, BatchEvent> 
   readonly #reader: BatchReader;
 
   /** For this package only: streams come from {@link MlxdClient.batch}. */
-  constructor(source: StreamSource<BatchGenerateResponse>, itemCount: number) {
-    const reader = new BatchReader(itemCount);
+  constructor(source: StreamSource<BatchGenerateResponse>, names: readonly NameOf[]) {
+    const reader = new BatchReader(names);
     super(source, reader);
     this.#reader = reader;
   }
@@ -94,18 +101,21 @@ export class BatchStream extends EventStream<BatchGenerateResponse, BatchEvent> 
 }
 
 class BatchReader implements StreamReader<BatchGenerateResponse, BatchEvent> {
+  /** Of each item: how the service's field paths are called in it. */
+  readonly #names: readonly NameOf[];
   readonly #items: (BatchItemEvent | undefined)[];
   #summary: BatchSummary | undefined;
 
-  constructor(itemCount: number) {
-    this.#items = Array.from({ length: itemCount }, () => undefined);
+  constructor(names: readonly NameOf[]) {
+    this.#names = names;
+    this.#items = names.map(() => undefined);
   }
 
   readonly accept = ({ event }: BatchGenerateResponse): BatchEvent | undefined => {
     if (this.#summary) throw protocolError("an event came after the batch's summary");
     switch (event.case) {
       case "item": {
-        const item = itemFromWire(event.value);
+        const item = itemFromWire(event.value, this.#names[event.value.index]);
         if (item.index >= this.#items.length || this.#items[item.index]) {
           throw protocolError(`item ${item.index} came twice, or is not of this batch`);
         }
@@ -130,12 +140,12 @@ class BatchReader implements StreamReader<BatchGenerateResponse, BatchEvent> {
   }
 }
 
-const itemFromWire = ({ itemId, index, outcome }: BatchItemResultMessage): BatchItemEvent => {
+const itemFromWire = ({ itemId, index, outcome }: BatchItemResultMessage, nameOf?: NameOf): BatchItemEvent => {
   switch (outcome.case) {
     case "result":
       return { type: "item", itemId, index, result: resultFromWire(outcome.value) };
     case "error":
-      return { type: "item", itemId, index, error: errorFromStatus(outcome.value) };
+      return { type: "item", itemId, index, error: errorFromStatus(outcome.value, nameOf) };
     case undefined:
       throw protocolError(`item ${index} has neither a result nor an error`);
   }

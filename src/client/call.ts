@@ -1,7 +1,9 @@
 import { Code, type CallOptions as ConnectCallOptions, ConnectError } from "@connectrpc/connect";
+import { checkObject } from "./check.ts";
 import { decodeError } from "./decode-error.ts";
-import { assertNoOthers, type GenerationProgress, type MlxdError } from "./errors.ts";
+import { assertNoOthers, type GenerationProgress, invalidField, type MlxdError } from "./errors.ts";
 import { createHeaders, type HeaderValues } from "./headers.ts";
+import { type NameOf, optionName } from "./option-names.ts";
 import { type RetryBudget, retryDelayMs, type RetryPolicy } from "./retry.ts";
 import { normalizeTimeoutMs } from "./timeouts.ts";
 
@@ -29,6 +31,8 @@ export interface CheckedCallOptions {
   readonly signal: AbortSignal | undefined;
   readonly timeoutMs: number | undefined;
   readonly headers: Headers;
+  /** Says field paths of the service's errors in the caller's words. */
+  readonly nameOf: NameOf;
 }
 
 /** Time and chance, which tests replace. */
@@ -57,9 +61,23 @@ export type Attempt<T> = (options: ConnectCallOptions) => Promise<T>;
 export const checkCallOptions = (
   { signal, timeoutMs, headers, ...others }: CallOptions,
   defaultTimeoutMs: number | undefined,
+  nameOf: NameOf = optionName,
 ): CheckedCallOptions => {
   assertNoOthers(others);
-  return { signal, timeoutMs: normalizeTimeoutMs(timeoutMs ?? defaultTimeoutMs), headers: createHeaders(headers) };
+  return {
+    signal: checkSignal(signal),
+    timeoutMs: normalizeTimeoutMs(timeoutMs === undefined ? defaultTimeoutMs : timeoutMs),
+    headers: createHeaders(headers),
+    nameOf,
+  };
+};
+
+const checkSignal = (signal: unknown): AbortSignal | undefined => {
+  if (signal === undefined) return undefined;
+  // By what it can do and not by class: other realms and older runtimes have signals of their own.
+  const { aborted, addEventListener } = checkObject(signal, "signal");
+  if (typeof aborted === "boolean" && typeof addEventListener === "function") return signal as AbortSignal;
+  throw invalidField("signal", "the object is no AbortSignal; a controller has its own in `signal`");
 };
 
 /**
@@ -117,7 +135,7 @@ export class Call {
 
   /** What an error of this call means. */
   decode(error: unknown, progress?: GenerationProgress): MlxdError {
-    return decodeError(error, { cancelled: this.#cancelled, progress });
+    return decodeError(error, { cancelled: this.#cancelled, progress, nameOf: this.#options.nameOf });
   }
 
   readonly #onAbort = (): void => this.cancel(this.#options.signal?.reason);

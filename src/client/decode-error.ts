@@ -1,10 +1,12 @@
 import type { Any } from "@bufbuild/protobuf/wkt";
 import { durationMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
+import { deepestMessage, describeConnection } from "./describe-connection.ts";
 import { codeNames, type GenerationProgress, MlxdError, type MlxdErrorReason } from "./errors.ts";
 import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "./gen/google/rpc/error_details_pb.ts";
 import type { Status } from "./gen/google/rpc/status_pb.ts";
 import { ErrorReason, GenerationFailureSchema } from "./gen/mlxd/v1/error_details_pb.ts";
+import { type NameOf, nameOptionsIn, optionName } from "./option-names.ts";
 import { usageFromWire } from "./results.ts";
 
 /** What the client knows of a call that failed. */
@@ -13,11 +15,14 @@ export interface FailedCall {
   readonly cancelled?: { readonly reason: unknown } | undefined;
   /** What the stream had brought until then; a service's own account goes before it. */
   readonly progress?: GenerationProgress | undefined;
+  /** Says field paths in the caller's words; without it they stay the API's. */
+  readonly nameOf?: NameOf | undefined;
 }
 
 /** Turns whatever a transport throws into an {@link MlxdError}. */
-export const decodeError = (error: unknown, { cancelled, progress }: FailedCall = {}): MlxdError => {
+export const decodeError = (error: unknown, { cancelled, progress, nameOf }: FailedCall = {}): MlxdError => {
   if (error instanceof MlxdError) return error;
+  const named = (text: string): string => (nameOf ? nameOptionsIn(text, nameOf) : text);
   const connectError = ConnectError.from(error);
   const info = connectError.findDetails(ErrorInfoSchema).find(({ domain }) => domain === "mlxd");
   const { code, reason, message, field } = info
@@ -32,11 +37,14 @@ export const decodeError = (error: unknown, { cancelled, progress }: FailedCall 
   return new MlxdError({
     code: codeNames[code],
     reason,
-    message,
-    metadata: info?.metadata,
+    message: named(message),
+    metadata: info?.metadata && nameField(info.metadata, nameOf),
     violations: field
       ? [{ field, description: message }]
-      : violations.map(({ field: path, description }) => ({ field: path, description })),
+      : violations.map(({ field: path, description }) => ({
+          field: nameOf?.(path) ?? path,
+          description: named(description),
+        })),
     retryAfterMs: retryDelay && durationMs(retryDelay),
     progress: failure
       ? {
@@ -50,14 +58,18 @@ export const decodeError = (error: unknown, { cancelled, progress }: FailedCall 
 };
 
 /** Turns the status of a batch's item into the error that a call of its own would have thrown. */
-export const errorFromStatus = ({ code, message, details }: Status): MlxdError => {
+export const errorFromStatus = ({ code, message, details }: Status, nameOf: NameOf = optionName): MlxdError => {
   const error = new ConnectError(message, code in codeNames ? code : Code.Unknown);
   error.details = details.map(({ typeUrl, value }: Any) => ({
     type: typeUrl.slice(typeUrl.lastIndexOf("/") + 1),
     value,
   }));
-  return decodeError(error);
+  return decodeError(error, { nameOf });
 };
+
+/** The metadata of a refused option has its path. */
+const nameField = (metadata: Readonly<Record<string, string>>, nameOf: NameOf | undefined) =>
+  nameOf && metadata["field"] !== undefined ? { ...metadata, field: nameOf(metadata["field"]) } : metadata;
 
 interface Classified {
   readonly code: Code;
@@ -83,7 +95,11 @@ const fromCode = ({ code, rawMessage }: ConnectError): Classified => ({ code, re
  */
 const classify = (error: ConnectError): Classified => {
   const { code, rawMessage, cause } = error;
-  const connection = (message: string): Classified => ({ code: Code.Unavailable, reason: "CONNECTION", message });
+  const connection = (message: string): Classified => ({
+    code: Code.Unavailable,
+    reason: "CONNECTION",
+    message: describeConnection(cause) ?? message,
+  });
 
   const unsent = /cannot encode field (?:mlxd\.v1\.)?(\S+) to (?:binary|JSON): (.*)/.exec(rawMessage);
   if (unsent) {
@@ -96,7 +112,7 @@ const classify = (error: ConnectError): Classified => {
   if (code === Code.Canceled) return connection(`the connection was closed: ${rawMessage}`);
   if (/missing (EndStreamResponse|status)$/.test(rawMessage)) return connection("the connection was cut mid-stream");
   if (isSystemError(cause) || (code === Code.Unknown && cause instanceof Error && !(cause instanceof SyntaxError))) {
-    return connection(`the connection failed: ${rawMessage}`);
+    return connection(`the connection failed: ${deepestMessage(cause)}`);
   }
   if (cause instanceof SyntaxError || /^(protocol error|parse binary|unsupported|HTTP 3)/.test(rawMessage)) {
     return { code: Code.Internal, reason: "PROTOCOL", message: `the answer is not mlxd's: ${rawMessage}` };

@@ -1,7 +1,8 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
-import { enumName, enumValue, type Pooling } from "./enum-names.ts";
-import { assertNoOthers, invalidField, protocolError } from "./errors.ts";
+import { checkFlag, checkKeys, checkMs, checkObject, checkText, checkTokenIds, checkWhole } from "./check.ts";
+import { checkEnum, enumName, type Pooling } from "./enum-names.ts";
+import { assertNoOthers, protocolError } from "./errors.ts";
 import {
   type Embedding as EmbeddingMessage,
   EmbeddingSchema,
@@ -11,9 +12,9 @@ import {
   Pooling as PoolingValue,
   PoolingSchema,
 } from "./gen/mlxd/v1/embedding_service_pb.ts";
-import { assertWellFormed } from "./messages.ts";
 import { type Plain, toPlain } from "./plain.ts";
 import { type Usage, usageFromWire } from "./results.ts";
+import { checkPriority } from "./set-parameters.ts";
 
 /** What to make a vector of: a text, or token ids as they are. */
 export type EmbeddingInput = string | { readonly tokens: readonly number[] | Uint32Array };
@@ -76,7 +77,7 @@ export interface EmbeddingResult {
 
 /** The message to send for these inputs. */
 export const embedRequest = (
-  inputs: readonly EmbeddingInput[],
+  inputs: EmbeddingInput | readonly EmbeddingInput[],
   parameters: EmbeddingParameters,
   defaultModel: string,
 ): MessageInitShape<typeof EmbedRequestSchema> => {
@@ -84,18 +85,20 @@ export const embedRequest = (
   const { priority = 0, fairnessId = "", maxQueueWaitMs, ...others } = rest;
   assertNoOthers(others);
   return {
-    model,
-    inputs: inputs.map(inputToWire),
-    truncate,
+    model: checkText(model, "model"),
+    inputs: Array.isArray(inputs)
+      ? inputs.map((input, index) => inputToWire(input, `inputs[${index}]`))
+      : [inputToWire(inputs, "input")],
+    truncate: checkFlag(truncate, "truncate"),
     scheduling: {
-      priority,
-      fairnessId,
-      ...(maxQueueWaitMs !== undefined && { maxQueueWait: durationFromMs(maxQueueWaitMs) }),
+      priority: checkPriority(priority, "priority"),
+      fairnessId: checkText(fairnessId, "fairnessId"),
+      ...(maxQueueWaitMs !== undefined && { maxQueueWait: durationFromMs(checkMs(maxQueueWaitMs, "maxQueueWaitMs")) }),
     },
-    ...(modelRevision !== undefined && { modelRevision }),
-    ...(pooling !== undefined && { pooling: poolingToWire(pooling) }),
-    ...(normalize !== undefined && { normalize }),
-    ...(dimensions !== undefined && { dimensions }),
+    ...(modelRevision !== undefined && { modelRevision: checkText(modelRevision, "modelRevision") }),
+    ...(pooling !== undefined && { pooling: checkEnum(PoolingValue, pooling, "pooling", "pooling") }),
+    ...(normalize !== undefined && { normalize: checkFlag(normalize, "normalize") }),
+    ...(dimensions !== undefined && { dimensions: checkWhole(dimensions, "dimensions") }),
   };
 };
 
@@ -113,16 +116,9 @@ export const embeddingsFromWire = (response: EmbedResponse, inputs: number): Emb
   };
 };
 
-const inputToWire = (input: EmbeddingInput, index: number): MessageInitShape<typeof EmbeddingInputSchema> => {
-  if (typeof input === "string") {
-    assertWellFormed(input, `inputs[${index}]`);
-    return { input: { case: "text", value: input } };
-  }
-  return { input: { case: "tokens", value: { ids: [...input.tokens] } } };
-};
-
-const poolingToWire = (name: string): PoolingValue => {
-  const value = enumValue(PoolingValue, name);
-  if (value === undefined) throw invalidField("pooling", `"${name}" is no pooling`);
-  return value;
+const inputToWire = (input: unknown, place: string): MessageInitShape<typeof EmbeddingInputSchema> => {
+  if (typeof input === "string") return { input: { case: "text", value: checkText(input, place) } };
+  const given = checkObject(input, place);
+  checkKeys(given, place, ["tokens"], "input");
+  return { input: { case: "tokens", value: { ids: checkTokenIds(given["tokens"], `${place}.tokens`) } } };
 };

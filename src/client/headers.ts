@@ -1,4 +1,5 @@
 import type { Transport } from "@connectrpc/connect";
+import { checkList, checkObject, show } from "./check.ts";
 import { invalidField, MlxdError } from "./errors.ts";
 
 /** Header names and values. */
@@ -7,14 +8,37 @@ export type HeaderValues = Headers | Readonly<Record<string, string>>;
 /** The headers of every call, or what makes them: asked before each attempt, so that a token may change. */
 export type HeaderSource = HeaderValues | (() => HeaderValues | Promise<HeaderValues>);
 
-/** Headers of these values; refuses what HTTP cannot send. */
-export const createHeaders = (values: HeaderValues = {}): Headers => {
-  try {
-    return new Headers(values);
-  } catch (error) {
-    throw invalidField("headers", error instanceof Error ? error.message : String(error));
+/** What HTTP sends of its own, and what belongs to one connection: from a caller it would break the call or be lost. */
+const reserved = new Set(
+  "connection content-length expect host http2-settings keep-alive proxy-connection te trailer transfer-encoding upgrade".split(
+    " ",
+  ),
+);
+
+/** Headers of these values; refuses what HTTP cannot send. No value is repeated in an error, as it may be a secret. */
+export const createHeaders = (values: unknown = {}): Headers => {
+  const headers = new Headers();
+  for (const [name, value] of entriesOf(values)) {
+    if (typeof name !== "string") throw invalidField("headers", `${show(name)} is no name of a header`);
+    if (typeof value !== "string") throw invalidField(`headers.${name}`, `${typeof value} is no text`);
+    if (reserved.has(name.toLowerCase())) throw invalidField(`headers.${name}`, "HTTP sets this header by itself");
+    try {
+      headers.append(name, value);
+    } catch {
+      throw invalidField(`headers.${name}`, "HTTP cannot send a header of this name or with this value");
+    }
   }
+  return headers;
 };
+
+/** Pairs, or whatever gives them: `Headers`, also of another realm or library, and maps. */
+const entriesOf = (values: unknown): readonly (readonly [unknown, unknown])[] =>
+  typeof values === "object" && values !== null && Symbol.iterator in values
+    ? checkList(values, "headers").map((pair, index): [unknown, unknown] => {
+        const [name, value] = checkList(pair, `headers[${index}]`);
+        return [name, value];
+      })
+    : Object.entries(checkObject(values, "headers"));
 
 /** The same transport with these headers on every call; a call's own headers go before them. */
 export const withHeaders = (transport: Transport, source: HeaderSource | undefined): Transport => {

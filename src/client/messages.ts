@@ -1,5 +1,6 @@
 import type { JsonObject, MessageInitShape } from "@bufbuild/protobuf";
-import { enumValue, type Role } from "./enum-names.ts";
+import { checkChoice, checkFlag, checkJson, checkKeys, checkList, checkObject, checkText, show } from "./check.ts";
+import { checkEnum, type Role } from "./enum-names.ts";
 import { invalidField } from "./errors.ts";
 import {
   type ChatInputSchema,
@@ -8,21 +9,22 @@ import {
   Role as RoleEnum,
   ToolChoice_Mode,
   type ToolChoiceSchema,
+  type ToolSchema,
 } from "./gen/mlxd/v1/types_pb.ts";
 import type { Candidate, ToolCall } from "./results.ts";
 
-/** A piece of a message. */
+/** A piece of a message. Without a type it is what it has: `{ text }` is a text, `{ image }` an image. */
 export type ContentPart = TextPart | ImagePart;
 
 /** Text. */
 export interface TextPart {
-  readonly type: "text";
+  readonly type?: "text" | undefined;
   readonly text: string;
 }
 
 /** An image by value or by reference, for models that see. */
 export interface ImagePart {
-  readonly type: "image";
+  readonly type?: "image" | undefined;
   /** The encoded file, or an http, https or data URL. */
   readonly image: Uint8Array | URL | string;
   /**
@@ -91,80 +93,138 @@ export interface ChatInput {
 }
 
 /** What the model said, as the conversation's next message: text, reasoning and calls. */
-export const assistantMessage = ({ text, reasoning, toolCalls }: Said): ChatMessage => ({
-  role: "assistant",
-  ...(text !== "" && { content: text }),
-  ...(reasoning !== "" && { reasoning }),
-  ...(toolCalls.length > 0 && { toolCalls }),
-});
+export const assistantMessage = (said: Said): ChatMessage => {
+  const { text, reasoning, toolCalls } = checkObject(said, "said");
+  const [saidText, saidReasoning] = [checkText(text, "said.text"), checkText(reasoning, "said.reasoning")];
+  const calls = checkList(toolCalls, "said.toolCalls").map((call, at) => toolCall(call, `said.toolCalls[${at}]`));
+  return {
+    role: "assistant",
+    ...(saidText !== "" && { content: saidText }),
+    ...(saidReasoning !== "" && { reasoning: saidReasoning }),
+    ...(calls.length > 0 && { toolCalls: calls }),
+  };
+};
 
 /** The parts of a result that a conversation goes on with. */
 type Said = Pick<Candidate, "text" | "reasoning" | "toolCalls">;
 
 /** The answer to a call: a text, or a value that is written as JSON. */
-export const toolMessage = ({ id, name }: ToolCall, result: Json): ChatMessage => ({
-  role: "tool",
-  toolCallId: id,
-  name,
-  content: typeof result === "string" ? result : JSON.stringify(result),
-});
-
-/** The conversation as the service takes it. */
-export const chatToWire = (chat: ChatInput): MessageInitShape<typeof ChatInputSchema> => ({
-  messages: chat.messages.map((message, index) => messageToWire(message, `task.chat.messages[${index}]`)),
-  tools: (chat.tools ?? []).map(({ name, description = "", parameters }) => ({
-    name,
-    description,
-    ...(parameters && { parameters: jsonToWire(parameters) }),
-  })),
-  ...(chat.toolChoice !== undefined && { toolChoice: toolChoiceToWire(chat.toolChoice) }),
-  ...(chat.templateOptions && { templateOptions: jsonToWire(chat.templateOptions) }),
-  continueFinalMessage: chat.continueFinalMessage ?? false,
-});
-
-/** Refuses text that UTF-8 cannot hold: half of a surrogate pair would silently become U+FFFD. */
-export const assertWellFormed = (text: string, field: string): void => {
-  if (!text.isWellFormed()) throw invalidField(field, "the text has half of a surrogate pair; was it cut there?");
+export const toolMessage = (call: ToolCall, result: Json): ChatMessage => {
+  const { id, name } = toolCall(call, "call");
+  if (result === undefined) throw invalidField("result", "undefined cannot be written as JSON; null can");
+  const content =
+    typeof result === "string" ? checkText(result, "result") : JSON.stringify(checkJson(result, "result"));
+  return { role: "tool", toolCallId: id, name, content };
 };
 
-const messageToWire = (message: ChatMessage, field: string): MessageInitShape<typeof ChatMessageSchema> => {
-  const { role, content = [], toolCalls = [], toolCallId = "", name = "", reasoning = "" } = message;
-  const roleValue = enumValue(RoleEnum, role);
-  if (roleValue === undefined) throw invalidField(`${field}.role`, `"${role}" is no role`);
-  const parts = typeof content === "string" ? textParts(content) : content;
+/** The conversation as the service takes it. */
+export const chatToWire = (
+  chat: ChatInput | Readonly<Record<string, unknown>>,
+  place = "",
+): MessageInitShape<typeof ChatInputSchema> => {
+  const at = (name: string) => (place === "" ? name : `${place}.${name}`);
+  const { messages, tools = [], toolChoice, templateOptions, continueFinalMessage = false } = chat;
   return {
-    role: roleValue,
-    content: parts.map((part, index) => partToWire(part, `${field}.content[${index}]`)),
-    toolCalls: toolCalls.map(({ id, name: tool, arguments: json }) => ({ id, name: tool, arguments: json })),
-    toolCallId,
-    name,
-    reasoning,
+    messages: checkList(messages, at("messages")).map((message, index) =>
+      messageToWire(message, `${at("messages")}[${index}]`),
+    ),
+    tools: checkList(tools, at("tools")).map((tool, index) => toolToWire(tool, `${at("tools")}[${index}]`)),
+    ...(toolChoice !== undefined && { toolChoice: toolChoiceToWire(toolChoice, at("toolChoice")) }),
+    ...(templateOptions !== undefined && { templateOptions: jsonObject(templateOptions, at("templateOptions")) }),
+    continueFinalMessage: checkFlag(continueFinalMessage, at("continueFinalMessage")),
   };
 };
 
-/** The service takes no empty part: a message without content has none. */
-const textParts = (text: string): readonly ContentPart[] => (text === "" ? [] : [{ type: "text", text }]);
+const messageKeys = ["role", "content", "toolCalls", "toolCallId", "name", "reasoning"];
 
-const partToWire = (part: ContentPart, field: string): MessageInitShape<typeof ContentPartSchema> => {
-  if (part.type === "text") {
-    assertWellFormed(part.text, `${field}.text`);
-    return { part: { case: "text", value: part.text } };
+const messageToWire = (value: unknown, place: string): MessageInitShape<typeof ChatMessageSchema> => {
+  const message = checkObject(value, place);
+  checkKeys(message, place, messageKeys, "member of a message");
+  const { role, content, toolCalls = [], toolCallId = "", name = "", reasoning = "" } = message;
+  return {
+    role: checkEnum(RoleEnum, role, `${place}.role`, "role"),
+    content: contentToWire(content, `${place}.content`),
+    toolCalls: checkList(toolCalls, `${place}.toolCalls`).map((call, at) =>
+      toolCall(call, `${place}.toolCalls[${at}]`),
+    ),
+    toolCallId: checkText(toolCallId, `${place}.toolCallId`),
+    name: checkText(name, `${place}.name`),
+    reasoning: checkText(reasoning, `${place}.reasoning`),
+  };
+};
+
+/** The service takes no empty part: a message without content has none. Other APIs write null for that. */
+const contentToWire = (content: unknown, place: string): MessageInitShape<typeof ContentPartSchema>[] => {
+  if (content === undefined || content === null || content === "") return [];
+  if (typeof content === "string") return [textPart(content, place)];
+  return checkList(content, place).map((part, index) => partToWire(part, `${place}[${index}]`));
+};
+
+/** A part is what its type says or, without one, what it has: `{ text }` is a text. */
+const partToWire = (value: unknown, place: string): MessageInitShape<typeof ContentPartSchema> => {
+  if (typeof value === "string") return textPart(value, place);
+  const part = checkObject(value, place);
+  const type = part["type"] ?? (["text", "image"] as const).find((kind) => part[kind] !== undefined);
+  if (type === undefined) throw invalidField(place, "it has neither text nor image");
+  if (checkChoice(type, `${place}.type`, ["text", "image"], "kind of part") === "text") {
+    checkKeys(part, place, ["type", "text"], "member of a text");
+    return textPart(part["text"], `${place}.text`);
   }
+  checkKeys(part, place, ["type", "image", "mediaType"], "member of an image");
   const { image, mediaType = "" } = part;
-  const source =
-    image instanceof Uint8Array
-      ? { case: "data" as const, value: image as Uint8Array<ArrayBuffer> } // a shared buffer is only read here
-      : { case: "url" as const, value: String(image) };
-  return { part: { case: "image", value: { source, mediaType } } };
+  return {
+    part: {
+      case: "image",
+      value: { source: imageSource(image, `${place}.image`), mediaType: checkText(mediaType, `${place}.mediaType`) },
+    },
+  };
 };
 
-const toolChoiceToWire = (choice: ToolChoice): MessageInitShape<typeof ToolChoiceSchema> => {
-  if (typeof choice === "object") return { choice: { case: "function", value: choice.function } };
-  const modes = { auto: ToolChoice_Mode.AUTO, none: ToolChoice_Mode.NONE, required: ToolChoice_Mode.REQUIRED };
-  if (!Object.hasOwn(modes, choice)) throw invalidField("task.chat.tool_choice", `"${choice}" is no choice`);
-  return { choice: { case: "mode", value: modes[choice] } };
+const textPart = (text: unknown, place: string): MessageInitShape<typeof ContentPartSchema> => ({
+  part: { case: "text", value: checkText(text, place) },
+});
+
+const imageSource = (image: unknown, place: string) => {
+  if (image instanceof Uint8Array) {
+    return { case: "data" as const, value: image as Uint8Array<ArrayBuffer> }; // a shared buffer is only read here
+  }
+  if (image instanceof URL) return { case: "url" as const, value: image.href };
+  if (typeof image === "string") return { case: "url" as const, value: checkText(image, place) };
+  throw invalidField(place, `${show(image)} is neither bytes nor a URL`);
 };
 
-/** A copy without what JSON has no word for, such as keys whose value is undefined. */
-const jsonToWire = (json: { readonly [key: string]: Json }): JsonObject =>
-  JSON.parse(JSON.stringify(json)) as JsonObject;
+const toolToWire = (value: unknown, place: string): MessageInitShape<typeof ToolSchema> => {
+  const tool = checkObject(value, place);
+  checkKeys(tool, place, ["name", "description", "parameters"], "member of a tool");
+  const { name, description = "", parameters } = tool;
+  return {
+    name: checkText(name, `${place}.name`),
+    description: checkText(description, `${place}.description`),
+    ...(parameters !== undefined && { parameters: jsonObject(parameters, `${place}.parameters`) }),
+  };
+};
+
+const toolCall = (value: unknown, place: string): ToolCall => {
+  const call = checkObject(value, place);
+  checkKeys(call, place, ["id", "name", "arguments"], "member of a call");
+  return {
+    id: checkText(call["id"], `${place}.id`),
+    name: checkText(call["name"], `${place}.name`),
+    arguments: checkText(call["arguments"], `${place}.arguments`),
+  };
+};
+
+const modes = { auto: ToolChoice_Mode.AUTO, none: ToolChoice_Mode.NONE, required: ToolChoice_Mode.REQUIRED } as const;
+
+const toolChoiceToWire = (choice: unknown, place: string): MessageInitShape<typeof ToolChoiceSchema> => {
+  if (typeof choice === "object") {
+    const { function: name, ...others } = checkObject(choice, place);
+    checkKeys(others, place, ["function"], "choice");
+    return { choice: { case: "function", value: checkText(name, `${place}.function`) } };
+  }
+  const mode = checkChoice(choice, place, ["auto", "none", "required"], "choice");
+  return { choice: { case: "mode", value: modes[mode] } };
+};
+
+const jsonObject = (value: unknown, place: string): JsonObject =>
+  checkJson(checkObject(value, place), place) as JsonObject; // as an object is written as one

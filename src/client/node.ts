@@ -1,12 +1,14 @@
 /** The client for Node: gRPC over HTTP/2, or Connect. */
 import http from "node:http";
 import https from "node:https";
-import type { SecureContextOptions } from "node:tls";
+import { createSecureContext, type SecureContextOptions } from "node:tls";
 import type { Transport } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
 import { checkBaseUrl } from "./base-url.ts";
+import { checkChoice, checkKeys, checkObject, checkWhole } from "./check.ts";
 import type { MlxdClient } from "./client.ts";
 import { type ClientOptions, createMlxdClientFromTransport } from "./create-client.ts";
+import { invalidField } from "./errors.ts";
 
 export * from "./index.ts";
 
@@ -50,16 +52,39 @@ export interface NodeClientOptions extends ClientOptions {
 
 /** Makes a client for Node. Its connection is opened by the first call and does not keep a program from ending. */
 export const createMlxdClient = (options: NodeClientOptions = {}): MlxdClient => {
-  const { baseUrl, protocol, tls, pingIntervalMs, idleConnectionTimeoutMs, readMaxBytes, ...clientOptions } = options;
+  checkObject(options, "options");
+  const { baseUrl, protocol = "grpc", tls = {}, ...others } = options;
+  const {
+    pingIntervalMs = 60_000,
+    idleConnectionTimeoutMs = 180_000,
+    readMaxBytes = 64 * 1024 * 1024,
+    ...clientOptions
+  } = others;
+  checkChoice(protocol, "protocol", protocols, "protocol");
   const connection = {
     baseUrl: checkBaseUrl(baseUrl),
-    tls: tls ?? {},
-    pingIntervalMs: pingIntervalMs ?? 60_000,
-    idleConnectionTimeoutMs: idleConnectionTimeoutMs ?? 180_000,
-    readMaxBytes: readMaxBytes ?? 64 * 1024 * 1024,
+    tls: checkTls(tls),
+    pingIntervalMs: checkWhole(pingIntervalMs, "pingIntervalMs", 1, maxTimerMs),
+    idleConnectionTimeoutMs: checkWhole(idleConnectionTimeoutMs, "idleConnectionTimeoutMs", 1, maxTimerMs),
+    readMaxBytes: checkWhole(readMaxBytes, "readMaxBytes", 1),
   };
   const { transport, close } = protocol === "connect-http1" ? overHttp1(connection) : overHttp2(connection, protocol);
   return createMlxdClientFromTransport(transport, clientOptions, close);
+};
+
+const protocols = ["grpc", "connect", "connect-http1"] as const;
+
+/** What Node's timers count to. A longer time would pass at once. */
+const maxTimerMs = 2 ** 31 - 1;
+
+const checkTls = (tls: unknown): TlsOptions => {
+  checkKeys(checkObject(tls, "tls"), "tls", ["ca", "cert", "key", "passphrase"], "option");
+  try {
+    createSecureContext(tls as TlsOptions);
+  } catch (error) {
+    throw invalidField("tls", `it makes no TLS context: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  return tls as TlsOptions; // what makes a context of its own
 };
 
 interface Connection {

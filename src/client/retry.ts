@@ -1,4 +1,5 @@
 import { ConnectError } from "@connectrpc/connect";
+import { checkObject, show } from "./check.ts";
 import { assertNoOthers, invalidField, type MlxdError } from "./errors.ts";
 
 /**
@@ -47,14 +48,21 @@ export const defaultRetryPolicy: RetryPolicy = {
 
 /** The default policy with these changes; false is one attempt. */
 export const createRetryPolicy = (changes: Partial<RetryPolicy> | false = {}): RetryPolicy => {
-  const policy = { ...defaultRetryPolicy, ...(changes || { maxAttempts: 1 }) };
+  const given = changes === false ? { maxAttempts: 1 } : checkObject(changes, "retry");
+  const policy = { ...defaultRetryPolicy, ...present(given) };
   const { maxAttempts, initialBackoffMs, maxBackoffMs, backoffMultiplier, maxRetryAfterMs, ...others } = policy;
   assertNoOthers(others, "retry.");
   for (const [name, value] of Object.entries(policy)) {
-    if (!(value >= 0)) throw invalidField(`retry.${name}`, `${String(value)} is no number from 0 on`);
+    if (!(typeof value === "number" && value >= 0)) {
+      throw invalidField(`retry.${name}`, `${show(value)} is no number from 0 on`);
+    }
   }
   return { maxAttempts, initialBackoffMs, maxBackoffMs, backoffMultiplier, maxRetryAfterMs };
 };
+
+/** What is undefined leaves the default. */
+const present = (given: object): Partial<RetryPolicy> =>
+  Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
 
 /** Part of a wait that is left to chance, so that many clients do not come back at once. */
 const jitter = 0.2;

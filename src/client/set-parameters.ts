@@ -1,6 +1,20 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
-import { enumValue } from "./enum-names.ts";
+import {
+  checkFlag,
+  checkJson,
+  checkKeys,
+  checkList,
+  checkMs,
+  checkNumber,
+  checkObject,
+  checkText,
+  checkTexts,
+  checkTokenIds,
+  checkWhole,
+  show,
+} from "./check.ts";
+import { checkEnum } from "./enum-names.ts";
 import { invalidField, noSuchOption } from "./errors.ts";
 import {
   CachePolicy_Mode,
@@ -15,101 +29,144 @@ import {
   SchedulingHintsSchema,
   StopCriteriaSchema,
 } from "./gen/mlxd/v1/types_pb.ts";
-import type { CacheOptions, Constraint, GenerationParameters, ReasoningOptions } from "./parameters.ts";
+import type { GenerationParameters } from "./parameters.ts";
 
-/** Writes parameters into a task; what is undefined leaves the task as it is. */
-export const setParameters = (task: GenerationTask, parameters: GenerationParameters): void => {
+/**
+ * Writes parameters into a task; what is undefined leaves the task as it is. What the API could not carry is refused
+ * here by the option's name; whether a number is in its range is the service's to say.
+ */
+export const setParameters = (task: GenerationTask, parameters: GenerationParameters, place = ""): void => {
   for (const [name, value] of Object.entries(parameters)) {
     if (value === undefined) continue;
-    if (!Object.hasOwn(setters, name)) throw noSuchOption(name);
-    if (typeof value === "number" && !Number.isFinite(value)) throw invalidField(name, `${value} is no number to send`);
-    (setters[name as keyof Setters] as Setter<unknown>)(task, value as object); // the value has that name's type
+    const path = place === "" ? name : `${place}.${name}`;
+    if (!Object.hasOwn(setters, name)) throw noSuchOption(path);
+    setters[name as keyof GenerationParameters](task, value, path); // it is one of them
   }
 };
 
-type Setter<Value> = (task: GenerationTask, value: NonNullable<Value>) => void;
-type Setters = { readonly [Name in keyof GenerationParameters]-?: Setter<GenerationParameters[Name]> };
+type Setter = (task: GenerationTask, value: unknown, name: string) => void;
+type Setters = { readonly [Name in keyof GenerationParameters]-?: Setter };
 
 const sampling = (task: GenerationTask) => (task.sampling ??= create(SamplingParamsSchema));
 const stop = (task: GenerationTask) => (task.stop ??= create(StopCriteriaSchema));
 const output = (task: GenerationTask) => (task.output ??= create(OutputOptionsSchema));
 const scheduling = (task: GenerationTask) => (task.scheduling ??= create(SchedulingHintsSchema));
+const duration = (value: unknown, name: string) => durationFromMs(checkMs(value, name));
 
 const setters: Setters = {
-  model: (task, value) => void (task.model = value),
-  modelRevision: (task, value) => void (task.modelRevision = value),
-  adapter: (task, value) => void (task.adapter = value),
+  model: (task, value, name) => void (task.model = checkText(value, name)),
+  modelRevision: (task, value, name) => void (task.modelRevision = checkText(value, name)),
+  adapter: (task, value, name) => void (task.adapter = checkText(value, name)),
 
-  temperature: (task, value) => void (sampling(task).temperature = value),
-  topP: (task, value) => void (sampling(task).topP = value),
-  topK: (task, value) => void (sampling(task).topK = value),
-  minP: (task, value) => void (sampling(task).minP = value),
-  repetitionPenalty: (task, value) => void (sampling(task).repetitionPenalty = value),
-  presencePenalty: (task, value) => void (sampling(task).presencePenalty = value),
-  frequencyPenalty: (task, value) => void (sampling(task).frequencyPenalty = value),
-  seed: (task, value) => void (sampling(task).seed = value),
-  logitBias: (task, value) => void (sampling(task).logitBias = value.map((bias) => create(LogitBiasSchema, bias))),
-  candidateCount: (task, value) => void (sampling(task).candidateCount = value),
+  temperature: (task, value, name) => void (sampling(task).temperature = checkNumber(value, name)),
+  topP: (task, value, name) => void (sampling(task).topP = checkNumber(value, name)),
+  topK: (task, value, name) => void (sampling(task).topK = checkWhole(value, name)),
+  minP: (task, value, name) => void (sampling(task).minP = checkNumber(value, name)),
+  repetitionPenalty: (task, value, name) => void (sampling(task).repetitionPenalty = checkNumber(value, name)),
+  presencePenalty: (task, value, name) => void (sampling(task).presencePenalty = checkNumber(value, name)),
+  frequencyPenalty: (task, value, name) => void (sampling(task).frequencyPenalty = checkNumber(value, name)),
+  seed: (task, value, name) => void (sampling(task).seed = checkWhole(value, name)),
+  logitBias: (task, value, name) =>
+    void (sampling(task).logitBias = checkList(value, name).map((bias, index) =>
+      biasToWire(bias, `${name}[${index}]`),
+    )),
+  candidateCount: (task, value, name) => void (sampling(task).candidateCount = checkWhole(value, name)),
 
-  maxOutputTokens: (task, value) => void (stop(task).maxOutputTokens = value),
-  minOutputTokens: (task, value) => void (stop(task).minOutputTokens = value),
-  stopSequences: (task, value) => void (stop(task).stopSequences = [...value]),
-  stopTokenIds: (task, value) => void (stop(task).stopTokenIds = [...value]),
-  ignoreEos: (task, value) => void (stop(task).ignoreEos = value),
-  includeStopInOutput: (task, value) => void (stop(task).includeStopInOutput = value),
-  timeBudgetMs: (task, value) => void (stop(task).timeBudget = durationFromMs(value)),
+  maxOutputTokens: (task, value, name) => void (stop(task).maxOutputTokens = checkWhole(value, name)),
+  minOutputTokens: (task, value, name) => void (stop(task).minOutputTokens = checkWhole(value, name)),
+  stopSequences: (task, value, name) => void (stop(task).stopSequences = checkTexts(value, name)),
+  stopTokenIds: (task, value, name) => void (stop(task).stopTokenIds = checkTokenIds(value, name)),
+  ignoreEos: (task, value, name) => void (stop(task).ignoreEos = checkFlag(value, name)),
+  includeStopInOutput: (task, value, name) => void (stop(task).includeStopInOutput = checkFlag(value, name)),
+  timeBudgetMs: (task, value, name) => void (stop(task).timeBudget = duration(value, name)),
 
-  reasoning: (task, value) => void (task.reasoning = create(ReasoningOptionsSchema, reasoningToWire(value))),
+  reasoning: (task, value, name) =>
+    void (task.reasoning = create(ReasoningOptionsSchema, reasoningToWire(value, name))),
 
-  tokenIds: (task, value) => void (output(task).tokenIds = value),
-  topLogprobs: (task, value) => void (output(task).topLogprobs = value),
-  promptLogprobs: (task, value) => void (output(task).promptLogprobs = value),
-  echoPrompt: (task, value) => void (output(task).echoPrompt = value),
-  flushTokens: (task, value) => void (output(task).flushTokens = value),
-  flushIntervalMs: (task, value) => void (output(task).flushInterval = durationFromMs(value)),
-  timings: (task, value) => void (output(task).timings = value),
-  verbatim: (task, value) => void (output(task).verbatim = value),
+  tokenIds: (task, value, name) => void (output(task).tokenIds = checkFlag(value, name)),
+  topLogprobs: (task, value, name) => void (output(task).topLogprobs = checkWhole(value, name)),
+  promptLogprobs: (task, value, name) => void (output(task).promptLogprobs = checkFlag(value, name)),
+  echoPrompt: (task, value, name) => void (output(task).echoPrompt = checkFlag(value, name)),
+  flushTokens: (task, value, name) => void (output(task).flushTokens = checkWhole(value, name)),
+  flushIntervalMs: (task, value, name) => void (output(task).flushInterval = duration(value, name)),
+  timings: (task, value, name) => void (output(task).timings = checkFlag(value, name)),
+  verbatim: (task, value, name) => void (output(task).verbatim = checkFlag(value, name)),
 
-  constraint: (task, value) =>
-    void (task.constraint = create(OutputConstraintSchema, { kind: constraintToWire(value) })),
+  constraint: (task, value, name) =>
+    void (task.constraint = create(OutputConstraintSchema, { kind: constraintToWire(value, name) })),
 
-  priority: (task, value) => void (scheduling(task).priority = value),
-  fairnessId: (task, value) => void (scheduling(task).fairnessId = value),
-  maxQueueWaitMs: (task, value) => void (scheduling(task).maxQueueWait = durationFromMs(value)),
+  priority: (task, value, name) => void (scheduling(task).priority = checkPriority(value, name)),
+  fairnessId: (task, value, name) => void (scheduling(task).fairnessId = checkText(value, name)),
+  maxQueueWaitMs: (task, value, name) => void (scheduling(task).maxQueueWait = duration(value, name)),
 
-  cache: (task, value) => void (task.cache = create(CachePolicySchema, cacheToWire(value))),
-  labels: (task, value) => void (task.labels = { ...value }),
+  cache: (task, value, name) => void (task.cache = create(CachePolicySchema, cacheToWire(value, name))),
+  labels: (task, value, name) => void (task.labels = checkLabels(value, name)),
 };
 
-const reasoningToWire = ({ maxTokens, effort }: ReasoningOptions) => {
-  const effortValue = effort && enumValue(ReasoningOptions_Effort, effort);
-  if (effort && effortValue === undefined) throw invalidField("reasoning.effort", `"${effort}" is no effort`);
+/** Higher runs first; the API holds 32 bits, the service takes -1000 to 1000. */
+export const checkPriority = (value: unknown, name: string): number => checkWhole(value, name, -(2 ** 31), 2 ** 31 - 1);
+
+const biasToWire = (value: unknown, name: string) => {
+  const bias = checkObject(value, name);
+  checkKeys(bias, name, ["tokenId", "bias"], "member");
+  const tokenId = checkWhole(bias["tokenId"], `${name}.tokenId`);
+  return create(LogitBiasSchema, { tokenId, bias: checkNumber(bias["bias"], `${name}.bias`) });
+};
+
+const checkLabels = (value: unknown, name: string): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(checkObject(value, name)).map(([label, text]) => [
+      checkText(label, name),
+      checkText(text, `${name}.${label}`),
+    ]),
+  );
+
+const reasoningToWire = (value: unknown, name: string): MessageInitShape<typeof ReasoningOptionsSchema> => {
+  const reasoning = checkObject(value, name);
+  checkKeys(reasoning, name, ["maxTokens", "effort"], "option");
+  const { maxTokens, effort } = reasoning;
   return {
-    ...(maxTokens !== undefined && { maxTokens }),
-    ...(effortValue !== undefined && { effort: effortValue }),
+    ...(maxTokens !== undefined && { maxTokens: checkWhole(maxTokens, `${name}.maxTokens`) }),
+    ...(effort !== undefined && { effort: checkEnum(ReasoningOptions_Effort, effort, `${name}.effort`, "effort") }),
   };
 };
 
 type ConstraintKind = NonNullable<MessageInitShape<typeof OutputConstraintSchema>["kind"]>;
 
-const constraintToWire = (constraint: Constraint): ConstraintKind => {
-  if ("jsonObject" in constraint) return { case: "jsonObject", value: {} };
-  if ("jsonSchema" in constraint) {
-    const { jsonSchema } = constraint;
-    return { case: "jsonSchema", value: typeof jsonSchema === "string" ? jsonSchema : JSON.stringify(jsonSchema) };
-  }
-  if ("regex" in constraint) return { case: "regex", value: constraint.regex };
-  if ("grammar" in constraint) return { case: "grammar", value: constraint.grammar };
-  if ("choices" in constraint) return { case: "choice", value: { choices: [...constraint.choices] } };
-  throw invalidField("constraint", "there is no such constraint");
+const constraintKinds: { readonly [kind: string]: (value: unknown, name: string) => ConstraintKind } = {
+  jsonObject: (value, name) => {
+    if (value === true) return { case: "jsonObject", value: {} };
+    throw invalidField(name, "it can only be true; leave the constraint out for none");
+  },
+  jsonSchema: (value, name) => ({ case: "jsonSchema", value: schemaText(value, name) }),
+  regex: (value, name) => ({ case: "regex", value: checkText(value, name) }),
+  grammar: (value, name) => ({ case: "grammar", value: checkText(value, name) }),
+  choices: (value, name) => ({ case: "choice", value: { choices: checkTexts(value, name) } }),
 };
 
-const cacheToWire = ({ mode, partition, stablePrefixTokens }: CacheOptions) => {
-  const modeValue = mode && enumValue(CachePolicy_Mode, mode);
-  if (mode && modeValue === undefined) throw invalidField("cache.mode", `"${mode}" is no mode`);
+const constraintToWire = (value: unknown, name: string): ConstraintKind => {
+  const constraint = checkObject(value, name);
+  const kinds = Object.keys(constraintKinds);
+  const unknown = Object.keys(constraint).find((kind) => constraint[kind] !== undefined && !kinds.includes(kind));
+  if (unknown !== undefined) throw invalidField(name, `there is no ${show(unknown)}; there are ${kinds.join(", ")}`);
+  const given = kinds.filter((kind) => constraint[kind] !== undefined);
+  const [kind] = given;
+  if (kind === undefined) throw invalidField(name, `it is empty; there are ${kinds.join(", ")}`);
+  if (given.length > 1) throw invalidField(name, `${given.join(" and ")} are set; an output has one constraint`);
+  const toWire = constraintKinds[kind] as (typeof constraintKinds)[string]; // it is one of them
+  return toWire(constraint[kind], `${name}.${kind}`);
+};
+
+const schemaText = (value: unknown, name: string): string =>
+  typeof value === "string" ? checkText(value, name) : JSON.stringify(checkJson(checkObject(value, name), name));
+
+const cacheToWire = (value: unknown, name: string): MessageInitShape<typeof CachePolicySchema> => {
+  const cache = checkObject(value, name);
+  checkKeys(cache, name, ["mode", "partition", "stablePrefixTokens"], "option");
+  const { mode, partition, stablePrefixTokens: stable } = cache;
   return {
-    ...(modeValue !== undefined && { mode: modeValue }),
-    ...(partition !== undefined && { partition }),
-    ...(stablePrefixTokens !== undefined && { stablePrefixTokens }),
+    ...(mode !== undefined && { mode: checkEnum(CachePolicy_Mode, mode, `${name}.mode`, "mode") }),
+    ...(partition !== undefined && { partition: checkText(partition, `${name}.partition`) }),
+    ...(stable !== undefined && { stablePrefixTokens: checkWhole(stable, `${name}.stablePrefixTokens`) }),
   };
 };

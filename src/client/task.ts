@@ -1,7 +1,8 @@
-import { clone, create, type MessageInitShape } from "@bufbuild/protobuf";
+import { create, fromBinary, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
+import { checkKeys, checkObject, checkText, checkTokenIds } from "./check.ts";
 import { invalidField } from "./errors.ts";
 import { type GenerationTask, GenerationTaskSchema } from "./gen/mlxd/v1/types_pb.ts";
-import { assertWellFormed, type ChatInput, chatToWire } from "./messages.ts";
+import { type ChatInput, chatToWire } from "./messages.ts";
 import type { GenerationParameters } from "./parameters.ts";
 import { setParameters } from "./set-parameters.ts";
 
@@ -28,40 +29,67 @@ export type GenerationInput =
 /** Makes keys of the other kinds of input a type error. */
 type Without<Keys extends string> = { readonly [Key in Keys]?: never };
 
-/** The message to send for this input and these parameters. */
+/**
+ * The message to send for this input and these parameters.
+ *
+ * @param place where both stand in what the caller gave, e.g. `items[2]`; empty for a call's own arguments
+ */
 export const createTask = (
   input: GenerationInput,
   parameters: GenerationParameters = {},
   defaultModel = "",
+  place = "",
 ): GenerationTask => {
-  const task = taskOf(input);
-  setParameters(task, parameters);
+  const task = taskOf(input, place === "" ? "" : `${place}.input`);
+  setParameters(task, parameters, place);
   task.model ||= defaultModel;
   return task;
 };
 
-const inputKeys = [
-  "messages",
-  "tools",
-  "toolChoice",
-  "templateOptions",
-  "continueFinalMessage",
-  "prompt",
-  "tokens",
-  "task",
-];
+const kinds = ["messages", "prompt", "tokens", "task"] as const;
+const chatKeys = ["messages", "tools", "toolChoice", "templateOptions", "continueFinalMessage"];
 
-const taskOf = (input: GenerationInput): GenerationTask => {
-  if (typeof input === "string") return taskOf({ messages: [{ role: "user", content: input }] });
-  const unknown = Object.keys(input).find((key) => !inputKeys.includes(key));
-  if (unknown !== undefined) throw invalidField(unknown, "there is no such input");
-  // A copy all through: the parameters are written into it.
-  if (input.task) return clone(GenerationTaskSchema, create(GenerationTaskSchema, input.task));
-  if (input.messages) return create(GenerationTaskSchema, { input: { case: "chat", value: chatToWire(input) } });
-  if (input.tokens) {
-    return create(GenerationTaskSchema, { input: { case: "tokens", value: { ids: [...input.tokens] } } });
-  }
-  if (input.prompt === undefined) throw invalidField("input", "give messages, a prompt, tokens or a task");
-  assertWellFormed(input.prompt, "task.prompt");
-  return create(GenerationTaskSchema, { input: { case: "prompt", value: input.prompt } });
+const taskOf = (input: GenerationInput, place: string): GenerationTask => {
+  if (typeof input === "string") return textTask(checkText(input, place || "input"));
+  if (Array.isArray(input)) throw invalidField(place || "input", "an array is no input; messages go in { messages }");
+  const given = checkObject(input, place || "input");
+  checkKeys(given, place, [...chatKeys, "prompt", "tokens", "task"], "input");
+  const [kind, other] = kinds.filter((each) => given[each] !== undefined);
+  if (kind === undefined) throw invalidField(place || "input", "give a text, messages, a prompt, tokens or a task");
+  if (other !== undefined)
+    throw invalidField(place || "input", `${kind} and ${other} are set; an input is one of them`);
+  const extra = chatKeys.find((key) => kind !== "messages" && given[key] !== undefined);
+  if (extra !== undefined) throw invalidField(at(place, extra), `it goes with messages, not with a ${kind}`);
+  return create(GenerationTaskSchema, inputs[kind](given, place));
 };
+
+type TaskInit = MessageInitShape<typeof GenerationTaskSchema>;
+
+const inputs: Readonly<Record<(typeof kinds)[number], (given: GivenInput, place: string) => TaskInit>> = {
+  messages: (given, place) => ({ input: { case: "chat", value: chatToWire(given, place) } }),
+  prompt: ({ prompt }, place) => ({ input: { case: "prompt", value: checkText(prompt, at(place, "prompt")) } }),
+  tokens: ({ tokens }, place) => ({
+    input: { case: "tokens", value: { ids: checkTokenIds(tokens, at(place, "tokens")) } },
+  }),
+  task: ({ task }, place) => copyTask(checkObject(task, at(place, "task")), at(place, "task")),
+};
+
+type GivenInput = Readonly<Record<string, unknown>>;
+
+const textTask = (text: string): GenerationTask =>
+  create(GenerationTaskSchema, {
+    input: { case: "chat", value: chatToWire({ messages: [{ role: "user", content: text }] }) },
+  });
+
+/** A copy all through, as the parameters are written into it; and a first writing, which tells what is wrong in it. */
+const copyTask = (task: TaskInit, place: string): GenerationTask => {
+  try {
+    const message = create(GenerationTaskSchema, task);
+    return fromBinary(GenerationTaskSchema, toBinary(GenerationTaskSchema, message));
+  } catch (error) {
+    const problem = error instanceof Error ? error.message : String(error);
+    throw invalidField(place, `it is no task of the API: ${problem}`);
+  }
+};
+
+const at = (place: string, name: string): string => (place === "" ? name : `${place}.${name}`);

@@ -10,6 +10,7 @@ import {
   checkCallOptions,
   systemClock,
 } from "./call.ts";
+import { checkFlag, checkList, checkMs, checkObject, checkText, checkTexts, checkTokenIds, show } from "./check.ts";
 import type {
   CancelledState,
   DetokenizeOptions,
@@ -46,11 +47,15 @@ import {
   unloadedModelsFromWire,
 } from "./descriptions.ts";
 import { type EmbeddingInput, type EmbeddingResult, embeddingsFromWire, embedRequest } from "./embeddings.ts";
-import { enumName, enumValue } from "./enum-names.ts";
+import { checkEnum, enumName } from "./enum-names.ts";
 import { assertNoOthers, invalidField, protocolError } from "./errors.ts";
 import type { StreamSource } from "./event-stream.ts";
 import { EmbeddingService } from "./gen/mlxd/v1/embedding_service_pb.ts";
-import { CancelGenerationResponse_StateSchema, GenerationService } from "./gen/mlxd/v1/generation_service_pb.ts";
+import {
+  CancelGenerationResponse_StateSchema,
+  type GenerateResponse,
+  GenerationService,
+} from "./gen/mlxd/v1/generation_service_pb.ts";
 import { ModelService, ModelState } from "./gen/mlxd/v1/model_service_pb.ts";
 import { ServerService } from "./gen/mlxd/v1/server_service_pb.ts";
 import {
@@ -59,7 +64,7 @@ import {
   TokenizerService,
 } from "./gen/mlxd/v1/tokenizer_service_pb.ts";
 import { withHeaders } from "./headers.ts";
-import { assertWellFormed } from "./messages.ts";
+import { type NameOf, optionName, taskOptionNames } from "./option-names.ts";
 import { toPlain } from "./plain.ts";
 import { PreloadStream } from "./preload.ts";
 import { PreparationStream, type PrepareOptions, reportFromWire } from "./preparation.ts";
@@ -81,8 +86,10 @@ export class TransportClient implements MlxdClient {
   readonly #closeTransport: () => void;
 
   constructor(transport: Transport, options: ClientOptions, closeTransport: () => void) {
-    const { headers, defaultModel = "", timeoutMs, retry, clock = systemClock, ...others } = options;
+    const { headers, defaultModel = "", timeoutMs, retry, clock = systemClock, ...others } = checkOptions(options);
     assertNoOthers(others);
+    checkFunctions(transport, "transport", ["unary", "stream"]);
+    checkFunctions(clock, "clock", ["now", "sleep", "random"]);
     const over = withHeaders(transport, headers);
     this.raw = {
       generation: createClient(GenerationService, over),
@@ -93,32 +100,35 @@ export class TransportClient implements MlxdClient {
     };
     this.#context = { clock, policy: createRetryPolicy(retry), budget: new RetryBudget(), running: new Set() };
     this.#timeoutMs = normalizeTimeoutMs(timeoutMs);
-    this.#model = defaultModel;
+    this.#model = checkText(defaultModel, "defaultModel");
     this.#closeTransport = closeTransport;
   }
 
   async generate(input: GenerationInput, options: GenerationOptions = {}): Promise<GenerationResult> {
-    const { call, parameters } = splitOptions(options);
-    const task = createTask(input, parameters, this.#model);
-    const { result } = await this.#unary(call, (connect) => this.raw.generation.generate({ task }, connect));
+    const { task, call, nameOf } = this.#task(input, options);
+    const attempt: Attempt<GenerateResponse> = (connect) => this.raw.generation.generate({ task }, connect);
+    const { result } = await this.#unary(call, attempt, nameOf);
     return resultFromWire(result);
   }
 
   stream(input: GenerationInput, options: GenerationOptions = {}): GenerationStream {
-    const { call, parameters } = splitOptions(options);
-    const task = createTask(input, parameters, this.#model);
+    const { task, call, nameOf } = this.#task(input, options);
     const open = (connect: ConnectCallOptions) => this.raw.generation.streamGenerate({ task }, connect);
-    return new GenerationStream(this.#source(call, open), task.sampling?.candidateCount ?? 1);
+    return new GenerationStream(this.#source(call, open, nameOf), task.sampling?.candidateCount ?? 1);
   }
 
-  batch(items: readonly BatchItem[], { parallel = false, ...call }: BatchOptions & CallOptions = {}): BatchStream {
-    const request = { items: createBatchItems(items, this.#model), parallel };
+  batch(items: readonly BatchItem[], options: BatchOptions & CallOptions = {}): BatchStream {
+    const { parallel = false, ...call } = checkOptions(options);
+    const given = checkList(items, "items") as readonly BatchItem[]; // each is checked where it is read
+    const request = { items: createBatchItems(given, this.#model), parallel: checkFlag(parallel, "parallel") };
     const open = (connect: ConnectCallOptions) => this.raw.generation.batchGenerate(request, connect);
-    return new BatchStream(this.#source(call, open), items.length);
+    const names = given.map((item, index) => taskOptionNames(item.input, item, `items[${index}]`));
+    const nameOf: NameOf = (path) => (names[Number(/^items\[(\d+)\]/.exec(path)?.[1])] ?? optionName)(path);
+    return new BatchStream(this.#source(call, open, nameOf), names);
   }
 
   async cancel(generationId: string, options: CallOptions = {}): Promise<CancelledState> {
-    const request = { generationId };
+    const request = { generationId: checkText(generationId, "generationId") };
     const { state } = await this.#unary(options, (connect) => this.raw.generation.cancelGeneration(request, connect));
     return enumName(CancelGenerationResponse_StateSchema, state) as CancelledState; // the same names
   }
@@ -127,12 +137,11 @@ export class TransportClient implements MlxdClient {
     input: EmbeddingInput | readonly EmbeddingInput[],
     options: EmbeddingOptions = {},
   ): Promise<EmbeddingResult> {
-    const { signal, timeoutMs, headers, ...parameters } = options;
-    const inputs = Array.isArray(input) ? (input as readonly EmbeddingInput[]) : [input as EmbeddingInput];
-    const request = embedRequest(inputs, parameters, this.#model);
+    const { signal, timeoutMs, headers, ...parameters } = checkOptions(options);
+    const request = embedRequest(input, parameters, this.#model);
     const call = { signal, timeoutMs, headers };
     const response = await this.#unary(call, (connect) => this.raw.embedding.embed(request, connect));
-    return embeddingsFromWire(response, inputs.length);
+    return embeddingsFromWire(response, Array.isArray(input) ? input.length : 1);
   }
 
   tokenize(text: string, options?: TokenizeOptions): Promise<Tokens>;
@@ -141,10 +150,14 @@ export class TransportClient implements MlxdClient {
     input: string | readonly string[],
     options: TokenizeOptions = {},
   ): Promise<Tokens | readonly Tokens[]> {
-    const { model = this.#model, addSpecialTokens = false, pieces = false, ...call } = options;
-    const texts = typeof input === "string" ? [input] : [...input];
-    texts.forEach((text, index) => assertWellFormed(text, `texts[${index}]`));
-    const request = { model, texts, addSpecialTokens, pieces };
+    const { model = this.#model, addSpecialTokens = false, pieces = false, ...call } = checkOptions(options);
+    const texts = typeof input === "string" ? [checkText(input, "text")] : checkTexts(input, "texts");
+    const request = {
+      model: checkText(model, "model"),
+      texts,
+      addSpecialTokens: checkFlag(addSpecialTokens, "addSpecialTokens"),
+      pieces: checkFlag(pieces, "pieces"),
+    };
     const response = await this.#unary(call, (connect) => this.raw.tokenizer.tokenize(request, connect));
     const tokens = response.texts.map((text) => toPlain(TokenizedTextSchema, text));
     const [first] = tokens;
@@ -155,21 +168,28 @@ export class TransportClient implements MlxdClient {
   }
 
   async detokenize(tokenIds: readonly number[] | Uint32Array, options: DetokenizeOptions = {}): Promise<string> {
-    const { model = this.#model, skipSpecialTokens = false, ...call } = options;
-    const request = { model, ids: [...tokenIds], skipSpecialTokens };
+    const { model = this.#model, skipSpecialTokens = false, ...call } = checkOptions(options);
+    const request = {
+      model: checkText(model, "model"),
+      ids: checkTokenIds(tokenIds, "tokenIds"),
+      skipSpecialTokens: checkFlag(skipSpecialTokens, "skipSpecialTokens"),
+    };
     const { text } = await this.#unary(call, (connect) => this.raw.tokenizer.detokenize(request, connect));
     return text;
   }
 
   async countTokens(input: GenerationInput, options: GenerationOptions = {}): Promise<TokenCount> {
-    const { call, parameters } = splitOptions(options);
-    const task = createTask(input, parameters, this.#model);
-    const response = await this.#unary(call, (connect) => this.raw.tokenizer.countTokens({ task }, connect));
+    const { task, call, nameOf } = this.#task(input, options);
+    const response = await this.#unary(call, (connect) => this.raw.tokenizer.countTokens({ task }, connect), nameOf);
     return toPlain(CountTokensResponseSchema, response);
   }
 
-  async listModels({ states = [], ...call }: ListModelsOptions = {}): Promise<readonly Model[]> {
-    const request = { states: states.map(modelStateToWire), pageSize: maxPageSize };
+  async listModels(options: ListModelsOptions = {}): Promise<readonly Model[]> {
+    const { states = [], ...call } = checkOptions(options);
+    const request = {
+      states: checkList(states, "states").map((state, at) => checkEnum(ModelState, state, `states[${at}]`, "state")),
+      pageSize: maxPageSize,
+    };
     return allPages(async (pageToken) => {
       const page = { ...request, pageToken };
       const response = await this.#unary(call, (connect) => this.raw.models.listModels(page, connect));
@@ -193,25 +213,28 @@ export class TransportClient implements MlxdClient {
   }
 
   async getModel(model = this.#model, options: CallOptions = {}): Promise<Model> {
-    const response = await this.#unary(options, (connect) => this.raw.models.getModel({ model }, connect));
+    const request = { model: checkText(model, "model") };
+    const response = await this.#unary(options, (connect) => this.raw.models.getModel(request, connect));
     return modelFromWire(response.model);
   }
 
-  prepareModel(
-    model = this.#model,
-    { revision = "", retest = false, ...call }: PrepareOptions & CallOptions = {},
-  ): PreparationStream {
-    const request = { model, revision, retest };
+  prepareModel(model = this.#model, options: PrepareOptions & CallOptions = {}): PreparationStream {
+    const { revision = "", retest = false, ...call } = checkOptions(options);
+    const request = {
+      model: checkText(model, "model"),
+      revision: checkText(revision, "revision"),
+      retest: checkFlag(retest, "retest"),
+    };
     const open = (connect: ConnectCallOptions) => this.raw.models.prepareModel(request, connect);
     return new PreparationStream(this.#source(call, open));
   }
 
   async loadModel(model = this.#model, options: LoadModelOptions = {}): Promise<LoadedModel> {
-    const { pinned, idleTtlMs, ...call } = options;
+    const { pinned, idleTtlMs, ...call } = checkOptions(options);
     const request = {
-      model,
-      ...(pinned !== undefined && { pinned }),
-      ...(idleTtlMs !== undefined && { idleTtl: durationFromMs(idleTtlMs) }),
+      model: checkText(model, "model"),
+      ...(pinned !== undefined && { pinned: checkFlag(pinned, "pinned") }),
+      ...(idleTtlMs !== undefined && { idleTtl: durationFromMs(checkMs(idleTtlMs, "idleTtlMs")) }),
     };
     const response = await this.#unary(call, (connect) => this.raw.models.loadModel(request, connect));
     const loaded = modelFromWire(response.model);
@@ -219,32 +242,40 @@ export class TransportClient implements MlxdClient {
   }
 
   preloadModels(models: readonly string[], options: CallOptions = {}): PreloadStream {
-    const request = { models: [...models] };
+    const request = { models: checkTexts(models, "models") };
     const open = (connect: ConnectCallOptions) => this.raw.models.preloadModels(request, connect);
-    return new PreloadStream(this.#source(options, open), models.length);
+    return new PreloadStream(this.#source(checkOptions(options), open), request.models.length);
   }
 
   async checkModelFit(model = this.#model, options: CallOptions = {}): Promise<MemoryFit> {
-    const request = { model, validateOnly: true };
+    const request = { model: checkText(model, "model"), validateOnly: true };
     return memoryFitFromWire(await this.#unary(options, (connect) => this.raw.models.loadModel(request, connect)));
   }
 
   async unloadModel(model: string, options: UnloadModelOptions = {}): Promise<UnloadedModel> {
-    const { drainTimeoutMs, force = false, ...call } = options;
-    const request = { model, force, ...drainTimeout(drainTimeoutMs) };
+    const { drainTimeoutMs, force = false, ...call } = checkOptions(options);
+    const request = {
+      model: checkText(model, "model"),
+      force: checkFlag(force, "force"),
+      ...drainTimeout(drainTimeoutMs),
+    };
     return unloadedModelFromWire(await this.#unary(call, (connect) => this.raw.models.unloadModel(request, connect)));
   }
 
   async unloadAllModels(options: UnloadAllModelsOptions = {}): Promise<UnloadedModels> {
-    const { drainTimeoutMs, force = false, includePinned = false, ...call } = options;
-    const request = { force, includePinned, ...drainTimeout(drainTimeoutMs) };
+    const { drainTimeoutMs, force = false, includePinned = false, ...call } = checkOptions(options);
+    const request = {
+      force: checkFlag(force, "force"),
+      includePinned: checkFlag(includePinned, "includePinned"),
+      ...drainTimeout(drainTimeoutMs),
+    };
     return unloadedModelsFromWire(
       await this.#unary(call, (connect) => this.raw.models.unloadAllModels(request, connect)),
     );
   }
 
   async pinModel(model: string, pinned = true, options: CallOptions = {}): Promise<Model> {
-    const request = { model, pinned };
+    const request = { model: checkText(model, "model"), pinned: checkFlag(pinned, "pinned") };
     const response = await this.#unary(options, (connect) => this.raw.models.pinModel(request, connect));
     return modelFromWire(response.model);
   }
@@ -270,22 +301,25 @@ export class TransportClient implements MlxdClient {
     this.close();
   }
 
-  #unary<T>(options: CallOptions, attempt: Attempt<T>): Promise<T> {
-    return callUnary(this.#context, checkCallOptions(options, this.#timeoutMs), attempt);
+  /** The task of these arguments, and how its fields are called in them. */
+  #task(input: GenerationInput, options: GenerationOptions) {
+    const { signal, timeoutMs, headers, ...parameters } = checkOptions(options);
+    return {
+      task: createTask(input, parameters, this.#model),
+      call: { signal, timeoutMs, headers },
+      nameOf: taskOptionNames(input, parameters),
+    };
   }
 
-  #source<T>(options: CallOptions, open: StreamSource<T>["open"]): StreamSource<T> {
-    const checked = checkCallOptions(options, this.#timeoutMs);
+  #unary<T>(options: CallOptions, attempt: Attempt<T>, nameOf?: NameOf): Promise<T> {
+    return callUnary(this.#context, checkCallOptions(checkOptions(options), this.#timeoutMs, nameOf), attempt);
+  }
+
+  #source<T>(options: CallOptions, open: StreamSource<T>["open"], nameOf?: NameOf): StreamSource<T> {
+    const checked = checkCallOptions(options, this.#timeoutMs, nameOf);
     return { begin: () => new Call(this.#context, checked), open };
   }
 }
-
-const splitOptions = ({ signal, timeoutMs, headers, ...parameters }: GenerationOptions) => ({
-  call: { signal, timeoutMs, headers },
-  parameters,
-});
-
-const drainTimeout = (ms: number | undefined) => (ms === undefined ? {} : { drainTimeout: durationFromMs(ms) });
 
 const allPages = async <T>(
   pageAt: (pageToken: string) => Promise<{ readonly items: readonly T[]; readonly next: string }>,
@@ -301,8 +335,17 @@ const allPages = async <T>(
   return all;
 };
 
-const modelStateToWire = (state: string): ModelState => {
-  const value = enumValue(ModelState, state);
-  if (value === undefined) throw invalidField("states", `"${state}" is no state`);
-  return value;
+const checkOptions = <Options extends object>(options: Options): Options => {
+  checkObject(options, "options");
+  return options;
 };
+
+/** Something that others make: it has to do at least this. */
+const checkFunctions = (value: unknown, name: string, functions: readonly string[]): void => {
+  const object = checkObject(value, name);
+  const missing = functions.find((key) => typeof object[key] !== "function");
+  if (missing !== undefined) throw invalidField(`${name}.${missing}`, `${show(object[missing])} is no function`);
+};
+
+const drainTimeout = (ms: unknown) =>
+  ms === undefined ? {} : { drainTimeout: durationFromMs(checkMs(ms, "drainTimeoutMs")) };

@@ -3,8 +3,10 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { createConnectTransport } from "@connectrpc/connect-web";
 import { anyTypes } from "./any-types.ts";
 import { checkBaseUrl } from "./base-url.ts";
+import { checkChoice, checkObject, show } from "./check.ts";
 import type { MlxdClient } from "./client.ts";
 import { type ClientOptions, createMlxdClientFromTransport } from "./create-client.ts";
+import { invalidField } from "./errors.ts";
 
 export * from "./index.ts";
 
@@ -29,7 +31,10 @@ export interface WebClientOptions extends ClientOptions {
 
 /** Makes a client that calls the service with `fetch`. */
 export const createMlxdClient = (options: WebClientOptions = {}): MlxdClient => {
+  checkObject(options, "options");
   const { baseUrl, format = "binary", fetch = globalThis.fetch, ...clientOptions } = options;
+  checkChoice(format, "format", ["binary", "json"], "format");
+  if (typeof fetch !== "function") throw invalidField("fetch", `${show(fetch)} is no function`);
   const transport = createConnectTransport({
     baseUrl: checkBaseUrl(baseUrl),
     useBinaryFormat: format === "binary",

@@ -195,7 +195,15 @@ describe("mlxd generate", () => {
   it("tells in one line what the service refuses", async () => {
     const { exitCode, stderr } = await mlxd("generate", "x", "--temperature", "9");
     assert.equal(exitCode, 1);
-    assert.match(stderr, /^mlxd: task\.sampling\.temperature: 9 .+ between 0 and 2; .+\(INVALID_FIELD\)\n$/);
+    assert.match(stderr, /^mlxd: --temperature: 9 .+ between 0 and 2; .+\(INVALID_FIELD\)\n$/);
+    const seed = await mlxd("generate", "x", "--seed", "4294967296");
+    assert.equal(seed.exitCode, 1);
+    assert.match(
+      seed.stderr,
+      /^mlxd: --seed: 4294967296 is no whole number from 0 to 4294967295; .+\(INVALID_FIELD\)\n$/,
+    );
+    const stop = await mlxd("generate", "x", "--stop", "a", "--stop", "");
+    assert.match(stop.stderr, /^mlxd: --stop: .+\(INVALID_FIELD\)\n$/);
   });
 
   it("ends with the time-out", async () => {

@@ -116,7 +116,7 @@ describe.each(clientKinds.filter(({ name }) => !name.includes("JSON")))("over $n
     assert.equal(error.code, "INVALID_ARGUMENT");
     assert.deepEqual(
       error.violations.map(({ field }) => field),
-      ["SamplingParams.seed"],
+      ["seed"],
     );
     assert.lengthOf(pair.server.calls, 0);
   });

@@ -57,7 +57,9 @@ describe.each(clientKinds)("over $name", (kind) => {
       fail(
         Code.ResourceExhausted,
         "CLIENT_STALLED",
-        detail(BadRequestSchema, { fieldViolations: [{ field: "task.stop", description: "is wrong" }] }),
+        detail(BadRequestSchema, {
+          fieldViolations: [{ field: "task.stop.max_output_tokens", description: "is over max_tokens" }],
+        }),
         detail(RetryInfoSchema, { retryDelay: durationFromMs(1_500) }),
         detail(GenerationFailureSchema, {
           generationId: "g1",
@@ -66,7 +68,7 @@ describe.each(clientKinds)("over $name", (kind) => {
         }),
       ),
     );
-    assert.deepEqual(error.violations, [{ field: "task.stop", description: "is wrong" }]);
+    assert.deepEqual(error.violations, [{ field: "maxOutputTokens", description: "is over maxTokens" }]);
     assert.equal(error.retryAfterMs, 1_500);
     assert.deepEqual(error.progress, {
       generationId: "g1",

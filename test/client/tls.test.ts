@@ -2,6 +2,7 @@
 import { execFile } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
+import http from "node:http";
 import http2 from "node:http2";
 import https from "node:https";
 import type { AddressInfo } from "node:net";
@@ -36,6 +37,20 @@ const handler = connectNodeAdapter({
 });
 
 describe.each(["grpc", "connect", "connect-http1"] as const)("%s over TLS", (protocol) => {
+  it("to a port without TLS is told so", async () => {
+    for (const server of [http.createServer(), http2.createServer()]) {
+      server.listen(0, "127.0.0.1");
+      await once(server, "listening");
+      const baseUrl = `https://127.0.0.1:${(server.address() as AddressInfo).port}`;
+      const client = createMlxdClient({ baseUrl, protocol, retry: false });
+      const error = await client.listModels().catch((reason: unknown) => reason);
+      assert(isMlxdError(error, "CONNECTION"), String(error));
+      assert.match(error.message, /^no TLS is spoken there: .*http:\/\/$/);
+      client.close();
+      server.close();
+    }
+  });
+
   it("trusts the authority that it was given, and no other", async (context) => {
     if (!certificate) return context.skip("openssl is missing or makes no certificate");
     const server =
