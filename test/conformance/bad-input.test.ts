@@ -182,7 +182,9 @@ describe.each(transports)("over $name", ({ create }) => {
       client.generate({ task: chat({ messages: [{ role: Role.USER, content: [{ part }] }] }) }),
     );
     expect(error.code).toBe(Code.InvalidArgument);
-    expect(detailsOf(error).info).toMatchObject({ reason: "UNSUPPORTED_TASK", metadata: { task: "vision" } });
+    const metadata = { task: "vision", model: "demo" };
+    expect(detailsOf(error).info).toMatchObject({ reason: "UNSUPPORTED_TASK", metadata });
+    expect(error.rawMessage).toMatch(/^model "demo" does not do vision; /);
   });
 
   it("a duration whose parts disagree is refused", async () => {

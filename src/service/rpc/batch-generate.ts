@@ -12,6 +12,7 @@ import {
 } from "../../client/gen/mlxd/v1/generation_service_pb.ts";
 import { InvalidField, type ServiceError } from "../domain/errors.ts";
 import type { GenerationResult, OutputOptions, Usage } from "../domain/generation.ts";
+import type { Models } from "../models/Models.ts";
 import type { Generations } from "../pipeline/Generations.ts";
 import type { Call } from "./Bridge.ts";
 import { statusFrom, type WireError, wireErrorFromCause } from "./error-to-wire.ts";
@@ -21,9 +22,14 @@ import { fieldViolations, violationsOf } from "./validate.ts";
 
 type Request = MessageShape<typeof BatchGenerateRequestSchema>;
 
+interface Services {
+  readonly generations: Generations["Service"];
+  readonly models: Models["Service"];
+}
+
 /** What was wrong with one task is that item's failure; what is wrong with the batch itself fails the call. */
 export const batchGenerate = (
-  generations: Generations["Service"],
+  services: Services,
   request: Request,
   call: Call,
 ): Stream.Stream<BatchGenerateResponse, ServiceError> =>
@@ -34,7 +40,7 @@ export const batchGenerate = (
     }
     const summary = new Summary(request.items.length);
     const results = Stream.fromIterable(request.items.entries()).pipe(
-      Stream.mapEffect(([index, item]) => runItem(generations, item, index, call, summary), {
+      Stream.mapEffect(([index, item]) => runItem(services, item, index, call, summary), {
         // At most 100: how many of them run at once is for the engine's slots and queue to say.
         concurrency: request.parallel ? "unbounded" : 1,
         unordered: true,
@@ -50,7 +56,7 @@ const isOfTask = ({ field: [items, item, task] }: Violation): boolean =>
   items?.kind === "field" && item?.kind === "list_sub" && task?.kind === "field" && task.name === "task";
 
 const runItem = (
-  generations: Generations["Service"],
+  { generations, models }: Services,
   item: BatchItem,
   index: number,
   call: Call,
@@ -59,7 +65,7 @@ const runItem = (
   Effect.gen(function* () {
     const violations = violationsOf(BatchItemSchema, item);
     if (violations.length > 0) return yield* new InvalidField({ violations: fieldViolations(item, violations) });
-    const task = yield* checkedTask(item.task);
+    const task = yield* checkedTask(item.task, models);
     const result = yield* generations.run(task, call);
     return { result, output: task.output };
   }).pipe(

@@ -4,9 +4,11 @@ import { Effect, Result } from "effect";
 import * as wire from "../../client/gen/mlxd/v1/embedding_service_pb.ts";
 import type { EmbeddingInput, EmbeddingTask, Pooling } from "../domain/embedding.ts";
 import { type InvalidField, UnsupportedParameter } from "../domain/errors.ts";
+import { Models } from "../models/Models.ts";
 import { Embeddings } from "../pipeline/Embeddings.ts";
 import { Bridge } from "./Bridge.ts";
 import { invalidField } from "./invalid-field.ts";
+import { namingModel } from "./naming-model.ts";
 import { schedulingFromWire } from "./task-from-wire.ts";
 import { unknownField } from "./unknown-field.ts";
 import { validate } from "./validate.ts";
@@ -14,12 +16,13 @@ import { validate } from "./validate.ts";
 export const makeEmbeddingService = Effect.gen(function* () {
   const bridge = yield* Bridge;
   const embeddings = yield* Embeddings;
+  const models = yield* Models;
   return {
     embed: (request, context) =>
       bridge.unary(context, (call) =>
         Effect.gen(function* () {
           yield* validate(wire.EmbedRequestSchema, request);
-          const task = yield* Effect.fromResult(taskFromWire(request));
+          const task = yield* namingModel(models)(Effect.fromResult(taskFromWire(request)));
           const result = yield* embeddings.run(task, call);
           return {
             ...result,
@@ -44,7 +47,7 @@ const taskFromWire = (request: wire.EmbedRequest): Result.Result<EmbeddingTask, 
     if (unknown !== undefined) {
       const hint = "this version of the service does not know the field";
       const field = unknown.replace(/^\./, "");
-      return yield* Result.fail(new UnsupportedParameter({ field, model: request.model || "default", hint }));
+      return yield* Result.fail(new UnsupportedParameter({ field, model: request.model, hint }));
     }
     const inputs: EmbeddingInput[] = [];
     for (const [index, { input }] of request.inputs.entries()) {

@@ -11,6 +11,7 @@ import {
 import type * as wire from "../../client/gen/mlxd/v1/types_pb.ts";
 import type { Progress } from "../domain/errors.ts";
 import type { GenerationEvent, OutputOptions } from "../domain/generation.ts";
+import { Models } from "../models/Models.ts";
 import { Generations } from "../pipeline/Generations.ts";
 import { batchGenerate } from "./batch-generate.ts";
 import { Bridge } from "./Bridge.ts";
@@ -22,12 +23,13 @@ import { validate } from "./validate.ts";
 export const makeGenerationService = Effect.gen(function* () {
   const bridge = yield* Bridge;
   const generations = yield* Generations;
+  const models = yield* Models;
   return {
     generate: (request, context) =>
       bridge.unary(context, (call) =>
         Effect.gen(function* () {
           yield* validate(GenerateRequestSchema, request);
-          const task = yield* checkedTask(request.task);
+          const task = yield* checkedTask(request.task, models);
           return { result: resultToWire(yield* generations.run(task, call), task.output) };
         }),
       ),
@@ -39,7 +41,7 @@ export const makeGenerationService = Effect.gen(function* () {
           Stream.unwrap(
             Effect.gen(function* () {
               yield* validate(StreamGenerateRequestSchema, request);
-              const task = yield* checkedTask(request.task);
+              const task = yield* checkedTask(request.task, models);
               return coalesce(task.output)(generations.stream(task, call));
             }),
           ),
@@ -52,7 +54,7 @@ export const makeGenerationService = Effect.gen(function* () {
     },
     batchGenerate: (request, context) =>
       bridge.stream(context, {
-        stream: (call) => batchGenerate(generations, request, call),
+        stream: (call) => batchGenerate({ generations, models }, request, call),
         toWire: (response) => response,
       }),
     cancelGeneration: (request, context) =>

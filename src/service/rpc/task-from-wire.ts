@@ -1,7 +1,7 @@
 import { Effect, Result } from "effect";
 
 import * as wire from "../../client/gen/mlxd/v1/types_pb.ts";
-import { type InvalidField, UnsupportedParameter, type UnsupportedTask } from "../domain/errors.ts";
+import { type InvalidField, UnsupportedParameter } from "../domain/errors.ts";
 import type {
   CachePolicy,
   GenerationInput,
@@ -14,33 +14,37 @@ import type {
   SchedulingHints,
   StopCriteria,
 } from "../domain/generation.ts";
+import type { Models } from "../models/Models.ts";
 import { chatFromWire } from "./chat-from-wire.ts";
 import { msFromDuration } from "./duration.ts";
 import { invalidField } from "./invalid-field.ts";
+import { namingModel, type Refusal } from "./naming-model.ts";
 import { unknownField } from "./unknown-field.ts";
-
-type Refusal = InvalidField | UnsupportedParameter | UnsupportedTask;
 
 /**
  * A task in the service's own terms. Its rules were validated before, and so it is there; refused here is what those
  * rules cannot state and what no engine of this service does. Paths in errors start at `task`.
  */
-export const checkedTask = (task: wire.GenerationTask | undefined): Effect.Effect<GenerationTask, Refusal> =>
-  Effect.fromResult(task === undefined ? Result.fail(invalidField("task", "it must be set")) : taskFromWire(task));
+export const checkedTask = (
+  task: wire.GenerationTask | undefined,
+  models: Models["Service"],
+): Effect.Effect<GenerationTask, Refusal> =>
+  namingModel(models)(
+    Effect.fromResult(task === undefined ? Result.fail(invalidField("task", "it must be set")) : taskFromWire(task)),
+  );
 
 const taskFromWire = (task: wire.GenerationTask): Result.Result<GenerationTask, Refusal> =>
   Result.gen(function* () {
-    const model = task.model || "default";
     const unknown = unknownField(wire.GenerationTaskSchema, task, "task");
     if (unknown !== undefined) {
       const hint = "this version of the service does not know the field";
-      return yield* Result.fail(new UnsupportedParameter({ field: unknown, model, hint }));
+      return yield* Result.fail(new UnsupportedParameter({ field: unknown, model: task.model, hint }));
     }
     return {
       model: task.model,
       ...(task.modelRevision === undefined ? {} : { modelRevision: task.modelRevision }),
       ...(task.adapter === undefined ? {} : { adapter: task.adapter }),
-      input: yield* inputFromWire(task.input, model),
+      input: yield* inputFromWire(task.input, task.model),
       reasoning: reasoningFromWire(task.reasoning),
       sampling: samplingFromWire(task.sampling),
       stop: yield* stopFromWire(task.stop),

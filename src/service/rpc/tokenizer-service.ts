@@ -56,7 +56,7 @@ export const makeTokenizerService = Effect.gen(function* () {
       bridge.unary(context, () =>
         Effect.gen(function* () {
           yield* validate(CountTokensRequestSchema, request);
-          const task = yield* checkedTask(request.task);
+          const task = yield* checkedTask(request.task, models);
           return yield* generations.count(task);
         }),
       ),

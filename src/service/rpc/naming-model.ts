@@ -1,0 +1,33 @@
+import { Effect } from "effect";
+
+import { type InvalidField, UnsupportedParameter, UnsupportedTask } from "../domain/errors.ts";
+import type { Models } from "../models/Models.ts";
+
+/** What a request's own words are refused with. */
+export type Refusal = InvalidField | UnsupportedParameter | UnsupportedTask;
+
+/**
+ * Names the model of a refusal as the catalog does: the request may have an alias or, for the default model, no name at
+ * all. A name that the catalog does not have stays as it was written.
+ */
+export const namingModel =
+  (models: Models["Service"]) =>
+  <A>(checked: Effect.Effect<A, Refusal>): Effect.Effect<A, Refusal> =>
+    checked.pipe(
+      Effect.catchTags({
+        UnsupportedTask: (error) =>
+          Effect.flatMap(nameOf(models, error.model), (model) =>
+            Effect.fail(new UnsupportedTask({ task: error.task, model })),
+          ),
+        UnsupportedParameter: ({ field, hint, model: asked }) =>
+          Effect.flatMap(nameOf(models, asked), (model) =>
+            Effect.fail(new UnsupportedParameter({ field, model, hint })),
+          ),
+      }),
+    );
+
+const nameOf = (models: Models["Service"], name: string): Effect.Effect<string> =>
+  models.get(name).pipe(
+    Effect.map(({ facts }) => facts.id),
+    Effect.orElseSucceed(() => name || "default"),
+  );
