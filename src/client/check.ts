@@ -5,7 +5,7 @@
 import { invalidField } from "./errors.ts";
 
 /** The largest number of the API's unsigned fields. */
-export const maxUint32 = 2 ** 32 - 1;
+const maxUint32 = 2 ** 32 - 1;
 
 /** The longest duration that protobuf holds, in milliseconds: some 10,000 years. */
 const maxDurationMs = 315_576_000_000_000;
