@@ -191,6 +191,7 @@ describe("--header", () => {
   const commands = [
     "models",
     "models demo",
+    "compatibility",
     "load",
     "load --check",
     "unload demo",
@@ -214,6 +215,7 @@ describe("--header", () => {
       ...prepared(PrepareStage.READY, { quality: Quality.OK, reason: "" }),
       models: {
         listModels: () => ({}),
+        listCompatibilityProfiles: () => ({}),
         getModel,
         loadModel: getModel,
         unloadModel: getModel,
