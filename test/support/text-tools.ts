@@ -8,33 +8,42 @@ import { reasoningMarks } from "../../src/service/output/reasoning-marks.ts";
 import { ChatTemplateRefused } from "../../src/service/prompt/chat-template.ts";
 import { describeVocabulary } from "../../src/service/prompt/describe-vocabulary.ts";
 import { encodeWithin, encodeWithinOrCut } from "../../src/service/prompt/encode-within.ts";
+import { usualForms } from "../../src/service/prompt/chat-template-values.ts";
+import type { TemplateShape } from "../../src/service/prompt/template-shape.ts";
 import type { Tokenizer } from "../../src/service/prompt/Tokenizer.ts";
 import { createVocabulary, type Vocabulary } from "../../src/service/prompt/Vocabulary.ts";
 import { byteTokenizer } from "./byte-tokenizer.ts";
 
-type TextTools = Pick<PromptTools, "vocabulary" | "outputFormat" | "reasoningMarks" | "mentions" | "texts">;
+type TextTools = Pick<PromptTools, "vocabulary" | "outputFormat" | "reasoningMarks" | "template" | "texts">;
 
 export interface TextToolsOptions {
   readonly tokenizer?: Tokenizer;
   readonly render?: (chat: ChatInput) => string;
-  readonly mentions?: (variable: string) => boolean;
+  readonly template?: Partial<TemplateShape>;
   readonly outputFormat?: OutputFormat;
 }
 
 export const vocabularyOf = (tokenizer: Tokenizer): Vocabulary => createVocabulary(describeVocabulary(tokenizer));
+
+const plainShape: TemplateShape = {
+  tools: "variable",
+  forms: usualForms,
+  writes: { calls: true, results: true, names: true, reasoning: true },
+  options: [],
+};
 
 const plainFormat: OutputFormat = { notation: "tagged", reasoningTags: undefined, cleanUp: [] };
 
 export const textTools = ({
   tokenizer = byteTokenizer,
   render = () => "",
-  mentions = () => false,
+  template = {},
   outputFormat = plainFormat,
 }: TextToolsOptions = {}): TextTools => ({
   vocabulary: vocabularyOf(tokenizer),
   outputFormat,
   reasoningMarks: reasoningMarks(outputFormat, (text) => tokenizer.encode(text, { addSpecialTokens: false })),
-  mentions,
+  template: { ...plainShape, ...template },
   texts: {
     encode: (texts, { limit, truncate, addSpecialTokens }) =>
       Effect.sync(() =>

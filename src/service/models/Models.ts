@@ -7,6 +7,7 @@ import type { ModelCondition, ModelFacts, ModelStatus } from "../domain/model.ts
 import type { Engine, EngineDevice } from "../engine/Engine.ts";
 import type { OutputFormat } from "../output/output-format.ts";
 import type { ReasoningMarks } from "../output/reasoning-marks.ts";
+import type { TemplateShape } from "../prompt/template-shape.ts";
 import type { Vocabulary } from "../prompt/Vocabulary.ts";
 import type { Footprint } from "./footprint.ts";
 import type { Departure, Unloaded, UnloadOptions } from "./keeping.ts";
@@ -21,8 +22,8 @@ export interface PromptTools {
   readonly vocabulary: Vocabulary;
   readonly outputFormat: OutputFormat;
   readonly reasoningMarks: ReasoningMarks;
-  /** Whether the chat template makes anything of a variable, as far as its text tells. */
-  readonly mentions: (variable: string) => boolean;
+  /** What its chat template makes of a conversation. */
+  readonly template: TemplateShape;
   readonly texts: Texts;
 }
 

@@ -4,7 +4,8 @@ import { Predicate, Schema } from "effect";
 
 import type { Family, FamilyProfile } from "../domain/family.ts";
 import type { ModelDefaults, ModelFacts } from "../domain/model.ts";
-import { readChatTemplates, rendersTools } from "../prompt/chat-template-source.ts";
+import { TemplateError } from "../prompt/jinja/values.ts";
+import { createChatTemplate } from "../prompt/chat-template.ts";
 import { resolveDefaults } from "../prompt/effective-parameters.ts";
 import { specialTokens } from "../prompt/special-tokens.ts";
 import { CheckpointInvalid, readChatTemplateFile, readOptional, readRequired } from "../checkpoint/checkpoint-files.ts";
@@ -71,7 +72,7 @@ export const readCheckpointFacts = async (
     defaults: resolveDefaults({ ...configuredDefaults(generation), ...overrides.defaults }, profile),
     capabilities: {
       chat: true,
-      tools: rendersTools(readChatTemplates(tokenizerConfig, template?.value)),
+      tools: takesTools(tokenizerConfig, template?.value),
       vision: false,
       logprobs: true,
       adapters: true,
@@ -81,6 +82,16 @@ export const readCheckpointFacts = async (
     embedding,
     engine: "mlx",
   };
+};
+
+/** A template that cannot be used is told when the model is. */
+const takesTools = (tokenizerConfig: object, chatTemplateFile: unknown): boolean => {
+  try {
+    return createChatTemplate({ tokenizerConfig, chatTemplateFile }).tools !== undefined;
+  } catch (cause) {
+    if (cause instanceof TemplateError) return false;
+    throw cause;
+  }
 };
 
 /** On Metal the engine computes with weights as they are stored; on a CPU all of them become float32. */

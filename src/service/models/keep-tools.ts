@@ -48,14 +48,13 @@ const readTools = Effect.fnUntraced(function* (
     ({ cause }) => new ModelBroken({ model: facts.id, cause: `${loading} ${cause}` }),
   );
   if ("problem" in loaded) return yield* new ModelBroken({ model: facts.id, cause: loaded.problem });
-  const words = new Set(loaded.templateWords);
   return {
     facts,
     profile,
     vocabulary: createVocabulary(loaded.vocabulary),
     outputFormat: loaded.outputFormat,
     reasoningMarks: loaded.reasoningMarks,
-    mentions: (variable) => words.has(variable),
+    template: loaded.template,
     texts: makeTexts(sandbox, facts.id, { ...model, digest: loaded.digest }),
   };
 });

@@ -16,10 +16,12 @@ import type { AdapterFacts, ModelFacts } from "../domain/model.ts";
 import type { PromptTools } from "../models/Models.ts";
 import type { TextFailure } from "../models/texts.ts";
 import { taskGrammar } from "./task-grammar.ts";
-import { marksReasoning } from "../output/output-format.ts";
+import { marksReasoning, type OutputFormat } from "../output/output-format.ts";
 import { toolProblems } from "../output/tool-schema/tool-problems.ts";
 import { decodeTokens } from "../prompt/detokenizer.ts";
 import type { Encoded, TooLong } from "../prompt/encode-within.ts";
+import { reservedOptions } from "../prompt/reserved-options.ts";
+import type { TemplateShape } from "../prompt/template-shape.ts";
 import { findAdapter } from "./find-adapter.ts";
 
 export type PromptFailure =
@@ -112,19 +114,45 @@ const checkTask = (task: GenerationTask, tools: PromptTools): Effect.Effect<void
 };
 
 /** The first option of reasoning, or of the template, that this model's template has no use for. */
-const unusedOption = ({ input, reasoning }: GenerationTask, { mentions, outputFormat }: PromptTools) => {
+const unusedOption = ({ input, reasoning }: GenerationTask, { template, outputFormat }: PromptTools) => {
   const isChat = input.type === "chat";
   if (reasoning.maxTokens !== undefined && !(isChat && marksReasoning(outputFormat))) {
     const hint = isChat ? "its chat template marks no reasoning" : "only in a conversation is reasoning marked";
     return { field: "task.reasoning.max_tokens", hint };
   }
-  if (reasoning.effort !== undefined && !(isChat && mentions("reasoning_effort"))) {
+  if (reasoning.effort !== undefined && !(isChat && template.options.includes("reasoning_effort"))) {
     const hint = isChat ? "its chat template has no reasoning_effort" : "it is for the chat template to tell";
     return { field: "task.reasoning.effort", hint };
   }
-  const name = isChat ? Object.keys(input.templateOptions).find((each) => !mentions(each)) : undefined;
-  if (name === undefined) return undefined;
+  if (!isChat) return undefined;
+  // Names that no caller may set are the template's to refuse.
+  const name = Object.keys(input.templateOptions).find(
+    (each) => !template.options.includes(each) && !reservedOptions.has(each),
+  );
+  if (name === undefined) return unusedPart(input, template, outputFormat);
   return { field: `task.chat.template_options.${shorten(name)}`, hint: "its chat template does not use it" };
+};
+
+/** The first part of a message that the template would drop without a word. */
+const unusedPart = ({ messages }: ChatInput, { writes }: TemplateShape, format: OutputFormat) => {
+  for (const [index, { role, name, reasoning, toolCalls }] of messages.entries()) {
+    const at = `task.chat.messages[${index}]`;
+    if (toolCalls.length > 0 && !writes.calls) {
+      return { field: `${at}.tool_calls`, hint: "its chat template does not write the calls of earlier messages" };
+    }
+    if (role === "tool" && !writes.results) {
+      return { field: `${at}.role`, hint: "its chat template does not write the results of tools" };
+    }
+    // Whose result a tool's message is, its call's id tells too.
+    if (name !== "" && role !== "tool" && !writes.names) {
+      return { field: `${at}.name`, hint: "its chat template does not write the names of speakers" };
+    }
+    // What a model reasons may be sent back to it, whatever its template then leaves out.
+    if (reasoning !== "" && !writes.reasoning && !marksReasoning(format)) {
+      return { field: `${at}.reasoning`, hint: "its chat template does not write earlier reasoning" };
+    }
+  }
+  return undefined;
 };
 
 const shorten = (name: string): string => name.slice(0, 64);

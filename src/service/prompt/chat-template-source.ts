@@ -30,9 +30,6 @@ export const readChatTemplates = (
   return { chat, tools: named.get("tool_use") ?? chat, isFallback: false };
 };
 
-/** Whether the template does anything with tools: one that does not would drop them without a word. */
-export const rendersTools = ({ tools, isFallback }: ChatTemplates): boolean => !isFallback && /\btools\b/.test(tools);
-
 /** None of them has a form for tools. */
 const refuseTools = `
 {%- if tools %}{{ raise_exception("this model has no chat template, so it takes no tools") }}{% endif %}

@@ -1,73 +1,122 @@
 /** A conversation as chat templates see it: the names and forms that transformers' users pass. */
-import type { ChatInput, ChatMessage, ToolCall } from "../domain/generation.ts";
+import type { ChatInput, ChatMessage, Tool, ToolCall } from "../domain/generation.ts";
+import { parseExactJson, valueOf } from "./jinja/exact-json.ts";
+import { jsonText } from "./jinja/python-text.ts";
+import type { Value } from "./jinja/values.ts";
 
 /** Keys that a message does not have are absent: templates ask with `in` and `is defined`. */
-export interface TemplateMessage {
-  readonly role: string;
-  readonly content: string;
-  readonly name?: string;
-  readonly tool_calls?: ReadonlyArray<object>;
-  readonly tool_call_id?: string;
-  readonly reasoning_content?: string;
-  /** gpt-oss's name for the same. */
-  readonly thinking?: string;
+export type TemplateMessage = ReadonlyMap<Value, Value>;
+
+/** How a template wants what can be written in more than one way. */
+export interface MessageForms {
+  /** The content of an assistant's message that only calls tools. */
+  readonly emptyContent: "text" | "none" | "absent";
+  /** A call's arguments: the object, or its JSON as text. */
+  readonly callArguments: "object" | "text";
+  /** Whether it knows the role `developer`; otherwise it gets `system`, which is what it means. */
+  readonly developerRole: boolean;
 }
 
-/**
- * @param options.developerRole whether the template knows the role `developer`; otherwise it becomes `system`, which is
- *   what it means, as most templates drop messages of a role that they do not know
- */
-export const toTemplateMessages = (
-  { messages }: ChatInput,
-  { developerRole }: { readonly developerRole: boolean },
-): ReadonlyArray<TemplateMessage> =>
-  messages.map((message) => ({
-    role: message.role === "developer" && !developerRole ? "system" : message.role,
-    content: textOf(message),
-    ...(message.name !== "" && { name: message.name }),
-    ...(message.toolCalls.length > 0 && { tool_calls: message.toolCalls.map(toTemplateCall) }),
-    ...(message.toolCallId !== "" && { tool_call_id: message.toolCallId }),
-    ...(message.reasoning !== "" && { reasoning_content: message.reasoning, thinking: message.reasoning }),
-  }));
+export const usualForms: MessageForms = { emptyContent: "text", callArguments: "object", developerRole: false };
+
+export const toTemplateMessage = (message: ChatMessage, forms: MessageForms): TemplateMessage => {
+  const role = message.role === "developer" && !forms.developerRole ? "system" : message.role;
+  const { name, toolCalls, toolCallId, reasoning } = message;
+  const members = new Map<Value, Value>([["role", role]]);
+  const text = textOf(message);
+  const isAbsent = text === "" && toolCalls.length > 0 && forms.emptyContent !== "text";
+  if (!isAbsent) members.set("content", text);
+  else if (forms.emptyContent === "none") members.set("content", null);
+  if (name !== "") members.set("name", name);
+  if (toolCalls.length > 0) {
+    members.set(
+      "tool_calls",
+      toolCalls.map((call) => toTemplateCall(call, forms)),
+    );
+  }
+  if (toolCallId !== "") members.set("tool_call_id", toolCallId);
+  if (reasoning !== "") {
+    members.set("reasoning_content", reasoning);
+    // gpt-oss's name for the same.
+    members.set("thinking", reasoning);
+  }
+  return members;
+};
+
+export const contentOf = (message: TemplateMessage): string => {
+  const content = message.get("content");
+  return typeof content === "string" ? content : "";
+};
+
+export const withContent = (message: TemplateMessage, content: string): TemplateMessage =>
+  new Map([...message, ["content", content]]);
 
 /** None where the caller wants no call: a model that is not shown tools calls none. */
-export const toTemplateTools = ({ tools, toolChoice }: ChatInput): ReadonlyArray<object> =>
-  toolChoice.mode === "none"
-    ? []
-    : tools.map(({ name, description, parameters }) => ({
-        type: "function",
-        // A description always: templates append it without asking.
-        function: { name, description, ...(parameters !== undefined && { parameters }) },
-      }));
+export const offeredTools = ({ tools, toolChoice }: ChatInput): ReadonlyArray<Tool> =>
+  toolChoice.mode === "none" ? [] : tools;
+
+export const toTemplateTool = (tool: Tool): Value =>
+  new Map<Value, Value>([
+    ["type", "function"],
+    ["function", toTemplateFunction(tool)],
+  ]);
+
+/** A description always: templates append it without asking. */
+export const toTemplateFunction = ({ name, description, parameters }: Tool): Value => {
+  const members = new Map<Value, Value>([
+    ["name", name],
+    ["description", description],
+  ]);
+  if (parameters !== undefined) members.set("parameters", valueOf(parameters));
+  return members;
+};
+
+export const functionsAsText = (tools: ReadonlyArray<Tool>): string =>
+  jsonText(tools.map(toTemplateFunction), plainJson);
+
+const plainJson = { ensureAscii: false, indent: undefined, itemSeparator: ", ", keySeparator: ": ", sortKeys: false };
 
 /** All system text in front of the first user message, a blank line between; there is one even without a user turn. */
 export const foldSystemText = (messages: ReadonlyArray<TemplateMessage>): ReadonlyArray<TemplateMessage> => {
-  const system = messages.filter(({ role }) => role === "system").map(({ content }) => content);
-  const turns = messages.filter(({ role }) => role !== "system");
-  const first = turns.findIndex(({ role }) => role === "user");
-  if (first < 0) return [{ role: "user", content: system.join("\n\n") }, ...turns];
+  const system = messages.filter(isOf("system")).map(contentOf);
+  const turns = messages.filter((message) => !isOf("system")(message));
+  const first = turns.findIndex(isOf("user"));
+  if (first < 0) {
+    const folded = new Map<Value, Value>([
+      ["role", "user"],
+      ["content", system.join("\n\n")],
+    ]);
+    return [folded, ...turns];
+  }
   return turns.map((turn, index) =>
-    index === first ? { ...turn, content: [...system, turn.content].join("\n\n") } : turn,
+    index === first ? withContent(turn, [...system, contentOf(turn)].join("\n\n")) : turn,
   );
 };
+
+export const isOf =
+  (role: string) =>
+  (message: TemplateMessage): boolean =>
+    message.get("role") === role;
 
 const textOf = ({ content }: ChatMessage): string =>
   // Images are refused before a template is asked: no model here takes them.
   content.map((part) => (part.type === "text" ? part.text : "")).join("");
 
-const toTemplateCall = ({ id, name, arguments: text }: ToolCall): object => ({
-  ...(id !== "" && { id }),
-  type: "function",
-  function: { name, arguments: parseArguments(text) },
-});
+const toTemplateCall = ({ id, name, arguments: text }: ToolCall, { callArguments }: MessageForms): Value => {
+  const called = new Map<Value, Value>([
+    ["name", name],
+    ["arguments", callArguments === "object" ? argumentsOf(text) : text.trim() === "" ? "{}" : text],
+  ]);
+  const call = new Map<Value, Value>([
+    ["type", "function"],
+    ["function", called],
+  ]);
+  return id === "" ? call : new Map<Value, Value>([["id", id], ...call]);
+};
 
-/** The object, where the text is one; otherwise the text as it is. */
-const parseArguments = (text: string): unknown => {
-  if (text.trim() === "") return {};
-  try {
-    const value: unknown = JSON.parse(text);
-    return typeof value === "object" && value !== null ? value : text;
-  } catch {
-    return text;
-  }
+/** The object as it was written, where the text is one; otherwise the text as it is. */
+const argumentsOf = (text: string): Value => {
+  if (text.trim() === "") return new Map();
+  const value = parseExactJson(text);
+  return typeof value === "object" && value !== null ? value : text;
 };

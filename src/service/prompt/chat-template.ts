@@ -1,12 +1,35 @@
 /** Conversations into prompts, by the model's own template, as transformers' apply_chat_template does. */
-import { Environment, Interpreter, parse, tokenize } from "@huggingface/jinja";
-
 import type { StandInTemplate } from "../domain/family.ts";
-import type { ChatInput } from "../domain/generation.ts";
-import { type ChatTemplates, readChatTemplates } from "./chat-template-source.ts";
-import { foldSystemText, type TemplateMessage, toTemplateMessages, toTemplateTools } from "./chat-template-values.ts";
+import type { ChatInput, Tool } from "../domain/generation.ts";
+import { readChatTemplates } from "./chat-template-source.ts";
+import {
+  contentOf,
+  foldSystemText,
+  functionsAsText,
+  isOf,
+  type MessageForms,
+  offeredTools,
+  type TemplateMessage,
+  toTemplateFunction,
+  toTemplateMessage,
+  toTemplateTool,
+  withContent,
+} from "./chat-template-values.ts";
+import { valueOf } from "./jinja/exact-json.ts";
+import { Work } from "./jinja/interpreter.ts";
+import { str } from "./jinja/python-text.ts";
+import { compileTemplate } from "./jinja/template.ts";
+import { Callable, TemplateError, type Value } from "./jinja/values.ts";
+import { reservedOptions } from "./reserved-options.ts";
 import { specialTokens } from "./special-tokens.ts";
 import { strftime } from "./strftime.ts";
+import {
+  findToolsPlace,
+  type ProbedTemplate,
+  probeTemplate,
+  type TemplateShape,
+  type ToolsPlace,
+} from "./template-shape.ts";
 
 /** Renders a conversation into the text that the model continues. */
 export interface ChatTemplate {
@@ -15,8 +38,9 @@ export interface ChatTemplate {
    * without adding any. Throws ChatTemplateRefused where the template refuses the conversation.
    */
   readonly render: (chat: ChatInput) => string;
-  /** Whether it makes anything of a variable, as far as its text tells. */
-  readonly mentions: (variable: string) => boolean;
+  /** Where tools go; undefined where it writes none. Quickly told, other than the rest of its shape. */
+  readonly tools: ToolsPlace | undefined;
+  readonly shape: TemplateShape;
 }
 
 /** The template cannot write this conversation: a role it does not know, turns that do not alternate, ... */
@@ -49,48 +73,98 @@ export interface ChatTemplateOptions {
   readonly now?: () => Date;
 }
 
-/** Throws the library's plain Error where the template is no template. */
+/** Throws TemplateError where the template is no template. */
 export const createChatTemplate = (options: ChatTemplateOptions): ChatTemplate => {
   const templates = readChatTemplates(options.tokenizerConfig, options.chatTemplateFile, options.standIn);
-  const programs = { chat: compile(templates.chat), tools: compile(templates.tools) };
-  const tokens = specialTokens(options.tokenizerConfig);
+  const chatProgram = compileTemplate(templates.chat);
+  const programs = {
+    chat: chatProgram,
+    tools: templates.tools === templates.chat ? chatProgram : compileTemplate(templates.tools),
+  };
+  const tokens = Object.entries(specialTokens(options.tokenizerConfig)).map(
+    ([name, value]): readonly [string, Value] => [name, typeof value === "string" ? value : [...value]],
+  );
   const now = options.now ?? (() => new Date());
+  const names = [programs.chat, programs.tools].flatMap((program) => [...program.names]);
+  const known = new Set([...reservedOptions, ...tokens.map(([name]) => name)]);
 
-  const renderMessages = (messages: ReadonlyArray<TemplateMessage>, chat: ChatInput): string => {
-    const tools = toTemplateTools(chat);
-    const environment = new Environment();
-    const set = (values: Readonly<Record<string, unknown>>) => {
-      for (const [name, value] of Object.entries(values)) environment.set(name, value);
-    };
-    set(globals(now));
-    set({ ...tokens, documents: null, ...checkOptions(chat.templateOptions) });
-    set({ messages, tools: tools.length > 0 ? tools : null, add_generation_prompt: !chat.continueFinalMessage });
+  const renderMessages = (
+    messages: ReadonlyArray<TemplateMessage>,
+    chat: ChatInput,
+    place: ToolsPlace,
+    work?: Work,
+  ): string => {
+    const tools = offeredTools(chat);
+    const isVariable = tools.length > 0 && place === "variable";
+    const values: ReadonlyArray<readonly [string, Value]> = [
+      ...functions(now),
+      ...tokens,
+      ["documents", null],
+      ...optionsOf(chat.templateOptions),
+      ["messages", isVariable ? messages : withSystemTools(messages, tools, place)],
+      ["tools", isVariable ? tools.map(toTemplateTool) : null],
+      ["add_generation_prompt", !chat.continueFinalMessage],
+    ];
     try {
-      return String(new Interpreter(environment).run(programs[tools.length > 0 ? "tools" : "chat"]).value);
+      return programs[isVariable ? "tools" : "chat"].render(values, work);
     } catch (error) {
       if (error instanceof ChatTemplateRefused) throw error;
-      throw new ChatTemplateRefused(`the chat template fails on this conversation: ${messageOf(error)}`);
+      if (!(error instanceof TemplateError || error instanceof RangeError)) throw error;
+      throw new ChatTemplateRefused(`the chat template fails on this conversation: ${error.message}`);
     }
   };
 
-  const words = new Set(`${templates.chat}\n${templates.tools}`.match(/\w+/g));
+  const renderChat = (chat: ChatInput, place: ToolsPlace, forms: MessageForms, work?: Work): string => {
+    const messages = chat.messages.map((message) => toTemplateMessage(message, forms));
+    const render = (turns: ReadonlyArray<TemplateMessage>) =>
+      chat.continueFinalMessage
+        ? renderOpen(turns, (open) => renderMessages(open, chat, place, work))
+        : renderMessages(turns, chat, place, work);
+    const system = messages.filter(isOf("system")).map((message) => contentOf(message).trim());
+    if (options.systemRole !== false || system.length === 0) return render(messages);
+    const asIs = templates.isFallback ? undefined : attempt(() => render(messages));
+    return asIs !== undefined && system.every((text) => asIs.includes(text)) ? asIs : render(foldSystemText(messages));
+  };
+
+  const work = new Work(mostProbeWork);
+  const probe: ProbedTemplate = {
+    variables: [...new Set(names)].filter((name) => !known.has(name)),
+    texts: new Set([...programs.chat.texts, ...programs.tools.texts]),
+    render: (chat, how) => attempt(() => renderChat(chat, how.tools, how.forms, work)),
+  };
+  const tools = templates.isFallback ? undefined : findToolsPlace(probe.render);
+  let shape: TemplateShape | undefined;
+  const shapeNow = (): TemplateShape => (shape ??= probeTemplate(tools, probe));
 
   return {
-    mentions: (variable) => words.has(variable),
-    render: (chat) => {
-      const messages = toTemplateMessages(chat, { developerRole: mentionsDeveloper(templates) });
-      const render = (turns: ReadonlyArray<TemplateMessage>) =>
-        chat.continueFinalMessage
-          ? renderOpen(turns, (open) => renderMessages(open, chat))
-          : renderMessages(turns, chat);
-      const system = messages.filter(({ role }) => role === "system").map(({ content }) => content.trim());
-      if (options.systemRole !== false || system.length === 0) return render(messages);
-      const asIs = templates.isFallback ? undefined : attempt(() => render(messages));
-      return asIs !== undefined && system.every((text) => asIs.includes(text))
-        ? asIs
-        : render(foldSystemText(messages));
+    tools,
+    get shape() {
+      return shapeNow();
     },
+    render: (chat) => renderChat(chat, tools ?? "variable", shapeNow().forms),
   };
+};
+
+/** Steps of all probes together: a published template takes some ten thousand. */
+const mostProbeWork = 2_000_000;
+
+/** Into the first system message, or one of their own in front. */
+const withSystemTools = (
+  messages: ReadonlyArray<TemplateMessage>,
+  tools: ReadonlyArray<Tool>,
+  place: ToolsPlace,
+): ReadonlyArray<TemplateMessage> => {
+  if (tools.length === 0) return messages;
+  const value = place === "system-text" ? functionsAsText(tools) : tools.map(toTemplateFunction);
+  const at = messages.findIndex(isOf("system"));
+  const system =
+    messages[at] ??
+    new Map<Value, Value>([
+      ["role", "system"],
+      ["content", ""],
+    ]);
+  const withTools: TemplateMessage = new Map([...system, ["tools", value]]);
+  return at < 0 ? [withTools, ...messages] : messages.with(at, withTools);
 };
 
 /** The last message's turn is left open: the text ends with its content. */
@@ -99,10 +173,10 @@ const renderOpen = (
   render: (messages: ReadonlyArray<TemplateMessage>) => string,
 ): string => {
   const last = messages.at(-1);
-  if (last === undefined || last.content === "") {
+  if (last === undefined || contentOf(last) === "") {
     throw new ChatTemplateRefused("the final message has no content to continue");
   }
-  const text = render([...messages.slice(0, -1), { ...last, content: last.content + openEnd }]);
+  const text = render([...messages.slice(0, -1), withContent(last, contentOf(last) + openEnd)]);
   const end = text.lastIndexOf(openEnd.trimEnd());
   if (end < 0)
     throw new ChatTemplateRefused("the chat template leaves out the final message, so it cannot be continued");
@@ -114,47 +188,22 @@ const renderOpen = (
 /** transformers' own marker; its last occurrence is the appended one. */
 const openEnd = "CONTINUE_FINAL_MESSAGE_TAG ";
 
-const compile = (source: string) => parse(tokenize(source, { lstrip_blocks: true, trim_blocks: true }));
+/** transformers' two functions. */
+const functions = (now: () => Date): ReadonlyArray<readonly [string, Value]> => [
+  [
+    "raise_exception",
+    new Callable("raise_exception", ({ positional: [reason = ""] }) => {
+      throw new ChatTemplateRefused(str(reason));
+    }),
+  ],
+  ["strftime_now", new Callable("strftime_now", ({ positional: [format = ""] }) => strftime(now(), str(format)))],
+];
 
-const mentionsDeveloper = ({ chat, tools }: ChatTemplates) => /\bdeveloper\b/.test(chat + tools);
-
-/** Jinja's, and transformers' two functions. */
-const globals = (now: () => Date): Readonly<Record<string, unknown>> => ({
-  true: true,
-  True: true,
-  false: false,
-  False: false,
-  none: null,
-  None: null,
-  range: (...bounds: ReadonlyArray<number>) => range(bounds),
-  raise_exception: (reason: unknown) => {
-    throw new ChatTemplateRefused(String(reason));
-  },
-  // Not the library's, which writes the months in the machine's language.
-  strftime_now: (format: unknown) => strftime(now(), String(format)),
-});
-
-const reservedOptions = new Set([
-  ...Object.keys(globals(() => new Date(0))),
-  "namespace",
-  "messages",
-  "tools",
-  "add_generation_prompt",
-  "continue_final_message",
-]);
-
-const checkOptions = (options: ChatInput["templateOptions"]) => {
+const optionsOf = (options: ChatInput["templateOptions"]): ReadonlyArray<readonly [string, Value]> => {
   const reserved = Object.keys(options).find((name) => reservedOptions.has(name));
   if (reserved !== undefined)
     throw new ChatTemplateRefused(`the template option "${reserved}" is not the caller's to set`);
-  return options;
-};
-
-const range = (bounds: ReadonlyArray<number>): ReadonlyArray<number> => {
-  const [start, stop] = bounds.length > 1 ? bounds : [0, ...bounds];
-  const step = bounds[2] ?? 1;
-  const length = Math.max(0, Math.ceil(((stop ?? 0) - (start ?? 0)) / step));
-  return Array.from({ length }, (_, index) => (start ?? 0) + index * step);
+  return Object.entries(options).map(([name, value]) => [name, valueOf(value)]);
 };
 
 const attempt = (render: () => string): string | undefined => {
@@ -165,8 +214,6 @@ const attempt = (render: () => string): string | undefined => {
     throw error;
   }
 };
-
-const messageOf = (error: unknown) => (error instanceof Error ? error.message : "an unknown error");
 
 /** Keeps error messages under the limits of the wire, whatever a template writes into them. */
 const reasonMaxLength = 300;

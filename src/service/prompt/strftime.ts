@@ -19,7 +19,28 @@ const directives: Readonly<Record<string, (date: Date) => string>> = {
   b: (date) => (monthNames[date.getMonth()] ?? "").slice(0, 3),
   A: (date) => dayNames[date.getDay()] ?? "",
   a: (date) => (dayNames[date.getDay()] ?? "").slice(0, 3),
+  e: (date) => String(date.getDate()).padStart(2),
+  j: (date) => String(dayOfYear(date)).padStart(3, "0"),
+  w: (date) => String(date.getDay()),
+  F: (date) => strftime(date, "%Y-%m-%d"),
+  T: (date) => strftime(date, "%H:%M:%S"),
+  R: (date) => strftime(date, "%H:%M"),
+  D: (date) => strftime(date, "%m/%d/%y"),
+  c: (date) => strftime(date, "%a %b %e %H:%M:%S %Y"),
+  x: (date) => strftime(date, "%m/%d/%y"),
+  X: (date) => strftime(date, "%H:%M:%S"),
+  f: (date) => String(date.getMilliseconds()).padStart(3, "0").padEnd(6, "0"),
+  n: () => "\n",
+  t: () => "\t",
+  // Local time has no zone that templates could tell of.
+  Z: () => "",
+  z: () => "",
   "%": () => "%",
+};
+
+const dayOfYear = (date: Date): number => {
+  const newYear = Date.UTC(date.getFullYear(), 0, 1);
+  return (Date.UTC(date.getFullYear(), date.getMonth(), date.getDate()) - newYear) / 86_400_000 + 1;
 };
 
 const pad = (value: number): string => String(value).padStart(2, "0");

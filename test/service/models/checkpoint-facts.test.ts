@@ -171,7 +171,7 @@ describe("readCheckpointFacts", () => {
   });
 
   it("knows by its template whether a model takes tools", async () => {
-    const template = "{% for tool in tools %}{% endfor %}";
+    const template = "{% for tool in tools or [] %}{{ tool.function.name }}{% endfor %}";
     assert.isTrue((await facts(tokenizerConfig({ chat_template: template }))).capabilities.tools);
     assert.isTrue((await facts({ "chat_template.jinja": template })).capabilities.tools);
     assert.isTrue((await facts({ "chat_template.json": { chat_template: template } })).capabilities.tools);

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest";
-import { Effect, Exit, Fiber, Layer, Stream } from "effect";
+import { Cause, Effect, Exit, Fiber, Layer, Stream } from "effect";
 import { TestClock } from "effect/testing";
 
 import { Admission } from "../../../src/service/admission/Admission.ts";
@@ -14,6 +14,7 @@ import { Models } from "../../../src/service/models/Models.ts";
 import { SmokeTests } from "../../../src/service/models/smoke/SmokeTests.ts";
 import { Generations } from "../../../src/service/pipeline/Generations.ts";
 import { layer as generationsLayer } from "../../../src/service/pipeline/GenerationsLive.ts";
+import type { TemplateShape } from "../../../src/service/prompt/template-shape.ts";
 import { ChatTemplateRefused } from "../../../src/service/prompt/chat-template.ts";
 import { Stats } from "../../../src/service/telemetry/Stats.ts";
 import { quality } from "../../support/quality.ts";
@@ -33,7 +34,7 @@ const tokenizer = {
 };
 
 const chatTemplate = {
-  mentions: (variable: string) => variable === "enable_thinking",
+  template: { options: ["enable_thinking"] },
   render: ({ messages }: Extract<GenerationTask["input"], { type: "chat" }>) => {
     if (messages.some(({ role }) => role === "tool")) throw new ChatTemplateRefused("no tools here");
     return messages
@@ -54,7 +55,11 @@ const withPipeline = <A, E>(
   script: Parameters<typeof makeScriptedEngine>[0],
   test: (engine: ScriptedEngine) => Effect.Effect<A, E, Generations | Stats>,
   limits = { maxRunning: 2, maxQueued: 2 },
-  model: { readonly facts?: ModelFacts; readonly outputFormat?: OutputFormat } = {},
+  model: {
+    readonly facts?: ModelFacts;
+    readonly outputFormat?: OutputFormat;
+    readonly template?: Partial<TemplateShape>;
+  } = {},
   tried: Partial<QualitySettings> = {},
 ) =>
   Effect.gen(function* () {
@@ -65,7 +70,12 @@ const withPipeline = <A, E>(
           ? Effect.succeed({
               facts: facts(),
               profile: familyProfile("unknown"),
-              ...textTools({ tokenizer, ...chatTemplate, outputFormat: model.outputFormat ?? outputFormat }),
+              ...textTools({
+                tokenizer,
+                ...chatTemplate,
+                outputFormat: model.outputFormat ?? outputFormat,
+                ...(model.template && { template: model.template }),
+              }),
               ...(model.facts && { facts: model.facts }),
             })
           : Effect.fail(new ModelNotFound({ model: name, nearest: [] })),
@@ -318,6 +328,37 @@ describe("Generations", () => {
       undefined,
       { facts: withTools },
     ),
+  );
+
+  it.effect("refuses what the chat template would leave out, by its place in the conversation", () =>
+    Effect.gen(function* () {
+      const writes = { calls: false, results: false, names: false, reasoning: false };
+      const message = { role: "user", content: [], toolCalls: [], toolCallId: "", name: "", reasoning: "" } as const;
+      const call = { id: "c1", name: "f", arguments: "{}" };
+      for (const [field, messages, template] of [
+        ["messages[1].tool_calls", [message, { ...message, role: "assistant", toolCalls: [call] }], {}],
+        ["messages[0].role", [{ ...message, role: "tool" }], {}],
+        ["messages[0].name", [{ ...message, name: "Ann" }], {}],
+        ["messages[0].reasoning", [{ ...message, role: "assistant", reasoning: "hm" }], {}],
+        [undefined, [{ ...message, role: "tool", name: "f" }], { results: true }],
+        [undefined, [{ ...message, name: "Ann" }], { names: true }],
+      ] as const) {
+        const rest = { tools: [], toolChoice: { mode: "auto" }, templateOptions: {}, continueFinalMessage: false };
+        const input = { type: "chat", messages, ...rest } as never;
+        const shape = { template: { writes: { ...writes, ...template } } };
+        const exit = yield* Effect.exit(
+          withPipeline(
+            ["ok"],
+            () => Effect.flatMap(Generations, (generations) => generations.run(task({ input }), options)),
+            undefined,
+            shape,
+          ),
+        );
+        const told = exit._tag === "Failure" ? Cause.pretty(exit.cause) : "";
+        if (field === undefined) assert.notMatch(told, /UnsupportedParameter/);
+        else assert.include(told, `task.chat.${field}`);
+      }
+    }),
   );
 
   it.effect("refuses prompt logprobs that are too many for a message, with their number and the bound", () =>

@@ -205,7 +205,7 @@ describe("what a template sees", () => {
   });
 
   it("tools in OpenAI's form, and none as none", () => {
-    assert.equal(render("{{ tools is none }}", chat(hello)), "true");
+    assert.equal(render("{{ tools is none }}", chat(hello)), "True");
     assert.equal(
       render("{{ tools | tojson }}", chat(hello, { tools: [tool, { ...tool, parameters: undefined }] })),
       '[{"type": "function", "function": {"name": "add", "description": "", "parameters": {"type": "object"}}}, ' +
@@ -229,7 +229,7 @@ describe("what a template sees", () => {
   it("Jinja's range and constants", () => {
     const template =
       "{% for i in range(3) %}{{ i }}{% endfor %} {% for i in range(5, 0, -2) %}{{ i }}{% endfor %} {{ True and not None }}";
-    assert.equal(render(template, chat(hello)), "012 531 true");
+    assert.equal(render(template, chat(hello)), "012 531 True");
   });
 
   it("developer messages where it knows the role, system messages otherwise", () => {
@@ -257,7 +257,7 @@ describe("refusals", () => {
     );
     assert.match(
       refusal(() => render("{{ messages[0].missing + 'x' }}", chat(hello))),
-      /undefined/,
+      /has no attribute 'missing'/,
     );
   });
 

@@ -68,8 +68,8 @@ export const layer: Layer.Layer<Preparations, never, Needs> = Layer.effect(
         journal.log(`it was tried at this revision before, on ${testedAt}`, { testedAt, quality: known.quality });
         return known;
       }
-      const { mentions } = yield* models.promptTools(facts.id);
-      const test = yield* smokeTest(facts.id, mentions("enable_thinking"), quality, generations);
+      const { template } = yield* models.promptTools(facts.id);
+      const test = yield* smokeTest(facts.id, template.options.includes("enable_thinking"), quality, generations);
       yield* smokeTests.remember(facts, test);
       return test;
     });

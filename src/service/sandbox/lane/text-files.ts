@@ -30,8 +30,6 @@ export interface TextFiles {
   readonly tokenizer: Tokenizer;
   readonly chatTemplate: ChatTemplate;
   readonly outputFormat: OutputFormat;
-  /** Words of the template: what it may make something of. */
-  readonly templateWords: ReadonlySet<string>;
   /** Of the files' bytes. */
   readonly digest: string;
   readonly bytes: number;
@@ -59,7 +57,6 @@ export const readTextFiles = async (model: TextModel): Promise<TextFiles> => {
       }),
     ),
     outputFormat: detectOutputFormat(`${chat}\n${tools}`, model.family, model.cleanUp),
-    templateWords: new Set(`${chat}\n${tools}`.match(/\w{1,64}/g)),
     digest: files
       .reduce((hash, file) => hash.update(`${file.length}:`).update(file), createHash("sha256"))
       .digest("hex"),

@@ -6,6 +6,7 @@ import { type ReasoningMarks, reasoningMarks } from "../../output/reasoning-mark
 import { ChatTemplateRefused } from "../../prompt/chat-template.ts";
 import { describeVocabulary } from "../../prompt/describe-vocabulary.ts";
 import { type Encoded, encodeWithin, encodeWithinOrCut, type TooLong } from "../../prompt/encode-within.ts";
+import type { TemplateShape } from "../../prompt/template-shape.ts";
 import type { VocabularyTable } from "../../prompt/Vocabulary.ts";
 import { readTextFiles, type TextFiles, type TextModel } from "./text-files.ts";
 
@@ -14,7 +15,7 @@ export interface TextFacts {
   readonly vocabulary: VocabularyTable;
   readonly outputFormat: OutputFormat;
   readonly reasoningMarks: ReasoningMarks;
-  readonly templateWords: ReadonlyArray<string>;
+  readonly template: TemplateShape;
   /** Later jobs name it: files that have changed since are not used. */
   readonly digest: string;
 }
@@ -30,14 +31,14 @@ export const loadText = async (model: TextModel): Promise<TextFacts | { readonly
   try {
     const files = await readTextFiles(model);
     keep(model, files);
-    const { tokenizer, outputFormat, templateWords, digest } = files;
+    const { tokenizer, outputFormat, chatTemplate, digest } = files;
     tokenizer.encode(trialText, plain);
     attempt(() => files.chatTemplate.render(trialChat));
     return {
       vocabulary: describeVocabulary(tokenizer),
       outputFormat,
       reasoningMarks: reasoningMarks(outputFormat, (text) => tokenizer.encode(text, plain)),
-      templateWords: [...templateWords],
+      template: chatTemplate.shape,
       digest,
     };
   } catch (error) {

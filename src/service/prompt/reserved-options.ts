@@ -1,0 +1,22 @@
+/** Names of a template's variables that are not the caller's to set. */
+import { globals } from "./jinja/globals.ts";
+
+export const reservedOptions: ReadonlySet<string> = new Set([
+  ...globals.map(([name]) => name),
+  "raise_exception",
+  "strftime_now",
+  "true",
+  "True",
+  "false",
+  "False",
+  "none",
+  "None",
+  "loop",
+  "caller",
+  "varargs",
+  "kwargs",
+  "messages",
+  "tools",
+  "add_generation_prompt",
+  "continue_final_message",
+]);
