@@ -124,6 +124,19 @@ const byTag: Record<errors.ServiceError["_tag"], ErrorCase> = {
     },
     retryAfterMs: 1000,
   },
+  MemoryBudgetExceeded: {
+    error: new errors.MemoryBudgetExceeded({
+      model: "demo",
+      residentBytes: 900,
+      reservedBytes: 700,
+      budgetBytes: 1000,
+      retryAfterMs: 1000,
+    }),
+    code: Code.ResourceExhausted,
+    reason: "MEMORY_BUDGET_EXCEEDED",
+    metadata: { model: "demo", residentBytes: "900", reservedBytes: "700", budgetBytes: "1000" },
+    retryAfterMs: 1000,
+  },
   ModelOperationConflict: {
     error: new errors.ModelOperationConflict({ model: "demo", asked: "load", running: "unload" }),
     code: Code.Aborted,

@@ -200,6 +200,29 @@ export class ModelPoolFull extends Schema.TaggedError<ModelPoolFull>()("ModelPoo
   }
 }
 
+/**
+ * The model's process takes more memory than was reserved for it, and the budget has no room for that: until it takes less,
+ * or has finished what runs and is started anew, it begins nothing more.
+ */
+export class MemoryBudgetExceeded extends Schema.TaggedError<MemoryBudgetExceeded>()("MemoryBudgetExceeded", {
+  model: Schema.String,
+  /** What its process has. */
+  residentBytes: Schema.Number,
+  /** What was reserved for it. */
+  reservedBytes: Schema.Number,
+  /** Of all models. */
+  budgetBytes: Schema.Number,
+  retryAfterMs: Schema.Number,
+}) {
+  override get message(): string {
+    return (
+      `model "${this.model}" takes ${this.residentBytes} bytes, of which ${this.reservedBytes} were reserved, and the memory ` +
+      `budget of ${this.budgetBytes} has no room for more: try again in ${this.retryAfterMs} ms, raise MLXD_MEMORY_BUDGET, or ` +
+      "lower MLXD_KV_CACHE_BYTES or MLXD_MAX_RUNNING"
+    );
+  }
+}
+
 /** Another operation on this model is under way. */
 export class ModelOperationConflict extends Schema.TaggedError<ModelOperationConflict>()("ModelOperationConflict", {
   model: Schema.String,
@@ -224,7 +247,13 @@ export class EngineStartFailed extends Schema.TaggedError<EngineStartFailed>()("
 }
 
 /** Why a model is not loaded. */
-export type LoadFailure = FilesUnusable | EngineStartFailed | ModelTooLarge | ModelPoolFull | ModelOperationConflict;
+export type LoadFailure =
+  | FilesUnusable
+  | EngineStartFailed
+  | ModelTooLarge
+  | ModelPoolFull
+  | MemoryBudgetExceeded
+  | ModelOperationConflict;
 
 /** The model failed its smoke test, and is given no conversations. */
 export class ModelUnfit extends Schema.TaggedError<ModelUnfit>()("ModelUnfit", {

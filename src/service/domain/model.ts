@@ -37,6 +37,8 @@ export interface ModelFacts {
   readonly parameterCount: number;
   /** Bytes of its weights as the engine will hold them. */
   readonly estimatedBytes: number;
+  /** What the memory of a step depends on; what its config leaves out is missing. */
+  readonly widths?: ModelWidths;
   /** Token ids that end a sequence. */
   readonly eosTokenIds: ReadonlyArray<number>;
   readonly defaults: ModelDefaults;
@@ -44,6 +46,14 @@ export interface ModelFacts {
   readonly adapters: ReadonlyArray<AdapterFacts>;
   readonly embedding: EmbeddingFacts;
   readonly engine: "mlx";
+}
+
+/** Numbers that a layer computes for each token. */
+interface ModelWidths {
+  readonly hidden: number;
+  readonly intermediate: number;
+  /** Of the queries. */
+  readonly attentionHeads: number;
 }
 
 /** What the files of an adapter say, without loading it. */

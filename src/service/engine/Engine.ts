@@ -118,7 +118,7 @@ export type EngineHealth = "serving" | "restarting" | "stalled";
 /** Where an engine computes, as it says itself. */
 export type EngineDevice = "cpu" | "metal";
 
-interface EngineStatus {
+export interface EngineStatus {
   /** Undefined before its first process has said it. */
   readonly device: EngineDevice | undefined;
   readonly residentBytes: number;

@@ -5,9 +5,9 @@ import { Clock, Effect, FiberSet, Layer, Queue, Schema, Scope, Semaphore, Subscr
 import { EngineConfig, type EngineSettings } from "../config/EngineConfig.ts";
 import { ModelsConfig, type ModelsSettings } from "../config/ModelsConfig.ts";
 import { ResidencyConfig } from "../config/ResidencyConfig.ts";
-import { ConfigurationInvalid, ModelBroken } from "../domain/errors.ts";
+import { ConfigurationInvalid, type LoadFailure, ModelBroken, ModelTooLarge } from "../domain/errors.ts";
 import type { ModelCondition, ModelFacts } from "../domain/model.ts";
-import { type EngineDevice, Engines } from "../engine/Engine.ts";
+import { type EngineDevice, Engines, type EngineStatus } from "../engine/Engine.ts";
 import { Sandbox } from "../sandbox/Sandbox.ts";
 import { type CatalogEntry, readCatalog } from "./catalog.ts";
 import { codeOf } from "../checkpoint/checkpoint-files.ts";
@@ -66,6 +66,8 @@ export const layer: Layer.Layer<Models, CatalogFailure, ModelsConfig | Residency
     const snapshots = yield* Queue.unbounded<ReadonlyMap<string, ModelCondition>>();
     let device: EngineDevice | undefined;
     let pool: Pool = { settings: config, members: [], fallback: undefined, retired: [] };
+    /** As far as is known by now. */
+    const neededBytesOf = new WeakMap<ModelSlot, () => number>();
     /** A call may hold facts for longer than the catalog does: its model is found by them still. */
     const slotsByFacts = new WeakMap<ModelFacts, ModelSlot>();
     const publish = (): void => void Queue.offerUnsafe(snapshots, conditionsOf(pool.members));
@@ -73,7 +75,8 @@ export const layer: Layer.Layer<Models, CatalogFailure, ModelsConfig | Residency
     const makeSlot = (entry: CatalogEntry, tools: Member["tools"]): ModelSlot => {
       const { facts, policy, profile } = entry;
       const draft = draftOf(entry, engineConfig);
-      const { neededBytes } = footprintOf(facts, draft?.facts, engineConfig);
+      const footprint = footprintOf(facts, draft?.facts, engineConfig);
+      const needed = { bytes: footprint.neededBytes };
       const slot: ModelSlot = new ModelSlot({
         facts,
         refusal: refusalOf(entry),
@@ -83,14 +86,20 @@ export const layer: Layer.Layer<Models, CatalogFailure, ModelsConfig | Residency
           draft !== undefined && draft.problem !== ""
             ? Effect.fail(new ModelBroken({ model: facts.id, cause: unusableDraft(draft) }))
             : Effect.andThen(
-                reservations.reserve(slot, neededBytes),
+                Effect.suspend(() => reservations.reserve(slot, needed.bytes)),
                 engines
                   .start(facts, vocabulary, { allowed: profile.allowsDraft, directory: draft?.facts.directory })
-                  .pipe(Effect.tap((engine) => Effect.map(engine.status, (now) => (device = now.device ?? device)))),
+                  .pipe(Effect.tap((engine) => Effect.flatMap(engine.status, corrected))),
               ),
         ),
+        onMeasured: (bytes) => {
+          // What it came to need it is likely to need again.
+          needed.bytes = Math.min(budgetBytes, Math.max(needed.bytes, bytes));
+          reservations.measure(slot, bytes);
+        },
+        overdraft: () => reservations.overdraft(slot),
         fits: () => {
-          const { fits, evict } = reservations.room(slot, neededBytes);
+          const { fits, evict } = reservations.room(slot, needed.bytes);
           return fits && evict.length === 0;
         },
         scope,
@@ -104,6 +113,21 @@ export const layer: Layer.Layer<Models, CatalogFailure, ModelsConfig | Residency
         onLoaded: (exit) => (counts[exit === "loaded" ? "loads" : "loadFailures"] += 1),
         onLeft: (why) => (counts.left[why] += 1),
       });
+      /** Its caches are still empty: what its process has beyond what was foreseen for it comes on top of them. */
+      const corrected = ({ residentBytes, device: told }: EngineStatus): Effect.Effect<void, LoadFailure> => {
+        device = told ?? device;
+        const unforeseen = residentBytes - footprint.weightBytes - footprint.processBytes;
+        if (unforeseen <= 0) return Effect.void;
+        needed.bytes = Math.max(needed.bytes, footprint.neededBytes + unforeseen);
+        if (needed.bytes > budgetBytes) {
+          const { bytes: neededBytes } = needed;
+          return Effect.fail(new ModelTooLarge({ model: facts.id, neededBytes, availableBytes: budgetBytes }));
+        }
+        return reservations.raise(slot, needed.bytes)
+          ? Effect.void
+          : Effect.fail(reservations.fullAfter(slot, needed.bytes, 0));
+      };
+      neededBytesOf.set(slot, () => needed.bytes);
       return slot;
     };
 
@@ -214,8 +238,9 @@ export const layer: Layer.Layer<Models, CatalogFailure, ModelsConfig | Residency
         const { entry, tools, slot } = yield* memberOf(name);
         yield* tools;
         const footprint = footprintOf(entry.facts, draftOf(entry, engineConfig)?.facts, engineConfig);
-        const room = reservations.room(slot, footprint.neededBytes);
-        return { ...room, ...footprint, budgetBytes, maxLoadedModels: maxLoaded };
+        const neededBytes = neededBytesOf.get(slot)?.() ?? footprint.neededBytes;
+        const room = reservations.room(slot, neededBytes);
+        return { ...room, ...footprint, neededBytes, budgetBytes, maxLoadedModels: maxLoaded };
       }),
       unload: Effect.fn("Models.unload")((name, options) =>
         Effect.flatMap(knownOf(name), ({ slot }) => slot.unload(options)),

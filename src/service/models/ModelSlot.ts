@@ -5,6 +5,7 @@ import {
   type EngineStartFailed,
   type FilesUnusable,
   type LoadFailure,
+  type MemoryBudgetExceeded,
   ModelBroken,
   ModelOperationConflict,
 } from "../domain/errors.ts";
@@ -25,6 +26,10 @@ export interface ModelSlotOptions {
   readonly keeping: Keeping;
   /** Takes its part of the memory, then starts the engine. */
   readonly start: Effect.Effect<Engine, LoadFailure, Scope.Scope>;
+  /** Called each second with what its process takes. */
+  readonly onMeasured: (residentBytes: number) => void;
+  /** Why it may not begin more, though it is loaded; undefined: it may. */
+  readonly overdraft: () => MemoryBudgetExceeded | undefined;
   /** Whether it would fit now, without another one's leaving. */
   readonly fits: () => boolean;
   /** Holds the engines. */
@@ -136,7 +141,8 @@ export class ModelSlot implements Tenant {
         return yield* Effect.failCause(exit.cause);
       }
       yield* Effect.addFinalizer(() => Effect.sync(() => this.leaveLease(place)));
-      return place.loaded.engine;
+      const overdraft = this.options.overdraft();
+      return overdraft === undefined ? place.loaded.engine : yield* overdraft;
     }),
   );
 
@@ -217,6 +223,8 @@ export class ModelSlot implements Tenant {
     lastUsedAt: this.users.lastUsedAt ?? 0,
     priority: this.keeping.priority,
   });
+
+  readonly isUnused = (): boolean => this.users.areNone;
 
   readonly makeWay = (): void => this.leave("eviction");
 
@@ -357,8 +365,13 @@ export class ModelSlot implements Tenant {
         this.options.onChange();
       }),
     );
+    const memory = engine.status.pipe(
+      Effect.map(({ residentBytes }) => this.options.onMeasured(residentBytes)),
+      Effect.andThen(Effect.sleep(measureMs)),
+      Effect.forever,
+    );
     const end = Effect.flatMap(engine.failure, (fault) => Effect.sync(() => this.lose(loaded, fault)));
-    return Effect.asVoid(Effect.all([health, end], { concurrency: "unbounded" }));
+    return Effect.asVoid(Effect.all([health, memory, end], { concurrency: "unbounded" }));
   }
 
   /** Its engine was given up. Those who use it are told so by the engine itself. */
@@ -448,6 +461,9 @@ export class ModelSlot implements Tenant {
 /** Long enough that a crowd of callers does not start a broken model over and over. Doubled with each failure in a row. */
 const retryFailedAfterMs = 5_000;
 const longestRetryMs = 300_000;
+
+/** How often it is looked what the process takes. */
+const measureMs = 1_000;
 
 const nothingResident = { residentBytes: 0, kvCacheBytes: 0, prefixCacheBytes: 0, restarts: 0 };
 

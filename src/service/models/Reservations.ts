@@ -4,13 +4,15 @@
  */
 import { type Clock, Deferred, Effect, Exit, type Scope } from "effect";
 
-import { ModelPoolFull, ModelTooLarge } from "../domain/errors.ts";
+import { MemoryBudgetExceeded, ModelPoolFull, ModelTooLarge } from "../domain/errors.ts";
 import { bytesOf, hasRoom, planRoom, type Resident, type RoomLimits, type RoomPlan } from "./plan-room.ts";
 
 /** A model as the budget sees it. */
 export interface Tenant {
   readonly id: string;
   readonly residence: () => Omit<Resident, "bytes">;
+  /** Nobody has it or waits for it, also where it is pinned. */
+  readonly isUnused: () => boolean;
   /** Leaves: at once if it is idle, or else when those who use it have finished; nobody new is let in meanwhile. */
   readonly makeWay: () => void;
   /** Takes `makeWay` back where it has not left yet. */
@@ -20,6 +22,12 @@ export interface Tenant {
 export interface ReservationLimits extends RoomLimits {
   /** How long a load waits for models in use. */
   readonly waitMs: number;
+}
+
+/** A tenant's part. What its process is found to take counts where it is more than what was reserved. */
+interface Part {
+  readonly reservedBytes: number;
+  measuredBytes: number;
 }
 
 /** How a model would fit beside the others. */
@@ -57,7 +65,7 @@ const retryAfterMs = 1_000;
 export class Reservations {
   private readonly limits: ReservationLimits;
   private readonly clock: Clock.Clock;
-  private readonly held = new Map<Tenant, number>();
+  private readonly held = new Map<Tenant, Part>();
   /** First come, first served: a large model does not wait for ever behind small ones. */
   private readonly waiting: Waiting[] = [];
   private asked: ReadonlySet<Tenant> = new Set();
@@ -99,8 +107,52 @@ export class Reservations {
     return { fits, evict: evict.map(idOf), waitFor: waitFor.map(idOf), ...this.left(others) };
   }
 
+  /** What counts of the budget. */
   reservedBytes(tenant: Tenant): number {
-    return this.held.get(tenant) ?? 0;
+    const part = this.held.get(tenant);
+    return part === undefined ? 0 : countedBytes(part);
+  }
+
+  /**
+   * Corrects a tenant's part by what its process takes. Where it has outgrown its part and the budget, idle models make
+   * way, itself among them.
+   */
+  measure(tenant: Tenant, bytes: number): void {
+    const part = this.held.get(tenant);
+    if (part === undefined) return;
+    const before = countedBytes(part);
+    part.measuredBytes = bytes;
+    if (countedBytes(part) !== before) this.advance();
+  }
+
+  /**
+   * A loaded tenant needs more than was reserved for it. False where others that are in use leave no room for it.
+   */
+  raise(tenant: Tenant, neededBytes: number): boolean {
+    const part = this.held.get(tenant);
+    if (part === undefined) return false;
+    this.held.set(tenant, { ...part, reservedBytes: Math.max(part.reservedBytes, neededBytes) });
+    this.advance();
+    return !this.isOverdrawn;
+  }
+
+  /** Why a tenant may not begin more: it has outgrown its part, and nobody can make way for that. */
+  overdraft(tenant: Tenant): MemoryBudgetExceeded | undefined {
+    const part = this.held.get(tenant);
+    if (part === undefined || part.measuredBytes <= part.reservedBytes || !this.isOverdrawn) return undefined;
+    return new MemoryBudgetExceeded({
+      model: tenant.id,
+      residentBytes: part.measuredBytes,
+      reservedBytes: part.reservedBytes,
+      budgetBytes: this.limits.budgetBytes,
+      retryAfterMs,
+    });
+  }
+
+  /** Whether more is taken than there is, when those that leave are gone. */
+  private get isOverdrawn(): boolean {
+    const staying = this.residents().filter(({ use }) => use !== "leaving");
+    return bytesOf(staying) > this.limits.budgetBytes;
   }
 
   get totals(): { readonly loaded: number; readonly reservedBytes: number; readonly waiting: number } {
@@ -152,7 +204,7 @@ export class Reservations {
     for (let head = this.waiting[0]; head !== undefined; head = this.waiting[0]) {
       if (hasRoom(this.residents(), head.neededBytes, this.limits)) {
         this.waiting.shift();
-        this.held.set(head.tenant, head.neededBytes);
+        this.held.set(head.tenant, { reservedBytes: head.neededBytes, measuredBytes: 0 });
         head.granted = true;
         Deferred.doneUnsafe(head.turn, Exit.void);
         continue;
@@ -165,7 +217,23 @@ export class Reservations {
       this.waiting.shift();
       Deferred.doneUnsafe(head.turn, Exit.fail(this.full(head)));
     }
-    this.ask({ evict: [], waitFor: [] }, undefined);
+    this.ask({ evict: this.surplus(), waitFor: [] }, undefined);
+  }
+
+  /** Idle ones that go where more is taken than there is. */
+  private surplus(): ReadonlyArray<TenantResident> {
+    if (!this.isOverdrawn) return [];
+    const residents = this.residents();
+    const limits = { ...this.limits, maxLoaded: Infinity };
+    const idle = planRoom(residents, 0, limits)?.evict ?? residents.filter(({ use }) => use === "idle");
+    if (bytesOf(residents) - bytesOf(idle) <= this.limits.budgetBytes) return idle;
+    // A pinned one does not make way for others; but it gives back what it should not have.
+    return [...idle, ...residents.filter(({ tenant, use }) => use === "pinned" && this.hasOutgrown(tenant))];
+  }
+
+  private hasOutgrown(tenant: Tenant): boolean {
+    const part = this.held.get(tenant);
+    return part !== undefined && part.measuredBytes > part.reservedBytes && tenant.isUnused();
   }
 
   /** Those that a former plan asked and this one does not may stay. */
@@ -186,13 +254,18 @@ export class Reservations {
   }
 
   private full({ tenant, neededBytes, since }: Waiting): ModelPoolFull {
+    return this.fullAfter(tenant, neededBytes, this.clock.currentTimeMillisUnsafe() - since);
+  }
+
+  /** That there is no room for it beside the others. */
+  fullAfter(tenant: Tenant, neededBytes: number, waitedMs: number): ModelPoolFull {
     return new ModelPoolFull({
       model: tenant.id,
       neededBytes,
-      ...this.left(this.residents()),
+      ...this.left(this.residents(tenant)),
       budgetBytes: this.limits.budgetBytes,
       maxLoadedModels: this.limits.maxLoaded,
-      waitedMs: this.clock.currentTimeMillisUnsafe() - since,
+      waitedMs,
       retryAfterMs,
     });
   }
@@ -204,8 +277,10 @@ export class Reservations {
   private residents(apart?: Tenant): ReadonlyArray<TenantResident> {
     return [...this.held]
       .filter(([tenant]) => tenant !== apart)
-      .map(([tenant, bytes]) => ({ tenant, bytes, ...tenant.residence() }));
+      .map(([tenant, part]) => ({ tenant, bytes: countedBytes(part), ...tenant.residence() }));
   }
 }
+
+const countedBytes = ({ reservedBytes, measuredBytes }: Part): number => Math.max(reservedBytes, measuredBytes);
 
 const idOf = ({ tenant }: TenantResident): string => tenant.id;

@@ -68,6 +68,7 @@ export const readCheckpointFacts = async (
     estimatedBytes: keepsStoredForm
       ? weights.storedBytes + unpackedBytes(weights.tensors, bitsOf(config))
       : parameterCount * bytesPerFloat32,
+    ...widthsOf(config),
     eosTokenIds: [...new Set(eosTokenIds)],
     defaults: resolveDefaults({ ...configuredDefaults(generation), ...overrides.defaults }, profile),
     capabilities: {
@@ -94,6 +95,15 @@ const takesTools = (tokenizerConfig: object, chatTemplateFile: unknown): boolean
   }
 };
 
+const widthsOf = ({
+  hidden_size: hidden,
+  intermediate_size: intermediate,
+  num_attention_heads: attentionHeads,
+}: ConfigJson): Pick<ModelFacts, "widths"> =>
+  typeof hidden === "number" && intermediate && attentionHeads
+    ? { widths: { hidden, intermediate, attentionHeads } }
+    : {};
+
 /** On Metal the engine computes with weights as they are stored; on a CPU all of them become float32. */
 const keepsStoredForm = process.platform === "darwin" && process.arch === "arm64";
 const bytesPerFloat32 = 4;
@@ -106,6 +116,8 @@ const textFields = {
   max_position_embeddings: maybe(Count),
   eos_token_id: TokenIds,
   num_hidden_layers: maybe(Count),
+  num_attention_heads: maybe(Count),
+  intermediate_size: maybe(Count),
   ...EmbeddingConfig,
 };
 
@@ -130,6 +142,8 @@ const decodeConfig = (file: Buffer): ConfigJson => {
     max_position_embeddings: config.max_position_embeddings ?? text?.max_position_embeddings ?? null,
     eos_token_id: config.eos_token_id ?? text?.eos_token_id ?? null,
     num_hidden_layers: config.num_hidden_layers ?? text?.num_hidden_layers ?? null,
+    num_attention_heads: config.num_attention_heads ?? text?.num_attention_heads ?? null,
+    intermediate_size: config.intermediate_size ?? text?.intermediate_size ?? null,
     hidden_size: config.hidden_size ?? text?.hidden_size,
   };
 };

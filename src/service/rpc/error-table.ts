@@ -24,6 +24,7 @@ export const errorTable = {
   ModelNotDownloaded: { code: Code.FailedPrecondition, reason: "MODEL_NOT_DOWNLOADED" },
   ModelTooLarge: { code: Code.FailedPrecondition, reason: "MODEL_TOO_LARGE" },
   ModelPoolFull: { code: Code.ResourceExhausted, reason: "MODEL_POOL_FULL" },
+  MemoryBudgetExceeded: { code: Code.ResourceExhausted, reason: "MEMORY_BUDGET_EXCEEDED" },
   ModelOperationConflict: { code: Code.Aborted, reason: "MODEL_OPERATION_CONFLICT" },
   EngineStartFailed: { code: Code.Unavailable, reason: "ENGINE_START_FAILED" },
   ModelUnfit: { code: Code.FailedPrecondition, reason: "MODEL_UNFIT" },

@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
 import { architectureFor } from "./architectures/index.ts";
-import type { Model } from "./architectures/Model.ts";
+import type { Model, Network } from "./architectures/Model.ts";
 import { KVCache } from "./kv-cache.ts";
 import { LoadError } from "./load-error.ts";
 import { collect, mx } from "./mlx.ts";
@@ -22,8 +22,12 @@ export const loadCheckpoint = async (directory: string, asStored?: boolean): Pro
   const network = await createModel(config, weights);
   weights.assertAllTaken();
   await collect();
-  return { ...network, adapters: weights.adapters };
+  return { ...network, adapters: weights.adapters, attentionHeads: headsOf(config, network) };
 };
+
+/** Of a config that leaves it to its architecture, more than any has for each of its keys' heads. */
+const headsOf = (config: ModelConfig, { cacheShape }: Network): number =>
+  config.has("num_attention_heads") ? config.count("num_attention_heads") : 16 * cacheShape.kvHeads;
 
 /** Computes one token, so that what is slow or broken shows before the first request. Throws LoadError. */
 export const warmUp = (model: Model): void => {

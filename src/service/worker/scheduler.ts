@@ -21,14 +21,14 @@ import {
   tensorsOf,
   wantedLogprobs,
 } from "./logprobs.ts";
-import { mx, type Tensor } from "./mlx.ts";
+import { device, mx, type Tensor } from "./mlx.ts";
 import { type Candidate, goTogether, sharesWork, uncachedTokens } from "./prefill-group.ts";
 import { type CachedPrefix, PrefixCache } from "./prefix-cache.ts";
 import type { SequenceEvent, SubmitMessage, TokenLogprobs, WorkerLimits } from "./protocol.ts";
 import { force, settleReasoning } from "./reasoning-limit.ts";
 import { adjustLogits, drawTokens } from "./sampling.ts";
 import { Sequence } from "./sequence.ts";
-import { SlicePace } from "./slice-pace.ts";
+import { mostTokensAtOnce, SlicePace } from "./slice-pace.ts";
 import type { DraftedPlace } from "./speculation/drafted-place.ts";
 import type { DraftPlan, Speculator } from "./speculation/speculator.ts";
 import { type Drafts, layOut, readVerified, type Verification } from "./speculation/verification.ts";
@@ -410,7 +410,8 @@ export class Scheduler {
     const rows = prefill.rows.length;
     const done = prefill.cache.end;
     // While streams run, a slice is kept short so that they go on; alone, it may be as large as is efficient.
-    const tokens = this.batch === undefined ? soloPrefillTokens : this.pace.tokens;
+    const wanted = this.batch === undefined ? soloPrefillTokens : this.pace.tokens;
+    const tokens = Math.min(wanted, mostTokensAtOnce(scoredHeads(this.model), prefill.columns));
     const scored = prefill.rows.find((sequence) => sequence?.promptLogprobs === true);
     const most = scored === undefined ? tokens : Math.min(tokens, maxScoredLogits / this.model.vocabularySize);
     const width = Math.max(1, Math.min(prefill.columns - done, Math.floor(most / rows)));
@@ -608,6 +609,9 @@ const unreadRows = ({ rows }: Batch): Array<Sequence | undefined> =>
 const prefillDebt = 4;
 const loadDebt = 4;
 const soloPrefillTokens = 1024;
+
+/** Metal's kernels keep scores in registers; a mask is there all the same. */
+const scoredHeads = ({ attentionHeads }: Model): number => (device === "cpu" ? attentionHeads : 1);
 
 /** Logits of a prompt that are looked at together: 16 MiB of them, of which several copies live until a collection. */
 const maxScoredLogits = 2 ** 22;

@@ -44,3 +44,16 @@ const targetMs = 75;
 
 /** Fewer would cost too much: a weight is read once for all tokens of a slice. */
 const fewest = 64;
+
+/**
+ * Prompt tokens, of all rows together, that may be computed at once where a row has so many columns: the scores of a
+ * layer's attention grow with both, and are never there for a whole long prompt.
+ *
+ * @param heads whose scores are there at the same time
+ */
+export const mostTokensAtOnce = (heads: number, columns: number): number =>
+  Math.max(fewestAtOnce, Math.floor(maxScoreBytes / (4 * heads * columns)));
+
+/** The service reserves memory by it, too (models/footprint.ts). */
+const maxScoreBytes = 256 * 1024 ** 2;
+const fewestAtOnce = 16;

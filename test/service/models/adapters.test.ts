@@ -58,7 +58,7 @@ describe("a model's adapters", () => {
     // Rank 4: three blocks' o_proj and down_proj, and lm_head; B counts three times.
     const numbers = 3 * (32 * 4 + 3 * 4 * 32 + 64 * 4 + 3 * 4 * 32) + 32 * 4 + 3 * 4 * 288;
     assert.strictEqual(adapterBytes(adapters, 2), 3 * 4 * numbers);
-    const caches = { kvCacheBytes: 1, prefixCacheBytes: 2, maxAdapters: 2 };
+    const caches = { kvCacheBytes: 1, prefixCacheBytes: 2, maxAdapters: 2, maxRunning: 4 };
     const without = footprintOf(facts(), undefined, caches);
     const having = footprintOf(facts({ adapters }), undefined, caches);
     assert.strictEqual(without.adapterBytes, 0);

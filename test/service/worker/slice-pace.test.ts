@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest";
 
-import { SlicePace } from "../../../src/service/worker/slice-pace.ts";
+import { mostTokensAtOnce, SlicePace } from "../../../src/service/worker/slice-pace.ts";
 
 /** Steps whose slices take so long for each token; the tokens that each slice came to. */
 const paced = (pace: SlicePace, msPerToken: number, steps: number): number[] => {
@@ -37,5 +37,23 @@ describe("the pace of prefill slices", () => {
     pace.step(5_001, 0);
     pace.step(9_000, 256);
     assert.strictEqual(pace.tokens, 256);
+  });
+});
+
+describe("the tokens of a slice", () => {
+  it("are as many as have no more than 256 MiB of scores", () => {
+    for (const [heads, columns] of [
+      [8, 512],
+      [14, 32_768],
+      [32, 8_192],
+    ] as const) {
+      const tokens = mostTokensAtOnce(heads, columns);
+      assert.isAtMost(4 * heads * columns * tokens, 256 * 1024 ** 2);
+      assert.isAbove(4 * heads * columns * (tokens + 1), 256 * 1024 ** 2);
+    }
+  });
+
+  it("are some, however long the prompt is", () => {
+    assert.equal(mostTokensAtOnce(128, 1_000_000), 16);
   });
 });

@@ -20,12 +20,14 @@ export interface Model {
    * @returns float32 [rows, vocabularySize]
    */
   readonly logits: (hidden: Tensor) => Tensor;
+  /** Query heads of a layer, at most: what a prefill computes at once grows with them. */
+  readonly attentionHeads: number;
   /** Which its rows compute with is said before `forward`; it holds for the `logits` of these rows as well. */
   readonly adapters: Adapters;
 }
 
 /** What an architecture says of it; the rest comes with its linear layers. */
-export type Network = Omit<Model, "adapters">;
+export type Network = Omit<Model, "adapters" | "attentionHeads">;
 
 /** Builds a model; throws LoadError for a config or tensors that do not fit. It takes every tensor that it knows. */
 export type CreateModel = (config: ModelConfig, weights: Weights) => Promise<Network>;
