@@ -2,7 +2,7 @@
  * An engine process: one model, all of MLX on its one thread. It is started by the service with an IPC channel and ends
  * with it. A C++ exception or a failed allocation in MLX ends the process and nothing else.
  */
-import { Constraints } from "./constraint.ts";
+import { Constraints } from "./grammar/constraints.ts";
 import type { Model } from "./architectures/Model.ts";
 import { loadCheckpoint, warmUp } from "./checkpoint.ts";
 import { LoadError } from "./load-error.ts";
@@ -89,13 +89,13 @@ const run = async (of: Scheduler): Promise<void> => {
 
 /** Compiling a grammar takes a while: the others go on, and its sequence is in the queue once it is done. */
 const submit = (message: SubmitMessage): void => {
-  const { sequence, constraint } = message;
+  const { sequence, constraint, maxOutputTokens } = message;
   if (constraint === undefined) {
     scheduler?.submit(message);
     wake();
     return;
   }
-  constraints?.open(sequence, constraint, (problem) => {
+  constraints?.open(sequence, constraint, maxOutputTokens, (problem) => {
     if (problem === undefined) scheduler?.submit(message);
     else {
       const events = [{ type: "unconstrainable", sequence, reason: problem }] as const;

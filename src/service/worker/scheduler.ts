@@ -10,7 +10,7 @@
  */
 import { AdapterLoads } from "./adapter-loads.ts";
 import type { Model } from "./architectures/Model.ts";
-import type { Constraints } from "./constraint.ts";
+import type { Constraints } from "./grammar/constraints.ts";
 import { EmbeddingPool } from "./embedding-pool.ts";
 import { bytesOf, KVCache, snapshotBytes, withSlack } from "./kv-cache.ts";
 import {
@@ -27,7 +27,7 @@ import { type CachedPrefix, PrefixCache } from "./prefix-cache.ts";
 import type { SequenceEvent, SubmitMessage, TokenLogprobs, WorkerLimits } from "./protocol.ts";
 import { force, settleReasoning } from "./reasoning-limit.ts";
 import { adjustLogits, drawTokens } from "./sampling.ts";
-import { Sequence } from "./sequence.ts";
+import { Sequence, type Unfit } from "./sequence.ts";
 import { mostTokensAtOnce, SlicePace } from "./slice-pace.ts";
 import type { DraftedPlace } from "./speculation/drafted-place.ts";
 import type { DraftPlan, Speculator } from "./speculation/speculator.ts";
@@ -257,13 +257,36 @@ export class Scheduler {
     const { batch } = this;
     if (batch === undefined) return undefined;
     const fed = { rows: unreadRows(batch), next: batch.next, logprobs: batch.logprobs };
+    let resting: ReadonlySet<number> = new Set();
     if (batch.rows.some((sequence) => sequence !== undefined && !sequence.exhausted)) {
       settleReasoning(batch);
       this.useAdapters(batch.rows);
       const hidden = this.model.forward(batch.next.reshape(batch.rows.length, 1), batch.cache);
-      Object.assign(batch, this.choose(hidden, 0, batch.rows, batch.next));
-    } else this.constraints?.settle(batch.next, batch.rows);
+      const chosen = this.choose(hidden, 0, batch.rows, batch.next);
+      Object.assign(batch, { next: chosen.next, logprobs: chosen.logprobs });
+      resting = chosen.resting;
+      if (resting.size > 0) batch.cache.retract(1, keptOf(batch.rows, resting));
+    } else resting = this.constraints?.settle(batch.next, batch.rows) ?? resting;
+    this.dropUnfit(batch, fed);
+    for (const row of resting) {
+      // Whether its last token ends the output is not known yet: it is read when it is.
+      const sequence = fed.rows[row];
+      if (sequence === undefined) continue;
+      fed.rows[row] = undefined;
+      batch.logprobs = [...batch.logprobs, ...fed.logprobs.filter(({ owners }) => owners.includes(sequence))];
+    }
     return fed;
+  }
+
+  /** Ends those that cannot be held to their constraints any longer, and no others. */
+  private dropUnfit(batch: Batch, fed: { readonly rows: (Sequence | undefined)[] }): void {
+    for (const [row, sequence] of batch.rows.entries()) {
+      const bound = sequence?.bound;
+      if (sequence === undefined || bound === undefined || bound === "fulfilled" || sequence.cancelled) continue;
+      this.events.push({ type: "unconstrainable", sequence: sequence.id, reason: unfitReasons[bound] });
+      this.free(batch, row);
+      fed.rows[row] = undefined;
+    }
   }
 
   /** Before each forward pass over these rows; their logits are computed with the same. */
@@ -277,11 +300,13 @@ export class Scheduler {
     column: number,
     rows: ReadonlyArray<Sequence | undefined>,
     previous: Tensor | undefined,
-  ): Chosen {
+  ): Chosen & { readonly resting: ReadonlySet<number> } {
     const [count = 0, , size = 0] = hidden.shape;
     const last = hidden.index(mx.Slice(), mx.Slice(column, column + 1), mx.Slice()).reshape(count, size);
     const chosen = this.chooseFrom(last, rows, rows, previous);
-    for (const sequence of rows) if (sequence !== undefined) sequence.drawn += 1;
+    for (const [row, sequence] of rows.entries()) {
+      if (sequence !== undefined && !chosen.resting.has(row)) sequence.drawn += 1;
+    }
     return chosen;
   }
 
@@ -291,20 +316,30 @@ export class Scheduler {
    * @param hidden [places, hiddenSize]
    * @param places what each is chosen with; undefined: it is never read
    * @param turns of these the sequences whose turn it is, to which tokens may be forced
+   * @returns and the rows that rest: what is next of them is what it was
    */
   private chooseFrom<Place extends Sequence | DraftedPlace>(
     hidden: Tensor,
     places: ReadonlyArray<Place | undefined>,
     turns: ReadonlyArray<Sequence | undefined>,
     previous: Tensor | undefined,
-  ): { readonly next: Tensor; readonly logprobs: ReadonlyArray<PendingLogprobs<Place>> } {
+  ): {
+    readonly next: Tensor;
+    readonly logprobs: ReadonlyArray<PendingLogprobs<Place>>;
+    readonly resting: ReadonlySet<number>;
+  } {
     const sampled = places.map((place) => place ?? unused);
     const logits = adjustLogits(this.model.logits(hidden).astype(mx.float32), sampled, previous);
-    const allowed = this.constraints?.apply(logits, previous, turns) ?? logits;
-    const next = force(drawTokens(allowed, sampled), turns);
-    const logprobs = wantedLogprobs(logits, next, places);
+    const allowed = this.constraints?.apply(logits, previous, turns) ?? { logits, resting: new Set<number>() };
+    const { resting } = allowed;
+    const awake = <Row>(rows: ReadonlyArray<Row>): ReadonlyArray<Row | undefined> =>
+      resting.size === 0 ? rows : rows.map((each, row) => (resting.has(row) ? undefined : each));
+    const forced = force(drawTokens(allowed.logits, sampled), awake(turns));
+    const isResting = (): Tensor => mx.array(places.map((_, row) => resting.has(row)));
+    const next = resting.size === 0 || previous === undefined ? forced : mx.where(isResting(), previous, forced);
+    const logprobs = wantedLogprobs(logits, next, awake(places));
     mx.asyncEval(next, ...logprobs.flatMap(({ tensors }) => tensorsOf(tensors)));
-    return { next, logprobs };
+    return { next, logprobs, resting };
   }
 
   /** Starts computing drafts beside the batch's tokens, where that is likely to pay. Reads its tokens before. */
@@ -372,11 +407,6 @@ export class Scheduler {
     for (const [row, sequence] of rows.entries()) {
       const tokenId = ids[row];
       if (sequence === undefined || tokenId === undefined || sequence.cancelled) continue;
-      if (sequence.bound === "stuck") {
-        this.events.push({ type: "unconstrainable", sequence: sequence.id, reason: stuck });
-        this.free(this.batch, row);
-        continue;
-      }
       this.accept(row, sequence, tokenId, logprobsOf.get(sequence), false);
     }
   }
@@ -622,7 +652,15 @@ const leastVainColumns = 64;
 /** Columns that a prefill's cache has beyond its prompts: the first output tokens need no growth. */
 const spareColumns = 64;
 
-const stuck = "no token of the model's vocabulary goes on with what was written";
+const unfitReasons: Readonly<Record<Unfit, string>> = {
+  stuck: "no token of the model's vocabulary goes on with what was written",
+  "too-hard": "finding the tokens that may come next takes too long: simplify it",
+  failed: "it could not be held to, by a fault of the engine",
+};
+
+/** Of one column what each row keeps: those that rest feed their token again. */
+const keptOf = (rows: Batch["rows"], resting: ReadonlySet<number>): ReadonlyArray<number | undefined> =>
+  rows.map((sequence, row) => (sequence === undefined ? undefined : resting.has(row) ? 0 : 1));
 
 /** What free rows are sampled with: greedily, and never read. */
 const unused = {

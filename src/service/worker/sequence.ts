@@ -2,6 +2,12 @@
 import type { AdapterSource, EmbeddingRequest, SequenceCachePolicy, SequenceEnd, SubmitMessage } from "./protocol.ts";
 import type { SamplingRow } from "./sampling.ts";
 
+/**
+ * Why a constraint cannot be held to any longer. `stuck`: no token of the vocabulary goes on. `too-hard`: what may come next
+ * was not found in time. `failed`: a fault of the program.
+ */
+export type Unfit = "stuck" | "too-hard" | "failed";
+
 export class Sequence implements SamplingRow {
   readonly id: number;
   readonly promptTokenIds: ReadonlyArray<number>;
@@ -24,8 +30,8 @@ export class Sequence implements SamplingRow {
   /** Tokens that come next, whatever the model would choose. */
   readonly forced: number[] = [];
   readonly stopIds: ReadonlySet<number>;
-  /** Where its constraint has led it: to its end, or to where no token of the vocabulary goes on. */
-  bound: "fulfilled" | "stuck" | undefined;
+  /** Where its constraint has led it: to its end, or to where it cannot be held to. */
+  bound: "fulfilled" | Unfit | undefined;
   private reasoningSettled = false;
   private readonly request: SubmitMessage;
   private readonly expiresAt: number;

@@ -1,55 +1,63 @@
-/** Whether a grammar can be held to: it comes to an end everywhere, and compiling it takes no more than it may. */
+/** Whether a grammar can be held to: it comes to an end everywhere, and following it takes no more than it may. */
 import type { Grammar, GrammarExpression } from "../../domain/grammar.ts";
 import { GrammarRefused } from "./expressions.ts";
 
-/** The grammar without rules that nothing leads to. */
+/** The grammar without rules that nothing leads to; those that lead to no others come first. */
 export const checkedGrammar = (grammar: Grammar): Grammar => {
   const used = usedRules(grammar);
   const count = Object.keys(used.rules).length;
   if (count > maxRules) throw new GrammarRefused(`it is too large: it has ${count} rules, of at most ${maxRules}`);
   const size = Object.values(used.rules).reduce((total, of) => total + sizeOf(of), 0);
-  if (size > maxSize) {
-    throw new GrammarRefused(`it is too large: written out it has ${size} parts, of at most ${maxSize}`);
-  }
-  const finite = endingRules(used);
-  if (!finite.has(used.root)) throw new GrammarRefused("no finite text fits");
-  const endless = Object.keys(used.rules).find((name) => !finite.has(name));
+  if (size > maxSize) throw new GrammarRefused(`it is too large: it has ${size} parts, of at most ${maxSize}`);
+  const lengths = shortestLengths(used);
+  const endless = Object.keys(used.rules).find((name) => !lengths.has(name));
+  if (!lengths.has(used.root)) throw new GrammarRefused("no finite text fits");
   if (endless !== undefined) throw new GrammarRefused(`no finite text fits its rule "${endless}"`);
+  const shortest = lengths.get(used.root) ?? 0;
+  if (shortest > maxShortest) {
+    throw new GrammarRefused(`the shortest text that fits has ${shortest} characters, of at most ${maxShortest}`);
+  }
   if (!leastSet(used.rules, saysSomething).has(used.root)) throw new GrammarRefused("only the empty text fits");
   const leftRecursive = beginsWithItself(used);
   if (leftRecursive !== undefined) throw new GrammarRefused(`rule "${leftRecursive}" begins with itself`);
   return used;
 };
 
-/** Characters and sets of them, with repetitions written out. */
-const maxSize = 16_384;
+/** Characters and sets of them, as they are written: how often one may be repeated does not count. */
+const maxSize = 65_536;
 const maxRules = 2048;
+const maxShortest = 1_000_000;
 
 const sizeOf = (of: GrammarExpression): number => {
   switch (of.type) {
     case "text":
       return of.text.length;
     case "chars":
+      return of.ranges.length;
     case "rule":
       return 1;
     case "sequence":
-      return of.parts.reduce((total, part) => total + sizeOf(part), 0);
+      return of.parts.reduce((total, part) => total + sizeOf(part), 1);
     case "choice":
-      return of.options.reduce((total, option) => total + sizeOf(option), 0);
+      return of.options.reduce((total, option) => total + sizeOf(option), 1);
     case "repeat":
-      return Math.max(1, of.max ?? of.min + 1) * Math.max(1, sizeOf(of.of));
+      return 1 + sizeOf(of.of);
   }
 };
 
 const usedRules = ({ root, rules }: Grammar): Grammar => {
+  const seen = new Set<string>();
   const used: Record<string, GrammarExpression> = {};
   const visit = (of: GrammarExpression): void => {
-    if (of.type === "rule") {
-      const found = rules[of.name];
-      if (found === undefined || Object.hasOwn(used, of.name)) return;
-      used[of.name] = found;
-      visit(found);
-    } else for (const part of partsOf(of)) visit(part);
+    if (of.type !== "rule") {
+      for (const part of partsOf(of)) visit(part);
+      return;
+    }
+    const found = rules[of.name];
+    if (found === undefined || seen.has(of.name)) return;
+    seen.add(of.name);
+    visit(found);
+    used[of.name] = found;
   };
   visit({ type: "rule", name: root });
   return { root, rules: used };
@@ -61,16 +69,36 @@ const partsOf = (of: GrammarExpression): ReadonlyArray<GrammarExpression> => {
   return of.type === "repeat" ? [of.of] : [];
 };
 
-const endingRules = ({ rules }: Grammar): ReadonlySet<string> =>
-  leastSet(rules, (of, known) => {
-    const ends = (each: GrammarExpression): boolean => {
-      if (each.type === "rule") return known.has(each.name);
-      if (each.type === "sequence") return each.parts.every(ends);
-      if (each.type === "choice") return each.options.some(ends);
-      return each.type !== "repeat" || each.min === 0 || ends(each.of);
-    };
-    return ends(of);
-  });
+/** Of each rule that comes to an end the characters of its shortest text. */
+const shortestLengths = ({ rules }: Grammar): ReadonlyMap<string, number> => {
+  const known = new Map<string, number>();
+  const lengthOf = (of: GrammarExpression): number => {
+    switch (of.type) {
+      case "text":
+        return of.text.length;
+      case "chars":
+        return 1;
+      case "rule":
+        return known.get(of.name) ?? Infinity;
+      case "sequence":
+        return of.parts.reduce((total, part) => total + lengthOf(part), 0);
+      case "choice":
+        return of.options.reduce((least, option) => Math.min(least, lengthOf(option)), Infinity);
+      case "repeat":
+        return of.min === 0 ? 0 : of.min * lengthOf(of.of);
+    }
+  };
+  for (let changed = true; changed;) {
+    changed = false;
+    for (const [name, of] of Object.entries(rules)) {
+      const length = lengthOf(of);
+      if (length >= (known.get(name) ?? Infinity)) continue;
+      known.set(name, length);
+      changed = true;
+    }
+  }
+  return known;
+};
 
 /** Whether it may stand for the empty text. */
 const isEmptiable = (of: GrammarExpression, known: ReadonlySet<string>): boolean => {

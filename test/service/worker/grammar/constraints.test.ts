@@ -1,16 +1,16 @@
 /** Constrained sequences inside of batches, without a process around them: random weights, a vocabulary of bytes. */
 import { assert, describe, it } from "@effect/vitest";
 
-import { constraintGrammar } from "../../../src/service/output/grammar/constraint-grammar.ts";
-import type { OutputConstraint } from "../../../src/service/domain/generation.ts";
-import { byteLevelAlphabet } from "../../../src/service/prompt/longest-token.ts";
-import { loadCheckpoint } from "../../../src/service/worker/checkpoint.ts";
-import { Constraints } from "../../../src/service/worker/constraint.ts";
-import type { SequenceConstraint, SubmitMessage } from "../../../src/service/worker/protocol.ts";
-import { uniform } from "../../../src/service/worker/random.ts";
-import { Scheduler } from "../../../src/service/worker/scheduler.ts";
-import { writeRandomCheckpoint } from "./random-checkpoint.ts";
-import { drive, greedy, limits, type Output, submission } from "./scheduler-run.ts";
+import { constraintGrammar } from "../../../../src/service/output/grammar/constraint-grammar.ts";
+import type { OutputConstraint } from "../../../../src/service/domain/generation.ts";
+import { byteLevelAlphabet } from "../../../../src/service/prompt/longest-token.ts";
+import { loadCheckpoint } from "../../../../src/service/worker/checkpoint.ts";
+import { Constraints } from "../../../../src/service/worker/grammar/constraints.ts";
+import type { SequenceConstraint, SubmitMessage } from "../../../../src/service/worker/protocol.ts";
+import { uniform } from "../../../../src/service/worker/random.ts";
+import { Scheduler } from "../../../../src/service/worker/scheduler.ts";
+import { writeRandomCheckpoint } from "../random-checkpoint.ts";
+import { drive, greedy, limits, type Output, submission } from "../scheduler-run.ts";
 
 /** More logits than tokens: what stands beyond the vocabulary is never chosen. */
 const shape = {
@@ -105,7 +105,7 @@ const run = async (
         return;
       }
       opening += 1;
-      constraints.open(each.sequence, each.constraint, (problem) => {
+      constraints.open(each.sequence, each.constraint, each.maxOutputTokens, (problem) => {
         opening -= 1;
         assert.isUndefined(problem);
         scheduler.submit(each);

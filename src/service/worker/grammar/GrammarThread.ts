@@ -1,0 +1,199 @@
+/** The engine's side of the thread of its grammars: asks for masks, and replaces a thread that hangs. */
+import { Worker } from "node:worker_threads";
+
+import type { Grammar } from "../protocol.ts";
+import {
+  type FromGrammarThread,
+  type GrammarLimits,
+  type GrammarStep,
+  type GrammarThreadData,
+  type Mask,
+  MaskBoard,
+  type ToGrammarThread,
+} from "./mask-board.ts";
+
+type Opened = (result: FromGrammarThread["result"]) => void;
+
+interface Follower {
+  readonly grammar: Grammar;
+  /** Undefined once it is open. */
+  opened: Opened | undefined;
+  /** What was written of it, the step that is asked for included. */
+  tokenIds: number[];
+  remainingTokens: number;
+  slot: number | undefined;
+  /** The last step that was asked for. */
+  asked: GrammarStep | undefined;
+}
+
+export class GrammarThread {
+  private readonly pieces: ReadonlyArray<string>;
+  private readonly vocabularySize: number;
+  private readonly limits: GrammarLimits;
+  private readonly slots: number;
+  private readonly free: number[];
+  private readonly followers = new Map<number, Follower>();
+  /** Sequences whose grammars a thread was replaced for. */
+  private readonly givenUp = new Set<number>();
+  private board: MaskBoard;
+  private worker: Worker;
+  private steps: GrammarStep[] = [];
+  private tickets = 0;
+  /** The last sign of life, and when it was seen or something was asked for after a rest. */
+  private life = 0;
+  private lifeAt = performance.now();
+
+  /** @param rows that a batch has at most */
+  constructor(pieces: ReadonlyArray<string>, vocabularySize: number, rows: number, limits: GrammarLimits) {
+    this.pieces = pieces;
+    this.vocabularySize = vocabularySize;
+    this.limits = limits;
+    // Rows that have ended keep theirs until the end of a step, in which as many others may begin.
+    this.slots = 2 * rows;
+    this.free = Array.from({ length: this.slots }, (_, slot) => slot);
+    [this.board, this.worker] = this.start();
+    setInterval(() => this.watch(), limits.hangMs / 4).unref();
+  }
+
+  /** @param remainingTokens that the first mask is for */
+  open(sequence: number, grammar: Grammar, remainingTokens: number, opened: Opened): void {
+    this.stir();
+    this.followers.set(sequence, { grammar, opened, tokenIds: [], remainingTokens, slot: undefined, asked: undefined });
+    this.post({ type: "open", sequence, grammar, tokenIds: [], remainingTokens });
+  }
+
+  /** Forgets a sequence that is not open yet; false if there is none. */
+  abandon(sequence: number): boolean {
+    if (this.followers.get(sequence)?.opened === undefined) return false;
+    this.close(sequence);
+    return true;
+  }
+
+  close(sequence: number): void {
+    const follower = this.followers.get(sequence);
+    if (follower?.slot !== undefined) this.free.push(follower.slot);
+    this.followers.delete(sequence);
+    this.givenUp.delete(sequence);
+    this.post({ type: "close", sequence });
+  }
+
+  /**
+   * Asks for the mask after a token; undefined: where the output begins. `send` sends what was asked for.
+   *
+   * @param remainingTokens that there may be from there on
+   */
+  step(sequence: number, tokenId: number | undefined, remainingTokens: number): GrammarStep | undefined {
+    const follower = this.followers.get(sequence);
+    if (follower === undefined) return undefined;
+    const slot = (follower.slot ??= this.free.pop());
+    if (slot === undefined) throw new RangeError("more rows are held to grammars than a batch has");
+    const begins = tokenId === undefined;
+    if (begins) follower.tokenIds = [];
+    else follower.tokenIds.push(tokenId);
+    follower.remainingTokens = remainingTokens;
+    follower.asked = { slot, ticket: this.nextTicket(), sequence, begins, tokenId, remainingTokens };
+    this.steps.push(follower.asked);
+    return follower.asked;
+  }
+
+  send(): void {
+    if (this.steps.length === 0) return;
+    this.stir();
+    this.post({ type: "step", steps: this.steps });
+    this.steps = [];
+  }
+
+  /** Undefined as long as it is not there. */
+  read({ slot, ticket }: GrammarStep): Mask | undefined {
+    return this.board.read(slot, ticket);
+  }
+
+  /** Whether the thread hung in the sequence's grammar. */
+  hasGivenUp(sequence: number): boolean {
+    return this.givenUp.has(sequence);
+  }
+
+  /** Waits until it holds, no longer than so many milliseconds. */
+  wait(holds: () => boolean, milliseconds: number): void {
+    this.board.wait(holds, milliseconds);
+  }
+
+  private get isAsked(): boolean {
+    for (const [sequence, { opened, asked }] of this.followers) {
+      const isWaiting = opened !== undefined || (asked !== undefined && this.read(asked) === undefined);
+      if (isWaiting && !this.givenUp.has(sequence)) return true;
+    }
+    return false;
+  }
+
+  /** Time in which nothing was asked for does not count. */
+  private stir(): void {
+    if (!this.isAsked) this.lifeAt = performance.now();
+  }
+
+  private watch(): void {
+    const { life } = this.board;
+    if (life !== this.life || !this.isAsked) {
+      this.life = life;
+      this.lifeAt = performance.now();
+    } else if (performance.now() - this.lifeAt > this.limits.hangMs) this.replace();
+  }
+
+  /** All that the thread held is made anew in another one, but for what it hung in. */
+  private replace(): void {
+    const culprit = this.board.workingFor;
+    void this.worker.terminate();
+    [this.board, this.worker] = this.start();
+    this.lifeAt = performance.now();
+    for (const [sequence, follower] of this.followers) {
+      // A thread that ends with nobody's grammar would end so again.
+      if (sequence === culprit || culprit < 0) {
+        this.giveUp(sequence, follower);
+        continue;
+      }
+      const { grammar, tokenIds, remainingTokens, asked } = follower;
+      this.post({ type: "open", sequence, grammar, tokenIds, remainingTokens });
+      if (asked !== undefined) this.post({ type: "step", steps: [{ ...asked, begins: false, tokenId: undefined }] });
+    }
+  }
+
+  private giveUp(sequence: number, follower: Follower): void {
+    const { opened } = follower;
+    if (opened === undefined) this.givenUp.add(sequence);
+    else {
+      this.followers.delete(sequence);
+      opened({ problem: `its grammar kept a thread for more than ${this.limits.hangMs} ms` });
+    }
+  }
+
+  private nextTicket(): number {
+    this.tickets = (this.tickets + 1) & 0x7f_ff_ff_ff;
+    return this.tickets;
+  }
+
+  private post(message: ToGrammarThread): void {
+    this.worker.postMessage(message);
+  }
+
+  private start(): [MaskBoard, Worker] {
+    const { pieces, vocabularySize, slots, limits } = this;
+    const board = new MaskBoard(vocabularySize, slots);
+    const data: GrammarThreadData = { pieces, vocabularySize, slots, memory: board.memory, limits };
+    const worker = new Worker(new URL("grammar-thread.ts", import.meta.url), { workerData: data });
+    // An engine that is idle may still end.
+    worker.unref();
+    worker.on("message", ({ sequence, result }: FromGrammarThread) => {
+      const follower = this.followers.get(sequence);
+      if (follower === undefined) return;
+      const { opened } = follower;
+      if ("mask" in result) follower.opened = undefined;
+      else if (opened === undefined) this.givenUp.add(sequence);
+      else this.followers.delete(sequence);
+      opened?.(result);
+    });
+    worker.on("error", () => {
+      if (worker === this.worker) this.replace();
+    });
+    return [board, worker];
+  }
+}

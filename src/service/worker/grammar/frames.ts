@@ -1,0 +1,152 @@
+/**
+ * What is to be done after the end of a rule or of a turn of a repetition: the stacks of the automaton. Calls that are made at
+ * one place of the output share a frame, with all that they return to, so that ambiguity does not multiply stacks.
+ */
+import type { LoopPlace, Place } from "./places.ts";
+
+/** Where a rule returns to. */
+export interface Return {
+  readonly place: Place;
+  readonly frame: Frame;
+}
+
+/** How many turns of a repetition may follow the one that runs, and what the repetition returns to. */
+export interface Turns {
+  readonly low: number;
+  readonly high: number;
+  readonly frame: Frame;
+}
+
+interface FrameBase {
+  readonly id: number;
+  /** Fewest bytes from its return to an end of everything. */
+  readonly cost: number;
+  /** The same frame for whatever one token can tell apart; see `Frames.withinToken`. */
+  near: Frame | undefined;
+  /** Bytes that `near` may have less to an end. */
+  surplus: number;
+}
+
+export type Frame =
+  | (FrameBase & { readonly type: "root" })
+  | (FrameBase & { readonly type: "call"; readonly returns: ReadonlyArray<Return> })
+  | (FrameBase & { readonly type: "loop"; readonly loop: LoopPlace; readonly turns: ReadonlyArray<Turns> });
+
+/** Bytes that a token has at most which is chosen under a constraint: the few longer ones are left out. */
+export const longestToken = 32;
+
+export class Frames {
+  readonly root: Frame = { type: "root", id: 0, cost: 0, near: undefined, surplus: 0 };
+  private readonly known = new Map<string, Frame>();
+  private ids = 1;
+
+  get size(): number {
+    return this.known.size;
+  }
+
+  /** Those that are in use stay what they are; equal ones are made anew. */
+  forget(): void {
+    this.known.clear();
+  }
+
+  call(returns: ReadonlyArray<Return>): Frame {
+    const sorted = returns.toSorted((a, b) => a.place.id - b.place.id || a.frame.id - b.frame.id);
+    const key = `c${sorted.map(({ place, frame }) => `${place.id}.${frame.id}`).join()}`;
+    const known = this.known.get(key);
+    if (known !== undefined) return known;
+    let cost = Infinity;
+    for (const { place, frame } of sorted) cost = Math.min(cost, place.cost + frame.cost);
+    return this.keep(key, { type: "call", returns: sorted, cost, id: this.ids++, near: undefined, surplus: 0 });
+  }
+
+  loop(loop: LoopPlace, turns: ReadonlyArray<Turns>): Frame {
+    const sorted = turns.toSorted((a, b) => a.frame.id - b.frame.id || a.low - b.low);
+    const key = `l${loop.id}:${sorted.map(({ low, high, frame }) => `${low}-${high}.${frame.id}`).join()}`;
+    const known = this.known.get(key);
+    if (known !== undefined) return known;
+    let cost = Infinity;
+    for (const { low, frame } of sorted) {
+      cost = Math.min(cost, (low === 0 ? 0 : low * loop.body.cost) + loop.next.cost + frame.cost);
+    }
+    return this.keep(key, { type: "loop", loop, turns: sorted, cost, id: this.ids++, near: undefined, surplus: 0 });
+  }
+
+  /**
+   * The frame with all numbers of turns cut to what one token can reach: a turn takes at least a byte, so a token sees no
+   * difference between bounds that are further off than its bytes. Standings that differ in these alone share their masks.
+   */
+  withinToken(frame: Frame): Frame {
+    if (frame.near !== undefined) return frame.near;
+    // From the outermost on: stacks can be deeper than the machine's.
+    const open = [frame];
+    for (let top = open.at(-1); top !== undefined; top = open.at(-1)) {
+      const missing = parentsOf(top).filter((parent) => parent.near === undefined);
+      if (missing.length > 0) open.push(...missing);
+      else {
+        if (top.near === undefined) this.settleNear(top);
+        open.pop();
+      }
+    }
+    return frame.near ?? frame;
+  }
+
+  private settleNear(frame: Frame): void {
+    if (frame.type === "root") frame.near = frame;
+    else if (frame.type === "call") {
+      frame.surplus = frame.returns.reduce((most, each) => Math.max(most, each.frame.surplus), 0);
+      const isSame = frame.returns.every((each) => each.frame.near === each.frame);
+      frame.near = isSame
+        ? frame
+        : this.call(uniqueReturns(frame.returns.map((each) => ({ ...each, frame: each.frame.near ?? each.frame }))));
+    } else {
+      const near: Turns[] = [];
+      let isSame = true;
+      for (const { low, high, frame: parent } of frame.turns) {
+        const [nearLow, nearHigh] = [Math.min(low, farTurns), high >= farTurns ? Infinity : high];
+        isSame &&= nearLow === low && nearHigh === high && parent.near === parent;
+        addTurns(near, { low: nearLow, high: nearHigh, frame: parent.near ?? parent });
+        const cut = nearLow === low ? 0 : (low - nearLow) * frame.loop.body.cost;
+        frame.surplus = Math.max(frame.surplus, cut + parent.surplus);
+      }
+      frame.near = isSame ? frame : this.loop(frame.loop, near);
+    }
+    if (frame.near !== undefined) frame.near.near ??= frame.near;
+  }
+
+  private keep(key: string, frame: Frame): Frame {
+    this.known.set(key, frame);
+    return frame;
+  }
+}
+
+/** Adds turns to those of one repetition; numbers that lie side by side become one range. True if there is anything new. */
+export const addTurns = <T extends { readonly low: number; readonly high: number; readonly frame: unknown }>(
+  turns: T[],
+  added: T,
+): boolean => {
+  let { low, high } = added;
+  for (let index = turns.length - 1; index >= 0; index--) {
+    const other = turns[index];
+    if (other === undefined || other.frame !== added.frame) continue;
+    if (other.low <= low && other.high >= high) return false;
+    if (other.low > high + 1 || low > other.high + 1) continue;
+    low = Math.min(low, other.low);
+    high = Math.max(high, other.high);
+    turns.splice(index, 1);
+  }
+  turns.push({ ...added, low, high });
+  return true;
+};
+
+const uniqueReturns = (returns: ReadonlyArray<Return>): ReadonlyArray<Return> => {
+  const unique = new Map(returns.map((each) => [`${each.place.id}.${each.frame.id}`, each] as const));
+  return [...unique.values()];
+};
+
+const parentsOf = (frame: Frame): ReadonlyArray<Frame> => {
+  if (frame.type === "root") return [];
+  return (frame.type === "call" ? frame.returns : frame.turns).map((each) => each.frame);
+};
+
+/** No token has as many turns in it, the one included that it finishes. */
+const farTurns = longestToken + 1;

@@ -1,0 +1,157 @@
+/** What the engine's thread and that of its grammars share: messages both ways, and masks in shared memory. */
+import type { Grammar } from "../protocol.ts";
+
+export interface GrammarThreadData {
+  /** By token id; see `VocabularyMessage`. */
+  readonly pieces: ReadonlyArray<string>;
+  /** Of the model's logits. */
+  readonly vocabularySize: number;
+  readonly slots: number;
+  readonly memory: SharedArrayBuffer;
+  readonly limits: Pick<GrammarLimits, "compileMs" | "maskMs">;
+}
+
+export interface GrammarLimits {
+  /** CPU time in which a grammar is compiled, its first mask included. */
+  readonly compileMs: number;
+  /** CPU time in which a mask is made. */
+  readonly maskMs: number;
+  /** A thread that shows no sign of life for so long does not come back, and is replaced. */
+  readonly hangMs: number;
+}
+
+export type ToGrammarThread =
+  | OpenGrammar
+  | { readonly type: "close"; readonly sequence: number }
+  | { readonly type: "step"; readonly steps: ReadonlyArray<GrammarStep> };
+
+export interface OpenGrammar {
+  readonly type: "open";
+  readonly sequence: number;
+  readonly grammar: Grammar;
+  /** What was written already. */
+  readonly tokenIds: ReadonlyArray<number>;
+  /** Tokens that there may be from here on. */
+  readonly remainingTokens: number;
+}
+
+export interface GrammarStep {
+  /** Where the mask is to be written, and the number that tells that it is. */
+  readonly slot: number;
+  readonly ticket: number;
+  readonly sequence: number;
+  /** The output begins anew, whatever was written before. */
+  readonly begins: boolean;
+  /** What was written since the last step. */
+  readonly tokenId: number | undefined;
+  /** Tokens that there may be from here on. */
+  readonly remainingTokens: number;
+}
+
+export interface FromGrammarThread {
+  readonly type: "opened";
+  readonly sequence: number;
+  /** The mask where it stands, or why its grammar cannot be used. */
+  readonly result: { readonly mask: Mask } | { readonly problem: string };
+}
+
+/**
+ * `ended`: fulfilled, and nothing more may come. `broken`: no token goes on with what was written. `too-hard`: the mask is not
+ * made in time. `failed`: it cannot be made, which is the program's fault.
+ */
+type MaskState = "open" | "fulfilled" | "ended" | "broken" | "too-hard" | "failed";
+
+export interface Mask {
+  readonly state: MaskState;
+  /** A bit for each token of the vocabulary, those that may come next set. On the board valid until the next step. */
+  readonly words: Int32Array;
+  /** Equal masks have equal ones. */
+  readonly digest: string;
+}
+
+/** A mask for each slot. */
+export class MaskBoard {
+  readonly memory: SharedArrayBuffer;
+  private readonly wordsPerMask: number;
+  /** Signs of life of the grammars' thread, and the sequence that it works for. */
+  private readonly signs: Int32Array;
+
+  constructor(vocabularySize: number, slots: number, memory?: SharedArrayBuffer) {
+    this.wordsPerMask = Math.ceil(vocabularySize / 32);
+    this.memory = memory ?? new SharedArrayBuffer(4 * (2 + slots * (headWords + this.wordsPerMask)));
+    this.signs = new Int32Array(this.memory, 0, 2);
+  }
+
+  write(slot: number, ticket: number, { state, words, digest }: Mask): void {
+    const { head, mask } = this.slot(slot);
+    mask.set(words);
+    head[1] = states.indexOf(state);
+    const [first = "0", second = "0"] = digest.split(".");
+    head[2] = Number(first);
+    head[3] = Number(second);
+    Atomics.store(head, 0, ticket);
+    this.sign();
+  }
+
+  /** Undefined as long as it is not written. */
+  read(slot: number, ticket: number): Mask | undefined {
+    const { head, mask } = this.slot(slot);
+    if (Atomics.load(head, 0) !== ticket) return undefined;
+    return { state: states[head[1] ?? 0] ?? "broken", words: mask, digest: `${head[2]}.${head[3]}` };
+  }
+
+  get life(): number {
+    return Atomics.load(this.signs, 0);
+  }
+
+  /** The sequence that the grammars' thread works for. */
+  get workingFor(): number {
+    return Atomics.load(this.signs, 1);
+  }
+
+  set workingFor(sequence: number) {
+    Atomics.store(this.signs, 1, sequence);
+  }
+
+  /** Wakes who waits. */
+  sign(): void {
+    Atomics.add(this.signs, 0, 1);
+    Atomics.notify(this.signs, 0);
+  }
+
+  /** Waits until it holds; false when it does not within so many milliseconds. */
+  wait(holds: () => boolean, milliseconds: number): boolean {
+    const deadline = performance.now() + milliseconds;
+    for (;;) {
+      const { life } = this;
+      if (holds()) return true;
+      const left = deadline - performance.now();
+      if (left <= 0) return false;
+      Atomics.wait(this.signs, 0, life, left);
+    }
+  }
+
+  private slot(slot: number): { readonly head: Int32Array; readonly mask: Int32Array } {
+    const at = 4 * (2 + slot * (headWords + this.wordsPerMask));
+    return {
+      head: new Int32Array(this.memory, at, headWords),
+      mask: new Int32Array(this.memory, at + 4 * headWords, this.wordsPerMask),
+    };
+  }
+}
+
+const states: ReadonlyArray<MaskState> = ["open", "fulfilled", "ended", "broken", "too-hard", "failed"];
+const headWords = 4;
+
+/** Two digests of 32 bits by FNV-1a over words; with two multipliers they are as good as unique. */
+export const maskDigest = (words: Int32Array): string =>
+  `${digestOf(words, 0x01000193)}.${digestOf(words, 0x5bd1e995)}`;
+
+const digestOf = (words: Int32Array, multiplier: number): number => {
+  let digest = 0x811c9dc5;
+  for (const word of words) {
+    digest = Math.imul(digest ^ word, multiplier);
+    digest ^= digest >>> 15;
+  }
+  return digest;
+};

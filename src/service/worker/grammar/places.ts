@@ -1,0 +1,215 @@
+/**
+ * A grammar as a graph of places: from each place bytes, calls of rules and repetitions lead on. Repetitions with bounds are
+ * counted, not written out, so that a graph is as large as its grammar's text whatever the bounds are.
+ */
+import type { Grammar, GrammarExpression } from "../protocol.ts";
+import { utf8Ranges } from "./utf8-ranges.ts";
+import type { WorkLimit } from "./work-limit.ts";
+
+interface PlaceBase {
+  readonly id: number;
+  /** Fewest bytes from here to the end of the rule, or of one turn of the repetition, that the place belongs to. */
+  cost: number;
+}
+
+export interface BytesPlace extends PlaceBase {
+  readonly type: "bytes";
+  readonly first: number;
+  readonly last: number;
+  readonly next: Place;
+}
+
+export interface LoopPlace extends PlaceBase {
+  readonly type: "loop";
+  /** Turns, of which each takes at least a byte; `Infinity` is no bound. */
+  min: number;
+  readonly max: number;
+  readonly body: Place;
+  readonly next: Place;
+}
+
+export interface CallPlace extends PlaceBase {
+  readonly type: "call";
+  readonly rule: string;
+  readonly next: Place;
+}
+
+export type Place =
+  | BytesPlace
+  | LoopPlace
+  | CallPlace
+  | (PlaceBase & { readonly type: "fork"; readonly nexts: Place[] })
+  /** Of a rule, or of one turn of a repetition. */
+  | (PlaceBase & { readonly type: "end" });
+
+export interface Places {
+  readonly root: Place;
+  /** Where each rule begins. */
+  readonly starts: ReadonlyMap<string, Place>;
+  /** Ids are below it. */
+  readonly size: number;
+}
+
+/** @param limit counts every place; what is built so far is dropped when it ends the work */
+export const placesOf = ({ root, rules }: Grammar, limit: WorkLimit): Places => {
+  const builder = new PlaceBuilder(limit);
+  for (const name of calleesFirst(root, rules)) {
+    const of = rules[name];
+    if (of !== undefined) builder.rule(name, of);
+  }
+  const start = builder.starts.get(root);
+  if (start === undefined) throw new RangeError(`there is no rule ${root}`);
+  builder.settleCosts();
+  return { root: start, starts: builder.starts, size: builder.size };
+};
+
+class PlaceBuilder {
+  readonly starts = new Map<string, Place>();
+  private readonly places: Place[] = [];
+  private readonly end: Place = { type: "end", id: 0, cost: 0 };
+  private readonly limit: WorkLimit;
+  private ids = 1;
+
+  get size(): number {
+    return this.ids;
+  }
+
+  constructor(limit: WorkLimit) {
+    this.limit = limit;
+  }
+
+  rule(name: string, of: GrammarExpression): void {
+    this.starts.set(name, this.build(of, this.end));
+  }
+
+  /** Costs only fall: what depends on a rule that calls itself needs another round. */
+  settleCosts(): void {
+    for (let changed = true; changed;) {
+      changed = false;
+      for (const place of this.places) {
+        this.limit.spend();
+        const cost = this.costOf(place);
+        if (cost >= place.cost) continue;
+        place.cost = cost;
+        changed = true;
+      }
+    }
+    // A turn may be empty, so none has to be taken: those that take bytes are as many as there may be.
+    for (const place of this.places) if (place.type === "loop" && place.body.cost === 0) place.min = 0;
+  }
+
+  private costOf(place: Place): number {
+    switch (place.type) {
+      case "end":
+        return 0;
+      case "bytes":
+        return 1 + place.next.cost;
+      case "call":
+        return (this.starts.get(place.rule)?.cost ?? Infinity) + place.next.cost;
+      case "loop":
+        return (place.min === 0 ? 0 : place.min * place.body.cost) + place.next.cost;
+      case "fork":
+        return place.nexts.reduce((least, next) => Math.min(least, next.cost), Infinity);
+    }
+  }
+
+  /** From its end backwards. */
+  private build(of: GrammarExpression, next: Place): Place {
+    switch (of.type) {
+      case "text":
+        return [...encoder.encode(of.text)].reduceRight((then, byte) => this.bytes(byte, byte, then), next);
+      case "chars":
+        return this.chars(of.ranges, next);
+      case "sequence":
+        return of.parts.reduceRight((then, part) => this.build(part, then), next);
+      case "choice":
+        return this.fork(of.options.map((option) => this.build(option, next)));
+      case "rule":
+        // What a rule ends with returns to where the rule returns to.
+        if (next.type === "end" && this.starts.has(of.name)) return this.starts.get(of.name) ?? next;
+        return this.add({ type: "call", rule: of.name, next, cost: Infinity, id: this.ids++ });
+      case "repeat":
+        return this.repeat(of, next);
+    }
+  }
+
+  private repeat({ of, min, max }: Extract<GrammarExpression, { type: "repeat" }>, next: Place): Place {
+    if (max === 0) return next;
+    if (min === 0 && max === 1) return this.fork([next, this.build(of, next)]);
+    if (min === 1 && max === 1) return this.build(of, next);
+    if (max === undefined && min <= 1) {
+      const again = this.fork([next]);
+      const body = this.build(of, again);
+      again.nexts.push(body);
+      return min === 0 ? again : body;
+    }
+    const body = this.build(of, this.end);
+    return this.add({ type: "loop", min, max: max ?? Infinity, body, next, cost: Infinity, id: this.ids++ });
+  }
+
+  /** Sequences of bytes that end alike share their ends. */
+  private chars(ranges: Extract<GrammarExpression, { type: "chars" }>["ranges"], next: Place): Place {
+    const known = new Map<string, Place>();
+    const options = new Set<Place>();
+    for (const sequence of utf8Ranges(ranges)) {
+      options.add(
+        sequence.reduceRight((then, [first, last]) => {
+          const key = `${first}-${last}-${then.id}`;
+          const place = known.get(key) ?? this.bytes(first, last, then);
+          known.set(key, place);
+          return place;
+        }, next),
+      );
+    }
+    return this.fork([...options]);
+  }
+
+  private bytes(first: number, last: number, next: Place): Place {
+    return this.add({ type: "bytes", first, last, next, cost: Infinity, id: this.ids++ });
+  }
+
+  private fork(nexts: Place[]): Extract<Place, { type: "fork" }> {
+    return this.add({ type: "fork", nexts, cost: Infinity, id: this.ids++ });
+  }
+
+  private add<P extends Place>(place: P): P {
+    this.limit.spend();
+    this.places.push(place);
+    return place;
+  }
+}
+
+/** Rules in an order in which those that do not lead back to themselves come before their callers. */
+const calleesFirst = (root: string, rules: Grammar["rules"]): ReadonlyArray<string> => {
+  const order: string[] = [];
+  const seen = new Set([root]);
+  const open: { readonly name: string; readonly callees: string[] }[] = [
+    { name: root, callees: calleesOf(rules, root) },
+  ];
+  for (let top = open.at(-1); top !== undefined; top = open.at(-1)) {
+    const next = top.callees.pop();
+    if (next === undefined) {
+      order.push(top.name);
+      open.pop();
+    } else if (!seen.has(next)) {
+      seen.add(next);
+      open.push({ name: next, callees: calleesOf(rules, next) });
+    }
+  }
+  return order;
+};
+
+const calleesOf = (rules: Grammar["rules"], name: string): string[] => {
+  const found = new Set<string>();
+  const visit = (of: GrammarExpression): void => {
+    if (of.type === "rule") found.add(of.name);
+    else if (of.type === "sequence") of.parts.forEach(visit);
+    else if (of.type === "choice") of.options.forEach(visit);
+    else if (of.type === "repeat") visit(of.of);
+  };
+  const of = rules[name];
+  if (of !== undefined) visit(of);
+  return [...found];
+};
+
+const encoder = new TextEncoder();

@@ -1,0 +1,44 @@
+/** Ends work that takes too long. */
+export class GrammarTooHard extends Error {
+  constructor(reason: string) {
+    super(reason);
+    this.name = "GrammarTooHard";
+  }
+}
+
+/** A limit of the CPU time that this thread spends from its making on; it looks at the clock once in a while. */
+export class WorkLimit {
+  private readonly reason: string;
+  private readonly meanwhile: (() => void) | undefined;
+  private deadline: number;
+  private steps = 0;
+
+  /**
+   * @param reason what is said when the time is over
+   * @param meanwhile done now and then; its time does not count
+   */
+  constructor(milliseconds: number, reason: string, meanwhile?: () => void) {
+    this.deadline = cpuMs() + milliseconds;
+    this.reason = reason;
+    this.meanwhile = meanwhile;
+  }
+
+  /** To be called for each small step. */
+  spend(): void {
+    this.steps += 1;
+    if ((this.steps & 255) === 0) this.check();
+  }
+
+  private check(): void {
+    const now = cpuMs();
+    if (now > this.deadline) throw new GrammarTooHard(this.reason);
+    if (this.meanwhile === undefined) return;
+    this.meanwhile();
+    this.deadline += cpuMs() - now;
+  }
+}
+
+const cpuMs = (): number => {
+  const { user, system } = process.threadCpuUsage();
+  return (user + system) / 1000;
+};
