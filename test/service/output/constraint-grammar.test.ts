@@ -43,7 +43,11 @@ describe("a constraint", () => {
       /shortest text that fits has 1000000000 characters, of at most 1000000/,
     ],
     ["an endless repetition", { type: "regex", pattern: "a{99999999999}" }, /has 99999999999 characters/],
-    ["many values", schema({ enum: Array.from({ length: 20_000 }, (_, index) => `v${index}`) }), /too large/],
+    [
+      "many values",
+      schema({ enum: Array.from({ length: 20_000 }, (_, index) => `v${index}`) }),
+      /168900 characters, .* 65536/,
+    ],
     ["a long source", { type: "regex", pattern: "a".repeat(70_000) }, /70000 characters, .* 65536/],
     ["many rules", { type: "grammar", text: ruleChain(3000) }, /3000 rules, of at most 2048/],
     ["schemas that multiply", schema({ $ref: "#/$defs/a0", $defs: doubling }), /more than/],
