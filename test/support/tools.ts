@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { access, constants } from "node:fs/promises";
+import { access, constants, mkdir, readdir } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
@@ -36,3 +36,47 @@ export const installGrpcurl = async (): Promise<string | undefined> => {
 
 /** The Deno that npm installed. Its own npm wrapper needs an install script; the program beside it does not. */
 export const deno = fileURLToPath(new URL("../../node_modules/.bin/deno", import.meta.url));
+
+/** Debian packages that the proxies of docs/proxies.md come in, with the libraries that a bare Debian lacks. */
+const proxyPackages = ["nginx", "haproxy", "liblua5.3-0", "libopentracing-c-wrapper0", "libopentracing1"];
+const proxyRoot = fileURLToPath(new URL("../../.cache/proxies/", import.meta.url));
+
+export interface ProxyPrograms {
+  readonly nginx: string;
+  readonly haproxy: string;
+  /** What to run them with. */
+  readonly environment: NodeJS.ProcessEnv;
+}
+
+/**
+ * Debian's nginx and HAProxy, unpacked into .cache and so neither installed nor started by it; or why they cannot be had,
+ * with which a test that needs them is skipped.
+ */
+export const proxyPrograms = async (): Promise<ProxyPrograms | string> => {
+  const [nginx, haproxy] = [`${proxyRoot}usr/sbin/nginx`, `${proxyRoot}usr/sbin/haproxy`];
+  const run = promisify(execFile);
+  try {
+    const { stdout } = await run("dpkg", ["--print-architecture"]);
+    const libraries = { amd64: "x86_64-linux-gnu", arm64: "aarch64-linux-gnu" }[stdout.trim()] ?? "";
+    const environment = { ...process.env, LD_LIBRARY_PATH: `${proxyRoot}usr/lib/${libraries}` };
+    if (!((await isProgram(nginx)) && (await isProgram(haproxy)))) {
+      await mkdir(proxyRoot, { recursive: true });
+      const options = { cwd: proxyRoot, timeout: installTimeoutMs };
+      const download = () => run("apt-get", ["download", "-q", ...proxyPackages], options);
+      // A fresh machine has no list of packages yet, and only root may fetch one.
+      await download().catch(() => run("apt-get", ["update", "-q"], options).then(download));
+      const archives = (await readdir(proxyRoot)).filter((name) => name.endsWith(".deb"));
+      for (const archive of archives) await run("dpkg-deb", ["-x", archive, "."], options);
+    }
+    for (const [program, flag] of [
+      [nginx, "-v"],
+      [haproxy, "-v"],
+    ] as const) {
+      await run(program, [flag], { env: environment });
+    }
+    return { nginx, haproxy, environment };
+  } catch (error) {
+    const reason = error instanceof Error ? (error.message.trim().split("\n", 1)[0] ?? "") : String(error);
+    return `Debian's nginx and HAProxy are not to be had here: ${reason}`;
+  }
+};

@@ -23,7 +23,7 @@ export const writeResponse = async (answer: UniversalServerResponse, response: R
     if ((chunk === undefined || chunk.done === true) && "grpc-status" in trailer && !response.headersSent) {
       return endTrailersOnly(response, { ...header, ...trailer });
     }
-    if (!response.headersSent) sendHead(response, answer.status, header);
+    if (!response.headersSent) sendHead(response, answer.status, withRetryAfter(answer.status, header));
     releaseUploadAfter(response);
     for (; chunk !== undefined && chunk.done !== true; chunk = await body?.next()) {
       isWriting = true;
@@ -69,6 +69,13 @@ const releaseUpload = (response: Response): void => {
   if (!("stream" in response)) return;
   const { stream } = response;
   if (!stream.destroyed && stream.state.remoteClose === 0) stream.close(constants.NGHTTP2_NO_ERROR);
+};
+
+/** What HTTP clients and proxies read; in whole seconds, and so never too early. */
+const withRetryAfter = (status: number, headers: HeaderObject): HeaderObject => {
+  const pushbackMs = headers["grpc-retry-pushback-ms"];
+  if (status < 400 || pushbackMs === undefined) return headers;
+  return { ...headers, "retry-after": String(Math.ceil(Number(pushbackMs) / 1000)) };
 };
 
 /** Of HTTP/1.1 they go out with the body's first bytes. */

@@ -1,0 +1,104 @@
+/** The proxies of docs/proxies.md, run as that page has them; only the ports are others. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { type AddressInfo, connect, createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+
+import type { ProxyPrograms } from "./tools.ts";
+
+export interface RunningProxy extends AsyncDisposable {
+  /** Of gRPC, and of all else where that is the same. */
+  readonly port: number;
+  /** Of HTTP/1.1. */
+  readonly webPort: number;
+}
+
+/** Changes of the page's text, such as shorter times. */
+export type Edits = ReadonlyArray<readonly [from: RegExp, to: string]>;
+
+const page = readFileSync(new URL("../../docs/proxies.md", import.meta.url), "utf8");
+
+const configOf = (language: string, ports: Readonly<Record<number, number>>, edits: Edits): string => {
+  let text = new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\`$`, "ms").exec(page)?.[1] ?? "";
+  for (const [from, to] of Object.entries(ports)) text = text.replaceAll(`127.0.0.1:${from}`, `127.0.0.1:${to}`);
+  for (const [from, to] of edits) {
+    if (!from.test(text)) throw new Error(`docs/proxies.md has nothing like ${from}`);
+    text = text.replaceAll(new RegExp(from, "g"), to);
+  }
+  return text;
+};
+
+export const startHaproxy = async (
+  programs: ProxyPrograms,
+  service: number,
+  edits: Edits = [],
+): Promise<RunningProxy> => {
+  const port = await freePort();
+  const folder = mkdtempSync(join(tmpdir(), "mlxd-haproxy-"));
+  const file = join(folder, "haproxy.cfg");
+  writeFileSync(file, configOf("haproxy", { 8080: port, 50051: service }, edits));
+  const child = spawn(programs.haproxy, ["-db", "-f", file], { env: programs.environment, stdio: "pipe" });
+  return running(child, folder, port, port);
+};
+
+export const startNginx = async (
+  programs: ProxyPrograms,
+  service: number,
+  edits: Edits = [],
+): Promise<RunningProxy> => {
+  const [port, webPort] = [await freePort(), await freePort()];
+  const folder = mkdtempSync(join(tmpdir(), "mlxd-nginx-"));
+  mkdirSync(join(folder, "temporary"));
+  const places = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(
+    (kind) => `${kind}_temp_path temporary/${kind};`,
+  );
+  writeFileSync(join(folder, "mlxd.conf"), configOf("nginx", { 8080: port, 8081: webPort, 50051: service }, edits));
+  // What Debian has around conf.d/*.conf.
+  writeFileSync(
+    join(folder, "nginx.conf"),
+    `daemon off; master_process off; pid nginx.pid; error_log stderr;
+     events {} http { access_log off; ${places.join(" ")} include mlxd.conf; }`,
+  );
+  const child = spawn(programs.nginx, ["-p", folder, "-c", "nginx.conf"], { env: programs.environment, stdio: "pipe" });
+  return running(child, folder, port, webPort);
+};
+
+const running = async (child: ChildProcess, folder: string, port: number, webPort: number): Promise<RunningProxy> => {
+  let output = "";
+  for (const stream of [child.stdout, child.stderr]) {
+    stream?.on("data", (chunk: Buffer) => (output = (output + chunk.toString()).slice(-4000)));
+  }
+  const ended = once(child, "exit");
+  for (const one of [port, webPort]) {
+    while (!(await isListening(one))) {
+      if (child.exitCode !== null) throw new Error(`the proxy ended with ${child.exitCode}: ${output}`);
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+  return {
+    port,
+    webPort,
+    [Symbol.asyncDispose]: async () => {
+      if (child.exitCode === null) child.kill("SIGKILL");
+      await ended;
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+};
+
+const isListening = (port: number): Promise<boolean> =>
+  new Promise((resolve) => {
+    const socket = connect(port, "127.0.0.1");
+    socket.once("connect", () => resolve(true)).once("error", () => resolve(false));
+    socket.once("connect", () => socket.destroy());
+  });
+
+const freePort = async (): Promise<number> => {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  return port;
+};
