@@ -39,11 +39,29 @@ export class SequenceDecoder extends Decoder {
   decoders: Decoder[];
 }
 
+export class Model {
+  /** Pieces by id, added tokens included, with holes where an id has none. */
+  vocab: (string | undefined)[];
+}
+
+export class BPE extends Model {
+  /** By rank. */
+  merges: [string, string][];
+  bpe_ranks: Map<string, number>;
+  end_of_word_suffix?: string | null;
+  continuing_subword_suffix?: string | null;
+  cache: { get(word: string): string[] | undefined; put(word: string, pieces: string[]): void };
+  /** Words of that many UTF-16 units are not cached. */
+  max_length_to_cache: number;
+  /** The contents of `model` in tokenizer.json. */
+  constructor(config: object);
+  bpe(word: string): string[];
+}
+
 export class Tokenizer {
   /** Null where tokenizer.json names none. */
   decoder: Decoder | null;
-  /** `vocab`: pieces by id, added tokens included, with holes where an id has none. */
-  model: { vocab: (string | undefined)[] };
+  model: Model;
   /** The contents of tokenizer.json and of tokenizer_config.json. */
   constructor(tokenizer: object, config: object);
   encode(text: string, options?: EncodeOptions): Encoding;

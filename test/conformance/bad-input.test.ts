@@ -25,7 +25,7 @@ const invalid: ReadonlyArray<readonly [what: string, task: Task | undefined, vio
   [
     "an empty prompt",
     { input: { case: "prompt", value: "" } },
-    "task.prompt: it has 0 bytes; it must be at least 1 characters",
+    "task.prompt: it has 0 bytes; it must be at least 1 bytes",
   ],
   [
     "an empty conversation",
@@ -46,7 +46,7 @@ const invalid: ReadonlyArray<readonly [what: string, task: Task | undefined, vio
   [
     "an empty text",
     chat({ messages: [{ role: Role.USER, content: [text("")] }] }),
-    "task.chat.messages[0].content[0].text: it has 0 bytes; it must be at least 1 characters",
+    "task.chat.messages[0].content[0].text: it has 0 bytes; it must be at least 1 bytes",
   ],
   [
     "no tokens",

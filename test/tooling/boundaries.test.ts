@@ -23,6 +23,7 @@ const refused: readonly (readonly [file: string, code: string, message: string])
   ["src/service/pipeline/up.ts", `import "../rpc/errors.ts";`, "pipeline/ may not import rpc/"],
   ["src/service/pipeline/type.ts", `export type { A } from "../jobs/Jobs.ts";`, "pipeline/ may not import jobs/"],
   ["src/service/jobs/up.ts", `await import("../rpc/errors.ts");`, "jobs/ may not import rpc/"],
+  ["src/service/checkpoint/up.ts", `import "../models/catalog.ts";`, "checkpoint/ may not import models/"],
   ["src/service/sandbox/up.ts", `import "../models/catalog.ts";`, "sandbox/ may not import models/"],
   ["src/service/engine/sandbox.ts", `import "../sandbox/Sandbox.ts";`, "engine/ may not import sandbox/"],
   ["src/service/rpc/up.ts", `import "../server/listener.ts";`, "rpc/ may not import server/"],

@@ -135,6 +135,7 @@ export const layer: Layer.Layer<Models, CatalogFailure, ModelsConfig | Residency
     const makeMember = Effect.fnUntraced(function* (entry: CatalogEntry) {
       const before = pool.members.find((member) => member.entry.facts.id === entry.facts.id);
       if (before !== undefined && isDeepStrictEqual(before.entry, entry)) return before;
+      for (const note of entry.notes) yield* Effect.annotateLogs(Effect.logWarning(note), { model: entry.facts.id });
       const tools = yield* keepTools(entry, sandbox);
       const slot = before !== undefined && runsAlike(before.entry, entry) ? before.slot : makeSlot(entry, tools);
       return { entry, tools, slot };

@@ -34,6 +34,8 @@ export interface CatalogEntry {
   readonly draft: Pick<CatalogEntry, "facts" | "problem"> | undefined;
   /** Why the model cannot be used, in one sentence; empty when it can. Its facts are then mostly empty too. */
   readonly problem: string;
+  /** What of its files is not used, each in one sentence. */
+  readonly notes: ReadonlyArray<string>;
   /** Where it is to be had, while its folder is not there; undefined when it is, or nothing says where. */
   readonly download: HubModel | undefined;
 }
@@ -101,17 +103,23 @@ const readEntry = async (
   // Ids of a person's own choice may tell nothing.
   const telling = [id, names.source].find((name) => detectFamily(name) !== "unknown") ?? id;
   const adapters = await readAdapters(directory, policy.adapters);
-  const entry = (facts: CheckpointFacts, problem: string, download?: HubModel): CatalogEntry => ({
+  const entry = (
+    facts: CheckpointFacts,
+    problem: string,
+    download?: HubModel,
+    notes: ReadonlyArray<string> = [],
+  ): CatalogEntry => ({
     facts: { ...names, ...facts, adapters },
     profile: profileOf(facts.family),
     policy,
     draft: undefined,
     problem,
+    notes,
     download,
   });
   try {
-    const facts = await readCheckpointFacts(directory, telling, overrides);
-    return entry({ ...facts, contextLength: contextLengthOf(file, model, facts.contextLength) }, "");
+    const { notes, ...facts } = await readCheckpointFacts(directory, telling, overrides);
+    return entry({ ...facts, contextLength: contextLengthOf(file, model, facts.contextLength) }, "", undefined, notes);
   } catch (error) {
     if (error instanceof ConfigurationInvalid) throw error;
     // Whatever a broken folder brings up: it must not take the other models with it.

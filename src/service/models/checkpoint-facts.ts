@@ -30,13 +30,13 @@ export interface FactsOverrides {
 /**
  * @param name the model's, which tells its family more than `model_type` does
  *
- * Throws CheckpointInvalid.
+ * @returns with `notes` on what of the files is not used. Throws CheckpointInvalid.
  */
 export const readCheckpointFacts = async (
   directory: string,
   name: string,
   overrides: FactsOverrides = {},
-): Promise<CheckpointFacts> => {
+): Promise<CheckpointFacts & { readonly notes: ReadonlyArray<string> }> => {
   const configFile = await readRequired(directory, "config.json");
   const config = decodeConfig(configFile);
   const weights = await readWeightsHeader(directory);
@@ -51,11 +51,14 @@ export const readCheckpointFacts = async (
   const profile = (overrides.profileOf ?? familyProfile)(family);
   checkWeights(config, weights.tensors);
   const tokenizer = decodeJson("tokenizer.json", tokenizerFile, TokenizerJson);
-  const eosTokenIds = [
+  const configured = configuredDefaults(generation);
+  const statedEosTokenIds = [
     ...tokenIdList(generation.eos_token_id),
     ...tokenIdList(config.eos_token_id),
     ...eosOfTokenizer(tokenizerConfig, tokenizer),
   ];
+  const vocabularySize = config.vocab_size ?? embeddingRows(weights.tensors);
+  const eosTokenIds = [...new Set(statedEosTokenIds)].filter((id) => id >= 0 && id < (vocabularySize || Infinity));
   const embedding = await readEmbeddingFacts(directory, config);
   return {
     directory,
@@ -63,14 +66,14 @@ export const readCheckpointFacts = async (
     architecture: config.model_type,
     family,
     contextLength: contextLength(config.max_position_embeddings, tokenizerConfig.model_max_length),
-    vocabularySize: config.vocab_size ?? embeddingRows(weights.tensors),
+    vocabularySize,
     parameterCount,
     estimatedBytes: keepsStoredForm
       ? weights.storedBytes + unpackedBytes(weights.tensors, bitsOf(config))
       : parameterCount * bytesPerFloat32,
     ...widthsOf(config),
-    eosTokenIds: [...new Set(eosTokenIds)],
-    defaults: resolveDefaults({ ...configuredDefaults(generation), ...overrides.defaults }, profile),
+    eosTokenIds,
+    defaults: resolveDefaults({ ...configured.defaults, ...overrides.defaults }, profile),
     capabilities: {
       chat: true,
       tools: takesTools(tokenizerConfig, template?.value),
@@ -82,6 +85,7 @@ export const readCheckpointFacts = async (
     },
     embedding,
     engine: "mlx",
+    notes: configured.notes,
   };
 };
 
@@ -90,7 +94,7 @@ const takesTools = (tokenizerConfig: object, chatTemplateFile: unknown): boolean
   try {
     return createChatTemplate({ tokenizerConfig, chatTemplateFile }).tools !== undefined;
   } catch (cause) {
-    if (cause instanceof TemplateError) return false;
+    if (cause instanceof TemplateError || cause instanceof RangeError) return false;
     throw cause;
   }
 };
@@ -167,12 +171,11 @@ const hasBits = Schema.is(Schema.Struct({ bits: Count }));
 const hasMethod = Schema.is(Schema.Struct({ quant_method: Schema.Literals(["mxfp4", "mxfp8"]) }));
 
 const contextLength = (positions: number | null | undefined, tokenizerMaxLength: unknown): number => {
+  // The tokenizer's own number is often a leftover: it counts where there is no other.
+  if (typeof positions === "number") return positions;
   // Tokenizers without a limit state a huge number, 1e30.
   const isLimit = typeof tokenizerMaxLength === "number" && tokenizerMaxLength >= 1 && tokenizerMaxLength < 1e9;
-  return Math.min(
-    positions ?? Infinity,
-    isLimit ? Math.floor(tokenizerMaxLength) : (positions ?? defaultContextLength),
-  );
+  return isLimit ? Math.floor(tokenizerMaxLength) : defaultContextLength;
 };
 
 /** Where no file tells any. */

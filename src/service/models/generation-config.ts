@@ -20,20 +20,74 @@ export const GenerationConfigJson = Schema.Struct({
   eos_token_id: TokenIds,
 });
 
-/** The sampling that a model's makers recommend; fields that they leave out are absent. */
-export const configuredDefaults = (config: typeof GenerationConfigJson.Type): Partial<ModelDefaults> => {
-  const stated: { -readonly [K in keyof ModelDefaults]?: ModelDefaults[K] | null | undefined } = {
-    temperature: config.do_sample === false ? 0 : config.temperature,
-    topP: config.top_p,
-    // 0 and -1 switch it off.
-    topK: (config.top_k ?? 0) > 0 ? config.top_k : undefined,
-    minP: config.min_p,
-    repetitionPenalty: config.repetition_penalty,
-    maxOutputTokens: config.max_new_tokens,
-    stopSequences: typeof config.stop_strings === "string" ? [config.stop_strings] : config.stop_strings,
+export interface ConfiguredDefaults {
+  /** Fields that the file leaves out, or that no request may have, are absent. */
+  readonly defaults: Partial<ModelDefaults>;
+  /** What was left out, and why. */
+  readonly notes: ReadonlyArray<string>;
+}
+
+/** The sampling that a model's makers recommend. */
+export const configuredDefaults = (config: typeof GenerationConfigJson.Type): ConfiguredDefaults => {
+  const defaults: { -readonly [K in keyof ModelDefaults]?: ModelDefaults[K] } = {};
+  const notes: string[] = [];
+  const take = (key: NumberKey, field: NumericDefault, value: number | null | undefined): void => {
+    if (value === undefined || value === null) return;
+    const { fits, bounds } = ranges[field];
+    if (fits(value)) defaults[field] = value;
+    else notes.push(`${key} ${value} of generation_config.json is not used: it must be ${bounds}`);
   };
-  return Object.fromEntries(Object.entries(stated).filter(([, value]) => value !== undefined && value !== null));
+  take("temperature", "temperature", config.do_sample === false ? 0 : config.temperature);
+  take("top_p", "topP", config.top_p);
+  // 0 and -1 switch it off.
+  take("top_k", "topK", config.top_k === 0 || config.top_k === -1 ? undefined : config.top_k);
+  take("min_p", "minP", config.min_p);
+  take("repetition_penalty", "repetitionPenalty", config.repetition_penalty);
+  take("max_new_tokens", "maxOutputTokens", config.max_new_tokens);
+  const stops = typeof config.stop_strings === "string" ? [config.stop_strings] : config.stop_strings;
+  if (stops !== undefined && stops !== null) {
+    const usable = stops.filter(isStopSequence).slice(0, maxStopSequences);
+    defaults.stopSequences = usable;
+    if (usable.length < stops.length) {
+      notes.push(
+        `${stops.length - usable.length} of stop_strings of generation_config.json are not used: ` +
+          `there may be ${maxStopSequences}, of 1..${maxStopBytes} bytes each`,
+      );
+    }
+  }
+  return { defaults, notes };
 };
+
+type NumberKey = "temperature" | "top_p" | "top_k" | "min_p" | "repetition_penalty" | "max_new_tokens";
+type NumericDefault = "temperature" | "topP" | "topK" | "minP" | "repetitionPenalty" | "maxOutputTokens";
+
+interface Range {
+  readonly fits: (value: number) => boolean;
+  readonly bounds: string;
+}
+
+const from = (minimum: number, maximum: number): Range => ({
+  fits: (value) => value >= minimum && value <= maximum,
+  bounds: `${minimum}..${maximum}`,
+});
+const over = (minimum: number, maximum: number): Range => ({
+  fits: (value) => value > minimum && value <= maximum,
+  bounds: `over ${minimum}, and at most ${maximum}`,
+});
+
+/** Those of requests. */
+const ranges: Readonly<Record<NumericDefault, Range>> = {
+  temperature: from(0, 2),
+  topP: over(0, 1),
+  topK: from(1, 2 ** 32 - 1),
+  minP: from(0, 1),
+  repetitionPenalty: over(0, 2),
+  maxOutputTokens: from(1, 2 ** 32 - 1),
+};
+const maxStopSequences = 8;
+const maxStopBytes = 256;
+
+const isStopSequence = (text: string): boolean => text !== "" && Buffer.byteLength(text) <= maxStopBytes;
 
 export const tokenIdList = (ids: typeof TokenIds.Type | undefined): ReadonlyArray<number> => {
   if (typeof ids === "number") return [ids];

@@ -108,7 +108,7 @@ export const createChatTemplate = (options: ChatTemplateOptions): ChatTemplate =
     try {
       return programs[isVariable ? "tools" : "chat"].render(values, work);
     } catch (error) {
-      if (error instanceof ChatTemplateRefused) throw error;
+      if (error instanceof ChatTemplateRefused || isTooLarge(error)) throw error;
       if (!(error instanceof TemplateError || error instanceof RangeError)) throw error;
       throw new ChatTemplateRefused(`the chat template fails on this conversation: ${error.message}`);
     }
@@ -144,6 +144,10 @@ export const createChatTemplate = (options: ChatTemplateOptions): ChatTemplate =
     render: (chat) => renderChat(chat, tools ?? "variable", shapeNow().forms),
   };
 };
+
+/** A text or a list that has no end is no refusal. A stack that is too deep is: conversations may be nested. */
+const isTooLarge = (error: unknown): boolean =>
+  error instanceof RangeError && /Invalid (string|array) length/.test(error.message);
 
 /** Steps of all probes together: a published template takes some ten thousand. */
 const mostProbeWork = 2_000_000;

@@ -1,6 +1,7 @@
 /** A tokenizer from a checkpoint's files, on @huggingface/tokenizers. */
-import { ByteFallbackDecoder, type Decoder, SequenceDecoder, Tokenizer as Library } from "@huggingface/tokenizers";
+import { BPE, ByteFallbackDecoder, type Decoder, SequenceDecoder, Tokenizer as Library } from "@huggingface/tokenizers";
 
+import { createBytePairEncoder, type EncodeWord } from "./byte-pair-encoding.ts";
 import { longestTokenBytes } from "./longest-token.ts";
 import { specialTokens } from "./special-tokens.ts";
 import { createTokenBytes } from "./token-bytes.ts";
@@ -15,8 +16,10 @@ export interface TokenizerFiles {
 
 /** Throws the library's plain Error, without a path, where the files describe nothing that it knows. */
 export const createTokenizer = ({ tokenizerJson, tokenizerConfig }: TokenizerFiles): Tokenizer => {
-  const library = new Library(tokenizerJson, tokenizerConfig);
+  const merges = readMerges(tokenizerJson);
+  const library = new Library(merges === undefined ? tokenizerJson : withoutMerges(tokenizerJson), tokenizerConfig);
   if (library.decoder) keepByteOrderMarks(library.decoder);
+  if (library.model instanceof BPE && merges !== undefined) encodeWords(library.model, createBytePairEncoder(merges));
   const pieces: ReadonlyArray<string | undefined> = library.model.vocab;
   const special = new Set<number>();
   const added = new Set<number>();
@@ -47,6 +50,42 @@ export const createTokenizer = ({ tokenizerJson, tokenizerConfig }: TokenizerFil
       // Always without clean-up, as above.
       decode: (ids) => library.decode(ids, { clean_up_tokenization_spaces: false }),
     }),
+  };
+};
+
+interface BpeModel {
+  readonly type?: unknown;
+  readonly merges: ReadonlyArray<string | [string, string]>;
+  readonly end_of_word_suffix?: unknown;
+  readonly continuing_subword_suffix?: unknown;
+}
+
+/** By rank; undefined where words are not encoded by pairs alone. */
+const readMerges = (tokenizerJson: object): ReadonlyArray<[string, string]> | undefined => {
+  const { model } = tokenizerJson as { readonly model?: BpeModel };
+  if (model?.type !== "BPE" || model.end_of_word_suffix || model.continuing_subword_suffix) return undefined;
+  return model.merges.map((merge) => {
+    if (typeof merge !== "string") return merge;
+    const [left = "", right = ""] = merge.split(" ", 2);
+    return [left, right];
+  });
+};
+
+/** The library makes a text of each pair, which takes longer than all the rest. */
+const withoutMerges = (tokenizerJson: object): object => ({
+  ...tokenizerJson,
+  model: { ...(tokenizerJson as { readonly model: object }).model, merges: [] },
+});
+
+/** In the place of the library's own, which is slow. */
+const encodeWords = (model: BPE, encodeWord: EncodeWord): void => {
+  const { cache, max_length_to_cache: longestKept } = model;
+  model.bpe = (word) => {
+    const known = cache.get(word);
+    if (known !== undefined) return known;
+    const pieces = encodeWord(word);
+    if (word.length < longestKept) cache.put(word, pieces);
+    return pieces;
   };
 };
 

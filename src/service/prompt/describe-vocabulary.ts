@@ -10,7 +10,7 @@ export const describeVocabulary = (tokenizer: Tokenizer): VocabularyTable => {
   for (let id = 0; id < size; id++) {
     const piece = tokenizer.piece(id);
     flags[id] = (piece === undefined ? 0 : known) | (tokenizer.isSpecial(id) ? special : 0);
-    pieces.add(piece === undefined ? nothing : Buffer.from(piece));
+    pieces.add(piece === undefined ? nothing : encoder.encode(piece));
     bytes.add(tokenizer.bytes(id));
   }
   return {
@@ -24,6 +24,7 @@ export const describeVocabulary = (tokenizer: Tokenizer): VocabularyTable => {
 };
 
 const nothing = new Uint8Array();
+const encoder = new TextEncoder();
 
 /** Told by a token that begins with a space, where it is the first of a text. */
 const dropsFirstSpace = (tokenizer: Tokenizer): boolean => {

@@ -22,7 +22,7 @@ export const encodeWithin = (
 ): Encoded | TooLong => {
   const fewest = fewestTokens(text, tokenizer.longestTokenBytes);
   if (fewest > limit) return { atLeast: fewest };
-  for (let length = limit * unitsPerToken; length < text.length; length *= 2) {
+  for (let length = limit * unitsPerToken; length < text.length; length *= 4) {
     const tokens = tokenizer.encode(text.slice(0, length).toWellFormed(), options).length;
     // Tokens at the cut may join with what follows, but never a third of all.
     if (tokens > limit * 1.5) return { atLeast: Math.floor(tokens / 1.5) };

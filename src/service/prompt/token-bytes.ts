@@ -25,10 +25,7 @@ export const createTokenBytes = ({
     const piece = pieces[id];
     if (piece === undefined) return new Uint8Array();
     if (addedTokenIds.has(id)) return utf8(piece);
-    if (byteLevel) {
-      const bytes = Array.from(piece, (character) => byteOfCharacter.get(character));
-      return bytes.every((byte) => byte !== undefined) ? Uint8Array.from(bytes) : utf8(piece);
-    }
+    if (byteLevel) return bytesOfCharacters(piece) ?? utf8(piece);
     const byte = byteFallback ? /^<0x([0-9A-F]{2})>$/.exec(piece)?.[1] : undefined;
     if (byte !== undefined) return Uint8Array.of(Number.parseInt(byte, 16));
     // The second of two is no text's first token, whose space a decoder may trim.
@@ -46,8 +43,20 @@ const hasPart = (part: Part | null | undefined, type: string): boolean =>
   part !== undefined &&
   (part.type === type || (part.decoders ?? []).some((one) => hasPart(one, type)));
 
-const byteOfCharacter: ReadonlyMap<string, number> = new Map(
-  byteLevelAlphabet().map((character, byte) => [character, byte]),
-);
+/** Undefined where one of them stands for no byte. */
+const bytesOfCharacters = (piece: string): Uint8Array<ArrayBuffer> | undefined => {
+  const bytes = new Uint8Array(piece.length);
+  for (let at = 0; at < piece.length; at++) {
+    const byte = byteOfUnit[piece.charCodeAt(at)] ?? -1;
+    if (byte < 0) return undefined;
+    bytes[at] = byte;
+  }
+  return bytes;
+};
 
-const utf8 = (text: string): Uint8Array<ArrayBuffer> => new TextEncoder().encode(text);
+/** By UTF-16 unit: the characters for bytes have one each, none over U+0143. */
+const byteOfUnit = new Int16Array(0x144).fill(-1);
+for (const [byte, character] of byteLevelAlphabet().entries()) byteOfUnit[character.charCodeAt(0)] = byte;
+
+const encoder = new TextEncoder();
+const utf8 = (text: string): Uint8Array<ArrayBuffer> => encoder.encode(text);

@@ -130,14 +130,20 @@ export class LanePool {
       timers: [
         setTimeout(() => {
           running.slow = true;
-          seat.lane.yieldToOthers();
           this.assign();
         }, slowAfterMs),
+        setTimeout(() => seat.lane.yieldToOthers(), yieldAfterMs),
         setTimeout(() => seat.lane.endOverdue(), this.options.timeLimitMs * longestWait),
       ],
     };
     seat.job = running;
-    seat.lane.send({ name: job.name, input: job.input });
+    try {
+      seat.lane.send({ name: job.name, input: job.input });
+    } catch (error) {
+      // What is nested too deep to be cloned.
+      const message = error instanceof Error ? error.message : "it cannot be cloned";
+      queueMicrotask(() => this.onMessage(seat, { type: "threw", message }));
+    }
   }
 
   private open(isLarge: boolean): Seat {
@@ -231,6 +237,8 @@ export class LanePool {
 
 /** A job that runs for longer is not waited for by others of its subject. */
 const slowAfterMs = 100;
+/** From then on others of this machine come first. */
+const yieldAfterMs = 1000;
 /** Two, so that the second large input does not wait for a first that takes all its time. */
 const largeLanes = 2;
 const largeIdleMs = 30_000;
@@ -238,5 +246,8 @@ const largeIdleMs = 30_000;
 const smallIdleMs = 600_000;
 /** Jobs that wait in the whole service. */
 export const maxWaitingJobs = 1024;
-/** The time limit is of CPU; on a busy machine that may last so many times longer before the process is ended from outside. */
-const longestWait = 6;
+/**
+ * The time limit is of CPU, and reading a model's files has several times of it: a process that its watchdog has not ended
+ * in so many times the limit is ended from outside.
+ */
+const longestWait = 20;

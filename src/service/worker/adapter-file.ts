@@ -1,5 +1,5 @@
 /** An adapter folder as mlx-lm writes it: adapter_config.json and adapters.safetensors, checked against the model. */
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
 
 import type { Adapters, LowRank, ReadPart } from "./adapters.ts";
@@ -7,6 +7,7 @@ import { assertFinite } from "./assert-finite.ts";
 import { LoadError } from "./load-error.ts";
 import { mx, type Tensor } from "./mlx.ts";
 import { ModelConfig } from "./model-config.ts";
+import { readSmallFile } from "./regular-file.ts";
 import { checkFile } from "./safetensors.ts";
 
 const configFile = "adapter_config.json";
@@ -42,11 +43,9 @@ export const openAdapter = (directory: string, parts: Adapters["parts"]): ReadPa
 };
 
 const readConfig = (directory: string): string => {
-  try {
-    return readFileSync(join(directory, configFile), "utf8");
-  } catch {
-    throw new LoadError(`${configFile} is missing or cannot be read`);
-  }
+  const text = readSmallFile(directory, configFile);
+  if (text === undefined) throw new LoadError(`${configFile} is missing`);
+  return text;
 };
 
 interface Settings {

@@ -1,13 +1,11 @@
 /** A checkpoint folder to a model that computes. */
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
-
 import { architectureFor } from "./architectures/index.ts";
 import type { Model, Network } from "./architectures/Model.ts";
 import { KVCache } from "./kv-cache.ts";
 import { LoadError } from "./load-error.ts";
 import { collect, mx } from "./mlx.ts";
 import { ModelConfig } from "./model-config.ts";
+import { readSmallFile } from "./regular-file.ts";
 import { Weights } from "./weights.ts";
 
 /**
@@ -39,9 +37,7 @@ export const warmUp = (model: Model): void => {
 };
 
 const readConfig = (directory: string): string => {
-  try {
-    return readFileSync(join(directory, "config.json"), "utf8");
-  } catch {
-    throw new LoadError("config.json is missing or cannot be read");
-  }
+  const text = readSmallFile(directory, "config.json");
+  if (text === undefined) throw new LoadError("config.json is missing");
+  return text;
 };

@@ -1,14 +1,14 @@
 /** A checkpoint's safetensors files, checked before MLX reads them. */
-import { closeSync, fstatSync, openSync, readdirSync, readFileSync, readSync } from "node:fs";
-import { join } from "node:path";
+import { readdirSync } from "node:fs";
 
 import { LoadError } from "./load-error.ts";
+import { readAt, readSmallFile, withRegularFile } from "./regular-file.ts";
 
 /** The shards that the index names, or every safetensors file. Throws LoadError for one that is missing. */
 export const weightFiles = (directory: string): ReadonlyArray<string> => {
   const index = "model.safetensors.index.json";
   const present = readdirSync(directory);
-  const files = present.includes(index) ? indexed(join(directory, index)) : unindexed(present);
+  const files = present.includes(index) ? indexed(directory, index) : unindexed(present);
   if (files.length === 0) throw new LoadError("there is no safetensors file");
   for (const file of files) {
     if (!present.includes(file)) throw new LoadError(`${index} names ${file}, which is missing`);
@@ -18,7 +18,7 @@ export const weightFiles = (directory: string): ReadonlyArray<string> => {
 
 /** Throws LoadError where MLX would read something wrong. */
 export const checkFile = (directory: string, file: string): void => {
-  const { header, bytes } = readHeader(join(directory, file));
+  const { header, bytes } = readHeader(directory, file);
   // MLX reads a tensor's bytes late, and takes bytes past the end of the file for zeros.
   if (header === undefined) throw new LoadError(`${file} is truncated or not a safetensors file`);
   for (const [
@@ -62,23 +62,36 @@ interface HeaderEntry {
 }
 
 /** 8 bytes of the header's length, the header as JSON, the tensors' bytes: `bytes` of them. */
-const readHeader = (path: string): { readonly header?: Record<string, HeaderEntry>; readonly bytes: number } => {
-  const file = openSync(path, "r");
-  try {
-    const { size } = fstatSync(file);
-    const head = Buffer.alloc(8);
-    readSync(file, head, 0, 8, 0);
+const readHeader = (
+  directory: string,
+  file: string,
+): { readonly header?: Record<string, HeaderEntry>; readonly bytes: number } => {
+  const broken = { bytes: 0 };
+  const found = withRegularFile(directory, file, (descriptor, size) => {
+    const head = readAt(descriptor, 0, 8);
+    if (head.length < 8) return broken;
     const headerBytes = Number(head.readBigUInt64LE());
-    if (headerBytes > size - 8) return { bytes: 0 };
-    const header = Buffer.alloc(headerBytes);
-    readSync(file, header, 0, headerBytes, 8);
+    if (headerBytes > size - 8) return broken;
+    if (headerBytes > headerMaxBytes) {
+      throw new LoadError(`${file} has a header of ${headerBytes} bytes; it must not have more than ${headerMaxBytes}`);
+    }
+    const entries = parseHeader(readAt(descriptor, 8, headerBytes));
+    return entries !== undefined && isHeader(entries) ? { header: entries, bytes: size - 8 - headerBytes } : broken;
+  });
+  return found ?? broken;
+};
+
+/** The header of a model of 100,000 tensors has a third of that. */
+const headerMaxBytes = 32 * 1024 ** 2;
+
+/** Undefined for what is none. */
+const parseHeader = (bytes: Buffer): Record<string, unknown> | undefined => {
+  try {
     // MLX writes a null for metadata that it does not have.
-    const { __metadata__: _, ...entries } = JSON.parse(utf8.decode(header)) as Record<string, unknown>;
-    return isHeader(entries) ? { header: entries, bytes: size - 8 - headerBytes } : { bytes: 0 };
+    const { __metadata__: _, ...entries } = JSON.parse(utf8.decode(bytes)) as Record<string, unknown>;
+    return entries;
   } catch {
-    return { bytes: 0 };
-  } finally {
-    closeSync(file);
+    return undefined;
   }
 };
 
@@ -101,12 +114,13 @@ const unindexed = (present: ReadonlyArray<string>): ReadonlyArray<string> => {
   return own.length > 0 ? own : files;
 };
 
-const indexed = (path: string): ReadonlyArray<string> => {
+const indexed = (directory: string, index: string): ReadonlyArray<string> => {
+  const text = readSmallFile(directory, index) ?? "";
   try {
-    const { weight_map: map } = JSON.parse(readFileSync(path, "utf8")) as { weight_map?: unknown };
+    const { weight_map: map } = JSON.parse(text) as { weight_map?: unknown };
     if (typeof map === "object" && map !== null) return [...new Set(Object.values(map).map(String))];
   } catch {
     // told below, as a missing map is
   }
-  throw new LoadError("model.safetensors.index.json has no weight_map");
+  throw new LoadError(`${index} has no weight_map`);
 };

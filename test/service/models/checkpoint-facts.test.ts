@@ -30,6 +30,7 @@ describe("readCheckpointFacts", () => {
     assert.match(revision, /^[0-9a-f]{12}$/);
     assert.equal(defaults.temperature, 0.2);
     assert.deepEqual(rest, {
+      notes: [],
       architecture: "qwen3",
       family: "qwen",
       contextLength: 512,
@@ -87,6 +88,31 @@ describe("readCheckpointFacts", () => {
     });
   });
 
+  it.each([
+    ["temperature", 5, "0..2"],
+    ["temperature", -1, "0..2"],
+    ["top_p", 0, "over 0, and at most 1"],
+    ["top_p", 1.5, "over 0, and at most 1"],
+    ["top_k", -2, "1..4294967295"],
+    ["min_p", 2, "0..1"],
+    ["repetition_penalty", 0, "over 0, and at most 2"],
+    ["repetition_penalty", 3, "over 0, and at most 2"],
+    ["max_new_tokens", 0, "1..4294967295"],
+  ])("leaves out a %s of %s, which no request may have, and says so", async (key, value, bounds) => {
+    const [without, { notes, defaults }] = [await facts(), await facts({ "generation_config.json": { [key]: value } })];
+    assert.deepEqual(defaults, without.defaults);
+    assert.deepEqual(notes, [`${key} ${value} of generation_config.json is not used: it must be ${bounds}`]);
+  });
+
+  it("leaves out stop strings that no request may have, and ends of sequences that are no tokens", async () => {
+    const stop_strings = ["", "END", "x".repeat(257)];
+    const read = await facts({ "generation_config.json": { stop_strings, eos_token_id: [-1, 3, 268, 4e9] } });
+    assert.deepEqual(read.defaults.stopSequences.slice(-1), ["END"]);
+    assert.match(read.notes[0] ?? "", /^2 of stop_strings of generation_config\.json are not used/);
+    assert.includeMembers([...read.eosTokenIds], [3]);
+    assert.isTrue(read.eosTokenIds.every((id) => id >= 0 && id < 268));
+  });
+
   it("reads greedy decoding and switched-off filters as what they mean", async () => {
     const { defaults } = await facts({ "generation_config.json": { do_sample: false, temperature: 0.6, top_k: 0 } });
     assert.equal(defaults.temperature, 0);
@@ -95,7 +121,13 @@ describe("readCheckpointFacts", () => {
 
   it.each([
     ["the model's positions", { max_position_embeddings: 512 }, { model_max_length: 1e30 }, 512],
-    ["the tokenizer's length where it is less", { max_position_embeddings: 512 }, { model_max_length: 256 }, 256],
+    // DeepSeek-R1's distillations: 131,072 positions, and 16,384 left over in tokenizer_config.json.
+    [
+      "the model's positions, not the tokenizer's length",
+      { max_position_embeddings: 512 },
+      { model_max_length: 256 },
+      512,
+    ],
     [
       "the tokenizer's length where it is all there is",
       { max_position_embeddings: null },

@@ -1,7 +1,9 @@
 /** What a downloaded model's folder says of where it is from. */
-import { readFile, writeFile } from "node:fs/promises";
+import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Option, Schema } from "effect";
+
+import { readOptional } from "../../checkpoint/checkpoint-files.ts";
 
 const originFile = ".mlxd-origin.json";
 
@@ -15,8 +17,8 @@ const decode = Schema.decodeUnknownOption(Schema.fromJsonString(Origin));
 
 /** Undefined for a folder that was not downloaded by this service. */
 export const readOrigin = async (directory: string): Promise<Origin | undefined> => {
-  const text = await readFile(join(directory, originFile), "utf8").catch(() => "");
-  return Option.getOrUndefined(decode(text));
+  const file = await readOptional(directory, originFile).catch(() => undefined);
+  return Option.getOrUndefined(decode(file?.toString("utf8") ?? ""));
 };
 
 export const writeOrigin = (directory: string, origin: Origin): Promise<void> =>

@@ -3,12 +3,12 @@ import { Worker } from "node:worker_threads";
 
 import type { JobMessage, LaneLimits, LaneMessage } from "../protocol.ts";
 import { jobs } from "./jobs.ts";
+import { beginPhase, endPhases, phases } from "./phases.ts";
 import type { WatchdogData } from "./watchdog.ts";
 
 const limits = JSON.parse(process.argv[2] ?? "") as LaneLimits;
-const running = new Int32Array(new SharedArrayBuffer(4));
 const watchdog = new Worker(new URL("./watchdog.ts", import.meta.url), {
-  workerData: { limits, running } satisfies WatchdogData,
+  workerData: { limits, phases } satisfies WatchdogData,
 });
 watchdog.unref();
 
@@ -20,19 +20,15 @@ const send = (message: LaneMessage): void => {
 const perform = ({ name, input }: JobMessage): unknown =>
   (jobs as Readonly<Record<string, (input: never) => unknown>>)[name]?.(input as never);
 
-let count = 0;
-
 process.on("message", (message: JobMessage) => {
-  count += 1;
-  Atomics.store(running, 0, count);
-  Atomics.notify(running, 0);
+  beginPhase();
   void (async () => {
     try {
       send({ type: "done", output: await perform(message) });
     } catch (error) {
       send({ type: "threw", message: error instanceof Error ? error.message : "an unknown error" });
     } finally {
-      Atomics.store(running, 0, 0);
+      endPhases();
     }
   })();
 });

@@ -8,6 +8,7 @@ import { describeVocabulary } from "../../prompt/describe-vocabulary.ts";
 import { type Encoded, encodeWithin, encodeWithinOrCut, type TooLong } from "../../prompt/encode-within.ts";
 import type { TemplateShape } from "../../prompt/template-shape.ts";
 import type { VocabularyTable } from "../../prompt/Vocabulary.ts";
+import { beginPhase } from "./phases.ts";
 import { readTextFiles, type TextFiles, type TextModel } from "./text-files.ts";
 
 /** What the service keeps of a model's tokenizer and chat template. */
@@ -29,11 +30,12 @@ export interface KnownTextModel extends TextModel {
 /** Reads the files anew and tries them on a short text and conversation. */
 export const loadText = async (model: TextModel): Promise<TextFacts | { readonly problem: string }> => {
   try {
-    const files = await readTextFiles(model);
+    const files = await read(model);
     keep(model, files);
     const { tokenizer, outputFormat, chatTemplate, digest } = files;
     tokenizer.encode(trialText, plain);
     attempt(() => files.chatTemplate.render(trialChat));
+    beginPhase(loadingLimits);
     return {
       vocabulary: describeVocabulary(tokenizer),
       outputFormat,
@@ -118,6 +120,16 @@ const trialChat: ChatInput = {
   continueFinalMessage: false,
 };
 
+const read = async (model: TextModel): Promise<TextFiles> => {
+  beginPhase(loadingLimits);
+  const files = await readTextFiles(model);
+  beginPhase();
+  return files;
+};
+
+/** Times those of other work: it is done once, in time that grows with the files, whose size is bounded. */
+const loadingLimits = 6;
+
 /** The last used comes last. */
 const kept = new Map<string, TextFiles>();
 
@@ -127,7 +139,7 @@ const keyOf = ({ directory, family, systemRole, standIn, cleanUp }: TextModel): 
 const filesOf = async (model: KnownTextModel): Promise<TextFiles> => {
   const known = kept.get(keyOf(model));
   const { digest = known?.digest } = model;
-  const files = known !== undefined && known.digest === digest ? known : await readTextFiles(model);
+  const files = known !== undefined && known.digest === digest ? known : await read(model);
   if (files.digest !== (digest ?? files.digest))
     throw new Error("finds other files than were read before; ReloadCatalog reads them anew");
   keep(model, files);

@@ -6,13 +6,13 @@ import { workerData } from "node:worker_threads";
 
 import { type LaneLimits, limitSignals } from "../protocol.ts";
 
-/** @param running one number: that of the job that runs, or 0; the lane notifies when one begins */
+/** @param phases see phases.ts */
 export interface WatchdogData {
   readonly limits: LaneLimits;
-  readonly running: Int32Array;
+  readonly phases: Int32Array;
 }
 
-const { limits, running } = workerData as WatchdogData;
+const { limits, phases } = workerData as WatchdogData;
 const lookEveryMs = 20;
 
 const cpuMs = (): number => {
@@ -21,18 +21,19 @@ const cpuMs = (): number => {
 };
 
 for (;;) {
-  const job = Atomics.load(running, 0);
-  if (job === 0) {
-    Atomics.wait(running, 0, 0);
+  const phase = Atomics.load(phases, 0);
+  if (phase === 0) {
+    Atomics.wait(phases, 0, 0);
     continue;
   }
+  const times = Atomics.load(phases, 1);
   const cpuBefore = cpuMs();
   const memoryBefore = process.memoryUsage.rss();
-  while (Atomics.load(running, 0) === job) {
-    if (cpuMs() - cpuBefore > limits.timeLimitMs) process.kill(process.pid, limitSignals["time-limit"]);
-    if (process.memoryUsage.rss() - memoryBefore > limits.memoryBytes) {
+  while (Atomics.load(phases, 0) === phase) {
+    if (cpuMs() - cpuBefore > times * limits.timeLimitMs) process.kill(process.pid, limitSignals["time-limit"]);
+    if (process.memoryUsage.rss() - memoryBefore > times * limits.memoryBytes) {
       process.kill(process.pid, limitSignals["memory-limit"]);
     }
-    Atomics.wait(running, 0, job, lookEveryMs);
+    Atomics.wait(phases, 0, phase, lookEveryMs);
   }
 }

@@ -1,12 +1,11 @@
 /** A checkpoint folder to a model that drafts for another. */
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 
 import type { Model } from "../architectures/Model.ts";
 import { loadCheckpoint } from "../checkpoint.ts";
 import { snapshotBytes } from "../kv-cache.ts";
 import { LoadError } from "../load-error.ts";
+import { readSmallFile } from "../regular-file.ts";
 
 /** Throws LoadError for what is wrong with the folder, and where its tokens are not those of the model. */
 export const loadDraftModel = async (directory: string, mainDirectory: string, main: Model): Promise<Model> => {
@@ -40,18 +39,16 @@ const loadNamed = async (directory: string): Promise<Model> => {
 
 /** Ids by token; undefined without a tokenizer.json. */
 const readTokens = (directory: string): ReadonlyMap<string, number> | undefined => {
-  let text: string;
-  try {
-    text = readFileSync(join(directory, "tokenizer.json"), "utf8");
-  } catch {
-    return undefined;
-  }
+  const text = readSmallFile(directory, "tokenizer.json", tokenizerMaxBytes);
+  if (text === undefined) return undefined;
   const { model, added_tokens: added = [] } = JSON.parse(text) as TokenizerFile;
   return new Map([
     ...Object.entries(model?.vocab ?? {}),
     ...added.map(({ id, content }) => [content, id] as [string, number]),
   ]);
 };
+
+const tokenizerMaxBytes = 64 * 1024 ** 2;
 
 interface TokenizerFile {
   /** A list for Unigram: its indices are the ids. */
