@@ -148,6 +148,7 @@ export default defineConfig({
         "test/service/worker/**",
         "test/service/engine/memory.test.ts",
         "test/service/engine/mlx-engine.test.ts",
+        "test/service/engine/missing-resources.test.ts",
         "test/service/engine/supervision.test.ts",
         "scripts/train-demo/**",
         "scripts/parity.ts",

@@ -143,6 +143,19 @@ const byTag: Record<errors.ServiceError["_tag"], ErrorCase> = {
     reason: "MODEL_OPERATION_CONFLICT",
     metadata: { model: "demo", asked: "load", running: "unload" },
   },
+  EngineUnavailable: {
+    error: new errors.EngineUnavailable({ model: "demo", engine: "mlx", cause: "its binding is missing" }),
+    code: Code.FailedPrecondition,
+    reason: "ENGINE_UNAVAILABLE",
+    metadata: { model: "demo", engine: "mlx", cause: "its binding is missing" },
+  },
+  OutOfMemory: {
+    error: new errors.OutOfMemory({ model: "demo", cause: "std::bad_alloc", retryAfterMs: 5000 }),
+    code: Code.ResourceExhausted,
+    reason: "OUT_OF_MEMORY",
+    metadata: { model: "demo", cause: "std::bad_alloc" },
+    retryAfterMs: 5000,
+  },
   EngineStartFailed: {
     error: new errors.EngineStartFailed({ model: "demo", cause: "signal SIGKILL", retryAfterMs: 5000 }),
     code: Code.Unavailable,

@@ -246,10 +246,37 @@ export class EngineStartFailed extends Schema.TaggedError<EngineStartFailed>()("
   }
 }
 
+/** What the model's engine needs to run at all is not on this machine. */
+export class EngineUnavailable extends Schema.TaggedError<EngineUnavailable>()("EngineUnavailable", {
+  model: Schema.String,
+  engine: Schema.String,
+  cause: Schema.String,
+}) {
+  override get message(): string {
+    return `model "${this.model}" cannot be loaded: the engine "${this.engine}" does not run on this machine: ${this.cause}`;
+  }
+}
+
+/** The machine has not the memory to load the model, whatever the budget says. */
+export class OutOfMemory extends Schema.TaggedError<OutOfMemory>()("OutOfMemory", {
+  model: Schema.String,
+  cause: Schema.String,
+  retryAfterMs: Schema.Number,
+}) {
+  override get message(): string {
+    return (
+      `the machine has not enough memory to load model "${this.model}": ${this.cause}; unload other models or free memory, ` +
+      `and lower MLXD_MEMORY_BUDGET to what there is`
+    );
+  }
+}
+
 /** Why a model is not loaded. */
 export type LoadFailure =
   | FilesUnusable
   | EngineStartFailed
+  | EngineUnavailable
+  | OutOfMemory
   | ModelTooLarge
   | ModelPoolFull
   | MemoryBudgetExceeded

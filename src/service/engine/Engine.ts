@@ -6,10 +6,12 @@ import type {
   EngineLost,
   EngineRestarting,
   EngineStartFailed,
+  EngineUnavailable,
   InsufficientMemory,
   InvalidField,
   ModelBroken,
   ModelUnloaded,
+  OutOfMemory,
 } from "../domain/errors.ts";
 import type {
   CachePolicy,
@@ -110,7 +112,7 @@ export type EngineFailure =
   | ModelUnloaded;
 
 /** Why an engine is given up: with this checkpoint, or on this machine as it is now, it does not run. */
-export type EngineFault = ModelBroken | EngineStartFailed;
+export type EngineFault = ModelBroken | EngineStartFailed | EngineUnavailable | OutOfMemory;
 
 /** `restarting`: there is no process that takes requests. `stalled`: there is one, and it delivers nothing. */
 export type EngineHealth = "serving" | "restarting" | "stalled";
@@ -169,6 +171,6 @@ export class Engines extends Context.Service<
       model: ModelFacts,
       vocabulary: Vocabulary,
       drafting: Drafting,
-    ) => Effect.Effect<Engine, ModelBroken | EngineStartFailed, Scope.Scope>;
+    ) => Effect.Effect<Engine, EngineFault, Scope.Scope>;
   }
 >()("mlxd/engine/Engines") {}

@@ -2,7 +2,6 @@
 import { Cause, type Clock, Deferred, Effect, Exit, Fiber, Result, Scope, Stream } from "effect";
 
 import {
-  type EngineStartFailed,
   type FilesUnusable,
   type LoadFailure,
   type MemoryBudgetExceeded,
@@ -325,9 +324,7 @@ export class ModelSlot implements Tenant {
         model: this.id,
       });
       // That there is no room for it says nothing of the model.
-      if (error._tag !== "ModelBroken" && error._tag !== "ModelNotDownloaded" && error._tag !== "EngineStartFailed") {
-        return this.enter({ state: "available" }, Exit.asVoid(exit));
-      }
+      if (!isFailure(error)) return this.enter({ state: "available" }, Exit.asVoid(exit));
       this.options.onLoaded("failed");
       this.fail(error, loading.revives, Exit.asVoid(exit));
     });
@@ -338,7 +335,7 @@ export class ModelSlot implements Tenant {
    * @param exit what those who wait for it are told
    */
   private fail(
-    error: FilesUnusable | EngineStartFailed,
+    error: FilesUnusable | EngineFault,
     wasInUse: boolean,
     exit: Exit.Exit<void, LoadFailure> = Exit.fail(error),
   ): void {
@@ -464,6 +461,14 @@ const longestRetryMs = 300_000;
 
 /** How often it is looked what the process takes. */
 const measureMs = 1_000;
+
+/** Whether it says something of the model or its engine, and not of the others in memory. */
+const isFailure = (error: LoadFailure): error is FilesUnusable | EngineFault =>
+  error._tag === "ModelBroken" ||
+  error._tag === "ModelNotDownloaded" ||
+  error._tag === "EngineStartFailed" ||
+  error._tag === "EngineUnavailable" ||
+  error._tag === "OutOfMemory";
 
 const nothingResident = { residentBytes: 0, kvCacheBytes: 0, prefixCacheBytes: 0, restarts: 0 };
 

@@ -1,16 +1,16 @@
 /** Where a model stands between disk and memory, and what follows from that. */
 import type { Fiber } from "effect";
 
-import type { EngineStartFailed, FilesUnusable } from "../domain/errors.ts";
+import type { FilesUnusable } from "../domain/errors.ts";
 import type { ModelState } from "../domain/model.ts";
-import type { EngineHealth } from "../engine/Engine.ts";
+import type { EngineFault, EngineHealth } from "../engine/Engine.ts";
 import type { Departure } from "./keeping.ts";
 import type { LoadedEngine } from "./LoadedEngine.ts";
 import type { Resident } from "./plan-room.ts";
 
 interface FailedPhase {
   readonly state: "failed";
-  readonly error: FilesUnusable | EngineStartFailed;
+  readonly error: FilesUnusable | EngineFault;
   /** Epoch milliseconds: until then a lease gets the same error. */
   readonly retryAt: number;
 }

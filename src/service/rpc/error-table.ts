@@ -26,6 +26,8 @@ export const errorTable = {
   ModelPoolFull: { code: Code.ResourceExhausted, reason: "MODEL_POOL_FULL" },
   MemoryBudgetExceeded: { code: Code.ResourceExhausted, reason: "MEMORY_BUDGET_EXCEEDED" },
   ModelOperationConflict: { code: Code.Aborted, reason: "MODEL_OPERATION_CONFLICT" },
+  EngineUnavailable: { code: Code.FailedPrecondition, reason: "ENGINE_UNAVAILABLE" },
+  OutOfMemory: { code: Code.ResourceExhausted, reason: "OUT_OF_MEMORY" },
   EngineStartFailed: { code: Code.Unavailable, reason: "ENGINE_START_FAILED" },
   ModelUnfit: { code: Code.FailedPrecondition, reason: "MODEL_UNFIT" },
   ModelRevisionMismatch: { code: Code.FailedPrecondition, reason: "MODEL_REVISION_MISMATCH" },

@@ -5,7 +5,7 @@
 import { Constraints } from "./grammar/constraints.ts";
 import type { Model } from "./architectures/Model.ts";
 import { loadCheckpoint, warmUp } from "./checkpoint.ts";
-import { LoadError } from "./load-error.ts";
+import { isOutOfMemory, LoadError, MemoryError } from "./load-error.ts";
 import { breathe, collect, device } from "./mlx.ts";
 import type { FromWorker, LoadMessage, SubmitMessage, ToWorker, WorkerMemory } from "./protocol.ts";
 import { Scheduler } from "./scheduler.ts";
@@ -30,8 +30,10 @@ const load = async (message: LoadMessage): Promise<void> => {
     constraints = new Constraints(model.vocabularySize, limits.maxBatch);
     scheduler = new Scheduler(model, limits, () => performance.now(), { speculator, constraints });
   } catch (cause) {
-    const reason = cause instanceof LoadError ? cause.message : `unexpected: ${String(cause)}`;
-    process.send?.({ type: "load-failed", reason } satisfies FromWorker, () => process.exit(1));
+    const kind = isOutOfMemory(cause) ? "memory" : "checkpoint";
+    const isTold = cause instanceof LoadError || cause instanceof MemoryError;
+    const reason = isTold ? cause.message : `unexpected: ${String(cause)}`;
+    process.send?.({ type: "load-failed", kind, reason } satisfies FromWorker, () => process.exit(1));
     return;
   }
   send({ type: "ready", device, memory: memoryOf(scheduler) });

@@ -131,7 +131,17 @@ interface Core {
   };
 }
 
-export const { core: mx } = createRequire(import.meta.url)("@frost-beta/mlx") as { readonly core: Core };
+const loadBinding = (): { readonly core: Core } => {
+  try {
+    return createRequire(import.meta.url)("@frost-beta/mlx") as { readonly core: Core };
+  } catch (cause) {
+    // The service reads this line from standard error: the process cannot speak yet.
+    const [reason = ""] = String(cause).split("\n");
+    throw new Error(`MLX cannot be loaded: ${reason}`, { cause });
+  }
+};
+
+export const { core: mx } = loadBinding();
 
 /** Where MLX computes. On CPU weights and activations are float32. */
 export const device: "cpu" | "metal" = mx.metal.isAvailable() ? "metal" : "cpu";

@@ -192,6 +192,8 @@ interface ReadyMessage {
 /** The model cannot be loaded; the process ends. */
 interface LoadFailedMessage {
   readonly type: "load-failed";
+  /** What is to blame: the checkpoint, or the machine, which has not the memory for it. */
+  readonly kind: "checkpoint" | "memory";
   /** One sentence that names the file, tensor or key at fault, without a path. */
   readonly reason: string;
 }

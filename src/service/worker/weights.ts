@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { Adapters, type AddAdapters, type AdaptedPart } from "./adapters.ts";
 import { dequantize, dequantizeBlocks, hasKernels } from "./dequantize.ts";
 import { assertFinite } from "./assert-finite.ts";
-import { LoadError } from "./load-error.ts";
+import { isOutOfMemory, LoadError, MemoryError } from "./load-error.ts";
 import { collect, device, mx, type Tensor } from "./mlx.ts";
 import type { ModelConfig } from "./model-config.ts";
 import { type Quantization, type QuantizationOf, readQuantization } from "./quantization.ts";
@@ -181,7 +181,8 @@ const addPrefix = (tensors: Map<string, Tensor>): void => {
 const load = (directory: string, file: string): Record<string, Tensor> => {
   try {
     return mx.load(join(directory, file));
-  } catch {
+  } catch (cause) {
+    if (isOutOfMemory(cause)) throw new MemoryError(`while reading ${file}: ${(cause as Error).message}`);
     // What MLX says of it has the path in it.
     throw new LoadError(`${file} is not a safetensors file that MLX can read`);
   }

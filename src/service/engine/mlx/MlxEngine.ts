@@ -11,9 +11,11 @@ import {
   EngineLost,
   EngineRestarting,
   EngineStartFailed,
+  EngineUnavailable,
   InsufficientMemory,
   InvalidField,
   ModelBroken,
+  OutOfMemory,
 } from "../../domain/errors.ts";
 import type { ModelFacts } from "../../domain/model.ts";
 import type { Vocabulary } from "../../prompt/Vocabulary.ts";
@@ -38,6 +40,7 @@ import {
 } from "../Engine.ts";
 import { EmbeddingRun } from "./EmbeddingRun.ts";
 import { GenerationRun } from "./GenerationRun.ts";
+import type { ProcessEnd } from "./last-words.ts";
 import { Runs } from "./Runs.ts";
 import { createVocabularyMessage } from "./vocabulary.ts";
 import { Watchdog } from "./Watchdog.ts";
@@ -68,7 +71,9 @@ const startEngine = Effect.fn("MlxEngine.start")(function* (
 /**
  * How a process's life went. `refusing`: it found the checkpoint unusable, which another process would find too.
  */
-type Death = { readonly phase: "refusing" | "loading" | "serving"; readonly how: string };
+interface Death extends ProcessEnd {
+  readonly phase: "refusing" | "loading" | "serving";
+}
 
 const noMemory: WorkerMemory = { residentBytes: 0, kvCacheBytes: 0, prefixCacheBytes: 0 };
 
@@ -205,7 +210,8 @@ class MlxEngine implements Engine {
       const fault = this.faultOf(death);
       yield* Effect.annotateLogs(Effect.logError(fault === undefined ? "engine lost" : "engine given up"), {
         model: this.facts.id,
-        ...death,
+        phase: death.phase,
+        how: death.how,
         running: this.runs.size,
       });
       this.deaths += 1;
@@ -242,14 +248,23 @@ class MlxEngine implements Engine {
           case "pong":
             break;
           case "load-failed":
-            die({ phase: "refusing", how: message.reason });
+            die(
+              message.kind === "memory"
+                ? { phase: "loading", how: message.reason, cause: "memory" }
+                : { phase: "refusing", how: message.reason, cause: undefined },
+            );
             break;
           case "crash":
-            die({ phase, how: message.reason });
+            die({ phase, how: message.reason, cause: undefined });
             break;
         }
       },
-      onExit: (how) => die({ phase, how: phase === "loading" ? `the engine ended with ${how} while loading` : how }),
+      onExit: ({ how, cause }) =>
+        die({
+          phase,
+          how: phase === "loading" && cause !== "no-mlx" ? `the engine ended with ${how} while loading` : how,
+          cause,
+        }),
     });
     const { loadTimeoutMs, speculation } = this.settings;
     worker.send({
@@ -262,7 +277,8 @@ class MlxEngine implements Engine {
     const loaded = Deferred.await(ready).pipe(
       Effect.timeoutOrElse({
         duration: loadTimeoutMs,
-        orElse: () => Effect.sync(() => die({ phase, how: `loading took more than ${loadTimeoutMs} ms` })),
+        orElse: () =>
+          Effect.sync(() => die({ phase, how: `loading took more than ${loadTimeoutMs} ms`, cause: undefined })),
       }),
       Effect.andThen(Effect.suspend(() => (phase === "serving" ? this.begin(worker) : Effect.void))),
     );
@@ -285,12 +301,15 @@ class MlxEngine implements Engine {
    * Why the engine is given up after this death; undefined: it is started anew. A checkpoint that is refused is refused
    * again. Of a first start that failed its caller decides, of later ones the number.
    */
-  private faultOf({ phase, how: cause }: Death): EngineFault | undefined {
+  private faultOf({ phase, how: cause, cause: kind }: Death): EngineFault | undefined {
     const model = this.facts.id;
     if (phase === "refusing") return new ModelBroken({ model, cause });
+    if (kind === "no-mlx") return new EngineUnavailable({ model, engine: this.facts.engine, cause });
     const isFirst = !Deferred.isDoneUnsafe(this.firstReady);
     if (!isFirst && this.failedStarts < maxFailedStarts) return undefined;
-    return new EngineStartFailed({ model, cause, retryAfterMs: retryStartAfterMs });
+    return kind === "memory"
+      ? new OutOfMemory({ model, cause, retryAfterMs: retryStartAfterMs })
+      : new EngineStartFailed({ model, cause, retryAfterMs: retryStartAfterMs });
   }
 
   private giveUp(fault: EngineFault): void {

@@ -4,6 +4,7 @@ import { fileURLToPath } from "node:url";
 import { Effect, type Scope } from "effect";
 
 import type { FromWorker, ToWorker } from "../../worker/protocol.ts";
+import { countOomKills, type ProcessEnd, processEnd } from "./last-words.ts";
 
 export interface WorkerProcess {
   readonly pid: number | undefined;
@@ -14,8 +15,8 @@ export interface WorkerProcess {
 
 export interface WorkerListener {
   readonly onMessage: (message: FromWorker) => void;
-  /** Once, also when it could not be started; `how` is a short phrase for logs, e.g. `signal SIGKILL`. */
-  readonly onExit: (how: string) => void;
+  /** Once, also when it could not be started. */
+  readonly onExit: (end: ProcessEnd) => void;
 }
 
 /** The process lives as long as the scope and ends with the service, however that ends: its channel is its lifeline. */
@@ -43,13 +44,19 @@ const start = (environment: Readonly<Record<string, string | undefined>>, listen
     execArgv: ["--expose-gc"],
     env: environment,
     serialization: "advanced",
-    stdio: ["ignore", "ignore", "inherit", "ipc"],
+    stdio: ["ignore", "ignore", "pipe", "ipc"],
+  });
+  const oomKillsBefore = countOomKills();
+  let lastWords = "";
+  child.stderr?.on("data", (chunk: Buffer) => {
+    lastWords = (lastWords + chunk.toString()).slice(-4000);
+    if (process.stderr.writable) process.stderr.write(chunk);
   });
   let over = false;
-  const exited = (how: string): void => {
+  const exited = (how: string, oomKilled = false): void => {
     if (over) return;
     over = true;
-    listener.onExit(how);
+    listener.onExit(processEnd(how, lastWords, oomKilled));
   };
   child.on("message", (message) => {
     try {
@@ -61,7 +68,11 @@ const start = (environment: Readonly<Record<string, string | undefined>>, listen
     }
   });
   child.once("error", (cause) => exited(`it could not be started: ${cause.message}`));
-  child.once("exit", (code, signal) => exited(signal === null ? `exit code ${code}` : `signal ${signal}`));
+  // Unlike `exit` it comes when everything that the process wrote has been read.
+  child.once("close", (code, signal) => {
+    const oomKilled = signal === "SIGKILL" && !child.killed && countOomKills() > oomKillsBefore;
+    exited(signal === null ? `exit code ${code}` : `signal ${signal}`, oomKilled);
+  });
   return child;
 };
 
