@@ -163,6 +163,13 @@ const byTag: Record<errors.ServiceError["_tag"], ErrorCase> = {
     metadata: { model: "demo", cause: "signal SIGKILL" },
     retryAfterMs: 5000,
   },
+  ModelChanged: {
+    error: new errors.ModelChanged({ model: "demo", retryAfterMs: 1000 }),
+    code: Code.Unavailable,
+    reason: "MODEL_CHANGED",
+    metadata: { model: "demo" },
+    retryAfterMs: 1000,
+  },
   ModelUnfit: {
     error: new errors.ModelUnfit({ model: "demo", finding: "runaway repetition" }),
     code: Code.FailedPrecondition,

@@ -271,9 +271,20 @@ export class OutOfMemory extends Schema.TaggedError<OutOfMemory>()("OutOfMemory"
   }
 }
 
+/** The model's files are others than those that its prompts were made with: nothing is computed with a mixture. */
+export class ModelChanged extends Schema.TaggedError<ModelChanged>()("ModelChanged", {
+  model: Schema.String,
+  retryAfterMs: Schema.Number,
+}) {
+  override get message(): string {
+    return `the files of model "${this.model}" have changed and are being read anew; try again in ${this.retryAfterMs} ms`;
+  }
+}
+
 /** Why a model is not loaded. */
 export type LoadFailure =
   | FilesUnusable
+  | ModelChanged
   | EngineStartFailed
   | EngineUnavailable
   | OutOfMemory

@@ -10,6 +10,7 @@ import type {
   InsufficientMemory,
   InvalidField,
   ModelBroken,
+  ModelChanged,
   ModelUnloaded,
   OutOfMemory,
 } from "../domain/errors.ts";
@@ -111,8 +112,11 @@ export type EngineFailure =
   | InvalidField
   | ModelUnloaded;
 
-/** Why an engine is given up: with this checkpoint, or on this machine as it is now, it does not run. */
-export type EngineFault = ModelBroken | EngineStartFailed | EngineUnavailable | OutOfMemory;
+/**
+ * Why an engine is given up: with this checkpoint, or on this machine as it is now, it does not run; or the checkpoint is
+ * another one by now.
+ */
+export type EngineFault = ModelBroken | ModelChanged | EngineStartFailed | EngineUnavailable | OutOfMemory;
 
 /** `restarting`: there is no process that takes requests. `stalled`: there is one, and it delivers nothing. */
 export type EngineHealth = "serving" | "restarting" | "stalled";
@@ -166,11 +170,17 @@ export interface Drafting {
 export class Engines extends Context.Service<
   Engines,
   {
-    /** Ready when it has computed a token. */
+    /**
+     * Ready when it has computed a token.
+     *
+     * @param unchanged fails where the files are not those of the facts any more. It is asked before and after every
+     *   process reads them, so that none serves others.
+     */
     readonly start: (
       model: ModelFacts,
       vocabulary: Vocabulary,
       drafting: Drafting,
+      unchanged: Effect.Effect<void, ModelChanged>,
     ) => Effect.Effect<Engine, EngineFault, Scope.Scope>;
   }
 >()("mlxd/engine/Engines") {}

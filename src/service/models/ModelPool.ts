@@ -5,7 +5,7 @@ import { Clock, Effect, FiberSet, Layer, Queue, Schema, Scope, Semaphore, Subscr
 import { EngineConfig, type EngineSettings } from "../config/EngineConfig.ts";
 import { ModelsConfig, type ModelsSettings } from "../config/ModelsConfig.ts";
 import { ResidencyConfig } from "../config/ResidencyConfig.ts";
-import { ConfigurationInvalid, type LoadFailure, ModelBroken, ModelTooLarge } from "../domain/errors.ts";
+import { ConfigurationInvalid, type LoadFailure, ModelBroken, ModelChanged, ModelTooLarge } from "../domain/errors.ts";
 import type { ModelCondition, ModelFacts } from "../domain/model.ts";
 import { type EngineDevice, Engines, type EngineStatus } from "../engine/Engine.ts";
 import { Sandbox } from "../sandbox/Sandbox.ts";
@@ -20,6 +20,8 @@ import { ModelSlot } from "./ModelSlot.ts";
 import { type CatalogChange, type LoadOptions, Models } from "./Models.ts";
 import { Reservations } from "./Reservations.ts";
 import type { NameFailure } from "./resolve-name.ts";
+import { readStamp } from "./revision.ts";
+import { assertUnchanged } from "./unchanged.ts";
 
 /** The service cannot start: its model folder is not there. */
 class CatalogUnreadable extends Schema.TaggedError<CatalogUnreadable>()("CatalogUnreadable", {
@@ -72,7 +74,11 @@ export const layer: Layer.Layer<Models, CatalogFailure, ModelsConfig | Residency
     const slotsByFacts = new WeakMap<ModelFacts, ModelSlot>();
     const publish = (): void => void Queue.offerUnsafe(snapshots, conditionsOf(pool.members));
 
-    const makeSlot = (entry: CatalogEntry, tools: Member["tools"]): ModelSlot => {
+    const makeSlot = (
+      entry: CatalogEntry,
+      tools: Member["tools"],
+      unchanged: Effect.Effect<void, ModelChanged>,
+    ): ModelSlot => {
       const { facts, policy, profile } = entry;
       const draft = draftOf(entry, engineConfig);
       const footprint = footprintOf(facts, draft?.facts, engineConfig);
@@ -88,7 +94,12 @@ export const layer: Layer.Layer<Models, CatalogFailure, ModelsConfig | Residency
             : Effect.andThen(
                 Effect.suspend(() => reservations.reserve(slot, needed.bytes)),
                 engines
-                  .start(facts, vocabulary, { allowed: profile.allowsDraft, directory: draft?.facts.directory })
+                  .start(
+                    facts,
+                    vocabulary,
+                    { allowed: profile.allowsDraft, directory: draft?.facts.directory },
+                    unchanged,
+                  )
                   .pipe(Effect.tap((engine) => Effect.flatMap(engine.status, corrected))),
               ),
         ),
@@ -112,6 +123,7 @@ export const layer: Layer.Layer<Models, CatalogFailure, ModelsConfig | Residency
         onIdle: () => reservations.advance(),
         onLoaded: (exit) => (counts[exit === "loaded" ? "loads" : "loadFailures"] += 1),
         onLeft: (why) => (counts.left[why] += 1),
+        onFilesChanged: () => void run(refresh(facts)),
       });
       /** Its caches are still empty: what its process has beyond what was foreseen for it comes on top of them. */
       const corrected = ({ residentBytes, device: told }: EngineStatus): Effect.Effect<void, LoadFailure> => {
@@ -136,9 +148,18 @@ export const layer: Layer.Layer<Models, CatalogFailure, ModelsConfig | Residency
       const before = pool.members.find((member) => member.entry.facts.id === entry.facts.id);
       if (before !== undefined && isDeepStrictEqual(before.entry, entry)) return before;
       for (const note of entry.notes) yield* Effect.annotateLogs(Effect.logWarning(note), { model: entry.facts.id });
-      const tools = yield* keepTools(entry, sandbox);
-      const slot = before !== undefined && runsAlike(before.entry, entry) ? before.slot : makeSlot(entry, tools);
-      return { entry, tools, slot };
+      const { facts } = entry;
+      const draft = draftOf(entry, engineConfig);
+      const unchanged = assertUnchanged(facts, draft?.problem === "" ? draft.facts : undefined);
+      // Who asks for its prompts asks again, and finds what is there now.
+      const tools = yield* keepTools(
+        entry,
+        sandbox,
+        Effect.tapError(unchanged, () => refresh(facts)),
+      );
+      const isKept = before !== undefined && runsAlike(before.entry, entry);
+      const stamp = entry.problem === "" ? undefined : yield* Effect.promise(() => readStamp(facts.directory));
+      return { entry, tools, stamp, slot: isKept ? before.slot : makeSlot(entry, tools, unchanged) };
     });
 
     /** The one way in which the set of models changes. */
@@ -159,6 +180,22 @@ export const layer: Layer.Layer<Models, CatalogFailure, ModelsConfig | Residency
       for (const { slot } of gone) slot.retire();
       return changeOf(before, members);
     });
+    const oneAtATime = yield* Semaphore.make(1);
+    /** Reads the catalog anew where it still has the model as these facts tell it. */
+    const refresh = (facts: ModelFacts): Effect.Effect<void> =>
+      Effect.suspend(() =>
+        pool.members.some(({ entry }) => entry.facts === facts) ? adopt(pool.settings) : Effect.void,
+      ).pipe(
+        Effect.tap(() => Effect.sync(publish)),
+        Effect.uninterruptible,
+        oneAtATime.withPermits(1),
+        Effect.matchEffect({
+          onSuccess: () =>
+            Effect.annotateLogs(Effect.logInfo("the files of a model have changed"), { model: facts.id }),
+          onFailure: (error) =>
+            Effect.logError("the catalog stays as it was").pipe(Effect.annotateLogs({ cause: error.message })),
+        }),
+      );
     yield* adopt(config);
 
     const states = yield* SubscriptionRef.make(conditionsOf(pool.members));
@@ -168,7 +205,6 @@ export const layer: Layer.Layer<Models, CatalogFailure, ModelsConfig | Residency
       Effect.forkScoped,
     );
 
-    const oneAtATime = yield* Semaphore.make(1);
     const change = (settings: Effect.Effect<ModelsSettings, ConfigurationInvalid>) =>
       Effect.flatMap(settings, (now) =>
         Effect.mapError(adopt(now), (error) => asConfigurationInvalid(error, now)),
@@ -203,6 +239,22 @@ export const layer: Layer.Layer<Models, CatalogFailure, ModelsConfig | Residency
       if (slot !== undefined) return Effect.succeed(slot);
       return Effect.map(memberOf(typeof model === "string" ? model : model.id), (member) => member.slot);
     };
+    /** A model that could not be used may have been mended: its files are looked at, and read anew if they changed. */
+    const usable = Effect.fnUntraced(function* (name: string) {
+      const member = yield* memberOf(name);
+      const { problem, facts, download } = member.entry;
+      if (problem === "" || download !== undefined) return member;
+      if ((yield* Effect.promise(() => readStamp(facts.directory))) === member.stamp) return member;
+      yield* refresh(facts);
+      return yield* memberOf(name);
+    });
+    /** Where its files changed since the model was read: once more with what is there now. */
+    const withUsable = <A, E, R>(name: string, use: (member: Member) => Effect.Effect<A, E | ModelChanged, R>) =>
+      Effect.flatMap(usable(name), (member) =>
+        Effect.tapError(use(member), (error) =>
+          error instanceof ModelChanged ? refresh(member.entry.facts) : Effect.void,
+        ),
+      ).pipe(Effect.retry({ times: 2, while: (error) => error instanceof ModelChanged }));
     const statusOf = (member: Member) =>
       Effect.map(member.slot.status, (status) => ({
         ...status,
@@ -212,32 +264,39 @@ export const layer: Layer.Layer<Models, CatalogFailure, ModelsConfig | Residency
         isDefault: member === pool.fallback,
         reservedBytes: reservations.reservedBytes(member.slot),
       }));
-    const lease = Effect.fn("Models.lease")((model: string | ModelFacts, isTrial = false) =>
-      Effect.flatMap(slotOf(model), (slot) => (isTrial ? slot.lease : Effect.tap(slot.lease, slot.countUse))),
+    const leaseOf = (slot: ModelSlot, isTrial: boolean | undefined) =>
+      isTrial === true ? slot.lease : Effect.tap(slot.lease, slot.countUse);
+    const lease = Effect.fn("Models.lease")((model: string | ModelFacts, isTrial?: boolean) =>
+      typeof model === "string"
+        ? withUsable(model, ({ slot }) => leaseOf(slot, isTrial))
+        : Effect.flatMap(slotOf(model), (slot) => leaseOf(slot, isTrial)).pipe(
+            Effect.tapError((error) => (error instanceof ModelChanged ? refresh(model) : Effect.void)),
+          ),
     );
 
     return Models.of({
       list: Effect.suspend(() => Effect.forEach(known(), statusOf)),
       get: (name) => Effect.flatMap(knownOf(name), statusOf),
-      promptTools: Effect.fn("Models.promptTools")((name: string) =>
-        Effect.flatMap(memberOf(name), ({ tools }) => tools),
-      ),
+      promptTools: Effect.fn("Models.promptTools")((name: string) => withUsable(name, ({ tools }) => tools)),
       lease,
-      load: Effect.fn("Models.load")(function* (name: string, { pinned, idleTtlMs: ttlMs }: LoadOptions) {
-        const member = yield* memberOf(name);
-        const { slot } = member;
-        yield* slot.assertNotUnloading("load");
-        slot.forgetFailure();
-        yield* slot.loadingLease;
-        slot.keep({
-          ...(pinned !== undefined && { pinned }),
-          ...(ttlMs !== undefined && { idleTtlMs: ttlMs }),
-        });
-        return yield* statusOf(member);
-      }, Effect.scoped),
+      load: Effect.fn("Models.load")((name: string, { pinned, idleTtlMs: ttlMs }: LoadOptions) =>
+        withUsable(
+          name,
+          Effect.fnUntraced(function* (member) {
+            const { slot } = member;
+            yield* slot.assertNotUnloading("load");
+            slot.forgetFailure();
+            yield* slot.loadingLease;
+            slot.keep({
+              ...(pinned !== undefined && { pinned }),
+              ...(ttlMs !== undefined && { idleTtlMs: ttlMs }),
+            });
+            return yield* statusOf(member);
+          }, Effect.scoped),
+        ),
+      ),
       fit: Effect.fn("Models.fit")(function* (name) {
-        const { entry, tools, slot } = yield* memberOf(name);
-        yield* tools;
+        const { entry, slot } = yield* withUsable(name, (member) => Effect.as(member.tools, member));
         const footprint = footprintOf(entry.facts, draftOf(entry, engineConfig)?.facts, engineConfig);
         const neededBytes = neededBytesOf.get(slot)?.() ?? footprint.neededBytes;
         const room = reservations.room(slot, neededBytes);

@@ -13,7 +13,16 @@ import type { Engine, EngineFault } from "../engine/Engine.ts";
 import { IdleWatch } from "./IdleWatch.ts";
 import type { Departure, Keeping, Unloaded, UnloadOptions } from "./keeping.ts";
 import { LoadedEngine } from "./LoadedEngine.ts";
-import { isResident, loadedIn, type LoadingPhase, type Phase, reasonOf, stateOf, useOf } from "./model-phase.ts";
+import {
+  type Failing,
+  isResident,
+  loadedIn,
+  type LoadingPhase,
+  type Phase,
+  reasonOf,
+  stateOf,
+  useOf,
+} from "./model-phase.ts";
 import { ModelUsers, type Place } from "./ModelUsers.ts";
 import type { Resident } from "./plan-room.ts";
 import type { Tenant } from "./Reservations.ts";
@@ -42,6 +51,8 @@ export interface ModelSlotOptions {
   readonly onIdle: () => void;
   readonly onLoaded: (exit: "loaded" | "failed") => void;
   readonly onLeft: (why: Departure) => void;
+  /** Called when its files are others than its facts tell: it can be loaded no more. */
+  readonly onFilesChanged: () => void;
 }
 
 export class ModelSlot implements Tenant {
@@ -320,6 +331,7 @@ export class ModelSlot implements Tenant {
       const error = Result.isSuccess(found)
         ? found.success
         : broken(this.facts, "its start failed in an unforeseen way");
+      if (error._tag === "ModelChanged") return this.putAside(Exit.asVoid(exit));
       yield* Effect.annotateLogs(Effect.logError("model failed to load", exit.cause), {
         model: this.id,
       });
@@ -334,11 +346,7 @@ export class ModelSlot implements Tenant {
    * @param wasInUse then it is tried again also where nobody asks for it: who looks at its health sends nobody
    * @param exit what those who wait for it are told
    */
-  private fail(
-    error: FilesUnusable | EngineFault,
-    wasInUse: boolean,
-    exit: Exit.Exit<void, LoadFailure> = Exit.fail(error),
-  ): void {
+  private fail(error: Failing, wasInUse: boolean, exit: Exit.Exit<void, LoadFailure> = Exit.fail(error)): void {
     const pauseMs = Math.min(longestRetryMs, retryFailedAfterMs * 2 ** this.failures);
     this.failures += 1;
     const failed: Phase = { state: "failed", error, retryAt: this.options.clock.currentTimeMillisUnsafe() + pauseMs };
@@ -376,12 +384,20 @@ export class ModelSlot implements Tenant {
     if (!("loaded" in this.phase) || this.phase.loaded !== loaded) return;
     this.enter({ state: "unloading", why: "failure" });
     this.options.onLeft("failure");
+    const isChanged = fault._tag === "ModelChanged";
+    const told = isChanged ? Effect.logWarning("model put aside") : Effect.logError("model failed");
     this.options.run(
       Effect.andThen(
-        loaded.close(() => this.fail(fault, true)),
-        Effect.annotateLogs(Effect.logError("model failed"), { model: this.id, cause: fault.message }),
+        loaded.close(() => (isChanged ? this.putAside() : this.fail(fault, true))),
+        Effect.annotateLogs(told, { model: this.id, cause: fault.message }),
       ),
     );
+  }
+
+  /** Its files are another model's by now: whoever owns it makes another of them. */
+  private putAside(exit: Exit.Exit<void, LoadFailure> = Exit.void): void {
+    this.enter({ state: "available" }, exit);
+    this.options.onFilesChanged();
   }
 
   /** Those who wait for it wait on, and have it loaded anew. */
@@ -463,7 +479,7 @@ const longestRetryMs = 300_000;
 const measureMs = 1_000;
 
 /** Whether it says something of the model or its engine, and not of the others in memory. */
-const isFailure = (error: LoadFailure): error is FilesUnusable | EngineFault =>
+const isFailure = (error: LoadFailure): error is Failing =>
   error._tag === "ModelBroken" ||
   error._tag === "ModelNotDownloaded" ||
   error._tag === "EngineStartFailed" ||

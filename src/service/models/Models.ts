@@ -1,7 +1,13 @@
 /** The models that this service knows, and the engines that hold them. */
 import { Context, type Effect, type Scope, type Stream } from "effect";
 
-import type { ConfigurationInvalid, FilesUnusable, LoadFailure, ModelOperationConflict } from "../domain/errors.ts";
+import type {
+  ConfigurationInvalid,
+  FilesUnusable,
+  LoadFailure,
+  ModelChanged,
+  ModelOperationConflict,
+} from "../domain/errors.ts";
 import type { FamilyProfile } from "../domain/family.ts";
 import type { ModelCondition, ModelFacts, ModelStatus } from "../domain/model.ts";
 import type { Engine, EngineDevice } from "../engine/Engine.ts";
@@ -92,12 +98,13 @@ export class Models extends Context.Service<
     readonly list: Effect.Effect<ReadonlyArray<ModelStatus>>;
     readonly get: (name: string) => Effect.Effect<ModelStatus, NameFailure>;
     /** Read once for each model and kept. */
-    readonly promptTools: (name: string) => Effect.Effect<PromptTools, NameFailure | FilesUnusable>;
+    readonly promptTools: (name: string) => Effect.Effect<PromptTools, NameFailure | FilesUnusable | ModelChanged>;
     /**
      * The model's engine, started by the first caller while the others wait for it; when all of them leave, the start is
      * cancelled. A start that failed is not repeated for some seconds. Held by the scope: a model with an open lease is
      * never evicted. Where there is no room, idle models make way, or it is waited for those in use. With facts it is the
-     * engine of that very model, also when the catalog has since given its name away.
+     * engine of that very model, also when the catalog has since given its name away; where its files have changed since,
+     * it fails with ModelChanged, and the catalog has what is there now.
      *
      * @param isTrial whether it is none of the uses that `useCount` tells
      */
@@ -108,7 +115,7 @@ export class Models extends Context.Service<
     /** Ends when the model is loaded; the options hold from then on. A start that failed is repeated at once. */
     readonly load: (name: string, options: LoadOptions) => Effect.Effect<ModelStatus, NameFailure | LoadFailure>;
     /** Whether it would fit, without loading it. */
-    readonly fit: (name: string) => Effect.Effect<ModelFit, NameFailure | FilesUnusable>;
+    readonly fit: (name: string) => Effect.Effect<ModelFit, NameFailure | FilesUnusable | ModelChanged>;
     /** Ends when the engine's process has ended; goes on when its caller leaves. */
     readonly unload: (
       name: string,

@@ -1,5 +1,4 @@
 /** What a checkpoint folder says of its model, without loading it. */
-import { createHash } from "node:crypto";
 import { Predicate, Schema } from "effect";
 
 import type { Family, FamilyProfile } from "../domain/family.ts";
@@ -14,6 +13,7 @@ import { countParameters, unpackedBytes } from "./count-parameters.ts";
 import { EmbeddingConfig, readEmbeddingFacts } from "./embedding-facts.ts";
 import { detectFamilyOf, familyProfile } from "./families.ts";
 import { configuredDefaults, GenerationConfigJson, TokenIds, tokenIdList } from "./generation-config.ts";
+import { readRevision, readStamp } from "./revision.ts";
 import { readWeightsHeader, type TensorHeader } from "./safetensors.ts";
 
 /** All but the names, which depend on the folder and its neighbours, and the adapters, which may lie elsewhere. */
@@ -27,16 +27,43 @@ export interface FactsOverrides {
   readonly profileOf?: ((family: Family) => FamilyProfile) | undefined;
 }
 
+/** With `notes` on what of the files is not used. */
+type ReadFacts = CheckpointFacts & { readonly notes: ReadonlyArray<string> };
+
 /**
+ * All of it of the same files: where these change meanwhile it is read anew.
+ *
  * @param name the model's, which tells its family more than `model_type` does
  *
- * @returns with `notes` on what of the files is not used. Throws CheckpointInvalid.
+ * Throws CheckpointInvalid.
  */
 export const readCheckpointFacts = async (
   directory: string,
   name: string,
   overrides: FactsOverrides = {},
-): Promise<CheckpointFacts & { readonly notes: ReadonlyArray<string> }> => {
+): Promise<ReadFacts> => {
+  for (let attempt = 1; attempt <= maxReadings; attempt++) {
+    const before = await readStamp(directory);
+    const facts = await readFacts(directory, name, overrides).catch((error: unknown) => new Unread(error));
+    if ((await readStamp(directory)) !== before) continue;
+    if (facts instanceof Unread) throw facts.cause;
+    return facts;
+  }
+  throw new CheckpointInvalid("the model's folder", "is being written to: its files change while they are read");
+};
+
+const maxReadings = 3;
+
+/** What is wrong with files of which some are new and some are old says nothing. */
+class Unread {
+  readonly cause: unknown;
+
+  constructor(cause: unknown) {
+    this.cause = cause;
+  }
+}
+
+const readFacts = async (directory: string, name: string, overrides: FactsOverrides): Promise<ReadFacts> => {
   const configFile = await readRequired(directory, "config.json");
   const config = decodeConfig(configFile);
   const weights = await readWeightsHeader(directory);
@@ -62,7 +89,7 @@ export const readCheckpointFacts = async (
   const embedding = await readEmbeddingFacts(directory, config);
   return {
     directory,
-    revision: digest([configFile, tokenizerFile, tokenizerConfigFile, generationFile, template?.raw, ...weights.raw]),
+    revision: await readRevision(directory),
     architecture: config.model_type,
     family,
     contextLength: contextLength(config.max_position_embeddings, tokenizerConfig.model_max_length),
@@ -226,11 +253,3 @@ const TokenizerJson = Schema.Struct({
 /** Unigram models have a list of pieces, with their eos among the added tokens. Not checked piece by piece: it is long. */
 const isVocabulary = (vocabulary: unknown): vocabulary is Readonly<Record<string, number>> =>
   Predicate.isObject(vocabulary) && !Array.isArray(vocabulary);
-
-/** Twelve hexadecimal digits; the weights themselves do not count, only their names, types and shapes. */
-const digest = (parts: ReadonlyArray<Uint8Array | undefined>): string => {
-  const hash = createHash("sha256");
-  // With its length, so that no byte can pass from one part to the next; a missing part is not an empty one.
-  for (const part of parts) hash.update(`${part?.length ?? "none"}:`).update(part ?? "");
-  return hash.digest("hex").slice(0, 12);
-};

@@ -1,7 +1,7 @@
 /** What is needed for a model's prompts, read when it is first asked for. */
 import { Cache, Duration, Effect, Exit } from "effect";
 
-import { type FilesUnusable, ModelBroken, ModelNotDownloaded } from "../domain/errors.ts";
+import { type FilesUnusable, ModelBroken, type ModelChanged, ModelNotDownloaded } from "../domain/errors.ts";
 import type { CatalogEntry } from "./catalog.ts";
 import { createVocabulary } from "../prompt/Vocabulary.ts";
 import type { TextModel } from "../sandbox/lane/text-files.ts";
@@ -9,13 +9,18 @@ import type { Sandbox } from "../sandbox/Sandbox.ts";
 import type { PromptTools } from "./Models.ts";
 import { makeTexts } from "./texts.ts";
 
-/** Kept once it is read; a failure for a moment only, as the files may have been mended. */
+/**
+ * Kept once it is read; a failure for a moment only, as the files may have been mended.
+ *
+ * @param unchanged fails where the files are not those that the entry tells of
+ */
 export const keepTools = (
   entry: CatalogEntry,
   sandbox: Sandbox["Service"],
-): Effect.Effect<Effect.Effect<PromptTools, FilesUnusable>> =>
+  unchanged: Effect.Effect<void, ModelChanged>,
+): Effect.Effect<Effect.Effect<PromptTools, FilesUnusable | ModelChanged>> =>
   Effect.map(
-    Cache.makeWith<"tools", PromptTools, FilesUnusable>(() => readTools(entry, sandbox), {
+    Cache.makeWith<"tools", PromptTools, FilesUnusable | ModelChanged>(() => readTools(entry, sandbox, unchanged), {
       capacity: 1,
       timeToLive: (exit) => (Exit.isSuccess(exit) ? Duration.infinity : Duration.seconds(5)),
     }),
@@ -31,7 +36,8 @@ export const refusalOf = ({ facts: { id: model }, problem, download }: CatalogEn
 const readTools = Effect.fnUntraced(function* (
   entry: CatalogEntry,
   sandbox: Sandbox["Service"],
-): Effect.fn.Return<PromptTools, FilesUnusable> {
+  unchanged: Effect.Effect<void, ModelChanged>,
+): Effect.fn.Return<PromptTools, FilesUnusable | ModelChanged> {
   const refusal = refusalOf(entry);
   if (refusal !== undefined) return yield* refusal;
   const { facts, profile } = entry;
@@ -47,6 +53,8 @@ const readTools = Effect.fnUntraced(function* (
     sandbox.run("loadText", model, { inputBytes: 0, subject: model.directory }),
     ({ cause }) => new ModelBroken({ model: facts.id, cause: `${loading} ${cause}` }),
   );
+  // What was read may be of other files by now, and so may what is wrong with it.
+  yield* unchanged;
   if ("problem" in loaded) return yield* new ModelBroken({ model: facts.id, cause: loaded.problem });
   return {
     facts,
@@ -55,7 +63,7 @@ const readTools = Effect.fnUntraced(function* (
     outputFormat: loaded.outputFormat,
     reasoningMarks: loaded.reasoningMarks,
     template: loaded.template,
-    texts: makeTexts(sandbox, facts.id, { ...model, digest: loaded.digest }),
+    texts: makeTexts(sandbox, facts.id, { ...model, digest: loaded.digest }, unchanged),
   };
 });
 

@@ -2,7 +2,7 @@
 import { isDeepStrictEqual } from "node:util";
 import { type Effect, Result } from "effect";
 
-import type { FilesUnusable } from "../domain/errors.ts";
+import type { FilesUnusable, ModelChanged } from "../domain/errors.ts";
 import type { ModelCondition } from "../domain/model.ts";
 import { adapterBytes } from "./adapters.ts";
 import type { CatalogEntry } from "./catalog.ts";
@@ -13,7 +13,9 @@ import { type NameFailure, resolveName } from "./resolve-name.ts";
 export interface Member {
   readonly entry: CatalogEntry;
   /** Read once and kept. */
-  readonly tools: Effect.Effect<PromptTools, FilesUnusable>;
+  readonly tools: Effect.Effect<PromptTools, FilesUnusable | ModelChanged>;
+  /** Of its folder when it was read, for a model that cannot be used. */
+  readonly stamp: string | undefined;
   readonly slot: ModelSlot;
 }
 

@@ -1,16 +1,19 @@
 /** Where a model stands between disk and memory, and what follows from that. */
 import type { Fiber } from "effect";
 
-import type { FilesUnusable } from "../domain/errors.ts";
+import type { FilesUnusable, ModelChanged } from "../domain/errors.ts";
 import type { ModelState } from "../domain/model.ts";
 import type { EngineFault, EngineHealth } from "../engine/Engine.ts";
 import type { Departure } from "./keeping.ts";
 import type { LoadedEngine } from "./LoadedEngine.ts";
 import type { Resident } from "./plan-room.ts";
 
+/** Why it cannot be used as it is. That its files changed is not of this kind: with these it can. */
+export type Failing = FilesUnusable | Exclude<EngineFault, ModelChanged>;
+
 interface FailedPhase {
   readonly state: "failed";
-  readonly error: FilesUnusable | EngineFault;
+  readonly error: Failing;
   /** Epoch milliseconds: until then a lease gets the same error. */
   readonly retryAt: number;
 }

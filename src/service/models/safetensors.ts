@@ -21,18 +21,14 @@ export interface WeightsHeader {
   readonly tensors: ReadonlyMap<string, TensorHeader>;
   /** Bytes of all tensors as they are stored. */
   readonly storedBytes: number;
-  /** The headers' bytes, file by file. */
-  readonly raw: ReadonlyArray<Uint8Array>;
 }
 
 /** Of the files that the index names, or of all there are. Reads no weights. */
 export const readWeightsHeader = async (directory: string): Promise<WeightsHeader> => {
   const tensors = new Map<string, TensorHeader>();
-  const raw: Uint8Array[] = [];
   let storedBytes = 0;
   for (const file of await weightFiles(directory)) {
     const { header, dataBytes } = await readHeader(directory, file);
-    raw.push(header);
     storedBytes += dataBytes;
     for (const [name, tensor] of decodeHeader(file, header)) {
       if (tensor.data_offsets[1] > dataBytes)
@@ -40,7 +36,7 @@ export const readWeightsHeader = async (directory: string): Promise<WeightsHeade
       tensors.set(name, tensor);
     }
   }
-  return { tensors, storedBytes, raw };
+  return { tensors, storedBytes };
 };
 
 /** Of one file. */
@@ -61,7 +57,8 @@ export const indexedFiles = async (directory: string): Promise<ReadonlyArray<str
   return index && [...new Set(Object.values(decodeJson(indexFile, index, IndexJson).weight_map))].toSorted();
 };
 
-const weightFiles = async (directory: string): Promise<ReadonlyArray<string>> => {
+/** Those that the index names, or else all that are the model's. Throws CheckpointInvalid. */
+export const weightFiles = async (directory: string): Promise<ReadonlyArray<string>> => {
   const named = await indexedFiles(directory);
   const present = (await readdir(directory)).filter((file) => file.endsWith(".safetensors"));
   if (named === undefined) {
@@ -96,7 +93,7 @@ const prefixBytes = 8;
 const headerMaxBytes = 32 * 1024 ** 2;
 
 /** Eight bytes of length, little-endian, then that many bytes of JSON, then the data. */
-const readHeader = async (directory: string, file: string): Promise<{ header: Buffer; dataBytes: number }> => {
+export const readHeader = async (directory: string, file: string): Promise<{ header: Buffer; dataBytes: number }> => {
   const handle = await openRegular(directory, file);
   if (handle === undefined) throw new CheckpointInvalid(file, "is missing");
   try {

@@ -1,7 +1,7 @@
 /** A model's tokenizer and chat template, which work in the sandbox. */
 import { Effect } from "effect";
 
-import type { InvalidField, ModelBroken, QueueFull } from "../domain/errors.ts";
+import type { InvalidField, ModelBroken, ModelChanged, QueueFull } from "../domain/errors.ts";
 import type { ChatInput } from "../domain/generation.ts";
 import type { Encoded, TooLong } from "../prompt/encode-within.ts";
 import { fault } from "../sandbox/fault.ts";
@@ -10,7 +10,7 @@ import type { EncodeInput, KnownTextModel, Rendered } from "../sandbox/lane/text
 import type { Sandbox } from "../sandbox/Sandbox.ts";
 
 /** What was asked for takes more than it may: the caller's fault where it is large, else the model's. */
-export type TextFailure = InvalidField | ModelBroken | QueueFull;
+export type TextFailure = InvalidField | ModelBroken | ModelChanged | QueueFull;
 
 interface EncodeOptions extends Pick<EncodeInput, "addSpecialTokens" | "limit" | "truncate"> {
   /** Where the texts stand in the request message. */
@@ -27,9 +27,19 @@ export interface Texts {
   readonly render: (chat: ChatInput, options: Pick<EncodeOptions, "limit">) => Effect.Effect<Rendered, TextFailure>;
 }
 
-export const makeTexts = (sandbox: Sandbox["Service"], id: string, model: KnownTextModel): Texts => {
+/** @param unchanged fails where the files are not the model's any more: what went wrong is then theirs */
+export const makeTexts = (
+  sandbox: Sandbox["Service"],
+  id: string,
+  model: KnownTextModel,
+  unchanged: Effect.Effect<void, ModelChanged>,
+): Texts => {
   const blame = (field: string, inputBytes: number, work: string) =>
-    Effect.mapError((failed: JobFailed) => fault(failed, { field, bytes: inputBytes, model: id, work }));
+    Effect.catch((failed: JobFailed): Effect.Effect<never, TextFailure> => {
+      const error = fault(failed, { field, bytes: inputBytes, model: id, work });
+      const isOfFiles = error._tag === "ModelBroken";
+      return isOfFiles ? Effect.andThen(unchanged, Effect.fail(error)) : Effect.fail(error);
+    });
   return {
     encode: (texts, { field, ...options }) => {
       const inputBytes = texts.reduce((sum, text) => sum + Buffer.byteLength(text), 0);

@@ -11,6 +11,7 @@ import { type Outcome, Stats } from "../telemetry/Stats.ts";
 import { Embeddings } from "./Embeddings.ts";
 import { prepareInputs } from "./prepare-inputs.ts";
 import { type Wait, withinQueueWait } from "./queue-wait.ts";
+import { withFilesOfNow } from "./with-files-of-now.ts";
 
 /** Where a call has come to: what its end is accounted under. */
 interface Call {
@@ -73,7 +74,7 @@ export const layer: Layer.Layer<Embeddings, never, Models | Admission | Stats> =
         Effect.suspend((): Effect.Effect<EmbeddingResult, ServiceError> => {
           const wait: Wait = { for: "prompt", over: false };
           const call: Call = { model: task.model, wait, usage: undefined };
-          return withinQueueWait(task.scheduling.maxQueueWaitMs, wait, embed(task, call)).pipe(
+          return withinQueueWait(task.scheduling.maxQueueWaitMs, wait, withFilesOfNow(embed(task, call))).pipe(
             Effect.timeoutOrElse({ duration: deadlineMs, orElse: () => Effect.fail(new DeadlineExceeded({})) }),
             Effect.onExit((exit) => {
               const outcome = outcomeOf(exit, call);

@@ -25,6 +25,7 @@ import { type CallOptions, Generations } from "./Generations.ts";
 import { GenerationRecord } from "./GenerationRecord.ts";
 import { preparePrompt } from "./prepare-prompt.ts";
 import { type Wait, withinQueueWait } from "./queue-wait.ts";
+import { withFilesOfNow } from "./with-files-of-now.ts";
 import { generateRecovering, isRecoverable } from "./recovery.ts";
 
 type Emit = (event: GenerationEvent) => void;
@@ -138,7 +139,13 @@ export const layer: Layer.Layer<Generations, never, Needs> = Layer.effect(
       Effect.suspend(() => {
         const wait: Wait = { for: "prompt", over: false };
         const call: Call = { model: task.model, isTrial, streams, wait, record: undefined };
-        return withinQueueWait(task.scheduling.maxQueueWaitMs, wait, generate(task, call, emit)).pipe(
+        let hasSent = false;
+        const send: Emit = (event) => {
+          hasSent = true;
+          emit(event);
+        };
+        const generation = withFilesOfNow(generate(task, call, send), () => hasSent);
+        return withinQueueWait(task.scheduling.maxQueueWaitMs, wait, generation).pipe(
           Effect.timeoutOrElse({ duration: deadlineMs, orElse: () => Effect.fail(new DeadlineExceeded({})) }),
           Effect.mapError((error) => withProgress(error, call)),
           Effect.onExit((exit) => {
@@ -165,19 +172,22 @@ export const layer: Layer.Layer<Generations, never, Needs> = Layer.effect(
         yield* execute(task, options, false, (event) => void events.push(event));
         return collectResult(events);
       }),
-      count: Effect.fn("Generations.count")(function* (task) {
-        const tools = yield* models.promptTools(task.model);
-        const { facts } = tools;
-        const promptTokens = (yield* preparePrompt(task, tools)).tokenIds.length;
-        const resolved = resolveParameters({ ...facts, ...task, promptTokens, randomSeed: 0 });
-        return {
-          model: facts.id,
-          promptTokens,
-          contextLength: facts.contextLength,
-          fits: resolved._tag === "Success",
-          maxOutputTokensLeft: Math.max(0, facts.contextLength - promptTokens),
-        };
-      }),
+      count: Effect.fn("Generations.count")(
+        function* (task) {
+          const tools = yield* models.promptTools(task.model);
+          const { facts } = tools;
+          const promptTokens = (yield* preparePrompt(task, tools)).tokenIds.length;
+          const resolved = resolveParameters({ ...facts, ...task, promptTokens, randomSeed: 0 });
+          return {
+            model: facts.id,
+            promptTokens,
+            contextLength: facts.contextLength,
+            fits: resolved._tag === "Success",
+            maxOutputTokensLeft: Math.max(0, facts.contextLength - promptTokens),
+          };
+        },
+        (counting) => withFilesOfNow(counting),
+      ),
       cancel: (generationId) => Effect.suspend(() => running.get(generationId) ?? Effect.succeed(false)),
     });
   }),

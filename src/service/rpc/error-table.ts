@@ -29,6 +29,7 @@ export const errorTable = {
   EngineUnavailable: { code: Code.FailedPrecondition, reason: "ENGINE_UNAVAILABLE" },
   OutOfMemory: { code: Code.ResourceExhausted, reason: "OUT_OF_MEMORY" },
   EngineStartFailed: { code: Code.Unavailable, reason: "ENGINE_START_FAILED" },
+  ModelChanged: { code: Code.Unavailable, reason: "MODEL_CHANGED" },
   ModelUnfit: { code: Code.FailedPrecondition, reason: "MODEL_UNFIT" },
   ModelRevisionMismatch: { code: Code.FailedPrecondition, reason: "MODEL_REVISION_MISMATCH" },
   // Not PERMISSION_DENIED: it is the service that lacks a right at the hub, not the caller here.

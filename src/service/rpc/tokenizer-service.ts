@@ -11,6 +11,7 @@ import { Models } from "../models/Models.ts";
 import { Generations } from "../pipeline/Generations.ts";
 import { decodeTokens } from "../prompt/detokenizer.ts";
 import type { Vocabulary } from "../prompt/Vocabulary.ts";
+import { withFilesOfNow } from "../pipeline/with-files-of-now.ts";
 import { Bridge } from "./Bridge.ts";
 import { invalidField } from "./invalid-field.ts";
 import { checkedTask } from "./task-from-wire.ts";
@@ -26,9 +27,12 @@ export const makeTokenizerService = Effect.gen(function* () {
         Effect.gen(function* () {
           yield* validate(TokenizeRequestSchema, request);
           const { addSpecialTokens, pieces } = request;
-          const { facts, vocabulary, texts } = yield* models.promptTools(request.model);
           const options = { field: "texts", addSpecialTokens, truncate: false, limit: Infinity };
-          const encoded = yield* texts.encode(request.texts, options);
+          const { facts, vocabulary, encoded } = yield* withFilesOfNow(
+            Effect.flatMap(models.promptTools(request.model), ({ texts, ...tools }) =>
+              Effect.map(texts.encode(request.texts, options), (found) => ({ ...tools, encoded: found })),
+            ),
+          );
           const tokenized: Tokenized[] = [];
           for (const tokens of encoded) {
             // Between two texts the running streams get their turn.

@@ -50,10 +50,12 @@ describe("an engine's memory", () => {
     () =>
       Effect.gen(function* () {
         const directory = writeRandomCheckpoint(shape);
-        const engine = yield* (yield* Engines).start(facts({ directory, contextLength: 4096 }), byteVocabulary, {
-          allowed: true,
-          directory: undefined,
-        });
+        const engine = yield* (yield* Engines).start(
+          facts({ directory, contextLength: 4096 }),
+          byteVocabulary,
+          { allowed: true, directory: undefined },
+          Effect.void,
+        );
         let tokens = 0;
         let atWarm = 0;
         let peak = 0;

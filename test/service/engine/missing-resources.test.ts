@@ -24,7 +24,12 @@ const engines = (settings: Partial<EngineSettings> = {}) =>
   );
 
 const start = Effect.fnUntraced(function* (directory: string) {
-  return yield* (yield* Engines).start(facts({ directory }), byteVocabulary, { allowed: true, directory: undefined });
+  return yield* (yield* Engines).start(
+    facts({ directory }),
+    byteVocabulary,
+    { allowed: true, directory: undefined },
+    Effect.void,
+  );
 });
 
 const workers = (): ReadonlyArray<number> =>

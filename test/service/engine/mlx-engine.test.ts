@@ -19,10 +19,12 @@ const shape = { modelType: "qwen2", hiddenSize: 32, layers: 2, heads: 4, kvHeads
 const engines = mlxLayer.pipe(Layer.provide(EngineConfig.layer));
 
 const start = Effect.fnUntraced(function* (directory: string) {
-  return yield* (yield* Engines).start(facts({ directory, contextLength: 4096 }), byteVocabulary, {
-    allowed: true,
-    directory: undefined,
-  });
+  return yield* (yield* Engines).start(
+    facts({ directory, contextLength: 4096 }),
+    byteVocabulary,
+    { allowed: true, directory: undefined },
+    Effect.void,
+  );
 });
 
 /** This process's engine processes. */

@@ -9,6 +9,7 @@ import { assert, describe, it } from "@effect/vitest";
 import { Deferred, Effect, Exit, Fiber, Layer, Stream } from "effect";
 
 import { EngineConfig, type EngineSettings } from "../../../src/service/config/EngineConfig.ts";
+import { ModelChanged } from "../../../src/service/domain/errors.ts";
 import {
   type Engine,
   Engines,
@@ -34,11 +35,16 @@ const engines = (settings: Partial<EngineSettings> = {}) =>
     ),
   );
 
-const start = Effect.fnUntraced(function* (directory: string) {
-  return yield* (yield* Engines).start(facts({ directory, contextLength: 4096 }), byteVocabulary, {
-    allowed: true,
-    directory: undefined,
-  });
+const start = Effect.fnUntraced(function* (
+  directory: string,
+  unchanged: Effect.Effect<void, ModelChanged> = Effect.void,
+) {
+  return yield* (yield* Engines).start(
+    facts({ directory, contextLength: 4096 }),
+    byteVocabulary,
+    { allowed: true, directory: undefined },
+    unchanged,
+  );
 });
 
 /** This process's engine processes. */
@@ -204,4 +210,39 @@ describe("files that break under an engine", () => {
       assert.match((yield* engine.failure).message, /no safetensors file/);
     }).pipe(Effect.scoped, Effect.provide(engines())),
   );
+});
+
+describe("a checkpoint that changed", () => {
+  const changed = new ModelChanged({ model: "tiny", retryAfterMs: 1_000 });
+
+  it.live.each([
+    ["before its process read it", 1],
+    ["while its process read it", 2],
+  ] as const)("%s is not served", ([, at]) => {
+    let looks = 0;
+    const unchanged = Effect.suspend(() => (++looks === at ? Effect.fail(changed) : Effect.void));
+    return Effect.gen(function* () {
+      const error = yield* Effect.flip(start(writeRandomCheckpoint(shape), unchanged));
+      assert.strictEqual(error, changed);
+      assert.strictEqual(looks, at);
+    }).pipe(Effect.scoped, Effect.provide(engines()));
+  });
+
+  it.live("under a process that dies is not served by the next one, and whoever waits for it is told", () => {
+    let isChanged = false;
+    const unchanged = Effect.suspend(() => (isChanged ? Effect.fail(changed) : Effect.void));
+    return Effect.gen(function* () {
+      const engine = yield* start(writeRandomCheckpoint(shape), unchanged);
+      yield* run(engine, engineRequest("before"));
+      kill("SIGSTOP");
+      const waiting = yield* Effect.forkChild(Effect.flip(run(engine, engineRequest("waiting"))));
+      yield* Effect.sleep("100 millis");
+      isChanged = true;
+      kill();
+      assert.strictEqual(yield* Fiber.join(waiting), changed);
+      assert.strictEqual(yield* engine.failure, changed);
+      assert.strictEqual(yield* Effect.flip(run(engine, engineRequest("after"))), changed);
+      assert.lengthOf(workers(), 0);
+    }).pipe(Effect.scoped, Effect.provide(engines()));
+  });
 });

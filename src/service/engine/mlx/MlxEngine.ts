@@ -3,7 +3,7 @@
  * anew with growing pauses when it dies. What had not streamed yet is tried once more on the next process (Runs.ts); what
  * had is lost and says so. An engine that cannot be started any more is given up: its owner is told why.
  */
-import { Deferred, Effect, Exit, Layer, type Scope, Stream, SubscriptionRef } from "effect";
+import { Deferred, Effect, Exit, Layer, Result, type Scope, Stream, SubscriptionRef } from "effect";
 
 import { EngineConfig, type EngineSettings } from "../../config/EngineConfig.ts";
 import {
@@ -15,6 +15,7 @@ import {
   InsufficientMemory,
   InvalidField,
   ModelBroken,
+  type ModelChanged,
   OutOfMemory,
 } from "../../domain/errors.ts";
 import type { ModelFacts } from "../../domain/model.ts";
@@ -49,19 +50,18 @@ import { spawnWorker, type WorkerProcess } from "./WorkerProcess.ts";
 /** The mlx driver. */
 export const layer: Layer.Layer<Engines, never, EngineConfig> = Layer.effect(
   Engines,
-  Effect.map(EngineConfig, (config) =>
-    Engines.of({ start: (facts, vocabulary, drafting) => startEngine(facts, vocabulary, drafting, config) }),
-  ),
+  Effect.map(EngineConfig, (config) => Engines.of({ start: (...model) => startEngine(config, ...model) })),
 );
 
 const startEngine = Effect.fn("MlxEngine.start")(function* (
+  settings: EngineSettings,
   facts: ModelFacts,
   vocabulary: Vocabulary,
   drafting: Drafting,
-  settings: EngineSettings,
+  unchanged: Effect.Effect<void, ModelChanged>,
 ) {
   const health = yield* SubscriptionRef.make<EngineHealth>("restarting");
-  const engine = new MlxEngine(facts, vocabulary, drafting, settings, health);
+  const engine = new MlxEngine({ facts, vocabulary, drafting, unchanged, settings }, health);
   yield* Effect.forkScoped(engine.supervise);
   yield* Effect.forkScoped(engine.watch);
   yield* Effect.raceFirst(engine.ready, Effect.flip(engine.failure));
@@ -73,6 +73,16 @@ const startEngine = Effect.fn("MlxEngine.start")(function* (
  */
 interface Death extends ProcessEnd {
   readonly phase: "refusing" | "loading" | "serving";
+  /** The checkpoint is another one than it was: no process may serve it as this. */
+  readonly changed?: ModelChanged;
+}
+
+interface MlxEngineOptions {
+  readonly facts: ModelFacts;
+  readonly vocabulary: Vocabulary;
+  readonly drafting: Drafting;
+  readonly unchanged: Effect.Effect<void, ModelChanged>;
+  readonly settings: EngineSettings;
 }
 
 const noMemory: WorkerMemory = { residentBytes: 0, kvCacheBytes: 0, prefixCacheBytes: 0 };
@@ -86,6 +96,7 @@ class MlxEngine implements Engine {
   private readonly facts: ModelFacts;
   private readonly vocabulary: Vocabulary;
   private readonly drafting: Drafting;
+  private readonly unchanged: Effect.Effect<void, ModelChanged>;
   private readonly settings: EngineSettings;
   /** Every request that was taken and has not ended. */
   private readonly runs = new Runs<Waiting>(
@@ -117,15 +128,13 @@ class MlxEngine implements Engine {
   private readonly healthRef: SubscriptionRef.SubscriptionRef<EngineHealth>;
 
   constructor(
-    facts: ModelFacts,
-    vocabulary: Vocabulary,
-    drafting: Drafting,
-    settings: EngineSettings,
+    { facts, vocabulary, drafting, unchanged, settings }: MlxEngineOptions,
     healthRef: SubscriptionRef.SubscriptionRef<EngineHealth>,
   ) {
     this.facts = facts;
     this.vocabulary = vocabulary;
     this.drafting = drafting;
+    this.unchanged = unchanged;
     this.settings = settings;
     this.healthRef = healthRef;
     this.vocabularyMessage = Effect.runSync(Effect.cached(createVocabularyMessage(vocabulary)));
@@ -226,6 +235,14 @@ class MlxEngine implements Engine {
 
   /** One process from start to death. */
   private readonly live: Effect.Effect<Death, never, Scope.Scope> = Effect.gen({ self: this }, function* () {
+    const changed = (error: ModelChanged): Death => ({
+      phase: "loading",
+      how: "its files have changed",
+      cause: undefined,
+      changed: error,
+    });
+    const before = yield* Effect.result(this.unchanged);
+    if (Result.isFailure(before)) return changed(before.failure);
     const death = yield* Deferred.make<Death>();
     const ready = yield* Deferred.make<void>();
     const die = (how: Death): void => void Deferred.doneUnsafe(death, Exit.succeed(how));
@@ -280,7 +297,10 @@ class MlxEngine implements Engine {
         orElse: () =>
           Effect.sync(() => die({ phase, how: `loading took more than ${loadTimeoutMs} ms`, cause: undefined })),
       }),
+      // What it has read is what was there before and after.
+      Effect.andThen(this.unchanged),
       Effect.andThen(Effect.suspend(() => (phase === "serving" ? this.begin(worker) : Effect.void))),
+      Effect.catch((error) => Effect.sync(() => die(changed(error)))),
     );
     yield* Effect.race(Deferred.await(death), Effect.andThen(loaded, Effect.never));
     return yield* Deferred.await(death);
@@ -301,8 +321,9 @@ class MlxEngine implements Engine {
    * Why the engine is given up after this death; undefined: it is started anew. A checkpoint that is refused is refused
    * again. Of a first start that failed its caller decides, of later ones the number.
    */
-  private faultOf({ phase, how: cause, cause: kind }: Death): EngineFault | undefined {
+  private faultOf({ phase, how: cause, cause: kind, changed }: Death): EngineFault | undefined {
     const model = this.facts.id;
+    if (changed !== undefined) return changed;
     if (phase === "refusing") return new ModelBroken({ model, cause });
     if (kind === "no-mlx") return new EngineUnavailable({ model, engine: this.facts.engine, cause });
     const isFirst = !Deferred.isDoneUnsafe(this.firstReady);

@@ -5,7 +5,7 @@ import { Option, Schema } from "effect";
 
 import { readOptional } from "../../checkpoint/checkpoint-files.ts";
 
-const originFile = ".mlxd-origin.json";
+export const originFile = ".mlxd-origin.json";
 
 const Origin = Schema.Struct({
   repository: Schema.String,

@@ -51,7 +51,8 @@ export type Model = Message<"mlxd.v1.Model"> & {
   source: string;
 
   /**
-   * A digest of its files, or the repository's revision.
+   * A digest that changes with its files, weights included: docs/models.md tells what it covers. As it was when the files
+   * were last looked at: by a load, a reload or the start.
    *
    * @generated from field: string revision = 4;
    */

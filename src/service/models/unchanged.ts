@@ -1,0 +1,25 @@
+/** Whether models are on disk as they were when their facts were read. */
+import { Effect } from "effect";
+
+import { ModelChanged } from "../domain/errors.ts";
+import type { ModelFacts } from "../domain/model.ts";
+import { readRevision } from "./revision.ts";
+
+/** Also fails where the files cannot be read any more: what is wrong with them is found when they are read anew. */
+export const assertUnchanged = (
+  model: ModelFacts,
+  draft: Pick<ModelFacts, "directory" | "revision"> | undefined,
+): Effect.Effect<void, ModelChanged> =>
+  Effect.forEach(
+    draft === undefined ? [model] : [model, draft],
+    ({ directory, revision }) =>
+      Effect.flatMap(Effect.option(Effect.tryPromise(() => readRevision(directory))), (now) =>
+        now._tag === "Some" && now.value === revision
+          ? Effect.void
+          : Effect.fail(new ModelChanged({ model: model.id, retryAfterMs })),
+      ),
+    { discard: true },
+  );
+
+/** Who writes the files may be at it still. */
+const retryAfterMs = 1_000;
