@@ -18,7 +18,7 @@ export const mayImport = {
   models: ["domain", "config", "telemetry", "prompt", "output", "checkpoint", "sandbox", "engine"],
   pipeline: ["domain", "config", "telemetry", "prompt", "output", "sandbox", "admission", "engine", "models"],
   jobs: ["domain", "config", "telemetry", "pipeline", "models"],
-  rpc: ["domain", "config", "telemetry", "prompt", "admission", "engine", "models", "pipeline", "jobs"],
+  rpc: ["domain", "config", "telemetry", "prompt", "sandbox", "admission", "engine", "models", "pipeline", "jobs"],
   server: ["domain", "config", "telemetry", "admission", "engine", "models", "pipeline", "jobs", "rpc"],
   worker: [],
 } satisfies Record<string, readonly string[]>;

@@ -140,13 +140,13 @@ export class ConfigurationInvalid extends Schema.TaggedError<ConfigurationInvali
   }
 }
 
-/** The model cannot be loaded as its files are. */
+/** The model cannot be used as its files are. */
 export class ModelBroken extends Schema.TaggedError<ModelBroken>()("ModelBroken", {
   model: Schema.String,
   cause: Schema.String,
 }) {
   override get message(): string {
-    return `model "${this.model}" cannot be loaded: ${this.cause}`;
+    return `model "${this.model}" cannot be used: ${this.cause}`;
   }
 }
 

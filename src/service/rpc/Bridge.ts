@@ -7,6 +7,7 @@ import { Cause, Context, Effect, type Exit, type Fiber, FiberSet, Layer, Stream 
 
 import { ServerConfig, type ServerSettings } from "../config/ServerConfig.ts";
 import { ClientStalled, DeadlineExceeded, type Progress, type ServiceError } from "../domain/errors.ts";
+import { JobOwner } from "../sandbox/JobOwner.ts";
 import { callDeadline, requestId, resetStream } from "./call-values.ts";
 import { cancelled, connectErrorFrom, wireErrorFrom, wireErrorFromCause } from "./error-to-wire.ts";
 import { Outbox } from "./Outbox.ts";
@@ -54,7 +55,9 @@ export class Bridge extends Context.Service<
       const config = yield* ServerConfig;
       // The fibers of all calls belong to this scope: those that still run when it closes are interrupted.
       const fibers = yield* FiberSet.make<unknown, unknown>();
-      const run: Run = yield* FiberSet.runtime(fibers)();
+      const runIn: Run = yield* FiberSet.runtime(fibers)();
+      let calls = 0;
+      const run: Run = (effect) => runIn(Effect.provideService(effect, JobOwner, `call ${(calls += 1)}`));
       return Bridge.of({
         unary: (context, answer) => runUnary(run, config, context, answer),
         stream: (context, outgoing) => runStream(run, config, context, outgoing),

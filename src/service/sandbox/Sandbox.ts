@@ -6,6 +6,7 @@ import { Context, Effect, Layer } from "effect";
 
 import { SandboxConfig } from "../config/SandboxConfig.ts";
 import { JobFailed } from "./JobFailed.ts";
+import { JobOwner } from "./JobOwner.ts";
 import type { jobs } from "./lane/jobs.ts";
 import { LanePool } from "./LanePool.ts";
 
@@ -17,8 +18,6 @@ export type JobOutput<Name extends JobName> = Awaited<ReturnType<Jobs[Name]>>;
 export interface JobOptions {
   /** Bytes of what the caller brings. Over `smallInputBytes` it runs where it keeps no small job waiting. */
   readonly inputBytes: number;
-  /** Jobs of one owner, e.g. a call, run one after another. @default an owner of its own */
-  readonly owner?: string;
   /**
    * What the job works with beside its input: jobs of one subject are done by the same process where that is possible,
    * and do not take every process there is.
@@ -59,20 +58,22 @@ export class Sandbox extends Context.Service<
       pool.warm();
       let owners = 0;
       return Sandbox.of({
-        run: (name, input, { inputBytes, owner, subject = name }) =>
-          Effect.callback((resume) => {
-            const abandon = pool.submit({
-              name,
-              input,
-              isLarge: inputBytes > smallInputBytes,
-              owner: owner ?? `job ${(owners += 1)}`,
-              subject,
-              // The table of jobs has its type, and the lane is this program's own.
-              onOutput: (output) => resume(Effect.succeed(output as JobOutput<typeof name>)),
-              onFailure: (reason, cause) => resume(Effect.fail(new JobFailed({ job: name, reason, cause }))),
-            });
-            return Effect.sync(abandon);
-          }),
+        run: (name, input, { inputBytes, subject = name }) =>
+          Effect.flatMap(JobOwner, (owner) =>
+            Effect.callback<JobOutput<typeof name>, JobFailed>((resume) => {
+              const abandon = pool.submit({
+                name,
+                input,
+                isLarge: inputBytes > smallInputBytes,
+                owner: owner === "" ? `job ${(owners += 1)}` : owner,
+                subject,
+                // The table of jobs has its type, and the lane is this program's own.
+                onOutput: (output) => resume(Effect.succeed(output as JobOutput<typeof name>)),
+                onFailure: (reason, cause) => resume(Effect.fail(new JobFailed({ job: name, reason, cause }))),
+              });
+              return Effect.sync(abandon);
+            }),
+          ),
       });
     }),
   );

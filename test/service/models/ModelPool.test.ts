@@ -289,7 +289,7 @@ describe("the model pool", () => {
     Effect.gen(function* () {
       const models = yield* Models;
       const broken = yield* Effect.flip(models.promptTools("phi-4"));
-      assert.include(broken.message, 'model "phi-4" cannot be loaded: tokenizer_config.json cannot be used: ');
+      assert.include(broken.message, 'model "phi-4" cannot be used: tokenizer_config.json cannot be used: ');
       const missing = yield* Effect.flip(models.promptTools("a-broken"));
       assert.include(missing.message, "model.safetensors is missing");
     }).pipe(Effect.provide(pool([]))),

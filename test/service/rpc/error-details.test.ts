@@ -58,7 +58,7 @@ describe("paths", () => {
 
   it("are told neither in the message nor in the details", () => {
     const error = wireErrorFrom(new ModelBroken({ model: "demo", cause: "/srv/secret/demo/config.json is no JSON" }));
-    expect(error.message).toBe('model "demo" cannot be loaded: <path> is no JSON');
+    expect(error.message).toBe('model "demo" cannot be used: <path> is no JSON');
     expect(JSON.stringify(error.details.map(({ value }) => value))).not.toContain("secret");
   });
 });

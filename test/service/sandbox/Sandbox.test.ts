@@ -7,6 +7,7 @@ import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest";
 import { Effect, Exit, Fiber, Layer, Scope } from "effect";
 
 import { SandboxConfig } from "../../../src/service/config/SandboxConfig.ts";
+import { JobOwner } from "../../../src/service/sandbox/JobOwner.ts";
 import { smallInputBytes, Sandbox } from "../../../src/service/sandbox/Sandbox.ts";
 import { byteLevel } from "../../fixtures/tokenizers.ts";
 
@@ -51,7 +52,7 @@ describe("Sandbox", () => {
     vocabularySize: 0,
   } as const;
   const words = Array.from({ length: 12 }, (_, index) => `word${index}`).join(" ");
-  const ask = (directory: string, text: string, options: { readonly owner?: string } = {}) =>
+  const ask = (directory: string, text: string, owner = "") =>
     Effect.flatMap(Sandbox, ({ run }) =>
       run(
         "encode",
@@ -62,9 +63,12 @@ describe("Sandbox", () => {
           truncate: false,
           limit: Infinity,
         },
-        { inputBytes: text.length, subject: directory, ...options },
+        { inputBytes: text.length, subject: directory },
       ),
-    ).pipe(Effect.map(([tokens]) => (tokens !== undefined && "tokenIds" in tokens ? tokens.tokenIds : [])));
+    ).pipe(
+      Effect.provideService(JobOwner, owner),
+      Effect.map(([tokens]) => (tokens !== undefined && "tokenIds" in tokens ? tokens.tokenIds : [])),
+    );
 
   it.live("does a job in another process", () =>
     Effect.gen(function* () {
@@ -120,7 +124,7 @@ describe("Sandbox", () => {
     Effect.gen(function* () {
       const order: string[] = [];
       const noted = (name: string, text: string) =>
-        Effect.tap(ask(demo, text, { owner: "a" }), () => Effect.sync(() => order.push(name)));
+        Effect.tap(ask(demo, text, "a"), () => Effect.sync(() => order.push(name)));
       const large = "large ".repeat(smallInputBytes / 5);
       yield* Effect.all([noted("large", large), noted("small", "small")], { concurrency: "unbounded" });
       assert.deepEqual(order, ["large", "small"]);

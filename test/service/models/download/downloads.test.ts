@@ -374,7 +374,7 @@ describe("the hub's answers", () => {
       const { error } = yield* failing({ repositories: { "org/gguf": bare } }, {}, "org/gguf");
       assert.strictEqual(
         error.message,
-        'model "org/gguf" cannot be loaded: its repository has no weights as safetensors',
+        'model "org/gguf" cannot be used: its repository has no weights as safetensors',
       );
     }),
   );

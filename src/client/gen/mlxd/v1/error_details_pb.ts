@@ -124,7 +124,7 @@ export const ErrorReason = {
   MODEL_NOT_LOADED: 8,
 
   /**
-   * FAILED_PRECONDITION: the model cannot be loaded as its files are. Metadata: model, cause.
+   * FAILED_PRECONDITION: the model cannot be used as its files are. Metadata: model, cause.
    *
    * @generated from enum value: ERROR_REASON_MODEL_BROKEN = 9;
    */

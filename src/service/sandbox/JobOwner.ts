@@ -1,0 +1,7 @@
+import { Context } from "effect";
+
+/**
+ * Who asks for the jobs of a fiber. Those of one owner are done one after another, so that no caller takes every place. An
+ * empty one is nobody: each job is its own.
+ */
+export const JobOwner = Context.Reference<string>("mlxd/sandbox/JobOwner", { defaultValue: () => "" });
