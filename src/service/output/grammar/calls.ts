@@ -25,14 +25,12 @@ export const callsGrammar = ({ tools, notation, several }: CallsOptions): Gramma
   const schemas = new SchemaGrammar();
   const calls = tools.map(({ name, parameters }, index) => {
     try {
-      // Arguments are an object, whatever the schema says.
-      const taken: JsonObject = { type: "object", ...parameters };
-      return { name, arguments: schemas.add(taken) };
+      return { name, arguments: schemas.shared(schemas.add(ofObjects(parameters))) };
     } catch (cause) {
       throw cause instanceof GrammarRefused ? new GrammarRefused(cause.message, `${index}`) : cause;
     }
   });
-  const root = notations[notation](calls, several);
+  const root = notations[notation](calls, several, (of) => schemas.shared(of));
   return checkedGrammar({ root: "root", rules: { ...schemas.rules, root } });
 };
 
@@ -41,30 +39,43 @@ interface Call {
   readonly arguments: GrammarExpression;
 }
 
-type Write = (calls: ReadonlyArray<Call>, several: boolean) => GrammarExpression;
+/** @param share makes a rule of what stands in several places */
+type Write = (
+  calls: ReadonlyArray<Call>,
+  several: boolean,
+  share: (of: GrammarExpression) => GrammarExpression,
+) => GrammarExpression;
 
-const tagged: Write = (calls, several) => {
+/** Arguments are an object, whatever the schema says, and no schema that allows none is of use. */
+const ofObjects = (parameters: Tool["parameters"] = {}): JsonObject => {
+  const { type = "object" } = parameters;
+  const types: ReadonlyArray<unknown> = Array.isArray(type) ? type : [type];
+  if (!types.includes("object")) throw new GrammarRefused('arguments are an object: it must be "object"', "#/type");
+  return { ...parameters, type: "object" };
+};
+
+const tagged: Write = (calls, several, share) => {
   const [open, close] = taggedMarkers;
   const call = sequence(text(`${open}\n`), callObject(calls, "arguments"), text(`\n${close}`));
-  return oneOrMore(call, text("\n"), several);
+  return oneOrMore(share(call), text("\n"), several);
 };
 
 /** Bare, as the template shows it; one call is all that these models write. */
 const llama: Write = (calls) => callObject(calls, "parameters");
 
-const mistral: Write = (calls, several) => {
+const mistral: Write = (calls, several, share) => {
   const [open] = mistralMarkers;
-  return sequence(text(`${open}[`), oneOrMore(callObject(calls, "arguments"), text(", "), several), text("]"));
+  return sequence(text(`${open}[`), oneOrMore(share(callObject(calls, "arguments")), text(", "), several), text("]"));
 };
 
-const deepseek: Write = (calls, several) => {
+const deepseek: Write = (calls, several, share) => {
   const [allBegin, begin, separator, end, allEnd] = deepseekMarkers;
   const call = sequence(
     text(begin),
     choice(...calls.map((each) => sequence(text(`${each.name}${separator}`), each.arguments))),
     text(end),
   );
-  return sequence(text(allBegin), oneOrMore(call, text("\n"), several), text(allEnd));
+  return sequence(text(allBegin), oneOrMore(share(call), text("\n"), several), text(allEnd));
 };
 
 /** One message: the next would have a header of its own. */

@@ -4,6 +4,7 @@ import type { OutputConstraint } from "../../domain/generation.ts";
 import { checkedGrammar } from "./check.ts";
 import { ebnfGrammar } from "./ebnf.ts";
 import { choice, GrammarRefused, text } from "./expressions.ts";
+import { decodeOrderedJson } from "./key-order.ts";
 import { SchemaGrammar } from "./json-schema.ts";
 import { regexGrammar } from "./regex.ts";
 
@@ -42,8 +43,9 @@ const assertShort = (source: string): void => {
 
 const decodeJson = (source: string): unknown => {
   try {
-    return JSON.parse(source);
+    return decodeOrderedJson(source);
   } catch (cause) {
+    if (cause instanceof RangeError) throw new GrammarRefused("it is nested too deep");
     throw new GrammarRefused(`it is no JSON: ${cause instanceof Error ? cause.message : "it cannot be read"}`);
   }
 };

@@ -1,12 +1,25 @@
-/** Whether a value of an `enum` or `const` fits what stands beside it. */
+/** Which values of an `enum` or `const` fit what stands beside it. */
 import { Validator } from "@cfworker/json-schema";
 
 import { GrammarRefused } from "./expressions.ts";
+import { isAssertion } from "./keywords.ts";
+import type { WorkBudget } from "./work-budget.ts";
 
-export const fits = (value: unknown, schema: Readonly<Record<string, unknown>>, where: string): boolean => {
-  const beside = Object.keys(schema).find((keyword) => structural.has(keyword));
-  if (beside !== undefined) throw new GrammarRefused("it is not supported beside enum or const", `${where}/${beside}`);
-  return new Validator(schema, "2020-12").validate(value).valid;
+export const fitting = (
+  values: ReadonlyArray<unknown>,
+  schema: Readonly<Record<string, unknown>>,
+  where: string,
+  budget: WorkBudget,
+): ReadonlyArray<unknown> => {
+  const beside = Object.keys(schema).filter((keyword) => isAssertion(keyword) && keyword !== "const");
+  // Both have to hold where there are both.
+  const keywords = "const" in schema ? beside : beside.filter((keyword) => keyword !== "enum");
+  const hard = keywords.find((keyword) => structural.has(keyword));
+  if (hard !== undefined) throw new GrammarRefused("it is not supported beside enum or const", `${where}/${hard}`);
+  if (keywords.length === 0) return values;
+  budget.spend(values.length * keywords.length, where);
+  const validator = new Validator(Object.fromEntries(keywords.map((keyword) => [keyword, schema[keyword]])), "2020-12");
+  return values.filter((value) => validator.validate(value).valid);
 };
 
 /** Those that hold schemas, or expressions that could run for ever. */

@@ -7,22 +7,33 @@ export const keysExcept = (names: ReadonlyArray<string>): GrammarExpression => {
   if (names.length === 0) return rule("string");
   // Only names without escapes can be met without them.
   const known = names.filter((name) => JSON.stringify(name) === `"${name}"`);
-  return sequence(text('"'), otherThan(known), text('"'));
+  return sequence(
+    text('"'),
+    otherThan(
+      known.map((name) => Array.from(name)),
+      0,
+    ),
+    text('"'),
+  );
 };
 
 const plain = except([[0, 0x1f], ...oneOf('"\\')]);
 const anything = repeat(chars(plain), 0);
 
-/** Texts that are none of the names. */
-const otherThan = (names: ReadonlyArray<string>): GrammarExpression => {
-  const byFirst = new Map<string, string[]>();
-  for (const [first = "", ...rest] of names.filter((name) => name !== "").map((name) => Array.from(name))) {
-    byFirst.set(first, [...(byFirst.get(first) ?? []), rest.join("")]);
+/** Texts that are none of the names, from a place on up to which they are alike. */
+const otherThan = (names: ReadonlyArray<ReadonlyArray<string>>, place: number): GrammarExpression => {
+  const byFirst = new Map<string, ReadonlyArray<string>[]>();
+  for (const name of names) {
+    const first = name[place];
+    if (first === undefined) continue;
+    const alike = byFirst.get(first);
+    if (alike === undefined) byFirst.set(first, [name]);
+    else alike.push(name);
   }
   const others = except([...except(plain), ...oneOf([...byFirst.keys()].join(""))]);
   return choice(
-    ...(names.includes("") ? [] : [text("")]),
+    ...(names.some((name) => name.length === place) ? [] : [text("")]),
     sequence(chars(others), anything),
-    ...[...byFirst].map(([first, rests]) => sequence(text(first), otherThan(rests))),
+    ...[...byFirst].map(([first, alike]) => sequence(text(first), otherThan(alike, place + 1))),
   );
 };

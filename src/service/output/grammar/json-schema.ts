@@ -5,13 +5,16 @@
  */
 import type { GrammarExpression } from "../../domain/grammar.ts";
 import { choice, GrammarRefused, nothing, optional, repeat, rule, sequence, text } from "./expressions.ts";
-import { fits } from "./instance-fits.ts";
+import { fitting } from "./instance-fits.ts";
 import { integerBetween, numberBetween } from "./json-numbers.ts";
 import { character, jsonLiteral, jsonRules, withinString } from "./json-text.ts";
 import { keysExcept } from "./json-keys.ts";
+import { keysInOrder } from "./key-order.ts";
+import { assertSupported, isAssertion } from "./keywords.ts";
 import { regexGrammar } from "./regex.ts";
 import { type JsonObject, mergeSchemas } from "./schema-merge.ts";
 import { exclude, typesOf } from "./schema-types.ts";
+import { WorkBudget } from "./work-budget.ts";
 
 /** The rules of several schemas, side by side. */
 export class SchemaGrammar {
@@ -21,8 +24,8 @@ export class SchemaGrammar {
   private readonly referred = new Map<string, string>();
   private count = 0;
   private depth = 0;
-  /** Schemas that were looked at: references beside other keywords multiply them. */
-  private looked = 0;
+  /** Of all schemas together. */
+  private readonly budget = new WorkBudget();
 
   /** @param schema decoded JSON */
   add(schema: unknown): GrammarExpression {
@@ -33,13 +36,20 @@ export class SchemaGrammar {
     return this.expression(schema, "#");
   }
 
+  /** For what stands in several places: a grammar is a tree, and would have it as often, for each time that it is nested. */
+  shared(of: GrammarExpression): GrammarExpression {
+    if (of.type === "rule" || of.type === "text" || of.type === "chars") return of;
+    const name = `${this.prefix}v${this.count++}`;
+    this.rules[name] = of;
+    return rule(name);
+  }
+
   private expression(schema: unknown, where: string): GrammarExpression {
     if (schema === true) return rule("value");
     if (schema === false) throw new GrammarRefused("false fits nothing", where);
     if (!isObject(schema)) throw new GrammarRefused("a schema is an object or a boolean", where);
     this.depth += 1;
-    this.looked += 1;
-    if (this.looked > mostSchemas) throw new GrammarRefused(`it has more than ${mostSchemas} schemas`, where);
+    this.budget.spend(stepsOfASchema + Object.keys(schema).length, where);
     if (this.depth > deepest) throw new GrammarRefused(`schemas are nested more than ${deepest} deep`, where);
     const made = this.ofObject(schema, where);
     this.depth -= 1;
@@ -47,19 +57,11 @@ export class SchemaGrammar {
   }
 
   private ofObject(schema: JsonObject, where: string): GrammarExpression {
-    for (const keyword of Object.keys(schema)) checkKeyword(keyword, schema[keyword], where);
+    for (const [keyword, value] of Object.entries(schema)) assertSupported(keyword, value, where);
     const { $ref, allOf, ...rest } = schema;
-    const asserts = Object.keys(rest).some((keyword) => !annotations.has(keyword));
-    if ($ref !== undefined) {
-      if (!asserts && allOf === undefined) return this.reference($ref, where);
-      return this.expression(mergeSchemas([this.resolve($ref, where), schemaOf(allOf, rest)], where), where);
-    }
-    if (allOf !== undefined) {
-      const members = listOf(allOf, `${where}/allOf`).map((member, index) =>
-        this.dereferenced(member, `${where}/allOf/${index}`),
-      );
-      return this.expression(mergeSchemas([...members, rest], where), where);
-    }
+    const asserts = Object.keys(rest).some(isAssertion);
+    if ($ref !== undefined && !asserts && allOf === undefined) return this.reference($ref, where);
+    if ($ref !== undefined || allOf !== undefined) return this.expression(this.merged(schema, where), where);
     const values = "const" in schema ? [schema.const] : schema.enum;
     if (values !== undefined) return this.values(values, schema, where);
     if (schema.anyOf !== undefined || schema.oneOf !== undefined) return this.alternatives(rest, where);
@@ -78,14 +80,50 @@ export class SchemaGrammar {
     return rule(name);
   }
 
-  /** References alone, as long as they lead to others. */
-  private dereferenced(schema: unknown, where: string): unknown {
-    let found = schema;
-    for (let hops = 0; isObject(found) && typeof found.$ref === "string"; hops++) {
-      if (hops > deepest) throw new GrammarRefused("it refers to itself without end", where);
-      const { $ref, ...rest } = found;
-      found = mergeSchemas([this.resolve($ref, where), rest], where);
+  /** One schema without references and `allOf` at its top. */
+  private merged(schema: unknown, where: string): unknown {
+    if (!isObject(schema) || (schema.$ref === undefined && schema.allOf === undefined)) return schema;
+    return mergeSchemas(this.conjuncts(schema, where, new Set(), new Set(), 0), where, this.budget);
+  }
+
+  /**
+   * All that has to hold together, flat. What is referred to twice holds once, so that references cannot multiply.
+   *
+   * @param open references that led here
+   * @param known references that were followed
+   */
+  private conjuncts(
+    schema: unknown,
+    where: string,
+    open: ReadonlySet<string>,
+    known: Set<string>,
+    depth: number,
+  ): ReadonlyArray<unknown> {
+    if (!isObject(schema)) return [schema];
+    if (depth > deepestReferences) {
+      throw new GrammarRefused(`references and allOf lead on more than ${deepestReferences} times`, where);
     }
+    this.budget.spend(1 + Object.keys(schema).length, where);
+    for (const [keyword, value] of Object.entries(schema)) assertSupported(keyword, value, where);
+    const { $ref, allOf, ...rest } = schema;
+    const found: unknown[] = [];
+    if ($ref !== undefined) {
+      const target = this.resolve($ref, where);
+      const pointer = $ref as string;
+      if (open.has(pointer)) throw new GrammarRefused("it refers to itself without end", where);
+      if (!known.has(pointer)) {
+        known.add(pointer);
+        found.push(...this.conjuncts(target, pointer, new Set([...open, pointer]), known, depth + 1));
+      }
+    }
+    if (allOf !== undefined) {
+      for (const [index, member] of listOf(allOf, `${where}/allOf`).entries()) {
+        const own = this.conjuncts(member, `${where}/allOf/${index}`, open, known, depth + 1);
+        for (const each of own) found.push(each);
+      }
+    }
+    const asserting = Object.entries(rest).filter(([keyword]) => isAssertion(keyword));
+    if (asserting.length > 0) found.push(Object.fromEntries(asserting));
     return found;
   }
 
@@ -105,9 +143,10 @@ export class SchemaGrammar {
 
   private values(values: unknown, schema: JsonObject, where: string): GrammarExpression {
     const list = listOf(values, `${where}/enum`);
-    const fitting = list.filter((value) => fits(value, schema, where));
-    if (fitting.length === 0) throw new GrammarRefused("none of its values fits", where);
-    return choice(...fitting.map(jsonLiteral));
+    this.budget.spend(list.length, where);
+    const fit = fitting(list, schema, where, this.budget);
+    if (fit.length === 0) throw new GrammarRefused("none of its values fits", where);
+    return choice(...fit.map(jsonLiteral));
   }
 
   /** Each with what stands beside them. */
@@ -116,20 +155,19 @@ export class SchemaGrammar {
       throw new GrammarRefused("it is not supported beside anyOf", `${where}/oneOf`);
     }
     const keyword = anyOf === undefined ? "oneOf" : "anyOf";
-    const members = listOf(anyOf ?? oneOf, `${where}/${keyword}`).map((member, index) =>
-      this.dereferenced(member, `${where}/${keyword}/${index}`),
-    );
-    if (keyword === "oneOf" && !exclude(members)) {
+    const given = listOf(anyOf ?? oneOf, `${where}/${keyword}`);
+    const members = given.map((member, index) => this.merged(member, `${where}/${keyword}/${index}`));
+    if (keyword === "oneOf" && !exclude(members, `${where}/oneOf`, this.budget)) {
       const hint = "its schemas must have different types, or a required member whose values differ; else use anyOf";
       throw new GrammarRefused(hint, `${where}/oneOf`);
     }
-    const plain = Object.keys(rest).every((each) => annotations.has(each));
-    const given = listOf(anyOf ?? oneOf, where);
+    const beside = Object.fromEntries(Object.entries(rest).filter(([each]) => isAssertion(each)));
+    const plain = Object.keys(beside).length === 0;
     const options = members.flatMap((member, index) => {
       const at = `${where}/${keyword}/${index}`;
       if (member === false) return [];
       // As it stands where it can: a reference then is a rule, which may lead back here.
-      return [this.expression(plain ? given[index] : mergeSchemas([member, rest], at), at)];
+      return [this.expression(plain ? given[index] : mergeSchemas([member, beside], at, this.budget), at)];
     });
     if (options.length === 0) throw new GrammarRefused("false fits nothing", `${where}/${keyword}`);
     return choice(...options);
@@ -184,7 +222,7 @@ export class SchemaGrammar {
     const comma = rule("comma");
     let rest: GrammarExpression = nothing;
     if (isOpen) {
-      const item = this.expression(items, `${where}/items`);
+      const item = this.shared(this.expression(items, `${where}/items`));
       const fewest = Math.max(0, min - first.length);
       const most = max === undefined ? undefined : max - first.length;
       if (first.length > 0) rest = repeat(sequence(comma, item), fewest, most);
@@ -206,32 +244,36 @@ export class SchemaGrammar {
   }
 
   private object(schema: JsonObject, where: string): GrammarExpression {
-    const { properties = {}, required = [], additionalProperties } = schema;
+    const { properties = {}, additionalProperties } = schema;
     if (!isObject(properties)) throw new GrammarRefused("it is no object", `${where}/properties`);
-    const names = listOf(required, `${where}/required`, true).map(String);
-    const undeclared = names.filter((name) => !Object.hasOwn(properties, name));
+    const required = new Set(listOf(schema.required ?? [], `${where}/required`, true).map(String));
+    this.budget.spend(required.size + Object.keys(properties).length, where);
+    const undeclared = [...required].filter((name) => !Object.hasOwn(properties, name));
     if (additionalProperties === false && undeclared.length > 0) {
       const description = `"${undeclared[0]}" is required and no property`;
       throw new GrammarRefused(description, `${where}/required`);
     }
     const additional = additionalProperties ?? true;
     const members = [
-      ...Object.entries(properties).flatMap(([name, of]) => {
-        if (of === false && !names.includes(name)) return [];
+      ...keysInOrder(properties).flatMap((name) => {
+        const of = properties[name];
+        if (of === false && !required.has(name)) return [];
         return [{ name, of, where: `${where}/properties/${name}` }];
       }),
       ...undeclared.map((name) => ({ name, of: additional, where: `${where}/additionalProperties` })),
     ].map((member) => ({
-      isRequired: names.includes(member.name),
+      isRequired: required.has(member.name),
       written: sequence(text(JSON.stringify(member.name)), rule("colon"), this.expression(member.of, member.where)),
     }));
     const isOpen =
       additionalProperties === undefined ? Object.keys(properties).length === 0 : additionalProperties !== false;
     const other = isOpen
-      ? sequence(
-          keysExcept([...Object.keys(properties), ...undeclared]),
-          rule("colon"),
-          this.expression(additional, `${where}/additionalProperties`),
+      ? this.shared(
+          sequence(
+            keysExcept([...Object.keys(properties), ...undeclared]),
+            rule("colon"),
+            this.expression(additional, `${where}/additionalProperties`),
+          ),
         )
       : undefined;
     return bracketed("{", sequence(this.members(members, other), rule("ws")), "}");
@@ -296,8 +338,6 @@ const listOf = (value: unknown, where: string, mayBeEmpty = false): ReadonlyArra
   return value as ReadonlyArray<unknown>;
 };
 
-const schemaOf = (allOf: unknown, rest: JsonObject): JsonObject => (allOf === undefined ? rest : { ...rest, allOf });
-
 const isObject = (value: unknown): value is JsonObject =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 
@@ -308,52 +348,6 @@ const decodePart = (part: string, where: string): string => {
     throw new GrammarRefused("it is no valid reference", `${where}/$ref`);
   }
 };
-
-const checkKeyword = (keyword: string, value: unknown, where: string): void => {
-  if (annotations.has(keyword) || assertions.has(keyword) || keyword.startsWith("x-")) return;
-  // What asks for nothing is no reason to refuse.
-  if ((keyword === "uniqueItems" && value === false) || (keyword === "minProperties" && value === 0)) return;
-  throw new GrammarRefused("this keyword is not supported", `${where}/${keyword.slice(0, 64)}`);
-};
-
-const annotations: ReadonlySet<string> = new Set([
-  "$schema",
-  "$comment",
-  "$defs",
-  "definitions",
-  "title",
-  "description",
-  "default",
-  "examples",
-  "deprecated",
-  "readOnly",
-  "writeOnly",
-]);
-
-const assertions: ReadonlySet<string> = new Set([
-  "$ref",
-  "allOf",
-  "anyOf",
-  "oneOf",
-  "const",
-  "enum",
-  "type",
-  "minimum",
-  "maximum",
-  "exclusiveMinimum",
-  "exclusiveMaximum",
-  "minLength",
-  "maxLength",
-  "pattern",
-  "format",
-  "items",
-  "prefixItems",
-  "minItems",
-  "maxItems",
-  "properties",
-  "required",
-  "additionalProperties",
-]);
 
 const day = String.raw`\d{4}-(0[1-9]|1[0-2])-(0[1-9]|1\d|2[0-8])`;
 const time = String.raw`([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,6})?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)`;
@@ -370,4 +364,6 @@ const formats: Readonly<Record<string, string>> = {
 /** null, boolean, string, number, array, object: `typesOf` leaves integers to the numbers. */
 const allTypes = 6;
 const deepest = 64;
-const mostSchemas = 10_000;
+const deepestReferences = 256;
+/** To make an expression of one takes more than to look at a keyword. */
+const stepsOfASchema = 16;

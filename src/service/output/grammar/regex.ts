@@ -91,6 +91,11 @@ class RegexParser {
       case "+":
       case "?":
         return this.refuse(`"${character}" repeats nothing`);
+      case "{":
+        this.at -= 1;
+        if (this.bounds() !== null) this.refuse('"{...}" repeats nothing');
+        this.at += 1;
+        return text(character);
       default:
         return text(character);
     }
@@ -118,7 +123,7 @@ class RegexParser {
     else if (this.skip("+")) min = 1;
     else if (this.skip("?")) [min, max] = [0, 1];
     else {
-      const bounds = /^\{(\d+)(,?)(\d*)\}/.exec(this.characters.slice(this.at, this.at + 24).join(""));
+      const bounds = this.bounds();
       if (bounds === null) return of;
       const [all, from = "", comma, to = ""] = bounds;
       this.at += all.length;
@@ -128,8 +133,13 @@ class RegexParser {
     }
     // Lazy or not, it is the same set of texts.
     this.skip("?");
-    if (["*", "+", "?"].includes(this.peek() ?? "")) this.refuse("a repetition is repeated");
+    if (["*", "+", "?"].includes(this.peek() ?? "") || this.bounds() !== null) this.refuse("a repetition is repeated");
     return repeat(of, min, max);
+  }
+
+  private bounds(): RegExpExecArray | null {
+    if (this.peek() !== "{") return null;
+    return /^\{(\d+)(,?)(\d*)\}/.exec(this.characters.slice(this.at, this.at + 40).join(""));
   }
 
   private members(): ReadonlyArray<CodePointRange> {
@@ -144,9 +154,10 @@ class RegexParser {
       this.at += 1;
       const to = this.member();
       const [first, last] = [single(from), single(to)];
-      if (first === undefined || last === undefined || last < first)
-        return this.refuse("a range in [] is out of order");
-      ranges.push([first, last]);
+      // Beside a class a dash is a dash.
+      if (first === undefined || last === undefined) ranges.push(...from, ...oneOf("-"), ...to);
+      else if (first <= last) ranges.push([first, last]);
+      else this.refuse("a range in [] is out of order");
     }
     const members = negated ? except(ranges) : ranges;
     if (members.length === 0) this.refuse("[] matches nothing");

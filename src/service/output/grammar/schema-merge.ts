@@ -1,56 +1,53 @@
 /** One schema that says what several say together. */
 import { GrammarRefused } from "./expressions.ts";
+import { keysInOrder, withKeyOrder } from "./key-order.ts";
+import type { WorkBudget } from "./work-budget.ts";
 
 export type JsonObject = Readonly<Record<string, unknown>>;
 
-export const mergeSchemas = (schemas: ReadonlyArray<unknown>, where: string): unknown => {
+export const mergeSchemas = (schemas: ReadonlyArray<unknown>, where: string, budget: WorkBudget): unknown => {
   if (schemas.some((schema) => schema === false)) return false;
   return schemas
     .filter((schema) => schema !== true)
     .reduce<unknown>((merged, next) => {
       if (!isObject(merged) || !isObject(next)) throw new GrammarRefused("a schema is an object or a boolean", where);
-      return mergeTwo(merged, next, where);
+      return mergeTwo(merged, next, where, budget);
     }, {});
 };
 
-const mergeTwo = (a: JsonObject, b: JsonObject, where: string): JsonObject => {
+const mergeTwo = (a: JsonObject, b: JsonObject, where: string, budget: WorkBudget): JsonObject => {
+  budget.spend(Object.keys(a).length + Object.keys(b).length, where);
   for (const [one, other] of [
     [a, b],
     [b, a],
   ] as const) {
     // These speak of what the other members of their own schema leave over.
-    if ("additionalProperties" in one && "properties" in other && !sameKeys(one.properties, other.properties)) {
+    if (
+      "additionalProperties" in one &&
+      "properties" in other &&
+      !sameKeys(one.properties, other.properties, where, budget)
+    ) {
       throw new GrammarRefused(
         "it is not supported beside properties of another schema",
         `${where}/additionalProperties`,
       );
     }
-    if ("items" in one && "prefixItems" in other && !same(one.prefixItems, other.prefixItems)) {
+    if ("items" in one && "prefixItems" in other && !same(one.prefixItems, other.prefixItems, where, budget)) {
       throw new GrammarRefused("it is not supported beside prefixItems of another schema", `${where}/items`);
     }
   }
   const merged: Record<string, unknown> = { ...a };
   for (const [keyword, value] of Object.entries(b)) {
     const own = merged[keyword];
-    merged[keyword] = own === undefined || same(own, value) ? value : together(keyword, own, value, where);
+    const isPlain = own === undefined || (!growing.has(keyword) && same(own, value, where, budget));
+    merged[keyword] = isPlain ? value : together(keyword, own, value, where, budget);
   }
   return merged;
 };
 
-const together = (keyword: string, a: unknown, b: unknown, where: string): unknown => {
+const together = (keyword: string, a: unknown, b: unknown, where: string, budget: WorkBudget): unknown => {
+  budget.spend(sizeOf(a) + sizeOf(b), where);
   switch (keyword) {
-    case "title":
-    case "description":
-    case "default":
-    case "examples":
-    case "$comment":
-    case "$defs":
-    case "definitions":
-    case "$schema":
-    case "deprecated":
-    case "readOnly":
-    case "writeOnly":
-      return a;
     case "required":
       return [...new Set([...listOf(a), ...listOf(b)])];
     case "allOf":
@@ -66,8 +63,10 @@ const together = (keyword: string, a: unknown, b: unknown, where: string): unkno
       if (both.length > 0) return both;
       throw new GrammarRefused("no type fits all of its schemas", `${where}/type`);
     }
-    case "enum":
-      return listOf(a).filter((value) => listOf(b).some((other) => same(value, other)));
+    case "enum": {
+      const known = new Set(listOf(b).map(canonicalJson));
+      return listOf(a).filter((value) => known.has(canonicalJson(value)));
+    }
     case "minimum":
     case "exclusiveMinimum":
     case "minLength":
@@ -83,7 +82,7 @@ const together = (keyword: string, a: unknown, b: unknown, where: string): unkno
       break;
     case "items":
     case "additionalProperties":
-      return mergeSchemas([a, b], `${where}/${keyword}`);
+      return mergeSchemas([a, b], `${where}/${keyword}`, budget);
   }
   throw new GrammarRefused("two that differ have to hold, which is not supported", `${where}/${keyword}`);
 };
@@ -93,15 +92,35 @@ const mergeProperties = (a: JsonObject, b: JsonObject): JsonObject => {
   for (const [name, schema] of Object.entries(b)) {
     merged[name] = Object.hasOwn(a, name) ? { allOf: [a[name], schema] } : schema;
   }
-  return merged;
+  return withKeyOrder(merged, [...keysInOrder(a), ...keysInOrder(b).filter((name) => !Object.hasOwn(a, name))]);
 };
 
 const listOf = (value: unknown): ReadonlyArray<unknown> => (Array.isArray(value) ? value : [value]);
 
-const same = (a: unknown, b: unknown): boolean => JSON.stringify(a) === JSON.stringify(b);
+/** Members at the top. */
+const sizeOf = (value: unknown): number =>
+  typeof value === "object" && value !== null ? Object.keys(value).length : 1;
 
-const sameKeys = (a: unknown, b: unknown): boolean =>
-  isObject(a) && isObject(b) && same(Object.keys(a).toSorted(), Object.keys(b).toSorted());
+const same = (a: unknown, b: unknown, where: string, budget: WorkBudget): boolean => {
+  if (a === b) return true;
+  const [one, other] = [canonicalJson(a), canonicalJson(b)];
+  budget.spend(Math.ceil((one.length + other.length) / charactersOfAStep), where);
+  return one === other;
+};
+
+/** Keys in order: equal values have equal texts. */
+const canonicalJson = (value: unknown): string =>
+  JSON.stringify(value, (_, of: unknown) =>
+    isObject(of) ? Object.fromEntries(Object.entries(of).toSorted(([a], [b]) => (a < b ? -1 : 1))) : of,
+  );
+
+const sameKeys = (a: unknown, b: unknown, where: string, budget: WorkBudget): boolean =>
+  isObject(a) && isObject(b) && same(Object.keys(a).toSorted(), Object.keys(b).toSorted(), where, budget);
+
+/** What grows with each schema is not compared with each. */
+const growing: ReadonlySet<string> = new Set(["properties", "required"]);
+
+const charactersOfAStep = 32;
 
 const isObject = (value: unknown): value is JsonObject =>
   typeof value === "object" && value !== null && !Array.isArray(value);

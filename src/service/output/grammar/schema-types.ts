@@ -1,5 +1,6 @@
 /** Which types a schema allows, and whether schemas have nothing in common. */
 import { GrammarRefused } from "./expressions.ts";
+import type { WorkBudget } from "./work-budget.ts";
 
 const types = ["null", "boolean", "string", "number", "array", "object"] as const;
 
@@ -17,20 +18,34 @@ export const typesOf = (schema: Readonly<Record<string, unknown>>, where: string
 };
 
 /** Whether no value fits two of them, as far as that is easily seen: by type, or by a member that each requires. */
-export const exclude = (schemas: ReadonlyArray<unknown>): boolean =>
-  schemas.every((one, index) => schemas.slice(index + 1).every((other) => areApart(one, other)));
+export const exclude = (schemas: ReadonlyArray<unknown>, where: string, budget: WorkBudget): boolean => {
+  const values = schemas.map((schema) => (isObject(schema) ? valuesOf(schema) : undefined));
+  if (values.every((each) => each !== undefined)) {
+    // The most common ones of which there are many: looked at once each.
+    const all = values.flatMap((each) => [...new Set(each)]);
+    budget.spend(all.length, where);
+    return new Set(all).size === all.length;
+  }
+  return schemas.every((one, index) => schemas.slice(index + 1).every((other) => areApart(one, other, where, budget)));
+};
 
-const areApart = (a: unknown, b: unknown): boolean => {
+const areApart = (a: unknown, b: unknown, where: string, budget: WorkBudget): boolean => {
   if (a === false || b === false) return true;
   if (!isObject(a) || !isObject(b)) return false;
   const [valuesOfA, valuesOfB] = [valuesOf(a), valuesOf(b)];
-  if (valuesOfA !== undefined && valuesOfB !== undefined) return valuesOfA.every((value) => !valuesOfB.includes(value));
+  budget.spend(1 + (valuesOfA?.length ?? 0) + (valuesOfB?.length ?? 0), where);
+  if (valuesOfA !== undefined && valuesOfB !== undefined) {
+    const known = new Set(valuesOfB);
+    return valuesOfA.every((value) => !known.has(value));
+  }
   const [typesOfA, typesOfB] = [kindsOf(a), kindsOf(b)];
   if (typesOfA.every((type) => !typesOfB.includes(type))) return true;
   if (![typesOfA, typesOfB].every((each) => each.length === 1 && each[0] === "object")) return false;
+  const required = new Set(requiredOf(b));
+  budget.spend(required.size, where);
   return requiredOf(a).some((name) => {
     const [ofA, ofB] = [propertyOf(a, name), propertyOf(b, name)];
-    return requiredOf(b).includes(name) && ofA !== undefined && ofB !== undefined && areApart(ofA, ofB);
+    return required.has(name) && ofA !== undefined && ofB !== undefined && areApart(ofA, ofB, where, budget);
   });
 };
 
@@ -42,7 +57,7 @@ const valuesOf = ({ const: constant, enum: values }: JsonObject): ReadonlyArray<
 
 const kindsOf = (schema: JsonObject): ReadonlyArray<string> => {
   const values = Array.isArray(schema.enum) ? schema.enum : "const" in schema ? [schema.const] : undefined;
-  if (values !== undefined) return values.map(kindOf);
+  if (values !== undefined) return [...new Set(values.map(kindOf))];
   return typesOf(schema, "").map((type) => (type === "integer" ? "number" : type));
 };
 
