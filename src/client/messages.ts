@@ -153,7 +153,7 @@ const messageToWire = (value: unknown, place: string): MessageInitShape<typeof C
   };
 };
 
-/** The service takes no empty part: a message without content has none. Other APIs write null for that. */
+/** A message without content has no part. Other APIs write null for that. */
 const contentToWire = (content: unknown, place: string): MessageInitShape<typeof ContentPartSchema>[] => {
   if (content === undefined || content === null || content === "") return [];
   if (typeof content === "string") return [textPart(content, place)];

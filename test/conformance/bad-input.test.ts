@@ -41,12 +41,12 @@ const invalid: ReadonlyArray<readonly [what: string, task: Task | undefined, vio
   [
     "a message without content",
     chat({ messages: [{ role: Role.USER }] }),
-    "task.chat.messages[0]: a message needs content, or tool_calls from the assistant",
+    "task.chat.messages[0]: a message needs content; only the assistant's and a tool's may be empty",
   ],
   [
     "an empty text",
     chat({ messages: [{ role: Role.USER, content: [text("")] }] }),
-    "task.chat.messages[0].content[0].text: it has 0 bytes; it must be at least 1 bytes",
+    "task.chat.messages[0]: a message needs content; only the assistant's and a tool's may be empty",
   ],
   [
     "no tokens",

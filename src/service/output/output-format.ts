@@ -1,12 +1,23 @@
 /** How a model marks what is not text in its output: told by its chat template, or else by its family. */
 import type { ReasoningTags } from "./reasoning.ts";
+import { argMarkers, functionMarkers } from "./notations/argument-tags.ts";
 import { deepseekMarkers } from "./notations/deepseek.ts";
+import { functionaryMarkers } from "./notations/functionary.ts";
 import { harmonyMarkers } from "./notations/harmony.ts";
 import { llamaMarkers } from "./notations/llama.ts";
 import { mistralMarkers } from "./notations/mistral.ts";
-import { taggedMarkers } from "./notations/tagged.ts";
+import { phiMarkers, taggedMarkers } from "./notations/tagged.ts";
 
-export type Notation = "tagged" | "llama" | "mistral" | "deepseek" | "harmony";
+export type Notation =
+  | "tagged"
+  | "functions"
+  | "args"
+  | "functionary"
+  | "phi"
+  | "llama"
+  | "mistral"
+  | "deepseek"
+  | "harmony";
 
 export interface OutputFormat {
   /** Of tool calls. */
@@ -15,13 +26,16 @@ export interface OutputFormat {
   readonly reasoningTags: ReasoningTags | undefined;
   /** The family's clean-up steps. */
   readonly cleanUp: ReadonlyArray<string>;
+  /** Whose notation the template shows, where calls in it are not read: tools are refused then. */
+  readonly strangeCalls?: string;
 }
 
 /** @param template Jinja source, all of it */
 export const detectOutputFormat = (template: string, family: string, cleanUp: ReadonlyArray<string>): OutputFormat => {
   const notation = signs.find(([, sign]) => sign.test(template))?.[0] ?? ofFamilies[family] ?? "tagged";
   const reasoningTags = notation === "harmony" ? undefined : tags.find(({ close }) => template.includes(close));
-  return { notation, reasoningTags, cleanUp };
+  const stranger = strangers.find(([, sign]) => sign.test(template))?.[0];
+  return { notation, reasoningTags, cleanUp, ...(stranger !== undefined && { strangeCalls: stranger }) };
 };
 
 /** Whether the model marks its reasoning at all. */
@@ -39,8 +53,21 @@ const signs: ReadonlyArray<readonly [Notation, RegExp]> = [
   ["harmony", /<\|channel\|>/],
   ["deepseek", /<｜tool▁calls▁begin｜>/],
   ["mistral", /\[TOOL_CALLS\]/],
+  ["functions", /<function=[^]*<parameter=/],
+  ["args", /<arg_key>/],
+  ["functionary", /<function=/],
+  ["phi", /<\|tool_call\|>|<\|\/tool\|>/],
   ["tagged", /<tool_call>/],
   ["llama", /<\|python_tag\|>|"name": function name, "parameters"/],
+];
+
+/** Of architectures that are not served, and what their checkpoints' relatives may bring. */
+const strangers: ReadonlyArray<readonly [string, RegExp]> = [
+  ["Kimi", /<\|tool_calls?_section_begin\|>|<\|tool_call_argument_begin\|>/],
+  ["MiniMax", /<minimax:tool_call>|<tool_calls>\s*<invoke/],
+  ["DeepSeek V3.2", /<｜DSML｜/],
+  ["Granite", /<\|start_of_role\|>[^]*<\|tool_call\|>/],
+  ["calls written as Python", /\[func(?:tion)?_name\d?\(param/],
 ];
 
 const ofFamilies: Readonly<Record<string, Notation>> = {
@@ -64,4 +91,8 @@ const markers: Readonly<Record<Notation, ReadonlyArray<string>>> = {
   mistral: mistralMarkers,
   deepseek: deepseekMarkers,
   harmony: harmonyMarkers,
+  functions: functionMarkers,
+  args: argMarkers,
+  functionary: functionaryMarkers,
+  phi: phiMarkers,
 };

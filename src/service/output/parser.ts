@@ -1,10 +1,12 @@
 /** The parser for a task's output. */
 import type { Emit, OutputParser } from "./deltas.ts";
+import { createArgTags, createFunctionTags } from "./notations/argument-tags.ts";
 import { createDeepseek } from "./notations/deepseek.ts";
+import { createFunctionary } from "./notations/functionary.ts";
 import { createHarmony } from "./notations/harmony.ts";
 import { createLlama } from "./notations/llama.ts";
 import { createMistral } from "./notations/mistral.ts";
-import { createTagged } from "./notations/tagged.ts";
+import { createPhi, createTagged } from "./notations/tagged.ts";
 import { markersOf, type Notation, type OutputFormat } from "./output-format.ts";
 import { createReasoning } from "./reasoning.ts";
 import { ToolCalls } from "./tool-calls.ts";
@@ -53,6 +55,10 @@ const notations: Readonly<Record<Notation, (calls: ToolCalls, emit: Emit) => Out
   mistral: createMistral,
   deepseek: createDeepseek,
   harmony: createHarmony,
+  functions: createFunctionTags,
+  args: createArgTags,
+  functionary: createFunctionary,
+  phi: createPhi,
 };
 
 const createPlain = (emit: Emit): OutputParser => ({

@@ -1,5 +1,5 @@
 /** Makes tool calls of what a notation has taken out of the text, and text again of what is none. */
-import type { OutputWarning } from "../domain/generation.ts";
+import type { OutputWarning, Tool } from "../domain/generation.ts";
 import type { Emit } from "./deltas.ts";
 import { jsonMembers, jsonObjects } from "./json-text.ts";
 import type { ToolSet } from "./tool-set.ts";
@@ -18,6 +18,11 @@ export class ToolCalls {
 
   get names(): ReadonlyArray<string> {
     return this.tools.names;
+  }
+
+  /** The schema of the tool's arguments; undefined where it has none, or there is no such tool. */
+  parametersOf(name: string): Tool["parameters"] {
+    return this.tools.parametersOf(name);
   }
 
   /**
@@ -42,7 +47,9 @@ export class ToolCalls {
   }
 
   /** @param original what to give back as text when it is no call that can be made */
-  take(name: string, argumentsText: string, original: string): void {
+  take(name: string, given: string, original: string): void {
+    // A model that has nothing to say of its arguments says so in more ways than one.
+    const argumentsText = /^\s*(?:null)?\s*$/.test(given) ? "{}" : given;
     const problem = this.tools.problem(name, argumentsText);
     if (problem !== undefined) {
       this.giveBack(original, problem);

@@ -5,6 +5,7 @@ import { createValidator, TooMuchWork, type Validate } from "./tool-schema/valid
 
 export interface ToolSet {
   readonly names: ReadonlyArray<string>;
+  readonly parametersOf: (name: string) => Tool["parameters"];
   /** What keeps the call from being one; undefined when it can be made as it stands. */
   readonly problem: (name: string, argumentsText: string) => OutputWarning | undefined;
 }
@@ -20,6 +21,7 @@ export const createToolSet = (tools: ReadonlyArray<Tool>): ToolSet => {
   };
   return {
     names: [...byName.keys()],
+    parametersOf: (name) => byName.get(name)?.parameters,
     problem: (name, argumentsText) => {
       const tool = byName.get(name);
       if (tool === undefined) {

@@ -100,6 +100,11 @@ const checkTask = (task: GenerationTask, tools: PromptTools): Effect.Effect<void
       const hint = "its chat template has no place for tools";
       return Effect.fail(new UnsupportedParameter({ field: "task.chat.tools", model: facts.id, hint }));
     }
+    const { strangeCalls } = tools.outputFormat;
+    if (input.tools.length > 0 && strangeCalls !== undefined) {
+      const hint = `it writes calls in a notation that is not read here (${strangeCalls})`;
+      return Effect.fail(new UnsupportedParameter({ field: "task.chat.tools", model: facts.id, hint }));
+    }
   }
   const option = unusedOption(task, tools);
   if (option !== undefined) return Effect.fail(new UnsupportedParameter({ model: facts.id, ...option }));

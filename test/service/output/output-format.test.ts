@@ -11,6 +11,10 @@ describe("the notation of tool calls", () => {
       ["{{ '<｜tool▁calls▁begin｜>' }}", "deepseek"],
       ["{{ '[TOOL_CALLS]' }}", "mistral"],
       ["{{ '<tool_call>' }}", "tagged"],
+      ["{{ '<tool_call><function=NAME><parameter=KEY>' }}", "functions"],
+      ["{{ '<tool_call>' + name + '<arg_key>' }}", "args"],
+      ["{{ '<function=' + name + '>' }}", "functionary"],
+      ["{{ '<|tool|>' + message['tools'] + '<|/tool|>' }}", "phi"],
       ["{{ '<|python_tag|>' }}", "llama"],
       [`respond in the format {"name": function name, "parameters": dictionary}`, "llama"],
     ] as const;
@@ -23,6 +27,16 @@ describe("the notation of tool calls", () => {
     assert.strictEqual(notationOf("{{ tools }}", "mistral"), "mistral");
     assert.strictEqual(notationOf("{{ tools }}", "gpt-oss"), "harmony");
     assert.strictEqual(notationOf("{{ tools }}", "yi"), "tagged");
+  });
+});
+
+describe("a notation that is not read", () => {
+  it("is told by name", () => {
+    const strangerIn = (template: string) => detectOutputFormat(template, "unknown", []).strangeCalls;
+    assert.strictEqual(strangerIn("<|tool_calls_section_begin|>"), "Kimi");
+    assert.strictEqual(strangerIn("<minimax:tool_call><invoke name="), "MiniMax");
+    assert.strictEqual(strangerIn("reply as [func_name1(params_name1=params_value1)]"), "calls written as Python");
+    assert.isUndefined(strangerIn("<tool_call>"));
   });
 });
 

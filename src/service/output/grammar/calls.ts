@@ -5,11 +5,12 @@ import type { Notation } from "../output-format.ts";
 import { deepseekMarkers } from "../notations/deepseek.ts";
 import { harmonyMarkers } from "../notations/harmony.ts";
 import { mistralMarkers } from "../notations/mistral.ts";
-import { taggedMarkers } from "../notations/tagged.ts";
+import { phiMarkers, taggedMarkers } from "../notations/tagged.ts";
 import { checkedGrammar } from "./check.ts";
-import { choice, GrammarRefused, repeat, sequence, text } from "./expressions.ts";
+import { choice, GrammarRefused, nothing, optional, repeat, sequence, text } from "./expressions.ts";
 import { jsonLiteral } from "./json-text.ts";
 import { SchemaGrammar } from "./json-schema.ts";
+import { type PlainArgument, plainArguments, plainText, plainTextRule } from "./plain-arguments.ts";
 import type { JsonObject } from "./schema-merge.ts";
 
 export interface CallsOptions {
@@ -25,19 +26,28 @@ export const callsGrammar = ({ tools, notation, several }: CallsOptions): Gramma
   const schemas = new SchemaGrammar();
   const calls = tools.map(({ name, parameters }, index) => {
     try {
-      return { name, arguments: schemas.shared(schemas.add(ofObjects(parameters))) };
+      const taken = ofObjects(parameters);
+      const closing = closings[notation];
+      if (closing !== undefined) return { name, arguments: nothing, plain: plainArguments(taken, schemas, closing) };
+      return { name, arguments: schemas.shared(schemas.add(taken)), plain: [] };
     } catch (cause) {
       throw cause instanceof GrammarRefused ? new GrammarRefused(cause.message, `${index}`) : cause;
     }
   });
   const root = notations[notation](calls, several, (of) => schemas.shared(of));
-  return checkedGrammar({ root: "root", rules: { ...schemas.rules, root } });
+  const plain = plainText(closings[notation] ?? "</");
+  return checkedGrammar({ root: "root", rules: { ...schemas.rules, [plainTextRule]: plain, root } });
 };
 
 interface Call {
   readonly name: string;
   readonly arguments: GrammarExpression;
+  /** Of notations that write each argument by itself. */
+  readonly plain: ReadonlyArray<PlainArgument>;
 }
+
+/** What closes an argument that is written by itself. */
+const closings: Readonly<Partial<Record<Notation, string>>> = { functions: "</parameter>", args: "</arg_value>" };
 
 /** @param share makes a rule of what stands in several places */
 type Write = (
@@ -58,6 +68,47 @@ const tagged: Write = (calls, several, share) => {
   const [open, close] = taggedMarkers;
   const call = sequence(text(`${open}\n`), callObject(calls, "arguments"), text(`\n${close}`));
   return oneOrMore(share(call), text("\n"), several);
+};
+
+const phi: Write = (calls, several, share) => {
+  const [open, close] = phiMarkers;
+  const call = share(callObject(calls, "arguments"));
+  return sequence(text(`${open}[`), oneOrMore(call, text(", "), several), text(`]${close}`));
+};
+
+const functionary: Write = (calls, several, share) => {
+  const written = calls.map((call) => sequence(text(`<function=${call.name}>`), call.arguments, text("</function>")));
+  return oneOrMore(share(choice(...written)), text("\n"), several);
+};
+
+const functions: Write = (calls, several, share) => {
+  const [open, close] = taggedMarkers;
+  const written = calls.map(({ name, plain }) =>
+    sequence(
+      text(`${open}\n<function=${name}>\n`),
+      ...plain.map(({ name: key, value, isRequired }) => {
+        const argument = sequence(text(`<parameter=${key}>\n`), value, text("\n</parameter>\n"));
+        return isRequired ? argument : optional(argument);
+      }),
+      text(`</function>\n${close}`),
+    ),
+  );
+  return oneOrMore(share(choice(...written)), text("\n"), several);
+};
+
+const args: Write = (calls, several, share) => {
+  const [open, close] = taggedMarkers;
+  const written = calls.map(({ name, plain }) =>
+    sequence(
+      text(`${open}${name}\n`),
+      ...plain.map(({ name: key, value, isRequired }) => {
+        const argument = sequence(text(`<arg_key>${key}</arg_key>\n<arg_value>`), value, text("</arg_value>\n"));
+        return isRequired ? argument : optional(argument);
+      }),
+      text(close),
+    ),
+  );
+  return oneOrMore(share(choice(...written)), text("\n"), several);
 };
 
 /** Bare, as the template shows it; one call is all that these models write. */
@@ -87,7 +138,17 @@ const harmony: Write = (calls) => {
   );
 };
 
-const notations: Readonly<Record<Notation, Write>> = { tagged, llama, mistral, deepseek, harmony };
+const notations: Readonly<Record<Notation, Write>> = {
+  tagged,
+  functions,
+  args,
+  functionary,
+  phi,
+  llama,
+  mistral,
+  deepseek,
+  harmony,
+};
 
 const callObject = (calls: ReadonlyArray<Call>, key: "arguments" | "parameters"): GrammarExpression =>
   choice(

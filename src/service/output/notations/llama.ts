@@ -27,10 +27,10 @@ export const createLlama = (calls: ToolCalls, emit: Emit): OutputParser => {
   const readMaybe = (piece: string): string => {
     held += piece;
     const start = afterCall ? held.replace(/^[\s;,]+/, "") : held.trimStart();
-    const compact = start.replaceAll(/\s+/g, "");
-    const known = held.length - compact.length > mostBlank ? [] : [tag, ...openings];
-    const isOpen = start !== "" && known.some((opening) => compact.startsWith(opening));
-    if (!isOpen && known.some((opening) => opening.startsWith(compact))) return "";
+    const leading = held.length - start.length;
+    const found = [tag, ...openings].map((opening) => openingOf(opening, start, leading));
+    const isOpen = found.includes("whole");
+    if (!isOpen && found.includes("begun")) return "";
     const all = held;
     held = "";
     if (isOpen && start.startsWith("{")) {
@@ -82,6 +82,19 @@ export const createLlama = (calls: ToolCalls, emit: Emit): OutputParser => {
     },
     inReasoning: () => false,
   };
+};
+
+/** How far the text has come with the opening, white space apart, of which there is not much. */
+const openingOf = (opening: string, text: string, leading: number): "whole" | "begun" | "other" => {
+  let at = 0;
+  let blank = leading;
+  for (const unit of text) {
+    if (/\s/.test(unit)) blank += 1;
+    else if (unit !== opening[at++]) return "other";
+    if (at === opening.length) return "whole";
+    if (blank > mostBlank) return "other";
+  }
+  return blank > mostBlank ? "other" : "begun";
 };
 
 /** White space in front of and within the beginning of a call. */

@@ -1,4 +1,4 @@
-/** Qwen, Hermes and their many relatives: each call is JSON between tags, `{"name": ..., "arguments": {...}}`. */
+/** Qwen, Hermes and their many relatives: each call is JSON between tags, `{"name": ..., "arguments": {...}}`; Phi-4-mini. */
 import { type BodyReader, createMarkedBody } from "../call-body.ts";
 import type { Emit, OutputParser } from "../deltas.ts";
 import { jsonObjects } from "../json-text.ts";
@@ -7,9 +7,13 @@ import { createTextGate, withBlankLines } from "../text-gate.ts";
 import type { ToolCalls } from "../tool-calls.ts";
 
 export const taggedMarkers = ["<tool_call>", "</tool_call>"] as const;
-const [open, close] = taggedMarkers;
+/** Phi-4-mini's: an array of calls between them. */
+export const phiMarkers = ["<|tool_call|>", "<|/tool_call|>"] as const;
 
-export const createTagged = (calls: ToolCalls, emit: Emit): OutputParser => {
+export const createTagged = (calls: ToolCalls, emit: Emit): OutputParser => createBetween(taggedMarkers, calls, emit);
+export const createPhi = (calls: ToolCalls, emit: Emit): OutputParser => createBetween(phiMarkers, calls, emit);
+
+const createBetween = ([open, close]: readonly [string, string], calls: ToolCalls, emit: Emit): OutputParser => {
   const opens = createMarkerScanner([...withBlankLines(open), close]);
   const text = createTextGate(emit);
   let body: BodyReader | undefined;

@@ -1,0 +1,272 @@
+/**
+ * Calls whose arguments stand between tags, each by itself: Qwen3-Coder's `<function=NAME><parameter=KEY>VALUE</parameter>
+ * </function>` and GLM's `NAME<arg_key>KEY</arg_key><arg_value>VALUE</arg_value>`, both within `<tool_call>` tags.
+ */
+import { type BodyReader, createMarkedBody } from "../call-body.ts";
+import type { Emit, OutputParser } from "../deltas.ts";
+import { createMarkerScanner } from "../marker-scanner.ts";
+import { createTextGate, withBlankLines } from "../text-gate.ts";
+import type { ToolCalls } from "../tool-calls.ts";
+import { typedArguments } from "../typed-arguments.ts";
+import { taggedMarkers } from "./tagged.ts";
+
+const [open, close] = taggedMarkers;
+
+interface Tags {
+  /** What the name stands after, within `<tool_call>`; empty: nothing. */
+  readonly beforeName: string;
+  readonly afterName: RegExp;
+  readonly beforeKey: string;
+  readonly afterKey: RegExp;
+  readonly afterValue: string;
+  readonly end: string;
+}
+
+const functionTags: Tags = {
+  beforeName: "<function=",
+  afterName: />/y,
+  beforeKey: "<parameter=",
+  afterKey: />/y,
+  afterValue: "</parameter>",
+  end: "</function>",
+};
+
+const argTags: Tags = {
+  beforeName: "",
+  afterName: /(?=\s*<)/y,
+  beforeKey: "<arg_key>",
+  afterKey: /<\/arg_key>\s*<arg_value>/y,
+  afterValue: "</arg_value>",
+  end: close,
+};
+
+export const functionMarkers = [
+  ...taggedMarkers,
+  functionTags.beforeName,
+  functionTags.beforeKey,
+  functionTags.afterValue,
+  functionTags.end,
+] as const;
+export const argMarkers = [...taggedMarkers, "<arg_key>", "</arg_key>", "<arg_value>", "</arg_value>"] as const;
+
+export const createFunctionTags = (calls: ToolCalls, emit: Emit): OutputParser =>
+  createArgumentTags(functionTags, calls, emit);
+export const createArgTags = (calls: ToolCalls, emit: Emit): OutputParser => createArgumentTags(argTags, calls, emit);
+
+const createArgumentTags = (tags: Tags, calls: ToolCalls, emit: Emit): OutputParser => {
+  // Models leave the outer tag out, now and then: then only the name of a tool makes it a call.
+  const bare = tags.beforeName === "" ? [] : calls.names.map((name) => `${tags.beforeName}${name}>`);
+  const opens = createMarkerScanner([...withBlankLines(open, ...bare), close]);
+  const text = createTextGate(emit);
+  /** After `<tool_call>`, until it is clear what follows. */
+  let head: string | undefined;
+  let call: TaggedCall | undefined;
+  /** A call in JSON, which such models write too. */
+  let json: BodyReader | undefined;
+  let before = "";
+
+  const leave = (): void => {
+    head = undefined;
+    call = undefined;
+    json = undefined;
+    text.skipBlank();
+  };
+  const readHead = (piece: string): string => {
+    const all = ((head ?? "") + piece).trimStart();
+    if (all === "" || (all.length < tags.beforeName.length && tags.beforeName.startsWith(all))) {
+      head = all;
+      return "";
+    }
+    head = undefined;
+    if (all.startsWith("{") || all.startsWith("[") || !all.startsWith(tags.beforeName)) {
+      json = createMarkedBody([close], [open]);
+    } else call = new TaggedCall(tags);
+    return all;
+  };
+  const readCall = (piece: string, of: TaggedCall): string => {
+    const rest = of.push(piece);
+    if (rest === undefined) return "";
+    take(of);
+    leave();
+    return rest;
+  };
+  const take = ({ name, members, written, isBroken }: TaggedCall): void => {
+    const original = before + written.trim();
+    if (isBroken) calls.giveBack(original, { kind: "malformed-tool-call", message: "a tool call cannot be read" });
+    else calls.take(name, typedArguments(members, calls.parametersOf(name)), original);
+  };
+  const read = (piece: string): string => {
+    if (head !== undefined) return readHead(piece);
+    if (call !== undefined) return readCall(piece, call);
+    if (json !== undefined) {
+      const ended = json.push(piece);
+      if (ended === undefined) return "";
+      calls.takeObjects(ended.body, before);
+      leave();
+      return ended.rest;
+    }
+    const found = opens.scan(piece);
+    text.push(found.text);
+    const { marker } = found;
+    if (marker === undefined || marker === close) return found.rest;
+    const plain = marker.trimStart();
+    before = marker.slice(0, marker.length - plain.length);
+    if (plain === open) head = "";
+    else call = new TaggedCall(tags);
+    return plain === open ? found.rest : plain + found.rest;
+  };
+  const push = (piece: string): void => {
+    for (let rest = piece; rest !== "";) rest = read(rest);
+  };
+
+  return {
+    push,
+    end: () => {
+      text.push(opens.flush());
+      if (call !== undefined) {
+        // A call that only lacks its closing tag is one.
+        if (call.end()) take(call);
+        else calls.cutOff(before + call.written.trim());
+      } else if (json !== undefined) {
+        const ended = json.end();
+        if (ended.closed) calls.takeObjects(ended.body, before);
+        else calls.cutOff(before + ended.body.trim());
+      } else if (head !== undefined) calls.cutOff(before + head);
+    },
+    inReasoning: () => false,
+  };
+};
+
+/** One call as it comes. */
+class TaggedCall {
+  name = "";
+  readonly members: [key: string, value: string][] = [];
+  /** What was read. */
+  written = "";
+  isBroken = false;
+  private readonly tags: Tags;
+  private state: "name" | "between" | "key" | "value" = "name";
+  private at = 0;
+  /** Where the closing tag of a value is looked for. */
+  private from = 0;
+  private key = "";
+
+  constructor(tags: Tags) {
+    this.tags = tags;
+    this.at = tags.beforeName.length;
+  }
+
+  /** The output is over: whether nothing is missing but the closing tag. */
+  end(): boolean {
+    const { tags, written } = this;
+    if (this.state === "value" && written.trimEnd().endsWith(tags.afterValue)) {
+      this.members.push([this.key, written.slice(this.at, written.lastIndexOf(tags.afterValue))]);
+      this.state = "between";
+    }
+    return this.state === "between" && !this.isBroken;
+  }
+
+  /** What follows the call, unread, once it has ended. */
+  push(piece: string): string | undefined {
+    this.written += piece;
+    for (;;) {
+      switch (this.state) {
+        case "name":
+        case "key":
+          if (!this.readLabel()) return this.isBroken ? this.rest() : undefined;
+          break;
+        case "value":
+          if (!this.readValue()) return undefined;
+          break;
+        case "between": {
+          const ended = this.readBetween();
+          if (ended === "wait") return undefined;
+          if (ended === "end") return this.rest();
+        }
+      }
+    }
+  }
+
+  private rest(): string {
+    const rest = this.written.slice(this.at);
+    this.written = this.written.slice(0, this.at);
+    return rest;
+  }
+
+  private readLabel(): boolean {
+    const { written, at, tags, state } = this;
+    const closing = state === "name" ? tags.afterName : tags.afterKey;
+    for (let end = at; end < written.length && end - at <= longestLabel; end++) {
+      closing.lastIndex = end;
+      const found = closing.exec(written);
+      if (found === null) continue;
+      const label = written.slice(at, end).trim();
+      this.at = closing.lastIndex;
+      if (state === "name") this.name = label;
+      else this.key = label;
+      this.from = this.at;
+      this.state = state === "name" ? "between" : "value";
+      return true;
+    }
+    if (written.length - at > longestLabel) {
+      this.isBroken = true;
+      this.at = written.length;
+    }
+    return false;
+  }
+
+  private readBetween(): "wait" | "end" | "on" {
+    const { tags } = this;
+    const following = this.written.slice(this.at);
+    const next = following.trimStart();
+    const start = this.written.length - next.length;
+    if (next.startsWith(tags.end)) {
+      this.at = start + tags.end.length;
+      return "end";
+    }
+    if (next.startsWith(tags.beforeKey)) {
+      this.at = start + tags.beforeKey.length;
+      this.state = "key";
+      return "on";
+    }
+    if (tags.end.startsWith(next) || tags.beforeKey.startsWith(next)) return "wait";
+    // Something else stands there: up to the end it is no call.
+    this.isBroken = true;
+    const end = this.written.indexOf(tags.end, this.at);
+    if (end < 0) return "wait";
+    this.at = end + tags.end.length;
+    return "end";
+  }
+
+  /** A value goes up to a closing tag that another parameter or the call's end follows: it may hold such a tag itself. */
+  private readValue(): boolean {
+    const { tags, written } = this;
+    for (;;) {
+      const close = written.indexOf(tags.afterValue, this.from);
+      if (close < 0) {
+        this.from = Math.max(this.from, written.length - tags.afterValue.length);
+        return false;
+      }
+      const after = close + tags.afterValue.length;
+      const next = written.slice(after, after + longestGap).trimStart();
+      const isOpen =
+        written.length - after < longestGap && (tags.end.startsWith(next) || tags.beforeKey.startsWith(next));
+      if (isOpen && next !== tags.end && next !== tags.beforeKey) {
+        this.from = close;
+        return false;
+      }
+      if (next.startsWith(tags.end) || next.startsWith(tags.beforeKey)) {
+        this.members.push([this.key, written.slice(this.at, close)]);
+        this.at = after;
+        this.state = "between";
+        return true;
+      }
+      this.from = after;
+    }
+  }
+}
+
+/** Names have 64 characters at most, keys mostly less; with white space and their tags. */
+const longestLabel = 256;
+/** Between the end of a value and what follows it, with the tag that follows. */
+const longestGap = 64;

@@ -1,0 +1,56 @@
+/** Functionary and the custom tools of Llama 3.1: `<function=NAME>{...}</function>`, the arguments as JSON. */
+import { type BodyReader, createMarkedBody } from "../call-body.ts";
+import type { Emit, OutputParser } from "../deltas.ts";
+import { createMarkerScanner } from "../marker-scanner.ts";
+import { createTextGate, withBlankLines } from "../text-gate.ts";
+import type { ToolCalls } from "../tool-calls.ts";
+
+const open = "<function=";
+const close = "</function>";
+export const functionaryMarkers = [open, close] as const;
+
+export const createFunctionary = (calls: ToolCalls, emit: Emit): OutputParser => {
+  // With the name: other text may well speak of functions.
+  const opens = createMarkerScanner([...withBlankLines(...calls.names.map((name) => `${open}${name}>`)), close]);
+  const text = createTextGate(emit);
+  let name = "";
+  let body: BodyReader | undefined;
+
+  const take = (argumentsText: string): void => {
+    const given = argumentsText.trim();
+    calls.take(name, given === "" ? "{}" : given, `${open}${name}>${given}${close}`);
+    body = undefined;
+    text.skipBlank();
+  };
+  const read = (piece: string): string => {
+    if (body !== undefined) {
+      const ended = body.push(piece);
+      if (ended === undefined) return "";
+      take(ended.body);
+      return ended.rest;
+    }
+    const found = opens.scan(piece);
+    text.push(found.text);
+    if (found.marker !== undefined && found.marker !== close) {
+      name = found.marker.trimStart().slice(open.length, -1);
+      body = createMarkedBody([close]);
+    }
+    return found.rest;
+  };
+  const push = (piece: string): void => {
+    for (let rest = piece; rest !== "";) rest = read(rest);
+  };
+
+  return {
+    push,
+    end: () => {
+      text.push(opens.flush());
+      if (body === undefined) return;
+      const ended = body.end();
+      if (ended.closed) take(ended.body);
+      else calls.cutOff(`${open}${name}>${ended.body}`);
+      push(ended.rest);
+    },
+    inReasoning: () => false,
+  };
+};
