@@ -233,6 +233,12 @@ const byTag: Record<errors.ServiceError["_tag"], ErrorCase> = {
     metadata: { waitedMs: "20", waitedFor: "model" },
     retryAfterMs: 250,
   },
+  ShutDown: {
+    error: new errors.ShutDown({ progress }),
+    code: Code.Aborted,
+    reason: "SHUT_DOWN",
+    metadata: {},
+  },
   Draining: {
     error: new errors.Draining({ retryAfterMs: 1000 }),
     code: Code.Unavailable,

@@ -364,6 +364,15 @@ export class Draining extends Schema.TaggedError<Draining>()("Draining", { retry
   }
 }
 
+/** The service shut down while the call's stream was under way. */
+export class ShutDown extends Schema.TaggedError<ShutDown>()("ShutDown", {
+  progress: Schema.optionalKey(ProgressSchema),
+}) {
+  override get message(): string {
+    return "the server shut down before the stream had ended; what was sent stands, the rest is lost";
+  }
+}
+
 /** The engine is being restarted, and nothing of this generation was sent yet. */
 export class EngineRestarting extends Schema.TaggedError<EngineRestarting>()("EngineRestarting", {
   model: Schema.String,
@@ -507,6 +516,7 @@ export type ServiceError =
   | InsufficientMemory
   | QueueTimeout
   | Draining
+  | ShutDown
   | EngineRestarting
   | EngineLost
   | ModelUnloaded

@@ -22,7 +22,11 @@ export interface Member {
 type Members = ReadonlyArray<Member>;
 
 export const findMember = (members: Members, name: string): Result.Result<Member, NameFailure> => {
-  const named = members.map((member) => ({ ...member.entry.facts, member }));
+  const named = members.map((member) => ({
+    ...member.entry.facts,
+    preferredEngines: member.entry.profile.preferredEngines,
+    member,
+  }));
   return Result.map(resolveName(named, name), ({ member }) => member);
 };
 

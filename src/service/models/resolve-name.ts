@@ -6,14 +6,20 @@ import { ModelNotFound, UnknownBackend } from "../domain/errors.ts";
 import type { ModelFacts } from "../domain/model.ts";
 import { slipDistance } from "../domain/nearest.ts";
 
-type Named = Pick<ModelFacts, "id" | "aliases" | "source" | "engine">;
+interface Named extends Pick<ModelFacts, "id" | "aliases" | "source"> {
+  readonly engine: string;
+  /** Engines that models of its family are best run on, the best first. */
+  readonly preferredEngines?: ReadonlyArray<string>;
+}
 
 /** No model goes by the name. */
 export type NameFailure = ModelNotFound | UnknownBackend;
 
 /**
  * In this order: id, alias, repository path. Then, where the name begins with an engine as in `mlx:demo`, what follows
- * among that engine's models alone: never another engine's model instead. Blank space around the name does not count.
+ * among that engine's models alone: never another engine's model instead. Where a name is several models' alias or
+ * repository path, and names no engine, it is that on the engine which its family prefers, in the catalog's order among
+ * equals: a first choice that the caller left open, and never a second one. Blank space around the name does not count.
  */
 export const resolveName = <M extends Named>(
   models: ReadonlyArray<M>,
@@ -39,9 +45,19 @@ const findNamed = <M extends Named>(models: ReadonlyArray<M>, name: string): M |
   return (
     models.find(({ id }) => id === name) ??
     models.find(({ id }) => id.toLowerCase() === lower) ??
-    models.find(({ aliases }) => aliases.some((alias) => alias.toLowerCase() === lower)) ??
-    models.find(({ source }) => source === name && source !== "")
+    preferred(models.filter(({ aliases }) => aliases.some((alias) => alias.toLowerCase() === lower))) ??
+    preferred(models.filter(({ source }) => source === name && source !== ""))
   );
+};
+
+const preferred = <M extends Named>(models: ReadonlyArray<M>): M | undefined =>
+  models.toSorted((a, b) => preferenceOf(a) - preferenceOf(b))[0];
+
+/** An engine that is not preferred comes after all that are. */
+const preferenceOf = ({ engine, preferredEngines = [] }: Named): number => {
+  const name = canonicalEngine(engine);
+  const place = preferredEngines.findIndex((each) => canonicalEngine(each) === name);
+  return place < 0 ? preferredEngines.length : place;
 };
 
 const notFound = (models: ReadonlyArray<Named>, asked: string, name: string): ModelNotFound =>

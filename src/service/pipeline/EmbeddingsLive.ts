@@ -1,5 +1,5 @@
 /** Embeddings through the same queue, pool and engines as generations. */
-import { Cause, Clock, Effect, type Exit, Layer } from "effect";
+import { Clock, Effect, Layer } from "effect";
 
 import { Admission } from "../admission/Admission.ts";
 import type { EmbeddingResult, EmbeddingTask } from "../domain/embedding.ts";
@@ -7,14 +7,16 @@ import { DeadlineExceeded, type ServiceError } from "../domain/errors.ts";
 import type { Usage } from "../domain/generation.ts";
 import { turnOf } from "../domain/turn.ts";
 import { Models } from "../models/Models.ts";
-import { type Outcome, Stats } from "../telemetry/Stats.ts";
+import { Stats } from "../telemetry/Stats.ts";
 import { Embeddings } from "./Embeddings.ts";
+import { modelOfFailure, outcomeOf } from "./outcome.ts";
 import { prepareInputs } from "./prepare-inputs.ts";
 import { type Wait, withinQueueWait } from "./queue-wait.ts";
 import { withFilesOfNow } from "./with-files-of-now.ts";
 
 /** Where a call has come to: what its end is accounted under. */
 interface Call {
+  /** Its id; empty while it is not known which it is. */
   model: string;
   readonly wait: Wait;
   usage: Usage | undefined;
@@ -29,7 +31,9 @@ export const layer: Layer.Layer<Embeddings, never, Models | Admission | Stats> =
 
     const embed = Effect.fn("Embeddings.embed")(function* (task: EmbeddingTask, call: Call) {
       const receivedAt = yield* Clock.currentTimeMillis;
-      const tools = yield* models.promptTools(task.model);
+      const tools = yield* models
+        .promptTools(task.model)
+        .pipe(Effect.tapError((error) => Effect.sync(() => (call.model = modelOfFailure(error)))));
       const { facts } = tools;
       call.model = facts.id;
       const { inputs, pooling } = yield* prepareInputs(task, tools);
@@ -73,14 +77,19 @@ export const layer: Layer.Layer<Embeddings, never, Models | Admission | Stats> =
       run: (task, { deadlineMs }) =>
         Effect.suspend((): Effect.Effect<EmbeddingResult, ServiceError> => {
           const wait: Wait = { for: "prompt", over: false };
-          const call: Call = { model: task.model, wait, usage: undefined };
+          const call: Call = { model: "", wait, usage: undefined };
           return withinQueueWait(task.scheduling.maxQueueWaitMs, wait, withFilesOfNow(embed(task, call))).pipe(
             Effect.timeoutOrElse({ duration: deadlineMs, orElse: () => Effect.fail(new DeadlineExceeded({})) }),
             Effect.onExit((exit) => {
-              const outcome = outcomeOf(exit, call);
+              const outcome = outcomeOf(exit);
               stats.ended(call.model, outcome, call.usage);
               return Effect.logInfo("embedding ended").pipe(
-                Effect.annotateLogs({ model: call.model, outcome, inputs: task.inputs.length, ...call.usage }),
+                Effect.annotateLogs({
+                  model: call.model || task.model,
+                  outcome,
+                  inputs: task.inputs.length,
+                  ...call.usage,
+                }),
               );
             }),
           );
@@ -91,10 +100,3 @@ export const layer: Layer.Layer<Embeddings, never, Models | Admission | Stats> =
 
 /** Texts of one call that an engine has at once: enough to compute several together. */
 const inFlight = 8;
-
-const outcomeOf = (exit: Exit.Exit<unknown, ServiceError>, { usage }: Call): Outcome => {
-  if (exit._tag === "Success") return "succeeded";
-  if (Cause.hasInterruptsOnly(exit.cause)) return "cancelled";
-  if (Cause.squash(exit.cause) instanceof DeadlineExceeded) return "cancelled";
-  return usage === undefined ? "refused" : "failed";
-};

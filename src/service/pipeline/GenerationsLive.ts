@@ -1,6 +1,6 @@
 /** The pipeline, one step after the other: resolve, render, check the limits, admit, generate, account. */
 import { randomUUID } from "node:crypto";
-import { Cause, Clock, Effect, type Exit, Layer, Queue, Random, Stream } from "effect";
+import { Clock, Effect, Layer, Queue, Random, Stream } from "effect";
 
 import { Admission } from "../admission/Admission.ts";
 import { QualityConfig } from "../config/QualityConfig.ts";
@@ -17,12 +17,13 @@ import { Models } from "../models/Models.ts";
 import { SmokeTests } from "../models/smoke/SmokeTests.ts";
 import { marksReasoning } from "../output/output-format.ts";
 import { resolveParameters } from "../prompt/effective-parameters.ts";
-import { type Outcome, Stats } from "../telemetry/Stats.ts";
+import { Stats } from "../telemetry/Stats.ts";
 import { candidateSeed } from "./candidate-seed.ts";
 import { collectResult } from "./collect-result.ts";
 import { engineRequests } from "./engine-requests.ts";
 import { type CallOptions, Generations } from "./Generations.ts";
 import { GenerationRecord } from "./GenerationRecord.ts";
+import { modelOfFailure, outcomeOf } from "./outcome.ts";
 import { preparePrompt } from "./prepare-prompt.ts";
 import { type Wait, withinQueueWait } from "./queue-wait.ts";
 import { withFilesOfNow } from "./with-files-of-now.ts";
@@ -32,6 +33,7 @@ type Emit = (event: GenerationEvent) => void;
 
 /** Where a call has come to: what its end is accounted under. */
 interface Call {
+  /** Its id; empty while it is not known which it is. */
   model: string;
   readonly isTrial: boolean;
   /** Whether its events go out as they come. */
@@ -55,7 +57,9 @@ export const layer: Layer.Layer<Generations, never, Needs> = Layer.effect(
 
     const generate = Effect.fn("Generations.generate")(function* (task: GenerationTask, call: Call, emit: Emit) {
       const receivedAt = yield* Clock.currentTimeMillis;
-      const tools = yield* models.promptTools(task.model);
+      const tools = yield* models
+        .promptTools(task.model)
+        .pipe(Effect.tapError((error) => Effect.sync(() => (call.model = modelOfFailure(error)))));
       const { facts } = tools;
       call.model = facts.id;
       // An adapter makes another model of it, which was never tried.
@@ -138,7 +142,7 @@ export const layer: Layer.Layer<Generations, never, Needs> = Layer.effect(
     ): Effect.Effect<void, ServiceError> =>
       Effect.suspend(() => {
         const wait: Wait = { for: "prompt", over: false };
-        const call: Call = { model: task.model, isTrial, streams, wait, record: undefined };
+        const call: Call = { model: "", isTrial, streams, wait, record: undefined };
         let hasSent = false;
         const send: Emit = (event) => {
           hasSent = true;
@@ -149,10 +153,15 @@ export const layer: Layer.Layer<Generations, never, Needs> = Layer.effect(
           Effect.timeoutOrElse({ duration: deadlineMs, orElse: () => Effect.fail(new DeadlineExceeded({})) }),
           Effect.mapError((error) => withProgress(error, call)),
           Effect.onExit((exit) => {
-            const outcome = outcomeOf(exit, call.record);
+            const outcome = outcomeOf(exit, call.record?.cancelled);
             stats.ended(call.model, outcome, call.record?.usage);
             return Effect.logInfo("generation ended").pipe(
-              Effect.annotateLogs({ ...labelled(task), model: call.model, outcome, ...reported(call.record) }),
+              Effect.annotateLogs({
+                ...labelled(task),
+                model: call.model || task.model,
+                outcome,
+                ...reported(call.record),
+              }),
             );
           }),
         );
@@ -215,12 +224,4 @@ const withProgress = (error: ServiceError, { record, streams }: Call): ServiceEr
     default:
       return error;
   }
-};
-
-const outcomeOf = (exit: Exit.Exit<void, ServiceError>, record: GenerationRecord | undefined): Outcome => {
-  if (exit._tag === "Success") return record?.cancelled === true ? "cancelled" : "succeeded";
-  if (Cause.hasInterruptsOnly(exit.cause)) return "cancelled";
-  const error = Cause.squash(exit.cause);
-  if (error instanceof DeadlineExceeded) return "cancelled";
-  return record === undefined ? "refused" : "failed";
 };

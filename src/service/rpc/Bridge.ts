@@ -126,7 +126,8 @@ const runStream = <A, Message>(
     exit: (exit) => {
       if (exit._tag === "Success") return outbox.end({});
       const lastSequence = sequence === 0 ? undefined : sequence - 1;
-      const error = wireErrorFromCause(exit.cause, { requestId: call.requestId, lastSequence });
+      const failed = { requestId: call.requestId, lastSequence, endless, ...progressNow() };
+      const error = wireErrorFromCause(exit.cause, failed);
       outbox.end({ error: connectErrorFrom(error) });
     },
     left: () => {},

@@ -42,6 +42,8 @@ export const errorTable = {
   InsufficientMemory: { code: Code.ResourceExhausted, reason: "INSUFFICIENT_MEMORY" },
   QueueTimeout: { code: Code.Unavailable, reason: "QUEUE_TIMEOUT" },
   Draining: { code: Code.Unavailable, reason: "DRAINING" },
+  // Not UNAVAILABLE, as that is retried by policy, and a part was already delivered.
+  ShutDown: { code: Code.Aborted, reason: "SHUT_DOWN" },
   EngineRestarting: { code: Code.Unavailable, reason: "ENGINE_RESTARTING" },
   // Not UNAVAILABLE: clients retry that by policy, and these tokens were already delivered.
   EngineLost: { code: Code.Aborted, reason: "ENGINE_LOST" },

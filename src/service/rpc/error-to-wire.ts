@@ -6,7 +6,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { Cause, Result } from "effect";
 
 import { type Status, StatusSchema } from "../../client/gen/google/rpc/status_pb.ts";
-import { ConfigurationInvalid, Draining, type ServiceError } from "../domain/errors.ts";
+import { ConfigurationInvalid, Draining, type Progress, type ServiceError, ShutDown } from "../domain/errors.ts";
 import {
   type Detail,
   detailsOf,
@@ -33,6 +33,10 @@ export interface FailedCall {
   readonly requestId: string;
   /** `sequence` of the last message that was sent. */
   readonly lastSequence?: number | undefined;
+  /** How far the generation has come, if it is one. */
+  readonly progress?: Progress | undefined;
+  /** A stream that runs until its caller leaves, and that is begun anew elsewhere. */
+  readonly endless?: boolean;
 }
 
 /** By then a supervisor has started the next process, or a load balancer looked elsewhere. */
@@ -62,7 +66,11 @@ export const wireErrorFromCause = (cause: Cause.Cause<ServiceError>, call: Faile
   if (Result.isSuccess(failure)) return wireErrorFrom(failure.success, call.lastSequence);
   if (Cause.hasDies(cause)) return internalError(call.requestId);
   // Interrupted, but not because its caller left: the service is ending and its grace time is over.
-  return wireErrorFrom(new Draining({ retryAfterMs: drainingRetryAfterMs }));
+  if (call.lastSequence === undefined || call.endless === true) {
+    return wireErrorFrom(new Draining({ retryAfterMs: drainingRetryAfterMs }));
+  }
+  const { progress, lastSequence } = call;
+  return wireErrorFrom(new ShutDown(progress === undefined ? {} : { progress }), lastSequence);
 };
 
 export const connectErrorFrom = ({ message, code, metadata, details }: WireError): ConnectError =>

@@ -7,9 +7,9 @@ export interface GenerationStats {
   running: number;
   queued: number;
   succeeded: number;
-  /** Ended with an error of the service or engine. */
+  /** The service, the engine or the model's files did not do what they should. */
   failed: number;
-  /** Refused before they were queued. */
+  /** Not begun: for what they ask, for lack of room, or of time in the queue. */
   refused: number;
   /** The caller left, cancelled, or its deadline passed. */
   cancelled: number;
@@ -37,10 +37,11 @@ export class Stats extends Context.Service<
      * changes: no interruption comes between the two.
      */
     readonly move: (model: string, state: "running" | "queued", by: 1 | -1) => void;
+    /** The model is empty where it is not known which: a name that nobody has must not become an entry. */
     readonly ended: (model: string, outcome: Outcome, usage: Usage | undefined) => void;
     /** A broken answer was generated anew; `recovered` with success. */
     readonly retried: (model: string, recovered: boolean) => void;
-    /** A copy, by model id; models that were never used are missing. */
+    /** A copy, by model id, with those of no known model under the empty one; models that were never used are missing. */
     readonly snapshot: Effect.Effect<ReadonlyMap<string, Readonly<GenerationStats>>>;
   }
 >()("mlxd/telemetry/Stats") {

@@ -133,3 +133,35 @@ describe("engine names", () => {
     for (const name of ["qwen3:8b", "demo", "my:ollama:x", ""]) assert.isUndefined(splitEnginePrefix(name));
   });
 });
+
+describe("a name that several models have", () => {
+  const on = (id: string, engine: string, preferredEngines: ReadonlyArray<(typeof engineNames)[number]>) => ({
+    ...model(id, "shared"),
+    source: "org/shared",
+    engine,
+    preferredEngines,
+  });
+  const chosen = (known: ReadonlyArray<ReturnType<typeof on>>, name: string) =>
+    Result.getOrUndefined(resolveName(known, name))?.id;
+  const gemma = ["local_mlx", "ollama", "llamacpp"] as const;
+  const llama = ["ollama", "local_mlx"] as const;
+
+  it("is that on the engine which the family prefers, whatever the catalog's order", () => {
+    for (const name of ["shared", "SHARED", "org/shared"]) {
+      assert.equal(chosen([on("a", "ollama", gemma), on("b", "mlx", gemma)], name), "b");
+      assert.equal(chosen([on("a", "mlx", llama), on("b", "ollama", llama)], name), "b");
+    }
+  });
+
+  it("is the first in the catalog among equals, and where nothing is preferred", () => {
+    assert.equal(chosen([on("a", "mlx", gemma), on("b", "mlx", gemma)], "shared"), "a");
+    assert.equal(chosen([on("a", "vllm", []), on("b", "mlx", [])], "shared"), "a");
+    assert.equal(chosen([on("a", "vllm", llama), on("b", "mlx", llama)], "shared"), "b");
+  });
+
+  it("is no matter of preference where the caller names the engine, or the model itself", () => {
+    const known = [on("a", "ollama", gemma), on("b", "mlx", gemma)];
+    assert.equal(chosen(known, "ollama:shared"), "a");
+    assert.equal(chosen(known, "a"), "a");
+  });
+});

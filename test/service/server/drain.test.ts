@@ -55,17 +55,39 @@ describe.each(transports)("over $name", ({ create }) => {
     expect(log.entries).toEqual(["waiting", "Success"]);
   });
 
-  it("calls that do not finish in time are cut, and told that they may be repeated elsewhere", async () => {
+  it("streams that do not finish in time are cut, and told so with what they spent", async () => {
     const log = new EventLog();
     await using server = await startTestServer({ stream: gated(log, Deferred.makeUnsafe()), config: { drainMs: 100 } });
     const running = errorOf(collect(createClient(GenerationService, create(server.url)).streamGenerate({ task })));
     await log.until("waiting");
     await server.close();
     const error = await running;
-    expect(error.code).toBe(Code.Unavailable);
-    expect(detailsOf(error).info?.reason).toBe("DRAINING");
+    expect(error.code).toBe(Code.Aborted);
+    const { info, failure, retry } = detailsOf(error);
+    expect(info?.reason).toBe("SHUT_DOWN");
+    expect(failure).toMatchObject({ usage: { outputTokens: 1 }, lastSequence: 1 });
+    // What is retried by itself must not have delivered anything.
+    expect(retry).toBeUndefined();
     expect(log.entries).toEqual(["waiting", "Failure"]);
     expect(server.log.some(({ text }) => text.includes("are cut"))).toBe(true);
+  });
+
+  it("calls of which nothing was sent when they are cut may be repeated elsewhere", async () => {
+    const log = new EventLog();
+    const never = () =>
+      Stream.fromEffectDrain(
+        Effect.andThen(
+          Effect.sync(() => log.add("waiting")),
+          Effect.never,
+        ),
+      ).pipe(Stream.concat(Stream.make(started)));
+    await using server = await startTestServer({ stream: never, config: { drainMs: 100 } });
+    const running = errorOf(collect(createClient(GenerationService, create(server.url)).streamGenerate({ task })));
+    await log.until("waiting");
+    await server.close();
+    const error = await running;
+    expect(error.code).toBe(Code.Unavailable);
+    expect(detailsOf(error)).toMatchObject({ info: { reason: "DRAINING" }, retry: {} });
   });
 });
 

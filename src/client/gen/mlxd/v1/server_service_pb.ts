@@ -335,14 +335,14 @@ export type GenerationStats = Message<"mlxd.v1.GenerationStats"> & {
   succeeded: number;
 
   /**
-   * Ended with an error of the service or engine.
+   * Ended as the service, the engine or the model's files did not do what they should, a forced unload included.
    *
    * @generated from field: double failed = 4;
    */
   failed: number;
 
   /**
-   * Refused before they were queued: invalid, too long, queue full.
+   * Not begun: invalid, too long, an unknown model (counted in the total alone), no room, or too long in the queue.
    *
    * @generated from field: double refused = 5;
    */
