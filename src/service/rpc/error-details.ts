@@ -91,9 +91,12 @@ export const truncateUtf8 = (text: string, maxBytes: number): string => {
   return `${kept}…`;
 };
 
-/** Absolute paths of this machine are nobody's business. Ids such as `organisation/model` stay. */
+/**
+ * Absolute paths of this machine are nobody's business. Ids such as `organisation/model` stay, and so do places in JSON
+ * such as `#/properties/name`: a path begins the text, or follows a space, a quote, a bracket or the like.
+ */
 export const withoutPaths = (text: string): string =>
-  text.replaceAll(/(?<![\w.:/-])(?:file:\/\/)?\/(?:[^\s/"'`,;:)]+\/)+[^\s/"'`,;:)]*/g, "<path>");
+  text.replaceAll(/(?<![^\s"'`([{<=,;])(?:file:\/\/)?\/(?:[^\s/"'`,;:)]+\/)+[^\s/"'`,;:)]*/g, "<path>");
 
 const generationFailure = ({ generationId, usage }: Progress, lastSequence: number | undefined): Detail => {
   const last = lastSequence === undefined ? {} : { lastSequence };

@@ -6,9 +6,10 @@ import type { ModelState, ModelStatus } from "../domain/model.ts";
 import { invalidField } from "./invalid-field.ts";
 
 const defaultPageSize = 100;
+const maxPageSize = 1000;
 
 export interface PageRequest {
-  /** 0 for the default. */
+  /** 0 for the default; more than the most counts as the most, as in https://google.aip.dev/158. */
   readonly pageSize: number;
   readonly pageToken: string;
   /** None: all. */
@@ -30,7 +31,7 @@ export const pageOf = (
     const filter = [...states].toSorted().join(",");
     const start = pageToken === "" ? 0 : yield* startOf(models, pageToken, filter);
     const matching = models.slice(start).filter(({ state }) => states.size === 0 || states.has(state));
-    const page = matching.slice(0, pageSize || defaultPageSize);
+    const page = matching.slice(0, Math.min(pageSize || defaultPageSize, maxPageSize));
     const last = page.at(-1);
     const nextPageToken = last !== undefined && matching.length > page.length ? encodeToken(last.facts.id, filter) : "";
     return { models: page, nextPageToken };

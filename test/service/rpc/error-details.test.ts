@@ -56,6 +56,16 @@ describe("paths", () => {
     expect(withoutPaths(text)).toBe(told);
   });
 
+  it.each([
+    "#/properties/n/multipleOf: this keyword is not supported",
+    "task.constraint.json_schema: #/$defs/a/items/0/pattern: too long",
+    "#/properties/이름/properties/n/multipleOf",
+    "(#/a/b/c) and '#/d/e/f'",
+    "#/properties/a~1b/x/y",
+  ])("are told from places in JSON, which stay: %s", (text) => {
+    expect(withoutPaths(text)).toBe(text);
+  });
+
   it("are told neither in the message nor in the details", () => {
     const error = wireErrorFrom(new ModelBroken({ model: "demo", cause: "/srv/secret/demo/config.json is no JSON" }));
     expect(error.message).toBe('model "demo" cannot be used: <path> is no JSON');

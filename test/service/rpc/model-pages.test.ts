@@ -53,3 +53,11 @@ describe("pages", () => {
     expect(Result.isFailure(gone) && gone.failure.message).toContain("is gone");
   });
 });
+
+it("a page size over the most is cut to it", () => {
+  const many = Array.from({ length: 2500 }, (_, index) => modelStatus(`model-${index}`));
+  for (const pageSize of [1000, 1001, 2 ** 32 - 1]) {
+    const result = pageOf(many, { pageSize, pageToken: "", states: everything });
+    expect(Result.isSuccess(result) && result.success.models.length).toBe(1000);
+  }
+});
