@@ -23,6 +23,7 @@ import { layer as embeddings } from "./pipeline/EmbeddingsLive.ts";
 import { layer as generations } from "./pipeline/GenerationsLive.ts";
 import { layer as preparations } from "./pipeline/prepare/PreparationsLive.ts";
 import { Sandbox } from "./sandbox/Sandbox.ts";
+import { probePort } from "./server/probe-port.ts";
 import { Server } from "./server/Server.ts";
 import { layer as logging } from "./telemetry/logging.ts";
 import { outliveReaders } from "./telemetry/standard-streams.ts";
@@ -65,6 +66,9 @@ const reloads = Layer.effectDiscard(
   }),
 );
 
+/** A port that is taken is told of before anything is loaded. */
+const portProbed = Layer.effectDiscard(Effect.flatMap(ServerConfig, probePort));
+
 /**
  * What is configured is loaded before the port opens: who connects is answered at once. A model that fails leaves the
  * others to serve; it is told of in the log and by its health. Without any the service does not start.
@@ -84,7 +88,10 @@ const preloaded = Layer.effectDiscard(
   }),
 ).pipe(Layer.provideMerge(reloads), Layer.provideMerge(pipeline));
 
-const server = Server.layer.pipe(Layer.provide(preloaded), Layer.provideMerge(ServerConfig.layer));
+const server = Server.layer.pipe(
+  Layer.provide(preloaded.pipe(Layer.provide(portProbed))),
+  Layer.provideMerge(ServerConfig.layer),
+);
 
 const announce = Effect.gen(function* () {
   const { host, port } = (yield* Server).address;

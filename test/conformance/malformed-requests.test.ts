@@ -6,7 +6,7 @@ import { connect } from "node:http2";
 import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
-import { ErrorInfoSchema } from "../../src/client/gen/google/rpc/error_details_pb.ts";
+import { BadRequestSchema, ErrorInfoSchema } from "../../src/client/gen/google/rpc/error_details_pb.ts";
 import { StatusSchema } from "../../src/client/gen/google/rpc/status_pb.ts";
 import { GenerateRequestSchema } from "../../src/client/gen/mlxd/v1/generation_service_pb.ts";
 import { envelope, type RawResponse, requestHttp1, requestHttp2 } from "../support/raw-http.ts";
@@ -161,37 +161,131 @@ describe("JSON", () => {
     return { status: response.status, ...seenInJson(JSON.parse(response.body.toString()) as ConnectErrorJson) };
   };
 
+  const message = "task.chat.messages[1]";
+
   it.each([
-    ["text that is no JSON", "my secret prompt", "the request is no JSON of mlxd.v1.GenerateRequest"],
-    ["a broken end", '{"task":{"prompt":"my secret prompt"', "the request is no JSON of mlxd.v1.GenerateRequest"],
-    ["a list", "[]", "the request is no JSON of mlxd.v1.GenerateRequest"],
+    ["text that is no JSON", "my secret prompt", "the request is not JSON: a value is missing, at line 1, column 1"],
+    ["nothing", "", "the request is not JSON: it ends too early, at line 1, column 1"],
     [
-      "a misspelt option",
-      '{"task":{"prompt":"a","sampling":{"temprature":1}}}',
-      'mlxd.v1.SamplingParams has no field "temprature"',
+      "a broken end",
+      '{"task":{"prompt":"my secret prompt"',
+      "the request is not JSON: it ends too early, at line 1, column 37",
     ],
+    [
+      "a comma at the end",
+      '{"task":\n  {"prompt":"my secret prompt",}}',
+      'the request is not JSON: there is a comma before "}", at line 2, column 32',
+    ],
+    [
+      "something behind the end",
+      '{"task":{"prompt":"a"}} my secret prompt',
+      "the request is not JSON: there is something behind the end of the JSON, at line 1, column 25",
+    ],
+    ["a list", "[]", "it is a list; it must be an object"],
+    [
+      "a key that is there twice",
+      '{"task":{"prompt":"a","prompt":"my secret prompt"}}',
+      "task.prompt: it is there twice",
+    ],
+    [
+      "a key by two of its names",
+      '{"task":{"prompt":"a","sampling":{"topP":1,"top_p":1}}}',
+      "task.sampling.top_p: it is there twice",
+    ],
+    ["a text for a message", '{"task":"my secret prompt"}', "task: it is a text; it must be an object"],
     [
       "a text for a number",
       '{"task":{"prompt":"a","sampling":{"temperature":"my secret prompt"}}}',
-      "the JSON of field mlxd.v1.SamplingParams.temperature cannot be read: expected number (float64)",
+      "task.sampling.temperature: it is a text; it must be a number",
     ],
     [
       "a fraction for a whole number",
       '{"task":{"prompt":"a","sampling":{"seed":1.5}}}',
-      "the JSON of field mlxd.v1.SamplingParams.seed cannot be read: expected number (uint32)",
+      "task.sampling.seed: 1.5 is not allowed; it must be a whole number from 0 to 4294967295",
     ],
     [
-      "two inputs",
-      '{"task":{"prompt":"a","chat":{}}}',
-      "mlxd.v1.GenerationTask.input can be only one of prompt and chat",
+      "a whole number over its type's bound",
+      '{"task":{"prompt":"a","sampling":{"seed":4294967296}}}',
+      "task.sampling.seed: 4294967296 is not allowed; it must be a whole number from 0 to 4294967295",
     ],
     [
-      "an unknown role",
-      '{"task":{"chat":{"messages":[{"role":"ROLE_BOSS"}]}}}',
-      "the JSON of enum mlxd.v1.Role cannot be read",
+      "a number among texts",
+      '{"task":{"prompt":"a","stop":{"stopSequences":["a",7]}}}',
+      "task.stop.stop_sequences[1]: 7 is not allowed; it must be a text",
+    ],
+    [
+      "a duration that is none",
+      '{"task":{"prompt":"a","stop":{"timeBudget":"my secret prompt"}}}',
+      'task.stop.time_budget: it is a text; it must be a duration such as "1.5s"',
+    ],
+    [
+      "half of a surrogate pair",
+      '{"task":{"prompt":"\\ud800"}}',
+      "task.prompt: it has half of a surrogate pair; it must be well-formed text",
+    ],
+    ["two inputs", '{"task":{"prompt":"a","chat":{}}}', "task.input: only one of prompt and chat can be set"],
+    [
+      "an unknown role, by its place and with what there is",
+      '{"task":{"chat":{"messages":[{"role":"ROLE_USER"},{"role":"user"}]}}}',
+      `${message}.role: "user" is not allowed; it must be one of ROLE_SYSTEM, ROLE_USER, ROLE_ASSISTANT, ROLE_TOOL, ROLE_DEVELOPER`,
+    ],
+    [
+      "labels that are no map of texts",
+      '{"task":{"prompt":"a","labels":{"a":1}}}',
+      "task.labels: it is an object; it must be an object of names and values",
+    ],
+    [
+      "what is nested without end",
+      `{"task":${"[".repeat(5000)}`,
+      "the request is not JSON: it is nested more than 128 deep, at line 1, column 136",
     ],
   ])("refuses %s without repeating it", async (_what, body, message) => {
     expect(await post(body)).toEqual({ status: 400, code: Code.InvalidArgument, message, reason: "MALFORMED_REQUEST" });
+  });
+
+  it("refuses a misspelt option and tells which there are", async () => {
+    const { message } = await post('{"task":{"prompt":"a","sampling":{"temprature":1}}}');
+    expect(message).toMatch(/^task.sampling.temprature: there is no such field; there are temperature, topP, /);
+  });
+
+  it("names the field in BadRequest as well", async () => {
+    const headers = { "content-type": "application/json" };
+    const body = '{"task":{"sampling":{"seed":-1}}}';
+    const response = await requestHttp1(server.port, { path: path("Generate"), headers, body });
+    const { details } = JSON.parse(response.body.toString()) as ConnectErrorJson;
+    const detail = details?.find(({ type }) => type === "google.rpc.BadRequest");
+    const { fieldViolations } = fromBinary(BadRequestSchema, Buffer.from(detail?.value ?? "", "base64"));
+    expect(fieldViolations.map(({ field }) => field)).toEqual(["task.sampling.seed"]);
+  });
+
+  it.each(["application/json", "application/grpc-web+json", "application/connect+json"])(
+    "refuses Latin-1 as %s, of which a model would read something else",
+    async (contentType) => {
+      const text = Buffer.concat([Buffer.from('{"task":{"prompt":"caf'), Buffer.of(0xe9), Buffer.from('"}}')]);
+      const method = contentType === "application/json" ? "Generate" : "StreamGenerate";
+      const body = contentType === "application/json" ? text : envelope(text);
+      const headers = { "content-type": contentType };
+      const response = await requestHttp1(server.port, { path: path(method), headers, body });
+      const told = `${JSON.stringify(response.headers)} ${response.body.toString()}`;
+      expect(told.replaceAll("%20", " ")).toContain("the request is not in UTF-8");
+    },
+  );
+
+  it("refuses what is too long to look for the place by the type of the field", async () => {
+    const ids = JSON.stringify(Array.from({ length: 500_000 }, () => 1));
+    const { status, message } = await post(`{"task":{"tokens":{"ids":${ids.slice(0, -1)},"my secret prompt"]}}}`);
+    expect(status).toBe(400);
+    expect(message).toBe("the JSON of field mlxd.v1.TokenInput.ids cannot be read");
+  });
+
+  it("explains each of many at once by its own text", async () => {
+    const messages = await Promise.all(
+      Array.from({ length: 20 }, async (_, index) => {
+        const { message } = await post(`{"task":{"prompt":"a","sampling":{"seed":${index}.5}}}`);
+        return message;
+      }),
+    );
+    expect(messages).toEqual(messages.map((_, index) => expect.stringContaining(`task.sampling.seed: ${index}.5 is`)));
   });
 
   it("reads NaN, and refuses it as a temperature", async () => {

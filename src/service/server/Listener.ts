@@ -8,6 +8,7 @@ import type { Drain } from "./Drain.ts";
 import { createHttpHandler } from "./http-handler.ts";
 import { ListenFailed } from "./ListenFailed.ts";
 import { OnePort, type OnePortOptions } from "./one-port.ts";
+import { codeOf } from "./probe-port.ts";
 
 /** A call's end is on its way when the call is over; a peer that takes longer to read it than this is not waited for. */
 const flushMs = 1000;
@@ -76,6 +77,3 @@ const makeLogFailure = Effect.gen(function* () {
     );
   };
 });
-
-const codeOf = (error: unknown): string =>
-  typeof error === "object" && error !== null && "code" in error ? String(error.code) : String(error);

@@ -13,6 +13,7 @@ import { Drain } from "./Drain.ts";
 import { Health } from "./Health.ts";
 import { makeHealthService } from "./health-service.ts";
 import { type Address, listen } from "./Listener.ts";
+import { requestDecoder } from "./json-text.ts";
 import { watchModels } from "./model-health.ts";
 import { createReflectionIndex } from "./reflection-index.ts";
 import { addReflection, reflectionServices } from "./reflection-service.ts";
@@ -37,9 +38,8 @@ export class Server extends Context.Service<
       const router = createConnectRouter({
         readMaxBytes: config.maxMessageBytes,
         acceptCompression: [compressionGzip, compressionBrotli],
-        // A key that the API does not have is a typing error, and to ignore it would be to ignore an option.
-        jsonOptions: { ignoreUnknownFields: false, registry: anyTypes },
-        requestGate: createRequestGate(drain.isDraining),
+        jsonOptions,
+        requestGate: createRequestGate(drain.isDraining, config.maxMessageBytes),
       });
       addApi(router);
       router.service(HealthRpc, healthService);
@@ -59,5 +59,13 @@ export class Server extends Context.Service<
   /** Drains when its scope closes, before what it serves from is closed. */
   static readonly layer = this.layerNoDeps.pipe(Layer.provide(Bridge.layer), Layer.provideMerge(Drain.layer));
 }
+
+const jsonOptions = {
+  // A key that the API does not have is a typing error, and to ignore it would be to ignore an option.
+  ignoreUnknownFields: false,
+  registry: anyTypes,
+  // Connect's serialization reads it; only the router's type does not say so.
+  textDecoder: requestDecoder,
+};
 
 const reflectionIndex = createReflectionIndex([...apiServices, HealthRpc, ...reflectionServices], anyFiles);

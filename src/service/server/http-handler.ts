@@ -12,6 +12,7 @@ import { announceHeader, callDeadline, requestId, resetStream } from "../rpc/cal
 import { type ContentType, isConnectStream, isGrpc, isGrpcWeb, parseContentType } from "./content-type.ts";
 import { applyCors, type CorsOptions } from "./cors.ts";
 import { takeDeadline } from "./deadline-from-headers.ts";
+import { withJsonText } from "./json-text.ts";
 import { answerOther } from "./other-requests.ts";
 import type { Request, RequestHandler, Response } from "./one-port.ts";
 import { refuseAuthority, refuseRequest } from "./refuse-request.ts";
@@ -77,7 +78,7 @@ export const createHttpHandler = (options: HttpHandlerOptions): RequestHandler =
       return refuseAuthority(request, response);
     }
     universal.body = bodyOf(universal, handler, contentType);
-    handler(universal)
+    withJsonText(() => handler(universal))
       .then((answer) => writeResponse(answer, response))
       .catch((reason: unknown) => {
         if (!isGone(reason)) options.onFailure(handler, reason);

@@ -6,22 +6,36 @@
  * No interceptor sees them. But all of Connect's protocol handlers abort the call's signal with the error right
  * before they write it, and the listeners of an abort run at once: that is where it can still be completed.
  */
-import { Code, ConnectError } from "@connectrpc/connect";
+import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
 
 import type { ErrorReason } from "../../client/gen/mlxd/v1/error_details_pb.ts";
-import { errorInfo, maxMessageBytes, truncateUtf8 } from "../rpc/error-details.ts";
+import { InvalidField } from "../domain/errors.ts";
+import { type Detail, detailsOf, errorInfo, maxMessageBytes, truncateUtf8, withinCap } from "../rpc/error-details.ts";
+import { jsonFault } from "./json-fault.ts";
+import type { JsonFault } from "./json-scan.ts";
+import { currentJsonText } from "./json-text.ts";
 
-export const explainLibraryErrors = (signal: AbortSignal): void => {
+/**
+ * To find the place of an error in JSON takes some ten times as long as to read it, and this is the thread of all calls: of
+ * a longer text only the type of the field is told.
+ */
+const explainedLength = 256 * 1024;
+
+/** @param readMaxBytes the most that a request message may have */
+export const explainLibraryErrors = ({ signal, method }: HandlerContext, readMaxBytes: number): void => {
+  const json = currentJsonText();
   const complete = () => {
     const error: unknown = signal.reason;
     if (!(error instanceof ConnectError) || error.details.length > 0) return;
-    const explained = explain(error);
+    const explained = explain(error, readMaxBytes, () =>
+      json?.text === undefined || json.text.length > explainedLength ? undefined : jsonFault(method.input, json.text),
+    );
     if (explained === undefined) return;
-    const { code, message, reason } = explained;
+    const { code, message, details } = explained;
     const rawMessage = truncateUtf8(message, maxMessageBytes);
     // Read-only for the type, not for the object: ConnectError has no other way to change its mind.
     Object.assign(error, { code, rawMessage, message: `[${Code[code]}] ${rawMessage}` });
-    error.details.push(errorInfo(reason, {}));
+    error.details.push(...withinCap(details));
   };
   signal.addEventListener("abort", complete, { once: true });
 };
@@ -29,26 +43,53 @@ export const explainLibraryErrors = (signal: AbortSignal): void => {
 interface Explained {
   readonly code: Code;
   readonly message: string;
-  readonly reason: keyof typeof ErrorReason;
+  readonly details: ReadonlyArray<Detail>;
 }
 
-const malformed = (message: string): Explained => ({
-  code: Code.InvalidArgument,
+const explained = (code: Code, message: string, reason: keyof typeof ErrorReason): Explained => ({
+  code,
   message,
-  reason: "MALFORMED_REQUEST",
+  details: [errorInfo(reason, {})],
 });
 
-const explain = ({ code, rawMessage }: ConnectError): Explained | undefined => {
-  if (code === Code.ResourceExhausted) return { code, message: rawMessage, reason: "MESSAGE_TOO_LARGE" };
+const malformed = (message: string): Explained => explained(Code.InvalidArgument, message, "MALFORMED_REQUEST");
+
+const explain = (
+  { code, rawMessage, cause }: ConnectError,
+  readMaxBytes: number,
+  findFault: () => JsonFault | undefined,
+): Explained | undefined => {
+  if (code === Code.ResourceExhausted) {
+    const bytes = /\b(\d+) (?:bytes|is larger)|size (\d+)/
+      .exec(rawMessage)
+      ?.slice(1)
+      .find((size) => size !== undefined);
+    const size = bytes === undefined || bytes === String(readMaxBytes) ? "is larger" : `has ${bytes} bytes`;
+    const message = `the request's message ${size}; it may have ${readMaxBytes} bytes at most (MLXD_MAX_MESSAGE_BYTES)`;
+    return explained(code, message, "MESSAGE_TOO_LARGE");
+  }
   if (code === Code.Internal && rawMessage.startsWith("parse binary:")) {
     return malformed("the request is no well-formed protobuf message");
   }
   if (code !== Code.InvalidArgument && code !== Code.Unimplemented) return undefined;
-  if (rawMessage.startsWith("cannot decode ")) return malformed(describeJsonError(rawMessage));
-  return { code, message: rawMessage, reason: "MALFORMED_REQUEST" };
+  if (cause instanceof TypeError && "code" in cause && cause.code === "ERR_ENCODING_INVALID_ENCODED_DATA") {
+    return malformed("the request is not in UTF-8, as JSON has to be");
+  }
+  if (rawMessage.startsWith("cannot decode ")) {
+    const fault = findFault();
+    return fault === undefined ? malformed(describeJsonError(rawMessage)) : malformedAt(fault);
+  }
+  return explained(code, rawMessage, "MALFORMED_REQUEST");
 };
 
-/** Names the place and leaves out the value that was found there: it may be a prompt. */
+const malformedAt = ({ field, description }: JsonFault): Explained => {
+  if (field === "") return malformed(description);
+  const { message, details } = malformed(`${field}: ${description}`);
+  const fields = new InvalidField({ violations: [{ field, description }] });
+  return { code: Code.InvalidArgument, message, details: [...details, ...detailsOf(fields, undefined)] };
+};
+
+/** What Connect says of it, without the value that was found there: it may be a prompt. */
 const describeJsonError = (text: string): string => {
   const [, kind, name, detail = ""] =
     /^cannot decode (field|message|enum|oneof) (\S+) from JSON(?:: (.*))?$/s.exec(text) ?? [];

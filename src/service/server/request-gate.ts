@@ -9,11 +9,11 @@ import { explainLibraryErrors } from "./library-errors.ts";
 
 /** While draining, only health is answered: it has to say so. */
 export const createRequestGate =
-  (isDraining: () => boolean) =>
+  (isDraining: () => boolean, maxMessageBytes: number) =>
   (context: HandlerContext): void => {
     if (isDraining() && context.service.typeName !== Health.typeName) {
       throw connectErrorFrom(wireErrorFrom(new Draining({ retryAfterMs: drainingRetryAfterMs })));
     }
     context.values.get(announceHeader)(context.responseHeader);
-    explainLibraryErrors(context.signal);
+    explainLibraryErrors(context, maxMessageBytes);
   };

@@ -1,0 +1,66 @@
+import { fromJsonString } from "@bufbuild/protobuf";
+import { assert, json, property, string } from "fast-check";
+import { describe, expect, it } from "vitest";
+
+import { GenerateRequestSchema } from "../../../src/client/gen/mlxd/v1/generation_service_pb.ts";
+import { jsonFault } from "../../../src/service/server/json-fault.ts";
+import { scanJson } from "../../../src/service/server/json-scan.ts";
+
+const isJson = (text: string): boolean => {
+  try {
+    JSON.parse(text);
+    return true;
+  } catch {
+    return false;
+  }
+};
+
+describe("scanJson", () => {
+  it("takes what JSON.parse takes", () => {
+    assert(property(json(), (text) => scanJson(text) === undefined));
+  });
+
+  it("refuses what JSON.parse refuses", () => {
+    assert(property(string(), (text) => (scanJson(text) === undefined) === isJson(text)));
+    assert(
+      property(json(), string({ maxLength: 2 }), (text, extra) => {
+        for (const at of [0, Math.trunc(text.length / 2), text.length]) {
+          const changed = text.slice(0, at) + extra + text.slice(at);
+          const fault = scanJson(changed);
+          if (fault?.description === "it is there twice") continue;
+          if ((fault === undefined) !== isJson(changed)) return false;
+        }
+        return true;
+      }),
+    );
+  });
+
+  it.each([
+    ['"a\\x"', "a text has a backslash that escapes nothing, at line 1, column 3"],
+    ['"a\nb"', "a text has a line end or control character, which must be escaped, at line 1, column 3"],
+    ['"a', "it ends too early, at line 1, column 3"],
+    ["{a:1}", "a name in quotes is missing, at line 1, column 2"],
+    ['{"a" 1}', "a colon is missing, at line 1, column 6"],
+    ["[1 2]", 'a comma or "]" is missing, at line 1, column 4'],
+    ["01", "there is something behind the end of the JSON, at line 1, column 2"],
+  ])("tells what is wrong with %s", (text, what) => {
+    expect(scanJson(text)?.description).toBe(`the request is not JSON: ${what}`);
+  });
+});
+
+describe("jsonFault", () => {
+  it("finds a fault wherever the library does", () => {
+    const texts = [
+      '{"task":{"tokens":{"ids":[1,2,-3]}}}',
+      '{"task":{"chat":{"messages":[{"role":9.5}]}}}',
+      '{"task":{"chat":{"templateOptions":7}}}',
+      '{"task":{"labels":[]}}',
+      '{"task":{"sampling":{"logitBias":[{},null]}}}',
+    ];
+    for (const text of texts) {
+      expect(() => fromJsonString(GenerateRequestSchema, text)).toThrow();
+      expect(jsonFault(GenerateRequestSchema, text), text).toBeDefined();
+    }
+    expect(jsonFault(GenerateRequestSchema, texts[0] ?? "")?.field).toBe("task.tokens.ids[2]");
+  });
+});
