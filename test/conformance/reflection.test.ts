@@ -116,6 +116,8 @@ describe("grpcurl", () => {
     expect((await run(program, address, "list")).trim().split("\n")).toEqual(services);
     const described = await run(program, address, "describe", "mlxd.v1.GenerationTask");
     expect(described).toContain("message GenerationTask");
+    expect(described).toContain("// One generation to run: ");
+    expect(described).toMatch(/\/\/ Id, alias or repository path of the model.*\n {2}string model = 1/);
     const task = '{"task": {"prompt": "hello"}}';
     expect(JSON.parse(await run(program, "-d", task, address, "mlxd.v1.GenerationService/Generate"))).toMatchObject({
       result: { candidates: [{ text: "Once upon a time 🦊", finishReason: "FINISH_REASON_END_OF_SEQUENCE" }] },

@@ -1,7 +1,15 @@
 /** What server reflection looks up: files by name, by the symbols they define and by the extensions they declare. */
-import { type DescExtension, type DescFile, type DescMessage, type DescService, toBinary } from "@bufbuild/protobuf";
+import { readFileSync } from "node:fs";
+import {
+  type DescExtension,
+  type DescFile,
+  type DescMessage,
+  type DescService,
+  fromBinary,
+  toBinary,
+} from "@bufbuild/protobuf";
 import { nestedTypes } from "@bufbuild/protobuf/reflect";
-import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
+import { type FileDescriptorProto, FileDescriptorProtoSchema, FileDescriptorSetSchema } from "@bufbuild/protobuf/wkt";
 
 export interface ReflectionIndex {
   readonly services: ReadonlyArray<string>;
@@ -51,8 +59,18 @@ export const encodeWithImports = (file: DescFile): Uint8Array[] => {
     one.dependencies.forEach(add);
   };
   add(file);
-  return [...all].map(({ proto }) => toBinary(FileDescriptorProtoSchema, proto));
+  return [...all].map(({ proto }) => toBinary(FileDescriptorProtoSchema, documented.get(proto.name) ?? proto));
 };
+
+/**
+ * The API's own files with their comments, which generated code leaves out: a client that describes a message shows units,
+ * bounds and defaults. `npm run generate` writes the file.
+ */
+const documented: ReadonlyMap<string, FileDescriptorProto> = new Map(
+  fromBinary(FileDescriptorSetSchema, readFileSync(new URL("../../../proto/mlxd.binpb", import.meta.url)))
+    .file.filter(({ package: name }) => name === "mlxd.v1")
+    .map((file) => [file.name, file]),
+);
 
 const extensionsOf = (file: DescFile): ReadonlyArray<DescExtension> =>
   [...nestedTypes(file)].filter((type) => type.kind === "extension");
