@@ -38,7 +38,7 @@ const callers: Readonly<Record<string, readonly ["gemma" | "gpt", string]>> = {
 const addCaller = (name: string, base: "gemma" | "gpt", sign: string): void => {
   cpSync(realModels[base], join(folder, name), { recursive: true });
   const file = join(folder, name, "tokenizer_config.json");
-  const template = `{% for message in messages %}{{ message.content }}{% endfor %}{% if tools %}${sign}{% endif %}`;
+  const template = `{% for message in messages %}{{ message.content }}{% endfor %}{% if tools %}${sign}{% for tool in tools %}{{ tool | tojson }}{% endfor %}{% endif %}`;
   writeFileSync(file, JSON.stringify({ ...JSON.parse(readFileSync(file, "utf8")), chat_template: template }));
 };
 
@@ -103,7 +103,7 @@ describe("a constraint", () => {
   it("is refused by the field and the keyword before anything is computed", async () => {
     const cases: ReadonlyArray<readonly [NonNullable<GenerationParameters["constraint"]>, string, RegExp]> = [
       [
-        { jsonSchema: { type: "object", patternProperties: {} } },
+        { jsonSchema: { type: "object", patternProperties: { a: {} } } },
         "json_schema",
         /#\/patternProperties: .*not supported/,
       ],

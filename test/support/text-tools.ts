@@ -3,6 +3,7 @@ import { Effect } from "effect";
 
 import type { ChatInput } from "../../src/service/domain/generation.ts";
 import type { PromptTools } from "../../src/service/models/Models.ts";
+import { makeGrammar } from "../../src/service/output/grammar/make-grammar.ts";
 import type { OutputFormat } from "../../src/service/output/output-format.ts";
 import { reasoningMarks } from "../../src/service/output/reasoning-marks.ts";
 import { ChatTemplateRefused } from "../../src/service/prompt/chat-template.ts";
@@ -14,7 +15,10 @@ import type { Tokenizer } from "../../src/service/prompt/Tokenizer.ts";
 import { createVocabulary, type Vocabulary } from "../../src/service/prompt/Vocabulary.ts";
 import { byteTokenizer } from "./byte-tokenizer.ts";
 
-type TextTools = Pick<PromptTools, "vocabulary" | "outputFormat" | "reasoningMarks" | "template" | "texts">;
+type TextTools = Pick<
+  PromptTools,
+  "vocabulary" | "outputFormat" | "reasoningMarks" | "template" | "texts" | "grammars"
+>;
 
 export interface TextToolsOptions {
   readonly tokenizer?: Tokenizer;
@@ -44,6 +48,7 @@ export const textTools = ({
   outputFormat,
   reasoningMarks: reasoningMarks(outputFormat, (text) => tokenizer.encode(text, { addSpecialTokens: false })),
   template: { ...plainShape, ...template },
+  grammars: { make: (request) => Effect.sync(() => makeGrammar(request)) },
   texts: {
     encode: (texts, { limit, truncate, addSpecialTokens }) =>
       Effect.sync(() =>

@@ -16,6 +16,7 @@ import type { ReasoningMarks } from "../output/reasoning-marks.ts";
 import type { TemplateShape } from "../prompt/template-shape.ts";
 import type { Vocabulary } from "../prompt/Vocabulary.ts";
 import type { Footprint } from "./footprint.ts";
+import type { Grammars } from "./grammars.ts";
 import type { Departure, Unloaded, UnloadOptions } from "./keeping.ts";
 import type { Room } from "./Reservations.ts";
 import type { Texts } from "./texts.ts";
@@ -31,6 +32,7 @@ export interface PromptTools {
   /** What its chat template makes of a conversation. */
   readonly template: TemplateShape;
   readonly texts: Texts;
+  readonly grammars: Grammars;
 }
 
 /** How the preload of one model went. */

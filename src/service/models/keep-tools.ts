@@ -6,6 +6,7 @@ import type { CatalogEntry } from "./catalog.ts";
 import { createVocabulary } from "../prompt/Vocabulary.ts";
 import type { TextModel } from "../sandbox/lane/text-files.ts";
 import type { Sandbox } from "../sandbox/Sandbox.ts";
+import { makeGrammars } from "./grammars.ts";
 import type { PromptTools } from "./Models.ts";
 import { makeTexts } from "./texts.ts";
 
@@ -64,6 +65,7 @@ const readTools = Effect.fnUntraced(function* (
     reasoningMarks: loaded.reasoningMarks,
     template: loaded.template,
     texts: makeTexts(sandbox, facts.id, { ...model, digest: loaded.digest }, unchanged),
+    grammars: makeGrammars(sandbox, facts.id),
   };
 });
 

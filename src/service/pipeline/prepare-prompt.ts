@@ -52,7 +52,7 @@ export const preparePrompt = Effect.fn("preparePrompt")(function* (
 ): Effect.fn.Return<PreparedPrompt, PromptFailure> {
   yield* checkTask(task, tools);
   const adapter = yield* findAdapter(task, tools.facts);
-  const grammar = yield* Effect.fromResult(taskGrammar(task, tools));
+  const grammar = yield* taskGrammar(task, tools);
   const { tokenIds, text, conversation } = yield* tokensAndText(task, tools);
   const violations = [
     ...strangeTokenViolations(task.input.type, tokenIds, tools.facts),

@@ -1,68 +1,50 @@
 /** What the output of a task has to follow. */
-import { Result } from "effect";
+import { Effect } from "effect";
 
-import { InvalidField, UnsupportedParameter } from "../domain/errors.ts";
+import { InvalidField, type QueueFull, UnsupportedParameter } from "../domain/errors.ts";
 import type { ChatInput, GenerationTask, OutputConstraint } from "../domain/generation.ts";
 import type { Grammar } from "../domain/grammar.ts";
 import type { PromptTools } from "../models/Models.ts";
-import { callsGrammar } from "../output/grammar/calls.ts";
-import { constraintGrammar } from "../output/grammar/constraint-grammar.ts";
-import { GrammarRefused } from "../output/grammar/expressions.ts";
-import type { Notation } from "../output/output-format.ts";
 
 /** Undefined where it follows nothing. */
-export const taskGrammar = (
+export const taskGrammar = Effect.fn("taskGrammar")(function* (
   { input, constraint }: GenerationTask,
-  { facts, outputFormat }: PromptTools,
-): Result.Result<Grammar | undefined, InvalidField | UnsupportedParameter> => {
-  if (constraint === undefined) {
-    return input.type === "chat" ? callGrammar(input, outputFormat.notation) : Result.succeed(undefined);
-  }
+  tools: PromptTools,
+): Effect.fn.Return<Grammar | undefined, InvalidField | QueueFull | UnsupportedParameter> {
+  if (constraint === undefined) return input.type === "chat" ? yield* callGrammar(input, tools) : undefined;
   if (input.type === "chat" && input.tools.length > 0 && input.toolChoice.mode !== "none") {
     const hint = "where tools are offered the output may be a call; leave them out or set tool_choice to MODE_NONE";
-    return Result.fail(new UnsupportedParameter({ field: "task.constraint", model: facts.id, hint }));
+    return yield* new UnsupportedParameter({ field: "task.constraint", model: tools.facts.id, hint });
   }
-  return orInvalid(`task.constraint.${fields[constraint.type]}`, () => constraintGrammar(constraint));
-};
+  const field = `task.constraint.${fields[constraint.type]}`;
+  const made = yield* tools.grammars.make({ type: "constraint", constraint }, field);
+  if ("grammar" in made) return made.grammar;
+  const { reason, where } = made.refused;
+  return yield* invalid(field, where === "" ? reason : `${where}: ${reason}`);
+});
 
 /** Undefined where no tool has to be called. */
-const callGrammar = (
+const callGrammar = Effect.fnUntraced(function* (
   { tools, toolChoice }: ChatInput,
-  notation: Notation,
-): Result.Result<Grammar | undefined, InvalidField> => {
-  if (toolChoice.mode === "auto" || toolChoice.mode === "none") return Result.succeed(undefined);
+  { grammars, outputFormat: { notation } }: PromptTools,
+): Effect.fn.Return<Grammar | undefined, InvalidField | QueueFull> {
+  if (toolChoice.mode === "auto" || toolChoice.mode === "none") return undefined;
   const name = toolChoice.mode === "function" ? toolChoice.name : undefined;
   const several = name === undefined;
-  if (several && tools.length === 0) return invalid("task.chat.tool_choice.mode", "there are no tools to call");
+  if (several && tools.length === 0) return yield* invalid("task.chat.tool_choice.mode", "there are no tools to call");
   const chosen = several ? tools : tools.filter((tool) => tool.name === name);
-  if (chosen.length === 0) return invalid("task.chat.tool_choice.function", "it names none of the tools");
-  const make = () => callsGrammar({ tools: chosen, notation, several });
-  return orInvalid("task.chat.tools", make, ({ where, reason }) => {
-    const tool = chosen[Number.parseInt(where, 10)];
-    const at = tool === undefined ? "" : `[${tools.indexOf(tool)}].parameters`;
-    return { field: `task.chat.tools${at}`, reason: `where it has to be called, its schema must be usable: ${reason}` };
-  });
-};
+  if (chosen.length === 0) return yield* invalid("task.chat.tool_choice.function", "it names none of the tools");
+  const made = yield* grammars.make({ type: "calls", tools: chosen, notation, several }, "task.chat.tools");
+  if ("grammar" in made) return made.grammar;
+  const { reason, where } = made.refused;
+  const tool = chosen[Number.parseInt(where, 10)];
+  const at = tool === undefined ? "" : `[${tools.indexOf(tool)}].parameters`;
+  const description = `where it has to be called, its schema must be usable: ${reason}`;
+  return yield* invalid(`task.chat.tools${at}`, description);
+});
 
-const invalid = (field: string, description: string): Result.Result<never, InvalidField> =>
-  Result.fail(new InvalidField({ violations: [{ field, description }] }));
-
-type Place = { readonly field: string; readonly reason: string };
-
-const orInvalid = (
-  field: string,
-  make: () => Grammar,
-  place: (refused: GrammarRefused) => Place = ({ message }) => ({ field, reason: message }),
-): Result.Result<Grammar, InvalidField> => {
-  try {
-    return Result.succeed(make());
-  } catch (cause) {
-    // Whatever is nested without end exhausts the stack, wherever it is looked at.
-    if (!(cause instanceof GrammarRefused || cause instanceof RangeError)) throw cause;
-    const at = cause instanceof GrammarRefused ? place(cause) : { field, reason: "it is nested too deep" };
-    return invalid(at.field, at.reason.slice(0, longestReason));
-  }
-};
+const invalid = (field: string, description: string): InvalidField =>
+  new InvalidField({ violations: [{ field, description: description.slice(0, longestReason) }] });
 
 const longestReason = 500;
 

@@ -449,7 +449,9 @@ class MlxEngine implements Engine {
         this.settle(own, Exit.void);
         break;
       case "unconstrainable": {
-        const violations = [{ field: "task.constraint", description: event.reason }];
+        // Only calls that have to be made may have the marks of calls.
+        const field = run.request.constraint?.markers === true ? "task.chat.tools" : "task.constraint";
+        const violations = [{ field, description: event.reason }];
         this.settle(own, Exit.fail(new InvalidField({ violations })));
         break;
       }
