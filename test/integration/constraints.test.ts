@@ -38,7 +38,7 @@ const callers: Readonly<Record<string, readonly ["gemma" | "gpt", string]>> = {
 const addCaller = (name: string, base: "gemma" | "gpt", sign: string): void => {
   cpSync(realModels[base], join(folder, name), { recursive: true });
   const file = join(folder, name, "tokenizer_config.json");
-  const template = `{% for message in messages %}{{ message.content }}{% endfor %}{% if tools %}${sign}{% for tool in tools %}{{ tool | tojson }}{% endfor %}{% endif %}`;
+  const template = `{% for message in messages %}{{ message.content }}{% endfor %}{% if tools %}${sign}{% for tool in tools %}{{ tool.function.name }}{% endfor %}{% endif %}`;
   writeFileSync(file, JSON.stringify({ ...JSON.parse(readFileSync(file, "utf8")), chat_template: template }));
 };
 
@@ -104,10 +104,10 @@ describe("a constraint", () => {
     const cases: ReadonlyArray<readonly [NonNullable<GenerationParameters["constraint"]>, string, RegExp]> = [
       [
         { jsonSchema: { type: "object", patternProperties: { a: {} } } },
-        "json_schema",
+        "jsonSchema",
         /#\/patternProperties: .*not supported/,
       ],
-      [{ jsonSchema: "{" }, "json_schema", /no JSON/],
+      [{ jsonSchema: "{" }, "jsonSchema", /no JSON/],
       [{ regex: "(a" }, "regex", /not closed/],
       [{ grammar: "root ::= foo" }, "grammar", /"foo" is not defined \(line 1, column 10\)/],
       [{ grammar: 'root ::= root "a" | "b"' }, "grammar", /begins with itself/],
@@ -117,7 +117,7 @@ describe("a constraint", () => {
       assert.isTrue(isMlxdError(error));
       if (!isMlxdError(error)) continue;
       assert.strictEqual(error.reason, "INVALID_FIELD");
-      assert.include(error.message, `task.constraint.${field}`);
+      assert.include(error.message, `constraint.${field}`);
       assert.match(error.message, reason);
     }
   });
@@ -173,15 +173,12 @@ describe("a tool that has to be called", () => {
       return isMlxdError(error) ? `${error.reason} ${error.message}` : "not refused";
     };
     const messages = [{ role: "user", content: "hi" }] as const;
-    assert.match(await refusal({ messages, toolChoice: "required" }), /INVALID_FIELD task\.chat\.tool_choice\.mode/);
-    assert.match(
-      await refusal({ messages, tools, toolChoice: { function: "other" } }),
-      /INVALID_FIELD task\.chat\.tool_choice\.function/,
-    );
+    assert.match(await refusal({ messages, toolChoice: "required" }), /INVALID_FIELD toolChoice\.mode/);
+    assert.match(await refusal({ messages, tools, toolChoice: { function: "other" } }), /INVALID_FIELD toolChoice/);
     const odd = { name: "odd", parameters: { type: "object", minProperties: 3 } };
     assert.match(
       await refusal({ messages, tools: [...tools, odd], toolChoice: "required" }),
-      /INVALID_FIELD task\.chat\.tools\[3\]\.parameters: .*minProperties/,
+      /INVALID_FIELD tools\[3\]\.parameters: .*minProperties/,
     );
     assert.match(
       await refusal({ messages, tools }, { constraint: { jsonObject: true } }),
