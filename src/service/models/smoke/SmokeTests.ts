@@ -6,7 +6,9 @@ import { Context, Effect, Layer, Option, Schema, Semaphore } from "effect";
 
 import { ModelsConfig } from "../../config/ModelsConfig.ts";
 import { QualityConfig } from "../../config/QualityConfig.ts";
+import { splitEnginePrefix } from "../../domain/engine-names.ts";
 import type { ModelFacts } from "../../domain/model.ts";
+import { modelKey } from "../../domain/model-identity.ts";
 import type { SmokeTest } from "../../domain/preparation.ts";
 import { codeOf } from "../../checkpoint/checkpoint-files.ts";
 
@@ -60,7 +62,7 @@ export class SmokeTests extends Context.Service<
   );
 }
 
-const keyOf = ({ engine, id }: Tried): string => `${engine}:${id}`;
+const keyOf = ({ engine, id }: Tried): string => modelKey(engine, id);
 
 const Entry = Schema.Struct({
   revision: Schema.String,
@@ -81,7 +83,11 @@ const decode = Schema.decodeUnknownOption(Schema.fromJsonString(Schema.Record(Sc
 /** A file that is not there, or not to be read, holds nothing: models are then tried again. */
 const read = async (file: string): Promise<ReadonlyArray<[string, Entry]>> => {
   const text = await readFile(file, "utf8").catch(() => "{}");
-  return Object.entries(Option.getOrElse(decode(text), () => ({})));
+  return Object.entries(Option.getOrElse(decode(text), () => ({}))).map(([key, entry]) => {
+    // Older ones have the engine by another of its names.
+    const named = splitEnginePrefix(key);
+    return [named === undefined ? key : modelKey(named.engine, named.model), entry];
+  });
 };
 
 /** Whole or not at all. */

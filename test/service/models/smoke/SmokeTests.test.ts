@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, assert, beforeEach, describe, it } from "@effect/vitest";
@@ -50,6 +50,19 @@ describe("the results of smoke tests", () => {
       assert.isUndefined(yield* fresh((tests) => tests.of(facts({ id: "other" }))));
       assert.isUndefined(yield* fresh((tests) => tests.of(facts({ revision: "r2" }))));
       assert.isUndefined(yield* fresh((tests) => tests.of(facts({ family: "llama" }))));
+    }),
+  );
+
+  it.effect("are kept under the engine's full name, and read under any other", () =>
+    Effect.gen(function* () {
+      yield* fresh((tests) => tests.remember(facts(), test));
+      const file = join(folder, ".mlxd", "smoke-tests.json");
+      const text = readFileSync(file, "utf8");
+      assert.hasAllKeys(JSON.parse(text), [`local_mlx:${facts().id}`]);
+      for (const name of ["mlx", "local-mlx"]) {
+        writeFileSync(file, text.replace("local_mlx", name));
+        assert.deepEqual(yield* fresh((tests) => tests.of(facts())), test);
+      }
     }),
   );
 
