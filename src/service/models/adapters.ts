@@ -37,14 +37,22 @@ const ownAdapters = async (directory: string): Promise<ReadonlyArray<Adapter>> =
 
 const weightsFile = "adapters.safetensors";
 
+/** As it is on disk now. Reads no weights. Throws CheckpointInvalid. */
+export const readAdapterRevision = async (directory: string): Promise<string> =>
+  (await readAdapterFiles(directory)).revision;
+
+const readAdapterFiles = async (directory: string) => {
+  const config = await readRequired(directory, "adapter_config.json");
+  const { raw, tensors } = await readTensorHeaders(directory, weightsFile);
+  // Training goes on to other numbers in the same shapes.
+  const { size, mtimeMs } = await stat(join(directory, weightsFile));
+  const hash = createHash("sha256").update(config).update(raw);
+  return { tensors, revision: hash.update(`${size} ${mtimeMs} ${directory}`).digest("hex").slice(0, 12) };
+};
+
 const readAdapter = async ({ id, directory }: Adapter): Promise<AdapterFacts> => {
   try {
-    const config = await readRequired(directory, "adapter_config.json");
-    const { raw, tensors } = await readTensorHeaders(directory, weightsFile);
-    // Training goes on to other numbers in the same shapes.
-    const { size, mtimeMs } = await stat(join(directory, weightsFile));
-    const hash = createHash("sha256").update(config).update(raw);
-    const revision = hash.update(`${size} ${mtimeMs} ${directory}`).digest("hex").slice(0, 12);
+    const { tensors, revision } = await readAdapterFiles(directory);
     const numbers = [...tensors].map(([name, { shape }]) => heldAs(name) * shape.reduce((all, each) => all * each, 1));
     return {
       id,

@@ -7,13 +7,14 @@ import { QualityConfig } from "../config/QualityConfig.ts";
 import {
   DeadlineExceeded,
   EngineLost,
+  ModelChanged,
   ModelUnfit,
   ModelUnloaded,
   type Progress,
   type ServiceError,
 } from "../domain/errors.ts";
 import type { GenerationEvent, GenerationTask } from "../domain/generation.ts";
-import { Models } from "../models/Models.ts";
+import { Models, type PromptTools } from "../models/Models.ts";
 import { SmokeTests } from "../models/smoke/SmokeTests.ts";
 import { marksReasoning } from "../output/output-format.ts";
 import { resolveParameters } from "../prompt/effective-parameters.ts";
@@ -55,6 +56,12 @@ export const layer: Layer.Layer<Generations, never, Needs> = Layer.effect(
     /** How to cancel each running generation; whether there was anything left of it. */
     const running = new Map<string, Effect.Effect<boolean>>();
 
+    /** An adapter whose files changed is one of the catalog's: it is read anew, for whoever begins anew. */
+    const prepare = (task: GenerationTask, tools: PromptTools) =>
+      Effect.tapError(preparePrompt(task, tools), (error) =>
+        error instanceof ModelChanged ? Effect.ignore(models.rescan) : Effect.void,
+      );
+
     const generate = Effect.fn("Generations.generate")(function* (task: GenerationTask, call: Call, emit: Emit) {
       const receivedAt = yield* Clock.currentTimeMillis;
       const tools = yield* models
@@ -66,7 +73,7 @@ export const layer: Layer.Layer<Generations, never, Needs> = Layer.effect(
       const isBlocked = task.input.type === "chat" && task.adapter === undefined && !call.isTrial;
       const unfit = isBlocked ? smokeTests.blocking(facts) : undefined;
       if (unfit !== undefined) return yield* new ModelUnfit({ model: facts.id, finding: unfit.reason });
-      const prompt = yield* preparePrompt(task, tools);
+      const prompt = yield* prepare(task, tools);
       const promptTokens = prompt.tokenIds.length;
       const resolved = yield* Effect.fromResult(
         resolveParameters({
@@ -185,7 +192,7 @@ export const layer: Layer.Layer<Generations, never, Needs> = Layer.effect(
         function* (task) {
           const tools = yield* models.promptTools(task.model);
           const { facts } = tools;
-          const promptTokens = (yield* preparePrompt(task, tools)).tokenIds.length;
+          const promptTokens = (yield* prepare(task, tools)).tokenIds.length;
           const resolved = resolveParameters({ ...facts, ...task, promptTokens, randomSeed: 0 });
           return {
             model: facts.id,

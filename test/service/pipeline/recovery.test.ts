@@ -1,5 +1,6 @@
 /** A broken answer is generated anew, once, where nothing of it was sent. */
 import { assert, describe, it } from "@effect/vitest";
+import { fileURLToPath } from "node:url";
 import { Effect, Fiber, Layer, Stream } from "effect";
 import { TestClock } from "effect/testing";
 
@@ -7,7 +8,7 @@ import { Admission } from "../../../src/service/admission/Admission.ts";
 import { AdmissionConfig } from "../../../src/service/config/AdmissionConfig.ts";
 import { EngineLost } from "../../../src/service/domain/errors.ts";
 import type { GenerationTask } from "../../../src/service/domain/generation.ts";
-import type { AdapterFacts } from "../../../src/service/domain/model.ts";
+import { readAdapters } from "../../../src/service/models/adapters.ts";
 import { familyProfile } from "../../../src/service/models/families.ts";
 import { Models } from "../../../src/service/models/Models.ts";
 import { SmokeTests } from "../../../src/service/models/smoke/SmokeTests.ts";
@@ -20,6 +21,7 @@ import { makeScriptedEngine, type Script, type ScriptedEngine } from "../../supp
 import { chat, facts, message, task } from "../../support/tasks.ts";
 import { textTools } from "../../support/text-tools.ts";
 
+const adapterFolder = fileURLToPath(new URL("../../fixtures/adapters/llama", import.meta.url));
 const question = chat(message("user", "Hello there"));
 const sampled = facts({
   contextLength: 4096,
@@ -98,20 +100,22 @@ describe("a broken answer of a unary call", () => {
   );
 
   it.effect("is generated anew with the same adapter", () => {
-    const adapter: AdapterFacts = { id: "polite", directory: "/nowhere", revision: "a1", bytes: 8, problem: "" };
-    return withAnswers(
-      [loop, ["Good day."]],
-      ({ engine }) =>
-        Effect.gen(function* () {
-          const { started } = yield* run({ adapter: "polite" });
-          assert.deepEqual(
-            engine.requests.map((request) => request.adapter),
-            [adapter, adapter],
-          );
-          const { seed } = engine.requests[1]?.parameters ?? assert.fail();
-          assert.deepInclude(started.parameters, { adapter: "polite", seed });
-        }),
-      { model: { ...sampled, adapters: [adapter] } },
+    const of = Effect.promise(() => readAdapters(adapterFolder, []));
+    return Effect.flatMap(of, ([adapter = assert.fail()]) =>
+      withAnswers(
+        [loop, ["Good day."]],
+        ({ engine }) =>
+          Effect.gen(function* () {
+            const { started } = yield* run({ adapter: adapter.id });
+            assert.deepEqual(
+              engine.requests.map((request) => request.adapter),
+              [adapter, adapter],
+            );
+            const { seed } = engine.requests[1]?.parameters ?? assert.fail();
+            assert.deepInclude(started.parameters, { adapter: adapter.id, seed });
+          }),
+        { model: { ...sampled, adapters: [adapter] } },
+      ),
     );
   });
 
