@@ -53,7 +53,7 @@ const start = async (environment: Readonly<Record<string, string>> = {}) => {
   };
 };
 
-const names = ["", "mlxd.v1.GenerationService", "models/demo"];
+const names = ["", "mlxd.v1.GenerationService", "mlxd.v1.EmbeddingService", "models/demo"];
 const task = { input: { case: "prompt", value: "1 2 3" }, stop: { ignoreEos: true, maxOutputTokens: 4 } } as const;
 
 const failureOf = async (call: Promise<unknown>) => {

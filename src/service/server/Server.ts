@@ -4,6 +4,7 @@ import { compressionBrotli, compressionGzip } from "@connectrpc/connect-node";
 import { Context, Effect, Layer } from "effect";
 
 import { Health as HealthRpc } from "../../client/gen/grpc/health/v1/health_pb.ts";
+import { EmbeddingService } from "../../client/gen/mlxd/v1/embedding_service_pb.ts";
 import { GenerationService } from "../../client/gen/mlxd/v1/generation_service_pb.ts";
 import { ServerConfig } from "../config/ServerConfig.ts";
 import { anyFiles, anyTypes } from "../rpc/any-types.ts";
@@ -45,7 +46,7 @@ export class Server extends Context.Service<
       router.service(HealthRpc, healthService);
       if (config.reflection) addReflection(router, reflectionIndex);
       yield* Effect.forEach([...apiServices, HealthRpc], ({ typeName }) => health.set(typeName, "serving"));
-      yield* watchModels(["", GenerationService.typeName]);
+      yield* watchModels(["", GenerationService.typeName, EmbeddingService.typeName]);
       const address = yield* listen({
         config,
         drain,

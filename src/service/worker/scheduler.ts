@@ -10,6 +10,7 @@
  */
 import { AdapterLoads } from "./adapter-loads.ts";
 import type { Model } from "./architectures/Model.ts";
+import { type Batch, type Chosen, joinBatch, rowsInUse, shrinkBatch, unreadRows } from "./batch.ts";
 import type { Constraints } from "./grammar/constraints.ts";
 import { EmbeddingPool } from "./embedding-pool.ts";
 import { bytesOf, KVCache, snapshotBytes, withSlack } from "./kv-cache.ts";
@@ -33,19 +34,6 @@ import type { DraftedPlace } from "./speculation/drafted-place.ts";
 import type { DraftPlan, Speculator } from "./speculation/speculator.ts";
 import { type Drafts, layOut, readVerified, type Verification } from "./speculation/verification.ts";
 import { WaitingQueue } from "./waiting-queue.ts";
-
-/** Sequences that are computed together, in rows of one cache. */
-interface Batch {
-  readonly cache: KVCache;
-  /** Undefined: the row is free. */
-  rows: Array<Sequence | undefined>;
-  /** int32 [rows]: chosen by the device, not yet fed. */
-  next: Tensor;
-  /** Of these, where they are wanted. */
-  logprobs: ReadonlyArray<PendingLogprobs<Sequence>>;
-}
-
-type Chosen = Pick<Batch, "next" | "logprobs">;
 
 /** Drafts whose verification the device has begun. */
 interface Verifying {
@@ -585,55 +573,21 @@ export class Scheduler {
     return bytesOf(shape, rows, withSlack(columns)) + apart;
   }
 
-  /** Moves sequences whose prompt is computed into the batch. */
-  private join({ cache, rows }: Prefill, { next, logprobs }: Chosen): void {
+  private join(prefill: Prefill, chosen: Chosen): void {
     this.prefill = undefined;
-    if (this.batch === undefined || this.batch.rows.every((sequence) => sequence === undefined)) {
-      this.batch = { cache, rows, next, logprobs };
-      return;
-    }
-    const { batch } = this;
-    const joining = [...rows.entries()].filter(([, sequence]) => sequence !== undefined);
-    const free = [...batch.rows.entries()].flatMap(([row, sequence]) => (sequence === undefined ? [row] : []));
-    const missing = joining.length - free.length;
-    if (missing > 0) {
-      batch.cache.addRows(missing);
-      for (let i = 0; i < missing; i++) free.push(batch.rows.push(undefined) - 1);
-    }
-    // Row of each new token among [old ones, new ones], for one gather.
-    const origin = [...batch.rows.keys()].map((row) => Math.min(row, batch.next.size - 1));
-    for (const [sourceRow, sequence] of joining) {
-      const row = free.shift();
-      if (row === undefined) throw new RangeError("no free row for a prefilled sequence");
-      batch.cache.insert(row, cache, sourceRow);
-      batch.rows[row] = sequence;
-      origin[row] = batch.next.size + sourceRow;
-    }
-    batch.logprobs = [...batch.logprobs, ...logprobs];
-    batch.next = mx.take(mx.concatenate([batch.next, next], 0), mx.array(origin, mx.int32), 0);
-    mx.asyncEval(batch.next);
+    this.batch = joinBatch(this.batch, prefill, chosen);
   }
 
   /** Ends an empty batch and shrinks one that is mostly free rows, unless others are about to join. */
   private compact(): void {
     const { batch } = this;
     if (batch === undefined) return;
-    const live = [...batch.rows.entries()].flatMap(([row, sequence]) => (sequence === undefined ? [] : [row]));
-    if (live.length === 0) {
-      this.batch = undefined;
-      return;
-    }
+    const live = rowsInUse(batch);
     const coming = this.waiting.length + (this.prefill?.rows.length ?? 0);
-    if (live.length + coming > batch.rows.length / 2) return;
-    batch.cache.select(live);
-    batch.next = mx.take(batch.next, mx.array(live, mx.int32), 0);
-    batch.rows = live.map((row) => batch.rows[row]);
+    if (live.length === 0) this.batch = undefined;
+    else if (live.length + coming <= batch.rows.length / 2) shrinkBatch(batch, live);
   }
 }
-
-/** Of the batch's sequences those with a token that was chosen and not read; the others' rows are undefined. */
-const unreadRows = ({ rows }: Batch): Array<Sequence | undefined> =>
-  rows.map((sequence) => (sequence?.unread === true ? sequence : undefined));
 
 /** Collections are due by memory touched: a slice of prefill leaves much more behind than a decode step. */
 const prefillDebt = 4;
