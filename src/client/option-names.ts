@@ -36,7 +36,7 @@ export const nameOptionsIn = (text: string, nameOf: NameOf): string =>
 const known = new Set(
   (
     "top_p top_k min_p repetition_penalty presence_penalty frequency_penalty logit_bias candidate_count " +
-    "max_output_tokens min_output_tokens stop_sequences stop_token_ids ignore_eos include_stop_in_output time_budget " +
+    "max_output_tokens min_output_tokens stop_sequences replace_model_stops stop_token_ids ignore_eos include_stop_in_output time_budget " +
     "max_tokens token_ids top_logprobs prompt_logprobs echo_prompt flush_tokens flush_interval fairness_id " +
     "max_queue_wait stable_prefix_tokens model_revision tool_choice template_options continue_final_message " +
     "json_schema json_object drain_timeout idle_ttl generation_id"

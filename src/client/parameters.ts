@@ -49,6 +49,11 @@ export interface GenerationParameters {
   readonly minOutputTokens?: number | undefined;
   /** Texts that end the output, in addition to the model's own; at most 8. */
   readonly stopSequences?: readonly string[] | undefined;
+  /**
+   * `stopSequences` replace the model's own instead of adding to them.
+   * @default false
+   */
+  readonly replaceModelStops?: boolean | undefined;
   /** Token ids that end the output, in addition to the model's own; at most 64. */
   readonly stopTokenIds?: readonly number[] | undefined;
   /** Go on after the model's end of sequence. */

@@ -47,8 +47,8 @@ export interface ToolCall {
 export interface OutputWarning {
   /**
    * `malformed_tool_call` (cut off or unreadable), `unknown_tool`, `invalid_arguments` (they do not fit the tool's
-   * schema): what the model meant as a call is in the text. `markers_removed`: the text is without role markers that
-   * the model leaked.
+   * schema): what the model meant as a call is in the text. `markers_removed`: the text is without role markers or special
+   * tokens that the model leaked. `cut_at_marker`: it ends where the model wrote a marker of its family's in ordinary text.
    */
   readonly kind: OutputWarningKind;
   /** One sentence. */

@@ -75,6 +75,7 @@ const setters: Setters = {
   maxOutputTokens: (task, value, name) => void (stop(task).maxOutputTokens = checkWhole(value, name)),
   minOutputTokens: (task, value, name) => void (stop(task).minOutputTokens = checkWhole(value, name)),
   stopSequences: (task, value, name) => void (stop(task).stopSequences = checkTexts(value, name)),
+  replaceModelStops: (task, value, name) => void (stop(task).replaceModelStops = checkFlag(value, name)),
   stopTokenIds: (task, value, name) => void (stop(task).stopTokenIds = checkTokenIds(value, name)),
   ignoreEos: (task, value, name) => void (stop(task).ignoreEos = checkFlag(value, name)),
   includeStopInOutput: (task, value, name) => void (stop(task).includeStopInOutput = checkFlag(value, name)),

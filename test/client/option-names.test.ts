@@ -94,7 +94,7 @@ describe("the service's refusal of a parameter", () => {
 });
 
 const inputs: readonly (readonly [GenerationInput, string])[] = [
-  [{ messages: [{ role: "user", content: [{ text: "" }] }] }, "messages[0].content[0].text"],
+  [{ messages: [{ role: "user", content: [{ text: "" }] }] }, "messages[0]"],
   [{ messages: [] }, "messages"],
   [{ messages: [{ role: "user", content: "a" }], tools: [{ name: "no name" }] }, "tools[0].name"],
   [{ messages: [{ role: "user", content: "a" }], toolChoice: { function: "" } }, "toolChoice.function"],

@@ -66,6 +66,9 @@ const Model = Schema.Struct({
 });
 export type ModelDeclaration = typeof Model.Type;
 
+/** It would change nothing. */
+const noVision = "false, as long as no engine here takes images";
+
 const Family = Schema.Struct({
   temperature: Schema.optionalKey(number(0, 2)),
   top_p: Schema.optionalKey(positive(1)),
@@ -73,7 +76,7 @@ const Family = Schema.Struct({
   stop_sequences: Schema.optionalKey(StopSequences),
   chat_template: Schema.optionalKey(Schema.Literals(standInTemplates)),
   supports_system: Schema.optionalKey(Schema.Boolean),
-  supports_vision: Schema.optionalKey(Schema.Boolean),
+  supports_vision: Schema.optionalKey(Schema.Boolean.check(Schema.makeFilter((vision) => !vision || noVision))),
   draft: Schema.optionalKey(Schema.Boolean),
   clean_up: Schema.optionalKey(Schema.Array(Schema.Literals(cleanUpSteps))),
 });

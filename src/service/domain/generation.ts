@@ -96,6 +96,8 @@ export interface StopCriteria {
   readonly stopTokenIds: ReadonlyArray<number>;
   readonly ignoreEos: boolean;
   readonly includeStopInOutput: boolean;
+  /** The task's stop sequences stand in the place of the model's. @default false */
+  readonly replacesModelStops?: boolean;
   readonly timeBudgetMs?: number;
 }
 
@@ -212,6 +214,7 @@ export interface OutputWarning {
     | "unknown-tool"
     | "invalid-arguments"
     | "markers-removed"
+    | "cut-at-marker"
     | "regenerated"
     | "broken-answer";
   /** One sentence. */

@@ -26,6 +26,7 @@ import type {
 } from "../domain/generation.ts";
 import type { AdapterFacts, ModelFacts } from "../domain/model.ts";
 import type { OutputReading } from "../output/parser.ts";
+import type { StopText } from "../output/stop-texts.ts";
 import type { Vocabulary } from "../prompt/Vocabulary.ts";
 import type { EmbeddingRequest, ReasoningLimit, SequenceConstraint, SequenceScheduling } from "../worker/protocol.ts";
 
@@ -42,6 +43,8 @@ export interface EngineRequest {
   /** End-of-sequence tokens among `parameters.stopTokenIds`: they decide which finish reason is told. */
   readonly eosTokenIds: ReadonlyArray<number>;
   readonly includeStopInOutput: boolean;
+  /** What becomes of `parameters.stopSequences`. @default they stop wherever they stand */
+  readonly stops?: ReadonlyArray<StopText>;
   /** What the output consists of beside text. */
   readonly reading: OutputReading;
   readonly reasoningLimit: ReasoningLimit | undefined;

@@ -4,6 +4,8 @@ import { createCleanUp, isCleanUpStep } from "./clean-up.ts";
 import type { OutputDelta } from "./deltas.ts";
 import { createParser, type OutputReading } from "./parser.ts";
 import { createStopMatcher } from "./stop-sequences.ts";
+import { actsInText, type StopText } from "./stop-texts.ts";
+import { asToken, markOf, unmarked } from "./token-marks.ts";
 import { createTrim, type Trim } from "./trim.ts";
 
 /** What came of a piece of output; nothing of it is held back elsewhere. */
@@ -19,8 +21,10 @@ export interface OutputStep {
 
 export interface OutputReaderOptions {
   readonly reading: OutputReading;
-  readonly stopSequences: ReadonlyArray<string>;
+  readonly stops: ReadonlyArray<StopText>;
   readonly includeStop: boolean;
+  /** Special tokens of the vocabulary, as they are spelled: as such markers act, and not in ordinary text. */
+  readonly specials?: ReadonlySet<string>;
   /** Makes the ids of calls. @default nine random characters, which every chat template takes */
   readonly createId?: () => string;
 }
@@ -35,14 +39,27 @@ export class OutputReader {
   private readonly includeStop: boolean;
   /** The last of what cleans the text up; undefined where nothing does. */
   private readonly trim: Trim | undefined;
+  /** Stop sequences that are special tokens, as these: in reasoning and in calls they are nothing. */
+  private readonly ignored: ReadonlyArray<string>;
+  private readonly modelStops: ReadonlySet<string>;
   private readonly found: OutputWarning[] = [];
   private stopped: string | undefined;
   private ownTurn = true;
 
-  constructor({ reading, stopSequences, includeStop, createId = randomId }: OutputReaderOptions) {
-    this.parser = createParser(reading, (delta) => void this.deltas.push(delta), createId);
-    this.cleanUp = createCleanUp(reading.format?.cleanUp ?? [], stopSequences, reading.continues);
-    this.stops = createStopMatcher(stopSequences, includeStop);
+  constructor({ reading, stops, includeStop, specials = new Set(), createId = randomId }: OutputReaderOptions) {
+    const asTokens = reading.spelled === true || reading.verbatim === true ? new Set<string>() : specials;
+    const mark = markOf(asTokens);
+    const stopsAsTokens = stops.filter(({ text }) => specials.has(text)).map(({ text }) => text);
+    const stopsInText = stops
+      .filter(({ text, inText }) => inText === "always" || (inText === "unless-token" && !specials.has(text)))
+      .map(({ text }) => text);
+    this.ignored = stopsAsTokens.map(asToken);
+    this.modelStops = new Set(stops.filter(({ isModels }) => isModels).map(({ text }) => text));
+    this.parser = createParser(reading, (delta) => void this.deltas.push(delta), createId, mark);
+    const acts = (marker: string): boolean =>
+      !asTokens.has(marker) && (reading.stripsHtml === true || actsInText(marker));
+    this.cleanUp = createCleanUp(reading.format?.cleanUp ?? [], stopsInText, reading.continues, acts);
+    this.stops = createStopMatcher([...stopsInText, ...this.ignored], includeStop);
     this.includeStop = includeStop;
     const { cleanUp = [] } = reading.format ?? {};
     this.trim = cleanUp.some(isCleanUpStep) ? createTrim(reading.continues) : undefined;
@@ -92,7 +109,7 @@ export class OutputReader {
           text += this.release(this.cleanUp.push(delta.text));
           break;
         case "reasoning":
-          reasoning += delta.text;
+          reasoning += this.without(delta.text);
           break;
         case "tool-call":
           this.calls += 1;
@@ -113,21 +130,34 @@ export class OutputReader {
   /** Stop sequences are looked for in what the caller sees. */
   private release({ text, cutAt }: { readonly text: string; readonly cutAt: string | undefined }): string {
     const step = this.stops.push(text);
-    this.stopped = step.matched;
     if (step.matched !== undefined) {
+      this.stopped = unmarked(step.matched);
+      if (this.stopped === step.matched && this.modelStops.has(this.stopped)) this.warnOfCut(this.stopped);
       if (!this.includeStop) return this.trimmed(step.text);
       // Asked for by name, it is text to the last character, and so is what stands before it.
       const own = this.trimmed(step.text.slice(0, -step.matched.length));
-      return own + (this.trim?.held() ?? "") + step.matched;
+      return own + (this.trim?.held() ?? "") + this.stopped;
     }
     if (cutAt === undefined) return this.trimmed(step.text);
     this.stopped = cutAt;
     this.ownTurn = false;
+    this.warnOfCut(cutAt);
     return this.trimmed(step.text + this.stops.flush());
   }
 
-  private trimmed(text: string): string {
+  private trimmed(marked: string): string {
+    const text = unmarked(marked);
     return this.trim?.push(text) ?? text;
+  }
+
+  private without(marked: string): string {
+    return unmarked(this.ignored.reduce((text, stop) => text.replaceAll(stop, ""), marked));
+  }
+
+  private warnOfCut(marker: string): void {
+    const text = JSON.stringify(marker.trim());
+    const message = `the text was cut at ${text}, which stands for the end of a turn in the model's family; verbatim leaves it`;
+    this.found.push({ kind: "cut-at-marker", message });
   }
 }
 

@@ -8,7 +8,8 @@ import { createLlama } from "./notations/llama.ts";
 import { createMistral } from "./notations/mistral.ts";
 import { createPhi, createTagged } from "./notations/tagged.ts";
 import { markersOf, type Notation, type OutputFormat } from "./output-format.ts";
-import { createReasoning } from "./reasoning.ts";
+import { createReasoning, type ReasoningTags } from "./reasoning.ts";
+import { asText, type Mark } from "./token-marks.ts";
 import { ToolCalls } from "./tool-calls.ts";
 import { createToolSet, type ToolSet } from "./tool-set.ts";
 
@@ -22,6 +23,12 @@ export interface OutputReading {
   readonly startsInReasoning: boolean;
   /** The output goes on with a message that has begun: it has no beginning to clean. */
   readonly continues: boolean;
+  /** Special tokens are written as they are spelled, as all text is. @default false */
+  readonly verbatim?: boolean;
+  /** Markers act in ordinary text, though they are special tokens: a constraint may have spelled them. @default false */
+  readonly spelled?: boolean;
+  /** Tags that may be HTML are taken out of the text as role markers: the operator has asked for it. @default false */
+  readonly stripsHtml?: boolean;
 }
 
 export const plainReading: OutputReading = {
@@ -35,21 +42,31 @@ export const plainReading: OutputReading = {
 export const markersFor = ({ format, tools }: OutputReading): ReadonlySet<string> =>
   new Set(format === undefined ? [] : markersOf(format, readsCalls(format, tools)));
 
-/** @param createId makes the ids of calls */
-export const createParser = (reading: OutputReading, emit: Emit, createId: () => string): OutputParser => {
+/**
+ * @param createId makes the ids of calls
+ * @param mark how markers are looked for
+ */
+export const createParser = (
+  reading: OutputReading,
+  emit: Emit,
+  createId: () => string,
+  mark: Mark = asText,
+): OutputParser => {
   const { format, tools, startsInReasoning } = reading;
   if (format === undefined) return createPlain(emit);
   const { notation, reasoningTags } = format;
   const calls = new ToolCalls(tools ?? createToolSet([]), emit, createId);
-  const answer = readsCalls(format, tools) ? notations[notation](calls, emit) : createPlain(emit);
-  return reasoningTags === undefined ? answer : createReasoning(reasoningTags, startsInReasoning, answer, emit);
+  const answer = readsCalls(format, tools) ? notations[notation](calls, emit, mark) : createPlain(emit);
+  return reasoningTags === undefined
+    ? answer
+    : createReasoning(marked(reasoningTags, mark), startsInReasoning, answer, emit);
 };
 
 /** Harmony has channels whether there are tools or not. */
 const readsCalls = ({ notation }: OutputFormat, tools: ToolSet | undefined): boolean =>
   tools !== undefined || notation === "harmony";
 
-const notations: Readonly<Record<Notation, (calls: ToolCalls, emit: Emit) => OutputParser>> = {
+const notations: Readonly<Record<Notation, (calls: ToolCalls, emit: Emit, mark: Mark) => OutputParser>> = {
   tagged: createTagged,
   llama: createLlama,
   mistral: createMistral,
@@ -60,6 +77,11 @@ const notations: Readonly<Record<Notation, (calls: ToolCalls, emit: Emit) => Out
   functionary: createFunctionary,
   phi: createPhi,
 };
+
+const marked = ({ open, close }: ReasoningTags, mark: Mark): ReasoningTags => ({
+  open: mark(open),
+  close: mark(close),
+});
 
 const createPlain = (emit: Emit): OutputParser => ({
   push: (text) => emit({ type: "text", text }),

@@ -2,6 +2,7 @@
 import type { OutputWarning, Tool } from "../domain/generation.ts";
 import type { Emit } from "./deltas.ts";
 import { jsonMembers, jsonObjects } from "./json-text.ts";
+import { unmarked } from "./token-marks.ts";
 import type { ToolSet } from "./tool-set.ts";
 
 export class ToolCalls {
@@ -30,7 +31,8 @@ export class ToolCalls {
    *
    * @param before what stood between the text and the call, for the case that it is none
    */
-  takeObjects(body: string, before = ""): void {
+  takeObjects(marked: string, before = ""): void {
+    const body = unmarked(marked);
     const objects = jsonObjects(body);
     if (objects === undefined) {
       this.giveBack(before + body.trim(), { kind: "malformed-tool-call", message: "a tool call is not valid JSON" });
@@ -47,7 +49,9 @@ export class ToolCalls {
   }
 
   /** @param original what to give back as text when it is no call that can be made */
-  take(name: string, given: string, original: string): void {
+  take(named: string, marked: string, original: string): void {
+    const name = unmarked(named);
+    const given = unmarked(marked);
     // A model that has nothing to say of its arguments says so in more ways than one.
     const argumentsText = /^\s*(?:null)?\s*$/.test(given) ? "{}" : given;
     const problem = this.tools.problem(name, argumentsText);
@@ -61,7 +65,7 @@ export class ToolCalls {
 
   /** What the model meant as a call and what is none is not lost: it is text, and a warning says why. */
   giveBack(text: string, warning: OutputWarning): void {
-    if (text !== "") this.emit({ type: "text", text });
+    if (text !== "") this.emit({ type: "text", text: unmarked(text) });
     this.emit({ type: "warning", warning });
   }
 

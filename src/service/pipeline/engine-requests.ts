@@ -4,7 +4,8 @@ import type { EngineRequest } from "../engine/Engine.ts";
 import type { PromptTools } from "../models/Models.ts";
 import type { ResolvedParameters } from "../prompt/effective-parameters.ts";
 import { candidateSeed } from "./candidate-seed.ts";
-import { outputConstraint, outputReading, reasoningLimit } from "./prepare-output.ts";
+import { configuredStops, outputConstraint, outputReading, reasoningLimit } from "./prepare-output.ts";
+import { stopTexts } from "../output/stop-texts.ts";
 import type { PreparedPrompt } from "./prepare-prompt.ts";
 
 /** What the engine is asked for: one request for each candidate, alike but for their seeds. */
@@ -25,6 +26,12 @@ export const engineRequests = (
     topLogprobs: output.topLogprobs,
     eosTokenIds: tools.facts.eosTokenIds,
     includeStopInOutput: stop.includeStopInOutput,
+    stops: stopTexts({
+      all: parameters.stopSequences,
+      asked: stop.stopSequences,
+      configured: configuredStops(tools),
+      verbatim: output.verbatim,
+    }),
     reading: outputReading(task, tools, conversation),
     reasoningLimit: reasoningLimit(task, tools, conversation, constraint && parameters.maxOutputTokens),
     ...(constraint !== undefined && { constraint }),

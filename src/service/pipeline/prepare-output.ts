@@ -2,6 +2,8 @@
 import type { ChatInput, GenerationTask } from "../domain/generation.ts";
 import type { Grammar } from "../domain/grammar.ts";
 import type { EngineRequest } from "../engine/Engine.ts";
+import { families } from "../domain/family.ts";
+import { familyProfile } from "../models/families.ts";
 import type { PromptTools } from "../models/Models.ts";
 import { marksReasoning } from "../output/output-format.ts";
 import { type OutputReading, plainReading } from "../output/parser.ts";
@@ -12,7 +14,8 @@ import { createToolSet } from "../output/tool-set.ts";
 /** @param prompt the rendered conversation; undefined for inputs that are none */
 export const outputReading = (task: GenerationTask, tools: PromptTools, prompt: string | undefined): OutputReading => {
   const { input, output } = task;
-  if (input.type !== "chat" || prompt === undefined || output.verbatim) return plainReading;
+  if (output.verbatim) return { ...plainReading, verbatim: true };
+  if (input.type !== "chat" || prompt === undefined) return plainReading;
   const { outputFormat } = tools;
   // What a constraint lets through is the answer to the last character: a tag in a JSON string is no role marker.
   const format = task.constraint === undefined ? outputFormat : { ...outputFormat, cleanUp: [] };
@@ -21,9 +24,23 @@ export const outputReading = (task: GenerationTask, tools: PromptTools, prompt: 
     format,
     tools: offers ? createToolSet(input.tools) : undefined,
     continues: input.continueFinalMessage,
+    spelled: choosesTool(input),
+    stripsHtml: isConfigured(tools),
     startsInReasoning: format.reasoningTags !== undefined && endsInReasoning(input, prompt, format.reasoningTags),
   };
 };
+
+/** Of the model's stop sequences those that the operator has set, for the model or for its family. */
+export const configuredStops = ({ facts, profile }: PromptTools): ReadonlyArray<string> => {
+  const { stopSequences } = builtInProfile(facts.family);
+  if (profile.stopSequences !== stopSequences) return facts.defaults.stopSequences;
+  return facts.defaults.stopSequences.filter((stop) => !stopSequences.includes(stop));
+};
+
+const builtInProfile = (family: string) => familyProfile(families.find((known) => known === family) ?? "unknown");
+
+const isConfigured = ({ facts, profile }: PromptTools): boolean =>
+  profile.postprocess !== builtInProfile(facts.family).postprocess;
 
 /**
  * Undefined where neither the task nor its constraint sets one.

@@ -11,6 +11,8 @@ export interface Vocabulary {
    * for an id that the vocabulary does not have. Do not change it.
    */
   readonly bytes: (id: number) => Uint8Array<ArrayBuffer>;
+  /** Special tokens, as they are spelled. */
+  readonly specials: ReadonlySet<string>;
   /** The first space of a text is not its own: the tokenizer puts one there. */
   readonly dropsFirstSpace: boolean;
 }
@@ -36,10 +38,13 @@ export const createVocabulary = (table: VocabularyTable): Vocabulary => {
   const is = (flag: number, id: number): boolean => ((flags[id] ?? 0) & flag) !== 0;
   const part = (all: Uint8Array<ArrayBuffer>, ends: Uint32Array, id: number) =>
     all.subarray(ends[id - 1] ?? 0, ends[id] ?? 0);
+  const piece = (id: number) => (is(known, id) ? decoder.decode(part(pieces, pieceEnds, id)) : undefined);
+  const specials = Array.from(flags.keys()).flatMap((id) => (is(special, id) ? (piece(id) ?? []) : []));
   return {
     size: flags.length,
     isSpecial: (id) => is(special, id),
-    piece: (id) => (is(known, id) ? decoder.decode(part(pieces, pieceEnds, id)) : undefined),
+    specials: new Set(specials.filter((each) => each !== "")),
+    piece,
     bytes: (id) => (is(known, id) ? part(bytes, byteEnds, id) : new Uint8Array()),
     dropsFirstSpace,
   };

@@ -9,10 +9,14 @@ export interface Detokenizer {
 }
 
 /**
- * The text of all tokens but special ones, those apart that `markers` names: they are text too. Bytes that are no valid
- * UTF-8 become U+FFFD, as in the tokenizer's own decoder.
+ * The text of all tokens but special ones. Bytes that are no valid UTF-8 become U+FFFD, as in the tokenizer's own decoder.
+ *
+ * @param special what to write for a special token; empty: it is left out
  */
-export const createDetokenizer = (vocabulary: Vocabulary, markers: ReadonlySet<string> = new Set()): Detokenizer => {
+export const createDetokenizer = (
+  vocabulary: Vocabulary,
+  special: (piece: string) => string = () => "",
+): Detokenizer => {
   const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
   let isFirst = vocabulary.dropsFirstSpace;
 
@@ -26,8 +30,8 @@ export const createDetokenizer = (vocabulary: Vocabulary, markers: ReadonlySet<s
   return {
     push: (tokenId) => {
       if (!vocabulary.isSpecial(tokenId)) return text(vocabulary.bytes(tokenId));
-      const marker = vocabulary.piece(tokenId) ?? "";
-      return markers.has(marker) ? decoder.decode() + marker : "";
+      const written = special(vocabulary.piece(tokenId) ?? "");
+      return written === "" ? "" : decoder.decode() + written;
     },
     flush: () => decoder.decode(),
   };

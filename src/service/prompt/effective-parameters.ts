@@ -68,7 +68,10 @@ export const resolveParameters = (
       seed: sampling.seed ?? inputs.randomSeed,
       maxOutputTokens: Math.min(wanted, room),
       minOutputTokens,
-      stopSequences: distinct([...defaults.stopSequences, ...stop.stopSequences]),
+      stopSequences: distinct([
+        ...(stop.replacesModelStops === true ? [] : defaults.stopSequences),
+        ...stop.stopSequences,
+      ]),
       stopTokenIds: distinct([...eos, ...stop.stopTokenIds]),
     },
     fillsContext: wanted > room,

@@ -45,7 +45,13 @@ export const probeTemplate = (
   const how = { tools: tools ?? "variable", forms: usualForms };
   const offered = tools === undefined ? [] : [marked];
   const called = (forms: MessageForms) => render(chat([user, calls, result, answer, user], offered), { ...how, forms });
-  const found = formsOfCalls.find((forms) => has(called(forms), mark.call) && has(called(forms), mark.argument));
+  const found =
+    formsOfCalls.find((each) => has(called(each), mark.call) && has(called(each), mark.argument)) ??
+    formsOfCalls.find((each) => has(called(each), mark.argument)) ??
+    // Without the tools, whose names are the same.
+    formsOfCalls.find((each) =>
+      has(render(chat([user, calls, result, answer, user]), { ...how, forms: each }), mark.call),
+    );
   const forms: MessageForms = { ...(found ?? usualForms), developerRole: texts.has("developer") };
   const withForms = { ...how, forms };
   const written = (messages: ReadonlyArray<ChatMessage>, what: string): boolean =>

@@ -17,6 +17,7 @@ import type { Generations } from "../pipeline/Generations.ts";
 import type { Call } from "./Bridge.ts";
 import { statusFrom, type WireError, wireErrorFromCause } from "./error-to-wire.ts";
 import { resultToWire } from "./generation-to-wire.ts";
+import { inOnePiece } from "./in-one-piece.ts";
 import { checkedTask } from "./task-from-wire.ts";
 import { fieldViolations, violationsOf } from "./validate.ts";
 
@@ -65,7 +66,7 @@ const runItem = (
   Effect.gen(function* () {
     const violations = violationsOf(BatchItemSchema, item);
     if (violations.length > 0) return yield* new InvalidField({ violations: fieldViolations(item, violations) });
-    const task = yield* checkedTask(item.task, models);
+    const task = yield* inOnePiece(yield* checkedTask(item.task, models));
     const result = yield* generations.run(task, call);
     return { result, output: task.output };
   }).pipe(

@@ -15,6 +15,7 @@ import { Models } from "../models/Models.ts";
 import { Generations } from "../pipeline/Generations.ts";
 import { batchGenerate } from "./batch-generate.ts";
 import { Bridge } from "./Bridge.ts";
+import { inOnePiece } from "./in-one-piece.ts";
 import { coalesce } from "./coalesce.ts";
 import { eventToWire, resultToWire } from "./generation-to-wire.ts";
 import { checkedTask } from "./task-from-wire.ts";
@@ -29,7 +30,7 @@ export const makeGenerationService = Effect.gen(function* () {
       bridge.unary(context, (call) =>
         Effect.gen(function* () {
           yield* validate(GenerateRequestSchema, request);
-          const task = yield* checkedTask(request.task, models);
+          const task = yield* inOnePiece(yield* checkedTask(request.task, models));
           return { result: resultToWire(yield* generations.run(task, call), task.output) };
         }),
       ),

@@ -132,6 +132,7 @@ const warningKinds = {
   "unknown-tool": wire.OutputWarning_Kind.UNKNOWN_TOOL,
   "invalid-arguments": wire.OutputWarning_Kind.INVALID_ARGUMENTS,
   "markers-removed": wire.OutputWarning_Kind.MARKERS_REMOVED,
+  "cut-at-marker": wire.OutputWarning_Kind.CUT_AT_MARKER,
   regenerated: wire.OutputWarning_Kind.REGENERATED,
   "broken-answer": wire.OutputWarning_Kind.BROKEN_ANSWER,
 } as const satisfies Record<OutputWarning["kind"], wire.OutputWarning_Kind>;

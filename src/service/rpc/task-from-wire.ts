@@ -111,6 +111,7 @@ const stopFromWire = (stop: wire.StopCriteria | undefined): Result.Result<StopCr
       stopTokenIds: stop?.stopTokenIds ?? [],
       ignoreEos: stop?.ignoreEos ?? false,
       includeStopInOutput: stop?.includeStopInOutput ?? false,
+      ...(stop?.replaceModelStops === true && { replacesModelStops: true }),
     };
   });
 

@@ -18,9 +18,10 @@ const reader = ({ steps = ["strip_role_tokens"], stops = [], includeStop = false
     reading: {
       ...plainReading,
       continues,
+      stripsHtml: true,
       format: { notation: "tagged", reasoningTags: { open: "<think>", close: "</think>" }, cleanUp: steps },
     },
-    stopSequences: stops,
+    stops: stops.map((text) => ({ text, inText: "always" as const, isModels: false })),
     includeStop,
     createId: () => "id",
   });

@@ -1,5 +1,5 @@
 import { Code, createClient, type Transport } from "@connectrpc/connect";
-import { Effect } from "effect";
+import { Effect, Stream } from "effect";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import {
@@ -32,6 +32,7 @@ beforeAll(async () => {
   server = await startTestServer({
     models: () => [modelStatus("demo"), modelStatus("other", { state: "failed", stateReason: "its files are gone" })],
     run: (task) => Effect.sync(() => (tasks.push(task), resultOf(answer))),
+    stream: (task) => Stream.suspend(() => (tasks.push(task), Stream.fromIterable(answer))),
     cancel: (id) => Effect.succeed(id === "gen_1"),
   });
   transport = grpc.create(server.url);
@@ -56,7 +57,7 @@ describe("a result", () => {
 describe("a task", () => {
   it("arrives with all that was set, and nothing else", async () => {
     const client = createClient(GenerationService, transport);
-    await client.generate({
+    const stream = client.streamGenerate({
       task: {
         model: "demo",
         modelRevision: "r1",
@@ -104,6 +105,7 @@ describe("a task", () => {
         labels: { job: "nightly" },
       },
     });
+    for await (const event of stream) expect(event).toBeDefined();
     const none = { toolCalls: [], toolCallId: "", name: "", reasoning: "", content: [] };
     expect(tasks.at(-1)).toEqual({
       model: "demo",

@@ -1,7 +1,8 @@
 /** One request on its way through an engine process: ids in, text events out. */
-import type { StopMatch, TokenLogprob } from "../../domain/generation.ts";
+import type { OutputWarning, StopMatch, TokenLogprob } from "../../domain/generation.ts";
 import { OutputReader, type OutputStep } from "../../output/OutputReader.ts";
 import { markersFor } from "../../output/parser.ts";
+import { asToken } from "../../output/token-marks.ts";
 import { createDetokenizer } from "../../prompt/detokenizer.ts";
 import type { Vocabulary } from "../../prompt/Vocabulary.ts";
 import type { SequenceEnd, SubmitMessage, TokenLogprobs } from "../../worker/protocol.ts";
@@ -29,18 +30,27 @@ export class GenerationRun {
   private readonly vocabulary: Vocabulary;
   private readonly detokenizer: ReturnType<typeof createDetokenizer>;
   private readonly reader: OutputReader;
+  /** Special tokens that were left out of the text. */
+  private readonly leftOut = new Set<string>();
 
   constructor(request: EngineRequest, sequence: number, vocabulary: Vocabulary, emit: (event: EngineEvent) => void) {
     this.request = request;
     this.sequence = sequence;
     this.emit = emit;
     this.vocabulary = vocabulary;
-    this.detokenizer = createDetokenizer(vocabulary, markersFor(request.reading));
-    this.reader = new OutputReader({
-      reading: request.reading,
-      stopSequences: request.parameters.stopSequences,
-      includeStop: request.includeStopInOutput,
+    const { reading, parameters, includeStopInOutput: includeStop } = request;
+    const { specials } = vocabulary;
+    const stops =
+      request.stops ?? parameters.stopSequences.map((text) => ({ text, inText: "always" as const, isModels: false }));
+    const markers = new Set([...markersFor(reading), ...stops.map(({ text }) => text)]);
+    this.detokenizer = createDetokenizer(vocabulary, (piece) => {
+      if (reading.verbatim === true) return stops.some(({ text }) => text === piece) ? asToken(piece) : piece;
+      if (markers.has(piece))
+        return reading.spelled === true && !stops.some(({ text }) => text === piece) ? piece : asToken(piece);
+      this.leftOut.add(piece);
+      return "";
     });
+    this.reader = new OutputReader({ reading, stops, includeStop, specials });
   }
 
   get submission(): SubmitMessage {
@@ -188,7 +198,14 @@ export class GenerationRun {
 
   private finish(reason: Extract<EngineEvent, { type: "finished" }>["reason"], matched: StopMatch | undefined): void {
     const { cachedPromptTokens } = this;
-    this.emit({ type: "finished", reason, matched, cachedPromptTokens, warnings: this.reader.warnings });
+    const warnings = [...this.reader.warnings, ...this.leftOutWarnings()];
+    this.emit({ type: "finished", reason, matched, cachedPromptTokens, warnings });
+  }
+
+  private leftOutWarnings(): ReadonlyArray<OutputWarning> {
+    if (this.leftOut.size === 0) return [];
+    const tokens = [...this.leftOut].slice(0, 8).join(" ");
+    return [{ kind: "markers-removed", message: `special tokens were left out of the text: ${tokens.slice(0, 200)}` }];
   }
 }
 

@@ -6,11 +6,10 @@ import { type BodyReader, createMarkedBody } from "../call-body.ts";
 import type { Emit, OutputParser } from "../deltas.ts";
 import { createMarkerScanner } from "../marker-scanner.ts";
 import { createTextGate, withBlankLines } from "../text-gate.ts";
+import { type Mark, unmarked } from "../token-marks.ts";
 import type { ToolCalls } from "../tool-calls.ts";
 import { typedArguments } from "../typed-arguments.ts";
 import { taggedMarkers } from "./tagged.ts";
-
-const [open, close] = taggedMarkers;
 
 interface Tags {
   /** What the name stands after, within `<tool_call>`; empty: nothing. */
@@ -22,38 +21,34 @@ interface Tags {
   readonly end: string;
 }
 
-const functionTags: Tags = {
-  beforeName: "<function=",
+const functionTags = (mark: Mark): Tags => ({
+  beforeName: mark("<function="),
   afterName: />/y,
-  beforeKey: "<parameter=",
+  beforeKey: mark("<parameter="),
   afterKey: />/y,
-  afterValue: "</parameter>",
-  end: "</function>",
-};
+  afterValue: mark("</parameter>"),
+  end: mark("</function>"),
+});
 
-const argTags: Tags = {
+const argTags = (mark: Mark): Tags => ({
   beforeName: "",
-  afterName: /(?=\s*<)/y,
-  beforeKey: "<arg_key>",
-  afterKey: /<\/arg_key>\s*<arg_value>/y,
-  afterValue: "</arg_value>",
-  end: close,
-};
+  afterName: new RegExp(`(?=\\s*(?:${mark("<arg_key>")}|${mark(taggedMarkers[1])}))`, "y"),
+  beforeKey: mark("<arg_key>"),
+  afterKey: new RegExp(`${mark("</arg_key>")}\\s*${mark("<arg_value>")}`, "y"),
+  afterValue: mark("</arg_value>"),
+  end: mark(taggedMarkers[1]),
+});
 
-export const functionMarkers = [
-  ...taggedMarkers,
-  functionTags.beforeName,
-  functionTags.beforeKey,
-  functionTags.afterValue,
-  functionTags.end,
-] as const;
+export const functionMarkers = [...taggedMarkers, "<function=", "<parameter=", "</parameter>", "</function>"] as const;
 export const argMarkers = [...taggedMarkers, "<arg_key>", "</arg_key>", "<arg_value>", "</arg_value>"] as const;
 
-export const createFunctionTags = (calls: ToolCalls, emit: Emit): OutputParser =>
-  createArgumentTags(functionTags, calls, emit);
-export const createArgTags = (calls: ToolCalls, emit: Emit): OutputParser => createArgumentTags(argTags, calls, emit);
+export const createFunctionTags = (calls: ToolCalls, emit: Emit, mark: Mark): OutputParser =>
+  createArgumentTags(functionTags(mark), calls, emit, mark);
+export const createArgTags = (calls: ToolCalls, emit: Emit, mark: Mark): OutputParser =>
+  createArgumentTags(argTags(mark), calls, emit, mark);
 
-const createArgumentTags = (tags: Tags, calls: ToolCalls, emit: Emit): OutputParser => {
+const createArgumentTags = (tags: Tags, calls: ToolCalls, emit: Emit, mark: Mark): OutputParser => {
+  const [open, close] = [mark(taggedMarkers[0]), mark(taggedMarkers[1])];
   // Models leave the outer tag out, now and then: then only the name of a tool makes it a call.
   const bare = tags.beforeName === "" ? [] : calls.names.map((name) => `${tags.beforeName}${name}>`);
   const opens = createMarkerScanner([...withBlankLines(open, ...bare), close]);
@@ -93,7 +88,7 @@ const createArgumentTags = (tags: Tags, calls: ToolCalls, emit: Emit): OutputPar
   const take = ({ name, members, written, isBroken }: TaggedCall): void => {
     const original = before + written.trim();
     if (isBroken) calls.giveBack(original, { kind: "malformed-tool-call", message: "a tool call cannot be read" });
-    else calls.take(name, typedArguments(members, calls.parametersOf(name)), original);
+    else calls.take(name, typedArguments(members, calls.parametersOf(unmarked(name))), original);
   };
   const read = (piece: string): string => {
     if (head !== undefined) return readHead(piece);

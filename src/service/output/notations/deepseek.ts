@@ -6,6 +6,7 @@ import { type BodyReader, createMarkedBody } from "../call-body.ts";
 import type { Emit, OutputParser } from "../deltas.ts";
 import { createMarkerScanner } from "../marker-scanner.ts";
 import { createTextGate, withBlankLines } from "../text-gate.ts";
+import { type Mark, unmarked } from "../token-marks.ts";
 import type { ToolCalls } from "../tool-calls.ts";
 
 export const deepseekMarkers = [
@@ -15,14 +16,15 @@ export const deepseekMarkers = [
   "<｜tool▁call▁end｜>",
   "<｜tool▁calls▁end｜>",
 ] as const;
-const [, begin, separator, end, allEnd] = deepseekMarkers;
 
-export const createDeepseek = (calls: ToolCalls, emit: Emit): OutputParser => {
-  const markers = createMarkerScanner(withBlankLines(...deepseekMarkers));
+export const createDeepseek = (calls: ToolCalls, emit: Emit, mark: Mark): OutputParser => {
+  const [, begin = "", , end = "", allEnd = ""] = deepseekMarkers.map(mark);
+  const markers = createMarkerScanner(withBlankLines(...deepseekMarkers.map(mark)));
   const text = createTextGate(emit);
   let body: BodyReader | undefined;
 
-  const take = (call: string): void => {
+  const take = (marked: string): void => {
+    const call = unmarked(marked);
     const { name, argumentsText } = partsOf(call);
     const original = withoutMarkers(call);
     if (name === "") calls.giveBack(original, { kind: "malformed-tool-call", message: "a tool call has no name" });
@@ -54,7 +56,7 @@ export const createDeepseek = (calls: ToolCalls, emit: Emit): OutputParser => {
         const ended = body.end();
         body = undefined;
         if (ended.closed) take(ended.body);
-        else calls.cutOff(withoutMarkers(ended.body));
+        else calls.cutOff(withoutMarkers(unmarked(ended.body)));
         push(ended.rest);
       }
       text.push(markers.flush());
@@ -64,7 +66,7 @@ export const createDeepseek = (calls: ToolCalls, emit: Emit): OutputParser => {
 };
 
 const partsOf = (call: string): { readonly name: string; readonly argumentsText: string } => {
-  const [before = "", after] = call.split(separator, 2);
+  const [before = "", after] = call.split(deepseekMarkers[2], 2);
   if (after === undefined) return { name: "", argumentsText: "" };
   const fenced = /^\s*(\S+)\s*```(?:json)?\n(.*?)\n?```\s*$/s.exec(after);
   return fenced === null

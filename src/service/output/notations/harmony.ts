@@ -7,6 +7,7 @@ import type { Emit, OutputParser } from "../deltas.ts";
 import { jsonObjects } from "../json-text.ts";
 import { createMarkerScanner } from "../marker-scanner.ts";
 import { createTextGate, type TextGate } from "../text-gate.ts";
+import { type Mark, unmarked } from "../token-marks.ts";
 import type { ToolCalls } from "../tool-calls.ts";
 
 export const harmonyMarkers = [
@@ -19,11 +20,6 @@ export const harmonyMarkers = [
   "<|return|>",
 ] as const;
 const [start, channelMarker, constrain, message, end, call, finalEnd] = harmonyMarkers;
-const ends: ReadonlyArray<string> = [end, call, finalEnd];
-/** They end a message too, if its own end is missing, and open the next. */
-const opens: ReadonlyArray<string> = [start, channelMarker];
-/** Nothing, where there is no header. */
-const strays: ReadonlyArray<string> = [message, constrain];
 
 /** What the content of a message is. */
 type Content =
@@ -31,8 +27,14 @@ type Content =
   | { readonly type: "call"; readonly recipient: string; readonly body: BodyReader };
 
 /** The prompt ends where a message's header is due: `<|start|>assistant`. */
-export const createHarmony = (calls: ToolCalls, emit: Emit): OutputParser => {
-  const headers = createMarkerScanner([message]);
+export const createHarmony = (calls: ToolCalls, emit: Emit, mark: Mark): OutputParser => {
+  const ends = [end, call, finalEnd].map(mark);
+  /** They end a message too, if its own end is missing, and open the next. */
+  const opens = [start, channelMarker].map(mark);
+  /** Nothing, where there is no header. */
+  const strays = [message, constrain].map(mark);
+  const headerStarts = [...[start, channelMarker, message].map(mark), "to="];
+  const headers = createMarkerScanner([mark(message)]);
   const bounds = createMarkerScanner([...ends, ...opens, ...strays]);
   let state: "between" | "header" | "content" = "between";
   let header = "";
@@ -64,7 +66,7 @@ export const createHarmony = (calls: ToolCalls, emit: Emit): OutputParser => {
     const found = headers.scan(piece);
     header += found.text;
     if (found.marker === undefined) return "";
-    const { role, channel, recipient } = partsOf(header);
+    const { role, channel, recipient } = partsOf(unmarked(header));
     if (role !== "" && role !== "assistant") emit({ type: "foreign-turn", marker: `${start}${role}` });
     if (recipient !== "") {
       open({ type: "call", recipient, body: createMarkedBody(ends, opens) });
@@ -93,7 +95,7 @@ export const createHarmony = (calls: ToolCalls, emit: Emit): OutputParser => {
   const take = (recipient: string, body: string): void => {
     const argumentsText = body.trim();
     const name = recipient.replace(/^functions\./, "");
-    calls.take(name, argumentsText === "" ? "{}" : argumentsText, `${recipient} ${argumentsText}`);
+    calls.take(name, argumentsText, `${recipient} ${argumentsText}`);
   };
   const push = (piece: string): void => {
     for (let rest = piece; rest !== "";) {
@@ -111,7 +113,9 @@ export const createHarmony = (calls: ToolCalls, emit: Emit): OutputParser => {
         const { recipient, body } = content;
         const ended = body.end();
         leave();
-        if (ended.closed || isObject(ended.body)) take(recipient, ended.body);
+        // What the model's own tools take is no JSON: nothing tells that it was cut off.
+        if (ended.closed || isObject(unmarked(ended.body)) || !recipient.startsWith("functions."))
+          take(recipient, ended.body);
         else calls.cutOff(`${recipient} ${ended.body.trim()}`);
         push(ended.rest);
       }
@@ -120,8 +124,6 @@ export const createHarmony = (calls: ToolCalls, emit: Emit): OutputParser => {
     inReasoning: () => content?.type === "reasoning",
   };
 };
-
-const headerStarts = [start, channelMarker, message, "to="];
 
 const partsOf = (header: string) => {
   const role = new RegExp(`${escape(start)}\\s*([\\w.]+)`).exec(header)?.[1] ?? "";

@@ -6,12 +6,13 @@ import { type BodyReader, createJsonBody } from "../call-body.ts";
 import type { Emit, OutputParser } from "../deltas.ts";
 import { createMarkerScanner } from "../marker-scanner.ts";
 import { createTextGate, withBlankLines } from "../text-gate.ts";
+import type { Mark } from "../token-marks.ts";
 import type { ToolCalls } from "../tool-calls.ts";
 
-const tag = "<|python_tag|>";
-export const llamaMarkers = [tag] as const;
+export const llamaMarkers = ["<|python_tag|>"] as const;
 
-export const createLlama = (calls: ToolCalls, emit: Emit): OutputParser => {
+export const createLlama = (calls: ToolCalls, emit: Emit, mark: Mark): OutputParser => {
+  const tag = mark(llamaMarkers[0]);
   const tags = createMarkerScanner(withBlankLines(tag));
   const text = createTextGate(emit);
   const openings = calls.names.flatMap((name) => {

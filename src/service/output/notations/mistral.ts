@@ -6,12 +6,14 @@ import { type BodyReader, createJsonBody } from "../call-body.ts";
 import type { Emit, OutputParser } from "../deltas.ts";
 import { createMarkerScanner } from "../marker-scanner.ts";
 import { createTextGate, withBlankLines } from "../text-gate.ts";
+import { type Mark, unmarked } from "../token-marks.ts";
 import type { ToolCalls } from "../tool-calls.ts";
 
 export const mistralMarkers = ["[TOOL_CALLS]", "[ARGS]", "[CALL_ID]"] as const;
-const [open, argumentsMarker, idMarker] = mistralMarkers;
 
-export const createMistral = (calls: ToolCalls, emit: Emit): OutputParser => {
+export const createMistral = (calls: ToolCalls, emit: Emit, mark: Mark): OutputParser => {
+  const markers = mistralMarkers.map(mark);
+  const [open = "", argumentsMarker = "", idMarker = ""] = markers;
   const opens = createMarkerScanner([...withBlankLines(open), argumentsMarker, idMarker]);
   const text = createTextGate(emit);
   /** What follows the marker, up to the JSON; undefined in text. */
@@ -25,7 +27,7 @@ export const createMistral = (calls: ToolCalls, emit: Emit): OutputParser => {
   };
   const readHead = (piece: string): string => {
     const all = (head + piece).trimStart();
-    const isArray = all.startsWith("[") && !mistralMarkers.some((marker) => startsAlike(marker, all));
+    const isArray = all.startsWith("[") && !markers.some((marker) => startsAlike(marker, all));
     const at = isArray ? 0 : all.indexOf("{");
     if (at >= 0) {
       head = all.slice(0, at);
@@ -44,7 +46,7 @@ export const createMistral = (calls: ToolCalls, emit: Emit): OutputParser => {
     if (body !== undefined) {
       const ended = body.push(piece);
       if (ended === undefined) return "";
-      const name = nameOf(head ?? "");
+      const name = nameOf(unmarked(head ?? ""));
       if (name === "") calls.takeObjects(ended.body);
       else calls.take(name, ended.body, name + ended.body);
       leave();
@@ -69,9 +71,10 @@ export const createMistral = (calls: ToolCalls, emit: Emit): OutputParser => {
   };
 };
 
-const nameOf = (head: string): string => (head.split(idMarker)[0] ?? "").replace(argumentsMarker, "").trim();
+const nameOf = (head: string): string => (head.split(mistralMarkers[2])[0] ?? "").replace(mistralMarkers[1], "").trim();
 
-const withoutMarkers = (text: string): string => mistralMarkers.reduce((rest, each) => rest.replaceAll(each, ""), text);
+const withoutMarkers = (text: string): string =>
+  mistralMarkers.reduce((rest, each) => rest.replaceAll(each, ""), unmarked(text));
 
 /** Whether one begins with the other. */
 const startsAlike = (a: string, b: string): boolean => a.startsWith(b) || b.startsWith(a);

@@ -4,16 +4,20 @@ import type { Emit, OutputParser } from "../deltas.ts";
 import { jsonObjects } from "../json-text.ts";
 import { createMarkerScanner } from "../marker-scanner.ts";
 import { createTextGate, withBlankLines } from "../text-gate.ts";
+import type { Mark } from "../token-marks.ts";
 import type { ToolCalls } from "../tool-calls.ts";
 
 export const taggedMarkers = ["<tool_call>", "</tool_call>"] as const;
 /** Phi-4-mini's: an array of calls between them. */
 export const phiMarkers = ["<|tool_call|>", "<|/tool_call|>"] as const;
 
-export const createTagged = (calls: ToolCalls, emit: Emit): OutputParser => createBetween(taggedMarkers, calls, emit);
-export const createPhi = (calls: ToolCalls, emit: Emit): OutputParser => createBetween(phiMarkers, calls, emit);
+export const createTagged = (calls: ToolCalls, emit: Emit, mark: Mark): OutputParser =>
+  createBetween(taggedMarkers, calls, emit, mark);
+export const createPhi = (calls: ToolCalls, emit: Emit, mark: Mark): OutputParser =>
+  createBetween(phiMarkers, calls, emit, mark);
 
-const createBetween = ([open, close]: readonly [string, string], calls: ToolCalls, emit: Emit): OutputParser => {
+const createBetween = (markers: readonly [string, string], calls: ToolCalls, emit: Emit, mark: Mark): OutputParser => {
+  const [open, close] = [mark(markers[0]), mark(markers[1])];
   const opens = createMarkerScanner([...withBlankLines(open), close]);
   const text = createTextGate(emit);
   let body: BodyReader | undefined;

@@ -1,0 +1,242 @@
+/** What models of several kinds get and write, through the real service: templates, calls, special tokens. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest";
+
+import { type RunningService, startService } from "../support/running-service.ts";
+import { type ScriptedCheckpoint, writeScriptedCheckpoint } from "../support/scripted-checkpoint.ts";
+
+const chatMl =
+  "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}<|im_start|>assistant\n";
+const chatMlTokens = ["<|im_start|>", "<|im_end|>"];
+
+const models: Readonly<Record<string, ScriptedCheckpoint>> = {
+  "phi-like": {
+    script: ["ok"],
+    template:
+      "{% for m in messages %}<|{{ m.role }}|>{{ m.content }}{% if m.role == 'system' and m.tools is defined %}<|tool|>{{ m.tools }}<|/tool|>{% endif %}<|end|>{% endfor %}<|assistant|>",
+    specials: ["<|system|>", "<|user|>", "<|assistant|>", "<|end|>", "<|tool|>", "<|/tool|>"],
+    eos: "<|end|>",
+  },
+  "coder-like": {
+    script: [
+      { special: "<tool_call>" },
+      "\n<function=get_weather>\n<parameter=city>\nParis\n</parameter>\n<parameter=days>\n3\n</parameter>\n</function>\n",
+      { special: "</tool_call>" },
+    ],
+    template: `{% if tools %}{{ tools|tojson }} <tool_call><function=NAME><parameter=KEY>VALUE</parameter></function></tool_call>{% endif %}${chatMl}`,
+    specials: chatMlTokens,
+  },
+  "html-llama": { script: ["Was <s>20 EUR</s>, now <b>15 EUR</b>."], template: chatMl, specials: chatMlTokens },
+  "inst-llama": { script: ["One [INST] two."], template: chatMl, specials: chatMlTokens },
+  "special-stop": {
+    script: ["one two ", { special: "<|sep|>" }, " three four"],
+    template: chatMl,
+    specials: chatMlTokens,
+  },
+  "turn-qwen": { script: ["Hello", { special: "<|im_end|>" }, " and more"], template: chatMl, specials: chatMlTokens },
+  "quoting-qwen": { script: ["ChatML ends with <|im_end|>, you see."], template: chatMl, specials: chatMlTokens },
+  "history-qwen": {
+    script: ["ok"],
+    template: `{% for m in messages %}[{{ m.role }}]{{ m.content }}{% for c in m.tool_calls or [] %}{{ c.function.arguments|tojson }}{% endfor %}{% endfor %}-\r\n{% if true %}\r\nend{% endif %}`,
+    specials: [],
+  },
+  "gpt-oss-like": {
+    script: [{ special: "<|channel|>" }, "final", { special: "<|message|>" }, "services: all up"],
+    template:
+      "{% for m in messages %}<|start|>{{ m.role }}<|message|>{{ m.content }}<|end|>{% endfor %}<|start|>assistant{# <|channel|> #}{{ '<|channel|>' if false }}",
+    specials: ["<|start|>", "<|end|>", "<|return|>", "<|call|>", "<|constrain|>"],
+  },
+  "gpt-oss-python": {
+    script: [{ special: "<|channel|>" }, "commentary to=python code", { special: "<|message|>" }, "print(1)"],
+    template:
+      "{% for m in messages %}<|start|>{{ m.role }}<|message|>{{ m.content }}<|end|>{% endfor %}<|start|>assistant{{ '<|channel|>' if false }}",
+    specials: ["<|start|>", "<|end|>", "<|return|>", "<|constrain|>"],
+    eos: "<|call|>",
+  },
+};
+
+let folder: string;
+let service: RunningService;
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), "mlxd-notations-"));
+  for (const [name, model] of Object.entries(models)) writeScriptedCheckpoint(join(folder, name), model);
+  service = await startService({ MLXD_MODELS: folder, MLXD_DEFAULT_MODEL: "html-llama" });
+}, 120_000);
+afterAll(async () => {
+  await service?.stop();
+  rmSync(folder, { recursive: true, force: true });
+});
+
+interface Answer {
+  readonly message?: string;
+  readonly details?: ReadonlyArray<{ readonly debug?: { readonly reason?: string } }>;
+  readonly result?: {
+    readonly candidates: ReadonlyArray<{
+      readonly text?: string;
+      readonly toolCalls?: ReadonlyArray<{ readonly name: string; readonly arguments: string }>;
+      readonly finishReason: string;
+      readonly stopSequence?: string;
+      readonly warnings?: ReadonlyArray<{ readonly kind: string; readonly message: string }>;
+    }>;
+  };
+}
+
+const ask = async (model: string, chat: object = {}, more: object = {}): Promise<Answer> => {
+  const messages = [{ role: "ROLE_USER", content: [{ text: "Hi" }] }];
+  const response = await fetch(`${service.url}/mlxd.v1.GenerationService/Generate`, {
+    method: "POST",
+    headers: { "content-type": "application/json" },
+    body: JSON.stringify({ task: { model, chat: { messages, ...chat }, sampling: { temperature: 0 }, ...more } }),
+  });
+  return (await response.json()) as Answer;
+};
+
+/** Its text and how it ended. */
+const answerOf = async (...request: Parameters<typeof ask>) => {
+  const answer = await ask(...request);
+  const [candidate] = answer.result?.candidates ?? [];
+  if (candidate === undefined) throw new Error(JSON.stringify(answer));
+  const { text = "", toolCalls = [], finishReason, warnings = [] } = candidate;
+  return {
+    text,
+    calls: toolCalls.map(({ name, arguments: json }) => [name, json]),
+    ended: finishReason.replace("FINISH_REASON_", ""),
+    warnings: warnings.map(({ kind }) => kind.replace("KIND_", "")),
+  };
+};
+
+const weather = {
+  name: "get_weather",
+  parameters: {
+    type: "object",
+    properties: { city: { type: "string" }, days: { type: "integer" } },
+    required: ["city"],
+  },
+};
+
+describe("a template", () => {
+  it("that takes tools from its system message gets them there", async () => {
+    const tools = [{ name: "get_time", description: "The time." }];
+    const { text } = await answerOf("phi-like", { tools }, { output: { echoPrompt: true } });
+    assert.include(text, '<|tool|>[{"name": "get_time", "description": "The time."}]<|/tool|>');
+  });
+
+  it("gets calls as they were written, results that say nothing, and its own line ends as Jinja reads them", async () => {
+    const call = '{"post_id": 1234567890123456789, "ratio": 1.0, "n": 1e3, "2": "b", "1": "a"}';
+    const messages = [
+      { role: "ROLE_USER", content: [{ text: "q" }] },
+      { role: "ROLE_ASSISTANT", toolCalls: [{ id: "c1", name: "get_post", arguments: call }] },
+      { role: "ROLE_TOOL", toolCallId: "c1", name: "get_post", content: [{ text: "" }] },
+      { role: "ROLE_ASSISTANT" },
+      { role: "ROLE_TOOL", toolCallId: "c1", name: "get_post" },
+    ];
+    const { text } = await answerOf("history-qwen", { messages }, { output: { echoPrompt: true } });
+    const exact = '{"post_id": 1234567890123456789, "ratio": 1.0, "n": 1000.0, "2": "b", "1": "a"}';
+    assert.strictEqual(text, `[user]q[assistant]${exact}[tool][assistant][tool]-\nendok`);
+  });
+
+  it("refuses by name what it would leave out", async () => {
+    for (const [field, chat] of [
+      ["task.chat.tools", { tools: [weather] }],
+      ["task.chat.template_options.enable_thinking", { templateOptions: { enable_thinking: true } }],
+      ["task.chat.messages[0].name", { messages: [{ role: "ROLE_USER", name: "Ann", content: [{ text: "Hi" }] }] }],
+      [
+        "task.chat.messages[0].reasoning",
+        { messages: [{ role: "ROLE_ASSISTANT", reasoning: "hm", content: [{ text: "Hi" }] }] },
+      ],
+    ] as const) {
+      const { details, message = "" } = await ask("html-llama", chat);
+      assert.strictEqual(details?.[0]?.debug?.reason, "UNSUPPORTED_PARAMETER", message);
+      assert.include(message, field);
+    }
+  });
+});
+
+describe("calls in tags of functions", () => {
+  it("are read, the values by the schema's types", async () => {
+    assert.deepStrictEqual(await answerOf("coder-like", { tools: [weather] }), {
+      text: "",
+      calls: [["get_weather", '{"city": "Paris", "days": 3}']],
+      ended: "TOOL_CALLS",
+      warnings: [],
+    });
+  });
+
+  it("are what the model is held to where it has to call", async () => {
+    const toolChoice = { mode: "MODE_REQUIRED" };
+    const { calls, ended } = await answerOf("coder-like", { tools: [weather], toolChoice });
+    assert.deepStrictEqual([calls, ended], [[["get_weather", '{"city": "Paris", "days": 3}']], "TOOL_CALLS"]);
+  });
+
+  it("stay in the text with verbatim, tokens and all", async () => {
+    const { text } = await answerOf("coder-like", { tools: [weather] }, { output: { verbatim: true } });
+    assert.match(text, /^<tool_call>\n<function=get_weather>[^]*<\/function>\n<\/tool_call>$/);
+  });
+});
+
+describe("what looks like a marker", () => {
+  const html = "Was <s>20 EUR</s>, now <b>15 EUR</b>.";
+
+  it("is text where it is written in ordinary tokens", async () => {
+    for (const output of [{}, { verbatim: true }]) {
+      const expected = { text: html, calls: [], ended: "END_OF_SEQUENCE", warnings: [] };
+      assert.deepStrictEqual(await answerOf("html-llama", {}, { output }), expected);
+    }
+    const quoted = await answerOf("quoting-qwen");
+    assert.deepStrictEqual([quoted.text, quoted.warnings], ["ChatML ends with <|im_end|>, you see.", []]);
+  });
+
+  it("stops where the request asks for it", async () => {
+    const { text, ended } = await answerOf("html-llama", {}, { stop: { stopSequences: ["</s>"] } });
+    assert.deepStrictEqual([text, ended], ["Was <s>20 EUR", "STOP_SEQUENCE"]);
+  });
+
+  it("of a family that cuts the text brings a warning, and the request can do without", async () => {
+    const cut = await answerOf("inst-llama");
+    assert.deepStrictEqual([cut.text, cut.warnings], ["One", ["CUT_AT_MARKER"]]);
+    const replaced = await answerOf(
+      "inst-llama",
+      {},
+      { stop: { stopSequences: ["nothing"], replaceModelStops: true } },
+    );
+    assert.deepStrictEqual([replaced.text, replaced.warnings], ["One  two.", ["MARKERS_REMOVED"]]);
+    const verbatim = await answerOf("inst-llama", {}, { output: { verbatim: true } });
+    assert.deepStrictEqual([verbatim.text, verbatim.warnings], ["One [INST] two.", []]);
+  });
+});
+
+describe("a special token", () => {
+  it("stops where it is a stop sequence, the task's or the family's", async () => {
+    const asked = await answerOf("special-stop", {}, { stop: { stopSequences: ["<|sep|>"] } });
+    assert.deepStrictEqual([asked.text.trim(), asked.ended], ["one two", "STOP_SEQUENCE"]);
+    const own = await answerOf("turn-qwen");
+    assert.deepStrictEqual(own, { text: "Hello", calls: [], ended: "STOP_SEQUENCE", warnings: [] });
+  });
+
+  it("that is left out is told of, and stays with verbatim", async () => {
+    const plain = await answerOf("special-stop");
+    assert.deepStrictEqual([plain.text, plain.warnings], ["one two  three four", ["MARKERS_REMOVED"]]);
+    const verbatim = await answerOf("special-stop", {}, { output: { verbatim: true } });
+    assert.deepStrictEqual([verbatim.text, verbatim.warnings], ["one two <|sep|> three four", []]);
+    const harmony = await answerOf("gpt-oss-like", {}, { output: { verbatim: true } });
+    assert.strictEqual(harmony.text, "<|channel|>final<|message|>services: all up");
+    assert.strictEqual((await answerOf("gpt-oss-like")).text, "services: all up");
+  });
+});
+
+describe("options of a stream", () => {
+  it("are refused where the answer comes in one piece", async () => {
+    const { details, message = "" } = await ask("html-llama", {}, { output: { flushTokens: 4 } });
+    assert.strictEqual(details?.[0]?.debug?.reason, "UNSUPPORTED_PARAMETER");
+    assert.include(message, "task.output.flush_tokens");
+  });
+});
+
+describe("gpt-oss's own tools", () => {
+  it("are told as tools that nobody offered", async () => {
+    const { text, warnings } = await answerOf("gpt-oss-python");
+    assert.deepStrictEqual([text, warnings], ["python print(1)", ["UNKNOWN_TOOL"]]);
+  });
+});
