@@ -12,7 +12,7 @@ export const mayImport = {
   prompt: ["domain"],
   output: ["domain"],
   admission: ["domain", "config", "telemetry"],
-  checkpoint: ["domain"],
+  checkpoint: ["domain", "prompt"],
   sandbox: ["domain", "config", "telemetry", "prompt", "output", "checkpoint"],
   engine: ["domain", "config", "telemetry", "prompt", "output", "worker"],
   models: ["domain", "config", "telemetry", "prompt", "output", "checkpoint", "sandbox", "engine"],

@@ -9,7 +9,7 @@ import { ConfigurationInvalid, type LoadFailure, ModelBroken, ModelChanged, Mode
 import type { ModelCondition, ModelFacts } from "../domain/model.ts";
 import { type EngineDevice, Engines, type EngineStatus } from "../engine/Engine.ts";
 import { Sandbox } from "../sandbox/Sandbox.ts";
-import { type CatalogEntry, readCatalog } from "./catalog.ts";
+import { type CatalogEntry, readCatalog, type ReadCheckpoint } from "./catalog.ts";
 import { codeOf } from "../checkpoint/checkpoint-files.ts";
 import type { ModelPolicy } from "./declared-model.ts";
 import { footprintOf } from "./footprint.ts";
@@ -20,7 +20,7 @@ import { ModelSlot } from "./ModelSlot.ts";
 import { type CatalogChange, type LoadOptions, Models } from "./Models.ts";
 import { Reservations } from "./Reservations.ts";
 import type { NameFailure } from "./resolve-name.ts";
-import { readStamp } from "./revision.ts";
+import { readFolder, readSandboxed } from "./read-sandboxed.ts";
 import { assertUnchanged } from "./unchanged.ts";
 
 /** The service cannot start: its model folder is not there. */
@@ -150,7 +150,7 @@ export const layer: Layer.Layer<Models, CatalogFailure, ModelsConfig | Residency
       for (const note of entry.notes) yield* Effect.annotateLogs(Effect.logWarning(note), { model: entry.facts.id });
       const { facts } = entry;
       const draft = draftOf(entry, engineConfig);
-      const unchanged = assertUnchanged(facts, draft?.problem === "" ? draft.facts : undefined);
+      const unchanged = assertUnchanged(sandbox, facts, draft?.problem === "" ? draft.facts : undefined);
       // Who asks for its prompts asks again, and finds what is there now.
       const tools = yield* keepTools(
         entry,
@@ -158,13 +158,18 @@ export const layer: Layer.Layer<Models, CatalogFailure, ModelsConfig | Residency
         Effect.tapError(unchanged, () => refresh(facts)),
       );
       const isKept = before !== undefined && runsAlike(before.entry, entry);
-      const stamp = entry.problem === "" ? undefined : yield* Effect.promise(() => readStamp(facts.directory));
+      const stamp = entry.problem === "" ? undefined : yield* stampOf(facts);
       return { entry, tools, stamp, slot: isKept ? before.slot : makeSlot(entry, tools, unchanged) };
     });
 
+    const stampOf = ({ directory }: ModelFacts) =>
+      Effect.map(readFolder(sandbox, "readStamp", directory), (stamp) =>
+        typeof stamp === "string" ? stamp : undefined,
+      );
+
     /** The one way in which the set of models changes. */
     const adopt = Effect.fnUntraced(function* (settings: ModelsSettings) {
-      const members = yield* Effect.forEach(yield* readEntries(settings), makeMember);
+      const members = yield* Effect.forEach(yield* readEntries(settings, readSandboxed(sandbox)), makeMember);
       const fallback = yield* Effect.fromResult(findDefault(members, settings.defaultModel, pool.fallback));
       const before = pool.members;
       const gone = before.filter(({ slot }) => !members.some((member) => member.slot === slot));
@@ -244,7 +249,7 @@ export const layer: Layer.Layer<Models, CatalogFailure, ModelsConfig | Residency
       const member = yield* memberOf(name);
       const { problem, facts, download } = member.entry;
       if (problem === "" || download !== undefined) return member;
-      if ((yield* Effect.promise(() => readStamp(facts.directory))) === member.stamp) return member;
+      if ((yield* stampOf(facts)) === member.stamp) return member;
       yield* refresh(facts);
       return yield* memberOf(name);
     });
@@ -350,9 +355,9 @@ export const layer: Layer.Layer<Models, CatalogFailure, ModelsConfig | Residency
   }),
 );
 
-const readEntries = (settings: ModelsSettings) =>
+const readEntries = (settings: ModelsSettings, read: ReadCheckpoint) =>
   Effect.tryPromise({
-    try: () => readCatalog(settings),
+    try: () => readCatalog(settings, read),
     catch: (error) =>
       error instanceof ConfigurationInvalid
         ? error

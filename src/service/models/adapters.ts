@@ -8,7 +8,7 @@ import type { AdapterFacts } from "../domain/model.ts";
 import { CheckpointInvalid, codeOf, readRequired } from "../checkpoint/checkpoint-files.ts";
 import type { Adapter } from "./declared-model.ts";
 import { isFolder } from "./model-folders.ts";
-import { readTensorHeaders } from "./safetensors.ts";
+import { readTensorHeaders } from "../checkpoint/safetensors.ts";
 
 /**
  * Those that the configuration tells, in its order; then those in the model's own `adapters` folder, by name, whose ids

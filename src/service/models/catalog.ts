@@ -7,9 +7,10 @@ import type { ModelsSettings } from "../config/ModelsConfig.ts";
 import { ConfigurationInvalid } from "../domain/errors.ts";
 import type { Family, FamilyProfile } from "../domain/family.ts";
 import type { HubModel, ModelFacts } from "../domain/model.ts";
+import { type Checkpoint, readCheckpoint } from "../checkpoint/read-checkpoint.ts";
 import { resolveDefaults } from "../prompt/effective-parameters.ts";
 import { readAdapters } from "./adapters.ts";
-import { type CheckpointFacts, type FactsOverrides, readCheckpointFacts } from "./checkpoint-facts.ts";
+import { type CheckpointFacts, factsOf, type FactsOverrides } from "./checkpoint-facts.ts";
 import { CheckpointInvalid, codeOf } from "../checkpoint/checkpoint-files.ts";
 import {
   declaredDefaults,
@@ -40,14 +41,18 @@ export interface CatalogEntry {
   readonly download: HubModel | undefined;
 }
 
+/** Reads what a model's folder says of it. Rejects with CheckpointInvalid. */
+export type ReadCheckpoint = (directory: string) => Promise<Checkpoint>;
+
 /**
+ * @param read files of others are untrusted: the service reads them in the sandbox
  * @returns the models of the file in its order, then the other folders by name, whose ids are their names; broken models
  *   too. Throws ConfigurationInvalid, and the system's error when the model folder cannot be read.
  */
-export const readCatalog = async ({
-  directory,
-  file = noFile,
-}: Pick<ModelsSettings, "directory" | "file">): Promise<ReadonlyArray<CatalogEntry>> => {
+export const readCatalog = async (
+  { directory, file = noFile }: Pick<ModelsSettings, "directory" | "file">,
+  read: ReadCheckpoint = readCheckpoint,
+): Promise<ReadonlyArray<CatalogEntry>> => {
   const folders = await modelFolders(directory);
   const declared = await Promise.all(
     Object.entries(file.models).map(([id, model]) => readDeclaredModel(file, { directory, folders }, id, model)),
@@ -65,7 +70,7 @@ export const readCatalog = async ({
         file.invalid(["models", model.id, ...(index === undefined ? [] : ["aliases", index])], problem),
     })),
   );
-  const entries = await Promise.all(models.map((model, index) => readEntry(file, model, aliases[index] ?? [])));
+  const entries = await Promise.all(models.map((model, index) => readEntry(file, model, aliases[index] ?? [], read)));
   return entries.map((entry) => withDraft(file, entry, entries));
 };
 
@@ -95,6 +100,7 @@ const readEntry = async (
   file: ModelsFile,
   model: DeclaredModel,
   aliases: ReadonlyArray<string>,
+  read: ReadCheckpoint,
 ): Promise<CatalogEntry> => {
   const { id, declaration, directory, policy } = model;
   const profileOf = (family: Family) => overriddenProfile(family, declaredProfile(file, family));
@@ -118,8 +124,10 @@ const readEntry = async (
     download,
   });
   try {
-    const { notes, ...facts } = await readCheckpointFacts(directory, telling, overrides);
-    return entry({ ...facts, contextLength: contextLengthOf(file, model, facts.contextLength) }, "", undefined, notes);
+    const { notes, ...checkpoint } = await read(directory);
+    const contextLength = contextLengthOf(file, model, checkpoint.contextLength);
+    const facts = { ...factsOf(checkpoint, telling, overrides), contextLength };
+    return entry(facts, "", undefined, notes);
   } catch (error) {
     if (error instanceof ConfigurationInvalid) throw error;
     // Whatever a broken folder brings up: it must not take the other models with it.

@@ -3,20 +3,20 @@ import { Effect } from "effect";
 
 import { ModelChanged } from "../domain/errors.ts";
 import type { ModelFacts } from "../domain/model.ts";
-import { readRevision } from "./revision.ts";
+import type { Sandbox } from "../sandbox/Sandbox.ts";
+import { readFolder } from "./read-sandboxed.ts";
 
 /** Also fails where the files cannot be read any more: what is wrong with them is found when they are read anew. */
 export const assertUnchanged = (
+  sandbox: Sandbox["Service"],
   model: ModelFacts,
   draft: Pick<ModelFacts, "directory" | "revision"> | undefined,
 ): Effect.Effect<void, ModelChanged> =>
   Effect.forEach(
     draft === undefined ? [model] : [model, draft],
     ({ directory, revision }) =>
-      Effect.flatMap(Effect.option(Effect.tryPromise(() => readRevision(directory))), (now) =>
-        now._tag === "Some" && now.value === revision
-          ? Effect.void
-          : Effect.fail(new ModelChanged({ model: model.id, retryAfterMs })),
+      Effect.flatMap(readFolder(sandbox, "readRevision", directory), (now) =>
+        now === revision ? Effect.void : Effect.fail(new ModelChanged({ model: model.id, retryAfterMs })),
       ),
     { discard: true },
   );

@@ -4,7 +4,7 @@ import { assert, describe, it } from "vitest";
 
 import { parseObject, readOptional } from "../../../src/service/checkpoint/checkpoint-files.ts";
 import { readCatalog } from "../../../src/service/models/catalog.ts";
-import { readWeightsHeader } from "../../../src/service/models/safetensors.ts";
+import { readWeightsHeader } from "../../../src/service/checkpoint/safetensors.ts";
 import { writeCheckpoint } from "../../fixtures/checkpoint.ts";
 import { describeHeaderReader, describeReader, StrangeFiles } from "../../support/strange-files.ts";
 

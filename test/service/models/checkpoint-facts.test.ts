@@ -3,7 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, assert, beforeEach, describe, it } from "@effect/vitest";
 
-import { readCheckpointFacts } from "../../../src/service/models/checkpoint-facts.ts";
+import { readCheckpoint } from "../../../src/service/checkpoint/read-checkpoint.ts";
+import { factsOf, type FactsOverrides } from "../../../src/service/models/checkpoint-facts.ts";
 import { CheckpointInvalid } from "../../../src/service/checkpoint/checkpoint-files.ts";
 import { checkpointFiles, safetensors, tensors, writeCheckpoint } from "../../fixtures/checkpoint.ts";
 import { goldenNames, goldensDirectory, noGoldens } from "../../support/goldens.ts";
@@ -23,7 +24,12 @@ const tokenizerConfig = (changes: object) => ({
   "tokenizer_config.json": { ...(checkpointFiles["tokenizer_config.json"] as object), ...changes },
 });
 
-describe("readCheckpointFacts", () => {
+const readCheckpointFacts = async (directory: string, name: string, overrides: FactsOverrides = {}) => {
+  const { notes, ...checkpoint } = await readCheckpoint(directory);
+  return { ...factsOf(checkpoint, name, overrides), notes };
+};
+
+describe("what a checkpoint folder says", () => {
   it("tells what the files say", async () => {
     const { directory, revision, defaults, ...rest } = await facts({}, "Qwen3-tiny");
     assert.isTrue(directory.startsWith(folder));
@@ -143,6 +149,15 @@ describe("readCheckpointFacts", () => {
     ],
   ])("takes as context length %s", async (_, inConfig, inTokenizer, expected) => {
     assert.equal((await facts({ ...config(inConfig), ...tokenizerConfig(inTokenizer) })).contextLength, expected);
+  });
+
+  it("takes a header of more tensors than a function takes arguments", async () => {
+    const many = Array.from({ length: 150_000 }, (_, index) => [
+      `model.layers.0.part.${index}`,
+      tensors["model.norm.weight"],
+    ]);
+    const weights = safetensors({ ...tensors, ...Object.fromEntries(many) });
+    assert.equal((await facts({ "model.safetensors": weights })).parameterCount, 268 * 4 + 4 + 150_000 * 4);
   });
 
   it("counts a quantised matrix as what it unpacks to", async () => {

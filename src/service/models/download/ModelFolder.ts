@@ -2,7 +2,7 @@
 import { access, mkdir, readdir, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 
-import { type Origin, readOrigin, writeOrigin } from "./origin-file.ts";
+import { type Origin, readOrigin, writeOrigin } from "../../checkpoint/origin-file.ts";
 
 /** On the same file system as the models, so that a finished one is moved by one rename. */
 const stagingFolder = join(".mlxd", "downloads");

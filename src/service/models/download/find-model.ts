@@ -3,7 +3,7 @@ import { Effect } from "effect";
 
 import type { DownloadSettings } from "../../config/DownloadConfig.ts";
 import { DownloadsOff, ModelNotFound, ModelRevisionMismatch } from "../../domain/errors.ts";
-import { indexedFiles } from "../safetensors.ts";
+import { indexedFiles } from "../../checkpoint/safetensors.ts";
 import { nearestNames } from "../resolve-name.ts";
 import { chooseFiles } from "./choose-files.ts";
 import { describeDiskError, describeHubError } from "./describe-failure.ts";

@@ -3,6 +3,7 @@
  * clones. What it expects to go wrong is a part of what it returns; what it throws reaches the caller as a message only.
  */
 import { makeGrammar } from "../../output/grammar/make-grammar.ts";
+import { readCheckpoint, readRevision, readStamp } from "./checkpoint.ts";
 import { encode, loadText, render } from "./text.ts";
 
-export const jobs = { encode, loadText, makeGrammar, render };
+export const jobs = { encode, loadText, makeGrammar, readCheckpoint, readRevision, readStamp, render };

@@ -3,6 +3,9 @@
 /** What the watchdog looks at: the number of the phase that runs, or 0, and how many times the limits it has. */
 export const phases = new Int32Array(new SharedArrayBuffer(8));
 
+/** Times those of other work: it is done once, in time that grows with the files, whose size is bounded. */
+export const readingLimits = 6;
+
 let count = 0;
 
 /** From here on the limits are counted anew. */

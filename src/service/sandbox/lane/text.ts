@@ -8,7 +8,7 @@ import { describeVocabulary } from "../../prompt/describe-vocabulary.ts";
 import { type Encoded, encodeWithin, encodeWithinOrCut, type TooLong } from "../../prompt/encode-within.ts";
 import type { TemplateShape } from "../../prompt/template-shape.ts";
 import type { VocabularyTable } from "../../prompt/Vocabulary.ts";
-import { beginPhase } from "./phases.ts";
+import { beginPhase, readingLimits } from "./phases.ts";
 import { readTextFiles, type TextFiles, type TextModel } from "./text-files.ts";
 
 /** What the service keeps of a model's tokenizer and chat template. */
@@ -35,7 +35,7 @@ export const loadText = async (model: TextModel): Promise<TextFacts | { readonly
     const { tokenizer, outputFormat, chatTemplate, digest } = files;
     tokenizer.encode(trialText, plain);
     attempt(() => files.chatTemplate.render(trialChat));
-    beginPhase(loadingLimits);
+    beginPhase(readingLimits);
     return {
       vocabulary: describeVocabulary(tokenizer),
       outputFormat,
@@ -121,14 +121,11 @@ const trialChat: ChatInput = {
 };
 
 const read = async (model: TextModel): Promise<TextFiles> => {
-  beginPhase(loadingLimits);
+  beginPhase(readingLimits);
   const files = await readTextFiles(model);
   beginPhase();
   return files;
 };
-
-/** Times those of other work: it is done once, in time that grows with the files, whose size is bounded. */
-const loadingLimits = 6;
 
 /** The last used comes last. */
 const kept = new Map<string, TextFiles>();

@@ -3,7 +3,7 @@ import { Schema } from "effect";
 
 import type { Pooling } from "../domain/embedding.ts";
 import type { EmbeddingFacts } from "../domain/model.ts";
-import { readOptional } from "../checkpoint/checkpoint-files.ts";
+import { readOptional } from "./checkpoint-files.ts";
 import { decodeJson, JsonObject } from "./decode-json.ts";
 
 const Modules = Schema.Array(Schema.Struct({ type: Schema.String, path: Schema.String }));

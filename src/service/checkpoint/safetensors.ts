@@ -9,7 +9,7 @@ import {
   openRegular,
   readBytes,
   readOptional,
-} from "../checkpoint/checkpoint-files.ts";
+} from "./checkpoint-files.ts";
 import { decodeJson, JsonObject } from "./decode-json.ts";
 
 export interface TensorHeader {

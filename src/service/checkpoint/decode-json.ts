@@ -1,6 +1,6 @@
 import { Result, Schema } from "effect";
 
-import { CheckpointInvalid, parseJson } from "../checkpoint/checkpoint-files.ts";
+import { CheckpointInvalid, parseJson } from "./checkpoint-files.ts";
 
 /**
  * A checkpoint's file as the schema has it.

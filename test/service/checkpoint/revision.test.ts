@@ -13,8 +13,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, assert, beforeEach, describe, it } from "@effect/vitest";
 
-import { writeOrigin } from "../../../src/service/models/download/origin-file.ts";
-import { readRevision, readStamp } from "../../../src/service/models/revision.ts";
+import { writeOrigin } from "../../../src/service/checkpoint/origin-file.ts";
+import { readRevision, readStamp } from "../../../src/service/checkpoint/revision.ts";
 import { writeCheckpoint } from "../../fixtures/checkpoint.ts";
 
 let folder = "";

@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 import { afterAll, assert, describe, it } from "@effect/vitest";
 
 import { CheckpointInvalid } from "../../../src/service/checkpoint/checkpoint-files.ts";
-import { readEmbeddingFacts } from "../../../src/service/models/embedding-facts.ts";
+import { readEmbeddingFacts } from "../../../src/service/checkpoint/embedding-facts.ts";
 
 const made: string[] = [];
 afterAll(() => {

@@ -3,7 +3,7 @@ import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Option, Schema } from "effect";
 
-import { readOptional } from "../../checkpoint/checkpoint-files.ts";
+import { readOptional } from "./checkpoint-files.ts";
 
 export const originFile = ".mlxd-origin.json";
 

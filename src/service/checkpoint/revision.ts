@@ -4,8 +4,8 @@ import { type FileHandle, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { setImmediate as turn } from "node:timers/promises";
 
-import { CheckpointInvalid, openRegular, readBytes, readOptional } from "../checkpoint/checkpoint-files.ts";
-import { originFile, readOrigin } from "./download/origin-file.ts";
+import { CheckpointInvalid, openRegular, readBytes, readOptional } from "./checkpoint-files.ts";
+import { originFile, readOrigin } from "./origin-file.ts";
 import { readHeader, weightFiles } from "./safetensors.ts";
 
 /** What a model consists of beside its weights: all that decides what it is asked and how its answers are read. */

@@ -1,0 +1,30 @@
+/** Jobs that read what a model's folder says. */
+import { CheckpointInvalid } from "../../checkpoint/checkpoint-files.ts";
+import type { Checkpoint } from "../../checkpoint/read-checkpoint.ts";
+import { beginPhase, readingLimits } from "./phases.ts";
+
+/** What is wrong, as CheckpointInvalid has it. */
+export interface Unreadable {
+  readonly file: string;
+  readonly problem: string;
+}
+
+export const readCheckpoint = (directory: string): Promise<Checkpoint | Unreadable> =>
+  // Not at the top: jobs with texts need none of it, and begin the sooner.
+  reading(async () => (await import("../../checkpoint/read-checkpoint.ts")).readCheckpoint(directory));
+
+export const readRevision = (directory: string): Promise<string | Unreadable> =>
+  reading(async () => (await import("../../checkpoint/revision.ts")).readRevision(directory));
+
+export const readStamp = (directory: string): Promise<string | undefined | Unreadable> =>
+  reading(async () => (await import("../../checkpoint/revision.ts")).readStamp(directory));
+
+const reading = async <A>(read: () => Promise<A>): Promise<A | Unreadable> => {
+  beginPhase(readingLimits);
+  try {
+    return await read();
+  } catch (error) {
+    if (error instanceof CheckpointInvalid) return { file: error.file, problem: error.problem };
+    throw error;
+  }
+};
