@@ -116,7 +116,9 @@ class MlxEngine implements Engine {
   private memory: WorkerMemory = noMemory;
   private device: EngineDevice | undefined;
   private restarts = 0;
-  /** Deaths in a row without a token between them. */
+  /** When the process that runs, or ran last, became ready. */
+  private readyAt = 0;
+  /** Deaths in a row without a token, or a long life, between them. */
   private deaths = 0;
   /** Of these, those that no single request can be blamed for. */
   private failures = 0;
@@ -223,6 +225,8 @@ class MlxEngine implements Engine {
         how: death.how,
         running: this.runs.size,
       });
+      // An engine that was well for long, though nobody asked it for a token, is no engine that dies in a row.
+      if (death.phase === "serving" && performance.now() - this.readyAt > longLifeMs) this.deaths = this.failures = 0;
       this.deaths += 1;
       if (!this.runs.isTrial) this.failures += 1;
       this.bury();
@@ -311,6 +315,7 @@ class MlxEngine implements Engine {
       this.worker = worker;
       this.pinged = false;
       this.watchdog.reset();
+      this.readyAt = performance.now();
       this.runs.begin();
       Deferred.doneUnsafe(this.firstReady, Exit.void);
       return SubscriptionRef.set(this.healthRef, "serving");
@@ -525,6 +530,9 @@ const maxFailures = 5;
 
 /** After this many processes in a row that died while loading the engine is given up. */
 const maxFailedStarts = 5;
+
+/** A process that has served for this long is not one of a row that dies. */
+const longLifeMs = 60_000;
 
 /** How often a process is looked after, and asked for a sign of life. */
 const watchMs = 1_000;
