@@ -187,6 +187,21 @@ describe("a constrained sequence", () => {
     }
   }, 120_000);
 
+  it("is told apart from one that differs in a high count alone", async () => {
+    const counts = [40, 50, 1000];
+    const submissions = counts.map((count, index) =>
+      submission(index + 1, [9, 9], {
+        constraint: held({ type: "regex", pattern: `a{${count}}` }),
+        maxOutputTokens: 1100,
+      }),
+    );
+    const outputs = await run(submissions);
+    for (const [index, count] of counts.entries()) {
+      assert.strictEqual(outputs.get(index + 1)?.tokenIds.length, count);
+      assert.strictEqual(outputs.get(index + 1)?.end, "constraint-complete");
+    }
+  }, 120_000);
+
   it("is closed in time whatever is left, and says so where nothing fits", async () => {
     for (const form of forms) {
       for (const maxOutputTokens of [3, 24, 25, 26, 27, 40]) {
