@@ -123,6 +123,27 @@ describe("a death", () => {
     }).pipe(Effect.scoped, Effect.provide(engines())),
   );
 
+  it.live("in the middle of what nobody has seen a part of is not noticed: it is computed again", () =>
+    Effect.gen(function* () {
+      const engine = yield* start(writeRandomCheckpoint(shape));
+      const seeded = (id: string, seed: number) =>
+        ({ ...engineRequest(id, { temperature: 1, seed, maxOutputTokens: 60 }), whole: true }) as const;
+      const seeds = [1, 2, 3];
+      const expected = yield* Effect.forEach(seeds, (seed) => Effect.map(run(engine, seeded("e", seed)), tokensOf));
+      let tokens = 0;
+      const answers = yield* Effect.forEach(
+        seeds,
+        (seed) =>
+          run(engine, seeded(`w${seed}`, seed), ({ type }) => {
+            if (type === "output" && ++tokens === 60) kill();
+          }),
+        { concurrency: "unbounded" },
+      );
+      assert.deepStrictEqual(answers.map(tokensOf), expected);
+      assert.strictEqual((yield* engine.status).restarts, 1);
+    }).pipe(Effect.scoped, Effect.provide(engines())),
+  );
+
   it.live(
     "in a row does not end the engine while tokens come in between",
     () =>
