@@ -35,6 +35,11 @@ export interface BatchOptions {
    * @default false
    */
   readonly parallel?: boolean | undefined;
+  /**
+   * Run the items of one model before those of the next: each is then loaded once where not all have room together.
+   * @default false
+   */
+  readonly groupByModel?: boolean | undefined;
 }
 
 /** An event of a batch: an `item` for each, in the order in which they finish, then the `summary`. */

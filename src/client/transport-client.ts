@@ -118,9 +118,13 @@ export class TransportClient implements MlxdClient {
   }
 
   batch(items: readonly BatchItem[], options: BatchOptions & CallOptions = {}): BatchStream {
-    const { parallel = false, ...call } = checkOptions(options);
+    const { parallel = false, groupByModel = false, ...call } = checkOptions(options);
     const given = checkList(items, "items") as readonly BatchItem[]; // each is checked where it is read
-    const request = { items: createBatchItems(given, this.#model), parallel: checkFlag(parallel, "parallel") };
+    const request = {
+      items: createBatchItems(given, this.#model),
+      parallel: checkFlag(parallel, "parallel"),
+      groupByModel: checkFlag(groupByModel, "groupByModel"),
+    };
     const open = (connect: ConnectCallOptions) => this.raw.generation.batchGenerate(request, connect);
     const names = given.map((item, index) => taskOptionNames(item.input, item, `items[${index}]`));
     const nameOf: NameOf = (path) => (names[Number(/^items\[(\d+)\]/.exec(path)?.[1])] ?? optionName)(path);

@@ -1,7 +1,7 @@
 /** Several tasks in one call: each one's result or status as it finishes, then a summary. */
 import { create, type MessageShape } from "@bufbuild/protobuf";
 import type { Violation } from "@bufbuild/protovalidate";
-import { Cause, Effect, Stream } from "effect";
+import { Cause, Effect, Option, Stream } from "effect";
 
 import {
   BatchGenerateRequestSchema,
@@ -40,18 +40,37 @@ export const batchGenerate = (
       return Stream.fail(new InvalidField({ violations: fieldViolations(request, ofBatch) }));
     }
     const summary = new Summary(request.items.length);
-    const results = Stream.fromIterable(request.items.entries()).pipe(
-      Stream.mapEffect(([index, item]) => runItem(services, item, index, call, summary), {
-        // At most 100: how many of them run at once is for the engine's slots and queue to say.
-        concurrency: request.parallel ? "unbounded" : 1,
-        unordered: true,
-      }),
+    const results = Stream.fromEffect(groupsOf(services.models, request)).pipe(
+      Stream.flatMap(Stream.fromIterable),
+      Stream.flatMap((group) =>
+        Stream.mapEffect(Stream.fromIterable(group), ([index, item]) => runItem(services, item, index, call, summary), {
+          // At most 100: how many of them run at once is for the engine's slots and queue to say.
+          concurrency: request.parallel ? "unbounded" : 1,
+          unordered: true,
+        }),
+      ),
     );
     return Stream.concat(
       results,
       Stream.suspend(() => Stream.succeed(summary.toWire())),
     );
   });
+
+type Indexed = readonly [index: number, item: BatchItem];
+
+/** Items that are done before those of the next group: those of one model, by whichever of its names, or else all. */
+const groupsOf = Effect.fnUntraced(function* (models: Services["models"], { items, groupByModel }: Request) {
+  const all: ReadonlyArray<Indexed> = [...items.entries()];
+  if (!groupByModel) return [all];
+  const groups = new Map<string, Indexed[]>();
+  for (const indexed of all) {
+    const name = indexed[1].task?.model ?? "";
+    const found = yield* Effect.option(models.get(name));
+    const key = Option.match(found, { onSome: ({ facts }) => `model ${facts.id}`, onNone: () => `name ${name}` });
+    groups.set(key, [...(groups.get(key) ?? []), indexed]);
+  }
+  return [...groups.values()];
+});
 
 const isOfTask = ({ field: [items, item, task] }: Violation): boolean =>
   items?.kind === "field" && item?.kind === "list_sub" && task?.kind === "field" && task.name === "task";

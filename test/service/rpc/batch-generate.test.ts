@@ -13,6 +13,7 @@ import { GenerationTaskSchema } from "../../../src/client/gen/mlxd/v1/types_pb.t
 import { ModelNotFound, QueueFull } from "../../../src/service/domain/errors.ts";
 import { collect } from "../../support/collect.ts";
 import { EventLog } from "../../support/event-log.ts";
+import { modelStatus } from "../../support/listed-models.ts";
 import { grpc } from "../../support/rpc-transports.ts";
 import { eventsOf, promptOf, resultOf } from "../../support/scripted-generations.ts";
 import { startTestServer, type TestServerOptions } from "../../support/test-server.ts";
@@ -59,6 +60,29 @@ describe("BatchGenerate", () => {
     const responses = await collect(client.batchGenerate({ items: ["a", "b", "c"].map(itemOf) }));
     expect(responses.map(describeResponse)).toEqual(["id-a:a", "id-b:b", "id-c:c", "3+0=3"]);
     expect(log.entries).toEqual(["+a", "-a", "+b", "-b", "+c", "-c"]);
+  });
+
+  it("runs the items of one model before those of the next, if asked to", async () => {
+    const ran: string[] = [];
+    const { server, client } = await startWith({
+      models: () => [modelStatus("a"), modelStatus("b")],
+      run: (task) => Effect.sync(() => ran.push(promptOf(task))).pipe(Effect.andThen(resultFor(promptOf(task)))),
+    });
+    await using _ = server;
+    const items = ["a1", "b1", "x1", "a2", "b2", "x2"].map((prompt) => ({
+      itemId: prompt,
+      task: { ...taskOf(prompt), model: prompt.slice(0, 1) },
+    }));
+    const responses = await collect(client.batchGenerate({ items, groupByModel: true }));
+    expect(ran).toEqual(["a1", "a2", "b1", "b2", "x1", "x2"]);
+    const indices = responses.flatMap(({ event }) => (event.case === "item" ? [event.value.index] : []));
+    expect(indices).toEqual([0, 3, 1, 4, 2, 5]);
+    ran.length = 0;
+    await collect(client.batchGenerate({ items }));
+    expect(ran).toEqual(items.map(({ itemId }) => itemId));
+    ran.length = 0;
+    await collect(client.batchGenerate({ items, groupByModel: true, parallel: true }));
+    expect(ran.map((prompt) => prompt.slice(0, 1)).join("")).toBe("aabbxx");
   });
 
   it("streams results of parallel items as they finish", async () => {
