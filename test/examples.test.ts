@@ -12,6 +12,7 @@ import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { afterAll, assert, beforeAll, describe, it } from "vitest";
+import { exampleOutputs } from "./support/example-outputs.ts";
 import { type RunningService, startService } from "./support/running-service.ts";
 import { deno, grpcurl, noGrpcurl } from "./support/tools.ts";
 
@@ -84,7 +85,7 @@ afterAll(() => service.stop());
 const examples = [...files, ...pages.flatMap(examplesOf)];
 
 describe("the example", { timeout: 60_000 }, () => {
-  it.for(examples)("$name runs", async ({ kind, code, folder }, context) => {
+  it.for(examples)("$name runs", async ({ name, kind, code, folder }, context) => {
     if (code.includes("grpcurl") && !(await grpcurl())) context.skip(noGrpcurl);
     const [program = "", ...args] = programs[kind] ?? [];
     const child = spawn(program, args, { cwd: folder, env: { ...env, MLXD_SERVER: service.url } });
@@ -93,12 +94,34 @@ describe("the example", { timeout: 60_000 }, () => {
     const [stdout, stderr, [exitCode]] = await output;
     assert.equal(exitCode, 0, stderr);
     assert.equal(stderr, "");
+    for (const [, , prints] of outputsOf(name, code)) assert.match(stdout, prints);
     if (code.includes("console.log") || kind === "sh") assert.notEqual(stdout.trim(), "");
     assert.notMatch(stdout, /^\{"code":/, "curl counts an error as an answer");
   });
 });
 
+/** What is said of this example's output. */
+const outputsOf = (name: string, code: string) =>
+  exampleOutputs.filter(([page, piece]) => name.split(":")[0] === page && code.includes(piece));
+
 describe("the examples", () => {
+  it("that print have something said of what they print", () => {
+    for (const { name, code } of examples) {
+      const isSilent = !/console\.log|stdout\.write|\bmlxd |curl|grpcurl/.test(code);
+      // Pieces as they come, left in the midst.
+      const isCut = code.includes("break; // the generation ends here");
+      if (!isSilent && !isCut) assert.isNotEmpty(outputsOf(name, code), name);
+    }
+  });
+
+  it("are all there that something is said of", () => {
+    for (const output of exampleOutputs) {
+      const [page, piece] = output;
+      const told = examples.filter(({ name, code }) => outputsOf(name, code).includes(output));
+      assert.isAtLeast(told.length, 1, `${page} has no example with ${piece}`);
+    }
+  });
+
   it("are right by their types", async () => {
     const folder = join(root, ".cache/examples");
     rmSync(folder, { recursive: true, force: true });
