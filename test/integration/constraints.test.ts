@@ -100,6 +100,29 @@ describe("a constraint", () => {
     }
   });
 
+  // Counts over 32 overran, many optional members were not closed, and what asks for nothing was refused.
+  it("holds its counts and its end whatever they are", async () => {
+    const optional = Object.fromEntries(Array.from({ length: 100 }, (_, at) => [`field_${at}`, { type: "boolean" }]));
+    const schemas = [
+      { type: "string", maxLength: 33 },
+      { type: "string", minLength: 45, maxLength: 50 },
+      { type: "array", items: { type: "integer", maximum: 9, minimum: 0 }, minItems: 50, maxItems: 50 },
+      { type: "object", properties: optional, required: ["field_0", "field_1", "field_2"] },
+      { $id: "https://example.com/a", discriminator: { propertyName: "k" }, oneOf: [{ const: 1 }, { const: 2 }] },
+    ];
+    for (const seed of [1, 2]) {
+      const asked = { ...wild, model: "gpt", seed, maxOutputTokens: 180 };
+      for (const schema of schemas) {
+        const { text } = await client.generate({ prompt: "x" }, { ...asked, constraint: { jsonSchema: schema } });
+        assert.isTrue(fits(schema, text), text);
+      }
+      for (const regex of ["[0-9a-f]{64}", "a{33}", String.raw`[\w-.]{3,20}@[\w-]+\.[a-z]{2,4}`]) {
+        const { text } = await client.generate({ prompt: "x" }, { ...asked, constraint: { regex } });
+        assert.match(text, new RegExp(`^(?:${regex})$`));
+      }
+    }
+  });
+
   it("is refused by the field and the keyword before anything is computed", async () => {
     const cases: ReadonlyArray<readonly [NonNullable<GenerationParameters["constraint"]>, string, RegExp]> = [
       [
