@@ -25,11 +25,14 @@ export interface StopOptions {
   readonly configured: ReadonlyArray<string>;
   /** The text is left as the model writes it. */
   readonly verbatim: boolean;
+  /** Special tokens that the output goes on after: the model's stop sequences of these do not stop. */
+  readonly goesOnAfter: ReadonlySet<string>;
 }
 
-export const stopTexts = ({ all, asked, configured, verbatim }: StopOptions): ReadonlyArray<StopText> =>
-  all.map((text) => {
+export const stopTexts = ({ all, asked, configured, verbatim, goesOnAfter }: StopOptions): ReadonlyArray<StopText> =>
+  all.flatMap((text): ReadonlyArray<StopText> => {
     const isModels = !asked.includes(text);
-    if (!isModels || (!verbatim && configured.includes(text))) return { text, inText: "always", isModels };
-    return { text, inText: verbatim || !actsInText(text) ? "never" : "unless-token", isModels };
+    if (isModels && goesOnAfter.has(text)) return [];
+    if (!isModels || (!verbatim && configured.includes(text))) return [{ text, inText: "always", isModels }];
+    return [{ text, inText: verbatim || !actsInText(text) ? "never" : "unless-token", isModels }];
   });

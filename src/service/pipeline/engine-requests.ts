@@ -31,6 +31,7 @@ export const engineRequests = (
       asked: stop.stopSequences,
       configured: configuredStops(tools),
       verbatim: output.verbatim,
+      goesOnAfter: stop.ignoreEos ? tools.vocabulary.specials : new Set(),
     }),
     reading: outputReading(task, tools, conversation),
     reasoningLimit: reasoningLimit(task, tools, conversation, constraint && parameters.maxOutputTokens),

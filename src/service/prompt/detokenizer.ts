@@ -15,7 +15,7 @@ export interface Detokenizer {
  */
 export const createDetokenizer = (
   vocabulary: Vocabulary,
-  special: (piece: string) => string = () => "",
+  special: (piece: string, tokenId: number) => string = () => "",
 ): Detokenizer => {
   const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
   let isFirst = vocabulary.dropsFirstSpace;
@@ -30,7 +30,7 @@ export const createDetokenizer = (
   return {
     push: (tokenId) => {
       if (!vocabulary.isSpecial(tokenId)) return text(vocabulary.bytes(tokenId));
-      const written = special(vocabulary.piece(tokenId) ?? "");
+      const written = special(vocabulary.piece(tokenId) ?? "", tokenId);
       return written === "" ? "" : decoder.decode() + written;
     },
     flush: () => decoder.decode(),

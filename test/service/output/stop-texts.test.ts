@@ -6,9 +6,14 @@ import { stopTexts } from "../../../src/service/output/stop-texts.ts";
 import { asToken } from "../../../src/service/output/token-marks.ts";
 
 const inTextOf = (options: Partial<Parameters<typeof stopTexts>[0]>) =>
-  stopTexts({ all: ["</s>", "[INST]"], asked: [], configured: [], verbatim: false, ...options }).map(
-    ({ inText }) => inText,
-  );
+  stopTexts({
+    all: ["</s>", "[INST]"],
+    asked: [],
+    configured: [],
+    verbatim: false,
+    goesOnAfter: new Set(),
+    ...options,
+  }).map(({ inText }) => inText);
 
 describe("a stop sequence", () => {
   it("of the task, or configured, stops as text; of a family only what is no HTML; none of it with verbatim", () => {
@@ -16,6 +21,12 @@ describe("a stop sequence", () => {
     assert.deepStrictEqual(inTextOf({ configured: ["</s>"] }), ["always", "unless-token"]);
     assert.deepStrictEqual(inTextOf({ asked: ["</s>"] }), ["always", "unless-token"]);
     assert.deepStrictEqual(inTextOf({ verbatim: true, configured: ["[INST]"] }), ["never", "never"]);
+  });
+
+  it("of the model's does not stop as a token that the output is to go on after", () => {
+    const goesOnAfter = new Set(["[INST]"]);
+    assert.deepStrictEqual(inTextOf({ goesOnAfter }), ["never"]);
+    assert.deepStrictEqual(inTextOf({ goesOnAfter, asked: ["[INST]"] }), ["never", "always"]);
   });
 
   const read = (inText: "always" | "unless-token" | "never", pieces: ReadonlyArray<string>, includeStop = false) => {

@@ -42,12 +42,15 @@ export class GenerationRun {
     const { specials } = vocabulary;
     const stops =
       request.stops ?? parameters.stopSequences.map((text) => ({ text, inText: "always" as const, isModels: false }));
-    const markers = new Set([...markersFor(reading), ...stops.map(({ text }) => text)]);
-    this.detokenizer = createDetokenizer(vocabulary, (piece) => {
-      if (reading.verbatim === true) return stops.some(({ text }) => text === piece) ? asToken(piece) : piece;
-      if (markers.has(piece))
-        return reading.spelled === true && !stops.some(({ text }) => text === piece) ? piece : asToken(piece);
-      this.leftOut.add(piece);
+    const markers = markersFor(reading);
+    const stopTexts = new Set(stops.map(({ text }) => text));
+    this.detokenizer = createDetokenizer(vocabulary, (piece, tokenId) => {
+      if (stopTexts.has(piece)) return asToken(piece);
+      if (reading.verbatim === true) return piece;
+      if (markers.has(piece)) return reading.spelled === true ? piece : asToken(piece);
+      // An end that the task wants to go on after is no surprise, and of reasoning nothing is told.
+      const isAskedFor = request.eosTokenIds.includes(tokenId) || this.reader.inReasoning;
+      if (!isAskedFor) this.leftOut.add(piece);
       return "";
     });
     this.reader = new OutputReader({ reading, stops, includeStop, specials });
