@@ -178,7 +178,12 @@ describe("untrusted input", { timeout: 900_000 }, () => {
     ["a million spaces", () => generate("large", { case: "prompt", value: " ".repeat(1e6) }), tooMuch, /./],
     ["a million underscores", () => generate("large", { case: "prompt", value: "_".repeat(1e6) }), tooMuch, /./],
     ["3.9 million spaces", () => generate("large", { case: "prompt", value: " ".repeat(3.9e6) }), tooMuch, /./],
-    ["a template that loops", () => generate("looping", says("hi")), ["MODEL_BROKEN"], limit],
+    [
+      "a template that loops",
+      () => generate("looping", says("hi")),
+      ["MODEL_BROKEN"],
+      /chat template fails|takes more than/,
+    ],
     ["a template of nested loops", () => generate("nested", says("hi")), ["MODEL_BROKEN"], limit],
     [
       "a template that makes a giant text",

@@ -64,7 +64,7 @@ const readTools = Effect.fnUntraced(function* (
     outputFormat: loaded.outputFormat,
     reasoningMarks: loaded.reasoningMarks,
     template: loaded.template,
-    texts: makeTexts(sandbox, facts.id, { ...model, digest: loaded.digest }, unchanged),
+    texts: makeTexts(sandbox, facts.id, { ...model, digest: loaded.digest }, loaded.templateFault, unchanged),
     grammars: makeGrammars(sandbox, facts.id),
   };
 });

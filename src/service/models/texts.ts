@@ -1,7 +1,7 @@
 /** A model's tokenizer and chat template, which work in the sandbox. */
 import { Effect } from "effect";
 
-import type { InvalidField, ModelBroken, ModelChanged, QueueFull } from "../domain/errors.ts";
+import { type InvalidField, ModelBroken, type ModelChanged, type QueueFull } from "../domain/errors.ts";
 import type { ChatInput } from "../domain/generation.ts";
 import type { Encoded, TooLong } from "../prompt/encode-within.ts";
 import { fault } from "../sandbox/fault.ts";
@@ -32,6 +32,7 @@ export const makeTexts = (
   sandbox: Sandbox["Service"],
   id: string,
   model: KnownTextModel,
+  templateFault: string,
   unchanged: Effect.Effect<void, ModelChanged>,
 ): Texts => {
   const blame = (field: string, inputBytes: number, work: string) =>
@@ -48,6 +49,10 @@ export const makeTexts = (
         .pipe(blame(field, inputBytes, "tokenising it"));
     },
     render: (chat, { limit }) => {
+      if (templateFault !== "") {
+        const cause = `a plain question shows that its chat template is broken: ${templateFault}`;
+        return Effect.andThen(unchanged, Effect.fail(new ModelBroken({ model: id, cause })));
+      }
       const inputBytes = bytesOf(chat);
       return sandbox
         .run("render", { model, chat, limit }, { inputBytes, subject: model.directory })

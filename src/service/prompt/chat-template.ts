@@ -48,10 +48,13 @@ export class ChatTemplateRefused extends Error {
   override readonly name = "ChatTemplateRefused";
   /** One sentence, the template's own where it has one. */
   readonly reason: string;
+  /** Whether it fails, other than by its own decision. */
+  readonly isFault: boolean;
 
-  constructor(reason: string) {
+  constructor(reason: string, isFault = false) {
     super(reason);
     this.reason = reason.slice(0, reasonMaxLength);
+    this.isFault = isFault;
   }
 }
 
@@ -110,7 +113,7 @@ export const createChatTemplate = (options: ChatTemplateOptions): ChatTemplate =
     } catch (error) {
       if (error instanceof ChatTemplateRefused || isTooLarge(error)) throw error;
       if (!(error instanceof TemplateError || error instanceof RangeError)) throw error;
-      throw new ChatTemplateRefused(`the chat template fails on this conversation: ${error.message}`);
+      throw new ChatTemplateRefused(`the chat template fails on this conversation: ${error.message}`, true);
     }
   };
 

@@ -12,9 +12,12 @@ import { smallInputBytes, Sandbox } from "../../../src/service/sandbox/Sandbox.t
 import { byteLevel } from "../../fixtures/tokenizers.ts";
 
 const timeLimitMs = 1000;
-const sandbox = Sandbox.layer.pipe(
-  Layer.provide(Layer.succeed(SandboxConfig, { timeLimitMs, memoryBytes: 256 * 1024 ** 2, lanes: 2, environment: {} })),
-);
+const memoryBytes = 256 * 1024 ** 2;
+const layerWith = (limitMs: number) =>
+  Sandbox.layer.pipe(
+    Layer.provide(Layer.succeed(SandboxConfig, { timeLimitMs: limitMs, memoryBytes, lanes: 2, environment: {} })),
+  );
+const sandbox = layerWith(timeLimitMs);
 
 /** Sandbox processes of this one. */
 const lanePids = (): ReadonlyArray<number> => {
@@ -87,6 +90,24 @@ describe("Sandbox", () => {
       assert.isAbove(quick.length, 0);
       assert.isAbove((yield* ask(hostile, "a!")).length, 0);
     }).pipe(Effect.provide(sandbox)),
+  );
+
+  it.live(
+    "ends a job at its memory limit",
+    () =>
+      Effect.gen(function* () {
+        const directory = mkdtempSync(join(tmpdir(), "mlxd-growing-"));
+        yield* Effect.addFinalizer(() => Effect.sync(() => rmSync(directory, { recursive: true })));
+        const chat_template =
+          "{% set n = namespace(s='x') %}{% for i in range(9999) %}{% for j in range(9999) %}{% set n.s = n.s ~ j %}{% endfor %}{% endfor %}{{ n.s }}";
+        writeFileSync(join(directory, "tokenizer.json"), JSON.stringify(byteLevel.tokenizerJson));
+        writeFileSync(join(directory, "tokenizer_config.json"), JSON.stringify({ chat_template }));
+        const { run } = yield* Sandbox;
+        const failed = yield* Effect.flip(run("loadText", { ...model, directory }, { inputBytes: 0 }));
+        assert.equal(failed.reason, "memory-limit");
+        assert.include(failed.message, `takes more than ${memoryBytes} bytes of memory`);
+      }).pipe(Effect.scoped, Effect.provide(layerWith(600_000))),
+    120_000,
   );
 
   it.live("keeps a lane for others while one model takes its time", () =>

@@ -17,6 +17,8 @@ export interface TextFacts {
   readonly outputFormat: OutputFormat;
   readonly reasoningMarks: ReasoningMarks;
   readonly template: TemplateShape;
+  /** Why it cannot even write a plain question; empty where it can. */
+  readonly templateFault: string;
   /** Later jobs name it: files that have changed since are not used. */
   readonly digest: string;
 }
@@ -34,13 +36,14 @@ export const loadText = async (model: TextModel): Promise<TextFacts | { readonly
     keep(model, files);
     const { tokenizer, outputFormat, chatTemplate, digest } = files;
     tokenizer.encode(trialText, plain);
-    attempt(() => files.chatTemplate.render(trialChat));
+    const trial = attempt(() => files.chatTemplate.render(trialChat));
     beginPhase(readingLimits);
     return {
       vocabulary: describeVocabulary(tokenizer),
       outputFormat,
       reasoningMarks: reasoningMarks(outputFormat, (text) => tokenizer.encode(text, plain)),
       template: chatTemplate.shape,
+      templateFault: trial instanceof ChatTemplateRefused && trial.isFault ? trial.reason : "",
       digest,
     };
   } catch (error) {
