@@ -134,12 +134,9 @@ describe("reasoning", () => {
       }
       return "nothing";
     };
-    assert.strictEqual(await refused({ reasoning: { effort: "low" } }), "task.reasoning.effort");
-    assert.strictEqual(await refused({ model: "demo", reasoning: { maxTokens: 3 } }), "task.reasoning.max_tokens");
-    assert.strictEqual(
-      await refused({ model: "demo" }, { enable_thinking: false }),
-      "task.chat.template_options.enable_thinking",
-    );
+    assert.strictEqual(await refused({ reasoning: { effort: "low" } }), "reasoning.effort");
+    assert.strictEqual(await refused({ model: "demo", reasoning: { maxTokens: 3 } }), "reasoning.maxTokens");
+    assert.strictEqual(await refused({ model: "demo" }, { enable_thinking: false }), "templateOptions.enable_thinking");
     assert.isUndefined((await client.generate("Hello", { model: "demo" })).usage.reasoningTokens);
   });
 });
