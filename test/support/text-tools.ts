@@ -31,6 +31,7 @@ export const vocabularyOf = (tokenizer: Tokenizer): Vocabulary => createVocabula
 
 const plainShape: TemplateShape = {
   tools: "variable",
+  toolsDepend: false,
   forms: usualForms,
   writes: { calls: true, results: true, names: true, reasoning: true },
   options: [],
@@ -40,7 +41,7 @@ const plainFormat: OutputFormat = { notation: "tagged", reasoningTags: undefined
 
 export const textTools = ({
   tokenizer = byteTokenizer,
-  render = () => "",
+  render = () => "a prompt",
   template = {},
   outputFormat = plainFormat,
 }: TextToolsOptions = {}): TextTools => ({

@@ -55,6 +55,7 @@ export const preparePrompt = Effect.fn("preparePrompt")(function* (
   const grammar = yield* taskGrammar(task, tools);
   const { tokenIds, text, conversation } = yield* tokensAndText(task, tools);
   const violations = [
+    ...emptyPromptViolations(task.input.type, tokenIds),
     ...strangeTokenViolations(task.input.type, tokenIds, tools.facts),
     ...promptLogprobViolations(task.output, tokenIds.length),
   ];
@@ -170,6 +171,16 @@ const tokenViolations = (field: string, ids: ReadonlyArray<number>, { vocabulary
   if (index < 0) return [];
   const description = `${ids[index]} is no token of model "${model}", whose vocabulary has ${vocabularySize}`;
   return [{ field: `${field}[${index}]`, description }];
+};
+
+/** Some templates write nothing for some conversations, and some tokenizers take all of a text away. */
+const emptyPromptViolations = (type: GenerationTask["input"]["type"], tokenIds: ReadonlyArray<number>) => {
+  if (tokenIds.length > 0) return [];
+  const description =
+    type === "chat"
+      ? "the model's chat template makes an empty prompt of this conversation"
+      : "it has no tokens, and a model needs one to go on from";
+  return [{ field: type === "chat" ? "task.chat.messages" : `task.${type}`, description }];
 };
 
 /** Some tokenizers know tokens that their model has no embedding of; it would read past the end of the table. */

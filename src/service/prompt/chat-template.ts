@@ -144,7 +144,15 @@ export const createChatTemplate = (options: ChatTemplateOptions): ChatTemplate =
     get shape() {
       return shapeNow();
     },
-    render: (chat) => renderChat(chat, tools ?? "variable", shapeNow().forms),
+    render: (chat) => {
+      const { forms, toolsDepend } = shapeNow();
+      const text = renderChat(chat, tools ?? "variable", forms);
+      const isOffered = offeredTools(chat).length > 0;
+      if (isOffered && toolsDepend && text === renderChat({ ...chat, tools: [] }, tools ?? "variable", forms)) {
+        throw new ChatTemplateRefused("it writes no tools in a conversation of these messages");
+      }
+      return text;
+    },
   };
 };
 

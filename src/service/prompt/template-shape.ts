@@ -11,6 +11,8 @@ export type ToolsPlace = "variable" | "system-text" | "system-list";
 export interface TemplateShape {
   /** Undefined where it writes none: it would drop them without a word. */
   readonly tools: ToolsPlace | undefined;
+  /** Whether it writes them in some conversations only: with a system message, say. */
+  readonly toolsDepend: boolean;
   readonly forms: MessageForms;
   /** Whether it writes the calls of earlier messages, the results of tools, the names of speakers, earlier reasoning. */
   readonly writes: {
@@ -36,7 +38,11 @@ export interface ProbedTemplate {
 }
 
 export const findToolsPlace = (render: ProbedTemplate["render"]): ToolsPlace | undefined =>
-  places.find((tools) => has(render(chat([user], [marked]), { tools, forms: usualForms }), mark.tool));
+  places.find((tools) =>
+    [[user], [system, user]].some((messages) =>
+      writesTools(render(chat(messages, [marked]), { tools, forms: usualForms })),
+    ),
+  );
 
 export const probeTemplate = (
   tools: ToolsPlace | undefined,
@@ -62,8 +68,11 @@ export const probeTemplate = (
   const withCalls = [user, calls, result, answer, user];
   const reasoned = [...withCalls.slice(0, 1), { ...calls, reasoning: mark.reasoning }, result];
   const options = variables.filter((name) => changes(name, (each) => render(each, withForms), offered));
+  const turns = [[user], [system, user], [user, answer, user], withCalls.slice(0, 3)];
   return {
     tools,
+    toolsDepend:
+      tools !== undefined && !turns.every((messages) => writesTools(render(chat(messages, [marked]), withForms))),
     forms,
     writes: {
       calls: found !== undefined || fails(withCalls),
@@ -111,11 +120,17 @@ const values: ReadonlyArray<unknown> = [
   { a: "b" },
 ];
 
+/** Any part of them: some templates write names alone, or parameters alone. */
+const writesTools = (text: string | undefined): boolean =>
+  [mark.tool, mark.description, mark.property].some((each) => has(text, each));
+
 const has = (text: string | undefined, what: string): boolean => text?.includes(what) === true;
 
 /** Letters and digits alone: templates trim, escape and quote the rest. */
 const mark = {
   tool: "probetool7",
+  description: "probedescription7",
+  property: "probeproperty7",
   call: "probetool7",
   argument: "probeargument7",
   result: "proberesult7",
@@ -139,14 +154,18 @@ const system = message("system", "probesystem7");
 const user = message("user", "probeuser7");
 const answer = message("assistant", "probeanswer7");
 const calls = message("assistant", "", {
-  toolCalls: [{ id: callId, name: mark.call, arguments: JSON.stringify({ city: mark.argument }) }],
+  toolCalls: [{ id: callId, name: mark.call, arguments: JSON.stringify({ [mark.property]: mark.argument }) }],
 });
 const result = message("tool", mark.result, { toolCallId: callId, name: mark.call });
 
 const marked: Tool = {
   name: mark.tool,
-  description: "probedescription7",
-  parameters: { type: "object", properties: { city: { type: "string", description: "probe" } }, required: ["city"] },
+  description: mark.description,
+  parameters: {
+    type: "object",
+    properties: { [mark.property]: { type: "string", description: "probe" } },
+    required: [mark.property],
+  },
 };
 
 const chat = (messages: ReadonlyArray<ChatMessage>, tools: ReadonlyArray<Tool> = []): ChatInput => ({

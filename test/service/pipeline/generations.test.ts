@@ -241,6 +241,24 @@ describe("Generations", () => {
     );
   }
 
+  it.effect("refuses a conversation of which the template writes nothing, and a text without a token", () =>
+    withPipeline(["x"], (engine) =>
+      Effect.gen(function* () {
+        const generations = yield* Generations;
+        const inputs = [
+          [chat(message("assistant", "")), "task.chat.messages: the model's chat template makes an empty prompt"],
+          [{ type: "prompt", text: "" }, "task.prompt: it has no tokens"],
+        ] as const;
+        for (const [input, text] of inputs) {
+          const error = yield* Effect.flip(generations.run(task({ input }), options));
+          assert.strictEqual(error._tag, "InvalidField");
+          assert.include(error.message, text);
+        }
+        assert.strictEqual(engine.requests.length, 0);
+      }),
+    ),
+  );
+
   it.effect("refuses a text with a token that the model has no embedding of", () =>
     withPipeline(
       ["x"],

@@ -204,6 +204,35 @@ describe("what a template sees", () => {
     });
   });
 
+  it("tools, whatever part of them it writes", () => {
+    const named = { ...tool, parameters: { type: "object", properties: { a: { type: "string" } }, required: ["a"] } };
+    const offered = chat(hello, { tools: [named] });
+    const parts = {
+      "{% for t in tools or [] %}{{ t.function.name }}{% endfor %}": "add",
+      "{% for t in tools or [] %}{{ t.function.parameters.required|string }}{% endfor %}": "['a']",
+      "{% for t in tools or [] %}{% for k, v in t.function.parameters.properties|items %}{{ k }}={{ v.default|string }};{% endfor %}{% endfor %}":
+        "a=;",
+    };
+    for (const [template, text] of Object.entries(parts)) {
+      const compiled = createChatTemplate({ tokenizerConfig: { chat_template: template } });
+      assert.strictEqual(compiled.tools, "variable");
+      assert.strictEqual(compiled.render(offered), text);
+    }
+  });
+
+  it("tools that it writes in some conversations only, and refuses the others", () => {
+    const besideSystem = `{% if tools and messages[0].role == 'system' %}{{ tools | tojson }}{% endif %}${turns}`;
+    assert.include(render(besideSystem, chat(withSystem, { tools: [tool] })), '"name": "add"');
+    assert.include(
+      refusal(() => render(besideSystem, chat(hello, { tools: [tool] }))),
+      "writes no tools",
+    );
+    assert.strictEqual(
+      render(besideSystem, chat(hello, { tools: [tool], toolChoice: { mode: "none" } })),
+      render(besideSystem, chat(hello)),
+    );
+  });
+
   it("tools in OpenAI's form, and none as none", () => {
     assert.equal(render("{{ tools is none }}", chat(hello)), "True");
     assert.equal(
