@@ -55,6 +55,21 @@ const models: Readonly<Record<string, ScriptedCheckpoint>> = {
     specials: ["<|start|>", "<|end|>", "<|return|>", "<|constrain|>"],
     eos: "<|call|>",
   },
+  "gpt-oss-reasoning": {
+    script: [
+      { special: "<|channel|>" },
+      "analysis",
+      { special: "<|message|>" },
+      "hmm",
+      { special: "<|end|>" },
+      { special: "<|start|>" },
+      "assistant to=python code",
+    ],
+    template:
+      "{% for m in messages %}<|start|>{{ m.role }}<|message|>{{ m.content }}<|end|>{% endfor %}<|start|>assistant{{ '<|channel|>' if false }}",
+    specials: ["<|start|>", "<|end|>", "<|return|>", "<|constrain|>"],
+    eos: "<|call|>",
+  },
 };
 
 let folder: string;
@@ -238,5 +253,17 @@ describe("gpt-oss's own tools", () => {
   it("are told as tools that nobody offered", async () => {
     const { text, warnings } = await answerOf("gpt-oss-python");
     assert.deepStrictEqual([text, warnings], ["python print(1)", ["UNKNOWN_TOOL"]]);
+  });
+
+  it("are told of where the output ends in front of what they are given", async () => {
+    const { text, warnings } = await answerOf("gpt-oss-reasoning");
+    assert.deepStrictEqual([text, warnings], ["to=python code", ["MALFORMED_TOOL_CALL"]]);
+  });
+});
+
+describe("gpt-oss's end of a message", () => {
+  it("ends no verbatim answer: the reasoning has one too", async () => {
+    const { text } = await answerOf("gpt-oss-reasoning", {}, { output: { verbatim: true } });
+    assert.strictEqual(text, "<|channel|>analysis<|message|>hmm<|end|><|start|>assistant to=python code");
   });
 });

@@ -5,6 +5,7 @@ import type { PromptTools } from "../models/Models.ts";
 import type { ResolvedParameters } from "../prompt/effective-parameters.ts";
 import { candidateSeed } from "./candidate-seed.ts";
 import { configuredStops, outputConstraint, outputReading, reasoningLimit } from "./prepare-output.ts";
+import { markersOf } from "../output/output-format.ts";
 import { stopTexts } from "../output/stop-texts.ts";
 import type { PreparedPrompt } from "./prepare-prompt.ts";
 
@@ -31,7 +32,7 @@ export const engineRequests = (
       asked: stop.stopSequences,
       configured: configuredStops(tools),
       verbatim: output.verbatim,
-      goesOnAfter: stop.ignoreEos ? tools.vocabulary.specials : new Set(),
+      goesOnAfter: goesOnAfter(task, tools),
     }),
     reading: outputReading(task, tools, conversation),
     reasoningLimit: reasoningLimit(task, tools, conversation, constraint && parameters.maxOutputTokens),
@@ -50,3 +51,10 @@ export const engineRequests = (
     promptLogprobs: output.promptLogprobs && candidateIndex === 0,
   }));
 };
+
+/** What only ends a part of the answer, as gpt-oss's reasoning: a parser takes it out, but with `verbatim` none does. */
+const goesOnAfter = (
+  { stop, output }: GenerationTask,
+  { vocabulary, outputFormat }: PromptTools,
+): ReadonlySet<string> =>
+  stop.ignoreEos ? vocabulary.specials : new Set(output.verbatim ? markersOf(outputFormat) : []);

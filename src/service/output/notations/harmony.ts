@@ -45,7 +45,7 @@ export const createHarmony = (calls: ToolCalls, emit: Emit, mark: Mark): OutputP
     state = "content";
     header = "";
   };
-  const plain = (type: "text" | "reasoning"): Content => ({ type, gate: createTextGate(emit, type) });
+  const plain = (type: "text" | "reasoning") => ({ type, gate: createTextGate(emit, type) }) as const;
 
   const readBetween = (piece: string): string => {
     header += piece;
@@ -105,6 +105,16 @@ export const createHarmony = (calls: ToolCalls, emit: Emit, mark: Mark): OutputP
     }
   };
 
+  /** The output ends in a header, or in what may still have become one. */
+  const endOutside = (rest: string): void => {
+    if (state === "between") {
+      if (rest.trim() !== "") plain("text").gate.push(rest);
+      return;
+    }
+    const { recipient } = partsOf(unmarked(rest));
+    if (recipient !== "") calls.cutOff(rest.slice(rest.indexOf("to=")).trim());
+  };
+
   return {
     push,
     end: () => {
@@ -120,6 +130,7 @@ export const createHarmony = (calls: ToolCalls, emit: Emit, mark: Mark): OutputP
         push(ended.rest);
       }
       if (content !== undefined) content.gate.push(bounds.flush());
+      else endOutside(header + headers.flush());
     },
     inReasoning: () => content?.type === "reasoning",
   };
