@@ -84,7 +84,7 @@ afterAll(() => service.stop());
 
 const examples = [...files, ...pages.flatMap(examplesOf)];
 
-describe("the example", { timeout: 60_000 }, () => {
+describe("the example", () => {
   it.for(examples)("$name runs", async ({ name, kind, code, folder }, context) => {
     if (code.includes("grpcurl") && !(await grpcurl())) context.skip(noGrpcurl);
     const [program = "", ...args] = programs[kind] ?? [];

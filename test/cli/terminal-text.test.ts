@@ -89,7 +89,7 @@ const commands: readonly (readonly [args: string, typed?: string])[] = [
   [`$(printf 'b\\033]0;x\\007us') || true`],
 ];
 
-describe("on a terminal", { timeout: 60_000 }, () => {
+describe("on a terminal", () => {
   it.for(commands)("mlxd %s shows control sequences and sends none", async ([args, typed], context) => {
     if (process.platform !== "linux") context.skip("another program than util-linux's script is needed");
     await using server = await startScriptedServer(script);

@@ -49,7 +49,7 @@ const task = (model: string, maxOutputTokens: number) => ({
   stop: { ignoreEos: true, maxOutputTokens },
 });
 
-describe("a running service", { timeout: 60_000 }, () => {
+describe("a running service", () => {
   it("reads its file anew on SIGHUP, keeps what it had when the file is broken, and says so", async () => {
     say("models: {one: {aliases: [first]}}\n");
     const { running, log, models, generation } = await start();

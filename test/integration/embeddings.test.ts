@@ -33,7 +33,7 @@ beforeAll(async () => {
   );
   service = await startService({ MLXD_MODELS: folder, MLXD_PRELOAD: "embedding", MLXD_DEFAULT_MODEL: "embedding" });
   client = createMlxdClient({ baseUrl: service.url });
-}, 60_000);
+});
 afterAll(async () => {
   client?.close();
   await service?.stop();
@@ -143,7 +143,7 @@ describe("embeddings of a served model", () => {
     assert.isFalse(over, "the stream waited for the whole batch");
     assert.deepStrictEqual(beside.tokenIds, expected.tokenIds);
     assert.strictEqual((await many).embeddings.length, 256);
-  }, 60_000);
+  });
 
   it("end with their caller or its deadline, and leave nothing behind", async () => {
     const inputs = Array.from({ length: 256 }, () => texts[2] ?? "");
@@ -154,7 +154,7 @@ describe("embeddings of a served model", () => {
       if (total?.running === 0 && models.every(({ kvCacheBytes }) => kvCacheBytes === 0)) break;
       await client.embed("a");
     }
-  }, 60_000);
+  });
 
   it("are computed by the next process where one dies under them", async () => {
     const inputs = Array.from({ length: 60 }, (_, index) => `${texts[2]} ${index}`);
@@ -164,7 +164,7 @@ describe("embeddings of a served model", () => {
     for (const pid of service.workers()) process.kill(pid, "SIGKILL");
     const { embeddings } = await running;
     for (const [index, { values }] of embeddings.entries()) assertClose(values, expected.embeddings[index]?.values);
-  }, 60_000);
+  });
 });
 
 const stream = { temperature: 0, ignoreEos: true, maxOutputTokens: 10, tokenIds: true };

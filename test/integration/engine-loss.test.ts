@@ -67,7 +67,7 @@ describe("the service", () => {
     const stats = await server.getStats({});
     assert.strictEqual(stats.models[0]?.engineRestarts, 1);
     assert.deepInclude(stats.total, { running: 0, queued: 0 });
-  }, 30_000);
+  });
 
   it("leaves no engine behind when it is killed itself", async () => {
     const { service: running } = await start();
@@ -76,7 +76,7 @@ describe("the service", () => {
     running.process.kill("SIGKILL");
     for (let i = 0; i < 50 && workers.some(isAlive); i++) await sleep(100);
     assert.deepStrictEqual(workers.filter(isAlive), []);
-  }, 30_000);
+  });
 
   it("finishes what runs on SIGTERM, refuses what is new, and ends with 0", async () => {
     const { service: running, generation } = await start();
@@ -106,7 +106,7 @@ describe("the service", () => {
     assert.strictEqual(refused?.findDetails(ErrorInfoSchema)[0]?.reason, "DRAINING");
     assert.isTrue(finished);
     assert.strictEqual(await stopping, 0);
-  }, 30_000);
+  });
 });
 
 const isAlive = (pid: number): boolean => {

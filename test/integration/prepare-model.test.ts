@@ -39,7 +39,7 @@ afterAll(async () => {
 const sha256 = (content: Uint8Array) => createHash("sha256").update(content).digest("hex");
 
 describe("a service that is offline", () => {
-  it("prepares what the hub's other clients have fetched to the machine", { timeout: 60_000 }, async () => {
+  it("prepares what the hub's other clients have fetched to the machine", async () => {
     const home = mkdtempSync(join(tmpdir(), "mlxd-hf-home-"));
     writeHubCache(join(home, "hub"), "org/cached", golden);
     const models = join(home, "models");
@@ -64,7 +64,7 @@ describe("a service that is offline", () => {
 });
 
 describe("a service without a model", () => {
-  it("prepares one from the hub and answers with it", { timeout: 60_000 }, async () => {
+  it("prepares one from the hub and answers with it", async () => {
     assert.deepEqual(await client.listModels(), []);
     const events = await collect(client.prepareModel("org/gemma3-float16"));
     const stages = events.flatMap((event) => (event.type === "stage" ? [event.stage] : []));

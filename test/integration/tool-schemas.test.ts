@@ -126,5 +126,5 @@ describe("an exception that nothing caught", () => {
     assert.isTrue(finished);
     assert.strictEqual(broken.process.exitCode, 1);
     assert.match(log, /nothing caught.*\n?.*of a bug/s);
-  }, 60_000);
+  });
 });

@@ -155,7 +155,7 @@ describe("logprobs of the output", () => {
     }
   });
 
-  it("equal mlx-lm's", { timeout: 60_000 }, async (context) => {
+  it("equal mlx-lm's", async (context) => {
     if (goldenNames.length === 0) context.skip(noGoldens);
     for (const name of goldenNames) {
       const golden = readGolden(name, "golden.json") as {

@@ -195,7 +195,7 @@ describe("a draft model", () => {
     assert.isBelow(cheap.passes, 600);
     const dear = await widthsWith(model, 20);
     assert.isBelow(dear.draftPasses, 250);
-  }, 60_000);
+  });
 });
 
 describe("loadDraftModel", () => {
