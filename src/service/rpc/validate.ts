@@ -5,14 +5,17 @@ import { Effect } from "effect";
 
 import { type FieldViolation, InvalidField } from "../domain/errors.ts";
 import { describeViolation } from "./describe-violation.ts";
+import { tooManyItems } from "./too-many-items.ts";
 
 const validator = createValidator();
 
-/** All violations, at most one for a field. Throws where a rule itself is broken: that is a bug. */
+/** All violations, at most one for a field; of a list or map that is too long that alone. Throws where a rule itself is broken: that is a bug. */
 export const violationsOf = <Desc extends DescMessage>(
   schema: Desc,
   message: MessageShape<Desc>,
 ): ReadonlyArray<Violation> => {
+  const tooMany = tooManyItems(schema, message);
+  if (tooMany !== undefined) return [tooMany];
   const result = validator.validate(schema, message);
   if (result.kind === "error") throw result.error;
   return result.kind === "valid" ? [] : result.violations;

@@ -43,6 +43,34 @@ describe.each(bounds)("%s", (name, inBounds, sampling) => {
   });
 });
 
+describe("lists", () => {
+  const chatOf = (count: number, parts: number): Task => {
+    const content = Array.from({ length: parts }, () => ({ part: { case: "text", value: "x" } }) as const);
+    const messages = Array.from({ length: count }, () => ({ role: Role.USER, content }));
+    return { input: { case: "chat", value: { messages } } };
+  };
+
+  it("that are too long are told by that alone, at once", () => {
+    const messages = Array.from({ length: 200_000 }, () => ({}));
+    const started = performance.now();
+    expect(refusalOf({ input: { case: "chat", value: { messages } } })).toBe(
+      "task.chat.messages: it has 200000 items; it must contain no more than 4096 item(s)",
+    );
+    const labels = Object.fromEntries(Array.from({ length: 200_000 }, (_, index) => [`l${index}`, ""]));
+    expect(refusalOf({ labels })).toBe("task.labels: map must be at most 16 entries");
+    // Looking at each takes tens of seconds; making them here takes some tenths of one.
+    expect(performance.now() - started).toBeLessThan(5000);
+  });
+
+  it("may each be full, but not all at once", () => {
+    expect(refusalOf(chatOf(4096, 1))).toBeUndefined();
+    expect(refusalOf(chatOf(8, 1024))).toBeUndefined();
+    expect(refusalOf(chatOf(100, 1024))).toMatch(
+      /^task\.chat\.messages\[\d+\]\.content: the request has more than 16384/,
+    );
+  });
+});
+
 describe("texts", () => {
   it("are told by their length, never repeated", () => {
     const secret = "s3cret".repeat(100);
