@@ -146,6 +146,10 @@ export class SchemaGrammar {
     this.budget.spend(list.length, where);
     const fit = fitting(list, schema, where, this.budget);
     if (fit.length === 0) throw new GrammarRefused("none of its values fits", where);
+    if (fit.some(losesDigits)) {
+      const hint = "a whole number over 2^53 - 1 loses digits when it is read; write it as a string";
+      throw new GrammarRefused(hint, `${where}/${"const" in schema ? "const" : "enum"}`);
+    }
     return choice(...fit.map(jsonLiteral));
   }
 
@@ -367,3 +371,9 @@ const deepest = 64;
 const deepestReferences = 256;
 /** To make an expression of one takes more than to look at a keyword. */
 const stepsOfASchema = 16;
+
+/** Whether a number in it may be another one than its schema says: nothing tells once it has been read. */
+const losesDigits = (value: unknown): boolean => {
+  if (typeof value === "number") return Number.isInteger(value) && !Number.isSafeInteger(value);
+  return typeof value === "object" && value !== null && Object.values(value).some(losesDigits);
+};

@@ -1,6 +1,7 @@
 /** The grammar of JSON's parts. White space between them is bounded: a model that writes nothing else comes to an end. */
 import type { CodePointRange, GrammarExpression } from "../../domain/grammar.ts";
 import { chars, choice, except, intersect, oneOf, optional, repeat, rule, sequence, text } from "./expressions.ts";
+import { keysInOrder } from "./key-order.ts";
 
 const hex = chars([...oneOf("abcdefABCDEF"), [0x30, 0x39]]);
 export const digit = chars([[0x30, 0x39]]);
@@ -57,8 +58,8 @@ export const jsonRules: Readonly<Record<string, GrammarExpression>> = {
 export const jsonLiteral = (value: unknown): GrammarExpression => {
   if (Array.isArray(value)) return bracketed("[", value.map(jsonLiteral), "]");
   if (typeof value !== "object" || value === null) return text(JSON.stringify(value));
-  const members = Object.entries(value).map(([key, member]) =>
-    sequence(text(JSON.stringify(key)), rule("colon"), jsonLiteral(member)),
+  const members = keysInOrder(value).map((key) =>
+    sequence(text(JSON.stringify(key)), rule("colon"), jsonLiteral((value as Record<string, unknown>)[key])),
   );
   return bracketed("{", members, "}");
 };

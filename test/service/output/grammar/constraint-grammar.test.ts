@@ -67,6 +67,12 @@ describe("a constraint", () => {
     ["a reference elsewhere", schema({ $ref: "https://example.com/schema" }), /#\/\$ref: only references within/],
     ["a reference to nothing", schema({ $ref: "#/$defs/none" }), /\$ref: it refers to #\/\$defs\/none/],
     ["a schema that fits nothing", schema({ enum: ["a"], type: "integer" }), /none of its values fits/],
+    [
+      "a number that loses digits",
+      { type: "json-schema", schema: '{"properties":{"id":{"enum":[1,{"a":[1234567890123456789]}]}}}' },
+      /#\/properties\/id\/enum: .*2\^53 - 1 loses digits/,
+    ],
+    ["a constant that loses digits", { type: "json-schema", schema: '{"const":-9007199254740993}' }, /#\/const: /],
     ["a range without numbers", schema({ type: "integer", minimum: 5, maximum: 4 }), /no number/],
     ["an unknown type", schema({ properties: { a: { type: "text" } } }), /#\/properties\/a\/type: "text" is no type/],
     ["an unknown keyword", schema({ items: { minimun: 3 } }), /#\/items\/minimun: this keyword is not supported/],
@@ -80,6 +86,13 @@ describe("a constraint", () => {
     const started = performance.now();
     assert.match(refusal(constraint), reason);
     assert.isBelow(performance.now() - started, 5000);
+  });
+
+  it("writes the members of a value in the order of the schema's text", () => {
+    const made = constraintGrammar({ type: "json-schema", schema: '{"const":{"2":1,"1":9007199254740991}}' });
+    const source = JSON.stringify(made);
+    assert.include(source, "9007199254740991");
+    assert.isBelow(source.indexOf(String.raw`\"2\"`), source.indexOf(String.raw`\"1\"`));
   });
 
   it("names every keyword that it does not hold to", () => {
