@@ -4,9 +4,12 @@ import { Effect } from "effect";
 import { ModelChanged } from "../domain/errors.ts";
 import type { ModelFacts } from "../domain/model.ts";
 import type { Sandbox } from "../sandbox/Sandbox.ts";
-import { readFolder } from "./read-sandboxed.ts";
+import { runReading } from "./read-sandboxed.ts";
 
-/** Also fails where the files cannot be read any more: what is wrong with them is found when they are read anew. */
+/**
+ * Also fails where the files cannot be read any more: what is wrong with them is found when they are read anew. A sandbox
+ * process that was ended from outside says nothing of the files.
+ */
 export const assertUnchanged = (
   sandbox: Sandbox["Service"],
   model: ModelFacts,
@@ -15,8 +18,11 @@ export const assertUnchanged = (
   Effect.forEach(
     draft === undefined ? [model] : [model, draft],
     ({ directory, revision }) =>
-      Effect.flatMap(readFolder(sandbox, "readRevision", directory), (now) =>
-        now === revision ? Effect.void : Effect.fail(new ModelChanged({ model: model.id, retryAfterMs })),
+      runReading(sandbox, "readRevision", directory).pipe(
+        Effect.catch(({ reason }) => Effect.succeed(reason === "crashed" ? revision : undefined)),
+        Effect.flatMap((now) =>
+          now === revision ? Effect.void : Effect.fail(new ModelChanged({ model: model.id, retryAfterMs })),
+        ),
       ),
     { discard: true },
   );

@@ -14,6 +14,8 @@ export interface PooledJob {
   readonly isLarge: boolean;
   /** Jobs of one owner run one after another. */
   readonly owner: string;
+  /** It is never refused for want of a place in the queue. */
+  readonly isServices: boolean;
   /** What the job works with, e.g. a model's folder. One subject never has all lanes for small jobs. */
   readonly subject: string;
   readonly onOutput: (output: unknown) => void;
@@ -64,7 +66,7 @@ export class LanePool {
   /** Returns how to abandon it. */
   submit(pooled: PooledJob): () => void {
     const job: Job = { ...pooled, crashes: 0, abandoned: false };
-    if (this.waiting.length >= maxWaitingJobs) {
+    if (!job.isServices && this.waiting.length >= maxWaitingJobs) {
       job.onFailure("queue-full", `waits behind ${this.waiting.length} others`);
       return () => {};
     }
@@ -244,7 +246,7 @@ const largeLanes = 2;
 const largeIdleMs = 30_000;
 /** A lane holds tokenizers that cost a second to load. */
 const smallIdleMs = 600_000;
-/** Jobs that wait in the whole service. */
+/** Callers' jobs are refused where so many wait. */
 export const maxWaitingJobs = 1024;
 /**
  * The time limit is of CPU, and reading a model's files has several times of it: a process that its watchdog has not ended

@@ -66,6 +66,7 @@ export class Sandbox extends Context.Service<
                 input,
                 isLarge: inputBytes > smallInputBytes,
                 owner: owner === "" ? `job ${(owners += 1)}` : owner,
+                isServices: owner === "",
                 subject,
                 // The table of jobs has its type, and the lane is this program's own.
                 onOutput: (output) => resume(Effect.succeed(output as JobOutput<typeof name>)),
