@@ -3,7 +3,6 @@
  * checks every item of a list that is too long, and a few megabytes of empty items keep it busy for half a minute.
  */
 import { type DescField, type DescMessage, getOption, type MessageShape } from "@bufbuild/protobuf";
-import { buildPath, reflect, type ReflectMessage } from "@bufbuild/protobuf/reflect";
 import { Violation } from "@bufbuild/protovalidate";
 import { field as fieldRules } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 
@@ -14,55 +13,78 @@ const mostMessages = 16_384;
 export const tooManyItems = <Desc extends DescMessage>(
   schema: Desc,
   message: MessageShape<Desc>,
-): Violation | undefined => new Search().in(reflect(schema, message, false), buildPath(schema));
-
-type PathBuilder = ReturnType<typeof buildPath>;
+): Violation | undefined => new Search().in(schema, message, []);
 
 class Search {
   private messages = 0;
 
-  in(message: ReflectMessage, at: PathBuilder): Violation | undefined {
-    for (const field of message.fields) {
-      const found = message.isSet(field) ? this.inField(message, field, at.clone().field(field)) : undefined;
+  in(schema: DescMessage, message: object, at: Violation["field"]): Violation | undefined {
+    for (const { field, most } of checkedFields(schema)) {
+      const value = valueOf(message, field);
+      if (typeof value !== "object" || value === null) continue;
+      const found = this.inField(value, field, most, at);
       if (found !== undefined) return found;
     }
     return undefined;
   }
 
-  private inField(message: ReflectMessage, field: DescField, at: PathBuilder): Violation | undefined {
-    const { type } = getOption(field, fieldRules);
+  private inField(value: object, field: DescField, most: number, at: Violation["field"]): Violation | undefined {
+    const here = () => [...at, field];
     if (field.fieldKind === "map") {
-      const most = type.case === "map" ? type.value.maxPairs : undefined;
-      if (most === undefined || message.get(field).size <= Number(most)) return undefined;
-      return violation(at, "map.max_pairs", `map must be at most ${most} entries`);
+      if (Object.keys(value).length <= most) return undefined;
+      return violation(here(), "map.max_pairs", `map must be at most ${most} entries`);
     }
-    if (field.fieldKind === "list") {
-      const list = message.get(field);
-      const most = type.case === "repeated" ? type.value.maxItems : undefined;
-      if (most !== undefined && list.size > Number(most)) {
-        return violation(at, "repeated.max_items", `must contain no more than ${most} item(s)`);
-      }
-      if (field.listKind !== "message") return undefined;
-      this.messages += list.size;
-      if (this.messages > mostMessages) {
-        const rule = `the request has more than ${mostMessages} messages, parts and calls in all; send fewer`;
-        return violation(at, "request.max_messages", rule);
-      }
-      for (let index = 0; index < list.size; index++) {
-        const item = list.get(index);
-        const found = isMessage(item) ? this.in(item, at.clone().list(index)) : undefined;
-        if (found !== undefined) return found;
-      }
-      return undefined;
+    if (!Array.isArray(value)) return field.message && this.in(field.message, value, here());
+    if (value.length > most)
+      return violation(here(), "repeated.max_items", `must contain no more than ${most} item(s)`);
+    if (field.message === undefined) return undefined;
+    this.messages += value.length;
+    if (this.messages > mostMessages) {
+      const rule = `the request has more than ${mostMessages} messages, parts and calls in all; send fewer`;
+      return violation(here(), "request.max_messages", rule);
     }
-    // Google's own types hold values of any kind, which have no rules.
-    if (field.fieldKind !== "message" || field.message.typeName.startsWith("google.protobuf.")) return undefined;
-    return this.in(message.get(field), at);
+    for (const [index, item] of (value as ReadonlyArray<object>).entries()) {
+      const found = this.in(field.message, item, [...at, field, { kind: "list_sub", index }]);
+      if (found !== undefined) return found;
+    }
+    return undefined;
   }
 }
 
-const isMessage = (item: unknown): item is ReflectMessage =>
-  typeof item === "object" && item !== null && "desc" in item;
+interface CheckedField {
+  readonly field: DescField;
+  /** Items or entries. */
+  readonly most: number;
+}
 
-const violation = (at: PathBuilder, ruleId: string, message: string): Violation =>
-  new Violation(message, ruleId, at.toPath(), [], false);
+const known = new WeakMap<DescMessage, ReadonlyArray<CheckedField>>();
+
+const checkedFields = (schema: DescMessage): ReadonlyArray<CheckedField> => {
+  const fields =
+    known.get(schema) ??
+    schema.fields
+      .map((field) => ({ field, most: mostOf(field) }))
+      .filter(({ field, most }) => most < Infinity || hasRules(field.message));
+  known.set(schema, fields);
+  return fields;
+};
+
+const mostOf = (field: DescField): number => {
+  const { type } = getOption(field, fieldRules);
+  if (type.case === "map") return Number(type.value.maxPairs ?? Infinity);
+  return type.case === "repeated" ? Number(type.value.maxItems ?? Infinity) : Infinity;
+};
+
+/** Google's own types hold values of any kind, which have no rules. */
+const hasRules = (message: DescMessage | undefined): boolean =>
+  message !== undefined && !message.typeName.startsWith("google.protobuf.");
+
+const valueOf = (message: object, { oneof, localName }: DescField): unknown => {
+  const members = message as Readonly<Record<string, unknown>>;
+  if (oneof === undefined) return members[localName];
+  const chosen = members[oneof.localName] as { case?: string; value?: unknown } | undefined;
+  return chosen?.case === localName ? chosen.value : undefined;
+};
+
+const violation = (at: Violation["field"], ruleId: string, message: string): Violation =>
+  new Violation(message, ruleId, at, [], false);
