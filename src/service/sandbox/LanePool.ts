@@ -66,8 +66,9 @@ export class LanePool {
   /** Returns how to abandon it. */
   submit(pooled: PooledJob): () => void {
     const job: Job = { ...pooled, crashes: 0, abandoned: false };
-    if (!job.isServices && this.waiting.length >= maxWaitingJobs) {
-      job.onFailure("queue-full", `waits behind ${this.waiting.length} others`);
+    const before = this.waiting.filter(({ isLarge }) => isLarge === job.isLarge).length;
+    if (!job.isServices && before >= maxWaitingJobs) {
+      job.onFailure("queue-full", `waits behind ${before} others`);
       return () => {};
     }
     this.waiting.push(job);
@@ -246,7 +247,7 @@ const largeLanes = 2;
 const largeIdleMs = 30_000;
 /** A lane holds tokenizers that cost a second to load. */
 const smallIdleMs = 600_000;
-/** Callers' jobs are refused where so many wait. */
+/** Callers' jobs are refused where so many wait; small and large ones are counted apart, so that large ones refuse no small one. */
 export const maxWaitingJobs = 1024;
 /**
  * The time limit is of CPU, and reading a model's files has several times of it: a process that its watchdog has not ended

@@ -8,6 +8,7 @@ import { Effect, Exit, Fiber, Layer, Scope } from "effect";
 
 import { SandboxConfig } from "../../../src/service/config/SandboxConfig.ts";
 import { JobOwner } from "../../../src/service/sandbox/JobOwner.ts";
+import { maxWaitingJobs } from "../../../src/service/sandbox/LanePool.ts";
 import { smallInputBytes, Sandbox } from "../../../src/service/sandbox/Sandbox.ts";
 import { byteLevel } from "../../fixtures/tokenizers.ts";
 
@@ -175,5 +176,23 @@ describe("Sandbox", () => {
       yield* Effect.sleep("200 millis");
       assert.isEmpty(lanePids().filter((pid) => before.includes(pid)));
     }),
+  );
+
+  it.live("refuses no small job because large ones wait", () =>
+    Effect.gen(function* () {
+      const { run } = yield* Sandbox;
+      const large = { inputBytes: smallInputBytes + 1, subject: "large ones" };
+      // Jobs of one caller wait for one another.
+      const flood = yield* Effect.forEach(
+        Array.from({ length: maxWaitingJobs + 50 }),
+        () => Effect.exit(run("readRevision", demo, large)),
+        { concurrency: "unbounded" },
+      ).pipe(Effect.provideService(JobOwner, "flood"), Effect.forkScoped);
+      yield* Effect.yieldNow;
+      const refused = yield* Effect.flip(Effect.provideService(run("readRevision", demo, large), JobOwner, "another"));
+      assert.equal(refused.reason, "queue-full");
+      assert.isAbove((yield* ask(demo, "What is 2+2?", "another")).length, 2);
+      yield* Fiber.interrupt(flood);
+    }).pipe(Effect.scoped, Effect.provide(sandbox)),
   );
 });
