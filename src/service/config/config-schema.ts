@@ -67,7 +67,7 @@ const Model = Schema.Struct({
 export type ModelDeclaration = typeof Model.Type;
 
 /** It would change nothing. */
-const noVision = "false, as long as no engine here takes images";
+const noVision = "expected false, as long as no engine here takes images";
 
 const Family = Schema.Struct({
   temperature: Schema.optionalKey(number(0, 2)),
