@@ -81,12 +81,19 @@ const isTensor = Schema.is(
   }),
 );
 
-const decodeHeader = (file: string, header: Buffer) =>
-  Object.entries(decodeJson(file, header, JsonObject)).flatMap(([name, tensor]) => {
-    if (name === "__metadata__") return [];
-    if (isTensor(tensor)) return [[name, tensor] as const];
+const decodeHeader = (file: string, header: Buffer) => {
+  const entries = Object.entries(decodeJson(file, header, JsonObject)).filter(([name]) => name !== "__metadata__");
+  if (entries.length > mostTensors) {
+    throw new CheckpointInvalid(file, `has ${entries.length} tensors; it must not have more than ${mostTensors}`);
+  }
+  return entries.map(([name, tensor]) => {
+    if (isTensor(tensor)) return [name, tensor] as const;
     throw new CheckpointInvalid(file, `describes tensor ${name} without type, shape and place`);
   });
+};
+
+/** As many as the engine reads of one file. */
+const mostTensors = 131_072;
 
 const prefixBytes = 8;
 /** The header of a model of 100,000 tensors has a third of that. */

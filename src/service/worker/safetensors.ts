@@ -21,6 +21,10 @@ export const checkFile = (directory: string, file: string): void => {
   const { header, bytes } = readHeader(directory, file);
   // MLX reads a tensor's bytes late, and takes bytes past the end of the file for zeros.
   if (header === undefined) throw new LoadError(`${file} is truncated or not a safetensors file`);
+  const tensors = Object.keys(header).length;
+  if (tensors > mostTensors) {
+    throw new LoadError(`${file} has ${tensors} tensors; it must not have more than ${mostTensors}`);
+  }
   for (const [
     name,
     {
@@ -38,6 +42,9 @@ export const checkFile = (directory: string, file: string): void => {
     }
   }
 };
+
+/** Of one file. MLX's reader overflows its stack somewhere between these and 200,000, which ends the process. */
+const mostTensors = 131_072;
 
 /** Bytes of a number. */
 const sizes: ReadonlyMap<string, number> = new Map([

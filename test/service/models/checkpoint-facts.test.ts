@@ -152,12 +152,21 @@ describe("what a checkpoint folder says", () => {
   });
 
   it("takes a header of more tensors than a function takes arguments", async () => {
-    const many = Array.from({ length: 150_000 }, (_, index) => [
+    const many = Array.from({ length: 130_000 }, (_, index) => [
       `model.layers.0.part.${index}`,
       tensors["model.norm.weight"],
     ]);
     const weights = safetensors({ ...tensors, ...Object.fromEntries(many) });
-    assert.equal((await facts({ "model.safetensors": weights })).parameterCount, 268 * 4 + 4 + 150_000 * 4);
+    assert.equal((await facts({ "model.safetensors": weights })).parameterCount, 268 * 4 + 4 + 130_000 * 4);
+  });
+
+  it("refuses a header of more tensors than the engine can read", async () => {
+    const many = Array.from({ length: 131_073 }, (_, index) => [`t${index}`, { dtype: "F32", shape: [0] }]);
+    const error = await facts({ "model.safetensors": safetensors(Object.fromEntries(many)) }).catch(
+      (cause: unknown) => cause,
+    );
+    assert.instanceOf(error, CheckpointInvalid);
+    assert.include(error.message, "has 131073 tensors; it must not have more than 131072");
   });
 
   it("counts a quantised matrix as what it unpacks to", async () => {

@@ -87,6 +87,22 @@ describe("a checkpoint that does not fit", () => {
       /^model\.safetensors\.index\.json has no weight_map$/,
     ],
     [
+      "more tensors than MLX reads without a stack overflow",
+      () => {
+        const directory = writeRandomCheckpoint(llama, {});
+        const many = Array.from({ length: 200_000 }, (_, index) => [
+          `t${index}`,
+          { dtype: "F32", shape: [0], data_offsets: [0, 0] },
+        ]);
+        const header = Buffer.from(JSON.stringify(Object.fromEntries(many)));
+        const length = Buffer.alloc(8);
+        length.writeBigUInt64LE(BigInt(header.length));
+        writeFileSync(join(directory, "model.safetensors"), Buffer.concat([length, header]));
+        return directory;
+      },
+      /^model\.safetensors has 200000 tensors; it must not have more than 131072$/,
+    ],
+    [
       "scales that are missing",
       () => writeRandomCheckpoint(llama, {}, { ...quantized, transform: without(/down_proj\.biases/) }),
       /^tensor model\.layers\.0\.mlp\.down_proj\.biases is missing$/,
