@@ -1,7 +1,7 @@
 /** How many models are held in memory at once, and for how long. */
-import { totalmem } from "node:os";
-import { Config, Context, Effect, Layer, Schema } from "effect";
+import { Config, Context, Effect, Layer, Result, Schema } from "effect";
 
+import { type MachineMemory, mostModelBytes, readMachineMemory } from "./machine-memory.ts";
 import { wholeNumber } from "./whole-number.ts";
 
 export interface ResidencySettings {
@@ -19,12 +19,13 @@ export interface ResidencySettings {
 
 export const residencySettings = Config.all({
   maxLoaded: wholeNumber("MLXD_MAX_LOADED_MODELS", { minimum: 1, maximum: 20, fallback: 4 }),
-  budget: Config.schema(
-    Schema.String.check(
-      Schema.makeFilter((text) => budgetFrom(text, 0) !== undefined || "1%..100%, or 67108864..1099511627776 bytes"),
-    ),
+  budgetBytes: Config.schema(
+    Schema.String.check(Schema.makeFilter((text) => problemOf(budgetFrom(text, readMachineMemory())))),
     "MLXD_MEMORY_BUDGET",
-  ).pipe(Config.withDefault("80%")),
+  ).pipe(
+    Config.withDefault("80%"),
+    Config.map((text) => Result.getOrThrow(budgetFrom(text, readMachineMemory()))),
+  ),
   idleTtlMs: wholeNumber("MLXD_IDLE_TTL_MS", { minimum: 0, maximum: 604_800_000, fallback: 0 }),
   loadWaitMs: wholeNumber("MLXD_LOAD_WAIT_MS", { minimum: 0, maximum: 3_600_000, fallback: 60_000 }),
   preload: Config.String("MLXD_PRELOAD").pipe(
@@ -36,22 +37,27 @@ export const residencySettings = Config.all({
 export class ResidencyConfig extends Context.Service<ResidencyConfig, ResidencySettings>()(
   "mlxd/config/ResidencyConfig",
 ) {
-  static readonly layer = Layer.effect(
-    ResidencyConfig,
-    Effect.map(residencySettings, ({ budget, ...read }) => ({
-      ...read,
-      budgetBytes: budgetFrom(budget, machineBytes()) ?? 0,
-    })),
-  );
+  static readonly layer = Layer.effect(ResidencyConfig, residencySettings);
 }
 
-/** A share of the machine such as `80%`, or bytes; undefined for what is neither or out of bounds. */
-export const budgetFrom = (text: string, machine: number): number | undefined => {
+/**
+ * @param text a share of the machine such as `80%`, or bytes
+ * @returns bytes; a share of a machine whose GPU may hold less is what that may
+ */
+export const budgetFrom = (text: string, machine: MachineMemory): Result.Result<number, string> => {
   const [, digits, percent] = /^(\d{1,13})(%?)$/.exec(text) ?? [];
   const value = Number(digits);
-  if (percent === "%") return value >= 1 && value <= 100 ? Math.floor((machine * value) / 100) : undefined;
-  return value >= 64 * 1024 ** 2 && value <= 1024 ** 4 ? value : undefined;
+  const most = mostModelBytes(machine);
+  if (percent === "%" && value >= 1 && value <= 100) {
+    return Result.succeed(Math.min(most, Math.floor((machine.totalBytes * value) / 100)));
+  }
+  if (percent !== "" || value < 64 * 1024 ** 2 || value > 1024 ** 4) {
+    return Result.fail("1%..100%, or 67108864..1099511627776 bytes");
+  }
+  return value <= most
+    ? Result.succeed(value)
+    : Result.fail(`at most ${most} bytes, as the GPU of this Mac may not hold more beside the system`);
 };
 
-/** A container has less than its machine; where there is no limit the system tells a huge one, or 0. */
-const machineBytes = (): number => Math.min(totalmem(), process.constrainedMemory() || Infinity);
+const problemOf = (budget: Result.Result<number, string>): string | undefined =>
+  Result.isFailure(budget) ? budget.failure : undefined;

@@ -1,6 +1,6 @@
 import { totalmem } from "node:os";
 import { assert, describe, it } from "@effect/vitest";
-import { ConfigProvider, Effect } from "effect";
+import { ConfigProvider, Effect, Result } from "effect";
 
 import { budgetFrom, ResidencyConfig } from "../../../src/service/config/ResidencyConfig.ts";
 
@@ -27,10 +27,25 @@ describe("ResidencyConfig", () => {
     }),
   );
 
+  const gibibyte = 1024 ** 3;
+  const cpu = { totalBytes: 1000, gpuWorkingSetBytes: undefined };
+  const mac = { totalBytes: 16 * gibibyte, gpuWorkingSetBytes: 10 * gibibyte };
+
   it("takes a budget in bytes or as a share of the machine", () => {
-    assert.strictEqual(budgetFrom("1000000000", 5), 1e9);
-    assert.strictEqual(budgetFrom("80%", 1000), 800);
-    assert.strictEqual(budgetFrom("100%", 1000), 1000);
+    assert.deepStrictEqual(budgetFrom("1000000000", cpu), Result.succeed(1e9));
+    assert.deepStrictEqual(budgetFrom("80%", cpu), Result.succeed(800));
+    assert.deepStrictEqual(budgetFrom("100%", cpu), Result.succeed(1000));
+  });
+
+  it("keeps a share below what the GPU may hold", () => {
+    assert.deepStrictEqual(budgetFrom("80%", mac), Result.succeed(9 * gibibyte));
+    assert.deepStrictEqual(budgetFrom("50%", mac), Result.succeed(8 * gibibyte));
+  });
+
+  it("refuses bytes above what the GPU may hold, with the bound", () => {
+    assert.deepStrictEqual(budgetFrom(`${9 * gibibyte}`, mac), Result.succeed(9 * gibibyte));
+    const refusal = budgetFrom(`${9 * gibibyte + 1}`, mac);
+    assert.include(Result.isFailure(refusal) ? refusal.failure : "taken", `${9 * gibibyte} bytes`);
   });
 
   const refused: ReadonlyArray<readonly [string, string]> = [
