@@ -388,6 +388,8 @@ export class EngineLost extends Schema.TaggedError<EngineLost>()("EngineLost", {
   model: Schema.String,
   /** @default "died" */
   how: Schema.optionalKey(Schema.Literals(["died", "stalled"])),
+  /** Why, where it is known: a clause. */
+  reason: Schema.optionalKey(Schema.String),
   /** Processes that died while they computed it: after the second one it is likely their cause. */
   deaths: Schema.optionalKey(Schema.Number),
   /** Whether the caller has a part of the output. */
@@ -395,7 +397,8 @@ export class EngineLost extends Schema.TaggedError<EngineLost>()("EngineLost", {
   progress: Schema.optionalKey(ProgressSchema),
 }) {
   override get message(): string {
-    const { model, how = "died", deaths = 0, delivered } = this;
+    const { model, how: verb = "died", reason, deaths = 0, delivered } = this;
+    const how = reason === undefined ? verb : `${verb} (${reason})`;
     if (delivered === true) {
       return `the engine of model "${model}" ${how} during this generation; the output so far stands, the rest is lost`;
     }

@@ -15,7 +15,33 @@ describe("the end of an engine process", () => {
     ],
     ["node: Cannot allocate memory\n", "Cannot allocate memory"],
   ])("tells that there was no memory from what it wrote: %s", (words, told) => {
-    assert.deepEqual(processEnd("signal SIGABRT", words, false), { how: `signal SIGABRT: ${told}`, cause: "memory" });
+    assert.deepEqual(processEnd("signal SIGABRT", words, false), {
+      how: `signal SIGABRT: ${told}`,
+      cause: "memory",
+      reason: "the machine had no memory left",
+    });
+  });
+
+  it.each([
+    ["Insufficient Memory (00000008:kIOGPUCommandBufferCallbackErrorOutOfMemory)", "memory", "no memory left"],
+    ["Caused GPU Timeout Error (00000002:kIOGPUCommandBufferCallbackErrorTimeout)", "gpu", "in time"],
+    ["Impacting Interactivity (0000000e:kIOGPUCommandBufferCallbackErrorImpactingInteractivity)", "gpu", "the screen"],
+    ["Ignored (00000004:kIOGPUCommandBufferCallbackErrorSubmissionsIgnored)", "gpu", "earlier errors"],
+    ["Internal Error (0000000e:kIOGPUCommandBufferCallbackErrorInternal)", "gpu", "(Internal)"],
+  ] as const)("tells why the GPU gave a command up: %s", (error, cause, told) => {
+    const words = `libc++abi: terminating due to uncaught exception of type std::runtime_error: [METAL] Command buffer execution failed: ${error}\n`;
+    const end = processEnd("signal SIGABRT", words, false);
+    assert.strictEqual(end.cause, cause);
+    assert.include(end.reason, told);
+    assert.strictEqual(end.how, `signal SIGABRT: ${end.reason}`);
+  });
+
+  it("tells in a sentence that there is no GPU", () => {
+    const words =
+      "*** Terminating app due to uncaught exception 'NSRangeException', reason: 'index 0 beyond bounds for empty array'\n";
+    const { how, cause } = processEnd("signal SIGABRT", words, false);
+    assert.strictEqual(cause, "no-mlx");
+    assert.include(how, "no Metal GPU can be used");
   });
 
   it("tells that the system ended it for lack of memory", () => {

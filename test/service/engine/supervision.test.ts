@@ -3,7 +3,8 @@
  * answered. Peers lose all their requests together with the one that was the cause.
  */
 import { execFileSync } from "node:child_process";
-import { renameSync, truncateSync } from "node:fs";
+import { mkdtempSync, readFileSync, renameSync, truncateSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { assert, describe, it } from "@effect/vitest";
 import { Deferred, Effect, Exit, Fiber, Layer, Stream } from "effect";
@@ -158,6 +159,43 @@ describe("a death", () => {
         assert.strictEqual((yield* engine.status).restarts, 7);
       }).pipe(Effect.scoped, Effect.provide(engines())),
     60_000,
+  );
+});
+
+describe("a GPU that gives a command up", () => {
+  const directory = mkdtempSync(join(tmpdir(), "mlxd-gpu-"));
+  const limits = join(directory, "limits");
+  /** Dies on a signal as MLX does when a command buffer fails, and notes the limits that it was given. */
+  const preload = join(directory, "preload.mjs");
+  writeFileSync(
+    preload,
+    `import { appendFileSync, writeSync } from "node:fs";
+    process.on("message", (message) => {
+      if (message.type === "load") appendFileSync(${JSON.stringify(limits)}, message.limits.prefillSliceTokens + "\\n");
+    });
+    process.on("SIGUSR2", () => {
+      writeSync(2, "[METAL] Command buffer execution failed: Caused GPU Timeout Error (00000002:kIOGPUCommandBufferCallbackErrorTimeout)\\n");
+      process.abort();
+    });`,
+  );
+  const withPreload = engines({
+    prefillSliceTokens: 100,
+    environment: { ...process.env, NODE_OPTIONS: `--import=${preload}` },
+  });
+
+  it.live("is told to who had a part of the output, and the next process is given smaller slices", () =>
+    Effect.gen(function* () {
+      const engine = yield* start(writeRandomCheckpoint(shape));
+      const lost = yield* Effect.flip(
+        run(engine, long("stream"), ({ type }) => {
+          if (type === "output") kill("SIGUSR2");
+        }),
+      );
+      assert.deepInclude(lost, { _tag: "EngineLost", how: "died" });
+      assert.include(lost.message, "the GPU did not finish a command in time");
+      yield* run(engine, engineRequest("next"));
+      assert.deepStrictEqual(readFileSync(limits, "utf8").trim().split("\n"), ["100", "50"]);
+    }).pipe(Effect.scoped, Effect.provide(withPreload)),
   );
 });
 

@@ -114,6 +114,8 @@ class MlxEngine implements Engine {
   /** The process that has it. */
   private vocabularyAt: WorkerProcess | undefined;
   private memory: WorkerMemory = noMemory;
+  /** Of the next process. What has been too much for the machine once is done in smaller parts. */
+  private sliceTokens: number;
   private device: EngineDevice | undefined;
   private restarts = 0;
   /** When the process that runs, or ran last, became ready. */
@@ -138,6 +140,7 @@ class MlxEngine implements Engine {
     this.drafting = drafting;
     this.unchanged = unchanged;
     this.settings = settings;
+    this.sliceTokens = settings.prefillSliceTokens;
     this.healthRef = healthRef;
     this.vocabularyMessage = Effect.runSync(Effect.cached(createVocabularyMessage(vocabulary)));
   }
@@ -229,7 +232,10 @@ class MlxEngine implements Engine {
       if (death.phase === "serving" && performance.now() - this.readyAt > longLifeMs) this.deaths = this.failures = 0;
       this.deaths += 1;
       if (!this.runs.isTrial) this.failures += 1;
-      this.bury();
+      if (death.phase === "serving" && (death.cause === "memory" || death.cause === "gpu")) {
+        this.sliceTokens = smaller(this.sliceTokens);
+      }
+      this.bury(death.reason);
       if (fault !== undefined) return this.giveUp(fault);
       this.restarts += 1;
       yield* SubscriptionRef.set(this.healthRef, "restarting");
@@ -280,8 +286,9 @@ class MlxEngine implements Engine {
             break;
         }
       },
-      onExit: ({ how, cause }) =>
+      onExit: ({ how, cause, ...told }) =>
         die({
+          ...told,
           phase,
           how: phase === "loading" && cause !== "no-mlx" ? `the engine ended with ${how} while loading` : how,
           cause,
@@ -291,7 +298,7 @@ class MlxEngine implements Engine {
     worker.send({
       type: "load",
       directory: this.facts.directory,
-      limits: limitsOf(this.settings),
+      limits: { ...limitsOf(this.settings), prefillSliceTokens: this.sliceTokens },
       speculation: this.drafting.allowed ? speculation : "off",
       ...(this.drafting.directory !== undefined && { draftDirectory: this.drafting.directory }),
     });
@@ -498,10 +505,11 @@ class MlxEngine implements Engine {
   }
 
   /** Decides what becomes of the requests of a dead process. */
-  private bury(): void {
+  private bury(reason: string | undefined): void {
     const model = this.facts.id;
+    const why = reason === undefined ? {} : { reason };
     for (const own of this.runs.bury()) {
-      this.settle(own, Exit.fail(new EngineLost({ model, how: "died", deaths: own.run.deaths })));
+      this.settle(own, Exit.fail(new EngineLost({ model, how: "died", ...why, deaths: own.run.deaths })));
     }
     if (this.failures < maxFailures) return;
     for (const own of this.runs) this.settle(own, Exit.fail(this.restarting));
@@ -533,6 +541,8 @@ const maxFailedStarts = 5;
 
 /** A process that has served for this long is not one of a row that dies. */
 const longLifeMs = 60_000;
+
+const smaller = (sliceTokens: number): number => Math.max(Math.min(sliceTokens, 32), Math.floor(sliceTokens / 2));
 
 /** How often a process is looked after, and asked for a sign of life. */
 const watchMs = 1_000;

@@ -5,8 +5,13 @@ import { readFileSync } from "node:fs";
 export interface ProcessEnd {
   /** A short phrase for logs, e.g. `signal SIGKILL`. */
   readonly how: string;
-  /** `memory`: the machine had none left for it. `no-mlx`: MLX or its binding is missing or does not fit the machine. */
-  readonly cause: "memory" | "no-mlx" | undefined;
+  /**
+   * `memory`: the machine had none left for it. `gpu`: the GPU gave one of its commands up. `no-mlx`: MLX, its binding or
+   * the GPU is missing or does not fit the machine.
+   */
+  readonly cause: "memory" | "gpu" | "no-mlx" | undefined;
+  /** For a caller whose request was lost with it: a clause without anything of the machine in it. */
+  readonly reason?: string;
 }
 
 /**
@@ -16,10 +21,40 @@ export interface ProcessEnd {
 export const processEnd = (how: string, lastWords: string, oomKilled: boolean): ProcessEnd => {
   const noMlx = /^Error: MLX cannot be loaded: (.*)$/m.exec(lastWords)?.[1];
   if (noMlx !== undefined) return { how: noMlx, cause: "no-mlx" };
-  if (oomKilled) return { how: `${how}: the system ended it for lack of memory`, cause: "memory" };
+  if (noGpuPattern.test(lastWords)) return { how: noGpu, cause: "no-mlx" };
+  const command = commandPattern.exec(lastWords)?.[1];
+  if (command !== undefined) {
+    const { cause, reason } = commandErrors[command] ?? {
+      cause: "gpu",
+      reason: `the GPU gave a command up (${command})`,
+    };
+    return { how: `${how}: ${reason}`, cause, reason };
+  }
+  const reason = "the machine had no memory left";
+  if (oomKilled) return { how: `${how}: the system ended it for lack of memory`, cause: "memory", reason };
   const said = memoryPattern.exec(lastWords)?.[0];
-  return said === undefined ? { how, cause: undefined } : { how: `${how}: ${said}`, cause: "memory" };
+  return said === undefined ? { how, cause: undefined } : { how: `${how}: ${said}`, cause: "memory", reason };
 };
+
+/**
+ * What MLX throws on a Metal queue when a command buffer has failed, which ends the process: "[METAL] Command buffer
+ * execution failed: Insufficient Memory (00000008:kIOGPUCommandBufferCallbackErrorOutOfMemory)".
+ */
+const commandPattern = /kIOGPUCommandBufferCallbackError(\w{1,40})/;
+
+const commandErrors: Readonly<Record<string, { cause: "memory" | "gpu"; reason: string }>> = {
+  OutOfMemory: { cause: "memory", reason: "the GPU had no memory left" },
+  Timeout: { cause: "gpu", reason: "the GPU did not finish a command in time" },
+  Hang: { cause: "gpu", reason: "the GPU hung in a command" },
+  ImpactingInteractivity: { cause: "gpu", reason: "macOS ended a command of the GPU that held up the screen" },
+  SubmissionsIgnored: { cause: "gpu", reason: "macOS refused the GPU's commands after earlier errors" },
+};
+
+/** Of the array of devices that is empty, and of MLX where it looks itself. */
+const noGpuPattern = /NSRangeException|Failed to load device|No Metal device/;
+
+const noGpu =
+  "no Metal GPU can be used by this process: in a virtual machine without one, or in a daemon that starts before a login, MLX has no device";
 
 /** Of the C++ library, of MLX, of V8 and of the system. */
 const memoryPattern =
