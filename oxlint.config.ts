@@ -23,6 +23,60 @@ export const mayImport = {
   worker: [],
 } satisfies Record<string, readonly string[]>;
 
+/**
+ * The wings of the large folders and the files beside them, lowest first: what each may import of the others. A wing never
+ * imports one that stands after it.
+ */
+export const wings: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>> = {
+  worker: {
+    "protocol.ts": [],
+    "mlx.ts": [],
+    files: ["mlx.ts"],
+    cache: ["mlx.ts"],
+    sampling: ["protocol.ts", "mlx.ts"],
+    sequence: ["protocol.ts", "mlx.ts", "sampling"],
+    adapters: ["protocol.ts", "mlx.ts", "files", "sequence"],
+    weights: ["mlx.ts", "files", "adapters"],
+    layers: ["mlx.ts", "files", "adapters", "weights"],
+    architectures: ["mlx.ts", "files", "cache", "adapters", "weights", "layers"],
+    "checkpoint.ts": ["mlx.ts", "files", "cache", "weights", "architectures"],
+    constraints: ["protocol.ts", "mlx.ts", "sequence"],
+    speculation: ["protocol.ts", "mlx.ts", "files", "cache", "sampling", "sequence", "architectures", "checkpoint.ts"],
+    scheduler: [
+      "protocol.ts",
+      "mlx.ts",
+      "cache",
+      "sampling",
+      "sequence",
+      "adapters",
+      "architectures",
+      "constraints",
+      "speculation",
+    ],
+    "main.ts": [
+      "protocol.ts",
+      "mlx.ts",
+      "files",
+      "architectures",
+      "checkpoint.ts",
+      "constraints",
+      "speculation",
+      "scheduler",
+    ],
+  },
+  models: {
+    names: [],
+    files: [],
+    memory: ["files"],
+    catalog: ["names", "files"],
+    prompting: ["catalog"],
+    smoke: [],
+    download: ["names"],
+    "Models.ts": ["names", "memory", "prompting"],
+    residency: ["names", "files", "memory", "catalog", "prompting", "Models.ts"],
+  },
+};
+
 /** The folders that speak Connect, and so the only ones that import the generated code. */
 const edge = ["rpc", "server"];
 
@@ -88,7 +142,8 @@ const refuse = (files: string[], patterns: readonly Pattern[], paths: readonly o
 
 const folders = Object.keys(mayImport) as (keyof typeof mayImport)[];
 
-const serviceFolder = (folder: keyof typeof mayImport) => {
+/** What all files of a folder are refused. */
+const folderRules = (folder: keyof typeof mayImport) => {
   const allowed: readonly string[] = mayImport[folder];
   const refused = folders.filter((other) => other !== folder && other !== "worker" && !allowed.includes(other));
   const patterns = refused.map((other) => sibling(other, `${folder}/ may not import ${other}/`));
@@ -97,7 +152,24 @@ const serviceFolder = (folder: keyof typeof mayImport) => {
   if (folder === "domain") patterns.push(anyPackage);
   patterns.push(...(edge.includes(folder) ? [clientBesideGen] : [client, connect]), program);
   const paths = [...(folder === "worker" ? [] : [mlxRequired]), ...(folder === "config" ? [] : environmentImports)];
-  return refuse([`src/service/${folder}/**`], patterns, paths);
+  return { patterns, paths };
+};
+
+const serviceFolder = (folder: keyof typeof mayImport) => {
+  const { patterns, paths } = folderRules(folder);
+  const all = refuse([`src/service/${folder}/**`], patterns, paths);
+  const ofFolder = Object.entries(wings[folder] ?? {});
+  const refusedIn = ([wing, allowed]: (typeof ofFolder)[number]) => {
+    const up = wing.endsWith(".ts") ? "\\./" : "\\.\\./";
+    const others = ofFolder.map(([other]) => other).filter((other) => other !== wing && !allowed.includes(other));
+    const inside = others.map((other) => ({
+      regex: `^${up}${other.replace(".", "\\.")}(/|$)`,
+      message: `${folder}/${wing} may not import ${folder}/${other}`,
+    }));
+    const files = wing.endsWith(".ts") ? `src/service/${folder}/${wing}` : `src/service/${folder}/${wing}/**`;
+    return refuse([files], [...patterns, ...inside], paths);
+  };
+  return [all, ...ofFolder.map(refusedIn)];
 };
 
 export default defineConfig({
@@ -140,7 +212,7 @@ export default defineConfig({
     refuse(["src/client/node.ts"], [effect, mlx, service, program], [mlxRequired]),
     refuse(["src/cli/**"], [effect, connect, mlx, clientBesideNode, serviceBesideMain, program], [mlxRequired]),
     refuse(["src/service/*.ts"], [mlx, workerInside, connect, program], [mlxRequired, ...environmentImports]),
-    ...folders.map(serviceFolder),
+    ...folders.flatMap(serviceFolder),
     refuse(["test/**", "scripts/**"], [mlx, workerInside], [mlxRequired]),
     // Programs that compute with MLX, and tests that make checkpoints with it.
     refuse(
@@ -158,8 +230,8 @@ export default defineConfig({
       [],
     ),
     {
-      // worker/openblas.ts reads what OpenBLAS itself reads.
-      files: ["src/service/config/**", "src/service/worker/openblas.ts", "scripts/**", "test/**"],
+      // worker/layers/openblas.ts reads what OpenBLAS itself reads.
+      files: ["src/service/config/**", "src/service/worker/layers/openblas.ts", "scripts/**", "test/**"],
       rules: { "no-restricted-properties": "off" },
     },
     {

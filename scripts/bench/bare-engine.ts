@@ -4,7 +4,7 @@
  */
 import { loadCheckpoint, warmUp } from "../../src/service/worker/checkpoint.ts";
 import { breathe } from "../../src/service/worker/mlx.ts";
-import { Scheduler } from "../../src/service/worker/scheduler.ts";
+import { Scheduler } from "../../src/service/worker/scheduler/scheduler.ts";
 import { DraftModel } from "../../src/service/worker/speculation/draft-model.ts";
 import { loadDraftModel } from "../../src/service/worker/speculation/load-draft-model.ts";
 import { Speculator } from "../../src/service/worker/speculation/speculator.ts";

@@ -15,7 +15,7 @@ import { type Engine, type EngineEvent, Engines } from "../../src/service/engine
 import { layer as downloads } from "../../src/service/models/download/DownloadsLive.ts";
 import { SandboxConfig } from "../../src/service/config/SandboxConfig.ts";
 import { Sandbox } from "../../src/service/sandbox/Sandbox.ts";
-import { layer as modelPool } from "../../src/service/models/ModelPool.ts";
+import { layer as modelPool } from "../../src/service/models/residency/ModelPool.ts";
 import { SmokeTests } from "../../src/service/models/smoke/SmokeTests.ts";
 import { layer as embeddings } from "../../src/service/pipeline/EmbeddingsLive.ts";
 import { layer as generations } from "../../src/service/pipeline/GenerationsLive.ts";

@@ -4,9 +4,9 @@ import { join } from "node:path";
 
 import type { Model } from "../../src/service/worker/architectures/Model.ts";
 import { loadCheckpoint } from "../../src/service/worker/checkpoint.ts";
-import { KVCache } from "../../src/service/worker/kv-cache.ts";
+import { KVCache } from "../../src/service/worker/cache/kv-cache.ts";
 import { breathe, collect, mx } from "../../src/service/worker/mlx.ts";
-import { Scheduler } from "../../src/service/worker/scheduler.ts";
+import { Scheduler } from "../../src/service/worker/scheduler/scheduler.ts";
 
 /** golden.json. */
 interface ModelGolden {

@@ -16,7 +16,7 @@ import { ServerConfig } from "./config/ServerConfig.ts";
 import { plainFailure } from "./config/settings.ts";
 import { layer as mlxEngines } from "./engine/mlx/MlxEngine.ts";
 import { layer as downloads } from "./models/download/DownloadsLive.ts";
-import { layer as modelPool } from "./models/ModelPool.ts";
+import { layer as modelPool } from "./models/residency/ModelPool.ts";
 import { Models } from "./models/Models.ts";
 import { SmokeTests } from "./models/smoke/SmokeTests.ts";
 import { layer as embeddings } from "./pipeline/EmbeddingsLive.ts";

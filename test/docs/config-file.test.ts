@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest";
 
 import { readConfigFile } from "../../src/service/config/config-file.ts";
-import { readCatalog } from "../../src/service/models/catalog.ts";
+import { readCatalog } from "../../src/service/models/catalog/catalog.ts";
 import { writeCheckpoint } from "../fixtures/checkpoint.ts";
 
 const read = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), "utf8");

@@ -5,7 +5,7 @@ import { Configuration } from "../../src/service/config/Configuration.ts";
 import { ModelsConfig } from "../../src/service/config/ModelsConfig.ts";
 import type { ResidencySettings } from "../../src/service/config/ResidencyConfig.ts";
 import { Engines } from "../../src/service/engine/Engine.ts";
-import * as ModelPool from "../../src/service/models/ModelPool.ts";
+import * as ModelPool from "../../src/service/models/residency/ModelPool.ts";
 import { idleEngine } from "./idle-engine.ts";
 import { inlineSandbox } from "./inline-sandbox.ts";
 import { residency } from "./residency.ts";

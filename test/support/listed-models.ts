@@ -3,7 +3,7 @@ import { Effect, Layer, Stream } from "effect";
 
 import { ModelNotFound } from "../../src/service/domain/errors.ts";
 import type { ModelCondition, ModelFacts, ModelStatus } from "../../src/service/domain/model.ts";
-import { familyProfile } from "../../src/service/models/families.ts";
+import { familyProfile } from "../../src/service/models/catalog/families.ts";
 import { Models } from "../../src/service/models/Models.ts";
 import type { Tokenizer } from "../../src/service/prompt/Tokenizer.ts";
 import { textTools } from "./text-tools.ts";

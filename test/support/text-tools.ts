@@ -2,7 +2,7 @@
 import { Effect } from "effect";
 
 import type { ChatInput } from "../../src/service/domain/generation.ts";
-import type { PromptTools } from "../../src/service/models/Models.ts";
+import type { PromptTools } from "../../src/service/models/prompting/PromptTools.ts";
 import { makeGrammar } from "../../src/service/output/grammar/make-grammar.ts";
 import type { OutputFormat } from "../../src/service/output/output-format.ts";
 import { reasoningMarks } from "../../src/service/output/reasoning-marks.ts";

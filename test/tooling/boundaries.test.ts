@@ -49,6 +49,22 @@ const refused: readonly (readonly [file: string, code: string, message: string])
   ],
   ["src/service/worker/out.ts", `import "../domain/generation.ts";`, "worker/ may not import domain/"],
   ["src/service/worker/architectures/out.ts", `import "../../prompt/stop.ts";`, "worker/ may not import prompt/"],
+  [
+    "src/service/worker/layers/up.ts",
+    `import "../architectures/llama.ts";`,
+    "layers may not import worker/architectures",
+  ],
+  ["src/service/worker/cache/up.ts", `import "../scheduler/batch.ts";`, "cache may not import worker/scheduler"],
+  ["src/service/worker/files/up.ts", `import "../checkpoint.ts";`, "files may not import worker/checkpoint.ts"],
+  ["src/service/worker/files/domain.ts", `import "../../domain/errors.ts";`, "worker/ may not import domain/"],
+  [
+    "src/service/worker/checkpoint.ts",
+    `import "./scheduler/batch.ts";`,
+    "checkpoint.ts may not import worker/scheduler",
+  ],
+  ["src/service/models/names/up.ts", `import "../catalog/catalog.ts";`, "names may not import models/catalog"],
+  ["src/service/models/memory/up.ts", `import "../Models.ts";`, "memory may not import models/Models.ts"],
+  ["src/service/models/memory/mlx.ts", `import "@frost-beta/mlx";`, "only src/service/worker loads MLX"],
   ["src/service/worker/effect.ts", `import "effect";`, "no effect in src/client and in the token loop"],
   ["src/service/worker/module.ts", `import "effect/Stream";`, "no effect in src/client and in the token loop"],
 
@@ -97,13 +113,15 @@ const allowed: readonly (readonly [file: string, code: string])[] = [
   ["src/service/server/routes.ts", `import "../rpc/generate.ts"; import "@connectrpc/connect-node";`],
   ["src/service/config/Limits.ts", `import { Config } from "effect"; void Config; void process.env["PORT"];`],
   ["src/service/wiring.ts", `import "./server/listener.ts"; import "./worker/protocol.ts"; import "effect";`],
-  ["src/service/worker/architectures/llama.ts", `import "../cache.ts"; import "node:fs";`],
+  ["src/service/worker/architectures/llama.ts", `import "../cache/kv-cache.ts"; import "../mlx.ts"; import "node:fs";`],
+  ["src/service/worker/sampling/logprobs.ts", `import "./sampling.ts"; import "../protocol.ts";`],
+  ["src/service/models/residency/pool.ts", `import "../Models.ts"; import "../../engine/Engine.ts";`],
   ["src/service/worker/mlx.ts", `import { createRequire } from "node:module"; import "@frost-beta/mlx";`],
   ["src/client/client.ts", `import "@connectrpc/connect"; import "./gen/mlxd/v1/types_pb.ts";`],
   ["src/client/node.ts", `import "node:http2"; import "@connectrpc/connect-node";`],
   ["src/cli/commands/load.ts", `import "../../client/node.ts"; import "node:readline"; import "../program.ts";`],
   ["src/cli/commands/serve.ts", `await import("../../service/main.ts");`],
-  ["scripts/parity/check-model.ts", `import "../../src/service/worker/scheduler.ts";`],
+  ["scripts/parity/check-model.ts", `import "../../src/service/worker/scheduler/scheduler.ts";`],
   ["scripts/train-demo/train.ts", `import "@frost-beta/mlx"; import "../../src/service/worker/main.ts";`],
   ["test/service/worker/llama.test.ts", `import "@frost-beta/mlx"; import "../../../src/service/worker/llama.ts";`],
   ["test/client/effect.test.ts", `import "effect"; import "@connectrpc/connect"; void process.env["PATH"];`],
@@ -162,9 +180,23 @@ describe("import boundaries", () => {
     );
   });
 
-  it("knows every folder of src/service", async () => {
+  it("knows every folder of src/service, and every wing of those that have any", async () => {
+    const { mayImport, wings } = await import("../../oxlint.config.ts");
     const entries = await readdir(join(root, "src/service"), { withFileTypes: true });
-    const { mayImport } = await import("../../oxlint.config.ts");
     for (const entry of entries) if (entry.isDirectory()) assert.property(mayImport, entry.name);
+    for (const [name, table] of Object.entries(wings)) {
+      assert.sameMembers(await readdir(join(root, "src/service", name)), Object.keys(table));
+    }
+  });
+
+  it("lets no wing import one that stands above it", async () => {
+    const { mayImport, wings } = await import("../../oxlint.config.ts");
+    for (const [name, table] of Object.entries(wings)) {
+      const order = Object.keys(table);
+      for (const [index, wing] of order.entries()) {
+        assert.notProperty(mayImport, wing, `a wing of ${name} has a folder's name: the rules cannot tell them apart`);
+        assert.includeMembers(order.slice(0, index), [...(table[wing] ?? [])], `${name}/${wing}`);
+      }
+    }
   });
 });

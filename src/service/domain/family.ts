@@ -1,4 +1,4 @@
-/** The families of models that are told apart; what suits each stands in models/families.ts. */
+/** The families of models that are told apart; what suits each stands in models/catalog/families.ts. */
 export const families = [
   "gpt-oss",
   "gemma",

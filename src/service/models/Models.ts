@@ -8,32 +8,13 @@ import type {
   ModelChanged,
   ModelOperationConflict,
 } from "../domain/errors.ts";
-import type { FamilyProfile } from "../domain/family.ts";
 import type { ModelCondition, ModelFacts, ModelStatus } from "../domain/model.ts";
 import type { Engine, EngineDevice } from "../engine/Engine.ts";
-import type { OutputFormat } from "../output/output-format.ts";
-import type { ReasoningMarks } from "../output/reasoning-marks.ts";
-import type { TemplateShape } from "../prompt/template-shape.ts";
-import type { Vocabulary } from "../prompt/Vocabulary.ts";
-import type { Footprint } from "./footprint.ts";
-import type { Grammars } from "./grammars.ts";
-import type { Departure, Unloaded, UnloadOptions } from "./keeping.ts";
-import type { Room } from "./Reservations.ts";
-import type { Texts } from "./texts.ts";
-import type { NameFailure } from "./resolve-name.ts";
-
-/** What is needed to make a prompt, without an engine. */
-export interface PromptTools {
-  readonly facts: ModelFacts;
-  readonly profile: FamilyProfile;
-  readonly vocabulary: Vocabulary;
-  readonly outputFormat: OutputFormat;
-  readonly reasoningMarks: ReasoningMarks;
-  /** What its chat template makes of a conversation. */
-  readonly template: TemplateShape;
-  readonly texts: Texts;
-  readonly grammars: Grammars;
-}
+import type { Footprint } from "./memory/footprint.ts";
+import type { PromptTools } from "./prompting/PromptTools.ts";
+import type { Departure, Unloaded, UnloadOptions } from "./memory/keeping.ts";
+import type { Room } from "./memory/Reservations.ts";
+import type { NameFailure } from "./names/resolve-name.ts";
 
 /** How the preload of one model went. */
 export interface PreloadReport {

@@ -14,7 +14,8 @@ import {
   type ServiceError,
 } from "../domain/errors.ts";
 import type { GenerationEvent, GenerationTask } from "../domain/generation.ts";
-import { Models, type PromptTools } from "../models/Models.ts";
+import { Models } from "../models/Models.ts";
+import type { PromptTools } from "../models/prompting/PromptTools.ts";
 import { SmokeTests } from "../models/smoke/SmokeTests.ts";
 import { marksReasoning } from "../output/output-format.ts";
 import { resolveParameters } from "../prompt/effective-parameters.ts";

@@ -1,7 +1,7 @@
 import type { GenerationTask } from "../domain/generation.ts";
 import { turnOf } from "../domain/turn.ts";
 import type { EngineRequest } from "../engine/Engine.ts";
-import type { PromptTools } from "../models/Models.ts";
+import type { PromptTools } from "../models/prompting/PromptTools.ts";
 import type { ResolvedParameters } from "../prompt/effective-parameters.ts";
 import { candidateSeed } from "./candidate-seed.ts";
 import { configuredStops, outputConstraint, outputReading, reasoningLimit } from "./prepare-output.ts";

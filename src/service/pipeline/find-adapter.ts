@@ -3,7 +3,7 @@ import { Effect } from "effect";
 import { AdapterBroken, AdapterNotFound, ModelChanged } from "../domain/errors.ts";
 import type { GenerationTask } from "../domain/generation.ts";
 import type { AdapterFacts, ModelFacts } from "../domain/model.ts";
-import { readAdapterRevision } from "../models/adapters.ts";
+import { readAdapterRevision } from "../models/files/adapters.ts";
 
 /**
  * The adapter that the task asks for; undefined where it asks for none. Whether it fits the model its engine tells. Fails

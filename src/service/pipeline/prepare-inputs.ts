@@ -11,8 +11,8 @@ import {
   UnsupportedTask,
 } from "../domain/errors.ts";
 import type { ModelFacts } from "../domain/model.ts";
-import type { PromptTools } from "../models/Models.ts";
-import type { TextFailure } from "../models/texts.ts";
+import type { PromptTools } from "../models/prompting/PromptTools.ts";
+import type { TextFailure } from "../models/prompting/texts.ts";
 import type { Encoded, TooLong } from "../prompt/encode-within.ts";
 
 export interface PreparedInputs {

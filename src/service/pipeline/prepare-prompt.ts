@@ -13,8 +13,8 @@ import {
 import type { ChatInput, GenerationTask, LogitBias, OutputOptions } from "../domain/generation.ts";
 import type { Grammar } from "../domain/grammar.ts";
 import type { AdapterFacts, ModelFacts } from "../domain/model.ts";
-import type { PromptTools } from "../models/Models.ts";
-import type { TextFailure } from "../models/texts.ts";
+import type { PromptTools } from "../models/prompting/PromptTools.ts";
+import type { TextFailure } from "../models/prompting/texts.ts";
 import { taskGrammar } from "./task-grammar.ts";
 import { marksReasoning, type OutputFormat } from "../output/output-format.ts";
 import { toolProblems } from "../output/tool-schema/tool-problems.ts";

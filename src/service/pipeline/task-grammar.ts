@@ -4,7 +4,7 @@ import { Effect } from "effect";
 import { InvalidField, type QueueFull, UnsupportedParameter } from "../domain/errors.ts";
 import type { ChatInput, GenerationTask, OutputConstraint } from "../domain/generation.ts";
 import type { Grammar } from "../domain/grammar.ts";
-import type { PromptTools } from "../models/Models.ts";
+import type { PromptTools } from "../models/prompting/PromptTools.ts";
 
 /** Undefined where it follows nothing. */
 export const taskGrammar = Effect.fn("taskGrammar")(function* (

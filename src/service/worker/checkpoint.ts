@@ -1,12 +1,12 @@
 /** A checkpoint folder to a model that computes. */
 import { architectureFor } from "./architectures/index.ts";
 import type { Model, Network } from "./architectures/Model.ts";
-import { KVCache } from "./kv-cache.ts";
-import { LoadError } from "./load-error.ts";
+import { KVCache } from "./cache/kv-cache.ts";
+import { LoadError } from "./files/load-error.ts";
 import { collect, mx } from "./mlx.ts";
-import { ModelConfig } from "./model-config.ts";
-import { readSmallFile } from "./regular-file.ts";
-import { Weights } from "./weights.ts";
+import { ModelConfig } from "./files/model-config.ts";
+import { readSmallFile } from "./files/regular-file.ts";
+import { Weights } from "./weights/weights.ts";
 
 /**
  * Throws LoadError for anything that is wrong with the folder.

@@ -2,13 +2,13 @@
  * An engine process: one model, all of MLX on its one thread. It is started by the service with an IPC channel and ends
  * with it. A C++ exception or a failed allocation in MLX ends the process and nothing else.
  */
-import { Constraints } from "./grammar/constraints.ts";
+import { Constraints } from "./constraints/constraints.ts";
 import type { Model } from "./architectures/Model.ts";
 import { loadCheckpoint, warmUp } from "./checkpoint.ts";
-import { isOutOfMemory, LoadError, MemoryError } from "./load-error.ts";
+import { isOutOfMemory, LoadError, MemoryError } from "./files/load-error.ts";
 import { breathe, collect, device } from "./mlx.ts";
 import type { FromWorker, LoadMessage, SubmitMessage, ToWorker, WorkerMemory } from "./protocol.ts";
-import { Scheduler } from "./scheduler.ts";
+import { Scheduler } from "./scheduler/scheduler.ts";
 import { DraftModel } from "./speculation/draft-model.ts";
 import { loadDraftModel, mainCacheBytes } from "./speculation/load-draft-model.ts";
 import { Speculator } from "./speculation/speculator.ts";

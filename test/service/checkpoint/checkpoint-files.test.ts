@@ -3,7 +3,7 @@ import { writeFileSync } from "node:fs";
 import { assert, describe, it } from "vitest";
 
 import { parseObject, readOptional } from "../../../src/service/checkpoint/checkpoint-files.ts";
-import { readCatalog } from "../../../src/service/models/catalog.ts";
+import { readCatalog } from "../../../src/service/models/catalog/catalog.ts";
 import { readWeightsHeader } from "../../../src/service/checkpoint/safetensors.ts";
 import { writeCheckpoint } from "../../fixtures/checkpoint.ts";
 import { describeHeaderReader, describeReader, StrangeFiles } from "../../support/strange-files.ts";

@@ -7,7 +7,7 @@ import { AdmissionConfig } from "../../../src/service/config/AdmissionConfig.ts"
 import type { EmbeddingTask } from "../../../src/service/domain/embedding.ts";
 import { EngineLost } from "../../../src/service/domain/errors.ts";
 import type { ModelFacts } from "../../../src/service/domain/model.ts";
-import { familyProfile } from "../../../src/service/models/families.ts";
+import { familyProfile } from "../../../src/service/models/catalog/families.ts";
 import { Models } from "../../../src/service/models/Models.ts";
 import { Embeddings } from "../../../src/service/pipeline/Embeddings.ts";
 import { layer as embeddingsLayer } from "../../../src/service/pipeline/EmbeddingsLive.ts";

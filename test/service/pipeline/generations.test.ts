@@ -9,7 +9,7 @@ import { EngineLost, ModelNotFound } from "../../../src/service/domain/errors.ts
 import type { GenerationTask } from "../../../src/service/domain/generation.ts";
 import type { ModelFacts } from "../../../src/service/domain/model.ts";
 import type { OutputFormat } from "../../../src/service/output/output-format.ts";
-import { familyProfile } from "../../../src/service/models/families.ts";
+import { familyProfile } from "../../../src/service/models/catalog/families.ts";
 import { Models } from "../../../src/service/models/Models.ts";
 import { SmokeTests } from "../../../src/service/models/smoke/SmokeTests.ts";
 import { Generations } from "../../../src/service/pipeline/Generations.ts";

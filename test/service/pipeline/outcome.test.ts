@@ -4,7 +4,7 @@ import { Cause, Effect, Exit, Layer } from "effect";
 import { Admission } from "../../../src/service/admission/Admission.ts";
 import { AdmissionConfig } from "../../../src/service/config/AdmissionConfig.ts";
 import * as errors from "../../../src/service/domain/errors.ts";
-import { familyProfile } from "../../../src/service/models/families.ts";
+import { familyProfile } from "../../../src/service/models/catalog/families.ts";
 import { Models } from "../../../src/service/models/Models.ts";
 import { SmokeTests } from "../../../src/service/models/smoke/SmokeTests.ts";
 import { Generations } from "../../../src/service/pipeline/Generations.ts";

@@ -6,7 +6,7 @@ import { TestClock } from "effect/testing";
 import { Admission } from "../../../src/service/admission/Admission.ts";
 import { AdmissionConfig } from "../../../src/service/config/AdmissionConfig.ts";
 import type { QueueTimeout, ServiceError } from "../../../src/service/domain/errors.ts";
-import { familyProfile } from "../../../src/service/models/families.ts";
+import { familyProfile } from "../../../src/service/models/catalog/families.ts";
 import { Models } from "../../../src/service/models/Models.ts";
 import { SmokeTests } from "../../../src/service/models/smoke/SmokeTests.ts";
 import { Embeddings } from "../../../src/service/pipeline/Embeddings.ts";

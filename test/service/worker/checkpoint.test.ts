@@ -4,7 +4,7 @@ import { assert, describe, it } from "@effect/vitest";
 
 import type { Model } from "../../../src/service/worker/architectures/Model.ts";
 import { loadCheckpoint } from "../../../src/service/worker/checkpoint.ts";
-import { KVCache } from "../../../src/service/worker/kv-cache.ts";
+import { KVCache } from "../../../src/service/worker/cache/kv-cache.ts";
 import { all, mx, type Tensor } from "../../../src/service/worker/mlx.ts";
 import { modelTypes } from "./checkpoint-layout.ts";
 import { type QuantizedAs, type Tensors, writeRandomCheckpoint } from "./random-checkpoint.ts";

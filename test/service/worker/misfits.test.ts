@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { assert, describe, it } from "@effect/vitest";
 
 import { loadCheckpoint, warmUp } from "../../../src/service/worker/checkpoint.ts";
-import { LoadError } from "../../../src/service/worker/load-error.ts";
+import { LoadError } from "../../../src/service/worker/files/load-error.ts";
 import { mx } from "../../../src/service/worker/mlx.ts";
 import { type ModelType, modelTypes } from "./checkpoint-layout.ts";
 import { type Tensors, writeRandomCheckpoint } from "./random-checkpoint.ts";

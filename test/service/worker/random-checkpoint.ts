@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll } from "@effect/vitest";
 
-import type { Adapters } from "../../../src/service/worker/adapters.ts";
+import type { Adapters } from "../../../src/service/worker/adapters/adapters.ts";
 import type { Dtype, Tensor } from "../../../src/service/worker/mlx.ts";
 import { type CheckpointShape, configOf, type TensorLayout, tensorsOf } from "./checkpoint-layout.ts";
 

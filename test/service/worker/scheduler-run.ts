@@ -1,6 +1,6 @@
 /** Drives a scheduler without a process around it. */
 import type { SubmitMessage, TokenLogprobs, WorkerLimits } from "../../../src/service/worker/protocol.ts";
-import type { Scheduler } from "../../../src/service/worker/scheduler.ts";
+import type { Scheduler } from "../../../src/service/worker/scheduler/scheduler.ts";
 import { breathe } from "../../../src/service/worker/mlx.ts";
 
 export const limits: WorkerLimits = {

@@ -5,7 +5,7 @@ import { Effect, Layer, Schedule, Semaphore } from "effect";
 import { DownloadConfig } from "../../config/DownloadConfig.ts";
 import { ModelsConfig } from "../../config/ModelsConfig.ts";
 import { InsufficientDisk } from "../../domain/errors.ts";
-import { makeSharedRuns } from "../shared-runs.ts";
+import { makeSharedRuns } from "./shared-runs.ts";
 import { describeDiskError, describeHubError } from "./describe-failure.ts";
 import { type DownloadFailure, type DownloadProgress, Downloads, type RemoteModel } from "./Downloads.ts";
 import { fetchFiles, missingBytes, takeCached } from "./fetch-files.ts";

@@ -6,7 +6,7 @@ import type { DownloadSettings } from "../../config/DownloadConfig.ts";
 import { versions } from "../../config/versions.ts";
 import type { Checksum, RemoteFile } from "./choose-files.ts";
 import { HubError, hubErrorFrom } from "./hub-error.ts";
-import { checkRepository } from "./repository.ts";
+import { checkRepository } from "../names/repository.ts";
 
 interface RepositoryState {
   /** As the hub spells it. */

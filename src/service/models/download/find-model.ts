@@ -4,14 +4,14 @@ import { Effect } from "effect";
 import type { DownloadSettings } from "../../config/DownloadConfig.ts";
 import { DownloadsOff, ModelNotFound, ModelRevisionMismatch } from "../../domain/errors.ts";
 import { indexedFiles } from "../../checkpoint/safetensors.ts";
-import { nearestNames } from "../resolve-name.ts";
+import { nearestNames } from "../names/resolve-name.ts";
 import { chooseFiles } from "./choose-files.ts";
 import { describeDiskError, describeHubError } from "./describe-failure.ts";
 import type { RemoteModel, ResolveFailure } from "./Downloads.ts";
 import type { Hub } from "./Hub.ts";
 import type { HubCache } from "./HubCache.ts";
 import type { ModelFolder } from "./ModelFolder.ts";
-import { checkRepository, checkRevision, folderOf } from "./repository.ts";
+import { checkRepository, checkRevision, folderOf } from "../names/repository.ts";
 import { type RetryOptions, withRetries } from "./retry.ts";
 import { settledPromise } from "./settled-promise.ts";
 

@@ -10,7 +10,7 @@ import { identityAfterLoad, type ModelIdentity } from "../../domain/model-identi
 import type { LoadRequest, PrepareEvent, PrepareReport } from "../../domain/preparation.ts";
 import { Downloads, type RemoteModel } from "../../models/download/Downloads.ts";
 import { Models } from "../../models/Models.ts";
-import { makeSharedRuns } from "../../models/shared-runs.ts";
+import { makeSharedRuns } from "../../models/download/shared-runs.ts";
 import { SmokeTests } from "../../models/smoke/SmokeTests.ts";
 import { Generations } from "../Generations.ts";
 import { describeOutcome, type Reached } from "./describe-outcome.ts";

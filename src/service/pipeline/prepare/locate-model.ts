@@ -6,7 +6,7 @@ import { splitEnginePrefix } from "../../domain/engine-names.ts";
 import { ModelNotDownloaded, ModelRevisionMismatch, UnknownBackend } from "../../domain/errors.ts";
 import type { HubModel, ModelStatus } from "../../domain/model.ts";
 import { identifyModel, type ModelIdentity } from "../../domain/model-identity.ts";
-import { checkRepository, checkRevision, folderOf } from "../../models/download/repository.ts";
+import { checkRepository, checkRevision, folderOf } from "../../models/names/repository.ts";
 import type { Models } from "../../models/Models.ts";
 
 /** Under this id here, or in a repository. */

@@ -1,9 +1,9 @@
 /** What an architecture is to the rest of the worker. */
-import type { Adapters } from "../adapters.ts";
-import type { CacheShape, KVCache } from "../kv-cache.ts";
+import type { Adapters } from "../adapters/adapters.ts";
+import type { CacheShape, KVCache } from "../cache/kv-cache.ts";
 import type { Tensor } from "../mlx.ts";
-import type { ModelConfig } from "../model-config.ts";
-import type { Weights } from "../weights.ts";
+import type { ModelConfig } from "../files/model-config.ts";
+import type { Weights } from "../weights/weights.ts";
 
 export interface Model {
   readonly cacheShape: CacheShape;

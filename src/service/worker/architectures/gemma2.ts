@@ -3,15 +3,15 @@
  * Architecture: Gemma Team 2024, "Gemma 2" (arXiv:2408.00118). Its layers with a sliding window look over everything
  * here, as in mlx-lm, whose results are the measure.
  */
-import { geglu } from "../activations.ts";
-import { attendVariant, toHeads } from "../attention.ts";
-import { createEmbedding } from "../embedding.ts";
-import type { KVCache } from "../kv-cache.ts";
-import { createLinear, createSplitLinear, type Linear } from "../linear.ts";
+import { geglu } from "../layers/activations.ts";
+import { attendVariant, toHeads } from "../layers/attention.ts";
+import { createEmbedding } from "../layers/embedding.ts";
+import type { KVCache } from "../cache/kv-cache.ts";
+import { createLinear, createSplitLinear, type Linear } from "../layers/linear.ts";
 import { mx, type Tensor } from "../mlx.ts";
-import type { ModelConfig } from "../model-config.ts";
-import { plainRope, rotate, type Rotation, rotationAt } from "../rope.ts";
-import { eachLayer, type Weights } from "../weights.ts";
+import type { ModelConfig } from "../files/model-config.ts";
+import { plainRope, rotate, type Rotation, rotationAt } from "../layers/rope.ts";
+import { eachLayer, type Weights } from "../weights/weights.ts";
 import type { CreateModel } from "./Model.ts";
 
 export const createModel: CreateModel = async (config, weights) => {

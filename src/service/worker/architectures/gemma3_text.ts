@@ -3,15 +3,15 @@
  * sliding window and turn by a rotary base of their own, every sixth or so looks over everything.
  * Architecture: Gemma Team 2025, "Gemma 3 Technical Report" (arXiv:2503.19786).
  */
-import { geglu } from "../activations.ts";
-import { attend, toHeads } from "../attention.ts";
-import { createEmbedding } from "../embedding.ts";
-import type { KVCache } from "../kv-cache.ts";
-import { createLinear, createSplitLinear, type Linear } from "../linear.ts";
+import { geglu } from "../layers/activations.ts";
+import { attend, toHeads } from "../layers/attention.ts";
+import { createEmbedding } from "../layers/embedding.ts";
+import type { KVCache } from "../cache/kv-cache.ts";
+import { createLinear, createSplitLinear, type Linear } from "../layers/linear.ts";
 import { mx, type Tensor } from "../mlx.ts";
-import type { ModelConfig } from "../model-config.ts";
-import { plainRope, readRope, rotate, type Rotation, rotationAt } from "../rope.ts";
-import { eachLayer, type Weights } from "../weights.ts";
+import type { ModelConfig } from "../files/model-config.ts";
+import { plainRope, readRope, rotate, type Rotation, rotationAt } from "../layers/rope.ts";
+import { eachLayer, type Weights } from "../weights/weights.ts";
 import type { CreateModel, Network } from "./Model.ts";
 
 export const createModel: CreateModel = (config, weights) =>

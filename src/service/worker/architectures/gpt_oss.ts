@@ -3,16 +3,16 @@
  * Architecture: OpenAI 2025, "gpt-oss-120b & gpt-oss-20b Model Card" (arXiv:2508.10925); sinks: Xiao et al. 2023
  * (arXiv:2309.17453).
  */
-import { clampedSwiglu } from "../activations.ts";
-import { attendVariant, toHeads } from "../attention.ts";
-import { createEmbedding } from "../embedding.ts";
-import { createExpertLinear, largest, mixExperts } from "../experts.ts";
-import type { KVCache } from "../kv-cache.ts";
-import { createLinear, createSplitLinear, joinBiases, type Linear } from "../linear.ts";
+import { clampedSwiglu } from "../layers/activations.ts";
+import { attendVariant, toHeads } from "../layers/attention.ts";
+import { createEmbedding } from "../layers/embedding.ts";
+import { createExpertLinear, largest, mixExperts } from "../layers/experts.ts";
+import type { KVCache } from "../cache/kv-cache.ts";
+import { createLinear, createSplitLinear, joinBiases, type Linear } from "../layers/linear.ts";
 import { all, mx, type Tensor } from "../mlx.ts";
-import type { ModelConfig } from "../model-config.ts";
-import { readRope, rotate, type Rotation, rotationAt } from "../rope.ts";
-import { eachLayer, type Matrix, type Weights } from "../weights.ts";
+import type { ModelConfig } from "../files/model-config.ts";
+import { readRope, rotate, type Rotation, rotationAt } from "../layers/rope.ts";
+import { eachLayer, type Matrix, type Weights } from "../weights/weights.ts";
 import type { CreateModel } from "./Model.ts";
 
 export const createModel: CreateModel = async (config, weights) => {

@@ -1,6 +1,6 @@
 /** The architectures, by `model_type` of config.json. One more is one file and one line. */
-import { LoadError } from "../load-error.ts";
-import type { ModelConfig } from "../model-config.ts";
+import { LoadError } from "../files/load-error.ts";
+import type { ModelConfig } from "../files/model-config.ts";
 import type { CreateModel } from "./Model.ts";
 import { createModel as gemma2 } from "./gemma2.ts";
 import { createModel as gemma3 } from "./gemma3.ts";

@@ -3,15 +3,15 @@
  * Architecture: Touvron et al. 2023 (arXiv:2302.13971), grouped-query attention as in Llama 2 and 3; layers with a
  * sliding window as in Jiang et al. 2023, "Mistral 7B" (arXiv:2310.06825), where `layer_types` asks for them.
  */
-import { swiglu } from "../activations.ts";
-import { attend, toHeads } from "../attention.ts";
-import { createEmbedding } from "../embedding.ts";
-import type { KVCache } from "../kv-cache.ts";
-import { createLinear, createSplitLinear, type Linear } from "../linear.ts";
+import { swiglu } from "../layers/activations.ts";
+import { attend, toHeads } from "../layers/attention.ts";
+import { createEmbedding } from "../layers/embedding.ts";
+import type { KVCache } from "../cache/kv-cache.ts";
+import { createLinear, createSplitLinear, type Linear } from "../layers/linear.ts";
 import { mx, type Tensor } from "../mlx.ts";
-import type { ModelConfig } from "../model-config.ts";
-import { readRope, rotate, type Rotation, rotationAt } from "../rope.ts";
-import { eachLayer, type Weights } from "../weights.ts";
+import type { ModelConfig } from "../files/model-config.ts";
+import { readRope, rotate, type Rotation, rotationAt } from "../layers/rope.ts";
+import { eachLayer, type Weights } from "../weights/weights.ts";
 import type { CreateModel } from "./Model.ts";
 
 export const createModel: CreateModel = async (config, weights) => {

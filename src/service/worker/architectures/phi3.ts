@@ -3,15 +3,15 @@
  * head as it is.
  * Architecture: Abdin et al. 2024, "Phi-3 Technical Report" (arXiv:2404.14219).
  */
-import { swiglu } from "../activations.ts";
-import { attend, toHeads } from "../attention.ts";
-import { createEmbedding } from "../embedding.ts";
-import type { KVCache } from "../kv-cache.ts";
-import { createLinear, createSplitLinear, type Linear } from "../linear.ts";
+import { swiglu } from "../layers/activations.ts";
+import { attend, toHeads } from "../layers/attention.ts";
+import { createEmbedding } from "../layers/embedding.ts";
+import type { KVCache } from "../cache/kv-cache.ts";
+import { createLinear, createSplitLinear, type Linear } from "../layers/linear.ts";
 import { mx, type Tensor } from "../mlx.ts";
-import type { ModelConfig } from "../model-config.ts";
-import { plainRope, readRope, type Rope, rotate, type Rotation, rotationAt } from "../rope.ts";
-import { eachLayer, type Weights } from "../weights.ts";
+import type { ModelConfig } from "../files/model-config.ts";
+import { plainRope, readRope, type Rope, rotate, type Rotation, rotationAt } from "../layers/rope.ts";
+import { eachLayer, type Weights } from "../weights/weights.ts";
 import type { CreateModel } from "./Model.ts";
 
 export const createModel: CreateModel = async (config, weights) => {

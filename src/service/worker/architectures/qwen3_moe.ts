@@ -2,16 +2,16 @@
  * Qwen3 mixtures of experts: Qwen3 with feed-forward layers of which a router chooses a few for each token.
  * Architecture: Yang et al. 2025, "Qwen3 Technical Report" (arXiv:2505.09388).
  */
-import { swiglu } from "../activations.ts";
-import { attend, toHeads } from "../attention.ts";
-import { createEmbedding } from "../embedding.ts";
-import type { KVCache } from "../kv-cache.ts";
-import { createExpertLinear, largest, mixExperts } from "../experts.ts";
-import { createLinear, createSplitLinear, type Linear } from "../linear.ts";
+import { swiglu } from "../layers/activations.ts";
+import { attend, toHeads } from "../layers/attention.ts";
+import { createEmbedding } from "../layers/embedding.ts";
+import type { KVCache } from "../cache/kv-cache.ts";
+import { createExpertLinear, largest, mixExperts } from "../layers/experts.ts";
+import { createLinear, createSplitLinear, type Linear } from "../layers/linear.ts";
 import { mx, type Tensor } from "../mlx.ts";
-import type { ModelConfig } from "../model-config.ts";
-import { plainRope, rotate, type Rotation, rotationAt } from "../rope.ts";
-import { eachLayer, type Matrix, type Weights } from "../weights.ts";
+import type { ModelConfig } from "../files/model-config.ts";
+import { plainRope, rotate, type Rotation, rotationAt } from "../layers/rope.ts";
+import { eachLayer, type Matrix, type Weights } from "../weights/weights.ts";
 import type { CreateModel } from "./Model.ts";
 
 export const createModel: CreateModel = async (config, weights) => {

@@ -6,9 +6,9 @@
  * feeds what the sequence has got since, and what was proposed in vain is given back before the next.
  */
 import type { Model } from "../architectures/Model.ts";
-import { bytesOf, KVCache, withSlack } from "../kv-cache.ts";
+import { bytesOf, KVCache, withSlack } from "../cache/kv-cache.ts";
 import { mx, type Tensor } from "../mlx.ts";
-import type { Sequence } from "../sequence.ts";
+import type { Sequence } from "../sequence/sequence.ts";
 import type { Drafts } from "./verification.ts";
 
 export interface DraftModelLimits {

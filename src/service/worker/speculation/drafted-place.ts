@@ -1,7 +1,7 @@
 /** A place of a sequence that is chosen for ahead of its turn, as if its draft were right up to there. */
 import type { SequenceSampling } from "../protocol.ts";
-import type { SamplingRow } from "../sampling.ts";
-import type { Sequence } from "../sequence.ts";
+import type { SamplingRow } from "../sampling/sampling.ts";
+import type { Sequence } from "../sequence/sequence.ts";
 
 export class DraftedPlace implements SamplingRow {
   readonly sampling: SequenceSampling;

@@ -3,9 +3,9 @@ import { isDeepStrictEqual } from "node:util";
 
 import type { Model } from "../architectures/Model.ts";
 import { loadCheckpoint } from "../checkpoint.ts";
-import { snapshotBytes } from "../kv-cache.ts";
-import { LoadError } from "../load-error.ts";
-import { readSmallFile } from "../regular-file.ts";
+import { snapshotBytes } from "../cache/kv-cache.ts";
+import { LoadError } from "../files/load-error.ts";
+import { readSmallFile } from "../files/regular-file.ts";
 
 /** Throws LoadError for what is wrong with the folder, and where its tokens are not those of the model. */
 export const loadDraftModel = async (directory: string, mainDirectory: string, main: Model): Promise<Model> => {

@@ -2,11 +2,11 @@
  * One forward pass that computes a draft's tokens beside the one before them, for each sequence of a batch its own.
  *
  * At every place the token is chosen that would be chosen there without a draft: a choice is a function of logits, seed
- * and place (sampling.ts), so a draft is right as long as it equals the choices, and the output is that of decoding token
+ * and place (sampling/sampling.ts), so a draft is right as long as it equals the choices, and the output is that of decoding token
  * by token, greedy or sampled. That is more than rejection sampling gives, whose outputs have the same distribution only.
  */
 import { mx, type Tensor } from "../mlx.ts";
-import type { Sequence } from "../sequence.ts";
+import type { Sequence } from "../sequence/sequence.ts";
 import { DraftedPlace } from "./drafted-place.ts";
 
 export type Drafts = ReadonlyArray<ReadonlyArray<number>>;

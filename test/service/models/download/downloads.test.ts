@@ -6,7 +6,7 @@ import { Deferred, Effect, Fiber, Layer, Redacted } from "effect";
 
 import { DownloadConfig, type DownloadSettings } from "../../../../src/service/config/DownloadConfig.ts";
 import { ModelsConfig } from "../../../../src/service/config/ModelsConfig.ts";
-import { readCatalog } from "../../../../src/service/models/catalog.ts";
+import { readCatalog } from "../../../../src/service/models/catalog/catalog.ts";
 import { type DownloadProgress, Downloads } from "../../../../src/service/models/download/Downloads.ts";
 import { type DownloadsOptions, layerWith } from "../../../../src/service/models/download/DownloadsLive.ts";
 import { writeCheckpoint } from "../../../fixtures/checkpoint.ts";

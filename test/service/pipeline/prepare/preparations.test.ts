@@ -20,7 +20,7 @@ import type {
 } from "../../../../src/service/domain/preparation.ts";
 import { type EngineRequest, Engines } from "../../../../src/service/engine/Engine.ts";
 import { layerWith } from "../../../../src/service/models/download/DownloadsLive.ts";
-import * as ModelPool from "../../../../src/service/models/ModelPool.ts";
+import * as ModelPool from "../../../../src/service/models/residency/ModelPool.ts";
 import { Models } from "../../../../src/service/models/Models.ts";
 import { SmokeTests } from "../../../../src/service/models/smoke/SmokeTests.ts";
 import { Generations } from "../../../../src/service/pipeline/Generations.ts";

@@ -6,8 +6,8 @@ import fc from "fast-check";
 
 import type { Model } from "../../../../src/service/worker/architectures/Model.ts";
 import { loadCheckpoint } from "../../../../src/service/worker/checkpoint.ts";
-import { LoadError } from "../../../../src/service/worker/load-error.ts";
-import { Scheduler } from "../../../../src/service/worker/scheduler.ts";
+import { LoadError } from "../../../../src/service/worker/files/load-error.ts";
+import { Scheduler } from "../../../../src/service/worker/scheduler/scheduler.ts";
 import { DraftModel } from "../../../../src/service/worker/speculation/draft-model.ts";
 import { loadDraftModel, mainCacheBytes } from "../../../../src/service/worker/speculation/load-draft-model.ts";
 import { Speculator } from "../../../../src/service/worker/speculation/speculator.ts";

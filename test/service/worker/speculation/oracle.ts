@@ -1,5 +1,5 @@
 /** A speculator that knows what will come. */
-import type { Sequence } from "../../../../src/service/worker/sequence.ts";
+import type { Sequence } from "../../../../src/service/worker/sequence/sequence.ts";
 import { type DraftPlan, Speculator } from "../../../../src/service/worker/speculation/speculator.ts";
 
 /** Drafts what it was told will come, and from some token on something else: long and short, for some rows and not others. */

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest";
 
 import type { Model } from "../../../../src/service/worker/architectures/Model.ts";
 import { loadCheckpoint } from "../../../../src/service/worker/checkpoint.ts";
-import { Scheduler } from "../../../../src/service/worker/scheduler.ts";
+import { Scheduler } from "../../../../src/service/worker/scheduler/scheduler.ts";
 import { Speculator } from "../../../../src/service/worker/speculation/speculator.ts";
 import { writeRandomCheckpoint } from "../random-checkpoint.ts";
 import { drive, greedy, limits, type Output, submission } from "../scheduler-run.ts";

@@ -3,7 +3,7 @@ import fc from "fast-check";
 
 import type { Model } from "../../../../src/service/worker/architectures/Model.ts";
 import { loadCheckpoint } from "../../../../src/service/worker/checkpoint.ts";
-import { Scheduler } from "../../../../src/service/worker/scheduler.ts";
+import { Scheduler } from "../../../../src/service/worker/scheduler/scheduler.ts";
 import { Speculator } from "../../../../src/service/worker/speculation/speculator.ts";
 import { goldenRuns, realModels } from "../../../support/model-folder.ts";
 import { modelTypes } from "../checkpoint-layout.ts";

@@ -1,0 +1,199 @@
+/** The models that there are: what the configuration file says of them, and what lies in the model folder. */
+import { basename } from "node:path";
+import { Result } from "effect";
+
+import type { ModelsFile } from "../../config/config-file.ts";
+import type { ModelsSettings } from "../../config/ModelsConfig.ts";
+import { ConfigurationInvalid } from "../../domain/errors.ts";
+import type { Family, FamilyProfile } from "../../domain/family.ts";
+import type { HubModel, ModelFacts } from "../../domain/model.ts";
+import { readCheckpoint } from "../../checkpoint/read-checkpoint.ts";
+import { resolveDefaults } from "../../prompt/effective-parameters.ts";
+import { readAdapters } from "../files/adapters.ts";
+import type { ReadCheckpoint } from "../files/read-sandboxed.ts";
+import { type CheckpointFacts, factsOf, type FactsOverrides } from "./checkpoint-facts.ts";
+import { CheckpointInvalid, codeOf } from "../../checkpoint/checkpoint-files.ts";
+import {
+  declaredDefaults,
+  type DeclaredModel,
+  declaredProfile,
+  declaredRepository,
+  defaultPolicy,
+  type ModelPolicy,
+  readDeclaredModel,
+} from "./declared-model.ts";
+import { detectFamily, overriddenProfile } from "./families.ts";
+import { isFolder, modelFolders } from "../files/model-folders.ts";
+import { assignAliases } from "../names/model-names.ts";
+import { resolveName } from "../names/resolve-name.ts";
+
+export interface CatalogEntry {
+  readonly facts: ModelFacts;
+  /** What suits its family, with what the configuration says instead. */
+  readonly profile: FamilyProfile;
+  readonly policy: ModelPolicy;
+  /** The model that drafts for it. */
+  readonly draft: Pick<CatalogEntry, "facts" | "problem"> | undefined;
+  /** Why the model cannot be used, in one sentence; empty when it can. Its facts are then mostly empty too. */
+  readonly problem: string;
+  /** What of its files is not used, each in one sentence. */
+  readonly notes: ReadonlyArray<string>;
+  /** Where it is to be had, while its folder is not there; undefined when it is, or nothing says where. */
+  readonly download: HubModel | undefined;
+}
+
+/**
+ * @param read files of others are untrusted: the service reads them in the sandbox
+ * @returns the models of the file in its order, then the other folders by name, whose ids are their names; broken models
+ *   too. Throws ConfigurationInvalid, and the system's error when the model folder cannot be read.
+ */
+export const readCatalog = async (
+  { directory, file = noFile }: Pick<ModelsSettings, "directory" | "file">,
+  read: ReadCheckpoint = readCheckpoint,
+): Promise<ReadonlyArray<CatalogEntry>> => {
+  const folders = await modelFolders(directory);
+  const declared = await Promise.all(
+    Object.entries(file.models).map(([id, model]) => readDeclaredModel(file, { directory, folders }, id, model)),
+  );
+  const claimed = new Set(declared.map((model) => model.directory));
+  const found = folders.filter((folder) => !claimed.has(folder) && !holdsAdapter(folder, declared)).map(asDeclared);
+  const models = [...declared, ...found];
+  const aliases = assignAliases(
+    models.map((model) => ({
+      id: model.id,
+      aliases: model.declaration.aliases ?? [],
+      source: sourceOf(model),
+      folder: basename(model.directory),
+      invalid: (index, problem) =>
+        file.invalid(["models", model.id, ...(index === undefined ? [] : ["aliases", index])], problem),
+    })),
+  );
+  const entries = await Promise.all(models.map((model, index) => readEntry(file, model, aliases[index] ?? [], read)));
+  return entries.map((entry) => withDraft(file, entry, entries));
+};
+
+const noFile: ModelsFile = {
+  directory: "/",
+  models: {},
+  families: {},
+  invalid: (path, problem) => new ConfigurationInvalid({ file: "", line: 0, key: path.join("."), problem }),
+};
+
+const asDeclared = (directory: string): DeclaredModel => ({
+  id: basename(directory),
+  declaration: {},
+  directory,
+  policy: defaultPolicy,
+});
+
+/** Where declared adapters lie is no model. */
+const holdsAdapter = (folder: string, declared: ReadonlyArray<DeclaredModel>): boolean =>
+  declared.some(({ policy }) => policy.adapters.some(({ directory }) => `${directory}/`.startsWith(`${folder}/`)));
+
+/** Folders are often named after the repository, with `--` for the slash. */
+const sourceOf = ({ declaration, directory }: DeclaredModel): string =>
+  declaration.repository ?? basename(directory).replace("--", "/");
+
+const readEntry = async (
+  file: ModelsFile,
+  model: DeclaredModel,
+  aliases: ReadonlyArray<string>,
+  read: ReadCheckpoint,
+): Promise<CatalogEntry> => {
+  const { id, declaration, directory, policy } = model;
+  const profileOf = (family: Family) => overriddenProfile(family, declaredProfile(file, family));
+  const overrides = { family: declaration.family, defaults: declaredDefaults(declaration), profileOf };
+  const names = { id, aliases, source: sourceOf(model) };
+  // Ids of a person's own choice may tell nothing.
+  const telling = [id, names.source].find((name) => detectFamily(name) !== "unknown") ?? id;
+  const adapters = await readAdapters(directory, policy.adapters);
+  const entry = (
+    facts: CheckpointFacts,
+    problem: string,
+    download?: HubModel,
+    notes: ReadonlyArray<string> = [],
+  ): CatalogEntry => ({
+    facts: { ...names, ...facts, adapters },
+    profile: profileOf(facts.family),
+    policy,
+    draft: undefined,
+    problem,
+    notes,
+    download,
+  });
+  try {
+    const { notes, ...checkpoint } = await read(directory);
+    const contextLength = contextLengthOf(file, model, checkpoint.contextLength);
+    const facts = { ...factsOf(checkpoint, telling, overrides), contextLength };
+    return entry(facts, "", undefined, notes);
+  } catch (error) {
+    if (error instanceof ConfigurationInvalid) throw error;
+    // Whatever a broken folder brings up: it must not take the other models with it.
+    const problem = error instanceof CheckpointInvalid ? error.message : `its folder cannot be read (${codeOf(error)})`;
+    const facts = unknownFacts(directory, telling, overrides);
+    if (await isFolder(directory)) return entry(facts, problem);
+    const download = downloadOf(model);
+    const missing = download === undefined ? "its folder" : `its repository ${download.repository}`;
+    return entry(facts, `${missing} is not in the model folder`, download);
+  }
+};
+
+/** A folder of one's own choice is not downloaded. */
+const downloadOf = ({ id, declaration, policy }: DeclaredModel): HubModel | undefined => {
+  const repository = declaredRepository(id, declaration);
+  if (repository === undefined || declaration.path !== undefined) return undefined;
+  return { repository, revision: policy.revision ?? "" };
+};
+
+const contextLengthOf = (file: ModelsFile, { id, declaration }: DeclaredModel, own: number): number => {
+  const asked = declaration.context_length ?? own;
+  if (asked <= own) return asked;
+  throw file.invalid(["models", id, "context_length"], `${asked} is more than the model's own ${own}`);
+};
+
+/** The draft by its id, and what is known of it. */
+const withDraft = (file: ModelsFile, entry: CatalogEntry, entries: ReadonlyArray<CatalogEntry>): CatalogEntry => {
+  const { facts, profile, policy } = entry;
+  if (policy.draft === undefined) return entry;
+  const invalid = (problem: string) => file.invalid(["models", facts.id, "draft"], problem);
+  const draft = resolveName(
+    entries.map((each) => each.facts),
+    policy.draft,
+  );
+  if (Result.isFailure(draft)) throw invalid(draft.failure.message);
+  if (draft.success === facts) throw invalid("a model does not draft for itself");
+  if (!profile.allowsDraft) throw invalid(`models of the family ${facts.family} run without a draft`);
+  const own = entries.find((each) => each.facts === draft.success);
+  return {
+    ...entry,
+    policy: { ...policy, draft: draft.success.id },
+    draft: own && { facts: own.facts, problem: own.problem },
+  };
+};
+
+const unknownFacts = (directory: string, name: string, overrides: FactsOverrides): CheckpointFacts => {
+  const family = overrides.family ?? detectFamily(name);
+  return {
+    directory,
+    revision: "",
+    architecture: "",
+    family,
+    contextLength: 0,
+    vocabularySize: 0,
+    parameterCount: 0,
+    estimatedBytes: 0,
+    eosTokenIds: [],
+    defaults: resolveDefaults(overrides.defaults ?? {}, overrides.profileOf?.(family) ?? {}),
+    capabilities: {
+      chat: false,
+      tools: false,
+      vision: false,
+      logprobs: false,
+      adapters: false,
+      embeddings: false,
+      constraints: [],
+    },
+    embedding: { pooling: "last-token", dimensions: 0, trained: false, matryoshka: undefined, problem: "" },
+    engine: "mlx",
+  };
+};

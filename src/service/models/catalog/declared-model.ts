@@ -1,0 +1,171 @@
+/** What mlxd.yaml says of one model, checked against the model folder. */
+import { basename, resolve } from "node:path";
+import { Result } from "effect";
+
+import type { ModelsFile } from "../../config/config-file.ts";
+import type { FamilyDeclaration, ModelDeclaration } from "../../config/config-schema.ts";
+import { canonicalEngine, engineNames } from "../../domain/engine-names.ts";
+import type { Family, FamilyProfile } from "../../domain/family.ts";
+import type { ModelDefaults } from "../../domain/model.ts";
+import { nearest } from "../../domain/nearest.ts";
+import { checkRepository } from "../names/repository.ts";
+import type { Adapter } from "../files/adapters.ts";
+import { isFolder, isInside } from "../files/model-folders.ts";
+
+/** How a model is kept in memory and what goes with it. */
+export interface ModelPolicy {
+  /** Never unloaded to make room. */
+  readonly pinned: boolean;
+  /** Unloaded when it was not used for this long; undefined: the service's own time. */
+  readonly ttlMs: number | undefined;
+  /** -100..100: to make room, models of a lower one go first. */
+  readonly priority: number;
+  /** Of the repository that it is fetched from; undefined: the newest. */
+  readonly revision: string | undefined;
+  /** Id of the model that drafts for it. */
+  readonly draft: string | undefined;
+  readonly adapters: ReadonlyArray<Adapter>;
+}
+
+export const defaultPolicy: ModelPolicy = {
+  pinned: false,
+  ttlMs: undefined,
+  priority: 0,
+  revision: undefined,
+  draft: undefined,
+  adapters: [],
+};
+
+export interface DeclaredModel {
+  readonly id: string;
+  readonly declaration: ModelDeclaration;
+  /** Absolute; may be missing. */
+  readonly directory: string;
+  readonly policy: ModelPolicy;
+}
+
+/** The model folder, and the models that lie in it. */
+interface ModelFolder {
+  readonly directory: string;
+  readonly folders: ReadonlyArray<string>;
+}
+
+/** The draft's name is left as it is written. Throws ConfigurationInvalid. */
+export const readDeclaredModel = async (
+  file: ModelsFile,
+  root: ModelFolder,
+  id: string,
+  declaration: ModelDeclaration,
+): Promise<DeclaredModel> => {
+  const invalid = (key: ReadonlyArray<string | number>, problem: string) =>
+    file.invalid(["models", id, ...key], problem);
+  const inside = async (path: string, key: ReadonlyArray<string | number>): Promise<string> => {
+    const absolute = resolve(file.directory, path);
+    if (await isInside(root.directory, absolute)) return absolute;
+    throw invalid(key, `"${path}" is outside of the model folder, which service.models sets`);
+  };
+  checkEngine(declaration.engine, (problem) => invalid(["engine"], problem));
+  if (declaration.revision !== undefined && declaredRepository(id, declaration) === undefined) {
+    throw invalid(["revision"], "there is no repository that it could be a revision of");
+  }
+  const adapters: Adapter[] = [];
+  for (const [index, adapter] of (declaration.adapters ?? []).entries()) {
+    if (adapters.some((other) => other.id === adapter.id)) {
+      throw invalid(["adapters", index, "id"], `"${adapter.id}" is there twice`);
+    }
+    const directory = await inside(adapter.path, ["adapters", index, "path"]);
+    if (!(await isFolder(directory))) {
+      throw invalid(["adapters", index, "path"], `there is no folder "${adapter.path}"`);
+    }
+    adapters.push({ id: adapter.id, directory });
+  }
+  const { path } = declaration;
+  return {
+    id,
+    declaration,
+    directory: path === undefined ? await impliedFolder(root, id, declaration, invalid) : await inside(path, ["path"]),
+    policy: {
+      pinned: declaration.pinned ?? defaultPolicy.pinned,
+      ttlMs: declaration.ttl === undefined ? defaultPolicy.ttlMs : lifetimeMs(declaration.ttl),
+      priority: declaration.priority ?? defaultPolicy.priority,
+      revision: declaration.revision,
+      draft: declaration.draft,
+      adapters,
+    },
+  };
+};
+
+/** The repository that it is of; an id may be one. */
+export const declaredRepository = (id: string, { path, repository }: ModelDeclaration): string | undefined =>
+  repository ?? (path === undefined && Result.isSuccess(checkRepository(id)) ? id : undefined);
+
+/** The defaults of a declaration by the names of the domain; what it leaves out is absent. */
+export const declaredDefaults = ({ defaults = {} }: ModelDeclaration): Partial<ModelDefaults> =>
+  present({
+    temperature: defaults.temperature,
+    topP: defaults.top_p,
+    topK: defaults.top_k,
+    minP: defaults.min_p,
+    repetitionPenalty: defaults.repetition_penalty,
+    presencePenalty: defaults.presence_penalty,
+    frequencyPenalty: defaults.frequency_penalty,
+    maxOutputTokens: defaults.max_output_tokens,
+    stopSequences: defaults.stop_sequences,
+  });
+
+export const declaredProfile = (
+  { families }: Pick<ModelsFile, "families">,
+  family: Family,
+): Partial<FamilyProfile> | undefined => {
+  const declared: FamilyDeclaration | undefined = families[family];
+  return (
+    declared &&
+    present({
+      temperature: declared.temperature,
+      topP: declared.top_p,
+      maxOutputTokens: declared.max_output_tokens,
+      stopSequences: declared.stop_sequences,
+      chatTemplate: declared.chat_template,
+      supportsSystem: declared.supports_system,
+      supportsVision: declared.supports_vision,
+      allowsDraft: declared.draft,
+      postprocess: declared.clean_up,
+    })
+  );
+};
+
+/** Without a path it is the folder of its repository, or the one with its name. */
+const impliedFolder = async (
+  { directory, folders }: ModelFolder,
+  id: string,
+  { repository = id }: ModelDeclaration,
+  invalid: (key: ReadonlyArray<string>, problem: string) => Error,
+): Promise<string> => {
+  const name = repository.replace("/", "--");
+  // The hub may spell it in another case, by which its folder is then called.
+  const found =
+    folders.find((folder) => basename(folder) === name) ??
+    folders.find((folder) => basename(folder).toLowerCase() === name.toLowerCase());
+  if (found !== undefined) return found;
+  const nested = resolve(directory, repository);
+  if (!(await isInside(directory, nested))) throw invalid([], "its folder is outside of the model folder");
+  return (await isFolder(nested)) ? nested : resolve(directory, name);
+};
+
+const checkEngine = (name: string | undefined, invalid: (problem: string) => Error): void => {
+  if (name === undefined) return;
+  const engine = canonicalEngine(name);
+  if (engine === "local_mlx") return;
+  if (engine !== undefined) throw invalid(`this service does not run models on ${engine}; there is mlx`);
+  const [best] = nearest(name, ["mlx", ...engineNames]);
+  throw invalid(`there is no engine "${name}"${best === undefined ? "" : `; ${best}?`}`);
+};
+
+/** Checked by the schema: a whole number and its unit. */
+const lifetimeMs = (text: string): number => Number(text.slice(0, -1)) * (unitMs[text.slice(-1)] ?? 0);
+const unitMs: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+const present = <T extends object>(values: T): { readonly [K in keyof T]?: Exclude<T[K], undefined> } =>
+  Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as {
+    readonly [K in keyof T]?: Exclude<T[K], undefined>;
+  };

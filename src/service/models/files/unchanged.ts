@@ -1,0 +1,31 @@
+/** Whether models are on disk as they were when their facts were read. */
+import { Effect } from "effect";
+
+import { ModelChanged } from "../../domain/errors.ts";
+import type { ModelFacts } from "../../domain/model.ts";
+import type { Sandbox } from "../../sandbox/Sandbox.ts";
+import { runReading } from "./read-sandboxed.ts";
+
+/**
+ * Also fails where the files cannot be read any more: what is wrong with them is found when they are read anew. A sandbox
+ * process that was ended from outside says nothing of the files.
+ */
+export const assertUnchanged = (
+  sandbox: Sandbox["Service"],
+  model: ModelFacts,
+  draft: Pick<ModelFacts, "directory" | "revision"> | undefined,
+): Effect.Effect<void, ModelChanged> =>
+  Effect.forEach(
+    draft === undefined ? [model] : [model, draft],
+    ({ directory, revision }) =>
+      runReading(sandbox, "readRevision", directory).pipe(
+        Effect.catch(({ reason }) => Effect.succeed(reason === "crashed" ? revision : undefined)),
+        Effect.flatMap((now) =>
+          now === revision ? Effect.void : Effect.fail(new ModelChanged({ model: model.id, retryAfterMs })),
+        ),
+      ),
+    { discard: true },
+  );
+
+/** Who writes the files may be at it still. */
+const retryAfterMs = 1_000;

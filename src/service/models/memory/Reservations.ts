@@ -1,0 +1,286 @@
+/**
+ * The memory budget: who has which part of it, and the loads that wait for theirs. A part is taken before an engine
+ * starts and given back when its process is gone, so that the budget holds at every moment in between.
+ */
+import { type Clock, Deferred, Effect, Exit, type Scope } from "effect";
+
+import { MemoryBudgetExceeded, ModelPoolFull, ModelTooLarge } from "../../domain/errors.ts";
+import { bytesOf, hasRoom, planRoom, type Resident, type RoomLimits, type RoomPlan } from "./plan-room.ts";
+
+/** A model as the budget sees it. */
+export interface Tenant {
+  readonly id: string;
+  readonly residence: () => Omit<Resident, "bytes">;
+  /** Nobody has it or waits for it, also where it is pinned. */
+  readonly isUnused: () => boolean;
+  /** Leaves: at once if it is idle, or else when those who use it have finished; nobody new is let in meanwhile. */
+  readonly makeWay: () => void;
+  /** Takes `makeWay` back where it has not left yet. */
+  readonly stay: () => void;
+}
+
+export interface ReservationLimits extends RoomLimits {
+  /** How long a load waits for models in use. */
+  readonly waitMs: number;
+}
+
+/** A tenant's part. What its process is found to take counts where it is more than what was reserved. */
+interface Part {
+  readonly reservedBytes: number;
+  measuredBytes: number;
+}
+
+/** How a model would fit beside the others. */
+export interface Room extends RoomPlan<string> {
+  /** Now, or when idle ones have made way. */
+  readonly fits: boolean;
+  /** What the others leave of the budget. */
+  readonly availableBytes: number;
+  readonly loadedModels: number;
+}
+
+/** Two of them may have one id: a model that was removed, and the one that has its name now. */
+interface TenantResident extends Resident {
+  readonly tenant: Tenant;
+}
+
+interface Waiting {
+  readonly tenant: Tenant;
+  readonly neededBytes: number;
+  /** Epoch milliseconds. */
+  readonly since: number;
+  readonly turn: Deferred.Deferred<void, ModelPoolFull>;
+  granted: boolean;
+}
+
+/**
+ * So long a load hopes that a model in use falls idle by itself. Then one is closed to new tasks until it is, or a model
+ * that is never idle would keep the others out for good.
+ */
+const patienceMs = 1_000;
+
+/** What a refused caller is told to wait. */
+const retryAfterMs = 1_000;
+
+export class Reservations {
+  private readonly limits: ReservationLimits;
+  private readonly clock: Clock.Clock;
+  private readonly held = new Map<Tenant, Part>();
+  /** First come, first served: a large model does not wait for ever behind small ones. */
+  private readonly waiting: Waiting[] = [];
+  private asked: ReadonlySet<Tenant> = new Set();
+  private advancing = false;
+  private again = false;
+
+  constructor(limits: ReservationLimits, clock: Clock.Clock) {
+    this.limits = limits;
+    this.clock = clock;
+  }
+
+  /** Waits until the model fits. The scope holds its part. */
+  reserve(tenant: Tenant, neededBytes: number): Effect.Effect<void, ModelTooLarge | ModelPoolFull, Scope.Scope> {
+    return Effect.acquireRelease(
+      Effect.suspend(() => this.acquire(tenant, neededBytes)),
+      () => Effect.sync(() => this.release(tenant)),
+      { interruptible: true },
+    );
+  }
+
+  /** Something has changed that may let a load begin. */
+  advance(): void {
+    // What it asks of a tenant may change something again.
+    this.again = true;
+    if (this.advancing) return;
+    this.advancing = true;
+    while (this.again) {
+      this.again = false;
+      this.serve();
+    }
+    this.advancing = false;
+  }
+
+  room(tenant: Tenant, neededBytes: number): Room {
+    const others = this.residents(tenant);
+    const plan = planRoom(others, neededBytes, this.limits);
+    const { evict, waitFor } = plan ?? { evict: [], waitFor: [] };
+    const fits = this.held.has(tenant) || (plan !== undefined && waitFor.length === 0);
+    return { fits, evict: evict.map(idOf), waitFor: waitFor.map(idOf), ...this.left(others) };
+  }
+
+  /** What counts of the budget. */
+  reservedBytes(tenant: Tenant): number {
+    const part = this.held.get(tenant);
+    return part === undefined ? 0 : countedBytes(part);
+  }
+
+  /**
+   * Corrects a tenant's part by what its process takes. Where it has outgrown its part and the budget, idle models make
+   * way, itself among them.
+   */
+  measure(tenant: Tenant, bytes: number): void {
+    const part = this.held.get(tenant);
+    if (part === undefined) return;
+    const before = countedBytes(part);
+    part.measuredBytes = bytes;
+    if (countedBytes(part) !== before) this.advance();
+  }
+
+  /**
+   * A loaded tenant needs more than was reserved for it. False where others that are in use leave no room for it.
+   */
+  raise(tenant: Tenant, neededBytes: number): boolean {
+    const part = this.held.get(tenant);
+    if (part === undefined) return false;
+    this.held.set(tenant, { ...part, reservedBytes: Math.max(part.reservedBytes, neededBytes) });
+    this.advance();
+    return !this.isOverdrawn;
+  }
+
+  /** Why a tenant may not begin more: it has outgrown its part, and nobody can make way for that. */
+  overdraft(tenant: Tenant): MemoryBudgetExceeded | undefined {
+    const part = this.held.get(tenant);
+    if (part === undefined || part.measuredBytes <= part.reservedBytes || !this.isOverdrawn) return undefined;
+    return new MemoryBudgetExceeded({
+      model: tenant.id,
+      residentBytes: part.measuredBytes,
+      reservedBytes: part.reservedBytes,
+      budgetBytes: this.limits.budgetBytes,
+      retryAfterMs,
+    });
+  }
+
+  /** Whether more is taken than there is, when those that leave are gone. */
+  private get isOverdrawn(): boolean {
+    const staying = this.residents().filter(({ use }) => use !== "leaving");
+    return bytesOf(staying) > this.limits.budgetBytes;
+  }
+
+  get totals(): { readonly loaded: number; readonly reservedBytes: number; readonly waiting: number } {
+    const residents = this.residents();
+    return { loaded: residents.length, reservedBytes: bytesOf(residents), waiting: this.waiting.length };
+  }
+
+  private acquire(tenant: Tenant, neededBytes: number): Effect.Effect<void, ModelTooLarge | ModelPoolFull> {
+    const { budgetBytes, waitMs } = this.limits;
+    if (neededBytes > budgetBytes) {
+      return Effect.fail(new ModelTooLarge({ model: tenant.id, neededBytes, availableBytes: budgetBytes }));
+    }
+    const own: Waiting = {
+      tenant,
+      neededBytes,
+      since: this.clock.currentTimeMillisUnsafe(),
+      turn: Deferred.makeUnsafe(),
+      granted: false,
+    };
+    this.waiting.push(own);
+    this.advance();
+    const turn = Deferred.await(own.turn);
+    return turn.pipe(
+      Effect.timeoutOrElse({
+        duration: patienceMs,
+        orElse: () => Effect.suspend(() => (this.advance(), turn)),
+      }),
+      Effect.timeoutOrElse({
+        duration: waitMs,
+        orElse: () => Effect.suspend(() => (this.isBlocked(own) ? Effect.fail(this.full(own)) : turn)),
+      }),
+      Effect.onError(() => Effect.sync(() => this.leave(own))),
+    );
+  }
+
+  private leave(own: Waiting): void {
+    const place = this.waiting.indexOf(own);
+    if (place >= 0) this.waiting.splice(place, 1);
+    if (own.granted) this.release(own.tenant);
+    else this.advance();
+  }
+
+  private release(tenant: Tenant): void {
+    this.held.delete(tenant);
+    this.advance();
+  }
+
+  private serve(): void {
+    for (let head = this.waiting[0]; head !== undefined; head = this.waiting[0]) {
+      if (hasRoom(this.residents(), head.neededBytes, this.limits)) {
+        this.waiting.shift();
+        this.held.set(head.tenant, { reservedBytes: head.neededBytes, measuredBytes: 0 });
+        head.granted = true;
+        Deferred.doneUnsafe(head.turn, Exit.void);
+        continue;
+      }
+      const plan = planRoom(this.residents(), head.neededBytes, this.limits);
+      if (plan !== undefined) {
+        this.ask(plan, head);
+        return;
+      }
+      this.waiting.shift();
+      Deferred.doneUnsafe(head.turn, Exit.fail(this.full(head)));
+    }
+    this.ask({ evict: this.surplus(), waitFor: [] }, undefined);
+  }
+
+  /** Idle ones that go where more is taken than there is. */
+  private surplus(): ReadonlyArray<TenantResident> {
+    if (!this.isOverdrawn) return [];
+    const residents = this.residents();
+    const limits = { ...this.limits, maxLoaded: Infinity };
+    const idle = planRoom(residents, 0, limits)?.evict ?? residents.filter(({ use }) => use === "idle");
+    if (bytesOf(residents) - bytesOf(idle) <= this.limits.budgetBytes) return idle;
+    // A pinned one does not make way for others; but it gives back what it should not have.
+    return [...idle, ...residents.filter(({ tenant, use }) => use === "pinned" && this.hasOutgrown(tenant))];
+  }
+
+  private hasOutgrown(tenant: Tenant): boolean {
+    const part = this.held.get(tenant);
+    return part !== undefined && part.measuredBytes > part.reservedBytes && tenant.isUnused();
+  }
+
+  /** Those that a former plan asked and this one does not may stay. */
+  private ask({ evict, waitFor }: RoomPlan<TenantResident>, head: Waiting | undefined): void {
+    const waited = head === undefined ? 0 : this.clock.currentTimeMillisUnsafe() - head.since;
+    const going = waitFor.length > 0 && waited < patienceMs ? [] : [...evict, ...waitFor];
+    const before = this.asked;
+    this.asked = new Set(going.map(({ tenant }) => tenant));
+    for (const tenant of before) if (!this.asked.has(tenant)) tenant.stay();
+    for (const tenant of this.asked) tenant.makeWay();
+  }
+
+  /** Whether it is models in use that it waits for, or its turn. */
+  private isBlocked(own: Waiting): boolean {
+    if (own.granted) return false;
+    const plan = planRoom(this.residents(), own.neededBytes, this.limits);
+    return own !== this.waiting[0] || plan === undefined || plan.waitFor.length > 0;
+  }
+
+  private full({ tenant, neededBytes, since }: Waiting): ModelPoolFull {
+    return this.fullAfter(tenant, neededBytes, this.clock.currentTimeMillisUnsafe() - since);
+  }
+
+  /** That there is no room for it beside the others. */
+  fullAfter(tenant: Tenant, neededBytes: number, waitedMs: number): ModelPoolFull {
+    return new ModelPoolFull({
+      model: tenant.id,
+      neededBytes,
+      ...this.left(this.residents(tenant)),
+      budgetBytes: this.limits.budgetBytes,
+      maxLoadedModels: this.limits.maxLoaded,
+      waitedMs,
+      retryAfterMs,
+    });
+  }
+
+  private left(others: ReadonlyArray<Resident>): { readonly availableBytes: number; readonly loadedModels: number } {
+    return { availableBytes: this.limits.budgetBytes - bytesOf(others), loadedModels: others.length };
+  }
+
+  private residents(apart?: Tenant): ReadonlyArray<TenantResident> {
+    return [...this.held]
+      .filter(([tenant]) => tenant !== apart)
+      .map(([tenant, part]) => ({ tenant, bytes: countedBytes(part), ...tenant.residence() }));
+  }
+}
+
+const countedBytes = ({ reservedBytes, measuredBytes }: Part): number => Math.max(reservedBytes, measuredBytes);
+
+const idOf = ({ tenant }: TenantResident): string => tenant.id;

@@ -1,0 +1,24 @@
+/** The grammars that outputs are held to, which are made in the sandbox. */
+import { Effect } from "effect";
+
+import type { InvalidField, QueueFull } from "../../domain/errors.ts";
+import type { GrammarRequest, MadeGrammar } from "../../output/grammar/make-grammar.ts";
+import { callersFault } from "../../sandbox/fault.ts";
+import type { Sandbox } from "../../sandbox/Sandbox.ts";
+
+export interface Grammars {
+  /**
+   * @param field where what is asked for stands in the request message
+   * @returns `InvalidField` where it takes more than it may
+   */
+  readonly make: (request: GrammarRequest, field: string) => Effect.Effect<MadeGrammar, InvalidField | QueueFull>;
+}
+
+export const makeGrammars = (sandbox: Sandbox["Service"], model: string): Grammars => ({
+  make: (request, field) => {
+    const bytes = Buffer.byteLength(JSON.stringify(request));
+    return sandbox
+      .run("makeGrammar", request, { inputBytes: bytes })
+      .pipe(Effect.mapError((failed) => callersFault(failed, { field, bytes, model, work: "making a grammar of it" })));
+  },
+});

@@ -1,0 +1,72 @@
+/** What is needed for a model's prompts, read when it is first asked for. */
+import { Cache, Duration, Effect, Exit } from "effect";
+
+import { type FilesUnusable, ModelBroken, type ModelChanged, ModelNotDownloaded } from "../../domain/errors.ts";
+import type { CatalogEntry } from "../catalog/catalog.ts";
+import { createVocabulary } from "../../prompt/Vocabulary.ts";
+import type { TextModel } from "../../sandbox/lane/text-files.ts";
+import type { Sandbox } from "../../sandbox/Sandbox.ts";
+import { makeGrammars } from "./grammars.ts";
+import type { PromptTools } from "./PromptTools.ts";
+import { makeTexts } from "./texts.ts";
+
+/**
+ * Kept once it is read; a failure for a moment only, as the files may have been mended.
+ *
+ * @param unchanged fails where the files are not those that the entry tells of
+ */
+export const keepTools = (
+  entry: CatalogEntry,
+  sandbox: Sandbox["Service"],
+  unchanged: Effect.Effect<void, ModelChanged>,
+): Effect.Effect<Effect.Effect<PromptTools, FilesUnusable | ModelChanged>> =>
+  Effect.map(
+    Cache.makeWith<"tools", PromptTools, FilesUnusable | ModelChanged>(() => readTools(entry, sandbox, unchanged), {
+      capacity: 1,
+      timeToLive: (exit) => (Exit.isSuccess(exit) ? Duration.infinity : Duration.seconds(5)),
+    }),
+    (cache) => Cache.get(cache, "tools"),
+  );
+
+/** Why the model cannot be used as its files are; undefined when it can. */
+export const refusalOf = ({ facts: { id: model }, problem, download }: CatalogEntry): FilesUnusable | undefined => {
+  if (download !== undefined) return new ModelNotDownloaded({ model, repository: download.repository });
+  return problem === "" ? undefined : new ModelBroken({ model, cause: problem });
+};
+
+const readTools = Effect.fnUntraced(function* (
+  entry: CatalogEntry,
+  sandbox: Sandbox["Service"],
+  unchanged: Effect.Effect<void, ModelChanged>,
+): Effect.fn.Return<PromptTools, FilesUnusable | ModelChanged> {
+  const refusal = refusalOf(entry);
+  if (refusal !== undefined) return yield* refusal;
+  const { facts, profile } = entry;
+  const model: TextModel = {
+    directory: facts.directory,
+    family: facts.family,
+    systemRole: profile.supportsSystem,
+    standIn: profile.chatTemplate,
+    cleanUp: profile.postprocess,
+    vocabularySize: facts.vocabularySize,
+  };
+  const loaded = yield* Effect.mapError(
+    sandbox.run("loadText", model, { inputBytes: 0, subject: model.directory }),
+    ({ cause }) => new ModelBroken({ model: facts.id, cause: `${loading} ${cause}` }),
+  );
+  // What was read may be of other files by now, and so may what is wrong with it.
+  yield* unchanged;
+  if ("problem" in loaded) return yield* new ModelBroken({ model: facts.id, cause: loaded.problem });
+  return {
+    facts,
+    profile,
+    vocabulary: createVocabulary(loaded.vocabulary),
+    outputFormat: loaded.outputFormat,
+    reasoningMarks: loaded.reasoningMarks,
+    template: loaded.template,
+    texts: makeTexts(sandbox, facts.id, { ...model, digest: loaded.digest }, loaded.templateFault, unchanged),
+    grammars: makeGrammars(sandbox, facts.id),
+  };
+});
+
+const loading = "reading its tokenizer and chat template, and trying them on a short text,";

@@ -1,0 +1,72 @@
+/** The models of a catalog with what serves them, and what differs between two catalogs. */
+import { isDeepStrictEqual } from "node:util";
+import { type Effect, Result } from "effect";
+
+import type { FilesUnusable, ModelChanged } from "../../domain/errors.ts";
+import type { ModelCondition } from "../../domain/model.ts";
+import { adapterBytes } from "../files/adapters.ts";
+import type { CatalogEntry } from "../catalog/catalog.ts";
+import type { ModelSlot } from "./ModelSlot.ts";
+import type { CatalogChange } from "../Models.ts";
+import type { PromptTools } from "../prompting/PromptTools.ts";
+import { type NameFailure, resolveName } from "../names/resolve-name.ts";
+
+export interface Member {
+  readonly entry: CatalogEntry;
+  /** Read once and kept. */
+  readonly tools: Effect.Effect<PromptTools, FilesUnusable | ModelChanged>;
+  /** Of its folder when it was read, for a model that cannot be used. */
+  readonly stamp: string | undefined;
+  readonly slot: ModelSlot;
+}
+
+type Members = ReadonlyArray<Member>;
+
+export const findMember = (members: Members, name: string): Result.Result<Member, NameFailure> => {
+  const named = members.map((member) => ({
+    ...member.entry.facts,
+    preferredEngines: member.entry.profile.preferredEngines,
+    member,
+  }));
+  return Result.map(resolveName(named, name), ({ member }) => member);
+};
+
+/**
+ * Without a name it is the one that it was, while that can be used: a model that comes takes no other's place.
+ * Undefined only where there is no model at all.
+ */
+export const findDefault = (
+  members: Members,
+  name: string,
+  before: Member | undefined,
+): Result.Result<Member | undefined, NameFailure> => {
+  if (name !== "") return findMember(members, name);
+  const usable = members.filter(({ entry }) => entry.problem === "");
+  const same = usable.find(({ entry }) => entry.facts.id === before?.entry.facts.id);
+  return Result.succeed(same ?? usable[0] ?? members[0]);
+};
+
+export const conditionsOf = (members: Members): ReadonlyMap<string, ModelCondition> =>
+  new Map(members.map(({ entry, slot }) => [entry.facts.id, slot.condition]));
+
+/** Whether one engine serves both: nothing differs but names, what tasks default to and how it is kept. */
+export const runsAlike = (one: CatalogEntry, other: CatalogEntry): boolean => {
+  const engineSide = ({ facts, problem, download, draft, profile: { allowsDraft } }: CatalogEntry) => {
+    const { aliases: _aliases, source: _source, family: _family, defaults: _defaults, adapters, ...rest } = facts;
+    const { directory, revision } = draft?.facts ?? {};
+    const drafting = { allowsDraft, draft: draft && { directory, revision, problem: draft.problem } };
+    // Adapters come with the requests; but the engine has room for those of a size.
+    return { ...rest, adapterBytes: adapterBytes(adapters, 1), problem, download, ...drafting };
+  };
+  return isDeepStrictEqual(engineSide(one), engineSide(other));
+};
+
+export const changeOf = (before: Members, after: Members): CatalogChange => {
+  const idsOf = (members: Members) => new Map(members.map((member) => [member.entry.facts.id, member]));
+  const [old, now] = [idsOf(before), idsOf(after)];
+  return {
+    added: [...now.keys()].filter((id) => !old.has(id)),
+    removed: [...old.keys()].filter((id) => !now.has(id)),
+    changed: [...now].filter(([id, member]) => old.has(id) && old.get(id) !== member).map(([id]) => id),
+  };
+};

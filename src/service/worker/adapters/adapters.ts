@@ -1,0 +1,157 @@
+/**
+ * LoRA adapters of a model: y + scale * (x A) B for each row of a batch with the A and B of its own adapter. Hu et al.
+ * 2021, "LoRA" (arXiv:2106.09685), in the form that mlx-lm trains and applies.
+ *
+ * A layer has the A of all loaded adapters in one stack, and their B in another; each adapter has a slot in all of them.
+ * Slot 0 is an adapter of zeros, for rows without one. Where no row of a batch has an adapter nothing is computed.
+ */
+import { all, mx, type Tensor } from "../mlx.ts";
+
+/** A linear layer that an adapter knows by name; several may be computed as one, their outputs side by side. */
+export interface AdaptedPart {
+  readonly name: string;
+  readonly out: number;
+}
+
+/** What a layer of x [..., inputs] gives, y [..., outputs], to the same with what the rows' adapters add. */
+export type AddAdapters = (x: Tensor, y: Tensor) => Tensor;
+
+/** Of one part: `a` is [inputs, rank], `b` [rank, out], multiplied by the adapter's scale. */
+export interface LowRank {
+  readonly a: Tensor;
+  readonly b: Tensor;
+}
+
+/** Reads a part's matrices; undefined for a part that the adapter leaves as it is. */
+export type ReadPart = (name: string) => LowRank | undefined;
+
+/** The slot of each row, int32 [rows]. */
+interface RowSlots {
+  readonly count: number;
+  readonly slots: Tensor;
+}
+
+export class Adapters {
+  private readonly layers: AdaptedLayer[] = [];
+  private rows: RowSlots | undefined;
+  /** Of `rows`, to tell whether they are the same again. */
+  private key = "";
+
+  /** Registers a layer, which the result belongs to. */
+  adapt(parts: ReadonlyArray<AdaptedPart>, inputs: number): AddAdapters {
+    const layer = new AdaptedLayer(parts, inputs);
+    this.layers.push(layer);
+    return (x, y) => (this.rows === undefined ? y : layer.add(x, y, this.rows));
+  }
+
+  /** Whether any row is computed with one. */
+  get inUse(): boolean {
+    return this.rows !== undefined;
+  }
+
+  /** What adapters can be applied to, by name. */
+  get parts(): ReadonlyMap<string, { readonly inputs: number; readonly out: number }> {
+    return new Map(
+      this.layers.flatMap(({ parts, inputs }) => parts.map(({ name, out }) => [name, { inputs, out }] as const)),
+    );
+  }
+
+  /** Says with which adapter each row is computed from here on. */
+  use(slots: ReadonlyArray<number>): void {
+    const key = slots.every((slot) => slot === 0) ? "" : slots.join();
+    if (key === this.key) return;
+    this.key = key;
+    this.rows = key === "" ? undefined : { count: slots.length, slots: mx.array([...slots], mx.int32) };
+  }
+
+  /** Fills a slot anew, layer by layer, each when the next value is asked for. No row may use it meanwhile. */
+  *fill(slot: number, read: ReadPart): Generator<void, void, void> {
+    for (const layer of this.layers) {
+      layer.put(slot, read);
+      yield;
+    }
+  }
+}
+
+class AdaptedLayer {
+  readonly parts: ReadonlyArray<AdaptedPart>;
+  readonly inputs: number;
+  private readonly outputs: number;
+  /** Undefined: no adapter changes this layer. */
+  private stack: { readonly a: Tensor; readonly b: Tensor } | undefined;
+  /** Of each slot; 0 where its adapter leaves the layer as it is. */
+  private ranks: number[] = [0];
+
+  constructor(parts: ReadonlyArray<AdaptedPart>, inputs: number) {
+    this.parts = parts;
+    this.inputs = inputs;
+    this.outputs = parts.reduce((sum, { out }) => sum + out, 0);
+  }
+
+  add(x: Tensor, y: Tensor, { count, slots }: RowSlots): Tensor {
+    if (this.stack === undefined) return y;
+    const { a, b } = this.stack;
+    const flat = x.reshape(count, x.size / (count * this.inputs), this.inputs);
+    const added = mx.blockSparseMM(mx.blockSparseMM(flat, a, undefined, slots), b, undefined, slots);
+    const [first = 0, second = 0, ...more] = y.shape;
+    return mx.add(y, added.reshape(first, second, ...more).astype(y.dtype));
+  }
+
+  put(slot: number, read: ReadPart): void {
+    const own = this.join(read);
+    const entries = Array.from({ length: Math.max(this.ranks.length, slot + 1) }, (_, each) =>
+      each === slot ? own : this.entry(each),
+    );
+    this.ranks = entries.map((entry) => entry?.a.shape[2] ?? 0);
+    const rank = Math.max(...this.ranks);
+    if (rank === 0) {
+      this.stack = undefined;
+      return;
+    }
+    const a = mx.concatenate(
+      entries.map((entry) => padded(entry?.a, [1, this.inputs, rank], 2)),
+      0,
+    );
+    const b = mx.concatenate(
+      entries.map((entry) => padded(entry?.b, [1, rank, this.outputs], 1)),
+      0,
+    );
+    mx.eval(a, b);
+    this.stack = { a, b };
+  }
+
+  private entry(slot: number): LowRank | undefined {
+    const rank = this.ranks[slot] ?? 0;
+    if (rank === 0 || this.stack === undefined) return undefined;
+    const own = mx.Slice(slot, slot + 1);
+    const used = mx.Slice(0, rank);
+    return { a: this.stack.a.index(own, all, used), b: this.stack.b.index(own, used, all) };
+  }
+
+  /** The parts' A side by side, and their B on a diagonal: each part's go to its own outputs. */
+  private join(read: ReadPart): LowRank | undefined {
+    const as: Tensor[] = [];
+    const bs: Tensor[] = [];
+    let before = 0;
+    for (const { name, out } of this.parts) {
+      const own = read(name);
+      if (own !== undefined) {
+        const [rank = 0] = own.b.shape;
+        as.push(own.a);
+        bs.push(mx.concatenate([...zeros(rank, before), own.b, ...zeros(rank, this.outputs - before - out)], 1));
+      }
+      before += out;
+    }
+    if (as.length === 0) return undefined;
+    return { a: mx.expandDims(mx.concatenate(as, 1), 0), b: mx.expandDims(mx.concatenate(bs, 0), 0) };
+  }
+}
+
+const zeros = (rows: number, columns: number): Tensor[] => (columns === 0 ? [] : [mx.zeros([rows, columns])]);
+
+/** Zeros behind it along the axis, up to the shape; all zeros where there is nothing. */
+const padded = (tensor: Tensor | undefined, shape: ReadonlyArray<number>, axis: number): Tensor => {
+  if (tensor === undefined) return mx.zeros([...shape]);
+  const missing = shape.map((size, each) => (each === axis ? size - (tensor.shape[axis] ?? 0) : size));
+  return missing[axis] === 0 ? tensor : mx.concatenate([tensor, mx.zeros(missing)], axis);
+};

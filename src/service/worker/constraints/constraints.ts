@@ -1,0 +1,239 @@
+/**
+ * Holds the output of constrained sequences to their grammars, inside a batch: what a row may go on with is told by the
+ * thread of the grammars while the device computes its logits, and is applied to them in the graph. A row whose mask is late
+ * rests for a step: nobody waits for another one's grammar.
+ */
+import { GrammarThread } from "./GrammarThread.ts";
+import { ConstraintProgress } from "./constraint-progress.ts";
+import type { GrammarLimits, GrammarStep, Mask } from "./mask-board.ts";
+import { mx, type Tensor } from "../mlx.ts";
+import type { SequenceConstraint, VocabularyMessage } from "../protocol.ts";
+import type { Sequence, Unfit } from "../sequence/sequence.ts";
+
+type Rows = ReadonlyArray<Sequence | undefined>;
+
+interface Held {
+  readonly progress: ConstraintProgress;
+  /** What may come first, where so many tokens remain. */
+  readonly first: { readonly mask: Mask; readonly remainingTokens: number };
+  /** The step that the thread was asked for. */
+  asked: GrammarStep | undefined;
+}
+
+interface Asked {
+  readonly row: number;
+  readonly sequence: Sequence;
+  readonly held: Held;
+}
+
+export interface Allowed {
+  /** float32 [rows, vocabulary]: -Infinity for what may not follow. */
+  readonly logits: Tensor;
+  /** Rows whose masks are late: of these nothing may be chosen yet. */
+  readonly resting: ReadonlySet<number>;
+}
+
+export class Constraints {
+  private readonly vocabularySize: number;
+  private readonly slots: number;
+  private readonly limits: GrammarLimits;
+  private vocabulary: VocabularyMessage = { type: "vocabulary", pieces: [], markerTokenIds: [] };
+  private started: GrammarThread | undefined;
+  private readonly running = new Map<number, Held>();
+  /** Masks on the device, by what they hold; the one that was used longest ago first. */
+  private readonly masks = new Map<string, Tensor>();
+
+  /** @param slots rows that a batch has at most */
+  constructor(vocabularySize: number, slots: number, limits: GrammarLimits = defaultLimits) {
+    this.vocabularySize = vocabularySize;
+    this.slots = slots;
+    this.limits = limits;
+  }
+
+  setVocabulary(message: VocabularyMessage): void {
+    this.vocabulary = message;
+  }
+
+  /**
+   * Calls back once the sequence can begin, or cannot. Only a sequence that has begun is given to the scheduler.
+   *
+   * @param remainingTokens of its output
+   */
+  open(
+    sequence: number,
+    constraint: SequenceConstraint,
+    remainingTokens: number,
+    done: (problem: string | undefined) => void,
+  ): void {
+    this.thread.open(sequence, constraint.grammar, remainingTokens, (result) => {
+      if ("mask" in result) {
+        const first = { mask: result.mask, remainingTokens };
+        this.running.set(sequence, { progress: new ConstraintProgress(constraint), first, asked: undefined });
+      }
+      done("problem" in result ? result.problem : undefined);
+    });
+  }
+
+  /** Forgets a sequence that has not begun; false if there is none. */
+  abandon(sequence: number): boolean {
+    return this.started?.abandon(sequence) ?? false;
+  }
+
+  /** Forgets all but these. */
+  keep(sequences: Iterable<Sequence>): void {
+    if (this.running.size === 0) return;
+    const kept = new Set(Array.from(sequences, ({ id }) => id));
+    for (const id of this.running.keys()) {
+      if (kept.has(id)) continue;
+      this.running.delete(id);
+      this.thread.close(id);
+    }
+  }
+
+  /** Whether any of them is constrained. */
+  concerns(rows: Rows): boolean {
+    return this.running.size > 0 && rows.some((sequence) => sequence !== undefined && this.running.has(sequence.id));
+  }
+
+  /**
+   * Takes in the tokens that were fed and forbids what may not follow. Without constrained rows it does nothing.
+   *
+   * @param logits float32 [rows, vocabulary], adjusted
+   * @param fed int32 [rows], the last token of each row; undefined where the output begins
+   */
+  apply(logits: Tensor, fed: Tensor | undefined, rows: Rows): Allowed {
+    if (!this.concerns(rows)) return { logits, resting: none };
+    mx.asyncEval(logits);
+    const { masks, resting } = this.follow(fed, rows);
+    if (masks.every((mask) => mask === undefined)) return { logits, resting };
+    const allowed = mx.concatenate(
+      masks.map((mask) => mask ?? this.everything),
+      0,
+    );
+    return { logits: mx.where(allowed, logits, Number.NEGATIVE_INFINITY), resting };
+  }
+
+  /** Takes in the tokens that were fed, and tells the sequences whose constraint ends with theirs; gives those that rest. */
+  settle(fed: Tensor, rows: Rows): ReadonlySet<number> {
+    return this.concerns(rows) ? this.follow(fed, rows).resting : none;
+  }
+
+  /** What each row may go on with; undefined: with anything. */
+  private follow(
+    fed: Tensor | undefined,
+    rows: Rows,
+  ): { readonly masks: ReadonlyArray<Tensor | undefined>; readonly resting: ReadonlySet<number> } {
+    const ids = fed?.tolist() as ReadonlyArray<number> | undefined;
+    const masks = rows.map((): Tensor | undefined => undefined);
+    const asked: Asked[] = [];
+    for (const [row, sequence] of rows.entries()) {
+      const held = sequence && this.running.get(sequence.id);
+      if (sequence === undefined || held === undefined || sequence.cancelled || sequence.bound !== undefined) continue;
+      if (held.asked === undefined) {
+        const tokenId = ids?.[row];
+        if (tokenId !== undefined && sequence.stopIds.has(tokenId)) continue;
+        if (!held.progress.advance(tokenId, sequence)) continue;
+        const { remainingTokens } = sequence;
+        const taken = held.progress.toMatch(tokenId);
+        if (tokenId === undefined && held.first.remainingTokens === remainingTokens) {
+          masks[row] = this.maskFor(held.first.mask, sequence, held.progress);
+          continue;
+        }
+        held.asked = this.thread.step(sequence.id, taken, remainingTokens);
+      }
+      asked.push({ row, sequence, held });
+    }
+    this.thread.send();
+    return { masks, resting: this.collect(asked, masks, rows) };
+  }
+
+  /** Fills in the masks that are there in time; gives the rows of the others. */
+  private collect(asked: ReadonlyArray<Asked>, masks: (Tensor | undefined)[], rows: Rows): ReadonlySet<number> {
+    if (asked.length === 0) return none;
+    const others = rows.some((sequence, row) => sequence !== undefined && !asked.some((each) => each.row === row));
+    const isThere = ({ held }: Asked): boolean =>
+      held.asked !== undefined && this.thread.read(held.asked) !== undefined;
+    this.thread.wait(() => asked.every(isThere), others || asked.length > 1 ? patienceMs : patienceAloneMs);
+    const resting = new Set<number>();
+    for (const { row, sequence, held } of asked) {
+      const mask = held.asked && this.thread.read(held.asked);
+      if (mask === undefined) {
+        if (this.thread.hasGivenUp(sequence.id)) sequence.bound = "too-hard";
+        resting.add(row);
+        continue;
+      }
+      held.asked = undefined;
+      masks[row] = this.maskFor(mask, sequence, held.progress);
+    }
+    return resting;
+  }
+
+  private maskFor(mask: Mask, sequence: Sequence, progress: ConstraintProgress): Tensor | undefined {
+    const also = progress.mayOpen;
+    const isOver = mask.state === "ended" || (mask.state === "fulfilled" && sequence.remainingTokens <= 0);
+    if (isOver) sequence.bound = "fulfilled";
+    else if (also === undefined || mask.state !== "broken") sequence.bound = unfit[mask.state];
+    if (sequence.bound !== undefined) return undefined;
+    const set = [...(mask.state === "fulfilled" ? sequence.stopIds : []), ...(also === undefined ? [] : [also])];
+    const cleared = [...sequence.stopIds, ...(progress.allowsMarkers ? [] : this.vocabulary.markerTokenIds)];
+    const key = `${mask.digest}/${cleared.join()}/${set.join()}`;
+    const known = this.masks.get(key);
+    const tensor = known ?? this.onDevice(mask.words, cleared, set);
+    this.masks.delete(key);
+    this.masks.set(key, tensor);
+    const [oldest] = this.masks.keys();
+    if (this.masks.size > maxMasks && oldest !== undefined) this.masks.delete(oldest);
+    return tensor;
+  }
+
+  /** bool [1, vocabulary]: the words' bits, the first tokens of them cleared and then the others set. */
+  private onDevice(words: Int32Array, cleared: Iterable<number>, set: Iterable<number>): Tensor {
+    const own = Int32Array.from(words);
+    for (const id of cleared) own[id >>> 5] = (own[id >>> 5] ?? 0) & ~(1 << (id & 31));
+    for (const id of set) own[id >>> 5] = (own[id >>> 5] ?? 0) | (1 << (id & 31));
+    // Numbers cross the border as float32, which has 24 bits for whole ones.
+    const halves = Array.from(new Uint16Array(own.buffer));
+    const shape = [halves.length, 16];
+    // Both operands whole: with implicit broadcasting these operations corrupt memory.
+    const packed = mx.broadcastTo(mx.array(halves, mx.int32).reshape(halves.length, 1), shape);
+    const places = mx.broadcastTo(mx.arange(0, 16, 1, mx.int32).reshape(1, 16), shape);
+    const ones = mx.broadcastTo(mx.array([1], mx.int32).reshape(1, 1), shape);
+    const bits = mx.bitwiseAnd(mx.rightShift(packed, places), ones).reshape(1, halves.length * 16);
+    const bool = mx.greater(bits.index(mx.Slice(), mx.Slice(0, this.vocabularySize)), 0);
+    mx.asyncEval(bool);
+    return bool;
+  }
+
+  private get everything(): Tensor {
+    const key = "everything";
+    const known = this.masks.get(key);
+    if (known !== undefined) return known;
+    const made = mx.greater(mx.full([1, this.vocabularySize], 1, mx.int32), 0);
+    this.masks.set(key, made);
+    return made;
+  }
+
+  private get thread(): GrammarThread {
+    this.started ??= new GrammarThread(this.vocabulary.pieces, this.vocabularySize, this.slots, this.limits);
+    return this.started;
+  }
+}
+
+/** What a mask's state says about its row. */
+const unfit: Readonly<Partial<Record<Mask["state"], Unfit>>> = {
+  broken: "stuck",
+  "too-hard": "too-hard",
+  failed: "failed",
+};
+
+const none: ReadonlySet<number> = new Set();
+
+/** A mask takes a byte for each token of the vocabulary. */
+const maxMasks = 64;
+
+/** Longer no step is held up, by a mask that is not there: most are in the time of the forward pass. */
+const patienceMs = 10;
+/** Where nobody else would wait. */
+const patienceAloneMs = 100;
+
+const defaultLimits: GrammarLimits = { compileMs: 2000, maskMs: 100, hangMs: 60_000 };

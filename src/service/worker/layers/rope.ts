@@ -1,0 +1,134 @@
+/**
+ * Rotary position embedding with true positions for every row.
+ *
+ * MLX's fast.rope takes one offset for the whole batch and no frequencies of one's own, so cosines and sines are computed
+ * once for a step and shared by all layers. The "half" layout of Hugging Face checkpoints: element i turns with i + dims/2,
+ * unless `rope_traditional` asks for pairs.
+ *
+ * What config.json says is read as mlx-lm reads it, whose results are the measure.
+ */
+import { floatExp } from "./float-exp.ts";
+import { LoadError } from "../files/load-error.ts";
+import { mx, type Tensor } from "../mlx.ts";
+import type { ModelConfig } from "../files/model-config.ts";
+import { llama3, longRope, type ScaledRope, yarn } from "./rope-scaling.ts";
+
+export interface Rope {
+  /** Radians per position, float32 [dims / 2]. */
+  readonly frequencies: Tensor;
+  /** Positions are multiplied with it first. */
+  readonly positionScale: number;
+  /** What rotated elements are multiplied with, which sharpens attention where positions are stretched. */
+  readonly scale: number;
+  /** Element 2i turns with the next one, as RoPE was first written down. */
+  readonly inPairs: boolean;
+}
+
+/** Both [rows, tokens, 1, dims], the sines with the sign of the rotation. */
+export interface Rotation {
+  readonly cos: Tensor;
+  readonly sin: Tensor;
+  /** The element that each turns with, int32 [dims]; undefined: that of the other half. */
+  readonly partners: Tensor | undefined;
+}
+
+/**
+ * As `rope_theta` and `rope_scaling` say, or `rope_parameters`, which newer configs have for both. Throws LoadError.
+ *
+ * @param dims elements of a head that turn, from its first
+ * @param defaultTheta for a config that says nothing; the key is required where there is none
+ * @param originalLength what longrope stretches, whatever the scaling says
+ */
+export const readRope = (config: ModelConfig, dims: number, defaultTheta?: number, originalLength?: number): Rope => {
+  if (dims % 2 !== 0) throw new LoadError(`config.json: rotary embedding needs an even head size, not ${dims}`);
+  const parameters = config.section("rope_parameters");
+  const theta = config.positive("rope_theta", parameters?.positive("rope_theta", defaultTheta) ?? defaultTheta);
+  const inPairs = config.boolean("rope_traditional", false);
+  const scaling = config.section("rope_scaling") ?? parameters;
+  if (scaling === undefined) return plainRope(theta, dims, inPairs);
+  const type = scaling.string("type", scaling.string("rope_type", "default"));
+  switch (type) {
+    case "default":
+    case "mrope": // of text alone its three positions are one
+      return plainRope(theta, dims, inPairs);
+    case "linear":
+      return { ...plainRope(theta, dims, inPairs), positionScale: 1 / scaling.positive("factor") };
+    case "llama3":
+      return toRope(llama3(scaling, periodsOf(theta, dims)), inPairs);
+    case "yarn":
+      return toRope(yarn(scaling, periodsOf(theta, dims), theta), inPairs);
+    case "longrope":
+    case "su":
+      return toRope(longRope(config, scaling, periodsOf(theta, dims), originalLength), false);
+    default:
+      throw scaling.wrong(scaling.has("type") ? "type" : "rope_type", `one of ${known.join(", ")}`);
+  }
+};
+
+/** Without any scaling. */
+export const plainRope = (theta: number, dims: number, inPairs = false): Rope => {
+  const half = dims / 2;
+  const step = Math.fround(-Math.log(theta) / half);
+  const frequencies = Array.from({ length: half }, (_, i) => floatExp(Math.fround(i * step)));
+  return { frequencies: mx.array(frequencies, mx.float32), positionScale: 1, scale: 1, inPairs };
+};
+
+const known = ["default", "linear", "llama3", "yarn", "longrope", "su", "mrope"];
+
+/** Positions per radian, in 32 bits as in mlx-lm. */
+const periodsOf = (theta: number, dims: number): ReadonlyArray<number> =>
+  Array.from({ length: dims / 2 }, (_, i) => Math.fround(theta ** Math.fround((2 * i) / dims)));
+
+const toRope = ({ periods, scale = 1 }: ScaledRope, inPairs: boolean): Rope => ({
+  frequencies: mx.divide(1, mx.array([...periods], mx.float32)),
+  positionScale: 1,
+  scale,
+  inPairs,
+});
+
+/** @param positions float32 [rows, tokens] */
+export const rotationAt = (positions: Tensor, { frequencies, positionScale, scale, inPairs }: Rope): Rotation => {
+  const [rows = 0, tokens = 0] = positions.shape;
+  const angles = mx.multiply(scaled(positions, positionScale).reshape(rows, tokens, 1, 1), frequencies);
+  const cos = scaled(mx.cos(angles), scale);
+  const sin = scaled(mx.sin(angles), scale);
+  const halves = {
+    cos: mx.concatenate([cos, cos], -1),
+    sin: mx.concatenate([mx.multiply(sin, -1), sin], -1),
+    partners: undefined,
+  };
+  if (!inPairs) return halves;
+  const turns = frequencies.size;
+  const places = Array.from({ length: 2 * turns }, (_, i) => Math.floor(i / 2) + (i % 2) * turns);
+  const order = mx.array(places, mx.int32);
+  const partners = places.map((_, i) => (i % 2 === 0 ? i + 1 : i - 1));
+  return {
+    cos: mx.take(halves.cos, order, -1),
+    sin: mx.take(halves.sin, order, -1),
+    partners: mx.array(partners, mx.int32),
+  };
+};
+
+const scaled = (x: Tensor, scale: number): Tensor => (scale === 1 ? x : mx.multiply(x, scale));
+
+/**
+ * @param x [rows, tokens, heads, headDim]; elements beyond the rotation's stay as they are
+ * @returns the same, in the type of x
+ */
+export const rotate = (x: Tensor, rotation: Rotation): Tensor => {
+  const dims = rotation.cos.shape.at(-1) ?? 0;
+  const headDim = x.shape.at(-1) ?? 0;
+  if (dims === headDim) return rotateAll(x, rotation);
+  const [turning, still] = mx.split(x, [dims], -1) as [Tensor, Tensor];
+  return mx.concatenate([rotateAll(turning, rotation), still], -1);
+};
+
+const rotateAll = (x: Tensor, { cos, sin, partners }: Rotation): Tensor => {
+  const across = partners === undefined ? swapHalves(x) : mx.take(x, partners, -1);
+  return mx.add(mx.multiply(x, cos), mx.multiply(across, sin)).astype(x.dtype);
+};
+
+const swapHalves = (x: Tensor): Tensor => {
+  const [low, high] = mx.split(x, 2, -1) as [Tensor, Tensor];
+  return mx.concatenate([high, low], -1);
+};

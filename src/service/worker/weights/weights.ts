@@ -1,0 +1,205 @@
+/** A checkpoint's tensors, read by name with their shapes checked. */
+import { join } from "node:path";
+
+import { Adapters, type AddAdapters, type AdaptedPart } from "../adapters/adapters.ts";
+import { dequantize, dequantizeBlocks, hasKernels } from "./dequantize.ts";
+import { assertFinite } from "../files/assert-finite.ts";
+import { isOutOfMemory, LoadError, MemoryError } from "../files/load-error.ts";
+import { collect, device, mx, type Tensor } from "../mlx.ts";
+import type { ModelConfig } from "../files/model-config.ts";
+import { type Quantization, type QuantizationOf, readQuantization } from "./quantization.ts";
+import { checkFile, weightFiles } from "../files/safetensors.ts";
+
+/** A weight matrix, or a stack of them: [..., out, in]. */
+export type Matrix = PlainMatrix | QuantizedMatrix;
+
+interface PlainMatrix {
+  readonly quantization: undefined;
+  readonly weight: Tensor;
+}
+
+/** `weight` is packed: 32 bits hold several numbers along `in`. Scales and biases: [..., out, in / groupSize]. */
+interface QuantizedMatrix {
+  readonly quantization: Quantization;
+  readonly weight: Tensor;
+  readonly scales: Tensor;
+  readonly biases: Tensor;
+}
+
+export class Weights {
+  /** Of the model that is built of these. */
+  readonly adapters: Adapters;
+  private readonly tensors: Map<string, Tensor>;
+  private readonly quantizationOf: QuantizationOf;
+  /** Weights stay as they are stored, quantised or not. On CPU, where matmul takes nothing else, they become float32. */
+  private readonly asStored: boolean;
+  private readonly prefix: string;
+
+  private constructor(
+    tensors: Map<string, Tensor>,
+    quantizationOf: QuantizationOf,
+    asStored: boolean,
+    prefix: string,
+    adapters: Adapters,
+  ) {
+    this.adapters = adapters;
+    this.tensors = tensors;
+    this.quantizationOf = quantizationOf;
+    this.asStored = asStored;
+    this.prefix = prefix;
+  }
+
+  /** Reads headers only: a tensor's bytes come in when it is taken. Throws LoadError. */
+  static open(directory: string, config: ModelConfig, asStored: boolean = device === "metal"): Weights {
+    const quantizationOf = readQuantization(config);
+    const tensors = new Map<string, Tensor>();
+    for (const file of weightFiles(directory)) {
+      checkFile(directory, file);
+      for (const [name, tensor] of Object.entries(load(directory, file))) tensors.set(name, tensor);
+    }
+    if (tensors.has("embed_tokens.weight")) addPrefix(tensors);
+    return new Weights(tensors, quantizationOf, asStored, "", new Adapters());
+  }
+
+  /** The tensors whose names begin with the prefix, named without it. */
+  under(prefix: string): Weights {
+    const { tensors, quantizationOf, asStored, adapters } = this;
+    return new Weights(tensors, quantizationOf, asStored, `${this.prefix}${prefix}`, adapters);
+  }
+
+  has(name: string): boolean {
+    return this.tensors.has(`${this.prefix}${name}`);
+  }
+
+  /**
+   * Takes a tensor out, not held here any longer. Throws LoadError when it is missing or has another shape, as all of
+   * these do.
+   */
+  take(name: string, shape: ReadonlyArray<number>): Tensor {
+    return this.evaluated(name, this.stored(name, shape));
+  }
+
+  /** Takes `path.weight` out, with the scales and biases of a quantised one. */
+  matrix(path: string, shape: ReadonlyArray<number>): Matrix {
+    const quantization = this.quantizationIn(path, shape);
+    if (quantization === undefined) return { quantization, weight: this.take(`${path}.weight`, shape) };
+    const { mode, groupSize, bits } = quantization;
+    const inputs = shape.at(-1) ?? 0;
+    const rows = shape.slice(0, -1);
+    const weight = this.stored(`${path}.weight`, [...rows, (inputs * bits) / 32]);
+    if (weight.dtype !== mx.uint32) {
+      throw new LoadError(`tensor ${this.prefix}${path}.weight is quantised and has to be stored as U32`);
+    }
+    const scales = this.stored(`${path}.scales`, [...rows, inputs / groupSize]);
+    const biases = mode === "affine" ? this.stored(`${path}.biases`, [...rows, inputs / groupSize]) : undefined;
+    if (this.asStored && hasKernels(quantization) && biases !== undefined) {
+      mx.eval(weight, scales, biases);
+      assertFinite(`${this.prefix}${path}.scales`, scales);
+      assertFinite(`${this.prefix}${path}.biases`, biases);
+      return { quantization, weight, scales, biases };
+    }
+    // Of 16 bits, where weights stay as stored: what the activations are.
+    const type = this.asStored ? (biases?.dtype ?? mx.bfloat16) : mx.float32;
+    const value = dequantize({ weight, scales, biases, quantization }, type);
+    return { quantization: undefined, weight: this.evaluated(`${path}.weight`, value) };
+  }
+
+  /** The same of gpt-oss's own form of mxfp4: `path_blocks` and `path_scales`. */
+  blocks(path: string, shape: readonly [stack: number, out: number, inputs: number]): Tensor {
+    const [stack, out, inputs] = shape;
+    const blocks = this.stored(`${path}_blocks`, [stack, out, inputs / 32, 16]);
+    const scales = this.stored(`${path}_scales`, [stack, out, inputs / 32]);
+    const value = dequantizeBlocks(blocks, scales, this.asStored ? mx.bfloat16 : mx.float32);
+    return this.evaluated(`${path}_blocks`, value);
+  }
+
+  private quantizationIn(path: string, shape: ReadonlyArray<number>): Quantization | undefined {
+    const weight = this.tensors.get(`${this.prefix}${path}.weight`);
+    const scales = this.tensors.get(`${this.prefix}${path}.scales`);
+    if (weight === undefined || scales === undefined) return undefined;
+    return this.quantizationOf(`${this.prefix}${path}`, {
+      inputs: shape.at(-1) ?? 0,
+      words: weight.shape.at(-1) ?? 0,
+      scales: scales.shape.at(-1) ?? 0,
+      hasByteScales: scales.dtype === mx.uint8,
+    });
+  }
+
+  /** Makes a linear layer one that takes adapters, its parts by the names of their tensors. */
+  adapt(parts: ReadonlyArray<AdaptedPart>, inputs: number): AddAdapters {
+    return this.adapters.adapt(
+      parts.map(({ name, out }) => ({ name: `${this.prefix}${name}`, out })),
+      inputs,
+    );
+  }
+
+  /** Forgets tensors that this model does not use: those whose names begin so. */
+  drop(prefix: string): void {
+    for (const name of this.tensors.keys()) {
+      if (name.startsWith(`${this.prefix}${prefix}`)) this.tensors.delete(name);
+    }
+  }
+
+  /** Throws LoadError where a tensor is left: a model that leaves one out would answer something else. */
+  assertAllTaken(): void {
+    for (const name of this.tensors.keys()) {
+      if (derived.test(name)) continue;
+      throw new LoadError(
+        `tensor ${name} has no place in a model of this configuration (${this.tensors.size} are left)`,
+      );
+    }
+  }
+
+  private stored(name: string, shape: ReadonlyArray<number>): Tensor {
+    const full = `${this.prefix}${name}`;
+    const tensor = this.tensors.get(full);
+    if (tensor === undefined) throw new LoadError(`tensor ${full} is missing`);
+    this.tensors.delete(full);
+    if (tensor.shape.length !== shape.length || tensor.shape.some((size, axis) => size !== shape[axis])) {
+      throw new LoadError(`tensor ${full} has shape [${tensor.shape.join(", ")}], expected [${shape.join(", ")}]`);
+    }
+    return tensor;
+  }
+
+  private evaluated(name: string, tensor: Tensor): Tensor {
+    const value = this.asStored ? tensor : tensor.astype(mx.float32);
+    mx.eval(value);
+    assertFinite(`${this.prefix}${name}`, value);
+    return value;
+  }
+}
+
+/** Checkpoints that are there for their hidden states alone leave it out, as they were saved without an output layer. */
+const addPrefix = (tensors: Map<string, Tensor>): void => {
+  for (const name of tensors.keys().toArray()) {
+    const tensor = tensors.get(name);
+    if (tensor !== undefined) tensors.set(`model.${name}`, tensor);
+    tensors.delete(name);
+  }
+};
+
+const load = (directory: string, file: string): Record<string, Tensor> => {
+  try {
+    return mx.load(join(directory, file));
+  } catch (cause) {
+    if (isOutOfMemory(cause)) throw new MemoryError(`while reading ${file}: ${(cause as Error).message}`);
+    // What MLX says of it has the path in it.
+    throw new LoadError(`${file} is not a safetensors file that MLX can read`);
+  }
+};
+
+/** What old checkpoints hold beside their weights: frequencies that follow from config.json. */
+const derived = /\.rotary_emb\.inv_freq$/;
+
+/**
+ * Builds a model's layers one after another. What reading and joining a layer's tensors leaves behind is freed before
+ * the next, so that a load takes little more than the model.
+ */
+export const eachLayer = async <Layer>(count: number, create: (layer: number) => Layer): Promise<Layer[]> => {
+  const layers: Layer[] = [];
+  for (let layer = 0; layer < count; layer++) {
+    layers.push(create(layer));
+    await collect();
+  }
+  return layers;
+};
