@@ -28,6 +28,16 @@ const models: Readonly<Record<string, ScriptedCheckpoint>> = {
     template: `{% if tools %}{{ tools|tojson }} <tool_call><function=NAME><parameter=KEY>VALUE</parameter></function></tool_call>{% endif %}${chatMl}`,
     specials: chatMlTokens,
   },
+  "glm-like": {
+    script: [{ special: "<tool_call>" }, "get_time\n", { special: "</tool_call>" }],
+    template: `{% if tools %}{{ tools|tojson }} <tool_call>NAME<arg_key>KEY</arg_key><arg_value>VALUE</arg_value></tool_call>{% endif %}${chatMl}`,
+    specials: chatMlTokens,
+  },
+  "cut-qwen": {
+    script: ["So: ", { special: "<tool_call>" }, '{"name": "get_'],
+    template: `{% if tools %}{{ tools|tojson }} <tool_call></tool_call>{% endif %}${chatMl}`,
+    specials: chatMlTokens,
+  },
   "html-llama": { script: ["Was <s>20 EUR</s>, now <b>15 EUR</b>."], template: chatMl, specials: chatMlTokens },
   "inst-llama": { script: ["One [INST] two."], template: chatMl, specials: chatMlTokens },
   "special-stop": {
@@ -36,7 +46,11 @@ const models: Readonly<Record<string, ScriptedCheckpoint>> = {
     specials: chatMlTokens,
   },
   "turn-qwen": { script: ["Hello", { special: "<|im_end|>" }, " and more"], template: chatMl, specials: chatMlTokens },
-  "quoting-qwen": { script: ["ChatML ends with <|im_end|>, you see."], template: chatMl, specials: chatMlTokens },
+  "quoting-qwen": {
+    script: ["Llama ends with <|eot_id|>, you see."],
+    template: chatMl,
+    specials: [...chatMlTokens, "<|eot_id|>"],
+  },
   "history-qwen": {
     script: ["ok"],
     template: `{% for m in messages %}[{{ m.role }}]{{ m.content }}{% for c in m.tool_calls or [] %}{{ c.function.arguments|tojson }}{% endfor %}{% endfor %}-\r\n{% if true %}\r\nend{% endif %}`,
@@ -191,6 +205,18 @@ describe("calls in tags of functions", () => {
   });
 });
 
+describe("a call", () => {
+  it("of a model like GLM may have no arguments", async () => {
+    const { calls, ended } = await answerOf("glm-like", { tools: [{ name: "get_time" }] });
+    assert.deepStrictEqual([calls, ended], [[["get_time", "{}"]], "TOOL_CALLS"]);
+  });
+
+  it("that is broken off is text as it was written", async () => {
+    const { text, warnings } = await answerOf("cut-qwen", { tools: [weather] });
+    assert.deepStrictEqual([text, warnings], ['So: <tool_call>{"name": "get_', ["MALFORMED_TOOL_CALL"]]);
+  });
+});
+
 describe("what looks like a marker", () => {
   const html = "Was <s>20 EUR</s>, now <b>15 EUR</b>.";
 
@@ -199,8 +225,10 @@ describe("what looks like a marker", () => {
       const expected = { text: html, calls: [], ended: "END_OF_SEQUENCE", warnings: [] };
       assert.deepStrictEqual(await answerOf("html-llama", {}, { output }), expected);
     }
-    const quoted = await answerOf("quoting-qwen");
-    assert.deepStrictEqual([quoted.text, quoted.warnings], ["ChatML ends with <|im_end|>, you see.", []]);
+    for (const temperature of [0, 0.01]) {
+      const quoted = await answerOf("quoting-qwen", {}, { sampling: { temperature } });
+      assert.deepStrictEqual([quoted.text, quoted.warnings], ["Llama ends with <|eot_id|>, you see.", []]);
+    }
   });
 
   it("stops where the request asks for it", async () => {
@@ -226,6 +254,8 @@ describe("a special token", () => {
   it("stops where it is a stop sequence, the task's or the family's", async () => {
     const asked = await answerOf("special-stop", {}, { stop: { stopSequences: ["<|sep|>"] } });
     assert.deepStrictEqual([asked.text.trim(), asked.ended], ["one two", "STOP_SEQUENCE"]);
+    const mixed = await answerOf("special-stop", {}, { stop: { stopSequences: ["two <|sep|> th"] } });
+    assert.deepStrictEqual([mixed.text.trim(), mixed.ended], ["one", "STOP_SEQUENCE"]);
     const own = await answerOf("turn-qwen");
     assert.deepStrictEqual(own, { text: "Hello", calls: [], ended: "STOP_SEQUENCE", warnings: [] });
   });

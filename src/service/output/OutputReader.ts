@@ -2,10 +2,11 @@
 import type { OutputWarning, ToolCallDelta } from "../domain/generation.ts";
 import { createCleanUp, isCleanUpStep } from "./clean-up.ts";
 import type { OutputDelta } from "./deltas.ts";
-import { createParser, type OutputReading } from "./parser.ts";
-import { createStopMatcher } from "./stop-sequences.ts";
+import { callMarkersFor, createParser, type OutputReading } from "./parser.ts";
+import { createStopMatcher, type StopStep } from "./stop-sequences.ts";
 import { actsInText, type StopText } from "./stop-texts.ts";
-import { asToken, markOf, unmarked } from "./token-marks.ts";
+import { createTokenFilter, type TokenFilter } from "./token-filter.ts";
+import { asToken, markOf, tokenUnit, unmarked } from "./token-marks.ts";
 import { createTrim, type Trim } from "./trim.ts";
 
 /** What came of a piece of output; nothing of it is held back elsewhere. */
@@ -39,8 +40,10 @@ export class OutputReader {
   private readonly includeStop: boolean;
   /** The last of what cleans the text up; undefined where nothing does. */
   private readonly trim: Trim | undefined;
-  /** Stop sequences that are special tokens, as these: in reasoning and in calls they are nothing. */
-  private readonly ignored: ReadonlyArray<string>;
+  /** Special tokens that a stop sequence has in it: they are looked for in the text, and are nothing elsewhere. */
+  private readonly watched: ReadonlySet<string>;
+  /** What takes special tokens out that stopped nothing and marked nothing. */
+  private readonly filters: { readonly text: TokenFilter | undefined; readonly reasoning: TokenFilter };
   private readonly modelStops: ReadonlySet<string>;
   private readonly found: OutputWarning[] = [];
   private stopped: string | undefined;
@@ -49,17 +52,27 @@ export class OutputReader {
   constructor({ reading, stops, includeStop, specials = new Set(), createId = randomId }: OutputReaderOptions) {
     const asTokens = reading.spelled === true || reading.verbatim === true ? new Set<string>() : specials;
     const mark = markOf(asTokens);
-    const stopsAsTokens = stops.filter(({ text }) => specials.has(text)).map(({ text }) => text);
+    const stopsAsTokens = stops.filter(({ text }) => specials.has(text)).map(({ text }) => asToken(text));
     const stopsInText = stops
       .filter(({ text, inText }) => inText === "always" || (inText === "unless-token" && !specials.has(text)))
       .map(({ text }) => text);
-    this.ignored = stopsAsTokens.map(asToken);
+    this.watched = new Set([...specials].filter((special) => stops.some(({ text }) => text.includes(special))));
+    // A call's marker that marks no call is a special token like any other.
+    const nothing = new Set([...this.watched, ...callMarkersFor(reading)]);
+    this.filters = {
+      text: reading.verbatim === true ? undefined : createTokenFilter(nothing),
+      reasoning: createTokenFilter(this.watched),
+    };
     this.modelStops = new Set(stops.filter(({ isModels }) => isModels).map(({ text }) => text));
-    this.parser = createParser(reading, (delta) => void this.deltas.push(delta), createId, mark);
+    const withoutWatched = (text: string): string => unmarked(createTokenFilter(this.watched).all(text));
+    this.parser = createParser(reading, (delta) => void this.deltas.push(delta), createId, {
+      mark,
+      plain: withoutWatched,
+    });
     const acts = (marker: string): boolean =>
       !asTokens.has(marker) && (reading.stripsHtml === true || actsInText(marker));
     this.cleanUp = createCleanUp(reading.format?.cleanUp ?? [], stopsInText, reading.continues, acts);
-    this.stops = createStopMatcher([...stopsInText, ...this.ignored], includeStop);
+    this.stops = createStopMatcher([...stopsInText, ...stopsAsTokens]);
     this.includeStop = includeStop;
     const { cleanUp = [] } = reading.format ?? {};
     this.trim = cleanUp.some(isCleanUpStep) ? createTrim(reading.continues) : undefined;
@@ -67,6 +80,16 @@ export class OutputReader {
 
   get inReasoning(): boolean {
     return this.parser.inReasoning();
+  }
+
+  /** Whether a special token has to be told to the reader, marked as one: a stop sequence has it. */
+  watches(special: string): boolean {
+    return this.watched.has(special);
+  }
+
+  /** Of the special tokens that it was told, those that it left out of the text. */
+  get leftOut(): ReadonlySet<string> {
+    return this.filters.text?.removed ?? new Set();
   }
 
   /** Complete once the output has ended. */
@@ -82,15 +105,19 @@ export class OutputReader {
     return this.step();
   }
 
-  /** The output is over, and what was held back goes out: it may still complete a stop sequence. Call it once. */
-  end(text: string): OutputStep {
+  /**
+   * The output is over, and what was held back goes out: it may still complete a stop sequence. Call it once.
+   *
+   * @param ending the special token that ended it, which is no text but may be the end of a stop sequence
+   */
+  end(text: string, ending?: string): OutputStep {
     const step = this.push(text);
     if (this.stopped !== undefined) return step;
     this.parser.end();
     const last = this.step();
     const rest = this.stopped === undefined ? this.release(this.cleanUp.end()) : "";
     return {
-      text: step.text + last.text + rest + (this.stopped === undefined ? this.trimmed(this.stops.flush()) : ""),
+      text: step.text + last.text + rest + (this.stopped === undefined ? this.finish(ending) : ""),
       reasoning: step.reasoning + last.reasoning,
       toolCalls: [...step.toolCalls, ...last.toolCalls],
       stopped: this.stopped,
@@ -109,7 +136,7 @@ export class OutputReader {
           text += this.release(this.cleanUp.push(delta.text));
           break;
         case "reasoning":
-          reasoning += this.without(delta.text);
+          reasoning += unmarked(this.filters.reasoning.push(delta.text));
           break;
         case "tool-call":
           this.calls += 1;
@@ -130,28 +157,37 @@ export class OutputReader {
   /** Stop sequences are looked for in what the caller sees. */
   private release({ text, cutAt }: { readonly text: string; readonly cutAt: string | undefined }): string {
     const step = this.stops.push(text);
-    if (step.matched !== undefined) {
-      this.stopped = unmarked(step.matched);
-      if (this.stopped === step.matched && this.modelStops.has(this.stopped)) this.warnOfCut(this.stopped);
-      if (!this.includeStop) return this.trimmed(step.text);
-      // Asked for by name, it is text to the last character, and so is what stands before it.
-      const own = this.trimmed(step.text.slice(0, -step.matched.length));
-      return own + (this.trim?.held() ?? "") + this.stopped;
-    }
-    if (cutAt === undefined) return this.trimmed(step.text);
+    if (step.matched !== undefined) return this.stopAt(step.matched, step);
+    if (cutAt === undefined) return this.shown(step.text);
     this.stopped = cutAt;
     this.ownTurn = false;
     this.warnOfCut(cutAt);
-    return this.trimmed(step.text + this.stops.flush());
+    return this.shown(step.text + this.stops.flush(), true);
   }
 
-  private trimmed(marked: string): string {
-    const text = unmarked(marked);
+  private stopAt(matched: string, { text, written }: StopStep): string {
+    this.stopped = unmarked(matched);
+    if (!written.includes(tokenUnit) && this.modelStops.has(this.stopped)) this.warnOfCut(this.stopped);
+    const own = this.shown(text, true);
+    // Asked for by name, it is text to the last character, and so is what stands before it.
+    return this.includeStop ? own + (this.trim?.held() ?? "") + this.stopped : own;
+  }
+
+  private finish(ending: string | undefined): string {
+    if (ending === undefined) return this.shown(this.stops.flush(), true);
+    const step = this.stops.push(asToken(ending));
+    // A stop sequence of this token alone adds nothing to that it ends the output.
+    if (step.matched !== undefined && unmarked(step.matched) !== ending) return this.stopAt(step.matched, step);
+    const rest = step.text + this.stops.flush();
+    return this.shown(rest.endsWith(asToken(ending)) ? rest.slice(0, -asToken(ending).length) : rest, true);
+  }
+
+  /** What the caller sees of it. */
+  private shown(marked: string, isLast = false): string {
+    const { text: filter } = this.filters;
+    const kept = filter === undefined ? marked : filter.push(marked) + (isLast ? filter.flush() : "");
+    const text = unmarked(kept);
     return this.trim?.push(text) ?? text;
-  }
-
-  private without(marked: string): string {
-    return unmarked(this.ignored.reduce((text, stop) => text.replaceAll(stop, ""), marked));
   }
 
   private warnOfCut(marker: string): void {

@@ -4,9 +4,15 @@
  * What is wrong with a text that has some; undefined for nothing. Other than a smoke test, which knows its question, it
  * must not take honest answers for broken ones: repetition counts where it makes up most of the text, so neither
  * indented code nor a ruled line does, and nothing does that the conversation has, too.
+ *
+ * @param specials the model's special tokens: as such they are no part of the text, so what is spelled like one is text
  */
-export const brokenness = (text: string, conversation: string): string | undefined =>
-  leakage(text, conversation) ??
+export const brokenness = (
+  text: string,
+  conversation: string,
+  specials: ReadonlySet<string> = new Set(),
+): string | undefined =>
+  leakage(text, conversation, specials) ??
   (dominates(longestLoop(text, conversation), text) ? "runaway repetition" : undefined) ??
   (dominates(repeatedLength(text, conversation), text) ? "severe repetition" : undefined);
 
@@ -14,9 +20,9 @@ export const brokenness = (text: string, conversation: string): string | undefin
 const specialToken = /<\|\w{1,40}\|>/gu;
 const roleLabel = /^\s*(?:assistant|system|user)\s*:/i;
 
-const leakage = (text: string, conversation: string): string | undefined => {
-  const tokens = text.match(specialToken) ?? [];
-  if (tokens.some((token) => !conversation.includes(token))) return "special token leakage";
+const leakage = (text: string, conversation: string, specials: ReadonlySet<string>): string | undefined => {
+  const strange = (text.match(specialToken) ?? []).filter((token) => !specials.has(token));
+  if (strange.some((token) => !conversation.includes(token))) return "special token leakage";
   return roleLabel.test(text) ? "role marker leakage" : undefined;
 };
 

@@ -3,6 +3,8 @@ import { JsonTracker } from "./json-text.ts";
 
 interface Body {
   readonly body: string;
+  /** The marker that closed it; empty where that begins the rest, or where there is none. */
+  readonly closer: string;
   /** What follows it, unread. */
   readonly rest: string;
 }
@@ -26,10 +28,10 @@ export const createMarkedBody = (closers: ReadonlyArray<string>, kept: ReadonlyA
   /** Where the last string ended: a marker begins after it. */
   let outside = 0;
 
-  const split = (at: number, marker: string): Body => ({
-    body: text.slice(0, at),
-    rest: text.slice(kept.includes(marker) ? at : at + marker.length),
-  });
+  const split = (at: number, marker: string): Body =>
+    kept.includes(marker)
+      ? { body: text.slice(0, at), closer: "", rest: text.slice(at) }
+      : { body: text.slice(0, at), closer: marker, rest: text.slice(at + marker.length) };
   const first = (): Body | undefined => {
     const found = markers
       .map((marker) => ({ marker, at: text.indexOf(marker) }))
@@ -55,7 +57,7 @@ export const createMarkedBody = (closers: ReadonlyArray<string>, kept: ReadonlyA
     // Quotes that never closed may have hidden the marker.
     end: () => {
       const found = first();
-      return found === undefined ? { body: text, rest: "", closed: false } : { ...found, closed: true };
+      return found === undefined ? { body: text, closer: "", rest: "", closed: false } : { ...found, closed: true };
     },
   };
 };
@@ -71,10 +73,10 @@ export const createJsonBody = (): BodyReader => {
       while (read < text.length) {
         json.next(text[read] ?? "");
         read += 1;
-        if (json.depth <= 0 && !json.inString) return { body: text.slice(0, read), rest: text.slice(read) };
+        if (json.depth <= 0 && !json.inString) return { body: text.slice(0, read), closer: "", rest: text.slice(read) };
       }
       return undefined;
     },
-    end: () => ({ body: text, rest: "", closed: false }),
+    end: () => ({ body: text, closer: "", rest: "", closed: false }),
   };
 };

@@ -17,7 +17,7 @@ interface CleanText {
 
 /**
  * @param steps names of the family's steps; unknown ones are skipped
- * @param stops stop sequences in force: they end the text, so they are not taken out of it
+ * @param stops stop sequences in force: they end the text, so markers that stand in them are not taken out of it
  * @param continues whether the text goes on with a message that has begun: then it begins with no label
  * @param acts whether a marker acts where it is written in ordinary text
  */
@@ -30,7 +30,7 @@ export const createCleanUp = (
   const strips = steps.includes("strip_role_tokens");
   const cuts = steps.includes("trim_after_user_marker") ? userMarkers : [];
   const markers = [...new Set([...(strips ? roleMarkers : []), ...cuts])].filter(
-    (marker) => !stops.includes(marker) && acts(marker),
+    (marker) => !stops.some((stop) => stop.includes(marker)) && acts(marker),
   );
   const scanner = createMarkerScanner(markers);
   /** What the text begins with, as long as it may be a label. */

@@ -4,6 +4,8 @@ interface Scan {
   /** What comes before the marker; without one, all that cannot become the beginning of one. */
   readonly text: string;
   readonly marker: string | undefined;
+  /** The marker as it stands in the text; empty where there is none. */
+  readonly written: string;
   /** What follows the marker, unread. */
   readonly rest: string;
 }
@@ -18,20 +20,40 @@ export interface MarkerScanner {
 /**
  * The marker that is complete first is found; of those that end at the same place the longest, so that no part of one
  * stays before it. It is what reading one code point at a time gives, so the cuts do not matter.
+ *
+ * @param invisible a unit that may stand anywhere within a marker's text, unless the marker itself begins with it
  */
-export const createMarkerScanner = (markers: ReadonlyArray<string>): MarkerScanner => {
+export const createMarkerScanner = (markers: ReadonlyArray<string>, invisible?: string): MarkerScanner => {
   const searches = markers
     .filter((marker) => marker !== "")
     .toSorted((a, b) => b.length - a.length)
-    .map((marker) => ({ marker, fallbacks: prefixFunction(marker), progress: 0 }));
+    .map((marker) => ({
+      marker,
+      fallbacks: prefixFunction(marker),
+      /** Invisible units that are a part of it. */
+      own: invisible !== undefined && marker.startsWith(invisible) ? 1 : 0,
+      progress: 0,
+    }));
   let pending = "";
 
-  const found = (at: number, marker: string): Scan => {
-    const text = pending.slice(0, at - marker.length);
+  /** Where so many visible units begin that end at `end`, with the invisible ones among and right before them. */
+  const startOf = (visible: number, end: number): number => {
+    if (invisible === undefined) return end - visible;
+    let start = end;
+    for (let left = visible; left > 0 || pending[start - 1] === invisible;) {
+      start -= 1;
+      if (pending[start] !== invisible) left -= 1;
+    }
+    return start;
+  };
+  const found = (at: number, { marker, own }: (typeof searches)[number]): Scan => {
+    const start = startOf(marker.length - own, at);
+    const text = pending.slice(0, start);
+    const written = pending.slice(start, at);
     const rest = pending.slice(at);
     pending = "";
     for (const search of searches) search.progress = 0;
-    return { text, marker, rest };
+    return { text, marker, written, rest };
   };
 
   return {
@@ -40,17 +62,21 @@ export const createMarkerScanner = (markers: ReadonlyArray<string>): MarkerScann
       pending += text;
       let held = 0;
       for (let at = from; at < pending.length; at++) {
+        const isInvisible = invisible !== undefined && pending[at] === invisible;
         held = 0;
         for (const search of searches) {
-          search.progress = advance(search.marker, search.fallbacks, search.progress, pending[at]);
-          if (search.progress === search.marker.length) return found(at + 1, search.marker);
-          held = Math.max(held, search.progress);
+          const { marker, own } = search;
+          if (!isInvisible || own > 0) {
+            search.progress = advance(marker, search.fallbacks, search.progress, pending[at]);
+          }
+          if (search.progress === marker.length) return found(at + 1, search);
+          held = Math.max(held, search.progress - own);
         }
       }
-      if (text === "") return { text: "", marker: undefined, rest: "" };
-      const ready = pending.slice(0, pending.length - held);
+      if (text === "") return { text: "", marker: undefined, written: "", rest: "" };
+      const ready = pending.slice(0, startOf(held, pending.length));
       pending = pending.slice(ready.length);
-      return { text: ready, marker: undefined, rest: "" };
+      return { text: ready, marker: undefined, written: "", rest: "" };
     },
     flush: () => {
       const rest = pending;

@@ -9,7 +9,7 @@ import { createMistral } from "./notations/mistral.ts";
 import { createPhi, createTagged } from "./notations/tagged.ts";
 import { markersOf, type Notation, type OutputFormat } from "./output-format.ts";
 import { createReasoning, type ReasoningTags } from "./reasoning.ts";
-import { asText, type Mark } from "./token-marks.ts";
+import { asText, type Mark, unmarked } from "./token-marks.ts";
 import { ToolCalls } from "./tool-calls.ts";
 import { createToolSet, type ToolSet } from "./tool-set.ts";
 
@@ -42,20 +42,28 @@ export const plainReading: OutputReading = {
 export const markersFor = ({ format, tools }: OutputReading): ReadonlySet<string> =>
   new Set(format === undefined ? [] : markersOf(format, readsCalls(format, tools)));
 
-/**
- * @param createId makes the ids of calls
- * @param mark how markers are looked for
- */
+/** Of these, the markers of calls. */
+export const callMarkersFor = ({ format, tools }: OutputReading): ReadonlyArray<string> =>
+  format !== undefined && readsCalls(format, tools) ? markersOf({ ...format, reasoningTags: undefined }) : [];
+
+interface Marks {
+  /** How markers are looked for. */
+  readonly mark: Mark;
+  /** A text without its marks. */
+  readonly plain: (marked: string) => string;
+}
+
+/** @param createId makes the ids of calls */
 export const createParser = (
   reading: OutputReading,
   emit: Emit,
   createId: () => string,
-  mark: Mark = asText,
+  { mark, plain }: Marks = { mark: asText, plain: unmarked },
 ): OutputParser => {
   const { format, tools, startsInReasoning } = reading;
   if (format === undefined) return createPlain(emit);
   const { notation, reasoningTags } = format;
-  const calls = new ToolCalls(tools ?? createToolSet([]), emit, createId);
+  const calls = new ToolCalls(tools ?? createToolSet([]), emit, createId, plain);
   const answer = readsCalls(format, tools) ? notations[notation](calls, emit, mark) : createPlain(emit);
   return reasoningTags === undefined
     ? answer

@@ -6,9 +6,9 @@
 /** A marker as it is looked for. */
 export type Mark = (marker: string) => string;
 
-const unit = "\uDC00";
+export const tokenUnit = "\uDC00";
 
-export const asToken: Mark = (marker) => unit + marker;
+export const asToken: Mark = (marker) => tokenUnit + marker;
 
 /** For markers that act wherever they stand. */
 export const asText: Mark = (marker) => marker;
@@ -20,4 +20,4 @@ export const markOf =
     tokens.has(marker) ? asToken(marker) : marker;
 
 /** The text as it is spelled, whatever its tokens are. */
-export const unmarked = (text: string): string => (text.includes(unit) ? text.replaceAll(unit, "") : text);
+export const unmarked = (text: string): string => (text.includes(tokenUnit) ? text.replaceAll(tokenUnit, "") : text);

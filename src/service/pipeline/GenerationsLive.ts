@@ -121,7 +121,8 @@ export const layer: Layer.Layer<Generations, never, Needs> = Layer.effect(
       if (isRetried && only !== undefined && conversation !== undefined) {
         const retrySeed = candidateSeed(resolved.parameters.seed, 1);
         const { streams } = call;
-        const options = { task, engine, request: only, conversation, record, streams, retrySeed };
+        const { specials } = tools.vocabulary;
+        const options = { task, engine, request: only, conversation, specials, record, streams, retrySeed };
         const retried = yield* generateRecovering(options);
         if (retried === undefined) return;
         stats.retried(facts.id, retried.second === undefined && !record.cancelled);

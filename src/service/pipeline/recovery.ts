@@ -27,6 +27,8 @@ export interface RecoveryOptions {
   readonly request: EngineRequest;
   /** The rendered conversation. */
   readonly conversation: string;
+  /** The model's special tokens, as they are spelled. */
+  readonly specials: ReadonlySet<string>;
   readonly record: GenerationRecord;
   /** Whether events go out as they come: then only an answer that ends before its first piece can be taken back. */
   readonly streams: boolean;
@@ -162,7 +164,7 @@ class Attempt {
   }
 
   private judge({ reason, matched }: Finished): string | undefined {
-    const { task, conversation } = this.options;
+    const { task, conversation, specials } = this.options;
     if (reason === "cancelled" || reason === "time-budget" || !this.isJudged) return undefined;
     const stop = matched?.type === "stop-sequence" ? matched.text : "";
     if (this.text.trim() === "" && (reason === "end-of-sequence" || reason === "stop-sequence")) {
@@ -170,7 +172,8 @@ class Attempt {
     }
     const text = this.text === "" ? this.reasoning : this.text;
     // It is there because the task asks for it.
-    return brokenness(task.stop.includeStopInOutput && stop !== "" ? text.slice(0, -stop.length) : text, conversation);
+    const own = task.stop.includeStopInOutput && stop !== "" ? text.slice(0, -stop.length) : text;
+    return brokenness(own, conversation, specials);
   }
 }
 

@@ -95,6 +95,99 @@ describe("GenerationRun", () => {
     });
   });
 
+  describe("of a vocabulary with special tokens", () => {
+    const special = ["<|sep|>", "<|eos|>", "<tool_call>", "</tool_call>"];
+    const vocabulary: Vocabulary = {
+      ...byteVocabulary,
+      isSpecial: (id) => id >= 256,
+      piece: (id) => special[id - 256] ?? byteVocabulary.piece(id),
+      specials: new Set(special),
+    };
+    const tokensOf = (output: string) =>
+      output.split(/(<\|\w+\|>|<\/?tool_call>)/).flatMap((part) => {
+        const id = special.indexOf(part);
+        return id < 0 ? [...new TextEncoder().encode(part)] : [256 + id];
+      });
+    /** Its special tokens as such; `<|eos|>` ends it. */
+    const outcomeOf = (output: string, stops: ReadonlyArray<string>, overrides: Partial<EngineRequest> = {}) => {
+      const parameters = { stopSequences: stops, stopTokenIds: [257] };
+      const { run, events, text } = start({ eosTokenIds: [257], ...overrides }, parameters, vocabulary);
+      const tokens = tokensOf(output);
+      if (!tokens.some((token) => run.token(token)))
+        run.end(tokens.at(-1) === 257 ? "stop-token" : "max-output-tokens");
+      const last = events.at(-1);
+      if (last?.type !== "finished") throw new Error("it did not finish");
+      return [text(), last.reason, ...last.warnings.map(({ kind }) => kind)];
+    };
+    const verbatim = { reading: { ...plainReading, verbatim: true } };
+
+    it("ends before a stop sequence that is a special token in part", () => {
+      for (const [stop, text] of [
+        ["two <|sep|>", "one "],
+        ["<|sep|> three", "one two "],
+        ["o <|sep|> t", "one tw"],
+        ["<|sep|><|sep|> three", "one two <|sep|>"],
+      ] as const) {
+        const output = stop.includes("<|sep|><|sep|>")
+          ? "one two <|sep|><|sep|><|sep|> three"
+          : "one two <|sep|> three";
+        const expected = [text.replace("<|sep|>", ""), "stop-sequence"];
+        const [got, reason] = outcomeOf(output, [stop]);
+        assert.deepStrictEqual([got, reason], expected, stop);
+        assert.deepStrictEqual(outcomeOf(output, [stop], verbatim), [text, "stop-sequence"], `verbatim, ${stop}`);
+        const included = outcomeOf(output, [stop], { includeStopInOutput: true });
+        assert.strictEqual(included[0], expected[0] + stop);
+      }
+    });
+
+    it("leaves such a token out where it is no part of the stop sequence, and says so", () => {
+      const output = "one <|sep|> two";
+      assert.deepStrictEqual(outcomeOf(output, ["two <|sep|>"]), ["one  two", "max-output-tokens", "markers-removed"]);
+      assert.deepStrictEqual(outcomeOf(output, ["two <|sep|>"], verbatim), [output, "max-output-tokens"]);
+    });
+
+    it("ends before a stop sequence whose last token ends the output by itself", () => {
+      assert.deepStrictEqual(outcomeOf("one two<|eos|>", ["two<|eos|>"]), ["one ", "stop-sequence"]);
+      for (const stops of [["three<|eos|>"], ["<|eos|>"], ["three<|eos|>", "<|eos|>"]]) {
+        assert.deepStrictEqual(outcomeOf("one two<|eos|>", stops), ["one two", "end-of-sequence"]);
+        assert.deepStrictEqual(outcomeOf("one two<|eos|>", stops, verbatim), ["one two", "end-of-sequence"]);
+      }
+    });
+
+    it("gives a broken call back with its tags, and leaves a tag out that marks none", () => {
+      const tools = createToolSet([{ name: "f", description: "", parameters: undefined }]);
+      const format = { notation: "tagged", reasoningTags: undefined, cleanUp: [] } as const;
+      const reading = { ...plainReading, format, tools };
+      assert.deepStrictEqual(outcomeOf('a<tool_call>{"name": ', [], { reading }), [
+        'a<tool_call>{"name": ',
+        "max-output-tokens",
+        "malformed-tool-call",
+      ]);
+      assert.deepStrictEqual(outcomeOf("a</tool_call>b", [], { reading }), [
+        "ab",
+        "max-output-tokens",
+        "markers-removed",
+      ]);
+    });
+
+    it("reads a call around a special token that only stop sequences know", () => {
+      const tools = createToolSet([{ name: "f", description: "", parameters: undefined }]);
+      const format = { notation: "tagged", reasoningTags: undefined, cleanUp: [] } as const;
+      const { run, events } = start(
+        { reading: { ...plainReading, format, tools } },
+        { stopSequences: ["<|sep|>"] },
+        vocabulary,
+      );
+      for (const token of tokensOf('<tool_call>{"name": <|sep|>"f"}</tool_call>')) run.token(token);
+      run.end("max-output-tokens");
+      const calls = events.flatMap((event) => (event.type === "output" ? event.toolCalls : []));
+      assert.deepStrictEqual(
+        calls.map(({ name }) => name),
+        ["f"],
+      );
+    });
+  });
+
   it("gives out what only looked like a stop sequence", () => {
     const { run, say, text } = start({}, { stopSequences: ["STOP"] });
     assert.isFalse(say("ST"));
@@ -176,7 +269,7 @@ describe("GenerationRun", () => {
       const { run, events, say, text } = start({ reading });
       say('<tool_call>{"name": "f", ');
       run.end("max-output-tokens");
-      assert.strictEqual(text(), '{"name": "f",');
+      assert.strictEqual(text(), '<tool_call>{"name": "f", ');
       const last = events.at(-1);
       assert.deepStrictEqual(last?.type === "finished" && last.warnings.map(({ kind }) => kind), [
         "malformed-tool-call",

@@ -38,6 +38,10 @@ describe("an answer is broken", () => {
     it(`not ${what}`, () => assert.isUndefined(brokenness(text, asked)));
   }
 
+  it("not with what is spelled like a special token of the model, which would be none of the text", () => {
+    assert.isUndefined(brokenness("Llama ends a turn with <|eot_id|>.", conversation, new Set(["<|eot_id|>"])));
+  });
+
   it("by a judgement that takes no time to speak of, however long it is", () => {
     const text = Array.from({ length: 60_000 }, (_, index) => ` w${index.toString(36)}`).join("");
     assert.isUndefined(brokenness(text, conversation));

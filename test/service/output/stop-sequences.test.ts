@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest";
 import fc from "fast-check";
 
 import { createStopMatcher } from "../../../src/service/output/stop-sequences.ts";
+import { asToken, unmarked } from "../../../src/service/output/token-marks.ts";
 
 interface Outcome {
   readonly text: string;
@@ -9,11 +10,11 @@ interface Outcome {
 }
 
 const run = (deltas: readonly string[], stops: readonly string[], includeStop = false): Outcome => {
-  const matcher = createStopMatcher(stops, includeStop);
+  const matcher = createStopMatcher(stops);
   let text = "";
   for (const delta of deltas) {
     const step = matcher.push(delta);
-    text += step.text;
+    text += step.text + (includeStop ? step.written : "");
     if (step.matched !== undefined) return { text, matched: step.matched };
   }
   return { text: text + matcher.flush(), matched: undefined };
@@ -49,10 +50,30 @@ describe("createStopMatcher", () => {
     );
   });
 
+  it("finds it also where parts of it are special tokens", () => {
+    const marked = pieces.chain((deltas) =>
+      fc.tuple(...deltas.map((delta) => fc.boolean().map((isToken) => (isToken ? asToken(delta) : delta)))),
+    );
+    fc.assert(
+      fc.property(marked, sequences, (deltas, stops) => {
+        const { text, matched } = run(deltas, stops);
+        assert.deepEqual({ text: unmarked(text), matched }, search(unmarked(deltas.join("")), stops, false));
+      }),
+      { numRuns: 2000 },
+    );
+  });
+
+  it("finds a sequence that is marked as a token in that token alone, beside others that are not", () => {
+    const stops = ["xab", asToken("b")];
+    assert.deepEqual(run(["x", "b", "a", asToken("b")], stops), { text: "xba", matched: asToken("b") });
+    assert.deepEqual(run(["x", asToken("a"), "b"], stops), { text: "", matched: "xab" });
+    assert.deepEqual(run(["xa", "c", asToken("a")], stops).text, `xac${asToken("a")}`);
+  });
+
   it("holds back only what may still become a stop sequence", () => {
     fc.assert(
       fc.property(pieces, sequences, (deltas, stops) => {
-        const matcher = createStopMatcher(stops, false);
+        const matcher = createStopMatcher(stops);
         let [seen, given] = ["", ""];
         for (const delta of deltas) {
           const step = matcher.push(delta);
@@ -86,16 +107,16 @@ describe("createStopMatcher", () => {
   });
 
   it("gives nothing more once it has matched", () => {
-    const matcher = createStopMatcher(["."], false);
-    assert.deepEqual(matcher.push("a.b"), { text: "a", matched: "." });
-    assert.deepEqual(matcher.push("c"), { text: "", matched: "." });
+    const matcher = createStopMatcher(["."]);
+    assert.deepEqual(matcher.push("a.b"), { text: "a", matched: ".", written: "." });
+    assert.deepEqual(matcher.push("c"), { text: "", matched: ".", written: "" });
     assert.equal(matcher.flush(), "");
   });
 
   it("goes on through empty deltas", () => {
-    const matcher = createStopMatcher(["ab"], false);
-    assert.deepEqual(matcher.push("xa"), { text: "x", matched: undefined });
-    assert.deepEqual(matcher.push(""), { text: "", matched: undefined });
-    assert.deepEqual(matcher.push("b"), { text: "", matched: "ab" });
+    const matcher = createStopMatcher(["ab"]);
+    assert.deepEqual(matcher.push("xa"), { text: "x", matched: undefined, written: "" });
+    assert.deepEqual(matcher.push(""), { text: "", matched: undefined, written: "" });
+    assert.deepEqual(matcher.push("b"), { text: "", matched: "ab", written: "ab" });
   });
 });

@@ -43,9 +43,9 @@ export class GenerationRun {
     const stops =
       request.stops ?? parameters.stopSequences.map((text) => ({ text, inText: "always" as const, isModels: false }));
     const markers = markersFor(reading);
-    const stopTexts = new Set(stops.map(({ text }) => text));
+    this.reader = new OutputReader({ reading, stops, includeStop, specials });
     this.detokenizer = createDetokenizer(vocabulary, (piece, tokenId) => {
-      if (stopTexts.has(piece)) return asToken(piece);
+      if (this.reader.watches(piece)) return asToken(piece);
       if (reading.verbatim === true) return piece;
       if (markers.has(piece)) return reading.spelled === true ? piece : asToken(piece);
       // An end that the task wants to go on after is no surprise, and of reasoning nothing is told.
@@ -53,7 +53,6 @@ export class GenerationRun {
       if (!isAskedFor) this.leftOut.add(piece);
       return "";
     });
-    this.reader = new OutputReader({ reading, stops, includeStop, specials });
   }
 
   get submission(): SubmitMessage {
@@ -160,7 +159,7 @@ export class GenerationRun {
 
   /** The worker says that it is the end: what was held back goes out, and may still complete a stop sequence. */
   end(reason: SequenceEnd | "cancelled"): void {
-    const step = this.reader.end(this.detokenizer.flush());
+    const step = this.reader.end(this.detokenizer.flush(), reason === "stop-token" ? this.endingToken : undefined);
     if (step.text !== "" || step.reasoning !== "" || step.toolCalls.length > 0) this.emitOutput(step, noTokens);
     if (this.stop(step)) return;
     switch (reason) {
@@ -181,6 +180,12 @@ export class GenerationRun {
         this.finish(reason, undefined);
         break;
     }
+  }
+
+  /** The last token as it is spelled, where a stop sequence has it. */
+  private get endingToken(): string | undefined {
+    const piece = this.vocabulary.piece(this.lastTokenId) ?? "";
+    return this.vocabulary.isSpecial(this.lastTokenId) && this.reader.watches(piece) ? piece : undefined;
   }
 
   private get lastTokenId(): number {
@@ -206,8 +211,9 @@ export class GenerationRun {
   }
 
   private leftOutWarnings(): ReadonlyArray<OutputWarning> {
-    if (this.leftOut.size === 0) return [];
-    const tokens = [...this.leftOut].slice(0, 8).join(" ");
+    const leftOut = new Set([...this.leftOut, ...this.reader.leftOut]);
+    if (leftOut.size === 0) return [];
+    const tokens = [...leftOut].slice(0, 8).join(" ");
     return [{ kind: "markers-removed", message: `special tokens were left out of the text: ${tokens.slice(0, 200)}` }];
   }
 }

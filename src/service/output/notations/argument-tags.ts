@@ -4,6 +4,7 @@
  */
 import { type BodyReader, createMarkedBody } from "../call-body.ts";
 import type { Emit, OutputParser } from "../deltas.ts";
+import { jsonObjects } from "../json-text.ts";
 import { createMarkerScanner } from "../marker-scanner.ts";
 import { createTextGate, withBlankLines } from "../text-gate.ts";
 import { type Mark, unmarked } from "../token-marks.ts";
@@ -58,7 +59,10 @@ const createArgumentTags = (tags: Tags, calls: ToolCalls, emit: Emit, mark: Mark
   let call: TaggedCall | undefined;
   /** A call in JSON, which such models write too. */
   let json: BodyReader | undefined;
+  /** What stands before the call: line ends, and the outer tag where there is one. */
   let before = "";
+  /** The closing tag belongs to calls that were taken. */
+  let closes = false;
 
   const leave = (): void => {
     head = undefined;
@@ -67,11 +71,10 @@ const createArgumentTags = (tags: Tags, calls: ToolCalls, emit: Emit, mark: Mark
     text.skipBlank();
   };
   const readHead = (piece: string): string => {
-    const all = ((head ?? "") + piece).trimStart();
-    if (all === "" || (all.length < tags.beforeName.length && tags.beforeName.startsWith(all))) {
-      head = all;
-      return "";
-    }
+    head = (head ?? "") + piece;
+    const all = head.trimStart();
+    if (all === "" || (all.length < tags.beforeName.length && tags.beforeName.startsWith(all))) return "";
+    before += head.slice(0, head.length - all.length);
     head = undefined;
     if (all.startsWith("{") || all.startsWith("[") || !all.startsWith(tags.beforeName)) {
       json = createMarkedBody([close], [open]);
@@ -86,9 +89,12 @@ const createArgumentTags = (tags: Tags, calls: ToolCalls, emit: Emit, mark: Mark
     return rest;
   };
   const take = ({ name, members, written, isBroken }: TaggedCall): void => {
-    const original = before + written.trim();
+    const original = before + written;
+    let isCall = false;
     if (isBroken) calls.giveBack(original, { kind: "malformed-tool-call", message: "a tool call cannot be read" });
-    else calls.take(name, typedArguments(members, calls.parametersOf(unmarked(name))), original);
+    else isCall = calls.take(name, typedArguments(members, calls.parametersOf(unmarked(name))), original);
+    // GLM's calls end with it. Where the opening tag came back as text the closing one is text, too.
+    closes = tags.end !== close && (isCall || (closes && !before.includes(open)));
   };
   const read = (piece: string): string => {
     if (head !== undefined) return readHead(piece);
@@ -96,37 +102,54 @@ const createArgumentTags = (tags: Tags, calls: ToolCalls, emit: Emit, mark: Mark
     if (json !== undefined) {
       const ended = json.push(piece);
       if (ended === undefined) return "";
-      calls.takeObjects(ended.body, before);
+      calls.takeObjects(ended.body, (written) => before + written + ended.closer);
       leave();
       return ended.rest;
     }
     const found = opens.scan(piece);
     text.push(found.text);
     const { marker } = found;
-    if (marker === undefined || marker === close) return found.rest;
+    if (marker === undefined) return found.rest;
+    if (marker === close) {
+      if (!closes) text.push(marker);
+      closes = false;
+      return found.rest;
+    }
     const plain = marker.trimStart();
+    if (plain === open) {
+      before = marker;
+      closes = false;
+      head = "";
+      return found.rest;
+    }
     before = marker.slice(0, marker.length - plain.length);
-    if (plain === open) head = "";
-    else call = new TaggedCall(tags);
-    return plain === open ? found.rest : plain + found.rest;
+    call = new TaggedCall(tags);
+    return plain + found.rest;
   };
   const push = (piece: string): void => {
     for (let rest = piece; rest !== "";) rest = read(rest);
   };
 
+  /** Ends what is open; what follows it, unread. */
+  const finish = (): string => {
+    const [lastHead, lastCall, lastJson] = [head, call, json];
+    leave();
+    // A call that only lacks its closing tag is one.
+    if (lastCall?.end() === true) take(lastCall);
+    else if (lastCall !== undefined) calls.cutOff(before + lastCall.written);
+    else if (lastHead !== undefined) calls.cutOff(before + lastHead);
+    if (lastJson === undefined) return "";
+    const { body, closed, closer, rest } = lastJson.end();
+    if (closed || jsonObjects(body) !== undefined) calls.takeObjects(body, (written) => before + written + closer);
+    else calls.cutOff(before + body);
+    return rest;
+  };
+
   return {
     push,
     end: () => {
+      while (head !== undefined || call !== undefined || json !== undefined) push(finish());
       text.push(opens.flush());
-      if (call !== undefined) {
-        // A call that only lacks its closing tag is one.
-        if (call.end()) take(call);
-        else calls.cutOff(before + call.written.trim());
-      } else if (json !== undefined) {
-        const ended = json.end();
-        if (ended.closed) calls.takeObjects(ended.body, before);
-        else calls.cutOff(before + ended.body.trim());
-      } else if (head !== undefined) calls.cutOff(before + head);
     },
     inReasoning: () => false,
   };

@@ -18,31 +18,52 @@ export const deepseekMarkers = [
 ] as const;
 
 export const createDeepseek = (calls: ToolCalls, emit: Emit, mark: Mark): OutputParser => {
-  const [, begin = "", , end = "", allEnd = ""] = deepseekMarkers.map(mark);
-  const markers = createMarkerScanner(withBlankLines(...deepseekMarkers.map(mark)));
+  const [allBegin = "", begin = "", , end = "", allEnd = ""] = deepseekMarkers.map(mark);
+  const markers = createMarkerScanner(withBlankLines(allBegin, begin, allEnd));
   const text = createTextGate(emit);
   let body: BodyReader | undefined;
+  /** What stands before the call, as it was written: its markers, and line ends. */
+  let before = "";
+  /** A row of calls is open, of which none has come back as text. */
+  let isRow = false;
 
-  const take = (marked: string): void => {
-    const call = unmarked(marked);
-    const { name, argumentsText } = partsOf(call);
-    const original = withoutMarkers(call);
+  const take = (marked: string, closer: string): void => {
+    const { name, argumentsText } = partsOf(unmarked(marked));
+    const original = before + marked + closer;
+    let isCall = false;
     if (name === "") calls.giveBack(original, { kind: "malformed-tool-call", message: "a tool call has no name" });
-    else calls.take(name, argumentsText, original);
+    else isCall = calls.take(name, argumentsText, original);
+    isRow = isCall || (isRow && !before.includes(allBegin));
+    before = "";
     text.skipBlank();
+  };
+  /** A beginning that no call follows is text. */
+  const say = (piece: string): void => {
+    if (before !== "" && piece.trim() === "") before += piece;
+    else {
+      text.push(before + piece);
+      before = "";
+    }
   };
   const read = (piece: string): string => {
     if (body === undefined) {
       const found = markers.scan(piece);
-      text.push(found.text);
-      if (found.marker !== undefined) text.skipBlank();
-      if (found.marker?.endsWith(begin) === true) body = createMarkedBody([end], [allEnd, begin]);
+      say(found.text);
+      if (found.marker === undefined) return found.rest;
+      if (found.marker.endsWith(allEnd)) {
+        if (isRow) text.skipBlank();
+        else say(found.marker);
+        isRow = false;
+      } else {
+        before += found.marker;
+        if (found.marker.endsWith(begin)) body = createMarkedBody([end], [allEnd, begin]);
+      }
       return found.rest;
     }
     const ended = body.push(piece);
     if (ended === undefined) return "";
     body = undefined;
-    take(ended.body);
+    take(ended.body, ended.closer);
     return ended.rest;
   };
   const push = (piece: string): void => {
@@ -55,11 +76,12 @@ export const createDeepseek = (calls: ToolCalls, emit: Emit, mark: Mark): Output
       while (body !== undefined) {
         const ended = body.end();
         body = undefined;
-        if (ended.closed) take(ended.body);
-        else calls.cutOff(withoutMarkers(unmarked(ended.body)));
+        if (ended.closed) take(ended.body, ended.closer);
+        else calls.cutOff(before + ended.body);
+        before = "";
         push(ended.rest);
       }
-      text.push(markers.flush());
+      text.push(before + markers.flush());
     },
     inReasoning: () => false,
   };
@@ -73,6 +95,3 @@ const partsOf = (call: string): { readonly name: string; readonly argumentsText:
     ? { name: before.trim(), argumentsText: after.trim() }
     : { name: fenced[1] ?? "", argumentsText: (fenced[2] ?? "").trim() };
 };
-
-const withoutMarkers = (text: string): string =>
-  deepseekMarkers.reduce((rest, marker) => rest.replaceAll(marker, " "), text).trim();

@@ -11,14 +11,17 @@ export const functionaryMarkers = [open, close] as const;
 
 export const createFunctionary = (calls: ToolCalls, emit: Emit): OutputParser => {
   // With the name: other text may well speak of functions.
-  const opens = createMarkerScanner([...withBlankLines(...calls.names.map((name) => `${open}${name}>`)), close]);
+  const opens = createMarkerScanner(withBlankLines(...calls.names.map((name) => `${open}${name}>`)));
   const text = createTextGate(emit);
   let name = "";
+  /** The line ends before the call. */
+  let before = "";
   let body: BodyReader | undefined;
 
+  const written = (argumentsText: string): string => `${before}${open}${name}>${argumentsText}`;
   const take = (argumentsText: string): void => {
     const given = argumentsText.trim();
-    calls.take(name, given === "" ? "{}" : given, `${open}${name}>${given}${close}`);
+    calls.take(name, given === "" ? "{}" : given, written(argumentsText) + close);
     body = undefined;
     text.skipBlank();
   };
@@ -31,8 +34,10 @@ export const createFunctionary = (calls: ToolCalls, emit: Emit): OutputParser =>
     }
     const found = opens.scan(piece);
     text.push(found.text);
-    if (found.marker !== undefined && found.marker !== close) {
-      name = found.marker.trimStart().slice(open.length, -1);
+    if (found.marker !== undefined) {
+      const opening = found.marker.trimStart();
+      before = found.marker.slice(0, found.marker.length - opening.length);
+      name = opening.slice(open.length, -1);
       body = createMarkedBody([close]);
     }
     return found.rest;
@@ -48,7 +53,7 @@ export const createFunctionary = (calls: ToolCalls, emit: Emit): OutputParser =>
       if (body === undefined) return;
       const ended = body.end();
       if (ended.closed) take(ended.body);
-      else calls.cutOff(`${open}${name}>${ended.body}`);
+      else calls.cutOff(written(ended.body));
       push(ended.rest);
     },
     inReasoning: () => false,

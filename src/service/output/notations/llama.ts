@@ -24,6 +24,8 @@ export const createLlama = (calls: ToolCalls, emit: Emit, mark: Mark): OutputPar
   let held = "";
   let body: BodyReader | undefined;
   let afterCall = false;
+  /** The tag that the call follows, with the white space around it. */
+  let before = "";
 
   const readMaybe = (piece: string): string => {
     held += piece;
@@ -43,10 +45,10 @@ export const createLlama = (calls: ToolCalls, emit: Emit, mark: Mark): OutputPar
     return isOpen ? start : all;
   };
   const readTagged = (piece: string): string => {
-    held = (held + piece).trimStart();
-    if (held === "") return "";
-    if (!/^[[{]/.test(held)) return ""; // code for an interpreter: to the end of the output
-    const start = held;
+    held += piece;
+    const start = held.trimStart();
+    if (!/^[[{]/.test(start)) return ""; // code for an interpreter: to the end of the output
+    before += held.slice(0, held.length - start.length);
     held = "";
     state = "json";
     body = createJsonBody();
@@ -58,7 +60,8 @@ export const createLlama = (calls: ToolCalls, emit: Emit, mark: Mark): OutputPar
     if (state === "json") {
       const ended = body?.push(piece);
       if (ended === undefined) return "";
-      calls.takeObjects(ended.body);
+      calls.takeObjects(ended.body, (call) => before + call);
+      before = "";
       state = "maybe";
       afterCall = true;
       text.skipBlank();
@@ -66,7 +69,10 @@ export const createLlama = (calls: ToolCalls, emit: Emit, mark: Mark): OutputPar
     }
     const found = tags.scan(piece);
     text.push(found.text);
-    if (found.marker !== undefined) state = "tagged";
+    if (found.marker !== undefined) {
+      state = "tagged";
+      before = found.marker;
+    }
     return found.rest;
   };
 
@@ -76,9 +82,12 @@ export const createLlama = (calls: ToolCalls, emit: Emit, mark: Mark): OutputPar
     },
     end: () => {
       text.push(tags.flush());
-      if (state === "json") calls.cutOff(body?.end().body ?? "");
-      else if (state === "tagged" && held !== "") {
-        calls.giveBack(held, { kind: "malformed-tool-call", message: "the model called something that is no tool" });
+      if (state === "json") calls.cutOff(before + (body?.end().body ?? ""));
+      else if (state === "tagged") {
+        calls.giveBack(before + held, {
+          kind: "malformed-tool-call",
+          message: "the model called something that is no tool",
+        });
       } else text.push(held);
     },
     inReasoning: () => false,

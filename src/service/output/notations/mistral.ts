@@ -13,9 +13,11 @@ export const mistralMarkers = ["[TOOL_CALLS]", "[ARGS]", "[CALL_ID]"] as const;
 
 export const createMistral = (calls: ToolCalls, emit: Emit, mark: Mark): OutputParser => {
   const markers = mistralMarkers.map(mark);
-  const [open = "", argumentsMarker = "", idMarker = ""] = markers;
-  const opens = createMarkerScanner([...withBlankLines(open), argumentsMarker, idMarker]);
+  const [open = ""] = markers;
+  const opens = createMarkerScanner(withBlankLines(open));
   const text = createTextGate(emit);
+  /** The marker that the head follows, with the line ends before it. */
+  let before = "";
   /** What follows the marker, up to the JSON; undefined in text. */
   let head: string | undefined;
   let body: BodyReader | undefined;
@@ -39,7 +41,7 @@ export const createMistral = (calls: ToolCalls, emit: Emit, mark: Mark): OutputP
       return "";
     }
     leave();
-    calls.giveBack(withoutMarkers(all), { kind: "malformed-tool-call", message: "a tool call has no arguments" });
+    calls.giveBack(before + all, { kind: "malformed-tool-call", message: "a tool call has no arguments" });
     return "";
   };
   const read = (piece: string): string => {
@@ -47,15 +49,18 @@ export const createMistral = (calls: ToolCalls, emit: Emit, mark: Mark): OutputP
       const ended = body.push(piece);
       if (ended === undefined) return "";
       const name = nameOf(unmarked(head ?? ""));
-      if (name === "") calls.takeObjects(ended.body);
-      else calls.take(name, ended.body, name + ended.body);
+      const written = before + (head ?? "");
+      if (name === "") calls.takeObjects(ended.body, (call) => written + call);
+      else calls.take(name, ended.body, written + ended.body);
       leave();
       return ended.rest;
     }
     if (head !== undefined) return readHead(piece);
     const found = opens.scan(piece);
     text.push(found.text);
-    if (found.marker?.endsWith(open) === true) head = "";
+    if (found.marker === undefined) return found.rest;
+    before = found.marker;
+    head = "";
     return found.rest;
   };
 
@@ -65,16 +70,13 @@ export const createMistral = (calls: ToolCalls, emit: Emit, mark: Mark): OutputP
     },
     end: () => {
       text.push(opens.flush());
-      if (head !== undefined) calls.cutOff(withoutMarkers(head) + (body?.end().body ?? ""));
+      if (head !== undefined) calls.cutOff(before + head + (body?.end().body ?? ""));
     },
     inReasoning: () => false,
   };
 };
 
 const nameOf = (head: string): string => (head.split(mistralMarkers[2])[0] ?? "").replace(mistralMarkers[1], "").trim();
-
-const withoutMarkers = (text: string): string =>
-  mistralMarkers.reduce((rest, each) => rest.replaceAll(each, ""), unmarked(text));
 
 /** Whether one begins with the other. */
 const startsAlike = (a: string, b: string): boolean => a.startsWith(b) || b.startsWith(a);

@@ -18,11 +18,12 @@ export const createPhi = (calls: ToolCalls, emit: Emit, mark: Mark): OutputParse
 
 const createBetween = (markers: readonly [string, string], calls: ToolCalls, emit: Emit, mark: Mark): OutputParser => {
   const [open, close] = [mark(markers[0]), mark(markers[1])];
-  const opens = createMarkerScanner([...withBlankLines(open), close]);
+  const opens = createMarkerScanner(withBlankLines(open));
   const text = createTextGate(emit);
   let body: BodyReader | undefined;
   /** The line ends before the tag that the body follows. */
   let before = "";
+  const written = (call: string): string => before + open + call;
 
   const read = (piece: string): string => {
     if (body === undefined) {
@@ -37,7 +38,7 @@ const createBetween = (markers: readonly [string, string], calls: ToolCalls, emi
     const ended = body.push(piece);
     if (ended === undefined) return "";
     body = undefined;
-    calls.takeObjects(ended.body, before);
+    calls.takeObjects(ended.body, (call) => written(call) + ended.closer);
     text.skipBlank();
     return ended.rest;
   };
@@ -52,8 +53,9 @@ const createBetween = (markers: readonly [string, string], calls: ToolCalls, emi
         const ended = body.end();
         body = undefined;
         // A call that only lacks its closing tag is one.
-        if (ended.closed || jsonObjects(ended.body) !== undefined) calls.takeObjects(ended.body, before);
-        else calls.cutOff(before + ended.body.trim());
+        if (ended.closed || jsonObjects(ended.body) !== undefined) {
+          calls.takeObjects(ended.body, (call) => written(call) + ended.closer);
+        } else calls.cutOff(written(ended.body));
         text.skipBlank();
         push(ended.rest);
       }
