@@ -78,7 +78,10 @@ describe("a tool", () => {
       ...conversation,
       tools: [{ ...calculator, parameters }],
     });
-    assert.strictEqual(text, '{"name": "calculator", "arguments": {"expression": "123*45"}}');
+    assert.strictEqual(
+      text,
+      '<tool_call>\n{"name": "calculator", "arguments": {"expression": "123*45"}}\n</tool_call>',
+    );
     assert.deepStrictEqual(toolCalls, []);
     assert.strictEqual(finishReason, "end_of_sequence");
     assert.strictEqual(warnings[0]?.kind, "invalid_arguments");
@@ -87,7 +90,7 @@ describe("a tool", () => {
 
   it("is not called by an output that ends too early", async () => {
     const { text, toolCalls, finishReason, warnings } = await ask(conversation, { maxOutputTokens: 12 });
-    assert.match(text, /^\{"name"/);
+    assert.match(text, /^<tool_call>\s*\{"name"/);
     assert.deepStrictEqual(toolCalls, []);
     assert.strictEqual(finishReason, "max_output_tokens");
     assert.strictEqual(warnings[0]?.kind, "malformed_tool_call");
