@@ -8,7 +8,8 @@ import {
   type GenerationStarted,
 } from "./events.ts";
 import type { StreamGenerateResponse } from "./gen/mlxd/v1/generation_service_pb.ts";
-import { type Candidate, createResult, type GenerationResult, type TokenLogprob, type Usage } from "./results.ts";
+import { type Candidate, createResult, type GenerationResult, type TokenLogprob } from "./results.ts";
+import type { Usage } from "./usage.ts";
 
 /** What has come of one answer. */
 interface Answer {

@@ -96,12 +96,36 @@ export const checkChoice = <Choice extends string>(
   return found;
 };
 
+/** The value of that name in a generated enum; refuses what is no name with the names that there are. */
+export const checkEnum = <Values extends Readonly<Record<string, number>>>(
+  values: Values,
+  value: unknown,
+  name: string,
+  what: string,
+): Values[keyof Values] => {
+  const names = Object.keys(values).filter((key) => key !== "UNSPECIFIED");
+  const choice = checkChoice(
+    value,
+    name,
+    names.map((key) => key.toLowerCase()),
+    what,
+  );
+  return values[choice.toUpperCase() as keyof Values];
+};
+
 /** Refuses members that nobody would read. */
 export const checkKeys = (value: object, name: string, keys: readonly string[], what: string): void => {
   for (const [key, member] of Object.entries(value)) {
     if (member === undefined || keys.includes(key)) continue;
     throw invalidField(name === "" ? key : `${name}.${key}`, `there is no such ${what}; there are ${keys.join(", ")}`);
   }
+};
+
+/** Something that others make: it has to do at least this. */
+export const checkFunctions = (value: unknown, name: string, functions: readonly string[]): void => {
+  const object = checkObject(value, name);
+  const missing = functions.find((key) => typeof object[key] !== "function");
+  if (missing !== undefined) throw invalidField(`${name}.${missing}`, `${show(object[missing])} is no function`);
 };
 
 /** How deep JSON may be nested; what is deeper would end in a stack overflow somewhere on its way. */

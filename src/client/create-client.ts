@@ -1,42 +1,24 @@
-import type { Transport } from "@connectrpc/connect";
-import type { Clock } from "./call.ts";
-import type { MlxdClient } from "./client.ts";
-import type { HeaderSource } from "./headers.ts";
-import type { RetryPolicy } from "./retry.ts";
-import { TransportClient } from "./transport-client.ts";
-
-/** Options of every client, whatever its transport. */
-export interface ClientOptions {
-  /**
-   * Headers of every call, or a function that makes them; it is asked before each attempt.
-   * @default none
-   */
-  readonly headers?: HeaderSource | undefined;
-  /**
-   * The model of calls that name none.
-   * @default the service's default model
-   */
-  readonly defaultModel?: string | undefined;
-  /**
-   * Time for each call that sets none itself, in milliseconds; less than 100,000,000. 0 and Infinity mean none.
-   * @default none; the service has a limit of its own
-   */
-  readonly timeoutMs?: number | undefined;
-  /**
-   * When and how often a failed call is tried again; false for never.
-   * @default {@link defaultRetryPolicy}
-   */
-  readonly retry?: Partial<RetryPolicy> | false | undefined;
-  /**
-   * Time and chance, for tests.
-   * @default the machine's
-   */
-  readonly clock?: Clock | undefined;
-}
+import { createClient, type Transport } from "@connectrpc/connect";
+import { Caller, checkOptions } from "./caller.ts";
+import { checkFunctions } from "./check.ts";
+import type { MlxdClient, RawClients } from "./client.ts";
+import type { ClientOptions } from "./client-options.ts";
+import { createEmbeddingCalls } from "./embedding-calls.ts";
+import { assertNoOthers } from "./errors.ts";
+import { EmbeddingService } from "./gen/mlxd/v1/embedding_service_pb.ts";
+import { GenerationService } from "./gen/mlxd/v1/generation_service_pb.ts";
+import { ModelService } from "./gen/mlxd/v1/model_service_pb.ts";
+import { ServerService } from "./gen/mlxd/v1/server_service_pb.ts";
+import { TokenizerService } from "./gen/mlxd/v1/tokenizer_service_pb.ts";
+import { createGenerationCalls } from "./generation-calls.ts";
+import { withHeaders } from "./headers.ts";
+import { createModelCalls } from "./model-calls.ts";
+import { createServerCalls } from "./server-calls.ts";
+import { createTokenizerCalls } from "./tokenizer-calls.ts";
 
 /**
- * Makes a client over any Connect transport. `createMlxdClient` of `@mlxd/client/node` and `@mlxd/client/web` makes
- * the transport too.
+ * Makes a client over any Connect transport. `createMlxdClient` of `@mlxd/client` and `@mlxd/client/node` makes the
+ * transport too.
  *
  * @param closeTransport closes the transport's connections
  */
@@ -44,4 +26,32 @@ export const createMlxdClientFromTransport = (
   transport: Transport,
   options: ClientOptions = {},
   closeTransport: () => void = () => {},
-): MlxdClient => new TransportClient(transport, options, closeTransport);
+): MlxdClient => {
+  const { headers, defaultModel, timeoutMs, retry, clock, ...others } = checkOptions(options);
+  assertNoOthers(others);
+  checkFunctions(transport, "transport", ["unary", "stream"]);
+  const caller = new Caller({ defaultModel, timeoutMs, retry, clock });
+  const raw = createRawClients(withHeaders(transport, headers));
+  const close = (): void => {
+    caller.cancelAll(new Error("the client was closed"));
+    closeTransport();
+  };
+  return {
+    ...createGenerationCalls(caller, raw.generation),
+    ...createEmbeddingCalls(caller, raw.embedding),
+    ...createTokenizerCalls(caller, raw.tokenizer),
+    ...createModelCalls(caller, raw.models),
+    ...createServerCalls(caller, raw.server),
+    raw,
+    close,
+    [Symbol.dispose]: close,
+  };
+};
+
+const createRawClients = (transport: Transport): RawClients => ({
+  generation: createClient(GenerationService, transport),
+  embedding: createClient(EmbeddingService, transport),
+  tokenizer: createClient(TokenizerService, transport),
+  models: createClient(ModelService, transport),
+  server: createClient(ServerService, transport),
+});

@@ -7,7 +7,7 @@ import { BadRequestSchema, ErrorInfoSchema, RetryInfoSchema } from "./gen/google
 import type { Status } from "./gen/google/rpc/status_pb.ts";
 import { ErrorReason, GenerationFailureSchema } from "./gen/mlxd/v1/error_details_pb.ts";
 import { type NameOf, nameOptionsIn, optionName } from "./option-names.ts";
-import { usageFromWire } from "./results.ts";
+import { usageFromWire } from "./usage.ts";
 
 /** What the client knows of a call that failed. */
 export interface FailedCall {

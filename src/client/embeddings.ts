@@ -1,7 +1,16 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
-import { checkFlag, checkKeys, checkMs, checkObject, checkText, checkTokenIds, checkWhole } from "./check.ts";
-import { checkEnum, enumName, type Pooling } from "./enum-names.ts";
+import {
+  checkEnum,
+  checkFlag,
+  checkKeys,
+  checkMs,
+  checkObject,
+  checkText,
+  checkTokenIds,
+  checkWhole,
+} from "./check.ts";
+import { enumName, type Pooling } from "./enum-names.ts";
 import { assertNoOthers, protocolError } from "./errors.ts";
 import {
   type Embedding as EmbeddingMessage,
@@ -13,8 +22,8 @@ import {
   PoolingSchema,
 } from "./gen/mlxd/v1/embedding_service_pb.ts";
 import { type Plain, toPlain } from "./plain.ts";
-import { type Usage, usageFromWire } from "./results.ts";
 import { checkPriority } from "./set-parameters.ts";
+import { type Usage, usageFromWire } from "./usage.ts";
 
 /** What to make a vector of: a text, or token ids as they are. */
 export type EmbeddingInput = string | { readonly tokens: readonly number[] | Uint32Array };

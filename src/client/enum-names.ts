@@ -1,5 +1,4 @@
 import type { DescEnum } from "@bufbuild/protobuf";
-import { checkChoice } from "./check.ts";
 import type { Pooling as PoolingEnum } from "./gen/mlxd/v1/embedding_service_pb.ts";
 import type { Device as DeviceEnum } from "./gen/mlxd/v1/server_service_pb.ts";
 import type {
@@ -55,20 +54,3 @@ export type CacheMode = NamesOf<typeof CachePolicy_Mode>;
 /** The client's name of an enum's value: `FINISH_REASON_STOP_TOKEN` is `stop_token`; `unknown` where there is none. */
 export const enumName = (schema: DescEnum, value: number): string =>
   (value !== 0 && schema.value[value]?.localName.toLowerCase()) || "unknown";
-
-/** The value of that name in a generated enum; refuses what is no name with the names that there are. */
-export const checkEnum = <Values extends Readonly<Record<string, number>>>(
-  values: Values,
-  value: unknown,
-  name: string,
-  what: string,
-): Values[keyof Values] => {
-  const names = Object.keys(values).filter((key) => key !== "UNSPECIFIED");
-  const choice = checkChoice(
-    value,
-    name,
-    names.map((key) => key.toLowerCase()),
-    what,
-  );
-  return values[choice.toUpperCase() as keyof Values];
-};

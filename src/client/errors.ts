@@ -1,6 +1,6 @@
 import type { Code } from "@connectrpc/connect";
 import type { ErrorReason } from "./gen/mlxd/v1/error_details_pb.ts";
-import type { Usage } from "./results.ts";
+import type { Usage } from "./usage.ts";
 
 /** A gRPC status code by its name in the gRPC specification. */
 export type MlxdErrorCode = (typeof codeNames)[Code];

@@ -11,10 +11,9 @@ import {
   type Timings,
   timingsFromWire,
   type TokenLogprob,
-  type Usage,
-  usageFromWire,
   warningsFromWire,
 } from "./results.ts";
+import { type Usage, usageFromWire } from "./usage.ts";
 
 /** An event of a generation: `started` once, any number of `chunk`, `finished` once for each answer. */
 export type GenerationEvent = GenerationStarted | GenerationChunk | GenerationFinished;

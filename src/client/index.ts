@@ -27,7 +27,8 @@ export type {
   UnloadAllModelsOptions,
   UnloadModelOptions,
 } from "./client.ts";
-export { type ClientOptions, createMlxdClientFromTransport } from "./create-client.ts";
+export type { ClientOptions } from "./client-options.ts";
+export { createMlxdClientFromTransport } from "./create-client.ts";
 export { decodeError } from "./decode-error.ts";
 export type {
   CatalogChange,
@@ -110,8 +111,8 @@ export type {
   Timings,
   TokenLogprob,
   ToolCall,
-  Usage,
 } from "./results.ts";
 export { defaultRetryPolicy, type RetryPolicy } from "./retry.ts";
 export type { GenerationStream } from "./stream.ts";
 export type { GenerationInput } from "./task.ts";
+export type { Usage } from "./usage.ts";

@@ -1,6 +1,16 @@
 import type { JsonObject, MessageInitShape } from "@bufbuild/protobuf";
-import { checkChoice, checkFlag, checkJson, checkKeys, checkList, checkObject, checkText, show } from "./check.ts";
-import { checkEnum, type Role } from "./enum-names.ts";
+import {
+  checkChoice,
+  checkEnum,
+  checkFlag,
+  checkJson,
+  checkKeys,
+  checkList,
+  checkObject,
+  checkText,
+  show,
+} from "./check.ts";
+import type { Role } from "./enum-names.ts";
 import { invalidField } from "./errors.ts";
 import {
   type ChatInputSchema,

@@ -7,7 +7,8 @@ import { createConnectTransport, createGrpcTransport, Http2SessionManager } from
 import { checkBaseUrl } from "./base-url.ts";
 import { checkChoice, checkKeys, checkObject, checkWhole } from "./check.ts";
 import type { MlxdClient } from "./client.ts";
-import { type ClientOptions, createMlxdClientFromTransport } from "./create-client.ts";
+import type { ClientOptions } from "./client-options.ts";
+import { createMlxdClientFromTransport } from "./create-client.ts";
 import { invalidField } from "./errors.ts";
 
 export * from "./index.ts";

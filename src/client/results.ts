@@ -16,13 +16,9 @@ import {
   TimingsSchema,
   type TokenLogprob as TokenLogprobMessage,
   TokenLogprobSchema,
-  type Usage as UsageMessage,
-  UsageSchema,
 } from "./gen/mlxd/v1/types_pb.ts";
 import { type Plain, toPlain } from "./plain.ts";
-
-/** Tokens spent. */
-export type Usage = Plain<UsageMessage>;
+import { type Usage, usageFromWire } from "./usage.ts";
 
 /** Where the time went, in milliseconds: `queueMs`, `timeToFirstTokenMs` and `decodeMs` make `totalMs`. */
 export type Timings = Plain<TimingsMessage>;
@@ -161,10 +157,6 @@ export const matchFromWire = (matched: StopMatchMessage | undefined): StopMatch 
       return undefined;
   }
 };
-
-/** Reads what was spent; nothing where the service told nothing. */
-export const usageFromWire = (usage: UsageMessage | undefined): Usage =>
-  toPlain(UsageSchema, usage ?? create(UsageSchema));
 
 /** Reads the timings, if they were asked for. */
 export const timingsFromWire = (timings: TimingsMessage | undefined): Timings | undefined =>

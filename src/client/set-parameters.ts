@@ -1,6 +1,7 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import {
+  checkEnum,
   checkFlag,
   checkJson,
   checkKeys,
@@ -14,7 +15,6 @@ import {
   checkWhole,
   show,
 } from "./check.ts";
-import { checkEnum } from "./enum-names.ts";
 import { invalidField, noSuchOption } from "./errors.ts";
 import {
   CachePolicy_Mode,

@@ -5,7 +5,8 @@ import { anyTypes } from "./any-types.ts";
 import { checkBaseUrl } from "./base-url.ts";
 import { checkChoice, checkObject, show } from "./check.ts";
 import type { MlxdClient } from "./client.ts";
-import { type ClientOptions, createMlxdClientFromTransport } from "./create-client.ts";
+import type { ClientOptions } from "./client-options.ts";
+import { createMlxdClientFromTransport } from "./create-client.ts";
 import { invalidField } from "./errors.ts";
 
 export * from "./index.ts";
