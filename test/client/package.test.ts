@@ -1,25 +1,32 @@
-/** What @mlxd/client is as a package: what each entry reaches, what it exports, and how large it is. */
+/** What @mlxd/client is as a package: what each entry reaches and exports, how large it is, and that others can use it. */
 import { execFile } from "node:child_process";
-import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
-import { builtinModules } from "node:module";
-import { tmpdir } from "node:os";
+import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { gzipSync } from "node:zlib";
+import { brotliCompressSync, gzipSync } from "node:zlib";
+import { checkPackage, createPackageFromTarballData } from "@arethetypeswrong/core";
+import { publint } from "publint";
 import { afterAll, assert, beforeAll, describe, it } from "vitest";
-import { deno } from "../support/tools.ts";
+import { apiReports } from "../../scripts/client/api-report.ts";
+import { buildClientPackage, type ClientPackage } from "../support/client-package.ts";
+import { saying } from "../support/scripted-events.ts";
+import { type ScriptedServer, startScriptedServer } from "../support/scripted-server.ts";
+import { bun, deno, node22, typescript59 } from "../support/tools.ts";
 
 const run = promisify(execFile);
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const source = join(root, "src/client");
 const env = { ...process.env, DENO_DIR: join(root, ".cache/deno"), DENO_NO_UPDATE_CHECK: "1" };
 
-let folder = "";
-beforeAll(async () => {
-  folder = await mkdtemp(join(tmpdir(), "mlxd-client-"));
-});
-afterAll(() => rm(folder, { recursive: true, force: true }));
+interface Manifest {
+  readonly exports: Record<string, string>;
+  readonly dependencies: Record<string, string>;
+  readonly peerDependencies: Record<string, string>;
+  readonly devDependencies: Record<string, string>;
+}
+
+const readManifest = async (path: string) => JSON.parse(await readFile(join(root, path), "utf8")) as Manifest;
 
 /** The packages that a file and the files it imports take in. */
 const packagesOf = async (file: string, seen = new Set<string>()): Promise<Set<string>> => {
@@ -36,104 +43,196 @@ const packagesOf = async (file: string, seen = new Set<string>()): Promise<Set<s
   return packages;
 };
 
+/** `@scope/name` or `name` of a module of it. */
+const packageName = (specifier: string) =>
+  specifier
+    .split("/")
+    .slice(0, specifier.startsWith("@") ? 2 : 1)
+    .join("/");
+
+let built: ClientPackage;
+let server: ScriptedServer;
+beforeAll(async () => {
+  built = await buildClientPackage();
+  server = await startScriptedServer({
+    httpVersion: "1.1",
+    async *stream() {
+      yield* saying("4 ", "🍏");
+    },
+  });
+});
+afterAll(async () => {
+  await server[Symbol.asyncDispose]();
+  await built[Symbol.asyncDispose]();
+});
+
+/** For whom there is a package: what an entry may take in beside the packages of `.`. */
+const peersOf: Readonly<Record<string, readonly string[]>> = {
+  ".": [],
+  "./node": ["@connectrpc/connect-node"],
+};
+
 describe("the entries", () => {
-  it.each(["index.ts", "web.ts"])("%s reaches nothing that only Node has", async (entry) => {
-    const packages = [...(await packagesOf(join(source, entry)))];
-    const allowed = /^@(bufbuild\/(protobuf|protovalidate\/gen)|connectrpc\/(connect|connect-web))(\/|$)/;
-    assert.include(packages, "@connectrpc/connect");
+  it("are these", async () => {
+    const { exports } = await readManifest("src/client/package.json");
+    assert.deepEqual(Object.keys(exports), [...Object.keys(peersOf), "./gen/*", "./package.json"]);
+  });
+
+  it.each(Object.entries(peersOf))("%s reaches the client's packages and of others only %j", async (entry, peers) => {
+    const { exports, dependencies, peerDependencies } = await readManifest("src/client/package.json");
+    const reached = [...(await packagesOf(join(built.jsrFolder, exports[entry] ?? "")))];
+    const fromNode = reached.filter((name) => name.startsWith("node:"));
+    const packages = new Set(reached.filter((name) => !name.startsWith("node:")).map(packageName));
+    if (entry !== "./node") assert.deepEqual(fromNode, []);
     assert.deepEqual(
-      packages.filter((name) => !allowed.test(name)),
-      [],
+      [...packages].filter((name) => !Object.hasOwn(dependencies, name)),
+      peers,
     );
+    for (const peer of peers) assert.property(peerDependencies, peer);
   });
 
-  it("only node.ts imports from Node", async () => {
-    assert.includeMembers([...(await packagesOf(join(source, "node.ts")))], ["node:http", "@connectrpc/connect-node"]);
+  it("need the packages that the repository is tested with", async () => {
+    const [own, repository] = [await readManifest("src/client/package.json"), await readManifest("package.json")];
+    const tested = { ...repository.devDependencies, ...repository.dependencies };
+    for (const [name, range] of Object.entries({ ...own.dependencies, ...own.peerDependencies })) {
+      assert.equal(range, `^${tested[name]}`, name);
+    }
   });
 
-  it.each(["index.ts", "web.ts"])("%s is one bundle for browsers; its size is told", async (entry) => {
-    const output = join(folder, `${entry}.js`);
+  it("begin with one that is a small bundle for browsers", async () => {
+    const output = join(built.folder, "../bundle.js");
     const rolldown = join(root, "node_modules/.bin/rolldown");
     const options = ["--platform", "browser", "--format", "esm", "--minify", "--file", output];
-    await run(process.execPath, [rolldown, join(source, entry), ...options], { cwd: root });
-    const bundle = await readFile(output, "utf8");
-    const imports = [...bundle.matchAll(/\b(?:import|from|require\()\s*["']([^"']+)["']/g)].map(([, name]) => name);
+    await run(process.execPath, [rolldown, join(built.folder, "web.js"), ...options], { cwd: root });
+    const bundle = await readFile(output);
+    const imports = [...bundle.toString().matchAll(/\b(?:import|from|require\()\s*["']([^"']+)["']/g)];
     assert.deepEqual(imports, []);
-    assert.notMatch(bundle, /["']node:/);
-    const kilobytes = (bytes: number) => `${(bytes / 1000).toFixed(0)} kB`;
-    const sizes = `${kilobytes(Buffer.byteLength(bundle))}, ${kilobytes(gzipSync(bundle).byteLength)} with gzip`;
-    process.stdout.write(`the client's ${entry} as one minified bundle: ${sizes}\n`);
+    assert.notMatch(bundle.toString(), /["']node:/);
+    const [gzip, brotli] = [gzipSync(bundle, { level: 9 }).byteLength, brotliCompressSync(bundle).byteLength];
+    const sizes = [bundle.byteLength, gzip, brotli].map((bytes) => `${(bytes / 1000).toFixed(1)} kB`);
+    process.stdout.write(`the client's bundle: ${sizes[0]}, ${sizes[1]} with gzip, ${sizes[2]} with Brotli\n`);
+    assert.isBelow(brotli, 50_000);
   });
 });
 
 describe("the package", () => {
-  const names = [
-    "assistantMessage",
-    "createMlxdClientFromTransport",
-    "decodeError",
-    "defaultRetryPolicy",
-    "findMlxdError",
-    "isMlxdError",
-    "toolMessage",
-  ];
-  const core = [...names, "MlxdError"].toSorted();
-  const whole = [...core, "createMlxdClient"].toSorted();
-
-  /** Prints each entry's exports and whether it is the one for Node. */
-  const consumer = `
-    const found = {};
-    for (const entry of ["", "/node", "/web", "/core"]) {
-      try { found[entry] = Object.keys(await import("@mlxd/client" + entry)).sort(); }
-      catch (error) { found[entry] = error.code ?? error.name; }
-    }
-    const main = import.meta.resolve("@mlxd/client");
-    console.log(JSON.stringify({ ...found, main: main.slice(main.lastIndexOf("/") + 1) }));
-  `;
-
-  beforeAll(async () => {
-    await mkdir(join(folder, "node_modules/@mlxd"), { recursive: true });
-    await symlink(source, join(folder, "node_modules/@mlxd/client"));
-    await writeFile(join(folder, "package.json"), '{"type":"module","dependencies":{"@mlxd/client":"*"}}');
-    await writeFile(join(folder, "consumer.js"), consumer);
+  it("has no fault that publint knows", async () => {
+    const { messages } = await publint({ pkgDir: built.folder, strict: true });
+    assert.deepEqual(messages, []);
   });
 
-  it("can be imported by Node under each of its names", async () => {
-    const { stdout } = await run(process.execPath, ["consumer.js"], { cwd: folder });
-    assert.deepEqual(JSON.parse(stdout), { "": whole, "/node": whole, "/web": whole, "/core": core, main: "node.ts" });
-  });
-
-  it.each(["browser", "workerd", "edge-light", "deno"])("is the web entry for the condition %s", async (condition) => {
-    const { stdout } = await run(process.execPath, ["--conditions", condition, "consumer.js"], { cwd: folder });
-    assert.equal((JSON.parse(stdout) as { main: string }).main, "web.ts");
-  });
-
-  it("can be imported by Deno", async () => {
-    const args = ["run", "--no-lock", "--no-remote", "--allow-read", "--allow-env", "consumer.js"];
-    const { stdout } = await run(deno, args, { cwd: folder, env });
-    const { main, "": entry, "/core": coreEntry } = JSON.parse(stdout) as Record<string, unknown>;
-    assert.deepEqual([main, entry, coreEntry], ["web.ts", whole, core]);
-  });
-
-  it("names every package that it imports, in the version of the repository", async () => {
-    interface Manifest {
-      readonly dependencies: Record<string, string>;
-    }
-    const read = async (path: string) => JSON.parse(await readFile(join(root, path), "utf8")) as Manifest;
-    const [own, repository] = [await read("src/client/package.json"), await read("package.json")];
-    const imported = new Set(
-      [...(await packagesOf(join(source, "node.ts"))), ...(await packagesOf(join(source, "web.ts")))]
-        .filter((name) => !name.startsWith("node:") && !builtinModules.includes(name))
-        .map((name) => name.split("/").slice(0, 2).join("/")),
+  it("has types that every kind of resolution of modules finds", async () => {
+    const analysis = await checkPackage(createPackageFromTarballData(new Uint8Array(await readFile(built.tarball))));
+    if (analysis.types === false) return assert.fail("it has no types");
+    // It is made of modules alone. Node 22 can `require` those; TypeScript tells CommonJS so with a note of its own.
+    const others = analysis.problems.filter(
+      (problem) =>
+        problem.kind !== "CJSResolvesToESM" && !("resolutionKind" in problem && problem.resolutionKind === "node10"),
     );
-    assert.deepEqual(Object.keys(own.dependencies), [...imported].toSorted());
-    for (const [name, version] of Object.entries(own.dependencies))
-      assert.equal(version, repository.dependencies[name]);
+    assert.deepEqual(others, []);
+  });
+
+  it("exports what the reports in test/client/api say", async () => {
+    const reports = apiReports(root, built.folder);
+    const names = await readdir(join(root, "test/client/api"));
+    assert.deepEqual(names.toSorted(), [...reports.keys()].toSorted());
+    for (const [name, report] of reports) {
+      const held = await readFile(join(root, "test/client/api", name), "utf8");
+      assert.equal(report, held, `${name}: if the change is meant, npm run build:client -- --api-report writes it`);
+    }
+  });
+
+  it("is for JSR what JSR takes", async () => {
+    const args = ["publish", "--dry-run", "--allow-dirty", "--no-check", "--allow-slow-types"];
+    const { stderr } = await run(deno, args, { cwd: built.jsrFolder, env: { ...env, NO_COLOR: "1" } });
+    assert.match(stderr, /Success Dry run complete/);
+  });
+});
+
+/** A program of somebody who has nothing but the package: it takes the address from its arguments. */
+const consumer = `
+import { createMlxdClient, type GenerationResult, isMlxdError } from "@mlxd/client";
+import type { GenerationTask } from "@mlxd/client/gen/mlxd/v1/types_pb";
+
+declare const process: { readonly argv: readonly string[] };
+const client = createMlxdClient({ baseUrl: process.argv[2] ?? "", timeoutMs: 60_000 });
+const result: GenerationResult = await client.stream("What is 2+2?", { maxOutputTokens: 8 }).collect();
+const failed: unknown = await client.generate("x").catch((error: unknown) => error);
+const task: Pick<GenerationTask, "model"> = { model: "demo" };
+console.log(JSON.stringify([result.text, isMlxdError(failed) ? failed.code : String(failed), task.model]));
+`;
+const consumerPrints = '["4 🍏","UNIMPLEMENTED","demo"]\n';
+
+describe("who installs the package into an empty folder", () => {
+  let folder = "";
+  beforeAll(async () => {
+    folder = await built.install("@types/node@24.19.2");
+    await writeFile(join(folder, "consumer.ts"), consumer);
+    const compilerOptions = {
+      target: "ES2022",
+      module: "NodeNext",
+      lib: ["ES2023", "DOM", "ESNext.Disposable"],
+      types: [],
+      strict: true,
+      exactOptionalPropertyTypes: true,
+    };
+    await writeFile(join(folder, "tsconfig.json"), JSON.stringify({ compilerOptions, files: ["consumer.ts"] }));
+  });
+
+  it("has the client's own packages and no others", async () => {
+    const { dependencies } = await readManifest("src/client/package.json");
+    const names = (await readdir(join(folder, "node_modules"), { recursive: true }))
+      .filter((name) => /^(@[^/]+\/)?[^@/.][^/]*\/package\.json$/.test(name))
+      .map((name) => packageName(name));
+    assert.sameMembers(names, [...Object.keys(dependencies), "@mlxd/client", "@types/node", "undici-types"]);
+  });
+
+  const compilers = [
+    ["7", () => ({ path: join(root, "node_modules/typescript/bin/tsc") })],
+    ["5.9", typescript59],
+  ] as const;
+  it.each(compilers)("compiles with TypeScript %s", async (_, compiler) => {
+    const found = await compiler();
+    if (typeof found === "string") return assert.fail(found);
+    const args = [found.path, "-p", folder, "--outDir", join(folder, "out")];
+    const { stdout } = await run(process.execPath, args, { cwd: folder }).catch((error: unknown) => error as never);
+    assert.equal(stdout, "");
+    const { stdout: printed } = await run(process.execPath, ["out/consumer.js", server.url], { cwd: folder });
+    assert.equal(printed, consumerPrints);
+  });
+
+  it.for([
+    ["Node 22", node22, ["--experimental-strip-types", "--no-warnings"]],
+    ["Bun", bun, ["run"]],
+  ] as const)("runs in %s", async ([, program, options], context) => {
+    const found = await program();
+    if (typeof found === "string") return context.skip(found);
+    const { stdout } = await run(found.path, [...options, "consumer.ts", server.url], { cwd: folder });
+    assert.equal(stdout, consumerPrints);
+  });
+
+  it("checks and runs it in Deno", async () => {
+    const options = ["--no-lock", "--no-remote", "--node-modules-dir=manual"];
+    await run(deno, ["check", ...options, "consumer.ts"], { cwd: folder, env });
+    const args = ["run", ...options, "--allow-net", "--allow-env", "consumer.ts", server.url];
+    // Deno's process.argv is Node's.
+    const { stdout } = await run(deno, args, { cwd: folder, env });
+    assert.equal(stdout, consumerPrints);
+  });
+
+  it("hears what to install for the entry of Node, and has it then", async () => {
+    const program = 'console.log(Object.keys(await import("@mlxd/client/node")).includes("createMlxdClient"))';
+    const failed = run(process.execPath, ["-e", program], { cwd: folder });
+    const missing = await failed.then(() => "nothing was missing", String);
+    assert.match(missing, /Cannot find package '@connectrpc\/connect-node'/);
+    const complete = await built.install("@connectrpc/connect-node@2.3.0");
+    assert.equal((await run(process.execPath, ["-e", program], { cwd: complete })).stdout, "true\n");
   });
 });
 
 describe("every export of src/client", () => {
   it("has a doc comment, and a client's every option tells its default", async () => {
-    const files = (await readdir(source)).filter((name) => name.endsWith(".ts"));
+    const files = (await readdir(source, { recursive: true })).filter((name) => /^(?!gen\/).*\.ts$/.test(name));
     const missing: string[] = [];
     for (const file of files) {
       const lines = (await readFile(join(source, file), "utf8")).split("\n");

