@@ -2,7 +2,8 @@
  * The engine in a process of its own, without the service: `node --expose-gc bare-engine.ts FOLDER SPECULATION [DRAFT]`,
  * DRAFT being the folder of a model that drafts. For each message `[sequences, promptTokens, maxTokens]` it generates so many sequences in one batch and answers with tokens a second.
  */
-import { loadCheckpoint, warmUp } from "../../src/service/worker/checkpoint.ts";
+import { loadCheckpoint } from "../../src/service/worker/checkpoint.ts";
+import { checkAgainstItself } from "../../src/service/worker/self-check.ts";
 import { breathe } from "../../src/service/worker/mlx.ts";
 import { Scheduler } from "../../src/service/worker/scheduler/scheduler.ts";
 import { DraftModel } from "../../src/service/worker/speculation/draft-model.ts";
@@ -12,7 +13,7 @@ import type { Work } from "./engine-process.ts";
 
 const [folder = "", speculation, draftFolder] = process.argv.slice(2);
 const model = await loadCheckpoint(folder);
-warmUp(model);
+checkAgainstItself(model);
 const gibibyte = 1024 ** 3;
 const limits = {
   maxBatch: 32,

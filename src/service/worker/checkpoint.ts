@@ -1,9 +1,8 @@
 /** A checkpoint folder to a model that computes. */
 import { architectureFor } from "./architectures/index.ts";
 import type { Model, Network } from "./architectures/Model.ts";
-import { KVCache } from "./cache/kv-cache.ts";
 import { LoadError } from "./files/load-error.ts";
-import { collect, mx } from "./mlx.ts";
+import { collect } from "./mlx.ts";
 import { ModelConfig } from "./files/model-config.ts";
 import { readSmallFile } from "./files/regular-file.ts";
 import { Weights } from "./weights/weights.ts";
@@ -26,15 +25,6 @@ export const loadCheckpoint = async (directory: string, asStored?: boolean): Pro
 /** Of a config that leaves it to its architecture, more than any has for each of its keys' heads. */
 const headsOf = (config: ModelConfig, { cacheShape }: Network): number =>
   config.has("num_attention_heads") ? config.count("num_attention_heads") : 16 * cacheShape.kvHeads;
-
-/** Computes one token, so that what is slow or broken shows before the first request. Throws LoadError. */
-export const warmUp = (model: Model): void => {
-  const hidden = model.forward(mx.array([[0]], mx.int32), new KVCache(model.cacheShape, [1], 0));
-  const [, , size = 0] = hidden.shape;
-  const logits = model.logits(hidden.reshape(1, size)).astype(mx.float32);
-  if (Number.isFinite(mx.sum(logits).item())) return;
-  throw new LoadError("the model's logits are not finite numbers: a value of config.json or a weight is out of range");
-};
 
 const readConfig = (directory: string): string => {
   const text = readSmallFile(directory, "config.json");

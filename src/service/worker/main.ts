@@ -4,11 +4,12 @@
  */
 import { Constraints } from "./constraints/constraints.ts";
 import type { Model } from "./architectures/Model.ts";
-import { loadCheckpoint, warmUp } from "./checkpoint.ts";
+import { loadCheckpoint } from "./checkpoint.ts";
 import { isOutOfMemory, LoadError, MemoryError } from "./files/load-error.ts";
 import { breathe, collect, device } from "./mlx.ts";
 import type { FromWorker, LoadMessage, SubmitMessage, ToWorker, WorkerMemory } from "./protocol.ts";
 import { Scheduler } from "./scheduler/scheduler.ts";
+import { checkAgainstItself } from "./self-check.ts";
 import { DraftModel } from "./speculation/draft-model.ts";
 import { loadDraftModel, mainCacheBytes } from "./speculation/load-draft-model.ts";
 import { Speculator } from "./speculation/speculator.ts";
@@ -25,7 +26,7 @@ let wake = (): void => {};
 const load = async (message: LoadMessage): Promise<void> => {
   try {
     const model = await loadCheckpoint(message.directory);
-    warmUp(model);
+    checkAgainstItself(model);
     const { limits, speculator } = await loadSpeculator(message, model);
     constraints = new Constraints(model.vocabularySize, limits.maxBatch);
     scheduler = new Scheduler(model, limits, () => performance.now(), { speculator, constraints });
@@ -45,7 +46,7 @@ const loadSpeculator = async ({ directory, draftDirectory, limits, speculation }
   if (speculation === "off") return { limits, speculator: undefined };
   if (draftDirectory === undefined) return { limits, speculator: new Speculator(speculation) };
   const draft = await loadDraftModel(draftDirectory, directory, model);
-  warmUp(draft);
+  checkAgainstItself(draft);
   const kvCacheBytes = mainCacheBytes(limits.kvCacheBytes, model, draft);
   const drafter = new DraftModel(draft, {
     kvCacheBytes: limits.kvCacheBytes - kvCacheBytes,

@@ -2,7 +2,8 @@ import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { assert, describe, it } from "@effect/vitest";
 
-import { loadCheckpoint, warmUp } from "../../../src/service/worker/checkpoint.ts";
+import { loadCheckpoint } from "../../../src/service/worker/checkpoint.ts";
+import { checkAgainstItself } from "../../../src/service/worker/self-check.ts";
 import { LoadError } from "../../../src/service/worker/files/load-error.ts";
 import { mx } from "../../../src/service/worker/mlx.ts";
 import { type ModelType, modelTypes } from "./checkpoint-layout.ts";
@@ -13,7 +14,7 @@ const shape = { hiddenSize: 64, layers: 2, heads: 4, kvHeads: 2, vocabularySize:
 describe("a checkpoint that does not fit", () => {
   const refusal = async (directory: string): Promise<string> => {
     try {
-      warmUp(await loadCheckpoint(directory));
+      checkAgainstItself(await loadCheckpoint(directory));
     } catch (cause) {
       assert.instanceOf(cause, LoadError);
       assert.notInclude(cause.message, directory);

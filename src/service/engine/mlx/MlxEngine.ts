@@ -1,5 +1,5 @@
 /**
- * A model in an engine process of its own, supervised: ready after a warm-up token, watched by what it delivers, started
+ * A model in an engine process of its own, supervised: ready once its model has agreed with itself, watched by what it delivers, started
  * anew with growing pauses when it dies. What had not streamed yet is tried once more on the next process (Runs.ts); what
  * had is lost and says so. An engine that cannot be started any more is given up: its owner is told why.
  */
