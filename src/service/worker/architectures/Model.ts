@@ -1,6 +1,7 @@
 /** What an architecture is to the rest of the worker. */
 import type { Adapters } from "../adapters/adapters.ts";
-import type { CacheShape, KVCache } from "../cache/kv-cache.ts";
+import type { CacheShape } from "../cache/cache-size.ts";
+import type { KVCache } from "../cache/kv-cache.ts";
 import type { Tensor } from "../mlx.ts";
 import type { ModelConfig } from "../files/model-config.ts";
 import type { Weights } from "../weights/weights.ts";

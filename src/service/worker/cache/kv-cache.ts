@@ -12,39 +12,11 @@
  * until the garbage collector comes by, and as long as it does every in-place write copies the array (measured: 12
  * times slower). For the same reason capacity grows in small steps.
  */
-import { Holes } from "./holes.ts";
 import { all, mx, type Tensor } from "../mlx.ts";
-
-export interface CacheShape {
-  readonly layers: number;
-  readonly kvHeads: number;
-  readonly headDim: number;
-}
-
-/** What every layer of one forward pass shares. */
-export interface StepContext {
-  /** True position of each token in its sequence, float32 [rows, tokens]; 0 for padding. */
-  readonly positions: Tensor;
-  /** Added to attention scores: 0 where the query may look, very low elsewhere; [rows, 1, tokens, capacity]. */
-  readonly mask: Tensor;
-  /** The same for a query that looks at the last `window` tokens alone, itself among them. Made once for each window. */
-  readonly windowMask: (window: number) => Tensor;
-}
-
-/** A sequence's keys and values apart from any batch: for each layer [1, kvHeads, tokens, headDim]. */
-export interface RowSnapshot {
-  readonly keys: ReadonlyArray<Tensor>;
-  readonly values: ReadonlyArray<Tensor>;
-  readonly bytes: number;
-}
-
-/**
- * Vanishes in a softmax, and does so at once: a large finite number takes the slow way to underflow. Every query sees its
- * own column at least, also one that is padding or of a free row, so that none of them computes NaN.
- */
-const masked = Number.NEGATIVE_INFINITY;
-
-const columnsPerGrowth = 64;
+import { bytesOf, type CacheShape, columnsPerGrowth, roundUp, snapshotBytes, withSlack } from "./cache-size.ts";
+import { Holes } from "./holes.ts";
+import { copyColumns, gatherColumns, rowIndex, type RowSnapshot, widen, writeColumns } from "./row-copies.ts";
+import { makeStepContext, type StepContext } from "./step-context.ts";
 
 /** A longer cache is attended to as far as it is filled: its prefill takes so many columns more at a time. */
 const columnsOfPrefill = 1024;
@@ -106,32 +78,8 @@ export class KVCache {
   begin(tokens: number): StepContext {
     if (this.filled + tokens > this.columns) this.makeRoom(tokens);
     this.pending = tokens;
-    const { rows, holes } = this;
-    const starts = mx.array(this.starts, mx.float32).reshape(rows, 1);
-    const columns = mx.arange(0, this.columns, 1, mx.float32).reshape(1, 1, 1, this.columns);
-    const queries = mx.arange(this.filled, this.filled + tokens, 1, mx.float32).reshape(1, tokens);
-    const queryColumns = queries.reshape(1, 1, tokens, 1);
-    // Without holes columns are as good as places: they differ by the row's start.
-    const own = mx.subtract(queries, holes === undefined ? starts : this.shifts(holes));
-    const places = holes?.places({ starts: this.starts, filled: this.filled, capacity: this.columns });
-    const keyPlaces = places?.reshape(rows, 1, 1, this.columns) ?? columns;
-    const queryPlaces = places === undefined ? queryColumns : own.reshape(rows, 1, tokens, 1);
-    const visible = mx.logicalAnd(
-      mx.greaterEqual(columns, mx.minimum(starts.reshape(rows, 1, 1, 1), queryColumns)),
-      mx.lessEqual(keyPlaces, queryPlaces),
-    );
-    const mask = mx.where(visible, 0, masked);
-    const windowMasks = new Map<number, Tensor>();
-    return {
-      positions: mx.maximum(own, 0),
-      mask,
-      windowMask: (window) => {
-        const made =
-          windowMasks.get(window) ?? mx.where(mx.greater(keyPlaces, mx.subtract(queryPlaces, window)), mask, masked);
-        windowMasks.set(window, made);
-        return made;
-      },
-    };
+    const { starts, filled, columns: capacity, holes } = this;
+    return makeStepContext({ starts, filled, capacity, holes }, tokens);
   }
 
   /** Writes a layer's keys and values [rows, kvHeads, tokens, headDim] into the open columns and gives all back. */
@@ -191,12 +139,7 @@ export class KVCache {
     for (const { snapshot, tokens } of pieces) {
       const end = Math.min(this.filled, column + tokens);
       if (end <= column) return;
-      const kept = [all, all, mx.Slice(0, end - column), all];
-      const to = [mx.Slice(row, row + 1), all, mx.Slice(column, end), all];
-      for (const [layer, keys] of this.keys.entries()) {
-        keys.indexPut_(to, at(snapshot.keys, layer).index(...kept));
-        at(this.values, layer).indexPut_(to, at(snapshot.values, layer).index(...kept));
-      }
+      this.write({ row, begin: column, end }, snapshot, { row: 0, begin: 0 });
       column = end;
     }
   }
@@ -204,21 +147,16 @@ export class KVCache {
   /** A copy of a row's tokens from `from` up to `to`, which is not among them. */
   snapshot(row: number, from: number, to: number): RowSnapshot {
     const start = at(this.starts, row);
-    const tokens = to - from;
-    const { kvHeads, headDim } = this.shape;
-    const rows = mx.array([row], mx.int32);
+    const index = rowIndex(row);
     const columns = this.holes && mx.array(this.holes.columnsOf(row, start, to).slice(from), mx.int32);
-    const copy = (array: Tensor): Tensor => {
-      // Of the row's copy, as a slice of the cache would keep its buffer. Column by column is 20 times slower.
-      const whole = mx.take(array, rows, 0);
-      if (columns !== undefined) return mx.take(whole, columns, 2);
-      const used = whole.index(all, all, mx.Slice(start + from, start + to), all);
-      return used.reshape(1, kvHeads * tokens * headDim).reshape(1, kvHeads, tokens, headDim);
-    };
+    const copy = (array: Tensor): Tensor =>
+      columns === undefined
+        ? copyColumns(array, index, start + from, start + to)
+        : gatherColumns(array, index, columns);
     const snapshot = {
       keys: this.keys.map(copy),
       values: this.values.map(copy),
-      bytes: snapshotBytes(this.shape, tokens),
+      bytes: snapshotBytes(this.shape, to - from),
     };
     mx.asyncEval(...snapshot.keys, ...snapshot.values);
     return snapshot;
@@ -241,13 +179,11 @@ export class KVCache {
     const first = Math.min(this.filled, ...starts);
     const indices = mx.array([...rows], mx.int32);
     const kept = mx.Slice(first, this.filled);
-    const spare = columnsPerGrowth;
     this.starts = starts.map((start) => start - first);
     this.filled -= first;
-    this.columns = roundUp(this.filled + spare);
-    const pick = (array: Tensor): Tensor =>
-      this.widen(mx.take(array, indices, 0).index(all, all, kept, all), this.columns - this.filled, 0);
-    this.replace(pick, pick);
+    this.columns = roundUp(this.filled + columnsPerGrowth);
+    const after = this.columns - this.filled;
+    this.replace((array) => widen(mx.take(array, indices, 0).index(all, all, kept, all), { after }));
   }
 
   /**
@@ -258,21 +194,20 @@ export class KVCache {
     const sourceStart = at(source.starts, sourceRow);
     const length = source.filled - sourceStart;
     if (length > this.filled) this.shiftRight(length - this.filled);
-    const from = [mx.Slice(sourceRow, sourceRow + 1), all, mx.Slice(sourceStart, source.filled), all];
-    const to = [mx.Slice(row, row + 1), all, mx.Slice(this.filled - length, this.filled), all];
-    for (const [layer, keys] of this.keys.entries()) {
-      keys.indexPut_(to, at(source.keys, layer).index(...from));
-      at(this.values, layer).indexPut_(to, at(source.values, layer).index(...from));
-    }
-    this.starts[row] = this.filled - length;
-    this.holes?.begin(row, this.filled - length);
+    const begin = this.filled - length;
+    this.write(
+      { row, begin, end: this.filled },
+      { keys: source.keys, values: source.values },
+      { row: sourceRow, begin: sourceStart },
+    );
+    this.starts[row] = begin;
+    this.holes?.begin(row, begin);
   }
 
   /** Adds unused rows. Copies. */
   addRows(count: number): void {
-    const more = (array: Tensor): Tensor =>
-      mx.concatenate([array, mx.zeros([count, this.shape.kvHeads, this.columns, this.shape.headDim])], 0);
-    this.replace(more, more);
+    const { kvHeads, headDim } = this.shape;
+    this.replace((array) => mx.concatenate([array, mx.zeros([count, kvHeads, this.columns, headDim])], 0));
     this.starts.push(...Array.from({ length: count }, () => this.filled));
     this.holes?.addRows(count);
   }
@@ -287,8 +222,8 @@ export class KVCache {
     }
     const needed = this.filled + tokens;
     const columns = needed <= this.planned ? this.planAhead(needed) : roundUp(withSlack(needed));
-    const grow = (array: Tensor): Tensor => this.widen(array, columns - this.columns, 0);
-    this.replace(grow, grow);
+    const after = columns - this.columns;
+    this.replace((array) => widen(array, { after }));
     this.columns = columns;
   }
 
@@ -299,19 +234,12 @@ export class KVCache {
   private shiftRight(by: number): void {
     const columns = roundUp(this.filled + by + columnsPerGrowth);
     const kept = mx.Slice(0, this.filled);
-    const shift = (array: Tensor): Tensor =>
-      this.widen(array.index(all, all, kept, all), columns - this.filled - by, by);
-    this.replace(shift, shift);
+    const after = columns - this.filled - by;
+    this.replace((array) => widen(array.index(all, all, kept, all), { before: by, after }));
     this.columns = columns;
     this.filled += by;
     this.starts = this.starts.map((start) => start + by);
     this.holes?.shift(by);
-  }
-
-  /** For each row what its next token's column is ahead of its place; float32 [rows, 1]. */
-  private shifts(holes: Holes): Tensor {
-    const shifts = this.starts.map((start, row) => start + holes.count(row));
-    return mx.array(shifts, mx.float32).reshape(this.rows, 1);
   }
 
   /** Keeps these rows and puts the tokens of each side by side, all of them up to the last column. */
@@ -322,49 +250,38 @@ export class KVCache {
     const picked = rows.map((row, index) => {
       const length = at(lengths, index);
       const own = holes.columnsOf(row, at(this.starts, row), length);
-      return {
-        row: mx.array([row], mx.int32),
-        columns: mx.array([...Array.from({ length: filled - length }, () => 0), ...own], mx.int32),
-      };
+      const padded = [...Array.from({ length: filled - length }, () => 0), ...own];
+      return { row: rowIndex(row), columns: mx.array(padded, mx.int32) };
     });
-    const pick = (array: Tensor): Tensor => {
-      const parts = picked.map((each) => mx.take(mx.take(array, each.row, 0), each.columns, 2));
-      return this.widen(mx.concatenate(parts, 0), columns - filled, 0);
-    };
-    this.replace(pick, pick);
+    const after = columns - filled;
+    this.replace((array) => {
+      const parts = picked.map((each) => gatherColumns(array, each.row, each.columns));
+      return widen(mx.concatenate(parts, 0), { after });
+    });
     this.starts = lengths.map((length) => filled - length);
     this.filled = filled;
     this.columns = columns;
     this.holes = undefined;
   }
 
-  /** Zero columns after and before. */
-  private widen(array: Tensor, after: number, before: number): Tensor {
-    const [rows = 0] = array.shape;
-    const zeros = (columns: number): Tensor[] =>
-      columns === 0 ? [] : [mx.zeros([rows, this.shape.kvHeads, columns, this.shape.headDim])];
-    return mx.concatenate([...zeros(before), array, ...zeros(after)], 2);
+  private write(
+    to: { readonly row: number; readonly begin: number; readonly end: number },
+    source: Pick<RowSnapshot, "keys" | "values">,
+    from: { readonly row: number; readonly begin: number },
+  ): void {
+    for (const [layer, keys] of this.keys.entries()) {
+      writeColumns(keys, to, at(source.keys, layer), from);
+      writeColumns(at(this.values, layer), to, at(source.values, layer), from);
+    }
   }
 
   /** Does not wait for the device, which may be at the slice before. */
-  private replace(ofKeys: (array: Tensor) => Tensor, ofValues: (array: Tensor) => Tensor): void {
-    this.keys = this.keys.map(ofKeys);
-    this.values = this.values.map(ofValues);
+  private replace(change: (array: Tensor) => Tensor): void {
+    this.keys = this.keys.map(change);
+    this.values = this.values.map(change);
     mx.asyncEval(...this.arrays);
   }
 }
-
-export const snapshotBytes = (shape: CacheShape, tokens: number): number =>
-  2 * 4 * shape.layers * shape.kvHeads * shape.headDim * tokens;
-
-/** Bytes that rows of this many tokens take. */
-export const bytesOf = (shape: CacheShape, rows: number, columns: number): number =>
-  rows * snapshotBytes(shape, roundUp(columns));
-
-/** Growing copies, so a cache grows by an eighth at a time. */
-export const withSlack = (columns: number): number => Math.ceil(columns * 1.125);
-
-const roundUp = (columns: number): number => Math.ceil(columns / columnsPerGrowth) * columnsPerGrowth;
 
 const at = <A>(values: ReadonlyArray<A>, index: number): A => {
   const value = values[index];

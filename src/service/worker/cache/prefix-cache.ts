@@ -6,7 +6,7 @@
  * beginnings. What a sequence has in common with one that is here already is kept once, for both: of it a copy is made of
  * the rest alone. Partitions share nothing. Least recently used goes first when the budget is full.
  */
-import type { RowSnapshot } from "./kv-cache.ts";
+import type { RowSnapshot } from "./row-copies.ts";
 import { PrefixTree } from "./prefix-tree.ts";
 
 export interface CachedPrefix {

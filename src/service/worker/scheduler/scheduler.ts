@@ -13,7 +13,8 @@ import type { Model } from "../architectures/Model.ts";
 import { type Batch, type Chosen, joinBatch, rowsInUse, shrinkBatch, unreadRows } from "./batch.ts";
 import type { Constraints } from "../constraints/constraints.ts";
 import { EmbeddingPool } from "./embedding-pool.ts";
-import { bytesOf, KVCache, snapshotBytes, withSlack } from "../cache/kv-cache.ts";
+import { bytesOf, snapshotBytes, withSlack } from "../cache/cache-size.ts";
+import { KVCache } from "../cache/kv-cache.ts";
 import {
   logprobTensors,
   type PendingLogprobs,

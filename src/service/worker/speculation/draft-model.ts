@@ -6,7 +6,8 @@
  * feeds what the sequence has got since, and what was proposed in vain is given back before the next.
  */
 import type { Model } from "../architectures/Model.ts";
-import { bytesOf, KVCache, withSlack } from "../cache/kv-cache.ts";
+import { bytesOf, withSlack } from "../cache/cache-size.ts";
+import { KVCache } from "../cache/kv-cache.ts";
 import { mx, type Tensor } from "../mlx.ts";
 import type { Sequence } from "../sequence/sequence.ts";
 import type { Drafts } from "./verification.ts";

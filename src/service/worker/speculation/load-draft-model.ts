@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from "node:util";
 
 import type { Model } from "../architectures/Model.ts";
 import { loadCheckpoint } from "../checkpoint.ts";
-import { snapshotBytes } from "../cache/kv-cache.ts";
+import { snapshotBytes } from "../cache/cache-size.ts";
 import { LoadError } from "../files/load-error.ts";
 import { readSmallFile } from "../files/regular-file.ts";
 
