@@ -10,12 +10,12 @@ const feed = (cache: KVCache, ...columns: ReadonlyArray<ReadonlyArray<number>>):
   for (const column of columns) {
     cache.begin(1);
     const keys = mx.array([...column], mx.float32).reshape(column.length, 1, 1, 1);
-    for (let layer = 0; layer < shape.layers; layer++) cache.update(layer, keys, mx.negative(keys));
+    for (let layer = 0; layer < shape.layers; layer++) cache.update(layer, keys, mx.multiply(keys, -1));
     cache.commit();
   }
 };
 
-const numbers = (tensor: Tensor | undefined): number[] => (tensor?.flatten().tolist() ?? []) as number[];
+const numbers = (tensor: Tensor | undefined): number[] => (tensor?.reshape(tensor.size).tolist() ?? []) as number[];
 
 /** A row's tokens, from every layer, which must agree. */
 const held = (cache: KVCache, row: number): number[] => {

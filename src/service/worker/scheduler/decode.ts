@@ -1,0 +1,73 @@
+/** A plain decode step: one token for each row of the batch. */
+import type { PrefixCache } from "../cache/prefix-cache.ts";
+import type { Constraints } from "../constraints/constraints.ts";
+import { settleReasoning } from "../sequence/reasoning-limit.ts";
+import type { Unfit } from "../sequence/sequence.ts";
+import { type Batch, unreadRows } from "./batch.ts";
+import type { TokenChooser } from "./choose-tokens.ts";
+import type { StepEvents } from "./events.ts";
+import { freeRow } from "./free-row.ts";
+import type { UnreadTokens } from "./read-tokens.ts";
+
+export class Decoder {
+  private readonly chooser: TokenChooser;
+  private readonly constraints: Constraints | undefined;
+  private readonly prefixes: PrefixCache;
+  private readonly events: StepEvents;
+
+  constructor(chooser: TokenChooser, constraints: Constraints | undefined, prefixes: PrefixCache, events: StepEvents) {
+    this.chooser = chooser;
+    this.constraints = constraints;
+    this.prefixes = prefixes;
+    this.events = events;
+  }
+
+  /** Feeds the batch its tokens and starts choosing the next, without waiting; returns those that were fed, for reading. */
+  start(batch: Batch): UnreadTokens {
+    const fed = { batch, rows: unreadRows(batch), next: batch.next, logprobs: batch.logprobs };
+    const resting = this.feed(batch);
+    this.dropUnfit(batch, fed);
+    for (const row of resting) {
+      // Whether its last token ends the output is not known yet: it is read when it is.
+      const sequence = fed.rows[row];
+      if (sequence === undefined) continue;
+      fed.rows[row] = undefined;
+      batch.logprobs = [...batch.logprobs, ...fed.logprobs.filter(({ owners }) => owners.includes(sequence))];
+    }
+    return fed;
+  }
+
+  /** Returns the rows that rest. */
+  private feed(batch: Batch): ReadonlySet<number> {
+    if (!batch.rows.some((sequence) => sequence !== undefined && !sequence.exhausted)) {
+      return this.constraints?.settle(batch.next, batch.rows) ?? new Set();
+    }
+    settleReasoning(batch);
+    const hidden = this.chooser.forward(batch.next.reshape(batch.rows.length, 1), batch.cache, batch.rows);
+    const { next, logprobs, resting } = this.chooser.chooseAfter(hidden, 0, batch.rows, batch.next);
+    Object.assign(batch, { next, logprobs });
+    if (resting.size > 0) batch.cache.retract(1, keptOf(batch.rows, resting));
+    return resting;
+  }
+
+  /** Ends those that cannot be held to their constraints any longer, and no others. */
+  private dropUnfit(batch: Batch, fed: UnreadTokens): void {
+    for (const [row, sequence] of batch.rows.entries()) {
+      const bound = sequence?.bound;
+      if (sequence === undefined || bound === undefined || bound === "fulfilled" || sequence.cancelled) continue;
+      this.events.add({ type: "unconstrainable", sequence: sequence.id, reason: unfitReasons[bound] });
+      freeRow(this.prefixes, batch, row);
+      fed.rows[row] = undefined;
+    }
+  }
+}
+
+const unfitReasons: Readonly<Record<Unfit, string>> = {
+  stuck: "no token of the model's vocabulary goes on with what was written",
+  "too-hard": "finding the tokens that may come next takes too long: simplify it",
+  failed: "it could not be held to, by a fault of the engine",
+};
+
+/** Of one column what each row keeps: those that rest feed their token again. */
+const keptOf = (rows: Batch["rows"], resting: ReadonlySet<number>): ReadonlyArray<number | undefined> =>
+  rows.map((sequence, row) => (sequence === undefined ? undefined : resting.has(row) ? 0 : 1));

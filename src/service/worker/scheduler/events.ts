@@ -1,0 +1,21 @@
+/** What happened to sequences, gathered during a step and sent in one message. */
+import type { SequenceEvent } from "../protocol.ts";
+
+export class StepEvents {
+  private events: SequenceEvent[] = [];
+
+  get isEmpty(): boolean {
+    return this.events.length === 0;
+  }
+
+  add(event: SequenceEvent): void {
+    this.events.push(event);
+  }
+
+  /** Gives what was gathered and starts anew. */
+  take(): ReadonlyArray<SequenceEvent> {
+    const { events } = this;
+    this.events = [];
+    return events;
+  }
+}

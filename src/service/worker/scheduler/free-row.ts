@@ -1,0 +1,27 @@
+/** How a sequence leaves its row: what was computed of it goes to the prefix cache. */
+import type { KVCache } from "../cache/kv-cache.ts";
+import type { PrefixCache } from "../cache/prefix-cache.ts";
+import type { Sequence } from "../sequence/sequence.ts";
+
+/** Sequences in rows of one cache; undefined: the row is free. */
+export interface CacheRows {
+  readonly cache: KVCache;
+  readonly rows: Array<Sequence | undefined>;
+}
+
+/** Takes the sequence out of its row, if there is one. */
+export const freeRow = (prefixes: PrefixCache, { cache, rows }: CacheRows, row: number): void => {
+  const sequence = rows[row];
+  if (sequence === undefined) return;
+  cachePrefix(prefixes, cache, row, sequence);
+  rows[row] = undefined;
+  cache.release(row);
+};
+
+/** Copies what the row holds into the prefix cache, as far as the sequence's cache policy lets it. */
+export const cachePrefix = (prefixes: PrefixCache, cache: KVCache, row: number, sequence: Sequence): void => {
+  const { write, partition, stablePrefixTokens = Infinity } = sequence.cache;
+  if (!write) return;
+  const tokenIds = sequence.tokenIds.slice(0, Math.min(cache.length(row), stablePrefixTokens));
+  prefixes.keep(partition, tokenIds, (from) => cache.snapshot(row, from, tokenIds.length));
+};

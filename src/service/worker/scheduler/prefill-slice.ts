@@ -1,0 +1,84 @@
+/** Computes one slice of prompts, and what follows from it: scores of the prompt, vectors, the first output tokens. */
+import type { Model } from "../architectures/Model.ts";
+import { device, mx, type Tensor } from "../mlx.ts";
+import { logprobTensors, readLogprobs } from "../sampling/logprobs.ts";
+import type { Sequence } from "../sequence/sequence.ts";
+import type { TokenChooser } from "./choose-tokens.ts";
+import type { EmbeddingPool } from "./embedding-pool.ts";
+import type { StepEvents } from "./events.ts";
+import type { Prefill } from "./prefill.ts";
+import { mostTokensAtOnce } from "./slice-pace.ts";
+
+export class PrefillSlicer {
+  private readonly model: Model;
+  private readonly chooser: TokenChooser;
+  private readonly events: StepEvents;
+
+  constructor(model: Model, chooser: TokenChooser, events: StepEvents) {
+    this.model = model;
+    this.chooser = chooser;
+    this.events = events;
+  }
+
+  /**
+   * Starts computing the next slice.
+   *
+   * @param wanted prompt tokens, of all rows together
+   * @returns how many it is
+   */
+  start(prefill: Prefill, wanted: number): number {
+    prefill.slices += 1;
+    const { rows, cache, columns, pool } = prefill;
+    const done = cache.end;
+    const scored = rows.find((sequence) => sequence?.promptLogprobs === true);
+    const width = this.widthOf(prefill, wanted, scored !== undefined);
+    const hidden = this.chooser.forward(prefill.tokens.index(mx.Slice(), mx.Slice(done, done + width)), cache, rows);
+    for (const { id } of prefill.sequences) this.events.add({ type: "progress", sequence: id });
+    if (scored !== undefined) this.scorePrompt(scored, hidden, done);
+    pool?.add(hidden, done);
+    if (cache.end < columns) {
+      mx.asyncEval(...cache.arrays, ...(pool?.arrays ?? []));
+    } else if (pool !== undefined) {
+      this.tellVectors(rows, pool);
+      prefill.ended = true;
+    } else {
+      prefill.chosen = this.chooser.chooseAfter(hidden, width - 1, rows, undefined);
+    }
+    return width * rows.length;
+  }
+
+  /** Columns of the next slice. */
+  private widthOf({ rows, cache, columns }: Prefill, wanted: number, scored: boolean): number {
+    const tokens = Math.min(wanted, mostTokensAtOnce(scoredHeads(this.model), columns));
+    const most = scored ? Math.min(tokens, maxScoredLogits / this.model.vocabularySize) : tokens;
+    return Math.max(1, Math.min(columns - cache.end, Math.floor(most / rows.length)));
+  }
+
+  /** Tells how likely the prompt's tokens after each of this slice's were; of the slice alone, as it takes memory. */
+  private scorePrompt({ id, promptTokenIds, topLogprobs }: Sequence, hidden: Tensor, done: number): void {
+    const [, width = 0, size = 0] = hidden.shape;
+    const following = promptTokenIds.slice(done + 1, done + 1 + width);
+    if (following.length === 0) return;
+    const states = hidden.index(mx.Slice(), mx.Slice(0, following.length), mx.Slice()).reshape(following.length, size);
+    const logits = this.model.logits(states).astype(mx.float32);
+    const logprobs = readLogprobs(logprobTensors(logits, mx.array(following, mx.int32), topLogprobs ?? 0));
+    this.events.add({ type: "prompt", sequence: id, logprobs });
+  }
+
+  /** Waits for the device. */
+  private tellVectors(rows: Prefill["rows"], pool: EmbeddingPool): void {
+    const vectors = pool.vectors(rows.map((sequence) => sequence !== undefined));
+    for (const [row, sequence] of rows.entries()) {
+      const vector = vectors[row];
+      if (sequence !== undefined && vector !== undefined) {
+        this.events.add({ type: "embedding", sequence: sequence.id, vector });
+      }
+    }
+  }
+}
+
+/** Metal's kernels keep scores in registers; a mask is there all the same. */
+const scoredHeads = ({ attentionHeads }: Model): number => (device === "cpu" ? attentionHeads : 1);
+
+/** Logits of a prompt that are looked at together: 16 MiB of them, of which several copies live until a collection. */
+const maxScoredLogits = 2 ** 22;

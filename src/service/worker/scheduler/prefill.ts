@@ -1,0 +1,57 @@
+/** Sequences whose prompts are computed together, slice by slice, before they join the batch. */
+import type { CacheShape } from "../cache/cache-size.ts";
+import { KVCache } from "../cache/kv-cache.ts";
+import { mx, type Tensor } from "../mlx.ts";
+import type { Sequence } from "../sequence/sequence.ts";
+import type { Chosen } from "./batch.ts";
+import { EmbeddingPool } from "./embedding-pool.ts";
+import { spareColumns } from "./memory-plan.ts";
+import { type Candidate, uncachedTokens } from "./prefill-group.ts";
+
+export class Prefill {
+  readonly cache: KVCache;
+  /** Undefined: the sequence has left meanwhile. */
+  readonly rows: Array<Sequence | undefined>;
+  /** int32 [rows, columns], padded on the left. */
+  readonly tokens: Tensor;
+  readonly columns: number;
+  /** Prompt tokens that each sequence has from the prefix cache. */
+  readonly cachedTokens: ReadonlyArray<number>;
+  /** Of sequences that are there for their vectors: these never join the batch. */
+  readonly pool: EmbeddingPool | undefined;
+  /** Slices that were begun. */
+  slices = 0;
+  /** The first output tokens, once the last slice was begun. */
+  chosen: Chosen | undefined;
+  /** Whether a step has passed since. */
+  rested = false;
+  /** Whether the vectors were told: nothing is left to do. */
+  ended = false;
+
+  /** Copies what is cached of the prompts into its cache. */
+  constructor(shape: CacheShape, group: ReadonlyArray<Candidate>) {
+    const lengths = group.map(({ sequence }) => sequence.promptTokenIds.length);
+    const remaining = Math.max(...group.map(uncachedTokens));
+    const spare = Math.min(spareColumns, Math.max(...group.map(({ sequence }) => sequence.remainingTokens)));
+    this.columns = Math.max(...lengths);
+    this.rows = group.map(({ sequence }) => sequence);
+    this.cache = new KVCache(shape, lengths, spare, remaining);
+    // All rows compute the same columns, so the one with the least cached decides for the others.
+    this.cachedTokens = lengths.map((length) => Math.max(0, length - remaining));
+    for (const [row, { prefix }] of group.entries()) {
+      if (prefix !== undefined && (this.cachedTokens[row] ?? 0) > 0) this.cache.load(row, prefix.pieces);
+    }
+    const padded = group.map(({ sequence: { promptTokenIds } }) => [
+      ...Array.from({ length: this.columns - promptTokenIds.length }, () => 0),
+      ...promptTokenIds,
+    ]);
+    this.tokens = mx.array(padded, mx.int32);
+    const sequences = group.map(({ sequence }) => sequence);
+    this.pool = sequences.some(({ embedding }) => embedding !== undefined) ? new EmbeddingPool(sequences) : undefined;
+  }
+
+  /** The sequences that are still there. */
+  get sequences(): ReadonlyArray<Sequence> {
+    return this.rows.filter((sequence) => sequence !== undefined);
+  }
+}
