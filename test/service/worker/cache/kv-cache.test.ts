@@ -15,7 +15,8 @@ const feed = (cache: KVCache, ...columns: ReadonlyArray<ReadonlyArray<number>>):
   }
 };
 
-const numbers = (tensor: Tensor | undefined): number[] => (tensor?.reshape(tensor.size).tolist() ?? []) as number[];
+const numbers = (tensor: Tensor | undefined): number[] =>
+  tensor === undefined ? [] : ((tensor.reshape(1, tensor.size).tolist() as number[][])[0] ?? []);
 
 /** A row's tokens, from every layer, which must agree. */
 const held = (cache: KVCache, row: number): number[] => {
