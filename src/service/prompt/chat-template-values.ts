@@ -15,20 +15,27 @@ export interface MessageForms {
   readonly callArguments: "object" | "text";
   /** Whether it knows the role `developer`; otherwise it gets `system`, which is what it means. */
   readonly developerRole: boolean;
+  /** It writes no earlier calls: they go into the text, as its model wrote them. */
+  readonly callsInText: boolean;
 }
 
-export const usualForms: MessageForms = { emptyContent: "text", callArguments: "object", developerRole: false };
+export const usualForms: MessageForms = {
+  emptyContent: "text",
+  callArguments: "object",
+  developerRole: false,
+  callsInText: false,
+};
 
 export const toTemplateMessage = (message: ChatMessage, forms: MessageForms): TemplateMessage => {
   const role = message.role === "developer" && !forms.developerRole ? "system" : message.role;
   const { name, toolCalls, toolCallId, reasoning } = message;
   const members = new Map<Value, Value>([["role", role]]);
-  const text = textOf(message);
+  const text = textOf(message) + (forms.callsInText ? callsAsText(toolCalls) : "");
   const isAbsent = text === "" && toolCalls.length > 0 && forms.emptyContent !== "text";
   if (!isAbsent) members.set("content", text);
   else if (forms.emptyContent === "none") members.set("content", null);
   if (name !== "") members.set("name", name);
-  if (toolCalls.length > 0) {
+  if (toolCalls.length > 0 && !forms.callsInText) {
     members.set(
       "tool_calls",
       toolCalls.map((call) => toTemplateCall(call, forms)),
@@ -112,6 +119,16 @@ const toTemplateCall = ({ id, name, arguments: text }: ToolCall, { callArguments
     ["function", called],
   ]);
   return id === "" ? call : new Map<Value, Value>([["id", id], ...call]);
+};
+
+/** As Phi-4-mini writes them, whose template is the one that needs it. */
+const callsAsText = (calls: ReadonlyArray<ToolCall>): string => {
+  if (calls.length === 0) return "";
+  const written = calls.map(({ name, arguments: text }) => {
+    const isObject = typeof argumentsOf(text) === "object";
+    return `{"name": ${JSON.stringify(name)}, "arguments": ${isObject ? text.trim() || "{}" : JSON.stringify(text)}}`;
+  });
+  return `<|tool_call|>[${written.join(", ")}]<|/tool_call|>`;
 };
 
 /** The object as it was written, where the text is one; otherwise the text as it is. */

@@ -58,7 +58,12 @@ export const probeTemplate = (
     formsOfCalls.find((each) =>
       has(render(chat([user, calls, result, answer, user]), { ...how, forms: each }), mark.call),
     );
-  const forms: MessageForms = { ...(found ?? usualForms), developerRole: texts.has("developer") };
+  const writesToolsAsPhi = has(render(chat([system, user], offered), how), "<|tool|>");
+  const forms: MessageForms = {
+    ...(found ?? usualForms),
+    developerRole: texts.has("developer"),
+    callsInText: found === undefined && writesToolsAsPhi,
+  };
   const withForms = { ...how, forms };
   const written = (messages: ReadonlyArray<ChatMessage>, what: string): boolean =>
     [offered, []].some((each) => has(render(chat(messages, each), withForms), what));
@@ -75,7 +80,7 @@ export const probeTemplate = (
       tools !== undefined && !turns.every((messages) => writesTools(render(chat(messages, [marked]), withForms))),
     forms,
     writes: {
-      calls: found !== undefined || fails(withCalls),
+      calls: found !== undefined || forms.callsInText || fails(withCalls),
       results: written(withCalls, mark.result) || written([user, calls, result], mark.result) || fails(withCalls),
       names: written([{ ...user, name: mark.name }, { ...answer, name: mark.name }, user], mark.name),
       reasoning:
@@ -90,7 +95,7 @@ const places: ReadonlyArray<ToolsPlace> = ["variable", "system-text", "system-li
 
 /** The first that a template writes a call in. Objects before texts: `arguments | tojson` of a text writes it twice. */
 const formsOfCalls: ReadonlyArray<MessageForms> = (["object", "text"] as const).flatMap((callArguments) =>
-  (["text", "none", "absent"] as const).map((emptyContent) => ({ emptyContent, callArguments, developerRole: false })),
+  (["text", "none", "absent"] as const).map((emptyContent) => ({ ...usualForms, emptyContent, callArguments })),
 );
 
 /** Whether any value of the variable makes another text of any of the conversations. */
