@@ -36,6 +36,11 @@ const messageFromWire = (message: wire.ChatMessage, model: string, path: string)
   Result.gen(function* () {
     const role = roles[message.role];
     if (role === undefined) return yield* Result.fail(invalidField(`${path}.role`, `${message.role} is no known role`));
+    const idle = idleField(message, role);
+    if (idle !== undefined) {
+      const description = `a message of the role ${role} has no use for it; it is for ${idle.of}`;
+      return yield* Result.fail(invalidField(`${path}.${idle.name}`, description));
+    }
     const content: ContentPart[] = [];
     for (const { part } of message.content) {
       if (part.case !== "text") return yield* Result.fail(new UnsupportedTask({ task: "vision", model }));
@@ -50,6 +55,14 @@ const messageFromWire = (message: wire.ChatMessage, model: string, path: string)
       reasoning: message.reasoning,
     };
   });
+
+/** The first field that is set and that messages of this role have no use for. */
+const idleField = (message: wire.ChatMessage, role: Role) =>
+  [
+    { name: "tool_calls", isSet: message.toolCalls.length > 0, role: "assistant", of: "the assistant's messages" },
+    { name: "reasoning", isSet: message.reasoning !== "", role: "assistant", of: "the assistant's messages" },
+    { name: "tool_call_id", isSet: message.toolCallId !== "", role: "tool", of: "messages with a tool's result" },
+  ].find(({ isSet, role: only }) => isSet && only !== role);
 
 const toolFromWire = ({ name, description, parameters }: wire.Tool): Tool => ({ name, description, parameters });
 

@@ -295,14 +295,14 @@ export type ChatMessage = Message<"mlxd.v1.ChatMessage"> & {
   content: ContentPart[];
 
   /**
-   * An assistant's message: the calls it made.
+   * An assistant's message: the calls it made. Refused in others.
    *
    * @generated from field: repeated mlxd.v1.ToolCall tool_calls = 3;
    */
   toolCalls: ToolCall[];
 
   /**
-   * A tool's message: the id of the call that it answers.
+   * A tool's message: the id of the call that it answers. Refused in others.
    *
    * @generated from field: string tool_call_id = 4;
    */
@@ -316,8 +316,8 @@ export type ChatMessage = Message<"mlxd.v1.ChatMessage"> & {
   name: string;
 
   /**
-   * An assistant's message: the reasoning that preceded it. Refused where the model marks none and its template writes none;
-   * templates leave out what is older than the last question.
+   * An assistant's message: the reasoning that preceded it. Refused in others, and where the model marks none and its
+   * template writes none; templates leave out what is older than the last question.
    *
    * @generated from field: string reasoning = 6;
    */
