@@ -56,6 +56,16 @@ const models: Readonly<Record<string, ScriptedCheckpoint>> = {
     template: `{% for m in messages %}[{{ m.role }}]{{ m.content }}{% for c in m.tool_calls or [] %}{{ c.function.arguments|tojson }}{% endfor %}{% endfor %}-\r\n{% if true %}\r\nend{% endif %}`,
     specials: [],
   },
+  centering: {
+    script: ["ok"],
+    template:
+      "{% for m in messages %}{% if m.role == 'system' %}{{ 'x'|center(1000000000) }}{% endif %}{{ m.content }}{% endfor %}",
+  },
+  multiplying: {
+    script: ["ok"],
+    template:
+      "{% for m in messages %}{% if m.role == 'system' %}{{ '%999999999d' % 1 }}{% endif %}{{ m.content }}{% endfor %}{{ 'x' * times|default(1) }}",
+  },
   "gpt-oss-like": {
     script: [{ special: "<|channel|>" }, "final", { special: "<|message|>" }, "services: all up"],
     template:
@@ -180,6 +190,50 @@ describe("a template", () => {
       assert.strictEqual(details?.[0]?.debug?.reason, "UNSUPPORTED_PARAMETER", message);
       assert.include(message, field);
     }
+  });
+});
+
+describe("a field that messages of its role have no use for", () => {
+  const text = [{ text: "Hi" }];
+  const toolCalls = [{ id: "c1", name: "get_weather", arguments: "{}" }];
+
+  it.each<[string, object]>([
+    ["tool_call_id", { role: "ROLE_USER", toolCallId: "c1", content: text }],
+    ["tool_call_id", { role: "ROLE_ASSISTANT", toolCallId: "c1", content: text }],
+    ["tool_calls", { role: "ROLE_USER", toolCalls, content: text }],
+    ["tool_calls", { role: "ROLE_TOOL", toolCalls, content: text }],
+    ["reasoning", { role: "ROLE_SYSTEM", reasoning: "hm", content: text }],
+    ["reasoning", { role: "ROLE_TOOL", reasoning: "hm", content: text }],
+  ])("%s is refused by name", async (field, message) => {
+    const { details, message: told = "" } = await ask("history-qwen", { messages: [message] });
+    assert.strictEqual(details?.[0]?.debug?.reason, "INVALID_FIELD", told);
+    assert.include(told, `task.chat.messages[0].${field}: `);
+  });
+});
+
+describe("a template that fails", () => {
+  const reasonOf = async (model: string, chat: object) => {
+    const { details, message = "" } = await ask(model, chat);
+    return `${details?.[0]?.debug?.reason}: ${message}`;
+  };
+  const withSystem = [
+    { role: "ROLE_SYSTEM", content: [{ text: "Be brief." }] },
+    { role: "ROLE_USER", content: [{ text: "Hi" }] },
+  ];
+
+  it("is the model's fault, whatever the conversation", async () => {
+    assert.match(await reasonOf("centering", { messages: withSystem }), /^MODEL_BROKEN: .*center/);
+    assert.match(await reasonOf("multiplying", { messages: withSystem }), /^MODEL_BROKEN: /);
+    assert.strictEqual((await answerOf("centering")).text, "ok");
+  });
+
+  it("for the caller's options is the caller's, and says which field", async () => {
+    const told = await reasonOf("multiplying", { templateOptions: { times: 1_000_000_000 } });
+    assert.match(told, /^INVALID_FIELD: .*task\.chat\.template_options: /);
+    assert.match(
+      await reasonOf("multiplying", { messages: withSystem, templateOptions: { times: 2 } }),
+      /^MODEL_BROKEN/,
+    );
   });
 });
 

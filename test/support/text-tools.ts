@@ -9,6 +9,7 @@ import { reasoningMarks } from "../../src/service/output/reasoning-marks.ts";
 import { ChatTemplateRefused } from "../../src/service/prompt/chat-template.ts";
 import { describeVocabulary } from "../../src/service/prompt/describe-vocabulary.ts";
 import { encodeWithin, encodeWithinOrCut } from "../../src/service/prompt/encode-within.ts";
+import type { Rendered } from "../../src/service/sandbox/lane/text.ts";
 import { usualForms } from "../../src/service/prompt/chat-template-values.ts";
 import type { TemplateShape } from "../../src/service/prompt/template-shape.ts";
 import type { Tokenizer } from "../../src/service/prompt/Tokenizer.ts";
@@ -58,12 +59,12 @@ export const textTools = ({
         ),
       ),
     render: (chat, { limit }) =>
-      Effect.sync(() => {
+      Effect.sync((): Rendered => {
         try {
           const text = render(chat);
           return { text, tokens: encodeWithin(tokenizer, text, { addSpecialTokens: false }, limit) };
         } catch (error) {
-          if (error instanceof ChatTemplateRefused) return { refused: error.reason };
+          if (error instanceof ChatTemplateRefused) return { refused: error.reason, by: "template" };
           throw error;
         }
       }),

@@ -6,6 +6,7 @@ import {
   type AdapterNotFound,
   ContextLengthExceeded,
   InvalidField,
+  ModelBroken,
   ModelRevisionMismatch,
   UnsupportedParameter,
   UnsupportedTask,
@@ -22,6 +23,7 @@ import { decodeTokens } from "../prompt/detokenizer.ts";
 import type { Encoded, TooLong } from "../prompt/encode-within.ts";
 import { reservedOptions } from "../prompt/reserved-options.ts";
 import type { TemplateShape } from "../prompt/template-shape.ts";
+import type { Rendered } from "../sandbox/lane/text.ts";
 import { findAdapter } from "./find-adapter.ts";
 
 export type PromptFailure =
@@ -78,7 +80,7 @@ const tokensAndText = Effect.fnUntraced(function* ({ input, reasoning }: Generat
     }
     case "chat": {
       const rendered = yield* texts.render(withEffort(input, reasoning), { limit });
-      if ("refused" in rendered) return yield* refusedByTemplate(rendered.refused);
+      if ("refused" in rendered) return yield* refusedByTemplate(rendered, input, facts);
       const conversation = rendered.text;
       return { tokenIds: yield* tokenIdsOf(rendered.tokens, facts), text: () => conversation, conversation };
     }
@@ -220,9 +222,19 @@ const outputLimitViolations = ({ minOutputTokens = 0, maxOutputTokens }: Generat
   return [{ field: "task.stop.min_output_tokens", description }];
 };
 
-const refusedByTemplate = (reason: string): InvalidField => {
-  const description = `the model's chat template refuses the conversation: ${reason}`;
-  return new InvalidField({ violations: [{ field: "task.chat.messages", description }] });
+const refusedByTemplate = (
+  { refused, by }: Extract<Rendered, { readonly refused: string }>,
+  { templateOptions }: ChatInput,
+  { id: model }: ModelFacts,
+): InvalidField | ModelBroken => {
+  if (by === "fault") return new ModelBroken({ model, cause: refused });
+  if (by === "template") {
+    const description = `the model's chat template refuses the conversation: ${refused}`;
+    return new InvalidField({ violations: [{ field: "task.chat.messages", description }] });
+  }
+  const field = Object.keys(templateOptions).length > 0 ? "task.chat.template_options" : "task.reasoning.effort";
+  const description = `with this the model's chat template does not work: ${refused}`;
+  return new InvalidField({ violations: [{ field, description }] });
 };
 
 const tokenIdsOf = (

@@ -48,13 +48,13 @@ export class ChatTemplateRefused extends Error {
   override readonly name = "ChatTemplateRefused";
   /** One sentence, the template's own where it has one. */
   readonly reason: string;
-  /** Whether it fails, other than by its own decision. */
-  readonly isFault: boolean;
+  /** `refusal`: by its own decision. `fault`: it fails. `depth`: what it has to write is nested too deep. */
+  readonly kind: "refusal" | "fault" | "depth";
 
-  constructor(reason: string, isFault = false) {
+  constructor(reason: string, kind: ChatTemplateRefused["kind"] = "refusal") {
     super(reason);
     this.reason = reason.slice(0, reasonMaxLength);
-    this.isFault = isFault;
+    this.kind = kind;
   }
 }
 
@@ -113,7 +113,8 @@ export const createChatTemplate = (options: ChatTemplateOptions): ChatTemplate =
     } catch (error) {
       if (error instanceof ChatTemplateRefused || isTooLarge(error)) throw error;
       if (!(error instanceof TemplateError || error instanceof RangeError)) throw error;
-      throw new ChatTemplateRefused(`the chat template fails on this conversation: ${error.message}`, true);
+      const kind = error instanceof RangeError ? "depth" : "fault";
+      throw new ChatTemplateRefused(`the chat template fails on this conversation: ${error.message}`, kind);
     }
   };
 

@@ -3,7 +3,7 @@ import { CheckpointInvalid } from "../../checkpoint/checkpoint-files.ts";
 import type { ChatInput } from "../../domain/generation.ts";
 import type { OutputFormat } from "../../output/output-format.ts";
 import { type ReasoningMarks, reasoningMarks } from "../../output/reasoning-marks.ts";
-import { ChatTemplateRefused } from "../../prompt/chat-template.ts";
+import { type ChatTemplate, ChatTemplateRefused } from "../../prompt/chat-template.ts";
 import { describeVocabulary } from "../../prompt/describe-vocabulary.ts";
 import { type Encoded, encodeWithin, encodeWithinOrCut, type TooLong } from "../../prompt/encode-within.ts";
 import type { TemplateShape } from "../../prompt/template-shape.ts";
@@ -43,7 +43,7 @@ export const loadText = async (model: TextModel): Promise<TextFacts | { readonly
       outputFormat,
       reasoningMarks: reasoningMarks(outputFormat, (text) => tokenizer.encode(text, plain)),
       template: chatTemplate.shape,
-      templateFault: trial instanceof ChatTemplateRefused && trial.isFault ? trial.reason : "",
+      templateFault: trial instanceof ChatTemplateRefused && trial.kind !== "refusal" ? trial.reason : "",
       digest,
     };
   } catch (error) {
@@ -78,15 +78,26 @@ export interface RenderInput {
 
 export type Rendered =
   | { readonly text: string; readonly tokens: Encoded | TooLong }
-  /** One sentence: why the template does not write this conversation. */
-  | { readonly refused: string };
+  /**
+   * One sentence: why the template does not write this conversation. `template`: it refuses it. `options`: it fails with
+   * the caller's options, and without them it does not. `fault`: it fails, and so would it for anybody.
+   */
+  | { readonly refused: string; readonly by: "template" | "options" | "fault" };
 
 /** The conversation as the model reads it. A template writes the tokens around it itself. */
 export const render = async ({ model, chat, limit }: RenderInput): Promise<Rendered> => {
   const { tokenizer, chatTemplate } = await filesOf(model);
   const rendered = attempt(() => chatTemplate.render(chat));
-  if (rendered instanceof ChatTemplateRefused) return { refused: rendered.reason };
+  if (rendered instanceof ChatTemplateRefused) {
+    return { refused: rendered.reason, by: rendered.kind === "fault" ? faultBy(chat, chatTemplate) : "template" };
+  }
   return { text: rendered, tokens: encodeWithin(tokenizer, rendered, plain, limit) };
+};
+
+const faultBy = (chat: ChatInput, template: ChatTemplate): "options" | "fault" => {
+  if (Object.keys(chat.templateOptions).length === 0) return "fault";
+  const without = attempt(() => template.render({ ...chat, templateOptions: {} }));
+  return without instanceof ChatTemplateRefused && without.kind === "fault" ? "fault" : "options";
 };
 
 const plain = { addSpecialTokens: false };
