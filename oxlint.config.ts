@@ -12,14 +12,27 @@ export const mayImport = {
   prompt: ["domain"],
   output: ["domain"],
   admission: ["domain", "config", "telemetry"],
+  wire: ["domain"],
   checkpoint: ["domain", "prompt"],
-  sandbox: ["domain", "config", "telemetry", "prompt", "output", "checkpoint"],
+  sandbox: ["domain", "config", "telemetry", "prompt", "output", "checkpoint", "wire"],
   engine: ["domain", "config", "telemetry", "prompt", "output", "worker"],
   models: ["domain", "config", "telemetry", "prompt", "output", "checkpoint", "sandbox", "engine"],
   pipeline: ["domain", "config", "telemetry", "prompt", "output", "sandbox", "admission", "engine", "models"],
   jobs: ["domain", "config", "telemetry", "pipeline", "models"],
-  rpc: ["domain", "config", "telemetry", "prompt", "sandbox", "admission", "engine", "models", "pipeline", "jobs"],
-  server: ["domain", "config", "telemetry", "admission", "engine", "models", "pipeline", "jobs", "rpc"],
+  rpc: [
+    "domain",
+    "config",
+    "telemetry",
+    "prompt",
+    "wire",
+    "sandbox",
+    "admission",
+    "engine",
+    "models",
+    "pipeline",
+    "jobs",
+  ],
+  server: ["domain", "config", "telemetry", "admission", "wire", "engine", "models", "pipeline", "jobs", "rpc"],
   worker: [],
 } satisfies Record<string, readonly string[]>;
 
@@ -77,8 +90,10 @@ export const wings: Readonly<Record<string, Readonly<Record<string, readonly str
   },
 };
 
-/** The folders that speak Connect, and so the only ones that import the generated code. */
+/** The folders that speak Connect. */
 const edge = ["rpc", "server"];
+/** The folders that know the API's messages: those, and the one that reads requests. */
+const generated = [...edge, "wire"];
 
 interface Pattern {
   readonly regex?: string;
@@ -104,7 +119,10 @@ const effect: Pattern = {
   message: "no effect in src/client and in the token loop",
 };
 const node: Pattern = { regex: "^node:", message: "node: modules only in node.ts of the client" };
-const client: Pattern = { group: ["**/client/**"], message: "only rpc/ and server/ import src/client, and of it gen/" };
+const client: Pattern = {
+  group: ["**/client/**"],
+  message: "only wire/, rpc/ and server/ import src/client, and of it gen/",
+};
 const clientBesideGen: Pattern = { group: ["**/client/**", "!**/client/gen/**"], message: client.message };
 const service: Pattern = { regex: "(^|/)service/", message: "src/client knows nothing of src/service" };
 const serviceBesideMain: Pattern = {
@@ -150,7 +168,8 @@ const folderRules = (folder: keyof typeof mayImport) => {
   if (folder === "worker") patterns.push(effect);
   else patterns.push(mlx, allowed.includes("worker") ? workerInside : sibling("worker", workerInside.message));
   if (folder === "domain") patterns.push(anyPackage);
-  patterns.push(...(edge.includes(folder) ? [clientBesideGen] : [client, connect]), program);
+  patterns.push(generated.includes(folder) ? clientBesideGen : client, program);
+  if (!edge.includes(folder)) patterns.push(connect);
   const paths = [...(folder === "worker" ? [] : [mlxRequired]), ...(folder === "config" ? [] : environmentImports)];
   return { patterns, paths };
 };

@@ -60,8 +60,9 @@ const nothingElse = { reasoning: "", toolCalls: [], reasoningTokens: 0, logprobs
 const plainEnd = { matched: undefined, cachedPromptTokens: 0, warnings: [] };
 
 const engines = Layer.succeed(Engines, Engines.of({ start: () => Effect.sync(createEngine) }));
+const sandbox = Sandbox.layer.pipe(Layer.provide(SandboxConfig.layer));
 const models = Layer.mergeAll(modelPool, downloads, SmokeTests.layer).pipe(
-  Layer.provide([engines, Sandbox.layer.pipe(Layer.provide(SandboxConfig.layer))]),
+  Layer.provide([engines, sandbox]),
   Layer.provide([
     EngineConfig.layer,
     DownloadConfig.layer,
@@ -77,7 +78,7 @@ const pipeline = preparations.pipe(
   Layer.provide(QualityConfig.layer),
 );
 const server = Server.layer.pipe(
-  Layer.provide(pipeline),
+  Layer.provide([pipeline, sandbox]),
   Layer.provide(ServerConfig.layer),
   Layer.provide(Configuration.layerProcess),
 );

@@ -89,7 +89,7 @@ const preloaded = Layer.effectDiscard(
 ).pipe(Layer.provideMerge(reloads), Layer.provideMerge(pipeline));
 
 const server = Server.layer.pipe(
-  Layer.provide(preloaded.pipe(Layer.provide(portProbed))),
+  Layer.provide([preloaded.pipe(Layer.provide(portProbed)), sandbox]),
   Layer.provideMerge(ServerConfig.layer),
 );
 

@@ -271,11 +271,11 @@ describe("JSON", () => {
     },
   );
 
-  it("refuses what is too long to look for the place by the type of the field", async () => {
+  it("tells the place in a long list, and nothing of what stands there", async () => {
     const ids = JSON.stringify(Array.from({ length: 500_000 }, () => 1));
     const { status, message } = await post(`{"task":{"tokens":{"ids":${ids.slice(0, -1)},"my secret prompt"]}}}`);
     expect(status).toBe(400);
-    expect(message).toBe("the JSON of field mlxd.v1.TokenInput.ids cannot be read");
+    expect(message).toBe("task.tokens.ids[500000]: it is a text; it must be a whole number from 0 to 4294967295");
   });
 
   it("explains each of many at once by its own text", async () => {

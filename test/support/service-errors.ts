@@ -25,6 +25,12 @@ const byTag: Record<errors.ServiceError["_tag"], ErrorCase> = {
     reason: "INVALID_FIELD",
     metadata: {},
   },
+  RequestMalformed: {
+    error: new errors.RequestMalformed({ field: "task.x", description: "it is a text" }),
+    code: Code.InvalidArgument,
+    reason: "MALFORMED_REQUEST",
+    metadata: {},
+  },
   UnsupportedParameter: {
     error: new errors.UnsupportedParameter({ field: "task.adapter", model: "demo", hint: "leave it out" }),
     code: Code.InvalidArgument,

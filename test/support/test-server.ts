@@ -4,12 +4,14 @@ import { Layer, ManagedRuntime, type Stream } from "effect";
 import { AdmissionConfig } from "../../src/service/config/AdmissionConfig.ts";
 import { ServerConfig, type ServerSettings } from "../../src/service/config/ServerConfig.ts";
 import type { ModelCondition, ModelStatus } from "../../src/service/domain/model.ts";
+import type { Sandbox } from "../../src/service/sandbox/Sandbox.ts";
 import type { Drain } from "../../src/service/server/Drain.ts";
 import type { Health } from "../../src/service/server/Health.ts";
 import { Server } from "../../src/service/server/Server.ts";
 import { Stats } from "../../src/service/telemetry/Stats.ts";
 import { type EmbeddingScript, scriptedEmbeddings } from "./scripted-embeddings.ts";
 import { scriptedPreparations, type PreparationScript } from "./scripted-preparations.ts";
+import { inlineSandbox } from "./inline-sandbox.ts";
 import { listedModels } from "./listed-models.ts";
 import { capturedLog, type LogLine } from "./captured-log.ts";
 import { type GenerationScript, scriptedGenerations } from "./scripted-generations.ts";
@@ -18,6 +20,8 @@ export interface TestServerOptions extends GenerationScript, EmbeddingScript, Pr
   readonly models?: () => ReadonlyArray<ModelStatus>;
   readonly modelChanges?: Stream.Stream<ReadonlyMap<string, ModelCondition>>;
   readonly config?: Partial<ServerSettings>;
+  /** @default its jobs are done in this process */
+  readonly sandbox?: Layer.Layer<Sandbox>;
 }
 
 export interface TestServer extends AsyncDisposable {
@@ -54,6 +58,7 @@ export const startTestServer = async (options: TestServerOptions = {}): Promise<
       scriptedPreparations(options),
       listedModels(options.models, options.modelChanges),
       Layer.succeed(ServerConfig, { ...testConfig, ...options.config }),
+      options.sandbox ?? inlineSandbox,
       Layer.succeed(AdmissionConfig, { maxRunning: 4, maxQueued: 8 }),
     ]),
     Layer.provideMerge([Stats.layer, capturedLog(log)]),

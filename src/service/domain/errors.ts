@@ -34,6 +34,17 @@ export class InvalidField extends Schema.TaggedError<InvalidField>()("InvalidFie
   }
 }
 
+/** The bytes of a request are no message of the API. */
+export class RequestMalformed extends Schema.TaggedError<RequestMalformed>()("RequestMalformed", {
+  /** Path in the request message; empty where it is the whole. */
+  field: Schema.String,
+  description: Schema.String,
+}) {
+  override get message(): string {
+    return this.field === "" ? this.description : `${this.field}: ${this.description}`;
+  }
+}
+
 /** An option that this model or engine does not have. */
 export class UnsupportedParameter extends Schema.TaggedError<UnsupportedParameter>()("UnsupportedParameter", {
   field: Schema.String,
@@ -320,12 +331,14 @@ export class ModelRevisionMismatch extends Schema.TaggedError<ModelRevisionMisma
 
 /** The model's queue has no place. */
 export class QueueFull extends Schema.TaggedError<QueueFull>()("QueueFull", {
+  /** Empty where it is not known yet: the request itself waits to be read. */
   model: Schema.String,
   limit: Schema.Number,
   retryAfterMs: Schema.Number,
 }) {
   override get message(): string {
-    return `${this.limit} generations already wait for model "${this.model}"; try again in ${this.retryAfterMs} ms`;
+    const others = this.model === "" ? "calls already wait" : `generations already wait for model "${this.model}"`;
+    return `${this.limit} ${others}; try again in ${this.retryAfterMs} ms`;
   }
 }
 
@@ -499,6 +512,7 @@ export class DownloadFailed extends Schema.TaggedError<DownloadFailed>()("Downlo
 /** Whatever a call can fail with. A bug is a defect and not among them. */
 export type ServiceError =
   | InvalidField
+  | RequestMalformed
   | UnsupportedParameter
   | UnsupportedTask
   | ContextLengthExceeded

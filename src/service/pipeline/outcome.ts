@@ -22,6 +22,7 @@ export const modelOfFailure = (error: ServiceError): string =>
  */
 const outcomes = {
   InvalidField: "refused",
+  RequestMalformed: "refused",
   UnsupportedParameter: "refused",
   UnsupportedTask: "refused",
   ContextLengthExceeded: "refused",

@@ -1,7 +1,8 @@
 /**
- * Between Connect's handlers and Effect: runs what a handler gives back, ends it when its caller leaves, its deadline
+ * Between Connect's handlers and Effect: reads and checks a call's request, runs what a handler gives back, ends it when its caller leaves, its deadline
  * passes or its reader stalls, and turns what it ended with into a status.
  */
+import type { Message } from "@bufbuild/protobuf";
 import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
 import { Cause, Context, Effect, type Exit, type Fiber, FiberSet, Layer, Stream } from "effect";
 
@@ -11,6 +12,7 @@ import { JobOwner } from "../sandbox/JobOwner.ts";
 import { callDeadline, requestId, resetStream } from "./call-values.ts";
 import { cancelled, connectErrorFrom, wireErrorFrom, wireErrorFromCause } from "./error-to-wire.ts";
 import { Outbox } from "./Outbox.ts";
+import { RequestReader } from "./RequestReader.ts";
 
 /** What a handler is told about its call. */
 export interface Call {
@@ -20,10 +22,10 @@ export interface Call {
   readonly requestId: string;
 }
 
-export interface Outgoing<A, Message> {
-  readonly stream: (call: Call) => Stream.Stream<A, ServiceError>;
+export interface Outgoing<Request, A, Answer> {
+  readonly stream: (request: Request, call: Call) => Stream.Stream<A, ServiceError>;
   /** Called once for each event, in order; `sequence` counts from 0. */
-  readonly toWire: (event: A, sequence: number) => Message;
+  readonly toWire: (event: A, sequence: number) => Answer;
   /** How far a generation has come, for the status of a call that the bridge has to end. */
   readonly progress?: () => Progress | undefined;
   /** Runs until its caller leaves: of the deadlines only the caller's own holds. */
@@ -41,10 +43,18 @@ const longestTimerMs = 2 ** 31 - 1;
 export class Bridge extends Context.Service<
   Bridge,
   {
-    /** Answers with one message. */
-    readonly unary: <A>(context: HandlerContext, answer: (call: Call) => Effect.Effect<A, ServiceError>) => Promise<A>;
-    /** Answers with a stream of messages. */
-    readonly stream: <A, Message>(context: HandlerContext, outgoing: Outgoing<A, Message>) => AsyncIterable<Message>;
+    /** Answers with one message a request that keeps the rules of the proto files; any other one is refused. */
+    readonly unary: <Request extends Message, A>(
+      received: Request,
+      context: HandlerContext,
+      answer: (request: Request, call: Call) => Effect.Effect<A, ServiceError>,
+    ) => Promise<A>;
+    /** Answers it with a stream of messages. */
+    readonly stream: <Request extends Message, A, Answer>(
+      received: Request,
+      context: HandlerContext,
+      outgoing: Outgoing<Request, A, Answer>,
+    ) => AsyncIterable<Answer>;
     /** Ends all calls that run, with DRAINING. Does not wait for them. */
     readonly interruptAll: Effect.Effect<void>;
   }
@@ -53,20 +63,32 @@ export class Bridge extends Context.Service<
     Bridge,
     Effect.gen(function* () {
       const config = yield* ServerConfig;
+      const { read } = yield* RequestReader;
       // The fibers of all calls belong to this scope: those that still run when it closes are interrupted.
       const fibers = yield* FiberSet.make<unknown, unknown>();
       const runIn: Run = yield* FiberSet.runtime(fibers)();
       let calls = 0;
       const run: Run = (effect) => runIn(Effect.provideService(effect, JobOwner, `call ${(calls += 1)}`));
       return Bridge.of({
-        unary: (context, answer) => runUnary(run, config, context, answer),
-        stream: (context, outgoing) => runStream(run, config, context, outgoing),
+        unary: (received, context, answer) =>
+          runUnary(run, config, context, (call) =>
+            Effect.flatMap(read(received, context), (request) => answer(request, call)),
+          ),
+        stream: (received, context, { stream, ...outgoing }) =>
+          runStream(run, config, context, {
+            ...outgoing,
+            stream: (call) => Stream.unwrap(Effect.map(read(received, context), (request) => stream(request, call))),
+          }),
         interruptAll: Effect.sync(() => {
           for (const fiber of fibers) fiber.interruptUnsafe();
         }),
       });
     }),
   );
+}
+
+interface RunningStream<A, Answer> extends Omit<Outgoing<never, A, Answer>, "stream"> {
+  readonly stream: (call: Call) => Stream.Stream<A, ServiceError>;
 }
 
 type Run = <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>;
@@ -89,12 +111,12 @@ const runUnary = <A>(
     });
   });
 
-const runStream = <A, Message>(
+const runStream = <A, Answer>(
   run: Run,
   config: ServerSettings,
   context: HandlerContext,
-  { stream, toWire, progress, endless = false }: Outgoing<A, Message>,
-): AsyncIterable<Message> => {
+  { stream, toWire, progress, endless = false }: RunningStream<A, Answer>,
+): AsyncIterable<Answer> => {
   const call = callOf(context, config, endless);
   let sequence = 0;
   let stalled = false;
@@ -113,7 +135,7 @@ const runStream = <A, Message>(
     interrupt();
     outbox.abandon(fail(new ClientStalled({ stalledMs: config.stallMs, ...progressNow() }), outbox.taken - 1));
   };
-  const outbox = new Outbox<Message>({ stallMs: config.stallMs, onStall });
+  const outbox = new Outbox<Answer>({ stallMs: config.stallMs, onStall });
   const room = Effect.callback<void>((resume) => {
     const stopWaiting = outbox.whenRoom(() => resume(Effect.void));
     return Effect.sync(stopWaiting);
@@ -133,7 +155,7 @@ const runStream = <A, Message>(
     left: () => {},
     late: () => outbox.abandon(fail(new DeadlineExceeded(progressNow()), outbox.taken - 1)),
   });
-  const leave = (): Promise<IteratorResult<Message, undefined>> => {
+  const leave = (): Promise<IteratorResult<Answer, undefined>> => {
     interrupt();
     outbox.close();
     return Promise.resolve({ done: true, value: undefined });

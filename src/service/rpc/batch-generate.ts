@@ -1,10 +1,9 @@
 /** Several tasks in one call: each one's result or status as it finishes, then a summary. */
-import { create, type MessageShape } from "@bufbuild/protobuf";
-import type { Violation } from "@bufbuild/protovalidate";
+import { create } from "@bufbuild/protobuf";
 import { Cause, Effect, Option, Stream } from "effect";
 
 import {
-  BatchGenerateRequestSchema,
+  type BatchGenerateRequest,
   type BatchGenerateResponse,
   BatchGenerateResponseSchema,
   type BatchItem,
@@ -19,28 +18,20 @@ import { statusFrom, type WireError, wireErrorFromCause } from "./error-to-wire.
 import { resultToWire } from "./generation-to-wire.ts";
 import { inOnePiece } from "./in-one-piece.ts";
 import { checkedTask } from "./task-from-wire.ts";
-import { fieldViolations, violationsOf } from "./validate.ts";
-
-type Request = MessageShape<typeof BatchGenerateRequestSchema>;
+import { violationsIn } from "../wire/validate.ts";
 
 interface Services {
   readonly generations: Generations["Service"];
   readonly models: Models["Service"];
 }
 
-/** What was wrong with one task is that item's failure; what is wrong with the batch itself fails the call. */
+/** What is wrong with one task is that item's failure; the batch itself was checked before. */
 export const batchGenerate = (
   services: Services,
-  request: Request,
+  request: BatchGenerateRequest,
   call: Call,
 ): Stream.Stream<BatchGenerateResponse, ServiceError> =>
   Stream.suspend(() => {
-    const ofBatch = violationsOf(BatchGenerateRequestSchema, withoutTasks(request)).filter(
-      (violation) => !isOfTask(violation),
-    );
-    if (ofBatch.length > 0) {
-      return Stream.fail(new InvalidField({ violations: fieldViolations(request, ofBatch) }));
-    }
     const summary = new Summary(request.items.length);
     const results = Stream.fromEffect(groupsOf(services.models, request)).pipe(
       Stream.flatMap(Stream.fromIterable),
@@ -58,16 +49,13 @@ export const batchGenerate = (
     );
   });
 
-/** What is the batch's own; of far too many items only as many as show that. */
-const withoutTasks = ({ items, ...rest }: Request): Request => ({
-  ...rest,
-  items: items.slice(0, 1000).map(({ itemId }) => create(BatchItemSchema, { itemId, task: {} })),
-});
-
 type Indexed = readonly [index: number, item: BatchItem];
 
 /** Items that are done before those of the next group: those of one model, by whichever of its names, or else all. */
-const groupsOf = Effect.fnUntraced(function* (models: Services["models"], { items, groupByModel }: Request) {
+const groupsOf = Effect.fnUntraced(function* (
+  models: Services["models"],
+  { items, groupByModel }: BatchGenerateRequest,
+) {
   const all: ReadonlyArray<Indexed> = [...items.entries()];
   if (!groupByModel) return [all];
   const groups = new Map<string, Indexed[]>();
@@ -80,9 +68,6 @@ const groupsOf = Effect.fnUntraced(function* (models: Services["models"], { item
   return [...groups.values()];
 });
 
-const isOfTask = ({ field: [items, item, task] }: Violation): boolean =>
-  items?.kind === "field" && item?.kind === "list_sub" && task?.kind === "field" && task.name === "task";
-
 const runItem = (
   { generations, models }: Services,
   item: BatchItem,
@@ -91,8 +76,8 @@ const runItem = (
   summary: Summary,
 ): Effect.Effect<BatchGenerateResponse> =>
   Effect.gen(function* () {
-    const violations = violationsOf(BatchItemSchema, item);
-    if (violations.length > 0) return yield* new InvalidField({ violations: fieldViolations(item, violations) });
+    const violations = violationsIn(BatchItemSchema, item);
+    if (violations.length > 0) return yield* new InvalidField({ violations });
     const task = yield* inOnePiece(yield* checkedTask(item.task, models));
     const result = yield* generations.run(task, call);
     return { result, output: task.output };

@@ -1,6 +1,8 @@
 /** What the listener tells the handlers of a call, beside its headers. */
 import { createContextKey } from "@connectrpc/connect";
 
+import type { RequestBytes } from "../wire/read-request.ts";
+
 /**
  * When the call was received and how long its caller will wait; both in milliseconds, the former of performance.now().
  * The listener takes it out of the headers, so that the one who ends a call at its deadline is the service, which
@@ -25,3 +27,8 @@ export const announceHeader = createContextKey<(header: Headers) => void>(() => 
 
 /** Ends the call's HTTP stream at once, for a reader to whom no status can be delivered any more. */
 export const resetStream = createContextKey<() => void>(() => {}, { description: "resets the HTTP stream" });
+
+/** A request that is too heavy to be read on the service's own thread; the handler is given an empty one in its place. */
+export const heldRequest = createContextKey<RequestBytes | undefined>(undefined, {
+  description: "the request's bytes",
+});

@@ -11,17 +11,15 @@ import { invalidField } from "./invalid-field.ts";
 import { namingModel } from "./naming-model.ts";
 import { schedulingFromWire } from "./task-from-wire.ts";
 import { unknownField } from "./unknown-field.ts";
-import { validate } from "./validate.ts";
 
 export const makeEmbeddingService = Effect.gen(function* () {
   const bridge = yield* Bridge;
   const embeddings = yield* Embeddings;
   const models = yield* Models;
   return {
-    embed: (request, context) =>
-      bridge.unary(context, (call) =>
+    embed: (received, context) =>
+      bridge.unary(received, context, (request, call) =>
         Effect.gen(function* () {
-          yield* validate(wire.EmbedRequestSchema, request);
           const task = yield* namingModel(models)(Effect.fromResult(taskFromWire(request)));
           const result = yield* embeddings.run(task, call);
           return {

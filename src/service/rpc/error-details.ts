@@ -36,6 +36,7 @@ const apart = new Set(["_tag", "violations", "progress"]);
 /** The fields of an error as strings, apart from those that have a detail of their own. */
 export const metadataOf = (error: ServiceError): Record<string, string> => {
   const metadata: Record<string, string> = {};
+  if (error._tag === "RequestMalformed") return metadata;
   // `cause` is not enumerable, as on every Error.
   const fields: Readonly<Record<string, unknown>> = { ...error, cause: error.cause };
   for (const [key, value] of Object.entries(fields)) {
@@ -62,6 +63,9 @@ export const detailsOf = (error: ServiceError, lastSequence: number | undefined)
     );
   }
   if (error._tag === "InvalidField") details.push(badRequest(error.violations));
+  if (error._tag === "RequestMalformed" && error.field !== "") {
+    details.push(badRequest([{ field: error.field, description: error.description }]));
+  }
   return details;
 };
 

@@ -12,6 +12,7 @@ export interface WireStatus {
 
 export const errorTable = {
   InvalidField: { code: Code.InvalidArgument, reason: "INVALID_FIELD" },
+  RequestMalformed: { code: Code.InvalidArgument, reason: "MALFORMED_REQUEST" },
   UnsupportedParameter: { code: Code.InvalidArgument, reason: "UNSUPPORTED_PARAMETER" },
   UnsupportedTask: { code: Code.InvalidArgument, reason: "UNSUPPORTED_TASK" },
   ContextLengthExceeded: { code: Code.InvalidArgument, reason: "CONTEXT_LENGTH_EXCEEDED" },

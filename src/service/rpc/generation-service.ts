@@ -2,13 +2,9 @@ import type { ServiceImpl } from "@connectrpc/connect";
 import { Effect, Stream } from "effect";
 
 import {
-  CancelGenerationRequestSchema,
   CancelGenerationResponse_State as CancelState,
-  GenerateRequestSchema,
   type GenerationService,
-  StreamGenerateRequestSchema,
 } from "../../client/gen/mlxd/v1/generation_service_pb.ts";
-import type * as wire from "../../client/gen/mlxd/v1/types_pb.ts";
 import type { Progress } from "../domain/errors.ts";
 import type { GenerationEvent, OutputOptions } from "../domain/generation.ts";
 import { Models } from "../models/Models.ts";
@@ -19,30 +15,28 @@ import { inOnePiece } from "./in-one-piece.ts";
 import { coalesce } from "./coalesce.ts";
 import { eventToWire, resultToWire } from "./generation-to-wire.ts";
 import { checkedTask } from "./task-from-wire.ts";
-import { validate } from "./validate.ts";
 
 export const makeGenerationService = Effect.gen(function* () {
   const bridge = yield* Bridge;
   const generations = yield* Generations;
   const models = yield* Models;
   return {
-    generate: (request, context) =>
-      bridge.unary(context, (call) =>
+    generate: (received, context) =>
+      bridge.unary(received, context, (request, call) =>
         Effect.gen(function* () {
-          yield* validate(GenerateRequestSchema, request);
           const task = yield* inOnePiece(yield* checkedTask(request.task, models));
           return { result: resultToWire(yield* generations.run(task, call), task.output) };
         }),
       ),
-    streamGenerate: (request, context) => {
+    streamGenerate: (received, context) => {
       const meter = new ProgressMeter();
-      const reported = reportedOf(request.task);
-      return bridge.stream(context, {
-        stream: (call) =>
+      let reported: Reported = { tokenIds: false, timings: false };
+      return bridge.stream(received, context, {
+        stream: (request, call) =>
           Stream.unwrap(
             Effect.gen(function* () {
-              yield* validate(StreamGenerateRequestSchema, request);
               const task = yield* checkedTask(request.task, models);
+              reported = task.output;
               return coalesce(task.output)(generations.stream(task, call));
             }),
           ),
@@ -53,15 +47,14 @@ export const makeGenerationService = Effect.gen(function* () {
         progress: () => meter.progress,
       });
     },
-    batchGenerate: (request, context) =>
-      bridge.stream(context, {
-        stream: (call) => batchGenerate({ generations, models }, request, call),
+    batchGenerate: (received, context) =>
+      bridge.stream(received, context, {
+        stream: (request, call) => batchGenerate({ generations, models }, request, call),
         toWire: (response) => response,
       }),
-    cancelGeneration: (request, context) =>
-      bridge.unary(context, () =>
+    cancelGeneration: (received, context) =>
+      bridge.unary(received, context, (request) =>
         Effect.gen(function* () {
-          yield* validate(CancelGenerationRequestSchema, request);
           const running = yield* generations.cancel(request.generationId);
           return { state: running ? CancelState.CANCELLING : CancelState.NOT_RUNNING };
         }),
@@ -69,10 +62,8 @@ export const makeGenerationService = Effect.gen(function* () {
   } satisfies ServiceImpl<typeof GenerationService>;
 });
 
-const reportedOf = (task: wire.GenerationTask | undefined): Pick<OutputOptions, "tokenIds" | "timings"> => ({
-  tokenIds: task?.output?.tokenIds ?? false,
-  timings: task?.output?.timings ?? false,
-});
+/** What a stream's events are told with. */
+type Reported = Pick<OutputOptions, "tokenIds" | "timings">;
 
 /** How far a stream has come, for a status that the pipeline does not make. */
 class ProgressMeter {

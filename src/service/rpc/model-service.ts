@@ -1,21 +1,9 @@
 import { create } from "@bufbuild/protobuf";
 import type { Duration } from "@bufbuild/protobuf/wkt";
 import type { ServiceImpl } from "@connectrpc/connect";
-import { Effect, Stream } from "effect";
+import { Effect } from "effect";
 
-import {
-  GetModelRequestSchema,
-  ListCompatibilityProfilesRequestSchema,
-  ListModelsRequestSchema,
-  LoadModelRequestSchema,
-  type ModelService,
-  PinModelRequestSchema,
-  PreloadModelsRequestSchema,
-  PreloadModelsResponseSchema,
-  PrepareModelRequestSchema,
-  UnloadAllModelsRequestSchema,
-  UnloadModelRequestSchema,
-} from "../../client/gen/mlxd/v1/model_service_pb.ts";
+import { type ModelService, PreloadModelsResponseSchema } from "../../client/gen/mlxd/v1/model_service_pb.ts";
 import type { ModelState, ModelStatus } from "../domain/model.ts";
 import { type ModelFit, Models } from "../models/Models.ts";
 import { Preparations } from "../pipeline/prepare/Preparations.ts";
@@ -25,7 +13,6 @@ import { msFromDuration } from "./duration.ts";
 import { pageOf } from "./model-pages.ts";
 import { modelStates, modelToWire } from "./model-to-wire.ts";
 import { prepareEventToWire, reportToWire } from "./preparation-to-wire.ts";
-import { validate } from "./validate.ts";
 
 export const makeModelService = Effect.gen(function* () {
   const bridge = yield* Bridge;
@@ -34,10 +21,9 @@ export const makeModelService = Effect.gen(function* () {
   const describe = (status: ModelStatus) =>
     modelToWire(status, preparations.smokeTestOf(status.facts), preparations.refusesChat(status.facts));
   return {
-    listModels: (request, context) =>
-      bridge.unary(context, () =>
+    listModels: (received, context) =>
+      bridge.unary(received, context, (request) =>
         Effect.gen(function* () {
-          yield* validate(ListModelsRequestSchema, request);
           const page = yield* Effect.fromResult(
             pageOf(yield* models.list, {
               pageSize: request.pageSize,
@@ -48,8 +34,8 @@ export const makeModelService = Effect.gen(function* () {
           return { models: page.models.map(describe), nextPageToken: page.nextPageToken };
         }),
       ),
-    listLoadedModels: (_request, context) =>
-      bridge.unary(context, () =>
+    listLoadedModels: (received, context) =>
+      bridge.unary(received, context, () =>
         Effect.map(models.list, (all) => ({
           models: all
             .filter(({ state }) => isLoaded[state])
@@ -57,26 +43,23 @@ export const makeModelService = Effect.gen(function* () {
             .map(describe),
         })),
       ),
-    listCompatibilityProfiles: (request, context) =>
-      bridge.unary(context, () =>
+    listCompatibilityProfiles: (received, context) =>
+      bridge.unary(received, context, (request) =>
         Effect.gen(function* () {
-          yield* validate(ListCompatibilityProfilesRequestSchema, request);
           const page = yield* Effect.fromResult(pageOf(yield* models.list, { ...request, states: new Set() }));
           const profiles = page.models.map((model) => compatibilityToWire(preparations.compatibilityOf(model)));
           return { profiles, nextPageToken: page.nextPageToken };
         }),
       ),
-    getModel: (request, context) =>
-      bridge.unary(context, () =>
+    getModel: (received, context) =>
+      bridge.unary(received, context, (request) =>
         Effect.gen(function* () {
-          yield* validate(GetModelRequestSchema, request);
           return { model: describe(yield* models.get(request.model)) };
         }),
       ),
-    loadModel: (request, context) =>
-      bridge.unary(context, () =>
+    loadModel: (received, context) =>
+      bridge.unary(received, context, (request) =>
         Effect.gen(function* () {
-          yield* validate(LoadModelRequestSchema, request);
           const { model, pinned } = request;
           if (request.validateOnly) {
             const fit = yield* models.fit(model);
@@ -87,41 +70,37 @@ export const makeModelService = Effect.gen(function* () {
           return { model: describe(loaded.model), report: reportToWire(loaded.report, describe) };
         }),
       ),
-    preloadModels: (request, context) =>
-      bridge.stream(context, {
-        stream: () =>
-          Stream.unwrap(Effect.as(validate(PreloadModelsRequestSchema, request), preparations.preload(request.models))),
+    preloadModels: (received, context) =>
+      bridge.stream(received, context, {
+        stream: ({ models: names }) => preparations.preload(names),
         toWire: ({ index, name, report }) =>
           create(PreloadModelsResponseSchema, { index, model: name, report: reportToWire(report, describe) }),
         // As long as all its loads together.
         endless: true,
       }),
-    unloadModel: (request, context) =>
-      bridge.unary(context, () =>
+    unloadModel: (received, context) =>
+      bridge.unary(received, context, (request) =>
         Effect.gen(function* () {
-          yield* validate(UnloadModelRequestSchema, request);
           const unloaded = yield* models.unload(request.model, yield* unloadOptions(request));
           return { model: describe(yield* models.get(request.model)), ...unloaded };
         }),
       ),
-    unloadAllModels: (request, context) =>
-      bridge.unary(context, () =>
+    unloadAllModels: (received, context) =>
+      bridge.unary(received, context, (request) =>
         Effect.gen(function* () {
-          yield* validate(UnloadAllModelsRequestSchema, request);
           const { includePinned } = request;
           const all = yield* models.unloadAll({ includePinned, ...(yield* unloadOptions(request)) });
           return { ...all, unloaded: [...all.unloaded], kept: [...all.kept] };
         }),
       ),
-    pinModel: (request, context) =>
-      bridge.unary(context, () =>
+    pinModel: (received, context) =>
+      bridge.unary(received, context, (request) =>
         Effect.gen(function* () {
-          yield* validate(PinModelRequestSchema, request);
           return { model: describe(yield* models.pin(request.model, request.pinned ?? true)) };
         }),
       ),
-    reloadCatalog: (_request, context) =>
-      bridge.unary(context, () =>
+    reloadCatalog: (received, context) =>
+      bridge.unary(received, context, () =>
         models.reload.pipe(
           Effect.map(({ added, removed, changed }) => ({
             added: [...added],
@@ -130,10 +109,9 @@ export const makeModelService = Effect.gen(function* () {
           })),
         ),
       ),
-    prepareModel: (request, context) =>
-      bridge.stream(context, {
-        stream: () =>
-          Stream.unwrap(Effect.as(validate(PrepareModelRequestSchema, request), preparations.prepare(request))),
+    prepareModel: (received, context) =>
+      bridge.stream(received, context, {
+        stream: (request) => preparations.prepare(request),
         toWire: (event) => prepareEventToWire(event, describe),
         // A download may take longer than any generation.
         endless: true,

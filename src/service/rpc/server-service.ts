@@ -27,8 +27,8 @@ export const makeServerService = Effect.gen(function* () {
     maxQueued,
   };
   return {
-    getServerInfo: (_request, context) =>
-      bridge.unary(context, () =>
+    getServerInfo: (received, context) =>
+      bridge.unary(received, context, () =>
         Effect.gen(function* () {
           const known = yield* models.list;
           return {
@@ -43,8 +43,8 @@ export const makeServerService = Effect.gen(function* () {
           };
         }),
       ),
-    getStats: (_request, context) =>
-      bridge.unary(context, () =>
+    getStats: (received, context) =>
+      bridge.unary(received, context, () =>
         Effect.gen(function* () {
           const known = yield* models.list;
           const counted = yield* stats.snapshot;

@@ -1,12 +1,7 @@
 import type { ServiceImpl } from "@connectrpc/connect";
 import { Effect } from "effect";
 
-import {
-  CountTokensRequestSchema,
-  DetokenizeRequestSchema,
-  TokenizeRequestSchema,
-  type TokenizerService,
-} from "../../client/gen/mlxd/v1/tokenizer_service_pb.ts";
+import { type TokenizerService } from "../../client/gen/mlxd/v1/tokenizer_service_pb.ts";
 import { Models } from "../models/Models.ts";
 import { Generations } from "../pipeline/Generations.ts";
 import { decodeTokens } from "../prompt/detokenizer.ts";
@@ -15,17 +10,15 @@ import { withFilesOfNow } from "../pipeline/with-files-of-now.ts";
 import { Bridge } from "./Bridge.ts";
 import { invalidField } from "./invalid-field.ts";
 import { checkedTask } from "./task-from-wire.ts";
-import { validate } from "./validate.ts";
 
 export const makeTokenizerService = Effect.gen(function* () {
   const bridge = yield* Bridge;
   const models = yield* Models;
   const generations = yield* Generations;
   return {
-    tokenize: (request, context) =>
-      bridge.unary(context, () =>
+    tokenize: (received, context) =>
+      bridge.unary(received, context, (request) =>
         Effect.gen(function* () {
-          yield* validate(TokenizeRequestSchema, request);
           const { addSpecialTokens, pieces } = request;
           const options = { field: "texts", addSpecialTokens, truncate: false, limit: Infinity };
           const { facts, vocabulary, encoded } = yield* withFilesOfNow(
@@ -42,10 +35,9 @@ export const makeTokenizerService = Effect.gen(function* () {
           return { model: facts.id, texts: tokenized, contextLength: facts.contextLength };
         }),
       ),
-    detokenize: (request, context) =>
-      bridge.unary(context, () =>
+    detokenize: (received, context) =>
+      bridge.unary(received, context, (request) =>
         Effect.gen(function* () {
-          yield* validate(DetokenizeRequestSchema, request);
           const { ids, skipSpecialTokens } = request;
           const { facts, vocabulary } = yield* models.promptTools(request.model);
           const unknown = ids.findIndex((id) => id >= vocabulary.size);
@@ -56,10 +48,9 @@ export const makeTokenizerService = Effect.gen(function* () {
           return { model: facts.id, text: decodeTokens(vocabulary, ids, { skipSpecialTokens }) };
         }),
       ),
-    countTokens: (request, context) =>
-      bridge.unary(context, () =>
+    countTokens: (received, context) =>
+      bridge.unary(received, context, (request) =>
         Effect.gen(function* () {
-          yield* validate(CountTokensRequestSchema, request);
           const task = yield* checkedTask(request.task, models);
           return yield* generations.count(task);
         }),

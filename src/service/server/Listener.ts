@@ -5,7 +5,7 @@ import { Effect, type Scope } from "effect";
 import type { ServerSettings } from "../config/ServerConfig.ts";
 import { ActiveCalls } from "./active-calls.ts";
 import type { Drain } from "./Drain.ts";
-import { createHttpHandler } from "./http-handler.ts";
+import { createHttpHandler, type HttpHandlerOptions } from "./http-handler.ts";
 import { ListenFailed } from "./ListenFailed.ts";
 import { OnePort, type OnePortOptions } from "./one-port.ts";
 import { codeOf } from "./probe-port.ts";
@@ -21,7 +21,8 @@ export interface Address {
 export interface ListenOptions extends OnePortOptions {
   readonly config: ServerSettings;
   readonly drain: Drain["Service"];
-  readonly handlers: ReadonlyArray<UniversalHandler>;
+  readonly calls: HttpHandlerOptions["calls"];
+  readonly queries: HttpHandlerOptions["queries"];
   /** Ends the calls that outlast the drain. */
   readonly interruptCalls: Effect.Effect<void>;
 }
@@ -33,11 +34,12 @@ export interface ListenOptions extends OnePortOptions {
  */
 export const listen = (options: ListenOptions): Effect.Effect<Address, ListenFailed, Scope.Scope> =>
   Effect.gen(function* () {
-    const { config, drain, handlers, interruptCalls } = options;
+    const { config, drain, calls, queries, interruptCalls } = options;
     const logFailure = yield* makeLogFailure;
     const active = new ActiveCalls();
     const handler = createHttpHandler({
-      handlers,
+      calls,
+      queries,
       cors: { origins: config.corsOrigins, headers: config.corsHeaders },
       earlyHeadersMs: { web: config.earlyHeadersMs, grpc: config.grpcEarlyHeadersMs },
       isDraining: drain.isDraining,

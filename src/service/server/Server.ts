@@ -1,6 +1,5 @@
 /** The service on the network. */
 import { createConnectRouter } from "@connectrpc/connect";
-import { compressionBrotli, compressionGzip } from "@connectrpc/connect-node";
 import { Context, Effect, Layer } from "effect";
 
 import { Health as HealthRpc } from "../../client/gen/grpc/health/v1/health_pb.ts";
@@ -9,10 +8,12 @@ import { GenerationService } from "../../client/gen/mlxd/v1/generation_service_p
 import { ServerConfig } from "../config/ServerConfig.ts";
 import { anyFiles, anyTypes } from "../rpc/any-types.ts";
 import { Bridge } from "../rpc/Bridge.ts";
+import { RequestReader } from "../rpc/RequestReader.ts";
 import { apiServices, makeApiRoutes } from "../rpc/routes.ts";
 import { Drain } from "./Drain.ts";
 import { Health } from "./Health.ts";
 import { makeHealthService } from "./health-service.ts";
+import { acceptCompression } from "./http-handler.ts";
 import { type Address, listen } from "./Listener.ts";
 import { requestDecoder } from "./json-text.ts";
 import { watchModels } from "./model-health.ts";
@@ -36,21 +37,31 @@ export class Server extends Context.Service<
       const bridge = yield* Bridge;
       const addApi = yield* makeApiRoutes;
       const healthService = yield* makeHealthService;
-      const router = createConnectRouter({
-        readMaxBytes: config.maxMessageBytes,
-        acceptCompression: [compressionGzip, compressionBrotli],
-        jsonOptions,
-        requestGate: createRequestGate(drain.isDraining, config.maxMessageBytes),
-      });
-      addApi(router);
-      router.service(HealthRpc, healthService);
-      if (config.reflection) addReflection(router, reflectionIndex);
+      const createRouter = (readMaxBytes: number) =>
+        createConnectRouter({
+          readMaxBytes,
+          acceptCompression,
+          jsonOptions,
+          requestGate: createRequestGate(drain.isDraining, readMaxBytes),
+        });
+      const api = createRouter(config.maxMessageBytes);
+      addApi(api);
+      const standards = createRouter(smallMessageBytes);
+      standards.service(HealthRpc, healthService);
+      if (config.reflection) addReflection(standards, reflectionIndex);
+      const queries = createRouter(smallMessageBytes);
+      addApi(queries);
+      queries.service(HealthRpc, healthService);
       yield* Effect.forEach([...apiServices, HealthRpc], ({ typeName }) => health.set(typeName, "serving"));
       yield* watchModels(["", GenerationService.typeName, EmbeddingService.typeName]);
       const address = yield* listen({
         config,
         drain,
-        handlers: router.handlers,
+        calls: [
+          { handlers: api.handlers, maxMessageBytes: config.maxMessageBytes },
+          { handlers: standards.handlers, maxMessageBytes: smallMessageBytes },
+        ],
+        queries: { handlers: queries.handlers, maxMessageBytes: smallMessageBytes },
         interruptCalls: bridge.interruptAll,
       });
       return Server.of({ address });
@@ -58,8 +69,14 @@ export class Server extends Context.Service<
   );
 
   /** Drains when its scope closes, before what it serves from is closed. */
-  static readonly layer = this.layerNoDeps.pipe(Layer.provide(Bridge.layer), Layer.provideMerge(Drain.layer));
+  static readonly layer = this.layerNoDeps.pipe(
+    Layer.provide(Bridge.layer.pipe(Layer.provide(RequestReader.layer))),
+    Layer.provideMerge(Drain.layer),
+  );
 }
+
+/** Of health, reflection and queries, whose messages are a few names; they are read where they stand. */
+const smallMessageBytes = 65_536;
 
 const jsonOptions = {
   // A key that the API does not have is a typing error, and to ignore it would be to ignore an option.

@@ -20,21 +20,22 @@ export const makeHealthService = Effect.gen(function* () {
   const bridge = yield* Bridge;
   const health = yield* Health;
   return {
-    check: async ({ service }, context) => {
-      const status = (await bridge.unary(context, () => health.all)).get(service);
+    check: async (request, context) => {
+      const { service } = request;
+      const status = (await bridge.unary(request, context, () => health.all)).get(service);
       if (status === undefined) throw new ConnectError(`unknown service "${service.slice(0, 256)}"`, Code.NotFound);
       return { status: statuses[status] };
     },
-    watch: ({ service }, context) =>
-      bridge.stream(context, {
+    watch: (received, context) =>
+      bridge.stream(received, context, {
         // A watch that went on would hold the shutdown up. Its caller comes back, and finds who serves then.
-        stream: () =>
+        stream: ({ service }) =>
           Stream.concat(health.watch(service), Stream.fail(new Draining({ retryAfterMs: drainingRetryAfterMs }))),
         toWire: (status) => ({ status: status === undefined ? Status.SERVICE_UNKNOWN : statuses[status] }),
         endless: true,
       }),
-    list: async (_request, context) => {
-      const all = await bridge.unary(context, () => health.all);
+    list: async (request, context) => {
+      const all = await bridge.unary(request, context, () => health.all);
       const listed = [...all].map(([name, status]) => [name, { status: statuses[status] }] as const);
       return { statuses: Object.fromEntries(listed) };
     },

@@ -5,10 +5,11 @@
  */
 import type { UniversalHandler, UniversalServerRequest } from "@connectrpc/connect/protocol";
 import { Code, ConnectError, createContextValues } from "@connectrpc/connect";
-import { universalRequestFromNodeRequest } from "@connectrpc/connect-node";
+import { compressionBrotli, compressionGzip, universalRequestFromNodeRequest } from "@connectrpc/connect-node";
 import { constants } from "node:http2";
 
-import { announceHeader, callDeadline, requestId, resetStream } from "../rpc/call-values.ts";
+import { announceHeader, callDeadline, heldRequest, requestId, resetStream } from "../rpc/call-values.ts";
+import type { RequestBytes } from "../wire/read-request.ts";
 import { type ContentType, isConnectStream, isGrpc, isGrpcWeb, parseContentType } from "./content-type.ts";
 import { applyCors, type CorsOptions } from "./cors.ts";
 import { takeDeadline } from "./deadline-from-headers.ts";
@@ -16,12 +17,20 @@ import { withJsonText } from "./json-text.ts";
 import { answerOther } from "./other-requests.ts";
 import type { Request, RequestHandler, Response } from "./one-port.ts";
 import { refuseAuthority, refuseRequest } from "./refuse-request.ts";
+import { receiveEnvelope, receiveWhole } from "./receive-message.ts";
 import { requestIdFrom, requestIdHeader } from "./request-id.ts";
-import { singleMessage } from "./single-message.ts";
 import { openResponse, PeerGone, writeResponse } from "./write-response.ts";
 
-export interface HttpHandlerOptions {
+/** The RPCs of one path, or of several, and what their messages may have. */
+interface ServedCalls {
   readonly handlers: ReadonlyArray<UniversalHandler>;
+  readonly maxMessageBytes: number;
+}
+
+export interface HttpHandlerOptions {
+  readonly calls: ReadonlyArray<ServedCalls>;
+  /** What answers Connect's GET requests. */
+  readonly queries: ServedCalls;
   readonly cors: CorsOptions;
   /** When a call has not begun to be answered for this long, its headers are sent; 0: never. */
   readonly earlyHeadersMs: {
@@ -41,7 +50,8 @@ export interface HttpHandlerOptions {
 const bodyTimeoutMs = 60_000;
 
 export const createHttpHandler = (options: HttpHandlerOptions): RequestHandler => {
-  const byPath = new Map(options.handlers.map((handler) => [handler.requestPath, handler]));
+  const posts = byPath(options.calls);
+  const queries = byPath([options.queries]);
   return (request, response) => {
     const receivedAt = performance.now();
     response.on("error", () => {}); // a response that cannot be written is its caller's loss
@@ -49,8 +59,10 @@ export const createHttpHandler = (options: HttpHandlerOptions): RequestHandler =
     response.setHeader(requestIdHeader, id);
     toOriginForm(request);
     if (applyCors(options.cors, request, response)) return;
-    const handler = byPath.get(request.url?.split("?", 1)[0] ?? "");
-    if (handler === undefined) return answerOther(request, response);
+    const path = request.url?.split("?", 1)[0] ?? "";
+    const served = (request.method === "GET" ? queries.get(path) : undefined) ?? posts.get(path);
+    if (served === undefined) return answerOther(request, response);
+    const { handler } = served;
     if (options.isDraining() && request.httpVersionMajor === 1) response.setHeader("Connection", "close");
     // What is not wanted of an upload is still taken in once the answer stands: a connection that is closed while its
     // peer writes loses the answer on the way. Node's requestTimeout bounds that.
@@ -77,7 +89,7 @@ export const createHttpHandler = (options: HttpHandlerOptions): RequestHandler =
       // Without a usable authority there is no URL, and Connect throws.
       return refuseAuthority(request, response);
     }
-    universal.body = bodyOf(universal, handler, contentType);
+    takeMessage(universal, served, contentType.type);
     withJsonText(() => handler(universal))
       .then((answer) => writeResponse(answer, response))
       .catch((reason: unknown) => {
@@ -93,11 +105,52 @@ const toOriginForm = (request: Request): void => {
   if (path !== null) request.url = path[1] ?? "/";
 };
 
-const bodyOf = ({ body }: UniversalServerRequest, { method }: UniversalHandler, { type }: ContentType) => {
-  const isOneMessage = method.methodKind === "unary" || method.methodKind === "server_streaming";
-  const isEnveloped = isGrpc(type) || isGrpcWeb(type) || isConnectStream(type);
+interface Served {
+  readonly handler: UniversalHandler;
+  readonly maxMessageBytes: number;
+}
+
+const byPath = (calls: ReadonlyArray<ServedCalls>): ReadonlyMap<string, Served> =>
+  new Map(
+    calls.flatMap(({ handlers, maxMessageBytes }) =>
+      handlers.map((handler) => [handler.requestPath, { handler, maxMessageBytes }] as const),
+    ),
+  );
+
+/** What requests may be compressed with. */
+export const acceptCompression = [compressionGzip, compressionBrotli];
+
+/** Has the message of a call that takes one come through receive-message.ts. */
+const takeMessage = (request: UniversalServerRequest, { handler, maxMessageBytes }: Served, type: string): void => {
+  const { method } = handler;
+  if (request.method !== "POST" || (method.methodKind !== "unary" && method.methodKind !== "server_streaming")) return;
+  const { header } = request;
+  const isWhole = !isGrpc(type) && !isGrpcWeb(type) && !isConnectStream(type);
+  const encodingHeader = isWhole
+    ? "content-encoding"
+    : isConnectStream(type)
+      ? "connect-content-encoding"
+      : "grpc-encoding";
+  const compression = acceptCompression.find(({ name }) => name === header.get(encodingHeader));
+  const intake = {
+    schema: method.input,
+    method: method.name,
+    isBinary: !type.endsWith("json"),
+    maxBytes: maxMessageBytes,
+    compression,
+    hold: (held: RequestBytes) => void request.contextValues?.set(heldRequest, held),
+  };
   // It is always a stream of bytes: nothing has read it before.
-  return isOneMessage && isEnveloped ? singleMessage(body as AsyncIterable<Uint8Array>, method.name) : body;
+  const body = request.body as AsyncIterable<Uint8Array>;
+  if (!isWhole) {
+    request.body = receiveEnvelope(body, intake);
+    return;
+  }
+  const contentLength = header.get("content-length");
+  request.body = receiveWhole(body, contentLength === null ? undefined : Number(contentLength), intake);
+  // Connect is given the message as it stands, or another one: what was said of it on the way is no longer true.
+  header.delete("content-length");
+  if (compression !== undefined) header.delete(encodingHeader);
 };
 
 /** Calls of Connect that are no streams have no early headers: their status is the response's. */

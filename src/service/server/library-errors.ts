@@ -11,15 +11,9 @@ import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
 import type { ErrorReason } from "../../client/gen/mlxd/v1/error_details_pb.ts";
 import { InvalidField } from "../domain/errors.ts";
 import { type Detail, detailsOf, errorInfo, maxMessageBytes, truncateUtf8, withinCap } from "../rpc/error-details.ts";
-import { jsonFault } from "./json-fault.ts";
-import type { JsonFault } from "./json-scan.ts";
+import { jsonFault } from "../wire/json-fault.ts";
+import type { JsonFault } from "../wire/json-scan.ts";
 import { currentJsonText } from "./json-text.ts";
-
-/**
- * To find the place of an error in JSON takes some ten times as long as to read it, and this is the thread of all calls: of
- * a longer text only the type of the field is told.
- */
-const explainedLength = 256 * 1024;
 
 /** @param readMaxBytes the most that a request message may have */
 export const explainLibraryErrors = ({ signal, method }: HandlerContext, readMaxBytes: number): void => {
@@ -28,7 +22,7 @@ export const explainLibraryErrors = ({ signal, method }: HandlerContext, readMax
     const error: unknown = signal.reason;
     if (!(error instanceof ConnectError) || error.details.length > 0) return;
     const explained = explain(error, readMaxBytes, () =>
-      json?.text === undefined || json.text.length > explainedLength ? undefined : jsonFault(method.input, json.text),
+      json?.text === undefined ? undefined : jsonFault(method.input, json.text),
     );
     if (explained === undefined) return;
     const { code, message, details } = explained;
@@ -77,7 +71,7 @@ const explain = (
   }
   if (rawMessage.startsWith("cannot decode ")) {
     const fault = findFault();
-    return fault === undefined ? malformed(describeJsonError(rawMessage)) : malformedAt(fault);
+    return fault === undefined ? malformed("the request cannot be read as JSON") : malformedAt(fault);
   }
   return explained(code, rawMessage, "MALFORMED_REQUEST");
 };
@@ -87,18 +81,4 @@ const malformedAt = ({ field, description }: JsonFault): Explained => {
   const { message, details } = malformed(`${field}: ${description}`);
   const fields = new InvalidField({ violations: [{ field, description }] });
   return { code: Code.InvalidArgument, message, details: [...details, ...detailsOf(fields, undefined)] };
-};
-
-/** What Connect says of it, without the value that was found there: it may be a prompt. */
-const describeJsonError = (text: string): string => {
-  const [, kind, name, detail = ""] =
-    /^cannot decode (field|message|enum|oneof) (\S+) from JSON(?:: (.*))?$/s.exec(text) ?? [];
-  if (kind === undefined || name === undefined) return "the request cannot be read as JSON";
-  const unknownKey = /^key "([^"]{1,128})" is unknown$/.exec(detail)?.[1];
-  if (unknownKey !== undefined) return `${name} has no field "${unknownKey}"`;
-  const expected = /^(expected [\w ()]{1,64}?)(?:,|:|$)/.exec(detail)?.[1];
-  const [, one, other] = /^oneof set multiple times by (\w+) and (\w+)$/.exec(detail) ?? [];
-  if (one !== undefined && other !== undefined) return `${name} can be only one of ${one} and ${other}`;
-  if (kind === "message" && expected === undefined) return `the request is no JSON of ${name}`;
-  return `the JSON of ${kind} ${name} cannot be read${expected === undefined ? "" : `: ${expected}`}`;
 };

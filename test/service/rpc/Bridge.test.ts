@@ -1,14 +1,17 @@
+import { create } from "@bufbuild/protobuf";
 import { Code, createHandlerContext, type HandlerContext } from "@connectrpc/connect";
 import { Effect, Layer, ManagedRuntime, Stream } from "effect";
 import { describe, expect, it } from "vitest";
 
-import { GenerationService } from "../../../src/client/gen/mlxd/v1/generation_service_pb.ts";
+import { GenerateRequestSchema, GenerationService } from "../../../src/client/gen/mlxd/v1/generation_service_pb.ts";
 import { ServerConfig } from "../../../src/service/config/ServerConfig.ts";
 import { QueueFull } from "../../../src/service/domain/errors.ts";
 import { Bridge } from "../../../src/service/rpc/Bridge.ts";
+import { RequestReader } from "../../../src/service/rpc/RequestReader.ts";
 import { callDeadline } from "../../../src/service/rpc/call-values.ts";
 import { capturedLog, type LogLine } from "../../support/captured-log.ts";
 import { collect } from "../../support/collect.ts";
+import { inlineSandbox } from "../../support/inline-sandbox.ts";
 import { EventLog } from "../../support/event-log.ts";
 import { testConfig } from "../../support/test-server.ts";
 import { detailsOf, errorOf } from "../../support/wire-error.ts";
@@ -21,12 +24,15 @@ interface TestBridge extends AsyncDisposable {
 const startBridge = async (): Promise<TestBridge> => {
   const log: LogLine[] = [];
   const layer = Bridge.layer.pipe(
+    Layer.provide(RequestReader.layer.pipe(Layer.provide(inlineSandbox))),
     Layer.provide(Layer.succeed(ServerConfig, testConfig)),
     Layer.provideMerge(capturedLog(log)),
   );
   const runtime = ManagedRuntime.make(layer);
   return { bridge: await runtime.runPromise(Bridge), log, [Symbol.asyncDispose]: () => runtime.dispose() };
 };
+
+const request = create(GenerateRequestSchema, { task: { input: { case: "prompt", value: "x" } } });
 
 /** A call as a handler sees it, without a connection. */
 const contextOf = (init: { readonly timeoutMs?: number; readonly requestSignal?: AbortSignal } = {}) =>
@@ -54,8 +60,11 @@ const calls: ReadonlyArray<
     ) => Promise<unknown>,
   ]
 > = [
-  ["unary", (bridge, context, effect) => bridge.unary(context, () => effect)],
-  ["stream", (bridge, context, effect) => collect(bridge.stream(context, outgoing(Stream.fromEffect(effect))))],
+  ["unary", (bridge, context, effect) => bridge.unary(request, context, () => effect)],
+  [
+    "stream",
+    (bridge, context, effect) => collect(bridge.stream(request, context, outgoing(Stream.fromEffect(effect)))),
+  ],
 ];
 
 describe.each(calls)("a %s call", (_kind, run) => {
@@ -133,7 +142,7 @@ describe("a stream", () => {
   it("numbers its messages from 0, across the pieces in which they come", async () => {
     await using test = await startBridge();
     const stream = Stream.concat(Stream.make("a", "b"), Stream.fromIterable(["c"]));
-    expect(await collect(test.bridge.stream(contextOf(), outgoing(stream)))).toEqual(["0:a", "1:b", "2:c"]);
+    expect(await collect(test.bridge.stream(request, contextOf(), outgoing(stream)))).toEqual(["0:a", "1:b", "2:c"]);
   });
 
   it("makes no more than fits while nobody reads, and goes on when somebody does", async () => {
@@ -143,7 +152,7 @@ describe("a stream", () => {
       Stream.rechunk(1),
       Stream.tap(() => Effect.sync(() => (made += 1))),
     );
-    const iterator = test.bridge.stream(contextOf(), outgoing(stream))[Symbol.asyncIterator]();
+    const iterator = test.bridge.stream(request, contextOf(), outgoing(stream))[Symbol.asyncIterator]();
     await iterator.next();
     for (let turn = 0; turn < 100; turn++) await new Promise((resolve) => setImmediate(resolve));
     expect(made).toBeLessThan(300);
@@ -158,7 +167,7 @@ describe("a stream", () => {
     const stream = Stream.concat(Stream.make("a"), Stream.never).pipe(
       Stream.onExit(() => Effect.sync(() => log.add("stopped"))),
     );
-    const iterator = test.bridge.stream(contextOf(), outgoing(stream))[Symbol.asyncIterator]();
+    const iterator = test.bridge.stream(request, contextOf(), outgoing(stream))[Symbol.asyncIterator]();
     await iterator.next();
     await iterator.return?.();
     await log.until("stopped");
@@ -173,7 +182,7 @@ describe("a stream", () => {
         throw new Error("secret");
       },
     };
-    const error = await errorOf(collect(test.bridge.stream(contextOf(), broken)));
+    const error = await errorOf(collect(test.bridge.stream(request, contextOf(), broken)));
     expect(error.code).toBe(Code.Internal);
     expect(test.log[0]?.text).toContain("secret");
   });
@@ -183,11 +192,11 @@ describe("a stream", () => {
     const given: number[] = [];
     const endless = {
       ...outgoing(Stream.empty),
-      stream: (call: { readonly deadlineMs: number }) => (given.push(call.deadlineMs), Stream.empty),
+      stream: (_request: unknown, call: { readonly deadlineMs: number }) => (given.push(call.deadlineMs), Stream.empty),
       endless: true,
     };
-    await collect(test.bridge.stream(contextOf(), endless));
-    await collect(test.bridge.stream(contextOf({ timeoutMs: 1000 }), endless));
+    await collect(test.bridge.stream(request, contextOf(), endless));
+    await collect(test.bridge.stream(request, contextOf({ timeoutMs: 1000 }), endless));
     expect(given[0]).toBe(Infinity);
     expect(given[1]).toBeLessThanOrEqual(1000);
   });

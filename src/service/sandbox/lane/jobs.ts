@@ -4,6 +4,7 @@
  */
 import { makeGrammar } from "../../output/grammar/make-grammar.ts";
 import { readCheckpoint, readRevision, readStamp } from "./checkpoint.ts";
+import { readRequest } from "./request.ts";
 import { encode, loadText, render } from "./text.ts";
 
-export const jobs = { encode, loadText, makeGrammar, readCheckpoint, readRevision, readStamp, render };
+export const jobs = { encode, loadText, makeGrammar, readCheckpoint, readRequest, readRevision, readStamp, render };

@@ -11,6 +11,8 @@
 // - Counts are uint32: a 64-bit integer is a bigint in JavaScript and a string in JSON. Bytes of memory are `double`
 //   in calls that are read by people and dashboards, exact up to 2^53.
 // - Text is UTF-8; token ids are positions in the model's vocabulary.
+// - A request has at most 16,384 messages in its lists in all (chat messages, their parts and calls, tools and the like), however
+//   many each list may have, and at most 65,536 JSON values in its google.protobuf.Struct fields.
 // - Field numbers 1-15 carry what nearly every message holds; gaps are room for additions.
 
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";

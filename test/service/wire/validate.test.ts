@@ -1,11 +1,11 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import { Effect, Result } from "effect";
 import { assert, double, property, uint8Array } from "fast-check";
 import { describe, expect, it } from "vitest";
 
 import { GenerateRequestSchema } from "../../../src/client/gen/mlxd/v1/generation_service_pb.ts";
 import { type GenerationTaskSchema, Role } from "../../../src/client/gen/mlxd/v1/types_pb.ts";
-import { validate } from "../../../src/service/rpc/validate.ts";
+import { InvalidField } from "../../../src/service/domain/errors.ts";
+import { violationsIn } from "../../../src/service/wire/validate.ts";
 
 type Task = MessageInitShape<typeof GenerationTaskSchema>;
 type Sampling = NonNullable<Task["sampling"]>;
@@ -14,8 +14,8 @@ const prompt = { case: "prompt", value: "x" } as const;
 
 const refusalOf = (task: Task): string | undefined => {
   const request = create(GenerateRequestSchema, { task: { input: prompt, ...task } });
-  const result = Effect.runSync(Effect.result(validate(GenerateRequestSchema, request)));
-  return Result.isFailure(result) ? result.failure.message : undefined;
+  const violations = violationsIn(GenerateRequestSchema, request);
+  return violations.length === 0 ? undefined : new InvalidField({ violations }).message;
 };
 
 const bounds: ReadonlyArray<

@@ -8,21 +8,36 @@ import { field as fieldRules } from "@bufbuild/protovalidate/gen/buf/validate/va
 
 /** Messages within one request, at most: each list may be full, but not all of them at once. */
 const mostMessages = 16_384;
+/** Values of google.protobuf.Struct within one request, at most, objects and lists among them. */
+const mostValues = 65_536;
 
 /** The first that is found. */
 export const tooManyItems = <Desc extends DescMessage>(
   schema: Desc,
   message: MessageShape<Desc>,
-): Violation | undefined => new Search().in(schema, message, []);
+): Violation | undefined => new Search(true).in(schema, message, []);
+
+/** The same of what the whole request has, whatever each of its lists may have. */
+export const tooManyInAll = <Desc extends DescMessage>(
+  schema: Desc,
+  message: MessageShape<Desc>,
+): Violation | undefined => new Search(false).in(schema, message, []);
 
 class Search {
+  private readonly ofEach: boolean;
   private messages = 0;
+  private values = 0;
+
+  /** @param ofEach whether the bound of each list and map is looked at, too */
+  constructor(ofEach: boolean) {
+    this.ofEach = ofEach;
+  }
 
   in(schema: DescMessage, message: object, at: Violation["field"]): Violation | undefined {
     for (const { field, most } of checkedFields(schema)) {
       const value = valueOf(message, field);
       if (typeof value !== "object" || value === null) continue;
-      const found = this.inField(value, field, most, at);
+      const found = this.inField(value, field, this.ofEach ? most : Infinity, at);
       if (found !== undefined) return found;
     }
     return undefined;
@@ -33,6 +48,12 @@ class Search {
     if (field.fieldKind === "map") {
       if (Object.keys(value).length <= most) return undefined;
       return violation(here(), "map.max_pairs", `map must be at most ${most} entries`);
+    }
+    if (isStruct(field.message)) {
+      this.values += countValues(value, mostValues - this.values);
+      if (this.values <= mostValues) return undefined;
+      const rule = `the request has more than ${mostValues} JSON values in all, as template options and tool schemas; send fewer`;
+      return violation(here(), "request.max_values", rule);
     }
     if (!Array.isArray(value)) return field.message && this.in(field.message, value, here());
     if (value.length > most)
@@ -51,6 +72,19 @@ class Search {
   }
 }
 
+/** Of plain JSON; it stops above `most`. */
+const countValues = (json: object, most: number): number => {
+  const open: object[] = [json];
+  let count = 0;
+  for (let next = open.pop(); next !== undefined && count <= most; next = open.pop()) {
+    for (const value of Object.values(next) as ReadonlyArray<unknown>) {
+      count += 1;
+      if (typeof value === "object" && value !== null) open.push(value);
+    }
+  }
+  return count;
+};
+
 interface CheckedField {
   readonly field: DescField;
   /** Items or entries. */
@@ -64,7 +98,7 @@ const checkedFields = (schema: DescMessage): ReadonlyArray<CheckedField> => {
     known.get(schema) ??
     schema.fields
       .map((field) => ({ field, most: mostOf(field) }))
-      .filter(({ field, most }) => most < Infinity || hasRules(field.message));
+      .filter(({ field, most }) => most < Infinity || hasRules(field.message) || isStruct(field.message));
   known.set(schema, fields);
   return fields;
 };
@@ -74,6 +108,8 @@ const mostOf = (field: DescField): number => {
   if (type.case === "map") return Number(type.value.maxPairs ?? Infinity);
   return type.case === "repeated" ? Number(type.value.maxItems ?? Infinity) : Infinity;
 };
+
+const isStruct = (message: DescMessage | undefined): boolean => message?.typeName === "google.protobuf.Struct";
 
 /** Google's own types hold values of any kind, which have no rules. */
 const hasRules = (message: DescMessage | undefined): boolean =>

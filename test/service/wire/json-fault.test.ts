@@ -3,8 +3,8 @@ import { assert, json, property, string } from "fast-check";
 import { describe, expect, it } from "vitest";
 
 import { GenerateRequestSchema } from "../../../src/client/gen/mlxd/v1/generation_service_pb.ts";
-import { jsonFault } from "../../../src/service/server/json-fault.ts";
-import { scanJson } from "../../../src/service/server/json-scan.ts";
+import { jsonFault } from "../../../src/service/wire/json-fault.ts";
+import { scanJson } from "../../../src/service/wire/json-scan.ts";
 
 const isJson = (text: string): boolean => {
   try {

@@ -1,0 +1,168 @@
+/**
+ * Takes in the one message of a call before Connect does. Connect decodes where it stands, on the thread of all calls; a
+ * message that takes long to decode is held back here for another process, and Connect is given an empty one in its place.
+ */
+import type { DescMessage } from "@bufbuild/protobuf";
+import { Code, ConnectError } from "@connectrpc/connect";
+import type { Compression } from "@connectrpc/connect/protocol";
+
+import { errorInfo } from "../rpc/error-details.ts";
+import { connectErrorFrom } from "../rpc/error-to-wire.ts";
+import type { RequestBytes } from "../wire/read-request.ts";
+import { isHeavy } from "../wire/request-weight.ts";
+
+export interface Intake {
+  readonly schema: DescMessage;
+  /** Name of the method, for errors. */
+  readonly method: string;
+  readonly isBinary: boolean;
+  /** Bytes that the message may have, compressed or not. */
+  readonly maxBytes: number;
+  /** What its caller says it is compressed with; undefined where that is nothing, or nothing that is known here. */
+  readonly compression: Compression | undefined;
+  /** Takes a message that is held back; before Connect is given the empty one. */
+  readonly hold: (request: RequestBytes) => void;
+}
+
+type Body = AsyncIterable<Uint8Array>;
+
+/** A byte of flags, and four of the message's length. */
+const prefixBytes = 5;
+const compressedFlag = 1;
+
+/**
+ * A message in an envelope, as gRPC, gRPC-Web and Connect's streams have it. Fails at the first byte behind it: Connect
+ * waits for the whole of a second message to say that it is one too many, and so for as long as its peer likes.
+ */
+export async function* receiveEnvelope(body: Body, intake: Intake): AsyncGenerator<Uint8Array> {
+  const received = new Received();
+  let isWhole = false;
+  for await (const chunk of body) {
+    received.add(chunk);
+    const { length } = received;
+    if (!isWhole && length !== undefined) {
+      if (length > intake.maxBytes) throw tooLarge(length, intake.maxBytes);
+      isWhole = received.bytes >= prefixBytes + length;
+      if (isWhole) yield* envelopeOf(received.take(prefixBytes + length), intake);
+    }
+    if (isWhole && received.bytes > 0) {
+      const problem = `the request goes on behind its message; ${intake.method} takes one`;
+      throw new ConnectError(problem, Code.Unimplemented);
+    }
+  }
+  // What is incomplete is Connect's to complain of.
+  if (!isWhole && received.bytes > 0) yield received.take(received.bytes);
+}
+
+/** The whole body of a call of Connect's that is no stream. */
+export async function* receiveWhole(
+  body: Body,
+  contentLength: number | undefined,
+  intake: Intake,
+): AsyncGenerator<Uint8Array> {
+  const { maxBytes, compression } = intake;
+  if (contentLength !== undefined && contentLength > maxBytes) throw tooLarge(contentLength, maxBytes);
+  const received = new Received();
+  for await (const chunk of body) {
+    received.add(chunk);
+    if (received.bytes > maxBytes) throw tooLarge(undefined, maxBytes);
+  }
+  const sent = received.take(received.bytes);
+  const message = compression === undefined || sent.length === 0 ? sent : await compression.decompress(sent, maxBytes);
+  yield decodedHere(message, intake);
+}
+
+async function* envelopeOf(envelope: Buffer, intake: Intake): AsyncGenerator<Uint8Array> {
+  const { compression, maxBytes } = intake;
+  const flags = envelope.readUInt8(0);
+  const sent = envelope.subarray(prefixBytes);
+  const isCompressed = (flags & compressedFlag) !== 0;
+  // Connect says what is wrong with one that it cannot decompress either.
+  if (isCompressed && (compression === undefined || sent.length === 0)) {
+    yield envelope;
+    return;
+  }
+  const message = isCompressed && compression !== undefined ? await compression.decompress(sent, maxBytes) : sent;
+  const given = decodedHere(message, intake);
+  const prefix = Buffer.alloc(prefixBytes);
+  prefix.writeUInt8(flags & ~compressedFlag, 0);
+  prefix.writeUInt32BE(given.length, 1);
+  yield prefix;
+  yield given;
+}
+
+/** The message, or, where it is held back, the empty one. */
+const decodedHere = (message: Uint8Array, { schema, isBinary, hold }: Intake): Uint8Array => {
+  if (!isHeavy(schema, message, isBinary)) return message;
+  hold({ bytes: message, isBinary });
+  return isBinary ? new Uint8Array() : emptyJson;
+};
+
+const emptyJson = Buffer.from("{}");
+
+/** Takes no more memory than what was received, however small the pieces: most messages come in one, which is kept as it is. */
+class Received {
+  readonly #pieces: Buffer[] = [];
+  /** The last piece that small ones are copied into, and how much of it is filled. */
+  #block = Buffer.alloc(0);
+  #filled = 0;
+  bytes = 0;
+
+  add(chunk: Uint8Array): void {
+    this.bytes += chunk.length;
+    if (this.bytes === chunk.length || chunk.length >= blockBytes) {
+      this.#closeBlock();
+      this.#pieces.push(Buffer.from(chunk.buffer, chunk.byteOffset, chunk.byteLength));
+      return;
+    }
+    if (this.#filled + chunk.length > this.#block.length) {
+      this.#closeBlock();
+      this.#block = Buffer.allocUnsafe(blockBytes);
+    }
+    this.#block.set(chunk, this.#filled);
+    this.#filled += chunk.length;
+  }
+
+  /** What an envelope's prefix says; undefined until it is there. */
+  get length(): number | undefined {
+    if (this.bytes < prefixBytes) return undefined;
+    const first = this.#pieces[0];
+    const head = first !== undefined && first.length >= prefixBytes ? first : this.#joined();
+    return head.readUInt32BE(1);
+  }
+
+  /** The first bytes; the rest stays. */
+  take(bytes: number): Buffer {
+    const all = this.#joined();
+    this.#pieces[0] = all.subarray(bytes);
+    this.bytes = all.length - bytes;
+    return all.subarray(0, bytes);
+  }
+
+  #joined(): Buffer {
+    this.#closeBlock();
+    const [first] = this.#pieces;
+    const all = this.#pieces.length === 1 && first !== undefined ? first : Buffer.concat(this.#pieces);
+    this.#pieces.splice(0, Infinity, all);
+    return all;
+  }
+
+  #closeBlock(): void {
+    if (this.#filled > 0) this.#pieces.push(this.#block.subarray(0, this.#filled));
+    this.#block = Buffer.alloc(0);
+    this.#filled = 0;
+  }
+}
+
+const blockBytes = 65_536;
+
+/** @param bytes undefined where they were not all received */
+const tooLarge = (bytes: number | undefined, maxBytes: number): ConnectError => {
+  const size = bytes === undefined ? "is larger" : `has ${bytes} bytes`;
+  return connectErrorFrom({
+    code: Code.ResourceExhausted,
+    message: `the request's message ${size}; it may have ${maxBytes} bytes at most (MLXD_MAX_MESSAGE_BYTES)`,
+    details: [errorInfo("MESSAGE_TOO_LARGE", {})],
+    metadata: {},
+  });
+};

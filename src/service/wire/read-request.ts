@@ -1,0 +1,96 @@
+/** From a request's bytes to a message that keeps the rules, or to what is wrong with it. */
+import {
+  createRegistry,
+  type DescMessage,
+  fromBinary,
+  fromJson,
+  isMessage,
+  type JsonValue,
+  toBinary,
+} from "@bufbuild/protobuf";
+
+import { file_mlxd_v1_embedding_service } from "../../client/gen/mlxd/v1/embedding_service_pb.ts";
+import {
+  BatchGenerateRequestSchema,
+  BatchItemSchema,
+  file_mlxd_v1_generation_service,
+} from "../../client/gen/mlxd/v1/generation_service_pb.ts";
+import { file_mlxd_v1_model_service } from "../../client/gen/mlxd/v1/model_service_pb.ts";
+import { file_mlxd_v1_server_service } from "../../client/gen/mlxd/v1/server_service_pb.ts";
+import { file_mlxd_v1_tokenizer_service } from "../../client/gen/mlxd/v1/tokenizer_service_pb.ts";
+import type { FieldViolation } from "../domain/errors.ts";
+import { jsonFault } from "./json-fault.ts";
+import type { JsonFault } from "./json-scan.ts";
+import { requestViolations } from "./request-violations.ts";
+import { violationsIn } from "./validate.ts";
+
+export interface RequestBytes {
+  readonly bytes: Uint8Array;
+  /** In protobuf's binary form; otherwise it is JSON. */
+  readonly isBinary: boolean;
+}
+
+/** As a structured clone. */
+export interface NamedRequest extends RequestBytes {
+  /** Full name of the message: `mlxd.v1.GenerateRequest`. */
+  readonly type: string;
+}
+
+export type ReadRequest =
+  | {
+      /** In binary form. */
+      readonly message: Uint8Array;
+      /** Of a batch that is in order itself: what is wrong with each of its items. */
+      readonly ofItems: ReadonlyArray<ReadonlyArray<FieldViolation>>;
+    }
+  | { readonly violations: ReadonlyArray<FieldViolation> }
+  /** It is no such message at all. */
+  | { readonly malformed: JsonFault };
+
+export const readRequest = ({ type, ...request }: NamedRequest): ReadRequest => {
+  const schema = registry.getMessage(type);
+  if (schema === undefined) throw new Error(`no service takes ${type}`);
+  const parsed = request.isBinary ? fromBytes(schema, request.bytes) : fromText(schema, request.bytes);
+  if ("malformed" in parsed) return parsed;
+  const { message } = parsed;
+  const violations = requestViolations(schema, message);
+  if (violations.length > 0) return { violations };
+  const items = isMessage(message, BatchGenerateRequestSchema) ? message.items : [];
+  return {
+    message: toBinary(schema, message),
+    ofItems: items.map((item) => violationsIn(BatchItemSchema, item)),
+  };
+};
+
+const registry = createRegistry(
+  file_mlxd_v1_generation_service,
+  file_mlxd_v1_embedding_service,
+  file_mlxd_v1_tokenizer_service,
+  file_mlxd_v1_model_service,
+  file_mlxd_v1_server_service,
+);
+
+const malformed = (description: string, field = "") => ({ malformed: { field, description } });
+
+const fromBytes = (schema: DescMessage, bytes: Uint8Array) => {
+  try {
+    return { message: fromBinary(schema, bytes) };
+  } catch {
+    return malformed("the request is no well-formed protobuf message");
+  }
+};
+
+const fromText = (schema: DescMessage, bytes: Uint8Array) => {
+  let text: string;
+  try {
+    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    return malformed("the request is not in UTF-8, as JSON has to be");
+  }
+  try {
+    return { message: fromJson(schema, JSON.parse(text) as JsonValue) };
+  } catch {
+    const { field, description } = jsonFault(schema, text) ?? {};
+    return malformed(description ?? "the request cannot be read as JSON", field);
+  }
+};

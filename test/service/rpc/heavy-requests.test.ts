@@ -1,0 +1,94 @@
+/** A few megabytes of small messages kept the service's one thread for seconds: such requests are read in another process. */
+import { create } from "@bufbuild/protobuf";
+import { Code, createClient } from "@connectrpc/connect";
+import { Effect, Layer } from "effect";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+
+import {
+  BatchGenerateRequestSchema,
+  GenerateRequestSchema,
+  GenerationService,
+} from "../../../src/client/gen/mlxd/v1/generation_service_pb.ts";
+import { Role } from "../../../src/client/gen/mlxd/v1/types_pb.ts";
+import { SandboxConfig } from "../../../src/service/config/SandboxConfig.ts";
+import { Sandbox } from "../../../src/service/sandbox/Sandbox.ts";
+import { collect } from "../../support/collect.ts";
+import { grpc, transports } from "../../support/rpc-transports.ts";
+import { eventsOf, resultOf } from "../../support/scripted-generations.ts";
+import { startTestServer, type TestServer } from "../../support/test-server.ts";
+import { detailsOf, errorOf, violationOf } from "../../support/wire-error.ts";
+
+const sandbox = Sandbox.layer.pipe(
+  Layer.provide(Layer.succeed(SandboxConfig, { timeLimitMs: 60_000, memoryBytes: 2 ** 30, lanes: 2, environment: {} })),
+);
+
+const message = { role: Role.USER, content: [{ part: { case: "text" as const, value: "hi" } }] };
+const chatOf = (messages: number) => ({
+  input: { case: "chat" as const, value: { messages: Array.from({ length: messages }, () => message) } },
+});
+const prompt = { case: "prompt", value: "x" } as const;
+
+let server: TestServer;
+beforeAll(async () => {
+  server = await startTestServer({
+    sandbox,
+    // Tells what arrived.
+    run: ({ input, labels }) => {
+      const told = input.type === "chat" ? `${input.messages.length} messages, ${labels["kept"]}` : input.type;
+      return Effect.succeed(resultOf(eventsOf([told])));
+    },
+  });
+});
+afterAll(() => server.close());
+
+describe.each(transports)("over $name", ({ create: transport }) => {
+  const client = () => createClient(GenerationService, transport(server.url));
+
+  it("arrives as it was sent", async () => {
+    const { result } = await client().generate({ task: { ...chatOf(4000), labels: { kept: "yes" } } });
+    expect(result?.candidates[0]?.text).toBe("4000 messages, yes");
+  });
+
+  it("is refused with the field and its bound", async () => {
+    const labels = Object.fromEntries(Array.from({ length: 100_000 }, (_, index) => [`l${index}`, ""]));
+    const error = await errorOf(client().generate({ task: { input: prompt, labels } }));
+    expect(error.code).toBe(Code.InvalidArgument);
+    expect(detailsOf(error).info?.reason).toBe("INVALID_FIELD");
+    expect(violationOf(error)).toBe("task.labels: map must be at most 16 entries");
+  });
+
+  it("is refused before a stream begins, too", async () => {
+    const error = await errorOf(collect(client().streamGenerate({ task: chatOf(5000) })));
+    expect(violationOf(error)).toBe("task.chat.messages: it has 5000 items; it must contain no more than 4096 item(s)");
+  });
+});
+
+it("of a batch fails with the item that is wrong", async () => {
+  const items = [{ task: chatOf(4000) }, { task: { input: prompt, sampling: { temperature: 7 } } }];
+  const request = create(BatchGenerateRequestSchema, { items });
+  const told = (await collect(createClient(GenerationService, grpc.create(server.url)).batchGenerate(request))).map(
+    ({ event }) =>
+      event.case === "item" ? event.value.outcome.case : `${event.value?.succeeded} of ${event.value?.total}`,
+  );
+  expect(told).toEqual(["result", "error", "1 of 2"]);
+});
+
+it("in JSON that is none is refused with what is wrong, however large", async () => {
+  const url = `${server.url}/mlxd.v1.GenerationService/Generate`;
+  const refusal = async (body: string) => {
+    const response = await fetch(url, { method: "POST", headers: { "content-type": "application/json" }, body });
+    const { message: told, details } = (await response.json()) as { message: string; details: { debug: unknown }[] };
+    return { status: response.status, told, reason: (details[0]?.debug as { reason: string } | undefined)?.reason };
+  };
+  const malformed = { status: 400, reason: "MALFORMED_REQUEST" };
+  expect(await refusal(`{"task": {${'"prompt": 7,'.repeat(100_000)}"model": ""}}`)).toEqual({
+    ...malformed,
+    told: "task.prompt: it is there twice",
+  });
+  expect(await refusal('{"task":'.repeat(200_000))).toEqual({
+    ...malformed,
+    told: expect.stringContaining("it is nested more than 128 deep"),
+  });
+  const large = JSON.stringify(create(GenerateRequestSchema, { task: { input: prompt } })).padEnd(3_000_000);
+  expect(await refusal(large)).toMatchObject(malformed);
+});

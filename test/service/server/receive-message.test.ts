@@ -1,0 +1,117 @@
+import { create, toBinary } from "@bufbuild/protobuf";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { compressionGzip } from "@connectrpc/connect-node";
+import { describe, expect, it } from "vitest";
+
+import { GenerateRequestSchema } from "../../../src/client/gen/mlxd/v1/generation_service_pb.ts";
+import { type Intake, receiveEnvelope, receiveWhole } from "../../../src/service/server/receive-message.ts";
+import type { RequestBytes } from "../../../src/service/wire/read-request.ts";
+import { envelope } from "../../support/raw-http.ts";
+import { errorOf } from "../../support/wire-error.ts";
+
+const maxBytes = 3_000_000;
+const light = Buffer.from(toBinary(GenerateRequestSchema, create(GenerateRequestSchema, { task: { model: "demo" } })));
+const heavy = Buffer.from(
+  toBinary(
+    GenerateRequestSchema,
+    create(GenerateRequestSchema, { task: { input: { case: "prompt", value: "x".repeat(2_000_000) } } }),
+  ),
+);
+
+const heavyJson = Buffer.from(JSON.stringify({ task: { prompt: "x".repeat(2_000_000) } }));
+
+const receive = async (
+  body: Buffer,
+  {
+    isWhole = false,
+    pieceBytes = 16_384,
+    ...changes
+  }: Partial<Intake> & { isWhole?: boolean; pieceBytes?: number } = {},
+) => {
+  const held: RequestBytes[] = [];
+  const intake: Intake = {
+    schema: GenerateRequestSchema,
+    method: "Generate",
+    isBinary: true,
+    maxBytes,
+    compression: undefined,
+    hold: (request) => void held.push(request),
+    ...changes,
+  };
+  async function* pieces() {
+    for (let at = 0; at < body.length; at += pieceBytes) yield body.subarray(at, at + pieceBytes);
+  }
+  const given: Uint8Array[] = [];
+  const source = isWhole ? receiveWhole(pieces(), undefined, intake) : receiveEnvelope(pieces(), intake);
+  for await (const chunk of source) given.push(chunk);
+  return { given: Buffer.concat(given), held: held.map(({ bytes }) => nameOf(bytes)) };
+};
+
+/** Megabytes are slow to compare, and unreadable where they differ. */
+const nameOf = (bytes: Uint8Array): string =>
+  [heavy, heavyJson].findIndex((known) => known.equals(bytes)) < 0 ? `${bytes.length} bytes` : "what was sent";
+
+describe("in an envelope", () => {
+  it.each([1, 3, 16_384])("a light message goes on as it is, in pieces of %d bytes", async (pieceBytes) => {
+    expect(await receive(envelope(light), { pieceBytes })).toEqual({ given: envelope(light), held: [] });
+  });
+
+  it.each([7, 70_000])(
+    "a heavy one is held back, and an empty one goes on, in pieces of %d bytes",
+    async (pieceBytes) => {
+      const { given, held } = await receive(envelope(heavy), { pieceBytes });
+      expect(given).toEqual(envelope(Buffer.alloc(0)));
+      expect(held).toEqual(["what was sent"]);
+    },
+  );
+
+  it("a compressed one is weighed by what it has inside", async () => {
+    const compressed = Buffer.from(await compressionGzip.compress(heavy));
+    const sent = envelope(compressed);
+    sent.writeUInt8(1, 0);
+    const { given, held } = await receive(sent, { compression: compressionGzip });
+    expect(given).toEqual(envelope(Buffer.alloc(0)));
+    expect(held).toEqual(["what was sent"]);
+  });
+
+  it("one that says that it is too large is refused before it is there", async () => {
+    const promised = envelope(light);
+    promised.writeUInt32BE(maxBytes + 1, 1);
+    const error = await errorOf(receive(promised));
+    expect(error.code).toBe(Code.ResourceExhausted);
+    expect(error.rawMessage).toContain(`has ${maxBytes + 1} bytes; it may have ${maxBytes} bytes at most`);
+  });
+
+  it("is refused at the first byte behind it", async () => {
+    const error = await errorOf(receive(Buffer.concat([envelope(light), Buffer.from([0])])));
+    expect(error.code).toBe(Code.Unimplemented);
+  });
+
+  it("is passed on as it is where it ends too early, for Connect to say so", async () => {
+    const cut = envelope(light).subarray(0, -1);
+    expect(await receive(cut)).toEqual({ given: cut, held: [] });
+    const prefix = envelope(light).subarray(0, 3);
+    expect(await receive(prefix)).toEqual({ given: prefix, held: [] });
+    expect(await receive(Buffer.alloc(0))).toEqual({ given: Buffer.alloc(0), held: [] });
+  });
+});
+
+describe("without an envelope", () => {
+  it("a light message goes on, and a heavy one is held back", async () => {
+    expect(await receive(light, { isWhole: true })).toEqual({ given: light, held: [] });
+    expect(await receive(heavy, { isWhole: true })).toEqual({ given: Buffer.alloc(0), held: ["what was sent"] });
+    expect(await receive(heavyJson, { isWhole: true, isBinary: false })).toEqual({
+      given: Buffer.from("{}"),
+      held: ["what was sent"],
+    });
+  });
+
+  it("a compressed one is never larger inside than may be", async () => {
+    const bomb = Buffer.from(await compressionGzip.compress(Buffer.alloc(maxBytes + 1)));
+    const error = await receive(bomb, { isWhole: true, compression: compressionGzip }).then(
+      () => undefined,
+      (cause: unknown) => ConnectError.from(cause),
+    );
+    expect(error?.code).toBe(Code.ResourceExhausted);
+  });
+});

@@ -1,0 +1,76 @@
+import { create, fromBinary, toBinary, toJsonString } from "@bufbuild/protobuf";
+import { describe, expect, it } from "vitest";
+
+import {
+  BatchGenerateRequestSchema,
+  GenerateRequestSchema,
+} from "../../../src/client/gen/mlxd/v1/generation_service_pb.ts";
+import { readRequest } from "../../../src/service/wire/read-request.ts";
+
+const type = GenerateRequestSchema.typeName;
+const json = (text: string) => readRequest({ type, bytes: Buffer.from(text), isBinary: false });
+
+describe("a request", () => {
+  const request = create(GenerateRequestSchema, {
+    task: { model: "demo", input: { case: "prompt", value: "é".repeat(1000) }, labels: { a: "b" } },
+  });
+
+  it.each([
+    ["binary", toBinary(GenerateRequestSchema, request), true],
+    ["JSON", Buffer.from(toJsonString(GenerateRequestSchema, request)), false],
+  ] as const)("in %s is the message that was sent", (_format, bytes, isBinary) => {
+    const read = readRequest({ type, bytes, isBinary });
+    expect("message" in read && fromBinary(GenerateRequestSchema, read.message)).toEqual(request);
+  });
+
+  it("that breaks rules is told with its fields", () => {
+    expect(json('{"task": {"prompt": "", "sampling": {"temperature": 3}}}')).toMatchObject({
+      violations: [{ field: "task.prompt" }, { field: "task.sampling.temperature" }],
+    });
+  });
+
+  it("with too many values in its structures is told of those", () => {
+    const read = json(
+      `{"task": {"chat": {"messages": [{"role": 2}], "templateOptions": {"a": [${"0,".repeat(70_000)}0]}}}}`,
+    );
+    expect(read).toMatchObject({
+      violations: [{ field: "task.chat.template_options", description: expect.stringContaining("more than 65536") }],
+    });
+  });
+
+  it.each([
+    ["no JSON", '{"task": ', "the request is not JSON: it ends too early, at line 1, column 10", ""],
+    ["a wrong kind", '{"task": {"prompt": 7}}', "7 is not allowed; it must be a text", "task.prompt"],
+    ["a key twice", `{"task": {${'"prompt": 7,'.repeat(100_000)}"model": ""}}`, "it is there twice", "task.prompt"],
+    ["too deep", '{"task":'.repeat(200_000), "nested more than 128 deep", ""],
+    ["lists too deep", "[".repeat(400_000), "nested more than 128 deep", ""],
+  ])("that is %s is told so", (_what, text, description, field) => {
+    expect(json(text)).toMatchObject({ malformed: { field, description: expect.stringContaining(description) } });
+  });
+
+  it("that is no UTF-8, or no message, is told so", () => {
+    expect(readRequest({ type, bytes: new Uint8Array([0x22, 0xff, 0x22]), isBinary: false })).toMatchObject({
+      malformed: { description: "the request is not in UTF-8, as JSON has to be" },
+    });
+    expect(readRequest({ type, bytes: new Uint8Array(10_000).fill(0x0b), isBinary: true })).toMatchObject({
+      malformed: { description: "the request is no well-formed protobuf message" },
+    });
+  });
+});
+
+describe("a batch", () => {
+  const batchOf = (text: string) =>
+    readRequest({ type: BatchGenerateRequestSchema.typeName, bytes: Buffer.from(text), isBinary: false });
+
+  it("is read though items of it are wrong, which are told one by one", () => {
+    const read = batchOf('{"items": [{"task": {"prompt": "a"}}, {"task": {}}]}');
+    expect(read).toMatchObject({ ofItems: [[], [{ field: "task.input" }]] });
+  });
+
+  it("may not have more messages in all than one task may", () => {
+    const item = `{"task": {"chat": {"messages": [${"{},".repeat(1000)}{}]}}}`;
+    expect(batchOf(`{"items": [${Array.from({ length: 20 }, () => item).join(",")}]}`)).toMatchObject({
+      violations: [{ description: expect.stringContaining("more than 16384 messages") }],
+    });
+  });
+});
