@@ -174,7 +174,7 @@ export class Engines extends Context.Service<
   Engines,
   {
     /**
-     * Ready when it has computed a token.
+     * Ready when its model is loaded and has agreed with itself.
      *
      * @param unchanged fails where the files are not those of the facts any more. It is asked before and after every
      *   process reads them, so that none serves others.

@@ -6,7 +6,7 @@ import { Constraints } from "./constraints/constraints.ts";
 import type { Model } from "./architectures/Model.ts";
 import { loadCheckpoint } from "./checkpoint.ts";
 import { isOutOfMemory, LoadError, MemoryError } from "./files/load-error.ts";
-import { breathe, collect, device } from "./mlx.ts";
+import { breathe, collect, device, finishCommands } from "./mlx.ts";
 import type { FromWorker, LoadMessage, SubmitMessage, ToWorker, WorkerMemory } from "./protocol.ts";
 import { Scheduler } from "./scheduler/scheduler.ts";
 import { checkAgainstItself } from "./self-check.ts";
@@ -144,6 +144,9 @@ process.on("message", (message: ToWorker) => {
     case "ping":
       send({ type: "pong" });
       break;
+    case "end":
+      leave();
+      break;
     case "cancel":
       if (constraints?.abandon(message.sequence) === true) break;
       scheduler?.cancel(message.sequence);
@@ -152,7 +155,13 @@ process.on("message", (message: ToWorker) => {
   }
 });
 
+/** Between two steps. macOS has panicked over processes that went away while the GPU worked for them. */
+const leave = (): never => {
+  finishCommands();
+  process.exit(0);
+};
+
 // The service is gone, however it ended: nobody is left to compute for.
-process.on("disconnect", () => process.exit(0));
+process.on("disconnect", leave);
 // Ctrl-C reaches the whole process group; the service decides when its engines end.
 process.on("SIGINT", () => {});

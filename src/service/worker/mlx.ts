@@ -180,5 +180,8 @@ export const breathe = (steps: number): Promise<void> => {
 /** Frees what is left behind, for when there is time: before a pause. */
 export const collect = (): Promise<void> => breathe(stepsPerFullCollection);
 
+/** Waits until the device has computed all that it was given: a stream keeps the order. */
+export const finishCommands = (): void => mx.eval(mx.add(mx.zeros([1]), 1));
+
 const stepsPerMinorCollection = 2;
 const stepsPerFullCollection = 64;

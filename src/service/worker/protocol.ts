@@ -180,9 +180,14 @@ interface PingMessage {
   readonly type: "ping";
 }
 
-export type ToWorker = LoadMessage | VocabularyMessage | SubmitMessage | CancelMessage | PingMessage;
+/** Asks the process to end, once the device has computed what it was given. */
+interface EndMessage {
+  readonly type: "end";
+}
 
-/** The model is loaded and has computed a token. */
+export type ToWorker = LoadMessage | VocabularyMessage | SubmitMessage | CancelMessage | PingMessage | EndMessage;
+
+/** The model is loaded and agrees with itself. */
 interface ReadyMessage {
   readonly type: "ready";
   readonly device: "cpu" | "metal";

@@ -365,7 +365,7 @@ class MlxEngine implements Engine {
     const { stallMs, unresponsiveMs } = this.settings;
     const { stalledMs } = this.watchdog;
     const health: EngineHealth = stalledMs > Math.min(unresponsiveMs, stallMs) ? "stalled" : "serving";
-    if (stalledMs > stallMs) worker.kill();
+    if (stalledMs > stallMs) worker.end();
     else for (const sequence of this.watchdog.stuck(stallMs)) this.endStuck(sequence);
     return SubscriptionRef.get(this.healthRef).pipe(
       Effect.flatMap((before) => (before === health ? Effect.void : this.tellHealth(health, stalledMs))),

@@ -10,7 +10,8 @@ export interface WorkerProcess {
   readonly pid: number | undefined;
   /** Ignored when the process has ended: its end is told apart. */
   readonly send: (message: ToWorker) => void;
-  readonly kill: () => void;
+  /** Asks it to end, and makes it where it does not. */
+  readonly end: () => void;
 }
 
 export interface WorkerListener {
@@ -34,7 +35,7 @@ export const spawnWorker = (
       send: (message) => {
         if (child.connected) child.send(message, () => {});
       },
-      kill: () => void child.kill("SIGKILL"),
+      end: () => void end(child),
     }),
   );
 
@@ -76,11 +77,21 @@ const start = (environment: Readonly<Record<string, string | undefined>>, listen
   return child;
 };
 
-/** MLX state is not worth a farewell: the memory is back the moment the process is gone. */
+/**
+ * Asks first: a GPU whose process is killed while it computes may take macOS down with it. What does not go by itself, as
+ * it is stopped or in a step without end, is killed.
+ */
 const end = (child: ChildProcess): Promise<void> => {
   if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) return Promise.resolve();
   return new Promise((resolve) => {
-    child.once("exit", () => resolve());
-    child.kill("SIGKILL");
+    const kill = setTimeout(() => child.kill("SIGKILL"), child.connected ? endMs : 0);
+    child.once("exit", () => {
+      clearTimeout(kill);
+      resolve();
+    });
+    if (child.connected) child.send({ type: "end" } satisfies ToWorker, () => {});
   });
 };
+
+/** A step is shorter. */
+const endMs = 2_000;
