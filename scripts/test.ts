@@ -10,7 +10,7 @@ const root = join(import.meta.dirname, "..");
 /** What a check exits with when there was nothing to check; its output is the reason. */
 const skippedCode = 77;
 const checkTimeoutMs = 5 * 60_000;
-const testsTimeoutMs = 30 * 60_000;
+const testsTimeoutMs = 38 * 60_000;
 const countsFile = ".cache/test-counts.json";
 
 interface Check {
@@ -59,7 +59,8 @@ const run = ([program, ...args]: Check["command"], stdio: "pipe" | "inherit", ti
     child.on("error", (error) => resolve({ code: 1, output: error.message }));
     child.on("close", (code, signal) => {
       const output = Buffer.concat(chunks).toString().trim();
-      resolve({ code: code ?? 1, output: signal ? `${output}\nended by ${signal}` : output });
+      const tooLong = child.killed ? ` after ${timeout / 60_000} minutes, which is the most` : "";
+      resolve({ code: code ?? 1, output: signal ? `${output}\nended by ${signal}${tooLong}`.trim() : output });
     });
   });
 
@@ -79,13 +80,13 @@ const check = async ({ name, command, file }: Check): Promise<keyof TestCounts> 
 const runTests = async (args: readonly string[]): Promise<TestCounts> => {
   rmSync(countsFile, { force: true });
   const reporters = ["--reporter=default", "--reporter=test/support/report.ts"];
-  const { code } = await run(["vitest", "run", ...reporters, ...args], "inherit", testsTimeoutMs);
+  const { code, output } = await run(["vitest", "run", ...reporters, ...args], "inherit", testsTimeoutMs);
   const counts: TestCounts = existsSync(countsFile)
     ? (JSON.parse(readFileSync(countsFile, "utf8")) as TestCounts)
     : { passed: 0, failed: 0, skipped: 0 };
   // It may also have found no test, been killed, or failed in its own set-up.
   if (code !== 0 && counts.failed === 0) {
-    console.log(`FAILED   vitest ended with ${code} and no failed test`);
+    console.log(`FAILED   vitest ended with ${code} and no failed test: ${output}`);
     counts.failed = 1;
   }
   return counts;
