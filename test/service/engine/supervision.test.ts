@@ -187,7 +187,7 @@ describe("a GPU that gives a command up", () => {
     Effect.gen(function* () {
       const engine = yield* start(writeRandomCheckpoint(shape));
       const lost = yield* Effect.flip(
-        run(engine, long("stream"), ({ type }) => {
+        run(engine, engineRequest("stream", { maxOutputTokens: 3_000 }), ({ type }) => {
           if (type === "output") kill("SIGUSR2");
         }),
       );
