@@ -1,5 +1,5 @@
 /** How many models are held in memory at once, and for how long. */
-import { Config, Context, Effect, Layer, Result, Schema } from "effect";
+import { Config, Context, Layer, Result, Schema } from "effect";
 
 import { type MachineMemory, mostModelBytes, readMachineMemory } from "./machine-memory.ts";
 import { wholeNumber } from "./whole-number.ts";

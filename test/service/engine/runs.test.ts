@@ -47,7 +47,7 @@ describe("the requests of an engine", () => {
     runs.begin();
     const [a, b, c] = [add("a"), add("b"), add("c")];
     told();
-    assert.deepEqual(names(runs.bury()), []);
+    assert.deepEqual(names(runs.loseProcess()), []);
     add("late");
     runs.begin();
     assert.deepEqual(told(), ["+a"]);
@@ -68,10 +68,10 @@ describe("the requests of an engine", () => {
     const { runs, add, told } = create();
     runs.begin();
     for (const name of ["a", "b", "c"]) add(name);
-    runs.bury();
+    runs.loseProcess();
     told();
     runs.begin();
-    const [lost, ...others] = runs.bury();
+    const [lost, ...others] = runs.loseProcess();
     assert.deepEqual([lost?.name, others], ["a", []]);
     if (lost !== undefined) runs.remove(lost);
     runs.begin();
@@ -82,7 +82,7 @@ describe("the requests of an engine", () => {
     const { runs, add, told } = create();
     runs.begin();
     const [a] = [add("a"), add("b")];
-    runs.bury();
+    runs.loseProcess();
     runs.begin();
     told();
     runs.remove(a);
@@ -93,7 +93,7 @@ describe("the requests of an engine", () => {
   it("that the dead process never had are not tried", () => {
     const { runs, add, told } = create();
     runs.begin();
-    runs.bury();
+    runs.loseProcess();
     add("a");
     add("b");
     runs.begin();

@@ -1,8 +1,13 @@
 /** One text on its way through an engine process: ids in, a vector out. Replayed until the vector is there. */
-import type { SubmitMessage } from "../../worker/protocol.ts";
-import type { EngineEmbedding } from "../Engine.ts";
+import { Exit } from "effect";
 
-export class EmbeddingRun {
+import { InsufficientMemory } from "../../domain/errors.ts";
+import type { SequenceEvent, SubmitMessage } from "../../worker/protocol.ts";
+import type { EngineEmbedding } from "../Engine.ts";
+import type { EngineRun, RunEnd } from "./EngineRun.ts";
+
+export class EmbeddingRun implements EngineRun {
+  readonly id = undefined;
   /** Another one when it is given to a process once more. */
   sequence: number;
   /** Nothing of it is told before its end. */
@@ -10,7 +15,7 @@ export class EmbeddingRun {
   /** Processes that died while they had it. */
   deaths = 0;
   vector: Float32Array | undefined;
-  readonly onAdmitted: () => void;
+  private readonly onAdmitted: () => void;
   private readonly request: EngineEmbedding;
 
   constructor(request: EngineEmbedding, sequence: number, onAdmitted: () => void = () => {}) {
@@ -18,6 +23,29 @@ export class EmbeddingRun {
     this.onAdmitted = onAdmitted;
     this.sequence = sequence;
   }
+
+  receive(event: SequenceEvent): RunEnd | undefined {
+    switch (event.type) {
+      case "admitted":
+        this.onAdmitted();
+        return undefined;
+      case "embedding":
+        this.vector = event.vector;
+        return { exit: Exit.void, isComputing: false };
+      case "refused":
+        return {
+          exit: Exit.fail(
+            new InsufficientMemory({ neededBytes: event.neededBytes, availableBytes: event.availableBytes }),
+          ),
+          isComputing: false,
+        };
+      default:
+        return undefined;
+    }
+  }
+
+  /** Nobody knows it by a name. */
+  cancel(): void {}
 
   get submission(): SubmitMessage {
     const { promptTokenIds, scheduling, ...embedding } = this.request;

@@ -1,16 +1,20 @@
 /** One request on its way through an engine process: ids in, text events out. */
+import { Exit } from "effect";
+
+import { AdapterBroken, EngineLost, InsufficientMemory, InvalidField } from "../../domain/errors.ts";
 import type { OutputWarning, StopMatch, TokenLogprob } from "../../domain/generation.ts";
 import { OutputReader, type OutputStep } from "../../output/OutputReader.ts";
 import { markersFor } from "../../output/parser.ts";
 import { asToken } from "../../output/token-marks.ts";
 import { createDetokenizer } from "../../prompt/detokenizer.ts";
 import type { Vocabulary } from "../../prompt/Vocabulary.ts";
-import type { SequenceEnd, SubmitMessage, TokenLogprobs } from "../../worker/protocol.ts";
-import type { EngineEvent, EngineRequest } from "../Engine.ts";
+import type { SequenceEnd, SequenceEvent, SubmitMessage, TokenLogprobs } from "../../worker/protocol.ts";
+import type { EngineEvent, EngineFailure, EngineRequest } from "../Engine.ts";
+import type { EngineRun, RunContext, RunEnd } from "./EngineRun.ts";
 import { describeLogprobs } from "./token-logprobs.ts";
 
-export class GenerationRun {
-  readonly request: EngineRequest;
+export class GenerationRun implements EngineRun {
+  private readonly request: EngineRequest;
   /** Another one when it is given to a process once more. */
   sequence: number;
   /** Processes that died while they had it. */
@@ -53,6 +57,60 @@ export class GenerationRun {
       if (!isAskedFor) this.leftOut.add(piece);
       return "";
     });
+  }
+
+  get id(): string {
+    return this.request.id;
+  }
+
+  receive(event: SequenceEvent, context: RunContext): RunEnd | undefined {
+    switch (event.type) {
+      case "admitted":
+        this.admit(event.cachedPromptTokens);
+        return undefined;
+      case "prompt":
+        this.promptLogprobs(event.logprobs);
+        return undefined;
+      case "drafted":
+        this.draft(event.tokens);
+        return undefined;
+      case "token":
+        return this.receiveToken(event, context);
+      case "finished":
+        this.end(event.reason);
+        return { exit: Exit.void, isComputing: false };
+      case "unconstrainable": {
+        // Only calls that have to be made may have the marks of calls.
+        const field = this.request.constraint?.markers === true ? "task.chat.tools" : "task.constraint";
+        return failed(new InvalidField({ violations: [{ field, description: event.reason }] }));
+      }
+      case "refused":
+        return failed(new InsufficientMemory({ neededBytes: event.neededBytes, availableBytes: event.availableBytes }));
+      case "adapter-failed": {
+        const adapter = this.request.adapter?.id ?? "";
+        return failed(new AdapterBroken({ adapter, model: context.model, cause: event.reason }));
+      }
+      case "progress":
+      case "embedding":
+        return undefined;
+    }
+  }
+
+  /** A token that the caller has, or is to have, from a process before is passed over. */
+  private receiveToken(
+    { tokenId, logprobs, drafted }: Extract<SequenceEvent, { type: "token" }>,
+    { model, mayDeliver }: RunContext,
+  ): RunEnd | undefined {
+    const found = this.repeats(tokenId);
+    if (found === "other") {
+      return { exit: Exit.fail(new EngineLost({ model, deaths: this.deaths })), isComputing: true };
+    }
+    if (found === "same" || !mayDeliver()) return undefined;
+    return this.token(tokenId, logprobs, drafted) ? { exit: Exit.void, isComputing: true } : undefined;
+  }
+
+  cancel(): void {
+    this.end("cancelled");
   }
 
   get submission(): SubmitMessage {
@@ -217,6 +275,8 @@ export class GenerationRun {
     return [{ kind: "markers-removed", message: `special tokens were left out of the text: ${tokens.slice(0, 200)}` }];
   }
 }
+
+const failed = (failure: EngineFailure): RunEnd => ({ exit: Exit.fail(failure), isComputing: false });
 
 type TokensOfStep = Pick<
   Extract<EngineEvent, { type: "output" }>,

@@ -5,12 +5,9 @@
  * on the next process, once, one at a time and with nothing beside them, until they are past the token that they had
  * come to: what dies again was the cause, and takes nobody with it. Everything else waits until the last trial is over.
  */
-import type { EmbeddingRun } from "./EmbeddingRun.ts";
-import type { GenerationRun } from "./GenerationRun.ts";
+import type { EngineRun } from "./EngineRun.ts";
 
-type Run = GenerationRun | EmbeddingRun;
-
-export class Runs<Entry extends { readonly run: Run }> {
+export class Runs<Entry extends { readonly run: EngineRun }> {
   /** By the sequence number that the run has now. */
   private readonly entries = new Map<number, Entry>();
   /** Those that the process has. */
@@ -18,17 +15,17 @@ export class Runs<Entry extends { readonly run: Run }> {
   /** Those whose trial is not over, in the order in which they came. */
   private readonly suspects = new Set<Entry>();
   private readonly give: (entry: Entry) => void;
-  private readonly take: (sequence: number) => void;
+  private readonly withdraw: (sequence: number) => void;
   private hasProcess = false;
   private lastSequence = 0;
 
   /**
    * @param give gives a request to the process
-   * @param take takes it back: the process drops it
+   * @param withdraw takes it back: the process drops it
    */
-  constructor(give: (entry: Entry) => void, take: (sequence: number) => void) {
+  constructor(give: (entry: Entry) => void, withdraw: (sequence: number) => void) {
     this.give = give;
-    this.take = take;
+    this.withdraw = withdraw;
   }
 
   get size(): number {
@@ -76,7 +73,7 @@ export class Runs<Entry extends { readonly run: Run }> {
     if (!this.suspects.delete(entry)) return true;
     const isLast = this.suspects.size === 0;
     if (!isLast) {
-      this.take(entry.run.sequence);
+      this.withdraw(entry.run.sequence);
       this.given.delete(entry);
       this.entries.delete(entry.run.sequence);
       entry.run.sequence = this.nextSequence();
@@ -87,7 +84,7 @@ export class Runs<Entry extends { readonly run: Run }> {
   }
 
   /** The process has died. Returns the requests that end with it; the others are tried on the next one. */
-  bury(): ReadonlyArray<Entry> {
+  loseProcess(): ReadonlyArray<Entry> {
     this.hasProcess = false;
     const lost: Entry[] = [];
     for (const entry of this.given) {

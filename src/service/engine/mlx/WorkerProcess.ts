@@ -14,17 +14,20 @@ export interface WorkerProcess {
   readonly end: () => void;
 }
 
-export interface WorkerListener {
+interface WorkerListener {
   readonly onMessage: (message: FromWorker) => void;
   /** Once, also when it could not be started. */
   readonly onExit: (end: ProcessEnd) => void;
 }
 
-/** The process lives as long as the scope and ends with the service, however that ends: its channel is its lifeline. */
-export const spawnWorker = (
+/** Starts a process. The scope owns it: closing the scope ends it. */
+export type SpawnWorker = (
   environment: Readonly<Record<string, string | undefined>>,
   listener: WorkerListener,
-): Effect.Effect<WorkerProcess, never, Scope.Scope> =>
+) => Effect.Effect<WorkerProcess, never, Scope.Scope>;
+
+/** The process lives as long as the scope and ends with the service, however that ends: its channel is its lifeline. */
+export const spawnWorker: SpawnWorker = (environment, listener) =>
   Effect.map(
     Effect.acquireRelease(
       Effect.sync(() => start(environment, listener)),

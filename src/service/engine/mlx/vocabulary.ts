@@ -5,6 +5,33 @@ import { callMarkers } from "../../output/output-format.ts";
 import { byteLevelAlphabet } from "../../prompt/longest-token.ts";
 import type { Vocabulary } from "../../prompt/Vocabulary.ts";
 import type { VocabularyMessage } from "../../worker/protocol.ts";
+import type { WorkerProcess } from "./WorkerProcess.ts";
+
+/** Gives each process the vocabulary once, with its first request that has a constraint. */
+export class WorkerVocabulary {
+  private readonly made: Effect.Effect<VocabularyMessage>;
+  private message: VocabularyMessage | undefined;
+  /** The process that has it. */
+  private givenTo: Pick<WorkerProcess, "send"> | undefined;
+
+  /** @param made makes it once, when it is first needed */
+  constructor(made: Effect.Effect<VocabularyMessage>) {
+    this.made = made;
+  }
+
+  /** To be done before a request with a constraint is submitted. */
+  readonly prepare: Effect.Effect<void> = Effect.suspend(() =>
+    Effect.map(this.made, (message) => {
+      this.message = message;
+    }),
+  );
+
+  giveTo(worker: Pick<WorkerProcess, "send">): void {
+    if (this.message === undefined || this.givenTo === worker) return;
+    this.givenTo = worker;
+    worker.send(this.message);
+  }
+}
 
 /** In portions, as there may be hundreds of thousands of tokens, and others wait for this thread. */
 export const createVocabularyMessage = (vocabulary: Vocabulary): Effect.Effect<VocabularyMessage> =>

@@ -1,0 +1,161 @@
+/** The requests that an engine has taken: handed to its process, followed to their ends, given back where it dies. */
+import { Effect, Exit } from "effect";
+
+import { EngineLost } from "../../domain/errors.ts";
+import type { SequenceEvent } from "../../worker/protocol.ts";
+import type { EngineFailure } from "../Engine.ts";
+import type { EngineRun } from "./EngineRun.ts";
+import { Runs } from "./Runs.ts";
+import type { WorkerVocabulary } from "./vocabulary.ts";
+import type { Watchdog } from "./Watchdog.ts";
+import type { WorkerProcess } from "./WorkerProcess.ts";
+
+/** A run and the caller that waits for it. */
+interface Pending {
+  readonly run: EngineRun;
+  readonly resume: (exit: Exit.Exit<void, EngineFailure>) => void;
+}
+
+interface RequestParts {
+  /** Id of the model. */
+  readonly model: string;
+  readonly vocabulary: WorkerVocabulary;
+  readonly watchdog: Watchdog;
+  /** Something was computed. */
+  readonly onDelivery: () => void;
+}
+
+export class RunningRequests {
+  private readonly parts: RequestParts;
+  private readonly runs = new Runs<Pending>(
+    (pending) => this.guarded(pending, () => this.submit(pending.run)),
+    (sequence) => this.withdraw(sequence),
+  );
+  /** Undefined while none takes requests. */
+  private worker: WorkerProcess | undefined;
+
+  constructor(parts: RequestParts) {
+    this.parts = parts;
+  }
+
+  get size(): number {
+    return this.runs.size;
+  }
+
+  /** Whether the process has nothing but one request that is tried alone. */
+  get isTrial(): boolean {
+    return this.runs.isTrial;
+  }
+
+  /** Follows a run to its end. Interruption drops it in the process's next step. */
+  follow(create: (sequence: number) => EngineRun): Effect.Effect<void, EngineFailure> {
+    return Effect.callback<void, EngineFailure>((resume) => {
+      const pending: Pending = { run: create(this.runs.nextSequence()), resume: (exit) => resume(exit) };
+      this.runs.add(pending);
+      return Effect.sync(() => this.drop(pending));
+    });
+  }
+
+  /** Ends the run of this id as cancelled; false if there is none. */
+  cancel(id: string): boolean {
+    for (const pending of this.runs) {
+      const { run } = pending;
+      if (run.id !== id) continue;
+      this.withdraw(run.sequence);
+      this.guarded(pending, () => run.cancel());
+      this.finish(pending, Exit.void);
+      return true;
+    }
+    return false;
+  }
+
+  /** A process takes requests from here on. */
+  begin(worker: WorkerProcess): void {
+    this.worker = worker;
+    this.runs.begin();
+  }
+
+  /** The process has died. What cannot be computed once more fails with EngineLost; the rest waits for the next one. */
+  loseProcess(reason: string | undefined): void {
+    this.worker = undefined;
+    const { model } = this.parts;
+    const why = reason === undefined ? {} : { reason };
+    for (const pending of this.runs.loseProcess()) {
+      const { deaths } = pending.run;
+      this.finish(pending, Exit.fail(new EngineLost({ model, how: "died", ...why, deaths })));
+    }
+  }
+
+  failAll(failure: EngineFailure): void {
+    for (const pending of this.runs) this.finish(pending, Exit.fail(failure));
+  }
+
+  /** Nothing has come of a sequence for too long, while others get on: it ends alone. */
+  endStuck(sequence: number): void {
+    const pending = this.runs.find(sequence);
+    this.withdraw(sequence);
+    const lost = new EngineLost({ model: this.parts.model, how: "stalled" });
+    if (pending !== undefined) this.finish(pending, Exit.fail(lost));
+  }
+
+  /** What one step of the process brought. */
+  receive(events: ReadonlyArray<SequenceEvent>): void {
+    for (const event of events) {
+      // What was dropped may still be spoken of for a step.
+      const pending = this.runs.find(event.sequence);
+      if (pending !== undefined) this.guarded(pending, () => this.receiveOne(pending, event));
+    }
+  }
+
+  private receiveOne(pending: Pending, event: SequenceEvent): void {
+    const { model, watchdog, onDelivery } = this.parts;
+    if (event.type === "admitted") watchdog.admitted(event.sequence);
+    else watchdog.progressed(event.sequence);
+    if (event.type === "token" || event.type === "embedding") onDelivery();
+    const end = pending.run.receive(event, { model, mayDeliver: () => this.runs.passes(pending) });
+    if (end === undefined) return;
+    if (end.isComputing) this.withdraw(event.sequence);
+    this.finish(pending, end.exit);
+  }
+
+  private submit(run: EngineRun): void {
+    const { watchdog, vocabulary } = this.parts;
+    const { submission } = run;
+    watchdog.given(run.sequence);
+    if (this.worker === undefined) return;
+    if (submission.constraint !== undefined) vocabulary.giveTo(this.worker);
+    this.worker.send(submission);
+  }
+
+  /** Its caller has left. */
+  private drop(pending: Pending): void {
+    if (this.runs.find(pending.run.sequence) !== pending) return;
+    this.withdraw(pending.run.sequence);
+    this.runs.remove(pending);
+  }
+
+  /** The process drops the sequence by its next step. */
+  private withdraw(sequence: number): void {
+    this.parts.watchdog.ended(sequence);
+    this.worker?.send({ type: "cancel", sequence });
+  }
+
+  /**
+   * What is thrown while one request is worked on (by its validator, its reader, whatever takes its events) ends this
+   * request with a defect, which is logged where it is told, and leaves the event loop and the other requests alone.
+   */
+  private guarded(pending: Pending, work: () => void): void {
+    try {
+      work();
+    } catch (cause) {
+      this.withdraw(pending.run.sequence);
+      this.finish(pending, Exit.die(cause));
+    }
+  }
+
+  private finish(pending: Pending, exit: Exit.Exit<void, EngineFailure>): void {
+    this.parts.watchdog.ended(pending.run.sequence);
+    this.runs.remove(pending);
+    pending.resume(exit);
+  }
+}

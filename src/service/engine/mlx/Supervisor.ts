@@ -1,0 +1,233 @@
+/**
+ * Keeps a process running for an engine: started anew with growing pauses when it dies, ended when nothing comes of it,
+ * and given up when no process can be started any more.
+ */
+import { type Clock, Deferred, Effect, Exit, SubscriptionRef } from "effect";
+
+import type { EngineSettings } from "../../config/EngineConfig.ts";
+import {
+  EngineRestarting,
+  EngineStartFailed,
+  EngineUnavailable,
+  ModelBroken,
+  type ModelChanged,
+  OutOfMemory,
+} from "../../domain/errors.ts";
+import type { ModelFacts } from "../../domain/model.ts";
+import type { LoadMessage, WorkerMemory } from "../../worker/protocol.ts";
+import type { Drafting, EngineDevice, EngineFault, EngineHealth, EngineStatus } from "../Engine.ts";
+import { liveProcess, type ProcessDeath } from "./process-life.ts";
+import { RestartHistory } from "./restart-history.ts";
+import { RunningRequests } from "./RunningRequests.ts";
+import type { WorkerVocabulary } from "./vocabulary.ts";
+import { Watchdog } from "./Watchdog.ts";
+import type { SpawnWorker, WorkerProcess } from "./WorkerProcess.ts";
+
+export interface SupervisedModel {
+  readonly facts: ModelFacts;
+  readonly vocabulary: WorkerVocabulary;
+  readonly drafting: Drafting;
+  /** Fails where the files are not those of the facts any more. */
+  readonly unchanged: Effect.Effect<void, ModelChanged>;
+  readonly settings: EngineSettings;
+  readonly spawn: SpawnWorker;
+  readonly clock: Clock.Clock;
+  readonly health: SubscriptionRef.SubscriptionRef<EngineHealth>;
+}
+
+export class Supervisor {
+  /** Every request that was taken and has not ended. */
+  readonly requests: RunningRequests;
+  private readonly model: SupervisedModel;
+  private readonly history = new RestartHistory();
+  private readonly watchdog: Watchdog;
+  /** Undefined while it is being (re)started. */
+  private worker: WorkerProcess | undefined;
+  /** Whether it was asked for a sign of life and has not given one yet. */
+  private pinged = false;
+  private memory: WorkerMemory = noMemory;
+  private device: EngineDevice | undefined;
+  /** Of the next process. What has been too much for the machine once is done in smaller parts. */
+  private sliceTokens: number;
+  private fault: EngineFault | undefined;
+  private readonly firstReady = Deferred.makeUnsafe<void>();
+  private readonly givenUp = Deferred.makeUnsafe<EngineFault>();
+
+  constructor(model: SupervisedModel) {
+    this.model = model;
+    this.sliceTokens = model.settings.prefillSliceTokens;
+    this.watchdog = new Watchdog(() => this.now, 2 * watchMs);
+    this.requests = new RunningRequests({
+      model: model.facts.id,
+      vocabulary: model.vocabulary,
+      watchdog: this.watchdog,
+      onDelivery: () => this.history.delivered(),
+    });
+  }
+
+  /** Succeeds once the first process is ready. */
+  readonly ready: Effect.Effect<void> = Deferred.await(this.firstReady);
+
+  /** Succeeds when the engine has been given up. */
+  readonly failure: Effect.Effect<EngineFault> = Deferred.await(this.givenUp);
+
+  get status(): EngineStatus {
+    return { ...this.memory, device: this.device, restarts: this.history.restarts };
+  }
+
+  /** Why nothing new is taken; undefined: it is. */
+  get refusal(): EngineFault | EngineRestarting | undefined {
+    if (this.fault !== undefined) return this.fault;
+    return this.worker === undefined && this.history.failsAgainAndAgain ? this.restarting : undefined;
+  }
+
+  /** Runs one process after another until interrupted, or until it makes no sense any more. */
+  readonly supervise: Effect.Effect<void> = Effect.gen({ self: this }, function* () {
+    for (;;) {
+      const death = yield* Effect.scoped(Effect.suspend(() => this.live()));
+      const fault = yield* this.afterDeath(death);
+      if (fault !== undefined) return;
+      this.history.restarts += 1;
+      yield* SubscriptionRef.set(this.model.health, "restarting");
+      yield* Effect.sleep(this.history.pauseMs);
+    }
+  });
+
+  /** Looks after the process: one that does not get on is ended, and its death dealt with like any other. */
+  readonly watch: Effect.Effect<void> = Effect.suspend(() =>
+    Effect.forever(Effect.andThen(Effect.sleep(watchMs), this.look)),
+  );
+
+  private live() {
+    const { facts, drafting, settings, spawn, unchanged } = this.model;
+    const load: LoadMessage = {
+      type: "load",
+      directory: facts.directory,
+      limits: {
+        maxBatch: settings.maxRunning,
+        prefillSliceTokens: this.sliceTokens,
+        kvCacheBytes: settings.kvCacheBytes,
+        prefixCacheBytes: settings.prefixCacheBytes,
+        maxAdapters: settings.maxAdapters,
+      },
+      speculation: drafting.allowed ? settings.speculation : "off",
+      ...(drafting.directory !== undefined && { draftDirectory: drafting.directory }),
+    };
+    return liveProcess(
+      { spawn, settings, load, unchanged },
+      {
+        onSign: () => {
+          this.pinged = false;
+          this.watchdog.heard();
+        },
+        onReady: ({ memory, device }) => {
+          this.memory = memory;
+          this.device = device;
+        },
+        onStep: ({ memory, events }) => {
+          this.memory = memory;
+          this.requests.receive(events);
+        },
+        serve: (worker) => Effect.suspend(() => this.serve(worker)),
+      },
+    );
+  }
+
+  private serve(worker: WorkerProcess): Effect.Effect<void> {
+    this.worker = worker;
+    this.pinged = false;
+    this.watchdog.reset();
+    this.history.becameReady(this.now);
+    this.requests.begin(worker);
+    Deferred.doneUnsafe(this.firstReady, Exit.void);
+    return SubscriptionRef.set(this.model.health, "serving");
+  }
+
+  /** Decides what becomes of the engine and its requests. Returns why it is given up; undefined: it is started anew. */
+  private afterDeath(death: ProcessDeath): Effect.Effect<EngineFault | undefined> {
+    return Effect.suspend(() => {
+      const { requests, history } = this;
+      this.worker = undefined;
+      this.memory = noMemory;
+      const running = requests.size;
+      history.died(death.phase, requests.isTrial, this.now);
+      const fault = this.faultOf(death);
+      if (death.phase === "serving" && (death.cause === "memory" || death.cause === "gpu")) {
+        this.sliceTokens = smaller(this.sliceTokens);
+      }
+      requests.loseProcess(death.reason);
+      if (history.failsAgainAndAgain) requests.failAll(this.restarting);
+      if (fault !== undefined) this.giveUp(fault);
+      const { phase, how } = death;
+      return Effect.logError(fault === undefined ? "engine lost" : "engine given up").pipe(
+        Effect.annotateLogs({ model: this.model.facts.id, phase, how, running }),
+        Effect.as(fault),
+      );
+    });
+  }
+
+  /**
+   * Why the engine is given up after this death; undefined: it is started anew. A checkpoint that is refused is refused
+   * again. Of a first start that failed its caller decides, of later ones the number.
+   */
+  private faultOf({ phase, how: cause, cause: kind, changed }: ProcessDeath): EngineFault | undefined {
+    const { id: model, engine } = this.model.facts;
+    if (changed !== undefined) return changed;
+    if (phase === "refusing") return new ModelBroken({ model, cause });
+    if (kind === "no-mlx") return new EngineUnavailable({ model, engine, cause });
+    const isFirst = !Deferred.isDoneUnsafe(this.firstReady);
+    if (!isFirst && !this.history.cannotStart) return undefined;
+    return kind === "memory"
+      ? new OutOfMemory({ model, cause, retryAfterMs: retryStartAfterMs })
+      : new EngineStartFailed({ model, cause, retryAfterMs: retryStartAfterMs });
+  }
+
+  private giveUp(fault: EngineFault): void {
+    this.fault = fault;
+    this.requests.failAll(fault);
+    Deferred.doneUnsafe(this.givenUp, Exit.succeed(fault));
+  }
+
+  private readonly look: Effect.Effect<void> = Effect.suspend(() => {
+    const { worker } = this;
+    this.watchdog.tick();
+    if (worker === undefined) return Effect.void;
+    if (!this.pinged) worker.send({ type: "ping" });
+    this.pinged = true;
+    const { stallMs, unresponsiveMs } = this.model.settings;
+    const { stalledMs } = this.watchdog;
+    const health: EngineHealth = stalledMs > Math.min(unresponsiveMs, stallMs) ? "stalled" : "serving";
+    if (stalledMs > stallMs) worker.end();
+    else for (const sequence of this.watchdog.stuck(stallMs)) this.requests.endStuck(sequence);
+    return SubscriptionRef.get(this.model.health).pipe(
+      Effect.flatMap((before) => (before === health ? Effect.void : this.tellHealth(health, stalledMs))),
+    );
+  });
+
+  private tellHealth(health: EngineHealth, stalledMs: number): Effect.Effect<void> {
+    const told =
+      health === "stalled" ? Effect.logWarning("engine does not get on") : Effect.logInfo("engine gets on again");
+    return Effect.annotateLogs(told, { model: this.model.facts.id, stalledMs, running: this.requests.size }).pipe(
+      Effect.andThen(SubscriptionRef.set(this.model.health, health)),
+    );
+  }
+
+  private get restarting(): EngineRestarting {
+    return new EngineRestarting({ model: this.model.facts.id, retryAfterMs: this.history.pauseMs });
+  }
+
+  /** Milliseconds of a monotonic clock. */
+  private get now(): number {
+    return Number(this.model.clock.monotonicTimeNanosUnsafe()) / 1e6;
+  }
+}
+
+const noMemory: WorkerMemory = { residentBytes: 0, kvCacheBytes: 0, prefixCacheBytes: 0 };
+
+/** What is told of a start that may go better another time. */
+const retryStartAfterMs = 5_000;
+
+/** How often a process is looked after, and asked for a sign of life. */
+const watchMs = 1_000;
+
+const smaller = (sliceTokens: number): number => Math.max(Math.min(sliceTokens, 32), Math.floor(sliceTokens / 2));

@@ -1,0 +1,102 @@
+/** One engine process from its start to its death. */
+import { Deferred, Effect, Exit, Result, type Scope } from "effect";
+
+import type { EngineSettings } from "../../config/EngineConfig.ts";
+import type { ModelChanged } from "../../domain/errors.ts";
+import type { FromWorker, LoadMessage, StepMessage } from "../../worker/protocol.ts";
+import type { ProcessEnd } from "./last-words.ts";
+import type { LifePhase } from "./restart-history.ts";
+import type { SpawnWorker, WorkerProcess } from "./WorkerProcess.ts";
+
+/** How a process's life went. */
+export interface ProcessDeath extends ProcessEnd {
+  readonly phase: LifePhase;
+  /** The checkpoint is another one than it was: no process may serve it as this. */
+  readonly changed?: ModelChanged;
+}
+
+interface ProcessPlan {
+  readonly spawn: SpawnWorker;
+  readonly settings: EngineSettings;
+  readonly load: LoadMessage;
+  /** Fails where the files are not those of the model any more. */
+  readonly unchanged: Effect.Effect<void, ModelChanged>;
+}
+
+type ReadyMessage = Extract<FromWorker, { type: "ready" }>;
+
+interface ProcessListener {
+  /** It said something, whatever it is. */
+  readonly onSign: () => void;
+  readonly onReady: (message: ReadyMessage) => void;
+  readonly onStep: (message: StepMessage) => void;
+  /** It is ready, and its files are those of the model: from here on it may be given requests. */
+  readonly serve: (worker: WorkerProcess) => Effect.Effect<void>;
+}
+
+/** Ends with the process. The scope owns it: closing the scope ends it. */
+export const liveProcess = Effect.fnUntraced(function* (
+  { spawn, settings, load, unchanged }: ProcessPlan,
+  { onSign, onReady, onStep, serve }: ProcessListener,
+): Effect.fn.Return<ProcessDeath, never, Scope.Scope> {
+  const before = yield* Effect.result(unchanged);
+  if (Result.isFailure(before)) return deathOfChange(before.failure);
+  const death = yield* Deferred.make<ProcessDeath>();
+  const ready = yield* Deferred.make<void>();
+  const die = (how: ProcessDeath): void => void Deferred.doneUnsafe(death, Exit.succeed(how));
+  let phase: LifePhase = "loading";
+  const worker = yield* spawn(settings.environment, {
+    onMessage: (message) => {
+      onSign();
+      switch (message.type) {
+        case "ready":
+          phase = "serving";
+          // First: whoever waits for it goes on at once.
+          onReady(message);
+          Deferred.doneUnsafe(ready, Exit.void);
+          break;
+        case "step":
+          onStep(message);
+          break;
+        case "pong":
+          break;
+        case "load-failed":
+          die(
+            message.kind === "memory"
+              ? { phase: "loading", how: message.reason, cause: "memory" }
+              : { phase: "refusing", how: message.reason, cause: undefined },
+          );
+          break;
+        case "crash":
+          die({ phase, how: message.reason, cause: undefined });
+          break;
+      }
+    },
+    onExit: ({ how, cause, ...told }) =>
+      die({
+        ...told,
+        phase,
+        how: phase === "loading" && cause !== "no-mlx" ? `the engine ended with ${how} while loading` : how,
+        cause,
+      }),
+  });
+  worker.send(load);
+  const { loadTimeoutMs } = settings;
+  const tooLate = (): void => die({ phase, how: `loading took more than ${loadTimeoutMs} ms`, cause: undefined });
+  const loaded = Deferred.await(ready).pipe(
+    Effect.timeoutOrElse({ duration: loadTimeoutMs, orElse: () => Effect.sync(tooLate) }),
+    // What it has read is what was there before and after.
+    Effect.andThen(unchanged),
+    Effect.andThen(Effect.suspend(() => (phase === "serving" ? serve(worker) : Effect.void))),
+    Effect.catch((error) => Effect.sync(() => die(deathOfChange(error)))),
+  );
+  yield* Effect.race(Deferred.await(death), Effect.andThen(loaded, Effect.never));
+  return yield* Deferred.await(death);
+});
+
+const deathOfChange = (changed: ModelChanged): ProcessDeath => ({
+  phase: "loading",
+  how: "its files have changed",
+  cause: undefined,
+  changed,
+});
