@@ -237,10 +237,7 @@ export default defineConfig({
     refuse(
       [
         "test/service/worker/**",
-        "test/service/engine/memory.test.ts",
-        "test/service/engine/mlx-engine.test.ts",
-        "test/service/engine/missing-resources.test.ts",
-        "test/service/engine/supervision.test.ts",
+        "test/service/engine/mlx/**",
         "scripts/train-demo/**",
         "scripts/parity.ts",
         "scripts/parity/**",

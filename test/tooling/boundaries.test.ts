@@ -71,7 +71,11 @@ const refused: readonly (readonly [file: string, code: string, message: string])
   ["src/service/pipeline/connect.ts", `import "@connectrpc/connect";`, "Connect stays in rpc/, server/ and src/client"],
   ["src/service/wire/connect.ts", `import "@connectrpc/connect";`, "Connect stays in rpc/, server/ and src/client"],
   ["src/service/main.ts", `import "@connectrpc/connect-node";`, "Connect stays in rpc/, server/ and src/client"],
-  ["src/service/pipeline/gen.ts", `import "../../client/gen/mlxd/v1/types_pb.ts";`, "only wire/, rpc/ and server/ import"],
+  [
+    "src/service/pipeline/gen.ts",
+    `import "../../client/gen/mlxd/v1/types_pb.ts";`,
+    "only wire/, rpc/ and server/ import",
+  ],
   ["src/service/rpc/client.ts", `import "../../client/errors.ts";`, "only wire/, rpc/ and server/ import"],
   ["src/client/effect.ts", `import "effect";`, "no effect in src/client and in the token loop"],
   ["src/client/node.ts", `import "effect/Stream";`, "no effect in src/client and in the token loop"],

@@ -133,14 +133,16 @@ export class Supervisor {
     );
   }
 
-  private serve(worker: WorkerProcess): Effect.Effect<void> {
+  private serve(worker: WorkerProcess): Effect.Effect<unknown> {
     this.worker = worker;
     this.pinged = false;
     this.watchdog.reset();
     this.history.becameReady(this.now);
     this.requests.begin(worker);
-    Deferred.doneUnsafe(this.firstReady, Exit.void);
-    return SubscriptionRef.set(this.model.health, "serving");
+    return Effect.andThen(
+      SubscriptionRef.set(this.model.health, "serving"),
+      Deferred.succeed(this.firstReady, undefined),
+    );
   }
 
   /** Decides what becomes of the engine and its requests. Returns why it is given up; undefined: it is started anew. */

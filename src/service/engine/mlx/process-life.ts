@@ -31,7 +31,7 @@ interface ProcessListener {
   readonly onReady: (message: ReadyMessage) => void;
   readonly onStep: (message: StepMessage) => void;
   /** It is ready, and its files are those of the model: from here on it may be given requests. */
-  readonly serve: (worker: WorkerProcess) => Effect.Effect<void>;
+  readonly serve: (worker: WorkerProcess) => Effect.Effect<unknown>;
 }
 
 /** Ends with the process. The scope owns it: closing the scope ends it. */

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest";
 
-import { EmbeddingRun } from "../../../src/service/engine/mlx/EmbeddingRun.ts";
-import { Runs } from "../../../src/service/engine/mlx/Runs.ts";
+import { EmbeddingRun } from "../../../../src/service/engine/mlx/EmbeddingRun.ts";
+import { Runs } from "../../../../src/service/engine/mlx/Runs.ts";
 
 interface Entry {
   readonly name: string;

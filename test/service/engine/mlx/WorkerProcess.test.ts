@@ -2,11 +2,11 @@
 import { assert, describe, it } from "@effect/vitest";
 import { Deferred, Effect, Exit, Scope } from "effect";
 
-import { engineEnvironment } from "../../../src/service/config/EngineConfig.ts";
-import type { ProcessEnd } from "../../../src/service/engine/mlx/last-words.ts";
-import { spawnWorker } from "../../../src/service/engine/mlx/WorkerProcess.ts";
-import type { FromWorker, SubmitMessage } from "../../../src/service/worker/protocol.ts";
-import { writeRandomCheckpoint } from "../worker/random-checkpoint.ts";
+import { engineEnvironment } from "../../../../src/service/config/EngineConfig.ts";
+import type { ProcessEnd } from "../../../../src/service/engine/mlx/last-words.ts";
+import { spawnWorker } from "../../../../src/service/engine/mlx/WorkerProcess.ts";
+import type { FromWorker, SubmitMessage } from "../../../../src/service/worker/protocol.ts";
+import { writeRandomCheckpoint } from "../../worker/random-checkpoint.ts";
 
 const directory = writeRandomCheckpoint({
   modelType: "qwen2",

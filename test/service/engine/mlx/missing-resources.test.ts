@@ -6,12 +6,12 @@ import { join } from "node:path";
 import { assert, describe, it } from "@effect/vitest";
 import { Effect, Fiber, Layer } from "effect";
 
-import { EngineConfig, type EngineSettings } from "../../../src/service/config/EngineConfig.ts";
-import { Engines } from "../../../src/service/engine/Engine.ts";
-import { layer as mlxLayer } from "../../../src/service/engine/mlx/MlxEngine.ts";
-import { byteVocabulary } from "../../support/byte-tokenizer.ts";
-import { facts } from "../../support/tasks.ts";
-import { writeRandomCheckpoint } from "../worker/random-checkpoint.ts";
+import { EngineConfig, type EngineSettings } from "../../../../src/service/config/EngineConfig.ts";
+import { Engines } from "../../../../src/service/engine/Engine.ts";
+import { layer as mlxLayer } from "../../../../src/service/engine/mlx/MlxEngine.ts";
+import { byteVocabulary } from "../../../support/byte-tokenizer.ts";
+import { facts } from "../../../support/tasks.ts";
+import { writeRandomCheckpoint } from "../../worker/random-checkpoint.ts";
 
 const engines = (settings: Partial<EngineSettings> = {}) =>
   mlxLayer.pipe(

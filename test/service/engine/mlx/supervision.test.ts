@@ -9,20 +9,20 @@ import { join } from "node:path";
 import { assert, describe, it } from "@effect/vitest";
 import { Deferred, Effect, Exit, Fiber, Layer, Stream } from "effect";
 
-import { EngineConfig, type EngineSettings } from "../../../src/service/config/EngineConfig.ts";
-import { ModelChanged } from "../../../src/service/domain/errors.ts";
+import { EngineConfig, type EngineSettings } from "../../../../src/service/config/EngineConfig.ts";
+import { ModelChanged } from "../../../../src/service/domain/errors.ts";
 import {
   type Engine,
   Engines,
   type EngineEvent,
   type EngineHealth,
   type EngineRequest,
-} from "../../../src/service/engine/Engine.ts";
-import { layer as mlxLayer } from "../../../src/service/engine/mlx/MlxEngine.ts";
-import { byteVocabulary } from "../../support/byte-tokenizer.ts";
-import { engineRequest } from "../../support/engine-request.ts";
-import { facts } from "../../support/tasks.ts";
-import { writeRandomCheckpoint } from "../worker/random-checkpoint.ts";
+} from "../../../../src/service/engine/Engine.ts";
+import { layer as mlxLayer } from "../../../../src/service/engine/mlx/MlxEngine.ts";
+import { byteVocabulary } from "../../../support/byte-tokenizer.ts";
+import { engineRequest } from "../../../support/engine-request.ts";
+import { facts } from "../../../support/tasks.ts";
+import { writeRandomCheckpoint } from "../../worker/random-checkpoint.ts";
 
 const shape = { modelType: "qwen2", hiddenSize: 32, layers: 2, heads: 4, kvHeads: 2, vocabularySize: 256 } as const;
 
@@ -186,9 +186,12 @@ describe("a GPU that gives a command up", () => {
   it.live("is told to who had a part of the output, and the next process is given smaller slices", () =>
     Effect.gen(function* () {
       const engine = yield* start(writeRandomCheckpoint(shape));
+      let signalled = false;
       const lost = yield* Effect.flip(
+        // Long enough that it has not ended by the time the process handles the signal.
         run(engine, engineRequest("stream", { maxOutputTokens: 3_000 }), ({ type }) => {
-          if (type === "output") kill("SIGUSR2");
+          if (type === "output" && !signalled) kill("SIGUSR2");
+          signalled ||= type === "output";
         }),
       );
       assert.deepInclude(lost, { _tag: "EngineLost", how: "died" });

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest";
 
-import { Watchdog } from "../../../src/service/engine/mlx/Watchdog.ts";
+import { Watchdog } from "../../../../src/service/engine/mlx/Watchdog.ts";
 
 const second = 1_000;
 

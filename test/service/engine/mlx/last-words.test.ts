@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest";
 
-import { processEnd } from "../../../src/service/engine/mlx/last-words.ts";
+import { processEnd } from "../../../../src/service/engine/mlx/last-words.ts";
 
 describe("the end of an engine process", () => {
   it.each([

@@ -1,13 +1,13 @@
 import { assert, describe, it } from "@effect/vitest";
 
-import type { EngineEvent, EngineRequest } from "../../../src/service/engine/Engine.ts";
-import { GenerationRun } from "../../../src/service/engine/mlx/GenerationRun.ts";
-import { plainReading } from "../../../src/service/output/parser.ts";
-import { harmonyMarkers } from "../../../src/service/output/notations/harmony.ts";
-import { createToolSet } from "../../../src/service/output/tool-set.ts";
-import type { Vocabulary } from "../../../src/service/prompt/Vocabulary.ts";
-import { byteVocabulary } from "../../support/byte-tokenizer.ts";
-import { facts } from "../../support/tasks.ts";
+import type { EngineEvent, EngineRequest } from "../../../../src/service/engine/Engine.ts";
+import { GenerationRun } from "../../../../src/service/engine/mlx/GenerationRun.ts";
+import { plainReading } from "../../../../src/service/output/parser.ts";
+import { harmonyMarkers } from "../../../../src/service/output/notations/harmony.ts";
+import { createToolSet } from "../../../../src/service/output/tool-set.ts";
+import type { Vocabulary } from "../../../../src/service/prompt/Vocabulary.ts";
+import { byteVocabulary } from "../../../support/byte-tokenizer.ts";
+import { facts } from "../../../support/tasks.ts";
 
 const start = (
   overrides: Partial<EngineRequest> = {},

@@ -1,13 +1,13 @@
 import { assert, describe, it } from "@effect/vitest";
 import { Effect, Layer } from "effect";
 
-import { EngineConfig } from "../../../src/service/config/EngineConfig.ts";
-import { type Engine, Engines } from "../../../src/service/engine/Engine.ts";
-import { layer as mlxLayer } from "../../../src/service/engine/mlx/MlxEngine.ts";
-import { byteVocabulary } from "../../support/byte-tokenizer.ts";
-import { engineRequest } from "../../support/engine-request.ts";
-import { facts } from "../../support/tasks.ts";
-import { writeRandomCheckpoint } from "../worker/random-checkpoint.ts";
+import { EngineConfig } from "../../../../src/service/config/EngineConfig.ts";
+import { type Engine, Engines } from "../../../../src/service/engine/Engine.ts";
+import { layer as mlxLayer } from "../../../../src/service/engine/mlx/MlxEngine.ts";
+import { byteVocabulary } from "../../../support/byte-tokenizer.ts";
+import { engineRequest } from "../../../support/engine-request.ts";
+import { facts } from "../../../support/tasks.ts";
+import { writeRandomCheckpoint } from "../../worker/random-checkpoint.ts";
 
 const shape = { modelType: "qwen2", hiddenSize: 32, layers: 2, heads: 4, kvHeads: 2, vocabularySize: 256 } as const;
 const mebibyte = 1024 ** 2;

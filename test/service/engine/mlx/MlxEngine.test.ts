@@ -4,15 +4,15 @@ import { join } from "node:path";
 import { assert, describe, it } from "@effect/vitest";
 import { Cause, Deferred, Effect, Exit, Fiber, Layer } from "effect";
 
-import { EngineConfig } from "../../../src/service/config/EngineConfig.ts";
-import { type Engine, Engines, type EngineEvent, type EngineRequest } from "../../../src/service/engine/Engine.ts";
-import { layer as mlxLayer } from "../../../src/service/engine/mlx/MlxEngine.ts";
-import { constraintGrammar } from "../../../src/service/output/grammar/constraint-grammar.ts";
-import { decodeTokens } from "../../../src/service/prompt/detokenizer.ts";
-import { byteVocabulary } from "../../support/byte-tokenizer.ts";
-import { engineRequest as request } from "../../support/engine-request.ts";
-import { facts } from "../../support/tasks.ts";
-import { writeRandomCheckpoint } from "../worker/random-checkpoint.ts";
+import { EngineConfig } from "../../../../src/service/config/EngineConfig.ts";
+import { type Engine, Engines, type EngineEvent, type EngineRequest } from "../../../../src/service/engine/Engine.ts";
+import { layer as mlxLayer } from "../../../../src/service/engine/mlx/MlxEngine.ts";
+import { constraintGrammar } from "../../../../src/service/output/grammar/constraint-grammar.ts";
+import { decodeTokens } from "../../../../src/service/prompt/detokenizer.ts";
+import { byteVocabulary } from "../../../support/byte-tokenizer.ts";
+import { engineRequest as request } from "../../../support/engine-request.ts";
+import { facts } from "../../../support/tasks.ts";
+import { writeRandomCheckpoint } from "../../worker/random-checkpoint.ts";
 
 const shape = { modelType: "qwen2", hiddenSize: 32, layers: 2, heads: 4, kvHeads: 2, vocabularySize: 256 } as const;
 
