@@ -27,6 +27,24 @@ export const compile = (root: string, sources: string, folder: string): void => 
     stdio: ["ignore", "inherit", "inherit"],
   });
   nameCompiledModules(folder);
+  bundleValidator(root, folder);
+};
+
+/**
+ * What validates by a JSON Schema is a small package that only some callers need: it is part of this one, in a module
+ * of its own that is loaded when a JSON Schema is used, so that installing the client installs nothing else.
+ */
+const bundleValidator = (root: string, folder: string): void => {
+  const [validator, output] = ["@cfworker/json-schema", join(folder, "objects/json-schema.js")];
+  const entry = join(root, "node_modules", validator, "dist/esm/index.js");
+  const rolldown = join(root, "node_modules/.bin/rolldown");
+  const banner = `/*! ${validator}, MIT licence, https://github.com/cfworker/cfworker */`;
+  execFileSync(rolldown, [entry, "--format", "esm", "--banner", banner, "--file", output], {
+    cwd: root,
+    stdio: "ignore",
+  });
+  const user = join(folder, "objects/json-issues.js");
+  writeFileSync(user, readFileSync(user, "utf8").replace(`"${validator}"`, '"./json-schema.js"'));
 };
 
 /** In code the compiler writes `./call.js` where the sources have `./call.ts`; in declarations it leaves them. */

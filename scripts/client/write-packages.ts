@@ -15,15 +15,17 @@ const pages = ["README.md", "CHANGELOG.md"];
 /** Completes the compiled folder to an npm package. src/client/package.json names sources; here it names what they became. */
 export const writeNpmPackage = (root: string, folder: string): void => {
   const { exports, ...manifest } = readManifest(root);
-  const compiled = Object.fromEntries(
-    Object.entries(exports).map(([entry, path]) => {
-      if (!path.endsWith(".ts")) return [entry, path];
-      const stem = path.replace(/\.ts$/, "");
-      return [entry, { types: `${stem}.d.ts`, default: `${stem}.js` }];
-    }),
+  const compiled: Record<string, unknown> = Object.fromEntries(
+    Object.entries(exports).map(([entry, path]) => [entry, compiledTarget(path)]),
   );
   writeJson(join(folder, "package.json"), { ...manifest, exports: compiled });
   copyPages(root, folder);
+};
+
+const compiledTarget = (path: string): unknown => {
+  if (!path.endsWith(".ts")) return path;
+  const stem = path.replace(/\.ts$/, "");
+  return { types: `${stem}.d.ts`, default: `${stem}.js` };
 };
 
 /** Writes the form for JSR: the same sources, whose packages come from npm. */
@@ -32,10 +34,14 @@ export const writeJsrPackage = (root: string, sources: string, folder: string): 
   rmSync(folder, { recursive: true, force: true });
   cpSync(sources, folder, { recursive: true, filter: (path) => !/(tsconfig.*|package)\.json$/.test(path) });
   const entries = Object.entries(exports).filter(([, path]) => path.endsWith(".ts") && !path.includes("*"));
-  const imports = Object.entries({ ...dependencies, ...peerDependencies }).flatMap(([dependency, range]) => [
-    [dependency, `npm:${dependency}@${range}`],
-    [`${dependency}/`, `npm:/${dependency}@${range}/`],
-  ]);
+  const { dependencies: tested } = JSON.parse(readFileSync(join(root, "package.json"), "utf8")) as Manifest;
+  const bundled = { "@cfworker/json-schema": `^${tested["@cfworker/json-schema"]}` }; // in the npm package
+  const imports = Object.entries({ ...dependencies, ...bundled, ...peerDependencies }).flatMap(
+    ([dependency, range]) => [
+      [dependency, `npm:${dependency}@${range}`],
+      [`${dependency}/`, `npm:/${dependency}@${range}/`],
+    ],
+  );
   writeJson(join(folder, "jsr.json"), {
     name,
     version,

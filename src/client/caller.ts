@@ -8,9 +8,9 @@ import {
   systemClock,
 } from "./call.ts";
 import { checkFunctions, checkObject, checkText } from "./check.ts";
-import type { GenerationOptions } from "./client.ts";
 import type { ClientOptions } from "./client-options.ts";
 import type { StreamSource } from "./event-stream.ts";
+import type { GenerationOptions } from "./generation-options.ts";
 import { type NameOf, taskOptionNames } from "./option-names.ts";
 import { createRetryPolicy, RetryBudget } from "./retry.ts";
 import { createTask, type GenerationInput } from "./task.ts";

@@ -13,21 +13,24 @@ import type {
 } from "./descriptions.ts";
 import type { EmbeddingInput, EmbeddingParameters, EmbeddingResult } from "./embeddings.ts";
 import type { ModelState } from "./enum-names.ts";
+import type { GenerationOptions } from "./generation-options.ts";
 import type { EmbeddingService } from "./gen/mlxd/v1/embedding_service_pb.ts";
 import type { GenerationService } from "./gen/mlxd/v1/generation_service_pb.ts";
 import type { ModelService } from "./gen/mlxd/v1/model_service_pb.ts";
 import type { ServerService } from "./gen/mlxd/v1/server_service_pb.ts";
 import type { CountTokensResponse, TokenizedText, TokenizerService } from "./gen/mlxd/v1/tokenizer_service_pb.ts";
-import type { GenerationParameters } from "./parameters.ts";
+import type { Json, JsonSchema } from "./messages.ts";
+import type { ObjectOptions, ObjectResult, ObjectStream } from "./objects/object.ts";
+import type { InferOutput, StandardJsonSchema } from "./objects/standard-schema.ts";
 import type { Plain } from "./plain.ts";
 import type { PreloadStream } from "./preload.ts";
 import type { PreparationReport, PreparationStream, PrepareOptions } from "./preparation.ts";
 import type { GenerationResult } from "./results.ts";
 import type { GenerationStream } from "./stream.ts";
 import type { GenerationInput } from "./task.ts";
-
-/** Parameters of a generation and options of its call. */
-export interface GenerationOptions extends GenerationParameters, CallOptions {}
+import type { ToolRun, ToolRunInput, ToolRunOptions } from "./tools/run.ts";
+import type { RunnableTool } from "./tools/tool.ts";
+import type { Chat, ChatOptions } from "./chat/chat.ts";
 
 /** How vectors are made, and options of the call. */
 export interface EmbeddingOptions extends EmbeddingParameters, CallOptions {}
@@ -144,6 +147,41 @@ export interface MlxdClient extends Disposable {
 
   /** Generates and returns the events as they come. The call is made when the first one is asked for. */
   stream(input: GenerationInput, options?: GenerationOptions): GenerationStream;
+
+  /**
+   * Generates an object that fits a schema: one of Zod, ArkType, Valibot, Effect or whatever else follows the Standard
+   * Schema and can write itself as a JSON Schema. The service holds the model to what of it a constraint can say; the
+   * rest is validated here, and fails with `INVALID_OUTPUT`.
+   */
+  generateObject<Schema extends StandardJsonSchema>(
+    schema: Schema,
+    input: GenerationInput,
+    options?: ObjectOptions,
+  ): Promise<ObjectResult<InferOutput<Schema>>>;
+  /** The same of a JSON Schema (draft 2020-12); the type of what fits it is the caller's word. */
+  generateObject<T = Json>(
+    schema: JsonSchema,
+    input: GenerationInput,
+    options?: ObjectOptions,
+  ): Promise<ObjectResult<T>>;
+
+  /** Generates an object, and returns it as far as it has come each time that there is more of it. */
+  streamObject<Schema extends StandardJsonSchema>(
+    schema: Schema,
+    input: GenerationInput,
+    options?: ObjectOptions,
+  ): ObjectStream<InferOutput<Schema>>;
+  /** The same of a JSON Schema (draft 2020-12); the type of what fits it is the caller's word. */
+  streamObject<T = Json>(schema: JsonSchema, input: GenerationInput, options?: ObjectOptions): ObjectStream<T>;
+
+  /**
+   * Has the model answer with the help of tools: runs those that it calls, tells it what came of them, and goes on until it
+   * answers without calling any. The run begins when its first event is asked for.
+   */
+  runTools(tools: readonly RunnableTool[], input: ToolRunInput, options?: ToolRunOptions): ToolRun;
+
+  /** Begins a conversation, which keeps its turns here. */
+  chat(options?: ChatOptions): Chat;
 
   /** Runs 1 to 100 tasks in one call and returns each one's result as it finishes. */
   batch(items: readonly BatchItem[], options?: BatchOptions & CallOptions): BatchStream;

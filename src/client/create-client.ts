@@ -1,5 +1,6 @@
 import { createClient, type Transport } from "@connectrpc/connect";
 import { Caller, checkOptions } from "./caller.ts";
+import { createChatCalls } from "./chat/create-chat.ts";
 import { checkFunctions } from "./check.ts";
 import type { MlxdClient, RawClients } from "./client.ts";
 import type { ClientOptions } from "./client-options.ts";
@@ -13,8 +14,10 @@ import { TokenizerService } from "./gen/mlxd/v1/tokenizer_service_pb.ts";
 import { createGenerationCalls } from "./generation-calls.ts";
 import { withHeaders } from "./headers.ts";
 import { createModelCalls } from "./model-calls.ts";
+import { createObjectCalls } from "./objects/generate-object.ts";
 import { createServerCalls } from "./server-calls.ts";
 import { createTokenizerCalls } from "./tokenizer-calls.ts";
+import { createToolCalls } from "./tools/run-tools.ts";
 
 /**
  * Makes a client over any Connect transport. `createMlxdClient` of `@mlxd/client` and `@mlxd/client/node` makes the
@@ -36,10 +39,16 @@ export const createMlxdClientFromTransport = (
     caller.cancelAll(new Error("the client was closed"));
     closeTransport();
   };
+  const generation = createGenerationCalls(caller, raw.generation);
+  const tokenizer = createTokenizerCalls(caller, raw.tokenizer);
+  const tools = createToolCalls(generation);
   return {
-    ...createGenerationCalls(caller, raw.generation),
+    ...generation,
+    ...createObjectCalls(generation),
+    ...tools,
+    ...createChatCalls({ ...tools, ...tokenizer }, caller.model),
     ...createEmbeddingCalls(caller, raw.embedding),
-    ...createTokenizerCalls(caller, raw.tokenizer),
+    ...tokenizer,
     ...createModelCalls(caller, raw.models),
     ...createServerCalls(caller, raw.server),
     raw,

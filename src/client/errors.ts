@@ -6,13 +6,25 @@ import type { Usage } from "./usage.ts";
 export type MlxdErrorCode = (typeof codeNames)[Code];
 
 /**
- * Why a call failed: the reasons that the service gives, and three of the client.
+ * Why a call failed: the reasons that the service gives, and those of the client.
  *
  * - `CONNECTION`: the service could not be reached, or the connection broke before the call was over.
  * - `PROTOCOL`: what came back is not what the API promises, e.g. a stream that ended without its last event.
+ * - `INVALID_OUTPUT`: an object does not fit its schema, or is none: `violations` says where, `metadata.text` what came.
+ * - `TOOL_FAILED`: a tool threw, was given what it does not take, or took too long, and was to end the run.
+ * - `TOO_MANY_ROUNDS`: the model went on calling tools.
+ * - `TURN_UNDER_WAY`: a conversation has one turn at a time.
  * - `UNKNOWN`: the other side gave no reason, or one that is newer than this client; `code` tells the kind.
  */
-export type MlxdErrorReason = Exclude<keyof typeof ErrorReason, "UNSPECIFIED"> | "CONNECTION" | "PROTOCOL" | "UNKNOWN";
+export type MlxdErrorReason =
+  | Exclude<keyof typeof ErrorReason, "UNSPECIFIED">
+  | "CONNECTION"
+  | "PROTOCOL"
+  | "INVALID_OUTPUT"
+  | "TOOL_FAILED"
+  | "TOO_MANY_ROUNDS"
+  | "TURN_UNDER_WAY"
+  | "UNKNOWN";
 
 /** A field that was refused, and why. */
 export interface FieldViolation {
@@ -53,7 +65,7 @@ export class MlxdError extends Error {
   readonly reason: MlxdErrorReason;
   /** The numbers and names that the message tells, e.g. `promptTokens` and `contextLength`. */
   readonly metadata: Readonly<Record<string, string>>;
-  /** The fields that were refused, for `INVALID_FIELD`. */
+  /** What was refused, for `INVALID_FIELD` and `INVALID_OUTPUT`: each place, and what is wrong there. */
   readonly violations: readonly FieldViolation[];
   /** How long the service asks to wait before the call is tried again, in milliseconds. */
   readonly retryAfterMs: number | undefined;

@@ -14,7 +14,6 @@ export type {
   CancelledState,
   DetokenizeOptions,
   EmbeddingOptions,
-  GenerationOptions,
   ListModelsOptions,
   LoadedModel,
   LoadModelOptions,
@@ -29,7 +28,9 @@ export type {
 } from "./client.ts";
 export type { ClientOptions } from "./client-options.ts";
 export { createMlxdClientFromTransport } from "./create-client.ts";
+export type { Chat, ChatOptions, ChatParameters, ChatTurn, SavedChat, TrimOptions, TurnOptions } from "./chat/chat.ts";
 export { decodeError } from "./decode-error.ts";
+export type { DerivedStream } from "./derived-stream.ts";
 export type {
   CatalogChange,
   CompatibilityProfile,
@@ -72,6 +73,7 @@ export type {
   GenerationStarted,
   ToolCallDelta,
 } from "./events.ts";
+export type { GenerationOptions } from "./generation-options.ts";
 export type { HeaderSource, HeaderValues } from "./headers.ts";
 export type {
   ChatInput,
@@ -86,6 +88,8 @@ export type {
 } from "./messages.ts";
 export { assistantMessage, toolMessage } from "./messages.ts";
 export type { CacheOptions, Constraint, GenerationParameters, ReasoningOptions } from "./parameters.ts";
+export type { ObjectOptions, ObjectResult, ObjectStream, PartialOf } from "./objects/object.ts";
+export type { InferOutput, StandardJsonSchema } from "./objects/standard-schema.ts";
 export type { PreloadedModel, PreloadStream } from "./preload.ts";
 export type {
   DownloadResult,
@@ -115,4 +119,14 @@ export type {
 export { defaultRetryPolicy, type RetryPolicy } from "./retry.ts";
 export type { GenerationStream } from "./stream.ts";
 export type { GenerationInput } from "./task.ts";
+export type {
+  ToolCallEvent,
+  ToolResultEvent,
+  ToolRun,
+  ToolRunEvent,
+  ToolRunInput,
+  ToolRunOptions,
+  ToolRunResult,
+} from "./tools/run.ts";
+export { defineTool, type RunnableTool, type ToolContext, type ToolOutput, type ToolRunLimits } from "./tools/tool.ts";
 export type { Usage } from "./usage.ts";

@@ -8,3 +8,14 @@ export type Usage = Plain<UsageMessage>;
 /** Reads what was spent; nothing where the service told nothing. */
 export const usageFromWire = (usage: UsageMessage | undefined): Usage =>
   toPlain(UsageSchema, usage ?? create(UsageSchema));
+
+/** What two generations have spent together. */
+export const addUsage = (before: Usage | undefined, more: Usage): Usage => {
+  const entries = Object.entries(more) as [keyof Usage, number][]; // every member of it is a number
+  return entries.reduce<Usage>((sum, [name, count]) => ({ ...sum, [name]: (sum[name] ?? 0) + count }), {
+    promptTokens: 0,
+    cachedPromptTokens: 0,
+    outputTokens: 0,
+    ...before,
+  });
+};

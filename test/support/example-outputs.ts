@@ -23,6 +23,13 @@ export const exampleOutputs: readonly (readonly [page: string, code: string, pri
   ["docs/client.md", "toolMessage", /^\w+ calculator \{ expression: '123\*45' \}\n123 × 45 is 5535\.\n$/],
   [
     "docs/client.md",
+    "client.runTools(",
+    /^calls calculator with \{"expression": ?"123\*45"\}\ngets 5535\n123 × 45 is 5535\.\{\n {2}promptTokens: \d+,/,
+  ],
+  ["docs/client.md", "client.generateObject(", /^Mina 30\n\{\}\n[^]*\{ name: 'Mina', age: 30 \}\n$/],
+  ["docs/client.md", "client.chat({ system", /^Your name is Mina\.0\n4\n$/],
+  [
+    "docs/client.md",
     "client.batch(",
     /^(?=[^]*sum 2 \+ 2 is 4\.\n)(?=[^]*count 1, 2, 3\n)[^]*succeeded: 2,\n {2}failed: 0,/,
   ],

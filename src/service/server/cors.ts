@@ -19,7 +19,7 @@ const exposedHeaders = [...cors.exposedHeaders, "Grpc-Retry-Pushback-Ms", "Retry
  * What proxies and tracing of a page bring along, whether or not the service itself reads it. They are named, as a star
  * would not cover `authorization`.
  */
-const usualHeaders = ["authorization", "traceparent", "tracestate", "baggage", requestIdHeader];
+const usualHeaders = ["authorization", "traceparent", "tracestate", "baggage", "x-prefix-key", requestIdHeader];
 
 /** Adds the headers that the origin of the request is entitled to. True when that was a preflight, now answered. */
 export const applyCors = (options: CorsOptions, request: Request, response: Response): boolean => {

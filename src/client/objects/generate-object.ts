@@ -1,0 +1,90 @@
+import type { MlxdClient } from "../client.ts";
+import { DerivedStream } from "../derived-stream.ts";
+import { invalidField, MlxdError } from "../errors.ts";
+import type { GenerationResult } from "../results.ts";
+import type { GenerationInput } from "../task.ts";
+import { constraintSchema } from "./constraint-schema.ts";
+import type { ObjectOptions, ObjectResult, PartialOf } from "./object.ts";
+import { type ObjectSchema, readSchema } from "./object-schema.ts";
+import { parsePartialJson } from "./partial-json.ts";
+
+type Generating = Pick<MlxdClient, "generate" | "stream">;
+
+/** The methods that make objects, over those that make text. */
+export const createObjectCalls = (client: Generating): Pick<MlxdClient, "generateObject" | "streamObject"> => ({
+  generateObject: async <T>(schema: unknown, input: GenerationInput, options: ObjectOptions = {}) => {
+    const { object, parameters } = prepare<T>(schema, options);
+    return objectOf(object, await client.generate(input, parameters));
+  },
+
+  streamObject: <T>(schema: unknown, input: GenerationInput, options: ObjectOptions = {}) => {
+    const { object, parameters } = prepare<T>(schema, options);
+    const { signal, ...others } = parameters;
+    client.stream(input, others); // makes no call yet; refuses what is wrong, at once
+    return new DerivedStream<PartialOf<T>, ObjectResult<T>>(async function* (own) {
+      const stream = client.stream(input, { ...others, signal: own });
+      let [text, shown] = ["", ""];
+      for await (const delta of stream.textDeltas()) {
+        text += delta;
+        const partial = parsePartialJson(text);
+        const written = JSON.stringify(partial);
+        if (partial === undefined || written === shown) continue;
+        shown = written;
+        yield partial as PartialOf<T>; // as far as the constraint holds the model to the schema
+      }
+      return objectOf(object, await stream.collect());
+    }, signal);
+  },
+});
+
+/** What an object's schema or the object itself decides. */
+const decided = ["constraint", "candidateCount", "echoPrompt", "verbatim"] as const;
+
+const prepare = <T>(schema: unknown, options: ObjectOptions) => {
+  const object = readSchema<T>(schema, "schema");
+  const given = options as Readonly<Record<string, unknown>>;
+  const extra = decided.find((name) => given[name] !== undefined);
+  if (extra !== undefined)
+    throw invalidField(extra, "there is no such option for an object: its schema says what it is");
+  return { object, parameters: { ...options, constraint: { jsonSchema: constraintSchema(object.jsonSchema) } } };
+};
+
+/** The object of an answer, which fits its schema. */
+const objectOf = async <T>({ validate }: ObjectSchema<T>, result: GenerationResult): Promise<ObjectResult<T>> => {
+  const { value, issues } = await validate(parseObject(result));
+  if (issues === undefined) return { ...result, object: value };
+  const [first] = issues;
+  const at = first === undefined || first.path === "" ? "" : `${first.path}: `;
+  const more = issues.length > 1 ? ` (and ${issues.length - 1} more)` : "";
+  throw invalidOutput(
+    result,
+    `the object does not fit its schema: ${at}${first?.description ?? "it is refused"}${more}`,
+    issues.map(({ path, description }) => ({ field: path, description })),
+  );
+};
+
+const parseObject = (result: GenerationResult): unknown => {
+  try {
+    return JSON.parse(result.text) as unknown;
+  } catch (cause) {
+    const hint =
+      result.finishReason === "max_output_tokens" ? "; with more maxOutputTokens it would come to its end" : "";
+    throw invalidOutput(result, `the answer is no JSON, it ended with ${result.finishReason}${hint}`, [], cause);
+  }
+};
+
+const invalidOutput = (
+  { generationId, usage, text }: GenerationResult,
+  message: string,
+  violations: MlxdError["violations"],
+  cause?: unknown,
+): MlxdError =>
+  new MlxdError({
+    code: "INTERNAL",
+    reason: "INVALID_OUTPUT",
+    message,
+    violations,
+    metadata: { text },
+    progress: { generationId, usage, lastSequence: undefined },
+    cause,
+  });

@@ -1,0 +1,63 @@
+import { checkJson, checkObject } from "../check.ts";
+import { invalidField } from "../errors.ts";
+import type { JsonSchema } from "../messages.ts";
+import type { StandardJsonSchema } from "./standard-schema.ts";
+import { type Issue, standardIssues, type Validated } from "./validation.ts";
+
+/** A schema in both its uses. */
+export interface ObjectSchema<T> {
+  /** As JSON Schema. */
+  readonly jsonSchema: JsonSchema;
+  /** Whether a value fits, and what it is then. */
+  readonly validate: (value: unknown) => Promise<Validated<T>>;
+}
+
+/** Reads a schema: of a library, by what the Standard Schema says, or a JSON Schema as it stands. */
+export const readSchema = <T>(schema: unknown, name: string): ObjectSchema<T> => {
+  const standard = readStandard(schema);
+  if (standard === undefined) {
+    const jsonSchema = checkJson(checkObject(schema, name), name) as JsonSchema; // as an object is written as one
+    return { jsonSchema, validate: (value) => validateJson<T>(jsonSchema, value) };
+  }
+  const { jsonSchema, validate } = standard as Partial<StandardJsonSchema<unknown, T>["~standard"]>;
+  if (jsonSchema === undefined || validate === undefined) throw invalidField(name, advice(standard));
+  return {
+    jsonSchema: written(() => jsonSchema.input({ target: "draft-2020-12" }), name),
+    validate: async (value) => {
+      const result = await validate(value);
+      return result.issues === undefined ? { value: result.value } : { issues: standardIssues(result.issues, value) };
+    },
+  };
+};
+
+/** Libraries give it on objects and, ArkType and Effect, on functions. */
+const readStandard = (schema: unknown): object | undefined => {
+  if (typeof schema !== "function" && (typeof schema !== "object" || schema === null)) return undefined;
+  const standard: unknown = (schema as Partial<Record<"~standard", unknown>>)["~standard"];
+  return typeof standard === "object" && standard !== null ? standard : undefined;
+};
+
+const advice = (standard: object): string => {
+  const hints: Readonly<Record<string, string>> = {
+    valibot: "wrap it in toStandardJsonSchema of @valibot/to-json-schema",
+    effect: "wrap it in Schema.toStandardSchemaV1 and Schema.toStandardJSONSchemaV1",
+  };
+  const vendor = "vendor" in standard && typeof standard.vendor === "string" ? standard.vendor : "its library";
+  return `the schema of ${vendor} cannot write itself as a JSON Schema: ${hints[vendor] ?? "use a newer version of it"}`;
+};
+
+const written = (write: () => unknown, name: string): JsonSchema => {
+  try {
+    return checkJson(checkObject(write(), name), name) as JsonSchema; // as above
+  } catch (error) {
+    const problem = error instanceof Error ? error.message : String(error);
+    throw invalidField(name, `it cannot be written as a JSON Schema: ${problem}`);
+  }
+};
+
+/** Only who brings a JSON Schema has to load what validates by it. */
+const validateJson = async <T>(schema: JsonSchema, value: unknown): Promise<Validated<T>> => {
+  const { jsonIssues } = await import("./json-issues.ts");
+  const issues: readonly Issue[] = jsonIssues(schema, value);
+  return issues.length === 0 ? { value: value as T } : { issues }; // the caller's word for what fits the schema
+};

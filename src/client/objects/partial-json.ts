@@ -1,0 +1,121 @@
+/** JSON as far as it has come: what is complete of it, and the beginning of the text that is being written. */
+
+/** Deeper JSON than the client's arguments may have, too, shows nothing until it is whole. */
+const maxDepth = 256;
+
+/** Marks a place where nothing is known yet. */
+const nothing = Symbol("nothing");
+
+/**
+ * The value that this beginning of a JSON text says so far, or undefined where it says none. Texts grow; a number, `true`
+ * or the name of a member appears once it is complete. Text that cannot become JSON says what came before the fault.
+ */
+export const parsePartialJson = (text: string): unknown => {
+  const value = new Reader(text).value(0);
+  return value === nothing ? undefined : value;
+};
+
+class Reader {
+  readonly #text: string;
+  #at = 0;
+  /** The text has ended, or is no JSON from here on: whatever is open is closed. */
+  #over = false;
+
+  constructor(text: string) {
+    this.#text = text;
+  }
+
+  value(depth: number): unknown {
+    this.#skipSpace();
+    switch (this.#text[this.#at]) {
+      case "{":
+        return this.#object(depth);
+      case "[":
+        return this.#array(depth);
+      case '"':
+        return this.#string().value;
+      default:
+        return this.#scalar();
+    }
+  }
+
+  #object(depth: number): unknown {
+    if (depth >= maxDepth) return this.#stop();
+    const members: [string, unknown][] = [];
+    this.#at++;
+    while (!this.#over && !this.#skips("}")) {
+      const key = members.length === 0 || this.#skips(",") ? this.#key() : undefined;
+      const value = key === undefined ? this.#stop() : this.value(depth + 1);
+      if (key !== undefined && value !== nothing) members.push([key, value]);
+    }
+    return Object.fromEntries(members); // also of a member `__proto__` as JSON.parse would
+  }
+
+  #key(): string | undefined {
+    this.#skipSpace();
+    if (this.#text[this.#at] !== '"') return undefined;
+    const { value, isWhole } = this.#string();
+    return isWhole && this.#skips(":") ? value : undefined;
+  }
+
+  #array(depth: number): unknown {
+    if (depth >= maxDepth) return this.#stop();
+    const items: unknown[] = [];
+    this.#at++;
+    while (!this.#over && !this.#skips("]")) {
+      const value = items.length === 0 || this.#skips(",") ? this.value(depth + 1) : this.#stop();
+      if (value !== nothing) items.push(value);
+    }
+    return items;
+  }
+
+  #string(): { readonly value: string; readonly isWhole: boolean } {
+    const start = ++this.#at;
+    let safeEnd = start; // a cut escape says nothing yet, nor does the first half of a pair of them
+    while (this.#at < this.#text.length && this.#text[this.#at] !== '"') {
+      const isEscape = this.#text[this.#at] === "\\";
+      const unit = this.#text.slice(this.#at, this.#at + (isEscape ? (this.#text[this.#at + 1] === "u" ? 6 : 2) : 1));
+      this.#at += isEscape ? Math.max(unit.length, 2) : 1;
+      if (isEscape && (unit.length < 2 || (unit[1] === "u" && unit.length < 6))) break;
+      if (!/^\\ud[89ab]/i.test(unit)) safeEnd = this.#at;
+    }
+    const isWhole = this.#text[this.#at] === '"';
+    const value = parse(`"${this.#text.slice(start, isWhole ? this.#at : safeEnd)}"`);
+    this.#at++;
+    if (!isWhole || typeof value !== "string") this.#over = true;
+    return { value: typeof value === "string" ? value : "", isWhole };
+  }
+
+  /** A number, `true`, `false` or `null`, once something follows it. */
+  #scalar(): unknown {
+    const [word = ""] = /^[^\s,:[\]{}"]*/.exec(this.#text.slice(this.#at, this.#at + 400)) ?? [];
+    this.#at += word.length;
+    if (this.#at >= this.#text.length && !["true", "false", "null"].includes(word)) return this.#stop();
+    const value = parse(word);
+    return value === undefined ? this.#stop() : value;
+  }
+
+  #stop(): unknown {
+    this.#over = true;
+    return nothing;
+  }
+
+  #skips(character: string): boolean {
+    this.#skipSpace();
+    if (this.#text[this.#at] !== character) return false;
+    this.#at++;
+    return true;
+  }
+
+  #skipSpace(): void {
+    while (/[ \t\r\n]/.test(this.#text[this.#at] ?? "")) this.#at++;
+  }
+}
+
+const parse = (json: string): unknown => {
+  try {
+    return JSON.parse(json) as unknown;
+  } catch {
+    return undefined;
+  }
+};
