@@ -54,6 +54,17 @@ const failureOf = (call: Promise<unknown>) =>
     },
   );
 
+describe("a preparation", () => {
+  it("asks a model that was trained for vectors for some, and not the question of the smoke test", async () => {
+    const { report } = await client.loadModel("embedding");
+    assert.strictEqual(report?.smokeTest?.quality, "ok");
+    assert.match(report?.smokeTest?.answer ?? "", /^2 vectors of \d+ numbers$/);
+    const { smokeTest, useCount } = await client.getModel("embedding");
+    assert.strictEqual(smokeTest?.reason, "ok");
+    assert.strictEqual(useCount, 0);
+  });
+});
+
 describe("embeddings of a served model", () => {
   it("are what MLX computes, as the model's files say: its last token's, the end behind it, of length 1", async () => {
     const { embeddings, usage, pooling, normalized, model } = await client.embed(texts);

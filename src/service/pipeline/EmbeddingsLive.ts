@@ -18,6 +18,7 @@ import { withFilesOfNow } from "./with-files-of-now.ts";
 interface Call {
   /** Its id; empty while it is not known which it is. */
   model: string;
+  readonly isTrial: boolean;
   readonly wait: Wait;
   usage: Usage | undefined;
 }
@@ -41,7 +42,7 @@ export const layer: Layer.Layer<Embeddings, never, Models | Admission | Stats> =
       call.wait.for = "place";
       yield* admission.admit(facts.id, task.scheduling);
       call.wait.for = "model";
-      const engine = yield* models.lease(facts);
+      const engine = yield* models.lease(facts, call.isTrial);
       call.wait.for = "engine";
       const scheduling = { turn: turnOf(task.scheduling, receivedAt), fairnessId: task.scheduling.fairnessId };
       const onAdmitted = () => (call.wait.over = true);
@@ -74,10 +75,10 @@ export const layer: Layer.Layer<Embeddings, never, Models | Admission | Stats> =
     }, Effect.scoped);
 
     return Embeddings.of({
-      run: (task, { deadlineMs }) =>
+      run: (task, { deadlineMs, isTrial = false }) =>
         Effect.suspend((): Effect.Effect<EmbeddingResult, ServiceError> => {
           const wait: Wait = { for: "prompt", over: false };
-          const call: Call = { model: "", wait, usage: undefined };
+          const call: Call = { model: "", isTrial, wait, usage: undefined };
           return withinQueueWait(task.scheduling.maxQueueWaitMs, wait, withFilesOfNow(embed(task, call))).pipe(
             Effect.timeoutOrElse({ duration: deadlineMs, orElse: () => Effect.fail(new DeadlineExceeded({})) }),
             Effect.onExit((exit) => {

@@ -5,21 +5,23 @@ import { QualityConfig } from "../../config/QualityConfig.ts";
 import { versions } from "../../config/versions.ts";
 import { compatibilityOf } from "../../domain/compatibility.ts";
 import type { ServiceError } from "../../domain/errors.ts";
-import type { ModelStatus } from "../../domain/model.ts";
+import type { ModelFacts, ModelStatus } from "../../domain/model.ts";
 import { identityAfterLoad, type ModelIdentity } from "../../domain/model-identity.ts";
 import type { LoadRequest, PrepareEvent, PrepareReport } from "../../domain/preparation.ts";
 import { Downloads, type RemoteModel } from "../../models/download/Downloads.ts";
 import { Models } from "../../models/Models.ts";
 import { makeSharedRuns } from "../../models/download/shared-runs.ts";
 import { SmokeTests } from "../../models/smoke/SmokeTests.ts";
+import { Embeddings } from "../Embeddings.ts";
 import { Generations } from "../Generations.ts";
 import { describeOutcome, type Reached } from "./describe-outcome.ts";
 import { Journal } from "./Journal.ts";
 import { type HubPlace, locateHere, locateModel, type Place } from "./locate-model.ts";
 import { Preparations } from "./Preparations.ts";
 import { smokeTest } from "./smoke-test.ts";
+import { vectorTest } from "./vector-test.ts";
 
-type Needs = Models | Downloads | Generations | SmokeTests | QualityConfig;
+type Needs = Models | Downloads | Generations | Embeddings | SmokeTests | QualityConfig;
 
 export const layer: Layer.Layer<Preparations, never, Needs> = Layer.effect(
   Preparations,
@@ -27,6 +29,7 @@ export const layer: Layer.Layer<Preparations, never, Needs> = Layer.effect(
     const models = yield* Models;
     const downloads = yield* Downloads;
     const generations = yield* Generations;
+    const embeddings = yield* Embeddings;
     const smokeTests = yield* SmokeTests;
     const quality = yield* QualityConfig;
     const runs = yield* makeSharedRuns<PrepareEvent, PrepareReport, never>(
@@ -68,10 +71,15 @@ export const layer: Layer.Layer<Preparations, never, Needs> = Layer.effect(
         journal.log(`it was tried at this revision before, on ${testedAt}`, { testedAt, quality: known.quality });
         return known;
       }
-      const { template } = yield* models.promptTools(facts.id);
-      const test = yield* smokeTest(facts.id, template.options.includes("enable_thinking"), quality, generations);
+      const test = yield* ask(facts);
       yield* smokeTests.remember(facts, test);
       return test;
+    });
+
+    const ask = Effect.fnUntraced(function* ({ id, embedding }: ModelFacts) {
+      if (embedding.trained) return yield* vectorTest(id, quality, embeddings);
+      const { template } = yield* models.promptTools(id);
+      return yield* smokeTest(id, template.options.includes("enable_thinking"), quality, generations);
     });
 
     const walk = Effect.fnUntraced(function* (place: Place, retest: boolean, journal: Journal, reached: Reached) {

@@ -24,6 +24,7 @@ import * as ModelPool from "../../../../src/service/models/residency/ModelPool.t
 import { Models } from "../../../../src/service/models/Models.ts";
 import { SmokeTests } from "../../../../src/service/models/smoke/SmokeTests.ts";
 import { Generations } from "../../../../src/service/pipeline/Generations.ts";
+import { layer as embeddingsLayer } from "../../../../src/service/pipeline/EmbeddingsLive.ts";
 import { layer as generationsLayer } from "../../../../src/service/pipeline/GenerationsLive.ts";
 import { Preparations } from "../../../../src/service/pipeline/prepare/Preparations.ts";
 import { layer as preparationsLayer } from "../../../../src/service/pipeline/prepare/PreparationsLive.ts";
@@ -111,7 +112,7 @@ const withService = <A, E>(
       SmokeTests.layer,
     ).pipe(Layer.provide(Layer.succeed(ModelsConfig, { directory: folder, defaultModel, file: fileWith(declared) })));
     const layer = preparationsLayer.pipe(
-      Layer.provideMerge(generationsLayer),
+      Layer.provideMerge(Layer.mergeAll(generationsLayer, embeddingsLayer)),
       Layer.provide(Admission.layer),
       Layer.provideMerge(models),
       Layer.provide([Stats.layer, Layer.succeed(AdmissionConfig, { maxRunning: 2, maxQueued: 2 }), quality(tried)]),

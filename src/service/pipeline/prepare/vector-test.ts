@@ -1,0 +1,48 @@
+/** Asking a model that was trained for vectors for some: it is not to be judged by how it talks. */
+import { Clock, Effect } from "effect";
+
+import type { QualitySettings } from "../../config/QualityConfig.ts";
+import type { ServiceError } from "../../domain/errors.ts";
+import type { SmokeTest } from "../../domain/preparation.ts";
+import type { Embeddings } from "../Embeddings.ts";
+
+/** Waiting for a place among other tasks included. */
+const deadlineMs = 300_000;
+
+/** Texts that mean different things have different vectors, which are numbers and not all zero. */
+export const vectorTest = Effect.fn("vectorTest")(function* (
+  model: string,
+  { smokeQuestion }: QualitySettings,
+  embeddings: Embeddings["Service"],
+): Effect.fn.Return<SmokeTest, ServiceError> {
+  const testedAt = yield* Clock.currentTimeMillis;
+  const { embeddings: made } = yield* embeddings.run(
+    {
+      model,
+      inputs: [smokeQuestion, otherText].map((text) => ({ type: "text", text })),
+      normalize: true,
+      truncate: true,
+      scheduling: { priority: 0, fairnessId: "" },
+    },
+    { deadlineMs, isTrial: true },
+  );
+  const durationMs = (yield* Clock.currentTimeMillis) - testedAt;
+  const vectors = made.map(({ values }) => values);
+  const finding = findingOf(vectors);
+  const answer = `${vectors.length} vectors of ${vectors[0]?.length ?? 0} numbers`;
+  return { quality: finding === undefined ? "ok" : "failed", reason: finding ?? "ok", answer, testedAt, durationMs };
+});
+
+const otherText = "The ferry to the island leaves at noon.";
+
+const findingOf = (vectors: ReadonlyArray<Float32Array>): string | undefined => {
+  const [first, second] = vectors;
+  if (first === undefined || second === undefined || first.length === 0) return "no vectors";
+  if (vectors.some((vector) => vector.some((value) => !Number.isFinite(value)))) return "vectors of no numbers";
+  if (vectors.some((vector) => vector.every((value) => value === 0))) return "vectors of zeros";
+  const cosine = first.reduce((sum, value, at) => sum + value * (second[at] ?? 0), 0);
+  return cosine > alike ? "the same vector for different texts" : undefined;
+};
+
+/** Float32 rounds a little. */
+const alike = 1 - 1e-6;
