@@ -226,6 +226,13 @@ const byTag: Record<errors.ServiceError["_tag"], ErrorCase> = {
     metadata: { model: "demo", limit: "8" },
     retryAfterMs: 1500,
   },
+  SandboxLost: {
+    error: new errors.SandboxLost({ model: "demo", cause: "tokenising it lost its process", retryAfterMs: 1000 }),
+    code: Code.Unavailable,
+    reason: "SANDBOX_LOST",
+    metadata: { model: "demo", cause: "tokenising it lost its process" },
+    retryAfterMs: 1000,
+  },
   InsufficientMemory: {
     error: new errors.InsufficientMemory({ neededBytes: 9000, availableBytes: 10 }),
     code: Code.ResourceExhausted,

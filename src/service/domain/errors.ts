@@ -172,7 +172,7 @@ export class ModelNotDownloaded extends Schema.TaggedError<ModelNotDownloaded>()
 }
 
 /** Why nothing can be done with a model's files. */
-export type FilesUnusable = ModelBroken | ModelNotDownloaded;
+export type FilesUnusable = ModelBroken | ModelNotDownloaded | SandboxLost;
 
 /** The model alone is over the memory budget: it can never be loaded here. */
 export class ModelTooLarge extends Schema.TaggedError<ModelTooLarge>()("ModelTooLarge", {
@@ -339,6 +339,17 @@ export class QueueFull extends Schema.TaggedError<QueueFull>()("QueueFull", {
   override get message(): string {
     const others = this.model === "" ? "calls already wait" : `generations already wait for model "${this.model}"`;
     return `${this.limit} ${others}; try again in ${this.retryAfterMs} ms`;
+  }
+}
+
+/** The process beside the service that did a part of the work was ended from outside: nobody's fault that is asked here. */
+export class SandboxLost extends Schema.TaggedError<SandboxLost>()("SandboxLost", {
+  model: Schema.String,
+  cause: Schema.String,
+  retryAfterMs: Schema.Number,
+}) {
+  override get message(): string {
+    return `model "${this.model}" was not asked, as ${this.cause}; try again in ${this.retryAfterMs} ms`;
   }
 }
 
@@ -530,6 +541,7 @@ export type ServiceError =
   | ChecksumMismatch
   | DownloadFailed
   | QueueFull
+  | SandboxLost
   | InsufficientMemory
   | QueueTimeout
   | Draining

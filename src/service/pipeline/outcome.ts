@@ -14,7 +14,9 @@ export const outcomeOf = (exit: Exit.Exit<unknown, ServiceError>, cancelled = fa
 
 /** The model whose statistics a call belongs to that failed before its model was looked up: empty where there is none. */
 export const modelOfFailure = (error: ServiceError): string =>
-  error._tag === "ModelBroken" || error._tag === "ModelNotDownloaded" ? error.model : "";
+  error._tag === "ModelBroken" || error._tag === "ModelNotDownloaded" || error._tag === "SandboxLost"
+    ? error.model
+    : "";
 
 /**
  * `refused`: it was not begun, for what it asks, for lack of room or of time in the queue. `failed`: the service, the
@@ -44,6 +46,7 @@ const outcomes = {
   ClientStalled: "cancelled",
   ModelBroken: "failed",
   AdapterBroken: "failed",
+  SandboxLost: "failed",
   EngineStartFailed: "failed",
   EngineUnavailable: "failed",
   OutOfMemory: "failed",

@@ -1,7 +1,7 @@
 /** What the output of a task has to follow. */
 import { Effect } from "effect";
 
-import { InvalidField, type QueueFull, UnsupportedParameter } from "../domain/errors.ts";
+import { InvalidField, type QueueFull, type SandboxLost, UnsupportedParameter } from "../domain/errors.ts";
 import type { ChatInput, GenerationTask, OutputConstraint } from "../domain/generation.ts";
 import type { Grammar } from "../domain/grammar.ts";
 import type { PromptTools } from "../models/prompting/PromptTools.ts";
@@ -10,7 +10,7 @@ import type { PromptTools } from "../models/prompting/PromptTools.ts";
 export const taskGrammar = Effect.fn("taskGrammar")(function* (
   { input, constraint }: GenerationTask,
   tools: PromptTools,
-): Effect.fn.Return<Grammar | undefined, InvalidField | QueueFull | UnsupportedParameter> {
+): Effect.fn.Return<Grammar | undefined, InvalidField | QueueFull | SandboxLost | UnsupportedParameter> {
   if (constraint === undefined) return input.type === "chat" ? yield* callGrammar(input, tools) : undefined;
   if (input.type === "chat" && input.tools.length > 0 && input.toolChoice.mode !== "none") {
     const hint = "where tools are offered the output may be a call; leave them out or set tool_choice to MODE_NONE";
@@ -27,7 +27,7 @@ export const taskGrammar = Effect.fn("taskGrammar")(function* (
 const callGrammar = Effect.fnUntraced(function* (
   { tools, toolChoice }: ChatInput,
   { grammars, outputFormat: { notation } }: PromptTools,
-): Effect.fn.Return<Grammar | undefined, InvalidField | QueueFull> {
+): Effect.fn.Return<Grammar | undefined, InvalidField | QueueFull | SandboxLost> {
   if (toolChoice.mode === "auto" || toolChoice.mode === "none") return undefined;
   const name = toolChoice.mode === "function" ? toolChoice.name : undefined;
   const several = name === undefined;

@@ -40,6 +40,7 @@ export const errorTable = {
   ChecksumMismatch: { code: Code.DataLoss, reason: "CHECKSUM_MISMATCH" },
   DownloadFailed: { code: Code.Unavailable, reason: "DOWNLOAD_FAILED" },
   QueueFull: { code: Code.ResourceExhausted, reason: "QUEUE_FULL" },
+  SandboxLost: { code: Code.Unavailable, reason: "SANDBOX_LOST" },
   InsufficientMemory: { code: Code.ResourceExhausted, reason: "INSUFFICIENT_MEMORY" },
   QueueTimeout: { code: Code.Unavailable, reason: "QUEUE_TIMEOUT" },
   Draining: { code: Code.Unavailable, reason: "DRAINING" },

@@ -28,17 +28,17 @@ export class Lane {
     });
     this.child = child;
     let over = false;
-    const exited = (how: string, signal: NodeJS.Signals | null): void => {
+    const exited = (how: string, reason: ReturnType<typeof reasonOf>): void => {
       if (over) return;
       over = true;
-      listener.onExit(this.overdue ? "time-limit" : reasonOf(signal), how);
+      listener.onExit(this.overdue ? "time-limit" : reason, how);
     };
     child.stderr?.on("data", (chunk: Buffer) => (this.lastWords = (this.lastWords + chunk.toString()).slice(-2000)));
     child.on("message", (message) => listener.onMessage(message as LaneMessage));
-    child.once("error", (cause) => exited(`it could not be started: ${cause.message}`, null));
+    child.once("error", (cause) => exited(`it could not be started: ${cause.message}`, "killed"));
     child.once("exit", (code, signal) => {
       const how = signal === null ? `exit code ${code}` : `signal ${signal}`;
-      exited([how, this.lastWords.trim()].filter(Boolean).join(": "), signal);
+      exited([how, this.lastWords.trim()].filter(Boolean).join(": "), reasonOf(signal));
     });
   }
 
@@ -86,10 +86,14 @@ export class Lane {
 /** What a lane keeps from job to job comes beside the limit of a job. */
 const keptBytes = 512 * 1024 ** 2;
 
-const reasonOf = (signal: NodeJS.Signals | null): "time-limit" | "memory-limit" | "crashed" => {
+const reasonOf = (signal: NodeJS.Signals | null): "time-limit" | "memory-limit" | "crashed" | "killed" => {
   if (signal === limitSignals["time-limit"]) return "time-limit";
-  return signal === limitSignals["memory-limit"] ? "memory-limit" : "crashed";
+  if (signal === limitSignals["memory-limit"]) return "memory-limit";
+  return signal !== null && fromOutside.has(signal) ? "killed" : "crashed";
 };
+
+/** No process sends itself one of these; the system does where memory runs out, and so do people. */
+const fromOutside: ReadonlySet<NodeJS.Signals> = new Set(["SIGKILL", "SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT"]);
 
 const normal = 0;
 /** A third of what others get where they all want the CPU: enough to end within its time on a busy machine. */

@@ -186,7 +186,7 @@ export class LanePool {
     if (job !== undefined && !job.abandoned) {
       job.crashes += 1;
       // Whatever else ended it, e.g. the system for want of memory: it is tried once more.
-      if (reason === "crashed" && job.crashes < 2) this.waiting.unshift(job);
+      if ((reason === "crashed" || reason === "killed") && job.crashes < 2) this.waiting.unshift(job);
       else job.onFailure(reason, this.described(reason));
     }
     this.assign();
@@ -199,6 +199,8 @@ export class LanePool {
         return `takes more than ${timeLimitMs} ms`;
       case "memory-limit":
         return `takes more than ${memoryBytes} bytes of memory`;
+      case "killed":
+        return "lost the process that does it: it was ended from outside, twice";
       default:
         return "ends the process that does it";
     }

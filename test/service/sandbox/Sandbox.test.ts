@@ -134,6 +134,23 @@ describe("Sandbox", () => {
     }).pipe(Effect.provide(sandbox)),
   );
 
+  it.live("tells of a job whose process was killed from outside twice", () =>
+    Effect.gen(function* () {
+      const running = yield* Effect.forkChild(Effect.flip(ask(hostile, words)), { startImmediately: true });
+      const killed = new Set<number>();
+      while (killed.size < 2) {
+        yield* Effect.sleep("20 millis");
+        for (const pid of lanePids().filter((each) => !killed.has(each))) {
+          killed.add(pid);
+          process.kill(pid, "SIGKILL");
+        }
+      }
+      const failed = yield* Fiber.join(running);
+      assert.equal(failed.reason, "killed");
+      assert.include(failed.message, "ended from outside, twice");
+    }).pipe(Effect.provide(layerWith(600_000))),
+  );
+
   it.live("tells what a job throws", () =>
     Effect.gen(function* () {
       const failed = yield* Effect.flip(ask("/nowhere", "text"));

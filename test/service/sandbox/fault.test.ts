@@ -25,6 +25,16 @@ describe("fault", () => {
     assert.equal(error._tag, "InvalidField");
   });
 
+  it("is nobody's where its process was ended from outside, and can be tried again", () => {
+    const killed = new JobFailed({ job: "encode", reason: "killed", cause: "lost the process that does it" });
+    for (const bytes of [100, 1_000_000]) {
+      const error = fault(killed, { ...blamed, bytes });
+      assert.deepInclude(error, { _tag: "SandboxLost", model: "m", retryAfterMs: 1000 });
+      assert.include(error.message, "tokenising it lost the process that does it");
+    }
+    assert.equal(callersFault(killed, { ...blamed, bytes: 100 })._tag, "SandboxLost");
+  });
+
   it("is nobody's where too many jobs wait", () => {
     const full = new JobFailed({ job: "encode", reason: "queue-full", cause: "waits behind 1024 others" });
     assert.equal(fault(full, { ...blamed, bytes: 100 })._tag, "QueueFull");

@@ -10,7 +10,7 @@ import type { HubModel, ModelFacts } from "../../domain/model.ts";
 import { readCheckpoint } from "../../checkpoint/read-checkpoint.ts";
 import { resolveDefaults } from "../../prompt/effective-parameters.ts";
 import { readAdapters } from "../files/adapters.ts";
-import type { ReadCheckpoint } from "../files/read-sandboxed.ts";
+import { CheckpointUnread, type ReadCheckpoint } from "../files/read-sandboxed.ts";
 import { type CheckpointFacts, factsOf, type FactsOverrides } from "./checkpoint-facts.ts";
 import { CheckpointInvalid, codeOf } from "../../checkpoint/checkpoint-files.ts";
 import {
@@ -36,6 +36,8 @@ export interface CatalogEntry {
   readonly draft: Pick<CatalogEntry, "facts" | "problem"> | undefined;
   /** Why the model cannot be used, in one sentence; empty when it can. Its facts are then mostly empty too. */
   readonly problem: string;
+  /** The problem is that its folder was not read to its end: it is read anew for whoever asks for the model. */
+  readonly isUnread: boolean;
   /** What of its files is not used, each in one sentence. */
   readonly notes: ReadonlyArray<string>;
   /** Where it is to be had, while its folder is not there; undefined when it is, or nothing says where. */
@@ -110,14 +112,14 @@ const readEntry = async (
   const entry = (
     facts: CheckpointFacts,
     problem: string,
-    download?: HubModel,
-    notes: ReadonlyArray<string> = [],
+    { download, notes = [], isUnread = false }: Partial<Pick<CatalogEntry, "download" | "notes" | "isUnread">> = {},
   ): CatalogEntry => ({
     facts: { ...names, ...facts, adapters },
     profile: profileOf(facts.family),
     policy,
     draft: undefined,
     problem,
+    isUnread,
     notes,
     download,
   });
@@ -125,16 +127,16 @@ const readEntry = async (
     const { notes, ...checkpoint } = await read(directory);
     const contextLength = contextLengthOf(file, model, checkpoint.contextLength);
     const facts = { ...factsOf(checkpoint, telling, overrides), contextLength };
-    return entry(facts, "", undefined, notes);
+    return entry(facts, "", { notes });
   } catch (error) {
     if (error instanceof ConfigurationInvalid) throw error;
     // Whatever a broken folder brings up: it must not take the other models with it.
     const problem = error instanceof CheckpointInvalid ? error.message : `its folder cannot be read (${codeOf(error)})`;
     const facts = unknownFacts(directory, telling, overrides);
-    if (await isFolder(directory)) return entry(facts, problem);
+    if (await isFolder(directory)) return entry(facts, problem, { isUnread: error instanceof CheckpointUnread });
     const download = downloadOf(model);
     const missing = download === undefined ? "its folder" : `its repository ${download.repository}`;
-    return entry(facts, `${missing} is not in the model folder`, download);
+    return entry(facts, `${missing} is not in the model folder`, { download });
   }
 };
 

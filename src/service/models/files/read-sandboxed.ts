@@ -16,16 +16,25 @@ export const readSandboxed =
   (sandbox: Sandbox["Service"]): ReadCheckpoint =>
   async (directory) => {
     const read = await Effect.runPromise(readFolder(sandbox, "readCheckpoint", directory));
+    if ("isUnread" in read) throw new CheckpointUnread(read.file, read.problem);
     if ("problem" in read) throw new CheckpointInvalid(read.file, read.problem);
     return read;
   };
 
-/** What a job says of a folder; a job without a result makes the folder unreadable. */
+/** The folder was not read to its end, which says nothing of its files. */
+export class CheckpointUnread extends CheckpointInvalid {}
+
+interface Unread extends Unreadable {
+  readonly isUnread: true;
+}
+
+/** What a job says of a folder; a job without a result makes the folder unreadable, unless its process was ended from outside. */
 export const readFolder = <Name extends Reading>(sandbox: Sandbox["Service"], job: Name, directory: string) =>
   runReading(sandbox, job, directory).pipe(
-    Effect.catch(({ cause }) =>
-      Effect.succeed<Unreadable>({ file: "the model's folder", problem: `cannot be read: that ${cause}` }),
-    ),
+    Effect.catch(({ cause, reason }) => {
+      const unreadable = { file: "the model's folder", problem: `cannot be read: that ${cause}` };
+      return Effect.succeed<Unreadable | Unread>(reason === "killed" ? { ...unreadable, isUnread: true } : unreadable);
+    }),
   );
 
 /**

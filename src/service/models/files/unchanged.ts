@@ -19,7 +19,9 @@ export const assertUnchanged = (
     draft === undefined ? [model] : [model, draft],
     ({ directory, revision }) =>
       runReading(sandbox, "readRevision", directory).pipe(
-        Effect.catch(({ reason }) => Effect.succeed(reason === "crashed" ? revision : undefined)),
+        Effect.catch(({ reason }) =>
+          Effect.succeed(reason === "crashed" || reason === "killed" ? revision : undefined),
+        ),
         Effect.flatMap((now) =>
           now === revision ? Effect.void : Effect.fail(new ModelChanged({ model: model.id, retryAfterMs })),
         ),

@@ -1,7 +1,7 @@
 /** The grammars that outputs are held to, which are made in the sandbox. */
 import { Effect } from "effect";
 
-import type { InvalidField, QueueFull } from "../../domain/errors.ts";
+import type { InvalidField, QueueFull, SandboxLost } from "../../domain/errors.ts";
 import type { GrammarRequest, MadeGrammar } from "../../output/grammar/make-grammar.ts";
 import { callersFault } from "../../sandbox/fault.ts";
 import type { Sandbox } from "../../sandbox/Sandbox.ts";
@@ -11,7 +11,10 @@ export interface Grammars {
    * @param field where what is asked for stands in the request message
    * @returns `InvalidField` where it takes more than it may
    */
-  readonly make: (request: GrammarRequest, field: string) => Effect.Effect<MadeGrammar, InvalidField | QueueFull>;
+  readonly make: (
+    request: GrammarRequest,
+    field: string,
+  ) => Effect.Effect<MadeGrammar, InvalidField | QueueFull | SandboxLost>;
 }
 
 export const makeGrammars = (sandbox: Sandbox["Service"], model: string): Grammars => ({

@@ -1,10 +1,17 @@
 /** What is needed for a model's prompts, read when it is first asked for. */
-import { Cache, Duration, Effect, Exit } from "effect";
+import { Cache, Duration, Effect, Exit, Option } from "effect";
 
-import { type FilesUnusable, ModelBroken, type ModelChanged, ModelNotDownloaded } from "../../domain/errors.ts";
+import {
+  type FilesUnusable,
+  ModelBroken,
+  type ModelChanged,
+  ModelNotDownloaded,
+  SandboxLost,
+} from "../../domain/errors.ts";
 import type { CatalogEntry } from "../catalog/catalog.ts";
 import { createVocabulary } from "../../prompt/Vocabulary.ts";
 import type { TextModel } from "../../sandbox/lane/text-files.ts";
+import { sandboxLost } from "../../sandbox/fault.ts";
 import type { Sandbox } from "../../sandbox/Sandbox.ts";
 import { makeGrammars } from "./grammars.ts";
 import type { PromptTools } from "./PromptTools.ts";
@@ -23,14 +30,20 @@ export const keepTools = (
   Effect.map(
     Cache.makeWith<"tools", PromptTools, FilesUnusable | ModelChanged>(() => readTools(entry, sandbox, unchanged), {
       capacity: 1,
-      timeToLive: (exit) => (Exit.isSuccess(exit) ? Duration.infinity : Duration.seconds(5)),
+      timeToLive: (exit) => {
+        if (Exit.isSuccess(exit)) return Duration.infinity;
+        const failure = Exit.findErrorOption(exit);
+        return Option.isSome(failure) && failure.value instanceof SandboxLost ? Duration.zero : Duration.seconds(5);
+      },
     }),
     (cache) => Cache.get(cache, "tools"),
   );
 
 /** Why the model cannot be used as its files are; undefined when it can. */
-export const refusalOf = ({ facts: { id: model }, problem, download }: CatalogEntry): FilesUnusable | undefined => {
+export const refusalOf = ({ facts, problem, isUnread, download }: CatalogEntry): FilesUnusable | undefined => {
+  const { id: model } = facts;
   if (download !== undefined) return new ModelNotDownloaded({ model, repository: download.repository });
+  if (isUnread) return sandboxLost(model, problem);
   return problem === "" ? undefined : new ModelBroken({ model, cause: problem });
 };
 
@@ -52,7 +65,10 @@ const readTools = Effect.fnUntraced(function* (
   };
   const loaded = yield* Effect.mapError(
     sandbox.run("loadText", model, { inputBytes: 0, subject: model.directory }),
-    ({ cause }) => new ModelBroken({ model: facts.id, cause: `${loading} ${cause}` }),
+    ({ cause, reason }) =>
+      reason === "killed"
+        ? sandboxLost(facts.id, `${loading} ${cause}`)
+        : new ModelBroken({ model: facts.id, cause: `${loading} ${cause}` }),
   );
   // What was read may be of other files by now, and so may what is wrong with it.
   yield* unchanged;

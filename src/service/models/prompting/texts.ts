@@ -1,7 +1,13 @@
 /** A model's tokenizer and chat template, which work in the sandbox. */
 import { Effect } from "effect";
 
-import { type InvalidField, ModelBroken, type ModelChanged, type QueueFull } from "../../domain/errors.ts";
+import {
+  type InvalidField,
+  ModelBroken,
+  type ModelChanged,
+  type QueueFull,
+  type SandboxLost,
+} from "../../domain/errors.ts";
 import type { ChatInput } from "../../domain/generation.ts";
 import type { Encoded, TooLong } from "../../prompt/encode-within.ts";
 import { fault } from "../../sandbox/fault.ts";
@@ -10,7 +16,7 @@ import type { EncodeInput, KnownTextModel, Rendered } from "../../sandbox/lane/t
 import type { Sandbox } from "../../sandbox/Sandbox.ts";
 
 /** What was asked for takes more than it may: the caller's fault where it is large, else the model's. */
-export type TextFailure = InvalidField | ModelBroken | ModelChanged | QueueFull;
+export type TextFailure = InvalidField | ModelBroken | ModelChanged | QueueFull | SandboxLost;
 
 interface EncodeOptions extends Pick<EncodeInput, "addSpecialTokens" | "limit" | "truncate"> {
   /** Where the texts stand in the request message. */

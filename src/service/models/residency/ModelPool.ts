@@ -1,6 +1,6 @@
 /** The models of the catalog, as many of them in memory as their budget lets. */
 import { isDeepStrictEqual } from "node:util";
-import { Clock, Effect, FiberSet, Layer, Queue, Schema, Scope, Semaphore, SubscriptionRef } from "effect";
+import { Clock, Effect, Fiber, FiberSet, Layer, Queue, Schema, Scope, Semaphore, SubscriptionRef } from "effect";
 
 import { EngineConfig, type EngineSettings } from "../../config/EngineConfig.ts";
 import { ModelsConfig, type ModelsSettings } from "../../config/ModelsConfig.ts";
@@ -17,6 +17,7 @@ import { type EngineDevice, Engines, type EngineStatus } from "../../engine/Engi
 import { Sandbox } from "../../sandbox/Sandbox.ts";
 import { type CatalogEntry, readCatalog } from "../catalog/catalog.ts";
 import { codeOf } from "../../checkpoint/checkpoint-files.ts";
+import type { Checkpoint } from "../../checkpoint/read-checkpoint.ts";
 import type { ModelPolicy } from "../catalog/declared-model.ts";
 import { footprintOf } from "../memory/footprint.ts";
 import type { Keeping, UnloadOptions } from "../memory/keeping.ts";
@@ -129,7 +130,7 @@ export const layer: Layer.Layer<Models, CatalogFailure, ModelsConfig | Residency
         onIdle: () => reservations.advance(),
         onLoaded: (exit) => (counts[exit === "loaded" ? "loads" : "loadFailures"] += 1),
         onLeft: (why) => (counts.left[why] += 1),
-        onFilesChanged: () => void run(refresh(facts)),
+        onFilesChanged: () => void run(refreshNow(facts)),
       });
       /** Its caches are still empty: what its process has beyond what was foreseen for it comes on top of them. */
       const corrected = ({ residentBytes, device: told }: EngineStatus): Effect.Effect<void, LoadFailure> => {
@@ -168,14 +169,32 @@ export const layer: Layer.Layer<Models, CatalogFailure, ModelsConfig | Residency
       return { entry, tools, stamp, slot: isKept ? before.slot : makeSlot(entry, tools, unchanged) };
     });
 
+    /** What each folder said when it was read last. */
+    let readings: ReadonlyMap<string, Promise<Checkpoint>> = new Map();
+    /** @param isKnown folders that need not be read again */
+    const readAll = (settings: ModelsSettings, isKnown: (directory: string) => boolean) =>
+      Effect.suspend(() => {
+        const now = new Map<string, Promise<Checkpoint>>();
+        const read: ReadCheckpoint = (directory) => {
+          const known = isKnown(directory) ? readings.get(directory) : undefined;
+          const reading = known ?? readSandboxed(sandbox)(directory);
+          now.set(directory, reading);
+          return reading;
+        };
+        return Effect.tap(readEntries(settings, read), () => Effect.sync(() => (readings = now)));
+      });
+
     const stampOf = ({ directory }: ModelFacts) =>
       Effect.map(readFolder(sandbox, "readStamp", directory), (stamp) =>
         typeof stamp === "string" ? stamp : undefined,
       );
 
     /** The one way in which the set of models changes. */
-    const adopt = Effect.fnUntraced(function* (settings: ModelsSettings) {
-      const members = yield* Effect.forEach(yield* readEntries(settings, readSandboxed(sandbox)), makeMember);
+    const adopt = Effect.fnUntraced(function* (
+      settings: ModelsSettings,
+      isKnown: (directory: string) => boolean = () => false,
+    ) {
+      const members = yield* Effect.forEach(yield* readAll(settings, isKnown), makeMember);
       const fallback = yield* Effect.fromResult(findDefault(members, settings.defaultModel, pool.fallback));
       const before = pool.members;
       const gone = before.filter(({ slot }) => !members.some((member) => member.slot === slot));
@@ -192,11 +211,14 @@ export const layer: Layer.Layer<Models, CatalogFailure, ModelsConfig | Residency
       return changeOf(before, members);
     });
     const oneAtATime = yield* Semaphore.make(1);
-    /** Reads the catalog anew where it still has the model as these facts tell it. */
-    const refresh = (facts: ModelFacts): Effect.Effect<void> =>
-      Effect.suspend(() =>
-        pool.members.some(({ entry }) => entry.facts === facts) ? adopt(pool.settings) : Effect.void,
-      ).pipe(
+    /** Reads a model's folder anew, where the catalog still has the model as these facts tell it. */
+    const refreshNow = (facts: ModelFacts): Effect.Effect<void> =>
+      Effect.suspend(() => {
+        const member = pool.members.find(({ entry }) => entry.facts === facts);
+        if (member === undefined) return Effect.void;
+        const changed = [facts.directory, member.entry.draft?.facts.directory];
+        return adopt(pool.settings, (directory) => !changed.includes(directory));
+      }).pipe(
         Effect.tap(() => Effect.sync(publish)),
         Effect.uninterruptible,
         oneAtATime.withPermits(1),
@@ -206,6 +228,12 @@ export const layer: Layer.Layer<Models, CatalogFailure, ModelsConfig | Residency
           onFailure: (error) =>
             Effect.logError("the catalog stays as it was").pipe(Effect.annotateLogs({ cause: error.message })),
         }),
+      );
+    /** Goes on when the call that has noticed leaves, or comes to its deadline. */
+    const refresh = (facts: ModelFacts): Effect.Effect<void> =>
+      Effect.flatMap(
+        Effect.sync(() => run(refreshNow(facts))),
+        Fiber.join,
       );
     yield* adopt(config);
 
@@ -253,9 +281,9 @@ export const layer: Layer.Layer<Models, CatalogFailure, ModelsConfig | Residency
     /** A model that could not be used may have been mended: its files are looked at, and read anew if they changed. */
     const usable = Effect.fnUntraced(function* (name: string) {
       const member = yield* memberOf(name);
-      const { problem, facts, download } = member.entry;
+      const { problem, isUnread, facts, download } = member.entry;
       if (problem === "" || download !== undefined) return member;
-      if ((yield* stampOf(facts)) === member.stamp) return member;
+      if (!isUnread && (yield* stampOf(facts)) === member.stamp) return member;
       yield* refresh(facts);
       return yield* memberOf(name);
     });
