@@ -95,6 +95,12 @@ const byTag: Record<errors.ServiceError["_tag"], ErrorCase> = {
     reason: "MODEL_BROKEN",
     metadata: { model: "demo", cause: "<path> is no JSON" },
   },
+  ModelFilesMissing: {
+    error: new errors.ModelFilesMissing({ model: "demo", cause: "its folder is not in the model folder" }),
+    code: Code.NotFound,
+    reason: "MODEL_FILES_MISSING",
+    metadata: { model: "demo", cause: "its folder is not in the model folder" },
+  },
   ModelNotDownloaded: {
     error: new errors.ModelNotDownloaded({ model: "chat", repository: "mlx-community/Qwen3-8B-4bit" }),
     code: Code.FailedPrecondition,

@@ -161,6 +161,16 @@ export class ModelBroken extends Schema.TaggedError<ModelBroken>()("ModelBroken"
   }
 }
 
+/** The configuration tells of the model, and neither are its files here nor does anything say where they are to be had. */
+export class ModelFilesMissing extends Schema.TaggedError<ModelFilesMissing>()("ModelFilesMissing", {
+  model: Schema.String,
+  cause: Schema.String,
+}) {
+  override get message(): string {
+    return `model "${this.model}" is not there: ${this.cause}; put its files there, or say where to download them from`;
+  }
+}
+
 /** The configuration tells of the model, and its files are not here yet. */
 export class ModelNotDownloaded extends Schema.TaggedError<ModelNotDownloaded>()("ModelNotDownloaded", {
   model: Schema.String,
@@ -172,7 +182,7 @@ export class ModelNotDownloaded extends Schema.TaggedError<ModelNotDownloaded>()
 }
 
 /** Why nothing can be done with a model's files. */
-export type FilesUnusable = ModelBroken | ModelNotDownloaded | SandboxLost;
+export type FilesUnusable = ModelBroken | ModelFilesMissing | ModelNotDownloaded | SandboxLost;
 
 /** The model alone is over the memory budget: it can never be loaded here. */
 export class ModelTooLarge extends Schema.TaggedError<ModelTooLarge>()("ModelTooLarge", {

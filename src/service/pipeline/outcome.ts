@@ -14,7 +14,10 @@ export const outcomeOf = (exit: Exit.Exit<unknown, ServiceError>, cancelled = fa
 
 /** The model whose statistics a call belongs to that failed before its model was looked up: empty where there is none. */
 export const modelOfFailure = (error: ServiceError): string =>
-  error._tag === "ModelBroken" || error._tag === "ModelNotDownloaded" || error._tag === "SandboxLost"
+  error._tag === "ModelBroken" ||
+  error._tag === "ModelFilesMissing" ||
+  error._tag === "ModelNotDownloaded" ||
+  error._tag === "SandboxLost"
     ? error.model
     : "";
 
@@ -34,6 +37,7 @@ const outcomes = {
   ModelUnfit: "refused",
   ModelRevisionMismatch: "refused",
   ModelNotDownloaded: "refused",
+  ModelFilesMissing: "refused",
   ModelTooLarge: "refused",
   ModelPoolFull: "refused",
   MemoryBudgetExceeded: "refused",

@@ -22,6 +22,7 @@ export const errorTable = {
   UnknownBackend: { code: Code.InvalidArgument, reason: "UNKNOWN_BACKEND" },
   ConfigurationInvalid: { code: Code.FailedPrecondition, reason: "CONFIGURATION_INVALID" },
   ModelBroken: { code: Code.FailedPrecondition, reason: "MODEL_BROKEN" },
+  ModelFilesMissing: { code: Code.NotFound, reason: "MODEL_FILES_MISSING" },
   ModelNotDownloaded: { code: Code.FailedPrecondition, reason: "MODEL_NOT_DOWNLOADED" },
   ModelTooLarge: { code: Code.FailedPrecondition, reason: "MODEL_TOO_LARGE" },
   ModelPoolFull: { code: Code.ResourceExhausted, reason: "MODEL_POOL_FULL" },

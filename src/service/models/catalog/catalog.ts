@@ -36,8 +36,11 @@ export interface CatalogEntry {
   readonly draft: Pick<CatalogEntry, "facts" | "problem"> | undefined;
   /** Why the model cannot be used, in one sentence; empty when it can. Its facts are then mostly empty too. */
   readonly problem: string;
-  /** The problem is that its folder was not read to its end: it is read anew for whoever asks for the model. */
-  readonly isUnread: boolean;
+  /**
+   * What is wrong where there is a problem: its files are, its folder was not read to its end, which says nothing of its
+   * files, or it is not there.
+   */
+  readonly problemIs: "files" | "unread" | "missing";
   /** What of its files is not used, each in one sentence. */
   readonly notes: ReadonlyArray<string>;
   /** Where it is to be had, while its folder is not there; undefined when it is, or nothing says where. */
@@ -112,14 +115,14 @@ const readEntry = async (
   const entry = (
     facts: CheckpointFacts,
     problem: string,
-    { download, notes = [], isUnread = false }: Partial<Pick<CatalogEntry, "download" | "notes" | "isUnread">> = {},
+    { download, notes = [], problemIs = "files" }: Partial<Pick<CatalogEntry, "download" | "notes" | "problemIs">> = {},
   ): CatalogEntry => ({
     facts: { ...names, ...facts, adapters },
     profile: profileOf(facts.family),
     policy,
     draft: undefined,
     problem,
-    isUnread,
+    problemIs,
     notes,
     download,
   });
@@ -133,10 +136,12 @@ const readEntry = async (
     // Whatever a broken folder brings up: it must not take the other models with it.
     const problem = error instanceof CheckpointInvalid ? error.message : `its folder cannot be read (${codeOf(error)})`;
     const facts = unknownFacts(directory, telling, overrides);
-    if (await isFolder(directory)) return entry(facts, problem, { isUnread: error instanceof CheckpointUnread });
+    if (await isFolder(directory)) {
+      return entry(facts, problem, { problemIs: error instanceof CheckpointUnread ? "unread" : "files" });
+    }
     const download = downloadOf(model);
     const missing = download === undefined ? "its folder" : `its repository ${download.repository}`;
-    return entry(facts, `${missing} is not in the model folder`, { download });
+    return entry(facts, `${missing} is not in the model folder`, { download, problemIs: "missing" });
   }
 };
 

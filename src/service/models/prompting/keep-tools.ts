@@ -5,6 +5,7 @@ import {
   type FilesUnusable,
   ModelBroken,
   type ModelChanged,
+  ModelFilesMissing,
   ModelNotDownloaded,
   SandboxLost,
 } from "../../domain/errors.ts";
@@ -40,11 +41,18 @@ export const keepTools = (
   );
 
 /** Why the model cannot be used as its files are; undefined when it can. */
-export const refusalOf = ({ facts, problem, isUnread, download }: CatalogEntry): FilesUnusable | undefined => {
+export const refusalOf = ({ facts, problem, problemIs, download }: CatalogEntry): FilesUnusable | undefined => {
   const { id: model } = facts;
   if (download !== undefined) return new ModelNotDownloaded({ model, repository: download.repository });
-  if (isUnread) return sandboxLost(model, problem);
-  return problem === "" ? undefined : new ModelBroken({ model, cause: problem });
+  if (problem === "") return undefined;
+  switch (problemIs) {
+    case "files":
+      return new ModelBroken({ model, cause: problem });
+    case "unread":
+      return sandboxLost(model, problem);
+    case "missing":
+      return new ModelFilesMissing({ model, cause: problem });
+  }
 };
 
 const readTools = Effect.fnUntraced(function* (

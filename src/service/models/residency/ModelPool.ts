@@ -281,9 +281,9 @@ export const layer: Layer.Layer<Models, CatalogFailure, ModelsConfig | Residency
     /** A model that could not be used may have been mended: its files are looked at, and read anew if they changed. */
     const usable = Effect.fnUntraced(function* (name: string) {
       const member = yield* memberOf(name);
-      const { problem, isUnread, facts, download } = member.entry;
+      const { problem, problemIs, facts, download } = member.entry;
       if (problem === "" || download !== undefined) return member;
-      if (!isUnread && (yield* stampOf(facts)) === member.stamp) return member;
+      if (problemIs !== "unread" && (yield* stampOf(facts)) === member.stamp) return member;
       yield* refresh(facts);
       return yield* memberOf(name);
     });

@@ -482,6 +482,7 @@ const measureMs = 1_000;
 const isFailure = (error: LoadFailure): error is Failing =>
   error._tag === "ModelBroken" ||
   error._tag === "ModelNotDownloaded" ||
+  error._tag === "ModelFilesMissing" ||
   error._tag === "EngineStartFailed" ||
   error._tag === "EngineUnavailable" ||
   error._tag === "OutOfMemory";

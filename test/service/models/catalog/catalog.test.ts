@@ -136,7 +136,7 @@ describe("the catalog of a file and a folder", () => {
     assert.equal(phi?.facts.directory, join(folder, "models/org/Phi-4"));
   });
 
-  it("knows models whose files are not there, as broken", async () => {
+  it("knows models whose files are not there, and tells that from broken ones", async () => {
     mkdirSync(join(folder, "models"));
     const entries = await declared("models: {phi: {repository: org/Phi-4}, own: {path: models/own}, other: {}}");
     assert.deepEqual(
@@ -145,6 +145,14 @@ describe("the catalog of a file and a folder", () => {
         "its repository org/Phi-4 is not in the model folder",
         "its folder is not in the model folder",
         "its folder is not in the model folder",
+      ],
+    );
+    assert.deepEqual(
+      entries.map(({ problemIs, download }) => [problemIs, download?.repository]),
+      [
+        ["missing", "org/Phi-4"],
+        ["missing", undefined],
+        ["missing", undefined],
       ],
     );
   });

@@ -148,6 +148,26 @@ describe("a reload", () => {
     }).pipe(Effect.provide(pool([])));
   });
 
+  it.effect("tells a folder that is not there from broken files, and takes it once it is there", () => {
+    say("models: {gone: {path: models/gone}}");
+    rmSync(join(folder, "models/b/config.json"));
+    return Effect.gen(function* () {
+      const models = yield* Models;
+      for (const [name, tag, reason] of [
+        ["gone", "ModelFilesMissing", "its folder is not in the model folder"],
+        ["b", "ModelBroken", "config.json is missing"],
+      ] as const) {
+        assert.equal((yield* Effect.flip(Effect.scoped(models.lease(name))))._tag, tag);
+        assert.equal((yield* Effect.flip(models.promptTools(name)))._tag, tag);
+        const { state, stateReason } = yield* models.get(name);
+        assert.equal(state, "failed");
+        assert.include(stateReason, reason);
+      }
+      write("gone");
+      yield* Effect.scoped(models.lease("gone"));
+    }).pipe(Effect.provide(pool([])));
+  });
+
   it.effect("takes the new default model", () => {
     say("");
     return Effect.gen(function* () {
