@@ -69,8 +69,11 @@ export interface Tool {
   readonly name: string;
   /** What it does, told to the model. */
   readonly description?: string | undefined;
-  /** The JSON Schema of its arguments. */
-  readonly parameters?: JsonSchema | undefined;
+  /**
+   * The JSON Schema of its arguments. JSON text reaches the model as it stands; of an object whole numbers over 2^53 lose
+   * digits, and keys like `"1"` come first.
+   */
+  readonly parameters?: JsonSchema | string | undefined;
 }
 
 /** Whether and which tool is to be called. */
@@ -210,8 +213,16 @@ const toolToWire = (value: unknown, place: string): MessageInitShape<typeof Tool
   return {
     name: checkText(name, `${place}.name`),
     description: checkText(description, `${place}.description`),
-    ...(parameters !== undefined && { parameters: jsonObject(parameters, `${place}.parameters`) }),
+    ...(typeof parameters === "string"
+      ? { parametersJson: jsonText(parameters, `${place}.parameters`) }
+      : parameters !== undefined && { parameters: jsonObject(parameters, `${place}.parameters`) }),
   };
+};
+
+/** What is no JSON is the service's to refuse; an empty text would be none at all. */
+const jsonText = (text: string, place: string): string => {
+  if (text.trim() === "") throw invalidField(place, "an empty text is no JSON");
+  return checkText(text, place);
 };
 
 const toolCall = (value: unknown, place: string): ToolCall => {

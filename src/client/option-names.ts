@@ -55,7 +55,8 @@ const ownName = (path: string, prefix: string): string => {
     .replace(/^constraint\.choice\.choices\b/, "constraint.choices")
     .replace(/^(inputs\[\d+\])\.text$/, "$1")
     .replace(/^(inputs\[\d+\]\.tokens)\.ids\b/, "$1")
-    .replace(/(\bcontent\[\d+\]\.image)\.(?:data|url)$/, "$1");
+    .replace(/(\bcontent\[\d+\]\.image)\.(?:data|url)$/, "$1")
+    .replace(/(\btools\[\d+\]\.parameters)_json$/, "$1");
   const isInput = task !== undefined && /^(?:chat|prompt|tokens)\b/.test(inner);
   return `${prefix}${isInput && prefix !== "" ? "input." : ""}${camelPath(inner.replace(/^chat\./, ""))}`;
 };

@@ -118,6 +118,7 @@ describe("names", () => {
     ["task.reasoning.max_tokens", "reasoning.maxTokens"],
     ["task.chat.template_options.enable_thinking", "templateOptions.enable_thinking"],
     ["task.chat.tools[0].parameters.my_key", "tools[0].parameters.my_key"],
+    ["task.chat.tools[0].parameters_json", "tools[0].parameters"],
     ["task.chat.messages[1].tool_calls[0].arguments", "messages[1].toolCalls[0].arguments"],
     ["task.chat.messages[0].content[0].image.data", "messages[0].content[0].image"],
     ["items[2].task.stop.stop_sequences[0]", "items[2].stopSequences[0]"],

@@ -173,6 +173,15 @@ describe("an input", () => {
     assert.deepEqual(input.value.toolChoice?.choice, { case: "mode", value: mode });
   });
 
+  it("can have a tool whose schema is JSON text, which is sent as it stands", () => {
+    const parameters = '{"type":"object","properties":{"2":{"maximum":9007199254740993},"1":{}}}';
+    const { input } = sent({ messages: [], tools: [{ name: "f", parameters }] });
+    assert(input.case === "chat");
+    assert.deepInclude(input.value.tools[0], { name: "f", parametersJson: parameters });
+    assert.isUndefined(input.value.tools[0]?.parameters);
+    assert.throws(() => sent({ messages: [], tools: [{ name: "f", parameters: " " }] }), /tools\[0\]\.parameters/);
+  });
+
   it("can be a task of the API, beside which parameters go before its own", () => {
     const task = create(GenerationTaskSchema, {
       model: "own",

@@ -237,6 +237,36 @@ describe("a template that fails", () => {
   });
 });
 
+describe("a tool's schema as JSON text", () => {
+  const parametersJson =
+    '{"type": "object", "properties": {"2": {"maximum": 9007199254740993}, "1": {"default": 1.0}}}';
+
+  it("reaches the model as it stands", async () => {
+    const { text } = await answerOf(
+      "coder-like",
+      { tools: [{ name: "f", parametersJson }] },
+      { output: { echoPrompt: true } },
+    );
+    assert.include(text, `"parameters": ${parametersJson}`);
+  });
+
+  it("is refused by its field", async () => {
+    for (const [tool, why] of [
+      [{ parametersJson, parameters: {} }, "only one of the two"],
+      [{ parametersJson: "{" }, "it is no JSON: "],
+      [{ parametersJson: "[1]" }, "it is no JSON object"],
+      [{ parametersJson: '{"type": "object", "properties": {"a": {"type": "any"}}}' }, '"any" is no type'],
+      [{ parametersJson: `{"not": ${'{"not": '.repeat(100)}{}${"}".repeat(101)}` }, "64"],
+      [{ parametersJson: `{"enum": ${"[".repeat(100_000)}${"]".repeat(100_000)}}` }, ""],
+    ] as const) {
+      const { details, message = "" } = await ask("coder-like", { tools: [{ name: "f", ...tool }] });
+      assert.strictEqual(details?.[0]?.debug?.reason, "INVALID_FIELD", message);
+      assert.include(message, "task.chat.tools[0].parameters_json: ");
+      assert.include(message, why);
+    }
+  });
+});
+
 describe("calls in tags of functions", () => {
   it("are read, the values by the schema's types", async () => {
     assert.deepStrictEqual(await answerOf("coder-like", { tools: [weather] }), {

@@ -31,6 +31,8 @@ export interface Tool {
   readonly description: string;
   /** A JSON Schema. */
   readonly parameters: Readonly<Record<string, unknown>> | undefined;
+  /** The same as it was sent, where it was sent as JSON text: with all digits and its members in order. */
+  readonly parametersText?: string;
 }
 
 export type ToolChoice =

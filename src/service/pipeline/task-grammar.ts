@@ -4,6 +4,7 @@ import { Effect } from "effect";
 import { InvalidField, type QueueFull, type SandboxLost, UnsupportedParameter } from "../domain/errors.ts";
 import type { ChatInput, GenerationTask, OutputConstraint } from "../domain/generation.ts";
 import type { Grammar } from "../domain/grammar.ts";
+import { parametersField } from "../output/tool-schema/tool-problems.ts";
 import type { PromptTools } from "../models/prompting/PromptTools.ts";
 
 /** Undefined where it follows nothing. */
@@ -38,7 +39,7 @@ const callGrammar = Effect.fnUntraced(function* (
   if ("grammar" in made) return made.grammar;
   const { reason, where } = made.refused;
   const tool = chosen[Number.parseInt(where, 10)];
-  const at = tool === undefined ? "" : `[${tools.indexOf(tool)}].parameters`;
+  const at = tool === undefined ? "" : `[${tools.indexOf(tool)}].${parametersField(tool)}`;
   const description = `where it has to be called, its schema must be usable: ${reason}`;
   return yield* invalid(`task.chat.tools${at}`, description);
 });

@@ -69,12 +69,14 @@ export const toTemplateTool = (tool: Tool): Value =>
   ]);
 
 /** A description always: templates append it without asking. */
-export const toTemplateFunction = ({ name, description, parameters }: Tool): Value => {
+export const toTemplateFunction = ({ name, description, parameters, parametersText }: Tool): Value => {
   const members = new Map<Value, Value>([
     ["name", name],
     ["description", description],
   ]);
-  if (parameters !== undefined) members.set("parameters", valueOf(parameters));
+  // What is nested too deep for it is refused before.
+  const written = parametersText === undefined ? undefined : parseExactJson(parametersText);
+  if (parameters !== undefined) members.set("parameters", written ?? valueOf(parameters));
   return members;
 };
 

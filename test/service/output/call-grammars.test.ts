@@ -111,6 +111,20 @@ describe.each(notations)("a call that has to be made, in the notation %s", (nota
   });
 });
 
+describe("a tool whose schema is JSON text", () => {
+  it("is called with its members in the order of the text", () => {
+    const parametersText =
+      '{"type": "object", "properties": {"b": {"const": 1}, "2": {"const": 2}, "1": {"const": 3}}, "required": ["b", "2", "1"]}';
+    const tool: Tool = { name: "f", description: "", parameters: JSON.parse(parametersText), parametersText };
+    const written = textOf(callsGrammar({ tools: [tool], notation: "tagged", several: false }), numbersFrom(3));
+    assert.deepStrictEqual(
+      [...written.matchAll(/"(b|1|2)"/g)].map(([, key]) => key),
+      ["b", "2", "1"],
+      written,
+    );
+  });
+});
+
 describe("a notation that writes texts without quotes", () => {
   it("refuses what it cannot hold", () => {
     for (const more of [{ pattern: "^a" }, { maxLength: 3 }, { format: "date" }]) {

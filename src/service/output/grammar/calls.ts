@@ -9,9 +9,11 @@ import { phiMarkers, taggedMarkers } from "../notations/tagged.ts";
 import { checkedGrammar } from "./check.ts";
 import { choice, GrammarRefused, nothing, optional, repeat, sequence, text } from "./expressions.ts";
 import { jsonLiteral } from "./json-text.ts";
+import { decodeOrderedJson } from "./key-order.ts";
 import { SchemaGrammar } from "./json-schema.ts";
 import { type PlainArgument, plainArguments, plainText, plainTextRule } from "./plain-arguments.ts";
 import type { JsonObject } from "./schema-merge.ts";
+import { isObject } from "../tool-schema/references.ts";
 
 export interface CallsOptions {
   /** At least one. */
@@ -24,9 +26,9 @@ export interface CallsOptions {
 /** Throws GrammarRefused, `where` beginning with the tool's number. */
 export const callsGrammar = ({ tools, notation, several }: CallsOptions): Grammar => {
   const schemas = new SchemaGrammar();
-  const calls = tools.map(({ name, parameters }, index) => {
+  const calls = tools.map(({ name, parameters, parametersText }, index) => {
     try {
-      const taken = ofObjects(parameters);
+      const taken = ofObjects(parametersText === undefined ? parameters : inOrder(parametersText));
       const closing = closings[notation];
       if (closing !== undefined) return { name, arguments: nothing, plain: plainArguments(taken, schemas, closing) };
       return { name, arguments: schemas.shared(schemas.add(taken)), plain: [] };
@@ -55,6 +57,11 @@ type Write = (
   several: boolean,
   share: (of: GrammarExpression) => GrammarExpression,
 ) => GrammarExpression;
+
+const inOrder = (parametersText: string): Tool["parameters"] => {
+  const decoded = decodeOrderedJson(parametersText);
+  return isObject(decoded) ? decoded : {};
+};
 
 /** Arguments are an object, whatever the schema says, and no schema that allows none is of use. */
 const ofObjects = (parameters: Tool["parameters"] = {}): JsonObject => {

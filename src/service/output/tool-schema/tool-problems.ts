@@ -8,17 +8,22 @@ export interface ToolProblem {
   readonly description: string;
 }
 
+/** Where a tool's schema stands in the request. */
+export const parametersField = ({ parametersText }: Tool): string =>
+  parametersText === undefined ? "parameters" : "parameters_json";
+
 export const toolProblems = (tools: ReadonlyArray<Tool>): ReadonlyArray<ToolProblem> => {
   let values = 0;
   const numbers = new Map<string, number>();
-  return tools.flatMap(({ name, parameters }, index): ReadonlyArray<ToolProblem> => {
+  return tools.flatMap((tool, index): ReadonlyArray<ToolProblem> => {
+    const { name, parameters } = tool;
     const earlier = numbers.get(name);
     if (earlier !== undefined) {
       return [{ field: `[${index}].name`, description: `"${name}" is the name of tools[${earlier}] already` }];
     }
     numbers.set(name, index);
     if (parameters === undefined) return [];
-    const field = `[${index}].parameters`;
+    const field = `[${index}].${parametersField(tool)}`;
     values += countValues(parameters);
     if (values > mostSchemaValues) {
       const description = `with it the schemas of the tools hold more than ${mostSchemaValues} JSON values`;
