@@ -1,5 +1,6 @@
 /** What vectors are asked for and what comes back, in the service's own terms. */
-import type { SchedulingHints, Usage } from "./generation.ts";
+import type { SchedulingHints } from "./generation.ts";
+import type { Usage } from "./usage.ts";
 
 export type Pooling = "last-token" | "mean" | "first-token";
 

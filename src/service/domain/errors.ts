@@ -4,6 +4,8 @@
  */
 import { Schema } from "effect";
 
+import { UsageSchema } from "./usage.ts";
+
 const FieldViolationSchema = Schema.Struct({
   /** Path in the request message, e.g. `task.sampling.temperature`. */
   field: Schema.String,
@@ -13,14 +15,7 @@ export type FieldViolation = typeof FieldViolationSchema.Type;
 
 const ProgressSchema = Schema.Struct({
   generationId: Schema.String,
-  usage: Schema.Struct({
-    promptTokens: Schema.Number,
-    cachedPromptTokens: Schema.Number,
-    outputTokens: Schema.Number,
-    reasoningTokens: Schema.optionalKey(Schema.Number),
-    draftedTokens: Schema.optionalKey(Schema.Number),
-    acceptedDraftTokens: Schema.optionalKey(Schema.Number),
-  }),
+  usage: UsageSchema,
 });
 /** How far a generation had come when it failed. */
 export type Progress = typeof ProgressSchema.Type;

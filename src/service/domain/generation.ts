@@ -1,4 +1,5 @@
 /** What is asked of a model and what comes back, in the service's own terms: no wire type, no engine detail. */
+import type { Usage } from "./usage.ts";
 
 export type Role = "system" | "user" | "assistant" | "tool" | "developer";
 
@@ -180,20 +181,6 @@ export type FinishReason =
 export type StopMatch =
   | { readonly type: "token"; readonly tokenId: number }
   | { readonly type: "stop-sequence"; readonly text: string };
-
-export interface Usage {
-  readonly promptTokens: number;
-  readonly cachedPromptTokens: number;
-  readonly outputTokens: number;
-  /** Of these, tokens of reasoning; of models that mark none, absent. */
-  readonly reasoningTokens?: number;
-  /** Of the output tokens, those of a broken answer in whose place another one was given; absent where there was none. */
-  readonly discardedTokens?: number;
-  /** Tokens that were drafted and verified; where none were both are absent. */
-  readonly draftedTokens?: number;
-  /** Of these, those that were right and so are among the output's. */
-  readonly acceptedDraftTokens?: number;
-}
 
 /** Milliseconds; queue + timeToFirstToken + decode = total. */
 export interface Timings {

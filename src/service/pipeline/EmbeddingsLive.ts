@@ -4,8 +4,8 @@ import { Clock, Effect, Layer } from "effect";
 import { Admission } from "../admission/Admission.ts";
 import type { EmbeddingResult, EmbeddingTask } from "../domain/embedding.ts";
 import { DeadlineExceeded, type ServiceError } from "../domain/errors.ts";
-import type { Usage } from "../domain/generation.ts";
 import { turnOf } from "../domain/turn.ts";
+import { noUsage, type Usage } from "../domain/usage.ts";
 import { Models } from "../models/Models.ts";
 import { Stats } from "../telemetry/Stats.ts";
 import { Embeddings } from "./Embeddings.ts";
@@ -46,7 +46,7 @@ export const layer: Layer.Layer<Embeddings, never, Models | Admission | Stats> =
       call.wait.for = "engine";
       const scheduling = { turn: turnOf(task.scheduling, receivedAt), fairnessId: task.scheduling.fairnessId };
       const onAdmitted = () => (call.wait.over = true);
-      const usage = { promptTokens: 0, cachedPromptTokens: 0, outputTokens: 0 };
+      const usage = { ...noUsage };
       call.usage = usage;
       // Not all at once: what others ask meanwhile does not wait for the whole of a large batch.
       const embeddings = yield* Effect.forEach(

@@ -1,6 +1,7 @@
 /** What is known of one generation while it runs: it turns the engine's events into the caller's. */
-import type { EffectiveParameters, GenerationEvent, TokenLogprob, Usage } from "../domain/generation.ts";
+import type { EffectiveParameters, GenerationEvent, TokenLogprob } from "../domain/generation.ts";
 import type { ModelFacts } from "../domain/model.ts";
+import type { Usage } from "../domain/usage.ts";
 import type { EngineEvent } from "../engine/Engine.ts";
 
 type EngineFinished = Extract<EngineEvent, { type: "finished" }>;

@@ -1,8 +1,9 @@
-import type { GenerationEvent, GenerationFinished, GenerationResult, Usage } from "../domain/generation.ts";
+import type { GenerationEvent, GenerationResult } from "../domain/generation.ts";
+import { usageOfAnswers } from "../domain/usage.ts";
 
 /**
- * Folds a complete run of events into its result. One that started anew has the parameters of its last start. An engine that ends without `finished` is
- * a bug.
+ * Folds a complete run of events into its result. One that started anew has the parameters of its last start. An engine
+ * that ends without `finished` is a bug.
  */
 export const collectResult = (events: ReadonlyArray<GenerationEvent>): GenerationResult => {
   const started = events.findLast((event) => event.type === "started");
@@ -23,25 +24,5 @@ export const collectResult = (events: ReadonlyArray<GenerationEvent>): Generatio
         finished: end,
       };
     });
-  return { started, candidates, usage: usageOverAll(finished, last), timings: last.timings };
+  return { started, candidates, usage: usageOfAnswers(finished.map(({ usage }) => usage)), timings: last.timings };
 };
-
-/** The prompt, which all share, counts once. */
-const usageOverAll = (finished: ReadonlyArray<GenerationFinished>, last: GenerationFinished): Usage => {
-  const total = (count: (usage: Usage) => number | undefined): number | undefined => {
-    const counts = finished.flatMap(({ usage }) => count(usage) ?? []);
-    return counts.length === 0 ? undefined : sum(counts);
-  };
-  const reasoningTokens = total((usage) => usage.reasoningTokens);
-  const draftedTokens = total((usage) => usage.draftedTokens);
-  const acceptedDraftTokens = total((usage) => usage.acceptedDraftTokens);
-  return {
-    ...last.usage,
-    outputTokens: sum(finished.map(({ usage }) => usage.outputTokens)),
-    ...(reasoningTokens !== undefined && { reasoningTokens }),
-    ...(draftedTokens !== undefined && { draftedTokens }),
-    ...(acceptedDraftTokens !== undefined && { acceptedDraftTokens }),
-  };
-};
-
-const sum = (numbers: ReadonlyArray<number>): number => numbers.reduce((total, number) => total + number, 0);

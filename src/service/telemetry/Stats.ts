@@ -1,7 +1,7 @@
 /** Counters since start, and what is going on now, model by model. */
 import { Context, Effect, Layer } from "effect";
 
-import type { Usage } from "../domain/generation.ts";
+import { addUsage, type Usage } from "../domain/usage.ts";
 
 export interface GenerationStats {
   running: number;
@@ -60,11 +60,10 @@ export class Stats extends Context.Service<
       ended: (model, outcome, usage) => {
         const stats = of(model);
         stats[outcome] += 1;
-        stats.promptTokens += usage?.promptTokens ?? 0;
-        stats.cachedPromptTokens += usage?.cachedPromptTokens ?? 0;
-        stats.outputTokens += usage?.outputTokens ?? 0;
-        stats.draftedTokens += usage?.draftedTokens ?? 0;
-        stats.acceptedDraftTokens += usage?.acceptedDraftTokens ?? 0;
+        if (usage === undefined) return;
+        const { promptTokens, cachedPromptTokens, outputTokens, ...rest } = addUsage(stats, usage);
+        const { draftedTokens = 0, acceptedDraftTokens = 0 } = rest;
+        Object.assign(stats, { promptTokens, cachedPromptTokens, outputTokens, draftedTokens, acceptedDraftTokens });
       },
       retried: (model, recovered) => {
         of(model).retried += 1;
