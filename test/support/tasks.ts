@@ -1,8 +1,8 @@
 /** Tasks and model facts for tests, complete but for what a test is about. */
-import type { GenerationTask, Role } from "../../src/service/domain/generation.ts";
+import type { ChatMessage, GenerationTask, Role } from "../../src/service/domain/generation.ts";
 import type { ModelFacts } from "../../src/service/domain/model.ts";
 
-export const message = (role: Role, text: string) => ({
+export const message = (role: Role, text: string): ChatMessage => ({
   role,
   content: [{ type: "text" as const, text }],
   toolCalls: [],
@@ -24,7 +24,7 @@ export const task = (overrides: Partial<GenerationTask> = {}): GenerationTask =>
   ...overrides,
 });
 
-export const chat = (...messages: ReadonlyArray<ReturnType<typeof message>>): GenerationTask["input"] => ({
+export const chat = (...messages: ReadonlyArray<ChatMessage>): GenerationTask["input"] => ({
   type: "chat",
   messages,
   tools: [],

@@ -1,152 +1,177 @@
 /** What is asked of a model and what comes back, in the service's own terms: no wire type, no engine detail. */
+import { Schema } from "effect";
+
 import type { Usage } from "./usage.ts";
 
-export type Role = "system" | "user" | "assistant" | "tool" | "developer";
+const { optionalKey, String, Boolean, Number, Literal, Literals, Struct, Union, Unknown, UndefinedOr } = Schema;
+const list = <S extends Schema.Top>(of: S) => Schema.Array(of);
+const map = <S extends Schema.Top>(of: S) => Schema.Record(String, of);
 
-export interface ToolCall {
-  readonly id: string;
-  readonly name: string;
+// Schemas and not types alone, so that a task can be stored and read again.
+
+const Role = Literals(["system", "user", "assistant", "tool", "developer"]);
+export type Role = typeof Role.Type;
+
+const ToolCall = Struct({
+  id: String,
+  name: String,
   /** The JSON text as it was written, not re-encoded. */
-  readonly arguments: string;
-}
+  arguments: String,
+});
+export type ToolCall = typeof ToolCall.Type;
 
-interface ImagePart {
-  readonly type: "image";
-  readonly source: { readonly data: Uint8Array } | { readonly url: string };
-  readonly mediaType: string;
-}
+const ImagePart = Struct({
+  type: Literal("image"),
+  source: Union([Struct({ data: Schema.Uint8Array }), Struct({ url: String })]),
+  mediaType: String,
+});
 
-export type ContentPart = { readonly type: "text"; readonly text: string } | ImagePart;
+const ContentPart = Union([Struct({ type: Literal("text"), text: String }), ImagePart]);
+export type ContentPart = typeof ContentPart.Type;
 
-export interface ChatMessage {
-  readonly role: Role;
-  readonly content: ReadonlyArray<ContentPart>;
-  readonly toolCalls: ReadonlyArray<ToolCall>;
-  readonly toolCallId: string;
-  readonly name: string;
-  readonly reasoning: string;
-}
+const ChatMessage = Struct({
+  role: Role,
+  content: list(ContentPart),
+  toolCalls: list(ToolCall),
+  toolCallId: String,
+  name: String,
+  reasoning: String,
+});
+export type ChatMessage = typeof ChatMessage.Type;
 
-export interface Tool {
-  readonly name: string;
-  readonly description: string;
+const Tool = Struct({
+  name: String,
+  description: String,
   /** A JSON Schema. */
-  readonly parameters: Readonly<Record<string, unknown>> | undefined;
+  parameters: UndefinedOr(map(Unknown)),
   /** The same as it was sent, where it was sent as JSON text: with all digits and its members in order. */
-  readonly parametersText?: string;
-}
+  parametersText: optionalKey(String),
+});
+export type Tool = typeof Tool.Type;
 
-export type ToolChoice =
-  | { readonly mode: "auto" | "none" | "required" }
-  | { readonly mode: "function"; readonly name: string };
+const ToolChoice = Union([
+  Struct({ mode: Literals(["auto", "none", "required"]) }),
+  Struct({ mode: Literal("function"), name: String }),
+]);
+export type ToolChoice = typeof ToolChoice.Type;
 
-export interface ChatInput {
-  readonly type: "chat";
-  readonly messages: ReadonlyArray<ChatMessage>;
-  readonly tools: ReadonlyArray<Tool>;
-  readonly toolChoice: ToolChoice;
-  readonly templateOptions: Readonly<Record<string, unknown>>;
-  readonly continueFinalMessage: boolean;
-}
+const ChatInput = Struct({
+  type: Literal("chat"),
+  messages: list(ChatMessage),
+  tools: list(Tool),
+  toolChoice: ToolChoice,
+  templateOptions: map(Unknown),
+  continueFinalMessage: Boolean,
+});
+export type ChatInput = typeof ChatInput.Type;
 
 /** How much a model that marks its reasoning may reason. */
-export interface ReasoningOptions {
+const ReasoningOptions = Struct({
   /** Tokens of reasoning at most; then it is closed and the answer follows. */
-  readonly maxTokens?: number;
-  readonly effort?: "low" | "medium" | "high";
-}
+  maxTokens: optionalKey(Number),
+  effort: optionalKey(Literals(["low", "medium", "high"])),
+});
+export type ReasoningOptions = typeof ReasoningOptions.Type;
 
 /** A form that the output must have. */
-export type OutputConstraint =
-  | { readonly type: "json-object" }
+const OutputConstraint = Union([
+  Struct({ type: Literal("json-object") }),
   /** JSON text. */
-  | { readonly type: "json-schema"; readonly schema: string }
-  | { readonly type: "regex"; readonly pattern: string }
+  Struct({ type: Literal("json-schema"), schema: String }),
+  Struct({ type: Literal("regex"), pattern: String }),
   /** GBNF. */
-  | { readonly type: "grammar"; readonly text: string }
-  | { readonly type: "choice"; readonly choices: ReadonlyArray<string> };
+  Struct({ type: Literal("grammar"), text: String }),
+  Struct({ type: Literal("choice"), choices: list(String) }),
+]);
+export type OutputConstraint = typeof OutputConstraint.Type;
 
-export type GenerationInput =
-  | ChatInput
-  | { readonly type: "prompt"; readonly text: string }
-  | { readonly type: "tokens"; readonly ids: ReadonlyArray<number> };
+const GenerationInput = Union([
+  ChatInput,
+  Struct({ type: Literal("prompt"), text: String }),
+  Struct({ type: Literal("tokens"), ids: list(Number) }),
+]);
+export type GenerationInput = typeof GenerationInput.Type;
+
+const LogitBias = Struct({ tokenId: Number, bias: Number });
+export type LogitBias = typeof LogitBias.Type;
 
 /** Every field may be missing: the model's default then holds. */
-export interface SamplingParams {
-  readonly temperature?: number;
-  readonly topP?: number;
-  readonly topK?: number;
-  readonly minP?: number;
-  readonly repetitionPenalty?: number;
-  readonly presencePenalty?: number;
-  readonly frequencyPenalty?: number;
-  readonly seed?: number;
+const SamplingParams = Struct({
+  temperature: optionalKey(Number),
+  topP: optionalKey(Number),
+  topK: optionalKey(Number),
+  minP: optionalKey(Number),
+  repetitionPenalty: optionalKey(Number),
+  presencePenalty: optionalKey(Number),
+  frequencyPenalty: optionalKey(Number),
+  seed: optionalKey(Number),
   /** Added to logits before anything else; a token that is there twice gets both. */
-  readonly logitBias?: ReadonlyArray<LogitBias>;
+  logitBias: optionalKey(list(LogitBias)),
   /** Answers to generate from one prompt; 1. */
-  readonly candidateCount?: number;
-}
+  candidateCount: optionalKey(Number),
+});
+export type SamplingParams = typeof SamplingParams.Type;
 
-export interface LogitBias {
-  readonly tokenId: number;
-  readonly bias: number;
-}
-
-export interface StopCriteria {
-  readonly maxOutputTokens?: number;
-  readonly minOutputTokens?: number;
-  readonly stopSequences: ReadonlyArray<string>;
-  readonly stopTokenIds: ReadonlyArray<number>;
-  readonly ignoreEos: boolean;
-  readonly includeStopInOutput: boolean;
+const StopCriteria = Struct({
+  maxOutputTokens: optionalKey(Number),
+  minOutputTokens: optionalKey(Number),
+  stopSequences: list(String),
+  stopTokenIds: list(Number),
+  ignoreEos: Boolean,
+  includeStopInOutput: Boolean,
   /** The task's stop sequences stand in the place of the model's. @default false */
-  readonly replacesModelStops?: boolean;
-  readonly timeBudgetMs?: number;
-}
+  replacesModelStops: optionalKey(Boolean),
+  timeBudgetMs: optionalKey(Number),
+});
+export type StopCriteria = typeof StopCriteria.Type;
 
-export interface OutputOptions {
-  readonly tokenIds: boolean;
+const OutputOptions = Struct({
+  tokenIds: Boolean,
   /** The text as the model wrote it: nothing is taken out of it. */
-  readonly verbatim: boolean;
+  verbatim: Boolean,
   /** Alternatives to tell beside each token's logprob; missing: no logprobs. */
-  readonly topLogprobs?: number;
-  readonly promptLogprobs: boolean;
-  readonly echoPrompt: boolean;
-  readonly flushTokens?: number;
-  readonly flushIntervalMs?: number;
-  readonly timings: boolean;
-}
+  topLogprobs: optionalKey(Number),
+  promptLogprobs: Boolean,
+  echoPrompt: Boolean,
+  flushTokens: optionalKey(Number),
+  flushIntervalMs: optionalKey(Number),
+  timings: Boolean,
+});
+export type OutputOptions = typeof OutputOptions.Type;
 
-export interface SchedulingHints {
-  readonly priority: number;
-  readonly fairnessId: string;
-  readonly maxQueueWaitMs?: number;
-}
+const SchedulingHints = Struct({
+  priority: Number,
+  fairnessId: String,
+  maxQueueWaitMs: optionalKey(Number),
+});
+export type SchedulingHints = typeof SchedulingHints.Type;
 
-export interface CachePolicy {
-  readonly mode: "read-write" | "read-only" | "bypass";
-  readonly partition: string;
+const CachePolicy = Struct({
+  mode: Literals(["read-write", "read-only", "bypass"]),
+  partition: String,
   /** Keep no more than this many first tokens. */
-  readonly stablePrefixTokens?: number;
-}
+  stablePrefixTokens: optionalKey(Number),
+});
+export type CachePolicy = typeof CachePolicy.Type;
 
-export interface GenerationTask {
+export const GenerationTask = Struct({
   /** As the caller named it; empty is the default model. */
-  readonly model: string;
-  readonly modelRevision?: string;
+  model: String,
+  modelRevision: optionalKey(String),
   /** Id of one of the model's. */
-  readonly adapter?: string;
-  readonly input: GenerationInput;
-  readonly reasoning: ReasoningOptions;
-  readonly sampling: SamplingParams;
-  readonly stop: StopCriteria;
-  readonly output: OutputOptions;
-  readonly constraint?: OutputConstraint;
-  readonly scheduling: SchedulingHints;
-  readonly cache: CachePolicy;
+  adapter: optionalKey(String),
+  input: GenerationInput,
+  reasoning: ReasoningOptions,
+  sampling: SamplingParams,
+  stop: StopCriteria,
+  output: OutputOptions,
+  constraint: optionalKey(OutputConstraint),
+  scheduling: SchedulingHints,
+  cache: CachePolicy,
   /** The caller's own, for the log. */
-  readonly labels: Readonly<Record<string, string>>;
-}
+  labels: map(String),
+});
+export type GenerationTask = typeof GenerationTask.Type;
 
 /** What a generation really runs with: request over model over family over fallback. */
 export interface EffectiveParameters {
