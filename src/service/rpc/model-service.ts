@@ -111,7 +111,7 @@ export const makeModelService = Effect.gen(function* () {
       ),
     prepareModel: (received, context) =>
       bridge.stream(received, context, {
-        stream: (request) => preparations.prepare(request),
+        stream: ({ model, revision, retest }) => preparations.prepare({ model, revision, retest }),
         toWire: (event) => prepareEventToWire(event, describe),
         // A download may take longer than any generation.
         endless: true,
