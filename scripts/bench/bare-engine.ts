@@ -5,6 +5,7 @@
 import { loadCheckpoint } from "../../src/service/worker/checkpoint.ts";
 import { checkAgainstItself } from "../../src/service/worker/self-check.ts";
 import { breathe } from "../../src/service/worker/mlx.ts";
+import { neutralSampling } from "../../src/service/worker/protocol.ts";
 import { Scheduler } from "../../src/service/worker/scheduler/scheduler.ts";
 import { DraftModel } from "../../src/service/worker/speculation/draft-model.ts";
 import { loadDraftModel } from "../../src/service/worker/speculation/load-draft-model.ts";
@@ -50,17 +51,7 @@ const generate = async ([
       ),
       topLogprobs: undefined,
       promptLogprobs: false,
-      sampling: {
-        temperature: 0,
-        topP: 1,
-        topK: 0,
-        minP: 0,
-        repetitionPenalty: 1,
-        presencePenalty: 0,
-        frequencyPenalty: 0,
-        logitBias: [],
-        seed: 0,
-      },
+      sampling: neutralSampling,
       maxOutputTokens: maxTokens,
       minOutputTokens: 0,
       stopTokenIds: [],

@@ -6,6 +6,7 @@ import type { Model } from "../../src/service/worker/architectures/Model.ts";
 import { loadCheckpoint } from "../../src/service/worker/checkpoint.ts";
 import { KVCache } from "../../src/service/worker/cache/kv-cache.ts";
 import { breathe, collect, mx } from "../../src/service/worker/mlx.ts";
+import { neutralSampling } from "../../src/service/worker/protocol.ts";
 import { Scheduler } from "../../src/service/worker/scheduler/scheduler.ts";
 
 /** golden.json. */
@@ -73,7 +74,7 @@ const greedyDivergences = async (model: Model, runs: ReadonlyArray<GoldenRun>): 
       type: "submit",
       sequence,
       promptTokenIds,
-      sampling: greedy,
+      sampling: neutralSampling,
       maxOutputTokens: expected.length,
       minOutputTokens: 0,
       stopTokenIds: [],
@@ -100,15 +101,3 @@ const greedyDivergences = async (model: Model, runs: ReadonlyArray<GoldenRun>): 
 };
 
 const limits = { maxBatch: 8, prefillSliceTokens: 32, kvCacheBytes: 2 ** 32, prefixCacheBytes: 0, maxAdapters: 0 };
-
-const greedy = {
-  temperature: 0,
-  topP: 1,
-  topK: 0,
-  minP: 0,
-  repetitionPenalty: 1,
-  presencePenalty: 0,
-  frequencyPenalty: 0,
-  logitBias: [],
-  seed: 0,
-};

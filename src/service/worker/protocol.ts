@@ -47,6 +47,19 @@ export interface SequenceSampling {
   readonly seed: number;
 }
 
+/** Greedy, and nothing is penalised or filtered. */
+export const neutralSampling: SequenceSampling = {
+  temperature: 0,
+  topP: 1,
+  topK: 0,
+  minP: 0,
+  repetitionPenalty: 1,
+  presencePenalty: 0,
+  frequencyPenalty: 0,
+  logitBias: [],
+  seed: 0,
+};
+
 interface LogitBias {
   readonly tokenId: number;
   readonly bias: number;

@@ -1,5 +1,10 @@
 /** Drives a scheduler without a process around it. */
-import type { SubmitMessage, TokenLogprobs, WorkerLimits } from "../../../src/service/worker/protocol.ts";
+import {
+  neutralSampling,
+  type SubmitMessage,
+  type TokenLogprobs,
+  type WorkerLimits,
+} from "../../../src/service/worker/protocol.ts";
 import type { Scheduler } from "../../../src/service/worker/scheduler/scheduler.ts";
 import { breathe } from "../../../src/service/worker/mlx.ts";
 
@@ -11,17 +16,7 @@ export const limits: WorkerLimits = {
   maxAdapters: 2,
 };
 
-export const greedy: SubmitMessage["sampling"] = {
-  temperature: 0,
-  topP: 1,
-  topK: 0,
-  minP: 0,
-  repetitionPenalty: 1,
-  presencePenalty: 0,
-  frequencyPenalty: 0,
-  logitBias: [],
-  seed: 0,
-};
+export const greedy = neutralSampling;
 
 export const submission = (
   sequence: number,

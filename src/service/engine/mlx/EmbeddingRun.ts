@@ -2,7 +2,7 @@
 import { Exit } from "effect";
 
 import { InsufficientMemory } from "../../domain/errors.ts";
-import type { SequenceEvent, SubmitMessage } from "../../worker/protocol.ts";
+import { neutralSampling, type SequenceEvent, type SubmitMessage } from "../../worker/protocol.ts";
 import type { EngineEmbedding } from "../Engine.ts";
 import type { EngineRun, RunEnd } from "./EngineRun.ts";
 
@@ -53,7 +53,8 @@ export class EmbeddingRun implements EngineRun {
       type: "submit",
       sequence: this.sequence,
       promptTokenIds,
-      sampling: unused,
+      // Nothing is sampled.
+      sampling: neutralSampling,
       maxOutputTokens: 0,
       minOutputTokens: 0,
       stopTokenIds: [],
@@ -67,15 +68,3 @@ export class EmbeddingRun implements EngineRun {
     };
   }
 }
-
-const unused: SubmitMessage["sampling"] = {
-  temperature: 0,
-  topP: 1,
-  topK: 0,
-  minP: 0,
-  repetitionPenalty: 1,
-  presencePenalty: 0,
-  frequencyPenalty: 0,
-  logitBias: [],
-  seed: 0,
-};

@@ -131,7 +131,7 @@ export class GenerationRun implements EngineRun {
       type: "submit",
       sequence: this.sequence,
       promptTokenIds,
-      sampling: { ...parameters, topK: parameters.topK ?? 0, logitBias },
+      sampling: samplingOf(parameters, logitBias),
       maxOutputTokens: parameters.maxOutputTokens,
       minOutputTokens: parameters.minOutputTokens,
       stopTokenIds: parameters.stopTokenIds,
@@ -277,6 +277,31 @@ export class GenerationRun implements EngineRun {
 }
 
 const failed = (failure: EngineFailure): RunEnd => ({ exit: Exit.fail(failure), isComputing: false });
+
+/** By name: what a generation runs with is more than how its tokens are chosen. */
+const samplingOf = (
+  {
+    temperature,
+    topP,
+    topK = 0,
+    minP,
+    repetitionPenalty,
+    presencePenalty,
+    frequencyPenalty,
+    seed,
+  }: EngineRequest["parameters"],
+  logitBias: EngineRequest["logitBias"],
+): SubmitMessage["sampling"] => ({
+  temperature,
+  topP,
+  topK,
+  minP,
+  repetitionPenalty,
+  presencePenalty,
+  frequencyPenalty,
+  logitBias,
+  seed,
+});
 
 type TokensOfStep = Pick<
   Extract<EngineEvent, { type: "output" }>,

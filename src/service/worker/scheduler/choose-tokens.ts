@@ -3,6 +3,7 @@ import type { Model } from "../architectures/Model.ts";
 import type { KVCache } from "../cache/kv-cache.ts";
 import type { Constraints } from "../constraints/constraints.ts";
 import { mx, type Tensor } from "../mlx.ts";
+import { neutralSampling } from "../protocol.ts";
 import { type PendingLogprobs, tensorsOf, wantedLogprobs } from "../sampling/logprobs.ts";
 import { adjustLogits, drawTokens } from "../sampling/sampling.ts";
 import { force } from "../sequence/reasoning-limit.ts";
@@ -105,17 +106,7 @@ export class TokenChooser {
 
 /** Free rows are sampled greedily, and never read. */
 const freeRow = {
-  sampling: {
-    temperature: 0,
-    topP: 1,
-    topK: 0,
-    minP: 0,
-    repetitionPenalty: 1,
-    presencePenalty: 0,
-    frequencyPenalty: 0,
-    logitBias: [],
-    seed: 0,
-  },
+  sampling: neutralSampling,
   drawn: 0,
   promptTokenIds: [],
   outputTokenIds: [],

@@ -5,7 +5,7 @@ import { Deferred, Effect, Exit, Scope } from "effect";
 import { engineEnvironment } from "../../../../src/service/config/EngineConfig.ts";
 import type { ProcessEnd } from "../../../../src/service/engine/mlx/last-words.ts";
 import { spawnWorker } from "../../../../src/service/engine/mlx/WorkerProcess.ts";
-import type { FromWorker, SubmitMessage } from "../../../../src/service/worker/protocol.ts";
+import { type FromWorker, neutralSampling, type SubmitMessage } from "../../../../src/service/worker/protocol.ts";
 import { writeRandomCheckpoint } from "../../worker/random-checkpoint.ts";
 
 const directory = writeRandomCheckpoint({
@@ -29,17 +29,7 @@ const longRun: SubmitMessage = {
   type: "submit",
   sequence: 1,
   promptTokenIds: [1, 2, 3],
-  sampling: {
-    temperature: 0,
-    topP: 1,
-    topK: 0,
-    minP: 0,
-    repetitionPenalty: 1,
-    presencePenalty: 0,
-    frequencyPenalty: 0,
-    logitBias: [],
-    seed: 1,
-  },
+  sampling: { ...neutralSampling, seed: 1 },
   maxOutputTokens: 3_000,
   minOutputTokens: 0,
   stopTokenIds: [],
