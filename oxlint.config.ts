@@ -43,7 +43,8 @@ export const mayImport = {
 export const wings: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>> = {
   worker: {
     "protocol.ts": [],
-    "mlx.ts": [],
+    binding: [],
+    "mlx.ts": ["binding"],
     files: ["mlx.ts"],
     cache: ["mlx.ts"],
     sampling: ["protocol.ts", "mlx.ts"],
@@ -236,6 +237,7 @@ export default defineConfig({
     // Programs that compute with MLX, and tests that make checkpoints with it.
     refuse(
       [
+        "test/binding/**",
         "test/service/worker/**",
         "test/service/engine/mlx/**",
         "scripts/train-demo/**",
@@ -246,8 +248,13 @@ export default defineConfig({
       [],
     ),
     {
-      // worker/layers/openblas.ts reads what OpenBLAS itself reads.
-      files: ["src/service/config/**", "src/service/worker/layers/openblas.ts", "scripts/**", "test/**"],
+      // worker/layers/openblas.ts reads what OpenBLAS itself reads; worker/binding/choose.ts what tests set, too.
+      files: [
+        "src/service/config/**",
+        "src/service/worker/{layers/openblas,binding/choose}.ts",
+        "scripts/**",
+        "test/**",
+      ],
       rules: { "no-restricted-properties": "off" },
     },
     {
