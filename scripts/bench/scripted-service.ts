@@ -52,7 +52,14 @@ const createEngine = (): Engine => {
     cancel: () => Effect.succeed(false),
     health: Stream.empty,
     failure: Effect.never,
-    status: Effect.succeed({ residentBytes: 0, kvCacheBytes: 0, prefixCacheBytes: 0, restarts: 0, device: "cpu" }),
+    status: Effect.succeed({
+      residentBytes: 0,
+      kvCacheBytes: 0,
+      prefixCacheBytes: 0,
+      restarts: 0,
+      device: "cpu",
+      mlx: undefined,
+    }),
   };
 };
 

@@ -87,6 +87,7 @@ const poolStatus = {
   loads: 3,
   loadFailures: 1,
   device: "metal" as const,
+  mlx: { version: "0.32.4", binding: "own" as const, reason: "it is the default" },
   left: { eviction: 2, idle: 1, unload: 0, removal: 0, failure: 0 },
 };
 

@@ -36,6 +36,7 @@ export const engineSettings = Config.all({
   speculation: Config.Literals(["off", "measured", "always"], "MLXD_SPECULATION").pipe(
     Config.withDefault("measured" as const),
   ),
+  binding: Config.Literals(["auto", "own", "node-mlx"], "MLXD_BINDING").pipe(Config.withDefault("auto" as const)),
   loadTimeoutMs: wholeNumber("MLXD_LOAD_TIMEOUT_MS", { minimum: 1000, maximum: 86_400_000, fallback: 600_000 }),
   stallMs: wholeNumber("MLXD_ENGINE_STALL_MS", { minimum: 1000, maximum: 3_600_000, fallback: 60_000 }),
   unresponsiveMs: wholeNumber("MLXD_ENGINE_UNRESPONSIVE_MS", { minimum: 1000, maximum: 3_600_000, fallback: 10_000 }),
@@ -44,7 +45,10 @@ export const engineSettings = Config.all({
 export class EngineConfig extends Context.Service<EngineConfig, EngineSettings>()("mlxd/config/EngineConfig") {
   static readonly layer = Layer.effect(
     EngineConfig,
-    Effect.map(engineSettings, (read) => ({ ...read, environment: engineEnvironment() })),
+    Effect.map(engineSettings, ({ binding, ...read }) => ({
+      ...read,
+      environment: { ...engineEnvironment(), MLXD_BINDING: binding },
+    })),
   );
 }
 

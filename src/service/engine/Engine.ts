@@ -28,7 +28,13 @@ import type { AdapterFacts, ModelFacts } from "../domain/model.ts";
 import type { OutputReading } from "../output/parser.ts";
 import type { StopText } from "../output/stop-texts.ts";
 import type { Vocabulary } from "../prompt/Vocabulary.ts";
-import type { EmbeddingRequest, ReasoningLimit, SequenceConstraint, SequenceScheduling } from "../worker/protocol.ts";
+import type {
+  EmbeddingRequest,
+  LoadedMlx,
+  ReasoningLimit,
+  SequenceConstraint,
+  SequenceScheduling,
+} from "../worker/protocol.ts";
 
 export interface EngineRequest {
   /** Unique among the running ones; names the generation in logs. */
@@ -125,11 +131,14 @@ export type EngineFault = ModelBroken | ModelChanged | EngineStartFailed | Engin
 export type EngineHealth = "serving" | "restarting" | "stalled";
 
 /** Where an engine computes, as it says itself. */
+export type { LoadedMlx };
+
 export type EngineDevice = "cpu" | "metal";
 
 export interface EngineStatus {
   /** Undefined before its first process has said it. */
   readonly device: EngineDevice | undefined;
+  readonly mlx: LoadedMlx | undefined;
   readonly residentBytes: number;
   readonly kvCacheBytes: number;
   readonly prefixCacheBytes: number;

@@ -9,7 +9,7 @@ import type {
   ModelOperationConflict,
 } from "../domain/errors.ts";
 import type { ModelCondition, ModelFacts, ModelStatus } from "../domain/model.ts";
-import type { Engine, EngineDevice } from "../engine/Engine.ts";
+import type { Engine, EngineDevice, LoadedMlx } from "../engine/Engine.ts";
 import type { Footprint } from "./memory/footprint.ts";
 import type { PromptTools } from "./prompting/PromptTools.ts";
 import type { Departure, Unloaded, UnloadOptions } from "./memory/keeping.ts";
@@ -52,6 +52,8 @@ export interface ModelFit extends Room, Footprint {
 export interface PoolStatus {
   /** Where the engine that was started last computes; undefined before the first one. */
   readonly device: EngineDevice | undefined;
+  /** What it computes with. */
+  readonly mlx: LoadedMlx | undefined;
   /** Models that are loaded or loading. */
   readonly loaded: number;
   readonly maxLoaded: number;

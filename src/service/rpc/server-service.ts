@@ -31,10 +31,13 @@ export const makeServerService = Effect.gen(function* () {
       bridge.unary(received, context, () =>
         Effect.gen(function* () {
           const known = yield* models.list;
+          const { device, mlx } = yield* models.pool;
           return {
             version: versions.mlxd,
-            mlxVersion: versions.mlx,
-            device: devices[(yield* models.pool).device ?? "none"],
+            mlxVersion: mlx?.version ?? versions.mlx,
+            mlxBinding: mlx?.binding ?? "",
+            mlxBindingReason: mlx?.reason ?? "",
+            device: devices[device ?? "none"],
             platform: `${process.platform}-${process.arch}`,
             nodeVersion: process.versions.node,
             startedAt: timestampFromMs(stats.since),
@@ -72,7 +75,7 @@ export const makeServerService = Effect.gen(function* () {
   } satisfies ServiceImpl<typeof ServerService>;
 });
 
-const poolToWire = ({ left, device: _device, ...pool }: PoolStatus) => ({
+const poolToWire = ({ left, device: _device, mlx: _mlx, ...pool }: PoolStatus) => ({
   ...pool,
   evictions: left.eviction,
   idleUnloads: left.idle,

@@ -6,7 +6,7 @@ import { Constraints } from "./constraints/constraints.ts";
 import type { Model } from "./architectures/Model.ts";
 import { loadCheckpoint } from "./checkpoint.ts";
 import { isOutOfMemory, LoadError, MemoryError } from "./files/load-error.ts";
-import { breathe, collect, device, finishCommands } from "./mlx.ts";
+import { binding, breathe, collect, device, finishCommands } from "./mlx.ts";
 import type { FromWorker, LoadMessage, SubmitMessage, ToWorker, WorkerMemory } from "./protocol.ts";
 import { Scheduler } from "./scheduler/scheduler.ts";
 import { checkAgainstItself } from "./self-check.ts";
@@ -37,7 +37,9 @@ const load = async (message: LoadMessage): Promise<void> => {
     process.send?.({ type: "load-failed", kind, reason } satisfies FromWorker, () => process.exit(1));
     return;
   }
-  send({ type: "ready", device, memory: memoryOf(scheduler) });
+  const { core, reason } = binding;
+  const mlx = { version: core.version, binding: core.binding, reason };
+  send({ type: "ready", device, mlx, memory: memoryOf(scheduler) });
   void run(scheduler);
 };
 

@@ -200,10 +200,19 @@ interface EndMessage {
 
 export type ToWorker = LoadMessage | VocabularyMessage | SubmitMessage | CancelMessage | PingMessage | EndMessage;
 
+/** The MLX that an engine computes with. */
+export interface LoadedMlx {
+  readonly version: string;
+  readonly binding: "own" | "node-mlx";
+  /** Why it is this one: one sentence, or what kept the default one from loading. */
+  readonly reason: string;
+}
+
 /** The model is loaded and agrees with itself. */
 interface ReadyMessage {
   readonly type: "ready";
   readonly device: "cpu" | "metal";
+  readonly mlx: LoadedMlx;
   readonly memory: WorkerMemory;
 }
 

@@ -265,7 +265,9 @@ describe("ServerService", () => {
     const client = createClient(ServerService, transport);
     expect(await client.getServerInfo({})).toMatchObject({
       version: versions.mlxd,
-      mlxVersion: "0.0.7",
+      mlxVersion: "0.32.4",
+      mlxBinding: "own",
+      mlxBindingReason: "it is the default",
       // What the engine says, whatever machine this is.
       device: Device.METAL,
       defaultModel: "demo",

@@ -1,31 +1,12 @@
 /** Small checkpoints with seeded random weights, in the layout that models are published in. */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll } from "@effect/vitest";
 
 import type { Adapters } from "../../../src/service/worker/adapters/adapters.ts";
-import type { Dtype, Tensor } from "../../../src/service/worker/mlx.ts";
+import { type Dtype, mx, type Tensor } from "../../../src/service/worker/mlx.ts";
 import { type CheckpointShape, configOf, type TensorLayout, tensorsOf } from "./checkpoint-layout.ts";
-
-interface Mlx {
-  readonly core: {
-    readonly float16: Dtype;
-    readonly bfloat16: Dtype;
-    readonly float32: Dtype;
-    readonly uint32: Dtype;
-    readonly random: {
-      key(seed: number): unknown;
-      normal(shape: number[], dtype: Dtype, loc: number, scale: number, key: unknown): Tensor;
-      randint(low: number, high: number, shape: number[], dtype: Dtype, key: unknown): Tensor;
-    };
-    full(shape: number[], value: number, dtype: Dtype): Tensor;
-    saveSafetensors(path: string, arrays: Record<string, Tensor>): void;
-  };
-}
-
-const { core: mx } = createRequire(import.meta.url)("@frost-beta/mlx") as Mlx;
 
 export type Tensors = Readonly<Record<string, Tensor>>;
 

@@ -5,6 +5,7 @@
 import { type Clock, Deferred, Effect, Exit, SubscriptionRef } from "effect";
 
 import type { EngineSettings } from "../../config/EngineConfig.ts";
+import { versions } from "../../config/versions.ts";
 import {
   EngineRestarting,
   EngineStartFailed,
@@ -15,7 +16,7 @@ import {
 } from "../../domain/errors.ts";
 import type { ModelFacts } from "../../domain/model.ts";
 import type { LoadMessage, WorkerMemory } from "../../worker/protocol.ts";
-import type { Drafting, EngineDevice, EngineFault, EngineHealth, EngineStatus } from "../Engine.ts";
+import type { Drafting, EngineDevice, EngineFault, EngineHealth, EngineStatus, LoadedMlx } from "../Engine.ts";
 import { liveProcess, type ProcessDeath } from "./process-life.ts";
 import { RestartHistory } from "./restart-history.ts";
 import { RunningRequests } from "./RunningRequests.ts";
@@ -47,6 +48,7 @@ export class Supervisor {
   private pinged = false;
   private memory: WorkerMemory = noMemory;
   private device: EngineDevice | undefined;
+  private mlx: LoadedMlx | undefined;
   /** Of the next process. What has been too much for the machine once is done in smaller parts. */
   private sliceTokens: number;
   private fault: EngineFault | undefined;
@@ -72,7 +74,7 @@ export class Supervisor {
   readonly failure: Effect.Effect<EngineFault> = Deferred.await(this.givenUp);
 
   get status(): EngineStatus {
-    return { ...this.memory, device: this.device, restarts: this.history.restarts };
+    return { ...this.memory, device: this.device, mlx: this.mlx, restarts: this.history.restarts };
   }
 
   /** Why nothing new is taken; undefined: it is. */
@@ -120,9 +122,10 @@ export class Supervisor {
           this.pinged = false;
           this.watchdog.heard();
         },
-        onReady: ({ memory, device }) => {
+        onReady: ({ memory, device, mlx }) => {
           this.memory = memory;
           this.device = device;
+          this.mlx = mlx;
         },
         onStep: ({ memory, events }) => {
           this.memory = memory;
@@ -139,11 +142,20 @@ export class Supervisor {
     this.watchdog.reset();
     this.history.becameReady(this.now);
     this.requests.begin(worker);
-    return Effect.andThen(
-      SubscriptionRef.set(this.model.health, "serving"),
-      Deferred.succeed(this.firstReady, undefined),
+    return this.tellMlx.pipe(
+      Effect.andThen(SubscriptionRef.set(this.model.health, "serving")),
+      Effect.andThen(Deferred.succeed(this.firstReady, undefined)),
     );
   }
+
+  /** Once for each process: which MLX computes, and why that one. A warning where it is not the one of this build. */
+  private readonly tellMlx = Effect.suspend(() => {
+    if (this.mlx === undefined) return Effect.void;
+    const { version, binding, reason } = this.mlx;
+    const log = version === versions.mlx ? Effect.logInfo : Effect.logWarning;
+    const facts = { model: this.model.facts.id, mlx: version, binding, reason, device: this.device };
+    return Effect.annotateLogs(log("engine ready"), facts);
+  });
 
   /** Decides what becomes of the engine and its requests. Returns why it is given up; undefined: it is started anew. */
   private afterDeath(death: ProcessDeath): Effect.Effect<EngineFault | undefined> {

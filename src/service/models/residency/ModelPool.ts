@@ -13,7 +13,7 @@ import {
   ModelTooLarge,
 } from "../../domain/errors.ts";
 import type { ModelCondition, ModelFacts } from "../../domain/model.ts";
-import { type EngineDevice, Engines, type EngineStatus } from "../../engine/Engine.ts";
+import { type EngineDevice, Engines, type EngineStatus, type LoadedMlx } from "../../engine/Engine.ts";
 import { Sandbox } from "../../sandbox/Sandbox.ts";
 import { type CatalogEntry, readCatalog } from "../catalog/catalog.ts";
 import { codeOf } from "../../checkpoint/checkpoint-files.ts";
@@ -74,6 +74,7 @@ export const layer: Layer.Layer<Models, CatalogFailure, ModelsConfig | Residency
     };
     const snapshots = yield* Queue.unbounded<ReadonlyMap<string, ModelCondition>>();
     let device: EngineDevice | undefined;
+    let mlx: LoadedMlx | undefined;
     let pool: Pool = { settings: config, members: [], fallback: undefined, retired: [] };
     /** As far as is known by now. */
     const neededBytesOf = new WeakMap<ModelSlot, () => number>();
@@ -133,8 +134,9 @@ export const layer: Layer.Layer<Models, CatalogFailure, ModelsConfig | Residency
         onFilesChanged: () => void run(refreshNow(facts)),
       });
       /** Its caches are still empty: what its process has beyond what was foreseen for it comes on top of them. */
-      const corrected = ({ residentBytes, device: told }: EngineStatus): Effect.Effect<void, LoadFailure> => {
-        device = told ?? device;
+      const corrected = ({ residentBytes, ...told }: EngineStatus): Effect.Effect<void, LoadFailure> => {
+        device = told.device ?? device;
+        mlx = told.mlx ?? mlx;
         const unforeseen = residentBytes - footprint.weightBytes - footprint.processBytes;
         if (unforeseen <= 0) return Effect.void;
         needed.bytes = Math.max(needed.bytes, footprint.neededBytes + unforeseen);
@@ -380,6 +382,7 @@ export const layer: Layer.Layer<Models, CatalogFailure, ModelsConfig | Residency
         ...reservations.totals,
         ...counts,
         device,
+        mlx,
         left: { ...counts.left },
         maxLoaded,
         budgetBytes,

@@ -92,7 +92,7 @@ class AdaptedLayer {
     if (this.stack === undefined) return y;
     const { a, b } = this.stack;
     const flat = x.reshape(count, x.size / (count * this.inputs), this.inputs);
-    const added = mx.blockSparseMM(mx.blockSparseMM(flat, a, undefined, slots), b, undefined, slots);
+    const added = mx.gatherMm(mx.gatherMm(flat, a, undefined, slots), b, undefined, slots);
     const [first = 0, second = 0, ...more] = y.shape;
     return mx.add(y, added.reshape(first, second, ...more).astype(y.dtype));
   }

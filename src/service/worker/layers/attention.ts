@@ -1,5 +1,5 @@
 /** Scaled dot-product attention over a batch cache. */
-import { device, mx, type Tensor } from "../mlx.ts";
+import { mx, type Tensor } from "../mlx.ts";
 
 /** [rows, tokens, heads * headDim] to [rows, tokens, heads, headDim]. */
 export const toHeads = (x: Tensor, headDim: number): Tensor => {
@@ -23,8 +23,8 @@ export const attend = (queries: Tensor, keys: Tensor, values: Tensor, scale: num
     const attended = mx.fast.scaledDotProductAttention(grouped, keys, values, scale, mask);
     return attended.reshape(rows, 1, heads * headDim).astype(queries.dtype);
   }
-  // MLX's CPU path splits the heads into groups but leaves the mask as it is.
-  const fitting = device === "cpu" && groups > 1 ? mask.reshape(rows, 1, 1, tokens, capacity) : mask;
+  // node-mlx's MLX splits the heads into groups but leaves the mask as it is.
+  const fitting = mx.binding === "node-mlx" && groups > 1 ? mask.reshape(rows, 1, 1, tokens, capacity) : mask;
   const attended = mx.fast.scaledDotProductAttention(queries, keys, values, scale, fitting);
   return attended
     .transpose(0, 2, 1, 3)

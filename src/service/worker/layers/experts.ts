@@ -26,11 +26,11 @@ export const createExpertLinear = (parts: ReadonlyArray<Matrix>, bias?: Tensor):
 const multiplyByChosen = (matrix: Matrix): ExpertLinear => {
   if (matrix.quantization === undefined) {
     const transposed = matrix.weight.transpose(0, 2, 1);
-    return (x, experts) => mx.blockSparseMM(x, transposed, undefined, experts);
+    return (x, experts) => mx.gatherMm(x, transposed, undefined, experts);
   }
   const { weight, scales, biases, quantization } = matrix;
   const { groupSize, bits } = quantization;
-  return (x, experts) => mx.blockSparseQMM(x, weight, scales, biases, undefined, experts, true, groupSize, bits);
+  return (x, experts) => mx.gatherQmm(x, weight, scales, biases, undefined, experts, true, groupSize, bits);
 };
 
 /** Indices of the `count` largest in no particular order: [tokens, choices] to [tokens, count]. */

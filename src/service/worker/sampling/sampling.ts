@@ -171,7 +171,7 @@ const occurrences = (logits: Tensor, known: ReadonlyArray<number>, unknown: Read
   if (parts.length === 0) return zeros;
   const ids = parts.length === 1 && parts[0] !== undefined ? parts[0] : mx.concatenate(parts, 0);
   const rowOfEach = mx.zeros([ids.size], mx.int32);
-  return zeros.at(rowOfEach, ids).add(mx.full([ids.size], 1));
+  return mx.addAt(zeros, rowOfEach, ids, 1);
 };
 
 const addBias = (logits: Tensor, rows: ReadonlyArray<SamplingRow>): Tensor =>
@@ -203,5 +203,5 @@ const addEach = (
     additions.map(([, , value]) => value),
     mx.float32,
   );
-  return logits.at(rowOfEach, ids).add(values);
+  return mx.addAt(logits, rowOfEach, ids, values);
 };

@@ -94,13 +94,13 @@ describe("an engine that cannot be started", () => {
   it.live("for lack of MLX is told so, and how the process found it missing", () => {
     const folder = mkdtempSync(join(tmpdir(), "mlxd-no-mlx-"));
     const hook = join(folder, "no-mlx.cjs");
-    // As where the package was never installed, or its binary does not fit the machine.
+    // As where neither binding was ever installed, or their binaries do not fit the machine.
     writeFileSync(
       hook,
       `const { Module } = require("node:module");
        const load = Module._load;
        Module._load = (name, ...rest) => {
-         if (name === "@frost-beta/mlx") throw new Error("libopenblas.so.0: cannot open shared object file");
+         if (name === "@frost-beta/mlx" || name.endsWith(".node")) throw new Error("libopenblas.so.0: cannot open shared object file");
          return load(name, ...rest);
        };`,
     );

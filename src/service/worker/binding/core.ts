@@ -1,0 +1,153 @@
+/** The operations of MLX that the worker uses, whichever binding they come from. */
+
+/** A lazy n-dimensional array. A live handle keeps its buffer, also one that was only a step on the way. */
+export interface Tensor {
+  readonly shape: number[];
+  readonly size: number;
+  readonly ndim: number;
+  readonly nbytes: number;
+  readonly dtype: Dtype;
+  /** Waits for the value. Large ones are slow: 15 ms for 150,000 floats. */
+  tolist(): unknown;
+  item(): number;
+  astype(dtype: Dtype): Tensor;
+  /** To two dimensions or more: a single number is refused by the binding. */
+  reshape(first: number, second: number, ...more: number[]): Tensor;
+  transpose(...axes: number[]): Tensor;
+  index(...index: Index[]): Tensor;
+  /** Writes in place when no other handle shares the buffer, a view included; otherwise it copies the whole array. */
+  indexPut_(index: Index | Index[], value: Tensor | number): void;
+  /** Frees it at once; it cannot be used any more. With node-mlx the collector does that later. */
+  dispose(): void;
+  /** Takes it out of the open scopes: it outlives them. */
+  keep(): Tensor;
+}
+
+export interface Dtype {
+  /** Of an element, in bytes. */
+  readonly size: number;
+}
+
+interface Slice {
+  readonly start: number | null;
+}
+
+type Index = Slice | Tensor | number | null | "...";
+export type Operand = Tensor | number;
+
+export interface Core {
+  /** Where this comes from: the binding in binding/, or the npm package. */
+  readonly binding: "own" | "node-mlx";
+  /** Of MLX itself. */
+  readonly version: string;
+  readonly bool: Dtype;
+  readonly uint8: Dtype;
+  readonly int32: Dtype;
+  readonly uint32: Dtype;
+  readonly float16: Dtype;
+  readonly bfloat16: Dtype;
+  readonly float32: Dtype;
+  Slice(start?: number | null, stop?: number | null, step?: number | null): Slice;
+  /** With node-mlx numbers pass as float32, also where the type is an integer: whole ones over 2^24 are rounded. */
+  array(value: number | ReadonlyArray<unknown>, dtype?: Dtype): Tensor;
+  zeros(shape: number[], dtype?: Dtype): Tensor;
+  full(shape: number[], value: number, dtype?: Dtype): Tensor;
+  arange(start: number, stop: number, step?: number, dtype?: Dtype): Tensor;
+  load(path: string): Record<string, Tensor>;
+  eval(...values: unknown[]): void;
+  asyncEval(...values: unknown[]): void;
+  add(a: Operand, b: Operand): Tensor;
+  subtract(a: Operand, b: Operand): Tensor;
+  multiply(a: Operand, b: Operand): Tensor;
+  divide(a: Operand, b: Operand): Tensor;
+  maximum(a: Operand, b: Operand): Tensor;
+  minimum(a: Operand, b: Operand): Tensor;
+  matmul(a: Tensor, b: Tensor): Tensor;
+  /** a + b @ c. */
+  addmm(a: Tensor, b: Tensor, c: Tensor): Tensor;
+  floor(a: Tensor): Tensor;
+  exp(a: Tensor): Tensor;
+  log(a: Tensor): Tensor;
+  cos(a: Tensor): Tensor;
+  sin(a: Tensor): Tensor;
+  sigmoid(a: Tensor): Tensor;
+  tanh(a: Tensor): Tensor;
+  softmax(a: Tensor, axis: number, precise?: boolean): Tensor;
+  power(a: Operand, b: Operand): Tensor;
+  less(a: Operand, b: Operand): Tensor;
+  lessEqual(a: Operand, b: Operand): Tensor;
+  greater(a: Operand, b: Operand): Tensor;
+  greaterEqual(a: Operand, b: Operand): Tensor;
+  equal(a: Operand, b: Operand): Tensor;
+  logicalAnd(a: Tensor, b: Tensor): Tensor;
+  logicalOr(a: Tensor, b: Tensor): Tensor;
+  /** Both of one shape: with implicit broadcasting they corrupt memory. */
+  bitwiseAnd(a: Tensor, b: Tensor): Tensor;
+  rightShift(a: Tensor, b: Tensor): Tensor;
+  where(condition: Tensor, a: Operand, b: Operand): Tensor;
+  /** Of all, without an axis. */
+  sum(a: Tensor, axis?: number, keepdims?: boolean): Tensor;
+  max(a: Tensor, axis: number, keepdims?: boolean): Tensor;
+  logsumexp(a: Tensor, axis: number, keepdims?: boolean): Tensor;
+  cumsum(a: Tensor, axis: number, reverse?: boolean, inclusive?: boolean): Tensor;
+  argmax(a: Tensor, axis: number, keepdims?: boolean): Tensor;
+  argsort(a: Tensor, axis: number): Tensor;
+  argpartition(a: Tensor, kth: number, axis: number): Tensor;
+  take(a: Tensor, indices: Operand, axis: number): Tensor;
+  takeAlongAxis(a: Tensor, indices: Tensor, axis: number): Tensor;
+  concatenate(arrays: Tensor[], axis: number): Tensor;
+  split(a: Tensor, sections: number | number[], axis: number): Tensor[];
+  expandDims(a: Tensor, axis: number): Tensor;
+  broadcastTo(a: Tensor, shape: number[]): Tensor;
+  stack(arrays: Tensor[], axis: number): Tensor;
+  flatten(a: Tensor): Tensor;
+  /** [n, m] with the values [k], or one for all, added at their places; the same place again adds up. */
+  addAt(a: Tensor, rows: Tensor, columns: Tensor, values: Operand): Tensor;
+  dequantize(w: Tensor, scales: Tensor, biases: Tensor, groupSize: number, bits: number): Tensor;
+  /** With `transpose` w is [out, in], packed. */
+  quantizedMatmul(
+    x: Tensor,
+    w: Tensor,
+    scales: Tensor,
+    biases: Tensor,
+    transpose: boolean,
+    groupSize: number,
+    bits: number,
+  ): Tensor;
+  /** [batch..., m, n] times those matrices of b [count, n, k] that the indices [batch...] say. */
+  gatherMm(a: Tensor, b: Tensor, indicesOfA: undefined, indicesOfB: Tensor): Tensor;
+  gatherQmm(
+    x: Tensor,
+    w: Tensor,
+    scales: Tensor,
+    biases: Tensor,
+    indicesOfX: undefined,
+    indicesOfW: Tensor,
+    transpose: boolean,
+    groupSize: number,
+    bits: number,
+  ): Tensor;
+  isAvailable(device: "gpu"): boolean;
+  /** Bytes of arrays that are alive. */
+  getActiveMemory(): number;
+  /** Bytes of freed buffers that MLX keeps for the next arrays. */
+  getCacheMemory(): number;
+  /** In bytes; gives the one before. */
+  setCacheLimit(bytes: number): number;
+  clearCache(): void;
+  /** What is made from here on is freed when the scope closes. With node-mlx scopes do nothing. */
+  openScope(): number;
+  /** Scopes close from the innermost. `kept` goes over to the scope around it. */
+  closeScope(scope: number, ...kept: Tensor[]): void;
+  /** For tests and tools: what MLX draws differs between its versions. */
+  readonly random: {
+    key(seed: number): Tensor;
+    normal(shape: number[], dtype: Dtype, mean: number, deviation: number, key: Tensor): Tensor;
+    randint(low: number, high: number, shape: number[], dtype: Dtype, key: Tensor): Tensor;
+  };
+  saveSafetensors(path: string, tensors: Record<string, Tensor>): void;
+  readonly fast: {
+    rmsNorm(x: Tensor, weight: Tensor, eps: number): Tensor;
+    scaledDotProductAttention(q: Tensor, k: Tensor, v: Tensor, scale: number, mask?: Tensor): Tensor;
+  };
+}

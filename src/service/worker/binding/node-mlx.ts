@@ -1,0 +1,60 @@
+/**
+ * The npm package node-mlx 0.0.7, which carries MLX 0.13.1. On a CPU its matmul takes float32 only, and an unsupported
+ * operation ends the process.
+ */
+import { createRequire } from "node:module";
+
+import type { Core, Operand, Tensor } from "./core.ts";
+
+/** What it has under other names. */
+interface NodeMlx extends Core {
+  readonly array: Core["array"] & { readonly prototype: Record<string, unknown> };
+  readonly metal: {
+    isAvailable(): boolean;
+    getActiveMemory(): number;
+    getCacheMemory(): number;
+    setCacheLimit(bytes: number): number;
+    clearCache(): void;
+  };
+  blockSparseMM: Core["gatherMm"];
+  blockSparseQMM: Core["gatherQmm"];
+}
+
+interface NodeMlxTensor extends Tensor {
+  at(...index: Tensor[]): { add(value: Operand): Tensor };
+}
+
+/** Throws what the system says when it cannot be loaded. */
+export const loadNodeMlx = (): Core => {
+  // Its own declarations do not compile under this project's settings.
+  const { core } = createRequire(import.meta.url)("@frost-beta/mlx") as { readonly core: NodeMlx };
+  const { metal } = core;
+  // It frees arrays through V8's collector alone.
+  Object.assign(core.array.prototype, {
+    dispose: () => {},
+    keep(this: Tensor) {
+      return this;
+    },
+  });
+  const own: Pick<Core, (typeof added)[number]> = {
+    binding: "node-mlx",
+    version: "0.13.1",
+    addAt: (a, rows, columns, values) =>
+      (a as NodeMlxTensor).at(rows, columns).add(typeof values === "number" ? core.full([rows.size], values) : values),
+    gatherMm: core.blockSparseMM,
+    gatherQmm: core.blockSparseQMM,
+    isAvailable: () => metal.isAvailable(),
+    getActiveMemory: () => metal.getActiveMemory(),
+    getCacheMemory: () => metal.getCacheMemory(),
+    setCacheLimit: (bytes) => metal.setCacheLimit(bytes),
+    clearCache: () => metal.clearCache(),
+    openScope: () => 0,
+    closeScope: () => {},
+  };
+  return Object.assign(core, own);
+};
+
+const added = [
+  ...(["binding", "version", "addAt", "gatherMm", "gatherQmm", "isAvailable", "getActiveMemory"] as const),
+  ...(["getCacheMemory", "setCacheLimit", "clearCache", "openScope", "closeScope"] as const),
+];

@@ -1,0 +1,55 @@
+import { existsSync, readFileSync, statSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+
+import prebuilt from "../../../../binding/prebuilt/manifest.json" with { type: "json" };
+import type { Core } from "./core.ts";
+
+const root = join(import.meta.dirname, "../../../..");
+
+export interface OwnFiles {
+  /** The addon for this kind of machine; docs/engine.md tells how it is built. */
+  readonly addon: string;
+  /** Where scripts/with-mlx put MLX's libraries. */
+  readonly libraries: string;
+}
+
+/** The binding in binding/. Throws one sentence, or what the system says, when it or MLX's library cannot be loaded. */
+export const loadOwn = (files: OwnFiles = ownFiles): Core => {
+  const { addon, libraries } = files;
+  if (!existsSync(addon)) throw new Error(`mlxd has no binding for ${process.platform}-${process.arch}`);
+  assertWhole(
+    addon,
+    prebuilt.files[addonName as keyof typeof prebuilt.files]?.bytes,
+    "git checkout binding/prebuilt brings it back",
+  );
+  assertLibraries(libraries);
+  const loaded = createRequire(import.meta.url)(addon) as Omit<Core, "binding">;
+  return Object.assign(loaded, { binding: "own" } as const);
+};
+
+const addonName = `${process.platform}-${process.arch}.node`;
+
+const ownFiles: OwnFiles = {
+  addon: join(root, "binding/prebuilt", addonName),
+  libraries: join(root, `.cache/mlx-${prebuilt.mlx}`),
+};
+
+/** A library that is cut off ends the process that loads it, so sizes are compared with the package's own list. */
+const assertLibraries = (libraries: string): void => {
+  const package_ = process.platform === "darwin" ? "mlx_metal" : "mlx_cpu";
+  const list = join(libraries, `${package_}-${prebuilt.mlx}.dist-info`, "RECORD");
+  if (!existsSync(list)) throw new Error(`the libraries of MLX ${prebuilt.mlx} are not there: ${fetchAgain}`);
+  for (const line of readFileSync(list, "utf8").split("\n")) {
+    const [, path, bytes] = /^([^,]+\.(?:so[.\d]*|dylib|metallib)),[^,]*,(\d+)/.exec(line) ?? [];
+    if (path !== undefined) assertWhole(join(libraries, path), Number(bytes), fetchAgain);
+  }
+};
+
+const fetchAgain = "scripts/with-mlx fetches them";
+
+const assertWhole = (file: string, bytes: number | undefined, remedy: string): void => {
+  const found = existsSync(file) ? statSync(file).size : 0;
+  if (bytes === undefined || found === bytes) return;
+  throw new Error(`${file.split("/").at(-1)} has ${found} bytes instead of ${bytes}: ${remedy}`);
+};
