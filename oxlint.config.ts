@@ -54,6 +54,7 @@ export const wings: Readonly<Record<string, Readonly<Record<string, readonly str
     layers: ["mlx.ts", "files", "adapters", "weights"],
     architectures: ["mlx.ts", "files", "cache", "adapters", "weights", "layers"],
     "checkpoint.ts": ["mlx.ts", "files", "cache", "weights", "architectures"],
+    "self-check.ts": ["mlx.ts", "files", "cache", "architectures"],
     constraints: ["protocol.ts", "mlx.ts", "sequence"],
     speculation: ["protocol.ts", "mlx.ts", "files", "cache", "sampling", "sequence", "architectures", "checkpoint.ts"],
     scheduler: [
@@ -73,6 +74,7 @@ export const wings: Readonly<Record<string, Readonly<Record<string, readonly str
       "files",
       "architectures",
       "checkpoint.ts",
+      "self-check.ts",
       "constraints",
       "speculation",
       "scheduler",

@@ -58,6 +58,8 @@ export const scriptedWorkers = (onMessage: (worker: ScriptedWorker, message: ToW
 
 /** Becomes ready as soon as it is told to load, and answers pings. */
 export const wellBehaved = (worker: ScriptedWorker, message: ToWorker): void => {
-  if (message.type === "load") worker.say({ type: "ready", device: "cpu", memory: noMemory });
+  if (message.type === "load") worker.say({ type: "ready", device: "cpu", mlx, memory: noMemory });
   if (message.type === "ping") worker.say({ type: "pong" });
 };
+
+const mlx = { version: "0.32.4", binding: "own", reason: "it is the default" } as const;
