@@ -116,12 +116,16 @@ const workerInside: Pattern = {
   message: "outside of worker/ only worker/protocol.ts is imported",
 };
 const connect: Pattern = { group: ["@connectrpc/*"], message: "Connect stays in rpc/, server/ and src/client" };
-const connectNode: Pattern = { group: ["@connectrpc/connect-node"], message: "only node.ts of the client needs Node" };
+const connectNode: Pattern = {
+  group: ["@connectrpc/connect-node"],
+  message: "only node.ts and node/ of the client need Node",
+};
+const grpcJs: Pattern = { group: ["@grpc/grpc-js"], message: "only grpc/ of the client needs grpc-js" };
 const effect: Pattern = {
   regex: "^(effect|@effect/.*)(/|$)",
   message: "no effect in src/client and in the token loop",
 };
-const node: Pattern = { regex: "^node:", message: "node: modules only in node.ts of the client" };
+const node: Pattern = { regex: "^node:", message: "node: modules only in node.ts and node/ of the client" };
 const client: Pattern = {
   group: ["**/client/**"],
   message: "only wire/, rpc/ and server/ import src/client, and of it gen/",
@@ -230,8 +234,9 @@ export default defineConfig({
     "unicorn/prefer-node-protocol": "error",
   },
   overrides: [
-    refuse(["src/client/**"], [effect, node, connectNode, mlx, service, program]),
-    refuse(["src/client/node.ts"], [effect, mlx, service, program], [mlxRequired]),
+    refuse(["src/client/**"], [effect, node, connectNode, grpcJs, mlx, service, program]),
+    refuse(["src/client/node.ts", "src/client/node/**"], [effect, grpcJs, mlx, service, program], [mlxRequired]),
+    refuse(["src/client/grpc/**"], [effect, node, connectNode, mlx, service, program]),
     refuse(["src/cli/**"], [effect, connect, mlx, clientBesideNode, serviceBesideMain, program], [mlxRequired]),
     refuse(["src/service/*.ts"], [mlx, workerInside, connect, program], [mlxRequired, ...environmentImports]),
     ...folders.flatMap(serviceFolder),

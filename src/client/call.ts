@@ -1,5 +1,7 @@
 import { Code, type CallOptions as ConnectCallOptions, ConnectError } from "@connectrpc/connect";
 import { checkObject } from "./check.ts";
+import type { Clock } from "./clock.ts";
+import type { CredentialStore } from "./credentials.ts";
 import { decodeError } from "./decode-error.ts";
 import { assertNoOthers, type GenerationProgress, invalidField, type MlxdError } from "./errors.ts";
 import { createHeaders, type HeaderValues } from "./headers.ts";
@@ -35,16 +37,6 @@ export interface CheckedCallOptions {
   readonly nameOf: NameOf;
 }
 
-/** Time and chance, which tests replace. */
-export interface Clock {
-  /** Milliseconds from any fixed moment. */
-  readonly now: () => number;
-  /** Waits; rejects when the signal fires. */
-  readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
-  /** A number from 0 up to 1. */
-  readonly random: () => number;
-}
-
 /** What the calls of one client share. */
 export interface CallContext {
   readonly clock: Clock;
@@ -52,6 +44,7 @@ export interface CallContext {
   readonly budget: RetryBudget;
   /** The calls under way. */
   readonly running: Set<Call>;
+  readonly credentials: CredentialStore | undefined;
 }
 
 /** Makes one attempt: a unary call, or a stream up to its first message. */
@@ -116,8 +109,11 @@ export class Call {
 
   /** Makes attempts until one succeeds or there shall be no other. Rejects with what {@link Call.decode} reads. */
   async attempt<T>(attempt: Attempt<T>): Promise<T> {
-    const { clock, policy, budget } = this.#context;
+    const { clock, policy, budget, credentials } = this.#context;
+    let isRenewed = false;
+    let unseen = 0;
     for (let attempts = 1; ; attempts++) {
+      const token = credentials?.version;
       try {
         this.#controller.signal.throwIfAborted();
         const result = await attempt(this.#attemptOptions());
@@ -126,6 +122,15 @@ export class Call {
       } catch (error) {
         const failure = this.decode(error);
         budget.failed(failure);
+        if (isRefusedToken(failure) && !isRenewed && credentials?.renew(token ?? 0)) {
+          isRenewed = true;
+          attempts--; // not one of those that the policy counts
+          continue;
+        }
+        if (isRefusedStream(failure) && unseen++ < maxUnseen) {
+          attempts--; // the service has not seen it: as in gRPC, this is no retry
+          continue;
+        }
         const delayMs = budget.allows ? retryDelayMs(failure, attempts, policy, clock.random()) : undefined;
         if (delayMs === undefined || delayMs >= this.#remainingMs()) throw failure;
         await clock.sleep(delayMs, this.#controller.signal);
@@ -155,6 +160,16 @@ export class Call {
   }
 }
 
+/** Whether the service refused who calls: not where no token could be fetched. */
+const isRefusedToken = ({ code, reason }: MlxdError): boolean => code === "UNAUTHENTICATED" && reason !== "CREDENTIALS";
+
+/** How often a call may meet a connection that is going away. */
+const maxUnseen = 5;
+
+/** Whether HTTP/2 says that the call was not looked at: it was made while its connection was told to go away. */
+const isRefusedStream = ({ cause }: MlxdError): boolean =>
+  cause instanceof ConnectError && /NGHTTP2_REFUSED_STREAM/.test(cause.rawMessage);
+
 /** Makes a unary call. */
 export const callUnary = async <T>(
   context: CallContext,
@@ -169,23 +184,4 @@ export const callUnary = async <T>(
   } finally {
     call.end();
   }
-};
-
-/** The clock of the machine. */
-export const systemClock: Clock = {
-  now: () => performance.now(),
-  random: () => Math.random(),
-  sleep: (ms, signal) =>
-    new Promise((resolve, reject) => {
-      const onAbort = () => {
-        clearTimeout(timer);
-        reject(signal.reason as Error); // a ConnectError, see Call.cancel
-      };
-      const timer = setTimeout(() => {
-        signal.removeEventListener("abort", onAbort);
-        resolve();
-      }, ms);
-      if (signal.aborted) onAbort();
-      else signal.addEventListener("abort", onAbort, { once: true });
-    }),
 };

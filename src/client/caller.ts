@@ -1,14 +1,8 @@
-import {
-  type Attempt,
-  Call,
-  type CallContext,
-  type CallOptions,
-  callUnary,
-  checkCallOptions,
-  systemClock,
-} from "./call.ts";
+import { type Attempt, Call, type CallContext, type CallOptions, callUnary, checkCallOptions } from "./call.ts";
 import { checkFunctions, checkObject, checkText } from "./check.ts";
 import type { ClientOptions } from "./client-options.ts";
+import { systemClock } from "./clock.ts";
+import { CredentialStore } from "./credentials.ts";
 import type { StreamSource } from "./event-stream.ts";
 import type { GenerationOptions } from "./generation-options.ts";
 import { type NameOf, taskOptionNames } from "./option-names.ts";
@@ -20,12 +14,21 @@ import { normalizeTimeoutMs } from "./timeouts.ts";
 export class Caller {
   /** The model of calls that name none; empty for the service's. */
   readonly model: string;
+  /** Who calls. */
+  readonly credentials: CredentialStore | undefined;
   readonly #context: CallContext;
   readonly #timeoutMs: number | undefined;
 
-  constructor({ defaultModel = "", timeoutMs, retry, clock = systemClock }: ClientOptions) {
+  constructor({ credentials, defaultModel = "", timeoutMs, retry, clock = systemClock }: ClientOptions) {
     checkFunctions(clock, "clock", ["now", "sleep", "random"]);
-    this.#context = { clock, policy: createRetryPolicy(retry), budget: new RetryBudget(), running: new Set() };
+    this.credentials = credentials === undefined ? undefined : new CredentialStore(credentials, clock);
+    this.#context = {
+      clock,
+      policy: createRetryPolicy(retry),
+      budget: new RetryBudget(),
+      running: new Set(),
+      credentials: this.credentials,
+    };
     this.#timeoutMs = normalizeTimeoutMs(timeoutMs);
     this.model = checkText(defaultModel, "defaultModel");
   }

@@ -1,4 +1,5 @@
-import type { Clock } from "./call.ts";
+import type { Clock } from "./clock.ts";
+import type { Credentials } from "./credentials.ts";
 import type { HeaderSource } from "./headers.ts";
 import type { RetryPolicy } from "./retry.ts";
 
@@ -9,6 +10,12 @@ export interface ClientOptions {
    * @default none
    */
   readonly headers?: HeaderSource | undefined;
+  /**
+   * Who calls: an API key, or a function that fetches a token. Sent as `authorization: Bearer ...` with every call that has
+   * no such header itself.
+   * @default none
+   */
+  readonly credentials?: Credentials | undefined;
   /**
    * The model of calls that name none.
    * @default the service's default model

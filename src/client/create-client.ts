@@ -30,11 +30,11 @@ export const createMlxdClientFromTransport = (
   options: ClientOptions = {},
   closeTransport: () => void = () => {},
 ): MlxdClient => {
-  const { headers, defaultModel, timeoutMs, retry, clock, ...others } = checkOptions(options);
+  const { headers, credentials, defaultModel, timeoutMs, retry, clock, ...others } = checkOptions(options);
   assertNoOthers(others);
   checkFunctions(transport, "transport", ["unary", "stream"]);
-  const caller = new Caller({ defaultModel, timeoutMs, retry, clock });
-  const raw = createRawClients(withHeaders(transport, headers));
+  const caller = new Caller({ credentials, defaultModel, timeoutMs, retry, clock });
+  const raw = createRawClients(withHeaders(withHeaders(transport, caller.credentials?.headers), headers));
   const close = (): void => {
     caller.cancelAll(new Error("the client was closed"));
     closeTransport();

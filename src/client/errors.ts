@@ -14,6 +14,7 @@ export type MlxdErrorCode = (typeof codeNames)[Code];
  * - `TOOL_FAILED`: a tool threw, was given what it does not take, or took too long, and was to end the run.
  * - `TOO_MANY_ROUNDS`: the model went on calling tools.
  * - `TURN_UNDER_WAY`: a conversation has one turn at a time.
+ * - `CREDENTIALS`: the function that was to fetch a token failed.
  * - `UNKNOWN`: the other side gave no reason, or one that is newer than this client; `code` tells the kind.
  */
 export type MlxdErrorReason =
@@ -24,6 +25,7 @@ export type MlxdErrorReason =
   | "TOOL_FAILED"
   | "TOO_MANY_ROUNDS"
   | "TURN_UNDER_WAY"
+  | "CREDENTIALS"
   | "UNKNOWN";
 
 /** A field that was refused, and why. */

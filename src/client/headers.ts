@@ -1,4 +1,4 @@
-import type { Transport } from "@connectrpc/connect";
+import { Code, ConnectError, type Transport } from "@connectrpc/connect";
 import { checkList, checkObject, show } from "./check.ts";
 import { invalidField, MlxdError } from "./errors.ts";
 
@@ -51,16 +51,38 @@ export const withHeaders = (transport: Transport, source: HeaderSource | undefin
   };
   return {
     unary: async (method, signal, timeoutMs, headers, ...rest) =>
-      transport.unary(method, signal, timeoutMs, await merge(headers), ...rest),
+      transport.unary(method, signal, timeoutMs, await inTime(merge(headers), signal, timeoutMs), ...rest),
     stream: async (method, signal, timeoutMs, headers, ...rest) =>
-      transport.stream(method, signal, timeoutMs, await merge(headers), ...rest),
+      transport.stream(method, signal, timeoutMs, await inTime(merge(headers), signal, timeoutMs), ...rest),
   };
+};
+
+/** A call does not wait for its headers longer than for its answer, nor when its caller has left. */
+const inTime = async <T>(
+  made: Promise<T>,
+  signal: AbortSignal | undefined,
+  timeoutMs: number | undefined,
+): Promise<T> => {
+  let giveUp: (error: unknown) => void = () => {};
+  const over = new Promise<never>((_, reject) => (giveUp = reject));
+  const leave = (): void => giveUp(signal?.reason);
+  const expire = (): void => giveUp(new ConnectError("the call's headers took too long", Code.DeadlineExceeded));
+  const timer = timeoutMs === undefined || timeoutMs <= 0 ? undefined : setTimeout(expire, timeoutMs);
+  signal?.addEventListener("abort", leave, { once: true });
+  if (signal?.aborted) leave();
+  try {
+    return await Promise.race([made, over]);
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener("abort", leave);
+  }
 };
 
 const made = async (make: () => HeaderValues | Promise<HeaderValues>): Promise<HeaderValues> => {
   try {
     return await make();
   } catch (cause) {
+    if (cause instanceof MlxdError) throw cause;
     // As it is, it would look like a failure of the transport.
     const message = `the client's headers could not be made: ${cause instanceof Error ? cause.message : String(cause)}`;
     throw new MlxdError({ code: "UNKNOWN", reason: "UNKNOWN", message, cause });

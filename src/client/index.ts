@@ -9,7 +9,7 @@ export type {
   BatchSummary,
   BatchSummaryEvent,
 } from "./batch.ts";
-export type { CallOptions, Clock } from "./call.ts";
+export type { CallOptions } from "./call.ts";
 export type {
   CancelledState,
   DetokenizeOptions,
@@ -27,7 +27,9 @@ export type {
   UnloadModelOptions,
 } from "./client.ts";
 export type { ClientOptions } from "./client-options.ts";
+export type { Clock } from "./clock.ts";
 export { createMlxdClientFromTransport } from "./create-client.ts";
+export type { Credentials, Token } from "./credentials.ts";
 export type { Chat, ChatOptions, ChatParameters, ChatTurn, SavedChat, TrimOptions, TurnOptions } from "./chat/chat.ts";
 export { decodeError } from "./decode-error.ts";
 export type { DerivedStream } from "./derived-stream.ts";

@@ -2,14 +2,16 @@
 import http from "node:http";
 import https from "node:https";
 import { createSecureContext, type SecureContextOptions } from "node:tls";
-import type { Transport } from "@connectrpc/connect";
+import { Code, ConnectError, type Transport } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
 import { checkBaseUrl } from "./base-url.ts";
 import { checkChoice, checkKeys, checkObject, checkWhole } from "./check.ts";
 import type { MlxdClient } from "./client.ts";
 import type { ClientOptions } from "./client-options.ts";
 import { createMlxdClientFromTransport } from "./create-client.ts";
+import { decodeError } from "./decode-error.ts";
 import { invalidField } from "./errors.ts";
+import { createPool } from "./node/http2-pool.ts";
 
 export * from "./index.ts";
 
@@ -35,10 +37,21 @@ export interface NodeClientOptions extends ClientOptions {
    */
   readonly tls?: TlsOptions | undefined;
   /**
+   * HTTP/2: connections to keep; each call goes over the one with the fewest. One is enough for most: more help where a
+   * connection's bandwidth or its limit of streams does not, or where a load balancer divides connections.
+   * @default 1
+   */
+  readonly connections?: number | undefined;
+  /**
    * HTTP/2: how often to see whether a connection with calls on it is alive, in milliseconds.
    * @default 60000
    */
   readonly pingIntervalMs?: number | undefined;
+  /**
+   * HTTP/2: how long such a ping may take, in milliseconds, before its connection counts as dead.
+   * @default 15000
+   */
+  readonly pingTimeoutMs?: number | undefined;
   /**
    * HTTP/2: when to close a connection without calls, in milliseconds. Less than what load balancers allow.
    * @default 180000
@@ -51,12 +64,20 @@ export interface NodeClientOptions extends ClientOptions {
   readonly readMaxBytes?: number | undefined;
 }
 
-/** Makes a client for Node. Its connection is opened by the first call and does not keep a program from ending. */
-export const createMlxdClient = (options: NodeClientOptions = {}): MlxdClient => {
+/** A client for Node. */
+export interface NodeClient extends MlxdClient {
+  /** Opens the connections, so that the first calls do not wait for them; with HTTP/1.1 there is nothing to open ahead. */
+  connect(): Promise<void>;
+}
+
+/** Makes a client for Node. Its connections are opened by the first calls and do not keep a program from ending. */
+export const createMlxdClient = (options: NodeClientOptions = {}): NodeClient => {
   checkObject(options, "options");
   const { baseUrl, protocol = "grpc", tls = {}, ...others } = options;
   const {
+    connections = 1,
     pingIntervalMs = 60_000,
+    pingTimeoutMs = 15_000,
     idleConnectionTimeoutMs = 180_000,
     readMaxBytes = 64 * 1024 * 1024,
     ...clientOptions
@@ -65,15 +86,21 @@ export const createMlxdClient = (options: NodeClientOptions = {}): MlxdClient =>
   const connection = {
     baseUrl: checkBaseUrl(baseUrl),
     tls: checkTls(tls),
+    connections: checkWhole(connections, "connections", 1, maxConnections),
+    pingTimeoutMs: checkWhole(pingTimeoutMs, "pingTimeoutMs", 1, maxTimerMs),
     pingIntervalMs: checkWhole(pingIntervalMs, "pingIntervalMs", 1, maxTimerMs),
     idleConnectionTimeoutMs: checkWhole(idleConnectionTimeoutMs, "idleConnectionTimeoutMs", 1, maxTimerMs),
     readMaxBytes: checkWhole(readMaxBytes, "readMaxBytes", 1),
   };
-  const { transport, close } = protocol === "connect-http1" ? overHttp1(connection) : overHttp2(connection, protocol);
-  return createMlxdClientFromTransport(transport, clientOptions, close);
+  const opened = protocol === "connect-http1" ? overHttp1(connection) : overHttp2(connection, protocol);
+  const client = createMlxdClientFromTransport(opened.transport, clientOptions, opened.close);
+  return { ...client, connect: opened.connect };
 };
 
 const protocols = ["grpc", "connect", "connect-http1"] as const;
+
+/** More would be a mistake: each is a socket of the service. */
+const maxConnections = 100;
 
 /** What Node's timers count to. A longer time would pass at once. */
 const maxTimerMs = 2 ** 31 - 1;
@@ -91,23 +118,36 @@ const checkTls = (tls: unknown): TlsOptions => {
 interface Connection {
   readonly baseUrl: string;
   readonly tls: TlsOptions;
+  readonly connections: number;
   readonly pingIntervalMs: number;
+  readonly pingTimeoutMs: number;
   readonly idleConnectionTimeoutMs: number;
   readonly readMaxBytes: number;
 }
 
 interface OpenTransport {
   readonly transport: Transport;
+  readonly connect: () => Promise<void>;
   readonly close: () => void;
 }
 
 const overHttp2 = (connection: Connection, protocol: "grpc" | "connect" = "grpc"): OpenTransport => {
-  const { baseUrl, tls, readMaxBytes, ...pings } = connection;
-  const sessionManager = new Http2SessionManager(baseUrl, pings, tls);
-  const common = { baseUrl, sessionManager, readMaxBytes };
-  const transport =
-    protocol === "grpc" ? createGrpcTransport(common) : createConnectTransport({ ...common, httpVersion: "2" });
-  return { transport, close: () => sessionManager.abort() };
+  const { baseUrl, tls, readMaxBytes, connections, ...pings } = connection;
+  const managers = Array.from({ length: connections }, () => new Http2SessionManager(baseUrl, pings, tls));
+  const transports = managers.map((sessionManager) => {
+    const common = { baseUrl, sessionManager, readMaxBytes };
+    return protocol === "grpc" ? createGrpcTransport(common) : createConnectTransport({ ...common, httpVersion: "2" });
+  });
+  const [only] = transports;
+  return {
+    transport: only !== undefined && transports.length === 1 ? only : createPool(transports),
+    connect: async () => void (await Promise.all(managers.map(open))),
+    close: () => managers.forEach((manager) => manager.abort()),
+  };
+};
+
+const open = async (manager: Http2SessionManager): Promise<void> => {
+  if ((await manager.connect()) === "error") throw decodeError(ConnectError.from(manager.error(), Code.Unavailable));
 };
 
 const overHttp1 = ({ baseUrl, tls, readMaxBytes }: Connection): OpenTransport => {
@@ -117,5 +157,5 @@ const overHttp1 = ({ baseUrl, tls, readMaxBytes }: Connection): OpenTransport =>
     : new http.Agent({ keepAlive: true });
   const nodeOptions = { ...tls, agent };
   const transport = createConnectTransport({ baseUrl, readMaxBytes, httpVersion: "1.1", nodeOptions });
-  return { transport, close: () => agent.destroy() };
+  return { transport, connect: () => Promise.resolve(), close: () => agent.destroy() };
 };

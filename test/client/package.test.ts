@@ -70,6 +70,7 @@ afterAll(async () => {
 const peersOf: Readonly<Record<string, readonly string[]>> = {
   ".": [],
   "./node": ["@connectrpc/connect-node"],
+  "./grpc": ["@grpc/grpc-js"],
 };
 
 describe("the entries", () => {

@@ -1,5 +1,6 @@
 /** Every way in which the client speaks to a service, with the server that it needs. */
 import type { ClientOptions, MlxdClient } from "../../src/client/index.ts";
+import { createMlxdClient as createGrpcClient } from "../../src/client/grpc/index.ts";
 import { createMlxdClient as createNodeClient } from "../../src/client/node.ts";
 import { createMlxdClient as createWebClient } from "../../src/client/web.ts";
 import { type Script, type ScriptedServer, startScriptedServer } from "./scripted-server.ts";
@@ -21,6 +22,11 @@ export const clientKinds: readonly ClientKind[] = [
     name: "Connect on HTTP/1.1",
     httpVersion: "1.1",
     createClient: (baseUrl, options) => createNodeClient({ baseUrl, protocol: "connect-http1", ...options }),
+  },
+  {
+    name: "grpc-js",
+    httpVersion: "2",
+    createClient: (baseUrl, options) => createGrpcClient({ target: new URL(baseUrl).host, ...options }),
   },
   { name: "fetch", httpVersion: "1.1", createClient: (baseUrl, options) => createWebClient({ baseUrl, ...options }) },
   {

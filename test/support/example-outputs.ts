@@ -26,6 +26,8 @@ export const exampleOutputs: readonly (readonly [page: string, code: string, pri
     "client.runTools(",
     /^calls calculator with \{"expression": ?"123\*45"\}\ngets 5535\n123 × 45 is 5535\.\{\n {2}promptTokens: \d+,/,
   ],
+  ["docs/client.md", "pooled.connect()", /^2 \+ 2 is 4\.\n$/],
+  ["docs/client.md", "createGrpcClient({", /^2 \+ 2 is 4\.\n$/],
   ["docs/client.md", "client.generateObject(", /^Mina 30\n\{\}\n[^]*\{ name: 'Mina', age: 30 \}\n$/],
   ["docs/client.md", "client.chat({ system", /^Your name is Mina\.0\n4\n$/],
   [

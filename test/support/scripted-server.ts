@@ -63,6 +63,8 @@ export interface ScriptedServer extends AsyncDisposable {
   readonly calls: readonly ScriptedCall[];
   /** Sockets accepted so far. */
   readonly connections: () => number;
+  /** HTTP/2: how many streams each connection has had, in the order in which they were opened. */
+  readonly streamsOf: () => readonly number[];
   /** HTTP/2: the code with which each stream was closed; 0 is in good order. */
   readonly closeCodes: readonly (number | undefined)[];
   /** The call of this number, once it has arrived. */
@@ -115,7 +117,12 @@ export const startScriptedServer = async (script: Script): Promise<ScriptedServe
     sockets.add(socket);
     socket.once("close", () => sockets.delete(socket));
   });
-  server.on("session", (session: http2.ServerHttp2Session) => sessions.add(session));
+  const streams: number[] = [];
+  server.on("session", (session: http2.ServerHttp2Session) => {
+    sessions.add(session);
+    const index = streams.push(0) - 1;
+    session.on("stream", () => (streams[index] = (streams[index] ?? 0) + 1));
+  });
   const closeCodes: (number | undefined)[] = [];
   server.on("stream", (stream: http2.ServerHttp2Stream) => {
     stream.once("close", () => closeCodes.push(stream.rstCode));
@@ -134,6 +141,7 @@ export const startScriptedServer = async (script: Script): Promise<ScriptedServe
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     calls,
     connections: () => connections,
+    streamsOf: () => streams,
     closeCodes,
     call: async (index) => calls[index] ?? new Promise((resolve) => waiting.set(index, resolve)),
     kill,

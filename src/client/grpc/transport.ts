@@ -1,0 +1,168 @@
+/**
+ * A Connect transport over @grpc/grpc-js: for services that want what that has of its own, such as name resolution,
+ * client-side load balancing, service config, health checking and interceptors.
+ */
+import { create, type DescMessage, type DescMethod, fromBinary, type MessageShape, toBinary } from "@bufbuild/protobuf";
+import { Code, ConnectError, type Transport } from "@connectrpc/connect";
+import { type CallOptions, type Client, type ClientReadableStream, Metadata, type ServiceError } from "@grpc/grpc-js";
+import { StatusSchema } from "../gen/google/rpc/status_pb.ts";
+
+/** Makes a transport of a client of grpc-js; closing that is its owner's. It has no streams from the client. */
+export const createGrpcJsTransport = (client: Client | (() => Client)): Transport => ({
+  unary: (method, signal, timeoutMs, header: HeaderInit, input) =>
+    new Promise((resolve, reject) => {
+      let responseHeader = new Headers();
+      let message: MessageShape<typeof method.output> | undefined;
+      const call = clientOf(client).makeUnaryRequest(
+        pathOf(method),
+        writer(method.input),
+        reader(method.output),
+        create(method.input, input),
+        metadataOf(header),
+        optionsOf(timeoutMs),
+        (error, received) => {
+          if (error) reject(errorOf(error, signal, responseHeader));
+          else message = received;
+        },
+      );
+      const forget = cancelWith(signal, call);
+      call.on("metadata", (metadata) => (responseHeader = headersOf(metadata)));
+      call.on("status", ({ metadata }) => {
+        forget();
+        if (message === undefined) return;
+        const trailer = headersOf(metadata);
+        resolve({ service: method.parent, method, stream: false, header: responseHeader, trailer, message });
+      });
+    }),
+
+  stream: async (method, signal, timeoutMs, requestHeader: HeaderInit, input) => {
+    const only = await onlyMessage(input, method);
+    const call = clientOf(client).makeServerStreamRequest(
+      pathOf(method),
+      writer(method.input),
+      reader(method.output),
+      create(method.input, only),
+      metadataOf(requestHeader),
+      optionsOf(timeoutMs),
+    );
+    const trailer = new Headers();
+    let failure: ServiceError | undefined;
+    const forget = cancelWith(signal, call);
+    const responseHeader = new Promise<Headers>((resolve) => {
+      call.once("metadata", (metadata) => resolve(headersOf(metadata)));
+      // It is told apart from the messages, and perhaps before anybody reads them.
+      call.on("error", (error) => (failure = error as ServiceError));
+      call.once("status", ({ metadata }) => {
+        forget();
+        headersOf(metadata).forEach((value, name) => trailer.append(name, value));
+        resolve(new Headers());
+      });
+    });
+    const decode = (error: unknown = failure) =>
+      error === undefined ? undefined : errorOf(failure ?? error, signal, header);
+    const header = await responseHeader;
+    return { service: method.parent, method, stream: true, header, trailer, message: messagesOf(call, decode) };
+  },
+});
+
+/** Ends with the error of the call, if it has one: `decode` gives undefined where all is well. */
+const messagesOf = async function* <Message>(
+  call: ClientReadableStream<Message>,
+  decode: (error?: unknown) => ConnectError | undefined,
+): AsyncGenerator<Message, void, undefined> {
+  try {
+    for await (const message of call as AsyncIterable<Message>) yield message;
+  } catch (error) {
+    throw decode(error) ?? error;
+  }
+  const failure = decode();
+  if (failure) throw failure;
+};
+
+const clientOf = (client: Client | (() => Client)): Client => (typeof client === "function" ? client() : client);
+
+const pathOf = (method: DescMethod): string => `/${method.parent.typeName}/${method.name}`;
+
+const writer =
+  <Desc extends DescMessage>(schema: Desc) =>
+  (message: MessageShape<Desc>): Buffer => {
+    const bytes = toBinary(schema, message);
+    return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  };
+
+const reader =
+  <Desc extends DescMessage>(schema: Desc) =>
+  (bytes: Buffer): MessageShape<Desc> =>
+    fromBinary(schema, bytes);
+
+const onlyMessage = async <Message>(messages: AsyncIterable<Message>, method: DescMethod): Promise<Message> => {
+  if (method.methodKind === "server_streaming") for await (const message of messages) return message;
+  throw new ConnectError(`${method.name} streams from the client, which this transport does not`, Code.Unimplemented);
+};
+
+const optionsOf = (timeoutMs: number | undefined): CallOptions =>
+  timeoutMs === undefined || timeoutMs <= 0 ? {} : { deadline: Date.now() + timeoutMs };
+
+/** Cancels the call when the signal fires; gives what forgets about it. */
+const cancelWith = (signal: AbortSignal | undefined, call: { readonly cancel: () => void }): (() => void) => {
+  const cancel = (): void => call.cancel();
+  if (signal?.aborted) cancel();
+  signal?.addEventListener("abort", cancel, { once: true });
+  return () => signal?.removeEventListener("abort", cancel);
+};
+
+/** What makes headers; Node has no name for it. */
+type HeaderInit = ConstructorParameters<typeof Headers>[0];
+
+/** A name that ends in `-bin` has bytes, which are base64 in HTTP's headers. */
+const isBinary = (name: string): boolean => name.endsWith("-bin");
+
+const metadataOf = (header: HeaderInit): Metadata => {
+  const metadata = new Metadata();
+  new Headers(header).forEach((value, name) => {
+    metadata.add(name, isBinary(name) ? Buffer.from(value, "base64") : value);
+  });
+  return metadata;
+};
+
+const headersOf = (metadata: Metadata): Headers => {
+  const headers = new Headers();
+  for (const [name, values] of Object.entries(metadata.toJSON())) {
+    for (const value of values) headers.append(name, typeof value === "string" ? value : value.toString("base64"));
+  }
+  return headers;
+};
+
+/** What grpc-js says of a connection that broke under a call. */
+const broken = /^(Received RST_STREAM with code (?!3)|Connection dropped|Call ended without gRPC status)/;
+
+const errorOf = (error: unknown, signal: AbortSignal | undefined, header: Headers): ConnectError => {
+  if (signal?.aborted) return ConnectError.from(signal.reason, Code.Canceled);
+  if (!isServiceError(error)) return ConnectError.from(error);
+  const [bytes] = error.metadata.get("grpc-status-details-bin");
+  const status = typeof bytes === "object" ? fromBinary(StatusSchema, bytes) : undefined;
+  const message = status?.message ?? problemOf(error.details, header);
+  const code = broken.test(error.details) ? Code.Unavailable : (error.code as number as Code); // the same numbers
+  // What an error of the other side's HTTP has as its cause would be taken for the system's.
+  const cause = message.startsWith("HTTP") || message.startsWith("unsupported") ? undefined : error;
+  const decoded = new ConnectError(message, code, headersOf(error.metadata), undefined, cause);
+  decoded.details = (status?.details ?? []).map(({ typeUrl, value }) => ({
+    type: typeUrl.slice(typeUrl.lastIndexOf("/") + 1),
+    value,
+  }));
+  return decoded;
+};
+
+/** As the other transports tell it. */
+const problemOf = (details: string, header: Headers): string => {
+  const contentType = header.get("content-type") ?? "application/grpc";
+  if (!contentType.startsWith("application/grpc")) return `unsupported content type ${contentType}`;
+  return readable(details.replace(/^Received HTTP status code (\d+)$/, "HTTP $1"));
+};
+
+/** grpc-js decodes a status message as a URI, and so leaves what means something in one. */
+const readable = (details: string): string =>
+  details.replaceAll(/%(?:3B|2F|3F|3A|40|26|3D|2B|24|2C|23)/gi, decodeURIComponent);
+
+const isServiceError = (error: unknown): error is ServiceError =>
+  error instanceof Error && "code" in error && "details" in error && "metadata" in error;
