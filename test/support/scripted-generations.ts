@@ -1,7 +1,8 @@
 /** A pipeline that plays scripts instead of running models; for tests of the edge. */
 import { Effect, Layer, Stream } from "effect";
 
-import { DeadlineExceeded, type ServiceError } from "../../src/service/domain/errors.ts";
+import { type Call, CurrentCall } from "../../src/service/domain/Call.ts";
+import type { ServiceError } from "../../src/service/domain/errors.ts";
 import type {
   EffectiveParameters,
   GenerationChunk,
@@ -12,13 +13,13 @@ import type {
   GenerationTask,
 } from "../../src/service/domain/generation.ts";
 import { collectResult } from "../../src/service/pipeline/collect-result.ts";
-import { type CallOptions, Generations, type TokenCount } from "../../src/service/pipeline/Generations.ts";
+import { type TaskOptions, Generations, type TokenCount } from "../../src/service/pipeline/Generations.ts";
 
 export interface GenerationScript {
   /** By default the words of a fixed text, then finished. */
-  readonly stream?: (task: GenerationTask, options: CallOptions) => Stream.Stream<GenerationEvent, ServiceError>;
+  readonly stream?: (task: GenerationTask, options?: TaskOptions) => Stream.Stream<GenerationEvent, ServiceError>;
   /** By default the stream, folded. */
-  readonly run?: (task: GenerationTask, options: CallOptions) => Effect.Effect<GenerationResult, ServiceError>;
+  readonly run?: (task: GenerationTask, options?: TaskOptions) => Effect.Effect<GenerationResult, ServiceError>;
   readonly count?: (task: GenerationTask) => Effect.Effect<TokenCount, ServiceError>;
   readonly cancel?: (generationId: string) => Effect.Effect<boolean>;
 }
@@ -85,16 +86,22 @@ export const defaultTexts = ["Once ", "upon ", "a ", "time 🦊"];
 /** The prompt of a task that has one. */
 export const promptOf = ({ input }: GenerationTask): string => (input.type === "prompt" ? input.text : "");
 
+/** Tells the call how far its generation has come, as the pipeline does. */
+const reporting = (follow: Call["follow"]) => (event: GenerationEvent) =>
+  Effect.sync(() => {
+    const outputTokens = event.type === "chunk" ? event.outputTokens : 0;
+    follow(() => ({
+      generationId: started.generationId,
+      usage: { promptTokens: 5, cachedPromptTokens: 2, outputTokens },
+    }));
+  });
+
 export const scriptedGenerations = (script: GenerationScript): Layer.Layer<Generations> => {
-  const stream = script.stream ?? (() => Stream.fromIterable(eventsOf(defaultTexts)));
+  const play = script.stream ?? (() => Stream.fromIterable(eventsOf(defaultTexts)));
+  const stream: NonNullable<GenerationScript["stream"]> = (task, options) =>
+    Stream.unwrap(Effect.map(CurrentCall, ({ follow }) => Stream.tap(play(task, options), reporting(follow))));
   const run: GenerationScript["run"] = (task, options) =>
-    Stream.runCollect(stream(task, options)).pipe(
-      Effect.map(collectResult),
-      Effect.timeoutOrElse({
-        duration: options.deadlineMs,
-        orElse: () => Effect.fail(new DeadlineExceeded({})),
-      }),
-    );
+    Stream.runCollect(stream(task, options)).pipe(Effect.map(collectResult));
   return Layer.succeed(
     Generations,
     Generations.of({

@@ -12,7 +12,7 @@ export interface ErrorCase {
   readonly retryAfterMs?: number;
 }
 
-export const progress: errors.Progress = {
+const progress: errors.Progress = {
   generationId: "gen_7",
   usage: { promptTokens: 9, cachedPromptTokens: 3, outputTokens: 4 },
 };

@@ -3,12 +3,12 @@ import { Context, type Effect } from "effect";
 
 import type { EmbeddingResult, EmbeddingTask } from "../domain/embedding.ts";
 import type { ServiceError } from "../domain/errors.ts";
-import type { CallOptions } from "./Generations.ts";
+import type { TaskOptions } from "./Generations.ts";
 
 export class Embeddings extends Context.Service<
   Embeddings,
   {
     /** Interrupting it at any moment drops what is not computed yet and gives its place back. */
-    readonly run: (task: EmbeddingTask, options: CallOptions) => Effect.Effect<EmbeddingResult, ServiceError>;
+    readonly run: (task: EmbeddingTask, options?: TaskOptions) => Effect.Effect<EmbeddingResult, ServiceError>;
   }
 >()("mlxd/pipeline/Embeddings") {}

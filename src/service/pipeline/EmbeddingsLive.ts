@@ -2,20 +2,21 @@
 import { Clock, Effect, Layer } from "effect";
 
 import { Admission } from "../admission/Admission.ts";
-import type { EmbeddingResult, EmbeddingTask } from "../domain/embedding.ts";
-import { DeadlineExceeded, type ServiceError } from "../domain/errors.ts";
+import { CurrentCall, forTask } from "../domain/Call.ts";
+import type { EmbeddingTask } from "../domain/embedding.ts";
 import { turnOf } from "../domain/turn.ts";
 import { noUsage, type Usage } from "../domain/usage.ts";
 import { Models } from "../models/Models.ts";
 import { Stats } from "../telemetry/Stats.ts";
 import { Embeddings } from "./Embeddings.ts";
+import { describeCall, ofTenant } from "./of-caller.ts";
 import { modelOfFailure, outcomeOf } from "./outcome.ts";
 import { prepareInputs } from "./prepare-inputs.ts";
 import { type Wait, withinQueueWait } from "./queue-wait.ts";
 import { withFilesOfNow } from "./with-files-of-now.ts";
 
-/** Where a call has come to: what its end is accounted under. */
-interface Call {
+/** Where a task has come to: what its end is accounted under. */
+interface Execution {
   /** Its id; empty while it is not known which it is. */
   model: string;
   readonly isTrial: boolean;
@@ -30,24 +31,24 @@ export const layer: Layer.Layer<Embeddings, never, Models | Admission | Stats> =
     const admission = yield* Admission;
     const stats = yield* Stats;
 
-    const embed = Effect.fn("Embeddings.embed")(function* (task: EmbeddingTask, call: Call) {
+    const embed = Effect.fn("Embeddings.embed")(function* (task: EmbeddingTask, execution: Execution) {
       const receivedAt = yield* Clock.currentTimeMillis;
       const tools = yield* models
         .promptTools(task.model)
-        .pipe(Effect.tapError((error) => Effect.sync(() => (call.model = modelOfFailure(error)))));
+        .pipe(Effect.tapError((error) => Effect.sync(() => (execution.model = modelOfFailure(error)))));
       const { facts } = tools;
-      call.model = facts.id;
+      execution.model = facts.id;
       const { inputs, pooling } = yield* prepareInputs(task, tools);
       const { dimensions, normalize } = task;
-      call.wait.for = "place";
+      execution.wait.for = "place";
       yield* admission.admit(facts.id, task.scheduling);
-      call.wait.for = "model";
-      const engine = yield* models.lease(facts, call.isTrial);
-      call.wait.for = "engine";
+      execution.wait.for = "model";
+      const engine = yield* models.lease(facts, execution.isTrial);
+      execution.wait.for = "engine";
       const scheduling = { turn: turnOf(task.scheduling, receivedAt), fairnessId: task.scheduling.fairnessId };
-      const onAdmitted = () => (call.wait.over = true);
+      const onAdmitted = () => (execution.wait.over = true);
       const usage = { ...noUsage };
-      call.usage = usage;
+      execution.usage = usage;
       // Not all at once: what others ask meanwhile does not wait for the whole of a large batch.
       const embeddings = yield* Effect.forEach(
         inputs,
@@ -75,26 +76,28 @@ export const layer: Layer.Layer<Embeddings, never, Models | Admission | Stats> =
     }, Effect.scoped);
 
     return Embeddings.of({
-      run: (task, { deadlineMs, isTrial = false }) =>
-        Effect.suspend((): Effect.Effect<EmbeddingResult, ServiceError> => {
-          const wait: Wait = { for: "prompt", over: false };
-          const call: Call = { model: "", isTrial, wait, usage: undefined };
-          return withinQueueWait(task.scheduling.maxQueueWaitMs, wait, withFilesOfNow(embed(task, call))).pipe(
-            Effect.timeoutOrElse({ duration: deadlineMs, orElse: () => Effect.fail(new DeadlineExceeded({})) }),
-            Effect.onExit((exit) => {
-              const outcome = outcomeOf(exit);
-              stats.ended(call.model, outcome, call.usage);
-              return Effect.logInfo("embedding ended").pipe(
-                Effect.annotateLogs({
-                  model: call.model || task.model,
-                  outcome,
-                  inputs: task.inputs.length,
-                  ...call.usage,
-                }),
-              );
-            }),
-          );
-        }),
+      run: Effect.fn("Embeddings.run")(function* (task, { isTrial = false } = {}) {
+        const call = yield* CurrentCall;
+        const own = ofTenant(call.caller, task);
+        const wait: Wait = { for: "prompt", over: false };
+        const execution: Execution = { model: "", isTrial, wait, usage: undefined };
+        const embedding = withFilesOfNow(embed(own, execution)).pipe(forTask(own.scheduling.fairnessId));
+        return yield* withinQueueWait(task.scheduling.maxQueueWaitMs, wait, embedding).pipe(
+          Effect.onExit((exit) => {
+            const outcome = outcomeOf(exit, call);
+            stats.ended(execution.model, outcome, execution.usage);
+            return Effect.logInfo("embedding ended").pipe(
+              Effect.annotateLogs({
+                ...describeCall(call),
+                model: execution.model || task.model,
+                outcome,
+                inputs: task.inputs.length,
+                ...execution.usage,
+              }),
+            );
+          }),
+        );
+      }),
     });
   }),
 );

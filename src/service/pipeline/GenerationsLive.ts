@@ -4,8 +4,9 @@ import { Clock, Effect, Layer, Queue, Random, Stream } from "effect";
 
 import { Admission } from "../admission/Admission.ts";
 import { QualityConfig } from "../config/QualityConfig.ts";
+import { CurrentCall, forTask } from "../domain/Call.ts";
+import { type Caller, mayManage } from "../domain/Caller.ts";
 import {
-  DeadlineExceeded,
   EngineLost,
   ModelChanged,
   ModelUnfit,
@@ -23,8 +24,9 @@ import { Stats } from "../telemetry/Stats.ts";
 import { candidateSeed } from "./candidate-seed.ts";
 import { collectResult } from "./collect-result.ts";
 import { engineRequests } from "./engine-requests.ts";
-import { type CallOptions, Generations } from "./Generations.ts";
+import { type TaskOptions, Generations } from "./Generations.ts";
 import { GenerationRecord } from "./GenerationRecord.ts";
+import { describeCall, ofTenant } from "./of-caller.ts";
 import { modelOfFailure, outcomeOf } from "./outcome.ts";
 import { preparePrompt } from "./prepare-prompt.ts";
 import { type Wait, withinQueueWait } from "./queue-wait.ts";
@@ -33,8 +35,8 @@ import { generateRecovering, isRecoverable } from "./recovery.ts";
 
 type Emit = (event: GenerationEvent) => void;
 
-/** Where a call has come to: what its end is accounted under. */
-interface Call {
+/** Where a task has come to: what its end is accounted under. */
+interface Execution {
   /** Its id; empty while it is not known which it is. */
   model: string;
   readonly isTrial: boolean;
@@ -42,6 +44,12 @@ interface Call {
   readonly streams: boolean;
   readonly wait: Wait;
   record: GenerationRecord | undefined;
+}
+
+interface RunningGeneration {
+  readonly caller: Caller;
+  /** Whether there was anything left of it. */
+  readonly cancel: Effect.Effect<boolean>;
 }
 
 type Needs = Models | Admission | Stats | SmokeTests | QualityConfig;
@@ -54,8 +62,7 @@ export const layer: Layer.Layer<Generations, never, Needs> = Layer.effect(
     const stats = yield* Stats;
     const smokeTests = yield* SmokeTests;
     const { retriesBroken } = yield* QualityConfig;
-    /** How to cancel each running generation; whether there was anything left of it. */
-    const running = new Map<string, Effect.Effect<boolean>>();
+    const running = new Map<string, RunningGeneration>();
 
     /** An adapter whose files changed is one of the catalog's: it is read anew, for whoever begins anew. */
     const prepare = (task: GenerationTask, tools: PromptTools) =>
@@ -63,15 +70,19 @@ export const layer: Layer.Layer<Generations, never, Needs> = Layer.effect(
         error instanceof ModelChanged ? Effect.ignore(models.rescan) : Effect.void,
       );
 
-    const generate = Effect.fn("Generations.generate")(function* (task: GenerationTask, call: Call, emit: Emit) {
+    const generate = Effect.fn("Generations.generate")(function* (
+      task: GenerationTask,
+      execution: Execution,
+      emit: Emit,
+    ) {
       const receivedAt = yield* Clock.currentTimeMillis;
       const tools = yield* models
         .promptTools(task.model)
-        .pipe(Effect.tapError((error) => Effect.sync(() => (call.model = modelOfFailure(error)))));
+        .pipe(Effect.tapError((error) => Effect.sync(() => (execution.model = modelOfFailure(error)))));
       const { facts } = tools;
-      call.model = facts.id;
+      execution.model = facts.id;
       // An adapter makes another model of it, which was never tried.
-      const isBlocked = task.input.type === "chat" && task.adapter === undefined && !call.isTrial;
+      const isBlocked = task.input.type === "chat" && task.adapter === undefined && !execution.isTrial;
       const unfit = isBlocked ? smokeTests.blocking(facts) : undefined;
       if (unfit !== undefined) return yield* new ModelUnfit({ model: facts.id, finding: unfit.reason });
       const prompt = yield* prepare(task, tools);
@@ -97,30 +108,32 @@ export const layer: Layer.Layer<Generations, never, Needs> = Layer.effect(
         reasons: task.input.type === "chat" && marksReasoning(tools.outputFormat) && !task.output.verbatim,
         candidateCount,
         receivedAt,
-        onBegun: () => (call.wait.over = true),
+        onBegun: () => (execution.wait.over = true),
         emit,
       });
-      call.record = record;
-      call.wait.for = "place";
+      execution.record = record;
+      const { caller, follow } = yield* CurrentCall;
+      if (!execution.isTrial) follow(() => ({ generationId: id, usage: record.usage }));
+      execution.wait.for = "place";
       yield* admission.admit(facts.id, task.scheduling, candidateCount);
-      call.wait.for = "model";
-      const engine = yield* models.lease(facts, call.isTrial);
-      call.wait.for = "engine";
-      const requests = engineRequests(id, task, tools, prompt, resolved, { streams: call.streams, receivedAt });
+      execution.wait.for = "model";
+      const engine = yield* models.lease(facts, execution.isTrial);
+      execution.wait.for = "engine";
+      const requests = engineRequests(id, task, tools, prompt, resolved, { streams: execution.streams, receivedAt });
       const cancel = Effect.map(
         Effect.forEach(requests, (request) => engine.cancel(request.id)),
         (found) => found.some(Boolean),
       );
       yield* Effect.acquireRelease(
-        Effect.sync(() => running.set(id, cancel)),
+        Effect.sync(() => running.set(id, { caller, cancel })),
         () => Effect.sync(() => running.delete(id)),
       );
       const [only] = requests;
       const { conversation } = prompt;
-      const isRetried = retriesBroken && !call.isTrial && isRecoverable(task, resolved.parameters);
+      const isRetried = retriesBroken && !execution.isTrial && isRecoverable(task, resolved.parameters);
       if (isRetried && only !== undefined && conversation !== undefined) {
         const retrySeed = candidateSeed(resolved.parameters.seed, 1);
-        const { streams } = call;
+        const { streams } = execution;
         const { specials } = tools.vocabulary;
         const options = { task, engine, request: only, conversation, specials, record, streams, retrySeed };
         const retried = yield* generateRecovering(options);
@@ -143,49 +156,52 @@ export const layer: Layer.Layer<Generations, never, Needs> = Layer.effect(
     }, Effect.scoped);
 
     /** Whatever the end, it is counted once and every place is given back. */
-    const execute = (
+    const execute = Effect.fn("Generations.execute")(function* (
       task: GenerationTask,
-      { deadlineMs, isTrial = false }: CallOptions,
+      { isTrial = false }: TaskOptions,
       streams: boolean,
       emit: Emit,
-    ): Effect.Effect<void, ServiceError> =>
-      Effect.suspend(() => {
-        const wait: Wait = { for: "prompt", over: false };
-        const call: Call = { model: "", isTrial, streams, wait, record: undefined };
-        let hasSent = false;
-        const send: Emit = (event) => {
-          hasSent = true;
-          emit(event);
-        };
-        const generation = withFilesOfNow(generate(task, call, send), () => hasSent);
-        return withinQueueWait(task.scheduling.maxQueueWaitMs, wait, generation).pipe(
-          Effect.timeoutOrElse({ duration: deadlineMs, orElse: () => Effect.fail(new DeadlineExceeded({})) }),
-          Effect.mapError((error) => withProgress(error, call)),
-          Effect.onExit((exit) => {
-            const outcome = outcomeOf(exit, call.record?.cancelled);
-            stats.ended(call.model, outcome, call.record?.usage);
-            return Effect.logInfo("generation ended").pipe(
-              Effect.annotateLogs({
-                ...labelled(task),
-                model: call.model || task.model,
-                outcome,
-                ...reported(call.record),
-              }),
-            );
-          }),
-        );
-      });
+    ): Effect.fn.Return<void, ServiceError> {
+      const call = yield* CurrentCall;
+      const own = ofTenant(call.caller, task);
+      const wait: Wait = { for: "prompt", over: false };
+      const execution: Execution = { model: "", isTrial, streams, wait, record: undefined };
+      let hasSent = false;
+      const send: Emit = (event) => {
+        hasSent = true;
+        emit(event);
+      };
+      const generation = withFilesOfNow(generate(own, execution, send), () => hasSent).pipe(
+        forTask(own.scheduling.fairnessId),
+      );
+      yield* withinQueueWait(task.scheduling.maxQueueWaitMs, wait, generation).pipe(
+        Effect.mapError((error) => withProgress(error, execution)),
+        Effect.onExit((exit) => {
+          const outcome = outcomeOf(exit, call, execution.record?.cancelled);
+          stats.ended(execution.model, outcome, execution.record?.usage);
+          return Effect.logInfo("generation ended").pipe(
+            Effect.annotateLogs({
+              ...labelled(task),
+              ...describeCall(call),
+              model: execution.model || task.model,
+              outcome,
+              ...reported(execution.record),
+            }),
+          );
+        }),
+      );
+    });
 
     return Generations.of({
       // The queue needs no bound of its own: the output limit bounds its events.
-      stream: (task, options) =>
+      stream: (task, options = {}) =>
         Stream.callback<GenerationEvent, ServiceError>((queue) =>
           Effect.andThen(
             execute(task, options, true, (event) => void Queue.offerUnsafe(queue, event)),
             Queue.end(queue),
           ),
         ),
-      run: Effect.fn("Generations.run")(function* (task, options) {
+      run: Effect.fn("Generations.run")(function* (task, options = {}) {
         const events: GenerationEvent[] = [];
         yield* execute(task, options, false, (event) => void events.push(event));
         return collectResult(events);
@@ -204,9 +220,13 @@ export const layer: Layer.Layer<Generations, never, Needs> = Layer.effect(
             maxOutputTokensLeft: Math.max(0, facts.contextLength - promptTokens),
           };
         },
-        (counting) => withFilesOfNow(counting),
+        (counting, { scheduling }) => withFilesOfNow(counting).pipe(forTask(scheduling.fairnessId)),
       ),
-      cancel: (generationId) => Effect.suspend(() => running.get(generationId) ?? Effect.succeed(false)),
+      cancel: Effect.fn("Generations.cancel")(function* (generationId) {
+        const { caller } = yield* CurrentCall;
+        const found = running.get(generationId);
+        return found !== undefined && mayManage(caller, found.caller) ? yield* found.cancel : false;
+      }),
     });
   }),
 );
@@ -218,7 +238,7 @@ const labelled = ({ labels }: GenerationTask): Readonly<Record<string, string>> 
 const reported = (record: GenerationRecord | undefined) =>
   record === undefined ? {} : { generationId: record.id, ...record.usage };
 
-const withProgress = (error: ServiceError, { record, streams }: Call): ServiceError => {
+const withProgress = (error: ServiceError, { record, streams }: Execution): ServiceError => {
   if (record === undefined) return error;
   const progress: Progress = { generationId: record.id, usage: record.usage };
   // Who asked for the whole has nothing of it.
@@ -228,8 +248,6 @@ const withProgress = (error: ServiceError, { record, streams }: Call): ServiceEr
       return new EngineLost({ ...error, delivered, progress });
     case "ModelUnloaded":
       return new ModelUnloaded({ ...error, delivered, progress });
-    case "DeadlineExceeded":
-      return new DeadlineExceeded({ progress });
     default:
       return error;
   }

@@ -1,15 +1,20 @@
 /** What a call's end counts as in the statistics. */
 import { Cause, type Exit, Result } from "effect";
 
+import type { Call } from "../domain/Call.ts";
 import type { ServiceError } from "../domain/errors.ts";
 import type { Outcome } from "../telemetry/Stats.ts";
 
 /** @param cancelled it was ended by CancelGeneration, which its caller sees as a result */
-export const outcomeOf = (exit: Exit.Exit<unknown, ServiceError>, cancelled = false): Outcome => {
+export const outcomeOf = (
+  exit: Exit.Exit<unknown, ServiceError>,
+  { isCut }: Pick<Call, "isCut">,
+  cancelled = false,
+): Outcome => {
   if (exit._tag === "Success") return cancelled ? "cancelled" : "succeeded";
   const error = Cause.findError(exit.cause);
   if (Result.isSuccess(error)) return outcomes[error.success._tag];
-  return Cause.hasDies(exit.cause) ? "failed" : "cancelled";
+  return Cause.hasDies(exit.cause) || isCut() ? "failed" : "cancelled";
 };
 
 /** The model whose statistics a call belongs to that failed before its model was looked up: empty where there is none. */

@@ -1,11 +1,12 @@
 /** Several tasks as one piece of work: in which order, how many at once, and what becomes of the rest where one fails. */
 import { Cause, Effect, Option, Result, Stream } from "effect";
 
+import { type Call, CurrentCall } from "../domain/Call.ts";
 import type { ServiceError } from "../domain/errors.ts";
 import type { GenerationResult, GenerationTask } from "../domain/generation.ts";
 import { addUsage, noUsage, type Usage } from "../domain/usage.ts";
 import type { Models } from "../models/Models.ts";
-import type { CallOptions, Generations } from "./Generations.ts";
+import type { Generations } from "./Generations.ts";
 
 export interface BatchItem {
   /** As the task names it. */
@@ -49,12 +50,13 @@ export const runBatch = (
   { generations, models }: Services,
   items: ReadonlyArray<BatchItem>,
   { parallel, groupByModel }: BatchOptions,
-  call: CallOptions,
 ): Stream.Stream<ItemDone | Summary> =>
   Stream.suspend(() => {
     let summary: Summary = { type: "summary", total: items.length, succeeded: 0, failed: 0, usage: noUsage };
     const runItem = ([index, item]: Indexed): Effect.Effect<ItemDone> =>
-      Effect.flatMap(item.task, (task) => Effect.map(generations.run(task, call), (result) => ({ task, result }))).pipe(
+      Effect.flatMap(item.task, (task) => Effect.map(generations.run(task), (result) => ({ task, result }))).pipe(
+        // How far one item has come says nothing of the call.
+        Effect.updateService(CurrentCall, (call): Call => ({ ...call, follow: () => {} })),
         Effect.matchCauseEffect({
           onSuccess: (done) =>
             Effect.sync((): ItemDone => {

@@ -9,14 +9,15 @@ import {
   type BatchItem,
   BatchItemSchema,
 } from "../../client/gen/mlxd/v1/generation_service_pb.ts";
+import { failureFrom } from "../calls/failure.ts";
+import { CurrentCall } from "../domain/Call.ts";
 import { InvalidField, type ServiceError } from "../domain/errors.ts";
 import type { GenerationTask } from "../domain/generation.ts";
 import type { Models } from "../models/Models.ts";
 import type { Generations } from "../pipeline/Generations.ts";
 import { runBatch } from "../pipeline/run-batch.ts";
 import { violationsIn } from "../wire/validate.ts";
-import type { Call } from "./Bridge.ts";
-import { statusFrom, wireErrorFromCause } from "./error-to-wire.ts";
+import { statusFrom, wireErrorFromFailure } from "./error-to-wire.ts";
 import { resultToWire } from "./generation-to-wire.ts";
 import { inOnePiece } from "./in-one-piece.ts";
 import { checkedTask } from "./task-from-wire.ts";
@@ -30,10 +31,9 @@ interface Services {
 export const batchGenerate = (
   services: Services,
   { items, parallel, groupByModel }: BatchGenerateRequest,
-  call: Call,
 ): Stream.Stream<BatchGenerateResponse> => {
   const tasks = items.map((item) => ({ model: item.task?.model ?? "", task: taskOf(item, services.models) }));
-  return Stream.mapEffect(runBatch(services, tasks, { parallel, groupByModel }, call), (event) => {
+  return Stream.mapEffect(runBatch(services, tasks, { parallel, groupByModel }), (event) => {
     if (event.type === "summary") {
       const { type: _, ...value } = event;
       return Effect.succeed(create(BatchGenerateResponseSchema, { event: { case: "summary", value } }));
@@ -46,9 +46,12 @@ export const batchGenerate = (
       return Effect.succeed(itemToWire({ itemId, index, outcome: { case: "result", value } }));
     }
     const cause = outcome.failure;
-    const value = statusFrom(wireErrorFromCause(cause, call));
-    const told = itemToWire({ itemId, index, outcome: { case: "error", value } });
-    return Cause.hasDies(cause) ? Effect.as(logDefect(cause, call, index), told) : Effect.succeed(told);
+    return Effect.gen(function* () {
+      const { requestId } = yield* CurrentCall;
+      if (Cause.hasDies(cause)) yield* logDefect(cause, requestId, index);
+      const value = statusFrom(wireErrorFromFailure(failureFrom(cause, { requestId })));
+      return itemToWire({ itemId, index, outcome: { case: "error", value } });
+    });
   });
 };
 
@@ -59,7 +62,7 @@ const taskOf = (item: BatchItem, models: Services["models"]): Effect.Effect<Gene
     return yield* inOnePiece(yield* checkedTask(item.task, models));
   });
 
-const logDefect = (cause: Cause.Cause<ServiceError>, { requestId }: Call, index: number) =>
+const logDefect = (cause: Cause.Cause<ServiceError>, requestId: string, index: number) =>
   Effect.logError("an item of a batch failed because of a bug", cause).pipe(Effect.annotateLogs({ requestId, index }));
 
 type ItemInit = Extract<

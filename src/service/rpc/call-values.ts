@@ -1,6 +1,7 @@
 /** What the listener tells the handlers of a call, beside its headers. */
 import { createContextKey } from "@connectrpc/connect";
 
+import type { Caller } from "../domain/Caller.ts";
 import type { RequestBytes } from "../wire/read-request.ts";
 
 /**
@@ -19,6 +20,12 @@ export const callDeadline = createContextKey<CallDeadline | undefined>(undefined
 
 /** Names the call in the log, in its errors and in the response header `x-request-id`. */
 export const requestId = createContextKey<string | undefined>(undefined, { description: "the call's id" });
+
+/** Who calls: the gate says so. */
+export const callerOf = createContextKey<Caller | undefined>(undefined, { description: "who calls" });
+
+/** Where the call comes from, as host and port. */
+export const peerAddress = createContextKey<string>("", { description: "the peer's address" });
 
 /** Tells the listener which headers the response will have, before there is one. */
 export const announceHeader = createContextKey<(header: Headers) => void>(() => {}, {

@@ -18,10 +18,10 @@ export const makeEmbeddingService = Effect.gen(function* () {
   const models = yield* Models;
   return {
     embed: (received, context) =>
-      bridge.unary(received, context, (request, call) =>
+      bridge.unary(received, context, (request) =>
         Effect.gen(function* () {
           const task = yield* namingModel(models)(Effect.fromResult(taskFromWire(request)));
-          const result = yield* embeddings.run(task, call);
+          const result = yield* embeddings.run(task);
           return {
             ...result,
             embeddings: result.embeddings.map(({ values, ...rest }) => ({ ...rest, values: [...values] })),

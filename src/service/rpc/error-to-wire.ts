@@ -3,10 +3,10 @@ import { basename } from "node:path";
 import { create } from "@bufbuild/protobuf";
 import { anyPack } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { Cause, Result } from "effect";
 
 import { type Status, StatusSchema } from "../../client/gen/google/rpc/status_pb.ts";
-import { ConfigurationInvalid, Draining, type Progress, type ServiceError, ShutDown } from "../domain/errors.ts";
+import type { CallFailure } from "../calls/failure.ts";
+import { ConfigurationInvalid, type ServiceError } from "../domain/errors.ts";
 import {
   type Detail,
   detailsOf,
@@ -28,20 +28,6 @@ export interface WireError {
   readonly metadata: Readonly<Record<string, string>>;
 }
 
-export interface FailedCall {
-  /** Names the call in the log, where the cause of a defect is. */
-  readonly requestId: string;
-  /** `sequence` of the last message that was sent. */
-  readonly lastSequence?: number | undefined;
-  /** How far the generation has come, if it is one. */
-  readonly progress?: Progress | undefined;
-  /** A stream that runs until its caller leaves, and that is begun anew elsewhere. */
-  readonly endless?: boolean;
-}
-
-/** By then a supervisor has started the next process, or a load balancer looked elsewhere. */
-export const drainingRetryAfterMs = 1000;
-
 /** Tells a gRPC client when to retry: https://github.com/grpc/proposal/blob/master/A6-client-retries.md */
 const retryPushback = "grpc-retry-pushback-ms";
 
@@ -60,17 +46,15 @@ export const wireErrorFrom = (failure: ServiceError, lastSequence?: number): Wir
 const tellable = (error: ServiceError): ServiceError =>
   error._tag === "ConfigurationInvalid" ? new ConfigurationInvalid({ ...error, file: basename(error.file) }) : error;
 
-/** The first expected failure decides; then a defect, of which only the request's id is told; then interruption. */
-export const wireErrorFromCause = (cause: Cause.Cause<ServiceError>, call: FailedCall): WireError => {
-  const failure = Cause.findError(cause);
-  if (Result.isSuccess(failure)) return wireErrorFrom(failure.success, call.lastSequence);
-  if (Cause.hasDies(cause)) return internalError(call.requestId);
-  // Interrupted, but not because its caller left: the service is ending and its grace time is over.
-  if (call.lastSequence === undefined || call.endless === true) {
-    return wireErrorFrom(new Draining({ retryAfterMs: drainingRetryAfterMs }));
+export const wireErrorFromFailure = (failure: CallFailure): WireError => {
+  switch (failure.type) {
+    case "error":
+      return wireErrorFrom(failure.error, failure.lastSequence);
+    case "defect":
+      return internalError(failure.requestId);
+    case "left":
+      return cancelled;
   }
-  const { progress, lastSequence } = call;
-  return wireErrorFrom(new ShutDown(progress === undefined ? {} : { progress }), lastSequence);
 };
 
 export const connectErrorFrom = ({ message, code, metadata, details }: WireError): ConnectError =>
@@ -79,7 +63,7 @@ export const connectErrorFrom = ({ message, code, metadata, details }: WireError
 export const statusFrom = ({ code, message, details }: WireError): Status =>
   create(StatusSchema, { code, message, details: details.map(({ desc, value }) => anyPack(desc, value)) });
 
-export const cancelled: WireError = {
+const cancelled: WireError = {
   code: Code.Canceled,
   message: "the caller left",
   details: [errorInfo("CANCELLED", {})],

@@ -5,8 +5,7 @@ import {
   CancelGenerationResponse_State as CancelState,
   type GenerationService,
 } from "../../client/gen/mlxd/v1/generation_service_pb.ts";
-import type { Progress } from "../domain/errors.ts";
-import type { GenerationEvent, OutputOptions } from "../domain/generation.ts";
+import type { OutputOptions } from "../domain/generation.ts";
 import { Models } from "../models/Models.ts";
 import { Generations } from "../pipeline/Generations.ts";
 import { batchGenerate } from "./batch-generate.ts";
@@ -22,34 +21,29 @@ export const makeGenerationService = Effect.gen(function* () {
   const models = yield* Models;
   return {
     generate: (received, context) =>
-      bridge.unary(received, context, (request, call) =>
+      bridge.unary(received, context, (request) =>
         Effect.gen(function* () {
           const task = yield* inOnePiece(yield* checkedTask(request.task, models));
-          return { result: resultToWire(yield* generations.run(task, call), task.output) };
+          return { result: resultToWire(yield* generations.run(task), task.output) };
         }),
       ),
     streamGenerate: (received, context) => {
-      const meter = new ProgressMeter();
       let reported: Reported = { tokenIds: false, timings: false };
       return bridge.stream(received, context, {
-        stream: (request, call) =>
+        stream: (request) =>
           Stream.unwrap(
             Effect.gen(function* () {
               const task = yield* checkedTask(request.task, models);
               reported = task.output;
-              return coalesce(task.output)(generations.stream(task, call));
+              return coalesce(task.output)(generations.stream(task));
             }),
           ),
-        toWire: (event, sequence) => {
-          meter.count(event);
-          return eventToWire(event, sequence, reported);
-        },
-        progress: () => meter.progress,
+        toWire: (event, sequence) => eventToWire(event, sequence, reported),
       });
     },
     batchGenerate: (received, context) =>
       bridge.stream(received, context, {
-        stream: (request, call) => batchGenerate({ generations, models }, request, call),
+        stream: (request) => batchGenerate({ generations, models }, request),
         toWire: (response) => response,
       }),
     cancelGeneration: (received, context) =>
@@ -64,33 +58,3 @@ export const makeGenerationService = Effect.gen(function* () {
 
 /** What a stream's events are told with. */
 type Reported = Pick<OutputOptions, "tokenIds" | "timings">;
-
-/** How far a stream has come, for a status that the pipeline does not make. */
-class ProgressMeter {
-  #generationId: string | undefined;
-  #promptTokens = 0;
-  #cachedPromptTokens = 0;
-  /** Of each candidate. */
-  readonly #outputTokens: number[] = [];
-
-  count(event: GenerationEvent): void {
-    if (event.type === "started") {
-      this.#generationId = event.generationId;
-      this.#promptTokens = event.promptTokens;
-      this.#cachedPromptTokens = event.cachedPromptTokens;
-    } else {
-      this.#outputTokens[event.candidateIndex] = event.type === "chunk" ? event.outputTokens : event.usage.outputTokens;
-    }
-  }
-
-  /** None before the generation has started. */
-  get progress(): Progress | undefined {
-    if (this.#generationId === undefined) return undefined;
-    const usage = {
-      promptTokens: this.#promptTokens,
-      cachedPromptTokens: this.#cachedPromptTokens,
-      outputTokens: this.#outputTokens.reduce((sum, tokens) => sum + tokens, 0),
-    };
-    return { generationId: this.#generationId, usage };
-  }
-}

@@ -1,5 +1,5 @@
 /**
- * Which job runs where. Small jobs have lanes of their own, so that none waits behind a large one. A job goes to a lane
+ * Which job runs where. Callers take turns, and have one place each. Small jobs have lanes of their own, so that none waits behind a large one. A job goes to a lane
  * that has already done something of its subject (a model's tokenizer is loaded there), and waits for that lane while
  * the job that it has now is quick; where it is not, the lane is given up and another one takes over.
  */
@@ -7,15 +7,14 @@ import type { SandboxSettings } from "../config/SandboxConfig.ts";
 import type { JobFailureReason } from "./JobFailed.ts";
 import { Lane } from "./Lane.ts";
 import type { LaneMessage } from "./protocol.ts";
+import { WaitingJobs } from "./WaitingJobs.ts";
 
 export interface PooledJob {
   readonly name: string;
   readonly input: unknown;
   readonly isLarge: boolean;
-  /** Jobs of one owner run one after another. */
-  readonly owner: string;
-  /** It is never refused for want of a place in the queue. */
-  readonly isServices: boolean;
+  /** Whose turn it takes; undefined for the service's own, which goes first and is never refused. */
+  readonly share: string | undefined;
   /** What the job works with, e.g. a model's folder. One subject never has all lanes for small jobs. */
   readonly subject: string;
   readonly onOutput: (output: unknown) => void;
@@ -51,7 +50,7 @@ interface Job extends PooledJob {
 export class LanePool {
   private readonly options: LanePoolOptions;
   private readonly seats = new Set<Seat>();
-  private waiting: Job[] = [];
+  private readonly waiting = new WaitingJobs<Job>();
   private closed = false;
 
   constructor(options: LanePoolOptions) {
@@ -66,48 +65,43 @@ export class LanePool {
   /** Returns how to abandon it. */
   submit(pooled: PooledJob): () => void {
     const job: Job = { ...pooled, crashes: 0, abandoned: false };
-    const before = this.waiting.filter(({ isLarge }) => isLarge === job.isLarge).length;
-    if (!job.isServices && before >= maxWaitingJobs) {
-      job.onFailure("queue-full", `waits behind ${before} others`);
-      return () => {};
-    }
-    this.waiting.push(job);
-    this.assign();
+    const refused = this.waiting.add(job);
+    refused?.job.onFailure("queue-full", `waits behind ${refused.before} others`);
+    if (refused?.job !== job) this.assign();
     return () => this.abandon(job);
   }
 
   /** Jobs that run have no result any more, nor an end. */
   close(): void {
     this.closed = true;
-    this.waiting = [];
+    this.waiting.clear();
     for (const seat of this.seats) this.discard(seat);
   }
 
   private abandon(job: Job): void {
     job.abandoned = true;
-    this.waiting = this.waiting.filter((other) => other !== job);
+    this.waiting.remove(job);
     const seat = [...this.seats].find((each) => each.job?.job === job);
     // A quick one ends by itself, and its lane is worth more than it.
     if (seat?.job?.slow === true) this.replace(seat);
   }
 
-  /** Gives out what waits, in order, as far as there are lanes for it. */
+  /** Gives out what waits, turn by turn, as far as there are lanes for it. */
   private assign(): void {
     if (this.closed) return;
-    const left: Job[] = [];
-    for (const job of this.waiting) {
+    const begin = (job: Job): boolean => {
       const seat = this.seatFor(job);
-      if (seat === undefined) left.push(job);
-      else this.begin(seat, job);
-    }
-    this.waiting = left;
+      if (seat !== undefined) this.begin(seat, job);
+      return seat !== undefined;
+    };
+    while (this.waiting.take(begin)) continue;
   }
 
   private seatFor(job: Job): Seat | undefined {
-    const { isLarge, subject, owner } = job;
-    const running = [...this.seats].filter((seat) => seat.job !== undefined);
-    if (running.some((seat) => seat.job?.job.owner === owner)) return undefined;
+    const { isLarge, subject, share } = job;
     const own = [...this.seats].filter((seat) => seat.isLarge === isLarge);
+    // One place for small inputs and one for large: who sends both waits for no large one of its own either.
+    if (share !== undefined && own.some((seat) => seat.job?.job.share === share)) return undefined;
     const known = own.filter((seat) => seat.subjects.has(subject));
     const ready = known.find((seat) => seat.job === undefined);
     if (ready !== undefined) return ready;
@@ -186,7 +180,7 @@ export class LanePool {
     if (job !== undefined && !job.abandoned) {
       job.crashes += 1;
       // Whatever else ended it, e.g. the system for want of memory: it is tried once more.
-      if ((reason === "crashed" || reason === "killed") && job.crashes < 2) this.waiting.unshift(job);
+      if ((reason === "crashed" || reason === "killed") && job.crashes < 2) this.waiting.addFirst(job);
       else job.onFailure(reason, this.described(reason));
     }
     this.assign();
@@ -249,8 +243,6 @@ const largeLanes = 2;
 const largeIdleMs = 30_000;
 /** A lane holds tokenizers that cost a second to load. */
 const smallIdleMs = 600_000;
-/** Callers' jobs are refused where so many wait; small and large ones are counted apart, so that large ones refuse no small one. */
-export const maxWaitingJobs = 1024;
 /**
  * The time limit is of CPU, and reading a model's files has several times of it: a process that its watchdog has not ended
  * in so many times the limit is ended from outside.

@@ -5,8 +5,9 @@
 import { Context, Effect, Layer } from "effect";
 
 import { SandboxConfig } from "../config/SandboxConfig.ts";
+import { CurrentCall } from "../domain/Call.ts";
+import { itself, shareOf } from "../domain/Caller.ts";
 import { JobFailed } from "./JobFailed.ts";
-import { JobOwner } from "./JobOwner.ts";
 import type { jobs } from "./lane/jobs.ts";
 import { LanePool } from "./LanePool.ts";
 
@@ -34,7 +35,7 @@ export class Sandbox extends Context.Service<
   Sandbox,
   {
     /**
-     * Runs a job of `lane/jobs.ts`. Input and output are structured clones, so they hold data only. Interruption gives up
+     * Runs a job of `lane/jobs.ts` in the turns of the fiber's caller. Input and output are structured clones, so they hold data only. Interruption gives up
      * the job's place, or ends its process when it has run for long.
      */
     readonly run: <Name extends JobName>(
@@ -56,17 +57,15 @@ export class Sandbox extends Context.Service<
         (made) => Effect.sync(() => made.close()),
       );
       pool.warm();
-      let owners = 0;
       return Sandbox.of({
         run: (name, input, { inputBytes, subject = name }) =>
-          Effect.flatMap(JobOwner, (owner) =>
+          Effect.flatMap(CurrentCall, ({ caller, fairnessId }) =>
             Effect.callback<JobOutput<typeof name>, JobFailed>((resume) => {
               const abandon = pool.submit({
                 name,
                 input,
                 isLarge: inputBytes > smallInputBytes,
-                owner: owner === "" ? `job ${(owners += 1)}` : owner,
-                isServices: owner === "",
+                share: caller === itself ? undefined : shareOf(caller, fairnessId),
                 subject,
                 // The table of jobs has its type, and the lane is this program's own.
                 onOutput: (output) => resume(Effect.succeed(output as JobOutput<typeof name>)),

@@ -1,8 +1,8 @@
 /** Whose fault it is that a job failed, as a caller reads it. */
 import { InvalidField, ModelBroken, QueueFull, SandboxLost } from "../domain/errors.ts";
 import type { JobFailed } from "./JobFailed.ts";
-import { maxWaitingJobs } from "./LanePool.ts";
 import { smallInputBytes } from "./Sandbox.ts";
+import { maxWaitingOfShare } from "./WaitingJobs.ts";
 
 export interface BlamedField {
   /** Path in the request message. */
@@ -38,4 +38,4 @@ export const fault = (failed: JobFailed, blamed: BlamedField): InvalidField | Mo
 export const sandboxLost = (model: string, cause: string): SandboxLost =>
   new SandboxLost({ model, cause, retryAfterMs: 1000 });
 
-const queueFull = (model: string) => new QueueFull({ model, limit: maxWaitingJobs, retryAfterMs: 1000 });
+const queueFull = (model: string) => new QueueFull({ model, limit: maxWaitingOfShare, retryAfterMs: 1000 });

@@ -24,7 +24,7 @@ export interface ListenOptions extends OnePortOptions {
   readonly calls: HttpHandlerOptions["calls"];
   readonly queries: HttpHandlerOptions["queries"];
   /** Ends the calls that outlast the drain. */
-  readonly interruptCalls: Effect.Effect<void>;
+  readonly cutCalls: Effect.Effect<void>;
 }
 
 /**
@@ -34,7 +34,7 @@ export interface ListenOptions extends OnePortOptions {
  */
 export const listen = (options: ListenOptions): Effect.Effect<Address, ListenFailed, Scope.Scope> =>
   Effect.gen(function* () {
-    const { config, drain, calls, queries, interruptCalls } = options;
+    const { config, drain, calls, queries, cutCalls } = options;
     const logFailure = yield* makeLogFailure;
     const active = new ActiveCalls();
     const handler = createHttpHandler({
@@ -61,7 +61,7 @@ export const listen = (options: ListenOptions): Effect.Effect<Address, ListenFai
           const calls = active.count;
           if (calls > 0) {
             yield* Effect.logWarning("calls that did not finish in time are cut").pipe(Effect.annotateLogs({ calls }));
-            yield* interruptCalls;
+            yield* cutCalls;
           }
           yield* Effect.promise(() => port.close(flushMs));
         }),

@@ -7,6 +7,7 @@ import { EmbeddingService } from "../../client/gen/mlxd/v1/embedding_service_pb.
 import { GenerationService } from "../../client/gen/mlxd/v1/generation_service_pb.ts";
 import { ServerConfig } from "../config/ServerConfig.ts";
 import { anyFiles, anyTypes } from "../rpc/any-types.ts";
+import { Calls } from "../calls/Calls.ts";
 import { Bridge } from "../rpc/Bridge.ts";
 import { RequestReader } from "../rpc/RequestReader.ts";
 import { apiServices, makeApiRoutes } from "../rpc/routes.ts";
@@ -34,7 +35,7 @@ export class Server extends Context.Service<
       const config = yield* ServerConfig;
       const drain = yield* Drain;
       const health = yield* Health;
-      const bridge = yield* Bridge;
+      const { cutAll } = yield* Calls;
       const addApi = yield* makeApiRoutes;
       const healthService = yield* makeHealthService;
       const createRouter = (readMaxBytes: number) =>
@@ -62,7 +63,7 @@ export class Server extends Context.Service<
           { handlers: standards.handlers, maxMessageBytes: smallMessageBytes },
         ],
         queries: { handlers: queries.handlers, maxMessageBytes: smallMessageBytes },
-        interruptCalls: bridge.interruptAll,
+        cutCalls: cutAll,
       });
       return Server.of({ address });
     }),
@@ -70,7 +71,7 @@ export class Server extends Context.Service<
 
   /** Drains when its scope closes, before what it serves from is closed. */
   static readonly layer = this.layerNoDeps.pipe(
-    Layer.provide(Bridge.layer.pipe(Layer.provide(RequestReader.layer))),
+    Layer.provide(Bridge.layer.pipe(Layer.provide(RequestReader.layer), Layer.provideMerge(Calls.layer))),
     Layer.provideMerge(Drain.layer),
   );
 }

@@ -8,7 +8,7 @@ import {
 } from "../../client/gen/grpc/health/v1/health_pb.ts";
 import { Draining } from "../domain/errors.ts";
 import { Bridge } from "../rpc/Bridge.ts";
-import { drainingRetryAfterMs } from "../rpc/error-to-wire.ts";
+import { drainingRetryAfterMs } from "../calls/failure.ts";
 import { Health, type ServingStatus } from "./Health.ts";
 
 const statuses = {

@@ -8,7 +8,7 @@ import { Code, ConnectError, createContextValues } from "@connectrpc/connect";
 import { compressionBrotli, compressionGzip, universalRequestFromNodeRequest } from "@connectrpc/connect-node";
 import { constants } from "node:http2";
 
-import { announceHeader, callDeadline, heldRequest, requestId, resetStream } from "../rpc/call-values.ts";
+import { announceHeader, callDeadline, heldRequest, peerAddress, requestId, resetStream } from "../rpc/call-values.ts";
 import type { RequestBytes } from "../wire/read-request.ts";
 import { type ContentType, isConnectStream, isGrpc, isGrpcWeb, parseContentType } from "./content-type.ts";
 import { applyCors, type CorsOptions } from "./cors.ts";
@@ -82,6 +82,7 @@ export const createHttpHandler = (options: HttpHandlerOptions): RequestHandler =
         createContextValues()
           .set(callDeadline, takeDeadline(request.headers, receivedAt))
           .set(requestId, id)
+          .set(peerAddress, addressOf(request))
           .set(announceHeader, (header) => openInTime(response, header, earlyHeadersMs(contentType, options)))
           .set(resetStream, () => reset(request, response)),
       );
@@ -98,6 +99,8 @@ export const createHttpHandler = (options: HttpHandlerOptions): RequestHandler =
       });
   };
 };
+
+const addressOf = ({ socket }: Request): string => `${socket.remoteAddress ?? ""}:${socket.remotePort ?? ""}`;
 
 /** HTTP/1.1 servers have to take a whole URL as well: https://www.rfc-editor.org/rfc/rfc9112#section-3.2.2 */
 const toOriginForm = (request: Request): void => {

@@ -5,7 +5,9 @@ import { TestClock } from "effect/testing";
 import { Admission } from "../../../src/service/admission/Admission.ts";
 import { AdmissionConfig } from "../../../src/service/config/AdmissionConfig.ts";
 import type { QualitySettings } from "../../../src/service/config/QualityConfig.ts";
-import { EngineLost, ModelNotFound } from "../../../src/service/domain/errors.ts";
+import { type Call, CurrentCall } from "../../../src/service/domain/Call.ts";
+import type { Caller } from "../../../src/service/domain/Caller.ts";
+import { EngineLost, ModelNotFound, type Progress } from "../../../src/service/domain/errors.ts";
 import type { GenerationTask } from "../../../src/service/domain/generation.ts";
 import type { ModelFacts } from "../../../src/service/domain/model.ts";
 import type { OutputFormat } from "../../../src/service/output/output-format.ts";
@@ -45,8 +47,6 @@ const chatTemplate = {
 
 const outputFormat: OutputFormat = { notation: "tagged", reasoningTags: undefined, cleanUp: ["strip_role_tokens"] };
 const thinking: OutputFormat = { ...outputFormat, reasoningTags: { open: "<t>", close: "</t>" } };
-
-const options = { deadlineMs: 10_000 };
 
 const withTools = facts({ capabilities: { ...facts().capabilities, tools: true } });
 
@@ -104,12 +104,12 @@ describe("Generations", () => {
     withPipeline(["The ", "answer", "."], () =>
       Effect.gen(function* () {
         const generations = yield* Generations;
-        const events = yield* Stream.runCollect(generations.stream(task(), options));
+        const events = yield* Stream.runCollect(generations.stream(task()));
         assert.deepStrictEqual(
           events.map(({ type }) => type),
           ["started", "chunk", "chunk", "chunk", "finished"],
         );
-        const result = yield* generations.run(task(), options);
+        const result = yield* generations.run(task());
         const text = events.map((event) => (event.type === "chunk" ? event.text : "")).join("");
         assert.strictEqual(result.candidates[0]?.text, "The answer.");
         assert.strictEqual(text, result.candidates[0]?.text);
@@ -125,9 +125,9 @@ describe("Generations", () => {
     withPipeline(["x"], (engine) =>
       Effect.gen(function* () {
         const generations = yield* Generations;
-        yield* generations.run(task({ input: { type: "prompt", text: "ab" } }), options);
-        yield* generations.run(task({ input: chat(message("user", "a"), message("user", "b")) }), options);
-        yield* generations.run(task({ input: { type: "tokens", ids: [9, 8] } }), options);
+        yield* generations.run(task({ input: { type: "prompt", text: "ab" } }));
+        yield* generations.run(task({ input: chat(message("user", "a"), message("user", "b")) }));
+        yield* generations.run(task({ input: { type: "tokens", ids: [9, 8] } }));
         assert.deepStrictEqual(
           engine.requests.map(({ promptTokenIds }) => promptTokenIds),
           [
@@ -231,7 +231,7 @@ describe("Generations", () => {
     it.effect(`refuses ${what} before the engine sees it`, () =>
       withPipeline(["x"], (engine) =>
         Effect.gen(function* () {
-          const error = yield* Effect.flip((yield* Generations).run(task(overrides), options));
+          const error = yield* Effect.flip((yield* Generations).run(task(overrides)));
           assert.strictEqual(error._tag, tag);
           assert.match(error.message, text);
           assert.strictEqual(engine.requests.length, 0);
@@ -250,7 +250,7 @@ describe("Generations", () => {
           [{ type: "prompt", text: "" }, "task.prompt: it has no tokens"],
         ] as const;
         for (const [input, text] of inputs) {
-          const error = yield* Effect.flip(generations.run(task({ input }), options));
+          const error = yield* Effect.flip(generations.run(task({ input })));
           assert.strictEqual(error._tag, "InvalidField");
           assert.include(error.message, text);
         }
@@ -265,7 +265,7 @@ describe("Generations", () => {
       (engine) =>
         Effect.gen(function* () {
           const input = { type: "prompt", text: "ab{" } as const;
-          const error = yield* Effect.flip((yield* Generations).run(task({ input }), options));
+          const error = yield* Effect.flip((yield* Generations).run(task({ input })));
           assert.strictEqual(error._tag, "InvalidField");
           assert.include(error.message, 'task.prompt: holds token 123, which model "tiny" has no embedding of');
           assert.strictEqual(engine.requests.length, 0);
@@ -291,7 +291,7 @@ describe("Generations", () => {
             { input: chat(message("user", "x<t>\n")), reasoning: { maxTokens: 5 } },
             { input: chat(message("user", "x")), reasoning: { maxTokens: 0 } },
           ];
-          for (const one of tasks) yield* generations.run(task(one), options);
+          for (const one of tasks) yield* generations.run(task(one));
           const readings = engine.requests.map(({ reading, reasoningLimit }) => ({
             reads: reading.format !== undefined,
             tools: reading.tools?.names,
@@ -320,8 +320,8 @@ describe("Generations", () => {
         Effect.gen(function* () {
           const generations = yield* Generations;
           const input = chat(message("user", "x"));
-          yield* generations.run(task({ input }), options);
-          yield* generations.run(task({ input, constraint: { type: "regex", pattern: "<s>a" } }), options);
+          yield* generations.run(task({ input }));
+          yield* generations.run(task({ input, constraint: { type: "regex", pattern: "<s>a" } }));
           assert.deepStrictEqual(
             engine.requests.map(({ reading }) => reading.format?.cleanUp),
             [["strip_role_tokens"], []],
@@ -339,7 +339,7 @@ describe("Generations", () => {
         Effect.gen(function* () {
           const tools = [{ name: "f", description: "", parameters: { $ref: "#/nowhere" } }];
           const input = { ...chat(message("user", "x")), tools } as never;
-          const error = yield* Effect.flip((yield* Generations).run(task({ input }), options));
+          const error = yield* Effect.flip((yield* Generations).run(task({ input })));
           assert.strictEqual(error._tag, "InvalidField");
           assert.match(error.message, /task.chat.tools\[0\].parameters.*nowhere/);
         }),
@@ -367,7 +367,7 @@ describe("Generations", () => {
         const exit = yield* Effect.exit(
           withPipeline(
             ["ok"],
-            () => Effect.flatMap(Generations, (generations) => generations.run(task({ input }), options)),
+            () => Effect.flatMap(Generations, (generations) => generations.run(task({ input }))),
             undefined,
             shape,
           ),
@@ -390,13 +390,13 @@ describe("Generations", () => {
               input: { type: "tokens", ids: Array.from({ length }, () => 1) },
               output: { ...task().output, promptLogprobs: true, topLogprobs: 15 },
             });
-          const error = yield* Effect.flip(generations.run(scored(4097), options));
+          const error = yield* Effect.flip(generations.run(scored(4097)));
           assert.match(
             error.message,
             /task\.output\.prompt_logprobs: 4097 prompt tokens with 15 alternatives each make 65552 logprobs; .* 65536/,
           );
           assert.strictEqual(engine.requests.length, 0);
-          yield* generations.run(scored(4096), options);
+          yield* generations.run(scored(4096));
           assert.strictEqual(engine.requests[0]?.promptLogprobs, true);
         }),
       undefined,
@@ -410,7 +410,7 @@ describe("Generations", () => {
   it.effect("runs each candidate with a seed of its own, the first with the task's", () =>
     withPipeline(["a", "b"], (engine) =>
       Effect.gen(function* () {
-        const { candidates: answers, usage, started } = yield* (yield* Generations).run(candidates(3), options);
+        const { candidates: answers, usage, started } = yield* (yield* Generations).run(candidates(3));
         assert.deepStrictEqual(
           engine.requests.map(({ parameters, promptLogprobs }) => [parameters.seed, promptLogprobs]),
           [
@@ -438,7 +438,7 @@ describe("Generations", () => {
   it.effect("starts once and finishes each candidate once", () =>
     withPipeline(["a"], () =>
       Effect.gen(function* () {
-        const events = yield* Stream.runCollect((yield* Generations).stream(candidates(2), options));
+        const events = yield* Stream.runCollect((yield* Generations).stream(candidates(2)));
         assert.deepStrictEqual(
           events.map((event) => (event.type === "started" ? "started" : `${event.type} ${event.candidateIndex}`)),
           ["started", "chunk 0", "finished 0", "chunk 1", "finished 1"],
@@ -451,9 +451,9 @@ describe("Generations", () => {
     withPipeline(["a", { pause: true }, { fail: new EngineLost({ model: "tiny" }) }], (engine) =>
       Effect.gen(function* () {
         const generations = yield* Generations;
-        yield* generations.stream(candidates(2), options).pipe(Stream.take(2), Stream.runCollect);
+        yield* generations.stream(candidates(2)).pipe(Stream.take(2), Stream.runCollect);
         assert.strictEqual(engine.dropped.length, 2);
-        const fiber = yield* Effect.forkChild(Effect.flip(generations.run(candidates(2), options)));
+        const fiber = yield* Effect.forkChild(Effect.flip(generations.run(candidates(2))));
         yield* TestClock.adjust("1 millis");
         yield* engine.resume;
         const error = yield* Fiber.join(fiber);
@@ -467,7 +467,7 @@ describe("Generations", () => {
     withPipeline(["a", { pause: true }, "b"], () =>
       Effect.gen(function* () {
         const generations = yield* Generations;
-        const events = yield* generations.stream(candidates(2), options).pipe(
+        const events = yield* generations.stream(candidates(2)).pipe(
           Stream.tap((event) =>
             event.type === "chunk" && event.candidateIndex === 1
               ? Effect.map(generations.cancel(generationId), (found) => assert.isTrue(found))
@@ -498,7 +498,7 @@ describe("Generations", () => {
         const texts: string[][] = [];
         for (const input of inputs) {
           const echoing = { ...candidates(2), input, output: { ...task().output, echoPrompt: true } };
-          const result = yield* generations.run(echoing, options);
+          const result = yield* generations.run(echoing);
           texts.push(result.candidates.map(({ text }) => text));
           assert.deepStrictEqual(
             result.candidates.map(({ tokenIds }) => tokenIds),
@@ -518,7 +518,7 @@ describe("Generations", () => {
   it.effect("passes an output that fills the context to the last token", () =>
     withPipeline(["x"], (engine) =>
       Effect.gen(function* () {
-        yield* (yield* Generations).run(task({ stop: { ...task().stop, maxOutputTokens: 27 } }), options);
+        yield* (yield* Generations).run(task({ stop: { ...task().stop, maxOutputTokens: 27 } }));
         assert.strictEqual(engine.requests[0]?.parameters.maxOutputTokens, 27);
       }),
     ),
@@ -528,7 +528,7 @@ describe("Generations", () => {
     withPipeline(["a", { pause: true }, "b"], (engine) =>
       Effect.gen(function* () {
         const generations = yield* Generations;
-        const first = yield* generations.stream(task(), options).pipe(Stream.take(2), Stream.runCollect);
+        const first = yield* generations.stream(task()).pipe(Stream.take(2), Stream.runCollect);
         assert.strictEqual(first.length, 2);
         assert.strictEqual(engine.dropped.length, 1);
         yield* assertIdle;
@@ -536,18 +536,43 @@ describe("Generations", () => {
     ),
   );
 
-  it.effect("ends a call at its deadline with what it spent", () =>
+  it.effect("tells its call how far it has come, also once it is interrupted", () =>
     withPipeline(["a", "b", { pause: true }], (engine) =>
       Effect.gen(function* () {
-        const fiber = yield* Effect.forkChild(Effect.flip((yield* Generations).run(task(), { deadlineMs: 500 })));
-        yield* TestClock.adjust("499 millis");
-        assert.strictEqual(engine.dropped.length, 0);
+        let progress: (() => Progress) | undefined;
+        const call = { ...(yield* CurrentCall), follow: (ask: () => Progress) => void (progress = ask) };
+        const running = (yield* Generations).run(task()).pipe(Effect.provideService(CurrentCall, call));
+        const fiber = yield* Effect.forkChild(running);
         yield* TestClock.adjust("1 millis");
-        const error = yield* Fiber.join(fiber);
-        assert.strictEqual(error._tag, "DeadlineExceeded");
-        assert.strictEqual(error._tag === "DeadlineExceeded" ? error.progress?.usage.outputTokens : -1, 2);
+        assert.strictEqual(progress?.().usage.outputTokens, 2);
+        yield* Fiber.interrupt(fiber);
+        assert.strictEqual(progress?.().usage.outputTokens, 2);
         assert.strictEqual(engine.dropped.length, 1);
         yield* assertIdle;
+      }),
+    ),
+  );
+
+  it.effect("is ended by its caller, and by nobody of another tenant", () =>
+    withPipeline(["a", { pause: true }, "b"], () =>
+      Effect.gen(function* () {
+        const generations = yield* Generations;
+        const as = (name: string, tenant: string, roles: Caller["roles"] = ["user"]) =>
+          Effect.updateService(CurrentCall, (call): Call => ({ ...call, caller: { name, tenant, roles, peer: "" } }));
+        let id = "";
+        const running = generations.stream(task()).pipe(
+          Stream.tap((event) => Effect.sync(() => (id = event.type === "started" ? event.generationId : id))),
+          Stream.runDrain,
+          as("ann", "a"),
+        );
+        const fiber = yield* Effect.forkChild(running);
+        yield* TestClock.adjust("1 millis");
+        assert.notStrictEqual(id, "");
+        assert.isFalse(yield* generations.cancel(id).pipe(as("bob", "b")));
+        assert.isFalse(yield* generations.cancel(id).pipe(as("ann", "b", ["user", "operator"])));
+        assert.isFalse(yield* generations.cancel(id).pipe(as("bob", "a")));
+        assert.isTrue(yield* generations.cancel(id).pipe(as("bob", "a", ["operator"])));
+        yield* Fiber.join(fiber);
       }),
     ),
   );
@@ -555,7 +580,7 @@ describe("Generations", () => {
   it.effect("tells how far a generation had come when its engine was lost", () =>
     withPipeline(["a", { fail: new EngineLost({ model: "tiny" }) }], () =>
       Effect.gen(function* () {
-        const error = yield* Effect.flip((yield* Generations).run(task(), options));
+        const error = yield* Effect.flip((yield* Generations).run(task()));
         assert.strictEqual(error._tag, "EngineLost");
         assert.strictEqual(error._tag === "EngineLost" ? error.progress?.usage.outputTokens : -1, 1);
         const stats = (yield* (yield* Stats).snapshot).get("tiny");
@@ -568,7 +593,7 @@ describe("Generations", () => {
     withPipeline(["a", { pause: true }, "b"], () =>
       Effect.gen(function* () {
         const generations = yield* Generations;
-        const events = yield* generations.stream(task(), options).pipe(
+        const events = yield* generations.stream(task()).pipe(
           Stream.tap((event) =>
             event.type === "started"
               ? Effect.map(generations.cancel(event.generationId), (found) => assert.isTrue(found))
@@ -590,7 +615,7 @@ describe("Generations", () => {
       Effect.gen(function* () {
         const generations = yield* Generations;
         const fibers = yield* Effect.all(
-          Array.from({ length: 5 }, () => Effect.forkChild(Effect.exit(generations.run(task(), options)))),
+          Array.from({ length: 5 }, () => Effect.forkChild(Effect.exit(generations.run(task())))),
         );
         yield* TestClock.adjust("1 millis");
         const stats = (yield* (yield* Stats).snapshot).get("tiny");

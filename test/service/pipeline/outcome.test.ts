@@ -17,6 +17,8 @@ import { facts, task } from "../../support/tasks.ts";
 import { textTools } from "../../support/text-tools.ts";
 
 describe("the outcome of a call", () => {
+  const running = { isCut: () => false };
+
   it("is refused where it was not begun for what it asks or for lack of room, also after it was queued", () => {
     const refused = [
       new errors.InvalidField({ violations: [] }),
@@ -25,20 +27,25 @@ describe("the outcome of a call", () => {
       new errors.QueueTimeout({ waitedMs: 1, waitedFor: "engine", retryAfterMs: 1 }),
       new errors.InsufficientMemory({ neededBytes: 2, availableBytes: 1 }),
     ];
-    for (const error of refused) assert.equal(outcomeOf(Exit.fail(error)), "refused", error._tag);
+    for (const error of refused) assert.equal(outcomeOf(Exit.fail(error), running), "refused", error._tag);
   });
 
   it("is failed where engine, files or service are to blame, a bug among them", () => {
-    assert.equal(outcomeOf(Exit.fail(new errors.EngineLost({ model: "m" }))), "failed");
-    assert.equal(outcomeOf(Exit.fail(new errors.ModelBroken({ model: "m", cause: "x" }))), "failed");
-    assert.equal(outcomeOf(Exit.die(new Error("a bug"))), "failed");
+    assert.equal(outcomeOf(Exit.fail(new errors.EngineLost({ model: "m" })), running), "failed");
+    assert.equal(outcomeOf(Exit.fail(new errors.ModelBroken({ model: "m", cause: "x" })), running), "failed");
+    assert.equal(outcomeOf(Exit.die(new Error("a bug")), running), "failed");
+  });
+
+  it("is failed where the service ends while it runs", () => {
+    assert.equal(outcomeOf(Exit.failCause(Cause.interrupt(1)), { isCut: () => true }), "failed");
+    assert.equal(outcomeOf(Exit.void, { isCut: () => true }), "succeeded");
   });
 
   it("is cancelled where the caller, or its deadline, ended it", () => {
-    assert.equal(outcomeOf(Exit.failCause(Cause.interrupt(1))), "cancelled");
-    assert.equal(outcomeOf(Exit.fail(new errors.DeadlineExceeded({}))), "cancelled");
-    assert.equal(outcomeOf(Exit.void, true), "cancelled");
-    assert.equal(outcomeOf(Exit.void), "succeeded");
+    assert.equal(outcomeOf(Exit.failCause(Cause.interrupt(1)), running), "cancelled");
+    assert.equal(outcomeOf(Exit.fail(new errors.DeadlineExceeded({})), running), "cancelled");
+    assert.equal(outcomeOf(Exit.void, running, true), "cancelled");
+    assert.equal(outcomeOf(Exit.void, running), "succeeded");
   });
 });
 
@@ -67,7 +74,7 @@ const withPipeline = <A, E>(script: Script, test: Effect.Effect<A, E, Generation
   });
 
 const run = (model: string) =>
-  Effect.flatMap(Generations, (generations) => Effect.exit(generations.run(task({ model }), { deadlineMs: 1000 })));
+  Effect.flatMap(Generations, (generations) => Effect.exit(generations.run(task({ model }))));
 const snapshot = Effect.flatMap(Stats, (stats) => stats.snapshot);
 
 describe("statistics", () => {

@@ -20,7 +20,6 @@ import { facts, task } from "../../support/tasks.ts";
 import { textTools } from "../../support/text-tools.ts";
 
 const scheduling = { priority: 0, fairnessId: "", maxQueueWaitMs: 200 };
-const options = { deadlineMs: 60_000 };
 
 interface Given {
   readonly script: Script;
@@ -53,12 +52,9 @@ const withPipeline = <A, E>(
     return yield* test(engine).pipe(Effect.provide(layer));
   });
 
-const generate = Effect.flatMap(Generations, (generations) => generations.run(task({ scheduling }), options));
+const generate = Effect.flatMap(Generations, (generations) => generations.run(task({ scheduling })));
 const embed = Effect.flatMap(Embeddings, (embeddings) =>
-  embeddings.run(
-    { model: "", inputs: [{ type: "text", text: "ab" }], normalize: true, truncate: false, scheduling },
-    options,
-  ),
+  embeddings.run({ model: "", inputs: [{ type: "text", text: "ab" }], normalize: true, truncate: false, scheduling }),
 );
 
 const settled = Effect.repeat(Effect.yieldNow, { times: 30 });
@@ -108,7 +104,7 @@ for (const [what, call] of Object.entries(calls)) {
       withPipeline({ script: [{ pause: true }, "a"] }, (engine) =>
         Effect.gen(function* () {
           const running = yield* Effect.forkChild(
-            Effect.flatMap(Generations, (generations) => generations.run(task(), options)),
+            Effect.flatMap(Generations, (generations) => generations.run(task())),
             { startImmediately: true },
           );
           yield* settled;

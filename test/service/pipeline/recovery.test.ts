@@ -27,7 +27,6 @@ const sampled = facts({
   contextLength: 4096,
   defaults: { ...facts().defaults, temperature: 0.7, maxOutputTokens: 100 },
 });
-const options = { deadlineMs: 10_000 };
 const eos = { token: 0 };
 
 interface Inside {
@@ -61,10 +60,10 @@ const withAnswers = <A, E>(
   });
 
 const run = (overrides: Partial<GenerationTask> = {}) =>
-  Effect.flatMap(Generations, (generations) => generations.run(task({ input: question, ...overrides }), options));
+  Effect.flatMap(Generations, (generations) => generations.run(task({ input: question, ...overrides })));
 const stream = (overrides: Partial<GenerationTask> = {}) =>
   Effect.flatMap(Generations, (generations) =>
-    Stream.runCollect(generations.stream(task({ input: question, ...overrides }), options)),
+    Stream.runCollect(generations.stream(task({ input: question, ...overrides }))),
   );
 const counted = Effect.gen(function* () {
   const { retried, recovered, succeeded, outputTokens, running } =
@@ -307,9 +306,7 @@ describe("a broken answer of a stream", () => {
     withAnswers([["ha ", { pause: true }, "ha "]], ({ engine }) =>
       Effect.gen(function* () {
         const generations = yield* Generations;
-        const first = yield* generations
-          .stream(task({ input: question }), options)
-          .pipe(Stream.take(2), Stream.runCollect);
+        const first = yield* generations.stream(task({ input: question })).pipe(Stream.take(2), Stream.runCollect);
         assert.deepEqual(
           first.map(({ type }) => type),
           ["started", "chunk"],

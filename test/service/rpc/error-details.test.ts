@@ -4,9 +4,10 @@ import { Cause } from "effect";
 import { assert, describe, expect, it } from "vitest";
 import { property, string, nat, assert as check } from "fast-check";
 
-import { InvalidField, ModelBroken, QueueFull } from "../../../src/service/domain/errors.ts";
+import { InvalidField, ModelBroken, QueueFull, type ServiceError } from "../../../src/service/domain/errors.ts";
 import { maxDetailBytes, maxMessageBytes, truncateUtf8, withoutPaths } from "../../../src/service/rpc/error-details.ts";
-import { statusFrom, wireErrorFrom, wireErrorFromCause } from "../../../src/service/rpc/error-to-wire.ts";
+import { failureFrom } from "../../../src/service/calls/failure.ts";
+import { statusFrom, wireErrorFrom, wireErrorFromFailure } from "../../../src/service/rpc/error-to-wire.ts";
 import { errorCases } from "../../support/service-errors.ts";
 
 const sizeOf = (error: ReturnType<typeof wireErrorFrom>): number =>
@@ -74,24 +75,25 @@ describe("paths", () => {
 });
 
 describe("causes", () => {
-  const call = { requestId: "request-1" };
+  const wireErrorOf = (cause: Cause.Cause<ServiceError>) =>
+    wireErrorFromFailure(failureFrom(cause, { requestId: "request-1" }));
 
   it("a failure decides over a defect beside it", () => {
     const { error } = errorCases[0] ?? {};
     if (error === undefined) throw new Error("no case");
     const cause = Cause.combine(Cause.die(new Error("secret")), Cause.fail(error));
-    expect(wireErrorFromCause(cause, call)).toEqual(wireErrorFrom(error));
+    expect(wireErrorOf(cause)).toEqual(wireErrorFrom(error));
   });
 
   it("of a defect only the request is told", () => {
-    const error = wireErrorFromCause(Cause.die(new Error("secret /srv/x/y")), call);
+    const error = wireErrorOf(Cause.die(new Error("secret /srv/x/y")));
     expect(error.code).toBe(Code.Internal);
     expect(error.message).toBe("internal error; the service's log has its cause under request request-1");
     expect(JSON.stringify(error.details.map(({ value }) => value))).not.toContain("secret");
   });
 
   it("an interruption that is not the caller's says to come back", () => {
-    expect(wireErrorFromCause(Cause.interrupt(), call).code).toBe(Code.Unavailable);
+    expect(wireErrorOf(Cause.interrupt()).code).toBe(Code.Unavailable);
   });
 });
 

@@ -6,9 +6,10 @@ import { fileURLToPath } from "node:url";
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest";
 import { Effect, Exit, Fiber, Layer, Scope } from "effect";
 
+import { type Call, CurrentCall } from "../../../src/service/domain/Call.ts";
+import { anonymous } from "../../../src/service/domain/Caller.ts";
 import { SandboxConfig } from "../../../src/service/config/SandboxConfig.ts";
-import { JobOwner } from "../../../src/service/sandbox/JobOwner.ts";
-import { maxWaitingJobs } from "../../../src/service/sandbox/LanePool.ts";
+import { maxWaitingOfShare } from "../../../src/service/sandbox/WaitingJobs.ts";
 import { smallInputBytes, Sandbox } from "../../../src/service/sandbox/Sandbox.ts";
 import { byteLevel } from "../../fixtures/tokenizers.ts";
 
@@ -56,7 +57,9 @@ describe("Sandbox", () => {
     vocabularySize: 0,
   } as const;
   const words = Array.from({ length: 12 }, (_, index) => `word${index}`).join(" ");
-  const ask = (directory: string, text: string, owner = "") =>
+  const as = (peer: string) =>
+    Effect.updateService(CurrentCall, (call): Call => ({ ...call, caller: anonymous(peer) }));
+  const ask = (directory: string, text: string, peer?: string) =>
     Effect.flatMap(Sandbox, ({ run }) =>
       run(
         "encode",
@@ -70,7 +73,7 @@ describe("Sandbox", () => {
         { inputBytes: text.length, subject: directory },
       ),
     ).pipe(
-      Effect.provideService(JobOwner, owner),
+      peer === undefined ? (own) => own : as(peer),
       Effect.map(([tokens]) => (tokens !== undefined && "tokenIds" in tokens ? tokens.tokenIds : [])),
     );
 
@@ -159,15 +162,34 @@ describe("Sandbox", () => {
     }).pipe(Effect.provide(sandbox)),
   );
 
-  it.live("runs the jobs of one owner one after another", () =>
+  it.live("gives a caller one place for small inputs and one for large", () =>
     Effect.gen(function* () {
       const order: string[] = [];
       const noted = (name: string, text: string) =>
         Effect.tap(ask(demo, text, "a"), () => Effect.sync(() => order.push(name)));
       const large = "large ".repeat(smallInputBytes / 5);
-      yield* Effect.all([noted("large", large), noted("small", "small")], { concurrency: "unbounded" });
-      assert.deepEqual(order, ["large", "small"]);
+      const all = [noted("first large", large), noted("second large", large), noted("small", "small")];
+      yield* ask(demo, "warm");
+      yield* Effect.all(all, { concurrency: "unbounded" });
+      assert.deepEqual(order, ["small", "first large", "second large"]);
     }).pipe(Effect.provide(sandbox)),
+  );
+
+  it.live("lets another caller's large input wait for no more than those that run", () =>
+    Effect.gen(function* () {
+      yield* ask(demo, "warm");
+      const large = "large ".repeat(smallInputBytes / 5);
+      let done = 0;
+      const flood = yield* Effect.forEach(
+        Array.from({ length: 100 }),
+        () => Effect.tap(ask(demo, large, "flood"), () => Effect.sync(() => (done += 1))),
+        { concurrency: "unbounded", discard: true },
+      ).pipe(Effect.forkChild);
+      yield* Effect.yieldNow;
+      assert.isAbove((yield* ask(demo, large, "neighbour")).length, 1000);
+      assert.isBelow(done, 5);
+      yield* Fiber.interrupt(flood);
+    }).pipe(Effect.provide(layerWith(60_000))),
   );
 
   it.live("keeps no small job waiting behind large ones", () =>
@@ -195,20 +217,20 @@ describe("Sandbox", () => {
     }),
   );
 
-  it.live("refuses no small job because large ones wait", () =>
+  it.live("refuses what one caller has too much of, and nobody else's", () =>
     Effect.gen(function* () {
       const { run } = yield* Sandbox;
       const large = { inputBytes: smallInputBytes + 1, subject: "large ones" };
-      // Jobs of one caller wait for one another.
       const flood = yield* Effect.forEach(
-        Array.from({ length: maxWaitingJobs + 50 }),
+        Array.from({ length: maxWaitingOfShare + 50 }),
         () => Effect.exit(run("readRevision", demo, large)),
         { concurrency: "unbounded" },
-      ).pipe(Effect.provideService(JobOwner, "flood"), Effect.forkScoped);
+      ).pipe(as("flood"), Effect.forkScoped);
       yield* Effect.yieldNow;
-      const refused = yield* Effect.flip(Effect.provideService(run("readRevision", demo, large), JobOwner, "another"));
+      const refused = yield* Effect.flip(run("readRevision", demo, large).pipe(as("flood")));
       assert.equal(refused.reason, "queue-full");
-      assert.isAbove((yield* ask(demo, "What is 2+2?", "another")).length, 2);
+      assert.isAbove((yield* ask(demo, "What is 2+2?", "flood")).length, 2);
+      yield* run("readRevision", demo, large).pipe(as("another"));
       yield* Fiber.interrupt(flood);
     }).pipe(Effect.scoped, Effect.provide(sandbox)),
   );

@@ -1,10 +1,11 @@
 /** Reading models' folders in the sandbox: their files may be of any make, and calls go on meanwhile. */
 import { Effect } from "effect";
 
+import { type Call, CurrentCall } from "../../domain/Call.ts";
+import { itself } from "../../domain/Caller.ts";
 import { CheckpointInvalid } from "../../checkpoint/checkpoint-files.ts";
 import type { Checkpoint } from "../../checkpoint/read-checkpoint.ts";
 import type { Unreadable } from "../../sandbox/lane/checkpoint.ts";
-import { JobOwner } from "../../sandbox/JobOwner.ts";
 import type { JobName, Sandbox } from "../../sandbox/Sandbox.ts";
 
 /** Reads what a model's folder says of it. Rejects with CheckpointInvalid. */
@@ -42,4 +43,6 @@ export const readFolder = <Name extends Reading>(sandbox: Sandbox["Service"], jo
  * whose jobs fill the queue do not make models unreadable.
  */
 export const runReading = <Name extends Reading>({ run }: Sandbox["Service"], job: Name, directory: string) =>
-  run(job, directory, { inputBytes: 0, subject: "model folders" }).pipe(Effect.provideService(JobOwner, ""));
+  run(job, directory, { inputBytes: 0, subject: "model folders" }).pipe(
+    Effect.updateService(CurrentCall, (call): Call => ({ ...call, caller: itself })),
+  );

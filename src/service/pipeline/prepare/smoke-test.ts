@@ -1,7 +1,7 @@
 /** Asking a model the question that shows whether it is of use. */
 import { Clock, Effect, Stream } from "effect";
 
-import type { ServiceError } from "../../domain/errors.ts";
+import { DeadlineExceeded, type ServiceError } from "../../domain/errors.ts";
 import type { GenerationTask } from "../../domain/generation.ts";
 import type { SmokeTest } from "../../domain/preparation.ts";
 import type { QualitySettings } from "../../config/QualityConfig.ts";
@@ -36,7 +36,7 @@ export const smokeTest = Effect.fn("smokeTest")(function* (
     seen = text.length;
     return text.trim() !== "" && classifyAnswer(text, smokeAnswers).quality === "failed";
   };
-  yield* generations.stream(taskFor(model, smokeQuestion, canThink), { deadlineMs, isTrial: true }).pipe(
+  yield* generations.stream(taskFor(model, smokeQuestion, canThink), { isTrial: true }).pipe(
     Stream.tap((event) =>
       Effect.sync(() => {
         if (event.type === "chunk") text += event.text;
@@ -44,6 +44,7 @@ export const smokeTest = Effect.fn("smokeTest")(function* (
     ),
     Stream.takeUntil(isLost),
     Stream.runDrain,
+    Effect.timeoutOrElse({ duration: deadlineMs, orElse: () => Effect.fail(new DeadlineExceeded({})) }),
   );
   const durationMs = (yield* Clock.currentTimeMillis) - testedAt;
   const characters = [...text];

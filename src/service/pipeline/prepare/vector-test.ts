@@ -2,7 +2,8 @@
 import { Clock, Effect } from "effect";
 
 import type { QualitySettings } from "../../config/QualityConfig.ts";
-import type { ServiceError } from "../../domain/errors.ts";
+import type { EmbeddingTask } from "../../domain/embedding.ts";
+import { DeadlineExceeded, type ServiceError } from "../../domain/errors.ts";
 import type { SmokeTest } from "../../domain/preparation.ts";
 import type { Embeddings } from "../Embeddings.ts";
 
@@ -16,16 +17,16 @@ export const vectorTest = Effect.fn("vectorTest")(function* (
   embeddings: Embeddings["Service"],
 ): Effect.fn.Return<SmokeTest, ServiceError> {
   const testedAt = yield* Clock.currentTimeMillis;
-  const { embeddings: made } = yield* embeddings.run(
-    {
-      model,
-      inputs: [smokeQuestion, otherText].map((text) => ({ type: "text", text })),
-      normalize: true,
-      truncate: true,
-      scheduling: { priority: 0, fairnessId: "" },
-    },
-    { deadlineMs, isTrial: true },
-  );
+  const task: EmbeddingTask = {
+    model,
+    inputs: [smokeQuestion, otherText].map((text) => ({ type: "text", text })),
+    normalize: true,
+    truncate: true,
+    scheduling: { priority: 0, fairnessId: "" },
+  };
+  const { embeddings: made } = yield* embeddings
+    .run(task, { isTrial: true })
+    .pipe(Effect.timeoutOrElse({ duration: deadlineMs, orElse: () => Effect.fail(new DeadlineExceeded({})) }));
   const durationMs = (yield* Clock.currentTimeMillis) - testedAt;
   const vectors = made.map(({ values }) => values);
   const finding = findingOf(vectors);

@@ -13,8 +13,9 @@ import type { ModelFacts } from "../../../../src/service/domain/model.ts";
 import { readFolder } from "../../../../src/service/models/files/read-sandboxed.ts";
 import { assertUnchanged } from "../../../../src/service/models/files/unchanged.ts";
 import { JobFailed } from "../../../../src/service/sandbox/JobFailed.ts";
-import { JobOwner } from "../../../../src/service/sandbox/JobOwner.ts";
-import { maxWaitingJobs } from "../../../../src/service/sandbox/LanePool.ts";
+import { type Call, CurrentCall } from "../../../../src/service/domain/Call.ts";
+import { anonymous } from "../../../../src/service/domain/Caller.ts";
+import { maxWaitingOfShare } from "../../../../src/service/sandbox/WaitingJobs.ts";
 import { Sandbox } from "../../../../src/service/sandbox/Sandbox.ts";
 import { realModels } from "../../../support/model-folder.ts";
 
@@ -43,18 +44,17 @@ describe("whether a model is unchanged", () => {
   it.live("is known while callers' jobs fill the queue", () =>
     Effect.gen(function* () {
       const service = yield* Sandbox;
+      const ofCaller = Effect.updateService(CurrentCall, (call): Call => ({ ...call, caller: anonymous("flood") }));
       const folder = mkdtempSync(join(tmpdir(), "mlxd-unchanged-"));
       cpSync(realModels.demo, folder, { recursive: true });
       // Jobs of one caller wait for one another.
       const flood = yield* Effect.forEach(
-        Array.from({ length: maxWaitingJobs + 50 }),
+        Array.from({ length: maxWaitingOfShare + 50 }),
         () => Effect.exit(service.run("readRevision", realModels.demo, { inputBytes: 1, subject: "flood" })),
         { concurrency: "unbounded" },
-      ).pipe(Effect.provideService(JobOwner, "one caller"), Effect.forkScoped);
+      ).pipe(ofCaller, Effect.forkScoped);
       yield* Effect.yieldNow;
-      const first = yield* readFolder(service, "readRevision", folder).pipe(
-        Effect.provideService(JobOwner, "one caller"),
-      );
+      const first = yield* readFolder(service, "readRevision", folder).pipe(ofCaller);
       if (typeof first !== "string") throw new Error(`unreadable: ${first.problem}`);
       yield* assertUnchanged(service, facts(folder, first), undefined);
       writeFileSync(join(folder, "generation_config.json"), '{"top_k": 7}');

@@ -139,8 +139,7 @@ const reportOf = (events: ReadonlyArray<PrepareEvent>): PrepareReport => {
 };
 
 const talk = task({ model: "here", input: chat(message("user", "Hi")) });
-const generate = (asked: typeof talk) =>
-  Effect.flatMap(Generations, (generations) => generations.run(asked, { deadlineMs: 10_000 }));
+const generate = (asked: typeof talk) => Effect.flatMap(Generations, (generations) => generations.run(asked));
 
 const load = (model: string, options: Partial<LoadRequest> = {}) =>
   Effect.flatMap(Preparations, (each) => each.load({ model, pinned: undefined, idleTtlMs: undefined, ...options }));
@@ -433,7 +432,7 @@ describe("a preparation", () => {
           assert.deepInclude(error, { _tag: "ModelUnfit", model: "here", finding: "role marker leakage" });
           assert.match(error.message, /failed its smoke test: role marker leakage; PrepareModel tries it again/);
           const generations = yield* Generations;
-          const streamed = generations.stream(talk, { deadlineMs: 10_000 });
+          const streamed = generations.stream(talk);
           assert.strictEqual((yield* Effect.flip(Stream.runCollect(streamed)))._tag, "ModelUnfit");
           assert.lengthOf(engine.requests, asked, "the engine is not asked");
           const { facts } = yield* (yield* Models).get("here");

@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 
-import { capacity, Outbox } from "../../../src/service/rpc/Outbox.ts";
+import { capacity, Outbox } from "../../../src/service/calls/Outbox.ts";
 import { collect } from "../../support/collect.ts";
 
 const stallMs = 1000;

@@ -1,0 +1,219 @@
+/**
+ * Calls from their receipt to their end, whatever protocol they come by: each runs in a fiber of its own, which is interrupted
+ * when its caller leaves, its deadline passes, its reader stalls or the service ends.
+ */
+import { Cause, Context, Effect, type Exit, type Fiber, FiberSet, Layer, Stream } from "effect";
+
+import { ServerConfig, type ServerSettings } from "../config/ServerConfig.ts";
+import { type Call, CurrentCall } from "../domain/Call.ts";
+import type { Caller } from "../domain/Caller.ts";
+import { ClientStalled, DeadlineExceeded, type Progress, type ServiceError } from "../domain/errors.ts";
+import { type CallFailure, failureFrom } from "./failure.ts";
+import { Outbox } from "./Outbox.ts";
+
+/** What a protocol knows of a call. */
+export interface Incoming {
+  /** Names what is called in the log: `mlxd.v1.GenerationService/Generate`. */
+  readonly method: string;
+  readonly requestId: string;
+  readonly caller: Caller;
+  /** In milliseconds of performance.now(). */
+  readonly receivedAt: number;
+  /** How long its caller waits, from then on; undefined where it did not say. */
+  readonly timeoutMs: number | undefined;
+  /** Calls back once its caller has left; where that has happened, at once. */
+  readonly onLeave: (listener: () => void) => void;
+  /** How its protocol tells a failure. */
+  readonly toError: (failure: CallFailure) => Error;
+  /** Ends its connection's part at once, for a reader to whom no failure can be told any more. */
+  readonly reset: () => void;
+}
+
+export interface Outgoing<A, Message> {
+  readonly stream: Stream.Stream<A, ServiceError>;
+  /** Called once for each event, in order; `sequence` counts from 0. */
+  readonly toMessage: (event: A, sequence: number) => Message;
+  /** Runs until its caller leaves: of the deadlines only the caller's own holds. */
+  readonly endless?: boolean;
+}
+
+export class Calls extends Context.Service<
+  Calls,
+  {
+    /** Answers with one value; rejects with an error of the protocol's. */
+    readonly answer: <A>(incoming: Incoming, answer: Effect.Effect<A, ServiceError>) => Promise<A>;
+    /** Answers with a stream, whose next() rejects with such an error, once. */
+    readonly stream: <A, Message>(incoming: Incoming, outgoing: Outgoing<A, Message>) => AsyncIterable<Message>;
+    /** Ends all calls that run, with DRAINING or SHUT_DOWN. Does not wait for them. */
+    readonly cutAll: Effect.Effect<void>;
+  }
+>()("mlxd/calls/Calls") {
+  static readonly layer: Layer.Layer<Calls, never, ServerConfig> = Layer.effect(
+    Calls,
+    Effect.gen(function* () {
+      const config = yield* ServerConfig;
+      // The fibers of all calls belong to this scope: those that still run when it closes are interrupted.
+      const fibers = yield* FiberSet.make<unknown, unknown>();
+      const run: Run = yield* FiberSet.runtime(fibers)();
+      let isCutting = false;
+      const beginCutting = Effect.sync(() => void (isCutting = true));
+      yield* Effect.addFinalizer(() => beginCutting);
+      const runner: Runner = { run, config, isCut: () => isCutting };
+      return Calls.of({
+        answer: (incoming, answer) => runAnswer(runner, incoming, answer),
+        stream: (incoming, outgoing) => runStream(runner, incoming, outgoing),
+        cutAll: Effect.andThen(
+          beginCutting,
+          Effect.sync(() => {
+            for (const fiber of fibers) fiber.interruptUnsafe();
+          }),
+        ),
+      });
+    }),
+  );
+}
+
+type Run = <A, E>(effect: Effect.Effect<A, E>) => Fiber.Fiber<A, E>;
+
+interface Runner {
+  readonly run: Run;
+  readonly config: ServerSettings;
+  readonly isCut: () => boolean;
+}
+
+const runAnswer = <A>(runner: Runner, incoming: Incoming, answer: Effect.Effect<A, ServiceError>): Promise<A> =>
+  new Promise((resolve, reject) => {
+    const fail = (failure: CallFailure) => reject(incoming.toError(failure));
+    supervise(runner, incoming, answer, {
+      deadlineMs: deadlineOf(incoming, runner.config, false),
+      onExit: (exit) => {
+        if (exit._tag === "Success") resolve(exit.value);
+        else fail(failureFrom(exit.cause, { requestId: incoming.requestId }));
+      },
+      onLeft: () => fail({ type: "left" }),
+      onLate: (reached) => fail({ type: "error", error: new DeadlineExceeded(reached) }),
+    });
+  });
+
+const runStream = <A, Message>(
+  runner: Runner,
+  incoming: Incoming,
+  { stream, toMessage, endless = false }: Outgoing<A, Message>,
+): AsyncIterable<Message> => {
+  const { stallMs } = runner.config;
+  let sequence = 0;
+  let stalled = false;
+
+  const failed = (error: ServiceError, sent: number) => ({
+    error: incoming.toError({ type: "error", error, lastSequence: sent === 0 ? undefined : sent - 1 }),
+  });
+  const onStall = () => {
+    // The failure waits behind what was written already. A reader that does not even come for that is cut off.
+    if (stalled) return incoming.reset();
+    stalled = true;
+    running.interrupt();
+    outbox.abandon(failed(new ClientStalled({ stalledMs: stallMs, ...running.reached() }), outbox.taken));
+  };
+  const outbox = new Outbox<Message>({ stallMs, onStall });
+  const room = Effect.callback<void>((resume) => {
+    const stopWaiting = outbox.whenRoom(() => resume(Effect.void));
+    return Effect.sync(stopWaiting);
+  });
+  const pump = Stream.runForEachArray(stream, (events) =>
+    Effect.suspend(() => (outbox.push(events.map((event) => toMessage(event, sequence++))) ? Effect.void : room)),
+  );
+  const running = supervise(runner, incoming, pump, {
+    deadlineMs: deadlineOf(incoming, runner.config, endless),
+    onExit: (exit, reached) => {
+      if (exit._tag === "Success") return outbox.end({});
+      const lastSequence = sequence === 0 ? undefined : sequence - 1;
+      const call = { requestId: incoming.requestId, lastSequence, endless, ...reached };
+      outbox.end({ error: incoming.toError(failureFrom(exit.cause, call)) });
+    },
+    onLeft: () => {},
+    // What was made by then is still delivered.
+    onLate: (reached) => outbox.end(failed(new DeadlineExceeded(reached), sequence)),
+  });
+  const leave = (): Promise<IteratorResult<Message, undefined>> => {
+    running.interrupt();
+    outbox.close();
+    return Promise.resolve({ done: true, value: undefined });
+  };
+  incoming.onLeave(() => void leave());
+  return { [Symbol.asyncIterator]: () => ({ next: () => outbox.next(), return: leave, throw: leave }) };
+};
+
+interface Supervision<A> {
+  /** What is left of the call's time. */
+  readonly deadlineMs: number;
+  readonly onExit: (exit: Exit.Exit<A, ServiceError>, reached: Reached) => void;
+  readonly onLeft: () => void;
+  readonly onLate: (reached: Reached) => void;
+}
+
+/** How far a call's generation has come, if it is one that has begun. */
+interface Reached {
+  readonly progress?: Progress;
+}
+
+interface Running {
+  readonly interrupt: () => void;
+  readonly reached: () => Reached;
+}
+
+/**
+ * Runs `answer` in a fiber until it exits, its caller leaves, or its deadline passes, and calls back for what came first. It
+ * does not wait for an interrupted fiber: a call ends on time even if its answer does not.
+ */
+const supervise = <A>(
+  { run, isCut }: Runner,
+  incoming: Incoming,
+  answer: Effect.Effect<A, ServiceError>,
+  { deadlineMs, onExit, onLeft, onLate }: Supervision<A>,
+): Running => {
+  let over = false;
+  let progress: (() => Progress) | undefined;
+  const end = (ending: () => void) => {
+    if (over) return;
+    over = true;
+    clearTimeout(timer);
+    ending();
+  };
+  const reached = (): Reached => (progress === undefined ? {} : { progress: progress() });
+  const timer =
+    deadlineMs > longestTimerMs
+      ? undefined
+      : setTimeout(() => stop(() => onLate(reached())), Math.max(0, Math.ceil(deadlineMs)));
+  const { requestId, caller } = incoming;
+  const call: Call = { requestId, caller, fairnessId: "", isCut, follow: (ask) => (progress = ask) };
+  const body = answer.pipe(
+    Effect.tapCause((cause) => (Cause.hasDies(cause) ? logDefect(incoming, cause) : Effect.void)),
+    Effect.provideService(CurrentCall, call),
+  );
+  const fiber = run(deadlineMs <= 0 ? Effect.never : body);
+  const stop = (ending: () => void) => {
+    end(ending);
+    fiber.interruptUnsafe();
+  };
+  fiber.addObserver((exit) => end(() => onExit(exit, reached())));
+  incoming.onLeave(() => stop(onLeft));
+  return { interrupt: () => fiber.interruptUnsafe(), reached };
+};
+
+/** A longer one overflows Node's timers, which then fire at once. */
+const longestTimerMs = 2 ** 31 - 1;
+
+/** What is left of the time that the caller and the service give a call, in milliseconds. */
+export const deadlineOf = (
+  { receivedAt, timeoutMs }: Pick<Incoming, "receivedAt" | "timeoutMs">,
+  { defaultDeadlineMs, maxDeadlineMs }: Pick<ServerSettings, "defaultDeadlineMs" | "maxDeadlineMs">,
+  endless: boolean,
+  now = performance.now(),
+): number => {
+  const allowedMs = endless ? Infinity : maxDeadlineMs;
+  const givenMs = timeoutMs ?? (endless ? Infinity : defaultDeadlineMs);
+  return Math.min(givenMs, allowedMs) - (now - receivedAt);
+};
+
+const logDefect = ({ method, requestId }: Incoming, cause: Cause.Cause<ServiceError>) =>
+  Effect.logError("a call failed because of a bug", cause).pipe(Effect.annotateLogs({ method, requestId }));

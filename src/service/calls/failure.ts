@@ -1,0 +1,41 @@
+/** What a call ended with instead of an answer, whatever protocol tells it. */
+import { Cause, Result } from "effect";
+
+import { Draining, type Progress, type ServiceError, ShutDown } from "../domain/errors.ts";
+
+export type CallFailure =
+  | {
+      readonly type: "error";
+      readonly error: ServiceError;
+      /** `sequence` of the last message that was sent; undefined where none was. */
+      readonly lastSequence?: number | undefined;
+    }
+  /** A bug. What it was stands in the log under the request's id. */
+  | { readonly type: "defect"; readonly requestId: string }
+  /** Nobody is there to be told. */
+  | { readonly type: "left" };
+
+export interface FailedCall {
+  readonly requestId: string;
+  readonly lastSequence?: number | undefined;
+  /** How far the generation has come, if it is one. */
+  readonly progress?: Progress | undefined;
+  /** A stream that runs until its caller leaves, and that is begun anew elsewhere. */
+  readonly endless?: boolean;
+}
+
+/** By then a supervisor has started the next process, or a load balancer looked elsewhere. */
+export const drainingRetryAfterMs = 1000;
+
+/** The first expected failure decides; then a defect, of which only the request's id is told; then interruption. */
+export const failureFrom = (cause: Cause.Cause<ServiceError>, call: FailedCall): CallFailure => {
+  const { requestId, lastSequence, progress, endless } = call;
+  const expected = Cause.findError(cause);
+  if (Result.isSuccess(expected)) return { type: "error", error: expected.success, lastSequence };
+  if (Cause.hasDies(cause)) return { type: "defect", requestId };
+  // Interrupted, but not because its caller left: the service is ending and its grace time is over.
+  if (lastSequence === undefined || endless === true) {
+    return { type: "error", error: new Draining({ retryAfterMs: drainingRetryAfterMs }) };
+  }
+  return { type: "error", error: new ShutDown(progress === undefined ? {} : { progress }), lastSequence };
+};
