@@ -21,6 +21,7 @@ import { layer as embeddings } from "../../src/service/pipeline/EmbeddingsLive.t
 import { layer as generations } from "../../src/service/pipeline/GenerationsLive.ts";
 import { layer as preparations } from "../../src/service/pipeline/prepare/PreparationsLive.ts";
 import { Server } from "../../src/service/server/Server.ts";
+import { Metrics } from "../../src/service/telemetry/metrics/Metrics.ts";
 import { Stats } from "../../src/service/telemetry/Stats.ts";
 import { word } from "./scripted-messages.ts";
 
@@ -80,13 +81,13 @@ const models = Layer.mergeAll(modelPool, downloads, SmokeTests.layer).pipe(
 const pipeline = preparations.pipe(
   Layer.provideMerge(Layer.mergeAll(generations, embeddings)),
   Layer.provide(Admission.layer),
-  Layer.provideMerge([models, Stats.layer]),
+  Layer.provideMerge([models, Stats.layer, Metrics.layer]),
   Layer.provideMerge(AdmissionConfig.layer),
   Layer.provide(QualityConfig.layer),
 );
 const server = Server.layer.pipe(
   Layer.provide([pipeline, sandbox]),
-  Layer.provide(ServerConfig.layer),
+  Layer.provide([ServerConfig.layer, EngineConfig.layer]),
   Layer.provide(Configuration.layerProcess),
 );
 

@@ -27,6 +27,7 @@ import { probePort } from "./server/probe-port.ts";
 import { Server } from "./server/Server.ts";
 import { layer as logging } from "./telemetry/logging.ts";
 import { outliveReaders } from "./telemetry/standard-streams.ts";
+import { Metrics } from "./telemetry/metrics/Metrics.ts";
 import { Stats } from "./telemetry/Stats.ts";
 
 const bundledModels = fileURLToPath(new URL("../../models", import.meta.url));
@@ -43,7 +44,7 @@ const pipeline = preparations.pipe(
   Layer.provideMerge(Layer.mergeAll(generations, embeddings)),
   Layer.provide(Admission.layer),
   Layer.provideMerge(models),
-  Layer.provideMerge(Stats.layer),
+  Layer.provideMerge(Layer.mergeAll(Stats.layer, Metrics.layer)),
   Layer.provideMerge(AdmissionConfig.layer),
   Layer.provide(QualityConfig.layer),
 );
@@ -90,6 +91,7 @@ const preloaded = Layer.effectDiscard(
 
 const server = Server.layer.pipe(
   Layer.provide([preloaded.pipe(Layer.provide(portProbed)), sandbox]),
+  Layer.provide(EngineConfig.layer),
   Layer.provideMerge(ServerConfig.layer),
 );
 

@@ -2,12 +2,14 @@
 import { Layer, ManagedRuntime, type Stream } from "effect";
 
 import { AdmissionConfig } from "../../src/service/config/AdmissionConfig.ts";
+import { EngineConfig } from "../../src/service/config/EngineConfig.ts";
 import { ServerConfig, type ServerSettings } from "../../src/service/config/ServerConfig.ts";
 import type { ModelCondition, ModelStatus } from "../../src/service/domain/model.ts";
 import type { Sandbox } from "../../src/service/sandbox/Sandbox.ts";
 import type { Drain } from "../../src/service/server/Drain.ts";
 import type { Health } from "../../src/service/server/Health.ts";
 import { Server } from "../../src/service/server/Server.ts";
+import { Metrics } from "../../src/service/telemetry/metrics/Metrics.ts";
 import { Stats } from "../../src/service/telemetry/Stats.ts";
 import { type EmbeddingScript, scriptedEmbeddings } from "./scripted-embeddings.ts";
 import { scriptedPreparations, type PreparationScript } from "./scripted-preparations.ts";
@@ -47,6 +49,7 @@ export const testConfig: ServerSettings = {
   corsOrigins: [],
   corsHeaders: [],
   reflection: true,
+  metrics: "on",
 };
 
 export const startTestServer = async (options: TestServerOptions = {}): Promise<TestServer> => {
@@ -61,7 +64,7 @@ export const startTestServer = async (options: TestServerOptions = {}): Promise<
       options.sandbox ?? inlineSandbox,
       Layer.succeed(AdmissionConfig, { maxRunning: 4, maxQueued: 8 }),
     ]),
-    Layer.provideMerge([Stats.layer, capturedLog(log)]),
+    Layer.provideMerge([Stats.layer, Metrics.layer, EngineConfig.layer, capturedLog(log)]),
   );
   const runtime = ManagedRuntime.make(layer);
   const { address } = await runtime.runPromise(Server);

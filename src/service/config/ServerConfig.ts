@@ -1,5 +1,5 @@
 /** How the service listens and what it allows a call. Read from the environment; docs/configuration.md lists all. */
-import { Config, Context, Layer } from "effect";
+import { Config, Context, Layer, Schema } from "effect";
 
 import { corsSettings } from "./cors-settings.ts";
 import { wholeNumber } from "./whole-number.ts";
@@ -27,6 +27,8 @@ export interface ServerSettings {
   /** Request headers of such pages, beside those of the protocols and of tracing. */
   readonly corsHeaders: ReadonlyArray<string>;
   readonly reflection: boolean;
+  /** Where Prometheus finds /metrics: on the service's port, nowhere, or on this port. */
+  readonly metrics: "on" | "off" | number;
 }
 
 export const serverSettings = Config.all({
@@ -45,8 +47,22 @@ export const serverSettings = Config.all({
   grpcEarlyHeadersMs: wholeNumber("MLXD_GRPC_EARLY_HEADERS_MS", { minimum: 0, maximum: 600_000, fallback: 0 }),
   ...corsSettings,
   reflection: Config.Boolean("MLXD_REFLECTION").pipe(Config.withDefault(true)),
+  metrics: Config.schema(
+    Schema.String.check(Schema.makeFilter((text) => metricsFrom(text) !== undefined || "on, off, or a port 1..65535")),
+    "MLXD_METRICS",
+  ).pipe(
+    Config.withDefault("on"),
+    Config.map((text) => metricsFrom(text) ?? "off"),
+  ),
 });
 
 export class ServerConfig extends Context.Service<ServerConfig, ServerSettings>()("mlxd/config/ServerConfig") {
   static readonly layer = Layer.effect(ServerConfig, serverSettings);
 }
+
+/** Undefined for what is none of them. */
+const metricsFrom = (text: string): ServerSettings["metrics"] | undefined => {
+  if (text === "on" || text === "off") return text;
+  const port = /^\d{1,5}$/.test(text) ? Number(text) : 0;
+  return port >= 1 && port <= 65_535 ? port : undefined;
+};

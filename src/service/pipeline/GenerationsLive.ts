@@ -20,6 +20,7 @@ import type { PromptTools } from "../models/prompting/PromptTools.ts";
 import { SmokeTests } from "../models/smoke/SmokeTests.ts";
 import { marksReasoning } from "../output/output-format.ts";
 import { resolveParameters } from "../prompt/effective-parameters.ts";
+import { Metrics } from "../telemetry/metrics/Metrics.ts";
 import { Stats } from "../telemetry/Stats.ts";
 import { candidateSeed } from "./candidate-seed.ts";
 import { collectResult } from "./collect-result.ts";
@@ -52,13 +53,14 @@ interface RunningGeneration {
   readonly cancel: Effect.Effect<boolean>;
 }
 
-type Needs = Models | Admission | Stats | SmokeTests | QualityConfig;
+type Needs = Models | Admission | Metrics | Stats | SmokeTests | QualityConfig;
 
 export const layer: Layer.Layer<Generations, never, Needs> = Layer.effect(
   Generations,
   Effect.gen(function* () {
     const models = yield* Models;
     const admission = yield* Admission;
+    const metrics = yield* Metrics;
     const stats = yield* Stats;
     const smokeTests = yield* SmokeTests;
     const { retriesBroken } = yield* QualityConfig;
@@ -167,8 +169,11 @@ export const layer: Layer.Layer<Generations, never, Needs> = Layer.effect(
       const wait: Wait = { for: "prompt", over: false };
       const execution: Execution = { model: "", isTrial, streams, wait, record: undefined };
       let hasSent = false;
+      const clock = yield* Clock.Clock;
+      const measure = metrics.generation(clock.currentTimeMillisUnsafe());
       const send: Emit = (event) => {
         hasSent = true;
+        measure(event, clock.currentTimeMillisUnsafe());
         emit(event);
       };
       const generation = withFilesOfNow(generate(own, execution, send), () => hasSent).pipe(

@@ -23,6 +23,7 @@ export interface ListenOptions extends OnePortOptions {
   readonly drain: Drain["Service"];
   readonly calls: HttpHandlerOptions["calls"];
   readonly queries: HttpHandlerOptions["queries"];
+  readonly pages: HttpHandlerOptions["pages"];
   /** Ends the calls that outlast the drain. */
   readonly cutCalls: Effect.Effect<void>;
 }
@@ -34,12 +35,13 @@ export interface ListenOptions extends OnePortOptions {
  */
 export const listen = (options: ListenOptions): Effect.Effect<Address, ListenFailed, Scope.Scope> =>
   Effect.gen(function* () {
-    const { config, drain, calls, queries, cutCalls } = options;
+    const { config, drain, calls, queries, pages, cutCalls } = options;
     const logFailure = yield* makeLogFailure;
     const active = new ActiveCalls();
     const handler = createHttpHandler({
       calls,
       queries,
+      pages,
       cors: { origins: config.corsOrigins, headers: config.corsHeaders },
       earlyHeadersMs: { web: config.earlyHeadersMs, grpc: config.grpcEarlyHeadersMs },
       isDraining: drain.isDraining,

@@ -17,6 +17,7 @@ import { makeHealthService } from "./health-service.ts";
 import { acceptCompression } from "./http-handler.ts";
 import { type Address, listen } from "./Listener.ts";
 import { requestDecoder } from "./json-text.ts";
+import { makePages } from "./metrics-page.ts";
 import { watchModels } from "./model-health.ts";
 import { createReflectionIndex } from "./reflection-index.ts";
 import { addReflection, reflectionServices } from "./reflection-service.ts";
@@ -63,6 +64,7 @@ export class Server extends Context.Service<
           { handlers: standards.handlers, maxMessageBytes: smallMessageBytes },
         ],
         queries: { handlers: queries.handlers, maxMessageBytes: smallMessageBytes },
+        pages: yield* makePages,
         cutCalls: cutAll,
       });
       return Server.of({ address });

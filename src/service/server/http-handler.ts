@@ -14,6 +14,7 @@ import { type ContentType, isConnectStream, isGrpc, isGrpcWeb, parseContentType 
 import { applyCors, type CorsOptions } from "./cors.ts";
 import { takeDeadline } from "./deadline-from-headers.ts";
 import { withJsonText } from "./json-text.ts";
+import type { Page } from "./metrics-page.ts";
 import { answerOther } from "./other-requests.ts";
 import type { Request, RequestHandler, Response } from "./one-port.ts";
 import { refuseAuthority, refuseRequest } from "./refuse-request.ts";
@@ -31,6 +32,8 @@ export interface HttpHandlerOptions {
   readonly calls: ReadonlyArray<ServedCalls>;
   /** What answers Connect's GET requests. */
   readonly queries: ServedCalls;
+  /** What is answered beside calls, by path. */
+  readonly pages: ReadonlyMap<string, Page>;
   readonly cors: CorsOptions;
   /** When a call has not begun to be answered for this long, its headers are sent; 0: never. */
   readonly earlyHeadersMs: {
@@ -61,7 +64,7 @@ export const createHttpHandler = (options: HttpHandlerOptions): RequestHandler =
     if (applyCors(options.cors, request, response)) return;
     const path = request.url?.split("?", 1)[0] ?? "";
     const served = (request.method === "GET" ? queries.get(path) : undefined) ?? posts.get(path);
-    if (served === undefined) return answerOther(request, response);
+    if (served === undefined) return answerOther(options.pages, request, response);
     const { handler } = served;
     if (options.isDraining() && request.httpVersionMajor === 1) response.setHeader("Connection", "close");
     // What is not wanted of an upload is still taken in once the answer stands: a connection that is closed while its

@@ -2,6 +2,7 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 
 import { answerWithJson, answerWithTrailers } from "./answer-error.ts";
+import type { Page } from "./metrics-page.ts";
 import type { Request, Response } from "./one-port.ts";
 
 const greeting = `This is mlxd: language models on MLX, over gRPC, gRPC-Web and Connect.
@@ -12,8 +13,8 @@ const greeting = `This is mlxd: language models on MLX, over gRPC, gRPC-Web and 
 The API is in proto/mlxd/v1, how to use it in README.md and docs/.
 `;
 
-/** A greeting for people, and for clients of an RPC that this version does not have the error of their protocol. */
-export const answerOther = (request: Request, response: Response): void => {
+/** A page, a greeting for people, and for clients of an RPC that this version does not have the error of their protocol. */
+export const answerOther = (pages: ReadonlyMap<string, Page>, request: Request, response: Response): void => {
   const contentType = request.headers["content-type"] ?? "";
   const path = request.url?.split("?", 1)[0] ?? "";
   if (request.method === "GET" && path === "/") {
@@ -21,6 +22,8 @@ export const answerOther = (request: Request, response: Response): void => {
     response.end(greeting);
     return;
   }
+  const page = request.method === "GET" ? pages.get(path) : undefined;
+  if (page !== undefined) return page(request, response);
   const error = new ConnectError(`this server has no ${path.slice(0, 256)}`, Code.Unimplemented);
   if (contentType.startsWith("application/grpc")) answerWithTrailers(response, contentType, error);
   else answerWithJson(response, 404, error);

@@ -18,6 +18,7 @@ import { Generations } from "../../../src/service/pipeline/Generations.ts";
 import { layer as generationsLayer } from "../../../src/service/pipeline/GenerationsLive.ts";
 import type { TemplateShape } from "../../../src/service/prompt/template-shape.ts";
 import { ChatTemplateRefused } from "../../../src/service/prompt/chat-template.ts";
+import { Metrics } from "../../../src/service/telemetry/metrics/Metrics.ts";
 import { Stats } from "../../../src/service/telemetry/Stats.ts";
 import { quality } from "../../support/quality.ts";
 import { makeScriptedEngine, type ScriptedEngine } from "../../support/scripted-engine.ts";
@@ -87,6 +88,7 @@ const withPipeline = <A, E>(
       smokeTests,
       quality(tried),
       Stats.layer,
+      Metrics.layer,
       Layer.succeed(AdmissionConfig, limits),
     );
     const layer = generationsLayer.pipe(Layer.provideMerge(Admission.layer), Layer.provideMerge(base));

@@ -10,6 +10,7 @@ import { SmokeTests } from "../../../src/service/models/smoke/SmokeTests.ts";
 import { Generations } from "../../../src/service/pipeline/Generations.ts";
 import { layer as generationsLayer } from "../../../src/service/pipeline/GenerationsLive.ts";
 import { outcomeOf } from "../../../src/service/pipeline/outcome.ts";
+import { Metrics } from "../../../src/service/telemetry/metrics/Metrics.ts";
 import { Stats } from "../../../src/service/telemetry/Stats.ts";
 import { quality } from "../../support/quality.ts";
 import { makeScriptedEngine, type Script } from "../../support/scripted-engine.ts";
@@ -66,6 +67,7 @@ const withPipeline = <A, E>(script: Script, test: Effect.Effect<A, E, Generation
       Layer.mock(SmokeTests)({ of: () => undefined, blocking: () => undefined }),
       quality({}),
       Stats.layer,
+      Metrics.layer,
       Layer.succeed(AdmissionConfig, { maxRunning: 1, maxQueued: 0 }),
     );
     return yield* test.pipe(

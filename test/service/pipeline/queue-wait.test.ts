@@ -13,6 +13,7 @@ import { Embeddings } from "../../../src/service/pipeline/Embeddings.ts";
 import { layer as embeddingsLayer } from "../../../src/service/pipeline/EmbeddingsLive.ts";
 import { Generations } from "../../../src/service/pipeline/Generations.ts";
 import { layer as generationsLayer } from "../../../src/service/pipeline/GenerationsLive.ts";
+import { Metrics } from "../../../src/service/telemetry/metrics/Metrics.ts";
 import { Stats } from "../../../src/service/telemetry/Stats.ts";
 import { quality } from "../../support/quality.ts";
 import { makeScriptedEngine, type Script, type ScriptedEngine } from "../../support/scripted-engine.ts";
@@ -43,6 +44,7 @@ const withPipeline = <A, E>(
       Layer.mock(SmokeTests)({ of: () => undefined, blocking: () => undefined }),
       quality({}),
       Stats.layer,
+      Metrics.layer,
       Layer.succeed(AdmissionConfig, { maxRunning: 1, maxQueued: 5 }),
     );
     const layer = Layer.mergeAll(generationsLayer, embeddingsLayer).pipe(

@@ -14,6 +14,7 @@ import { Models } from "../../../src/service/models/Models.ts";
 import { SmokeTests } from "../../../src/service/models/smoke/SmokeTests.ts";
 import { Generations } from "../../../src/service/pipeline/Generations.ts";
 import { layer as generationsLayer } from "../../../src/service/pipeline/GenerationsLive.ts";
+import { Metrics } from "../../../src/service/telemetry/metrics/Metrics.ts";
 import { Stats } from "../../../src/service/telemetry/Stats.ts";
 import { capturedLog, type LogLine } from "../../support/captured-log.ts";
 import { quality } from "../../support/quality.ts";
@@ -54,6 +55,7 @@ const withAnswers = <A, E>(
       quality({ retriesBroken }),
       Layer.succeed(AdmissionConfig, { maxRunning: 2, maxQueued: 2 }),
       Stats.layer,
+      Metrics.layer,
     );
     const layer = generationsLayer.pipe(Layer.provideMerge(Admission.layer), Layer.provideMerge(base));
     return yield* test({ engine, log }).pipe(Effect.provide(Layer.merge(layer, capturedLog(log)), { local: true }));

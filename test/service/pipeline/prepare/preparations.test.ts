@@ -28,6 +28,7 @@ import { layer as embeddingsLayer } from "../../../../src/service/pipeline/Embed
 import { layer as generationsLayer } from "../../../../src/service/pipeline/GenerationsLive.ts";
 import { Preparations } from "../../../../src/service/pipeline/prepare/Preparations.ts";
 import { layer as preparationsLayer } from "../../../../src/service/pipeline/prepare/PreparationsLive.ts";
+import { Metrics } from "../../../../src/service/telemetry/metrics/Metrics.ts";
 import { Stats } from "../../../../src/service/telemetry/Stats.ts";
 import { checkpointFiles, writeCheckpoint } from "../../../fixtures/checkpoint.ts";
 import { capturedLog } from "../../../support/captured-log.ts";
@@ -115,7 +116,12 @@ const withService = <A, E>(
       Layer.provideMerge(Layer.mergeAll(generationsLayer, embeddingsLayer)),
       Layer.provide(Admission.layer),
       Layer.provideMerge(models),
-      Layer.provide([Stats.layer, Layer.succeed(AdmissionConfig, { maxRunning: 2, maxQueued: 2 }), quality(tried)]),
+      Layer.provide([
+        Stats.layer,
+        Metrics.layer,
+        Layer.succeed(AdmissionConfig, { maxRunning: 2, maxQueued: 2 }),
+        quality(tried),
+      ]),
       Layer.merge(capturedLog([])),
     );
     return yield* test({ engine, asked: () => server.requests.length }).pipe(Effect.provide(layer, { local: true }));

@@ -1,0 +1,146 @@
+/**
+ * What Prometheus scrapes. Names follow OpenTelemetry's conventions for generative AI and vLLM's where these have one; the
+ * rest begins with `mlxd_`. Labels have bounded values only: models of the catalog, methods, codes, reasons.
+ */
+import { Context, Effect, Layer } from "effect";
+import { collectDefaultMetrics, Counter, Gauge, Registry } from "prom-client";
+
+import type { GenerationEvent } from "../../domain/generation.ts";
+import { Histogram } from "./Histogram.ts";
+
+/** Values of a gauge or a counter that are read when they are asked for. */
+export interface Reading {
+  readonly labels: Readonly<Record<string, string>>;
+  readonly value: number;
+}
+
+export interface ReadMetric {
+  readonly name: string;
+  readonly help: string;
+  readonly type: "gauge" | "counter";
+  readonly labels: ReadonlyArray<string>;
+}
+
+export class Metrics extends Context.Service<
+  Metrics,
+  {
+    /** Follows a generation: what becomes of it goes into the histograms. To be called with each of its events. */
+    readonly generation: (receivedAt: number) => (event: GenerationEvent, now: number) => void;
+    /** Metrics that are read when they are scraped, together. */
+    readonly read: (
+      metrics: ReadonlyArray<ReadMetric>,
+      values: Effect.Effect<ReadonlyMap<string, ReadonlyArray<Reading>>>,
+    ) => void;
+    /** In Prometheus' text format, 0.0.4. */
+    readonly render: Effect.Effect<string>;
+  }
+>()("mlxd/telemetry/Metrics") {
+  static readonly layer = Layer.sync(Metrics, () => {
+    const registry = new Registry();
+    collectDefaultMetrics({ register: registry });
+    const histograms = createHistograms();
+    for (const histogram of Object.values(histograms)) registry.registerMetric(histogram.metric);
+    const sources: Array<Effect.Effect<void>> = [];
+    return Metrics.of({
+      generation: (receivedAt) => {
+        let meter: GenerationMeter | undefined;
+        return (event, now) => {
+          if (event.type === "started") meter ??= new GenerationMeter(histograms, event.model, receivedAt);
+          else meter?.on(event, now);
+        };
+      },
+      read: (metrics, values) => {
+        const gauges = new Map(
+          metrics.map(({ name, help, type, labels }) => {
+            const options = { name, help, labelNames: [...labels], registers: [registry] };
+            return [name, type === "gauge" ? new Gauge(options) : new Counter(options)] as const;
+          }),
+        );
+        sources.push(
+          Effect.map(values, (read) => {
+            for (const [name, gauge] of gauges) {
+              gauge.reset();
+              for (const { labels, value } of read.get(name) ?? []) gauge.inc(labels, value);
+            }
+          }),
+        );
+      },
+      render: Effect.andThen(
+        Effect.suspend(() => Effect.all(sources, { discard: true })),
+        Effect.promise(() => registry.metrics()),
+      ),
+    });
+  });
+}
+
+type Histograms = ReturnType<typeof createHistograms>;
+
+/** Seconds: a token of a small model to a slow load. */
+const seconds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
+const tokens = [1, 8, 32, 128, 512, 2_048, 8_192, 32_768, 131_072];
+
+const createHistograms = () => {
+  const label = "model";
+  const histogram = (name: string, help: string, buckets: ReadonlyArray<number>) =>
+    new Histogram({ name, help, label, buckets });
+  return {
+    queue: histogram("mlxd_queue_time_seconds", "From the call to the engine's beginning with it.", seconds),
+    firstToken: histogram(
+      "gen_ai_server_time_to_first_token_seconds",
+      "From the call to the first piece of output, waiting included.",
+      seconds,
+    ),
+    gap: histogram("mlxd_inter_token_gap_seconds", "Between two pieces of one output.", [0.001, ...seconds]),
+    perToken: histogram(
+      "gen_ai_server_time_per_output_token_seconds",
+      "Of a whole output behind its first token, by token.",
+      [0.001, 0.0025, ...seconds],
+    ),
+    duration: histogram("gen_ai_server_request_duration_seconds", "From the call to the end of its output.", seconds),
+    promptTokens: histogram("mlxd_prompt_tokens", "Tokens of a prompt.", tokens),
+    outputTokens: histogram("mlxd_output_tokens", "Tokens of an output.", tokens),
+  };
+};
+
+class GenerationMeter {
+  private readonly histograms: Histograms;
+  private readonly model: string;
+  private readonly receivedAt: number;
+  private readonly gaps: { readonly observe: (value: number) => void };
+  /** When the last piece came, by candidate. */
+  private readonly lastAt = new Map<number, number>();
+
+  constructor(histograms: Histograms, model: string, receivedAt: number) {
+    this.histograms = histograms;
+    this.model = model;
+    this.receivedAt = receivedAt;
+    this.gaps = histograms.gap.of(model);
+  }
+
+  on(event: GenerationEvent, now: number): void {
+    const { histograms, model } = this;
+    switch (event.type) {
+      case "started":
+        break;
+      case "chunk": {
+        if (event.tokenIds.length === 0) break;
+        const lastAt = this.lastAt.get(event.candidateIndex);
+        if (lastAt === undefined) histograms.firstToken.of(model).observe((now - this.receivedAt) / 1000);
+        else this.gaps.observe((now - lastAt) / 1000);
+        this.lastAt.set(event.candidateIndex, now);
+        break;
+      }
+      case "finished": {
+        const { usage, timings } = event;
+        histograms.queue.of(model).observe(timings.queueMs / 1000);
+        histograms.duration.of(model).observe(timings.totalMs / 1000);
+        histograms.outputTokens.of(model).observe(usage.outputTokens);
+        if (event.candidateIndex === 0) histograms.promptTokens.of(model).observe(usage.promptTokens);
+        if (usage.outputTokens > 1) {
+          histograms.perToken.of(model).observe(timings.decodeMs / 1000 / (usage.outputTokens - 1));
+        }
+        break;
+      }
+    }
+  }
+}
