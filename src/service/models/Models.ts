@@ -12,7 +12,7 @@ import type { ModelCondition, ModelFacts, ModelStatus } from "../domain/model.ts
 import type { Engine, EngineDevice, LoadedMlx } from "../engine/Engine.ts";
 import type { Footprint } from "./memory/footprint.ts";
 import type { PromptTools } from "./prompting/PromptTools.ts";
-import type { Departure, Unloaded, UnloadOptions } from "./memory/keeping.ts";
+import type { Unloaded, UnloadOptions, UnloadReason } from "./memory/retention.ts";
 import type { Room } from "./memory/Reservations.ts";
 import type { NameFailure } from "./names/resolve-name.ts";
 
@@ -65,7 +65,7 @@ export interface PoolStatus {
   /** By a broken checkpoint, or an engine that did not start. */
   readonly loadFailures: number;
   /** Models that went, by why. */
-  readonly left: Readonly<Record<Departure, number>>;
+  readonly left: Readonly<Record<UnloadReason, number>>;
 }
 
 /** What a reload changed, by model id. */

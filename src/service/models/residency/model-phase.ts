@@ -4,7 +4,7 @@ import type { Fiber } from "effect";
 import type { FilesUnusable, ModelChanged } from "../../domain/errors.ts";
 import type { ModelState } from "../../domain/model.ts";
 import type { EngineFault, EngineHealth } from "../../engine/Engine.ts";
-import type { Departure } from "../memory/keeping.ts";
+import type { UnloadReason } from "../memory/retention.ts";
 import type { LoadedEngine } from "./LoadedEngine.ts";
 import type { Resident } from "../memory/plan-room.ts";
 
@@ -29,8 +29,8 @@ export type Phase =
   | { readonly state: "available" }
   | LoadingPhase
   | { readonly state: "active"; readonly loaded: LoadedEngine }
-  | { readonly state: "draining"; readonly loaded: LoadedEngine; readonly why: Departure }
-  | { readonly state: "unloading"; readonly why: Departure | "cancelled" }
+  | { readonly state: "draining"; readonly loaded: LoadedEngine; readonly why: UnloadReason }
+  | { readonly state: "unloading"; readonly why: UnloadReason | "cancelled" }
   | FailedPhase;
 
 /** @param downloads how many are under way that may bring its files */

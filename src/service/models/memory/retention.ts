@@ -1,6 +1,7 @@
-/** How a model is kept in memory, and how it goes. */
+/** How long a model stays in memory, and how it leaves. */
 
-export interface Keeping {
+/** What keeps a model in memory. */
+export interface Retention {
   /** Neither evicted nor unloaded for being idle. */
   readonly pinned: boolean;
   /** Without a task for this long it is unloaded; 0: never. */
@@ -10,10 +11,10 @@ export interface Keeping {
 }
 
 /**
- * Why a loaded model goes: another needs its room, it had no task for too long, a call says so, it is no longer in the
+ * Why a loaded model leaves: another needs its room, it had no task for too long, a call says so, it is no longer in the
  * catalog, or its engine was given up.
  */
-export type Departure = "eviction" | "idle" | "unload" | "removal" | "failure";
+export type UnloadReason = "eviction" | "idle" | "unload" | "removal" | "failure";
 
 export interface UnloadOptions {
   /** How long those who use it may take to finish; then they end with ModelUnloaded. */

@@ -1,0 +1,167 @@
+/** How a model comes into memory, and what becomes of it when its load or its engine fails. */
+import { Cause, Effect, Exit, Fiber, Result, Scope, Stream } from "effect";
+
+import { type LoadFailure, ModelBroken } from "../../domain/errors.ts";
+import type { Engine, EngineFault } from "../../engine/Engine.ts";
+import { LoadedEngine } from "./LoadedEngine.ts";
+import type { Failing, LoadingPhase } from "./model-phase.ts";
+import type { SlotState } from "./SlotState.ts";
+import type { SlotUnloading } from "./SlotUnloading.ts";
+
+export class SlotLoading {
+  /** Tasks that had the engine since it was loaded. */
+  uses = 0;
+  private readonly state: SlotState;
+  private readonly unloading: SlotUnloading;
+  /** Loads and engines in a row that failed. */
+  private failures = 0;
+
+  constructor(state: SlotState, unloading: SlotUnloading) {
+    this.state = state;
+    this.unloading = unloading;
+  }
+
+  /** Begins a load where there is none. Returns what ends with it, which may be so already. */
+  begin(revives = false): Effect.Effect<void, LoadFailure> {
+    const loading: LoadingPhase = { state: "loading", fiber: undefined, revives };
+    this.state.apply({ type: "load", loading });
+    const { phaseEnd } = this.state;
+    loading.fiber = this.state.options.run(this.load(loading));
+    return phaseEnd;
+  }
+
+  /** Those who wait for it wait on, and have it loaded anew. */
+  cancel(why: "unload" | "cancelled"): void {
+    const { phase, options } = this.state;
+    if (phase.state !== "loading" || !this.state.apply({ type: "cancel-load", why })) return;
+    if (phase.fiber !== undefined) options.run(Fiber.interrupt(phase.fiber));
+  }
+
+  private load(loading: LoadingPhase): Effect.Effect<void> {
+    const { options } = this.state;
+    return Effect.uninterruptibleMask((restore) =>
+      Effect.gen({ self: this }, function* () {
+        const scope = yield* Scope.fork(options.scope);
+        const exit = yield* Effect.exit(restore(Scope.provide(options.start, scope)));
+        if (Exit.isSuccess(exit) && this.state.phase === loading) yield* this.succeed(loading, scope, exit.value);
+        else {
+          // Whoever is told of a failure finds the process gone and the memory free.
+          yield* Scope.close(scope, exit);
+          yield* this.endWithout(loading, exit);
+        }
+      }),
+    );
+  }
+
+  private succeed(loading: LoadingPhase, scope: Scope.Closeable, engine: Engine): Effect.Effect<void> {
+    return Effect.gen({ self: this }, function* () {
+      const { state } = this;
+      state.options.onLoaded("loaded");
+      this.failures = 0;
+      this.uses = 0;
+      if (state.users.lastUsedAt === undefined) state.users.touch();
+      const loaded = new LoadedEngine(engine, scope, state.now);
+      state.apply({ type: "loaded", loading, loaded });
+      yield* Effect.forkIn(this.follow(loaded), scope);
+      this.unloading.leaveIfRetired();
+      yield* Effect.annotateLogs(Effect.logInfo("model loaded"), { model: state.id });
+    });
+  }
+
+  /** The load has no engine, or nobody to give it to. */
+  private endWithout(loading: LoadingPhase, exit: Exit.Exit<Engine, LoadFailure>): Effect.Effect<void> {
+    return Effect.gen({ self: this }, function* () {
+      const { state } = this;
+      const told = Exit.asVoid(exit);
+      // Cancelled, which those who waited were told; or the service ends.
+      if (state.phase !== loading || Exit.isSuccess(exit)) return void state.apply({ type: "released" });
+      if (Cause.hasInterrupts(exit.cause)) return void state.apply({ type: "released" }, told);
+      const found = Cause.findError(exit.cause);
+      const error = Result.isSuccess(found)
+        ? found.success
+        : new ModelBroken({ model: state.id, cause: "its start failed in an unforeseen way" });
+      if (error._tag === "ModelChanged") return this.putAside(told);
+      yield* Effect.annotateLogs(Effect.logError("model failed to load", exit.cause), { model: state.id });
+      // That there is no room for it says nothing of the model.
+      if (!isFailing(error)) return void state.apply({ type: "released" }, told);
+      state.options.onLoaded("failed");
+      this.fail(error, loading.revives, told);
+    });
+  }
+
+  /** What becomes of the engine, until its scope closes. */
+  private follow(loaded: LoadedEngine): Effect.Effect<void> {
+    const { engine } = loaded;
+    const { options } = this.state;
+    const health = Stream.runForEach(engine.health, (now) =>
+      Effect.sync(() => {
+        if (loaded.health === now) return;
+        loaded.health = now;
+        options.onChange();
+      }),
+    );
+    const memory = engine.status.pipe(
+      Effect.map(({ residentBytes }) => options.onMeasured(residentBytes)),
+      Effect.andThen(Effect.sleep(measureMs)),
+      Effect.forever,
+    );
+    const end = Effect.flatMap(engine.failure, (fault) => Effect.sync(() => this.lose(loaded, fault)));
+    return Effect.asVoid(Effect.all([health, memory, end], { concurrency: "unbounded" }));
+  }
+
+  /** Its engine was given up. Those who use it are told so by the engine itself. */
+  private lose(loaded: LoadedEngine, fault: EngineFault): void {
+    const { state } = this;
+    if (!state.apply({ type: "lost", loaded })) return;
+    state.options.onLeft("failure");
+    const isChanged = fault._tag === "ModelChanged";
+    const told = isChanged ? Effect.logWarning("model put aside") : Effect.logError("model failed");
+    state.options.run(
+      Effect.andThen(
+        loaded.close(() => (isChanged ? this.putAside() : this.fail(fault, true))),
+        Effect.annotateLogs(told, { model: state.id, cause: fault.message }),
+      ),
+    );
+  }
+
+  /**
+   * @param wasInUse then it is tried again also where nobody asks for it: who looks at its health sends nobody
+   * @param exit what those who wait for it are told
+   */
+  private fail(error: Failing, wasInUse: boolean, exit: Exit.Exit<void, LoadFailure> = Exit.fail(error)): void {
+    const { state } = this;
+    const pauseMs = Math.min(longestRetryMs, retryFailedAfterMs * 2 ** this.failures);
+    this.failures += 1;
+    state.apply({ type: "failed", error, retryAt: state.now + pauseMs }, exit);
+    const failed = state.phase;
+    if (!wasInUse || state.retired) return;
+    const revive = (): Effect.Effect<void> => {
+      if (state.phase !== failed) return Effect.void;
+      if (state.options.fits()) return Effect.sync(() => void this.begin(true));
+      return Effect.andThen(Effect.sleep(pauseMs), Effect.suspend(revive));
+    };
+    state.options.run(Effect.andThen(Effect.sleep(pauseMs), Effect.suspend(revive)));
+  }
+
+  /** Its files are another model's by now: whoever owns it makes another of them. */
+  private putAside(exit: Exit.Exit<void, LoadFailure> = Exit.void): void {
+    this.state.apply({ type: "released" }, exit);
+    this.state.options.onFilesChanged();
+  }
+}
+
+/** Long enough that a crowd of callers does not start a broken model over and over. Doubled with each failure in a row. */
+const retryFailedAfterMs = 5_000;
+const longestRetryMs = 300_000;
+
+/** How often it is looked what the process takes. */
+const measureMs = 1_000;
+
+/** Whether it says something of the model or its engine, and not of the others in memory. */
+const isFailing = (error: LoadFailure): error is Failing =>
+  error._tag === "ModelBroken" ||
+  error._tag === "ModelNotDownloaded" ||
+  error._tag === "ModelFilesMissing" ||
+  error._tag === "EngineStartFailed" ||
+  error._tag === "EngineUnavailable" ||
+  error._tag === "OutOfMemory";

@@ -1,0 +1,126 @@
+/** Makes the slots of models: an engine of each, started within the memory budget. */
+import { type Clock, Effect, type Fiber, type Scope } from "effect";
+
+import type { EngineSettings } from "../../config/EngineConfig.ts";
+import { type LoadFailure, ModelBroken, type ModelChanged, ModelTooLarge } from "../../domain/errors.ts";
+import type { ModelFacts } from "../../domain/model.ts";
+import type { EngineDevice, Engines, EngineStatus, LoadedMlx } from "../../engine/Engine.ts";
+import type { CatalogEntry } from "../catalog/catalog.ts";
+import { type Footprint, footprintOf } from "../memory/footprint.ts";
+import type { Reservations } from "../memory/Reservations.ts";
+import { refusalOf } from "../prompting/keep-tools.ts";
+import { draftOf, unusableDraft } from "./draft-of.ts";
+import type { Member } from "./members.ts";
+import { ModelSlot } from "./ModelSlot.ts";
+import { retentionOf } from "./retention-of.ts";
+
+interface SlotMakerParts {
+  readonly engines: Engines["Service"];
+  readonly engineConfig: EngineSettings;
+  readonly reservations: Reservations;
+  readonly budgetBytes: number;
+  /** Of models that have no time of their own. */
+  readonly idleTtlMs: number;
+  /** Holds the engines. */
+  readonly scope: Scope.Scope;
+  readonly run: (effect: Effect.Effect<void>) => Fiber.Fiber<void>;
+  readonly clock: Clock.Clock;
+  /** Called after each change of a model's state. */
+  readonly onChange: () => void;
+  readonly onFilesChanged: (facts: ModelFacts) => void;
+}
+
+export class SlotMaker {
+  /** Since the service started. */
+  readonly counts = {
+    loads: 0,
+    loadFailures: 0,
+    left: { eviction: 0, idle: 0, unload: 0, removal: 0, failure: 0 },
+  };
+  /** Where the engine that was started last computes. */
+  device: EngineDevice | undefined;
+  /** What it computes with. */
+  mlx: LoadedMlx | undefined;
+  private readonly parts: SlotMakerParts;
+  /** Bytes that each model needs, as far as is known by now. */
+  private readonly needed = new WeakMap<ModelSlot, { bytes: number }>();
+
+  constructor(parts: SlotMakerParts) {
+    this.parts = parts;
+  }
+
+  /** What a model is known to need; more than its footprint where its process took more. */
+  neededBytes(slot: ModelSlot): number | undefined {
+    return this.needed.get(slot)?.bytes;
+  }
+
+  make(entry: CatalogEntry, tools: Member["tools"], unchanged: Effect.Effect<void, ModelChanged>): ModelSlot {
+    const { engines, engineConfig, reservations, budgetBytes, idleTtlMs, scope, run, clock } = this.parts;
+    const { facts, policy, profile } = entry;
+    const draft = draftOf(entry, engineConfig);
+    const footprint = footprintOf(facts, draft?.facts, engineConfig);
+    const needed = { bytes: footprint.neededBytes };
+    const drafting = { allowed: profile.allowsDraft, directory: draft?.facts.directory };
+    const slot: ModelSlot = new ModelSlot({
+      facts,
+      refusal: refusalOf(entry),
+      retention: retentionOf(policy, idleTtlMs),
+      // What can fail without an engine fails before another model has to make way.
+      start: Effect.flatMap(tools, ({ vocabulary }) =>
+        draft !== undefined && draft.problem !== ""
+          ? Effect.fail(new ModelBroken({ model: facts.id, cause: unusableDraft(draft) }))
+          : Effect.andThen(
+              Effect.suspend(() => reservations.reserve(slot, needed.bytes)),
+              Effect.tap(engines.start(facts, vocabulary, drafting, unchanged), (engine) =>
+                Effect.flatMap(engine.status, (status) => this.correct(slot, footprint, status)),
+              ),
+            ),
+      ),
+      onMeasured: (bytes) => {
+        // What it came to need it is likely to need again.
+        needed.bytes = Math.min(budgetBytes, Math.max(needed.bytes, bytes));
+        reservations.measure(slot, bytes);
+      },
+      overdraft: () => reservations.overdraft(slot),
+      fits: () => {
+        const { fits, evict } = reservations.room(slot, needed.bytes);
+        return fits && evict.length === 0;
+      },
+      scope,
+      run,
+      clock,
+      onChange: () => {
+        this.parts.onChange();
+        reservations.advance();
+      },
+      onIdle: () => reservations.advance(),
+      onLoaded: (exit) => (this.counts[exit === "loaded" ? "loads" : "loadFailures"] += 1),
+      onLeft: (why) => (this.counts.left[why] += 1),
+      onFilesChanged: () => this.parts.onFilesChanged(facts),
+    });
+    this.needed.set(slot, needed);
+    return slot;
+  }
+
+  /** Its caches are still empty: what its process has beyond what was foreseen for it comes on top of them. */
+  private correct(
+    slot: ModelSlot,
+    footprint: Footprint,
+    { residentBytes, device, mlx }: EngineStatus,
+  ): Effect.Effect<void, LoadFailure> {
+    const { reservations, budgetBytes } = this.parts;
+    const needed = this.needed.get(slot);
+    this.device = device ?? this.device;
+    this.mlx = mlx ?? this.mlx;
+    const unforeseen = residentBytes - footprint.weightBytes - footprint.processBytes;
+    if (unforeseen <= 0 || needed === undefined) return Effect.void;
+    needed.bytes = Math.max(needed.bytes, footprint.neededBytes + unforeseen);
+    const { bytes: neededBytes } = needed;
+    if (neededBytes > budgetBytes) {
+      return Effect.fail(new ModelTooLarge({ model: slot.id, neededBytes, availableBytes: budgetBytes }));
+    }
+    return reservations.raise(slot, neededBytes)
+      ? Effect.void
+      : Effect.fail(reservations.fullAfter(slot, neededBytes, 0));
+  }
+}

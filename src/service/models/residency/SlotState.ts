@@ -1,0 +1,121 @@
+/** What a model's slot is in: its phase, its users and how it is kept; and who is told when that changes. */
+import { type Clock, Deferred, type Effect, Exit, type Fiber, type Scope } from "effect";
+
+import type { FilesUnusable, LoadFailure, MemoryBudgetExceeded } from "../../domain/errors.ts";
+import type { ModelFacts } from "../../domain/model.ts";
+import type { Engine } from "../../engine/Engine.ts";
+import type { Retention, UnloadReason } from "../memory/retention.ts";
+import { IdleWatch } from "./IdleWatch.ts";
+import type { Phase } from "./model-phase.ts";
+import { ModelUsers } from "./ModelUsers.ts";
+import { nextPhase, type PhaseEvent } from "./phase-transitions.ts";
+
+export interface ModelSlotOptions {
+  readonly facts: ModelFacts;
+  /** Why it can never be loaded; undefined when it can. */
+  readonly refusal: FilesUnusable | undefined;
+  readonly retention: Retention;
+  /** Takes its part of the memory, then starts the engine. */
+  readonly start: Effect.Effect<Engine, LoadFailure, Scope.Scope>;
+  /** Called each second with what its process takes. */
+  readonly onMeasured: (residentBytes: number) => void;
+  /** Why it may not begin more, though it is loaded; undefined: it may. */
+  readonly overdraft: () => MemoryBudgetExceeded | undefined;
+  /** Whether it would fit now, without another one's leaving. */
+  readonly fits: () => boolean;
+  /** Holds the engines. */
+  readonly scope: Scope.Scope;
+  /** Runs what goes on when the one who began it has left. */
+  readonly run: (effect: Effect.Effect<void>) => Fiber.Fiber<void>;
+  readonly clock: Clock.Clock;
+  /** Called after each change of state. */
+  readonly onChange: () => void;
+  /** Called when nobody uses it any more, or it may be evicted again. */
+  readonly onIdle: () => void;
+  readonly onLoaded: (exit: "loaded" | "failed") => void;
+  readonly onLeft: (why: UnloadReason) => void;
+  /** Called when its files are others than its facts tell: it can be loaded no more. */
+  readonly onFilesChanged: () => void;
+}
+
+export class SlotState {
+  readonly options: ModelSlotOptions;
+  readonly users: ModelUsers;
+  /** Whether it is no longer in the catalog. */
+  retired = false;
+  private current: Phase;
+  private kept: Retention;
+  /** Done when the phase is over; fails those who waited for it. */
+  private over = Deferred.makeUnsafe<void, LoadFailure>();
+  private readonly idleWatch: IdleWatch;
+
+  /** @param onIdleExpired called when nobody has used the model for as long as it is kept */
+  constructor(options: ModelSlotOptions, onIdleExpired: () => void) {
+    const { refusal, retention, run, clock } = options;
+    this.options = options;
+    this.kept = retention;
+    this.current =
+      refusal === undefined ? { state: "available" } : { state: "failed", error: refusal, retryAt: Infinity };
+    this.users = new ModelUsers(clock);
+    this.idleWatch = new IdleWatch({ run, clock, idleSince: () => this.idleSince, onExpired: onIdleExpired });
+  }
+
+  get id(): string {
+    return this.options.facts.id;
+  }
+
+  get phase(): Phase {
+    return this.current;
+  }
+
+  get retention(): Retention {
+    return this.kept;
+  }
+
+  /** Epoch milliseconds. */
+  get now(): number {
+    return this.options.clock.currentTimeMillisUnsafe();
+  }
+
+  /** Ends with the phase; fails where what was waited for has failed. */
+  get phaseEnd(): Effect.Effect<void, LoadFailure> {
+    return Deferred.await(this.over);
+  }
+
+  /**
+   * Goes to the next phase; false where the event changes nothing.
+   *
+   * @param exit what those are told who wait for the end of the phase
+   */
+  apply(event: PhaseEvent, exit: Exit.Exit<void, LoadFailure> = Exit.void): boolean {
+    const next = nextPhase(this.current, event);
+    if (next === undefined) return false;
+    const { over } = this;
+    this.current = next;
+    this.over = Deferred.makeUnsafe();
+    if (next.state === "active") this.users.admit(next.loaded);
+    Deferred.doneUnsafe(over, exit);
+    this.watchIdle();
+    this.options.onChange();
+    return true;
+  }
+
+  /** What is left out stays as it is. */
+  changeRetention(changes: Partial<Retention>): void {
+    this.kept = { ...this.kept, ...changes };
+    this.options.onIdle();
+    this.watchIdle();
+  }
+
+  private get idleSince(): number | undefined {
+    return this.current.state === "active" && this.users.areNone
+      ? Math.max(this.current.loaded.loadedAt, this.users.lastUsedAt ?? 0)
+      : undefined;
+  }
+
+  private watchIdle(): void {
+    const { pinned, idleTtlMs } = this.kept;
+    if (this.current.state === "active" && !pinned && idleTtlMs > 0) this.idleWatch.begin(idleTtlMs);
+    else this.idleWatch.end();
+  }
+}

@@ -1,0 +1,46 @@
+/** Reads the catalog, and tells what is wrong with it as an error that a caller or the log can be told. */
+import { Effect, Schema } from "effect";
+
+import { codeOf } from "../../checkpoint/checkpoint-files.ts";
+import type { ModelsSettings } from "../../config/ModelsConfig.ts";
+import { ConfigurationInvalid } from "../../domain/errors.ts";
+import { readCatalog } from "../catalog/catalog.ts";
+import type { ReadCheckpoint } from "../files/read-sandboxed.ts";
+import type { NameFailure } from "../names/resolve-name.ts";
+
+/** The service cannot start: its model folder is not there. */
+class CatalogUnreadable extends Schema.TaggedError<CatalogUnreadable>()("CatalogUnreadable", {
+  directory: Schema.String,
+  code: Schema.String,
+}) {
+  override get message(): string {
+    return `the model folder ${this.directory} cannot be read (${this.code})`;
+  }
+}
+
+/** `NameFailure`: the default model is not in the catalog. */
+export type CatalogFailure = CatalogUnreadable | ConfigurationInvalid | NameFailure;
+
+export const readEntries = (settings: ModelsSettings, read: ReadCheckpoint) =>
+  Effect.tryPromise({
+    try: () => readCatalog(settings, read),
+    catch: (error) =>
+      error instanceof ConfigurationInvalid
+        ? error
+        : new CatalogUnreadable({ directory: settings.directory, code: codeOf(error) }),
+  });
+
+/** Of a reload all failures are the configuration's. */
+export const asConfigurationInvalid = (error: CatalogFailure, { file }: ModelsSettings): ConfigurationInvalid => {
+  if (error._tag === "ConfigurationInvalid") return error;
+  const key = error._tag === "CatalogUnreadable" ? "models" : "default_model";
+  return (
+    file?.invalid(["service", key], error.message) ??
+    new ConfigurationInvalid({
+      file: "",
+      line: 0,
+      key: `MLXD_${key.toUpperCase()}`,
+      problem: error.message,
+    })
+  );
+};
