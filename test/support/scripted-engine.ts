@@ -1,8 +1,7 @@
 /** An engine without a model: it says what it is told to, and remembers what it was asked. */
 import { Deferred, Effect, Stream } from "effect";
 
-import type { EngineFailure } from "../../src/service/engine/Engine.ts";
-import type { Engine, EngineEvent, EngineRequest } from "../../src/service/engine/Engine.ts";
+import type { Engine, EngineEvent, EngineFailure, EngineRequest } from "../../src/service/engine/Engine.ts";
 
 export interface ScriptedEngine extends Engine {
   /** In order of arrival. */

@@ -3,7 +3,8 @@ import { Effect, Layer, Stream } from "effect";
 
 import { compatibilityOf } from "../../src/service/domain/compatibility.ts";
 import { ModelNotFound, type ServiceError } from "../../src/service/domain/errors.ts";
-import type { LoadRequest, PrepareEvent, PrepareRequest, SmokeTest } from "../../src/service/domain/preparation.ts";
+import type { LoadRequest, PrepareEvent, PrepareRequest } from "../../src/service/domain/preparation.ts";
+import type { SmokeTest } from "../../src/service/domain/smoke-test.ts";
 import { type LoadResult, Preparations, type PreloadResult } from "../../src/service/pipeline/prepare/Preparations.ts";
 
 export interface PreparationScript {

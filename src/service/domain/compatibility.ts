@@ -3,7 +3,7 @@ import { canonicalEngine } from "./engine-names.ts";
 import type { CleanUpStep, StandInTemplate } from "./family.ts";
 import type { ModelStatus } from "./model.ts";
 import { modelKey } from "./model-identity.ts";
-import type { Quality, SmokeTest } from "./preparation.ts";
+import type { Quality, SmokeTest } from "./smoke-test.ts";
 
 /** `unknown` of a model that was not tried at its revision. */
 export type CompatibilityStatus = Quality | "unknown";

@@ -2,15 +2,23 @@
 
 /** Of the known names those that the asked one may be a slip of, nearest first: three at most. Case does not matter. */
 export const nearest = (asked: string, known: ReadonlyArray<string>): ReadonlyArray<string> =>
+  nearestOf(asked, known, (name) => [name]);
+
+/** The same of things that go by several names each: the nearest of a thing's names counts. */
+export const nearestOf = <A>(
+  asked: string,
+  known: ReadonlyArray<A>,
+  namesOf: (one: A) => ReadonlyArray<string>,
+): ReadonlyArray<A> =>
   known
-    .map((name) => ({ name, distance: slipDistance(asked, name) }))
+    .map((one) => ({ one, distance: Math.min(...namesOf(one).map((name) => slipDistance(asked, name))) }))
     .filter(({ distance }) => distance <= Math.max(2, asked.length / 3))
     .toSorted((a, b) => a.distance - b.distance)
     .slice(0, 3)
-    .map(({ name }) => name);
+    .map(({ one }) => one);
 
 /** Letters to insert, drop or change. A name that is part of the other is as near as one letter's difference. */
-export const slipDistance = (asked: string, known: string): number => {
+const slipDistance = (asked: string, known: string): number => {
   const [from, to] = [asked.toLowerCase(), known.toLowerCase()];
   return from !== "" && to.includes(from) && from !== to ? 1 : editDistance(from, to);
 };

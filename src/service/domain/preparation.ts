@@ -3,6 +3,7 @@ import type { CompatibilityStatus } from "./compatibility.ts";
 import type { ServiceError } from "./errors.ts";
 import type { ModelStatus } from "./model.ts";
 import type { ModelIdentity } from "./model-identity.ts";
+import type { Quality, SmokeTest } from "./smoke-test.ts";
 
 export type PrepareStage =
   | "resolving"
@@ -16,20 +17,6 @@ export type PrepareStage =
   | "ready"
   | "degraded"
   | "failed";
-
-export type Quality = "ok" | "degraded" | "failed";
-
-/** How a model did when it was asked a simple question. */
-export interface SmokeTest {
-  readonly quality: Quality;
-  /** `ok` where nothing was found. */
-  readonly reason: string;
-  /** A long one is cut. */
-  readonly answer: string;
-  /** Epoch milliseconds. */
-  readonly testedAt: number;
-  readonly durationMs: number;
-}
 
 export interface PrepareRequest {
   /** Id, alias or repository; empty is the default model. */

@@ -1,5 +1,6 @@
 /** Arguments that a model wrote as plain texts, as JSON: the tool's schema says which are texts and which are not. */
-import { createResolver, isObject, type JsonObject } from "./tool-schema/references.ts";
+import { isObject, type JsonObject } from "./json-object.ts";
+import { createResolver } from "./tool-schema/references.ts";
 import { isJson } from "./json-text.ts";
 
 /** @param parameters the tool's schema; undefined where there is none, or no such tool */

@@ -2,6 +2,7 @@
  * How few tokens a text can have, told without tokenising it: a text that is far over the context is refused before it
  * costs anything.
  */
+import { hasPart } from "./has-part.ts";
 
 /**
  * At least that many tokens. White space counts once per run, as some added tokens (phi's) swallow all that stands
@@ -89,9 +90,6 @@ const keepsText = (part: Part | null): boolean => {
       return false;
   }
 };
-
-const hasPart = (part: Part | null, type: string): boolean =>
-  part !== null && (part.type === type || (part.pretokenizers ?? []).some((inner) => hasPart(inner, type)));
 
 /** The character of each byte in a byte-level vocabulary. GPT-2's: printable bytes stand for themselves, the other 68 for U+0100 and on. */
 export const byteLevelAlphabet = (): ReadonlyArray<string> => {

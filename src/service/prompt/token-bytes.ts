@@ -1,4 +1,5 @@
 /** The bytes of single tokens, which decoders of texts do not tell: a character may be spread over several. */
+import { hasPart, type TokenizerPart } from "./has-part.ts";
 import { byteLevelAlphabet } from "./longest-token.ts";
 
 export interface TokenBytesInput {
@@ -18,7 +19,7 @@ export const createTokenBytes = ({
   decode,
 }: TokenBytesInput): ((id: number) => Uint8Array<ArrayBuffer>) => {
   // The library has built a tokenizer from this file, so its parts are what they should be.
-  const { decoder } = tokenizerJson as { readonly decoder?: Part | null };
+  const { decoder } = tokenizerJson as { readonly decoder?: TokenizerPart | null };
   const byteLevel = hasPart(decoder, "ByteLevel");
   const byteFallback = hasPart(decoder, "ByteFallback");
   return (id) => {
@@ -32,16 +33,6 @@ export const createTokenBytes = ({
     return utf8(decode([id, id]).slice(decode([id]).length));
   };
 };
-
-interface Part {
-  readonly type: string;
-  readonly decoders?: ReadonlyArray<Part>;
-}
-
-const hasPart = (part: Part | null | undefined, type: string): boolean =>
-  part !== null &&
-  part !== undefined &&
-  (part.type === type || (part.decoders ?? []).some((one) => hasPart(one, type)));
 
 /** Undefined where one of them stands for no byte. */
 const bytesOfCharacters = (piece: string): Uint8Array<ArrayBuffer> | undefined => {

@@ -3,7 +3,7 @@ import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 
 import { type Model, ModelSchema, ModelState as WireState } from "../../client/gen/mlxd/v1/model_service_pb.ts";
 import type { EmbeddingFacts, ModelState, ModelStatus } from "../domain/model.ts";
-import type { SmokeTest } from "../domain/preparation.ts";
+import type { SmokeTest } from "../domain/smoke-test.ts";
 import { modelKey } from "../domain/model-identity.ts";
 import { poolingToWire } from "./embedding-service.ts";
 import { durationFromMs } from "./duration.ts";

@@ -6,7 +6,7 @@ import {
   type SmokeTest as WireSmokeTest,
   SmokeTestSchema,
 } from "../../client/gen/mlxd/v1/model_service_pb.ts";
-import type { Quality, SmokeTest } from "../domain/preparation.ts";
+import type { Quality, SmokeTest } from "../domain/smoke-test.ts";
 import { durationFromMs } from "./duration.ts";
 
 export const qualityToWire = {

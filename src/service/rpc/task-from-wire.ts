@@ -20,6 +20,7 @@ import { msFromDuration } from "./duration.ts";
 import { invalidField } from "./invalid-field.ts";
 import { namingModel, type Refusal } from "./naming-model.ts";
 import { unknownField } from "./unknown-field.ts";
+import { present } from "../domain/present.ts";
 
 /**
  * A task in the service's own terms. Its rules were validated before, and so it is there; refused here is what those
@@ -176,9 +177,3 @@ const optionalMs = (
   duration: Parameters<typeof msFromDuration>[1] | undefined,
 ): Result.Result<number | undefined, InvalidField> =>
   duration === undefined ? Result.succeed(undefined) : msFromDuration(field, duration);
-
-type Present<T> = { [K in keyof T]?: Exclude<T[K], undefined> };
-
-/** The fields that have a value: where a key is missing, the default holds. */
-const present = <T extends object>(fields: T): Present<T> =>
-  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Present<T>;

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest";
 
 import { compatibilityOf } from "../../../src/service/domain/compatibility.ts";
-import type { Quality, SmokeTest } from "../../../src/service/domain/preparation.ts";
+import type { Quality, SmokeTest } from "../../../src/service/domain/smoke-test.ts";
 import { familyProfile } from "../../../src/service/models/catalog/families.ts";
 import { modelStatus } from "../../support/listed-models.ts";
 import { facts } from "../../support/tasks.ts";

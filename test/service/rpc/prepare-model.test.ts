@@ -2,12 +2,8 @@ import { Effect, Stream } from "effect";
 import { afterAll, assert, beforeAll, describe, it } from "vitest";
 
 import { ModelBroken } from "../../../src/service/domain/errors.ts";
-import type {
-  PrepareEvent,
-  PrepareReport,
-  PrepareRequest,
-  SmokeTest,
-} from "../../../src/service/domain/preparation.ts";
+import type { PrepareEvent, PrepareReport, PrepareRequest } from "../../../src/service/domain/preparation.ts";
+import type { SmokeTest } from "../../../src/service/domain/smoke-test.ts";
 import type { MlxdClient, PreparationReport } from "../../../src/client/index.ts";
 import { createMlxdClient } from "../../../src/client/node.ts";
 import { collect } from "../../support/collect.ts";

@@ -3,8 +3,7 @@ import { Stream } from "effect";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { GenerationService } from "../../../src/client/gen/mlxd/v1/generation_service_pb.ts";
-import { promptOf } from "../../support/scripted-generations.ts";
-import { eventsOf } from "../../support/scripted-generations.ts";
+import { eventsOf, promptOf } from "../../support/scripted-generations.ts";
 import { requestHttp1, requestHttp2 } from "../../support/raw-http.ts";
 import { transports } from "../../support/rpc-transports.ts";
 import { startTestServer, type TestServer } from "../../support/test-server.ts";

@@ -8,6 +8,7 @@ import { canonicalEngine, engineNames } from "../../domain/engine-names.ts";
 import type { Family, FamilyProfile } from "../../domain/family.ts";
 import type { ModelDefaults } from "../../domain/model.ts";
 import { nearest } from "../../domain/nearest.ts";
+import { present } from "../../domain/present.ts";
 import { checkRepository } from "../names/repository.ts";
 import type { Adapter } from "../files/adapters.ts";
 import { isFolder, isInside } from "../files/model-folders.ts";
@@ -164,8 +165,3 @@ const checkEngine = (name: string | undefined, invalid: (problem: string) => Err
 /** Checked by the schema: a whole number and its unit. */
 const lifetimeMs = (text: string): number => Number(text.slice(0, -1)) * (unitMs[text.slice(-1)] ?? 0);
 const unitMs: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
-
-const present = <T extends object>(values: T): { readonly [K in keyof T]?: Exclude<T[K], undefined> } =>
-  Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined)) as {
-    readonly [K in keyof T]?: Exclude<T[K], undefined>;
-  };

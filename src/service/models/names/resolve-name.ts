@@ -4,7 +4,7 @@ import { Result } from "effect";
 import { canonicalEngine, splitEnginePrefix } from "../../domain/engine-names.ts";
 import { ModelNotFound, UnknownBackend } from "../../domain/errors.ts";
 import type { ModelFacts } from "../../domain/model.ts";
-import { slipDistance } from "../../domain/nearest.ts";
+import { nearestOf } from "../../domain/nearest.ts";
 
 interface Named extends Pick<ModelFacts, "id" | "aliases" | "source"> {
   readonly engine: string;
@@ -65,12 +65,4 @@ const notFound = (models: ReadonlyArray<Named>, asked: string, name: string): Mo
 
 /** Ids that the caller may have meant, nearest first: three at most. */
 export const nearestNames = (models: ReadonlyArray<Omit<Named, "engine">>, name: string): ReadonlyArray<string> =>
-  models
-    .map(({ id, aliases, source }) => ({
-      id,
-      distance: Math.min(...[id, source, ...aliases].map((known) => slipDistance(name, known))),
-    }))
-    .filter(({ distance }) => distance <= Math.max(2, name.length / 3))
-    .toSorted((a, b) => a.distance - b.distance)
-    .slice(0, 3)
-    .map(({ id }) => id);
+  nearestOf(name, models, ({ id, aliases, source }) => [id, source, ...aliases]).map(({ id }) => id);

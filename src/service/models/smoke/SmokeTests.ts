@@ -9,7 +9,7 @@ import { QualityConfig } from "../../config/QualityConfig.ts";
 import { splitEnginePrefix } from "../../domain/engine-names.ts";
 import type { ModelFacts } from "../../domain/model.ts";
 import { modelKey } from "../../domain/model-identity.ts";
-import type { SmokeTest } from "../../domain/preparation.ts";
+import type { SmokeTest } from "../../domain/smoke-test.ts";
 import { codeOf } from "../../checkpoint/checkpoint-files.ts";
 
 type Tried = Pick<ModelFacts, "id" | "revision" | "family" | "engine">;

@@ -1,5 +1,5 @@
 /** Whether what a model says can be used, told from the text alone. */
-import type { Quality } from "../../domain/preparation.ts";
+import type { Quality } from "../../domain/smoke-test.ts";
 
 export interface Verdict {
   readonly quality: Quality;

@@ -12,7 +12,8 @@ import { keysExcept } from "./json-keys.ts";
 import { keysInOrder } from "./key-order.ts";
 import { assertSupported, isAssertion } from "./keywords.ts";
 import { regexGrammar } from "./regex.ts";
-import { type JsonObject, mergeSchemas } from "./schema-merge.ts";
+import { isObject, type JsonObject } from "../json-object.ts";
+import { mergeSchemas } from "./schema-merge.ts";
 import { exclude, typesOf } from "./schema-types.ts";
 import { WorkBudget } from "./work-budget.ts";
 
@@ -341,9 +342,6 @@ const listOf = (value: unknown, where: string, mayBeEmpty = false): ReadonlyArra
   if (value.length === 0 && !mayBeEmpty) throw new GrammarRefused("it is empty", where);
   return value as ReadonlyArray<unknown>;
 };
-
-const isObject = (value: unknown): value is JsonObject =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
 
 const decodePart = (part: string, where: string): string => {
   try {

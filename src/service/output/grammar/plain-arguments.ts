@@ -2,7 +2,8 @@
 import type { GrammarExpression } from "../../domain/grammar.ts";
 import { chars, choice, except, GrammarRefused, oneOf, repeat, rule, sequence, text } from "./expressions.ts";
 import type { SchemaGrammar } from "./json-schema.ts";
-import type { JsonObject } from "./schema-merge.ts";
+import { present } from "../../domain/present.ts";
+import { isObject, type JsonObject } from "../json-object.ts";
 
 export interface PlainArgument {
   readonly name: string;
@@ -87,9 +88,3 @@ const structural = new Set([
   "minProperties",
   "maxProperties",
 ]);
-
-const present = (members: JsonObject): JsonObject =>
-  Object.fromEntries(Object.entries(members).filter(([, value]) => value !== undefined));
-
-const isObject = (value: unknown): value is JsonObject =>
-  typeof value === "object" && value !== null && !Array.isArray(value);

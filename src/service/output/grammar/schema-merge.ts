@@ -2,8 +2,7 @@
 import { GrammarRefused } from "./expressions.ts";
 import { keysInOrder, withKeyOrder } from "./key-order.ts";
 import type { WorkBudget } from "./work-budget.ts";
-
-export type JsonObject = Readonly<Record<string, unknown>>;
+import { isObject, type JsonObject } from "../json-object.ts";
 
 export const mergeSchemas = (schemas: ReadonlyArray<unknown>, where: string, budget: WorkBudget): unknown => {
   if (schemas.some((schema) => schema === false)) return false;
@@ -121,6 +120,3 @@ const sameKeys = (a: unknown, b: unknown, where: string, budget: WorkBudget): bo
 const growing: ReadonlySet<string> = new Set(["properties", "required"]);
 
 const charactersOfAStep = 32;
-
-const isObject = (value: unknown): value is JsonObject =>
-  typeof value === "object" && value !== null && !Array.isArray(value);

@@ -1,6 +1,7 @@
 /** Which types a schema allows, and whether schemas have nothing in common. */
 import { GrammarRefused } from "./expressions.ts";
 import type { WorkBudget } from "./work-budget.ts";
+import { isObject, type JsonObject } from "../json-object.ts";
 
 const types = ["null", "boolean", "string", "number", "array", "object"] as const;
 
@@ -70,7 +71,3 @@ const requiredOf = ({ required }: JsonObject): ReadonlyArray<unknown> => (Array.
 
 const propertyOf = ({ properties }: JsonObject, name: unknown): unknown =>
   isObject(properties) && typeof name === "string" ? properties[name] : undefined;
-
-type JsonObject = Readonly<Record<string, unknown>>;
-const isObject = (value: unknown): value is JsonObject =>
-  typeof value === "object" && value !== null && !Array.isArray(value);

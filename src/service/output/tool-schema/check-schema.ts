@@ -3,7 +3,8 @@
  * every reference, and how much work it makes to check a value by it. Linear in the schema's size.
  */
 import { applicators, valueProblem } from "./keywords.ts";
-import { createResolver, isObject, type JsonObject, type Resolve } from "./references.ts";
+import { isObject, type JsonObject } from "../json-object.ts";
+import { createResolver, type Resolve } from "./references.ts";
 
 export interface SchemaProblem {
   /** A pointer to the place, e.g. `#/properties/city`. */

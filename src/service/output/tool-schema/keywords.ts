@@ -1,5 +1,5 @@
 /** What the keywords of JSON Schema (draft 2020-12) may hold, and which of them hold schemas. */
-import { isObject } from "./references.ts";
+import { isObject } from "../json-object.ts";
 
 /**
  * Keywords whose schemas are applied to the same value: `in-place`; to parts of it: `within`. Under `named`, `list` and

@@ -1,9 +1,5 @@
 /** Where references within a JSON Schema lead: `#`, `#/a/pointer` and `#anchor`. Nothing is ever fetched. */
-
-export type JsonObject = Readonly<Record<string, unknown>>;
-
-export const isObject = (value: unknown): value is JsonObject =>
-  typeof value === "object" && value !== null && !Array.isArray(value);
+import { isObject, type JsonObject } from "../json-object.ts";
 
 /** What a reference leads to; undefined where there is nothing. */
 export type Resolve = (reference: string) => unknown;

@@ -5,7 +5,8 @@
  */
 import { format as formats } from "@cfworker/json-schema";
 
-import { createResolver, isObject, type JsonObject, type Resolve } from "./references.ts";
+import { isObject, type JsonObject } from "../json-object.ts";
+import { createResolver, type Resolve } from "./references.ts";
 
 /** The first thing that does not fit, as a place in the value and a reason; undefined where all does. */
 export type Validate = (value: unknown) => string | undefined;

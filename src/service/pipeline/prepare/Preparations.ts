@@ -4,7 +4,8 @@ import { Context, type Effect, type Stream } from "effect";
 import type { ServiceError } from "../../domain/errors.ts";
 import type { CompatibilityProfile } from "../../domain/compatibility.ts";
 import type { ModelFacts, ModelStatus } from "../../domain/model.ts";
-import type { LoadRequest, PrepareEvent, PrepareReport, PrepareRequest, SmokeTest } from "../../domain/preparation.ts";
+import type { LoadRequest, PrepareEvent, PrepareReport, PrepareRequest } from "../../domain/preparation.ts";
+import type { SmokeTest } from "../../domain/smoke-test.ts";
 
 export interface LoadResult {
   /** As it is now. */

@@ -4,7 +4,8 @@ import { Result } from "effect";
 import type { CompatibilityStatus } from "../../domain/compatibility.ts";
 import type { ServiceError } from "../../domain/errors.ts";
 import type { ModelStatus } from "../../domain/model.ts";
-import type { DownloadResult, InstallResult, PrepareReport, SmokeTest } from "../../domain/preparation.ts";
+import type { DownloadResult, InstallResult, PrepareReport } from "../../domain/preparation.ts";
+import type { SmokeTest } from "../../domain/smoke-test.ts";
 
 /** How far it came, also where the rest failed. */
 export interface Reached {

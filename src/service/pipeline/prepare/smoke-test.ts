@@ -3,7 +3,7 @@ import { Clock, Effect, Stream } from "effect";
 
 import { DeadlineExceeded, type ServiceError } from "../../domain/errors.ts";
 import type { GenerationTask } from "../../domain/generation.ts";
-import type { SmokeTest } from "../../domain/preparation.ts";
+import type { SmokeTest } from "../../domain/smoke-test.ts";
 import type { QualitySettings } from "../../config/QualityConfig.ts";
 import { classifyAnswer } from "../../models/smoke/classify-answer.ts";
 import type { Generations } from "../Generations.ts";

@@ -6,7 +6,7 @@ import { Effect, Layer } from "effect";
 
 import { ModelsConfig } from "../../../../src/service/config/ModelsConfig.ts";
 import type { QualitySettings } from "../../../../src/service/config/QualityConfig.ts";
-import type { SmokeTest } from "../../../../src/service/domain/preparation.ts";
+import type { SmokeTest } from "../../../../src/service/domain/smoke-test.ts";
 import { SmokeTests } from "../../../../src/service/models/smoke/SmokeTests.ts";
 import { capturedLog, type LogLine } from "../../../support/captured-log.ts";
 import { quality } from "../../../support/quality.ts";

@@ -1,0 +1,12 @@
+/** Whether a tokenizer's file has a decoder or pre-tokenizer of a type, also inside a sequence of them. */
+export interface TokenizerPart {
+  readonly type: string;
+  readonly decoders?: ReadonlyArray<TokenizerPart>;
+  readonly pretokenizers?: ReadonlyArray<TokenizerPart>;
+}
+
+export const hasPart = (part: TokenizerPart | null | undefined, type: string): boolean => {
+  if (part === null || part === undefined) return false;
+  const inner = [...(part.decoders ?? []), ...(part.pretokenizers ?? [])];
+  return part.type === type || inner.some((one) => hasPart(one, type));
+};
