@@ -16,7 +16,7 @@ import {
   withContent,
 } from "./chat-template-values.ts";
 import { valueOf } from "./jinja/exact-json.ts";
-import { Work } from "./jinja/interpreter.ts";
+import { Work } from "./jinja/scope.ts";
 import { str } from "./jinja/python-text.ts";
 import { compileTemplate } from "./jinja/template.ts";
 import { Callable, TemplateError, type Value } from "./jinja/values.ts";

@@ -12,8 +12,7 @@ import { jsonLiteral } from "./json-text.ts";
 import { decodeOrderedJson } from "./key-order.ts";
 import { SchemaGrammar } from "./json-schema.ts";
 import { type PlainArgument, plainArguments, plainText, plainTextRule } from "./plain-arguments.ts";
-import { isObject } from "../tool-schema/references.ts";
-import type { JsonObject } from "../json-object.ts";
+import { isObject, type JsonObject } from "../json-object.ts";
 
 export interface CallsOptions {
   /** At least one. */

@@ -7,30 +7,32 @@ import type { GrammarExpression } from "../../domain/grammar.ts";
 import { choice, GrammarRefused, nothing, optional, repeat, rule, sequence, text } from "./expressions.ts";
 import { fitting } from "./instance-fits.ts";
 import { integerBetween, numberBetween } from "./json-numbers.ts";
-import { character, jsonLiteral, jsonRules, withinString } from "./json-text.ts";
+import { jsonLiteral, jsonRules } from "./json-text.ts";
 import { keysExcept } from "./json-keys.ts";
 import { keysInOrder } from "./key-order.ts";
 import { assertSupported, isAssertion } from "./keywords.ts";
-import { regexGrammar } from "./regex.ts";
 import { isObject, type JsonObject } from "../json-object.ts";
 import { mergeSchemas } from "./schema-merge.ts";
+import { SchemaReferences } from "./schema-references.ts";
 import { exclude, typesOf } from "./schema-types.ts";
+import { boundsOf, listOf } from "./schema-values.ts";
+import { stringGrammar } from "./string-schema.ts";
 import { WorkBudget } from "./work-budget.ts";
 
 /** The rules of several schemas, side by side. */
 export class SchemaGrammar {
   readonly rules: Record<string, GrammarExpression> = { ...jsonRules };
-  private root: unknown;
   private prefix = "";
   private readonly referred = new Map<string, string>();
   private count = 0;
   private depth = 0;
   /** Of all schemas together. */
   private readonly budget = new WorkBudget();
+  private references = new SchemaReferences(undefined, this.budget);
 
   /** @param schema decoded JSON */
   add(schema: unknown): GrammarExpression {
-    this.root = schema;
+    this.references = new SchemaReferences(schema, this.budget);
     this.prefix = `s${this.count++}`;
     this.referred.clear();
     this.depth = 0;
@@ -62,7 +64,7 @@ export class SchemaGrammar {
     const { $ref, allOf, ...rest } = schema;
     const asserts = Object.keys(rest).some(isAssertion);
     if ($ref !== undefined && !asserts && allOf === undefined) return this.reference($ref, where);
-    if ($ref !== undefined || allOf !== undefined) return this.expression(this.merged(schema, where), where);
+    if ($ref !== undefined || allOf !== undefined) return this.expression(this.references.merged(schema, where), where);
     const values = "const" in schema ? [schema.const] : schema.enum;
     if (values !== undefined) return this.values(values, schema, where);
     if (schema.anyOf !== undefined || schema.oneOf !== undefined) return this.alternatives(rest, where);
@@ -77,69 +79,8 @@ export class SchemaGrammar {
     if (known !== undefined) return rule(known);
     const name = `${this.prefix}-${this.referred.size}`;
     this.referred.set(key, name);
-    this.rules[name] = this.expression(this.resolve(pointer, where), key);
+    this.rules[name] = this.expression(this.references.resolve(pointer, where), key);
     return rule(name);
-  }
-
-  /** One schema without references and `allOf` at its top. */
-  private merged(schema: unknown, where: string): unknown {
-    if (!isObject(schema) || (schema.$ref === undefined && schema.allOf === undefined)) return schema;
-    return mergeSchemas(this.conjuncts(schema, where, new Set(), new Set(), 0), where, this.budget);
-  }
-
-  /**
-   * All that has to hold together, flat. What is referred to twice holds once, so that references cannot multiply.
-   *
-   * @param open references that led here
-   * @param known references that were followed
-   */
-  private conjuncts(
-    schema: unknown,
-    where: string,
-    open: ReadonlySet<string>,
-    known: Set<string>,
-    depth: number,
-  ): ReadonlyArray<unknown> {
-    if (!isObject(schema)) return [schema];
-    if (depth > deepestReferences) {
-      throw new GrammarRefused(`references and allOf lead on more than ${deepestReferences} times`, where);
-    }
-    this.budget.spend(1 + Object.keys(schema).length, where);
-    for (const [keyword, value] of Object.entries(schema)) assertSupported(keyword, value, where);
-    const { $ref, allOf, ...rest } = schema;
-    const found: unknown[] = [];
-    if ($ref !== undefined) {
-      const target = this.resolve($ref, where);
-      const pointer = $ref as string;
-      if (open.has(pointer)) throw new GrammarRefused("it refers to itself without end", where);
-      if (!known.has(pointer)) {
-        known.add(pointer);
-        found.push(...this.conjuncts(target, pointer, new Set([...open, pointer]), known, depth + 1));
-      }
-    }
-    if (allOf !== undefined) {
-      for (const [index, member] of listOf(allOf, `${where}/allOf`).entries()) {
-        const own = this.conjuncts(member, `${where}/allOf/${index}`, open, known, depth + 1);
-        for (const each of own) found.push(each);
-      }
-    }
-    const asserting = Object.entries(rest).filter(([keyword]) => isAssertion(keyword));
-    if (asserting.length > 0) found.push(Object.fromEntries(asserting));
-    return found;
-  }
-
-  private resolve(pointer: unknown, where: string): unknown {
-    if (typeof pointer !== "string" || !/^#(\/|$)/.test(pointer)) {
-      throw new GrammarRefused("only references within the schema are supported (#/...)", `${where}/$ref`);
-    }
-    let found: unknown = this.root;
-    for (const part of pointer.split("/").slice(1)) {
-      const key = decodePart(part, where).replaceAll("~1", "/").replaceAll("~0", "~");
-      const has = typeof found === "object" && found !== null && Object.hasOwn(found, key);
-      if (!has) throw new GrammarRefused(`it refers to ${pointer.slice(0, 100)}, which is not there`, `${where}/$ref`);
-      found = (found as JsonObject)[key];
-    }
-    return found;
   }
 
   private values(values: unknown, schema: JsonObject, where: string): GrammarExpression {
@@ -161,7 +102,7 @@ export class SchemaGrammar {
     }
     const keyword = anyOf === undefined ? "oneOf" : "anyOf";
     const given = listOf(anyOf ?? oneOf, `${where}/${keyword}`);
-    const members = given.map((member, index) => this.merged(member, `${where}/${keyword}/${index}`));
+    const members = given.map((member, index) => this.references.merged(member, `${where}/${keyword}/${index}`));
     if (keyword === "oneOf" && !exclude(members, `${where}/oneOf`, this.budget)) {
       const hint = "its schemas must have different types, or a required member whose values differ; else use anyOf";
       throw new GrammarRefused(hint, `${where}/oneOf`);
@@ -185,7 +126,7 @@ export class SchemaGrammar {
       case "boolean":
         return rule("boolean");
       case "string":
-        return this.string(schema, where);
+        return stringGrammar(schema, where);
       case "integer":
         return integerBetween(schema, where);
       case "number":
@@ -195,27 +136,6 @@ export class SchemaGrammar {
       default:
         return this.object(schema, where);
     }
-  }
-
-  private string(schema: JsonObject, where: string): GrammarExpression {
-    const { minLength, maxLength, pattern, format } = schema;
-    const bounded = minLength !== undefined || maxLength !== undefined;
-    if (Number(bounded) + Number(pattern !== undefined) + Number(format !== undefined) > 1) {
-      const keyword = pattern === undefined ? "format" : "pattern";
-      throw new GrammarRefused("it is not supported beside others for strings", `${where}/${keyword}`);
-    }
-    if (pattern !== undefined) return quoted(stringPattern(pattern, true, `${where}/pattern`));
-    if (format !== undefined) {
-      const known = typeof format === "string" ? formats[format] : undefined;
-      if (known === undefined) {
-        const hint = `only these are supported: ${Object.keys(formats).join(", ")}`;
-        throw new GrammarRefused(hint, `${where}/format`);
-      }
-      return quoted(stringPattern(known, false, `${where}/format`));
-    }
-    if (!bounded) return rule("string");
-    const [min, max] = boundsOf(minLength, maxLength, where, ["minLength", "maxLength"]);
-    return quoted(repeat(character, min, max));
   }
 
   private array(schema: JsonObject, where: string): GrammarExpression {
@@ -311,62 +231,9 @@ export class SchemaGrammar {
 const bracketed = (open: string, inner: GrammarExpression, close: string): GrammarExpression =>
   sequence(text(open), rule("ws"), inner, text(close));
 
-const quoted = (inner: GrammarExpression): GrammarExpression => sequence(text('"'), inner, text('"'));
-
-const stringPattern = (pattern: unknown, partial: boolean, where: string): GrammarExpression => {
-  if (typeof pattern !== "string") throw new GrammarRefused("it is no text", where);
-  try {
-    return withinString(regexGrammar(pattern, { partial }));
-  } catch (cause) {
-    throw cause instanceof GrammarRefused ? new GrammarRefused(cause.reason, where) : cause;
-  }
-};
-
-const boundsOf = (
-  min: unknown,
-  max: unknown,
-  where: string,
-  names: readonly [string, string],
-): readonly [min: number, max: number | undefined] => {
-  for (const [index, value] of [min, max].entries()) {
-    const isCount = value === undefined || (Number.isInteger(value) && Number(value) >= 0);
-    if (!isCount) throw new GrammarRefused("it is no count", `${where}/${names[index]}`);
-  }
-  const [from, to] = [Number(min ?? 0), max === undefined ? undefined : Number(max)];
-  if (to !== undefined && to < from) throw new GrammarRefused(`it is below ${names[0]}`, `${where}/${names[1]}`);
-  return [from, to];
-};
-
-const listOf = (value: unknown, where: string, mayBeEmpty = false): ReadonlyArray<unknown> => {
-  if (!Array.isArray(value)) throw new GrammarRefused("it is no array", where);
-  if (value.length === 0 && !mayBeEmpty) throw new GrammarRefused("it is empty", where);
-  return value as ReadonlyArray<unknown>;
-};
-
-const decodePart = (part: string, where: string): string => {
-  try {
-    return decodeURIComponent(part);
-  } catch {
-    throw new GrammarRefused("it is no valid reference", `${where}/$ref`);
-  }
-};
-
-const day = String.raw`\d{4}-(0[1-9]|1[0-2])-(0[1-9]|1\d|2[0-8])`;
-const time = String.raw`([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,6})?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)`;
-
-/** Narrower than what the formats allow, so that each text is one: a 29th is not in every month. */
-const formats: Readonly<Record<string, string>> = {
-  date: day,
-  time,
-  "date-time": `${day}T${time}`,
-  uuid: "[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}",
-  ipv4: String.raw`(25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(\.(25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)){3}`,
-};
-
 /** null, boolean, string, number, array, object: `typesOf` leaves integers to the numbers. */
 const allTypes = 6;
 const deepest = 64;
-const deepestReferences = 256;
 /** To make an expression of one takes more than to look at a keyword. */
 const stepsOfASchema = 16;
 

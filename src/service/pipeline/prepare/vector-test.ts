@@ -4,7 +4,7 @@ import { Clock, Effect } from "effect";
 import type { QualitySettings } from "../../config/QualityConfig.ts";
 import type { EmbeddingTask } from "../../domain/embedding.ts";
 import { DeadlineExceeded, type ServiceError } from "../../domain/errors.ts";
-import type { SmokeTest } from "../../domain/preparation.ts";
+import type { SmokeTest } from "../../domain/smoke-test.ts";
 import type { Embeddings } from "../Embeddings.ts";
 
 /** Waiting for a place among other tasks included. */

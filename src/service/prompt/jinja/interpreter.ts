@@ -4,6 +4,7 @@ import { attributeOf, itemOf, slice } from "./members.ts";
 import type { Body, CallArguments, Expression, Parameter, Statement, Target } from "./nodes.ts";
 import { calculate, holds, negated } from "./operators.ts";
 import { str } from "./python-text.ts";
+import { Scope, type Work } from "./scope.ts";
 import { passes } from "./tests.ts";
 import {
   type Arguments,
@@ -21,48 +22,6 @@ import {
   Undefined,
   type Value,
 } from "./values.ts";
-
-/** A template did more than it may. */
-class TooMuchWork extends TemplateError {}
-
-/** Counts steps, about ten million a second, and what is written. */
-export class Work {
-  private left: number;
-
-  constructor(most: number) {
-    this.left = most;
-  }
-
-  spend(value: Value): void {
-    this.left -= 1;
-    if (typeof value === "string") this.left -= value.length / 64;
-    else if (Array.isArray(value)) this.left -= value.length / 4;
-    if (this.left < 0) throw new TooMuchWork("it takes too much work");
-  }
-}
-
-/** Names and what they stand for. What is set in an inner scope does not leave it. */
-class Scope {
-  readonly work: Work;
-  private readonly names = new Map<string, Value>();
-  private readonly outer: Scope | undefined;
-
-  constructor(outer: Scope | Work, names: Iterable<readonly [string, Value]> = []) {
-    this.outer = outer instanceof Scope ? outer : undefined;
-    this.work = outer instanceof Scope ? outer.work : outer;
-    for (const [name, value] of names) this.names.set(name, value);
-  }
-
-  get(name: string): Value {
-    const value = this.names.get(name);
-    if (value !== undefined) return value;
-    return this.outer === undefined ? new Undefined(`'${name.slice(0, 100)}' is undefined`) : this.outer.get(name);
-  }
-
-  set(name: string, value: Value): void {
-    this.names.set(name, value);
-  }
-}
 
 /** How a body ended before its end. */
 type Leave = "break" | "continue" | undefined;

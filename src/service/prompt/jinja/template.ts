@@ -6,7 +6,8 @@
  * last digits lost, None as null and ['a'] as ["a"], and know a part of the filters and tests.
  */
 import { globals } from "./globals.ts";
-import { run, Work } from "./interpreter.ts";
+import { run } from "./interpreter.ts";
+import { Work } from "./scope.ts";
 import { parse } from "./parser.ts";
 import { TemplateError, type Value } from "./values.ts";
 

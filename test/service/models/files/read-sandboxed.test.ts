@@ -42,7 +42,7 @@ const pool = (world: World) => {
       Sandbox.of({
         run: (name, input, options) =>
           Effect.suspend(() => {
-            if (name === "readCheckpoint") world.read.push(basename(String(input)));
+            if (name === "readCheckpoint") world.read.push(basename(input as string));
             const cause = "lost the process that does it: it was ended from outside, twice";
             return world.killed.has(name)
               ? Effect.fail(new JobFailed({ job: name, reason: "killed", cause }))

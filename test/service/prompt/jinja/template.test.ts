@@ -3,7 +3,7 @@ import { readFileSync } from "node:fs";
 import { assert, describe, it } from "@effect/vitest";
 
 import { parseExactJson } from "../../../../src/service/prompt/jinja/exact-json.ts";
-import { Work } from "../../../../src/service/prompt/jinja/interpreter.ts";
+import { Work } from "../../../../src/service/prompt/jinja/scope.ts";
 import { str } from "../../../../src/service/prompt/jinja/python-text.ts";
 import { compileTemplate } from "../../../../src/service/prompt/jinja/template.ts";
 import { Callable, isDict, TemplateError, type Value } from "../../../../src/service/prompt/jinja/values.ts";
