@@ -15,7 +15,7 @@ import { ServerService } from "../../../src/client/gen/mlxd/v1/server_service_pb
 import { TokenizerService } from "../../../src/client/gen/mlxd/v1/tokenizer_service_pb.ts";
 import {
   CachePolicy_Mode,
-  ChatInputSchema,
+  type ChatInputSchema,
   type GenerationTask,
   GenerationTaskSchema,
   ReasoningOptions_Effort,
