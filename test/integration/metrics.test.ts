@@ -5,6 +5,7 @@ import { createGrpcTransport } from "@connectrpc/connect-node";
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest";
 
 import { GenerationService } from "../../src/client/gen/mlxd/v1/generation_service_pb.ts";
+import { Role } from "../../src/client/gen/mlxd/v1/types_pb.ts";
 import { ServerService } from "../../src/client/gen/mlxd/v1/server_service_pb.ts";
 import { type RunningService, startService } from "../support/running-service.ts";
 
@@ -33,7 +34,7 @@ describe("metrics of the running service", { timeout: 300_000 }, () => {
       const task = {
         input: {
           case: "chat" as const,
-          value: { messages: [{ role: 2, content: [{ part: { case: "text" as const, value: text } }] }] },
+          value: { messages: [{ role: Role.USER, content: [{ part: { case: "text" as const, value: text } }] }] },
         },
       };
       const { result } = await client.generate({ task });
