@@ -38,7 +38,7 @@ const createEngine = (): Engine => {
         let tokens = 0;
         const next = (): void => {
           tokens += 1;
-          onEvent({ type: "output", text: word, tokenIds: [tokens], ...nothingElse });
+          onEvent({ type: "output", text: word, tokens: 1, tokenIds: [tokens], ...nothingElse });
           if (tokens < parameters.maxOutputTokens) return;
           running.delete(next);
           onEvent({ type: "finished", reason: "max-output-tokens", ...plainEnd });

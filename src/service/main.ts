@@ -14,7 +14,7 @@ import { ResidencyConfig } from "./config/ResidencyConfig.ts";
 import { SandboxConfig } from "./config/SandboxConfig.ts";
 import { ServerConfig } from "./config/ServerConfig.ts";
 import { plainFailure } from "./config/settings.ts";
-import { layer as mlxEngines } from "./engine/mlx/MlxEngine.ts";
+import { layer as engines } from "./engine/drivers.ts";
 import { layer as downloads } from "./models/download/DownloadsLive.ts";
 import { layer as modelPool } from "./models/residency/ModelPool.ts";
 import { Models } from "./models/Models.ts";
@@ -35,7 +35,7 @@ const bundledModels = fileURLToPath(new URL("../../models", import.meta.url));
 const sandbox = Sandbox.layer.pipe(Layer.provide(SandboxConfig.layer));
 
 const models = Layer.mergeAll(modelPool, downloads, SmokeTests.layer).pipe(
-  Layer.provide([mlxEngines, sandbox]),
+  Layer.provide([engines, sandbox]),
   Layer.provide([EngineConfig.layer, DownloadConfig.layer, ModelsConfig.layer(bundledModels)]),
   Layer.provideMerge(ResidencyConfig.layer),
 );

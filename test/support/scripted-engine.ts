@@ -48,6 +48,7 @@ export const makeScriptedEngine = (script: Script | ((request: number) => Script
             text,
             reasoning: "",
             toolCalls: [],
+            tokens: tokenIds.length,
             tokenIds,
             reasoningTokens: 0,
             logprobs: [],

@@ -45,7 +45,7 @@ export interface ModelFacts {
   readonly capabilities: ModelCapabilities;
   readonly adapters: ReadonlyArray<AdapterFacts>;
   readonly embedding: EmbeddingFacts;
-  readonly engine: "mlx";
+  readonly engine: string;
 }
 
 /** Numbers that a layer computes for each token. */

@@ -18,8 +18,11 @@ import type {
   CachePolicy,
   EffectiveParameters,
   FinishReason,
+  GenerationInput,
   LogitBias,
+  OutputConstraint,
   OutputWarning,
+  ReasoningOptions,
   StopMatch,
   TokenLogprob,
   ToolCallDelta,
@@ -77,6 +80,8 @@ export interface EngineEmbedding extends EmbeddingRequest {
 interface EngineAdmitted {
   readonly type: "admitted";
   readonly cachedPromptTokens: number;
+  /** Told by an engine that makes the prompt itself. */
+  readonly promptTokens?: number;
 }
 
 /** The prompt's logprobs, if asked for: once, before any output. */
@@ -92,9 +97,12 @@ interface EngineOutput {
   readonly text: string;
   readonly reasoning: string;
   readonly toolCalls: ReadonlyArray<ToolCallDelta>;
-  readonly tokenIds: ReadonlyArray<number>;
+  /** Output tokens that it brings, whether or not their ids are known. */
+  readonly tokens: number;
   /** Of these, tokens of reasoning, without those that open and close it. */
   readonly reasoningTokens: number;
+  /** The ids of its tokens; none where the engine does not tell them. */
+  readonly tokenIds: ReadonlyArray<number>;
   /** Tokens that were drafted since the event before, and how many of this event's were; undefined: none. */
   readonly drafts?: { readonly drafted: number; readonly accepted: number };
   /** One for each token, if asked for. */
@@ -145,8 +153,19 @@ export interface EngineStatus {
   readonly restarts: number;
 }
 
-/** A loaded model that generates. */
-export interface Engine {
+/** What every loaded model has, whatever it takes. */
+interface LoadedModel {
+  /** Ends a request early: it finishes with `cancelled`. False when none of that id runs. */
+  readonly cancel: (id: string) => Effect.Effect<boolean>;
+  /** As it is now, and each change. `serving` means that tokens arrive. */
+  readonly health: Stream.Stream<EngineHealth>;
+  /** Succeeds when the engine has been given up: from then on it fails every request with the same. Its scope has to be closed. */
+  readonly failure: Effect.Effect<EngineFault>;
+  readonly status: Effect.Effect<EngineStatus>;
+}
+
+/** A loaded model that takes tokens: the service makes its prompts. */
+export interface Engine extends LoadedModel {
   /**
    * Runs a request to its end. Events go to `onEvent` as they come: at most one for each token, `finished` last. It is a
    * callback and not a Stream because every token of every caller passes here: one queue on the way is enough.
@@ -162,13 +181,28 @@ export interface Engine {
    * @param onAdmitted called when the engine begins with it
    */
   readonly embed: (request: EngineEmbedding, onAdmitted?: () => void) => Effect.Effect<Float32Array, EngineFailure>;
-  /** Ends a request early: it finishes with `cancelled`. False when none of that id runs. */
-  readonly cancel: (id: string) => Effect.Effect<boolean>;
-  /** As it is now, and each change. `serving` means that tokens arrive. */
-  readonly health: Stream.Stream<EngineHealth>;
-  /** Succeeds when the engine has been given up: from then on it fails every request with the same. Its scope has to be closed. */
-  readonly failure: Effect.Effect<EngineFault>;
-  readonly status: Effect.Effect<EngineStatus>;
+}
+
+/** What is asked of an engine that makes the prompt itself. */
+export interface ConversationRequest {
+  /** Unique among the running ones; names the generation in logs. */
+  readonly id: string;
+  readonly input: Exclude<GenerationInput, { readonly type: "tokens" }>;
+  readonly parameters: EffectiveParameters;
+  readonly reasoning: ReasoningOptions;
+  readonly constraint: OutputConstraint | undefined;
+  /** From admission on; then the partial result ends with `time-budget`. */
+  readonly timeBudgetMs: number | undefined;
+  readonly scheduling: SequenceScheduling;
+}
+
+/** A loaded model that takes conversations: it makes the prompt, and tells text, reasoning and calls apart. */
+export interface ConversationEngine extends LoadedModel {
+  /** As `Engine.generate`; its first event tells what the prompt took. */
+  readonly converse: (
+    request: ConversationRequest,
+    onEvent: (event: EngineEvent) => void,
+  ) => Effect.Effect<void, EngineFailure>;
 }
 
 /** Whether tokens are computed ahead of their turn, and by what; it changes no output. */
@@ -178,21 +212,21 @@ export interface Drafting {
   readonly directory: string | undefined;
 }
 
-/** Starts engines. The scope owns the engine: closing it ends the process and gives its memory back. */
-export class Engines extends Context.Service<
-  Engines,
-  {
-    /**
-     * Ready when its model is loaded and has agreed with itself.
-     *
-     * @param unchanged fails where the files are not those of the facts any more. It is asked before and after every
-     *   process reads them, so that none serves others.
-     */
-    readonly start: (
-      model: ModelFacts,
-      vocabulary: Vocabulary,
-      drafting: Drafting,
-      unchanged: Effect.Effect<void, ModelChanged>,
-    ) => Effect.Effect<Engine, EngineFault, Scope.Scope>;
-  }
->()("mlxd/engine/Engines") {}
+/** Starts engines of one kind. The scope owns the engine: closing it ends the process and gives its memory back. */
+export interface Driver {
+  /**
+   * Ready when its model is loaded and has agreed with itself.
+   *
+   * @param unchanged fails where the files are not those of the facts any more. It is asked before and after every
+   *   process reads them, so that none serves others.
+   */
+  readonly start: (
+    model: ModelFacts,
+    vocabulary: Vocabulary,
+    drafting: Drafting,
+    unchanged: Effect.Effect<void, ModelChanged>,
+  ) => Effect.Effect<Engine, EngineFault, Scope.Scope>;
+}
+
+/** Starts the engine of a model by the driver that its facts name. */
+export class Engines extends Context.Service<Engines, Driver>()("mlxd/engine/Engines") {}

@@ -11,7 +11,8 @@ interface RecordOptions {
   readonly id: string;
   readonly facts: ModelFacts;
   readonly parameters: EffectiveParameters;
-  readonly promptTokens: number;
+  /** Undefined where the engine tells it, as it makes the prompt. */
+  readonly promptTokens: number | undefined;
   /** Whether the engine will tell the prompt's logprobs: the generation starts with them. */
   readonly promptLogprobs: boolean;
   /** What every candidate's text begins with. */
@@ -49,11 +50,13 @@ export class GenerationRecord {
   private started = false;
   /** The first candidate's: the others find what it computed. */
   private cachedPromptTokens = 0;
+  private promptTokens: number;
   private prompt: ReadonlyArray<TokenLogprob> = [];
 
   constructor(options: RecordOptions) {
     this.id = options.id;
     this.options = options;
+    this.promptTokens = options.promptTokens ?? 0;
     this.candidates = Array.from({ length: options.candidateCount }, () => ({
       admittedAt: undefined,
       firstTokenAt: undefined,
@@ -78,6 +81,7 @@ export class GenerationRecord {
         this.options.onBegun();
         candidate.admittedAt = now;
         if (candidateIndex === 0) this.cachedPromptTokens = event.cachedPromptTokens;
+        this.promptTokens = this.options.promptTokens ?? event.promptTokens ?? 0;
         if (!this.options.promptLogprobs) this.start();
         break;
       case "prompt":
@@ -85,10 +89,10 @@ export class GenerationRecord {
         this.start();
         break;
       case "output": {
-        const { reasoningTokens, drafts, ...output } = event;
+        const { tokens, reasoningTokens, drafts, ...output } = event;
         this.start();
-        if (output.tokenIds.length > 0) candidate.firstTokenAt ??= now;
-        candidate.outputTokens += output.tokenIds.length;
+        if (tokens > 0) candidate.firstTokenAt ??= now;
+        candidate.outputTokens += tokens;
         candidate.reasoningTokens += reasoningTokens;
         candidate.draftedTokens += drafts?.drafted ?? 0;
         candidate.acceptedDraftTokens += drafts?.accepted ?? 0;
@@ -121,9 +125,9 @@ export class GenerationRecord {
     this.emitStarted({ ...this.options.parameters, seed });
   }
 
-  private countWithheld(index: number, { tokenIds, reasoningTokens, drafts }: EngineOutput, by: 1 | -1): void {
+  private countWithheld(index: number, { tokens, reasoningTokens, drafts }: EngineOutput, by: 1 | -1): void {
     const candidate = this.candidateAt(index);
-    candidate.withheldTokens += by * tokenIds.length;
+    candidate.withheldTokens += by * tokens;
     candidate.withheldReasoningTokens += by * reasoningTokens;
     candidate.draftedTokens += by * (drafts?.drafted ?? 0);
     candidate.acceptedDraftTokens += by * (drafts?.accepted ?? 0);
@@ -148,7 +152,8 @@ export class GenerationRecord {
   }
 
   private emitStarted(parameters: EffectiveParameters): void {
-    const { facts, promptTokens, emit } = this.options;
+    const { facts, emit } = this.options;
+    const { promptTokens } = this;
     emit({
       type: "started",
       generationId: this.id,
@@ -190,7 +195,8 @@ export class GenerationRecord {
   }
 
   private usageOf(candidates: ReadonlyArray<Candidate>): Usage {
-    const { promptTokens, reasons } = this.options;
+    const { promptTokens } = this;
+    const { reasons } = this.options;
     const sum = (count: (candidate: Candidate) => number) =>
       candidates.reduce((total, candidate) => total + count(candidate), 0);
     const draftedTokens = sum((candidate) => candidate.draftedTokens);

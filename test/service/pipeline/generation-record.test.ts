@@ -32,6 +32,7 @@ const output = (fields: Partial<Extract<EngineEvent, { type: "output" }>>): Engi
   text: "",
   reasoning: "",
   toolCalls: [],
+  tokens: fields.tokenIds?.length ?? 1,
   tokenIds: [7],
   reasoningTokens: 0,
   logprobs: [],

@@ -207,6 +207,7 @@ export class GenerationRun implements EngineRun {
     const { drafted } = this;
     this.drafted = 0;
     this.emitOutput(step, {
+      tokens: 1,
       tokenIds: [tokenId],
       reasoningTokens: !ends && wasReasoning && this.reader.inReasoning ? 1 : 0,
       logprobs: logprobs === undefined ? [] : [describeLogprobs(this.vocabulary, tokenId, logprobs)],
@@ -305,7 +306,7 @@ const samplingOf = (
 
 type TokensOfStep = Pick<
   Extract<EngineEvent, { type: "output" }>,
-  "tokenIds" | "reasoningTokens" | "drafts" | "logprobs"
+  "tokens" | "tokenIds" | "reasoningTokens" | "drafts" | "logprobs"
 >;
 
-const noTokens: TokensOfStep = { tokenIds: [], reasoningTokens: 0, logprobs: [] };
+const noTokens: TokensOfStep = { tokens: 0, tokenIds: [], reasoningTokens: 0, logprobs: [] };

@@ -3,13 +3,13 @@
  * delivers, started anew when it dies. What had not streamed yet is tried once more on the next process (Runs.ts); what had
  * is lost and says so. An engine that cannot be started any more is given up: its owner is told why.
  */
-import { Clock, Effect, Layer, SubscriptionRef } from "effect";
+import { Clock, Effect, SubscriptionRef } from "effect";
 
-import { EngineConfig, type EngineSettings } from "../../config/EngineConfig.ts";
+import type { EngineSettings } from "../../config/EngineConfig.ts";
 import type { ModelChanged } from "../../domain/errors.ts";
 import type { ModelFacts } from "../../domain/model.ts";
 import type { Vocabulary } from "../../prompt/Vocabulary.ts";
-import { type Drafting, type Engine, type EngineFailure, type EngineHealth, Engines } from "../Engine.ts";
+import type { Drafting, Driver, Engine, EngineFailure, EngineHealth } from "../Engine.ts";
 import { EmbeddingRun } from "./EmbeddingRun.ts";
 import type { EngineRun } from "./EngineRun.ts";
 import { GenerationRun } from "./GenerationRun.ts";
@@ -17,10 +17,9 @@ import { Supervisor } from "./Supervisor.ts";
 import { createVocabularyMessage, WorkerVocabulary } from "./vocabulary.ts";
 import { type SpawnWorker, spawnWorker } from "./WorkerProcess.ts";
 
-export const layer: Layer.Layer<Engines, never, EngineConfig> = Layer.effect(
-  Engines,
-  Effect.map(EngineConfig, (config) => Engines.of({ start: (...model) => startEngine(spawnWorker, config, ...model) })),
-);
+export const mlxDriver = (settings: EngineSettings): Driver => ({
+  start: (...model) => startEngine(spawnWorker, settings, ...model),
+});
 
 /** Ready when its process has agreed with itself. The scope owns the engine. */
 export const startEngine = Effect.fn("MlxEngine.start")(function* (

@@ -6,7 +6,7 @@ import { Cause, Deferred, Effect, Exit, Fiber, Layer } from "effect";
 
 import { EngineConfig } from "../../../../src/service/config/EngineConfig.ts";
 import { type Engine, Engines, type EngineEvent, type EngineRequest } from "../../../../src/service/engine/Engine.ts";
-import { layer as mlxLayer } from "../../../../src/service/engine/mlx/MlxEngine.ts";
+import { layer as mlxLayer } from "../../../../src/service/engine/drivers.ts";
 import { constraintGrammar } from "../../../../src/service/output/grammar/constraint-grammar.ts";
 import { decodeTokens } from "../../../../src/service/prompt/detokenizer.ts";
 import { byteVocabulary } from "../../../support/byte-tokenizer.ts";

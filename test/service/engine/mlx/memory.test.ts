@@ -3,7 +3,7 @@ import { Effect, Layer } from "effect";
 
 import { EngineConfig } from "../../../../src/service/config/EngineConfig.ts";
 import { type Engine, Engines } from "../../../../src/service/engine/Engine.ts";
-import { layer as mlxLayer } from "../../../../src/service/engine/mlx/MlxEngine.ts";
+import { layer as mlxLayer } from "../../../../src/service/engine/drivers.ts";
 import { byteVocabulary } from "../../../support/byte-tokenizer.ts";
 import { engineRequest } from "../../../support/engine-request.ts";
 import { facts } from "../../../support/tasks.ts";

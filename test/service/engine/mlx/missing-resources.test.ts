@@ -8,7 +8,7 @@ import { Effect, Fiber, Layer } from "effect";
 
 import { EngineConfig, type EngineSettings } from "../../../../src/service/config/EngineConfig.ts";
 import { Engines } from "../../../../src/service/engine/Engine.ts";
-import { layer as mlxLayer } from "../../../../src/service/engine/mlx/MlxEngine.ts";
+import { layer as mlxLayer } from "../../../../src/service/engine/drivers.ts";
 import { byteVocabulary } from "../../../support/byte-tokenizer.ts";
 import { facts } from "../../../support/tasks.ts";
 import { writeRandomCheckpoint } from "../../worker/random-checkpoint.ts";

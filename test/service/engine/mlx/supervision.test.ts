@@ -18,7 +18,7 @@ import {
   type EngineHealth,
   type EngineRequest,
 } from "../../../../src/service/engine/Engine.ts";
-import { layer as mlxLayer } from "../../../../src/service/engine/mlx/MlxEngine.ts";
+import { layer as mlxLayer } from "../../../../src/service/engine/drivers.ts";
 import { byteVocabulary } from "../../../support/byte-tokenizer.ts";
 import { engineRequest } from "../../../support/engine-request.ts";
 import { facts } from "../../../support/tasks.ts";
