@@ -6,6 +6,7 @@ import type { ModelCondition, ModelFacts, ModelStatus } from "../../src/service/
 import { familyProfile } from "../../src/service/models/catalog/families.ts";
 import { Models } from "../../src/service/models/Models.ts";
 import type { Tokenizer } from "../../src/service/prompt/Tokenizer.ts";
+import { tokenModel } from "./model-in-use.ts";
 import { textTools } from "./text-tools.ts";
 
 const facts: ModelFacts = {
@@ -106,11 +107,9 @@ export const listedModels = (
     get: find,
     pool: Effect.succeed(poolStatus),
     changes,
-    promptTools: (name) =>
-      Effect.map(find(name), (status) => ({
-        facts: status.facts,
-        profile: familyProfile("unknown"),
-        ...textTools({ tokenizer: byteTokenizer }),
-      })),
+    use: (name) =>
+      Effect.map(find(name), ({ facts }) =>
+        tokenModel({ facts, profile: familyProfile("unknown"), ...textTools({ tokenizer: byteTokenizer }) }),
+      ),
   });
 };

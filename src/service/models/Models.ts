@@ -9,12 +9,43 @@ import type {
   ModelOperationConflict,
 } from "../domain/errors.ts";
 import type { ModelCondition, ModelFacts, ModelStatus } from "../domain/model.ts";
-import type { Engine, EngineDevice, LoadedMlx } from "../engine/Engine.ts";
+import type { ConversationOption } from "../domain/conversation-options.ts";
+import type { FamilyProfile } from "../domain/family.ts";
+import type { ConversationEngine, Engine, EngineDevice, LoadedMlx } from "../engine/Engine.ts";
 import type { Footprint } from "./memory/footprint.ts";
 import type { PromptTools } from "./prompting/PromptTools.ts";
 import type { Unloaded, UnloadOptions, UnloadReason } from "./memory/retention.ts";
 import type { Room } from "./memory/Reservations.ts";
 import type { NameFailure } from "./names/resolve-name.ts";
+
+/** A model as it was when it was looked up; a name may be another one's by now. */
+export type ModelInUse = TokenModel | ConversationModel;
+
+/**
+ * The model's engine, started by the first caller while the others wait for it; when all of them leave, the start is
+ * cancelled. A start that failed is not repeated for some seconds. Held by the scope: a model with an open lease is never
+ * evicted. Where there is no room, idle models make way, or it is waited for those in use. Where its files have changed since
+ * it was looked up, it fails with ModelChanged, and the catalog has what is there now.
+ *
+ * @param isTrial whether it is none of the uses that `useCount` tells
+ */
+type Lease<E> = (isTrial?: boolean) => Effect.Effect<E, LoadFailure, Scope.Scope>;
+
+/** The service makes its prompts and reads its output, with the files that it has of it. */
+export interface TokenModel extends PromptTools {
+  readonly takes: "tokens";
+  readonly lease: Lease<Engine>;
+}
+
+/** Its engine makes the prompts itself. */
+export interface ConversationModel {
+  readonly takes: "conversations";
+  readonly facts: ModelFacts;
+  readonly profile: FamilyProfile;
+  /** What of a task its engine heeds, beside what is asked. Anything else is refused. */
+  readonly options: ReadonlySet<ConversationOption>;
+  readonly lease: Lease<ConversationEngine>;
+}
 
 /** How the preload of one model went. */
 export interface PreloadReport {
@@ -82,21 +113,8 @@ export class Models extends Context.Service<
     /** In the catalog's order; then those that are no longer in it and finish what runs. */
     readonly list: Effect.Effect<ReadonlyArray<ModelStatus>>;
     readonly get: (name: string) => Effect.Effect<ModelStatus, NameFailure>;
-    /** Read once for each model and kept. */
-    readonly promptTools: (name: string) => Effect.Effect<PromptTools, NameFailure | FilesUnusable | ModelChanged>;
-    /**
-     * The model's engine, started by the first caller while the others wait for it; when all of them leave, the start is
-     * cancelled. A start that failed is not repeated for some seconds. Held by the scope: a model with an open lease is
-     * never evicted. Where there is no room, idle models make way, or it is waited for those in use. With facts it is the
-     * engine of that very model, also when the catalog has since given its name away; where its files have changed since,
-     * it fails with ModelChanged, and the catalog has what is there now.
-     *
-     * @param isTrial whether it is none of the uses that `useCount` tells
-     */
-    readonly lease: (
-      model: string | ModelFacts,
-      isTrial?: boolean,
-    ) => Effect.Effect<Engine, NameFailure | LoadFailure, Scope.Scope>;
+    /** To ask a model something. What is read of its files is read once and kept. */
+    readonly use: (name: string) => Effect.Effect<ModelInUse, NameFailure | FilesUnusable | ModelChanged>;
     /** Ends when the model is loaded; the options hold from then on. A start that failed is repeated at once. */
     readonly load: (name: string, options: LoadOptions) => Effect.Effect<ModelStatus, NameFailure | LoadFailure>;
     /** Whether it would fit, without loading it. */

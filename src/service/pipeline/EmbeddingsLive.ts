@@ -7,6 +7,7 @@ import type { EmbeddingTask } from "../domain/embedding.ts";
 import { turnOf } from "../domain/turn.ts";
 import { noUsage, type Usage } from "../domain/usage.ts";
 import { Models } from "../models/Models.ts";
+import { useTokens } from "../models/token-model.ts";
 import { Stats } from "../telemetry/Stats.ts";
 import { Embeddings } from "./Embeddings.ts";
 import { describeCall, ofTenant } from "./of-caller.ts";
@@ -33,17 +34,17 @@ export const layer: Layer.Layer<Embeddings, never, Models | Admission | Stats> =
 
     const embed = Effect.fn("Embeddings.embed")(function* (task: EmbeddingTask, execution: Execution) {
       const receivedAt = yield* Clock.currentTimeMillis;
-      const tools = yield* models
-        .promptTools(task.model)
-        .pipe(Effect.tapError((error) => Effect.sync(() => (execution.model = modelOfFailure(error)))));
-      const { facts } = tools;
+      const model = yield* useTokens(models, task.model, "embeddings").pipe(
+        Effect.tapError((error) => Effect.sync(() => (execution.model = modelOfFailure(error)))),
+      );
+      const { facts } = model;
       execution.model = facts.id;
-      const { inputs, pooling } = yield* prepareInputs(task, tools);
+      const { inputs, pooling } = yield* prepareInputs(task, model);
       const { dimensions, normalize } = task;
       execution.wait.for = "place";
       yield* admission.admit(facts.id, task.scheduling);
       execution.wait.for = "model";
-      const engine = yield* models.lease(facts, execution.isTrial);
+      const engine = yield* model.lease(execution.isTrial);
       execution.wait.for = "engine";
       const scheduling = { turn: turnOf(task.scheduling, receivedAt), fairnessId: task.scheduling.fairnessId };
       const onAdmitted = () => (execution.wait.over = true);

@@ -1,6 +1,6 @@
 /** The pipeline, one step after the other: resolve, render, check the limits, admit, generate, account. */
 import { randomUUID } from "node:crypto";
-import { Clock, Effect, Layer, Queue, Random, Stream } from "effect";
+import { Clock, Effect, Layer, Queue, Stream } from "effect";
 
 import { Admission } from "../admission/Admission.ts";
 import { QualityConfig } from "../config/QualityConfig.ts";
@@ -15,16 +15,14 @@ import {
   type ServiceError,
 } from "../domain/errors.ts";
 import type { GenerationEvent, GenerationTask } from "../domain/generation.ts";
-import { Models } from "../models/Models.ts";
-import type { PromptTools } from "../models/prompting/PromptTools.ts";
+import { type ModelInUse, Models } from "../models/Models.ts";
 import { SmokeTests } from "../models/smoke/SmokeTests.ts";
-import { marksReasoning } from "../output/output-format.ts";
+import { useTokens } from "../models/token-model.ts";
 import { resolveParameters } from "../prompt/effective-parameters.ts";
 import { Metrics } from "../telemetry/metrics/Metrics.ts";
 import { Stats } from "../telemetry/Stats.ts";
-import { candidateSeed } from "./candidate-seed.ts";
 import { collectResult } from "./collect-result.ts";
-import { engineRequests } from "./engine-requests.ts";
+import { prepareConversationRun } from "./conversation-run.ts";
 import { type TaskOptions, Generations } from "./Generations.ts";
 import { GenerationRecord } from "./GenerationRecord.ts";
 import { describeCall, ofTenant } from "./of-caller.ts";
@@ -32,7 +30,7 @@ import { modelOfFailure, outcomeOf } from "./outcome.ts";
 import { preparePrompt } from "./prepare-prompt.ts";
 import { type Wait, withinQueueWait } from "./queue-wait.ts";
 import { withFilesOfNow } from "./with-files-of-now.ts";
-import { generateRecovering, isRecoverable } from "./recovery.ts";
+import { prepareTokenRun } from "./token-run.ts";
 
 type Emit = (event: GenerationEvent) => void;
 
@@ -67,10 +65,15 @@ export const layer: Layer.Layer<Generations, never, Needs> = Layer.effect(
     const running = new Map<string, RunningGeneration>();
 
     /** An adapter whose files changed is one of the catalog's: it is read anew, for whoever begins anew. */
-    const prepare = (task: GenerationTask, tools: PromptTools) =>
-      Effect.tapError(preparePrompt(task, tools), (error) =>
+    const rescanning = <A, E extends ServiceError>(prepared: Effect.Effect<A, E>) =>
+      Effect.tapError(prepared, (error) =>
         error instanceof ModelChanged ? Effect.ignore(models.rescan) : Effect.void,
       );
+
+    const prepare = (task: GenerationTask, model: ModelInUse, isTrial: boolean) =>
+      model.takes === "tokens"
+        ? rescanning(prepareTokenRun(task, model, { isTrial, retriesBroken: retriesBroken && !isTrial }))
+        : prepareConversationRun(task, model, isTrial);
 
     const generate = Effect.fn("Generations.generate")(function* (
       task: GenerationTask,
@@ -78,36 +81,23 @@ export const layer: Layer.Layer<Generations, never, Needs> = Layer.effect(
       emit: Emit,
     ) {
       const receivedAt = yield* Clock.currentTimeMillis;
-      const tools = yield* models
-        .promptTools(task.model)
+      const model = yield* models
+        .use(task.model)
         .pipe(Effect.tapError((error) => Effect.sync(() => (execution.model = modelOfFailure(error)))));
-      const { facts } = tools;
+      const { facts } = model;
       execution.model = facts.id;
       // An adapter makes another model of it, which was never tried.
       const isBlocked = task.input.type === "chat" && task.adapter === undefined && !execution.isTrial;
       const unfit = isBlocked ? smokeTests.blocking(facts) : undefined;
       if (unfit !== undefined) return yield* new ModelUnfit({ model: facts.id, finding: unfit.reason });
-      const prompt = yield* prepare(task, tools);
-      const promptTokens = prompt.tokenIds.length;
-      const resolved = yield* Effect.fromResult(
-        resolveParameters({
-          ...facts,
-          sampling: task.sampling,
-          stop: task.stop,
-          promptTokens,
-          randomSeed: yield* Random.nextIntBetween(0, 2 ** 32 - 1),
-        }),
-      );
+      const { begin, ...prepared } = yield* prepare(task, model, execution.isTrial);
       const id = `gen_${randomUUID().replaceAll("-", "")}`;
       const { candidateCount = 1 } = task.sampling;
       const record = new GenerationRecord({
+        ...prepared,
         id,
         facts,
-        parameters: { ...resolved.parameters, ...(prompt.adapter && { adapter: prompt.adapter.id }) },
-        promptTokens,
         promptLogprobs: task.output.promptLogprobs,
-        echo: prompt.echo,
-        reasons: task.input.type === "chat" && marksReasoning(tools.outputFormat) && !task.output.verbatim,
         candidateCount,
         receivedAt,
         onBegun: () => (execution.wait.over = true),
@@ -119,41 +109,17 @@ export const layer: Layer.Layer<Generations, never, Needs> = Layer.effect(
       execution.wait.for = "place";
       yield* admission.admit(facts.id, task.scheduling, candidateCount);
       execution.wait.for = "model";
-      const engine = yield* models.lease(facts, execution.isTrial);
+      const { run, cancel } = yield* begin({ id, receivedAt, streams: execution.streams });
       execution.wait.for = "engine";
-      const requests = engineRequests(id, task, tools, prompt, resolved, { streams: execution.streams, receivedAt });
-      const cancel = Effect.map(
-        Effect.forEach(requests, (request) => engine.cancel(request.id)),
-        (found) => found.some(Boolean),
-      );
       yield* Effect.acquireRelease(
         Effect.sync(() => running.set(id, { caller, cancel })),
         () => Effect.sync(() => running.delete(id)),
       );
-      const [only] = requests;
-      const { conversation } = prompt;
-      const isRetried = retriesBroken && !execution.isTrial && isRecoverable(task, resolved.parameters);
-      if (isRetried && only !== undefined && conversation !== undefined) {
-        const retrySeed = candidateSeed(resolved.parameters.seed, 1);
-        const { streams } = execution;
-        const { specials } = tools.vocabulary;
-        const options = { task, engine, request: only, conversation, specials, record, streams, retrySeed };
-        const retried = yield* generateRecovering(options);
-        if (retried === undefined) return;
-        stats.retried(facts.id, retried.second === undefined && !record.cancelled);
-        return yield* Effect.logWarning("a broken answer was generated anew").pipe(
-          Effect.annotateLogs({ model: facts.id, generationId: id, ...retried }),
-        );
-      }
-      const clock = yield* Clock.Clock;
-      // In order: the first computes the prompt, the others find it in the prefix cache.
-      yield* Effect.forEach(
-        requests,
-        (request, candidateIndex) =>
-          engine.generate(request, (event) =>
-            record.onEngineEvent(candidateIndex, event, clock.currentTimeMillisUnsafe()),
-          ),
-        { concurrency: "unbounded", discard: true },
+      const retried = yield* run(record);
+      if (retried === undefined) return;
+      stats.retried(facts.id, retried.second === undefined && !record.cancelled);
+      yield* Effect.logWarning("a broken answer was generated anew").pipe(
+        Effect.annotateLogs({ model: facts.id, generationId: id, ...retried }),
       );
     }, Effect.scoped);
 
@@ -213,9 +179,9 @@ export const layer: Layer.Layer<Generations, never, Needs> = Layer.effect(
       }),
       count: Effect.fn("Generations.count")(
         function* (task) {
-          const tools = yield* models.promptTools(task.model);
-          const { facts } = tools;
-          const promptTokens = (yield* prepare(task, tools)).tokenIds.length;
+          const model = yield* useTokens(models, task.model, "counting tokens");
+          const { facts } = model;
+          const promptTokens = (yield* rescanning(preparePrompt(task, model))).tokenIds.length;
           const resolved = resolveParameters({ ...facts, ...task, promptTokens, randomSeed: 0 });
           return {
             model: facts.id,

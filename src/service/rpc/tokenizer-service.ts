@@ -3,6 +3,7 @@ import { Effect } from "effect";
 
 import { type TokenizerService } from "../../client/gen/mlxd/v1/tokenizer_service_pb.ts";
 import { Models } from "../models/Models.ts";
+import { useTokens } from "../models/token-model.ts";
 import { Generations } from "../pipeline/Generations.ts";
 import { decodeTokens } from "../prompt/detokenizer.ts";
 import type { Vocabulary } from "../prompt/Vocabulary.ts";
@@ -22,7 +23,7 @@ export const makeTokenizerService = Effect.gen(function* () {
           const { addSpecialTokens, pieces } = request;
           const options = { field: "texts", addSpecialTokens, truncate: false, limit: Infinity };
           const { facts, vocabulary, encoded } = yield* withFilesOfNow(
-            Effect.flatMap(models.promptTools(request.model), ({ texts, ...tools }) =>
+            Effect.flatMap(useTokens(models, request.model, "tokenizing"), ({ texts, ...tools }) =>
               Effect.map(texts.encode(request.texts, options), (found) => ({ ...tools, encoded: found })),
             ),
           );
@@ -39,7 +40,7 @@ export const makeTokenizerService = Effect.gen(function* () {
       bridge.unary(received, context, (request) =>
         Effect.gen(function* () {
           const { ids, skipSpecialTokens } = request;
-          const { facts, vocabulary } = yield* models.promptTools(request.model);
+          const { facts, vocabulary } = yield* useTokens(models, request.model, "detokenizing");
           const unknown = ids.findIndex((id) => id >= vocabulary.size);
           if (unknown >= 0) {
             const description = `${ids[unknown]} is out of range; it must be less than ${vocabulary.size}`;

@@ -11,6 +11,7 @@ import { Models } from "../../../src/service/models/Models.ts";
 import { Embeddings } from "../../../src/service/pipeline/Embeddings.ts";
 import { layer as embeddingsLayer } from "../../../src/service/pipeline/EmbeddingsLive.ts";
 import { Stats } from "../../../src/service/telemetry/Stats.ts";
+import { tokenModel } from "../../support/model-in-use.ts";
 import { makeScriptedEngine, type Script, type ScriptedEngine } from "../../support/scripted-engine.ts";
 import { facts } from "../../support/tasks.ts";
 import { textTools } from "../../support/text-tools.ts";
@@ -40,8 +41,7 @@ const withPipeline = <A, E>(
       ...textTools(),
     };
     const models = Layer.mock(Models)({
-      promptTools: () => Effect.succeed(tools),
-      lease: () => Effect.succeed(engine),
+      use: () => Effect.succeed(tokenModel(tools, Effect.succeed(engine))),
     });
     const base = Layer.mergeAll(models, Stats.layer, Layer.succeed(AdmissionConfig, { maxRunning: 1, maxQueued: 1 }));
     const layer = embeddingsLayer.pipe(Layer.provideMerge(Admission.layer), Layer.provideMerge(base));

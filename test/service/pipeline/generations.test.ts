@@ -20,6 +20,7 @@ import type { TemplateShape } from "../../../src/service/prompt/template-shape.t
 import { ChatTemplateRefused } from "../../../src/service/prompt/chat-template.ts";
 import { Metrics } from "../../../src/service/telemetry/metrics/Metrics.ts";
 import { Stats } from "../../../src/service/telemetry/Stats.ts";
+import { tokenModel } from "../../support/model-in-use.ts";
 import { quality } from "../../support/quality.ts";
 import { makeScriptedEngine, type ScriptedEngine } from "../../support/scripted-engine.ts";
 import { textTools } from "../../support/text-tools.ts";
@@ -66,21 +67,25 @@ const withPipeline = <A, E>(
   Effect.gen(function* () {
     const engine = yield* makeScriptedEngine(script);
     const models = Layer.mock(Models)({
-      promptTools: (name) =>
+      use: (name) =>
         name === "" || name === "tiny"
-          ? Effect.succeed({
-              facts: facts(),
-              profile: familyProfile("unknown"),
-              ...textTools({
-                tokenizer,
-                ...chatTemplate,
-                outputFormat: model.outputFormat ?? outputFormat,
-                ...(model.template && { template: model.template }),
-              }),
-              ...(model.facts && { facts: model.facts }),
-            })
+          ? Effect.succeed(
+              tokenModel(
+                {
+                  facts: facts(),
+                  profile: familyProfile("unknown"),
+                  ...textTools({
+                    tokenizer,
+                    ...chatTemplate,
+                    outputFormat: model.outputFormat ?? outputFormat,
+                    ...(model.template && { template: model.template }),
+                  }),
+                  ...(model.facts && { facts: model.facts }),
+                },
+                Effect.succeed(engine),
+              ),
+            )
           : Effect.fail(new ModelNotFound({ model: name, nearest: [] })),
-      lease: () => Effect.succeed(engine),
     });
     const smokeTests = Layer.mock(SmokeTests)({ of: () => undefined, blocking: () => undefined });
     const base = Layer.mergeAll(

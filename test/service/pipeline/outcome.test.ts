@@ -12,6 +12,7 @@ import { layer as generationsLayer } from "../../../src/service/pipeline/Generat
 import { outcomeOf } from "../../../src/service/pipeline/outcome.ts";
 import { Metrics } from "../../../src/service/telemetry/metrics/Metrics.ts";
 import { Stats } from "../../../src/service/telemetry/Stats.ts";
+import { tokenModel } from "../../support/model-in-use.ts";
 import { quality } from "../../support/quality.ts";
 import { makeScriptedEngine, type Script } from "../../support/scripted-engine.ts";
 import { facts, task } from "../../support/tasks.ts";
@@ -54,13 +55,14 @@ const withPipeline = <A, E>(script: Script, test: Effect.Effect<A, E, Generation
   Effect.gen(function* () {
     const engine = yield* makeScriptedEngine(script);
     const models = Layer.mock(Models)({
-      promptTools: (name) => {
+      use: (name) => {
         if (name === "broken-alias") return Effect.fail(new errors.ModelBroken({ model: "broken", cause: "x" }));
         return name === ""
-          ? Effect.succeed({ facts: facts(), profile: familyProfile("unknown"), ...textTools() })
+          ? Effect.succeed(
+              tokenModel({ facts: facts(), profile: familyProfile("unknown"), ...textTools() }, Effect.succeed(engine)),
+            )
           : Effect.fail(new errors.ModelNotFound({ model: name, nearest: [] }));
       },
-      lease: () => Effect.succeed(engine),
     });
     const base = Layer.mergeAll(
       models,

@@ -15,6 +15,7 @@ import { Generations } from "../../../src/service/pipeline/Generations.ts";
 import { layer as generationsLayer } from "../../../src/service/pipeline/GenerationsLive.ts";
 import { Metrics } from "../../../src/service/telemetry/metrics/Metrics.ts";
 import { Stats } from "../../../src/service/telemetry/Stats.ts";
+import { tokenModel } from "../../support/model-in-use.ts";
 import { quality } from "../../support/quality.ts";
 import { makeScriptedEngine, type Script, type ScriptedEngine } from "../../support/scripted-engine.ts";
 import { facts, task } from "../../support/tasks.ts";
@@ -36,8 +37,10 @@ const withPipeline = <A, E>(
   Effect.gen(function* () {
     const engine = yield* makeScriptedEngine(script);
     const models = Layer.mock(Models)({
-      promptTools: () => Effect.succeed({ facts: facts(), profile: familyProfile("unknown"), ...textTools() }),
-      lease: () => Effect.as(load, engine),
+      use: () =>
+        Effect.succeed(
+          tokenModel({ facts: facts(), profile: familyProfile("unknown"), ...textTools() }, Effect.as(load, engine)),
+        ),
     });
     const base = Layer.mergeAll(
       models,

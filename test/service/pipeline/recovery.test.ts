@@ -16,6 +16,7 @@ import { Generations } from "../../../src/service/pipeline/Generations.ts";
 import { layer as generationsLayer } from "../../../src/service/pipeline/GenerationsLive.ts";
 import { Metrics } from "../../../src/service/telemetry/metrics/Metrics.ts";
 import { Stats } from "../../../src/service/telemetry/Stats.ts";
+import { tokenModel } from "../../support/model-in-use.ts";
 import { capturedLog, type LogLine } from "../../support/captured-log.ts";
 import { quality } from "../../support/quality.ts";
 import { makeScriptedEngine, type Script, type ScriptedEngine } from "../../support/scripted-engine.ts";
@@ -50,7 +51,7 @@ const withAnswers = <A, E>(
       ...textTools({ render: () => "<|user|>Hello there<|assistant|>" }),
     };
     const base = Layer.mergeAll(
-      Layer.mock(Models)({ promptTools: () => Effect.succeed(tools), lease: () => Effect.succeed(engine) }),
+      Layer.mock(Models)({ use: () => Effect.succeed(tokenModel(tools, Effect.succeed(engine))) }),
       Layer.mock(SmokeTests)({ of: () => undefined, blocking: () => undefined }),
       quality({ retriesBroken }),
       Layer.succeed(AdmissionConfig, { maxRunning: 2, maxQueued: 2 }),

@@ -5,13 +5,14 @@ import { EngineConfig } from "../../config/EngineConfig.ts";
 import { ModelsConfig } from "../../config/ModelsConfig.ts";
 import { ResidencyConfig } from "../../config/ResidencyConfig.ts";
 import { ModelChanged } from "../../domain/errors.ts";
-import type { ModelCondition, ModelFacts } from "../../domain/model.ts";
+import type { ModelCondition } from "../../domain/model.ts";
 import { Engines } from "../../engine/Engine.ts";
 import { Sandbox } from "../../sandbox/Sandbox.ts";
 import { footprintOf } from "../memory/footprint.ts";
 import { Reservations } from "../memory/Reservations.ts";
 import type { UnloadOptions } from "../memory/retention.ts";
-import { type LoadOptions, Models } from "../Models.ts";
+import { type LoadOptions, Models, type TokenModel } from "../Models.ts";
+import type { PromptTools } from "../prompting/PromptTools.ts";
 import { draftOf } from "./draft-of.ts";
 import type { Member } from "./members.ts";
 import { ModelSet } from "./ModelSet.ts";
@@ -74,19 +75,21 @@ export const layer: Layer.Layer<Models, CatalogFailure, ModelsConfig | Residency
       }));
     const leaseOf = (slot: ModelSlot, isTrial: boolean | undefined) =>
       isTrial === true ? slot.lease : Effect.tap(slot.lease, slot.countUse);
-    const lease = Effect.fn("Models.lease")((model: string | ModelFacts, isTrial?: boolean) =>
-      typeof model === "string"
-        ? models.withUsable(model, ({ slot }) => leaseOf(slot, isTrial))
-        : Effect.flatMap(models.slotOf(model), (slot) => leaseOf(slot, isTrial)).pipe(
-            Effect.tapError((error) => (error instanceof ModelChanged ? models.refresh(model) : Effect.void)),
-          ),
-    );
+    const inUse = ({ slot }: Member, tools: PromptTools): TokenModel => ({
+      ...tools,
+      takes: "tokens",
+      lease: (isTrial) =>
+        Effect.withSpan(leaseOf(slot, isTrial), "ModelInUse.lease").pipe(
+          Effect.tapError((error) => (error instanceof ModelChanged ? models.refresh(tools.facts) : Effect.void)),
+        ),
+    });
 
     return Models.of({
       list: Effect.suspend(() => Effect.forEach(models.known, statusOf)),
       get: (name) => Effect.flatMap(models.knownOf(name), statusOf),
-      promptTools: Effect.fn("Models.promptTools")((name: string) => models.withUsable(name, ({ tools }) => tools)),
-      lease,
+      use: Effect.fn("Models.use")((name: string) =>
+        models.withUsable(name, (member) => Effect.map(member.tools, (tools) => inUse(member, tools))),
+      ),
       load: Effect.fn("Models.load")((name: string, { pinned, idleTtlMs: ttlMs }: LoadOptions) =>
         models.withUsable(
           name,
@@ -133,7 +136,7 @@ export const layer: Layer.Layer<Models, CatalogFailure, ModelsConfig | Residency
       }),
       preload: Effect.fn("Models.preload")((names: ReadonlyArray<string>) =>
         Effect.forEach(names, (name) =>
-          Effect.scoped(lease(name, true)).pipe(
+          Effect.scoped(models.withUsable(name, ({ slot }) => leaseOf(slot, true))).pipe(
             Effect.match({
               onSuccess: () => ({ name, error: undefined }),
               onFailure: (error) => ({ name, error }),

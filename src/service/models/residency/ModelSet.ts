@@ -45,8 +45,6 @@ interface ModelSetParts {
 export class ModelSet {
   private readonly parts: ModelSetParts;
   private state: SetState;
-  /** A call may hold facts for longer than the catalog does: its model is found by them still. */
-  private readonly slotsByFacts = new WeakMap<ModelFacts, ModelSlot>();
   private readonly oneAtATime = Semaphore.makeUnsafe(1);
   private readonly readings: FolderReadings;
 
@@ -137,14 +135,6 @@ export class ModelSet {
     return Effect.suspend(() => this.find(this.known, name));
   }
 
-  /** The slot of that very model, also when the catalog has since given its name away. */
-  slotOf(facts: ModelFacts): Effect.Effect<ModelSlot, NameFailure> {
-    return Effect.suspend(() => {
-      const slot = this.slotsByFacts.get(facts);
-      return slot === undefined ? Effect.map(this.memberOf(facts.id), (member) => member.slot) : Effect.succeed(slot);
-    });
-  }
-
   /** Where its files changed since the model was read: once more with what is there now. */
   withUsable<A, E, R>(name: string, use: (member: Member) => Effect.Effect<A, E | ModelChanged, R>) {
     return Effect.flatMap(this.usable(name), (member) =>
@@ -194,7 +184,6 @@ export class ModelSet {
       const retired = [...this.state.retired.filter(({ slot }) => slot.isResident), ...gone];
       this.state = { settings, members, fallback, retired };
       for (const { entry, slot } of members) {
-        this.slotsByFacts.set(entry.facts, slot);
         const known = before.find((member) => member.slot === slot);
         if (known === undefined) continue;
         slot.forgetFailure();

@@ -78,8 +78,9 @@ export const layer: Layer.Layer<Preparations, never, Needs> = Layer.effect(
 
     const ask = Effect.fnUntraced(function* ({ id, embedding }: ModelFacts) {
       if (embedding.trained) return yield* vectorTest(id, quality, embeddings);
-      const { template } = yield* models.promptTools(id);
-      return yield* smokeTest(id, template.options.includes("enable_thinking"), quality, generations);
+      const model = yield* models.use(id);
+      const canThink = model.takes === "tokens" && model.template.options.includes("enable_thinking");
+      return yield* smokeTest(id, canThink, quality, generations);
     });
 
     const walk = Effect.fnUntraced(function* (place: Place, retest: boolean, journal: Journal, reached: Reached) {

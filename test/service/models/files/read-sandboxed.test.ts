@@ -18,6 +18,7 @@ import { writeCheckpoint } from "../../../fixtures/checkpoint.ts";
 import { idleEngine } from "../../../support/idle-engine.ts";
 import { inlineSandbox } from "../../../support/inline-sandbox.ts";
 import { residency } from "../../../support/residency.ts";
+import { lease } from "../../../support/model-in-use.ts";
 
 let folder = "";
 beforeEach(() => {
@@ -66,13 +67,13 @@ describe("a model whose folder was not read to its end", () => {
     const world = worldWith("readCheckpoint");
     return Effect.gen(function* () {
       const models = yield* Models;
-      const lost = yield* Effect.flip(models.promptTools("a"));
+      const lost = yield* Effect.flip(models.use("a"));
       assert.deepInclude(lost, { _tag: "SandboxLost", model: "a" });
       assert.include(lost.message, "ended from outside");
-      assert.strictEqual((yield* Effect.flip(Effect.scoped(models.lease("b"))))._tag, "SandboxLost");
+      assert.strictEqual((yield* Effect.flip(Effect.scoped(lease("b"))))._tag, "SandboxLost");
       world.killed.clear();
-      assert.strictEqual((yield* models.promptTools("a")).facts.id, "a");
-      yield* Effect.scoped(models.lease("b"));
+      assert.strictEqual((yield* models.use("a")).facts.id, "a");
+      yield* Effect.scoped(lease("b"));
     }).pipe(Effect.provide(pool(world)));
   });
 
@@ -80,10 +81,10 @@ describe("a model whose folder was not read to its end", () => {
     const world = worldWith("loadText");
     return Effect.gen(function* () {
       const models = yield* Models;
-      assert.strictEqual((yield* Effect.flip(Effect.scoped(models.lease("a"))))._tag, "SandboxLost");
+      assert.strictEqual((yield* Effect.flip(Effect.scoped(lease("a"))))._tag, "SandboxLost");
       assert.strictEqual((yield* models.get("a")).state, "available");
       world.killed.clear();
-      yield* Effect.scoped(models.lease("a"));
+      yield* Effect.scoped(lease("a"));
     }).pipe(Effect.provide(pool(world)));
   });
 });
@@ -97,11 +98,11 @@ describe("a call that notices changed files", () => {
       writeCheckpoint(join(folder, "a"), { "generation_config.json": { temperature: 0.5 } });
       const gate = Deferred.makeUnsafe<void>();
       world.gate = Deferred.await(gate);
-      const left = yield* Effect.forkChild(models.promptTools("a"), { startImmediately: true });
+      const left = yield* Effect.forkChild(models.use("a"), { startImmediately: true });
       while (world.read.length === 0) yield* Effect.sleep("5 millis");
       yield* Fiber.interrupt(left);
       yield* Deferred.succeed(gate, undefined);
-      const { facts } = yield* models.promptTools("a");
+      const { facts } = yield* models.use("a");
       assert.strictEqual(facts.defaults.temperature, 0.5);
       assert.deepStrictEqual(world.read, ["a"]);
     }).pipe(Effect.provide(pool(world)));

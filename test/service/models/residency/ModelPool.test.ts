@@ -15,6 +15,7 @@ import { writeCheckpoint } from "../../../fixtures/checkpoint.ts";
 import { idleEngine } from "../../../support/idle-engine.ts";
 import { inlineSandbox } from "../../../support/inline-sandbox.ts";
 import { residency } from "../../../support/residency.ts";
+import { lease, modelNamed } from "../../../support/model-in-use.ts";
 
 let folder = "";
 beforeAll(() => {
@@ -48,7 +49,7 @@ const pool = (log: string[], start?: Effect.Effect<Engine, ModelBroken>, default
 
 const qwen = "org--Qwen3-4bit";
 const failing = Effect.fail(new ModelBroken({ model: qwen, cause: "tensor x is missing" }));
-const leaseOnce = (name: string) => Effect.flatMap(Models, (models) => Effect.scoped(models.lease(name)));
+const leaseOnce = (name: string) => Effect.scoped(lease(name));
 const statusOf = (name: string) => Effect.flatMap(Models, (models) => models.get(name));
 
 describe("the model pool", () => {
@@ -101,7 +102,7 @@ describe("the model pool", () => {
       );
       yield* leaseOnce("org/new");
       yield* leaseOnce("a-broken");
-      yield* models.promptTools("a-broken");
+      yield* models.use("a-broken");
       yield* Effect.yieldNow;
       assert.deepEqual(log.at(-1), ["a-broken", qwen, "org--new", "phi-4"]);
       yield* Fiber.interrupt(changes);
@@ -276,8 +277,9 @@ describe("the model pool", () => {
   it.effect("reads a model's prompt tools once", () =>
     Effect.gen(function* () {
       const models = yield* Models;
-      const [one, two] = yield* Effect.all([models.promptTools(""), models.promptTools("qwen3")], { concurrency: 2 });
-      assert.strictEqual(one, two);
+      const [one, two] = yield* Effect.all(["", "qwen3"].map(modelNamed), { concurrency: 2 });
+      assert(one !== undefined && two !== undefined);
+      assert.strictEqual(one.texts, two.texts);
       assert.equal(one.facts.id, qwen);
       const options = { field: "prompt", addSpecialTokens: false, truncate: false, limit: 10 };
       const [encoded] = yield* one.texts.encode(["hello"], options);
@@ -288,9 +290,9 @@ describe("the model pool", () => {
   it.effect("tells by file why prompt tools cannot be had", () =>
     Effect.gen(function* () {
       const models = yield* Models;
-      const broken = yield* Effect.flip(models.promptTools("phi-4"));
+      const broken = yield* Effect.flip(models.use("phi-4"));
       assert.include(broken.message, 'model "phi-4" cannot be used: tokenizer_config.json cannot be used: ');
-      const missing = yield* Effect.flip(models.promptTools("a-broken"));
+      const missing = yield* Effect.flip(models.use("a-broken"));
       assert.include(missing.message, "model.safetensors is missing");
     }).pipe(Effect.provide(pool([]))),
   );

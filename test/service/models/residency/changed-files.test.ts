@@ -19,6 +19,7 @@ import { idleEngine } from "../../../support/idle-engine.ts";
 import { inlineSandbox } from "../../../support/inline-sandbox.ts";
 import { residency } from "../../../support/residency.ts";
 import { chat, message } from "../../../support/tasks.ts";
+import { lease as engineOf, modelNamed } from "../../../support/model-in-use.ts";
 
 let folder = "";
 let log: string[] = [];
@@ -71,7 +72,7 @@ const pool = ({ whileLoading = () => {}, fault }: World = {}) => {
 
 const revisionOf = (id: string) =>
   Effect.flatMap(Models, (models) => Effect.map(models.get(id), ({ facts }) => facts.revision));
-const leaseOnce = (id: string) => Effect.flatMap(Models, (models) => Effect.scoped(models.lease(id)));
+const leaseOnce = (id: string) => Effect.scoped(engineOf(id));
 
 describe("a model whose files changed", () => {
   it.live("since the catalog was read is loaded as what it is now", () =>
@@ -121,13 +122,13 @@ describe("a model whose files changed", () => {
   it.live("after its prompt was made is not given to who made it, and is there for the next", () =>
     Effect.gen(function* () {
       const models = yield* Models;
-      const { facts } = yield* models.promptTools("a");
+      const { facts, lease } = yield* modelNamed("a");
       swapWeights();
-      const error = yield* Effect.flip(Effect.scoped(models.lease(facts)));
+      const error = yield* Effect.flip(Effect.scoped(lease()));
       assert.strictEqual(error._tag, "ModelChanged");
-      const now = yield* models.promptTools("a");
+      const now = yield* modelNamed("a");
       assert.notStrictEqual(now.facts.revision, facts.revision);
-      yield* Effect.scoped(models.lease(now.facts));
+      yield* Effect.scoped(now.lease());
       assert.deepStrictEqual(log, [`start a ${now.facts.revision}`]);
     }).pipe(Effect.provide(pool())),
   );
@@ -140,10 +141,10 @@ describe("a model whose files changed", () => {
         "tokenizer_config.json": { chat_template: "new {{ messages[0].content }}" },
         "model.safetensors": trainedOn(),
       });
-      const { facts, texts } = yield* models.promptTools("a");
+      const { facts, texts, lease } = yield* modelNamed("a");
       assert.deepInclude(yield* texts.render(conversation, { limit: 100 }), { text: "new Hi" });
       assert.notStrictEqual(facts.revision, before);
-      yield* Effect.scoped(models.lease(facts));
+      yield* Effect.scoped(lease());
       assert.deepStrictEqual(log, [`start a ${facts.revision}`]);
     }).pipe(Effect.provide(pool())),
   );
@@ -204,9 +205,9 @@ describe("a model whose files changed", () => {
       writeCheckpoint(join(folder, "a"), { "config.json": "{" });
       const error = yield* Effect.flip(leaseOnce("a"));
       assert.deepInclude(error, { _tag: "ModelBroken", cause: "config.json is not valid JSON" });
-      assert.strictEqual((yield* Effect.flip(models.promptTools("a")))._tag, "ModelBroken");
+      assert.strictEqual((yield* Effect.flip(models.use("a")))._tag, "ModelBroken");
       writeCheckpoint(join(folder, "a"));
-      yield* models.promptTools("a");
+      yield* models.use("a");
       yield* leaseOnce("a");
       assert.strictEqual((yield* models.get("a")).state, "active");
     }).pipe(Effect.provide(pool())),

@@ -13,6 +13,7 @@ import { writeCheckpoint } from "../../../fixtures/checkpoint.ts";
 import { idleEngine } from "../../../support/idle-engine.ts";
 import { inlineSandbox } from "../../../support/inline-sandbox.ts";
 import { residency } from "../../../support/residency.ts";
+import { lease as engineOf } from "../../../support/model-in-use.ts";
 
 let folder = "";
 beforeEach(() => {
@@ -45,7 +46,7 @@ const pool = (started: Started, speculation: "off" | "measured" = "measured") =>
   return ModelPool.layer.pipe(Layer.provide([inlineSandbox, engines, residency({}, speculation), models]));
 };
 
-const lease = (name: string) => Effect.flatMap(Models, (models) => Effect.scoped(models.lease(name)));
+const lease = (name: string) => Effect.scoped(engineOf(name));
 const fit = (name: string) => Effect.flatMap(Models, (models) => models.fit(name));
 
 describe("drafting", () => {

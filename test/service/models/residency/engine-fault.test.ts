@@ -16,6 +16,7 @@ import { writeCheckpoint } from "../../../fixtures/checkpoint.ts";
 import { idleEngine } from "../../../support/idle-engine.ts";
 import { inlineSandbox } from "../../../support/inline-sandbox.ts";
 import { residency } from "../../../support/residency.ts";
+import { lease } from "../../../support/model-in-use.ts";
 
 let folder = "";
 beforeAll(() => {
@@ -50,7 +51,7 @@ const scripted = () => {
 };
 
 const pool = (engines: Layer.Layer<Engines>, settings: Partial<ResidencySettings> = {}) => {
-  const read = Effect.flatMap(Models, (models) => Effect.forEach(["a", "b"], models.promptTools));
+  const read = Effect.flatMap(Models, (models) => Effect.forEach(["a", "b"], models.use));
   return Layer.effectDiscard(read).pipe(
     Layer.provideMerge(ModelPool.layer),
     Layer.provide([
@@ -63,7 +64,7 @@ const pool = (engines: Layer.Layer<Engines>, settings: Partial<ResidencySettings
 };
 
 const settled = Effect.forEach(Array.from({ length: 30 }), () => Effect.yieldNow, { discard: true });
-const use = (name: string) => Effect.flatMap(Models, (models) => Effect.scoped(models.lease(name)));
+const use = (name: string) => Effect.scoped(lease(name));
 const status = (name: string) => Effect.flatMap(Models, (models) => models.get(name));
 
 describe("a model whose engine is given up", () => {

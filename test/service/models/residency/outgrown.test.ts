@@ -15,6 +15,7 @@ import { writeCheckpoint } from "../../../fixtures/checkpoint.ts";
 import { idleEngine } from "../../../support/idle-engine.ts";
 import { residency } from "../../../support/residency.ts";
 import { inlineSandbox } from "../../../support/inline-sandbox.ts";
+import { lease } from "../../../support/model-in-use.ts";
 
 let folder = "";
 beforeAll(() => {
@@ -43,7 +44,7 @@ const create = (settings: Partial<ResidencySettings>) => {
         () => Effect.sync(() => log.push(`-${id}`)),
       ),
   });
-  const read = Effect.flatMap(Models, (models) => Effect.forEach(["a", "b", "c"], models.promptTools));
+  const read = Effect.flatMap(Models, (models) => Effect.forEach(["a", "b", "c"], models.use));
   const layer = Layer.effectDiscard(read).pipe(
     Layer.provideMerge(ModelPool.layer),
     Layer.provide([
@@ -61,12 +62,12 @@ const measured = Effect.andThen(TestClock.adjust("1 second"), settled);
 const use = (name: string) =>
   Effect.gen(function* () {
     yield* TestClock.adjust(10);
-    yield* Effect.scoped((yield* Models).lease(name));
+    yield* Effect.scoped(lease(name));
     yield* settled;
   });
 const hold = Effect.fnUntraced(function* (name: string) {
   const scope = yield* Scope.make();
-  yield* Scope.provide((yield* Models).lease(name), scope);
+  yield* Scope.provide(lease(name), scope);
   return Scope.close(scope, Exit.void);
 });
 const reserved = Effect.flatMap(Models, (models) => Effect.map(models.pool, ({ reservedBytes }) => reservedBytes));
@@ -108,7 +109,7 @@ describe("a model that outgrows what was reserved for it", () => {
       const busy = yield* hold("b");
       resident["a"] = modelBytes + 50;
       yield* measured;
-      const refused = yield* Effect.flip(Effect.scoped(models.lease("a")));
+      const refused = yield* Effect.flip(Effect.scoped(lease("a")));
       assert.deepInclude(refused, {
         _tag: "MemoryBudgetExceeded",
         model: "a",
@@ -140,7 +141,7 @@ describe("a model that outgrows what was reserved for it", () => {
       resident["a"] = 2 * modelBytes;
       yield* measured;
       assert.deepEqual(log, ["+a", "+b"]);
-      assert.equal((yield* Effect.flip(Effect.scoped(models.lease("a"))))._tag, "MemoryBudgetExceeded");
+      assert.equal((yield* Effect.flip(Effect.scoped(lease("a"))))._tag, "MemoryBudgetExceeded");
       yield* release;
       yield* settled;
       assert.deepEqual(log, ["+a", "+b", "-a"]);
@@ -169,7 +170,7 @@ describe("a model that is larger than its files tell", () => {
     return Effect.gen(function* () {
       const models = yield* Models;
       resident["a"] = 3 * modelBytes;
-      const error = yield* Effect.flip(Effect.scoped(models.lease("a")));
+      const error = yield* Effect.flip(Effect.scoped(lease("a")));
       assert.deepInclude(error, { _tag: "ModelTooLarge", neededBytes: 3 * modelBytes, availableBytes: 2 * modelBytes });
       assert.deepEqual(log, ["+a", "-a"]);
       assert.equal(yield* reserved, 0);
@@ -190,7 +191,7 @@ describe("a model that is larger than its files tell", () => {
       yield* busy;
       yield* use("b");
       const inUse = [yield* hold("b"), yield* hold("c")];
-      const waiting = yield* Effect.forkChild(Effect.flip(Effect.scoped(models.lease("a"))), {
+      const waiting = yield* Effect.forkChild(Effect.flip(Effect.scoped(lease("a"))), {
         startImmediately: true,
       });
       yield* TestClock.adjust("2 minutes");

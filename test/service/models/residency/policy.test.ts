@@ -9,6 +9,7 @@ import { TestClock } from "effect/testing";
 import { Models } from "../../../../src/service/models/Models.ts";
 import { writeCheckpoint } from "../../../fixtures/checkpoint.ts";
 import { configuredPool } from "../../../support/configured-pool.ts";
+import { lease } from "../../../support/model-in-use.ts";
 
 let folder = "";
 beforeEach(() => {
@@ -23,7 +24,7 @@ const use = (...names: ReadonlyArray<string>) =>
   Effect.forEach(names, (name) =>
     Effect.gen(function* () {
       yield* TestClock.adjust(10);
-      yield* Effect.scoped((yield* Models).lease(name));
+      yield* Effect.scoped(lease(name));
     }),
   );
 

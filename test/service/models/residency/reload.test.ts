@@ -8,6 +8,7 @@ import { Models } from "../../../../src/service/models/Models.ts";
 import { writeCheckpoint } from "../../../fixtures/checkpoint.ts";
 import { configuredPool } from "../../../support/configured-pool.ts";
 import { engineRequest } from "../../../support/engine-request.ts";
+import { lease, modelNamed } from "../../../support/model-in-use.ts";
 
 let folder = "";
 beforeEach(() => {
@@ -32,16 +33,16 @@ describe("a reload", () => {
     say("models: {a: {}}");
     return Effect.gen(function* () {
       const models = yield* Models;
-      const first = yield* Effect.scoped(models.lease("a"));
+      const first = yield* Effect.scoped(lease("a"));
       assert.deepEqual(yield* models.reload, { added: [], removed: [], changed: [] });
       write("c");
       rmSync(join(folder, "models/b"), { recursive: true });
       say("models: {a: {defaults: {temperature: 0.9}, aliases: [x], pinned: true}}");
       assert.deepEqual(yield* models.reload, { added: ["c"], removed: ["b"], changed: ["a"] });
-      const { facts } = yield* models.promptTools("x");
+      const { facts, lease: leaseAgain } = yield* modelNamed("x");
       assert.equal(facts.defaults.temperature, 0.9);
       assert.isTrue((yield* models.get("a")).pinned);
-      assert.strictEqual(yield* Effect.scoped(models.lease(facts)), first);
+      assert.strictEqual(yield* Effect.scoped(leaseAgain()), first);
       assert.equal((yield* Effect.flip(models.get("b")))._tag, "ModelNotFound");
       assert.deepEqual(log, ["start a"]);
     }).pipe(Effect.provide(pool(log)));
@@ -74,21 +75,21 @@ describe("a reload", () => {
     say("");
     return Effect.gen(function* () {
       const models = yield* Models;
-      const { facts } = yield* models.promptTools("b");
+      const known = yield* modelNamed("b");
       const running = yield* Scope.make();
-      yield* Scope.provide(models.lease(facts), running);
+      yield* Scope.provide(known.lease(), running);
       rmSync(join(folder, "models/b"), { recursive: true });
       yield* models.reload;
-      assert.equal((yield* Effect.flip(models.promptTools("b")))._tag, "ModelNotFound");
+      assert.equal((yield* Effect.flip(models.use("b")))._tag, "ModelNotFound");
       assert.deepEqual(yield* statesNow, { a: "available", b: "draining" });
       // One that was queued when the model went.
-      yield* Effect.scoped(models.lease(facts));
+      yield* Effect.scoped(known.lease());
       assert.deepEqual(log, ["start b"]);
       yield* Scope.close(running, Exit.void);
       assert.deepEqual(log, ["start b", "stop b"]);
       assert.deepEqual(yield* statesNow, { a: "available" });
       // One that tokenised its prompt before the model went, and comes when its engine has ended.
-      yield* Effect.scoped(models.lease(facts));
+      yield* Effect.scoped(known.lease());
       assert.deepEqual(log, ["start b", "stop b", "start b", "stop b"]);
     }).pipe(Effect.provide(pool(log)));
   });
@@ -99,7 +100,7 @@ describe("a reload", () => {
     return Effect.gen(function* () {
       const models = yield* Models;
       const running = yield* Scope.make();
-      const engine = yield* Scope.provide(models.lease("b"), running);
+      const engine = yield* Scope.provide(lease("b"), running);
       const run = yield* Effect.forkChild(Effect.flip(engine.generate(engineRequest("g"), () => {})), {
         startImmediately: true,
       });
@@ -119,16 +120,16 @@ describe("a reload", () => {
     say("models: {x: {path: models/a}}");
     return Effect.gen(function* () {
       const models = yield* Models;
-      const { facts: old } = yield* models.promptTools("x");
+      const old = yield* modelNamed("x");
       const running = yield* Scope.make();
-      const first = yield* Scope.provide(models.lease(old), running);
+      const first = yield* Scope.provide(old.lease(), running);
       say("models: {x: {path: models/b}}");
       assert.deepEqual(yield* models.reload, { added: ["a"], removed: ["b"], changed: ["x"] });
-      const { facts: now } = yield* models.promptTools("x");
-      assert.notEqual(now.directory, old.directory);
-      const second = yield* Effect.scoped(models.lease(now));
+      const now = yield* modelNamed("x");
+      assert.notEqual(now.facts.directory, old.facts.directory);
+      const second = yield* Effect.scoped(now.lease());
       assert.notStrictEqual(second, first);
-      assert.strictEqual(yield* Effect.scoped(models.lease(old)), first);
+      assert.strictEqual(yield* Effect.scoped(old.lease()), first);
       assert.deepEqual(yield* statesNow, { x: "active", a: "available" });
       yield* Scope.close(running, Exit.void);
       assert.deepEqual(log, ["start x", "start x", "stop x"]);
@@ -157,14 +158,14 @@ describe("a reload", () => {
         ["gone", "ModelFilesMissing", "its folder is not in the model folder"],
         ["b", "ModelBroken", "config.json is missing"],
       ] as const) {
-        assert.equal((yield* Effect.flip(Effect.scoped(models.lease(name))))._tag, tag);
-        assert.equal((yield* Effect.flip(models.promptTools(name)))._tag, tag);
+        assert.equal((yield* Effect.flip(Effect.scoped(lease(name))))._tag, tag);
+        assert.equal((yield* Effect.flip(models.use(name)))._tag, tag);
         const { state, stateReason } = yield* models.get(name);
         assert.equal(state, "failed");
         assert.include(stateReason, reason);
       }
       write("gone");
-      yield* Effect.scoped(models.lease("gone"));
+      yield* Effect.scoped(lease("gone"));
     }).pipe(Effect.provide(pool([])));
   });
 

@@ -17,6 +17,7 @@ import { engineRequest } from "../../../support/engine-request.ts";
 import { idleEngine } from "../../../support/idle-engine.ts";
 import { inlineSandbox } from "../../../support/inline-sandbox.ts";
 import { residency } from "../../../support/residency.ts";
+import { lease } from "../../../support/model-in-use.ts";
 
 let folder = "";
 beforeAll(() => {
@@ -52,7 +53,7 @@ const pool = ({ log = [], start = Effect.succeed(endless), ...settings }: Script
       ).pipe(Effect.andThen(start)),
   });
   // Reading files takes turns of the event loop, which no test clock moves: it is done before the test begins.
-  const read = Effect.flatMap(Models, (models) => Effect.forEach(["a", "b", "c", "d"], models.promptTools));
+  const read = Effect.flatMap(Models, (models) => Effect.forEach(["a", "b", "c", "d"], models.use));
   return Layer.effectDiscard(read).pipe(
     Layer.provideMerge(ModelPool.layer),
     Layer.provide(Layer.succeed(Engines, engines)),
@@ -70,19 +71,19 @@ const modelBytes = 256 * 1024 ** 2 + 4 * (268 * 4 + 4);
 const use = (name: string) =>
   Effect.gen(function* () {
     yield* TestClock.adjust(10);
-    yield* Effect.scoped((yield* Models).lease(name));
+    yield* Effect.scoped(lease(name));
     yield* settled;
   });
 
 /** A lease and how to give it back. */
 const hold = Effect.fnUntraced(function* (name: string) {
   const scope = yield* Scope.make();
-  const engine = yield* Scope.provide((yield* Models).lease(name), scope);
+  const engine = yield* Scope.provide(lease(name), scope);
   return { engine, giveBack: Scope.close(scope, Exit.void) };
 });
 
 const waitFor = (name: string) =>
-  Effect.forkChild(Effect.exit(Effect.flatMap(Models, (models) => Effect.scoped(models.lease(name)))), {
+  Effect.forkChild(Effect.exit(Effect.scoped(lease(name))), {
     startImmediately: true,
   });
 
@@ -124,7 +125,7 @@ describe("residency", () => {
     const log: string[] = [];
     return Effect.gen(function* () {
       const models = yield* Models;
-      const error = yield* Effect.flip(Effect.scoped(models.lease("a")));
+      const error = yield* Effect.flip(Effect.scoped(lease("a")));
       assert.deepInclude(error, { _tag: "ModelTooLarge", neededBytes: modelBytes, availableBytes: modelBytes - 1 });
       assert.equal(yield* stateOf("a"), "available");
       const fit = yield* models.fit("a");
@@ -141,7 +142,7 @@ describe("residency", () => {
       for (const name of ["b", "c"]) yield* use(name);
       assert.deepEqual(log, ["+a", "+b", "-b", "+c"]);
       yield* models.pin("c", true);
-      const error = yield* Effect.flip(Effect.scoped(models.lease("d")));
+      const error = yield* Effect.flip(Effect.scoped(lease("d")));
       assert.deepInclude(error, { _tag: "ModelPoolFull", loadedModels: 2, maxLoadedModels: 2, waitedMs: 0 });
       yield* models.pin("a", false);
       yield* use("d");

@@ -509,7 +509,7 @@ describe("a preparation", () => {
         assert.deepInclude(here, { state: "not-downloaded", download: { repository: "org/new", revision: "" } });
         assert.include(here.stateReason, "PrepareModel downloads it from org/new");
         const refused = { _tag: "ModelNotDownloaded", model: "chat", repository: "org/new" } as const;
-        assert.deepInclude(yield* Effect.flip(models.promptTools("chat")), refused);
+        assert.deepInclude(yield* Effect.flip(models.use("chat")), refused);
         assert.deepInclude(yield* Effect.flip(models.load("chat", asItIs)), refused);
         assert.deepInclude(yield* Effect.flip(models.fit("chat")), refused);
 

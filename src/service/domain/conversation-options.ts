@@ -1,0 +1,50 @@
+/** What a task may ask for that an engine which takes conversations may not heed. */
+import type { GenerationTask } from "./generation.ts";
+
+/** By their paths in the task; what is not among them is asked of every engine. */
+const options = {
+  prompt: ({ input }) => input.type === "prompt",
+  tokens: ({ input }) => input.type === "tokens",
+  "chat.tools": ({ input }) => input.type === "chat" && input.tools.length > 0,
+  "chat.tool_choice": ({ input }) => input.type === "chat" && input.toolChoice.mode !== "auto",
+  "chat.template_options": ({ input }) => input.type === "chat" && Object.keys(input.templateOptions).length > 0,
+  "chat.continue_final_message": ({ input }) => input.type === "chat" && input.continueFinalMessage,
+  adapter: ({ adapter }) => adapter !== undefined,
+  "reasoning.max_tokens": ({ reasoning }) => reasoning.maxTokens !== undefined,
+  "reasoning.effort": ({ reasoning }) => reasoning.effort !== undefined,
+  "sampling.temperature": ({ sampling }) => sampling.temperature !== undefined,
+  "sampling.top_p": ({ sampling }) => sampling.topP !== undefined,
+  "sampling.top_k": ({ sampling }) => sampling.topK !== undefined,
+  "sampling.min_p": ({ sampling }) => sampling.minP !== undefined,
+  "sampling.repetition_penalty": ({ sampling }) => sampling.repetitionPenalty !== undefined,
+  "sampling.presence_penalty": ({ sampling }) => sampling.presencePenalty !== undefined,
+  "sampling.frequency_penalty": ({ sampling }) => sampling.frequencyPenalty !== undefined,
+  "sampling.seed": ({ sampling }) => sampling.seed !== undefined,
+  "sampling.logit_bias": ({ sampling }) => sampling.logitBias !== undefined,
+  "sampling.candidate_count": ({ sampling }) => (sampling.candidateCount ?? 1) > 1,
+  "stop.max_output_tokens": ({ stop }) => stop.maxOutputTokens !== undefined,
+  "stop.min_output_tokens": ({ stop }) => stop.minOutputTokens !== undefined,
+  "stop.stop_sequences": ({ stop }) => stop.stopSequences.length > 0,
+  "stop.stop_token_ids": ({ stop }) => stop.stopTokenIds.length > 0,
+  "stop.ignore_eos": ({ stop }) => stop.ignoreEos,
+  "stop.include_stop_in_output": ({ stop }) => stop.includeStopInOutput,
+  "stop.replace_model_stops": ({ stop }) => stop.replacesModelStops === true,
+  "stop.time_budget": ({ stop }) => stop.timeBudgetMs !== undefined,
+  "output.token_ids": ({ output }) => output.tokenIds,
+  "output.verbatim": ({ output }) => output.verbatim,
+  "output.top_logprobs": ({ output }) => output.topLogprobs !== undefined,
+  "output.prompt_logprobs": ({ output }) => output.promptLogprobs,
+  "output.echo_prompt": ({ output }) => output.echoPrompt,
+  constraint: ({ constraint }) => constraint !== undefined,
+  "cache.mode": ({ cache }) => cache.mode !== "read-write",
+  "cache.stable_prefix_tokens": ({ cache }) => cache.stablePrefixTokens !== undefined,
+} as const satisfies Readonly<Record<string, (task: GenerationTask) => boolean>>;
+
+export type ConversationOption = keyof typeof options;
+
+/** The first that the task asks for and that is not heeded. */
+export const unheededOption = (
+  task: GenerationTask,
+  heeded: ReadonlySet<ConversationOption>,
+): ConversationOption | undefined =>
+  (Object.keys(options) as ReadonlyArray<ConversationOption>).find((name) => !heeded.has(name) && options[name](task));

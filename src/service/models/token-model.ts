@@ -1,0 +1,16 @@
+import { Effect } from "effect";
+
+import { UnsupportedTask } from "../domain/errors.ts";
+import type { Models, TokenModel } from "./Models.ts";
+
+/** The model for what needs its tokens. `task` says what that is. */
+export const useTokens = (
+  models: Models["Service"],
+  name: string,
+  task: string,
+): Effect.Effect<TokenModel, UnsupportedTask | Effect.Error<ReturnType<Models["Service"]["use"]>>> =>
+  Effect.flatMap(models.use(name), (model) => {
+    if (model.takes === "tokens") return Effect.succeed(model);
+    const hint = "its engine takes conversations and tells no tokens";
+    return Effect.fail(new UnsupportedTask({ task, model: model.facts.id, hint }));
+  });

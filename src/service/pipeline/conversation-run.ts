@@ -1,0 +1,80 @@
+/** Runs on engines that take conversations: what the engine does not heed is refused, the rest is its own. */
+import { Clock, Effect, Random } from "effect";
+
+import { unheededOption } from "../domain/conversation-options.ts";
+import {
+  type ContextLengthExceeded,
+  ModelRevisionMismatch,
+  UnsupportedParameter,
+  UnsupportedTask,
+} from "../domain/errors.ts";
+import type { GenerationTask } from "../domain/generation.ts";
+import { turnOf } from "../domain/turn.ts";
+import type { ConversationRequest } from "../engine/Engine.ts";
+import type { ConversationModel } from "../models/Models.ts";
+import { resolveParameters } from "../prompt/effective-parameters.ts";
+import { candidateSeed } from "./candidate-seed.ts";
+import type { BegunRun, PreparedRun, RunOptions } from "./PreparedRun.ts";
+
+type Refusal = ContextLengthExceeded | ModelRevisionMismatch | UnsupportedParameter | UnsupportedTask;
+
+export const prepareConversationRun = Effect.fnUntraced(function* (
+  task: GenerationTask,
+  model: ConversationModel,
+  isTrial: boolean,
+): Effect.fn.Return<PreparedRun, Refusal> {
+  const { facts, options } = model;
+  const { input, modelRevision: asked, sampling, stop } = task;
+  if (asked !== undefined && asked !== facts.revision) {
+    return yield* new ModelRevisionMismatch({ model: facts.id, asked, loaded: facts.revision });
+  }
+  const option = unheededOption(task, options);
+  if (option !== undefined) {
+    const hint = "its engine does not heed it";
+    return yield* new UnsupportedParameter({ field: `task.${option}`, model: facts.id, hint });
+  }
+  if (input.type === "tokens" || (input.type === "chat" && !facts.capabilities.chat)) {
+    return yield* new UnsupportedTask({ task: input.type, model: facts.id });
+  }
+  const randomSeed = yield* Random.nextIntBetween(0, 2 ** 32 - 1);
+  // How long the prompt is only the engine knows, which refuses what does not fit.
+  const resolved = resolveParameters({ ...facts, eosTokenIds: [], sampling, stop, promptTokens: 0, randomSeed });
+  const { parameters } = yield* Effect.fromResult(resolved);
+  const requestsOf = ({ id, receivedAt }: RunOptions): ReadonlyArray<ConversationRequest> =>
+    Array.from({ length: sampling.candidateCount ?? 1 }, (_, index) => ({
+      id: `${id}/${index}`,
+      input,
+      parameters: { ...parameters, seed: candidateSeed(parameters.seed, index) },
+      reasoning: task.reasoning,
+      constraint: task.constraint,
+      timeBudgetMs: stop.timeBudgetMs,
+      scheduling: { turn: turnOf(task.scheduling, receivedAt), fairnessId: task.scheduling.fairnessId },
+    }));
+  return {
+    parameters,
+    promptTokens: undefined,
+    echo: "",
+    reasons: input.type === "chat",
+    begin: (run) =>
+      Effect.map(model.lease(isTrial), (engine): BegunRun => {
+        const requests = requestsOf(run);
+        return {
+          cancel: Effect.map(
+            Effect.forEach(requests, (request) => engine.cancel(request.id)),
+            (found) => found.some(Boolean),
+          ),
+          run: (record) =>
+            Effect.flatMap(Clock.Clock, (clock) =>
+              Effect.forEach(
+                requests,
+                (request, index) =>
+                  engine.converse(request, (event) =>
+                    record.onEngineEvent(index, event, clock.currentTimeMillisUnsafe()),
+                  ),
+                { concurrency: "unbounded", discard: true },
+              ),
+            ).pipe(Effect.as(undefined)),
+        };
+      }),
+  };
+});

@@ -1,0 +1,88 @@
+/** Runs on engines that take tokens: the prompt is made here, and checked against the model's files. */
+import { Clock, Effect, Random } from "effect";
+
+import type { ContextLengthExceeded } from "../domain/errors.ts";
+import type { GenerationTask } from "../domain/generation.ts";
+import type { Engine, EngineRequest } from "../engine/Engine.ts";
+import type { TokenModel } from "../models/Models.ts";
+import { marksReasoning } from "../output/output-format.ts";
+import { resolveParameters } from "../prompt/effective-parameters.ts";
+import { candidateSeed } from "./candidate-seed.ts";
+import { engineRequests } from "./engine-requests.ts";
+import type { GenerationRecord } from "./GenerationRecord.ts";
+import { preparePrompt, type PromptFailure } from "./prepare-prompt.ts";
+import type { BegunRun, PreparedRun } from "./PreparedRun.ts";
+import { generateRecovering, isRecoverable } from "./recovery.ts";
+
+interface TokenRunOptions {
+  /** Whether the model is being tried. */
+  readonly isTrial: boolean;
+  /** Whether a broken answer of which nothing was sent is generated anew. */
+  readonly retriesBroken: boolean;
+}
+
+export const prepareTokenRun = Effect.fnUntraced(function* (
+  task: GenerationTask,
+  model: TokenModel,
+  { isTrial, retriesBroken }: TokenRunOptions,
+): Effect.fn.Return<PreparedRun, PromptFailure | ContextLengthExceeded> {
+  const { facts, outputFormat, vocabulary } = model;
+  const prompt = yield* preparePrompt(task, model);
+  const promptTokens = prompt.tokenIds.length;
+  const randomSeed = yield* Random.nextIntBetween(0, 2 ** 32 - 1);
+  const { sampling, stop } = task;
+  const resolved = yield* Effect.fromResult(resolveParameters({ ...facts, sampling, stop, promptTokens, randomSeed }));
+  const { parameters } = resolved;
+  const { conversation } = prompt;
+  const isRetried = retriesBroken && isRecoverable(task, parameters);
+  return {
+    parameters: { ...parameters, ...(prompt.adapter && { adapter: prompt.adapter.id }) },
+    promptTokens,
+    echo: prompt.echo,
+    reasons: task.input.type === "chat" && marksReasoning(outputFormat) && !task.output.verbatim,
+    begin: ({ id, receivedAt, streams }) =>
+      Effect.map(model.lease(isTrial), (engine): BegunRun => {
+        const requests = engineRequests(id, task, model, prompt, resolved, { streams, receivedAt });
+        const [only] = requests;
+        return {
+          cancel: cancelAll(engine, requests),
+          run: (record) => {
+            if (!isRetried || only === undefined || conversation === undefined) {
+              return Effect.as(runAll(engine, requests, record), undefined);
+            }
+            const retrySeed = candidateSeed(parameters.seed, 1);
+            const { specials } = vocabulary;
+            return generateRecovering({
+              task,
+              engine,
+              request: only,
+              conversation,
+              specials,
+              record,
+              streams,
+              retrySeed,
+            });
+          },
+        };
+      }),
+  };
+});
+
+const cancelAll = (engine: Engine, requests: ReadonlyArray<EngineRequest>): Effect.Effect<boolean> =>
+  Effect.map(
+    Effect.forEach(requests, ({ id }) => engine.cancel(id)),
+    (found) => found.some(Boolean),
+  );
+
+/** In order: the first computes the prompt, the others find it in the prefix cache. */
+const runAll = (engine: Engine, requests: ReadonlyArray<EngineRequest>, record: GenerationRecord) =>
+  Effect.flatMap(Clock.Clock, (clock) =>
+    Effect.forEach(
+      requests,
+      (request, candidateIndex) =>
+        engine.generate(request, (event) =>
+          record.onEngineEvent(candidateIndex, event, clock.currentTimeMillisUnsafe()),
+        ),
+      { concurrency: "unbounded", discard: true },
+    ),
+  );

@@ -1,0 +1,92 @@
+/** A second kind of driver: an engine that takes conversations, makes the prompt itself and tells no tokens. */
+import { Deferred, Effect, Stream } from "effect";
+
+import type { ConversationOption } from "../../src/service/domain/conversation-options.ts";
+import type { ModelFacts } from "../../src/service/domain/model.ts";
+import type {
+  ConversationEngine,
+  ConversationRequest,
+  EngineEvent,
+  EngineFailure,
+} from "../../src/service/engine/Engine.ts";
+import { familyProfile } from "../../src/service/models/catalog/families.ts";
+import type { ConversationModel } from "../../src/service/models/Models.ts";
+
+type Output = Partial<Extract<EngineEvent, { type: "output" }>>;
+
+/** What it says of every conversation: pieces, a wait for `cancel` or interruption, or a failure at the end. */
+export interface ConversationScript {
+  readonly promptTokens: number;
+  readonly pieces: ReadonlyArray<Output>;
+  readonly then?: "waits" | EngineFailure;
+}
+
+export interface ScriptedConversations extends ConversationEngine {
+  readonly requests: ReadonlyArray<ConversationRequest>;
+  /** Ids of requests that were interrupted. */
+  readonly dropped: ReadonlyArray<string>;
+}
+
+export const makeScriptedConversations = ({
+  promptTokens,
+  pieces,
+  then,
+}: ConversationScript): ScriptedConversations => {
+  const requests: ConversationRequest[] = [];
+  const dropped: string[] = [];
+  const running = new Map<string, Deferred.Deferred<void>>();
+  const finished = (reason: "end-of-sequence" | "cancelled"): EngineEvent => ({
+    type: "finished",
+    reason,
+    matched: undefined,
+    cachedPromptTokens: 2,
+    warnings: [],
+  });
+  return {
+    requests,
+    dropped,
+    converse: Effect.fnUntraced(function* (request, onEvent) {
+      requests.push(request);
+      const cancelled = Deferred.makeUnsafe<void>();
+      running.set(request.id, cancelled);
+      onEvent({ type: "admitted", cachedPromptTokens: 2, promptTokens });
+      for (const piece of pieces) {
+        const nothing = {
+          text: "",
+          reasoning: "",
+          toolCalls: [],
+          tokens: 1,
+          reasoningTokens: 0,
+          tokenIds: [],
+          logprobs: [],
+        };
+        onEvent({ ...nothing, ...piece, type: "output" });
+      }
+      if (then === "waits") {
+        yield* Effect.onInterrupt(Deferred.await(cancelled), () => Effect.sync(() => dropped.push(request.id)));
+        return onEvent(finished("cancelled"));
+      }
+      if (then !== undefined) return yield* Effect.fail(then);
+      onEvent(finished("end-of-sequence"));
+    }),
+    cancel: (id) => {
+      const cancelled = running.get(id);
+      return cancelled === undefined ? Effect.succeed(false) : Deferred.succeed(cancelled, undefined);
+    },
+    health: Stream.make("serving"),
+    failure: Effect.never,
+    status: Effect.die("it is not asked"),
+  };
+};
+
+export const conversationModel = (
+  facts: ModelFacts,
+  engine: ConversationEngine,
+  options: ReadonlyArray<ConversationOption> = [],
+): ConversationModel => ({
+  takes: "conversations",
+  facts,
+  profile: familyProfile("unknown"),
+  options: new Set(options),
+  lease: () => Effect.succeed(engine),
+});
