@@ -18,7 +18,7 @@ type Output = Partial<Extract<EngineEvent, { type: "output" }>>;
 export interface ConversationScript {
   readonly promptTokens: number;
   readonly pieces: ReadonlyArray<Output>;
-  readonly then?: "waits" | EngineFailure;
+  readonly ends?: "waits" | EngineFailure;
 }
 
 export interface ScriptedConversations extends ConversationEngine {
@@ -30,7 +30,7 @@ export interface ScriptedConversations extends ConversationEngine {
 export const makeScriptedConversations = ({
   promptTokens,
   pieces,
-  then,
+  ends,
 }: ConversationScript): ScriptedConversations => {
   const requests: ConversationRequest[] = [];
   const dropped: string[] = [];
@@ -62,11 +62,11 @@ export const makeScriptedConversations = ({
         };
         onEvent({ ...nothing, ...piece, type: "output" });
       }
-      if (then === "waits") {
+      if (ends === "waits") {
         yield* Effect.onInterrupt(Deferred.await(cancelled), () => Effect.sync(() => dropped.push(request.id)));
         return onEvent(finished("cancelled"));
       }
-      if (then !== undefined) return yield* Effect.fail(then);
+      if (ends !== undefined) return yield* Effect.fail(ends);
       onEvent(finished("end-of-sequence"));
     }),
     cancel: (id) => {

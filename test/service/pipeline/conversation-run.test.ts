@@ -83,7 +83,7 @@ describe("a task for an engine that takes conversations", () => {
   );
 
   it.effect("streams, and is ended by CancelGeneration or by its caller's leaving", () =>
-    withDriver({ ...answer, then: "waits" }, (engine) =>
+    withDriver({ ...answer, ends: "waits" }, (engine) =>
       Effect.gen(function* () {
         const generations = yield* Generations;
         let id = "";
@@ -109,7 +109,7 @@ describe("a task for an engine that takes conversations", () => {
   );
 
   it.effect("fails with what the engine fails with", () =>
-    withDriver({ ...answer, pieces: [], then: new EngineRestarting({ model: "tiny", retryAfterMs: 5 }) }, () =>
+    withDriver({ ...answer, pieces: [], ends: new EngineRestarting({ model: "tiny", retryAfterMs: 5 }) }, () =>
       Effect.gen(function* () {
         const error = yield* Effect.flip((yield* Generations).run(asked));
         assert.deepInclude(error, { _tag: "EngineRestarting", retryAfterMs: 5 });

@@ -16,7 +16,6 @@ import type { NameFailure } from "../names/resolve-name.ts";
 import { keepTools } from "../prompting/keep-tools.ts";
 import { draftOf } from "./draft-of.ts";
 import { changeOf, conditionsOf, findDefault, findMember, type Member, runsAlike } from "./members.ts";
-import type { ModelSlot } from "./ModelSlot.ts";
 import { asConfigurationInvalid, type CatalogFailure, readEntries } from "./read-entries.ts";
 import { changedRetention, retentionOf } from "./retention-of.ts";
 import type { SlotMaker } from "./SlotMaker.ts";

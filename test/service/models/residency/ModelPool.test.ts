@@ -276,7 +276,6 @@ describe("the model pool", () => {
 
   it.effect("reads a model's prompt tools once", () =>
     Effect.gen(function* () {
-      const models = yield* Models;
       const [one, two] = yield* Effect.all(["", "qwen3"].map(modelNamed), { concurrency: 2 });
       assert(one !== undefined && two !== undefined);
       assert.strictEqual(one.texts, two.texts);

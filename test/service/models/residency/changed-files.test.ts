@@ -121,7 +121,6 @@ describe("a model whose files changed", () => {
 
   it.live("after its prompt was made is not given to who made it, and is there for the next", () =>
     Effect.gen(function* () {
-      const models = yield* Models;
       const { facts, lease } = yield* modelNamed("a");
       swapWeights();
       const error = yield* Effect.flip(Effect.scoped(lease()));
@@ -135,7 +134,6 @@ describe("a model whose files changed", () => {
 
   it.live("has its new tokenizer with its new weights, whichever was read first", () =>
     Effect.gen(function* () {
-      const models = yield* Models;
       const before = yield* revisionOf("a");
       writeCheckpoint(join(folder, "a"), {
         "tokenizer_config.json": { chat_template: "new {{ messages[0].content }}" },

@@ -104,7 +104,6 @@ describe("a model that outgrows what was reserved for it", () => {
   it.effect("is given nothing more where nobody can make way, and is started anew once it is idle", () => {
     const { resident, log, layer } = create({ budgetBytes: 2 * modelBytes });
     return Effect.gen(function* () {
-      const models = yield* Models;
       const release = yield* hold("a");
       const busy = yield* hold("b");
       resident["a"] = modelBytes + 50;
@@ -181,7 +180,6 @@ describe("a model that is larger than its files tell", () => {
   it.effect("takes the room of idle ones, and waits for others the next time", () => {
     const { resident, log, layer } = create({ budgetBytes: 3 * modelBytes });
     return Effect.gen(function* () {
-      const models = yield* Models;
       resident["a"] = 2 * modelBytes;
       yield* use("b");
       const busy = yield* hold("c");
