@@ -1,15 +1,12 @@
-/** One request on its way through an engine process: ids in, text events out. */
+/** One request on its way through engine processes: what is sent, and what comes back, also when it is computed once more. */
 import { Exit } from "effect";
 
 import { AdapterBroken, EngineLost, InsufficientMemory, InvalidField } from "../../domain/errors.ts";
-import type { OutputWarning, StopMatch, TokenLogprob } from "../../domain/generation.ts";
-import { OutputReader, type OutputStep } from "../../output/OutputReader.ts";
-import { markersFor } from "../../output/parser.ts";
-import { asToken } from "../../output/token-marks.ts";
-import { createDetokenizer } from "../../prompt/detokenizer.ts";
+import type { TokenLogprob } from "../../domain/generation.ts";
 import type { Vocabulary } from "../../prompt/Vocabulary.ts";
-import type { SequenceEnd, SequenceEvent, SubmitMessage, TokenLogprobs } from "../../worker/protocol.ts";
+import type { SequenceEvent, SubmitMessage, TokenLogprobs } from "../../worker/protocol.ts";
 import type { EngineEvent, EngineFailure, EngineRequest } from "../Engine.ts";
+import { TokenReader, type TokensEnd } from "../TokenReader.ts";
 import type { EngineRun, RunContext, RunEnd } from "./EngineRun.ts";
 import { describeLogprobs } from "./token-logprobs.ts";
 
@@ -24,7 +21,6 @@ export class GenerationRun implements EngineRun {
   private readonly taken: number[] = [];
   /** How many of them the process that has it now has come to as well. */
   private repeated = 0;
-  private cachedPromptTokens = 0;
   /** Tokens that were drafted, until they are told. */
   private drafted = 0;
   /** As far as the process that has it now has told. */
@@ -32,31 +28,14 @@ export class GenerationRun implements EngineRun {
   private promptTold = false;
   private readonly emit: (event: EngineEvent) => void;
   private readonly vocabulary: Vocabulary;
-  private readonly detokenizer: ReturnType<typeof createDetokenizer>;
-  private readonly reader: OutputReader;
-  /** Special tokens that were left out of the text. */
-  private readonly leftOut = new Set<string>();
+  private readonly reader: TokenReader;
 
   constructor(request: EngineRequest, sequence: number, vocabulary: Vocabulary, emit: (event: EngineEvent) => void) {
     this.request = request;
     this.sequence = sequence;
     this.emit = emit;
     this.vocabulary = vocabulary;
-    const { reading, parameters, includeStopInOutput: includeStop } = request;
-    const { specials } = vocabulary;
-    const stops =
-      request.stops ?? parameters.stopSequences.map((text) => ({ text, inText: "always" as const, isModels: false }));
-    const markers = markersFor(reading);
-    this.reader = new OutputReader({ reading, stops, includeStop, specials });
-    this.detokenizer = createDetokenizer(vocabulary, (piece, tokenId) => {
-      if (this.reader.watches(piece)) return asToken(piece);
-      if (reading.verbatim === true) return piece;
-      if (markers.has(piece)) return reading.spelled === true ? piece : asToken(piece);
-      // An end that the task wants to go on after is no surprise, and of reasoning nothing is told.
-      const isAskedFor = request.eosTokenIds.includes(tokenId) || this.reader.inReasoning;
-      if (!isAskedFor) this.leftOut.add(piece);
-      return "";
-    });
+    this.reader = new TokenReader(request, vocabulary, emit);
   }
 
   get id(): string {
@@ -158,7 +137,7 @@ export class GenerationRun implements EngineRun {
 
   /** A replay is admitted again, which the caller need not know. */
   admit(cachedPromptTokens: number): void {
-    this.cachedPromptTokens = cachedPromptTokens;
+    this.reader.cachedPromptTokens = cachedPromptTokens;
     if (!this.admitted) this.emit({ type: "admitted", cachedPromptTokens });
     this.admitted = true;
     this.repeated = 0;
@@ -199,81 +178,19 @@ export class GenerationRun implements EngineRun {
 
   /** Takes a token in; true when the output ends with it, by a stop sequence or at the turn of somebody else. */
   token(tokenId: number, logprobs?: TokenLogprobs, wasDrafted = false): boolean {
-    const ends = this.request.parameters.stopTokenIds.includes(tokenId);
-    const wasReasoning = this.reader.inReasoning;
-    const step = this.reader.push(ends ? "" : this.detokenizer.push(tokenId));
     this.taken.push(tokenId);
     this.repeated = this.taken.length;
     const { drafted } = this;
     this.drafted = 0;
-    this.emitOutput(step, {
-      tokens: 1,
-      tokenIds: [tokenId],
-      reasoningTokens: !ends && wasReasoning && this.reader.inReasoning ? 1 : 0,
+    return this.reader.push(tokenId, {
       logprobs: logprobs === undefined ? [] : [describeLogprobs(this.vocabulary, tokenId, logprobs)],
       ...((drafted > 0 || wasDrafted) && { drafts: { drafted, accepted: wasDrafted ? 1 : 0 } }),
     });
-    return this.stop(step);
   }
 
-  /** The worker says that it is the end: what was held back goes out, and may still complete a stop sequence. */
-  end(reason: SequenceEnd | "cancelled"): void {
-    const step = this.reader.end(this.detokenizer.flush(), reason === "stop-token" ? this.endingToken : undefined);
-    if (step.text !== "" || step.reasoning !== "" || step.toolCalls.length > 0) this.emitOutput(step, noTokens);
-    if (this.stop(step)) return;
-    switch (reason) {
-      case "stop-token": {
-        const isEos = this.request.eosTokenIds.includes(this.lastTokenId);
-        if (isEos && this.reader.calls > 0) this.finish("tool-calls", undefined);
-        else this.finish(isEos ? "end-of-sequence" : "stop-token", { type: "token", tokenId: this.lastTokenId });
-        break;
-      }
-      case "constraint-complete":
-        this.finish(this.reader.calls > 0 ? "tool-calls" : reason, undefined);
-        break;
-      case "max-output-tokens":
-        this.finish(this.request.fillsContext ? "context-length" : "max-output-tokens", undefined);
-        break;
-      case "time-budget":
-      case "cancelled":
-        this.finish(reason, undefined);
-        break;
-    }
-  }
-
-  /** The last token as it is spelled, where a stop sequence has it. */
-  private get endingToken(): string | undefined {
-    const piece = this.vocabulary.piece(this.lastTokenId) ?? "";
-    return this.vocabulary.isSpecial(this.lastTokenId) && this.reader.watches(piece) ? piece : undefined;
-  }
-
-  private get lastTokenId(): number {
-    return this.taken.at(-1) ?? -1;
-  }
-
-  private emitOutput({ text, reasoning, toolCalls }: OutputStep, tokens: TokensOfStep): void {
-    this.emit({ type: "output", text, reasoning, toolCalls, ...tokens });
-  }
-
-  private stop({ stopped, ownTurn }: OutputStep): boolean {
-    if (stopped === undefined) return false;
-    // A model that called tools may go on with what they could answer.
-    if (!ownTurn && this.reader.calls > 0) this.finish("tool-calls", undefined);
-    else this.finish("stop-sequence", { type: "stop-sequence", text: stopped });
-    return true;
-  }
-
-  private finish(reason: Extract<EngineEvent, { type: "finished" }>["reason"], matched: StopMatch | undefined): void {
-    const { cachedPromptTokens } = this;
-    const warnings = [...this.reader.warnings, ...this.leftOutWarnings()];
-    this.emit({ type: "finished", reason, matched, cachedPromptTokens, warnings });
-  }
-
-  private leftOutWarnings(): ReadonlyArray<OutputWarning> {
-    const leftOut = new Set([...this.leftOut, ...this.reader.leftOut]);
-    if (leftOut.size === 0) return [];
-    const tokens = [...leftOut].slice(0, 8).join(" ");
-    return [{ kind: "markers-removed", message: `special tokens were left out of the text: ${tokens.slice(0, 200)}` }];
+  /** The worker says that it is the end. */
+  end(reason: TokensEnd): void {
+    this.reader.end(reason);
   }
 }
 
@@ -303,10 +220,3 @@ const samplingOf = (
   logitBias,
   seed,
 });
-
-type TokensOfStep = Pick<
-  Extract<EngineEvent, { type: "output" }>,
-  "tokens" | "tokenIds" | "reasoningTokens" | "drafts" | "logprobs"
->;
-
-const noTokens: TokensOfStep = { tokens: 0, tokenIds: [], reasoningTokens: 0, logprobs: [] };
