@@ -4,7 +4,7 @@ import { Effect } from "effect";
 import type { Engine } from "../../src/service/engine/Engine.ts";
 import { Models, type TokenModel } from "../../src/service/models/Models.ts";
 import type { PromptTools } from "../../src/service/models/prompting/PromptTools.ts";
-import { useTokens } from "../../src/service/models/token-model.ts";
+import { useTokens } from "../../src/service/pipeline/use-tokens.ts";
 import { withFilesOfNow } from "../../src/service/pipeline/with-files-of-now.ts";
 
 export const tokenModel = (

@@ -7,7 +7,7 @@ import type { EmbeddingTask } from "../domain/embedding.ts";
 import { turnOf } from "../domain/turn.ts";
 import { noUsage, type Usage } from "../domain/usage.ts";
 import { Models } from "../models/Models.ts";
-import { useTokens } from "../models/token-model.ts";
+import { useTokens } from "./use-tokens.ts";
 import { Stats } from "../telemetry/Stats.ts";
 import { Embeddings } from "./Embeddings.ts";
 import { describeCall, ofTenant } from "./of-caller.ts";

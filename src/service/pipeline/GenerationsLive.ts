@@ -17,7 +17,7 @@ import {
 import type { GenerationEvent, GenerationTask } from "../domain/generation.ts";
 import { type ModelInUse, Models } from "../models/Models.ts";
 import { SmokeTests } from "../models/smoke/SmokeTests.ts";
-import { useTokens } from "../models/token-model.ts";
+import { useTokens } from "./use-tokens.ts";
 import { resolveParameters } from "../prompt/effective-parameters.ts";
 import { Metrics } from "../telemetry/metrics/Metrics.ts";
 import { Stats } from "../telemetry/Stats.ts";

@@ -3,7 +3,7 @@ import { Effect } from "effect";
 
 import { type TokenizerService } from "../../client/gen/mlxd/v1/tokenizer_service_pb.ts";
 import { Models } from "../models/Models.ts";
-import { useTokens } from "../models/token-model.ts";
+import { useTokens } from "../pipeline/use-tokens.ts";
 import { Generations } from "../pipeline/Generations.ts";
 import { decodeTokens } from "../prompt/detokenizer.ts";
 import type { Vocabulary } from "../prompt/Vocabulary.ts";

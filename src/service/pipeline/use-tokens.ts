@@ -1,7 +1,7 @@
 import { Effect } from "effect";
 
 import { UnsupportedTask } from "../domain/errors.ts";
-import type { Models, TokenModel } from "./Models.ts";
+import type { Models, TokenModel } from "../models/Models.ts";
 
 /** The model for what needs its tokens. `task` says what that is. */
 export const useTokens = (
