@@ -134,10 +134,14 @@ const connectNode: Pattern = {
   group: ["@connectrpc/connect-node"],
   message: "only node.ts and node/ of the client need Node",
 };
+const aiSdk: Pattern = {
+  regex: "^(ai|@ai-sdk/.*)(/|$)",
+  message: "only ai-sdk/ of the client needs the AI SDK",
+};
 const grpcJs: Pattern = { group: ["@grpc/grpc-js"], message: "only grpc/ of the client needs grpc-js" };
 const effect: Pattern = {
   regex: "^(effect|@effect/.*)(/|$)",
-  message: "no effect in src/client and in the token loop",
+  message: "no effect in src/client but in its effect/, and none in the token loop",
 };
 const node: Pattern = { regex: "^node:", message: "node: modules only in node.ts and node/ of the client" };
 const client: Pattern = {
@@ -250,9 +254,11 @@ export default defineConfig({
     "unicorn/prefer-node-protocol": "error",
   },
   overrides: [
-    refuse(["src/client/**"], [effect, node, connectNode, grpcJs, mlx, service, program]),
-    refuse(["src/client/node.ts", "src/client/node/**"], [effect, grpcJs, mlx, service, program], [mlxRequired]),
-    refuse(["src/client/grpc/**"], [effect, node, connectNode, mlx, service, program]),
+    refuse(["src/client/**"], [effect, node, connectNode, grpcJs, aiSdk, mlx, service, program]),
+    refuse(["src/client/node.ts", "src/client/node/**"], [effect, grpcJs, aiSdk, mlx, service, program], [mlxRequired]),
+    refuse(["src/client/grpc/**"], [effect, node, connectNode, aiSdk, mlx, service, program]),
+    refuse(["src/client/ai-sdk/**"], [effect, node, connectNode, grpcJs, mlx, service, program]),
+    refuse(["src/client/effect/**"], [node, connectNode, grpcJs, aiSdk, mlx, service, program]),
     refuse(["src/cli/**"], [effect, connect, mlx, clientBesideNode, serviceBesideMain, program], [mlxRequired]),
     refuse(["src/service/*.ts"], [mlx, workerInside, connect, program], [mlxRequired, ...environmentImports]),
     ...folders.flatMap(serviceFolder),

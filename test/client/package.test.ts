@@ -71,6 +71,9 @@ const peersOf: Readonly<Record<string, readonly string[]>> = {
   ".": [],
   "./node": ["@connectrpc/connect-node"],
   "./grpc": ["@grpc/grpc-js"],
+  "./testing": [],
+  "./ai-sdk": ["@ai-sdk/provider"],
+  "./effect": ["effect"],
 };
 
 describe("the entries", () => {

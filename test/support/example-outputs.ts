@@ -23,9 +23,12 @@ export const exampleOutputs: readonly (readonly [page: string, code: string, pri
   ["docs/client.md", "toolMessage", /^\w+ calculator \{ expression: '123\*45' \}\n123 × 45 is 5535\.\n$/],
   [
     "docs/client.md",
-    "client.runTools(",
+    "const evaluate",
     /^calls calculator with \{"expression": ?"123\*45"\}\ngets 5535\n123 × 45 is 5535\.\{\n {2}promptTokens: \d+,/,
   ],
+  ["docs/client.md", "createMlxd(", /^1, 2, 3, 4, 5\{ expression: '123\*45' \}\n$/],
+  ["docs/client.md", "yield* Mlxd", /^2 \+ 2 is 4\.\n[^]*5\n$/],
+  ["docs/client.md", "createTestClient(", /^It is noon\. QUEUE_FULL 3\n$/],
   ["docs/client.md", "pooled.connect()", /^2 \+ 2 is 4\.\n$/],
   ["docs/client.md", "createGrpcClient({", /^2 \+ 2 is 4\.\n$/],
   ["docs/client.md", "client.generateObject(", /^Mina 30\n\{\}\n[^]*\{ name: 'Mina', age: 30 \}\n$/],

@@ -83,7 +83,7 @@ describe("a conversation", () => {
     assert.equal(JSON.stringify(restored), saved);
     assert.include(saved, '"data:image/png;base64,AQL/"');
     await restored.say("and?");
-    assert.deepEqual(asked[1], ["system: S", "user: look <image>", "assistant: ok", "user: and?"]);
+    assert.deepEqual(asked[1], ["system: S", "user: look", "assistant: ok", "user: and?"]);
     assert.equal(restored.prefixKey, chat.prefixKey);
   });
 

@@ -75,10 +75,10 @@ describe("a run of tools", () => {
       "1 started",
       "1 ",
       "1 finished",
-      "1 call c1-0",
-      "1 call c1-1",
-      '1 result c1-0 {"city":"Seoul","celsius":21}',
-      '1 result c1-1 {"city":"Busan","celsius":21}',
+      "1 call test-call-1-0",
+      "1 call test-call-1-1",
+      '1 result test-call-1-0 {"city":"Seoul","celsius":21}',
+      '1 result test-call-1-1 {"city":"Busan","celsius":21}',
       "2 started",
       "2 Warm.",
       "2 finished",
@@ -90,7 +90,7 @@ describe("a run of tools", () => {
       'tool: {"city":"Busan","celsius":21}',
     ]);
     const { text, rounds, totalUsage, usage, messages } = await run.collect();
-    assert.deepEqual([text, rounds, usage.outputTokens, totalUsage.outputTokens], ["Warm.", 2, 2, 4]);
+    assert.deepEqual([text, rounds, usage.outputTokens, totalUsage.outputTokens], ["Warm.", 2, 1, 2]);
     assert.deepEqual(messages.at(-1), { role: "assistant", content: "Warm." });
     for (const { task } of requests) assert.equal(task?.sampling?.temperature, 0);
     const input = requests[0]?.task?.input;

@@ -1,0 +1,29 @@
+import type { EmbeddingModelV4 } from "@ai-sdk/provider";
+import type { MlxdClient } from "../client.ts";
+import { presentHeaders } from "./call-options.ts";
+
+/** Texts of one call, as the service takes them. */
+const maxEmbeddingsPerCall = 256;
+
+/** A model that makes vectors. */
+export const createEmbeddingModel = (client: Pick<MlxdClient, "embed">, modelId: string): EmbeddingModelV4 => ({
+  specificationVersion: "v4",
+  provider: "mlxd",
+  modelId,
+  maxEmbeddingsPerCall,
+  supportsParallelCalls: true,
+  doEmbed: async ({ values, dimensions, abortSignal, headers, providerOptions }) => {
+    const { embeddings, usage } = await client.embed(values, {
+      ...providerOptions?.["mlxd"],
+      ...(modelId !== "" && { model: modelId }),
+      ...(dimensions !== undefined && { dimensions }),
+      signal: abortSignal,
+      headers: presentHeaders(headers),
+    });
+    return {
+      embeddings: embeddings.map(({ values: vector }) => [...vector]),
+      usage: { tokens: usage.promptTokens },
+      warnings: [],
+    };
+  },
+});

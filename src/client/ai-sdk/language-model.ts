@@ -1,0 +1,129 @@
+import type {
+  LanguageModelV4,
+  LanguageModelV4Content,
+  LanguageModelV4FinishReason,
+  LanguageModelV4StreamPart,
+  LanguageModelV4Usage,
+  SharedV4Warning,
+} from "@ai-sdk/provider";
+import type { MlxdClient } from "../client.ts";
+import type { FinishReason } from "../enum-names.ts";
+import type { GenerationResult, OutputWarning } from "../results.ts";
+import type { GenerationStream } from "../stream.ts";
+import type { Usage } from "../usage.ts";
+import { readCall } from "./call-options.ts";
+import { PartWriter } from "./part-writer.ts";
+
+/** A model that writes text. */
+export const createLanguageModel = (
+  client: Pick<MlxdClient, "generate" | "stream">,
+  modelId: string,
+): LanguageModelV4 => ({
+  specificationVersion: "v4",
+  provider: "mlxd",
+  modelId,
+  supportedUrls: { "image/*": [/^https?:\/\//, /^data:/] },
+
+  doGenerate: async (call) => {
+    const { input, options, warnings } = readCall(modelId, call);
+    const result = await client.generate(input, options);
+    return {
+      content: contentOf(result),
+      finishReason: finishReasonOf(result.finishReason),
+      usage: usageOf(result.usage),
+      response: { id: result.generationId, modelId: result.model, timestamp: new Date() },
+      warnings: [...warnings, ...warningsOf(result.warnings)],
+    };
+  },
+
+  doStream: async (call) => {
+    const { input, options, warnings } = readCall(modelId, call);
+    const stream = client.stream(input, options);
+    // What fails before the model begins fails the call, and not a part of its stream.
+    const first = await stream.next();
+    const parts = partsOf(stream, first, warnings, call.includeRawChunks === true);
+    return { stream: readableOf(parts, () => void stream.return()) };
+  },
+});
+
+const partsOf = async function* (
+  stream: GenerationStream,
+  first: Awaited<ReturnType<GenerationStream["next"]>>,
+  warnings: SharedV4Warning[],
+  includeRaw: boolean,
+): AsyncGenerator<LanguageModelV4StreamPart, void, undefined> {
+  yield { type: "stream-start", warnings };
+  const writer = new PartWriter();
+  try {
+    for (let next = first; !next.done; next = await stream.next()) {
+      const event = next.value;
+      if (includeRaw) yield { type: "raw", rawValue: event };
+      if (event.type === "started") {
+        yield { type: "response-metadata", id: event.generationId, modelId: event.model, timestamp: new Date() };
+      }
+      if (event.type === "chunk" && event.candidateIndex === 0) yield* writer.write(event);
+    }
+    const { toolCalls, finishReason, usage } = await stream.collect();
+    yield* writer.end();
+    for (const { id, name, arguments: input } of toolCalls) {
+      yield { type: "tool-call", toolCallId: id, toolName: name, input };
+    }
+    yield { type: "finish", finishReason: finishReasonOf(finishReason), usage: usageOf(usage) };
+  } catch (error) {
+    yield* writer.end();
+    yield { type: "error", error };
+  }
+};
+
+const readableOf = <T>(parts: AsyncGenerator<T, void, undefined>, leave: () => void): ReadableStream<T> =>
+  new ReadableStream<T>({
+    pull: async (controller) => {
+      const { done, value } = await parts.next();
+      if (done) controller.close();
+      else controller.enqueue(value);
+    },
+    cancel: leave,
+  });
+
+const contentOf = ({ reasoning, text, toolCalls }: GenerationResult): LanguageModelV4Content[] => [
+  ...(reasoning === "" ? [] : [{ type: "reasoning", text: reasoning } as const]),
+  ...(text === "" ? [] : [{ type: "text", text } as const]),
+  ...toolCalls.map(
+    ({ id, name, arguments: input }) => ({ type: "tool-call", toolCallId: id, toolName: name, input }) as const,
+  ),
+];
+
+const warningsOf = (warnings: readonly OutputWarning[]): SharedV4Warning[] =>
+  warnings.map(({ message }) => ({ type: "other", message }));
+
+const unified: Readonly<Record<FinishReason, LanguageModelV4FinishReason["unified"]>> = {
+  end_of_sequence: "stop",
+  stop_sequence: "stop",
+  stop_token: "stop",
+  constraint_complete: "stop",
+  max_output_tokens: "length",
+  context_length: "length",
+  time_budget: "length",
+  tool_calls: "tool-calls",
+  cancelled: "interrupted",
+  unknown: "other",
+};
+
+const finishReasonOf = (reason: FinishReason): LanguageModelV4FinishReason => ({
+  unified: unified[reason],
+  raw: reason,
+});
+
+const usageOf = ({ promptTokens, cachedPromptTokens, outputTokens, reasoningTokens }: Usage): LanguageModelV4Usage => ({
+  inputTokens: {
+    total: promptTokens,
+    noCache: promptTokens - cachedPromptTokens,
+    cacheRead: cachedPromptTokens,
+    cacheWrite: undefined,
+  },
+  outputTokens: {
+    total: outputTokens,
+    text: outputTokens - (reasoningTokens ?? 0),
+    reasoning: reasoningTokens,
+  },
+});

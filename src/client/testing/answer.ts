@@ -1,0 +1,130 @@
+import { type MessageInitShape } from "@bufbuild/protobuf";
+import { durationFromMs } from "@bufbuild/protobuf/wkt";
+import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
+import { systemClock } from "../clock.ts";
+import type { FinishReason } from "../enum-names.ts";
+import { codeNames, type MlxdErrorCode } from "../errors.ts";
+import { ErrorInfoSchema, RetryInfoSchema } from "../gen/google/rpc/error_details_pb.ts";
+import type { GenerationResultSchema, StreamGenerateResponseSchema } from "../gen/mlxd/v1/generation_service_pb.ts";
+import type { ErrorReason } from "../gen/mlxd/v1/error_details_pb.ts";
+import { FinishReason as WireFinishReason } from "../gen/mlxd/v1/types_pb.ts";
+import type { Json } from "../messages.ts";
+
+/** What the model answers: a text, or all about it. */
+export type ScriptedAnswer = string | ScriptedParts;
+
+/** An answer and how it comes. */
+export interface ScriptedParts {
+  /**
+   * The text; a list comes piece by piece.
+   * @default ""
+   */
+  readonly text?: string | readonly string[] | undefined;
+  /** Reasoning before the text. */
+  readonly reasoning?: string | undefined;
+  /** Calls of tools, after the text. */
+  readonly toolCalls?: readonly { readonly name: string; readonly arguments: Json }[] | undefined;
+  /**
+   * Why it ends.
+   * @default "tool_calls" where tools are called, else "end_of_sequence"
+   */
+  readonly finishReason?: Exclude<FinishReason, "unknown"> | undefined;
+  /** Time before each piece, in milliseconds; over as soon as the caller leaves. */
+  readonly delayMs?: number | undefined;
+  /** Instead of an end: the call fails, after the pieces that there are. Without any it fails before it has begun. */
+  readonly error?: ScriptedError | undefined;
+}
+
+/** How a call fails. */
+export interface ScriptedError {
+  /** A reason of the service, or a connection that broke. */
+  readonly reason: Exclude<keyof typeof ErrorReason, "UNSPECIFIED"> | "CONNECTION";
+  /**
+   * Its status code.
+   * @default "UNAVAILABLE"
+   */
+  readonly code?: MlxdErrorCode | undefined;
+  /**
+   * Its sentence.
+   * @default the reason
+   */
+  readonly message?: string | undefined;
+  /** How long the service asks to wait, in milliseconds. */
+  readonly retryAfterMs?: number | undefined;
+}
+
+type Chunk = { text?: string; reasoning?: string; toolCalls?: ScriptedCall[] };
+type ScriptedCall = { index: number; id: string; name: string; arguments: string };
+
+/** The messages of a stream that brings this answer. */
+export const streamed = async function* (
+  answer: ScriptedParts,
+  model: string,
+  number: number,
+  context: HandlerContext,
+): AsyncGenerator<MessageInitShape<typeof StreamGenerateResponseSchema>, void, undefined> {
+  const chunks = chunksOf(answer, number);
+  if (answer.error && chunks.length === 0) throw errorOf(answer.error);
+  let sequence = 0;
+  yield { sequence: sequence++, event: { case: "started", value: { ...identity(model, number), promptTokens: 1 } } };
+  for (const [index, chunk] of chunks.entries()) {
+    if (answer.delayMs !== undefined) await systemClock.sleep(answer.delayMs, context.signal);
+    yield { sequence: sequence++, event: { case: "chunk", value: { ...chunk, outputTokens: index + 1 } } };
+  }
+  if (answer.error) throw errorOf(answer.error);
+  const value = { finishReason: finishReasonOf(answer), usage: usageOf(chunks) };
+  yield { sequence, event: { case: "finished", value } };
+};
+
+/** The same in one message. */
+export const whole = async (
+  answer: ScriptedParts,
+  model: string,
+  number: number,
+  context: HandlerContext,
+): Promise<MessageInitShape<typeof GenerationResultSchema>> => {
+  const chunks = chunksOf(answer, number);
+  for (const _ of chunks) if (answer.delayMs !== undefined) await systemClock.sleep(answer.delayMs, context.signal);
+  if (answer.error) throw errorOf(answer.error);
+  const candidate = {
+    text: chunks.map(({ text = "" }) => text).join(""),
+    reasoning: answer.reasoning ?? "",
+    toolCalls: chunks.flatMap(({ toolCalls = [] }) => toolCalls),
+    finishReason: finishReasonOf(answer),
+  };
+  return { ...identity(model, number), candidates: [candidate], usage: usageOf(chunks) };
+};
+
+const identity = (model: string, number: number) => ({
+  generationId: `test-generation-${number}`,
+  model,
+  modelRevision: "test",
+});
+
+const chunksOf = ({ reasoning, text = [], toolCalls = [] }: ScriptedParts, number: number): readonly Chunk[] => {
+  const calls = toolCalls.map(({ name, arguments: value }, index) => {
+    const json = typeof value === "string" ? value : JSON.stringify(value);
+    return { index, id: `test-call-${number}-${index}`, name, arguments: json };
+  });
+  return [
+    ...(reasoning === undefined ? [] : [{ reasoning }]),
+    ...(typeof text === "string" ? [text] : text).filter((piece) => piece !== "").map((piece) => ({ text: piece })),
+    ...(calls.length === 0 ? [] : [{ toolCalls: calls }]),
+  ];
+};
+
+const usageOf = ({ length }: readonly Chunk[]) => ({ promptTokens: 1, outputTokens: length });
+
+const finishReasonOf = ({ finishReason, toolCalls = [] }: ScriptedParts): WireFinishReason => {
+  const name = finishReason ?? (toolCalls.length > 0 ? "tool_calls" : "end_of_sequence");
+  return WireFinishReason[name.toUpperCase() as keyof typeof WireFinishReason]; // as the type is made of its names
+};
+
+const errorOf = ({ reason, code = "UNAVAILABLE", message = reason, retryAfterMs }: ScriptedError): ConnectError => {
+  const number = Number(Object.entries(codeNames).find(([, name]) => name === code)?.[0] ?? Code.Unavailable) as Code;
+  if (reason === "CONNECTION") return new ConnectError(message, Code.Unavailable);
+  const retry =
+    retryAfterMs === undefined ? [] : [{ desc: RetryInfoSchema, value: { retryDelay: durationFromMs(retryAfterMs) } }];
+  const info = { desc: ErrorInfoSchema, value: { domain: "mlxd", reason } };
+  return new ConnectError(message, number, undefined, [info, ...retry]);
+};

@@ -1,0 +1,46 @@
+import { create } from "@bufbuild/protobuf";
+import type { Role } from "../enum-names.ts";
+import { type GenerationTask, GenerationTaskSchema, Role as WireRole } from "../gen/mlxd/v1/types_pb.ts";
+import type { ToolCall } from "../results.ts";
+
+/** What was asked of a scripted model. */
+export interface AskedTask {
+  /** The model that was asked for; empty for the default. */
+  readonly model: string;
+  /** The conversation: what is said, and which tools are called. A raw prompt is one message of a user. */
+  readonly messages: readonly AskedMessage[];
+  /** Names of the tools that may be called. */
+  readonly tools: readonly string[];
+  /** The task as it was sent. */
+  readonly task: GenerationTask;
+  /** The headers of the call. */
+  readonly headers: Headers;
+}
+
+/** A message of a conversation. */
+export interface AskedMessage {
+  readonly role: Role;
+  /** Its text parts, joined. */
+  readonly text: string;
+  readonly toolCalls: readonly ToolCall[];
+}
+
+const roles = new Map<number, Role>(
+  Object.entries(WireRole).map(([name, value]) => [value, name.toLowerCase() as Role]), // as the type is made
+);
+
+/** Reads a task. */
+export const askedTask = (given: GenerationTask | undefined, headers: Headers): AskedTask => {
+  const task = given ?? create(GenerationTaskSchema);
+  const { input } = task;
+  const messages =
+    input.case === "chat"
+      ? input.value.messages.map(({ role, content, toolCalls }) => ({
+          role: roles.get(role) ?? "user",
+          text: content.map(({ part }) => (part.case === "text" ? part.value : "")).join(""),
+          toolCalls: toolCalls.map(({ id, name, arguments: json }) => ({ id, name, arguments: json })),
+        }))
+      : [{ role: "user" as const, text: input.case === "prompt" ? input.value : "", toolCalls: [] }];
+  const tools = input.case === "chat" ? input.value.tools.map(({ name }) => name) : [];
+  return { model: task.model, messages, tools, task, headers };
+};
