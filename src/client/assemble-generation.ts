@@ -76,6 +76,7 @@ export class GenerationAssembler implements StreamReader<StreamGenerateResponse,
       generationId: this.#started.generationId,
       usage: this.#usage(this.#started),
       lastSequence: this.#nextSequence - 1,
+      text: this.#answers.get(0)?.text ?? "",
     };
 
   /** The whole result; only after the stream has ended OK. */

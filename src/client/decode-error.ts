@@ -51,6 +51,7 @@ export const decodeError = (error: unknown, { cancelled, progress, nameOf }: Fai
           generationId: failure.generationId,
           usage: usageFromWire(failure.usage),
           lastSequence: failure.lastSequence,
+          text: progress?.text ?? "",
         }
       : progress,
     cause: reason === "CANCELLED" && cancelled ? cancelled.reason : connectError,
@@ -111,7 +112,13 @@ const classify = (error: ConnectError): Classified => {
   // Not by the caller: the server closed the connection, or something in between did.
   if (code === Code.Canceled) return connection(`the connection was closed: ${rawMessage}`);
   if (/missing (EndStreamResponse|status)$/.test(rawMessage)) return connection("the connection was cut mid-stream");
-  if (isSystemError(cause) || (code === Code.Unknown && cause instanceof Error && !(cause instanceof SyntaxError))) {
+  if (systemCode(cause) === "ERR_BUFFER_TOO_LARGE") {
+    return { code: Code.ResourceExhausted, reason: "UNKNOWN", message: "a message is larger than readMaxBytes" };
+  }
+  if (
+    systemCode(cause) !== undefined ||
+    (code === Code.Unknown && cause instanceof Error && !(cause instanceof SyntaxError))
+  ) {
     return connection(`the connection failed: ${deepestMessage(cause)}`);
   }
   if (cause instanceof SyntaxError || /^(protocol error|parse binary|unsupported|HTTP 3)/.test(rawMessage)) {
@@ -120,6 +127,6 @@ const classify = (error: ConnectError): Classified => {
   return fromCode(error);
 };
 
-/** Whether an operating system or socket error is the cause: those carry a code such as `ECONNRESET`. */
-const isSystemError = (cause: unknown): boolean =>
-  cause instanceof Error && "code" in cause && typeof cause.code === "string";
+/** The code of an error of the operating system, of a socket or of Node: those carry one such as `ECONNRESET`. */
+const systemCode = (cause: unknown): string | undefined =>
+  cause instanceof Error && "code" in cause && typeof cause.code === "string" ? cause.code : undefined;

@@ -44,6 +44,8 @@ export interface GenerationProgress {
   readonly usage: Usage;
   /** The sequence number of the last event that arrived (or, as told by the service, was sent). */
   readonly lastSequence: number | undefined;
+  /** What had arrived of the first answer's text; of a call that does not stream it is what was generated, where it is known. */
+  readonly text: string;
 }
 
 /** What an {@link MlxdError} is made of. */

@@ -92,6 +92,13 @@ export { assistantMessage, toolMessage } from "./messages.ts";
 export type { CacheOptions, Constraint, GenerationParameters, ReasoningOptions } from "./parameters.ts";
 export type { ObjectOptions, ObjectResult, ObjectStream, PartialOf } from "./objects/object.ts";
 export type { InferOutput, StandardJsonSchema } from "./objects/standard-schema.ts";
+export {
+  type IncomingCall,
+  type IncomingConnectCall,
+  type IncomingGrpcCall,
+  type IncomingRequest,
+  optionsOfIncoming,
+} from "./incoming.ts";
 export type { PreloadedModel, PreloadStream } from "./preload.ts";
 export type {
   DownloadResult,

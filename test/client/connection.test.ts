@@ -52,6 +52,7 @@ describe.each(clientKinds)("over $name", (kind) => {
         generationId: "generation-1",
         usage: { promptTokens: 7, cachedPromptTokens: 0, outputTokens: 1 },
         lastSequence: 1,
+        text: "a",
       });
       assert.equal(await failure(stream.collect()), error);
     });

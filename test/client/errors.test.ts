@@ -74,6 +74,7 @@ describe.each(clientKinds)("over $name", (kind) => {
       generationId: "g1",
       usage: { promptTokens: 3, cachedPromptTokens: 0, outputTokens: 2 },
       lastSequence: 4,
+      text: "",
     });
   });
 

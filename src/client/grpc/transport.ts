@@ -141,10 +141,12 @@ const errorOf = (error: unknown, signal: AbortSignal | undefined, header: Header
   if (!isServiceError(error)) return ConnectError.from(error);
   const [bytes] = error.metadata.get("grpc-status-details-bin");
   const status = typeof bytes === "object" ? fromBinary(StatusSchema, bytes) : undefined;
-  const message = status?.message ?? problemOf(error.details, header);
-  const code = broken.test(error.details) ? Code.Unavailable : (error.code as number as Code); // the same numbers
+  // Where it cannot decompress, it says nothing.
+  const details: string | undefined = error.details;
+  const message = status?.message ?? problemOf(details ?? "a message that could not be read", header);
+  const code = broken.test(details ?? "") ? Code.Unavailable : (error.code as number as Code); // the same numbers
   // What an error of the other side's HTTP has as its cause would be taken for the system's.
-  const cause = message.startsWith("HTTP") || message.startsWith("unsupported") ? undefined : error;
+  const cause = /^(HTTP|unsupported|protocol error)/.test(message) ? undefined : error;
   const decoded = new ConnectError(message, code, headersOf(error.metadata), undefined, cause);
   decoded.details = (status?.details ?? []).map(({ typeUrl, value }) => ({
     type: typeUrl.slice(typeUrl.lastIndexOf("/") + 1),
@@ -157,6 +159,7 @@ const errorOf = (error: unknown, signal: AbortSignal | undefined, header: Header
 const problemOf = (details: string, header: Headers): string => {
   const contentType = header.get("content-type") ?? "application/grpc";
   if (!contentType.startsWith("application/grpc")) return `unsupported content type ${contentType}`;
+  if (/^(Response message parsing error|a message that could not)/.test(details)) return `protocol error: ${details}`;
   return readable(details.replace(/^Received HTTP status code (\d+)$/, "HTTP $1"));
 };
 

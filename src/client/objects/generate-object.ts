@@ -85,6 +85,6 @@ const invalidOutput = (
     message,
     violations,
     metadata: { text },
-    progress: { generationId, usage, lastSequence: undefined },
+    progress: { generationId, usage, lastSequence: undefined, text },
     cause,
   });

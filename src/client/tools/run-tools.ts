@@ -149,11 +149,11 @@ const checkTools = (tools: readonly RunnableTool[]): ReadonlyMap<string, Callabl
   return callables;
 };
 
-const tooManyRounds = (rounds: number, { generationId, usage }: GenerationResult): MlxdError =>
+const tooManyRounds = (rounds: number, { generationId, usage, text }: GenerationResult): MlxdError =>
   new MlxdError({
     code: "RESOURCE_EXHAUSTED",
     reason: "TOO_MANY_ROUNDS",
     message: `the model called tools in each of its ${rounds} answers; maxRounds allows no more`,
     metadata: { maxRounds: String(rounds) },
-    progress: { generationId, usage, lastSequence: undefined },
+    progress: { generationId, usage, lastSequence: undefined, text },
   });
