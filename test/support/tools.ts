@@ -161,3 +161,28 @@ export const bun = () =>
 
 /** The compiler of TypeScript 5.9, as a module that Node runs. */
 export const typescript59 = () => npmProgram("typescript", "5.9.3", "bin/tsc");
+
+/** Cloudflare's runtime of workers, without its wrapper, whose child would outlive it. */
+export const workerd = () => {
+  const of: Readonly<Record<string, string>> = {
+    "linux-x64": "linux-64",
+    "linux-arm64": "linux-arm64",
+    "darwin-arm64": "darwin-arm64",
+  };
+  return npmProgram(`@cloudflare/workerd-${of[platform] ?? platform}`, "1.20261117.1", "bin/workerd");
+};
+
+/** Chromium: the system's, or, where this is root's Debian, installed from it. */
+export const chromium = async (): Promise<{ readonly path: string } | string> => {
+  const path = "/usr/bin/chromium";
+  if (await isProgram(path)) return { path };
+  if (process.getuid?.() !== 0) return "there is no Chromium, and only root could install it";
+  try {
+    const options = { env: { ...process.env, DEBIAN_FRONTEND: "noninteractive" }, timeout: installTimeoutMs };
+    const install = () => run("apt-get", ["install", "-y", "-qq", "--no-install-recommends", "chromium"], options);
+    await install().catch(() => run("apt-get", ["update", "-q"], options).then(install));
+    return { path };
+  } catch (error) {
+    return `Chromium is not to be had here: ${firstLineOf(error)}`;
+  }
+};

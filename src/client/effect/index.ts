@@ -2,8 +2,7 @@
 import { Context, Data, Effect, Layer, Stream } from "effect";
 import type { BatchEvent, BatchItem, BatchOptions } from "../batch.ts";
 import type { CallOptions } from "../call.ts";
-import type { MlxdClient, TokenCount } from "../client.ts";
-import type { EmbeddingOptions, ListModelsOptions } from "../client.ts";
+import type { EmbeddingOptions, ListModelsOptions, MlxdClient, TokenCount } from "../client.ts";
 import { decodeError } from "../decode-error.ts";
 import type { Model } from "../descriptions.ts";
 import type { EmbeddingInput, EmbeddingResult } from "../embeddings.ts";

@@ -1,0 +1,198 @@
+/**
+ * The published package in every runtime and over every transport, against the real service and its demo model: one
+ * program (behaviour.ts), one set of findings.
+ */
+import { type ChildProcess, execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import { cp, mkdtemp, rm, writeFile } from "node:fs/promises";
+import http from "node:http";
+import net, { type AddressInfo } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+import { afterAll, assert, beforeAll, describe, it, vi } from "vitest";
+import { buildClientPackage, type ClientPackage } from "../support/client-package.ts";
+import { type RunningService, startService } from "../support/running-service.ts";
+import { bun, chromium, deno, node22, workerd } from "../support/tools.ts";
+import type { Findings } from "./behaviour.ts";
+
+const run = promisify(execFile);
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const env = { ...process.env, DENO_DIR: join(root, ".cache/deno"), DENO_NO_UPDATE_CHECK: "1" };
+
+let service: RunningService;
+let built: ClientPackage;
+/** Where the package is installed with its peers, and the programs beside it. */
+let folder = "";
+
+beforeAll(async () => {
+  [service, built] = await Promise.all([startService({ MLXD_CORS_ORIGINS: "*" }), buildClientPackage()]);
+  folder = await built.install("@connectrpc/connect-node@2.3.0", "@grpc/grpc-js@1.14.7");
+  for (const name of ["behaviour.ts", "process-program.ts", "worker-program.ts"]) {
+    await cp(join(root, "test/runtime", name), join(folder, name));
+  }
+}, 300_000);
+
+afterAll(async () => {
+  await service.stop();
+  await built[Symbol.asyncDispose]();
+});
+
+const assertRight = (found: Findings, cancels: number): void => {
+  const { unary, korean, toolAnswer, neighbour, cancelledAtLeast, largePrompt, ...others } = found;
+  assert.match(unary, /\b4\b/);
+  assert.match(korean, /4/);
+  assert.match(toolAnswer, /5535/);
+  assert.match(neighbour, /^1, 2, 3,.* 20/);
+  assert.isAtLeast(cancelledAtLeast, cancels + 4);
+  assert.include(["CONTEXT_LENGTH_EXCEEDED", "MESSAGE_TOO_LARGE", "INVALID_FIELD"], largePrompt);
+  assert.deepEqual(others, {
+    isStreamTheSame: true,
+    isTextIntact: true,
+    left: { break: "none", return: "none", throw: "Error: own", abort: "CANCELLED", timeout: "DEADLINE" },
+    isSlotFree: true,
+    unknownModel: "MODEL_NOT_FOUND",
+    object: { name: "Mina", age: 30 },
+    batch: [unary, "MODEL_NOT_FOUND"],
+  });
+};
+
+type Program = { readonly path: string } | string;
+
+const runtimes: readonly (readonly [name: string, program: () => Promise<Program>, args: readonly string[]])[] = [
+  ["Node 24", () => Promise.resolve({ path: process.execPath }), []],
+  ["Node 22", node22, ["--experimental-strip-types", "--no-warnings"]],
+  [
+    "Deno",
+    () => Promise.resolve({ path: deno }),
+    ["run", "--no-lock", "--no-remote", "--node-modules-dir=manual", "--allow-all"],
+  ],
+  ["Bun", bun, ["run"]],
+];
+
+/** What each runtime is asked to speak, and how many generations it begins and leaves at once. */
+const spoken: readonly (readonly [runtime: string, kind: string, cancels: number])[] = [
+  ["Node 24", "grpc", 1_500],
+  ["Node 24", "connect", 200],
+  ["Node 24", "connect-http1", 200],
+  ["Node 24", "grpc-web", 200],
+  ["Node 24", "grpc-js", 1_500],
+  ["Node 24", "fetch", 200],
+  ["Node 22", "grpc", 200],
+  ["Node 22", "connect", 50],
+  ["Node 22", "connect-http1", 50],
+  ["Node 22", "grpc-web", 50],
+  ["Node 22", "grpc-js", 200],
+  ["Node 22", "fetch", 50],
+  ["Deno", "fetch", 200],
+  ["Bun", "fetch", 200],
+];
+
+describe("the package", () => {
+  it.for(spoken)("behaves in %s over %s, also beside %i that leave", async ([runtime, kind, cancels], context) => {
+    const [, program, options] = runtimes.find(([name]) => name === runtime) ?? assert.fail(runtime);
+    const found = await program();
+    if (typeof found === "string") return context.skip(found);
+    const args = [...options, "process-program.ts", kind, service.url, String(cancels)];
+    const { stdout } = await run(found.path, args, { cwd: folder, env });
+    assertRight(JSON.parse(stdout) as Findings, cancels);
+  });
+
+  it("behaves in workerd", async (context) => {
+    const found = await workerd();
+    if (typeof found === "string") return context.skip(found);
+    const bundled = await bundle("worker.js", "esm");
+    const port = await freePort();
+    const config = `using Workerd = import "/workerd/workerd.capnp";
+const config :Workerd.Config = (
+  services = [
+    (name = "main", worker = (modules = [(name = "worker", esModule = embed "${bundled}")], compatibilityDate = "2026-01-01")),
+    (name = "internet", network = (allow = ["private", "public"])),
+  ],
+  sockets = [(name = "http", address = "127.0.0.1:${port}", http = (), service = "main")],
+);`;
+    await writeFile(join(folder, "workerd.capnp"), config);
+    await using child = started(spawn(found.path, ["serve", "workerd.capnp"], { cwd: folder }));
+    const query = new URLSearchParams({ url: service.url, cancels: "100" });
+    const response = await vi.waitFor(() => fetch(`http://127.0.0.1:${port}/?${query.toString()}`), {
+      timeout: 60_000,
+      interval: 50,
+    });
+    const body = await response.text();
+    assert.equal(response.status, 200, `${body}\n${child.errors()}`);
+    assertRight(JSON.parse(body) as Findings, 100);
+  });
+
+  it("behaves in a page of Chromium", async (context) => {
+    const found = await chromium();
+    if (typeof found === "string") return context.skip(found);
+    const bundled = join(folder, await bundle("page.js", "iife"));
+    let tell: (findings: string) => void = () => {};
+    const told = new Promise<string>((resolve) => (tell = resolve));
+    const pages = http.createServer((request, response) => {
+      if (request.method === "POST") {
+        void text(request).then(tell);
+        response.end();
+      } else {
+        response.writeHead(200, { "content-type": "text/html" });
+        void import("node:fs/promises")
+          .then(({ readFile }) => readFile(bundled, "utf8"))
+          .then((code) =>
+            response.end(
+              `<!doctype html><meta charset="utf-8"><script>${code.replaceAll("</script", "<\\\\/script")}</script>`,
+            ),
+          );
+      }
+    });
+    pages.listen(0, "127.0.0.1");
+    await once(pages, "listening");
+    const profile = await mkdtemp(join(tmpdir(), "mlxd-chromium-"));
+    const query = new URLSearchParams({ url: service.url, cancels: "50" });
+    const args = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking"];
+    const url = `http://127.0.0.1:${(pages.address() as AddressInfo).port}/?${query.toString()}`;
+    {
+      await using child = started(spawn(found.path, [...args, `--user-data-dir=${profile}`, url]));
+      const findings = await Promise.race([told, child.ended]);
+      assert.match(findings, /^\{/, child.errors());
+      assertRight(JSON.parse(findings) as Findings, 50);
+    }
+    pages.close();
+    pages.closeAllConnections();
+    await rm(profile, { recursive: true, force: true, maxRetries: 10 });
+  });
+});
+
+/** One file of the program for runtimes with `fetch` alone. */
+const bundle = async (name: string, format: "esm" | "iife"): Promise<string> => {
+  const options = ["--platform", "browser", "--format", format, "--minify", "--no-codeSplitting", "--file", name];
+  await run(process.execPath, [join(root, "node_modules/.bin/rolldown"), "worker-program.ts", ...options], {
+    cwd: folder,
+  });
+  return name;
+};
+
+const freePort = async (): Promise<number> => {
+  const server = net.createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, "close");
+  return port;
+};
+
+/** A program that is ended with the block, and what it says of errors. */
+const started = (child: ChildProcess) => {
+  let errors = "";
+  child.stderr?.on("data", (chunk: Buffer) => (errors = (errors + chunk.toString()).slice(-4000)));
+  const ended = once(child, "exit").then(([code]) => `it ended with ${String(code)}`);
+  return {
+    errors: () => errors,
+    ended,
+    [Symbol.asyncDispose]: async () => {
+      child.kill("SIGKILL");
+      await ended;
+    },
+  };
+};
