@@ -2,7 +2,7 @@
 import { Deferred, Effect, Stream } from "effect";
 
 import type { ConversationOption } from "../../src/service/domain/conversation-options.ts";
-import type { ModelFacts } from "../../src/service/domain/model.ts";
+import type { ServedModel } from "../../src/service/domain/model.ts";
 import type {
   ConversationEngine,
   ConversationRequest,
@@ -80,7 +80,7 @@ export const makeScriptedConversations = ({
 };
 
 export const conversationModel = (
-  facts: ModelFacts,
+  facts: ServedModel,
   engine: ConversationEngine,
   options: ReadonlyArray<ConversationOption> = [],
 ): ConversationModel => ({

@@ -1,6 +1,7 @@
 /** What a checkpoint folder says of its model, without loading it. */
 import { Predicate, Schema } from "effect";
 
+import { localEngine } from "../domain/engine-names.ts";
 import type { ModelDefaults, ModelFacts } from "../domain/model.ts";
 import { TemplateError } from "../prompt/jinja/values.ts";
 import { createChatTemplate } from "../prompt/chat-template.ts";
@@ -92,7 +93,7 @@ const readFiles = async (directory: string): Promise<Checkpoint> => {
       constraints: ["json_schema", "regex", "grammar", "choice", "json_object"],
     },
     embedding,
-    engine: "mlx",
+    engine: localEngine,
     notes: configured.notes,
   };
 };

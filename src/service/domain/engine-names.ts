@@ -16,6 +16,9 @@ export const engineNames = [
 
 export type EngineName = (typeof engineNames)[number];
 
+/** The engine of the models in this machine's folder, as its driver is called. */
+export const localEngine = "mlx";
+
 /** Whether it runs on this machine; the others are hosted. */
 export const isLocalEngine = (engine: EngineName): boolean => engineNames.indexOf(engine) < hostedFrom;
 const hostedFrom = engineNames.indexOf("openai");
@@ -45,7 +48,7 @@ export const splitEnginePrefix = (name: string): PrefixedName | undefined => {
 };
 
 const aliases: ReadonlyMap<string, EngineName> = new Map([
-  ["mlx", "local_mlx"],
+  [localEngine, "local_mlx"],
   ["local-mlx", "local_mlx"],
   ["llama.cpp", "llamacpp"],
   ["llama-cpp", "llamacpp"],

@@ -19,20 +19,28 @@ export interface ModelCondition {
   readonly delivers: boolean;
 }
 
-/** What a model's files say of it, without loading it. */
-export interface ModelFacts {
+/** A model as callers know it, wherever it runs. */
+export interface ServedModel {
   readonly id: string;
   readonly aliases: ReadonlyArray<string>;
-  /** Absolute path of its folder. Never told to callers. */
-  readonly directory: string;
   readonly source: string;
-  /** A digest of its files. */
+  /** Another one where another model is behind the name: of a model's files it is a digest. */
   readonly revision: string;
-  /** `model_type` of config.json. */
-  readonly architecture: string;
   readonly family: string;
   /** Prompt and output tokens at most. */
   readonly contextLength: number;
+  readonly defaults: ModelDefaults;
+  readonly capabilities: ModelCapabilities;
+  /** The name of its engine's driver. */
+  readonly engine: string;
+}
+
+/** What a model's files say of it, without loading it. */
+export interface ModelFacts extends ServedModel {
+  /** Absolute path of its folder. Never told to callers. */
+  readonly directory: string;
+  /** `model_type` of config.json. */
+  readonly architecture: string;
   readonly vocabularySize: number;
   readonly parameterCount: number;
   /** Bytes of its weights as the engine will hold them. */
@@ -41,11 +49,8 @@ export interface ModelFacts {
   readonly widths?: ModelWidths;
   /** Token ids that end a sequence. */
   readonly eosTokenIds: ReadonlyArray<number>;
-  readonly defaults: ModelDefaults;
-  readonly capabilities: ModelCapabilities;
   readonly adapters: ReadonlyArray<AdapterFacts>;
   readonly embedding: EmbeddingFacts;
-  readonly engine: string;
 }
 
 /** Numbers that a layer computes for each token. */

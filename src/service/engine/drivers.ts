@@ -2,13 +2,14 @@
 import { Effect, Layer } from "effect";
 
 import { EngineConfig } from "../config/EngineConfig.ts";
+import { localEngine } from "../domain/engine-names.ts";
 import { EngineUnavailable } from "../domain/errors.ts";
 import { type Driver, Engines } from "./Engine.ts";
 import { mlxDriver } from "./mlx/MlxEngine.ts";
 
 export const layer: Layer.Layer<Engines, never, EngineConfig> = Layer.effect(
   Engines,
-  Effect.map(EngineConfig, (settings) => Engines.of(driverOf({ mlx: mlxDriver(settings) }))),
+  Effect.map(EngineConfig, (settings) => Engines.of(driverOf({ [localEngine]: mlxDriver(settings) }))),
 );
 
 /** A driver that leaves each model to that of its engine. */

@@ -8,7 +8,7 @@ import type {
   ModelChanged,
   ModelOperationConflict,
 } from "../domain/errors.ts";
-import type { ModelCondition, ModelFacts, ModelStatus } from "../domain/model.ts";
+import type { ModelCondition, ModelStatus, ServedModel } from "../domain/model.ts";
 import type { ConversationOption } from "../domain/conversation-options.ts";
 import type { FamilyProfile } from "../domain/family.ts";
 import type { ConversationEngine, Engine, EngineDevice, LoadedMlx } from "../engine/Engine.ts";
@@ -40,7 +40,8 @@ export interface TokenModel extends PromptTools {
 /** Its engine makes the prompts itself. */
 export interface ConversationModel {
   readonly takes: "conversations";
-  readonly facts: ModelFacts;
+  /** There may be no files of it here. */
+  readonly facts: ServedModel;
   readonly profile: FamilyProfile;
   /** What of a task its engine heeds, beside what is asked. Anything else is refused. */
   readonly options: ReadonlySet<ConversationOption>;

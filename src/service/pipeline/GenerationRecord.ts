@@ -1,6 +1,6 @@
 /** What is known of one generation while it runs: it turns the engine's events into the caller's. */
 import type { EffectiveParameters, GenerationEvent, TokenLogprob } from "../domain/generation.ts";
-import type { ModelFacts } from "../domain/model.ts";
+import type { ServedModel } from "../domain/model.ts";
 import type { Usage } from "../domain/usage.ts";
 import type { EngineEvent } from "../engine/Engine.ts";
 
@@ -9,7 +9,7 @@ type EngineOutput = Extract<EngineEvent, { type: "output" }>;
 
 interface RecordOptions {
   readonly id: string;
-  readonly facts: ModelFacts;
+  readonly facts: ServedModel;
   readonly parameters: EffectiveParameters;
   /** Undefined where the engine tells it, as it makes the prompt. */
   readonly promptTokens: number | undefined;

@@ -4,6 +4,7 @@ import { Result } from "effect";
 
 import type { ModelsFile } from "../../config/config-file.ts";
 import type { ModelsSettings } from "../../config/ModelsConfig.ts";
+import { localEngine } from "../../domain/engine-names.ts";
 import { ConfigurationInvalid } from "../../domain/errors.ts";
 import type { Family, FamilyProfile } from "../../domain/family.ts";
 import type { HubModel, ModelFacts } from "../../domain/model.ts";
@@ -201,6 +202,6 @@ const unknownFacts = (directory: string, name: string, overrides: FactsOverrides
       constraints: [],
     },
     embedding: { pooling: "last-token", dimensions: 0, trained: false, matryoshka: undefined, problem: "" },
-    engine: "mlx",
+    engine: localEngine,
   };
 };

@@ -4,7 +4,7 @@ import { Result } from "effect";
 
 import type { ModelsFile } from "../../config/config-file.ts";
 import type { FamilyDeclaration, ModelDeclaration } from "../../config/config-schema.ts";
-import { canonicalEngine, engineNames } from "../../domain/engine-names.ts";
+import { canonicalEngine, engineNames, localEngine } from "../../domain/engine-names.ts";
 import type { Family, FamilyProfile } from "../../domain/family.ts";
 import type { ModelDefaults } from "../../domain/model.ts";
 import { nearest } from "../../domain/nearest.ts";
@@ -158,7 +158,7 @@ const checkEngine = (name: string | undefined, invalid: (problem: string) => Err
   const engine = canonicalEngine(name);
   if (engine === "local_mlx") return;
   if (engine !== undefined) throw invalid(`this service does not run models on ${engine}; there is mlx`);
-  const [best] = nearest(name, ["mlx", ...engineNames]);
+  const [best] = nearest(name, [localEngine, ...engineNames]);
   throw invalid(`there is no engine "${name}"${best === undefined ? "" : `; ${best}?`}`);
 };
 
