@@ -1,0 +1,74 @@
+/** What a request asks for and cannot have. */
+import { Schema } from "effect";
+
+const FieldViolationSchema = Schema.Struct({
+  /** Path in the request message, e.g. `task.sampling.temperature`. */
+  field: Schema.String,
+  description: Schema.String,
+});
+export type FieldViolation = typeof FieldViolationSchema.Type;
+
+/** A field is out of its bounds. */
+export class InvalidField extends Schema.TaggedError<InvalidField>()("InvalidField", {
+  violations: Schema.Array(FieldViolationSchema),
+}) {
+  override get message(): string {
+    return this.violations.map(({ field, description }) => `${field}: ${description}`).join("; ");
+  }
+}
+
+/** The bytes of a request are no message of the API. */
+export class RequestMalformed extends Schema.TaggedError<RequestMalformed>()("RequestMalformed", {
+  /** Path in the request message; empty where it is the whole. */
+  field: Schema.String,
+  description: Schema.String,
+}) {
+  override get message(): string {
+    return this.field === "" ? this.description : `${this.field}: ${this.description}`;
+  }
+}
+
+/** An option that this model or engine does not have. */
+export class UnsupportedParameter extends Schema.TaggedError<UnsupportedParameter>()("UnsupportedParameter", {
+  field: Schema.String,
+  model: Schema.String,
+  hint: Schema.String,
+}) {
+  override get message(): string {
+    return `${this.field} is not supported by model "${this.model}": ${this.hint}`;
+  }
+}
+
+/** The model does not do this kind of task. */
+export class UnsupportedTask extends Schema.TaggedError<UnsupportedTask>()("UnsupportedTask", {
+  task: Schema.String,
+  model: Schema.String,
+  /** Why not, where there is more to say. */
+  hint: Schema.optionalKey(Schema.String),
+}) {
+  override get message(): string {
+    const hint = this.hint ?? "ListModels tells what each model can do";
+    return `model "${this.model}" does not do ${this.task}; ${hint}`;
+  }
+}
+
+/** Prompt and output do not fit the context. */
+export class ContextLengthExceeded extends Schema.TaggedError<ContextLengthExceeded>()("ContextLengthExceeded", {
+  promptTokens: Schema.Number,
+  /** 0: none are wanted, a vector is. */
+  maxOutputTokens: Schema.Number,
+  contextLength: Schema.Number,
+  /** The prompt was too long to be tokenised at all: promptTokens is a lower bound. */
+  estimated: Schema.Boolean,
+}) {
+  override get message(): string {
+    const prompt = `${this.estimated ? "at least " : ""}${this.promptTokens}`;
+    if (this.maxOutputTokens === 0) {
+      return `${prompt} tokens exceed the context of ${this.contextLength}: shorten the text, or set truncate`;
+    }
+    return (
+      `${prompt} prompt tokens and ${this.maxOutputTokens} output tokens exceed the context of ${this.contextLength}: ` +
+      "shorten the conversation or lower stop.max_output_tokens"
+    );
+  }
+}
