@@ -1,5 +1,5 @@
 /** Counters since start, and what is going on now, model by model. */
-import { Context, Effect, Layer } from "effect";
+import { Clock, Context, Effect, Layer } from "effect";
 
 import { addUsage, type Usage } from "../domain/usage.ts";
 
@@ -45,33 +45,36 @@ export class Stats extends Context.Service<
     readonly snapshot: Effect.Effect<ReadonlyMap<string, Readonly<GenerationStats>>>;
   }
 >()("mlxd/telemetry/Stats") {
-  static readonly layer = Layer.sync(Stats, () => {
-    const models = new Map<string, GenerationStats>();
-    const of = (model: string): GenerationStats => {
-      const known = models.get(model) ?? emptyStats();
-      models.set(model, known);
-      return known;
-    };
-    return Stats.of({
-      since: Date.now(),
-      move: (model, state, by) => {
-        of(model)[state] += by;
-      },
-      ended: (model, outcome, usage) => {
-        const stats = of(model);
-        stats[outcome] += 1;
-        if (usage === undefined) return;
-        const { promptTokens, cachedPromptTokens, outputTokens, ...rest } = addUsage(stats, usage);
-        const { draftedTokens = 0, acceptedDraftTokens = 0 } = rest;
-        Object.assign(stats, { promptTokens, cachedPromptTokens, outputTokens, draftedTokens, acceptedDraftTokens });
-      },
-      retried: (model, recovered) => {
-        of(model).retried += 1;
-        if (recovered) of(model).recovered += 1;
-      },
-      snapshot: Effect.sync(() => new Map([...models].map(([model, stats]) => [model, { ...stats }]))),
-    });
-  });
+  static readonly layer = Layer.effect(
+    Stats,
+    Effect.map(Clock.currentTimeMillis, (since) => {
+      const models = new Map<string, GenerationStats>();
+      const of = (model: string): GenerationStats => {
+        const known = models.get(model) ?? emptyStats();
+        models.set(model, known);
+        return known;
+      };
+      return Stats.of({
+        since,
+        move: (model, state, by) => {
+          of(model)[state] += by;
+        },
+        ended: (model, outcome, usage) => {
+          const stats = of(model);
+          stats[outcome] += 1;
+          if (usage === undefined) return;
+          const { promptTokens, cachedPromptTokens, outputTokens, ...rest } = addUsage(stats, usage);
+          const { draftedTokens = 0, acceptedDraftTokens = 0 } = rest;
+          Object.assign(stats, { promptTokens, cachedPromptTokens, outputTokens, draftedTokens, acceptedDraftTokens });
+        },
+        retried: (model, recovered) => {
+          of(model).retried += 1;
+          if (recovered) of(model).recovered += 1;
+        },
+        snapshot: Effect.sync(() => new Map([...models].map(([model, stats]) => [model, { ...stats }]))),
+      });
+    }),
+  );
 }
 
 export const emptyStats = (): GenerationStats => ({

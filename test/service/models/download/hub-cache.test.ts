@@ -19,7 +19,7 @@ import { DownloadConfig, type DownloadSettings } from "../../../../src/service/c
 import { ModelsConfig } from "../../../../src/service/config/ModelsConfig.ts";
 import { readCatalog } from "../../../../src/service/models/catalog/catalog.ts";
 import { type DownloadProgress, Downloads } from "../../../../src/service/models/download/Downloads.ts";
-import { layerWith } from "../../../../src/service/models/download/DownloadsLive.ts";
+import { layerWith } from "../../../../src/service/models/download/download-models.ts";
 import { writeCheckpoint } from "../../../fixtures/checkpoint.ts";
 import { capturedLog } from "../../../support/captured-log.ts";
 import { goldenRepository } from "../../../support/golden-repository.ts";

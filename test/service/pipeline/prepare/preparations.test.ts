@@ -19,7 +19,7 @@ import type {
   PrepareRequest,
 } from "../../../../src/service/domain/preparation.ts";
 import { type EngineRequest, Engines } from "../../../../src/service/engine/Engine.ts";
-import { layerWith } from "../../../../src/service/models/download/DownloadsLive.ts";
+import { layerWith } from "../../../../src/service/models/download/download-models.ts";
 import * as ModelPool from "../../../../src/service/models/residency/ModelPool.ts";
 import { Models } from "../../../../src/service/models/Models.ts";
 import { SmokeTests } from "../../../../src/service/models/smoke/SmokeTests.ts";

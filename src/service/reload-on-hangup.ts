@@ -1,0 +1,21 @@
+/** SIGHUP reads the catalog anew; what is wrong with it is logged there. */
+import { Effect, Layer, Queue, Stream } from "effect";
+
+import { Models } from "./models/Models.ts";
+
+export const reloadOnHangup = Layer.effectDiscard(
+  Effect.gen(function* () {
+    const models = yield* Models;
+    const hangups = Stream.callback<void>((queue) =>
+      Effect.acquireRelease(
+        Effect.sync(() => {
+          const onHangup = () => void Queue.offerUnsafe(queue, undefined);
+          process.on("SIGHUP", onHangup);
+          return onHangup;
+        }),
+        (onHangup) => Effect.sync(() => process.off("SIGHUP", onHangup)),
+      ),
+    );
+    yield* Effect.forkScoped(Stream.runForEach(hangups, () => Effect.ignore(models.reload)));
+  }),
+);
