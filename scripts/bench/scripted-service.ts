@@ -12,7 +12,7 @@ import { QualityConfig } from "../../src/service/config/QualityConfig.ts";
 import { ResidencyConfig } from "../../src/service/config/ResidencyConfig.ts";
 import { ServerConfig } from "../../src/service/config/ServerConfig.ts";
 import { type Engine, type EngineEvent, Engines } from "../../src/service/engine/Engine.ts";
-import { layer as downloads } from "../../src/service/models/download/DownloadsLive.ts";
+import { layer as downloads } from "../../src/service/models/download/download-models.ts";
 import { SandboxConfig } from "../../src/service/config/SandboxConfig.ts";
 import { Sandbox } from "../../src/service/sandbox/Sandbox.ts";
 import { layer as modelPool } from "../../src/service/models/residency/ModelPool.ts";
