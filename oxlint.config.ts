@@ -270,6 +270,7 @@ export default defineConfig({
         "test/service/worker/**",
         "test/service/engine/mlx/**",
         "scripts/train-demo/**",
+        "scripts/mac-check/**",
         "scripts/parity.ts",
         "scripts/parity/**",
         "scripts/bench/**",
