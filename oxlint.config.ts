@@ -284,6 +284,7 @@ export default defineConfig({
         "src/service/worker/{layers/openblas,binding/choose}.ts",
         "scripts/**",
         "test/**",
+        "examples/**",
       ],
       rules: { "no-restricted-properties": "off" },
     },
@@ -302,7 +303,7 @@ export default defineConfig({
       },
     },
     {
-      files: ["*.config.ts", "test/support/report.ts", "test/runtime/worker-program.ts"], // what their readers ask for
+      files: ["*.config.ts", "test/support/report.ts", "{examples/worker,test/runtime/worker-program}.ts"], // what their readers ask for
       rules: { "import/no-default-export": "off" },
     },
   ],

@@ -1,5 +1,5 @@
 /**
- * Runs the examples as they stand, against the real service: the files in examples/, and of README.md, docs/client.md,
+ * Runs the examples as they stand, against the real service: the files in examples/, and of README.md, docs/client.md, docs/calls.md,
  * docs/generation.md, docs/tools.md, docs/models.md, docs/adapters.md, docs/embeddings.md, docs/download.md and docs/cli.md every fenced block that is marked
  * `ts node`, `ts deno` or `sh`, apart from those
  * that start or test the service itself. A `ts node` block without a client of its own goes on from the page's first
@@ -7,7 +7,7 @@
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
@@ -44,7 +44,7 @@ const examplesOf = (page: string): readonly Example[] => {
   );
 };
 
-const files: readonly Example[] = readdirSync(join(root, "examples")).map((file) => ({
+const files: readonly Example[] = ["deno.ts", "node.ts"].map((file) => ({
   name: `examples/${file}`,
   kind: file === "deno.ts" ? "ts deno" : "ts node",
   code: readFileSync(join(root, "examples", file), "utf8"),
@@ -54,6 +54,7 @@ const files: readonly Example[] = readdirSync(join(root, "examples")).map((file)
 const pages = [
   "README.md",
   "docs/client.md",
+  "docs/calls.md",
   "docs/generation.md",
   "docs/tools.md",
   "docs/models.md",

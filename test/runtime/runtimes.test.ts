@@ -4,7 +4,7 @@
  */
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { cp, mkdtemp, rm, writeFile } from "node:fs/promises";
+import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import http from "node:http";
 import net, { type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
@@ -98,6 +98,22 @@ describe("the package", () => {
     const args = [...options, "process-program.ts", kind, service.url, String(cancels)];
     const { stdout } = await run(found.path, args, { cwd: folder, env });
     assertRight(JSON.parse(stdout) as Findings, cancels);
+  });
+
+  it("does what the first examples of its README say", async () => {
+    const readme = await readFile(join(folder, "node_modules/@mlxd/client/README.md"), "utf8");
+    const examples = [...readme.matchAll(/^```ts file=(\S+)\n(.*?)^```/gms)];
+    assert.lengthOf(examples, 4);
+    const printed: Record<string, string> = {};
+    for (const [, name = "", code = ""] of examples) {
+      await writeFile(join(folder, name), code.replaceAll("http://127.0.0.1:50051", service.url));
+      const { stdout } = await run(process.execPath, [name], { cwd: folder });
+      printed[name] = stdout;
+    }
+    assert.match(printed["node.ts"] ?? "", /^2 \+ 2 is 4\. \d+\n[^]*5\n[^]*no-such-model/);
+    assert.match(printed["web.ts"] ?? "", /^2\n[^]*end_of_sequence \d+\n$/);
+    assert.match(printed["more.ts"] ?? "", /^Mina 30\n[^\n]*5535[^\n]*\n[^\n]*Mina[^\n]*\n\{"system"/);
+    assert.equal(printed["testing.ts"], "Hello. Hi\nQUEUE_FULL\n");
   });
 
   it("behaves in workerd", async (context) => {

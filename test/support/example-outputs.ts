@@ -46,6 +46,26 @@ export const exampleOutputs: readonly (readonly [page: string, code: string, pri
   ["docs/client.md", "client.prepareModel()", /^ready \[[^]+'smoke_test', durationMs: \d+ \}\n\] ok\n$/],
   ["docs/client.md", "client/web.ts", /^2\n \+\n[^]+4\n\.\n$/],
 
+  [
+    "docs/calls.md",
+    "client.generate(",
+    /^Generate: 2 \+ 2 is 4\.\nCancelGeneration: cancelling\nStreamGenerate: cancelled\nBatchGenerate: 2\n$/,
+  ],
+  ["docs/calls.md", "gen_of_a_stream", /"text":"2 \+ 2 is 4\."[^]*\{"state":"STATE_NOT_RUNNING"\}\n$/],
+  ["docs/calls.md", "mlxd.v1.GenerationService/BatchGenerate", /"finishReason"[^]*"summary"[^]*"succeeded": 2/],
+  ["docs/calls.md", "client.embed(", /^Embed: 2 \w+\n$/],
+  ["docs/calls.md", "EmbeddingService/Embed", /"values":\[/],
+  ["docs/calls.md", "client.tokenize(", /^Tokenize: \[[^]+Detokenize: Hello\nCountTokens: 15\n$/],
+  ["docs/calls.md", "TokenizerService/Tokenize", /"ids":\[[^]+"text":[^]+"promptTokens":/],
+  [
+    "docs/calls.md",
+    "client.listModels(",
+    /^ListModels: demo [^]+GetModel: 2048\n[^]+LoadModel: active\nPreloadModels: ready\nPinModel: true\n[^]+PrepareModel: ready\nUnloadModel: true\n[^]+ReloadCatalog: 0\n$/,
+  ],
+  ["docs/calls.md", "ModelService/ListModels", /"models":\[[^]+"contextLength":2048[^]+\}\n$/],
+  ["docs/calls.md", "ModelService/PreloadModels", /"PREPARE_STAGE_READY"/],
+  ["docs/calls.md", "client.serverInfo(", /^GetServerInfo: [\w.-]+\nGetStats: 0\n$/],
+  ["docs/calls.md", "ServerService/GetStats", /"version":[^]+"total":/],
   ["docs/generation.md", "const greedy", /^2 \+ 2 is 4\.\n$/],
   ["docs/generation.md", "const varied", /\S/], // drawn at temperature 1.2
   ["docs/generation.md", "const fresh", /^1, 2, 3, 4/],
