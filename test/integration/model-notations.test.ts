@@ -257,12 +257,16 @@ describe("a tool's schema as JSON text", () => {
       [{ parametersJson: "[1]" }, "it is no JSON object"],
       [{ parametersJson: '{"type": "object", "properties": {"a": {"type": "any"}}}' }, '"any" is no type'],
       [{ parametersJson: `{"not": ${'{"not": '.repeat(100)}{}${"}".repeat(101)}` }, "64"],
-      [{ parametersJson: `{"enum": ${"[".repeat(100_000)}${"]".repeat(100_000)}}` }, ""],
+      [{ parametersJson: `{"enum": ${"[".repeat(100_000)}${"]".repeat(100_000)}}` }, "more than 65536 JSON values"],
+      [{ parametersJson: `{"enum": ${"[".repeat(10_000)}${"]".repeat(10_000)}}` }, "nested more than 256 deep"],
+      [{ parametersJson: `{"enum": [${"{},".repeat(100_000)}1]}` }, "more than 65536 JSON values"],
+      [{ parametersJson: "{\"secret\": 'words'}" }, "it is no JSON: "],
     ] as const) {
       const { details, message = "" } = await ask("coder-like", { tools: [{ name: "f", ...tool }] });
       assert.strictEqual(details?.[0]?.debug?.reason, "INVALID_FIELD", message);
       assert.include(message, "task.chat.tools[0].parameters_json: ");
       assert.include(message, why);
+      assert.notInclude(message, "words");
     }
   });
 });

@@ -2,8 +2,9 @@ import { Result } from "effect";
 
 import * as wire from "../../client/gen/mlxd/v1/types_pb.ts";
 import { type InvalidField, UnsupportedTask } from "../domain/errors.ts";
-import type { ChatInput, ChatMessage, ContentPart, Role, Tool, ToolChoice } from "../domain/generation.ts";
+import type { ChatInput, ChatMessage, ContentPart, Role, ToolChoice } from "../domain/generation.ts";
 import { invalidField } from "./invalid-field.ts";
+import { toolsFromWire } from "./tools-from-wire.ts";
 
 type Refusal = InvalidField | UnsupportedTask;
 
@@ -14,12 +15,10 @@ export const chatFromWire = (chat: wire.ChatInput, model: string, path: string):
     for (const [index, message] of chat.messages.entries()) {
       messages.push(yield* messageFromWire(message, model, `${path}.messages[${index}]`));
     }
-    const tools: Tool[] = [];
-    for (const [index, tool] of chat.tools.entries()) tools.push(yield* toolFromWire(tool, `${path}.tools[${index}]`));
     return {
       type: "chat",
       messages,
-      tools,
+      tools: yield* toolsFromWire(chat.tools, `${path}.tools`),
       toolChoice: toolChoiceFromWire(chat.toolChoice),
       templateOptions: chat.templateOptions ?? {},
       continueFinalMessage: chat.continueFinalMessage,
@@ -65,29 +64,6 @@ const idleField = (message: wire.ChatMessage, role: Role) =>
     { name: "reasoning", isSet: message.reasoning !== "", role: "assistant", of: "the assistant's messages" },
     { name: "tool_call_id", isSet: message.toolCallId !== "", role: "tool", of: "messages with a tool's result" },
   ].find(({ isSet, role: only }) => isSet && only !== role);
-
-const toolFromWire = (
-  { name, description, parameters, parametersJson: parametersText }: wire.Tool,
-  path: string,
-): Result.Result<Tool, InvalidField> => {
-  if (parametersText === "") return Result.succeed({ name, description, parameters });
-  const refuse = (why: string) => Result.fail(invalidField(`${path}.parameters_json`, why));
-  if (parameters !== undefined) return refuse("parameters is set too; only one of the two may be");
-  const decoded = jsonObject(parametersText);
-  if (typeof decoded === "string") return refuse(decoded);
-  return Result.succeed({ name, description, parameters: decoded, parametersText });
-};
-
-/** What is wrong with the text, where it is none. */
-const jsonObject = (text: string): Readonly<Record<string, unknown>> | string => {
-  try {
-    const value: unknown = JSON.parse(text);
-    if (typeof value === "object" && value !== null && !Array.isArray(value)) return { ...value };
-    return "it is no JSON object";
-  } catch (cause) {
-    return `it is no JSON: ${cause instanceof Error ? cause.message.slice(0, 200) : "it cannot be read"}`;
-  }
-};
 
 const toolChoiceFromWire = (choice: wire.ToolChoice | undefined): ToolChoice => {
   if (choice?.choice.case === "function") return { mode: "function", name: choice.choice.value };
