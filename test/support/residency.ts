@@ -26,6 +26,7 @@ export const residency = (
       prefixCacheBytes: 0,
       maxAdapters: 4,
       speculation,
+      weights: "auto",
       loadTimeoutMs: 60_000,
       stallMs: 60_000,
       unresponsiveMs: 10_000,

@@ -19,6 +19,8 @@ export interface EngineSettings {
   readonly maxAdapters: number;
   /** Where tokens are drafted and verified several at a time: never, where it is measured to be faster, or always. */
   readonly speculation: "off" | "measured" | "always";
+  /** `stored`: weights stay in the form of the checkpoint and are computed in their type, also on a CPU. */
+  readonly weights: "auto" | "stored";
   /** Loading, the first token included, may take this long. */
   readonly loadTimeoutMs: number;
   /** An engine that does not answer, or has work and delivers nothing, for this long is ended and started anew. */
@@ -36,6 +38,7 @@ export const engineSettings = Config.all({
   speculation: Config.Literals(["off", "measured", "always"], "MLXD_SPECULATION").pipe(
     Config.withDefault("measured" as const),
   ),
+  weights: Config.Literals(["auto", "stored"], "MLXD_WEIGHTS").pipe(Config.withDefault("auto" as const)),
   binding: Config.Literals(["auto", "own", "node-mlx"], "MLXD_BINDING").pipe(Config.withDefault("auto" as const)),
   loadTimeoutMs: wholeNumber("MLXD_LOAD_TIMEOUT_MS", { minimum: 1000, maximum: 86_400_000, fallback: 600_000 }),
   stallMs: wholeNumber("MLXD_ENGINE_STALL_MS", { minimum: 1000, maximum: 3_600_000, fallback: 60_000 }),

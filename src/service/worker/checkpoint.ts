@@ -10,7 +10,7 @@ import { Weights } from "./weights/weights.ts";
 /**
  * Throws LoadError for anything that is wrong with the folder.
  *
- * @param asStored keeps weights in the form that the checkpoint has them in; @default on Metal
+ * @param asStored keeps weights in the form that the checkpoint has them in, and computes in their type; @default on Metal
  */
 export const loadCheckpoint = async (directory: string, asStored?: boolean): Promise<Model> => {
   const config = ModelConfig.parse(readConfig(directory));
@@ -19,7 +19,8 @@ export const loadCheckpoint = async (directory: string, asStored?: boolean): Pro
   const network = await createModel(config, weights);
   weights.assertAllTaken();
   await collect();
-  return { ...network, adapters: weights.adapters, attentionHeads: headsOf(config, network) };
+  const cacheShape = { ...network.cacheShape, type: weights.activations };
+  return { ...network, cacheShape, adapters: weights.adapters, attentionHeads: headsOf(config, network) };
 };
 
 /** Of a config that leaves it to its architecture, more than any has for each of its keys' heads. */

@@ -6,7 +6,7 @@ import { Constraints } from "./constraints/constraints.ts";
 import type { Model } from "./architectures/Model.ts";
 import { loadCheckpoint } from "./checkpoint.ts";
 import { isOutOfMemory, LoadError, MemoryError } from "./files/load-error.ts";
-import { binding, breathe, collect, device, finishCommands } from "./mlx.ts";
+import { binding, breathe, collect, device, finishCommands, limitBufferCache } from "./mlx.ts";
 import type { FromWorker, LoadMessage, SubmitMessage, ToWorker, WorkerMemory } from "./protocol.ts";
 import { Scheduler } from "./scheduler/scheduler.ts";
 import { checkAgainstItself } from "./self-check.ts";
@@ -25,7 +25,9 @@ let wake = (): void => {};
 
 const load = async (message: LoadMessage): Promise<void> => {
   try {
-    const model = await loadCheckpoint(message.directory);
+    limitBufferCache(message.limits);
+    assertComputable(message.weights);
+    const model = await loadCheckpoint(message.directory, asStored(message));
     checkAgainstItself(model);
     const { limits, speculator } = await loadSpeculator(message, model);
     constraints = new Constraints(model.vocabularySize, limits.maxBatch);
@@ -43,11 +45,23 @@ const load = async (message: LoadMessage): Promise<void> => {
   void run(scheduler);
 };
 
+/** Undefined: as the device wants it. */
+const asStored = ({ weights }: LoadMessage): true | undefined => (weights === "stored" ? true : undefined);
+
+const assertComputable = (weights: LoadMessage["weights"]): void => {
+  if (weights === "auto" || binding.core.binding === "own" || device === "metal") return;
+  throw new LoadError(
+    "node-mlx computes in float32 alone on a CPU: MLXD_WEIGHTS=stored needs mlxd's own binding of MLX",
+  );
+};
+
 /** What drafts, and the limits that are left to the model beside it. */
-const loadSpeculator = async ({ directory, draftDirectory, limits, speculation }: LoadMessage, model: Model) => {
+const loadSpeculator = async (message: LoadMessage, model: Model) => {
+  const { directory, draftDirectory, limits, speculation } = message;
+  const stored = asStored(message);
   if (speculation === "off") return { limits, speculator: undefined };
   if (draftDirectory === undefined) return { limits, speculator: new Speculator(speculation) };
-  const draft = await loadDraftModel(draftDirectory, directory, model);
+  const draft = await loadDraftModel(draftDirectory, directory, model, stored);
   checkAgainstItself(draft);
   const kvCacheBytes = mainCacheBytes(limits.kvCacheBytes, model, draft);
   const drafter = new DraftModel(draft, {

@@ -1,7 +1,7 @@
 /** MLX as the worker uses it, and the memory discipline that it needs. */
 import { chooseBinding } from "./binding/choose.ts";
 
-export type { Dtype, Tensor } from "./binding/core.ts";
+export type { Dtype, QuantizationMode, Tensor } from "./binding/core.ts";
 
 /** What was loaded, and why it is not what would have been taken first. */
 export const binding = chooseBinding();
@@ -42,8 +42,27 @@ export const breathe = (steps: number): Promise<void> => {
   return new Promise((resolve) => setImmediate(resolve));
 };
 
-/** Frees what is left behind, for when there is time: before a pause. */
-export const collect = (): Promise<void> => breathe(stepsPerFullCollection);
+/** Frees what is left behind, buffers that MLX keeps among it, for when there is time: before a pause. */
+export const collect = async (): Promise<void> => {
+  await breathe(stepsPerFullCollection);
+  mx.clearCache();
+};
+
+/**
+ * MLX on a GPU keeps freed buffers for the next arrays, up to nearly all that the GPU may hold, whatever other processes
+ * need: so it is told to keep a small part of what this one was given.
+ */
+export const limitBufferCache = (limits: {
+  readonly kvCacheBytes: number;
+  readonly prefixCacheBytes: number;
+}): void => {
+  if (device !== "metal") return;
+  const share = (limits.kvCacheBytes + limits.prefixCacheBytes) / 8;
+  mx.setCacheLimit(Math.floor(Math.min(maxBufferCacheBytes, Math.max(minBufferCacheBytes, share))));
+};
+
+const minBufferCacheBytes = 64 * 1024 ** 2;
+const maxBufferCacheBytes = 1024 ** 3;
 
 /** Waits until the device has computed all that it was given: a stream keeps the order. */
 export const finishCommands = (): void => mx.eval(mx.add(mx.zeros([1]), 1));

@@ -9,6 +9,8 @@ export interface LoadMessage {
   /** A checkpoint folder: config.json, weights. */
   readonly directory: string;
   readonly limits: WorkerLimits;
+  /** `auto`: as stored on a GPU, in float32 on a CPU. */
+  readonly weights: "auto" | "stored";
   readonly speculation: SpeculationMode;
   /** The checkpoint folder of a smaller model with the same vocabulary, to draft with. Its caches are within the limits. */
   readonly draftDirectory?: string;

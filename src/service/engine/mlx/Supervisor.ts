@@ -112,6 +112,7 @@ export class Supervisor {
         prefixCacheBytes: settings.prefixCacheBytes,
         maxAdapters: settings.maxAdapters,
       },
+      weights: settings.weights,
       speculation: drafting.allowed ? settings.speculation : "off",
       ...(drafting.directory !== undefined && { draftDirectory: drafting.directory }),
     };

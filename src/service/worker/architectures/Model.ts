@@ -28,7 +28,9 @@ export interface Model {
 }
 
 /** What an architecture says of it; the rest comes with its linear layers. */
-export type Network = Omit<Model, "adapters" | "attentionHeads">;
+export interface Network extends Omit<Model, "adapters" | "attentionHeads" | "cacheShape"> {
+  readonly cacheShape: Omit<CacheShape, "type">;
+}
 
 /** Builds a model; throws LoadError for a config or tensors that do not fit. It takes every tensor that it knows. */
 export type CreateModel = (config: ModelConfig, weights: Weights) => Promise<Network>;

@@ -157,22 +157,32 @@ const takeExperts = (args: Args, weights: Weights, prefix: string): Experts => {
       downBias: weights.take(`${prefix}.down_proj.bias`, [experts, hiddenSize]),
     };
   }
-  const take = (name: string, out: number, inputs: number): Tensor =>
+  const take = (name: string, out: number, inputs: number): Matrix =>
     weights.has(`${prefix}.${name}_blocks`)
       ? weights.blocks(`${prefix}.${name}`, [experts, out, inputs])
-      : weights.take(`${prefix}.${name}`, [experts, inputs, out]).transpose(0, 2, 1);
+      : {
+          quantization: undefined,
+          weight: weights.take(`${prefix}.${name}`, [experts, inputs, out]).transpose(0, 2, 1),
+        };
   const joined = take("gate_up_proj", 2 * expertSize, hiddenSize);
   const joinedBias = weights.take(`${prefix}.gate_up_proj_bias`, [experts, 2 * expertSize]);
   const turn = (x: Tensor, first: 0 | 1): Tensor => x.index(all, mx.Slice(first, null, 2));
-  const plain = (weight: Tensor): Matrix => {
-    mx.eval(weight);
-    return { quantization: undefined, weight };
-  };
   return {
-    gate: plain(turn(joined, 0)),
-    up: plain(turn(joined, 1)),
+    gate: changed(joined, (part) => turn(part, 0)),
+    up: changed(joined, (part) => turn(part, 1)),
     gateAndUpBias: joinBiases([turn(joinedBias, 0), turn(joinedBias, 1)]),
-    down: plain(take("down_proj", hiddenSize, expertSize)),
+    down: changed(take("down_proj", hiddenSize, expertSize), (part) => part),
     downBias: weights.take(`${prefix}.down_proj_bias`, [experts, hiddenSize]),
   };
+};
+
+/** Evaluated, so that what it was made of can go. */
+const changed = (matrix: Matrix, change: (part: Tensor) => Tensor): Matrix => {
+  const weight = change(matrix.weight);
+  mx.eval(weight);
+  if (matrix.quantization === undefined) return { quantization: undefined, weight };
+  const scales = change(matrix.scales);
+  const biases = matrix.biases && change(matrix.biases);
+  mx.eval(scales, ...(biases === undefined ? [] : [biases]));
+  return { ...matrix, weight, scales, biases };
 };

@@ -33,6 +33,9 @@ interface Slice {
 }
 
 type Index = Slice | Tensor | number | null | "...";
+/** MLX's own forms; all but the first have no biases, and one size of number and of group each. */
+export type QuantizationMode = "affine" | "mxfp4" | "mxfp8" | "nvfp4";
+
 export type Operand = Tensor | number;
 
 export interface Core {
@@ -101,18 +104,30 @@ export interface Core {
   broadcastTo(a: Tensor, shape: number[]): Tensor;
   stack(arrays: Tensor[], axis: number): Tensor;
   flatten(a: Tensor): Tensor;
+  /** The same bytes as another type; the last axis changes by the sizes' ratio. Not in node-mlx. */
+  view(a: Tensor, dtype: Dtype): Tensor;
   /** [n, m] with the values [k], or one for all, added at their places; the same place again adds up. */
   addAt(a: Tensor, rows: Tensor, columns: Tensor, values: Operand): Tensor;
-  dequantize(w: Tensor, scales: Tensor, biases: Tensor, groupSize: number, bits: number): Tensor;
+  /** Biases are those of the affine mode alone. node-mlx knows no other mode. */
+  dequantize(
+    w: Tensor,
+    scales: Tensor,
+    biases: Tensor | undefined,
+    groupSize: number,
+    bits: number,
+    mode?: QuantizationMode,
+    dtype?: Dtype,
+  ): Tensor;
   /** With `transpose` w is [out, in], packed. */
   quantizedMatmul(
     x: Tensor,
     w: Tensor,
     scales: Tensor,
-    biases: Tensor,
+    biases: Tensor | undefined,
     transpose: boolean,
     groupSize: number,
     bits: number,
+    mode?: QuantizationMode,
   ): Tensor;
   /** [batch..., m, n] times those matrices of b [count, n, k] that the indices [batch...] say. */
   gatherMm(a: Tensor, b: Tensor, indicesOfA: undefined, indicesOfB: Tensor): Tensor;
@@ -120,12 +135,13 @@ export interface Core {
     x: Tensor,
     w: Tensor,
     scales: Tensor,
-    biases: Tensor,
+    biases: Tensor | undefined,
     indicesOfX: undefined,
     indicesOfW: Tensor,
     transpose: boolean,
     groupSize: number,
     bits: number,
+    mode?: QuantizationMode,
   ): Tensor;
   isAvailable(device: "gpu"): boolean;
   /** Bytes of arrays that are alive. */
@@ -148,6 +164,7 @@ export interface Core {
   saveSafetensors(path: string, tensors: Record<string, Tensor>): void;
   readonly fast: {
     rmsNorm(x: Tensor, weight: Tensor, eps: number): Tensor;
-    scaledDotProductAttention(q: Tensor, k: Tensor, v: Tensor, scale: number, mask?: Tensor): Tensor;
+    /** `sinks`, a score for each head that takes its share and brings no value, is not known to node-mlx. */
+    scaledDotProductAttention(q: Tensor, k: Tensor, v: Tensor, scale: number, mask?: Tensor, sinks?: Tensor): Tensor;
   };
 }

@@ -29,6 +29,9 @@ export const loadNodeMlx = (): Core => {
   // Its own declarations do not compile under this project's settings.
   const { core } = createRequire(import.meta.url)("@frost-beta/mlx") as { readonly core: NodeMlx };
   const { metal } = core;
+  const dequantize = core.dequantize.bind(core);
+  const quantizedMatmul = core.quantizedMatmul.bind(core);
+  const gatherQmm = core.blockSparseQMM.bind(core);
   // It frees arrays through V8's collector alone.
   Object.assign(core.array.prototype, {
     dispose: () => {},
@@ -42,7 +45,12 @@ export const loadNodeMlx = (): Core => {
     addAt: (a, rows, columns, values) =>
       (a as NodeMlxTensor).at(rows, columns).add(typeof values === "number" ? core.full([rows.size], values) : values),
     gatherMm: core.blockSparseMM,
-    gatherQmm: core.blockSparseQMM,
+    // Another argument would be taken for a stream.
+    dequantize: (w, scales, biases, groupSize, bits) => dequantize(w, scales, biases, groupSize, bits),
+    quantizedMatmul: (x, w, scales, biases, transpose, groupSize, bits) =>
+      quantizedMatmul(x, w, scales, biases, transpose, groupSize, bits),
+    gatherQmm: (x, w, scales, biases, ofX, ofW, transpose, groupSize, bits) =>
+      gatherQmm(x, w, scales, biases, ofX, ofW, transpose, groupSize, bits),
     isAvailable: () => metal.isAvailable(),
     getActiveMemory: () => metal.getActiveMemory(),
     getCacheMemory: () => metal.getCacheMemory(),
@@ -55,6 +63,16 @@ export const loadNodeMlx = (): Core => {
 };
 
 const added = [
-  ...(["binding", "version", "addAt", "gatherMm", "gatherQmm", "isAvailable", "getActiveMemory"] as const),
+  ...([
+    "binding",
+    "version",
+    "addAt",
+    "gatherMm",
+    "gatherQmm",
+    "dequantize",
+    "quantizedMatmul",
+    "isAvailable",
+    "getActiveMemory",
+  ] as const),
   ...(["getCacheMemory", "setCacheLimit", "clearCache", "openScope", "closeScope"] as const),
 ];

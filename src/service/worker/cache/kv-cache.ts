@@ -13,7 +13,15 @@
  * times slower). For the same reason capacity grows in small steps.
  */
 import { all, mx, type Tensor } from "../mlx.ts";
-import { bytesOf, type CacheShape, columnsPerGrowth, roundUp, snapshotBytes, withSlack } from "./cache-size.ts";
+import {
+  bytesOf,
+  type CacheShape,
+  columnsPerGrowth,
+  elementType,
+  roundUp,
+  snapshotBytes,
+  withSlack,
+} from "./cache-size.ts";
 import { Holes } from "./holes.ts";
 import { copyColumns, gatherColumns, rowIndex, type RowSnapshot, widen, writeColumns } from "./row-copies.ts";
 import { makeStepContext, type StepContext } from "./step-context.ts";
@@ -51,7 +59,8 @@ export class KVCache {
     this.planned = roundUp(longest + spare);
     this.filled = longest - remaining;
     this.columns = this.planAhead(this.filled);
-    const empty = (): Tensor => mx.zeros([lengths.length, shape.kvHeads, this.columns, shape.headDim]);
+    const empty = (): Tensor =>
+      mx.zeros([lengths.length, shape.kvHeads, this.columns, shape.headDim], elementType(shape));
     this.keys = Array.from({ length: shape.layers }, empty);
     this.values = Array.from({ length: shape.layers }, empty);
   }
@@ -79,7 +88,7 @@ export class KVCache {
     if (this.filled + tokens > this.columns) this.makeRoom(tokens);
     this.pending = tokens;
     const { starts, filled, columns: capacity, holes } = this;
-    return makeStepContext({ starts, filled, capacity, holes }, tokens);
+    return makeStepContext({ starts, filled, capacity, holes, type: elementType(this.shape) }, tokens);
   }
 
   /** Writes a layer's keys and values [rows, kvHeads, tokens, headDim] into the open columns and gives all back. */
@@ -207,7 +216,10 @@ export class KVCache {
   /** Adds unused rows. Copies. */
   addRows(count: number): void {
     const { kvHeads, headDim } = this.shape;
-    this.replace((array) => mx.concatenate([array, mx.zeros([count, kvHeads, this.columns, headDim])], 0));
+    this.replace((array) => {
+      const rows = mx.zeros([count, kvHeads, this.columns, headDim], array.dtype);
+      return mx.concatenate([array, rows], 0);
+    });
     this.starts.push(...Array.from({ length: count }, () => this.filled));
     this.holes?.addRows(count);
   }

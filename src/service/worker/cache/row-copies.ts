@@ -30,7 +30,8 @@ export const gatherColumns = (array: Tensor, row: Tensor, columns: Tensor): Tens
 /** Zero columns before and after. */
 export const widen = (array: Tensor, { before = 0, after = 0 }: { before?: number; after?: number }): Tensor => {
   const [rows = 0, kvHeads = 0, , headDim = 0] = array.shape;
-  const zeros = (columns: number): Tensor[] => (columns === 0 ? [] : [mx.zeros([rows, kvHeads, columns, headDim])]);
+  const zeros = (columns: number): Tensor[] =>
+    columns === 0 ? [] : [mx.zeros([rows, kvHeads, columns, headDim], array.dtype)];
   return mx.concatenate([...zeros(before), array, ...zeros(after)], 2);
 };
 

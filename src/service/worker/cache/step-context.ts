@@ -1,5 +1,5 @@
 /** Positions and masks of one forward pass, which follow from where each row of a KV cache begins and has holes. */
-import { mx, type Tensor } from "../mlx.ts";
+import { type Dtype, mx, type Tensor } from "../mlx.ts";
 import type { Holes } from "./holes.ts";
 
 /** What every layer of one forward pass shares. */
@@ -20,11 +20,13 @@ interface OpenColumns {
   readonly filled: number;
   readonly capacity: number;
   readonly holes: Holes | undefined;
+  /** Of its keys, and so of the masks: a wider one would widen the scores, and with them the values of the whole cache. */
+  readonly type: Dtype;
 }
 
 /** @param tokens columns that the pass writes */
 export const makeStepContext = (
-  { starts: firstColumns, filled, capacity, holes }: OpenColumns,
+  { starts: firstColumns, filled, capacity, holes, type }: OpenColumns,
   tokens: number,
 ): StepContext => {
   const rows = firstColumns.length;
@@ -41,14 +43,15 @@ export const makeStepContext = (
     mx.greaterEqual(columns, mx.minimum(starts.reshape(rows, 1, 1, 1), queryColumns)),
     mx.lessEqual(keyPlaces, queryPlaces),
   );
-  const mask = mx.where(visible, 0, masked);
+  const mask = mx.where(visible, 0, masked).astype(type);
   const windowMasks = new Map<number, Tensor>();
   return {
     positions: mx.maximum(own, 0),
     mask,
     windowMask: (window) => {
       const made =
-        windowMasks.get(window) ?? mx.where(mx.greater(keyPlaces, mx.subtract(queryPlaces, window)), mask, masked);
+        windowMasks.get(window) ??
+        mx.where(mx.greater(keyPlaces, mx.subtract(queryPlaces, window)), mask, masked).astype(type);
       windowMasks.set(window, made);
       return made;
     },

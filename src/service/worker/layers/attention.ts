@@ -41,7 +41,7 @@ export interface AttentionVariant {
 }
 
 /**
- * The same as `attend`, written out. Scores have the cache's columns before the queries: so the product needs no
+ * The same as `attend`, written out where MLX does not know the variant. Scores have the cache's columns before the queries: so the product needs no
  * transposed handle on the cache, which would make every write to it a copy.
  */
 export const attendVariant = (
@@ -55,9 +55,17 @@ export const attendVariant = (
   const [rows = 0, heads = 0, tokens = 0, headDim = 0] = queries.shape;
   const [, kvHeads = 0, capacity = 0] = keys.shape;
   const groups = heads / kvHeads;
+  if (mx.binding === "own" && softcap === undefined) {
+    return mx.fast
+      .scaledDotProductAttention(queries, keys, values, scale, mask, sinks)
+      .transpose(0, 2, 1, 3)
+      .reshape(rows, tokens, heads * headDim);
+  }
   const grouped = mx.multiply(queries, scale).reshape(rows, kvHeads, groups * tokens, headDim);
   const products = mx.matmul(keys, grouped.transpose(0, 1, 3, 2).astype(keys.dtype));
-  const bent = softcap === undefined ? products : mx.multiply(mx.tanh(mx.divide(products, softcap)), softcap);
+  // In 16 bits a sum of thousands of shares would be off.
+  const exact = products.astype(mx.float32);
+  const bent = softcap === undefined ? exact : mx.multiply(mx.tanh(mx.divide(exact, softcap)), softcap);
   const masks = mask.transpose(0, 1, 3, 2).reshape(rows, 1, capacity, 1, tokens);
   const scores = mx.add(bent.reshape(rows, kvHeads, capacity, groups, tokens), masks);
   const sink = sinks?.reshape(1, kvHeads, 1, groups, 1);
@@ -67,7 +75,9 @@ export const attendVariant = (
   const sum = mx.sum(shares, 2, true);
   const total = sink === undefined ? sum : mx.add(sum, mx.exp(mx.subtract(sink, top)));
   const weights = mx.divide(shares, total).reshape(rows, kvHeads, capacity, groups * tokens);
-  const attended = mx.matmul(weights.transpose(0, 1, 3, 2), values).reshape(rows, heads, tokens, headDim);
+  const attended = mx
+    .matmul(weights.transpose(0, 1, 3, 2).astype(values.dtype), values)
+    .reshape(rows, heads, tokens, headDim);
   return attended
     .transpose(0, 2, 1, 3)
     .reshape(rows, tokens, heads * headDim)

@@ -16,16 +16,13 @@ export const createEmbedding = (weights: Weights, path: string, vocabularySize: 
   const asLinear = multiplyBy(table);
   if (table.quantization === undefined) return { lookup: (tokens) => mx.take(table.weight, tokens, 0), asLinear };
   const { weight, scales, biases, quantization } = table;
-  const pick = (part: Tensor, tokens: Tensor): Tensor => mx.take(part, tokens, 0);
+  const { mode, groupSize, bits } = quantization;
   return {
-    lookup: (tokens) =>
-      mx.dequantize(
-        pick(weight, tokens),
-        pick(scales, tokens),
-        pick(biases, tokens),
-        quantization.groupSize,
-        quantization.bits,
-      ),
+    lookup: (tokens) => {
+      const [words, own, offsets] = [weight, scales, biases].map((part) => part && mx.take(part, tokens, 0));
+      if (words === undefined || own === undefined) throw new RangeError("a quantised table has words and scales");
+      return mx.dequantize(words, own, offsets, groupSize, bits, mode, weights.activations);
+    },
     asLinear,
   };
 };

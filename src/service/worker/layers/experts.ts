@@ -1,6 +1,6 @@
 /** Mixtures of experts: layers of which each token goes through a few. */
 import { joinMatrices, joinTensors } from "./linear.ts";
-import { mx, type Tensor } from "../mlx.ts";
+import { device, mx, type Tensor } from "../mlx.ts";
 import type { Matrix } from "../weights/weights.ts";
 
 /** Each x of [count, 1, in] through the expert that int [count] says, to [count, 1, out]. */
@@ -26,12 +26,18 @@ export const createExpertLinear = (parts: ReadonlyArray<Matrix>, bias?: Tensor):
 const multiplyByChosen = (matrix: Matrix): ExpertLinear => {
   if (matrix.quantization === undefined) {
     const transposed = matrix.weight.transpose(0, 2, 1);
-    return (x, experts) => mx.gatherMm(x, transposed, undefined, experts);
+    return (x, experts) => gatherMm(x, transposed, experts);
   }
   const { weight, scales, biases, quantization } = matrix;
-  const { groupSize, bits } = quantization;
-  return (x, experts) => mx.gatherQmm(x, weight, scales, biases, undefined, experts, true, groupSize, bits);
+  const { mode, groupSize, bits } = quantization;
+  return (x, experts) => mx.gatherQmm(x, weight, scales, biases, undefined, experts, true, groupSize, bits, mode);
 };
+
+/** On a CPU MLX has it in float32 alone. */
+const gatherMm = (x: Tensor, stack: Tensor, experts: Tensor): Tensor =>
+  device === "cpu" && x.dtype !== mx.float32
+    ? mx.gatherMm(x.astype(mx.float32), stack.astype(mx.float32), undefined, experts).astype(x.dtype)
+    : mx.gatherMm(x, stack, undefined, experts);
 
 /** Indices of the `count` largest in no particular order: [tokens, choices] to [tokens, count]. */
 export const largest = (scores: Tensor, count: number): Tensor => {

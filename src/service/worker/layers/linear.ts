@@ -93,9 +93,9 @@ export const multiplyBy = (matrix: Matrix): Linear => {
     weight,
     scales,
     biases,
-    quantization: { groupSize, bits },
+    quantization: { mode, groupSize, bits },
   } = matrix;
-  return (x) => mx.quantizedMatmul(x, weight, scales, biases, true, groupSize, bits);
+  return (x) => mx.quantizedMatmul(x, weight, scales, biases, true, groupSize, bits, mode);
 };
 
 /**
@@ -152,7 +152,7 @@ export const joinMatrices = (matrices: ReadonlyArray<Matrix>): ReadonlyArray<Mat
 };
 
 const isStoredAlike = ({ quantization: a }: Matrix, { quantization: b }: Matrix): boolean =>
-  a?.bits === b?.bits && a?.groupSize === b?.groupSize;
+  a?.mode === b?.mode && a?.bits === b?.bits && a?.groupSize === b?.groupSize;
 
 const joinAlike = (matrices: readonly [Matrix, ...Matrix[]]): Matrix => {
   const [{ quantization }] = matrices;
@@ -169,11 +169,9 @@ const joinAlike = (matrices: readonly [Matrix, ...Matrix[]]): Matrix => {
     quantized.map((matrix) => matrix.scales),
     -2,
   );
-  const biases = joinTensors(
-    quantized.map((matrix) => matrix.biases),
-    -2,
-  );
-  mx.eval(weight, scales, biases);
+  const offsets = quantized.flatMap((matrix) => matrix.biases ?? []);
+  const biases = offsets.length === 0 ? undefined : joinTensors(offsets, -2);
+  mx.eval(weight, scales, ...(biases === undefined ? [] : [biases]));
   return { quantization, weight, scales, biases };
 };
 

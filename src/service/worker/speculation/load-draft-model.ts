@@ -8,12 +8,17 @@ import { LoadError } from "../files/load-error.ts";
 import { readSmallFile } from "../files/regular-file.ts";
 
 /** Throws LoadError for what is wrong with the folder, and where its tokens are not those of the model. */
-export const loadDraftModel = async (directory: string, mainDirectory: string, main: Model): Promise<Model> => {
+export const loadDraftModel = async (
+  directory: string,
+  mainDirectory: string,
+  main: Model,
+  asStored?: boolean,
+): Promise<Model> => {
   const [tokens, mainTokens] = [readTokens(directory), readTokens(mainDirectory)];
   if (!isDeepStrictEqual(tokens, mainTokens)) {
     throw new LoadError("the draft model's tokenizer.json has other tokens than the model's: it cannot draft for it");
   }
-  const draft = await loadNamed(directory);
+  const draft = await loadNamed(directory, asStored);
   // Without tokenizers all that is known are their numbers; with them the sizes may differ by padding.
   if (tokens === undefined && draft.vocabularySize !== main.vocabularySize) {
     throw new LoadError(
@@ -29,9 +34,9 @@ export const mainCacheBytes = (bytes: number, main: Model, draft: Model): number
   return Math.floor((bytes * own) / (own + other));
 };
 
-const loadNamed = async (directory: string): Promise<Model> => {
+const loadNamed = async (directory: string, asStored?: boolean): Promise<Model> => {
   try {
-    return await loadCheckpoint(directory);
+    return await loadCheckpoint(directory, asStored);
   } catch (cause) {
     throw cause instanceof LoadError ? new LoadError(`the draft model: ${cause.message}`) : cause;
   }

@@ -16,12 +16,20 @@ export interface StoredMatrix {
   readonly quantization: Quantization;
 }
 
-/** Whether there are kernels for it, on CPU and GPU. */
-export const hasKernels = ({ mode, bits }: Quantization): boolean => mode === "affine" && [2, 4, 8].includes(bits);
+/** Whether products with it are computed as it is stored, on CPU and GPU. */
+export const hasKernels = ({ mode, bits, groupSize }: Quantization): boolean =>
+  mx.binding === "own"
+    ? mode !== "affine" || [32, 64, 128].includes(groupSize)
+    : mode === "affine" && [2, 4, 8].includes(bits) && [32, 64, 128].includes(groupSize);
 
 /** [..., out, in] of this type. */
 export const dequantize = ({ weight, scales, biases, quantization }: StoredMatrix, type: Dtype): Tensor => {
   const { mode, bits, groupSize } = quantization;
+  if (mx.binding === "own" && hasKernels(quantization)) {
+    // From 16 bits it would round to 16 bits.
+    const exact = mode === "affine" ? scales.astype(mx.float32) : scales;
+    return mx.dequantize(weight, exact, biases?.astype(mx.float32), groupSize, bits, mode, mx.float32).astype(type);
+  }
   if (mode !== "affine") {
     const codes = codesOf(weight, bits, mx.bfloat16).astype(mx.uint8);
     const numbers = mx.take(mx.array([...floatsOf(bits)], type), codes, 0);

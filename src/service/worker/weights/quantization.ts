@@ -1,9 +1,7 @@
 /** Which tensors of a checkpoint are quantised and how, as `quantization` of config.json and the tensors' shapes say. */
 import { LoadError } from "../files/load-error.ts";
 import type { ModelConfig } from "../files/model-config.ts";
-
-/** MLX's own forms; all but the first have no offsets, and one size of number and of group each. */
-type QuantizationMode = "affine" | "mxfp4" | "mxfp8" | "nvfp4";
+import type { QuantizationMode } from "../mlx.ts";
 
 export interface Quantization {
   readonly mode: QuantizationMode;

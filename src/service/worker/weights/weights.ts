@@ -5,7 +5,7 @@ import { Adapters, type AddAdapters, type AdaptedPart } from "../adapters/adapte
 import { dequantize, dequantizeBlocks, hasKernels } from "./dequantize.ts";
 import { assertFinite } from "../files/assert-finite.ts";
 import { isOutOfMemory, LoadError, MemoryError } from "../files/load-error.ts";
-import { collect, device, mx, type Tensor } from "../mlx.ts";
+import { collect, device, type Dtype, mx, type Tensor } from "../mlx.ts";
 import type { ModelConfig } from "../files/model-config.ts";
 import { type Quantization, type QuantizationOf, readQuantization } from "./quantization.ts";
 import { checkFile, weightFiles } from "../files/safetensors.ts";
@@ -18,17 +18,23 @@ interface PlainMatrix {
   readonly weight: Tensor;
 }
 
-/** `weight` is packed: 32 bits hold several numbers along `in`. Scales and biases: [..., out, in / groupSize]. */
+/**
+ * `weight` is packed: 32 bits hold several numbers along `in`. Scales and biases: [..., out, in / groupSize]; of modes but
+ * the affine one scales are bytes.
+ */
 interface QuantizedMatrix {
   readonly quantization: Quantization;
   readonly weight: Tensor;
   readonly scales: Tensor;
-  readonly biases: Tensor;
+  /** Of the affine mode alone. */
+  readonly biases: Tensor | undefined;
 }
 
 export class Weights {
   /** Of the model that is built of these. */
   readonly adapters: Adapters;
+  /** What is computed in: the type of the embeddings, where weights stay as they are stored. */
+  readonly activations: Dtype;
   private readonly tensors: Map<string, Tensor>;
   private readonly quantizationOf: QuantizationOf;
   /** Weights stay as they are stored, quantised or not. On CPU, where matmul takes nothing else, they become float32. */
@@ -41,7 +47,9 @@ export class Weights {
     asStored: boolean,
     prefix: string,
     adapters: Adapters,
+    activations: Dtype,
   ) {
+    this.activations = activations;
     this.adapters = adapters;
     this.tensors = tensors;
     this.quantizationOf = quantizationOf;
@@ -58,13 +66,14 @@ export class Weights {
       for (const [name, tensor] of Object.entries(load(directory, file))) tensors.set(name, tensor);
     }
     if (tensors.has("embed_tokens.weight")) addPrefix(tensors);
-    return new Weights(tensors, quantizationOf, asStored, "", new Adapters());
+    const activations = asStored ? embeddingType(tensors) : mx.float32;
+    return new Weights(tensors, quantizationOf, asStored, "", new Adapters(), activations);
   }
 
   /** The tensors whose names begin with the prefix, named without it. */
   under(prefix: string): Weights {
-    const { tensors, quantizationOf, asStored, adapters } = this;
-    return new Weights(tensors, quantizationOf, asStored, `${this.prefix}${prefix}`, adapters);
+    const { tensors, quantizationOf, asStored, adapters, activations } = this;
+    return new Weights(tensors, quantizationOf, asStored, `${this.prefix}${prefix}`, adapters, activations);
   }
 
   has(name: string): boolean {
@@ -92,10 +101,12 @@ export class Weights {
     }
     const scales = this.stored(`${path}.scales`, [...rows, inputs / groupSize]);
     const biases = mode === "affine" ? this.stored(`${path}.biases`, [...rows, inputs / groupSize]) : undefined;
-    if (this.asStored && hasKernels(quantization) && biases !== undefined) {
-      mx.eval(weight, scales, biases);
-      assertFinite(`${this.prefix}${path}.scales`, scales);
-      assertFinite(`${this.prefix}${path}.biases`, biases);
+    if (this.asStored && hasKernels(quantization)) {
+      mx.eval(weight, scales, ...(biases === undefined ? [] : [biases]));
+      if (biases !== undefined) {
+        assertFinite(`${this.prefix}${path}.scales`, scales);
+        assertFinite(`${this.prefix}${path}.biases`, biases);
+      }
       return { quantization, weight, scales, biases };
     }
     // Of 16 bits, where weights stay as stored: what the activations are.
@@ -105,12 +116,19 @@ export class Weights {
   }
 
   /** The same of gpt-oss's own form of mxfp4: `path_blocks` and `path_scales`. */
-  blocks(path: string, shape: readonly [stack: number, out: number, inputs: number]): Tensor {
+  blocks(path: string, shape: readonly [stack: number, out: number, inputs: number]): Matrix {
     const [stack, out, inputs] = shape;
+    const quantization = { mode: "mxfp4", groupSize: 32, bits: 4 } as const;
     const blocks = this.stored(`${path}_blocks`, [stack, out, inputs / 32, 16]);
     const scales = this.stored(`${path}_scales`, [stack, out, inputs / 32]);
+    if (this.asStored && hasKernels(quantization)) {
+      // Two numbers in a byte, the first one lowest: the order that MLX has in its words.
+      const weight = mx.view(blocks, mx.uint32).reshape(stack, out, inputs / 8);
+      mx.eval(weight, scales);
+      return { quantization, weight, scales, biases: undefined };
+    }
     const value = dequantizeBlocks(blocks, scales, this.asStored ? mx.bfloat16 : mx.float32);
-    return this.evaluated(`${path}_blocks`, value);
+    return { quantization: undefined, weight: this.evaluated(`${path}_blocks`, value) };
   }
 
   private quantizationIn(path: string, shape: ReadonlyArray<number>): Quantization | undefined {
@@ -168,6 +186,13 @@ export class Weights {
     return value;
   }
 }
+
+/** Of a table that is quantised, its scales'; modes whose scales are bytes are for models of bfloat16. */
+const embeddingType = (tensors: ReadonlyMap<string, Tensor>): Dtype => {
+  const types = [...tensors].filter(([name]) => /(^|\.)embed_tokens\.(weight|scales)$/.test(name));
+  const floats = [mx.float32, mx.float16, mx.bfloat16];
+  return types.map(([, { dtype }]) => dtype).find((type) => floats.includes(type)) ?? mx.bfloat16;
+};
 
 /** Checkpoints that are there for their hidden states alone leave it out, as they were saved without an output layer. */
 const addPrefix = (tensors: Map<string, Tensor>): void => {

@@ -27,6 +27,7 @@ const settings: EngineSettings = {
   prefixCacheBytes: 0,
   maxAdapters: 1,
   speculation: "off",
+  weights: "auto",
   loadTimeoutMs: 120_000,
   stallMs: 60_000,
   unresponsiveMs: 10_000,

@@ -59,7 +59,7 @@ const startWorker = Effect.gen(function* () {
     }),
     scope,
   );
-  worker.send({ type: "load", directory, limits, speculation: "off" });
+  worker.send({ type: "load", directory, limits, weights: "auto", speculation: "off" });
   yield* Deferred.await(ready);
   return {
     worker,

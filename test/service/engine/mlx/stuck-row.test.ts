@@ -48,6 +48,7 @@ const settings = {
   prefixCacheBytes: 0,
   maxAdapters: 1,
   speculation: "off",
+  weights: "auto",
   loadTimeoutMs: 60_000,
   stallMs: 30_000,
   unresponsiveMs: 10_000,
