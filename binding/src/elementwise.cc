@@ -1,4 +1,5 @@
 #include "arguments.h"
+#include "cpu-kernels.h"
 #include "operations.h"
 
 namespace binding {
@@ -13,6 +14,13 @@ Napi::Value unary(const Arguments& arguments) {
   return Tensor::wrap(arguments.env(), operation(arguments.tensor(0), {}));
 }
 
+template <Unary operation, std::optional<mx::array> (*onCpu)(const mx::array&)>
+Napi::Value unary(const Arguments& arguments) {
+  const auto& x = arguments.tensor(0);
+  auto computed = onCpu(x);
+  return Tensor::wrap(arguments.env(), computed ? std::move(*computed) : operation(x, {}));
+}
+
 template <Binary operation>
 Napi::Value binary(const Arguments& arguments) {
   auto [a, b] = arguments.operands(0, 1);
@@ -25,14 +33,14 @@ void defineElementwise(Napi::Object exports) {
   define(exports, "abs", unary<mx::abs>);
   define(exports, "negative", unary<mx::negative>);
   define(exports, "floor", unary<mx::floor>);
-  define(exports, "exp", unary<mx::exp>);
+  define(exports, "exp", unary<mx::exp, cpuExp>);
   define(exports, "log", unary<mx::log>);
   define(exports, "cos", unary<mx::cos>);
   define(exports, "sin", unary<mx::sin>);
   define(exports, "sqrt", unary<mx::sqrt>);
   define(exports, "rsqrt", unary<mx::rsqrt>);
   define(exports, "square", unary<mx::square>);
-  define(exports, "sigmoid", unary<mx::sigmoid>);
+  define(exports, "sigmoid", unary<mx::sigmoid, cpuSigmoid>);
   define(exports, "tanh", unary<mx::tanh>);
   define(exports, "isfinite", unary<mx::isfinite>);
   define(exports, "logicalNot", unary<mx::logical_not>);

@@ -1,6 +1,7 @@
 #include "mlx/fast.h"
 
 #include "arguments.h"
+#include "cpu-kernels.h"
 #include "operations.h"
 
 namespace binding {
@@ -33,16 +34,16 @@ void defineFast(Napi::Object exports) {
     std::string mode = isCausal ? arguments.text(4) : "";
     std::optional<mx::array> mask;
     if (arguments.has(4) && !isCausal) mask = arguments.tensor(4);
+    const auto& queries = arguments.tensor(0);
+    const auto& keys = arguments.tensor(1);
+    const auto& values = arguments.tensor(2);
+    auto scale = static_cast<float>(arguments.real(3));
+    auto sinks = arguments.optionalTensor(5);
+    auto computed = isCausal || sinks ? std::nullopt : cpuAttention(queries, keys, values, scale, mask);
     return Tensor::wrap(
         arguments.env(),
-        mx::fast::scaled_dot_product_attention(
-            arguments.tensor(0),
-            arguments.tensor(1),
-            arguments.tensor(2),
-            static_cast<float>(arguments.real(3)),
-            mode,
-            mask,
-            arguments.optionalTensor(5)));
+        computed ? std::move(*computed)
+                 : mx::fast::scaled_dot_product_attention(queries, keys, values, scale, mode, mask, sinks));
   });
 }
 

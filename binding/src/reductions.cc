@@ -1,4 +1,5 @@
 #include "arguments.h"
+#include "cpu-kernels.h"
 #include "operations.h"
 
 namespace binding {
@@ -30,8 +31,12 @@ void defineReductions(Napi::Object exports) {
   define(exports, "argmin", reduce<mx::argmin, mx::argmin>);
   define(exports, "logsumexp", reduce<mx::logsumexp, mx::logsumexp>);
   define(exports, "softmax", [](const Arguments& arguments) {
+    const auto& x = arguments.tensor(0);
+    auto axis = arguments.integer(1);
+    auto isLast = axis == -1 || axis + 1 == static_cast<int>(x.ndim());
+    auto computed = isLast ? cpuSoftmax(x) : std::nullopt;
     return Tensor::wrap(
-        arguments.env(), mx::softmax(arguments.tensor(0), arguments.integer(1), arguments.flag(2, false)));
+        arguments.env(), computed ? std::move(*computed) : mx::softmax(x, axis, arguments.flag(2, false)));
   });
   define(exports, "cumsum", [](const Arguments& arguments) {
     auto reverse = arguments.flag(2, false);

@@ -250,6 +250,43 @@ describe("files", () => {
   });
 });
 
+describe("exponentials on a CPU", () => {
+  const edges = [-Infinity, -1e30, -104, -87.3, -1, -1e-9, 0, 1e-9, 1, 88, 88.8, 1e30, Infinity, NaN];
+  // Longer than a vector, with a rest.
+  const values = [...edges, ...Array.from({ length: 45 }, (_, place) => Math.sin(place * 7) * 20)];
+  const within = (computed: number, exact: number, share: number): boolean =>
+    Object.is(computed, exact) || Math.abs(computed - exact) <= Math.abs(exact) * share + 1.2e-38;
+
+  it.each([
+    ["exp", Math.exp],
+    ["sigmoid", (x: number) => 1 / (1 + Math.exp(-x))],
+  ] as const)("%s is right to some units in the last place, at the edges too", (name, exact) => {
+    const [computed = []] = mx[name](mx.array([values])).tolist() as number[][];
+    for (const [place, value] of values.entries()) {
+      const expected = Math.fround(exact(Math.fround(value)));
+      assert.isTrue(within(computed[place] ?? 0, expected, 1e-6), `${name}(${value}) is ${computed[place]}`);
+    }
+  });
+
+  it("softmax of views, of masked rows and of lengths that are no vector's", () => {
+    for (const columns of [1, 3, 15, 16, 17, 100]) {
+      const rows = Array.from({ length: columns }, (_, row) =>
+        Array.from({ length: 4 }, (_, column) => (row % 3 === 1 ? -Infinity : Math.cos(row * 5 + column) * 30)),
+      );
+      // Transposed: its rows are not side by side.
+      const computed = mx.softmax(mx.array(rows).transpose(1, 0), -1).tolist() as number[][];
+      for (const [row, shares] of computed.entries()) {
+        const scores = rows.map((each) => Math.fround(each[row] ?? 0));
+        const most = Math.max(...scores);
+        const total = scores.reduce((sum, score) => sum + Math.exp(score - most), 0);
+        for (const [place, share] of shares.entries()) {
+          assert.closeTo(share, Math.exp((scores[place] ?? 0) - most) / total, 1e-6);
+        }
+      }
+    }
+  });
+});
+
 describe("evaluation", () => {
   it("is started without waiting, and read later", () => {
     const made = mx.add(mx.zeros([4]), 1);
