@@ -5,11 +5,14 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { fromBinary } from "@bufbuild/protobuf";
+import { anyUnpack } from "@bufbuild/protobuf/wkt";
 import { ConnectError, createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest";
 
 import { ErrorInfoSchema } from "../../src/client/gen/google/rpc/error_details_pb.ts";
+import { StatusSchema } from "../../src/client/gen/google/rpc/status_pb.ts";
 import { Health } from "../../src/client/gen/grpc/health/v1/health_pb.ts";
 import { GenerationService } from "../../src/client/gen/mlxd/v1/generation_service_pb.ts";
 import { ModelService } from "../../src/client/gen/mlxd/v1/model_service_pb.ts";
@@ -17,8 +20,10 @@ import { Role } from "../../src/client/gen/mlxd/v1/types_pb.ts";
 import { safetensors, writeCheckpoint } from "../fixtures/checkpoint.ts";
 import { byteLevel } from "../fixtures/tokenizers.ts";
 import type { LoopDelay } from "../support/event-loop-probe.ts";
+import { type HostileRequest, hostileRequests } from "../support/hostile-requests.ts";
 import { largeTokenizer } from "../support/large-tokenizer.ts";
 import { realModels } from "../support/model-folder.ts";
+import { requestHttp1, requestHttp2 } from "../support/raw-http.ts";
 import { type RunningService, startService } from "../support/running-service.ts";
 
 const template = (chat_template: string) => ({
@@ -71,6 +76,33 @@ const writeModels = (models: string): void => {
 };
 
 const median = (values: ReadonlyArray<number>): number => values.toSorted((a, b) => a - b)[values.length >> 1] ?? 0;
+
+/** Milliseconds of the event loop's delay, of its own work and by the clock, and of health; times as long a first token takes. */
+const table = (
+  beside: ReadonlyArray<readonly [string, Observed, Observed]>,
+  alone: ReadonlyArray<Observed>,
+  firstToken: number,
+): string => {
+  const line = (what: string, { eventLoop, health, firstToken: own }: Observed): string =>
+    [eventLoop.ownWork, eventLoop.byClock, health].map((ms) => ms.toFixed(0).padStart(7)).join("") +
+    `${(own / firstToken).toFixed(2).padStart(7)}  ${what}`;
+  const worst: Observed = {
+    eventLoop: {
+      ownWork: Math.max(...alone.map((each) => each.eventLoop.ownWork)),
+      byClock: Math.max(...alone.map((each) => each.eventLoop.byClock)),
+    },
+    health: Math.max(...alone.map((each) => each.health)),
+    firstToken: Math.max(...alone.map((each) => each.firstToken)),
+  };
+  const head = "   work  clock health   TTFT  beside";
+  return [head, line("nothing, at the worst", worst), ...beside.map(([what, seen]) => line(what, seen))].join("\n");
+};
+
+interface Observed {
+  readonly health: number;
+  readonly eventLoop: LoopDelay;
+  readonly firstToken: number;
+}
 
 describe("untrusted input", { timeout: 900_000 }, () => {
   let folder = "";
@@ -126,12 +158,6 @@ describe("untrusted input", { timeout: 900_000 }, () => {
     throw new Error("no token came");
   };
 
-  interface Observed {
-    readonly health: number;
-    readonly eventLoop: LoopDelay;
-    readonly firstToken: number;
-  }
-
   /** What others notice until `during` ends, or of five rounds. */
   const observe = async (during?: Promise<unknown>): Promise<Observed> => {
     let over = false;
@@ -170,6 +196,20 @@ describe("untrusted input", { timeout: 900_000 }, () => {
   const generate = (model: string, input: { case: "prompt"; value: string } | ReturnType<typeof says>) =>
     createClient(GenerationService, transport()).generate({ task: { model, input, stop: { maxOutputTokens: 1 } } });
 
+  const send = async ({ http, request }: HostileRequest): Promise<{ reason: string; message: string }> => {
+    const response = await (http === "2" ? requestHttp2 : requestHttp1)(service.port, request);
+    const statusBin = response.trailers["grpc-status-details-bin"] ?? response.headers["grpc-status-details-bin"];
+    if (statusBin !== undefined) {
+      const { message, details } = fromBinary(StatusSchema, Buffer.from(String(statusBin), "base64"));
+      const info = details.map((detail) => anyUnpack(detail, ErrorInfoSchema)).find((each) => each !== undefined);
+      return { reason: info?.reason ?? "", message };
+    }
+    if (response.status === 200) return { reason: "", message: "" };
+    const { message, details } = JSON.parse(response.body.toString());
+    const info = details.find(({ type }: { type: string }) => type === ErrorInfoSchema.typeName);
+    return { reason: fromBinary(ErrorInfoSchema, Buffer.from(info.value, "base64")).reason, message };
+  };
+
   const words = "one two three four five six seven eight nine ten eleven twelve";
   const limit = /takes more than (3000 ms|\d+ bytes of memory)/;
   const tooMuch = ["CONTEXT_LENGTH_EXCEEDED", "INVALID_FIELD"];
@@ -205,33 +245,43 @@ describe("untrusted input", { timeout: 900_000 }, () => {
     ],
   ];
 
+  /**
+   * The bounds hold by the clock on a machine that does nothing else: MLXD_TEST_QUIET=1 asserts them so, input by input. Where
+   * it has other work, what is late by the clock may be that work's doing: of the loop's delay then only what the thread itself
+   * computes is held to the bound, and health and first tokens are compared with how late they are without a hostile input.
+   */
+  const isQuiet = process.env["MLXD_TEST_QUIET"] === "1";
+  const bounds = { eventLoopMs: 100, healthMs: 250, firstTokenRatio: 2 };
+
   it("is refused with its limit, and nobody else notices", async () => {
+    const sent = hostileRequests().map((hostile) => [hostile.what, () => send(hostile), hostile.reasons, /./] as const);
+    const calls = asks.map(([what, ask, ...rest]) => [what, () => refusal(ask()), ...rest] as const);
     await observe();
     const alone: Observed[] = [];
-    const beside: (readonly [string, Observed])[] = [];
-    for (const [what, ask, reasons, message] of asks) {
-      alone.push(await observe());
-      const asked = refusal(ask());
-      beside.push([what, await observe(asked)]);
+    const beside: (readonly [string, Observed, quiet: Observed])[] = [];
+    for (const [what, ask, reasons, message] of [...calls, ...sent]) {
+      const quiet = await observe();
+      alone.push(quiet);
+      const asked = ask();
+      beside.push([what, await observe(asked), quiet]);
       const refused = await asked;
-      const seen = `${what}: ${JSON.stringify(refused)}`;
+      const seen = `${what}: ${JSON.stringify(refused).slice(0, 500)}`;
       assert.include(reasons, refused.reason, seen);
-      assert.match(refused.message, message, seen);
+      if (refused.reason !== "") assert.match(refused.message, message, seen);
     }
-    const atMost = (of: (observed: Observed) => number) => Math.max(...alone.map(of));
-    const firstToken = median(alone.map((observed) => observed.firstToken));
-    const seen = JSON.stringify({ alone, beside }, undefined, 1);
-    // The machine may have other work: what is late by the clock is late alone, too.
-    for (const [what, { eventLoop, health }] of beside) {
-      assert.isAtMost(eventLoop.ownWork, 100, `${what} ${seen}`);
-      assert.isAtMost(
-        eventLoop.byClock,
-        Math.max(100, 5 * atMost((each) => each.eventLoop.byClock)),
-        `${what} ${seen}`,
-      );
-      assert.isAtMost(health, Math.max(250, 5 * atMost((each) => each.health)), `${what} ${seen}`);
+    const firstToken = median(alone.map((each) => each.firstToken));
+    process.stdout.write(`${table(beside, alone, firstToken)}\n`);
+    for (const [what, { eventLoop, health, firstToken: beside1 }, { firstToken: alone1 }] of beside) {
+      const told = `${what} ${JSON.stringify({ eventLoop, health, firstToken: beside1 / alone1 })}`;
+      assert.isAtMost(eventLoop.ownWork, bounds.eventLoopMs, told);
+      if (!isQuiet) continue;
+      assert.isAtMost(eventLoop.byClock, bounds.eventLoopMs, told);
+      assert.isAtMost(health, bounds.healthMs, told);
+      assert.isAtMost(beside1 / Math.max(alone1, firstToken), bounds.firstTokenRatio, told);
     }
-    assert.isAtMost(median(beside.map(([, observed]) => observed.firstToken / firstToken)), 2, seen);
+    const worst = Math.max(...alone.map((each) => each.health));
+    assert.isAtMost(median(beside.map(([, { health }]) => health)), Math.max(bounds.healthMs, 2 * worst));
+    assert.isAtMost(median(beside.map(([, each]) => each.firstToken / firstToken)), bounds.firstTokenRatio);
   });
 
   it("leaves the service as it was", async () => {

@@ -1,6 +1,7 @@
 /** Of a model's prompt tools those that work on texts, with a tokenizer and template of the test's own. */
 import { Effect } from "effect";
 
+import { readAdapter } from "../../src/service/checkpoint/read-adapter.ts";
 import type { ChatInput } from "../../src/service/domain/generation.ts";
 import type { PromptTools } from "../../src/service/models/prompting/PromptTools.ts";
 import { makeGrammar } from "../../src/service/output/grammar/make-grammar.ts";
@@ -18,7 +19,7 @@ import { byteTokenizer } from "./byte-tokenizer.ts";
 
 type TextTools = Pick<
   PromptTools,
-  "vocabulary" | "outputFormat" | "reasoningMarks" | "template" | "texts" | "grammars"
+  "vocabulary" | "outputFormat" | "reasoningMarks" | "template" | "texts" | "grammars" | "adapterRevision"
 >;
 
 export interface TextToolsOptions {
@@ -50,6 +51,13 @@ export const textTools = ({
   outputFormat,
   reasoningMarks: reasoningMarks(outputFormat, (text) => tokenizer.encode(text, { addSpecialTokens: false })),
   template: { ...plainShape, ...template },
+  adapterRevision: (directory) =>
+    Effect.promise(() =>
+      readAdapter(directory).then(
+        ({ revision }) => revision,
+        () => undefined,
+      ),
+    ),
   grammars: { make: (request) => Effect.sync(() => makeGrammar(request)) },
   texts: {
     encode: (texts, { limit, truncate, addSpecialTokens }) =>

@@ -2,8 +2,8 @@ import { Effect } from "effect";
 
 import { AdapterBroken, AdapterNotFound, ModelChanged } from "../domain/errors.ts";
 import type { GenerationTask } from "../domain/generation.ts";
-import type { AdapterFacts, ModelFacts } from "../domain/model.ts";
-import { readAdapterRevision } from "../models/files/adapters.ts";
+import type { AdapterFacts } from "../domain/model.ts";
+import type { PromptTools } from "../models/prompting/PromptTools.ts";
 
 /**
  * The adapter that the task asks for; undefined where it asks for none. Whether it fits the model its engine tells. Fails
@@ -12,7 +12,7 @@ import { readAdapterRevision } from "../models/files/adapters.ts";
  */
 export const findAdapter = (
   { adapter: id }: Pick<GenerationTask, "adapter">,
-  { id: model, adapters }: Pick<ModelFacts, "id" | "adapters">,
+  { facts: { id: model, adapters }, adapterRevision }: Pick<PromptTools, "facts" | "adapterRevision">,
 ): Effect.Effect<AdapterFacts | undefined, AdapterNotFound | AdapterBroken | ModelChanged> => {
   if (id === undefined) return Effect.undefined;
   const found = adapters.find((adapter) => adapter.id === id);
@@ -20,9 +20,7 @@ export const findAdapter = (
     return Effect.fail(new AdapterNotFound({ adapter: id, model, known: adapters.map((adapter) => adapter.id) }));
   }
   if (found.problem !== "") return Effect.fail(new AdapterBroken({ adapter: id, model, cause: found.problem }));
-  return Effect.flatMap(Effect.option(Effect.tryPromise(() => readAdapterRevision(found.directory))), (now) =>
-    now._tag === "Some" && now.value === found.revision
-      ? Effect.succeed(found)
-      : Effect.fail(new ModelChanged({ model, retryAfterMs: 1_000 })),
+  return Effect.flatMap(adapterRevision(found.directory), (now) =>
+    now === found.revision ? Effect.succeed(found) : Effect.fail(new ModelChanged({ model, retryAfterMs: 1_000 })),
   );
 };

@@ -53,7 +53,7 @@ export const preparePrompt = Effect.fn("preparePrompt")(function* (
   tools: PromptTools,
 ): Effect.fn.Return<PreparedPrompt, PromptFailure> {
   yield* checkTask(task, tools);
-  const adapter = yield* findAdapter(task, tools.facts);
+  const adapter = yield* findAdapter(task, tools);
   const grammar = yield* taskGrammar(task, tools);
   const { tokenIds, text, conversation } = yield* tokensAndText(task, tools);
   const violations = [

@@ -39,13 +39,26 @@ export const createDetokenizer = (
 
 const space = 0x20;
 
-/** @param options.skipSpecialTokens leaves them out; otherwise they are text as they are spelled */
+/**
+ * For texts that are decoded portion by portion.
+ *
+ * @param options.skipSpecialTokens leaves them out; otherwise they are text as they are spelled
+ */
+export const createDecoder = (
+  vocabulary: Vocabulary,
+  { skipSpecialTokens }: { readonly skipSpecialTokens: boolean },
+): { readonly push: (ids: ReadonlyArray<number>) => string; readonly flush: () => string } => {
+  const isSpecial = (id: number): boolean => skipSpecialTokens && vocabulary.isSpecial(id);
+  const { push, flush } = createDetokenizer({ ...vocabulary, isSpecial });
+  return { push: (ids) => ids.map(push).join(""), flush };
+};
+
+/** The text of all of them at once. */
 export const decodeTokens = (
   vocabulary: Vocabulary,
   ids: ReadonlyArray<number>,
-  { skipSpecialTokens }: { readonly skipSpecialTokens: boolean },
+  options: { readonly skipSpecialTokens: boolean },
 ): string => {
-  const isSpecial = (id: number): boolean => skipSpecialTokens && vocabulary.isSpecial(id);
-  const detokenizer = createDetokenizer({ ...vocabulary, isSpecial });
-  return ids.map(detokenizer.push).join("") + detokenizer.flush();
+  const { push, flush } = createDecoder(vocabulary, options);
+  return push(ids) + flush();
 };

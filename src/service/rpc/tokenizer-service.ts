@@ -2,10 +2,12 @@ import type { ServiceImpl } from "@connectrpc/connect";
 import { Effect } from "effect";
 
 import { type TokenizerService } from "../../client/gen/mlxd/v1/tokenizer_service_pb.ts";
+import type { InvalidField } from "../domain/errors.ts";
 import { Models } from "../models/Models.ts";
 import { useTokens } from "../pipeline/use-tokens.ts";
 import { Generations } from "../pipeline/Generations.ts";
-import { decodeTokens } from "../prompt/detokenizer.ts";
+import { createDecoder } from "../prompt/detokenizer.ts";
+import type { Encoded, TooLong } from "../prompt/encode-within.ts";
 import type { Vocabulary } from "../prompt/Vocabulary.ts";
 import { withFilesOfNow } from "../pipeline/with-files-of-now.ts";
 import { Bridge } from "./Bridge.ts";
@@ -27,12 +29,11 @@ export const makeTokenizerService = Effect.gen(function* () {
               Effect.map(texts.encode(request.texts, options), (found) => ({ ...tools, encoded: found })),
             ),
           );
-          const tokenized: Tokenized[] = [];
-          for (const tokens of encoded) {
-            // Between two texts the running streams get their turn.
-            yield* Effect.yieldNow;
-            tokenized.push(tokenizedText(vocabulary, "tokenIds" in tokens ? tokens.tokenIds : [], pieces));
-          }
+          const tooMany = excessOf(encoded);
+          if (tooMany !== undefined) return yield* tooMany;
+          const tokenized = yield* Effect.forEach(encoded, (tokens) =>
+            tokenizedText(vocabulary, "tokenIds" in tokens ? tokens.tokenIds : [], pieces),
+          );
           return { model: facts.id, texts: tokenized, contextLength: facts.contextLength };
         }),
       ),
@@ -46,7 +47,9 @@ export const makeTokenizerService = Effect.gen(function* () {
             const description = `${ids[unknown]} is out of range; it must be less than ${vocabulary.size}`;
             return yield* invalidField(`ids[${unknown}]`, description);
           }
-          return { model: facts.id, text: decodeTokens(vocabulary, ids, { skipSpecialTokens }) };
+          const decoder = createDecoder(vocabulary, { skipSpecialTokens });
+          const texts = yield* inPortions(ids, (portion) => [decoder.push(portion)]);
+          return { model: facts.id, text: texts.join("") + decoder.flush() };
         }),
       ),
     countTokens: (received, context) =>
@@ -64,7 +67,42 @@ interface Tokenized {
   readonly pieces: string[];
 }
 
-const tokenizedText = (vocabulary: Vocabulary, tokenIds: Iterable<number>, withPieces: boolean): Tokenized => {
+const tokenizedText = (
+  vocabulary: Vocabulary,
+  tokenIds: Iterable<number>,
+  withPieces: boolean,
+): Effect.Effect<Tokenized> => {
   const ids = Array.from(tokenIds);
-  return { ids, pieces: withPieces ? ids.map((id) => vocabulary.piece(id) ?? "") : [] };
+  const pieces = inPortions(withPieces ? ids : [], (portion) => portion.map((id) => vocabulary.piece(id) ?? ""));
+  return Effect.map(pieces, (found) => ({ ids, pieces: found }));
 };
+
+/** What is made of long lists is made bit by bit, and others have their turn in between. */
+const inPortions = Effect.fnUntraced(function* <A>(
+  ids: ReadonlyArray<number>,
+  make: (portion: ReadonlyArray<number>) => ReadonlyArray<A>,
+) {
+  const made: A[] = [];
+  for (let at = 0; at < ids.length; at += portionIds) {
+    made.push(...make(ids.slice(at, at + portionIds)));
+    yield* Effect.yieldNow;
+  }
+  return made;
+});
+
+const portionIds = 8192;
+
+const excessOf = (encoded: ReadonlyArray<Encoded | TooLong>): InvalidField | undefined => {
+  let total = 0;
+  for (const [index, tokens] of encoded.entries()) {
+    total += "tokenIds" in tokens ? tokens.tokenIds.length : tokens.atLeast;
+    if (total > maxTokens) {
+      const description = `the first ${index + 1} have ${total} tokens; all together must not have more than ${maxTokens}`;
+      return invalidField("texts", description);
+    }
+  }
+  return undefined;
+};
+
+/** Of one answer: they are written on the thread of all calls. CountTokens has no such bound. */
+const maxTokens = 262_144;

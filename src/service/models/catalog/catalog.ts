@@ -8,10 +8,9 @@ import { localEngine } from "../../domain/engine-names.ts";
 import { ConfigurationInvalid } from "../../domain/errors.ts";
 import type { Family, FamilyProfile } from "../../domain/family.ts";
 import type { HubModel, ModelFacts } from "../../domain/model.ts";
-import { readCheckpoint } from "../../checkpoint/read-checkpoint.ts";
 import { resolveDefaults } from "../../prompt/effective-parameters.ts";
 import { readAdapters } from "../files/adapters.ts";
-import { CheckpointUnread, type ReadCheckpoint } from "../files/read-sandboxed.ts";
+import { CheckpointUnread, type ReadFolders, readHere } from "../files/read-sandboxed.ts";
 import { type CheckpointFacts, factsOf, type FactsOverrides } from "./checkpoint-facts.ts";
 import { CheckpointInvalid, codeOf } from "../../checkpoint/checkpoint-files.ts";
 import {
@@ -55,7 +54,7 @@ export interface CatalogEntry {
  */
 export const readCatalog = async (
   { directory, file = noFile }: Pick<ModelsSettings, "directory" | "file">,
-  read: ReadCheckpoint = readCheckpoint,
+  read: ReadFolders = readHere,
 ): Promise<ReadonlyArray<CatalogEntry>> => {
   const folders = await modelFolders(directory);
   const declared = await Promise.all(
@@ -104,7 +103,7 @@ const readEntry = async (
   file: ModelsFile,
   model: DeclaredModel,
   aliases: ReadonlyArray<string>,
-  read: ReadCheckpoint,
+  read: ReadFolders,
 ): Promise<CatalogEntry> => {
   const { id, declaration, directory, policy } = model;
   const profileOf = (family: Family) => overriddenProfile(family, declaredProfile(file, family));
@@ -112,7 +111,7 @@ const readEntry = async (
   const names = { id, aliases, source: sourceOf(model) };
   // Ids of a person's own choice may tell nothing.
   const telling = [id, names.source].find((name) => detectFamily(name) !== "unknown") ?? id;
-  const adapters = await readAdapters(directory, policy.adapters);
+  const adapters = await readAdapters(directory, policy.adapters, read.adapter);
   const entry = (
     facts: CheckpointFacts,
     problem: string,
@@ -128,7 +127,7 @@ const readEntry = async (
     download,
   });
   try {
-    const { notes, ...checkpoint } = await read(directory);
+    const { notes, ...checkpoint } = await read.checkpoint(directory);
     const contextLength = contextLengthOf(file, model, checkpoint.contextLength);
     const facts = { ...factsOf(checkpoint, telling, overrides), contextLength };
     return entry(facts, "", { notes });

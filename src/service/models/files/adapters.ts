@@ -1,13 +1,12 @@
 /** The adapters of a model: which there are, and what they take. */
-import { createHash } from "node:crypto";
-import { readdir, stat } from "node:fs/promises";
+import { readdir } from "node:fs/promises";
 import { basename, join } from "node:path";
 
 import { isName } from "../../config/config-schema.ts";
 import type { AdapterFacts } from "../../domain/model.ts";
-import { CheckpointInvalid, codeOf, readRequired } from "../../checkpoint/checkpoint-files.ts";
+import { CheckpointInvalid, codeOf } from "../../checkpoint/checkpoint-files.ts";
 import { isFolder } from "./model-folders.ts";
-import { readTensorHeaders } from "../../checkpoint/safetensors.ts";
+import { type ReadFolders, readHere } from "./read-sandboxed.ts";
 
 export interface Adapter {
   readonly id: string;
@@ -22,10 +21,11 @@ export interface Adapter {
 export const readAdapters = async (
   modelDirectory: string,
   declared: ReadonlyArray<Adapter>,
+  read: ReadFolders["adapter"] = readHere.adapter,
 ): Promise<ReadonlyArray<AdapterFacts>> => {
   const found = await ownAdapters(join(modelDirectory, "adapters"));
   const others = found.filter(({ id }) => !declared.some((adapter) => adapter.id === id));
-  return Promise.all([...declared, ...others].map(readAdapter));
+  return Promise.all([...declared, ...others].map((adapter) => describeAdapter(adapter, read)));
 };
 
 /** Room for as many of the largest as are loaded at once, and for the zeros of rows without one. */
@@ -40,39 +40,11 @@ const ownAdapters = async (directory: string): Promise<ReadonlyArray<Adapter>> =
   return named.map((folder) => ({ id: basename(folder), directory: folder }));
 };
 
-const weightsFile = "adapters.safetensors";
-
-/** As it is on disk now. Reads no weights. Throws CheckpointInvalid. */
-export const readAdapterRevision = async (directory: string): Promise<string> =>
-  (await readAdapterFiles(directory)).revision;
-
-const readAdapterFiles = async (directory: string) => {
-  const config = await readRequired(directory, "adapter_config.json");
-  const { raw, tensors } = await readTensorHeaders(directory, weightsFile);
-  // Training goes on to other numbers in the same shapes.
-  const { size, mtimeMs } = await stat(join(directory, weightsFile));
-  const hash = createHash("sha256").update(config).update(raw);
-  return { tensors, revision: hash.update(`${size} ${mtimeMs} ${directory}`).digest("hex").slice(0, 12) };
-};
-
-const readAdapter = async ({ id, directory }: Adapter): Promise<AdapterFacts> => {
+const describeAdapter = async ({ id, directory }: Adapter, read: ReadFolders["adapter"]): Promise<AdapterFacts> => {
   try {
-    const { tensors, revision } = await readAdapterFiles(directory);
-    const numbers = [...tensors].map(([name, { shape }]) => heldAs(name) * shape.reduce((all, each) => all * each, 1));
-    return {
-      id,
-      directory,
-      revision,
-      bytes: bytesPerFloat32 * numbers.reduce((all, each) => all + each, 0),
-      problem: "",
-    };
+    return { id, directory, ...(await read(directory)), problem: "" };
   } catch (error) {
     const problem = error instanceof CheckpointInvalid ? error.message : `its folder cannot be read (${codeOf(error)})`;
     return { id, directory, revision: "", bytes: 0, problem };
   }
 };
-
-const bytesPerFloat32 = 4;
-
-/** An engine joins up to three layers and holds the B of each beside zeros for the others. */
-const heldAs = (name: string): number => (name.endsWith(".lora_b") ? 3 : 1);

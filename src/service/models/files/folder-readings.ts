@@ -1,12 +1,12 @@
 /** What each model's folder said when it was read last: those that have not changed need not be read again. */
 import type { Checkpoint } from "../../checkpoint/read-checkpoint.ts";
-import type { ReadCheckpoint } from "./read-sandboxed.ts";
+import type { ReadFolders } from "./read-sandboxed.ts";
 
 export class FolderReadings {
-  private readonly readAnew: ReadCheckpoint;
+  private readonly readAnew: ReadFolders;
   private last: ReadonlyMap<string, Promise<Checkpoint>> = new Map();
 
-  constructor(readAnew: ReadCheckpoint) {
+  constructor(readAnew: ReadFolders) {
     this.readAnew = readAnew;
   }
 
@@ -16,14 +16,17 @@ export class FolderReadings {
    * @param isKnown folders that need not be read again
    * @returns how each is read, and what makes these readings the last ones
    */
-  begin(isKnown: (directory: string) => boolean): { readonly read: ReadCheckpoint; readonly keep: () => void } {
+  begin(isKnown: (directory: string) => boolean): { readonly read: ReadFolders; readonly keep: () => void } {
     const now = new Map<string, Promise<Checkpoint>>();
     return {
-      read: (directory) => {
-        const known = isKnown(directory) ? this.last.get(directory) : undefined;
-        const reading = known ?? this.readAnew(directory);
-        now.set(directory, reading);
-        return reading;
+      read: {
+        ...this.readAnew,
+        checkpoint: (directory) => {
+          const known = isKnown(directory) ? this.last.get(directory) : undefined;
+          const reading = known ?? this.readAnew.checkpoint(directory);
+          now.set(directory, reading);
+          return reading;
+        },
       },
       keep: () => {
         this.last = now;

@@ -4,23 +4,32 @@ import { Effect } from "effect";
 import { type Call, CurrentCall } from "../../domain/Call.ts";
 import { itself } from "../../domain/Caller.ts";
 import { CheckpointInvalid } from "../../checkpoint/checkpoint-files.ts";
-import type { Checkpoint } from "../../checkpoint/read-checkpoint.ts";
+import { type AdapterFiles, readAdapter } from "../../checkpoint/read-adapter.ts";
+import { type Checkpoint, readCheckpoint } from "../../checkpoint/read-checkpoint.ts";
 import type { Unreadable } from "../../sandbox/lane/checkpoint.ts";
 import type { JobName, Sandbox } from "../../sandbox/Sandbox.ts";
 
-/** Reads what a model's folder says of it. Rejects with CheckpointInvalid. */
-export type ReadCheckpoint = (directory: string) => Promise<Checkpoint>;
+/** How folders are read. Both reject with CheckpointInvalid. */
+export interface ReadFolders {
+  readonly checkpoint: (directory: string) => Promise<Checkpoint>;
+  readonly adapter: (directory: string) => Promise<AdapterFiles>;
+}
 
-type Reading = Extract<JobName, "readCheckpoint" | "readRevision" | "readStamp">;
+/** In this process: for files that are one's own. */
+export const readHere: ReadFolders = { checkpoint: readCheckpoint, adapter: readAdapter };
 
-export const readSandboxed =
-  (sandbox: Sandbox["Service"]): ReadCheckpoint =>
-  async (directory) => {
-    const read = await Effect.runPromise(readFolder(sandbox, "readCheckpoint", directory));
-    if ("isUnread" in read) throw new CheckpointUnread(read.file, read.problem);
-    if ("problem" in read) throw new CheckpointInvalid(read.file, read.problem);
-    return read;
-  };
+type Reading = Extract<JobName, "readAdapter" | "readCheckpoint" | "readRevision" | "readStamp">;
+
+export const readSandboxed = (sandbox: Sandbox["Service"]): ReadFolders => ({
+  checkpoint: async (directory) => readable(await Effect.runPromise(readFolder(sandbox, "readCheckpoint", directory))),
+  adapter: async (directory) => readable(await Effect.runPromise(readFolder(sandbox, "readAdapter", directory))),
+});
+
+const readable = <A extends object>(read: A | Unreadable | Unread): A => {
+  if ("isUnread" in read) throw new CheckpointUnread(read.file, read.problem);
+  if ("problem" in read) throw new CheckpointInvalid(read.file, read.problem);
+  return read;
+};
 
 /** The folder was not read to its end, which says nothing of its files. */
 export class CheckpointUnread extends CheckpointInvalid {}

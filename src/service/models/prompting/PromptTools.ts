@@ -1,4 +1,6 @@
 /** What a model's files say of its prompts and of its output. */
+import type { Effect } from "effect";
+
 import type { FamilyProfile } from "../../domain/family.ts";
 import type { ModelFacts } from "../../domain/model.ts";
 import type { OutputFormat } from "../../output/output-format.ts";
@@ -19,4 +21,6 @@ export interface PromptTools {
   readonly template: TemplateShape;
   readonly texts: Texts;
   readonly grammars: Grammars;
+  /** Of the adapter in a folder, as its files are now; undefined where they cannot be read. */
+  readonly adapterRevision: (directory: string) => Effect.Effect<string | undefined>;
 }

@@ -14,6 +14,7 @@ import { createVocabulary } from "../../prompt/Vocabulary.ts";
 import type { TextModel } from "../../sandbox/lane/text-files.ts";
 import { sandboxLost } from "../../sandbox/fault.ts";
 import type { Sandbox } from "../../sandbox/Sandbox.ts";
+import { readFolder } from "../files/read-sandboxed.ts";
 import { makeGrammars } from "./grammars.ts";
 import type { PromptTools } from "./PromptTools.ts";
 import { makeTexts } from "./texts.ts";
@@ -90,6 +91,10 @@ const readTools = Effect.fnUntraced(function* (
     template: loaded.template,
     texts: makeTexts(sandbox, facts.id, { ...model, digest: loaded.digest }, loaded.templateFault, unchanged),
     grammars: makeGrammars(sandbox, facts.id),
+    adapterRevision: (directory) =>
+      Effect.map(readFolder(sandbox, "readAdapter", directory), (read) =>
+        "problem" in read ? undefined : read.revision,
+      ),
   };
 });
 

@@ -5,7 +5,7 @@ import { codeOf } from "../../checkpoint/checkpoint-files.ts";
 import type { ModelsSettings } from "../../config/ModelsConfig.ts";
 import { ConfigurationInvalid } from "../../domain/errors.ts";
 import { readCatalog } from "../catalog/catalog.ts";
-import type { ReadCheckpoint } from "../files/read-sandboxed.ts";
+import type { ReadFolders } from "../files/read-sandboxed.ts";
 import type { NameFailure } from "../names/resolve-name.ts";
 
 /** The service cannot start: its model folder is not there. */
@@ -21,7 +21,7 @@ class CatalogUnreadable extends Schema.TaggedError<CatalogUnreadable>()("Catalog
 /** `NameFailure`: the default model is not in the catalog. */
 export type CatalogFailure = CatalogUnreadable | ConfigurationInvalid | NameFailure;
 
-export const readEntries = (settings: ModelsSettings, read: ReadCheckpoint) =>
+export const readEntries = (settings: ModelsSettings, read: ReadFolders) =>
   Effect.tryPromise({
     try: () => readCatalog(settings, read),
     catch: (error) =>

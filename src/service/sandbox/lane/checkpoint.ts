@@ -1,5 +1,6 @@
 /** Jobs that read what a model's folder says. */
 import { CheckpointInvalid } from "../../checkpoint/checkpoint-files.ts";
+import type { AdapterFiles } from "../../checkpoint/read-adapter.ts";
 import type { Checkpoint } from "../../checkpoint/read-checkpoint.ts";
 import { beginPhase, readingLimits } from "./phases.ts";
 
@@ -18,6 +19,9 @@ export const readRevision = (directory: string): Promise<string | Unreadable> =>
 
 export const readStamp = (directory: string): Promise<string | undefined | Unreadable> =>
   reading(async () => (await import("../../checkpoint/revision.ts")).readStamp(directory));
+
+export const readAdapter = (directory: string): Promise<AdapterFiles | Unreadable> =>
+  reading(async () => (await import("../../checkpoint/read-adapter.ts")).readAdapter(directory));
 
 const reading = async <A>(read: () => Promise<A>): Promise<A | Unreadable> => {
   beginPhase(readingLimits);

@@ -3,8 +3,18 @@
  * clones. What it expects to go wrong is a part of what it returns; what it throws reaches the caller as a message only.
  */
 import { makeGrammar } from "../../output/grammar/make-grammar.ts";
-import { readCheckpoint, readRevision, readStamp } from "./checkpoint.ts";
+import { readAdapter, readCheckpoint, readRevision, readStamp } from "./checkpoint.ts";
 import { readRequest } from "./request.ts";
 import { encode, loadText, render } from "./text.ts";
 
-export const jobs = { encode, loadText, makeGrammar, readCheckpoint, readRequest, readRevision, readStamp, render };
+export const jobs = {
+  encode,
+  loadText,
+  makeGrammar,
+  readAdapter,
+  readCheckpoint,
+  readRequest,
+  readRevision,
+  readStamp,
+  render,
+};

@@ -33,7 +33,7 @@ export type TokenizeRequest = Message<"mlxd.v1.TokenizeRequest"> & {
 
   /**
    * The texts; 1 to 1,024. A text may be empty and has at most 262,144 bytes: a longer one is to be split, as tokenising
-   * it in one piece would keep other callers waiting.
+   * it in one piece would keep other callers waiting. All together have at most 262,144 tokens; CountTokens takes more.
    *
    * @generated from field: repeated string texts = 2;
    */
