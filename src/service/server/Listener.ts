@@ -1,5 +1,4 @@
 /** The listening socket as a scoped resource: closing the scope drains it. */
-import type { UniversalHandler } from "@connectrpc/connect/protocol";
 import { Effect, type Scope } from "effect";
 
 import type { ServerSettings } from "../config/ServerConfig.ts";
@@ -23,7 +22,7 @@ export interface ListenOptions extends OnePortOptions {
   readonly drain: Drain["Service"];
   readonly calls: HttpHandlerOptions["calls"];
   readonly queries: HttpHandlerOptions["queries"];
-  readonly pages: HttpHandlerOptions["pages"];
+  readonly routes: HttpHandlerOptions["routes"];
   /** Ends the calls that outlast the drain. */
   readonly cutCalls: Effect.Effect<void>;
 }
@@ -35,19 +34,23 @@ export interface ListenOptions extends OnePortOptions {
  */
 export const listen = (options: ListenOptions): Effect.Effect<Address, ListenFailed, Scope.Scope> =>
   Effect.gen(function* () {
-    const { config, drain, calls, queries, pages, cutCalls } = options;
+    const { config, drain, calls, queries, routes, cutCalls } = options;
     const logFailure = yield* makeLogFailure;
     const active = new ActiveCalls();
     const handler = createHttpHandler({
       calls,
       queries,
-      pages,
+      routes,
+      onRoute: () => active.begin(),
+      onRouteFailure: ({ method, path }, reason) =>
+        logFailure(`${method} ${path}`, "a route failed because of a bug", reason),
       cors: { origins: config.corsOrigins, headers: config.corsHeaders },
       earlyHeadersMs: { web: config.earlyHeadersMs, grpc: config.grpcEarlyHeadersMs },
       isDraining: drain.isDraining,
       // Reflection streams stay open for as long as their caller likes.
       onCall: ({ method }) => (method.methodKind === "bidi_streaming" ? () => {} : active.begin()),
-      onFailure: logFailure,
+      onFailure: ({ service, method }, reason) =>
+        logFailure(`${service.typeName}/${method.name}`, "a response could not be written", reason),
     });
     const port = new OnePort(handler, options);
     const address = yield* Effect.acquireRelease(
@@ -73,11 +76,7 @@ export const listen = (options: ListenOptions): Effect.Effect<Address, ListenFai
 
 const makeLogFailure = Effect.gen(function* () {
   const runFork = Effect.runForkWith(yield* Effect.context<never>());
-  return ({ service, method }: UniversalHandler, reason: unknown): void => {
-    runFork(
-      Effect.logError("a response could not be written", reason).pipe(
-        Effect.annotateLogs({ method: `${service.typeName}/${method.name}` }),
-      ),
-    );
+  return (method: string, what: string, reason: unknown): void => {
+    runFork(Effect.logError(what, reason).pipe(Effect.annotateLogs({ method })));
   };
 });

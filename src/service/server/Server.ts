@@ -14,10 +14,11 @@ import { apiServices, makeApiRoutes } from "../rpc/routes.ts";
 import { Drain } from "./Drain.ts";
 import { Health } from "./Health.ts";
 import { makeHealthService } from "./health-service.ts";
+import { greeting } from "./greeting.ts";
 import { acceptCompression } from "./http-handler.ts";
 import { type Address, listen } from "./Listener.ts";
 import { requestDecoder } from "./json-text.ts";
-import { makePages } from "./metrics-page.ts";
+import { makeMetricsRoutes } from "./metrics-page.ts";
 import { watchModels } from "./model-health.ts";
 import { createReflectionIndex } from "./reflection-index.ts";
 import { addReflection, reflectionServices } from "./reflection-service.ts";
@@ -63,8 +64,8 @@ export class Server extends Context.Service<
           { handlers: api.handlers, maxMessageBytes: config.maxMessageBytes },
           { handlers: standards.handlers, maxMessageBytes: smallMessageBytes },
         ],
+        routes: [greeting, ...(yield* makeMetricsRoutes)],
         queries: { handlers: queries.handlers, maxMessageBytes: smallMessageBytes },
-        pages: yield* makePages,
         cutCalls: cutAll,
       });
       return Server.of({ address });

@@ -8,14 +8,14 @@ import { Code, ConnectError, createContextValues } from "@connectrpc/connect";
 import { compressionBrotli, compressionGzip, universalRequestFromNodeRequest } from "@connectrpc/connect-node";
 import { constants } from "node:http2";
 
+import { anonymous } from "../domain/Caller.ts";
 import { announceHeader, callDeadline, heldRequest, peerAddress, requestId, resetStream } from "../rpc/call-values.ts";
 import type { RequestBytes } from "../wire/read-request.ts";
 import { type ContentType, isConnectStream, isGrpc, isGrpcWeb, parseContentType } from "./content-type.ts";
 import { applyCors, type CorsOptions } from "./cors.ts";
 import { takeDeadline } from "./deadline-from-headers.ts";
+import { answerRoute, answerUnknown, createRouteTable, type HttpRoute, type RouteOptions } from "./http-routes.ts";
 import { withJsonText } from "./json-text.ts";
-import type { Page } from "./metrics-page.ts";
-import { answerOther } from "./other-requests.ts";
 import type { Request, RequestHandler, Response } from "./one-port.ts";
 import { refuseAuthority, refuseRequest } from "./refuse-request.ts";
 import { receiveEnvelope, receiveWhole } from "./receive-message.ts";
@@ -32,8 +32,6 @@ export interface HttpHandlerOptions {
   readonly calls: ReadonlyArray<ServedCalls>;
   /** What answers Connect's GET requests. */
   readonly queries: ServedCalls;
-  /** What is answered beside calls, by path. */
-  readonly pages: ReadonlyMap<string, Page>;
   readonly cors: CorsOptions;
   /** When a call has not begun to be answered for this long, its headers are sent; 0: never. */
   readonly earlyHeadersMs: {
@@ -44,6 +42,11 @@ export interface HttpHandlerOptions {
   };
   /** Of HTTP/1.1: whether a connection is to be closed after its response. */
   readonly isDraining: () => boolean;
+  /** What is answered beside RPCs. */
+  readonly routes: ReadonlyArray<HttpRoute>;
+  /** The same as `onCall` and `onFailure`, of a route. */
+  readonly onRoute: RouteOptions["onCall"];
+  readonly onRouteFailure: RouteOptions["onFailure"];
   /** Called once for each RPC; what it returns is called when the RPC's response is complete or was cut. */
   readonly onCall: (handler: UniversalHandler) => () => void;
   readonly onFailure: (handler: UniversalHandler, reason: unknown) => void;
@@ -55,6 +58,8 @@ const bodyTimeoutMs = 60_000;
 export const createHttpHandler = (options: HttpHandlerOptions): RequestHandler => {
   const posts = byPath(options.calls);
   const queries = byPath([options.queries]);
+  const routes = createRouteTable(options.routes);
+  const { isDraining, onRoute: onCall, onRouteFailure: onFailure } = options;
   return (request, response) => {
     const receivedAt = performance.now();
     response.on("error", () => {}); // a response that cannot be written is its caller's loss
@@ -64,9 +69,15 @@ export const createHttpHandler = (options: HttpHandlerOptions): RequestHandler =
     if (applyCors(options.cors, request, response)) return;
     const path = request.url?.split("?", 1)[0] ?? "";
     const served = (request.method === "GET" ? queries.get(path) : undefined) ?? posts.get(path);
-    if (served === undefined) return answerOther(options.pages, request, response);
-    const { handler } = served;
     if (options.isDraining() && request.httpVersionMajor === 1) response.setHeader("Connection", "close");
+    if (served === undefined) {
+      const found = routes.find(path);
+      if (found === undefined) return answerUnknown(request, response, path);
+      limitBodyTime(request);
+      const incoming = incomingFrom(request, response, id, receivedAt);
+      return answerRoute(found, request, response, incoming, { isDraining, onCall, onFailure });
+    }
+    const { handler } = served;
     // What is not wanted of an upload is still taken in once the answer stands: a connection that is closed while its
     // peer writes loses the answer on the way. Node's requestTimeout bounds that.
     if (!("stream" in request)) response.once("finish", () => request.resume());
@@ -102,6 +113,26 @@ export const createHttpHandler = (options: HttpHandlerOptions): RequestHandler =
       });
   };
 };
+
+/** A call that comes by a route: its deadline is in Connect's header, its caller has left when its response closes too early. */
+const incomingFrom = (
+  request: Request,
+  response: Response,
+  requestId: string,
+  receivedAt: number,
+): Parameters<typeof answerRoute>[3] => ({
+  requestId,
+  caller: anonymous(addressOf(request)),
+  ...takeDeadline(request.headers, receivedAt),
+  onLeave: (listener) => {
+    const heard = () => {
+      if (!response.writableFinished) listener();
+    };
+    if (response.destroyed) heard();
+    else response.once("close", heard);
+  },
+  reset: () => reset(request, response),
+});
 
 const addressOf = ({ socket }: Request): string => `${socket.remoteAddress ?? ""}:${socket.remotePort ?? ""}`;
 

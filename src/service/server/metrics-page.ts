@@ -5,43 +5,48 @@ import { Effect } from "effect";
 import { ServerConfig } from "../config/ServerConfig.ts";
 import { Metrics } from "../telemetry/metrics/Metrics.ts";
 import { ListenFailed } from "./ListenFailed.ts";
-import type { Request, Response } from "./one-port.ts";
+import type { HttpRoute } from "./http-routes.ts";
+import type { Response } from "./one-port.ts";
 import { addServiceMetrics } from "./service-metrics.ts";
 
-/** Answers a GET request. */
-export type Page = (request: Request, response: Response) => void;
-
-/** Pages of the service's port, by path. Where metrics have a port of their own, it is listened on in this scope. */
-export const makePages = Effect.gen(function* () {
+/** Where metrics have a port of their own, it is listened on in this scope, and there is no route. */
+export const makeMetricsRoutes = Effect.gen(function* () {
   const { metrics, host } = yield* ServerConfig;
-  if (metrics === "off") return new Map<string, Page>();
+  if (metrics === "off") return [];
   yield* addServiceMetrics;
   const { render } = yield* Metrics;
   const run = Effect.runPromiseWith(yield* Effect.context<never>());
-  const page: Page = (_, response) => {
-    run(render).then(
-      (text) => {
-        response.setHeader("Content-Type", "text/plain; version=0.0.4; charset=utf-8");
-        response.end(text);
-      },
-      () => {
-        response.statusCode = 500;
-        response.end();
-      },
-    );
+  const answer = async (response: Response): Promise<void> => {
+    const text = await run(render);
+    response.setHeader("Content-Type", "text/plain; version=0.0.4; charset=utf-8");
+    response.end(text);
   };
-  if (metrics === "on") return new Map([[metricsPath, page]]);
-  yield* listenApart(host, metrics, page);
-  return new Map<string, Page>();
+  if (metrics === "on") {
+    const route: HttpRoute = {
+      method: "GET",
+      path: metricsPath,
+      whileDraining: true,
+      answer: ({ response }) => answer(response),
+    };
+    return [route];
+  }
+  yield* listenApart(host, metrics, answer);
+  return [];
 });
 
 const metricsPath = "/metrics";
 
-const listenApart = (host: string, port: number, page: Page) =>
+const listenApart = (host: string, port: number, answer: (response: Response) => Promise<void>) =>
   Effect.acquireRelease(
     Effect.callback<ReturnType<typeof createServer>, ListenFailed>((resume) => {
       const server = createServer((request, response) => {
-        if (request.method === "GET" && request.url?.split("?", 1)[0] === metricsPath) return page(request, response);
+        if (request.method === "GET" && request.url?.split("?", 1)[0] === metricsPath) {
+          answer(response).catch(() => {
+            response.statusCode = 500;
+            response.end();
+          });
+          return;
+        }
         response.statusCode = 404;
         response.end(`there is ${metricsPath} alone\n`);
       });

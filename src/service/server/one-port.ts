@@ -36,8 +36,10 @@ const http1Options: http.ServerOptions = {
 
 const http2Options: http2.ServerOptions = {
   // Node announces no limits by itself. Clients that keep to the announced size of headers (grpc-go, grpc-java, grpcio)
-  // refuse a larger call themselves; of others that one call is reset. nghttp2's own limits, which end the connection, are
-  // left to those who ignore the bound: one header over 64 KiB as it is encoded, or some 144 KiB in all.
+  // refuse a larger call themselves; of others that one call is reset. nghttp2's own limits end the
+  // connection of those who ignore the bound: one header over 64 KiB as it is encoded (NGHTTP2_HD_MAX_NV), or more than eight
+  // CONTINUATION frames, 144 KiB in all. Neither has an option in Node 24; `maxHeaderListPairs`, `maxSessionMemory` and a larger
+  // `maxFrameSize` change nothing about them.
   settings: { maxConcurrentStreams: 256, maxHeaderListSize: maxHeaderBytes },
   // Cancelling is normal here: by Node's default of 1,000 and then 33 a second, a client that cancels a lot takes its
   // own other calls with it.
