@@ -34,7 +34,8 @@ export const requestHttp1 = async (port: number, request: RawRequest): Promise<R
 };
 
 export const requestHttp2 = async (port: number, request: RawRequest): Promise<RawResponse> => {
-  const session = http2.connect(`http://127.0.0.1:${port}`);
+  // Node's client drops the headers of a response while it has more than 10 MB to send.
+  const session = http2.connect(`http://127.0.0.1:${port}`, { maxSessionMemory: 1000 });
   try {
     const { method = "POST", path, headers, body } = request;
     const stream = session.request({ ":method": method, ":path": path, ...headers });

@@ -26,7 +26,7 @@ export interface HttpRoute {
   readonly answer: (call: RouteCall) => void | Promise<void>;
 }
 
-export interface RouteCall {
+interface RouteCall {
   readonly request: Request;
   readonly response: Response;
   /** For `Calls`; its failures are answered as those of an RPC in JSON are. */

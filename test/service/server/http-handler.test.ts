@@ -26,7 +26,11 @@ describe("requests for no RPC", () => {
   it("another path is not found", async () => {
     const { status, body } = await requestHttp1(server.port, { method: "GET", path: "/favicon.ico" });
     expect(status).toBe(404);
-    expect(JSON.parse(body.toString())).toEqual({ code: "unimplemented", message: "this server has no /favicon.ico" });
+    expect(JSON.parse(body.toString())).toMatchObject({
+      code: "unimplemented",
+      message: "this server has no /favicon.ico",
+      details: [{ type: "google.rpc.ErrorInfo" }],
+    });
   });
 
   it("a gRPC method of a later version is unimplemented", async () => {
@@ -34,6 +38,9 @@ describe("requests for no RPC", () => {
     const answer = await requestHttp2(server.port, { path: "/mlxd.v1.JobService/CreateJob", headers });
     expect(answer.status).toBe(200);
     expect(answer.headers["grpc-status"]).toBe(String(Code.Unimplemented));
+    expect(Buffer.from(String(answer.headers["grpc-status-details-bin"]), "base64").toString()).toContain(
+      "UNKNOWN_METHOD",
+    );
   });
 
   it("a read-only call works with GET", async () => {

@@ -3,10 +3,11 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { once } from "node:events";
 import { type ClientHttp2Session, connect, constants, type IncomingHttpHeaders } from "node:http2";
 import { connect as connectTcp } from "node:net";
+import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 
 import { GenerateRequestSchema } from "../../../src/client/gen/mlxd/v1/generation_service_pb.ts";
-import { envelope } from "../../support/raw-http.ts";
+import { envelope, requestHttp1, requestHttp2 } from "../../support/raw-http.ts";
 import { startTestServer, type TestServer } from "../../support/test-server.ts";
 
 let server: TestServer;
@@ -87,6 +88,26 @@ describe("metadata", () => {
       expect(JSON.parse(body.toString())).toMatchObject({ code: "resource_exhausted" });
     }));
 
+  it.each([
+    ["one header of 70 KiB", { "x-big": "é".repeat(70 * 1024) }],
+    ["headers of 200 KiB", large(200)],
+  ])("over what nghttp2 takes ends its connection, and no other one: %s", (_what, headers) =>
+    withSession(async (other) => {
+      const neighbour = call(other);
+      await withSession(async (session) => {
+        session.on("error", () => {});
+        let goaway: number | undefined;
+        session.on("goaway", (code: number) => (goaway = code));
+        const refused = call(session, headers);
+        refused.on("error", () => {});
+        await new Promise((resolve) => refused.once("close", resolve));
+        expect([constants.NGHTTP2_INTERNAL_ERROR, constants.NGHTTP2_COMPRESSION_ERROR]).toContain(goaway);
+      });
+      neighbour.end(envelope(message));
+      expect(await statusOf(neighbour)).toBe("0");
+    }),
+  );
+
   it("of 60 KiB is taken", () =>
     withSession(async (session) => {
       const stream = call(session, { "x-big": "x".repeat(60 * 1024) });
@@ -151,5 +172,70 @@ describe("what comes behind a message", () => {
     } finally {
       session.destroy();
     }
+  });
+});
+
+describe("a message of 64 MB", () => {
+  const bytes = Buffer.alloc(64 * 1024 * 1024, "x");
+  const text = Buffer.from(JSON.stringify({ task: { prompt: bytes.toString() } }));
+  const kinds = [
+    ["application/grpc", envelope(bytes)],
+    ["application/grpc+json", envelope(text)],
+    ["application/grpc-web", envelope(bytes)],
+    ["application/connect+json", envelope(text)],
+    ["application/connect+proto", envelope(bytes)],
+    ["application/json", text],
+    ["application/proto", bytes],
+  ] as const;
+  const isUnary = (type: string) => type === "application/json" || type === "application/proto";
+
+  it.each(
+    kinds.flatMap(([type, body]) =>
+      [requestHttp1, requestHttp2]
+        .filter((request) => request === requestHttp2 || !type.startsWith("application/grpc+"))
+        .map((request) => ({ type, body, request, version: request === requestHttp1 ? "HTTP/1.1" : "HTTP/2" })),
+    ),
+  )("as $type over $version is refused with its bound", async ({ type, body, request }) => {
+    const headers: Record<string, string> = {
+      "content-type": type,
+      ...(type.startsWith("application/grpc") && { te: "trailers" }),
+    };
+    const answer = await request(server.port, {
+      path: path(isUnary(type) ? "Generate" : "StreamGenerate"),
+      headers,
+      body,
+    });
+    const told = JSON.stringify([answer.headers, answer.trailers]) + answer.body.toString();
+    expect(decodeURIComponent(told.replaceAll(/%(?![0-9A-Fa-f]{2})/g, "%25"))).toMatch(
+      /it may have 4194304 bytes at most/,
+    );
+    if (isUnary(type)) expect(answer.status).toBe(429);
+  });
+
+  it("compressed to some kilobytes is refused the same", async () => {
+    const headers = { "content-type": "application/json", "content-encoding": "gzip" };
+    const answer = await requestHttp1(server.port, { path: path("Generate"), headers, body: gzipSync(text) });
+    expect(answer.status).toBe(429);
+    expect(answer.body.toString()).toContain("it may have 4194304 bytes at most");
+  });
+});
+
+describe("a query of Connect", () => {
+  const query = (message: string, more = "") =>
+    `/mlxd.v1.ModelService/ListModels?connect=v1&encoding=json&message=${message}${more}`;
+
+  it("that is long is refused with the bound of headers", async () => {
+    const long = query(encodeURIComponent(JSON.stringify({ pageToken: "x".repeat(70_000) })));
+    const first = await requestHttp1(server.port, { method: "GET", path: long });
+    expect(first.status).toBe(431);
+    expect(JSON.parse(first.body.toString())).toMatchObject({ code: "resource_exhausted" });
+  });
+
+  it("whose message is long once it is decompressed is refused, too", async () => {
+    const message = gzipSync(JSON.stringify({ pageToken: "x".repeat(70_000) })).toString("base64url");
+    const path = query(message, "&base64=1&compression=gzip");
+    const { status, body } = await requestHttp1(server.port, { method: "GET", path });
+    expect(status).toBe(429);
+    expect(body.toString()).toContain("it may have 65536 bytes at most");
   });
 });
