@@ -15,18 +15,23 @@ export interface RunningService {
   readonly stop: () => Promise<number | null>;
 }
 
+const endWithParent = new URL("./end-with-parent.ts", import.meta.url).href;
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
 /** Starts the service and waits for its ready line. What it logs is told when it does not get there. */
 export const startService = async (environment: Readonly<Record<string, string>> = {}): Promise<RunningService> => {
-  const child = spawn(process.execPath, ["src/service/main.ts"], {
+  const child = spawn(process.execPath, ["--import", endWithParent, "src/service/main.ts"], {
     cwd: root,
     env: { ...process.env, MLXD_PORT: "0", ...environment },
-    stdio: ["ignore", "pipe", "pipe"],
+    // The channel closes with this process, also where that is killed.
+    stdio: ["ignore", "pipe", "pipe", "ipc"],
   });
+  child.channel?.unref();
+  const { stdout, stderr } = child;
+  if (stdout === null || stderr === null) throw new Error("the service has no pipes");
   let log = "";
-  child.stderr.on("data", (chunk: Buffer) => (log = (log + chunk.toString()).slice(-4000)));
-  const url = await readyUrl(child.stdout, child, () => log);
+  stderr.on("data", (chunk: Buffer) => (log = (log + chunk.toString()).slice(-4000)));
+  const url = await readyUrl(stdout, child, () => log);
   const stop = async (): Promise<number | null> => {
     if (child.exitCode === null && child.signalCode === null) {
       child.kill("SIGTERM");
