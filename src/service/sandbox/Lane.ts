@@ -4,7 +4,7 @@ import { setPriority } from "node:os";
 import { fileURLToPath } from "node:url";
 
 import type { JobFailureReason } from "./JobFailed.ts";
-import { type JobMessage, type LaneLimits, type LaneMessage, limitSignals } from "./protocol.ts";
+import { type JobMessage, type LaneLimits, type LaneMessage, limitSignals, signsOfLife } from "./protocol.ts";
 
 export interface LaneListener {
   readonly onMessage: (message: LaneMessage) => void;
@@ -16,6 +16,9 @@ export class Lane {
   private readonly child: ChildProcess;
   private overdue = false;
   private niced = false;
+  /** Whether it has ever given a sign of life, and whether it has since that was last asked. */
+  private lives = false;
+  private heard = false;
   /** The end of what it wrote to standard error. */
   private lastWords = "";
 
@@ -24,7 +27,7 @@ export class Lane {
       execArgv: [`--max-old-space-size=${Math.ceil((limits.memoryBytes + keptBytes) / 1024 ** 2)}`],
       env: environment,
       serialization: "advanced",
-      stdio: ["ignore", "ignore", "pipe", "ipc"],
+      stdio: ["ignore", "ignore", "pipe", "ipc", "pipe"],
     });
     this.child = child;
     let over = false;
@@ -34,7 +37,11 @@ export class Lane {
       listener.onExit(this.overdue ? "time-limit" : reason, how);
     };
     child.stderr?.on("data", (chunk: Buffer) => (this.lastWords = (this.lastWords + chunk.toString()).slice(-2000)));
-    child.on("message", (message) => listener.onMessage(message as LaneMessage));
+    child.stdio[signsOfLife.descriptor]?.on("data", () => (this.lives = this.heard = true));
+    child.on("message", (message) => {
+      this.lives = this.heard = true;
+      listener.onMessage(message as LaneMessage);
+    });
     child.once("error", (cause) => exited(`it could not be started: ${cause.message}`, "killed"));
     child.once("exit", (code, signal) => {
       const how = signal === null ? `exit code ${code}` : `signal ${signal}`;
@@ -55,6 +62,24 @@ export class Lane {
   endOverdue(): void {
     this.overdue = true;
     this.kill();
+  }
+
+  /**
+   * Ends the process when no sign of life has come from it for so long; one that is still starting has more time.
+   * Counted by looks, not by the clock: what the service or the machine itself slept through is not the lane's silence.
+   *
+   * @returns what ends the watch
+   */
+  watchSilence(limitMs: number): () => void {
+    let silentMs = 0;
+    this.heard = false;
+    const look = (): void => {
+      silentMs = this.heard ? 0 : silentMs + signsOfLife.everyMs;
+      this.heard = false;
+      if (silentMs >= (this.lives ? limitMs : Math.max(limitMs, longestStartMs))) this.kill();
+    };
+    const timer = setInterval(look, signsOfLife.everyMs);
+    return () => clearInterval(timer);
   }
 
   kill(): void {
@@ -82,6 +107,9 @@ export class Lane {
     }
   }
 }
+
+/** A process that has not come up by then is not coming up, on a busy machine either. */
+const longestStartMs = 30_000;
 
 /** What a lane keeps from job to job comes beside the limit of a job. */
 const keptBytes = 512 * 1024 ** 2;

@@ -38,6 +38,7 @@ interface Running {
   /** It has run for long. */
   slow: boolean;
   readonly timers: ReadonlyArray<NodeJS.Timeout>;
+  readonly endSilenceWatch: () => void;
 }
 
 interface Job extends PooledJob {
@@ -132,6 +133,7 @@ export class LanePool {
         setTimeout(() => seat.lane.yieldToOthers(), yieldAfterMs),
         setTimeout(() => seat.lane.endOverdue(), this.options.timeLimitMs * longestWait),
       ],
+      endSilenceWatch: seat.lane.watchSilence(this.options.timeLimitMs + silenceGraceMs),
     };
     seat.job = running;
     try {
@@ -203,6 +205,7 @@ export class LanePool {
   private take(seat: Seat): Job | undefined {
     const { job: running } = seat;
     for (const timer of running?.timers ?? []) clearTimeout(timer);
+    running?.endSilenceWatch();
     seat.job = undefined;
     return running?.job;
   }
@@ -248,3 +251,5 @@ const smallIdleMs = 600_000;
  * in so many times the limit is ended from outside.
  */
 const longestWait = 20;
+/** A lane that is stopped uses no CPU: it is ended when it has been silent for its time and this much more. */
+const silenceGraceMs = 1_000;

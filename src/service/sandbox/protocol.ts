@@ -19,5 +19,11 @@ export interface LaneLimits {
   readonly memoryBytes: number;
 }
 
+/**
+ * The pipe on which a lane's watchdog writes a byte when it starts, and then again and again while a job runs. Where none comes
+ * the whole process stands still: it is stopped from outside, or in a system call that does not return.
+ */
+export const signsOfLife = { descriptor: 4, everyMs: 250 } as const;
+
 /** How a lane that passes a limit ends itself. V8 ends a process with SIGABRT, too, when its heap is full. */
 export const limitSignals = { "time-limit": "SIGXCPU", "memory-limit": "SIGABRT" } as const;

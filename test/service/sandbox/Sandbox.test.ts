@@ -14,6 +14,8 @@ import { smallInputBytes, Sandbox } from "../../../src/service/sandbox/Sandbox.t
 import { byteLevel } from "../../fixtures/tokenizers.ts";
 
 const timeLimitMs = 1000;
+/** Its tenfold is enough for a lane to start on a busy machine. */
+const stoppedLimitMs = 3000;
 const memoryBytes = 256 * 1024 ** 2;
 const layerWith = (limitMs: number) =>
   Sandbox.layer.pipe(
@@ -135,6 +137,19 @@ describe("Sandbox", () => {
       if (pid !== undefined) process.kill(pid, "SIGKILL");
       assert.isAbove((yield* Fiber.join(running)).length, 1000);
     }).pipe(Effect.provide(sandbox)),
+  );
+
+  // It uses no CPU, which the limit is of, and was found after twenty times the limit only.
+  it.live("does a job once more when its process was stopped from outside, soon after its time is over", () =>
+    Effect.gen(function* () {
+      yield* ask(demo, "warm");
+      for (const pid of lanePids()) process.kill(pid, "SIGSTOP");
+      const began = performance.now();
+      assert.isNotEmpty(yield* ask(demo, "who is there?"));
+      const waitedMs = performance.now() - began;
+      assert.isAbove(waitedMs, stoppedLimitMs, "it has its time");
+      assert.isBelow(waitedMs, 10 * stoppedLimitMs);
+    }).pipe(Effect.provide(layerWith(stoppedLimitMs))),
   );
 
   it.live("tells of a job whose process was killed from outside twice", () =>

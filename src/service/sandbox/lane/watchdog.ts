@@ -2,9 +2,10 @@
  * A thread of a lane that ends the process when a job takes more than it may: the thread that computes cannot be
  * interrupted, and what it computes cannot be trusted to look at a clock.
  */
+import { writeSync } from "node:fs";
 import { workerData } from "node:worker_threads";
 
-import { type LaneLimits, limitSignals } from "../protocol.ts";
+import { type LaneLimits, limitSignals, signsOfLife } from "../protocol.ts";
 
 /** @param phases see phases.ts */
 export interface WatchdogData {
@@ -20,6 +21,15 @@ const cpuMs = (): number => {
   return (user + system) / 1000;
 };
 
+const giveSign = (): void => {
+  try {
+    writeSync(signsOfLife.descriptor, ".");
+  } catch {
+    // The service has gone, or does not read: both it knows itself.
+  }
+};
+
+giveSign();
 for (;;) {
   const phase = Atomics.load(phases, 0);
   if (phase === 0) {
@@ -29,7 +39,12 @@ for (;;) {
   const times = Atomics.load(phases, 1);
   const cpuBefore = cpuMs();
   const memoryBefore = process.memoryUsage.rss();
+  let signAt = performance.now();
   while (Atomics.load(phases, 0) === phase) {
+    if (performance.now() >= signAt) {
+      giveSign();
+      signAt = performance.now() + signsOfLife.everyMs;
+    }
     if (cpuMs() - cpuBefore > times * limits.timeLimitMs) process.kill(process.pid, limitSignals["time-limit"]);
     if (process.memoryUsage.rss() - memoryBefore > times * limits.memoryBytes) {
       process.kill(process.pid, limitSignals["memory-limit"]);
