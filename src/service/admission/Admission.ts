@@ -97,7 +97,7 @@ class ModelQueue {
     return this.running + places <= this.settings.maxRunning;
   }
 
-  /** Until it is this one's turn; whoever gives the place has counted it as running by then. */
+  /** Waits for this one's turn. The one that frees a place counts it as running before it wakes this one. */
   private turn(own: Waiting): Effect.Effect<void> {
     return Effect.onError(Deferred.await(own.admitted), () => Effect.sync(() => this.leave(own)));
   }

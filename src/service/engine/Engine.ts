@@ -99,7 +99,7 @@ interface EngineOutput {
   readonly toolCalls: ReadonlyArray<ToolCallDelta>;
   /** Output tokens that it brings, whether or not their ids are known. */
   readonly tokens: number;
-  /** Of these, tokens of reasoning, without those that open and close it. */
+  /** How many of `tokenIds` are reasoning, without those that open and close it. */
   readonly reasoningTokens: number;
   /** The ids of its tokens; none where the engine does not tell them. */
   readonly tokenIds: ReadonlyArray<number>;

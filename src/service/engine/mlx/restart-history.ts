@@ -10,7 +10,7 @@ export class RestartHistory {
   private readyAt = 0;
   /** Deaths in a row without a token, or a long life, between them. */
   private deaths = 0;
-  /** Of these, those that no single request can be blamed for. */
+  /** How many of these deaths no single request can be blamed for. */
   private unexplained = 0;
   /** Processes in a row that died while they loaded. */
   private failedStarts = 0;

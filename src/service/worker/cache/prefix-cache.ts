@@ -62,11 +62,11 @@ export class PrefixCache {
   }
 
   /**
-   * Keeps a sequence, if that adds anything.
+   * Stores a sequence, if that adds anything.
    *
    * @param copy of its tokens from this one on
    */
-  keep(partition: string, tokenIds: ReadonlyArray<number>, copy: (from: number) => RowSnapshot): void {
+  store(partition: string, tokenIds: ReadonlyArray<number>, copy: (from: number) => RowSnapshot): void {
     if (tokenIds.length < minCachedTokens || tokenIds.length * this.bytesPerToken > this.budgetBytes) return;
     const tree = this.partitions.get(partition) ?? new PrefixTree<Entry>();
     const known = tree.longest(tokenIds);

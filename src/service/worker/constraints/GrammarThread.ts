@@ -8,9 +8,9 @@ import {
   type GrammarStep,
   type GrammarThreadData,
   type Mask,
-  MaskBoard,
+  SharedMasks,
   type ToGrammarThread,
-} from "./mask-board.ts";
+} from "./shared-masks.ts";
 
 type Opened = (result: FromGrammarThread["result"]) => void;
 
@@ -35,7 +35,7 @@ export class GrammarThread {
   private readonly followers = new Map<number, Follower>();
   /** Sequences whose grammars a thread was replaced for. */
   private readonly givenUp = new Set<number>();
-  private board: MaskBoard;
+  private shared: SharedMasks;
   private worker: Worker;
   private steps: GrammarStep[] = [];
   private tickets = 0;
@@ -51,7 +51,7 @@ export class GrammarThread {
     // Rows that have ended keep theirs until the end of a step, in which as many others may begin.
     this.slots = 2 * rows;
     this.free = Array.from({ length: this.slots }, (_, slot) => slot);
-    [this.board, this.worker] = this.start();
+    [this.shared, this.worker] = this.start();
     setInterval(() => this.watch(), limits.hangMs / 4).unref();
   }
 
@@ -105,7 +105,7 @@ export class GrammarThread {
 
   /** Undefined as long as it is not there. */
   read({ slot, ticket }: GrammarStep): Mask | undefined {
-    return this.board.read(slot, ticket);
+    return this.shared.read(slot, ticket);
   }
 
   /** Whether the thread hung in the sequence's grammar. */
@@ -115,7 +115,7 @@ export class GrammarThread {
 
   /** Waits until it holds, no longer than so many milliseconds. */
   wait(holds: () => boolean, milliseconds: number): void {
-    this.board.wait(holds, milliseconds);
+    this.shared.wait(holds, milliseconds);
   }
 
   private get isAsked(): boolean {
@@ -132,7 +132,7 @@ export class GrammarThread {
   }
 
   private watch(): void {
-    const { life } = this.board;
+    const { life } = this.shared;
     if (life !== this.life || !this.isAsked) {
       this.life = life;
       this.lifeAt = performance.now();
@@ -141,9 +141,9 @@ export class GrammarThread {
 
   /** All that the thread held is made anew in another one, but for what it hung in. */
   private replace(): void {
-    const culprit = this.board.workingFor;
+    const culprit = this.shared.workingFor;
     void this.worker.terminate();
-    [this.board, this.worker] = this.start();
+    [this.shared, this.worker] = this.start();
     this.lifeAt = performance.now();
     for (const [sequence, follower] of this.followers) {
       // A thread that ends with nobody's grammar would end so again.
@@ -175,10 +175,10 @@ export class GrammarThread {
     this.worker.postMessage(message);
   }
 
-  private start(): [MaskBoard, Worker] {
+  private start(): [SharedMasks, Worker] {
     const { pieces, vocabularySize, slots, limits } = this;
-    const board = new MaskBoard(vocabularySize, slots);
-    const data: GrammarThreadData = { pieces, vocabularySize, slots, memory: board.memory, limits };
+    const shared = new SharedMasks(vocabularySize, slots);
+    const data: GrammarThreadData = { pieces, vocabularySize, slots, memory: shared.memory, limits };
     const worker = new Worker(new URL("grammar-thread.ts", import.meta.url), { workerData: data });
     // An engine that is idle may still end.
     worker.unref();
@@ -194,6 +194,6 @@ export class GrammarThread {
     worker.on("error", () => {
       if (worker === this.worker) this.replace();
     });
-    return [board, worker];
+    return [shared, worker];
   }
 }

@@ -122,7 +122,7 @@ export class Automaton {
       return { place, frame: near };
     });
     if (isSame) return { state: at, surplus };
-    return { state: this.keep(threads, at.cost === 0), surplus };
+    return { state: this.intern(threads, at.cost === 0), surplus };
   }
 
   /** Of each byte its class, which is its column in the table. */
@@ -153,7 +153,7 @@ export class Automaton {
   /** A state that was forgotten is known again. */
   current(state: State): State {
     if (state.generation === this.generation) return state;
-    return this.keep(state.threads, state.cost === 0);
+    return this.intern(state.threads, state.cost === 0);
   }
 
   get era(): number {
@@ -231,7 +231,7 @@ export class Automaton {
       place,
       frame: frame instanceof Draft ? this.make(frame, limit) : frame,
     }));
-    return settled.length === 0 && !mayEnd ? undefined : this.keep(settled, mayEnd);
+    return settled.length === 0 && !mayEnd ? undefined : this.intern(settled, mayEnd);
   }
 
   /** A draft's parents are made before it; none is its own, as no rule begins with itself. */
@@ -255,7 +255,7 @@ export class Automaton {
     return draft.made;
   }
 
-  private keep(unsorted: ReadonlyArray<Thread>, mayEnd: boolean): State {
+  private intern(unsorted: ReadonlyArray<Thread>, mayEnd: boolean): State {
     const { size } = this.places;
     const keyOf = ({ place, frame }: Thread): number => frame.id * size + place.id;
     let threads = unsorted;

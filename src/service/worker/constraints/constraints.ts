@@ -5,7 +5,7 @@
  */
 import { GrammarThread } from "./GrammarThread.ts";
 import { ConstraintProgress } from "./constraint-progress.ts";
-import type { GrammarLimits, GrammarStep, Mask } from "./mask-board.ts";
+import type { GrammarLimits, GrammarStep, Mask } from "./shared-masks.ts";
 import { mx, type Tensor } from "../mlx.ts";
 import type { SequenceConstraint, VocabularyMessage } from "../protocol.ts";
 import type { Sequence, Unfit } from "../sequence/sequence.ts";
@@ -79,8 +79,8 @@ export class Constraints {
     return this.started?.abandon(sequence) ?? false;
   }
 
-  /** Forgets all but these. */
-  keep(sequences: Iterable<Sequence>): void {
+  /** Forgets all sequences but these. */
+  retain(sequences: Iterable<Sequence>): void {
     if (this.running.size === 0) return;
     const kept = new Set(Array.from(sequences, ({ id }) => id));
     for (const id of this.running.keys()) {
@@ -113,8 +113,11 @@ export class Constraints {
     return { logits: mx.where(allowed, logits, Number.NEGATIVE_INFINITY), resting };
   }
 
-  /** Takes in the tokens that were fed, and tells the sequences whose constraint ends with theirs; gives those that rest. */
-  settle(fed: Tensor, rows: Rows): ReadonlySet<number> {
+  /**
+   * Takes in the tokens that were fed where no more are chosen, and marks the sequences whose constraint ends with theirs.
+   * Returns the rows whose masks are late.
+   */
+  advance(fed: Tensor, rows: Rows): ReadonlySet<number> {
     return this.concerns(rows) ? this.follow(fed, rows).resting : none;
   }
 

@@ -56,7 +56,7 @@ export class Frames {
     if (known !== undefined) return known;
     let cost = Infinity;
     for (const { place, frame } of sorted) cost = Math.min(cost, place.cost + frame.cost);
-    return this.keep(key, { type: "call", returns: sorted, cost, id: this.ids++, near: undefined, surplus: 0 });
+    return this.intern(key, { type: "call", returns: sorted, cost, id: this.ids++, near: undefined, surplus: 0 });
   }
 
   loop(loop: LoopPlace, turns: ReadonlyArray<Turns>): Frame {
@@ -68,7 +68,7 @@ export class Frames {
     for (const { low, frame } of sorted) {
       cost = Math.min(cost, (low === 0 ? 0 : low * loop.body.cost) + loop.next.cost + frame.cost);
     }
-    return this.keep(key, { type: "loop", loop, turns: sorted, cost, id: this.ids++, near: undefined, surplus: 0 });
+    return this.intern(key, { type: "loop", loop, turns: sorted, cost, id: this.ids++, near: undefined, surplus: 0 });
   }
 
   /**
@@ -113,7 +113,7 @@ export class Frames {
     if (frame.near !== undefined) frame.near.near ??= frame.near;
   }
 
-  private keep(key: string, frame: Frame): Frame {
+  private intern(key: string, frame: Frame): Frame {
     this.known.set(key, frame);
     return frame;
   }

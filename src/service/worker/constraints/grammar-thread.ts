@@ -14,16 +14,16 @@ import {
   type GrammarStep,
   type GrammarThreadData,
   type Mask,
-  MaskBoard,
+  SharedMasks,
   type OpenGrammar,
   type ToGrammarThread,
-} from "./mask-board.ts";
+} from "./shared-masks.ts";
 import { TokenMasks } from "./token-masks.ts";
 import { TokenTrie } from "./token-trie.ts";
 import { GrammarTooHard, WorkLimit } from "./work-limit.ts";
 
 const { pieces, vocabularySize, slots, memory, limits } = workerData as GrammarThreadData;
-const board = new MaskBoard(vocabularySize, slots, memory);
+const shared = new SharedMasks(vocabularySize, slots, memory);
 
 interface Follower {
   readonly masks: TokenMasks;
@@ -57,7 +57,7 @@ const receive = (message: ToGrammarThread): void => {
 };
 
 const open = ({ sequence, grammar, tokenIds, remainingTokens }: OpenGrammar): void => {
-  board.workingFor = sequence;
+  shared.workingFor = sequence;
   const key = JSON.stringify(grammar);
   const reply = (result: FromGrammarThread["result"]): void =>
     parentPort?.postMessage({ type: "opened", sequence, result } satisfies FromGrammarThread);
@@ -78,8 +78,8 @@ const open = ({ sequence, grammar, tokenIds, remainingTokens }: OpenGrammar): vo
       reply({ problem });
     }
   }
-  board.sign();
-  board.workingFor = nobody;
+  shared.sign();
+  shared.workingFor = nobody;
 };
 
 const compile = (key: string, grammar: Grammar, limit: WorkLimit): TokenMasks => {
@@ -99,7 +99,7 @@ const compile = (key: string, grammar: Grammar, limit: WorkLimit): TokenMasks =>
 
 /** Other sequences' masks do not wait while a grammar is compiled. */
 const letMasksPass = (): void => {
-  const outer = board.workingFor;
+  const outer = shared.workingFor;
   if (parentPort === null) return;
   for (let received = receiveMessageOnPort(parentPort); received; received = receiveMessageOnPort(parentPort)) {
     const message = received.message as ToGrammarThread;
@@ -107,7 +107,7 @@ const letMasksPass = (): void => {
     if (isBehind) postponed.push(message);
     else receive(message);
   }
-  board.workingFor = outer;
+  shared.workingFor = outer;
 };
 
 const concernsAny = (message: ToGrammarThread, steps: ReadonlyArray<GrammarStep>): boolean =>
@@ -124,17 +124,17 @@ const follow = ({ slot, ticket, sequence, begins, tokenId, remainingTokens }: Gr
   const follower = followers.get(sequence);
   // It was closed meanwhile: nobody waits.
   if (follower === undefined) return;
-  board.workingFor = sequence;
+  shared.workingFor = sequence;
   const limit = new WorkLimit(limits.maskMs, tooHardToMask);
   try {
     if (begins) follower.state = follower.masks.beginning(limit);
     if (tokenId !== undefined) take(follower, tokenId, limit);
-    board.write(slot, ticket, maskOf(follower, remainingTokens, limit));
+    shared.write(slot, ticket, maskOf(follower, remainingTokens, limit));
   } catch (cause) {
     const state = cause instanceof GrammarTooHard ? "too-hard" : "failed";
-    board.write(slot, ticket, { state, words: noWords, digest: "0.0" });
+    shared.write(slot, ticket, { state, words: noWords, digest: "0.0" });
   }
-  board.workingFor = nobody;
+  shared.workingFor = nobody;
 };
 
 const take = (follower: Follower, tokenId: number, limit: WorkLimit): void => {

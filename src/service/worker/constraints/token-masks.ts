@@ -4,7 +4,7 @@
  */
 import type { Grammar } from "../protocol.ts";
 import { Automaton, type State } from "./automaton.ts";
-import { maskDigest } from "./mask-board.ts";
+import { maskDigest } from "./shared-masks.ts";
 import type { TokenTrie } from "./token-trie.ts";
 import type { WorkLimit } from "./work-limit.ts";
 

@@ -2,7 +2,7 @@
  * The next token of every row of a batch, each with parameters and seed of its own, without leaving the graph.
  *
  * Order and meaning follow mlx-lm: bias, then penalties on the logits; then top_p, min_p and top_k on the distribution at
- * temperature 1; then the temperature. A token is drawn by inverting the cumulative distribution with one uniform number
+ * temperature 1; then the temperature. A token is chosenTokens by inverting the cumulative distribution with one uniform number
  * for each row, so that no noise of the vocabulary's size is made and the draw depends on seed and place alone.
  */
 import { all, mx, type Tensor } from "../mlx.ts";
@@ -12,7 +12,7 @@ import { uniform } from "./random.ts";
 export interface SamplingRow {
   readonly sampling: SequenceSampling;
   /** Output tokens before this one. */
-  readonly drawn: number;
+  readonly chosenTokens: number;
   readonly promptTokenIds: ReadonlyArray<number>;
   /** Output tokens whose ids are known by now: all but, possibly, the last. */
   readonly outputTokenIds: ReadonlyArray<number>;
@@ -27,7 +27,7 @@ const repetitionContext = 20;
 const maxCandidates = 1024;
 
 /**
- * The distribution at temperature 1 that tokens are drawn from and that logprobs tell of.
+ * The distribution at temperature 1 that tokens are chosenTokens from and that logprobs tell of.
  *
  * @param logits float32 [rows, vocabulary]
  * @param previous int32 [rows], the token that each row was just fed and whose id may not be known on this side yet
@@ -43,14 +43,14 @@ export const adjustLogits = (logits: Tensor, rows: ReadonlyArray<SamplingRow>, p
 export const drawTokens = (adjusted: Tensor, rows: ReadonlyArray<SamplingRow>): Tensor => {
   const greedy = mx.argmax(adjusted, -1).astype(mx.int32);
   if (rows.every(({ sampling }) => sampling.temperature === 0)) return greedy;
-  const draws = column(rows.map(({ sampling, drawn }) => uniform(sampling.seed, drawn)));
+  const draws = column(rows.map(({ sampling, chosenTokens }) => uniform(sampling.seed, chosenTokens)));
   const inverseTemperature = column(rows.map(({ sampling }) => 1 / (sampling.temperature || 1)));
   const filtered = rows.map(({ sampling }) => hasFilter(sampling));
-  let drawn: Tensor;
-  if (filtered.every(Boolean)) drawn = drawFiltered(adjusted, rows, draws, inverseTemperature);
-  else if (!filtered.some(Boolean)) drawn = drawAny(adjusted, draws, inverseTemperature);
+  let chosenTokens: Tensor;
+  if (filtered.every(Boolean)) chosenTokens = drawFiltered(adjusted, rows, draws, inverseTemperature);
+  else if (!filtered.some(Boolean)) chosenTokens = drawAny(adjusted, draws, inverseTemperature);
   else {
-    drawn = mx.where(
+    chosenTokens = mx.where(
       mx.greater(mx.array(filtered.map(Number), mx.int32), 0),
       drawFiltered(adjusted, rows, draws, inverseTemperature),
       drawAny(adjusted, draws, inverseTemperature),
@@ -60,7 +60,7 @@ export const drawTokens = (adjusted: Tensor, rows: ReadonlyArray<SamplingRow>): 
     rows.map(({ sampling }) => Number(sampling.temperature === 0)),
     mx.int32,
   );
-  return mx.where(mx.greater(isGreedy, 0), greedy, drawn);
+  return mx.where(mx.greater(isGreedy, 0), greedy, chosenTokens);
 };
 
 const hasFilter = ({ topP, topK, minP }: SequenceSampling): boolean => topP < 1 || topK > 0 || minP > 0;
@@ -141,7 +141,7 @@ const hasPenalty = ({ repetitionPenalty, presencePenalty, frequencyPenalty }: Se
 /** @param logits [1, vocabulary] */
 const penalizeRow = (logits: Tensor, row: SamplingRow, previous: Tensor | undefined): Tensor => {
   const { repetitionPenalty, presencePenalty, frequencyPenalty } = row.sampling;
-  const unknown = row.drawn > row.outputTokenIds.length && previous !== undefined ? [previous] : [];
+  const unknown = row.chosenTokens > row.outputTokenIds.length && previous !== undefined ? [previous] : [];
   let adjusted = logits;
   if (repetitionPenalty !== 1) {
     const known = [...row.promptTokenIds.slice(-repetitionContext), ...row.outputTokenIds.slice(-repetitionContext)];

@@ -11,7 +11,7 @@ export interface Batch {
   rows: Array<Sequence | undefined>;
   /** int32 [rows]: chosen by the device, not yet fed. */
   next: Tensor;
-  /** Of these, where they are wanted. */
+  /** Logprobs of `next`, for the rows that requested them. */
   logprobs: ReadonlyArray<PendingLogprobs<Sequence>>;
 }
 

@@ -57,7 +57,7 @@ export class TokenChooser {
     const last = hidden.index(mx.Slice(), mx.Slice(column, column + 1), mx.Slice()).reshape(count, size);
     const chosen = this.choose(last, rows, rows, previous);
     for (const [row, sequence] of rows.entries()) {
-      if (sequence !== undefined && !chosen.resting.has(row)) sequence.drawn += 1;
+      if (sequence !== undefined && !chosen.resting.has(row)) sequence.chosenTokens += 1;
     }
     return chosen;
   }
@@ -107,7 +107,7 @@ export class TokenChooser {
 /** Free rows are sampled greedily, and never read. */
 const freeRow = {
   sampling: neutralSampling,
-  drawn: 0,
+  chosenTokens: 0,
   promptTokenIds: [],
   outputTokenIds: [],
   forbidden: [],

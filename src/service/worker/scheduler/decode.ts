@@ -1,7 +1,7 @@
 /** A plain decode step: one token for each row of the batch. */
 import type { PrefixCache } from "../cache/prefix-cache.ts";
 import type { Constraints } from "../constraints/constraints.ts";
-import { settleReasoning } from "../sequence/reasoning-limit.ts";
+import { closeReasoningAtLimit } from "../sequence/reasoning-limit.ts";
 import type { Unfit } from "../sequence/sequence.ts";
 import { type Batch, unreadRows } from "./batch.ts";
 import type { TokenChooser } from "./choose-tokens.ts";
@@ -40,9 +40,9 @@ export class Decoder {
   /** Returns the rows that rest. */
   private feed(batch: Batch): ReadonlySet<number> {
     if (!batch.rows.some((sequence) => sequence !== undefined && !sequence.exhausted)) {
-      return this.constraints?.settle(batch.next, batch.rows) ?? new Set();
+      return this.constraints?.advance(batch.next, batch.rows) ?? new Set();
     }
-    settleReasoning(batch);
+    closeReasoningAtLimit(batch);
     const hidden = this.chooser.forward(batch.next.reshape(batch.rows.length, 1), batch.cache, batch.rows);
     const { next, logprobs, resting } = this.chooser.chooseAfter(hidden, 0, batch.rows, batch.next);
     Object.assign(batch, { next, logprobs });

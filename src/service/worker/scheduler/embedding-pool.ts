@@ -2,7 +2,7 @@
 import { all, mx, type Tensor } from "../mlx.ts";
 import type { EmbeddingRequest } from "../protocol.ts";
 
-/** A sequence that is there for its vector. */
+/** A sequence of which only the vector is wanted. */
 interface EmbeddedRow {
   readonly promptTokenIds: ReadonlyArray<number>;
   readonly embedding: EmbeddingRequest | undefined;

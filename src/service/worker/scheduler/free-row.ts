@@ -23,5 +23,5 @@ export const cachePrefix = (prefixes: PrefixCache, cache: KVCache, row: number, 
   const { write, partition, stablePrefixTokens = Infinity } = sequence.cache;
   if (!write) return;
   const tokenIds = sequence.tokenIds.slice(0, Math.min(cache.length(row), stablePrefixTokens));
-  prefixes.keep(partition, tokenIds, (from) => cache.snapshot(row, from, tokenIds.length));
+  prefixes.store(partition, tokenIds, (from) => cache.snapshot(row, from, tokenIds.length));
 };

@@ -139,7 +139,7 @@ export class Scheduler {
     if (this.prefill?.chosen !== undefined && !this.mayRest(this.prefill)) this.join(this.prefill, this.prefill.chosen);
     this.pace.step(this.now(), fed === undefined ? 0 : sliceTokens);
     this.compact();
-    this.constraints?.keep(this.sequences());
+    this.constraints?.retain(this.sequences());
     if (this.batch === undefined) {
       this.speculator?.time(undefined);
       this.speculator?.prepare([]);

@@ -82,7 +82,7 @@ export class DraftVerifier {
       const drafted = drafts[row]?.length ?? 0;
       if (drafted > 0) events.add({ type: "drafted", sequence: sequence.id, tokens: drafted });
       for (const [index, { tokenId, place }] of tokens.entries()) {
-        sequence.drawn += 1;
+        sequence.chosenTokens += 1;
         const token = { tokenId, logprobs: logprobsOf.get(place), drafted: index < tokens.length - 1 };
         if (reader.accept(batch, row, sequence, token)) break;
       }

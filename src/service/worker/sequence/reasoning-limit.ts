@@ -9,17 +9,17 @@ interface DecodedRows {
 }
 
 /** Reads the tokens of the last step early where one of them may close its reasoning just in time. */
-export const settleReasoning = ({ rows, next }: DecodedRows): void => {
+export const closeReasoningAtLimit = ({ rows, next }: DecodedRows): void => {
   if (!rows.some((sequence) => sequence?.atReasoningLimit === true)) return;
   const ids = next.tolist() as number[];
   for (const [row, sequence] of rows.entries()) {
-    if (sequence?.atReasoningLimit === true) sequence.settleReasoning(sequence.unread ? ids[row] : undefined);
+    if (sequence?.atReasoningLimit === true) sequence.closeReasoningAtLimit(sequence.unread ? ids[row] : undefined);
   }
 };
 
 /** Puts the tokens that have to come in the place of those that were chosen. */
 export const force = (chosen: Tensor, rows: ReadonlyArray<Sequence | undefined>): Tensor => {
-  for (const sequence of rows) if (sequence?.atReasoningLimit === true) sequence.settleReasoning(undefined);
+  for (const sequence of rows) if (sequence?.atReasoningLimit === true) sequence.closeReasoningAtLimit(undefined);
   const forced = rows.map((sequence) => sequence?.takeForced());
   if (forced.every((id) => id === undefined)) return chosen;
   const isForced = mx.array(forced.map((id) => id !== undefined));

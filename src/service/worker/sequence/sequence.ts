@@ -19,13 +19,13 @@ export class Sequence implements SamplingRow {
   /** Seconds: when its turn is due. */
   readonly turn: number;
   readonly fairnessId: string;
-  /** There for its prompt's vector alone. */
+  /** Set where only the vector of the prompt is wanted: nothing is generated. */
   readonly embedding: EmbeddingRequest | undefined;
   /** Where the adapter is loaded; 0: it has none, or waits for it. */
   adapterSlot = 0;
   readonly outputTokenIds: number[] = [];
-  /** Tokens chosen by the device, of which the last may not have been read yet. */
-  drawn = 0;
+  /** How many output tokens the device has chosen; the last may not have been read yet. */
+  chosenTokens = 0;
   cancelled = false;
   /** Tokens that come next, whatever the model would choose. */
   readonly forced: number[] = [];
@@ -66,16 +66,16 @@ export class Sequence implements SamplingRow {
 
   /** Tokens that may still be chosen. */
   get remainingTokens(): number {
-    return this.request.maxOutputTokens - this.drawn;
+    return this.request.maxOutputTokens - this.chosenTokens;
   }
 
   /** Whether the device has chosen as many tokens as there may be. */
   get exhausted(): boolean {
-    return this.drawn >= this.request.maxOutputTokens;
+    return this.chosenTokens >= this.request.maxOutputTokens;
   }
 
   get forbidden(): ReadonlyArray<number> {
-    return this.forbiddenAfter(this.drawn);
+    return this.forbiddenAfter(this.chosenTokens);
   }
 
   /** Tokens that must not follow so many output tokens. */
@@ -87,7 +87,7 @@ export class Sequence implements SamplingRow {
 
   /** Whether the device has chosen a token that was not read yet. */
   get unread(): boolean {
-    return this.drawn > this.outputTokenIds.length;
+    return this.chosenTokens > this.outputTokenIds.length;
   }
 
   /** Tokens that may be drafted after the last: one more is chosen beside them, and none where it may be forced. */
@@ -96,13 +96,15 @@ export class Sequence implements SamplingRow {
     const room = this.remainingTokens - 1;
     if (this.forced.length > 0) return 0;
     if (limit === undefined || this.reasoningSettled) return Math.max(0, room);
-    return Math.max(0, Math.min(room, limit.openTokenIds.length + limit.maxTokens - 1 - this.drawn));
+    return Math.max(0, Math.min(room, limit.openTokenIds.length + limit.maxTokens - 1 - this.chosenTokens));
   }
 
   /** Whether the next token is the first that may not be reasoning any more. */
   get atReasoningLimit(): boolean {
     const { reasoningLimit: limit } = this.request;
-    return limit !== undefined && !this.reasoningSettled && this.drawn >= limit.openTokenIds.length + limit.maxTokens;
+    return (
+      limit !== undefined && !this.reasoningSettled && this.chosenTokens >= limit.openTokenIds.length + limit.maxTokens
+    );
   }
 
   /**
@@ -110,7 +112,7 @@ export class Sequence implements SamplingRow {
    *
    * @param unread the token that the device has chosen and that was not read yet, if there is one
    */
-  settleReasoning(unread: number | undefined): void {
+  closeReasoningAtLimit(unread: number | undefined): void {
     const { reasoningLimit: limit } = this.request;
     this.reasoningSettled = true;
     if (limit === undefined) return;

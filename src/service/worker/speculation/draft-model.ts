@@ -62,7 +62,7 @@ export class DraftModel {
   }
 
   /** Takes in what has become of the proposals and lets go of all sequences but these. */
-  settle(sequences: ReadonlySet<Sequence>): void {
+  retain(sequences: ReadonlySet<Sequence>): void {
     if (this.coming !== undefined && !sequences.has(this.coming.sequence)) this.coming = undefined;
     const { cache } = this;
     if (cache === undefined) return;

@@ -5,7 +5,7 @@ import type { Sequence } from "../sequence/sequence.ts";
 
 export class DraftedPlace implements SamplingRow {
   readonly sampling: SequenceSampling;
-  readonly drawn: number;
+  readonly chosenTokens: number;
   readonly promptTokenIds: ReadonlyArray<number>;
   readonly topLogprobs: number | undefined;
   readonly adapterSlot: number;
@@ -17,7 +17,7 @@ export class DraftedPlace implements SamplingRow {
     this.sequence = sequence;
     this.assumed = assumed;
     this.sampling = sequence.sampling;
-    this.drawn = sequence.drawn + assumed.length;
+    this.chosenTokens = sequence.chosenTokens + assumed.length;
     this.promptTokenIds = sequence.promptTokenIds;
     this.topLogprobs = sequence.topLogprobs;
     this.adapterSlot = sequence.adapterSlot;
@@ -29,6 +29,6 @@ export class DraftedPlace implements SamplingRow {
   }
 
   get forbidden(): ReadonlyArray<number> {
-    return this.sequence.forbiddenAfter(this.drawn);
+    return this.sequence.forbiddenAfter(this.chosenTokens);
   }
 }

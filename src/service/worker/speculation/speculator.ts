@@ -88,7 +88,7 @@ export class Speculator {
     this.advances = false;
     if (model === undefined) return;
     const sequences = new Set(rows.filter((sequence) => sequence !== undefined));
-    model.settle(sequences);
+    model.retain(sequences);
     // One that repeats itself does without.
     const missing = [...sequences].filter(
       (sequence) => !model.isInStep(sequence) && !this.foresight(sequence).lookup.hasMatch,

@@ -35,7 +35,7 @@ class NeverReady extends Constraints {
     return { logits, resting: new Set(fed === undefined ? [] : held) };
   }
 
-  override settle(_fed: Tensor, rows: ReadonlyArray<Sequence | undefined>): ReadonlySet<number> {
+  override advance(_fed: Tensor, rows: ReadonlyArray<Sequence | undefined>): ReadonlySet<number> {
     return new Set([...rows.keys()].filter((row) => rows[row]?.id === this.stuck));
   }
 }

@@ -219,7 +219,7 @@ describe("PrefixCache", () => {
     const cache = new PrefixCache(budgetTokens * bytesPerToken, bytesPerToken);
     const copies: number[] = [];
     const keep = (tokenIds: number[], partition = ""): void =>
-      cache.keep(partition, tokenIds, (from) => {
+      cache.store(partition, tokenIds, (from) => {
         copies.push(from);
         return { keys: [], values: [], bytes: (tokenIds.length - from) * bytesPerToken };
       });

@@ -8,7 +8,7 @@ import { constraintGrammar } from "../../../../src/service/output/grammar/constr
 import { byteLevelAlphabet } from "../../../../src/service/prompt/longest-token.ts";
 import { loadCheckpoint } from "../../../../src/service/worker/checkpoint.ts";
 import { Constraints } from "../../../../src/service/worker/constraints/constraints.ts";
-import type { GrammarLimits } from "../../../../src/service/worker/constraints/mask-board.ts";
+import type { GrammarLimits } from "../../../../src/service/worker/constraints/shared-masks.ts";
 import { breathe } from "../../../../src/service/worker/mlx.ts";
 import type { SequenceConstraint, SequenceEvent, SubmitMessage } from "../../../../src/service/worker/protocol.ts";
 import { Scheduler } from "../../../../src/service/worker/scheduler/scheduler.ts";

@@ -9,7 +9,7 @@ const logits = [2, 1, 0.5, 0, -1, -3];
 
 const row = (sampling: Partial<typeof greedy>, overrides: Partial<SamplingRow> = {}): SamplingRow => ({
   sampling: { ...greedy, temperature: 1, ...sampling },
-  drawn: 0,
+  chosenTokens: 0,
   promptTokenIds: [],
   outputTokenIds: [],
   forbidden: [],
@@ -41,7 +41,7 @@ const assertDistribution = (counts: ReadonlyArray<number>, expected: ReadonlyArr
   let statistic = 0;
   for (const [id, probability] of expected.entries()) {
     const count = counts[id] ?? 0;
-    if (probability === 0) assert.strictEqual(count, 0, `token ${id} should never be drawn`);
+    if (probability === 0) assert.strictEqual(count, 0, `token ${id} should never be chosenTokens`);
     else statistic += (count - draws * probability) ** 2 / (draws * probability);
   }
   assert.isBelow(statistic, chiSquareBound);
@@ -156,14 +156,14 @@ describe("sample", () => {
   it("penalises what occurred", () => {
     const outputTokenIds = [0, 0, 2];
     const adjusted = logits.map((logit, id) => (id === 0 ? logit - 1 - 2 * 0.5 : id === 2 ? logit - 1 - 0.5 : logit));
-    const overrides = { outputTokenIds, drawn: 3 };
+    const overrides = { outputTokenIds, chosenTokens: 3 };
     assertDistribution(draw({ presencePenalty: 1, frequencyPenalty: 0.5 }, overrides), softmax(adjusted));
     const repeated = logits.map((logit, id) => (id === 0 ? logit / 1.5 : id === 4 ? logit * 1.5 : logit));
     assertDistribution(draw({ repetitionPenalty: 1.5 }, { promptTokenIds: [0, 4] }), softmax(repeated));
   });
 
   it("counts a token that is not read yet", () => {
-    const rows = [row({ temperature: 0, presencePenalty: 2 }, { drawn: 1 })];
+    const rows = [row({ temperature: 0, presencePenalty: 2 }, { chosenTokens: 1 })];
     const next = sample(mx.array([logits], mx.float32), rows, mx.array([0], mx.int32));
     assert.deepStrictEqual(next.tolist(), [1]);
   });

@@ -39,7 +39,7 @@ const prompt = (length: number, salt: number): number[] =>
 const arrival = fc.record({
   step: fc.nat({ max: 25 }),
   length: fc.integer({ min: 1, max: 60 }),
-  // Small numbers are drawn more often.
+  // Small numbers are chosenTokens more often.
   output: fc.integer({ min: 1, max: 60 }).map((tokens) => 61 - tokens),
   salt: fc.nat({ max: 12 }),
   cancelAfter: fc.option(fc.nat({ max: 15 }), { nil: undefined, freq: 5 }),

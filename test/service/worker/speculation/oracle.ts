@@ -15,17 +15,17 @@ export class Oracle extends Speculator {
   }
 
   override plan(rows: ReadonlyArray<Sequence | undefined>): DraftPlan | undefined {
-    const drafts = rows.some((sequence) => sequence !== undefined && sequence.drawn % 7 !== 0);
+    const drafts = rows.some((sequence) => sequence !== undefined && sequence.chosenTokens % 7 !== 0);
     return drafts ? { source: "lookup", tokens: 6 } : undefined;
   }
 
   override draft(rows: ReadonlyArray<Sequence | undefined>): ReadonlyArray<ReadonlyArray<number>> {
     return rows.map((sequence) => {
       if (sequence === undefined) return [];
-      const { id, drawn, draftRoom } = sequence;
-      const right = (drawn * 5 + id * 3) % 6;
+      const { id, chosenTokens, draftRoom } = sequence;
+      const right = (chosenTokens * 5 + id * 3) % 6;
       return (this.outputs.get(id) ?? [])
-        .slice(drawn, drawn + Math.min(draftRoom, (drawn + id) % 7))
+        .slice(chosenTokens, chosenTokens + Math.min(draftRoom, (chosenTokens + id) % 7))
         .map((tokenId, index) => (index < right ? tokenId : (tokenId + 1) % this.vocabularySize));
     });
   }

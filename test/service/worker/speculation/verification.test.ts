@@ -37,7 +37,7 @@ const arrival = fc.record({
   step: fc.nat({ max: 25 }),
   length: fc.integer({ min: 1, max: 60 }),
   period: fc.integer({ min: 1, max: 12 }),
-  // Small numbers are drawn more often.
+  // Small numbers are chosenTokens more often.
   output: fc.integer({ min: 1, max: 60 }).map((tokens) => 61 - tokens),
   salt: fc.nat({ max: 12 }),
   cancelAfter: fc.option(fc.nat({ max: 15 }), { nil: undefined, freq: 5 }),

@@ -63,14 +63,14 @@ type MaskState = "open" | "fulfilled" | "ended" | "broken" | "too-hard" | "faile
 
 export interface Mask {
   readonly state: MaskState;
-  /** A bit for each token of the vocabulary, those that may come next set. On the board valid until the next step. */
+  /** A bit for each token of the vocabulary, those that may come next set. Those in shared memory are valid until the next step. */
   readonly words: Int32Array;
   /** Equal masks have equal ones. */
   readonly digest: string;
 }
 
-/** A mask for each slot. */
-export class MaskBoard {
+/** Masks in memory that both threads see, one for each slot. */
+export class SharedMasks {
   readonly memory: SharedArrayBuffer;
   private readonly wordsPerMask: number;
   /** Signs of life of the grammars' thread, and the sequence that it works for. */
