@@ -13,6 +13,7 @@ import { parseArgs } from "node:util";
 
 import { type Bench, clients, longPrompts, sharedPrefix, startUp } from "./bench/against-peer.ts";
 import { randomModel, realModel } from "./bench/bench-model.ts";
+import { clientCost } from "./bench/client.ts";
 import { constrained } from "./bench/constrained.ts";
 import { large, small } from "./bench/checkpoints.ts";
 import { draftModel, drafts } from "./bench/drafts.ts";
@@ -46,6 +47,7 @@ const benches: ReadonlyArray<Bench> = [
   ]),
   ...randomModels.map(throughService),
   messages,
+  clientCost,
   ...[small, large].map(drafts),
   draftModel,
   ...randomModels.map((model) => constrained(model)),

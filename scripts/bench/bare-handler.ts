@@ -20,7 +20,10 @@ const handler = connectNodeAdapter({
           yield create(StreamGenerateResponseSchema, { sequence: token, event: { case: "chunk", value: chunk } });
         }
         const finished = { finishReason: FinishReason.MAX_OUTPUT_TOKENS, usage: { outputTokens: tokens } };
-        yield create(StreamGenerateResponseSchema, { event: { case: "finished", value: finished } });
+        yield create(StreamGenerateResponseSchema, {
+          sequence: tokens + 1,
+          event: { case: "finished", value: finished },
+        });
       },
     }),
 });

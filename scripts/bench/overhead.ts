@@ -1,20 +1,15 @@
 /** W6 and W7: what the service costs on top of what it serves. And the engine alone against mlx-lm's own. */
-import { type ChildProcess, spawn } from "node:child_process";
-import { once } from "node:events";
-import { join } from "node:path";
-import { createInterface } from "node:readline";
-
 import { createMlxdClient } from "../../src/client/node.ts";
 import { engineEnvironment } from "../../src/service/config/EngineConfig.ts";
 import type { Bench } from "./against-peer.ts";
 import type { BenchModel } from "./bench-model.ts";
 import { startBareEngine, startPeerEngine, type Work } from "./engine-process.ts";
 import { mathEnvironment } from "./math-environment.ts";
-import { endsWithUs } from "./ends-with-us.ts";
 import { digits, drive } from "./load.ts";
 import { mlxd } from "./mlxd.ts";
 import { compareNumbers } from "./rounds.ts";
 import { streams, tokensPerStream } from "./scripted-messages.ts";
+import { startProgram } from "./start-program.ts";
 
 const sizes: ReadonlyArray<Work> = [
   [1, 64, 256],
@@ -119,14 +114,4 @@ const messagesPerSecond = async (port: number): Promise<number> => {
   await Promise.all(Array.from({ length: streams }, read));
   if (events !== streams * tokensPerStream) throw new Error(`W7: ${events} chunks came`);
   return (1000 * events) / (performance.now() - started);
-};
-
-const startProgram = async (file: string): Promise<{ readonly child: ChildProcess; readonly port: number }> => {
-  const child = spawn(process.execPath, [join(import.meta.dirname, file)], {
-    env: { ...process.env, MLXD_PORT: "0", MLXD_LOG_LEVEL: "Error" },
-    stdio: ["ignore", "pipe", "inherit"],
-  });
-  endsWithUs(child);
-  const [line] = (await once(createInterface({ input: child.stdout }), "line")) as [string];
-  return { child, port: Number(line) };
 };

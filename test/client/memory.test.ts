@@ -21,8 +21,9 @@ const client = createInMemoryClient({
   stream: () => saying("a"),
 });
 
-describe("10,000 calls with one signal", () => {
-  const calls = 10_000;
+// Each must take back what it adds: a few hundred show that as well as many do.
+describe("calls with one signal", () => {
+  const calls = 300;
   it.each<[string, (signal: AbortSignal) => Promise<unknown>]>([
     ["unary", (signal) => client.generate("hi", { signal })],
     ["read to their end", (signal) => client.stream("hi", { signal }).collect()],

@@ -1,6 +1,8 @@
+import { toStandardJsonSchema } from "@valibot/to-json-schema";
 import { type } from "arktype";
 import { Schema } from "effect";
 import { assert, describe, expectTypeOf, it } from "vitest";
+import * as v from "valibot";
 import * as z from "zod";
 import { isMlxdError, type MlxdClient, type MlxdError } from "../../../src/client/index.ts";
 import { collect } from "../../support/collect.ts";
@@ -56,7 +58,7 @@ describe("an object", () => {
     assert.deepEqual(object, { n: 42 });
   });
 
-  it("may have a schema of ArkType, of Effect, or a JSON Schema", async () => {
+  it("may have a schema of ArkType, of Effect, of Valibot, or a JSON Schema", async () => {
     const { client } = answering('{"n":2}');
     const effect = Schema.Struct({ n: Schema.Int });
     const both = {
@@ -68,6 +70,7 @@ describe("an object", () => {
     const objects = [
       await client.generateObject(type({ n: "number.integer" }), "?"),
       await client.generateObject(both, "?"),
+      await client.generateObject(toStandardJsonSchema(v.object({ n: v.number() })), "?"),
       await client.generateObject<{ n: number }>({ type: "object", properties: { n: { type: "integer" } } }, "?"),
     ];
     for (const { object } of objects) assert.equal(object.n, 2);
