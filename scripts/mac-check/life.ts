@@ -56,6 +56,7 @@ const liveOnce = (signal: "SIGKILL" | undefined) =>
         worker.send({
           type: "load",
           directory,
+          weights: "auto",
           limits: { maxBatch: 4, prefillSliceTokens: 256, kvCacheBytes: gibibyte, prefixCacheBytes: 0, maxAdapters: 0 },
           speculation: "off",
         });

@@ -8,7 +8,7 @@ import { MemoryBudgetExceeded, ModelPoolFull, ModelTooLarge } from "../../domain
 import { bytesOf, hasRoom, planRoom, type Resident, type RoomLimits, type RoomPlan } from "./plan-room.ts";
 
 /** A model as the budget sees it. */
-export interface Tenant {
+export interface Occupant {
   readonly id: string;
   readonly residence: () => Omit<Resident, "bytes">;
   /** Nobody has it or waits for it, also where it is pinned. */
@@ -24,7 +24,7 @@ export interface ReservationLimits extends RoomLimits {
   readonly waitMs: number;
 }
 
-/** A tenant's part. What its process is found to take counts where it is more than what was reserved. */
+/** An occupant's part. What its process is found to take counts where it is more than what was reserved. */
 interface Part {
   readonly reservedBytes: number;
   measuredBytes: number;
@@ -40,12 +40,12 @@ export interface Room extends RoomPlan<string> {
 }
 
 /** Two of them may have one id: a model that was removed, and the one that has its name now. */
-interface TenantResident extends Resident {
-  readonly tenant: Tenant;
+interface OccupantResident extends Resident {
+  readonly occupant: Occupant;
 }
 
 interface Waiting {
-  readonly tenant: Tenant;
+  readonly occupant: Occupant;
   readonly neededBytes: number;
   /** Epoch milliseconds. */
   readonly since: number;
@@ -65,10 +65,10 @@ const retryAfterMs = 1_000;
 export class Reservations {
   private readonly limits: ReservationLimits;
   private readonly clock: Clock.Clock;
-  private readonly held = new Map<Tenant, Part>();
+  private readonly held = new Map<Occupant, Part>();
   /** First come, first served: a large model does not wait for ever behind small ones. */
   private readonly waiting: Waiting[] = [];
-  private asked: ReadonlySet<Tenant> = new Set();
+  private asked: ReadonlySet<Occupant> = new Set();
   private advancing = false;
   private again = false;
 
@@ -78,17 +78,17 @@ export class Reservations {
   }
 
   /** Waits until the model fits. The scope holds its part. */
-  reserve(tenant: Tenant, neededBytes: number): Effect.Effect<void, ModelTooLarge | ModelPoolFull, Scope.Scope> {
+  reserve(occupant: Occupant, neededBytes: number): Effect.Effect<void, ModelTooLarge | ModelPoolFull, Scope.Scope> {
     return Effect.acquireRelease(
-      Effect.suspend(() => this.acquire(tenant, neededBytes)),
-      () => Effect.sync(() => this.release(tenant)),
+      Effect.suspend(() => this.acquire(occupant, neededBytes)),
+      () => Effect.sync(() => this.release(occupant)),
       { interruptible: true },
     );
   }
 
   /** Something has changed that may let a load begin. */
   advance(): void {
-    // What it asks of a tenant may change something again.
+    // What it asks of an occupant may change something again.
     this.again = true;
     if (this.advancing) return;
     this.advancing = true;
@@ -99,26 +99,26 @@ export class Reservations {
     this.advancing = false;
   }
 
-  room(tenant: Tenant, neededBytes: number): Room {
-    const others = this.residents(tenant);
+  room(occupant: Occupant, neededBytes: number): Room {
+    const others = this.residents(occupant);
     const plan = planRoom(others, neededBytes, this.limits);
     const { evict, waitFor } = plan ?? { evict: [], waitFor: [] };
-    const fits = this.held.has(tenant) || (plan !== undefined && waitFor.length === 0);
+    const fits = this.held.has(occupant) || (plan !== undefined && waitFor.length === 0);
     return { fits, evict: evict.map(idOf), waitFor: waitFor.map(idOf), ...this.left(others) };
   }
 
   /** What counts of the budget. */
-  reservedBytes(tenant: Tenant): number {
-    const part = this.held.get(tenant);
+  reservedBytes(occupant: Occupant): number {
+    const part = this.held.get(occupant);
     return part === undefined ? 0 : countedBytes(part);
   }
 
   /**
-   * Corrects a tenant's part by what its process takes. Where it has outgrown its part and the budget, idle models make
+   * Corrects an occupant's part by what its process takes. Where it has outgrown its part and the budget, idle models make
    * way, itself among them.
    */
-  measure(tenant: Tenant, bytes: number): void {
-    const part = this.held.get(tenant);
+  measure(occupant: Occupant, bytes: number): void {
+    const part = this.held.get(occupant);
     if (part === undefined) return;
     const before = countedBytes(part);
     part.measuredBytes = bytes;
@@ -126,22 +126,22 @@ export class Reservations {
   }
 
   /**
-   * A loaded tenant needs more than was reserved for it. False where others that are in use leave no room for it.
+   * A loaded occupant needs more than was reserved for it. False where others that are in use leave no room for it.
    */
-  raise(tenant: Tenant, neededBytes: number): boolean {
-    const part = this.held.get(tenant);
+  raise(occupant: Occupant, neededBytes: number): boolean {
+    const part = this.held.get(occupant);
     if (part === undefined) return false;
-    this.held.set(tenant, { ...part, reservedBytes: Math.max(part.reservedBytes, neededBytes) });
+    this.held.set(occupant, { ...part, reservedBytes: Math.max(part.reservedBytes, neededBytes) });
     this.advance();
     return !this.isOverdrawn;
   }
 
-  /** Why a tenant may not begin more: it has outgrown its part, and nobody can make way for that. */
-  overdraft(tenant: Tenant): MemoryBudgetExceeded | undefined {
-    const part = this.held.get(tenant);
+  /** Why an occupant may not begin more: it has outgrown its part, and nobody can make way for that. */
+  overdraft(occupant: Occupant): MemoryBudgetExceeded | undefined {
+    const part = this.held.get(occupant);
     if (part === undefined || part.measuredBytes <= part.reservedBytes || !this.isOverdrawn) return undefined;
     return new MemoryBudgetExceeded({
-      model: tenant.id,
+      model: occupant.id,
       residentBytes: part.measuredBytes,
       reservedBytes: part.reservedBytes,
       budgetBytes: this.limits.budgetBytes,
@@ -160,13 +160,13 @@ export class Reservations {
     return { loaded: residents.length, reservedBytes: bytesOf(residents), waiting: this.waiting.length };
   }
 
-  private acquire(tenant: Tenant, neededBytes: number): Effect.Effect<void, ModelTooLarge | ModelPoolFull> {
+  private acquire(occupant: Occupant, neededBytes: number): Effect.Effect<void, ModelTooLarge | ModelPoolFull> {
     const { budgetBytes, waitMs } = this.limits;
     if (neededBytes > budgetBytes) {
-      return Effect.fail(new ModelTooLarge({ model: tenant.id, neededBytes, availableBytes: budgetBytes }));
+      return Effect.fail(new ModelTooLarge({ model: occupant.id, neededBytes, availableBytes: budgetBytes }));
     }
     const own: Waiting = {
-      tenant,
+      occupant,
       neededBytes,
       since: this.clock.currentTimeMillisUnsafe(),
       turn: Deferred.makeUnsafe(),
@@ -191,12 +191,12 @@ export class Reservations {
   private leave(own: Waiting): void {
     const place = this.waiting.indexOf(own);
     if (place >= 0) this.waiting.splice(place, 1);
-    if (own.granted) this.release(own.tenant);
+    if (own.granted) this.release(own.occupant);
     else this.advance();
   }
 
-  private release(tenant: Tenant): void {
-    this.held.delete(tenant);
+  private release(occupant: Occupant): void {
+    this.held.delete(occupant);
     this.advance();
   }
 
@@ -204,7 +204,7 @@ export class Reservations {
     for (let head = this.waiting[0]; head !== undefined; head = this.waiting[0]) {
       if (hasRoom(this.residents(), head.neededBytes, this.limits)) {
         this.waiting.shift();
-        this.held.set(head.tenant, { reservedBytes: head.neededBytes, measuredBytes: 0 });
+        this.held.set(head.occupant, { reservedBytes: head.neededBytes, measuredBytes: 0 });
         head.granted = true;
         Deferred.doneUnsafe(head.turn, Exit.void);
         continue;
@@ -221,29 +221,29 @@ export class Reservations {
   }
 
   /** Idle ones that go where more is taken than there is. */
-  private surplus(): ReadonlyArray<TenantResident> {
+  private surplus(): ReadonlyArray<OccupantResident> {
     if (!this.isOverdrawn) return [];
     const residents = this.residents();
     const limits = { ...this.limits, maxLoaded: Infinity };
     const idle = planRoom(residents, 0, limits)?.evict ?? residents.filter(({ use }) => use === "idle");
     if (bytesOf(residents) - bytesOf(idle) <= this.limits.budgetBytes) return idle;
     // A pinned one does not make way for others; but it gives back what it should not have.
-    return [...idle, ...residents.filter(({ tenant, use }) => use === "pinned" && this.hasOutgrown(tenant))];
+    return [...idle, ...residents.filter(({ occupant, use }) => use === "pinned" && this.hasOutgrown(occupant))];
   }
 
-  private hasOutgrown(tenant: Tenant): boolean {
-    const part = this.held.get(tenant);
-    return part !== undefined && part.measuredBytes > part.reservedBytes && tenant.isUnused();
+  private hasOutgrown(occupant: Occupant): boolean {
+    const part = this.held.get(occupant);
+    return part !== undefined && part.measuredBytes > part.reservedBytes && occupant.isUnused();
   }
 
   /** Those that a former plan asked and this one does not may stay. */
-  private ask({ evict, waitFor }: RoomPlan<TenantResident>, head: Waiting | undefined): void {
+  private ask({ evict, waitFor }: RoomPlan<OccupantResident>, head: Waiting | undefined): void {
     const waited = head === undefined ? 0 : this.clock.currentTimeMillisUnsafe() - head.since;
     const going = waitFor.length > 0 && waited < patienceMs ? [] : [...evict, ...waitFor];
     const before = this.asked;
-    this.asked = new Set(going.map(({ tenant }) => tenant));
-    for (const tenant of before) if (!this.asked.has(tenant)) tenant.stay();
-    for (const tenant of this.asked) tenant.makeWay();
+    this.asked = new Set(going.map(({ occupant }) => occupant));
+    for (const occupant of before) if (!this.asked.has(occupant)) occupant.stay();
+    for (const occupant of this.asked) occupant.makeWay();
   }
 
   /** Whether it is models in use that it waits for, or its turn. */
@@ -253,16 +253,16 @@ export class Reservations {
     return own !== this.waiting[0] || plan === undefined || plan.waitFor.length > 0;
   }
 
-  private full({ tenant, neededBytes, since }: Waiting): ModelPoolFull {
-    return this.fullAfter(tenant, neededBytes, this.clock.currentTimeMillisUnsafe() - since);
+  private full({ occupant, neededBytes, since }: Waiting): ModelPoolFull {
+    return this.fullAfter(occupant, neededBytes, this.clock.currentTimeMillisUnsafe() - since);
   }
 
   /** That there is no room for it beside the others. */
-  fullAfter(tenant: Tenant, neededBytes: number, waitedMs: number): ModelPoolFull {
+  fullAfter(occupant: Occupant, neededBytes: number, waitedMs: number): ModelPoolFull {
     return new ModelPoolFull({
-      model: tenant.id,
+      model: occupant.id,
       neededBytes,
-      ...this.left(this.residents(tenant)),
+      ...this.left(this.residents(occupant)),
       budgetBytes: this.limits.budgetBytes,
       maxLoadedModels: this.limits.maxLoaded,
       waitedMs,
@@ -274,13 +274,13 @@ export class Reservations {
     return { availableBytes: this.limits.budgetBytes - bytesOf(others), loadedModels: others.length };
   }
 
-  private residents(apart?: Tenant): ReadonlyArray<TenantResident> {
+  private residents(apart?: Occupant): ReadonlyArray<OccupantResident> {
     return [...this.held]
-      .filter(([tenant]) => tenant !== apart)
-      .map(([tenant, part]) => ({ tenant, bytes: countedBytes(part), ...tenant.residence() }));
+      .filter(([occupant]) => occupant !== apart)
+      .map(([occupant, part]) => ({ occupant, bytes: countedBytes(part), ...occupant.residence() }));
   }
 }
 
 const countedBytes = ({ reservedBytes, measuredBytes }: Part): number => Math.max(reservedBytes, measuredBytes);
 
-const idOf = ({ tenant }: TenantResident): string => tenant.id;
+const idOf = ({ occupant }: OccupantResident): string => occupant.id;

@@ -5,7 +5,7 @@ import { type LoadFailure, ModelOperationConflict } from "../../domain/errors.ts
 import type { ModelCondition, ModelFacts, ModelState } from "../../domain/model.ts";
 import type { Engine } from "../../engine/Engine.ts";
 import type { Resident } from "../memory/plan-room.ts";
-import type { Tenant } from "../memory/Reservations.ts";
+import type { Occupant } from "../memory/Reservations.ts";
 import type { Retention, Unloaded, UnloadOptions } from "../memory/retention.ts";
 import { isResident, loadedIn, reasonOf, stateOf, useOf } from "./model-phase.ts";
 import type { Place } from "./ModelUsers.ts";
@@ -13,7 +13,7 @@ import { SlotLoading } from "./SlotLoading.ts";
 import { type ModelSlotOptions, SlotState } from "./SlotState.ts";
 import { SlotUnloading } from "./SlotUnloading.ts";
 
-export class ModelSlot implements Tenant {
+export class ModelSlot implements Occupant {
   readonly facts: ModelFacts;
   private readonly state: SlotState;
   private readonly unloading: SlotUnloading;
