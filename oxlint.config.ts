@@ -99,7 +99,7 @@ export const wings: Readonly<Record<string, Readonly<Record<string, readonly str
     files: [],
     memory: ["files"],
     catalog: ["names", "files"],
-    prompting: ["catalog"],
+    prompting: ["files", "catalog"],
     smoke: [],
     download: ["names"],
     "Models.ts": ["names", "memory", "prompting"],

@@ -10,7 +10,7 @@ it("mac-check passes here, with what applies", { timeout: 900_000 }, async () =>
   const folder = mkdtempSync(join(tmpdir(), "mlxd-mac-check-"));
   const out = join(folder, "report.json");
   const ended = await promisify(execFile)(process.execPath, ["scripts/mac-check.ts", "--out", out]).catch(
-    (cause: { stderr?: string }) => ({ stderr: cause.stderr ?? String(cause) }),
+    (cause: Error & { stderr?: string }) => ({ stderr: cause.stderr ?? cause.message }),
   );
   const { counts } = JSON.parse(readFileSync(out, "utf8")) as { counts: { passed: number; failed: number } };
   rmSync(folder, { recursive: true });

@@ -5,6 +5,7 @@ import { basename, join } from "node:path";
 import { binding, device, mx } from "../../../src/service/worker/mlx.ts";
 
 /** Which MLX runs, where, and what its files hash to. */
+// oxlint-disable-next-line no-unused-vars -- every job is given settings
 export const describeBinding = (_: object): Readonly<Record<string, string>> => ({
   binding: mx.binding,
   why: binding.reason,
