@@ -239,6 +239,46 @@ describe("what cannot be done is an error", () => {
   });
 });
 
+/** The kernels for a Linux CPU have lanes and a rest, and numbers that are none. */
+describe("exponentials", () => {
+  const spread = (count: number): number[] => Array.from({ length: count }, (_, i) => 9 * Math.sin(7 * i));
+
+  it("are right to the last place but one, over all that float32 can hold", () => {
+    const inputs = Float32Array.from({ length: 17_600 }, (_, i) => -87 + i * 0.01);
+    const outputs = mx.exp(mx.array(inputs)).tolist() as number[];
+    const errors = outputs.map((value, i) => Math.abs(value / Math.exp(inputs[i] ?? 0) - 1));
+    assert.isBelow(Math.max(...errors.filter((_, i) => (inputs[i] ?? 0) < 88.7)), 2e-7);
+  });
+
+  it("of what is no number, or too large or small, are as IEEE has them", () => {
+    const extremes = mx.array([-Infinity, -200, 0, 89, Infinity, NaN]);
+    assert.deepEqual(mx.exp(extremes).tolist(), [0, 0, 1, Infinity, Infinity, NaN]);
+    assert.deepEqual(mx.sigmoid(extremes).tolist(), [0, 0, 0.5, 1, 1, NaN]);
+  });
+
+  it.each([1, 15, 16, 17, 100])("add up to one in a softmax of %d, masked columns left out", (columns) => {
+    const rows = [spread(columns), spread(columns).map((x, i) => (i % 3 === 0 ? x : -Infinity))];
+    const shares = mx.softmax(mx.array(rows), -1).tolist() as number[][];
+    for (const [row, values] of rows.entries()) {
+      const best = Math.max(...values);
+      const sum = values.reduce((total, value) => total + Math.exp(value - best), 0);
+      for (const [i, value] of values.entries()) {
+        assert.closeTo(shares[row]?.[i] ?? NaN, Math.exp(value - best) / sum, 1e-6);
+      }
+    }
+  });
+
+  it("are computed of views and of no elements", () => {
+    const view = mx.array([spread(6), spread(6)]).transpose();
+    const expected = (view.tolist() as number[][]).map((row) => row.map(Math.exp));
+    for (const [row, values] of (mx.exp(view).tolist() as number[][]).entries()) {
+      for (const [i, value] of values.entries()) assert.closeTo(value / (expected[row]?.[i] ?? NaN), 1, 1e-6);
+    }
+    assert.deepEqual(mx.softmax(mx.zeros([2, 0]), -1).shape, [2, 0]);
+    assert.deepEqual(mx.exp(mx.zeros([0])).tolist(), []);
+  });
+});
+
 describe("files", () => {
   it("hold what was written", () => {
     const file = join(folder, "two.safetensors");
