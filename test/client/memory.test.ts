@@ -21,7 +21,7 @@ const client = createInMemoryClient({
   stream: () => saying("a"),
 });
 
-// Each must take back what it adds: a few hundred show that as well as many do.
+// Each must take back what it adds: a few hundred show that as well as many do, which memory.long.ts makes.
 describe("calls with one signal", () => {
   const calls = 300;
   it.each<[string, (signal: AbortSignal) => Promise<unknown>]>([
