@@ -58,7 +58,6 @@ const liveOnce = (signal: "SIGKILL" | undefined) =>
           directory,
           weights: "auto",
           limits: { maxBatch: 4, prefillSliceTokens: 256, kvCacheBytes: gibibyte, prefixCacheBytes: 0, maxAdapters: 0 },
-          weights: "auto",
           speculation: "off",
         });
         yield* Deferred.await(ready);
