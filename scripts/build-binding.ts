@@ -60,6 +60,8 @@ const targets: Readonly<Record<string, Target>> = {
       "-s",
       `-L${libraries}/mlx/lib`,
       "-lmlx",
+      // Otherwise its name would be the path that it is written to.
+      "-Wl,-install_name,@rpath/darwin-arm64.node",
       "-Wl,-undefined,dynamic_lookup",
       `-Wl,-rpath,${fromAddon("@loader_path")}`,
     ],
