@@ -1,5 +1,8 @@
 /** The web entry under Deno, against a real server: what a browser and an edge runtime share with it is `fetch`. */
 import { execFile } from "node:child_process";
+import { mkdtempSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { durationFromMs } from "@bufbuild/protobuf/wkt";
@@ -12,7 +15,7 @@ import { startScriptedServer, untilLeft } from "../support/scripted-server.ts";
 import { deno } from "../support/tools.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
-const env = { ...process.env, DENO_DIR: `${root}.cache/deno`, DENO_NO_UPDATE_CHECK: "1" };
+const env = { ...process.env, DENO_DIR: mkdtempSync(join(tmpdir(), "mlxd-deno-")), DENO_NO_UPDATE_CHECK: "1" };
 
 const textOf = (task: GenerationTask | undefined): string => {
   const message = task?.input.case === "chat" ? task.input.value.messages[0] : undefined;
