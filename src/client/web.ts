@@ -8,6 +8,7 @@ import type { MlxdClient } from "./client.ts";
 import type { ClientOptions } from "./client-options.ts";
 import { createMlxdClientFromTransport } from "./create-client.ts";
 import { invalidField } from "./errors.ts";
+import { Leaving } from "./leaving.ts";
 import { limitBody } from "./limit-body.ts";
 
 export * from "./index.ts";
@@ -60,9 +61,10 @@ export const createMlxdClient = (options: WebClientOptions = {}): MlxdClient => 
 const guarded =
   (fetch: typeof globalThis.fetch, readMaxBytes: number): typeof globalThis.fetch =>
   async (input, init) => {
-    const response = await fetch(input, { ...init, redirect: "manual" });
+    const leaving = new Leaving(init?.signal);
+    const response = await fetch(input, { ...init, signal: leaving.signal, redirect: "manual" });
     if (response.type !== "opaqueredirect" && (response.status < 300 || response.status > 399)) {
-      return limitBody(response, readMaxBytes);
+      return limitBody(response, readMaxBytes, leaving.read);
     }
     await response.body?.cancel();
     const target = response.headers.get("location") ?? "another address";
