@@ -4,7 +4,7 @@
  */
 import { loadCheckpoint } from "../../src/service/worker/checkpoint.ts";
 import { checkAgainstItself } from "../../src/service/worker/self-check.ts";
-import { breathe } from "../../src/service/worker/mlx.ts";
+import { collectBetweenSteps } from "../../src/service/worker/mlx.ts";
 import { neutralSampling } from "../../src/service/worker/protocol.ts";
 import { Scheduler } from "../../src/service/worker/scheduler/scheduler.ts";
 import { DraftModel } from "../../src/service/worker/speculation/draft-model.ts";
@@ -65,7 +65,7 @@ const generate = async ([
   while (!scheduler.idle) {
     const work = scheduler.step();
     for (const event of scheduler.takeEvents()) if (event.type === "token") tokens += 1;
-    await breathe(work);
+    await collectBetweenSteps(work);
   }
   return (1000 * tokens) / (performance.now() - started);
 };

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import type { Model } from "../../src/service/worker/architectures/Model.ts";
 import { loadCheckpoint } from "../../src/service/worker/checkpoint.ts";
 import { KVCache } from "../../src/service/worker/cache/kv-cache.ts";
-import { breathe, collect, mx } from "../../src/service/worker/mlx.ts";
+import { collectBetweenSteps, collect, mx } from "../../src/service/worker/mlx.ts";
 import { neutralSampling } from "../../src/service/worker/protocol.ts";
 import { Scheduler } from "../../src/service/worker/scheduler/scheduler.ts";
 
@@ -92,7 +92,7 @@ const greedyDivergences = async (model: Model, runs: ReadonlyArray<GoldenRun>): 
     for (const event of scheduler.takeEvents()) {
       if (event.type === "token") outputs[event.sequence]?.push(event.tokenId);
     }
-    await breathe(work);
+    await collectBetweenSteps(work);
   }
   return runs.map(({ greedy_ids: expected }, run) => {
     const index = expected.findIndex((id, place) => id !== outputs[run]?.[place]);

@@ -1,6 +1,6 @@
 /** An engine without the service: a model and its scheduler. */
 import type { Model } from "../../../src/service/worker/architectures/Model.ts";
-import { breathe } from "../../../src/service/worker/mlx.ts";
+import { collectBetweenSteps } from "../../../src/service/worker/mlx.ts";
 import { Scheduler } from "../../../src/service/worker/scheduler/scheduler.ts";
 
 const gibibyte = 1024 ** 3;
@@ -44,7 +44,7 @@ export class BareEngine {
       const work = this.scheduler.step();
       const hasToken = this.scheduler.takeEvents().some(({ type }) => type === "token");
       if (hasToken) firstTokenAt ??= performance.now();
-      await breathe(work);
+      await collectBetweenSteps(work);
     }
     const endedAt = performance.now();
     return { prefillMs: (firstTokenAt ?? endedAt) - startedAt, decodeMs: endedAt - (firstTokenAt ?? endedAt) };

@@ -25,7 +25,7 @@ export interface LanePoolOptions extends SandboxSettings {
   readonly log: (event: string, details: Readonly<Record<string, string | number>>) => void;
 }
 
-interface Seat {
+interface PooledLane {
   readonly lane: Lane;
   readonly isLarge: boolean;
   readonly subjects: Set<string>;
@@ -50,7 +50,7 @@ interface Job extends PooledJob {
 
 export class LanePool {
   private readonly options: LanePoolOptions;
-  private readonly seats = new Set<Seat>();
+  private readonly lanes = new Set<PooledLane>();
   private readonly waiting = new WaitingJobs<Job>();
   private closed = false;
 
@@ -60,7 +60,7 @@ export class LanePool {
 
   /** Starts a lane for small jobs, so that the first does not wait for it. */
   warm(): void {
-    if (this.seats.size === 0) this.open(false);
+    if (this.lanes.size === 0) this.open(false);
   }
 
   /** Returns how to abandon it. */
@@ -76,52 +76,52 @@ export class LanePool {
   close(): void {
     this.closed = true;
     this.waiting.clear();
-    for (const seat of this.seats) this.discard(seat);
+    for (const pooled of this.lanes) this.discard(pooled);
   }
 
   private abandon(job: Job): void {
     job.abandoned = true;
     this.waiting.remove(job);
-    const seat = [...this.seats].find((each) => each.job?.job === job);
+    const pooled = [...this.lanes].find((each) => each.job?.job === job);
     // A quick one ends by itself, and its lane is worth more than it.
-    if (seat?.job?.slow === true) this.replace(seat);
+    if (pooled?.job?.slow === true) this.replace(pooled);
   }
 
   /** Gives out what waits, turn by turn, as far as there are lanes for it. */
   private assign(): void {
     if (this.closed) return;
     const begin = (job: Job): boolean => {
-      const seat = this.seatFor(job);
-      if (seat !== undefined) this.begin(seat, job);
-      return seat !== undefined;
+      const pooled = this.laneFor(job);
+      if (pooled !== undefined) this.begin(pooled, job);
+      return pooled !== undefined;
     };
     while (this.waiting.take(begin)) continue;
   }
 
-  private seatFor(job: Job): Seat | undefined {
+  private laneFor(job: Job): PooledLane | undefined {
     const { isLarge, subject, share } = job;
-    const own = [...this.seats].filter((seat) => seat.isLarge === isLarge);
+    const own = [...this.lanes].filter((pooled) => pooled.isLarge === isLarge);
     // One place for small inputs and one for large: who sends both waits for no large one of its own either.
-    if (share !== undefined && own.some((seat) => seat.job?.job.share === share)) return undefined;
-    const known = own.filter((seat) => seat.subjects.has(subject));
-    const ready = known.find((seat) => seat.job === undefined);
+    if (share !== undefined && own.some((pooled) => pooled.job?.job.share === share)) return undefined;
+    const known = own.filter((pooled) => pooled.subjects.has(subject));
+    const ready = known.find((pooled) => pooled.job === undefined);
     if (ready !== undefined) return ready;
-    if (known.some((seat) => seat.job?.slow === false)) return undefined;
+    if (known.some((pooled) => pooled.job?.slow === false)) return undefined;
     const most = isLarge ? largeLanes : this.options.lanes;
-    const busy = own.filter((seat) => seat.job?.job.subject === subject).length;
+    const busy = own.filter((pooled) => pooled.job?.job.subject === subject).length;
     if (busy >= Math.max(1, most - 1)) return undefined;
-    const idle = own.filter((seat) => seat.job === undefined);
-    const unused = idle.find((seat) => seat.subjects.size === 0);
+    const idle = own.filter((pooled) => pooled.job === undefined);
+    const unused = idle.find((pooled) => pooled.subjects.size === 0);
     if (unused !== undefined) return unused;
     return own.length < most ? this.open(isLarge) : idle[0];
   }
 
-  private begin(seat: Seat, job: Job): void {
-    clearTimeout(seat.idleTimer);
-    seat.subjects.add(job.subject);
+  private begin(pooled: PooledLane, job: Job): void {
+    clearTimeout(pooled.idleTimer);
+    pooled.subjects.add(job.subject);
     // The last used is the last that is given to another subject.
-    this.seats.delete(seat);
-    this.seats.add(seat);
+    this.lanes.delete(pooled);
+    this.lanes.add(pooled);
     const running: Running = {
       job,
       slow: false,
@@ -130,43 +130,43 @@ export class LanePool {
           running.slow = true;
           this.assign();
         }, slowAfterMs),
-        setTimeout(() => seat.lane.yieldToOthers(), yieldAfterMs),
-        setTimeout(() => seat.lane.endOverdue(), this.options.timeLimitMs * longestWait),
+        setTimeout(() => pooled.lane.yieldToOthers(), yieldAfterMs),
+        setTimeout(() => pooled.lane.endOverdue(), this.options.timeLimitMs * longestWait),
       ],
-      endSilenceWatch: seat.lane.watchSilence(this.options.timeLimitMs + silenceGraceMs),
+      endSilenceWatch: pooled.lane.watchSilence(this.options.timeLimitMs + silenceGraceMs),
     };
-    seat.job = running;
+    pooled.job = running;
     try {
-      seat.lane.send({ name: job.name, input: job.input });
+      pooled.lane.send({ name: job.name, input: job.input });
     } catch (error) {
       // What is nested too deep to be cloned.
       const message = error instanceof Error ? error.message : "it cannot be cloned";
-      queueMicrotask(() => this.onMessage(seat, { type: "threw", message }));
+      queueMicrotask(() => this.onMessage(pooled, { type: "threw", message }));
     }
   }
 
-  private open(isLarge: boolean): Seat {
+  private open(isLarge: boolean): PooledLane {
     const { timeLimitMs, memoryBytes, environment } = this.options;
-    const seat: Seat = {
+    const pooled: PooledLane = {
       isLarge,
       lane: new Lane({ timeLimitMs, memoryBytes }, environment, {
-        onMessage: (message) => this.onMessage(seat, message),
-        onExit: (reason, how) => this.onExit(seat, reason, how),
+        onMessage: (message) => this.onMessage(pooled, message),
+        onExit: (reason, how) => this.onExit(pooled, reason, how),
       }),
       subjects: new Set(),
       job: undefined,
       idleTimer: undefined,
     };
-    this.seats.add(seat);
-    this.watchIdle(seat);
-    return seat;
+    this.lanes.add(pooled);
+    this.watchIdle(pooled);
+    return pooled;
   }
 
-  private onMessage(seat: Seat, message: LaneMessage): void {
-    if (!this.seats.has(seat)) return;
-    const job = this.take(seat);
-    if (!seat.lane.resumePriority()) this.replace(seat);
-    this.watchIdle(seat);
+  private onMessage(pooled: PooledLane, message: LaneMessage): void {
+    if (!this.lanes.has(pooled)) return;
+    const job = this.take(pooled);
+    if (!pooled.lane.resumePriority()) this.replace(pooled);
+    this.watchIdle(pooled);
     if (job !== undefined && !job.abandoned) {
       if (message.type === "done") job.onOutput(message.output);
       else job.onFailure("threw", `fails: ${message.message}`);
@@ -174,10 +174,10 @@ export class LanePool {
     this.assign();
   }
 
-  private onExit(seat: Seat, reason: JobFailureReason, how: string): void {
-    if (!this.seats.has(seat)) return;
-    const job = this.take(seat);
-    this.discard(seat);
+  private onExit(pooled: PooledLane, reason: JobFailureReason, how: string): void {
+    if (!this.lanes.has(pooled)) return;
+    const job = this.take(pooled);
+    this.discard(pooled);
     this.options.log("a sandbox process ended", { reason, how, ...(job !== undefined && { job: job.name }) });
     if (job !== undefined && !job.abandoned) {
       job.crashes += 1;
@@ -202,38 +202,38 @@ export class LanePool {
     }
   }
 
-  private take(seat: Seat): Job | undefined {
-    const { job: running } = seat;
+  private take(pooled: PooledLane): Job | undefined {
+    const { job: running } = pooled;
     for (const timer of running?.timers ?? []) clearTimeout(timer);
     running?.endSilenceWatch();
-    seat.job = undefined;
+    pooled.job = undefined;
     return running?.job;
   }
 
   /** A fresh process in the place of one that is of no more use. */
-  private replace(seat: Seat): void {
-    this.take(seat);
-    this.discard(seat);
-    if (!seat.isLarge && !this.closed) this.open(false);
+  private replace(pooled: PooledLane): void {
+    this.take(pooled);
+    this.discard(pooled);
+    if (!pooled.isLarge && !this.closed) this.open(false);
     this.assign();
   }
 
-  private discard(seat: Seat): void {
-    clearTimeout(seat.idleTimer);
-    this.seats.delete(seat);
-    seat.lane.kill();
+  private discard(pooled: PooledLane): void {
+    clearTimeout(pooled.idleTimer);
+    this.lanes.delete(pooled);
+    pooled.lane.kill();
   }
 
   /** One lane for small jobs stays. */
-  private watchIdle(seat: Seat): void {
-    clearTimeout(seat.idleTimer);
-    if (!this.seats.has(seat)) return;
+  private watchIdle(pooled: PooledLane): void {
+    clearTimeout(pooled.idleTimer);
+    if (!this.lanes.has(pooled)) return;
     const end = (): void => {
-      const others = [...this.seats].filter((other) => other !== seat && !other.isLarge);
-      if (seat.isLarge || others.length > 0) this.discard(seat);
+      const others = [...this.lanes].filter((other) => other !== pooled && !other.isLarge);
+      if (pooled.isLarge || others.length > 0) this.discard(pooled);
     };
-    seat.idleTimer = setTimeout(end, seat.isLarge ? largeIdleMs : smallIdleMs);
-    seat.idleTimer.unref();
+    pooled.idleTimer = setTimeout(end, pooled.isLarge ? largeIdleMs : smallIdleMs);
+    pooled.idleTimer.unref();
   }
 }
 

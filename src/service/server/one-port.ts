@@ -110,17 +110,17 @@ export class OnePort {
     let head = Buffer.alloc(0);
     const drop = () => socket.destroy();
     const timer = setTimeout(drop, this.#sniffMs);
-    const settle = () => {
+    const detach = () => {
       clearTimeout(timer);
       this.#undecided.delete(socket);
-      socket.off("data", read).off("error", drop).off("end", drop).off("close", settle);
+      socket.off("data", read).off("error", drop).off("end", drop).off("close", detach);
     };
     const read = (chunk: Buffer) => {
       head = Buffer.concat([head, chunk]);
       const length = Math.min(head.length, preface.length);
       const isH2 = preface.compare(head, 0, length, 0, length) === 0;
       if (isH2 && length < preface.length) return; // so far a prefix of the preface: wait for more
-      settle();
+      detach();
       // The order matters: an HTTP/2 session reads what was unshifted by itself and hangs after a resume(), an
       // HTTP/1.1 parser hangs without.
       socket.pause().unshift(head);
@@ -135,6 +135,6 @@ export class OnePort {
       }
     };
     this.#undecided.add(socket);
-    socket.on("data", read).on("error", drop).on("end", drop).on("close", settle);
+    socket.on("data", read).on("error", drop).on("end", drop).on("close", detach);
   }
 }

@@ -15,12 +15,12 @@ export const scanJson = (text: string): JsonFault | undefined => {
     new Scanner(text).document();
     return undefined;
   } catch (error) {
-    if (error instanceof Found) return error.fault;
+    if (error instanceof JsonInvalid) return error.fault;
     throw error;
   }
 };
 
-class Found extends Error {
+class JsonInvalid extends Error {
   readonly fault: JsonFault;
 
   constructor(fault: JsonFault) {
@@ -87,7 +87,7 @@ class Scanner {
       if (this.#text[this.#at] !== '"') this.#fail("a name in quotes is missing");
       const key = JSON.parse(this.#string()) as string;
       const field = path === "" ? key : `${path}.${key}`;
-      if (keys.has(key)) throw new Found({ field: field.slice(0, 256), description: "it is there twice" });
+      if (keys.has(key)) throw new JsonInvalid({ field: field.slice(0, 256), description: "it is there twice" });
       keys.add(key);
       this.#take(space);
       if (this.#text[this.#at] !== ":") this.#fail("a colon is missing");
@@ -132,6 +132,6 @@ class Scanner {
     const lines = this.#text.slice(0, this.#at).split("\n");
     const reason = this.#at >= this.#text.length ? "it ends too early" : what;
     const place = `line ${lines.length}, column ${(lines.at(-1)?.length ?? 0) + 1}`;
-    throw new Found({ field: "", description: `the request is not JSON: ${reason}, at ${place}` });
+    throw new JsonInvalid({ field: "", description: `the request is not JSON: ${reason}, at ${place}` });
   }
 }

@@ -6,7 +6,7 @@ import { Constraints } from "./constraints/constraints.ts";
 import type { Model } from "./architectures/Model.ts";
 import { loadCheckpoint } from "./checkpoint.ts";
 import { isOutOfMemory, LoadError, MemoryError } from "./files/load-error.ts";
-import { binding, breathe, collect, device, finishCommands, limitBufferCache } from "./mlx.ts";
+import { binding, collectBetweenSteps, collect, device, finishCommands, limitBufferCache } from "./mlx.ts";
 import type { FromWorker, LoadMessage, SubmitMessage, ToWorker, WorkerMemory } from "./protocol.ts";
 import { Scheduler } from "./scheduler/scheduler.ts";
 import { checkAgainstItself } from "./self-check.ts";
@@ -98,7 +98,7 @@ const run = async (of: Scheduler): Promise<void> => {
         events: of.takeEvents(),
         memory: memoryOf(of),
       });
-      await breathe(work);
+      await collectBetweenSteps(work);
     }
   } catch (cause) {
     const reason = cause instanceof Error ? (cause.stack ?? cause.message) : String(cause);

@@ -29,7 +29,7 @@ let fullDebt = 0;
  *
  * @param steps what was done since the last call, as a number of decode steps
  */
-export const breathe = (steps: number): Promise<void> => {
+export const collectBetweenSteps = (steps: number): Promise<void> => {
   minorDebt += steps;
   fullDebt += steps;
   if (fullDebt >= stepsPerFullCollection) {
@@ -44,7 +44,7 @@ export const breathe = (steps: number): Promise<void> => {
 
 /** Frees what is left behind, buffers that MLX keeps among it, for when there is time: before a pause. */
 export const collect = async (): Promise<void> => {
-  await breathe(stepsPerFullCollection);
+  await collectBetweenSteps(stepsPerFullCollection);
   mx.clearCache();
 };
 

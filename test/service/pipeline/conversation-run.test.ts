@@ -8,10 +8,10 @@ import type { ConversationOption } from "../../../src/service/domain/conversatio
 import { EngineRestarting } from "../../../src/service/domain/errors.ts";
 import { Models } from "../../../src/service/models/Models.ts";
 import { SmokeTests } from "../../../src/service/models/smoke/SmokeTests.ts";
-import { layer as embeddingsLayer } from "../../../src/service/pipeline/EmbeddingsLive.ts";
+import { layer as embeddingsLayer } from "../../../src/service/pipeline/run-embeddings.ts";
 import { Embeddings } from "../../../src/service/pipeline/Embeddings.ts";
 import { Generations } from "../../../src/service/pipeline/Generations.ts";
-import { layer as generationsLayer } from "../../../src/service/pipeline/GenerationsLive.ts";
+import { layer as generationsLayer } from "../../../src/service/pipeline/run-generations.ts";
 import { Metrics } from "../../../src/service/telemetry/metrics/Metrics.ts";
 import { Stats } from "../../../src/service/telemetry/Stats.ts";
 import { quality } from "../../support/quality.ts";

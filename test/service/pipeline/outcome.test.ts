@@ -8,7 +8,7 @@ import { familyProfile } from "../../../src/service/models/catalog/families.ts";
 import { Models } from "../../../src/service/models/Models.ts";
 import { SmokeTests } from "../../../src/service/models/smoke/SmokeTests.ts";
 import { Generations } from "../../../src/service/pipeline/Generations.ts";
-import { layer as generationsLayer } from "../../../src/service/pipeline/GenerationsLive.ts";
+import { layer as generationsLayer } from "../../../src/service/pipeline/run-generations.ts";
 import { outcomeOf } from "../../../src/service/pipeline/outcome.ts";
 import { Metrics } from "../../../src/service/telemetry/metrics/Metrics.ts";
 import { Stats } from "../../../src/service/telemetry/Stats.ts";

@@ -10,11 +10,12 @@ import { familyProfile } from "../../../src/service/models/catalog/families.ts";
 import { Models } from "../../../src/service/models/Models.ts";
 import { SmokeTests } from "../../../src/service/models/smoke/SmokeTests.ts";
 import { Embeddings } from "../../../src/service/pipeline/Embeddings.ts";
-import { layer as embeddingsLayer } from "../../../src/service/pipeline/EmbeddingsLive.ts";
+import { layer as embeddingsLayer } from "../../../src/service/pipeline/run-embeddings.ts";
 import { Generations } from "../../../src/service/pipeline/Generations.ts";
-import { layer as generationsLayer } from "../../../src/service/pipeline/GenerationsLive.ts";
+import { layer as generationsLayer } from "../../../src/service/pipeline/run-generations.ts";
 import { Metrics } from "../../../src/service/telemetry/metrics/Metrics.ts";
 import { Stats } from "../../../src/service/telemetry/Stats.ts";
+import { fibersRan } from "../../support/fibers-ran.ts";
 import { tokenModel } from "../../support/model-in-use.ts";
 import { quality } from "../../support/quality.ts";
 import { makeScriptedEngine, type Script, type ScriptedEngine } from "../../support/scripted-engine.ts";
@@ -62,15 +63,13 @@ const embed = Effect.flatMap(Embeddings, (embeddings) =>
   embeddings.run({ model: "", inputs: [{ type: "text", text: "ab" }], normalize: true, truncate: false, scheduling }),
 );
 
-const settled = Effect.repeat(Effect.yieldNow, { times: 30 });
-
 /** What the call ends with, not before its time and not after it. */
 const lateAfter = Effect.fnUntraced(function* (
   call: Effect.Effect<unknown, ServiceError, Generations | Embeddings>,
   waitedFor: QueueTimeout["waitedFor"],
 ) {
   const fiber = yield* Effect.forkChild(Effect.flip(call), { startImmediately: true });
-  yield* settled;
+  yield* fibersRan;
   yield* TestClock.adjust("199 millis");
   assert.isUndefined(fiber.pollUnsafe(), "it ended before its time");
   yield* TestClock.adjust("1 millis");
@@ -78,7 +77,7 @@ const lateAfter = Effect.fnUntraced(function* (
 });
 
 const assertGivenBack = Effect.gen(function* () {
-  yield* settled;
+  yield* fibersRan;
   assert.deepInclude((yield* (yield* Stats).snapshot).get("tiny"), { running: 0, queued: 0 });
 });
 
@@ -112,7 +111,7 @@ for (const [what, call] of Object.entries(calls)) {
             Effect.flatMap(Generations, (generations) => generations.run(task())),
             { startImmediately: true },
           );
-          yield* settled;
+          yield* fibersRan;
           yield* lateAfter(call, "place");
           yield* engine.resume;
           yield* Fiber.join(running);
@@ -125,7 +124,7 @@ for (const [what, call] of Object.entries(calls)) {
       withPipeline({ script: [{ pause: true }, "a"] }, (engine) =>
         Effect.gen(function* () {
           const fiber = yield* Effect.forkChild(call, { startImmediately: true });
-          yield* settled;
+          yield* fibersRan;
           yield* TestClock.adjust("30 seconds");
           yield* engine.resume;
           yield* Fiber.join(fiber);
@@ -139,10 +138,10 @@ for (const [what, call] of Object.entries(calls)) {
         { script: [{ pause: true, queued: true }], load: Deferred.await(loaded) },
         Effect.fnUntraced(function* () {
           const fiber = yield* Effect.forkChild(Effect.flip(call), { startImmediately: true });
-          yield* settled;
+          yield* fibersRan;
           yield* TestClock.adjust("150 millis");
           yield* Deferred.succeed(loaded, undefined);
-          yield* settled;
+          yield* fibersRan;
           yield* TestClock.adjust("50 millis");
           assert.deepInclude(yield* Fiber.join(fiber), { _tag: "QueueTimeout", waitedFor: "engine" });
         }),

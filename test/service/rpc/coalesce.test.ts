@@ -4,6 +4,7 @@ import { TestClock } from "effect/testing";
 
 import type { GenerationEvent } from "../../../src/service/domain/generation.ts";
 import { coalesce, type FlushOptions } from "../../../src/service/rpc/coalesce.ts";
+import { fibersRan } from "../../support/fibers-ran.ts";
 import { chunk, eventsOf, finished, started } from "../../support/scripted-generations.ts";
 
 const texts = Array.from("abcdefgh");
@@ -103,31 +104,30 @@ describe("coalesce", () => {
     Effect.gen(function* () {
       const source = yield* Queue.unbounded<GenerationEvent>();
       const seen: string[] = [];
-      const settle = Effect.forEach(Array.from({ length: 20 }), () => Effect.yieldNow, { discard: true });
       const fiber = yield* coalesce({ flushTokens: 100, flushIntervalMs: 50 })(Stream.fromQueue(source)).pipe(
         Stream.runForEach((event) => Effect.sync(() => seen.push(summary(event)))),
         Effect.forkChild,
       );
       yield* Queue.offerAll(source, [started, chunk("a", 1)]);
-      yield* settle;
+      yield* fibersRan;
       yield* TestClock.adjust(30);
       yield* Queue.offer(source, chunk("b", 2));
-      yield* settle;
+      yield* fibersRan;
       yield* TestClock.adjust(19);
-      yield* settle;
+      yield* fibersRan;
       assert.deepStrictEqual(seen, ["started"]);
       yield* TestClock.adjust(1);
-      yield* settle;
+      yield* fibersRan;
       assert.deepStrictEqual(seen, ["started", "ab:2:2"]);
       // The next interval begins with the next chunk.
       yield* TestClock.adjust(500);
       yield* Queue.offer(source, chunk("c", 3));
-      yield* settle;
+      yield* fibersRan;
       yield* TestClock.adjust(49);
-      yield* settle;
+      yield* fibersRan;
       assert.strictEqual(seen.length, 2);
       yield* TestClock.adjust(1);
-      yield* settle;
+      yield* fibersRan;
       assert.deepStrictEqual(seen, ["started", "ab:2:2", "c:1:3"]);
       yield* Fiber.interrupt(fiber);
     }),
@@ -137,21 +137,20 @@ describe("coalesce", () => {
     Effect.gen(function* () {
       const source = yield* Queue.unbounded<GenerationEvent>();
       const seen: string[] = [];
-      const settle = Effect.forEach(Array.from({ length: 20 }), () => Effect.yieldNow, { discard: true });
       const fiber = yield* coalesce({ flushTokens: 2, flushIntervalMs: 50 })(Stream.fromQueue(source)).pipe(
         Stream.runForEach((event) => Effect.sync(() => seen.push(summary(event)))),
         Effect.forkChild,
       );
       yield* Queue.offer(source, chunk("a", 1));
-      yield* settle;
+      yield* fibersRan;
       yield* TestClock.adjust(40);
       yield* Queue.offerAll(source, [chunk("b", 2), chunk("c", 3)]);
-      yield* settle;
+      yield* fibersRan;
       yield* TestClock.adjust(49);
-      yield* settle;
+      yield* fibersRan;
       assert.deepStrictEqual(seen, ["ab:2:2"]);
       yield* TestClock.adjust(1);
-      yield* settle;
+      yield* fibersRan;
       assert.deepStrictEqual(seen, ["ab:2:2", "c:1:3"]);
       yield* Fiber.interrupt(fiber);
     }),

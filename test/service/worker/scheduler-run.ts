@@ -6,7 +6,7 @@ import {
   type WorkerLimits,
 } from "../../../src/service/worker/protocol.ts";
 import type { Scheduler } from "../../../src/service/worker/scheduler/scheduler.ts";
-import { breathe } from "../../../src/service/worker/mlx.ts";
+import { collectBetweenSteps } from "../../../src/service/worker/mlx.ts";
 
 export const limits: WorkerLimits = {
   maxBatch: 8,
@@ -86,7 +86,7 @@ export const drive = async (
       if (event.type === "adapter-failed") output.end = event.reason;
       if (event.type === "embedding") output.vector = event.vector;
     }
-    await breathe(work);
+    await collectBetweenSteps(work);
     if (step > 5000) throw new Error("the scheduler does not come to an end");
   }
   return outputs;

@@ -1,7 +1,7 @@
 /** What the hub's and the disk's failures mean to the one who wants the model. */
 import { DownloadFailed, DownloadsOff, InvalidField, ModelAccessDenied, ModelNotFound } from "../../domain/errors.ts";
 import type { HubError } from "./hub-error.ts";
-import type { DiskError } from "./settled-promise.ts";
+import type { DiskError } from "./cancellable-promise.ts";
 
 export interface HubRequest {
   readonly repository: string;

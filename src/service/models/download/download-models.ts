@@ -15,7 +15,7 @@ import { HubCache } from "./HubCache.ts";
 import { ModelFolder } from "./ModelFolder.ts";
 import { ProgressMeter } from "./progress-meter.ts";
 import type { RetryOptions } from "./retry.ts";
-import { settledPromise } from "./settled-promise.ts";
+import { cancellablePromise } from "./cancellable-promise.ts";
 
 export interface DownloadsOptions extends RetryOptions {
   /** Of the file system that holds a folder. */
@@ -57,8 +57,8 @@ export const layerWith = (
       const staged = new Set<string>();
 
       const room = Effect.fnUntraced(function* ({ repository: model, files }: RemoteModel, staging: string) {
-        const neededBytes = yield* settledPromise(() => missingBytes(staging, files));
-        const availableBytes = Math.max(0, (yield* settledPromise(() => freeBytes(staging))) - reservedBytes);
+        const neededBytes = yield* cancellablePromise(() => missingBytes(staging, files));
+        const availableBytes = Math.max(0, (yield* cancellablePromise(() => freeBytes(staging))) - reservedBytes);
         return new InsufficientDisk({ model, neededBytes, availableBytes });
       });
 
@@ -69,8 +69,8 @@ export const layerWith = (
       ) {
         const { repository, commit, id, files } = model;
         // Another download may have brought it since it was resolved.
-        if ((yield* settledPromise(() => folder.originOf(id)))?.commit === commit) return;
-        const staging = yield* settledPromise(() => folder.openStaging(name));
+        if ((yield* cancellablePromise(() => folder.originOf(id)))?.commit === commit) return;
+        const staging = yield* cancellablePromise(() => folder.openStaging(name));
         const meter = new ProgressMeter(files);
         const bring = Effect.gen(function* () {
           yield* takeCached(model, staging, meter, cache);
@@ -87,8 +87,8 @@ export const layerWith = (
           ),
         );
         yield* report;
-        yield* settledPromise(() => folder.publish(staging, id, { repository, commit }));
-        yield* settledPromise(() => folder.discardStaging(id, (each) => staged.has(each)));
+        yield* cancellablePromise(() => folder.publish(staging, id, { repository, commit }));
+        yield* cancellablePromise(() => folder.discardStaging(id, (each) => staged.has(each)));
       });
 
       const start = (model: RemoteModel, name: string) => (onProgress: (progress: DownloadProgress) => void) => {

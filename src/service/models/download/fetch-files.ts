@@ -13,7 +13,7 @@ import type { HubError } from "./hub-error.ts";
 import { sizeOf } from "./ModelFolder.ts";
 import type { ProgressMeter } from "./progress-meter.ts";
 import { type RetryOptions, withRetries } from "./retry.ts";
-import { type DiskError, settledPromise } from "./settled-promise.ts";
+import { type DiskError, cancellablePromise } from "./cancellable-promise.ts";
 import { transferFile } from "./transfer-file.ts";
 
 export interface FetchOptions extends RetryOptions {
@@ -53,16 +53,16 @@ export const takeCached = Effect.fnUntraced(function* (
 ): Effect.fn.Return<void, HubError | DiskError | ChecksumMismatch> {
   for (const file of files) {
     const path = join(staging, file.path);
-    if (yield* settledPromise(() => isThere(path, file))) continue;
+    if (yield* cancellablePromise(() => isThere(path, file))) continue;
     // Never the incomplete file: what is written to that would be written to the cache's own.
     const taken = `${path}.cached`;
-    yield* settledPromise(() => rm(taken, { force: true }));
-    const found = yield* settledPromise(() => cache.take(repository, commit, file, taken));
-    if (found && (yield* settledPromise((signal) => isIntact(taken, file, signal)))) {
-      yield* settledPromise(() => rename(taken, path));
+    yield* cancellablePromise(() => rm(taken, { force: true }));
+    const found = yield* cancellablePromise(() => cache.take(repository, commit, file, taken));
+    if (found && (yield* cancellablePromise((signal) => isIntact(taken, file, signal)))) {
+      yield* cancellablePromise(() => rename(taken, path));
       meter.setDone(file);
     } else {
-      yield* settledPromise(() => rm(taken, { force: true }));
+      yield* cancellablePromise(() => rm(taken, { force: true }));
       if (isCached) return yield* new ChecksumMismatch({ model: repository, file: file.path, attempts: 1 });
     }
   }
@@ -75,12 +75,12 @@ const fetchFile = Effect.fnUntraced(function* (
   meter: ProgressMeter,
   { hub, stallMs, ...retry }: FetchOptions,
 ): Effect.fn.Return<void, HubError | DiskError | ChecksumMismatch> {
-  if (yield* settledPromise(() => isThere(path, file))) return meter.setDone(file);
+  if (yield* cancellablePromise(() => isThere(path, file))) return meter.setDone(file);
   const partial = partialOf(path);
   /** The most that was there so far: what is lost and fetched again is no progress. */
   let most = 0;
   let mostBefore = 0;
-  const transfer = settledPromise((signal) =>
+  const transfer = cancellablePromise((signal) =>
     transferFile(
       {
         partial,
@@ -102,11 +102,11 @@ const fetchFile = Effect.fnUntraced(function* (
   };
   for (let attempt = 1; attempt <= maxChecksumAttempts; attempt++) {
     yield* withRetries(transfer, retry, hasProgressed);
-    if (yield* settledPromise((signal) => isIntact(partial, file, signal))) {
-      yield* settledPromise(() => rename(partial, path));
+    if (yield* cancellablePromise((signal) => isIntact(partial, file, signal))) {
+      yield* cancellablePromise(() => rename(partial, path));
       return meter.setDone(file);
     }
-    yield* settledPromise(() => rm(partial));
+    yield* cancellablePromise(() => rm(partial));
     meter.setBytes(file, 0);
     most = 0;
     mostBefore = 0;

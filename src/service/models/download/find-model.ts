@@ -13,7 +13,7 @@ import type { HubCache } from "./HubCache.ts";
 import type { ModelFolder } from "./ModelFolder.ts";
 import { checkRepository, checkRevision, folderOf } from "../names/repository.ts";
 import { type RetryOptions, withRetries } from "./retry.ts";
-import { settledPromise } from "./settled-promise.ts";
+import { cancellablePromise } from "./cancellable-promise.ts";
 
 export interface FindOptions {
   readonly hub: Hub;
@@ -98,7 +98,7 @@ const findPresent = Effect.fnUntraced(function* (
 });
 
 const findAtHub = Effect.fnUntraced(function* (name: string, revision: string, { hub, folder, retry }: FindOptions) {
-  const ask = <A>(request: (signal: AbortSignal) => Promise<A>) => withRetries(settledPromise(request), retry);
+  const ask = <A>(request: (signal: AbortSignal) => Promise<A>) => withRetries(cancellablePromise(request), retry);
   const { repository, commit } = yield* ask((signal) => hub.resolve(name, revision, signal));
   const model = { repository, commit, id: folderOf(repository) };
   const present = yield* findPresent(folder, model);
@@ -110,7 +110,7 @@ const findAtHub = Effect.fnUntraced(function* (name: string, revision: string, {
 
 /** A search that fails finds nothing. */
 const withNearest = ({ model }: ModelNotFound, hub: Hub): Effect.Effect<ModelNotFound> =>
-  settledPromise((signal) => hub.similar(model, signal)).pipe(
+  cancellablePromise((signal) => hub.similar(model, signal)).pipe(
     Effect.orElseSucceed((): ReadonlyArray<string> => []),
     Effect.map((found) => {
       const known = found.map((id) => ({ id, aliases: [], source: id }));

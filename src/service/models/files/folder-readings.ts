@@ -16,7 +16,7 @@ export class FolderReadings {
    * @param isKnown folders that need not be read again
    * @returns how each is read, and what makes these readings the last ones
    */
-  begin(isKnown: (directory: string) => boolean): { readonly read: ReadFolders; readonly keep: () => void } {
+  begin(isKnown: (directory: string) => boolean): { readonly read: ReadFolders; readonly commit: () => void } {
     const now = new Map<string, Promise<Checkpoint>>();
     return {
       read: {
@@ -28,7 +28,7 @@ export class FolderReadings {
           return reading;
         },
       },
-      keep: () => {
+      commit: () => {
         this.last = now;
       },
     };

@@ -1,6 +1,6 @@
 /**
- * The memory budget: who has which part of it, and the loads that wait for theirs. A part is taken before an engine
- * starts and given back when its process is gone, so that the budget holds at every moment in between.
+ * The memory budget: who has how much of it reserved, and the loads that wait for theirs. A reservation is made before an engine
+ * starts and released when its process is gone, so that the budget holds at every moment in between.
  */
 import { type Clock, Deferred, Effect, Exit, type Scope } from "effect";
 
@@ -24,8 +24,8 @@ export interface ReservationLimits extends RoomLimits {
   readonly waitMs: number;
 }
 
-/** An occupant's part. What its process is found to take counts where it is more than what was reserved. */
-interface Part {
+/** An occupant's reservation. What its process is found to take counts where it is more than what was reserved. */
+interface Reservation {
   readonly reservedBytes: number;
   measuredBytes: number;
 }
@@ -65,7 +65,7 @@ const retryAfterMs = 1_000;
 export class Reservations {
   private readonly limits: ReservationLimits;
   private readonly clock: Clock.Clock;
-  private readonly held = new Map<Occupant, Part>();
+  private readonly held = new Map<Occupant, Reservation>();
   /** First come, first served: a large model does not wait for ever behind small ones. */
   private readonly waiting: Waiting[] = [];
   private asked: ReadonlySet<Occupant> = new Set();
@@ -77,7 +77,7 @@ export class Reservations {
     this.clock = clock;
   }
 
-  /** Waits until the model fits. The scope holds its part. */
+  /** Waits until the model fits. The scope holds its reservation. */
   reserve(occupant: Occupant, neededBytes: number): Effect.Effect<void, ModelTooLarge | ModelPoolFull, Scope.Scope> {
     return Effect.acquireRelease(
       Effect.suspend(() => this.acquire(occupant, neededBytes)),
@@ -109,41 +109,42 @@ export class Reservations {
 
   /** What counts of the budget. */
   reservedBytes(occupant: Occupant): number {
-    const part = this.held.get(occupant);
-    return part === undefined ? 0 : countedBytes(part);
+    const reservation = this.held.get(occupant);
+    return reservation === undefined ? 0 : countedBytes(reservation);
   }
 
   /**
-   * Corrects an occupant's part by what its process takes. Where it has outgrown its part and the budget, idle models make
+   * Corrects an occupant's reservation by what its process takes. Where it has outgrown that and the budget, idle models make
    * way, itself among them.
    */
   measure(occupant: Occupant, bytes: number): void {
-    const part = this.held.get(occupant);
-    if (part === undefined) return;
-    const before = countedBytes(part);
-    part.measuredBytes = bytes;
-    if (countedBytes(part) !== before) this.advance();
+    const reservation = this.held.get(occupant);
+    if (reservation === undefined) return;
+    const before = countedBytes(reservation);
+    reservation.measuredBytes = bytes;
+    if (countedBytes(reservation) !== before) this.advance();
   }
 
   /**
    * A loaded occupant needs more than was reserved for it. False where others that are in use leave no room for it.
    */
   raise(occupant: Occupant, neededBytes: number): boolean {
-    const part = this.held.get(occupant);
-    if (part === undefined) return false;
-    this.held.set(occupant, { ...part, reservedBytes: Math.max(part.reservedBytes, neededBytes) });
+    const reservation = this.held.get(occupant);
+    if (reservation === undefined) return false;
+    this.held.set(occupant, { ...reservation, reservedBytes: Math.max(reservation.reservedBytes, neededBytes) });
     this.advance();
     return !this.isOverdrawn;
   }
 
-  /** Why an occupant may not begin more: it has outgrown its part, and nobody can make way for that. */
+  /** Why an occupant may not begin more: it has outgrown its reservation, and nobody can make way for that. */
   overdraft(occupant: Occupant): MemoryBudgetExceeded | undefined {
-    const part = this.held.get(occupant);
-    if (part === undefined || part.measuredBytes <= part.reservedBytes || !this.isOverdrawn) return undefined;
+    const reservation = this.held.get(occupant);
+    if (reservation === undefined || reservation.measuredBytes <= reservation.reservedBytes || !this.isOverdrawn)
+      return undefined;
     return new MemoryBudgetExceeded({
       model: occupant.id,
-      residentBytes: part.measuredBytes,
-      reservedBytes: part.reservedBytes,
+      residentBytes: reservation.measuredBytes,
+      reservedBytes: reservation.reservedBytes,
       budgetBytes: this.limits.budgetBytes,
       retryAfterMs,
     });
@@ -232,8 +233,8 @@ export class Reservations {
   }
 
   private hasOutgrown(occupant: Occupant): boolean {
-    const part = this.held.get(occupant);
-    return part !== undefined && part.measuredBytes > part.reservedBytes && occupant.isUnused();
+    const reservation = this.held.get(occupant);
+    return reservation !== undefined && reservation.measuredBytes > reservation.reservedBytes && occupant.isUnused();
   }
 
   /** Those that a former plan asked and this one does not may stay. */
@@ -277,10 +278,10 @@ export class Reservations {
   private residents(apart?: Occupant): ReadonlyArray<OccupantResident> {
     return [...this.held]
       .filter(([occupant]) => occupant !== apart)
-      .map(([occupant, part]) => ({ occupant, bytes: countedBytes(part), ...occupant.residence() }));
+      .map(([occupant, reservation]) => ({ occupant, bytes: countedBytes(reservation), ...occupant.residence() }));
   }
 }
 
-const countedBytes = ({ reservedBytes, measuredBytes }: Part): number => Math.max(reservedBytes, measuredBytes);
+const countedBytes = ({ reservedBytes, measuredBytes }: Reservation): number => Math.max(reservedBytes, measuredBytes);
 
 const idOf = ({ occupant }: OccupantResident): string => occupant.id;

@@ -13,7 +13,7 @@ import { readFolder, readSandboxed } from "../files/read-sandboxed.ts";
 import { assertUnchanged } from "../files/unchanged.ts";
 import type { CatalogChange } from "../Models.ts";
 import type { NameFailure } from "../names/resolve-name.ts";
-import { keepTools } from "../prompting/keep-tools.ts";
+import { cachedTools } from "../prompting/cached-tools.ts";
 import { draftOf } from "./draft-of.ts";
 import { changeOf, conditionsOf, findDefault, findMember, type Member, runsAlike } from "./members.ts";
 import { asConfigurationInvalid, type CatalogFailure, readEntries } from "./read-entries.ts";
@@ -173,9 +173,9 @@ export class ModelSet {
   ): Effect.Effect<CatalogChange, CatalogFailure> {
     return Effect.gen({ self: this }, function* () {
       const { idleTtlMs } = this.parts;
-      const { read, keep } = this.readings.begin(isKnown);
+      const { read, commit } = this.readings.begin(isKnown);
       const entries = yield* readEntries(settings, read);
-      keep();
+      commit();
       const members = yield* Effect.forEach(entries, (entry) => this.makeMember(entry));
       const fallback = yield* Effect.fromResult(findDefault(members, settings.defaultModel, this.state.fallback));
       const before = this.state.members;
@@ -205,7 +205,7 @@ export class ModelSet {
       const draft = draftOf(entry, engineConfig);
       const unchanged = assertUnchanged(sandbox, facts, draft?.problem === "" ? draft.facts : undefined);
       // Who asks for its prompts asks again, and finds what is there now.
-      const tools = yield* keepTools(
+      const tools = yield* cachedTools(
         entry,
         sandbox,
         Effect.tapError(unchanged, () => this.refresh(facts)),

@@ -8,7 +8,7 @@ import type { Resident } from "../memory/plan-room.ts";
 import type { Occupant } from "../memory/Reservations.ts";
 import type { Retention, Unloaded, UnloadOptions } from "../memory/retention.ts";
 import { isResident, loadedIn, reasonOf, stateOf, useOf } from "./model-phase.ts";
-import type { Place } from "./ModelUsers.ts";
+import type { ModelUser } from "./ModelUsers.ts";
 import { SlotLoading } from "./SlotLoading.ts";
 import { type ModelSlotOptions, SlotState } from "./SlotState.ts";
 import { SlotUnloading } from "./SlotUnloading.ts";
@@ -76,19 +76,19 @@ export class ModelSlot implements Occupant {
   readonly lease: Effect.Effect<Engine, LoadFailure, Scope.Scope> = Effect.uninterruptibleMask((restore) =>
     Effect.gen({ self: this }, function* () {
       const { users, phase, options } = this.state;
-      const place = users.wait();
+      const user = users.wait();
       if (phase.state === "active" || (phase.state === "draining" && phase.why === "removal")) {
         users.admit(phase.loaded);
       }
-      while (place.loaded === undefined) {
+      while (user.loaded === undefined) {
         const exit = yield* Effect.exit(restore(this.loadOrWait));
         if (Exit.isSuccess(exit)) continue;
-        this.giveBack(place);
+        this.giveBack(user);
         return yield* Effect.failCause(exit.cause);
       }
-      yield* Effect.addFinalizer(() => Effect.sync(() => this.giveBack(place)));
+      yield* Effect.addFinalizer(() => Effect.sync(() => this.giveBack(user)));
       const overdraft = options.overdraft();
-      return overdraft === undefined ? place.loaded.engine : yield* overdraft;
+      return overdraft === undefined ? user.loaded.engine : yield* overdraft;
     }),
   );
 
@@ -182,10 +182,10 @@ export class ModelSlot implements Occupant {
     return stateOf(this.state.phase, this.downloads);
   }
 
-  private giveBack(place: Place): void {
+  private giveBack(user: ModelUser): void {
     const { users, options } = this.state;
-    users.leave(place);
-    if (place.loaded === undefined) {
+    users.leave(user);
+    if (user.loaded === undefined) {
       if (users.areNone) this.loading.cancel("cancelled");
       return;
     }

@@ -4,13 +4,13 @@ import type { Clock } from "effect";
 import type { LoadedEngine } from "./LoadedEngine.ts";
 
 /** One who waits for the engine, or has it. */
-export interface Place {
+export interface ModelUser {
   loaded: LoadedEngine | undefined;
 }
 
 export class ModelUsers {
   private readonly clock: Clock.Clock;
-  private readonly waiting = new Set<Place>();
+  private readonly waiting = new Set<ModelUser>();
   private holding = 0;
   private usedAt: number | undefined;
 
@@ -33,25 +33,25 @@ export class ModelUsers {
     return this.haveLeft && this.waiting.size === 0;
   }
 
-  wait(): Place {
-    const place: Place = { loaded: undefined };
-    this.waiting.add(place);
-    return place;
+  wait(): ModelUser {
+    const user: ModelUser = { loaded: undefined };
+    this.waiting.add(user);
+    return user;
   }
 
   /** All who wait have the engine from here on, also where it is asked to go in the same moment. */
   admit(loaded: LoadedEngine): void {
     if (this.waiting.size === 0) return;
-    for (const place of this.waiting) place.loaded = loaded;
+    for (const user of this.waiting) user.loaded = loaded;
     this.holding += this.waiting.size;
     this.waiting.clear();
     this.touch();
   }
 
   /** Gives the engine back, or up waiting for it. */
-  leave(place: Place): void {
-    if (place.loaded === undefined) {
-      this.waiting.delete(place);
+  leave(user: ModelUser): void {
+    if (user.loaded === undefined) {
+      this.waiting.delete(user);
       return;
     }
     this.holding -= 1;

@@ -4,7 +4,7 @@ import { Cause, Effect, Exit, Fiber, Result, Scope, Stream } from "effect";
 import { type LoadFailure, ModelBroken } from "../../domain/errors.ts";
 import type { Engine, EngineFault } from "../../engine/Engine.ts";
 import { LoadedEngine } from "./LoadedEngine.ts";
-import type { Failing, LoadingPhase } from "./model-phase.ts";
+import type { ModelFault, LoadingPhase } from "./model-phase.ts";
 import type { SlotState } from "./SlotState.ts";
 import type { SlotUnloading } from "./SlotUnloading.ts";
 
@@ -128,7 +128,7 @@ export class SlotLoading {
    * @param wasInUse then it is tried again also where nobody asks for it: who looks at its health sends nobody
    * @param exit what those who wait for it are told
    */
-  private fail(error: Failing, wasInUse: boolean, exit: Exit.Exit<void, LoadFailure> = Exit.fail(error)): void {
+  private fail(error: ModelFault, wasInUse: boolean, exit: Exit.Exit<void, LoadFailure> = Exit.fail(error)): void {
     const { state } = this;
     const pauseMs = Math.min(longestRetryMs, retryFailedAfterMs * 2 ** this.failures);
     this.failures += 1;
@@ -158,7 +158,7 @@ const longestRetryMs = 300_000;
 const measureMs = 1_000;
 
 /** Whether it says something of the model or its engine, and not of the others in memory. */
-const isFailing = (error: LoadFailure): error is Failing =>
+const isFailing = (error: LoadFailure): error is ModelFault =>
   error._tag === "ModelBroken" ||
   error._tag === "ModelNotDownloaded" ||
   error._tag === "ModelFilesMissing" ||

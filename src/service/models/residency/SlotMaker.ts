@@ -8,7 +8,7 @@ import type { EngineDevice, Engines, EngineStatus, LoadedMlx } from "../../engin
 import type { CatalogEntry } from "../catalog/catalog.ts";
 import { type Footprint, footprintOf } from "../memory/footprint.ts";
 import type { Reservations } from "../memory/Reservations.ts";
-import { refusalOf } from "../prompting/keep-tools.ts";
+import { refusalOf } from "../prompting/cached-tools.ts";
 import { draftOf, unusableDraft } from "./draft-of.ts";
 import type { Member } from "./members.ts";
 import { ModelSlot } from "./ModelSlot.ts";

@@ -44,7 +44,7 @@ export class SlotState {
   /** Whether it is no longer in the catalog. */
   retired = false;
   private current: Phase;
-  private kept: Retention;
+  private currentRetention: Retention;
   /** Done when the phase is over; fails those who waited for it. */
   private over = Deferred.makeUnsafe<void, LoadFailure>();
   private readonly idleWatch: IdleWatch;
@@ -53,7 +53,7 @@ export class SlotState {
   constructor(options: ModelSlotOptions, onIdleExpired: () => void) {
     const { refusal, retention, run, clock } = options;
     this.options = options;
-    this.kept = retention;
+    this.currentRetention = retention;
     this.current =
       refusal === undefined ? { state: "available" } : { state: "failed", error: refusal, retryAt: Infinity };
     this.users = new ModelUsers(clock);
@@ -69,7 +69,7 @@ export class SlotState {
   }
 
   get retention(): Retention {
-    return this.kept;
+    return this.currentRetention;
   }
 
   /** Epoch milliseconds. */
@@ -102,7 +102,7 @@ export class SlotState {
 
   /** What is left out stays as it is. */
   changeRetention(changes: Partial<Retention>): void {
-    this.kept = { ...this.kept, ...changes };
+    this.currentRetention = { ...this.currentRetention, ...changes };
     this.options.onIdle();
     this.watchIdle();
   }
@@ -114,7 +114,7 @@ export class SlotState {
   }
 
   private watchIdle(): void {
-    const { pinned, idleTtlMs } = this.kept;
+    const { pinned, idleTtlMs } = this.currentRetention;
     if (this.current.state === "active" && !pinned && idleTtlMs > 0) this.idleWatch.begin(idleTtlMs);
     else this.idleWatch.end();
   }

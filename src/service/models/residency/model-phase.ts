@@ -9,11 +9,11 @@ import type { LoadedEngine } from "./LoadedEngine.ts";
 import type { Resident } from "../memory/plan-room.ts";
 
 /** Why it cannot be used as it is. That its files changed is not of this kind: with these it can. */
-export type Failing = FilesUnusable | Exclude<EngineFault, ModelChanged>;
+export type ModelFault = FilesUnusable | Exclude<EngineFault, ModelChanged>;
 
 interface FailedPhase {
   readonly state: "failed";
-  readonly error: Failing;
+  readonly error: ModelFault;
   /** Epoch milliseconds: until then a lease gets the same error. */
   readonly retryAt: number;
 }

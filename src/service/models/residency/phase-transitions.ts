@@ -1,7 +1,7 @@
 /** How a model goes from one phase to the next: decided here, carried out by the slot. */
 import type { UnloadReason } from "../memory/retention.ts";
 import type { LoadedEngine } from "./LoadedEngine.ts";
-import type { Failing, LoadingPhase, Phase } from "./model-phase.ts";
+import type { ModelFault, LoadingPhase, Phase } from "./model-phase.ts";
 
 export type PhaseEvent =
   /** Somebody has asked for it. */
@@ -21,7 +21,7 @@ export type PhaseEvent =
   | { readonly type: "lost"; readonly loaded: LoadedEngine }
   /** Its memory is free. */
   | { readonly type: "released" }
-  | { readonly type: "failed"; readonly error: Failing; readonly retryAt: number }
+  | { readonly type: "failed"; readonly error: ModelFault; readonly retryAt: number }
   /** Somebody asks for it who may have mended what was wrong. */
   | { readonly type: "forget-failure" };
 

@@ -40,7 +40,7 @@ export const callsGrammar = ({ tools, notation, several }: CallsOptions): Gramma
   return checkedGrammar({ root: "root", rules: { ...schemas.rules, [plainTextRule]: plain, root } });
 };
 
-interface Call {
+interface CallableTool {
   readonly name: string;
   readonly arguments: GrammarExpression;
   /** Of notations that write each argument by itself. */
@@ -52,7 +52,7 @@ const closings: Readonly<Partial<Record<Notation, string>>> = { functions: "</pa
 
 /** @param share makes a rule of what stands in several places */
 type Write = (
-  calls: ReadonlyArray<Call>,
+  calls: ReadonlyArray<CallableTool>,
   several: boolean,
   share: (of: GrammarExpression) => GrammarExpression,
 ) => GrammarExpression;
@@ -156,7 +156,7 @@ const notations: Readonly<Record<Notation, Write>> = {
   harmony,
 };
 
-const callObject = (calls: ReadonlyArray<Call>, key: "arguments" | "parameters"): GrammarExpression =>
+const callObject = (calls: ReadonlyArray<CallableTool>, key: "arguments" | "parameters"): GrammarExpression =>
   choice(
     ...calls.map((call) =>
       sequence(text('{"name": '), jsonLiteral(call.name), text(`, "${key}": `), call.arguments, text("}")),

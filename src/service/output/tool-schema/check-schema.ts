@@ -38,12 +38,12 @@ export const checkSchema = (schema: JsonObject): SchemaProblem | undefined => {
     new Check(schema).run();
     return undefined;
   } catch (cause) {
-    if (cause instanceof Found) return cause.problem;
+    if (cause instanceof SchemaInvalid) return cause.problem;
     throw cause;
   }
 };
 
-class Found extends Error {
+class SchemaInvalid extends Error {
   readonly problem: SchemaProblem;
 
   constructor(where: string, reason: string) {
@@ -75,12 +75,12 @@ class Check {
 
   run(): void {
     const size = countValues(this.root);
-    if (nestsTooDeep(this.root)) throw new Found("#", `is nested more than ${deepestValue} deep`);
-    if (size > mostSchemaValues) throw new Found("#", `has more than ${mostSchemaValues} values`);
+    if (nestsTooDeep(this.root)) throw new SchemaInvalid("#", `is nested more than ${deepestValue} deep`);
+    if (size > mostSchemaValues) throw new SchemaInvalid("#", `has more than ${mostSchemaValues} values`);
     this.visitAll();
     for (const schema of this.places.keys()) this.count(schema, 0);
     if (!this.takesObjects(this.root, new Set())) {
-      throw new Found("#", "must take an object: the arguments of a call are one");
+      throw new SchemaInvalid("#", "must take an object: the arguments of a call are one");
     }
   }
 
@@ -90,8 +90,8 @@ class Check {
     for (let place = open.pop(); place !== undefined; place = open.pop()) {
       const { schema, where, depth } = place;
       if (typeof schema === "boolean") continue;
-      if (!isObject(schema)) throw new Found(where, "must be a schema: an object, true or false");
-      if (depth > deepest) throw new Found(where, `is nested more than ${deepest} deep`);
+      if (!isObject(schema)) throw new SchemaInvalid(where, "must be a schema: an object, true or false");
+      if (depth > deepest) throw new SchemaInvalid(where, `is nested more than ${deepest} deep`);
       if (this.places.has(schema)) continue;
       this.places.set(schema, where);
       open.push(...this.partsOfSchema(schema, where, depth).toReversed());
@@ -101,9 +101,9 @@ class Check {
   private partsOfSchema(schema: JsonObject, where: string, depth: number): ReadonlyArray<Place> {
     return Object.entries(schema).flatMap(([keyword, value]) => {
       const problem = valueProblem(keyword, value);
-      if (problem !== undefined) throw new Found(`${where}/${keyword}`, problem);
+      if (problem !== undefined) throw new SchemaInvalid(`${where}/${keyword}`, problem);
       if (keyword === "$id" && schema !== this.root) {
-        throw new Found(`${where}/$id`, "is supported at the root of a schema only");
+        throw new SchemaInvalid(`${where}/$id`, "is supported at the root of a schema only");
       }
       if (keyword === "$ref") return [{ schema: this.target(value, where), where: shorten(String(value)), depth: 0 }];
       return partsOf(keyword, value, where).map(([at, part]) => ({ schema: part, where: at, depth: depth + 1 }));
@@ -111,26 +111,27 @@ class Check {
   }
 
   private target(reference: unknown, where: string): unknown {
-    if (typeof reference !== "string") throw new Found(`${where}/$ref`, "must be a string");
+    if (typeof reference !== "string") throw new SchemaInvalid(`${where}/$ref`, "must be a string");
     const target = this.resolve(reference);
     if (target !== undefined) return target;
     const isLocal = reference.startsWith("#");
     const reason = isLocal ? "which is not there" : "but only references within the schema (#...) are supported";
-    throw new Found(`${where}/$ref`, `leads to ${JSON.stringify(shorten(reference))}, ${reason}`);
+    throw new SchemaInvalid(`${where}/$ref`, `leads to ${JSON.stringify(shorten(reference))}, ${reason}`);
   }
 
   private count(schema: unknown, depth: number): number {
     if (!isObject(schema)) return 1;
     const known = this.applied.get(schema);
     const where = this.places.get(schema) ?? "#";
-    if (known === "open") throw new Found(where, "refers to itself without end");
+    if (known === "open") throw new SchemaInvalid(where, "refers to itself without end");
     if (known !== undefined) return known;
-    if (depth > deepestChain) throw new Found(where, `leads from schema to schema more than ${deepestChain} times`);
+    if (depth > deepestChain)
+      throw new SchemaInvalid(where, `leads from schema to schema more than ${deepestChain} times`);
     this.applied.set(schema, "open");
     let total = 1;
     for (const next of this.inPlace(schema)) {
       total += this.count(next, depth + 1);
-      if (total > mostApplied) throw new Found(where, `applies more than ${mostApplied} schemas to one value`);
+      if (total > mostApplied) throw new SchemaInvalid(where, `applies more than ${mostApplied} schemas to one value`);
     }
     this.applied.set(schema, total);
     return total;
@@ -167,11 +168,11 @@ const partsOf = (keyword: string, value: unknown, where: string): ReadonlyArray<
   const isList = applicator?.holds === "list" || (keyword === "items" && Array.isArray(value));
   if (applicator === undefined) return [];
   if (isList) {
-    if (!Array.isArray(value)) throw new Found(at, "must be an array of schemas");
+    if (!Array.isArray(value)) throw new SchemaInvalid(at, "must be an array of schemas");
     return value.map((part, index) => [`${at}/${index}`, part]);
   }
   if (applicator.holds === "single") return [[at, value]];
-  if (!isObject(value)) throw new Found(at, "must hold schemas by name");
+  if (!isObject(value)) throw new SchemaInvalid(at, "must hold schemas by name");
   return Object.entries(value)
     .filter(([, part]) => !(keyword === "dependencies" && Array.isArray(part)))
     .map(([name, part]) => [`${at}/${shorten(name)}`, part]);

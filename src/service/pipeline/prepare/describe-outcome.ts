@@ -8,7 +8,7 @@ import type { DownloadResult, InstallResult, PrepareReport } from "../../domain/
 import type { SmokeTest } from "../../domain/smoke-test.ts";
 
 /** How far it came, also where the rest failed. */
-export interface Reached {
+export interface PreparationState {
   id: string;
   downloaded: boolean;
   loaded: boolean;
@@ -24,7 +24,7 @@ type Outcome = Omit<PrepareReport, "type" | "timings" | "stageLogs">;
  */
 export const describeOutcome = (
   result: Result.Result<SmokeTest, ServiceError>,
-  reached: Reached,
+  reached: PreparationState,
   model: ModelStatus | undefined,
   known: SmokeTest | undefined,
 ): Outcome => {

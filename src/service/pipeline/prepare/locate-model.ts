@@ -10,15 +10,15 @@ import { checkRepository, checkRevision, folderOf } from "../../models/names/rep
 import type { Models } from "../../models/Models.ts";
 
 /** Under this id here, or in a repository. */
-export type Place = Here | HubPlace;
+export type ModelLocation = LocalModel | HubLocation;
 
-interface Here {
+interface LocalModel {
   readonly type: "here";
   readonly id: string;
   readonly resolution: ModelIdentity;
 }
 
-export interface HubPlace extends HubModel {
+export interface HubLocation extends HubModel {
   readonly type: "hub";
   readonly id: string;
   /** Whether the catalog has a model of this id; its files may not be here yet. */
@@ -38,15 +38,16 @@ export const locateModel = Effect.fnUntraced(function* (models: Models["Service"
     const repository = yield* Effect.fromResult(checkRepository(name));
     const resolution = yield* Effect.fromResult(identifyModel(asked));
     const hub = { repository, revision, resolution };
-    return { type: "hub", id: folderOf(repository), isKnown: false, ...hub } satisfies HubPlace;
+    return { type: "hub", id: folderOf(repository), isKnown: false, ...hub } satisfies HubLocation;
   }
   const { facts, download } = known.success;
   const resolution = yield* identify(asked, known.success);
   if (download !== undefined) {
     const hub = { ...download, revision: revision === "" ? download.revision : revision };
-    return { type: "hub", id: facts.id, isKnown: true, ...hub, resolution } satisfies HubPlace;
+    return { type: "hub", id: facts.id, isKnown: true, ...hub, resolution } satisfies HubLocation;
   }
-  if (revision === "" || revision === facts.revision) return { type: "here", id: facts.id, resolution } satisfies Here;
+  if (revision === "" || revision === facts.revision)
+    return { type: "here", id: facts.id, resolution } satisfies LocalModel;
   // It cannot be replaced, and a download would become another model beside it.
   if (Result.isFailure(checkRepository(facts.source)) || basename(facts.directory) !== folderOf(facts.source)) {
     return yield* new ModelRevisionMismatch({ model: facts.id, asked: revision, loaded: facts.revision });
@@ -58,7 +59,7 @@ export const locateModel = Effect.fnUntraced(function* (models: Models["Service"
     repository: facts.source,
     revision,
     resolution,
-  } satisfies HubPlace;
+  } satisfies HubLocation;
 });
 
 /** A model that has yet to be downloaded is not here. */
@@ -68,7 +69,7 @@ export const locateHere = Effect.fnUntraced(function* (models: Models["Service"]
   if (download !== undefined) {
     return yield* new ModelNotDownloaded({ model: facts.id, repository: download.repository });
   }
-  return { type: "here", id: facts.id, resolution: yield* identify(asked, status) } satisfies Here;
+  return { type: "here", id: facts.id, resolution: yield* identify(asked, status) } satisfies LocalModel;
 });
 
 /** The catalog is what knows other names of models. */

@@ -33,7 +33,7 @@ export interface KnownTextModel extends TextModel {
 export const loadText = async (model: TextModel): Promise<TextFacts | { readonly problem: string }> => {
   try {
     const files = await read(model);
-    keep(model, files);
+    cacheFiles(model, files);
     const { tokenizer, outputFormat, chatTemplate, digest } = files;
     tokenizer.encode(trialText, plain);
     const trial = attempt(() => files.chatTemplate.render(trialChat));
@@ -142,31 +142,31 @@ const read = async (model: TextModel): Promise<TextFiles> => {
 };
 
 /** The last used comes last. */
-const kept = new Map<string, TextFiles>();
+const cachedFiles = new Map<string, TextFiles>();
 
 const keyOf = ({ directory, family, systemRole, standIn, cleanUp }: TextModel): string =>
   JSON.stringify([directory, family, systemRole, standIn, cleanUp]);
 
 const filesOf = async (model: KnownTextModel): Promise<TextFiles> => {
-  const known = kept.get(keyOf(model));
+  const known = cachedFiles.get(keyOf(model));
   const { digest = known?.digest } = model;
   const files = known !== undefined && known.digest === digest ? known : await read(model);
   if (files.digest !== (digest ?? files.digest))
     throw new Error("finds other files than were read before; ReloadCatalog reads them anew");
-  keep(model, files);
+  cacheFiles(model, files);
   return files;
 };
 
-const keep = (model: TextModel, files: TextFiles): void => {
-  kept.delete(keyOf(model));
-  kept.set(keyOf(model), files);
-  let bytes = [...kept.values()].reduce((sum, each) => sum + each.bytes, 0);
-  for (const [key, each] of kept) {
-    if (bytes <= maxKeptBytes || kept.size === 1) return;
-    kept.delete(key);
+const cacheFiles = (model: TextModel, files: TextFiles): void => {
+  cachedFiles.delete(keyOf(model));
+  cachedFiles.set(keyOf(model), files);
+  let bytes = [...cachedFiles.values()].reduce((sum, each) => sum + each.bytes, 0);
+  for (const [key, each] of cachedFiles) {
+    if (bytes <= maxCachedBytes || cachedFiles.size === 1) return;
+    cachedFiles.delete(key);
     bytes -= each.bytes;
   }
 };
 
 /** Of files; a tokenizer takes ten times as much in memory. */
-const maxKeptBytes = 40 * 1024 ** 2;
+const maxCachedBytes = 40 * 1024 ** 2;

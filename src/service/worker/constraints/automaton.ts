@@ -76,7 +76,7 @@ export class Automaton {
   beginning(limit: WorkLimit): State {
     const known = this.start;
     if (known !== undefined && known.generation === this.generation) return known;
-    const made = this.settle([[this.places.root, this.frames.root]], limit);
+    const made = this.closure([[this.places.root, this.frames.root]], limit);
     if (made === undefined) throw new RangeError("nothing fits the grammar");
     this.start = made;
     return made;
@@ -105,7 +105,7 @@ export class Automaton {
     for (const { place, frame } of from.threads) {
       if (byte >= place.first && byte <= place.last) reached.push([place.next, frame]);
     }
-    const next = reached.length === 0 ? undefined : this.settle(reached, limit);
+    const next = reached.length === 0 ? undefined : this.closure(reached, limit);
     this.transitions[at] = next?.row ?? -1;
     return next;
   }
@@ -160,8 +160,8 @@ export class Automaton {
     return this.generation;
   }
 
-  /** Follows calls, returns and repetitions up to where bytes are read. */
-  private settle(reached: ReadonlyArray<readonly [Place, Frame]>, limit: WorkLimit): State | undefined {
+  /** The state behind the places reached: calls, returns and repetitions are followed up to where bytes are read. */
+  private closure(reached: ReadonlyArray<readonly [Place, Frame]>, limit: WorkLimit): State | undefined {
     const threads: { readonly place: BytesPlace; readonly frame: Ref }[] = [];
     const drafts = new Map<Place | string, Draft>();
     const numbers = new Map<Ref, number>();
@@ -227,11 +227,11 @@ export class Automaton {
           leave(frame);
       }
     }
-    const settled = threads.map(({ place, frame }) => ({
+    const reading = threads.map(({ place, frame }) => ({
       place,
       frame: frame instanceof Draft ? this.make(frame, limit) : frame,
     }));
-    return settled.length === 0 && !mayEnd ? undefined : this.intern(settled, mayEnd);
+    return reading.length === 0 && !mayEnd ? undefined : this.intern(reading, mayEnd);
   }
 
   /** A draft's parents are made before it; none is its own, as no rule begins with itself. */

@@ -12,7 +12,7 @@ import type { Sequence, Unfit } from "../sequence/sequence.ts";
 
 type Rows = ReadonlyArray<Sequence | undefined>;
 
-interface Held {
+interface SequenceState {
   readonly progress: ConstraintProgress;
   /** What may come first, where so many tokens remain. */
   readonly first: { readonly mask: Mask; readonly remainingTokens: number };
@@ -20,10 +20,10 @@ interface Held {
   asked: GrammarStep | undefined;
 }
 
-interface Asked {
+interface ConstrainedRow {
   readonly row: number;
   readonly sequence: Sequence;
-  readonly held: Held;
+  readonly state: SequenceState;
 }
 
 export interface Allowed {
@@ -39,7 +39,7 @@ export class Constraints {
   private readonly limits: GrammarLimits;
   private vocabulary: VocabularyMessage = { type: "vocabulary", pieces: [], markerTokenIds: [] };
   private started: GrammarThread | undefined;
-  private readonly running = new Map<number, Held>();
+  private readonly running = new Map<number, SequenceState>();
   /** Masks on the device, by what they hold; the one that was used longest ago first. */
   private readonly masks = new Map<string, Tensor>();
 
@@ -128,45 +128,49 @@ export class Constraints {
   ): { readonly masks: ReadonlyArray<Tensor | undefined>; readonly resting: ReadonlySet<number> } {
     const ids = fed?.tolist() as ReadonlyArray<number> | undefined;
     const masks = rows.map((): Tensor | undefined => undefined);
-    const asked: Asked[] = [];
+    const asked: ConstrainedRow[] = [];
     for (const [row, sequence] of rows.entries()) {
-      const held = sequence && this.running.get(sequence.id);
-      if (sequence === undefined || held === undefined || sequence.cancelled || sequence.bound !== undefined) continue;
-      if (held.asked === undefined) {
+      const state = sequence && this.running.get(sequence.id);
+      if (sequence === undefined || state === undefined || sequence.cancelled || sequence.bound !== undefined) continue;
+      if (state.asked === undefined) {
         const tokenId = ids?.[row];
         if (tokenId !== undefined && sequence.stopIds.has(tokenId)) continue;
-        if (!held.progress.advance(tokenId, sequence)) continue;
+        if (!state.progress.advance(tokenId, sequence)) continue;
         const { remainingTokens } = sequence;
-        const taken = held.progress.toMatch(tokenId);
-        if (tokenId === undefined && held.first.remainingTokens === remainingTokens) {
-          masks[row] = this.maskFor(held.first.mask, sequence, held.progress);
+        const taken = state.progress.toMatch(tokenId);
+        if (tokenId === undefined && state.first.remainingTokens === remainingTokens) {
+          masks[row] = this.maskFor(state.first.mask, sequence, state.progress);
           continue;
         }
-        held.asked = this.thread.step(sequence.id, taken, remainingTokens);
+        state.asked = this.thread.step(sequence.id, taken, remainingTokens);
       }
-      asked.push({ row, sequence, held });
+      asked.push({ row, sequence, state });
     }
     this.thread.send();
     return { masks, resting: this.collect(asked, masks, rows) };
   }
 
   /** Fills in the masks that are there in time; gives the rows of the others. */
-  private collect(asked: ReadonlyArray<Asked>, masks: (Tensor | undefined)[], rows: Rows): ReadonlySet<number> {
+  private collect(
+    asked: ReadonlyArray<ConstrainedRow>,
+    masks: (Tensor | undefined)[],
+    rows: Rows,
+  ): ReadonlySet<number> {
     if (asked.length === 0) return none;
     const others = rows.some((sequence, row) => sequence !== undefined && !asked.some((each) => each.row === row));
-    const isThere = ({ held }: Asked): boolean =>
-      held.asked !== undefined && this.thread.read(held.asked) !== undefined;
+    const isThere = ({ state }: ConstrainedRow): boolean =>
+      state.asked !== undefined && this.thread.read(state.asked) !== undefined;
     this.thread.wait(() => asked.every(isThere), others || asked.length > 1 ? patienceMs : patienceAloneMs);
     const resting = new Set<number>();
-    for (const { row, sequence, held } of asked) {
-      const mask = held.asked && this.thread.read(held.asked);
+    for (const { row, sequence, state } of asked) {
+      const mask = state.asked && this.thread.read(state.asked);
       if (mask === undefined) {
         if (this.thread.hasGivenUp(sequence.id)) sequence.bound = "too-hard";
         resting.add(row);
         continue;
       }
-      held.asked = undefined;
-      masks[row] = this.maskFor(mask, sequence, held.progress);
+      state.asked = undefined;
+      masks[row] = this.maskFor(mask, sequence, state.progress);
     }
     return resting;
   }
@@ -234,7 +238,7 @@ const none: ReadonlySet<number> = new Set();
 /** A mask takes a byte for each token of the vocabulary. */
 const maxMasks = 64;
 
-/** Longer no step is held up, by a mask that is not there: most are in the time of the forward pass. */
+/** Longer no step is state up, by a mask that is not there: most are in the time of the forward pass. */
 const patienceMs = 10;
 /** Where nobody else would wait. */
 const patienceAloneMs = 100;

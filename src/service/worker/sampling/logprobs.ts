@@ -20,7 +20,7 @@ interface LogprobTensors {
   readonly top: { readonly ids: Tensor; readonly logprobs: Tensor } | undefined;
 }
 
-interface Wish {
+interface LogprobRequest {
   /** Undefined: not even the logprob of the token itself. */
   readonly topLogprobs: number | undefined;
 }
@@ -31,7 +31,7 @@ interface Wish {
  * @param logits float32 [rows, vocabulary]
  * @param tokens int32 [rows]
  */
-export const wantedLogprobs = <Owner extends Wish>(
+export const wantedLogprobs = <Owner extends LogprobRequest>(
   logits: Tensor,
   tokens: Tensor,
   rows: ReadonlyArray<Owner | undefined>,
@@ -68,7 +68,7 @@ export const tensorsOf = ({ chosen, top }: LogprobTensors): ReadonlyArray<Tensor
   top === undefined ? [chosen] : [chosen, top.ids, top.logprobs];
 
 /** By their owners, each with as many alternatives as it wants. Waits for the device. */
-export const readWanted = <Owner extends Wish>(
+export const readWanted = <Owner extends LogprobRequest>(
   pending: ReadonlyArray<PendingLogprobs<Owner>>,
 ): ReadonlyMap<Owner, TokenLogprobs> => {
   const read = new Map<Owner, TokenLogprobs>();

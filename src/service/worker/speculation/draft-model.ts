@@ -36,7 +36,7 @@ interface TrackRecord {
 }
 
 /** A row on its way into step. */
-interface Coming {
+interface CatchingUp {
   readonly sequence: Sequence;
   readonly cache: KVCache;
   readonly tokens: ReadonlyArray<number>;
@@ -48,9 +48,9 @@ export class DraftModel {
   private readonly records = new WeakMap<Sequence, TrackRecord>();
   private cache: KVCache | undefined;
   private rows: Array<Row | undefined> = [];
-  private coming: Coming | undefined;
+  private catchingUp: CatchingUp | undefined;
   /** Last columns of the cache that hold proposals. */
-  private unsettled = 0;
+  private proposedColumns = 0;
 
   constructor(model: Model, limits: DraftModelLimits) {
     this.model = model;
@@ -58,17 +58,17 @@ export class DraftModel {
   }
 
   get kvCacheBytes(): number {
-    return (this.cache?.bytes ?? 0) + (this.coming?.cache.bytes ?? 0);
+    return (this.cache?.bytes ?? 0) + (this.catchingUp?.cache.bytes ?? 0);
   }
 
   /** Takes in what has become of the proposals and lets go of all sequences but these. */
   retain(sequences: ReadonlySet<Sequence>): void {
-    if (this.coming !== undefined && !sequences.has(this.coming.sequence)) this.coming = undefined;
+    if (this.catchingUp !== undefined && !sequences.has(this.catchingUp.sequence)) this.catchingUp = undefined;
     const { cache } = this;
     if (cache === undefined) return;
     const kept = this.rows.map((row) => (row === undefined ? undefined : this.agree(row)));
-    if (this.unsettled > 0) cache.retract(this.unsettled, kept);
-    this.unsettled = 0;
+    if (this.proposedColumns > 0) cache.retract(this.proposedColumns, kept);
+    this.proposedColumns = 0;
     for (const [index, row] of this.rows.entries()) {
       if (row === undefined || sequences.has(row.sequence)) continue;
       this.rows[index] = undefined;
@@ -104,16 +104,16 @@ export class DraftModel {
    * @returns false where there is nothing to compute, or no room for it
    */
   advance(sequences: Iterable<Sequence>): boolean {
-    this.coming ??= this.begin(sequences);
-    const { coming } = this;
-    if (coming === undefined) return false;
-    const done = coming.cache.end;
-    const slice = coming.tokens.slice(done, done + this.limits.sliceTokens);
-    this.model.forward(this.toTensor([slice]), coming.cache);
-    mx.asyncEval(...coming.cache.arrays);
-    if (coming.cache.end === coming.tokens.length) {
-      this.coming = undefined;
-      this.admit(coming);
+    this.catchingUp ??= this.begin(sequences);
+    const { catchingUp } = this;
+    if (catchingUp === undefined) return false;
+    const done = catchingUp.cache.end;
+    const slice = catchingUp.tokens.slice(done, done + this.limits.sliceTokens);
+    this.model.forward(this.toTensor([slice]), catchingUp.cache);
+    mx.asyncEval(...catchingUp.cache.arrays);
+    if (catchingUp.cache.end === catchingUp.tokens.length) {
+      this.catchingUp = undefined;
+      this.admit(catchingUp);
     }
     return true;
   }
@@ -136,7 +136,7 @@ export class DraftModel {
       const hidden = this.model.forward((proposals.at(-1) ?? first).reshape(this.rows.length, 1), cache);
       proposals.push(this.choose(hidden, 1, this.rows.keys().toArray()));
     }
-    this.unsettled = most - 1;
+    this.proposedColumns = most - 1;
     const ids = mx.stack(proposals, 1).tolist() as number[][];
     for (const [index, row] of this.rows.entries()) {
       if (row === undefined) continue;
@@ -195,14 +195,14 @@ export class DraftModel {
     const faded = memory ** right;
     record.right = record.right * faded + right;
     record.wrong = record.wrong * faded + (came[right] === false ? 1 : 0);
-    const kept = Math.min(right, this.unsettled);
+    const kept = Math.min(right, this.proposedColumns);
     row.fed += kept;
     row.proposed = [];
     return kept;
   }
 
   /** The next that has no row, or whose row has fallen behind: that goes on in a cache of its own. */
-  private begin(sequences: Iterable<Sequence>): Coming | undefined {
+  private begin(sequences: Iterable<Sequence>): CatchingUp | undefined {
     for (const sequence of sequences) {
       if (this.isInStep(sequence) || sequence.draftRoom < leastRoom) continue;
       // But its last: a draft follows from that.
@@ -224,7 +224,7 @@ export class DraftModel {
     return undefined;
   }
 
-  private admit({ sequence, cache, tokens }: Coming): void {
+  private admit({ sequence, cache, tokens }: CatchingUp): void {
     const row: Row = { sequence, fed: tokens.length, proposed: [] };
     if (this.cache === undefined || this.rows.every((each) => each === undefined)) {
       this.cache = cache;
@@ -253,7 +253,7 @@ export class DraftModel {
   }
 
   private hasRoom(rows: number, columns: number): boolean {
-    const apart = this.coming?.cache.bytes ?? 0;
+    const apart = this.catchingUp?.cache.bytes ?? 0;
     return bytesOf(this.model.cacheShape, rows, withSlack(columns)) + apart <= this.limits.kvCacheBytes;
   }
 }

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "@effect/vitest";
 import { Deferred, Effect, Exit, Fiber } from "effect";
 
+import { fibersRan } from "../../../support/fibers-ran.ts";
 import { makeSharedRuns } from "../../../../src/service/models/download/shared-runs.ts";
 
 /** Runs that log how they begin and end, and end with what their gate is given. */
@@ -26,17 +27,15 @@ const scripted = Effect.gen(function* () {
   return { log, gate, join, runs, start };
 });
 
-const settle = Effect.repeat(Effect.yieldNow, { times: 20 });
-
 describe("a shared run", () => {
   it.effect("is started once and gives all its callers the same result, and later ones what went before", () =>
     Effect.gen(function* () {
       const { log, gate, join } = yield* scripted;
       const [first, second]: [string[], string[]] = [[], []];
       const one = yield* Effect.forkChild(join(first));
-      yield* settle;
+      yield* fibersRan;
       const two = yield* Effect.forkChild(join(second));
-      yield* settle;
+      yield* fibersRan;
       assert.deepEqual(
         [first, second],
         [
@@ -54,7 +53,7 @@ describe("a shared run", () => {
     Effect.gen(function* () {
       const { log, gate, join } = yield* scripted;
       const one = yield* Effect.forkChild(join());
-      yield* settle;
+      yield* fibersRan;
       yield* Deferred.fail(gate, "broken");
       assert.deepEqual(yield* Effect.exit(Fiber.join(one)), Exit.fail("broken"));
       yield* Effect.exit(join());
@@ -68,12 +67,12 @@ describe("a shared run", () => {
       const events: string[] = [];
       const one = yield* Effect.forkChild(join(events));
       const two = yield* Effect.forkChild(join());
-      yield* settle;
+      yield* fibersRan;
       yield* Fiber.interrupt(one);
       assert.deepEqual(log, ["start"]);
       const leaving = yield* Effect.forkChild(Fiber.interrupt(two));
       const three = yield* Effect.forkChild(join());
-      yield* settle;
+      yield* fibersRan;
       assert.deepEqual(log, ["start", "interrupted", "start"]);
       yield* Fiber.join(leaving);
       yield* Fiber.interrupt(three);
@@ -86,7 +85,7 @@ describe("a shared run", () => {
       const { log, join, runs, start } = yield* scripted;
       const one = yield* Effect.forkChild(join());
       const other = yield* Effect.forkChild(runs.join("other", start, () => {}));
-      yield* settle;
+      yield* fibersRan;
       yield* Fiber.interrupt(one);
       assert.deepEqual(log, ["start", "start", "interrupted"]);
       yield* Fiber.interrupt(other);

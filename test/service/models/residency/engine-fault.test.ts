@@ -13,6 +13,7 @@ import { type Engine, type EngineFault, type EngineHealth, Engines } from "../..
 import * as ModelPool from "../../../../src/service/models/residency/ModelPool.ts";
 import { Models } from "../../../../src/service/models/Models.ts";
 import { writeCheckpoint } from "../../../fixtures/checkpoint.ts";
+import { fibersRan } from "../../../support/fibers-ran.ts";
 import { idleEngine } from "../../../support/idle-engine.ts";
 import { inlineSandbox } from "../../../support/inline-sandbox.ts";
 import { residency } from "../../../support/residency.ts";
@@ -63,7 +64,6 @@ const pool = (engines: Layer.Layer<Engines>, settings: Partial<ResidencySettings
   );
 };
 
-const settled = Effect.forEach(Array.from({ length: 30 }), () => Effect.yieldNow, { discard: true });
 const use = (name: string) => Effect.scoped(lease(name));
 const status = (name: string) => Effect.flatMap(Models, (models) => models.get(name));
 
@@ -74,7 +74,7 @@ describe("a model whose engine is given up", () => {
       yield* use("a");
       script.broken = true;
       script.giveUp();
-      yield* settled;
+      yield* fibersRan;
       assert.deepInclude(yield* status("a"), {
         state: "failed",
         stateReason: "model.safetensors is truncated",
@@ -92,25 +92,25 @@ describe("a model whose engine is given up", () => {
       yield* use("a");
       script.broken = true;
       script.giveUp();
-      yield* settled;
+      yield* fibersRan;
       const startsAfter: number[] = [];
       for (const seconds of [4, 2, 7, 4, 16, 4, 36, 4]) {
         yield* TestClock.adjust(seconds * 1000);
-        yield* settled;
+        yield* fibersRan;
         startsAfter.push(script.starts.length);
       }
       assert.deepEqual(startsAfter, [1, 2, 2, 3, 3, 4, 4, 5]);
       script.broken = false;
       yield* TestClock.adjust(85_000);
-      yield* settled;
+      yield* fibersRan;
       assert.equal((yield* status("a")).state, "active");
       // A success ends the row: the next pause is the first again.
       script.broken = true;
       script.giveUp();
-      yield* settled;
+      yield* fibersRan;
       const before = script.starts.length;
       yield* TestClock.adjust(6_000);
-      yield* settled;
+      yield* fibersRan;
       assert.equal(script.starts.length, before + 1);
     }).pipe(Effect.provide(pool(engines)));
   });
@@ -121,11 +121,11 @@ describe("a model whose engine is given up", () => {
       yield* use("a");
       script.broken = true;
       script.giveUp();
-      yield* settled;
+      yield* fibersRan;
       script.broken = false;
       yield* use("b");
       yield* TestClock.adjust(3_600_000);
-      yield* settled;
+      yield* fibersRan;
       assert.deepEqual([(yield* status("a")).state, (yield* status("b")).state], ["failed", "active"]);
       // A task that asks for it is another matter.
       yield* use("a");
@@ -139,7 +139,7 @@ describe("a model whose engine is given up", () => {
       const models = yield* Models;
       yield* use("a");
       script.giveUp();
-      yield* settled;
+      yield* fibersRan;
       const { state } = yield* models.load("a", { pinned: undefined, idleTtlMs: undefined });
       assert.equal(state, "active");
       assert.deepEqual(script.starts, ["a", "a"]);
@@ -159,9 +159,9 @@ it.effect("a model whose engine does not deliver is told so, and of no other", (
       Stream.runCollect,
       Effect.forkChild({ startImmediately: true }),
     );
-    yield* settled;
+    yield* fibersRan;
     Queue.offerUnsafe(script.health, "stalled");
-    yield* settled;
+    yield* fibersRan;
     assert.deepInclude(yield* status("a"), {
       state: "active",
       stateReason: "its engine delivers nothing at the moment",

@@ -12,6 +12,7 @@ import { Engines } from "../../../../src/service/engine/Engine.ts";
 import * as ModelPool from "../../../../src/service/models/residency/ModelPool.ts";
 import { Models } from "../../../../src/service/models/Models.ts";
 import { writeCheckpoint } from "../../../fixtures/checkpoint.ts";
+import { fibersRan } from "../../../support/fibers-ran.ts";
 import { idleEngine } from "../../../support/idle-engine.ts";
 import { residency } from "../../../support/residency.ts";
 import { inlineSandbox } from "../../../support/inline-sandbox.ts";
@@ -57,13 +58,12 @@ const create = (settings: Partial<ResidencySettings>) => {
   return { resident, log, layer };
 };
 
-const settled = Effect.repeat(Effect.yieldNow, { times: 30 });
-const measured = Effect.andThen(TestClock.adjust("1 second"), settled);
+const measured = Effect.andThen(TestClock.adjust("1 second"), fibersRan);
 const use = (name: string) =>
   Effect.gen(function* () {
     yield* TestClock.adjust(10);
     yield* Effect.scoped(lease(name));
-    yield* settled;
+    yield* fibersRan;
   });
 const hold = Effect.fnUntraced(function* (name: string) {
   const scope = yield* Scope.make();
@@ -120,7 +120,7 @@ describe("a model that outgrows what was reserved for it", () => {
       yield* use("b");
       assert.deepEqual(log, ["+a", "+b"], "what runs is not ended");
       yield* release;
-      yield* settled;
+      yield* fibersRan;
       assert.deepEqual(log, ["+a", "+b", "-a"]);
       yield* busy;
       // What it came to need is reserved from the start now: the idle one goes for it.
@@ -142,7 +142,7 @@ describe("a model that outgrows what was reserved for it", () => {
       assert.deepEqual(log, ["+a", "+b"]);
       assert.equal((yield* Effect.flip(Effect.scoped(lease("a"))))._tag, "MemoryBudgetExceeded");
       yield* release;
-      yield* settled;
+      yield* fibersRan;
       assert.deepEqual(log, ["+a", "+b", "-a"]);
     }).pipe(Effect.provide(layer));
   });

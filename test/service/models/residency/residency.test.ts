@@ -13,6 +13,7 @@ import { type Engine, Engines } from "../../../../src/service/engine/Engine.ts";
 import * as ModelPool from "../../../../src/service/models/residency/ModelPool.ts";
 import { Models } from "../../../../src/service/models/Models.ts";
 import { writeCheckpoint } from "../../../fixtures/checkpoint.ts";
+import { fibersRan } from "../../../support/fibers-ran.ts";
 import { engineRequest } from "../../../support/engine-request.ts";
 import { idleEngine } from "../../../support/idle-engine.ts";
 import { inlineSandbox } from "../../../support/inline-sandbox.ts";
@@ -72,7 +73,7 @@ const use = (name: string) =>
   Effect.gen(function* () {
     yield* TestClock.adjust(10);
     yield* Effect.scoped(lease(name));
-    yield* settled;
+    yield* fibersRan;
   });
 
 /** A lease and how to give it back. */
@@ -97,7 +98,6 @@ const resident = Effect.flatMap(Models, (models) =>
 );
 
 /** What was forked has run as far as it gets. */
-const settled = Effect.forEach(Array.from({ length: 20 }), () => Effect.yieldNow, { discard: true });
 
 const drained = { drainMs: 30_000, force: false };
 
@@ -155,7 +155,7 @@ describe("residency", () => {
     return Effect.gen(function* () {
       const { giveBack } = yield* hold("a");
       const waiting = yield* waitFor("b");
-      yield* settled;
+      yield* fibersRan;
       assert.equal(yield* stateOf("b"), "loading");
       assert.deepInclude(yield* (yield* Models).pool, { waiting: 1, loaded: 1 });
       yield* giveBack;
@@ -169,7 +169,7 @@ describe("residency", () => {
     return Effect.gen(function* () {
       const first = yield* hold("a");
       const other = yield* waitFor("b");
-      yield* settled;
+      yield* fibersRan;
       const second = yield* hold("a");
       yield* TestClock.adjust(1_000);
       assert.equal(yield* stateOf("a"), "draining");
@@ -188,12 +188,12 @@ describe("residency", () => {
     Effect.gen(function* () {
       const first = yield* hold("a");
       const other = yield* waitFor("b");
-      yield* settled;
+      yield* fibersRan;
       yield* TestClock.adjust(1_000);
       assert.equal(yield* stateOf("a"), "draining");
       const late = yield* waitFor("a");
       yield* Fiber.interrupt(other);
-      yield* settled;
+      yield* fibersRan;
       assert.isTrue(Exit.isSuccess(yield* Fiber.join(late)));
       assert.equal(yield* stateOf("a"), "active");
       assert.equal(yield* stateOf("b"), "available");
@@ -205,7 +205,7 @@ describe("residency", () => {
     Effect.gen(function* () {
       const { giveBack } = yield* hold("a");
       const waiting = yield* Effect.forkChild(Effect.flip(hold("b")), { startImmediately: true });
-      yield* settled;
+      yield* fibersRan;
       yield* TestClock.adjust(5_000);
       const error = yield* Fiber.join(waiting);
       assert.deepInclude(error, {
@@ -256,7 +256,7 @@ describe("residency", () => {
     return Effect.gen(function* () {
       yield* use("a");
       const slow = yield* waitFor("b");
-      yield* settled;
+      yield* fibersRan;
       assert.equal(yield* stateOf("b"), "loading");
       yield* use("a");
       yield* use("c");
@@ -281,11 +281,11 @@ describe("residency", () => {
     const log: string[] = [];
     return Effect.gen(function* () {
       const [one, two] = [yield* waitFor("a"), yield* waitFor("a")];
-      yield* settled;
+      yield* fibersRan;
       yield* Fiber.interrupt(one);
       assert.deepEqual(log, ["+a"]);
       yield* Fiber.interrupt(two);
-      yield* settled;
+      yield* fibersRan;
       assert.deepEqual(log, ["+a", "-a"]);
       assert.deepEqual(yield* resident, []);
       assert.equal(yield* stateOf("a"), "available");
@@ -299,7 +299,7 @@ describe("residency", () => {
       assert.deepEqual(yield* models.unload("a", drained), { unloaded: false, freedBytes: 0 });
       const { giveBack } = yield* hold("a");
       const unload = yield* Effect.forkChild(models.unload("a", drained), { startImmediately: true });
-      yield* settled;
+      yield* fibersRan;
       assert.equal(yield* stateOf("a"), "draining");
       const late = yield* waitFor("a");
       const load = yield* Effect.flip(models.load("a", { pinned: true, idleTtlMs: undefined }));
@@ -324,7 +324,7 @@ describe("residency", () => {
           startImmediately: true,
         });
         const unload = yield* Effect.forkChild(models.unload("a", options), { startImmediately: true });
-        yield* settled;
+        yield* fibersRan;
         if (!options.force) yield* TestClock.adjust(1_999);
         assert.equal(yield* stateOf("a"), options.force ? "available" : "draining");
         yield* TestClock.adjust(1);
@@ -342,7 +342,7 @@ describe("residency", () => {
       const models = yield* Models;
       const load = models.load("a", { pinned: undefined, idleTtlMs: undefined });
       const loading = yield* Effect.forkChild(Effect.flip(load), { startImmediately: true });
-      yield* settled;
+      yield* fibersRan;
       const refused = yield* Effect.flip(models.unload("a", drained));
       assert.deepInclude(refused, { _tag: "ModelOperationConflict", asked: "unload", running: "load" });
       assert.isTrue((yield* models.unload("a", { drainMs: 0, force: true })).unloaded);
@@ -358,7 +358,7 @@ describe("residency", () => {
     return Effect.gen(function* () {
       const models = yield* Models;
       const tasks = yield* Effect.forEach([1, 2, 3], () => waitFor("a"));
-      yield* settled;
+      yield* fibersRan;
       assert.isTrue((yield* models.unload("a", { drainMs: 0, force: true })).unloaded);
       for (const task of tasks) assert.isTrue(Exit.isSuccess(yield* Fiber.join(task)));
       assert.deepEqual(log, ["+a", "-a", "+a"]);
@@ -424,7 +424,7 @@ describe("residency", () => {
       yield* Effect.gen(function* () {
         yield* hold("a");
         yield* waitFor("b");
-        yield* settled;
+        yield* fibersRan;
         yield* Deferred.succeed(gate, undefined);
       }).pipe(Effect.provide(pool({ log, maxLoaded: 1 })));
       yield* Deferred.await(gate);

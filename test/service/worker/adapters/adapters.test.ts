@@ -10,7 +10,7 @@ import { openAdapter } from "../../../../src/service/worker/adapters/adapter-fil
 import { loadCheckpoint } from "../../../../src/service/worker/checkpoint.ts";
 import { KVCache } from "../../../../src/service/worker/cache/kv-cache.ts";
 import { LoadError } from "../../../../src/service/worker/files/load-error.ts";
-import { breathe, mx, type Tensor } from "../../../../src/service/worker/mlx.ts";
+import { collectBetweenSteps, mx, type Tensor } from "../../../../src/service/worker/mlx.ts";
 import type { AdapterSource } from "../../../../src/service/worker/protocol.ts";
 import { Scheduler } from "../../../../src/service/worker/scheduler/scheduler.ts";
 import { saveTensors } from "../random-checkpoint.ts";
@@ -116,7 +116,7 @@ describe("adapters of a running engine", () => {
     while (!own.idle) {
       own.step();
       for (const event of own.takeEvents()) if (event.type === "finished") order.push(event.sequence);
-      await breathe(1);
+      await collectBetweenSteps(1);
     }
     assert.strictEqual(order.at(-1), 2);
     const again = await ask(own, 4, narrow);

@@ -9,7 +9,7 @@ import { byteLevelAlphabet } from "../../../../src/service/prompt/longest-token.
 import { loadCheckpoint } from "../../../../src/service/worker/checkpoint.ts";
 import { Constraints } from "../../../../src/service/worker/constraints/constraints.ts";
 import type { GrammarLimits } from "../../../../src/service/worker/constraints/shared-masks.ts";
-import { breathe } from "../../../../src/service/worker/mlx.ts";
+import { collectBetweenSteps } from "../../../../src/service/worker/mlx.ts";
 import type { SequenceConstraint, SequenceEvent, SubmitMessage } from "../../../../src/service/worker/protocol.ts";
 import { Scheduler } from "../../../../src/service/worker/scheduler/scheduler.ts";
 import { writeRandomCheckpoint } from "../random-checkpoint.ts";
@@ -60,7 +60,7 @@ const run = async (limits: GrammarLimits | undefined, submissions: ReadonlyArray
       if (event.type === "finished" || event.type === "unconstrainable") row.end = event.reason;
       on?.(event, scheduler, constraints);
     }
-    await breathe(work);
+    await collectBetweenSteps(work);
     await new Promise((resolve) => setTimeout(resolve, scheduler.idle ? 5 : 0));
   }
   return rows;

@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest";
 
 import { createExpertLinear, largest, mixExperts } from "../../../../src/service/worker/layers/experts.ts";
-import { breathe, mx, type Tensor } from "../../../../src/service/worker/mlx.ts";
+import { collectBetweenSteps, mx, type Tensor } from "../../../../src/service/worker/mlx.ts";
 
 const experts = 5;
 const size = 3;
@@ -68,7 +68,7 @@ describe("a mixture of experts", () => {
         sorted,
         sorted.map((_, i) => i),
       );
-      await breathe(1);
+      await collectBetweenSteps(1);
     }
   });
 

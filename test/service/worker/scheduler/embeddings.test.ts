@@ -6,7 +6,7 @@ import { assert, describe, it } from "@effect/vitest";
 
 import type { Model } from "../../../../src/service/worker/architectures/Model.ts";
 import { loadCheckpoint } from "../../../../src/service/worker/checkpoint.ts";
-import { breathe } from "../../../../src/service/worker/mlx.ts";
+import { collectBetweenSteps } from "../../../../src/service/worker/mlx.ts";
 import type { EmbeddingRequest } from "../../../../src/service/worker/protocol.ts";
 import { Scheduler } from "../../../../src/service/worker/scheduler/scheduler.ts";
 import { drive, limits, submission } from "../scheduler-run.ts";
@@ -107,7 +107,7 @@ describe("embeddings", () => {
       if (token?.type === "token") tokens.push(token.tokenId);
       else if (tokens.length < 60) stepsWithout += 1;
       vectors += events.filter(({ type }) => type === "embedding").length;
-      await breathe(1);
+      await collectBetweenSteps(1);
     }
     assert.strictEqual(vectors, 6);
     assert.isAtMost(stepsWithout, 1);

@@ -22,7 +22,9 @@ export class DiskError extends Error {
  * Runs a promise that heeds its signal. Interrupted, it fires the signal and waits for the promise to settle: nobody
  * writes to the files of a download that has ended. Other errors than the hub's and the system's are defects.
  */
-export const settledPromise = <A>(run: (signal: AbortSignal) => Promise<A>): Effect.Effect<A, HubError | DiskError> =>
+export const cancellablePromise = <A>(
+  run: (signal: AbortSignal) => Promise<A>,
+): Effect.Effect<A, HubError | DiskError> =>
   Effect.callback((resume) => {
     const controller = new AbortController();
     const settled = run(controller.signal).then(

@@ -9,8 +9,9 @@ import type { ModelFacts } from "../../../src/service/domain/model.ts";
 import { familyProfile } from "../../../src/service/models/catalog/families.ts";
 import { Models } from "../../../src/service/models/Models.ts";
 import { Embeddings } from "../../../src/service/pipeline/Embeddings.ts";
-import { layer as embeddingsLayer } from "../../../src/service/pipeline/EmbeddingsLive.ts";
+import { layer as embeddingsLayer } from "../../../src/service/pipeline/run-embeddings.ts";
 import { Stats } from "../../../src/service/telemetry/Stats.ts";
+import { fibersRan } from "../../support/fibers-ran.ts";
 import { tokenModel } from "../../support/model-in-use.ts";
 import { makeScriptedEngine, type Script, type ScriptedEngine } from "../../support/scripted-engine.ts";
 import { facts } from "../../support/tasks.ts";
@@ -53,7 +54,6 @@ const stats = Effect.gen(function* () {
 });
 
 /** What was begun has come as far as it can: texts are prepared one in a turn. */
-const settled = Effect.repeat(Effect.yieldNow, { times: 20 });
 
 const run = (overrides: Partial<EmbeddingTask> = {}) =>
   Effect.flatMap(Embeddings, (embeddings) => embeddings.run(task(overrides)));
@@ -135,9 +135,9 @@ describe("Embeddings", () => {
     withPipeline([{ pause: true }], (engine) =>
       Effect.gen(function* () {
         const first = yield* Effect.forkChild(run());
-        yield* settled;
+        yield* fibersRan;
         const second = yield* Effect.forkChild(run());
-        yield* settled;
+        yield* fibersRan;
         assert.deepInclude(yield* stats, { running: 1, queued: 1 });
         assert.strictEqual((yield* Effect.flip(run()))._tag, "QueueFull");
         yield* Fiber.interrupt(first);

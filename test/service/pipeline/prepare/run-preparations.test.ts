@@ -24,10 +24,10 @@ import * as ModelPool from "../../../../src/service/models/residency/ModelPool.t
 import { Models } from "../../../../src/service/models/Models.ts";
 import { SmokeTests } from "../../../../src/service/models/smoke/SmokeTests.ts";
 import { Generations } from "../../../../src/service/pipeline/Generations.ts";
-import { layer as embeddingsLayer } from "../../../../src/service/pipeline/EmbeddingsLive.ts";
-import { layer as generationsLayer } from "../../../../src/service/pipeline/GenerationsLive.ts";
+import { layer as embeddingsLayer } from "../../../../src/service/pipeline/run-embeddings.ts";
+import { layer as generationsLayer } from "../../../../src/service/pipeline/run-generations.ts";
 import { Preparations } from "../../../../src/service/pipeline/prepare/Preparations.ts";
-import { layer as preparationsLayer } from "../../../../src/service/pipeline/prepare/PreparationsLive.ts";
+import { layer as preparationsLayer } from "../../../../src/service/pipeline/prepare/run-preparations.ts";
 import { Metrics } from "../../../../src/service/telemetry/metrics/Metrics.ts";
 import { Stats } from "../../../../src/service/telemetry/Stats.ts";
 import { checkpointFiles, writeCheckpoint } from "../../../fixtures/checkpoint.ts";

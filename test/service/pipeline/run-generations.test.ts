@@ -15,7 +15,7 @@ import { familyProfile } from "../../../src/service/models/catalog/families.ts";
 import { Models } from "../../../src/service/models/Models.ts";
 import { SmokeTests } from "../../../src/service/models/smoke/SmokeTests.ts";
 import { Generations } from "../../../src/service/pipeline/Generations.ts";
-import { layer as generationsLayer } from "../../../src/service/pipeline/GenerationsLive.ts";
+import { layer as generationsLayer } from "../../../src/service/pipeline/run-generations.ts";
 import type { TemplateShape } from "../../../src/service/prompt/template-shape.ts";
 import { ChatTemplateRefused } from "../../../src/service/prompt/chat-template.ts";
 import { Metrics } from "../../../src/service/telemetry/metrics/Metrics.ts";

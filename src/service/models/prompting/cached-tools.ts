@@ -24,7 +24,7 @@ import { makeTexts } from "./texts.ts";
  *
  * @param unchanged fails where the files are not those that the entry tells of
  */
-export const keepTools = (
+export const cachedTools = (
   entry: CatalogEntry,
   sandbox: Sandbox["Service"],
   unchanged: Effect.Effect<void, ModelChanged>,

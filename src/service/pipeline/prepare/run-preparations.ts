@@ -14,9 +14,9 @@ import { makeSharedRuns } from "../../models/download/shared-runs.ts";
 import { SmokeTests } from "../../models/smoke/SmokeTests.ts";
 import { Embeddings } from "../Embeddings.ts";
 import { Generations } from "../Generations.ts";
-import { describeOutcome, type Reached } from "./describe-outcome.ts";
+import { describeOutcome, type PreparationState } from "./describe-outcome.ts";
 import { Journal } from "./Journal.ts";
-import { type HubPlace, locateHere, locateModel, type Place } from "./locate-model.ts";
+import { type HubLocation, locateHere, locateModel, type ModelLocation } from "./locate-model.ts";
 import { Preparations } from "./Preparations.ts";
 import { smokeTest } from "./smoke-test.ts";
 import { vectorTest } from "./vector-test.ts";
@@ -37,10 +37,10 @@ export const layer: Layer.Layer<Preparations, never, Needs> = Layer.effect(
     );
 
     const bring = Effect.fnUntraced(function* (
-      { id, isKnown }: HubPlace,
+      { id, isKnown }: HubLocation,
       remote: RemoteModel,
       journal: Journal,
-      reached: Reached,
+      reached: PreparationState,
     ) {
       if (!isKnown) reached.id = remote.id;
       if (!remote.isPresent) {
@@ -83,7 +83,12 @@ export const layer: Layer.Layer<Preparations, never, Needs> = Layer.effect(
       return yield* smokeTest(id, canThink, quality, generations);
     });
 
-    const walk = Effect.fnUntraced(function* (place: Place, retest: boolean, journal: Journal, reached: Reached) {
+    const walk = Effect.fnUntraced(function* (
+      place: ModelLocation,
+      retest: boolean,
+      journal: Journal,
+      reached: PreparationState,
+    ) {
       journal.enter("resolving");
       const remote = place.type === "hub" ? yield* downloads.resolve(place.repository, place.revision) : undefined;
       journal.enter("engine-check");
@@ -98,7 +103,7 @@ export const layer: Layer.Layer<Preparations, never, Needs> = Layer.effect(
     });
 
     const run = Effect.fn("Preparations.prepare")(function* (
-      place: Place,
+      place: ModelLocation,
       retest: boolean,
       emit: (event: PrepareEvent) => void,
     ) {
@@ -123,7 +128,7 @@ export const layer: Layer.Layer<Preparations, never, Needs> = Layer.effect(
     });
 
     /** One way for all: callers for the same model share it, each under the name by which it was asked for. */
-    const join = (place: Place, revision: string, retest: boolean, onEvent: (event: PrepareEvent) => void) =>
+    const join = (place: ModelLocation, revision: string, retest: boolean, onEvent: (event: PrepareEvent) => void) =>
       Effect.map(
         runs.join(
           // A model that was downloaded meanwhile is in another place by now, and still the same.
@@ -189,7 +194,7 @@ const notBegun = (error: ServiceError): PrepareReport => {
   return journal.report(describeOutcome(Result.fail(error), reachedNothing(""), undefined, undefined));
 };
 
-const reachedNothing = (id: string): Reached => ({
+const reachedNothing = (id: string): PreparationState => ({
   id,
   downloaded: false,
   loaded: false,
