@@ -2,7 +2,9 @@
 import { join } from "node:path";
 import { Effect, Layer, ManagedRuntime, Stream } from "effect";
 
+import { Access } from "../../src/service/access/Access.ts";
 import { Admission } from "../../src/service/admission/Admission.ts";
+import { AccessConfig } from "../../src/service/config/AccessConfig.ts";
 import { AdmissionConfig } from "../../src/service/config/AdmissionConfig.ts";
 import { Configuration } from "../../src/service/config/Configuration.ts";
 import { DownloadConfig } from "../../src/service/config/DownloadConfig.ts";
@@ -87,7 +89,7 @@ const pipeline = preparations.pipe(
 );
 const server = Server.layer.pipe(
   Layer.provide([pipeline, sandbox]),
-  Layer.provide([ServerConfig.layer, EngineConfig.layer]),
+  Layer.provide([ServerConfig.layer, EngineConfig.layer, Access.layer.pipe(Layer.provide(AccessConfig.layer))]),
   Layer.provide(Configuration.layerProcess),
 );
 

@@ -14,6 +14,7 @@ export class Interrupted extends Error {
 
 /** What to do next, where the service's message does not say it. */
 const hints: { readonly [Reason in MlxdErrorReason]?: string } = {
+  CREDENTIALS_INVALID: "give your key by --key-file or MLXD_API_KEY",
   DEADLINE: "--timeout allows more time",
   INVALID_FIELD: "--help tells the options",
   MODEL_NOT_FOUND: '"mlxd models" lists what there is',

@@ -4,6 +4,7 @@ import { addChat } from "./commands/chat.ts";
 import { addCompatibility } from "./commands/compatibility.ts";
 import { addEmbed } from "./commands/embed.ts";
 import { addGenerate } from "./commands/generate.ts";
+import { addKey } from "./commands/key.ts";
 import { addLoad } from "./commands/load.ts";
 import { addModels } from "./commands/models.ts";
 import { addPin } from "./commands/pin.ts";
@@ -21,7 +22,8 @@ import { watchOutput } from "./watch-output.ts";
 
 const mlxd = createProgram();
 const models = [addModels, addPull, addPrepare, addLoad, addUnload, addPin, addCompatibility];
-for (const add of [addServe, ...models, addGenerate, addChat, addEmbed, addTokens, addStats, addReload]) add(mlxd);
+for (const add of [addServe, ...models, addGenerate, addChat, addEmbed, addTokens, addStats, addReload, addKey])
+  add(mlxd);
 
 const exitCodes = { done: 0, failed: 1, usage: 2, interrupted: 130 };
 

@@ -1,5 +1,6 @@
 import { Command, InvalidArgumentError, Option } from "@commander-js/extra-typings";
 import about from "../../package.json" with { type: "json" };
+import { CalledWrongly } from "./failures.ts";
 import { header, seconds } from "./parse-values.ts";
 import { write } from "./print.ts";
 
@@ -23,6 +24,19 @@ export const createProgram = () =>
         .default(defaultServer)
         .argParser(serverUrl),
     )
+    .addOption(
+      new Option(
+        "--key-file <path>",
+        "the file with the API key to call with; else it is MLXD_API_KEY, if that is set",
+      ),
+    )
+    // A variable only: everybody on the machine can read a command line.
+    .addOption(new Option("--api-key <key>").env("MLXD_API_KEY").hideHelp())
+    .on("option:api-key", () => {
+      throw new CalledWrongly(
+        "a key on a command line is read by all on this machine: set MLXD_API_KEY, or --key-file",
+      );
+    })
     .addOption(new Option("--timeout <seconds>", "fail a call that takes longer").argParser(seconds))
     .addOption(
       new Option("-H, --header <name:value>", "send this header with every call; may be repeated").argParser(header),

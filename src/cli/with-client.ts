@@ -1,5 +1,6 @@
+import { readFile } from "node:fs/promises";
 import { createMlxdClient, type MlxdClient } from "../client/node.ts";
-import { Interrupted } from "./failures.ts";
+import { CommandFailed, Interrupted } from "./failures.ts";
 
 /** What every command that talks to a service is told. */
 export interface ConnectionOptions {
@@ -7,11 +8,28 @@ export interface ConnectionOptions {
   /** In milliseconds. */
   readonly timeout?: number | undefined;
   readonly header?: Headers | undefined;
+  /** Holds the API key, and counts before it. */
+  readonly keyFile?: string | undefined;
+  readonly apiKey?: string | undefined;
 }
 
 /** A client for these options. */
-export const openClient = ({ server, timeout, header }: ConnectionOptions): MlxdClient =>
-  createMlxdClient({ baseUrl: server, timeoutMs: timeout, headers: header });
+export const openClient = ({ server, timeout, header, keyFile, apiKey }: ConnectionOptions): MlxdClient =>
+  createMlxdClient({
+    baseUrl: server,
+    timeoutMs: timeout,
+    headers: header,
+    credentials: keyFile === undefined ? apiKey : () => readKey(keyFile),
+  });
+
+/** Read again when the service refuses it: a chat goes on with the key that has taken its place. */
+const readKey = async (path: string): Promise<string> => {
+  const text = await readFile(path, "utf8").catch((cause: NodeJS.ErrnoException) => {
+    throw new CommandFailed(`the key file cannot be read (${cause.code ?? cause.message})`);
+  });
+  if (text.trim() === "") throw new CommandFailed("the key file is empty");
+  return text.trim();
+};
 
 /**
  * Runs a command's calls. Ctrl-C fires the signal, which ends them on the server, and then the command with

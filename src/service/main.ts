@@ -2,7 +2,9 @@
 import { fileURLToPath } from "node:url";
 import { Effect, Layer } from "effect";
 
+import { Access } from "./access/Access.ts";
 import { Admission } from "./admission/Admission.ts";
+import { AccessConfig } from "./config/AccessConfig.ts";
 import { AdmissionConfig } from "./config/AdmissionConfig.ts";
 import { Configuration } from "./config/Configuration.ts";
 import { DownloadConfig } from "./config/DownloadConfig.ts";
@@ -51,14 +53,19 @@ const pipeline = preparations.pipe(
   Layer.provide(QualityConfig.layer),
 );
 
+const access = Access.layer.pipe(Layer.provide(AccessConfig.layer));
+
 /** A port that is taken is told of before anything is loaded. */
 const portProbed = Layer.effectDiscard(Effect.flatMap(ServerConfig, probePort));
 
-const preloaded = preload.pipe(Layer.provideMerge(reloadOnHangup), Layer.provideMerge(pipeline));
+const preloaded = preload.pipe(
+  Layer.provideMerge(reloadOnHangup.pipe(Layer.provide(access))),
+  Layer.provideMerge(pipeline),
+);
 
 const server = Server.layer.pipe(
   Layer.provide([preloaded.pipe(Layer.provide(portProbed)), sandbox]),
-  Layer.provide(EngineConfig.layer),
+  Layer.provide([EngineConfig.layer, access]),
   Layer.provideMerge(ServerConfig.layer),
 );
 

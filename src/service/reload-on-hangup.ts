@@ -1,11 +1,13 @@
-/** SIGHUP reads the catalog anew; what is wrong with it is logged there. */
+/** SIGHUP reads the catalog anew, and who may call; what is wrong with it is logged there. */
 import { Effect, Layer, Queue, Stream } from "effect";
 
+import { Access } from "./access/Access.ts";
 import { Models } from "./models/Models.ts";
 
 export const reloadOnHangup = Layer.effectDiscard(
   Effect.gen(function* () {
     const models = yield* Models;
+    const access = yield* Access;
     const hangups = Stream.callback<void>((queue) =>
       Effect.acquireRelease(
         Effect.sync(() => {
@@ -16,6 +18,8 @@ export const reloadOnHangup = Layer.effectDiscard(
         (onHangup) => Effect.sync(() => process.off("SIGHUP", onHangup)),
       ),
     );
-    yield* Effect.forkScoped(Stream.runForEach(hangups, () => Effect.ignore(models.reload)));
+    yield* Effect.forkScoped(
+      Stream.runForEach(hangups, () => Effect.andThen(access.reload, Effect.ignore(models.reload))),
+    );
   }),
 );

@@ -3,7 +3,7 @@ import { assert, describe, it } from "vitest";
 import { runCommand } from "../support/mlxd-command.ts";
 
 const subcommands =
-  "serve models pull prepare load unload pin compatibility generate chat embed tokens stats reload".split(" ");
+  "serve models pull prepare load unload pin compatibility generate chat embed tokens stats reload key".split(" ");
 
 describe("the help", () => {
   it("names every subcommand", async () => {
@@ -44,6 +44,8 @@ describe("a wrong call", () => {
     [["models", "--header", "no-colon"], "--header takes a name and a value"],
     [["models", "--header", "a b: c"], 'cannot send a header "a b"'],
     [["models", "-H", "token: 한국"], 'cannot send a header "token"'],
+    [["models", "--api-key", "mlxd_secret"], "a key on a command line is read by all"],
+    [["key", "new", "not a name"], "It begins with a letter or digit"],
     [["load", "a", "b", "--check"], "--check takes one model"],
     [["models", "a", "--loaded"], "one of them"],
   ])("%j is told and exits with 2", async (args, message) => {

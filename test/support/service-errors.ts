@@ -19,6 +19,18 @@ const progress: errors.Progress = {
 
 /** By tag, so that a new error does not compile until it has a case. */
 const byTag: Record<errors.ServiceError["_tag"], ErrorCase> = {
+  CredentialsInvalid: {
+    error: new errors.CredentialsInvalid({ problem: "the API key has expired" }),
+    code: Code.Unauthenticated,
+    reason: "CREDENTIALS_INVALID",
+    metadata: { problem: "the API key has expired" },
+  },
+  RoleMissing: {
+    error: new errors.RoleMissing({ tenant: "acme", needed: ["models", "admin"], roles: ["inference"] }),
+    code: Code.PermissionDenied,
+    reason: "ROLE_MISSING",
+    metadata: { tenant: "acme", needed: "models, admin", roles: "inference" },
+  },
   InvalidField: {
     error: new errors.InvalidField({ violations: [{ field: "task.x", description: "7 is odd" }] }),
     code: Code.InvalidArgument,

@@ -1,6 +1,9 @@
 /** The real server on a free port, with a scripted pipeline behind it. */
 import { Layer, ManagedRuntime, type Stream } from "effect";
 
+import { Access } from "../../src/service/access/Access.ts";
+import { AccessConfig } from "../../src/service/config/AccessConfig.ts";
+import type { AccessDeclaration } from "../../src/service/config/access-schema.ts";
 import { AdmissionConfig } from "../../src/service/config/AdmissionConfig.ts";
 import { EngineConfig } from "../../src/service/config/EngineConfig.ts";
 import { ServerConfig, type ServerSettings } from "../../src/service/config/ServerConfig.ts";
@@ -22,6 +25,8 @@ export interface TestServerOptions extends GenerationScript, EmbeddingScript, Pr
   readonly models?: () => ReadonlyArray<ModelStatus>;
   readonly modelChanges?: Stream.Stream<ReadonlyMap<string, ModelCondition>>;
   readonly config?: Partial<ServerSettings>;
+  /** @default nobody is asked who calls */
+  readonly access?: AccessDeclaration;
   /** @default its jobs are done in this process */
   readonly sandbox?: Layer.Layer<Sandbox>;
 }
@@ -61,6 +66,7 @@ export const startTestServer = async (options: TestServerOptions = {}): Promise<
       scriptedPreparations(options),
       listedModels(options.models, options.modelChanges),
       Layer.succeed(ServerConfig, { ...testConfig, ...options.config }),
+      Access.layer.pipe(Layer.provide(AccessConfig.layerOf(options.access))),
       options.sandbox ?? inlineSandbox,
       Layer.succeed(AdmissionConfig, { maxRunning: 4, maxQueued: 8 }),
     ]),

@@ -6,6 +6,8 @@ import { Result, Schema, type SchemaAST, SchemaIssue } from "effect";
 import { ConfigurationInvalid } from "../domain/errors.ts";
 import type { Family } from "../domain/family.ts";
 import { nearest } from "../domain/nearest.ts";
+import type { AccessDeclaration } from "./access-schema.ts";
+import { checkAccess } from "./check-access.ts";
 import { ConfigFileSchema, type FamilyDeclaration, isName, type ModelDeclaration } from "./config-schema.ts";
 import { settingKey, settingName, settingNames, settingProblem } from "./settings.ts";
 import { type Path, readYaml, type YamlDocument } from "./yaml-document.ts";
@@ -25,6 +27,8 @@ export interface ConfigFile extends ModelsFile {
   readonly path: string;
   /** Its `service` section as variables: `MLXD_PORT` for `port`. */
   readonly settings: ReadonlyMap<string, string>;
+  /** Who may call; undefined: everybody. */
+  readonly access: AccessDeclaration | undefined;
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -42,7 +46,7 @@ export const readConfigFile = (path: string, environment: Environment): ConfigFi
   const document = readYaml(path, readText(path), environment);
   const decoded = decode(document.value);
   if (Result.isFailure(decoded)) throw describe(document, decoded.failure.issue);
-  const { service = {}, models = {}, families = {} } = decoded.success;
+  const { service = {}, models = {}, families = {}, access } = decoded.success;
   const directory = dirname(resolve(path));
   for (const id of Object.keys(models)) {
     if (isName(id)) continue;
@@ -51,6 +55,7 @@ export const readConfigFile = (path: string, environment: Environment): ConfigFi
       `an id begins with a letter or digit and goes on with these and . _ : @ + / -`,
     );
   }
+  if (access !== undefined) checkAccess(access, document.invalid);
   const settings = new Map<string, string>();
   for (const [key, value] of Object.entries(service)) {
     const name = settingName(key);
@@ -63,7 +68,7 @@ export const readConfigFile = (path: string, environment: Environment): ConfigFi
     if (problem !== undefined) throw invalid(problem + received(value));
     settings.set(name, name === "MLXD_MODELS" ? resolve(directory, text) : text);
   }
-  return { path, directory, settings, models, families, invalid: document.invalid };
+  return { path, directory, settings, models, families, access, invalid: document.invalid };
 };
 
 /** Throws ConfigurationInvalid. */
@@ -91,7 +96,7 @@ const describe = (document: YamlDocument, issue: SchemaIssue.Issue): Configurati
   const problem =
     message === excess
       ? unknownKey(key, knownKeys(ConfigFileSchema.ast, path.slice(0, -1)))
-      : `${message.charAt(0).toLowerCase()}${message.slice(1)}${received(valueAt(document.value, path))}`;
+      : `${message.charAt(0).toLowerCase()}${message.slice(1)}${isSecret(path) ? "" : received(valueAt(document.value, path))}`;
   return document.invalid(path, problem);
 };
 
@@ -112,6 +117,9 @@ const knownKeys = (ast: SchemaAST.AST, path: Path): ReadonlyArray<string> => {
     ? knownKeys(inside.rest[0], rest.slice(1))
     : knownKeys(inside, rest);
 };
+
+/** Where a hash is to stand, somebody may have put the key itself. */
+const isSecret = (path: Path): boolean => path[0] === "access" && path.includes("keys");
 
 /** The value, where it is short enough to be told. */
 const received = (value: unknown): string => {

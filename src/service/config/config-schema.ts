@@ -2,6 +2,7 @@
 import { Schema } from "effect";
 
 import { cleanUpSteps, families, standInTemplates } from "../domain/family.ts";
+import { AccessSchema } from "./access-schema.ts";
 
 const number = (minimum: number, maximum: number) => Schema.Finite.check(Schema.isBetween({ minimum, maximum }));
 const wholeNumber = (minimum: number, maximum: number) => Schema.Int.check(Schema.isBetween({ minimum, maximum }));
@@ -90,6 +91,7 @@ const Service = Schema.Record(
 
 export const ConfigFileSchema = Schema.Struct({
   service: Schema.optionalKey(Service),
+  access: Schema.optionalKey(AccessSchema),
   models: Schema.optionalKey(Schema.Record(Schema.String, Model)),
   families: Schema.optionalKey(
     Schema.Struct(

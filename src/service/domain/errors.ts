@@ -2,6 +2,7 @@
  * Everything that can go wrong and that a caller can react to. Each class holds data; its message is one sentence with
  * the received value and the bound. The code on the wire is decided in one table, rpc/error-table.ts.
  */
+import type { CredentialsInvalid, RoleMissing } from "./errors/access.ts";
 import type {
   ContextLengthExceeded,
   InvalidField,
@@ -47,6 +48,7 @@ import type {
   ModelAccessDenied,
 } from "./errors/download.ts";
 
+export * from "./errors/access.ts";
 export * from "./errors/request.ts";
 export * from "./errors/model.ts";
 export * from "./errors/memory.ts";
@@ -72,6 +74,8 @@ export type LoadFailure =
 
 /** Whatever a call can fail with. A bug is a defect and not among them. */
 export type ServiceError =
+  | CredentialsInvalid
+  | RoleMissing
   | InvalidField
   | RequestMalformed
   | UnsupportedParameter

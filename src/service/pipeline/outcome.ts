@@ -31,6 +31,8 @@ export const modelOfFailure = (error: ServiceError): string =>
  * engine or the model's files did not do what they should.
  */
 const outcomes = {
+  CredentialsInvalid: "refused",
+  RoleMissing: "refused",
   InvalidField: "refused",
   RequestMalformed: "refused",
   UnsupportedParameter: "refused",

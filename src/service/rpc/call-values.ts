@@ -1,6 +1,7 @@
 /** What the listener tells the handlers of a call, beside its headers. */
 import { createContextKey } from "@connectrpc/connect";
 
+import type { Evidence } from "../access/Tenants.ts";
 import type { Caller } from "../domain/Caller.ts";
 import type { RequestBytes } from "../wire/read-request.ts";
 
@@ -24,8 +25,11 @@ export const requestId = createContextKey<string | undefined>(undefined, { descr
 /** Who calls: the gate says so. */
 export const callerOf = createContextKey<Caller | undefined>(undefined, { description: "who calls" });
 
-/** Where the call comes from, as host and port. */
-export const peerAddress = createContextKey<string>("", { description: "the peer's address" });
+/** What the call shows of who makes it. */
+export const evidenceOf = createContextKey<Evidence>(
+  { authorization: undefined, certificateNames: [], peer: "" },
+  { description: "what says who calls" },
+);
 
 /** Tells the listener which headers the response will have, before there is one. */
 export const announceHeader = createContextKey<(header: Headers) => void>(() => {}, {

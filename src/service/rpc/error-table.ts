@@ -11,6 +11,8 @@ export interface WireStatus {
 }
 
 export const errorTable = {
+  CredentialsInvalid: { code: Code.Unauthenticated, reason: "CREDENTIALS_INVALID" },
+  RoleMissing: { code: Code.PermissionDenied, reason: "ROLE_MISSING" },
   InvalidField: { code: Code.InvalidArgument, reason: "INVALID_FIELD" },
   RequestMalformed: { code: Code.InvalidArgument, reason: "MALFORMED_REQUEST" },
   UnsupportedParameter: { code: Code.InvalidArgument, reason: "UNSUPPORTED_PARAMETER" },

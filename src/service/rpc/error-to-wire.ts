@@ -38,8 +38,14 @@ export const wireErrorFrom = (failure: ServiceError, lastSequence?: number): Wir
     code,
     message: truncateUtf8(withoutPaths(error.message), maxMessageBytes),
     details: withinCap([errorInfo(reason, metadataOf(error)), ...detailsOf(error, lastSequence)]),
-    metadata: "retryAfterMs" in error ? { [retryPushback]: String(Math.ceil(error.retryAfterMs)) } : {},
+    metadata: headersOf(error),
   };
+};
+
+const headersOf = (error: ServiceError): WireError["metadata"] => {
+  if ("retryAfterMs" in error) return { [retryPushback]: String(Math.ceil(error.retryAfterMs)) };
+  // https://www.rfc-editor.org/rfc/rfc9110#section-11.6.1
+  return error._tag === "CredentialsInvalid" ? { "www-authenticate": "Bearer" } : {};
 };
 
 /** Where the configuration file lies is nobody's business. */

@@ -23,6 +23,7 @@ export interface ListenOptions extends OnePortOptions {
   readonly calls: HttpHandlerOptions["calls"];
   readonly queries: HttpHandlerOptions["queries"];
   readonly routes: HttpHandlerOptions["routes"];
+  readonly admit: HttpHandlerOptions["admit"];
   /** Ends the calls that outlast the drain. */
   readonly cutCalls: Effect.Effect<void>;
 }
@@ -34,13 +35,14 @@ export interface ListenOptions extends OnePortOptions {
  */
 export const listen = (options: ListenOptions): Effect.Effect<Address, ListenFailed, Scope.Scope> =>
   Effect.gen(function* () {
-    const { config, drain, calls, queries, routes, cutCalls } = options;
+    const { config, drain, calls, queries, routes, admit, cutCalls } = options;
     const logFailure = yield* makeLogFailure;
     const active = new ActiveCalls();
     const handler = createHttpHandler({
       calls,
       queries,
       routes,
+      admit,
       onRoute: () => active.begin(),
       onRouteFailure: ({ method, path }, reason) =>
         logFailure(`${method} ${path}`, "a route failed because of a bug", reason),

@@ -6,6 +6,7 @@ import { Context, Effect, Layer } from "effect";
 import { Health as HealthRpc } from "../../client/gen/grpc/health/v1/health_pb.ts";
 import { EmbeddingService } from "../../client/gen/mlxd/v1/embedding_service_pb.ts";
 import { GenerationService } from "../../client/gen/mlxd/v1/generation_service_pb.ts";
+import { Access } from "../access/Access.ts";
 import { ServerConfig } from "../config/ServerConfig.ts";
 import { anyFiles, anyTypes } from "../rpc/any-types.ts";
 import { Calls } from "../calls/Calls.ts";
@@ -39,6 +40,7 @@ export class Server extends Context.Service<
       const config = yield* ServerConfig;
       const drain = yield* Drain;
       const health = yield* Health;
+      const { admit } = yield* Access;
       const { cutAll } = yield* Calls;
       const addApi = yield* makeApiRoutes;
       const healthService = yield* makeHealthService;
@@ -47,7 +49,7 @@ export class Server extends Context.Service<
           readMaxBytes,
           acceptCompression,
           jsonOptions,
-          requestGate: createRequestGate(drain.isDraining, readMaxBytes),
+          requestGate: createRequestGate({ isDraining: drain.isDraining, admit, maxMessageBytes: readMaxBytes }),
         });
       const api = createRouter(config.maxMessageBytes);
       addApi(api);
@@ -69,6 +71,7 @@ export class Server extends Context.Service<
         ],
         routes: [greeting, ...(yield* makeMetricsRoutes)],
         queries: { handlers: queries.handlers, maxMessageBytes: smallMessageBytes },
+        admit,
         cutCalls: cutAll,
       });
       return Server.of({ address });

@@ -1,4 +1,5 @@
 /** What a person reads who opens the address. */
+import { everyRole } from "../domain/Caller.ts";
 import type { HttpRoute } from "./http-routes.ts";
 
 const text = `This is mlxd: language models on MLX, over gRPC, gRPC-Web and Connect.
@@ -12,6 +13,7 @@ The API is in proto/mlxd/v1, how to use it in README.md and docs/.
 export const greeting: HttpRoute = {
   method: "GET",
   path: "/",
+  needs: { roles: everyRole, opensAs: "greeting" },
   answer: ({ response }) => {
     response.setHeader("Content-Type", "text/plain; charset=utf-8");
     response.end(text);

@@ -8,8 +8,8 @@ import { Code, ConnectError, createContextValues } from "@connectrpc/connect";
 import { compressionBrotli, compressionGzip, universalRequestFromNodeRequest } from "@connectrpc/connect-node";
 import { constants } from "node:http2";
 
-import { anonymous } from "../domain/Caller.ts";
-import { announceHeader, callDeadline, heldRequest, peerAddress, requestId, resetStream } from "../rpc/call-values.ts";
+import type { Evidence } from "../access/Tenants.ts";
+import { announceHeader, callDeadline, evidenceOf, heldRequest, requestId, resetStream } from "../rpc/call-values.ts";
 import type { RequestBytes } from "../wire/read-request.ts";
 import { type ContentType, isConnectStream, isGrpc, isGrpcWeb, parseContentType } from "./content-type.ts";
 import { applyCors, type CorsOptions } from "./cors.ts";
@@ -44,6 +44,8 @@ export interface HttpHandlerOptions {
   readonly isDraining: () => boolean;
   /** What is answered beside RPCs. */
   readonly routes: ReadonlyArray<HttpRoute>;
+  /** Who calls a route, if it may; of RPCs their gate asks. */
+  readonly admit: RouteOptions["admit"];
   /** The same as `onCall` and `onFailure`, of a route. */
   readonly onRoute: RouteOptions["onCall"];
   readonly onRouteFailure: RouteOptions["onFailure"];
@@ -59,7 +61,7 @@ export const createHttpHandler = (options: HttpHandlerOptions): RequestHandler =
   const posts = byPath(options.calls);
   const queries = byPath([options.queries]);
   const routes = createRouteTable(options.routes);
-  const { isDraining, onRoute: onCall, onRouteFailure: onFailure } = options;
+  const { isDraining, admit, onRoute: onCall, onRouteFailure: onFailure } = options;
   return (request, response) => {
     const receivedAt = performance.now();
     response.on("error", () => {}); // a response that cannot be written is its caller's loss
@@ -75,7 +77,7 @@ export const createHttpHandler = (options: HttpHandlerOptions): RequestHandler =
       if (found === undefined) return answerUnknown(request, response, path);
       limitBodyTime(request);
       const incoming = incomingFrom(request, response, id, receivedAt);
-      return answerRoute(found, request, response, incoming, { isDraining, onCall, onFailure });
+      return answerRoute(found, request, response, incoming, { isDraining, admit, onCall, onFailure });
     }
     const { handler } = served;
     // What is not wanted of an upload is still taken in once the answer stands: a connection that is closed while its
@@ -96,7 +98,7 @@ export const createHttpHandler = (options: HttpHandlerOptions): RequestHandler =
         createContextValues()
           .set(callDeadline, takeDeadline(request.headers, receivedAt))
           .set(requestId, id)
-          .set(peerAddress, addressOf(request))
+          .set(evidenceOf, evidenceFrom(request))
           .set(announceHeader, (header) => openInTime(response, header, earlyHeadersMs(contentType, options)))
           .set(resetStream, () => reset(request, response)),
       );
@@ -122,7 +124,7 @@ const incomingFrom = (
   receivedAt: number,
 ): Parameters<typeof answerRoute>[3] => ({
   requestId,
-  caller: anonymous(addressOf(request)),
+  evidence: evidenceFrom(request),
   ...takeDeadline(request.headers, receivedAt),
   onLeave: (listener) => {
     const heard = () => {
@@ -134,7 +136,11 @@ const incomingFrom = (
   reset: () => reset(request, response),
 });
 
-const addressOf = ({ socket }: Request): string => `${socket.remoteAddress ?? ""}:${socket.remotePort ?? ""}`;
+const evidenceFrom = ({ headers, socket }: Request): Evidence => ({
+  authorization: headers.authorization,
+  certificateNames: [],
+  peer: `${socket.remoteAddress ?? ""}:${socket.remotePort ?? ""}`,
+});
 
 /** HTTP/1.1 servers have to take a whole URL as well: https://www.rfc-editor.org/rfc/rfc9112#section-3.2.2 */
 const toOriginForm = (request: Request): void => {

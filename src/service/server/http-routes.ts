@@ -4,7 +4,10 @@
  */
 import { Code, ConnectError } from "@connectrpc/connect";
 import { codeToHttpStatus } from "@connectrpc/connect/protocol-connect";
+import { Result } from "effect";
 
+import type { Access, Needs } from "../access/Access.ts";
+import type { Evidence } from "../access/Tenants.ts";
 import type { Incoming } from "../calls/Calls.ts";
 import { drainingRetryAfterMs } from "../calls/failure.ts";
 import { Draining } from "../domain/errors.ts";
@@ -17,6 +20,8 @@ export interface HttpRoute {
   readonly method: string;
   /** The whole path, without a query. */
   readonly path: string;
+  /** What its caller has to have, where callers are asked who they are. */
+  readonly needs: Needs;
   /** Answered to the end, as whoever watches the service wants to see it drain. @default false */
   readonly whileDraining?: boolean;
   /**
@@ -43,8 +48,12 @@ export const createRouteTable = (routes: ReadonlyArray<HttpRoute>): RouteTable =
   return { find: (path) => byPath.get(path) };
 };
 
+/** A call as it comes, before it is known who makes it. */
+type Arrived = Omit<Incoming, "method" | "toError" | "caller"> & { readonly evidence: Evidence };
+
 export interface RouteOptions {
   readonly isDraining: () => boolean;
+  readonly admit: Access["Service"]["admit"];
   /** Called once for a call that is begun; what it returns is called when its response is complete or was cut. */
   readonly onCall: () => () => void;
   /** Told what a route threw that was no failure of a call. */
@@ -56,8 +65,8 @@ export const answerRoute = (
   routes: ReadonlyArray<HttpRoute>,
   request: Request,
   response: Response,
-  incoming: Omit<Incoming, "method" | "toError">,
-  { isDraining, onCall, onFailure }: RouteOptions,
+  { evidence, ...arrived }: Arrived,
+  { isDraining, admit, onCall, onFailure }: RouteOptions,
 ): void => {
   const route = routes.find(({ method }) => method === request.method);
   if (route === undefined) return answerWrongMethod(routes, request, response);
@@ -66,15 +75,19 @@ export const answerRoute = (
   }
   response.once("close", onCall());
   const toError: Incoming["toError"] = (failure) => connectErrorFrom(wireErrorFromFailure(failure));
-  const call = { request, response, incoming: { ...incoming, method: `${route.method} ${route.path}`, toError } };
   void (async () => {
     try {
-      await route.answer(call);
+      const admitted = await admit(route.needs, evidence);
+      if (Result.isFailure(admitted)) {
+        return answerError(response, connectErrorFrom(wireErrorFrom(admitted.failure)));
+      }
+      const incoming = { ...arrived, caller: admitted.success, method: `${route.method} ${route.path}`, toError };
+      await route.answer({ request, response, incoming });
     } catch (reason) {
       const isFailure = reason instanceof ConnectError;
       if (!isFailure) onFailure(route, reason);
-      if (response.headersSent) return incoming.reset();
-      const defect = wireErrorFromFailure({ type: "defect", requestId: incoming.requestId });
+      if (response.headersSent) return arrived.reset();
+      const defect = wireErrorFromFailure({ type: "defect", requestId: arrived.requestId });
       answerError(response, isFailure ? reason : connectErrorFrom(defect));
     }
   })();
@@ -107,6 +120,8 @@ const answerWrongMethod = (routes: ReadonlyArray<HttpRoute>, { method = "" }: Re
 
 const answerError = (response: Response, error: ConnectError): void => {
   const pushbackMs = error.metadata.get("grpc-retry-pushback-ms");
+  const challenge = error.metadata.get("www-authenticate");
+  if (challenge !== null) response.setHeader("WWW-Authenticate", challenge);
   if (pushbackMs !== null) response.setHeader("Retry-After", String(Math.ceil(Number(pushbackMs) / 1000)));
   answerWithJson(response, codeToHttpStatus(error.code), error);
 };

@@ -25,6 +25,7 @@ export const makeMetricsRoutes = Effect.gen(function* () {
     const route: HttpRoute = {
       method: "GET",
       path: metricsPath,
+      needs: { roles: ["admin"], opensAs: "metrics" },
       whileDraining: true,
       answer: ({ response }) => answer(response),
     };

@@ -1,23 +1,43 @@
 /** Runs once a call's headers are there and before its message is read: says who calls, and whether the call may go on. */
 import type { HandlerContext } from "@connectrpc/connect";
+import { Result } from "effect";
 
 import { Health } from "../../client/gen/grpc/health/v1/health_pb.ts";
+import type { Access, Needs } from "../access/Access.ts";
 import { drainingRetryAfterMs } from "../calls/failure.ts";
-import { anonymous } from "../domain/Caller.ts";
+import { everyRole } from "../domain/Caller.ts";
 import { Draining } from "../domain/errors.ts";
-import { announceHeader, callerOf, peerAddress } from "../rpc/call-values.ts";
+import { announceHeader, callerOf, evidenceOf } from "../rpc/call-values.ts";
 import { connectErrorFrom, wireErrorFrom } from "../rpc/error-to-wire.ts";
+import { rpcNeeds } from "../rpc/rpc-needs.ts";
 import { explainLibraryErrors } from "./library-errors.ts";
+import { reflectionServices } from "./reflection-service.ts";
+
+export interface RequestGateOptions {
+  readonly isDraining: () => boolean;
+  readonly admit: Access["Service"]["admit"];
+  readonly maxMessageBytes: number;
+}
 
 /** While draining, only health is answered: it has to say so. */
 export const createRequestGate =
-  (isDraining: () => boolean, maxMessageBytes: number) =>
-  (context: HandlerContext): void => {
+  ({ isDraining, admit, maxMessageBytes }: RequestGateOptions) =>
+  async (context: HandlerContext): Promise<void> => {
     if (isDraining() && context.service.typeName !== Health.typeName) {
       throw connectErrorFrom(wireErrorFrom(new Draining({ retryAfterMs: drainingRetryAfterMs })));
     }
-    // Nobody is asked yet who it is.
-    context.values.set(callerOf, anonymous(context.values.get(peerAddress)));
+    const admitted = await admit(needsOf(context), context.values.get(evidenceOf));
+    if (Result.isFailure(admitted)) throw connectErrorFrom(wireErrorFrom(admitted.failure));
+    context.values.set(callerOf, admitted.success);
     context.values.get(announceHeader)(context.responseHeader);
     explainLibraryErrors(context, maxMessageBytes);
   };
+
+/** What each RPC takes that this server answers, those of the API and the standard ones. */
+const needsOf = ({ service, method }: Pick<HandlerContext, "service" | "method">): Needs => {
+  if (service.typeName === Health.typeName) return "nothing";
+  if (reflectionNames.has(service.typeName)) return { roles: everyRole, opensAs: "reflection" };
+  return rpcNeeds(service.typeName, method.localName);
+};
+
+const reflectionNames: ReadonlySet<string> = new Set(reflectionServices.map(({ typeName }) => typeName));

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest";
 
 import { anonymous, type Caller, mayManage, shareOf, withinTenant } from "../../../src/service/domain/Caller.ts";
 
-const callerOf = (name: string, tenant: string, roles: Caller["roles"] = ["user"]): Caller => ({
+const callerOf = (name: string, tenant: string, roles: Caller["roles"] = ["inference"]): Caller => ({
   name,
   tenant,
   roles,
@@ -14,8 +14,8 @@ describe("a caller", () => {
     const ann = callerOf("ann", "a");
     assert.isTrue(mayManage(ann, ann));
     assert.isFalse(mayManage(callerOf("bob", "a"), ann));
-    assert.isTrue(mayManage(callerOf("bob", "a", ["operator"]), ann));
-    assert.isFalse(mayManage(callerOf("ann", "b", ["user", "operator"]), ann));
+    assert.isTrue(mayManage(callerOf("bob", "a", ["admin"]), ann));
+    assert.isFalse(mayManage(callerOf("ann", "b", ["inference", "admin"]), ann));
     assert.isTrue(mayManage(anonymous("10.0.0.2:7"), anonymous("10.0.0.1:5")));
   });
 

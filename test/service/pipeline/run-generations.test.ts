@@ -564,7 +564,7 @@ describe("Generations", () => {
     withPipeline(["a", { pause: true }, "b"], () =>
       Effect.gen(function* () {
         const generations = yield* Generations;
-        const as = (name: string, tenant: string, roles: Caller["roles"] = ["user"]) =>
+        const as = (name: string, tenant: string, roles: Caller["roles"] = ["inference"]) =>
           Effect.updateService(CurrentCall, (call): Call => ({ ...call, caller: { name, tenant, roles, peer: "" } }));
         let id = "";
         const running = generations.stream(task()).pipe(
@@ -576,9 +576,9 @@ describe("Generations", () => {
         yield* TestClock.adjust("1 millis");
         assert.notStrictEqual(id, "");
         assert.isFalse(yield* generations.cancel(id).pipe(as("bob", "b")));
-        assert.isFalse(yield* generations.cancel(id).pipe(as("ann", "b", ["user", "operator"])));
+        assert.isFalse(yield* generations.cancel(id).pipe(as("ann", "b", ["inference", "admin"])));
         assert.isFalse(yield* generations.cancel(id).pipe(as("bob", "a")));
-        assert.isTrue(yield* generations.cancel(id).pipe(as("bob", "a", ["operator"])));
+        assert.isTrue(yield* generations.cancel(id).pipe(as("bob", "a", ["admin"])));
         yield* Fiber.join(fiber);
       }),
     ),

@@ -1,7 +1,7 @@
 /** Routes beside RPCs, with one that is answered by `Calls`: what a gateway of another protocol would be. */
 import { fromBinary } from "@bufbuild/protobuf";
 import type { UniversalHandler } from "@connectrpc/connect/protocol";
-import { Effect, Layer, ManagedRuntime } from "effect";
+import { Effect, Layer, ManagedRuntime, Result } from "effect";
 import { connect } from "node:net";
 import { afterEach, assert, beforeEach, describe, it } from "vitest";
 
@@ -9,6 +9,7 @@ import { ErrorInfoSchema } from "../../../src/client/gen/google/rpc/error_detail
 import { Calls } from "../../../src/service/calls/Calls.ts";
 import { ServerConfig } from "../../../src/service/config/ServerConfig.ts";
 import { CurrentCall } from "../../../src/service/domain/Call.ts";
+import { anonymous } from "../../../src/service/domain/Caller.ts";
 import { QueueFull, type ServiceError } from "../../../src/service/domain/errors.ts";
 import { createHttpHandler } from "../../../src/service/server/http-handler.ts";
 import type { HttpRoute } from "../../../src/service/server/http-routes.ts";
@@ -47,6 +48,7 @@ beforeEach(async () => {
   const routes = Object.entries(work).map(([path, effectOf]): HttpRoute => ({
     method: "GET",
     path,
+    needs: "nothing",
     answer: async ({ response, incoming }) => {
       response.end(await answer(incoming, effectOf(log)));
     },
@@ -54,6 +56,7 @@ beforeEach(async () => {
   const throwing: HttpRoute = {
     method: "POST",
     path: "/throws",
+    needs: "nothing",
     answer: () => {
       throw new Error("secret");
     },
@@ -62,6 +65,7 @@ beforeEach(async () => {
     calls: [],
     queries: noRpc,
     routes: [...routes, throwing],
+    admit: (_needs, { peer }) => Promise.resolve(Result.succeed(anonymous(peer))),
     cors: { origins: ["https://page.example"], headers: [] },
     earlyHeadersMs: { web: 0, grpc: 0 },
     isDraining: () => isDraining,

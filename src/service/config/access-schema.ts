@@ -1,0 +1,62 @@
+/** What the section `access` of mlxd.yaml may say. */
+import { Schema } from "effect";
+
+import { everyRole } from "../domain/Caller.ts";
+
+const text = (maximum: number) => Schema.String.check(Schema.isMinLength(1), Schema.isMaxLength(maximum));
+
+const nameCharacters = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
+/** Of a tenant or a key: it stands in logs, metrics and messages. */
+const Name = Schema.String.check(
+  Schema.isPattern(nameCharacters, {
+    message: "a name begins with a letter or digit, goes on with these and . _ - and has 64 characters at most",
+  }),
+);
+export const isTenantName = (name: string): boolean => nameCharacters.test(name);
+
+/** 32 bytes, so that nobody finds the key again whose hash it is: what `mlxd key new` makes is as random. */
+const KeyHash = Schema.String.check(
+  Schema.isPattern(/^sha256:[0-9a-f]{64}$/, {
+    message: 'the hash of a key is "sha256:" and 64 hexadecimal digits, as "mlxd key new" prints it',
+  }),
+);
+
+const Instant = Schema.String.check(
+  Schema.makeFilter(
+    (given) =>
+      (/^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d)?(Z|[+-]\d\d:\d\d))?$/.test(given) && !Number.isNaN(Date.parse(given))) ||
+      "a time is a date, as 2027-01-31 (its beginning, UTC), or one with an hour and zone, as 2027-01-31T12:00Z",
+  ),
+);
+
+/** Of a client certificate: its common name, or one of its alternative names. */
+const CertificateName = Schema.String.check(
+  Schema.isPattern(/^(CN|DNS|URI):\S.{0,254}$/, {
+    message: "a certificate is named by CN:NAME, DNS:NAME or URI:NAME",
+  }),
+);
+
+const Key = Schema.Struct({
+  id: Name,
+  hash: KeyHash,
+  expires: Schema.optionalKey(Instant),
+});
+
+const Roles = Schema.Array(Schema.Literals(everyRole));
+
+const Tenant = Schema.Struct({
+  roles: Roles,
+  keys: Schema.optionalKey(Schema.Array(Key).check(Schema.isMaxLength(100))),
+  certificates: Schema.optionalKey(Schema.Array(CertificateName).check(Schema.isMaxLength(100))),
+});
+export type TenantDeclaration = typeof Tenant.Type;
+
+/** What anybody may call without saying who it is, beside health. */
+const openable = ["greeting", "reflection", "metrics"] as const;
+export type Openable = (typeof openable)[number];
+
+export const AccessSchema = Schema.Struct({
+  open: Schema.optionalKey(Schema.Array(Schema.Literals(openable))),
+  tenants: Schema.Record(text(64), Tenant),
+});
+export type AccessDeclaration = typeof AccessSchema.Type;

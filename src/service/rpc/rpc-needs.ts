@@ -1,0 +1,64 @@
+/** Which roles each RPC of the API takes. One without a line here does not compile; one of a service without a table takes `admin`. */
+import { EmbeddingService } from "../../client/gen/mlxd/v1/embedding_service_pb.ts";
+import { GenerationService } from "../../client/gen/mlxd/v1/generation_service_pb.ts";
+import { ModelService } from "../../client/gen/mlxd/v1/model_service_pb.ts";
+import { ServerService } from "../../client/gen/mlxd/v1/server_service_pb.ts";
+import { TokenizerService } from "../../client/gen/mlxd/v1/tokenizer_service_pb.ts";
+import type { Requirement } from "../access/Access.ts";
+import { everyRole, type Role } from "../domain/Caller.ts";
+
+type RolesOf<Service extends { readonly method: object }> = Readonly<
+  Record<keyof Service["method"], ReadonlyArray<Role>>
+>;
+
+const inference: ReadonlyArray<Role> = ["inference"];
+const models: ReadonlyArray<Role> = ["models", "admin"];
+const admin: ReadonlyArray<Role> = ["admin"];
+
+const generation: RolesOf<typeof GenerationService> = {
+  generate: inference,
+  streamGenerate: inference,
+  batchGenerate: inference,
+  cancelGeneration: ["inference", "admin"],
+};
+
+const embedding: RolesOf<typeof EmbeddingService> = { embed: inference };
+
+const tokenizer: RolesOf<typeof TokenizerService> = {
+  tokenize: inference,
+  detokenize: inference,
+  countTokens: inference,
+};
+
+const model: RolesOf<typeof ModelService> = {
+  listModels: everyRole,
+  listLoadedModels: everyRole,
+  listCompatibilityProfiles: everyRole,
+  getModel: everyRole,
+  loadModel: models,
+  preloadModels: models,
+  unloadModel: models,
+  unloadAllModels: models,
+  pinModel: models,
+  prepareModel: models,
+  reloadCatalog: admin,
+};
+
+const server: RolesOf<typeof ServerService> = { getServerInfo: everyRole, getStats: admin };
+
+const tables: ReadonlyArray<readonly [string, Readonly<Record<string, ReadonlyArray<Role>>>]> = [
+  [GenerationService.typeName, generation],
+  [EmbeddingService.typeName, embedding],
+  [TokenizerService.typeName, tokenizer],
+  [ModelService.typeName, model],
+  [ServerService.typeName, server],
+];
+
+const roles: ReadonlyMap<string, ReadonlyArray<Role>> = new Map(
+  tables.flatMap(([service, table]) => Object.entries(table).map(([name, taken]) => [`${service}/${name}`, taken])),
+);
+
+/** @param localName the method's, in lower camel case */
+export const rpcNeeds = (service: string, localName: string): Requirement => ({
+  roles: roles.get(`${service}/${localName}`) ?? admin,
+});

@@ -1,0 +1,47 @@
+/** Every RPC of the API has its line: a new one fails here until somebody has thought about who may call it. */
+import { assert, describe, it } from "vitest";
+
+import { rpcNeeds } from "../../../src/service/rpc/rpc-needs.ts";
+import { apiServices } from "../../../src/service/rpc/routes.ts";
+
+const everybody = "inference, models, jobs, admin";
+const expected: Readonly<Record<string, string>> = {
+  "GenerationService/Generate": "inference",
+  "GenerationService/StreamGenerate": "inference",
+  "GenerationService/BatchGenerate": "inference",
+  "GenerationService/CancelGeneration": "inference, admin",
+  "EmbeddingService/Embed": "inference",
+  "TokenizerService/Tokenize": "inference",
+  "TokenizerService/Detokenize": "inference",
+  "TokenizerService/CountTokens": "inference",
+  "ModelService/ListModels": everybody,
+  "ModelService/ListLoadedModels": everybody,
+  "ModelService/ListCompatibilityProfiles": everybody,
+  "ModelService/GetModel": everybody,
+  "ModelService/LoadModel": "models, admin",
+  "ModelService/PreloadModels": "models, admin",
+  "ModelService/UnloadModel": "models, admin",
+  "ModelService/UnloadAllModels": "models, admin",
+  "ModelService/PinModel": "models, admin",
+  "ModelService/PrepareModel": "models, admin",
+  "ModelService/ReloadCatalog": "admin",
+  "ServerService/GetServerInfo": everybody,
+  "ServerService/GetStats": "admin",
+};
+
+describe("rpcNeeds", () => {
+  it("says of every RPC of the API which roles it takes", () => {
+    const all = apiServices.flatMap(({ typeName, methods }) =>
+      methods.map(({ name, localName }) => [
+        `${typeName.replace("mlxd.v1.", "")}/${name}`,
+        rpcNeeds(typeName, localName).roles.join(", "),
+      ]),
+    );
+    assert.deepEqual(Object.fromEntries(all), expected);
+  });
+
+  it("keeps what it does not know for admins", () => {
+    assert.deepEqual(rpcNeeds("mlxd.v1.NewService", "new").roles, ["admin"]);
+    assert.deepEqual(rpcNeeds("mlxd.v1.ServerService", "toString").roles, ["admin"]);
+  });
+});
