@@ -72,11 +72,11 @@ const script: Script = {
   server: { getStats: () => ({ models: [{ model: hostile }] }) },
 };
 
-const commands: readonly (readonly [args: string, typed?: string])[] = [
+const commands: readonly (readonly [args: string, typed?: readonly string[]])[] = [
   ["generate hi"],
   ["generate hi --json"],
   ["generate hi --model gone || true"],
-  ["chat", "hello\n/exit\n"],
+  ["chat", ["hello", "/exit"]],
   ["models"],
   ["models demo"],
   ["models demo --json"],

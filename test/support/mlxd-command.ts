@@ -71,20 +71,35 @@ export const startCommand = (
 };
 
 /**
- * Runs the command on a terminal, which util-linux's `script` gives it, with what is typed there; what it prints, and
- * tells beside that.
+ * Runs the command on a terminal, which util-linux's `script` gives it, and types a line at each of its prompts, as a
+ * person does: what is typed before, and an end of input, get lost where the command changes the terminal's mode.
+ *
+ * @returns what it prints, and tells beside that
  */
 export const onTerminal = async (
   command: string,
   environment: Readonly<Record<string, string>>,
-  typed = "",
+  typed: readonly string[] = [],
 ): Promise<string> => {
   // What Node takes for a terminal without colours. CI is one of them.
   const { FORCE_COLOR: _, NO_COLOR: __, CI: ___, ...inherited } = process.env;
   const run = promisify(execFile)("script", ["-qec", `'${process.execPath}' '${cliProgram}' ${command}`, "/dev/null"], {
     env: { ...inherited, TERM: "xterm", ...environment },
   });
-  run.child.stdin?.end(typed);
+  const { stdin, stdout } = run.child;
+  if (typed.length === 0) stdin?.end();
+  const lines = [...typed];
+  let told = "";
+  let prompts = 0;
+  stdout?.on("data", (chunk: string) => {
+    told += chunk;
+    // Each prompt is written again for what is typed there.
+    const shown = told.split("> ").length - 1;
+    if (shown <= prompts) return;
+    prompts = shown;
+    const line = lines.shift();
+    if (line !== undefined) stdin?.write(`${line}\n`);
+  });
   return (await run).stdout;
 };
 

@@ -15,6 +15,8 @@ export interface LaneListener {
 export class Lane {
   private readonly child: ChildProcess;
   private overdue = false;
+  /** What it has between jobs. */
+  private readonly ownPriority: number;
   private niced = false;
   /** Whether it has ever given a sign of life, and whether it has since that was last asked. */
   private lives = false;
@@ -22,7 +24,13 @@ export class Lane {
   /** The end of what it wrote to standard error. */
   private lastWords = "";
 
-  constructor(limits: LaneLimits, environment: Readonly<Record<string, string | undefined>>, listener: LaneListener) {
+  /** @param isLarge it works on large inputs alone, which others of this machine come before from the first moment on */
+  constructor(
+    limits: LaneLimits,
+    environment: Readonly<Record<string, string | undefined>>,
+    isLarge: boolean,
+    listener: LaneListener,
+  ) {
     const child = fork(fileURLToPath(new URL("./lane/main.ts", import.meta.url)), [JSON.stringify(limits)], {
       execArgv: [`--max-old-space-size=${Math.ceil((limits.memoryBytes + keptBytes) / 1024 ** 2)}`],
       env: environment,
@@ -30,6 +38,8 @@ export class Lane {
       stdio: ["ignore", "ignore", "pipe", "ipc", "pipe"],
     });
     this.child = child;
+    this.ownPriority = isLarge ? lowered : normal;
+    if (isLarge) this.setPriority(lowered);
     let over = false;
     const exited = (how: string, reason: ReturnType<typeof reasonOf>): void => {
       if (over) return;
@@ -88,12 +98,12 @@ export class Lane {
 
   /** Others of this machine come first, the engines above all. */
   yieldToOthers(): void {
-    this.niced = this.setPriority(lowered);
+    if (this.ownPriority !== lowered) this.niced = this.setPriority(lowered);
   }
 
   /** False where only the superuser could take `yieldToOthers` back. */
   resumePriority(): boolean {
-    if (this.niced) this.niced = !this.setPriority(normal);
+    if (this.niced) this.niced = !this.setPriority(this.ownPriority);
     return !this.niced;
   }
 

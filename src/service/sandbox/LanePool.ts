@@ -149,7 +149,7 @@ export class LanePool {
     const { timeLimitMs, memoryBytes, environment } = this.options;
     const pooled: PooledLane = {
       isLarge,
-      lane: new Lane({ timeLimitMs, memoryBytes }, environment, {
+      lane: new Lane({ timeLimitMs, memoryBytes }, environment, isLarge, {
         onMessage: (message) => this.onMessage(pooled, message),
         onExit: (reason, how) => this.onExit(pooled, reason, how),
       }),
@@ -239,7 +239,7 @@ export class LanePool {
 
 /** A job that runs for longer is not waited for by others of its subject. */
 const slowAfterMs = 100;
-/** From then on others of this machine come first. */
+/** From then on others of this machine come first, as they do before a lane for large jobs at all times. */
 const yieldAfterMs = 1000;
 /** Two, so that the second large input does not wait for a first that takes all its time. */
 const largeLanes = 2;
