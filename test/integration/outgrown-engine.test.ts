@@ -1,9 +1,9 @@
 /** An engine process that takes more memory than was reserved for it: the budget holds, and nobody else's answer changes. */
-import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, assert, describe, it } from "@effect/vitest";
 
 import { createMlxdClient, isMlxdError, type MlxdClient, type MlxdError } from "../../src/client/node.ts";
+import { growingBy } from "../support/growing-engine.ts";
 import { createModelFolder, goldenRuns, type ModelFolder } from "../support/model-folder.ts";
 import { type RunningService, startService } from "../support/running-service.ts";
 
@@ -31,8 +31,7 @@ describe("an engine process that outgrows its reservation", { timeout: 120_000 }
       MLXD_PREFIX_CACHE_BYTES: String(16 * mebibyte),
       MLXD_PRELOAD: "none",
       MLXD_MEMORY_BUDGET: String(budget),
-      MLXD_TEST_GROW_BYTES: String(growth),
-      NODE_OPTIONS: `--import ${join(import.meta.dirname, "../support/growing-engine.ts")}`,
+      ...growingBy(growth),
     });
     client = createMlxdClient({ baseUrl: service.url, retry: false });
   };

@@ -2,6 +2,11 @@
  * Loaded into a service by `--import`, and so into its engine processes: on SIGUSR2 an engine takes as much memory as
  * MLXD_TEST_GROW_BYTES says, and keeps it, as one with a leak would.
  */
+export const growingBy = (bytes: number): Readonly<Record<string, string>> => ({
+  MLXD_TEST_GROW_BYTES: String(bytes),
+  NODE_OPTIONS: `--import ${import.meta.filename}`,
+});
+
 const bytes = Number(process.env["MLXD_TEST_GROW_BYTES"]);
 const taken: Buffer[] = [];
 
