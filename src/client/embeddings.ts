@@ -1,5 +1,4 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
-import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import {
   checkEnum,
   checkFlag,
@@ -10,6 +9,7 @@ import {
   checkTokenIds,
   checkWhole,
 } from "./check.ts";
+import { durationFromMs } from "./durations.ts";
 import { enumName, type Pooling } from "./enum-names.ts";
 import { assertNoOthers, protocolError } from "./errors.ts";
 import {

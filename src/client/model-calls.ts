@@ -1,7 +1,7 @@
-import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import type { CallOptions as ConnectCallOptions } from "@connectrpc/connect";
 import { type Caller, checkOptions } from "./caller.ts";
 import { checkEnum, checkFlag, checkList, checkMs, checkText, checkTexts } from "./check.ts";
+import { durationFromMs } from "./durations.ts";
 import type { MlxdClient, RawClients } from "./client.ts";
 import {
   catalogChangeFromWire,

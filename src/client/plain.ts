@@ -1,12 +1,5 @@
 import type { DescField, DescMessage, Message, MessageShape, UnknownEnum } from "@bufbuild/protobuf";
-import {
-  type Duration,
-  DurationSchema,
-  durationMs,
-  type Timestamp,
-  TimestampSchema,
-  timestampDate,
-} from "@bufbuild/protobuf/wkt";
+import { type Duration, durationMs, type Timestamp, timestampDate } from "@bufbuild/protobuf/wkt";
 import { enumName } from "./enum-names.ts";
 
 /**
@@ -37,6 +30,10 @@ type PlainValue<V> = V extends Timestamp
             ? string
             : V;
 
+// By name: to take in what describes them would take in the description of descriptors, too.
+const durationName: Duration["$typeName"] = "google.protobuf.Duration";
+const timestampName: Timestamp["$typeName"] = "google.protobuf.Timestamp";
+
 /** Copies a message into plain data. For messages without oneofs and maps of messages: those have no one plain form. */
 export const toPlain = <Schema extends DescMessage>(
   schema: Schema,
@@ -48,7 +45,7 @@ const plainMessage = (schema: DescMessage, message: object): object => {
   for (const field of schema.fields) {
     const value: unknown = message[field.localName as keyof typeof message];
     if (value === undefined) continue;
-    const isDuration = field.fieldKind === "message" && field.message.typeName === DurationSchema.typeName;
+    const isDuration = field.fieldKind === "message" && field.message.typeName === durationName;
     plain[isDuration ? `${field.localName}Ms` : field.localName] = Array.isArray(value)
       ? value.map((item) => plainValue(field, item))
       : plainValue(field, value);
@@ -59,7 +56,7 @@ const plainMessage = (schema: DescMessage, message: object): object => {
 const plainValue = ({ enum: enumSchema, message: schema }: DescField, value: unknown): unknown => {
   if (enumSchema !== undefined) return enumName(enumSchema, value as number);
   if (schema === undefined) return value;
-  if (schema.typeName === DurationSchema.typeName) return durationMs(value as Duration);
-  if (schema.typeName === TimestampSchema.typeName) return timestampDate(value as Timestamp);
+  if (schema.typeName === durationName) return durationMs(value as Duration);
+  if (schema.typeName === timestampName) return timestampDate(value as Timestamp);
   return plainMessage(schema, value as object);
 };

@@ -1,5 +1,4 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
-import { durationFromMs } from "@bufbuild/protobuf/wkt";
 import {
   checkEnum,
   checkFlag,
@@ -15,6 +14,7 @@ import {
   checkWhole,
   show,
 } from "./check.ts";
+import { durationFromMs } from "./durations.ts";
 import { invalidField, noSuchOption } from "./errors.ts";
 import {
   CachePolicy_Mode,

@@ -1,15 +1,11 @@
 /** The client for browsers, Deno, edge runtimes, and whatever else has `fetch`: Connect over HTTP. */
-import { Code, ConnectError } from "@connectrpc/connect";
-import { createConnectTransport } from "@connectrpc/connect-web";
-import { anyTypes } from "./any-types.ts";
 import { checkBaseUrl } from "./base-url.ts";
 import { checkChoice, checkObject, checkWhole, show } from "./check.ts";
 import type { MlxdClient } from "./client.ts";
 import type { ClientOptions } from "./client-options.ts";
 import { createMlxdClientFromTransport } from "./create-client.ts";
 import { invalidField } from "./errors.ts";
-import { Leaving } from "./leaving.ts";
-import { limitBody } from "./limit-body.ts";
+import { createFetchTransport } from "./fetch/transport.ts";
 
 export * from "./index.ts";
 
@@ -45,28 +41,6 @@ export const createMlxdClient = (options: WebClientOptions = {}): MlxdClient => 
   checkWhole(readMaxBytes, "readMaxBytes", 1);
   checkChoice(format, "format", ["binary", "json"], "format");
   if (typeof fetch !== "function") throw invalidField("fetch", `${show(fetch)} is no function`);
-  const transport = createConnectTransport({
-    baseUrl: checkBaseUrl(baseUrl),
-    useBinaryFormat: format === "binary",
-    jsonOptions: { registry: anyTypes },
-    fetch: guarded(fetch, readMaxBytes),
-  });
+  const transport = createFetchTransport({ baseUrl: checkBaseUrl(baseUrl), format, readMaxBytes, fetch });
   return createMlxdClientFromTransport(transport, clientOptions);
 };
-
-/**
- * A fetch for any runtime. Connect asks it to fail on redirects, which some edge runtimes refuse to be asked; so it
- * answers with the redirect and that is made the error. `mode` and `credentials` are refused there too, and not set.
- */
-const guarded =
-  (fetch: typeof globalThis.fetch, readMaxBytes: number): typeof globalThis.fetch =>
-  async (input, init) => {
-    const leaving = new Leaving(init?.signal);
-    const response = await fetch(input, { ...init, signal: leaving.signal, redirect: "manual" });
-    if (response.type !== "opaqueredirect" && (response.status < 300 || response.status > 399)) {
-      return limitBody(response, readMaxBytes, leaving.read);
-    }
-    await response.body?.cancel();
-    const target = response.headers.get("location") ?? "another address";
-    throw new ConnectError(`HTTP 3xx: redirected to ${target}; call that address itself`, Code.Unknown);
-  };

@@ -1,0 +1,26 @@
+import { type DescMessage, fromBinary, type MessageShape, toBinary } from "@bufbuild/protobuf";
+import { Code, ConnectError } from "@connectrpc/connect";
+
+/** How messages become bytes. */
+export interface Codec {
+  /** Its name in content types. */
+  readonly name: "proto" | "json";
+  readonly encode: <Desc extends DescMessage>(schema: Desc, message: MessageShape<Desc>) => Uint8Array<ArrayBuffer>;
+  readonly decode: <Desc extends DescMessage>(schema: Desc, bytes: Uint8Array) => MessageShape<Desc>;
+}
+
+/** The format of protobuf. */
+export const binaryCodec: Codec = {
+  name: "proto",
+  encode: (schema, message) => withError("serialize binary", () => toBinary(schema, message)),
+  decode: (schema, bytes) => withError("parse binary", () => fromBinary(schema, bytes)),
+};
+
+/** What fails names the step: the client tells by it whether its caller or the service made the mistake. */
+export const withError = <T>(step: string, convert: () => T): T => {
+  try {
+    return convert();
+  } catch (error) {
+    throw new ConnectError(`${step}: ${error instanceof Error ? error.message : String(error)}`, Code.Internal);
+  }
+};
