@@ -27,24 +27,25 @@ export const compile = (root: string, sources: string, folder: string): void => 
     stdio: ["ignore", "inherit", "inherit"],
   });
   nameCompiledModules(folder);
-  bundleValidator(root, folder);
+  bundleLoadedOnDemand(root, folder);
 };
 
 /**
- * What validates by a JSON Schema is a small package that only some callers need: it is part of this one, in a module
- * of its own that is loaded when a JSON Schema is used, so that installing the client installs nothing else.
+ * Modules that only some callers need and load when they do. Each is written with what it takes from packages inside of it:
+ * so whoever does not need it neither installs nor bundles that, with every bundler.
  */
-const bundleValidator = (root: string, folder: string): void => {
-  const [validator, output] = ["@cfworker/json-schema", join(folder, "objects/json-schema.js")];
-  const entry = join(root, "node_modules", validator, "dist/esm/index.js");
+const loadedOnDemand: readonly (readonly [module: string, banner: string])[] = [
+  ["objects/json-issues", "/*! With @cfworker/json-schema, MIT licence, https://github.com/cfworker/cfworker */"],
+  ["fetch/json-format", "/*! With @bufbuild/protobuf, Apache-2.0, https://github.com/bufbuild/protobuf-es */"],
+];
+
+const bundleLoadedOnDemand = (root: string, folder: string): void => {
   const rolldown = join(root, "node_modules/.bin/rolldown");
-  const banner = `/*! ${validator}, MIT licence, https://github.com/cfworker/cfworker */`;
-  execFileSync(rolldown, [entry, "--format", "esm", "--banner", banner, "--file", output], {
-    cwd: root,
-    stdio: "ignore",
-  });
-  const user = join(folder, "objects/json-issues.js");
-  writeFileSync(user, readFileSync(user, "utf8").replace(`"${validator}"`, '"./json-schema.js"'));
+  for (const [module, banner] of loadedOnDemand) {
+    const file = join(folder, `${module}.js`);
+    const options = ["--format", "esm", "--sourcemap", "--banner", banner, "--file", file];
+    execFileSync(rolldown, [file, ...options], { cwd: root, stdio: "ignore" });
+  }
 };
 
 /** In code the compiler writes `./call.js` where the sources have `./call.ts`; in declarations it leaves them. */

@@ -39,7 +39,8 @@ const generate = (root: string, folder: string): void => {
     plugin.out = "gen";
     plugin.opt = plugin.opt.filter((option) => !option.startsWith("rewrite_imports="));
   }
-  for (const input of template.inputs) if (input.directory === "proto") input.exclude_types = ["buf.validate.**", "google.api.field_behavior"];
+  for (const input of template.inputs)
+    if (input.directory === "proto") input.exclude_types = ["buf.validate.**", "google.api.field_behavior"];
   const buf = join(root, "node_modules/.bin/buf");
   execFileSync(buf, ["generate", "--template", JSON.stringify(template), "--output", folder], {
     cwd: root,
@@ -72,7 +73,10 @@ const withWords = (code: string, up: string): string => {
   if (words === undefined) return code;
   return code
     .replace(base64, () => words)
-    .replace(/^import \{(.*?) fileDesc,(.*?)\} from (.*)$/m, `import {$1$2} from $3\nimport { fileDesc } from "${up}${reader}.ts";`)
+    .replace(/^import \{ (.*?) \} from ("@bufbuild\/protobuf\/codegenv2";)$/m, (_, names: string, from: string) => {
+      const others = names.split(", ").filter((name) => name !== "fileDesc");
+      return `import { ${others.join(", ")} } from ${from}\nimport { fileDesc } from "${up}${reader}.ts";`;
+    })
     .replace(/^(import \{ file_google_protobuf_.*?\} from )"@bufbuild\/protobuf\/wkt";$/m, `$1"${up}${wellKnown}.ts";`);
 };
 
@@ -82,6 +86,9 @@ const wellKnownFiles = (files: readonly DescFile[]): string => {
     const constant = `file_${proto.name.replace(/\.proto$/, "").replaceAll("/", "_")}`;
     return `export const ${constant}: GenFile = /*@__PURE__*/ fileDesc(${JSON.stringify(writeDescriptor(proto))});`;
   });
-  const imports = ['import type { GenFile } from "@bufbuild/protobuf/codegenv2";', `import { fileDesc } from "../${reader}.ts";`];
+  const imports = [
+    'import type { GenFile } from "@bufbuild/protobuf/codegenv2";',
+    `import { fileDesc } from "../${reader}.ts";`,
+  ];
   return [...imports, ...lines, ""].join("\n");
 };

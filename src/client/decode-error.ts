@@ -121,7 +121,10 @@ const classify = (error: ConnectError): Classified => {
   ) {
     return connection(`the connection failed: ${deepestMessage(cause)}`);
   }
-  if (cause instanceof SyntaxError || /^(protocol error|parse (?:binary|JSON)|unsupported|HTTP [23])/.test(rawMessage)) {
+  if (
+    cause instanceof SyntaxError ||
+    /^(protocol error|parse (?:binary|JSON)|unsupported|HTTP [23])/.test(rawMessage)
+  ) {
     return { code: Code.Internal, reason: "PROTOCOL", message: `the answer is not mlxd's: ${rawMessage}` };
   }
   return fromCode(error);

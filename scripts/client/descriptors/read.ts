@@ -20,9 +20,19 @@ export const fileDesc = (text: string, imports: DescFile[] = []): DescFile => {
   const words = text.split(" ");
   const [name = "", package_ = ""] = words;
   const proto: FileDescriptorProto = {
-    ...{ $typeName: "google.protobuf.FileDescriptorProto", name, package: package_, syntax: "proto3", edition: 0 },
-    ...{ dependency: imports.map((file) => file.proto.name), publicDependency: [], weakDependency: [] },
-    ...{ optionDependency: [], messageType: [], enumType: [], service: [], extension: [] },
+    $typeName: "google.protobuf.FileDescriptorProto",
+    name,
+    package: package_,
+    syntax: "proto3",
+    edition: 0,
+    dependency: imports.map((file) => file.proto.name),
+    publicDependency: [],
+    weakDependency: [],
+    optionDependency: [],
+    messageType: [],
+    enumType: [],
+    service: [],
+    extension: [],
   };
   new Reader(words.slice(2), package_).readInto(proto);
   const registry = createFileRegistry(proto, (path) => imports.find((file) => file.proto.name === path));
@@ -99,7 +109,11 @@ class Reader {
     const absent = { extendee: "", defaultValue: "", oneofIndex: 0 };
     const present = {
       $typeName: "google.protobuf.FieldDescriptorProto",
-      ...{ name, number, label: 1, jsonName: protoCamelCase(name), proto3Optional: false },
+      name,
+      number,
+      label: 1,
+      jsonName: protoCamelCase(name),
+      proto3Optional: false,
       type: isNamed ? (type.startsWith(".") ? 11 : 14) : type.charCodeAt(0) - 96,
       typeName: isNamed ? this.#typeName(type.slice(1)) : "",
     };
@@ -109,7 +123,11 @@ class Reader {
   #enum(word: string): EnumDescriptorProto {
     const [name = "", prefix = ""] = word.split(":");
     const made: EnumDescriptorProto = {
-      ...{ $typeName: "google.protobuf.EnumDescriptorProto", name, value: [], reservedRange: [], reservedName: [] },
+      $typeName: "google.protobuf.EnumDescriptorProto",
+      name,
+      value: [],
+      reservedRange: [],
+      reservedName: [],
       visibility: 0,
     };
     let number = -1;
@@ -128,9 +146,12 @@ class Reader {
       const isStream = output.startsWith("*");
       const options = { idempotencyLevel: Number(level) } as MethodOptions; // nothing else of it is read
       method.push({
-        ...{ $typeName: "google.protobuf.MethodDescriptorProto", name: own, inputType: this.#typeName(input) },
+        $typeName: "google.protobuf.MethodDescriptorProto",
+        name: own,
+        inputType: this.#typeName(input),
         outputType: this.#typeName(isStream ? output.slice(1) : output),
-        ...{ clientStreaming: false, serverStreaming: isStream },
+        clientStreaming: false,
+        serverStreaming: isStream,
         ...(level !== undefined && { options }),
       });
     }
@@ -144,6 +165,15 @@ class Reader {
 }
 
 const emptyMessage = (name: string): DescriptorProto => ({
-  ...{ $typeName: "google.protobuf.DescriptorProto", name, field: [], extension: [], nestedType: [], enumType: [] },
-  ...{ extensionRange: [], oneofDecl: [], reservedRange: [], reservedName: [], visibility: 0 },
+  $typeName: "google.protobuf.DescriptorProto",
+  name,
+  field: [],
+  extension: [],
+  nestedType: [],
+  enumType: [],
+  extensionRange: [],
+  oneofDecl: [],
+  reservedRange: [],
+  reservedName: [],
+  visibility: 0,
 });

@@ -1,5 +1,7 @@
 import { type DescMessage, fromBinary, type MessageShape, toBinary } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
+import { file_google_rpc_error_details } from "../gen/google/rpc/error_details_pb.ts";
+import { file_mlxd_v1_error_details } from "../gen/mlxd/v1/error_details_pb.ts";
 
 /** How messages become bytes. */
 export interface Codec {
@@ -16,8 +18,19 @@ export const binaryCodec: Codec = {
   decode: (schema, bytes) => withError("parse binary", () => fromBinary(schema, bytes)),
 };
 
+/** The format of JSON. */
+export const loadJsonCodec = async (): Promise<Codec> => {
+  const { createJsonFormat } = await import("./json-format.ts");
+  const { encode, decode } = createJsonFormat([file_google_rpc_error_details, file_mlxd_v1_error_details]);
+  return {
+    name: "json",
+    encode: (schema, message) => withError("serialize JSON", () => encode(schema, message)),
+    decode: (schema, bytes) => withError("parse JSON", () => decode(schema, bytes)),
+  };
+};
+
 /** What fails names the step: the client tells by it whether its caller or the service made the mistake. */
-export const withError = <T>(step: string, convert: () => T): T => {
+const withError = <T>(step: string, convert: () => T): T => {
   try {
     return convert();
   } catch (error) {

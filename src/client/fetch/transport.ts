@@ -3,10 +3,10 @@
  * not the transport of @connectrpc/connect-web, which brings JSON's codec and reflection to all that have `fetch`, a seventh of
  * a bundle, bounds no message, and asks for options of `fetch` that some edge runtimes refuse.
  */
-import { create, type DescMethod, type MessageInitShape } from "@bufbuild/protobuf";
+import { create, type DescMethod } from "@bufbuild/protobuf";
 import { Code, ConnectError, type Transport } from "@connectrpc/connect";
 import { ByteCollector } from "./bytes.ts";
-import { binaryCodec, type Codec } from "./codec.ts";
+import { binaryCodec, type Codec, loadJsonCodec } from "./codec.ts";
 import { decodeEndStream, errorFromBody, errorFromStatus } from "./connect-errors.ts";
 import { EnvelopeDecoder, encodeEnvelope } from "./envelopes.ts";
 import { Exchange } from "./exchange.ts";
@@ -21,57 +21,58 @@ export interface FetchTransportOptions {
 }
 
 /** Makes a transport over `fetch`. */
-export const createFetchTransport = (options: FetchTransportOptions): Transport => ({
-  unary: async (method, signal, timeoutMs, header: HeaderInit, input) => {
-    const exchange = new Exchange(signal, timeoutMs);
-    try {
-      const codec = await exchange.wait(() => codecOf(options.format));
-      const body = codec.encode(method.input, create(method.input, input));
-      const type = `application/${codec.name}`;
-      const response = await post(options, exchange, method, headersOf(header, type, timeoutMs), body);
-      const [responseHeader, trailer] = withoutTrailers(response.headers);
-      const isError = response.status !== 200;
-      const failure = errorFromStatus(response.status, appended(responseHeader, trailer));
-      if (isError && !isOfType(response, "application/json")) throw failure;
-      if (!isError) assertType(response, type);
-      const bytes = await readWhole(response, exchange, options.readMaxBytes);
-      if (isError) throw errorFromBody(bytes, failure);
-      const message = codec.decode(method.output, bytes);
-      exchange.finish();
-      return { stream: false, service: method.parent, method, header: responseHeader, trailer, message };
-    } catch (error) {
-      exchange.leave();
-      throw ConnectError.from(error);
-    }
-  },
+export const createFetchTransport = (options: FetchTransportOptions): Transport => {
+  let json: Promise<Codec> | undefined;
+  const codecOf = () => (options.format === "binary" ? binaryCodec : (json ??= loadJsonCodec()));
+  return {
+    unary: async (method, signal, timeoutMs, header: HeaderInit, input) => {
+      const exchange = new Exchange(signal, timeoutMs);
+      try {
+        const codec = await exchange.wait(codecOf);
+        const body = codec.encode(method.input, create(method.input, input));
+        const type = `application/${codec.name}`;
+        const response = await post(options, exchange, method, headersOf(header, type, timeoutMs), body);
+        const [responseHeader, trailer] = withoutTrailers(response.headers);
+        const isError = response.status !== 200;
+        const failure = errorFromStatus(response.status, appended(responseHeader, trailer));
+        if (isError && !isOfType(response, "application/json")) throw failure;
+        if (!isError) assertType(response, type);
+        const bytes = await readWhole(response, exchange, options.readMaxBytes);
+        if (isError) throw errorFromBody(bytes, failure);
+        const message = codec.decode(method.output, bytes);
+        exchange.finish();
+        return { stream: false, service: method.parent, method, header: responseHeader, trailer, message };
+      } catch (error) {
+        exchange.leave();
+        throw ConnectError.from(error);
+      }
+    },
 
-  stream: async (method, signal, timeoutMs, header: HeaderInit, input) => {
-    const exchange = new Exchange(signal, timeoutMs);
-    try {
-      const codec = await exchange.wait(() => codecOf(options.format));
-      const only = await exchange.wait(() => onlyMessage(input, method));
-      const body = encodeEnvelope(codec.encode(method.input, create(method.input, only)));
-      const type = `application/connect+${codec.name}`;
-      const response = await post(options, exchange, method, headersOf(header, type, timeoutMs), body);
-      if (response.status !== 200) throw errorFromStatus(response.status, response.headers);
-      assertType(response, type);
-      const trailer = new Headers();
-      const message = readMessages(response, exchange, options.readMaxBytes, trailer, (bytes) =>
-        codec.decode(method.output, bytes),
-      );
-      return { stream: true, service: method.parent, method, header: response.headers, trailer, message };
-    } catch (error) {
-      exchange.leave();
-      throw ConnectError.from(error);
-    }
-  },
-});
+    stream: async (method, signal, timeoutMs, header: HeaderInit, input) => {
+      const exchange = new Exchange(signal, timeoutMs);
+      try {
+        const codec = await exchange.wait(codecOf);
+        const only = await exchange.wait(() => onlyMessage(input, method));
+        const body = encodeEnvelope(codec.encode(method.input, create(method.input, only)));
+        const type = `application/connect+${codec.name}`;
+        const response = await post(options, exchange, method, headersOf(header, type, timeoutMs), body);
+        if (response.status !== 200) throw errorFromStatus(response.status, response.headers);
+        assertType(response, type);
+        const trailer = new Headers();
+        const message = readMessages(response, exchange, options.readMaxBytes, trailer, (bytes) =>
+          codec.decode(method.output, bytes),
+        );
+        return { stream: true, service: method.parent, method, header: response.headers, trailer, message };
+      } catch (error) {
+        exchange.leave();
+        throw ConnectError.from(error);
+      }
+    },
+  };
+};
 
 /** What makes headers; Node's types have no name for it. */
 type HeaderInit = ConstructorParameters<typeof Headers>[0];
-
-const codecOf = async (format: "binary" | "json"): Promise<Codec> =>
-  format === "binary" ? binaryCodec : (await import("./json-codec.ts")).jsonCodec;
 
 const headersOf = (own: HeaderInit, contentType: string, timeoutMs: number | undefined): Headers => {
   const headers = new Headers(own);
@@ -94,9 +95,7 @@ const post = async (
 ): Promise<Response> => {
   const url = `${baseUrl.replace(/\/$/, "")}/${method.parent.typeName}/${method.name}`;
   const { signal } = exchange;
-  const response = await exchange.wait(() =>
-    fetch(url, { method: "POST", headers, body, signal, redirect: "manual" }),
-  );
+  const response = await exchange.wait(() => fetch(url, { method: "POST", headers, body, signal, redirect: "manual" }));
   if (response.type !== "opaqueredirect" && (response.status < 300 || response.status > 399)) return response;
   const target = response.headers.get("location") ?? "another address";
   throw new ConnectError(`HTTP 3xx: redirected to ${target}; call that address itself`, Code.Unknown);
@@ -105,7 +104,9 @@ const post = async (
 const typeOf = (response: Response): string | null => response.headers.get("content-type");
 
 const isOfType = (response: Response, type: string): boolean =>
-  typeOf(response)?.toLowerCase().replace(/; ?charset=utf-?8$/, "") === type;
+  typeOf(response)
+    ?.toLowerCase()
+    .replace(/; ?charset=utf-?8$/, "") === type;
 
 const assertType = (response: Response, type: string): void => {
   if (!isOfType(response, type)) throw new ConnectError(`unsupported content type ${typeOf(response)}`, Code.Unknown);
@@ -174,10 +175,7 @@ const withHeader = (error: ConnectError, header: Headers): ConnectError => {
   return error;
 };
 
-const pieces = async function* (
-  { body }: Response,
-  exchange: Exchange,
-): AsyncGenerator<Uint8Array, void, undefined> {
+const pieces = async function* ({ body }: Response, exchange: Exchange): AsyncGenerator<Uint8Array, void, undefined> {
   if (body === null) return;
   const reader = exchange.read(body.getReader());
   for (;;) {

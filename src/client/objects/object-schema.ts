@@ -2,7 +2,7 @@ import { checkJson, checkObject } from "../check.ts";
 import { invalidField } from "../errors.ts";
 import type { JsonSchema } from "../messages.ts";
 import type { StandardJsonSchema } from "./standard-schema.ts";
-import { type Issue, standardIssues, type Validated } from "./validation.ts";
+import { describeIssues, type Validated } from "./validation.ts";
 
 /** A schema in both its uses. */
 export interface ObjectSchema<T> {
@@ -25,7 +25,7 @@ export const readSchema = <T>(schema: unknown, name: string): ObjectSchema<T> =>
     jsonSchema: written(() => jsonSchema.input({ target: "draft-2020-12" }), name),
     validate: async (value) => {
       const result = await validate(value);
-      return result.issues === undefined ? { value: result.value } : { issues: standardIssues(result.issues, value) };
+      return result.issues === undefined ? { value: result.value } : { issues: describeIssues(result.issues, value) };
     },
   };
 };
@@ -58,6 +58,6 @@ const written = (write: () => unknown, name: string): JsonSchema => {
 /** Only who brings a JSON Schema has to load what validates by it. */
 const validateJson = async <T>(schema: JsonSchema, value: unknown): Promise<Validated<T>> => {
   const { jsonIssues } = await import("./json-issues.ts");
-  const issues: readonly Issue[] = jsonIssues(schema, value);
-  return issues.length === 0 ? { value: value as T } : { issues }; // the caller's word for what fits the schema
+  const issues = jsonIssues(schema, value);
+  return issues.length === 0 ? { value: value as T } : { issues: describeIssues(issues, value) }; // the caller's word for what fits the schema
 };

@@ -14,8 +14,8 @@ export interface Issue {
   readonly description: string;
 }
 
-/** The issues that a library found in a value. */
-export const standardIssues = (issues: readonly StandardIssue[], value: unknown): readonly Issue[] =>
+/** The issues that a library found in a value, with what is at their places. */
+export const describeIssues = (issues: readonly StandardIssue[], value: unknown): readonly Issue[] =>
   issues.map(({ path = [], message }) =>
     issueAt(
       path.map((segment) => String(typeof segment === "object" ? segment.key : segment)),
@@ -25,7 +25,7 @@ export const standardIssues = (issues: readonly StandardIssue[], value: unknown)
   );
 
 /** The issue at this place of a value. */
-export const issueAt = (path: readonly string[], message: string, value: unknown): Issue => ({
+const issueAt = (path: readonly string[], message: string, value: unknown): Issue => ({
   path: path.map((key, at) => (/^\d+$/.test(key) ? `[${key}]` : at === 0 ? key : `.${key}`)).join(""),
   description: `${message}; it is ${show(valueAt(path, value))}`,
 });
