@@ -25,6 +25,7 @@ import { layer as preparations } from "../../src/service/pipeline/prepare/run-pr
 import { Server } from "../../src/service/server/Server.ts";
 import { Metrics } from "../../src/service/telemetry/metrics/Metrics.ts";
 import { Stats } from "../../src/service/telemetry/Stats.ts";
+import { tokenEngines } from "../../test/support/token-engines.ts";
 import { word } from "./scripted-messages.ts";
 
 /** Gives every sequence a token in each turn of the event loop, as an engine does in each step. */
@@ -61,7 +62,7 @@ const createEngine = (): Engine => {
       prefixCacheBytes: 0,
       restarts: 0,
       device: "cpu",
-      mlx: undefined,
+      backend: undefined,
     }),
   };
 };
@@ -69,10 +70,11 @@ const createEngine = (): Engine => {
 const nothingElse = { reasoning: "", toolCalls: [], reasoningTokens: 0, logprobs: [] };
 const plainEnd = { matched: undefined, cachedPromptTokens: 0, warnings: [] };
 
-const engines = Layer.succeed(Engines, Engines.of({ start: () => Effect.sync(createEngine) }));
+const engines = Layer.succeed(Engines, tokenEngines({ start: () => Effect.sync(createEngine) }));
 const sandbox = Sandbox.layer.pipe(Layer.provide(SandboxConfig.layer));
 const models = Layer.mergeAll(modelPool, downloads, SmokeTests.layer).pipe(
-  Layer.provide([engines, sandbox]),
+  Layer.provideMerge(engines),
+  Layer.provide(sandbox),
   Layer.provide([
     EngineConfig.layer,
     DownloadConfig.layer,

@@ -39,7 +39,8 @@ const bundledModels = fileURLToPath(new URL("../../models", import.meta.url));
 const sandbox = Sandbox.layer.pipe(Layer.provide(SandboxConfig.layer));
 
 const models = Layer.mergeAll(modelPool, downloads, SmokeTests.layer).pipe(
-  Layer.provide([engines, sandbox]),
+  Layer.provideMerge(engines),
+  Layer.provide(sandbox),
   Layer.provide([EngineConfig.layer, DownloadConfig.layer, ModelsConfig.layer(bundledModels)]),
   Layer.provideMerge(ResidencyConfig.layer),
 );

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest";
 
 import { readConfigFile } from "../../src/service/config/config-file.ts";
-import { readCatalog } from "../../src/service/models/catalog/catalog.ts";
+import { folderEntries } from "../support/folder-entries.ts";
 import { writeCheckpoint } from "../fixtures/checkpoint.ts";
 
 const read = (path: string) => readFileSync(new URL(`../../${path}`, import.meta.url), "utf8");
@@ -27,7 +27,7 @@ const load = async (text: string) => {
   const path = join(folder, "mlxd.yaml");
   writeFileSync(path, text);
   const file = readConfigFile(path, {});
-  return { file, catalog: await readCatalog({ directory: join(folder, "models"), file }) };
+  return { file, catalog: await folderEntries({ directory: join(folder, "models"), file }) };
 };
 
 describe("the example in docs/configuration.md", () => {

@@ -16,7 +16,7 @@ export const idleEngine = (status: Partial<Effect.Success<Engine["status"]>> = {
     prefixCacheBytes: 0,
     restarts: 0,
     device: "cpu",
-    mlx: undefined,
+    backend: undefined,
     ...status,
   }),
 });

@@ -49,6 +49,7 @@ const facts: ModelFacts = {
 
 export const modelStatus = (id: string, status: Partial<Omit<ModelStatus, "facts">> = {}): ModelStatus => ({
   facts: { ...facts, id },
+  files: { ...facts, id },
   isDefault: id === "demo",
   state: "active",
   stateReason: "",
@@ -88,7 +89,7 @@ const poolStatus = {
   loads: 3,
   loadFailures: 1,
   device: "metal" as const,
-  mlx: { version: "0.32.4", binding: "own" as const, reason: "it is the default" },
+  backend: { version: "0.32.4", binding: "own" as const, reason: "it is the default" },
   left: { eviction: 2, idle: 1, unload: 0, removal: 0, failure: 0 },
 };
 
@@ -108,8 +109,12 @@ export const listedModels = (
     pool: Effect.succeed(poolStatus),
     changes,
     use: (name) =>
-      Effect.map(find(name), ({ facts }) =>
-        tokenModel({ facts, profile: familyProfile("unknown"), ...textTools({ tokenizer: byteTokenizer }) }),
+      Effect.map(find(name), () =>
+        tokenModel({
+          facts: { ...facts, id: name === "" ? facts.id : name },
+          profile: familyProfile("unknown"),
+          ...textTools({ tokenizer: byteTokenizer }),
+        }),
       ),
   });
 };

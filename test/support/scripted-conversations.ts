@@ -4,6 +4,7 @@ import { Deferred, Effect, Stream } from "effect";
 import type { ConversationOption } from "../../src/service/domain/conversation-options.ts";
 import type { ServedModel } from "../../src/service/domain/model.ts";
 import type {
+  ConversationDriver,
   ConversationEngine,
   ConversationRequest,
   EngineEvent,
@@ -75,9 +76,40 @@ export const makeScriptedConversations = ({
     },
     health: Stream.make("serving"),
     failure: Effect.never,
-    status: Effect.die("it is not asked"),
+    status: Effect.succeed({
+      device: undefined,
+      backend: { version: "9.1", binding: "", reason: "" },
+      residentBytes: 0,
+      kvCacheBytes: 0,
+      prefixCacheBytes: 0,
+      restarts: 0,
+    }),
   };
 };
+
+/** Logs `start {source}` and `stop {source}` of the engines that it starts. */
+export const scriptedDriver = (
+  engine: ConversationEngine,
+  log: string[],
+  options: ReadonlyArray<ConversationOption> = [],
+): ConversationDriver => ({
+  version: "9.1",
+  capabilities: {
+    chat: true,
+    tools: options.includes("chat.tools"),
+    vision: false,
+    logprobs: false,
+    adapters: false,
+    embeddings: false,
+    constraints: [],
+  },
+  options: new Set(options),
+  start: ({ source }) =>
+    Effect.acquireRelease(
+      Effect.sync(() => (log.push(`start ${source}`), engine)),
+      () => Effect.sync(() => log.push(`stop ${source}`)),
+    ),
+});
 
 export const conversationModel = (
   facts: ServedModel,

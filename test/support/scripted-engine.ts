@@ -113,7 +113,7 @@ export const makeScriptedEngine = (script: Script | ((request: number) => Script
         prefixCacheBytes: 0,
         restarts: 0,
         device: "cpu",
-        mlx: undefined,
+        backend: undefined,
       }),
     };
   });

@@ -56,6 +56,7 @@ const Model = Schema.Struct({
   repository: Schema.optionalKey(RepositoryId),
   revision: Schema.optionalKey(Revision),
   engine: Schema.optionalKey(text(64)),
+  model: Schema.optionalKey(text(256)),
   family: Schema.optionalKey(Schema.Literals(families)),
   context_length: Schema.optionalKey(wholeNumber(1, 2 ** 31)),
   defaults: Schema.optionalKey(Defaults),

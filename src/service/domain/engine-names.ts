@@ -19,6 +19,9 @@ export type EngineName = (typeof engineNames)[number];
 /** The engine of the models in this machine's folder, as its driver is called. */
 export const localEngine = "mlx";
 
+/** The same by its canonical name. */
+export const localEngineName: EngineName = "local_mlx";
+
 /** Whether it runs on this machine; the others are hosted. */
 export const isLocalEngine = (engine: EngineName): boolean => engineNames.indexOf(engine) < hostedFrom;
 const hostedFrom = engineNames.indexOf("openai");

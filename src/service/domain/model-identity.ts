@@ -1,7 +1,7 @@
 /** One identity of a model, from the name that is asked for to the model in memory. */
 import { Result } from "effect";
 
-import { canonicalEngine, type EngineName, isLocalEngine, splitEnginePrefix } from "./engine-names.ts";
+import { canonicalEngine, type EngineName, isLocalEngine, localEngineName, splitEnginePrefix } from "./engine-names.ts";
 import { InvalidField, UnknownBackend } from "./errors.ts";
 
 export interface ModelIdentity {
@@ -21,7 +21,7 @@ export interface ModelIdentity {
 }
 
 export interface IdentityOptions {
-  /** The engine that a configuration says; a prefix of the name counts more. @default local_mlx */
+  /** The engine that a configuration says; a prefix of the name counts more. @default the local one */
   readonly engineHint?: string | undefined;
   /**
    * The model's real id at a provider, or `engine:id` to change to another engine of this machine. Undefined, an empty
@@ -44,8 +44,8 @@ export const identifyModel = (
       new InvalidField({ violations: [{ field: "model", description: "model identifier is empty" }] }),
     );
   }
-  const hinted = engineHint.trim() === "" ? defaultEngine : canonicalEngine(engineHint);
-  if (hinted === undefined) return Result.fail(new UnknownBackend({ backend: engineHint, known: [defaultEngine] }));
+  const hinted = engineHint.trim() === "" ? localEngineName : canonicalEngine(engineHint);
+  if (hinted === undefined) return Result.fail(new UnknownBackend({ backend: engineHint, known: [localEngineName] }));
   const provider = asked?.engine ?? hinted;
   const alias = attempt(() => aliasOf?.(model, provider))?.trim() || model;
   const moved = splitEnginePrefix(alias);
@@ -53,7 +53,7 @@ export const identifyModel = (
     moved !== undefined && isLocalEngine(moved.engine) && moved.model !== ""
       ? moved
       : { engine: provider, model: alias };
-  const isOwn = named.engine === defaultEngine;
+  const isOwn = named.engine === localEngineName;
   const loadId = isOwn ? named.model : `${named.engine}:${named.model}`;
   return Result.succeed({
     inputId,
@@ -84,7 +84,6 @@ export const modelKey = (engine: string, id: string): string => {
   return plain === "" ? id : `${plain}:${id}`;
 };
 
-const defaultEngine: EngineName = "local_mlx";
 /** Before the owner. */
 const scopeMark = "::";
 

@@ -101,7 +101,7 @@ export interface ModelDefaults {
   readonly stopSequences: ReadonlyArray<string>;
 }
 
-interface ModelCapabilities {
+export interface ModelCapabilities {
   readonly chat: boolean;
   readonly tools: boolean;
   readonly vision: boolean;
@@ -121,7 +121,9 @@ export interface HubModel {
 
 /** Facts with what holds at this moment. */
 export interface ModelStatus {
-  readonly facts: ModelFacts;
+  readonly facts: ServedModel;
+  /** What its files say; undefined where its engine has them and not this service. */
+  readonly files: ModelFacts | undefined;
   /** What suits its family, with what the configuration says instead. */
   readonly profile: FamilyProfile;
   readonly isDefault: boolean;

@@ -27,17 +27,12 @@ import type {
   TokenLogprob,
   ToolCallDelta,
 } from "../domain/generation.ts";
-import type { AdapterFacts, ModelFacts } from "../domain/model.ts";
+import type { ConversationOption } from "../domain/conversation-options.ts";
+import type { AdapterFacts, ModelCapabilities, ModelFacts, ServedModel } from "../domain/model.ts";
 import type { OutputReading } from "../output/parser.ts";
 import type { StopText } from "../output/stop-texts.ts";
 import type { Vocabulary } from "../prompt/Vocabulary.ts";
-import type {
-  EmbeddingRequest,
-  LoadedMlx,
-  ReasoningLimit,
-  SequenceConstraint,
-  SequenceScheduling,
-} from "../worker/protocol.ts";
+import type { EmbeddingRequest, ReasoningLimit, SequenceConstraint, SequenceScheduling } from "../worker/protocol.ts";
 
 export interface EngineRequest {
   /** Unique among the running ones; names the generation in logs. */
@@ -138,15 +133,22 @@ export type EngineFault = ModelBroken | ModelChanged | EngineStartFailed | Engin
 /** `restarting`: there is no process that takes requests. `stalled`: there is one, and it delivers nothing. */
 export type EngineHealth = "serving" | "restarting" | "stalled";
 
-/** Where an engine computes, as it says itself. */
-export type { LoadedMlx };
+/** What an engine computes with, as it says itself. */
+export interface EngineBackend {
+  readonly version: string;
+  /** How it is called; empty where there is one way only. */
+  readonly binding: string;
+  /** Why it is called that way. */
+  readonly reason: string;
+}
 
+/** Where an engine computes. */
 export type EngineDevice = "cpu" | "metal";
 
 export interface EngineStatus {
   /** Undefined before its first process has said it. */
   readonly device: EngineDevice | undefined;
-  readonly mlx: LoadedMlx | undefined;
+  readonly backend: EngineBackend | undefined;
   readonly residentBytes: number;
   readonly kvCacheBytes: number;
   readonly prefixCacheBytes: number;
@@ -212,8 +214,13 @@ export interface Drafting {
   readonly directory: string | undefined;
 }
 
-/** Starts engines of one kind. The scope owns the engine: closing it ends the process and gives its memory back. */
+/**
+ * Starts engines of one kind that take tokens. The scope owns the engine: closing it ends the process and gives its memory
+ * back.
+ */
 export interface Driver {
+  /** Of what its engines compute with, as this build has it: known before one has started. */
+  readonly version: string;
   /**
    * Ready when its model is loaded and has agreed with itself.
    *
@@ -228,5 +235,30 @@ export interface Driver {
   ) => Effect.Effect<Engine, EngineFault, Scope.Scope>;
 }
 
-/** Starts the engine of a model by the driver that its facts name. */
-export class Engines extends Context.Service<Engines, Driver>()("mlxd/engine/Engines") {}
+/** Starts engines of one kind that take conversations. No file of their models is read here. */
+export interface ConversationDriver {
+  readonly version: string;
+  /** What its models can do; nothing here computes embeddings or applies adapters for them. */
+  readonly capabilities: ModelCapabilities;
+  /** What of a task its engines heed, beside what is asked. Anything else is refused by its field. */
+  readonly options: ReadonlySet<ConversationOption>;
+  /** Ready when it takes conversations. `source` of the model is its name at the engine. The scope owns what it holds. */
+  readonly start: (model: ServedModel) => Effect.Effect<ConversationEngine, EngineFault, Scope.Scope>;
+}
+
+/** The drivers of this service. */
+export class Engines extends Context.Service<
+  Engines,
+  {
+    /** Starts the engine of a model that takes tokens, by the driver that its facts name. */
+    readonly start: Driver["start"];
+    /** Those whose engines take conversations, by the canonical name of the engine. */
+    readonly conversations: Readonly<Record<string, ConversationDriver>>;
+    /** Empty for an engine without a driver. */
+    readonly versionOf: (engine: string) => string;
+  }
+>()("mlxd/engine/Engines") {}
+
+export type AnyEngine = Engine | ConversationEngine;
+
+export const takesConversations = (engine: AnyEngine): engine is ConversationEngine => "converse" in engine;

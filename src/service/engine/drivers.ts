@@ -1,24 +1,32 @@
-/** The drivers by the names of their engines, as `ModelFacts.engine` has them. */
+/** The drivers by the names of their engines, as `ServedModel.engine` has them. */
 import { Effect, Layer } from "effect";
 
 import { EngineConfig } from "../config/EngineConfig.ts";
 import { localEngine } from "../domain/engine-names.ts";
 import { EngineUnavailable } from "../domain/errors.ts";
-import { type Driver, Engines } from "./Engine.ts";
+import { type ConversationDriver, type Driver, Engines } from "./Engine.ts";
 import { mlxDriver } from "./mlx/MlxEngine.ts";
 
 export const layer: Layer.Layer<Engines, never, EngineConfig> = Layer.effect(
   Engines,
-  Effect.map(EngineConfig, (settings) => Engines.of(driverOf({ [localEngine]: mlxDriver(settings) }))),
+  Effect.map(EngineConfig, (settings) => enginesOf({ [localEngine]: mlxDriver(settings) }, {})),
 );
 
-/** A driver that leaves each model to that of its engine. */
-export const driverOf = (drivers: Readonly<Record<string, Driver>>): Driver => ({
-  start: (facts, ...rest) => {
-    const { id: model, engine } = facts;
-    const driver = Object.hasOwn(drivers, engine) ? drivers[engine] : undefined;
-    if (driver !== undefined) return driver.start(facts, ...rest);
-    const cause = `there is no driver of this name; there are ${Object.keys(drivers).join(", ")}`;
-    return Effect.fail(new EngineUnavailable({ model, engine, cause }));
-  },
-});
+type Named<D> = Readonly<Record<string, D>>;
+
+/** Leaves each model to the driver of its engine. */
+export const enginesOf = (tokens: Named<Driver>, conversations: Named<ConversationDriver>): Engines["Service"] =>
+  Engines.of({
+    start: (facts, ...rest) => {
+      const { id: model, engine } = facts;
+      const driver = driverOf(tokens, engine);
+      if (driver !== undefined) return driver.start(facts, ...rest);
+      const cause = `there is no driver of this name; there are ${Object.keys(tokens).join(", ")}`;
+      return Effect.fail(new EngineUnavailable({ model, engine, cause }));
+    },
+    conversations,
+    versionOf: (engine) => (driverOf(tokens, engine) ?? driverOf(conversations, engine))?.version ?? "",
+  });
+
+const driverOf = <D>(drivers: Named<D>, engine: string): D | undefined =>
+  Object.hasOwn(drivers, engine) ? drivers[engine] : undefined;

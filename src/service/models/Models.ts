@@ -11,7 +11,7 @@ import type {
 import type { ModelCondition, ModelStatus, ServedModel } from "../domain/model.ts";
 import type { ConversationOption } from "../domain/conversation-options.ts";
 import type { FamilyProfile } from "../domain/family.ts";
-import type { ConversationEngine, Engine, EngineDevice, LoadedMlx } from "../engine/Engine.ts";
+import type { ConversationEngine, Engine, EngineBackend, EngineDevice } from "../engine/Engine.ts";
 import type { Footprint } from "./memory/footprint.ts";
 import type { PromptTools } from "./prompting/PromptTools.ts";
 import type { Unloaded, UnloadOptions, UnloadReason } from "./memory/retention.ts";
@@ -84,8 +84,8 @@ export interface ModelFit extends Room, Footprint {
 export interface PoolStatus {
   /** Where the engine that was started last computes; undefined before the first one. */
   readonly device: EngineDevice | undefined;
-  /** What it computes with. */
-  readonly mlx: LoadedMlx | undefined;
+  /** What it computes with; before the first one, the version that this build brings. */
+  readonly backend: EngineBackend;
   /** Models that are loaded or loading. */
   readonly loaded: number;
   readonly maxLoaded: number;

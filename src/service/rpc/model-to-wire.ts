@@ -21,7 +21,11 @@ export const modelStates = {
 } as const satisfies Record<ModelState, WireState>;
 
 /** The folder of the model stays here. */
-export const modelToWire = ({ facts, ...status }: ModelStatus, smokeTest?: SmokeTest, chatRefused = false): Model => {
+export const modelToWire = (
+  { facts, files, ...status }: ModelStatus,
+  smokeTest?: SmokeTest,
+  chatRefused = false,
+): Model => {
   const { defaults, capabilities } = facts;
   return create(ModelSchema, {
     id: facts.id,
@@ -32,7 +36,7 @@ export const modelToWire = ({ facts, ...status }: ModelStatus, smokeTest?: Smoke
     state: modelStates[status.state],
     stateReason: status.stateReason,
     family: facts.family,
-    architecture: facts.architecture,
+    architecture: files?.architecture ?? "",
     contextLength: facts.contextLength,
     defaultMaxOutputTokens: defaults.maxOutputTokens,
     defaultSampling: {
@@ -46,10 +50,10 @@ export const modelToWire = ({ facts, ...status }: ModelStatus, smokeTest?: Smoke
     },
     stopSequences: [...defaults.stopSequences],
     capabilities: { ...capabilities, constraints: [...capabilities.constraints] },
-    vocabularySize: facts.vocabularySize,
-    parameterCount: facts.parameterCount,
+    vocabularySize: files?.vocabularySize ?? 0,
+    parameterCount: files?.parameterCount ?? 0,
     residentBytes: status.residentBytes,
-    estimatedBytes: facts.estimatedBytes,
+    estimatedBytes: files?.estimatedBytes ?? 0,
     pinned: status.pinned,
     reservedBytes: status.reservedBytes,
     ...(status.idleTtlMs === 0 ? {} : { idleTtl: durationFromMs(status.idleTtlMs) }),
@@ -58,8 +62,8 @@ export const modelToWire = ({ facts, ...status }: ModelStatus, smokeTest?: Smoke
     engine: facts.engine,
     key: modelKey(facts.engine, facts.id),
     useCount: status.useCount,
-    adapters: facts.adapters.map(({ id, revision, problem }) => ({ id, revision, problem })),
-    ...(capabilities.embeddings && { embedding: embeddingToWire(facts.embedding) }),
+    adapters: (files?.adapters ?? []).map(({ id, revision, problem }) => ({ id, revision, problem })),
+    ...(capabilities.embeddings && files && { embedding: embeddingToWire(files.embedding) }),
     chatRefused,
     ...(smokeTest && { smokeTest: smokeTestToWire(smokeTest) }),
   });

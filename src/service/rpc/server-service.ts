@@ -31,12 +31,12 @@ export const makeServerService = Effect.gen(function* () {
       bridge.unary(received, context, () =>
         Effect.gen(function* () {
           const known = yield* models.list;
-          const { device, mlx } = yield* models.pool;
+          const { device, backend } = yield* models.pool;
           return {
             version: versions.mlxd,
-            mlxVersion: mlx?.version ?? versions.mlx,
-            mlxBinding: mlx?.binding ?? "",
-            mlxBindingReason: mlx?.reason ?? "",
+            mlxVersion: backend.version,
+            mlxBinding: backend.binding,
+            mlxBindingReason: backend.reason,
             device: devices[device ?? "none"],
             platform: `${process.platform}-${process.arch}`,
             nodeVersion: process.versions.node,
@@ -75,7 +75,7 @@ export const makeServerService = Effect.gen(function* () {
   } satisfies ServiceImpl<typeof ServerService>;
 });
 
-const poolToWire = ({ left, device: _device, mlx: _mlx, ...pool }: PoolStatus) => ({
+const poolToWire = ({ left, device: _device, backend: _backend, ...pool }: PoolStatus) => ({
   ...pool,
   evictions: left.eviction,
   idleUnloads: left.idle,

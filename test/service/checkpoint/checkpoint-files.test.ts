@@ -3,7 +3,7 @@ import { writeFileSync } from "node:fs";
 import { assert, describe, it } from "vitest";
 
 import { parseObject, readOptional } from "../../../src/service/checkpoint/checkpoint-files.ts";
-import { readCatalog } from "../../../src/service/models/catalog/catalog.ts";
+import { folderEntries } from "../../support/folder-entries.ts";
 import { readWeightsHeader } from "../../../src/service/checkpoint/safetensors.ts";
 import { writeCheckpoint } from "../../fixtures/checkpoint.ts";
 import { describeHeaderReader, describeReader, StrangeFiles } from "../../support/strange-files.ts";
@@ -32,7 +32,7 @@ describe("a model folder with such files", () => {
       files.pipe(`pipe-${file}/${file}`);
     }
     writeCheckpoint(files.path("well"));
-    const entries = await readCatalog({ directory: files.folder });
+    const entries = await folderEntries({ directory: files.folder });
     const usable = entries.filter(({ problem }) => problem === "").map(({ facts: { id } }) => id);
     assert.deepEqual(usable, ["well"]);
     for (const { problem } of entries) assert.match(problem, /^$|is no regular file$/);

@@ -1,8 +1,8 @@
 import { assert, describe, it } from "@effect/vitest";
 import { Effect } from "effect";
 
-import type { Driver } from "../../../src/service/engine/Engine.ts";
-import { driverOf } from "../../../src/service/engine/drivers.ts";
+import type { ConversationDriver, Driver } from "../../../src/service/engine/Engine.ts";
+import { enginesOf } from "../../../src/service/engine/drivers.ts";
 import type { Vocabulary } from "../../../src/service/prompt/Vocabulary.ts";
 import { byteVocabulary } from "../../support/byte-tokenizer.ts";
 import { idleEngine } from "../../support/idle-engine.ts";
@@ -10,8 +10,9 @@ import { facts } from "../../support/tasks.ts";
 
 describe("a model's engine", () => {
   const engines = { a: idleEngine(), b: idleEngine() };
-  const driver = (name: "a" | "b"): Driver => ({ start: () => Effect.succeed(engines[name]) });
-  const drivers = driverOf({ a: driver("a"), b: driver("b") });
+  const driver = (name: "a" | "b"): Driver => ({ version: `${name}1`, start: () => Effect.succeed(engines[name]) });
+  const other = { version: "9" } as ConversationDriver;
+  const drivers = enginesOf({ a: driver("a"), b: driver("b") }, { other });
   const start = (engine: string, vocabulary: Vocabulary = byteVocabulary) =>
     drivers.start(facts({ engine }), vocabulary, { allowed: false, directory: undefined }, Effect.void);
 
@@ -31,4 +32,8 @@ describe("a model's engine", () => {
       }
     }),
   );
+
+  it("has the version of its driver, and none where there is no driver", () => {
+    assert.deepStrictEqual(["a", "b", "other", "c", "toString"].map(drivers.versionOf), ["a1", "b1", "9", "", ""]);
+  });
 });

@@ -6,6 +6,7 @@
 import { Clock, Effect, SubscriptionRef } from "effect";
 
 import type { EngineSettings } from "../../config/EngineConfig.ts";
+import { versions } from "../../config/versions.ts";
 import type { ModelChanged } from "../../domain/errors.ts";
 import type { ModelFacts } from "../../domain/model.ts";
 import type { Vocabulary } from "../../prompt/Vocabulary.ts";
@@ -18,6 +19,7 @@ import { createVocabularyMessage, WorkerVocabulary } from "./vocabulary.ts";
 import { type SpawnWorker, spawnWorker } from "./WorkerProcess.ts";
 
 export const mlxDriver = (settings: EngineSettings): Driver => ({
+  version: versions.mlx,
   start: (...model) => startEngine(spawnWorker, settings, ...model),
 });
 

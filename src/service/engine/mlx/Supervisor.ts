@@ -16,7 +16,7 @@ import {
 } from "../../domain/errors.ts";
 import type { ModelFacts } from "../../domain/model.ts";
 import type { LoadMessage, WorkerMemory } from "../../worker/protocol.ts";
-import type { Drafting, EngineDevice, EngineFault, EngineHealth, EngineStatus, LoadedMlx } from "../Engine.ts";
+import type { Drafting, EngineBackend, EngineDevice, EngineFault, EngineHealth, EngineStatus } from "../Engine.ts";
 import { liveProcess, type ProcessDeath } from "./process-life.ts";
 import { RestartHistory } from "./restart-history.ts";
 import { RunningRequests } from "./RunningRequests.ts";
@@ -48,7 +48,7 @@ export class Supervisor {
   private pinged = false;
   private memory: WorkerMemory = noMemory;
   private device: EngineDevice | undefined;
-  private mlx: LoadedMlx | undefined;
+  private backend: EngineBackend | undefined;
   /** Of the next process. What has been too much for the machine once is done in smaller parts. */
   private sliceTokens: number;
   private fault: EngineFault | undefined;
@@ -74,7 +74,7 @@ export class Supervisor {
   readonly failure: Effect.Effect<EngineFault> = Deferred.await(this.givenUp);
 
   get status(): EngineStatus {
-    return { ...this.memory, device: this.device, mlx: this.mlx, restarts: this.history.restarts };
+    return { ...this.memory, device: this.device, backend: this.backend, restarts: this.history.restarts };
   }
 
   /** Why nothing new is taken; undefined: it is. */
@@ -126,7 +126,7 @@ export class Supervisor {
         onReady: ({ memory, device, mlx }) => {
           this.memory = memory;
           this.device = device;
-          this.mlx = mlx;
+          this.backend = mlx;
         },
         onStep: ({ memory, events }) => {
           this.memory = memory;
@@ -151,8 +151,8 @@ export class Supervisor {
 
   /** Once for each process: which MLX computes, and why that one. A warning where it is not the one of this build. */
   private readonly tellMlx = Effect.suspend(() => {
-    if (this.mlx === undefined) return Effect.void;
-    const { version, binding, reason } = this.mlx;
+    if (this.backend === undefined) return Effect.void;
+    const { version, binding, reason } = this.backend;
     const log = version === versions.mlx ? Effect.logInfo : Effect.logWarning;
     const facts = { model: this.model.facts.id, mlx: version, binding, reason, device: this.device };
     return Effect.annotateLogs(log("engine ready"), facts);

@@ -11,6 +11,12 @@ import type { HubModel, ModelFacts } from "../../domain/model.ts";
 import { resolveDefaults } from "../../prompt/effective-parameters.ts";
 import { readAdapters } from "../files/adapters.ts";
 import { CheckpointUnread, type ReadFolders, readHere } from "../files/read-sandboxed.ts";
+import {
+  type ConversationDrivers,
+  type ConversationEntry,
+  declaredEngine,
+  readConversationModel,
+} from "./declared-conversation-model.ts";
 import { type CheckpointFacts, factsOf, type FactsOverrides } from "./checkpoint-facts.ts";
 import { CheckpointInvalid, codeOf } from "../../checkpoint/checkpoint-files.ts";
 import {
@@ -27,13 +33,17 @@ import { isFolder, modelFolders } from "../files/model-folders.ts";
 import { assignAliases } from "../names/model-names.ts";
 import { resolveName } from "../names/resolve-name.ts";
 
-export interface CatalogEntry {
+export type CatalogEntry = FolderEntry | ConversationEntry;
+
+/** A model whose files are in the model folder, or are to be. */
+export interface FolderEntry {
+  readonly takes: "tokens";
   readonly facts: ModelFacts;
   /** What suits its family, with what the configuration says instead. */
   readonly profile: FamilyProfile;
   readonly policy: ModelPolicy;
   /** The model that drafts for it. */
-  readonly draft: Pick<CatalogEntry, "facts" | "problem"> | undefined;
+  readonly draft: Pick<FolderEntry, "facts" | "problem"> | undefined;
   /** Why the model cannot be used, in one sentence; empty when it can. Its facts are then mostly empty too. */
   readonly problem: string;
   /**
@@ -49,32 +59,53 @@ export interface CatalogEntry {
 
 /**
  * @param read files of others are untrusted: the service reads them in the sandbox
+ * @param drivers of the engines that models of the file may name beside the folder's own
  * @returns the models of the file in its order, then the other folders by name, whose ids are their names; broken models
  *   too. Throws ConfigurationInvalid, and the system's error when the model folder cannot be read.
  */
 export const readCatalog = async (
   { directory, file = noFile }: Pick<ModelsSettings, "directory" | "file">,
   read: ReadFolders = readHere,
+  drivers: ConversationDrivers = {},
 ): Promise<ReadonlyArray<CatalogEntry>> => {
   const folders = await modelFolders(directory);
+  const conversations = new Map<string, ConversationEntry>();
+  for (const [id, model] of Object.entries(file.models)) {
+    const engine = declaredEngine(file, id, model, drivers);
+    if (engine !== undefined) conversations.set(id, readConversationModel(file, id, model, engine, drivers));
+  }
   const declared = await Promise.all(
-    Object.entries(file.models).map(([id, model]) => readDeclaredModel(file, { directory, folders }, id, model)),
+    Object.entries(file.models)
+      .filter(([id]) => !conversations.has(id))
+      .map(([id, model]) => readDeclaredModel(file, { directory, folders }, id, model)),
   );
   const claimed = new Set(declared.map((model) => model.directory));
   const found = folders.filter((folder) => !claimed.has(folder) && !holdsAdapter(folder, declared)).map(asDeclared);
   const models = [...declared, ...found];
-  const aliases = assignAliases(
-    models.map((model) => ({
+  const named = [
+    ...models.map((model) => ({
       id: model.id,
       aliases: model.declaration.aliases ?? [],
       source: sourceOf(model),
       folder: basename(model.directory),
+    })),
+    ...Array.from(conversations.values(), ({ facts: { id, aliases } }) => ({ id, aliases, source: id, folder: id })),
+  ];
+  const assigned = assignAliases(
+    named.map((model) => ({
+      ...model,
       invalid: (index, problem) =>
         file.invalid(["models", model.id, ...(index === undefined ? [] : ["aliases", index])], problem),
     })),
   );
-  const entries = await Promise.all(models.map((model, index) => readEntry(file, model, aliases[index] ?? [], read)));
-  return entries.map((entry) => withDraft(file, entry, entries));
+  const aliases = new Map(named.map(({ id }, index) => [id, assigned[index] ?? []]));
+  const readEntries = await Promise.all(
+    models.map((model) => readEntry(file, model, aliases.get(model.id) ?? [], read)),
+  );
+  const entries = new Map<string, CatalogEntry>(conversations);
+  for (const entry of readEntries) entries.set(entry.facts.id, withDraft(file, entry, readEntries));
+  const order = [...Object.keys(file.models), ...found.map(({ id }) => id)];
+  return order.flatMap((id) => entries.get(id) ?? []);
 };
 
 const noFile: ModelsFile = {
@@ -104,7 +135,7 @@ const readEntry = async (
   model: DeclaredModel,
   aliases: ReadonlyArray<string>,
   read: ReadFolders,
-): Promise<CatalogEntry> => {
+): Promise<FolderEntry> => {
   const { id, declaration, directory, policy } = model;
   const profileOf = (family: Family) => overriddenProfile(family, declaredProfile(file, family));
   const overrides = { family: declaration.family, defaults: declaredDefaults(declaration), profileOf };
@@ -115,8 +146,9 @@ const readEntry = async (
   const entry = (
     facts: CheckpointFacts,
     problem: string,
-    { download, notes = [], problemIs = "files" }: Partial<Pick<CatalogEntry, "download" | "notes" | "problemIs">> = {},
-  ): CatalogEntry => ({
+    { download, notes = [], problemIs = "files" }: Partial<Pick<FolderEntry, "download" | "notes" | "problemIs">> = {},
+  ): FolderEntry => ({
+    takes: "tokens",
     facts: { ...names, ...facts, adapters },
     profile: profileOf(facts.family),
     policy,
@@ -159,7 +191,7 @@ const contextLengthOf = (file: ModelsFile, { id, declaration }: DeclaredModel, o
 };
 
 /** The draft by its id, and what is known of it. */
-const withDraft = (file: ModelsFile, entry: CatalogEntry, entries: ReadonlyArray<CatalogEntry>): CatalogEntry => {
+const withDraft = (file: ModelsFile, entry: FolderEntry, entries: ReadonlyArray<FolderEntry>): FolderEntry => {
   const { facts, profile, policy } = entry;
   if (policy.draft === undefined) return entry;
   const invalid = (problem: string) => file.invalid(["models", facts.id, "draft"], problem);

@@ -4,10 +4,8 @@ import { Result } from "effect";
 
 import type { ModelsFile } from "../../config/config-file.ts";
 import type { FamilyDeclaration, ModelDeclaration } from "../../config/config-schema.ts";
-import { canonicalEngine, engineNames, localEngine } from "../../domain/engine-names.ts";
 import type { Family, FamilyProfile } from "../../domain/family.ts";
 import type { ModelDefaults } from "../../domain/model.ts";
-import { nearest } from "../../domain/nearest.ts";
 import { present } from "../../domain/present.ts";
 import { checkRepository } from "../names/repository.ts";
 import type { Adapter } from "../files/adapters.ts";
@@ -65,7 +63,6 @@ export const readDeclaredModel = async (
     if (await isInside(root.directory, absolute)) return absolute;
     throw invalid(key, `"${path}" is outside of the model folder, which service.models sets`);
   };
-  checkEngine(declaration.engine, (problem) => invalid(["engine"], problem));
   if (declaration.revision !== undefined && declaredRepository(id, declaration) === undefined) {
     throw invalid(["revision"], "there is no repository that it could be a revision of");
   }
@@ -80,21 +77,32 @@ export const readDeclaredModel = async (
     }
     adapters.push({ id: adapter.id, directory });
   }
+  if (declaration.model !== undefined) {
+    throw invalid(
+      ["model"],
+      "is for models of other engines: this one is the folder's own; repository or path name it",
+    );
+  }
   const { path } = declaration;
   return {
     id,
     declaration,
     directory: path === undefined ? await impliedFolder(root, id, declaration, invalid) : await inside(path, ["path"]),
-    policy: {
-      pinned: declaration.pinned ?? defaultPolicy.pinned,
-      ttlMs: declaration.ttl === undefined ? defaultPolicy.ttlMs : lifetimeMs(declaration.ttl),
-      priority: declaration.priority ?? defaultPolicy.priority,
-      revision: declaration.revision,
-      draft: declaration.draft,
-      adapters,
-    },
+    policy: policyOf(declaration, adapters),
   };
 };
+
+export const policyOf = (
+  { pinned, ttl, priority, revision, draft }: ModelDeclaration,
+  adapters: ReadonlyArray<Adapter>,
+): ModelPolicy => ({
+  pinned: pinned ?? defaultPolicy.pinned,
+  ttlMs: ttl === undefined ? defaultPolicy.ttlMs : lifetimeMs(ttl),
+  priority: priority ?? defaultPolicy.priority,
+  revision,
+  draft,
+  adapters,
+});
 
 /** The repository that it is of; an id may be one. */
 export const declaredRepository = (id: string, { path, repository }: ModelDeclaration): string | undefined =>
@@ -151,15 +159,6 @@ const impliedFolder = async (
   const nested = resolve(directory, repository);
   if (!(await isInside(directory, nested))) throw invalid([], "its folder is outside of the model folder");
   return (await isFolder(nested)) ? nested : resolve(directory, name);
-};
-
-const checkEngine = (name: string | undefined, invalid: (problem: string) => Error): void => {
-  if (name === undefined) return;
-  const engine = canonicalEngine(name);
-  if (engine === "local_mlx") return;
-  if (engine !== undefined) throw invalid(`this service does not run models on ${engine}; there is mlx`);
-  const [best] = nearest(name, [localEngine, ...engineNames]);
-  throw invalid(`there is no engine "${name}"${best === undefined ? "" : `; ${best}?`}`);
 };
 
 /** Checked by the schema: a whole number and its unit. */

@@ -20,6 +20,17 @@ export interface Footprint {
   readonly neededBytes: number;
 }
 
+/** Of a model whose engine has all that it needs elsewhere. */
+export const noFootprint: Footprint = {
+  weightBytes: 0,
+  kvCacheBytes: 0,
+  prefixCacheBytes: 0,
+  adapterBytes: 0,
+  stepBytes: 0,
+  processBytes: 0,
+  neededBytes: 0,
+};
+
 type EngineLimits = Pick<EngineSettings, "kvCacheBytes" | "prefixCacheBytes" | "maxAdapters" | "maxRunning">;
 
 /**

@@ -9,7 +9,7 @@ import {
   ModelNotDownloaded,
   SandboxLost,
 } from "../../domain/errors.ts";
-import type { CatalogEntry } from "../catalog/catalog.ts";
+import type { FolderEntry } from "../catalog/catalog.ts";
 import { createVocabulary } from "../../prompt/Vocabulary.ts";
 import type { TextModel } from "../../sandbox/lane/text-files.ts";
 import { sandboxLost } from "../../sandbox/fault.ts";
@@ -25,7 +25,7 @@ import { makeTexts } from "./texts.ts";
  * @param unchanged fails where the files are not those that the entry tells of
  */
 export const cachedTools = (
-  entry: CatalogEntry,
+  entry: FolderEntry,
   sandbox: Sandbox["Service"],
   unchanged: Effect.Effect<void, ModelChanged>,
 ): Effect.Effect<Effect.Effect<PromptTools, FilesUnusable | ModelChanged>> =>
@@ -42,7 +42,7 @@ export const cachedTools = (
   );
 
 /** Why the model cannot be used as its files are; undefined when it can. */
-export const refusalOf = ({ facts, problem, problemIs, download }: CatalogEntry): FilesUnusable | undefined => {
+export const refusalOf = ({ facts, problem, problemIs, download }: FolderEntry): FilesUnusable | undefined => {
   const { id: model } = facts;
   if (download !== undefined) return new ModelNotDownloaded({ model, repository: download.repository });
   if (problem === "") return undefined;
@@ -57,7 +57,7 @@ export const refusalOf = ({ facts, problem, problemIs, download }: CatalogEntry)
 };
 
 const readTools = Effect.fnUntraced(function* (
-  entry: CatalogEntry,
+  entry: FolderEntry,
   sandbox: Sandbox["Service"],
   unchanged: Effect.Effect<void, ModelChanged>,
 ): Effect.fn.Return<PromptTools, FilesUnusable | ModelChanged> {

@@ -2,11 +2,11 @@
 import { Deferred, Effect, Exit, Scope } from "effect";
 
 import { ModelUnloaded } from "../../domain/errors.ts";
-import type { Engine, EngineHealth } from "../../engine/Engine.ts";
+import { type AnyEngine, type EngineHealth, takesConversations } from "../../engine/Engine.ts";
 
 export class LoadedEngine {
   /** Its generations fail with ModelUnloaded when they are expelled. */
-  readonly engine: Engine;
+  readonly engine: AnyEngine;
   /** Epoch milliseconds. */
   readonly loadedAt: number;
   /** As it was told last. */
@@ -16,17 +16,15 @@ export class LoadedEngine {
   private readonly closed = Deferred.makeUnsafe<void>();
 
   /** @param scope holds the engine's process */
-  constructor(engine: Engine, scope: Scope.Closeable, loadedAt: number) {
-    this.engine = {
-      generate: (request, onEvent) =>
-        Effect.raceFirst(engine.generate(request, onEvent), Deferred.await(this.expelled)),
-      embed: (request, onAdmitted) =>
-        Effect.raceFirst(engine.embed(request, onAdmitted), Deferred.await(this.expelled)),
-      cancel: engine.cancel,
-      health: engine.health,
-      failure: engine.failure,
-      status: engine.status,
-    };
+  constructor(engine: AnyEngine, scope: Scope.Closeable, loadedAt: number) {
+    const untilExpelled = <A, E>(run: Effect.Effect<A, E>) => Effect.raceFirst(run, Deferred.await(this.expelled));
+    this.engine = takesConversations(engine)
+      ? { ...engine, converse: (...request) => untilExpelled(engine.converse(...request)) }
+      : {
+          ...engine,
+          generate: (...request) => untilExpelled(engine.generate(...request)),
+          embed: (...request) => untilExpelled(engine.embed(...request)),
+        };
     this.scope = scope;
     this.loadedAt = loadedAt;
   }

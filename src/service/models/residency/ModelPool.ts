@@ -4,15 +4,14 @@ import { Clock, Effect, FiberSet, Layer, Queue, Scope, SubscriptionRef } from "e
 import { EngineConfig } from "../../config/EngineConfig.ts";
 import { ModelsConfig } from "../../config/ModelsConfig.ts";
 import { ResidencyConfig } from "../../config/ResidencyConfig.ts";
-import { ModelChanged } from "../../domain/errors.ts";
-import type { ModelCondition } from "../../domain/model.ts";
-import { Engines } from "../../engine/Engine.ts";
+import { type FilesUnusable, ModelChanged } from "../../domain/errors.ts";
+import type { ModelCondition, ModelStatus } from "../../domain/model.ts";
+import { type AnyEngine, type Engine, Engines, takesConversations } from "../../engine/Engine.ts";
 import { Sandbox } from "../../sandbox/Sandbox.ts";
-import { footprintOf } from "../memory/footprint.ts";
+import { footprintOf, noFootprint } from "../memory/footprint.ts";
 import { Reservations } from "../memory/Reservations.ts";
 import type { UnloadOptions } from "../memory/retention.ts";
-import { type LoadOptions, Models, type TokenModel } from "../Models.ts";
-import type { PromptTools } from "../prompting/PromptTools.ts";
+import { type LoadOptions, type ModelFit, type ModelInUse, Models } from "../Models.ts";
 import { draftOf } from "./draft-of.ts";
 import type { Member } from "./members.ts";
 import { ModelSet } from "./ModelSet.ts";
@@ -29,6 +28,7 @@ export const layer: Layer.Layer<Models, CatalogFailure, ModelsConfig | Residency
     const config = yield* ModelsConfig;
     const { maxLoaded, budgetBytes, idleTtlMs, loadWaitMs } = yield* ResidencyConfig;
     const engineConfig = yield* EngineConfig;
+    const engines = yield* Engines;
     const clock = yield* Clock.Clock;
     // Made before the fibers, so that it closes after them: an engine that starts ends with its fiber.
     const scope = yield* Scope.fork(yield* Effect.scope);
@@ -36,7 +36,7 @@ export const layer: Layer.Layer<Models, CatalogFailure, ModelsConfig | Residency
     const reservations = new Reservations({ maxLoaded, budgetBytes, waitMs: loadWaitMs }, clock);
     const snapshots = yield* Queue.unbounded<ReadonlyMap<string, ModelCondition>>();
     const slots = new SlotMaker({
-      engines: yield* Engines,
+      engines,
       engineConfig,
       reservations,
       budgetBytes,
@@ -51,7 +51,8 @@ export const layer: Layer.Layer<Models, CatalogFailure, ModelsConfig | Residency
       sandbox: yield* Sandbox,
       engineConfig,
       idleTtlMs,
-      makeSlot: (...member) => slots.make(...member),
+      slots,
+      drivers: engines.conversations,
       run,
       onConditions: (conditions) => void Queue.offerUnsafe(snapshots, conditions),
     });
@@ -67,29 +68,55 @@ export const layer: Layer.Layer<Models, CatalogFailure, ModelsConfig | Residency
     const statusOf = (member: Member) =>
       Effect.map(member.slot.status, (status) => ({
         ...status,
-        facts: member.entry.facts,
+        ...factsOf(member),
         profile: member.entry.profile,
-        download: member.entry.download,
         isDefault: member === models.fallback,
         reservedBytes: reservations.reservedBytes(member.slot),
       }));
     const leaseOf = (slot: ModelSlot, isTrial: boolean | undefined) =>
       isTrial === true ? slot.lease : Effect.tap(slot.lease, slot.countUse);
-    const inUse = ({ slot }: Member, tools: PromptTools): TokenModel => ({
-      ...tools,
-      takes: "tokens",
-      lease: (isTrial) =>
-        Effect.withSpan(leaseOf(slot, isTrial), "ModelInUse.lease").pipe(
-          Effect.tapError((error) => (error instanceof ModelChanged ? models.refresh(tools.facts) : Effect.void)),
-        ),
-    });
+    const inUse = (member: Member): Effect.Effect<ModelInUse, FilesUnusable | ModelChanged> => {
+      const lease = (isTrial: boolean | undefined) =>
+        Effect.withSpan(leaseOf(member.slot, isTrial), "ModelInUse.lease");
+      if (member.takes === "conversations") {
+        const { entry, takes, driver } = member;
+        return Effect.succeed({
+          takes,
+          facts: entry.facts,
+          profile: entry.profile,
+          options: driver.options,
+          lease: (isTrial) => Effect.filterOrElse(lease(isTrial), takesConversations, otherEngine),
+        });
+      }
+      return Effect.map(member.tools, (tools) => ({
+        ...tools,
+        takes: "tokens",
+        lease: (isTrial) =>
+          Effect.filterOrElse(lease(isTrial), takesTokens, otherEngine).pipe(
+            Effect.tapError((error) => (error instanceof ModelChanged ? models.refresh(tools.facts) : Effect.void)),
+          ),
+      }));
+    };
+
+    const fitOf = (member: Member): Effect.Effect<ModelFit, FilesUnusable | ModelChanged> => {
+      const { slot } = member;
+      if (member.takes === "conversations") {
+        const { reservedBytes, loaded: loadedModels } = reservations.totals;
+        const room = { fits: true, evict: [], waitFor: [], availableBytes: budgetBytes - reservedBytes, loadedModels };
+        return Effect.succeed({ ...room, ...noFootprint, budgetBytes, maxLoadedModels: maxLoaded });
+      }
+      return Effect.map(member.tools, ({ facts }) => {
+        const footprint = footprintOf(facts, draftOf(member.entry, engineConfig)?.facts, engineConfig);
+        const neededBytes = slots.neededBytes(slot) ?? footprint.neededBytes;
+        const room = reservations.room(slot, neededBytes);
+        return { ...room, ...footprint, neededBytes, budgetBytes, maxLoadedModels: maxLoaded };
+      });
+    };
 
     return Models.of({
       list: Effect.suspend(() => Effect.forEach(models.known, statusOf)),
       get: (name) => Effect.flatMap(models.knownOf(name), statusOf),
-      use: Effect.fn("Models.use")((name: string) =>
-        models.withUsable(name, (member) => Effect.map(member.tools, (tools) => inUse(member, tools))),
-      ),
+      use: Effect.fn("Models.use")((name: string) => models.withUsable(name, inUse)),
       load: Effect.fn("Models.load")((name: string, { pinned, idleTtlMs: ttlMs }: LoadOptions) =>
         models.withUsable(
           name,
@@ -106,13 +133,7 @@ export const layer: Layer.Layer<Models, CatalogFailure, ModelsConfig | Residency
           }, Effect.scoped),
         ),
       ),
-      fit: Effect.fn("Models.fit")(function* (name) {
-        const { entry, slot } = yield* models.withUsable(name, (member) => Effect.as(member.tools, member));
-        const footprint = footprintOf(entry.facts, draftOf(entry, engineConfig)?.facts, engineConfig);
-        const neededBytes = slots.neededBytes(slot) ?? footprint.neededBytes;
-        const room = reservations.room(slot, neededBytes);
-        return { ...room, ...footprint, neededBytes, budgetBytes, maxLoadedModels: maxLoaded };
-      }),
+      fit: Effect.fn("Models.fit")((name) => models.withUsable(name, fitOf)),
       unload: Effect.fn("Models.unload")((name, options) =>
         Effect.flatMap(models.knownOf(name), ({ slot }) => slot.unload(options)),
       ),
@@ -156,7 +177,7 @@ export const layer: Layer.Layer<Models, CatalogFailure, ModelsConfig | Residency
         ...reservations.totals,
         ...slots.counts,
         device: slots.device,
-        mlx: slots.mlx,
+        backend: slots.backend,
         left: { ...slots.counts.left },
         maxLoaded,
         budgetBytes,
@@ -165,6 +186,15 @@ export const layer: Layer.Layer<Models, CatalogFailure, ModelsConfig | Residency
     });
   }),
 );
+
+/** Its slot starts none but what its driver makes. */
+const otherEngine = () => Effect.die("an engine of another kind than its model's");
+const takesTokens = (engine: AnyEngine): engine is Engine => !takesConversations(engine);
+
+const factsOf = ({ entry }: Member): Pick<ModelStatus, "facts" | "files" | "download"> =>
+  entry.takes === "tokens"
+    ? { facts: entry.facts, files: entry.facts, download: entry.download }
+    : { facts: entry.facts, files: undefined, download: undefined };
 
 const unloadOne = (includePinned: boolean, options: UnloadOptions) => (slot: ModelSlot) => {
   const stays = { model: slot.id, unloaded: false, freedBytes: 0 };

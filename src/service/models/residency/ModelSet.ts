@@ -8,6 +8,7 @@ import { type ConfigurationInvalid, ModelChanged } from "../../domain/errors.ts"
 import type { ModelCondition, ModelFacts } from "../../domain/model.ts";
 import type { Sandbox } from "../../sandbox/Sandbox.ts";
 import type { CatalogEntry } from "../catalog/catalog.ts";
+import type { ConversationDrivers } from "../catalog/declared-conversation-model.ts";
 import { FolderReadings } from "../files/folder-readings.ts";
 import { readFolder, readSandboxed } from "../files/read-sandboxed.ts";
 import { assertUnchanged } from "../files/unchanged.ts";
@@ -34,7 +35,8 @@ interface ModelSetParts {
   readonly engineConfig: EngineSettings;
   /** Of models that have no time of their own. */
   readonly idleTtlMs: number;
-  readonly makeSlot: SlotMaker["make"];
+  readonly slots: SlotMaker;
+  readonly drivers: ConversationDrivers;
   /** Runs what goes on when the call that began it has left. */
   readonly run: (effect: Effect.Effect<void>) => Fiber.Fiber<void>;
   /** Called whenever a model's condition may have changed. */
@@ -110,7 +112,7 @@ export class ModelSet {
   refreshNow(facts: ModelFacts): Effect.Effect<void> {
     return Effect.suspend(() => {
       const member = this.state.members.find(({ entry }) => entry.facts === facts);
-      if (member === undefined) return Effect.void;
+      if (member?.takes !== "tokens") return Effect.void;
       const changed = [facts.directory, member.entry.draft?.facts.directory];
       return this.adopt(this.state.settings, (directory) => !changed.includes(directory));
     }).pipe(
@@ -138,7 +140,7 @@ export class ModelSet {
   withUsable<A, E, R>(name: string, use: (member: Member) => Effect.Effect<A, E | ModelChanged, R>) {
     return Effect.flatMap(this.usable(name), (member) =>
       Effect.tapError(use(member), (error) =>
-        error instanceof ModelChanged ? this.refresh(member.entry.facts) : Effect.void,
+        error instanceof ModelChanged && member.takes === "tokens" ? this.refresh(member.entry.facts) : Effect.void,
       ),
     ).pipe(Effect.retry({ times: 2, while: (error) => error instanceof ModelChanged }));
   }
@@ -147,6 +149,7 @@ export class ModelSet {
   private usable(name: string): Effect.Effect<Member, NameFailure> {
     return Effect.gen({ self: this }, function* () {
       const member = yield* this.memberOf(name);
+      if (member.takes === "conversations") return member;
       const { problem, problemIs, facts, download } = member.entry;
       if (problem === "" || download !== undefined) return member;
       if (problemIs !== "unread" && (yield* this.stampOf(facts)) === member.stamp) return member;
@@ -174,7 +177,7 @@ export class ModelSet {
     return Effect.gen({ self: this }, function* () {
       const { idleTtlMs } = this.parts;
       const { read, commit } = this.readings.begin(isKnown);
-      const entries = yield* readEntries(settings, read);
+      const entries = yield* readEntries(settings, read, this.parts.drivers);
       commit();
       const members = yield* Effect.forEach(entries, (entry) => this.makeMember(entry));
       const fallback = yield* Effect.fromResult(findDefault(members, settings.defaultModel, this.state.fallback));
@@ -197,10 +200,18 @@ export class ModelSet {
   /** What stays as it is keeps its engine, and its prompt tools where nothing at all changed. */
   private makeMember(entry: CatalogEntry): Effect.Effect<Member> {
     return Effect.gen({ self: this }, function* () {
-      const { sandbox, engineConfig, makeSlot } = this.parts;
-      const { facts } = entry;
-      const before = this.state.members.find((member) => member.entry.facts.id === facts.id);
+      const { sandbox, engineConfig, slots, drivers } = this.parts;
+      const before = this.state.members.find((member) => member.entry.facts.id === entry.facts.id);
       if (before !== undefined && isDeepStrictEqual(before.entry, entry)) return before;
+      const keptSlot = before !== undefined && runsAlike(before.entry, entry) ? before.slot : undefined;
+      if (entry.takes === "conversations") {
+        const driver = drivers[entry.facts.engine];
+        // The catalog has none whose engine has no driver.
+        if (driver === undefined) return yield* Effect.die(`no driver of ${entry.facts.engine}`);
+        const { takes } = entry;
+        return { takes, entry, driver, slot: keptSlot ?? slots.makeForConversations(entry, driver) };
+      }
+      const { facts } = entry;
       for (const note of entry.notes) yield* Effect.annotateLogs(Effect.logWarning(note), { model: facts.id });
       const draft = draftOf(entry, engineConfig);
       const unchanged = assertUnchanged(sandbox, facts, draft?.problem === "" ? draft.facts : undefined);
@@ -211,8 +222,7 @@ export class ModelSet {
         Effect.tapError(unchanged, () => this.refresh(facts)),
       );
       const stamp = entry.problem === "" ? undefined : yield* this.stampOf(facts);
-      const keepsEngine = before !== undefined && runsAlike(before.entry, entry);
-      return { entry, tools, stamp, slot: keepsEngine ? before.slot : makeSlot(entry, tools, unchanged) };
+      return { takes: "tokens", entry, tools, stamp, slot: keptSlot ?? slots.make(entry, tools, unchanged) };
     });
   }
 

@@ -2,8 +2,8 @@
 import { Deferred, Effect, Exit, type Scope } from "effect";
 
 import { type LoadFailure, ModelOperationConflict } from "../../domain/errors.ts";
-import type { ModelCondition, ModelFacts, ModelState } from "../../domain/model.ts";
-import type { Engine } from "../../engine/Engine.ts";
+import type { ModelCondition, ModelState, ServedModel } from "../../domain/model.ts";
+import type { AnyEngine } from "../../engine/Engine.ts";
 import type { Resident } from "../memory/plan-room.ts";
 import type { Occupant } from "../memory/Reservations.ts";
 import type { Retention, Unloaded, UnloadOptions } from "../memory/retention.ts";
@@ -14,7 +14,7 @@ import { type ModelSlotOptions, SlotState } from "./SlotState.ts";
 import { SlotUnloading } from "./SlotUnloading.ts";
 
 export class ModelSlot implements Occupant {
-  readonly facts: ModelFacts;
+  readonly facts: ServedModel;
   private readonly state: SlotState;
   private readonly unloading: SlotUnloading;
   private readonly loading: SlotLoading;
@@ -52,7 +52,6 @@ export class ModelSlot implements Occupant {
     return Effect.map(
       loaded?.engine.status ?? Effect.succeed(nothingResident),
       ({ restarts, residentBytes, kvCacheBytes, prefixCacheBytes }) => ({
-        facts: this.facts,
         state: this.modelState,
         stateReason: reasonOf(phase),
         pinned: retention.pinned,
@@ -73,7 +72,7 @@ export class ModelSlot implements Occupant {
    * the load ends. Where the model is on its way out it waits for that, and loads it anew; only one that was removed is
    * still given to those who knew it.
    */
-  readonly lease: Effect.Effect<Engine, LoadFailure, Scope.Scope> = Effect.uninterruptibleMask((restore) =>
+  readonly lease: Effect.Effect<AnyEngine, LoadFailure, Scope.Scope> = Effect.uninterruptibleMask((restore) =>
     Effect.gen({ self: this }, function* () {
       const { users, phase, options } = this.state;
       const user = users.wait();
@@ -96,7 +95,7 @@ export class ModelSlot implements Occupant {
   readonly countUse = Effect.sync(() => void (this.loading.uses += 1));
 
   /** A lease for a call that loads the model: unlike a task it does not wait where another call unloads what it loads. */
-  readonly loadingLease: Effect.Effect<Engine, LoadFailure, Scope.Scope> = Effect.suspend(() =>
+  readonly loadingLease: Effect.Effect<AnyEngine, LoadFailure, Scope.Scope> = Effect.suspend(() =>
     Effect.raceFirst(this.lease, Deferred.await(this.loadForced)),
   );
 

@@ -2,7 +2,7 @@
 import { Cause, Effect, Exit, Fiber, Result, Scope, Stream } from "effect";
 
 import { type LoadFailure, ModelBroken } from "../../domain/errors.ts";
-import type { Engine, EngineFault } from "../../engine/Engine.ts";
+import type { AnyEngine, EngineFault } from "../../engine/Engine.ts";
 import { LoadedEngine } from "./LoadedEngine.ts";
 import type { ModelFault, LoadingPhase } from "./model-phase.ts";
 import type { SlotState } from "./SlotState.ts";
@@ -53,7 +53,7 @@ export class SlotLoading {
     );
   }
 
-  private succeed(loading: LoadingPhase, scope: Scope.Closeable, engine: Engine): Effect.Effect<void> {
+  private succeed(loading: LoadingPhase, scope: Scope.Closeable, engine: AnyEngine): Effect.Effect<void> {
     return Effect.gen({ self: this }, function* () {
       const { state } = this;
       state.options.onLoaded("loaded");
@@ -69,7 +69,7 @@ export class SlotLoading {
   }
 
   /** The load has no engine, or nobody to give it to. */
-  private endWithout(loading: LoadingPhase, exit: Exit.Exit<Engine, LoadFailure>): Effect.Effect<void> {
+  private endWithout(loading: LoadingPhase, exit: Exit.Exit<AnyEngine, LoadFailure>): Effect.Effect<void> {
     return Effect.gen({ self: this }, function* () {
       const { state } = this;
       const told = Exit.asVoid(exit);

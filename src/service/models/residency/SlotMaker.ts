@@ -3,16 +3,19 @@ import { type Clock, Effect, type Fiber, type Scope } from "effect";
 
 import type { EngineSettings } from "../../config/EngineConfig.ts";
 import { type LoadFailure, ModelBroken, type ModelChanged, ModelTooLarge } from "../../domain/errors.ts";
+import { localEngine } from "../../domain/engine-names.ts";
 import type { ModelFacts } from "../../domain/model.ts";
-import type { EngineDevice, Engines, EngineStatus, LoadedMlx } from "../../engine/Engine.ts";
-import type { CatalogEntry } from "../catalog/catalog.ts";
+import type { ConversationDriver, EngineBackend, EngineDevice, Engines, EngineStatus } from "../../engine/Engine.ts";
+import type { FolderEntry } from "../catalog/catalog.ts";
+import type { ConversationEntry } from "../catalog/declared-conversation-model.ts";
 import { type Footprint, footprintOf } from "../memory/footprint.ts";
 import type { Reservations } from "../memory/Reservations.ts";
 import { refusalOf } from "../prompting/cached-tools.ts";
 import { draftOf, unusableDraft } from "./draft-of.ts";
-import type { Member } from "./members.ts";
+import type { FolderMember } from "./members.ts";
 import { ModelSlot } from "./ModelSlot.ts";
 import { retentionOf } from "./retention-of.ts";
+import type { ModelSlotOptions } from "./SlotState.ts";
 
 interface SlotMakerParts {
   readonly engines: Engines["Service"];
@@ -40,13 +43,14 @@ export class SlotMaker {
   /** Where the engine that was started last computes. */
   device: EngineDevice | undefined;
   /** What it computes with. */
-  mlx: LoadedMlx | undefined;
+  backend: EngineBackend;
   private readonly parts: SlotMakerParts;
   /** Bytes that each model needs, as far as is known by now. */
   private readonly needed = new WeakMap<ModelSlot, { bytes: number }>();
 
   constructor(parts: SlotMakerParts) {
     this.parts = parts;
+    this.backend = { version: parts.engines.versionOf(localEngine), binding: "", reason: "" };
   }
 
   /** What a model is known to need; more than its footprint where its process took more. */
@@ -54,8 +58,8 @@ export class SlotMaker {
     return this.needed.get(slot)?.bytes;
   }
 
-  make(entry: CatalogEntry, tools: Member["tools"], unchanged: Effect.Effect<void, ModelChanged>): ModelSlot {
-    const { engines, engineConfig, reservations, budgetBytes, idleTtlMs, scope, run, clock } = this.parts;
+  make(entry: FolderEntry, tools: FolderMember["tools"], unchanged: Effect.Effect<void, ModelChanged>): ModelSlot {
+    const { engines, engineConfig, reservations, budgetBytes, idleTtlMs } = this.parts;
     const { facts, policy, profile } = entry;
     const draft = draftOf(entry, engineConfig);
     const footprint = footprintOf(facts, draft?.facts, engineConfig);
@@ -86,32 +90,56 @@ export class SlotMaker {
         const { fits, evict } = reservations.room(slot, needed.bytes);
         return fits && evict.length === 0;
       },
-      scope,
-      run,
-      clock,
       onChange: () => {
         this.parts.onChange();
         reservations.advance();
       },
       onIdle: () => reservations.advance(),
-      onLoaded: (exit) => (this.counts[exit === "loaded" ? "loads" : "loadFailures"] += 1),
-      onLeft: (why) => (this.counts.left[why] += 1),
       onFilesChanged: () => this.parts.onFilesChanged(facts),
+      ...this.common,
     });
     this.needed.set(slot, needed);
     return slot;
+  }
+
+  /** Of a model that takes nothing of the budget: what it needs its engine has elsewhere. */
+  makeForConversations({ facts, policy }: ConversationEntry, driver: ConversationDriver): ModelSlot {
+    return new ModelSlot({
+      facts,
+      refusal: undefined,
+      retention: retentionOf(policy, this.parts.idleTtlMs),
+      start: driver.start(facts),
+      onMeasured: () => {},
+      overdraft: () => undefined,
+      fits: () => true,
+      onChange: () => this.parts.onChange(),
+      onIdle: () => {},
+      onFilesChanged: () => {},
+      ...this.common,
+    });
+  }
+
+  private get common(): Pick<ModelSlotOptions, "scope" | "run" | "clock" | "onLoaded" | "onLeft"> {
+    const { scope, run, clock } = this.parts;
+    return {
+      scope,
+      run,
+      clock,
+      onLoaded: (exit) => (this.counts[exit === "loaded" ? "loads" : "loadFailures"] += 1),
+      onLeft: (why) => (this.counts.left[why] += 1),
+    };
   }
 
   /** Its caches are still empty: what its process has beyond what was foreseen for it comes on top of them. */
   private correct(
     slot: ModelSlot,
     footprint: Footprint,
-    { residentBytes, device, mlx }: EngineStatus,
+    { residentBytes, device, backend }: EngineStatus,
   ): Effect.Effect<void, LoadFailure> {
     const { reservations, budgetBytes } = this.parts;
     const needed = this.needed.get(slot);
     this.device = device ?? this.device;
-    this.mlx = mlx ?? this.mlx;
+    this.backend = backend ?? this.backend;
     const unforeseen = residentBytes - footprint.weightBytes - footprint.processBytes;
     if (unforeseen <= 0 || needed === undefined) return Effect.void;
     needed.bytes = Math.max(needed.bytes, footprint.neededBytes + unforeseen);

@@ -2,8 +2,8 @@
 import { type Clock, Deferred, type Effect, Exit, type Fiber, type Scope } from "effect";
 
 import type { FilesUnusable, LoadFailure, MemoryBudgetExceeded } from "../../domain/errors.ts";
-import type { ModelFacts } from "../../domain/model.ts";
-import type { Engine } from "../../engine/Engine.ts";
+import type { ServedModel } from "../../domain/model.ts";
+import type { AnyEngine } from "../../engine/Engine.ts";
 import type { Retention, UnloadReason } from "../memory/retention.ts";
 import { IdleWatch } from "./IdleWatch.ts";
 import type { Phase } from "./model-phase.ts";
@@ -11,12 +11,12 @@ import { ModelUsers } from "./ModelUsers.ts";
 import { nextPhase, type PhaseEvent } from "./phase-transitions.ts";
 
 export interface ModelSlotOptions {
-  readonly facts: ModelFacts;
+  readonly facts: ServedModel;
   /** Why it can never be loaded; undefined when it can. */
   readonly refusal: FilesUnusable | undefined;
   readonly retention: Retention;
   /** Takes its part of the memory, then starts the engine. */
-  readonly start: Effect.Effect<Engine, LoadFailure, Scope.Scope>;
+  readonly start: Effect.Effect<AnyEngine, LoadFailure, Scope.Scope>;
   /** Called each second with what its process takes. */
   readonly onMeasured: (residentBytes: number) => void;
   /** Why it may not begin more, though it is loaded; undefined: it may. */

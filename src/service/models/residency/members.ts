@@ -5,18 +5,30 @@ import { type Effect, Result } from "effect";
 import type { FilesUnusable, ModelChanged } from "../../domain/errors.ts";
 import type { ModelCondition } from "../../domain/model.ts";
 import { adapterBytes } from "../files/adapters.ts";
-import type { CatalogEntry } from "../catalog/catalog.ts";
+import type { ConversationDriver } from "../../engine/Engine.ts";
+import type { CatalogEntry, FolderEntry } from "../catalog/catalog.ts";
+import type { ConversationEntry } from "../catalog/declared-conversation-model.ts";
 import type { ModelSlot } from "./ModelSlot.ts";
 import type { CatalogChange } from "../Models.ts";
 import type { PromptTools } from "../prompting/PromptTools.ts";
 import { type NameFailure, resolveName } from "../names/resolve-name.ts";
 
-export interface Member {
-  readonly entry: CatalogEntry;
+export type Member = FolderMember | ConversationMember;
+
+export interface FolderMember {
+  readonly takes: "tokens";
+  readonly entry: FolderEntry;
   /** Read once and kept. */
   readonly tools: Effect.Effect<PromptTools, FilesUnusable | ModelChanged>;
   /** Of its folder when it was read, for a model that cannot be used. */
   readonly stamp: string | undefined;
+  readonly slot: ModelSlot;
+}
+
+export interface ConversationMember {
+  readonly takes: "conversations";
+  readonly entry: ConversationEntry;
+  readonly driver: ConversationDriver;
   readonly slot: ModelSlot;
 }
 
@@ -41,7 +53,7 @@ export const findDefault = (
   before: Member | undefined,
 ): Result.Result<Member | undefined, NameFailure> => {
   if (name !== "") return findMember(members, name);
-  const usable = members.filter(({ entry }) => entry.problem === "");
+  const usable = members.filter(({ entry }) => entry.takes === "conversations" || entry.problem === "");
   const same = usable.find(({ entry }) => entry.facts.id === before?.entry.facts.id);
   return Result.succeed(same ?? usable[0] ?? members[0]);
 };
@@ -51,7 +63,16 @@ export const conditionsOf = (members: Members): ReadonlyMap<string, ModelConditi
 
 /** Whether one engine serves both: nothing differs but names, what tasks default to and how it is kept. */
 export const runsAlike = (one: CatalogEntry, other: CatalogEntry): boolean => {
-  const engineSide = ({ facts, problem, download, draft, profile: { allowsDraft } }: CatalogEntry) => {
+  const engineSide = (entry: CatalogEntry) => {
+    // The names of its engine and of the model there.
+    if (entry.takes === "conversations") return { takes: entry.takes, revision: entry.facts.revision };
+    const {
+      facts,
+      problem,
+      download,
+      draft,
+      profile: { allowsDraft },
+    } = entry;
     const { aliases: _aliases, source: _source, family: _family, defaults: _defaults, adapters, ...rest } = facts;
     const { directory, revision } = draft?.facts ?? {};
     const drafting = { allowsDraft, draft: draft && { directory, revision, problem: draft.problem } };

@@ -5,6 +5,7 @@ import { codeOf } from "../../checkpoint/checkpoint-files.ts";
 import type { ModelsSettings } from "../../config/ModelsConfig.ts";
 import { ConfigurationInvalid } from "../../domain/errors.ts";
 import { readCatalog } from "../catalog/catalog.ts";
+import type { ConversationDrivers } from "../catalog/declared-conversation-model.ts";
 import type { ReadFolders } from "../files/read-sandboxed.ts";
 import type { NameFailure } from "../names/resolve-name.ts";
 
@@ -21,9 +22,9 @@ class CatalogUnreadable extends Schema.TaggedError<CatalogUnreadable>()("Catalog
 /** `NameFailure`: the default model is not in the catalog. */
 export type CatalogFailure = CatalogUnreadable | ConfigurationInvalid | NameFailure;
 
-export const readEntries = (settings: ModelsSettings, read: ReadFolders) =>
+export const readEntries = (settings: ModelsSettings, read: ReadFolders, drivers: ConversationDrivers) =>
   Effect.tryPromise({
-    try: () => readCatalog(settings, read),
+    try: () => readCatalog(settings, read, drivers),
     catch: (error) =>
       error instanceof ConfigurationInvalid
         ? error

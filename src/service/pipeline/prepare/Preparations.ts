@@ -3,7 +3,7 @@ import { Context, type Effect, type Stream } from "effect";
 
 import type { ServiceError } from "../../domain/errors.ts";
 import type { CompatibilityProfile } from "../../domain/compatibility.ts";
-import type { ModelFacts, ModelStatus } from "../../domain/model.ts";
+import type { ModelStatus, ServedModel } from "../../domain/model.ts";
 import type { LoadRequest, PrepareEvent, PrepareReport, PrepareRequest } from "../../domain/preparation.ts";
 import type { SmokeTest } from "../../domain/smoke-test.ts";
 
@@ -41,8 +41,8 @@ export class Preparations extends Context.Service<
     /** What a model is run with, and how it did. */
     readonly compatibilityOf: (model: ModelStatus) => CompatibilityProfile;
     /** How a model did when it was last tried at its revision; undefined when it never was. */
-    readonly smokeTestOf: (model: ModelFacts) => SmokeTest | undefined;
+    readonly smokeTestOf: (model: ServedModel) => SmokeTest | undefined;
     /** Whether it is given no conversations for how it did then. */
-    readonly refusesChat: (model: ModelFacts) => boolean;
+    readonly refusesChat: (model: ServedModel) => boolean;
   }
 >()("mlxd/pipeline/prepare/Preparations") {}

@@ -40,7 +40,7 @@ export const locateModel = Effect.fnUntraced(function* (models: Models["Service"
     const hub = { repository, revision, resolution };
     return { type: "hub", id: folderOf(repository), isKnown: false, ...hub } satisfies HubLocation;
   }
-  const { facts, download } = known.success;
+  const { facts, files, download } = known.success;
   const resolution = yield* identify(asked, known.success);
   if (download !== undefined) {
     const hub = { ...download, revision: revision === "" ? download.revision : revision };
@@ -49,7 +49,8 @@ export const locateModel = Effect.fnUntraced(function* (models: Models["Service"
   if (revision === "" || revision === facts.revision)
     return { type: "here", id: facts.id, resolution } satisfies LocalModel;
   // It cannot be replaced, and a download would become another model beside it.
-  if (Result.isFailure(checkRepository(facts.source)) || basename(facts.directory) !== folderOf(facts.source)) {
+  const isOfRepository = Result.isSuccess(checkRepository(facts.source));
+  if (files === undefined || !isOfRepository || basename(files.directory) !== folderOf(facts.source)) {
     return yield* new ModelRevisionMismatch({ model: facts.id, asked: revision, loaded: facts.revision });
   }
   return {

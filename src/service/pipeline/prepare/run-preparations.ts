@@ -2,12 +2,12 @@
 import { Clock, Effect, Layer, Option, Queue, Result, Stream } from "effect";
 
 import { QualityConfig } from "../../config/QualityConfig.ts";
-import { versions } from "../../config/versions.ts";
 import { compatibilityOf } from "../../domain/compatibility.ts";
 import type { ServiceError } from "../../domain/errors.ts";
 import type { ModelFacts, ModelStatus } from "../../domain/model.ts";
 import { identityAfterLoad, type ModelIdentity } from "../../domain/model-identity.ts";
 import type { LoadRequest, PrepareEvent, PrepareReport } from "../../domain/preparation.ts";
+import { Engines } from "../../engine/Engine.ts";
 import { Downloads, type RemoteModel } from "../../models/download/Downloads.ts";
 import { Models } from "../../models/Models.ts";
 import { makeSharedRuns } from "../../models/download/shared-runs.ts";
@@ -21,11 +21,12 @@ import { Preparations } from "./Preparations.ts";
 import { smokeTest } from "./smoke-test.ts";
 import { vectorTest } from "./vector-test.ts";
 
-type Needs = Models | Downloads | Generations | Embeddings | SmokeTests | QualityConfig;
+type Needs = Engines | Models | Downloads | Generations | Embeddings | SmokeTests | QualityConfig;
 
 export const layer: Layer.Layer<Preparations, never, Needs> = Layer.effect(
   Preparations,
   Effect.gen(function* () {
+    const engines = yield* Engines;
     const models = yield* Models;
     const downloads = yield* Downloads;
     const generations = yield* Generations;
@@ -63,7 +64,7 @@ export const layer: Layer.Layer<Preparations, never, Needs> = Layer.effect(
       yield* models.rescan;
     }, Effect.scoped);
 
-    const tried = Effect.fnUntraced(function* ({ facts }: ModelStatus, retest: boolean, journal: Journal) {
+    const tried = Effect.fnUntraced(function* ({ facts, files }: ModelStatus, retest: boolean, journal: Journal) {
       journal.enter("smoke-test");
       const known = smokeTests.of(facts);
       if (known !== undefined && known.quality !== "failed" && !retest) {
@@ -71,13 +72,13 @@ export const layer: Layer.Layer<Preparations, never, Needs> = Layer.effect(
         journal.log(`it was tried at this revision before, on ${testedAt}`, { testedAt, quality: known.quality });
         return known;
       }
-      const test = yield* ask(facts);
+      const test = yield* ask(facts.id, files);
       yield* smokeTests.remember(facts, test);
       return test;
     });
 
-    const ask = Effect.fnUntraced(function* ({ id, embedding }: ModelFacts) {
-      if (embedding.trained) return yield* vectorTest(id, quality, embeddings);
+    const ask = Effect.fnUntraced(function* (id: string, files: ModelFacts | undefined) {
+      if (files?.embedding.trained === true) return yield* vectorTest(id, quality, embeddings);
       const model = yield* models.use(id);
       const canThink = model.takes === "tokens" && model.template.options.includes("enable_thinking");
       return yield* smokeTest(id, canThink, quality, generations);
@@ -93,8 +94,9 @@ export const layer: Layer.Layer<Preparations, never, Needs> = Layer.effect(
       const remote = place.type === "hub" ? yield* downloads.resolve(place.repository, place.revision) : undefined;
       journal.enter("engine-check");
       const { engine } = place.resolution;
-      reached.installResult = { engine, version: versions.mlx, installed: false };
-      journal.log(`engine mlx ${versions.mlx}`, { engine, version: versions.mlx });
+      const version = engines.versionOf(engine);
+      reached.installResult = { engine, version, installed: false };
+      journal.log(["engine", engine, version].filter(Boolean).join(" "), { engine, version });
       if (place.type === "hub" && remote !== undefined) yield* bring(place, remote, journal, reached);
       journal.enter("model-loading");
       const model = yield* models.load(reached.id, { pinned: undefined, idleTtlMs: undefined });

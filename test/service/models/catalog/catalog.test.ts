@@ -5,7 +5,7 @@ import { afterEach, assert, beforeEach, describe, it } from "@effect/vitest";
 
 import { readConfigFile } from "../../../../src/service/config/config-file.ts";
 import { ConfigurationInvalid } from "../../../../src/service/domain/errors.ts";
-import { readCatalog } from "../../../../src/service/models/catalog/catalog.ts";
+import { folderEntries } from "../../../support/folder-entries.ts";
 import { writeCheckpoint } from "../../../fixtures/checkpoint.ts";
 
 let folder = "";
@@ -15,9 +15,9 @@ beforeEach(() => {
 afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 const write = (name: string, changes: Record<string, unknown> = {}) => writeCheckpoint(join(folder, name), changes);
-const names = async () => (await readCatalog({ directory: folder })).map(({ facts }) => [facts.id, ...facts.aliases]);
+const names = async () => (await folderEntries({ directory: folder })).map(({ facts }) => [facts.id, ...facts.aliases]);
 
-describe("readCatalog", () => {
+describe("folderEntries", () => {
   it("lists the model folders by name, links followed, other files and hidden folders left out", async () => {
     write("qwen-b");
     write("Qwen-a");
@@ -29,7 +29,7 @@ describe("readCatalog", () => {
   });
 
   it("takes a model's own folder as a catalog of one", async () => {
-    const [entry, ...others] = await readCatalog({ directory: write("demo") });
+    const [entry, ...others] = await folderEntries({ directory: write("demo") });
     assert.equal(entry?.facts.id, "demo");
     assert.equal(entry?.facts.directory, join(folder, "demo"));
     assert.lengthOf(others, 0);
@@ -39,7 +39,7 @@ describe("readCatalog", () => {
     write("good");
     write("no-weights", { "model.safetensors": undefined });
     mkdirSync(join(folder, "empty"));
-    const entries = await readCatalog({ directory: folder });
+    const entries = await folderEntries({ directory: folder });
     assert.deepEqual(
       entries.map(({ facts, problem }) => [facts.id, problem]),
       [
@@ -59,7 +59,7 @@ describe("readCatalog", () => {
       ["mlx-community--Qwen3-8B-4bit", "Qwen3-8B-4bit", "Qwen3-8B"],
       ["org--Phi-4-mlx-8bit", "Phi-4-mlx-8bit", "Phi-4"],
     ]);
-    const [, qwen] = await readCatalog({ directory: folder });
+    const [, qwen] = await folderEntries({ directory: folder });
     assert.equal(qwen?.facts.source, "mlx-community/Qwen3-8B-4bit");
   });
 
@@ -77,8 +77,8 @@ describe("readCatalog", () => {
   });
 
   it("is empty where the folder is, and fails where there is none", async () => {
-    assert.deepEqual(await readCatalog({ directory: folder }), []);
-    const code = await readCatalog({ directory: join(folder, "nowhere") }).then(
+    assert.deepEqual(await folderEntries({ directory: folder }), []);
+    const code = await folderEntries({ directory: join(folder, "nowhere") }).then(
       () => "",
       (error: { code: string }) => error.code,
     );
@@ -95,7 +95,7 @@ const declared = async (text: string) => {
   const path = join(folder, "mlxd.yaml");
   writeFileSync(path, text);
   const file = readConfigFile(path, {});
-  return readCatalog({ directory: join(folder, "models"), file });
+  return folderEntries({ directory: join(folder, "models"), file });
 };
 const writeModel = (name: string, changes: Record<string, unknown> = {}) => write(join("models", name), changes);
 const refused = (text: string) =>

@@ -2,7 +2,7 @@ import { fileURLToPath } from "node:url";
 import { assert, describe, it } from "@effect/vitest";
 
 import type { ChatInput } from "../../../../src/service/domain/generation.ts";
-import { readCatalog } from "../../../../src/service/models/catalog/catalog.ts";
+import { folderEntries } from "../../../support/folder-entries.ts";
 import { readTextFiles } from "../../../../src/service/sandbox/lane/text-files.ts";
 import { createDetokenizer } from "../../../../src/service/prompt/detokenizer.ts";
 import { vocabularyOf } from "../../../support/text-tools.ts";
@@ -27,7 +27,7 @@ const chat: ChatInput = {
 
 describe("the embedded demo model", () => {
   it("is whole: it chats, takes tools, and is small", async () => {
-    const [demo] = await readCatalog({ directory: models });
+    const [demo] = await folderEntries({ directory: models });
     assert.equal(demo?.facts.id, "demo");
     assert.equal(demo?.problem, "");
     assert.deepInclude(demo?.facts.capabilities, { chat: true, tools: true });
@@ -36,7 +36,7 @@ describe("the embedded demo model", () => {
   });
 
   it("writes and reads its prompts without loss", async () => {
-    const [demo] = await readCatalog({ directory: models });
+    const [demo] = await folderEntries({ directory: models });
     assert.isDefined(demo);
     const { tokenizer, chatTemplate } = await readTextFiles({
       directory: demo.facts.directory,

@@ -6,7 +6,7 @@ import { Deferred, Effect, Fiber, Layer, Redacted } from "effect";
 
 import { DownloadConfig, type DownloadSettings } from "../../../../src/service/config/DownloadConfig.ts";
 import { ModelsConfig } from "../../../../src/service/config/ModelsConfig.ts";
-import { readCatalog } from "../../../../src/service/models/catalog/catalog.ts";
+import { folderEntries } from "../../../support/folder-entries.ts";
 import { type DownloadProgress, Downloads } from "../../../../src/service/models/download/Downloads.ts";
 import { type DownloadsOptions, layerWith } from "../../../../src/service/models/download/download-models.ts";
 import { writeCheckpoint } from "../../../fixtures/checkpoint.ts";
@@ -83,7 +83,9 @@ const shardedFiles = [
   "tokenizer_config.json",
 ];
 
-const modelsThere = Effect.promise(async () => (await readCatalog({ directory: folder })).map(({ facts }) => facts.id));
+const modelsThere = Effect.promise(async () =>
+  (await folderEntries({ directory: folder })).map(({ facts }) => facts.id),
+);
 /** What of the downloads is left outside of models. */
 const leftovers = (): ReadonlyArray<string> => {
   const staging = join(folder, ".mlxd", "downloads");
@@ -111,7 +113,7 @@ describe("a download", () => {
       assertComplete("org--gemma", golden, goldenFiles);
       assertComplete("org--oss", sharded, shardedFiles);
       assert.deepEqual(leftovers(), []);
-      const catalog = yield* Effect.promise(() => readCatalog({ directory: folder }));
+      const catalog = yield* Effect.promise(() => folderEntries({ directory: folder }));
       assert.deepEqual(
         catalog.map(({ facts, problem }) => [facts.source, facts.architecture, problem]),
         [

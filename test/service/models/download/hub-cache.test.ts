@@ -17,7 +17,7 @@ import { Effect, Layer } from "effect";
 
 import { DownloadConfig, type DownloadSettings } from "../../../../src/service/config/DownloadConfig.ts";
 import { ModelsConfig } from "../../../../src/service/config/ModelsConfig.ts";
-import { readCatalog } from "../../../../src/service/models/catalog/catalog.ts";
+import { folderEntries } from "../../../support/folder-entries.ts";
 import { type DownloadProgress, Downloads } from "../../../../src/service/models/download/Downloads.ts";
 import { layerWith } from "../../../../src/service/models/download/download-models.ts";
 import { writeCheckpoint } from "../../../fixtures/checkpoint.ts";
@@ -106,7 +106,7 @@ describe("offline, a model of the hub's cache", () => {
         assertGolden();
         assert.deepInclude(seen.at(-1), { filesDone: 4, filesTotal: 4 });
       }
-      const catalog = yield* Effect.promise(() => readCatalog({ directory: models }));
+      const catalog = yield* Effect.promise(() => folderEntries({ directory: models }));
       assert.deepEqual(
         catalog.map(({ facts, problem }) => [facts.source, problem]),
         [["org/gemma", ""]],

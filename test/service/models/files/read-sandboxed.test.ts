@@ -18,6 +18,7 @@ import { writeCheckpoint } from "../../../fixtures/checkpoint.ts";
 import { idleEngine } from "../../../support/idle-engine.ts";
 import { inlineSandbox } from "../../../support/inline-sandbox.ts";
 import { residency } from "../../../support/residency.ts";
+import { tokenEngines } from "../../../support/token-engines.ts";
 import { lease } from "../../../support/model-in-use.ts";
 
 let folder = "";
@@ -52,7 +53,7 @@ const pool = (world: World) => {
       }),
     ),
   ).pipe(Layer.provide(inlineSandbox));
-  const engines = Layer.succeed(Engines, Engines.of({ start: () => Effect.succeed(idleEngine()) }));
+  const engines = Layer.succeed(Engines, tokenEngines({ start: () => Effect.succeed(idleEngine()) }));
   const models = Layer.succeed(ModelsConfig, { directory: folder, defaultModel: "" });
   return ModelPool.layer.pipe(Layer.provide([sandbox, engines, residency(), models]));
 };

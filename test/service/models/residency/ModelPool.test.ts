@@ -15,6 +15,7 @@ import { writeCheckpoint } from "../../../fixtures/checkpoint.ts";
 import { idleEngine } from "../../../support/idle-engine.ts";
 import { inlineSandbox } from "../../../support/inline-sandbox.ts";
 import { residency } from "../../../support/residency.ts";
+import { tokenEngines } from "../../../support/token-engines.ts";
 import { lease, modelNamed } from "../../../support/model-in-use.ts";
 
 let folder = "";
@@ -32,7 +33,7 @@ const idle = idleEngine({ residentBytes: 100, kvCacheBytes: 20, restarts: 3 });
 const engines = (log: string[], start: Effect.Effect<Engine, ModelBroken> = Effect.succeed(idle)) =>
   Layer.succeed(
     Engines,
-    Engines.of({
+    tokenEngines({
       start: ({ id }, vocabulary) =>
         Effect.acquireRelease(
           Effect.sync(() => log.push(`start ${id} ${vocabulary.size}`)),
@@ -219,7 +220,7 @@ describe("the model pool", () => {
       yield* leaseOnce(qwen);
       yield* TestClock.adjust(500);
       yield* leaseOnce(qwen);
-      const { facts: _, ...status } = yield* statusOf(qwen);
+      const { facts: _, files: _files, ...status } = yield* statusOf(qwen);
       assert.deepEqual(status, {
         isDefault: true,
         state: "active",

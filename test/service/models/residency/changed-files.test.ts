@@ -19,6 +19,7 @@ import { idleEngine } from "../../../support/idle-engine.ts";
 import { inlineSandbox } from "../../../support/inline-sandbox.ts";
 import { residency } from "../../../support/residency.ts";
 import { chat, message } from "../../../support/tasks.ts";
+import { tokenEngines } from "../../../support/token-engines.ts";
 import { lease as engineOf, modelNamed } from "../../../support/model-in-use.ts";
 
 let folder = "";
@@ -51,7 +52,7 @@ const conversation = chat(message("user", "Hi")) as ChatInput;
 const pool = ({ whileLoading = () => {}, fault }: World = {}) => {
   const engines = Layer.succeed(
     Engines,
-    Engines.of({
+    tokenEngines({
       start: ({ id, revision }, _, __, unchanged) =>
         Effect.acquireRelease(
           Effect.gen(function* () {

@@ -13,6 +13,7 @@ import { writeCheckpoint } from "../../../fixtures/checkpoint.ts";
 import { idleEngine } from "../../../support/idle-engine.ts";
 import { inlineSandbox } from "../../../support/inline-sandbox.ts";
 import { residency } from "../../../support/residency.ts";
+import { tokenEngines } from "../../../support/token-engines.ts";
 import { lease as engineOf } from "../../../support/model-in-use.ts";
 
 let folder = "";
@@ -33,7 +34,7 @@ const write = (models: string): void =>
 const pool = (started: Started, speculation: "off" | "measured" = "measured") => {
   const engines = Layer.succeed(
     Engines,
-    Engines.of({
+    tokenEngines({
       start: ({ id }, _, drafting) =>
         Effect.sync(() => {
           started[id] = drafting;

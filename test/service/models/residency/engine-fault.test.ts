@@ -17,6 +17,7 @@ import { fibersRan } from "../../../support/fibers-ran.ts";
 import { idleEngine } from "../../../support/idle-engine.ts";
 import { inlineSandbox } from "../../../support/inline-sandbox.ts";
 import { residency } from "../../../support/residency.ts";
+import { tokenEngines } from "../../../support/token-engines.ts";
 import { lease } from "../../../support/model-in-use.ts";
 
 let folder = "";
@@ -48,7 +49,7 @@ const scripted = () => {
         failure: Deferred.await(failure),
       });
     });
-  return { script, engines: Layer.succeed(Engines, Engines.of({ start: ({ id }) => start(id) })) };
+  return { script, engines: Layer.succeed(Engines, tokenEngines({ start: ({ id }) => start(id) })) };
 };
 
 const pool = (engines: Layer.Layer<Engines>, settings: Partial<ResidencySettings> = {}) => {

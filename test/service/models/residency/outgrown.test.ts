@@ -16,6 +16,7 @@ import { fibersRan } from "../../../support/fibers-ran.ts";
 import { idleEngine } from "../../../support/idle-engine.ts";
 import { residency } from "../../../support/residency.ts";
 import { inlineSandbox } from "../../../support/inline-sandbox.ts";
+import { tokenEngines } from "../../../support/token-engines.ts";
 import { lease } from "../../../support/model-in-use.ts";
 
 let folder = "";
@@ -32,7 +33,7 @@ const modelBytes = 256 * 1024 ** 2 + 4 * (268 * 4 + 4);
 const create = (settings: Partial<ResidencySettings>) => {
   const resident: Record<string, number> = {};
   const log: string[] = [];
-  const engines = Engines.of({
+  const engines = tokenEngines({
     start: ({ id }) =>
       Effect.acquireRelease(
         Effect.sync(() => {

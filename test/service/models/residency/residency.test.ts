@@ -18,6 +18,7 @@ import { engineRequest } from "../../../support/engine-request.ts";
 import { idleEngine } from "../../../support/idle-engine.ts";
 import { inlineSandbox } from "../../../support/inline-sandbox.ts";
 import { residency } from "../../../support/residency.ts";
+import { tokenEngines } from "../../../support/token-engines.ts";
 import { lease } from "../../../support/model-in-use.ts";
 
 let folder = "";
@@ -38,7 +39,7 @@ interface Script extends Partial<ResidencySettings> {
 const pool = ({ log = [], start = Effect.succeed(endless), ...settings }: Script) => {
   let loaded = 0;
   const maxLoaded = settings.maxLoaded ?? 4;
-  const engines = Engines.of({
+  const engines = tokenEngines({
     start: ({ id }) =>
       Effect.acquireRelease(
         Effect.sync(() => {

@@ -10,7 +10,6 @@ import type { ModelsFile } from "../../../../src/service/config/config-file.ts";
 import { DownloadConfig } from "../../../../src/service/config/DownloadConfig.ts";
 import { ModelsConfig } from "../../../../src/service/config/ModelsConfig.ts";
 import type { QualitySettings } from "../../../../src/service/config/QualityConfig.ts";
-import { versions } from "../../../../src/service/config/versions.ts";
 import { ConfigurationInvalid, ModelBroken } from "../../../../src/service/domain/errors.ts";
 import type {
   LoadRequest,
@@ -37,6 +36,7 @@ import { quality } from "../../../support/quality.ts";
 import { inlineSandbox } from "../../../support/inline-sandbox.ts";
 import { residency } from "../../../support/residency.ts";
 import { makeScriptedEngine, type Script, type ScriptedEngine } from "../../../support/scripted-engine.ts";
+import { tokenEngines } from "../../../support/token-engines.ts";
 import { chat, message, task } from "../../../support/tasks.ts";
 
 const repository = Object.fromEntries(
@@ -101,14 +101,9 @@ const withService = <A, E>(
       concurrency: 2,
       cacheDirectory: join(folder, ".cache"),
     };
+    const engines = Layer.succeed(Engines, tokenEngines({ start: () => Effect.as(start, engine) }));
     const models = Layer.mergeAll(
-      ModelPool.layer.pipe(
-        Layer.provide([
-          inlineSandbox,
-          residency(),
-          Layer.succeed(Engines, Engines.of({ start: () => Effect.as(start, engine) })),
-        ]),
-      ),
+      ModelPool.layer.pipe(Layer.provide([inlineSandbox, residency(), engines])),
       layerWith({ backoffMs: 1, maxAttempts: 2 }).pipe(Layer.provide(Layer.succeed(DownloadConfig, settings))),
       SmokeTests.layer,
     ).pipe(Layer.provide(Layer.succeed(ModelsConfig, { directory: folder, defaultModel, file: fileWith(declared) })));
@@ -121,6 +116,7 @@ const withService = <A, E>(
         Metrics.layer,
         Layer.succeed(AdmissionConfig, { maxRunning: 2, maxQueued: 2 }),
         quality(tried),
+        engines,
       ]),
       Layer.merge(capturedLog([])),
     );
@@ -275,7 +271,7 @@ describe("a preparation", () => {
             displayName: " BOT",
             metadata: { engine_hint: "mlx" },
           },
-          installResult: { engine: "local_mlx", version: versions.mlx, installed: false },
+          installResult: { engine: "local_mlx", version: "0.0.0", installed: false },
           downloadResult: {
             repository: "org/new",
             revision: hubCommit,
@@ -290,7 +286,7 @@ describe("a preparation", () => {
           [
             "resolving: looking for the model",
             "engine-check: looking at the engine that will run it",
-            `engine-check: engine mlx ${versions.mlx}`,
+            "engine-check: engine local_mlx 0.0.0",
             "downloading: fetching its files",
             `downloading: fetching 4 files of org/new at ${hubCommit}`,
             "model-loading: loading it into its engine",
@@ -519,7 +515,7 @@ describe("a preparation", () => {
         );
         const report = reportOf(yield* eventsOf("bot"));
         assert.deepInclude(report, { stage: "ready", downloaded: true });
-        assert.deepInclude(report.model?.facts, { id: "chat", source: "org/new", directory: join(folder, "org--new") });
+        assert.deepInclude(report.model?.files, { id: "chat", source: "org/new", directory: join(folder, "org--new") });
         assert.deepEqual([...states], ["not-downloaded", "downloading", "available", "loading", "active"]);
         assert.deepEqual(
           (yield* models.list).map(({ facts, state }) => [facts.id, state]),
