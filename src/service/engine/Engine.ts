@@ -32,9 +32,16 @@ import type { AdapterFacts, ModelCapabilities, ModelFacts, ServedModel } from ".
 import type { OutputReading } from "../output/parser.ts";
 import type { StopText } from "../output/stop-texts.ts";
 import type { Vocabulary } from "../prompt/Vocabulary.ts";
-import type { EmbeddingRequest, ReasoningLimit, SequenceConstraint, SequenceScheduling } from "../worker/protocol.ts";
+import type {
+  EmbeddingRequest,
+  ReasoningLimit,
+  SequenceConstraint,
+  SequenceScheduling,
+  TokenLogprobs,
+} from "../worker/protocol.ts";
 
-export interface EngineRequest {
+/** What a token engine is asked for. */
+export interface TokenRequest {
   /** Unique among the running ones; names the generation in logs. */
   readonly id: string;
   readonly promptTokenIds: ReadonlyArray<number>;
@@ -44,13 +51,6 @@ export interface EngineRequest {
   readonly topLogprobs: number | undefined;
   /** Whether to tell the prompt's logprobs, with as many alternatives. */
   readonly promptLogprobs: boolean;
-  /** End-of-sequence tokens among `parameters.stopTokenIds`: they decide which finish reason is told. */
-  readonly eosTokenIds: ReadonlyArray<number>;
-  readonly includeStopInOutput: boolean;
-  /** What becomes of `parameters.stopSequences`. @default they stop wherever they stand */
-  readonly stops?: ReadonlyArray<StopText>;
-  /** What the output consists of beside text. */
-  readonly reading: OutputReading;
   readonly reasoningLimit: ReasoningLimit | undefined;
   readonly constraint?: SequenceConstraint;
   /** From admission on; then the partial result ends with `time-budget`. */
@@ -59,16 +59,58 @@ export interface EngineRequest {
   readonly cache: CachePolicy;
   /** Applied to this request alone. */
   readonly adapter: AdapterFacts | undefined;
-  /** Whether output that fills the context ends with `context-length` rather than `max-output-tokens`. */
-  readonly fillsContext: boolean;
   /** Nothing of it goes out before its end, so that it can be computed once more where a process dies; @default false */
   readonly whole?: boolean;
+}
+
+/** The same with how its tokens are read as text. */
+export interface EngineRequest extends TokenRequest {
+  /** End-of-sequence tokens among `parameters.stopTokenIds`: they decide which finish reason is told. */
+  readonly eosTokenIds: ReadonlyArray<number>;
+  readonly includeStopInOutput: boolean;
+  /** What becomes of `parameters.stopSequences`. @default they stop wherever they stand */
+  readonly stops?: ReadonlyArray<StopText>;
+  /** What the output consists of beside text. */
+  readonly reading: OutputReading;
+  /** Whether output that fills the context ends with `context-length` rather than `max-output-tokens`. */
+  readonly fillsContext: boolean;
 }
 
 /** A text of which the vector is wanted. */
 export interface EngineEmbedding extends EmbeddingRequest {
   readonly promptTokenIds: ReadonlyArray<number>;
   readonly scheduling: SequenceScheduling;
+}
+
+/** What a token engine tells of one generation. */
+export type TokenEvent =
+  /** It took the request in; told once more where it is computed once more. */
+  | { readonly type: "admitted"; readonly cachedPromptTokens: number }
+  /** Once, before any token, if asked for: one for each token of the prompt, undefined for the first. */
+  | { readonly type: "prompt"; readonly logprobs: ReadonlyArray<TokenLogprobs | undefined> }
+  | {
+      readonly type: "token";
+      readonly tokenId: number;
+      /** If asked for. */
+      readonly logprobs: TokenLogprobs | undefined;
+      /** Tokens that were drafted since the token before, and whether this is one of them; undefined: none. */
+      readonly drafts: DraftCounts | undefined;
+    }
+  /** The last. */
+  | { readonly type: "finished"; readonly reason: TokensEnd };
+
+/** Why an engine writes no more. */
+export type TokensEnd =
+  | "stop-token"
+  | "constraint-complete"
+  | "max-output-tokens"
+  | "time-budget"
+  /** By CancelGeneration. */
+  | "cancelled";
+
+interface DraftCounts {
+  readonly drafted: number;
+  readonly accepted: number;
 }
 
 /** The engine took the request in; sent once. */
@@ -99,7 +141,7 @@ interface EngineOutput {
   /** The ids of its tokens; none where the engine does not tell them. */
   readonly tokenIds: ReadonlyArray<number>;
   /** Tokens that were drafted since the event before, and how many of this event's were; undefined: none. */
-  readonly drafts?: { readonly drafted: number; readonly accepted: number };
+  readonly drafts?: DraftCounts;
   /** One for each token, if asked for. */
   readonly logprobs: ReadonlyArray<TokenLogprob>;
 }
@@ -166,8 +208,27 @@ interface LoadedModel {
   readonly status: Effect.Effect<EngineStatus>;
 }
 
-/** A loaded model that takes tokens: the service makes its prompts. */
-export interface Engine extends LoadedModel {
+/** What a driver starts: a loaded model that takes tokens and gives tokens. */
+export interface TokenEngine extends LoadedModel {
+  /**
+   * Runs a request to its end. Events go to `onEvent` as they come, which is a callback and not a Stream because every token
+   * of every caller passes here. Where it returns true the output is complete: the sequence is dropped, nothing more is
+   * told, and the Effect succeeds. Interruption drops the sequence in the engine's next step.
+   */
+  readonly generate: (
+    request: TokenRequest,
+    onEvent: (event: TokenEvent) => boolean,
+  ) => Effect.Effect<void, EngineFailure>;
+  /**
+   * The vector of a text. Interruption drops it in the engine's next step.
+   *
+   * @param onAdmitted called when the engine begins with it
+   */
+  readonly embed: (request: EngineEmbedding, onAdmitted?: () => void) => Effect.Effect<Float32Array, EngineFailure>;
+}
+
+/** A token engine whose output is read as text, reasoning and calls (read-output.ts). */
+export interface Engine extends Omit<TokenEngine, "generate"> {
   /**
    * Runs a request to its end. Events go to `onEvent` as they come: at most one for each token, `finished` last. It is a
    * callback and not a Stream because every token of every caller passes here: one queue on the way is enough.
@@ -177,12 +238,6 @@ export interface Engine extends LoadedModel {
     request: EngineRequest,
     onEvent: (event: EngineEvent) => void,
   ) => Effect.Effect<void, EngineFailure>;
-  /**
-   * The vector of a text. Interruption drops it in the engine's next step.
-   *
-   * @param onAdmitted called when the engine begins with it
-   */
-  readonly embed: (request: EngineEmbedding, onAdmitted?: () => void) => Effect.Effect<Float32Array, EngineFailure>;
 }
 
 /** What is asked of an engine that makes the prompt itself. */
@@ -232,7 +287,7 @@ export interface Driver {
     vocabulary: Vocabulary,
     drafting: Drafting,
     unchanged: Effect.Effect<void, ModelChanged>,
-  ) => Effect.Effect<Engine, EngineFault, Scope.Scope>;
+  ) => Effect.Effect<TokenEngine, EngineFault, Scope.Scope>;
 }
 
 /** Starts engines of one kind that take conversations. No file of their models is read here. */
@@ -250,8 +305,8 @@ export interface ConversationDriver {
 export class Engines extends Context.Service<
   Engines,
   {
-    /** Starts the engine of a model that takes tokens, by the driver that its facts name. */
-    readonly start: Driver["start"];
+    /** Starts the engine of a model that takes tokens, by the driver that its facts name; its output is read as text. */
+    readonly start: (...model: Parameters<Driver["start"]>) => Effect.Effect<Engine, EngineFault, Scope.Scope>;
     /** Those whose engines take conversations, by the canonical name of the engine. */
     readonly conversations: Readonly<Record<string, ConversationDriver>>;
     /** Empty for an engine without a driver. */

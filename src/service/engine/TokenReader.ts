@@ -8,19 +8,10 @@ import { markersFor } from "../output/parser.ts";
 import { asToken } from "../output/token-marks.ts";
 import { createDetokenizer } from "../prompt/detokenizer.ts";
 import type { Vocabulary } from "../prompt/Vocabulary.ts";
-import type { EngineEvent, EngineRequest } from "./Engine.ts";
+import type { EngineEvent, EngineRequest, TokensEnd } from "./Engine.ts";
 
 type Output = Extract<EngineEvent, { type: "output" }>;
 type Finished = Extract<EngineEvent, { type: "finished" }>;
-
-/** Why an engine writes no more. */
-export type TokensEnd =
-  | "stop-token"
-  | "constraint-complete"
-  | "max-output-tokens"
-  | "time-budget"
-  /** By CancelGeneration. */
-  | "cancelled";
 
 export class TokenReader {
   /** Told at the end. */

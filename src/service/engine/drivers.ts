@@ -5,6 +5,7 @@ import { EngineConfig } from "../config/EngineConfig.ts";
 import { localEngine } from "../domain/engine-names.ts";
 import { EngineUnavailable } from "../domain/errors.ts";
 import { type ConversationDriver, type Driver, Engines } from "./Engine.ts";
+import { readingEngine } from "./read-output.ts";
 import { mlxDriver } from "./mlx/MlxEngine.ts";
 
 export const layer: Layer.Layer<Engines, never, EngineConfig> = Layer.effect(
@@ -17,10 +18,12 @@ type Named<D> = Readonly<Record<string, D>>;
 /** Leaves each model to the driver of its engine. */
 export const enginesOf = (tokens: Named<Driver>, conversations: Named<ConversationDriver>): Engines["Service"] =>
   Engines.of({
-    start: (facts, ...rest) => {
+    start: (facts, vocabulary, ...rest) => {
       const { id: model, engine } = facts;
       const driver = driverOf(tokens, engine);
-      if (driver !== undefined) return driver.start(facts, ...rest);
+      if (driver !== undefined) {
+        return Effect.map(driver.start(facts, vocabulary, ...rest), (started) => readingEngine(started, vocabulary));
+      }
       const cause = `there is no driver of this name; there are ${Object.keys(tokens).join(", ")}`;
       return Effect.fail(new EngineUnavailable({ model, engine, cause }));
     },

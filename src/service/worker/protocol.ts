@@ -203,7 +203,7 @@ interface EndMessage {
 export type ToWorker = LoadMessage | VocabularyMessage | SubmitMessage | CancelMessage | PingMessage | EndMessage;
 
 /** The MLX that an engine computes with. */
-export interface LoadedMlx {
+interface LoadedMlx {
   readonly version: string;
   readonly binding: "own" | "node-mlx";
   /** Why it is this one: one sentence, or what kept the default one from loading. */

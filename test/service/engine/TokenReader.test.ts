@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest";
 
-import type { EngineEvent, EngineRequest } from "../../../src/service/engine/Engine.ts";
-import { TokenReader, type TokensEnd } from "../../../src/service/engine/TokenReader.ts";
+import type { EngineEvent, EngineRequest, TokensEnd } from "../../../src/service/engine/Engine.ts";
+import { TokenReader } from "../../../src/service/engine/TokenReader.ts";
 import { plainReading } from "../../../src/service/output/parser.ts";
 import { harmonyMarkers } from "../../../src/service/output/notations/harmony.ts";
 import { createToolSet } from "../../../src/service/output/tool-set.ts";

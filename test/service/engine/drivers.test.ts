@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest";
 import { Effect } from "effect";
 
-import type { ConversationDriver, Driver } from "../../../src/service/engine/Engine.ts";
+import type { ConversationDriver, Driver, TokenEngine } from "../../../src/service/engine/Engine.ts";
 import { enginesOf } from "../../../src/service/engine/drivers.ts";
 import type { Vocabulary } from "../../../src/service/prompt/Vocabulary.ts";
 import { byteVocabulary } from "../../support/byte-tokenizer.ts";
@@ -9,7 +9,8 @@ import { idleEngine } from "../../support/idle-engine.ts";
 import { facts } from "../../support/tasks.ts";
 
 describe("a model's engine", () => {
-  const engines = { a: idleEngine(), b: idleEngine() };
+  const idle = (): TokenEngine => ({ ...idleEngine(), generate: () => Effect.void });
+  const engines = { a: idle(), b: idle() };
   const driver = (name: "a" | "b"): Driver => ({ version: `${name}1`, start: () => Effect.succeed(engines[name]) });
   const other = { version: "9" } as ConversationDriver;
   const drivers = enginesOf({ a: driver("a"), b: driver("b") }, { other });
@@ -18,8 +19,8 @@ describe("a model's engine", () => {
 
   it.effect("is started by the driver that its facts name", () =>
     Effect.gen(function* () {
-      assert.strictEqual(yield* start("a"), engines.a);
-      assert.strictEqual(yield* start("b"), engines.b);
+      assert.strictEqual((yield* start("a")).cancel, engines.a.cancel);
+      assert.strictEqual((yield* start("b")).cancel, engines.b.cancel);
     }),
   );
 

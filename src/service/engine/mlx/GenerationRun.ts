@@ -2,21 +2,16 @@
 import { Exit } from "effect";
 
 import { AdapterBroken, EngineLost, InsufficientMemory, InvalidField } from "../../domain/errors.ts";
-import type { TokenLogprob } from "../../domain/generation.ts";
-import type { Vocabulary } from "../../prompt/Vocabulary.ts";
 import type { SequenceEvent, SubmitMessage, TokenLogprobs } from "../../worker/protocol.ts";
-import type { EngineEvent, EngineFailure, EngineRequest } from "../Engine.ts";
-import { TokenReader, type TokensEnd } from "../TokenReader.ts";
+import type { EngineFailure, TokenEvent, TokenRequest, TokensEnd } from "../Engine.ts";
 import type { EngineRun, RunContext, RunEnd } from "./EngineRun.ts";
-import { describeLogprobs } from "./token-logprobs.ts";
 
 export class GenerationRun implements EngineRun {
-  private readonly request: EngineRequest;
+  private readonly request: TokenRequest;
   /** Another one when it is given to a process once more. */
   sequence: number;
   /** Processes that died while they had it. */
   deaths = 0;
-  private admitted = false;
   /** Tokens that were taken in, whichever process they came from. */
   private readonly taken: number[] = [];
   /** How many of them the process that has it now has come to as well. */
@@ -24,18 +19,15 @@ export class GenerationRun implements EngineRun {
   /** Tokens that were drafted, until they are told. */
   private drafted = 0;
   /** As far as the process that has it now has told. */
-  private prompt: TokenLogprob[] = [];
+  private prompt: (TokenLogprobs | undefined)[] = [];
   private promptTold = false;
-  private readonly emit: (event: EngineEvent) => void;
-  private readonly vocabulary: Vocabulary;
-  private readonly reader: TokenReader;
+  private readonly emit: (event: TokenEvent) => boolean;
 
-  constructor(request: EngineRequest, sequence: number, vocabulary: Vocabulary, emit: (event: EngineEvent) => void) {
+  /** @param emit returns whether the output is complete */
+  constructor(request: TokenRequest, sequence: number, emit: (event: TokenEvent) => boolean) {
     this.request = request;
     this.sequence = sequence;
     this.emit = emit;
-    this.vocabulary = vocabulary;
-    this.reader = new TokenReader(request, vocabulary, emit);
   }
 
   get id(): string {
@@ -135,11 +127,9 @@ export class GenerationRun implements EngineRun {
     return this.request.whole !== true && this.taken.length > 0;
   }
 
-  /** A replay is admitted again, which the caller need not know. */
+  /** By each process that computes it. */
   admit(cachedPromptTokens: number): void {
-    this.reader.cachedPromptTokens = cachedPromptTokens;
-    if (!this.admitted) this.emit({ type: "admitted", cachedPromptTokens });
-    this.admitted = true;
+    this.emit({ type: "admitted", cachedPromptTokens });
     this.repeated = 0;
     this.prompt = [];
     this.drafted = 0;
@@ -150,13 +140,10 @@ export class GenerationRun implements EngineRun {
   promptLogprobs(logprobs: ReadonlyArray<TokenLogprobs | undefined>): void {
     const { promptTokenIds, promptLogprobs } = this.request;
     if (!promptLogprobs || this.promptTold) return;
-    const following = promptTokenIds.slice(this.prompt.length, this.prompt.length + logprobs.length);
-    for (const [index, id] of following.entries()) {
-      this.prompt.push(describeLogprobs(this.vocabulary, id, logprobs[index]));
-    }
+    this.prompt.push(...logprobs.slice(0, promptTokenIds.length - this.prompt.length));
     if (this.prompt.length < promptTokenIds.length) return;
     this.promptTold = true;
-    this.emit({ type: "prompt", tokens: this.prompt });
+    this.emit({ type: "prompt", logprobs: this.prompt });
   }
 
   /** So many tokens were drafted, and are told with the next one. */
@@ -182,15 +169,13 @@ export class GenerationRun implements EngineRun {
     this.repeated = this.taken.length;
     const { drafted } = this;
     this.drafted = 0;
-    return this.reader.push(tokenId, {
-      logprobs: logprobs === undefined ? [] : [describeLogprobs(this.vocabulary, tokenId, logprobs)],
-      ...((drafted > 0 || wasDrafted) && { drafts: { drafted, accepted: wasDrafted ? 1 : 0 } }),
-    });
+    const drafts = drafted > 0 || wasDrafted ? { drafted, accepted: wasDrafted ? 1 : 0 } : undefined;
+    return this.emit({ type: "token", tokenId, logprobs, drafts });
   }
 
   /** The worker says that it is the end. */
   end(reason: TokensEnd): void {
-    this.reader.end(reason);
+    this.emit({ type: "finished", reason });
   }
 }
 
@@ -207,8 +192,8 @@ const samplingOf = (
     presencePenalty,
     frequencyPenalty,
     seed,
-  }: EngineRequest["parameters"],
-  logitBias: EngineRequest["logitBias"],
+  }: TokenRequest["parameters"],
+  logitBias: TokenRequest["logitBias"],
 ): SubmitMessage["sampling"] => ({
   temperature,
   topP,

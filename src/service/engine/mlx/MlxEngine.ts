@@ -10,7 +10,7 @@ import { versions } from "../../config/versions.ts";
 import type { ModelChanged } from "../../domain/errors.ts";
 import type { ModelFacts } from "../../domain/model.ts";
 import type { Vocabulary } from "../../prompt/Vocabulary.ts";
-import type { Drafting, Driver, Engine, EngineFailure, EngineHealth } from "../Engine.ts";
+import type { Drafting, Driver, EngineFailure, EngineHealth, TokenEngine } from "../Engine.ts";
 import { EmbeddingRun } from "./EmbeddingRun.ts";
 import type { EngineRun } from "./EngineRun.ts";
 import { GenerationRun } from "./GenerationRun.ts";
@@ -48,15 +48,14 @@ export const startEngine = Effect.fn("MlxEngine.start")(function* (
   yield* Effect.forkScoped(supervisor.supervise);
   yield* Effect.forkScoped(supervisor.watch);
   yield* Effect.raceFirst(supervisor.ready, Effect.flip(supervisor.failure));
-  return makeEngine(supervisor, vocabulary, workerVocabulary, health);
+  return makeEngine(supervisor, workerVocabulary, health);
 });
 
 const makeEngine = (
   supervisor: Supervisor,
-  vocabulary: Vocabulary,
   workerVocabulary: WorkerVocabulary,
   health: SubscriptionRef.SubscriptionRef<EngineHealth>,
-): Engine => {
+): TokenEngine => {
   const { requests } = supervisor;
   const execute = (create: (sequence: number) => EngineRun): Effect.Effect<void, EngineFailure> =>
     Effect.suspend(() =>
@@ -64,7 +63,7 @@ const makeEngine = (
     );
   return {
     generate: (request, onEvent) => {
-      const run = execute((sequence) => new GenerationRun(request, sequence, vocabulary, onEvent));
+      const run = execute((sequence) => new GenerationRun(request, sequence, onEvent));
       return request.constraint === undefined ? run : Effect.andThen(workerVocabulary.prepare, run);
     },
     embed: (request, onAdmitted) =>

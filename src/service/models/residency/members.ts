@@ -25,7 +25,7 @@ export interface FolderMember {
   readonly slot: ModelSlot;
 }
 
-export interface ConversationMember {
+interface ConversationMember {
   readonly takes: "conversations";
   readonly entry: ConversationEntry;
   readonly driver: ConversationDriver;

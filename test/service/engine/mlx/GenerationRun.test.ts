@@ -2,6 +2,7 @@ import { assert, describe, it } from "@effect/vitest";
 
 import type { EngineEvent, EngineRequest } from "../../../../src/service/engine/Engine.ts";
 import { GenerationRun } from "../../../../src/service/engine/mlx/GenerationRun.ts";
+import { readOutput } from "../../../../src/service/engine/read-output.ts";
 import { plainReading } from "../../../../src/service/output/parser.ts";
 import { createToolSet } from "../../../../src/service/output/tool-set.ts";
 import type { Vocabulary } from "../../../../src/service/prompt/Vocabulary.ts";
@@ -19,7 +20,8 @@ const start = (
     promptTokenIds: [1],
     ...overrides,
   };
-  const run = new GenerationRun(request, 1, vocabulary, (event) => void events.push(event));
+  const read = readOutput(request, vocabulary, (event) => void events.push(event));
+  const run = new GenerationRun(request, 1, read);
   run.admit(0);
   const text = () => events.map((event) => (event.type === "output" ? event.text : "")).join("");
   return { run, events, text };

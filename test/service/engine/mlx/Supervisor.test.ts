@@ -5,7 +5,7 @@ import { TestClock } from "effect/testing";
 
 import type { EngineSettings } from "../../../../src/service/config/EngineConfig.ts";
 import { ModelChanged } from "../../../../src/service/domain/errors.ts";
-import type { Engine, EngineEvent } from "../../../../src/service/engine/Engine.ts";
+import type { TokenEngine, TokenEvent } from "../../../../src/service/engine/Engine.ts";
 import { startEngine } from "../../../../src/service/engine/mlx/MlxEngine.ts";
 import type { SequenceEvent, ToWorker } from "../../../../src/service/worker/protocol.ts";
 import { byteVocabulary } from "../../../support/byte-tokenizer.ts";
@@ -45,8 +45,8 @@ const token = (sequence: number, tokenId = 65): SequenceEvent => ({ type: "token
 const sequencesOf = (worker: ScriptedWorker | undefined): ReadonlyArray<number> =>
   (worker?.received ?? []).flatMap((message) => (message.type === "submit" ? [message.sequence] : []));
 
-const generate = (engine: Engine, id: string, events: EngineEvent[] = []) =>
-  Effect.forkChild(Effect.exit(engine.generate(engineRequest(id), (event) => void events.push(event))), {
+const generate = (engine: TokenEngine, id: string, events: TokenEvent[] = []) =>
+  Effect.forkChild(Effect.exit(engine.generate(engineRequest(id), (event) => events.push(event) < 0)), {
     startImmediately: true,
   });
 
@@ -59,7 +59,8 @@ const seconds = (count: number, each: () => void = () => {}) =>
     }
   });
 
-const health = (engine: Engine) => Effect.map(Stream.runCollect(Stream.take(engine.health, 1)), ([first]) => first);
+const health = (engine: TokenEngine) =>
+  Effect.map(Stream.runCollect(Stream.take(engine.health, 1)), ([first]) => first);
 
 describe("an engine's process", () => {
   it.effect("is started anew after pauses that double, and at once again after a token", () =>

@@ -6,7 +6,7 @@ import { assert, describe, it } from "@effect/vitest";
 import { Cause, Effect, Exit, Fiber } from "effect";
 import { TestClock } from "effect/testing";
 
-import type { EngineEvent } from "../../../../src/service/engine/Engine.ts";
+import type { TokenEvent } from "../../../../src/service/engine/Engine.ts";
 import { startEngine } from "../../../../src/service/engine/mlx/MlxEngine.ts";
 import { loadCheckpoint } from "../../../../src/service/worker/checkpoint.ts";
 import { type Allowed, Constraints } from "../../../../src/service/worker/constraints/constraints.ts";
@@ -78,8 +78,8 @@ const makeEngine = Effect.fnUntraced(function* (directory: string, constraints: 
   return { engine, step, workers };
 });
 
-const tokensOf = (events: ReadonlyArray<EngineEvent>): ReadonlyArray<number> =>
-  events.flatMap((event) => (event.type === "output" ? event.tokenIds : []));
+const tokensOf = (events: ReadonlyArray<TokenEvent>): ReadonlyArray<number> =>
+  events.flatMap((event) => (event.type === "token" ? [event.tokenId] : []));
 
 describe("a row that gets nothing any more", () => {
   it.effect("ends alone with what it had, while the rows beside it go on as they would without it", () =>
@@ -88,12 +88,13 @@ describe("a row that gets nothing any more", () => {
       const outputs = Effect.fnUntraced(function* (withStuck: boolean) {
         const constraints = new NeverReady(shape.vocabularySize, settings.maxRunning);
         const { engine, step, workers } = yield* makeEngine(directory, constraints);
-        const events = new Map(["first", "stuck", "last"].map((id) => [id, [] as EngineEvent[]]));
+        const events = new Map(["first", "stuck", "last"].map((id) => [id, [] as TokenEvent[]]));
         const run = (id: string, seed: number) =>
           Effect.forkChild(
             Effect.exit(
               engine.generate(engineRequest(id, { maxOutputTokens: 50, seed, temperature: 1 }), (event) => {
                 events.get(id)?.push(event);
+                return false;
               }),
             ),
             { startImmediately: true },

@@ -1,7 +1,7 @@
 /** Logprobs as the engine process tells them, with what their tokens say. */
-import type { TokenLogprob, TokenText } from "../../domain/generation.ts";
-import type { Vocabulary } from "../../prompt/Vocabulary.ts";
-import type { TokenLogprobs } from "../../worker/protocol.ts";
+import type { TokenLogprob, TokenText } from "../domain/generation.ts";
+import type { Vocabulary } from "../prompt/Vocabulary.ts";
+import type { TokenLogprobs } from "../worker/protocol.ts";
 
 /** @param logprobs undefined for the first token of a prompt */
 export const describeLogprobs = (
