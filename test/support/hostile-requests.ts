@@ -86,6 +86,11 @@ export const hostileRequests = (): ReadonlyArray<HostileRequest> => {
     json("800,000 template options", options(800_000), invalid),
     json("65,000 template options", options(65_000), ["INVALID_FIELD", "UNSUPPORTED_PARAMETER"]),
     json("a million token ids", `{"task":{"tokens":{"ids":[${"7,".repeat(1_000_000)}7]}}}`, tooLong),
+    json(
+      "a million token ids that are to be echoed as text",
+      `{"task":{"tokens":{"ids":[${"7,".repeat(1_000_000)}7]},"output":{"echoPrompt":true}}}`,
+      tooLong,
+    ),
     json("a key a hundred thousand times", `{"task":{${'"prompt":7,'.repeat(100_000)}"model":""}}`, malformed),
     json("objects that are nested 200,000 deep", '{"task":'.repeat(200_000), malformed),
     json("four megabytes of backslashes", `{"task":{"prompt":"${repeated("\\\\", 3.9)}"}}`, tooLong),

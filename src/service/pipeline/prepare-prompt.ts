@@ -70,6 +70,9 @@ const tokensAndText = Effect.fnUntraced(function* ({ input, reasoning }: Generat
   const limit = facts.contextLength;
   switch (input.type) {
     case "tokens": {
+      const promptTokens = input.ids.length;
+      // Before all that looks at each of them.
+      if (promptTokens > limit) return yield* contextExceeded(promptTokens, facts, false);
       const text = () => decodeTokens(vocabulary, input.ids, { skipSpecialTokens: false });
       return { tokenIds: input.ids, text, conversation: undefined };
     }
@@ -114,7 +117,10 @@ const checkTask = (task: GenerationTask, tools: PromptTools): Effect.Effect<void
   const violations = [
     ...(input.type === "chat" ? toolViolations(input) : []),
     ...tokenViolations("task.stop.stop_token_ids", stop.stopTokenIds, facts),
-    ...(input.type === "tokens" ? tokenViolations("task.tokens.ids", input.ids, facts) : []),
+    // One that is too long is refused for that, before its tokens are looked at.
+    ...(input.type === "tokens" && input.ids.length <= facts.contextLength
+      ? tokenViolations("task.tokens.ids", input.ids, facts)
+      : []),
     ...biasViolations(sampling.logitBias ?? [], facts),
     ...outputLimitViolations(stop),
   ];
@@ -191,8 +197,9 @@ const strangeTokenViolations = (
   tokenIds: ReadonlyArray<number>,
   { vocabularySize, id: model }: ModelFacts,
 ) => {
+  if (type === "tokens") return []; // refused with its place before
   const strange = tokenIds.find((id) => id >= vocabularySize);
-  if (type === "tokens" || strange === undefined) return [];
+  if (strange === undefined) return [];
   const description = `holds token ${strange}, which model "${model}" has no embedding of: its vocabulary has ${vocabularySize}`;
   return [{ field: `task.${type}`, description }];
 };
@@ -239,10 +246,12 @@ const refusedByTemplate = (
 
 const tokenIdsOf = (
   tokens: Encoded | TooLong | undefined,
-  { contextLength }: ModelFacts,
+  facts: ModelFacts,
 ): Effect.Effect<ReadonlyArray<number>, ContextLengthExceeded> => {
   if (tokens === undefined) return Effect.succeed([]);
   if ("tokenIds" in tokens) return Effect.succeed(Array.from(tokens.tokenIds));
-  const { atLeast: promptTokens } = tokens;
-  return Effect.fail(new ContextLengthExceeded({ promptTokens, maxOutputTokens: 1, contextLength, estimated: true }));
+  return contextExceeded(tokens.atLeast, facts, true);
 };
+
+const contextExceeded = (promptTokens: number, { contextLength }: ModelFacts, estimated: boolean) =>
+  Effect.fail(new ContextLengthExceeded({ promptTokens, maxOutputTokens: 1, contextLength, estimated }));

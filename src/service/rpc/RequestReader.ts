@@ -7,6 +7,7 @@ import { BatchGenerateRequestSchema } from "../../client/gen/mlxd/v1/generation_
 import { InvalidField, type QueueFull, RequestMalformed } from "../domain/errors.ts";
 import { callersFault } from "../sandbox/fault.ts";
 import { Sandbox } from "../sandbox/Sandbox.ts";
+import { putBackLongLists } from "../wire/long-lists.ts";
 import type { RequestBytes } from "../wire/read-request.ts";
 import { requestViolations } from "../wire/request-violations.ts";
 import { rememberViolations } from "../wire/validate.ts";
@@ -41,6 +42,7 @@ export class RequestReader extends Context.Service<
         if ("malformed" in read) return yield* new RequestMalformed(read.malformed);
         if ("violations" in read) return yield* new InvalidField(read);
         const message = fromBinary(schema, read.message);
+        putBackLongLists(message, read.lists);
         if (isMessage(message, BatchGenerateRequestSchema)) {
           // What is wrong with an item is told with that item.
           for (const [index, item] of message.items.entries()) rememberViolations(item, read.ofItems[index] ?? []);

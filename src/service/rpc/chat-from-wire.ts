@@ -13,7 +13,9 @@ export const chatFromWire = (chat: wire.ChatInput, model: string, path: string):
   Result.gen(function* () {
     const messages: ChatMessage[] = [];
     for (const [index, message] of chat.messages.entries()) {
-      messages.push(yield* messageFromWire(message, model, `${path}.messages[${index}]`));
+      const read = messageFromWire(message, model, `${path}.messages[${index}]`);
+      if (Result.isFailure(read)) return yield* Result.fail(read.failure);
+      messages.push(read.success);
     }
     return {
       type: "chat",
@@ -33,29 +35,33 @@ const roles: Readonly<Record<number, Role>> = {
   [wire.Role.DEVELOPER]: "developer",
 };
 
-const messageFromWire = (message: wire.ChatMessage, model: string, path: string): Result.Result<ChatMessage, Refusal> =>
-  Result.gen(function* () {
-    const role = roles[message.role];
-    if (role === undefined) return yield* Result.fail(invalidField(`${path}.role`, `${message.role} is no known role`));
-    const idle = idleField(message, role);
-    if (idle !== undefined) {
-      const description = `a message of the role ${role} has no use for it; it is for ${idle.of}`;
-      return yield* Result.fail(invalidField(`${path}.${idle.name}`, description));
-    }
-    const content: ContentPart[] = [];
-    for (const { part } of message.content) {
-      if (part.case !== "text") return yield* Result.fail(new UnsupportedTask({ task: "vision", model }));
-      content.push({ type: "text", text: part.value });
-    }
-    return {
-      role,
-      content,
-      toolCalls: message.toolCalls.map(({ id, name, arguments: json }) => ({ id, name, arguments: json })),
-      toolCallId: message.toolCallId,
-      name: message.name,
-      reasoning: message.reasoning,
-    };
+/** There may be thousands, for which a generator each is too much. */
+const messageFromWire = (
+  message: wire.ChatMessage,
+  model: string,
+  path: string,
+): Result.Result<ChatMessage, Refusal> => {
+  const role = roles[message.role];
+  if (role === undefined) return Result.fail(invalidField(`${path}.role`, `${message.role} is no known role`));
+  const idle = idleField(message, role);
+  if (idle !== undefined) {
+    const description = `a message of the role ${role} has no use for it; it is for ${idle.of}`;
+    return Result.fail(invalidField(`${path}.${idle.name}`, description));
+  }
+  const content: ContentPart[] = [];
+  for (const { part } of message.content) {
+    if (part.case !== "text") return Result.fail(new UnsupportedTask({ task: "vision", model }));
+    content.push({ type: "text", text: part.value });
+  }
+  return Result.succeed({
+    role,
+    content,
+    toolCalls: message.toolCalls.map(({ id, name, arguments: json }) => ({ id, name, arguments: json })),
+    toolCallId: message.toolCallId,
+    name: message.name,
+    reasoning: message.reasoning,
   });
+};
 
 /** The first field that is set and that messages of this role have no use for. */
 const idleField = (message: wire.ChatMessage, role: Role) =>

@@ -10,8 +10,14 @@ export const unknownField = (
   message: MessageShape<DescMessage>,
   path: string,
 ): string | undefined => {
+  const found = pathToUnknown(schema, message);
+  return found === undefined ? undefined : `${path}${found}`;
+};
+
+/** Made from its end, as most messages have none. */
+const pathToUnknown = (schema: DescMessage, message: MessageShape<DescMessage>): string | undefined => {
   const unknown = message.$unknown?.[0];
-  if (unknown !== undefined) return `${path}.#${unknown.no}`;
+  if (unknown !== undefined) return `.#${unknown.no}`;
   const values = message as unknown as Readonly<Record<string, unknown>>; // members by their local names
   for (const field of schema.fields) {
     if (field.message === undefined || field.fieldKind === "map") continue;
@@ -21,13 +27,15 @@ export const unknownField = (
       const chosen = values[field.oneof.localName] as { case?: string; value?: unknown };
       value = chosen.case === field.localName ? chosen.value : undefined;
     }
-    const fieldPath = `${path}.${field.name}`;
-    const nested = Array.isArray(value) ? value : [value];
-    for (const [index, one] of (nested as ReadonlyArray<unknown>).entries()) {
-      const found = isMessageLike(one)
-        ? unknownField(field.message, one, field.fieldKind === "list" ? `${fieldPath}[${index}]` : fieldPath)
-        : undefined;
-      if (found !== undefined) return found;
+    if (!Array.isArray(value)) {
+      const found = isMessageLike(value) ? pathToUnknown(field.message, value) : undefined;
+      if (found !== undefined) return `.${field.name}${found}`;
+      continue;
+    }
+    for (let index = 0; index < value.length; index++) {
+      const one: unknown = value[index];
+      const found = isMessageLike(one) ? pathToUnknown(field.message, one) : undefined;
+      if (found !== undefined) return `.${field.name}[${index}]${found}`;
     }
   }
   return undefined;

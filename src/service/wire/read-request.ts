@@ -21,6 +21,7 @@ import { file_mlxd_v1_tokenizer_service } from "../../client/gen/mlxd/v1/tokeniz
 import type { FieldViolation } from "../domain/errors.ts";
 import { jsonFault } from "./json-fault.ts";
 import type { JsonFault } from "./json-scan.ts";
+import { type LongList, takeLongLists } from "./long-lists.ts";
 import { requestViolations } from "./request-violations.ts";
 import { violationsIn } from "./validate.ts";
 
@@ -38,8 +39,9 @@ export interface NamedRequest extends RequestBytes {
 
 export type ReadRequest =
   | {
-      /** In binary form. */
+      /** In binary form, without its long lists. */
       readonly message: Uint8Array;
+      readonly lists: ReadonlyArray<LongList>;
       /** Of a batch that is in order itself: what is wrong with each of its items. */
       readonly ofItems: ReadonlyArray<ReadonlyArray<FieldViolation>>;
     }
@@ -56,10 +58,9 @@ export const readRequest = ({ type, ...request }: NamedRequest): ReadRequest => 
   const violations = requestViolations(schema, message);
   if (violations.length > 0) return { violations };
   const items = isMessage(message, BatchGenerateRequestSchema) ? message.items : [];
-  return {
-    message: toBinary(schema, message),
-    ofItems: items.map((item) => violationsIn(BatchItemSchema, item)),
-  };
+  const ofItems = items.map((item) => violationsIn(BatchItemSchema, item));
+  const lists = takeLongLists(schema, message);
+  return { message: toBinary(schema, message), lists, ofItems };
 };
 
 const registry = createRegistry(
