@@ -33,7 +33,7 @@ type Members = Record<string | number, unknown>;
 
 const walk = (schema: DescMessage, message: Message, path: LongList["path"], found: LongList[]): void => {
   for (const field of schema.fields) {
-    const [holder, at] = placeOf(field, message as unknown as Members, path);
+    const [holder, at] = placeOf(field, message, path);
     if (holder === undefined) continue;
     const name = at.at(-1) ?? "";
     const value = holder[name];
