@@ -2,7 +2,6 @@
 import { Clock, Effect, Layer } from "effect";
 
 import { Admission } from "../admission/Admission.ts";
-import { CurrentCall, forTask } from "../domain/Call.ts";
 import type { EmbeddingTask } from "../domain/embedding.ts";
 import { turnOf } from "../domain/turn.ts";
 import { noUsage, type Usage } from "../domain/usage.ts";
@@ -10,20 +9,9 @@ import { Models } from "../models/Models.ts";
 import { useTokens } from "./use-tokens.ts";
 import { Stats } from "../telemetry/Stats.ts";
 import { Embeddings } from "./Embeddings.ts";
-import { describeCall, ofTenant } from "./of-caller.ts";
-import { modelOfFailure, outcomeOf } from "./outcome.ts";
+import { type Execution, executeTask } from "./execute-task.ts";
+import { modelOfFailure } from "./outcome.ts";
 import { prepareInputs } from "./prepare-inputs.ts";
-import { type Wait, withinQueueWait } from "./queue-wait.ts";
-import { withFilesOfNow } from "./with-files-of-now.ts";
-
-/** Where a task has come to: what its end is accounted under. */
-interface Execution {
-  /** Its id; empty while it is not known which it is. */
-  model: string;
-  readonly isTrial: boolean;
-  readonly wait: Wait;
-  usage: Usage | undefined;
-}
 
 export const layer: Layer.Layer<Embeddings, never, Models | Admission | Stats> = Layer.effect(
   Embeddings,
@@ -32,7 +20,11 @@ export const layer: Layer.Layer<Embeddings, never, Models | Admission | Stats> =
     const admission = yield* Admission;
     const stats = yield* Stats;
 
-    const embed = Effect.fn("Embeddings.embed")(function* (task: EmbeddingTask, execution: Execution) {
+    const embed = Effect.fn("Embeddings.embed")(function* (
+      task: EmbeddingTask,
+      execution: Execution<{ readonly usage: Usage }>,
+      isTrial: boolean,
+    ) {
       const receivedAt = yield* Clock.currentTimeMillis;
       const model = yield* useTokens(models, task.model, "embeddings").pipe(
         Effect.tapError((error) => Effect.sync(() => (execution.model = modelOfFailure(error)))),
@@ -44,12 +36,12 @@ export const layer: Layer.Layer<Embeddings, never, Models | Admission | Stats> =
       execution.wait.for = "place";
       yield* admission.admit(facts.id, task.scheduling);
       execution.wait.for = "model";
-      const engine = yield* model.lease(execution.isTrial);
+      const engine = yield* model.lease(isTrial);
       execution.wait.for = "engine";
       const scheduling = { turn: turnOf(task.scheduling, receivedAt), fairnessId: task.scheduling.fairnessId };
       const onAdmitted = () => (execution.wait.over = true);
       const usage = { ...noUsage };
-      execution.usage = usage;
+      execution.record = { usage };
       // Not all at once: what others ask meanwhile does not wait for the whole of a large batch.
       const embeddings = yield* Effect.forEach(
         inputs,
@@ -77,28 +69,15 @@ export const layer: Layer.Layer<Embeddings, never, Models | Admission | Stats> =
     }, Effect.scoped);
 
     return Embeddings.of({
-      run: Effect.fn("Embeddings.run")(function* (task, { isTrial = false } = {}) {
-        const call = yield* CurrentCall;
-        const own = ofTenant(call.caller, task);
-        const wait: Wait = { for: "prompt", over: false };
-        const execution: Execution = { model: "", isTrial, wait, usage: undefined };
-        const embedding = withFilesOfNow(embed(own, execution)).pipe(forTask(own.scheduling.fairnessId));
-        return yield* withinQueueWait(task.scheduling.maxQueueWaitMs, wait, embedding).pipe(
-          Effect.onExit((exit) => {
-            const outcome = outcomeOf(exit, call);
-            stats.ended(execution.model, outcome, execution.usage);
-            return Effect.logInfo("embedding ended").pipe(
-              Effect.annotateLogs({
-                ...describeCall(call),
-                model: execution.model || task.model,
-                outcome,
-                inputs: task.inputs.length,
-                ...execution.usage,
-              }),
-            );
-          }),
-        );
-      }),
+      run: Effect.fn("Embeddings.run")((task, { isTrial = false } = {}) =>
+        executeTask({
+          task,
+          stats,
+          ended: "embedding ended",
+          describe: () => ({ inputs: task.inputs.length }),
+          run: (own, execution) => embed(own, execution, isTrial),
+        }),
+      ),
     });
   }),
 );

@@ -25,24 +25,19 @@ import { collectResult } from "./collect-result.ts";
 import { prepareConversationRun } from "./conversation-run.ts";
 import { type TaskOptions, Generations } from "./Generations.ts";
 import { GenerationRecord } from "./GenerationRecord.ts";
-import { describeCall, ofTenant } from "./of-caller.ts";
-import { modelOfFailure, outcomeOf } from "./outcome.ts";
+import { type Execution, executeTask } from "./execute-task.ts";
+import { modelOfFailure } from "./outcome.ts";
 import { preparePrompt } from "./prepare-prompt.ts";
-import { type Wait, withinQueueWait } from "./queue-wait.ts";
 import { withFilesOfNow } from "./with-files-of-now.ts";
 import { prepareTokenRun } from "./token-run.ts";
 
 type Emit = (event: GenerationEvent) => void;
 
-/** Where a task has come to: what its end is accounted under. */
-interface Execution {
-  /** Its id; empty while it is not known which it is. */
-  model: string;
+/** How a task is run. */
+interface Mode {
   readonly isTrial: boolean;
   /** Whether its events go out as they come. */
   readonly streams: boolean;
-  readonly wait: Wait;
-  record: GenerationRecord | undefined;
 }
 
 interface RunningGeneration {
@@ -77,7 +72,8 @@ export const layer: Layer.Layer<Generations, never, Needs> = Layer.effect(
 
     const generate = Effect.fn("Generations.generate")(function* (
       task: GenerationTask,
-      execution: Execution,
+      execution: Execution<GenerationRecord>,
+      { isTrial, streams }: Mode,
       emit: Emit,
     ) {
       const receivedAt = yield* Clock.currentTimeMillis;
@@ -87,10 +83,10 @@ export const layer: Layer.Layer<Generations, never, Needs> = Layer.effect(
       const { facts } = model;
       execution.model = facts.id;
       // An adapter makes another model of it, which was never tried.
-      const isBlocked = task.input.type === "chat" && task.adapter === undefined && !execution.isTrial;
+      const isBlocked = task.input.type === "chat" && task.adapter === undefined && !isTrial;
       const unfit = isBlocked ? smokeTests.blocking(facts) : undefined;
       if (unfit !== undefined) return yield* new ModelUnfit({ model: facts.id, finding: unfit.reason });
-      const { begin, ...prepared } = yield* prepare(task, model, execution.isTrial);
+      const { begin, ...prepared } = yield* prepare(task, model, isTrial);
       const id = `gen_${randomUUID().replaceAll("-", "")}`;
       const { candidateCount = 1 } = task.sampling;
       const record = new GenerationRecord({
@@ -105,11 +101,11 @@ export const layer: Layer.Layer<Generations, never, Needs> = Layer.effect(
       });
       execution.record = record;
       const { caller, follow } = yield* CurrentCall;
-      if (!execution.isTrial) follow(() => ({ generationId: id, usage: record.usage }));
+      if (!isTrial) follow(() => ({ generationId: id, usage: record.usage }));
       execution.wait.for = "place";
       yield* admission.admit(facts.id, task.scheduling, candidateCount);
       execution.wait.for = "model";
-      const { run, cancel } = yield* begin({ id, receivedAt, streams: execution.streams });
+      const { run, cancel } = yield* begin({ id, receivedAt, streams });
       execution.wait.for = "engine";
       yield* Effect.acquireRelease(
         Effect.sync(() => running.set(id, { caller, cancel })),
@@ -123,17 +119,12 @@ export const layer: Layer.Layer<Generations, never, Needs> = Layer.effect(
       );
     }, Effect.scoped);
 
-    /** Whatever the end, it is counted once and every place is given back. */
     const execute = Effect.fn("Generations.execute")(function* (
       task: GenerationTask,
       { isTrial = false }: TaskOptions,
       streams: boolean,
       emit: Emit,
     ): Effect.fn.Return<void, ServiceError> {
-      const call = yield* CurrentCall;
-      const own = ofTenant(call.caller, task);
-      const wait: Wait = { for: "prompt", over: false };
-      const execution: Execution = { model: "", isTrial, streams, wait, record: undefined };
       let hasSent = false;
       const clock = yield* Clock.Clock;
       const measure = metrics.generation(clock.currentTimeMillisUnsafe());
@@ -142,25 +133,17 @@ export const layer: Layer.Layer<Generations, never, Needs> = Layer.effect(
         measure(event, clock.currentTimeMillisUnsafe());
         emit(event);
       };
-      const generation = withFilesOfNow(generate(own, execution, send), () => hasSent).pipe(
-        forTask(own.scheduling.fairnessId),
-      );
-      yield* withinQueueWait(task.scheduling.maxQueueWaitMs, wait, generation).pipe(
-        Effect.mapError((error) => withProgress(error, execution)),
-        Effect.onExit((exit) => {
-          const outcome = outcomeOf(exit, call, execution.record?.cancelled);
-          stats.ended(execution.model, outcome, execution.record?.usage);
-          return Effect.logInfo("generation ended").pipe(
-            Effect.annotateLogs({
-              ...labelled(task),
-              ...describeCall(call),
-              model: execution.model || task.model,
-              outcome,
-              ...reported(execution.record),
-            }),
-          );
-        }),
-      );
+      yield* executeTask<GenerationTask, GenerationRecord, void>({
+        task,
+        stats,
+        ended: "generation ended",
+        describe: (record) => ({ ...labelled(task), ...(record !== undefined && { generationId: record.id }) }),
+        hasSent: () => hasSent,
+        run: (own, execution) =>
+          Effect.mapError(generate(own, execution, { isTrial, streams }, send), (error) =>
+            withProgress(error, execution.record, streams),
+          ),
+      });
     });
 
     return Generations.of({
@@ -206,10 +189,7 @@ export const layer: Layer.Layer<Generations, never, Needs> = Layer.effect(
 const labelled = ({ labels }: GenerationTask): Readonly<Record<string, string>> =>
   Object.fromEntries(Object.entries(labels).map(([key, value]) => [`label.${key}`, value]));
 
-const reported = (record: GenerationRecord | undefined) =>
-  record === undefined ? {} : { generationId: record.id, ...record.usage };
-
-const withProgress = (error: ServiceError, { record, streams }: Execution): ServiceError => {
+const withProgress = (error: ServiceError, record: GenerationRecord | undefined, streams: boolean): ServiceError => {
   if (record === undefined) return error;
   const progress: Progress = { generationId: record.id, usage: record.usage };
   // Who asked for the whole has nothing of it.

@@ -4,6 +4,7 @@
  */
 import { type BodyReader, createMarkedBody } from "../call-body.ts";
 import type { Emit, OutputParser } from "../deltas.ts";
+import { inParts } from "../in-parts.ts";
 import { jsonObjects } from "../json-text.ts";
 import { createMarkerScanner } from "../marker-scanner.ts";
 import { createTextGate, withBlankLines } from "../text-gate.ts";
@@ -126,9 +127,7 @@ const createArgumentTags = (tags: Tags, calls: ToolCalls, emit: Emit, mark: Mark
     call = new TaggedCall(tags);
     return plain + found.rest;
   };
-  const push = (piece: string): void => {
-    for (let rest = piece; rest !== "";) rest = read(rest);
-  };
+  const push = inParts(read);
 
   /** Ends what is open; what follows it, unread. */
   const finish = (): string => {

@@ -4,6 +4,7 @@
  */
 import { type BodyReader, createMarkedBody } from "../call-body.ts";
 import type { Emit, OutputParser } from "../deltas.ts";
+import { inParts } from "../in-parts.ts";
 import { createMarkerScanner } from "../marker-scanner.ts";
 import { createTextGate, withBlankLines } from "../text-gate.ts";
 import { type Mark, unmarked } from "../token-marks.ts";
@@ -66,9 +67,7 @@ export const createDeepseek = (calls: ToolCalls, emit: Emit, mark: Mark): Output
     take(ended.body, ended.closer);
     return ended.rest;
   };
-  const push = (piece: string): void => {
-    for (let rest = piece; rest !== "";) rest = read(rest);
-  };
+  const push = inParts(read);
 
   return {
     push,

@@ -1,6 +1,7 @@
 /** Functionary and the custom tools of Llama 3.1: `<function=NAME>{...}</function>`, the arguments as JSON. */
 import { type BodyReader, createMarkedBody } from "../call-body.ts";
 import type { Emit, OutputParser } from "../deltas.ts";
+import { inParts } from "../in-parts.ts";
 import { createMarkerScanner } from "../marker-scanner.ts";
 import { createTextGate, withBlankLines } from "../text-gate.ts";
 import type { ToolCalls } from "../tool-calls.ts";
@@ -42,9 +43,7 @@ export const createFunctionary = (calls: ToolCalls, emit: Emit): OutputParser =>
     }
     return found.rest;
   };
-  const push = (piece: string): void => {
-    for (let rest = piece; rest !== "";) rest = read(rest);
-  };
+  const push = inParts(read);
 
   return {
     push,

@@ -4,6 +4,7 @@
  */
 import { type BodyReader, createJsonBody } from "../call-body.ts";
 import type { Emit, OutputParser } from "../deltas.ts";
+import { inParts } from "../in-parts.ts";
 import { createMarkerScanner } from "../marker-scanner.ts";
 import { createTextGate, withBlankLines } from "../text-gate.ts";
 import type { Mark } from "../token-marks.ts";
@@ -77,9 +78,7 @@ export const createLlama = (calls: ToolCalls, emit: Emit, mark: Mark): OutputPar
   };
 
   return {
-    push: (piece) => {
-      for (let rest = piece; rest !== "";) rest = read(rest);
-    },
+    push: inParts(read),
     end: () => {
       text.push(tags.flush());
       if (state === "json") calls.cutOff(before + (body?.end().body ?? ""));

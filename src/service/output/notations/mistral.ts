@@ -4,6 +4,7 @@
  */
 import { type BodyReader, createJsonBody } from "../call-body.ts";
 import type { Emit, OutputParser } from "../deltas.ts";
+import { inParts } from "../in-parts.ts";
 import { createMarkerScanner } from "../marker-scanner.ts";
 import { createTextGate, withBlankLines } from "../text-gate.ts";
 import { type Mark, unmarked } from "../token-marks.ts";
@@ -65,9 +66,7 @@ export const createMistral = (calls: ToolCalls, emit: Emit, mark: Mark): OutputP
   };
 
   return {
-    push: (piece) => {
-      for (let rest = piece; rest !== "";) rest = read(rest);
-    },
+    push: inParts(read),
     end: () => {
       text.push(opens.flush());
       if (head !== undefined) calls.cutOff(before + head + (body?.end().body ?? ""));

@@ -1,6 +1,7 @@
 /** Qwen, Hermes and their many relatives: each call is JSON between tags, `{"name": ..., "arguments": {...}}`; Phi-4-mini. */
 import { type BodyReader, createMarkedBody } from "../call-body.ts";
 import type { Emit, OutputParser } from "../deltas.ts";
+import { inParts } from "../in-parts.ts";
 import { jsonObjects } from "../json-text.ts";
 import { createMarkerScanner } from "../marker-scanner.ts";
 import { createTextGate, withBlankLines } from "../text-gate.ts";
@@ -42,9 +43,7 @@ const createBetween = (markers: readonly [string, string], calls: ToolCalls, emi
     text.skipBlank();
     return ended.rest;
   };
-  const push = (piece: string): void => {
-    for (let rest = piece; rest !== "";) rest = read(rest);
-  };
+  const push = inParts(read);
 
   return {
     push,
