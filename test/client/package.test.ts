@@ -76,6 +76,7 @@ const peersOf: Readonly<Record<string, readonly string[]>> = {
   "./testing": [],
   "./ai-sdk": ["@ai-sdk/provider"],
   "./effect": ["effect"],
+  "./effect/ai": ["effect"],
 };
 
 describe("the entries", () => {

@@ -28,6 +28,7 @@ export const exampleOutputs: readonly (readonly [page: string, code: string, pri
   ],
   ["docs/client.md", "createMlxd(", /^1, 2, 3, 4, 5\{ expression: '123\*45' \}\n$/],
   ["docs/client.md", "yield* Mlxd", /^2 \+ 2 is 4\.\n[^]*5\n$/],
+  ["docs/client.md", "Toolkit.make(", /^1[^]*3\nobject: Mina 30\nresult: 5535\n$/],
   ["docs/client.md", "createTestClient(", /^It is noon\. QUEUE_FULL 3\n$/],
   ["docs/client.md", "pooled.connect()", /^2 \+ 2 is 4\.\n$/],
   ["docs/client.md", "createGrpcClient({", /^2 \+ 2 is 4\.\n$/],

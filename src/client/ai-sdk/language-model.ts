@@ -8,11 +8,11 @@ import type {
 } from "@ai-sdk/provider";
 import type { MlxdClient } from "../client.ts";
 import type { FinishReason } from "../enum-names.ts";
+import { type OutputPart, OutputPartWriter } from "../output-parts.ts";
 import type { GenerationResult, OutputWarning } from "../results.ts";
 import type { GenerationStream } from "../stream.ts";
 import type { Usage } from "../usage.ts";
 import { readCall } from "./call-options.ts";
-import { PartWriter } from "./part-writer.ts";
 
 /** A model that writes text. */
 export const createLanguageModel = (
@@ -53,7 +53,7 @@ const partsOf = async function* (
   includeRaw: boolean,
 ): AsyncGenerator<LanguageModelV4StreamPart, void, undefined> {
   yield { type: "stream-start", warnings };
-  const writer = new PartWriter();
+  const writer = new OutputPartWriter();
   try {
     for (let next = first; !next.done; next = await stream.next()) {
       const event = next.value;
@@ -61,17 +61,32 @@ const partsOf = async function* (
       if (event.type === "started") {
         yield { type: "response-metadata", id: event.generationId, modelId: event.model, timestamp: new Date() };
       }
-      if (event.type === "chunk" && event.candidateIndex === 0) yield* writer.write(event);
+      if (event.type === "chunk" && event.candidateIndex === 0)
+        for (const part of writer.write(event)) yield named(part);
     }
     const { toolCalls, finishReason, usage } = await stream.collect();
-    yield* writer.end();
+    for (const part of writer.end()) yield named(part);
     for (const { id, name, arguments: input } of toolCalls) {
       yield { type: "tool-call", toolCallId: id, toolName: name, input };
     }
     yield { type: "finish", finishReason: finishReasonOf(finishReason), usage: usageOf(usage) };
   } catch (error) {
-    yield* writer.end();
+    for (const part of writer.end()) yield named(part);
     yield { type: "error", error };
+  }
+};
+
+/** As the AI SDK calls it. */
+const named = (part: OutputPart): LanguageModelV4StreamPart => {
+  switch (part.type) {
+    case "tool-start":
+      return { type: "tool-input-start", id: part.id, toolName: part.name };
+    case "tool-delta":
+      return { type: "tool-input-delta", id: part.id, delta: part.delta };
+    case "tool-end":
+      return { type: "tool-input-end", id: part.id };
+    default:
+      return part;
   }
 };
 

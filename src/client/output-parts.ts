@@ -1,16 +1,23 @@
-import type { LanguageModelV4StreamPart } from "@ai-sdk/provider";
-import type { GenerationChunk } from "../events.ts";
+import type { GenerationChunk } from "./events.ts";
 
 type Kind = "text" | "reasoning";
 
+/** A piece of output as other libraries' streams have them: each text, reasoning and tool's input begins, grows and ends. */
+export type OutputPart =
+  | { readonly type: `${Kind}-start` | `${Kind}-end`; readonly id: string }
+  | { readonly type: `${Kind}-delta`; readonly id: string; readonly delta: string }
+  | { readonly type: "tool-start"; readonly id: string; readonly name: string }
+  | { readonly type: "tool-delta"; readonly id: string; readonly delta: string }
+  | { readonly type: "tool-end"; readonly id: string };
+
 /** Turns chunks into parts that begin and end: at most one text or reasoning is open, and one tool's input. */
-export class PartWriter {
+export class OutputPartWriter {
   #open: { readonly kind: Kind; readonly id: string } | undefined;
   #tool: { readonly index: number; readonly id: string } | undefined;
   #count = 0;
 
   /** The parts of one chunk. */
-  *write({ reasoning, text, toolCalls }: GenerationChunk): Generator<LanguageModelV4StreamPart, void, undefined> {
+  *write({ reasoning, text, toolCalls }: GenerationChunk): Generator<OutputPart, void, undefined> {
     yield* this.#delta("reasoning", reasoning);
     yield* this.#delta("text", text);
     for (const { index, id, name, arguments: delta } of toolCalls) {
@@ -18,19 +25,19 @@ export class PartWriter {
       if (this.#tool?.index !== index) {
         yield* this.#closeTool();
         this.#tool = { index, id };
-        yield { type: "tool-input-start", id, toolName: name };
+        yield { type: "tool-start", id, name };
       }
-      if (delta !== "") yield { type: "tool-input-delta", id: this.#tool.id, delta };
+      if (delta !== "") yield { type: "tool-delta", id: this.#tool.id, delta };
     }
   }
 
   /** Ends what is open. */
-  *end(): Generator<LanguageModelV4StreamPart, void, undefined> {
+  *end(): Generator<OutputPart, void, undefined> {
     yield* this.#close();
     yield* this.#closeTool();
   }
 
-  *#delta(kind: Kind, delta: string): Generator<LanguageModelV4StreamPart, void, undefined> {
+  *#delta(kind: Kind, delta: string): Generator<OutputPart, void, undefined> {
     if (delta === "") return;
     if (this.#open?.kind !== kind) {
       yield* this.#close();
@@ -40,13 +47,13 @@ export class PartWriter {
     yield { type: `${kind}-delta`, id: this.#open.id, delta };
   }
 
-  *#close(): Generator<LanguageModelV4StreamPart, void, undefined> {
+  *#close(): Generator<OutputPart, void, undefined> {
     if (this.#open !== undefined) yield { type: `${this.#open.kind}-end`, id: this.#open.id };
     this.#open = undefined;
   }
 
-  *#closeTool(): Generator<LanguageModelV4StreamPart, void, undefined> {
-    if (this.#tool !== undefined) yield { type: "tool-input-end", id: this.#tool.id };
+  *#closeTool(): Generator<OutputPart, void, undefined> {
+    if (this.#tool !== undefined) yield { type: "tool-end", id: this.#tool.id };
     this.#tool = undefined;
   }
 }
