@@ -11,6 +11,7 @@ import { checkPackage, createPackageFromTarballData } from "@arethetypeswrong/co
 import { publint } from "publint";
 import { afterAll, assert, beforeAll, describe, it } from "vitest";
 import { apiReports } from "../../scripts/client/api-report.ts";
+import { writeReference } from "../../scripts/client/reference.ts";
 import { buildClientPackage, type ClientPackage } from "../support/client-package.ts";
 import { saying } from "../support/scripted-events.ts";
 import { type ScriptedServer, startScriptedServer } from "../support/scripted-server.ts";
@@ -175,6 +176,23 @@ describe("the package", () => {
     for (const [name, report] of reports) {
       const held = await readFile(join(root, "test/client/api", name), "utf8");
       assert.equal(report, held, `${name}: if the change is meant, npm run build:client -- --api-report writes it`);
+    }
+  });
+
+  it("has a reference in which each exported name is, with what it is", async () => {
+    const names = writeReference(root, built.folder, join(built.folder, "../reference"));
+    assert.deepEqual(
+      names.filter(({ isSaid }) => !isSaid),
+      [],
+    );
+    assert.isTrue((await readdir(join(built.folder, "../reference"))).includes("index.html"));
+    for (const report of await readdir(join(root, "test/client/api"))) {
+      const text = await readFile(join(root, "test/client/api", report), "utf8");
+      const declared = text.matchAll(/^export (?:abstract )?(?:const|class|function|interface|type) (\w+)/gm);
+      const renamed = text.matchAll(/^export \{ (?:\w+ as )?(\w+) \}/gm);
+      const exported = new Set([...declared, ...renamed].map(([, name = ""]) => name)); // of overloads and types once
+      const of = names.filter(({ module }) => module.split("/").at(-1) === report.replace(".api.md", ""));
+      assert.sameMembers([...new Set(of.map(({ name }) => name))], [...exported], report);
     }
   });
 
