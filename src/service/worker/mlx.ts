@@ -22,14 +22,29 @@ let minorDebt = 0;
 let fullDebt = 0;
 
 /**
- * To be awaited between steps: MLX arrays are freed by V8's collector, whose finalizers run when the event loop turns.
- * A loop without it grew to 10 GB on a 1.5 GB model. Nearly all arrays die within a step or two, so collecting the
- * young generation frees them (measured: the same resident size as full collections, at half their cost); a full one
- * now and then takes what was promoted.
+ * To be awaited between steps. The project's own binding frees what a step made with its scope (scheduler/step-scope.ts),
+ * so the event loop turns and nothing else. With node-mlx arrays are freed by V8's collector alone, whose finalizers run
+ * when the event loop turns: a loop without it grew to 10 GB on a 1.5 GB model. Nearly all arrays die within a step or
+ * two, so collecting the young generation frees them (measured: the same resident size as full collections, at half their
+ * cost); a full one now and then takes what was promoted.
  *
  * @param steps what was done since the last call, as a number of decode steps
  */
 export const collectBetweenSteps = (steps: number): Promise<void> => {
+  if (mx.binding === "node-mlx") collectFor(steps);
+  return turn();
+};
+
+/** Frees what is left behind, buffers that MLX keeps among it, for when there is time: while loading, before a pause. */
+export const collect = async (): Promise<void> => {
+  collectGarbage();
+  await turn();
+  mx.clearCache();
+};
+
+const turn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+
+const collectFor = (steps: number): void => {
   minorDebt += steps;
   fullDebt += steps;
   if (fullDebt >= stepsPerFullCollection) {
@@ -39,13 +54,6 @@ export const collectBetweenSteps = (steps: number): Promise<void> => {
     minorDebt = 0;
     collectGarbage({ type: "minor" });
   }
-  return new Promise((resolve) => setImmediate(resolve));
-};
-
-/** Frees what is left behind, buffers that MLX keeps among it, for when there is time: before a pause. */
-export const collect = async (): Promise<void> => {
-  await collectBetweenSteps(stepsPerFullCollection);
-  mx.clearCache();
 };
 
 /**

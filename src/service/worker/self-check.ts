@@ -10,6 +10,15 @@ import { mx, type Tensor } from "./mlx.ts";
 
 /** Throws LoadError. It is also the warm-up: what is slow or broken shows here, before the first request. */
 export const checkAgainstItself = (model: Model): void => {
+  const scope = mx.openScope();
+  try {
+    compareAnswers(model);
+  } finally {
+    mx.closeScope(scope);
+  }
+};
+
+const compareAnswers = (model: Model): void => {
   const [long, short] = [tokensOf(model, 4), tokensOf(model, 2)];
   const expected = alone(model, long, 1);
   const longAlone = alone(model, long);

@@ -23,6 +23,8 @@ export const openAdapter = (directory: string, parts: Adapters["parts"]): ReadPa
   if (!existsSync(join(directory, weightsFile))) throw new LoadError(`${weightsFile} is missing`);
   checkFile(directory, weightsFile);
   const tensors = new Map(Object.entries(mx.load(join(directory, weightsFile))));
+  // Parts are read over several steps.
+  for (const tensor of tensors.values()) tensor.keep();
   checkNames(tensors.keys(), parts, isAdapted);
   for (const [name, { inputs, out }] of parts) {
     if (!isAdapted(name)) continue;
@@ -34,7 +36,9 @@ export const openAdapter = (directory: string, parts: Adapters["parts"]): ReadPa
     if (tensor === undefined) throw new RangeError(`tensor ${name} was read before`);
     tensors.delete(name);
     assertFinite(name, tensor);
-    return tensor.astype(mx.float32);
+    const taken = tensor.astype(mx.float32);
+    tensor.dispose();
+    return taken;
   };
   return (name): LowRank | undefined =>
     isAdapted(name)

@@ -61,7 +61,8 @@ export class Adapters {
     const key = slots.every((slot) => slot === 0) ? "" : slots.join();
     if (key === this.key) return;
     this.key = key;
-    this.rows = key === "" ? undefined : { count: slots.length, slots: mx.array([...slots], mx.int32) };
+    this.rows?.slots.dispose();
+    this.rows = key === "" ? undefined : { count: slots.length, slots: mx.array([...slots], mx.int32).keep() };
   }
 
   /** Fills a slot anew, layer by layer, each when the next value is asked for. No row may use it meanwhile. */
@@ -78,7 +79,7 @@ class AdaptedLayer {
   readonly inputs: number;
   private readonly outputs: number;
   /** Undefined: no adapter changes this layer. */
-  private stack: { readonly a: Tensor; readonly b: Tensor } | undefined;
+  private stack: LowRank | undefined;
   /** Of each slot; 0 where its adapter leaves the layer as it is. */
   private ranks: number[] = [0];
 
@@ -103,11 +104,14 @@ class AdaptedLayer {
       each === slot ? own : this.entry(each),
     );
     this.ranks = entries.map((entry) => entry?.a.shape[2] ?? 0);
-    const rank = Math.max(...this.ranks);
-    if (rank === 0) {
-      this.stack = undefined;
-      return;
-    }
+    const stack = this.stackOf(entries, Math.max(...this.ranks));
+    this.stack?.a.dispose();
+    this.stack?.b.dispose();
+    this.stack = stack;
+  }
+
+  private stackOf(entries: ReadonlyArray<LowRank | undefined>, rank: number): LowRank | undefined {
+    if (rank === 0) return undefined;
     const a = mx.concatenate(
       entries.map((entry) => padded(entry?.a, [1, this.inputs, rank], 2)),
       0,
@@ -117,7 +121,7 @@ class AdaptedLayer {
       0,
     );
     mx.eval(a, b);
-    this.stack = { a, b };
+    return { a: a.keep(), b: b.keep() };
   }
 
   private entry(slot: number): LowRank | undefined {

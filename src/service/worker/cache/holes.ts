@@ -34,6 +34,11 @@ export class Holes {
     this.counts = Array.from({ length: rows }, () => 0);
   }
 
+  /** What it holds on the device. */
+  get tensors(): ReadonlyArray<Tensor> {
+    return this.known === undefined ? [] : [this.known];
+  }
+
   /** Columns of a row that are holes. */
   count(row: number): number {
     return this.counts[row] ?? 0;

@@ -127,6 +127,11 @@ export class KVCache {
     return this.holes === undefined ? 0 : this.filled - Math.max(...this.starts.map((_, row) => this.length(row)));
   }
 
+  /** All that it holds. */
+  get tensors(): ReadonlyArray<Tensor> {
+    return [...this.arrays, ...(this.holes?.tensors ?? [])];
+  }
+
   /** For evaluation. */
   get arrays(): ReadonlyArray<Tensor> {
     return [...this.keys, ...this.values];

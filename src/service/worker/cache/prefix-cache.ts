@@ -6,6 +6,7 @@
  * beginnings. What a sequence has in common with one that is here already is kept once, for both: of it a copy is made of
  * the rest alone. Partitions share nothing. Least recently used goes first when the budget is full.
  */
+import type { Tensor } from "../mlx.ts";
 import type { RowSnapshot } from "./row-copies.ts";
 import { PrefixTree } from "./prefix-tree.ts";
 
@@ -103,7 +104,9 @@ export class PrefixCache {
     for (const { snapshot } of pieces) {
       const holders = this.holders.get(snapshot) ?? 0;
       this.holders.set(snapshot, holders + 1);
-      if (holders === 0) this.usedBytes += snapshot.bytes;
+      if (holders > 0) continue;
+      this.usedBytes += snapshot.bytes;
+      for (const tensor of tensorsOf(snapshot)) tensor.keep();
     }
   }
 
@@ -115,6 +118,7 @@ export class PrefixCache {
       else {
         this.holders.delete(snapshot);
         this.usedBytes -= snapshot.bytes;
+        for (const tensor of tensorsOf(snapshot)) tensor.dispose();
       }
     }
     const tree = this.partitions.get(entry.partition);
@@ -122,6 +126,8 @@ export class PrefixCache {
     if (tree?.isEmpty === true) this.partitions.delete(entry.partition);
   }
 }
+
+const tensorsOf = ({ keys, values }: RowSnapshot): ReadonlyArray<Tensor> => [...keys, ...values];
 
 const firstOf = (pieces: ReadonlyArray<SnapshotPiece>, tokens: number): ReadonlyArray<SnapshotPiece> => {
   const first: SnapshotPiece[] = [];

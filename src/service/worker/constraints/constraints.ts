@@ -126,6 +126,7 @@ export class Constraints {
     fed: Tensor | undefined,
     rows: Rows,
   ): { readonly masks: ReadonlyArray<Tensor | undefined>; readonly resting: ReadonlySet<number> } {
+    this.forgetMasks();
     const ids = fed?.tolist() as ReadonlyArray<number> | undefined;
     const masks = rows.map((): Tensor | undefined => undefined);
     const asked: ConstrainedRow[] = [];
@@ -188,9 +189,16 @@ export class Constraints {
     const tensor = known ?? this.onDevice(mask.words, cleared, set);
     this.masks.delete(key);
     this.masks.set(key, tensor);
-    const [oldest] = this.masks.keys();
-    if (this.masks.size > maxMasks && oldest !== undefined) this.masks.delete(oldest);
     return tensor;
+  }
+
+  /** Between two passes, so that none is freed that a row of this one still needs. */
+  private forgetMasks(): void {
+    for (const [key, mask] of this.masks) {
+      if (this.masks.size <= maxMasks) break;
+      this.masks.delete(key);
+      mask.dispose();
+    }
   }
 
   /** bool [1, vocabulary]: the words' bits, the first tokens of them cleared and then the others set. */
@@ -208,14 +216,14 @@ export class Constraints {
     const bits = mx.bitwiseAnd(mx.rightShift(packed, places), ones).reshape(1, halves.length * 16);
     const bool = mx.greater(bits.index(mx.Slice(), mx.Slice(0, this.vocabularySize)), 0);
     mx.asyncEval(bool);
-    return bool;
+    return bool.keep();
   }
 
   private get everything(): Tensor {
     const key = "everything";
     const known = this.masks.get(key);
     if (known !== undefined) return known;
-    const made = mx.greater(mx.full([1, this.vocabularySize], 1, mx.int32), 0);
+    const made = mx.greater(mx.full([1, this.vocabularySize], 1, mx.int32), 0).keep();
     this.masks.set(key, made);
     return made;
   }

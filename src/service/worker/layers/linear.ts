@@ -109,7 +109,12 @@ export const multiplyPlain = (weight: Tensor, inPieces: boolean): Linear => {
   const splits = new Map<number, Tensor | undefined>();
   const split = (tokens: number): Tensor | undefined => {
     const pieces = inPieces ? piecesFor(tokens, inputs, out) : 1;
-    return pieces === 1 ? undefined : weight.reshape(pieces, out / pieces, inputs).transpose(0, 2, 1);
+    return pieces === 1
+      ? undefined
+      : weight
+          .reshape(pieces, out / pieces, inputs)
+          .transpose(0, 2, 1)
+          .keep();
   };
   return (x) => {
     const tokens = x.size / inputs;

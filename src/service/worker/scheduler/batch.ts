@@ -1,6 +1,6 @@
 /** The rows of sequences that decode together: how they join, and how the batch shrinks when they have left. */
 import type { KVCache } from "../cache/kv-cache.ts";
-import type { PendingLogprobs } from "../sampling/logprobs.ts";
+import { type PendingLogprobs, tensorsOf } from "../sampling/logprobs.ts";
 import { mx, type Tensor } from "../mlx.ts";
 import type { Sequence } from "../sequence/sequence.ts";
 
@@ -17,6 +17,11 @@ export interface Batch {
 
 /** The tokens that follow a forward pass. */
 export type Chosen = Pick<Batch, "next" | "logprobs">;
+
+export const tensorsOfChosen = ({ next, logprobs }: Chosen): ReadonlyArray<Tensor> => [
+  next,
+  ...logprobs.flatMap(({ tensors }) => tensorsOf(tensors)),
+];
 
 /**
  * Moves sequences whose prompts are computed into free rows of the batch, and new ones where there are too few. Where

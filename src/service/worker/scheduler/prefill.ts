@@ -3,7 +3,7 @@ import type { CacheShape } from "../cache/cache-size.ts";
 import { KVCache } from "../cache/kv-cache.ts";
 import { mx, type Tensor } from "../mlx.ts";
 import type { Sequence } from "../sequence/sequence.ts";
-import type { Chosen } from "./batch.ts";
+import { type Chosen, tensorsOfChosen } from "./batch.ts";
 import { EmbeddingPool } from "./embedding-pool.ts";
 import { spareColumns } from "./memory-plan.ts";
 import { type Candidate, uncachedTokens } from "./prefill-group.ts";
@@ -48,6 +48,17 @@ export class Prefill {
     this.tokens = mx.array(padded, mx.int32);
     const sequences = group.map(({ sequence }) => sequence);
     this.pool = sequences.some(({ embedding }) => embedding !== undefined) ? new EmbeddingPool(sequences) : undefined;
+  }
+
+  /** What its later slices need, and its first output tokens. */
+  get tensors(): ReadonlyArray<Tensor> {
+    const { tokens, cache, pool, chosen } = this;
+    return [
+      tokens,
+      ...cache.tensors,
+      ...(pool?.arrays ?? []),
+      ...(chosen === undefined ? [] : tensorsOfChosen(chosen)),
+    ];
   }
 
   /** The sequences that are still there. */

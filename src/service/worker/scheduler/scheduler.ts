@@ -13,10 +13,11 @@ import type { Model } from "../architectures/Model.ts";
 import { bytesOf, snapshotBytes, withSlack } from "../cache/cache-size.ts";
 import { PrefixCache } from "../cache/prefix-cache.ts";
 import type { Constraints } from "../constraints/constraints.ts";
+import type { Tensor } from "../mlx.ts";
 import type { SequenceEvent, SubmitMessage, WorkerLimits } from "../protocol.ts";
 import { Sequence } from "../sequence/sequence.ts";
 import type { Speculator } from "../speculation/speculator.ts";
-import { type Batch, type Chosen, joinBatch, rowsInUse, shrinkBatch } from "./batch.ts";
+import { type Batch, type Chosen, joinBatch, rowsInUse, shrinkBatch, tensorsOfChosen } from "./batch.ts";
 import { TokenChooser } from "./choose-tokens.ts";
 import { Decoder } from "./decode.ts";
 import { StepEvents } from "./events.ts";
@@ -27,6 +28,7 @@ import { sharesWork } from "./prefill-group.ts";
 import { PrefillSlicer } from "./prefill-slice.ts";
 import { TokenReader, type UnreadTokens } from "./read-tokens.ts";
 import { SlicePace } from "./slice-pace.ts";
+import { StepScope } from "./step-scope.ts";
 import { takeGroup } from "./take-group.ts";
 import { DraftVerifier, type Verifying } from "./verify-drafts.ts";
 import { WaitingQueue } from "./waiting-queue.ts";
@@ -53,6 +55,7 @@ export class Scheduler {
   private readonly slicer: PrefillSlicer;
   private readonly verifier: DraftVerifier | undefined;
   private readonly events = new StepEvents();
+  private readonly scope = new StepScope();
   private readonly waiting = new WaitingQueue();
   private prefill: Prefill | undefined;
   private batch: Batch | undefined;
@@ -122,6 +125,21 @@ export class Scheduler {
 
   /** Does one step; what happened since the last is told by `takeEvents`. Returns its work in decode steps. */
   step(): number {
+    return this.scope.run(
+      () => this.compute(),
+      () => this.tensors(),
+    );
+  }
+
+  /** What the next step goes on with. The prefix cache, adapters and masks of constraints own theirs. */
+  private *tensors(): Iterable<Tensor> {
+    const { batch, prefill, speculator } = this;
+    if (batch !== undefined) yield* [...batch.cache.tensors, ...tensorsOfChosen(batch)];
+    if (prefill !== undefined) yield* prefill.tensors;
+    yield* speculator?.tensors ?? [];
+  }
+
+  private compute(): number {
     const begun = this.now();
     this.speculator?.begin(begun);
     this.expire();

@@ -61,6 +61,11 @@ export class DraftModel {
     return (this.cache?.bytes ?? 0) + (this.catchingUp?.cache.bytes ?? 0);
   }
 
+  /** What it goes on with. */
+  get tensors(): ReadonlyArray<Tensor> {
+    return [...(this.cache?.tensors ?? []), ...(this.catchingUp?.cache.tensors ?? [])];
+  }
+
   /** Takes in what has become of the proposals and lets go of all sequences but these. */
   retain(sequences: ReadonlySet<Sequence>): void {
     if (this.catchingUp !== undefined && !sequences.has(this.catchingUp.sequence)) this.catchingUp = undefined;

@@ -6,6 +6,7 @@
  * the draft model, of the machine how long steps take (pace.ts). So it drafts where that gives more tokens in the same
  * time: Leviathan et al. 2023, "Fast Inference from Transformers via Speculative Decoding", section 3.
  */
+import type { Tensor } from "../mlx.ts";
 import type { SpeculationMode } from "../protocol.ts";
 import type { Sequence } from "../sequence/sequence.ts";
 import type { DraftModel } from "./draft-model.ts";
@@ -66,6 +67,11 @@ export class Speculator {
 
   get kvCacheBytes(): number {
     return this.model?.kvCacheBytes ?? 0;
+  }
+
+  /** What its model goes on with. */
+  get tensors(): ReadonlyArray<Tensor> {
+    return this.model?.tensors ?? [];
   }
 
   /** A step begins: the one before has taken until now. */
