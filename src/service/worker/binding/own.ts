@@ -1,11 +1,12 @@
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 
 import prebuilt from "../../../../binding/prebuilt/manifest.json" with { type: "json" };
 import type { Core } from "./core.ts";
 
-const root = join(import.meta.dirname, "../../../..");
+const root = fileURLToPath(new URL("../../../..", import.meta.url));
 
 export interface OwnFiles {
   /** The addon for this kind of machine; docs/engine.md tells how it is built. */

@@ -1,0 +1,75 @@
+/** The service, its programs and the command as they are deployed: bundled, with what they need beside them. */
+import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join, relative, resolve } from "node:path";
+import { rolldown } from "rolldown";
+
+import manifest from "../../binding/prebuilt/manifest.json" with { type: "json" };
+import about from "../../package.json" with { type: "json" };
+import { licencesOf } from "./licences.ts";
+import { placeBesides } from "./place-besides.ts";
+
+/** What runs as a program or a thread of its own. */
+const programs = {
+  mlxd: "src/cli/main.ts",
+  service: "src/service/main.ts",
+  engine: "src/service/worker/main.ts",
+  "grammar-thread": "src/service/worker/constraints/grammar-thread.ts",
+  "sandbox-lane": "src/service/sandbox/lane/main.ts",
+  "sandbox-watchdog": "src/service/sandbox/lane/watchdog.ts",
+} as const;
+
+export interface ArtefactOptions {
+  /** As Node names them: `linux-x64`. Those of MLX that are not for this machine have to be fetched where it is unpacked. */
+  readonly platform: string;
+}
+
+/** Writes it into this folder, which is emptied before. */
+export const buildArtefact = async (root: string, folder: string, { platform }: ArtefactOptions): Promise<void> => {
+  rmSync(folder, { recursive: true, force: true });
+  mkdirSync(folder, { recursive: true });
+  const bundle = await rolldown({
+    cwd: root,
+    input: programs,
+    platform: "node",
+    // Its paths are for the type checker: they lead to declarations.
+    tsconfig: false,
+    // Loaded by require and only where it is named: its build is of the machine that runs it.
+    external: ["@frost-beta/mlx"],
+    plugins: [placeBesides(root, programs)],
+    logLevel: "warn",
+    onLog: (level, log) => {
+      if (level === "warn") throw new Error(`the bundler warns: ${log.message}`);
+    },
+  });
+  const { output } = await bundle.write({
+    dir: join(folder, "lib"),
+    format: "esm",
+    sourcemap: true,
+    sourcemapPathTransform: (source, map) => relative(root, resolve(dirname(map), source)),
+    // All in one folder, so that what lies beside a file lies beside every file.
+    entryFileNames: "[name].js",
+    chunkFileNames: "[name]-[hash].js",
+  });
+  await bundle.close();
+  const modules = output.flatMap((file) => (file.type === "chunk" ? file.moduleIds : []));
+  writeFileSync(join(folder, "THIRD-PARTY-LICENSES"), licencesOf(modules));
+  copyBesides(root, folder, platform);
+};
+
+const copyBesides = (root: string, folder: string, platform: string): void => {
+  const copy = (path: string, to = path): void =>
+    cpSync(join(root, path), join(folder, to), { recursive: true, dereference: true });
+  for (const path of ["LICENSE", "CHANGELOG.md", "proto/mlxd.binpb", "models/demo"]) copy(path);
+  copy("deploy/mlxd.example.yaml", "mlxd.example.yaml");
+  copy(`binding/prebuilt/${platform}.node`);
+  // Where the addon looks for them. Another machine's are fetched when it is set up there.
+  const libraries = `.cache/mlx-${manifest.mlx}`;
+  if (platform === `${process.platform}-${process.arch}` && existsSync(join(root, libraries))) copy(libraries);
+  else for (const path of ["scripts/with-mlx", "binding/requirements.txt"]) copy(path);
+  const { name, version, license, engines } = about;
+  const described = { name, version, license, engines, type: "module", os: [platform.split("-")[0]] };
+  writeFileSync(join(folder, "package.json"), `${JSON.stringify(described, null, 2)}\n`);
+  mkdirSync(join(folder, "bin"));
+  writeFileSync(join(folder, "bin/mlxd"), readFileSync(join(import.meta.dirname, "mlxd.sh")));
+  chmodSync(join(folder, "bin/mlxd"), 0o755);
+};

@@ -1,0 +1,103 @@
+/** What `npm run build` writes, away from the checkout: it runs with Node alone, and holds nothing of the machine it was built on. */
+import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { createInterface } from "node:readline";
+import { promisify } from "node:util";
+import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest";
+
+import { buildArtefact } from "../../scripts/artefact/build.ts";
+import { createMlxdClient } from "../../src/client/node.ts";
+
+const root = join(import.meta.dirname, "../..");
+const run = promisify(execFile);
+
+describe("the artefact", { timeout: 300_000 }, () => {
+  let folder = "";
+  let artefact = "";
+  let environment: Record<string, string> = {};
+  beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), "mlxd-artefact-"));
+    await buildArtefact(root, join(folder, "built"), { platform: `${process.platform}-${process.arch}` });
+    // Wherever it is put.
+    artefact = join(folder, "a place of its own");
+    renameSync(join(folder, "built"), artefact);
+    environment = { PATH: `${dirname(process.execPath)}:/usr/bin:/bin`, HOME: folder };
+  }, 300_000);
+  afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+  const mlxd = (args: readonly string[], more: Record<string, string> = {}) =>
+    run(join(artefact, "bin/mlxd"), args, { cwd: folder, env: { ...environment, ...more } });
+
+  /** The service's address, and how to end it. */
+  const serve = async () => {
+    const child = spawn(join(artefact, "bin/mlxd"), ["serve", "--port", "0"], {
+      cwd: folder,
+      env: environment,
+      stdio: ["ignore", "pipe", "inherit"],
+    });
+    const stop = async (): Promise<number | null> => {
+      if (child.exitCode === null) {
+        child.kill("SIGTERM");
+        await once(child, "exit");
+      }
+      return child.exitCode;
+    };
+    for await (const line of createInterface({ input: child.stdout })) {
+      const url = /ready at (http:\S+)/.exec(line)?.[1];
+      if (url !== undefined) return { url, stop };
+    }
+    return assert.fail(`it ended with ${child.exitCode} before it was ready`);
+  };
+
+  it("serves from its own files: engine, sandbox, grammars, descriptors, the demo model and the command", async () => {
+    const service = await serve();
+    try {
+      const client = createMlxdClient({ baseUrl: service.url });
+      assert.include(
+        JSON.stringify(await client.serverInfo(), (_, value) => (typeof value === "bigint" ? String(value) : value)),
+        '"own"',
+      );
+      assert.include((await client.generate("What is 2+2?", { temperature: 0 })).text, "4");
+      const constraint = { regex: "(yes|no) [0-9]{3}" };
+      assert.match((await client.generate("What is 2+2?", { constraint })).text, /^(yes|no) \d{3}$/);
+      assert.isAbove((await client.tokenize("ab cd ".repeat(20_000))).ids.length, 20_000, "what the sandbox reads");
+      client.close();
+      const told = await mlxd(["generate", "What is 2+2?", "--temperature", "0", "--server", service.url]);
+      assert.include(told.stdout, "4");
+    } finally {
+      assert.equal(await service.stop(), 0);
+    }
+  });
+
+  it("says its version, and which Node it needs", async () => {
+    const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+    assert.include((await mlxd(["--version"])).stdout, version);
+    const old = join(folder, "old-node");
+    writeFileSync(old, "#!/bin/sh\necho v20.11.0\n", { mode: 0o755 });
+    const failed = await mlxd(["--version"], { MLXD_NODE: old }).catch((error: { stderr: string }) => error);
+    assert.include(failed.stderr, "mlxd needs Node >= 24, and found v20.11.0");
+  });
+
+  it("has a source map for each file, the licence of each package, and no path of the checkout", () => {
+    const files = readdirSync(join(artefact, "lib"));
+    const licences = readFileSync(join(artefact, "THIRD-PARTY-LICENSES"), "utf8");
+    const packages = new Set<string>();
+    for (const file of files) {
+      const text = readFileSync(join(artefact, "lib", file), "utf8");
+      assert.notInclude(text, root, file);
+      if (!file.endsWith(".map")) continue;
+      for (const source of JSON.parse(text).sources as string[]) {
+        const name = /node_modules\/((?:@[^/]+\/)?[^/]+)\//.exec(source)?.[1];
+        if (name !== undefined) packages.add(name);
+      }
+    }
+    for (const name of packages) assert.match(licences, new RegExp(`^${name} \\d`, "m"));
+    assert.isAtLeast(packages.size, 10);
+    const sources = files.filter((file) => file.endsWith(".js"));
+    const large = sources.filter((file) => readFileSync(join(artefact, "lib", file)).length > 200);
+    for (const file of large) assert.include(files, `${file}.map`);
+  });
+});
