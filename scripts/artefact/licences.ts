@@ -6,7 +6,8 @@ import { join } from "node:path";
 export const licencesOf = (modules: ReadonlyArray<string>): string => {
   const folders = new Set(modules.flatMap((id) => /^.*\/node_modules\/(?:@[^/]+\/)?[^/]+/.exec(id)?.[0] ?? []));
   const texts = [...folders].toSorted().map((folder) => {
-    const { name, version, license } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
+    const about = JSON.parse(readFileSync(join(folder, "package.json"), "utf8")) as Readonly<Record<string, string>>;
+    const { name, version, license } = about;
     if (typeof license !== "string") throw new Error(`${name} does not say which licence it has`);
     return `${name} ${version}, ${license}\n\n${licenceText(folder)}`;
   });
