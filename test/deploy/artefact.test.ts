@@ -1,7 +1,7 @@
 /** What `npm run build` writes, away from the checkout: it runs with Node alone, and holds nothing of the machine it was built on. */
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
@@ -21,19 +21,34 @@ describe("the artefact", { timeout: 300_000 }, () => {
   beforeAll(async () => {
     folder = mkdtempSync(join(tmpdir(), "mlxd-artefact-"));
     await buildArtefact(root, join(folder, "built"), { platform: `${process.platform}-${process.arch}` });
-    // Wherever it is put.
     artefact = join(folder, "a place of its own");
-    renameSync(join(folder, "built"), artefact);
     environment = { PATH: `${dirname(process.execPath)}:/usr/bin:/bin`, HOME: folder };
+    writeFileSync(join(folder, "mlxd.yaml"), "service:\n  port: 0\n");
+    const [copy = ""] = await commands();
+    await run("sh", ["-c", copy], { env: environment });
+    rmSync(join(folder, "built"), { recursive: true });
   }, 300_000);
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+  /** The page's commands that put it in its place and start it; here they are another place and file. */
+  const commands = async (): Promise<ReadonlyArray<string>> => {
+    const page = readFileSync(join(root, "docs/deploy.md"), "utf8");
+    const block = /^```sh\n(cp .*?)^```$/ms.exec(page)?.[1] ?? assert.fail("docs/deploy.md copies nothing");
+    return block
+      .trim()
+      .replaceAll("dist/mlxd", `'${join(folder, "built")}'`)
+      .replaceAll("/opt/mlxd", `'${artefact}'`)
+      .replaceAll("/etc/mlxd.yaml", `'${join(folder, "mlxd.yaml")}'`)
+      .split("\n");
+  };
 
   const mlxd = (args: readonly string[], more: Record<string, string> = {}) =>
     run(join(artefact, "bin/mlxd"), args, { cwd: folder, env: { ...environment, ...more } });
 
   /** The service's address, and how to end it. */
   const serve = async () => {
-    const child = spawn(join(artefact, "bin/mlxd"), ["serve", "--port", "0"], {
+    const [, start = ""] = await commands();
+    const child = spawn("sh", ["-c", `exec ${start}`], {
       cwd: folder,
       env: environment,
       stdio: ["ignore", "pipe", "inherit"],
