@@ -5,24 +5,16 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { afterAll, assert, beforeAll, describe, it } from "vitest";
+import { assert, describe, it } from "vitest";
 
-import { createMlxdClient, type MlxdClient, type PreparationReport } from "../../src/client/node.ts";
+import type { PreparationReport } from "../../src/client/node.ts";
 import { onTerminal, runCommand, startCommand } from "../support/mlxd-command.ts";
-import { type RunningService, startService } from "../support/running-service.ts";
+import { startService } from "../support/running-service.ts";
+import { serveForTests } from "../support/served-client.ts";
 
-let service: RunningService;
-let client: MlxdClient;
-beforeAll(async () => {
-  service = await startService();
-  client = createMlxdClient({ baseUrl: service.url });
-});
-afterAll(async () => {
-  client.close();
-  await service.stop();
-});
+const served = serveForTests();
 
-const mlxd = (...args: string[]) => runCommand(args, { MLXD_SERVER: service.url });
+const mlxd = (...args: string[]) => runCommand(args, { MLXD_SERVER: served.service.url });
 
 /** What it prints when it ends well and has nothing to complain of. */
 const output = async (...args: string[]): Promise<string> => {
@@ -44,17 +36,18 @@ describe("mlxd models", () => {
   });
 
   it("prints what the API says as JSON, of all and of one", async () => {
-    assert.deepEqual(await json("models"), plain(await client.listModels()));
-    assert.deepEqual(await json("models", "demo"), plain(await client.getModel("demo")));
+    assert.deepEqual(await json("models"), plain(await served.client.listModels()));
+    assert.deepEqual(await json("models", "demo"), plain(await served.client.getModel("demo")));
   });
 
   it("tells every field of one", async () => {
     const told = await output("models", "demo");
-    for (const name of Object.keys(await client.getModel("demo"))) assert.match(told, new RegExp(`^${name}\\b`, "m"));
+    for (const name of Object.keys(await served.client.getModel("demo")))
+      assert.match(told, new RegExp(`^${name}\\b`, "m"));
   });
 
   it("lists what is in memory, with how often it was used", async () => {
-    await client.loadModel("demo");
+    await served.client.loadModel("demo");
     const [header = "", row = ""] = (await output("models", "--loaded")).split("\n");
     assert.match(header, /^ID +STATE +LAST USED +USES +LOADED +SIZE +PINNED$/);
     assert.match(row, /^demo +active +20\S+Z +\d+ +20\S+Z +[\d.]+ MiB$/);
@@ -62,7 +55,7 @@ describe("mlxd models", () => {
       (await json("models", "--loaded")).map(({ id }: { id: string }) => id),
       ["demo"],
     );
-    await client.unloadAllModels();
+    await served.client.unloadAllModels();
     assert.equal(await output("models", "--loaded"), "No model is in memory.\n");
   });
 
@@ -75,25 +68,25 @@ describe("mlxd models", () => {
 
 describe("mlxd compatibility", () => {
   it("lists what models are run with and how they did", async () => {
-    await client.loadModel("demo");
+    await served.client.loadModel("demo");
     const [header = "", row = ""] = (await output("compatibility")).split("\n");
     assert.match(header, /^KEY +FAMILY +TEMPLATE +TEMPERATURE +TOP P +TOKENS +LOADED +QUALITY +TRIED +FOUND$/);
     assert.match(row, /^local_mlx:demo +\S+ +\S+ +[\d.]+ +[\d.]+ +[\d,]+ +yes +ok +20\S+Z$/);
-    assert.deepEqual(await json("compatibility"), plain(await client.listCompatibilityProfiles()));
+    assert.deepEqual(await json("compatibility"), plain(await served.client.listCompatibilityProfiles()));
   });
 });
 
 describe("mlxd load, unload and pin", () => {
   it("load, tell and unload a model", async () => {
     assert.match(await output("unload", "demo"), /^demo is unloaded; it had [\d.]+ MiB\n$/);
-    assert.equal((await client.getModel("demo")).state, "available");
+    assert.equal((await served.client.getModel("demo")).state, "available");
     assert.equal(await output("unload", "demo"), "demo was not loaded\n");
     assert.match(await output("load", "demo", "--check"), /it fits\n$/);
-    assert.equal((await client.getModel("demo")).state, "available");
+    assert.equal((await served.client.getModel("demo")).state, "available");
     assert.match(await output("load", "demo"), /^demo is loaded/);
-    assert.equal((await client.getModel("demo")).state, "active");
+    assert.equal((await served.client.getModel("demo")).state, "active");
     assert.deepInclude(await json("load"), { id: "demo", state: "active" });
-    assert.deepEqual(await json("load", "--check"), plain(await client.checkModelFit()));
+    assert.deepEqual(await json("load", "--check"), plain(await served.client.checkModelFit()));
     assert.match(await output("unload", "--all"), /^unloaded: demo; they had/);
     assert.deepInclude(await json("unload", "--all", "--force"), { unloaded: [] });
   });
@@ -114,7 +107,7 @@ describe("mlxd load, unload and pin", () => {
   });
 
   it("pin a model, which unload --all then leaves", async () => {
-    await client.loadModel("demo");
+    await served.client.loadModel("demo");
     assert.equal(await output("pin", "demo"), "demo is pinned\n");
     assert.match(await output("unload", "--all"), /^nothing was unloaded\ndemo stays: /);
     assert.deepInclude(await json("pin", "demo", "--off"), { id: "demo", pinned: false });
@@ -156,7 +149,7 @@ describe("mlxd generate", () => {
 
   it("reads the prompt from a pipe, with and without -", async () => {
     for (const args of [["generate"], ["generate", "-"]]) {
-      const { stdout } = await runCommand([...args, "--server", service.url], {}, "What is 2+2?\n");
+      const { stdout } = await runCommand([...args, "--server", served.service.url], {}, "What is 2+2?\n");
       assert.equal(stdout, "2 + 2 is 4.\n");
     }
   });
@@ -165,7 +158,7 @@ describe("mlxd generate", () => {
     const sampling = ["--temperature", "0.7", "--top-p", "0.8", "--top-k", "9", "--seed", "5", "--stop", "zz"];
     const { generationId, ...result } = await json("generate", "What is 2+2?", ...sampling, "--stop", "yy");
     assert.match(generationId, /^gen_/);
-    const { generationId: _, ...expected } = await client.generate("What is 2+2?", {
+    const { generationId: _, ...expected } = await served.client.generate("What is 2+2?", {
       temperature: 0.7,
       topP: 0.8,
       topK: 9,
@@ -213,20 +206,20 @@ describe("mlxd generate", () => {
   });
 
   it("is cancelled on the server by Ctrl-C", async () => {
-    const before = await client.stats();
+    const before = await served.client.stats();
     const {
       process: child,
       says,
       ended,
     } = startCommand(["generate", "Count from 1 to 9", "--ignore-eos", "--temperature", "0"], {
-      MLXD_SERVER: service.url,
+      MLXD_SERVER: served.service.url,
     });
     await says(/./);
     child.kill("SIGINT");
     const { exitCode, stderr } = await ended;
     assert.deepEqual([exitCode, stderr], [130, ""]);
-    let { total } = await client.stats();
-    for (let attempt = 0; total?.running !== 0 && attempt < 100; attempt++) ({ total } = await client.stats());
+    let { total } = await served.client.stats();
+    for (let attempt = 0; total?.running !== 0 && attempt < 100; attempt++) ({ total } = await served.client.stats());
     assert.equal(total?.running, 0);
     assert.equal(total?.cancelled, (before.total?.cancelled ?? 0) + 1);
   });
@@ -234,7 +227,7 @@ describe("mlxd generate", () => {
 
 describe("mlxd chat", () => {
   const chat = (input: string, ...args: string[]) =>
-    runCommand(["chat", "--temperature", "0", ...args], { MLXD_SERVER: service.url }, input);
+    runCommand(["chat", "--temperature", "0", ...args], { MLXD_SERVER: served.service.url }, input);
 
   it("answers a turn in a line, and remembers until it is reset", async () => {
     const { exitCode, stdout, stderr } = await chat(
@@ -281,7 +274,7 @@ describe("mlxd chat", () => {
 
 describe("mlxd embed", () => {
   it("prints the vector of a text", async () => {
-    const result = await client.embed("What is 2+2?");
+    const result = await served.client.embed("What is 2+2?");
     const vector = JSON.parse(await output("embed", "What is 2+2?")) as number[];
     assert.equal(vector.length, result.embeddings[0]?.values.length);
     assert.closeTo(Math.hypot(...vector), 1, 1e-5);
@@ -298,7 +291,7 @@ describe("mlxd embed", () => {
 
 describe("mlxd tokens", () => {
   it("shows and counts the tokens", async () => {
-    const tokens = await client.tokenize("What is 2+2?", { pieces: true });
+    const tokens = await served.client.tokenize("What is 2+2?", { pieces: true });
     const lines = (await output("tokens", "What is 2+2?")).trimEnd().split("\n");
     assert.equal(lines.pop(), `${tokens.ids.length} tokens`);
     assert.deepEqual(
@@ -309,9 +302,9 @@ describe("mlxd tokens", () => {
   });
 
   it("only counts", async () => {
-    const { ids } = await client.tokenize("What is 2+2?");
+    const { ids } = await served.client.tokenize("What is 2+2?");
     assert.equal(await output("tokens", "--count", "What is 2+2?"), `${ids.length}\n`);
-    const piped = await runCommand(["tokens", "--count", "--server", service.url], {}, "What is 2+2?\n");
+    const piped = await runCommand(["tokens", "--count", "--server", served.service.url], {}, "What is 2+2?\n");
     assert.equal(piped.stdout, `${ids.length}\n`);
     assert.deepEqual(await json("tokens", "--count", "What is 2+2?"), { count: ids.length });
   });
@@ -319,8 +312,8 @@ describe("mlxd tokens", () => {
 
 describe("mlxd stats", () => {
   it("tells what the API says", async () => {
-    await client.generate("What is 2+2?");
-    const [stats, { total, models }] = [await json("stats"), await client.stats()];
+    await served.client.generate("What is 2+2?");
+    const [stats, { total, models }] = [await json("stats"), await served.client.stats()];
     assert.deepEqual(stats.total, plain(total));
     assert.deepEqual(
       stats.models.map(({ model }: { model: string }) => model),
@@ -342,9 +335,9 @@ describe("mlxd reload", () => {
 describe("on a terminal", () => {
   it("the output is styled and progress is shown, unless NO_COLOR is set", async (context) => {
     if (process.platform !== "linux") context.skip("another program than util-linux's script is needed");
-    assert.include(await onTerminal("models", { MLXD_SERVER: service.url }), "\u001b[1mID");
-    assert.notInclude(await onTerminal("models", { MLXD_SERVER: service.url, NO_COLOR: "1" }), "\u001b");
-    assert.include(await onTerminal("load demo", { MLXD_SERVER: service.url }), "loading demo ... ");
+    assert.include(await onTerminal("models", { MLXD_SERVER: served.service.url }), "\u001b[1mID");
+    assert.notInclude(await onTerminal("models", { MLXD_SERVER: served.service.url, NO_COLOR: "1" }), "\u001b");
+    assert.include(await onTerminal("load demo", { MLXD_SERVER: served.service.url }), "loading demo ... ");
   });
 });
 
@@ -368,7 +361,7 @@ describe("mlxd serve", () => {
     const folder = mkdtempSync(join(tmpdir(), "mlxd-bin-"));
     const link = join(folder, "mlxd");
     symlinkSync(fileURLToPath(new URL("../../bin/mlxd", import.meta.url)), link);
-    const { stdout } = await promisify(execFile)(link, ["models", "--server", service.url]);
+    const { stdout } = await promisify(execFile)(link, ["models", "--server", served.service.url]);
     assert.include(stdout, "demo");
     rmSync(folder, { recursive: true });
 

@@ -1,34 +1,24 @@
 /** Broken answers of a real model: it is made to end at once, by a bias on its end-of-sequence token. */
 import { readFileSync } from "node:fs";
-import { afterAll, assert, beforeAll, describe, it } from "vitest";
+import { assert, describe, it } from "vitest";
 
-import { createMlxdClient, type MlxdClient } from "../../src/client/node.ts";
 import { collect } from "../support/collect.ts";
-import { type RunningService, startService } from "../support/running-service.ts";
+import { serveForTests } from "../support/served-client.ts";
 
 const config = new URL("../../models/demo/config.json", import.meta.url);
 const { eos_token_id: eos } = JSON.parse(readFileSync(config, "utf8"));
 const endsAtOnce = { temperature: 1, logitBias: [{ tokenId: eos, bias: 100 }] };
 
-let service: RunningService;
-let client: MlxdClient;
-beforeAll(async () => {
-  service = await startService();
-  client = createMlxdClient({ baseUrl: service.url });
-});
-afterAll(async () => {
-  client.close();
-  await service.stop();
-});
+const served = serveForTests();
 
 const counted = async () => {
-  const { total } = await client.stats();
+  const { total } = await served.client.stats();
   return { retried: total?.retried, recovered: total?.recovered, running: total?.running };
 };
 
 describe("an answer that ends at once", () => {
   it("has a second attempt in a unary call, and says that this was no better", async () => {
-    const { text, usage, warnings } = await client.generate("What is 2+2?", endsAtOnce);
+    const { text, usage, warnings } = await served.client.generate("What is 2+2?", endsAtOnce);
     assert.strictEqual(text, "");
     assert.deepInclude(usage, { outputTokens: 2, discardedTokens: 1 });
     assert.deepEqual(
@@ -39,7 +29,7 @@ describe("an answer that ends at once", () => {
   });
 
   it("has one in a stream too, which starts and finishes once", async () => {
-    const events = await collect(client.stream("What is 2+2?", endsAtOnce));
+    const events = await collect(served.client.stream("What is 2+2?", endsAtOnce));
     assert.deepEqual(
       [events.at(0)?.type, events.at(-1)?.type, events.filter(({ type }) => type !== "chunk").length],
       ["started", "finished", 2],
@@ -51,9 +41,9 @@ describe("an answer that ends at once", () => {
 
   it("is left as it is with a seed, greedily, and in a raw prompt", async () => {
     for (const result of [
-      await client.generate("What is 2+2?", { ...endsAtOnce, seed: 1 }),
-      await client.generate("What is 2+2?", { ...endsAtOnce, temperature: 0 }),
-      await client.generate({ prompt: "2+2" }, endsAtOnce),
+      await served.client.generate("What is 2+2?", { ...endsAtOnce, seed: 1 }),
+      await served.client.generate("What is 2+2?", { ...endsAtOnce, temperature: 0 }),
+      await served.client.generate({ prompt: "2+2" }, endsAtOnce),
     ]) {
       assert.strictEqual(result.usage.outputTokens, 1);
       assert.deepEqual(result.warnings, []);
@@ -65,7 +55,7 @@ describe("an answer that ends at once", () => {
     const ending = (bias: number) => ({ temperature: 2, logitBias: [{ tokenId: eos, bias }], maxOutputTokens: 8 });
     const recoveredWith = async (bias: number) => {
       const items = Array.from({ length: 16 }, () => ({ input: "What is 2+2?", ...ending(bias) }));
-      const events = await collect(client.batch(items, { parallel: true }));
+      const events = await collect(served.client.batch(items, { parallel: true }));
       return events
         .flatMap((event) => (event.type === "item" && event.result ? [event.result] : []))
         .find(({ warnings }) => warnings.some(({ kind }) => kind === "regenerated"));
@@ -79,7 +69,10 @@ describe("an answer that ends at once", () => {
     assert.notStrictEqual(text.trim(), "");
     assert.strictEqual(usage.discardedTokens, 1);
     // The seed that it tells is the one that gives this answer.
-    assert.strictEqual((await client.generate("What is 2+2?", { ...ending(bias), seed: parameters.seed })).text, text);
+    assert.strictEqual(
+      (await served.client.generate("What is 2+2?", { ...ending(bias), seed: parameters.seed })).text,
+      text,
+    );
     assert.isAtLeast((await counted()).recovered ?? 0, 1);
   });
 });

@@ -1,28 +1,17 @@
 /** The demo model calls a calculator, through the real service and the client, and answers with its result. */
-import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest";
+import { assert, describe, it } from "@effect/vitest";
 
 import {
   assistantMessage,
   type Candidate,
   type ChatInput,
-  createMlxdClient,
   type GenerationParameters,
   type GenerationResult,
-  type MlxdClient,
   toolMessage,
 } from "../../src/client/node.ts";
-import { type RunningService, startService } from "../support/running-service.ts";
+import { serveForTests } from "../support/served-client.ts";
 
-let service: RunningService;
-let client: MlxdClient;
-beforeAll(async () => {
-  service = await startService();
-  client = createMlxdClient({ baseUrl: service.url });
-});
-afterAll(async () => {
-  client.close();
-  await service.stop();
-});
+const served = serveForTests();
 
 const calculator = {
   name: "calculator",
@@ -46,10 +35,10 @@ const essence = ({ text, toolCalls, finishReason, tokenIds, warnings }: Omit<Can
 /** Asks in every way; all must say the same. */
 const ask = async (input: ChatInput, parameters: GenerationParameters = {}): Promise<GenerationResult> => {
   const options = { ...parameters, tokenIds: true };
-  const unary = await client.generate(input, options);
-  const streamed = await client.stream(input, options).collect();
-  const coalesced = await client.stream(input, { ...options, flushTokens: 1000 }).collect();
-  const batch = await client.batch([{ input, ...options }]).collect();
+  const unary = await served.client.generate(input, options);
+  const streamed = await served.client.stream(input, options).collect();
+  const coalesced = await served.client.stream(input, { ...options, flushTokens: 1000 }).collect();
+  const batch = await served.client.batch([{ input, ...options }]).collect();
   for (const other of [streamed, coalesced, batch.items[0]?.result]) {
     assert.deepStrictEqual(other?.candidates.map(essence), unary.candidates.map(essence));
   }
@@ -115,7 +104,7 @@ describe("a tool", () => {
     const { candidates } = await ask(conversation, { ...parameters, candidateCount: 4, topLogprobs: 0 });
     for (const [index, candidate] of candidates.entries()) {
       const seed = (5 + index * 2_654_435_769) % 2 ** 32;
-      const alone = await client.generate(conversation, { ...parameters, seed, tokenIds: true });
+      const alone = await served.client.generate(conversation, { ...parameters, seed, tokenIds: true });
       assert.deepStrictEqual(essence(candidate), essence(alone), `candidate ${index}`);
       assert.deepStrictEqual(
         candidate.logprobs.map(({ tokenId }) => tokenId),
@@ -145,7 +134,7 @@ describe("a tool", () => {
 
   it("is called once in the events of a stream, in a piece that has all of it", async () => {
     const chunks = [];
-    for await (const event of client.stream(conversation)) if (event.type === "chunk") chunks.push(event);
+    for await (const event of served.client.stream(conversation)) if (event.type === "chunk") chunks.push(event);
     const pieces = chunks.flatMap(({ toolCalls }) => toolCalls);
     assert.lengthOf(pieces, 1);
     assert.deepInclude(pieces[0], { index: 0, name: "calculator", arguments: '{"expression": "123*45"}' });

@@ -1,20 +1,12 @@
 /** Tools whose schemas cannot be used, and calls that cannot be read, hurt nobody but their own caller. */
 import { once } from "node:events";
-import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest";
+import { assert, describe, it } from "@effect/vitest";
 
-import { createMlxdClient, type MlxdClient } from "../../src/client/node.ts";
-import { type RunningService, startService } from "../support/running-service.ts";
+import { createMlxdClient } from "../../src/client/node.ts";
+import { startService } from "../support/running-service.ts";
+import { serveForTests } from "../support/served-client.ts";
 
-let service: RunningService;
-let client: MlxdClient;
-beforeAll(async () => {
-  service = await startService();
-  client = createMlxdClient({ baseUrl: service.url });
-});
-afterAll(async () => {
-  client.close();
-  await service.stop();
-});
+const served = serveForTests();
 
 interface Answer {
   readonly code?: string;
@@ -24,7 +16,7 @@ interface Answer {
 
 const ask = async (tools: ReadonlyArray<unknown>, more: object = {}): Promise<Answer> => {
   const messages = [{ role: "ROLE_USER", content: [{ text: "What is 123 * 45?" }] }];
-  const response = await fetch(`${service.url}/mlxd.v1.GenerationService/Generate`, {
+  const response = await fetch(`${served.service.url}/mlxd.v1.GenerationService/Generate`, {
     method: "POST",
     headers: { "content-type": "application/json" },
     body: JSON.stringify({ task: { chat: { messages, tools, ...more }, sampling: { temperature: 0 } } }),
@@ -85,7 +77,7 @@ describe("a tool is refused before anything is computed", () => {
         },
       },
     });
-    const response = await fetch(`${service.url}/mlxd.v1.GenerationService/Generate`, {
+    const response = await fetch(`${served.service.url}/mlxd.v1.GenerationService/Generate`, {
       method: "POST",
       headers: { "content-type": "application/json" },
       body: body.replace('"HERE"', deep),
@@ -97,9 +89,9 @@ describe("a tool is refused before anything is computed", () => {
 
 describe("the service", () => {
   it("is as it was, and answers", async () => {
-    const { text } = await client.generate("What is 2+2?", { temperature: 0 });
+    const { text } = await served.client.generate("What is 2+2?", { temperature: 0 });
     assert.include(text, "4");
-    assert.lengthOf(service.workers(), 1);
+    assert.lengthOf(served.service.workers(), 1);
   });
 });
 

@@ -1,22 +1,12 @@
 /** The card's numbers were only read from the card. Here a sample of its questions is asked. */
-import { afterAll, assert, beforeAll, describe, it } from "vitest";
+import { assert, describe, it } from "vitest";
 import { skills } from "../../scripts/train-demo/curriculum.ts";
-import { createMlxdClient, type MlxdClient } from "../../src/client/node.ts";
 import { claims, countRight } from "../support/demo-accuracy.ts";
-import { type RunningService, startService } from "../support/running-service.ts";
+import { serveForTests } from "../support/served-client.ts";
 
 const questions = 12;
 
-let service: RunningService;
-let client: MlxdClient;
-beforeAll(async () => {
-  service = await startService();
-  client = createMlxdClient({ baseUrl: service.url });
-});
-afterAll(async () => {
-  client.close();
-  await service.stop();
-});
+const served = serveForTests();
 
 /** The most misses of a sample that a rate explains with a chance of one in a thousand or more. */
 const mostMisses = (rate: number): number => {
@@ -31,7 +21,7 @@ const mostMisses = (rate: number): number => {
   return misses;
 };
 
-describe("the demo model, asked by a client,", () => {
+describe("the demo model, asked by a served.client,", () => {
   const total = { asked: 0, right: 0, claimed: 0 };
 
   it.each(skills.map((skill) => [skill.title, skill] as const))(
@@ -40,7 +30,7 @@ describe("the demo model, asked by a client,", () => {
       const claim = claims().get(title);
       assert.isDefined(claim);
       const rate = claim.right / claim.asked;
-      const right = await countRight(client, skill, questions);
+      const right = await countRight(served.client, skill, questions);
       assert.isAtLeast(right, questions - mostMisses(1 - rate), `of ${questions}, where the card has ${100 * rate} %`);
       total.asked += questions;
       total.right += right;
