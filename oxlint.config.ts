@@ -126,6 +126,12 @@ const sibling = (folder: string, message: string): Pattern => ({ regex: `^(\\.\\
 
 const onlyWorker = "only src/service/worker loads MLX";
 const mlx: Pattern = { group: ["@frost-beta/mlx"], message: onlyWorker };
+/** The tests assert in one way: `assert`. */
+const noExpect = ["vitest", "@effect/vitest"].map((name) => ({
+  name,
+  importNames: ["expect"],
+  message: "tests use assert; support/assert-matches.ts compares in part",
+}));
 // Its own declarations do not compile here, so the worker requires it and declares what it uses.
 const mlxRequired = { name: "node:module", importNames: ["createRequire"], message: onlyWorker };
 const workerInside: Pattern = {
@@ -265,7 +271,7 @@ export default defineConfig({
     refuse(["src/cli/**"], [effect, connect, mlx, clientBesideNode, serviceBesideMain, program], [mlxRequired]),
     refuse(["src/service/*.ts"], [mlx, workerInside, connect, program], [mlxRequired, ...environmentImports]),
     ...folders.flatMap(serviceFolder),
-    refuse(["test/**", "scripts/**"], [mlx, workerInside], [mlxRequired]),
+    refuse(["test/**", "scripts/**"], [mlx, workerInside], [mlxRequired, ...noExpect]),
     // Programs that compute with MLX, and tests that make checkpoints with it.
     refuse(
       [
@@ -279,6 +285,7 @@ export default defineConfig({
         "scripts/bench/**",
       ],
       [],
+      noExpect,
     ),
     {
       // worker/layers/openblas.ts reads what OpenBLAS itself reads; worker/binding/choose.ts what tests set, too.

@@ -4,10 +4,11 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "nod
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
-import { afterAll, assert, describe, expect, it } from "@effect/vitest";
+import { afterAll, assert, describe, it } from "@effect/vitest";
 
 import type { Tensor } from "../../src/service/worker/binding/core.ts";
 import { loadOwn } from "../../src/service/worker/binding/own.ts";
+import { assertMatches } from "../support/assert-matches.ts";
 import { binding as mx } from "./binding.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "mlxd-binding-"));
@@ -349,7 +350,7 @@ describe("evaluation", () => {
 
   it("is told before: which operations are left to do", () => {
     const made = mx.matmul(mx.exp(mx.zeros([2, 2])), mx.zeros([2, 2]));
-    expect(mx.pendingPrimitives(made)).toMatchObject({ Exp: 1, Matmul: 1 });
+    assertMatches(mx.pendingPrimitives(made), { Exp: 1, Matmul: 1 });
     mx.eval(made);
     assert.deepEqual(mx.pendingPrimitives(made), {});
   });

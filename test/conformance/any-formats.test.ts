@@ -7,7 +7,7 @@ import { anyUnpack } from "@bufbuild/protobuf/wkt";
 import { createClient, type Transport } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
 import { Effect, Stream } from "effect";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, assert, beforeAll, describe, it } from "vitest";
 
 import { ErrorInfoSchema, file_google_rpc_error_details } from "../../src/client/gen/google/rpc/error_details_pb.ts";
 import { type Status } from "../../src/client/gen/google/rpc/status_pb.ts";
@@ -21,6 +21,7 @@ import { modelStatus } from "../support/listed-models.ts";
 import { prepareReport } from "../support/prepare-report.ts";
 import { eventsOf, promptOf, resultOf } from "../support/scripted-generations.ts";
 import { errorCases } from "../support/service-errors.ts";
+import { assertMatches } from "../support/assert-matches.ts";
 import { startTestServer, type TestServer } from "../support/test-server.ts";
 
 const jsonOptions = { registry: createRegistry(file_google_rpc_error_details, file_mlxd_v1_error_details) };
@@ -68,7 +69,7 @@ afterAll(() => server.close());
 /** The reason of a status, and how many details it has; all of them can be read. */
 const told = ({ code, details }: Status): string => {
   const messages = details.map((any) => anyUnpack(any, jsonOptions.registry));
-  expect(messages).not.toContain(undefined);
+  assert.notInclude(messages, undefined);
   const [info] = details;
   return `${code} ${info && anyUnpack(info, ErrorInfoSchema)?.reason}`;
 };
@@ -81,13 +82,12 @@ describe.each(formats)("over $name", ({ create }) => {
     const items = prompts.map((value) => ({ itemId: value, task: { input: { case: "prompt", value } } as const }));
     const responses = await collect(client.batchGenerate({ items }));
     const outcomes = responses.flatMap(({ event }) => (event.case === "item" ? [event.value.outcome] : []));
-    expect(outcomes.map(({ case: kind, value }) => (kind === "error" ? told(value) : kind))).toEqual([
-      "result",
-      ...expected,
-      "result",
-    ]);
+    assert.deepStrictEqual(
+      outcomes.map(({ case: kind, value }) => (kind === "error" ? told(value) : kind)),
+      ["result", ...expected, "result"],
+    );
     const last = responses.at(-1)?.event;
-    expect(last?.case === "summary" && last.value.failed).toBe(failing.size);
+    assert.strictEqual(last?.case === "summary" && last.value.failed, failing.size);
   });
 
   it("a report of PrepareModel tells every error", async () => {
@@ -98,7 +98,7 @@ describe.each(formats)("over $name", ({ create }) => {
       const event = response?.event;
       if (event?.case === "report" && event.value.error) reports.push(told(event.value.error));
     }
-    expect(reports).toEqual(expected);
+    assert.deepStrictEqual(reports, expected);
   });
 
   it("reports of LoadModel and PreloadModels tell every error", async () => {
@@ -106,7 +106,10 @@ describe.each(formats)("over $name", ({ create }) => {
     const loads = await Promise.all([...failing.keys()].map((model) => client.loadModel({ model })));
     const preloads = await collect(client.preloadModels({ models: [...failing.keys()] }));
     for (const responses of [loads, preloads]) {
-      expect(responses.map(({ report }) => report?.error && told(report.error))).toEqual(expected);
+      assert.deepStrictEqual(
+        responses.map(({ report }) => report?.error && told(report.error)),
+        expected,
+      );
     }
   });
 });
@@ -116,7 +119,7 @@ it("the client that reads JSON gets the error of an item", async () => {
   const reasons = [];
   const items = ["fine", "QueueFull", "fine"].map((prompt) => ({ input: { prompt } }));
   for (const { error } of (await client.batch(items).collect()).items) reasons.push(error?.reason);
-  expect(reasons).toEqual([undefined, "QUEUE_FULL", undefined]);
+  assert.deepStrictEqual(reasons, [undefined, "QUEUE_FULL", undefined]);
 });
 
 it("curl reads the type and the fields of a detail", async () => {
@@ -127,7 +130,7 @@ it("curl reads the type and the fields of a detail", async () => {
   const { item } = JSON.parse(answer.body.subarray(5, 5 + length).toString()) as {
     item: { error: { details: ReadonlyArray<Record<string, unknown>> } };
   };
-  expect(item.error.details[0]).toMatchObject({
+  assertMatches(item.error.details[0], {
     "@type": "type.googleapis.com/google.rpc.ErrorInfo",
     reason: "MODEL_NOT_FOUND",
     domain: "mlxd",

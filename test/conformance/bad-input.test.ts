@@ -1,7 +1,7 @@
 import type { MessageInitShape, UnknownEnum } from "@bufbuild/protobuf";
 import { type Client, Code, createClient } from "@connectrpc/connect";
 import { Effect } from "effect";
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, assert, beforeAll, beforeEach, describe, it } from "vitest";
 
 import { GenerationService } from "../../src/client/gen/mlxd/v1/generation_service_pb.ts";
 import { type GenerationTaskSchema, Role } from "../../src/client/gen/mlxd/v1/types_pb.ts";
@@ -10,6 +10,7 @@ import { collect } from "../support/collect.ts";
 import { transports } from "../support/rpc-transports.ts";
 import { eventsOf, resultOf } from "../support/scripted-generations.ts";
 import { startTestServer, type TestServer } from "../support/test-server.ts";
+import { assertMatches } from "../support/assert-matches.ts";
 import { detailsOf, errorOf, violationOf } from "../support/wire-error.ts";
 
 type Task = MessageInitShape<typeof GenerationTaskSchema>;
@@ -168,12 +169,12 @@ describe.each(transports)("over $name", ({ create }) => {
     const request = task === undefined ? {} : { task };
     for (const call of [() => client.generate(request), () => collect(client.streamGenerate(request))]) {
       const error = await errorOf(call());
-      expect(error.code).toBe(Code.InvalidArgument);
-      expect(detailsOf(error).info?.reason).toBe("INVALID_FIELD");
-      expect(violationOf(error)).toBe(violation);
-      expect(error.rawMessage).toBe(violation);
+      assert.strictEqual(error.code, Code.InvalidArgument);
+      assert.strictEqual(detailsOf(error).info?.reason, "INVALID_FIELD");
+      assert.strictEqual(violationOf(error), violation);
+      assert.strictEqual(error.rawMessage, violation);
     }
-    expect(reached).toBe(0);
+    assert.strictEqual(reached, 0);
   });
 
   it("an image is refused as a task that the model does not do", async () => {
@@ -181,10 +182,10 @@ describe.each(transports)("over $name", ({ create }) => {
     const error = await errorOf(
       client.generate({ task: chat({ messages: [{ role: Role.USER, content: [{ part }] }] }) }),
     );
-    expect(error.code).toBe(Code.InvalidArgument);
+    assert.strictEqual(error.code, Code.InvalidArgument);
     const metadata = { task: "vision", model: "demo" };
-    expect(detailsOf(error).info).toMatchObject({ reason: "UNSUPPORTED_TASK", metadata });
-    expect(error.rawMessage).toMatch(/^model "demo" does not do vision; /);
+    assertMatches(detailsOf(error).info, { reason: "UNSUPPORTED_TASK", metadata });
+    assert.match(error.rawMessage, /^model "demo" does not do vision; /);
   });
 
   it("a duration whose parts disagree is refused", async () => {
@@ -192,13 +193,13 @@ describe.each(transports)("over $name", ({ create }) => {
     const error = await errorOf(client.generate({ task: { input, stop: { timeBudget } } }));
     // JSON cannot even say it: the client refuses.
     if (error.code === Code.Internal) return;
-    expect(violationOf(error)).toBe("task.stop.time_budget: seconds 1 and nanos -5 are no duration");
+    assert.strictEqual(violationOf(error), "task.stop.time_budget: seconds 1 and nanos -5 are no duration");
   });
 
   it("an unknown model is not found", async () => {
     const error = await errorOf(client.generate({ task: { input, model: "nope" } }));
-    expect(error.code).toBe(Code.NotFound);
-    expect(detailsOf(error).info?.reason).toBe("MODEL_NOT_FOUND");
+    assert.strictEqual(error.code, Code.NotFound);
+    assert.strictEqual(detailsOf(error).info?.reason, "MODEL_NOT_FOUND");
   });
 
   it("values at their bounds are accepted", async () => {
@@ -216,35 +217,39 @@ describe.each(transports)("over $name", ({ create }) => {
     const output = { topLogprobs: 20, promptLogprobs: true, echoPrompt: true };
     await client.generate({ task: { input, sampling, stop, output, cache: { stablePrefixTokens: 0 } } });
     await client.generate({ task: { input, sampling: { temperature: 0 } } });
-    expect(reached).toBe(2);
+    assert.strictEqual(reached, 2);
   });
 
   it("all violations are told at once, in a message that stays small", async () => {
     const messages = Array.from({ length: 400 }, () => ({ role: Role.UNSPECIFIED, content: [text("")] }));
     const error = await errorOf(client.generate({ task: chat({ messages }) }));
-    expect(Buffer.byteLength(error.rawMessage)).toBeLessThanOrEqual(1024);
+    assert.isAtMost(Buffer.byteLength(error.rawMessage), 1024);
     const { badRequest, info } = detailsOf(error);
-    expect(info?.reason).toBe("INVALID_FIELD");
-    expect(badRequest?.fieldViolations.length).toBeGreaterThan(5);
+    assert.strictEqual(info?.reason, "INVALID_FIELD");
+    assert.isAbove(badRequest?.fieldViolations.length ?? 0, 5);
     const bytes = error.details.map((detail) =>
       "value" in detail && detail.value instanceof Uint8Array ? detail.value.length : 0,
     );
-    expect(bytes.reduce((sum, one) => sum + one, 0)).toBeLessThanOrEqual(4096);
+    assert.isAtMost(
+      bytes.reduce((sum, one) => sum + one, 0),
+      4096,
+    );
   });
 
   it("items of a batch with one id are refused together", async () => {
     const items = ["a", "b", "a"].map((itemId) => ({ itemId, task: { input } }));
     const error = await errorOf(collect(client.batchGenerate({ items })));
-    expect(violationOf(error)).toBe("items: item ids must be distinct");
-    expect(reached).toBe(0);
+    assert.strictEqual(violationOf(error), "items: item ids must be distinct");
+    assert.strictEqual(reached, 0);
   });
 
   it("an empty batch and one of 101 are refused", async () => {
-    expect(violationOf(await errorOf(collect(client.batchGenerate({}))))).toBe(
+    assert.strictEqual(
+      violationOf(await errorOf(collect(client.batchGenerate({})))),
       "items: it has 0 items; it must contain at least 1 item(s)",
     );
     const items = Array.from({ length: 101 }, () => ({ task: { input } }));
     const error = await errorOf(collect(client.batchGenerate({ items })));
-    expect(violationOf(error)).toBe("items: it has 101 items; it must contain no more than 100 item(s)");
+    assert.strictEqual(violationOf(error), "items: it has 101 items; it must contain no more than 100 item(s)");
   });
 });

@@ -1,6 +1,6 @@
 import { type Client, type ConnectError, createClient } from "@connectrpc/connect";
 import { Effect, Stream } from "effect";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, assert, beforeAll, describe, it } from "vitest";
 
 import { GenerationService } from "../../src/client/gen/mlxd/v1/generation_service_pb.ts";
 import type { ServiceError } from "../../src/service/domain/errors.ts";
@@ -9,6 +9,7 @@ import { transports } from "../support/rpc-transports.ts";
 import { chunk, promptOf, started } from "../support/scripted-generations.ts";
 import { type ErrorCase, errorCases } from "../support/service-errors.ts";
 import { startTestServer, type TestServer } from "../support/test-server.ts";
+import { assertMatches } from "../support/assert-matches.ts";
 import { detailsOf, errorOf } from "../support/wire-error.ts";
 
 /** The prompt names the error that the scripted pipeline fails with. */
@@ -20,14 +21,15 @@ const errorFor = (prompt: string): ServiceError => {
 
 const assertError = (error: ConnectError, expected: ErrorCase): void => {
   const { info, retry } = detailsOf(error);
-  expect(error.code).toBe(expected.code);
-  expect(info).toMatchObject({ domain: "mlxd", reason: expected.reason, metadata: expected.metadata });
-  expect(retry?.retryDelay && Number(retry.retryDelay.seconds) * 1000 + retry.retryDelay.nanos / 1e6).toBe(
+  assert.strictEqual(error.code, expected.code);
+  assertMatches(info, { domain: "mlxd", reason: expected.reason, metadata: expected.metadata });
+  assert.strictEqual(
+    retry?.retryDelay && Number(retry.retryDelay.seconds) * 1000 + retry.retryDelay.nanos / 1e6,
     expected.retryAfterMs,
   );
-  expect(error.metadata.get("grpc-retry-pushback-ms")).toBe(expected.retryAfterMs?.toString() ?? null);
-  expect(error.rawMessage).not.toBe("");
-  expect(error.rawMessage).not.toContain("/srv");
+  assert.strictEqual(error.metadata.get("grpc-retry-pushback-ms"), expected.retryAfterMs?.toString() ?? null);
+  assert.notStrictEqual(error.rawMessage, "");
+  assert.notInclude(error.rawMessage, "/srv");
 };
 
 let server: TestServer;
@@ -58,7 +60,7 @@ describe.each(transports)("over $name", ({ create }) => {
   it.each(errorCases)("$error._tag before a stream's first event has them too", async (expected) => {
     const error = await errorOf(collect(client.streamGenerate(taskOf(expected.error._tag))));
     assertError(error, expected);
-    expect(detailsOf(error).failure?.lastSequence).toBeUndefined();
+    assert.isUndefined(detailsOf(error).failure?.lastSequence);
   });
 
   it.each(errorCases)("$error._tag in the middle of a stream has them too", async (expected) => {
@@ -70,22 +72,22 @@ describe.each(transports)("over $name", ({ create }) => {
     };
     const error = await errorOf(read());
     assertError(error, expected);
-    expect(texts).toEqual(["a", "b"]);
+    assert.deepStrictEqual(texts, ["a", "b"]);
     const { failure } = detailsOf(error);
     if ("progress" in expected.error) {
-      expect(failure).toMatchObject({ generationId: "gen_7", lastSequence: 2, usage: { outputTokens: 4 } });
+      assertMatches(failure, { generationId: "gen_7", lastSequence: 2, usage: { outputTokens: 4 } });
     } else {
-      expect(failure).toBeUndefined();
+      assert.isUndefined(failure);
     }
   });
 
   it("tells which model was not found", async () => {
     const { resource } = detailsOf(await errorOf(client.generate(taskOf("ModelNotFound"))));
-    expect(resource).toMatchObject({ resourceType: "mlxd.v1.Model", resourceName: "dmeo" });
+    assertMatches(resource, { resourceType: "mlxd.v1.Model", resourceName: "dmeo" });
   });
 
   it("tells each invalid field", async () => {
     const { badRequest } = detailsOf(await errorOf(client.generate(taskOf("InvalidField"))));
-    expect(badRequest?.fieldViolations).toMatchObject([{ field: "task.x", description: "7 is odd" }]);
+    assertMatches(badRequest?.fieldViolations, [{ field: "task.x", description: "7 is odd" }]);
   });
 });

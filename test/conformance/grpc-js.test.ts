@@ -2,7 +2,7 @@
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import * as grpc from "@grpc/grpc-js";
 import { Effect, Stream } from "effect";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, assert, beforeAll, describe, it } from "vitest";
 
 import { StatusSchema } from "../../src/client/gen/google/rpc/status_pb.ts";
 import {
@@ -80,36 +80,39 @@ const failure = async (call: Promise<unknown>): Promise<grpc.ServiceError> => {
 
 describe("grpc-js", () => {
   it("gets a result and a stream", async () => {
-    expect(await unary("x")).toBe("abc");
+    assert.strictEqual(await unary("x"), "abc");
     const events: StreamGenerateResponse[] = [];
     for await (const event of stream("x") as AsyncIterable<StreamGenerateResponse>) events.push(event);
-    expect(events.map(({ event }) => event.case)).toEqual(["started", "chunk", "chunk", "chunk", "finished"]);
+    assert.deepStrictEqual(
+      events.map(({ event }) => event.case),
+      ["started", "chunk", "chunk", "chunk", "finished"],
+    );
   });
 
   it("reads status, details and when to retry", async () => {
     const error = await failure(unary("full"));
-    expect(error.code).toBe(grpc.status.RESOURCE_EXHAUSTED);
-    expect(error.details).toBe('1 generations already wait for model "demo"; try again in 250 ms');
-    expect(error.metadata.get("grpc-retry-pushback-ms")).toEqual(["250"]);
+    assert.strictEqual(error.code, grpc.status.RESOURCE_EXHAUSTED);
+    assert.strictEqual(error.details, '1 generations already wait for model "demo"; try again in 250 ms');
+    assert.deepStrictEqual(error.metadata.get("grpc-retry-pushback-ms"), ["250"]);
     const [encoded] = error.metadata.get("grpc-status-details-bin");
     const status = fromBinary(StatusSchema, encoded as Buffer);
-    expect(status.details.map(({ typeUrl }) => typeUrl.split("/")[1])).toEqual([
-      "google.rpc.ErrorInfo",
-      "google.rpc.RetryInfo",
-    ]);
+    assert.deepStrictEqual(
+      status.details.map(({ typeUrl }) => typeUrl.split("/")[1]),
+      ["google.rpc.ErrorInfo", "google.rpc.RetryInfo"],
+    );
   });
 
   it("cancels a stream, which stops the generation", async () => {
     const call = stream("endless");
     const code = new Promise((resolve) => call.on("error", (error: grpc.ServiceError) => resolve(error.code)));
     call.on("data", () => call.cancel());
-    expect(await code).toBe(grpc.status.CANCELLED);
+    assert.strictEqual(await code, grpc.status.CANCELLED);
     await log.until("ended");
   });
 
   it("has its deadline kept", async () => {
     const error = await failure(unary("endless", { deadline: Date.now() + 100 }));
-    expect(error.code).toBe(grpc.status.DEADLINE_EXCEEDED);
+    assert.strictEqual(error.code, grpc.status.DEADLINE_EXCEEDED);
     await log.until("ended", 2);
   });
 
@@ -119,7 +122,7 @@ describe("grpc-js", () => {
         reject(error ?? new Error("no error")),
       );
     });
-    expect((await failure(call)).code).toBe(grpc.status.UNIMPLEMENTED);
+    assert.strictEqual((await failure(call)).code, grpc.status.UNIMPLEMENTED);
   });
 
   it("keeps a connection that pings often", async () => {
@@ -132,7 +135,7 @@ describe("grpc-js", () => {
     );
     const channel = pinging.getChannel();
     await new Promise((resolve) => setTimeout(resolve, 200));
-    expect(channel.getConnectivityState(false)).toBe(grpc.connectivityState.READY);
+    assert.strictEqual(channel.getConnectivityState(false), grpc.connectivityState.READY);
     pinging.close();
   });
 });

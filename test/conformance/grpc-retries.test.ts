@@ -8,7 +8,7 @@ import * as grpc from "@grpc/grpc-js";
 import { Effect, Stream } from "effect";
 import { once } from "node:events";
 import { connect, constants, type IncomingHttpHeaders } from "node:http2";
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, assert, beforeAll, beforeEach, describe, it } from "vitest";
 
 import { ErrorInfoSchema } from "../../src/client/gen/google/rpc/error_details_pb.ts";
 import { StatusSchema } from "../../src/client/gen/google/rpc/status_pb.ts";
@@ -17,6 +17,7 @@ import { Draining, EngineRestarting, QueueFull, type ServiceError } from "../../
 import { Drain } from "../../src/service/server/Drain.ts";
 import { envelope } from "../support/raw-http.ts";
 import { eventsOf, promptOf } from "../support/scripted-generations.ts";
+import { assertMatches } from "../support/assert-matches.ts";
 import { startTestServer, type TestServer } from "../support/test-server.ts";
 
 /** Not what the policy below would wait: a client that goes by its policy comes after this test's time. */
@@ -109,8 +110,8 @@ const withClient = async (use: (client: grpc.Client) => Promise<void>): Promise<
 describe("grpc-js with a retry policy", () => {
   it.each(cases)("is answered by $method after $reason twice, when it was told to come", async ({ method, reason }) => {
     await withClient(async (client) => {
-      expect(await callThrough(client, method, reason)).toBe(method === "Generate" ? 1 : 4);
-      expect(attempts).toBe(3);
+      assert.strictEqual(await callThrough(client, method, reason), method === "Generate" ? 1 : 4);
+      assert.strictEqual(attempts, 3);
     });
   });
 
@@ -130,7 +131,7 @@ describe("grpc-js with a retry policy", () => {
       await new Promise((resolve) => setTimeout(resolve, 100));
       await first.close();
       second = await startTestServer({ config: { port: first.port } });
-      expect(await answer).toBeGreaterThan(0);
+      assert.isAbove(await answer, 0);
     } finally {
       client.close();
       await first.close();
@@ -147,8 +148,8 @@ describe("an error before the first message", () => {
       const stream = session.request(headers);
       stream.end(envelope(request(reason)));
       const [received, flags] = (await once(stream, "response")) as [IncomingHttpHeaders, number];
-      expect(flags & constants.NGHTTP2_FLAG_END_STREAM).not.toBe(0);
-      expect(received).toMatchObject({
+      assert.notStrictEqual(flags & constants.NGHTTP2_FLAG_END_STREAM, 0);
+      assertMatches(received, {
         ":status": 200,
         "content-type": "application/grpc+proto",
         "grpc-status": reason === "QUEUE_FULL" ? "8" : "14",
@@ -156,8 +157,11 @@ describe("an error before the first message", () => {
       });
       const status = fromBinary(StatusSchema, Buffer.from(String(received["grpc-status-details-bin"]), "base64"));
       const [info] = status.details;
-      expect(info && anyUnpack(info, ErrorInfoSchema)?.reason).toBe(reason);
-      expect(status.details.map(({ typeUrl }) => typeUrl)).toContain("type.googleapis.com/google.rpc.RetryInfo");
+      assert.strictEqual(info && anyUnpack(info, ErrorInfoSchema)?.reason, reason);
+      assert.include(
+        status.details.map(({ typeUrl }) => typeUrl),
+        "type.googleapis.com/google.rpc.RetryInfo",
+      );
     } finally {
       session.close();
     }
@@ -170,10 +174,10 @@ describe("an error before the first message", () => {
       const stream = session.request(headers);
       stream.write(Buffer.alloc(10));
       const [received] = (await once(stream, "response")) as [IncomingHttpHeaders];
-      expect(received["grpc-status"]).toBe("12");
+      assert.strictEqual(received["grpc-status"], "12");
       stream.resume();
       await once(stream, "close");
-      expect(stream.rstCode).toBe(constants.NGHTTP2_NO_ERROR);
+      assert.strictEqual(stream.rstCode, constants.NGHTTP2_NO_ERROR);
     } finally {
       session.close();
     }

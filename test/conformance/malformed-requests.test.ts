@@ -4,12 +4,13 @@ import { Code } from "@connectrpc/connect";
 import { once } from "node:events";
 import { connect } from "node:http2";
 import { gzipSync } from "node:zlib";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { assert, afterAll, beforeAll, describe, it } from "vitest";
 
 import { BadRequestSchema, ErrorInfoSchema } from "../../src/client/gen/google/rpc/error_details_pb.ts";
 import { StatusSchema } from "../../src/client/gen/google/rpc/status_pb.ts";
 import { GenerateRequestSchema } from "../../src/client/gen/mlxd/v1/generation_service_pb.ts";
 import { envelope, type RawResponse, requestHttp1, requestHttp2 } from "../support/raw-http.ts";
+import { assertMatches } from "../support/assert-matches.ts";
 import { startTestServer, type TestServer } from "../support/test-server.ts";
 
 interface Seen {
@@ -117,7 +118,7 @@ afterAll(() => server.close());
 
 describe.each(protocols)("over $name", ({ send }) => {
   it.each(methods)("%s refuses a truncated message as the caller's fault", async (method) => {
-    expect(await send(server.port, method, truncated)).toEqual({
+    assert.deepStrictEqual(await send(server.port, method, truncated), {
       code: Code.InvalidArgument,
       message: "the request is no well-formed protobuf message",
       reason: "MALFORMED_REQUEST",
@@ -126,30 +127,30 @@ describe.each(protocols)("over $name", ({ send }) => {
 
   it.each(methods)("%s refuses a message of 5 MiB by its limit", async (method) => {
     const { code, message, reason } = await send(server.port, method, new Uint8Array(5 * 1024 * 1024));
-    expect({ code, reason }).toEqual({ code: Code.ResourceExhausted, reason: "MESSAGE_TOO_LARGE" });
-    expect(message).toContain("4194304");
+    assert.deepStrictEqual({ code, reason }, { code: Code.ResourceExhausted, reason: "MESSAGE_TOO_LARGE" });
+    assert.include(message, "4194304");
   });
 
   it.each(methods)("%s refuses a deadline that is none", async (method) => {
     const headers = { "grpc-timeout": "soon", "connect-timeout-ms": "soon" };
     const { code, message, reason } = await send(server.port, method, new Uint8Array(), headers);
-    expect({ code, reason }).toEqual({ code: Code.InvalidArgument, reason: "MALFORMED_REQUEST" });
-    expect(message).toContain("soon");
+    assert.deepStrictEqual({ code, reason }, { code: Code.InvalidArgument, reason: "MALFORMED_REQUEST" });
+    assert.include(message, "soon");
   });
 
   it.each(methods)("%s refuses a compression that it does not have", async (method) => {
     const headers = { "grpc-encoding": "zstd", "connect-content-encoding": "zstd", "content-encoding": "zstd" };
     const { code, reason } = await send(server.port, method, truncated, headers);
-    expect({ code, reason }).toEqual({ code: Code.Unimplemented, reason: "MALFORMED_REQUEST" });
+    assert.deepStrictEqual({ code, reason }, { code: Code.Unimplemented, reason: "MALFORMED_REQUEST" });
   });
 
   it("names a field that the API does not have", async () => {
     // GenerateRequest.task (1) with field 99, a varint.
     const message = Buffer.from([0x0a, 0x06, 0x22, 0x01, 0x78, 0x98, 0x06, 0x01]);
-    expect(await send(server.port, "Generate", message)).toMatchObject({
+    assertMatches(await send(server.port, "Generate", message), {
       code: Code.InvalidArgument,
       reason: "UNSUPPORTED_PARAMETER",
-      message: expect.stringContaining("task.#99") as string,
+      message: /task\.#99/,
     });
   });
 });
@@ -240,12 +241,17 @@ describe("JSON", () => {
       "the request is not JSON: it is nested more than 128 deep, at line 1, column 136",
     ],
   ])("refuses %s without repeating it", async (_what, body, message) => {
-    expect(await post(body)).toEqual({ status: 400, code: Code.InvalidArgument, message, reason: "MALFORMED_REQUEST" });
+    assert.deepStrictEqual(await post(body), {
+      status: 400,
+      code: Code.InvalidArgument,
+      message,
+      reason: "MALFORMED_REQUEST",
+    });
   });
 
   it("refuses a misspelt option and tells which there are", async () => {
     const { message } = await post('{"task":{"prompt":"a","sampling":{"temprature":1}}}');
-    expect(message).toMatch(/^task.sampling.temprature: there is no such field; there are temperature, topP, /);
+    assert.match(message, /^task.sampling.temprature: there is no such field; there are temperature, topP, /);
   });
 
   it("names the field in BadRequest as well", async () => {
@@ -255,7 +261,10 @@ describe("JSON", () => {
     const { details } = JSON.parse(response.body.toString()) as ConnectErrorJson;
     const detail = details?.find(({ type }) => type === "google.rpc.BadRequest");
     const { fieldViolations } = fromBinary(BadRequestSchema, Buffer.from(detail?.value ?? "", "base64"));
-    expect(fieldViolations.map(({ field }) => field)).toEqual(["task.sampling.seed"]);
+    assert.deepStrictEqual(
+      fieldViolations.map(({ field }) => field),
+      ["task.sampling.seed"],
+    );
   });
 
   it.each(["application/json", "application/grpc-web+json", "application/connect+json"])(
@@ -267,15 +276,18 @@ describe("JSON", () => {
       const headers = { "content-type": contentType };
       const response = await requestHttp1(server.port, { path: path(method), headers, body });
       const told = `${JSON.stringify(response.headers)} ${response.body.toString()}`;
-      expect(told.replaceAll("%20", " ")).toContain("the request is not in UTF-8");
+      assert.include(told.replaceAll("%20", " "), "the request is not in UTF-8");
     },
   );
 
   it("tells the place in a long list, and nothing of what stands there", async () => {
     const ids = JSON.stringify(Array.from({ length: 500_000 }, () => 1));
     const { status, message } = await post(`{"task":{"tokens":{"ids":${ids.slice(0, -1)},"my secret prompt"]}}}`);
-    expect(status).toBe(400);
-    expect(message).toBe("task.tokens.ids[500000]: it is a text; it must be a whole number from 0 to 4294967295");
+    assert.strictEqual(status, 400);
+    assert.strictEqual(
+      message,
+      "task.tokens.ids[500000]: it is a text; it must be a whole number from 0 to 4294967295",
+    );
   });
 
   it("explains each of many at once by its own text", async () => {
@@ -285,12 +297,15 @@ describe("JSON", () => {
         return message;
       }),
     );
-    expect(messages).toEqual(messages.map((_, index) => expect.stringContaining(`task.sampling.seed: ${index}.5 is`)));
+    assertMatches(
+      messages,
+      messages.map((_, index) => new RegExp(RegExp.escape(`task.sampling.seed: ${index}.5 is`))),
+    );
   });
 
   it("reads NaN, and refuses it as a temperature", async () => {
     const { message } = await post('{"task":{"prompt":"a","sampling":{"temperature":"NaN"}}}');
-    expect(message).toBe("task.sampling.temperature: NaN is out of range; it must be between 0 and 2");
+    assert.strictEqual(message, "task.sampling.temperature: NaN is out of range; it must be between 0 and 2");
   });
 });
 
@@ -299,14 +314,14 @@ describe("oversize", () => {
     const headers = { "content-type": "application/grpc", te: "trailers" };
     const body = envelope(new Uint8Array(10), 100 * 1024 * 1024);
     const { trailers, headers: head } = await requestHttp2(server.port, { path: path("Generate"), headers, body });
-    expect(seenInStatus({ ...head, ...trailers })).toMatchObject({ code: Code.ResourceExhausted });
+    assertMatches(seenInStatus({ ...head, ...trailers }), { code: Code.ResourceExhausted });
   });
 
   it("refuses what would decompress to 100 MiB", async () => {
     const body = gzipSync(Buffer.alloc(100 * 1024 * 1024));
     const headers = { "content-type": "application/proto", "content-encoding": "gzip" };
     const response = await requestHttp1(server.port, { path: path("Generate"), headers, body });
-    expect(seenInJson(JSON.parse(response.body.toString()) as ConnectErrorJson)).toMatchObject({
+    assertMatches(seenInJson(JSON.parse(response.body.toString()) as ConnectErrorJson), {
       code: Code.ResourceExhausted,
       reason: "MESSAGE_TOO_LARGE",
     });
@@ -318,7 +333,7 @@ it("refuses a lone surrogate, which is no text", async () => {
   const body = envelope(Buffer.from('{"model":"\\ud800"}'));
   const path = "/mlxd.v1.ModelService/GetModel";
   const { trailers, headers: head } = await requestHttp2(server.port, { path, headers, body });
-  expect(seenInStatus({ ...head, ...trailers })).toMatchObject({
+  assertMatches(seenInStatus({ ...head, ...trailers }), {
     code: Code.InvalidArgument,
     reason: "MALFORMED_REQUEST",
   });
@@ -341,7 +356,7 @@ it("a refused upload does not hold up the other calls of its connection", async 
     const next = session.request(headers);
     next.end(envelope(toBinary(GenerateRequestSchema, create(GenerateRequestSchema, { task }))));
     const [trailers] = (await once(next.resume(), "trailers")) as [Record<string, string>];
-    expect(trailers["grpc-status"]).toBe("0");
+    assert.strictEqual(trailers["grpc-status"], "0");
   } finally {
     session.destroy();
   }

@@ -3,12 +3,13 @@ import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
 import { createClient } from "@connectrpc/connect";
 import { execFile } from "node:child_process";
 import { promisify } from "node:util";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, assert, beforeAll, describe, it } from "vitest";
 
 import { ServerReflection as V1 } from "../../src/client/gen/grpc/reflection/v1/reflection_pb.ts";
 import { ServerReflection as V1Alpha } from "../../src/client/gen/grpc/reflection/v1alpha/reflection_pb.ts";
 import { grpc } from "../support/rpc-transports.ts";
 import { startTestServer, type TestServer } from "../support/test-server.ts";
+import { assertMatches } from "../support/assert-matches.ts";
 import { grpcurl, noGrpcurl } from "../support/tools.ts";
 
 let server: TestServer;
@@ -55,10 +56,10 @@ describe.each([
 
   it("lists the services and repeats the question", async () => {
     const { messageResponse, validHost, originalRequest } = await ask({ case: "listServices", value: "" });
-    expect(validHost).toBe("here");
-    expect(originalRequest?.messageRequest.case).toBe("listServices");
+    assert.strictEqual(validHost, "here");
+    assert.strictEqual(originalRequest?.messageRequest.case, "listServices");
     if (messageResponse.case !== "listServicesResponse") throw new Error("no list");
-    expect(messageResponse.value.service.map(({ name }) => name).toSorted()).toEqual(services);
+    assert.deepStrictEqual(messageResponse.value.service.map(({ name }) => name).toSorted(), services);
   });
 
   it.each([
@@ -74,23 +75,23 @@ describe.each([
     ["an error detail that no service imports", "google.rpc.ErrorInfo", "google/rpc/error_details.proto"],
     ["our own error detail", "mlxd.v1.GenerationFailure", "mlxd/v1/error_details.proto"],
   ])("finds the file of %s", async (_what, value, file) => {
-    expect((await filesFor({ case: "fileContainingSymbol", value }))[0]).toBe(file);
+    assert.strictEqual((await filesFor({ case: "fileContainingSymbol", value }))[0], file);
   });
 
   it("sends the imports along", async () => {
     const files = await filesFor({ case: "fileByFilename", value: "mlxd/v1/generation_service.proto" });
-    expect(files).toContain("buf/validate/validate.proto");
-    expect(files).toContain("google/protobuf/descriptor.proto");
-    expect(new Set(files).size).toBe(files.length);
+    assert.include(files, "buf/validate/validate.proto");
+    assert.include(files, "google/protobuf/descriptor.proto");
+    assert.strictEqual(new Set(files).size, files.length);
   });
 
   it("finds extensions by number", async () => {
     const value = { containingType: "google.protobuf.FieldOptions", extensionNumber: 1159 } as never;
-    expect((await filesFor({ case: "fileContainingExtension", value }))[0]).toBe("buf/validate/validate.proto");
+    assert.strictEqual((await filesFor({ case: "fileContainingExtension", value }))[0], "buf/validate/validate.proto");
     const { messageResponse } = await ask({ case: "allExtensionNumbersOfType", value: "google.protobuf.FieldOptions" });
     if (messageResponse.case !== "allExtensionNumbersResponse") throw new Error("no numbers");
-    expect(messageResponse.value.extensionNumber).toContain(1159);
-    expect(messageResponse.value.extensionNumber).toContain(1052);
+    assert.include(messageResponse.value.extensionNumber, 1159);
+    assert.include(messageResponse.value.extensionNumber, 1052);
   });
 
   it.each([
@@ -99,7 +100,7 @@ describe.each([
     { case: "allExtensionNumbersOfType", value: "mlxd.v1.Nope" },
   ] as const)("does not find $value, and says so", async (question) => {
     const { messageResponse } = await ask(question);
-    expect(messageResponse).toMatchObject({ case: "errorResponse", value: { errorCode: 5 } });
+    assertMatches(messageResponse, { case: "errorResponse", value: { errorCode: 5 } });
   });
 });
 
@@ -113,17 +114,19 @@ describe("grpcurl", () => {
     const program = await grpcurl();
     if (program === undefined) return context.skip(noGrpcurl);
     const address = `127.0.0.1:${server.port}`;
-    expect((await run(program, address, "list")).trim().split("\n")).toEqual(services);
+    assert.deepStrictEqual((await run(program, address, "list")).trim().split("\n"), services);
     const described = await run(program, address, "describe", "mlxd.v1.GenerationTask");
-    expect(described).toContain("message GenerationTask");
-    expect(described).toContain("// One generation to run: ");
-    expect(described).toMatch(/\/\/ Id, alias or repository path of the model.*\n {2}string model = 1/);
+    assert.include(described, "message GenerationTask");
+    assert.include(described, "// One generation to run: ");
+    assert.match(described, /\/\/ Id, alias or repository path of the model.*\n {2}string model = 1/);
     const task = '{"task": {"prompt": "hello"}}';
-    expect(JSON.parse(await run(program, "-d", task, address, "mlxd.v1.GenerationService/Generate"))).toMatchObject({
+    assertMatches(JSON.parse(await run(program, "-d", task, address, "mlxd.v1.GenerationService/Generate")), {
       result: { candidates: [{ text: "Once upon a time 🦊", finishReason: "FINISH_REASON_END_OF_SEQUENCE" }] },
     });
-    expect(await run(program, "-d", task, address, "mlxd.v1.GenerationService/StreamGenerate")).toContain("finished");
-    expect(JSON.parse(await run(program, address, "grpc.health.v1.Health/Check"))).toEqual({ status: "SERVING" });
+    assert.include(await run(program, "-d", task, address, "mlxd.v1.GenerationService/StreamGenerate"), "finished");
+    assert.deepStrictEqual(JSON.parse(await run(program, address, "grpc.health.v1.Health/Check")), {
+      status: "SERVING",
+    });
   });
 
   it("shows the details of an error", async (context) => {
@@ -140,9 +143,9 @@ describe("grpcurl", () => {
       () => "",
       (error: { stderr: string }) => error.stderr,
     );
-    expect(failed).toContain("InvalidArgument");
-    expect(failed).toContain("task.sampling.temperature");
-    expect(failed).toContain("INVALID_FIELD");
+    assert.include(failed, "InvalidArgument");
+    assert.include(failed, "task.sampling.temperature");
+    assert.include(failed, "INVALID_FIELD");
   });
 });
 
@@ -151,5 +154,5 @@ it("is not there when it is switched off", async () => {
   const response = await fetch(`${own.url}/grpc.reflection.v1.ServerReflection/ServerReflectionInfo`, {
     method: "POST",
   });
-  expect(response.status).toBe(404);
+  assert.strictEqual(response.status, 404);
 });

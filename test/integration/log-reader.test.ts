@@ -2,7 +2,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
-import { describe, expect, it } from "vitest";
+import { assert, describe, it } from "vitest";
 
 import { requestHttp1 } from "../support/raw-http.ts";
 
@@ -44,10 +44,10 @@ describe("the reader of the log", { timeout: 180_000 }, () => {
       // Each is a line or two in the log.
       for (let round = 0; round < 5; round++) {
         child.kill("SIGHUP");
-        expect(await isAnswering(port)).toBe(true);
+        assert.isTrue(await isAnswering(port));
       }
       child.kill("SIGTERM");
-      expect((await exit)[0]).toBe(0);
+      assert.strictEqual((await exit)[0], 0);
     } finally {
       child.kill("SIGKILL");
     }

@@ -6,10 +6,11 @@ import { execFile } from "node:child_process";
 import { mkdir, rm } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { afterAll, beforeAll, describe, expect, it, type TestContext } from "vitest";
+import { afterAll, assert, beforeAll, describe, it, type TestContext } from "vitest";
 
 import type { createMlxdClient as createNodeClient } from "../../src/client/node.ts";
 import type { createMlxdClient as createWebClient } from "../../src/client/web.ts";
+import { assertMatches } from "../support/assert-matches.ts";
 import { type RunningService, startService } from "../support/running-service.ts";
 
 /** Its client has all that clients do; what came after it are changes. */
@@ -65,28 +66,31 @@ describe.each(kinds)(`the client of ${commit} over %s`, { timeout: 120_000 }, (k
     const client = clientOf(kind, context);
     const options = { seed: 7, maxOutputTokens: 16 };
     const { text, usage } = await client.generate("What is 2+2?", options);
-    expect(text).toMatch(/\b4\b/);
-    expect(usage?.outputTokens).toBeGreaterThan(0);
+    assert.match(text, /\b4\b/);
+    assert.isAbove(usage?.outputTokens, 0);
     let streamed = "";
     for await (const delta of client.stream("What is 2+2?", options).textDeltas()) streamed += delta;
-    expect(streamed).toBe(text);
+    assert.strictEqual(streamed, text);
     const { items, summary } = await client.batch([{ input: "What is 2+2?", ...options }]).collect();
-    expect(items[0]?.result?.text).toBe(text);
-    expect(summary.succeeded).toBe(1);
+    assert.strictEqual(items[0]?.result?.text, text);
+    assert.strictEqual(summary.succeeded, 1);
     client.close();
   });
 
   it("counts, tokenizes, lists and looks", async (context) => {
     const client = clientOf(kind, context);
     const tokens = await client.tokenize("What is 2+2?");
-    expect(await client.detokenize(tokens.ids)).toBe("What is 2+2?");
-    expect((await client.countTokens("What is 2+2?")).fits).toBe(true);
-    expect((await client.listModels()).map(({ id }) => id)).toContain("demo");
-    expect((await client.getModel("demo")).id).toBe("demo");
-    expect((await client.serverInfo()).version).toMatch(/./);
-    expect(await client.stats()).toBeDefined();
+    assert.strictEqual(await client.detokenize(tokens.ids), "What is 2+2?");
+    assert.isTrue((await client.countTokens("What is 2+2?")).fits);
+    assert.include(
+      (await client.listModels()).map(({ id }) => id),
+      "demo",
+    );
+    assert.strictEqual((await client.getModel("demo")).id, "demo");
+    assert.match((await client.serverInfo()).version, /./);
+    assert.isDefined(await client.stats());
     const report = await client.prepareModel("demo").collect();
-    expect(report.readyToChat).toBe(true);
+    assert.isTrue(report.readyToChat);
     client.close();
   });
 
@@ -97,11 +101,11 @@ describe.each(kinds)(`the client of ${commit} over %s`, { timeout: 120_000 }, (k
         () => undefined,
         (error: unknown) => error,
       );
-    expect(await failure(client.generate("x", { model: "no-such-model" }))).toMatchObject({
+    assertMatches(await failure(client.generate("x", { model: "no-such-model" })), {
       code: "NOT_FOUND",
       reason: "MODEL_NOT_FOUND",
     });
-    expect(await failure(client.stream("x", { temperature: 9 }).collect())).toMatchObject({
+    assertMatches(await failure(client.stream("x", { temperature: 9 }).collect()), {
       code: "INVALID_ARGUMENT",
       reason: "INVALID_FIELD",
     });

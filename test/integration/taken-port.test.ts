@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { type AddressInfo, createServer } from "node:net";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
-import { expect, it } from "vitest";
+import { assert, it } from "vitest";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
@@ -19,9 +19,9 @@ it("a port that is taken is told of before a model is loaded", { timeout: 120_00
   });
   try {
     const log = text(child.stderr);
-    expect((await once(child, "exit"))[0]).toBe(1);
-    expect(await log).toContain(`mlxd cannot start: 127.0.0.1:${port} is in use`);
-    expect(await log).not.toMatch(/load|engine/i);
+    assert.strictEqual((await once(child, "exit"))[0], 1);
+    assert.include(await log, `mlxd cannot start: 127.0.0.1:${port} is in use`);
+    assert.notMatch(await log, /load|engine/i);
   } finally {
     child.kill("SIGKILL");
     taken.close();

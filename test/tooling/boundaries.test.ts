@@ -38,6 +38,8 @@ const refused: readonly (readonly [file: string, code: string, message: string])
   ["scripts/require.ts", `import { createRequire } from "node:module";`, "only src/service/worker loads MLX"],
   ["src/service/main.ts", `import "@frost-beta/mlx";`, "only src/service/worker loads MLX"],
   ["scripts/measure.ts", `import "@frost-beta/mlx";`, "only src/service/worker loads MLX"],
+  ["test/service/engine/expects.test.ts", `import { expect } from "vitest"; void expect;`, "tests use assert"],
+  ["test/service/worker/expects.test.ts", `import { expect } from "@effect/vitest"; void expect;`, "tests use assert"],
   ["test/service/engine/load.test.ts", `import "@frost-beta/mlx";`, "only src/service/worker loads MLX"],
   ["src/service/engine/mlx/inside.ts", `import "../../worker/scheduler.ts";`, "only worker/protocol.ts is imported"],
   ["src/service/wiring.ts", `import "./worker/main.ts";`, "only worker/protocol.ts is imported"],

@@ -1,7 +1,7 @@
 import { create } from "@bufbuild/protobuf";
 import { Code, createHandlerContext, type HandlerContext } from "@connectrpc/connect";
 import { Effect, Layer, ManagedRuntime, Stream } from "effect";
-import { describe, expect, it } from "vitest";
+import { assert, describe, it } from "vitest";
 
 import { GenerateRequestSchema, GenerationService } from "../../../src/client/gen/mlxd/v1/generation_service_pb.ts";
 import { Calls } from "../../../src/service/calls/Calls.ts";
@@ -74,8 +74,8 @@ describe.each(calls)("a %s call", (_kind, run) => {
     await using test = await startBridge();
     const failure = Effect.fail(new QueueFull({ model: "demo", limit: 1, retryAfterMs: 5 }));
     const error = await errorOf(run(test.bridge, contextOf(), failure));
-    expect(error.code).toBe(Code.ResourceExhausted);
-    expect(test.log).toEqual([]);
+    assert.strictEqual(error.code, Code.ResourceExhausted);
+    assert.deepStrictEqual(test.log, []);
   });
 
   it.each([
@@ -89,13 +89,13 @@ describe.each(calls)("a %s call", (_kind, run) => {
   ])("tells of %s nothing but where to look", async (_what, effect) => {
     await using test = await startBridge();
     const error = await errorOf(run(test.bridge, contextOf(), effect));
-    expect(error.code).toBe(Code.Internal);
-    expect(error.message).not.toContain("secret");
+    assert.strictEqual(error.code, Code.Internal);
+    assert.notInclude(error.message, "secret");
     const { info } = detailsOf(error);
-    expect(info?.reason).toBe("INTERNAL");
+    assert.strictEqual(info?.reason, "INTERNAL");
     const [line] = test.log;
-    expect(line?.text).toContain("secret");
-    expect(line?.annotations).toEqual({
+    assert.include(line?.text, "secret");
+    assert.deepStrictEqual(line?.annotations, {
       method: "mlxd.v1.GenerationService/Generate",
       requestId: info?.metadata["requestId"],
     });
@@ -104,8 +104,8 @@ describe.each(calls)("a %s call", (_kind, run) => {
   it("ends at its deadline with our details, also where Connect's own timer is first", async () => {
     await using test = await startBridge();
     const error = await errorOf(run(test.bridge, contextOf({ timeoutMs: 20 }), Effect.never));
-    expect(error.code).toBe(Code.DeadlineExceeded);
-    expect(detailsOf(error).info?.reason).toBe("DEADLINE");
+    assert.strictEqual(error.code, Code.DeadlineExceeded);
+    assert.strictEqual(detailsOf(error).info?.reason, "DEADLINE");
   });
 
   it("does not begin when its deadline has passed", async () => {
@@ -120,8 +120,8 @@ describe.each(calls)("a %s call", (_kind, run) => {
         Effect.sync(() => (log.add("begun"), "")),
       ),
     );
-    expect(error.code).toBe(Code.DeadlineExceeded);
-    expect(log.entries).toEqual([]);
+    assert.strictEqual(error.code, Code.DeadlineExceeded);
+    assert.deepStrictEqual(log.entries, []);
   });
 
   it("is interrupted when its caller has left before it began", async () => {
@@ -136,7 +136,7 @@ describe.each(calls)("a %s call", (_kind, run) => {
     const test = await startBridge();
     const error = errorOf(run(test.bridge, contextOf(), Effect.never));
     await test[Symbol.asyncDispose]();
-    expect(detailsOf(await error).info?.reason).toBe("DRAINING");
+    assert.strictEqual(detailsOf(await error).info?.reason, "DRAINING");
   });
 });
 
@@ -144,7 +144,11 @@ describe("a stream", () => {
   it("numbers its messages from 0, across the pieces in which they come", async () => {
     await using test = await startBridge();
     const stream = Stream.concat(Stream.make("a", "b"), Stream.fromIterable(["c"]));
-    expect(await collect(test.bridge.stream(request, contextOf(), outgoing(stream)))).toEqual(["0:a", "1:b", "2:c"]);
+    assert.deepStrictEqual(await collect(test.bridge.stream(request, contextOf(), outgoing(stream))), [
+      "0:a",
+      "1:b",
+      "2:c",
+    ]);
   });
 
   it("makes no more than fits while nobody reads, and goes on when somebody does", async () => {
@@ -157,10 +161,10 @@ describe("a stream", () => {
     const iterator = test.bridge.stream(request, contextOf(), outgoing(stream))[Symbol.asyncIterator]();
     await iterator.next();
     for (let turn = 0; turn < 100; turn++) await new Promise((resolve) => setImmediate(resolve));
-    expect(made).toBeLessThan(300);
+    assert.isBelow(made, 300);
     let read = 1;
     while (!(await iterator.next()).done) read += 1;
-    expect(read).toBe(5000);
+    assert.strictEqual(read, 5000);
   });
 
   it("stops its maker when the reader returns", async () => {
@@ -173,7 +177,7 @@ describe("a stream", () => {
     await iterator.next();
     await iterator.return?.();
     await log.until("stopped");
-    expect((await iterator.next()).done).toBe(true);
+    assert.isTrue((await iterator.next()).done);
   });
 
   it("with a message that cannot be made is a bug, not a hang", async () => {
@@ -185,14 +189,14 @@ describe("a stream", () => {
       },
     };
     const error = await errorOf(collect(test.bridge.stream(request, contextOf(), broken)));
-    expect(error.code).toBe(Code.Internal);
-    expect(test.log[0]?.text).toContain("secret");
+    assert.strictEqual(error.code, Code.Internal);
+    assert.include(test.log[0]?.text, "secret");
   });
 
   it("without end has no deadline but its caller's", async () => {
     await using test = await startBridge();
     const endless = { ...outgoing(Stream.never), endless: true };
     const error = await errorOf(collect(test.bridge.stream(request, contextOf({ timeoutMs: 20 }), endless)));
-    expect(error.code).toBe(Code.DeadlineExceeded);
+    assert.strictEqual(error.code, Code.DeadlineExceeded);
   });
 });

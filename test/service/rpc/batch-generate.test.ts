@@ -2,7 +2,7 @@ import { type Client, Code, createClient } from "@connectrpc/connect";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { anyUnpack } from "@bufbuild/protobuf/wkt";
 import { Deferred, Effect } from "effect";
-import { describe, expect, it } from "vitest";
+import { assert, describe, it } from "vitest";
 
 import { ErrorInfoSchema } from "../../../src/client/gen/google/rpc/error_details_pb.ts";
 import {
@@ -17,6 +17,7 @@ import { modelStatus } from "../../support/listed-models.ts";
 import { grpc } from "../../support/rpc-transports.ts";
 import { eventsOf, promptOf, resultOf } from "../../support/scripted-generations.ts";
 import { startTestServer, type TestServerOptions } from "../../support/test-server.ts";
+import { assertMatches } from "../../support/assert-matches.ts";
 import { errorOf } from "../../support/wire-error.ts";
 
 const taskOf = (prompt: string) => ({ input: { case: "prompt", value: prompt } }) as const;
@@ -58,8 +59,8 @@ describe("BatchGenerate", () => {
     });
     await using _ = server;
     const responses = await collect(client.batchGenerate({ items: ["a", "b", "c"].map(itemOf) }));
-    expect(responses.map(describeResponse)).toEqual(["id-a:a", "id-b:b", "id-c:c", "3+0=3"]);
-    expect(log.entries).toEqual(["+a", "-a", "+b", "-b", "+c", "-c"]);
+    assert.deepStrictEqual(responses.map(describeResponse), ["id-a:a", "id-b:b", "id-c:c", "3+0=3"]);
+    assert.deepStrictEqual(log.entries, ["+a", "-a", "+b", "-b", "+c", "-c"]);
   });
 
   it("runs the items of one model before those of the next, if asked to", async () => {
@@ -74,15 +75,18 @@ describe("BatchGenerate", () => {
       task: { ...taskOf(prompt), model: prompt.slice(0, 1) },
     }));
     const responses = await collect(client.batchGenerate({ items, groupByModel: true }));
-    expect(ran).toEqual(["a1", "a2", "b1", "b2", "x1", "x2"]);
+    assert.deepStrictEqual(ran, ["a1", "a2", "b1", "b2", "x1", "x2"]);
     const indices = responses.flatMap(({ event }) => (event.case === "item" ? [event.value.index] : []));
-    expect(indices).toEqual([0, 3, 1, 4, 2, 5]);
+    assert.deepStrictEqual(indices, [0, 3, 1, 4, 2, 5]);
     ran.length = 0;
     await collect(client.batchGenerate({ items }));
-    expect(ran).toEqual(items.map(({ itemId }) => itemId));
+    assert.deepStrictEqual(
+      ran,
+      items.map(({ itemId }) => itemId),
+    );
     ran.length = 0;
     await collect(client.batchGenerate({ items, groupByModel: true, parallel: true }));
-    expect(ran.map((prompt) => prompt.slice(0, 1)).join("")).toBe("aabbxx");
+    assert.strictEqual(ran.map((prompt) => prompt.slice(0, 1)).join(""), "aabbxx");
   });
 
   it("streams results of parallel items as they finish", async () => {
@@ -104,7 +108,7 @@ describe("BatchGenerate", () => {
       seen.push(describeResponse(response));
       open(seen.length === 1 ? "a" : "b");
     }
-    expect(seen).toEqual(["id-c:c", "id-a:a", "id-b:b", "3+0=3"]);
+    assert.deepStrictEqual(seen, ["id-c:c", "id-a:a", "id-b:b", "3+0=3"]);
   });
 
   it("gives a failed item its own status, and the others their results", async () => {
@@ -132,7 +136,7 @@ describe("BatchGenerate", () => {
       { task: taskOf("ok") },
     ];
     const responses = await collect(client.batchGenerate({ items }));
-    expect(responses.map(describeResponse)).toEqual([
+    assert.deepStrictEqual(responses.map(describeResponse), [
       "id-full:QUEUE_FULL",
       "id-missing:MODEL_NOT_FOUND",
       "id-bug:INTERNAL",
@@ -143,14 +147,14 @@ describe("BatchGenerate", () => {
     ]);
     const hot = responses[3]?.event;
     const error = hot?.case === "item" && hot.value.outcome.case === "error" ? hot.value.outcome.value : undefined;
-    expect(error).toMatchObject({
+    assertMatches(error, {
       code: Code.InvalidArgument,
       message: "task.sampling.temperature: 3 is out of range; it must be between 0 and 2",
     });
     const bug = responses[2]?.event;
     const told = bug?.case === "item" && bug.value.outcome.case === "error" ? bug.value.outcome.value.message : "";
-    expect(told).toMatch(/^internal error; the service's log has its cause under request [0-9a-f-]{36}$/);
-    expect(server.log.some(({ text }) => text.includes("secret"))).toBe(true);
+    assert.match(told, /^internal error; the service's log has its cause under request [0-9a-f-]{36}$/);
+    assert.isTrue(server.log.some(({ text }) => text.includes("secret")));
   });
 
   it("sums the usage of what succeeded", async () => {
@@ -158,7 +162,7 @@ describe("BatchGenerate", () => {
     await using _ = server;
     const responses = await collect(client.batchGenerate({ items: ["a", "b"].map(itemOf), parallel: true }));
     const last = responses.at(-1)?.event;
-    expect(last?.case === "summary" && last.value.usage).toMatchObject({ promptTokens: 10, outputTokens: 2 });
+    assertMatches(last?.case === "summary" && last.value.usage, { promptTokens: 10, outputTokens: 2 });
   });
 
   it("stops all items when its caller leaves", async () => {
@@ -176,7 +180,7 @@ describe("BatchGenerate", () => {
     const failed = errorOf(collect(client.batchGenerate({ items, parallel: true }, { signal: abort.signal })));
     await log.until("running", 3);
     abort.abort();
-    expect((await failed).code).toBe(Code.Canceled);
+    assert.strictEqual((await failed).code, Code.Canceled);
     await log.until("interrupted", 3);
   });
 });

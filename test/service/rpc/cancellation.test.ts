@@ -1,6 +1,6 @@
 import { Code, createClient } from "@connectrpc/connect";
 import { Effect, Stream } from "effect";
-import { describe, expect, it } from "vitest";
+import { assert, describe, it } from "vitest";
 
 import { GenerationService } from "../../../src/client/gen/mlxd/v1/generation_service_pb.ts";
 import { collect } from "../../support/collect.ts";
@@ -44,9 +44,9 @@ describe.each(transports)("over $name", ({ create }) => {
     const failed = errorOf(collect(client.streamGenerate(taskOf("queued"), { signal: abort.signal })));
     await log.until("running");
     abort.abort();
-    expect((await failed).code).toBe(Code.Canceled);
+    assert.strictEqual((await failed).code, Code.Canceled);
     await log.until("interrupted");
-    expect(log.entries).toEqual(["running", "interrupted"]);
+    assert.deepStrictEqual(log.entries, ["running", "interrupted"]);
   });
 
   it("a stream left between two events stops the generation", async () => {
@@ -59,9 +59,9 @@ describe.each(transports)("over $name", ({ create }) => {
         if (event.case === "chunk") abort.abort();
       }
     };
-    expect((await errorOf(read())).code).toBe(Code.Canceled);
+    assert.strictEqual((await errorOf(read())).code, Code.Canceled);
     await log.until("interrupted");
-    expect(log.entries).toEqual(["running", "interrupted"]);
+    assert.deepStrictEqual(log.entries, ["running", "interrupted"]);
   });
 
   it("a unary call that is left stops the generation", async () => {
@@ -72,7 +72,7 @@ describe.each(transports)("over $name", ({ create }) => {
     const failed = errorOf(client.generate(taskOf("any"), { signal: abort.signal }));
     await log.until("running");
     abort.abort();
-    expect((await failed).code).toBe(Code.Canceled);
+    assert.strictEqual((await failed).code, Code.Canceled);
     await log.until("interrupted");
   });
 
@@ -85,8 +85,8 @@ describe.each(transports)("over $name", ({ create }) => {
     abort.abort();
     await log.until("ended");
     await server.close();
-    expect(events.at(-1)?.event.case).toBe("finished");
-    expect(log.entries).toEqual(["running", "ended"]);
+    assert.strictEqual(events.at(-1)?.event.case, "finished");
+    assert.deepStrictEqual(log.entries, ["running", "ended"]);
   });
 });
 
@@ -111,14 +111,14 @@ it("1,500 calls that are cancelled quickly leave their neighbours on the connect
       setImmediate(() => abort.abort());
       return failed;
     });
-    for (const error of await Promise.all(calls)) expect(error.code).toBe(Code.Canceled);
+    for (const error of await Promise.all(calls)) assert.strictEqual(error.code, Code.Canceled);
   }
   // The connection still takes calls, and the neighbour still runs.
-  expect((await collect(client.streamGenerate(taskOf("complete")))).length).toBe(3);
-  expect(texts).toEqual(["a"]);
+  assert.strictEqual((await collect(client.streamGenerate(taskOf("complete")))).length, 3);
+  assert.deepStrictEqual(texts, ["a"]);
   neighbour.abort();
-  expect((await reading).code).toBe(Code.Canceled);
+  assert.strictEqual((await reading).code, Code.Canceled);
   await log.until("interrupted", log.count("running") - 1);
   // Leaving is nothing to be logged.
-  expect(server.log).toEqual([]);
+  assert.deepStrictEqual(server.log, []);
 });

@@ -1,11 +1,12 @@
 import { type Client, createClient } from "@connectrpc/connect";
 import { Effect } from "effect";
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { afterAll, assert, beforeAll, beforeEach, describe, it } from "vitest";
 
 import { EmbeddingService, Pooling } from "../../../src/client/gen/mlxd/v1/embedding_service_pb.ts";
 import type { EmbeddingTask } from "../../../src/service/domain/embedding.ts";
 import { transports } from "../../support/rpc-transports.ts";
 import { startTestServer, type TestServer } from "../../support/test-server.ts";
+import { assertMatches } from "../../support/assert-matches.ts";
 import { detailsOf, errorOf, violationOf } from "../../support/wire-error.ts";
 
 let tasks: EmbeddingTask[] = [];
@@ -35,7 +36,7 @@ describe.each(transports)("over $name", ({ create }) => {
       truncate: true,
       scheduling: { priority: 2, fairnessId: "team", maxQueueWait: { seconds: 2n } },
     });
-    expect(tasks).toEqual([
+    assert.deepStrictEqual(tasks, [
       {
         model: "demo",
         modelRevision: "r1",
@@ -50,7 +51,7 @@ describe.each(transports)("over $name", ({ create }) => {
         scheduling: { priority: 2, fairnessId: "team", maxQueueWaitMs: 2000 },
       },
     ]);
-    expect(answer).toMatchObject({
+    assertMatches(answer, {
       model: "demo",
       modelRevision: "r1",
       embeddings: [
@@ -65,8 +66,8 @@ describe.each(transports)("over $name", ({ create }) => {
 
   it("what is not set is left to the model, and vectors have length 1", async () => {
     const { normalized } = await client.embed({ inputs: [text("a")] });
-    expect(normalized).toBe(true);
-    expect(tasks).toEqual([
+    assert.isTrue(normalized);
+    assert.deepStrictEqual(tasks, [
       {
         model: "",
         inputs: [{ type: "text", text: "a" }],
@@ -90,8 +91,8 @@ describe.each(transports)("over $name", ({ create }) => {
     ["an unknown pooling", { inputs: [text("a")], pooling: 9 as Pooling }, "pooling: 9 is not allowed"],
   ] as const)("refuses %s by its name", async (_what, request, violation) => {
     const error = await errorOf(client.embed(request as Parameters<typeof client.embed>[0]));
-    expect(detailsOf(error).info?.reason).toBe("INVALID_FIELD");
-    expect(violationOf(error)).toContain(violation);
-    expect(tasks).toEqual([]);
+    assert.strictEqual(detailsOf(error).info?.reason, "INVALID_FIELD");
+    assert.include(violationOf(error), violation);
+    assert.deepStrictEqual(tasks, []);
   });
 });

@@ -1,13 +1,14 @@
 import { toBinary } from "@bufbuild/protobuf";
 import { Code } from "@connectrpc/connect";
 import { Cause } from "effect";
-import { assert, describe, expect, it } from "vitest";
+import { assert, describe, it } from "vitest";
 import { property, string, nat, assert as check } from "fast-check";
 
 import { InvalidField, ModelBroken, QueueFull, type ServiceError } from "../../../src/service/domain/errors.ts";
 import { maxDetailBytes, maxMessageBytes, truncateUtf8, withoutPaths } from "../../../src/service/rpc/error-details.ts";
 import { failureFrom } from "../../../src/service/calls/failure.ts";
 import { statusFrom, wireErrorFrom, wireErrorFromFailure } from "../../../src/service/rpc/error-to-wire.ts";
+import { assertMatches } from "../../support/assert-matches.ts";
 import { errorCases } from "../../support/service-errors.ts";
 
 const sizeOf = (error: ReturnType<typeof wireErrorFrom>): number =>
@@ -20,15 +21,21 @@ describe("caps", () => {
       description: "é".repeat(2000),
     }));
     const error = wireErrorFrom(new InvalidField({ violations }));
-    expect(Buffer.byteLength(error.message)).toBeLessThanOrEqual(maxMessageBytes);
-    expect(sizeOf(error)).toBeLessThanOrEqual(maxDetailBytes);
-    expect(error.details.map(({ desc }) => desc.name)).toEqual(["ErrorInfo", "BadRequest"]);
+    assert.isAtMost(Buffer.byteLength(error.message), maxMessageBytes);
+    assert.isAtMost(sizeOf(error), maxDetailBytes);
+    assert.deepStrictEqual(
+      error.details.map(({ desc }) => desc.name),
+      ["ErrorInfo", "BadRequest"],
+    );
   });
 
   it("keeps metadata values small", () => {
     const error = wireErrorFrom(new QueueFull({ model: "m".repeat(10_000), limit: 1, retryAfterMs: 1 }));
-    expect(sizeOf(error)).toBeLessThanOrEqual(maxDetailBytes);
-    expect(error.details.map(({ desc }) => desc.name)).toEqual(["ErrorInfo", "RetryInfo"]);
+    assert.isAtMost(sizeOf(error), maxDetailBytes);
+    assert.deepStrictEqual(
+      error.details.map(({ desc }) => desc.name),
+      ["ErrorInfo", "RetryInfo"],
+    );
   });
 
   it("cuts text between characters, and keeps it well-formed", () => {
@@ -40,8 +47,8 @@ describe("caps", () => {
         assert(cut === text || text.startsWith(cut.replace(/…$/, "")));
       }),
     );
-    expect(truncateUtf8("a\ud800b", 100)).toBe("a\ufffdb");
-    expect(truncateUtf8("🦊🦊🦊", 8)).toBe("🦊…");
+    assert.strictEqual(truncateUtf8("a\ud800b", 100), "a\ufffdb");
+    assert.strictEqual(truncateUtf8("🦊🦊🦊", 8), "🦊…");
   });
 });
 
@@ -54,7 +61,7 @@ describe("paths", () => {
     ["https://huggingface.co/a/b is not there", "https://huggingface.co/a/b is not there"],
     ["3/4 of it", "3/4 of it"],
   ])("%s", (text, told) => {
-    expect(withoutPaths(text)).toBe(told);
+    assert.strictEqual(withoutPaths(text), told);
   });
 
   it.each([
@@ -64,13 +71,13 @@ describe("paths", () => {
     "(#/a/b/c) and '#/d/e/f'",
     "#/properties/a~1b/x/y",
   ])("are told from places in JSON, which stay: %s", (text) => {
-    expect(withoutPaths(text)).toBe(text);
+    assert.strictEqual(withoutPaths(text), text);
   });
 
   it("are told neither in the message nor in the details", () => {
     const error = wireErrorFrom(new ModelBroken({ model: "demo", cause: "/srv/secret/demo/config.json is no JSON" }));
-    expect(error.message).toBe('model "demo" cannot be used: <path> is no JSON');
-    expect(JSON.stringify(error.details.map(({ value }) => value))).not.toContain("secret");
+    assert.strictEqual(error.message, 'model "demo" cannot be used: <path> is no JSON');
+    assert.notInclude(JSON.stringify(error.details.map(({ value }) => value)), "secret");
   });
 });
 
@@ -82,18 +89,18 @@ describe("causes", () => {
     const { error } = errorCases[0] ?? {};
     if (error === undefined) throw new Error("no case");
     const cause = Cause.combine(Cause.die(new Error("secret")), Cause.fail(error));
-    expect(wireErrorOf(cause)).toEqual(wireErrorFrom(error));
+    assert.deepStrictEqual(wireErrorOf(cause), wireErrorFrom(error));
   });
 
   it("of a defect only the request is told", () => {
     const error = wireErrorOf(Cause.die(new Error("secret /srv/x/y")));
-    expect(error.code).toBe(Code.Internal);
-    expect(error.message).toBe("internal error; the service's log has its cause under request request-1");
-    expect(JSON.stringify(error.details.map(({ value }) => value))).not.toContain("secret");
+    assert.strictEqual(error.code, Code.Internal);
+    assert.strictEqual(error.message, "internal error; the service's log has its cause under request request-1");
+    assert.notInclude(JSON.stringify(error.details.map(({ value }) => value)), "secret");
   });
 
   it("an interruption that is not the caller's says to come back", () => {
-    expect(wireErrorOf(Cause.interrupt()).code).toBe(Code.Unavailable);
+    assert.strictEqual(wireErrorOf(Cause.interrupt()).code, Code.Unavailable);
   });
 });
 
@@ -101,8 +108,9 @@ it("a status of a batch says what a call would have said", () => {
   for (const { error, code } of errorCases) {
     const wire = wireErrorFrom(error);
     const status = statusFrom(wire);
-    expect(status).toMatchObject({ code, message: wire.message });
-    expect(status.details.map(({ typeUrl }) => typeUrl)).toEqual(
+    assertMatches(status, { code, message: wire.message });
+    assert.deepStrictEqual(
+      status.details.map(({ typeUrl }) => typeUrl),
       wire.details.map(({ desc }) => `type.googleapis.com/${desc.typeName}`),
     );
   }

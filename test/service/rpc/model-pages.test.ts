@@ -1,5 +1,5 @@
 import { Result } from "effect";
-import { describe, expect, it } from "vitest";
+import { assert, describe, it } from "vitest";
 
 import type { ModelState } from "../../../src/service/domain/model.ts";
 import { pageOf } from "../../../src/service/rpc/model-pages.ts";
@@ -25,32 +25,32 @@ describe("pages", () => {
     const first = page(2);
     const second = page(2, first.next);
     const third = page(2, second.next);
-    expect([first.ids, second.ids, third.ids, third.next]).toEqual(["ab", "cd", "e", ""]);
+    assert.deepStrictEqual([first.ids, second.ids, third.ids, third.next], ["ab", "cd", "e", ""]);
   });
 
   it("have a default size, and no token when they end with the list", () => {
-    expect(page(0)).toEqual({ ids: "abcde", next: "" });
-    expect(page(5)).toEqual({ ids: "abcde", next: "" });
+    assert.deepStrictEqual(page(0), { ids: "abcde", next: "" });
+    assert.deepStrictEqual(page(5), { ids: "abcde", next: "" });
   });
 
   it("count only what the filter leaves", () => {
     const states = new Set<ModelState>(["active"]);
     const first = page(2, "", states);
-    expect([first.ids, page(9, first.next, states).ids]).toEqual(["ab", "de"]);
+    assert.deepStrictEqual([first.ids, page(9, first.next, states).ids], ["ab", "de"]);
   });
 
   it("neither repeat nor skip models when others come", () => {
     const { next } = page(2);
     const grown = [modelStatus("0"), ...all.slice(0, 2), modelStatus("b2"), ...all.slice(2)];
-    expect(page(9, next, everything, grown).ids).toBe("b2cde");
+    assert.strictEqual(page(9, next, everything, grown).ids, "b2cde");
   });
 
   it("refuse a token that is none, of another filter, or after a model that is gone", () => {
     const { next } = page(2);
-    for (const token of ["nonsense", "e30", `${next}x`.slice(1)]) expect(refusal(token)).toContain("no token");
-    expect(refusal(next, new Set(["failed"]))).toContain("other states");
+    for (const token of ["nonsense", "e30", `${next}x`.slice(1)]) assert.include(refusal(token), "no token");
+    assert.include(refusal(next, new Set(["failed"])), "other states");
     const gone = pageOf(all.slice(2), { pageSize: 2, pageToken: next, states: everything });
-    expect(Result.isFailure(gone) && gone.failure.message).toContain("is gone");
+    assert.include(Result.isFailure(gone) && gone.failure.message, "is gone");
   });
 });
 
@@ -58,6 +58,6 @@ it("a page size over the most is cut to it", () => {
   const many = Array.from({ length: 2500 }, (_, index) => modelStatus(`model-${index}`));
   for (const pageSize of [1000, 1001, 2 ** 32 - 1]) {
     const result = pageOf(many, { pageSize, pageToken: "", states: everything });
-    expect(Result.isSuccess(result) && result.success.models.length).toBe(1000);
+    assert.strictEqual(Result.isSuccess(result) && result.success.models.length, 1000);
   }
 });

@@ -1,6 +1,6 @@
 import { Code, createClient, type Transport } from "@connectrpc/connect";
 import { Effect, Stream } from "effect";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, assert, beforeAll, describe, it } from "vitest";
 
 import {
   GenerationService,
@@ -22,6 +22,7 @@ import { modelStatus } from "../../support/listed-models.ts";
 import { grpc } from "../../support/rpc-transports.ts";
 import { chunk, eventsOf, finished, resultOf, started } from "../../support/scripted-generations.ts";
 import { startTestServer, type TestServer } from "../../support/test-server.ts";
+import { assertMatches } from "../../support/assert-matches.ts";
 import { detailsOf, errorOf, violationOf } from "../../support/wire-error.ts";
 
 const tasks: GenerationTask[] = [];
@@ -48,8 +49,8 @@ describe("a result", () => {
     const { result } = await createClient(GenerationService, transport).generate({
       task: { input: { case: "prompt", value: "x" } },
     });
-    expect(result?.usage).toMatchObject({ outputTokens: 10, discardedTokens: 7 });
-    expect(result?.candidates[0]?.warnings[0]?.kind).toBe(OutputWarning_Kind.REGENERATED);
+    assertMatches(result?.usage, { outputTokens: 10, discardedTokens: 7 });
+    assert.strictEqual(result?.candidates[0]?.warnings[0]?.kind, OutputWarning_Kind.REGENERATED);
     answer = eventsOf(["ok"]);
   });
 });
@@ -105,9 +106,9 @@ describe("a task", () => {
         labels: { job: "nightly" },
       },
     });
-    for await (const event of stream) expect(event).toBeDefined();
+    for await (const event of stream) assert.isDefined(event);
     const none = { toolCalls: [], toolCallId: "", name: "", reasoning: "", content: [] };
-    expect(tasks.at(-1)).toEqual({
+    assert.deepStrictEqual(tasks.at(-1), {
       model: "demo",
       modelRevision: "r1",
       adapter: "polite",
@@ -166,7 +167,7 @@ describe("a task", () => {
   it("without options leaves all of them to the model", async () => {
     const client = createClient(GenerationService, transport);
     const { result } = await client.generate({ task: { input: { case: "tokens", value: { ids: [1, 2] } } } });
-    expect(tasks.at(-1)).toEqual({
+    assert.deepStrictEqual(tasks.at(-1), {
       model: "",
       input: { type: "tokens", ids: [1, 2] },
       reasoning: {},
@@ -178,47 +179,50 @@ describe("a task", () => {
       labels: {},
     });
     // What was not asked for is not told.
-    expect(result?.candidates[0]?.tokenIds).toEqual([]);
-    expect(result?.timings).toBeUndefined();
+    assert.deepStrictEqual(result?.candidates[0]?.tokenIds, []);
+    assert.isUndefined(result?.timings);
   });
 });
 
 it("CancelGeneration tells whether there was something to cancel", async () => {
   const client = createClient(GenerationService, transport);
-  expect((await client.cancelGeneration({ generationId: "gen_1" })).state).toBe(State.CANCELLING);
-  expect((await client.cancelGeneration({ generationId: "gen_2" })).state).toBe(State.NOT_RUNNING);
-  expect(violationOf(await errorOf(client.cancelGeneration({})))).toContain("generation_id: it has 0 bytes");
+  assert.strictEqual((await client.cancelGeneration({ generationId: "gen_1" })).state, State.CANCELLING);
+  assert.strictEqual((await client.cancelGeneration({ generationId: "gen_2" })).state, State.NOT_RUNNING);
+  assert.include(violationOf(await errorOf(client.cancelGeneration({}))), "generation_id: it has 0 bytes");
 });
 
 describe("TokenizerService", () => {
   it("turns texts to ids and back", async () => {
     const client = createClient(TokenizerService, transport);
     const answer = await client.tokenize({ texts: ["hé", ""], addSpecialTokens: true, pieces: true });
-    expect(answer).toMatchObject({ model: "demo", contextLength: 512 });
-    expect(answer.texts.map(({ ids }) => ids)).toEqual([[1, 104, 195, 169], [1]]);
-    expect(answer.texts[0]?.pieces).toEqual(["<0x01>", "<0x68>", "<0xC3>", "<0xA9>"]);
-    expect((await client.tokenize({ texts: ["a"] })).texts[0]?.pieces).toEqual([]);
-    expect((await client.detokenize({ ids: [1, 104, 195, 169], skipSpecialTokens: true })).text).toBe("hé");
-    expect((await client.detokenize({})).text).toBe("");
+    assertMatches(answer, { model: "demo", contextLength: 512 });
+    assert.deepStrictEqual(
+      answer.texts.map(({ ids }) => ids),
+      [[1, 104, 195, 169], [1]],
+    );
+    assert.deepStrictEqual(answer.texts[0]?.pieces, ["<0x01>", "<0x68>", "<0xC3>", "<0xA9>"]);
+    assert.deepStrictEqual((await client.tokenize({ texts: ["a"] })).texts[0]?.pieces, []);
+    assert.strictEqual((await client.detokenize({ ids: [1, 104, 195, 169], skipSpecialTokens: true })).text, "hé");
+    assert.strictEqual((await client.detokenize({})).text, "");
   });
 
   it("refuses an id that the vocabulary does not have", async () => {
     const client = createClient(TokenizerService, transport);
     const error = await errorOf(client.detokenize({ ids: [1, 256] }));
-    expect(violationOf(error)).toBe("ids[1]: 256 is out of range; it must be less than 256");
+    assert.strictEqual(violationOf(error), "ids[1]: 256 is out of range; it must be less than 256");
   });
 
   it("counts a task, and refuses what a generation would", async () => {
     const client = createClient(TokenizerService, transport);
     const task = { input: { case: "prompt", value: "x" } } as const;
-    expect(await client.countTokens({ task })).toMatchObject({ promptTokens: 5, fits: true, maxOutputTokensLeft: 507 });
+    assertMatches(await client.countTokens({ task }), { promptTokens: 5, fits: true, maxOutputTokensLeft: 507 });
     const error = await errorOf(client.countTokens({ task: { ...task, sampling: { temperature: 3 } } }));
-    expect(detailsOf(error).info?.reason).toBe("INVALID_FIELD");
+    assert.strictEqual(detailsOf(error).info?.reason, "INVALID_FIELD");
   });
 
   it("does not find an unknown model", async () => {
     const client = createClient(TokenizerService, transport);
-    expect((await errorOf(client.tokenize({ model: "nope", texts: ["a"] }))).code).toBe(Code.NotFound);
+    assert.strictEqual((await errorOf(client.tokenize({ model: "nope", texts: ["a"] }))).code, Code.NotFound);
   });
 });
 
@@ -226,7 +230,7 @@ describe("ModelService", () => {
   it("tells of a model all but where it is", async () => {
     const client = createClient(ModelService, transport);
     const { model } = await client.getModel({});
-    expect(model).toMatchObject({
+    assertMatches(model, {
       id: "demo",
       isDefault: true,
       state: ModelState.ACTIVE,
@@ -237,24 +241,34 @@ describe("ModelService", () => {
       engine: "mlx",
       loadedAt: { seconds: 1_700_000_000n },
     });
-    expect(model?.lastUsedAt).toBeUndefined();
-    expect(Object.values(model ?? {})).not.toContain("/srv/secret/models/demo");
+    assert.isUndefined(model?.lastUsedAt);
+    assert.notInclude(Object.values(model ?? {}), "/srv/secret/models/demo");
   });
 
   it("lists by state and page", async () => {
     const client = createClient(ModelService, transport);
     const failed = await client.listModels({ states: [ModelState.FAILED] });
-    expect(failed.models.map(({ id, stateReason }) => [id, stateReason])).toEqual([["other", "its files are gone"]]);
+    assert.deepStrictEqual(
+      failed.models.map(({ id, stateReason }) => [id, stateReason]),
+      [["other", "its files are gone"]],
+    );
     const first = await client.listModels({ pageSize: 1 });
     const second = await client.listModels({ pageSize: 1, pageToken: first.nextPageToken });
-    expect([...first.models, ...second.models].map(({ id }) => id)).toEqual(["demo", "other"]);
-    expect(violationOf(await errorOf(client.listModels({ pageToken: "x" })))).toContain("page_token");
-    expect((await client.listModels({ pageSize: 2 ** 32 - 1 })).models.map(({ id }) => id)).toEqual(["demo", "other"]);
+    assert.deepStrictEqual(
+      [...first.models, ...second.models].map(({ id }) => id),
+      ["demo", "other"],
+    );
+    assert.include(violationOf(await errorOf(client.listModels({ pageToken: "x" }))), "page_token");
+    assert.deepStrictEqual(
+      (await client.listModels({ pageSize: 2 ** 32 - 1 })).models.map(({ id }) => id),
+      ["demo", "other"],
+    );
   });
 
   it("suggests near names for an unknown one", async () => {
     const client = createClient(ModelService, transport);
-    expect((await errorOf(client.getModel({ model: "dmeo" }))).rawMessage).toBe(
+    assert.strictEqual(
+      (await errorOf(client.getModel({ model: "dmeo" }))).rawMessage,
       'no model is called "dmeo"; did you mean demo?',
     );
   });
@@ -263,7 +277,7 @@ describe("ModelService", () => {
 describe("ServerService", () => {
   it("tells version, device and limits", async () => {
     const client = createClient(ServerService, transport);
-    expect(await client.getServerInfo({})).toMatchObject({
+    assertMatches(await client.getServerInfo({}), {
       version: versions.mlxd,
       mlxVersion: "0.32.4",
       mlxBinding: "own",
@@ -290,8 +304,8 @@ describe("ServerService", () => {
       }),
     );
     const stats = await createClient(ServerService, transport).getStats({});
-    expect(stats.total).toMatchObject({ running: 1, queued: 1, succeeded: 1, promptTokens: 5, outputTokens: 7 });
-    expect(stats.models).toMatchObject([
+    assertMatches(stats.total, { running: 1, queued: 1, succeeded: 1, promptTokens: 5, outputTokens: 7 });
+    assertMatches(stats.models, [
       {
         model: "demo",
         state: ModelState.ACTIVE,
@@ -301,6 +315,6 @@ describe("ServerService", () => {
       },
       { model: "other", state: ModelState.FAILED, generations: { queued: 1 } },
     ]);
-    expect(stats.serviceResidentBytes).toBeGreaterThan(1e6);
+    assert.isAbove(stats.serviceResidentBytes, 1e6);
   });
 });

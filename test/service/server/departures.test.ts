@@ -6,7 +6,7 @@ import { create, toBinary } from "@bufbuild/protobuf";
 import { Effect, Stream } from "effect";
 import { once } from "node:events";
 import { connect } from "node:net";
-import { afterAll, beforeAll, beforeEach, expect, it } from "vitest";
+import { afterAll, assert, beforeAll, beforeEach, it } from "vitest";
 
 import { GenerateRequestSchema } from "../../../src/client/gen/mlxd/v1/generation_service_pb.ts";
 import { EventLog } from "../../support/event-log.ts";
@@ -68,7 +68,7 @@ it("HTTP/2: a request and the closing in one packet end as well", soon, async ()
   connection.socket.uncork();
   connection.socket.end();
   await once(connection.socket, "close");
-  expect(log.count("ended")).toBe(log.count("started"));
+  assert.strictEqual(log.count("ended"), log.count("started"));
 });
 
 it("HTTP/1.1: a caller that closes the connection ends its call", soon, async () => {

@@ -3,7 +3,7 @@ import { Deferred, Effect, Stream } from "effect";
 import { once } from "node:events";
 import { connect } from "node:http2";
 import { connect as connectTcp } from "node:net";
-import { describe, expect, it } from "vitest";
+import { assert, describe, it } from "vitest";
 
 import { Health as HealthRpc } from "../../../src/client/gen/grpc/health/v1/health_pb.ts";
 import { GenerationService } from "../../../src/client/gen/mlxd/v1/generation_service_pb.ts";
@@ -14,6 +14,7 @@ import { EventLog } from "../../support/event-log.ts";
 import { transports } from "../../support/rpc-transports.ts";
 import { chunk, finished, started } from "../../support/scripted-generations.ts";
 import { startTestServer, type TestServer } from "../../support/test-server.ts";
+import { assertMatches } from "../../support/assert-matches.ts";
 import { detailsOf, errorOf } from "../../support/wire-error.ts";
 
 const task = { input: { case: "prompt", value: "x" } } as const;
@@ -46,13 +47,13 @@ describe.each(transports)("over $name", ({ create }) => {
     await until(() => server.log.some(({ text }) => text.includes("draining")));
     const late = createClient(ModelService, create(server.url));
     const error = await errorOf(late.listModels({}));
-    expect(error.code).toBe(Code.Unavailable);
-    expect(detailsOf(error)).toMatchObject({ info: { reason: "DRAINING" }, retry: {} });
+    assert.strictEqual(error.code, Code.Unavailable);
+    assertMatches(detailsOf(error), { info: { reason: "DRAINING" }, retry: {} });
     Effect.runSync(Deferred.succeed(gate, undefined));
     const events = await running;
-    expect(events.at(-1)?.event.case).toBe("finished");
+    assert.strictEqual(events.at(-1)?.event.case, "finished");
     await closed;
-    expect(log.entries).toEqual(["waiting", "Success"]);
+    assert.deepStrictEqual(log.entries, ["waiting", "Success"]);
   });
 
   it("streams that do not finish in time are cut, and told so with what they spent", async () => {
@@ -62,14 +63,14 @@ describe.each(transports)("over $name", ({ create }) => {
     await log.until("waiting");
     await server.close();
     const error = await running;
-    expect(error.code).toBe(Code.Aborted);
+    assert.strictEqual(error.code, Code.Aborted);
     const { info, failure, retry } = detailsOf(error);
-    expect(info?.reason).toBe("SHUT_DOWN");
-    expect(failure).toMatchObject({ usage: { outputTokens: 1 }, lastSequence: 1 });
+    assert.strictEqual(info?.reason, "SHUT_DOWN");
+    assertMatches(failure, { usage: { outputTokens: 1 }, lastSequence: 1 });
     // What is retried by itself must not have delivered anything.
-    expect(retry).toBeUndefined();
-    expect(log.entries).toEqual(["waiting", "Failure"]);
-    expect(server.log.some(({ text }) => text.includes("are cut"))).toBe(true);
+    assert.isUndefined(retry);
+    assert.deepStrictEqual(log.entries, ["waiting", "Failure"]);
+    assert.isTrue(server.log.some(({ text }) => text.includes("are cut")));
   });
 
   it("calls of which nothing was sent when they are cut may be repeated elsewhere", async () => {
@@ -86,8 +87,8 @@ describe.each(transports)("over $name", ({ create }) => {
     await log.until("waiting");
     await server.close();
     const error = await running;
-    expect(error.code).toBe(Code.Unavailable);
-    expect(detailsOf(error)).toMatchObject({ info: { reason: "DRAINING" }, retry: {} });
+    assert.strictEqual(error.code, Code.Unavailable);
+    assertMatches(detailsOf(error), { info: { reason: "DRAINING" }, retry: {} });
   });
 });
 
@@ -111,7 +112,7 @@ it("idle connections, silent ones and watches do not hold the end up", async () 
   ]);
   await server.close();
   await ends;
-  for (const error of await Promise.all(watchers)) expect(error.code).toBe(Code.Unavailable);
+  for (const error of await Promise.all(watchers)) assert.strictEqual(error.code, Code.Unavailable);
 });
 
 it("HTTP/2 peers are told to go away while their calls finish", async () => {
@@ -134,10 +135,10 @@ it("HTTP/2 peers are told to go away while their calls finish", async () => {
   await log.until("waiting");
   const trailers = once(call.resume(), "trailers");
   const closed = server.close();
-  expect((await goaway)[0]).toBe(0);
+  assert.strictEqual((await goaway)[0], 0);
   Effect.runSync(Deferred.succeed(gate, undefined));
   const [{ "grpc-status": status }] = (await trailers) as [Record<string, string>];
-  expect(status).toBe("0");
+  assert.strictEqual(status, "0");
   await closed;
 });
 
@@ -147,5 +148,5 @@ it("can begin before the server ends, and only once", async () => {
   await begin(server);
   const begun = server.runtime.runPromise(Effect.flatMap(Drain, (drain) => drain.begun));
   await begun;
-  expect(server.log.filter(({ text }) => text.includes("draining")).length).toBe(1);
+  assert.strictEqual(server.log.filter(({ text }) => text.includes("draining")).length, 1);
 });

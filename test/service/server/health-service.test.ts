@@ -1,6 +1,6 @@
 import { type Client, Code, createClient } from "@connectrpc/connect";
 import { Effect, Queue, Stream } from "effect";
-import { describe, expect, it } from "vitest";
+import { assert, describe, it } from "vitest";
 
 import {
   Health as HealthRpc,
@@ -13,6 +13,7 @@ import { modelStatus } from "../../support/listed-models.ts";
 import { requestHttp1 } from "../../support/raw-http.ts";
 import { grpc, transports } from "../../support/rpc-transports.ts";
 import { startTestServer, type TestServer } from "../../support/test-server.ts";
+import { assertMatches } from "../../support/assert-matches.ts";
 import { errorOf } from "../../support/wire-error.ts";
 
 const services = [
@@ -39,14 +40,14 @@ describe.each(transports)("over $name", ({ create }) => {
     await using server = await startTestServer();
     const client = createClient(HealthRpc, create(server.url));
     for (const service of ["", ...services, "models/demo"]) {
-      expect(await client.check({ service })).toMatchObject({ status: Status.SERVING });
+      assertMatches(await client.check({ service }), { status: Status.SERVING });
     }
   });
 
   it("Check does not find what it does not know", async () => {
     await using server = await startTestServer();
     const client = createClient(HealthRpc, create(server.url));
-    expect((await errorOf(client.check({ service: "nope" }))).code).toBe(Code.NotFound);
+    assert.strictEqual((await errorOf(client.check({ service: "nope" }))).code, Code.NotFound);
   });
 
   it("List tells all", async () => {
@@ -55,22 +56,22 @@ describe.each(transports)("over $name", ({ create }) => {
     });
     const client = createClient(HealthRpc, create(server.url));
     const { statuses } = await client.list({});
-    expect(Object.keys(statuses).toSorted()).toEqual(["", "models/b", "models/demo", ...services].toSorted());
-    expect(statuses["models/demo"]?.status).toBe(Status.SERVING);
-    expect(statuses["models/b"]?.status).toBe(Status.NOT_SERVING);
+    assert.deepStrictEqual(Object.keys(statuses).toSorted(), ["", "models/b", "models/demo", ...services].toSorted());
+    assert.strictEqual(statuses["models/demo"]?.status, Status.SERVING);
+    assert.strictEqual(statuses["models/b"]?.status, Status.NOT_SERVING);
   });
 
   it("Watch stays open, tells each change once, and an unknown name as unknown", async () => {
     await using server = await startTestServer();
     const client = createClient(HealthRpc, create(server.url));
     const watched = watch(client, "models/new");
-    expect(await watched.next()).toBe(Status.SERVICE_UNKNOWN);
+    assert.strictEqual(await watched.next(), Status.SERVICE_UNKNOWN);
     await set(server, "models/new", "serving");
-    expect(await watched.next()).toBe(Status.SERVING);
+    assert.strictEqual(await watched.next(), Status.SERVING);
     await set(server, "models/new", "serving");
     await set(server, "models/other", "serving");
     await set(server, "models/new", "not-serving");
-    expect(await watched.next()).toBe(Status.NOT_SERVING);
+    assert.strictEqual(await watched.next(), Status.NOT_SERVING);
     watched.abort.abort();
     await errorOf(watched.next());
   });
@@ -79,12 +80,12 @@ describe.each(transports)("over $name", ({ create }) => {
     await using server = await startTestServer();
     const client = createClient(HealthRpc, create(server.url));
     const watched = watch(client, "");
-    expect(await watched.next()).toBe(Status.SERVING);
+    assert.strictEqual(await watched.next(), Status.SERVING);
     await server.runtime.runPromise(Effect.flatMap(Drain, (drain) => drain.begin));
-    expect(await watched.next()).toBe(Status.NOT_SERVING);
-    expect((await errorOf(watched.next())).code).toBe(Code.Unavailable);
+    assert.strictEqual(await watched.next(), Status.NOT_SERVING);
+    assert.strictEqual((await errorOf(watched.next())).code, Code.Unavailable);
     // Health itself is still answered.
-    expect(await client.check({ service: "models/demo" })).toMatchObject({ status: Status.NOT_SERVING });
+    assertMatches(await client.check({ service: "models/demo" }), { status: Status.NOT_SERVING });
   });
 });
 
@@ -96,8 +97,8 @@ it("is plain JSON for a prober without gRPC", async () => {
     headers,
     body: "{}",
   });
-  expect(status).toBe(200);
-  expect(JSON.parse(body.toString())).toEqual({ status: "SERVING" });
+  assert.strictEqual(status, 200);
+  assert.deepStrictEqual(JSON.parse(body.toString()), { status: "SERVING" });
 });
 
 it("follows the states of the models", async () => {
@@ -119,17 +120,17 @@ it("follows the states of the models", async () => {
   const client = createClient(HealthRpc, grpc.create(server.url));
   const overall = watch(client, "");
   const model = watch(client, "models/a");
-  expect([await overall.next(), await model.next()]).toEqual([Status.NOT_SERVING, Status.NOT_SERVING]);
+  assert.deepStrictEqual([await overall.next(), await model.next()], [Status.NOT_SERVING, Status.NOT_SERVING]);
   change({ a: "active", b: "failed" });
-  expect([await overall.next(), await model.next()]).toEqual([Status.SERVING, Status.SERVING]);
+  assert.deepStrictEqual([await overall.next(), await model.next()], [Status.SERVING, Status.SERVING]);
   change({ a: "failed", b: "failed" });
-  expect([await overall.next(), await model.next()]).toEqual([Status.NOT_SERVING, Status.NOT_SERVING]);
+  assert.deepStrictEqual([await overall.next(), await model.next()], [Status.NOT_SERVING, Status.NOT_SERVING]);
   change({ a: "active", b: "failed" });
-  expect([await overall.next(), await model.next()]).toEqual([Status.SERVING, Status.SERVING]);
+  assert.deepStrictEqual([await overall.next(), await model.next()], [Status.SERVING, Status.SERVING]);
   change({ a: "stalled", b: "failed" });
-  expect([await overall.next(), await model.next()]).toEqual([Status.NOT_SERVING, Status.NOT_SERVING]);
+  assert.deepStrictEqual([await overall.next(), await model.next()], [Status.NOT_SERVING, Status.NOT_SERVING]);
   change({ a: "available", b: "failed" });
-  expect([await overall.next(), await model.next()]).toEqual([Status.SERVING, Status.SERVING]);
+  assert.deepStrictEqual([await overall.next(), await model.next()], [Status.SERVING, Status.SERVING]);
   change({ b: "failed" });
-  expect([await overall.next(), await model.next()]).toEqual([Status.NOT_SERVING, Status.SERVICE_UNKNOWN]);
+  assert.deepStrictEqual([await overall.next(), await model.next()], [Status.NOT_SERVING, Status.SERVICE_UNKNOWN]);
 });

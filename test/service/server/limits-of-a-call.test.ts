@@ -4,10 +4,11 @@ import { once } from "node:events";
 import { type ClientHttp2Session, connect, constants, type IncomingHttpHeaders } from "node:http2";
 import { connect as connectTcp } from "node:net";
 import { gzipSync } from "node:zlib";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, assert, beforeAll, describe, it } from "vitest";
 
 import { GenerateRequestSchema } from "../../../src/client/gen/mlxd/v1/generation_service_pb.ts";
 import { envelope, requestHttp1, requestHttp2 } from "../../support/raw-http.ts";
+import { assertMatches } from "../../support/assert-matches.ts";
 import { startTestServer, type TestServer } from "../../support/test-server.ts";
 
 let server: TestServer;
@@ -48,7 +49,7 @@ describe("metadata", () => {
   it("has its bound announced, so that clients refuse what is over it themselves", () =>
     withSession(async (session) => {
       const [settings] = (await once(session, "remoteSettings")) as [{ maxHeaderListSize: number }];
-      expect(settings.maxHeaderListSize).toBe(65_536);
+      assert.strictEqual(settings.maxHeaderListSize, 65_536);
     }));
 
   const large = (kib: number) =>
@@ -59,33 +60,36 @@ describe("metadata", () => {
       const neighbour = call(session);
       const first = call(session);
       first.end(envelope(message));
-      expect(await statusOf(first)).toBe("0"); // by now the bound is agreed on
+      assert.strictEqual(await statusOf(first), "0"); // by now the bound is agreed on
       const refused = call(session, large(kib));
       refused.on("error", () => {});
       await new Promise((resolve) => refused.once("close", resolve));
-      expect(refused.rstCode).toBe(constants.NGHTTP2_ENHANCE_YOUR_CALM);
+      assert.strictEqual(refused.rstCode, constants.NGHTTP2_ENHANCE_YOUR_CALM);
       neighbour.end(envelope(message));
-      expect(await statusOf(neighbour)).toBe("0");
+      assert.strictEqual(await statusOf(neighbour), "0");
       const next = call(session);
       next.end(envelope(message));
-      expect(await statusOf(next)).toBe("0");
+      assert.strictEqual(await statusOf(next), "0");
     }),
   );
 
   it("of 140 KiB that comes before the bound is agreed on is refused with a sentence", () =>
     withSession(async (session) => {
       const [headers] = (await once(call(session, large(140)), "response")) as [IncomingHttpHeaders];
-      expect(headers["grpc-status"]).toBe("8");
-      expect(headers["grpc-message"]).toMatch(/^the request's headers have \d+ bytes; they may have 65536 at most$/);
+      assert.strictEqual(headers["grpc-status"], "8");
+      assert.match(
+        String(headers["grpc-message"]),
+        /^the request's headers have \d+ bytes; they may have 65536 at most$/,
+      );
     }));
 
   it("of a JSON call as well", () =>
     withSession(async (session) => {
       const stream = call(session, { ...large(140), "content-type": "application/json" });
       const [headers] = (await once(stream, "response")) as [IncomingHttpHeaders];
-      expect(headers[":status"]).toBe(431);
+      assert.strictEqual(Number(headers[":status"]), 431);
       const [body] = (await once(stream, "data")) as [Buffer];
-      expect(JSON.parse(body.toString())).toMatchObject({ code: "resource_exhausted" });
+      assertMatches(JSON.parse(body.toString()), { code: "resource_exhausted" });
     }));
 
   it.each([
@@ -101,10 +105,10 @@ describe("metadata", () => {
         const refused = call(session, headers);
         refused.on("error", () => {});
         await new Promise((resolve) => refused.once("close", resolve));
-        expect([constants.NGHTTP2_INTERNAL_ERROR, constants.NGHTTP2_COMPRESSION_ERROR]).toContain(goaway);
+        assert.include([constants.NGHTTP2_INTERNAL_ERROR, constants.NGHTTP2_COMPRESSION_ERROR], goaway);
       });
       neighbour.end(envelope(message));
-      expect(await statusOf(neighbour)).toBe("0");
+      assert.strictEqual(await statusOf(neighbour), "0");
     }),
   );
 
@@ -112,7 +116,7 @@ describe("metadata", () => {
     withSession(async (session) => {
       const stream = call(session, { "x-big": "x".repeat(60 * 1024) });
       stream.end(envelope(message));
-      expect(await statusOf(stream)).toBe("0");
+      assert.strictEqual(await statusOf(stream), "0");
     }));
 
   it.each([
@@ -123,8 +127,8 @@ describe("metadata", () => {
     socket.write(text);
     let answer = "";
     for await (const data of socket) answer += String(data);
-    expect(answer.startsWith(`HTTP/1.1 ${status} `)).toBe(true);
-    expect(answer).toContain(sentence);
+    assert.isTrue(answer.startsWith(`HTTP/1.1 ${status} `));
+    assert.include(answer, sentence);
   });
 
   it("of 60 KiB is taken over HTTP/1.1", async () => {
@@ -132,7 +136,7 @@ describe("metadata", () => {
     socket.write(`GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\nX-Big: ${"x".repeat(60 * 1024)}\r\n\r\n`);
     let answer = "";
     for await (const data of socket) answer += String(data);
-    expect(answer).toContain("This is mlxd");
+    assert.include(answer, "This is mlxd");
   });
 });
 
@@ -152,8 +156,8 @@ describe("what comes behind a message", () => {
       const stream = call(session, { ":path": path(method) });
       // Neither end is ever said: before, such a call stayed open for a minute.
       stream.write(Buffer.concat([envelope(message), bytes]));
-      expect(await statusOf(stream)).toBe("12");
-      expect(stream.rstCode).toBe(constants.NGHTTP2_NO_ERROR);
+      assert.strictEqual(await statusOf(stream), "12");
+      assert.strictEqual(stream.rstCode, constants.NGHTTP2_NO_ERROR);
     } finally {
       session.destroy();
     }
@@ -168,7 +172,7 @@ describe("what comes behind a message", () => {
         await new Promise(setImmediate);
       }
       stream.end();
-      expect(await statusOf(stream)).toBe("0");
+      assert.strictEqual(await statusOf(stream), "0");
     } finally {
       session.destroy();
     }
@@ -206,17 +210,18 @@ describe("a message of 64 MB", () => {
       body,
     });
     const told = JSON.stringify([answer.headers, answer.trailers]) + answer.body.toString();
-    expect(decodeURIComponent(told.replaceAll(/%(?![0-9A-Fa-f]{2})/g, "%25"))).toMatch(
+    assert.match(
+      decodeURIComponent(told.replaceAll(/%(?![0-9A-Fa-f]{2})/g, "%25")),
       /it may have 4194304 bytes at most/,
     );
-    if (isUnary(type)) expect(answer.status).toBe(429);
+    if (isUnary(type)) assert.strictEqual(answer.status, 429);
   });
 
   it("compressed to some kilobytes is refused the same", async () => {
     const headers = { "content-type": "application/json", "content-encoding": "gzip" };
     const answer = await requestHttp1(server.port, { path: path("Generate"), headers, body: gzipSync(text) });
-    expect(answer.status).toBe(429);
-    expect(answer.body.toString()).toContain("it may have 4194304 bytes at most");
+    assert.strictEqual(answer.status, 429);
+    assert.include(answer.body.toString(), "it may have 4194304 bytes at most");
   });
 });
 
@@ -227,15 +232,15 @@ describe("a query of Connect", () => {
   it("that is long is refused with the bound of headers", async () => {
     const long = query(encodeURIComponent(JSON.stringify({ pageToken: "x".repeat(70_000) })));
     const first = await requestHttp1(server.port, { method: "GET", path: long });
-    expect(first.status).toBe(431);
-    expect(JSON.parse(first.body.toString())).toMatchObject({ code: "resource_exhausted" });
+    assert.strictEqual(first.status, 431);
+    assertMatches(JSON.parse(first.body.toString()), { code: "resource_exhausted" });
   });
 
   it("whose message is long once it is decompressed is refused, too", async () => {
     const message = gzipSync(JSON.stringify({ pageToken: "x".repeat(70_000) })).toString("base64url");
     const path = query(message, "&base64=1&compression=gzip");
     const { status, body } = await requestHttp1(server.port, { method: "GET", path });
-    expect(status).toBe(429);
-    expect(body.toString()).toContain("it may have 65536 bytes at most");
+    assert.strictEqual(status, 429);
+    assert.include(body.toString(), "it may have 65536 bytes at most");
   });
 });

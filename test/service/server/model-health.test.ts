@@ -1,4 +1,4 @@
-import { expect, it } from "vitest";
+import { assert, it } from "vitest";
 
 import type { ModelState } from "../../../src/service/domain/model.ts";
 import { statusesOf } from "../../../src/service/server/model-health.ts";
@@ -17,10 +17,10 @@ it.each([
   ["loading", "serving", "serving"],
 ] as const)("a model that is %s and was %s is %s", (state: ModelState, before, now) => {
   const known = new Map(before === undefined ? [] : [["m", before] as const]);
-  expect(statusesOf(new Map([["m", { state, delivers: true }]]), known).get("m")).toBe(now);
+  assert.strictEqual(statusesOf(new Map([["m", { state, delivers: true }]]), known).get("m"), now);
 });
 
 it.each(["active", "draining"] as const)("a model that is %s and delivers nothing is not serving", (state) => {
   const known = new Map([["m", "serving"] as const]);
-  expect(statusesOf(new Map([["m", { state, delivers: false }]]), known).get("m")).toBe("not-serving");
+  assert.strictEqual(statusesOf(new Map([["m", { state, delivers: false }]]), known).get("m"), "not-serving");
 });

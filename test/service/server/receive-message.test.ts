@@ -1,12 +1,13 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import { compressionGzip } from "@connectrpc/connect-node";
-import { describe, expect, it } from "vitest";
+import { assert, describe, it } from "vitest";
 
 import { GenerateRequestSchema } from "../../../src/client/gen/mlxd/v1/generation_service_pb.ts";
 import { type Intake, receiveEnvelope, receiveWhole } from "../../../src/service/server/receive-message.ts";
 import type { RequestBytes } from "../../../src/service/wire/read-request.ts";
 import { envelope } from "../../support/raw-http.ts";
+import { assertMatches } from "../../support/assert-matches.ts";
 import { errorOf } from "../../support/wire-error.ts";
 
 const maxBytes = 3_000_000;
@@ -53,15 +54,15 @@ const nameOf = (bytes: Uint8Array): string =>
 
 describe("in an envelope", () => {
   it.each([1, 3, 16_384])("a light message goes on as it is, in pieces of %d bytes", async (pieceBytes) => {
-    expect(await receive(envelope(light), { pieceBytes })).toEqual({ given: envelope(light), held: [] });
+    assertMatches(await receive(envelope(light), { pieceBytes }), { given: envelope(light), held: [] });
   });
 
   it.each([7, 70_000])(
     "a heavy one is held back, and an empty one goes on, in pieces of %d bytes",
     async (pieceBytes) => {
       const { given, held } = await receive(envelope(heavy), { pieceBytes });
-      expect(given).toEqual(envelope(Buffer.alloc(0)));
-      expect(held).toEqual(["what was sent"]);
+      assert.deepStrictEqual(given, envelope(Buffer.alloc(0)));
+      assert.deepStrictEqual(held, ["what was sent"]);
     },
   );
 
@@ -70,37 +71,40 @@ describe("in an envelope", () => {
     const sent = envelope(compressed);
     sent.writeUInt8(1, 0);
     const { given, held } = await receive(sent, { compression: compressionGzip });
-    expect(given).toEqual(envelope(Buffer.alloc(0)));
-    expect(held).toEqual(["what was sent"]);
+    assert.deepStrictEqual(given, envelope(Buffer.alloc(0)));
+    assert.deepStrictEqual(held, ["what was sent"]);
   });
 
   it("one that says that it is too large is refused before it is there", async () => {
     const promised = envelope(light);
     promised.writeUInt32BE(maxBytes + 1, 1);
     const error = await errorOf(receive(promised));
-    expect(error.code).toBe(Code.ResourceExhausted);
-    expect(error.rawMessage).toContain(`has ${maxBytes + 1} bytes; it may have ${maxBytes} bytes at most`);
+    assert.strictEqual(error.code, Code.ResourceExhausted);
+    assert.include(error.rawMessage, `has ${maxBytes + 1} bytes; it may have ${maxBytes} bytes at most`);
   });
 
   it("is refused at the first byte behind it", async () => {
     const error = await errorOf(receive(Buffer.concat([envelope(light), Buffer.from([0])])));
-    expect(error.code).toBe(Code.Unimplemented);
+    assert.strictEqual(error.code, Code.Unimplemented);
   });
 
   it("is passed on as it is where it ends too early, for Connect to say so", async () => {
     const cut = envelope(light).subarray(0, -1);
-    expect(await receive(cut)).toEqual({ given: cut, held: [] });
+    assertMatches(await receive(cut), { given: cut, held: [] });
     const prefix = envelope(light).subarray(0, 3);
-    expect(await receive(prefix)).toEqual({ given: prefix, held: [] });
-    expect(await receive(Buffer.alloc(0))).toEqual({ given: Buffer.alloc(0), held: [] });
+    assertMatches(await receive(prefix), { given: prefix, held: [] });
+    assert.deepStrictEqual(await receive(Buffer.alloc(0)), { given: Buffer.alloc(0), held: [] });
   });
 });
 
 describe("without an envelope", () => {
   it("a light message goes on, and a heavy one is held back", async () => {
-    expect(await receive(light, { isWhole: true })).toEqual({ given: light, held: [] });
-    expect(await receive(heavy, { isWhole: true })).toEqual({ given: Buffer.alloc(0), held: ["what was sent"] });
-    expect(await receive(heavyJson, { isWhole: true, isBinary: false })).toEqual({
+    assert.deepStrictEqual(await receive(light, { isWhole: true }), { given: light, held: [] });
+    assert.deepStrictEqual(await receive(heavy, { isWhole: true }), {
+      given: Buffer.alloc(0),
+      held: ["what was sent"],
+    });
+    assert.deepStrictEqual(await receive(heavyJson, { isWhole: true, isBinary: false }), {
       given: Buffer.from("{}"),
       held: ["what was sent"],
     });
@@ -112,6 +116,6 @@ describe("without an envelope", () => {
       () => undefined,
       (cause: unknown) => ConnectError.from(cause),
     );
-    expect(error?.code).toBe(Code.ResourceExhausted);
+    assert.strictEqual(error?.code, Code.ResourceExhausted);
   });
 });

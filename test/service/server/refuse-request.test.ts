@@ -2,11 +2,12 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import { AnySchema, anyUnpack } from "@bufbuild/protobuf/wkt";
 import { connect } from "node:net";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { afterAll, assert, beforeAll, describe, it } from "vitest";
 
 import { ErrorInfoSchema } from "../../../src/client/gen/google/rpc/error_details_pb.ts";
 import { ListModelsRequestSchema } from "../../../src/client/gen/mlxd/v1/model_service_pb.ts";
 import { requestHttp1, requestHttp2 } from "../../support/raw-http.ts";
+import { assertMatches } from "../../support/assert-matches.ts";
 import { startTestServer, type TestServer } from "../../support/test-server.ts";
 
 let server: TestServer;
@@ -32,7 +33,7 @@ const told = (status: number, text: string): Told => {
     message: string;
     details: ReadonlyArray<{ type: string; value: string }>;
   };
-  expect(code).toBe("invalid_argument");
+  assert.strictEqual(code, "invalid_argument");
   const [first] = details;
   const any = first && create(AnySchema, { typeUrl: `/${first.type}`, value: Buffer.from(first.value, "base64") });
   return { status, message, reason: any && anyUnpack(any, ErrorInfoSchema)?.reason };
@@ -68,22 +69,23 @@ describe.each([
     ["application/json; charset=latin1", generate, 'a body in "latin1" cannot be read: it must be in UTF-8'],
   ])("%s for a method that does not take it is told what is taken", async (contentType, path, message) => {
     const { status, body: text } = await request(server.port, { path, headers: { "content-type": contentType }, body });
-    expect(told(status, text.toString())).toEqual({ status: 415, message, reason: "MALFORMED_REQUEST" });
+    assert.deepStrictEqual(told(status, text.toString()), { status: 415, message, reason: "MALFORMED_REQUEST" });
   });
 
   it("a call without a content type is told of it", async () => {
     const { status, headers, body: text } = await request(server.port, { path: generate, body });
-    expect(told(status, text.toString()).message).toMatch(
+    assert.match(
+      told(status, text.toString()).message,
       /^Generate was called without a Content-Type; it takes application\/json, /,
     );
-    expect(headers["accept-post"]).toContain("application/json");
+    assert.include(headers["accept-post"], "application/json");
   });
 
   it.each(["application/json;charset=utf-8", 'application/json; charset="utf-8"', "Application/JSON; Charset=UTF-8"])(
     "%s is taken",
     async (contentType) => {
       const answer = await request(server.port, { path: generate, headers: { "content-type": contentType }, body });
-      expect(answer.status).toBe(200);
+      assert.strictEqual(answer.status, 200);
     },
   );
 
@@ -93,8 +95,8 @@ describe.each([
     ["DELETE", list, "ListModels takes GET, POST, not DELETE", "GET, POST"],
   ])("%s %s is told which methods are allowed", async (method, path, message, allow) => {
     const { status, headers, body: text } = await request(server.port, { method, path });
-    expect(told(status, text.toString())).toEqual({ status: 405, message, reason: "MALFORMED_REQUEST" });
-    expect(headers["allow"]).toBe(allow);
+    assert.deepStrictEqual(told(status, text.toString()), { status: 405, message, reason: "MALFORMED_REQUEST" });
+    assert.strictEqual(headers["allow"], allow);
   });
 
   it.each([
@@ -109,10 +111,10 @@ describe.each([
     ["broken gzip", "encoding=json&compression=gzip&base64=1&message=AAAA", 400, /./],
   ])("GET with %s is the caller's fault, with a reason", async (_what, query, status, message) => {
     const answer = await request(server.port, { method: "GET", path: `${list}?connect=v1&${query}` });
-    expect(answer.status).toBe(status);
+    assert.strictEqual(answer.status, status);
     const text = JSON.parse(answer.body.toString()) as { message: string; details: unknown[] };
-    expect(text.message).toMatch(message);
-    expect(text.details.length).toBeGreaterThan(0);
+    assert.match(text.message, message);
+    assert.isAbove(text.details.length, 0);
   });
 
   it("GET with sound base64 of both alphabets is answered", async () => {
@@ -120,7 +122,7 @@ describe.each([
     for (const encoding of ["base64", "base64url"] as const) {
       const message = encodeURIComponent(bytes.toString(encoding));
       const path = `${list}?connect=v1&encoding=proto&base64=1&message=${message}`;
-      expect((await request(server.port, { method: "GET", path })).status).toBe(200);
+      assert.strictEqual((await request(server.port, { method: "GET", path })).status, 200);
     }
   });
 });
@@ -140,29 +142,29 @@ describe("HTTP/1", () => {
 
   it("without a Host header is told so", async () => {
     const answer = await speak(`POST ${generate} HTTP/1.0\r\n${rest}`);
-    expect(told(answer.status, answer.body)).toMatchObject({ status: 400, message: "the request has no Host header" });
+    assertMatches(told(answer.status, answer.body), { status: 400, message: "the request has no Host header" });
   });
 
   it("with a Host header that is none is told so", async () => {
     const answer = await speak(`POST ${generate} HTTP/1.1\r\nHost: [\r\nConnection: close\r\n${rest}`);
-    expect(answer.status).toBe(400);
-    expect(answer.body).toContain('the Host header \\"[\\" is no host and port');
+    assert.strictEqual(answer.status, 400);
+    assert.include(answer.body, 'the Host header \\"[\\" is no host and port');
   });
 
   it("takes a whole URL for a path, as a proxy may send it", async () => {
     const { port } = server;
     for (const url of [`http://127.0.0.1:${port}${generate}`, `HTTP://x${generate}?a=b`]) {
       const answer = await requestHttp1(port, { path: url, headers: { "content-type": "application/json" }, body });
-      expect(answer.status).toBe(200);
+      assert.strictEqual(answer.status, 200);
     }
     const greeting = await requestHttp1(port, { method: "GET", path: `http://127.0.0.1:${port}` });
-    expect(greeting.body.toString()).toContain("This is mlxd");
+    assert.include(greeting.body.toString(), "This is mlxd");
   });
 
   it("is told that reflection takes HTTP/2", async () => {
     const path = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
     const answer = await requestHttp1(server.port, { path, headers: { "content-type": "application/grpc" } });
-    expect(told(answer.status, answer.body.toString())).toMatchObject({
+    assertMatches(told(answer.status, answer.body.toString()), {
       status: 505,
       message: "ServerReflectionInfo streams both ways, which takes HTTP/2; this is HTTP/1.1",
     });

@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { openSync } from "node:fs";
-import { describe, expect, it } from "vitest";
+import { assert, describe, it } from "vitest";
 
 const module = new URL("../../../src/service/telemetry/standard-streams.ts", import.meta.url).href;
 const lines = 20_000;
@@ -30,8 +30,8 @@ describe("the log", () => {
   it("of a reader that has stopped reading takes a megabyte, and tells later what was left out", async () => {
     const child = start("pipe");
     const [most] = (await once(child, "message")) as [number];
-    expect(most).toBeGreaterThan(500_000);
-    expect(most).toBeLessThan(1_100_000);
+    assert.isAbove(most, 500_000);
+    assert.isBelow(most, 1_100_000);
     let text = "";
     child.stderr?.on("data", (chunk: Buffer) => {
       text += chunk.toString();
@@ -40,7 +40,7 @@ describe("the log", () => {
     });
     await once(child, "close");
     const [, leftOut = ""] = /(\d+) lines are left out/.exec(text) ?? [];
-    expect(Number(leftOut)).toBeGreaterThan(lines / 2);
+    assert.isAbove(Number(leftOut), lines / 2);
   });
 
   it("of a reader that has left harms nobody", async () => {
@@ -48,7 +48,7 @@ describe("the log", () => {
     child.stderr?.destroy();
     await once(child, "message");
     child.send("go on");
-    expect((await once(child, "exit"))[0]).toBe(0);
+    assert.strictEqual((await once(child, "exit"))[0], 0);
   });
 
   it("on a full disk harms nobody", async (context) => {
@@ -61,6 +61,6 @@ describe("the log", () => {
     const child = start(full);
     await once(child, "message");
     child.send("go on");
-    expect((await once(child, "exit"))[0]).toBe(0);
+    assert.strictEqual((await once(child, "exit"))[0], 0);
   });
 });

@@ -1,6 +1,6 @@
 import { fromJsonString } from "@bufbuild/protobuf";
-import { assert, json, property, string } from "fast-check";
-import { describe, expect, it } from "vitest";
+import { assert as assertProperty, json, property, string } from "fast-check";
+import { assert, describe, it } from "vitest";
 
 import { GenerateRequestSchema } from "../../../src/client/gen/mlxd/v1/generation_service_pb.ts";
 import { jsonFault } from "../../../src/service/wire/json-fault.ts";
@@ -17,12 +17,12 @@ const isJson = (text: string): boolean => {
 
 describe("scanJson", () => {
   it("takes what JSON.parse takes", () => {
-    assert(property(json(), (text) => scanJson(text) === undefined));
+    assertProperty(property(json(), (text) => scanJson(text) === undefined));
   });
 
   it("refuses what JSON.parse refuses", () => {
-    assert(property(string(), (text) => (scanJson(text) === undefined) === isJson(text)));
-    assert(
+    assertProperty(property(string(), (text) => (scanJson(text) === undefined) === isJson(text)));
+    assertProperty(
       property(json(), string({ maxLength: 2 }), (text, extra) => {
         for (const at of [0, Math.trunc(text.length / 2), text.length]) {
           const changed = text.slice(0, at) + extra + text.slice(at);
@@ -44,7 +44,7 @@ describe("scanJson", () => {
     ["[1 2]", 'a comma or "]" is missing, at line 1, column 4'],
     ["01", "there is something behind the end of the JSON, at line 1, column 2"],
   ])("tells what is wrong with %s", (text, what) => {
-    expect(scanJson(text)?.description).toBe(`the request is not JSON: ${what}`);
+    assert.strictEqual(scanJson(text)?.description, `the request is not JSON: ${what}`);
   });
 });
 
@@ -58,9 +58,9 @@ describe("jsonFault", () => {
       '{"task":{"sampling":{"logitBias":[{},null]}}}',
     ];
     for (const text of texts) {
-      expect(() => fromJsonString(GenerateRequestSchema, text)).toThrow();
-      expect(jsonFault(GenerateRequestSchema, text), text).toBeDefined();
+      assert.throws(() => fromJsonString(GenerateRequestSchema, text));
+      assert.isDefined(jsonFault(GenerateRequestSchema, text), text);
     }
-    expect(jsonFault(GenerateRequestSchema, texts[0] ?? "")?.field).toBe("task.tokens.ids[2]");
+    assert.strictEqual(jsonFault(GenerateRequestSchema, texts[0] ?? "")?.field, "task.tokens.ids[2]");
   });
 });

@@ -1,5 +1,5 @@
 import { create, type MessageInitShape, toBinary, toJsonString } from "@bufbuild/protobuf";
-import { describe, expect, it } from "vitest";
+import { assert, describe, it } from "vitest";
 
 import { GenerateRequestSchema } from "../../../src/client/gen/mlxd/v1/generation_service_pb.ts";
 import { Role } from "../../../src/client/gen/mlxd/v1/types_pb.ts";
@@ -53,7 +53,7 @@ describe.each([
     ["a conversation of 200 messages", chatOf(200, '{"a": [1, 2, 3]}')],
     ["2,000 token ids", idsOf(2000)],
   ])("%s is light", (_what, task) => {
-    expect(weigh(task)).toBe(false);
+    assert.isFalse(weigh(task));
   });
 
   it.each([
@@ -63,14 +63,14 @@ describe.each([
     ["200,000 token ids", idsOf(200_000)],
     ["more than a megabyte", { input: { case: "prompt" as const, value: "x".repeat(1_100_000) } }],
   ])("%s is heavy", (_what, task) => {
-    expect(weigh(task)).toBe(true);
+    assert.isTrue(weigh(task));
   });
 });
 
 it("does not throw for bytes that are no message", () => {
   for (const byte of [0x00, 0x0b, 0x0a, 0x22, 0x5c, 0x7b, 0xff]) {
     const bytes = new Uint8Array(100_000).fill(byte);
-    expect(typeof isHeavy(GenerateRequestSchema, bytes, true)).toBe("boolean");
-    expect(typeof isHeavy(GenerateRequestSchema, bytes, false)).toBe("boolean");
+    assert.strictEqual(typeof isHeavy(GenerateRequestSchema, bytes, true), "boolean");
+    assert.strictEqual(typeof isHeavy(GenerateRequestSchema, bytes, false), "boolean");
   }
 });
