@@ -11,12 +11,11 @@ export class Admission extends Context.Service<
   Admission,
   {
     /**
-     * Waits for a place in the model's engine, which the scope gives back. They go in the order of their turns
-     * (domain/turn.ts): the one with the highest priority first, the one that came first among equals. How long it may
-     * wait is for the caller to limit.
+     * Waits for a place in the model's engine. Closing the scope gives the place back. Requests are admitted in the order of
+     * their turns (domain/turn.ts): by priority, and first come, first served among equals. The caller limits the wait.
      *
-     * @param candidates answers that it generates at once: each takes a place of its own, as many as there are at most. Its
-     * turn comes when all are free; whoever comes after it waits as well.
+     * @param candidates answers to generate at once. Each takes a place, up to all places that there are. The request is
+     * admitted once all of its places are free; requests with a later turn wait until then.
      */
     readonly admit: (
       model: string,
@@ -48,7 +47,7 @@ interface Waiting {
   readonly admitted: Deferred.Deferred<void>;
 }
 
-/** What a refused caller is told to wait: about a generation's time. */
+/** The retry delay told to a refused caller: about the duration of one generation. */
 const retryAfterMs = 1_000;
 
 class ModelQueue {
@@ -56,9 +55,9 @@ class ModelQueue {
   private readonly settings: AdmissionSettings;
   private readonly stats: Stats["Service"];
   private readonly waiting = new Set<Waiting>();
-  /** Places that are taken. */
+  /** Places taken. */
   private running = 0;
-  /** The same by fairness id; those that have none share one. */
+  /** Places taken by fairness id. Requests without one share the empty id. */
   private readonly runningOf = new Map<string, number>();
 
   constructor(model: string, settings: AdmissionSettings, stats: Stats["Service"]) {
@@ -78,7 +77,7 @@ class ModelQueue {
 
   private acquire(hints: SchedulingHints, places: number, since: number): Effect.Effect<void, QueueFull> {
     return Effect.suspend((): Effect.Effect<void, QueueFull> => {
-      // Nobody goes past those that wait, also where a place is free that is too little for the first of them.
+      // A new request never overtakes a waiting one, even if a place is free that is not enough for the first waiting one.
       if (this.waiting.size === 0 && this.fits(places)) {
         this.begin(hints, places);
         return Effect.void;
@@ -102,7 +101,7 @@ class ModelQueue {
     return Effect.onError(Deferred.await(own.admitted), () => Effect.sync(() => this.leave(own)));
   }
 
-  /** Left before its turn, which may have kept others waiting; places given in the same moment are passed on. */
+  /** Called when a request leaves before its turn. Its places, if it was given some in the same moment, go to the next ones. */
   private leave(own: Waiting): void {
     if (!this.waiting.delete(own)) return this.release(own.hints, own.places);
     this.stats.move(this.model, "queued", -1);
@@ -114,7 +113,7 @@ class ModelQueue {
     this.fill();
   }
 
-  /** Gives free places to those whose turn it is. */
+  /** Admits waiting requests in turn order while places are free. */
   private fill(): void {
     for (;;) {
       const next = this.first();

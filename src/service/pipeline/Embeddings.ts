@@ -1,4 +1,4 @@
-/** A batch of texts on its way through the service: validate, resolve, tokenise, admit, compute, account. */
+/** Runs embedding tasks: resolve the model, tokenise, admit, compute, account. */
 import { Context, type Effect } from "effect";
 
 import type { EmbeddingResult, EmbeddingTask } from "../domain/embedding.ts";
@@ -8,7 +8,7 @@ import type { TaskOptions } from "./Generations.ts";
 export class Embeddings extends Context.Service<
   Embeddings,
   {
-    /** Interrupting it at any moment drops what is not computed yet and gives its place back. */
+    /** Interruption drops the texts that are not computed yet and gives the place back. */
     readonly run: (task: EmbeddingTask, options?: TaskOptions) => Effect.Effect<EmbeddingResult, ServiceError>;
   }
 >()("mlxd/pipeline/Embeddings") {}

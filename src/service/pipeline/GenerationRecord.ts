@@ -1,4 +1,4 @@
-/** What is known of one generation while it runs: it turns the engine's events into the caller's. */
+/** The state of one running generation. It turns the engine's events into the caller's events and counts usage. */
 import type { EffectiveParameters, GenerationEvent, TokenLogprob } from "../domain/generation.ts";
 import type { ServedModel } from "../domain/model.ts";
 import type { Usage } from "../domain/usage.ts";
@@ -11,18 +11,18 @@ interface RecordOptions {
   readonly id: string;
   readonly facts: ServedModel;
   readonly parameters: EffectiveParameters;
-  /** Undefined where the engine tells it, as it makes the prompt. */
+  /** Undefined if the engine makes the prompt and reports its length. */
   readonly promptTokens: number | undefined;
-  /** Whether the engine will tell the prompt's logprobs: the generation starts with them. */
+  /** Whether the engine will report the prompt's logprobs. The `started` event carries them. */
   readonly promptLogprobs: boolean;
-  /** What every candidate's text begins with. */
+  /** Prefix of every candidate's text: the echoed prompt, or empty. */
   readonly echo: string;
-  /** Whether reasoning is told apart: then its tokens are counted. */
+  /** Whether reasoning is separated from the answer. If so, its tokens are counted. */
   readonly reasons: boolean;
   readonly candidateCount: number;
   /** Epoch milliseconds, as all times here. */
   readonly receivedAt: number;
-  /** The engine has begun with the first candidate. */
+  /** Called when the engine has admitted the first candidate. */
   readonly onBegun: () => void;
   readonly emit: (event: GenerationEvent) => void;
 }
@@ -32,7 +32,7 @@ interface Candidate {
   firstTokenAt: number | undefined;
   outputTokens: number;
   reasoningTokens: number;
-  /** Of output that the caller did not get; they are spent all the same. */
+  /** Tokens of output that the caller did not get. They count as usage all the same. */
   withheldTokens: number;
   withheldReasoningTokens: number;
   draftedTokens: number;
@@ -41,14 +41,14 @@ interface Candidate {
 
 export class GenerationRecord {
   readonly id: string;
-  /** Ended by CancelGeneration. */
+  /** Whether CancelGeneration ended it. */
   cancelled = false;
-  /** Whether some of the output went out. */
+  /** Whether any output was sent to the caller. */
   hasEmitted = false;
   private readonly options: RecordOptions;
   private readonly candidates: ReadonlyArray<Candidate>;
   private started = false;
-  /** The first candidate's: the others find what it computed. */
+  /** Cached prompt tokens of the first candidate; the other candidates reuse its prompt. */
   private cachedPromptTokens = 0;
   private promptTokens: number;
   private prompt: ReadonlyArray<TokenLogprob> = [];
@@ -102,7 +102,7 @@ export class GenerationRecord {
         break;
       }
       case "finished":
-        // Ended before the engine took it in, or before its prompt was computed: it still begins before it ends.
+        // It ended before admission, or before its prompt was computed. `started` still comes before `finished`.
         this.start();
         if (candidateIndex === 0) this.cachedPromptTokens = event.cachedPromptTokens;
         this.finish(candidateIndex, candidate, event, now);
@@ -110,17 +110,17 @@ export class GenerationRecord {
     }
   }
 
-  /** Counts output that the caller does not get, or not yet. */
+  /** Counts output that is held back or discarded. */
   withhold(candidateIndex: number, output: EngineOutput): void {
     this.countWithheld(candidateIndex, output, 1);
   }
 
-  /** The caller gets it after all: it comes as an event next. */
+  /** Undoes `withhold` for output that is sent after all, by the event that follows. */
   unhold(candidateIndex: number, output: EngineOutput): void {
     this.countWithheld(candidateIndex, output, -1);
   }
 
-  /** Starts once more, with another seed: it is the last start that counts. */
+  /** Emits `started` again with another seed. The last `started` event counts. */
   startAnew(seed: number): void {
     this.emitStarted({ ...this.options.parameters, seed });
   }

@@ -1,11 +1,11 @@
-/** One request's way through the service: validate, resolve, render, admit, stream, account. */
+/** Runs generation tasks: resolve the model, render the prompt, admit, generate, account. */
 import { Context, type Effect, type Stream } from "effect";
 
 import type { ServiceError } from "../domain/errors.ts";
 import type { GenerationEvent, GenerationResult, GenerationTask } from "../domain/generation.ts";
 
 export interface TaskOptions {
-  /** Whether the model is being tried: it is then asked whatever an earlier smoke test said of it. */
+  /** Whether this is a smoke test. Then the verdict of an earlier smoke test does not block it. */
   readonly isTrial?: boolean;
 }
 
@@ -21,15 +21,15 @@ export class Generations extends Context.Service<
   Generations,
   {
     /**
-     * Started on admission, chunks, one finished. Interrupting the stream at any moment drops the sequence and gives
-     * every place back.
+     * One `started` event on admission, chunks, and one `finished` event. Interruption drops the sequence and gives every
+     * place back.
      */
     readonly stream: (task: GenerationTask, options?: TaskOptions) => Stream.Stream<GenerationEvent, ServiceError>;
-    /** The same, folded into one result. */
+    /** As `stream`, collected into one result. */
     readonly run: (task: GenerationTask, options?: TaskOptions) => Effect.Effect<GenerationResult, ServiceError>;
-    /** What the task's prompt takes, without generating. */
+    /** Counts the tokens of the task's prompt, without generating. */
     readonly count: (task: GenerationTask) => Effect.Effect<TokenCount, ServiceError>;
-    /** Ends a running or waiting generation with what it has; false when its caller has none of that id. */
+    /** Ends a running or waiting generation with the output so far. False if the caller has no generation of that id. */
     readonly cancel: (generationId: string) => Effect.Effect<boolean>;
   }
 >()("mlxd/pipeline/Generations") {}

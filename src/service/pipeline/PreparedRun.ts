@@ -1,4 +1,4 @@
-/** A task that is ready to run, whatever its model's engine takes. */
+/** A task that is ready to run, on an engine of either kind. */
 import type { Effect, Scope } from "effect";
 
 import type { LoadFailure } from "../domain/errors.ts";
@@ -9,28 +9,28 @@ import type { Retried } from "./recovery.ts";
 
 export interface PreparedRun {
   readonly parameters: EffectiveParameters;
-  /** Undefined where the engine tells it. */
+  /** Undefined if the engine reports it. */
   readonly promptTokens: number | undefined;
-  /** What every answer's text begins with. */
+  /** Prefix of every answer's text: the echoed prompt, or empty. */
   readonly echo: string;
-  /** Whether reasoning is told apart. */
+  /** Whether reasoning is separated from the answer. */
   readonly reasons: boolean;
-  /** Takes the model's engine, for as long as the scope is open. */
+  /** Leases the model's engine until the scope closes. */
   readonly begin: (options: RunOptions) => Effect.Effect<BegunRun, LoadFailure, Scope.Scope>;
 }
 
 export interface RunOptions {
-  /** Of the generation. */
+  /** The generation's id. */
   readonly id: string;
   /** Epoch milliseconds. */
   readonly receivedAt: number;
-  /** Whether events go out as they come. */
+  /** Whether events are sent as they come, and not collected into one result. */
   readonly streams: boolean;
 }
 
 export interface BegunRun {
-  /** False where nothing of it runs any more. */
+  /** False if none of its requests runs any more. */
   readonly cancel: Effect.Effect<boolean>;
-  /** To its end; what was found where a broken answer was generated anew. */
+  /** Runs it to its end. Returns what was found if a broken answer was generated again. */
   readonly run: (record: GenerationRecord) => Effect.Effect<Retried | undefined, EngineFailure>;
 }

@@ -2,8 +2,8 @@ import type { GenerationEvent, GenerationResult } from "../domain/generation.ts"
 import { usageOfAnswers } from "../domain/usage.ts";
 
 /**
- * Folds a complete run of events into its result. One that started anew has the parameters of its last start. An engine
- * that ends without `finished` is a bug.
+ * Collects the events of a complete generation into its result. The parameters are those of the last `started` event.
+ * Throws if there is no `finished` event, which is a bug.
  */
 export const collectResult = (events: ReadonlyArray<GenerationEvent>): GenerationResult => {
   const started = events.findLast((event) => event.type === "started");

@@ -1,4 +1,4 @@
-/** Runs on engines that take conversations: what the engine does not heed is refused, the rest is its own. */
+/** Runs a task on an engine that takes conversations. Options that the engine does not support are refused by name. */
 import { Clock, Effect, Random } from "effect";
 
 import { unheededOption } from "../domain/conversation-options.ts";
@@ -37,7 +37,7 @@ export const prepareConversationRun = Effect.fnUntraced(function* (
     return yield* new UnsupportedTask({ task: input.type, model: facts.id });
   }
   const randomSeed = yield* Random.nextIntBetween(0, 2 ** 32 - 1);
-  // How long the prompt is only the engine knows, which refuses what does not fit.
+  // Only the engine knows the prompt's length, and it refuses a prompt that does not fit.
   const resolved = resolveParameters({ ...facts, eosTokenIds: [], sampling, stop, promptTokens: 0, randomSeed });
   const { parameters } = yield* Effect.fromResult(resolved);
   const requestsOf = ({ id, receivedAt }: RunOptions): ReadonlyArray<ConversationRequest> =>

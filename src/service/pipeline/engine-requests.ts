@@ -9,7 +9,7 @@ import { markersOf } from "../output/output-format.ts";
 import { stopTexts } from "../output/stop-texts.ts";
 import type { PreparedPrompt } from "./prepare-prompt.ts";
 
-/** What the engine is asked for: one request for each candidate, alike but for their seeds. */
+/** The engine requests of a task: one for each candidate. They differ in their seeds. */
 export const engineRequests = (
   id: string,
   task: GenerationTask,
@@ -52,7 +52,7 @@ export const engineRequests = (
   }));
 };
 
-/** What only ends a part of the answer, as gpt-oss's reasoning: a parser takes it out, but with `verbatim` none does. */
+/** Tokens that end a part of the answer only, such as gpt-oss's reasoning. `verbatim` output keeps them. */
 const goesOnAfter = (
   { stop, output }: GenerationTask,
   { vocabulary, outputFormat }: PromptTools,

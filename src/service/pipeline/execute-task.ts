@@ -1,4 +1,4 @@
-/** What is the same for every task on its way through the pipeline, whatever it asks for: its waiting, and its end. */
+/** What all kinds of tasks share: the limit of their wait, the retry after changed files, and the accounting at their end. */
 import { Effect } from "effect";
 
 import { CurrentCall, forTask } from "../domain/Call.ts";
@@ -23,29 +23,29 @@ interface Accounted {
   readonly cancelled?: boolean;
 }
 
-/** Where a task has come to: what its end is accounted under. */
+/** How far a task has come. Its end is accounted under these values. */
 export interface Execution<R extends Accounted> {
-  /** Id of the model; empty while it is not known which it is. */
+  /** Id of the model; empty until its name is resolved. */
   model: string;
   readonly wait: Wait;
-  /** What it has used; undefined before it was ready to run. */
+  /** Undefined until the task is ready to run. */
   record: R | undefined;
 }
 
 interface ExecuteOptions<T extends Task, R extends Accounted, A> {
   readonly task: T;
   readonly stats: Stats["Service"];
-  /** The log's word for its end. */
+  /** The log message of its end. */
   readonly ended: string;
-  /** What else the log tells of it. */
+  /** Further fields of that message. */
   readonly describe: (record: R | undefined) => Readonly<Record<string, unknown>>;
-  /** Whether something of it went out: then it cannot begin anew. @default nothing does before its end */
+  /** Whether output was sent, after which the task cannot start again. @default no output is sent before its end */
   readonly hasSent?: () => boolean;
-  /** With the names that its caller gives kept apart from those of other tenants. */
+  /** Does the work. The task's fairness id and cache partition are scoped to the caller's tenant. */
   readonly run: (task: T, execution: Execution<R>) => Effect.Effect<A, ServiceError>;
 }
 
-/** Whatever the end, it is counted and logged once. */
+/** Runs a task within its maximum wait. Its end is counted and logged once, however it ends. */
 export const executeTask = Effect.fnUntraced(function* <T extends Task, R extends Accounted, A>({
   task,
   stats,

@@ -6,9 +6,9 @@ import type { AdapterFacts } from "../domain/model.ts";
 import type { PromptTools } from "../models/prompting/PromptTools.ts";
 
 /**
- * The adapter that the task asks for; undefined where it asks for none. Whether it fits the model its engine tells. Fails
- * with ModelChanged where its files are others than the catalog tells: engines read them anew when they have let it go, and
- * keep what was computed with it under its revision.
+ * The adapter that the task names; undefined if it names none. The engine checks whether it fits the model. Fails with
+ * ModelChanged if its files have changed since the catalog was read: engines reload an evicted adapter from its files, and
+ * key cached prompts by its revision.
  */
 export const findAdapter = (
   { adapter: id }: Pick<GenerationTask, "adapter">,

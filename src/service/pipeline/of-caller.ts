@@ -1,4 +1,4 @@
-/** What of a task depends on who asks. */
+/** Scopes a task to its caller's tenant, and describes the caller for the log. */
 import type { Call } from "../domain/Call.ts";
 import { type Caller, withinTenant } from "../domain/Caller.ts";
 import type { CachePolicy, SchedulingHints } from "../domain/generation.ts";
@@ -8,7 +8,7 @@ interface Task {
   readonly cache?: CachePolicy;
 }
 
-/** Names that the caller gives are its tenant's: others who name the same share neither turns nor cached prompts with it. */
+/** Scopes fairness id and cache partition to the tenant, so that equal names of two tenants share no turns and no cached prompts. */
 export const ofTenant = <T extends Task>(caller: Caller, task: T): T => {
   const { scheduling, cache } = task;
   return {
@@ -18,7 +18,7 @@ export const ofTenant = <T extends Task>(caller: Caller, task: T): T => {
   };
 };
 
-/** For the log. */
+/** Log fields of a call. */
 export const describeCall = ({ requestId, caller }: Call): Readonly<Record<string, string>> => ({
   ...(requestId !== "" && { requestId }),
   ...(caller.name !== "anonymous" && { caller: caller.name }),

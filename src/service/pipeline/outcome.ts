@@ -1,11 +1,11 @@
-/** What a call's end counts as in the statistics. */
+/** Classifies the end of a call for the statistics. */
 import { Cause, type Exit, Result } from "effect";
 
 import type { Call } from "../domain/Call.ts";
 import type { ServiceError } from "../domain/errors.ts";
 import type { Outcome } from "../telemetry/Stats.ts";
 
-/** @param cancelled it was ended by CancelGeneration, which its caller sees as a result */
+/** @param cancelled whether CancelGeneration ended it; its caller gets a result then, not an error */
 export const outcomeOf = (
   exit: Exit.Exit<unknown, ServiceError>,
   { isCut }: Pick<Call, "isCut">,
@@ -17,7 +17,7 @@ export const outcomeOf = (
   return Cause.hasDies(exit.cause) || isCut() ? "failed" : "cancelled";
 };
 
-/** The model whose statistics a call belongs to that failed before its model was looked up: empty where there is none. */
+/** The model to count a call under that failed while its model was resolved; empty if no model was found. */
 export const modelOfFailure = (error: ServiceError): string =>
   error._tag === "ModelBroken" ||
   error._tag === "ModelFilesMissing" ||
@@ -27,8 +27,8 @@ export const modelOfFailure = (error: ServiceError): string =>
     : "";
 
 /**
- * `refused`: it was not begun, for what it asks, for lack of room or of time in the queue. `failed`: the service, the
- * engine or the model's files did not do what they should.
+ * `refused`: it was never started, because of its content, a lack of memory, or its time in the queue. `failed`: the fault is
+ * in the service, the engine or the model's files.
  */
 const outcomes = {
   CredentialsInvalid: "refused",

@@ -1,4 +1,4 @@
-/** From the inputs of an embedding task to the token ids that its vectors are made of. */
+/** Turns the inputs of an embedding task into token ids. */
 import { Effect } from "effect";
 
 import type { EmbeddingTask, Pooling } from "../domain/embedding.ts";
@@ -33,7 +33,7 @@ type InputFailure =
   | UnsupportedParameter
   | UnsupportedTask;
 
-/** What the task asks of this model is checked first. */
+/** Checks first whether the model supports what the task asks for. */
 export const prepareInputs = Effect.fn("prepareInputs")(function* (
   task: EmbeddingTask,
   tools: PromptTools,
@@ -56,7 +56,7 @@ export const prepareInputs = Effect.fn("prepareInputs")(function* (
   return { inputs, pooling };
 });
 
-/** Of one call: what a caller may keep the engine busy with. */
+/** Tokens of one call at most: it bounds how long one caller keeps the engine busy. */
 const maxTokens = 262_144;
 
 const checkTask = (

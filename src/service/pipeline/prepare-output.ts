@@ -1,4 +1,4 @@
-/** How the output of a task is to be read, and how long its reasoning may be. */
+/** Decides how a task's output is read, and how long its reasoning may be. */
 import type { ChatInput, GenerationTask } from "../domain/generation.ts";
 import type { Grammar } from "../domain/grammar.ts";
 import type { EngineRequest } from "../engine/Engine.ts";
@@ -11,13 +11,13 @@ import type { ReasoningTags } from "../output/reasoning.ts";
 import type { ReasoningMarks } from "../output/reasoning-marks.ts";
 import { createToolSet } from "../output/tool-set.ts";
 
-/** @param prompt the rendered conversation; undefined for inputs that are none */
+/** @param prompt the rendered conversation; undefined if the input is no conversation */
 export const outputReading = (task: GenerationTask, tools: PromptTools, prompt: string | undefined): OutputReading => {
   const { input, output } = task;
   if (output.verbatim) return { ...plainReading, verbatim: true };
   if (input.type !== "chat" || prompt === undefined) return plainReading;
   const { outputFormat } = tools;
-  // What a constraint lets through is the answer to the last character: a tag in a JSON string is no role marker.
+  // Constrained output is the answer, character by character: a tag in a JSON string is no role marker.
   const format = task.constraint === undefined ? outputFormat : { ...outputFormat, cleanUp: [] };
   const offers = input.tools.length > 0 && input.toolChoice.mode !== "none";
   return {
@@ -30,7 +30,7 @@ export const outputReading = (task: GenerationTask, tools: PromptTools, prompt: 
   };
 };
 
-/** Of the model's stop sequences those that the operator has set, for the model or for its family. */
+/** The stop sequences that the configuration sets for the model or its family. */
 export const configuredStops = ({ facts, profile }: PromptTools): ReadonlyArray<string> => {
   const { stopSequences } = builtInProfile(facts.family);
   if (profile.stopSequences !== stopSequences) return facts.defaults.stopSequences;
@@ -43,9 +43,9 @@ const isConfigured = ({ facts, profile }: PromptTools): boolean =>
   profile.postprocess !== builtInProfile(facts.family).postprocess;
 
 /**
- * Undefined where neither the task nor its constraint sets one.
+ * Undefined if neither the task nor its constraint limits the reasoning.
  *
- * @param constrainedTokens output tokens at most of a task that has a constraint: reasoning leaves it half of them
+ * @param constrainedTokens output limit of a constrained task; reasoning may use half of it
  */
 export const reasoningLimit = (
   { input, reasoning }: GenerationTask,
@@ -63,7 +63,7 @@ export const reasoningLimit = (
   return { maxTokens, openTokenIds: isOpen ? [] : openTokenIds, ...rest };
 };
 
-/** The grammar, and where it begins to hold. */
+/** The grammar, and from where on it applies. */
 export const outputConstraint = (
   { input }: GenerationTask,
   { reasoningMarks, outputFormat }: PromptTools,
@@ -75,13 +75,13 @@ export const outputConstraint = (
   if (input.type !== "chat" || prompt === undefined || !marksReasoning(outputFormat)) return free;
   const { reasoningTags: tags } = outputFormat;
   const isOpen = tags !== undefined && endsInReasoning(input, prompt, tags);
-  // A message that is continued has its reasoning behind it.
+  // In a continued message the reasoning is over.
   if (input.continueFinalMessage && !isOpen) return free;
   const begins = isOpen ? "open" : tags === undefined ? "always" : "optional";
   return { ...free, reasoning: { begins, ...marksFor(input, reasoningMarks) } };
 };
 
-/** Whether a tool has to be called. */
+/** Whether the task requires a tool call. */
 const choosesTool = ({ toolChoice }: ChatInput): boolean =>
   toolChoice.mode === "required" || toolChoice.mode === "function";
 
@@ -90,7 +90,7 @@ const marksFor = (chat: ChatInput, { callTokenIds, answerTokenIds, ...marks }: R
   answerTokenIds: choosesTool(chat) ? callTokenIds : answerTokenIds,
 });
 
-/** Many templates open the reasoning themselves; a message to go on with may stop in the middle of it. */
+/** Whether the prompt ends inside of reasoning. Many templates open it, and a continued message may stop within it. */
 const endsInReasoning = (chat: ChatInput, prompt: string, { open, close }: ReasoningTags): boolean => {
   if (!chat.continueFinalMessage) return prompt.trimEnd().endsWith(open);
   const last = (chat.messages.at(-1)?.content ?? []).map((part) => (part.type === "text" ? part.text : "")).join("");

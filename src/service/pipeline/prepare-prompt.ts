@@ -1,4 +1,4 @@
-/** From a task to the token ids that its model continues. */
+/** Turns a task into the token ids of its prompt. */
 import { Effect } from "effect";
 
 import {
@@ -38,16 +38,16 @@ export type PromptFailure =
 
 export interface PreparedPrompt {
   readonly tokenIds: ReadonlyArray<number>;
-  /** The rendered conversation; undefined for inputs that are none. */
+  /** The rendered conversation; undefined if the input is no conversation. */
   readonly conversation: string | undefined;
-  /** The text that it stands for, if the output is to begin with it; otherwise empty. */
+  /** The prompt's text if the output is to start with it (`echo_prompt`); otherwise empty. */
   readonly echo: string;
   readonly adapter: AdapterFacts | undefined;
-  /** What the output has to follow. */
+  /** The grammar of the output; undefined if it is not constrained. */
   readonly grammar: Grammar | undefined;
 }
 
-/** What the task asks of this model is checked first, so that nothing is computed for a task that cannot run. */
+/** Checks first whether the model supports the task, so that nothing is computed for one that cannot run. */
 export const preparePrompt = Effect.fn("preparePrompt")(function* (
   task: GenerationTask,
   tools: PromptTools,
@@ -127,7 +127,7 @@ const checkTask = (task: GenerationTask, tools: PromptTools): Effect.Effect<void
   return violations.length > 0 ? Effect.fail(new InvalidField({ violations })) : Effect.void;
 };
 
-/** The first option of reasoning, or of the template, that this model's template has no use for. */
+/** The first reasoning or template option that the model's chat template does not use. */
 const unusedOption = ({ input, reasoning }: GenerationTask, { template, outputFormat }: PromptTools) => {
   const isChat = input.type === "chat";
   if (reasoning.maxTokens !== undefined && !(isChat && marksReasoning(outputFormat))) {
@@ -139,7 +139,7 @@ const unusedOption = ({ input, reasoning }: GenerationTask, { template, outputFo
     return { field: "task.reasoning.effort", hint };
   }
   if (!isChat) return undefined;
-  // Names that no caller may set are the template's to refuse.
+  // Reserved names are refused when the template is rendered.
   const name = Object.keys(input.templateOptions).find(
     (each) => !template.options.includes(each) && !reservedOptions.has(each),
   );
@@ -147,7 +147,7 @@ const unusedOption = ({ input, reasoning }: GenerationTask, { template, outputFo
   return { field: `task.chat.template_options.${shorten(name)}`, hint: "its chat template does not use it" };
 };
 
-/** The first part of a message that the template would drop without a word. */
+/** The first part of a message that the chat template would silently drop. */
 const unusedPart = ({ messages }: ChatInput, { writes }: TemplateShape, format: OutputFormat) => {
   for (const [index, { role, name, reasoning, toolCalls }] of messages.entries()) {
     const at = `task.chat.messages[${index}]`;
@@ -157,11 +157,11 @@ const unusedPart = ({ messages }: ChatInput, { writes }: TemplateShape, format: 
     if (role === "tool" && !writes.results) {
       return { field: `${at}.role`, hint: "its chat template does not write the results of tools" };
     }
-    // Whose result a tool's message is, its call's id tells too.
+    // The id of its call identifies the tool as well.
     if (name !== "" && role !== "tool" && !writes.names) {
       return { field: `${at}.name`, hint: "its chat template does not write the names of speakers" };
     }
-    // What a model reasons may be sent back to it, whatever its template then leaves out.
+    // Reasoning may be sent back to any model, even if its template leaves it out.
     if (reasoning !== "" && !writes.reasoning && !marksReasoning(format)) {
       return { field: `${at}.reasoning`, hint: "its chat template does not write earlier reasoning" };
     }
@@ -181,7 +181,7 @@ const tokenViolations = (field: string, ids: ReadonlyArray<number>, { vocabulary
   return [{ field: `${field}[${index}]`, description }];
 };
 
-/** Some templates write nothing for some conversations, and some tokenizers take all of a text away. */
+/** Refuses an empty prompt: some templates render nothing, and some tokenizers drop a whole text. */
 const emptyPromptViolations = (type: GenerationTask["input"]["type"], tokenIds: ReadonlyArray<number>) => {
   if (tokenIds.length > 0) return [];
   const description =
@@ -191,7 +191,7 @@ const emptyPromptViolations = (type: GenerationTask["input"]["type"], tokenIds: 
   return [{ field: type === "chat" ? "task.chat.messages" : `task.${type}`, description }];
 };
 
-/** Some tokenizers know tokens that their model has no embedding of; it would read past the end of the table. */
+/** Refuses ids without an embedding. Some tokenizers have them, and the model would read past the end of its table. */
 const strangeTokenViolations = (
   type: GenerationTask["input"]["type"],
   tokenIds: ReadonlyArray<number>,
@@ -211,7 +211,7 @@ const biasViolations = (logitBias: ReadonlyArray<LogitBias>, facts: ModelFacts) 
     facts,
   ).map(({ field, description }) => ({ field: `${field}.token_id`, description }));
 
-/** They go out in one message: the first. */
+/** They are sent in one message, the first one. */
 const maxPromptLogprobs = 65_536;
 
 const promptLogprobViolations = ({ promptLogprobs, topLogprobs = 0 }: OutputOptions, promptTokens: number) => {

@@ -1,4 +1,4 @@
-/** `max_queue_wait`: how long a call may wait before its engine begins with it, wherever it waits. */
+/** `max_queue_wait`: how long a call may wait in all, from its start until its engine admits it. */
 import { Effect } from "effect";
 
 import { QueueTimeout } from "../domain/errors.ts";
@@ -7,11 +7,11 @@ import { QueueTimeout } from "../domain/errors.ts";
 export interface Wait {
   /** What it waits for. */
   for: QueueTimeout["waitedFor"];
-  /** The engine has begun with it: what follows is no waiting. */
+  /** Whether the engine has admitted it, which ends the wait. */
   over: boolean;
 }
 
-/** Ends the call with QueueTimeout where it is not over in time. What it has taken by then, it gives back. */
+/** Fails with QueueTimeout if the wait is not over in time. The call is interrupted and gives back what it holds. */
 export const withinQueueWait = <A, E, R>(
   maxWaitMs: number | undefined,
   wait: Wait,
@@ -29,5 +29,5 @@ export const withinQueueWait = <A, E, R>(
   return Effect.raceFirst(call, late);
 };
 
-/** What a refused caller is told to wait: about a generation's time. */
+/** The retry delay told to a refused caller: about the duration of one generation. */
 const retryAfterMs = 1_000;

@@ -1,4 +1,4 @@
-/** One more attempt where an answer is broken and nothing of it was sent. */
+/** Generates a broken answer once more if nothing of it was sent. */
 import { Clock, Effect } from "effect";
 
 import type { EffectiveParameters, GenerationTask, OutputWarning } from "../domain/generation.ts";
@@ -7,9 +7,9 @@ import { brokenness } from "../output/broken-answer.ts";
 import type { GenerationRecord } from "./GenerationRecord.ts";
 
 /**
- * Whether a broken answer may be another one. Not where the caller wants this very one: with a seed, or greedily; nor
- * where what looks broken may be meant: of raw input, verbatim output, tools, and what goes on with a message or over
- * its end.
+ * Whether a broken answer may be replaced by another one. Not if the caller asked for a reproducible answer (a seed, or
+ * greedy sampling), nor if output that looks broken may be intended: raw input, verbatim output, tools, a continued
+ * message, and `ignore_eos`.
  */
 export const isRecoverable = ({ input, sampling, stop, output }: GenerationTask, parameters: EffectiveParameters) =>
   input.type === "chat" &&
@@ -27,23 +27,23 @@ export interface RecoveryOptions {
   readonly request: EngineRequest;
   /** The rendered conversation. */
   readonly conversation: string;
-  /** The model's special tokens, as they are spelled. */
+  /** The texts of the model's special tokens. */
   readonly specials: ReadonlySet<string>;
   readonly record: GenerationRecord;
-  /** Whether events go out as they come: then only an answer that ends before its first piece can be taken back. */
+  /** Whether events are sent as they come. Then only an answer that ends before its first piece can be replaced. */
   readonly streams: boolean;
   readonly retrySeed: number;
 }
 
-/** What was found of two attempts; of the second one nothing where it is well. */
+/** What was wrong with the two attempts; `second` is undefined if the second one is fine. */
 export interface Retried {
   readonly first: string;
   readonly second: string | undefined;
 }
 
 /**
- * Undefined where one attempt was enough. Of two broken answers the better one is given, with a warning: what makes an
- * answer broken may be what was asked for, and a stream would have had it.
+ * Returns undefined if one attempt was enough. Of two broken answers the caller gets the better one with a warning, and not
+ * an error: what looks broken may be what was asked for, and a stream would have delivered it.
  */
 export const generateRecovering = Effect.fnUntraced(function* (
   options: RecoveryOptions,
@@ -76,13 +76,13 @@ export const generateRecovering = Effect.fnUntraced(function* (
 type Output = Extract<EngineEvent, { type: "output" }>;
 type Finished = Extract<EngineEvent, { type: "finished" }>;
 
-/** One run of the request: holds back what may yet be taken back, and finds what is wrong with the whole. */
+/** One attempt. It holds back output that may still be replaced, and judges the whole answer at its end. */
 class Attempt {
   finding: string | undefined;
   private readonly options: RecoveryOptions;
   private readonly now: () => number;
   private readonly holds: (event: Output) => boolean;
-  /** What there was before, of a second attempt. */
+  /** The first attempt's finding and the new seed; undefined for the first attempt. */
   private readonly before: { readonly first: string; readonly seed: number } | undefined;
   private readonly held: { readonly event: Output | Finished; readonly at: number }[] = [];
   private hasSent = false;
@@ -126,16 +126,16 @@ class Attempt {
     }
   };
 
-  /** What was held back is the answer. */
+  /** Sends what was held back: it is the answer. */
   release(warnings?: ReadonlyArray<OutputWarning>): void {
     for (const { event, at } of this.held.splice(0)) {
       if (event.type === "output") this.options.record.unhold(0, event);
-      // It is over when the caller has it: another attempt may have come in between.
+      // The end counts from when the caller gets it: another attempt may have run in between.
       this.forward(event, event.type === "finished" ? this.now() : at, warnings);
     }
   }
 
-  /** A first attempt of which something is out stays the answer, whatever it is. */
+  /** A first attempt is not judged once some of it was sent: it stays the answer. */
   private get isJudged(): boolean {
     return !this.hasSent || this.before !== undefined;
   }
@@ -171,7 +171,7 @@ class Attempt {
       return task.stop.stopSequences.includes(stop) ? undefined : emptyResponse;
     }
     const text = this.text === "" ? this.reasoning : this.text;
-    // It is there because the task asks for it.
+    // The stop sequence is in the text because the task asked for that.
     const own = task.stop.includeStopInOutput && stop !== "" ? text.slice(0, -stop.length) : text;
     return brokenness(own, conversation, specials);
   }
@@ -179,11 +179,11 @@ class Attempt {
 
 const emptyResponse = "empty response";
 
-/** Nothing that a caller could see comes with it, and nothing after it. */
+/** Whether the event carries nothing visible and only end-of-sequence tokens. */
 const isOnlyTheEnd = ({ text, reasoning, toolCalls, tokenIds }: Output, { eosTokenIds }: EngineRequest): boolean =>
   text === "" && reasoning === "" && toolCalls.length === 0 && tokenIds.every((id) => eosTokenIds.includes(id));
 
-/** No answer is worse than one that repeats itself, and that is worse than one with a stray token. */
+/** An empty answer is worse than a repetitive one, which is worse than one with stray tokens. */
 const severity = (finding: string | undefined): number => {
   if (finding === undefined) return 0;
   if (finding === emptyResponse) return 3;

@@ -1,4 +1,4 @@
-/** Several tasks as one piece of work: in which order, how many at once, and what becomes of the rest where one fails. */
+/** Runs several tasks as one batch: their order, their concurrency, and what happens to the rest if one fails. */
 import { Cause, Effect, Option, Result, Stream } from "effect";
 
 import { type Call, CurrentCall } from "../domain/Call.ts";
@@ -9,16 +9,16 @@ import type { Models } from "../models/Models.ts";
 import type { Generations } from "./Generations.ts";
 
 export interface BatchItem {
-  /** As the task names it. */
+  /** The model's name as the task gives it. */
   readonly model: string;
-  /** The task, or what is wrong with it, which is this item's failure alone. */
+  /** The task, or why it is invalid, which fails this item only. */
   readonly task: Effect.Effect<GenerationTask, ServiceError>;
 }
 
 export interface BatchOptions {
-  /** Otherwise one after another. */
+  /** Whether items run at once; otherwise one after another. */
   readonly parallel: boolean;
-  /** Items of one model, by whichever of its names, are done before those of the next. */
+  /** Whether all items of one model, under any of its names, run before those of the next. */
   readonly groupByModel: boolean;
 }
 
@@ -36,7 +36,7 @@ interface Summary {
   readonly total: number;
   readonly succeeded: number;
   readonly failed: number;
-  /** Of what succeeded. */
+  /** The usage of the items that succeeded. */
   readonly usage: Usage;
 }
 
@@ -45,7 +45,7 @@ interface Services {
   readonly models: Models["Service"];
 }
 
-/** Each item as it is done, then the summary. One that fails, also by a bug, keeps no other from being done. */
+/** Emits each item when it is done, then the summary. A failure, even a defect, does not stop the other items. */
 export const runBatch = (
   { generations, models }: Services,
   items: ReadonlyArray<BatchItem>,
@@ -55,7 +55,7 @@ export const runBatch = (
     let summary: Summary = { type: "summary", total: items.length, succeeded: 0, failed: 0, usage: noUsage };
     const runItem = ([index, item]: Indexed): Effect.Effect<ItemDone> =>
       Effect.flatMap(item.task, (task) => Effect.map(generations.run(task), (result) => ({ task, result }))).pipe(
-        // How far one item has come says nothing of the call.
+        // The progress of one item is not the progress of the call.
         Effect.updateService(CurrentCall, (call): Call => ({ ...call, follow: () => {} })),
         Effect.matchCauseEffect({
           onSuccess: (done) =>
@@ -65,7 +65,7 @@ export const runBatch = (
               return { type: "item", index, outcome: Result.succeed(done) };
             }),
           onFailure: (cause) => {
-            // The caller left, or the service ends: that is not this item's failure, it ends the batch.
+            // The caller left, or the service shuts down: that ends the batch and is not this item's failure.
             if (Cause.hasInterruptsOnly(cause)) return Effect.interrupt;
             return Effect.sync((): ItemDone => {
               summary = { ...summary, failed: summary.failed + 1 };
@@ -78,7 +78,7 @@ export const runBatch = (
     const done = Stream.fromEffect(groups).pipe(
       Stream.flatMap(Stream.fromIterable),
       Stream.flatMap((group) =>
-        // At most 100: how many of them run at once is for the engine's slots and queue to say.
+        // There are 100 at most. Admission decides how many of them run at once.
         Stream.mapEffect(Stream.fromIterable(group), runItem, {
           concurrency: parallel ? "unbounded" : 1,
           unordered: true,

@@ -1,4 +1,4 @@
-/** Embeddings through the same queue, pool and engines as generations. */
+/** Runs embedding tasks through the same queue, pool and engines as generations. */
 import { Clock, Effect, Layer } from "effect";
 
 import { Admission } from "../admission/Admission.ts";
@@ -42,7 +42,7 @@ export const layer: Layer.Layer<Embeddings, never, Models | Admission | Stats> =
       const onAdmitted = () => (execution.wait.over = true);
       const usage = { ...noUsage };
       execution.record = { usage };
-      // Not all at once: what others ask meanwhile does not wait for the whole of a large batch.
+      // Not all at once, so that requests of others do not wait for the whole of a large batch.
       const embeddings = yield* Effect.forEach(
         inputs,
         ({ tokenIds, truncated }) =>
@@ -82,5 +82,5 @@ export const layer: Layer.Layer<Embeddings, never, Models | Admission | Stats> =
   }),
 );
 
-/** Texts of one call that an engine has at once: enough to compute several together. */
+/** How many texts of one call an engine has at once: enough to compute several together. */
 const inFlight = 8;

@@ -1,4 +1,4 @@
-/** The pipeline, one step after the other: resolve, render, check the limits, admit, generate, account. */
+/** Runs generations, step by step: resolve the model, render the prompt, check limits, admit, generate, account. */
 import { randomUUID } from "node:crypto";
 import { Clock, Effect, Layer, Queue, Stream } from "effect";
 
@@ -36,13 +36,13 @@ type Emit = (event: GenerationEvent) => void;
 /** How a task is run. */
 interface Mode {
   readonly isTrial: boolean;
-  /** Whether its events go out as they come. */
+  /** Whether events are sent as they come, and not collected into one result. */
   readonly streams: boolean;
 }
 
 interface RunningGeneration {
   readonly caller: Caller;
-  /** Whether there was anything left of it. */
+  /** Returns whether any of it still ran. */
   readonly cancel: Effect.Effect<boolean>;
 }
 
@@ -59,7 +59,7 @@ export const layer: Layer.Layer<Generations, never, Needs> = Layer.effect(
     const { retriesBroken } = yield* QualityConfig;
     const running = new Map<string, RunningGeneration>();
 
-    /** An adapter whose files changed is one of the catalog's: it is read anew, for whoever begins anew. */
+    /** Reads the catalog again if an adapter's files have changed, so that the retry finds the new ones. */
     const rescanning = <A, E extends ServiceError>(prepared: Effect.Effect<A, E>) =>
       Effect.tapError(prepared, (error) =>
         error instanceof ModelChanged ? Effect.ignore(models.rescan) : Effect.void,
@@ -82,7 +82,7 @@ export const layer: Layer.Layer<Generations, never, Needs> = Layer.effect(
         .pipe(Effect.tapError((error) => Effect.sync(() => (execution.model = modelOfFailure(error)))));
       const { facts } = model;
       execution.model = facts.id;
-      // An adapter makes another model of it, which was never tried.
+      // With an adapter it is another model, which no smoke test has tried.
       const isBlocked = task.input.type === "chat" && task.adapter === undefined && !isTrial;
       const unfit = isBlocked ? smokeTests.blocking(facts) : undefined;
       if (unfit !== undefined) return yield* new ModelUnfit({ model: facts.id, finding: unfit.reason });
@@ -147,7 +147,7 @@ export const layer: Layer.Layer<Generations, never, Needs> = Layer.effect(
     });
 
     return Generations.of({
-      // The queue needs no bound of its own: the output limit bounds its events.
+      // The queue is unbounded because the output limit bounds the number of events.
       stream: (task, options = {}) =>
         Stream.callback<GenerationEvent, ServiceError>((queue) =>
           Effect.andThen(
@@ -185,14 +185,14 @@ export const layer: Layer.Layer<Generations, never, Needs> = Layer.effect(
   }),
 );
 
-/** The caller's labels, kept apart from the service's own names. */
+/** Log fields of the caller's labels, with a prefix that keeps them apart from the service's own fields. */
 const labelled = ({ labels }: GenerationTask): Readonly<Record<string, string>> =>
   Object.fromEntries(Object.entries(labels).map(([key, value]) => [`label.${key}`, value]));
 
 const withProgress = (error: ServiceError, record: GenerationRecord | undefined, streams: boolean): ServiceError => {
   if (record === undefined) return error;
   const progress: Progress = { generationId: record.id, usage: record.usage };
-  // Who asked for the whole has nothing of it.
+  // A unary caller has received nothing yet.
   const delivered = streams && record.hasEmitted;
   switch (error._tag) {
     case "EngineLost":

@@ -1,4 +1,4 @@
-/** What the output of a task has to follow. */
+/** The grammar that a task's output is constrained by. */
 import { Effect } from "effect";
 
 import { InvalidField, type QueueFull, type SandboxLost, UnsupportedParameter } from "../domain/errors.ts";
@@ -7,7 +7,7 @@ import type { Grammar } from "../domain/grammar.ts";
 import { parametersField } from "../output/tool-schema/tool-problems.ts";
 import type { PromptTools } from "../models/prompting/PromptTools.ts";
 
-/** Undefined where it follows nothing. */
+/** Undefined if the output is not constrained. */
 export const taskGrammar = Effect.fn("taskGrammar")(function* (
   { input, constraint }: GenerationTask,
   tools: PromptTools,
@@ -24,7 +24,7 @@ export const taskGrammar = Effect.fn("taskGrammar")(function* (
   return yield* invalid(field, where === "" ? reason : `${where}: ${reason}`);
 });
 
-/** Undefined where no tool has to be called. */
+/** Undefined if no tool call is required. */
 const callGrammar = Effect.fnUntraced(function* (
   { tools, toolChoice }: ChatInput,
   { grammars, outputFormat: { notation } }: PromptTools,

@@ -1,4 +1,4 @@
-/** Runs on engines that take tokens: the prompt is made here, and checked against the model's files. */
+/** Runs a task on an engine that takes tokens: renders its prompt with the model's files and checks it against their limits. */
 import { Clock, Effect, Random } from "effect";
 
 import type { ContextLengthExceeded } from "../domain/errors.ts";
@@ -15,9 +15,9 @@ import type { BegunRun, PreparedRun } from "./PreparedRun.ts";
 import { generateRecovering, isRecoverable } from "./recovery.ts";
 
 interface TokenRunOptions {
-  /** Whether the model is being tried. */
+  /** Whether this is a smoke test. */
   readonly isTrial: boolean;
-  /** Whether a broken answer of which nothing was sent is generated anew. */
+  /** Whether a broken answer is generated again if nothing of it was sent. */
   readonly retriesBroken: boolean;
 }
 
@@ -74,7 +74,7 @@ const cancelAll = (engine: Engine, requests: ReadonlyArray<EngineRequest>): Effe
     (found) => found.some(Boolean),
   );
 
-/** In order: the first computes the prompt, the others find it in the prefix cache. */
+/** Submits in order: the first request computes the prompt, the others find it in the prefix cache. */
 const runAll = (engine: Engine, requests: ReadonlyArray<EngineRequest>, record: GenerationRecord) =>
   Effect.flatMap(Clock.Clock, (clock) =>
     Effect.forEach(

@@ -3,7 +3,7 @@ import { Effect } from "effect";
 import { UnsupportedTask } from "../domain/errors.ts";
 import type { Models, TokenModel } from "../models/Models.ts";
 
-/** The model for what needs its tokens. `task` says what that is. */
+/** The model, for tasks that need its token ids. Fails for one whose engine takes conversations. `task` is named in the error. */
 export const useTokens = (
   models: Models["Service"],
   name: string,

@@ -3,9 +3,9 @@ import { Effect } from "effect";
 import { ModelChanged } from "../domain/errors.ts";
 
 /**
- * Where a model's files changed under a task, it begins anew with what is there by now; unless something of it went out.
+ * Starts a task again if its model's files changed meanwhile, unless output was already sent.
  *
- * @param hasSent whether something did
+ * @param hasSent whether output was sent
  */
 export const withFilesOfNow = <A, E, R>(
   task: Effect.Effect<A, E, R>,
