@@ -1,10 +1,10 @@
-/** Looks out for the end of a model's time without a task. */
+/** Unloads a model that had no task for its idle time. */
 import { type Clock, Effect, Fiber } from "effect";
 
 export interface IdleWatchOptions {
   readonly run: (effect: Effect.Effect<void>) => Fiber.Fiber<void>;
   readonly clock: Clock.Clock;
-  /** Epoch milliseconds; undefined while it is used. */
+  /** Epoch milliseconds; undefined while it is in use. */
   readonly idleSince: () => number | undefined;
   readonly onExpired: () => void;
 }
@@ -17,7 +17,7 @@ export class IdleWatch {
     this.options = options;
   }
 
-  /** A former look-out ends. */
+  /** Starts watching; an earlier watch ends. */
   begin(ttlMs: number): void {
     this.end();
     this.fiber = this.options.run(this.watch(ttlMs));
@@ -28,7 +28,7 @@ export class IdleWatch {
     this.fiber = undefined;
   }
 
-  /** A model in use is idle for its time at the earliest that much later. */
+  /** A model in use cannot have been idle long enough before this much time has passed. */
   private watch(ttlMs: number): Effect.Effect<void> {
     return Effect.gen({ self: this }, function* () {
       for (;;) {

@@ -1,15 +1,15 @@
-/** An engine in memory, and its end under those who use it. */
+/** An engine in memory. It can be taken away from the tasks that use it. */
 import { Deferred, Effect, Exit, Scope } from "effect";
 
 import { ModelUnloaded } from "../../domain/errors.ts";
 import { type AnyEngine, type EngineHealth, takesConversations } from "../../engine/Engine.ts";
 
 export class LoadedEngine {
-  /** Its generations fail with ModelUnloaded when they are expelled. */
+  /** Its generations fail with ModelUnloaded after `expel`. */
   readonly engine: AnyEngine;
   /** Epoch milliseconds. */
   readonly loadedAt: number;
-  /** As it was told last. */
+  /** The health reported last. */
   health: EngineHealth = "serving";
   private readonly scope: Scope.Closeable;
   private readonly expelled = Deferred.makeUnsafe<never, ModelUnloaded>();
@@ -29,17 +29,17 @@ export class LoadedEngine {
     this.loadedAt = loadedAt;
   }
 
-  /** The process has ended. */
+  /** Completes when the process has ended. */
   get gone(): Effect.Effect<void> {
     return Deferred.await(this.closed);
   }
 
-  /** Fails what still runs. */
+  /** Fails every request that still runs. */
   expel(model: string): void {
     Deferred.doneUnsafe(this.expelled, Exit.fail(new ModelUnloaded({ model })));
   }
 
-  /** Ends the process; `onClosed` comes before those who wait for it to be gone. */
+  /** Ends the process. `onClosed` is called before `gone` completes. */
   close(onClosed: () => void): Effect.Effect<void> {
     return Effect.gen({ self: this }, function* () {
       yield* Scope.close(this.scope, Exit.void);

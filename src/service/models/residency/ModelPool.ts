@@ -1,4 +1,4 @@
-/** The models of the catalog, as many of them in memory as their budget lets. */
+/** Serves the models of the catalog, and keeps as many of them in memory as the budget allows. */
 import { Clock, Effect, FiberSet, Layer, Queue, Scope, SubscriptionRef } from "effect";
 
 import { EngineConfig } from "../../config/EngineConfig.ts";
@@ -21,7 +21,7 @@ import { SlotMaker } from "./SlotMaker.ts";
 
 type EngineServices = EngineConfig | Engines | Sandbox;
 
-/** The engines live in the layer's scope. Fails where the default model that is configured is not in the catalog. */
+/** The engines live in the layer's scope. Fails if the configured default model is not in the catalog. */
 export const layer: Layer.Layer<Models, CatalogFailure, ModelsConfig | ResidencyConfig | EngineServices> = Layer.effect(
   Models,
   Effect.gen(function* () {
@@ -30,7 +30,7 @@ export const layer: Layer.Layer<Models, CatalogFailure, ModelsConfig | Residency
     const engineConfig = yield* EngineConfig;
     const engines = yield* Engines;
     const clock = yield* Clock.Clock;
-    // Made before the fibers, so that it closes after them: an engine that starts ends with its fiber.
+    // Forked before the fiber set, so that it closes after it: an engine that is starting ends with its fiber.
     const scope = yield* Scope.fork(yield* Effect.scope);
     const run = yield* FiberSet.runtime(yield* FiberSet.make<void>())();
     const reservations = new Reservations({ maxLoaded, budgetBytes, waitMs: loadWaitMs }, clock);
@@ -187,7 +187,7 @@ export const layer: Layer.Layer<Models, CatalogFailure, ModelsConfig | Residency
   }),
 );
 
-/** Its slot starts none but what its driver makes. */
+/** Never happens: a slot starts only what its driver makes. */
 const otherEngine = () => Effect.die("an engine of another kind than its model's");
 const takesTokens = (engine: AnyEngine): engine is Engine => !takesConversations(engine);
 

@@ -1,4 +1,4 @@
-/** The models that there are, by their names: read from the catalog, and read anew while they are served. */
+/** The set of models by name: read from the catalog, and read again by reloads while the service runs. */
 import { isDeepStrictEqual } from "node:util";
 import { Effect, Fiber, Semaphore } from "effect";
 
@@ -24,20 +24,20 @@ import type { SlotMaker } from "./SlotMaker.ts";
 interface SetState {
   readonly settings: ModelsSettings;
   readonly members: ReadonlyArray<Member>;
-  /** What an empty name means. */
+  /** The model of an empty name. */
   readonly fallback: Member | undefined;
-  /** No longer of the catalog; they may still finish what runs. */
+  /** Models that left the catalog and still finish what runs. */
   readonly retired: ReadonlyArray<Member>;
 }
 
 interface ModelSetParts {
   readonly sandbox: Sandbox["Service"];
   readonly engineConfig: EngineSettings;
-  /** Of models that have no time of their own. */
+  /** The idle time of models that have none of their own. */
   readonly idleTtlMs: number;
   readonly slots: SlotMaker;
   readonly drivers: ConversationDrivers;
-  /** Runs what goes on when the call that began it has left. */
+  /** Runs work that continues when the call that started it has left. */
   readonly run: (effect: Effect.Effect<void>) => Fiber.Fiber<void>;
   /** Called whenever a model's condition may have changed. */
   readonly onConditions: (conditions: ReadonlyMap<string, ModelCondition>) => void;
@@ -49,7 +49,7 @@ export class ModelSet {
   private readonly oneAtATime = Semaphore.makeUnsafe(1);
   private readonly readings: FolderReadings;
 
-  /** Empty until its catalog is `read`. */
+  /** Empty until `read` has run. */
   constructor(settings: ModelsSettings, parts: ModelSetParts) {
     this.parts = parts;
     this.readings = new FolderReadings(readSandboxed(parts.sandbox));
@@ -68,7 +68,7 @@ export class ModelSet {
     return conditionsOf(this.state.members);
   }
 
-  /** Those of the catalog; then those that have gone from it and whose names are no other model's. */
+  /** The catalog's models, then resident ones that left it, unless another model has their name now. */
   get known(): ReadonlyArray<Member> {
     const { members, retired } = this.state;
     const leaving = retired.filter(
@@ -81,18 +81,18 @@ export class ModelSet {
     this.parts.onConditions(this.conditions);
   }
 
-  /** For the first time. */
+  /** Reads the catalog for the first time. */
   readonly read: Effect.Effect<void, CatalogFailure> = Effect.suspend(() =>
     Effect.asVoid(this.adopt(this.state.settings)),
   );
 
-  /** Takes over what the settings lead to now, as a whole or not at all. */
+  /** Reads the catalog that the settings describe and takes it over as a whole; if it cannot be read, nothing changes. */
   reload(settings: Effect.Effect<ModelsSettings, ConfigurationInvalid>) {
     return Effect.flatMap(settings, (now) =>
       Effect.mapError(this.adopt(now), (error) => asConfigurationInvalid(error, now)),
     ).pipe(
       Effect.tap(() => Effect.sync(() => this.publish())),
-      // A catalog that was taken over in part would be neither the old nor the new one.
+      // An interrupted change would leave a mixture of the old and the new catalog.
       Effect.uninterruptible,
       this.oneAtATime.withPermits(1),
       Effect.tap((changed) => Effect.annotateLogs(Effect.logInfo("catalog read anew"), joined(changed))),
@@ -100,7 +100,7 @@ export class ModelSet {
     );
   }
 
-  /** Reads a model's folder anew. Goes on when the call that has noticed leaves, or comes to its deadline. */
+  /** Reads a model's folder again. Continues when the call that noticed the change leaves or reaches its deadline. */
   refresh(facts: ModelFacts): Effect.Effect<void> {
     return Effect.flatMap(
       Effect.sync(() => this.parts.run(this.refreshNow(facts))),
@@ -108,7 +108,7 @@ export class ModelSet {
     );
   }
 
-  /** The same where the catalog still has the model as these facts tell it. */
+  /** As `refresh`, in the calling fiber. Does nothing if the catalog has other facts of the model by now. */
   refreshNow(facts: ModelFacts): Effect.Effect<void> {
     return Effect.suspend(() => {
       const member = this.state.members.find(({ entry }) => entry.facts === facts);
@@ -126,17 +126,17 @@ export class ModelSet {
     );
   }
 
-  /** The model of the catalog that goes by the name. */
+  /** The model of the catalog with this name. */
   memberOf(name: string): Effect.Effect<Member, NameFailure> {
     return Effect.suspend(() => this.find(this.state.members, name));
   }
 
-  /** Also one that has gone from the catalog and is still in memory. */
+  /** As `memberOf`, including models that left the catalog and are still in memory. */
   knownOf(name: string): Effect.Effect<Member, NameFailure> {
     return Effect.suspend(() => this.find(this.known, name));
   }
 
-  /** Where its files changed since the model was read: once more with what is there now. */
+  /** Runs `use`, and again with the new files if they have changed since the model was read. */
   withUsable<A, E, R>(name: string, use: (member: Member) => Effect.Effect<A, E | ModelChanged, R>) {
     return Effect.flatMap(this.usable(name), (member) =>
       Effect.tapError(use(member), (error) =>
@@ -145,7 +145,7 @@ export class ModelSet {
     ).pipe(Effect.retry({ times: 2, while: (error) => error instanceof ModelChanged }));
   }
 
-  /** A model that could not be used may have been mended: its files are looked at, and read anew if they changed. */
+  /** A model that could not be used may have been repaired: if its files have changed, they are read again. */
   private usable(name: string): Effect.Effect<Member, NameFailure> {
     return Effect.gen({ self: this }, function* () {
       const member = yield* this.memberOf(name);
@@ -166,7 +166,7 @@ export class ModelSet {
   }
 
   /**
-   * The one way in which the set of models changes.
+   * Replaces the set of models. All changes of the set come through here.
    *
    * @param isKnown folders that need not be read again
    */
@@ -197,7 +197,7 @@ export class ModelSet {
     });
   }
 
-  /** What stays as it is keeps its engine, and its prompt tools where nothing at all changed. */
+  /** An unchanged model keeps its engine and prompt tools; one that changed in names or defaults keeps its engine. */
   private makeMember(entry: CatalogEntry): Effect.Effect<Member> {
     return Effect.gen({ self: this }, function* () {
       const { sandbox, engineConfig, slots, drivers } = this.parts;
@@ -206,7 +206,7 @@ export class ModelSet {
       const keptSlot = before !== undefined && runsAlike(before.entry, entry) ? before.slot : undefined;
       if (entry.takes === "conversations") {
         const driver = drivers[entry.facts.engine];
-        // The catalog has none whose engine has no driver.
+        // The catalog refuses models whose engine has no driver.
         if (driver === undefined) return yield* Effect.die(`no driver of ${entry.facts.engine}`);
         const { takes } = entry;
         return { takes, entry, driver, slot: keptSlot ?? slots.makeForConversations(entry, driver) };
@@ -215,7 +215,7 @@ export class ModelSet {
       for (const note of entry.notes) yield* Effect.annotateLogs(Effect.logWarning(note), { model: facts.id });
       const draft = draftOf(entry, engineConfig);
       const unchanged = assertUnchanged(sandbox, facts, draft?.problem === "" ? draft.facts : undefined);
-      // Who asks for its prompts asks again, and finds what is there now.
+      // The retry of `withUsable` then finds the new files.
       const tools = yield* cachedTools(
         entry,
         sandbox,

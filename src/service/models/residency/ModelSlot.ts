@@ -1,4 +1,4 @@
-/** One model's life in memory: loaded by whoever comes first, kept while it is used, and let go as a whole. */
+/** One model's life in memory: loaded by its first user, shared while it is used, and unloaded as a whole. */
 import { Deferred, Effect, Exit, type Scope } from "effect";
 
 import { type LoadFailure, ModelOperationConflict } from "../../domain/errors.ts";
@@ -18,7 +18,7 @@ export class ModelSlot implements Occupant {
   private readonly state: SlotState;
   private readonly unloading: SlotUnloading;
   private readonly loading: SlotLoading;
-  /** Fails the load calls under way when another call ends their load. */
+  /** Fails the running load calls when another call ends their load. */
   private loadForced = Deferred.makeUnsafe<never, ModelOperationConflict>();
   private downloads = 0;
 
@@ -68,9 +68,9 @@ export class ModelSlot implements Occupant {
   });
 
   /**
-   * The engine, held by the scope. The first one loads it while the others wait; when all have left before it is there,
-   * the load ends. Where the model is on its way out it waits for that, and loads it anew; only one that was removed is
-   * still given to those who knew it.
+   * The engine, leased until the scope closes. The first caller loads it while the others wait. If all of them leave before
+   * it is loaded, the load is cancelled. A caller that comes while the model is unloading waits for its end and loads it
+   * again, unless the model was removed from the catalog: those who looked it up before still get the draining engine.
    */
   readonly lease: Effect.Effect<AnyEngine, LoadFailure, Scope.Scope> = Effect.uninterruptibleMask((restore) =>
     Effect.gen({ self: this }, function* () {
@@ -91,20 +91,20 @@ export class ModelSlot implements Occupant {
     }),
   );
 
-  /** A task has the engine. */
+  /** Counts a task that got the engine. */
   readonly countUse = Effect.sync(() => void (this.loading.uses += 1));
 
-  /** A lease for a call that loads the model: unlike a task it does not wait where another call unloads what it loads. */
+  /** A lease for a call that loads the model. Unlike a task's it fails if another call unloads the model meanwhile. */
   readonly loadingLease: Effect.Effect<AnyEngine, LoadFailure, Scope.Scope> = Effect.suspend(() =>
     Effect.raceFirst(this.lease, Deferred.await(this.loadForced)),
   );
 
-  /** A failed start may be tried again now: somebody asks for it who may have mended it. */
+  /** Allows a failed start to be tried again at once, for a caller who may have repaired the cause. */
   forgetFailure(): void {
     this.state.apply({ type: "forget-failure" });
   }
 
-  /** Fails where a call has it unloaded. */
+  /** Fails while a call unloads it. */
   assertNotUnloading(asked: "load" | "pin"): Effect.Effect<void, ModelOperationConflict> {
     return Effect.suspend(() => {
       const { phase } = this.state;
@@ -112,12 +112,12 @@ export class ModelSlot implements Occupant {
     });
   }
 
-  /** What is left out stays as it is. */
+  /** Members that are left out stay unchanged. */
   changeRetention(changes: Partial<Retention>): void {
     this.state.changeRetention(changes);
   }
 
-  /** Shows a model that is not here as downloading until the scope closes. */
+  /** Shows the model as downloading until the scope closes, unless its files are there. */
   readonly showDownload: Effect.Effect<void, never, Scope.Scope> = Effect.suspend(() => {
     const add = (count: number) =>
       Effect.sync(() => {
@@ -128,8 +128,8 @@ export class ModelSlot implements Occupant {
   });
 
   /**
-   * Ends the engine as soon as nobody uses it. Who knew the model before may come all the same: then it is loaded once
-   * more, for as long as that one uses it.
+   * Ends the engine as soon as nobody uses it. A caller who looked the model up before may still lease it: it is then
+   * loaded again, for as long as that caller uses it.
    */
   retire(): void {
     this.state.retired = true;
@@ -137,7 +137,7 @@ export class ModelSlot implements Occupant {
     this.unloading.leaveIfRetired();
   }
 
-  /** Ends when the process has ended. Goes on when its caller leaves. */
+  /** Completes when the process has ended. Continues when its caller leaves. */
   readonly unload = (options: UnloadOptions): Effect.Effect<Unloaded, ModelOperationConflict> =>
     Effect.suspend((): Effect.Effect<Unloaded, ModelOperationConflict> => {
       const { phase } = this.state;
@@ -159,7 +159,7 @@ export class ModelSlot implements Occupant {
       }
     });
 
-  // What the memory budget asks of it.
+  // As an occupant of the memory budget.
 
   readonly residence = (): Omit<Resident, "bytes"> => {
     const { phase, retention, users } = this.state;
@@ -192,14 +192,14 @@ export class ModelSlot implements Occupant {
     if (users.areNone) options.onIdle();
   }
 
-  /** Begins a load if there is none, and waits until the phase is over. */
+  /** Starts a load if there is none, and waits until the phase ends. */
   private readonly loadOrWait = Effect.suspend((): Effect.Effect<void, LoadFailure> => {
     const { phase, now, phaseEnd } = this.state;
     if (phase.state === "failed" && now < phase.retryAt) return Effect.fail(phase.error);
     return phase.state === "available" || phase.state === "failed" ? this.loading.begin() : phaseEnd;
   });
 
-  /** Waits until it has gone, which it may have already. */
+  /** Waits until it is unloaded, which it may be already. */
   private readonly afterUnloading: Effect.Effect<void> = Effect.suspend(() =>
     this.state.phase.state === "unloading" ? Effect.ignore(this.state.phaseEnd) : Effect.void,
   );

@@ -1,9 +1,9 @@
-/** Who waits for a model's engine and who has it, and when it was last used. */
+/** The users of a model's engine, those who wait for it, and when it was last used. */
 import type { Clock } from "effect";
 
 import type { LoadedEngine } from "./LoadedEngine.ts";
 
-/** One who waits for the engine, or has it. */
+/** A task that waits for the engine or has it. */
 export interface ModelUser {
   loaded: LoadedEngine | undefined;
 }
@@ -18,17 +18,17 @@ export class ModelUsers {
     this.clock = clock;
   }
 
-  /** Epoch milliseconds; undefined before the first time. */
+  /** Epoch milliseconds; undefined before the first use. */
   get lastUsedAt(): number | undefined {
     return this.usedAt;
   }
 
-  /** Whether nobody has it. */
+  /** Whether no task has it. */
   get haveLeft(): boolean {
     return this.holding === 0;
   }
 
-  /** Whether nobody has it or waits for it. */
+  /** Whether no task has it or waits for it. */
   get areNone(): boolean {
     return this.haveLeft && this.waiting.size === 0;
   }
@@ -39,7 +39,7 @@ export class ModelUsers {
     return user;
   }
 
-  /** All who wait have the engine from here on, also where it is asked to go in the same moment. */
+  /** Gives the engine to all who wait, even if it is asked to leave in the same moment. */
   admit(loaded: LoadedEngine): void {
     if (this.waiting.size === 0) return;
     for (const user of this.waiting) user.loaded = loaded;
@@ -48,7 +48,7 @@ export class ModelUsers {
     this.touch();
   }
 
-  /** Gives the engine back, or up waiting for it. */
+  /** Gives the engine back, or stops waiting for it. */
   leave(user: ModelUser): void {
     if (user.loaded === undefined) {
       this.waiting.delete(user);

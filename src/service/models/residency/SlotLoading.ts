@@ -1,4 +1,4 @@
-/** How a model comes into memory, and what becomes of it when its load or its engine fails. */
+/** Loads a model, and handles the failure of its load or its engine. */
 import { Cause, Effect, Exit, Fiber, Result, Scope, Stream } from "effect";
 
 import { type LoadFailure, ModelBroken } from "../../domain/errors.ts";
@@ -9,11 +9,11 @@ import type { SlotState } from "./SlotState.ts";
 import type { SlotUnloading } from "./SlotUnloading.ts";
 
 export class SlotLoading {
-  /** Tasks that had the engine since it was loaded. */
+  /** Tasks that have used the engine since it was loaded. */
   uses = 0;
   private readonly state: SlotState;
   private readonly unloading: SlotUnloading;
-  /** Loads and engines in a row that failed. */
+  /** Consecutive failures of loads and engines. */
   private failures = 0;
 
   constructor(state: SlotState, unloading: SlotUnloading) {
@@ -21,7 +21,7 @@ export class SlotLoading {
     this.unloading = unloading;
   }
 
-  /** Begins a load where there is none. Returns what ends with it, which may be so already. */
+  /** Starts a load. Returns an Effect that ends with it; it may have ended already. */
   begin(revives = false): Effect.Effect<void, LoadFailure> {
     const loading: LoadingPhase = { state: "loading", fiber: undefined, revives };
     this.state.apply({ type: "load", loading });
@@ -30,7 +30,7 @@ export class SlotLoading {
     return phaseEnd;
   }
 
-  /** Those who wait for it wait on, and have it loaded anew. */
+  /** Cancels the load. Those who wait for it keep waiting, and the model is loaded again. */
   cancel(why: "unload" | "cancelled"): void {
     const { phase, options } = this.state;
     if (phase.state !== "loading" || !this.state.apply({ type: "cancel-load", why })) return;
@@ -45,7 +45,7 @@ export class SlotLoading {
         const exit = yield* Effect.exit(restore(Scope.provide(options.start, scope)));
         if (Exit.isSuccess(exit) && this.state.phase === loading) yield* this.succeed(loading, scope, exit.value);
         else {
-          // Whoever is told of a failure finds the process gone and the memory free.
+          // Closed before the failure is reported, so that the process is gone and its memory free by then.
           yield* Scope.close(scope, exit);
           yield* this.endWithout(loading, exit);
         }
@@ -68,12 +68,12 @@ export class SlotLoading {
     });
   }
 
-  /** The load has no engine, or nobody to give it to. */
+  /** Ends a load that failed or was cancelled. */
   private endWithout(loading: LoadingPhase, exit: Exit.Exit<AnyEngine, LoadFailure>): Effect.Effect<void> {
     return Effect.gen({ self: this }, function* () {
       const { state } = this;
       const told = Exit.asVoid(exit);
-      // Cancelled, which those who waited were told; or the service ends.
+      // It was cancelled, and those who waited know; or the service shuts down.
       if (state.phase !== loading || Exit.isSuccess(exit)) return void state.apply({ type: "released" });
       if (Cause.hasInterrupts(exit.cause)) return void state.apply({ type: "released" }, told);
       const found = Cause.findError(exit.cause);
@@ -82,14 +82,14 @@ export class SlotLoading {
         : new ModelBroken({ model: state.id, cause: "its start failed in an unforeseen way" });
       if (error._tag === "ModelChanged") return this.putAside(told);
       yield* Effect.annotateLogs(Effect.logError("model failed to load", exit.cause), { model: state.id });
-      // That there is no room for it says nothing of the model.
+      // A lack of memory is no failure of the model.
       if (!isFailing(error)) return void state.apply({ type: "released" }, told);
       state.options.onLoaded("failed");
       this.fail(error, loading.revives, told);
     });
   }
 
-  /** What becomes of the engine, until its scope closes. */
+  /** Follows the engine's health, memory and failure until its scope closes. */
   private follow(loaded: LoadedEngine): Effect.Effect<void> {
     const { engine } = loaded;
     const { options } = this.state;
@@ -109,7 +109,7 @@ export class SlotLoading {
     return Effect.asVoid(Effect.all([health, memory, end], { concurrency: "unbounded" }));
   }
 
-  /** Its engine was given up. Those who use it are told so by the engine itself. */
+  /** Its engine was given up. The engine itself fails the requests that run. */
   private lose(loaded: LoadedEngine, fault: EngineFault): void {
     const { state } = this;
     if (!state.apply({ type: "lost", loaded })) return;
@@ -125,8 +125,8 @@ export class SlotLoading {
   }
 
   /**
-   * @param wasInUse then it is tried again also where nobody asks for it: who looks at its health sends nobody
-   * @param exit what those who wait for it are told
+   * @param wasInUse whether to try again without a request for it: a load balancer sends none to an unhealthy model
+   * @param exit the result for those who wait for the load
    */
   private fail(error: ModelFault, wasInUse: boolean, exit: Exit.Exit<void, LoadFailure> = Exit.fail(error)): void {
     const { state } = this;
@@ -143,21 +143,21 @@ export class SlotLoading {
     state.options.run(Effect.andThen(Effect.sleep(pauseMs), Effect.suspend(revive)));
   }
 
-  /** Its files are another model's by now: whoever owns it makes another of them. */
+  /** Its files have changed: the owner of this slot makes another slot of the new files. */
   private putAside(exit: Exit.Exit<void, LoadFailure> = Exit.void): void {
     this.state.apply({ type: "released" }, exit);
     this.state.options.onFilesChanged();
   }
 }
 
-/** Long enough that a crowd of callers does not start a broken model over and over. Doubled with each failure in a row. */
+/** Long enough that many callers do not start a broken model over and over. Doubles with each consecutive failure. */
 const retryFailedAfterMs = 5_000;
 const longestRetryMs = 300_000;
 
-/** How often it is looked what the process takes. */
+/** How often the process's memory is measured. */
 const measureMs = 1_000;
 
-/** Whether it says something of the model or its engine, and not of the others in memory. */
+/** Whether the fault is the model's or its engine's, and not a lack of room beside others. */
 const isFailing = (error: LoadFailure): error is ModelFault =>
   error._tag === "ModelBroken" ||
   error._tag === "ModelNotDownloaded" ||

@@ -1,4 +1,4 @@
-/** Makes the slots of models: an engine of each, started within the memory budget. */
+/** Makes the slots of models. The engines of folder models start within the memory budget. */
 import { type Clock, Effect, type Fiber, type Scope } from "effect";
 
 import type { EngineSettings } from "../../config/EngineConfig.ts";
@@ -22,7 +22,7 @@ interface SlotMakerParts {
   readonly engineConfig: EngineSettings;
   readonly reservations: Reservations;
   readonly budgetBytes: number;
-  /** Of models that have no time of their own. */
+  /** The idle time of models that have none of their own. */
   readonly idleTtlMs: number;
   /** Holds the engines. */
   readonly scope: Scope.Scope;
@@ -40,12 +40,12 @@ export class SlotMaker {
     loadFailures: 0,
     left: { eviction: 0, idle: 0, unload: 0, removal: 0, failure: 0 },
   };
-  /** Where the engine that was started last computes. */
+  /** The device of the engine started last. */
   device: EngineDevice | undefined;
-  /** What it computes with. */
+  /** What that engine computes with. */
   backend: EngineBackend;
   private readonly parts: SlotMakerParts;
-  /** Bytes that each model needs, as far as is known by now. */
+  /** Bytes that each model needs, as known so far. */
   private readonly needed = new WeakMap<ModelSlot, { bytes: number }>();
 
   constructor(parts: SlotMakerParts) {
@@ -53,7 +53,7 @@ export class SlotMaker {
     this.backend = { version: parts.engines.versionOf(localEngine), binding: "", reason: "" };
   }
 
-  /** What a model is known to need; more than its footprint where its process took more. */
+  /** Bytes that a model is known to need: its footprint, or what its process took if that was more. */
   neededBytes(slot: ModelSlot): number | undefined {
     return this.needed.get(slot)?.bytes;
   }
@@ -69,7 +69,7 @@ export class SlotMaker {
       facts,
       refusal: refusalOf(entry),
       retention: retentionOf(policy, idleTtlMs),
-      // What can fail without an engine fails before another model has to make way.
+      // Whatever can fail without an engine fails before another model is evicted.
       start: Effect.flatMap(tools, ({ vocabulary }) =>
         draft !== undefined && draft.problem !== ""
           ? Effect.fail(new ModelBroken({ model: facts.id, cause: unusableDraft(draft) }))
@@ -81,7 +81,7 @@ export class SlotMaker {
             ),
       ),
       onMeasured: (bytes) => {
-        // What it came to need it is likely to need again.
+        // It is likely to need as much again.
         needed.bytes = Math.min(budgetBytes, Math.max(needed.bytes, bytes));
         reservations.measure(slot, bytes);
       },
@@ -102,7 +102,7 @@ export class SlotMaker {
     return slot;
   }
 
-  /** Of a model that takes nothing of the budget: what it needs its engine has elsewhere. */
+  /** A slot that takes nothing of the memory budget: the engine's memory is not this service's. */
   makeForConversations({ facts, policy }: ConversationEntry, driver: ConversationDriver): ModelSlot {
     return new ModelSlot({
       facts,
@@ -130,7 +130,7 @@ export class SlotMaker {
     };
   }
 
-  /** Its caches are still empty: what its process has beyond what was foreseen for it comes on top of them. */
+  /** Its caches are still empty, so memory beyond the foreseen weights and process is needed in addition to them. */
   private correct(
     slot: ModelSlot,
     footprint: Footprint,

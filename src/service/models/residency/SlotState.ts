@@ -1,4 +1,4 @@
-/** What a model's slot is in: its phase, its users and how it is kept; and who is told when that changes. */
+/** The state of a model's slot: its phase, its users and its retention. Changes are reported to the slot's owner. */
 import { type Clock, Deferred, type Effect, Exit, type Fiber, type Scope } from "effect";
 
 import type { FilesUnusable, LoadFailure, MemoryBudgetExceeded } from "../../domain/errors.ts";
@@ -15,41 +15,41 @@ export interface ModelSlotOptions {
   /** Why it can never be loaded; undefined when it can. */
   readonly refusal: FilesUnusable | undefined;
   readonly retention: Retention;
-  /** Takes its part of the memory, then starts the engine. */
+  /** Reserves memory, then starts the engine. */
   readonly start: Effect.Effect<AnyEngine, LoadFailure, Scope.Scope>;
-  /** Called each second with what its process takes. */
+  /** Called each second with the resident bytes of its process. */
   readonly onMeasured: (residentBytes: number) => void;
-  /** Why it may not begin more, though it is loaded; undefined: it may. */
+  /** Why it may start no more tasks although it is loaded; undefined if it may. */
   readonly overdraft: () => MemoryBudgetExceeded | undefined;
-  /** Whether it would fit now, without another one's leaving. */
+  /** Whether it would fit now without an eviction. */
   readonly fits: () => boolean;
   /** Holds the engines. */
   readonly scope: Scope.Scope;
-  /** Runs what goes on when the one who began it has left. */
+  /** Runs work that continues when the call that started it has left. */
   readonly run: (effect: Effect.Effect<void>) => Fiber.Fiber<void>;
   readonly clock: Clock.Clock;
   /** Called after each change of state. */
   readonly onChange: () => void;
-  /** Called when nobody uses it any more, or it may be evicted again. */
+  /** Called when it is no longer in use, or may be evicted again. */
   readonly onIdle: () => void;
   readonly onLoaded: (exit: "loaded" | "failed") => void;
   readonly onLeft: (why: UnloadReason) => void;
-  /** Called when its files are others than its facts tell: it can be loaded no more. */
+  /** Called when its files no longer match its facts: this slot cannot load it any more. */
   readonly onFilesChanged: () => void;
 }
 
 export class SlotState {
   readonly options: ModelSlotOptions;
   readonly users: ModelUsers;
-  /** Whether it is no longer in the catalog. */
+  /** Whether it has left the catalog. */
   retired = false;
   private current: Phase;
   private currentRetention: Retention;
-  /** Done when the phase is over; fails those who waited for it. */
+  /** Completes when the phase ends, or fails with what those who wait are told. */
   private over = Deferred.makeUnsafe<void, LoadFailure>();
   private readonly idleWatch: IdleWatch;
 
-  /** @param onIdleExpired called when nobody has used the model for as long as it is kept */
+  /** @param onIdleExpired called when the model was not used for its idle time */
   constructor(options: ModelSlotOptions, onIdleExpired: () => void) {
     const { refusal, retention, run, clock } = options;
     this.options = options;
@@ -77,15 +77,15 @@ export class SlotState {
     return this.options.clock.currentTimeMillisUnsafe();
   }
 
-  /** Ends with the phase; fails where what was waited for has failed. */
+  /** Completes when the phase ends; fails if the load that was waited for has failed. */
   get phaseEnd(): Effect.Effect<void, LoadFailure> {
     return Deferred.await(this.over);
   }
 
   /**
-   * Goes to the next phase; false where the event changes nothing.
+   * Applies an event. Returns false if it does not change the phase.
    *
-   * @param exit what those are told who wait for the end of the phase
+   * @param exit the result for those who wait for the end of the phase
    */
   apply(event: PhaseEvent, exit: Exit.Exit<void, LoadFailure> = Exit.void): boolean {
     const next = nextPhase(this.current, event);
@@ -100,7 +100,7 @@ export class SlotState {
     return true;
   }
 
-  /** What is left out stays as it is. */
+  /** Members that are left out stay unchanged. */
   changeRetention(changes: Partial<Retention>): void {
     this.currentRetention = { ...this.currentRetention, ...changes };
     this.options.onIdle();

@@ -1,4 +1,4 @@
-/** How a loaded model leaves memory: at once or when its users have finished, and always as a whole. */
+/** Unloads a model: at once, or when its users have finished. */
 import { Effect } from "effect";
 
 import type { Unloaded, UnloadOptions, UnloadReason } from "../memory/retention.ts";
@@ -12,12 +12,12 @@ export class SlotUnloading {
     this.state = state;
   }
 
-  /** At once, or when those who use it have finished. */
+  /** Unloads it at once, or when its users have finished. */
   leave(why: UnloadReason): void {
     if (this.state.apply({ type: "leave", why })) this.closeIfUnused();
   }
 
-  /** Takes an eviction back where it has not left yet. */
+  /** Cancels an eviction that has not happened yet. */
   stay(): void {
     if (this.state.apply({ type: "stay" })) this.leaveIfRetired();
   }
@@ -26,7 +26,7 @@ export class SlotUnloading {
     if (this.state.retired) this.leave("removal");
   }
 
-  /** Somebody has given the engine back. */
+  /** To be called when a user gives the engine back. */
   closeIfUnused(): boolean {
     const { phase, users } = this.state;
     if (phase.state !== "draining" || !users.haveLeft) return false;
@@ -34,7 +34,7 @@ export class SlotUnloading {
     return true;
   }
 
-  /** Ends when the process has ended. */
+  /** Completes when the process has ended. */
   drain(loaded: LoadedEngine, { drainMs, force }: UnloadOptions): Effect.Effect<Unloaded> {
     return Effect.gen({ self: this }, function* () {
       const { residentBytes } = yield* loaded.engine.status;

@@ -1,13 +1,13 @@
-/** The model that drafts for another. */
+/** The draft model of a model. */
 import type { EngineSettings } from "../../config/EngineConfig.ts";
 import type { FolderEntry } from "../catalog/catalog.ts";
 
-/** Undefined where it has none, or where nothing is drafted at all. */
+/** Undefined if it has none, or if speculation is off. */
 export const draftOf = (
   { draft }: FolderEntry,
   { speculation }: Pick<EngineSettings, "speculation">,
 ): FolderEntry["draft"] => (speculation === "off" ? undefined : draft);
 
-/** Why a model cannot be loaded whose draft model is broken. */
+/** Why a model with a broken draft model cannot be loaded. */
 export const unusableDraft = ({ facts, problem }: NonNullable<FolderEntry["draft"]>): string =>
   `its draft model "${facts.id}" cannot be used: ${problem}`;

@@ -1,4 +1,4 @@
-/** The models of a catalog with what serves them, and what differs between two catalogs. */
+/** The models of a catalog with their slots, and the differences between two catalogs. */
 import { isDeepStrictEqual } from "node:util";
 import { type Effect, Result } from "effect";
 
@@ -18,9 +18,9 @@ export type Member = FolderMember | ConversationMember;
 export interface FolderMember {
   readonly takes: "tokens";
   readonly entry: FolderEntry;
-  /** Read once and kept. */
+  /** Read once and cached. */
   readonly tools: Effect.Effect<PromptTools, FilesUnusable | ModelChanged>;
-  /** Of its folder when it was read, for a model that cannot be used. */
+  /** The folder's stamp when it was read; only for a model that cannot be used. */
   readonly stamp: string | undefined;
   readonly slot: ModelSlot;
 }
@@ -44,8 +44,8 @@ export const findMember = (members: Members, name: string): Result.Result<Member
 };
 
 /**
- * Without a name it is the one that it was, while that can be used: a model that comes takes no other's place.
- * Undefined only where there is no model at all.
+ * The default model. Without a configured name it stays the one that it was while that can be used, so that a new model
+ * does not replace it. Undefined only if there is no model at all.
  */
 export const findDefault = (
   members: Members,
@@ -61,10 +61,10 @@ export const findDefault = (
 export const conditionsOf = (members: Members): ReadonlyMap<string, ModelCondition> =>
   new Map(members.map(({ entry, slot }) => [entry.facts.id, slot.condition]));
 
-/** Whether one engine serves both: nothing differs but names, what tasks default to and how it is kept. */
+/** Whether one engine serves both entries: they differ only in names, defaults of tasks and retention. */
 export const runsAlike = (one: CatalogEntry, other: CatalogEntry): boolean => {
   const engineSide = (entry: CatalogEntry) => {
-    // The names of its engine and of the model there.
+    // The revision is made of the engine's name and the model's name there.
     if (entry.takes === "conversations") return { takes: entry.takes, revision: entry.facts.revision };
     const {
       facts,
@@ -76,7 +76,7 @@ export const runsAlike = (one: CatalogEntry, other: CatalogEntry): boolean => {
     const { aliases: _aliases, source: _source, family: _family, defaults: _defaults, adapters, ...rest } = facts;
     const { directory, revision } = draft?.facts ?? {};
     const drafting = { allowsDraft, draft: draft && { directory, revision, problem: draft.problem } };
-    // Adapters come with the requests; but the engine has room for those of a size.
+    // Adapters come with the requests, but the engine reserves room by their size.
     return { ...rest, adapterBytes: adapterBytes(adapters, 1), problem, download, ...drafting };
   };
   return isDeepStrictEqual(engineSide(one), engineSide(other));

@@ -1,4 +1,4 @@
-/** Where a model stands between disk and memory, and what follows from that. */
+/** The phases of a model between disk and memory, and what each means for callers and the budget. */
 import type { Fiber } from "effect";
 
 import type { FilesUnusable, ModelChanged } from "../../domain/errors.ts";
@@ -8,20 +8,20 @@ import type { UnloadReason } from "../memory/retention.ts";
 import type { LoadedEngine } from "./LoadedEngine.ts";
 import type { Resident } from "../memory/plan-room.ts";
 
-/** Why it cannot be used as it is. That its files changed is not of this kind: with these it can. */
+/** Why a model cannot be used. ModelChanged is none of these: the model can be used with its new files. */
 export type ModelFault = FilesUnusable | Exclude<EngineFault, ModelChanged>;
 
 interface FailedPhase {
   readonly state: "failed";
   readonly error: ModelFault;
-  /** Epoch milliseconds: until then a lease gets the same error. */
+  /** Epoch milliseconds. Until then a lease fails with the same error. */
   readonly retryAt: number;
 }
 
 export interface LoadingPhase {
   readonly state: "loading";
   fiber: Fiber.Fiber<void> | undefined;
-  /** It failed while it was in use and is being tried again, for whoever comes next: nobody has to wait for it. */
+  /** Whether it is a new try after a failure in use. It goes on even if nobody waits for it. */
   readonly revives: boolean;
 }
 
@@ -33,15 +33,15 @@ export type Phase =
   | { readonly state: "unloading"; readonly why: UnloadReason | "cancelled" }
   | FailedPhase;
 
-/** @param downloads how many are under way that may bring its files */
+/** @param downloads running downloads that may bring its files */
 export const stateOf = (phase: Phase, downloads: number): ModelState => {
   if (phase.state !== "failed") return phase.state;
   if (downloads > 0) return "downloading";
-  // Nothing went wrong with it; nor is it on disk.
+  // Its files are missing, but nothing failed.
   return phase.error._tag === "ModelNotDownloaded" ? "not-downloaded" : "failed";
 };
 
-/** One sentence, where something has to be said. */
+/** Why the model is in this state, in one sentence; empty if there is nothing to explain. */
 export const reasonOf = (phase: Phase): string => {
   if ("loaded" in phase) return reasons[phase.loaded.health];
   if (phase.state !== "failed") return "";
@@ -54,13 +54,13 @@ const reasons = {
   stalled: "its engine delivers nothing at the moment",
 } as const satisfies Record<EngineHealth, string>;
 
-/** Loaded, loading, or on its way out. */
+/** Whether it is loading, loaded or unloading. */
 export const isResident = ({ state }: Phase): boolean => state !== "available" && state !== "failed";
 
-/** Undefined while there is no engine to be had. */
+/** Undefined while it has no engine to lease. */
 export const loadedIn = (phase: Phase): LoadedEngine | undefined => ("loaded" in phase ? phase.loaded : undefined);
 
-/** What the memory budget may ask of it. */
+/** How the memory budget may treat it. */
 export const useOf = (phase: Phase, isPinned: boolean, isUnused: boolean): Resident["use"] => {
   if ("why" in phase && (phase.state === "unloading" || phase.why === "unload")) return "leaving";
   if (isPinned) return "pinned";

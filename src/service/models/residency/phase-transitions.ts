@@ -1,31 +1,31 @@
-/** How a model goes from one phase to the next: decided here, carried out by the slot. */
+/** The transitions between a model's phases, as a pure function. The slot carries them out. */
 import type { UnloadReason } from "../memory/retention.ts";
 import type { LoadedEngine } from "./LoadedEngine.ts";
 import type { ModelFault, LoadingPhase, Phase } from "./model-phase.ts";
 
 export type PhaseEvent =
-  /** Somebody has asked for it. */
+  /** A load starts. */
   | { readonly type: "load"; readonly loading: LoadingPhase }
   | { readonly type: "loaded"; readonly loading: LoadingPhase; readonly loaded: LoadedEngine }
-  /** Nobody waits for the load any more, or a call ends it. */
+  /** The load is cancelled: nobody waits for it any more, or a call unloads the model. */
   | { readonly type: "cancel-load"; readonly why: "unload" | "cancelled" }
-  /** It leaves when those who use it have finished. */
+  /** It is to be unloaded when its users have finished. */
   | { readonly type: "leave"; readonly why: UnloadReason }
-  /** The room that it was to make is not needed any more. */
+  /** The room that its eviction was to make is no longer needed. */
   | { readonly type: "stay" }
-  /** A call unloads it, whatever it was leaving for. */
+  /** A call unloads it; this replaces any other reason. */
   | { readonly type: "unload"; readonly loaded: LoadedEngine }
-  /** Its engine is being closed: those who used it have finished, or have been told. */
+  /** Its engine is being closed: its users have finished or were failed. */
   | { readonly type: "close"; readonly loaded: LoadedEngine }
   /** Its engine was given up. */
   | { readonly type: "lost"; readonly loaded: LoadedEngine }
   /** Its memory is free. */
   | { readonly type: "released" }
   | { readonly type: "failed"; readonly error: ModelFault; readonly retryAt: number }
-  /** Somebody asks for it who may have mended what was wrong. */
+  /** A caller asks for it who may have repaired what was wrong. */
   | { readonly type: "forget-failure" };
 
-/** The next phase; undefined: in this phase the event changes nothing. */
+/** The next phase; undefined if the event changes nothing in this phase. */
 export const nextPhase = (phase: Phase, event: PhaseEvent): Phase | undefined => {
   switch (event.type) {
     case "load":
@@ -33,7 +33,7 @@ export const nextPhase = (phase: Phase, event: PhaseEvent): Phase | undefined =>
     case "loaded":
       return phase === event.loading ? { state: "active", loaded: event.loaded } : undefined;
     case "cancel-load":
-      // One that is tried again after a failure goes on though nobody waits for it.
+      // A new try after a failure continues even if nobody waits for it.
       if (phase.state !== "loading" || (event.why === "cancelled" && phase.revives)) return undefined;
       return { state: "unloading", why: event.why };
     case "leave":

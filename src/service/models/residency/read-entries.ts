@@ -1,4 +1,4 @@
-/** Reads the catalog, and tells what is wrong with it as an error that a caller or the log can be told. */
+/** Reads the catalog. Failures are typed errors for a caller or the log. */
 import { Effect, Schema } from "effect";
 
 import { codeOf } from "../../checkpoint/checkpoint-files.ts";
@@ -9,7 +9,7 @@ import type { ConversationDrivers } from "../catalog/declared-conversation-model
 import type { ReadFolders } from "../files/read-sandboxed.ts";
 import type { NameFailure } from "../names/resolve-name.ts";
 
-/** The service cannot start: its model folder is not there. */
+/** The model folder cannot be read, so the service cannot start. */
 class CatalogUnreadable extends Schema.TaggedError<CatalogUnreadable>()("CatalogUnreadable", {
   directory: Schema.String,
   code: Schema.String,
@@ -31,7 +31,7 @@ export const readEntries = (settings: ModelsSettings, read: ReadFolders, drivers
         : new CatalogUnreadable({ directory: settings.directory, code: codeOf(error) }),
   });
 
-/** Of a reload all failures are the configuration's. */
+/** A failed reload is reported as an invalid configuration, whatever its cause. */
 export const asConfigurationInvalid = (error: CatalogFailure, { file }: ModelsSettings): ConfigurationInvalid => {
   if (error._tag === "ConfigurationInvalid") return error;
   const key = error._tag === "CatalogUnreadable" ? "models" : "default_model";
