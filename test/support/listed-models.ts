@@ -43,7 +43,7 @@ const facts: ModelFacts = {
     constraints: [],
   },
   adapters: [],
-  embedding: { pooling: "last-token", dimensions: 4, trained: false, matryoshka: undefined, problem: "" },
+  embedding: { pooling: "last-token", dimensions: 4, trained: false, matryoshka: undefined, problem: undefined },
   engine: "mlx",
 };
 

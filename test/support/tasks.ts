@@ -67,7 +67,7 @@ export const facts = (overrides: Partial<ModelFacts> = {}): ModelFacts => ({
     constraints: [],
   },
   adapters: [],
-  embedding: { pooling: "last-token", dimensions: 4, trained: false, matryoshka: undefined, problem: "" },
+  embedding: { pooling: "last-token", dimensions: 4, trained: false, matryoshka: undefined, problem: undefined },
   engine: "mlx",
   ...overrides,
 });

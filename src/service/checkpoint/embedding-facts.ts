@@ -36,9 +36,7 @@ export const readEmbeddingFacts = async (directory: string, config: EmbeddingCon
       ...(modules ?? []).flatMap(({ type }) => unknownModule(moduleName(type))),
       ...(modes === undefined || (modes.length === 1 && pooling !== undefined) ? [] : [unknownPooling(modes)]),
       ...(config.use_bidirectional_attention === true ? ["its attention looks ahead, which is not supported"] : []),
-    ]
-      .slice(0, 1)
-      .join(""),
+    ][0],
   };
 };
 

@@ -89,7 +89,7 @@ const readFiles = async (directory: string): Promise<Checkpoint> => {
       vision: false,
       logprobs: true,
       adapters: true,
-      embeddings: embedding.problem === "",
+      embeddings: embedding.problem === undefined,
       constraints: ["json_schema", "regex", "grammar", "choice", "json_object"],
     },
     embedding,

@@ -70,8 +70,8 @@ export interface AdapterFacts {
   readonly revision: string;
   /** Of its tensors as an engine holds them, at most. */
   readonly bytes: number;
-  /** Why it cannot be applied, in one sentence; empty as far as is known. */
-  readonly problem: string;
+  /** Why it cannot be applied, in one sentence; undefined as far as is known. */
+  readonly problem: string | undefined;
 }
 
 /** How a model makes vectors, as its files say. */
@@ -83,8 +83,8 @@ export interface EmbeddingFacts {
   readonly trained: boolean;
   /** Lengths that its vectors may be cut to; none: any; undefined: they may not be cut. */
   readonly matryoshka: ReadonlyArray<number> | undefined;
-  /** Why it makes none, in a few words; empty when it does. */
-  readonly problem: string;
+  /** Why it makes none, in a few words; undefined if it does. */
+  readonly problem: string | undefined;
 }
 
 /** What a task that does not say runs with. */

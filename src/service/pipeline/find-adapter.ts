@@ -19,7 +19,7 @@ export const findAdapter = (
   if (found === undefined) {
     return Effect.fail(new AdapterNotFound({ adapter: id, model, known: adapters.map((adapter) => adapter.id) }));
   }
-  if (found.problem !== "") return Effect.fail(new AdapterBroken({ adapter: id, model, cause: found.problem }));
+  if (found.problem !== undefined) return Effect.fail(new AdapterBroken({ adapter: id, model, cause: found.problem }));
   return Effect.flatMap(adapterRevision(found.directory), (now) =>
     now === found.revision ? Effect.succeed(found) : Effect.fail(new ModelChanged({ model, retryAfterMs: 1_000 })),
   );

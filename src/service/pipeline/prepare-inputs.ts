@@ -66,7 +66,7 @@ const checkTask = (
   if (asked !== undefined && asked !== revision) {
     return Effect.fail(new ModelRevisionMismatch({ model, asked, loaded: revision }));
   }
-  if (embedding.problem !== "") {
+  if (embedding.problem !== undefined) {
     return Effect.fail(new UnsupportedTask({ task: "embeddings", model, hint: embedding.problem }));
   }
   const refuse = (field: string, hint: string) => Effect.fail(new UnsupportedParameter({ field, model, hint }));

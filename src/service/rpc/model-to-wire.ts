@@ -62,7 +62,7 @@ export const modelToWire = (
     engine: facts.engine,
     key: modelKey(facts.engine, facts.id),
     useCount: status.useCount,
-    adapters: (files?.adapters ?? []).map(({ id, revision, problem }) => ({ id, revision, problem })),
+    adapters: (files?.adapters ?? []).map(({ id, revision, problem = "" }) => ({ id, revision, problem })),
     ...(capabilities.embeddings && files && { embedding: embeddingToWire(files.embedding) }),
     chatRefused,
     ...(smokeTest && { smokeTest: smokeTestToWire(smokeTest) }),

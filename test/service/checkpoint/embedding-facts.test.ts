@@ -44,7 +44,7 @@ describe("readEmbeddingFacts", () => {
       dimensions: 64,
       trained: false,
       matryoshka: undefined,
-      problem: "",
+      problem: undefined,
     });
   });
 
@@ -56,7 +56,7 @@ describe("readEmbeddingFacts", () => {
     it(`pools by ${mode} where the files say so, with and without modules.json`, async () => {
       const listed = modules("Transformer", "Pooling", "Normalize");
       for (const files of [pooling(mode), { ...pooling(mode), ...listed }]) {
-        assert.deepInclude(await read(files), { pooling: expected, trained: true, problem: "" });
+        assert.deepInclude(await read(files), { pooling: expected, trained: true, problem: undefined });
       }
     });
   }

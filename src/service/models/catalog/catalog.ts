@@ -44,8 +44,8 @@ export interface FolderEntry {
   readonly policy: ModelPolicy;
   /** The model that drafts for it. */
   readonly draft: Pick<FolderEntry, "facts" | "problem"> | undefined;
-  /** Why the model cannot be used, in one sentence; empty when it can. Its facts are then mostly empty too. */
-  readonly problem: string;
+  /** Why the model cannot be used, in one sentence; undefined if it can. With a problem most of its facts are empty. */
+  readonly problem: string | undefined;
   /**
    * What is wrong where there is a problem: its files are, its folder was not read to its end, which says nothing of its
    * files, or it is not there.
@@ -145,7 +145,7 @@ const readEntry = async (
   const adapters = await readAdapters(directory, policy.adapters, read.adapter);
   const entry = (
     facts: CheckpointFacts,
-    problem: string,
+    problem: string | undefined,
     { download, notes = [], problemIs = "files" }: Partial<Pick<FolderEntry, "download" | "notes" | "problemIs">> = {},
   ): FolderEntry => ({
     takes: "tokens",
@@ -162,7 +162,7 @@ const readEntry = async (
     const { notes, ...checkpoint } = await read.checkpoint(directory);
     const contextLength = contextLengthOf(file, model, checkpoint.contextLength);
     const facts = { ...factsOf(checkpoint, telling, overrides), contextLength };
-    return entry(facts, "", { notes });
+    return entry(facts, undefined, { notes });
   } catch (error) {
     if (error instanceof ConfigurationInvalid) throw error;
     // Whatever a broken folder brings up: it must not take the other models with it.
@@ -232,7 +232,7 @@ const unknownFacts = (directory: string, name: string, overrides: FactsOverrides
       embeddings: false,
       constraints: [],
     },
-    embedding: { pooling: "last-token", dimensions: 0, trained: false, matryoshka: undefined, problem: "" },
+    embedding: { pooling: "last-token", dimensions: 0, trained: false, matryoshka: undefined, problem: undefined },
     engine: localEngine,
   };
 };

@@ -42,7 +42,7 @@ const ownAdapters = async (directory: string): Promise<ReadonlyArray<Adapter>> =
 
 const describeAdapter = async ({ id, directory }: Adapter, read: ReadFolders["adapter"]): Promise<AdapterFacts> => {
   try {
-    return { id, directory, ...(await read(directory)), problem: "" };
+    return { id, directory, ...(await read(directory)), problem: undefined };
   } catch (error) {
     const problem = error instanceof CheckpointInvalid ? error.message : `its folder cannot be read (${codeOf(error)})`;
     return { id, directory, revision: "", bytes: 0, problem };

@@ -45,7 +45,7 @@ export const cachedTools = (
 export const refusalOf = ({ facts, problem, problemIs, download }: FolderEntry): FilesUnusable | undefined => {
   const { id: model } = facts;
   if (download !== undefined) return new ModelNotDownloaded({ model, repository: download.repository });
-  if (problem === "") return undefined;
+  if (problem === undefined) return undefined;
   switch (problemIs) {
     case "files":
       return new ModelBroken({ model, cause: problem });

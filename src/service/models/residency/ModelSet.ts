@@ -151,7 +151,7 @@ export class ModelSet {
       const member = yield* this.memberOf(name);
       if (member.takes === "conversations") return member;
       const { problem, problemIs, facts, download } = member.entry;
-      if (problem === "" || download !== undefined) return member;
+      if (problem === undefined || download !== undefined) return member;
       if (problemIs !== "unread" && (yield* this.stampOf(facts)) === member.stamp) return member;
       yield* this.refresh(facts);
       return yield* this.memberOf(name);
@@ -214,14 +214,14 @@ export class ModelSet {
       const { facts } = entry;
       for (const note of entry.notes) yield* Effect.annotateLogs(Effect.logWarning(note), { model: facts.id });
       const draft = draftOf(entry, engineConfig);
-      const unchanged = assertUnchanged(sandbox, facts, draft?.problem === "" ? draft.facts : undefined);
+      const unchanged = assertUnchanged(sandbox, facts, draft?.problem === undefined ? draft?.facts : undefined);
       // The retry of `withUsable` then finds the new files.
       const tools = yield* cachedTools(
         entry,
         sandbox,
         Effect.tapError(unchanged, () => this.refresh(facts)),
       );
-      const stamp = entry.problem === "" ? undefined : yield* this.stampOf(facts);
+      const stamp = entry.problem === undefined ? undefined : yield* this.stampOf(facts);
       return { takes: "tokens", entry, tools, stamp, slot: keptSlot ?? slots.make(entry, tools, unchanged) };
     });
   }

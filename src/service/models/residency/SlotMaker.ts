@@ -71,8 +71,8 @@ export class SlotMaker {
       retention: retentionOf(policy, idleTtlMs),
       // Whatever can fail without an engine fails before another model is evicted.
       start: Effect.flatMap(tools, ({ vocabulary }) =>
-        draft !== undefined && draft.problem !== ""
-          ? Effect.fail(new ModelBroken({ model: facts.id, cause: unusableDraft(draft) }))
+        draft?.problem !== undefined
+          ? Effect.fail(new ModelBroken({ model: facts.id, cause: unusableDraft(draft.facts.id, draft.problem) }))
           : Effect.andThen(
               Effect.suspend(() => reservations.reserve(slot, needed.bytes)),
               Effect.tap(engines.start(facts, vocabulary, drafting, unchanged), (engine) =>

@@ -9,5 +9,5 @@ export const draftOf = (
 ): FolderEntry["draft"] => (speculation === "off" ? undefined : draft);
 
 /** Why a model with a broken draft model cannot be loaded. */
-export const unusableDraft = ({ facts, problem }: NonNullable<FolderEntry["draft"]>): string =>
-  `its draft model "${facts.id}" cannot be used: ${problem}`;
+export const unusableDraft = (draft: string, problem: string): string =>
+  `its draft model "${draft}" cannot be used: ${problem}`;

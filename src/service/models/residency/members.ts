@@ -53,7 +53,7 @@ export const findDefault = (
   before: Member | undefined,
 ): Result.Result<Member | undefined, NameFailure> => {
   if (name !== "") return findMember(members, name);
-  const usable = members.filter(({ entry }) => entry.takes === "conversations" || entry.problem === "");
+  const usable = members.filter(({ entry }) => entry.takes === "conversations" || entry.problem === undefined);
   const same = usable.find(({ entry }) => entry.facts.id === before?.entry.facts.id);
   return Result.succeed(same ?? usable[0] ?? members[0]);
 };

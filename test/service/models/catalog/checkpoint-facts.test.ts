@@ -54,7 +54,7 @@ describe("what a checkpoint folder says", () => {
         embeddings: true,
         constraints: ["json_schema", "regex", "grammar", "choice", "json_object"],
       },
-      embedding: { pooling: "last-token", dimensions: 0, trained: false, matryoshka: undefined, problem: "" },
+      embedding: { pooling: "last-token", dimensions: 0, trained: false, matryoshka: undefined, problem: undefined },
     });
   });
 

@@ -117,8 +117,8 @@ describe("a download", () => {
       assert.deepEqual(
         catalog.map(({ facts, problem }) => [facts.source, facts.architecture, problem]),
         [
-          ["org/gemma", "gemma3_text", ""],
-          ["org/oss", "gpt_oss", ""],
+          ["org/gemma", "gemma3_text", undefined],
+          ["org/oss", "gpt_oss", undefined],
         ],
       );
       const bytesTotal = goldenFiles.reduce((total, file) => total + (golden[file]?.length ?? 0), 0);

@@ -109,7 +109,7 @@ describe("offline, a model of the hub's cache", () => {
       const catalog = yield* Effect.promise(() => folderEntries({ directory: models }));
       assert.deepEqual(
         catalog.map(({ facts, problem }) => [facts.source, problem]),
-        [["org/gemma", ""]],
+        [["org/gemma", undefined]],
       );
       assert.isTrue((yield* offline("org/gemma")).isPresent, "it is here from now on");
     }),

@@ -36,7 +36,7 @@ describe("a model's adapters", () => {
       [
         ["wide", "adapters.safetensors is truncated or not a safetensors file"],
         ["bare", "adapter_config.json is missing"],
-        ["narrow", ""],
+        ["narrow", undefined],
       ],
     );
     assert.deepStrictEqual(await readAdapters(join(folder, "nowhere"), []), []);
