@@ -3,6 +3,7 @@ import { fileURLToPath } from "node:url";
 import { Effect, Layer } from "effect";
 
 import { Access } from "./access/Access.ts";
+import { assertMeant } from "./access/exposure.ts";
 import { Admission } from "./admission/Admission.ts";
 import { AccessConfig } from "./config/AccessConfig.ts";
 import { AdmissionConfig } from "./config/AdmissionConfig.ts";
@@ -29,6 +30,7 @@ import { announce, runMain, strayException } from "./run-main.ts";
 import { Sandbox } from "./sandbox/Sandbox.ts";
 import { probePort } from "./server/probe-port.ts";
 import { Server } from "./server/Server.ts";
+import { readTls } from "./server/tls-files.ts";
 import { layer as logging } from "./telemetry/logging.ts";
 import { outliveReaders } from "./telemetry/standard-streams.ts";
 import { Metrics } from "./telemetry/metrics/Metrics.ts";
@@ -56,8 +58,15 @@ const pipeline = preparations.pipe(
 
 const access = Access.layer.pipe(Layer.provide(AccessConfig.layer));
 
-/** A port that is taken is told of before anything is loaded. */
-const portProbed = Layer.effectDiscard(Effect.flatMap(ServerConfig, probePort));
+/** A port that is taken, files that TLS cannot be spoken with, a network that is not meant: told of before anything is loaded. */
+const portProbed = Layer.effectDiscard(
+  Effect.gen(function* () {
+    const config = yield* ServerConfig;
+    yield* assertMeant(config, (yield* Access).isAsking());
+    if (config.tls !== undefined) yield* Effect.fromResult(readTls(config.tls));
+    yield* probePort(config);
+  }),
+).pipe(Layer.provide(access));
 
 const preloaded = preload.pipe(
   Layer.provideMerge(reloadOnHangup.pipe(Layer.provide(access))),

@@ -5,8 +5,8 @@ import { Server } from "./server/Server.ts";
 
 /** Tells on standard output where the service listens, with a first call to try. */
 export const announce = Effect.gen(function* () {
-  const { host, port } = (yield* Server).address;
-  const url = `http://${host.includes(":") ? `[${host}]` : host}:${port}`;
+  const { host, port, scheme } = (yield* Server).address;
+  const url = `${scheme}://${host.includes(":") ? `[${host}]` : host}:${port}`;
   process.stdout.write(
     `mlxd is ready at ${url}\n` +
       `try: curl ${url}/mlxd.v1.GenerationService/Generate --json ` +

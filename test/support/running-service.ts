@@ -55,7 +55,7 @@ const readyUrl = (stdout: NodeJS.ReadableStream, child: ChildProcess, log: () =>
   new Promise((resolve, reject) => {
     const lines = createInterface({ input: stdout });
     lines.on("line", (line) => {
-      const found = /ready at (http:\/\/\S+)/.exec(line)?.[1];
+      const found = /ready at (https?:\/\/\S+)/.exec(line)?.[1];
       if (found !== undefined) resolve(found);
     });
     child.once("exit", (code) => reject(new Error(`the service ended with ${code} before it was ready:\n${log()}`)));

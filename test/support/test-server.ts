@@ -55,6 +55,8 @@ export const testConfig: ServerSettings = {
   corsHeaders: [],
   reflection: true,
   metrics: "on",
+  tls: undefined,
+  insecureBind: false,
 };
 
 export const startTestServer = async (options: TestServerOptions = {}): Promise<TestServer> => {
@@ -75,7 +77,7 @@ export const startTestServer = async (options: TestServerOptions = {}): Promise<
   const runtime = ManagedRuntime.make(layer);
   const { address } = await runtime.runPromise(Server);
   return {
-    url: `http://127.0.0.1:${address.port}`,
+    url: `${address.scheme}://127.0.0.1:${address.port}`,
     port: address.port,
     log,
     runtime,

@@ -2,6 +2,7 @@
 import { Config, Context, Layer, Schema } from "effect";
 
 import { corsSettings } from "./cors-settings.ts";
+import { type TlsSettings, tlsSettings } from "./tls-settings.ts";
 import { wholeNumber } from "./whole-number.ts";
 
 export interface ServerSettings {
@@ -29,6 +30,10 @@ export interface ServerSettings {
   readonly reflection: boolean;
   /** Where Prometheus finds /metrics: on the service's port, nowhere, or on this port. */
   readonly metrics: "on" | "off" | number;
+  /** Undefined: the port speaks cleartext. */
+  readonly tls: TlsSettings | undefined;
+  /** Whether it is meant that others than this machine reach the service without TLS or without keys. */
+  readonly insecureBind: boolean;
 }
 
 export const serverSettings = Config.all({
@@ -54,6 +59,8 @@ export const serverSettings = Config.all({
     Config.withDefault("on"),
     Config.map((text) => metricsFrom(text) ?? "off"),
   ),
+  tls: tlsSettings,
+  insecureBind: Config.Boolean("MLXD_INSECURE_BIND").pipe(Config.withDefault(false)),
 });
 
 export class ServerConfig extends Context.Service<ServerConfig, ServerSettings>()("mlxd/config/ServerConfig") {

@@ -66,10 +66,13 @@ export const readConfigFile = (path: string, environment: Environment): ConfigFi
     const text = Array.isArray(value) ? value.join(",") : String(value);
     const problem = settingProblem(name, text);
     if (problem !== undefined) throw invalid(problem + received(value));
-    settings.set(name, name === "MLXD_MODELS" ? resolve(directory, text) : text);
+    settings.set(name, paths.has(name) ? resolve(directory, text) : text);
   }
   return { path, directory, settings, models, families, access, invalid: document.invalid };
 };
+
+/** Settings that are paths: relative ones start at the file's folder. */
+const paths: ReadonlySet<string> = new Set(["MLXD_MODELS", "MLXD_TLS_CERT", "MLXD_TLS_KEY", "MLXD_TLS_CLIENT_CA"]);
 
 /** Throws ConfigurationInvalid. */
 export const readText = (path: string): string => {

@@ -4,6 +4,8 @@ import type { ServiceImpl } from "@connectrpc/connect";
 import { Effect } from "effect";
 
 import { Device, type GenerationStatsSchema, type ServerService } from "../../client/gen/mlxd/v1/server_service_pb.ts";
+import { Access } from "../access/Access.ts";
+import { warningsOf } from "../access/exposure.ts";
 import { AdmissionConfig } from "../config/AdmissionConfig.ts";
 import { ServerConfig } from "../config/ServerConfig.ts";
 import { versions } from "../config/versions.ts";
@@ -18,6 +20,7 @@ export const makeServerService = Effect.gen(function* () {
   const models = yield* Models;
   const stats = yield* Stats;
   const config = yield* ServerConfig;
+  const { isAsking } = yield* Access;
   const { maxRunning, maxQueued } = yield* AdmissionConfig;
   const limits = {
     maxMessageBytes: config.maxMessageBytes,
@@ -43,6 +46,7 @@ export const makeServerService = Effect.gen(function* () {
             startedAt: timestampFromMs(stats.since),
             defaultModel: known.find(({ isDefault }) => isDefault)?.facts.id ?? "",
             limits,
+            warnings: [...warningsOf(config, isAsking())],
           };
         }),
       ),

@@ -1,13 +1,16 @@
 /** The listening socket as a scoped resource: closing the scope drains it. */
-import { Effect, type Scope } from "effect";
+import { Clock, Effect, type Scope } from "effect";
 
+import { watchFiles } from "../config/watch-files.ts";
 import type { ServerSettings } from "../config/ServerConfig.ts";
+import type { TlsSettings } from "../config/tls-settings.ts";
 import { ActiveCalls } from "./active-calls.ts";
 import type { Drain } from "./Drain.ts";
 import { createHttpHandler, type HttpHandlerOptions } from "./http-handler.ts";
 import { ListenFailed } from "./ListenFailed.ts";
-import { OnePort, type OnePortOptions } from "./one-port.ts";
+import { OnePort, type OnePortOptions, type PortTls } from "./one-port.ts";
 import { codeOf } from "./probe-port.ts";
+import { readTls, type TlsUnusable } from "./tls-files.ts";
 
 /** A call's end is on its way when the call is over; a peer that takes longer to read it than this is not waited for. */
 const flushMs = 1000;
@@ -15,9 +18,10 @@ const flushMs = 1000;
 export interface Address {
   readonly host: string;
   readonly port: number;
+  readonly scheme: "http" | "https";
 }
 
-export interface ListenOptions extends OnePortOptions {
+export interface ListenOptions extends Omit<OnePortOptions, "tls"> {
   readonly config: ServerSettings;
   readonly drain: Drain["Service"];
   readonly calls: HttpHandlerOptions["calls"];
@@ -33,7 +37,7 @@ export interface ListenOptions extends OnePortOptions {
  * go away, what runs may finish within `drainMs`, and what is left is cut. The port stays open until the end, so that
  * who asks hears DRAINING and not a refused connection.
  */
-export const listen = (options: ListenOptions): Effect.Effect<Address, ListenFailed, Scope.Scope> =>
+export const listen = (options: ListenOptions): Effect.Effect<Address, ListenFailed | TlsUnusable, Scope.Scope> =>
   Effect.gen(function* () {
     const { config, drain, calls, queries, routes, admit, cutCalls } = options;
     const logFailure = yield* makeLogFailure;
@@ -54,7 +58,8 @@ export const listen = (options: ListenOptions): Effect.Effect<Address, ListenFai
       onFailure: ({ service, method }, reason) =>
         logFailure(`${service.typeName}/${method.name}`, "a response could not be written", reason),
     });
-    const port = new OnePort(handler, options);
+    const tls = config.tls === undefined ? undefined : yield* loadTls(config.tls);
+    const port = new OnePort(handler, { ...options, tls });
     const address = yield* Effect.acquireRelease(
       Effect.tryPromise({
         try: () => port.listen(config.port, config.host),
@@ -73,8 +78,33 @@ export const listen = (options: ListenOptions): Effect.Effect<Address, ListenFai
           yield* Effect.promise(() => port.close(flushMs));
         }),
     );
-    return { host: address.address, port: address.port };
+    if (config.tls !== undefined) yield* followTls(config.tls, port);
+    return { host: address.address, port: address.port, scheme: config.tls === undefined ? "http" : "https" };
   });
+
+const loadTls = (settings: TlsSettings): Effect.Effect<PortTls, TlsUnusable> =>
+  Effect.gen(function* () {
+    const { expiresAt, ...context } = yield* Effect.fromResult(readTls(settings));
+    const annotate = Effect.annotateLogs({ expires: new Date(expiresAt).toISOString() });
+    const isOver = expiresAt <= (yield* Clock.currentTimeMillis);
+    yield* annotate(isOver ? Effect.logWarning("the certificate has expired") : Effect.logInfo("speaking TLS"));
+    const { clientAuthorityFile, requiresClientCertificate } = settings;
+    const asked = requiresClientCertificate ? "required" : "optional";
+    return { context, clientCertificate: clientAuthorityFile === undefined ? "none" : asked };
+  });
+
+/** Takes new files in when they change; while they do not fit each other, or are broken, the ones before stay. */
+const followTls = (settings: TlsSettings, port: OnePort): Effect.Effect<void, never, Scope.Scope> => {
+  const { certificateFile, keyFile, clientAuthorityFile } = settings;
+  const files = [certificateFile, keyFile, ...(clientAuthorityFile === undefined ? [] : [clientAuthorityFile])];
+  const reload = loadTls(settings).pipe(
+    Effect.map(({ context }) => port.changeTls(context)),
+    Effect.catch(({ message }) =>
+      Effect.logError(`the TLS files were not read anew, and the ones before stay: ${message}`),
+    ),
+  );
+  return watchFiles(files, reload);
+};
 
 const makeLogFailure = Effect.gen(function* () {
   const runFork = Effect.runForkWith(yield* Effect.context<never>());

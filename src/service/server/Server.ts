@@ -7,6 +7,7 @@ import { Health as HealthRpc } from "../../client/gen/grpc/health/v1/health_pb.t
 import { EmbeddingService } from "../../client/gen/mlxd/v1/embedding_service_pb.ts";
 import { GenerationService } from "../../client/gen/mlxd/v1/generation_service_pb.ts";
 import { Access } from "../access/Access.ts";
+import { assertMeant, warningsOf } from "../access/exposure.ts";
 import { ServerConfig } from "../config/ServerConfig.ts";
 import { anyFiles, anyTypes } from "../rpc/any-types.ts";
 import { Calls } from "../calls/Calls.ts";
@@ -40,7 +41,9 @@ export class Server extends Context.Service<
       const config = yield* ServerConfig;
       const drain = yield* Drain;
       const health = yield* Health;
-      const { admit } = yield* Access;
+      const { admit, isAsking } = yield* Access;
+      yield* assertMeant(config, isAsking());
+      yield* Effect.forEach(warningsOf(config, isAsking()), (warning) => Effect.logWarning(warning));
       const { cutAll } = yield* Calls;
       const addApi = yield* makeApiRoutes;
       const healthService = yield* makeHealthService;

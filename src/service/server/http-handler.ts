@@ -11,6 +11,7 @@ import { constants } from "node:http2";
 import type { Evidence } from "../access/Tenants.ts";
 import { announceHeader, callDeadline, evidenceOf, heldRequest, requestId, resetStream } from "../rpc/call-values.ts";
 import type { RequestBytes } from "../wire/read-request.ts";
+import { certificateNames } from "./certificate-names.ts";
 import { type ContentType, isConnectStream, isGrpc, isGrpcWeb, parseContentType } from "./content-type.ts";
 import { applyCors, type CorsOptions } from "./cors.ts";
 import { takeDeadline } from "./deadline-from-headers.ts";
@@ -136,11 +137,14 @@ const incomingFrom = (
   reset: () => reset(request, response),
 });
 
-const evidenceFrom = ({ headers, socket }: Request): Evidence => ({
-  authorization: headers.authorization,
-  certificateNames: [],
-  peer: `${socket.remoteAddress ?? ""}:${socket.remotePort ?? ""}`,
-});
+const evidenceFrom = (request: Request): Evidence => {
+  const { headers, socket } = request;
+  return {
+    authorization: headers.authorization,
+    certificateNames: certificateNames(request),
+    peer: `${socket.remoteAddress ?? ""}:${socket.remotePort ?? ""}`,
+  };
+};
 
 /** HTTP/1.1 servers have to take a whole URL as well: https://www.rfc-editor.org/rfc/rfc9112#section-3.2.2 */
 const toOriginForm = (request: Request): void => {

@@ -1,8 +1,13 @@
-/** HTTP/1.1 and h2c on one cleartext port: the first bytes of a connection say which. */
+/**
+ * HTTP/1.1 and HTTP/2 on one port: of a cleartext connection the first bytes say which, of one with TLS its ALPN does, and
+ * where that says nothing it is HTTP/1.1.
+ */
 import { once } from "node:events";
 import * as http from "node:http";
 import * as http2 from "node:http2";
+import * as https from "node:https";
 import type { AddressInfo, Socket } from "node:net";
+import type { SecureContextOptions, TLSSocket } from "node:tls";
 
 import { answerUnreadable } from "./unreadable-http1.ts";
 import { SessionPings } from "./session-pings.ts";
@@ -16,6 +21,14 @@ export interface OnePortOptions {
   readonly sniffMs?: number;
   /** How often an HTTP/2 peer is asked for a sign of life. @default 30 s */
   readonly pingMs?: number;
+  /** Absent: cleartext. */
+  readonly tls?: PortTls | undefined;
+}
+
+export interface PortTls {
+  readonly context: SecureContextOptions;
+  /** Whether clients are asked for a certificate, and turned away without one that counts. */
+  readonly clientCertificate: "none" | "optional" | "required";
 }
 
 const preface = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
@@ -34,6 +47,15 @@ const http1Options: http.ServerOptions = {
   keepAliveInitialDelay: 60_000,
 };
 
+const tlsOptions = ({ context, clientCertificate }: PortTls): https.ServerOptions => ({
+  ...http1Options,
+  ...context,
+  ALPNProtocols: ["h2", "http/1.1"],
+  requestCert: clientCertificate !== "none",
+  rejectUnauthorized: clientCertificate === "required",
+  handshakeTimeout: 10_000,
+});
+
 const http2Options: http2.ServerOptions = {
   // Node announces no limits by itself. Clients that keep to the announced size of headers (grpc-go, grpc-java, grpcio)
   // refuse a larger call themselves; of others that one call is reset. nghttp2's own limits end the
@@ -50,26 +72,32 @@ const http2Options: http2.ServerOptions = {
 };
 
 export class OnePort {
-  readonly #h1: http.Server;
+  readonly #h1: http.Server | https.Server;
   readonly #h2: http2.Http2Server;
   readonly #sessions = new Set<http2.ServerHttp2Session>();
   readonly #undecided = new Set<Socket>();
   readonly #pings: SessionPings;
   readonly #sniffMs: number;
 
-  constructor(handler: RequestHandler, { sniffMs = 10_000, pingMs = 30_000 }: OnePortOptions = {}) {
+  constructor(handler: RequestHandler, { sniffMs = 10_000, pingMs = 30_000, tls }: OnePortOptions = {}) {
     this.#sniffMs = sniffMs;
     this.#pings = new SessionPings(this.#sessions, pingMs);
     this.#h2 = http2.createServer(http2Options, handler);
     // Also the listener: its close() and time-outs then hold for HTTP/1.1. Of a server that never listened they do not.
-    this.#h1 = http.createServer(http1Options, handler);
+    this.#h1 =
+      tls === undefined ? http.createServer(http1Options, handler) : https.createServer(tlsOptions(tls), handler);
     this.#h2.on("session", (session) => {
       this.#sessions.add(session);
       session.once("close", () => this.#sessions.delete(session));
     });
-    const asHttp1 = this.#h1.listeners("connection")[0] as (socket: Socket) => void;
-    this.#h1.removeListener("connection", asHttp1);
-    this.#h1.on("connection", (socket: Socket) => this.#sniff(socket, asHttp1));
+    const opened = tls === undefined ? "connection" : "secureConnection";
+    const asHttp1 = this.#h1.listeners(opened)[0] as (socket: Socket) => void;
+    this.#h1.removeListener(opened, asHttp1);
+    this.#h1.on(opened, (socket: Socket) => {
+      if (tls === undefined) this.#sniff(socket, asHttp1);
+      else if ((socket as TLSSocket).alpnProtocol === "h2") this.#asHttp2(socket);
+      else asHttp1.call(this.#h1, socket);
+    });
     this.#h1.on("clientError", answerUnreadable);
   }
 
@@ -78,6 +106,11 @@ export class OnePort {
     await once(this.#h1, "listening");
     this.#pings.start();
     return this.#h1.address() as AddressInfo; // a TCP server's is an object
+  }
+
+  /** Connections that are opened from now on speak TLS with these files; those that are open go on. */
+  changeTls(context: SecureContextOptions): void {
+    if ("setSecureContext" in this.#h1) this.#h1.setSecureContext(context);
   }
 
   /** Asks HTTP/2 peers to open no more streams (GOAWAY); those that run may finish. New connections still work. */
@@ -125,10 +158,7 @@ export class OnePort {
       // HTTP/1.1 parser hangs without.
       socket.pause().unshift(head);
       if (isH2) {
-        // http.Server lets its sockets be half open. In HTTP/2 nobody who reads on closes the connection, so a peer that
-        // does is gone: the socket closes as well, and with it the session and its calls.
-        socket.allowHalfOpen = false;
-        this.#h2.emit("connection", socket);
+        this.#asHttp2(socket);
       } else {
         asHttp1.call(this.#h1, socket);
         socket.resume();
@@ -136,5 +166,14 @@ export class OnePort {
     };
     this.#undecided.add(socket);
     socket.on("data", read).on("error", drop).on("end", drop).on("close", detach);
+  }
+
+  /**
+   * http.Server lets its sockets be half open. In HTTP/2 nobody who reads on closes the connection, so a peer that does is gone: the
+   * socket closes as well, and with it the session and its calls.
+   */
+  #asHttp2(socket: Socket): void {
+    socket.allowHalfOpen = false;
+    this.#h2.emit("connection", socket);
   }
 }

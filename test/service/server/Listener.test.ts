@@ -1,3 +1,4 @@
+import { createMlxdClient } from "../../../src/client/node.ts";
 import { Effect, Layer } from "effect";
 import { once } from "node:events";
 import { connect as connectHttp2 } from "node:http2";
@@ -8,6 +9,23 @@ import { ListenFailed } from "../../../src/service/server/ListenFailed.ts";
 import { type Request, type Response, OnePort } from "../../../src/service/server/one-port.ts";
 import { errorOf } from "../../support/error-of.ts";
 import { startTestServer } from "../../support/test-server.ts";
+
+describe("listening beyond this machine", () => {
+  it("takes TLS and keys, or to be meant", async () => {
+    assert.include(
+      (await errorOf(startTestServer({ config: { host: "0.0.0.0" } }))).message,
+      "listens on 0.0.0.0, beyond this machine, without TLS and keys. Set MLXD_TLS_CERT",
+    );
+  });
+
+  it("is warned of where it is meant", async () => {
+    await using server = await startTestServer({ config: { host: "0.0.0.0", insecureBind: true } });
+    const warning = "the service listens on 0.0.0.0, beyond this machine, without TLS and keys";
+    assert.include(server.log.find(({ level }) => level === "Warn")?.text, warning);
+    using client = createMlxdClient({ baseUrl: server.url });
+    assert.deepEqual((await client.serverInfo()).warnings, [warning]);
+  });
+});
 
 describe("a port that cannot be listened on", () => {
   it("fails with one clear line when it is in use", async () => {
@@ -21,7 +39,7 @@ describe("a port that cannot be listened on", () => {
 
   it("fails with one clear line when the address is not of this machine", async () => {
     assert.include(
-      (await errorOf(startTestServer({ config: { host: "192.0.2.1" } }))).message,
+      (await errorOf(startTestServer({ config: { host: "192.0.2.1", insecureBind: true } }))).message,
       "192.0.2.1 is no address of this machine: set MLXD_HOST to one, or to 0.0.0.0 for all",
     );
   });
