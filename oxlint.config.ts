@@ -50,6 +50,7 @@ export const mayImport = {
     "jobs",
     "rpc",
   ],
+  doctor: ["domain", "config", "engine", "models", "server", "worker"],
   worker: [],
 } satisfies Record<string, readonly string[]>;
 
@@ -60,8 +61,11 @@ export const mayImport = {
 export const wings: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>> = {
   worker: {
     "protocol.ts": [],
-    binding: [],
+    binding: ["protocol.ts"],
     "mlx.ts": ["binding"],
+    "device-memory.ts": ["mlx.ts"],
+    "turn.ts": [],
+    "describe.ts": ["protocol.ts", "binding", "mlx.ts"],
     files: ["mlx.ts"],
     cache: ["mlx.ts"],
     sampling: ["protocol.ts", "mlx.ts"],
@@ -88,6 +92,8 @@ export const wings: Readonly<Record<string, Readonly<Record<string, readonly str
     "main.ts": [
       "protocol.ts",
       "mlx.ts",
+      "device-memory.ts",
+      "turn.ts",
       "files",
       "architectures",
       "checkpoint.ts",
@@ -160,8 +166,9 @@ const client: Pattern = {
 const clientBesideGen: Pattern = { group: ["**/client/**", "!**/client/gen/**"], message: client.message };
 const service: Pattern = { regex: "(^|/)service/", message: "src/client knows nothing of src/service" };
 const serviceBesideMain: Pattern = {
-  group: ["**/service/**", "!**/service/main.ts"],
-  message: "src/cli talks to the service through src/client; `serve` starts service/main.ts",
+  group: ["**/service/**", "!**/service/main.ts", "!**/service/doctor/diagnose.ts"],
+  message:
+    "src/cli talks to the service through src/client; `serve` starts service/main.ts, `doctor` asks service/doctor/diagnose.ts",
 };
 const clientBesideNode: Pattern = {
   group: ["**/client/**", "!**/client/node.ts"],

@@ -13,7 +13,7 @@ import { ModelsConfig } from "../../src/service/config/ModelsConfig.ts";
 import { QualityConfig } from "../../src/service/config/QualityConfig.ts";
 import { ResidencyConfig } from "../../src/service/config/ResidencyConfig.ts";
 import { ServerConfig } from "../../src/service/config/ServerConfig.ts";
-import { type Engine, type EngineEvent, Engines } from "../../src/service/engine/Engine.ts";
+import { type Engine, type EngineEvent, Engines, noMemory } from "../../src/service/engine/Engine.ts";
 import { layer as downloads } from "../../src/service/models/download/download-models.ts";
 import { SandboxConfig } from "../../src/service/config/SandboxConfig.ts";
 import { Sandbox } from "../../src/service/sandbox/Sandbox.ts";
@@ -57,9 +57,7 @@ const createEngine = (): Engine => {
     health: Stream.empty,
     failure: Effect.never,
     status: Effect.succeed({
-      residentBytes: 0,
-      kvCacheBytes: 0,
-      prefixCacheBytes: 0,
+      ...noMemory,
       restarts: 0,
       device: "cpu",
       backend: undefined,

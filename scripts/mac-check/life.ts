@@ -58,6 +58,8 @@ const liveOnce = (signal: "SIGKILL" | undefined) =>
           directory,
           weights: "auto",
           limits: { maxBatch: 4, prefillSliceTokens: 256, kvCacheBytes: gibibyte, prefixCacheBytes: 0, maxAdapters: 0 },
+          reservedBytes: 2 * gibibyte,
+          takesTurns: false,
           speculation: "off",
         });
         yield* Deferred.await(ready);

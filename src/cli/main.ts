@@ -2,6 +2,7 @@
 import { CommanderError } from "@commander-js/extra-typings";
 import { addChat } from "./commands/chat.ts";
 import { addCompatibility } from "./commands/compatibility.ts";
+import { addDoctor } from "./commands/doctor.ts";
 import { addEmbed } from "./commands/embed.ts";
 import { addGenerate } from "./commands/generate.ts";
 import { addKey } from "./commands/key.ts";
@@ -22,7 +23,18 @@ import { watchOutput } from "./watch-output.ts";
 
 const mlxd = createProgram();
 const models = [addModels, addPull, addPrepare, addLoad, addUnload, addPin, addCompatibility];
-for (const add of [addServe, ...models, addGenerate, addChat, addEmbed, addTokens, addStats, addReload, addKey])
+for (const add of [
+  addServe,
+  ...models,
+  addGenerate,
+  addChat,
+  addEmbed,
+  addTokens,
+  addStats,
+  addReload,
+  addDoctor,
+  addKey,
+])
   add(mlxd);
 
 const exitCodes = { done: 0, failed: 1, usage: 2, interrupted: 130 };

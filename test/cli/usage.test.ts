@@ -3,7 +3,9 @@ import { assert, describe, it } from "vitest";
 import { runCommand } from "../support/mlxd-command.ts";
 
 const subcommands =
-  "serve models pull prepare load unload pin compatibility generate chat embed tokens stats reload key".split(" ");
+  "serve models pull prepare load unload pin compatibility generate chat embed tokens stats reload doctor key".split(
+    " ",
+  );
 
 describe("the help", () => {
   it("names every subcommand", async () => {

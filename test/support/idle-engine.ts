@@ -1,7 +1,7 @@
 /** An engine that takes requests and never does anything. */
 import { Effect, Stream } from "effect";
 
-import type { Engine } from "../../src/service/engine/Engine.ts";
+import { type Engine, noMemory } from "../../src/service/engine/Engine.ts";
 
 /** It says nothing of its health, so that it is what it was at its start: well. */
 export const idleEngine = (status: Partial<Effect.Success<Engine["status"]>> = {}): Engine => ({
@@ -11,9 +11,7 @@ export const idleEngine = (status: Partial<Effect.Success<Engine["status"]>> = {
   health: Stream.empty,
   failure: Effect.never,
   status: Effect.succeed({
-    residentBytes: 0,
-    kvCacheBytes: 0,
-    prefixCacheBytes: 0,
+    ...noMemory,
     restarts: 0,
     device: "cpu",
     backend: undefined,

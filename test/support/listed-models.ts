@@ -64,6 +64,9 @@ export const modelStatus = (id: string, status: Partial<Omit<ModelStatus, "facts
   residentBytes: 40_000_000,
   kvCacheBytes: 1_000_000,
   prefixCacheBytes: 500_000,
+  mlxActiveBytes: 30_000_000,
+  mlxCacheBytes: 2_000_000,
+  mlxPeakBytes: 35_000_000,
   engineRestarts: 1,
   ...status,
 });

@@ -27,6 +27,7 @@ export const residency = (
       maxAdapters: 4,
       speculation,
       weights: "auto",
+      takesTurns: false,
       loadTimeoutMs: 60_000,
       stallMs: 60_000,
       unresponsiveMs: 10_000,

@@ -3,12 +3,13 @@ import { Deferred, Effect, Stream } from "effect";
 
 import type { ConversationOption } from "../../src/service/domain/conversation-options.ts";
 import type { ServedModel } from "../../src/service/domain/model.ts";
-import type {
-  ConversationDriver,
-  ConversationEngine,
-  ConversationRequest,
-  EngineEvent,
-  EngineFailure,
+import {
+  type ConversationDriver,
+  type ConversationEngine,
+  type ConversationRequest,
+  type EngineEvent,
+  type EngineFailure,
+  noMemory,
 } from "../../src/service/engine/Engine.ts";
 import { familyProfile } from "../../src/service/models/catalog/families.ts";
 import type { ConversationModel } from "../../src/service/models/Models.ts";
@@ -79,9 +80,7 @@ export const makeScriptedConversations = ({
     status: Effect.succeed({
       device: undefined,
       backend: { version: "9.1", binding: "", reason: "" },
-      residentBytes: 0,
-      kvCacheBytes: 0,
-      prefixCacheBytes: 0,
+      ...noMemory,
       restarts: 0,
     }),
   };

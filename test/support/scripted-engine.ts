@@ -1,7 +1,13 @@
 /** An engine without a model: it says what it is told to, and remembers what it was asked. */
 import { Deferred, Effect, Stream } from "effect";
 
-import type { Engine, EngineEvent, EngineFailure, EngineRequest } from "../../src/service/engine/Engine.ts";
+import {
+  type Engine,
+  type EngineEvent,
+  type EngineFailure,
+  type EngineRequest,
+  noMemory,
+} from "../../src/service/engine/Engine.ts";
 
 export interface ScriptedEngine extends Engine {
   /** In order of arrival. */
@@ -108,9 +114,9 @@ export const makeScriptedEngine = (script: Script | ((request: number) => Script
       health: Stream.make("serving"),
       failure: Effect.never,
       status: Effect.succeed({
+        ...noMemory,
         residentBytes: 1000,
         kvCacheBytes: 10,
-        prefixCacheBytes: 0,
         restarts: 0,
         device: "cpu",
         backend: undefined,

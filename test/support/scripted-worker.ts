@@ -2,9 +2,14 @@
 import { Effect } from "effect";
 
 import type { SpawnWorker } from "../../src/service/engine/mlx/WorkerProcess.ts";
-import type { FromWorker, ToWorker, WorkerMemory } from "../../src/service/worker/protocol.ts";
+import {
+  type FromWorker,
+  noMemory as none,
+  type ToWorker,
+  type WorkerMemory,
+} from "../../src/service/worker/protocol.ts";
 
-export const noMemory: WorkerMemory = { residentBytes: 1, kvCacheBytes: 0, prefixCacheBytes: 0 };
+export const noMemory: WorkerMemory = { ...none, residentBytes: 1 };
 
 export interface ScriptedWorker {
   /** What it was sent, in order. */

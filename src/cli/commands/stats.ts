@@ -37,17 +37,29 @@ const printStats = ({ since, total, models, pool, serviceResidentBytes }: Server
   if (models.length === 0) return;
   print("");
   printTable(
-    ["MODEL", "STATE", "RUNNING", "QUEUED", "OUTPUT TOKENS", "MEMORY", "KV CACHE", "PREFIX CACHE", "RESTARTS"],
-    models.map(({ model, state, generations, residentBytes, kvCacheBytes, prefixCacheBytes, engineRestarts }) => [
+    [
+      "MODEL",
+      "STATE",
+      "RUNNING",
+      "QUEUED",
+      "OUTPUT TOKENS",
+      "MEMORY",
+      "ARRAYS",
+      "KV CACHE",
+      "PREFIX CACHE",
+      "RESTARTS",
+    ],
+    models.map(({ model, state, generations, ...engine }) => [
       model,
       state,
       String(generations?.running ?? 0),
       String(generations?.queued ?? 0),
       formatCount(generations?.outputTokens ?? 0),
-      formatBytes(residentBytes),
-      formatBytes(kvCacheBytes),
-      formatBytes(prefixCacheBytes),
-      String(engineRestarts),
+      formatBytes(engine.residentBytes),
+      formatBytes(engine.mlxActiveBytes),
+      formatBytes(engine.kvCacheBytes),
+      formatBytes(engine.prefixCacheBytes),
+      String(engine.engineRestarts),
     ]),
   );
 };

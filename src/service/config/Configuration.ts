@@ -39,14 +39,12 @@ export class Configuration extends Context.Service<
       }),
     );
 
+  /** This process's, but for its command line. */
+  static readonly layerWith = (args: ReadonlyArray<string>) =>
+    Layer.suspend(() => Configuration.layer({ args, environment: process.env, workingDirectory: process.cwd() }));
+
   /** This process's. */
-  static readonly layerProcess = Layer.suspend(() =>
-    Configuration.layer({
-      args: process.argv.slice(2),
-      environment: process.env,
-      workingDirectory: process.cwd(),
-    }),
-  );
+  static readonly layerProcess = Layer.suspend(() => Configuration.layerWith(process.argv.slice(2)));
 }
 
 const load = (sources: ConfigurationSources): Effect.Effect<LoadedConfiguration, ConfigurationInvalid> =>

@@ -2,6 +2,7 @@
 import { readFileSync } from "node:fs";
 import { Config, Context, Effect, Layer } from "effect";
 
+import { type MachineMemory, readMachineMemory } from "./machine-memory.ts";
 import { wholeNumber } from "./whole-number.ts";
 
 export interface EngineSettings {
@@ -21,6 +22,8 @@ export interface EngineSettings {
   readonly speculation: "off" | "measured" | "always";
   /** `stored`: weights stay in the form of the checkpoint and are computed in their type, also on a CPU. */
   readonly weights: "auto" | "stored";
+  /** Whether one engine computes at a time. */
+  readonly takesTurns: boolean;
   /** Loading, the first token included, may take this long. */
   readonly loadTimeoutMs: number;
   /** An engine that does not answer, or has work and delivers nothing, for this long is ended and started anew. */
@@ -40,10 +43,21 @@ export const engineSettings = Config.all({
   ),
   weights: Config.Literals(["auto", "stored"], "MLXD_WEIGHTS").pipe(Config.withDefault("auto" as const)),
   binding: Config.Literals(["auto", "own", "node-mlx"], "MLXD_BINDING").pipe(Config.withDefault("auto" as const)),
+  takesTurns: Config.Literals(["auto", "on", "off"], "MLXD_ENGINE_TURNS").pipe(
+    Config.withDefault("auto" as const),
+    Config.map((value) => (value === "auto" ? hasLittleMemory(readMachineMemory()) : value === "on")),
+  ),
   loadTimeoutMs: wholeNumber("MLXD_LOAD_TIMEOUT_MS", { minimum: 1000, maximum: 86_400_000, fallback: 600_000 }),
   stallMs: wholeNumber("MLXD_ENGINE_STALL_MS", { minimum: 1000, maximum: 3_600_000, fallback: 60_000 }),
   unresponsiveMs: wholeNumber("MLXD_ENGINE_UNRESPONSIVE_MS", { minimum: 1000, maximum: 3_600_000, fallback: 10_000 }),
 });
+
+/**
+ * Whether two engines that compute at once are likely to be too much: macOS has panicked under memory pressure on Macs of up
+ * to 32 GiB, whose GPU shares the memory.
+ */
+export const hasLittleMemory = ({ totalBytes, gpuWorkingSetBytes }: MachineMemory): boolean =>
+  gpuWorkingSetBytes !== undefined && totalBytes <= 32 * 1024 ** 3;
 
 export class EngineConfig extends Context.Service<EngineConfig, EngineSettings>()("mlxd/config/EngineConfig") {
   static readonly layer = Layer.effect(

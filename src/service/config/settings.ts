@@ -53,6 +53,15 @@ export const settingProblem = (name: string, value: string): string | undefined 
   return undefined;
 };
 
+/** What is wrong with the settings that a provider gives, the first of it, in one line; undefined: nothing. */
+export const settingsProblem = (provider: ConfigProvider.ConfigProvider): string | undefined => {
+  for (const settings of all) {
+    const read = Effect.runSync(Effect.result(Effect.asVoid(settings.parse(provider))));
+    if (Result.isFailure(read)) return plainFailure(read.failure.message);
+  }
+  return undefined;
+};
+
 /** Without the error's name around it and the variable behind it. */
 const plainProblem = (message: string): string => {
   const problem = (message.split("\n", 1)[0] ?? message).replace(/^SchemaError\(/, "");

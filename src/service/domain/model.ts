@@ -147,5 +147,9 @@ export interface ModelStatus {
   readonly residentBytes: number;
   readonly kvCacheBytes: number;
   readonly prefixCacheBytes: number;
+  /** Of MLX's arrays that are alive, of freed buffers that it keeps, and the most that arrays took at once. */
+  readonly mlxActiveBytes: number;
+  readonly mlxCacheBytes: number;
+  readonly mlxPeakBytes: number;
   readonly engineRestarts: number;
 }

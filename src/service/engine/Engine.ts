@@ -32,12 +32,14 @@ import type { AdapterFacts, ModelCapabilities, ModelFacts, ServedModel } from ".
 import type { OutputReading } from "../output/parser.ts";
 import type { StopText } from "../output/stop-texts.ts";
 import type { Vocabulary } from "../prompt/Vocabulary.ts";
-import type {
-  EmbeddingRequest,
-  ReasoningLimit,
-  SequenceConstraint,
-  SequenceScheduling,
-  TokenLogprobs,
+import {
+  type EmbeddingRequest,
+  noMemory,
+  type ReasoningLimit,
+  type SequenceConstraint,
+  type SequenceScheduling,
+  type TokenLogprobs,
+  type WorkerMemory,
 } from "../worker/protocol.ts";
 
 /** What a token engine is asked for. */
@@ -175,6 +177,8 @@ export type EngineFault = ModelBroken | ModelChanged | EngineStartFailed | Engin
 /** `restarting`: there is no process that takes requests. `stalled`: there is one, and it delivers nothing. */
 export type EngineHealth = "serving" | "restarting" | "stalled";
 
+export { noMemory };
+
 /** What an engine computes with, as it says itself. */
 export interface EngineBackend {
   readonly version: string;
@@ -187,13 +191,20 @@ export interface EngineBackend {
 /** Where an engine computes. */
 export type EngineDevice = "cpu" | "metal";
 
-export interface EngineStatus {
+/** What an engine's process has of the machine's memory. */
+type EngineMemory = WorkerMemory;
+
+/**
+ * Of the memory budget. On a Mac what the GPU works with is not among the pages that the system counts as the process's
+ * own, or only a part of it.
+ */
+export const takenBytes = ({ device, residentBytes, mlxActiveBytes, mlxCacheBytes }: EngineStatus): number =>
+  device === "metal" ? Math.max(residentBytes, mlxActiveBytes + mlxCacheBytes) : residentBytes;
+
+export interface EngineStatus extends EngineMemory {
   /** Undefined before its first process has said it. */
   readonly device: EngineDevice | undefined;
   readonly backend: EngineBackend | undefined;
-  readonly residentBytes: number;
-  readonly kvCacheBytes: number;
-  readonly prefixCacheBytes: number;
   readonly restarts: number;
 }
 
@@ -281,12 +292,14 @@ export interface Driver {
    *
    * @param unchanged fails where the files are not those of the facts any more. It is asked before and after every
    *   process reads them, so that none serves others.
+   * @param reservedBytes of the memory budget, for this engine
    */
   readonly start: (
     model: ModelFacts,
     vocabulary: Vocabulary,
     drafting: Drafting,
     unchanged: Effect.Effect<void, ModelChanged>,
+    reservedBytes: number,
   ) => Effect.Effect<TokenEngine, EngineFault, Scope.Scope>;
 }
 

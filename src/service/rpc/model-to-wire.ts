@@ -53,6 +53,8 @@ export const modelToWire = (
     vocabularySize: files?.vocabularySize ?? 0,
     parameterCount: files?.parameterCount ?? 0,
     residentBytes: status.residentBytes,
+    mlxActiveBytes: status.mlxActiveBytes,
+    mlxCacheBytes: status.mlxCacheBytes,
     estimatedBytes: files?.estimatedBytes ?? 0,
     pinned: status.pinned,
     reservedBytes: status.reservedBytes,

@@ -3,12 +3,18 @@ import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { ServiceImpl } from "@connectrpc/connect";
 import { Effect } from "effect";
 
-import { Device, type GenerationStatsSchema, type ServerService } from "../../client/gen/mlxd/v1/server_service_pb.ts";
+import {
+  Device,
+  type GenerationStatsSchema,
+  type ModelStatsSchema,
+  type ServerService,
+} from "../../client/gen/mlxd/v1/server_service_pb.ts";
 import { Access } from "../access/Access.ts";
 import { warningsOf } from "../access/exposure.ts";
 import { AdmissionConfig } from "../config/AdmissionConfig.ts";
 import { ServerConfig } from "../config/ServerConfig.ts";
 import { versions } from "../config/versions.ts";
+import type { ModelStatus } from "../domain/model.ts";
 import { Models, type PoolStatus } from "../models/Models.ts";
 import { emptyStats, type GenerationStats, Stats } from "../telemetry/Stats.ts";
 import { Bridge } from "./Bridge.ts";
@@ -58,18 +64,9 @@ export const makeServerService = Effect.gen(function* () {
           return {
             since: timestampFromMs(stats.since),
             total: sum([...counted.values()]),
-            models: known.flatMap(({ facts, state, residentBytes, kvCacheBytes, prefixCacheBytes, engineRestarts }) => {
-              const generations = counted.get(facts.id);
-              if (generations === undefined) return [];
-              return {
-                model: facts.id,
-                state: modelStates[state],
-                generations,
-                residentBytes,
-                kvCacheBytes,
-                prefixCacheBytes,
-                engineRestarts,
-              };
+            models: known.flatMap((status) => {
+              const generations = counted.get(status.facts.id);
+              return generations === undefined ? [] : modelStatsToWire(status, generations);
             }),
             serviceResidentBytes: process.memoryUsage.rss(),
             pool: poolToWire(yield* models.pool),
@@ -77,6 +74,22 @@ export const makeServerService = Effect.gen(function* () {
         }),
       ),
   } satisfies ServiceImpl<typeof ServerService>;
+});
+
+const modelStatsToWire = (
+  status: ModelStatus,
+  generations: Readonly<GenerationStats>,
+): MessageInitShape<typeof ModelStatsSchema> => ({
+  model: status.facts.id,
+  state: modelStates[status.state],
+  generations,
+  residentBytes: status.residentBytes,
+  kvCacheBytes: status.kvCacheBytes,
+  prefixCacheBytes: status.prefixCacheBytes,
+  mlxActiveBytes: status.mlxActiveBytes,
+  mlxCacheBytes: status.mlxCacheBytes,
+  mlxPeakBytes: status.mlxPeakBytes,
+  engineRestarts: status.engineRestarts,
 });
 
 const poolToWire = ({ left, device: _device, backend: _backend, ...pool }: PoolStatus) => ({

@@ -6,10 +6,12 @@ import { Constraints } from "./constraints/constraints.ts";
 import type { Model } from "./architectures/Model.ts";
 import { loadCheckpoint } from "./checkpoint.ts";
 import { isOutOfMemory, LoadError, MemoryError } from "./files/load-error.ts";
-import { binding, collectBetweenSteps, collect, device, finishCommands, limitBufferCache } from "./mlx.ts";
+import { DeviceMemory } from "./device-memory.ts";
+import { binding, collect, collectBetweenSteps, device, finishCommands, loading } from "./mlx.ts";
 import type { FromWorker, LoadMessage, SubmitMessage, ToWorker, WorkerMemory } from "./protocol.ts";
 import { Scheduler } from "./scheduler/scheduler.ts";
 import { checkAgainstItself } from "./self-check.ts";
+import { Turn } from "./turn.ts";
 import { DraftModel } from "./speculation/draft-model.ts";
 import { loadDraftModel, mainCacheBytes } from "./speculation/load-draft-model.ts";
 import { Speculator } from "./speculation/speculator.ts";
@@ -18,6 +20,12 @@ const send = (message: FromWorker): void => {
   if (process.connected) process.send?.(message);
 };
 
+const deviceMemory = new DeviceMemory();
+const turn = new Turn(() => {
+  finishCommands();
+  send({ type: "stopped" });
+});
+loading.pause = () => turn.come();
 let scheduler: Scheduler | undefined;
 let constraints: Constraints | undefined;
 /** Ends the pause of an idle loop. */
@@ -25,7 +33,9 @@ let wake = (): void => {};
 
 const load = async (message: LoadMessage): Promise<void> => {
   try {
-    limitBufferCache(message.limits);
+    if (message.takesTurns) turn.take();
+    await turn.come();
+    deviceMemory.limit(message.reservedBytes);
     assertComputable(message.weights);
     const model = await loadCheckpoint(message.directory, asStored(message));
     checkAgainstItself(model);
@@ -72,32 +82,39 @@ const loadSpeculator = async (message: LoadMessage, model: Model) => {
   return { limits: { ...limits, kvCacheBytes }, speculator: new Speculator(speculation, drafter) };
 };
 
-const memoryOf = ({ kvCacheBytes, prefixCacheBytes }: Scheduler): WorkerMemory => ({
-  residentBytes: residentBytes(),
-  kvCacheBytes,
-  prefixCacheBytes,
-});
-
-/** Asking the system for it at every step would cost more than the rest of the message. */
-const residentBytes = (): number => {
-  const now = performance.now();
-  if (now - resident.readAt >= residentMs) resident = { bytes: process.memoryUsage.rss(), readAt: now };
-  return resident.bytes;
+const memoryOf = ({ kvCacheBytes, prefixCacheBytes }: Scheduler): WorkerMemory => {
+  const { residentBytes, activeBytes, cachedBytes, peakBytes } = processMemory();
+  return {
+    residentBytes,
+    kvCacheBytes,
+    prefixCacheBytes,
+    mlxActiveBytes: activeBytes,
+    mlxCacheBytes: cachedBytes,
+    mlxPeakBytes: peakBytes,
+  };
 };
 
-let resident = { bytes: 0, readAt: -Infinity };
-const residentMs = 50;
+/** Asking the system for it at every step would cost more than the rest of the message. */
+const processMemory = () => {
+  const now = performance.now();
+  if (now - measured.at >= measureMs) measured = measure(now);
+  return measured;
+};
+
+const measure = (at: number) => ({ at, residentBytes: process.memoryUsage.rss(), ...deviceMemory.use });
+
+let measured = measure(-Infinity);
+const measureMs = 50;
 
 const run = async (of: Scheduler): Promise<void> => {
   try {
     for (;;) {
-      if (of.idle) await rest(of);
+      if (of.idle) await turn.rest(rest(of));
+      else await turn.come();
       const work = of.step();
-      send({
-        type: "step",
-        events: of.takeEvents(),
-        memory: memoryOf(of),
-      });
+      const events = of.takeEvents();
+      deviceMemory.afterStep(events.some(({ type }) => type === "progress"));
+      send({ type: "step", events, memory: memoryOf(of) });
       await collectBetweenSteps(work);
     }
   } catch (cause) {
@@ -129,9 +146,12 @@ const rest = async (of: Scheduler): Promise<void> => {
   await pause(restMs);
   if (!of.idle) return;
   await collect();
+  deviceMemory.unwire();
   // Nothing is said while nothing is done, so the last word has to be what it will stay at.
+  measured = measure(performance.now());
   send({ type: "step", events: of.takeEvents(), memory: memoryOf(of) });
   if (of.idle) await pause(undefined);
+  deviceMemory.wire();
 };
 
 /** Until something is asked for, or the time is over. */
@@ -159,6 +179,12 @@ process.on("message", (message: ToWorker) => {
       break;
     case "ping":
       send({ type: "pong" });
+      break;
+    case "start":
+      turn.start();
+      break;
+    case "stop":
+      turn.stop();
       break;
     case "end":
       leave();

@@ -1,7 +1,7 @@
 /** MLX as the worker uses it, and the memory discipline that it needs. */
 import { chooseBinding } from "./binding/choose.ts";
 
-export type { Dtype, QuantizationMode, Tensor } from "./binding/core.ts";
+export type { Core, Dtype, QuantizationMode, Tensor } from "./binding/core.ts";
 
 /** What was loaded, and why it is not what would have been taken first. */
 export const binding = chooseBinding();
@@ -56,21 +56,8 @@ const collectFor = (steps: number): void => {
   }
 };
 
-/**
- * MLX on a GPU keeps freed buffers for the next arrays, up to nearly all that the GPU may hold, whatever other processes
- * need: so it is told to keep a small part of what this one was given.
- */
-export const limitBufferCache = (limits: {
-  readonly kvCacheBytes: number;
-  readonly prefixCacheBytes: number;
-}): void => {
-  if (device !== "metal") return;
-  const share = (limits.kvCacheBytes + limits.prefixCacheBytes) / 8;
-  mx.setCacheLimit(Math.floor(Math.min(maxBufferCacheBytes, Math.max(minBufferCacheBytes, share))));
-};
-
-const minBufferCacheBytes = 64 * 1024 ** 2;
-const maxBufferCacheBytes = 1024 ** 3;
+/** Awaited between the parts of a load: where one engine computes at a time, another's turn may come. */
+export const loading = { pause: (): Promise<void> => Promise.resolve() };
 
 /** Waits until the device has computed all that it was given: a stream keeps the order. */
 export const finishCommands = (): void => mx.eval(mx.add(mx.zeros([1]), 1));

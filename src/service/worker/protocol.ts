@@ -9,6 +9,10 @@ export interface LoadMessage {
   /** A checkpoint folder: config.json, weights. */
   readonly directory: string;
   readonly limits: WorkerLimits;
+  /** Of the machine's memory budget, for all that the process takes. */
+  readonly reservedBytes: number;
+  /** Nothing is computed, and nothing loaded, but between a `start` and the next `stop`. */
+  readonly takesTurns: boolean;
   /** `auto`: as stored on a GPU, in float32 on a CPU. */
   readonly weights: "auto" | "stored";
   readonly speculation: SpeculationMode;
@@ -200,7 +204,25 @@ interface EndMessage {
   readonly type: "end";
 }
 
-export type ToWorker = LoadMessage | VocabularyMessage | SubmitMessage | CancelMessage | PingMessage | EndMessage;
+/** It is this process's turn to compute. */
+interface StartMessage {
+  readonly type: "start";
+}
+
+/** It is another's turn: answered by `stopped` after the step that is under way. */
+interface StopMessage {
+  readonly type: "stop";
+}
+
+export type ToWorker =
+  | LoadMessage
+  | VocabularyMessage
+  | SubmitMessage
+  | CancelMessage
+  | PingMessage
+  | StartMessage
+  | StopMessage
+  | EndMessage;
 
 /** The MLX that an engine computes with. */
 interface LoadedMlx {
@@ -232,6 +254,11 @@ interface PongMessage {
   readonly type: "pong";
 }
 
+/** The device has nothing of this process left to compute. */
+interface StoppedMessage {
+  readonly type: "stopped";
+}
+
 /** What happened in one step, for all sequences; sent for every step, also where it brought nothing. */
 export interface StepMessage {
   readonly type: "step";
@@ -244,7 +271,22 @@ export interface WorkerMemory {
   readonly residentBytes: number;
   readonly kvCacheBytes: number;
   readonly prefixCacheBytes: number;
+  /** Of MLX's arrays that are alive: weights, caches, and what is being computed. */
+  readonly mlxActiveBytes: number;
+  /** Of freed buffers that MLX keeps for the next arrays. */
+  readonly mlxCacheBytes: number;
+  /** The most that arrays took at once since the process started; 0 where the binding does not tell. */
+  readonly mlxPeakBytes: number;
 }
+
+export const noMemory: WorkerMemory = {
+  residentBytes: 0,
+  kvCacheBytes: 0,
+  prefixCacheBytes: 0,
+  mlxActiveBytes: 0,
+  mlxCacheBytes: 0,
+  mlxPeakBytes: 0,
+};
 
 export type SequenceEvent =
   /** Its prefill begins. */
@@ -298,4 +340,18 @@ interface CrashMessage {
   readonly reason: string;
 }
 
-export type FromWorker = ReadyMessage | PongMessage | LoadFailedMessage | StepMessage | CrashMessage;
+export type FromWorker = ReadyMessage | PongMessage | StoppedMessage | LoadFailedMessage | StepMessage | CrashMessage;
+
+/** A file of mlxd's own binding. */
+export interface MlxFileState {
+  readonly name: string;
+  /** Hexadecimal; empty where the file is missing. */
+  readonly sha256: string;
+  /** Whether it is the one that was published. */
+  readonly isPublished: boolean;
+}
+
+/** What `describe.ts` says, in this order. */
+export type MlxDescription =
+  | { readonly type: "files"; readonly files: ReadonlyArray<MlxFileState> }
+  | { readonly type: "loaded"; readonly device: "cpu" | "metal"; readonly mlx: LoadedMlx };

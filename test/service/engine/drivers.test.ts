@@ -15,7 +15,7 @@ describe("a model's engine", () => {
   const other = { version: "9" } as ConversationDriver;
   const drivers = enginesOf({ a: driver("a"), b: driver("b") }, { other });
   const start = (engine: string, vocabulary: Vocabulary = byteVocabulary) =>
-    drivers.start(facts({ engine }), vocabulary, { allowed: false, directory: undefined }, Effect.void);
+    drivers.start(facts({ engine }), vocabulary, { allowed: false, directory: undefined }, Effect.void, 1024 ** 3);
 
   it.effect("is started by the driver that its facts name", () =>
     Effect.gen(function* () {

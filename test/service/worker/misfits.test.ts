@@ -138,6 +138,21 @@ describe("a checkpoint that does not fit", () => {
       () => writeRandomCheckpoint(llama, { quantization: { ...settings, [embedding]: { bits: 7 } } }, quantized),
       /^model\.embed_tokens is quantised to 7 bits, which is not supported; known: 2, 3, 4, 5, 6, 8$/,
     ],
+    ...[8, 16, 48, 256].map(
+      (size) =>
+        [
+          `groups of ${size}, for which there is no kernel`,
+          () =>
+            writeRandomCheckpoint(
+              llama,
+              { quantization: { ...settings, [embedding]: { group_size: size } } },
+              quantized,
+            ),
+          new RegExp(
+            `^model\\.embed_tokens is quantised in groups of ${size}, which is not supported; known: 32, 64, 128$`,
+          ),
+        ] as const,
+    ),
     [
       "words that hold 16 bits each, whatever it says",
       () =>

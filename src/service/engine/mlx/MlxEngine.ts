@@ -11,26 +11,30 @@ import type { ModelChanged } from "../../domain/errors.ts";
 import type { ModelFacts } from "../../domain/model.ts";
 import type { Vocabulary } from "../../prompt/Vocabulary.ts";
 import type { Drafting, Driver, EngineFailure, EngineHealth, TokenEngine } from "../Engine.ts";
+import { ComputeTurns } from "./ComputeTurns.ts";
 import { EmbeddingRun } from "./EmbeddingRun.ts";
 import type { EngineRun } from "./EngineRun.ts";
 import { GenerationRun } from "./GenerationRun.ts";
-import { Supervisor } from "./Supervisor.ts";
+import { type SupervisedModel, Supervisor } from "./Supervisor.ts";
 import { createVocabularyMessage, WorkerVocabulary } from "./vocabulary.ts";
-import { type SpawnWorker, spawnWorker } from "./WorkerProcess.ts";
+import { spawnWorker } from "./WorkerProcess.ts";
 
-export const mlxDriver = (settings: EngineSettings): Driver => ({
-  version: versions.mlx,
-  start: (...model) => startEngine(spawnWorker, settings, ...model),
-});
+export const mlxDriver = (settings: EngineSettings): Driver => {
+  const turns = settings.takesTurns ? new ComputeTurns() : undefined;
+  return { version: versions.mlx, start: (...model) => startEngine({ spawn: spawnWorker, settings, turns }, ...model) };
+};
+
+/** What all engines of a driver have. */
+type EngineParts = Pick<SupervisedModel, "spawn" | "settings" | "turns">;
 
 /** Ready when its process has agreed with itself. The scope owns the engine. */
 export const startEngine = Effect.fn("MlxEngine.start")(function* (
-  spawn: SpawnWorker,
-  settings: EngineSettings,
+  { spawn, settings, turns }: EngineParts,
   facts: ModelFacts,
   vocabulary: Vocabulary,
   drafting: Drafting,
   unchanged: Effect.Effect<void, ModelChanged>,
+  reservedBytes: number,
 ) {
   const health = yield* SubscriptionRef.make<EngineHealth>("restarting");
   const clock = yield* Clock.Clock;
@@ -40,7 +44,9 @@ export const startEngine = Effect.fn("MlxEngine.start")(function* (
     vocabulary: workerVocabulary,
     drafting,
     unchanged,
+    reservedBytes,
     settings,
+    turns,
     spawn,
     clock,
     health,

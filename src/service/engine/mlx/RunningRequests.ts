@@ -23,6 +23,8 @@ interface RequestParts {
   readonly watchdog: Watchdog;
   /** Something was computed. */
   readonly onDelivery: () => void;
+  /** There may be more or fewer of them than before. */
+  readonly onChange: () => void;
 }
 
 export class RunningRequests {
@@ -52,6 +54,7 @@ export class RunningRequests {
     return Effect.callback<void, EngineFailure>((resume) => {
       const pending: Pending = { run: create(this.runs.nextSequence()), resume: (exit) => resume(exit) };
       this.runs.add(pending);
+      this.parts.onChange();
       return Effect.sync(() => this.drop(pending));
     });
   }
@@ -132,6 +135,7 @@ export class RunningRequests {
     if (this.runs.find(pending.run.sequence) !== pending) return;
     this.withdraw(pending.run.sequence);
     this.runs.remove(pending);
+    this.parts.onChange();
   }
 
   /** The process drops the sequence by its next step. */
@@ -156,6 +160,7 @@ export class RunningRequests {
   private finish(pending: Pending, exit: Exit.Exit<void, EngineFailure>): void {
     this.parts.watchdog.ended(pending.run.sequence);
     this.runs.remove(pending);
+    this.parts.onChange();
     pending.resume(exit);
   }
 }

@@ -15,8 +15,9 @@ import {
   OutOfMemory,
 } from "../../domain/errors.ts";
 import type { ModelFacts } from "../../domain/model.ts";
-import type { LoadMessage, WorkerMemory } from "../../worker/protocol.ts";
+import { type LoadMessage, noMemory, type WorkerMemory } from "../../worker/protocol.ts";
 import type { Drafting, EngineBackend, EngineDevice, EngineFault, EngineHealth, EngineStatus } from "../Engine.ts";
+import type { ComputeTurns, TurnPlace } from "./ComputeTurns.ts";
 import { liveProcess, type ProcessDeath } from "./process-life.ts";
 import { RestartHistory } from "./restart-history.ts";
 import { RunningRequests } from "./RunningRequests.ts";
@@ -30,7 +31,10 @@ export interface SupervisedModel {
   readonly drafting: Drafting;
   /** Fails where the files are not those of the facts any more. */
   readonly unchanged: Effect.Effect<void, ModelChanged>;
+  readonly reservedBytes: number;
   readonly settings: EngineSettings;
+  /** Undefined: it computes whenever it has something to compute. */
+  readonly turns: ComputeTurns | undefined;
   readonly spawn: SpawnWorker;
   readonly clock: Clock.Clock;
   readonly health: SubscriptionRef.SubscriptionRef<EngineHealth>;
@@ -46,6 +50,8 @@ export class Supervisor {
   private worker: WorkerProcess | undefined;
   /** Whether it was asked for a sign of life and has not given one yet. */
   private pinged = false;
+  /** Its process's place among those that compute one at a time. */
+  private place: TurnPlace | undefined;
   private memory: WorkerMemory = noMemory;
   private device: EngineDevice | undefined;
   private backend: EngineBackend | undefined;
@@ -64,6 +70,7 @@ export class Supervisor {
       vocabulary: model.vocabulary,
       watchdog: this.watchdog,
       onDelivery: () => this.history.delivered(),
+      onChange: () => this.takeTurns(),
     });
   }
 
@@ -101,7 +108,7 @@ export class Supervisor {
   );
 
   private live() {
-    const { facts, drafting, settings, spawn, unchanged } = this.model;
+    const { facts, drafting, reservedBytes, settings, spawn, turns, unchanged } = this.model;
     const load: LoadMessage = {
       type: "load",
       directory: facts.directory,
@@ -112,6 +119,8 @@ export class Supervisor {
         prefixCacheBytes: settings.prefixCacheBytes,
         maxAdapters: settings.maxAdapters,
       },
+      reservedBytes,
+      takesTurns: turns !== undefined,
       weights: settings.weights,
       speculation: drafting.allowed ? settings.speculation : "off",
       ...(drafting.directory !== undefined && { draftDirectory: drafting.directory }),
@@ -132,6 +141,11 @@ export class Supervisor {
           this.memory = memory;
           this.requests.receive(events);
         },
+        onStarted: (worker) => (this.place = turns && this.joinTurns(turns, worker)),
+        onStopped: () => {
+          this.watchdog.holdUp();
+          this.place?.stopped();
+        },
         serve: (worker) => Effect.suspend(() => this.serve(worker)),
       },
     );
@@ -143,10 +157,31 @@ export class Supervisor {
     this.watchdog.reset();
     this.history.becameReady(this.now);
     this.requests.begin(worker);
+    this.takeTurns();
     return this.tellMlx.pipe(
       Effect.andThen(SubscriptionRef.set(this.model.health, "serving")),
       Effect.andThen(Deferred.succeed(this.firstReady, undefined)),
     );
+  }
+
+  /** It wants the turn at once, to load. */
+  private joinTurns(turns: ComputeTurns, worker: WorkerProcess): TurnPlace {
+    this.watchdog.holdUp();
+    const place = turns.join({
+      start: () => {
+        this.watchdog.goOn();
+        worker.send({ type: "start" });
+      },
+      stop: () => worker.send({ type: "stop" }),
+    });
+    place.want();
+    return place;
+  }
+
+  private takeTurns(): void {
+    if (this.worker === undefined) return;
+    if (this.requests.size > 0) this.place?.want();
+    else this.place?.rest();
   }
 
   /** Once for each process: which MLX computes, and why that one. A warning where it is not the one of this build. */
@@ -163,6 +198,8 @@ export class Supervisor {
     return Effect.suspend(() => {
       const { requests, history } = this;
       this.worker = undefined;
+      this.place?.leave();
+      this.place = undefined;
       this.memory = noMemory;
       const running = requests.size;
       history.died(death.phase, requests.isTrial, this.now);
@@ -236,8 +273,6 @@ export class Supervisor {
     return Number(this.model.clock.monotonicTimeNanosUnsafe()) / 1e6;
   }
 }
-
-const noMemory: WorkerMemory = { residentBytes: 0, kvCacheBytes: 0, prefixCacheBytes: 0 };
 
 /** What is told of a start that may go better another time. */
 const retryStartAfterMs = 5_000;

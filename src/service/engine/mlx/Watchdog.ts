@@ -10,6 +10,9 @@ export class Watchdog {
   private tickedAt: number;
   private heardAt = 0;
   private progressAt = 0;
+  /** How long it was not its turn to compute, up to the last time that it was. */
+  private heldUpMs = 0;
+  private heldUpSince: number | undefined;
   /** By sequence. Those that wait in the process's queue have no time of their own. */
   private readonly computing = new Map<number, { progressAt: number }>();
   private readonly waiting = new Set<number>();
@@ -34,7 +37,8 @@ export class Watchdog {
   /** Another process, which has nothing yet. */
   reset(): void {
     this.tick();
-    this.heardAt = this.progressAt = this.past;
+    this.heardAt = this.past;
+    this.progressAt = this.worked;
     this.computing.clear();
     this.waiting.clear();
   }
@@ -44,24 +48,34 @@ export class Watchdog {
     this.heardAt = this.now;
   }
 
+  /** It is another process's turn to compute: what does not come of sequences meanwhile is nobody's delay. */
+  holdUp(): void {
+    this.heldUpSince ??= this.now;
+  }
+
+  goOn(): void {
+    if (this.heldUpSince !== undefined) this.heldUpMs += this.now - this.heldUpSince;
+    this.heldUpSince = undefined;
+  }
+
   /** The process was given a sequence. One that was idle is not late: its clock starts here. */
   given(sequence: number): void {
-    if (this.isIdle) this.progressAt = this.now;
+    if (this.isIdle) this.progressAt = this.worked;
     this.waiting.add(sequence);
   }
 
   /** The process has begun to compute it: from here on something has to come of it. */
   admitted(sequence: number): void {
     this.waiting.delete(sequence);
-    this.computing.set(sequence, { progressAt: this.now });
-    this.progressAt = this.now;
+    this.computing.set(sequence, { progressAt: this.worked });
+    this.progressAt = this.worked;
   }
 
   /** Something came of a sequence: a token, or a part of what has to be done before its first. */
   progressed(sequence: number): void {
-    this.progressAt = this.now;
+    this.progressAt = this.worked;
     const own = this.computing.get(sequence);
-    if (own !== undefined) own.progressAt = this.now;
+    if (own !== undefined) own.progressAt = this.worked;
   }
 
   ended(sequence: number): void {
@@ -71,19 +85,24 @@ export class Watchdog {
 
   /** How long the process has not answered, or has had work without progress in any of it: the longer one. */
   get stalledMs(): number {
-    const withoutProgressMs = this.isIdle ? 0 : this.now - this.progressAt;
+    const withoutProgressMs = this.isIdle ? 0 : this.worked - this.progressAt;
     return Math.max(this.now - this.heardAt, withoutProgressMs);
   }
 
   /** Sequences of which nothing has come for longer than this. */
   stuck(limitMs: number): ReadonlyArray<number> {
     return [...this.computing].flatMap(([sequence, { progressAt }]) =>
-      this.now - progressAt > limitMs ? [sequence] : [],
+      this.worked - progressAt > limitMs ? [sequence] : [],
     );
   }
 
   private get now(): number {
     return this.past + Math.min(this.clock() - this.tickedAt, this.longestTickMs);
+  }
+
+  /** Time in which it might have computed. */
+  private get worked(): number {
+    return (this.heldUpSince ?? this.now) - this.heldUpMs;
   }
 
   private get isIdle(): boolean {

@@ -30,6 +30,10 @@ interface ProcessListener {
   readonly onSign: () => void;
   readonly onReady: (message: ReadyMessage) => void;
   readonly onStep: (message: StepMessage) => void;
+  /** It runs, and was told what to load. */
+  readonly onStarted: (worker: WorkerProcess) => void;
+  /** It has stopped computing, as it was told to. */
+  readonly onStopped: () => void;
   /** It is ready, and its files are those of the model: from here on it may be given requests. */
   readonly serve: (worker: WorkerProcess) => Effect.Effect<unknown>;
 }
@@ -37,7 +41,7 @@ interface ProcessListener {
 /** Ends with the process. The scope owns it: closing the scope ends it. */
 export const liveProcess = Effect.fnUntraced(function* (
   { spawn, settings, load, unchanged }: ProcessPlan,
-  { onSign, onReady, onStep, serve }: ProcessListener,
+  { onSign, onReady, onStep, onStarted, onStopped, serve }: ProcessListener,
 ): Effect.fn.Return<ProcessDeath, never, Scope.Scope> {
   const before = yield* Effect.result(unchanged);
   if (Result.isFailure(before)) return deathOfChange(before.failure);
@@ -57,6 +61,9 @@ export const liveProcess = Effect.fnUntraced(function* (
           break;
         case "step":
           onStep(message);
+          break;
+        case "stopped":
+          onStopped();
           break;
         case "pong":
           break;
@@ -81,6 +88,7 @@ export const liveProcess = Effect.fnUntraced(function* (
       }),
   });
   worker.send(load);
+  onStarted(worker);
   const { loadTimeoutMs } = settings;
   const tooLate = (): void => die({ phase, how: `loading took more than ${loadTimeoutMs} ms`, cause: undefined });
   const loaded = Deferred.await(ready).pipe(

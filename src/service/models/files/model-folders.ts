@@ -30,7 +30,7 @@ const isBelow = (directory: string, path: string): boolean => {
   return !isAbsolute(way) && way !== ".." && !way.startsWith(`..${sep}`);
 };
 
-const exists = (path: string) =>
+export const exists = (path: string) =>
   access(path).then(
     () => true,
     () => false,

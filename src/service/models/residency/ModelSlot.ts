@@ -3,7 +3,7 @@ import { Deferred, Effect, Exit, type Scope } from "effect";
 
 import { type LoadFailure, ModelOperationConflict } from "../../domain/errors.ts";
 import type { ModelCondition, ModelState, ServedModel } from "../../domain/model.ts";
-import type { AnyEngine } from "../../engine/Engine.ts";
+import { type AnyEngine, type EngineStatus, noMemory } from "../../engine/Engine.ts";
 import type { Resident } from "../memory/plan-room.ts";
 import type { Occupant } from "../memory/Reservations.ts";
 import type { Retention, Unloaded, UnloadOptions } from "../memory/retention.ts";
@@ -51,7 +51,7 @@ export class ModelSlot implements Occupant {
     const loaded = loadedIn(phase);
     return Effect.map(
       loaded?.engine.status ?? Effect.succeed(nothingResident),
-      ({ restarts, residentBytes, kvCacheBytes, prefixCacheBytes }) => ({
+      ({ restarts, device: _device, backend: _backend, ...memory }) => ({
         state: this.modelState,
         stateReason: reasonOf(phase),
         pinned: retention.pinned,
@@ -59,9 +59,7 @@ export class ModelSlot implements Occupant {
         loadedAt: loaded?.loadedAt,
         lastUsedAt: users.lastUsedAt,
         useCount: loaded === undefined ? 0 : this.loading.uses,
-        residentBytes,
-        kvCacheBytes,
-        prefixCacheBytes,
+        ...memory,
         engineRestarts: restarts,
       }),
     );
@@ -209,4 +207,4 @@ export class ModelSlot implements Occupant {
   }
 }
 
-const nothingResident = { residentBytes: 0, kvCacheBytes: 0, prefixCacheBytes: 0, restarts: 0 };
+const nothingResident: EngineStatus = { ...noMemory, device: undefined, backend: undefined, restarts: 0 };

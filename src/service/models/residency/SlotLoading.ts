@@ -2,7 +2,7 @@
 import { Cause, Effect, Exit, Fiber, Result, Scope, Stream } from "effect";
 
 import { type LoadFailure, ModelBroken } from "../../domain/errors.ts";
-import type { AnyEngine, EngineFault } from "../../engine/Engine.ts";
+import { type AnyEngine, type EngineFault, takenBytes } from "../../engine/Engine.ts";
 import { LoadedEngine } from "./LoadedEngine.ts";
 import type { ModelFault, LoadingPhase } from "./model-phase.ts";
 import type { SlotState } from "./SlotState.ts";
@@ -101,7 +101,7 @@ export class SlotLoading {
       }),
     );
     const memory = engine.status.pipe(
-      Effect.map(({ residentBytes }) => options.onMeasured(residentBytes)),
+      Effect.map((status) => options.onMeasured(takenBytes(status))),
       Effect.andThen(Effect.sleep(measureMs)),
       Effect.forever,
     );

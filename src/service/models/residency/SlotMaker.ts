@@ -5,7 +5,14 @@ import type { EngineSettings } from "../../config/EngineConfig.ts";
 import { type LoadFailure, ModelBroken, type ModelChanged, ModelTooLarge } from "../../domain/errors.ts";
 import { localEngine } from "../../domain/engine-names.ts";
 import type { ModelFacts } from "../../domain/model.ts";
-import type { ConversationDriver, EngineBackend, EngineDevice, Engines, EngineStatus } from "../../engine/Engine.ts";
+import {
+  type ConversationDriver,
+  type EngineBackend,
+  type EngineDevice,
+  type Engines,
+  type EngineStatus,
+  takenBytes,
+} from "../../engine/Engine.ts";
 import type { FolderEntry } from "../catalog/catalog.ts";
 import type { ConversationEntry } from "../catalog/declared-conversation-model.ts";
 import { type Footprint, footprintOf } from "../memory/footprint.ts";
@@ -75,7 +82,7 @@ export class SlotMaker {
           ? Effect.fail(new ModelBroken({ model: facts.id, cause: unusableDraft(draft.facts.id, draft.problem) }))
           : Effect.andThen(
               Effect.suspend(() => reservations.reserve(slot, needed.bytes)),
-              Effect.tap(engines.start(facts, vocabulary, drafting, unchanged), (engine) =>
+              Effect.tap(engines.start(facts, vocabulary, drafting, unchanged, needed.bytes), (engine) =>
                 Effect.flatMap(engine.status, (status) => this.correct(slot, footprint, status)),
               ),
             ),
@@ -131,16 +138,12 @@ export class SlotMaker {
   }
 
   /** Its caches are still empty, so memory beyond the foreseen weights and process is needed in addition to them. */
-  private correct(
-    slot: ModelSlot,
-    footprint: Footprint,
-    { residentBytes, device, backend }: EngineStatus,
-  ): Effect.Effect<void, LoadFailure> {
+  private correct(slot: ModelSlot, footprint: Footprint, status: EngineStatus): Effect.Effect<void, LoadFailure> {
     const { reservations, budgetBytes } = this.parts;
     const needed = this.needed.get(slot);
-    this.device = device ?? this.device;
-    this.backend = backend ?? this.backend;
-    const unforeseen = residentBytes - footprint.weightBytes - footprint.processBytes;
+    this.device = status.device ?? this.device;
+    this.backend = status.backend ?? this.backend;
+    const unforeseen = takenBytes(status) - footprint.weightBytes - footprint.processBytes;
     if (unforeseen <= 0 || needed === undefined) return Effect.void;
     needed.bytes = Math.max(needed.bytes, footprint.neededBytes + unforeseen);
     const { bytes: neededBytes } = needed;

@@ -1,6 +1,7 @@
 /** Unloads a model: at once, or when its users have finished. */
 import { Effect } from "effect";
 
+import { takenBytes } from "../../engine/Engine.ts";
 import type { Unloaded, UnloadOptions, UnloadReason } from "../memory/retention.ts";
 import type { LoadedEngine } from "./LoadedEngine.ts";
 import type { SlotState } from "./SlotState.ts";
@@ -37,7 +38,7 @@ export class SlotUnloading {
   /** Completes when the process has ended. */
   drain(loaded: LoadedEngine, { drainMs, force }: UnloadOptions): Effect.Effect<Unloaded> {
     return Effect.gen({ self: this }, function* () {
-      const { residentBytes } = yield* loaded.engine.status;
+      const freedBytes = takenBytes(yield* loaded.engine.status);
       if (this.state.apply({ type: "unload", loaded })) {
         if (force) this.expel(loaded);
         else if (!this.closeIfUnused()) {
@@ -49,7 +50,7 @@ export class SlotUnloading {
         }
       }
       yield* loaded.gone;
-      return { unloaded: true, freedBytes: residentBytes };
+      return { unloaded: true, freedBytes };
     });
   }
 

@@ -8,6 +8,7 @@ import { attend, toHeads } from "../layers/attention.ts";
 import { createEmbedding } from "../layers/embedding.ts";
 import type { KVCache } from "../cache/kv-cache.ts";
 import { createLinear, createSplitLinear, type Linear } from "../layers/linear.ts";
+import { addResidual } from "../layers/residual.ts";
 import { mx, type Tensor } from "../mlx.ts";
 import type { ModelConfig } from "../files/model-config.ts";
 import { plainRope, readRope, rotate, type Rotation, rotationAt } from "../layers/rope.ts";
@@ -103,8 +104,8 @@ const createBlock = (args: Args, weights: Weights, layer: number): Block => {
   const normalized = (x: Tensor, norm: Tensor): Tensor => mx.fast.rmsNorm(x, norm, args.normEps);
   return (x, rotation, mask, cache) => {
     const attended = attention(normalized(x, attentionNorm), rotation, mask, cache);
-    const between = mx.add(x, normalized(attended, attendedNorm));
-    return mx.add(between, normalized(mlp(normalized(between, mlpNorm)), outputNorm));
+    const between = addResidual(x, normalized(attended, attendedNorm));
+    return addResidual(between, normalized(mlp(normalized(between, mlpNorm)), outputNorm));
   };
 };
 

@@ -148,9 +148,17 @@ export interface Core {
   getActiveMemory(): number;
   /** Bytes of freed buffers that MLX keeps for the next arrays. */
   getCacheMemory(): number;
+  /** The most bytes that arrays took at once. Not in node-mlx 0.0.7. */
+  getPeakMemory?(): number;
   /** In bytes; gives the one before. */
   setCacheLimit(bytes: number): number;
+  /** In bytes; gives the one before. node-mlx takes 32 bits of it, so there it is missing. */
+  setMemoryLimit?(bytes: number): number;
+  /** In bytes, 0 for none; gives the one before. Throws above what the system lets the GPU wire. Not in node-mlx. */
+  setWiredLimit?(bytes: number): number;
   clearCache(): void;
+  /** What a device tells of itself. Not in node-mlx. */
+  deviceInfo?(device: "gpu"): Readonly<Record<string, string | number>>;
   /** What is made from here on is freed when the scope closes. With node-mlx scopes do nothing. */
   openScope(): number;
   /** Scopes close from the innermost. `kept` goes over to the scope around it. */

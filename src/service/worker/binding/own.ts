@@ -29,22 +29,38 @@ export const loadOwn = (files: OwnFiles = ownFiles): Core => {
   return Object.assign(loaded, { binding: "own" } as const);
 };
 
-const addonName = `${process.platform}-${process.arch}.node`;
+export const addonName = `${process.platform}-${process.arch}.node`;
 
-const ownFiles: OwnFiles = {
+export const ownFiles: OwnFiles = {
   addon: join(root, "binding/prebuilt", addonName),
   libraries: join(root, `.cache/mlx-${prebuilt.mlx}`),
 };
 
 /** A library that is cut off ends the process that loads it, so sizes are compared with the package's own list. */
 const assertLibraries = (libraries: string): void => {
+  const published = publishedFiles(libraries);
+  if (published === undefined) throw new Error(`the libraries of MLX ${prebuilt.mlx} are not there: ${fetchAgain}`);
+  for (const { path, bytes } of published) assertWhole(join(libraries, path), bytes, fetchAgain);
+};
+
+interface PublishedFile {
+  /** Within the folder of the libraries. */
+  readonly path: string;
+  readonly sha256: Buffer;
+  readonly bytes: number;
+}
+
+/** What the Python package says of its libraries; undefined where it was not fetched for this kind of machine. */
+export const publishedFiles = (libraries: string): ReadonlyArray<PublishedFile> | undefined => {
   const package_ = process.platform === "darwin" ? "mlx_metal" : "mlx_cpu";
   const list = join(libraries, `${package_}-${prebuilt.mlx}.dist-info`, "RECORD");
-  if (!existsSync(list)) throw new Error(`the libraries of MLX ${prebuilt.mlx} are not there: ${fetchAgain}`);
-  for (const line of readFileSync(list, "utf8").split("\n")) {
-    const [, path, bytes] = /^([^,]+\.(?:so[.\d]*|dylib|metallib)),[^,]*,(\d+)/.exec(line) ?? [];
-    if (path !== undefined) assertWhole(join(libraries, path), Number(bytes), fetchAgain);
-  }
+  if (!existsSync(list)) return undefined;
+  return readFileSync(list, "utf8")
+    .split("\n")
+    .flatMap((line) => {
+      const [, path, hash = "", bytes] = /^([^,]+\.(?:so[.\d]*|dylib|metallib)),sha256=([^,]*),(\d+)/.exec(line) ?? [];
+      return path === undefined ? [] : [{ path, sha256: Buffer.from(hash, "base64url"), bytes: Number(bytes) }];
+    });
 };
 
 const fetchAgain = "scripts/with-mlx fetches them";

@@ -17,10 +17,8 @@ export interface StoredMatrix {
 }
 
 /** Whether products with it are computed as it is stored, on CPU and GPU. */
-export const hasKernels = ({ mode, bits, groupSize }: Quantization): boolean =>
-  mx.binding === "own"
-    ? mode !== "affine" || [32, 64, 128].includes(groupSize)
-    : mode === "affine" && [2, 4, 8].includes(bits) && [32, 64, 128].includes(groupSize);
+export const hasKernels = ({ mode, bits }: Quantization): boolean =>
+  mx.binding === "own" || (mode === "affine" && [2, 4, 8].includes(bits));
 
 /** [..., out, in] of this type. */
 export const dequantize = ({ weight, scales, biases, quantization }: StoredMatrix, type: Dtype): Tensor => {

@@ -59,6 +59,11 @@ const known = (path: string, { mode, bits, groupSize }: Quantization): Quantizat
     const supported = fixed === undefined ? affineBits.join(", ") : `${fixed.bits} of ${mode}`;
     throw new LoadError(`${path} is quantised to ${bits} bits, which is not supported; known: ${supported}`);
   }
+  if (fixed === undefined && !affineGroups.includes(groupSize)) {
+    throw new LoadError(
+      `${path} is quantised in groups of ${groupSize}, which is not supported; known: ${affineGroups.join(", ")}`,
+    );
+  }
   if (fixed !== undefined && groupSize !== fixed.groupSize) {
     throw new LoadError(
       `${path} is quantised as ${mode} in groups of ${groupSize}, they must be of ${fixed.groupSize}`,
@@ -91,6 +96,8 @@ const methodOf = (settings: ModelConfig): Quantization | undefined => {
 };
 
 const affineBits: ReadonlyArray<number> = [2, 3, 4, 5, 6, 8];
+/** MLX writes no others, and on a GPU a product with others ends the process: there is no kernel. */
+const affineGroups: ReadonlyArray<number> = [32, 64, 128];
 
 const fixedSizes: Readonly<Record<QuantizationMode, Omit<Quantization, "mode"> | undefined>> = {
   affine: undefined,

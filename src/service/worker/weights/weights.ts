@@ -5,7 +5,7 @@ import { Adapters, type AddAdapters, type AdaptedPart } from "../adapters/adapte
 import { dequantize, dequantizeBlocks, hasKernels } from "./dequantize.ts";
 import { assertFinite } from "../files/assert-finite.ts";
 import { isOutOfMemory, LoadError, MemoryError } from "../files/load-error.ts";
-import { collect, device, type Dtype, mx, type Tensor } from "../mlx.ts";
+import { collect, device, loading, type Dtype, mx, type Tensor } from "../mlx.ts";
 import type { ModelConfig } from "../files/model-config.ts";
 import { type Quantization, type QuantizationOf, readQuantization } from "./quantization.ts";
 import { checkFile, weightFiles } from "../files/safetensors.ts";
@@ -225,6 +225,7 @@ export const eachLayer = async <Layer>(count: number, create: (layer: number) =>
   for (let layer = 0; layer < count; layer++) {
     layers.push(create(layer));
     await collect();
+    await loading.pause();
   }
   return layers;
 };

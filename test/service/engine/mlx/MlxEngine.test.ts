@@ -9,6 +9,7 @@ import { type Engine, Engines, type EngineEvent, type EngineRequest } from "../.
 import { layer as mlxLayer } from "../../../../src/service/engine/drivers.ts";
 import { constraintGrammar } from "../../../../src/service/output/grammar/constraint-grammar.ts";
 import { decodeTokens } from "../../../../src/service/prompt/detokenizer.ts";
+import { engineProcesses } from "../../../support/engine-processes.ts";
 import { byteVocabulary } from "../../../support/byte-tokenizer.ts";
 import { engineRequest as request } from "../../../support/engine-request.ts";
 import { facts } from "../../../support/tasks.ts";
@@ -24,15 +25,9 @@ const start = Effect.fnUntraced(function* (directory: string) {
     byteVocabulary,
     { allowed: true, directory: undefined },
     Effect.void,
+    1024 ** 3,
   );
 });
-
-/** This process's engine processes. */
-const workers = (): ReadonlyArray<number> =>
-  execFileSync("ps", ["-o", "pid=,args=", "--ppid", String(process.pid)], { encoding: "utf8" })
-    .split("\n")
-    .filter((line) => line.includes("worker/main.ts"))
-    .map((line) => Number.parseInt(line, 10));
 
 const tokensOf = (events: ReadonlyArray<EngineEvent>): ReadonlyArray<number> =>
   events.flatMap((event) => (event.type === "output" ? event.tokenIds : []));
@@ -53,14 +48,14 @@ describe("the mlx engine", () => {
       yield* Effect.scoped(
         Effect.gen(function* () {
           const engine = yield* start(directory);
-          assert.strictEqual(workers().length, 1);
+          assert.strictEqual(engineProcesses().length, 1);
           const events = yield* run(engine, request("a"));
           assert.deepStrictEqual(
             [events[0]?.type, events.at(-1)?.type, tokensOf(events).length],
             ["admitted", "finished", 12],
           );
           // What the system says of the process, which has the thread of the grammars in it as well.
-          const [pid] = workers();
+          const [pid] = engineProcesses();
           const kibibytes = Number(execFileSync("ps", ["-o", "rss=", "-p", String(pid)], { encoding: "utf8" }));
           const { residentBytes } = yield* engine.status;
           assert.isAbove(residentBytes, 0.7 * 1024 * kibibytes);
@@ -68,7 +63,7 @@ describe("the mlx engine", () => {
           assert.strictEqual((yield* engine.status).device, process.platform === "darwin" ? "metal" : "cpu");
         }),
       );
-      assert.deepStrictEqual(workers(), []);
+      assert.deepStrictEqual(engineProcesses(), []);
     }).pipe(Effect.provide(engines)),
   );
 
@@ -128,14 +123,14 @@ describe("the mlx engine", () => {
         ),
       );
       yield* Deferred.await(streaming);
-      const [pid = 0] = workers();
+      const [pid = 0] = engineProcesses();
       process.kill(pid, "SIGKILL");
       // Sent to a process that is already dead: nothing of it can have streamed.
       const queued = yield* Effect.forkChild(run(engine, request("queued")));
       assert.strictEqual((yield* Fiber.join(lost))._tag, "EngineLost");
       assert.deepStrictEqual(tokensOf(yield* Fiber.join(queued)), expected);
       assert.strictEqual((yield* engine.status).restarts, 1);
-      assert.notStrictEqual(workers()[0], pid);
+      assert.notStrictEqual(engineProcesses()[0], pid);
     }).pipe(Effect.scoped, Effect.provide(engines)),
   );
 
@@ -154,7 +149,7 @@ describe("the mlx engine", () => {
         assert.strictEqual(last?.type === "finished" && last.reason, "constraint-complete");
       };
       assertHeld(yield* run(engine, held("a", 1)));
-      const [pid = 0] = workers();
+      const [pid = 0] = engineProcesses();
       process.kill(pid, "SIGKILL");
       const after = yield* Effect.all(
         [2, 3, 4].map((seed) => run(engine, held(`b${seed}`, seed))),
@@ -177,7 +172,7 @@ describe("the mlx engine", () => {
       assert.deepStrictEqual(fourth, alone);
       assert.notDeepEqual(first, alone);
       assert.notDeepEqual(third, first);
-      process.kill(workers()[0] ?? 0, "SIGKILL");
+      process.kill(engineProcesses()[0] ?? 0, "SIGKILL");
       assert.deepStrictEqual(tokensOf(yield* run(engine, seeded("after", 7))), alone);
       assert.strictEqual((yield* engine.status).restarts, 1);
     }).pipe(Effect.scoped, Effect.provide(engines)),
@@ -243,7 +238,7 @@ describe("the mlx engine", () => {
         assert.strictEqual(error._tag, "ModelBroken");
         assert.match(error.message, reason);
         assert.notInclude(error.message, directory);
-        assert.deepStrictEqual(workers(), []);
+        assert.deepStrictEqual(engineProcesses(), []);
       }).pipe(Effect.provide(engines)),
     );
   }

@@ -28,13 +28,21 @@ const settings: EngineSettings = {
   maxAdapters: 1,
   speculation: "off",
   weights: "auto",
+  takesTurns: false,
   loadTimeoutMs: 120_000,
   stallMs: 60_000,
   unresponsiveMs: 10_000,
 };
 
 const start = ({ spawn }: ScriptedWorkers, unchanged: Effect.Effect<void, ModelChanged> = Effect.void) =>
-  startEngine(spawn, settings, facts(), byteVocabulary, { allowed: true, directory: undefined }, unchanged);
+  startEngine(
+    { spawn, settings, turns: undefined },
+    facts(),
+    byteVocabulary,
+    { allowed: true, directory: undefined },
+    unchanged,
+    1024 ** 3,
+  );
 
 const step = (worker: ScriptedWorker | undefined, ...events: ReadonlyArray<SequenceEvent>): void =>
   worker?.say({ type: "step", events, memory: noMemory });

@@ -95,6 +95,24 @@ describe("the watchdog", () => {
     assert.deepEqual(watchdog.stuck(2 * second), []);
   });
 
+  it("holds nothing against an engine that waits for its turn to compute, but that it does not answer", () => {
+    const own = create();
+    const { watchdog } = own;
+    watchdog.given(1);
+    watchdog.admitted(1);
+    pass(own, 3);
+    watchdog.holdUp();
+    pass(own, 600);
+    assert.strictEqual(watchdog.stalledMs, 3 * second);
+    watchdog.goOn();
+    pass(own, 4);
+    assert.strictEqual(watchdog.stalledMs, 7 * second);
+    assert.deepEqual(watchdog.stuck(6 * second), [1]);
+    watchdog.holdUp();
+    pass(own, 20, () => {});
+    assert.strictEqual(watchdog.stalledMs, 20 * second);
+  });
+
   it("knows nothing of the process before", () => {
     const own = create();
     const { watchdog } = own;

@@ -59,7 +59,15 @@ const startWorker = Effect.gen(function* () {
     }),
     scope,
   );
-  worker.send({ type: "load", directory, limits, weights: "auto", speculation: "off" });
+  worker.send({
+    type: "load",
+    directory,
+    limits,
+    reservedBytes: 1024 ** 3,
+    takesTurns: false,
+    weights: "auto",
+    speculation: "off",
+  });
   yield* Deferred.await(ready);
   return {
     worker,

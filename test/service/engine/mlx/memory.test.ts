@@ -55,6 +55,7 @@ describe("an engine's memory", () => {
           byteVocabulary,
           { allowed: true, directory: undefined },
           Effect.void,
+          1024 ** 3,
         );
         let tokens = 0;
         let atWarm = 0;

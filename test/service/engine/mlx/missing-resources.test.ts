@@ -1,5 +1,4 @@
 /** Engines that cannot be started for what the machine lacks: told as that, and not as a broken checkpoint. */
-import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -9,6 +8,7 @@ import { Effect, Fiber, Layer } from "effect";
 import { EngineConfig, type EngineSettings } from "../../../../src/service/config/EngineConfig.ts";
 import { Engines } from "../../../../src/service/engine/Engine.ts";
 import { layer as mlxLayer } from "../../../../src/service/engine/drivers.ts";
+import { engineProcesses } from "../../../support/engine-processes.ts";
 import { byteVocabulary } from "../../../support/byte-tokenizer.ts";
 import { facts } from "../../../support/tasks.ts";
 import { writeRandomCheckpoint } from "../../worker/random-checkpoint.ts";
@@ -29,14 +29,9 @@ const start = Effect.fnUntraced(function* (directory: string) {
     byteVocabulary,
     { allowed: true, directory: undefined },
     Effect.void,
+    1024 ** 3,
   );
 });
-
-const workers = (): ReadonlyArray<number> =>
-  execFileSync("ps", ["-o", "pid=,args=", "--ppid", String(process.pid)], { encoding: "utf8" })
-    .split("\n")
-    .filter((line) => line.includes("worker/main.ts"))
-    .map((line) => Number.parseInt(line, 10));
 
 /** A group of processes that may have so much memory together; undefined where it cannot be made. */
 const limitedGroup = (bytes: number) => {
@@ -77,7 +72,7 @@ describe("an engine that cannot be started", () => {
         });
         let taken = false;
         while (!taken) {
-          for (const pid of workers()) {
+          for (const pid of engineProcesses()) {
             group?.take(pid);
             taken = true;
           }
@@ -86,7 +81,7 @@ describe("an engine that cannot be started", () => {
         const error = yield* Fiber.join(failed);
         assert.strictEqual(error._tag, "OutOfMemory");
         assert.match(error.message, /the machine has not enough memory to load model "tiny"/);
-        assert.deepEqual(workers(), []);
+        assert.deepEqual(engineProcesses(), []);
       }).pipe(Effect.provide(engines()), Effect.ensuring(Effect.sync(() => group?.remove()))),
     60_000,
   );

@@ -49,6 +49,7 @@ const settings = {
   maxAdapters: 1,
   speculation: "off",
   weights: "auto",
+  takesTurns: false,
   loadTimeoutMs: 60_000,
   stallMs: 30_000,
   unresponsiveMs: 10_000,
@@ -67,7 +68,14 @@ const makeEngine = Effect.fnUntraced(function* (directory: string, constraints: 
     wellBehaved(worker, message);
   });
   const none = { allowed: false, directory: undefined };
-  const engine = yield* startEngine(workers.spawn, settings, facts({ directory }), byteVocabulary, none, Effect.void);
+  const engine = yield* startEngine(
+    { spawn: workers.spawn, settings, turns: undefined },
+    facts({ directory }),
+    byteVocabulary,
+    none,
+    Effect.void,
+    1024 ** 3,
+  );
   const step = (): void => {
     const worker = workers.started.at(-1);
     const scheduler = worker && schedulers.get(worker);

@@ -2,7 +2,6 @@
  * Engine processes that die, stop and come back, with the real engine: who is to blame ends alone, and everybody else is
  * answered. Peers lose all their requests together with the one that was the cause.
  */
-import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, renameSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -20,6 +19,7 @@ import {
 } from "../../../../src/service/engine/Engine.ts";
 import { layer as mlxLayer } from "../../../../src/service/engine/drivers.ts";
 import { byteVocabulary } from "../../../support/byte-tokenizer.ts";
+import { engineProcesses } from "../../../support/engine-processes.ts";
 import { engineRequest } from "../../../support/engine-request.ts";
 import { facts } from "../../../support/tasks.ts";
 import { writeRandomCheckpoint } from "../../worker/random-checkpoint.ts";
@@ -45,18 +45,12 @@ const start = Effect.fnUntraced(function* (
     byteVocabulary,
     { allowed: true, directory: undefined },
     unchanged,
+    1024 ** 3,
   );
 });
 
-/** This process's engine processes. */
-const workers = (): ReadonlyArray<number> =>
-  execFileSync("ps", ["-o", "pid=,args=", "--ppid", String(process.pid)], { encoding: "utf8" })
-    .split("\n")
-    .filter((line) => line.includes("worker/main.ts"))
-    .map((line) => Number.parseInt(line, 10));
-
 const kill = (signal: NodeJS.Signals = "SIGKILL"): void => {
-  for (const pid of workers()) process.kill(pid, signal);
+  for (const pid of engineProcesses()) process.kill(pid, signal);
 };
 
 const tokensOf = (events: ReadonlyArray<EngineEvent>): ReadonlyArray<number> =>
@@ -209,14 +203,14 @@ describe("an engine that does not get on", () => {
       Effect.gen(function* () {
         const engine = yield* start(writeRandomCheckpoint(shape));
         yield* untilHealth(engine, "serving");
-        const [pid] = workers();
+        const [pid] = engineProcesses();
         kill("SIGSTOP");
         yield* untilHealth(engine, "stalled");
         const queued = yield* Effect.forkChild(run(engine, engineRequest("queued")));
         yield* untilHealth(engine, "restarting");
         yield* untilHealth(engine, "serving");
         assert.strictEqual(tokensOf(yield* Fiber.join(queued)).length, 12);
-        assert.notStrictEqual(workers()[0], pid);
+        assert.notStrictEqual(engineProcesses()[0], pid);
       }).pipe(Effect.scoped, Effect.provide(engines({ unresponsiveMs: 1_000, stallMs: 3_000 }))),
     60_000,
   );
@@ -259,7 +253,7 @@ describe("files that break under an engine", () => {
       assert.match(fault.message, /model\.safetensors is truncated/);
       assert.strictEqual((yield* Fiber.join(waiting))._tag, "ModelBroken");
       assert.strictEqual((yield* Effect.flip(run(engine, engineRequest("late"))))._tag, "ModelBroken");
-      assert.deepStrictEqual(workers(), []);
+      assert.deepStrictEqual(engineProcesses(), []);
     }).pipe(Effect.scoped, Effect.provide(engines())),
   );
 
@@ -304,7 +298,7 @@ describe("a checkpoint that changed", () => {
       assert.strictEqual(yield* Fiber.join(waiting), changed);
       assert.strictEqual(yield* engine.failure, changed);
       assert.strictEqual(yield* Effect.flip(run(engine, engineRequest("after"))), changed);
-      assert.lengthOf(workers(), 0);
+      assert.lengthOf(engineProcesses(), 0);
     }).pipe(Effect.scoped, Effect.provide(engines()));
   });
 });

@@ -236,6 +236,9 @@ describe("the model pool", () => {
         residentBytes: 100,
         kvCacheBytes: 20,
         prefixCacheBytes: 0,
+        mlxActiveBytes: 0,
+        mlxCacheBytes: 0,
+        mlxPeakBytes: 0,
         engineRestarts: 3,
       });
       const other = yield* statusOf("phi-4");

@@ -1,0 +1,21 @@
+/** What `mlxd doctor` looks at, in its order: each thing that keeps mlxd from working, or makes it work otherwise. */
+import { fileURLToPath } from "node:url";
+
+import type { Finding } from "./Finding.ts";
+import { machineFindings, readMachine } from "./machine.ts";
+import { askForMlx, mlxFindings } from "./mlx.ts";
+import { checkSettings } from "./settings.ts";
+
+export type { Finding };
+
+const bundledModels = fileURLToPath(new URL("../../../models", import.meta.url));
+
+/**
+ * @param args of a service's command line, such as `--config FILE`
+ * @param isServing whether an mlxd answers where this one would listen
+ */
+export const diagnose = async (args: ReadonlyArray<string>, isServing: boolean): Promise<ReadonlyArray<Finding>> => {
+  const machine = machineFindings(readMachine());
+  const settings = await checkSettings(args, bundledModels, isServing);
+  return [...machine, ...mlxFindings(await askForMlx(settings.binding)), ...settings.findings];
+};
