@@ -1,4 +1,4 @@
-/** The engine processes that this process has started. Asked in a way that every `ps` knows: macOS has no `--ppid`. */
+/** The engine processes that this process has started. Asked in a way that every `ps` knows, that of macOS too. */
 import { execFileSync } from "node:child_process";
 
 export const engineProcesses = (): ReadonlyArray<number> =>

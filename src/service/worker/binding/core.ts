@@ -43,6 +43,8 @@ export interface Core {
   readonly binding: "own" | "node-mlx";
   /** Of MLX itself. */
   readonly version: string;
+  /** Whether its kernels on this device read views and sum prefixes rightly: on a GPU MLX before 0.29.2 does not. */
+  readonly hasSoundKernels: boolean;
   readonly bool: Dtype;
   readonly uint8: Dtype;
   readonly int32: Dtype;

@@ -42,6 +42,7 @@ export const loadNodeMlx = (): Core => {
   const own: Pick<Core, (typeof added)[number]> = {
     binding: "node-mlx",
     version: "0.13.1",
+    hasSoundKernels: !metal.isAvailable(),
     addAt: (a, rows, columns, values) =>
       (a as NodeMlxTensor).at(rows, columns).add(typeof values === "number" ? core.full([rows.size], values) : values),
     gatherMm: core.blockSparseMM,
@@ -66,6 +67,7 @@ const added = [
   ...([
     "binding",
     "version",
+    "hasSoundKernels",
     "addAt",
     "gatherMm",
     "gatherQmm",

@@ -25,8 +25,8 @@ export const loadOwn = (files: OwnFiles = ownFiles): Core => {
     "git checkout binding/prebuilt brings it back",
   );
   assertLibraries(libraries);
-  const loaded = createRequire(import.meta.url)(addon) as Omit<Core, "binding">;
-  return Object.assign(loaded, { binding: "own" } as const);
+  const loaded = createRequire(import.meta.url)(addon) as Omit<Core, "binding" | "hasSoundKernels">;
+  return Object.assign(loaded, { binding: "own", hasSoundKernels: true } as const);
 };
 
 export const addonName = `${process.platform}-${process.arch}.node`;

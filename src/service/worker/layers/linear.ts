@@ -53,13 +53,22 @@ export const createSplitLinear = (
       : undefined;
   return (x) => {
     if (apart === undefined || x.size / inputs <= mostTokensInPieces || weights.adapters.inUse) {
-      return mx.split(whole(x), ends.slice(0, -1), -1);
+      return cutOutputs(whole(x), ends);
     }
     return apart.map(({ weight, offset }) => {
       const y = mx.matmul(x, weight);
       return offset === undefined ? y : mx.add(y, offset);
     });
   };
+};
+
+/**
+ * Results side by side, cut after these ends. MLX 0.13 takes a part of an array for one that lies together when it norms it
+ * on a GPU, and computes most of it wrongly: there each part is copied.
+ */
+export const cutOutputs = (y: Tensor, ends: ReadonlyArray<number>): ReadonlyArray<Tensor> => {
+  if (mx.hasSoundKernels) return mx.split(y, ends.slice(0, -1), -1);
+  return ends.map((end, index) => mx.take(y, mx.arange(ends[index - 1] ?? 0, end, 1, mx.int32), -1));
 };
 
 interface Layer {

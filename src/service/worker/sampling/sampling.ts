@@ -7,6 +7,7 @@
  */
 import { all, mx, type Tensor } from "../mlx.ts";
 import type { SequenceSampling } from "../protocol.ts";
+import { prefixSums } from "./prefix-sums.ts";
 import { uniform } from "./random.ts";
 
 export interface SamplingRow {
@@ -69,7 +70,7 @@ const column = (values: ReadonlyArray<number>): Tensor => mx.array([...values], 
 
 /** Inverts the cumulative distribution: the number of entries whose cumulative weight is not over the draw. */
 const invert = (weights: Tensor, draws: Tensor): Tensor => {
-  const cumulative = mx.cumsum(weights, -1);
+  const cumulative = prefixSums(weights);
   const [, size = 0] = weights.shape;
   const total = cumulative.index("...", mx.Slice(size - 1, size));
   const below = mx.lessEqual(cumulative, mx.multiply(draws, total)).astype(mx.int32);
@@ -93,7 +94,7 @@ const drawFiltered = (
   const candidates = topCandidates(logprobs, size);
   const sorted = mx.takeAlongAxis(logprobs, candidates, -1);
   const probabilities = mx.exp(sorted);
-  const before = mx.subtract(mx.cumsum(probabilities, -1), probabilities);
+  const before = mx.subtract(prefixSums(probabilities), probabilities);
   const best = sorted.index("...", mx.Slice(0, 1));
   const minLogprob = mx.add(
     best,
