@@ -1,34 +1,15 @@
 /** The Node entry over TLS, with a certificate of the test's own. */
-import { execFile } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
 import http from "node:http";
 import http2 from "node:http2";
 import https from "node:https";
 import type { AddressInfo } from "node:net";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { promisify } from "node:util";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import { assert, describe, it } from "vitest";
 import { ModelService } from "../../src/client/gen/mlxd/v1/model_service_pb.ts";
 import { isMlxdError } from "../../src/client/index.ts";
 import { createMlxdClient } from "../../src/client/node.ts";
-
-const createCertificate = async (): Promise<{ readonly key: Buffer; readonly cert: Buffer } | undefined> => {
-  const folder = await mkdtemp(join(tmpdir(), "mlxd-tls-"));
-  const [key, cert] = [join(folder, "key.pem"), join(folder, "cert.pem")];
-  const subject = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"];
-  const made = ["-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", cert, "-days", "2"];
-  try {
-    await promisify(execFile)("openssl", ["req", "-x509", ...made, ...subject]);
-    return { key: await readFile(key), cert: await readFile(cert) };
-  } catch {
-    return undefined;
-  } finally {
-    await rm(folder, { recursive: true, force: true });
-  }
-};
+import { createCertificate, noCertificate } from "../support/certificate.ts";
 
 const certificate = await createCertificate();
 
@@ -52,22 +33,24 @@ describe.each(["grpc", "connect", "connect-http1"] as const)("%s over TLS", (pro
   });
 
   it("trusts the authority that it was given, and no other", async (context) => {
-    if (!certificate) return context.skip("openssl is missing or makes no certificate");
+    if (!certificate) return context.skip(noCertificate);
+    const { key, cert } = certificate;
+    const identity = { key, cert };
     const server =
       protocol === "connect-http1"
-        ? https.createServer(certificate, handler)
-        : http2.createSecureServer(certificate, handler);
+        ? https.createServer(identity, handler)
+        : http2.createSecureServer(identity, handler);
     server.listen(0, "127.0.0.1");
     await once(server, "listening");
     const baseUrl = `https://127.0.0.1:${(server.address() as AddressInfo).port}`;
 
-    const trusting = createMlxdClient({ baseUrl, protocol, tls: { ca: certificate.cert } });
+    const trusting = createMlxdClient({ baseUrl, protocol, tls: { ca: certificate.ca } });
     const wary = createMlxdClient({ baseUrl, protocol, retry: false });
     try {
       assert.equal((await trusting.listModels())[0]?.id, "demo");
       const error = await wary.listModels().catch((reason: unknown) => reason);
       assert(isMlxdError(error, "CONNECTION"), String(error));
-      assert.include(error.message, "self-signed certificate");
+      assert.match(error.message, /unable to (verify|get).*certificate/);
     } finally {
       trusting.close();
       wary.close();
