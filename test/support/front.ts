@@ -17,10 +17,13 @@ export interface Front extends AsyncDisposable {
 export const startFront = async (serviceUrl: string, apiKey: string, certificate: Certificate): Promise<Front> => {
   let running = await listen(serviceUrl, apiKey, certificate, 0);
   const { port } = running;
-  const control = http.createServer(async (request, response) => {
-    if (request.url === "/kill") await running.kill();
-    if (request.url === "/start") running = await listen(serviceUrl, apiKey, certificate, port);
-    response.writeHead(200, { "access-control-allow-origin": "*" }).end();
+  const control = http.createServer((request, response) => {
+    const obey = async (): Promise<void> => {
+      if (request.url === "/kill") await running.kill();
+      if (request.url === "/start") running = await listen(serviceUrl, apiKey, certificate, port);
+      response.writeHead(200, { "access-control-allow-origin": "*" }).end();
+    };
+    obey().catch((error: unknown) => response.writeHead(500).end(String(error)));
   });
   control.listen(0, "127.0.0.1");
   await once(control, "listening");
@@ -74,7 +77,7 @@ const forward = (
   const sent = service.request({ ...endToEnd(request.headers), ":method": method, ":path": url, te: "trailers" });
   sent.on("error", () => response.stream?.close());
   sent.on("response", (headers) => response.writeHead(headers[":status"] ?? 502, endToEnd(headers)));
-  sent.on("trailers", (trailers) => response.addTrailers(endToEnd(trailers) as never));
+  sent.on("trailers", (trailers) => response.addTrailers(endToEnd(trailers)));
   sent.on("data", (data: Buffer) => {
     if (response.write(data)) return;
     sent.pause();
