@@ -1,7 +1,7 @@
 /** What `npm run build` writes, away from the checkout: it runs with Node alone, and holds nothing of the machine it was built on. */
-import { execFile, spawn } from "node:child_process";
+import { execFile, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
@@ -46,11 +46,11 @@ describe("the artefact", { timeout: 300_000 }, () => {
     run(join(artefact, "bin/mlxd"), args, { cwd: folder, env: { ...environment, ...more } });
 
   /** The service's address, and how to end it. */
-  const serve = async () => {
+  const serve = async (by: readonly string[] = [], more: Record<string, string> = {}) => {
     const [, start = ""] = await commands();
-    const child = spawn("sh", ["-c", `exec ${start}`], {
+    const child = spawn("sh", ["-c", `exec ${by.join(" ")} ${start}`], {
       cwd: folder,
-      env: environment,
+      env: { ...environment, ...more },
       stdio: ["ignore", "pipe", "inherit"],
     });
     const stop = async (): Promise<number | null> => {
@@ -82,6 +82,21 @@ describe("the artefact", { timeout: 300_000 }, () => {
       client.close();
       const told = await mlxd(["generate", "What is 2+2?", "--temperature", "0", "--server", service.url]);
       assert.include(told.stdout, "4");
+    } finally {
+      assert.equal(await service.stop(), 0);
+    }
+  });
+
+  it("serves as a user who may write nowhere in it", async (context) => {
+    if (process.getuid?.() !== 0) context.skip("only the superuser can start it as somebody else");
+    if (spawnSync("setpriv", ["--version"]).error !== undefined) context.skip("util-linux's setpriv is needed");
+    for (const path of [folder, artefact]) chmodSync(path, 0o755);
+    const nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs"];
+    const service = await serve(nobody, { HOME: "/nonexistent" });
+    try {
+      const client = createMlxdClient({ baseUrl: service.url });
+      assert.include((await client.generate("What is 2+2?", { temperature: 0 })).text, "4");
+      client.close();
     } finally {
       assert.equal(await service.stop(), 0);
     }
