@@ -13,6 +13,7 @@ const programs = {
   mlxd: "src/cli/main.ts",
   service: "src/service/main.ts",
   engine: "src/service/worker/main.ts",
+  "describe-mlx": "src/service/worker/describe.ts",
   "grammar-thread": "src/service/worker/constraints/grammar-thread.ts",
   "sandbox-lane": "src/service/sandbox/lane/main.ts",
   "sandbox-watchdog": "src/service/sandbox/lane/watchdog.ts",
