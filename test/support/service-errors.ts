@@ -31,6 +31,13 @@ const byTag: Record<errors.ServiceError["_tag"], ErrorCase> = {
     reason: "ROLE_MISSING",
     metadata: { tenant: "acme", needed: "models, admin", roles: "inference" },
   },
+  QuotaExceeded: {
+    error: new errors.QuotaExceeded({ tenant: "acme", limit: "requests_per_minute", value: 60, retryAfterMs: 1500 }),
+    code: Code.ResourceExhausted,
+    reason: "QUOTA",
+    metadata: { tenant: "acme", limit: "requests_per_minute", value: "60" },
+    retryAfterMs: 1500,
+  },
   InvalidField: {
     error: new errors.InvalidField({ violations: [{ field: "task.x", description: "7 is odd" }] }),
     code: Code.InvalidArgument,

@@ -6,6 +6,7 @@ import type { Openable } from "../config/access-schema.ts";
 import { watchFiles } from "../config/watch-files.ts";
 import { anonymous, type Caller, type Role, stranger } from "../domain/Caller.ts";
 import { type CredentialsInvalid, RoleMissing } from "../domain/errors.ts";
+import { Quotas } from "./Quotas.ts";
 import { type Evidence, Tenants } from "./Tenants.ts";
 
 /** What a call takes, where callers are asked who they are. */
@@ -28,6 +29,8 @@ export class Access extends Context.Service<
     readonly isAsking: () => boolean;
     /** Who calls, if it may. A plain function, as every call asks. */
     readonly admit: (needs: Needs, evidence: Evidence) => Promise<Admitted>;
+    /** Counts a call of a caller that was admitted against its tenant's limits. */
+    readonly begin: (caller: Caller) => ReturnType<Quotas["begin"]>;
     /** Reads the configuration anew. What is wrong with it is logged, and what held before still holds. */
     readonly reload: Effect.Effect<void>;
   }
@@ -37,6 +40,7 @@ export class Access extends Context.Service<
     Effect.gen(function* () {
       const config = yield* AccessConfig;
       let tenants = tenantsOf(config);
+      const quotas = new Quotas();
       const reload = config.reread.pipe(
         Effect.flatMap((now) => {
           const read = tenantsOf(now);
@@ -56,6 +60,7 @@ export class Access extends Context.Service<
       return Access.of({
         isAsking: () => tenants !== undefined,
         admit: (needs, evidence) => Promise.resolve(admit(tenants, needs, evidence)),
+        begin: ({ tenant }) => quotas.begin(tenant, tenants?.limitsOf(tenant) ?? {}, performance.now()),
         reload,
       });
     }),

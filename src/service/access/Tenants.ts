@@ -2,7 +2,7 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import { Result } from "effect";
 
-import type { AccessDeclaration, Openable, TenantDeclaration } from "../config/access-schema.ts";
+import type { AccessDeclaration, LimitsDeclaration, Openable, TenantDeclaration } from "../config/access-schema.ts";
 import type { Caller } from "../domain/Caller.ts";
 import { CredentialsInvalid } from "../domain/errors.ts";
 
@@ -51,6 +51,10 @@ export class Tenants {
 
   isOpen(surface: Openable): boolean {
     return this.#open.has(surface);
+  }
+
+  limitsOf(tenant: string): LimitsDeclaration {
+    return this.#declared.get(tenant)?.limits ?? {};
   }
 
   /** A key counts before a certificate: who shows a wrong one is refused, whatever else it shows. */

@@ -44,10 +44,19 @@ const Key = Schema.Struct({
 
 const Roles = Schema.Array(Schema.Literals(everyRole));
 
+const count = (maximum: number) => Schema.Int.check(Schema.isBetween({ minimum: 1, maximum }));
+
+const Limits = Schema.Struct({
+  concurrent_calls: Schema.optionalKey(count(100_000)),
+  requests_per_minute: Schema.optionalKey(count(10_000_000)),
+});
+export type LimitsDeclaration = typeof Limits.Type;
+
 const Tenant = Schema.Struct({
   roles: Roles,
   keys: Schema.optionalKey(Schema.Array(Key).check(Schema.isMaxLength(100))),
   certificates: Schema.optionalKey(Schema.Array(CertificateName).check(Schema.isMaxLength(100))),
+  limits: Schema.optionalKey(Limits),
 });
 export type TenantDeclaration = typeof Tenant.Type;
 

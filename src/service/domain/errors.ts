@@ -2,7 +2,7 @@
  * Everything that can go wrong and that a caller can react to. Each class holds data; its message is one sentence with
  * the received value and the bound. The code on the wire is decided in one table, rpc/error-table.ts.
  */
-import type { CredentialsInvalid, RoleMissing } from "./errors/access.ts";
+import type { CredentialsInvalid, QuotaExceeded, RoleMissing } from "./errors/access.ts";
 import type {
   ContextLengthExceeded,
   InvalidField,
@@ -76,6 +76,7 @@ export type LoadFailure =
 export type ServiceError =
   | CredentialsInvalid
   | RoleMissing
+  | QuotaExceeded
   | InvalidField
   | RequestMalformed
   | UnsupportedParameter

@@ -33,6 +33,7 @@ export const modelOfFailure = (error: ServiceError): string =>
 const outcomes = {
   CredentialsInvalid: "refused",
   RoleMissing: "refused",
+  QuotaExceeded: "refused",
   InvalidField: "refused",
   RequestMalformed: "refused",
   UnsupportedParameter: "refused",

@@ -12,6 +12,7 @@ export interface WireStatus {
 
 export const errorTable = {
   CredentialsInvalid: { code: Code.Unauthenticated, reason: "CREDENTIALS_INVALID" },
+  QuotaExceeded: { code: Code.ResourceExhausted, reason: "QUOTA" },
   RoleMissing: { code: Code.PermissionDenied, reason: "ROLE_MISSING" },
   InvalidField: { code: Code.InvalidArgument, reason: "INVALID_FIELD" },
   RequestMalformed: { code: Code.InvalidArgument, reason: "MALFORMED_REQUEST" },

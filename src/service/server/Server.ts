@@ -41,7 +41,8 @@ export class Server extends Context.Service<
       const config = yield* ServerConfig;
       const drain = yield* Drain;
       const health = yield* Health;
-      const { admit, isAsking } = yield* Access;
+      const access = yield* Access;
+      const { admit, isAsking } = access;
       yield* assertMeant(config, isAsking());
       yield* Effect.forEach(warningsOf(config, isAsking()), (warning) => Effect.logWarning(warning));
       const { cutAll } = yield* Calls;
@@ -52,7 +53,7 @@ export class Server extends Context.Service<
           readMaxBytes,
           acceptCompression,
           jsonOptions,
-          requestGate: createRequestGate({ isDraining: drain.isDraining, admit, maxMessageBytes: readMaxBytes }),
+          requestGate: createRequestGate({ isDraining: drain.isDraining, access, maxMessageBytes: readMaxBytes }),
         });
       const api = createRouter(config.maxMessageBytes);
       addApi(api);

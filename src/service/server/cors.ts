@@ -13,7 +13,15 @@ export interface CorsOptions {
 
 const preflightMaxAgeS = 7200;
 
-const exposedHeaders = [...cors.exposedHeaders, "Grpc-Retry-Pushback-Ms", "Retry-After", requestIdHeader].join(", ");
+const rateHeaders = ["limit", "remaining", "reset"].map((what) => `x-ratelimit-${what}-requests`);
+
+const exposedHeaders = [
+  ...cors.exposedHeaders,
+  "Grpc-Retry-Pushback-Ms",
+  "Retry-After",
+  requestIdHeader,
+  ...rateHeaders,
+].join(", ");
 
 /**
  * What proxies and tracing of a page bring along, whether or not the service itself reads it. They are named, as a star

@@ -15,23 +15,34 @@ import { reflectionServices } from "./reflection-service.ts";
 
 export interface RequestGateOptions {
   readonly isDraining: () => boolean;
-  readonly admit: Access["Service"]["admit"];
+  readonly access: Pick<Access["Service"], "admit" | "begin">;
   readonly maxMessageBytes: number;
 }
 
 /** While draining, only health is answered: it has to say so. */
 export const createRequestGate =
-  ({ isDraining, admit, maxMessageBytes }: RequestGateOptions) =>
+  ({ isDraining, access, maxMessageBytes }: RequestGateOptions) =>
   async (context: HandlerContext): Promise<void> => {
     if (isDraining() && context.service.typeName !== Health.typeName) {
       throw connectErrorFrom(wireErrorFrom(new Draining({ retryAfterMs: drainingRetryAfterMs })));
     }
-    const admitted = await admit(needsOf(context), context.values.get(evidenceOf));
+    const admitted = await access.admit(needsOf(context), context.values.get(evidenceOf));
     if (Result.isFailure(admitted)) throw connectErrorFrom(wireErrorFrom(admitted.failure));
+    countCall(context, access.begin(admitted.success));
     context.values.set(callerOf, admitted.success);
     context.values.get(announceHeader)(context.responseHeader);
     explainLibraryErrors(context, maxMessageBytes);
   };
+
+/** Tells the caller what it has left, and lets the call count until it is over. */
+const countCall = ({ responseHeader, signal }: HandlerContext, begun: ReturnType<Access["Service"]["begin"]>): void => {
+  const { headers } = Result.isSuccess(begun) ? begun.success : begun.failure;
+  for (const [name, value] of Object.entries(headers)) responseHeader.set(name, value);
+  if (Result.isFailure(begun)) throw connectErrorFrom(wireErrorFrom(begun.failure.error));
+  const { end } = begun.success;
+  if (signal.aborted) end();
+  else signal.addEventListener("abort", end, { once: true });
+};
 
 /** What each RPC takes that this server answers, those of the API and the standard ones. */
 const needsOf = ({ service, method }: Pick<HandlerContext, "service" | "method">): Needs => {

@@ -1,4 +1,4 @@
-/** A caller is not known, or may not do what it asks for. */
+/** A caller is not known, may not do what it asks for, or has no more of it left. */
 import { Schema } from "effect";
 
 /** The call does not say who makes it, or not in a way that counts. */
@@ -21,5 +21,18 @@ export class RoleMissing extends Schema.TaggedError<RoleMissing>()("RoleMissing"
   override get message(): string {
     const has = this.roles.length === 0 ? "no role" : `the role ${this.roles.join(", ")}`;
     return `this takes the role ${this.needed.join(" or ")}; tenant "${this.tenant}" has ${has} here`;
+  }
+}
+
+/** The tenant has used up what it may. */
+export class QuotaExceeded extends Schema.TaggedError<QuotaExceeded>()("QuotaExceeded", {
+  tenant: Schema.String,
+  limit: Schema.Literals(["concurrent_calls", "requests_per_minute"]),
+  value: Schema.Number,
+  retryAfterMs: Schema.Number,
+}) {
+  override get message(): string {
+    const may = { concurrent_calls: "calls at once", requests_per_minute: "requests a minute" }[this.limit];
+    return `tenant "${this.tenant}" may make ${this.value} ${may}; try again in ${this.retryAfterMs} ms`;
   }
 }

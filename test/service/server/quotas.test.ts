@@ -1,0 +1,97 @@
+/** Limits of tenants as their callers meet them. */
+import { Code, createClient, type Interceptor } from "@connectrpc/connect";
+import { createConnectTransport, createGrpcTransport } from "@connectrpc/connect-node";
+import { Effect, Stream } from "effect";
+import { assert, describe, it } from "vitest";
+
+import { Health } from "../../../src/client/gen/grpc/health/v1/health_pb.ts";
+import { GenerationService } from "../../../src/client/gen/mlxd/v1/generation_service_pb.ts";
+import type { LimitsDeclaration } from "../../../src/service/config/access-schema.ts";
+import { apiKey, bearer, storedKey } from "../../support/api-key.ts";
+import { requestHttp1 } from "../../support/raw-http.ts";
+import { started } from "../../support/scripted-generations.ts";
+import { startTestServer, type TestServerOptions } from "../../support/test-server.ts";
+import { detailsOf, errorOf } from "../../support/wire-error.ts";
+
+const start = (limits: LimitsDeclaration, options: TestServerOptions = {}) =>
+  startTestServer({
+    ...options,
+    access: {
+      tenants: {
+        acme: { roles: ["inference"], keys: [storedKey("a"), storedKey("b")], limits },
+        other: { roles: ["inference"], keys: [storedKey("o")] },
+      },
+    },
+  });
+
+const as =
+  (id: string): Interceptor =>
+  (next) =>
+  (call) => {
+    call.header.set("authorization", `Bearer ${apiKey(id)}`);
+    return next(call);
+  };
+const task = { task: { input: { case: "prompt" as const, value: "x" } } };
+const protocols = [
+  ["gRPC", createGrpcTransport],
+  ["Connect", (options: { baseUrl: string; interceptors: Interceptor[] }) =>
+    createConnectTransport({ ...options, httpVersion: "1.1" })],
+] as const;
+
+describe.each(protocols)("over %s", (_name, createTransport) => {
+  const client = (baseUrl: string, id: string) =>
+    createClient(GenerationService, createTransport({ baseUrl, interceptors: [as(id)] }));
+
+  it("a request over the limit is refused, whatever key of the tenant it comes with", async () => {
+    await using server = await start({ requests_per_minute: 2 });
+    const heard: string[] = [];
+    const note = (header: Headers) => void heard.push(header.get("x-ratelimit-remaining-requests") ?? "none");
+    await client(server.url, "a").generate(task, { onHeader: note });
+    await client(server.url, "b").generate(task, { onHeader: note });
+    assert.deepEqual(heard, ["1", "0"]);
+    const error = await errorOf(client(server.url, "b").generate(task));
+    assert.equal(error.code, Code.ResourceExhausted);
+    const { info, retry } = detailsOf(error);
+    assert.deepInclude(info, { reason: "QUOTA" });
+    assert.deepInclude(info?.metadata, { tenant: "acme", limit: "requests_per_minute", value: "2" });
+    assert.isAbove(Number(retry?.retryDelay?.seconds), 0);
+    assert.equal(error.metadata.get("x-ratelimit-remaining-requests"), "0");
+    await client(server.url, "o").generate(task);
+  });
+
+  it("a place is free again when its call has ended, however it ended", async () => {
+    await using server = await start(
+      { concurrent_calls: 1 },
+      { stream: () => Stream.concat(Stream.make(started), Stream.never), run: () => Effect.die(new Error("a bug")) },
+    );
+    const leaving = new AbortController();
+    const stream = client(server.url, "a").streamGenerate(task, { signal: leaving.signal })[Symbol.asyncIterator]();
+    await stream.next();
+    assert.deepInclude(detailsOf(await errorOf(client(server.url, "a").generate(task))).info?.metadata, {
+      limit: "concurrent_calls",
+    });
+    leaving.abort();
+    await errorOf(stream.next());
+    const giveUpAt = Date.now() + 30_000;
+    for (;;) {
+      const { code } = await errorOf(client(server.url, "a").generate(task));
+      if (code === Code.Internal) break;
+      if (Date.now() > giveUpAt) assert.fail("the place was not given back");
+    }
+    assert.equal((await errorOf(client(server.url, "a").generate(task))).code, Code.Internal);
+  });
+});
+
+it("pages may read what is left, and health does not count", async () => {
+  await using server = await start({ requests_per_minute: 1 }, { config: { corsOrigins: ["https://page.example"] } });
+  const health = createClient(Health, createGrpcTransport({ baseUrl: server.url, interceptors: [as("a")] }));
+  for (let call = 0; call < 3; call++) await health.check({});
+  const { status, headers } = await requestHttp1(server.port, {
+    path: "/mlxd.v1.GenerationService/Generate",
+    headers: { "content-type": "application/json", origin: "https://page.example", ...bearer("a") },
+    body: '{"task":{"prompt":"x"}}',
+  });
+  assert.equal(status, 200);
+  assert.equal(headers["x-ratelimit-limit-requests"], "1");
+  assert.include(headers["access-control-expose-headers"], "x-ratelimit-remaining-requests");
+});
