@@ -1,5 +1,5 @@
 /** Keys as the command makes them and sends them. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, assert, beforeAll, describe, it } from "vitest";
@@ -32,6 +32,19 @@ describe("mlxd key", () => {
     assert.notEqual(key, made.key);
     assert.match(stdout, /\{ id: ci, hash: "sha256:[0-9a-f]{64}" \}/);
     assert.notInclude(stdout.replace(key, ""), key);
+  });
+
+  it("writes it into a new file, which only its user may read, and never into another one", async () => {
+    const path = join(folder, "new.key");
+    const { stdout } = await runCommand(["key", "new", "ci", "--out", path]);
+    assert.match(stdout, /^\{ id: ci, hash: "sha256:[0-9a-f]{64}" \}\n$/);
+    assert.equal(statSync(path).mode & 0o777, 0o600);
+    const key = readFileSync(path, "utf8");
+    assert.notInclude(stdout, key.trim());
+    const again = await runCommand(["key", "new", "ci", "--out", path]);
+    assert.deepEqual([again.exitCode, again.stdout], [1, ""]);
+    assert.include(again.stderr, "the key file cannot be made (EEXIST)");
+    assert.equal(readFileSync(path, "utf8"), key);
   });
 
   it("tells the hash of a key that there is", async () => {

@@ -1,6 +1,7 @@
 import { createHash, randomBytes } from "node:crypto";
+import { writeFile } from "node:fs/promises";
 import { InvalidArgumentError } from "@commander-js/extra-typings";
-import { CalledWrongly } from "../failures.ts";
+import { CalledWrongly, CommandFailed } from "../failures.ts";
 import { json } from "../options.ts";
 import { print, printJson } from "../print.ts";
 import { examples, type Program } from "../program.ts";
@@ -17,10 +18,18 @@ export const addKey = (mlxd: Program): void => {
     .command("new")
     .description("Makes a key. It is told this once; the service is given its hash alone.")
     .argument("[id]", "by which the log will call it", keyId, "default")
+    .option(
+      "--out <path>",
+      "write the key into this new file, which only you may read, and print what mlxd.yaml is told",
+    )
     .addOption(json)
-    .addHelpText("after", examples("mlxd key new ci", "mlxd key new ci --json | jq -r .key > ci.key"))
-    .action((id, _, command) => {
+    .addHelpText("after", examples("mlxd key new ci", "mlxd key new ci --out ci.key"))
+    .action(async (id, { out }, command) => {
       const made = `mlxd_${randomBytes(32).toString("base64url")}`;
+      if (out !== undefined) {
+        await writeKey(out, made);
+        return print(declaration({ id, hash: hashOf(made) }));
+      }
       printKey({ id, key: made, hash: hashOf(made) }, command.optsWithGlobals().json);
     });
   key
@@ -48,10 +57,17 @@ interface Key {
 const printKey = ({ id, key, hash }: Key, isJson: boolean | undefined): void => {
   if (isJson === true) return printJson({ id, key, hash });
   if (key !== undefined) print(`key, for its owner:     ${key}`);
-  print(`hash, for mlxd.yaml:    { id: ${id}, hash: "${hash}" }`);
+  print(`hash, for mlxd.yaml:    ${declaration({ id, hash })}`);
 };
 
 /** As `access.tenants.TENANT.keys` of mlxd.yaml has it. */
+const declaration = ({ id, hash }: Key): string => `{ id: ${id}, hash: "${hash}" }`;
+
+const writeKey = (path: string, key: string): Promise<void> =>
+  writeFile(path, `${key}\n`, { flag: "wx", mode: 0o600 }).catch(({ code, message }: NodeJS.ErrnoException) => {
+    throw new CommandFailed(`the key file cannot be made (${code ?? message})`);
+  });
+
 const hashOf = (key: string): string => `sha256:${createHash("sha256").update(key).digest("hex")}`;
 
 const keyId = (text: string): string => {

@@ -34,8 +34,11 @@ const as =
 const task = { task: { input: { case: "prompt" as const, value: "x" } } };
 const protocols = [
   ["gRPC", createGrpcTransport],
-  ["Connect", (options: { baseUrl: string; interceptors: Interceptor[] }) =>
-    createConnectTransport({ ...options, httpVersion: "1.1" })],
+  [
+    "Connect",
+    (options: { baseUrl: string; interceptors: Interceptor[] }) =>
+      createConnectTransport({ ...options, httpVersion: "1.1" }),
+  ],
 ] as const;
 
 describe.each(protocols)("over %s", (_name, createTransport) => {

@@ -152,7 +152,8 @@ export const ErrorReason = {
   QUEUE_FULL: 12,
 
   /**
-   * RESOURCE_EXHAUSTED: over the caller's quota. With RetryInfo.
+   * RESOURCE_EXHAUSTED: over a limit of the caller's tenant. Metadata: tenant, limit (concurrent_calls or
+   * requests_per_minute), value (of the limit). With RetryInfo.
    *
    * @generated from enum value: ERROR_REASON_QUOTA = 13;
    */
