@@ -1,4 +1,4 @@
-/** The interface between the pipeline and whatever computes tokens. */
+/** The port below the pipeline: what engines are asked for, what they report, and how drivers start them. */
 import { Context, type Effect, type Scope, type Stream } from "effect";
 
 import type {
@@ -42,66 +42,66 @@ import {
   type WorkerMemory,
 } from "../worker/protocol.ts";
 
-/** What a token engine is asked for. */
+/** A request to an engine that takes tokens. */
 export interface TokenRequest {
-  /** Unique among the running ones; names the generation in logs. */
+  /** Unique among the running requests. It names the generation in logs. */
   readonly id: string;
   readonly promptTokenIds: ReadonlyArray<number>;
   readonly parameters: EffectiveParameters;
   readonly logitBias: ReadonlyArray<LogitBias>;
-  /** Alternatives to tell beside each token's logprob; undefined: no logprobs. */
+  /** Number of alternatives to report with each token's logprob; undefined for no logprobs. */
   readonly topLogprobs: number | undefined;
-  /** Whether to tell the prompt's logprobs, with as many alternatives. */
+  /** Whether to report logprobs of the prompt, with as many alternatives. */
   readonly promptLogprobs: boolean;
   readonly reasoningLimit: ReasoningLimit | undefined;
   readonly constraint?: SequenceConstraint;
-  /** From admission on; then the partial result ends with `time-budget`. */
+  /** Counted from admission. After it the generation ends with what it has and the reason `time-budget`. */
   readonly timeBudgetMs: number | undefined;
   readonly scheduling: SequenceScheduling;
   readonly cache: CachePolicy;
-  /** Applied to this request alone. */
+  /** The LoRA adapter of this request. */
   readonly adapter: AdapterFacts | undefined;
-  /** Nothing of it goes out before its end, so that it can be computed once more where a process dies; @default false */
+  /** Whether output is delivered only at the end, so that the request can be replayed if a process dies. @default false */
   readonly whole?: boolean;
 }
 
-/** The same with how its tokens are read as text. */
+/** A token request with the rules for reading its tokens as text. */
 export interface EngineRequest extends TokenRequest {
-  /** End-of-sequence tokens among `parameters.stopTokenIds`: they decide which finish reason is told. */
+  /** The end-of-sequence tokens among `parameters.stopTokenIds`. They decide the finish reason. */
   readonly eosTokenIds: ReadonlyArray<number>;
   readonly includeStopInOutput: boolean;
-  /** What becomes of `parameters.stopSequences`. @default they stop wherever they stand */
+  /** How each of `parameters.stopSequences` is treated. @default each stops the output anywhere in the text */
   readonly stops?: ReadonlyArray<StopText>;
-  /** What the output consists of beside text. */
+  /** How reasoning and tool calls are read out of the output. */
   readonly reading: OutputReading;
-  /** Whether output that fills the context ends with `context-length` rather than `max-output-tokens`. */
+  /** Whether the output limit is the end of the context: the finish reason is then `context-length`. */
   readonly fillsContext: boolean;
 }
 
-/** A text of which the vector is wanted. */
+/** A text to embed. */
 export interface EngineEmbedding extends EmbeddingRequest {
   readonly promptTokenIds: ReadonlyArray<number>;
   readonly scheduling: SequenceScheduling;
 }
 
-/** What a token engine tells of one generation. */
+/** What a token engine reports of one generation. */
 export type TokenEvent =
-  /** It took the request in; told once more where it is computed once more. */
+  /** The request was admitted; reported again after each replay on another process. */
   | { readonly type: "admitted"; readonly cachedPromptTokens: number }
-  /** Once, before any token, if asked for: one for each token of the prompt, undefined for the first. */
+  /** If requested: once, before any token. One entry for each prompt token; the first one is undefined. */
   | { readonly type: "prompt"; readonly logprobs: ReadonlyArray<TokenLogprobs | undefined> }
   | {
       readonly type: "token";
       readonly tokenId: number;
-      /** If asked for. */
+      /** Undefined unless requested. */
       readonly logprobs: TokenLogprobs | undefined;
-      /** Tokens that were drafted since the token before, and whether this is one of them; undefined: none. */
+      /** Tokens drafted since the previous token, and whether this one was accepted from a draft; undefined if none were. */
       readonly drafts: DraftCounts | undefined;
     }
   /** The last. */
   | { readonly type: "finished"; readonly reason: TokensEnd };
 
-/** Why an engine writes no more. */
+/** Why an engine stopped generating. */
 export type TokensEnd =
   | "stop-token"
   | "constraint-complete"
@@ -115,40 +115,40 @@ interface DraftCounts {
   readonly accepted: number;
 }
 
-/** The engine took the request in; sent once. */
+/** The engine admitted the request. Sent once. */
 interface EngineAdmitted {
   readonly type: "admitted";
   readonly cachedPromptTokens: number;
-  /** Told by an engine that makes the prompt itself. */
+  /** Reported by an engine that makes the prompt itself. */
   readonly promptTokens?: number;
 }
 
-/** The prompt's logprobs, if asked for: once, before any output. */
+/** The prompt's logprobs, if requested. Sent once, before any output. */
 interface EnginePrompt {
   readonly type: "prompt";
   readonly tokens: ReadonlyArray<TokenLogprob>;
 }
 
-/** What one step of the engine brought. */
+/** The output of one step. */
 interface EngineOutput {
   readonly type: "output";
   /** Whole code points; empty while a character or a stop sequence is incomplete. */
   readonly text: string;
   readonly reasoning: string;
   readonly toolCalls: ReadonlyArray<ToolCallDelta>;
-  /** Output tokens that it brings, whether or not their ids are known. */
+  /** Number of output tokens in this event, whether or not their ids are known. */
   readonly tokens: number;
-  /** How many of `tokenIds` are reasoning, without those that open and close it. */
+  /** How many of the tokens are reasoning, without the markers that open and close it. */
   readonly reasoningTokens: number;
-  /** The ids of its tokens; none where the engine does not tell them. */
+  /** The ids of the tokens; empty if the engine does not report them. */
   readonly tokenIds: ReadonlyArray<number>;
-  /** Tokens that were drafted since the event before, and how many of this event's were; undefined: none. */
+  /** Tokens drafted since the previous event, and how many of this event's were accepted; undefined if none were. */
   readonly drafts?: DraftCounts;
-  /** One for each token, if asked for. */
+  /** One for each token, if requested. */
   readonly logprobs: ReadonlyArray<TokenLogprob>;
 }
 
-/** The output is complete; the last event. */
+/** The output is complete. The last event. */
 interface EngineFinished {
   readonly type: "finished";
   readonly reason: FinishReason;
@@ -158,7 +158,7 @@ interface EngineFinished {
 }
 
 export type EngineEvent = EngineAdmitted | EnginePrompt | EngineOutput | EngineFinished;
-/** `InvalidField`: the constraint cannot be held to with this model's vocabulary. */
+/** `InvalidField`: the constraint cannot be satisfied with this model's vocabulary. */
 export type EngineFailure =
   | AdapterBroken
   | EngineFault
@@ -169,22 +169,22 @@ export type EngineFailure =
   | ModelUnloaded;
 
 /**
- * Why an engine is given up: with this checkpoint, or on this machine as it is now, it does not run; or the checkpoint is
- * another one by now.
+ * Why an engine is given up: it does not run with this checkpoint, or on this machine in its current state, or the
+ * checkpoint has changed.
  */
 export type EngineFault = ModelBroken | ModelChanged | EngineStartFailed | EngineUnavailable | OutOfMemory;
 
-/** `restarting`: there is no process that takes requests. `stalled`: there is one, and it delivers nothing. */
+/** `restarting`: no process takes requests. `stalled`: a process takes requests but delivers nothing. */
 export type EngineHealth = "serving" | "restarting" | "stalled";
 
 export { noMemory };
 
-/** What an engine computes with, as it says itself. */
+/** What an engine computes with, as the engine reports it. */
 export interface EngineBackend {
   readonly version: string;
-  /** How it is called; empty where there is one way only. */
+  /** The binding through which it is called; empty if there is only one. */
   readonly binding: string;
-  /** Why it is called that way. */
+  /** Why that binding was chosen. */
   readonly reason: string;
 }
 
@@ -202,38 +202,38 @@ export const takenBytes = ({ device, residentBytes, mlxActiveBytes, mlxCacheByte
   device === "metal" ? Math.max(residentBytes, mlxActiveBytes + mlxCacheBytes) : residentBytes;
 
 export interface EngineStatus extends EngineMemory {
-  /** Undefined before its first process has said it. */
+  /** Undefined until its first process has reported it. */
   readonly device: EngineDevice | undefined;
   readonly backend: EngineBackend | undefined;
   readonly restarts: number;
 }
 
-/** What every loaded model has, whatever it takes. */
+/** What loaded models of both kinds have. */
 interface LoadedModel {
-  /** Ends a request early: it finishes with `cancelled`. False when none of that id runs. */
+  /** Ends a request early, with the reason `cancelled`. False if no request of that id runs. */
   readonly cancel: (id: string) => Effect.Effect<boolean>;
-  /** As it is now, and each change. `serving` means that tokens arrive. */
+  /** The current health and each change. `serving` means that tokens arrive. */
   readonly health: Stream.Stream<EngineHealth>;
-  /** Succeeds when the engine has been given up: from then on it fails every request with the same. Its scope has to be closed. */
+  /** Succeeds when the engine is given up. It then fails every request with this fault, and its scope has to be closed. */
   readonly failure: Effect.Effect<EngineFault>;
   readonly status: Effect.Effect<EngineStatus>;
 }
 
-/** What a driver starts: a loaded model that takes tokens and gives tokens. */
+/** What a token driver starts: a loaded model that takes token ids and reports token ids. */
 export interface TokenEngine extends LoadedModel {
   /**
    * Runs a request to its end. Events go to `onEvent` as they come, which is a callback and not a Stream because every token
-   * of every caller passes here. Where it returns true the output is complete: the sequence is dropped, nothing more is
-   * told, and the Effect succeeds. Interruption drops the sequence in the engine's next step.
+   * of every caller passes here. If it returns true the output is complete: the engine drops the sequence, reports nothing
+   * more, and the Effect succeeds. Interruption drops the sequence in the engine's next step.
    */
   readonly generate: (
     request: TokenRequest,
     onEvent: (event: TokenEvent) => boolean,
   ) => Effect.Effect<void, EngineFailure>;
   /**
-   * The vector of a text. Interruption drops it in the engine's next step.
+   * Computes the vector of a text. Interruption drops it in the engine's next step.
    *
-   * @param onAdmitted called when the engine begins with it
+   * @param onAdmitted called when the engine admits it
    */
   readonly embed: (request: EngineEmbedding, onAdmitted?: () => void) => Effect.Effect<Float32Array, EngineFailure>;
 }
@@ -251,32 +251,32 @@ export interface Engine extends Omit<TokenEngine, "generate"> {
   ) => Effect.Effect<void, EngineFailure>;
 }
 
-/** What is asked of an engine that makes the prompt itself. */
+/** A request to an engine that takes conversations. */
 export interface ConversationRequest {
-  /** Unique among the running ones; names the generation in logs. */
+  /** Unique among the running requests. It names the generation in logs. */
   readonly id: string;
   readonly input: Exclude<GenerationInput, { readonly type: "tokens" }>;
   readonly parameters: EffectiveParameters;
   readonly reasoning: ReasoningOptions;
   readonly constraint: OutputConstraint | undefined;
-  /** From admission on; then the partial result ends with `time-budget`. */
+  /** Counted from admission. After it the generation ends with what it has and the reason `time-budget`. */
   readonly timeBudgetMs: number | undefined;
   readonly scheduling: SequenceScheduling;
 }
 
-/** A loaded model that takes conversations: it makes the prompt, and tells text, reasoning and calls apart. */
+/** A loaded model that takes conversations. It makes the prompt itself, and separates text, reasoning and tool calls. */
 export interface ConversationEngine extends LoadedModel {
-  /** As `Engine.generate`; its first event tells what the prompt took. */
+  /** As `Engine.generate`. The `admitted` event has the number of prompt tokens. */
   readonly converse: (
     request: ConversationRequest,
     onEvent: (event: EngineEvent) => void,
   ) => Effect.Effect<void, EngineFailure>;
 }
 
-/** Whether tokens are computed ahead of their turn, and by what; it changes no output. */
+/** Whether tokens are drafted (speculative decoding), and by what. It does not change the output. */
 export interface Drafting {
   readonly allowed: boolean;
-  /** Folder of a model that drafts, absolute; undefined: the sequence itself alone. */
+  /** Absolute path of the draft model's folder; undefined for prompt lookup only. */
   readonly directory: string | undefined;
 }
 
@@ -285,13 +285,13 @@ export interface Drafting {
  * back.
  */
 export interface Driver {
-  /** Of what its engines compute with, as this build has it: known before one has started. */
+  /** Version of the library that its engines compute with, as this build has it. */
   readonly version: string;
   /**
-   * Ready when its model is loaded and has agreed with itself.
+   * Completes when the model is loaded and has passed its self-check.
    *
-   * @param unchanged fails where the files are not those of the facts any more. It is asked before and after every
-   *   process reads them, so that none serves others.
+   * @param unchanged fails if the files no longer match the facts. It is run before and after each process reads the files,
+   *   so that no process serves other files.
    * @param reservedBytes of the memory budget, for this engine
    */
   readonly start: (
@@ -306,11 +306,11 @@ export interface Driver {
 /** Starts engines of one kind that take conversations. No file of their models is read here. */
 export interface ConversationDriver {
   readonly version: string;
-  /** What its models can do; nothing here computes embeddings or applies adapters for them. */
+  /** What its models can do. Embeddings and adapters are not supported for them. */
   readonly capabilities: ModelCapabilities;
-  /** What of a task its engines heed, beside what is asked. Anything else is refused by its field. */
+  /** The task options that its engines support. Any other option is refused by its field. */
   readonly options: ReadonlySet<ConversationOption>;
-  /** Ready when it takes conversations. `source` of the model is its name at the engine. The scope owns what it holds. */
+  /** Completes when the engine takes conversations. The model's `source` is its name at the engine. The scope owns what it holds. */
   readonly start: (model: ServedModel) => Effect.Effect<ConversationEngine, EngineFault, Scope.Scope>;
 }
 
@@ -318,11 +318,11 @@ export interface ConversationDriver {
 export class Engines extends Context.Service<
   Engines,
   {
-    /** Starts the engine of a model that takes tokens, by the driver that its facts name; its output is read as text. */
+    /** Starts the engine of a model that takes tokens, with the driver that its facts name. Its output is read as text. */
     readonly start: (...model: Parameters<Driver["start"]>) => Effect.Effect<Engine, EngineFault, Scope.Scope>;
-    /** Those whose engines take conversations, by the canonical name of the engine. */
+    /** The drivers of engines that take conversations, by the engine's canonical name. */
     readonly conversations: Readonly<Record<string, ConversationDriver>>;
-    /** Empty for an engine without a driver. */
+    /** Version of the library that the engine computes with; empty for an engine without a driver. */
     readonly versionOf: (engine: string) => string;
   }
 >()("mlxd/engine/Engines") {}

@@ -1,6 +1,5 @@
 /**
- * The tokens of one generation as events: what every driver shares whose engine writes tokens. It decodes them, tells text,
- * reasoning and calls apart, and finds stop sequences.
+ * Reads the tokens of one generation: decodes them, separates text, reasoning and tool calls, and finds stop sequences.
  */
 import type { OutputWarning, StopMatch } from "../domain/generation.ts";
 import { OutputReader, type OutputStep } from "../output/OutputReader.ts";
@@ -14,7 +13,7 @@ type Output = Extract<EngineEvent, { type: "output" }>;
 type Finished = Extract<EngineEvent, { type: "finished" }>;
 
 export class TokenReader {
-  /** Told at the end. */
+  /** Reported with the `finished` event. */
   cachedPromptTokens = 0;
   private lastTokenId = -1;
   private readonly request: EngineRequest;
@@ -22,7 +21,7 @@ export class TokenReader {
   private readonly emit: (event: EngineEvent) => void;
   private readonly detokenizer: ReturnType<typeof createDetokenizer>;
   private readonly reader: OutputReader;
-  /** Special tokens that were left out of the text. */
+  /** Special tokens that were removed from the text. */
   private readonly leftOut = new Set<string>();
 
   constructor(request: EngineRequest, vocabulary: Vocabulary, emit: (event: EngineEvent) => void) {
@@ -39,14 +38,14 @@ export class TokenReader {
       if (this.reader.watches(piece)) return asToken(piece);
       if (reading.verbatim === true) return piece;
       if (markers.has(piece)) return reading.spelled === true ? piece : asToken(piece);
-      // An end that the task wants to go on after is no surprise, and of reasoning nothing is told.
+      // No warning for an end that the task ignores (`ignore_eos`), nor for special tokens within reasoning.
       const isAskedFor = request.eosTokenIds.includes(tokenId) || this.reader.inReasoning;
       if (!isAskedFor) this.leftOut.add(piece);
       return "";
     });
   }
 
-  /** Takes a token in; true when the output ends with it, by a stop sequence or at the turn of somebody else. */
+  /** Reads a token. True if the output ends with it, by a stop sequence or because the model began another role's turn. */
   push(tokenId: number, told: Pick<Output, "logprobs" | "drafts">): boolean {
     const ends = this.request.parameters.stopTokenIds.includes(tokenId);
     const wasReasoning = this.reader.inReasoning;
@@ -61,7 +60,7 @@ export class TokenReader {
     return this.stop(step);
   }
 
-  /** The engine writes no more: what was held back goes out, and may still complete a stop sequence. */
+  /** Ends the output: text that was held back is emitted, and may still complete a stop sequence. */
   end(reason: TokensEnd): void {
     const step = this.reader.end(this.detokenizer.flush(), reason === "stop-token" ? this.endingToken : undefined);
     if (step.text !== "" || step.reasoning !== "" || step.toolCalls.length > 0) this.emitOutput(step, noTokens);
@@ -86,7 +85,7 @@ export class TokenReader {
     }
   }
 
-  /** The last token as it is spelled, where a stop sequence has it. */
+  /** The text of the last token, if a stop sequence contains it. */
   private get endingToken(): string | undefined {
     const piece = this.vocabulary.piece(this.lastTokenId) ?? "";
     return this.vocabulary.isSpecial(this.lastTokenId) && this.reader.watches(piece) ? piece : undefined;
@@ -98,7 +97,7 @@ export class TokenReader {
 
   private stop({ stopped, ownTurn }: OutputStep): boolean {
     if (stopped === undefined) return false;
-    // A model that called tools may go on with what they could answer.
+    // After its calls a model may go on and invent their results.
     if (!ownTurn && this.reader.calls > 0) this.finish("tool-calls", undefined);
     else this.finish("stop-sequence", { type: "stop-sequence", text: stopped });
     return true;

@@ -15,7 +15,7 @@ export const layer: Layer.Layer<Engines, never, EngineConfig> = Layer.effect(
 
 type Named<D> = Readonly<Record<string, D>>;
 
-/** Leaves each model to the driver of its engine. */
+/** Starts each model with the driver of its engine. */
 export const enginesOf = (tokens: Named<Driver>, conversations: Named<ConversationDriver>): Engines["Service"] =>
   Engines.of({
     start: (facts, vocabulary, ...rest) => {

@@ -1,4 +1,4 @@
-/** A token engine whose output is read with its model's vocabulary: what drivers need not do. */
+/** Makes an engine of a token engine: reads its tokens with the model's vocabulary, so that drivers need not. */
 import { Effect } from "effect";
 
 import type { Vocabulary } from "../prompt/Vocabulary.ts";
@@ -12,7 +12,7 @@ export const readingEngine = (engine: TokenEngine, vocabulary: Vocabulary): Engi
     Effect.suspend(() => engine.generate(request, readOutput(request, vocabulary, onEvent))),
 });
 
-/** Takes the events of one generation in. Returns whether the output is complete, by a stop sequence or another one's turn. */
+/** Reads the events of one generation. Returns true if the output is complete, by a stop sequence or another role's turn. */
 export const readOutput = (
   request: EngineRequest,
   vocabulary: Vocabulary,
@@ -24,7 +24,7 @@ export const readOutput = (
     switch (event.type) {
       case "admitted":
         reader.cachedPromptTokens = event.cachedPromptTokens;
-        // Whoever waits need not know that it is computed once more.
+        // A replay is not reported to the caller.
         if (!isAdmitted) emit(event);
         isAdmitted = true;
         return false;

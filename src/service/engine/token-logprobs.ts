@@ -1,9 +1,9 @@
-/** Logprobs as the engine process tells them, with what their tokens say. */
+/** Adds the texts of tokens to the logprobs that an engine reports. */
 import type { TokenLogprob, TokenText } from "../domain/generation.ts";
 import type { Vocabulary } from "../prompt/Vocabulary.ts";
 import type { TokenLogprobs } from "../worker/protocol.ts";
 
-/** @param logprobs undefined for the first token of a prompt */
+/** @param logprobs undefined for the first token of a prompt, which nothing precedes */
 export const describeLogprobs = (
   vocabulary: Vocabulary,
   tokenId: number,

@@ -1,4 +1,4 @@
-/** One text on its way through an engine process: ids in, a vector out. Replayed until the vector is there. */
+/** The embedding of one text in an engine process. It can be replayed until its vector is there. */
 import { Exit } from "effect";
 
 import { InsufficientMemory } from "../../domain/errors.ts";
@@ -8,11 +8,11 @@ import type { EngineRun, RunEnd } from "./EngineRun.ts";
 
 export class EmbeddingRun implements EngineRun {
   readonly id = undefined;
-  /** Another one when it is given to a process once more. */
+  /** Changes when the request is given to another process. */
   sequence: number;
-  /** Nothing of it is told before its end. */
+  /** Nothing is delivered before the end. */
   readonly streamed = false;
-  /** Processes that died while they had it. */
+  /** Number of processes that died while they had it. */
   deaths = 0;
   vector: Float32Array | undefined;
   private readonly onAdmitted: () => void;
@@ -44,7 +44,7 @@ export class EmbeddingRun implements EngineRun {
     }
   }
 
-  /** Nobody knows it by a name. */
+  /** It has no id to be cancelled by. */
   cancel(): void {}
 
   get submission(): SubmitMessage {

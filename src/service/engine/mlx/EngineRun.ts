@@ -1,34 +1,34 @@
-/** A request on its way through an engine process, whatever it asks for. */
+/** A request that an engine process computes: a generation or an embedding. */
 import type { Exit } from "effect";
 
 import type { SequenceEvent, SubmitMessage } from "../../worker/protocol.ts";
 import type { EngineFailure } from "../Engine.ts";
 
 export interface EngineRun {
-  /** Another one when it is given to a process once more. */
+  /** Changes when the request is given to another process. */
   sequence: number;
-  /** Processes that died while they had it. */
+  /** Number of processes that died while they had it. */
   deaths: number;
-  /** What its caller cancels it by; undefined: it can only be interrupted. */
+  /** The id to cancel it by; undefined if it can only be interrupted. */
   readonly id: string | undefined;
-  /** Whether something of it went out: then it cannot be computed once more. */
+  /** Whether output was delivered. Then it cannot be replayed. */
   readonly streamed: boolean;
   readonly submission: SubmitMessage;
-  /** Takes in what its process says of it. Returns how it ended; undefined: it goes on. */
+  /** Handles an event of its process. Returns how the request ended; undefined while it goes on. */
   readonly receive: (event: SequenceEvent, context: RunContext) => RunEnd | undefined;
-  /** Ends it as cancelled: what was held back goes out. */
+  /** Ends it as cancelled. Output that was held back is delivered. */
   readonly cancel: () => void;
 }
 
 export interface RunContext {
-  /** Id of its model. */
+  /** Id of the model. */
   readonly model: string;
-  /** To be asked for each new token: whether it may go out. False where other requests have yet to be tried alone. */
+  /** To be called for each new token: whether it may be delivered. False while other requests still have to be tried alone. */
   readonly mayDeliver: () => boolean;
 }
 
 export interface RunEnd {
   readonly exit: Exit.Exit<void, EngineFailure>;
-  /** Whether the process goes on with the sequence until it is told not to. */
+  /** Whether the process still computes the sequence and has to be told to stop. */
   readonly isComputing: boolean;
 }

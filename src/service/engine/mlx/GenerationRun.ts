@@ -1,4 +1,4 @@
-/** One request on its way through engine processes: what is sent, and what comes back, also when it is computed once more. */
+/** One generation in an engine process: its submission, its events, and its replay on another process. */
 import { Exit } from "effect";
 
 import { AdapterBroken, EngineLost, InsufficientMemory, InvalidField } from "../../domain/errors.ts";
@@ -8,22 +8,22 @@ import type { EngineRun, RunContext, RunEnd } from "./EngineRun.ts";
 
 export class GenerationRun implements EngineRun {
   private readonly request: TokenRequest;
-  /** Another one when it is given to a process once more. */
+  /** Changes when the request is given to another process. */
   sequence: number;
-  /** Processes that died while they had it. */
+  /** Number of processes that died while they had it. */
   deaths = 0;
-  /** Tokens that were taken in, whichever process they came from. */
+  /** The tokens so far, from all processes. */
   private readonly taken: number[] = [];
-  /** How many of them the process that has it now has come to as well. */
+  /** How many of them the current process has computed, too. */
   private repeated = 0;
-  /** Tokens that were drafted, until they are told. */
+  /** Tokens drafted since the last token. */
   private drafted = 0;
-  /** As far as the process that has it now has told. */
+  /** The prompt's logprobs, as far as the current process has reported them. */
   private prompt: (TokenLogprobs | undefined)[] = [];
   private promptTold = false;
   private readonly emit: (event: TokenEvent) => boolean;
 
-  /** @param emit returns whether the output is complete */
+  /** @param emit returns true if the output is complete */
   constructor(request: TokenRequest, sequence: number, emit: (event: TokenEvent) => boolean) {
     this.request = request;
     this.sequence = sequence;
@@ -51,7 +51,7 @@ export class GenerationRun implements EngineRun {
         this.end(event.reason);
         return { exit: Exit.void, isComputing: false };
       case "unconstrainable": {
-        // Only calls that have to be made may have the marks of calls.
+        // Only the grammar of required tool calls contains markers.
         const field = this.request.constraint?.markers === true ? "task.chat.tools" : "task.constraint";
         return failed(new InvalidField({ violations: [{ field, description: event.reason }] }));
       }
@@ -67,7 +67,7 @@ export class GenerationRun implements EngineRun {
     }
   }
 
-  /** A token that the caller has, or is to have, from a process before is passed over. */
+  /** Skips tokens that an earlier process has computed already. */
   private receiveToken(
     { tokenId, logprobs, drafted }: Extract<SequenceEvent, { type: "token" }>,
     { model, mayDeliver }: RunContext,
@@ -122,12 +122,12 @@ export class GenerationRun implements EngineRun {
     };
   }
 
-  /** Whether something of it went out: then it cannot be computed once more. */
+  /** Whether output was delivered. Then it cannot be replayed. */
   get streamed(): boolean {
     return this.request.whole !== true && this.taken.length > 0;
   }
 
-  /** By each process that computes it. */
+  /** Called for each process that admits it. */
   admit(cachedPromptTokens: number): void {
     this.emit({ type: "admitted", cachedPromptTokens });
     this.repeated = 0;
@@ -136,7 +136,7 @@ export class GenerationRun implements EngineRun {
     this.promptLogprobs([undefined]);
   }
 
-  /** Takes in what is known of the prompt's next tokens: of the first nothing. Told once it is known of all. */
+  /** Collects logprobs of the prompt's next tokens (undefined for the first) and reports them when all are there. */
   promptLogprobs(logprobs: ReadonlyArray<TokenLogprobs | undefined>): void {
     const { promptTokenIds, promptLogprobs } = this.request;
     if (!promptLogprobs || this.promptTold) return;
@@ -146,14 +146,14 @@ export class GenerationRun implements EngineRun {
     this.emit({ type: "prompt", logprobs: this.prompt });
   }
 
-  /** So many tokens were drafted, and are told with the next one. */
+  /** Counts drafted tokens. They are reported with the next token. */
   draft(tokens: number): void {
     this.drafted += tokens;
   }
 
   /**
-   * Whether a token is one that was taken in before, from a process that died: a seed gives the same text again.
-   * `other`: it does not, as rounding differed, and the output cannot be gone on with.
+   * Compares a token with those of a process that died. With the same seed a replay gives the same tokens. `other`: it
+   * does not, because rounding differed, and the output cannot be continued.
    */
   repeats(tokenId: number): "new" | "same" | "other" {
     const before = this.taken[this.repeated];
@@ -163,7 +163,7 @@ export class GenerationRun implements EngineRun {
     return before === tokenId ? "same" : "other";
   }
 
-  /** Takes a token in; true when the output ends with it, by a stop sequence or at the turn of somebody else. */
+  /** Reports a token. True if the output is complete with it. */
   token(tokenId: number, logprobs?: TokenLogprobs, wasDrafted = false): boolean {
     this.taken.push(tokenId);
     this.repeated = this.taken.length;
@@ -173,7 +173,7 @@ export class GenerationRun implements EngineRun {
     return this.emit({ type: "token", tokenId, logprobs, drafts });
   }
 
-  /** The worker says that it is the end. */
+  /** Reports the end. */
   end(reason: TokensEnd): void {
     this.emit({ type: "finished", reason });
   }
@@ -181,7 +181,7 @@ export class GenerationRun implements EngineRun {
 
 const failed = (failure: EngineFailure): RunEnd => ({ exit: Exit.fail(failure), isComputing: false });
 
-/** By name: what a generation runs with is more than how its tokens are chosen. */
+/** Field by field, because parameters contain more than sampling. */
 const samplingOf = (
   {
     temperature,

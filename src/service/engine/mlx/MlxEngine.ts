@@ -1,7 +1,7 @@
 /**
- * The mlx driver: a model in an engine process of its own, supervised: ready once its model has agreed with itself, watched by what it
- * delivers, started anew when it dies. What had not streamed yet is tried once more on the next process (Runs.ts); what had
- * is lost and says so. An engine that cannot be started any more is given up: its owner is told why.
+ * The mlx driver. A model runs in an engine process of its own, which is supervised: it is ready after the model's self-check,
+ * watched by what it delivers, and restarted when it dies. Requests that had not streamed yet are replayed once on the next
+ * process (Runs.ts); the others fail with EngineLost. An engine that cannot be restarted is given up, and `failure` says why.
  */
 import { Clock, Effect, SubscriptionRef } from "effect";
 
@@ -27,7 +27,7 @@ export const mlxDriver = (settings: EngineSettings): Driver => {
 /** What all engines of a driver have. */
 type EngineParts = Pick<SupervisedModel, "spawn" | "settings" | "turns">;
 
-/** Ready when its process has agreed with itself. The scope owns the engine. */
+/** Completes when the first process has passed its self-check. The scope owns the engine. */
 export const startEngine = Effect.fn("MlxEngine.start")(function* (
   { spawn, settings, turns }: EngineParts,
   facts: ModelFacts,

@@ -1,4 +1,4 @@
-/** The requests that an engine has taken: handed to its process, followed to their ends, given back where it dies. */
+/** The running requests of an engine: given to its process, followed to their ends, and replayed or failed if it dies. */
 import { Effect, Exit } from "effect";
 
 import { EngineLost } from "../../domain/errors.ts";
@@ -21,7 +21,7 @@ interface RequestParts {
   readonly model: string;
   readonly vocabulary: WorkerVocabulary;
   readonly watchdog: Watchdog;
-  /** Something was computed. */
+  /** Called when a token or a vector was computed. */
   readonly onDelivery: () => void;
   /** There may be more or fewer of them than before. */
   readonly onChange: () => void;
@@ -33,7 +33,7 @@ export class RunningRequests {
     (pending) => this.guarded(pending, () => this.submit(pending.run)),
     (sequence) => this.withdraw(sequence),
   );
-  /** Undefined while none takes requests. */
+  /** Undefined while no process takes requests. */
   private worker: WorkerProcess | undefined;
 
   constructor(parts: RequestParts) {
@@ -44,7 +44,7 @@ export class RunningRequests {
     return this.runs.size;
   }
 
-  /** Whether the process has nothing but one request that is tried alone. */
+  /** Whether the process has only one request, which is tried alone. */
   get isTrial(): boolean {
     return this.runs.isTrial;
   }
@@ -72,7 +72,7 @@ export class RunningRequests {
     return false;
   }
 
-  /** A process takes requests from here on. */
+  /** To be called when a process takes requests. */
   begin(worker: WorkerProcess): void {
     this.worker = worker;
     this.runs.begin();
@@ -93,7 +93,7 @@ export class RunningRequests {
     for (const pending of this.runs) this.finish(pending, Exit.fail(failure));
   }
 
-  /** Nothing has come of a sequence for too long, while others get on: it ends alone. */
+  /** Fails a sequence that has made no progress for too long while others do. */
   endStuck(sequence: number): void {
     const pending = this.runs.find(sequence);
     this.withdraw(sequence);
@@ -101,10 +101,10 @@ export class RunningRequests {
     if (pending !== undefined) this.finish(pending, Exit.fail(lost));
   }
 
-  /** What one step of the process brought. */
+  /** Handles the events of one step. */
   receive(events: ReadonlyArray<SequenceEvent>): void {
     for (const event of events) {
-      // What was dropped may still be spoken of for a step.
+      // Events of a dropped sequence may come for one more step.
       const pending = this.runs.find(event.sequence);
       if (pending !== undefined) this.guarded(pending, () => this.receiveOne(pending, event));
     }
@@ -130,7 +130,7 @@ export class RunningRequests {
     this.worker.send(submission);
   }
 
-  /** Its caller has left. */
+  /** Drops a request whose caller has left. */
   private drop(pending: Pending): void {
     if (this.runs.find(pending.run.sequence) !== pending) return;
     this.withdraw(pending.run.sequence);
@@ -145,8 +145,8 @@ export class RunningRequests {
   }
 
   /**
-   * What is thrown while one request is worked on (by its validator, its reader, whatever takes its events) ends this
-   * request with a defect, which is logged where it is told, and leaves the event loop and the other requests alone.
+   * An exception in the work on one request (its submission, its reading, its event handler) ends that request with a defect.
+   * The event loop and the other requests are not affected.
    */
   private guarded(pending: Pending, work: () => void): void {
     try {
