@@ -3,6 +3,7 @@ import { Clock, Effect, Layer, Option, Queue, Result, Stream } from "effect";
 
 import { QualityConfig } from "../../config/QualityConfig.ts";
 import { compatibilityOf } from "../../domain/compatibility.ts";
+import type { ConversationOption } from "../../domain/conversation-options.ts";
 import type { ServiceError } from "../../domain/errors.ts";
 import type { ModelFacts, ModelStatus } from "../../domain/model.ts";
 import { identityAfterLoad, type ModelIdentity } from "../../domain/model-identity.ts";
@@ -80,8 +81,13 @@ export const layer: Layer.Layer<Preparations, never, Needs> = Layer.effect(
     const ask = Effect.fnUntraced(function* (id: string, files: ModelFacts | undefined) {
       if (files?.embedding.trained === true) return yield* vectorTest(id, quality, embeddings);
       const model = yield* models.use(id);
-      const canThink = model.takes === "tokens" && model.template.options.includes("enable_thinking");
-      return yield* smokeTest(id, canThink, quality, generations);
+      const supports = (option: ConversationOption): boolean => {
+        if (option === "chat.template_options") {
+          return model.takes === "tokens" && model.template.options.includes("enable_thinking");
+        }
+        return model.takes === "tokens" || model.options.has(option);
+      };
+      return yield* smokeTest(id, supports, quality, generations);
     });
 
     const walk = Effect.fnUntraced(function* (

@@ -1,6 +1,7 @@
-/** Asking a model the question that shows whether it is of use. */
+/** Asks a model a question whose answer shows whether it is usable. */
 import { Clock, Effect, Stream } from "effect";
 
+import type { ConversationOption } from "../../domain/conversation-options.ts";
 import { DeadlineExceeded, type ServiceError } from "../../domain/errors.ts";
 import type { GenerationTask } from "../../domain/generation.ts";
 import type { SmokeTest } from "../../domain/smoke-test.ts";
@@ -17,14 +18,14 @@ const maxAnswerCharacters = 500;
 const glanceEvery = 250;
 
 /**
- * Goes the way of every other generation, and ends as soon as nothing that may follow can mend the answer. The seed
- * makes it repeatable.
+ * Runs as every other generation, and ends as soon as nothing that may follow can repair the answer. The seed makes it
+ * repeatable where the engine supports one.
  *
- * @param canThink whether its template knows `enable_thinking`: then the answer is wanted, not the way to it
+ * @param supports whether the model's engine supports an option of the task; options that it does not support are left out
  */
 export const smokeTest = Effect.fn("smokeTest")(function* (
   model: string,
-  canThink: boolean,
+  supports: (option: ConversationOption) => boolean,
   { smokeQuestion, smokeAnswers }: QualitySettings,
   generations: Generations["Service"],
 ): Effect.fn.Return<SmokeTest, ServiceError> {
@@ -36,7 +37,7 @@ export const smokeTest = Effect.fn("smokeTest")(function* (
     seen = text.length;
     return text.trim() !== "" && classifyAnswer(text, smokeAnswers).quality === "failed";
   };
-  yield* generations.stream(taskFor(model, smokeQuestion, canThink), { isTrial: true }).pipe(
+  yield* generations.stream(taskFor(model, smokeQuestion, supports), { isTrial: true }).pipe(
     Stream.tap((event) =>
       Effect.sync(() => {
         if (event.type === "chunk") text += event.text;
@@ -53,7 +54,11 @@ export const smokeTest = Effect.fn("smokeTest")(function* (
   return { ...classifyAnswer(text, smokeAnswers), answer, testedAt, durationMs };
 });
 
-const taskFor = (model: string, question: string, canThink: boolean): GenerationTask => ({
+const taskFor = (
+  model: string,
+  question: string,
+  supports: (option: ConversationOption) => boolean,
+): GenerationTask => ({
   model,
   input: {
     type: "chat",
@@ -68,15 +73,22 @@ const taskFor = (model: string, question: string, canThink: boolean): Generation
       },
     ],
     tools: [],
-    toolChoice: { mode: "none" },
-    templateOptions: canThink ? { enable_thinking: false } : {},
+    toolChoice: { mode: supports("chat.tool_choice") ? "none" : "auto" },
+    // The answer is wanted, not the reasoning.
+    templateOptions: supports("chat.template_options") ? { enable_thinking: false } : {},
     continueFinalMessage: false,
   },
-  sampling: { seed: 0 },
-  stop: { stopSequences: [], stopTokenIds: [], ignoreEos: false, includeStopInOutput: false, timeBudgetMs },
+  sampling: supports("sampling.seed") ? { seed: 0 } : {},
+  stop: {
+    stopSequences: [],
+    stopTokenIds: [],
+    ignoreEos: false,
+    includeStopInOutput: false,
+    ...(supports("stop.time_budget") && { timeBudgetMs }),
+  },
   output: { tokenIds: false, timings: false, verbatim: false, promptLogprobs: false, echoPrompt: false },
   reasoning: {},
   scheduling: { priority: 0, fairnessId: "" },
-  cache: { mode: "bypass", partition: "" },
+  cache: { mode: supports("cache.mode") ? "bypass" : "read-write", partition: "" },
   labels: { purpose: "smoke test" },
 });

@@ -7,10 +7,16 @@ import { Effect, Fiber, Layer } from "effect";
 
 import { Admission } from "../../../../src/service/admission/Admission.ts";
 import { AdmissionConfig } from "../../../../src/service/config/AdmissionConfig.ts";
+import { enginesOf } from "../../../../src/service/engine/drivers.ts";
+import { Engines } from "../../../../src/service/engine/Engine.ts";
+import { Downloads } from "../../../../src/service/models/download/Downloads.ts";
 import { Models } from "../../../../src/service/models/Models.ts";
 import { SmokeTests } from "../../../../src/service/models/smoke/SmokeTests.ts";
 import { Generations } from "../../../../src/service/pipeline/Generations.ts";
+import { layer as embeddingsLayer } from "../../../../src/service/pipeline/run-embeddings.ts";
 import { layer as generationsLayer } from "../../../../src/service/pipeline/run-generations.ts";
+import { Preparations } from "../../../../src/service/pipeline/prepare/Preparations.ts";
+import { layer as preparationsLayer } from "../../../../src/service/pipeline/prepare/run-preparations.ts";
 import { modelToWire } from "../../../../src/service/rpc/model-to-wire.ts";
 import { Metrics } from "../../../../src/service/telemetry/metrics/Metrics.ts";
 import { Stats } from "../../../../src/service/telemetry/Stats.ts";
@@ -45,17 +51,21 @@ const withPool = <A, E>(
   test: (parts: {
     readonly engine: ReturnType<typeof makeScriptedConversations>;
     readonly log: ReadonlyArray<string>;
-  }) => Effect.Effect<A, E, Models | Generations>,
+  }) => Effect.Effect<A, E, Models | Generations | Preparations>,
 ) =>
   Effect.suspend(() => {
     const engine = makeScriptedConversations(script);
     const log: string[] = [];
-    const pool = configuredPool(folder, log, {}, { ollama: scriptedDriver(engine, log) });
-    const layer = generationsLayer.pipe(
+    const driver = scriptedDriver(engine, log);
+    const pool = configuredPool(folder, log, {}, { ollama: driver });
+    const layer = preparationsLayer.pipe(
+      Layer.provideMerge(Layer.merge(generationsLayer, embeddingsLayer)),
       Layer.provide(Admission.layer),
       Layer.provideMerge(pool),
       Layer.provide([
-        Layer.mock(SmokeTests)({ of: () => undefined, blocking: () => undefined }),
+        Layer.mock(SmokeTests)({ of: () => undefined, blocking: () => undefined, remember: () => Effect.void }),
+        Layer.mock(Downloads)({}),
+        Layer.succeed(Engines, enginesOf({}, { ollama: driver })),
         quality({}),
         Metrics.layer,
         Stats.layer,
@@ -101,6 +111,18 @@ describe("a model whose engine takes conversations", () => {
         yield* models.unload("chat", { drainMs: 0, force: false });
         assert.deepStrictEqual(log, ["start qwen3:8b", "stop qwen3:8b"]);
         assert.deepInclude(yield* models.get("chat"), { state: "available" });
+      }),
+    ),
+  );
+
+  it.effect("is prepared with a question that asks for nothing that its engine does not support", () =>
+    withPool({ ...answer, pieces: [{ text: "2+2는 4입니다.", tokens: 6 }] }, ({ engine }) =>
+      Effect.gen(function* () {
+        const { report } = yield* (yield* Preparations).load({ model: "bot", pinned: undefined, idleTtlMs: undefined });
+        assert.deepInclude(report, { stage: "ready", current: "chat", loaded: true, error: undefined });
+        assert.deepInclude(report.smokeTest, { quality: "ok", answer: "2+2는 4입니다." });
+        assert.deepInclude(report.installResult, { engine: "ollama", version: "9.1" });
+        assert.lengthOf(engine.requests, 1);
       }),
     ),
   );
