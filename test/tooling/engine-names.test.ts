@@ -14,6 +14,8 @@ const mayName = [
   /^engine\//,
   /^worker\//,
   /^config\//,
+  // Looks at MLX itself.
+  /^doctor\//,
   /^domain\/engine-names\.ts$/,
   // A table of families and the engines that suit them.
   /^models\/catalog\/families\.ts$/,
