@@ -20,12 +20,14 @@ std::optional<mx::array> cpuSoftmax(const mx::array& x);
  * Scaled dot-product attention with shared heads.
  *
  * @param mask added to the scores: [rows or 1, 1, tokens, columns]
+ * @param isCausal without a mask: the queries are those of the last columns, and look at none behind their own
  */
 std::optional<mx::array> cpuAttention(
     const mx::array& queries,
     const mx::array& keys,
     const mx::array& values,
     float scale,
-    const std::optional<mx::array>& mask);
+    const std::optional<mx::array>& mask,
+    bool isCausal);
 
 }  // namespace binding

@@ -1,6 +1,7 @@
 #include "tensor.h"
 
 #include "arguments.h"
+#include "cpu-layers.h"
 #include "dtypes.h"
 #include "indexing.h"
 #include "read.h"
@@ -56,6 +57,7 @@ void Tensor::define(Napi::Env env, Napi::Object exports) {
           InstanceMethod<&Tensor::transpose>("transpose"),
           InstanceMethod<&Tensor::index>("index"),
           InstanceMethod<&Tensor::indexPut>("indexPut_"),
+          InstanceMethod<&Tensor::putColumns>("putColumns_"),
           InstanceMethod<&Tensor::dispose>("dispose"),
           InstanceMethod<&Tensor::keep>("keep"),
       });
@@ -187,6 +189,27 @@ Napi::Value Tensor::indexPut(const Napi::CallbackInfo& info) {
     auto target = readIndexArgument(info);
     auto value = Arguments("indexPut_", info).operand(1, array());
     become(put(array(), target, value));
+    return info.Env().Undefined();
+  });
+}
+
+/** (from, value [rows, heads, tokens, size]), of [rows, heads, columns, size]. */
+Napi::Value Tensor::putColumns(const Napi::CallbackInfo& info) {
+  return guarded(info.Env(), [&]() -> Napi::Value {
+    Arguments arguments("putColumns_", info);
+    auto from = arguments.integer(0);
+    auto value = mx::astype(arguments.tensor(1), array().dtype());
+    const auto& shape = array().shape();
+    const auto& part = value.shape();
+    auto isFitting = shape.size() == 4 && part.size() == 4 && part[0] == shape[0] && part[1] == shape[1] &&
+        part[3] == shape[3] && from >= 0 && part[2] <= shape[2] - from;
+    if (!isFitting) arguments.refuse(1, "[rows, heads, tokens, size] that fits into the columns from there on");
+    auto written = cpuPutColumns(array(), value, from);
+    if (!written) {
+      written = mx::slice_update(
+          array(), value, mx::Shape{0, 0, from, 0}, mx::Shape{shape[0], shape[1], from + part[2], shape[3]});
+    }
+    become(std::move(*written));
     return info.Env().Undefined();
   });
 }

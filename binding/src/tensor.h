@@ -52,6 +52,7 @@ class Tensor : public Napi::ObjectWrap<Tensor> {
   Napi::Value transpose(const Napi::CallbackInfo& info);
   Napi::Value index(const Napi::CallbackInfo& info);
   Napi::Value indexPut(const Napi::CallbackInfo& info);
+  Napi::Value putColumns(const Napi::CallbackInfo& info);
   Napi::Value dispose(const Napi::CallbackInfo& info);
   Napi::Value keep(const Napi::CallbackInfo& info);
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cmath>
 #include <cstdint>
 #include <limits>
 
@@ -57,7 +58,7 @@ FOR_EACH_PROCESSOR void vectorSigmoid(const float* x, float* out, size_t count) 
   for (size_t i = 0; i < count; i++) out[i] = 1.0f / (1.0f + powerOfE(-x[i]));
 }
 
-FOR_EACH_PROCESSOR void vectorSoftmax(const float* x, const float* mask, float* out, size_t count) {
+FOR_EACH_PROCESSOR void vectorSoftmax(const float* x, const float* mask, float scale, float* out, size_t count) {
   // As many maxima and sums side by side as a vector has lanes: in one, each would wait for the one before.
   constexpr size_t lanes = 16;
   float maxima[lanes];
@@ -68,7 +69,10 @@ FOR_EACH_PROCESSOR void vectorSoftmax(const float* x, const float* mask, float* 
   for (auto& each : sums) each = 0.0f;
   size_t even = count - count % lanes;
   if (mask != nullptr) {
-    for (size_t i = 0; i < count; i++) out[i] = x[i] + mask[i];
+    for (size_t i = 0; i < count; i++) out[i] = x[i] * scale + mask[i];
+    x = out;
+  } else if (scale != 1.0f) {
+    for (size_t i = 0; i < count; i++) out[i] = x[i] * scale;
     x = out;
   }
   for (size_t i = 0; i < even; i += lanes)
@@ -88,8 +92,64 @@ FOR_EACH_PROCESSOR void vectorSoftmax(const float* x, const float* mask, float* 
     total += out[i];
   }
   for (float each : sums) total += each;
-  float scale = 1.0f / total;
-  for (size_t i = 0; i < count; i++) out[i] *= scale;
+  float share = 1.0f / total;
+  for (size_t i = 0; i < count; i++) out[i] *= share;
+}
+
+FOR_EACH_PROCESSOR void vectorRmsNorm(const float* x, const float* weight, float eps, float* out, size_t count) {
+  constexpr size_t lanes = 16;
+  float sums[lanes] = {};
+  size_t even = count - count % lanes;
+  for (size_t i = 0; i < even; i += lanes)
+    for (size_t lane = 0; lane < lanes; lane++) sums[lane] += x[i + lane] * x[i + lane];
+  float total = 0.0f;
+  for (size_t i = even; i < count; i++) total += x[i] * x[i];
+  for (float each : sums) total += each;
+  float scale = 1.0f / std::sqrt(total / static_cast<float>(count) + eps);
+  for (size_t i = 0; i < count; i++) out[i] = x[i] * scale * weight[i];
+}
+
+FOR_EACH_PROCESSOR void vectorSwiGlu(const float* gate, const float* up, float* out, size_t count) {
+  for (size_t i = 0; i < count; i++) out[i] = gate[i] / (1.0f + powerOfE(-gate[i])) * up[i];
+}
+
+FOR_EACH_PROCESSOR void vectorRotation(
+    float position, const float* frequencies, float* cosines, float* sines, size_t count) {
+  // Adding it leaves a double without a fraction.
+  constexpr double rounder = 6755399441055744.0;
+  for (size_t i = 0; i < count; i++) {
+    // Less quarters of a turn in 64 bits, which leaves a float's precision also of positions in the millions.
+    double angle = position * frequencies[i];
+    double quarters = (angle * 0.63661977236758134308 + rounder) - rounder;
+    float rest = static_cast<float>(angle - quarters * 1.57079632679489661923);
+    float square = rest * rest;
+    // Cephes, sinf and cosf: within an eighth of a turn.
+    float sine = ((-1.9515295891e-4f * square + 8.3321608736e-3f) * square - 1.6666654611e-1f) * square * rest + rest;
+    float cosine = ((2.443315711809948e-5f * square - 1.388731625493765e-3f) * square + 4.166664568298827e-2f) * square *
+            square - 0.5f * square + 1.0f;
+    // Which quarter it is: 0 to 3.
+    double turn = quarters - 4.0 * ((quarters * 0.25 - 0.375 + rounder) - rounder);
+    bool isOdd = turn == 1.0 || turn == 3.0;
+    float first = isOdd ? sine : cosine;
+    float second = isOdd ? cosine : sine;
+    cosines[i] = turn == 1.0 || turn == 2.0 ? -first : first;
+    sines[i] = turn >= 2.0 ? -second : second;
+  }
+}
+
+FOR_EACH_PROCESSOR void vectorRotate(
+    const float* x, const float* cosines, const float* sines, float* out, size_t count, bool inPairs) {
+  if (inPairs) {
+    for (size_t i = 0; i < count; i++) {
+      float first = x[2 * i];
+      float second = x[2 * i + 1];
+      out[2 * i] = first * cosines[i] - second * sines[i];
+      out[2 * i + 1] = first * sines[i] + second * cosines[i];
+    }
+    return;
+  }
+  for (size_t i = 0; i < count; i++) out[i] = x[i] * cosines[i] - x[count + i] * sines[i];
+  for (size_t i = 0; i < count; i++) out[count + i] = x[i] * sines[i] + x[count + i] * cosines[i];
 }
 
 }  // namespace binding

@@ -20,7 +20,8 @@ export const loadCheckpoint = async (directory: string, asStored?: boolean): Pro
   weights.assertAllTaken();
   await collect();
   const cacheShape = { ...network.cacheShape, type: weights.activations };
-  return { ...network, cacheShape, adapters: weights.adapters, attentionHeads: headsOf(config, network) };
+  const forward: Model["forward"] = (tokens, cache) => network.forwardEmbedded(network.embed(tokens), cache);
+  return { ...network, forward, cacheShape, adapters: weights.adapters, attentionHeads: headsOf(config, network) };
 };
 
 /** Of a config that leaves it to its architecture, more than any has for each of its keys' heads. */

@@ -1,7 +1,7 @@
 /** MLX as the worker uses it, and the memory discipline that it needs. */
 import { chooseBinding } from "./binding/choose.ts";
 
-export type { Core, Dtype, QuantizationMode, Tensor } from "./binding/core.ts";
+export type { AttentionMask, Core, Dtype, QuantizationMode, Tensor } from "./binding/core.ts";
 
 /** What was loaded, and why it is not what would have been taken first. */
 export const binding = chooseBinding();

@@ -9,13 +9,19 @@ import type { Weights } from "../weights/weights.ts";
 export interface Model {
   readonly cacheShape: CacheShape;
   readonly vocabularySize: number;
+  /** `embed` and `forwardEmbedded`: of int32 [rows, tokens], the next ones of each row. */
+  readonly forward: (tokens: Tensor, cache: KVCache) => Tensor;
+  /** int32 [rows, tokens] to what the first layer takes, [rows, tokens, hiddenSize]. */
+  readonly embed: (tokens: Tensor) => Tensor;
   /**
-   * Runs tokens through the layers and appends their keys and values to the cache.
+   * Runs embeddings through the layers and appends their keys and values to the cache.
    *
-   * @param tokens int32 [rows, tokens], the next ones of each row
+   * @param embedded [rows, tokens, hiddenSize], of tokens or of anything else that the model was trained to read
+   * @param positions float32 [rows, tokens], or [positions, rows, tokens] where a token has several; by default they are
+   * the tokens' places in their sequences
    * @returns hidden states [rows, tokens, hiddenSize], normalised
    */
-  readonly forward: (tokens: Tensor, cache: KVCache) => Tensor;
+  readonly forwardEmbedded: (embedded: Tensor, cache: KVCache, positions?: Tensor) => Tensor;
   /**
    * @param hidden [rows, hiddenSize]
    * @returns float32 [rows, vocabularySize]
@@ -23,12 +29,14 @@ export interface Model {
   readonly logits: (hidden: Tensor) => Tensor;
   /** Query heads of a layer, at most: what a prefill computes at once grows with them. */
   readonly attentionHeads: number;
+  /** Whether its attention is none of MLX's own, so that a layer's scores are there as a whole. @default false */
+  readonly writesScores?: boolean;
   /** Which its rows compute with is said before `forward`; it holds for the `logits` of these rows as well. */
   readonly adapters: Adapters;
 }
 
 /** What an architecture says of it; the rest comes with its linear layers. */
-export interface Network extends Omit<Model, "adapters" | "attentionHeads" | "cacheShape"> {
+export interface Network extends Omit<Model, "adapters" | "attentionHeads" | "cacheShape" | "forward"> {
   readonly cacheShape: Omit<CacheShape, "type">;
 }
 

@@ -7,6 +7,7 @@ import { geglu } from "../layers/activations.ts";
 import { attendVariant, toHeads } from "../layers/attention.ts";
 import { createEmbedding } from "../layers/embedding.ts";
 import type { KVCache } from "../cache/kv-cache.ts";
+import type { Visible } from "../cache/step-context.ts";
 import { createLinear, createSplitLinear, type Linear } from "../layers/linear.ts";
 import { mx, type Tensor } from "../mlx.ts";
 import type { ModelConfig } from "../files/model-config.ts";
@@ -24,12 +25,14 @@ export const createModel: CreateModel = async (config, weights) => {
   return {
     cacheShape: { layers: args.layers, kvHeads: args.kvHeads, headDim: args.headDim },
     vocabularySize: args.vocabularySize,
-    forward: (tokens, cache) => {
-      const [, count = 0] = tokens.shape;
+    writesScores: true,
+    embed: (tokens) => mx.multiply(embedding.lookup(tokens), args.hiddenSize ** 0.5),
+    forwardEmbedded: (embedded, cache, positions) => {
+      const [, count = 0] = embedded.shape;
       const step = cache.begin(count);
-      const rotation = rotationAt(step.positions, rope);
-      let x = mx.multiply(embedding.lookup(tokens), args.hiddenSize ** 0.5);
-      for (const block of blocks) x = block(x, rotation, step.mask, cache);
+      const rotation = rotationAt(positions ?? step.places, rope);
+      let x = embedded;
+      for (const block of blocks) x = block(x, rotation, step.visible, cache);
       cache.commit();
       return mx.fast.rmsNorm(x, norm, args.normEps);
     },
@@ -72,7 +75,7 @@ const readArgs = (config: ModelConfig): Args => ({
   logitSoftcap: config.positive("final_logit_softcapping", 30),
 });
 
-type Block = (x: Tensor, rotation: Rotation, mask: Tensor, cache: KVCache) => Tensor;
+type Block = (x: Tensor, rotation: Rotation, visible: Visible, cache: KVCache) => Tensor;
 
 const createBlock = (args: Args, weights: Weights, layer: number): Block => {
   const prefix = `model.layers.${layer}`;
@@ -83,8 +86,8 @@ const createBlock = (args: Args, weights: Weights, layer: number): Block => {
   const mlp = createMlp(args, weights, `${prefix}.mlp`);
   const outputNorm = takeNorm(weights, `${prefix}.post_feedforward_layernorm`, args.hiddenSize);
   const normalized = (x: Tensor, norm: Tensor): Tensor => mx.fast.rmsNorm(x, norm, args.normEps);
-  return (x, rotation, mask, cache) => {
-    const attended = attention(normalized(x, attentionNorm), rotation, mask, cache);
+  return (x, rotation, visible, cache) => {
+    const attended = attention(normalized(x, attentionNorm), rotation, visible, cache);
     const between = mx.add(x, normalized(attended, attendedNorm));
     return mx.add(between, normalized(mlp(normalized(between, mlpNorm)), outputNorm));
   };
@@ -106,11 +109,11 @@ const createAttention = (args: Args, weights: Weights, layer: number): Block => 
   );
   const output = createLinear(weights, [{ name: `${prefix}.o_proj`, out: args.hiddenSize }], heads * headDim, false);
   const variant = { softcap: args.attentionSoftcap };
-  return (x, rotation, mask, cache) => {
+  return (x, rotation, visible, cache) => {
     const [queriesAndKeys, v] = qkv(x).map((y) => toHeads(y, headDim)) as [Tensor, Tensor];
-    const [q, k] = mx.split(rotate(queriesAndKeys, rotation), [heads], 2) as [Tensor, Tensor];
-    const { keys, values } = cache.update(layer, k.transpose(0, 2, 1, 3), v.transpose(0, 2, 1, 3));
-    return output(attendVariant(q.transpose(0, 2, 1, 3), keys, values, args.queryScale, mask, variant));
+    const [q, k] = mx.split(rotate(queriesAndKeys, rotation), [heads], 1) as [Tensor, Tensor];
+    const { keys, values } = cache.update(layer, k, v.transpose(0, 2, 1, 3), visible);
+    return output(attendVariant(q, keys, values, args.queryScale, visible.mask, variant));
   };
 };
 

@@ -7,6 +7,7 @@ import { geglu } from "../layers/activations.ts";
 import { attend, toHeads } from "../layers/attention.ts";
 import { createEmbedding } from "../layers/embedding.ts";
 import type { KVCache } from "../cache/kv-cache.ts";
+import type { Visible } from "../cache/step-context.ts";
 import { createLinear, createSplitLinear, type Linear } from "../layers/linear.ts";
 import { addResidual } from "../layers/residual.ts";
 import { mx, type Tensor } from "../mlx.ts";
@@ -38,15 +39,19 @@ export const createTextModel = async (config: ModelConfig, weights: Weights, def
   return {
     cacheShape: { layers: args.layers, kvHeads: args.kvHeads, headDim: args.headDim },
     vocabularySize: args.vocabularySize,
-    forward: (tokens, cache) => {
-      const [, count = 0] = tokens.shape;
+    embed: (tokens) => mx.multiply(embedding.lookup(tokens), embeddingScale),
+    forwardEmbedded: (embedded, cache, positions) => {
+      const [, count = 0] = embedded.shape;
       const step = cache.begin(count);
-      const local = { rotation: rotationAt(step.positions, localRope), mask: step.windowMask(args.window) };
-      const global = { rotation: rotationAt(step.positions, globalRope), mask: step.mask };
-      let x = mx.multiply(embedding.lookup(tokens), embeddingScale);
+      const local = {
+        rotation: rotationAt(positions ?? step.places, localRope),
+        visible: step.visibleWithin(args.window),
+      };
+      const global = { rotation: rotationAt(positions ?? step.places, globalRope), visible: step.visible };
+      let x = embedded;
       for (const [layer, block] of blocks.entries()) {
-        const { rotation, mask } = (layer + 1) % args.windowPattern === 0 ? global : local;
-        x = block(x, rotation, mask, cache);
+        const { rotation, visible } = (layer + 1) % args.windowPattern === 0 ? global : local;
+        x = block(x, rotation, visible, cache);
       }
       cache.commit();
       return mx.fast.rmsNorm(x, norm, args.normEps);
@@ -91,7 +96,7 @@ const readArgs = (config: ModelConfig, defaults: Defaults): Args => ({
   windowPattern: config.count("sliding_window_pattern", 6),
 });
 
-type Block = (x: Tensor, rotation: Rotation, mask: Tensor, cache: KVCache) => Tensor;
+type Block = (x: Tensor, rotation: Rotation, visible: Visible, cache: KVCache) => Tensor;
 
 const createBlock = (args: Args, weights: Weights, layer: number): Block => {
   const prefix = `model.layers.${layer}`;
@@ -102,8 +107,8 @@ const createBlock = (args: Args, weights: Weights, layer: number): Block => {
   const mlp = createMlp(args, weights, `${prefix}.mlp`);
   const outputNorm = takeNorm(weights, `${prefix}.post_feedforward_layernorm`, args.hiddenSize);
   const normalized = (x: Tensor, norm: Tensor): Tensor => mx.fast.rmsNorm(x, norm, args.normEps);
-  return (x, rotation, mask, cache) => {
-    const attended = attention(normalized(x, attentionNorm), rotation, mask, cache);
+  return (x, rotation, visible, cache) => {
+    const attended = attention(normalized(x, attentionNorm), rotation, visible, cache);
     const between = addResidual(x, normalized(attended, attendedNorm));
     return addResidual(between, normalized(mlp(normalized(between, mlpNorm)), outputNorm));
   };
@@ -126,12 +131,12 @@ const createAttention = (args: Args, weights: Weights, layer: number): Block => 
   const output = createLinear(weights, [{ name: `${prefix}.o_proj`, out: args.hiddenSize }], heads * headDim, false);
   const queryNorm = takeNorm(weights, `${prefix}.q_norm`, headDim);
   const keyNorm = takeNorm(weights, `${prefix}.k_norm`, headDim);
-  return (x, rotation, mask, cache) => {
+  return (x, rotation, visible, cache) => {
     const [queries, newKeys, v] = qkv(x).map((y) => toHeads(y, headDim)) as [Tensor, Tensor, Tensor];
     const q = rotate(mx.fast.rmsNorm(queries, queryNorm, args.normEps), rotation);
     const k = rotate(mx.fast.rmsNorm(newKeys, keyNorm, args.normEps), rotation);
-    const { keys, values } = cache.update(layer, k.transpose(0, 2, 1, 3), v.transpose(0, 2, 1, 3));
-    return output(attend(q.transpose(0, 2, 1, 3), keys, values, args.queryScale, mask));
+    const { keys, values } = cache.update(layer, k, v.transpose(0, 2, 1, 3), visible);
+    return output(attend(q, keys, values, args.queryScale, visible.mask));
   };
 };
 

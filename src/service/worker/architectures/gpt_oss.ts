@@ -8,6 +8,7 @@ import { attendVariant, toHeads } from "../layers/attention.ts";
 import { createEmbedding } from "../layers/embedding.ts";
 import { createExpertLinear, largest, mixExperts } from "../layers/experts.ts";
 import type { KVCache } from "../cache/kv-cache.ts";
+import type { Visible } from "../cache/step-context.ts";
 import { createLinear, createSplitLinear, joinBiases, type Linear } from "../layers/linear.ts";
 import { all, mx, type Tensor } from "../mlx.ts";
 import type { ModelConfig } from "../files/model-config.ts";
@@ -25,13 +26,14 @@ export const createModel: CreateModel = async (config, weights) => {
   return {
     cacheShape: { layers: args.layers, kvHeads: args.kvHeads, headDim: args.headDim },
     vocabularySize: args.vocabularySize,
-    forward: (tokens, cache) => {
-      const [, count = 0] = tokens.shape;
+    embed: embedding.lookup,
+    forwardEmbedded: (embedded, cache, positions) => {
+      const [, count = 0] = embedded.shape;
       const step = cache.begin(count);
-      const rotation = rotationAt(step.positions, rope);
-      let x = embedding.lookup(tokens);
+      const rotation = rotationAt(positions ?? step.places, rope);
+      let x = embedded;
       for (const [layer, block] of blocks.entries()) {
-        x = block(x, rotation, args.isSliding(layer) ? step.windowMask(args.window) : step.mask, cache);
+        x = block(x, rotation, args.isSliding(layer) ? step.visibleWithin(args.window) : step.visible, cache);
       }
       cache.commit();
       return mx.fast.rmsNorm(x, norm, args.normEps);
@@ -74,7 +76,7 @@ const readArgs = (config: ModelConfig): Args => {
   };
 };
 
-type Block = (x: Tensor, rotation: Rotation, mask: Tensor, cache: KVCache) => Tensor;
+type Block = (x: Tensor, rotation: Rotation, visible: Visible, cache: KVCache) => Tensor;
 
 const createBlock = (args: Args, weights: Weights, layer: number): Block => {
   const prefix = `model.layers.${layer}`;
@@ -82,8 +84,8 @@ const createBlock = (args: Args, weights: Weights, layer: number): Block => {
   const attention = createAttention(args, weights, layer);
   const mixtureNorm = weights.take(`${prefix}.post_attention_layernorm.weight`, [args.hiddenSize]);
   const mixture = createMixture(args, weights, `${prefix}.mlp`);
-  return (x, rotation, mask, cache) => {
-    const attended = mx.add(x, attention(mx.fast.rmsNorm(x, attentionNorm, args.normEps), rotation, mask, cache));
+  return (x, rotation, visible, cache) => {
+    const attended = mx.add(x, attention(mx.fast.rmsNorm(x, attentionNorm, args.normEps), rotation, visible, cache));
     return mx.add(attended, mixture(mx.fast.rmsNorm(attended, mixtureNorm, args.normEps)));
   };
 };
@@ -105,11 +107,11 @@ const createAttention = (args: Args, weights: Weights, layer: number): Block => 
   const output = createLinear(weights, [{ name: `${prefix}.o_proj`, out: args.hiddenSize }], heads * headDim, true);
   const variant = { sinks: weights.take(`${prefix}.sinks`, [heads]) };
   const scale = headDim ** -0.5;
-  return (x, rotation, mask, cache) => {
+  return (x, rotation, visible, cache) => {
     const [queriesAndKeys, v] = qkv(x).map((y) => toHeads(y, headDim)) as [Tensor, Tensor];
-    const [q, k] = mx.split(rotate(queriesAndKeys, rotation), [heads], 2) as [Tensor, Tensor];
-    const { keys, values } = cache.update(layer, k.transpose(0, 2, 1, 3), v.transpose(0, 2, 1, 3));
-    return output(attendVariant(q.transpose(0, 2, 1, 3), keys, values, scale, mask, variant));
+    const [q, k] = mx.split(rotate(queriesAndKeys, rotation), [heads], 1) as [Tensor, Tensor];
+    const { keys, values } = cache.update(layer, k, v.transpose(0, 2, 1, 3), visible);
+    return output(attendVariant(q, keys, values, scale, visible.mask, variant));
   };
 };
 

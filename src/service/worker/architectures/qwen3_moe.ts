@@ -6,6 +6,7 @@ import { swiglu } from "../layers/activations.ts";
 import { attend, toHeads } from "../layers/attention.ts";
 import { createEmbedding } from "../layers/embedding.ts";
 import type { KVCache } from "../cache/kv-cache.ts";
+import type { Visible } from "../cache/step-context.ts";
 import { createExpertLinear, largest, mixExperts } from "../layers/experts.ts";
 import { createLinear, createSplitLinear, type Linear } from "../layers/linear.ts";
 import { mx, type Tensor } from "../mlx.ts";
@@ -28,12 +29,13 @@ export const createModel: CreateModel = async (config, weights) => {
   return {
     cacheShape: { layers: args.layers, kvHeads: args.kvHeads, headDim: args.headDim },
     vocabularySize: args.vocabularySize,
-    forward: (tokens, cache) => {
-      const [, count = 0] = tokens.shape;
+    embed: embedding.lookup,
+    forwardEmbedded: (embedded, cache, positions) => {
+      const [, count = 0] = embedded.shape;
       const step = cache.begin(count);
-      const rotation = rotationAt(step.positions, rope);
-      let x = embedding.lookup(tokens);
-      for (const block of blocks) x = block(x, rotation, step.mask, cache);
+      const rotation = rotationAt(positions ?? step.places, rope);
+      let x = embedded;
+      for (const block of blocks) x = block(x, rotation, step.visible, cache);
       cache.commit();
       return mx.fast.rmsNorm(x, norm, args.normEps);
     },
@@ -85,7 +87,7 @@ const readArgs = (config: ModelConfig, weights: Weights): Args => {
   };
 };
 
-type Block = (x: Tensor, rotation: Rotation, mask: Tensor, cache: KVCache) => Tensor;
+type Block = (x: Tensor, rotation: Rotation, visible: Visible, cache: KVCache) => Tensor;
 
 const createBlock = (args: Args, weights: Weights, layer: number): Block => {
   const prefix = `model.layers.${layer}`;
@@ -93,8 +95,8 @@ const createBlock = (args: Args, weights: Weights, layer: number): Block => {
   const attention = createAttention(args, weights, layer);
   const mlpNorm = weights.take(`${prefix}.post_attention_layernorm.weight`, [args.hiddenSize]);
   const mlp = (args.isSparse(layer) ? createMixture : createMlp)(args, weights, `${prefix}.mlp`);
-  return (x, rotation, mask, cache) => {
-    const attended = mx.add(x, attention(mx.fast.rmsNorm(x, attentionNorm, args.normEps), rotation, mask, cache));
+  return (x, rotation, visible, cache) => {
+    const attended = mx.add(x, attention(mx.fast.rmsNorm(x, attentionNorm, args.normEps), rotation, visible, cache));
     return mx.add(attended, mlp(mx.fast.rmsNorm(attended, mlpNorm, args.normEps)));
   };
 };
@@ -117,12 +119,12 @@ const createAttention = (args: Args, weights: Weights, layer: number): Block => 
   const keyNorm = weights.take(`${prefix}.k_norm.weight`, [headDim]);
   const output = createLinear(weights, [{ name: `${prefix}.o_proj`, out: args.hiddenSize }], heads * headDim, false);
   const scale = headDim ** -0.5;
-  return (x, rotation, mask, cache) => {
+  return (x, rotation, visible, cache) => {
     const [queries, newKeys, v] = qkv(x).map((y) => toHeads(y, headDim)) as [Tensor, Tensor, Tensor];
     const q = rotate(mx.fast.rmsNorm(queries, queryNorm, args.normEps), rotation);
     const k = rotate(mx.fast.rmsNorm(newKeys, keyNorm, args.normEps), rotation);
-    const { keys, values } = cache.update(layer, k.transpose(0, 2, 1, 3), v.transpose(0, 2, 1, 3));
-    return output(attend(q.transpose(0, 2, 1, 3), keys, values, scale, mask));
+    const { keys, values } = cache.update(layer, k, v.transpose(0, 2, 1, 3), visible);
+    return output(attend(q, keys, values, scale, visible.mask));
   };
 };
 

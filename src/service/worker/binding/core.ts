@@ -17,6 +17,11 @@ export interface Tensor {
   index(...index: Index[]): Tensor;
   /** Writes in place when no other handle shares the buffer, a view included; otherwise it copies the whole array. */
   indexPut_(index: Index | Index[], value: Tensor | number): void;
+  /**
+   * Writes [rows, heads, tokens, size] into columns from this one on, of [rows, heads, columns, size]. On a CPU in place
+   * whoever shares the buffer, so what still reads it must not look at these columns; otherwise as `indexPut_` does.
+   */
+  putColumns_(from: number, value: Tensor): void;
   /** Frees it at once; it cannot be used any more. With node-mlx the collector does that later. */
   dispose(): void;
   /** Takes it out of the open scopes: it outlives them. */
@@ -37,6 +42,9 @@ type Index = Slice | Tensor | number | null | "...";
 export type QuantizationMode = "affine" | "mxfp4" | "mxfp8" | "nvfp4";
 
 export type Operand = Tensor | number;
+
+/** What a query sees: a tensor that is added to the scores; all columns up to its own; or all. */
+export type AttentionMask = Tensor | "causal" | undefined;
 
 export interface Core {
   /** Where this comes from: the binding in binding/, or the npm package. */
@@ -174,7 +182,39 @@ export interface Core {
   saveSafetensors(path: string, tensors: Record<string, Tensor>): void;
   readonly fast: {
     rmsNorm(x: Tensor, weight: Tensor, eps: number): Tensor;
-    /** `sinks`, a score for each head that takes its share and brings no value, is not known to node-mlx. */
-    scaledDotProductAttention(q: Tensor, k: Tensor, v: Tensor, scale: number, mask?: Tensor, sinks?: Tensor): Tensor;
+    /** gate * sigmoid(gate) * up. */
+    swiglu(gate: Tensor, up: Tensor): Tensor;
+    /**
+     * Rotary position embedding of the first `dims` elements of x [rows, heads, tokens, size]. Not in node-mlx.
+     *
+     * @param inPairs whether an element turns with the next one, and not with the one half of `dims` further
+     * @param scale what positions are multiplied with first
+     * @param offsets the position of each row's first token, int32 [rows]
+     * @param periods positions per radian, float32 [dims / 2]
+     * @param frequencies what 1 / periods is rounded from, for CPUs
+     */
+    rope(
+      x: Tensor,
+      dims: number,
+      inPairs: boolean,
+      base: undefined,
+      scale: number,
+      offsets: Tensor,
+      periods: Tensor,
+      frequencies: Tensor,
+    ): Tensor;
+    /**
+     * `"causal"`, for queries of the last columns, and `sinks` are not known to node-mlx.
+     *
+     * @param sinks a score for each head that takes its share and brings no value
+     */
+    scaledDotProductAttention(
+      q: Tensor,
+      k: Tensor,
+      v: Tensor,
+      scale: number,
+      mask?: AttentionMask,
+      sinks?: Tensor,
+    ): Tensor;
   };
 }

@@ -38,6 +38,13 @@ export const loadNodeMlx = (): Core => {
     keep(this: Tensor) {
       return this;
     },
+    putColumns_(this: Tensor, from: number, value: Tensor) {
+      const whole = core.Slice();
+      this.indexPut_([whole, whole, core.Slice(from, from + (value.shape[2] ?? 0)), whole], value);
+    },
+  });
+  Object.assign(core.fast, {
+    swiglu: (gate: Tensor, up: Tensor) => core.multiply(core.multiply(gate, core.sigmoid(gate)), up),
   });
   const own: Pick<Core, (typeof added)[number]> = {
     binding: "node-mlx",

@@ -8,9 +8,10 @@
  * Columns that were fed in vain are given back by `retract`, as many as no row keeps; those that only some rows keep are
  * holes in the others (holes.ts), until the next copy closes them.
  *
- * Attention runs over the whole capacity with a mask, never over a slice: a slice is a handle on the buffer that lives
- * until the garbage collector comes by, and as long as it does every in-place write copies the array (measured: 12
- * times slower). For the same reason capacity grows in small steps.
+ * Attention runs over the columns in use, with a mask only where rows differ (step-context.ts). With node-mlx it runs over
+ * the whole capacity with a mask: a slice is a handle on the buffer that lives until the garbage collector comes by, and as
+ * long as it does every in-place write copies the array (measured: 12 times slower). For the same reason capacity grows in
+ * small steps.
  */
 import { all, mx, type Tensor } from "../mlx.ts";
 import {
@@ -24,7 +25,7 @@ import {
 } from "./cache-size.ts";
 import { Holes } from "./holes.ts";
 import { copyColumns, gatherColumns, rowIndex, type RowSnapshot, widen, writeColumns } from "./row-copies.ts";
-import { makeStepContext, type StepContext } from "./step-context.ts";
+import { makeStepContext, type StepContext, type Visible } from "./step-context.ts";
 
 /** A longer cache is attended to as far as it is filled: its prefill takes so many columns more at a time. */
 const columnsOfPrefill = 1024;
@@ -39,6 +40,8 @@ export class KVCache {
   private readonly planned: number;
   private filled = 0;
   private pending = 0;
+  /** What the layers of the open pass look at. */
+  private views: Tensor[] = [];
   /** Undefined as long as there are none. */
   private holes: Holes | undefined;
 
@@ -91,18 +94,32 @@ export class KVCache {
     return makeStepContext({ starts, filled, capacity, holes, type: elementType(this.shape) }, tokens);
   }
 
-  /** Writes a layer's keys and values [rows, kvHeads, tokens, headDim] into the open columns and gives all back. */
-  update(layer: number, keys: Tensor, values: Tensor): { readonly keys: Tensor; readonly values: Tensor } {
-    const target = [all, all, mx.Slice(this.filled, this.filled + this.pending), all];
+  /**
+   * Writes a layer's keys and values [rows, kvHeads, tokens, headDim] into the open columns and gives back those of the
+   * columns that it looks at. They last until `commit`.
+   */
+  update(
+    layer: number,
+    keys: Tensor,
+    values: Tensor,
+    { from, to }: Pick<Visible, "from" | "to">,
+  ): { readonly keys: Tensor; readonly values: Tensor } {
     const layerKeys = at(this.keys, layer);
     const layerValues = at(this.values, layer);
-    layerKeys.indexPut_(target, keys);
-    layerValues.indexPut_(target, values);
-    return { keys: layerKeys, values: layerValues };
+    layerKeys.putColumns_(this.filled, keys);
+    layerValues.putColumns_(this.filled, values);
+    if (to - from === this.columns) return { keys: layerKeys, values: layerValues };
+    const seen = [all, all, mx.Slice(from, to), all];
+    const views = { keys: layerKeys.index(...seen), values: layerValues.index(...seen) };
+    this.views.push(views.keys, views.values);
+    return views;
   }
 
   /** Closes the open columns, once every layer has written. */
   commit(): void {
+    // On a GPU a write copies the array as long as there is a view of it.
+    for (const view of this.views) view.dispose();
+    this.views = [];
     this.filled += this.pending;
     this.pending = 0;
   }

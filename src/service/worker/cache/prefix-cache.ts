@@ -8,7 +8,7 @@
  */
 import type { Tensor } from "../mlx.ts";
 import type { RowSnapshot } from "./row-copies.ts";
-import { PrefixTree } from "./prefix-tree.ts";
+import { type PrefixId, PrefixTree } from "./prefix-tree.ts";
 
 export interface CachedPrefix {
   readonly pieces: ReadonlyArray<SnapshotPiece>;
@@ -24,7 +24,7 @@ interface SnapshotPiece {
 
 interface Entry {
   readonly partition: string;
-  readonly tokenIds: ReadonlyArray<number>;
+  readonly tokenIds: ReadonlyArray<PrefixId>;
   /** Side by side they are the sequence. */
   readonly pieces: ReadonlyArray<SnapshotPiece>;
 }
@@ -55,7 +55,7 @@ export class PrefixCache {
   }
 
   /** The entry that shares the longest beginning, if it is worth using. */
-  find(partition: string, tokenIds: ReadonlyArray<number>): CachedPrefix | undefined {
+  find(partition: string, tokenIds: ReadonlyArray<PrefixId>): CachedPrefix | undefined {
     const best = this.partitions.get(partition)?.longest(tokenIds);
     if (best === undefined || best.tokens < minCachedTokens) return undefined;
     this.touch(best.value);
@@ -67,7 +67,7 @@ export class PrefixCache {
    *
    * @param copy of its tokens from this one on
    */
-  store(partition: string, tokenIds: ReadonlyArray<number>, copy: (from: number) => RowSnapshot): void {
+  store(partition: string, tokenIds: ReadonlyArray<PrefixId>, copy: (from: number) => RowSnapshot): void {
     if (tokenIds.length < minCachedTokens || tokenIds.length * this.bytesPerToken > this.budgetBytes) return;
     const tree = this.partitions.get(partition) ?? new PrefixTree<Entry>();
     const known = tree.longest(tokenIds);
@@ -141,7 +141,7 @@ const firstOf = (pieces: ReadonlyArray<SnapshotPiece>, tokens: number): Readonly
 };
 
 /** How many first tokens two sequences share. */
-export const commonPrefix = (a: ReadonlyArray<number>, b: ReadonlyArray<number>): number => {
+export const commonPrefix = (a: ReadonlyArray<PrefixId>, b: ReadonlyArray<PrefixId>): number => {
   const length = Math.min(a.length, b.length);
   let common = 0;
   while (common < length && a[common] === b[common]) common += 1;

@@ -1,7 +1,10 @@
 /**
- * Values by sequences of token ids, found by the longest beginning that one shares with another: a radix tree. What a
+ * Values by sequences of ids, found by the longest beginning that one shares with another: a radix tree. What a
  * lookup costs depends on the sequence that is asked for and not on how many are kept.
  */
+
+/** A token's id, or what tells apart something else in its place: the digest of an image, say. */
+export type PrefixId = number | string;
 
 export interface Match<Value> {
   readonly value: Value;
@@ -17,7 +20,7 @@ export class PrefixTree<Value> {
   }
 
   /** One that shares the longest beginning; undefined where none shares a token. */
-  longest(tokenIds: ReadonlyArray<number>): Match<Value> | undefined {
+  longest(tokenIds: ReadonlyArray<PrefixId>): Match<Value> | undefined {
     const { node, tokens } = this.walk(tokenIds);
     if (tokens === 0) return undefined;
     // All that is below begins alike.
@@ -31,7 +34,7 @@ export class PrefixTree<Value> {
   }
 
   /** Those whose sequences this one begins with, itself included. */
-  beginningsOf(tokenIds: ReadonlyArray<number>): ReadonlyArray<Value> {
+  beginningsOf(tokenIds: ReadonlyArray<PrefixId>): ReadonlyArray<Value> {
     const { node, tokens } = this.walk(tokenIds);
     const values: Value[] = [];
     for (let at: Node<Value> | undefined = node; at !== undefined; at = at.parent) {
@@ -40,7 +43,7 @@ export class PrefixTree<Value> {
     return values;
   }
 
-  set(tokenIds: ReadonlyArray<number>, value: Value): void {
+  set(tokenIds: ReadonlyArray<PrefixId>, value: Value): void {
     const { node, tokens } = this.walk(tokenIds);
     const parent = tokens < node.end ? splitAt(node, tokens) : node;
     if (tokens === tokenIds.length) {
@@ -52,7 +55,7 @@ export class PrefixTree<Value> {
     parent.children.set(firstToken(leaf), leaf);
   }
 
-  delete(tokenIds: ReadonlyArray<number>): void {
+  delete(tokenIds: ReadonlyArray<PrefixId>): void {
     const { node, tokens } = this.walk(tokenIds);
     if (tokens !== tokenIds.length || tokens !== node.end) return;
     node.value = undefined;
@@ -66,7 +69,7 @@ export class PrefixTree<Value> {
   }
 
   /** The deepest node that shares a token beyond its parent's, and how many tokens are shared in all. */
-  private walk(tokenIds: ReadonlyArray<number>): { readonly node: Node<Value>; readonly tokens: number } {
+  private walk(tokenIds: ReadonlyArray<PrefixId>): { readonly node: Node<Value>; readonly tokens: number } {
     let node = this.root;
     let tokens = 0;
     for (;;) {
@@ -83,22 +86,22 @@ export class PrefixTree<Value> {
 interface Node<Value> {
   parent: Node<Value> | undefined;
   /** A sequence that leads here; the way from the parent is what lies between `start` and `end` of it. */
-  tokenIds: ReadonlyArray<number>;
+  tokenIds: ReadonlyArray<PrefixId>;
   start: number;
   readonly end: number;
   value: Value | undefined;
   /** By their first tokens. */
-  readonly children: Map<number, Node<Value>>;
+  readonly children: Map<PrefixId, Node<Value>>;
 }
 
 const createNode = <Value>(
   parent: Node<Value> | undefined,
-  tokenIds: ReadonlyArray<number>,
+  tokenIds: ReadonlyArray<PrefixId>,
   start: number,
   end: number,
 ): Node<Value> => ({ parent, tokenIds, start, end, value: undefined, children: new Map() });
 
-const firstToken = <Value>({ tokenIds, start }: Node<Value>): number => tokenIds[start] ?? -1;
+const firstToken = <Value>({ tokenIds, start }: Node<Value>): PrefixId => tokenIds[start] ?? -1;
 
 /** Puts a node of this many tokens before it, and returns that. */
 const splitAt = <Value>(node: Node<Value>, tokens: number): Node<Value> => {

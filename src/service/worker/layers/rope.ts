@@ -1,31 +1,48 @@
 /**
  * Rotary position embedding with true positions for every row.
  *
- * MLX's fast.rope takes one offset for the whole batch and no frequencies of one's own, so cosines and sines are computed
- * once for a step and shared by all layers. The "half" layout of Hugging Face checkpoints: element i turns with i + dims/2,
+ * The project's own binding has it as one kernel, with an offset for each row and frequencies of one's own. node-mlx takes one
+ * offset for the whole batch and no frequencies: there, and where tokens have positions of their own, cosines and sines are
+ * computed once for a step and shared by all layers. The "half" layout of Hugging Face checkpoints: element i turns with i + dims/2,
  * unless `rope_traditional` asks for pairs.
  *
  * What config.json says is read as mlx-lm reads it, whose results are the measure.
  */
 import { floatExp } from "./float-exp.ts";
 import { LoadError } from "../files/load-error.ts";
-import { mx, type Tensor } from "../mlx.ts";
+import type { TokenPlaces } from "../cache/step-context.ts";
+import { device, mx, type Tensor } from "../mlx.ts";
 import type { ModelConfig } from "../files/model-config.ts";
 import { llama3, longRope, type ScaledRope, yarn } from "./rope-scaling.ts";
 
 export interface Rope {
   /** Radians per position, float32 [dims / 2]. */
   readonly frequencies: Tensor;
+  /** Positions per radian: the same as a GPU takes them. */
+  readonly periods: Tensor;
   /** Positions are multiplied with it first. */
   readonly positionScale: number;
   /** What rotated elements are multiplied with, which sharpens attention where positions are stretched. */
   readonly scale: number;
   /** Element 2i turns with the next one, as RoPE was first written down. */
   readonly inPairs: boolean;
+  /**
+   * Of tokens with several positions, as a place in an image has: how many frequencies turn by the first of them, and so
+   * on, together dims / 2. Undefined: there is one position, or all count as the first.
+   */
+  readonly sections?: ReadonlyArray<number>;
+}
+
+/** How the tokens of a pass turn. */
+export type Rotation = ByOffset | ByTable;
+
+interface ByOffset {
+  readonly rope: Rope;
+  readonly offsets: Tensor;
 }
 
 /** Both [rows, tokens, 1, dims], the sines with the sign of the rotation. */
-export interface Rotation {
+interface ByTable {
   readonly cos: Tensor;
   readonly sin: Tensor;
   /** The element that each turns with, int32 [dims]; undefined: that of the other half. */
@@ -49,8 +66,11 @@ export const readRope = (config: ModelConfig, dims: number, defaultTheta?: numbe
   const type = scaling.string("type", scaling.string("rope_type", "default"));
   switch (type) {
     case "default":
-    case "mrope": // of text alone its three positions are one
       return plainRope(theta, dims, inPairs);
+    case "mrope": // of text alone its three positions are one
+      return scaling.has("mrope_section")
+        ? { ...plainRope(theta, dims, inPairs), sections: scaling.numbers("mrope_section") }
+        : plainRope(theta, dims, inPairs);
     case "linear":
       return { ...plainRope(theta, dims, inPairs), positionScale: 1 / scaling.positive("factor") };
     case "llama3":
@@ -70,7 +90,7 @@ export const plainRope = (theta: number, dims: number, inPairs = false): Rope =>
   const half = dims / 2;
   const step = Math.fround(-Math.log(theta) / half);
   const frequencies = Array.from({ length: half }, (_, i) => floatExp(Math.fround(i * step)));
-  return { frequencies: mx.array(frequencies, mx.float32), positionScale: 1, scale: 1, inPairs };
+  return { ...bothWays(mx.array(frequencies, mx.float32)), positionScale: 1, scale: 1, inPairs };
 };
 
 const known = ["default", "linear", "llama3", "yarn", "longrope", "su", "mrope"];
@@ -80,16 +100,27 @@ const periodsOf = (theta: number, dims: number): ReadonlyArray<number> =>
   Array.from({ length: dims / 2 }, (_, i) => Math.fround(theta ** Math.fround((2 * i) / dims)));
 
 const toRope = ({ periods, scale = 1 }: ScaledRope, inPairs: boolean): Rope => ({
-  frequencies: mx.divide(1, mx.array([...periods], mx.float32)),
+  ...bothWays(mx.divide(1, mx.array([...periods], mx.float32))),
   positionScale: 1,
   scale,
   inPairs,
 });
 
-/** @param positions float32 [rows, tokens] */
-export const rotationAt = (positions: Tensor, { frequencies, positionScale, scale, inPairs }: Rope): Rotation => {
-  const [rows = 0, tokens = 0] = positions.shape;
-  const angles = mx.multiply(scaled(positions, positionScale).reshape(rows, tokens, 1, 1), frequencies);
+const bothWays = (frequencies: Tensor): Pick<Rope, "frequencies" | "periods"> => {
+  const periods = mx.divide(1, frequencies);
+  mx.eval(frequencies, periods);
+  return { frequencies, periods };
+};
+
+/** @param at where the tokens stand, or positions of their own: float32 [rows, tokens] or [positions, rows, tokens] */
+export const rotationAt = (at: TokenPlaces | Tensor, rope: Rope): Rotation => {
+  if ("shape" in at) return tableOf(at, rope);
+  return mx.binding === "own" ? { rope, offsets: at.offsets } : tableOf(at.positions(), rope);
+};
+
+const tableOf = (positions: Tensor, rope: Rope): ByTable => {
+  const { frequencies, positionScale, scale, inPairs } = rope;
+  const angles = mx.multiply(scaled(positionsOfEach(positions, rope), positionScale), frequencies);
   const cos = scaled(mx.cos(angles), scale);
   const sin = scaled(mx.sin(angles), scale);
   const halves = {
@@ -109,21 +140,43 @@ export const rotationAt = (positions: Tensor, { frequencies, positionScale, scal
   };
 };
 
+/** The position that each frequency turns by, [rows, tokens, 1, dims / 2, or 1 for all]. */
+const positionsOfEach = (positions: Tensor, { frequencies, sections }: Rope): Tensor => {
+  const [tokens = 0, rows = 0, axes = 1] = positions.shape.toReversed();
+  if (axes === 1) return positions.reshape(rows, tokens, 1, 1);
+  const axisOf = (sections ?? [frequencies.size]).flatMap((size, axis) => Array.from({ length: size }, () => axis));
+  return mx.take(positions, mx.array(axisOf, mx.int32), 0).transpose(1, 2, 0).reshape(rows, tokens, 1, axisOf.length);
+};
+
 const scaled = (x: Tensor, scale: number): Tensor => (scale === 1 ? x : mx.multiply(x, scale));
 
 /**
  * @param x [rows, tokens, heads, headDim]; elements beyond the rotation's stay as they are
- * @returns the same, in the type of x
+ * @returns [rows, heads, tokens, headDim], in the type of x
  */
 export const rotate = (x: Tensor, rotation: Rotation): Tensor => {
+  if ("offsets" in rotation) return rotateByOffset(x.transpose(0, 2, 1, 3), rotation);
   const dims = rotation.cos.shape.at(-1) ?? 0;
-  const headDim = x.shape.at(-1) ?? 0;
-  if (dims === headDim) return rotateAll(x, rotation);
-  const [turning, still] = mx.split(x, [dims], -1) as [Tensor, Tensor];
-  return mx.concatenate([rotateAll(turning, rotation), still], -1);
+  return onFirst(x, dims, (turning) => rotateByTable(turning, rotation)).transpose(0, 2, 1, 3);
 };
 
-const rotateAll = (x: Tensor, { cos, sin, partners }: Rotation): Tensor => {
+const rotateByOffset = (x: Tensor, { rope, offsets }: ByOffset): Tensor => {
+  const { frequencies, periods, positionScale, scale, inPairs } = rope;
+  const dims = 2 * frequencies.size;
+  const sharpened = scale === 1 ? x : onFirst(x, dims, (turning) => mx.multiply(turning, scale));
+  // In 16 bits MLX's CPU rounds cosines and sines, too; a GPU's kernel computes them in 32.
+  const exact = device === "cpu" ? sharpened.astype(mx.float32) : sharpened;
+  return mx.fast.rope(exact, dims, inPairs, undefined, positionScale, offsets, periods, frequencies).astype(x.dtype);
+};
+
+/** Changes the first elements of the last axis. */
+const onFirst = (x: Tensor, dims: number, change: (first: Tensor) => Tensor): Tensor => {
+  if (dims === x.shape.at(-1)) return change(x);
+  const [first, others] = mx.split(x, [dims], -1) as [Tensor, Tensor];
+  return mx.concatenate([change(first), others], -1);
+};
+
+const rotateByTable = (x: Tensor, { cos, sin, partners }: ByTable): Tensor => {
   const across = partners === undefined ? swapHalves(x) : mx.take(x, partners, -1);
   return mx.add(mx.multiply(x, cos), mx.multiply(across, sin)).astype(x.dtype);
 };

@@ -77,8 +77,12 @@ export class PrefillSlicer {
   }
 }
 
-/** Metal's kernels keep scores in registers; a mask is there all the same. */
-const scoredHeads = ({ attentionHeads }: Model): number => (device === "cpu" ? attentionHeads : 1);
+/** Metal's kernels keep scores in registers where they fit; a mask is there all the same. */
+const scoredHeads = ({ attentionHeads, writesScores, cacheShape }: Model): number =>
+  device === "cpu" || writesScores === true || !fusedHeadDims.has(cacheShape.headDim) ? attentionHeads : 1;
+
+/** Of MLX's kernel for many queries: `supported_head_dim` in mlx/backend/metal/scaled_dot_product_attention.cpp. */
+const fusedHeadDims: ReadonlySet<number> = new Set([64, 80, 128]);
 
 /** Logits of a prompt that are looked at together: 16 MiB of them, of which several copies live until a collection. */
 const maxScoredLogits = 2 ** 22;

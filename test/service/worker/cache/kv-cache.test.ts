@@ -8,9 +8,9 @@ const shape = { layers: 2, kvHeads: 1, headDim: 1 };
 /** Feeds one number to each row, the same to every layer, values being its negatives. */
 const feed = (cache: KVCache, ...columns: ReadonlyArray<ReadonlyArray<number>>): void => {
   for (const column of columns) {
-    cache.begin(1);
+    const { visible } = cache.begin(1);
     const keys = mx.array([...column], mx.float32).reshape(column.length, 1, 1, 1);
-    for (let layer = 0; layer < shape.layers; layer++) cache.update(layer, keys, mx.multiply(keys, -1));
+    for (let layer = 0; layer < shape.layers; layer++) cache.update(layer, keys, mx.multiply(keys, -1), visible);
     cache.commit();
   }
 };

@@ -52,4 +52,15 @@ describe("PrefixTree", () => {
     assert.deepStrictEqual(tree.longest(asked), { value: 1500, tokens: 102 });
     assert.isAtMost(reads, 3 * asked.length);
   });
+
+  it("tells apart what stands in a token's place by ids of its own", () => {
+    const tree = new PrefixTree<string>();
+    const before = [1, 2, 3];
+    tree.set([...before, "image 1", "image 1", 4], "first");
+    tree.set([...before, "image 2", "image 2", 4], "second");
+    assert.deepStrictEqual(tree.longest([...before, "image 2", "image 2", 5]), { value: "second", tokens: 5 });
+    assert.strictEqual(tree.longest([...before, "image 3"])?.tokens, 3);
+    // A number is not the text of it.
+    assert.isUndefined(tree.longest(["1"]));
+  });
 });

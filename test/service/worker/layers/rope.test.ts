@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest";
 
-import { mx } from "../../../../src/service/worker/mlx.ts";
+import { mx, type Tensor } from "../../../../src/service/worker/mlx.ts";
 import { ModelConfig } from "../../../../src/service/worker/files/model-config.ts";
 import { plainRope, readRope, rotate, rotationAt } from "../../../../src/service/worker/layers/rope.ts";
 
@@ -127,5 +127,42 @@ describe("rotary embedding", () => {
     const [turned = []] = rotate(x, rotation).reshape(1, 6).tolist() as number[][];
     assert.deepStrictEqual(turned.slice(2), [3, 4, 5, 6]);
     assert.closeTo(turned[0] ?? NaN, Math.cos(5) - 2 * Math.sin(5), 1e-5);
+  });
+
+  for (const [name, config, { frequencies }] of references) {
+    it(`turns by offsets as by positions with ${name}`, (context) => {
+      if (mx.binding !== "own") context.skip("node-mlx turns by positions alone");
+      const dims = 2 * frequencies.length;
+      const rope = readRope(new ModelConfig(config), dims, 10_000);
+      const [offsets, tokens] = [[0, 5, 900], 4];
+      const positions = mx.array(
+        offsets.map((offset) => Array.from({ length: tokens }, (_, token) => offset + token)),
+        mx.float32,
+      );
+      const places = { offsets: mx.array(offsets, mx.int32), positions: () => positions };
+      // Two elements more than turn.
+      const x = mx.random.normal([3, tokens, 2, dims + 2], mx.float32, 0, 1, mx.random.key(1));
+      const byOffset = rotate(x, rotationAt(places, rope));
+      const byPosition = rotate(x, rotationAt(positions, rope));
+      const apart = mx.subtract(byOffset, byPosition);
+      assert.isBelow(mx.max(mx.flatten(mx.multiply(apart, apart)), -1).item(), 1e-11);
+    });
+  }
+
+  it("turns sections of its elements by positions of their own", () => {
+    const config = { rope_scaling: { type: "mrope", mrope_section: [1, 2, 1] } };
+    const rope = readRope(new ModelConfig(config), 8, 10_000);
+    const x = mx.random.normal([1, 2, 3, 8], mx.float32, 0, 1, mx.random.key(2));
+    const positions = [
+      [3, 4],
+      [7, 9],
+      [5, 5],
+    ];
+    const got = rotate(x, rotationAt(mx.array(positions, mx.float32).reshape(3, 1, 2), rope));
+    const alone = positions.map((own) => rotate(x, rotationAt(mx.array([own], mx.float32), rope)));
+    for (const [element, axis] of [0, 1, 1, 2, 0, 1, 1, 2].entries()) {
+      const of = (turned: Tensor | undefined): unknown => turned?.index("...", element).tolist();
+      assert.deepStrictEqual(of(got), of(alone[axis]));
+    }
   });
 });

@@ -2,7 +2,12 @@ import { assert, describe, it } from "@effect/vitest";
 
 import { mx, type Tensor } from "../../../../src/service/worker/mlx.ts";
 import { uniform } from "../../../../src/service/worker/sampling/random.ts";
-import { adjustLogits, drawTokens, type SamplingRow } from "../../../../src/service/worker/sampling/sampling.ts";
+import {
+  adjustLogits,
+  drawTokens,
+  type SamplingRow,
+  topCandidates,
+} from "../../../../src/service/worker/sampling/sampling.ts";
 import { greedy } from "../scheduler-run.ts";
 
 const logits = [2, 1, 0.5, 0, -1, -3];
@@ -196,5 +201,57 @@ describe("uniform", () => {
       }
     }
     for (const count of bins) assert.closeTo(count, 1000, 120);
+  });
+});
+
+describe("the most likely tokens", () => {
+  for (const [vocabulary, size] of [
+    [151_936, 1024],
+    [151_936, 20],
+    [32_064, 1024],
+    [50_257, 20],
+    [96, 20],
+    [20, 20],
+  ] as const) {
+    it(`are the first ${size} of ${vocabulary} in order, forbidden ones among them`, () => {
+      const random = mx.random.normal([3, vocabulary], mx.float32, 0, 2, mx.random.key(vocabulary));
+      // Few tokens are left of the last row, all of them side by side.
+      const columns = mx.arange(0, vocabulary, 1, mx.float32).reshape(1, vocabulary);
+      const isLast = mx.equal(mx.arange(0, 3, 1, mx.float32).reshape(3, 1), 2);
+      const allowed = mx.where(mx.logicalAnd(isLast, mx.greater(columns, 40)), -Infinity, random);
+      const rows = allowed.tolist() as number[][];
+      const found = topCandidates(allowed, size).tolist() as number[][];
+      for (const [index, logits] of rows.entries()) {
+        const expected = logits.toSorted((a, b) => b - a).slice(0, size);
+        const ids = found[index] ?? [];
+        assert.deepStrictEqual(
+          ids.map((id) => logits[id]),
+          expected,
+        );
+        assert.strictEqual(new Set(ids).size, size);
+      }
+    });
+  }
+
+  it("take no sort of the vocabulary", (context) => {
+    if (mx.binding !== "own") context.skip("node-mlx does not tell what is still to be computed");
+    const sizes: number[] = [];
+    const { argpartition, argsort } = mx;
+    Object.assign(mx, {
+      argpartition: (...args: Parameters<typeof argpartition>) => {
+        sizes.push(args[0].shape.at(-1) ?? 0);
+        return argpartition(...args);
+      },
+      argsort: (...args: Parameters<typeof argsort>) => {
+        sizes.push(args[0].shape.at(-1) ?? 0);
+        return argsort(...args);
+      },
+    });
+    try {
+      topCandidates(mx.zeros([2, 151_936]), 1024);
+    } finally {
+      Object.assign(mx, { argpartition, argsort });
+    }
+    assert.isAtMost(Math.max(...sizes), 151_936 / 4);
   });
 });
