@@ -5,11 +5,11 @@
 import { loadCheckpoint } from "../../src/service/worker/checkpoint.ts";
 import { checkAgainstItself } from "../../src/service/worker/self-check.ts";
 import { collectBetweenSteps } from "../../src/service/worker/mlx.ts";
-import { neutralSampling } from "../../src/service/worker/protocol.ts";
 import { Scheduler } from "../../src/service/worker/scheduler/scheduler.ts";
 import { DraftModel } from "../../src/service/worker/speculation/draft-model.ts";
 import { loadDraftModel } from "../../src/service/worker/speculation/load-draft-model.ts";
 import { Speculator } from "../../src/service/worker/speculation/speculator.ts";
+import { greedySubmission } from "../greedy-submission.ts";
 import type { Work } from "./engine-process.ts";
 
 const [folder = "", speculation, draftFolder] = process.argv.slice(2);
@@ -41,25 +41,13 @@ const generate = async ([
   const stride = circle.first === 10 ? 7 : 1;
   for (let index = 0; index < sequences; index++) {
     sequence += 1;
-    scheduler.submit({
-      type: "submit",
-      sequence,
-      // Ids of ordinary tokens, another prompt each time.
-      promptTokenIds: Array.from(
-        { length: promptTokens },
-        (_, place) => circle.first + ((sequence * 31 + place * stride) % circle.length),
-      ),
-      topLogprobs: undefined,
-      promptLogprobs: false,
-      sampling: neutralSampling,
-      maxOutputTokens: maxTokens,
-      minOutputTokens: 0,
-      stopTokenIds: [],
-      timeBudgetMs: undefined,
-      scheduling: { turn: 0, fairnessId: "" },
-      reasoningLimit: undefined,
-      cache: { read: true, write: true, partition: "" },
-    });
+    // Ids of ordinary tokens, another prompt each time.
+    const prompt = Array.from(
+      { length: promptTokens },
+      (_, place) => circle.first + ((sequence * 31 + place * stride) % circle.length),
+    );
+    const cache = { read: true, write: true, partition: "" };
+    scheduler.submit(greedySubmission(sequence, prompt, maxTokens, { cache }));
   }
   let tokens = 0;
   while (!scheduler.idle) {

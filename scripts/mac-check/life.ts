@@ -6,6 +6,7 @@ import { engineEnvironment } from "../../src/service/config/EngineConfig.ts";
 import type { ProcessEnd } from "../../src/service/engine/mlx/last-words.ts";
 import { Watchdog } from "../../src/service/engine/mlx/Watchdog.ts";
 import { spawnWorker } from "../../src/service/engine/mlx/WorkerProcess.ts";
+import { greedySubmission } from "../greedy-submission.ts";
 import { inChild } from "./child.ts";
 import type { Check, Section } from "./section.ts";
 
@@ -64,31 +65,13 @@ const liveOnce = (signal: "SIGKILL" | undefined) =>
         });
         yield* Deferred.await(ready);
         const readyMs = Math.round(performance.now() - startedAt);
-        worker.send({
-          type: "submit",
-          sequence: 1,
-          promptTokenIds: Array.from({ length: 2_000 }, (_, place) => place % 1_000),
-          sampling: {
-            temperature: 0,
-            topP: 1,
-            topK: 0,
-            minP: 0,
-            repetitionPenalty: 1,
-            presencePenalty: 0,
-            frequencyPenalty: 0,
-            logitBias: [],
-            seed: 0,
-          },
-          maxOutputTokens: 8,
-          minOutputTokens: 0,
-          stopTokenIds: [],
-          timeBudgetMs: undefined,
-          scheduling: { turn: 0, fairnessId: "" },
-          reasoningLimit: undefined,
-          topLogprobs: undefined,
-          promptLogprobs: false,
-          cache: { read: false, write: false, partition: "" },
-        });
+        worker.send(
+          greedySubmission(
+            1,
+            Array.from({ length: 2_000 }, (_, place) => place % 1_000),
+            8,
+          ),
+        );
         yield* Effect.sleep("20 millis");
         if (signal === undefined) worker.end();
         else if (worker.pid !== undefined) process.kill(worker.pid, signal);

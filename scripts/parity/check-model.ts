@@ -6,8 +6,8 @@ import type { Model } from "../../src/service/worker/architectures/Model.ts";
 import { loadCheckpoint } from "../../src/service/worker/checkpoint.ts";
 import { KVCache } from "../../src/service/worker/cache/kv-cache.ts";
 import { collectBetweenSteps, collect, mx } from "../../src/service/worker/mlx.ts";
-import { neutralSampling } from "../../src/service/worker/protocol.ts";
 import { Scheduler } from "../../src/service/worker/scheduler/scheduler.ts";
+import { greedySubmission } from "../greedy-submission.ts";
 
 /** golden.json. */
 interface ModelGolden {
@@ -70,21 +70,7 @@ const logitDifference = (model: Model, { prompt_ids: prompt, logits: expected }:
 const greedyDivergences = async (model: Model, runs: ReadonlyArray<GoldenRun>): Promise<ReadonlyArray<number>> => {
   const scheduler = new Scheduler(model, limits, () => 0);
   for (const [sequence, { prompt_ids: promptTokenIds, greedy_ids: expected }] of runs.entries()) {
-    scheduler.submit({
-      type: "submit",
-      sequence,
-      promptTokenIds,
-      sampling: neutralSampling,
-      maxOutputTokens: expected.length,
-      minOutputTokens: 0,
-      stopTokenIds: [],
-      timeBudgetMs: undefined,
-      scheduling: { turn: 0, fairnessId: "" },
-      reasoningLimit: undefined,
-      topLogprobs: undefined,
-      promptLogprobs: false,
-      cache: { read: false, write: false, partition: "" },
-    });
+    scheduler.submit(greedySubmission(sequence, promptTokenIds, expected.length));
   }
   const outputs = runs.map((): number[] => []);
   while (!scheduler.idle) {

@@ -2,6 +2,7 @@
 import type { Model } from "../../../src/service/worker/architectures/Model.ts";
 import { collectBetweenSteps } from "../../../src/service/worker/mlx.ts";
 import { Scheduler } from "../../../src/service/worker/scheduler/scheduler.ts";
+import { greedySubmission } from "../../greedy-submission.ts";
 
 const gibibyte = 1024 ** 3;
 
@@ -53,33 +54,10 @@ export class BareEngine {
   private submit(promptTokens: number, maxTokens: number): void {
     this.sequence += 1;
     const { sequence, vocabularySize } = this;
-    this.scheduler.submit({
-      type: "submit",
-      sequence,
-      promptTokenIds: Array.from(
-        { length: promptTokens },
-        (_, place) => (10 + sequence * 31 + place * 7) % vocabularySize,
-      ),
-      sampling: {
-        temperature: 0,
-        topP: 1,
-        topK: 0,
-        minP: 0,
-        repetitionPenalty: 1,
-        presencePenalty: 0,
-        frequencyPenalty: 0,
-        logitBias: [],
-        seed: 0,
-      },
-      maxOutputTokens: maxTokens,
-      minOutputTokens: maxTokens,
-      stopTokenIds: [],
-      timeBudgetMs: undefined,
-      scheduling: { turn: 0, fairnessId: "" },
-      reasoningLimit: undefined,
-      topLogprobs: undefined,
-      promptLogprobs: false,
-      cache: { read: false, write: false, partition: "" },
-    });
+    const prompt = Array.from(
+      { length: promptTokens },
+      (_, place) => (10 + sequence * 31 + place * 7) % vocabularySize,
+    );
+    this.scheduler.submit(greedySubmission(sequence, prompt, maxTokens, { minOutputTokens: maxTokens }));
   }
 }
