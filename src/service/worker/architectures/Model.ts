@@ -29,8 +29,11 @@ export interface Model {
   readonly logits: (hidden: Tensor) => Tensor;
   /** Query heads of a layer, at most: what a prefill computes at once grows with them. */
   readonly attentionHeads: number;
-  /** Whether its attention is none of MLX's own, so that a layer's scores are there as a whole. @default false */
-  readonly writesScores?: boolean;
+  /**
+   * Where its attention is written out and not MLX's own: how many times as many arrays of scores are there at once as with
+   * the two of a plain softmax. @default undefined, for MLX's own
+   */
+  readonly scoreArrays?: number;
   /** Which its rows compute with is said before `forward`; it holds for the `logits` of these rows as well. */
   readonly adapters: Adapters;
 }

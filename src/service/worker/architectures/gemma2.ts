@@ -25,7 +25,7 @@ export const createModel: CreateModel = async (config, weights) => {
   return {
     cacheShape: { layers: args.layers, kvHeads: args.kvHeads, headDim: args.headDim },
     vocabularySize: args.vocabularySize,
-    writesScores: true,
+    scoreArrays: 9,
     embed: (tokens) => mx.multiply(embedding.lookup(tokens), args.hiddenSize ** 0.5),
     forwardEmbedded: (embedded, cache, positions) => {
       const [, count = 0] = embedded.shape;

@@ -10,7 +10,7 @@ import { createExpertLinear, largest, mixExperts } from "../layers/experts.ts";
 import type { KVCache } from "../cache/kv-cache.ts";
 import type { Visible } from "../cache/step-context.ts";
 import { createLinear, createSplitLinear, joinBiases, type Linear } from "../layers/linear.ts";
-import { all, mx, type Tensor } from "../mlx.ts";
+import { all, device, mx, type Tensor } from "../mlx.ts";
 import type { ModelConfig } from "../files/model-config.ts";
 import { readRope, rotate, type Rotation, rotationAt } from "../layers/rope.ts";
 import { eachLayer, type Matrix, type Weights } from "../weights/weights.ts";
@@ -26,6 +26,8 @@ export const createModel: CreateModel = async (config, weights) => {
   return {
     cacheShape: { layers: args.layers, kvHeads: args.kvHeads, headDim: args.headDim },
     vocabularySize: args.vocabularySize,
+    // On a CPU: sinks make MLX compose it.
+    ...(device === "cpu" && { scoreArrays: 2 }),
     embed: embedding.lookup,
     forwardEmbedded: (embedded, cache, positions) => {
       const [, count = 0] = embedded.shape;

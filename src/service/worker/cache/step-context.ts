@@ -12,7 +12,7 @@ export interface StepContext {
 }
 
 /** Where the tokens of a pass stand in their sequences. */
-export interface TokenPlaces {
+interface TokenPlaces {
   /** Of each row's first token, int32 [rows]; below 0 for padding. The others follow one by one. */
   readonly offsets: Tensor;
   /** The same of every token, float32 [rows, tokens]; 0 for padding. */

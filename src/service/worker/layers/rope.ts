@@ -10,7 +10,6 @@
  */
 import { floatExp } from "./float-exp.ts";
 import { LoadError } from "../files/load-error.ts";
-import type { TokenPlaces } from "../cache/step-context.ts";
 import { device, mx, type Tensor } from "../mlx.ts";
 import type { ModelConfig } from "../files/model-config.ts";
 import { llama3, longRope, type ScaledRope, yarn } from "./rope-scaling.ts";
@@ -31,6 +30,14 @@ export interface Rope {
    * on, together dims / 2. Undefined: there is one position, or all count as the first.
    */
   readonly sections?: ReadonlyArray<number>;
+}
+
+/** Where the tokens of a pass stand in their sequences, as its context (cache/step-context.ts) tells. */
+interface TokenPlaces {
+  /** Of each row's first token, int32 [rows]. */
+  readonly offsets: Tensor;
+  /** Of every token, float32 [rows, tokens]. */
+  readonly positions: () => Tensor;
 }
 
 /** How the tokens of a pass turn. */

@@ -78,8 +78,10 @@ export class PrefillSlicer {
 }
 
 /** Metal's kernels keep scores in registers where they fit; a mask is there all the same. */
-const scoredHeads = ({ attentionHeads, writesScores, cacheShape }: Model): number =>
-  device === "cpu" || writesScores === true || !fusedHeadDims.has(cacheShape.headDim) ? attentionHeads : 1;
+const scoredHeads = ({ attentionHeads, scoreArrays, cacheShape }: Model): number => {
+  const isFused = device === "metal" && scoreArrays === undefined && fusedHeadDims.has(cacheShape.headDim);
+  return isFused ? 1 : attentionHeads * (scoreArrays ?? 1);
+};
 
 /** Of MLX's kernel for many queries: `supported_head_dim` in mlx/backend/metal/scaled_dot_product_attention.cpp. */
 const fusedHeadDims: ReadonlySet<number> = new Set([64, 80, 128]);

@@ -236,21 +236,21 @@ describe("the most likely tokens", () => {
   it("take no sort of the vocabulary", (context) => {
     if (mx.binding !== "own") context.skip("node-mlx does not tell what is still to be computed");
     const sizes: number[] = [];
-    const { argpartition, argsort } = mx;
+    const before = { ...mx };
     Object.assign(mx, {
-      argpartition: (...args: Parameters<typeof argpartition>) => {
+      argpartition: (...args: Parameters<typeof before.argpartition>) => {
         sizes.push(args[0].shape.at(-1) ?? 0);
-        return argpartition(...args);
+        return before.argpartition(...args);
       },
-      argsort: (...args: Parameters<typeof argsort>) => {
+      argsort: (...args: Parameters<typeof before.argsort>) => {
         sizes.push(args[0].shape.at(-1) ?? 0);
-        return argsort(...args);
+        return before.argsort(...args);
       },
     });
     try {
       topCandidates(mx.zeros([2, 151_936]), 1024);
     } finally {
-      Object.assign(mx, { argpartition, argsort });
+      Object.assign(mx, before);
     }
     assert.isAtMost(Math.max(...sizes), 151_936 / 4);
   });
