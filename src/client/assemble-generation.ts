@@ -135,6 +135,7 @@ export class GenerationAssembler implements StreamReader<StreamGenerateResponse,
       cachedPromptTokens,
       outputTokens,
       ...(reasoningTokens.length > 0 && { reasoningTokens: sum(reasoningTokens) }),
+      ...(usages.some(({ estimated }) => estimated === true) && { estimated: true }),
       ...(draftedTokens.length > 0 && { draftedTokens: sum(draftedTokens) }),
       ...(acceptedDraftTokens.length > 0 && { acceptedDraftTokens: sum(acceptedDraftTokens) }),
     };

@@ -11,11 +11,13 @@ export const usageFromWire = (usage: UsageMessage | undefined): Usage =>
 
 /** What two generations have spent together. */
 export const addUsage = (before: Usage | undefined, more: Usage): Usage => {
-  const entries = Object.entries(more) as [keyof Usage, number][]; // every member of it is a number
-  return entries.reduce<Usage>((sum, [name, count]) => ({ ...sum, [name]: (sum[name] ?? 0) + count }), {
+  const { estimated = false, ...counts } = more;
+  const entries = Object.entries(counts) as [Exclude<keyof Usage, "estimated">, number][];
+  const sum = entries.reduce<Usage>((sum, [name, count]) => ({ ...sum, [name]: (sum[name] ?? 0) + count }), {
     promptTokens: 0,
     cachedPromptTokens: 0,
     outputTokens: 0,
     ...before,
   });
+  return estimated ? { ...sum, estimated } : sum;
 };

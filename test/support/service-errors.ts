@@ -97,6 +97,49 @@ const byTag: Record<errors.ServiceError["_tag"], ErrorCase> = {
     reason: "UNKNOWN_BACKEND",
     metadata: { backend: "ollama", known: "mlx" },
   },
+  BackendContextExceeded: {
+    error: new errors.BackendContextExceeded({ model: "demo", backend: "attic", words: "too many tokens" }),
+    code: Code.InvalidArgument,
+    reason: "CONTEXT_LENGTH_EXCEEDED",
+    metadata: { model: "demo", backend: "attic", words: "too many tokens" },
+  },
+  BackendCredentials: {
+    error: new errors.BackendCredentials({ model: "demo", backend: "attic", status: 401 }),
+    code: Code.FailedPrecondition,
+    reason: "BACKEND_CREDENTIALS",
+    metadata: { model: "demo", backend: "attic", status: "401" },
+  },
+  BackendProtocol: {
+    error: new errors.BackendProtocol({ model: "demo", backend: "attic", cause: "it is no JSON" }),
+    code: Code.Internal,
+    reason: "BACKEND_PROTOCOL",
+    metadata: { model: "demo", backend: "attic", cause: "it is no JSON" },
+  },
+  BackendQuota: {
+    error: new errors.BackendQuota({ model: "demo", backend: "attic", retryAfterMs: 7000 }),
+    code: Code.ResourceExhausted,
+    reason: "QUOTA",
+    metadata: { model: "demo", backend: "attic", retryAfterMs: "7000" },
+    retryAfterMs: 7000,
+  },
+  BackendRefused: {
+    error: new errors.BackendRefused({ model: "demo", backend: "attic", status: 400, words: "no" }),
+    code: Code.InvalidArgument,
+    reason: "BACKEND_REFUSED",
+    metadata: { model: "demo", backend: "attic", status: "400", words: "no" },
+  },
+  BackendUnavailable: {
+    error: new errors.BackendUnavailable({
+      model: "demo",
+      backend: "attic",
+      cause: "connect_refused",
+      retryAfterMs: 1000,
+    }),
+    code: Code.Unavailable,
+    reason: "BACKEND_UNAVAILABLE",
+    metadata: { model: "demo", backend: "attic", cause: "connect_refused", retryAfterMs: "1000" },
+    retryAfterMs: 1000,
+  },
   ConfigurationInvalid: {
     error: new errors.ConfigurationInvalid({
       file: "/srv/secret/mlxd.yaml",

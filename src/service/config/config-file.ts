@@ -9,6 +9,7 @@ import { nearest } from "../domain/nearest.ts";
 import type { AccessDeclaration } from "./access-schema.ts";
 import { checkAccess } from "./check-access.ts";
 import { ConfigFileSchema, type FamilyDeclaration, isName, type ModelDeclaration } from "./config-schema.ts";
+import { type Backends, readBackends } from "./read-backends.ts";
 import { settingKey, settingName, settingNames, settingProblem } from "./settings.ts";
 import { type Path, readYaml, type YamlDocument } from "./yaml-document.ts";
 
@@ -19,6 +20,8 @@ export interface ModelsFile {
   /** By id, in the file's order. */
   readonly models: Readonly<Record<string, ModelDeclaration>>;
   readonly families: Readonly<Partial<Record<Family, FamilyDeclaration>>>;
+  /** Where models of other engines are. */
+  readonly backends: Backends;
   /** What is wrong with the value at a path, e.g. `["models", "demo", "path"]`. */
   readonly invalid: (path: Path, problem: string) => ConfigurationInvalid;
 }
@@ -46,7 +49,7 @@ export const readConfigFile = (path: string, environment: Environment): ConfigFi
   const document = readYaml(path, readText(path), environment);
   const decoded = decode(document.value);
   if (Result.isFailure(decoded)) throw describe(document, decoded.failure.issue);
-  const { service = {}, models = {}, families = {}, access } = decoded.success;
+  const { service = {}, models = {}, families = {}, access, backends: servers = {} } = decoded.success;
   const directory = dirname(resolve(path));
   for (const id of Object.keys(models)) {
     if (isName(id)) continue;
@@ -56,6 +59,7 @@ export const readConfigFile = (path: string, environment: Environment): ConfigFi
     );
   }
   if (access !== undefined) checkAccess(access, document.invalid);
+  const backends = readBackends(servers, { directory, environment, invalid: document.invalid });
   const settings = new Map<string, string>();
   for (const [key, value] of Object.entries(service)) {
     const name = settingName(key);
@@ -68,7 +72,7 @@ export const readConfigFile = (path: string, environment: Environment): ConfigFi
     if (problem !== undefined) throw invalid(problem + received(value));
     settings.set(name, paths.has(name) ? resolve(directory, text) : text);
   }
-  return { path, directory, settings, models, families, access, invalid: document.invalid };
+  return { path, directory, settings, models, families, backends, access, invalid: document.invalid };
 };
 
 /** Settings that are paths: relative ones start at the file's folder. */

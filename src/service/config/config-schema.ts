@@ -3,6 +3,7 @@ import { Schema } from "effect";
 
 import { cleanUpSteps, families, standInTemplates } from "../domain/family.ts";
 import { AccessSchema } from "./access-schema.ts";
+import { BackendsSchema } from "./backends-schema.ts";
 
 const number = (minimum: number, maximum: number) => Schema.Finite.check(Schema.isBetween({ minimum, maximum }));
 const wholeNumber = (minimum: number, maximum: number) => Schema.Int.check(Schema.isBetween({ minimum, maximum }));
@@ -56,6 +57,7 @@ const Model = Schema.Struct({
   repository: Schema.optionalKey(RepositoryId),
   revision: Schema.optionalKey(Revision),
   engine: Schema.optionalKey(text(64)),
+  backend: Schema.optionalKey(text(64)),
   model: Schema.optionalKey(text(256)),
   family: Schema.optionalKey(Schema.Literals(families)),
   context_length: Schema.optionalKey(wholeNumber(1, 2 ** 31)),
@@ -93,6 +95,7 @@ const Service = Schema.Record(
 export const ConfigFileSchema = Schema.Struct({
   service: Schema.optionalKey(Service),
   access: Schema.optionalKey(AccessSchema),
+  backends: Schema.optionalKey(BackendsSchema),
   models: Schema.optionalKey(Schema.Record(Schema.String, Model)),
   families: Schema.optionalKey(
     Schema.Struct(

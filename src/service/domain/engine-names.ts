@@ -7,6 +7,7 @@ export const engineNames = [
   "vllm",
   "lmstudio",
   "llamacpp",
+  "mlx_lm_server",
   "openai",
   "anthropic",
   "openrouter",
@@ -56,5 +57,6 @@ const aliases: ReadonlyMap<string, EngineName> = new Map([
   ["llama.cpp", "llamacpp"],
   ["llama-cpp", "llamacpp"],
   ["lm-studio", "lmstudio"],
+  ["mlx-lm-server", "mlx_lm_server"],
   ["lmstudio:openai-compatible", "lmstudio"],
 ]);

@@ -2,6 +2,14 @@
  * Everything that can go wrong and that a caller can react to. Each class holds data; its message is one sentence with
  * the received value and the bound. The code on the wire is decided in one table, rpc/error-table.ts.
  */
+import type {
+  BackendContextExceeded,
+  BackendCredentials,
+  BackendProtocol,
+  BackendQuota,
+  BackendRefused,
+  BackendUnavailable,
+} from "./errors/backend.ts";
 import type { CredentialsInvalid, QuotaExceeded, RoleMissing } from "./errors/access.ts";
 import type {
   ContextLengthExceeded,
@@ -49,6 +57,7 @@ import type {
 } from "./errors/download.ts";
 
 export * from "./errors/access.ts";
+export * from "./errors/backend.ts";
 export * from "./errors/request.ts";
 export * from "./errors/model.ts";
 export * from "./errors/memory.ts";
@@ -86,6 +95,12 @@ export type ServiceError =
   | AdapterNotFound
   | AdapterBroken
   | UnknownBackend
+  | BackendContextExceeded
+  | BackendCredentials
+  | BackendProtocol
+  | BackendQuota
+  | BackendRefused
+  | BackendUnavailable
   | ConfigurationInvalid
   | LoadFailure
   | ModelUnfit

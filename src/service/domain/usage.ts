@@ -13,6 +13,8 @@ export const UsageSchema = Schema.Struct({
   draftedTokens: Schema.optionalKey(Schema.Number),
   /** Of these, those that were right and so are among the output's. */
   acceptedDraftTokens: Schema.optionalKey(Schema.Number),
+  /** True where the model's backend does not tell the counts; otherwise absent. */
+  estimated: Schema.optionalKey(Schema.Boolean),
 });
 export type Usage = typeof UsageSchema.Type;
 
@@ -20,15 +22,17 @@ export const noUsage: Usage = { promptTokens: 0, cachedPromptTokens: 0, outputTo
 
 /** Of two pieces of work. A count that neither has is absent. */
 export const addUsage = (a: Usage, b: Usage): Usage => {
-  const counts: Partial<Record<keyof Usage, number>> = {};
+  const counts: Partial<Record<Count, number>> = {};
   for (const name of names) {
     const [ofA, ofB] = [a[name], b[name]];
     if (ofA !== undefined || ofB !== undefined) counts[name] = (ofA ?? 0) + (ofB ?? 0);
   }
-  return { ...noUsage, ...counts };
+  const estimated = a.estimated === true || b.estimated === true;
+  return { ...noUsage, ...counts, ...(estimated && { estimated }) };
 };
 
-const names = Object.keys(UsageSchema.fields) as ReadonlyArray<keyof Usage>;
+type Count = Exclude<keyof Usage, "estimated">;
+const names = (Object.keys(UsageSchema.fields) as ReadonlyArray<keyof Usage>).filter((name) => name !== "estimated");
 
 /** Of several answers to one prompt, which counts once. */
 export const usageOfAnswers = (answers: ReadonlyArray<Usage>): Usage => {

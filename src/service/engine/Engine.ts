@@ -1,8 +1,15 @@
 /** The port below the pipeline: what engines are asked for, what they report, and how drivers start them. */
 import { Context, type Effect, type Scope, type Stream } from "effect";
 
+import type { BackendSettings } from "../config/read-backends.ts";
 import type {
   AdapterBroken,
+  BackendContextExceeded,
+  BackendCredentials,
+  BackendProtocol,
+  BackendQuota,
+  BackendRefused,
+  BackendUnavailable,
   EngineLost,
   EngineRestarting,
   EngineStartFailed,
@@ -11,6 +18,7 @@ import type {
   InvalidField,
   ModelBroken,
   ModelChanged,
+  ModelNotFound,
   ModelUnloaded,
   OutOfMemory,
 } from "../domain/errors.ts";
@@ -154,19 +162,41 @@ interface EngineFinished {
   readonly reason: FinishReason;
   readonly matched: StopMatch | undefined;
   readonly cachedPromptTokens: number;
+  /** The whole of the prompt and this output, where it is known at the end only: it counts instead of what was told before. */
+  readonly usage?: EndUsage;
   readonly warnings: ReadonlyArray<OutputWarning>;
+}
+
+/** What a generation has cost, as its engine tells it or, `estimated`, as it looks from here. */
+export interface EndUsage {
+  readonly promptTokens: number;
+  readonly outputTokens: number;
+  readonly reasoningTokens: number;
+  readonly estimated: boolean;
 }
 
 export type EngineEvent = EngineAdmitted | EnginePrompt | EngineOutput | EngineFinished;
 /** `InvalidField`: the constraint cannot be satisfied with this model's vocabulary. */
 export type EngineFailure =
   | AdapterBroken
+  | BackendFailure
   | EngineFault
   | EngineLost
   | EngineRestarting
   | InsufficientMemory
   | InvalidField
   | ModelUnloaded;
+
+/** What another server does not do, or does not do now. None of it says something of the model's other tasks. */
+export type BackendFailure =
+  | BackendContextExceeded
+  | BackendCredentials
+  | BackendProtocol
+  | BackendQuota
+  | BackendRefused
+  | BackendUnavailable
+  | EngineLost
+  | ModelNotFound;
 
 /**
  * Why an engine is given up: it does not run with this checkpoint, or on this machine in its current state, or the
@@ -310,8 +340,15 @@ export interface ConversationDriver {
   readonly capabilities: ModelCapabilities;
   /** The task options that its engines support. Any other option is refused by its field. */
   readonly options: ReadonlySet<ConversationOption>;
-  /** Completes when the engine takes conversations. The model's `source` is its name at the engine. The scope owns what it holds. */
-  readonly start: (model: ServedModel) => Effect.Effect<ConversationEngine, EngineFault, Scope.Scope>;
+  /**
+   * Completes when the engine takes conversations. The model's `source` is its name at the engine. The scope owns what it holds.
+   *
+   * @param backend where the model is, and how it is reached
+   */
+  readonly start: (
+    model: ServedModel,
+    backend: BackendSettings,
+  ) => Effect.Effect<ConversationEngine, EngineFault, Scope.Scope>;
 }
 
 /** The drivers of this service. */

@@ -7,10 +7,11 @@ import { EngineUnavailable } from "../domain/errors.ts";
 import { type ConversationDriver, type Driver, Engines } from "./Engine.ts";
 import { readingEngine } from "./read-output.ts";
 import { mlxDriver } from "./mlx/MlxEngine.ts";
+import { openAiDrivers } from "./openai/OpenAiEngine.ts";
 
 export const layer: Layer.Layer<Engines, never, EngineConfig> = Layer.effect(
   Engines,
-  Effect.map(EngineConfig, (settings) => enginesOf({ [localEngine]: mlxDriver(settings) }, {})),
+  Effect.map(EngineConfig, (settings) => enginesOf({ [localEngine]: mlxDriver(settings) }, openAiDrivers())),
 );
 
 type Named<D> = Readonly<Record<string, D>>;

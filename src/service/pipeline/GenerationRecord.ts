@@ -2,7 +2,7 @@
 import type { EffectiveParameters, GenerationEvent, TokenLogprob } from "../domain/generation.ts";
 import type { ServedModel } from "../domain/model.ts";
 import type { Usage } from "../domain/usage.ts";
-import type { EngineEvent } from "../engine/Engine.ts";
+import type { EndUsage, EngineEvent } from "../engine/Engine.ts";
 
 type EngineFinished = Extract<EngineEvent, { type: "finished" }>;
 type EngineOutput = Extract<EngineEvent, { type: "output" }>;
@@ -51,6 +51,7 @@ export class GenerationRecord {
   /** Cached prompt tokens of the first candidate; the other candidates reuse its prompt. */
   private cachedPromptTokens = 0;
   private promptTokens: number;
+  private estimated = false;
   private prompt: ReadonlyArray<TokenLogprob> = [];
 
   constructor(options: RecordOptions) {
@@ -105,9 +106,17 @@ export class GenerationRecord {
         // It ended before admission, or before its prompt was computed. `started` still comes before `finished`.
         this.start();
         if (candidateIndex === 0) this.cachedPromptTokens = event.cachedPromptTokens;
+        if (event.usage !== undefined) this.count(candidate, event.usage);
         this.finish(candidateIndex, candidate, event, now);
         break;
     }
+  }
+
+  private count(candidate: Candidate, { promptTokens, outputTokens, reasoningTokens, estimated }: EndUsage): void {
+    this.promptTokens = promptTokens;
+    candidate.outputTokens = outputTokens;
+    candidate.reasoningTokens = reasoningTokens;
+    this.estimated ||= estimated;
   }
 
   /** Counts output that is held back or discarded. */
@@ -209,6 +218,7 @@ export class GenerationRecord {
           ({ reasoningTokens, withheldReasoningTokens }) => reasoningTokens + withheldReasoningTokens,
         ),
       }),
+      ...(this.estimated && { estimated: true }),
       ...(draftedTokens > 0 && {
         draftedTokens,
         acceptedDraftTokens: sum(({ acceptedDraftTokens }) => acceptedDraftTokens),

@@ -4,6 +4,7 @@ import { Clock, Effect, Random } from "effect";
 import { unheededOption } from "../domain/conversation-options.ts";
 import {
   type ContextLengthExceeded,
+  InvalidField,
   ModelRevisionMismatch,
   UnsupportedParameter,
   UnsupportedTask,
@@ -14,9 +15,10 @@ import type { ConversationRequest } from "../engine/Engine.ts";
 import type { ConversationModel } from "../models/Models.ts";
 import { resolveParameters } from "../prompt/effective-parameters.ts";
 import { candidateSeed } from "./candidate-seed.ts";
+import { toolViolations } from "./prepare-prompt.ts";
 import type { BegunRun, PreparedRun, RunOptions } from "./PreparedRun.ts";
 
-type Refusal = ContextLengthExceeded | ModelRevisionMismatch | UnsupportedParameter | UnsupportedTask;
+type Refusal = ContextLengthExceeded | InvalidField | ModelRevisionMismatch | UnsupportedParameter | UnsupportedTask;
 
 export const prepareConversationRun = Effect.fnUntraced(function* (
   task: GenerationTask,
@@ -36,6 +38,8 @@ export const prepareConversationRun = Effect.fnUntraced(function* (
   if (input.type === "tokens" || (input.type === "chat" && !facts.capabilities.chat)) {
     return yield* new UnsupportedTask({ task: input.type, model: facts.id });
   }
+  const violations = input.type === "chat" ? toolViolations(input) : [];
+  if (violations.length > 0) return yield* new InvalidField({ violations });
   const randomSeed = yield* Random.nextIntBetween(0, 2 ** 32 - 1);
   // Only the engine knows the prompt's length, and it refuses a prompt that does not fit.
   const resolved = resolveParameters({ ...facts, eosTokenIds: [], sampling, stop, promptTokens: 0, randomSeed });

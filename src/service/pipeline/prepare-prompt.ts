@@ -171,7 +171,8 @@ const unusedPart = ({ messages }: ChatInput, { writes }: TemplateShape, format: 
 
 const shorten = (name: string): string => name.slice(0, 64);
 
-const toolViolations = ({ tools }: ChatInput) =>
+/** What keeps the tools of a conversation from being offered. */
+export const toolViolations = ({ tools }: ChatInput) =>
   toolProblems(tools).map(({ field, description }) => ({ field: `task.chat.tools${field}`, description }));
 
 const tokenViolations = (field: string, ids: ReadonlyArray<number>, { vocabularySize, id: model }: ModelFacts) => {

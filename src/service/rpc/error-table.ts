@@ -23,6 +23,13 @@ export const errorTable = {
   AdapterNotFound: { code: Code.NotFound, reason: "ADAPTER_NOT_FOUND" },
   AdapterBroken: { code: Code.FailedPrecondition, reason: "ADAPTER_BROKEN" },
   UnknownBackend: { code: Code.InvalidArgument, reason: "UNKNOWN_BACKEND" },
+  BackendContextExceeded: { code: Code.InvalidArgument, reason: "CONTEXT_LENGTH_EXCEEDED" },
+  // Not UNAUTHENTICATED nor PERMISSION_DENIED: it is the service that has no right there, not the caller here.
+  BackendCredentials: { code: Code.FailedPrecondition, reason: "BACKEND_CREDENTIALS" },
+  BackendProtocol: { code: Code.Internal, reason: "BACKEND_PROTOCOL" },
+  BackendQuota: { code: Code.ResourceExhausted, reason: "QUOTA" },
+  BackendRefused: { code: Code.InvalidArgument, reason: "BACKEND_REFUSED" },
+  BackendUnavailable: { code: Code.Unavailable, reason: "BACKEND_UNAVAILABLE" },
   ConfigurationInvalid: { code: Code.FailedPrecondition, reason: "CONFIGURATION_INVALID" },
   ModelBroken: { code: Code.FailedPrecondition, reason: "MODEL_BROKEN" },
   ModelFilesMissing: { code: Code.NotFound, reason: "MODEL_FILES_MISSING" },

@@ -23,6 +23,13 @@ describe("usage", () => {
     );
   });
 
+  it("is estimated where a part of it is", () => {
+    const estimated = { ...plain, estimated: true };
+    assert.deepStrictEqual(addUsage(estimated, noUsage), estimated);
+    assert.deepStrictEqual(addUsage(noUsage, estimated), estimated);
+    assert.notProperty(addUsage(plain, plain), "estimated");
+  });
+
   it("of several answers counts their prompt once", () => {
     const answers = [plain, { ...plain, outputTokens: 7, draftedTokens: 2, acceptedDraftTokens: 1 }];
     assert.deepStrictEqual(usageOfAnswers(answers), {

@@ -5,8 +5,13 @@ import { Schema } from "effect";
 export class ModelNotFound extends Schema.TaggedError<ModelNotFound>()("ModelNotFound", {
   model: Schema.String,
   nearest: Schema.Array(Schema.String),
+  /** Where it was looked for, if not here. */
+  backend: Schema.optionalKey(Schema.String),
 }) {
   override get message(): string {
+    if (this.backend !== undefined) {
+      return `the backend "${this.backend}" has no model "${this.model}", or no chat completions at its base_url`;
+    }
     const hint =
       this.nearest.length > 0 ? `did you mean ${this.nearest.join(", ")}?` : "ListModels tells what there is";
     return `no model is called "${this.model}"; ${hint}`;

@@ -14,7 +14,7 @@ import { CheckpointUnread, type ReadFolders, readHere } from "../files/read-sand
 import {
   type ConversationDrivers,
   type ConversationEntry,
-  declaredEngine,
+  declaredBackend,
   readConversationModel,
 } from "./declared-conversation-model.ts";
 import { type CheckpointFacts, factsOf, type FactsOverrides } from "./checkpoint-facts.ts";
@@ -71,8 +71,8 @@ export const readCatalog = async (
   const folders = await modelFolders(directory);
   const conversations = new Map<string, ConversationEntry>();
   for (const [id, model] of Object.entries(file.models)) {
-    const engine = declaredEngine(file, id, model, drivers);
-    if (engine !== undefined) conversations.set(id, readConversationModel(file, id, model, engine, drivers));
+    const backend = declaredBackend(file, id, model, drivers);
+    if (backend !== undefined) conversations.set(id, readConversationModel(file, id, model, backend, drivers));
   }
   const declared = await Promise.all(
     Object.entries(file.models)
@@ -112,6 +112,7 @@ const noFile: ModelsFile = {
   directory: "/",
   models: {},
   families: {},
+  backends: new Map(),
   invalid: (path, problem) => new ConfigurationInvalid({ file: "", line: 0, key: path.join("."), problem }),
 };
 

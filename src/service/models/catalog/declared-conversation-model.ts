@@ -1,6 +1,7 @@
 /** A model of mlxd.yaml whose engine takes conversations: all that is known of it here is what the file and the driver say. */
 import type { ModelsFile } from "../../config/config-file.ts";
 import type { ModelDeclaration } from "../../config/config-schema.ts";
+import { backendName, type BackendSettings } from "../../config/read-backends.ts";
 import {
   canonicalEngine,
   type EngineName,
@@ -23,28 +24,46 @@ export interface ConversationEntry {
   readonly facts: ServedModel;
   readonly profile: FamilyProfile;
   readonly policy: ModelPolicy;
+  readonly backend: BackendSettings;
 }
 
 type Invalid = (key: ReadonlyArray<string>, problem: string) => Error;
 
-/** The canonical name of another engine that it runs on; undefined for one of this machine's folder. Throws ConfigurationInvalid. */
-export const declaredEngine = (
+/** Where it is; undefined for a model of this machine's folder. Throws ConfigurationInvalid. */
+export const declaredBackend = (
   file: ModelsFile,
   id: string,
-  { engine: name }: ModelDeclaration,
+  { engine: named, backend: name }: ModelDeclaration,
   drivers: ConversationDrivers,
-): EngineName | undefined => {
-  if (name === undefined) return undefined;
-  const invalid = (problem: string) => file.invalid(["models", id, "engine"], problem);
+): BackendSettings | undefined => {
+  const invalid: Invalid = (key, problem) => file.invalid(["models", id, ...key], problem);
+  const engine = named === undefined ? undefined : knownEngine(named, drivers, invalid);
+  if (name === undefined) {
+    if (engine === undefined || engine === localEngineName) return undefined;
+    const own = file.backends.get(engine);
+    if (own !== undefined) return own;
+    throw invalid(["engine"], `no server of ${engine} is known: backend names one`);
+  }
+  const backend = file.backends.get(backendName(name));
+  if (backend === undefined) {
+    throw invalid(["backend"], `there is no backend "${name}"; there are ${[...file.backends.keys()].join(", ")}`);
+  }
+  if (engine !== undefined && engine !== backend.engine) {
+    throw invalid(["engine"], `the backend "${backend.name}" is of ${backend.engine}: leave this out`);
+  }
+  return backend;
+};
+
+const knownEngine = (name: string, drivers: ConversationDrivers, invalid: Invalid): EngineName => {
   const engine = canonicalEngine(name);
-  if (engine === localEngineName) return undefined;
+  if (engine === localEngineName) return engine;
   const there = [localEngine, ...Object.keys(drivers)];
   if (engine === undefined) {
     const [best] = nearest(name, [localEngine, ...engineNames]);
-    throw invalid(`there is no engine "${name}"${best === undefined ? "" : `; ${best}?`}`);
+    throw invalid(["engine"], `there is no engine "${name}"${best === undefined ? "" : `; ${best}?`}`);
   }
   if (there.includes(engine)) return engine;
-  throw invalid(`this service does not run models on ${engine}; there is ${there.join(", ")}`);
+  throw invalid(["engine"], `this service does not run models on ${engine}; there is ${there.join(", ")}`);
 };
 
 /** Throws ConfigurationInvalid. */
@@ -52,9 +71,10 @@ export const readConversationModel = (
   file: ModelsFile,
   id: string,
   declaration: ModelDeclaration,
-  engine: EngineName,
+  backend: BackendSettings,
   drivers: ConversationDrivers,
 ): ConversationEntry => {
+  const { engine } = backend;
   const invalid: Invalid = (key, problem) => file.invalid(["models", id, ...key], problem);
   for (const key of ofFiles) {
     if (declaration[key] !== undefined)
@@ -74,7 +94,7 @@ export const readConversationModel = (
       id,
       aliases: declaration.aliases ?? [],
       source: model,
-      revision: `${engine}:${model}`,
+      revision: `${backend.name}:${model}`,
       family,
       contextLength,
       defaults: resolveDefaults(declaredDefaults(declaration), profile),
@@ -82,6 +102,7 @@ export const readConversationModel = (
       engine,
     },
     profile,
+    backend,
     policy: policyOf(declaration, []),
   };
 };

@@ -110,12 +110,12 @@ export class SlotMaker {
   }
 
   /** A slot that takes nothing of the memory budget: the engine's memory is not this service's. */
-  makeForConversations({ facts, policy }: ConversationEntry, driver: ConversationDriver): ModelSlot {
+  makeForConversations({ facts, policy, backend }: ConversationEntry, driver: ConversationDriver): ModelSlot {
     return new ModelSlot({
       facts,
       refusal: undefined,
       retention: retentionOf(policy, this.parts.idleTtlMs),
-      start: driver.start(facts),
+      start: driver.start(facts, backend),
       onMeasured: () => {},
       overdraft: () => undefined,
       fits: () => true,

@@ -1,6 +1,6 @@
 /** The models of a catalog with their slots, and the differences between two catalogs. */
 import { isDeepStrictEqual } from "node:util";
-import { type Effect, Result } from "effect";
+import { type Effect, Redacted, Result } from "effect";
 
 import type { FilesUnusable, ModelChanged } from "../../domain/errors.ts";
 import type { ModelCondition } from "../../domain/model.ts";
@@ -64,8 +64,12 @@ export const conditionsOf = (members: Members): ReadonlyMap<string, ModelConditi
 /** Whether one engine serves both entries: they differ only in names, defaults of tasks and retention. */
 export const runsAlike = (one: CatalogEntry, other: CatalogEntry): boolean => {
   const engineSide = (entry: CatalogEntry) => {
-    // The revision is made of the engine's name and the model's name there.
-    if (entry.takes === "conversations") return { takes: entry.takes, revision: entry.facts.revision };
+    if (entry.takes === "conversations") {
+      const { facts: served, backend } = entry;
+      // Two keys look alike unless they are unwrapped.
+      const apiKey = backend.apiKey && Redacted.value(backend.apiKey);
+      return { takes: entry.takes, source: served.source, backend: { ...backend, apiKey } };
+    }
     const {
       facts,
       problem,

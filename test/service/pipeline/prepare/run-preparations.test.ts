@@ -74,6 +74,7 @@ const fileWith = (models: ModelsFile["models"]): ModelsFile => ({
   directory: folder,
   models,
   families: {},
+  backends: new Map(),
   invalid: (path, problem) => new ConfigurationInvalid({ file: "mlxd.yaml", line: 1, key: path.join("."), problem }),
 });
 

@@ -347,7 +347,7 @@ export type GenerationStarted = Message<"mlxd.v1.GenerationStarted"> & {
   modelRevision: string;
 
   /**
-   * Tokens of the prompt.
+   * Tokens of the prompt. An estimate of a model that runs on another server: Usage at the end has what that says.
    *
    * @generated from field: uint32 prompt_tokens = 4;
    */

@@ -1,0 +1,18 @@
+/** What the section `backends` of mlxd.yaml may say. */
+import { Schema } from "effect";
+
+const wholeNumber = (minimum: number, maximum: number) => Schema.Int.check(Schema.isBetween({ minimum, maximum }));
+const text = (maximum: number) => Schema.String.check(Schema.isMinLength(1), Schema.isMaxLength(maximum));
+
+const Backend = Schema.Struct({
+  engine: text(64),
+  base_url: Schema.optionalKey(text(2048)),
+  api_key_variable: Schema.optionalKey(text(128)),
+  api_key_file: Schema.optionalKey(text(4096)),
+  permits: Schema.optionalKey(wholeNumber(1, 1024)),
+  connect_timeout_ms: Schema.optionalKey(wholeNumber(10, 600_000)),
+  read_timeout_ms: Schema.optionalKey(wholeNumber(10, 3_600_000)),
+});
+
+export const BackendsSchema = Schema.Record(Schema.String, Backend);
+export type BackendDeclarations = typeof BackendsSchema.Type;

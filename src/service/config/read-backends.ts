@@ -1,0 +1,136 @@
+/** Reads the servers that models of other engines are on: those of mlxd.yaml, and the one that each engine has by itself. */
+import { readFileSync } from "node:fs";
+import { resolve } from "node:path";
+import { Redacted } from "effect";
+
+import { type BackendEngine, type BackendPreset, backendPresets, isBackendEngine } from "../domain/backend-presets.ts";
+import { canonicalEngine } from "../domain/engine-names.ts";
+import type { ConfigurationInvalid } from "../domain/errors.ts";
+import type { BackendDeclarations } from "./backends-schema.ts";
+import type { Path } from "./yaml-document.ts";
+
+export interface BackendSettings {
+  /** As the configuration calls it, in lower case; the engine's where it is the engine's own. */
+  readonly name: string;
+  readonly engine: BackendEngine;
+  /** Up to the version, without a slash at its end. */
+  readonly baseUrl: string;
+  readonly apiKey: Redacted.Redacted | undefined;
+  /** Requests that run there at once. All backends of one host share one gate: the least of their numbers holds. */
+  readonly permits: number;
+  readonly connectTimeoutMs: number;
+  /** Until the headers of its answer, and between two pieces of it. */
+  readonly readTimeoutMs: number;
+}
+
+export type Backends = ReadonlyMap<string, BackendSettings>;
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+interface Place {
+  /** Relative paths start here. */
+  readonly directory: string;
+  readonly environment: Environment;
+  readonly invalid: (path: Path, problem: string) => ConfigurationInvalid;
+}
+
+/** By name. Each engine has one of its own name, unless the file has another of that name. Throws ConfigurationInvalid. */
+export const readBackends = (declared: BackendDeclarations, place: Place): Backends => {
+  const backends = new Map<string, BackendSettings>();
+  for (const [engine, preset] of Object.entries(backendPresets) as [BackendEngine, BackendPreset][]) {
+    backends.set(engine, { ...defaults, name: engine, engine, ...ofPreset(preset, place.environment) });
+  }
+  const seen = new Set<string>();
+  for (const [key, declaration] of Object.entries(declared)) {
+    const invalid = (field: Path, problem: string) => place.invalid(["backends", key, ...field], problem);
+    const name = backendName(key);
+    if (!nameCharacters.test(name)) {
+      throw invalid(
+        [],
+        "a backend's name begins with a letter or digit, goes on with these and . _ - and has 64 at most",
+      );
+    }
+    if (seen.has(name)) throw invalid([], "is there twice: case and spaces around a name do not matter");
+    seen.add(name);
+    const engine = canonicalEngine(declaration.engine);
+    if (engine === undefined || !isBackendEngine(engine)) {
+      throw invalid(
+        ["engine"],
+        `"${declaration.engine}" is no engine of backends; there are ${Object.keys(backendPresets).join(", ")}`,
+      );
+    }
+    const own = ofPreset(backendPresets[engine], place.environment);
+    // The preset's key is for the preset's server: another one must not be sent it.
+    const presetKey = declaration.base_url === undefined ? own.apiKey : undefined;
+    backends.set(name, {
+      name,
+      engine,
+      baseUrl: declaration.base_url === undefined ? own.baseUrl : checkedUrl(declaration.base_url, invalid),
+      apiKey: declaredKey(declaration, place, invalid) ?? presetKey,
+      permits: declaration.permits ?? defaults.permits,
+      connectTimeoutMs: declaration.connect_timeout_ms ?? defaults.connectTimeoutMs,
+      readTimeoutMs: declaration.read_timeout_ms ?? defaults.readTimeoutMs,
+    });
+  }
+  return backends;
+};
+
+/** Spaces around it and case do not matter. */
+export const backendName = (name: string): string => name.trim().toLowerCase();
+
+const nameCharacters = /^[a-z0-9][a-z0-9._-]{0,63}$/;
+
+const defaults = { permits: 1, connectTimeoutMs: 5_000, readTimeoutMs: 120_000 };
+
+const ofPreset = ({ baseUrl, keyVariable }: BackendPreset, environment: Environment) => {
+  const key = keyVariable === undefined ? "" : (environment[keyVariable]?.trim() ?? "");
+  return { baseUrl, apiKey: key === "" || !isKey(key) ? undefined : Redacted.make(key) };
+};
+
+type Invalid = (field: Path, problem: string) => ConfigurationInvalid;
+
+const checkedUrl = (text: string, invalid: Invalid): string => {
+  const url = URL.parse(text);
+  if (url === null || !["http:", "https:"].includes(url.protocol) || url.host === "") {
+    throw invalid(["base_url"], "is to be a URL as http://HOST:PORT/v1");
+  }
+  if (url.username !== "" || url.password !== "") {
+    throw invalid(["base_url"], "holds credentials, which would be told: api_key_variable or api_key_file names them");
+  }
+  if (url.search !== "" || url.hash !== "") throw invalid(["base_url"], "ends with its path: nothing follows ? or #");
+  return url.href.replace(/\/+$/, "");
+};
+
+const declaredKey = (
+  { api_key_variable: variable, api_key_file: file }: BackendDeclarations[string],
+  { directory, environment }: Place,
+  invalid: Invalid,
+): Redacted.Redacted | undefined => {
+  if (variable !== undefined && file !== undefined) {
+    throw invalid(["api_key_file"], "there is api_key_variable as well: one of them names the key");
+  }
+  if (variable !== undefined) {
+    const key = environment[variable]?.trim() ?? "";
+    if (key === "") throw invalid(["api_key_variable"], "this variable is not set, or empty");
+    return checkedKey(key, (problem) => invalid(["api_key_variable"], problem));
+  }
+  if (file === undefined) return undefined;
+  return checkedKey(readKey(resolve(directory, file), invalid), (problem) => invalid(["api_key_file"], problem));
+};
+
+const readKey = (path: string, invalid: Invalid): string => {
+  try {
+    return readFileSync(path, "utf8").trim();
+  } catch (cause) {
+    const code = cause instanceof Error && "code" in cause ? String(cause.code) : "unknown error";
+    throw invalid(["api_key_file"], `this file cannot be read (${code})`);
+  }
+};
+
+const checkedKey = (key: string, invalid: (problem: string) => ConfigurationInvalid): Redacted.Redacted => {
+  if (!isKey(key)) throw invalid("holds no key: one has 1 to 4096 visible ASCII characters");
+  return Redacted.make(key);
+};
+
+/** What a header may hold. */
+const isKey = (key: string): boolean => /^[\x21-\x7e]{1,4096}$/.test(key);

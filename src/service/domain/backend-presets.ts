@@ -1,0 +1,95 @@
+/** What is known of servers that speak OpenAI's chat completions, by the name of their engine. docs/backends.md shows it. */
+import type { ConversationOption } from "./conversation-options.ts";
+import type { EngineName } from "./engine-names.ts";
+
+export interface BackendPreset {
+  /** Where its API is, up to the version. */
+  readonly baseUrl: string;
+  /** The variable with its key; undefined where it needs none. */
+  readonly keyVariable: string | undefined;
+  /** The field of a request that limits the output. */
+  readonly outputLimit: "max_tokens" | "max_completion_tokens";
+  /** What of a task it heeds beside the conversation. */
+  readonly options: ReadonlyArray<ConversationOption>;
+}
+
+/** What every server of the kind takes. */
+const common: ReadonlyArray<ConversationOption> = [
+  "chat.tools",
+  "sampling.temperature",
+  "sampling.top_p",
+  "sampling.candidate_count",
+  "stop.max_output_tokens",
+  "stop.stop_sequences",
+  "stop.time_budget",
+];
+const penalties: ReadonlyArray<ConversationOption> = ["sampling.presence_penalty", "sampling.frequency_penalty"];
+/** Beside the API that is OpenAI's, as servers of open models have it. */
+const extended: ReadonlyArray<ConversationOption> = [
+  ...penalties,
+  "sampling.seed",
+  "sampling.top_k",
+  "sampling.min_p",
+  "sampling.repetition_penalty",
+];
+
+export const backendPresets = {
+  mlx_lm_server: {
+    baseUrl: "http://127.0.0.1:8080/v1",
+    keyVariable: undefined,
+    outputLimit: "max_tokens",
+    options: [...common, "sampling.top_k", "sampling.min_p", "sampling.repetition_penalty"],
+  },
+  lmstudio: {
+    baseUrl: "http://127.0.0.1:1234/v1",
+    keyVariable: undefined,
+    outputLimit: "max_tokens",
+    options: [...common, ...penalties, "sampling.seed", "sampling.top_k"],
+  },
+  ollama: {
+    baseUrl: "http://127.0.0.1:11434/v1",
+    keyVariable: undefined,
+    outputLimit: "max_tokens",
+    options: [...common, ...penalties, "sampling.seed", "reasoning.effort"],
+  },
+  vllm: {
+    baseUrl: "http://127.0.0.1:8000/v1",
+    keyVariable: undefined,
+    outputLimit: "max_tokens",
+    options: [...common, ...extended, "chat.tool_choice"],
+  },
+  llamacpp: {
+    baseUrl: "http://127.0.0.1:8080/v1",
+    keyVariable: undefined,
+    outputLimit: "max_tokens",
+    options: [...common, ...penalties, "sampling.seed", "sampling.top_k", "sampling.min_p", "chat.tool_choice"],
+  },
+  openai: {
+    baseUrl: "https://api.openai.com/v1",
+    keyVariable: "OPENAI_API_KEY",
+    outputLimit: "max_completion_tokens",
+    options: [...common, ...penalties, "sampling.seed", "chat.tool_choice", "reasoning.effort"],
+  },
+  openrouter: {
+    baseUrl: "https://openrouter.ai/api/v1",
+    keyVariable: "OPENROUTER_API_KEY",
+    outputLimit: "max_tokens",
+    options: [...common, ...penalties, "sampling.seed", "sampling.top_k", "chat.tool_choice"],
+  },
+  groq: {
+    baseUrl: "https://api.groq.com/openai/v1",
+    keyVariable: "GROQ_API_KEY",
+    outputLimit: "max_completion_tokens",
+    options: [...common, "sampling.seed", "chat.tool_choice", "reasoning.effort"],
+  },
+  together: {
+    baseUrl: "https://api.together.xyz/v1",
+    keyVariable: "TOGETHER_API_KEY",
+    outputLimit: "max_tokens",
+    options: [...common, ...extended, "chat.tool_choice"],
+  },
+} as const satisfies Partial<Record<EngineName, BackendPreset>>;
+
+export type BackendEngine = keyof typeof backendPresets;
+
+export const isBackendEngine = (engine: EngineName): engine is BackendEngine => Object.hasOwn(backendPresets, engine);

@@ -1,0 +1,79 @@
+/** What becomes of a task on another server. */
+import { Schema } from "effect";
+
+/** The server cannot be reached, or did not answer. */
+export class BackendUnavailable extends Schema.TaggedError<BackendUnavailable>()("BackendUnavailable", {
+  model: Schema.String,
+  backend: Schema.String,
+  /** `connect_refused`, `http_503` and the like: docs/backends.md has them all. */
+  cause: Schema.String,
+  retryAfterMs: Schema.Number,
+}) {
+  override get message(): string {
+    return `the backend "${this.backend}" of model "${this.model}" is unavailable (${this.cause}); try again in ${this.retryAfterMs} ms`;
+  }
+}
+
+/** The server does not take the operator's key, or there is none. */
+export class BackendCredentials extends Schema.TaggedError<BackendCredentials>()("BackendCredentials", {
+  model: Schema.String,
+  backend: Schema.String,
+  status: Schema.Number,
+}) {
+  override get message(): string {
+    return (
+      `the backend "${this.backend}" of model "${this.model}" does not take this service's key (HTTP ${this.status}): ` +
+      "its operator has to set another one"
+    );
+  }
+}
+
+/** The server takes no more tasks of this service for now. */
+export class BackendQuota extends Schema.TaggedError<BackendQuota>()("BackendQuota", {
+  model: Schema.String,
+  backend: Schema.String,
+  retryAfterMs: Schema.Number,
+}) {
+  override get message(): string {
+    return `the backend "${this.backend}" of model "${this.model}" takes no more tasks for now; try again in ${this.retryAfterMs} ms`;
+  }
+}
+
+/** The server does not take this task. */
+export class BackendRefused extends Schema.TaggedError<BackendRefused>()("BackendRefused", {
+  model: Schema.String,
+  backend: Schema.String,
+  status: Schema.Number,
+  /** Its own, cut where they are long. */
+  words: Schema.String,
+}) {
+  override get message(): string {
+    return `the backend "${this.backend}" of model "${this.model}" refuses this task (HTTP ${this.status}): ${this.words}`;
+  }
+}
+
+/** The conversation is longer than the server says that its model reads. */
+export class BackendContextExceeded extends Schema.TaggedError<BackendContextExceeded>()("BackendContextExceeded", {
+  model: Schema.String,
+  backend: Schema.String,
+  /** Its own, cut where they are long. */
+  words: Schema.String,
+}) {
+  override get message(): string {
+    return (
+      `the conversation does not fit the context of model "${this.model}": its backend "${this.backend}" says: ${this.words}; ` +
+      "shorten the conversation or lower stop.max_output_tokens"
+    );
+  }
+}
+
+/** The server answers in a way that cannot be read. */
+export class BackendProtocol extends Schema.TaggedError<BackendProtocol>()("BackendProtocol", {
+  model: Schema.String,
+  backend: Schema.String,
+  cause: Schema.String,
+}) {
+  override get message(): string {
+    return `the answer of the backend "${this.backend}" of model "${this.model}" cannot be read: ${this.cause}`;
+  }
+}

@@ -1,0 +1,72 @@
+/** A conversation as a request of OpenAI's chat completions. */
+import { type BackendEngine, type BackendPreset, backendPresets } from "../../domain/backend-presets.ts";
+import type { ChatInput, EffectiveParameters, ToolChoice } from "../../domain/generation.ts";
+import { present } from "../../domain/present.ts";
+import type { ConversationRequest } from "../Engine.ts";
+
+/** @param model its name at the server */
+export const chatRequest = (
+  model: string,
+  engine: BackendEngine,
+  chat: ChatInput,
+  { parameters, reasoning }: Pick<ConversationRequest, "parameters" | "reasoning">,
+): string =>
+  JSON.stringify({
+    model,
+    messages: chat.messages.map((message) => messageOf(message, engine)),
+    stream: true,
+    stream_options: { include_usage: true },
+    ...samplingOf(parameters, backendPresets[engine]),
+    ...(chat.tools.length > 0 && {
+      tools: chat.tools.map(({ name, description, parameters: schema }) => ({
+        type: "function",
+        function: { name, description, parameters: schema ?? { type: "object", properties: {} } },
+      })),
+      ...(chat.toolChoice.mode !== "auto" && { tool_choice: toolChoiceOf(chat.toolChoice) }),
+    }),
+    ...(reasoning.effort !== undefined && { reasoning_effort: reasoning.effort }),
+  });
+
+type Message = ChatInput["messages"][number];
+
+/** What an assistant reasoned before stays out, as chat templates leave it out. */
+const messageOf = ({ role, content, toolCalls, toolCallId, name }: Message, engine: BackendEngine) => {
+  const text = content.map((part) => (part.type === "text" ? part.text : "")).join("");
+  return present({
+    // Only OpenAI's own models tell the two apart.
+    role: role === "developer" && engine !== "openai" ? "system" : role,
+    content: text === "" && toolCalls.length > 0 ? null : text,
+    name: name === "" || role === "tool" ? undefined : name,
+    tool_call_id: role === "tool" ? toolCallId : undefined,
+    tool_calls:
+      toolCalls.length === 0
+        ? undefined
+        : toolCalls.map((call) => ({
+            id: call.id,
+            type: "function",
+            function: { name: call.name, arguments: call.arguments },
+          })),
+  });
+};
+
+/** What the server would do by itself is left out: some models refuse options that others have. */
+const samplingOf = (parameters: EffectiveParameters, preset: BackendPreset) => {
+  const { temperature, topP, topK, minP, repetitionPenalty, presencePenalty, frequencyPenalty } = parameters;
+  const heeds = (option: BackendPreset["options"][number]) => preset.options.includes(option);
+  return present({
+    temperature,
+    top_p: topP === 1 ? undefined : topP,
+    top_k: heeds("sampling.top_k") ? topK : undefined,
+    min_p: heeds("sampling.min_p") && minP > 0 ? minP : undefined,
+    repetition_penalty: heeds("sampling.repetition_penalty") && repetitionPenalty !== 1 ? repetitionPenalty : undefined,
+    presence_penalty: heeds("sampling.presence_penalty") && presencePenalty !== 0 ? presencePenalty : undefined,
+    frequency_penalty: heeds("sampling.frequency_penalty") && frequencyPenalty !== 0 ? frequencyPenalty : undefined,
+    // 31 bits: some servers read it as a signed number.
+    seed: heeds("sampling.seed") ? parameters.seed & 0x7fff_ffff : undefined,
+    stop: parameters.stopSequences.length > 0 ? parameters.stopSequences : undefined,
+    [preset.outputLimit]: parameters.maxOutputTokens,
+  });
+};
+
+const toolChoiceOf = (choice: ToolChoice) =>
+  choice.mode === "function" ? { type: "function", function: { name: choice.name } } : choice.mode;

@@ -1,0 +1,144 @@
+/** Which error of the service it is when an exchange with a server goes wrong: docs/backends.md has the table. */
+import { Redacted } from "effect";
+
+import type { BackendSettings } from "../../config/read-backends.ts";
+import {
+  BackendContextExceeded,
+  BackendCredentials,
+  BackendProtocol,
+  BackendQuota,
+  BackendRefused,
+  BackendUnavailable,
+  EngineLost,
+  ModelNotFound,
+} from "../../domain/errors.ts";
+import type { ServedModel } from "../../domain/model.ts";
+import type { BackendFailure } from "../Engine.ts";
+import { AnswerUnreadable, BackendSays, StatusRefused } from "./problems.ts";
+
+/** @param hasOutput some of the output was told already, so that the task is not to be repeated as if nothing was */
+export const failureOf = (
+  thrown: unknown,
+  { id: model, source }: Pick<ServedModel, "id" | "source">,
+  backend: Pick<BackendSettings, "name" | "apiKey">,
+  hasOutput: boolean,
+): BackendFailure => {
+  const about = { model, backend: backend.name };
+  if (thrown instanceof StatusRefused) {
+    return ofStatus(thrown.status, thrown.retryAfterMs, wordsOf(thrown.body, backend), { ...about, source });
+  }
+  if (thrown instanceof BackendSays) {
+    const words = wordsOf(JSON.stringify(thrown.body), backend);
+    if (hasOutput) return new EngineLost({ model, reason: `its backend "${backend.name}" says: ${words}` });
+    const status = statusIn(thrown.body);
+    if (status !== undefined) return ofStatus(status, undefined, words, { ...about, source });
+    if (tellsOfContext(words)) return new BackendContextExceeded({ ...about, words });
+    return new BackendProtocol({ ...about, cause: `it tells of an error: ${words}` });
+  }
+  if (thrown instanceof AnswerUnreadable) return new BackendProtocol({ ...about, cause: thrown.message });
+  const cause = transportCause(thrown);
+  if (hasOutput) {
+    const how = cause === "read_timeout" ? "stalled" : "died";
+    return new EngineLost({ model, how, reason: `its backend "${backend.name}": ${cause}` });
+  }
+  return new BackendUnavailable({ ...about, cause, retryAfterMs: defaultRetryMs });
+};
+
+interface About {
+  readonly model: string;
+  readonly backend: string;
+  /** The model's name at the backend. */
+  readonly source: string;
+}
+
+const ofStatus = (
+  status: number,
+  asked: number | undefined,
+  words: string,
+  { source, ...about }: About,
+): BackendFailure => {
+  const retryAfterMs = asked ?? defaultRetryMs;
+  if (status === 401 || status === 403) return new BackendCredentials({ ...about, status });
+  if (status === 404) return new ModelNotFound({ model: source, backend: about.backend, nearest: [] });
+  if (status === 429) return new BackendQuota({ ...about, retryAfterMs });
+  if (status >= 500) return new BackendUnavailable({ ...about, cause: `http_${status}`, retryAfterMs });
+  if (status === 413 || (status >= 400 && tellsOfContext(words)))
+    return new BackendContextExceeded({ ...about, words });
+  if (status >= 400) return new BackendRefused({ ...about, status, words });
+  return new BackendProtocol({ ...about, cause: `its status is ${status}, which is none of a chat completion` });
+};
+
+/** What a caller is told to wait where the server says nothing. */
+const defaultRetryMs = 1_000;
+
+/** As OpenAI, vLLM, llama.cpp, LM Studio, Ollama, Groq and Together word it. */
+const tellsOfContext = (words: string): boolean =>
+  /context[ _](?:length|window|size|limit)|(?:maximum|exceeds?|exceeding).{0,40}context|(?:prompt|input|request) (?:is )?too (?:long|large)|too many (?:input )?tokens|exceeds? the (?:available|model'?s) .{0,20}tokens/i.test(
+    words,
+  );
+
+const transportCause = (thrown: unknown): string => {
+  const code = codeOf(thrown);
+  const known = causes.get(code);
+  if (known !== undefined) return known;
+  if (/CERT|TLS|SSL|SELF_SIGNED|VERIFY|ISSUER/.test(code)) return "tls";
+  return code.startsWith("HPE_") ? "protocol_error" : "connection_lost";
+};
+
+const causes: ReadonlyMap<string, string> = new Map([
+  ["ECONNREFUSED", "connect_refused"],
+  ["ENOTFOUND", "dns"],
+  ["EAI_AGAIN", "dns"],
+  ["EHOSTUNREACH", "unreachable"],
+  ["ENETUNREACH", "unreachable"],
+  ["EACCES", "unreachable"],
+  ["ETIMEDOUT", "connect_timeout"],
+  ["UND_ERR_CONNECT_TIMEOUT", "connect_timeout"],
+  ["UND_ERR_HEADERS_TIMEOUT", "read_timeout"],
+  ["UND_ERR_BODY_TIMEOUT", "read_timeout"],
+  ["UND_ERR_HEADERS_OVERFLOW", "protocol_error"],
+  ["UND_ERR_RES_CONTENT_LENGTH_MISMATCH", "connection_lost"],
+]);
+
+const codeOf = (thrown: unknown): string => {
+  if (!(thrown instanceof Error)) return "";
+  return "code" in thrown && typeof thrown.code === "string" ? thrown.code : codeOf(thrown.cause);
+};
+
+/** An error within a stream may say which status it would have been. */
+const statusIn = (body: unknown): number | undefined => {
+  const error = member(body, "error");
+  const status = [member(error, "code"), member(error, "status"), member(error, "status_code")].find(
+    (value) => typeof value === "number" && value >= 400 && value < 600,
+  );
+  return typeof status === "number" ? status : undefined;
+};
+
+const member = (value: unknown, name: string): unknown =>
+  typeof value === "object" && value !== null ? (value as Readonly<Record<string, unknown>>)[name] : undefined;
+
+/** What a server says of an error, short, in one line and without the key, should it repeat that. */
+const wordsOf = (body: string, { apiKey }: Pick<BackendSettings, "apiKey">): string => {
+  const key = apiKey === undefined ? "" : Redacted.value(apiKey);
+  const said = saidIn(body);
+  const plain = key === "" ? said : said.replaceAll(key, "<key>");
+  const line = plain.replaceAll(/[\s\p{Cc}]+/gu, " ").trim();
+  const points = [...line.toWellFormed()];
+  if (points.length === 0) return "it gives no reason";
+  return points.length > mostWords ? `${points.slice(0, mostWords).join("")}…` : line;
+};
+
+const mostWords = 200;
+
+const saidIn = (body: string): string => {
+  try {
+    const value: unknown = JSON.parse(body);
+    const error = member(value, "error");
+    const found = [member(error, "message"), error, member(value, "message"), member(value, "detail")].find(
+      (said) => typeof said === "string" && said !== "",
+    );
+    return typeof found === "string" ? found : body;
+  } catch {
+    return body;
+  }
+};

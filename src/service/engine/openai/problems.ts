@@ -1,0 +1,30 @@
+/** How an exchange with a server goes wrong, before it is told as an error of the service. */
+
+/** What it answers is no chat completion. The message is a clause about the answer. */
+export class AnswerUnreadable extends Error {}
+
+/** Its stream holds an error, instead of output. */
+export class BackendSays extends Error {
+  readonly body: unknown;
+
+  constructor(body: unknown) {
+    super("the server tells of an error");
+    this.body = body;
+  }
+}
+
+/** It answers with another status than 200. */
+export class StatusRefused extends Error {
+  readonly status: number;
+  /** As it asks for; undefined where it says nothing. */
+  readonly retryAfterMs: number | undefined;
+  /** Its beginning, as text. */
+  readonly body: string;
+
+  constructor(status: number, retryAfterMs: number | undefined, body: string) {
+    super(`the server answers ${status}`);
+    this.status = status;
+    this.retryAfterMs = retryAfterMs;
+    this.body = body;
+  }
+}

@@ -1,0 +1,126 @@
+/** One request of a chat completion over HTTP, and its stream of server-sent events. */
+import { createParser } from "eventsource-parser";
+import { Redacted } from "effect";
+import { type Dispatcher, request } from "undici";
+
+import type { BackendSettings } from "../../config/read-backends.ts";
+import { versions } from "../../config/versions.ts";
+import { AnswerUnreadable, StatusRefused } from "./problems.ts";
+
+interface ChatExchange {
+  readonly dispatcher: Dispatcher;
+  readonly backend: Pick<BackendSettings, "baseUrl" | "apiKey">;
+  /** JSON. */
+  readonly body: string;
+  readonly signal: AbortSignal;
+  /** The server has taken the request: its headers are there. */
+  readonly onTaken: () => void;
+  /** @returns whether the answer is complete; then nothing of it is read any more */
+  readonly onData: (data: string) => boolean;
+}
+
+/**
+ * Resolves at the end of the stream, or of the answer within it. No redirect is followed: it would carry the conversation
+ * elsewhere. Rejects with StatusRefused, AnswerUnreadable, what `onData` throws, or what happened to the connection.
+ */
+export const streamChat = async (exchange: ChatExchange): Promise<void> => {
+  const { dispatcher, backend, body, signal, onTaken, onData } = exchange;
+  const response = await request(`${backend.baseUrl}/chat/completions`, {
+    dispatcher,
+    method: "POST",
+    headers: {
+      accept: "text/event-stream",
+      "content-type": "application/json",
+      "user-agent": `mlxd/${versions.mlxd}`,
+      ...(backend.apiKey !== undefined && { authorization: `Bearer ${Redacted.value(backend.apiKey)}` }),
+    },
+    body,
+    signal,
+  });
+  const { statusCode, headers } = response;
+  // Whoever reads it is told of its errors; where it is given up unread, an error that nobody heard would end the process.
+  response.body.on("error", () => {});
+  if (statusCode !== 200) throw new StatusRefused(statusCode, retryAfterMs(headers), await beginningOf(response.body));
+  try {
+    const [type] = [headers["content-type"]].flat();
+    if (!/^text\/event-stream\b/i.test(type ?? "")) {
+      throw new AnswerUnreadable(`its content type is ${(type ?? "none").slice(0, 64)}, not text/event-stream`);
+    }
+    onTaken();
+    await readEvents(response.body, onData);
+  } finally {
+    // Of a connection with more to come nothing is used again; one whose answer was read to its end has been given back.
+    response.body.destroy();
+  }
+};
+
+const readEvents = async (body: Dispatcher.ResponseData["body"], onData: ChatExchange["onData"]): Promise<void> => {
+  let isComplete = false;
+  let isTooLong = false;
+  const parser = createParser({
+    maxBufferSize: mostEventCharacters,
+    onEvent: ({ data }) => {
+      isComplete ||= onData(data);
+    },
+    onError: ({ type }) => {
+      isTooLong ||= type === "max-buffer-size-exceeded";
+    },
+  });
+  const decoder = new TextDecoder("utf-8", { fatal: true });
+  const feed = (text: string) => {
+    parser.feed(text);
+    if (isTooLong) throw new AnswerUnreadable(`an event of it is longer than ${mostEventCharacters} characters`);
+  };
+  for await (const bytes of body as AsyncIterable<Uint8Array>) {
+    feed(decode(decoder, bytes));
+    if (isComplete) {
+      // What follows is the end of the response, after which its connection serves the next request.
+      await body.dump({ limit: 1024, signal: AbortSignal.timeout(restMs) }).catch(() => undefined);
+      return;
+    }
+  }
+  // The last event may lack the empty line after it.
+  feed(`${decode(decoder)}\n\n`);
+};
+
+const decode = (decoder: InstanceType<typeof TextDecoder>, bytes?: Uint8Array): string => {
+  try {
+    return bytes === undefined ? decoder.decode() : decoder.decode(bytes, { stream: true });
+  } catch {
+    throw new AnswerUnreadable("it is not UTF-8");
+  }
+};
+
+const mostEventCharacters = 1024 ** 2;
+const restMs = 100;
+
+/** Of the body of an error: its words come first. */
+const beginningOf = async (body: Dispatcher.ResponseData["body"]): Promise<string> => {
+  const parts: Uint8Array[] = [];
+  let bytes = 0;
+  try {
+    for await (const part of body as AsyncIterable<Uint8Array>) {
+      parts.push(part);
+      bytes += part.length;
+      if (bytes >= mostErrorBytes) break;
+    }
+  } catch {
+    // The status says enough.
+  }
+  return Buffer.concat(parts).subarray(0, mostErrorBytes).toString();
+};
+
+const mostErrorBytes = 64 * 1024;
+
+/** As `Retry-After` (seconds or a date) or OpenAI's `retry-after-ms` says; an hour at most. */
+const retryAfterMs = (headers: Dispatcher.ResponseData["headers"]): number | undefined => {
+  const [exact] = [headers["retry-after-ms"]].flat();
+  const [coarse] = [headers["retry-after"]].flat();
+  const candidates = [
+    Number(exact ?? Number.NaN),
+    Number(coarse ?? Number.NaN) * 1000,
+    Date.parse(coarse ?? "") - Date.now(),
+  ];
+  const found = candidates.find((ms) => Number.isFinite(ms) && ms >= 0);
+  return found === undefined ? undefined : Math.min(Math.ceil(found), 3_600_000);
+};

@@ -1,0 +1,100 @@
+import { assert, describe, it } from "vitest";
+
+import type { EngineEvent } from "../../../../src/service/engine/Engine.ts";
+import { ChatReading } from "../../../../src/service/engine/openai/ChatReading.ts";
+
+const read = (...chunks: ReadonlyArray<object>) => {
+  const events: EngineEvent[] = [];
+  const reading = new ChatReading({
+    tools: [
+      {
+        name: "add",
+        description: "",
+        parameters: { type: "object", properties: { a: { type: "integer" } } },
+      },
+    ],
+    estimatedPromptTokens: 5,
+    onEvent: (event) => void events.push(event),
+  });
+  for (const each of chunks) reading.read(JSON.stringify(each));
+  reading.read("[DONE]");
+  const outputs = events.filter((event) => event.type === "output");
+  return {
+    text: outputs.map(({ text }) => text),
+    reasoning: outputs.map(({ reasoning }) => reasoning).join(""),
+    toolCalls: outputs.flatMap(({ toolCalls }) => toolCalls),
+    finished: events.at(-1),
+  };
+};
+
+const delta = (members: object, finish_reason: string | null = null) => ({
+  choices: [{ delta: members, finish_reason }],
+});
+const call = (members: object) => delta({ tool_calls: [members] });
+
+describe("a streamed chat completion", () => {
+  it.each(["reasoning", "reasoning_content"])("has its reasoning in %s", (name) => {
+    const { text, reasoning, finished } = read(delta({ [name]: "hm" }), delta({ content: "4" }), delta({}, "stop"));
+    assert.deepStrictEqual([text.join(""), reasoning], ["4", "hm"]);
+    assert.deepInclude(finished, {
+      usage: { promptTokens: 5, outputTokens: 2, reasoningTokens: 1, estimated: true },
+    });
+  });
+
+  it("may have a character in two pieces", () => {
+    const { text } = read(
+      delta({ content: "a\ud83d" }),
+      delta({ content: "\ude00b" }),
+      delta({ content: "\ud83d" }, "stop"),
+    );
+    assert.deepStrictEqual(text, ["a", "😀b", "\ufffd"]);
+  });
+
+  it("has calls in pieces, by their index", () => {
+    const { toolCalls, finished } = read(
+      call({ index: 0, id: "x", function: { name: "add", arguments: "" } }),
+      call({ index: 1, id: "y", function: { name: "add", arguments: '{"a": ' } }),
+      call({ index: 0, function: { arguments: '{"a":1}' } }),
+      call({ index: 1, function: { arguments: "2}" } }),
+      delta({}, "tool_calls"),
+    );
+    assert.deepStrictEqual(toolCalls, [
+      { index: 0, id: "x", name: "add", arguments: '{"a":1}' },
+      { index: 1, id: "y", name: "add", arguments: '{"a": 2}' },
+    ]);
+    assert.deepInclude(finished, { reason: "tool-calls", warnings: [] });
+  });
+
+  it("may number all its calls 0, and end with stop", () => {
+    const { toolCalls, finished } = read(
+      call({ index: 0, id: "x", function: { name: "add", arguments: '{"a":1}' } }),
+      call({ index: 0, id: "y", function: { name: "add", arguments: '{"a":2}' } }),
+      delta({}, "stop"),
+    );
+    assert.deepStrictEqual(
+      toolCalls.map(({ id }) => id),
+      ["x", "y"],
+    );
+    assert.deepInclude(finished, { reason: "tool-calls" });
+  });
+
+  it.each([
+    ["is unknown", "sub", "{}", "unknown-tool"],
+    ["does not fit", "add", '{"a":"x"}', "invalid-arguments"],
+    ["is cut off", "add", '{"a":', "malformed-tool-call"],
+  ])("has a call as text with a warning where it %s", (_, name, written, kind) => {
+    const { text, toolCalls, finished } = read(
+      call({ index: 0, id: "x", function: { name, arguments: written } }),
+      delta({}, "tool_calls"),
+    );
+    assert.deepStrictEqual(toolCalls, []);
+    assert.include(text.join(""), written);
+    assert.deepInclude(finished, { reason: "end-of-sequence" });
+    assert.strictEqual(finished?.type === "finished" ? finished.warnings[0]?.kind : "", kind);
+  });
+
+  it("ends at its limit with max-output-tokens, and in no way that is unknown", () => {
+    assert.deepInclude(read(delta({ content: "a" }, "length")).finished, { reason: "max-output-tokens" });
+    assert.throws(() => read(delta({ content: "a" }, "content_filter")), /"content_filter" is unknown/);
+  });
+});

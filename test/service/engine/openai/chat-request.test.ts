@@ -1,0 +1,67 @@
+import { assert, describe, it } from "vitest";
+
+import type { BackendEngine } from "../../../../src/service/domain/backend-presets.ts";
+import type { ChatInput } from "../../../../src/service/domain/generation.ts";
+import { chatRequest } from "../../../../src/service/engine/openai/chat-request.ts";
+import { chat as inputOf, message } from "../../../support/tasks.ts";
+
+const chat = (...messages: ChatInput["messages"]): ChatInput => {
+  const input = inputOf(...messages);
+  return input.type === "chat" ? input : assert.fail();
+};
+
+const parameters = {
+  temperature: 0.5,
+  topP: 0.9,
+  topK: 40,
+  minP: 0.1,
+  repetitionPenalty: 1.1,
+  presencePenalty: 0.2,
+  frequencyPenalty: 0,
+  seed: 2 ** 31 + 3,
+  maxOutputTokens: 9,
+  minOutputTokens: 0,
+  stopSequences: ["\n"],
+  stopTokenIds: [],
+};
+const bodyOf = (engine: BackendEngine, input: ChatInput = chat(message("user", "2+2?"))) =>
+  JSON.parse(chatRequest("m", engine, input, { parameters, reasoning: { effort: "low" } }));
+
+describe("the request of a chat completion", () => {
+  it("has the options that the engine heeds, and no others", () => {
+    const options = { temperature: 0.5, top_p: 0.9, top_k: 40, min_p: 0.1, repetition_penalty: 1.1, stop: ["\n"] };
+    const vllm = bodyOf("vllm");
+    assert.deepInclude(vllm, { ...options, presence_penalty: 0.2, seed: 3, max_tokens: 9 });
+    assert.notProperty(vllm, "frequency_penalty");
+    const openai = bodyOf("openai");
+    assert.deepInclude(openai, { temperature: 0.5, max_completion_tokens: 9, reasoning_effort: "low" });
+    for (const name of ["top_k", "min_p", "repetition_penalty", "max_tokens"]) assert.notProperty(openai, name);
+  });
+
+  it("has messages, calls and their results in the form of the API", () => {
+    const input = chat(
+      message("developer", "Be brief."),
+      { ...message("assistant", ""), toolCalls: [{ id: "x", name: "add", arguments: '{"a": 1.0}' }] },
+      { ...message("tool", "2"), toolCallId: "x", name: "add" },
+    );
+    assert.deepStrictEqual(bodyOf("vllm", input).messages, [
+      { role: "system", content: "Be brief." },
+      {
+        role: "assistant",
+        content: null,
+        tool_calls: [{ id: "x", type: "function", function: { name: "add", arguments: '{"a": 1.0}' } }],
+      },
+      { role: "tool", content: "2", tool_call_id: "x" },
+    ]);
+    assert.strictEqual(bodyOf("openai", input).messages[0].role, "developer");
+  });
+
+  it("has tools and their choice only where there are tools", () => {
+    const input = { ...chat(message("user", "?")), toolChoice: { mode: "function", name: "add" } as const };
+    assert.notProperty(bodyOf("vllm", input), "tool_choice");
+    const tools = [{ name: "add", description: "", parameters: undefined }];
+    const body = bodyOf("vllm", { ...input, tools });
+    assert.deepStrictEqual(body.tool_choice, { type: "function", function: { name: "add" } });
+    assert.deepStrictEqual(body.tools[0].function.parameters, { type: "object", properties: {} });
+  });
+});

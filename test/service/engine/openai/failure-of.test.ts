@@ -1,0 +1,53 @@
+import { assert, describe, it } from "vitest";
+
+import { failureOf } from "../../../../src/service/engine/openai/failure-of.ts";
+import { BackendSays, StatusRefused } from "../../../../src/service/engine/openai/problems.ts";
+
+const model = { id: "demo", source: "org/demo" };
+const backend = { name: "attic", apiKey: undefined };
+const coded = (code: string) => Object.assign(new Error("it failed"), { code });
+
+describe("the failure of an exchange", () => {
+  it.each([
+    ["ENOTFOUND", "dns"],
+    ["UND_ERR_CONNECT_TIMEOUT", "connect_timeout"],
+    ["UND_ERR_HEADERS_TIMEOUT", "read_timeout"],
+    ["HPE_INVALID_CONSTANT", "protocol_error"],
+    ["DEPTH_ZERO_SELF_SIGNED_CERT", "tls"],
+    ["ECONNRESET", "connection_lost"],
+    ["EPIPE", "connection_lost"],
+  ])("by %s is told as %s", (code, cause) => {
+    const wrapped = new Error("fetch failed", { cause: coded(code) });
+    for (const thrown of [coded(code), wrapped]) {
+      assert.deepInclude(failureOf(thrown, model, backend, false), { _tag: "BackendUnavailable", cause });
+    }
+  });
+
+  it.each([
+    "This model's maximum context length is 8192 tokens",
+    "the request exceeds the available context size, try increasing it",
+    "Prompt is too long",
+    "context_length_exceeded",
+    "input length exceeds the context limit",
+    "too many tokens",
+  ])("tells that the context is exceeded: %s", (words) => {
+    const thrown = new StatusRefused(400, undefined, JSON.stringify({ error: { message: words } }));
+    assert.deepInclude(failureOf(thrown, model, backend, false), { _tag: "BackendContextExceeded", words });
+    const within = new BackendSays({ error: { message: words } });
+    assert.deepInclude(failureOf(within, model, backend, false), { _tag: "BackendContextExceeded" });
+  });
+
+  it("of an error within a stream is that of the status which it tells, and a loss after some output", () => {
+    const says = new BackendSays({ error: { code: 429, message: "slow down" } });
+    assert.deepInclude(failureOf(says, model, backend, false), { _tag: "BackendQuota", retryAfterMs: 1000 });
+    assert.deepInclude(failureOf(says, model, backend, true), { _tag: "EngineLost" });
+  });
+
+  it("has the server's words in one line, and not more of them than fit a message", () => {
+    const thrown = new StatusRefused(422, undefined, `no\n${"x".repeat(5000)}`);
+    const failure = failureOf(thrown, model, backend, false);
+    assert.isTrue(failure._tag === "BackendRefused");
+    assert.match(failure.message, /: no x+…$/);
+    assert.isBelow(failure.message.length, 400);
+  });
+});
