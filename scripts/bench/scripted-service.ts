@@ -73,6 +73,7 @@ const sandbox = Sandbox.layer.pipe(Layer.provide(SandboxConfig.layer));
 const models = Layer.mergeAll(modelPool, downloads, SmokeTests.layer).pipe(
   Layer.provideMerge(engines),
   Layer.provide(sandbox),
+  Layer.provide(Metrics.layer),
   Layer.provide([
     EngineConfig.layer,
     DownloadConfig.layer,
@@ -82,7 +83,7 @@ const models = Layer.mergeAll(modelPool, downloads, SmokeTests.layer).pipe(
 );
 const pipeline = preparations.pipe(
   Layer.provideMerge(Layer.mergeAll(generations, embeddings)),
-  Layer.provide(Admission.layer),
+  Layer.provideMerge(Admission.layer),
   Layer.provideMerge([models, Stats.layer, Metrics.layer]),
   Layer.provideMerge(AdmissionConfig.layer),
   Layer.provide(QualityConfig.layer),

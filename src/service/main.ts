@@ -16,6 +16,7 @@ import { QualityConfig } from "./config/QualityConfig.ts";
 import { ResidencyConfig } from "./config/ResidencyConfig.ts";
 import { SandboxConfig } from "./config/SandboxConfig.ts";
 import { ServerConfig } from "./config/ServerConfig.ts";
+import { TraceConfig } from "./config/TraceConfig.ts";
 import { plainFailure } from "./config/settings.ts";
 import { layer as engines } from "./engine/drivers.ts";
 import { layer as downloads } from "./models/download/download-models.ts";
@@ -35,6 +36,7 @@ import { layer as logging } from "./telemetry/logging.ts";
 import { outliveReaders } from "./telemetry/standard-streams.ts";
 import { Metrics } from "./telemetry/metrics/Metrics.ts";
 import { Stats } from "./telemetry/Stats.ts";
+import { layer as tracing } from "./telemetry/traces/Tracing.ts";
 
 const bundledModels = fileURLToPath(new URL("../../models", import.meta.url));
 
@@ -43,13 +45,14 @@ const sandbox = Sandbox.layer.pipe(Layer.provide(SandboxConfig.layer));
 const models = Layer.mergeAll(modelPool, downloads, SmokeTests.layer).pipe(
   Layer.provideMerge(engines),
   Layer.provide(sandbox),
+  Layer.provide(Metrics.layer),
   Layer.provide([EngineConfig.layer, DownloadConfig.layer, ModelsConfig.layer(bundledModels)]),
   Layer.provideMerge(ResidencyConfig.layer),
 );
 
 const pipeline = preparations.pipe(
   Layer.provideMerge(Layer.mergeAll(generations, embeddings)),
-  Layer.provide(Admission.layer),
+  Layer.provideMerge(Admission.layer),
   Layer.provideMerge(models),
   Layer.provideMerge(Layer.mergeAll(Stats.layer, Metrics.layer)),
   Layer.provideMerge(AdmissionConfig.layer),
@@ -81,6 +84,7 @@ const server = Server.layer.pipe(
 
 const program = Effect.andThen(announce, strayException).pipe(
   Effect.provide(server),
+  Effect.provide(tracing.pipe(Layer.provide(TraceConfig.layer))),
   Effect.provide(logging.pipe(Layer.provide(LogConfig.layer))),
   Effect.provide(Configuration.layerProcess),
   // Why it cannot start is the operator's to read: one line, without a stack.

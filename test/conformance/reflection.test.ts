@@ -27,6 +27,7 @@ const services = [
   "mlxd.v1.ModelService",
   "mlxd.v1.ServerService",
   "mlxd.v1.TokenizerService",
+  "xds.service.orca.v3.OpenRcaService",
 ];
 
 type Question =

@@ -55,10 +55,55 @@ describe("metrics of the running service", { timeout: 300_000 }, () => {
       assert.strictEqual(metrics.get(`${name}_count{model="demo"}`), 3, name);
       assert.isAbove(metrics.get(`${name}_sum{model="demo"}`) ?? 0, 0, name);
     }
+    assert.strictEqual(
+      metrics.get('mlxd_errors_total{method="mlxd.v1.GenerationService/Generate",reason="MODEL_NOT_FOUND"}'),
+      1,
+    );
+    // A step decodes one of them alone, and prefills of a prompt are steps as well.
+    assert.strictEqual(
+      metrics.get('mlxd_engine_batch_rows_sum{model="demo"}'),
+      metrics.get('mlxd_engine_batch_rows_count{model="demo"}'),
+    );
+    const steps = metrics.get('mlxd_engine_step_seconds_count{model="demo"}') ?? 0;
+    assert.isAbove(steps, metrics.get('mlxd_engine_batch_rows_count{model="demo"}') ?? 0);
+    assert.strictEqual(metrics.get('mlxd_model_load_seconds_count{model="demo"}'), 1);
+    assert.isAbove(metrics.get('mlxd_engine_active_bytes{model="demo"}') ?? 0, 1_000_000);
+    assert.strictEqual(metrics.get("mlxd_serving"), 1);
+    assert.strictEqual(metrics.get('mlxd_model_serving{model="demo"}'), 1);
     const stats = await createClient(ServerService, transport()).getStats({});
     assert.strictEqual(metrics.get("mlxd_model_loads_total"), stats.pool?.loads);
     assert.strictEqual(metrics.get("mlxd_memory_budget_bytes"), stats.pool?.budgetBytes);
     assert.strictEqual(metrics.get('mlxd_prefix_cache_bytes{model="demo"}'), stats.models[0]?.prefixCacheBytes);
+  });
+
+  it("have no more series after names, methods and headers that somebody made up", async () => {
+    const series = async () => (await scrape()).size;
+    const generation = createClient(GenerationService, transport());
+    const post = (path: string, type: string) =>
+      fetch(`${service.url}${path}`, { method: "POST", headers: { "content-type": type }, body: "{}" });
+    const invent = async (name: string) => {
+      const task = {
+        model: name,
+        adapter: name,
+        labels: { [name]: name },
+        input: { case: "prompt", value: "x" },
+      } as const;
+      await generation.generate({ task }).catch(() => {});
+      await post(`/mlxd.v1.GenerationService/${name}`, "application/json");
+      await post(`/${name}.Service/Generate`, "application/grpc");
+      await post("/mlxd.v1.GenerationService/Generate", `application/${name}`);
+      await fetch(`${service.url}/mlxd.v1.GenerationService/Generate`, {
+        method: "POST",
+        body: name,
+        headers: { "content-type": "application/json" },
+      });
+    };
+    await invent("first");
+    const before = await series();
+    for (let index = 0; index < 50; index++) await invent(`made-up-${index}`);
+    assert.strictEqual(await series(), before);
+    const told = [...(await scrape()).keys()].join("\n");
+    assert.notInclude(told, "made-up");
   });
 
   it("are all told of in their page, and none that is not there", async () => {

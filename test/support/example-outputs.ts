@@ -65,8 +65,9 @@ export const exampleOutputs: readonly (readonly [page: string, code: string, pri
   ],
   ["docs/calls.md", "ModelService/ListModels", /"models":\[[^]+"contextLength":2048[^]+\}\n$/],
   ["docs/calls.md", "ModelService/PreloadModels", /"PREPARE_STAGE_READY"/],
-  ["docs/calls.md", "client.serverInfo(", /^GetServerInfo: [\w.-]+\nGetStats: 0\n$/],
-  ["docs/calls.md", "ServerService/GetStats", /"version":[^]+"total":/],
+  ["docs/calls.md", "client.serverInfo(", /^GetServerInfo: [\w.-]+\nGetStats: 0\nGetLoad: \d+\nWatchLoad: 0\n$/],
+  ["docs/calls.md", "ServerService/GetStats", /"version":[^]+"total":[^]+"slots":[^]+"load": \{/],
+  ["docs/balancing.md", "ServerService/GetLoad", /^\{"load":\{.*"slots":32/],
   ["docs/generation.md", "const greedy", /^2 \+ 2 is 4\.\n$/],
   ["docs/generation.md", "const varied", /\S/], // drawn at temperature 1.2
   ["docs/generation.md", "const fresh", /^1, 2, 3, 4/],

@@ -11,6 +11,8 @@ export interface RunningService {
   readonly process: ChildProcess;
   /** Its engine processes. */
   readonly workers: () => ReadonlyArray<number>;
+  /** All its processes, those of its sandbox among them. */
+  readonly children: () => ReadonlyArray<number>;
   /** SIGTERM, then waits for the end; gives the exit code. Does nothing to a service that has ended. */
   readonly stop: () => Promise<number | null>;
 }
@@ -39,15 +41,22 @@ export const startService = async (environment: Readonly<Record<string, string>>
     }
     return child.exitCode;
   };
-  return { url, port: Number(new URL(url).port), process: child, workers: () => workersOf(child.pid), stop };
+  return {
+    url,
+    port: Number(new URL(url).port),
+    process: child,
+    workers: () => childrenOf(child.pid, "worker/main.ts"),
+    children: () => childrenOf(child.pid, ""),
+    stop,
+  };
 };
 
-/** The engine processes of a service, also of one that has ended, as long as their parent was it. */
-const workersOf = (parent: number | undefined): ReadonlyArray<number> => {
+/** The processes of a service whose command holds the text, also of one that has ended, as long as their parent was it. */
+const childrenOf = (parent: number | undefined, program: string): ReadonlyArray<number> => {
   const lines = execFileSync("ps", ["-eo", "pid=,ppid=,args="], { encoding: "utf8" }).split("\n");
   return lines.flatMap((line) => {
     const [pid, ppid] = line.trim().split(/\s+/);
-    return ppid === String(parent) && line.includes("worker/main.ts") ? [Number(pid)] : [];
+    return ppid === String(parent) && line.includes(program) ? [Number(pid)] : [];
   });
 };
 

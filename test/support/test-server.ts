@@ -4,6 +4,7 @@ import { Layer, ManagedRuntime, type Stream } from "effect";
 import { Access } from "../../src/service/access/Access.ts";
 import { AccessConfig } from "../../src/service/config/AccessConfig.ts";
 import type { AccessDeclaration } from "../../src/service/config/access-schema.ts";
+import { Admission } from "../../src/service/admission/Admission.ts";
 import { AdmissionConfig } from "../../src/service/config/AdmissionConfig.ts";
 import { EngineConfig } from "../../src/service/config/EngineConfig.ts";
 import { ServerConfig, type ServerSettings } from "../../src/service/config/ServerConfig.ts";
@@ -27,6 +28,8 @@ export interface TestServerOptions extends GenerationScript, EmbeddingScript, Pr
   readonly config?: Partial<ServerSettings>;
   /** @default nobody is asked who calls */
   readonly access?: AccessDeclaration;
+  /** @default 4 */
+  readonly maxRunning?: number;
   /** @default its jobs are done in this process */
   readonly sandbox?: Layer.Layer<Sandbox>;
 }
@@ -36,7 +39,7 @@ export interface TestServer extends AsyncDisposable {
   readonly port: number;
   /** What was logged so far. */
   readonly log: ReadonlyArray<LogLine>;
-  readonly runtime: ManagedRuntime.ManagedRuntime<Server | Drain | Health | Stats, unknown>;
+  readonly runtime: ManagedRuntime.ManagedRuntime<Server | Drain | Health | Stats | Admission, unknown>;
   /** Drains and ends it. */
   readonly close: () => Promise<void>;
 }
@@ -47,6 +50,7 @@ export const testConfig: ServerSettings = {
   maxMessageBytes: 4 * 1024 * 1024,
   maxDeadlineMs: 3_600_000,
   defaultDeadlineMs: 600_000,
+  drainGraceMs: 0,
   drainMs: 2_000,
   stallMs: 30_000,
   earlyHeadersMs: 10_000,
@@ -54,6 +58,7 @@ export const testConfig: ServerSettings = {
   corsOrigins: [],
   corsHeaders: [],
   reflection: true,
+  loadReports: true,
   metrics: "on",
   tls: undefined,
   insecureBind: false,
@@ -70,8 +75,9 @@ export const startTestServer = async (options: TestServerOptions = {}): Promise<
       Layer.succeed(ServerConfig, { ...testConfig, ...options.config }),
       Access.layer.pipe(Layer.provide(AccessConfig.layerOf(options.access))),
       options.sandbox ?? inlineSandbox,
-      Layer.succeed(AdmissionConfig, { maxRunning: 4, maxQueued: 8 }),
     ]),
+    Layer.provideMerge(Admission.layer),
+    Layer.provide(Layer.succeed(AdmissionConfig, { maxRunning: options.maxRunning ?? 4, maxQueued: 8 })),
     Layer.provideMerge([Stats.layer, Metrics.layer, EngineConfig.layer, capturedLog(log)]),
   );
   const runtime = ManagedRuntime.make(layer);

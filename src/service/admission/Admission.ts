@@ -2,10 +2,25 @@
 import { Clock, Context, Deferred, Effect, Layer, type Scope } from "effect";
 
 import { AdmissionConfig, type AdmissionSettings } from "../config/AdmissionConfig.ts";
-import { QueueFull } from "../domain/errors.ts";
+import { type Draining, QueueFull } from "../domain/errors.ts";
 import type { SchedulingHints } from "../domain/generation.ts";
 import { deferralPerRunning, turnOf } from "../domain/turn.ts";
 import { Stats } from "../telemetry/Stats.ts";
+
+export interface TaskSize {
+  /** Answers that it generates at once; @default 1 */
+  readonly candidates?: number;
+  /** Tokens of its prompt, where they are known; @default 0 */
+  readonly promptTokens?: number;
+}
+
+export interface QueueLoad {
+  /** Places that are taken. */
+  readonly taken: number;
+  /** Tasks that wait. */
+  readonly waiting: number;
+  readonly waitingPromptTokens: number;
+}
 
 export class Admission extends Context.Service<
   Admission,
@@ -14,14 +29,18 @@ export class Admission extends Context.Service<
      * Waits for a place in the model's engine. Closing the scope gives the place back. Requests are admitted in the order of
      * their turns (domain/turn.ts): by priority, and first come, first served among equals. The caller limits the wait.
      *
-     * @param candidates answers to generate at once. Each takes a place, up to all places that there are. The request is
-     * admitted once all of its places are free; requests with a later turn wait until then.
+     * Each candidate takes a place, up to all places that there are. The request is admitted once all of its places are free;
+     * requests with a later turn wait until then.
      */
     readonly admit: (
       model: string,
       hints: SchedulingHints,
-      candidates?: number,
-    ) => Effect.Effect<void, QueueFull, Scope.Scope>;
+      size?: TaskSize,
+    ) => Effect.Effect<void, QueueFull | Draining, Scope.Scope>;
+    /** From here on nobody waits: who does, and who would have to, gets this. Places that are free are still given. */
+    readonly refuseWaiting: (refusal: Draining) => Effect.Effect<void>;
+    /** By model, those that were ever asked for. A plain function: it is asked often. */
+    readonly load: () => ReadonlyMap<string, QueueLoad>;
   }
 >()("mlxd/admission/Admission") {
   static readonly layer: Layer.Layer<Admission, never, AdmissionConfig | Stats> = Layer.effect(
@@ -30,12 +49,21 @@ export class Admission extends Context.Service<
       const settings = yield* AdmissionConfig;
       const stats = yield* Stats;
       const queues = new Map<string, ModelQueue>();
+      let refusal: Draining | undefined;
       const queueOf = (model: string): ModelQueue => {
-        const queue = queues.get(model) ?? new ModelQueue(model, settings, stats);
+        const queue = queues.get(model) ?? new ModelQueue(model, settings, stats, () => refusal);
         queues.set(model, queue);
         return queue;
       };
-      return Admission.of({ admit: (model, hints, candidates = 1) => queueOf(model).admit(hints, candidates) });
+      return Admission.of({
+        admit: (model, hints, size = {}) => queueOf(model).admit(hints, size),
+        load: () => new Map([...queues].map(([model, queue]) => [model, queue.load])),
+        refuseWaiting: (error) =>
+          Effect.sync(() => {
+            refusal = error;
+            for (const queue of queues.values()) queue.refuseWaiting(error);
+          }),
+      });
     }),
   );
 }
@@ -43,8 +71,11 @@ export class Admission extends Context.Service<
 interface Waiting {
   readonly hints: SchedulingHints;
   readonly places: number;
+  readonly promptTokens: number;
   readonly since: number;
-  readonly admitted: Deferred.Deferred<void>;
+  readonly admitted: Deferred.Deferred<void, Draining>;
+  /** It has its places; undefined while it waits and once it was refused. */
+  begun?: true;
 }
 
 /** The retry delay told to a refused caller: about the duration of one generation. */
@@ -54,38 +85,67 @@ class ModelQueue {
   private readonly model: string;
   private readonly settings: AdmissionSettings;
   private readonly stats: Stats["Service"];
+  /** What is told to those who would have to wait; undefined: they may. */
+  private readonly refusal: () => Draining | undefined;
   private readonly waiting = new Set<Waiting>();
   /** Places taken. */
   private running = 0;
   /** Places taken by fairness id. Requests without one share the empty id. */
   private readonly runningOf = new Map<string, number>();
 
-  constructor(model: string, settings: AdmissionSettings, stats: Stats["Service"]) {
+  constructor(
+    model: string,
+    settings: AdmissionSettings,
+    stats: Stats["Service"],
+    refusal: () => Draining | undefined,
+  ) {
     this.model = model;
     this.settings = settings;
     this.stats = stats;
+    this.refusal = refusal;
   }
 
-  readonly admit = (hints: SchedulingHints, candidates: number): Effect.Effect<void, QueueFull, Scope.Scope> => {
+  readonly admit = (
+    hints: SchedulingHints,
+    { candidates = 1, promptTokens = 0 }: TaskSize,
+  ): Effect.Effect<void, QueueFull | Draining, Scope.Scope> => {
     const places = Math.min(candidates, this.settings.maxRunning);
     return Effect.acquireRelease(
-      Effect.flatMap(Clock.currentTimeMillis, (now) => this.acquire(hints, places, now)),
+      Effect.flatMap(Clock.currentTimeMillis, (now) => this.acquire({ hints, places, promptTokens, since: now })),
       () => Effect.sync(() => this.release(hints, places)),
       { interruptible: true },
     );
   };
 
-  private acquire(hints: SchedulingHints, places: number, since: number): Effect.Effect<void, QueueFull> {
-    return Effect.suspend((): Effect.Effect<void, QueueFull> => {
+  refuseWaiting(refusal: Draining): void {
+    for (const own of this.waiting) {
+      // First: one that is told leaves at once, and must not be found here.
+      this.waiting.delete(own);
+      this.stats.move(this.model, "queued", -1);
+      Deferred.doneUnsafe(own.admitted, Effect.fail(refusal));
+    }
+  }
+
+  get load(): QueueLoad {
+    let waitingPromptTokens = 0;
+    for (const { promptTokens } of this.waiting) waitingPromptTokens += promptTokens;
+    return { taken: this.running, waiting: this.waiting.size, waitingPromptTokens };
+  }
+
+  private acquire(task: Omit<Waiting, "admitted">): Effect.Effect<void, QueueFull | Draining> {
+    const { hints, places } = task;
+    return Effect.suspend((): Effect.Effect<void, QueueFull | Draining> => {
       // A new request never overtakes a waiting one, even if a place is free that is not enough for the first waiting one.
       if (this.waiting.size === 0 && this.fits(places)) {
         this.begin(hints, places);
         return Effect.void;
       }
+      const refusal = this.refusal();
+      if (refusal !== undefined) return Effect.fail(refusal);
       if (this.waiting.size >= this.settings.maxQueued) {
         return Effect.fail(new QueueFull({ model: this.model, limit: this.settings.maxQueued, retryAfterMs }));
       }
-      const own: Waiting = { hints, places, since, admitted: Deferred.makeUnsafe<void>() };
+      const own: Waiting = { ...task, admitted: Deferred.makeUnsafe<void, Draining>() };
       this.waiting.add(own);
       this.stats.move(this.model, "queued", 1);
       return this.turn(own);
@@ -97,13 +157,14 @@ class ModelQueue {
   }
 
   /** Waits for this one's turn. The one that frees a place counts it as running before it wakes this one. */
-  private turn(own: Waiting): Effect.Effect<void> {
+  private turn(own: Waiting): Effect.Effect<void, Draining> {
     return Effect.onError(Deferred.await(own.admitted), () => Effect.sync(() => this.leave(own)));
   }
 
-  /** Called when a request leaves before its turn. Its places, if it was given some in the same moment, go to the next ones. */
+  /** Called when a request leaves before its turn, or is refused. Places given in the same moment go to the next ones. */
   private leave(own: Waiting): void {
-    if (!this.waiting.delete(own)) return this.release(own.hints, own.places);
+    if (own.begun === true) return this.release(own.hints, own.places);
+    if (!this.waiting.delete(own)) return;
     this.stats.move(this.model, "queued", -1);
     this.fill();
   }
@@ -120,6 +181,7 @@ class ModelQueue {
       if (next === undefined || !this.fits(next.places)) return;
       this.waiting.delete(next);
       this.stats.move(this.model, "queued", -1);
+      next.begun = true;
       this.begin(next.hints, next.places);
       Deferred.doneUnsafe(next.admitted, Effect.void);
     }

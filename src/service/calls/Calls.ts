@@ -2,14 +2,17 @@
  * Calls from their receipt to their end, whatever protocol they come by: each runs in a fiber of its own, which is interrupted
  * when its caller leaves, its deadline passes, its reader stalls or the service ends.
  */
-import { Cause, Context, Effect, type Exit, type Fiber, FiberSet, Layer, Stream } from "effect";
+import { Cause, Clock, Context, Effect, type Exit, type Fiber, FiberSet, Layer, Stream } from "effect";
 
 import { ServerConfig, type ServerSettings } from "../config/ServerConfig.ts";
 import { type Call, CurrentCall } from "../domain/Call.ts";
 import type { Caller } from "../domain/Caller.ts";
 import { ClientStalled, DeadlineExceeded, type Progress, type ServiceError } from "../domain/errors.ts";
+import { spanWriter } from "../telemetry/traces/spans.ts";
 import { type CallFailure, failureFrom } from "./failure.ts";
+import { inTrace } from "./in-trace.ts";
 import { Outbox } from "./Outbox.ts";
+import type { TraceParent } from "./trace-context.ts";
 
 /** What a protocol knows of a call. */
 export interface Incoming {
@@ -23,8 +26,14 @@ export interface Incoming {
   readonly timeoutMs: number | undefined;
   /** Calls back once its caller has left; where that has happened, at once. */
   readonly onLeave: (listener: () => void) => void;
-  /** How its protocol tells a failure. */
-  readonly toError: (failure: CallFailure) => Error;
+  /** Where the call is to be traced: what its caller says of that. Undefined: it is not, as it is no work. */
+  readonly trace?: { readonly parent: TraceParent | undefined };
+  /**
+   * How its protocol tells a failure.
+   *
+   * @param traceId of its trace, where it has one
+   */
+  readonly toError: (failure: CallFailure, traceId?: string) => Error;
   /** Ends its connection's part at once, for a reader to whom no failure can be told any more. */
   readonly reset: () => void;
 }
@@ -83,9 +92,11 @@ interface Runner {
 
 const runAnswer = <A>(runner: Runner, incoming: Incoming, answer: Effect.Effect<A, ServiceError>): Promise<A> =>
   new Promise((resolve, reject) => {
-    const fail = (failure: CallFailure) => reject(incoming.toError(failure));
+    let traceId: string | undefined;
+    const fail = (failure: CallFailure) => reject(incoming.toError(failure, traceId));
     supervise(runner, incoming, answer, {
       deadlineMs: deadlineOf(incoming, runner.config, false),
+      onTraceId: (id) => (traceId = id),
       onExit: (exit) => {
         if (exit._tag === "Success") resolve(exit.value);
         else fail(failureFrom(exit.cause, { requestId: incoming.requestId }));
@@ -104,8 +115,10 @@ const runStream = <A, Message>(
   let sequence = 0;
   let stalled = false;
 
+  let traceId: string | undefined;
+  const toError = (failure: CallFailure) => incoming.toError(failure, traceId);
   const failed = (error: ServiceError, sent: number) => ({
-    error: incoming.toError({ type: "error", error, lastSequence: sent === 0 ? undefined : sent - 1 }),
+    error: toError({ type: "error", error, lastSequence: sent === 0 ? undefined : sent - 1 }),
   });
   const onStall = () => {
     // The failure waits behind what was written already. A reader that does not even come for that is cut off.
@@ -114,7 +127,8 @@ const runStream = <A, Message>(
     running.interrupt();
     outbox.abandon(failed(new ClientStalled({ stalledMs: stallMs, ...running.reached() }), outbox.taken));
   };
-  const outbox = new Outbox<Message>({ stallMs, onStall });
+  let endFlush = (): void => {};
+  const outbox = new Outbox<Message>({ stallMs, onStall, onDelivered: () => endFlush() });
   const room = Effect.callback<void>((resume) => {
     const stopWaiting = outbox.whenRoom(() => resume(Effect.void));
     return Effect.sync(stopWaiting);
@@ -122,13 +136,21 @@ const runStream = <A, Message>(
   const pump = Stream.runForEachArray(stream, (events) =>
     Effect.suspend(() => (outbox.push(events.map((event) => toMessage(event, sequence++))) ? Effect.void : room)),
   );
-  const running = supervise(runner, incoming, pump, {
+  /** What was made has still to be taken by the writer. */
+  const traceFlush = Effect.map(Effect.all([spanWriter, Clock.Clock]), ([write, clock]) => {
+    if (write === undefined) return;
+    const from = clock.currentTimeMillisUnsafe();
+    const messages = { "mlxd.messages": sequence, "mlxd.messages.waiting": sequence - outbox.taken };
+    endFlush = () => write("flush", from, clock.currentTimeMillisUnsafe(), messages);
+  });
+  const running = supervise(runner, incoming, Effect.andThen(pump, traceFlush), {
     deadlineMs: deadlineOf(incoming, runner.config, endless),
+    onTraceId: (id) => (traceId = id),
     onExit: (exit, reached) => {
       if (exit._tag === "Success") return outbox.end({});
       const lastSequence = sequence === 0 ? undefined : sequence - 1;
       const call = { requestId: incoming.requestId, lastSequence, endless, ...reached };
-      outbox.end({ error: incoming.toError(failureFrom(exit.cause, call)) });
+      outbox.end({ error: toError(failureFrom(exit.cause, call)) });
     },
     onLeft: () => {},
     // What was made by then is still delivered.
@@ -146,6 +168,8 @@ const runStream = <A, Message>(
 interface Supervision<A> {
   /** What is left of the call's time. */
   readonly deadlineMs: number;
+  /** Told the id of the call's trace, where it has one, before anything else. */
+  readonly onTraceId: (traceId: string) => void;
   readonly onExit: (exit: Exit.Exit<A, ServiceError>, reached: Reached) => void;
   readonly onLeft: () => void;
   readonly onLate: (reached: Reached) => void;
@@ -169,7 +193,7 @@ const supervise = <A>(
   { run, isCut }: Runner,
   incoming: Incoming,
   answer: Effect.Effect<A, ServiceError>,
-  { deadlineMs, onExit, onLeft, onLate }: Supervision<A>,
+  { deadlineMs, onTraceId, onExit, onLeft, onLate }: Supervision<A>,
 ): Running => {
   let over = false;
   let progress: (() => Progress) | undefined;
@@ -190,7 +214,8 @@ const supervise = <A>(
     Effect.tapCause((cause) => (Cause.hasDies(cause) ? logDefect(incoming, cause) : Effect.void)),
     Effect.provideService(CurrentCall, call),
   );
-  const fiber = run(deadlineMs <= 0 ? Effect.never : body);
+  const traced = inTrace(body, incoming, onTraceId);
+  const fiber = run(deadlineMs <= 0 ? Effect.never : traced);
   const stop = (ending: () => void) => {
     end(ending);
     fiber.interruptUnsafe();

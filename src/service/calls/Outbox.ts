@@ -11,6 +11,8 @@ export interface OutboxOptions {
   readonly stallMs: number;
   /** The writer did not come for `stallMs`. Called again after each further `stallMs`. */
   readonly onStall: () => void;
+  /** The writer has taken everything, the end as well. */
+  readonly onDelivered?: () => void;
 }
 
 export interface Ending {
@@ -138,6 +140,7 @@ export class Outbox<A> {
     this.#unwatch();
     if (this.#delivered || ending.error === undefined) taker.resolve(done);
     else taker.reject(ending.error);
+    if (!this.#delivered) this.#options.onDelivered?.();
     this.#delivered = true;
   }
 

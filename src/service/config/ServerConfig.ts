@@ -15,7 +15,9 @@ export interface ServerSettings {
   readonly maxDeadlineMs: number;
   /** Deadline of a call that brings none. */
   readonly defaultDeadlineMs: number;
-  /** How long running calls may take to finish after SIGTERM. */
+  /** How long calls are still taken after SIGTERM, while health says NOT_SERVING. */
+  readonly drainGraceMs: number;
+  /** How long running calls may take to finish after that. */
   readonly drainMs: number;
   /** How long a stream may stay unread. */
   readonly stallMs: number;
@@ -28,6 +30,8 @@ export interface ServerSettings {
   /** Request headers of such pages, beside those of the protocols and of tracing. */
   readonly corsHeaders: ReadonlyArray<string>;
   readonly reflection: boolean;
+  /** Whether gRPC calls, and a service of its own, tell the load as ORCA has it. */
+  readonly loadReports: boolean;
   /** Where Prometheus finds /metrics: on the service's port, nowhere, or on this port. */
   readonly metrics: "on" | "off" | number;
   /** Undefined: the port speaks cleartext. */
@@ -46,12 +50,14 @@ export const serverSettings = Config.all({
   }),
   maxDeadlineMs: wholeNumber("MLXD_MAX_DEADLINE_MS", { minimum: 1000, maximum: 86_400_000, fallback: 3_600_000 }),
   defaultDeadlineMs: wholeNumber("MLXD_DEFAULT_DEADLINE_MS", { minimum: 1000, maximum: 86_400_000, fallback: 600_000 }),
+  drainGraceMs: wholeNumber("MLXD_DRAIN_GRACE_MS", { minimum: 0, maximum: 600_000, fallback: 0 }),
   drainMs: wholeNumber("MLXD_DRAIN_MS", { minimum: 0, maximum: 600_000, fallback: 30_000 }),
   stallMs: wholeNumber("MLXD_STALL_MS", { minimum: 100, maximum: 600_000, fallback: 30_000 }),
   earlyHeadersMs: wholeNumber("MLXD_EARLY_HEADERS_MS", { minimum: 0, maximum: 600_000, fallback: 10_000 }),
   grpcEarlyHeadersMs: wholeNumber("MLXD_GRPC_EARLY_HEADERS_MS", { minimum: 0, maximum: 600_000, fallback: 0 }),
   ...corsSettings,
   reflection: Config.Boolean("MLXD_REFLECTION").pipe(Config.withDefault(true)),
+  loadReports: Config.Boolean("MLXD_LOAD_REPORTS").pipe(Config.withDefault(true)),
   metrics: Config.schema(
     Schema.String.check(Schema.makeFilter((text) => metricsFrom(text) !== undefined || "on, off, or a port 1..65535")),
     "MLXD_METRICS",

@@ -14,6 +14,7 @@ import { qualitySettings } from "./QualityConfig.ts";
 import { residencySettings } from "./ResidencyConfig.ts";
 import { sandboxSettings } from "./SandboxConfig.ts";
 import { serverSettings } from "./ServerConfig.ts";
+import { traceSettings } from "./TraceConfig.ts";
 
 const prefix = "MLXD_";
 
@@ -27,6 +28,7 @@ const all: ReadonlyArray<Config.Config<unknown>> = [
   residencySettings,
   sandboxSettings,
   serverSettings,
+  traceSettings,
 ];
 
 /** Names of variables, sorted. */

@@ -1,18 +1,34 @@
 /** The drivers by the names of their engines, as `ServedModel.engine` has them. */
-import { Effect, Layer } from "effect";
+import { Duration, Effect, Layer } from "effect";
 
 import { EngineConfig } from "../config/EngineConfig.ts";
 import { localEngine } from "../domain/engine-names.ts";
 import { EngineUnavailable } from "../domain/errors.ts";
+import { Metrics } from "../telemetry/metrics/Metrics.ts";
 import { type ConversationDriver, type Driver, Engines } from "./Engine.ts";
 import { readingEngine } from "./read-output.ts";
 import { mlxDriver } from "./mlx/MlxEngine.ts";
 import { openAiDrivers } from "./openai/OpenAiEngine.ts";
 
-export const layer: Layer.Layer<Engines, never, EngineConfig> = Layer.effect(
+export const layer: Layer.Layer<Engines, never, EngineConfig | Metrics> = Layer.effect(
   Engines,
-  Effect.map(EngineConfig, (settings) => enginesOf({ [localEngine]: mlxDriver(settings) }, openAiDrivers())),
+  Effect.gen(function* () {
+    const settings = yield* EngineConfig;
+    const metrics = yield* Metrics;
+    const mlx = mlxDriver(settings, (model, { rows, ms }) => metrics.engineStep(model, rows, ms / 1000));
+    return enginesOf({ [localEngine]: timed(mlx, metrics.loaded) }, openAiDrivers());
+  }),
 );
+
+/** @param onStarted told how long each start took that succeeded */
+const timed = (driver: Driver, onStarted: (model: string, seconds: number) => void): Driver => ({
+  ...driver,
+  start: (facts, ...rest) =>
+    Effect.map(Effect.timed(driver.start(facts, ...rest)), ([took, engine]) => {
+      onStarted(facts.id, Duration.toSeconds(took));
+      return engine;
+    }),
+});
 
 type Named<D> = Readonly<Record<string, D>>;
 

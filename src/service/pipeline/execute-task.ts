@@ -5,7 +5,7 @@ import { CurrentCall, forTask } from "../domain/Call.ts";
 import type { ServiceError } from "../domain/errors.ts";
 import type { CachePolicy, SchedulingHints } from "../domain/generation.ts";
 import type { Usage } from "../domain/usage.ts";
-import type { Stats } from "../telemetry/Stats.ts";
+import type { Outcome, Stats } from "../telemetry/Stats.ts";
 import { describeCall, ofTenant } from "./of-caller.ts";
 import { outcomeOf } from "./outcome.ts";
 import { type Wait, withinQueueWait } from "./queue-wait.ts";
@@ -67,13 +67,24 @@ export const executeTask = Effect.fnUntraced(function* <T extends Task, R extend
       const { model, record } = execution;
       const outcome = outcomeOf(exit, call, record?.cancelled);
       stats.ended(model, outcome, record?.usage);
-      return Effect.annotateLogs(Effect.logInfo(ended), {
+      const told = Effect.annotateLogs(Effect.logInfo(ended), {
         ...describeCall(call),
         model: model || task.model,
         outcome,
         ...describe(record),
         ...record?.usage,
       });
+      return Effect.andThen(Effect.annotateCurrentSpan(spanAttributes(model, outcome, record?.usage)), told);
     }),
   );
+});
+
+/** By OpenTelemetry's conventions for generative AI. */
+const spanAttributes = (model: string, outcome: Outcome, usage: Usage | undefined) => ({
+  "gen_ai.request.model": model,
+  "mlxd.outcome": outcome,
+  ...(usage !== undefined && {
+    "gen_ai.usage.input_tokens": usage.promptTokens,
+    "gen_ai.usage.output_tokens": usage.outputTokens,
+  }),
 });

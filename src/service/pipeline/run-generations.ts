@@ -86,7 +86,7 @@ export const layer: Layer.Layer<Generations, never, Needs> = Layer.effect(
       const isBlocked = task.input.type === "chat" && task.adapter === undefined && !isTrial;
       const unfit = isBlocked ? smokeTests.blocking(facts) : undefined;
       if (unfit !== undefined) return yield* new ModelUnfit({ model: facts.id, finding: unfit.reason });
-      const { begin, ...prepared } = yield* prepare(task, model, isTrial);
+      const { begin, ...prepared } = yield* Effect.withSpan(prepare(task, model, isTrial), "prompt");
       const id = `gen_${randomUUID().replaceAll("-", "")}`;
       const { candidateCount = 1 } = task.sampling;
       const record = new GenerationRecord({
@@ -100,18 +100,23 @@ export const layer: Layer.Layer<Generations, never, Needs> = Layer.effect(
         emit,
       });
       execution.record = record;
+      yield* Effect.annotateCurrentSpan("gen_ai.response.id", id);
       const { caller, follow } = yield* CurrentCall;
       if (!isTrial) follow(() => ({ generationId: id, usage: record.usage }));
       execution.wait.for = "place";
-      yield* admission.admit(facts.id, task.scheduling, candidateCount);
+      const size = {
+        candidates: candidateCount,
+        ...(prepared.promptTokens !== undefined && { promptTokens: prepared.promptTokens }),
+      };
+      yield* Effect.withSpan(admission.admit(facts.id, task.scheduling, size), "queue");
       execution.wait.for = "model";
-      const { run, cancel } = yield* begin({ id, receivedAt, streams });
+      const { run, cancel } = yield* Effect.withSpan(begin({ id, receivedAt, streams }), "model");
       execution.wait.for = "engine";
       yield* Effect.acquireRelease(
         Effect.sync(() => running.set(id, { caller, cancel })),
         () => Effect.sync(() => running.delete(id)),
       );
-      const retried = yield* run(record);
+      const retried = yield* Effect.withSpan(run(record), "engine");
       if (retried === undefined) return;
       stats.retried(facts.id, retried.second === undefined && !record.cancelled);
       yield* Effect.logWarning("a broken answer was generated anew").pipe(

@@ -5,9 +5,10 @@ import { Context, Effect, Layer, Stream } from "effect";
 
 import { Calls, type Incoming } from "../calls/Calls.ts";
 import { anonymous } from "../domain/Caller.ts";
+import { parseTraceParent } from "../calls/trace-context.ts";
 import type { ServiceError } from "../domain/errors.ts";
 import { callDeadline, callerOf, requestId, resetStream } from "./call-values.ts";
-import { connectErrorFrom, wireErrorFromFailure } from "./error-to-wire.ts";
+import { connectErrorFrom, wireErrorFromFailure, withTraceId } from "./error-to-wire.ts";
 import { RequestReader } from "./RequestReader.ts";
 
 export interface Outgoing<Request, A, Answer> {
@@ -67,7 +68,11 @@ const incomingFrom = (context: HandlerContext): Incoming => {
     receivedAt,
     timeoutMs,
     onLeave: (listener) => onLeave(signal, listener),
-    toError: (failure) => connectErrorFrom(wireErrorFromFailure(failure)),
+    // Health checks and load reports come all the time, and are no work.
+    ...(service.typeName.startsWith("mlxd.") && {
+      trace: { parent: parseTraceParent(context.requestHeader.get("traceparent")) },
+    }),
+    toError: (failure, traceId) => connectErrorFrom(withTraceId(wireErrorFromFailure(failure), traceId)),
     reset: values.get(resetStream),
   };
 };

@@ -2,6 +2,7 @@
  * The details of a failed call. They travel in one HTTP header or trailer, and peers drop a whole response whose
  * header block is too large, so everything in them is bounded.
  */
+import { Code, type ConnectError } from "@connectrpc/connect";
 import { create, type DescMessage, type MessageShape, toBinary } from "@bufbuild/protobuf";
 
 import {
@@ -30,6 +31,22 @@ const detail = <Desc extends DescMessage>(desc: Desc, value: MessageShape<Desc>)
 /** `domain`, `reason` and the numbers of the message; on every error. */
 export const errorInfo = (reason: keyof typeof ErrorReason, metadata: Readonly<Record<string, string>>): Detail =>
   detail(ErrorInfoSchema, create(ErrorInfoSchema, { domain: "mlxd", reason, metadata }));
+
+/** An ErrorInfo with more metadata; other details as they are. */
+export const annotated = (each: Detail, metadata: Readonly<Record<string, string>>): Detail => {
+  if (each.desc !== ErrorInfoSchema) return each;
+  const info = (each as Detail<typeof ErrorInfoSchema>).value;
+  return detail(ErrorInfoSchema, create(ErrorInfoSchema, { ...info, metadata: { ...info.metadata, ...metadata } }));
+};
+
+/** The reason that a status tells; of one without, as Connect raises them itself, its code. */
+export const reasonIn = ({ details, code }: ConnectError): string => {
+  for (const found of details) {
+    if ("desc" in found && found.desc === ErrorInfoSchema)
+      return (found as Detail<typeof ErrorInfoSchema>).value.reason;
+  }
+  return code === Code.Canceled ? "CANCELLED" : code === Code.DeadlineExceeded ? "DEADLINE" : "UNKNOWN";
+};
 
 const apart = new Set(["_tag", "violations", "progress"]);
 

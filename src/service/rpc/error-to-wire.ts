@@ -8,6 +8,7 @@ import { type Status, StatusSchema } from "../../client/gen/google/rpc/status_pb
 import type { CallFailure } from "../calls/failure.ts";
 import { ConfigurationInvalid, type ServiceError } from "../domain/errors.ts";
 import {
+  annotated,
   type Detail,
   detailsOf,
   errorInfo,
@@ -62,6 +63,10 @@ export const wireErrorFromFailure = (failure: CallFailure): WireError => {
       return cancelled;
   }
 };
+
+/** With the id of the call's trace in the metadata of its ErrorInfo. */
+export const withTraceId = (error: WireError, traceId: string | undefined): WireError =>
+  traceId === undefined ? error : { ...error, details: error.details.map((each) => annotated(each, { traceId })) };
 
 export const connectErrorFrom = ({ message, code, metadata, details }: WireError): ConnectError =>
   new ConnectError(message, code, metadata, [...details]);

@@ -44,7 +44,12 @@ const model: RolesOf<typeof ModelService> = {
   reloadCatalog: admin,
 };
 
-const server: RolesOf<typeof ServerService> = { getServerInfo: everyRole, getStats: admin };
+const server: RolesOf<typeof ServerService> = {
+  getServerInfo: everyRole,
+  getStats: admin,
+  getLoad: everyRole,
+  watchLoad: everyRole,
+};
 
 const tables: ReadonlyArray<readonly [string, Readonly<Record<string, ReadonlyArray<Role>>>]> = [
   [GenerationService.typeName, generation],

@@ -1,7 +1,7 @@
 import type { MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import type { ServiceImpl } from "@connectrpc/connect";
-import { Effect } from "effect";
+import { Effect, Stream } from "effect";
 
 import {
   Device,
@@ -15,16 +15,18 @@ import { AdmissionConfig } from "../config/AdmissionConfig.ts";
 import { ServerConfig } from "../config/ServerConfig.ts";
 import { versions } from "../config/versions.ts";
 import type { ModelStatus } from "../domain/model.ts";
+import { Load, type LoadReport } from "../load/Load.ts";
 import { Models, type PoolStatus } from "../models/Models.ts";
 import { emptyStats, type GenerationStats, Stats } from "../telemetry/Stats.ts";
 import { Bridge } from "./Bridge.ts";
-import { durationFromMs } from "./duration.ts";
+import { durationFromMs, msFromDuration } from "./duration.ts";
 import { modelStates } from "./model-to-wire.ts";
 
 export const makeServerService = Effect.gen(function* () {
   const bridge = yield* Bridge;
   const models = yield* Models;
   const stats = yield* Stats;
+  const load = yield* Load;
   const config = yield* ServerConfig;
   const { isAsking } = yield* Access;
   const { maxRunning, maxQueued } = yield* AdmissionConfig;
@@ -73,6 +75,17 @@ export const makeServerService = Effect.gen(function* () {
           };
         }),
       ),
+    getLoad: (received, context) =>
+      bridge.unary(received, context, () => Effect.map(load.now, (now) => ({ load: loadToWire(now) }))),
+    watchLoad: (received, context) =>
+      bridge.stream(received, context, {
+        stream: ({ interval }) =>
+          interval === undefined
+            ? load.watch(defaultWatchMs)
+            : Stream.unwrap(Effect.map(Effect.fromResult(msFromDuration("interval", interval)), load.watch)),
+        toWire: (now) => ({ load: loadToWire(now) }),
+        endless: true,
+      }),
   } satisfies ServiceImpl<typeof ServerService>;
 });
 
@@ -90,6 +103,13 @@ const modelStatsToWire = (
   mlxCacheBytes: status.mlxCacheBytes,
   mlxPeakBytes: status.mlxPeakBytes,
   engineRestarts: status.engineRestarts,
+});
+
+const defaultWatchMs = 1_000;
+
+const loadToWire = ({ models, ...load }: LoadReport) => ({
+  ...load,
+  models: models.map(({ state, ...model }) => ({ ...model, state: modelStates[state] })),
 });
 
 const poolToWire = ({ left, device: _device, backend: _backend, ...pool }: PoolStatus) => ({

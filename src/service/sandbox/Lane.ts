@@ -3,6 +3,7 @@ import { type ChildProcess, fork } from "node:child_process";
 import { setPriority } from "node:os";
 import { fileURLToPath } from "node:url";
 
+import { launch } from "../processes/launch.ts";
 import type { JobFailureReason } from "./JobFailed.ts";
 import { type JobMessage, type LaneLimits, type LaneMessage, limitSignals, signsOfLife } from "./protocol.ts";
 
@@ -32,7 +33,7 @@ export class Lane {
     listener: LaneListener,
   ) {
     const child = fork(fileURLToPath(new URL("./lane/main.ts", import.meta.url)), [JSON.stringify(limits)], {
-      execArgv: [`--max-old-space-size=${Math.ceil((limits.memoryBytes + keptBytes) / 1024 ** 2)}`],
+      ...launch([`--max-old-space-size=${Math.ceil((limits.memoryBytes + keptBytes) / 1024 ** 2)}`]),
       env: environment,
       serialization: "advanced",
       stdio: ["ignore", "ignore", "pipe", "ipc", "pipe"],

@@ -8,9 +8,11 @@ export class Drain extends Context.Service<
   {
     /** A plain function: every call asks. */
     readonly isDraining: () => boolean;
+    /** Health says NOT_SERVING for good, so that load balancers look elsewhere; calls are still taken. Idempotent. */
+    readonly announce: Effect.Effect<void>;
     /**
      * From here on new calls are refused with DRAINING, and health says NOT_SERVING. Idempotent. The server begins by
-     * itself when its scope closes; begin earlier to let load balancers look elsewhere first.
+     * itself when its scope closes.
      */
     readonly begin: Effect.Effect<void>;
     /** Waits for the begin. */
@@ -25,6 +27,7 @@ export class Drain extends Context.Service<
       let draining = false;
       return Drain.of({
         isDraining: () => draining,
+        announce: health.shutDown,
         begin: Effect.suspend(() => {
           if (draining) return Effect.void;
           draining = true;

@@ -3,8 +3,14 @@ import { Context, Effect, Layer, Stream, SubscriptionRef } from "effect";
 
 export type ServingStatus = "serving" | "not-serving";
 
+export interface Standing {
+  readonly status: ServingStatus;
+  /** In words, for people; empty while it serves. */
+  readonly reason: string;
+}
+
 interface State {
-  readonly statuses: ReadonlyMap<string, ServingStatus>;
+  readonly standings: ReadonlyMap<string, Standing>;
   readonly shutDown: boolean;
 }
 
@@ -12,10 +18,10 @@ export class Health extends Context.Service<
   Health,
   {
     /** Without effect after `shutDown`. */
-    readonly set: (name: string, status: ServingStatus) => Effect.Effect<void>;
+    readonly set: (name: string, status: ServingStatus, reason?: string) => Effect.Effect<void>;
     /** Makes the name unknown again. */
     readonly remove: (name: string) => Effect.Effect<void>;
-    readonly all: Effect.Effect<ReadonlyMap<string, ServingStatus>>;
+    readonly all: Effect.Effect<ReadonlyMap<string, Standing>>;
     /** The status now and each other one that follows, `undefined` while the name is unknown. Ends after `shutDown`. */
     readonly watch: (name: string) => Stream.Stream<ServingStatus | undefined>;
     /** Every name is not serving, for good. */
@@ -25,29 +31,31 @@ export class Health extends Context.Service<
   static readonly layer = Layer.effect(
     Health,
     Effect.gen(function* () {
-      const state = yield* SubscriptionRef.make<State>({ statuses: new Map(), shutDown: false });
-      const update = (change: (statuses: Map<string, ServingStatus>) => void) =>
+      const state = yield* SubscriptionRef.make<State>({ standings: new Map(), shutDown: false });
+      const update = (change: (standings: Map<string, Standing>) => void) =>
         SubscriptionRef.update(state, (before) => {
           if (before.shutDown) return before;
-          const statuses = new Map(before.statuses);
-          change(statuses);
-          return { ...before, statuses };
+          const standings = new Map(before.standings);
+          change(standings);
+          return { ...before, standings };
         });
       return Health.of({
-        set: (name, status) => update((statuses) => statuses.set(name, status)),
-        remove: (name) => update((statuses) => statuses.delete(name)),
-        all: Effect.map(SubscriptionRef.get(state), ({ statuses }) => statuses),
+        set: (name, status, reason = "") => update((standings) => standings.set(name, { status, reason })),
+        remove: (name) => update((standings) => standings.delete(name)),
+        all: Effect.map(SubscriptionRef.get(state), ({ standings }) => standings),
         watch: (name) =>
           SubscriptionRef.changes(state).pipe(
             Stream.takeUntil(({ shutDown }) => shutDown),
-            Stream.map(({ statuses }) => statuses.get(name)),
+            Stream.map(({ standings }) => standings.get(name)?.status),
             Stream.changes,
           ),
-        shutDown: SubscriptionRef.update(state, ({ statuses }) => ({
-          statuses: new Map([...statuses.keys()].map((name) => [name, "not-serving"] as const)),
+        shutDown: SubscriptionRef.update(state, ({ standings }) => ({
+          standings: new Map([...standings.keys()].map((name) => [name, shuttingDown] as const)),
           shutDown: true,
         })),
       });
     }),
   );
 }
+
+const shuttingDown: Standing = { status: "not-serving", reason: "the service is shutting down" };

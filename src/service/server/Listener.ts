@@ -28,18 +28,23 @@ export interface ListenOptions extends Omit<OnePortOptions, "tls"> {
   readonly queries: HttpHandlerOptions["queries"];
   readonly routes: HttpHandlerOptions["routes"];
   readonly admit: HttpHandlerOptions["admit"];
+  readonly onRefusal: HttpHandlerOptions["onRefusal"];
+  readonly trailers?: HttpHandlerOptions["trailers"];
+  /** Refuses the calls that wait for their turn, and ends streams without one. */
+  readonly refuseWaiting: Effect.Effect<void>;
   /** Ends the calls that outlast the drain. */
   readonly cutCalls: Effect.Effect<void>;
 }
 
 /**
- * Listens until the scope closes. Then: health says NOT_SERVING and new calls are refused, HTTP/2 peers are told to
- * go away, what runs may finish within `drainMs`, and what is left is cut. The port stays open until the end, so that
- * who asks hears DRAINING and not a refused connection.
+ * Listens until the scope closes. Then: health says NOT_SERVING, and for `drainGraceMs` calls are still taken, as load balancers
+ * have yet to hear of it. After that new calls and those that wait for their turn are refused, HTTP/2 peers are told to go away, what
+ * runs may finish within `drainMs`, and what is left is cut. The port stays open until the end, so that who asks hears
+ * DRAINING and not a refused connection.
  */
 export const listen = (options: ListenOptions): Effect.Effect<Address, ListenFailed | TlsUnusable, Scope.Scope> =>
   Effect.gen(function* () {
-    const { config, drain, calls, queries, routes, admit, cutCalls } = options;
+    const { config, drain, calls, queries, routes, admit, refuseWaiting, onRefusal, trailers, cutCalls } = options;
     const logFailure = yield* makeLogFailure;
     const active = new ActiveCalls();
     const handler = createHttpHandler({
@@ -47,6 +52,8 @@ export const listen = (options: ListenOptions): Effect.Effect<Address, ListenFai
       queries,
       routes,
       admit,
+      onRefusal,
+      trailers,
       onRoute: () => active.begin(),
       onRouteFailure: ({ method, path }, reason) =>
         logFailure(`${method} ${path}`, "a route failed because of a bug", reason),
@@ -67,7 +74,15 @@ export const listen = (options: ListenOptions): Effect.Effect<Address, ListenFai
       }),
       () =>
         Effect.gen(function* () {
+          yield* drain.announce;
+          if (config.drainGraceMs > 0) {
+            yield* Effect.logInfo(
+              "health says NOT_SERVING; calls are still taken while load balancers look elsewhere",
+            ).pipe(Effect.annotateLogs({ graceMs: config.drainGraceMs }));
+            yield* Effect.sleep(config.drainGraceMs);
+          }
           yield* drain.begin;
+          yield* refuseWaiting;
           port.goAway();
           yield* Effect.promise(() => active.idle()).pipe(Effect.timeoutOption(config.drainMs));
           const calls = active.count;

@@ -1,27 +1,36 @@
 /** The service on the network. */
 import { create } from "@bufbuild/protobuf";
-import { createConnectRouter } from "@connectrpc/connect";
+import { type ConnectError, createConnectRouter } from "@connectrpc/connect";
 import { Context, Effect, Layer } from "effect";
 
 import { Health as HealthRpc } from "../../client/gen/grpc/health/v1/health_pb.ts";
+import { OpenRcaService } from "../../client/gen/xds/service/orca/v3/orca_pb.ts";
 import { EmbeddingService } from "../../client/gen/mlxd/v1/embedding_service_pb.ts";
 import { GenerationService } from "../../client/gen/mlxd/v1/generation_service_pb.ts";
 import { Access } from "../access/Access.ts";
 import { assertMeant, warningsOf } from "../access/exposure.ts";
+import { Admission } from "../admission/Admission.ts";
 import { ServerConfig } from "../config/ServerConfig.ts";
 import { anyFiles, anyTypes } from "../rpc/any-types.ts";
 import { Calls } from "../calls/Calls.ts";
+import { drainingRetryAfterMs } from "../calls/failure.ts";
+import { Draining } from "../domain/errors.ts";
+import { Load } from "../load/Load.ts";
 import { Bridge } from "../rpc/Bridge.ts";
+import { reasonIn } from "../rpc/error-details.ts";
 import { RequestReader } from "../rpc/RequestReader.ts";
 import { apiServices, makeApiRoutes } from "../rpc/routes.ts";
 import { violationsIn } from "../wire/validate.ts";
+import { Metrics } from "../telemetry/metrics/Metrics.ts";
 import { Drain } from "./Drain.ts";
 import { Health } from "./Health.ts";
+import { makeHealthPages } from "./health-pages.ts";
 import { makeHealthService } from "./health-service.ts";
 import { greeting } from "./greeting.ts";
 import { acceptCompression } from "./http-handler.ts";
 import { type Address, listen } from "./Listener.ts";
 import { requestDecoder } from "./json-text.ts";
+import { createLoadTrailers, makeOrcaService } from "./orca.ts";
 import { makeMetricsRoutes } from "./metrics-page.ts";
 import { watchModels } from "./model-health.ts";
 import { createReflectionIndex } from "./reflection-index.ts";
@@ -45,26 +54,42 @@ export class Server extends Context.Service<
       const { admit, isAsking } = access;
       yield* assertMeant(config, isAsking());
       yield* Effect.forEach(warningsOf(config, isAsking()), (warning) => Effect.logWarning(warning));
+      const admission = yield* Admission;
+      const load = yield* Load;
       const { cutAll } = yield* Calls;
       const addApi = yield* makeApiRoutes;
       const healthService = yield* makeHealthService;
+      const { error: countError } = yield* Metrics;
+      const onError = (error: ConnectError, method: string): void => countError(reasonIn(error), method);
       const createRouter = (readMaxBytes: number) =>
         createConnectRouter({
           readMaxBytes,
           acceptCompression,
           jsonOptions,
-          requestGate: createRequestGate({ isDraining: drain.isDraining, access, maxMessageBytes: readMaxBytes }),
+          requestGate: createRequestGate({
+            isDraining: drain.isDraining,
+            access,
+            maxMessageBytes: readMaxBytes,
+            onError,
+          }),
         });
       const api = createRouter(config.maxMessageBytes);
       addApi(api);
       const standards = createRouter(smallMessageBytes);
       standards.service(HealthRpc, healthService);
+      if (config.loadReports) standards.service(OpenRcaService, yield* makeOrcaService);
       if (config.reflection) addReflection(standards, reflectionIndex);
       const queries = createRouter(smallMessageBytes);
       addApi(queries);
       queries.service(HealthRpc, healthService);
       compileRules();
-      yield* Effect.forEach([...apiServices, HealthRpc], ({ typeName }) => health.set(typeName, "serving"));
+      const alwaysServing = [
+        ...apiServices,
+        HealthRpc,
+        ...(config.loadReports ? [OpenRcaService] : []),
+        ...(config.reflection ? reflectionServices : []),
+      ];
+      yield* Effect.forEach(alwaysServing, ({ typeName }) => health.set(typeName, "serving"));
       yield* watchModels(["", GenerationService.typeName, EmbeddingService.typeName]);
       const address = yield* listen({
         config,
@@ -73,9 +98,12 @@ export class Server extends Context.Service<
           { handlers: api.handlers, maxMessageBytes: config.maxMessageBytes },
           { handlers: standards.handlers, maxMessageBytes: smallMessageBytes },
         ],
-        routes: [greeting, ...(yield* makeMetricsRoutes)],
+        routes: [greeting, ...(yield* makeHealthPages), ...(yield* makeMetricsRoutes)],
+        onRefusal: (error) => onError(error, ""),
         queries: { handlers: queries.handlers, maxMessageBytes: smallMessageBytes },
         admit,
+        ...(config.loadReports && { trailers: createLoadTrailers(load.averages) }),
+        refuseWaiting: Effect.andThen(admission.refuseWaiting(draining), load.end(draining)),
         cutCalls: cutAll,
       });
       return Server.of({ address });
@@ -85,6 +113,7 @@ export class Server extends Context.Service<
   /** Drains when its scope closes, before what it serves from is closed. */
   static readonly layer = this.layerNoDeps.pipe(
     Layer.provide(Bridge.layer.pipe(Layer.provide(RequestReader.layer), Layer.provideMerge(Calls.layer))),
+    Layer.provide(Load.layer),
     Layer.provideMerge(Drain.layer),
   );
 }
@@ -97,7 +126,9 @@ const compileRules = (): void => {
   for (const { methods } of apiServices) for (const { input } of methods) violationsIn(input, create(input));
 };
 
-/** Of health, reflection and queries, whose messages are a few names; they are read where they stand. */
+const draining = new Draining({ retryAfterMs: drainingRetryAfterMs });
+
+/** Of health, load reports, reflection and queries, whose messages are a few names; they are read where they stand. */
 const smallMessageBytes = 65_536;
 
 const jsonOptions = {
@@ -108,4 +139,7 @@ const jsonOptions = {
   textDecoder: requestDecoder,
 };
 
-const reflectionIndex = createReflectionIndex([...apiServices, HealthRpc, ...reflectionServices], anyFiles);
+const reflectionIndex = createReflectionIndex(
+  [...apiServices, HealthRpc, OpenRcaService, ...reflectionServices],
+  anyFiles,
+);

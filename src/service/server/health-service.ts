@@ -22,9 +22,9 @@ export const makeHealthService = Effect.gen(function* () {
   return {
     check: async (request, context) => {
       const { service } = request;
-      const status = (await bridge.unary(request, context, () => health.all)).get(service);
-      if (status === undefined) throw new ConnectError(`unknown service "${service.slice(0, 256)}"`, Code.NotFound);
-      return { status: statuses[status] };
+      const standing = (await bridge.unary(request, context, () => health.all)).get(service);
+      if (standing === undefined) throw new ConnectError(`unknown service "${service.slice(0, 256)}"`, Code.NotFound);
+      return { status: statuses[standing.status] };
     },
     watch: (received, context) =>
       bridge.stream(received, context, {
@@ -36,7 +36,7 @@ export const makeHealthService = Effect.gen(function* () {
       }),
     list: async (request, context) => {
       const all = await bridge.unary(request, context, () => health.all);
-      const listed = [...all].map(([name, status]) => [name, { status: statuses[status] }] as const);
+      const listed = [...all].map(([name, { status }]) => [name, { status: statuses[status] }] as const);
       return { statuses: Object.fromEntries(listed) };
     },
   } satisfies ServiceImpl<typeof HealthRpc>;

@@ -50,6 +50,10 @@ export interface HttpHandlerOptions {
   /** The same as `onCall` and `onFailure`, of a route. */
   readonly onRoute: RouteOptions["onCall"];
   readonly onRouteFailure: RouteOptions["onFailure"];
+  /** Told what a request was answered with that reaches no RPC and no route. */
+  readonly onRefusal: (error: ConnectError) => void;
+  /** What gRPC calls end with beside their status; undefined: nothing. */
+  readonly trailers?: (() => Readonly<Record<string, string>>) | undefined;
   /** Called once for each RPC; what it returns is called when the RPC's response is complete or was cut. */
   readonly onCall: (handler: UniversalHandler) => () => void;
   readonly onFailure: (handler: UniversalHandler, reason: unknown) => void;
@@ -62,7 +66,7 @@ export const createHttpHandler = (options: HttpHandlerOptions): RequestHandler =
   const posts = byPath(options.calls);
   const queries = byPath([options.queries]);
   const routes = createRouteTable(options.routes);
-  const { isDraining, admit, onRoute: onCall, onRouteFailure: onFailure } = options;
+  const { isDraining, admit, onRefusal, onRoute: onCall, onRouteFailure: onFailure } = options;
   return (request, response) => {
     const receivedAt = performance.now();
     response.on("error", () => {}); // a response that cannot be written is its caller's loss
@@ -75,7 +79,7 @@ export const createHttpHandler = (options: HttpHandlerOptions): RequestHandler =
     if (options.isDraining() && request.httpVersionMajor === 1) response.setHeader("Connection", "close");
     if (served === undefined) {
       const found = routes.find(path);
-      if (found === undefined) return answerUnknown(request, response, path);
+      if (found === undefined) return onRefusal(answerUnknown(request, response, path));
       limitBodyTime(request);
       const incoming = incomingFrom(request, response, id, receivedAt);
       return answerRoute(found, request, response, incoming, { isDraining, admit, onCall, onFailure });
@@ -85,7 +89,8 @@ export const createHttpHandler = (options: HttpHandlerOptions): RequestHandler =
     // peer writes loses the answer on the way. Node's requestTimeout bounds that.
     if (!("stream" in request)) response.once("finish", () => request.resume());
     const contentType = parseContentType(request.headers["content-type"] ?? "");
-    if (refuseRequest(request, response, handler, contentType)) return;
+    const refused = refuseRequest(request, response, handler, contentType);
+    if (refused !== undefined) return onRefusal(refused);
     if (contentType.type !== "") request.headers["content-type"] = contentType.type;
     response.once("close", options.onCall(handler));
     if (handler.method.methodKind !== "bidi_streaming") limitBodyTime(request);
@@ -105,11 +110,11 @@ export const createHttpHandler = (options: HttpHandlerOptions): RequestHandler =
       );
     } catch {
       // Without a usable authority there is no URL, and Connect throws.
-      return refuseAuthority(request, response);
+      return onRefusal(refuseAuthority(request, response));
     }
     takeMessage(universal, served, contentType.type);
     withJsonText(() => handler(universal))
-      .then((answer) => writeResponse(answer, response))
+      .then((answer) => writeResponse(answer, response, options.trailers))
       .catch((reason: unknown) => {
         if (!isGone(reason)) options.onFailure(handler, reason);
         if (!response.headersSent && !response.destroyed) reset(request, response);

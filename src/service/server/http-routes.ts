@@ -94,7 +94,7 @@ export const answerRoute = (
 };
 
 /** What nobody has: to clients of an RPC that this version does not have in the form of their protocol. */
-export const answerUnknown = (request: Request, response: Response, path: string): void => {
+export const answerUnknown = (request: Request, response: Response, path: string): ConnectError => {
   const contentType = request.headers["content-type"] ?? "";
   const shown = path.slice(0, 256);
   const error = connectErrorFrom({
@@ -105,6 +105,7 @@ export const answerUnknown = (request: Request, response: Response, path: string
   });
   if (contentType.startsWith("application/grpc")) answerWithTrailers(response, contentType, error);
   else answerWithJson(response, 404, error);
+  return error;
 };
 
 const answerWrongMethod = (routes: ReadonlyArray<HttpRoute>, { method = "" }: Request, response: Response): void => {

@@ -1,7 +1,7 @@
 /** Health by model, from the states of the models. */
 import { Effect, Stream } from "effect";
 
-import type { ModelCondition } from "../domain/model.ts";
+import type { ModelCondition, ModelState } from "../domain/model.ts";
 import { Models } from "../models/Models.ts";
 import { Health, type ServingStatus } from "./Health.ts";
 
@@ -19,10 +19,14 @@ export const watchModels = (dependents: ReadonlyArray<string>) =>
     let before: Statuses = new Map();
     const tell = Effect.fnUntraced(function* (conditions: Conditions) {
       const now = statusesOf(conditions, before);
-      for (const [id, status] of now) yield* health.set(`models/${id}`, status);
+      for (const [id, status] of now) {
+        const condition = conditions.get(id);
+        yield* health.set(`models/${id}`, status, condition === undefined ? "" : reasonOf(condition, status));
+      }
       for (const id of before.keys()) if (!now.has(id)) yield* health.remove(`models/${id}`);
       const overall = [...now.values()].includes("serving") ? "serving" : "not-serving";
-      for (const name of dependents) yield* health.set(name, overall);
+      const why = overall === "serving" ? "" : now.size === 0 ? "there is no model" : "no model can answer";
+      for (const name of dependents) yield* health.set(name, overall, why);
       before = now;
     });
     const listed = yield* models.list;
@@ -42,4 +46,21 @@ const statusOf = ({ state, delivers }: ModelCondition, before: ServingStatus | u
   if (!delivers) return "not-serving";
   if (state === "loading" || state === "draining" || state === "unloading") return before ?? "not-serving";
   return state === "available" || state === "active" ? "serving" : "not-serving";
+};
+
+/** Why a model does not serve, in words that name nothing of it: health is told to whoever asks. GetModel has the details. */
+const reasonOf = ({ state, delivers }: ModelCondition, status: ServingStatus): string => {
+  if (status === "serving") return "";
+  return delivers ? reasons[state] : "its engine is starting anew, or has work and delivers nothing";
+};
+
+const reasons: Readonly<Record<ModelState, string>> = {
+  available: "",
+  active: "",
+  failed: "it failed; GetModel tells why",
+  "not-downloaded": "its files are not here; PrepareModel downloads it",
+  downloading: "it is being downloaded",
+  loading: "it is being loaded",
+  draining: "it is being unloaded",
+  unloading: "it is being unloaded",
 };

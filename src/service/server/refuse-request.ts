@@ -15,22 +15,21 @@ interface Refusal {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** True when the request was refused, and so is answered. */
+/** With what the request was refused, and so is answered; undefined: it was not. */
 export const refuseRequest = (
   request: Request,
   response: Response,
   handler: UniversalHandler,
   contentType: ContentType,
-): boolean => {
+): ConnectError | undefined => {
   const excess = excessOf(request);
   if (excess !== undefined) {
     if (contentType.type.startsWith("application/grpc")) answerWithTrailers(response, contentType.type, excess);
     else answerWithJson(response, 431, excess);
-    return true;
+    return excess;
   }
   const refusal = refusalOf(request, handler, contentType);
-  if (refusal !== undefined) answer(response, refusal);
-  return refusal !== undefined;
+  return refusal && answer(response, refusal);
 };
 
 /** Headers over the bound, from an HTTP/2 peer that sent them before it had heard of that. */
@@ -48,11 +47,11 @@ const excessOf = ({ rawHeaders }: Request): ConnectError | undefined => {
 };
 
 /** For a request that has no usable authority, and so no URL. */
-export const refuseAuthority = (request: Request, response: Response): void => {
+export const refuseAuthority = (request: Request, response: Response): ConnectError => {
   const { host } = request.headers;
   const message =
     host === undefined ? "the request has no Host header" : `the Host header ${quote(host)} is no host and port`;
-  answer(response, { status: 400, message });
+  return answer(response, { status: 400, message });
 };
 
 const refusalOf = (request: Request, handler: UniversalHandler, contentType: ContentType): Refusal | undefined => {
@@ -119,7 +118,7 @@ const isUtf8 = (query: string): boolean => {
   }
 };
 
-const answer = (response: Response, { status, message, headers = {} }: Refusal): void => {
+const answer = (response: Response, { status, message, headers = {} }: Refusal): ConnectError => {
   const error = connectErrorFrom({
     code: Code.InvalidArgument,
     message,
@@ -128,6 +127,7 @@ const answer = (response: Response, { status, message, headers = {} }: Refusal):
   });
   for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
   answerWithJson(response, status, error);
+  return error;
 };
 
 /** Never more than a line of what the peer sent. */

@@ -5,6 +5,7 @@ import { AdmissionConfig } from "../config/AdmissionConfig.ts";
 import { EngineConfig } from "../config/EngineConfig.ts";
 import type { ModelStatus } from "../domain/model.ts";
 import { Models, type PoolStatus } from "../models/Models.ts";
+import { Health } from "./Health.ts";
 import { Metrics, type Reading, type ReadMetric } from "../telemetry/metrics/Metrics.ts";
 import { type GenerationStats, Stats } from "../telemetry/Stats.ts";
 
@@ -13,6 +14,7 @@ export const addServiceMetrics = Effect.gen(function* () {
   const metrics = yield* Metrics;
   const models = yield* Models;
   const stats = yield* Stats;
+  const health = yield* Health;
   const { maxRunning, maxQueued } = yield* AdmissionConfig;
   const { kvCacheBytes } = yield* EngineConfig;
   metrics.read(
@@ -23,17 +25,31 @@ export const addServiceMetrics = Effect.gen(function* () {
         pool: yield* models.pool,
         generations: yield* stats.snapshot,
         limits: { maxRunning, maxQueued, kvCacheBytes },
+        ...(yield* servingNow(health)),
       };
       return new Map(all.map(({ name, read }) => [name, read(state)]));
     }),
   );
 });
 
+const servingNow = (health: Health["Service"]) =>
+  Effect.map(health.all, (all) => ({
+    isServing: all.get("")?.status === "serving",
+    serving: new Set(
+      [...all].flatMap(([name, { status }]) =>
+        status === "serving" && name.startsWith("models/") ? [name.slice("models/".length)] : [],
+      ),
+    ),
+  }));
+
 interface State {
   readonly models: ReadonlyArray<ModelStatus>;
   readonly pool: PoolStatus;
   /** By model; those of no known model under the empty one. */
   readonly generations: ReadonlyMap<string, Readonly<GenerationStats>>;
+  readonly isServing: boolean;
+  /** Ids of models that serve. */
+  readonly serving: ReadonlySet<string>;
   readonly limits: { readonly maxRunning: number; readonly maxQueued: number; readonly kvCacheBytes: number };
 }
 
@@ -151,6 +167,35 @@ const all: ReadonlyArray<StateMetric> = [
     help: "What the prefix cache holds.",
     labels: model,
     read: ofModels(({ prefixCacheBytes }) => prefixCacheBytes),
+  },
+  {
+    name: "mlxd_engine_active_bytes",
+    help: "MLX's arrays in an engine: weights, caches and what a step computes with.",
+    labels: model,
+    read: ofModels(({ mlxActiveBytes }) => mlxActiveBytes),
+  },
+  {
+    name: "mlxd_engine_buffer_cache_bytes",
+    help: "Freed buffers that MLX keeps for its next arrays.",
+    labels: model,
+    read: ofModels(({ mlxCacheBytes }) => mlxCacheBytes),
+  },
+  {
+    name: "mlxd_kv_cache_limit_bytes",
+    help: "KV cache that each engine may use.",
+    read: ({ limits }) => one(limits.kvCacheBytes),
+  },
+  {
+    name: "mlxd_model_serving",
+    help: "1 where a call of the model would be answered, as health tells it; 0 where not.",
+    labels: model,
+    read: ({ serving, models }) =>
+      models.map(({ facts }) => ({ labels: { model: facts.id }, value: serving.has(facts.id) ? 1 : 0 })),
+  },
+  {
+    name: "mlxd_serving",
+    help: "1 while the service takes calls, as /readyz tells it; 0 while not.",
+    read: ({ isServing }) => one(isServing ? 1 : 0),
   },
   {
     name: "mlxd_engine_restarts_total",

@@ -11,8 +11,16 @@ import type { Response } from "./one-port.ts";
 
 type HeaderObject = Record<string, string>;
 
-/** Rejects when the peer is gone before all is written; the answer's body is told then. */
-export const writeResponse = async (answer: UniversalServerResponse, response: Response): Promise<void> => {
+/**
+ * Rejects when the peer is gone before all is written; the answer's body is told then.
+ *
+ * @param trailers what a gRPC answer ends with beside its own; asked once that is there
+ */
+export const writeResponse = async (
+  answer: UniversalServerResponse,
+  response: Response,
+  trailers: () => Readonly<Record<string, string>> = () => ({}),
+): Promise<void> => {
   const body = answer.body?.[Symbol.asyncIterator]();
   let isWriting = false;
   try {
@@ -21,7 +29,7 @@ export const writeResponse = async (answer: UniversalServerResponse, response: R
     const header = objectFrom(answer.header);
     const trailer = respellGrpcMessage(objectFrom(answer.trailer));
     if ((chunk === undefined || chunk.done === true) && "grpc-status" in trailer && !response.headersSent) {
-      return endTrailersOnly(response, { ...header, ...trailer });
+      return endTrailersOnly(response, { ...header, ...trailer, ...trailers() });
     }
     if (!response.headersSent) sendHead(response, answer.status, withRetryAfter(answer.status, header));
     releaseUploadAfter(response);
@@ -30,7 +38,9 @@ export const writeResponse = async (answer: UniversalServerResponse, response: R
       await write(response, chunk.value);
       isWriting = false;
     }
-    if (answer.trailer !== undefined) response.addTrailers(respellGrpcMessage(objectFrom(answer.trailer)));
+    if (answer.trailer !== undefined) {
+      response.addTrailers({ ...respellGrpcMessage(objectFrom(answer.trailer)), ...trailers() });
+    }
     response.end();
   } catch (reason) {
     if (isWriting) body?.throw?.(reason).catch(() => {});

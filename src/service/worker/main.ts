@@ -2,6 +2,8 @@
  * An engine process: one model, all of MLX on its one thread. It is started by the service with an IPC channel and ends
  * with it. A C++ exception or a failed allocation in MLX ends the process and nothing else.
  */
+import { Worker } from "node:worker_threads";
+
 import { Constraints } from "./constraints/constraints.ts";
 import type { Model } from "./architectures/Model.ts";
 import { loadCheckpoint } from "./checkpoint.ts";
@@ -111,11 +113,14 @@ const run = async (of: Scheduler): Promise<void> => {
     for (;;) {
       if (of.idle) await turn.rest(rest(of));
       else await turn.come();
-      const work = of.step();
+      const begun = performance.now();
+      const debt = of.step();
+      const done = performance.now();
+      const work = { ...of.lastWork, ms: done - begun, at: performance.timeOrigin + done };
       const events = of.takeEvents();
       deviceMemory.afterStep(events.some(({ type }) => type === "progress"));
-      send({ type: "step", events, memory: memoryOf(of) });
-      await collectBetweenSteps(work);
+      send({ type: "step", events, memory: memoryOf(of), ...(work.rows + work.prefillTokens > 0 && { work }) });
+      await collectBetweenSteps(debt);
     }
   } catch (cause) {
     const reason = cause instanceof Error ? (cause.stack ?? cause.message) : String(cause);
@@ -202,6 +207,10 @@ const leave = (): never => {
   finishCommands();
   process.exit(0);
 };
+
+if (process.platform !== "linux") {
+  new Worker(new URL("./parent-watch.ts", import.meta.url), { workerData: { parent: process.ppid } }).unref();
+}
 
 // The service is gone, however it ended: nobody is left to compute for.
 process.on("disconnect", leave);

@@ -264,6 +264,18 @@ export interface StepMessage {
   readonly type: "step";
   readonly events: ReadonlyArray<SequenceEvent>;
   readonly memory: WorkerMemory;
+  /** What was computed; missing where nothing was. */
+  readonly work?: StepWork;
+}
+
+export interface StepWork {
+  /** Sequences that were decoded together. */
+  readonly rows: number;
+  /** Prompt tokens that were computed. */
+  readonly prefillTokens: number;
+  readonly ms: number;
+  /** When it was done, in epoch milliseconds. */
+  readonly at: number;
 }
 
 export interface WorkerMemory {

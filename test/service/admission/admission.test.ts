@@ -4,6 +4,7 @@ import { TestClock } from "effect/testing";
 
 import { Admission } from "../../../src/service/admission/Admission.ts";
 import { AdmissionConfig } from "../../../src/service/config/AdmissionConfig.ts";
+import { Draining } from "../../../src/service/domain/errors.ts";
 import { Stats } from "../../../src/service/telemetry/Stats.ts";
 
 const layer = (maxRunning: number, maxQueued: number) =>
@@ -20,7 +21,7 @@ const counts = Effect.gen(function* () {
 /** Takes a place, notes when, and holds it for a while. */
 const work = (log: string[], name: string, priority: number, holdMs = 100, fairnessId = "", candidates = 1) =>
   Effect.gen(function* () {
-    yield* (yield* Admission).admit("m", { priority, fairnessId }, candidates);
+    yield* (yield* Admission).admit("m", { priority, fairnessId }, { candidates, promptTokens: 10 });
     log.push(name);
     yield* Effect.sleep(holdMs);
   }).pipe(Effect.scoped);
@@ -39,6 +40,44 @@ describe("Admission", () => {
       yield* TestClock.adjust("1 second");
       yield* Effect.forEach(fibers, Fiber.join);
       assert.deepStrictEqual(log, ["a", "c", "b", "d"]);
+      assert.deepStrictEqual(yield* counts, { running: 0, queued: 0 });
+    }).pipe(Effect.provide(layer(1, 10))),
+  );
+
+  it.effect("refuses those that wait when it is told to, and lets what runs end", () =>
+    Effect.gen(function* () {
+      const log: string[] = [];
+      const admission = yield* Admission;
+      const running = yield* Effect.forkChild(work(log, "running", 0));
+      const waiting = yield* Effect.forkChild(Effect.flip(work(log, "waiting", 0)));
+      yield* TestClock.adjust("1 millis");
+      assert.deepStrictEqual(yield* counts, { running: 1, queued: 1 });
+      assert.deepStrictEqual(admission.load().get("m"), { taken: 1, waiting: 1, waitingPromptTokens: 10 });
+      yield* admission.refuseWaiting(new Draining({ retryAfterMs: 5 }));
+      assert.strictEqual((yield* Fiber.join(waiting))._tag, "Draining");
+      assert.deepStrictEqual(yield* counts, { running: 1, queued: 0 });
+      assert.strictEqual((yield* Effect.flip(work(log, "late", 0)))._tag, "Draining");
+      yield* TestClock.adjust("1 second");
+      yield* Fiber.join(running);
+      // One that finds a place free is as good as running.
+      const free = yield* Effect.forkChild(work(log, "free", 0));
+      yield* TestClock.adjust("1 second");
+      yield* Fiber.join(free);
+      assert.deepStrictEqual(log, ["running", "free"]);
+      assert.deepStrictEqual(yield* counts, { running: 0, queued: 0 });
+    }).pipe(Effect.provide(layer(1, 10))),
+  );
+
+  it.effect("counts nobody twice who is refused and leaves in the same moment", () =>
+    Effect.gen(function* () {
+      const admission = yield* Admission;
+      const running = yield* Effect.forkChild(work([], "running", 0));
+      const waiting = yield* Effect.forkChild(work([], "waiting", 0));
+      yield* TestClock.adjust("1 millis");
+      yield* admission.refuseWaiting(new Draining({ retryAfterMs: 5 }));
+      yield* Fiber.interrupt(waiting);
+      assert.deepStrictEqual(yield* counts, { running: 1, queued: 0 });
+      yield* Fiber.interrupt(running);
       assert.deepStrictEqual(yield* counts, { running: 0, queued: 0 });
     }).pipe(Effect.provide(layer(1, 10))),
   );

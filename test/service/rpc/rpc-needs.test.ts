@@ -27,6 +27,8 @@ const expected: Readonly<Record<string, string>> = {
   "ModelService/ReloadCatalog": "admin",
   "ServerService/GetServerInfo": everybody,
   "ServerService/GetStats": "admin",
+  "ServerService/GetLoad": everybody,
+  "ServerService/WatchLoad": everybody,
 };
 
 describe("rpcNeeds", () => {

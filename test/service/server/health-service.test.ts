@@ -23,6 +23,9 @@ const services = [
   "mlxd.v1.ModelService",
   "mlxd.v1.ServerService",
   "grpc.health.v1.Health",
+  "grpc.reflection.v1.ServerReflection",
+  "grpc.reflection.v1alpha.ServerReflection",
+  "xds.service.orca.v3.OpenRcaService",
 ];
 
 const set = (server: TestServer, name: string, status: "serving" | "not-serving") =>

@@ -62,6 +62,7 @@ beforeEach(async () => {
     },
   };
   const handler = createHttpHandler({
+    onRefusal: () => {},
     calls: [],
     queries: noRpc,
     routes: [...routes, throwing],

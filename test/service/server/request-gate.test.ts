@@ -102,7 +102,7 @@ describe("every RPC of the API", () => {
   );
   /** Connect's own end of a stream comes with status 200: what it was refused with stands in the body. */
   const refusalOf = async (path: string, headers: Record<string, string>): Promise<string> => {
-    const type = /Stream|Batch|Preload|Prepare/.test(path) ? "application/connect+json" : "application/json";
+    const type = /Stream|Batch|Preload|Prepare|Watch/.test(path) ? "application/connect+json" : "application/json";
     const { body } = await requestHttp1(server.port, { path, headers: { "content-type": type, ...headers } });
     return /"reason":"(CREDENTIALS_INVALID|ROLE_MISSING)"/.exec(body.toString())?.[1] ?? "none";
   };

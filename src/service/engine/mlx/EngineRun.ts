@@ -25,6 +25,18 @@ export interface RunContext {
   readonly model: string;
   /** To be called for each new token: whether it may be delivered. False while other requests still have to be tried alone. */
   readonly mayDeliver: () => boolean;
+  /** The step that brought the event; undefined where it was no step. */
+  readonly step: StepTimes | undefined;
+}
+
+/** A step of an engine, in epoch milliseconds by the clock of its process. */
+export interface StepTimes {
+  /** The process's id. */
+  readonly pid: number;
+  readonly from: number;
+  readonly to: number;
+  /** Sequences that it decoded together. */
+  readonly rows: number;
 }
 
 export interface RunEnd {

@@ -10,26 +10,35 @@ import { versions } from "../../config/versions.ts";
 import type { ModelChanged } from "../../domain/errors.ts";
 import type { ModelFacts } from "../../domain/model.ts";
 import type { Vocabulary } from "../../prompt/Vocabulary.ts";
+import { spanWriter } from "../../telemetry/traces/spans.ts";
+import type { StepWork } from "../../worker/protocol.ts";
 import type { Drafting, Driver, EngineFailure, EngineHealth, TokenEngine } from "../Engine.ts";
 import { ComputeTurns } from "./ComputeTurns.ts";
 import { EmbeddingRun } from "./EmbeddingRun.ts";
 import type { EngineRun } from "./EngineRun.ts";
 import { GenerationRun } from "./GenerationRun.ts";
 import { type SupervisedModel, Supervisor } from "./Supervisor.ts";
+import { TracedRun } from "./TracedRun.ts";
 import { createVocabularyMessage, WorkerVocabulary } from "./vocabulary.ts";
 import { spawnWorker } from "./WorkerProcess.ts";
 
-export const mlxDriver = (settings: EngineSettings): Driver => {
+/** @param onWork told what each step of an engine computed, by model */
+export const mlxDriver = (settings: EngineSettings, onWork: (model: string, work: StepWork) => void): Driver => {
   const turns = settings.takesTurns ? new ComputeTurns() : undefined;
-  return { version: versions.mlx, start: (...model) => startEngine({ spawn: spawnWorker, settings, turns }, ...model) };
+  return {
+    version: versions.mlx,
+    start: (...model) => startEngine({ spawn: spawnWorker, settings, turns, onWork }, ...model),
+  };
 };
 
 /** What all engines of a driver have. */
-type EngineParts = Pick<SupervisedModel, "spawn" | "settings" | "turns">;
+interface EngineParts extends Pick<SupervisedModel, "spawn" | "settings" | "turns"> {
+  readonly onWork?: (model: string, work: StepWork) => void;
+}
 
 /** Completes when the first process has passed its self-check. The scope owns the engine. */
 export const startEngine = Effect.fn("MlxEngine.start")(function* (
-  { spawn, settings, turns }: EngineParts,
+  { spawn, settings, turns, onWork }: EngineParts,
   facts: ModelFacts,
   vocabulary: Vocabulary,
   drafting: Drafting,
@@ -50,6 +59,7 @@ export const startEngine = Effect.fn("MlxEngine.start")(function* (
     spawn,
     clock,
     health,
+    onWork: (work) => onWork?.(facts.id, work),
   });
   yield* Effect.forkScoped(supervisor.supervise);
   yield* Effect.forkScoped(supervisor.watch);
@@ -69,7 +79,12 @@ const makeEngine = (
     );
   return {
     generate: (request, onEvent) => {
-      const run = execute((sequence) => new GenerationRun(request, sequence, onEvent));
+      const run = Effect.flatMap(Effect.all([spanWriter, Clock.currentTimeMillis]), ([write, now]) =>
+        execute((sequence) => {
+          const generation = new GenerationRun(request, sequence, onEvent);
+          return write === undefined ? generation : new TracedRun(generation, write, now);
+        }),
+      );
       return request.constraint === undefined ? run : Effect.andThen(workerVocabulary.prepare, run);
     },
     embed: (request, onAdmitted) =>

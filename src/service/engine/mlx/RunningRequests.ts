@@ -4,7 +4,7 @@ import { Effect, Exit } from "effect";
 import { EngineLost } from "../../domain/errors.ts";
 import type { SequenceEvent } from "../../worker/protocol.ts";
 import type { EngineFailure } from "../Engine.ts";
-import type { EngineRun } from "./EngineRun.ts";
+import type { EngineRun, StepTimes } from "./EngineRun.ts";
 import { Runs } from "./Runs.ts";
 import type { WorkerVocabulary } from "./vocabulary.ts";
 import type { Watchdog } from "./Watchdog.ts";
@@ -102,20 +102,20 @@ export class RunningRequests {
   }
 
   /** Handles the events of one step. */
-  receive(events: ReadonlyArray<SequenceEvent>): void {
+  receive(events: ReadonlyArray<SequenceEvent>, step: StepTimes | undefined): void {
     for (const event of events) {
       // Events of a dropped sequence may come for one more step.
       const pending = this.runs.find(event.sequence);
-      if (pending !== undefined) this.guarded(pending, () => this.receiveOne(pending, event));
+      if (pending !== undefined) this.guarded(pending, () => this.receiveOne(pending, event, step));
     }
   }
 
-  private receiveOne(pending: Pending, event: SequenceEvent): void {
+  private receiveOne(pending: Pending, event: SequenceEvent, step: StepTimes | undefined): void {
     const { model, watchdog, onDelivery } = this.parts;
     if (event.type === "admitted") watchdog.admitted(event.sequence);
     else watchdog.progressed(event.sequence);
     if (event.type === "token" || event.type === "embedding") onDelivery();
-    const end = pending.run.receive(event, { model, mayDeliver: () => this.runs.passes(pending) });
+    const end = pending.run.receive(event, { model, mayDeliver: () => this.runs.passes(pending), step });
     if (end === undefined) return;
     if (end.isComputing) this.withdraw(event.sequence);
     this.finish(pending, end.exit);

@@ -15,9 +15,10 @@ import {
   OutOfMemory,
 } from "../../domain/errors.ts";
 import type { ModelFacts } from "../../domain/model.ts";
-import { type LoadMessage, noMemory, type WorkerMemory } from "../../worker/protocol.ts";
+import { type LoadMessage, noMemory, type StepWork, type WorkerMemory } from "../../worker/protocol.ts";
 import type { Drafting, EngineBackend, EngineDevice, EngineFault, EngineHealth, EngineStatus } from "../Engine.ts";
 import type { ComputeTurns, TurnPlace } from "./ComputeTurns.ts";
+import type { StepTimes } from "./EngineRun.ts";
 import { liveProcess, type ProcessDeath } from "./process-life.ts";
 import { RestartHistory } from "./restart-history.ts";
 import { RunningRequests } from "./RunningRequests.ts";
@@ -38,6 +39,8 @@ export interface SupervisedModel {
   readonly spawn: SpawnWorker;
   readonly clock: Clock.Clock;
   readonly health: SubscriptionRef.SubscriptionRef<EngineHealth>;
+  /** Told what each step computed. */
+  readonly onWork: (work: StepWork) => void;
 }
 
 export class Supervisor {
@@ -137,9 +140,10 @@ export class Supervisor {
           this.device = device;
           this.backend = mlx;
         },
-        onStep: ({ memory, events }) => {
+        onStep: ({ memory, events, work }) => {
           this.memory = memory;
-          this.requests.receive(events);
+          if (work !== undefined) this.model.onWork(work);
+          this.requests.receive(events, work && timesOf(work, this.worker?.pid));
         },
         onStarted: (worker) => (this.place = turns && this.joinTurns(turns, worker)),
         onStopped: () => {
@@ -273,6 +277,8 @@ export class Supervisor {
     return Number(this.model.clock.monotonicTimeNanosUnsafe()) / 1e6;
   }
 }
+
+const timesOf = ({ ms, at, rows }: StepWork, pid = 0): StepTimes => ({ pid, from: at - ms, to: at, rows });
 
 /** What is told of a start that may go better another time. */
 const retryStartAfterMs = 5_000;

@@ -3,6 +3,7 @@ import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { Effect, type Scope } from "effect";
 
+import { launch } from "../../processes/launch.ts";
 import type { FromWorker, ToWorker } from "../../worker/protocol.ts";
 import { countOomKills, type ProcessEnd, processEnd } from "./last-words.ts";
 
@@ -26,7 +27,7 @@ export type SpawnWorker = (
   listener: WorkerListener,
 ) => Effect.Effect<WorkerProcess, never, Scope.Scope>;
 
-/** The process lives as long as the scope and ends with the service, however that ends: its channel is its lifeline. */
+/** The process lives as long as the scope and ends with the service, however that ends. */
 export const spawnWorker: SpawnWorker = (environment, listener) =>
   Effect.map(
     Effect.acquireRelease(
@@ -45,7 +46,7 @@ export const spawnWorker: SpawnWorker = (environment, listener) =>
 const start = (environment: Readonly<Record<string, string | undefined>>, listener: WorkerListener): ChildProcess => {
   const child = fork(fileURLToPath(new URL("../../worker/main.ts", import.meta.url)), {
     // The binding frees arrays through the garbage collector, which the worker therefore drives itself.
-    execArgv: ["--expose-gc"],
+    ...launch(["--expose-gc"]),
     env: environment,
     serialization: "advanced",
     stdio: ["ignore", "ignore", "pipe", "ipc"],

@@ -1,10 +1,11 @@
 /** Downloads over HTTP: look at the disk, fetch, check, move into place. */
 import { statfs } from "node:fs/promises";
-import { Effect, Layer, Schedule, Semaphore } from "effect";
+import { Cause, Effect, type Exit, Layer, Schedule, Semaphore } from "effect";
 
 import { DownloadConfig } from "../../config/DownloadConfig.ts";
 import { ModelsConfig } from "../../config/ModelsConfig.ts";
 import { InsufficientDisk } from "../../domain/errors.ts";
+import { Metrics } from "../../telemetry/metrics/Metrics.ts";
 import { makeSharedRuns } from "./shared-runs.ts";
 import { describeDiskError, describeHubError } from "./describe-failure.ts";
 import { type DownloadFailure, type DownloadProgress, Downloads, type RemoteModel } from "./Downloads.ts";
@@ -41,12 +42,13 @@ const defaults: DownloadsOptions = {
 /** Downloads end with the layer's scope. */
 export const layerWith = (
   options: Partial<DownloadsOptions>,
-): Layer.Layer<Downloads, never, DownloadConfig | ModelsConfig> =>
+): Layer.Layer<Downloads, never, DownloadConfig | ModelsConfig | Metrics> =>
   Layer.effect(
     Downloads,
     Effect.gen(function* () {
       const { directory } = yield* ModelsConfig;
       const config = yield* DownloadConfig;
+      const metrics = yield* Metrics;
       const { freeBytes, stallMs, ...retry } = { ...defaults, ...options };
       const folder = new ModelFolder(directory);
       const hub = createHub(config);
@@ -82,6 +84,7 @@ export const layerWith = (
         const report = Effect.sync(() => onProgress(meter.progress));
         const reports = Effect.andThen(Effect.repeat(report, Schedule.spaced(progressIntervalMs)), Effect.never);
         yield* Effect.raceFirst(bring, reports).pipe(
+          Effect.onExit((exit) => Effect.sync(() => metrics.download(endOf(exit), meter.progress.bytesTotal))),
           Effect.catchTag("DiskError", (error) =>
             error.isFull ? Effect.flatMap(room(model, staging), Effect.fail) : Effect.fail(error),
           ),
@@ -122,5 +125,10 @@ export const layerWith = (
       });
     }),
   );
+
+const endOf = (exit: Exit.Exit<unknown, unknown>) => {
+  if (exit._tag === "Success") return "succeeded";
+  return Cause.hasInterruptsOnly(exit.cause) ? "cancelled" : "failed";
+};
 
 export const layer = layerWith({});

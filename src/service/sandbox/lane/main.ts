@@ -8,7 +8,7 @@ import type { WatchdogData } from "./watchdog.ts";
 
 const limits = JSON.parse(process.argv[2] ?? "") as LaneLimits;
 const watchdog = new Worker(new URL("./watchdog.ts", import.meta.url), {
-  workerData: { limits, phases } satisfies WatchdogData,
+  workerData: { limits, phases, parent: process.ppid } satisfies WatchdogData,
 });
 watchdog.unref();
 

@@ -11,14 +11,21 @@ import { type LaneLimits, limitSignals, signsOfLife } from "../protocol.ts";
 export interface WatchdogData {
   readonly limits: LaneLimits;
   readonly phases: Int32Array;
+  /** The service's process, as this one had it when it began. */
+  readonly parent: number;
 }
 
-const { limits, phases } = workerData as WatchdogData;
+const { limits, phases, parent } = workerData as WatchdogData;
 const lookEveryMs = 20;
 
 const cpuMs = (): number => {
   const { user, system } = process.cpuUsage();
   return (user + system) / 1000;
+};
+
+/** One that computes does not hear that the service has gone. */
+const endWithService = (): void => {
+  if (process.ppid !== parent) process.kill(process.pid, "SIGKILL");
 };
 
 const giveSign = (): void => {
@@ -43,6 +50,7 @@ for (;;) {
   while (Atomics.load(phases, 0) === phase) {
     if (performance.now() >= signAt) {
       giveSign();
+      endWithService();
       signAt = performance.now() + signsOfLife.everyMs;
     }
     if (cpuMs() - cpuBefore > times * limits.timeLimitMs) process.kill(process.pid, limitSignals["time-limit"]);

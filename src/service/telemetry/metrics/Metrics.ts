@@ -26,6 +26,14 @@ export class Metrics extends Context.Service<
   {
     /** Follows a generation: what becomes of it goes into the histograms. To be called with each of its events. */
     readonly generation: (receivedAt: number) => (event: GenerationEvent, now: number) => void;
+    /** A call that ended with an error of this reason, or a request that was refused. */
+    readonly error: (reason: string, method: string) => void;
+    /** What a step of an engine computed. */
+    readonly engineStep: (model: string, rows: number, seconds: number) => void;
+    /** An engine that was started, from its beginning to its first token. */
+    readonly loaded: (model: string, seconds: number) => void;
+    /** @param bytes of the whole model */
+    readonly download: (outcome: "succeeded" | "failed" | "cancelled", bytes: number) => void;
     /** Metrics that are read when they are scraped, together. */
     readonly read: (
       metrics: ReadonlyArray<ReadMetric>,
@@ -40,6 +48,23 @@ export class Metrics extends Context.Service<
     collectDefaultMetrics({ register: registry });
     const histograms = createHistograms();
     for (const histogram of Object.values(histograms)) registry.registerMetric(histogram.metric);
+    const errors = new Counter({
+      name: "mlxd_errors_total",
+      help: "Calls that ended with an error, by method and reason.",
+      labelNames: ["method", "reason"],
+      registers: [registry],
+    });
+    const downloads = new Counter({
+      name: "mlxd_downloads_total",
+      help: "Downloads of models that have ended.",
+      labelNames: ["outcome"],
+      registers: [registry],
+    });
+    const downloadedBytes = new Counter({
+      name: "mlxd_downloaded_bytes_total",
+      help: "Bytes of the models that were downloaded.",
+      registers: [registry],
+    });
     const sources: Array<Effect.Effect<void>> = [];
     return Metrics.of({
       generation: (receivedAt) => {
@@ -48,6 +73,16 @@ export class Metrics extends Context.Service<
           if (event.type === "started") meter ??= new GenerationMeter(histograms, event.model, receivedAt);
           else meter?.on(event, now);
         };
+      },
+      error: (reason, method) => errors.inc({ method, reason }),
+      engineStep: (model, rows, ofSeconds) => {
+        histograms.step.of(model).observe(ofSeconds);
+        if (rows > 0) histograms.rows.of(model).observe(rows);
+      },
+      loaded: (model, ofSeconds) => histograms.load.of(model).observe(ofSeconds),
+      download: (outcome, bytes) => {
+        downloads.inc({ outcome });
+        if (outcome === "succeeded") downloadedBytes.inc(bytes);
       },
       read: (metrics, values) => {
         const gauges = new Map(
@@ -79,6 +114,8 @@ type Histograms = ReturnType<typeof createHistograms>;
 const seconds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
 const tokens = [1, 8, 32, 128, 512, 2_048, 8_192, 32_768, 131_072];
 
+const rows = [1, 2, 4, 8, 16, 32, 64, 128, 256];
+
 const createHistograms = () => {
   const label = "model";
   const histogram = (name: string, help: string, buckets: ReadonlyArray<number>) =>
@@ -97,6 +134,13 @@ const createHistograms = () => {
       [0.001, 0.0025, ...seconds],
     ),
     duration: histogram("gen_ai_server_request_duration_seconds", "From the call to the end of its output.", seconds),
+    step: histogram(
+      "mlxd_engine_step_seconds",
+      "Of a step of an engine: a decode of its batch, a slice of a prompt, or both.",
+      [0.001, 0.0025, ...seconds],
+    ),
+    rows: histogram("mlxd_engine_batch_rows", "Sequences that a step decodes together.", rows),
+    load: histogram("mlxd_model_load_seconds", "From the start of an engine to its first token.", seconds),
     promptTokens: histogram("mlxd_prompt_tokens", "Tokens of a prompt.", tokens),
     outputTokens: histogram("mlxd_output_tokens", "Tokens of an output.", tokens),
   };

@@ -59,6 +59,7 @@ export class Scheduler {
   private readonly waiting = new WaitingQueue();
   private prefill: Prefill | undefined;
   private batch: Batch | undefined;
+  private work = { rows: 0, prefillTokens: 0 };
 
   /**
    * @param now milliseconds of a monotonic clock
@@ -101,6 +102,11 @@ export class Scheduler {
 
   get prefixCacheBytes(): number {
     return this.prefixes.bytes;
+  }
+
+  /** What the last step computed: sequences that were decoded, and tokens of prompts. */
+  get lastWork(): Readonly<{ rows: number; prefillTokens: number }> {
+    return this.work;
   }
 
   submit(request: SubmitMessage): void {
@@ -146,12 +152,14 @@ export class Scheduler {
     this.joinRested();
     const loading = this.loadAdapters();
     const verifying = this.verifier?.start(this.batch, this.prefill?.sequences ?? []);
+    const rows = this.batch === undefined ? 0 : rowsInUse(this.batch).length;
     const fed = verifying === undefined && this.batch !== undefined ? this.decoder.start(this.batch) : undefined;
     this.prefill ??= this.startPrefill();
     const decoding = (fed === undefined ? 0 : 1) + (verifying === undefined ? 0 : 2);
     const debt = loading + decoding + (this.prefill === undefined ? 0 : prefillDebt);
     if (this.prefill === undefined) this.time(begun, fed, verifying);
     const sliceTokens = this.prefill === undefined ? 0 : this.computeSlice(this.prefill);
+    this.work = { rows, prefillTokens: sliceTokens };
     if (verifying !== undefined) this.verifier?.finish(verifying);
     if (fed !== undefined) this.reader.read(fed);
     if (this.prefill?.chosen !== undefined && !this.mayRest(this.prefill)) this.join(this.prefill, this.prefill.chosen);

@@ -10,6 +10,7 @@ import { layer as mlxLayer } from "../../../../src/service/engine/drivers.ts";
 import { constraintGrammar } from "../../../../src/service/output/grammar/constraint-grammar.ts";
 import { decodeTokens } from "../../../../src/service/prompt/detokenizer.ts";
 import { engineProcesses } from "../../../support/engine-processes.ts";
+import { Metrics } from "../../../../src/service/telemetry/metrics/Metrics.ts";
 import { byteVocabulary } from "../../../support/byte-tokenizer.ts";
 import { engineRequest as request } from "../../../support/engine-request.ts";
 import { facts } from "../../../support/tasks.ts";
@@ -17,7 +18,7 @@ import { writeRandomCheckpoint } from "../../worker/random-checkpoint.ts";
 
 const shape = { modelType: "qwen2", hiddenSize: 32, layers: 2, heads: 4, kvHeads: 2, vocabularySize: 256 } as const;
 
-const engines = mlxLayer.pipe(Layer.provide(EngineConfig.layer));
+const engines = mlxLayer.pipe(Layer.provide([EngineConfig.layer, Metrics.layer]));
 
 const start = Effect.fnUntraced(function* (directory: string) {
   return yield* (yield* Engines).start(

@@ -4,6 +4,7 @@ import { Effect, Layer } from "effect";
 import { EngineConfig } from "../../../../src/service/config/EngineConfig.ts";
 import { type Engine, Engines } from "../../../../src/service/engine/Engine.ts";
 import { layer as mlxLayer } from "../../../../src/service/engine/drivers.ts";
+import { Metrics } from "../../../../src/service/telemetry/metrics/Metrics.ts";
 import { byteVocabulary } from "../../../support/byte-tokenizer.ts";
 import { engineRequest } from "../../../support/engine-request.ts";
 import { facts } from "../../../support/tasks.ts";
@@ -14,6 +15,7 @@ const mebibyte = 1024 ** 2;
 const budget = { kvCacheBytes: 16 * mebibyte, prefixCacheBytes: 8 * mebibyte };
 
 const engines = mlxLayer.pipe(
+  Layer.provide(Metrics.layer),
   Layer.provide(
     Layer.effect(
       EngineConfig,

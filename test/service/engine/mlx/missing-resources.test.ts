@@ -9,12 +9,14 @@ import { EngineConfig, type EngineSettings } from "../../../../src/service/confi
 import { Engines } from "../../../../src/service/engine/Engine.ts";
 import { layer as mlxLayer } from "../../../../src/service/engine/drivers.ts";
 import { engineProcesses } from "../../../support/engine-processes.ts";
+import { Metrics } from "../../../../src/service/telemetry/metrics/Metrics.ts";
 import { byteVocabulary } from "../../../support/byte-tokenizer.ts";
 import { facts } from "../../../support/tasks.ts";
 import { writeRandomCheckpoint } from "../../worker/random-checkpoint.ts";
 
 const engines = (settings: Partial<EngineSettings> = {}) =>
   mlxLayer.pipe(
+    Layer.provide(Metrics.layer),
     Layer.provide(
       Layer.effect(
         EngineConfig,

@@ -18,6 +18,7 @@ import {
   type EngineRequest,
 } from "../../../../src/service/engine/Engine.ts";
 import { layer as mlxLayer } from "../../../../src/service/engine/drivers.ts";
+import { Metrics } from "../../../../src/service/telemetry/metrics/Metrics.ts";
 import { byteVocabulary } from "../../../support/byte-tokenizer.ts";
 import { engineProcesses } from "../../../support/engine-processes.ts";
 import { engineRequest } from "../../../support/engine-request.ts";
@@ -28,6 +29,7 @@ const shape = { modelType: "qwen2", hiddenSize: 32, layers: 2, heads: 4, kvHeads
 
 const engines = (settings: Partial<EngineSettings> = {}) =>
   mlxLayer.pipe(
+    Layer.provide(Metrics.layer),
     Layer.provide(
       Layer.effect(
         EngineConfig,

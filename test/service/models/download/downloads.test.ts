@@ -9,6 +9,7 @@ import { ModelsConfig } from "../../../../src/service/config/ModelsConfig.ts";
 import { folderEntries } from "../../../support/folder-entries.ts";
 import { type DownloadProgress, Downloads } from "../../../../src/service/models/download/Downloads.ts";
 import { type DownloadsOptions, layerWith } from "../../../../src/service/models/download/download-models.ts";
+import { Metrics } from "../../../../src/service/telemetry/metrics/Metrics.ts";
 import { writeCheckpoint } from "../../../fixtures/checkpoint.ts";
 import { capturedLog, type LogLine } from "../../../support/captured-log.ts";
 import { goldenRepository } from "../../../support/golden-repository.ts";
@@ -43,6 +44,7 @@ const downloads = (
   log: LogLine[] = [],
 ) =>
   layerWith({ backoffMs: 1, maxAttempts: 3, ...options }).pipe(
+    Layer.provide(Metrics.layer),
     Layer.provide([
       Layer.succeed(DownloadConfig, {
         endpoint: url,

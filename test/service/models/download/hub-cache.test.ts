@@ -20,6 +20,7 @@ import { ModelsConfig } from "../../../../src/service/config/ModelsConfig.ts";
 import { folderEntries } from "../../../support/folder-entries.ts";
 import { type DownloadProgress, Downloads } from "../../../../src/service/models/download/Downloads.ts";
 import { layerWith } from "../../../../src/service/models/download/download-models.ts";
+import { Metrics } from "../../../../src/service/telemetry/metrics/Metrics.ts";
 import { writeCheckpoint } from "../../../fixtures/checkpoint.ts";
 import { capturedLog } from "../../../support/captured-log.ts";
 import { goldenRepository } from "../../../support/golden-repository.ts";
@@ -62,6 +63,7 @@ const fetch = (
   }).pipe(
     Effect.provide(
       layerWith({ backoffMs: 1, maxAttempts: 2 }).pipe(
+        Layer.provide(Metrics.layer),
         Layer.provide([
           Layer.succeed(DownloadConfig, {
             endpoint: url,

@@ -105,7 +105,9 @@ const withService = <A, E>(
     const engines = Layer.succeed(Engines, tokenEngines({ start: () => Effect.as(start, engine) }));
     const models = Layer.mergeAll(
       ModelPool.layer.pipe(Layer.provide([inlineSandbox, residency(), engines])),
-      layerWith({ backoffMs: 1, maxAttempts: 2 }).pipe(Layer.provide(Layer.succeed(DownloadConfig, settings))),
+      layerWith({ backoffMs: 1, maxAttempts: 2 }).pipe(
+        Layer.provide([Layer.succeed(DownloadConfig, settings), Metrics.layer]),
+      ),
       SmokeTests.layer,
     ).pipe(Layer.provide(Layer.succeed(ModelsConfig, { directory: folder, defaultModel, file: fileWith(declared) })));
     const layer = preparationsLayer.pipe(

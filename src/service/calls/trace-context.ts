@@ -1,0 +1,20 @@
+/** The trace that a caller has begun, by the header `traceparent`: https://www.w3.org/TR/trace-context/#traceparent-header */
+
+export interface TraceParent {
+  /** 32 hexadecimal digits. */
+  readonly traceId: string;
+  /** 16 hexadecimal digits. */
+  readonly spanId: string;
+  /** Whether the caller traces this call. */
+  readonly sampled: boolean;
+}
+
+/** Undefined for what is no such header: it is as if there were none, as the standard says. */
+export const parseTraceParent = (header: string | null | undefined): TraceParent | undefined => {
+  const found = /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/.exec(header ?? "");
+  if (found === null) return undefined;
+  const [, version = "", traceId = "", spanId = "", flags = "", more] = found;
+  const isKnown = version !== "ff" && (version !== "00" || more === undefined);
+  if (!isKnown || /^0+$/.test(traceId) || /^0+$/.test(spanId)) return undefined;
+  return { traceId, spanId, sampled: (Number.parseInt(flags, 16) & 1) === 1 };
+};

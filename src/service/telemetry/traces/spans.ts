@@ -1,0 +1,33 @@
+/** Spans of what runs in no fiber of its own: they are written once their times are known, below the span of the fiber. */
+import { Context, Effect, Exit, Option } from "effect";
+
+import { Tracing } from "./Tracing.ts";
+
+export type SpanAttributes = Readonly<Record<string, string | number | boolean>>;
+
+/** @param from epoch milliseconds, as `to`; parts of one count */
+export type WriteSpan = (name: string, from: number, to: number, attributes: SpanAttributes) => void;
+
+/** Undefined where the call of this fiber is not traced: then there is nothing to measure either. */
+export const spanWriter: Effect.Effect<WriteSpan | undefined> = Effect.gen(function* () {
+  if (!(yield* Tracing).isOn) return undefined;
+  const parent = yield* Effect.option(Effect.currentParentSpan);
+  if (Option.isNone(parent) || !parent.value.sampled) return undefined;
+  const tracer = yield* Effect.tracer;
+  return (name, from, to, attributes) => {
+    const span = tracer.span({
+      name,
+      parent,
+      annotations: Context.empty(),
+      links: [],
+      startTime: nanosOf(from),
+      kind: "internal",
+      root: false,
+      sampled: true,
+    });
+    for (const [key, value] of Object.entries(attributes)) span.attribute(key, value);
+    span.end(nanosOf(Math.max(from, to)), Exit.void);
+  };
+});
+
+const nanosOf = (ms: number): bigint => BigInt(Math.round(ms * 1000)) * 1000n;
