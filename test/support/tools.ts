@@ -55,28 +55,48 @@ const firstLineOf = (error: unknown): string =>
   error instanceof Error ? (error.message.trim().split("\n", 1)[0] ?? "") : String(error);
 
 /**
- * Debian's nginx and HAProxy, unpacked into .cache and so neither installed nor started by it; or why they cannot be had,
- * with which a test that needs them is skipped.
+ * Packages of Debian, unpacked into a folder of .cache and so neither installed nor started by it. A run of their program has to
+ * succeed; else why they cannot be had, with which a test that needs them is skipped.
  */
+const debianPackages = async (root: string, packages: ReadonlyArray<string>, programs: ReadonlyArray<string>) => {
+  if ((await Promise.all(programs.map(isProgram))).every(Boolean)) return;
+  await mkdir(root, { recursive: true });
+  const options = { cwd: root, timeout: installTimeoutMs };
+  const download = () => run("apt-get", ["download", "-q", ...packages], options);
+  // A fresh machine has no list of packages yet, and only root may fetch one.
+  await download().catch(() => run("apt-get", ["update", "-q"], options).then(download));
+  const archives = (await readdir(root)).filter((name) => name.endsWith(".deb"));
+  for (const archive of archives) await run("dpkg-deb", ["-x", archive, "."], options);
+};
+
+/** Debian's nginx and HAProxy. */
 export const debianProxies = async (): Promise<ProxyPrograms | string> => {
   const [nginx, haproxy] = [`${proxyRoot}usr/sbin/nginx`, `${proxyRoot}usr/sbin/haproxy`];
   try {
     const { stdout } = await run("dpkg", ["--print-architecture"]);
     const libraries = { amd64: "x86_64-linux-gnu", arm64: "aarch64-linux-gnu" }[stdout.trim()] ?? "";
     const environment = { ...process.env, LD_LIBRARY_PATH: `${proxyRoot}usr/lib/${libraries}` };
-    if (!((await isProgram(nginx)) && (await isProgram(haproxy)))) {
-      await mkdir(proxyRoot, { recursive: true });
-      const options = { cwd: proxyRoot, timeout: installTimeoutMs };
-      const download = () => run("apt-get", ["download", "-q", ...proxyPackages], options);
-      // A fresh machine has no list of packages yet, and only root may fetch one.
-      await download().catch(() => run("apt-get", ["update", "-q"], options).then(download));
-      const archives = (await readdir(proxyRoot)).filter((name) => name.endsWith(".deb"));
-      for (const archive of archives) await run("dpkg-deb", ["-x", archive, "."], options);
-    }
+    await debianPackages(proxyRoot, proxyPackages, [nginx, haproxy]);
     for (const program of [nginx, haproxy]) await run(program, ["-v"], { env: environment });
     return { nginx, haproxy, environment };
   } catch (error) {
     return `Debian's nginx and HAProxy are not to be had here: ${firstLineOf(error)}`;
+  }
+};
+
+const prometheusRoot = fileURLToPath(new URL("../../.cache/prometheus/", import.meta.url));
+
+/** Debian's Prometheus and what checks its rules. */
+export const debianPrometheus = async (): Promise<
+  { readonly prometheus: string; readonly promtool: string } | string
+> => {
+  const [prometheus, promtool] = [`${prometheusRoot}usr/bin/prometheus`, `${prometheusRoot}usr/bin/promtool`];
+  try {
+    await debianPackages(prometheusRoot, ["prometheus"], [prometheus, promtool]);
+    for (const program of [prometheus, promtool]) await run(program, ["--version"]);
+    return { prometheus, promtool };
+  } catch (error) {
+    return `Debian's Prometheus is not to be had here: ${firstLineOf(error)}`;
   }
 };
 
