@@ -3,6 +3,7 @@ import { type ChildProcess, fork } from "node:child_process";
 import { setPriority } from "node:os";
 import { fileURLToPath } from "node:url";
 
+import { guardChannel } from "../processes/guard-channel.ts";
 import { launch } from "../processes/launch.ts";
 import type { JobFailureReason } from "./JobFailed.ts";
 import { type JobMessage, type LaneLimits, type LaneMessage, limitSignals, signsOfLife } from "./protocol.ts";
@@ -49,6 +50,7 @@ export class Lane {
     };
     child.stderr?.on("data", (chunk: Buffer) => (this.lastWords = (this.lastWords + chunk.toString()).slice(-2000)));
     child.stdio[signsOfLife.descriptor]?.on("data", () => (this.lives = this.heard = true));
+    guardChannel(child, (what) => exited(`${what}, over its channel`, "crashed"));
     child.on("message", (message) => {
       this.lives = this.heard = true;
       listener.onMessage(message as LaneMessage);

@@ -3,6 +3,7 @@ import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { Effect, type Scope } from "effect";
 
+import { guardChannel } from "../../processes/guard-channel.ts";
 import { launch } from "../../processes/launch.ts";
 import type { FromWorker, ToWorker } from "../../worker/protocol.ts";
 import { countOomKills, type ProcessEnd, processEnd } from "./last-words.ts";
@@ -63,6 +64,7 @@ const start = (environment: Readonly<Record<string, string | undefined>>, listen
     over = true;
     listener.onExit(processEnd(how, lastWords, oomKilled));
   };
+  guardChannel(child, (what) => exited(`${what}, over its channel`));
   child.on("message", (message) => {
     try {
       listener.onMessage(message as FromWorker);
