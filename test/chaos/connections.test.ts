@@ -30,7 +30,8 @@ describe("connections", { timeout: 300_000 }, () => {
   afterAll(() => service.stop());
 
   it("1,500 rapid resets leave the innocent stream on the same connection alone", async () => {
-    const session = connectHttp2(service.url);
+    // It ended with all its streams after a hundred that were refused while those before were still being given up.
+    const session = connectHttp2(service.url).on("error", () => {});
     const innocent = session.request(headers);
     innocent.end(message);
     const trailers = once(innocent.resume(), "trailers");

@@ -24,7 +24,8 @@ export interface Deaths {
 const reasons: ReadonlySet<string> = new Set(["ENGINE_LOST", "ENGINE_RESTARTING", "ENGINE_START_FAILED"]);
 
 export const killEngines = async (service: RunningService, stage: Stage, times: number): Promise<Deaths> => {
-  const transport = createGrpcTransport({ baseUrl: service.url });
+  // A connection that stays would be a descriptor that stays.
+  const transport = createGrpcTransport({ baseUrl: service.url, idleConnectionTimeoutMs: 100 });
   const generation = createClient(GenerationService, transport);
   const models = createClient(ModelService, transport);
   let [answered, told] = [0, 0];

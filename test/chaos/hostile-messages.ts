@@ -11,7 +11,7 @@ const task = {
   model: "demo",
   input: { case: "prompt", value: "one two" },
   sampling: { temperature: 0.5, seed: 3 },
-  stop: { maxOutputTokens: 2, stopSequences: ["x"] },
+  stop: { maxOutputTokens: 2, stopSequences: ["x"] as string[] },
   labels: { a: "b" },
 } as const;
 const binary = Buffer.from(toBinary(GenerateRequestSchema, create(GenerateRequestSchema, { task })));

@@ -67,6 +67,9 @@ const http2Options: http2.ServerOptions = {
   // own other calls with it.
   streamResetBurst: 10_000,
   streamResetRate: 2_000,
+  // The same at another place: Node counts a stream until its own side of it is gone, and so refuses new ones of a peer that
+  // cancels faster than that. By its default the hundred-and-first refusal ends the connection, with INTERNAL_ERROR for all.
+  maxSessionRejectedStreams: 10_000,
   // MiB; by default 10, which 256 slow readers exceed, and then their session refuses new streams.
   maxSessionMemory: 64,
 };
