@@ -52,7 +52,7 @@ export const restOf = async (service: RunningService): Promise<Rest> => {
   };
 };
 
-export interface RestBounds {
+interface RestBounds {
   /** What the service's process may have grown by: V8 gives memory back when it likes. @default 96 MiB */
   readonly memoryBytes?: number;
 }
@@ -117,7 +117,7 @@ const descriptorsOf = (pid: number | undefined): number => {
   }
 };
 
-export const residentBytesOf = (pid: number | undefined): number => {
+const residentBytesOf = (pid: number | undefined): number => {
   try {
     const kibibytes = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
     return Number(kibibytes ?? 0) * 1024;

@@ -17,9 +17,9 @@ const kinds: ReadonlyArray<readonly [string, (baseUrl: string) => Transport]> = 
 ];
 
 /** How calls ended: `finished`, or the reason of their error. */
-export type Endings = ReadonlyMap<string, number>;
+type Endings = ReadonlyMap<string, number>;
 
-export interface CallersOptions {
+interface CallersOptions {
   readonly calls: number;
   /** At once. */
   readonly callers: number;

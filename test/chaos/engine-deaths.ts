@@ -10,9 +10,9 @@ import type { RunningService } from "../support/running-service.ts";
 import { untilActive } from "./at-rest.ts";
 
 export const stages = ["load", "prefill", "decode", "verification", "flush"] as const;
-export type Stage = (typeof stages)[number];
+type Stage = (typeof stages)[number];
 
-export interface Deaths {
+interface Deaths {
   readonly killed: number;
   /** Calls that were answered all the same, by the next process. */
   readonly answered: number;

@@ -13,7 +13,7 @@ import { debianPrometheus } from "./tools.ts";
 
 export const alertRules = fileURLToPath(new URL("../../deploy/grafana/alerts.yaml", import.meta.url));
 
-export interface QueryAnswer {
+interface QueryAnswer {
   /** Empty where the query is right. */
   readonly error: string;
   /** Series that it has found. */

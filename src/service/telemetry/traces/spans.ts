@@ -3,7 +3,7 @@ import { Context, Effect, Exit, Option } from "effect";
 
 import { Tracing } from "./Tracing.ts";
 
-export type SpanAttributes = Readonly<Record<string, string | number | boolean>>;
+type SpanAttributes = Readonly<Record<string, string | number | boolean>>;
 
 /** @param from epoch milliseconds, as `to`; parts of one count */
 export type WriteSpan = (name: string, from: number, to: number, attributes: SpanAttributes) => void;
