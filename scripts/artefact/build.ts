@@ -14,6 +14,7 @@ const programs = {
   service: "src/service/main.ts",
   engine: "src/service/worker/main.ts",
   "describe-mlx": "src/service/worker/describe.ts",
+  "parent-watch": "src/service/worker/parent-watch.ts",
   "grammar-thread": "src/service/worker/constraints/grammar-thread.ts",
   "sandbox-lane": "src/service/sandbox/lane/main.ts",
   "sandbox-watchdog": "src/service/sandbox/lane/watchdog.ts",
