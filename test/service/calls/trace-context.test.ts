@@ -1,4 +1,4 @@
-import { expect, it } from "vitest";
+import { assert, it } from "vitest";
 
 import { parseTraceParent } from "../../../src/service/calls/trace-context.ts";
 
@@ -12,7 +12,7 @@ it.each([
   // A later version may say more.
   [`01-${traceId}-${spanId}-01-more`, { traceId, spanId, sampled: true }],
 ])("reads %s", (header, parent) => {
-  expect(parseTraceParent(header)).toEqual(parent);
+  assert.deepEqual(parseTraceParent(header), parent);
 });
 
 it.each([
@@ -28,5 +28,5 @@ it.each([
   `00-${traceId}-${spanId}-01\n`,
   "0".repeat(100_000),
 ])("takes %s for none", (header) => {
-  expect(parseTraceParent(header)).toBeUndefined();
+  assert.isUndefined(parseTraceParent(header));
 });

@@ -4,7 +4,7 @@ import { Code, createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import * as grpc from "@grpc/grpc-js";
 import { Effect, Stream } from "effect";
-import { describe, expect, it } from "vitest";
+import { assert, describe, it } from "vitest";
 
 import {
   GenerateRequestSchema,
@@ -18,6 +18,7 @@ import { Stats } from "../../../src/service/telemetry/Stats.ts";
 import { eventsOf } from "../../support/scripted-generations.ts";
 import { startTestServer, type TestServer } from "../../support/test-server.ts";
 import { errorOf } from "../../support/wire-error.ts";
+import { assertMatches } from "../../support/assert-matches.ts";
 
 const task = { input: { case: "prompt", value: "x" } } as const;
 
@@ -28,10 +29,10 @@ describe("load reports", () => {
     let told: string | null = null;
     await client.generate({ task }, { onTrailer: (trailer) => (told = trailer.get("endpoint-load-metrics-bin")) });
     const report = fromBinary(OrcaLoadReportSchema, base64Decode(told ?? ""));
-    expect(report.cpuUtilization).toBeGreaterThanOrEqual(0);
+    assert.isAtLeast(report.cpuUtilization, 0);
     const failed = await errorOf(client.generate({ task: {} }));
-    expect(failed.code).toBe(Code.InvalidArgument);
-    expect(failed.metadata.get("endpoint-load-metrics-bin")).not.toBeNull();
+    assert.strictEqual(failed.code, Code.InvalidArgument);
+    assert.isNotNull(failed.metadata.get("endpoint-load-metrics-bin"));
   });
 
   it("come out of band as often as they are asked for, until the service drains", async () => {
@@ -40,8 +41,8 @@ describe("load reports", () => {
     const reports = client.streamCoreMetrics({ reportInterval: { seconds: 0n, nanos: 1 } })[Symbol.asyncIterator]();
     for (let index = 0; index < 3; index++) {
       const { value } = await reports.next();
-      expect(value?.namedMetrics).toMatchObject({ slots: 4, running: 0, waiting: 0 });
-      expect(value?.memUtilization).toBeGreaterThanOrEqual(0);
+      assertMatches(value?.namedMetrics, { slots: 4, running: 0, waiting: 0 });
+      assert.isAtLeast(value?.memUtilization ?? -1, 0);
     }
     const closed = server.close();
     const rest = await errorOf(
@@ -49,7 +50,7 @@ describe("load reports", () => {
         while ((await reports.next()).done !== true);
       })(),
     );
-    expect(rest.code).toBe(Code.Unavailable);
+    assert.strictEqual(rest.code, Code.Unavailable);
     await closed;
   });
 
@@ -61,9 +62,9 @@ describe("load reports", () => {
       { task },
       { onTrailer: (trailer) => (told = trailer.get("endpoint-load-metrics-bin")) },
     );
-    expect(told).toBeNull();
+    assert.isNull(told);
     const reports = createClient(OpenRcaService, transport).streamCoreMetrics({})[Symbol.asyncIterator]();
-    expect((await errorOf(reports.next())).code).toBe(Code.Unimplemented);
+    assert.strictEqual((await errorOf(reports.next())).code, Code.Unimplemented);
   });
 });
 
@@ -132,8 +133,8 @@ describe.each([
     await callsFor(2_000);
     const [toLarge, toSmall] = [large.calls() - before[0], small.calls() - before[1]];
     // Round robin would send half to each.
-    expect(toLarge).toBeGreaterThan(3 * toSmall);
-    expect(toSmall).toBeGreaterThan(0);
+    assert.isAbove(toLarge, 3 * toSmall);
+    assert.isAbove(toSmall, 0);
     client.close();
     await Promise.all([large.server.close(), small.server.close()]);
   });
