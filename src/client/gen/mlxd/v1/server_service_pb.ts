@@ -6,6 +6,7 @@
 
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import { file_buf_validate_validate } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
 import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { ModelState } from "./model_service_pb.ts";
@@ -16,7 +17,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file mlxd/v1/server_service.proto.
  */
 export const file_mlxd_v1_server_service: GenFile = /*@__PURE__*/
-  fileDesc("ChxtbHhkL3YxL3NlcnZlcl9zZXJ2aWNlLnByb3RvEgdtbHhkLnYxIhYKFEdldFNlcnZlckluZm9SZXF1ZXN0IrECChVHZXRTZXJ2ZXJJbmZvUmVzcG9uc2USDwoHdmVyc2lvbhgBIAEoCRITCgttbHhfdmVyc2lvbhgCIAEoCRIfCgZkZXZpY2UYAyABKA4yDy5tbHhkLnYxLkRldmljZRIQCghwbGF0Zm9ybRgEIAEoCRIUCgxub2RlX3ZlcnNpb24YBSABKAkSLgoKc3RhcnRlZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFQoNZGVmYXVsdF9tb2RlbBgHIAEoCRIfCgZsaW1pdHMYCCABKAsyDy5tbHhkLnYxLkxpbWl0cxITCgttbHhfYmluZGluZxgJIAEoCRIaChJtbHhfYmluZGluZ19yZWFzb24YCiABKAkSEAoId2FybmluZ3MYCyADKAkisgEKBkxpbWl0cxIZChFtYXhfbWVzc2FnZV9ieXRlcxgBIAEoDRIvCgxtYXhfZGVhZGxpbmUYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SMwoQZGVmYXVsdF9kZWFkbGluZRgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhITCgttYXhfcnVubmluZxgEIAEoDRISCgptYXhfcXVldWVkGAUgASgNIhEKD0dldFN0YXRzUmVxdWVzdCLSAQoQR2V0U3RhdHNSZXNwb25zZRIpCgVzaW5jZRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJwoFdG90YWwYAiABKAsyGC5tbHhkLnYxLkdlbmVyYXRpb25TdGF0cxIjCgZtb2RlbHMYAyADKAsyEy5tbHhkLnYxLk1vZGVsU3RhdHMSHgoWc2VydmljZV9yZXNpZGVudF9ieXRlcxgEIAEoARIlCgRwb29sGAUgASgLMhcubWx4ZC52MS5Nb2RlbFBvb2xTdGF0cyLsAQoOTW9kZWxQb29sU3RhdHMSDgoGbG9hZGVkGAEgASgNEhIKCm1heF9sb2FkZWQYAiABKA0SFgoOcmVzZXJ2ZWRfYnl0ZXMYAyABKAESFAoMYnVkZ2V0X2J5dGVzGAQgASgBEg0KBWxvYWRzGAUgASgBEhUKDWxvYWRfZmFpbHVyZXMYBiABKAESEQoJZXZpY3Rpb25zGAcgASgBEhQKDGlkbGVfdW5sb2FkcxgIIAEoARIPCgd1bmxvYWRzGAkgASgBEg8KB3dhaXRpbmcYCiABKA0SFwoPZW5naW5lX2ZhaWx1cmVzGAsgASgBIqACCg9HZW5lcmF0aW9uU3RhdHMSDwoHcnVubmluZxgBIAEoDRIOCgZxdWV1ZWQYAiABKA0SEQoJc3VjY2VlZGVkGAMgASgBEg4KBmZhaWxlZBgEIAEoARIPCgdyZWZ1c2VkGAUgASgBEhEKCWNhbmNlbGxlZBgGIAEoARIVCg1wcm9tcHRfdG9rZW5zGAcgASgBEhwKFGNhY2hlZF9wcm9tcHRfdG9rZW5zGAggASgBEhUKDW91dHB1dF90b2tlbnMYCSABKAESDwoHcmV0cmllZBgUIAEoARIRCglyZWNvdmVyZWQYFSABKAESFgoOZHJhZnRlZF90b2tlbnMYCiABKAESHQoVYWNjZXB0ZWRfZHJhZnRfdG9rZW5zGAsgASgBIp4CCgpNb2RlbFN0YXRzEg0KBW1vZGVsGAEgASgJEiIKBXN0YXRlGAIgASgOMhMubWx4ZC52MS5Nb2RlbFN0YXRlEi0KC2dlbmVyYXRpb25zGAMgASgLMhgubWx4ZC52MS5HZW5lcmF0aW9uU3RhdHMSFgoOcmVzaWRlbnRfYnl0ZXMYBCABKAESFgoOa3ZfY2FjaGVfYnl0ZXMYBSABKAESFwoPZW5naW5lX3Jlc3RhcnRzGAYgASgNEhoKEnByZWZpeF9jYWNoZV9ieXRlcxgHIAEoARIYChBtbHhfYWN0aXZlX2J5dGVzGAggASgBEhcKD21seF9jYWNoZV9ieXRlcxgJIAEoARIWCg5tbHhfcGVha19ieXRlcxgKIAEoASpCCgZEZXZpY2USFgoSREVWSUNFX1VOU1BFQ0lGSUVEEAASDgoKREVWSUNFX0NQVRABEhAKDERFVklDRV9NRVRBTBACMqoBCg1TZXJ2ZXJTZXJ2aWNlElMKDUdldFNlcnZlckluZm8SHS5tbHhkLnYxLkdldFNlcnZlckluZm9SZXF1ZXN0Gh4ubWx4ZC52MS5HZXRTZXJ2ZXJJbmZvUmVzcG9uc2UiA5ACARJECghHZXRTdGF0cxIYLm1seGQudjEuR2V0U3RhdHNSZXF1ZXN0GhkubWx4ZC52MS5HZXRTdGF0c1Jlc3BvbnNlIgOQAgFCGVoXbWx4ZC9nZW4vbWx4ZC92MTttbHhkdjFiBnByb3RvMw", [file_google_protobuf_duration, file_google_protobuf_timestamp, file_mlxd_v1_model_service]);
+  fileDesc("ChxtbHhkL3YxL3NlcnZlcl9zZXJ2aWNlLnByb3RvEgdtbHhkLnYxIhYKFEdldFNlcnZlckluZm9SZXF1ZXN0IrECChVHZXRTZXJ2ZXJJbmZvUmVzcG9uc2USDwoHdmVyc2lvbhgBIAEoCRITCgttbHhfdmVyc2lvbhgCIAEoCRIfCgZkZXZpY2UYAyABKA4yDy5tbHhkLnYxLkRldmljZRIQCghwbGF0Zm9ybRgEIAEoCRIUCgxub2RlX3ZlcnNpb24YBSABKAkSLgoKc3RhcnRlZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFQoNZGVmYXVsdF9tb2RlbBgHIAEoCRIfCgZsaW1pdHMYCCABKAsyDy5tbHhkLnYxLkxpbWl0cxITCgttbHhfYmluZGluZxgJIAEoCRIaChJtbHhfYmluZGluZ19yZWFzb24YCiABKAkSEAoId2FybmluZ3MYCyADKAkisgEKBkxpbWl0cxIZChFtYXhfbWVzc2FnZV9ieXRlcxgBIAEoDRIvCgxtYXhfZGVhZGxpbmUYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SMwoQZGVmYXVsdF9kZWFkbGluZRgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhITCgttYXhfcnVubmluZxgEIAEoDRISCgptYXhfcXVldWVkGAUgASgNIhEKD0dldFN0YXRzUmVxdWVzdCLSAQoQR2V0U3RhdHNSZXNwb25zZRIpCgVzaW5jZRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJwoFdG90YWwYAiABKAsyGC5tbHhkLnYxLkdlbmVyYXRpb25TdGF0cxIjCgZtb2RlbHMYAyADKAsyEy5tbHhkLnYxLk1vZGVsU3RhdHMSHgoWc2VydmljZV9yZXNpZGVudF9ieXRlcxgEIAEoARIlCgRwb29sGAUgASgLMhcubWx4ZC52MS5Nb2RlbFBvb2xTdGF0cyLsAQoOTW9kZWxQb29sU3RhdHMSDgoGbG9hZGVkGAEgASgNEhIKCm1heF9sb2FkZWQYAiABKA0SFgoOcmVzZXJ2ZWRfYnl0ZXMYAyABKAESFAoMYnVkZ2V0X2J5dGVzGAQgASgBEg0KBWxvYWRzGAUgASgBEhUKDWxvYWRfZmFpbHVyZXMYBiABKAESEQoJZXZpY3Rpb25zGAcgASgBEhQKDGlkbGVfdW5sb2FkcxgIIAEoARIPCgd1bmxvYWRzGAkgASgBEg8KB3dhaXRpbmcYCiABKA0SFwoPZW5naW5lX2ZhaWx1cmVzGAsgASgBIqACCg9HZW5lcmF0aW9uU3RhdHMSDwoHcnVubmluZxgBIAEoDRIOCgZxdWV1ZWQYAiABKA0SEQoJc3VjY2VlZGVkGAMgASgBEg4KBmZhaWxlZBgEIAEoARIPCgdyZWZ1c2VkGAUgASgBEhEKCWNhbmNlbGxlZBgGIAEoARIVCg1wcm9tcHRfdG9rZW5zGAcgASgBEhwKFGNhY2hlZF9wcm9tcHRfdG9rZW5zGAggASgBEhUKDW91dHB1dF90b2tlbnMYCSABKAESDwoHcmV0cmllZBgUIAEoARIRCglyZWNvdmVyZWQYFSABKAESFgoOZHJhZnRlZF90b2tlbnMYCiABKAESHQoVYWNjZXB0ZWRfZHJhZnRfdG9rZW5zGAsgASgBIp4CCgpNb2RlbFN0YXRzEg0KBW1vZGVsGAEgASgJEiIKBXN0YXRlGAIgASgOMhMubWx4ZC52MS5Nb2RlbFN0YXRlEi0KC2dlbmVyYXRpb25zGAMgASgLMhgubWx4ZC52MS5HZW5lcmF0aW9uU3RhdHMSFgoOcmVzaWRlbnRfYnl0ZXMYBCABKAESFgoOa3ZfY2FjaGVfYnl0ZXMYBSABKAESFwoPZW5naW5lX3Jlc3RhcnRzGAYgASgNEhoKEnByZWZpeF9jYWNoZV9ieXRlcxgHIAEoARIYChBtbHhfYWN0aXZlX2J5dGVzGAggASgBEhcKD21seF9jYWNoZV9ieXRlcxgJIAEoARIWCg5tbHhfcGVha19ieXRlcxgKIAEoASIQCg5HZXRMb2FkUmVxdWVzdCIuCg9HZXRMb2FkUmVzcG9uc2USGwoEbG9hZBgBIAEoCzINLm1seGQudjEuTG9hZCJSChBXYXRjaExvYWRSZXF1ZXN0Ej4KCGludGVydmFsGAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQhG6SA6qAQsiAgg8MgUQgMLXLyIwChFXYXRjaExvYWRSZXNwb25zZRIbCgRsb2FkGAEgASgLMg0ubWx4ZC52MS5Mb2FkIrMCCgRMb2FkEhAKCGRyYWluaW5nGAEgASgIEiIKBm1vZGVscxgCIAMoCzISLm1seGQudjEuTW9kZWxMb2FkEg0KBXNsb3RzGAMgASgNEg8KB3J1bm5pbmcYBCABKA0SDwoHd2FpdGluZxgFIAEoDRIdChV3YWl0aW5nX3Byb21wdF90b2tlbnMYBiABKAESEwoLdXRpbGl6YXRpb24YByABKAESHQoVbWVtb3J5X3Jlc2VydmVkX2J5dGVzGAggASgBEhsKE21lbW9yeV9idWRnZXRfYnl0ZXMYCSABKAESFwoPY3B1X3V0aWxpemF0aW9uGAogASgBEh4KFmdlbmVyYXRpb25zX3Blcl9zZWNvbmQYCyABKAESGwoTZmFpbHVyZXNfcGVyX3NlY29uZBgMIAEoASL4AQoJTW9kZWxMb2FkEg0KBW1vZGVsGAEgASgJEiIKBXN0YXRlGAIgASgOMhMubWx4ZC52MS5Nb2RlbFN0YXRlEg0KBXNsb3RzGAMgASgNEg8KB3J1bm5pbmcYBCABKA0SDwoHd2FpdGluZxgFIAEoDRIdChV3YWl0aW5nX3Byb21wdF90b2tlbnMYBiABKAESFgoOa3ZfY2FjaGVfYnl0ZXMYByABKAESHAoUa3ZfY2FjaGVfbGltaXRfYnl0ZXMYCCABKAESGgoScHJlZml4X2NhY2hlX2J5dGVzGAkgASgBEhYKDnJlc2lkZW50X2J5dGVzGAogASgBKkIKBkRldmljZRIWChJERVZJQ0VfVU5TUEVDSUZJRUQQABIOCgpERVZJQ0VfQ1BVEAESEAoMREVWSUNFX01FVEFMEAIyswIKDVNlcnZlclNlcnZpY2USUwoNR2V0U2VydmVySW5mbxIdLm1seGQudjEuR2V0U2VydmVySW5mb1JlcXVlc3QaHi5tbHhkLnYxLkdldFNlcnZlckluZm9SZXNwb25zZSIDkAIBEkQKCEdldFN0YXRzEhgubWx4ZC52MS5HZXRTdGF0c1JlcXVlc3QaGS5tbHhkLnYxLkdldFN0YXRzUmVzcG9uc2UiA5ACARJBCgdHZXRMb2FkEhcubWx4ZC52MS5HZXRMb2FkUmVxdWVzdBoYLm1seGQudjEuR2V0TG9hZFJlc3BvbnNlIgOQAgESRAoJV2F0Y2hMb2FkEhkubWx4ZC52MS5XYXRjaExvYWRSZXF1ZXN0GhoubWx4ZC52MS5XYXRjaExvYWRSZXNwb25zZTABQhlaF21seGQvZ2VuL21seGQvdjE7bWx4ZHYxYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp, file_mlxd_v1_model_service]);
 
 /**
  * Nothing to say.
@@ -520,6 +521,266 @@ export const ModelStatsSchema: GenMessage<ModelStats> = /*@__PURE__*/
   messageDesc(file_mlxd_v1_server_service, 7);
 
 /**
+ * Nothing to say.
+ *
+ * @generated from message mlxd.v1.GetLoadRequest
+ */
+export type GetLoadRequest = Message<"mlxd.v1.GetLoadRequest"> & {
+};
+
+/**
+ * Describes the message mlxd.v1.GetLoadRequest.
+ * Use `create(GetLoadRequestSchema)` to create a new message.
+ */
+export const GetLoadRequestSchema: GenMessage<GetLoadRequest> = /*@__PURE__*/
+  messageDesc(file_mlxd_v1_server_service, 8);
+
+/**
+ * The load.
+ *
+ * @generated from message mlxd.v1.GetLoadResponse
+ */
+export type GetLoadResponse = Message<"mlxd.v1.GetLoadResponse"> & {
+  /**
+   * As it is now.
+   *
+   * @generated from field: mlxd.v1.Load load = 1;
+   */
+  load?: Load | undefined;
+};
+
+/**
+ * Describes the message mlxd.v1.GetLoadResponse.
+ * Use `create(GetLoadResponseSchema)` to create a new message.
+ */
+export const GetLoadResponseSchema: GenMessage<GetLoadResponse> = /*@__PURE__*/
+  messageDesc(file_mlxd_v1_server_service, 9);
+
+/**
+ * How often the load is to be told.
+ *
+ * @generated from message mlxd.v1.WatchLoadRequest
+ */
+export type WatchLoadRequest = Message<"mlxd.v1.WatchLoadRequest"> & {
+  /**
+   * 100 ms to 60 s; 1 s unless set.
+   *
+   * @generated from field: google.protobuf.Duration interval = 1;
+   */
+  interval?: Duration | undefined;
+};
+
+/**
+ * Describes the message mlxd.v1.WatchLoadRequest.
+ * Use `create(WatchLoadRequestSchema)` to create a new message.
+ */
+export const WatchLoadRequestSchema: GenMessage<WatchLoadRequest> = /*@__PURE__*/
+  messageDesc(file_mlxd_v1_server_service, 10);
+
+/**
+ * The load once more.
+ *
+ * @generated from message mlxd.v1.WatchLoadResponse
+ */
+export type WatchLoadResponse = Message<"mlxd.v1.WatchLoadResponse"> & {
+  /**
+   * As it is now.
+   *
+   * @generated from field: mlxd.v1.Load load = 1;
+   */
+  load?: Load | undefined;
+};
+
+/**
+ * Describes the message mlxd.v1.WatchLoadResponse.
+ * Use `create(WatchLoadResponseSchema)` to create a new message.
+ */
+export const WatchLoadResponseSchema: GenMessage<WatchLoadResponse> = /*@__PURE__*/
+  messageDesc(file_mlxd_v1_server_service, 11);
+
+/**
+ * What a server has to do and could do.
+ *
+ * @generated from message mlxd.v1.Load
+ */
+export type Load = Message<"mlxd.v1.Load"> & {
+  /**
+   * It shuts down, and takes nothing new, or soon will not.
+   *
+   * @generated from field: bool draining = 1;
+   */
+  draining: boolean;
+
+  /**
+   * Model by model: those that are in memory, and those that calls wait for.
+   *
+   * @generated from field: repeated mlxd.v1.ModelLoad models = 2;
+   */
+  models: ModelLoad[];
+
+  /**
+   * Generations that could run at once, over the models in memory; at least those of one.
+   *
+   * @generated from field: uint32 slots = 3;
+   */
+  slots: number;
+
+  /**
+   * Slots that are taken.
+   *
+   * @generated from field: uint32 running = 4;
+   */
+  running: number;
+
+  /**
+   * Generations that wait for a slot.
+   *
+   * @generated from field: uint32 waiting = 5;
+   */
+  waiting: number;
+
+  /**
+   * Tokens of their prompts.
+   *
+   * @generated from field: double waiting_prompt_tokens = 6;
+   */
+  waitingPromptTokens: number;
+
+  /**
+   * (running + waiting) / slots, smoothed over 7 s; over 1 while some wait. What ORCA tells as application_utilization.
+   *
+   * @generated from field: double utilization = 7;
+   */
+  utilization: number;
+
+  /**
+   * Bytes of the memory budget that are taken.
+   *
+   * @generated from field: double memory_reserved_bytes = 8;
+   */
+  memoryReservedBytes: number;
+
+  /**
+   * The memory budget, in bytes.
+   *
+   * @generated from field: double memory_budget_bytes = 9;
+   */
+  memoryBudgetBytes: number;
+
+  /**
+   * Share of the machine's CPUs that was busy, smoothed over 7 s; 1 is all of them.
+   *
+   * @generated from field: double cpu_utilization = 10;
+   */
+  cpuUtilization: number;
+
+  /**
+   * Generations that ended in a second, smoothed over 7 s.
+   *
+   * @generated from field: double generations_per_second = 11;
+   */
+  generationsPerSecond: number;
+
+  /**
+   * Of these, those that failed by the server's doing.
+   *
+   * @generated from field: double failures_per_second = 12;
+   */
+  failuresPerSecond: number;
+};
+
+/**
+ * Describes the message mlxd.v1.Load.
+ * Use `create(LoadSchema)` to create a new message.
+ */
+export const LoadSchema: GenMessage<Load> = /*@__PURE__*/
+  messageDesc(file_mlxd_v1_server_service, 12);
+
+/**
+ * A model's part.
+ *
+ * @generated from message mlxd.v1.ModelLoad
+ */
+export type ModelLoad = Message<"mlxd.v1.ModelLoad"> & {
+  /**
+   * Its id.
+   *
+   * @generated from field: string model = 1;
+   */
+  model: string;
+
+  /**
+   * Where it stands.
+   *
+   * @generated from field: mlxd.v1.ModelState state = 2;
+   */
+  state: ModelState;
+
+  /**
+   * Generations that its engine takes at once; each candidate is one.
+   *
+   * @generated from field: uint32 slots = 3;
+   */
+  slots: number;
+
+  /**
+   * Slots that are taken.
+   *
+   * @generated from field: uint32 running = 4;
+   */
+  running: number;
+
+  /**
+   * Generations that wait for a slot.
+   *
+   * @generated from field: uint32 waiting = 5;
+   */
+  waiting: number;
+
+  /**
+   * Tokens of their prompts.
+   *
+   * @generated from field: double waiting_prompt_tokens = 6;
+   */
+  waitingPromptTokens: number;
+
+  /**
+   * Bytes of KV cache in use.
+   *
+   * @generated from field: double kv_cache_bytes = 7;
+   */
+  kvCacheBytes: number;
+
+  /**
+   * Bytes of KV cache that its engine may use.
+   *
+   * @generated from field: double kv_cache_limit_bytes = 8;
+   */
+  kvCacheLimitBytes: number;
+
+  /**
+   * Bytes that its prefix cache holds.
+   *
+   * @generated from field: double prefix_cache_bytes = 9;
+   */
+  prefixCacheBytes: number;
+
+  /**
+   * Bytes of memory of its engine's process.
+   *
+   * @generated from field: double resident_bytes = 10;
+   */
+  residentBytes: number;
+};
+
+/**
+ * Describes the message mlxd.v1.ModelLoad.
+ * Use `create(ModelLoadSchema)` to create a new message.
+ */
+export const ModelLoadSchema: GenMessage<ModelLoad> = /*@__PURE__*/
+  messageDesc(file_mlxd_v1_server_service, 13);
+
+/**
  * What engines compute on.
  *
  * @generated from enum mlxd.v1.Device
@@ -585,6 +846,27 @@ export const ServerService: GenService<{
     methodKind: "unary";
     input: typeof GetStatsRequestSchema;
     output: typeof GetStatsResponseSchema;
+  },
+  /**
+   * What there is to do and what could be done, for those who choose between servers.
+   *
+   * @generated from rpc mlxd.v1.ServerService.GetLoad
+   */
+  getLoad: {
+    methodKind: "unary";
+    input: typeof GetLoadRequestSchema;
+    output: typeof GetLoadResponseSchema;
+  },
+  /**
+   * The load now, and again after each interval until the caller leaves. A server that shuts down tells that it drains,
+   * and ends the stream with UNAVAILABLE.
+   *
+   * @generated from rpc mlxd.v1.ServerService.WatchLoad
+   */
+  watchLoad: {
+    methodKind: "server_streaming";
+    input: typeof WatchLoadRequestSchema;
+    output: typeof WatchLoadResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_mlxd_v1_server_service, 0);
