@@ -19,12 +19,13 @@ type FieldProto = MessageProto["field"][number];
 type EnumProto = FileDescriptorProto["enumType"][number];
 type ServiceProto = FileDescriptorProto["service"][number];
 
-/** The file in words, or undefined where this form cannot hold what it has: extensions, or another syntax. */
+/** The file in words, or undefined where this form cannot hold what it has: extensions, deprecated fields, or another syntax. */
 export const writeDescriptor = (file: FileDescriptorProto): string | undefined => {
   const all = file.messageType.flatMap(withNested);
   const hasOthers = file.extension.length > 0 || all.some(({ extension }) => extension.length > 0);
   const hasClientStreams = file.service.some(({ method }) => method.some(({ clientStreaming }) => clientStreaming));
-  if (file.syntax !== "proto3" || hasOthers || hasClientStreams) return undefined;
+  const hasDeprecated = all.some(({ field }) => field.some(({ options }) => options?.deprecated === true));
+  if (file.syntax !== "proto3" || hasOthers || hasClientStreams || hasDeprecated) return undefined;
   const nameOf = relativeTo(file.package);
   return [
     file.name,
