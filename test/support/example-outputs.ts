@@ -103,6 +103,7 @@ export const exampleOutputs: readonly (readonly [page: string, code: string, pri
     'mlxd generate "What is 2+2?" --json',
     /^2 \+ 2 is 4\.\n[^]+\n1, 2, 3, ?\n\{\n {2}"text": "2 \+ 2 is 4\."[^]+\n\}\n\{"name": "Mina", "age": 30\}\n$/,
   ],
+  ["docs/cli.md", "mlxd doctor --port 0", /^ +WHAT +FOUND\nok +machine [^]+\nok +port +127\.0\.0\.1:0 is free\n/],
   ["docs/cli.md", "mlxd chat", /^Nice to meet you, Mina!\nYour name is Mina\.\n$/],
   [
     "docs/cli.md",
