@@ -1,4 +1,4 @@
-/** Four hundred callers that come and go. */
+/** The short form of callers.long.ts: four hundred callers that come and go. */
 import { afterAll, assert, beforeAll, describe, it } from "vitest";
 
 import { type RunningService, startService } from "../support/running-service.ts";

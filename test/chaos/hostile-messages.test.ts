@@ -1,4 +1,4 @@
-/** Two hundred hostile messages of every kind. */
+/** The short form of hostile-messages.long.ts: two hundred messages of every kind. */
 import { afterAll, assert, beforeAll, describe, it } from "vitest";
 
 import { type RunningService, startService } from "../support/running-service.ts";

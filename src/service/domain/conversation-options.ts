@@ -1,5 +1,5 @@
 /** What a task may ask for that an engine which takes conversations may not heed. */
-import type { GenerationTask } from "./generation.ts";
+import type { EffectiveParameters, GenerationTask } from "./generation.ts";
 
 /** By their paths in the task; what is not among them is asked of every engine. */
 const options = {
@@ -48,3 +48,18 @@ export const unheededOption = (
   heeded: ReadonlySet<ConversationOption>,
 ): ConversationOption | undefined =>
   (Object.keys(options) as ReadonlyArray<ConversationOption>).find((name) => !heeded.has(name) && options[name](task));
+
+/** What holds for an engine: where it does not heed an option, no default of that holds either. */
+export const heededParameters = (
+  parameters: EffectiveParameters,
+  heeded: ReadonlySet<ConversationOption>,
+): EffectiveParameters => ({
+  ...parameters,
+  ...(!heeded.has("sampling.top_k") && { topK: undefined }),
+  ...(!heeded.has("sampling.min_p") && { minP: 0 }),
+  ...(!heeded.has("sampling.repetition_penalty") && { repetitionPenalty: 1 }),
+  ...(!heeded.has("sampling.presence_penalty") && { presencePenalty: 0 }),
+  ...(!heeded.has("sampling.frequency_penalty") && { frequencyPenalty: 0 }),
+  ...(!heeded.has("sampling.seed") && { seed: 0 }),
+  ...(!heeded.has("stop.stop_sequences") && { stopSequences: [] }),
+});

@@ -1,7 +1,7 @@
 /** Runs a task on an engine that takes conversations. Options that the engine does not support are refused by name. */
 import { Clock, Effect, Random } from "effect";
 
-import { unheededOption } from "../domain/conversation-options.ts";
+import { heededParameters, unheededOption } from "../domain/conversation-options.ts";
 import {
   type ContextLengthExceeded,
   InvalidField,
@@ -43,7 +43,8 @@ export const prepareConversationRun = Effect.fnUntraced(function* (
   const randomSeed = yield* Random.nextIntBetween(0, 2 ** 32 - 1);
   // Only the engine knows the prompt's length, and it refuses a prompt that does not fit.
   const resolved = resolveParameters({ ...facts, eosTokenIds: [], sampling, stop, promptTokens: 0, randomSeed });
-  const { parameters } = yield* Effect.fromResult(resolved);
+  const { parameters: wanted } = yield* Effect.fromResult(resolved);
+  const parameters = heededParameters(wanted, options);
   const requestsOf = ({ id, receivedAt }: RunOptions): ReadonlyArray<ConversationRequest> =>
     Array.from({ length: sampling.candidateCount ?? 1 }, (_, index) => ({
       id: `${id}/${index}`,

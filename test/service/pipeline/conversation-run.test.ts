@@ -6,6 +6,7 @@ import { Admission } from "../../../src/service/admission/Admission.ts";
 import { AdmissionConfig } from "../../../src/service/config/AdmissionConfig.ts";
 import type { ConversationOption } from "../../../src/service/domain/conversation-options.ts";
 import { EngineRestarting } from "../../../src/service/domain/errors.ts";
+import type { ServedModel } from "../../../src/service/domain/model.ts";
 import { Models } from "../../../src/service/models/Models.ts";
 import { SmokeTests } from "../../../src/service/models/smoke/SmokeTests.ts";
 import { layer as embeddingsLayer } from "../../../src/service/pipeline/run-embeddings.ts";
@@ -33,14 +34,20 @@ const answer: ConversationScript = {
   ],
 };
 
+const withDefaults = (defaults: Partial<ServedModel["defaults"]>): ServedModel => {
+  const known = facts();
+  return { ...known, defaults: { ...known.defaults, stopSequences: ["</s>"], ...defaults } };
+};
+
 const withDriver = <A, E>(
   script: ConversationScript,
   test: (engine: ScriptedConversations) => Effect.Effect<A, E, Generations | Embeddings | Stats>,
   options: ReadonlyArray<ConversationOption> = [],
+  defaults: Partial<ServedModel["defaults"]> = {},
 ) => {
   const engine = makeScriptedConversations(script);
   const base = Layer.mergeAll(
-    Layer.mock(Models)({ use: () => Effect.succeed(conversationModel(facts(), engine, options)) }),
+    Layer.mock(Models)({ use: () => Effect.succeed(conversationModel(withDefaults(defaults), engine, options)) }),
     Layer.mock(SmokeTests)({ of: () => undefined, blocking: () => undefined }),
     quality({}),
     Metrics.layer,
@@ -139,6 +146,28 @@ describe("a task for an engine that takes conversations", () => {
           assert.deepInclude(engine.requests[0]?.parameters, { temperature: 0.5, seed: 7 });
         }),
       ["sampling.temperature", "sampling.seed"],
+    ),
+  );
+
+  it.effect("is told the parameters that its engine was given: no default of an option that it does not heed", () =>
+    withDriver(
+      answer,
+      (engine) =>
+        Effect.gen(function* () {
+          const { started } = yield* (yield* Generations).run(asked);
+          const off = {
+            topK: undefined,
+            minP: 0,
+            repetitionPenalty: 1,
+            presencePenalty: 0,
+            frequencyPenalty: 0,
+            seed: 0,
+          };
+          assert.deepInclude(started.parameters, { ...off, temperature: 0.25, stopSequences: [] });
+          assert.deepEqual(engine.requests[0]?.parameters, started.parameters);
+        }),
+      ["sampling.temperature"],
+      { temperature: 0.25, topK: 5, minP: 0.1, repetitionPenalty: 1.1, presencePenalty: 0.2, frequencyPenalty: 0.3 },
     ),
   );
 

@@ -1,5 +1,6 @@
 /** A conversation as a request of OpenAI's chat completions. */
 import { type BackendEngine, type BackendPreset, backendPresets } from "../../domain/backend-presets.ts";
+import { heededParameters } from "../../domain/conversation-options.ts";
 import type { ChatInput, EffectiveParameters, ToolChoice } from "../../domain/generation.ts";
 import { present } from "../../domain/present.ts";
 import type { ConversationRequest } from "../Engine.ts";
@@ -50,21 +51,22 @@ const messageOf = ({ role, content, toolCalls, toolCallId, name }: Message, engi
 };
 
 /** What the server would do by itself is left out: some models refuse options that others have. */
-const samplingOf = (parameters: EffectiveParameters, preset: BackendPreset) => {
-  const { temperature, topP, topK, minP, repetitionPenalty, presencePenalty, frequencyPenalty } = parameters;
-  const heeds = (option: BackendPreset["options"][number]) => preset.options.includes(option);
+const samplingOf = (parameters: EffectiveParameters, { options, outputLimit }: BackendPreset) => {
+  const heeded = new Set(options);
+  const sent = heededParameters(parameters, heeded);
+  const { temperature, topP, topK, minP, repetitionPenalty, presencePenalty, frequencyPenalty, stopSequences } = sent;
   return present({
     temperature,
     top_p: topP === 1 ? undefined : topP,
-    top_k: heeds("sampling.top_k") ? topK : undefined,
-    min_p: heeds("sampling.min_p") && minP > 0 ? minP : undefined,
-    repetition_penalty: heeds("sampling.repetition_penalty") && repetitionPenalty !== 1 ? repetitionPenalty : undefined,
-    presence_penalty: heeds("sampling.presence_penalty") && presencePenalty !== 0 ? presencePenalty : undefined,
-    frequency_penalty: heeds("sampling.frequency_penalty") && frequencyPenalty !== 0 ? frequencyPenalty : undefined,
+    top_k: topK,
+    min_p: minP > 0 ? minP : undefined,
+    repetition_penalty: repetitionPenalty === 1 ? undefined : repetitionPenalty,
+    presence_penalty: presencePenalty === 0 ? undefined : presencePenalty,
+    frequency_penalty: frequencyPenalty === 0 ? undefined : frequencyPenalty,
     // 31 bits: some servers read it as a signed number.
-    seed: heeds("sampling.seed") ? parameters.seed & 0x7fff_ffff : undefined,
-    stop: parameters.stopSequences.length > 0 ? parameters.stopSequences : undefined,
-    [preset.outputLimit]: parameters.maxOutputTokens,
+    seed: heeded.has("sampling.seed") ? sent.seed & 0x7fff_ffff : undefined,
+    stop: stopSequences.length > 0 ? stopSequences : undefined,
+    [outputLimit]: sent.maxOutputTokens,
   });
 };
 

@@ -1137,7 +1137,7 @@ export type EffectiveParameters = Message<"mlxd.v1.EffectiveParameters"> & {
   frequencyPenalty: number;
 
   /**
-   * The seed; set by the service when the task had none.
+   * The seed; set by the service when the task had none. 0 where the model's server takes none.
    *
    * @generated from field: uint32 seed = 8;
    */
