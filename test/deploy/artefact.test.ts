@@ -1,7 +1,7 @@
 /** What `npm run build` writes, away from the checkout: it runs with Node alone, and holds nothing of the machine it was built on. */
 import { execFile, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
@@ -91,8 +91,11 @@ describe("the artefact", { timeout: 300_000 }, () => {
     if (process.getuid?.() !== 0) context.skip("only the superuser can start it as somebody else");
     if (spawnSync("setpriv", ["--version"]).error !== undefined) context.skip("util-linux's setpriv is needed");
     for (const path of [folder, artefact]) chmodSync(path, 0o755);
+    // The checkout, and with it this Node, may lie where nobody else may look.
+    const node = join(folder, "node");
+    copyFileSync(process.execPath, node);
     const nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs"];
-    const service = await serve(nobody, { HOME: "/nonexistent" });
+    const service = await serve(nobody, { HOME: "/nonexistent", MLXD_NODE: node });
     try {
       const client = createMlxdClient({ baseUrl: service.url });
       assert.include((await client.generate("What is 2+2?", { temperature: 0 })).text, "4");

@@ -4,7 +4,7 @@ import { Effect, Layer } from "effect";
 import { Configuration } from "../../src/service/config/Configuration.ts";
 import { ModelsConfig } from "../../src/service/config/ModelsConfig.ts";
 import type { ResidencySettings } from "../../src/service/config/ResidencyConfig.ts";
-import { type ConversationDriver, Engines } from "../../src/service/engine/Engine.ts";
+import { type ConversationDriver, Engines } from "../../src/service/engine/Engines.ts";
 import * as ModelPool from "../../src/service/models/residency/ModelPool.ts";
 import { idleEngine } from "./idle-engine.ts";
 import { inlineSandbox } from "./inline-sandbox.ts";

@@ -4,13 +4,13 @@ import { Deferred, Effect, Stream } from "effect";
 import type { ConversationOption } from "../../src/service/domain/conversation-options.ts";
 import type { ServedModel } from "../../src/service/domain/model.ts";
 import {
-  type ConversationDriver,
   type ConversationEngine,
   type ConversationRequest,
   type EngineEvent,
   type EngineFailure,
   noMemory,
 } from "../../src/service/engine/Engine.ts";
+import type { ConversationDriver } from "../../src/service/engine/Engines.ts";
 import { familyProfile } from "../../src/service/models/catalog/families.ts";
 import type { ConversationModel } from "../../src/service/models/Models.ts";
 

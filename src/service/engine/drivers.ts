@@ -5,7 +5,7 @@ import { EngineConfig } from "../config/EngineConfig.ts";
 import { localEngine } from "../domain/engine-names.ts";
 import { EngineUnavailable } from "../domain/errors.ts";
 import { Metrics } from "../telemetry/metrics/Metrics.ts";
-import { type ConversationDriver, type Driver, Engines } from "./Engine.ts";
+import { type ConversationDriver, type Driver, Engines } from "./Engines.ts";
 import { readingEngine } from "./read-output.ts";
 import { mlxDriver } from "./mlx/MlxEngine.ts";
 import { openAiDrivers } from "./openai/OpenAiEngine.ts";

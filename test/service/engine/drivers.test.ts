@@ -1,7 +1,8 @@
 import { assert, describe, it } from "@effect/vitest";
 import { Effect } from "effect";
 
-import type { ConversationDriver, Driver, TokenEngine } from "../../../src/service/engine/Engine.ts";
+import type { TokenEngine } from "../../../src/service/engine/Engine.ts";
+import type { ConversationDriver, Driver } from "../../../src/service/engine/Engines.ts";
 import { enginesOf } from "../../../src/service/engine/drivers.ts";
 import type { Vocabulary } from "../../../src/service/prompt/Vocabulary.ts";
 import { byteVocabulary } from "../../support/byte-tokenizer.ts";

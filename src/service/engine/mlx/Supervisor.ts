@@ -16,7 +16,8 @@ import {
 } from "../../domain/errors.ts";
 import type { ModelFacts } from "../../domain/model.ts";
 import { type LoadMessage, noMemory, type StepWork, type WorkerMemory } from "../../worker/protocol.ts";
-import type { Drafting, EngineBackend, EngineDevice, EngineFault, EngineHealth, EngineStatus } from "../Engine.ts";
+import type { EngineBackend, EngineDevice, EngineFault, EngineHealth, EngineStatus } from "../Engine.ts";
+import type { Drafting } from "../Engines.ts";
 import type { ComputeTurns, TurnPlace } from "./ComputeTurns.ts";
 import type { StepTimes } from "./EngineRun.ts";
 import { liveProcess, type ProcessDeath } from "./process-life.ts";

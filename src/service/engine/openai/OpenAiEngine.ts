@@ -7,14 +7,8 @@ import { type BackendEngine, type BackendPreset, backendPresets } from "../../do
 import { UnsupportedTask } from "../../domain/errors.ts";
 import type { ChatInput, FinishReason } from "../../domain/generation.ts";
 import type { ServedModel } from "../../domain/model.ts";
-import type {
-  ConversationDriver,
-  ConversationEngine,
-  ConversationRequest,
-  EngineEvent,
-  EngineFailure,
-  EngineStatus,
-} from "../Engine.ts";
+import type { ConversationEngine, ConversationRequest, EngineEvent, EngineFailure, EngineStatus } from "../Engine.ts";
+import type { ConversationDriver } from "../Engines.ts";
 import { chatRequest } from "./chat-request.ts";
 import { ChatReading } from "./ChatReading.ts";
 import { failureOf } from "./failure-of.ts";

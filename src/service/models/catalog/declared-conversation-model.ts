@@ -12,7 +12,7 @@ import {
 import type { FamilyProfile } from "../../domain/family.ts";
 import type { ServedModel } from "../../domain/model.ts";
 import { nearest } from "../../domain/nearest.ts";
-import type { Engines } from "../../engine/Engine.ts";
+import type { Engines } from "../../engine/Engines.ts";
 import { resolveDefaults } from "../../prompt/effective-parameters.ts";
 import { declaredDefaults, declaredProfile, type ModelPolicy, policyOf } from "./declared-model.ts";
 import { detectFamily, overriddenProfile } from "./families.ts";

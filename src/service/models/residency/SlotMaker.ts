@@ -5,14 +5,8 @@ import type { EngineSettings } from "../../config/EngineConfig.ts";
 import { type LoadFailure, ModelBroken, type ModelChanged, ModelTooLarge } from "../../domain/errors.ts";
 import { localEngine } from "../../domain/engine-names.ts";
 import type { ModelFacts } from "../../domain/model.ts";
-import {
-  type ConversationDriver,
-  type EngineBackend,
-  type EngineDevice,
-  type Engines,
-  type EngineStatus,
-  takenBytes,
-} from "../../engine/Engine.ts";
+import { type EngineBackend, type EngineDevice, type EngineStatus, takenBytes } from "../../engine/Engine.ts";
+import type { ConversationDriver, Engines } from "../../engine/Engines.ts";
 import type { FolderEntry } from "../catalog/catalog.ts";
 import type { ConversationEntry } from "../catalog/declared-conversation-model.ts";
 import { type Footprint, footprintOf } from "../memory/footprint.ts";

@@ -5,7 +5,7 @@ import { type Effect, Redacted, Result } from "effect";
 import type { FilesUnusable, ModelChanged } from "../../domain/errors.ts";
 import type { ModelCondition } from "../../domain/model.ts";
 import { adapterBytes } from "../files/adapters.ts";
-import type { ConversationDriver } from "../../engine/Engine.ts";
+import type { ConversationDriver } from "../../engine/Engines.ts";
 import type { CatalogEntry, FolderEntry } from "../catalog/catalog.ts";
 import type { ConversationEntry } from "../catalog/declared-conversation-model.ts";
 import type { ModelSlot } from "./ModelSlot.ts";

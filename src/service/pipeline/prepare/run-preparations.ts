@@ -8,7 +8,7 @@ import type { ServiceError } from "../../domain/errors.ts";
 import type { ModelFacts, ModelStatus } from "../../domain/model.ts";
 import { identityAfterLoad, type ModelIdentity } from "../../domain/model-identity.ts";
 import type { LoadRequest, PrepareEvent, PrepareReport } from "../../domain/preparation.ts";
-import { Engines } from "../../engine/Engine.ts";
+import { Engines } from "../../engine/Engines.ts";
 import { Downloads, type RemoteModel } from "../../models/download/Downloads.ts";
 import { Models } from "../../models/Models.ts";
 import { makeSharedRuns } from "../../models/download/shared-runs.ts";

@@ -5,7 +5,8 @@ import { assert, describe, it } from "@effect/vitest";
 import { Cause, Deferred, Effect, Exit, Fiber, Layer } from "effect";
 
 import { EngineConfig } from "../../../../src/service/config/EngineConfig.ts";
-import { type Engine, Engines, type EngineEvent, type EngineRequest } from "../../../../src/service/engine/Engine.ts";
+import type { Engine, EngineEvent, EngineRequest } from "../../../../src/service/engine/Engine.ts";
+import { Engines } from "../../../../src/service/engine/Engines.ts";
 import { layer as mlxLayer } from "../../../../src/service/engine/drivers.ts";
 import { constraintGrammar } from "../../../../src/service/output/grammar/constraint-grammar.ts";
 import { decodeTokens } from "../../../../src/service/prompt/detokenizer.ts";

@@ -2,7 +2,8 @@ import { assert, describe, it } from "@effect/vitest";
 import { Effect, Layer } from "effect";
 
 import { EngineConfig } from "../../../../src/service/config/EngineConfig.ts";
-import { type Engine, Engines } from "../../../../src/service/engine/Engine.ts";
+import type { Engine } from "../../../../src/service/engine/Engine.ts";
+import { Engines } from "../../../../src/service/engine/Engines.ts";
 import { layer as mlxLayer } from "../../../../src/service/engine/drivers.ts";
 import { Metrics } from "../../../../src/service/telemetry/metrics/Metrics.ts";
 import { byteVocabulary } from "../../../support/byte-tokenizer.ts";

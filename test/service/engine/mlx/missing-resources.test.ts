@@ -6,7 +6,7 @@ import { assert, describe, it } from "@effect/vitest";
 import { Effect, Fiber, Layer } from "effect";
 
 import { EngineConfig, type EngineSettings } from "../../../../src/service/config/EngineConfig.ts";
-import { Engines } from "../../../../src/service/engine/Engine.ts";
+import { Engines } from "../../../../src/service/engine/Engines.ts";
 import { layer as mlxLayer } from "../../../../src/service/engine/drivers.ts";
 import { engineProcesses } from "../../../support/engine-processes.ts";
 import { Metrics } from "../../../../src/service/telemetry/metrics/Metrics.ts";

@@ -10,13 +10,8 @@ import { Deferred, Effect, Exit, Fiber, Layer, Stream } from "effect";
 
 import { EngineConfig, type EngineSettings } from "../../../../src/service/config/EngineConfig.ts";
 import { ModelChanged } from "../../../../src/service/domain/errors.ts";
-import {
-  type Engine,
-  Engines,
-  type EngineEvent,
-  type EngineHealth,
-  type EngineRequest,
-} from "../../../../src/service/engine/Engine.ts";
+import type { Engine, EngineEvent, EngineHealth, EngineRequest } from "../../../../src/service/engine/Engine.ts";
+import { Engines } from "../../../../src/service/engine/Engines.ts";
 import { layer as mlxLayer } from "../../../../src/service/engine/drivers.ts";
 import { Metrics } from "../../../../src/service/telemetry/metrics/Metrics.ts";
 import { byteVocabulary } from "../../../support/byte-tokenizer.ts";

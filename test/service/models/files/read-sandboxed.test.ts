@@ -9,7 +9,7 @@ import { afterEach, assert, beforeEach, describe, it } from "@effect/vitest";
 import { Deferred, Effect, Fiber, Layer } from "effect";
 
 import { ModelsConfig } from "../../../../src/service/config/ModelsConfig.ts";
-import { Engines } from "../../../../src/service/engine/Engine.ts";
+import { Engines } from "../../../../src/service/engine/Engines.ts";
 import { Models } from "../../../../src/service/models/Models.ts";
 import * as ModelPool from "../../../../src/service/models/residency/ModelPool.ts";
 import { JobFailed } from "../../../../src/service/sandbox/JobFailed.ts";

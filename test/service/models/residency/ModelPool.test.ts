@@ -7,7 +7,8 @@ import { TestClock } from "effect/testing";
 
 import { ModelsConfig } from "../../../../src/service/config/ModelsConfig.ts";
 import { ModelBroken } from "../../../../src/service/domain/errors.ts";
-import { type Engine, Engines } from "../../../../src/service/engine/Engine.ts";
+import type { Engine } from "../../../../src/service/engine/Engine.ts";
+import { Engines } from "../../../../src/service/engine/Engines.ts";
 import { familyProfile } from "../../../../src/service/models/catalog/families.ts";
 import * as ModelPool from "../../../../src/service/models/residency/ModelPool.ts";
 import { Models } from "../../../../src/service/models/Models.ts";

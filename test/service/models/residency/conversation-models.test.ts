@@ -8,7 +8,7 @@ import { Effect, Fiber, Layer } from "effect";
 import { Admission } from "../../../../src/service/admission/Admission.ts";
 import { AdmissionConfig } from "../../../../src/service/config/AdmissionConfig.ts";
 import { enginesOf } from "../../../../src/service/engine/drivers.ts";
-import { Engines } from "../../../../src/service/engine/Engine.ts";
+import { Engines } from "../../../../src/service/engine/Engines.ts";
 import { Downloads } from "../../../../src/service/models/download/Downloads.ts";
 import { Models } from "../../../../src/service/models/Models.ts";
 import { SmokeTests } from "../../../../src/service/models/smoke/SmokeTests.ts";

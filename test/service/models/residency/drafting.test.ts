@@ -6,7 +6,7 @@ import { Effect, Layer } from "effect";
 
 import { Configuration } from "../../../../src/service/config/Configuration.ts";
 import { ModelsConfig } from "../../../../src/service/config/ModelsConfig.ts";
-import { type Drafting, Engines } from "../../../../src/service/engine/Engine.ts";
+import { type Drafting, Engines } from "../../../../src/service/engine/Engines.ts";
 import * as ModelPool from "../../../../src/service/models/residency/ModelPool.ts";
 import { Models } from "../../../../src/service/models/Models.ts";
 import { writeCheckpoint } from "../../../fixtures/checkpoint.ts";

@@ -8,7 +8,7 @@ import { TestClock } from "effect/testing";
 
 import { ModelsConfig } from "../../../../src/service/config/ModelsConfig.ts";
 import type { ResidencySettings } from "../../../../src/service/config/ResidencyConfig.ts";
-import { Engines } from "../../../../src/service/engine/Engine.ts";
+import { Engines } from "../../../../src/service/engine/Engines.ts";
 import * as ModelPool from "../../../../src/service/models/residency/ModelPool.ts";
 import { Models } from "../../../../src/service/models/Models.ts";
 import { writeCheckpoint } from "../../../fixtures/checkpoint.ts";

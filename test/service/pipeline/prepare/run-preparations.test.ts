@@ -17,7 +17,8 @@ import type {
   PrepareReport,
   PrepareRequest,
 } from "../../../../src/service/domain/preparation.ts";
-import { type EngineRequest, Engines } from "../../../../src/service/engine/Engine.ts";
+import type { EngineRequest } from "../../../../src/service/engine/Engine.ts";
+import { Engines } from "../../../../src/service/engine/Engines.ts";
 import { layerWith } from "../../../../src/service/models/download/download-models.ts";
 import * as ModelPool from "../../../../src/service/models/residency/ModelPool.ts";
 import { Models } from "../../../../src/service/models/Models.ts";

@@ -1,0 +1,70 @@
+/** How engines are started: a driver for each kind of engine, and the service that finds them by name. */
+import { Context, type Effect, type Scope } from "effect";
+
+import type { BackendSettings } from "../config/read-backends.ts";
+import type { ConversationOption } from "../domain/conversation-options.ts";
+import type { ModelChanged } from "../domain/errors.ts";
+import type { ModelCapabilities, ModelFacts, ServedModel } from "../domain/model.ts";
+import type { Vocabulary } from "../prompt/Vocabulary.ts";
+import type { ConversationEngine, Engine, EngineFault, TokenEngine } from "./Engine.ts";
+
+/** Whether tokens are drafted (speculative decoding), and by what. It does not change the output. */
+export interface Drafting {
+  readonly allowed: boolean;
+  /** Absolute path of the draft model's folder; undefined for prompt lookup only. */
+  readonly directory: string | undefined;
+}
+
+/**
+ * Starts engines of one kind that take tokens. The scope owns the engine: closing it ends the process and gives its memory
+ * back.
+ */
+export interface Driver {
+  /** Version of the library that its engines compute with, as this build has it. */
+  readonly version: string;
+  /**
+   * Completes when the model is loaded and has passed its self-check.
+   *
+   * @param unchanged fails if the files no longer match the facts. It is run before and after each process reads the files,
+   *   so that no process serves other files.
+   * @param reservedBytes of the memory budget, for this engine
+   */
+  readonly start: (
+    model: ModelFacts,
+    vocabulary: Vocabulary,
+    drafting: Drafting,
+    unchanged: Effect.Effect<void, ModelChanged>,
+    reservedBytes: number,
+  ) => Effect.Effect<TokenEngine, EngineFault, Scope.Scope>;
+}
+
+/** Starts engines of one kind that take conversations. No file of their models is read here. */
+export interface ConversationDriver {
+  readonly version: string;
+  /** What its models can do. Embeddings and adapters are not supported for them. */
+  readonly capabilities: ModelCapabilities;
+  /** The task options that its engines support. Any other option is refused by its field. */
+  readonly options: ReadonlySet<ConversationOption>;
+  /**
+   * Completes when the engine takes conversations. The model's `source` is its name at the engine. The scope owns what it holds.
+   *
+   * @param backend where the model is, and how it is reached
+   */
+  readonly start: (
+    model: ServedModel,
+    backend: BackendSettings,
+  ) => Effect.Effect<ConversationEngine, EngineFault, Scope.Scope>;
+}
+
+/** The drivers of this service. */
+export class Engines extends Context.Service<
+  Engines,
+  {
+    /** Starts the engine of a model that takes tokens, with the driver that its facts name. Its output is read as text. */
+    readonly start: (...model: Parameters<Driver["start"]>) => Effect.Effect<Engine, EngineFault, Scope.Scope>;
+    /** The drivers of engines that take conversations, by the engine's canonical name. */
+    readonly conversations: Readonly<Record<string, ConversationDriver>>;
+    /** Version of the library that the engine computes with; empty for an engine without a driver. */
+    readonly versionOf: (engine: string) => string;
+  }
+>()("mlxd/engine/Engines") {}
