@@ -57,12 +57,9 @@ interface RestBounds {
   readonly memoryBytes?: number;
 }
 
-/**
- * Resolves once the service is as it was; fails with what is not, where that does not come in time: some hostile messages are long
- * generations, which a busy machine takes minutes for.
- */
+/** Resolves once the service is as it was; fails with what is not, where that does not come within a minute. */
 export const isBackAt = async (service: RunningService, before: Rest, bounds: RestBounds = {}): Promise<Rest> => {
-  const until = performance.now() + 240_000;
+  const until = performance.now() + 60_000;
   for (;;) {
     const now = await restOf(service);
     const left = differences(before, now, bounds);

@@ -5,7 +5,7 @@ import { type RunningService, startService } from "../support/running-service.ts
 import { isBackAt, type Rest, restOf } from "./at-rest.ts";
 import { sendHostile } from "./hostile-messages.ts";
 
-describe("hostile messages", { timeout: 600_000 }, () => {
+describe("hostile messages", { timeout: 300_000 }, () => {
   let service: RunningService;
   let before: Rest;
   beforeAll(async () => {

@@ -129,7 +129,8 @@ export const sendHostile = async (port: number, count: number, seed: number): Pr
     const { http, request } = make(random);
     const send = http === "1.1" ? requestHttp1 : requestHttp2;
     // A length that is never reached is waited for by the service until its own time is over: nobody stays for that.
-    const answer = await within(5_000, send(port, request));
+    const signal = AbortSignal.timeout(5_000);
+    const answer = await send(port, { ...request, signal }).catch(() => undefined);
     const told = answer === undefined ? "cut" : `${answer.status}${statusOf(answer)}`;
     answers.set(told, (answers.get(told) ?? 0) + 1);
   };
@@ -145,12 +146,4 @@ const statusOf = ({ headers, trailers }: { headers: object; trailers: object }):
   const found = { ...headers, ...trailers } as Readonly<Record<string, string | undefined>>;
   const status = found["grpc-status"];
   return status === undefined ? "" : `/grpc-${status}`;
-};
-
-const within = <A>(ms: number, answer: Promise<A>): Promise<A | undefined> => {
-  answer.catch(() => {});
-  return Promise.race([
-    answer.catch(() => undefined),
-    new Promise<undefined>((resolve) => setTimeout(resolve, ms, undefined).unref()),
-  ]);
 };

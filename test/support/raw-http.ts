@@ -15,13 +15,15 @@ export interface RawRequest {
   readonly path: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly body?: Buffer | string;
+  /** Gives the call up: its connection closes. */
+  readonly signal?: AbortSignal;
 }
 
 export const requestHttp1 = async (port: number, request: RawRequest): Promise<RawResponse> => {
   const agent = new http.Agent({ keepAlive: true });
   try {
-    const { method = "POST", path, headers, body } = request;
-    const sent = http.request({ host: "127.0.0.1", port, method, path, headers, agent });
+    const { method = "POST", path, headers, body, signal } = request;
+    const sent = http.request({ host: "127.0.0.1", port, method, path, headers, agent, ...(signal && { signal }) });
     sent.end(body);
     const [response] = (await once(sent, "response")) as [http.IncomingMessage];
     const chunks: Buffer[] = [];
@@ -37,8 +39,9 @@ export const requestHttp2 = async (port: number, request: RawRequest): Promise<R
   // Node's client drops the headers of a response while it has more than 10 MB to send.
   const session = http2.connect(`http://127.0.0.1:${port}`, { maxSessionMemory: 1000 });
   try {
-    const { method = "POST", path, headers, body } = request;
-    const stream = session.request({ ":method": method, ":path": path, ...headers });
+    const { method = "POST", path, headers, body, signal } = request;
+    signal?.addEventListener("abort", () => session.destroy());
+    const stream = session.request({ ":method": method, ":path": path, ...headers }, { ...(signal && { signal }) });
     let trailers: RawResponse["trailers"] = {};
     stream.once("trailers", (received: RawResponse["trailers"]) => (trailers = received));
     stream.end(body);

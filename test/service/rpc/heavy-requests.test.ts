@@ -10,6 +10,7 @@ import {
   GenerationService,
 } from "../../../src/client/gen/mlxd/v1/generation_service_pb.ts";
 import { Role } from "../../../src/client/gen/mlxd/v1/types_pb.ts";
+import type { GenerationInput } from "../../../src/service/domain/generation.ts";
 import { SandboxConfig } from "../../../src/service/config/SandboxConfig.ts";
 import { Sandbox } from "../../../src/service/sandbox/Sandbox.ts";
 import { collect } from "../../support/collect.ts";
@@ -29,14 +30,19 @@ const chatOf = (messages: number) => ({
 });
 const prompt = { case: "prompt", value: "x" } as const;
 
+const tell = (input: GenerationInput, labels: Readonly<Record<string, string>>): string => {
+  if (input.type === "chat") return `${input.messages.length} messages, ${labels["kept"]}`;
+  if (input.type === "tokens") return `${input.ids.length} ids, the last ${input.ids.at(-1)}, ${labels["kept"]}`;
+  return input.type;
+};
+
 let server: TestServer;
 beforeAll(async () => {
   server = await startTestServer({
     sandbox,
     // Tells what arrived.
     run: ({ input, labels }) => {
-      const told = input.type === "chat" ? `${input.messages.length} messages, ${labels["kept"]}` : input.type;
-      return Effect.succeed(resultOf(eventsOf([told])));
+      return Effect.succeed(resultOf(eventsOf([tell(input, labels)])));
     },
   });
 });
@@ -48,6 +54,14 @@ describe.each(transports)("over $name", ({ create: transport }) => {
   it("arrives as it was sent", async () => {
     const { result } = await client().generate({ task: { ...chatOf(4000), labels: { kept: "yes" } } });
     assert.strictEqual(result?.candidates[0]?.text, "4000 messages, yes");
+  });
+
+  it("arrives with all of its token ids", async () => {
+    const ids = Array.from({ length: 200_000 }, (_, place) => place + 7);
+    const { result } = await client().generate({
+      task: { input: { case: "tokens", value: { ids } }, labels: { kept: "yes" } },
+    });
+    assert.strictEqual(result?.candidates[0]?.text, "200000 ids, the last 200006, yes");
   });
 
   it("is refused with the field and its bound", async () => {

@@ -1,6 +1,6 @@
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { getPriority, tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest";
@@ -12,14 +12,15 @@ import { SandboxConfig } from "../../../src/service/config/SandboxConfig.ts";
 import { maxWaitingOfShare } from "../../../src/service/sandbox/WaitingJobs.ts";
 import { smallInputBytes, Sandbox } from "../../../src/service/sandbox/Sandbox.ts";
 import { byteLevel } from "../../fixtures/tokenizers.ts";
+import { garbageFirst } from "../../support/garbage-channel.ts";
 
 const timeLimitMs = 1000;
 /** Its tenfold is enough for a lane to start on a busy machine. */
 const stoppedLimitMs = 3000;
 const memoryBytes = 256 * 1024 ** 2;
-const layerWith = (limitMs: number) =>
+const layerWith = (limitMs: number, environment: Readonly<Record<string, string>> = {}) =>
   Sandbox.layer.pipe(
-    Layer.provide(Layer.succeed(SandboxConfig, { timeLimitMs: limitMs, memoryBytes, lanes: 2, environment: {} })),
+    Layer.provide(Layer.succeed(SandboxConfig, { timeLimitMs: limitMs, memoryBytes, lanes: 2, environment })),
   );
 const sandbox = layerWith(timeLimitMs);
 
@@ -216,6 +217,26 @@ describe("Sandbox", () => {
       yield* ask(hostile, "small!");
       assert.isBelow(performance.now() - began, timeLimitMs);
       yield* Fiber.interrupt(slow);
+    }).pipe(Effect.provide(sandbox)),
+  );
+
+  it.live("fails a job whose process writes what is no message, and goes on", () =>
+    Effect.gen(function* () {
+      const failed = yield* Effect.flip(ask(demo, "text"));
+      assert.equal(failed.reason, "crashed");
+    }).pipe(Effect.provide(layerWith(timeLimitMs, { PATH: process.env["PATH"] ?? "", ...garbageFirst }))),
+  );
+
+  it.live("lets engines come before what reads large inputs, from its first moment on", () =>
+    Effect.gen(function* () {
+      yield* ask(demo, "warm");
+      const small = lanePids();
+      yield* ask(demo, "large ".repeat(smallInputBytes / 5));
+      const large = lanePids().filter((pid) => !small.includes(pid));
+      assert.isNotEmpty(large);
+      for (const pid of small) assert.equal(getPriority(pid), getPriority());
+      // Also once its job is done: the next one is large as well.
+      for (const pid of large) assert.isAbove(getPriority(pid), getPriority());
     }).pipe(Effect.provide(sandbox)),
   );
 

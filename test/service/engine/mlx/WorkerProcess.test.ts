@@ -6,6 +6,7 @@ import { engineEnvironment } from "../../../../src/service/config/EngineConfig.t
 import type { ProcessEnd } from "../../../../src/service/engine/mlx/last-words.ts";
 import { spawnWorker } from "../../../../src/service/engine/mlx/WorkerProcess.ts";
 import { type FromWorker, neutralSampling, type SubmitMessage } from "../../../../src/service/worker/protocol.ts";
+import { garbageFirst } from "../../../support/garbage-channel.ts";
 import { writeRandomCheckpoint } from "../../worker/random-checkpoint.ts";
 
 const directory = writeRandomCheckpoint({
@@ -105,5 +106,16 @@ describe("an engine process", () => {
       yield* close;
       assert.strictEqual((yield* ended).how, "signal SIGKILL");
     }),
+  );
+
+  it.live("that writes what is no message ends, and nothing else does", () =>
+    Effect.gen(function* () {
+      const ended = yield* Deferred.make<ProcessEnd>();
+      yield* spawnWorker(
+        { ...engineEnvironment(), ...garbageFirst },
+        { onMessage: () => {}, onExit: (end) => void Deferred.doneUnsafe(ended, Exit.succeed(end)) },
+      );
+      assert.match((yield* Deferred.await(ended)).how, /^what is no message: .*, over its channel$/);
+    }).pipe(Effect.scoped),
   );
 });
