@@ -5,14 +5,14 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
-import { assert } from "vitest";
+import { afterAll, assert, beforeAll } from "vitest";
 
 import { GenerationService } from "../../src/client/gen/mlxd/v1/generation_service_pb.ts";
 import { ModelService, ModelState } from "../../src/client/gen/mlxd/v1/model_service_pb.ts";
 import { ServerService } from "../../src/client/gen/mlxd/v1/server_service_pb.ts";
-import type { RunningService } from "../support/running-service.ts";
+import { type RunningService, startService } from "../support/running-service.ts";
 
-export interface Rest {
+interface Rest {
   /** Of the service's process; 0 where the system does not tell. */
   readonly descriptors: number;
   readonly engines: number;
@@ -29,7 +29,7 @@ export interface Rest {
 }
 
 /** Once nothing is under way any more. */
-export const restOf = async (service: RunningService): Promise<Rest> => {
+const restOf = async (service: RunningService): Promise<Rest> => {
   // Clients of its own, closed with the process of the test: a connection more is a descriptor more, before and after.
   const transport = createGrpcTransport({ baseUrl: service.url, idleConnectionTimeoutMs: 100 });
   const generation = createClient(GenerationService, transport);
@@ -58,7 +58,7 @@ interface RestBounds {
 }
 
 /** Resolves once the service is as it was; fails with what is not, where that does not come within a minute. */
-export const isBackAt = async (service: RunningService, before: Rest, bounds: RestBounds = {}): Promise<Rest> => {
+const isBackAt = async (service: RunningService, before: Rest, bounds: RestBounds = {}): Promise<Rest> => {
   const until = performance.now() + 60_000;
   for (;;) {
     const now = await restOf(service);
@@ -67,6 +67,36 @@ export const isBackAt = async (service: RunningService, before: Rest, bounds: Re
     if (performance.now() > until) assert.fail(`the service is not back where it was: ${left.join("; ")}`);
     await new Promise((resolve) => setTimeout(resolve, 250));
   }
+};
+
+interface AtRest {
+  readonly service: () => RunningService;
+  /** Resolves once the service is as it was before the tests, with the MiB that its process has more. */
+  readonly isBack: (bounds?: RestBounds) => Promise<number>;
+}
+
+/**
+ * A service for the tests of a file, from before the first to after the last.
+ *
+ * @param warmUp what comes before the look that later ones are compared with
+ */
+export const serviceAtRest = (
+  environment: Readonly<Record<string, string>> = {},
+  warmUp: (service: RunningService) => Promise<unknown> = () => Promise.resolve(),
+): AtRest => {
+  let service: RunningService;
+  let before: Rest;
+  beforeAll(async () => {
+    service = await startService(environment);
+    const cold = await restOf(service);
+    await warmUp(service);
+    before = { ...(await isBackAt(service, cold, { memoryBytes: Infinity })), answer: cold.answer };
+  }, 900_000);
+  afterAll(() => service.stop());
+  return {
+    service: () => service,
+    isBack: async (bounds) => mebibytes((await isBackAt(service, before, bounds)).residentBytes - before.residentBytes),
+  };
 };
 
 /** Sandbox processes that a service may have: four for small inputs, two for large ones, and one that ends as the next begins. */
@@ -96,7 +126,7 @@ const question = {
   cache: { mode: 0 },
 } as const;
 
-export const mebibytes = (bytes: number): number => Math.round(bytes / 1024 ** 2);
+const mebibytes = (bytes: number): number => Math.round(bytes / 1024 ** 2);
 
 /** The model is loaded, and its engine answers. */
 export const untilActive = async (service: RunningService): Promise<void> => {

@@ -1,21 +1,14 @@
 /** The short form of callers.long.ts: four hundred callers that come and go. */
-import { afterAll, assert, beforeAll, describe, it } from "vitest";
+import { assert, describe, it } from "vitest";
 
-import { type RunningService, startService } from "../support/running-service.ts";
-import { isBackAt, type Rest, restOf } from "./at-rest.ts";
+import { serviceAtRest } from "./at-rest.ts";
 import { callAndLeave } from "./callers.ts";
 
 describe("callers that cancel, are late, read slowly and vanish", { timeout: 300_000 }, () => {
-  let service: RunningService;
-  let before: Rest;
-  beforeAll(async () => {
-    service = await startService();
-    before = await restOf(service);
-  }, 300_000);
-  afterAll(() => service.stop());
+  const { service, isBack } = serviceAtRest();
 
   it("leave nothing behind, and the others are answered", async () => {
-    const endings = await callAndLeave(service, { calls: 400, callers: 24, seed: 20_260_101 });
+    const endings = await callAndLeave(service(), { calls: 400, callers: 24, seed: 20_260_101 });
     assert.strictEqual(
       [...endings.values()].reduce((sum, count) => sum + count, 0),
       400,
@@ -24,6 +17,6 @@ describe("callers that cancel, are late, read slowly and vanish", { timeout: 300
     for (const bug of ["INTERNAL", "ENGINE_LOST", "nothing", "chunk", "started"]) {
       assert.isUndefined(endings.get(bug), `${bug} of ${JSON.stringify([...endings])}`);
     }
-    await isBackAt(service, before);
+    await isBack();
   });
 });

@@ -4,11 +4,10 @@ import { connect as connectHttp2, constants } from "node:http2";
 import { connect, type Socket } from "node:net";
 import { createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
-import { afterAll, assert, beforeAll, describe, it } from "vitest";
+import { assert, describe, it } from "vitest";
 
 import { GenerationService } from "../../src/client/gen/mlxd/v1/generation_service_pb.ts";
-import { type RunningService, startService } from "../support/running-service.ts";
-import { isBackAt, type Rest, restOf } from "./at-rest.ts";
+import { serviceAtRest } from "./at-rest.ts";
 
 const streamPath = "/mlxd.v1.GenerationService/StreamGenerate";
 const body = Buffer.from('{"task":{"prompt":"1 2 3","stop":{"ignoreEos":true,"maxOutputTokens":400}}}');
@@ -21,17 +20,11 @@ const headers = {
 };
 
 describe("connections", { timeout: 300_000 }, () => {
-  let service: RunningService;
-  let before: Rest;
-  beforeAll(async () => {
-    service = await startService();
-    before = await restOf(service);
-  }, 300_000);
-  afterAll(() => service.stop());
+  const { service, isBack } = serviceAtRest();
 
   it("1,500 rapid resets leave the innocent stream on the same connection alone", async () => {
     // It ended with all its streams after a hundred that were refused while those before were still being given up.
-    const session = connectHttp2(service.url).on("error", () => {});
+    const session = connectHttp2(service().url).on("error", () => {});
     const innocent = session.request(headers);
     innocent.end(message);
     const trailers = once(innocent.resume(), "trailers");
@@ -45,7 +38,7 @@ describe("connections", { timeout: 300_000 }, () => {
     const [{ "grpc-status": status }] = (await trailers) as [Record<string, string>];
     assert.strictEqual(status, "0");
     session.close();
-    await isBackAt(service, before);
+    await isBack();
   });
 
   it("500 half-open and slow ones keep nobody from being answered, and are gone when they go", async () => {
@@ -59,7 +52,7 @@ describe("connections", { timeout: 300_000 }, () => {
     ];
     const sockets: Socket[] = [];
     for (let count = 0; count < 500; count++) {
-      const socket = connect({ port: service.port, host: "127.0.0.1", allowHalfOpen: true }).on("error", () => {});
+      const socket = connect({ port: service().port, host: "127.0.0.1", allowHalfOpen: true }).on("error", () => {});
       socket.write(beginnings[count % beginnings.length] ?? "");
       if (count % 7 === 0) socket.end();
       socket.resume();
@@ -69,7 +62,7 @@ describe("connections", { timeout: 300_000 }, () => {
     const dripping = setInterval(() => {
       for (const socket of sockets) if (socket.writable) socket.write("a");
     }, 500);
-    const client = createClient(GenerationService, createGrpcTransport({ baseUrl: service.url }));
+    const client = createClient(GenerationService, createGrpcTransport({ baseUrl: service().url }));
     for (let count = 0; count < 10; count++) {
       const { result } = await client.generate({
         task: { input: { case: "prompt", value: "x" }, stop: { maxOutputTokens: 4 } },
@@ -78,6 +71,6 @@ describe("connections", { timeout: 300_000 }, () => {
     }
     clearInterval(dripping);
     for (const socket of sockets) socket.destroy();
-    await isBackAt(service, before);
+    await isBack();
   });
 });
