@@ -317,6 +317,15 @@ describe("oversize", () => {
     assertMatches(seenInStatus({ ...head, ...trailers }), { code: Code.ResourceExhausted });
   });
 
+  it("refuses a query whose message cannot be decompressed", async () => {
+    const message = gzipSync(Buffer.from("{}")).subarray(0, -9).toString("base64url");
+    const path = `/mlxd.v1.ServerService/GetServerInfo?encoding=json&compression=gzip&base64=1&message=${message}`;
+    const { status, body } = await requestHttp1(server.port, { method: "GET", path });
+    assert.strictEqual(status, 400, body.toString());
+    assert.include(body.toString(), '"code":"invalid_argument"');
+    assert.include(body.toString(), "google.rpc.ErrorInfo");
+  });
+
   it("refuses what would decompress to 100 MiB", async () => {
     const body = gzipSync(Buffer.alloc(100 * 1024 * 1024));
     const headers = { "content-type": "application/proto", "content-encoding": "gzip" };

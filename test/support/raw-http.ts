@@ -40,7 +40,6 @@ export const requestHttp2 = async (port: number, request: RawRequest): Promise<R
   const session = http2.connect(`http://127.0.0.1:${port}`, { maxSessionMemory: 1000 });
   try {
     const { method = "POST", path, headers, body, signal } = request;
-    signal?.addEventListener("abort", () => session.destroy());
     const stream = session.request({ ":method": method, ":path": path, ...headers }, { ...(signal && { signal }) });
     let trailers: RawResponse["trailers"] = {};
     stream.once("trailers", (received: RawResponse["trailers"]) => (trailers = received));
@@ -51,7 +50,8 @@ export const requestHttp2 = async (port: number, request: RawRequest): Promise<R
     const { ":status": status, ...rest } = received;
     return { status, headers: rest, trailers, body: Buffer.concat(chunks) };
   } finally {
-    session.close();
+    if (request.signal?.aborted === true) session.destroy();
+    else session.close();
   }
 };
 

@@ -65,6 +65,8 @@ const explain = (
   if (code === Code.Internal && rawMessage.startsWith("parse binary:")) {
     return malformed("the request is no well-formed protobuf message");
   }
+  // Of a query: other messages are decompressed before Connect has them (receive-message.ts).
+  if (rawMessage === "decompression failed") return malformed("the query's message cannot be decompressed");
   if (code !== Code.InvalidArgument && code !== Code.Unimplemented) return undefined;
   if (cause instanceof TypeError && "code" in cause && cause.code === "ERR_ENCODING_INVALID_ENCODED_DATA") {
     return malformed("the request is not in UTF-8, as JSON has to be");

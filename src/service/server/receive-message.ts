@@ -68,7 +68,8 @@ export async function* receiveWhole(
     if (received.bytes > maxBytes) throw tooLarge(undefined, maxBytes);
   }
   const sent = received.take(received.bytes);
-  const message = compression === undefined || sent.length === 0 ? sent : await compression.decompress(sent, maxBytes);
+  const message =
+    compression === undefined || sent.length === 0 ? sent : await decompressed(sent, compression, maxBytes);
   yield decodedHere(message, intake);
 }
 
@@ -82,7 +83,7 @@ async function* envelopeOf(envelope: Buffer, intake: Intake): AsyncGenerator<Uin
     yield envelope;
     return;
   }
-  const message = isCompressed && compression !== undefined ? await compression.decompress(sent, maxBytes) : sent;
+  const message = isCompressed && compression !== undefined ? await decompressed(sent, compression, maxBytes) : sent;
   const given = decodedHere(message, intake);
   const prefix = Buffer.alloc(prefixBytes);
   prefix.writeUInt8(flags & ~compressedFlag, 0);
@@ -90,6 +91,21 @@ async function* envelopeOf(envelope: Buffer, intake: Intake): AsyncGenerator<Uin
   yield prefix;
   yield given;
 }
+
+/** Connect takes a message that is cut, and others that zlib has words of its own for, for a fault of the service. */
+const decompressed = async (sent: Uint8Array, { name, decompress }: Compression, maxBytes: number) => {
+  try {
+    return await decompress(sent, maxBytes);
+  } catch (cause) {
+    if (cause instanceof ConnectError && cause.code === Code.ResourceExhausted) throw cause;
+    throw connectErrorFrom({
+      code: Code.InvalidArgument,
+      message: `the request's message cannot be decompressed as ${name}, which its headers name`,
+      details: [errorInfo("MALFORMED_REQUEST", {})],
+      metadata: {},
+    });
+  }
+};
 
 /** The message, or, where it is held back, the empty one. */
 const decodedHere = (message: Uint8Array, { schema, isBinary, hold }: Intake): Uint8Array => {

@@ -1,6 +1,7 @@
 import { create, toBinary } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { compressionGzip } from "@connectrpc/connect-node";
+import { compressionBrotli, compressionGzip } from "@connectrpc/connect-node";
+import { brotliCompressSync, gzipSync } from "node:zlib";
 import { assert, describe, it } from "vitest";
 
 import { GenerateRequestSchema } from "../../../src/client/gen/mlxd/v1/generation_service_pb.ts";
@@ -8,7 +9,7 @@ import { type Intake, receiveEnvelope, receiveWhole } from "../../../src/service
 import type { RequestBytes } from "../../../src/service/wire/read-request.ts";
 import { envelope } from "../../support/raw-http.ts";
 import { assertMatches } from "../../support/assert-matches.ts";
-import { errorOf } from "../../support/wire-error.ts";
+import { detailsOf, errorOf } from "../../support/wire-error.ts";
 
 const maxBytes = 3_000_000;
 const light = Buffer.from(toBinary(GenerateRequestSchema, create(GenerateRequestSchema, { task: { model: "demo" } })));
@@ -118,4 +119,33 @@ describe("without an envelope", () => {
     );
     assert.strictEqual(error?.code, Code.ResourceExhausted);
   });
+});
+
+describe("compressed", () => {
+  const whole = gzipSync(light);
+  const flagged = (body: Buffer) => {
+    const message = Buffer.from(envelope(body));
+    message[0] = 1;
+    return message;
+  };
+  it.each([
+    ["cut", compressionGzip, whole.subarray(0, -9)],
+    ["cut in its head", compressionGzip, whole.subarray(0, 5)],
+    ["no gzip", compressionGzip, Buffer.from("no gzip at all")],
+    ["asking for a dictionary", compressionGzip, Buffer.from([0x78, 0x20, 1, 2, 3, 4])],
+    ["cut in Brotli", compressionBrotli, brotliCompressSync(light).subarray(0, -4)],
+    ["no Brotli", compressionBrotli, Buffer.from([0xff, 0xff, 0xff, 0xff, 0xff])],
+  ] as const)(
+    "a message that is %s is the caller's fault, with and without an envelope",
+    async (_, compression, body) => {
+      for (const refused of [
+        await errorOf(receive(body, { isWhole: true, compression })),
+        await errorOf(receive(flagged(body), { compression })),
+      ]) {
+        assert.strictEqual(refused.code, Code.InvalidArgument);
+        assert.strictEqual(detailsOf(refused).info?.reason, "MALFORMED_REQUEST");
+        assert.include(refused.rawMessage, `cannot be decompressed as ${compression.name}`);
+      }
+    },
+  );
 });
