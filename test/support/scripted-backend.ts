@@ -8,7 +8,8 @@ import type { BackendSettings } from "../../src/service/config/read-backends.ts"
 interface ReceivedRequest {
   readonly path: string;
   readonly headers: IncomingMessage["headers"];
-  readonly body: any; // oxlint-disable-line typescript/no-explicit-any -- JSON that a test looks into
+  /** JSON. */
+  readonly body: Readonly<Record<string, unknown>>;
 }
 
 export interface ScriptedBackend {
@@ -36,7 +37,7 @@ export const scriptedBackend = (
           const parts: Buffer[] = [];
           request.on("data", (part: Buffer) => parts.push(part));
           request.on("end", () => {
-            const body = JSON.parse(Buffer.concat(parts).toString());
+            const body = JSON.parse(Buffer.concat(parts).toString()) as ReceivedRequest["body"];
             const received = { path: request.url ?? "", headers: request.headers, body };
             requests.push(received);
             void answer(response, received);
