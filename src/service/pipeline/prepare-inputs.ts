@@ -11,6 +11,7 @@ import {
   UnsupportedTask,
 } from "../domain/errors.ts";
 import type { ModelFacts } from "../domain/model.ts";
+import { numbersOf } from "../domain/numbers-of.ts";
 import type { PromptTools } from "../models/prompting/PromptTools.ts";
 import type { TextFailure } from "../models/prompting/texts.ts";
 import type { Encoded, TooLong } from "../prompt/encode-within.ts";
@@ -120,7 +121,7 @@ const prepareText = (
   { contextLength }: ModelFacts,
 ): Effect.Effect<PreparedInput, ContextLengthExceeded | InvalidField> => {
   if (encoded !== undefined && "atLeast" in encoded) return tooLong(encoded.atLeast, contextLength, true);
-  const tokenIds = Array.from(encoded?.tokenIds ?? []);
+  const tokenIds = encoded === undefined ? [] : numbersOf(encoded.tokenIds);
   if (tokenIds.length > contextLength) return tooLong(tokenIds.length, contextLength, false);
   if (tokenIds.length > 0) return Effect.succeed({ tokenIds, truncated: encoded?.truncated === true });
   const field = `inputs[${index}].text`;

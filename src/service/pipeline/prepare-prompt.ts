@@ -14,6 +14,7 @@ import {
 import type { ChatInput, GenerationTask, LogitBias, OutputOptions } from "../domain/generation.ts";
 import type { Grammar } from "../domain/grammar.ts";
 import type { AdapterFacts, ModelFacts } from "../domain/model.ts";
+import { numbersOf } from "../domain/numbers-of.ts";
 import type { PromptTools } from "../models/prompting/PromptTools.ts";
 import type { TextFailure } from "../models/prompting/texts.ts";
 import { taskGrammar } from "./task-grammar.ts";
@@ -250,7 +251,7 @@ const tokenIdsOf = (
   facts: ModelFacts,
 ): Effect.Effect<ReadonlyArray<number>, ContextLengthExceeded> => {
   if (tokens === undefined) return Effect.succeed([]);
-  if ("tokenIds" in tokens) return Effect.succeed(Array.from(tokens.tokenIds));
+  if ("tokenIds" in tokens) return Effect.succeed(numbersOf(tokens.tokenIds));
   return contextExceeded(tokens.atLeast, facts, true);
 };
 

@@ -27,7 +27,7 @@ export const encodeWithin = (
     // Tokens at the cut may join with what follows, but never a third of all.
     if (tokens > limit * 1.5) return { atLeast: Math.floor(tokens / 1.5) };
   }
-  return { tokenIds: Uint32Array.from(tokenizer.encode(text, options)), truncated: false };
+  return { tokenIds: new Uint32Array(tokenizer.encode(text, options)), truncated: false };
 };
 
 /** UTF-16 units. Ordinary text has less than 5 to a token. */
@@ -42,7 +42,7 @@ export const encodeWithinOrCut = (
 ): Encoded => {
   const encoded = encodeWithin(tokenizer, text, options, limit);
   if ("tokenIds" in encoded && encoded.tokenIds.length <= limit) return encoded;
-  return { tokenIds: Uint32Array.from(beginning(tokenizer, text, options, limit)), truncated: true };
+  return { tokenIds: new Uint32Array(beginning(tokenizer, text, options, limit)), truncated: true };
 };
 
 const beginning = (

@@ -3,6 +3,7 @@ import { Effect } from "effect";
 
 import { type TokenizerService } from "../../client/gen/mlxd/v1/tokenizer_service_pb.ts";
 import type { InvalidField } from "../domain/errors.ts";
+import { numbersOf } from "../domain/numbers-of.ts";
 import { Models } from "../models/Models.ts";
 import { useTokens } from "../pipeline/use-tokens.ts";
 import { Generations } from "../pipeline/Generations.ts";
@@ -32,7 +33,7 @@ export const makeTokenizerService = Effect.gen(function* () {
           const tooMany = excessOf(encoded);
           if (tooMany !== undefined) return yield* tooMany;
           const tokenized = yield* Effect.forEach(encoded, (tokens) =>
-            tokenizedText(vocabulary, "tokenIds" in tokens ? tokens.tokenIds : [], pieces),
+            tokenizedText(vocabulary, "tokenIds" in tokens ? numbersOf(tokens.tokenIds) : [], pieces),
           );
           return { model: facts.id, texts: tokenized, contextLength: facts.contextLength };
         }),
@@ -67,12 +68,7 @@ interface Tokenized {
   readonly pieces: string[];
 }
 
-const tokenizedText = (
-  vocabulary: Vocabulary,
-  tokenIds: Iterable<number>,
-  withPieces: boolean,
-): Effect.Effect<Tokenized> => {
-  const ids = Array.from(tokenIds);
+const tokenizedText = (vocabulary: Vocabulary, ids: number[], withPieces: boolean): Effect.Effect<Tokenized> => {
   const pieces = inPortions(withPieces ? ids : [], (portion) => portion.map((id) => vocabulary.piece(id) ?? ""));
   return Effect.map(pieces, (found) => ({ ids, pieces: found }));
 };

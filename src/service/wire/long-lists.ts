@@ -4,6 +4,8 @@
  */
 import { type DescField, type DescMessage, type Message, ScalarType } from "@bufbuild/protobuf";
 
+import { numbersOf } from "../domain/numbers-of.ts";
+
 export interface LongList {
   /** Local names of fields and indexes in lists, from the message inwards. */
   readonly path: ReadonlyArray<string | number>;
@@ -24,7 +26,7 @@ export const takeLongLists = (schema: DescMessage, message: Message): ReadonlyAr
 export const putBackLongLists = (message: Message, lists: ReadonlyArray<LongList>): void => {
   for (const { path, values } of lists) {
     const inner = path.slice(0, -1).reduce<unknown>((at, step) => (at as Members)[step], message);
-    (inner as Members)[path.at(-1) ?? ""] = Array.from(values);
+    (inner as Members)[path.at(-1) ?? ""] = numbersOf(values);
   }
 };
 
@@ -40,7 +42,7 @@ const walk = (schema: DescMessage, message: Message, path: LongList["path"], fou
     if (field.fieldKind === "list" && field.scalar === ScalarType.UINT32) {
       const values = value as number[];
       if (values.length < longFrom) continue;
-      found.push({ path: at, values: Uint32Array.from(values) });
+      found.push({ path: at, values: new Uint32Array(values) });
       holder[name] = [];
     } else if (field.fieldKind === "list" && field.message !== undefined) {
       for (const [index, one] of (value as Message[]).entries()) walk(field.message, one, [...at, index], found);
