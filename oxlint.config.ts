@@ -22,7 +22,7 @@ export const mayImport = {
   models: ["domain", "config", "telemetry", "prompt", "output", "checkpoint", "sandbox", "engine"],
   pipeline: ["domain", "config", "telemetry", "prompt", "output", "sandbox", "admission", "engine", "models"],
   load: ["domain", "config", "telemetry", "admission", "models"],
-  jobs: ["domain", "config", "telemetry", "pipeline", "models"],
+  jobs: ["domain", "config", "telemetry", "admission", "pipeline", "models"],
   rpc: [
     "domain",
     "config",

@@ -58,6 +58,7 @@ const pages = [
   "docs/generation.md",
   "docs/tools.md",
   "docs/models.md",
+  "docs/jobs.md",
   "docs/adapters.md",
   "docs/embeddings.md",
   "docs/download.md",

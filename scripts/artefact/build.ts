@@ -15,6 +15,7 @@ const programs = {
   engine: "src/service/worker/main.ts",
   "describe-mlx": "src/service/worker/describe.ts",
   "parent-watch": "src/service/worker/parent-watch.ts",
+  "jobs-store": "src/service/jobs/store/embedded-worker.ts",
   "grammar-thread": "src/service/worker/constraints/grammar-thread.ts",
   "sandbox-lane": "src/service/sandbox/lane/main.ts",
   "sandbox-watchdog": "src/service/sandbox/lane/watchdog.ts",
@@ -63,6 +64,10 @@ const copyBesides = (root: string, folder: string, platform: string): void => {
     cpSync(join(root, path), join(folder, to), { recursive: true, dereference: true });
   for (const path of ["LICENSE", "CHANGELOG.md", "proto/mlxd.binpb", "models/demo"]) copy(path);
   copy("deploy/mlxd.example.yaml", "mlxd.example.yaml");
+  // PGlite looks for them beside the file that it is bundled into.
+  for (const file of ["pglite.wasm", "pglite.data", "initdb.wasm"]) {
+    copy(`node_modules/@electric-sql/pglite/dist/${file}`, `lib/${file}`);
+  }
   copy(`binding/prebuilt/${platform}.node`);
   // Where the addon looks for them. Another machine's are fetched when it is set up there.
   const libraries = `.cache/mlx-${manifest.mlx}`;

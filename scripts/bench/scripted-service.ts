@@ -10,11 +10,13 @@ import { Configuration } from "../../src/service/config/Configuration.ts";
 import { DownloadConfig } from "../../src/service/config/DownloadConfig.ts";
 import { EngineConfig } from "../../src/service/config/EngineConfig.ts";
 import { ModelsConfig } from "../../src/service/config/ModelsConfig.ts";
+import { JobsConfig } from "../../src/service/config/JobsConfig.ts";
 import { QualityConfig } from "../../src/service/config/QualityConfig.ts";
 import { ResidencyConfig } from "../../src/service/config/ResidencyConfig.ts";
 import { ServerConfig } from "../../src/service/config/ServerConfig.ts";
 import { type Engine, type EngineEvent, noMemory } from "../../src/service/engine/Engine.ts";
 import { Engines } from "../../src/service/engine/Engines.ts";
+import { layer as jobs } from "../../src/service/jobs/JobsLive.ts";
 import { layer as downloads } from "../../src/service/models/download/download-models.ts";
 import { SandboxConfig } from "../../src/service/config/SandboxConfig.ts";
 import { Sandbox } from "../../src/service/sandbox/Sandbox.ts";
@@ -82,12 +84,12 @@ const models = Layer.mergeAll(modelPool, downloads, SmokeTests.layer).pipe(
     ModelsConfig.layer(join(import.meta.dirname, "../../models")),
   ]),
 );
-const pipeline = preparations.pipe(
+const pipeline = Layer.mergeAll(preparations, jobs).pipe(
   Layer.provideMerge(Layer.mergeAll(generations, embeddings)),
   Layer.provideMerge(Admission.layer),
   Layer.provideMerge([models, Stats.layer, Metrics.layer]),
   Layer.provideMerge(AdmissionConfig.layer),
-  Layer.provide(QualityConfig.layer),
+  Layer.provide([QualityConfig.layer, JobsConfig.layer]),
 );
 const server = Server.layer.pipe(
   Layer.provide([pipeline, sandbox]),

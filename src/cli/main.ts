@@ -5,6 +5,7 @@ import { addCompatibility } from "./commands/compatibility.ts";
 import { addDoctor } from "./commands/doctor.ts";
 import { addEmbed } from "./commands/embed.ts";
 import { addGenerate } from "./commands/generate.ts";
+import { addJobs } from "./commands/jobs.ts";
 import { addKey } from "./commands/key.ts";
 import { addLoad } from "./commands/load.ts";
 import { addModels } from "./commands/models.ts";
@@ -28,6 +29,7 @@ for (const add of [
   ...models,
   addGenerate,
   addChat,
+  addJobs,
   addEmbed,
   addTokens,
   addStats,

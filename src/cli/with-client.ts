@@ -1,5 +1,5 @@
 import { readFile } from "node:fs/promises";
-import { createMlxdClient, type MlxdClient } from "../client/node.ts";
+import { createMlxdClient, type NodeClient } from "../client/node.ts";
 import { CommandFailed, Interrupted } from "./failures.ts";
 
 /** What every command that talks to a service is told. */
@@ -14,7 +14,7 @@ export interface ConnectionOptions {
 }
 
 /** A client for these options. */
-export const openClient = ({ server, timeout, header, keyFile, apiKey }: ConnectionOptions): MlxdClient =>
+export const openClient = ({ server, timeout, header, keyFile, apiKey }: ConnectionOptions): NodeClient =>
   createMlxdClient({
     baseUrl: server,
     timeoutMs: timeout,
@@ -37,7 +37,7 @@ const readKey = async (path: string): Promise<string> => {
  */
 export const withClient = async <T>(
   options: ConnectionOptions,
-  run: (client: MlxdClient, signal: AbortSignal) => Promise<T>,
+  run: (client: NodeClient, signal: AbortSignal) => Promise<T>,
 ): Promise<T> => {
   const interruption = new AbortController();
   const onInterrupt = (): void => interruption.abort();

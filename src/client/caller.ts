@@ -1,7 +1,7 @@
 import { type Attempt, Call, type CallContext, type CallOptions, callUnary, checkCallOptions } from "./call.ts";
 import { checkFunctions, checkObject, checkText } from "./check.ts";
 import type { ClientOptions } from "./client-options.ts";
-import { systemClock } from "./clock.ts";
+import { type Clock, systemClock } from "./clock.ts";
 import { CredentialStore } from "./credentials.ts";
 import type { StreamSource } from "./event-stream.ts";
 import type { GenerationOptions } from "./generation-options.ts";
@@ -14,6 +14,8 @@ import { normalizeTimeoutMs } from "./timeouts.ts";
 export class Caller {
   /** The model of calls that name none; empty for the service's. */
   readonly model: string;
+  /** Time and chance. */
+  readonly clock: Clock;
   /** Who calls. */
   readonly credentials: CredentialStore | undefined;
   readonly #context: CallContext;
@@ -21,6 +23,7 @@ export class Caller {
 
   constructor({ credentials, defaultModel = "", timeoutMs, retry, clock = systemClock }: ClientOptions) {
     checkFunctions(clock, "clock", ["now", "sleep", "random"]);
+    this.clock = clock;
     this.credentials = credentials === undefined ? undefined : new CredentialStore(credentials, clock);
     this.#context = {
       clock,

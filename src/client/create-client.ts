@@ -29,12 +29,20 @@ export const createMlxdClientFromTransport = (
   transport: Transport,
   options: ClientOptions = {},
   closeTransport: () => void = () => {},
-): MlxdClient => {
+): MlxdClient => createParts(transport, options, closeTransport).client;
+
+/** A client, and what more calls can be made with that not every entry of this package has. */
+export const createParts = (
+  transport: Transport,
+  options: ClientOptions,
+  closeTransport: () => void,
+): { readonly client: MlxdClient; readonly caller: Caller; readonly transport: Transport } => {
   const { headers, credentials, defaultModel, timeoutMs, retry, clock, ...others } = checkOptions(options);
   assertNoOthers(others);
   checkFunctions(transport, "transport", ["unary", "stream"]);
   const caller = new Caller({ credentials, defaultModel, timeoutMs, retry, clock });
-  const raw = createRawClients(withHeaders(withHeaders(transport, caller.credentials?.headers), headers));
+  const withClientHeaders = withHeaders(withHeaders(transport, caller.credentials?.headers), headers);
+  const raw = createRawClients(withClientHeaders);
   const close = (): void => {
     caller.cancelAll(new Error("the client was closed"));
     closeTransport();
@@ -42,7 +50,7 @@ export const createMlxdClientFromTransport = (
   const generation = createGenerationCalls(caller, raw.generation);
   const tokenizer = createTokenizerCalls(caller, raw.tokenizer);
   const tools = createToolCalls(generation);
-  return {
+  const client = {
     ...generation,
     ...createObjectCalls(generation),
     ...tools,
@@ -55,6 +63,7 @@ export const createMlxdClientFromTransport = (
     close,
     [Symbol.dispose]: close,
   };
+  return { client, caller, transport: withClientHeaders };
 };
 
 const createRawClients = (transport: Transport): RawClients => ({

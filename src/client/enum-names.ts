@@ -1,5 +1,6 @@
 import type { DescEnum } from "@bufbuild/protobuf";
 import type { Pooling as PoolingEnum } from "./gen/mlxd/v1/embedding_service_pb.ts";
+import type { JobState as JobStateEnum } from "./gen/mlxd/v1/job_service_pb.ts";
 import type { Device as DeviceEnum } from "./gen/mlxd/v1/server_service_pb.ts";
 import type {
   CompatibilityStatus as CompatibilityStatusEnum,
@@ -41,6 +42,9 @@ export type Quality = NamesOf<typeof QualityEnum> | "unknown";
 
 /** What is known of a model's answers; `unknown` of one that was not tried at its revision. */
 export type CompatibilityStatus = NamesOf<typeof CompatibilityStatusEnum>;
+
+/** Where a job or an item of one stands. */
+export type JobState = NamesOf<typeof JobStateEnum> | "unknown";
 
 /** How the hidden states of a text become one vector. */
 export type Pooling = NamesOf<typeof PoolingEnum> | "unknown";

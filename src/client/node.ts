@@ -8,12 +8,30 @@ import { checkBaseUrl } from "./base-url.ts";
 import { checkChoice, checkKeys, checkObject, checkWhole } from "./check.ts";
 import type { MlxdClient } from "./client.ts";
 import type { ClientOptions } from "./client-options.ts";
-import { createMlxdClientFromTransport } from "./create-client.ts";
+import { createParts } from "./create-client.ts";
 import { decodeError } from "./decode-error.ts";
 import { invalidField } from "./errors.ts";
+import { createJobsClient } from "./jobs/create-jobs.ts";
+import type { JobsClient } from "./jobs/jobs.ts";
 import { createPool } from "./node/http2-pool.ts";
 
 export * from "./index.ts";
+export type {
+  CreateJobOptions,
+  Job,
+  JobAttempt,
+  JobCounts,
+  JobEvent,
+  JobItem,
+  JobOptions,
+  JobResult,
+  JobResultsOptions,
+  JobsClient,
+  ListJobItemsOptions,
+  ListJobsOptions,
+  WatchJobOptions,
+} from "./jobs/jobs.ts";
+export type { JobState } from "./enum-names.ts";
 
 /** Whom to trust, and who to be, over TLS. */
 export type TlsOptions = Pick<SecureContextOptions, "ca" | "cert" | "key" | "passphrase">;
@@ -66,6 +84,9 @@ export interface NodeClientOptions extends ClientOptions {
 
 /** A client for Node. */
 export interface NodeClient extends MlxdClient {
+  /** Durable jobs: many tasks that the service works off in the background, across its restarts. */
+  readonly jobs: JobsClient;
+
   /** Opens the connections, so that the first calls do not wait for them; with HTTP/1.1 there is nothing to open ahead. */
   connect(): Promise<void>;
 }
@@ -93,8 +114,8 @@ export const createMlxdClient = (options: NodeClientOptions = {}): NodeClient =>
     readMaxBytes: checkWhole(readMaxBytes, "readMaxBytes", 1),
   };
   const opened = protocol === "connect-http1" ? overHttp1(connection) : overHttp2(connection, protocol);
-  const client = createMlxdClientFromTransport(opened.transport, clientOptions, opened.close);
-  return { ...client, connect: opened.connect };
+  const { client, caller, transport } = createParts(opened.transport, clientOptions, opened.close);
+  return { ...client, jobs: createJobsClient(caller, transport), connect: opened.connect };
 };
 
 const protocols = ["grpc", "connect", "connect-http1"] as const;

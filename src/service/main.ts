@@ -10,6 +10,7 @@ import { AdmissionConfig } from "./config/AdmissionConfig.ts";
 import { Configuration } from "./config/Configuration.ts";
 import { DownloadConfig } from "./config/DownloadConfig.ts";
 import { EngineConfig } from "./config/EngineConfig.ts";
+import { JobsConfig } from "./config/JobsConfig.ts";
 import { LogConfig } from "./config/LogConfig.ts";
 import { ModelsConfig } from "./config/ModelsConfig.ts";
 import { QualityConfig } from "./config/QualityConfig.ts";
@@ -19,6 +20,7 @@ import { ServerConfig } from "./config/ServerConfig.ts";
 import { TraceConfig } from "./config/TraceConfig.ts";
 import { plainFailure } from "./config/settings.ts";
 import { layer as engines } from "./engine/drivers.ts";
+import { layer as jobs } from "./jobs/JobsLive.ts";
 import { layer as downloads } from "./models/download/download-models.ts";
 import { layer as modelPool } from "./models/residency/ModelPool.ts";
 import { SmokeTests } from "./models/smoke/SmokeTests.ts";
@@ -50,13 +52,13 @@ const models = Layer.mergeAll(modelPool, downloads, SmokeTests.layer).pipe(
   Layer.provideMerge(ResidencyConfig.layer),
 );
 
-const pipeline = preparations.pipe(
+const pipeline = Layer.mergeAll(preparations, jobs).pipe(
   Layer.provideMerge(Layer.mergeAll(generations, embeddings)),
   Layer.provideMerge(Admission.layer),
   Layer.provideMerge(models),
   Layer.provideMerge(Layer.mergeAll(Stats.layer, Metrics.layer)),
   Layer.provideMerge(AdmissionConfig.layer),
-  Layer.provide(QualityConfig.layer),
+  Layer.provide([QualityConfig.layer, JobsConfig.layer]),
 );
 
 const access = Access.layer.pipe(Layer.provide(AccessConfig.layer));

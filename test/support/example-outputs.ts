@@ -65,6 +65,18 @@ export const exampleOutputs: readonly (readonly [page: string, code: string, pri
   ],
   ["docs/calls.md", "ModelService/ListModels", /"models":\[[^]+"contextLength":2048[^]+\}\n$/],
   ["docs/calls.md", "ModelService/PreloadModels", /"PREPARE_STAGE_READY"/],
+  [
+    "docs/calls.md",
+    "client.jobs.create(",
+    /^CreateJob: 2\nAppendJobItems: 1000\nAppendJobItems: 1200\nSealJob: true\n[^]*StreamJobResults: 1 [^]*CancelJob: completed\nDeleteJob: done\n$/,
+  ],
+  ["docs/calls.md", "JobService/CreateJob", /"JOB_STATE_PENDING"[^]*"nextOffset":2[^]*"JOB_STATE_COMPLETED"/],
+  [
+    "docs/jobs.md",
+    "sums-of-today",
+    /^What is 2\+2\? -> 2 \+ 2 is 4\.\nWhat is 3\+4\? -> 3 \+ 4 is 7\.\nWhat is 5-1\? -> /,
+  ],
+  ["docs/jobs.md", "Count from 1 to 5", /^1, 2, 3, 4, 5\n$/],
   ["docs/calls.md", "client.serverInfo(", /^GetServerInfo: [\w.-]+\nGetStats: 0\nGetLoad: \d+\nWatchLoad: 0\n$/],
   ["docs/calls.md", "ServerService/GetStats", /"version":[^]+"total":[^]+"slots":[^]+"load": \{/],
   ["docs/balancing.md", "ServerService/GetLoad", /^\{"load":\{.*"slots":32/],

@@ -1,6 +1,10 @@
 /** The real service in a process of its own, as `npm start` runs it, on a free port. */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
+import { randomUUID } from "node:crypto";
 import { once } from "node:events";
+import { rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 
@@ -22,9 +26,11 @@ const root = fileURLToPath(new URL("../..", import.meta.url));
 
 /** Starts the service and waits for its ready line. What it logs is told when it does not get there. */
 export const startService = async (environment: Readonly<Record<string, string>> = {}): Promise<RunningService> => {
+  const jobsStore = join(tmpdir(), `mlxd-jobs-${randomUUID()}`);
   const child = spawn(process.execPath, ["--import", endWithParent, "src/service/main.ts"], {
     cwd: root,
-    env: { ...process.env, MLXD_PORT: "0", ...environment },
+    // Jobs of a test are nobody else's.
+    env: { ...process.env, MLXD_PORT: "0", MLXD_JOBS_STORE: jobsStore, ...environment },
     // The channel closes with this process, also where that is killed.
     stdio: ["ignore", "pipe", "pipe", "ipc"],
   });
@@ -39,6 +45,7 @@ export const startService = async (environment: Readonly<Record<string, string>>
       child.kill("SIGTERM");
       await once(child, "exit");
     }
+    rmSync(jobsStore, { recursive: true, force: true });
     return child.exitCode;
   };
   return {

@@ -358,6 +358,73 @@ const byTag: Record<errors.ServiceError["_tag"], ErrorCase> = {
     reason: "CLIENT_STALLED",
     metadata: { stalledMs: "30000" },
   },
+  JobNotFound: {
+    error: new errors.JobNotFound({ jobId: "j1" }),
+    code: Code.NotFound,
+    reason: "JOB_NOT_FOUND",
+    metadata: { jobId: "j1" },
+  },
+  JobConflict: {
+    error: new errors.JobConflict({ requestId: "r1", jobId: "j1", differs: ["items", "open"] }),
+    code: Code.AlreadyExists,
+    reason: "JOB_CONFLICT",
+    metadata: { requestId: "r1", jobId: "j1", differs: "items, open" },
+  },
+  JobGap: {
+    error: new errors.JobGap({ jobId: "j1", offset: 9, expectedOffset: 7 }),
+    code: Code.OutOfRange,
+    reason: "JOB_GAP",
+    metadata: { jobId: "j1", offset: "9", expectedOffset: "7" },
+  },
+  JobSealed: {
+    error: new errors.JobSealed({ jobId: "j1", total: 7 }),
+    code: Code.FailedPrecondition,
+    reason: "JOB_SEALED",
+    metadata: { jobId: "j1", total: "7" },
+  },
+  JobOver: {
+    error: new errors.JobOver({ jobId: "j1", state: "cancelled" }),
+    code: Code.FailedPrecondition,
+    reason: "JOB_OVER",
+    metadata: { jobId: "j1", state: "cancelled" },
+  },
+  JobTooLarge: {
+    error: new errors.JobTooLarge({ what: "items", count: 100_001, limit: 100_000 }),
+    code: Code.InvalidArgument,
+    reason: "JOB_TOO_LARGE",
+    metadata: { what: "items", count: "100001", limit: "100000" },
+  },
+  JobExpired: {
+    error: new errors.JobExpired({ jobId: "j1" }),
+    code: Code.DeadlineExceeded,
+    reason: "JOB_EXPIRED",
+    metadata: { jobId: "j1" },
+  },
+  SequenceOutOfRange: {
+    error: new errors.SequenceOutOfRange({ jobId: "j1", sequence: 9, last: 7 }),
+    code: Code.OutOfRange,
+    reason: "SEQUENCE_OUT_OF_RANGE",
+    metadata: { jobId: "j1", sequence: "9", last: "7" },
+  },
+  JobStoreUnavailable: {
+    error: new errors.JobStoreUnavailable({ cause: "its disk is full", retryAfterMs: 2000 }),
+    code: Code.Unavailable,
+    reason: "JOB_STORE_UNAVAILABLE",
+    metadata: { cause: "its disk is full" },
+    retryAfterMs: 2000,
+  },
+  JobStoreUnusable: {
+    error: new errors.JobStoreUnusable({ cause: "process 7 holds it" }),
+    code: Code.FailedPrecondition,
+    reason: "JOB_STORE_UNUSABLE",
+    metadata: { cause: "process 7 holds it" },
+  },
+  HostLost: {
+    error: new errors.HostLost({ host: "mac1:77" }),
+    code: Code.Unavailable,
+    reason: "HOST_LOST",
+    metadata: { host: "mac1:77" },
+  },
 };
 
 export const errorCases: ReadonlyArray<ErrorCase> = Object.values(byTag);

@@ -7,6 +7,7 @@ import type { AccessDeclaration } from "../../src/service/config/access-schema.t
 import { Admission } from "../../src/service/admission/Admission.ts";
 import { AdmissionConfig } from "../../src/service/config/AdmissionConfig.ts";
 import { EngineConfig } from "../../src/service/config/EngineConfig.ts";
+import type { JobsSettings } from "../../src/service/config/JobsConfig.ts";
 import { ServerConfig, type ServerSettings } from "../../src/service/config/ServerConfig.ts";
 import type { ModelCondition, ModelStatus } from "../../src/service/domain/model.ts";
 import type { Sandbox } from "../../src/service/sandbox/Sandbox.ts";
@@ -17,6 +18,7 @@ import { Metrics } from "../../src/service/telemetry/metrics/Metrics.ts";
 import { Stats } from "../../src/service/telemetry/Stats.ts";
 import { type EmbeddingScript, scriptedEmbeddings } from "./scripted-embeddings.ts";
 import { scriptedPreparations, type PreparationScript } from "./scripted-preparations.ts";
+import { testJobs } from "./jobs.ts";
 import { inlineSandbox } from "./inline-sandbox.ts";
 import { listedModels } from "./listed-models.ts";
 import { capturedLog, type LogLine } from "./captured-log.ts";
@@ -30,6 +32,8 @@ export interface TestServerOptions extends GenerationScript, EmbeddingScript, Pr
   readonly access?: AccessDeclaration;
   /** @default 4 */
   readonly maxRunning?: number;
+  /** @default a store that is made with the first job */
+  readonly jobs?: Partial<JobsSettings>;
   /** @default its jobs are done in this process */
   readonly sandbox?: Layer.Layer<Sandbox>;
 }
@@ -67,6 +71,7 @@ export const testConfig: ServerSettings = {
 export const startTestServer = async (options: TestServerOptions = {}): Promise<TestServer> => {
   const log: LogLine[] = [];
   const layer = Server.layer.pipe(
+    Layer.provide(testJobs(options.jobs)),
     Layer.provide([
       scriptedGenerations(options),
       scriptedEmbeddings(options),

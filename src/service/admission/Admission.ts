@@ -41,6 +41,11 @@ export class Admission extends Context.Service<
     readonly refuseWaiting: (refusal: Draining) => Effect.Effect<void>;
     /** By model, those that were ever asked for. A plain function: it is asked often. */
     readonly load: () => ReadonlyMap<string, QueueLoad>;
+    /**
+     * Milliseconds since the model last had an interactive generation that waited or ran: 0 while it has one, Infinity where
+     * it never had. @param now epoch milliseconds
+     */
+    readonly interactiveQuietMs: (model: string, now: number) => number;
   }
 >()("mlxd/admission/Admission") {
   static readonly layer: Layer.Layer<Admission, never, AdmissionConfig | Stats> = Layer.effect(
@@ -63,6 +68,7 @@ export class Admission extends Context.Service<
             refusal = error;
             for (const queue of queues.values()) queue.refuseWaiting(error);
           }),
+        interactiveQuietMs: (model, now) => queues.get(model)?.interactiveQuietMs(now) ?? Infinity,
       });
     }),
   );
@@ -90,6 +96,10 @@ class ModelQueue {
   private readonly waiting = new Set<Waiting>();
   /** Places taken. */
   private running = 0;
+  /** Generations that wait or run and are no job's. */
+  private interactive = 0;
+  /** When there was one last; epoch milliseconds. */
+  private lastInteractive = -Infinity;
   /** Places taken by fairness id. Requests without one share the empty id. */
   private readonly runningOf = new Map<string, number>();
 
@@ -110,11 +120,12 @@ class ModelQueue {
     { candidates = 1, promptTokens = 0 }: TaskSize,
   ): Effect.Effect<void, QueueFull | Draining, Scope.Scope> => {
     const places = Math.min(candidates, this.settings.maxRunning);
-    return Effect.acquireRelease(
+    const place = Effect.acquireRelease(
       Effect.flatMap(Clock.currentTimeMillis, (now) => this.acquire({ hints, places, promptTokens, since: now })),
       () => Effect.sync(() => this.release(hints, places)),
       { interruptible: true },
     );
+    return hints.background === true ? place : Effect.andThen(this.countInteractive, place);
   };
 
   refuseWaiting(refusal: Draining): void {
@@ -132,17 +143,33 @@ class ModelQueue {
     return { taken: this.running, waiting: this.waiting.size, waitingPromptTokens };
   }
 
+  interactiveQuietMs(now: number): number {
+    return this.interactive > 0 ? 0 : Math.max(0, now - this.lastInteractive);
+  }
+
+  private get countInteractive(): Effect.Effect<void, never, Scope.Scope> {
+    return Effect.acquireRelease(
+      Effect.sync(() => void (this.interactive += 1)),
+      () =>
+        Effect.map(Clock.currentTimeMillis, (now) => {
+          this.interactive -= 1;
+          this.lastInteractive = now;
+        }),
+    );
+  }
+
   private acquire(task: Omit<Waiting, "admitted">): Effect.Effect<void, QueueFull | Draining> {
     const { hints, places } = task;
     return Effect.suspend((): Effect.Effect<void, QueueFull | Draining> => {
-      // A new request never overtakes a waiting one, even if a place is free that is not enough for the first waiting one.
-      if (this.waiting.size === 0 && this.fits(places)) {
+      // A new request never overtakes a waiting one, even if a place is free that is not enough for the first waiting one. But
+      // the items of a job never keep an interactive call from a place.
+      if (this.waitingBefore(hints) === 0 && this.fits(hints, places)) {
         this.begin(hints, places);
         return Effect.void;
       }
       const refusal = this.refusal();
       if (refusal !== undefined) return Effect.fail(refusal);
-      if (this.waiting.size >= this.settings.maxQueued) {
+      if (this.waitingBefore(hints) >= this.settings.maxQueued) {
         return Effect.fail(new QueueFull({ model: this.model, limit: this.settings.maxQueued, retryAfterMs }));
       }
       const own: Waiting = { ...task, admitted: Deferred.makeUnsafe<void, Draining>() };
@@ -152,8 +179,19 @@ class ModelQueue {
     });
   }
 
-  private fits(places: number): boolean {
-    return this.running + places <= this.settings.maxRunning;
+  /** How many wait that go first. */
+  private waitingBefore({ background }: SchedulingHints): number {
+    if (background === true) return this.waiting.size;
+    let count = 0;
+    for (const { hints } of this.waiting) if (hints.background !== true) count += 1;
+    return count;
+  }
+
+  /** A job's items leave one place free for an interactive call, where there is more than one. */
+  private fits({ background }: SchedulingHints, places: number): boolean {
+    const { maxRunning } = this.settings;
+    const most = background === true && maxRunning > 1 ? Math.max(places, maxRunning - 1) : maxRunning;
+    return this.running + places <= most;
   }
 
   /** Waits for this one's turn. The one that frees a place counts it as running before it wakes this one. */
@@ -178,7 +216,7 @@ class ModelQueue {
   private fill(): void {
     for (;;) {
       const next = this.first();
-      if (next === undefined || !this.fits(next.places)) return;
+      if (next === undefined || !this.fits(next.hints, next.places)) return;
       this.waiting.delete(next);
       this.stats.move(this.model, "queued", -1);
       next.begun = true;

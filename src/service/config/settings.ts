@@ -8,6 +8,7 @@ import { type Config, ConfigProvider, Effect, Result } from "effect";
 import { admissionSettings } from "./AdmissionConfig.ts";
 import { downloadSettings } from "./DownloadConfig.ts";
 import { engineSettings } from "./EngineConfig.ts";
+import { jobsSettings } from "./JobsConfig.ts";
 import { logSettings } from "./LogConfig.ts";
 import { modelsSettings } from "./models-settings.ts";
 import { qualitySettings } from "./QualityConfig.ts";
@@ -22,6 +23,7 @@ const all: ReadonlyArray<Config.Config<unknown>> = [
   admissionSettings,
   downloadSettings,
   engineSettings,
+  jobsSettings,
   logSettings,
   modelsSettings(""),
   qualitySettings,
@@ -43,7 +45,7 @@ export const settingNames: ReadonlyArray<string> = (() => {
 })();
 
 /** Not taken from the command line, which everybody on the machine can read in the list of processes. */
-export const secretNames: ReadonlySet<string> = new Set(["MLXD_HF_TOKEN"]);
+export const secretNames: ReadonlySet<string> = new Set(["MLXD_HF_TOKEN", "MLXD_JOBS_STORE"]);
 
 /** Why a variable may not have the value, in one line; undefined when it may. */
 export const settingProblem = (name: string, value: string): string | undefined => {

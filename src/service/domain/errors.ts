@@ -56,6 +56,20 @@ import type {
   ModelAccessDenied,
 } from "./errors/download.ts";
 
+import type {
+  HostLost,
+  JobConflict,
+  JobExpired,
+  JobGap,
+  JobNotFound,
+  JobOver,
+  JobSealed,
+  JobStoreUnavailable,
+  JobStoreUnusable,
+  JobTooLarge,
+  SequenceOutOfRange,
+} from "./errors/job.ts";
+
 export * from "./errors/access.ts";
 export * from "./errors/backend.ts";
 export * from "./errors/request.ts";
@@ -64,6 +78,7 @@ export * from "./errors/memory.ts";
 export * from "./errors/engine.ts";
 export * from "./errors/call.ts";
 export * from "./errors/download.ts";
+export * from "./errors/job.ts";
 export type { Progress } from "./errors/progress.ts";
 
 /** Why nothing can be done with a model's files. */
@@ -80,6 +95,9 @@ export type LoadFailure =
   | ModelPoolFull
   | MemoryBudgetExceeded
   | ModelOperationConflict;
+
+/** Why nothing can be done with the jobs. */
+export type StoreFailure = JobStoreUnavailable | JobStoreUnusable;
 
 /** Whatever a call can fail with. A bug is a defect and not among them. */
 export type ServiceError =
@@ -120,4 +138,14 @@ export type ServiceError =
   | EngineLost
   | ModelUnloaded
   | DeadlineExceeded
-  | ClientStalled;
+  | ClientStalled
+  | StoreFailure
+  | JobNotFound
+  | JobConflict
+  | JobGap
+  | JobSealed
+  | JobOver
+  | JobTooLarge
+  | JobExpired
+  | SequenceOutOfRange
+  | HostLost;

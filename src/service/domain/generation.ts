@@ -143,6 +143,8 @@ const SchedulingHints = Struct({
   priority: Number,
   fairnessId: String,
   maxQueueWaitMs: optionalKey(Number),
+  /** It is an item of a job: interactive calls go before it, always. The service says so itself, no caller does. */
+  background: optionalKey(Boolean),
 });
 export type SchedulingHints = typeof SchedulingHints.Type;
 

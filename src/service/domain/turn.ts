@@ -7,8 +7,13 @@ import type { SchedulingHints } from "./generation.ts";
  *
  * @param since epoch milliseconds
  */
-export const turnOf = ({ priority }: Pick<SchedulingHints, "priority">, since: number): number =>
-  since / 1000 - priority;
+export const turnOf = (
+  { priority, background }: Pick<SchedulingHints, "priority" | "background">,
+  since: number,
+): number => since / 1000 - priority + (background === true ? backgroundDeferral : 0);
+
+/** Seconds: a job's items come after all interactive calls, however long they have waited. */
+const backgroundDeferral = 1e8;
 
 /** Seconds by which each running task defers the turns of its fairness id, so that many tasks of one caller leave turns to others. */
 export const deferralPerRunning = 1;

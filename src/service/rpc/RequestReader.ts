@@ -1,15 +1,15 @@
 /** Requests on their way into the service: what is heavy is read in the sandbox, and anything else where it stands. */
-import { type DescMessage, fromBinary, isMessage, type Message } from "@bufbuild/protobuf";
+import { type DescMessage, fromBinary, type Message } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
 import { Context, Effect, Layer } from "effect";
 
-import { BatchGenerateRequestSchema } from "../../client/gen/mlxd/v1/generation_service_pb.ts";
 import { InvalidField, type QueueFull, RequestMalformed } from "../domain/errors.ts";
 import { callersFault } from "../sandbox/fault.ts";
 import { Sandbox } from "../sandbox/Sandbox.ts";
 import { putBackLongLists } from "../wire/long-lists.ts";
 import type { RequestBytes } from "../wire/read-request.ts";
 import { requestViolations } from "../wire/request-violations.ts";
+import { taskItemsOf } from "../wire/task-items.ts";
 import { rememberViolations } from "../wire/validate.ts";
 import { heldRequest } from "./call-values.ts";
 
@@ -43,9 +43,9 @@ export class RequestReader extends Context.Service<
         if ("violations" in read) return yield* new InvalidField(read);
         const message = fromBinary(schema, read.message);
         putBackLongLists(message, read.lists);
-        if (isMessage(message, BatchGenerateRequestSchema)) {
-          // What is wrong with an item is told with that item.
-          for (const [index, item] of message.items.entries()) rememberViolations(item, read.ofItems[index] ?? []);
+        // What is wrong with an item is told with that item.
+        for (const [index, item] of (taskItemsOf(message) ?? []).entries()) {
+          rememberViolations(item, read.ofItems[index] ?? []);
         }
         // What decoding took is enough for one turn of the event loop.
         yield* Effect.yieldNow;

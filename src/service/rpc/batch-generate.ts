@@ -6,21 +6,16 @@ import {
   type BatchGenerateRequest,
   type BatchGenerateResponse,
   BatchGenerateResponseSchema,
-  type BatchItem,
-  BatchItemSchema,
 } from "../../client/gen/mlxd/v1/generation_service_pb.ts";
 import { failureFrom } from "../calls/failure.ts";
 import { CurrentCall } from "../domain/Call.ts";
-import { InvalidField, type ServiceError } from "../domain/errors.ts";
-import type { GenerationTask } from "../domain/generation.ts";
+import type { ServiceError } from "../domain/errors.ts";
 import type { Models } from "../models/Models.ts";
 import type { Generations } from "../pipeline/Generations.ts";
 import { runBatch } from "../pipeline/run-batch.ts";
-import { violationsIn } from "../wire/validate.ts";
 import { statusFrom, wireErrorFromFailure } from "./error-to-wire.ts";
 import { resultToWire } from "./generation-to-wire.ts";
-import { inOnePiece } from "./in-one-piece.ts";
-import { checkedTask } from "./task-from-wire.ts";
+import { taskOfItem } from "./task-of-item.ts";
 
 interface Services {
   readonly generations: Generations["Service"];
@@ -32,7 +27,7 @@ export const batchGenerate = (
   services: Services,
   { items, parallel, groupByModel }: BatchGenerateRequest,
 ): Stream.Stream<BatchGenerateResponse> => {
-  const tasks = items.map((item) => ({ model: item.task?.model ?? "", task: taskOf(item, services.models) }));
+  const tasks = items.map((item) => ({ model: item.task?.model ?? "", task: taskOfItem(item, services.models) }));
   return Stream.mapEffect(runBatch(services, tasks, { parallel, groupByModel }), (event) => {
     if (event.type === "summary") {
       const { type: _, ...value } = event;
@@ -54,13 +49,6 @@ export const batchGenerate = (
     });
   });
 };
-
-const taskOf = (item: BatchItem, models: Services["models"]): Effect.Effect<GenerationTask, ServiceError> =>
-  Effect.gen(function* () {
-    const violations = violationsIn(BatchItemSchema, item);
-    if (violations.length > 0) return yield* new InvalidField({ violations });
-    return yield* inOnePiece(yield* checkedTask(item.task, models));
-  });
 
 const logDefect = (cause: Cause.Cause<ServiceError>, requestId: string, index: number) =>
   Effect.logError("an item of a batch failed because of a bug", cause).pipe(Effect.annotateLogs({ requestId, index }));

@@ -3,11 +3,13 @@ import { Effect } from "effect";
 
 import { EmbeddingService } from "../../client/gen/mlxd/v1/embedding_service_pb.ts";
 import { GenerationService } from "../../client/gen/mlxd/v1/generation_service_pb.ts";
+import { JobService } from "../../client/gen/mlxd/v1/job_service_pb.ts";
 import { ModelService } from "../../client/gen/mlxd/v1/model_service_pb.ts";
 import { ServerService } from "../../client/gen/mlxd/v1/server_service_pb.ts";
 import { TokenizerService } from "../../client/gen/mlxd/v1/tokenizer_service_pb.ts";
 import { makeEmbeddingService } from "./embedding-service.ts";
 import { makeGenerationService } from "./generation-service.ts";
+import { makeJobService } from "./job-service.ts";
 import { makeModelService } from "./model-service.ts";
 import { makeServerService } from "./server-service.ts";
 import { makeTokenizerService } from "./tokenizer-service.ts";
@@ -18,6 +20,7 @@ export const apiServices = [
   EmbeddingService,
   TokenizerService,
   ModelService,
+  JobService,
   ServerService,
 ] as const;
 
@@ -26,6 +29,7 @@ export const makeApiRoutes = Effect.gen(function* () {
   const embedding = yield* makeEmbeddingService;
   const tokenizer = yield* makeTokenizerService;
   const model = yield* makeModelService;
+  const job = yield* makeJobService;
   const server = yield* makeServerService;
   return (router: ConnectRouter): void => {
     router
@@ -33,6 +37,7 @@ export const makeApiRoutes = Effect.gen(function* () {
       .service(EmbeddingService, embedding)
       .service(TokenizerService, tokenizer)
       .service(ModelService, model)
+      .service(JobService, job)
       .service(ServerService, server);
   };
 });

@@ -1,6 +1,7 @@
 /** Which roles each RPC of the API takes. One without a line here does not compile; one of a service without a table takes `admin`. */
 import { EmbeddingService } from "../../client/gen/mlxd/v1/embedding_service_pb.ts";
 import { GenerationService } from "../../client/gen/mlxd/v1/generation_service_pb.ts";
+import { JobService } from "../../client/gen/mlxd/v1/job_service_pb.ts";
 import { ModelService } from "../../client/gen/mlxd/v1/model_service_pb.ts";
 import { ServerService } from "../../client/gen/mlxd/v1/server_service_pb.ts";
 import { TokenizerService } from "../../client/gen/mlxd/v1/tokenizer_service_pb.ts";
@@ -44,6 +45,21 @@ const model: RolesOf<typeof ModelService> = {
   reloadCatalog: admin,
 };
 
+const jobs: ReadonlyArray<Role> = ["jobs", "admin"];
+
+const job: RolesOf<typeof JobService> = {
+  createJob: ["jobs"],
+  appendJobItems: ["jobs"],
+  sealJob: ["jobs"],
+  getJob: jobs,
+  listJobs: jobs,
+  listJobItems: jobs,
+  streamJobResults: jobs,
+  cancelJob: jobs,
+  deleteJob: jobs,
+  watchJob: jobs,
+};
+
 const server: RolesOf<typeof ServerService> = {
   getServerInfo: everyRole,
   getStats: admin,
@@ -56,6 +72,7 @@ const tables: ReadonlyArray<readonly [string, Readonly<Record<string, ReadonlyAr
   [EmbeddingService.typeName, embedding],
   [TokenizerService.typeName, tokenizer],
   [ModelService.typeName, model],
+  [JobService.typeName, job],
   [ServerService.typeName, server],
 ];
 

@@ -1,20 +1,9 @@
 /** From a request's bytes to a message that keeps the rules, or to what is wrong with it. */
-import {
-  createRegistry,
-  type DescMessage,
-  fromBinary,
-  fromJson,
-  isMessage,
-  type JsonValue,
-  toBinary,
-} from "@bufbuild/protobuf";
+import { createRegistry, type DescMessage, fromBinary, fromJson, type JsonValue, toBinary } from "@bufbuild/protobuf";
 
 import { file_mlxd_v1_embedding_service } from "../../client/gen/mlxd/v1/embedding_service_pb.ts";
-import {
-  BatchGenerateRequestSchema,
-  BatchItemSchema,
-  file_mlxd_v1_generation_service,
-} from "../../client/gen/mlxd/v1/generation_service_pb.ts";
+import { BatchItemSchema, file_mlxd_v1_generation_service } from "../../client/gen/mlxd/v1/generation_service_pb.ts";
+import { file_mlxd_v1_job_service } from "../../client/gen/mlxd/v1/job_service_pb.ts";
 import { file_mlxd_v1_model_service } from "../../client/gen/mlxd/v1/model_service_pb.ts";
 import { file_mlxd_v1_server_service } from "../../client/gen/mlxd/v1/server_service_pb.ts";
 import { file_mlxd_v1_tokenizer_service } from "../../client/gen/mlxd/v1/tokenizer_service_pb.ts";
@@ -23,6 +12,7 @@ import { jsonFault } from "./json-fault.ts";
 import type { JsonFault } from "./json-scan.ts";
 import { type LongList, takeLongLists } from "./long-lists.ts";
 import { requestViolations } from "./request-violations.ts";
+import { taskItemsOf } from "./task-items.ts";
 import { violationsIn } from "./validate.ts";
 
 export interface RequestBytes {
@@ -42,7 +32,7 @@ export type ReadRequest =
       /** In binary form, without its long lists. */
       readonly message: Uint8Array;
       readonly lists: ReadonlyArray<LongList>;
-      /** Of a batch that is in order itself: what is wrong with each of its items. */
+      /** Of a request that carries tasks and is in order itself: what is wrong with each of its items. */
       readonly ofItems: ReadonlyArray<ReadonlyArray<FieldViolation>>;
     }
   | { readonly violations: ReadonlyArray<FieldViolation> }
@@ -57,7 +47,7 @@ export const readRequest = ({ type, ...request }: NamedRequest): ReadRequest => 
   const { message } = parsed;
   const violations = requestViolations(schema, message);
   if (violations.length > 0) return { violations };
-  const items = isMessage(message, BatchGenerateRequestSchema) ? message.items : [];
+  const items = taskItemsOf(message) ?? [];
   const ofItems = items.map((item) => violationsIn(BatchItemSchema, item));
   const lists = takeLongLists(schema, message);
   return { message: toBinary(schema, message), lists, ofItems };
@@ -65,6 +55,7 @@ export const readRequest = ({ type, ...request }: NamedRequest): ReadRequest => 
 
 const registry = createRegistry(
   file_mlxd_v1_generation_service,
+  file_mlxd_v1_job_service,
   file_mlxd_v1_embedding_service,
   file_mlxd_v1_tokenizer_service,
   file_mlxd_v1_model_service,

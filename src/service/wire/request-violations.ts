@@ -1,32 +1,40 @@
 /** What is wrong with a request as a whole. */
-import { create, type DescMessage, isMessage, type MessageShape } from "@bufbuild/protobuf";
+import { create, type DescMessage, type MessageShape } from "@bufbuild/protobuf";
 import type { Violation } from "@bufbuild/protovalidate";
 
-import { BatchGenerateRequestSchema, BatchItemSchema } from "../../client/gen/mlxd/v1/generation_service_pb.ts";
+import { type BatchItem, BatchItemSchema } from "../../client/gen/mlxd/v1/generation_service_pb.ts";
 import type { FieldViolation } from "../domain/errors.ts";
 import { describeViolation } from "./describe-violation.ts";
+import { taskItemsOf } from "./task-items.ts";
 import { tooManyInAll } from "./too-many-items.ts";
 import { violationsIn } from "./validate.ts";
-
-type Batch = MessageShape<typeof BatchGenerateRequestSchema>;
 
 export const requestViolations = <Desc extends DescMessage>(
   schema: Desc,
   request: MessageShape<Desc>,
-): ReadonlyArray<FieldViolation> =>
-  isMessage(request, BatchGenerateRequestSchema) ? batchViolations(request) : violationsIn(schema, request);
-
-/** What is wrong with one of its tasks is that item's failure. */
-const batchViolations = (request: Batch): ReadonlyArray<FieldViolation> => {
-  const tooMany = tooManyInAll(BatchGenerateRequestSchema, request);
-  if (tooMany !== undefined) return [describeViolation(request, tooMany)];
-  return violationsIn(BatchGenerateRequestSchema, withoutTasks(request), (violation) => !isOfTask(violation));
+): ReadonlyArray<FieldViolation> => {
+  const items = taskItemsOf(request);
+  return items === undefined ? violationsIn(schema, request) : itemsViolations(schema, request, items);
 };
 
+/** What is wrong with one of its tasks is that item's failure. */
+const itemsViolations = <Desc extends DescMessage>(
+  schema: Desc,
+  request: MessageShape<Desc>,
+  items: ReadonlyArray<BatchItem>,
+): ReadonlyArray<FieldViolation> => {
+  const tooMany = tooManyInAll(schema, request);
+  if (tooMany !== undefined) return [describeViolation(request, tooMany)];
+  return violationsIn(schema, withoutTasks(request, items), (violation) => !isOfTask(violation));
+};
+
+/** As many items as any of these requests may have, and one more. */
+const mostItems = 10_001;
+
 /** Of far too many items only as many as show that. */
-const withoutTasks = ({ items, ...rest }: Batch): Batch => ({
-  ...rest,
-  items: items.slice(0, 1000).map(({ itemId }) => create(BatchItemSchema, { itemId, task: {} })),
+const withoutTasks = <M extends object>(request: M, items: ReadonlyArray<BatchItem>): M => ({
+  ...request,
+  items: items.slice(0, mostItems).map(({ itemId }) => create(BatchItemSchema, { itemId, task: {} })),
 });
 
 const isOfTask = ({ field: [items, item, task] }: Violation): boolean =>

@@ -1,0 +1,295 @@
+import { randomUUID } from "node:crypto";
+import { Option } from "@commander-js/extra-typings";
+import type { Job, JobEvent, JobOptions } from "../../client/node.ts";
+import { CalledWrongly, CommandFailed } from "../failures.ts";
+import { formatCount, formatDuration } from "../format.ts";
+import { contentId, readTasks } from "../jobs/tasks-file.ts";
+import { followResults, JobProgress, resultLine } from "../jobs/follow-job.ts";
+import * as shared from "../options.ts";
+import { repeated, wholeNumber } from "../parse-values.ts";
+import { note, print, printJson, printPairs, printTable } from "../print.ts";
+import { examples, type Program } from "../program.ts";
+import { StatusLine } from "../status-line.ts";
+import { withClient } from "../with-client.ts";
+
+/** `mlxd jobs`: many tasks that the service works off in the background. */
+export const addJobs = (mlxd: Program): void => {
+  const jobs = mlxd
+    .command("jobs")
+    .description("Durable jobs: many tasks that the service works off in the background, across its restarts.")
+    .addHelpText("after", examples("mlxd jobs submit questions.jsonl -o answers.jsonl", "mlxd jobs list"));
+  addSubmit(jobs);
+  addList(jobs);
+  addShow(jobs);
+  addWatch(jobs);
+  addResults(jobs);
+  addEnd(jobs);
+};
+
+type Jobs = ReturnType<typeof parentOf>;
+const parentOf = (mlxd: Program) => mlxd.command("jobs");
+
+const label = new Option("--label <key=value>", "a label of the job; may be repeated").argParser(repeated);
+
+const labelsOf = (labels: readonly string[] = []): Record<string, string> =>
+  Object.fromEntries(
+    labels.map((text) => {
+      const at = text.indexOf("=");
+      if (at <= 0) throw new CalledWrongly("--label takes a key and a value, such as run=nightly");
+      return [text.slice(0, at), text.slice(at + 1)];
+    }),
+  );
+
+const wholeNumberOrNegative = (text: string): number => {
+  if (text.startsWith("-")) return -wholeNumber(text.slice(1));
+  return wholeNumber(text);
+};
+
+const addSubmit = (jobs: Jobs): void => {
+  jobs
+    .command("submit")
+    .description(
+      "Makes a job of the tasks in a file of JSON lines, and prints a line of JSON for each when it has its result. Called " +
+        "again after Ctrl-C with the same file and options it goes on with the same job.",
+    )
+    .argument("<file>", 'each line a text, or an object such as {"input": "What is 2+2?"}; - is standard input')
+    .option("-o, --output <file>", "write the results there; else to standard output")
+    .option("--detach", "print the job's id and do not wait for results")
+    .option("--new", "a new job, also where there is one of this file and these options")
+    .addOption(
+      new Option("--request-id <id>", "what the job is known again by; else the file and the options").conflicts("new"),
+    )
+    .addOption(shared.model)
+    .addOption(shared.temperature)
+    .addOption(shared.topP)
+    .addOption(shared.topK)
+    .addOption(shared.maxOutputTokens)
+    .addOption(label)
+    .addOption(
+      new Option("--priority <number>", "-100 to 100: of your jobs, higher ones go first").argParser(
+        wholeNumberOrNegative,
+      ),
+    )
+    .addOption(new Option("--parallel <count>", "tasks that run at once, over all hosts").argParser(wholeNumber))
+    .addOption(new Option("--attempts <count>", "attempts at a task, 1 to 10").argParser(wholeNumber))
+    .addOption(
+      new Option("--expires <seconds>", "give up what has no result by then; a day").argParser(durationSeconds),
+    )
+    .addOption(
+      new Option("--keep <seconds>", "keep the job after its end for this long; 7 days").argParser(durationSeconds),
+    )
+    .addHelpText(
+      "after",
+      examples(
+        "mlxd jobs submit questions.jsonl -o answers.jsonl",
+        "mlxd jobs submit questions.jsonl --detach --label run=nightly --max-output-tokens 64",
+        "jq -c .question questions.json | mlxd jobs submit - | jq -r .text",
+      ),
+    )
+    .action(async (file, own, command) => {
+      const options = command.optsWithGlobals();
+      const { model, temperature, topP, topK, maxOutputTokens } = own;
+      const defaults = { model, temperature, topP, topK, maxOutputTokens };
+      const jobOptions: JobOptions = {
+        priority: own.priority,
+        labels: labelsOf(own.label),
+        expiresAfterMs: own.expires,
+        maxParallel: own.parallel,
+        maxAttempts: own.attempts,
+        retentionMs: own.keep,
+      };
+      const isNew = own.new === true || file === "-";
+      const content = JSON.stringify([defaults, jobOptions]);
+      const requestId = own.requestId ?? (isNew ? randomUUID() : await contentId(file, content));
+      await withClient(options, async (client, signal) => {
+        const job = await submit(file, (tasks, onProgress) =>
+          client.jobs.create(tasks, { ...jobOptions, defaults, requestId, signal, onProgress }),
+        );
+        if (own.detach) return print(job.jobId);
+        note(`job ${job.jobId} has ${formatCount(job.counts.total)} tasks`);
+        await followResults(client, job.jobId, { output: own.output, signal });
+        tellEnd(await client.jobs.get(job.jobId, { signal }));
+      });
+    });
+};
+
+/** Seconds of any length, as milliseconds; whether it is in bounds is the service's to say. */
+const durationSeconds = (text: string): number => wholeNumber(text) * 1000;
+
+const submit = async (
+  file: string,
+  create: (tasks: ReturnType<typeof readTasks>, onProgress: (count: number) => void) => Promise<Job>,
+): Promise<Job> => {
+  using line = new StatusLine();
+  return await create(readTasks(file), (count) => line.show(`submitting ... ${formatCount(count)} tasks`));
+};
+
+const tellEnd = ({ state, counts }: Job): void => {
+  const { total, failed } = counts;
+  if (state === "completed" && failed === 0) return;
+  if (state === "completed") return note(`${formatCount(failed)} of ${formatCount(total)} tasks failed`);
+  throw new CommandFailed(
+    `the job is ${state}: ${formatCount(counts.completed)} of ${formatCount(total)} tasks have a result`,
+  );
+};
+
+const addList = (jobs: Jobs): void => {
+  jobs
+    .command("list")
+    .description("Lists jobs, the newest first.")
+    .addOption(label)
+    .option(
+      "--state <state>",
+      "pending, in_progress, completed, failed, cancelled or expired; may be repeated",
+      repeated,
+    )
+    .addOption(shared.jsonLines)
+    .addHelpText("after", examples("mlxd jobs list", "mlxd jobs list --state in_progress --label run=nightly"))
+    .action(async ({ label: labels, state: states = [] }, command) => {
+      const options = command.optsWithGlobals();
+      await withClient(options, async (client, signal) => {
+        const all: Job[] = [];
+        // What is no state is told by the client.
+        const asked = { labels: labelsOf(labels), states: states as "pending"[], signal };
+        for await (const job of client.jobs.list(asked)) {
+          if (options.json) print(JSON.stringify(job));
+          else all.push(job);
+        }
+        if (!options.json) printJobs(all);
+      });
+    });
+};
+
+const printJobs = (all: readonly Job[]): void => {
+  if (all.length === 0) return print("There is no job.");
+  printTable(
+    ["ID", "STATE", "DONE", "FAILED", "TOTAL", "CREATED", "LABELS"],
+    all.map(({ jobId, state, counts, createdAt, options }) => [
+      jobId,
+      state,
+      formatCount(counts.completed),
+      formatCount(counts.failed),
+      formatCount(counts.total),
+      createdAt?.toISOString() ?? "",
+      Object.entries(options.labels ?? {})
+        .map(([key, value]) => `${key}=${value}`)
+        .join(" "),
+    ]),
+  );
+};
+
+const addShow = (jobs: Jobs): void => {
+  jobs
+    .command("show")
+    .description("Tells how far a job is, and with --items how each of its tasks is.")
+    .argument("<job>", "the job's id")
+    .option("--items", "a line for each task: its state, and why its attempts ended")
+    .addOption(shared.json)
+    .addHelpText("after", examples("mlxd jobs show 8b6a2f0e-...", "mlxd jobs show 8b6a2f0e-... --items"))
+    .action(async (jobId, { items }, command) => {
+      const options = command.optsWithGlobals();
+      await withClient(options, async (client, signal) => {
+        const job = await client.jobs.get(jobId, { signal });
+        if (!items) return options.json ? printJson(job) : printJob(job);
+        for await (const item of client.jobs.items(jobId, { signal })) {
+          if (options.json) print(JSON.stringify(item));
+          else {
+            const errors = item.attempts.flatMap(({ number, error }) => (error ? [`${number}: ${error.message}`] : []));
+            print([item.index, item.itemId, item.state, ...errors].join("  "));
+          }
+        }
+      });
+    });
+};
+
+const printJob = ({ counts, usage, options, ...job }: Job): void => {
+  const pairs = Object.entries({ ...job, ...counts, ...options, usage }).flatMap(
+    ([name, value]): [string, string][] => {
+      if (value === undefined) return [];
+      if (value instanceof Date) return [[name, value.toISOString()]];
+      if (name.endsWith("Ms")) return [[name.slice(0, -2), formatDuration(Number(value))]];
+      return [[name, typeof value === "object" ? JSON.stringify(value) : String(value)]];
+    },
+  );
+  printPairs(pairs);
+};
+
+const addWatch = (jobs: Jobs): void => {
+  jobs
+    .command("watch")
+    .description("Prints what happens to a job until it is over; of a job of one task what its generation says.")
+    .argument("<job>", "the job's id")
+    .addOption(new Option("--after <sequence>", "only what comes after this event").argParser(wholeNumber))
+    .addOption(shared.jsonLines)
+    .addHelpText("after", examples("mlxd jobs watch 8b6a2f0e-...", "mlxd jobs watch 8b6a2f0e-... --after 17 --json"))
+    .action(async (jobId, { after }, command) => {
+      const options = command.optsWithGlobals();
+      await withClient(options, async (client, signal) => {
+        using progress = new JobProgress(client, jobId);
+        for await (const event of client.jobs.watch(jobId, { after, signal })) {
+          progress.clear();
+          print(options.json ? JSON.stringify(event) : eventLine(event));
+        }
+      });
+    });
+};
+
+const eventLine = (event: JobEvent): string => {
+  switch (event.type) {
+    case "job":
+      return `${event.sequence}  job ${event.state}${event.sealed ? "" : " (open)"}`;
+    case "item":
+      return `${event.sequence}  task ${event.itemId} ${event.state}`;
+    case "generation":
+      return `${event.sequence}  ${event.event.type}${event.event.type === "chunk" ? ` ${event.event.text}` : ""}`;
+    case "restarted":
+      return `${event.sequence}  begins anew with attempt ${event.attempt}`;
+  }
+};
+
+const addResults = (jobs: Jobs): void => {
+  jobs
+    .command("results")
+    .description("Prints a line of JSON for each task of a job, in their order, and waits for those that are not done.")
+    .argument("<job>", "the job's id")
+    .option("-o, --output <file>", "write them there; else to standard output")
+    .option("--available", "only what is there now, as it finished")
+    .addHelpText("after", examples("mlxd jobs results 8b6a2f0e-... | jq -r .text"))
+    .action(async (jobId, { output, available }, command) => {
+      const options = command.optsWithGlobals();
+      await withClient(options, async (client, signal) => {
+        if (!available) {
+          await followResults(client, jobId, { output, signal });
+          return tellEnd(await client.jobs.get(jobId, { signal }));
+        }
+        for await (const result of client.jobs.results(jobId, { order: "finished", availableOnly: true, signal })) {
+          print(JSON.stringify(resultLine(result)));
+        }
+      });
+    });
+};
+
+const addEnd = (jobs: Jobs): void => {
+  jobs
+    .command("cancel")
+    .description("Cancels a job: what waits never starts, what runs stops, and what has finished stays.")
+    .argument("<job>", "the job's id")
+    .addHelpText("after", examples("mlxd jobs cancel 8b6a2f0e-..."))
+    .action(async (jobId, _, command) => {
+      await withClient(command.optsWithGlobals(), async (client, signal) => {
+        const { state, counts } = await client.jobs.cancel(jobId, { signal });
+        print(
+          `the job is ${state}: ${formatCount(counts.completed)} of ${formatCount(counts.total)} tasks have a result`,
+        );
+      });
+    });
+  jobs
+    .command("delete")
+    .description("Deletes a job with all its results; one that runs is cancelled first.")
+    .argument("<job>", "the job's id")
+    .addHelpText("after", examples("mlxd jobs delete 8b6a2f0e-..."))
+    .action(async (jobId, _, command) => {
+      await withClient(command.optsWithGlobals(), (client, signal) => client.jobs.delete(jobId, { signal }));
+      print("deleted");
+    });
+};

@@ -1,0 +1,65 @@
+/** Tasks in a file of JSON lines: each a text, or an object with an input and what else a task of the client has. */
+import { createHash } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { createInterface } from "node:readline";
+import type { BatchItem } from "../../client/node.ts";
+import { CommandFailed } from "../failures.ts";
+
+/** The tasks in their order. What is wrong with a line is told with its number. */
+export async function* readTasks(path: string): AsyncGenerator<BatchItem, void, undefined> {
+  let number = 0;
+  for await (const line of createInterface({ input: open(path), crlfDelay: Infinity })) {
+    number += 1;
+    if (line.trim() !== "") yield taskOf(line, `${nameOf(path)}:${number}`);
+  }
+}
+
+/** Names the content of a file: the same for the same one. */
+export const contentId = async (path: string, ...more: readonly string[]): Promise<string> => {
+  const hash = createHash("sha256").update(JSON.stringify(more));
+  for await (const chunk of open(path)) hash.update(chunk as Buffer);
+  return hash.digest("base64url");
+};
+
+const nameOf = (path: string): string => (path === "-" ? "standard input" : path);
+
+const open = (path: string) => {
+  const stream = path === "-" ? process.stdin : createReadStream(path);
+  stream.once("error", ({ code, message }: NodeJS.ErrnoException) => {
+    stream.destroy(new CommandFailed(`cannot read ${nameOf(path)}: ${code ?? message}`));
+  });
+  return stream;
+};
+
+const inputKeys = [
+  "messages",
+  "tools",
+  "toolChoice",
+  "templateOptions",
+  "continueFinalMessage",
+  "prompt",
+  "tokens",
+  "task",
+];
+
+const taskOf = (line: string, place: string): BatchItem => {
+  const value = parse(line, place);
+  if (typeof value === "string") return { input: value };
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw new CommandFailed(`${place}: a task is a text, or an object such as {"input": "What is 2+2?"}`);
+  }
+  if ("input" in value) return value as BatchItem; // the client checks it
+  // What an input has may stand in the task itself.
+  const entries = Object.entries(value);
+  const input = Object.fromEntries(entries.filter(([key]) => inputKeys.includes(key)));
+  const rest = Object.fromEntries(entries.filter(([key]) => !inputKeys.includes(key)));
+  return { ...rest, input } as unknown as BatchItem; // the client checks it
+};
+
+const parse = (line: string, place: string): unknown => {
+  try {
+    return JSON.parse(line) as unknown;
+  } catch (error) {
+    throw new CommandFailed(`${place}: it is no JSON: ${error instanceof Error ? error.message : String(error)}`);
+  }
+};

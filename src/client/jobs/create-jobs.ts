@@ -1,0 +1,157 @@
+import { createClient, type Transport } from "@connectrpc/connect";
+import type { CallOptions } from "../call.ts";
+import { type Caller, checkOptions } from "../caller.ts";
+import { checkChoice, checkFlag, checkFunctions, checkList, checkText, checkWhole } from "../check.ts";
+import type { Clock } from "../clock.ts";
+import { DerivedStream } from "../derived-stream.ts";
+import { protocolError } from "../errors.ts";
+import { EventStream } from "../event-stream.ts";
+import { JobService, JobState, StreamJobResultsRequest_Order as Order } from "../gen/mlxd/v1/job_service_pb.ts";
+import { normalizeTimeoutMs } from "../timeouts.ts";
+import { jobOptionsToWire, labelsOf, piecesOf } from "./create-job.ts";
+import type { Job, JobEvent, JobItem, JobResult, JobsClient } from "./jobs.ts";
+import { jobEventFromWire, jobFromWire, jobItemFromWire, jobResultFromWire } from "./jobs-from-wire.ts";
+import { readOn } from "./reconnect.ts";
+
+/** The calls of the JobService. */
+export const createJobsClient = (caller: Caller, transport: Transport): JobsClient => {
+  const raw = createClient(JobService, transport);
+  const { clock } = caller;
+  const get = async (jobId: string, options: CallOptions = {}): Promise<Job> => {
+    const request = { jobId: checkText(jobId, "jobId") };
+    return jobFromWire((await caller.unary(options, (connect) => raw.getJob(request, connect))).job);
+  };
+  return {
+    create: async (tasks, options = {}) => {
+      const {
+        requestId = crypto.randomUUID(),
+        defaults,
+        onProgress,
+        signal,
+        timeoutMs,
+        headers,
+        ...others
+      } = checkOptions(options);
+      const { priority, labels, expiresAfterMs, maxParallel, maxAttempts, retentionMs, ...call } = others;
+      const wire = jobOptionsToWire(
+        { priority, labels, expiresAfterMs, maxParallel, maxAttempts, retentionMs },
+        defaults,
+      );
+      const callOptions = { ...call, signal, timeoutMs, headers };
+      if (onProgress !== undefined) checkFunctions({ onProgress }, "options", ["onProgress"]);
+      checkText(requestId, "requestId");
+      let jobId = "";
+      let sent = 0;
+      for await (const { items, isLast } of piecesOf(tasks, caller.model)) {
+        if (jobId === "") {
+          const request = { requestId, items, open: !isLast, options: wire };
+          const { job } = await caller.unary(callOptions, (connect) => raw.createJob(request, connect));
+          jobId = jobFromWire(job).jobId;
+        } else {
+          const request = { jobId, offset: sent, items, seal: isLast };
+          await caller.unary(callOptions, (connect) => raw.appendJobItems(request, connect));
+        }
+        sent += items.length;
+        onProgress?.(sent);
+      }
+      return get(jobId, callOptions);
+    },
+
+    get,
+
+    list: (options = {}) => {
+      const { states = [], labels = {}, ...call } = checkOptions(options);
+      const request = { states: statesToWire(states), labels: labelsOf(labels) };
+      return pages(async (pageToken) => {
+        const page = await caller.unary(call, (connect) => raw.listJobs({ ...request, pageToken }, connect));
+        return { items: page.jobs.map(jobFromWire), next: page.nextPageToken };
+      });
+    },
+
+    items: (jobId, options = {}) => {
+      const { states = [], ...call } = checkOptions(options);
+      const request = { jobId: checkText(jobId, "jobId"), states: statesToWire(states), pageSize: 1000 };
+      return pages<JobItem>(async (pageToken) => {
+        const page = await caller.unary(call, (connect) => raw.listJobItems({ ...request, pageToken }, connect));
+        return { items: page.items.map(jobItemFromWire), next: page.nextPageToken };
+      });
+    },
+
+    results: (jobId, options = {}) => {
+      const { order = "index", after = 0, availableOnly = false, ...call } = checkOptions(options);
+      checkChoice(order, "order", ["index", "finished"], "order");
+      const request = {
+        jobId: checkText(jobId, "jobId"),
+        order: order === "index" ? Order.INDEX : Order.FINISHED,
+        availableOnly: checkFlag(availableOnly, "availableOnly"),
+      };
+      const calls = callsOf(call, clock);
+      const open = (afterCursor: number, signal: AbortSignal) =>
+        new EventStream(
+          caller.source(calls(signal), (connect) => raw.streamJobResults({ ...request, afterCursor }, connect)),
+          { accept: jobResultFromWire, end: () => {} },
+        );
+      const stream = { open, placeOf: ({ cursor }: JobResult) => cursor, after: checkWhole(after, "after") };
+      return new DerivedStream((signal) => readOn(stream, clock, signal), call.signal);
+    },
+
+    watch: (jobId, options = {}) => {
+      const { after = 0, ...call } = checkOptions(options);
+      const request = { jobId: checkText(jobId, "jobId") };
+      const calls = callsOf(call, clock);
+      const open = (afterSequence: number, signal: AbortSignal) =>
+        new EventStream(
+          caller.source(calls(signal), (connect) => raw.watchJob({ ...request, afterSequence }, connect)),
+          { accept: jobEventFromWire, end: () => {} },
+        );
+      const stream = { open, placeOf: ({ sequence }: JobEvent) => sequence, after: checkWhole(after, "after") };
+      return new DerivedStream((signal) => readOn(stream, clock, signal), call.signal);
+    },
+
+    cancel: async (jobId, options = {}) => {
+      const request = { jobId: checkText(jobId, "jobId") };
+      return jobFromWire((await caller.unary(options, (connect) => raw.cancelJob(request, connect))).job);
+    },
+
+    delete: async (jobId, options = {}) => {
+      const request = { jobId: checkText(jobId, "jobId") };
+      await caller.unary(options, (connect) => raw.deleteJob(request, connect));
+    },
+  };
+};
+
+/** The options of each of a stream's connections: its time is that of the whole, and none unless it is asked for. */
+const callsOf = ({ timeoutMs, ...call }: CallOptions, clock: Clock) => {
+  const wholeMs = normalizeTimeoutMs(timeoutMs);
+  const began = clock.now();
+  return (signal: AbortSignal): CallOptions => ({
+    ...call,
+    signal,
+    timeoutMs: wholeMs === undefined ? 0 : Math.max(1, wholeMs - (clock.now() - began)),
+  });
+};
+
+const names = Object.keys(JobState).filter((name) => name !== "UNSPECIFIED");
+
+const statesToWire = (states: unknown): JobState[] =>
+  checkList(states, "states").map((state) => {
+    checkChoice(
+      state,
+      "states",
+      names.map((name) => name.toLowerCase()),
+      "state",
+    );
+    return JobState[String(state).toUpperCase() as keyof typeof JobState];
+  });
+
+async function* pages<T>(
+  pageAt: (pageToken: string) => Promise<{ readonly items: readonly T[]; readonly next: string }>,
+): AsyncGenerator<T, void, undefined> {
+  for (let pageToken = ""; ;) {
+    const { items, next } = await pageAt(pageToken);
+    yield* items;
+    if (next === "") return;
+    if (next === pageToken) throw protocolError("a page leads to itself");
+    pageToken = next;
+  }
+}

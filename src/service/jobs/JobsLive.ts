@@ -1,0 +1,174 @@
+/** Jobs in a store, whose items this host helps to run. */
+import { Effect, Layer, Option, Stream } from "effect";
+
+import { Admission } from "../admission/Admission.ts";
+import { JobsConfig } from "../config/JobsConfig.ts";
+import { CurrentCall } from "../domain/Call.ts";
+import { Models } from "../models/Models.ts";
+import { Generations } from "../pipeline/Generations.ts";
+import { itemToStore, jobToStore } from "./asked-items.ts";
+import { Jobs, type Reading } from "./Jobs.ts";
+import { makeRunner } from "./Runner.ts";
+import { Signals } from "./Signals.ts";
+import { StoreAccess } from "./StoreAccess.ts";
+import { readJob } from "./store/change-job.ts";
+import { cancelJob, deleteJob } from "./store/end-job.ts";
+import { eventsAfter, listItems, listJobs, outcomesAsFinished, outcomesInOrder } from "./store/read-jobs.ts";
+import { appendToJob, createJob, readDefaults, sealWhole } from "./store/submit-job.ts";
+import type {
+  JobConflict,
+  JobGap,
+  JobNotFound,
+  JobOver,
+  JobSealed,
+  JobTooLarge,
+  SequenceOutOfRange,
+} from "../domain/errors.ts";
+
+type Needs = JobsConfig | Generations | Models | Admission;
+
+const layerNoDeps = Layer.effect(
+  Jobs,
+  Effect.gen(function* () {
+    const store = yield* StoreAccess;
+    const signals = new Signals();
+    const runner = yield* makeRunner({
+      store,
+      signals,
+      settings: yield* JobsConfig,
+      generations: yield* Generations,
+      models: yield* Models,
+      admission: yield* Admission,
+    });
+    const tenant = Effect.map(CurrentCall, ({ caller }) => caller.tenant);
+    const changed = (jobId: string) =>
+      Effect.sync(() => {
+        signals.changed(jobId);
+        runner.wake();
+      });
+
+    /** Reads on as long as there is more, and waits for it where there is not. */
+    const follow = <A, E>(
+      jobId: string,
+      from: number,
+      read: (from: number) => Effect.Effect<{ readonly read: ReadonlyArray<A>; readonly isEnd: boolean }, E>,
+      placeOf: (last: A) => number,
+      waits: boolean,
+    ): Stream.Stream<A, E> =>
+      Stream.paginate(from, (place) =>
+        Effect.gen(function* () {
+          const listening = signals.listen(jobId);
+          const turn = Effect.gen(function* () {
+            const { read: found, isEnd } = yield* read(place);
+            const last = found.at(-1);
+            if (last === undefined && !isEnd && waits) yield* listening.change;
+            const goesOn = !isEnd && (waits || last !== undefined);
+            return [found, goesOn ? Option.some(last === undefined ? place : placeOf(last)) : Option.none()] as const;
+          });
+          return yield* Effect.ensuring(turn, Effect.sync(listening.end));
+        }),
+      );
+
+    return Jobs.of({
+      create: Effect.fn("Jobs.create")(function* (asked) {
+        const { caller } = yield* CurrentCall;
+        const job = jobToStore(asked, caller);
+        const created = yield* store.use<Awaited<ReturnType<typeof createJob>>, JobConflict | JobTooLarge>(
+          ({ database, boss }) => createJob(database, boss, job),
+        );
+        yield* changed(created.job.id);
+        return created;
+      }),
+      defaults: Effect.fn("Jobs.defaults")(function* (jobId) {
+        const own = yield* tenant;
+        return yield* store.use<string, JobNotFound>(({ database }) => readDefaults(database, own, jobId));
+      }),
+      append: Effect.fn("Jobs.append")(function* ({ jobId, offset, items, seal }) {
+        const piece = { tenant: yield* tenant, jobId, offset, items: items.map(itemToStore), seal };
+        const total = yield* store.use<number, JobNotFound | JobGap | JobSealed | JobOver | JobConflict | JobTooLarge>(
+          ({ database, boss }) => appendToJob(database, boss, piece),
+        );
+        yield* changed(jobId);
+        return total;
+      }),
+      seal: Effect.fn("Jobs.seal")(function* (jobId, total) {
+        const job = { tenant: yield* tenant, jobId, total };
+        const sealed = yield* store.use<Awaited<ReturnType<typeof sealWhole>>, JobNotFound | JobGap | JobOver>(
+          ({ database }) => sealWhole(database, job),
+        );
+        yield* changed(jobId);
+        return sealed;
+      }),
+      get: Effect.fn("Jobs.get")(function* (jobId) {
+        const own = yield* tenant;
+        return yield* store.use<Awaited<ReturnType<typeof readJob>>, JobNotFound>(({ database }) =>
+          readJob(database, jobId, own),
+        );
+      }),
+      list: Effect.fn("Jobs.list")(function* ({ from, ...listing }) {
+        const own = yield* tenant;
+        return yield* store.use(({ database }) => listJobs(database, own, { ...listing, before: from }));
+      }),
+      items: Effect.fn("Jobs.items")(function* ({ from = 0, ...listing }) {
+        const own = yield* tenant;
+        return yield* store.use<Awaited<ReturnType<typeof listItems>>, JobNotFound>(({ database }) =>
+          listItems(database, own, { ...listing, from }),
+        );
+      }),
+      results: ({ jobId, order, after, availableOnly }: Reading) =>
+        Stream.unwrap(
+          Effect.map(tenant, (own) => {
+            const outcomes = order === "index" ? outcomesInOrder : outcomesAsFinished;
+            return follow(
+              jobId,
+              after,
+              (from) =>
+                store
+                  .use<Awaited<ReturnType<typeof outcomes>>, JobNotFound | SequenceOutOfRange>(({ database }) =>
+                    outcomes(database, own, jobId, from),
+                  )
+                  .pipe(Effect.map(({ results, isEnd }) => ({ read: results, isEnd }))),
+              ({ cursor }) => cursor,
+              !availableOnly,
+            );
+          }),
+        ),
+      cancel: Effect.fn("Jobs.cancel")(function* (jobId) {
+        const own = yield* tenant;
+        const job = yield* store.use<Awaited<ReturnType<typeof cancelJob>>, JobNotFound>(({ database }) =>
+          cancelJob(database, own, jobId),
+        );
+        yield* runner.stop(jobId);
+        yield* changed(jobId);
+        return job;
+      }),
+      delete: Effect.fn("Jobs.delete")(function* (jobId) {
+        const own = yield* tenant;
+        yield* store.use<void, JobNotFound>(({ database, boss }) => deleteJob(database, boss, own, jobId));
+        yield* runner.stop(jobId);
+        yield* changed(jobId);
+      }),
+      watch: (jobId, after) =>
+        Stream.unwrap(
+          Effect.map(tenant, (own) =>
+            follow(
+              jobId,
+              after,
+              (from) =>
+                store
+                  .use<Awaited<ReturnType<typeof eventsAfter>>, JobNotFound | SequenceOutOfRange>(({ database }) =>
+                    eventsAfter(database, own, jobId, from),
+                  )
+                  .pipe(Effect.map(({ events, isEnd }) => ({ read: events, isEnd }))),
+              ({ sequence }) => sequence,
+              true,
+            ),
+          ),
+        ),
+      storeCondition: store.condition,
+      running: runner.running,
+    });
+  }),
+);
+
+export const layer: Layer.Layer<Jobs, never, Needs> = layerNoDeps.pipe(Layer.provide(StoreAccess.layer));

@@ -1,0 +1,82 @@
+/** What became of items, on its way into the store: several in one transaction, again where the store is away. */
+import { Deferred, Effect, Queue, Schedule, type Scope } from "effect";
+
+import type { StoreAccess } from "./StoreAccess.ts";
+import { type Report, settleItems } from "./store/settle-items.ts";
+
+interface Waiting {
+  readonly report: Report;
+  /** Whether it counted. */
+  readonly written: Deferred.Deferred<boolean>;
+}
+
+export interface Reports {
+  /** Ends when it is written: true where it counted, false where the item is not this host's any more. */
+  readonly submit: (report: Report) => Effect.Effect<boolean>;
+}
+
+/** Of one transaction. */
+const atOnce = 64;
+const againMs = 1_000;
+
+export const makeReports = (
+  { use, host }: StoreAccess["Service"],
+  onWritten: (report: Report) => void,
+): Effect.Effect<Reports, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const queue = yield* Queue.unbounded<Waiting>();
+    const write = (waiting: ReadonlyArray<Waiting>) =>
+      use(({ database, boss }) =>
+        settleItems(
+          database,
+          boss,
+          host,
+          waiting.map(({ report }) => report),
+        ),
+      ).pipe(
+        Effect.tapError((error) => Effect.logWarning(`results of jobs wait to be stored: ${error.message}`)),
+        // They are few: no new items are taken while the store is away.
+        Effect.retry({ schedule: Schedule.spaced(againMs) }),
+      );
+    const answer = (waiting: ReadonlyArray<Waiting>, counted: ReadonlyArray<boolean>) => {
+      for (const [index, { report, written }] of waiting.entries()) {
+        Deferred.doneUnsafe(written, Effect.succeed(counted[index] ?? false));
+        onWritten(report);
+      }
+    };
+    /** One that cannot be written does not keep the others from being written. */
+    const writeAlone = (waiting: Waiting) =>
+      write([waiting]).pipe(
+        Effect.catchCause((cause) =>
+          Effect.logError("the outcome of an item cannot be stored", cause).pipe(
+            Effect.annotateLogs({ job: waiting.report.item.jobId, index: waiting.report.item.index }),
+            Effect.andThen(write([{ ...waiting, report: asDefect(waiting.report) }])),
+            Effect.catchCause(() => Effect.succeed([false])),
+          ),
+        ),
+        Effect.map((counted) => answer([waiting], counted)),
+      );
+    yield* Queue.takeBetween(queue, 1, atOnce).pipe(
+      Effect.flatMap((waiting) =>
+        write(waiting).pipe(
+          Effect.map((counted) => answer(waiting, counted)),
+          Effect.catchCause(() => Effect.forEach(waiting, writeAlone, { discard: true })),
+        ),
+      ),
+      Effect.forever,
+      Effect.forkScoped,
+    );
+    return {
+      submit: (report) =>
+        Effect.suspend(() => {
+          const written = Deferred.makeUnsafe<boolean>();
+          Queue.offerUnsafe(queue, { report, written });
+          return Deferred.await(written);
+        }),
+    };
+  });
+
+const asDefect = ({ item }: Report): Report => {
+  const failure = { type: "defect", requestId: `${item.jobId}/${item.index}` } as const;
+  return { type: "outcome", item, events: [], outcome: failure, failure };
+};

@@ -1,0 +1,240 @@
+/** Runs the items of jobs on this host: takes some whose turn it is, below interactive calls, and no more than it can run. */
+import { Cause, Clock, Effect, FiberMap, Queue, type Scope } from "effect";
+
+import type { JobNotFound } from "../domain/errors.ts";
+import type { Admission } from "../admission/Admission.ts";
+import type { Models } from "../models/Models.ts";
+import type { Generations } from "../pipeline/Generations.ts";
+import { type ModelSituation, planTurn } from "./plan-turn.ts";
+import { makeReports } from "./Reports.ts";
+import { runItem } from "./run-item.ts";
+import type { Signals } from "./Signals.ts";
+import type { StoreAccess } from "./StoreAccess.ts";
+import { keepHouse, sayAlive, sayGone } from "./store/keep-house.ts";
+import { isShared } from "./store/open-store.ts";
+import { endedJobs } from "./store/read-jobs.ts";
+import { handBack } from "./store/settle-items.ts";
+import { type Lane, listLanes, type TakenItem, takeItems } from "./store/take-items.ts";
+
+export interface Runner {
+  /** There may be something to run. */
+  readonly wake: () => void;
+  /** Ends what runs of a job that is over. */
+  readonly stop: (jobId: string) => Effect.Effect<void>;
+  readonly running: () => number;
+}
+
+export interface RunnerServices {
+  readonly store: StoreAccess["Service"];
+  readonly generations: Generations["Service"];
+  readonly models: Models["Service"];
+  readonly admission: Admission["Service"];
+  readonly signals: Signals;
+  readonly settings: { readonly store: string; readonly parallel: number };
+}
+
+/** How often it looks for what other hosts, clocks and engines have changed. */
+const lookMs = 1_000;
+const aliveMs = 3_000;
+/** A model that interactive calls used so lately is not evicted for an item. */
+const missedForMs = 60_000;
+
+interface Running {
+  readonly item: TakenItem;
+  readonly tenant: string;
+  readonly key: string;
+}
+
+export const makeRunner = (services: RunnerServices): Effect.Effect<Runner, never, Scope.Scope> =>
+  Effect.gen(function* () {
+    const { store, generations, models, admission, signals, settings } = services;
+    const wakes = yield* Queue.sliding<void>(1);
+    const wake = (): void => void Queue.offerUnsafe(wakes, undefined);
+    const running = new Map<string, Running>();
+    /** Lanes of which nothing could be taken, until when. */
+    const empty = new Map<string, number>();
+    const times = new ModelTimes();
+
+    // What runs is given back when this scope closes, after the fibers have ended.
+    yield* Effect.addFinalizer(() =>
+      store.condition() === undefined
+        ? Effect.void
+        : store
+            .use(async ({ database, boss }) => {
+              await handBack(database, boss, { hosts: { only: store.host.id }, apart: store.host.id });
+              await sayGone(database, store.host);
+            })
+            .pipe(Effect.timeout(5_000), Effect.ignore),
+    );
+    const fibers = yield* FiberMap.make<string>();
+    const reports = yield* makeReports(store, ({ item }) => {
+      signals.changed(item.jobId);
+      empty.delete(item.queue);
+      wake();
+    });
+
+    const start = (item: TakenItem, lane: Lane, key: string) => {
+      const id = `${item.jobId}/${item.index}/${item.attempt}`;
+      running.set(id, { item, tenant: lane.tenant, key });
+      signals.changed(item.jobId);
+      const work = runItem({ generations, store, reports }, item).pipe(
+        Effect.tapCause((cause) =>
+          Cause.hasInterruptsOnly(cause) ? Effect.void : Effect.logError("an item could not be run", cause),
+        ),
+        Effect.ensuring(
+          Effect.sync(() => {
+            running.delete(id);
+            wake();
+          }),
+        ),
+      );
+      return FiberMap.run(fibers, id, work);
+    };
+
+    const stop = (jobId: string) =>
+      Effect.suspend(() => {
+        const ids = [...running].flatMap(([id, { item }]) => (item.jobId === jobId ? [id] : []));
+        return Effect.forEach(ids, (id) => FiberMap.remove(fibers, id), { discard: true, concurrency: "unbounded" });
+      });
+
+    const situationOf = Effect.fnUntraced(function* (
+      name: string,
+      key: string,
+      busy: ReadonlySet<string>,
+      now: number,
+    ) {
+      const own = [...running.values()].filter((each) => each.key === key).length;
+      const status = yield* Effect.option(models.get(name));
+      const isKnown = status._tag === "Some";
+      const isResident = !isKnown || isInMemory(status.value.state);
+      const fit = isResident ? undefined : yield* Effect.option(models.fit(name));
+      const hasRoom =
+        fit !== undefined &&
+        // What cannot be loaded at all fails at once, and says why.
+        (fit._tag === "None" ||
+          (fit.value.fits &&
+            fit.value.evict.every((id) => !busy.has(id) && admission.interactiveQuietMs(id, now) >= missedForMs)));
+      const isInteractive = isKnown && admission.interactiveQuietMs(key, now) < yieldMs;
+      return { isResident, hasRoom, isInteractive, running: own, ...times.of(key, own, !isResident && !hasRoom, now) };
+    });
+
+    const keyOf = (name: string) =>
+      models.get(name).pipe(
+        Effect.map(({ facts }) => facts.id),
+        Effect.orElseSucceed(() => `unknown ${name}`),
+      );
+
+    const turn = Effect.gen(function* () {
+      const now = yield* Clock.currentTimeMillis;
+      const lanes = yield* store.use(({ database }) => listLanes(database));
+      for (const [queue, until] of empty) if (until <= now) empty.delete(queue);
+      const keys = new Map<string, string>();
+      for (const { model } of lanes) if (!keys.has(model)) keys.set(model, yield* keyOf(model));
+      const ready = lanes
+        .filter(({ queue }) => !empty.has(queue))
+        .map((lane) => ({ ...lane, key: keys.get(lane.model) ?? lane.model }));
+      const busy = new Set([...running.values()].map(({ key }) => key));
+      for (const { key } of ready) busy.add(key);
+      const situations = new Map<string, ModelSituation>();
+      for (const { model, key } of ready) {
+        if (!situations.has(key)) situations.set(key, yield* situationOf(model, key, busy, now));
+      }
+      times.forget(new Set([...situations.keys(), ...busy]));
+      const { waiting: loadsWaiting } = yield* models.pool;
+      const runningOf = new Map<string, number>();
+      for (const { tenant } of running.values()) runningOf.set(tenant, (runningOf.get(tenant) ?? 0) + 1);
+      const picks = planTurn({ lanes: ready, models: situations, runningOf, parallel: settings.parallel, now });
+      for (const { lane, key, count } of picks) {
+        // Somebody's load waits for models in use: what runs is not added to.
+        if (loadsWaiting > 0 && situations.get(key)?.isResident === true && !key.startsWith("unknown ")) continue;
+        const taken = yield* store
+          .use<ReadonlyArray<TakenItem>, JobNotFound>(({ database, boss }) =>
+            takeItems(database, boss, store.host, lane, count),
+          )
+          .pipe(
+            // Deleted meanwhile.
+            Effect.catchTag("JobNotFound", () => Effect.succeed<ReadonlyArray<TakenItem>>([])),
+          );
+        if (taken.length === 0) empty.set(lane.queue, now + lookMs);
+        for (const item of taken) yield* start(item, lane, key);
+        // There may be more where all that was asked for was there.
+        if (taken.length > 0) wake();
+      }
+    });
+
+    const stopEnded = Effect.gen(function* () {
+      const jobIds = [...new Set([...running.values()].map(({ item }) => item.jobId))];
+      if (jobIds.length === 0) return;
+      for (const jobId of yield* store.use(({ database }) => endedJobs(database, jobIds))) {
+        yield* stop(jobId);
+        signals.changed(jobId);
+      }
+    });
+
+    const house = store.use(async ({ database, boss }) => {
+      await keepHouse(database, boss);
+      if (isShared(settings.store)) await handBack(database, boss, { hosts: "over", apart: store.host.id });
+    });
+
+    /** Again and again, whatever becomes of one round. */
+    const loop = <E>(what: string, round: Effect.Effect<void, E>, pause: Effect.Effect<unknown>) =>
+      round.pipe(
+        Effect.catchCause((cause) =>
+          Cause.hasInterruptsOnly(cause)
+            ? Effect.interrupt
+            : Effect.logWarning(`jobs: ${what} did not succeed and is tried again`, Cause.squash(cause)).pipe(
+                Effect.andThen(Effect.sleep(lookMs)),
+              ),
+        ),
+        Effect.andThen(pause),
+        Effect.forever,
+      );
+
+    const loops = Effect.all(
+      [
+        loop("taking items", turn, Effect.raceFirst(Queue.take(wakes), Effect.sleep(lookMs))),
+        loop("looking for jobs that ended", stopEnded, Effect.sleep(lookMs)),
+        loop("keeping house", house, Effect.sleep(lookMs)),
+        loop(
+          "saying that this host is alive",
+          Effect.asVoid(store.use(({ database }) => sayAlive(database, store.host))),
+          Effect.sleep(aliveMs),
+        ),
+      ],
+      { concurrency: "unbounded", discard: true },
+    );
+    yield* Effect.forkScoped(Effect.andThen(store.opened, loops));
+    if (store.isThere) {
+      const open = store.use(() => Promise.resolve());
+      yield* Effect.forkScoped(loop("opening the store", open, store.opened).pipe(Effect.raceFirst(store.opened)));
+    }
+    return { wake, stop, running: () => running.size };
+  });
+
+/** How long after the last interactive call of a model its items still make way. */
+const yieldMs = 2_000;
+
+const isInMemory = (state: string): boolean => state === "active" || state === "loading";
+
+/** Since when it is each model's turn, or it waits for it. */
+class ModelTimes {
+  private readonly turnSince = new Map<string, number>();
+  private readonly waitingSince = new Map<string, number>();
+
+  of(key: string, running: number, waits: boolean, now: number): Pick<ModelSituation, "turnSince" | "waitingSince"> {
+    if (waits) {
+      this.turnSince.delete(key);
+      if (!this.waitingSince.has(key)) this.waitingSince.set(key, now);
+    } else {
+      this.waitingSince.delete(key);
+      if (running > 0 && !this.turnSince.has(key)) this.turnSince.set(key, now);
+    }
+    return { turnSince: this.turnSince.get(key), waitingSince: this.waitingSince.get(key) };
+  }
+
+  forget(kept: ReadonlySet<string>): void {
+    for (const times of [this.turnSince, this.waitingSince]) {
+      for (const key of times.keys()) if (!kept.has(key)) times.delete(key);
+    }
+  }
+}

@@ -1,0 +1,62 @@
+/** Items as they are stored: with a seed of their own, so that a second attempt says what the first one said. */
+import { createHash, randomInt } from "node:crypto";
+import { Schema } from "effect";
+
+import { GenerationTask } from "../domain/generation.ts";
+import type { AskedItem, AskedJob } from "./Jobs.ts";
+import type { NewItem } from "./store/append-items.ts";
+import type { NewJob } from "./store/submit-job.ts";
+import type { Caller } from "../domain/Caller.ts";
+
+const TaskText = Schema.fromJsonString(Schema.toCodecJson(GenerationTask));
+const encode = Schema.encodeSync(TaskText);
+export const decodeTask = Schema.decodeUnknownEffect(TaskText);
+
+/** @throws where a task is none, which is a bug */
+export const itemToStore = ({ itemId, task }: AskedItem): NewItem => {
+  if (!isTask(task)) {
+    const hash = hashOf(itemId, task._tag, task.message);
+    return { itemId, model: "", hash, task: undefined, outcome: { type: "error", error: task } };
+  }
+  const { seed = randomInt(2 ** 32) } = task.sampling;
+  const seeded = { ...task, sampling: { ...task.sampling, seed } };
+  // Of what was asked: without a seed, it is another one each time.
+  const hash = hashOf(itemId, textOf(task));
+  return { itemId, model: task.model, hash, task: textOf(seeded), outcome: undefined };
+};
+
+const isTask = (task: AskedItem["task"]): task is GenerationTask => !("_tag" in task);
+
+/** What JSON says as it is needs no encoding; bytes do, and so does what may be undefined. */
+const textOf = (task: GenerationTask): string => {
+  const { input } = task;
+  const isPlain =
+    input.type !== "chat" ||
+    (input.tools.length === 0 && input.messages.every(({ content }) => content.every(({ type }) => type === "text")));
+  return isPlain ? JSON.stringify(task) : encode(task);
+};
+
+const hashOf = (...parts: ReadonlyArray<string>): string =>
+  createHash("sha256").update(JSON.stringify(parts)).digest("base64url").slice(0, 22);
+
+/** A job as it is stored. */
+export const jobToStore = ({ items, ...job }: AskedJob, caller: Caller): NewJob => {
+  const stored = items.map(itemToStore);
+  const { labels, ...options } = job.options;
+  return {
+    ...job,
+    caller,
+    items: stored,
+    fingerprint: {
+      items: hashOf(...stored.map(({ hash }) => hash)),
+      open: !job.sealed,
+      ...Object.fromEntries(Object.entries(options).map(([key, value]) => [`options.${key}`, value])),
+      "options.defaults": hashOf(job.defaults),
+      "options.labels": hashOf(
+        ...Object.keys(labels)
+          .toSorted()
+          .flatMap((key) => [key, labels[key] ?? ""]),
+      ),
+    },
+  };
+};

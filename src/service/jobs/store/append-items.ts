@@ -1,0 +1,121 @@
+/** New items into a job: their rows, and their places in the queues of pg-boss. */
+import { createHash } from "node:crypto";
+import type { PgBoss } from "pg-boss";
+
+import { JobTooLarge } from "../../domain/errors.ts";
+import { jobLimits } from "../../domain/job.ts";
+import type { Session } from "./Database.ts";
+import { itemUuid } from "./item-uuid.ts";
+import { outcomeToStored, type SettledOutcome } from "./records.ts";
+
+/** An item as it is stored. */
+export interface NewItem {
+  /** The caller's id; empty where it gave none. */
+  readonly itemId: string;
+  /** As the task names it. */
+  readonly model: string;
+  /** Tells whether another one says the same. */
+  readonly hash: string;
+  /** JSON text; undefined where there is nothing to run. */
+  readonly task: string | undefined;
+  /** Of one that is not fit to run. */
+  readonly outcome: SettledOutcome | undefined;
+}
+
+/** What is needed of the job that the items are for; its row is locked. */
+export interface AppendingJob {
+  readonly id: string;
+  readonly total: number;
+  readonly failed: number;
+  readonly itemBytes: number;
+  readonly lastSequence: number;
+}
+
+const queueName = (jobId: string, model: string): string =>
+  `${jobId}.${createHash("sha256").update(model).digest("hex").slice(0, 16)}`;
+
+/**
+ * Makes the queues that items of these models wait in. It is not part of a transaction; one that stays empty is found by the
+ * housekeeping.
+ */
+export const createQueues = async (boss: PgBoss, jobId: string, items: ReadonlyArray<NewItem>): Promise<void> => {
+  for (const model of new Set(items.flatMap((item) => (item.task === undefined ? [] : [item.model])))) {
+    // How often an item is tried is decided by who runs it, not by its queue.
+    await boss.createQueue(queueName(jobId, model), { retryLimit: 1_000_000, retryDelay: 0, retryBackoff: false });
+  }
+};
+
+/** Within a transaction. Throws JobTooLarge. */
+export const appendItems = async (
+  { query }: Session,
+  boss: PgBoss,
+  job: AppendingJob,
+  items: ReadonlyArray<NewItem>,
+): Promise<void> => {
+  const bytes = items.reduce((sum, { task }) => sum + (task === undefined ? 0 : Buffer.byteLength(task)), 0);
+  assertWithin("items", job.total + items.length);
+  assertWithin("bytes", job.itemBytes + bytes);
+  let sequence = job.lastSequence;
+  const rows = items.map(({ outcome, ...item }, offset) => ({
+    ...item,
+    index: job.total + offset,
+    state: outcome === undefined ? "pending" : "failed",
+    ...(outcome !== undefined && { outcome: outcomeToStored(outcome), sequence: ++sequence }),
+  }));
+  for (let at = 0; at < rows.length; at += rowsAtOnce) {
+    await query(
+      `INSERT INTO mlxd.item (job_id, index, item_id, model, hash, task, state, sequence, outcome)
+       SELECT $1, index, "itemId", model, hash, task, state, sequence, outcome FROM jsonb_to_recordset($2::jsonb) AS
+       r(index int, "itemId" text, model text, hash text, task text, state text, sequence int, outcome text)`,
+      [job.id, JSON.stringify(rows.slice(at, at + rowsAtOnce))],
+    );
+  }
+  const failed = rows.filter(({ state }) => state === "failed").length;
+  await enqueue({ query }, boss, job.id, rows);
+  await query(
+    `UPDATE mlxd.job SET total = total + $2, failed = failed + $3, item_bytes = item_bytes + $4, last_sequence = $5
+     WHERE id = $1`,
+    [job.id, items.length, failed, bytes, sequence],
+  );
+};
+
+/** Of one statement: enough to be fast, and no more than the database takes well. */
+const rowsAtOnce = 500;
+
+interface IndexedItem {
+  readonly index: number;
+  readonly model: string;
+  readonly task: string | undefined;
+}
+
+const enqueue = async (
+  { query }: Session,
+  boss: PgBoss,
+  jobId: string,
+  rows: ReadonlyArray<IndexedItem>,
+): Promise<void> => {
+  const lanes = Map.groupBy(
+    rows.filter(({ task }) => task !== undefined),
+    ({ model }) => model,
+  );
+  for (const [model, ofModel] of lanes) {
+    const queue = queueName(jobId, model);
+    // Those of one statement have one time of creation: the priority keeps them in their order.
+    const waiting = ofModel.map(({ index }) => ({ id: itemUuid(jobId, index), priority: -index, data: { index } }));
+    for (let at = 0; at < waiting.length; at += rowsAtOnce) {
+      await boss.insert(queue, waiting.slice(at, at + rowsAtOnce));
+    }
+    await query(
+      `INSERT INTO mlxd.lane (job_id, model, queue, waiting) VALUES ($1, $2, $3, $4)
+       ON CONFLICT (job_id, model) DO UPDATE SET waiting = mlxd.lane.waiting + excluded.waiting`,
+      [jobId, model, queue, waiting.length],
+    );
+  }
+  const [row] = await query("SELECT count(*)::int AS models FROM mlxd.lane WHERE job_id = $1", [jobId]);
+  assertWithin("models", Number(row?.["models"]));
+};
+
+const assertWithin = (what: keyof typeof jobLimits, count: number): void => {
+  const limit = jobLimits[what];
+  if (count > limit) throw new JobTooLarge({ what, count, limit });
+};

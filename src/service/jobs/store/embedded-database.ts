@@ -1,0 +1,164 @@
+/** The store of a service that stands alone: Postgres in a thread of its process, with its files in a directory. */
+import { AsyncLocalStorage } from "node:async_hooks";
+import { once } from "node:events";
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import { Worker } from "node:worker_threads";
+
+import type { Database, Row, Session } from "./Database.ts";
+import { lockDirectory } from "./directory-lock.ts";
+import type { EmbeddedAnswer, EmbeddedRequest } from "./embedded-protocol.ts";
+
+/** A statement failed, as Postgres tells it. */
+class StatementFailed extends Error {
+  /** SQLSTATE, or of the system: `ENOSPC`. */
+  readonly code: string;
+
+  constructor(message: string, code: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+export interface EmbeddedDatabase extends Database {
+  /** Whether what it commits is on the disk when it says so; otherwise a power failure may lose the last of it. */
+  readonly isDurable: boolean;
+}
+
+/** Throws DirectoryLocked. */
+export const openEmbedded = async (directory: string): Promise<EmbeddedDatabase> => {
+  mkdirSync(directory, { recursive: true, mode: 0o700 });
+  const unlock = lockDirectory(directory);
+  const thread = new EmbeddedThread(join(directory, "data"));
+  try {
+    await thread.opened;
+    const session: Session = { query: (text, values) => thread.run(text, values) };
+    await session.query("CREATE SCHEMA IF NOT EXISTS mlxd; CREATE TABLE IF NOT EXISTS mlxd.probe (written int)");
+    const isDurable = await thread.commitsReachDisk();
+    const turns = new Turns();
+    const own = new AsyncLocalStorage<Session>();
+    const query: Session["query"] = (text, values) =>
+      own.getStore()?.query(text, values) ?? turns.take(() => session.query(text, values));
+    return {
+      backend: "pglite",
+      isDurable,
+      query,
+      transaction: (work) => turns.take(() => inTransaction(session, () => own.run(session, () => work(session)))),
+      isLost: () => thread.isLost,
+      close: async () => {
+        await thread.close();
+        unlock();
+      },
+    };
+  } catch (error) {
+    await thread.close();
+    unlock();
+    throw error;
+  }
+};
+
+const inTransaction = async <A>(session: Session, work: () => Promise<A>): Promise<A> => {
+  await session.query("BEGIN");
+  try {
+    const done = await work();
+    await session.query("COMMIT");
+    return done;
+  } catch (error) {
+    // Where the thread has ended there is nothing to roll back.
+    await session.query("ROLLBACK").catch(() => {});
+    throw error;
+  }
+};
+
+/** There is one connection: who comes while another's transaction runs waits for its end. */
+class Turns {
+  private last: Promise<unknown> = Promise.resolve();
+
+  take<A>(work: () => Promise<A>): Promise<A> {
+    const turn = this.last.then(work);
+    this.last = turn.catch(() => {});
+    return turn;
+  }
+}
+
+interface Waiting {
+  readonly resolve: (answer: { readonly rows: ReadonlyArray<Row>; readonly syncs: number }) => void;
+  readonly reject: (error: Error) => void;
+}
+
+class EmbeddedThread {
+  readonly opened: Promise<unknown>;
+  isLost = false;
+  private readonly worker: Worker;
+  private readonly waiting = new Map<number, Waiting>();
+  private lastId = 0;
+
+  constructor(directory: string) {
+    this.worker = new Worker(new URL("./embedded-worker.ts", import.meta.url), {
+      workerData: { directory },
+      // Its own, so that what Postgres prints does not end up in the service's output.
+      stdout: true,
+      stderr: true,
+      execArgv: [],
+    });
+    this.worker.stdout.resume();
+    this.worker.stderr.resume();
+    this.worker.unref();
+    this.opened = new Promise((resolve, reject) => this.waiting.set(0, { resolve, reject }));
+    this.worker.on("message", (answer: EmbeddedAnswer) => this.settle(answer));
+    this.worker.on("error", (error: unknown) => this.lose(error instanceof Error ? error.message : String(error)));
+    this.worker.on("exit", () => this.lose("its thread has ended"));
+  }
+
+  async run(text: string, values?: ReadonlyArray<unknown>): Promise<ReadonlyArray<Row>> {
+    return (await this.ask(text, values)).rows;
+  }
+
+  /** Whether a commit made it tell the disk so. */
+  async commitsReachDisk(): Promise<boolean> {
+    const { syncs } = await this.ask("DELETE FROM mlxd.probe; INSERT INTO mlxd.probe VALUES (1)");
+    return syncs > 0;
+  }
+
+  async close(): Promise<void> {
+    if (this.isLost) return;
+    const ended = once(this.worker, "exit");
+    this.worker.postMessage("close");
+    const timer = setTimeout(() => void this.worker.terminate(), closeWithinMs);
+    await ended;
+    clearTimeout(timer);
+  }
+
+  private ask(text: string, values: ReadonlyArray<unknown> = []): ReturnType<typeof this.answerTo> {
+    if (this.isLost) return Promise.reject(new StatementFailed("the embedded store has ended", "57P01"));
+    const id = ++this.lastId;
+    const request: EmbeddedRequest = { id, text, values };
+    const answer = this.answerTo(id);
+    this.worker.postMessage(request);
+    return answer;
+  }
+
+  private answerTo(id: number): Promise<{ readonly rows: ReadonlyArray<Row>; readonly syncs: number }> {
+    return new Promise((resolve, reject) => this.waiting.set(id, { resolve, reject }));
+  }
+
+  private settle(answer: EmbeddedAnswer): void {
+    const waiting = this.waiting.get(answer.id);
+    this.waiting.delete(answer.id);
+    if (!("error" in answer)) return waiting?.resolve(answer);
+    const { message, code } = answer.error;
+    // A server that has aborted says so in one of these ways, and answers nothing after it.
+    if (code === "" || /Aborted|unreachable|memory access/.test(message)) this.lose(message);
+    waiting?.reject(new StatementFailed(message, code));
+  }
+
+  private lose(why: string): void {
+    this.isLost = true;
+    for (const { reject } of this.waiting.values()) reject(new StatementFailed(why, "57P01"));
+    this.waiting.clear();
+    void this.worker.terminate();
+  }
+}
+
+/** Then it is ended, which its files outlive. */
+const closeWithinMs = 10_000;

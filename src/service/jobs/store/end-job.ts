@@ -1,0 +1,22 @@
+/** Jobs that end before their items do. */
+import type { PgBoss } from "pg-boss";
+
+import type { Job } from "../../domain/job.ts";
+import { changeJob, lockJob, readJob } from "./change-job.ts";
+import type { Database } from "./Database.ts";
+
+/** One that is over stays as it is. Throws JobNotFound. */
+export const cancelJob = (database: Database, tenant: string, jobId: string): Promise<Job> =>
+  database.transaction(async (session) => {
+    await changeJob(session, await lockJob(session, jobId, tenant), "cancel");
+    return readJob(session, jobId, tenant);
+  });
+
+/** Throws JobNotFound. */
+export const deleteJob = async (database: Database, boss: PgBoss, tenant: string, jobId: string): Promise<void> => {
+  await cancelJob(database, tenant, jobId);
+  for (const row of await database.query("SELECT queue FROM mlxd.lane WHERE job_id = $1", [jobId])) {
+    await boss.deleteQueue(String(row["queue"]));
+  }
+  await database.query("DELETE FROM mlxd.job WHERE id = $1 AND tenant = $2", [jobId, tenant]);
+};

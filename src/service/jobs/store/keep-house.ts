@@ -1,0 +1,65 @@
+/** What the store does by itself: expiry, the end of a job's retention, queues that are of no use any more, hosts. */
+import type { PgBoss } from "pg-boss";
+
+import { changeJob, lockJob } from "./change-job.ts";
+import type { Database } from "./Database.ts";
+import type { Host } from "./take-items.ts";
+
+/** How long a host counts as alive after it last said so. */
+const hostLifeMs = 12_000;
+
+export const sayAlive = ({ query }: Database, { id, name }: Host): Promise<unknown> =>
+  query(
+    `INSERT INTO mlxd.host (id, name, alive_until) VALUES ($1, $2, now() + $3 * interval '1 ms')
+     ON CONFLICT (id) DO UPDATE SET alive_until = excluded.alive_until`,
+    [id, name, hostLifeMs],
+  );
+
+export const sayGone = ({ query }: Database, { id }: Host): Promise<unknown> =>
+  query("DELETE FROM mlxd.host WHERE id = $1", [id]);
+
+/** Of one turn, so that none takes long. */
+const atOnce = 20;
+
+/** Ends jobs whose time is over, and deletes those whose results have been kept for long enough. */
+export const keepHouse = async (database: Database, boss: PgBoss): Promise<void> => {
+  const expired = await database.query(
+    `SELECT id::text, tenant FROM mlxd.job WHERE state IN ('pending', 'in-progress') AND expires_at <= now() LIMIT $1`,
+    [atOnce],
+  );
+  for (const row of expired) {
+    await database.transaction(async (session) => {
+      const job = await lockJob(session, String(row["id"]), String(row["tenant"]));
+      await changeJob(session, job, "expire");
+    });
+  }
+  await removeQueues(database, boss);
+  await database.query(
+    `DELETE FROM mlxd.job WHERE id IN (SELECT id FROM mlxd.job WHERE delete_at <= now()
+     AND NOT EXISTS (SELECT 1 FROM mlxd.lane l WHERE l.job_id = mlxd.job.id) LIMIT $1)`,
+    [atOnce],
+  );
+  // Long after its last word nobody is told its name any more.
+  await database.query("DELETE FROM mlxd.host WHERE alive_until < now() - interval '1 hour'");
+};
+
+/** Jobs that are over need their queues no longer. */
+const removeQueues = async ({ query }: Database, boss: PgBoss): Promise<void> => {
+  const rows = await query(
+    `SELECT l.queue FROM mlxd.lane l JOIN mlxd.job j ON j.id = l.job_id
+     WHERE j.state NOT IN ('pending', 'in-progress') LIMIT $1`,
+    [atOnce],
+  );
+  for (const row of rows) {
+    const queue = String(row["queue"]);
+    await boss.deleteQueue(queue);
+    await query("DELETE FROM mlxd.lane WHERE queue = $1", [queue]);
+  }
+  // Made for a job that was then not created; a new one has an hour to be.
+  const unused = await query(
+    `SELECT q.name FROM pgboss.queue q WHERE q.created_on < now() - interval '1 hour'
+     AND NOT EXISTS (SELECT 1 FROM mlxd.lane l WHERE l.queue = q.name) AND q.name ~ '^[0-9a-f-]{36}[.]' LIMIT $1`,
+    [atOnce],
+  );
+  for (const row of unused) await boss.deleteQueue(String(row["name"]));
+};

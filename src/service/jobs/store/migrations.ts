@@ -1,0 +1,111 @@
+/** The store's own tables, beside those of pg-boss, which has its own migrations. */
+import type { Database } from "./Database.ts";
+
+/** The store was made by a newer mlxd. */
+export class NewerStore extends Error {
+  constructor(version: number, known: number) {
+    super(`it is of version ${version}, and this mlxd knows version ${known}: run the newer mlxd that made it`);
+  }
+}
+
+/**
+ * Each from the version before it to the one of its place, from 1. One that has been released is never changed.
+ *
+ * - `job`: one row for each job. `fingerprint` tells whether a second CreateJob of one request id says the same.
+ * - `lane`: the items of a job for one model wait in a queue of pg-boss of their own, which is the lane's.
+ * - `item`: what is to be done and what became of it. It is settled when it has a sequence. `attempt` guards it: only who
+ *   runs the current attempt may settle it.
+ * - `event`: of a job's watchers, apart from those that an item's row already tells.
+ * - `host`: who runs items. One whose time is over has died, and its items are given back.
+ */
+const migrations: ReadonlyArray<string> = [
+  `
+  CREATE TABLE mlxd.host (
+    id uuid PRIMARY KEY,
+    name text NOT NULL,
+    alive_until timestamptz NOT NULL
+  );
+  CREATE TABLE mlxd.job (
+    id uuid PRIMARY KEY,
+    place bigint GENERATED ALWAYS AS IDENTITY,
+    tenant text NOT NULL,
+    caller jsonb NOT NULL,
+    request_id text NOT NULL,
+    fingerprint jsonb NOT NULL,
+    state text NOT NULL,
+    sealed boolean NOT NULL,
+    single boolean NOT NULL,
+    options jsonb NOT NULL,
+    defaults text NOT NULL,
+    labels jsonb NOT NULL,
+    priority int NOT NULL,
+    total int NOT NULL DEFAULT 0,
+    completed int NOT NULL DEFAULT 0,
+    failed int NOT NULL DEFAULT 0,
+    item_bytes bigint NOT NULL DEFAULT 0,
+    prompt_tokens bigint NOT NULL DEFAULT 0,
+    cached_prompt_tokens bigint NOT NULL DEFAULT 0,
+    output_tokens bigint NOT NULL DEFAULT 0,
+    last_sequence int NOT NULL DEFAULT 0,
+    created_at timestamptz NOT NULL DEFAULT now(),
+    started_at timestamptz,
+    finished_at timestamptz,
+    expires_at timestamptz NOT NULL,
+    delete_at timestamptz,
+    UNIQUE (tenant, request_id)
+  );
+  CREATE INDEX job_open ON mlxd.job (expires_at) WHERE state IN ('pending', 'in-progress');
+  CREATE INDEX job_kept ON mlxd.job (delete_at) WHERE delete_at IS NOT NULL;
+  CREATE INDEX job_listed ON mlxd.job (tenant, place);
+  CREATE TABLE mlxd.lane (
+    job_id uuid NOT NULL REFERENCES mlxd.job ON DELETE CASCADE,
+    model text NOT NULL,
+    queue text NOT NULL UNIQUE,
+    waiting int NOT NULL,
+    PRIMARY KEY (job_id, model)
+  );
+  CREATE TABLE mlxd.item (
+    job_id uuid NOT NULL REFERENCES mlxd.job ON DELETE CASCADE,
+    index int NOT NULL,
+    item_id text NOT NULL,
+    model text NOT NULL,
+    hash text NOT NULL,
+    task text,
+    state text NOT NULL,
+    attempt int NOT NULL DEFAULT 0,
+    counted int NOT NULL DEFAULT 0,
+    attempts jsonb NOT NULL DEFAULT '[]',
+    host uuid,
+    retry_at timestamptz,
+    sequence int,
+    outcome text,
+    PRIMARY KEY (job_id, index)
+  );
+  CREATE INDEX item_settled ON mlxd.item (job_id, sequence) WHERE sequence IS NOT NULL;
+  CREATE INDEX item_running ON mlxd.item (job_id, host) WHERE state = 'in-progress';
+  CREATE TABLE mlxd.event (
+    job_id uuid NOT NULL REFERENCES mlxd.job ON DELETE CASCADE,
+    sequence int NOT NULL,
+    event text NOT NULL,
+    PRIMARY KEY (job_id, sequence)
+  );
+  `,
+];
+
+/** Throws NewerStore, and has then changed nothing. Hosts that start together do it one after another. */
+export const migrate = async (database: Database): Promise<void> => {
+  await database.transaction(async ({ query }) => {
+    await query("SELECT pg_advisory_xact_lock($1)", [advisoryLock]);
+    await query("CREATE SCHEMA IF NOT EXISTS mlxd; CREATE TABLE IF NOT EXISTS mlxd.version (version int NOT NULL)");
+    const [row] = await query("SELECT version FROM mlxd.version");
+    const version = Number(row?.["version"] ?? 0);
+    if (version > migrations.length) throw new NewerStore(version, migrations.length);
+    for (const statements of migrations.slice(version)) await query(statements);
+    if (version === migrations.length) return;
+    await query("DELETE FROM mlxd.version");
+    await query("INSERT INTO mlxd.version VALUES ($1)", [migrations.length]);
+  });
+};
+
+/** Any number that nobody else on this database uses. */
+const advisoryLock = 0x6d6c7864;

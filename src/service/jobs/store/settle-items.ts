@@ -1,0 +1,248 @@
+/** What became of items that ran: recorded once, whoever reports it and however often. */
+import type { PgBoss } from "pg-boss";
+
+import { HostLost } from "../../domain/errors.ts";
+import type { GenerationEvent, OutputOptions } from "../../domain/generation.ts";
+import { endOf, isOver, type ItemFailure, type Job } from "../../domain/job.ts";
+import { noUsage, addUsage } from "../../domain/usage.ts";
+import { changeJob, isJobId } from "./change-job.ts";
+import type { Database, Session } from "./Database.ts";
+import { itemUuid } from "./item-uuid.ts";
+import {
+  endAttempt,
+  jobColumns,
+  jobFromRow,
+  outcomeToStored,
+  type SettledOutcome,
+  type StoredAttempt,
+} from "./records.ts";
+import type { Host, TakenItem } from "./take-items.ts";
+import { toStored } from "./stored-json.ts";
+
+/** An event for the watchers of a job of one item. */
+export type GenerationRecord =
+  | {
+      readonly type: "generation";
+      /** From 0, as of StreamGenerate. */
+      readonly number: number;
+      readonly event: GenerationEvent;
+      readonly reported: Pick<OutputOptions, "tokenIds" | "timings">;
+    }
+  | { readonly type: "restarted"; readonly attempt: number };
+
+type RunningItem = Pick<TakenItem, "jobId" | "index" | "queue" | "attempt">;
+
+export type Report = { readonly item: RunningItem; readonly events: ReadonlyArray<GenerationRecord> } & (
+  | { readonly type: "outcome"; readonly outcome: SettledOutcome; readonly failure: ItemFailure | undefined }
+  /** It is run again. @property counts whether the attempt is one of those that it may have */
+  | { readonly type: "again"; readonly failure: ItemFailure; readonly afterMs: number; readonly counts: boolean }
+  /** It goes on. */
+  | { readonly type: "events" }
+);
+
+/**
+ * Writes several reports in one transaction. A report counts while its attempt is the item's current one and the job is not
+ * over; any other one changes nothing.
+ *
+ * @returns of each report whether it counted
+ */
+export const settleItems = (
+  database: Database,
+  boss: PgBoss,
+  host: Host,
+  reports: ReadonlyArray<Report>,
+): Promise<ReadonlyArray<boolean>> =>
+  database.transaction(async (session) => {
+    const counted = new Set<Report>();
+    const byJob = Map.groupBy(reports, ({ item }) => item.jobId);
+    // In one order, so that two hosts do not wait for each other.
+    for (const jobId of [...byJob.keys()].toSorted()) {
+      for (const report of await settleJob(session, boss, host, jobId, byJob.get(jobId) ?? [])) counted.add(report);
+    }
+    return reports.map((report) => counted.has(report));
+  });
+
+interface CurrentItem {
+  readonly attempts: ReadonlyArray<StoredAttempt>;
+}
+
+const settleJob = async (
+  session: Session,
+  boss: PgBoss,
+  host: Host,
+  jobId: string,
+  reports: ReadonlyArray<Report>,
+): Promise<ReadonlyArray<Report>> => {
+  const job = await lockAny(session, jobId);
+  if (job === undefined || isOver(job.state)) return [];
+  const rows = await session.query(
+    `SELECT index, attempt, attempts FROM mlxd.item
+     WHERE job_id = $1 AND index = ANY($2) AND state = 'in-progress' AND host = $3`,
+    [jobId, reports.map(({ item }) => item.index), host.id],
+  );
+  const current = new Map<string, CurrentItem>(
+    rows.map((row) => [
+      `${Number(row["index"])}/${Number(row["attempt"])}`,
+      { attempts: row["attempts"] as ReadonlyArray<StoredAttempt> },
+    ]),
+  );
+  let sequence = job.lastSequence;
+  let usage = noUsage;
+  const [settled, again, events]: [object[], object[], object[]] = [[], [], []];
+  const [completed, failed, done]: [number[], number[], Report[]] = [[], [], []];
+  for (const report of reports) {
+    const { index, attempt } = report.item;
+    const key = `${index}/${attempt}`;
+    const own = current.get(key);
+    if (own === undefined) continue;
+    done.push(report);
+    for (const event of report.events) events.push({ sequence: ++sequence, event: toStored(event) });
+    if (report.type === "events") continue;
+    current.delete(key);
+    const attempts = endAttempt(own.attempts, Date.now(), report.failure);
+    if (report.type === "again") {
+      again.push({ index, attempts, afterMs: report.afterMs, counts: report.counts ? 1 : 0 });
+      continue;
+    }
+    const { outcome } = report;
+    const state = outcome.type === "result" ? "completed" : "failed";
+    (state === "completed" ? completed : failed).push(index);
+    if (outcome.type === "result") usage = addUsage(usage, outcome.result.usage);
+    settled.push({ index, attempts, state, sequence: ++sequence, outcome: outcomeToStored(outcome) });
+  }
+  await writeEvents(session, jobId, events);
+  await writeSettled(session, jobId, settled);
+  await writeAgain(session, jobId, again);
+  await session.query(
+    `UPDATE mlxd.job SET last_sequence = $2, completed = completed + $3, failed = failed + $4,
+     prompt_tokens = prompt_tokens + $5, cached_prompt_tokens = cached_prompt_tokens + $6,
+     output_tokens = output_tokens + $7 WHERE id = $1`,
+    [
+      jobId,
+      sequence,
+      completed.length,
+      failed.length,
+      usage.promptTokens,
+      usage.cachedPromptTokens,
+      usage.outputTokens,
+    ],
+  );
+  await leaveQueues(session, boss, done);
+  const counts = {
+    ...job.counts,
+    completed: job.counts.completed + completed.length,
+    failed: job.counts.failed + failed.length,
+  };
+  const end = endOf({ sealed: job.sealed, counts });
+  if (end !== undefined) await changeJob(session, { ...job, lastSequence: sequence }, end);
+  return done;
+};
+
+const lockAny = async ({ query }: Session, jobId: string): Promise<Job | undefined> => {
+  const isThere =
+    isJobId(jobId) && (await query("SELECT 1 FROM mlxd.job WHERE id = $1 FOR UPDATE", [jobId])).length > 0;
+  if (!isThere) return undefined;
+  const [row] = await query(`SELECT ${jobColumns} FROM mlxd.job j WHERE j.id = $1`, [jobId]);
+  return row && jobFromRow(row);
+};
+
+const writeEvents = async ({ query }: Session, jobId: string, events: ReadonlyArray<object>): Promise<void> => {
+  if (events.length === 0) return;
+  await query(
+    `INSERT INTO mlxd.event (job_id, sequence, event)
+     SELECT $1, sequence, event FROM jsonb_to_recordset($2::jsonb) AS r(sequence int, event text)`,
+    [jobId, JSON.stringify(events)],
+  );
+};
+
+const writeSettled = async ({ query }: Session, jobId: string, settled: ReadonlyArray<object>): Promise<void> => {
+  if (settled.length === 0) return;
+  await query(
+    `UPDATE mlxd.item i SET state = r.state, sequence = r.sequence, outcome = r.outcome, attempts = r.attempts,
+     host = NULL, task = NULL
+     FROM jsonb_to_recordset($2::jsonb) AS r(index int, state text, sequence int, outcome text, attempts jsonb)
+     WHERE i.job_id = $1 AND i.index = r.index`,
+    [jobId, JSON.stringify(settled)],
+  );
+};
+
+const writeAgain = async ({ query }: Session, jobId: string, again: ReadonlyArray<object>): Promise<void> => {
+  if (again.length === 0) return;
+  await query(
+    `UPDATE mlxd.item i SET state = 'pending', host = NULL, attempts = r.attempts, counted = counted + r.counts,
+     retry_at = CASE WHEN r."afterMs" > 0 THEN now() + r."afterMs" * interval '1 ms' END
+     FROM jsonb_to_recordset($2::jsonb) AS r(index int, attempts jsonb, "afterMs" float8, counts int)
+     WHERE i.job_id = $1 AND i.index = r.index`,
+    [jobId, JSON.stringify(again)],
+  );
+};
+
+/** Out of the queue of pg-boss, or back into it. */
+const leaveQueues = async ({ query }: Session, boss: PgBoss, done: ReadonlyArray<Report>): Promise<void> => {
+  const byQueue = Map.groupBy(
+    done.filter(({ type }) => type !== "events"),
+    ({ item }) => item.queue,
+  );
+  for (const [queue, reports] of byQueue) {
+    const idsOf = (type: Report["type"]): string[] =>
+      reports.filter((report) => report.type === type).map(({ item }) => itemUuid(item.jobId, item.index));
+    const [over, again] = [idsOf("outcome"), idsOf("again")];
+    if (over.length > 0) {
+      await boss.complete(queue, over);
+      await query("UPDATE mlxd.lane SET waiting = waiting - $2 WHERE queue = $1", [queue, over.length]);
+    }
+    if (again.length > 0) await boss.fail(queue, again);
+    for (const report of reports) {
+      if (report.type !== "again" || report.afterMs <= 0) continue;
+      const id = itemUuid(report.item.jobId, report.item.index);
+      await boss.update(queue, undefined, { id, startAfter: `${report.afterMs / 1000} seconds` });
+    }
+  }
+};
+
+/**
+ * Gives back the items of hosts that have ended: all but this one where the store is this one's alone, or those whose time is
+ * over. Their attempts do not count.
+ *
+ * @returns how many there were
+ */
+export const handBack = (
+  database: Database,
+  boss: PgBoss,
+  lost: { readonly hosts: "all" | "over" | { readonly only: string }; readonly apart: string },
+): Promise<number> =>
+  database.transaction(async (session) => {
+    const only = typeof lost.hosts === "string" ? null : lost.hosts.only;
+    const rows = await session.query(
+      `SELECT i.job_id::text, i.index, i.attempt, i.attempts, i.host::text, l.queue, coalesce(h.name, 'unknown') AS name
+       FROM mlxd.item i JOIN mlxd.lane l ON l.job_id = i.job_id AND l.model = i.model
+       JOIN mlxd.job j ON j.id = i.job_id LEFT JOIN mlxd.host h ON h.id = i.host
+       WHERE i.state = 'in-progress' AND j.state = 'in-progress'
+       AND CASE WHEN $1::uuid IS NOT NULL THEN i.host = $1 WHEN $2 = 'all' THEN i.host <> $3
+         ELSE h.id IS NULL OR h.alive_until < now() END LIMIT 1000`,
+      [only, typeof lost.hosts === "string" ? lost.hosts : "only", lost.apart],
+    );
+    const byHost = Map.groupBy(rows, (row) => String(row["host"]));
+    let handedBack = 0;
+    for (const [id, ofHost] of byHost) {
+      const name = String(ofHost[0]?.["name"]);
+      const reports = ofHost.map((row): Report => ({
+        type: "again",
+        item: {
+          jobId: String(row["job_id"]),
+          index: Number(row["index"]),
+          queue: String(row["queue"]),
+          attempt: Number(row["attempt"]),
+        },
+        events: [],
+        failure: { type: "error", error: new HostLost({ host: name }) },
+        afterMs: 0,
+        counts: false,
+      }));
+      const byJob = Map.groupBy(reports, ({ item }) => item.jobId);
+      for (const jobId of [...byJob.keys()].toSorted()) {
+        handedBack += (await settleJob(session, boss, { id, name }, jobId, byJob.get(jobId) ?? [])).length;
+      }
+    }
+    return handedBack;
+  });

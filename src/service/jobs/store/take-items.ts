@@ -1,0 +1,109 @@
+/** Items on their way to an engine: whose turn it could be, and the taking of some of them. */
+import type { PgBoss } from "pg-boss";
+
+import type { Caller } from "../../domain/Caller.ts";
+import { isOver } from "../../domain/job.ts";
+import { changeJob, lockJob } from "./change-job.ts";
+import type { Database, Row } from "./Database.ts";
+import { keptAttempts } from "./records.ts";
+
+/** The items of a job for one model, some of which may be ready. */
+export interface Lane {
+  readonly jobId: string;
+  /** As the items name it. */
+  readonly model: string;
+  readonly queue: string;
+  readonly tenant: string;
+  readonly priority: number;
+  /** Of its job; in the order of their creation. */
+  readonly place: number;
+}
+
+/** Of each tenant: those of its jobs that go first. */
+const lanesOfTenant = 64;
+
+/** Lanes of jobs that are not over, those that go first of each tenant. */
+export const listLanes = async ({ query }: Database): Promise<ReadonlyArray<Lane>> => {
+  const rows = await query(
+    `SELECT * FROM (
+       SELECT l.job_id::text, l.model, l.queue, j.tenant, j.priority, j.place::float8,
+         row_number() OVER (PARTITION BY j.tenant ORDER BY j.priority DESC, j.place, l.model) AS rank
+       FROM mlxd.lane l JOIN mlxd.job j ON j.id = l.job_id
+       WHERE l.waiting > 0 AND j.state IN ('pending', 'in-progress') AND j.expires_at > now()
+     ) ranked WHERE rank <= $1`,
+    [lanesOfTenant],
+  );
+  return rows.map((row) => ({
+    jobId: String(row["job_id"]),
+    model: String(row["model"]),
+    queue: String(row["queue"]),
+    tenant: String(row["tenant"]),
+    priority: Number(row["priority"]),
+    place: Number(row["place"]),
+  }));
+};
+
+/** An item that this host is to run. */
+export interface TakenItem {
+  readonly jobId: string;
+  readonly index: number;
+  readonly queue: string;
+  /** JSON text. */
+  readonly task: string;
+  readonly caller: Caller;
+  /** Whether it is all of its job, whose watchers are told of its generation. */
+  readonly single: boolean;
+  /** The attempt that begins, from 1: who settles the item has to name it. */
+  readonly attempt: number;
+  /** Attempts before it that count. */
+  readonly counted: number;
+  readonly maxAttempts: number;
+  readonly expiresAt: number;
+}
+
+export interface Host {
+  readonly id: string;
+  readonly name: string;
+}
+
+/** Takes up to `count` items of a lane that are ready, fewer where its job runs as many as it may. */
+export const takeItems = (
+  database: Database,
+  boss: PgBoss,
+  host: Host,
+  lane: Lane,
+  count: number,
+): Promise<ReadonlyArray<TakenItem>> =>
+  database.transaction(async (session) => {
+    const job = await lockJob(session, lane.jobId, lane.tenant);
+    const { maxParallel, maxAttempts } = job.options;
+    const free = Math.min(count, maxParallel - job.counts.inProgress);
+    if (isOver(job.state) || free <= 0) return [];
+    const fetched = await boss.fetch<{ readonly index: number }>(lane.queue, { batchSize: free });
+    if (fetched.length === 0) return [];
+    const rows = await session.query(
+      `UPDATE mlxd.item i SET state = 'in-progress', host = $3, attempt = attempt + 1, retry_at = NULL, attempts = (
+         SELECT coalesce(jsonb_agg(a ORDER BY n), '[]') FROM (
+           SELECT a, n FROM jsonb_array_elements(i.attempts) WITH ORDINALITY AS e(a, n) ORDER BY n DESC LIMIT $5
+         ) kept
+       ) || jsonb_build_object('n', i.attempt + 1, 's', floor(extract(epoch FROM clock_timestamp()) * 1000), 'host', $4::text)
+       FROM mlxd.job j WHERE i.job_id = $1 AND j.id = $1 AND i.index = ANY($2) AND i.state = 'pending'
+       RETURNING i.index, i.task, i.attempt, i.counted, j.caller, j.single`,
+      [lane.jobId, fetched.map(({ data }) => data.index), host.id, host.name, keptAttempts - 1],
+    );
+    await changeJob(session, job, "start");
+    return rows.map((row) => takenFrom(row, lane, maxAttempts, job.expiresAt)).toSorted((a, b) => a.index - b.index);
+  });
+
+const takenFrom = (row: Row, { jobId, queue }: Lane, maxAttempts: number, expiresAt: number): TakenItem => ({
+  jobId,
+  queue,
+  index: Number(row["index"]),
+  task: String(row["task"]),
+  caller: row["caller"] as Caller, // as it was written
+  single: row["single"] === true,
+  attempt: Number(row["attempt"]),
+  counted: Number(row["counted"]),
+  maxAttempts,
+  expiresAt,
+});
