@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { assert, describe, it } from "vitest";
 
 import {
   endOf,
@@ -29,15 +29,15 @@ describe("the states of a job", () => {
   for (const state of jobStates) {
     for (const [event, next] of Object.entries(table[state])) {
       it(`${event} makes a job that is ${state} ${next === "-" ? "stay so" : next}`, () => {
-        expect(nextJobState(state, event as JobEvent) ?? "-").toBe(next);
+        assert.strictEqual(nextJobState(state, event as JobEvent) ?? "-", next);
       });
     }
   }
 
   it("is over once nothing follows", () => {
     const over = jobStates.filter((state) => Object.values(table[state]).every((next) => next === "-"));
-    expect(jobStates.filter(isOver)).toEqual(over);
-    expect(over).toEqual(["completed", "failed", "cancelled", "expired"]);
+    assert.deepEqual(jobStates.filter(isOver), over);
+    assert.deepEqual(over, ["completed", "failed", "cancelled", "expired"]);
   });
 });
 
@@ -45,8 +45,8 @@ describe("the end of a job", () => {
   const ends = (sealed: boolean, total: number, completed: number, failed: number) =>
     endOf({ sealed, counts: { total, completed, failed } });
 
-  it("is not there before it is sealed", () => expect(ends(false, 2, 2, 0)).toBeUndefined());
-  it("is not there before every item has its outcome", () => expect(ends(true, 3, 1, 1)).toBeUndefined());
-  it("is complete with one result at least", () => expect(ends(true, 3, 1, 2)).toBe("complete"));
-  it("is a failure where all items have errors", () => expect(ends(true, 2, 0, 2)).toBe("fail"));
+  it("is not there before it is sealed", () => assert.isUndefined(ends(false, 2, 2, 0)));
+  it("is not there before every item has its outcome", () => assert.isUndefined(ends(true, 3, 1, 1)));
+  it("is complete with one result at least", () => assert.strictEqual(ends(true, 3, 1, 2), "complete"));
+  it("is a failure where all items have errors", () => assert.strictEqual(ends(true, 2, 0, 2), "fail"));
 });

@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { assert, describe, it } from "vitest";
 
 import type { GenerationEvent } from "../../../src/service/domain/generation.ts";
 import { ResumedGeneration } from "../../../src/service/jobs/resume-generation.ts";
@@ -31,8 +31,8 @@ describe("a second attempt at a watched generation", () => {
     for (let seen = 0; seen < events.length; seen++) {
       const before = events.slice(0, seen);
       const { told, restarts } = tell(before, events);
-      expect([...before, ...told]).toEqual(events);
-      expect(restarts).toBe(0);
+      assert.deepEqual([...before, ...told], events);
+      assert.strictEqual(restarts, 0);
     }
   });
 
@@ -40,20 +40,20 @@ describe("a second attempt at a watched generation", () => {
     const before = [started, chunk("Once ", 1)];
     const now = [started, { ...chunk("Once upon ", 2), tokenIds: [101, 102] }, chunk("a time", 3), finished(3)];
     const { told } = tell(before, now);
-    expect(textOf([...before, ...told])).toBe("Once upon a time");
-    expect(told[0]).toMatchObject({ text: "upon ", tokenIds: [102] });
+    assert.strictEqual(textOf([...before, ...told]), "Once upon a time");
+    assertMatches(told[0], { text: "upon ", tokenIds: [102] });
   });
 
   it("begins anew where it says something else", () => {
     const { told, restarts } = tell(eventsOf(texts).slice(0, 4), eventsOf(["Once ", "more ", "!"]));
-    expect(restarts).toBe(1);
-    expect(textOf(told)).toBe("Once more !");
-    expect(told.at(0)?.type).toBe("started");
+    assert.strictEqual(restarts, 1);
+    assert.strictEqual(textOf(told), "Once more !");
+    assert.strictEqual(told.at(0)?.type, "started");
   });
 
   it("begins anew where it ends sooner", () => {
     const { told, restarts } = tell(eventsOf(texts).slice(0, 4), eventsOf(["Once "]));
-    expect(restarts).toBe(1);
-    expect(textOf(told)).toBe("Once ");
+    assert.strictEqual(restarts, 1);
+    assert.strictEqual(textOf(told), "Once ");
   });
 });

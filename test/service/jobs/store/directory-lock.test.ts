@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { hostname, tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, assert, describe, it } from "vitest";
 
 import { DirectoryLocked, lockDirectory } from "../../../../src/service/jobs/store/directory-lock.ts";
 
@@ -14,8 +14,8 @@ describe("the lock of a directory", () => {
 
   it("refuses a second one by the process that has it, and lets one in when it is given back", () => {
     const unlock = lockDirectory(directory);
-    expect(() => lockDirectory(directory)).toThrow(DirectoryLocked);
-    expect(() => lockDirectory(directory)).toThrow(new RegExp(`process ${process.pid} `));
+    assert.throws(() => lockDirectory(directory), DirectoryLocked);
+    assert.throws(() => lockDirectory(directory), new RegExp(`process ${process.pid} `));
     unlock();
     lockDirectory(directory)();
   });
@@ -39,6 +39,6 @@ describe("the lock of a directory", () => {
 
   it("is left to another machine, of whose processes nothing can be known", () => {
     writeFileSync(join(directory, "lock"), "1 1 another-machine x\n");
-    expect(() => lockDirectory(directory)).toThrow(DirectoryLocked);
+    assert.throws(() => lockDirectory(directory), DirectoryLocked);
   });
 });
