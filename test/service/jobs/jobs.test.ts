@@ -291,7 +291,7 @@ for (const { name, open } of stores) {
       const all = await results(jobId);
       assert.deepEqual(
         all.map((each) => each.item?.outcome.case),
-        ["result", ...Array.from({ length: 39 }, () => "error")],
+        ["result" as const, ...Array.from({ length: 39 }, () => "error" as const)],
       );
       assert.lengthOf(await results(jobId, Order.FINISHED), 40);
       assertMatches(all[1]?.item?.outcome.value, { code: Code.Canceled });
