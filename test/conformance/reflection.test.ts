@@ -24,6 +24,7 @@ const services = [
   "grpc.reflection.v1alpha.ServerReflection",
   "mlxd.v1.EmbeddingService",
   "mlxd.v1.GenerationService",
+  "mlxd.v1.JobService",
   "mlxd.v1.ModelService",
   "mlxd.v1.ServerService",
   "mlxd.v1.TokenizerService",
