@@ -43,6 +43,7 @@ const policy = {
   MemoryBudgetExceeded: "again",
   OutOfMemory: "again",
   InsufficientDisk: "again",
+  QuotaExceeded: "again",
   QueueFull: "again",
   QueueTimeout: "again",
   // What ran it ended, or was busy with something else.
