@@ -120,11 +120,10 @@ describe("Sandbox", () => {
   it.live("keeps a lane for others while one model takes its time", () =>
     Effect.gen(function* () {
       yield* ask(demo, "warm");
-      const slow = yield* Effect.forkChild(Effect.all([1, 2, 3, 4].map(() => Effect.flip(ask(hostile, words)))));
-      const began = performance.now();
+      const slow = yield* Effect.all([1, 2, 3, 4].map(() => Effect.forkChild(Effect.flip(ask(hostile, words)))));
       yield* ask(demo, "not kept waiting");
-      assert.isBelow(performance.now() - began, timeLimitMs);
-      yield* Fiber.interrupt(slow);
+      assert.isTrue(slow.every((each) => each.pollUnsafe() === undefined));
+      yield* Fiber.interruptAll(slow);
     }).pipe(Effect.provide(sandbox)),
   );
 
@@ -212,11 +211,10 @@ describe("Sandbox", () => {
     Effect.gen(function* () {
       yield* ask(hostile, "warm!");
       const large = `${words} ${"x".repeat(smallInputBytes)}`;
-      const slow = yield* Effect.forkChild(Effect.all([1, 2, 3, 4].map(() => Effect.flip(ask(hostile, large)))));
-      const began = performance.now();
+      const slow = yield* Effect.all([1, 2, 3, 4].map(() => Effect.forkChild(Effect.flip(ask(hostile, large)))));
       yield* ask(hostile, "small!");
-      assert.isBelow(performance.now() - began, timeLimitMs);
-      yield* Fiber.interrupt(slow);
+      assert.isTrue(slow.every((each) => each.pollUnsafe() === undefined));
+      yield* Fiber.interruptAll(slow);
     }).pipe(Effect.provide(sandbox)),
   );
 

@@ -30,6 +30,7 @@ export class GrammarThread {
   private readonly pieces: ReadonlyArray<string>;
   private readonly vocabularySize: number;
   private readonly limits: GrammarLimits;
+  private readonly program: URL;
   private readonly slots: number;
   private readonly free: number[];
   private readonly followers = new Map<number, Follower>();
@@ -43,11 +44,21 @@ export class GrammarThread {
   private life = 0;
   private lifeAt = performance.now();
 
-  /** @param rows that a batch has at most */
-  constructor(pieces: ReadonlyArray<string>, vocabularySize: number, rows: number, limits: GrammarLimits) {
+  /**
+   * @param rows that a batch has at most
+   * @param program of the thread
+   */
+  constructor(
+    pieces: ReadonlyArray<string>,
+    vocabularySize: number,
+    rows: number,
+    limits: GrammarLimits,
+    program: URL = grammarThread,
+  ) {
     this.pieces = pieces;
     this.vocabularySize = vocabularySize;
     this.limits = limits;
+    this.program = program;
     // Rows that have ended keep theirs until the end of a step, in which as many others may begin.
     this.slots = 2 * rows;
     this.free = Array.from({ length: this.slots }, (_, slot) => slot);
@@ -179,7 +190,7 @@ export class GrammarThread {
     const { pieces, vocabularySize, slots, limits } = this;
     const shared = new SharedMasks(vocabularySize, slots);
     const data: GrammarThreadData = { pieces, vocabularySize, slots, memory: shared.memory, limits };
-    const worker = new Worker(new URL("grammar-thread.ts", import.meta.url), { workerData: data });
+    const worker = new Worker(this.program, { workerData: data });
     // An engine that is idle may still end.
     worker.unref();
     worker.on("message", ({ sequence, result }: FromGrammarThread) => {
@@ -197,3 +208,5 @@ export class GrammarThread {
     return [shared, worker];
   }
 }
+
+const grammarThread = new URL("grammar-thread.ts", import.meta.url);

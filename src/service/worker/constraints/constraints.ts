@@ -37,17 +37,22 @@ export class Constraints {
   private readonly vocabularySize: number;
   private readonly slots: number;
   private readonly limits: GrammarLimits;
+  private readonly program: URL | undefined;
   private vocabulary: VocabularyMessage = { type: "vocabulary", pieces: [], markerTokenIds: [] };
   private started: GrammarThread | undefined;
   private readonly running = new Map<number, SequenceState>();
   /** Masks on the device, by what they hold; the one that was used longest ago first. */
   private readonly masks = new Map<string, Tensor>();
 
-  /** @param slots rows that a batch has at most */
-  constructor(vocabularySize: number, slots: number, limits: GrammarLimits = defaultLimits) {
+  /**
+   * @param slots rows that a batch has at most
+   * @param program of the grammars' thread; the usual one where there is none
+   */
+  constructor(vocabularySize: number, slots: number, limits: GrammarLimits = defaultLimits, program?: URL) {
     this.vocabularySize = vocabularySize;
     this.slots = slots;
     this.limits = limits;
+    this.program = program;
   }
 
   setVocabulary(message: VocabularyMessage): void {
@@ -229,7 +234,13 @@ export class Constraints {
   }
 
   private get thread(): GrammarThread {
-    this.started ??= new GrammarThread(this.vocabulary.pieces, this.vocabularySize, this.slots, this.limits);
+    this.started ??= new GrammarThread(
+      this.vocabulary.pieces,
+      this.vocabularySize,
+      this.slots,
+      this.limits,
+      this.program,
+    );
     return this.started;
   }
 }

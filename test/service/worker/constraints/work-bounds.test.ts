@@ -9,6 +9,7 @@ import { callsGrammar } from "../../../../src/service/output/grammar/calls.ts";
 import { constraintGrammar } from "../../../../src/service/output/grammar/constraint-grammar.ts";
 import { GrammarRefused } from "../../../../src/service/output/grammar/expressions.ts";
 import { grammarAccepts } from "./grammar-accepts.ts";
+import { cpuMs } from "../../../support/cpu-ms.ts";
 
 const numbers = (count: number): ReadonlyArray<number> => Array.from({ length: count }, (_, index) => index);
 
@@ -74,13 +75,6 @@ const refusalOf = (make: () => unknown): string => {
     return (cause as Error).message;
   }
   return "";
-};
-
-const cpuMs = (work: () => void): number => {
-  const before = process.cpuUsage();
-  work();
-  const { user, system } = process.cpuUsage(before);
-  return (user + system) / 1000;
 };
 
 /** Far more than it takes, and far less than it took. */
