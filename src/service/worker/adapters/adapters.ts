@@ -5,7 +5,7 @@
  * A layer has the A of all loaded adapters in one stack, and their B in another; each adapter has a slot in all of them.
  * Slot 0 is an adapter of zeros, for rows without one. Where no row of a batch has an adapter nothing is computed.
  */
-import { all, mx, type Tensor } from "../mlx.ts";
+import { all, type Dtype, mx, type Tensor } from "../mlx.ts";
 
 /** A linear layer that an adapter knows by name; several may be computed as one, their outputs side by side. */
 export interface AdaptedPart {
@@ -32,14 +32,20 @@ interface RowSlots {
 }
 
 export class Adapters {
+  private readonly type: Dtype;
   private readonly layers: AdaptedLayer[] = [];
   private rows: RowSlots | undefined;
   /** Of `rows`, to tell whether they are the same again. */
   private key = "";
 
+  /** @param type of the model's activations, in which the adapters are kept: another one would be converted in each step */
+  constructor(type: Dtype) {
+    this.type = type;
+  }
+
   /** Registers a layer, which the result belongs to. */
   adapt(parts: ReadonlyArray<AdaptedPart>, inputs: number): AddAdapters {
-    const layer = new AdaptedLayer(parts, inputs);
+    const layer = new AdaptedLayer(parts, inputs, this.type);
     this.layers.push(layer);
     return (x, y) => (this.rows === undefined ? y : layer.add(x, y, this.rows));
   }
@@ -78,14 +84,16 @@ class AdaptedLayer {
   readonly parts: ReadonlyArray<AdaptedPart>;
   readonly inputs: number;
   private readonly outputs: number;
+  private readonly type: Dtype;
   /** Undefined: no adapter changes this layer. */
   private stack: LowRank | undefined;
   /** Of each slot; 0 where its adapter leaves the layer as it is. */
   private ranks: number[] = [0];
 
-  constructor(parts: ReadonlyArray<AdaptedPart>, inputs: number) {
+  constructor(parts: ReadonlyArray<AdaptedPart>, inputs: number, type: Dtype) {
     this.parts = parts;
     this.inputs = inputs;
+    this.type = type;
     this.outputs = parts.reduce((sum, { out }) => sum + out, 0);
   }
 
@@ -113,11 +121,11 @@ class AdaptedLayer {
   private stackOf(entries: ReadonlyArray<LowRank | undefined>, rank: number): LowRank | undefined {
     if (rank === 0) return undefined;
     const a = mx.concatenate(
-      entries.map((entry) => padded(entry?.a, [1, this.inputs, rank], 2)),
+      entries.map((entry) => padded(entry?.a, [1, this.inputs, rank], 2, this.type)),
       0,
     );
     const b = mx.concatenate(
-      entries.map((entry) => padded(entry?.b, [1, rank, this.outputs], 1)),
+      entries.map((entry) => padded(entry?.b, [1, rank, this.outputs], 1, this.type)),
       0,
     );
     mx.eval(a, b);
@@ -147,15 +155,18 @@ class AdaptedLayer {
       before += out;
     }
     if (as.length === 0) return undefined;
-    return { a: mx.expandDims(mx.concatenate(as, 1), 0), b: mx.expandDims(mx.concatenate(bs, 0), 0) };
+    return {
+      a: mx.expandDims(mx.concatenate(as, 1), 0).astype(this.type),
+      b: mx.expandDims(mx.concatenate(bs, 0), 0).astype(this.type),
+    };
   }
 }
 
 const zeros = (rows: number, columns: number): Tensor[] => (columns === 0 ? [] : [mx.zeros([rows, columns])]);
 
 /** Zeros behind it along the axis, up to the shape; all zeros where there is nothing. */
-const padded = (tensor: Tensor | undefined, shape: ReadonlyArray<number>, axis: number): Tensor => {
-  if (tensor === undefined) return mx.zeros([...shape]);
+const padded = (tensor: Tensor | undefined, shape: ReadonlyArray<number>, axis: number, type: Dtype): Tensor => {
+  if (tensor === undefined) return mx.zeros([...shape], type);
   const missing = shape.map((size, each) => (each === axis ? size - (tensor.shape[axis] ?? 0) : size));
-  return missing[axis] === 0 ? tensor : mx.concatenate([tensor, mx.zeros(missing)], axis);
+  return missing[axis] === 0 ? tensor : mx.concatenate([tensor, mx.zeros(missing, type)], axis);
 };

@@ -67,7 +67,7 @@ export class Weights {
     }
     if (tensors.has("embed_tokens.weight")) addPrefix(tensors);
     const activations = asStored ? embeddingType(tensors) : mx.float32;
-    return new Weights(tensors, quantizationOf, asStored, "", new Adapters(), activations);
+    return new Weights(tensors, quantizationOf, asStored, "", new Adapters(activations), activations);
   }
 
   /** The tensors whose names begin with the prefix, named without it. */
