@@ -41,6 +41,8 @@ export const buildArtefact = async (root: string, folder: string, { platform }: 
     plugins: [placeBesides(root, programs)],
     logLevel: "warn",
     onLog: (level, log) => {
+      // Emscripten's, in PGlite: for code that nobody hands to it.
+      if (log.code === "EVAL" && log.message.includes("node_modules/@electric-sql/pglite/")) return;
       if (level === "warn") throw new Error(`the bundler warns: ${log.message}`);
     },
   });

@@ -67,7 +67,7 @@ describe("the artefact", { timeout: 300_000 }, () => {
     return assert.fail(`it ended with ${child.exitCode} before it was ready`);
   };
 
-  it("serves from its own files: engine, sandbox, grammars, descriptors, the demo model and the command", async () => {
+  it("serves from its own files: engine, sandbox, grammars, descriptors, the store of jobs, the demo model and the command", async () => {
     const service = await serve();
     try {
       const client = createMlxdClient({ baseUrl: service.url });
@@ -79,6 +79,8 @@ describe("the artefact", { timeout: 300_000 }, () => {
       const constraint = { regex: "(yes|no) [0-9]{3}" };
       assert.match((await client.generate("What is 2+2?", { constraint })).text, /^(yes|no) \d{3}$/);
       assert.isAbove((await client.tokenize("ab cd ".repeat(20_000))).ids.length, 20_000, "what the sandbox reads");
+      const { jobId } = await client.jobs.create([{ input: "What is 2+2?", temperature: 0 }]);
+      for await (const { result } of client.jobs.results(jobId)) assert.include(result?.text, "4");
       client.close();
       const told = await mlxd(["generate", "What is 2+2?", "--temperature", "0", "--server", service.url]);
       assert.include(told.stdout, "4");
