@@ -118,7 +118,7 @@ describe("grpc-js", () => {
 
   it("is told of a method that is not there", async () => {
     const call = new Promise((_resolve, reject) => {
-      client.makeUnaryRequest("/mlxd.v1.JobService/CreateJob", asBuffer, asBuffer, Buffer.alloc(0), (error) =>
+      client.makeUnaryRequest("/mlxd.v1.JobService/NoSuchMethod", asBuffer, asBuffer, Buffer.alloc(0), (error) =>
         reject(error ?? new Error("no error")),
       );
     });
