@@ -1,12 +1,25 @@
 /**
  * Keeps two processes from opening one embedded store: it takes no lock itself, and what both write is lost without an error.
- * The lock is a file that names its owner by process id and start time; one whose owner has ended is taken over.
+ * The lock is a file that names its owner, who touches it every few seconds. One whose owner has ended is taken over: at once
+ * where its process can be looked up, and otherwise, as of a container that was replaced, when it has not been touched for a while.
  */
 import { execFileSync } from "node:child_process";
 import { randomUUID } from "node:crypto";
-import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  fstatSync,
+  linkSync,
+  openSync,
+  readFileSync,
+  readlinkSync,
+  renameSync,
+  rmSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
 
 /** The directory is another process's. */
 export class DirectoryLocked extends Error {
@@ -15,41 +28,94 @@ export class DirectoryLocked extends Error {
   }
 }
 
-/** Throws DirectoryLocked. Gives the lock back when called. */
-export const lockDirectory = (directory: string): (() => void) => {
+interface LockTimes {
+  /** How often its owner touches it. */
+  readonly touchMs: number;
+  /** How long it is not touched by one who has ended. */
+  readonly silentMs: number;
+}
+
+const usualTimes: LockTimes = { touchMs: 2_000, silentMs: 12_000 };
+
+/**
+ * Throws DirectoryLocked. Gives the lock back when what it returns is called.
+ *
+ * @param onLost it was taken over, as this process stood still for long: what it guards is another one's now
+ */
+export const lockDirectory = async (
+  directory: string,
+  onLost: () => void,
+  times: LockTimes = usualTimes,
+): Promise<() => void> => {
   const path = join(directory, "lock");
-  const own = `${process.pid} ${startOf(process.pid) ?? "unknown"} ${hostname()} ${randomUUID()}\n`;
+  const own = `${process.pid} ${startOf(process.pid) ?? "unknown"} ${whereabouts()} ${hostname()} ${randomUUID()}\n`;
   for (let attempt = 0; attempt < 10; attempt++) {
-    if (create(path, own)) {
-      return () => {
-        if (read(path) === own) rmSync(path, { force: true });
-      };
-    }
+    if (create(path, own)) return keep(path, own, onLost, times);
     const found = read(path);
     if (found === undefined) continue;
-    if (isHeld(found)) throw new DirectoryLocked(found.split(" ")[0] ?? "unknown");
-    takeAway(path, found);
+    const owner = ownerFrom(found.text);
+    if (owner.isHere ? isAlive(owner) : await isTouched(path, found, times)) throw new DirectoryLocked(owner.name);
+    takeAway(path, found.text);
   }
   throw new DirectoryLocked("unknown");
 };
 
+const keep = (path: string, own: string, onLost: () => void, { touchMs }: LockTimes): (() => void) => {
+  const timer = setInterval(() => {
+    if (isOwn(path, own)) return utimesSync(path, new Date(), new Date());
+    clearInterval(timer);
+    onLost();
+  }, touchMs).unref();
+  return () => {
+    clearInterval(timer);
+    if (isOwn(path, own)) rmSync(path, { force: true });
+  };
+};
+
+const isOwn = (path: string, own: string): boolean => read(path)?.text === own;
+
+/** It is there with all its text, or not at all. */
 const create = (path: string, text: string): boolean => {
+  const whole = `${path}.${randomUUID()}`;
+  writeFileSync(whole, text, { flag: "wx" });
   try {
-    writeFileSync(path, text, { flag: "wx" });
+    linkSync(whole, path);
     return true;
   } catch (error) {
     if (codeOf(error) === "EEXIST") return false;
     throw error;
+  } finally {
+    rmSync(whole, { force: true });
   }
 };
 
-const read = (path: string): string | undefined => {
+interface Found {
+  readonly text: string;
+  readonly touchedMs: number;
+}
+
+const read = (path: string): Found | undefined => {
+  let file: number | undefined;
   try {
-    return readFileSync(path, "utf8");
+    // Opened first: file systems of a network tell the times of an open file as they are.
+    file = openSync(path, "r");
+    return { text: readFileSync(file, "utf8"), touchedMs: fstatSync(file).mtimeMs };
   } catch (error) {
     if (codeOf(error) === "ENOENT") return undefined;
     throw error;
+  } finally {
+    if (file !== undefined) closeSync(file);
   }
+};
+
+/** Whether somebody touches it, or changes it, while it is looked at. Clocks are not compared: two machines have two. */
+const isTouched = async (path: string, found: Found, { touchMs, silentMs }: LockTimes): Promise<boolean> => {
+  for (let waited = 0; waited < silentMs; waited += touchMs) {
+    await sleep(touchMs);
+    const now = read(path);
+    if (now?.text !== found.text || now.touchedMs !== found.touchedMs) return now !== undefined;
+  }
+  return false;
 };
 
 /** Removes a lock whose owner has ended, and puts it back where another process has taken it over meanwhile. */
@@ -62,25 +128,49 @@ const takeAway = (path: string, found: string): void => {
     throw error;
   }
   try {
-    if (read(aside) !== found) linkSync(aside, path);
+    if (!isOwn(aside, found)) linkSync(aside, path);
   } finally {
     rmSync(aside, { force: true });
   }
 };
 
-/** Whether its owner is alive. A process id is used again: what tells the two apart is when they started. */
-const isHeld = (text: string): boolean => {
-  const [pid = "", started = "", host = ""] = text.trim().split(" ");
-  // Of another machine that shares the directory nothing can be known. An empty file is one that is being written.
-  if (!/^\d+$/.test(pid)) return false;
-  if (host !== hostname()) return true;
+interface Owner {
+  /** What a caller is told. */
+  readonly name: string;
+  readonly pid: number;
+  readonly started: string;
+  /** Whether its process id means a process of this system. */
+  readonly isHere: boolean;
+}
+
+const ownerFrom = (text: string): Owner => {
+  const [pid = "", started = "", where = "", host = ""] = text.trim().split(" ");
+  const isHere = where !== "unknown" && where === whereabouts();
+  return { name: isHere ? pid : `${pid || "unknown"} of host ${host || "unknown"}`, pid: Number(pid), started, isHere };
+};
+
+/** A process id is used again: what tells the two apart is when they started. */
+const isAlive = ({ pid, started }: Owner): boolean => {
   try {
-    process.kill(Number(pid), 0);
+    process.kill(pid, 0);
   } catch (error) {
     if (codeOf(error) === "ESRCH") return false;
   }
-  const startedNow = startOf(Number(pid));
+  const startedNow = startOf(pid);
   return startedNow === undefined || started === "unknown" || startedNow === started;
+};
+
+/** Within which process ids are those of one process each: since a start of the machine and, on Linux, in a container. */
+const whereabouts = (): string => {
+  try {
+    if (process.platform === "linux") {
+      const boot = readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim();
+      return `${boot}/${readlinkSync("/proc/self/ns/pid")}`;
+    }
+    return execFileSync("/usr/sbin/sysctl", ["-n", "kern.bootsessionuuid"], { encoding: "utf8" }).trim();
+  } catch {
+    return "unknown";
+  }
 };
 
 /** When a process started, in whatever form its system tells it. */

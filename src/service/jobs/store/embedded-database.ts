@@ -28,8 +28,10 @@ export interface EmbeddedDatabase extends Database {
 /** Throws DirectoryLocked. */
 export const openEmbedded = async (directory: string): Promise<EmbeddedDatabase> => {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
-  const unlock = lockDirectory(directory);
+  let onLost = (): void => {};
+  const unlock = await lockDirectory(directory, () => onLost());
   const thread = new EmbeddedThread(join(directory, "data"));
+  onLost = () => thread.lose("another process has taken its directory over");
   try {
     await thread.opened;
     const session: Session = { query: (text, values) => thread.run(text, values) };
@@ -152,7 +154,7 @@ class EmbeddedThread {
     waiting?.reject(new StatementFailed(message, code));
   }
 
-  private lose(why: string): void {
+  lose(why: string): void {
     this.isLost = true;
     for (const { reject } of this.waiting.values()) reject(new StatementFailed(why, "57P01"));
     this.waiting.clear();
