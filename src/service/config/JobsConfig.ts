@@ -12,12 +12,16 @@ export interface JobsSettings {
   readonly parallel: number;
 }
 
+/** Its host may stand among the parameters, as that of a socket does: `postgres://mlxd@/jobs?host=/run/postgresql`. */
+const isPostgresUrl = (text: string): boolean =>
+  /^postgres(ql)?:\/\//.test(text) && URL.canParse(text.replace("@/", "@localhost/"));
+
 const storeText = Schema.String.check(
   Schema.isMaxLength(4096),
   Schema.makeFilter(
     (text) =>
       !/^[a-z][a-z0-9+.-]*:\/\//i.test(text) ||
-      (/^postgres(ql)?:\/\//.test(text) && URL.canParse(text)) ||
+      isPostgresUrl(text) ||
       "a directory, or a URL that begins with postgres://",
   ),
 );
