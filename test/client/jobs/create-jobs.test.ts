@@ -1,0 +1,155 @@
+/** `client.jobs` against the real server, over connections that are cut again and again. */
+import { type AddressInfo, connect, createServer, type Socket } from "node:net";
+import { Effect, Stream } from "effect";
+import { afterAll, assert, beforeAll, describe, it } from "vitest";
+
+import { type BatchItem, createMlxdClient, MlxdError } from "../../../src/client/node.ts";
+import { collect } from "../../support/collect.ts";
+import { errorOf } from "../../support/error-of.ts";
+import { eventsOf, promptOf } from "../../support/scripted-generations.ts";
+import { startTestServer, type TestServer } from "../../support/test-server.ts";
+
+const mlxdErrorOf = async (promise: Promise<unknown>): Promise<MlxdError> => {
+  const error = await errorOf(promise);
+  assert.instanceOf(error, MlxdError);
+  return error;
+};
+
+/** Passes bytes on to the server, and cuts each connection when the server has sent a few more than an answer's head. */
+const startCutter = async (port: number) => {
+  let cuts = 0;
+  const sockets = new Set<Socket>();
+  const server = createServer((caller) => {
+    const upstream = connect(port, "127.0.0.1");
+    for (const socket of [caller, upstream]) {
+      sockets.add(socket);
+      socket.on("error", () => {});
+      socket.on("close", () => {
+        sockets.delete(socket);
+        caller.destroy();
+        upstream.destroy();
+      });
+    }
+    let left = 500 + Math.floor(Math.random() * 700);
+    upstream.on("data", (bytes: Buffer) => {
+      caller.write(bytes.subarray(0, left));
+      left -= bytes.length;
+      if (left > 0) return;
+      cuts += 1;
+      caller.destroySoon();
+      upstream.destroy();
+    });
+    caller.pipe(upstream);
+  });
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return {
+    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    cuts: () => cuts,
+    close: () => {
+      for (const socket of sockets) socket.destroy();
+      server.close();
+    },
+  };
+};
+
+describe("client.jobs", () => {
+  let server: TestServer;
+  let cutter: Awaited<ReturnType<typeof startCutter>>;
+  let client: ReturnType<typeof createMlxdClient>;
+  let cut: ReturnType<typeof createMlxdClient>;
+  beforeAll(async () => {
+    const words = Array.from({ length: 80 }, (_, index) => `word ${index} 🦊 `);
+    server = await startTestServer({
+      stream: (task) =>
+        promptOf(task) === "tell"
+          ? Stream.fromIterable(eventsOf(words)).pipe(Stream.tap(() => Effect.sleep(5)))
+          : Stream.fromIterable(eventsOf(["You said: ", promptOf(task)])),
+    });
+    cutter = await startCutter(server.port);
+    client = createMlxdClient({ baseUrl: server.url });
+    cut = createMlxdClient({ baseUrl: cutter.url });
+  });
+  afterAll(async () => {
+    client.close();
+    cut.close();
+    cutter.close();
+    await server.close();
+  });
+
+  const tasks = (count: number): BatchItem[] =>
+    Array.from({ length: count }, (_, index) => ({ itemId: `q${index}`, input: { prompt: `question ${index}` } }));
+
+  it.each(["index", "finished"] as const)(
+    "reads every result once over cut connections, in the order %s",
+    async (order) => {
+      const { jobId } = await client.jobs.create(tasks(40));
+      const whole = await collect(client.jobs.results(jobId, { order }));
+      assert.lengthOf(whole, 40);
+      const before = cutter.cuts();
+      assert.deepEqual(await collect(cut.jobs.results(jobId, { order })), whole);
+      assert.isAbove(cutter.cuts() - before, 2);
+    },
+  );
+
+  it("watches a generation over cut connections: nothing twice, nothing lost, and its text is the result's", async () => {
+    const { jobId } = await client.jobs.create([{ input: { prompt: "tell" } }]);
+    const before = cutter.cuts();
+    const events = await collect(cut.jobs.watch(jobId));
+    assert.isAbove(cutter.cuts() - before, 2);
+    assert.deepEqual(
+      events.map(({ sequence }) => sequence),
+      events.map((_, index) => index + 1),
+    );
+    const text = events.map((event) =>
+      event.type === "generation" && event.event.type === "chunk" ? event.event.text : "",
+    );
+    const [first] = await collect(client.jobs.results(jobId));
+    assert.strictEqual(text.join(""), first?.result?.text);
+    for (const { sequence } of events) {
+      assert.deepEqual(await collect(client.jobs.watch(jobId, { after: sequence })), events.slice(sequence));
+    }
+  });
+
+  it("creates a job of any iterable, and goes on where a call before it was cut", async () => {
+    const reads = async function* (until: number) {
+      for (const task of tasks(until)) yield task;
+      if (until < 2500) throw new Error("the source broke");
+    };
+    const told: number[] = [];
+    const options = { requestId: "nightly", onProgress: (count: number) => void told.push(count) };
+    const broken = await client.jobs.create(reads(1500), options).catch((error: unknown) => error);
+    assert.match(String(broken), /the source broke/);
+    assert.deepEqual(told, [1000]);
+    const job = await client.jobs.create(reads(2500), options);
+    assert.isTrue(job.sealed);
+    assert.strictEqual(job.counts.total, 2500);
+    assert.deepEqual(told, [1000, 1000, 2000, 2500]);
+    assert.lengthOf(await collect(client.jobs.results(job.jobId)), 2500);
+    const again = await client.jobs.create(reads(2500), options);
+    assert.strictEqual(again.jobId, job.jobId);
+    assert.strictEqual((await mlxdErrorOf(client.jobs.create(tasks(3), options))).reason, "JOB_CONFLICT");
+  });
+
+  it("hears what cannot be read on: a job that is not there, and a place that it has not come to", async () => {
+    const { jobId } = await client.jobs.create(tasks(2));
+    assert.lengthOf(await collect(client.jobs.results(jobId)), 2);
+    const reading = (stream: AsyncIterable<unknown>) => mlxdErrorOf(collect(stream));
+    assert.strictEqual((await reading(cut.jobs.watch(jobId, { after: 1000 }))).reason, "SEQUENCE_OUT_OF_RANGE");
+    assert.strictEqual((await reading(cut.jobs.results("no-job"))).reason, "JOB_NOT_FOUND");
+    assert.strictEqual((await reading(cut.jobs.watch("no-job"))).reason, "JOB_NOT_FOUND");
+  });
+
+  it("stops reading when it is left, by break and by a signal", async () => {
+    const left = new AbortController();
+    const { jobId } = await client.jobs.create(tasks(1).concat({ input: { prompt: "tell" } }));
+    for await (const { index } of client.jobs.results(jobId)) {
+      assert.strictEqual(index, 0);
+      break;
+    }
+    left.abort();
+    assert.strictEqual(
+      (await mlxdErrorOf(collect(client.jobs.watch(jobId, { signal: left.signal })))).reason,
+      "CANCELLED",
+    );
+  });
+});
