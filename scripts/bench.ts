@@ -17,6 +17,7 @@ import { clientCost } from "./bench/client.ts";
 import { constrained } from "./bench/constrained.ts";
 import { large, small } from "./bench/checkpoints.ts";
 import { draftModel, drafts } from "./bench/drafts.ts";
+import { beside, settledItems } from "./bench/jobs.ts";
 import { otherKernels } from "./bench/math-environment.ts";
 import { engineAlone, messages, throughService } from "./bench/overhead.ts";
 import { ensurePeer } from "./bench/peer.ts";
@@ -48,6 +49,8 @@ const benches: ReadonlyArray<Bench> = [
   ...randomModels.map(throughService),
   messages,
   clientCost,
+  settledItems,
+  ...randomModels.map(beside),
   ...[small, large].map(drafts),
   draftModel,
   ...randomModels.map((model) => constrained(model)),

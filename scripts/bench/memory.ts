@@ -2,7 +2,7 @@
 import { readFileSync } from "node:fs";
 
 /** Bytes; a process that has ended has none. */
-const residentBytes = (pid: number): number => {
+export const residentBytes = (pid: number): number => {
   try {
     const kilobytes = /^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1];
     return 1024 * Number(kilobytes ?? 0);
