@@ -1,6 +1,6 @@
 /**
- * Calls from their receipt to their end, whatever protocol they come by: each runs in a fiber of its own, which is interrupted
- * when its caller leaves, its deadline passes, its reader stalls or the service ends.
+ * Runs calls from receipt to end, independent of their protocol. Each runs in a fiber of its own, which is interrupted
+ * when the caller leaves, the deadline passes, the reader stalls or the service shuts down.
  */
 import { Cause, Clock, Context, Effect, type Exit, type Fiber, FiberSet, Layer, Stream } from "effect";
 
@@ -14,27 +14,27 @@ import { inTrace } from "./in-trace.ts";
 import { Outbox } from "./Outbox.ts";
 import type { TraceParent } from "./trace-context.ts";
 
-/** What a protocol knows of a call. */
+/** What the protocol adapter knows about a call. */
 export interface Incoming {
-  /** Names what is called in the log: `mlxd.v1.GenerationService/Generate`. */
+  /** The method's name in logs: `mlxd.v1.GenerationService/Generate`. */
   readonly method: string;
   readonly requestId: string;
   readonly caller: Caller;
-  /** In milliseconds of performance.now(). */
+  /** Milliseconds on the clock of performance.now(). */
   readonly receivedAt: number;
-  /** How long its caller waits, from then on; undefined where it did not say. */
+  /** How long the caller waits, counted from `receivedAt`; undefined if it set no deadline. */
   readonly timeoutMs: number | undefined;
-  /** Calls back once its caller has left; where that has happened, at once. */
+  /** Calls back once the caller has left; immediately if it has already left. */
   readonly onLeave: (listener: () => void) => void;
-  /** Where the call is to be traced: what its caller says of that. Undefined: it is not, as it is no work. */
+  /** The caller's trace context. Undefined for calls that are not traced, such as health checks. */
   readonly trace?: { readonly parent: TraceParent | undefined };
   /**
-   * How its protocol tells a failure.
+   * Makes the protocol's error of a failure.
    *
-   * @param traceId of its trace, where it has one
+   * @param traceId id of the call's trace, if it has one
    */
   readonly toError: (failure: CallFailure, traceId?: string) => Error;
-  /** Ends its connection's part at once, for a reader to whom no failure can be told any more. */
+  /** Resets the call's stream immediately, for a reader that no longer takes anything, not even an error. */
   readonly reset: () => void;
 }
 
@@ -42,18 +42,18 @@ export interface Outgoing<A, Message> {
   readonly stream: Stream.Stream<A, ServiceError>;
   /** Called once for each event, in order; `sequence` counts from 0. */
   readonly toMessage: (event: A, sequence: number) => Message;
-  /** Runs until its caller leaves: of the deadlines only the caller's own holds. */
+  /** For a stream that runs until its caller leaves: only the caller's own deadline applies. */
   readonly endless?: boolean;
 }
 
 export class Calls extends Context.Service<
   Calls,
   {
-    /** Answers with one value; rejects with an error of the protocol's. */
+    /** Answers with one value; rejects with an error of the protocol. */
     readonly answer: <A>(incoming: Incoming, answer: Effect.Effect<A, ServiceError>) => Promise<A>;
-    /** Answers with a stream, whose next() rejects with such an error, once. */
+    /** Answers with a stream. Its next() rejects with an error of the protocol at most once, as the last thing. */
     readonly stream: <A, Message>(incoming: Incoming, outgoing: Outgoing<A, Message>) => AsyncIterable<Message>;
-    /** Ends all calls that run, with DRAINING or SHUT_DOWN. Does not wait for them. */
+    /** Ends all running calls with DRAINING or SHUT_DOWN, without waiting for them. */
     readonly cutAll: Effect.Effect<void>;
   }
 >()("mlxd/calls/Calls") {
@@ -61,7 +61,7 @@ export class Calls extends Context.Service<
     Calls,
     Effect.gen(function* () {
       const config = yield* ServerConfig;
-      // The fibers of all calls belong to this scope: those that still run when it closes are interrupted.
+      // The fibers of all calls belong to this scope and are interrupted when it closes.
       const fibers = yield* FiberSet.make<unknown, unknown>();
       const run: Run = yield* FiberSet.runtime(fibers)();
       let isCutting = false;
@@ -121,7 +121,8 @@ const runStream = <A, Message>(
     error: toError({ type: "error", error, lastSequence: sent === 0 ? undefined : sent - 1 }),
   });
   const onStall = () => {
-    // The failure waits behind what was written already. A reader that does not even come for that is cut off.
+    // The failure can be sent only after what was already written to the connection. If the reader does not take that
+    // either, its stream is reset.
     if (stalled) return incoming.reset();
     stalled = true;
     running.interrupt();
@@ -136,7 +137,7 @@ const runStream = <A, Message>(
   const pump = Stream.runForEachArray(stream, (events) =>
     Effect.suspend(() => (outbox.push(events.map((event) => toMessage(event, sequence++))) ? Effect.void : room)),
   );
-  /** What was made has still to be taken by the writer. */
+  /** Records as a span how long the writer takes to send what is still in the outbox. */
   const traceFlush = Effect.map(Effect.all([spanWriter, Clock.Clock]), ([write, clock]) => {
     if (write === undefined) return;
     const from = clock.currentTimeMillisUnsafe();
@@ -153,7 +154,7 @@ const runStream = <A, Message>(
       outbox.end({ error: toError(failureFrom(exit.cause, call)) });
     },
     onLeft: () => {},
-    // What was made by then is still delivered.
+    // Events produced by then are still delivered.
     onLate: (reached) => outbox.end(failed(new DeadlineExceeded(reached), sequence)),
   });
   const leave = (): Promise<IteratorResult<Message, undefined>> => {
@@ -166,16 +167,16 @@ const runStream = <A, Message>(
 };
 
 interface Supervision<A> {
-  /** What is left of the call's time. */
+  /** The time that is left for the call. */
   readonly deadlineMs: number;
-  /** Told the id of the call's trace, where it has one, before anything else. */
+  /** Receives the id of the call's trace, if it has one, before the work begins. */
   readonly onTraceId: (traceId: string) => void;
   readonly onExit: (exit: Exit.Exit<A, ServiceError>, reached: Reached) => void;
   readonly onLeft: () => void;
   readonly onLate: (reached: Reached) => void;
 }
 
-/** How far a call's generation has come, if it is one that has begun. */
+/** How far the call's generation has come, if it is one that has begun. */
 interface Reached {
   readonly progress?: Progress;
 }
@@ -186,8 +187,8 @@ interface Running {
 }
 
 /**
- * Runs `answer` in a fiber until it exits, its caller leaves, or its deadline passes, and calls back for what came first. It
- * does not wait for an interrupted fiber: a call ends on time even if its answer does not.
+ * Runs `answer` in a fiber until it exits, its caller leaves, or its deadline passes, and calls back for whichever
+ * comes first. It does not wait for an interrupted fiber, so that a call ends on time even if its fiber does not.
  */
 const supervise = <A>(
   { run, isCut }: Runner,
@@ -225,10 +226,10 @@ const supervise = <A>(
   return { interrupt: () => fiber.interruptUnsafe(), reached };
 };
 
-/** A longer one overflows Node's timers, which then fire at once. */
+/** A longer delay overflows Node's timers, which then fire immediately. */
 const longestTimerMs = 2 ** 31 - 1;
 
-/** What is left of the time that the caller and the service give a call, in milliseconds. */
+/** The remaining time of a call in milliseconds: the smaller of the caller's and the service's limit. */
 export const deadlineOf = (
   { receivedAt, timeoutMs }: Pick<Incoming, "receivedAt" | "timeoutMs">,
   { defaultDeadlineMs, maxDeadlineMs }: Pick<ServerSettings, "defaultDeadlineMs" | "maxDeadlineMs">,

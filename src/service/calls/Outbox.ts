@@ -1,26 +1,26 @@
 /**
- * The events of one stream on their way from the fiber that makes them to the writer that sends them.
+ * The events of one stream on their way from the fiber that produces them to the writer that sends them.
  *
- * It is plain JavaScript, and not a pipeline of Stream operators or Stream.toAsyncIterable, for two reasons. This is
- * the path of every token: a push is an array append and a take a resolved promise, with no fiber, timer or
- * allocation of Effect's own for each event. And Connect pulls with `next()` only: while one is pending it delivers
- * no `return()`, so it has to be possible to end the stream from outside at any time.
+ * It is plain JavaScript, and not a pipeline of Stream operators or Stream.toAsyncIterable, for two reasons. Every
+ * token takes this path: a push is an array append and a take a resolved promise, with no fiber, timer or allocation of
+ * Effect's own for each event. And Connect pulls with `next()` only: while a `next()` is pending it does not call
+ * `return()`, so it must be possible to end the stream from outside at any time.
  */
 export interface OutboxOptions {
-  /** How long an event, or the end, may wait without the writer coming for it. */
+  /** How long an event, or the end, may wait before the writer takes it. */
   readonly stallMs: number;
-  /** The writer did not come for `stallMs`. Called again after each further `stallMs`. */
+  /** The writer has taken nothing for `stallMs`. Called again after each further `stallMs`. */
   readonly onStall: () => void;
-  /** The writer has taken everything, the end as well. */
+  /** The writer has taken everything, the end included. */
   readonly onDelivered?: () => void;
 }
 
 export interface Ending {
-  /** What the reader's next() rejects with; none: the stream is complete. */
+  /** What the reader's next() rejects with; absent if the stream is complete. */
   readonly error?: unknown;
 }
 
-/** Events that may wait before their maker has to. */
+/** How many events may wait before the producer has to pause. */
 export const capacity = 256;
 
 interface Taker<A> {
@@ -41,16 +41,16 @@ export class Outbox<A> {
   #taken = 0;
   #onRoom: (() => void) | undefined;
   #timer: NodeJS.Timeout | undefined;
-  /** When the writer last came, or, if it was waiting since, when something last had to wait for it. */
+  /** When the writer last took something, or, if it was waiting for events, when an event last arrived for it. */
   #since = 0;
 
   constructor(options: OutboxOptions) {
     this.#options = options;
   }
 
-  /** Adds events; false when the maker should wait for room before it makes more. */
+  /** Adds events; false if the producer should wait for room before it adds more. */
   push(events: ReadonlyArray<A>): boolean {
-    if (this.#ending !== undefined) return true; // nobody will take them, and the maker is being interrupted
+    if (this.#ending !== undefined) return true; // nobody will take them, and the producer is being interrupted
     for (const event of events) {
       if (this.#taker === undefined) {
         if (this.#size === 0) this.#watch();
@@ -62,14 +62,16 @@ export class Outbox<A> {
     return this.#size < capacity;
   }
 
-  /** Calls back once half of the events that wait are gone. One waiter at a time; returns how to stop waiting. */
+  /**
+   * Calls back once half of the waiting events are gone. One waiter at a time; returns a function that stops waiting.
+   */
   whenRoom(callback: () => void): () => void {
     this.#onRoom = callback;
     this.#tellRoom();
     return () => (this.#onRoom = undefined);
   }
 
-  /** Nothing more comes. What waits is still delivered, then the ending. */
+  /** Adds nothing more. Waiting events are still delivered, then the ending. */
   end(ending: Ending): void {
     if (this.#ending !== undefined) return;
     this.#ending = ending;
@@ -77,7 +79,7 @@ export class Outbox<A> {
     else if (this.#size === 0) this.#watch();
   }
 
-  /** Ends at once: what waits is dropped. */
+  /** Ends immediately: waiting events are dropped. */
   abandon(ending: Ending): void {
     if (this.#delivered) return;
     this.#drop();
@@ -87,7 +89,7 @@ export class Outbox<A> {
     this.#tellRoom();
   }
 
-  /** Ends with nobody left to deliver to. */
+  /** Ends without delivering anything: the reader has gone. */
   close(): void {
     this.#drop();
     this.#ending ??= {};
@@ -97,10 +99,10 @@ export class Outbox<A> {
     this.#tellRoom();
   }
 
-  /** The next event; rejects with the error that the stream ended with, once. */
+  /** The next event; rejects once with the error that the stream ended with. */
   next(): Promise<IteratorResult<A, undefined>> {
     if (this.#size > 0) {
-      const value = this.#waiting[this.#head] as A; // within bounds, as #size says
+      const value = this.#waiting[this.#head] as A; // #size guarantees that the index is within bounds
       this.#head += 1;
       this.#taken += 1;
       this.#since = performance.now();
@@ -115,7 +117,7 @@ export class Outbox<A> {
     });
   }
 
-  /** Events that the writer has taken. */
+  /** How many events the writer has taken. */
   get taken(): number {
     return this.#taken;
   }
@@ -152,13 +154,13 @@ export class Outbox<A> {
     callback();
   }
 
-  /** The array is not emptied while its reader lags behind: it loses what was taken before the maker adds more. */
+  /** The array is not emptied while its reader lags behind, so drop the taken events before the producer adds more. */
   #compact(): void {
     this.#waiting = this.#waiting.slice(this.#head);
     this.#head = 0;
   }
 
-  /** One timer for a stream, not one for an event: when it fires it looks whether the writer came meanwhile. */
+  /** One timer per stream, not per event: when it fires it checks whether the writer has taken something meanwhile. */
   #watch(): void {
     this.#since = performance.now();
     this.#timer ??= this.#arm(this.#options.stallMs);
@@ -167,7 +169,7 @@ export class Outbox<A> {
   #arm(delayMs: number): NodeJS.Timeout {
     return setTimeout(() => {
       this.#timer = undefined;
-      if (this.#size === 0 && (this.#ending === undefined || this.#delivered)) return; // the next to wait arms it
+      if (this.#size === 0 && (this.#ending === undefined || this.#delivered)) return; // the next event to wait starts it again
       const leftMs = this.#options.stallMs - (performance.now() - this.#since);
       if (leftMs > 0) {
         this.#timer = this.#arm(leftMs);

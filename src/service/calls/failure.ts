@@ -1,4 +1,4 @@
-/** What a call ended with instead of an answer, whatever protocol tells it. */
+/** What a call ended with instead of an answer. Each protocol adapter maps it to an error of its own. */
 import { Cause, Result } from "effect";
 
 import { Draining, type Progress, type ServiceError, ShutDown } from "../domain/errors.ts";
@@ -7,12 +7,12 @@ export type CallFailure =
   | {
       readonly type: "error";
       readonly error: ServiceError;
-      /** `sequence` of the last message that was sent; undefined where none was. */
+      /** `sequence` of the last message that was sent; undefined if none was sent. */
       readonly lastSequence?: number | undefined;
     }
-  /** A bug. What it was stands in the log under the request's id. */
+  /** A bug. The details are logged with the request's id. */
   | { readonly type: "defect"; readonly requestId: string }
-  /** Nobody is there to be told. */
+  /** The caller has left, so there is nobody to send an error to. */
   | { readonly type: "left" };
 
 export interface FailedCall {
@@ -20,20 +20,20 @@ export interface FailedCall {
   readonly lastSequence?: number | undefined;
   /** How far the generation has come, if it is one. */
   readonly progress?: Progress | undefined;
-  /** A stream that runs until its caller leaves, and that is begun anew elsewhere. */
+  /** A stream that runs until its caller leaves, and that the caller simply opens again. */
   readonly endless?: boolean;
 }
 
-/** By then a supervisor has started the next process, or a load balancer looked elsewhere. */
+/** By then a supervisor has started the next process, or a load balancer has removed this one. */
 export const drainingRetryAfterMs = 1000;
 
-/** The first expected failure decides; then a defect, of which only the request's id is told; then interruption. */
+/** The first expected failure decides; then a defect, of which only the request's id is sent; then interruption. */
 export const failureFrom = (cause: Cause.Cause<ServiceError>, call: FailedCall): CallFailure => {
   const { requestId, lastSequence, progress, endless } = call;
   const expected = Cause.findError(cause);
   if (Result.isSuccess(expected)) return { type: "error", error: expected.success, lastSequence };
   if (Cause.hasDies(cause)) return { type: "defect", requestId };
-  // Interrupted, but not because its caller left: the service is ending and its grace time is over.
+  // Interrupted although the caller is still there: the service is shutting down and its drain time is over.
   if (lastSequence === undefined || endless === true) {
     return { type: "error", error: new Draining({ retryAfterMs: drainingRetryAfterMs }) };
   }

@@ -1,4 +1,7 @@
-/** A call as a span, below that of its caller. Where nothing is traced here, a caller's trace still has its id in log and errors. */
+/**
+ * Runs a call in a span below that of its caller. If this service does not trace, the caller's trace id still appears
+ * in logs and errors.
+ */
 import { Effect, Random, Tracer } from "effect";
 
 import { Tracing } from "../telemetry/traces/Tracing.ts";
@@ -7,14 +10,14 @@ import type { TraceParent } from "./trace-context.ts";
 interface TracedCall {
   readonly method: string;
   readonly requestId: string;
-  /** Undefined: it is not to be traced. */
+  /** Undefined: the call is not traced. */
   readonly trace?: { readonly parent: TraceParent | undefined };
 }
 
 /**
- * Whether it is traced is for the caller to say; of those who do not say, a share is.
+ * The caller decides whether the call is traced. If it does not say, a configured share of calls is sampled.
  *
- * @param onTraceId told the id before the work begins
+ * @param onTraceId called with the id before the work begins
  */
 export const inTrace = <A, E>(
   work: Effect.Effect<A, E>,
@@ -31,7 +34,7 @@ export const inTrace = <A, E>(
     if (!isOn) return parent === undefined ? work : named(parent.traceId);
     const asSpan = (sampled: boolean) =>
       Effect.currentSpan.pipe(
-        Effect.orDie, // the one that follows
+        Effect.orDie,
         Effect.flatMap(({ traceId }) => named(traceId)),
         Effect.withSpan(method, {
           kind: "server",

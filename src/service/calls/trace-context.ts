@@ -1,4 +1,7 @@
-/** The trace that a caller has begun, by the header `traceparent`: https://www.w3.org/TR/trace-context/#traceparent-header */
+/**
+ * Parses the caller's trace context from the header `traceparent`:
+ * https://www.w3.org/TR/trace-context/#traceparent-header
+ */
 
 export interface TraceParent {
   /** 32 hexadecimal digits. */
@@ -9,7 +12,7 @@ export interface TraceParent {
   readonly sampled: boolean;
 }
 
-/** Undefined for what is no such header: it is as if there were none, as the standard says. */
+/** Undefined for an invalid header, which the standard says to ignore. */
 export const parseTraceParent = (header: string | null | undefined): TraceParent | undefined => {
   const found = /^([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?$/.exec(header ?? "");
   if (found === null) return undefined;

@@ -1,4 +1,4 @@
-/** One process of the sandbox. Whatever happens in it ends there. */
+/** One process of the sandbox. A crash, a leak or an endless loop in a job stays inside it. */
 import { type ChildProcess, fork } from "node:child_process";
 import { setPriority } from "node:os";
 import { fileURLToPath } from "node:url";
@@ -10,23 +10,23 @@ import { type JobMessage, type LaneLimits, type LaneMessage, limitSignals, signs
 
 export interface LaneListener {
   readonly onMessage: (message: LaneMessage) => void;
-  /** Once. `how` is a short phrase for logs, e.g. `signal SIGKILL`. */
+  /** Called once. `how` is a short phrase for logs, e.g. `signal SIGKILL`. */
   readonly onExit: (reason: Exclude<JobFailureReason, "threw" | "queue-full">, how: string) => void;
 }
 
 export class Lane {
   private readonly child: ChildProcess;
   private overdue = false;
-  /** What it has between jobs. */
+  /** The priority between jobs, which `resumePriority` restores. */
   private readonly ownPriority: number;
   private niced = false;
-  /** Whether it has ever given a sign of life, and whether it has since that was last asked. */
+  /** `lives`: it has given a sign of life since it started. `heard`: it has given one since the last check. */
   private lives = false;
   private heard = false;
-  /** The end of what it wrote to standard error. */
+  /** The last 2000 characters that it wrote to standard error. */
   private lastWords = "";
 
-  /** @param isLarge it works on large inputs alone, which others of this machine come before from the first moment on */
+  /** @param isLarge for large inputs only: runs at a lowered priority from the start */
   constructor(
     limits: LaneLimits,
     environment: Readonly<Record<string, string | undefined>>,
@@ -66,22 +66,23 @@ export class Lane {
     return this.child.pid;
   }
 
-  /** When it has ended the message is lost: its end is told apart. */
+  /** If the process has ended, the message is dropped: `onExit` reports the end. */
   send(message: JobMessage): void {
     if (this.child.connected) this.child.send(message, () => {});
   }
 
-  /** A lane whose own watchdog has not ended it in time. */
+  /** Ends a lane that exceeded the time limit and that its own watchdog did not end. */
   endOverdue(): void {
     this.overdue = true;
     this.kill();
   }
 
   /**
-   * Ends the process when no sign of life has come from it for so long; one that is still starting has more time.
-   * Counted by looks, not by the clock: what the service or the machine itself slept through is not the lane's silence.
+   * Ends the process if it gives no sign of life for `limitMs`; a process that is still starting gets more time.
+   * Silence is counted in checks, not by the clock: time that the service or the machine itself was suspended does not
+   * count.
    *
-   * @returns what ends the watch
+   * @returns a function that stops watching
    */
   watchSilence(limitMs: number): () => void {
     let silentMs = 0;
@@ -99,12 +100,12 @@ export class Lane {
     this.child.kill("SIGKILL");
   }
 
-  /** Others of this machine come first, the engines above all. */
+  /** Lowers the priority below that of other processes, such as the engines. */
   yieldToOthers(): void {
     if (this.ownPriority !== lowered) this.niced = this.setPriority(lowered);
   }
 
-  /** False where only the superuser could take `yieldToOthers` back. */
+  /** Restores the priority. False if the operating system allows that only to the superuser. */
   resumePriority(): boolean {
     if (this.niced) this.niced = !this.setPriority(this.ownPriority);
     return !this.niced;
@@ -121,10 +122,10 @@ export class Lane {
   }
 }
 
-/** A process that has not come up by then is not coming up, on a busy machine either. */
+/** How long a process may take to start, even on a busy machine. */
 const longestStartMs = 30_000;
 
-/** What a lane keeps from job to job comes beside the limit of a job. */
+/** What a lane caches between jobs is not counted against a job's memory limit. */
 const keptBytes = 512 * 1024 ** 2;
 
 const reasonOf = (signal: NodeJS.Signals | null): "time-limit" | "memory-limit" | "crashed" | "killed" => {
@@ -133,9 +134,12 @@ const reasonOf = (signal: NodeJS.Signals | null): "time-limit" | "memory-limit" 
   return signal !== null && fromOutside.has(signal) ? "killed" : "crashed";
 };
 
-/** No process sends itself one of these; the system does where memory runs out, and so do people. */
+/**
+ * Signals that a process does not send itself: the system sends SIGKILL when it runs out of memory, people send the
+ * others.
+ */
 const fromOutside: ReadonlySet<NodeJS.Signals> = new Set(["SIGKILL", "SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT"]);
 
 const normal = 0;
-/** A third of what others get where they all want the CPU: enough to end within its time on a busy machine. */
+/** Gives a lane about a third of a normal process's CPU share under contention, which is enough to finish in time. */
 const lowered = 5;

@@ -1,7 +1,8 @@
 /**
- * Which job runs where. Callers take turns, and have one place each. Small jobs have lanes of their own, so that none waits behind a large one. A job goes to a lane
- * that has already done something of its subject (a model's tokenizer is loaded there), and waits for that lane while
- * the job that it has now is quick; where it is not, the lane is given up and another one takes over.
+ * Decides which job runs in which process (lane). Callers take turns, and each runs at most one small and one large job
+ * at a time. Small jobs have lanes of their own, so that they never wait behind a large one. A job prefers a lane that
+ * has worked for its subject before, because the model's tokenizer is loaded there. It waits for that lane while the
+ * lane's current job is quick; once that job is slow, it takes another lane.
  */
 import type { SandboxSettings } from "../config/SandboxConfig.ts";
 import type { JobFailureReason } from "./JobFailed.ts";
@@ -13,9 +14,11 @@ export interface PooledJob {
   readonly name: string;
   readonly input: unknown;
   readonly isLarge: boolean;
-  /** Whose turn it takes; undefined for the service's own, which goes first and is never refused. */
+  /**
+   * The caller whose turn the job takes; undefined for the service's own jobs, which go first and are never refused.
+   */
   readonly share: string | undefined;
-  /** What the job works with, e.g. a model's folder. One subject never has all lanes for small jobs. */
+  /** What the job works with, e.g. a model's folder. One subject never occupies all lanes for small jobs. */
   readonly subject: string;
   readonly onOutput: (output: unknown) => void;
   readonly onFailure: (reason: JobFailureReason, how: string) => void;
@@ -35,16 +38,16 @@ interface PooledLane {
 
 interface Running {
   readonly job: Job;
-  /** It has run for long. */
+  /** Whether it has been running for longer than `slowAfterMs`. */
   slow: boolean;
   readonly timers: ReadonlyArray<NodeJS.Timeout>;
   readonly endSilenceWatch: () => void;
 }
 
 interface Job extends PooledJob {
-  /** Lanes that crashed under it. */
+  /** How many lanes ended while running it. */
   crashes: number;
-  /** Nobody waits for its result any more. */
+  /** Whether nobody waits for its result any more. */
   abandoned: boolean;
 }
 
@@ -63,7 +66,7 @@ export class LanePool {
     if (this.lanes.size === 0) this.open(false);
   }
 
-  /** Returns how to abandon it. */
+  /** Returns a function that abandons the job. */
   submit(pooled: PooledJob): () => void {
     const job: Job = { ...pooled, crashes: 0, abandoned: false };
     const refused = this.waiting.add(job);
@@ -72,7 +75,7 @@ export class LanePool {
     return () => this.abandon(job);
   }
 
-  /** Jobs that run have no result any more, nor an end. */
+  /** Kills all lanes. Jobs that are running or waiting never call back. */
   close(): void {
     this.closed = true;
     this.waiting.clear();
@@ -83,11 +86,11 @@ export class LanePool {
     job.abandoned = true;
     this.waiting.remove(job);
     const pooled = [...this.lanes].find((each) => each.job?.job === job);
-    // A quick one ends by itself, and its lane is worth more than it.
+    // A quick job ends by itself, and a lane with its loaded tokenizers is worth keeping.
     if (pooled?.job?.slow === true) this.replace(pooled);
   }
 
-  /** Gives out what waits, turn by turn, as far as there are lanes for it. */
+  /** Starts waiting jobs, turn by turn, while there are lanes for them. */
   private assign(): void {
     if (this.closed) return;
     const begin = (job: Job): boolean => {
@@ -101,7 +104,8 @@ export class LanePool {
   private laneFor(job: Job): PooledLane | undefined {
     const { isLarge, subject, share } = job;
     const own = [...this.lanes].filter((pooled) => pooled.isLarge === isLarge);
-    // One place for small inputs and one for large: who sends both waits for no large one of its own either.
+    // At most one small and one large job of a caller run at once, so that its small jobs do not wait for its large
+    // one.
     if (share !== undefined && own.some((pooled) => pooled.job?.job.share === share)) return undefined;
     const known = own.filter((pooled) => pooled.subjects.has(subject));
     const ready = known.find((pooled) => pooled.job === undefined);
@@ -119,7 +123,8 @@ export class LanePool {
   private begin(pooled: PooledLane, job: Job): void {
     clearTimeout(pooled.idleTimer);
     pooled.subjects.add(job.subject);
-    // The last used is the last that is given to another subject.
+    // Keeps the set in order of last use: the least recently used idle lane is the first to be given to another
+    // subject.
     this.lanes.delete(pooled);
     this.lanes.add(pooled);
     const running: Running = {
@@ -139,7 +144,7 @@ export class LanePool {
     try {
       pooled.lane.send({ name: job.name, input: job.input });
     } catch (error) {
-      // What is nested too deep to be cloned.
+      // The input is nested too deep for a structured clone.
       const message = error instanceof Error ? error.message : "it cannot be cloned";
       queueMicrotask(() => this.onMessage(pooled, { type: "threw", message }));
     }
@@ -181,7 +186,7 @@ export class LanePool {
     this.options.log("a sandbox process ended", { reason, how, ...(job !== undefined && { job: job.name }) });
     if (job !== undefined && !job.abandoned) {
       job.crashes += 1;
-      // Whatever else ended it, e.g. the system for want of memory: it is tried once more.
+      // The job may not be the cause, e.g. if the system ran out of memory: it is tried once more.
       if ((reason === "crashed" || reason === "killed") && job.crashes < 2) this.waiting.addFirst(job);
       else job.onFailure(reason, this.described(reason));
     }
@@ -210,7 +215,7 @@ export class LanePool {
     return running?.job;
   }
 
-  /** A fresh process in the place of one that is of no more use. */
+  /** Ends a lane and starts a new one in its place if it was one for small jobs. */
   private replace(pooled: PooledLane): void {
     this.take(pooled);
     this.discard(pooled);
@@ -224,7 +229,7 @@ export class LanePool {
     pooled.lane.kill();
   }
 
-  /** One lane for small jobs stays. */
+  /** Ends a lane that stays idle, except the last one for small jobs. */
   private watchIdle(pooled: PooledLane): void {
     clearTimeout(pooled.idleTimer);
     if (!this.lanes.has(pooled)) return;
@@ -237,19 +242,22 @@ export class LanePool {
   }
 }
 
-/** A job that runs for longer is not waited for by others of its subject. */
+/** Other jobs of its subject stop waiting for the lane of a job that runs for longer than this. */
 const slowAfterMs = 100;
-/** From then on others of this machine come first, as they do before a lane for large jobs at all times. */
+/** A job that runs for longer lets other processes of the machine go first. Lanes for large jobs always do. */
 const yieldAfterMs = 1000;
-/** Two, so that the second large input does not wait for a first that takes all its time. */
+/** Two, so that a second large input does not have to wait until the first is done. */
 const largeLanes = 2;
 const largeIdleMs = 30_000;
-/** A lane holds tokenizers that cost a second to load. */
+/** Long, because loading a tokenizer again costs about a second. */
 const smallIdleMs = 600_000;
 /**
- * The time limit is of CPU, and reading a model's files has several times of it: a process that its watchdog has not ended
- * in so many times the limit is ended from outside.
+ * The limit is CPU time, and reading a model's files is allowed several times as much. A process that is still running
+ * after this many times the limit in wall-clock time is ended from outside.
  */
 const longestWait = 20;
-/** A lane that is stopped uses no CPU: it is ended when it has been silent for its time and this much more. */
+/**
+ * A stopped process uses no CPU and never reaches its limit. It is ended after being silent for the limit and this
+ * long.
+ */
 const silenceGraceMs = 1_000;

@@ -1,6 +1,7 @@
 /**
- * Work on what a caller or a downloaded model brings: texts, schemas, templates, tokenizers. It may take any time and
- * memory, so it is done in processes beside the service, within limits; what passes them ends with its process.
+ * Runs work on untrusted input, from callers or downloaded models: texts, schemas, templates, tokenizers. Such work may
+ * take any amount of time and memory, so it runs in separate processes within limits, and a job that exceeds them takes
+ * only its own process down.
  */
 import { Context, Effect, Layer } from "effect";
 
@@ -17,26 +18,33 @@ export type JobInput<Name extends JobName> = Parameters<Jobs[Name]>[0];
 export type JobOutput<Name extends JobName> = Awaited<ReturnType<Jobs[Name]>>;
 
 export interface JobOptions {
-  /** Bytes of what the caller brings. Over `smallInputBytes` it runs where it keeps no small job waiting. */
+  /**
+   * Size of the caller's input. A job above `smallInputBytes` runs in a lane for large jobs, where no small job waits
+   * behind it.
+   */
   readonly inputBytes: number;
   /**
-   * What the job works with beside its input: jobs of one subject are done by the same process where that is possible,
-   * and do not take every process there is.
+   * What the job works with beside its input. Jobs of one subject run in the same process if possible, and never occupy
+   * all processes.
    *
    * @default the job's name
    */
   readonly subject?: string;
 }
 
-/** Whoever sends less than that is hardly to blame for what it takes. */
+/**
+ * The largest input that counts as small. If so little input takes too long, the model's files are to blame, not the
+ * caller.
+ */
 export const smallInputBytes = 65_536;
 
 export class Sandbox extends Context.Service<
   Sandbox,
   {
     /**
-     * Runs a job of `lane/jobs.ts` in the turns of the fiber's caller. Input and output are structured clones, so they hold data only. Interruption gives up
-     * the job's place, or ends its process when it has run for long.
+     * Runs a job of `lane/jobs.ts`, in turn with the jobs of other callers. Input and output are structured clones, so
+     * they hold data only. Interruption removes a waiting job, and ends the process of one that has been running for
+     * long.
      */
     readonly run: <Name extends JobName>(
       name: Name,
@@ -67,7 +75,7 @@ export class Sandbox extends Context.Service<
                 isLarge: inputBytes > smallInputBytes,
                 share: caller === itself ? undefined : shareOf(caller, fairnessId),
                 subject,
-                // The table of jobs has its type, and the lane is this program's own.
+                // The job table gives the output's type, and the lane runs this service's own program.
                 onOutput: (output) => resume(Effect.succeed(output as JobOutput<typeof name>)),
                 onFailure: (reason, cause) => resume(Effect.fail(new JobFailed({ job: name, reason, cause }))),
               });

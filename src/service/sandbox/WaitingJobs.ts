@@ -1,25 +1,31 @@
-/** Jobs that wait for a lane. Callers take turns: however many jobs one of them has waiting, the next turn is another's. */
+/**
+ * Jobs that wait for a lane. Callers take turns: however many jobs a caller has waiting, the next turn is another
+ * caller's.
+ */
 
 interface WaitingJob {
   readonly isLarge: boolean;
-  /** Whose turn it takes; undefined for the service's own. */
+  /** The caller whose turn the job takes; undefined for the service's own jobs. */
   readonly share: string | undefined;
 }
 
 /**
- * Of callers' jobs as many wait at most; small and large ones are counted apart, so that large ones refuse no small one. Where
- * all these places are taken, whoever has most of them gives one up.
+ * How many callers' jobs may wait. Small and large jobs are counted apart, so that large ones cannot crowd out small
+ * ones. When the queue is full, the caller with the most waiting jobs loses its last one.
  */
 export const maxWaitingJobs = 1024;
-/** Of one caller. */
+/** How many jobs of one caller may wait. */
 export const maxWaitingOfShare = 256;
 
 export class WaitingJobs<Job extends WaitingJob> {
   private own: Job[] = [];
-  /** In the order of their turns: whose job was begun last comes last. */
+  /** By caller, in turn order: a caller whose job has just begun moves to the end. */
   private readonly shares = new Map<string, Job[]>();
 
-  /** Returns the job that is refused for it, which may be the same, and how many it was behind. */
+  /**
+   * Returns the job that is refused to make room, which may be the new one, and how many of its caller's jobs were
+   * ahead of it.
+   */
   add(job: Job): { readonly job: Job; readonly before: number } | undefined {
     const { share, isLarge } = job;
     if (share === undefined) {
@@ -31,7 +37,7 @@ export class WaitingJobs<Job extends WaitingJob> {
     this.jobsOf(share).push(job);
     const all = [...this.shares.keys()].map((each) => [each, this.countOf(each, isLarge)] as const);
     if (all.reduce((sum, [, count]) => sum + count, 0) <= maxWaitingJobs) return undefined;
-    // The newcomer where it is one of several that have most.
+    // Among callers with equally many jobs, the one that adds the new job loses it.
     const [longest, count] = all.reduce((most, each) => (each[1] > most[1] ? each : most), [
       share,
       before + 1,
@@ -41,7 +47,7 @@ export class WaitingJobs<Job extends WaitingJob> {
     return { job: last, before: count - 1 };
   }
 
-  /** Of a job that had begun, and was not to blame that it did not end. */
+  /** Puts a job back whose lane ended through no fault of its own; it is the first in its caller's turn. */
   addFirst(job: Job): void {
     if (job.share === undefined) this.own.unshift(job);
     else this.jobsOf(job.share).unshift(job);
@@ -62,9 +68,9 @@ export class WaitingJobs<Job extends WaitingJob> {
   }
 
   /**
-   * Takes the first that can begin: the service's own come first, then one of the caller's whose turn it is.
+   * Takes the first job that can begin: the service's own jobs come first, then those of the caller whose turn it is.
    *
-   * @param begin says whether it has begun
+   * @param begin tries to begin the job and returns whether it did
    */
   take(begin: (job: Job) => boolean): boolean {
     const own = this.own.find(begin);

@@ -1,4 +1,4 @@
-/** Whose fault it is that a job failed, as a caller reads it. */
+/** Turns a failed job into the error that its caller sees, which depends on whose fault the failure is. */
 import { InvalidField, ModelBroken, QueueFull, SandboxLost } from "../domain/errors.ts";
 import type { JobFailed } from "./JobFailed.ts";
 import { smallInputBytes } from "./Sandbox.ts";
@@ -7,15 +7,15 @@ import { maxWaitingOfShare } from "./WaitingJobs.ts";
 export interface BlamedField {
   /** Path in the request message. */
   readonly field: string;
-  /** Bytes of it. */
+  /** The field's size in bytes. */
   readonly bytes: number;
-  /** Id of the model that is asked. */
+  /** Id of the model that the request names. */
   readonly model: string;
-  /** What is done with it, in the third person: "tokenising it". */
+  /** What the job does with the field, in the third person: "tokenising it". */
   readonly work: string;
 }
 
-/** Of a job that works with the caller's input alone, e.g. a schema. */
+/** The error for a job that works with the caller's input only, e.g. a schema. */
 export const callersFault = (
   failed: JobFailed,
   { field, bytes, model, work }: BlamedField,
@@ -26,7 +26,9 @@ export const callersFault = (
   return new InvalidField({ violations: [{ field, description }] });
 };
 
-/** Of a job with the model's own files: what is slow on a small input is the files' fault. */
+/**
+ * The error for a job that also uses the model's files: if a small input exceeds the limits, the files are at fault.
+ */
 export const fault = (failed: JobFailed, blamed: BlamedField): InvalidField | ModelBroken | QueueFull | SandboxLost => {
   if (failed.reason === "queue-full" || failed.reason === "killed" || blamed.bytes > smallInputBytes)
     return callersFault(failed, blamed);
@@ -34,7 +36,7 @@ export const fault = (failed: JobFailed, blamed: BlamedField): InvalidField | Mo
   return new ModelBroken({ model, cause: `${work} ${failed.cause}, with ${bytes} bytes of input` });
 };
 
-/** @param cause a sentence without its end */
+/** @param cause a sentence without its full stop */
 export const sandboxLost = (model: string, cause: string): SandboxLost =>
   new SandboxLost({ model, cause, retryAfterMs: 1000 });
 

@@ -1,6 +1,6 @@
-/** What the service and a lane say to each other, over the process's IPC channel (structured clone). */
+/** The messages between the service and a lane, sent over the process's IPC channel as structured clones. */
 
-/** One after another: the next is sent when the one before is done. */
+/** A job. The next one is sent when this one is done. */
 export interface JobMessage {
   readonly name: string;
   readonly input: unknown;
@@ -11,19 +11,22 @@ export type LaneMessage =
   /** The job's function threw. */
   | { readonly type: "threw"; readonly message: string };
 
-/** Told on the lane's command line. */
+/** Passed on the lane's command line. */
 export interface LaneLimits {
-  /** Of CPU, for one job. */
+  /** CPU time for one job. */
   readonly timeLimitMs: number;
-  /** For one job, beside what was held before it. */
+  /** Memory that one job may add to what the process held before it. */
   readonly memoryBytes: number;
 }
 
 /**
- * The pipe on which a lane's watchdog writes a byte when it starts, and then again and again while a job runs. Where none comes
- * the whole process stands still: it is stopped from outside, or in a system call that does not return.
+ * The pipe on which a lane's watchdog writes a byte at start and then at this interval while a job runs. If no byte
+ * comes, the whole process stands still: it was stopped from outside, or hangs in a system call.
  */
 export const signsOfLife = { descriptor: 4, everyMs: 250 } as const;
 
-/** How a lane that passes a limit ends itself. V8 ends a process with SIGABRT, too, when its heap is full. */
+/**
+ * The signals by which a lane that exceeds a limit ends itself. V8 also ends a process with SIGABRT when its heap is
+ * full.
+ */
 export const limitSignals = { "time-limit": "SIGXCPU", "memory-limit": "SIGABRT" } as const;

@@ -1,4 +1,7 @@
-/** A broken rule as a sentence with the received value and the bound. Texts are told by their length only. */
+/**
+ * Describes a violated rule in one sentence, with the received value and the bound. Of texts only the length is given,
+ * as they may be prompts.
+ */
 import {
   type DescEnum,
   type DescField,
@@ -48,7 +51,7 @@ const describeEnum = (enumeration: DescEnum, value: unknown): string => {
   return `${named} is not allowed; it must be one of ${allowed.join(", ")}`;
 };
 
-/** The validator's own words, with its longest phrase said shorter. */
+/** The validator's own words, with its longest phrase shortened. */
 const boundOf = (message: string): string =>
   message.replace(
     /^must be greater than or equal to (\S+) and less than or equal to (\S+)$/,
@@ -62,7 +65,7 @@ const enumOf = (path: Violation["field"]): DescEnum | undefined => {
   return field?.enum;
 };
 
-/** What stands at a path of a message; undefined where nothing does. */
+/** The value at a path of a message; undefined if there is none. */
 const valueAt = (message: MessageShape<DescMessage>, path: Violation["field"]): unknown => {
   let value: unknown = message;
   for (const step of path) {

@@ -1,4 +1,4 @@
-/** What keeps a text from being the JSON of a message: the place, what stands there and what may. */
+/** Finds why a JSON text is not a given message: the place, what is there and what is allowed there. */
 import {
   type DescEnum,
   type DescField,
@@ -10,7 +10,7 @@ import {
 
 import { type JsonFault, scanJson } from "./json-scan.ts";
 
-/** Texts are told by their kind only, as they may be prompts; names of enum values are not. */
+/** Of strings only the type is given, as they may be prompts; the names of enum values are shown. */
 export const jsonFault = (schema: DescMessage, text: string): JsonFault | undefined =>
   scanJson(text) ?? faultOfMessage(schema, JSON.parse(text) as JsonValue, "");
 
@@ -32,7 +32,7 @@ const faultOfMessage = (schema: DescMessage, json: JsonValue, path: string): Jso
     }
     if (seen.has(field)) return { field: place, description: "it is there twice" };
     seen.add(field);
-    if (value === null) continue; // as if it were not there
+    if (value === null) continue; // JSON null means that the field is absent
     const { oneof } = field;
     const other = oneof && chosen.get(oneof.name);
     if (oneof !== undefined && other !== undefined) {
@@ -45,7 +45,7 @@ const faultOfMessage = (schema: DescMessage, json: JsonValue, path: string): Jso
   return undefined;
 };
 
-/** Of a field that cannot be read: only what is at fault is looked into, as requests may be large. */
+/** Examines only the field at fault, as requests may be large. */
 const faultOfField = (
   schema: DescMessage,
   field: DescField,
@@ -71,7 +71,7 @@ const faultOfField = (
   }
 };
 
-/** The index of the first item at fault, of a list that has one. */
+/** The index of the first invalid item, of a list that has one. */
 const firstUnread = (items: JsonValue[], isRead: (items: JsonValue[]) => boolean): number => {
   let [from, to] = [0, items.length];
   while (to - from > 1) {
@@ -93,7 +93,7 @@ const faultOfValue = (field: DescField, json: JsonValue, path: string): JsonFaul
   return { field: path, description: describe(json, field.scalar === undefined ? "set" : scalars[field.scalar]) };
 };
 
-/** Whether the library itself takes it: it is the judge, and this file only tells why. */
+/** Whether the protobuf library accepts it. The library decides; this file only explains. */
 const reads = (schema: DescMessage, json: JsonValue): boolean => {
   try {
     fromJson(schema, json);

@@ -1,7 +1,10 @@
-/** Where a text stops being JSON. JSON.parse does not always say, takes a key twice, and repeats what was sent. */
+/**
+ * Finds where a text stops being JSON. JSON.parse does not always give the position, accepts duplicate keys, and quotes
+ * the input in its messages.
+ */
 
 export interface JsonFault {
-  /** As in `task.chat.messages[0].role`; empty for the whole. */
+  /** For example `task.chat.messages[0].role`; empty for the whole message. */
   readonly field: string;
   readonly description: string;
 }
@@ -9,7 +12,7 @@ export interface JsonFault {
 /** Deeper than any message of the API goes. */
 const maxDepth = 128;
 
-/** The first fault of a text as JSON, duplicate keys among them; undefined where it has none. */
+/** The first syntax error of a JSON text, duplicate keys included; undefined if there is none. */
 export const scanJson = (text: string): JsonFault | undefined => {
   try {
     new Scanner(text).document();
@@ -60,7 +63,10 @@ class Scanner {
     else if (this.#take(primitive) === undefined) this.#fail("a value is missing");
   }
 
-  /** With its quotes. A loop, as a regular expression keeps a stack of what it has matched, and texts are long. */
+  /**
+   * Reads a string with its quotes. A loop, because a regular expression would keep a backtracking stack for long
+   * texts.
+   */
   #string(): string {
     const start = this.#at;
     for (let at = start + 1; at < this.#text.length; at++) {

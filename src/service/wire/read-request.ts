@@ -17,26 +17,26 @@ import { violationsIn } from "./validate.ts";
 
 export interface RequestBytes {
   readonly bytes: Uint8Array;
-  /** In protobuf's binary form; otherwise it is JSON. */
+  /** True for protobuf's binary format, false for JSON. */
   readonly isBinary: boolean;
 }
 
-/** As a structured clone. */
+/** The request as a structured clone. */
 export interface NamedRequest extends RequestBytes {
-  /** Full name of the message: `mlxd.v1.GenerateRequest`. */
+  /** Full name of the message type: `mlxd.v1.GenerateRequest`. */
   readonly type: string;
 }
 
 export type ReadRequest =
   | {
-      /** In binary form, without its long lists. */
+      /** In binary format, without its long lists. */
       readonly message: Uint8Array;
       readonly lists: ReadonlyArray<LongList>;
       /** Of a request that carries tasks and is in order itself: what is wrong with each of its items. */
       readonly ofItems: ReadonlyArray<ReadonlyArray<FieldViolation>>;
     }
   | { readonly violations: ReadonlyArray<FieldViolation> }
-  /** It is no such message at all. */
+  /** The bytes cannot be decoded as this message. */
   | { readonly malformed: JsonFault };
 
 export const readRequest = ({ type, ...request }: NamedRequest): ReadRequest => {

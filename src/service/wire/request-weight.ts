@@ -1,24 +1,24 @@
 /**
- * How much there is to build and to check in a request, told from its bytes before anything is built: a megabyte of one
- * text is read in a millisecond, the same of empty messages takes a thousand times that.
+ * Estimates from a request's bytes how much work it is to decode and validate, before anything is decoded. A megabyte
+ * of one text is decoded in a millisecond; a megabyte of empty messages takes a thousand times as long.
  */
 import type { DescField, DescMessage } from "@bufbuild/protobuf";
 import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
 
-/** Elements up to which a request is read at once: some 5 ms to build and 15 ms to check. */
+/** Up to this many elements a request is decoded on the main thread: about 5 ms to decode and 15 ms to validate. */
 const lightElements = 4096;
-/** Bytes up to which its elements are counted at all. */
+/** Above this size a request is heavy without counting. */
 const lightBytes = 1024 ** 2;
 
-/** Whether it takes longer to read a request than other calls should wait. */
+/** Whether decoding and validating the request would block other calls for too long. */
 export const isHeavy = (schema: DescMessage, bytes: Uint8Array, isBinary: boolean): boolean => {
   if (bytes.length > lightBytes) return true;
-  // An element takes a byte at least.
+  // Every element takes at least one byte.
   if (bytes.length <= lightElements) return false;
   return isBinary ? new WireCount(bytes).exceeds(schema) : jsonElements(bytes) > lightElements;
 };
 
-/** Objects, lists, and what follows the first thing in them. */
+/** Counts objects, lists, and commas between their members. */
 const jsonElements = (text: Uint8Array): number => {
   let count = 0;
   for (let at = 0; at < text.length; at++) {
@@ -40,12 +40,12 @@ const endOfString = (text: Uint8Array, start: number): number => {
 
 const [quote, backslash, comma, openObject, openList] = [0x22, 0x5c, 0x2c, 0x7b, 0x5b];
 
-/** Deeper than any message of the API goes; only google.protobuf.Value nests without end. */
+/** Deeper than any message of the API; only google.protobuf.Value nests without bound. */
 const mostDepth = 128;
-/** Numbers in one packed field are cheap beside messages. */
+/** Numbers in a packed field are cheap compared with messages. */
 const packedBytesPerElement = 16;
 
-/** Counts fields in protobuf's binary form: https://protobuf.dev/programming-guides/encoding */
+/** Counts fields in protobuf's binary format: https://protobuf.dev/programming-guides/encoding */
 class WireCount {
   readonly #reader: BinaryReader;
   #count = 0;
@@ -58,11 +58,11 @@ class WireCount {
     try {
       return this.#message(schema, this.#reader.len, 0);
     } catch {
-      return false; // it is malformed, which is soon found
+      return false; // malformed input is rejected quickly
     }
   }
 
-  /** True as soon as there are too many. */
+  /** True as soon as the limit is exceeded. */
   #message(schema: DescMessage, end: number, depth: number): boolean {
     if (depth > mostDepth) return true;
     const reader = this.#reader;
@@ -89,7 +89,7 @@ class WireCount {
     return this.#count > lightElements;
   }
 
-  /** A message of its key, field 1, and its value, field 2. */
+  /** A map entry is encoded as a message of its key (field 1) and its value (field 2). */
   #mapEntry(field: DescField & { fieldKind: "map" }, end: number, depth: number): boolean {
     if (field.mapKind !== "message") return false;
     const reader = this.#reader;

@@ -1,23 +1,23 @@
 /**
- * Lists and maps that are longer than the proto files allow, found before anything in them is looked at: the validator
- * checks every item of a list that is too long, and a few megabytes of empty items keep it busy for half a minute.
+ * Finds lists and maps that exceed the limits of the proto files before any item is validated. The validator checks
+ * every item even of a list that is too long: a few megabytes of empty items would keep it busy for half a minute.
  */
 import { type DescField, type DescMessage, getOption, type MessageShape } from "@bufbuild/protobuf";
 import { Violation } from "@bufbuild/protovalidate";
 import { field as fieldRules } from "@bufbuild/protovalidate/gen/buf/validate/validate_pb.js";
 
-/** Messages within one request, at most: each list may be full, but not all of them at once. */
+/** How many messages one request may contain in total: each list may be full, but not all at once. */
 const mostMessages = 16_384;
-/** Values of google.protobuf.Struct within one request, at most, objects and lists among them. */
+/** How many values of google.protobuf.Struct one request may contain, objects and lists included. */
 const mostValues = 65_536;
 
-/** The first that is found. */
+/** The first violation that is found. */
 export const tooManyItems = <Desc extends DescMessage>(
   schema: Desc,
   message: MessageShape<Desc>,
 ): Violation | undefined => new Search(true).in(schema, message, []);
 
-/** The same of what the whole request has, whatever each of its lists may have. */
+/** The same for the totals of the whole request, without the limits of each list. */
 export const tooManyInAll = <Desc extends DescMessage>(
   schema: Desc,
   message: MessageShape<Desc>,
@@ -28,7 +28,7 @@ class Search {
   private messages = 0;
   private values = 0;
 
-  /** @param ofEach whether the bound of each list and map is looked at, too */
+  /** @param ofEach whether to check the limit of each list and map as well */
   constructor(ofEach: boolean) {
     this.ofEach = ofEach;
   }
@@ -72,7 +72,7 @@ class Search {
   }
 }
 
-/** Of plain JSON; it stops above `most`. */
+/** Counts the values of plain JSON; stops above `most`. */
 const countValues = (json: object, most: number): number => {
   const open: object[] = [json];
   let count = 0;
@@ -87,7 +87,7 @@ const countValues = (json: object, most: number): number => {
 
 interface CheckedField {
   readonly field: DescField;
-  /** Items or entries. */
+  /** How many items or entries are allowed. */
   readonly most: number;
 }
 
@@ -111,7 +111,7 @@ const mostOf = (field: DescField): number => {
 
 const isStruct = (message: DescMessage | undefined): boolean => message?.typeName === "google.protobuf.Struct";
 
-/** Google's own types hold values of any kind, which have no rules. */
+/** Google's own types hold arbitrary values and have no rules. */
 const hasRules = (message: DescMessage | undefined): boolean =>
   message !== undefined && !message.typeName.startsWith("google.protobuf.");
 

@@ -1,4 +1,4 @@
-/** The rules that the proto files state, and what breaks them, in the service's own terms. */
+/** Validates messages against the rules in the proto files, and words violations in the service's terms. */
 import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
 import { createValidator, type Violation } from "@bufbuild/protovalidate";
 
@@ -8,10 +8,10 @@ import { tooManyItems } from "./too-many-items.ts";
 
 const validator = createValidator();
 
-/** What was found of messages that were validated where they were read, which was not here. */
+/** Violations found earlier, of messages that were validated in the sandbox. */
 const known = new WeakMap<MessageShape<DescMessage>, ReadonlyArray<FieldViolation>>();
 
-/** `violationsIn` will answer with these, and not look itself. */
+/** Makes `violationsIn` return these violations instead of validating the message. */
 export const rememberViolations = (
   message: MessageShape<DescMessage>,
   violations: ReadonlyArray<FieldViolation>,
@@ -20,10 +20,10 @@ export const rememberViolations = (
 };
 
 /**
- * At most one for a field, and no more than an error has room for; of a list or map that is too long that alone. Throws
- * where a rule itself is broken: that is a bug.
+ * At most one violation per field, and no more than fit into an error. If a list or map is too long, only that is
+ * reported. Throws if a rule itself is broken, which is a bug.
  *
- * @param isMeant leaves violations out for which it is false
+ * @param isMeant violations for which it is false are left out
  */
 export const violationsIn = <Desc extends DescMessage>(
   schema: Desc,
@@ -39,7 +39,7 @@ export const violationsIn = <Desc extends DescMessage>(
   return result.kind === "valid" ? [] : described(message, result.violations.filter(isMeant));
 };
 
-/** The first of very many: an error tells of a few dozen at most. */
+/** An error lists a few dozen violations at most, so only the first ones are described. */
 const mostDescribed = 64;
 
 const described = (
@@ -49,7 +49,7 @@ const described = (
   const byField = new Map<string, FieldViolation>();
   for (const violation of violations) {
     const found = describeViolation(message, violation);
-    // NaN is both out of range and not finite: the first says enough.
+    // NaN violates both the range and the rule that numbers are finite; the first is enough.
     if (!byField.has(found.field)) byField.set(found.field, found);
     if (byField.size === mostDescribed) break;
   }

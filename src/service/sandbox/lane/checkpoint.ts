@@ -1,17 +1,17 @@
-/** Jobs that read what a model's folder says. */
+/** Jobs that read the configuration in a model's folder. */
 import { CheckpointInvalid } from "../../checkpoint/checkpoint-files.ts";
 import type { AdapterFiles } from "../../checkpoint/read-adapter.ts";
 import type { Checkpoint } from "../../checkpoint/read-checkpoint.ts";
 import { beginPhase, readingLimits } from "./phases.ts";
 
-/** What is wrong, as CheckpointInvalid has it. */
+/** What is wrong with the folder, taken from CheckpointInvalid. */
 export interface Unreadable {
   readonly file: string;
   readonly problem: string;
 }
 
 export const readCheckpoint = (directory: string): Promise<Checkpoint | Unreadable> =>
-  // Not at the top: jobs with texts need none of it, and begin the sooner.
+  // Imported on demand: jobs with texts do not need it, and start faster without it.
   reading(async () => (await import("../../checkpoint/read-checkpoint.ts")).readCheckpoint(directory));
 
 export const readRevision = (directory: string): Promise<string | Unreadable> =>

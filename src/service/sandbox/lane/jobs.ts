@@ -1,6 +1,7 @@
 /**
- * What a lane can do: name and function. A function takes one value and returns one, or a promise of it, both structured
- * clones. What it expects to go wrong is a part of what it returns; what it throws reaches the caller as a message only.
+ * The jobs that a lane can do, by name. A job's function takes one value and returns one value or a promise of it; both
+ * are structured clones. Expected failures are part of the return value. If it throws, the caller gets the message
+ * only.
  */
 import { makeGrammar } from "../../output/grammar/make-grammar.ts";
 import { readAdapter, readCheckpoint, readRevision, readStamp } from "./checkpoint.ts";

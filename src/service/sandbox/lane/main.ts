@@ -1,4 +1,4 @@
-/** The program of a lane: does one job after another, and ends with the service. */
+/** The program of a lane: does one job after another, and exits with the service. */
 import { Worker } from "node:worker_threads";
 
 import type { JobMessage, LaneLimits, LaneMessage } from "../protocol.ts";
@@ -16,7 +16,7 @@ const send = (message: LaneMessage): void => {
   process.send?.(message);
 };
 
-/** The name was checked by the compiler where the job was asked for. */
+/** The compiler has checked the name where the job is submitted. */
 const perform = ({ name, input }: JobMessage): unknown =>
   (jobs as Readonly<Record<string, (input: never) => unknown>>)[name]?.(input as never);
 

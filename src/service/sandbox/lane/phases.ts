@@ -1,14 +1,26 @@
-/** Parts of a job that have limits of their own: reading a model's files is no part of what is done with them. */
+/**
+ * Parts of a job that have separate limits: reading a model's files does not count towards the work that is done with
+ * them.
+ */
 
-/** What the watchdog looks at: the number of the phase that runs, or 0, and how many times the limits it has. */
+/**
+ * Shared with the watchdog: the number of the current phase, or 0 between jobs, and the factor by which its limits are
+ * raised.
+ */
 export const phases = new Int32Array(new SharedArrayBuffer(8));
 
-/** Times those of other work: it is done once, in time that grows with the files, whose size is bounded. */
+/**
+ * The factor for reading a model's files. It happens once, and its time grows with the files, whose size is bounded.
+ */
 export const readingLimits = 6;
 
 let count = 0;
 
-/** From here on the limits are counted anew. */
+/**
+ * Begins a phase: time and memory are counted from zero.
+ *
+ * @param limits the factor by which the limits are raised
+ */
 export const beginPhase = (limits = 1): void => {
   count += 1;
   Atomics.store(phases, 1, limits);

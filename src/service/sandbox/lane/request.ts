@@ -1,6 +1,6 @@
-/** Reading requests that are too heavy for the service's own thread. */
+/** Decodes and validates requests that would keep the service's main thread busy for too long. */
 import type { NamedRequest, ReadRequest } from "../../wire/read-request.ts";
 
 export const readRequest = async (request: NamedRequest): Promise<ReadRequest> =>
-  // Not at the top: most jobs need none of it, and begin the sooner.
+  // Imported on demand: most jobs do not need it, and start faster without it.
   (await import("../../wire/read-request.ts")).readRequest(request);

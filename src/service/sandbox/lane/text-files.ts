@@ -1,4 +1,4 @@
-/** Reading a model's tokenizer and chat template. */
+/** Reads a model's tokenizer and chat template. */
 import { createHash } from "node:crypto";
 
 import {
@@ -15,14 +15,17 @@ import { readChatTemplates } from "../../prompt/chat-template-source.ts";
 import { createTokenizer } from "../../prompt/create-tokenizer.ts";
 import type { Tokenizer } from "../../prompt/Tokenizer.ts";
 
-/** A model as far as its texts go: where its files are, and what its family and the configuration say of it. */
+/**
+ * The part of a model that matters for text: where its files are, and what its architecture and the configuration say
+ * about it.
+ */
 export interface TextModel {
   readonly directory: string;
   readonly family: string;
   readonly systemRole: boolean;
   readonly standIn: StandInTemplate;
   readonly cleanUp: ReadonlyArray<string>;
-  /** The model's own, which its tokenizer may exceed by some. */
+  /** The model's own size; the tokenizer's ids may exceed it by `maxExtraIds`. */
   readonly vocabularySize: number;
 }
 
@@ -30,7 +33,7 @@ export interface TextFiles {
   readonly tokenizer: Tokenizer;
   readonly chatTemplate: ChatTemplate;
   readonly outputFormat: OutputFormat;
-  /** Of the files' bytes. */
+  /** Digest of the files' bytes. */
   readonly digest: string;
   readonly bytes: number;
 }
@@ -64,26 +67,26 @@ export const readTextFiles = async (model: TextModel): Promise<TextFiles> => {
   };
 };
 
-/** The library makes a list of all ids up to the highest. */
+/** The tokenizer library allocates a list as long as the highest id, so a huge id must be refused first. */
 const checkTokenIds = (tokenizerJson: Readonly<Record<string, unknown>>, vocabularySize: number): void => {
   const { added_tokens: added, model } = tokenizerJson;
   const vocabulary = (model as { readonly vocab?: unknown } | null | undefined)?.vocab;
   const pieces = typeof vocabulary === "object" && vocabulary !== null ? Object.values(vocabulary) : [];
-  // Of a model whose weights do not tell, the tokenizer's own.
+  // Without a size from the model, the tokenizer's own number of entries is the limit.
   const limit = (vocabularySize || pieces.length) + maxExtraIds;
   const check = (id: unknown): void => {
     if (typeof id === "number" && id >= 0 && id < limit && Number.isInteger(id)) return;
     throw new CheckpointInvalid("tokenizer.json", `has the token id ${String(id)}; it must be below ${limit}`);
   };
   if (Array.isArray(added)) for (const token of added) check((token as { readonly id?: unknown } | null)?.id);
-  // Unigram models have a list of pieces, whose places are the ids.
+  // Unigram models have a list of pieces, whose indexes are the ids.
   if (Array.isArray(vocabulary)) check(Math.max(0, vocabulary.length - 1));
   else for (const id of pieces) check(id);
 };
 
 const maxExtraIds = 65_536;
 
-/** The libraries throw plain errors, whose messages name a part of the file that they do not know. */
+/** The libraries throw plain errors whose messages name the part of the file that they cannot read. */
 const build = <A>(file: string, create: () => A): A => {
   try {
     return create();

@@ -1,4 +1,4 @@
-/** Jobs with a model's tokenizer and chat template, which a lane reads from the model's folder and keeps. */
+/** Jobs that use a model's tokenizer and chat template, which a lane reads from the model's folder and caches. */
 import { CheckpointInvalid } from "../../checkpoint/checkpoint-files.ts";
 import type { ChatInput } from "../../domain/generation.ts";
 import type { OutputFormat } from "../../output/output-format.ts";
@@ -11,25 +11,25 @@ import type { VocabularyTable } from "../../prompt/Vocabulary.ts";
 import { beginPhase, readingLimits } from "./phases.ts";
 import { readTextFiles, type TextFiles, type TextModel } from "./text-files.ts";
 
-/** What the service keeps of a model's tokenizer and chat template. */
+/** What the service itself keeps of a model's tokenizer and chat template. */
 export interface TextFacts {
   readonly vocabulary: VocabularyTable;
   readonly outputFormat: OutputFormat;
   readonly reasoningMarks: ReasoningMarks;
   readonly template: TemplateShape;
-  /** Why it cannot even write a plain question; empty where it can. */
+  /** Why the template cannot render even a plain question; empty if it can. */
   readonly templateFault: string;
-  /** Later jobs name it: files that have changed since are not used. */
+  /** Later jobs carry it, so that they fail if the files have changed since. */
   readonly digest: string;
 }
 
-/** A model whose facts are known. */
+/** A model whose files were read before. */
 export interface KnownTextModel extends TextModel {
-  /** Undefined: whatever the files are. */
+  /** Undefined: use the files as they are now. */
   readonly digest: string | undefined;
 }
 
-/** Reads the files anew and tries them on a short text and conversation. */
+/** Reads the files again and tries them on a short text and a short conversation. */
 export const loadText = async (model: TextModel): Promise<TextFacts | { readonly problem: string }> => {
   try {
     const files = await read(model);
@@ -56,13 +56,16 @@ export interface EncodeInput {
   readonly model: KnownTextModel;
   readonly texts: ReadonlyArray<string>;
   readonly addSpecialTokens: boolean;
-  /** Tokens of one text that are of use. */
+  /** How many tokens of one text can be used. */
   readonly limit: number;
-  /** A longer text is cut to the limit within its special tokens; otherwise it is told in full, or as too long. */
+  /**
+   * Cut a longer text to the limit, keeping its special tokens. Otherwise its tokens are returned in full, or it is
+   * reported as too long.
+   */
   readonly truncate: boolean;
 }
 
-/** Of each text in turn. */
+/** Encodes each text in order. */
 export const encode = async (input: EncodeInput): Promise<ReadonlyArray<Encoded | TooLong>> => {
   const { tokenizer } = await filesOf(input.model);
   const { limit, truncate, addSpecialTokens } = input;
@@ -79,12 +82,12 @@ export interface RenderInput {
 export type Rendered =
   | { readonly text: string; readonly tokens: Encoded | TooLong }
   /**
-   * One sentence: why the template does not write this conversation. `template`: it refuses it. `options`: it fails with
-   * the caller's options, and without them it does not. `fault`: it fails, and so would it for anybody.
+   * Why the template does not render this conversation, in one sentence. `template`: the template rejects it.
+   * `options`: it fails with the caller's options but not without them. `fault`: it fails for any caller.
    */
   | { readonly refused: string; readonly by: "template" | "options" | "fault" };
 
-/** The conversation as the model reads it. A template writes the tokens around it itself. */
+/** Renders the conversation as the model reads it. The template writes special tokens such as BOS itself. */
 export const render = async ({ model, chat, limit }: RenderInput): Promise<Rendered> => {
   const { tokenizer, chatTemplate } = await filesOf(model);
   const rendered = attempt(() => chatTemplate.render(chat));
@@ -111,7 +114,7 @@ const attempt = (make: () => string): string | ChatTemplateRefused => {
   }
 };
 
-/** A bit of everything: a pattern that takes time that doubles with every word shows here. */
+/** Contains many kinds of characters: a pattern whose time doubles with every word shows up here. */
 const trialText =
   "The quick brown fox jumps over the lazy dog while 12345 other_animals look on and say nothing at all, " +
   "don't they? \t\n\n        안녕하세요 日本語 مرحبا 👩‍👩‍👧 e\u0301 ____________ ............ aaaaaaaaaaaaaaaa 3.14159e-10";
@@ -141,7 +144,7 @@ const read = async (model: TextModel): Promise<TextFiles> => {
   return files;
 };
 
-/** The last used comes last. */
+/** Ordered by last use, the most recent last. */
 const cachedFiles = new Map<string, TextFiles>();
 
 const keyOf = ({ directory, family, systemRole, standIn, cleanUp }: TextModel): string =>
@@ -168,5 +171,5 @@ const cacheFiles = (model: TextModel, files: TextFiles): void => {
   }
 };
 
-/** Of files; a tokenizer takes ten times as much in memory. */
+/** Bytes of the files; a loaded tokenizer takes about ten times as much memory. */
 const maxCachedBytes = 40 * 1024 ** 2;

@@ -1,6 +1,6 @@
 /**
- * A thread of a lane that ends the process when a job takes more than it may: the thread that computes cannot be
- * interrupted, and what it computes cannot be trusted to look at a clock.
+ * A thread in each lane that ends the process when a job exceeds its limits. The thread that computes cannot be
+ * interrupted, and code from untrusted input cannot be relied on to check a clock.
  */
 import { writeSync } from "node:fs";
 import { workerData } from "node:worker_threads";
@@ -11,7 +11,7 @@ import { type LaneLimits, limitSignals, signsOfLife } from "../protocol.ts";
 export interface WatchdogData {
   readonly limits: LaneLimits;
   readonly phases: Int32Array;
-  /** The service's process, as this one had it when it began. */
+  /** Process id of the service when the lane started. */
   readonly parent: number;
 }
 
@@ -23,7 +23,7 @@ const cpuMs = (): number => {
   return (user + system) / 1000;
 };
 
-/** One that computes does not hear that the service has gone. */
+/** A main thread that is busy does not notice that the service has gone, so the watchdog checks. */
 const endWithService = (): void => {
   if (process.ppid !== parent) process.kill(process.pid, "SIGKILL");
 };
@@ -32,7 +32,7 @@ const giveSign = (): void => {
   try {
     writeSync(signsOfLife.descriptor, ".");
   } catch {
-    // The service has gone, or does not read: both it knows itself.
+    // The service has gone or does not read the pipe; it finds out about either by itself.
   }
 };
 
