@@ -5,17 +5,17 @@ import { type Caller, itself } from "./Caller.ts";
 import type { Progress } from "./errors.ts";
 
 export interface Call {
-  /** Names it in the log, in its errors and in its response; empty for what the service does for itself. */
+  /** Identifies the call in logs, errors and response headers; empty for the service's own work. */
   readonly requestId: string;
   readonly caller: Caller;
-  /** Of the task that is worked on, where it has one. */
+  /** The fairness id of the current task, if it has one. */
   readonly fairnessId: string;
   /**
-   * Whether the service is cutting it short, as it ends itself. An interruption is otherwise the doing of its caller, who
-   * has left or whose deadline has passed.
+   * Whether the service is cutting the call short because it is shutting down. Any other interruption comes from the
+   * caller, who has left or whose deadline has passed.
    */
   readonly isCut: () => boolean;
-  /** Tells how to ask how far its generation has come, for the error of a call that is ended from outside. */
+  /** Registers how to read the generation's progress, for the error of a call that is ended from outside. */
   readonly follow: (progress: () => Progress) => void;
 }
 
@@ -25,6 +25,6 @@ export const CurrentCall: Context.Reference<Call> = Context.Reference<Call>("mlx
   defaultValue: () => ownWork,
 });
 
-/** Work on a task of the call: it takes the turns that its fairness id has. */
+/** Work on a task of the call, scheduled by the task's fairness id. */
 export const forTask = (fairnessId: string): (<A, E, R>(work: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>) =>
   Effect.updateService(CurrentCall, (call) => ({ ...call, fairnessId }));

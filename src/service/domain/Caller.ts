@@ -1,45 +1,51 @@
-/** Who calls. */
+/** The identity of a caller. */
 
 /**
- * What a caller may do: `inference` is to generate, embed and tokenize, `models` to load, unload and prepare models, `jobs` to run
- * jobs, `admin` to look after the service.
+ * What a caller may do: `inference` generates, embeds and tokenises, `models` loads, unloads and prepares models,
+ * `jobs` runs jobs, `admin` administers the service.
  */
 export const everyRole = ["inference", "models", "jobs", "admin"] as const;
 export type Role = (typeof everyRole)[number];
 
 export interface Caller {
-  /** For logs: `anonymous` where nobody asked who it is. */
+  /** For logs; `anonymous` if authentication is off. */
   readonly name: string;
-  /** Callers of one tenant may share what is cached; others never. */
+  /** Callers of one tenant may share cached prefixes; callers of different tenants never do. */
   readonly tenant: string;
   readonly roles: ReadonlyArray<Role>;
-  /** Where its calls come from, as host and port. Callers of one name are told apart by it where they share turns. */
+  /** Host and port that its calls come from. It distinguishes callers with the same name when they take turns. */
   readonly peer: string;
-  /** What it showed, for the audit, without anything secret: `key ci`, `certificate CN:ci`. Absent where nobody asked. */
+  /**
+   * Which credential it presented, for the audit log and without secrets: `key ci`, `certificate CN:ci`. Absent if
+   * authentication is off.
+   */
   readonly credential?: string;
 }
 
-/** The one that there is while nobody asks who calls: it may do everything. */
+/** The caller of every call while authentication is off; it may do everything. */
 export const anonymous = (peer: string): Caller => ({ name: "anonymous", tenant: "", roles: everyRole, peer });
 
-/** Whoever calls what is open to all, where callers are asked who they are. */
+/** A caller without credentials, on a method that is open to everybody although authentication is on. */
 export const stranger = (peer: string): Caller => ({ ...anonymous(peer), roles: [] });
 
-/** What the service does for itself. */
+/** The caller of the service's own work. */
 export const itself: Caller = { name: "mlxd", tenant: "", roles: everyRole, peer: "" };
 
-/** Whether a caller may see and end what `owner` has running. */
+/** Whether a caller may see and cancel what `owner` has running. */
 export const mayManage = (caller: Caller, owner: Caller): boolean =>
   caller.tenant === owner.tenant && (caller.name === owner.name || caller.roles.includes("admin"));
 
 /**
- * Those who take turns: callers with one share do one thing after another, and each share has its turn.
+ * The key by which callers take turns: callers with the same key share one turn.
  *
- * @param fairnessId as a task says it; empty where it says nothing
+ * @param fairnessId the task's fairness id; empty if it has none
  */
 export const shareOf = ({ name, tenant, peer }: Caller, fairnessId: string): string =>
   JSON.stringify(fairnessId === "" ? [tenant, name, peer] : [tenant, fairnessId]);
 
-/** A name that a caller gives, of what callers of other tenants may name the same. */
+/**
+ * Qualifies a name chosen by a caller with the caller's tenant, so that equal names of different tenants do not
+ * collide.
+ */
 export const withinTenant = ({ tenant }: Caller, name: string): string =>
   tenant === "" ? name : JSON.stringify([tenant, name]);

@@ -1,18 +1,18 @@
-/** What a model is run with where a task does not say, and how it did when it was tried: one record of both. */
+/** A model's default settings together with the result of its last smoke test. */
 import { canonicalEngine } from "./engine-names.ts";
 import type { CleanUpStep, StandInTemplate } from "./family.ts";
 import type { ModelStatus } from "./model.ts";
 import { modelKey } from "./model-identity.ts";
 import type { Quality, SmokeTest } from "./smoke-test.ts";
 
-/** `unknown` of a model that was not tried at its revision. */
+/** `unknown` if the model was not tested at its current revision. */
 export type CompatibilityStatus = Quality | "unknown";
 
 export interface CompatibilityProfile {
   /** `engine:id` */
   readonly key: string;
   readonly modelId: string;
-  /** By its full name. */
+  /** The engine's canonical name. */
   readonly engine: string;
   readonly family: string;
   readonly template: StandInTemplate;
@@ -26,18 +26,18 @@ export interface CompatibilityProfile {
   readonly supportsVision: boolean;
   /** Best first. */
   readonly preferredEngines: ReadonlyArray<string>;
-  /** Whether an engine holds it now. */
+  /** Whether an engine holds the model in memory now. */
   readonly loaded: boolean;
-  /** Whether it was tried, and did not fail. */
+  /** Whether the model was tested and did not fail. */
   readonly chatCompatible: boolean;
   readonly qualityStatus: CompatibilityStatus;
-  /** What was found; undefined for `ok` and `unknown`. */
+  /** What the test found; undefined for `ok` and `unknown`. */
   readonly lastTestError: string | undefined;
   /** Epoch milliseconds. */
   readonly validatedAt: number | undefined;
 }
 
-/** @param test at the model's revision; undefined when it was not tried */
+/** @param test the result at the model's current revision; undefined if it was not tested */
 export const compatibilityOf = (
   { facts, profile, state }: Pick<ModelStatus, "facts" | "profile" | "state">,
   test: SmokeTest | undefined,
@@ -63,5 +63,5 @@ export const compatibilityOf = (
   validatedAt: test?.testedAt,
 });
 
-/** An answer that could be better still is one. */
+/** A test with minor findings still counts as passed. */
 const isOfUse = (status: CompatibilityStatus): boolean => status === "ok" || status === "degraded";

@@ -1,4 +1,4 @@
-/** What vectors are asked for and what comes back, in the service's own terms. */
+/** Embedding requests and results, in the service's own terms. */
 import type { SchedulingHints } from "./generation.ts";
 import type { Usage } from "./usage.ts";
 
@@ -9,25 +9,25 @@ export type EmbeddingInput =
   | { readonly type: "tokens"; readonly ids: ReadonlyArray<number> };
 
 export interface EmbeddingTask {
-  /** As the caller named it; empty is the default model. */
+  /** As the caller named it; empty for the default model. */
   readonly model: string;
   readonly modelRevision?: string;
   readonly inputs: ReadonlyArray<EmbeddingInput>;
-  /** Missing: the model's own. */
+  /** Missing: the model's own pooling. */
   readonly pooling?: Pooling;
   readonly normalize: boolean;
-  /** Keep this many first numbers; missing: all. */
+  /** Keep only this many leading numbers; missing: all. */
   readonly dimensions?: number;
-  /** Take what fits of a longer input. */
+  /** Truncate inputs that are too long instead of refusing them. */
   readonly truncate: boolean;
   readonly scheduling: SchedulingHints;
 }
 
 interface Embedding {
   readonly values: Float32Array;
-  /** That it was made of. */
+  /** How many tokens of the input the vector was computed from. */
   readonly tokens: number;
-  /** Whether the input was longer. */
+  /** Whether the input was truncated. */
   readonly truncated: boolean;
 }
 

@@ -1,6 +1,6 @@
-/** What engines are called, by callers and in the configuration. */
+/** The names of engines, as callers and the configuration write them. */
 
-/** Engines of this machine and hosted providers; each is a prefix that a model's name may have, as in `ollama:qwen3:8b`. */
+/** Engines on this machine and hosted providers. Each can be a prefix of a model's name, as in `ollama:qwen3:8b`. */
 export const engineNames = [
   "local_mlx",
   "ollama",
@@ -17,17 +17,17 @@ export const engineNames = [
 
 export type EngineName = (typeof engineNames)[number];
 
-/** The engine of the models in this machine's folder, as its driver is called. */
+/** The engine of models in the local model folder, by the name of its driver. */
 export const localEngine = "mlx";
 
-/** The same by its canonical name. */
+/** The same engine by its canonical name. */
 export const localEngineName: EngineName = "local_mlx";
 
-/** Whether it runs on this machine; the others are hosted. */
+/** Whether the engine runs on this machine; the others are hosted. */
 export const isLocalEngine = (engine: EngineName): boolean => engineNames.indexOf(engine) < hostedFrom;
 const hostedFrom = engineNames.indexOf("openai");
 
-/** Spaces around it and case do not matter. Undefined for a name that is no engine's. */
+/** Ignores surrounding spaces and case. Undefined if it is not the name of an engine. */
 export const canonicalEngine = (name: string): EngineName | undefined => {
   const plain = name.trim().toLowerCase();
   return aliases.get(plain) ?? engineNames.find((engine) => engine === plain);
@@ -35,14 +35,17 @@ export const canonicalEngine = (name: string): EngineName | undefined => {
 
 export interface PrefixedName {
   readonly engine: EngineName;
-  /** What follows the prefix; may hold `:` itself. */
+  /** The part after the prefix; it may contain `:` itself. */
   readonly model: string;
 }
 
-/** Splits at the first `:` behind a known engine. Undefined without such a prefix: an unknown one is part of the name. */
+/**
+ * Splits at the first `:` after a known engine's name. Undefined if there is no such prefix: an unknown prefix is part
+ * of the model's name.
+ */
 export const splitEnginePrefix = (name: string): PrefixedName | undefined => {
   const parts = name.split(":");
-  // One alias holds a colon itself.
+  // One alias contains a colon itself.
   for (const length of [2, 1]) {
     if (parts.length <= length) continue;
     const engine = canonicalEngine(parts.slice(0, length).join(":"));

@@ -1,6 +1,6 @@
 /**
- * Everything that can go wrong and that a caller can react to. Each class holds data; its message is one sentence with
- * the received value and the bound. The code on the wire is decided in one table, rpc/error-table.ts.
+ * Every error that a caller can react to. Each class holds data; its message is one sentence with the received value
+ * and the bound. The status codes are in one table, rpc/error-table.ts.
  */
 import type {
   BackendContextExceeded,
@@ -81,10 +81,10 @@ export * from "./errors/download.ts";
 export * from "./errors/job.ts";
 export type { Progress } from "./errors/progress.ts";
 
-/** Why nothing can be done with a model's files. */
+/** Why a model's files cannot be used. */
 export type FilesUnusable = ModelBroken | ModelFilesMissing | ModelNotDownloaded | SandboxLost;
 
-/** Why a model is not loaded. */
+/** Why a model cannot be loaded. */
 export type LoadFailure =
   | FilesUnusable
   | ModelChanged

@@ -1,4 +1,4 @@
-/** The families of models that are told apart; what suits each stands in models/catalog/families.ts. */
+/** The model families that the service distinguishes; their settings are in models/catalog/families.ts. */
 export const families = [
   "gpt-oss",
   "gemma",
@@ -17,30 +17,32 @@ export const families = [
 
 export type Family = (typeof families)[number];
 
-/** What models are written in whose tokenizer has no chat template; ChatML unless the name says another. */
+/**
+ * Chat formats for models whose tokenizer has no chat template; ChatML unless the model's name suggests another one.
+ */
 export const standInTemplates = ["tokenizer_default", "tokenizer_default_or_gemma", "qwen_chatml", "gpt_oss"] as const;
 
 export type StandInTemplate = (typeof standInTemplates)[number];
 
-/** Rules that take stray markers out of outputs. */
+/** Rules that remove stray markers from outputs. */
 export const cleanUpSteps = ["trim_after_user_marker", "strip_role_tokens"] as const;
 
 export type CleanUpStep = (typeof cleanUpSteps)[number];
 
-/** What suits the models of a family. */
+/** Default settings for the models of a family. */
 export interface FamilyProfile {
   readonly supportsSystem: boolean;
   readonly supportsVision: boolean;
-  /** What stands in for the chat template that a tokenizer does not have. */
+  /** Used if the tokenizer has no chat template. */
   readonly chatTemplate: StandInTemplate;
   /** Best first. */
   readonly preferredEngines: ReadonlyArray<string>;
   readonly temperature: number;
   readonly topP: number;
   readonly maxOutputTokens: number;
-  /** Matched in text, beside the end-of-sequence tokens of the checkpoint. */
+  /** Matched in the text, in addition to the checkpoint's end-of-sequence tokens. */
   readonly stopSequences: ReadonlyArray<string>;
   readonly allowsDraft: boolean;
-  /** In this order. */
+  /** Applied in this order. */
   readonly postprocess: ReadonlyArray<CleanUpStep>;
 }

@@ -1,38 +1,38 @@
-/** One identity of a model, from the name that is asked for to the model in memory. */
+/** The identity of a model, from the requested name to the model that is loaded. */
 import { Result } from "effect";
 
 import { canonicalEngine, type EngineName, isLocalEngine, localEngineName, splitEnginePrefix } from "./engine-names.ts";
 import { InvalidField, UnknownBackend } from "./errors.ts";
 
 export interface ModelIdentity {
-  /** As it was asked for. */
+  /** The name as requested. */
   readonly inputId: string;
-  /** What runs it. */
+  /** The engine that runs it. */
   readonly engine: EngineName;
-  /** Whose model it is: an engine of this machine, or a hosted provider. */
+  /** Whose model it is: a local engine's or a hosted provider's. */
   readonly provider: EngineName;
   readonly resolvedModel: string;
   readonly downloadId: string;
   readonly loadId: string;
-  /** What is expected in memory; after a load, what is. */
+  /** The id that is expected to be loaded; after a load, the id that is loaded. */
   readonly expectedCurrent: string;
   readonly displayName: string;
   readonly metadata: Readonly<Record<string, string>>;
 }
 
 export interface IdentityOptions {
-  /** The engine that a configuration says; a prefix of the name counts more. @default the local one */
+  /** The engine from the configuration; a prefix in the name takes precedence. @default the local one */
   readonly engineHint?: string | undefined;
   /**
-   * The model's real id at a provider, or `engine:id` to change to another engine of this machine. Undefined, an empty
-   * answer and an exception change nothing.
+   * Returns the model's real id at a provider, or `engine:id` to change to another local engine. Undefined, an empty
+   * result or an exception changes nothing.
    */
   readonly aliasOf?: ((model: string, provider: EngineName) => string | undefined) | undefined;
-  /** Whose model it is, where a provider keeps one for each; opaque. */
+  /** The owner of the model, if a provider keeps separate models for each; opaque. */
   readonly owner?: string | undefined;
 }
 
-/** `UnknownBackend`: of an engine hint that is no engine's name. */
+/** Fails with `UnknownBackend` if the engine hint is not the name of an engine. */
 export const identifyModel = (
   inputId: string,
   { engineHint = "", aliasOf, owner = "" }: IdentityOptions = {},
@@ -68,26 +68,26 @@ export const identifyModel = (
   });
 };
 
-/** An engine may call what it has loaded by an id of its own. An empty one changes nothing. */
+/** An engine may have its own id for a loaded model. An empty one changes nothing. */
 export const identityAfterLoad = (identity: ModelIdentity, current: string): ModelIdentity => {
   if (current === "") return identity;
   const [loadId = current] = current.split(scopeMark);
   const named = splitEnginePrefix(loadId);
-  // A colon behind anything but an engine belongs to the model's own name.
+  // A colon after anything but an engine's name is part of the model's name.
   if (named === undefined) return { ...identity, expectedCurrent: current };
   return { ...identity, expectedCurrent: current, loadId, resolvedModel: named.model };
 };
 
-/** `engine:model`, by which models are told apart where there are several engines; the bare id without an engine. */
+/** `engine:model`, which identifies a model across engines; the bare id if there is no engine. */
 export const modelKey = (engine: string, id: string): string => {
   const plain = canonicalEngine(engine) ?? engine.trim().toLowerCase();
   return plain === "" ? id : `${plain}:${id}`;
 };
 
-/** Before the owner. */
+/** Separates the key from the owner. */
 const scopeMark = "::";
 
-/** What a callback throws is its own affair. */
+/** An exception in a caller-supplied function counts as no result. */
 const attempt = <A>(callback: () => A): A | undefined => {
   try {
     return callback();

@@ -1,10 +1,10 @@
-/** Finding what somebody may have meant. */
+/** Suggests names for a misspelled one. */
 
-/** Of the known names those that the asked one may be a slip of, nearest first: three at most. Case does not matter. */
+/** Up to three known names that are close to the given one, nearest first. Ignores case. */
 export const nearest = (asked: string, known: ReadonlyArray<string>): ReadonlyArray<string> =>
   nearestOf(asked, known, (name) => [name]);
 
-/** The same of things that go by several names each: the nearest of a thing's names counts. */
+/** The same for things with several names each: the nearest of a thing's names counts. */
 export const nearestOf = <A>(
   asked: string,
   known: ReadonlyArray<A>,
@@ -17,13 +17,15 @@ export const nearestOf = <A>(
     .slice(0, 3)
     .map(({ one }) => one);
 
-/** Letters to insert, drop or change. A name that is part of the other is as near as one letter's difference. */
+/**
+ * The number of letters to insert, delete or replace. A known name that contains the asked one has distance 1.
+ */
 const slipDistance = (asked: string, known: string): number => {
   const [from, to] = [asked.toLowerCase(), known.toLowerCase()];
   return from !== "" && to.includes(from) && from !== to ? 1 : editDistance(from, to);
 };
 
-/** Levenshtein's. */
+/** Levenshtein distance. */
 const editDistance = (from: string, to: string): number => {
   const row = Array.from({ length: to.length + 1 }, (_, column) => column);
   for (const [at, letter] of [...from].entries()) {

@@ -1,4 +1,4 @@
-/** A model on its way to being ready. */
+/** Requests to load and prepare a model, and the progress of a preparation. */
 import type { CompatibilityStatus } from "./compatibility.ts";
 import type { ServiceError } from "./errors.ts";
 import type { ModelStatus } from "./model.ts";
@@ -19,33 +19,33 @@ export type PrepareStage =
   | "failed";
 
 export interface PrepareRequest {
-  /** Id, alias or repository; empty is the default model. */
+  /** Id, alias or repository; empty for the default model. */
   readonly model: string;
-  /** Empty: as it is here, or else the hub's main branch. */
+  /** Empty: the local files if there are any, otherwise the hub's main branch. */
   readonly revision: string;
-  /** Whether a result of an earlier smoke test does not count. */
+  /** Repeat the smoke test even if an earlier result exists. */
   readonly retest: boolean;
 }
 
-/** What to load, and how it is kept from then on. */
+/** Which model to load, and how to keep it afterwards. */
 export interface LoadRequest {
-  /** Id, alias or repository; empty is the default model. */
+  /** Id, alias or repository; empty for the default model. */
   readonly model: string;
-  /** Undefined leaves it as it is, as for the next. */
+  /** Undefined leaves the setting unchanged, as it does for `idleTtlMs`. */
   readonly pinned: boolean | undefined;
-  /** 0: never. */
+  /** 0: never unload. */
   readonly idleTtlMs: number | undefined;
 }
 
 interface Timed {
-  /** Since the preparation began. */
+  /** Time since the preparation began. */
   readonly elapsedMs: number;
 }
 
 interface StageEntered extends Timed {
   readonly type: "stage";
   readonly stage: PrepareStage;
-  /** What happens in it, in one sentence. */
+  /** What happens in this stage, in one sentence. */
   readonly message: string;
 }
 
@@ -61,7 +61,7 @@ interface PrepareProgress extends Timed {
 export interface StageLog extends Timed {
   readonly stage: PrepareStage;
   readonly message: string;
-  /** The facts of the sentence by name. */
+  /** The facts in the sentence, by name. */
   readonly extra: Readonly<Record<string, string>>;
 }
 
@@ -76,46 +76,46 @@ export interface InstallResult {
   readonly installed: boolean;
 }
 
-/** What was fetched. */
+/** What was downloaded. */
 export interface DownloadResult {
   readonly repository: string;
   /** The commit. */
   readonly revision: string;
   readonly files: number;
   readonly bytes: number;
-  /** Whether the hub's cache on this machine had it. */
+  /** Whether the files came from the hub's cache on this machine. */
   readonly fromCache: boolean;
 }
 
-/** The last event. */
+/** The last event of a preparation. */
 export interface PrepareReport {
   readonly type: "report";
   readonly stage: "ready" | "degraded" | "failed";
-  /** The stage as a quality. */
+  /** The final stage expressed as a quality. */
   readonly status: Quality;
-  /** Undefined for a name that no model has. */
+  /** Undefined if no model has the name. */
   readonly resolution: ModelIdentity | undefined;
-  /** Undefined when the model is not here. */
+  /** Undefined if the model is not on this machine. */
   readonly model: ModelStatus | undefined;
-  /** Id of the model that its engine holds now; empty when it is not loaded. */
+  /** Id of the model that its engine holds now; empty if it is not loaded. */
   readonly current: string;
-  /** What came of it, in one sentence. */
+  /** The outcome in one sentence. */
   readonly message: string;
   readonly downloaded: boolean;
   readonly loaded: boolean;
   readonly readyToChat: boolean;
   readonly compatibilityStatus: CompatibilityStatus;
-  /** Undefined when it did not come to one. */
+  /** Undefined if the smoke test was not reached. */
   readonly smokeTest: SmokeTest | undefined;
   /** In order. */
   readonly timings: ReadonlyArray<{ readonly stage: PrepareStage; readonly durationMs: number }>;
-  /** What it failed with before the smoke test. */
+  /** Why it failed before the smoke test. */
   readonly error: ServiceError | undefined;
   /** Every stage and every line, in order. */
   readonly stageLogs: ReadonlyArray<StageLog>;
-  /** Undefined when it did not come to look at the engine. */
+  /** Undefined if the engine was not checked. */
   readonly installResult: InstallResult | undefined;
-  /** Undefined when nothing was fetched. */
+  /** Undefined if nothing was downloaded. */
   readonly downloadResult: DownloadResult | undefined;
 }
 

@@ -1,13 +1,13 @@
-/** How a model did when it was tried. */
+/** The result of a model's smoke test. */
 
 export type Quality = "ok" | "degraded" | "failed";
 
-/** How a model did when it was asked a simple question. */
+/** How a model answered a simple question. */
 export interface SmokeTest {
   readonly quality: Quality;
-  /** `ok` where nothing was found. */
+  /** `ok` if nothing was found. */
   readonly reason: string;
-  /** A long one is cut. */
+  /** Truncated if long. */
   readonly answer: string;
   /** Epoch milliseconds. */
   readonly testedAt: number;

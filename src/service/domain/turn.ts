@@ -1,9 +1,9 @@
-/** Whose turn it is among tasks that wait, in front of an engine and inside it. */
+/** The order of waiting tasks, in front of an engine and inside it. */
 import type { SchedulingHints } from "./generation.ts";
 
 /**
- * When a task's turn is due, in seconds: whose is the earliest goes first. It is when the task came, less its priority, so
- * a waiting one gains a level of priority each second and none starves.
+ * When a task is due, in seconds; the task that is due first goes first. It is the time of arrival minus the priority,
+ * so a waiting task gains one level of priority per second and none starves.
  *
  * @param since epoch milliseconds
  */
@@ -15,5 +15,8 @@ export const turnOf = (
 /** Seconds: a job's items come after all interactive calls, however long they have waited. */
 const backgroundDeferral = 1e8;
 
-/** Seconds by which each running task defers the turns of its fairness id, so that many tasks of one caller leave turns to others. */
+/**
+ * Each running task defers the waiting tasks of its fairness id by this many seconds, so that one caller's tasks leave
+ * turns to others.
+ */
 export const deferralPerRunning = 1;

@@ -1,11 +1,11 @@
-/** A call did not come to its turn or to its end. */
+/** A call did not begin or did not complete. */
 import { Schema } from "effect";
 
 import { ProgressSchema } from "./progress.ts";
 
-/** The model's queue has no place. */
+/** The model's queue is full. */
 export class QueueFull extends Schema.TaggedError<QueueFull>()("QueueFull", {
-  /** Empty where it is not known yet: the request itself waits to be read. */
+  /** Empty if the model is not known yet, because the request itself waits to be decoded. */
   model: Schema.String,
   limit: Schema.Number,
   retryAfterMs: Schema.Number,
@@ -19,7 +19,10 @@ export class QueueFull extends Schema.TaggedError<QueueFull>()("QueueFull", {
 /** `max_queue_wait` passed before the engine began. */
 export class QueueTimeout extends Schema.TaggedError<QueueTimeout>()("QueueTimeout", {
   waitedMs: Schema.Number,
-  /** Its prompt to be prepared, a place among those that run, the model to be loaded, or room in its engine. */
+  /**
+   * For its prompt to be prepared, for a place among the running generations, for the model to be loaded, or for room
+   * in its engine.
+   */
   waitedFor: Schema.Literals(["prompt", "place", "model", "engine"]),
   retryAfterMs: Schema.Number,
 }) {
@@ -41,7 +44,7 @@ export class Draining extends Schema.TaggedError<Draining>()("Draining", { retry
   }
 }
 
-/** The service shut down while the call's stream was under way. */
+/** The service shut down while the call's stream was running. */
 export class ShutDown extends Schema.TaggedError<ShutDown>()("ShutDown", {
   progress: Schema.optionalKey(ProgressSchema),
 }) {

@@ -1,7 +1,7 @@
-/** A model's files cannot be fetched from the hub. */
+/** A model's files cannot be downloaded from the hub. */
 import { Schema } from "effect";
 
-/** The hub does not give the model's files with the service's credentials. */
+/** The hub does not release the model's files to the service's credentials. */
 export class ModelAccessDenied extends Schema.TaggedError<ModelAccessDenied>()("ModelAccessDenied", {
   model: Schema.String,
   /** What the operator has to do. */
@@ -12,7 +12,7 @@ export class ModelAccessDenied extends Schema.TaggedError<ModelAccessDenied>()("
   }
 }
 
-/** The model would have to be downloaded, and this service does not. */
+/** The model would have to be downloaded, and downloads are disabled. */
 export class DownloadsOff extends Schema.TaggedError<DownloadsOff>()("DownloadsOff", {
   model: Schema.String,
   hint: Schema.String,
@@ -22,7 +22,7 @@ export class DownloadsOff extends Schema.TaggedError<DownloadsOff>()("DownloadsO
   }
 }
 
-/** The model's files do not fit the disk. */
+/** There is not enough disk space for the model's files. */
 export class InsufficientDisk extends Schema.TaggedError<InsufficientDisk>()("InsufficientDisk", {
   model: Schema.String,
   neededBytes: Schema.Number,
@@ -33,7 +33,7 @@ export class InsufficientDisk extends Schema.TaggedError<InsufficientDisk>()("In
   }
 }
 
-/** What the hub sent for a file is not what it says the file is, several times over. */
+/** A downloaded file had a wrong checksum, on every attempt. */
 export class ChecksumMismatch extends Schema.TaggedError<ChecksumMismatch>()("ChecksumMismatch", {
   model: Schema.String,
   file: Schema.String,
@@ -45,7 +45,7 @@ export class ChecksumMismatch extends Schema.TaggedError<ChecksumMismatch>()("Ch
   }
 }
 
-/** The hub cannot be reached, or keeps failing. What was fetched is kept for the next attempt. */
+/** The hub cannot be reached or keeps failing. Downloaded parts are kept for the next attempt. */
 export class DownloadFailed extends Schema.TaggedError<DownloadFailed>()("DownloadFailed", {
   model: Schema.String,
   cause: Schema.String,

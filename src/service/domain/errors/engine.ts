@@ -1,4 +1,4 @@
-/** What computes for a model does not run, or ended under a request. */
+/** An engine or a sandbox process is not running, or ended during a request. */
 import { Schema } from "effect";
 
 import { ProgressSchema } from "./progress.ts";
@@ -14,7 +14,7 @@ export class EngineStartFailed extends Schema.TaggedError<EngineStartFailed>()("
   }
 }
 
-/** What the model's engine needs to run at all is not on this machine. */
+/** Something that the model's engine requires is missing on this machine. */
 export class EngineUnavailable extends Schema.TaggedError<EngineUnavailable>()("EngineUnavailable", {
   model: Schema.String,
   engine: Schema.String,
@@ -25,7 +25,9 @@ export class EngineUnavailable extends Schema.TaggedError<EngineUnavailable>()("
   }
 }
 
-/** The process beside the service that did a part of the work was ended from outside: nobody's fault that is asked here. */
+/**
+ * A sandbox process that worked on the request was killed from outside. Neither the caller nor the model is at fault.
+ */
 export class SandboxLost extends Schema.TaggedError<SandboxLost>()("SandboxLost", {
   model: Schema.String,
   cause: Schema.String,
@@ -36,7 +38,7 @@ export class SandboxLost extends Schema.TaggedError<SandboxLost>()("SandboxLost"
   }
 }
 
-/** The engine is being restarted, and nothing of this generation was sent yet. */
+/** The engine is restarting, and nothing of this generation has been sent yet. */
 export class EngineRestarting extends Schema.TaggedError<EngineRestarting>()("EngineRestarting", {
   model: Schema.String,
   retryAfterMs: Schema.Number,
@@ -46,16 +48,16 @@ export class EngineRestarting extends Schema.TaggedError<EngineRestarting>()("En
   }
 }
 
-/** The engine died, or got no further with this generation. */
+/** The engine died or made no progress with this generation. */
 export class EngineLost extends Schema.TaggedError<EngineLost>()("EngineLost", {
   model: Schema.String,
   /** @default "died" */
   how: Schema.optionalKey(Schema.Literals(["died", "stalled"])),
-  /** Why, where it is known: a clause. */
+  /** Why, if it is known: a clause. */
   reason: Schema.optionalKey(Schema.String),
-  /** Processes that died while they computed it: after the second one it is likely their cause. */
+  /** How many engine processes died while computing the request. After the second the request is the likely cause. */
   deaths: Schema.optionalKey(Schema.Number),
-  /** Whether the caller has a part of the output. */
+  /** Whether the caller has received part of the output. */
   delivered: Schema.optionalKey(Schema.Boolean),
   progress: Schema.optionalKey(ProgressSchema),
 }) {
@@ -71,10 +73,10 @@ export class EngineLost extends Schema.TaggedError<EngineLost>()("EngineLost", {
   }
 }
 
-/** The model was unloaded, by a call that forced it, while this generation ran. */
+/** A call forced the model's unloading while this generation was running. */
 export class ModelUnloaded extends Schema.TaggedError<ModelUnloaded>()("ModelUnloaded", {
   model: Schema.String,
-  /** Whether the caller has a part of the output. */
+  /** Whether the caller has received part of the output. */
   delivered: Schema.optionalKey(Schema.Boolean),
   progress: Schema.optionalKey(ProgressSchema),
 }) {

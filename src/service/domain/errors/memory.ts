@@ -1,7 +1,7 @@
-/** There is no memory for a model or a generation. */
+/** There is not enough memory for a model or a generation. */
 import { Schema } from "effect";
 
-/** The model alone is over the memory budget: it can never be loaded here. */
+/** The model alone exceeds the memory budget: it can never be loaded here. */
 export class ModelTooLarge extends Schema.TaggedError<ModelTooLarge>()("ModelTooLarge", {
   model: Schema.String,
   neededBytes: Schema.Number,
@@ -16,16 +16,16 @@ export class ModelTooLarge extends Schema.TaggedError<ModelTooLarge>()("ModelToo
   }
 }
 
-/** No room for one more model: those that are loaded are in use or pinned. */
+/** There is no room for another model: all loaded models are in use or pinned. */
 export class ModelPoolFull extends Schema.TaggedError<ModelPoolFull>()("ModelPoolFull", {
   model: Schema.String,
   neededBytes: Schema.Number,
-  /** What the others leave of the budget. */
+  /** What the other models leave of the budget. */
   availableBytes: Schema.Number,
   budgetBytes: Schema.Number,
   loadedModels: Schema.Number,
   maxLoadedModels: Schema.Number,
-  /** How long it was waited for room. */
+  /** How long the load waited for room. */
   waitedMs: Schema.Number,
   retryAfterMs: Schema.Number,
 }) {
@@ -39,16 +39,16 @@ export class ModelPoolFull extends Schema.TaggedError<ModelPoolFull>()("ModelPoo
 }
 
 /**
- * The model's process takes more memory than was reserved for it, and the budget has no room for that: until it takes less,
- * or has finished what runs and is started anew, it begins nothing more.
+ * The model's process takes more memory than was reserved for it, and the budget has no room for the excess. It begins
+ * nothing new until its memory has gone down, or until its running work is done and it has been restarted.
  */
 export class MemoryBudgetExceeded extends Schema.TaggedError<MemoryBudgetExceeded>()("MemoryBudgetExceeded", {
   model: Schema.String,
-  /** What its process has. */
+  /** Resident memory of its process. */
   residentBytes: Schema.Number,
-  /** What was reserved for it. */
+  /** The bytes that were reserved for it. */
   reservedBytes: Schema.Number,
-  /** Of all models. */
+  /** The budget for all models. */
   budgetBytes: Schema.Number,
   retryAfterMs: Schema.Number,
 }) {
@@ -61,7 +61,7 @@ export class MemoryBudgetExceeded extends Schema.TaggedError<MemoryBudgetExceede
   }
 }
 
-/** The machine has not the memory to load the model, whatever the budget says. */
+/** The machine does not have the memory to load the model, whatever the budget says. */
 export class OutOfMemory extends Schema.TaggedError<OutOfMemory>()("OutOfMemory", {
   model: Schema.String,
   cause: Schema.String,

@@ -1,11 +1,11 @@
-/** A model, or one of its adapters, is not there or not as it should be. */
+/** A model or one of its adapters is missing or unusable. */
 import { Schema } from "effect";
 
-/** No model of that name. */
+/** No model has that name. */
 export class ModelNotFound extends Schema.TaggedError<ModelNotFound>()("ModelNotFound", {
   model: Schema.String,
   nearest: Schema.Array(Schema.String),
-  /** Where it was looked for, if not here. */
+  /** The backend that was asked, if the model is not local. */
   backend: Schema.optionalKey(Schema.String),
 }) {
   override get message(): string {
@@ -18,11 +18,11 @@ export class ModelNotFound extends Schema.TaggedError<ModelNotFound>()("ModelNot
   }
 }
 
-/** The model has no adapter of that id. */
+/** The model has no adapter with that id. */
 export class AdapterNotFound extends Schema.TaggedError<AdapterNotFound>()("AdapterNotFound", {
   adapter: Schema.String,
   model: Schema.String,
-  /** Those that it has. */
+  /** The ids that it has. */
   known: Schema.Array(Schema.String),
 }) {
   override get message(): string {
@@ -31,7 +31,7 @@ export class AdapterNotFound extends Schema.TaggedError<AdapterNotFound>()("Adap
   }
 }
 
-/** The adapter cannot be applied to the model as its files are. */
+/** The adapter's files do not fit the model. */
 export class AdapterBroken extends Schema.TaggedError<AdapterBroken>()("AdapterBroken", {
   adapter: Schema.String,
   model: Schema.String,
@@ -42,7 +42,7 @@ export class AdapterBroken extends Schema.TaggedError<AdapterBroken>()("AdapterB
   }
 }
 
-/** The name asks for an engine that no model here runs on. */
+/** The name has the prefix of an engine that no configured model runs on. */
 export class UnknownBackend extends Schema.TaggedError<UnknownBackend>()("UnknownBackend", {
   backend: Schema.String,
   known: Schema.Array(Schema.String),
@@ -52,12 +52,12 @@ export class UnknownBackend extends Schema.TaggedError<UnknownBackend>()("Unknow
   }
 }
 
-/** The configuration says something that cannot be. */
+/** The configuration is invalid. */
 export class ConfigurationInvalid extends Schema.TaggedError<ConfigurationInvalid>()("ConfigurationInvalid", {
   file: Schema.String,
-  /** From 1; 0 where the whole file is meant. */
+  /** Counted from 1; 0 if the error concerns the whole file. */
   line: Schema.Number,
-  /** `models.demo.path`; empty where no key is at fault. */
+  /** `models.demo.path`; empty if no single key is at fault. */
   key: Schema.String,
   problem: Schema.String,
 }) {
@@ -67,7 +67,7 @@ export class ConfigurationInvalid extends Schema.TaggedError<ConfigurationInvali
   }
 }
 
-/** The model cannot be used as its files are. */
+/** The model's files make it unusable. */
 export class ModelBroken extends Schema.TaggedError<ModelBroken>()("ModelBroken", {
   model: Schema.String,
   cause: Schema.String,
@@ -77,7 +77,7 @@ export class ModelBroken extends Schema.TaggedError<ModelBroken>()("ModelBroken"
   }
 }
 
-/** The configuration tells of the model, and neither are its files here nor does anything say where they are to be had. */
+/** The model is configured, but its files are missing and nothing says where to download them. */
 export class ModelFilesMissing extends Schema.TaggedError<ModelFilesMissing>()("ModelFilesMissing", {
   model: Schema.String,
   cause: Schema.String,
@@ -87,7 +87,7 @@ export class ModelFilesMissing extends Schema.TaggedError<ModelFilesMissing>()("
   }
 }
 
-/** The configuration tells of the model, and its files are not here yet. */
+/** The model is configured, but its files have not been downloaded yet. */
 export class ModelNotDownloaded extends Schema.TaggedError<ModelNotDownloaded>()("ModelNotDownloaded", {
   model: Schema.String,
   repository: Schema.String,
@@ -109,7 +109,7 @@ export class ModelOperationConflict extends Schema.TaggedError<ModelOperationCon
   }
 }
 
-/** The model's files are others than those that its prompts were made with: nothing is computed with a mixture. */
+/** The model's files have changed since the prompt was made; the request fails rather than mix the two. */
 export class ModelChanged extends Schema.TaggedError<ModelChanged>()("ModelChanged", {
   model: Schema.String,
   retryAfterMs: Schema.Number,
@@ -119,7 +119,7 @@ export class ModelChanged extends Schema.TaggedError<ModelChanged>()("ModelChang
   }
 }
 
-/** The model failed its smoke test, and is given no conversations. */
+/** The model failed its smoke test and takes no conversations. */
 export class ModelUnfit extends Schema.TaggedError<ModelUnfit>()("ModelUnfit", {
   model: Schema.String,
   /** What the smoke test found. */
@@ -133,7 +133,7 @@ export class ModelUnfit extends Schema.TaggedError<ModelUnfit>()("ModelUnfit", {
   }
 }
 
-/** Another revision than the asked one is the one that answers. */
+/** The model that answers has another revision than the requested one. */
 export class ModelRevisionMismatch extends Schema.TaggedError<ModelRevisionMismatch>()("ModelRevisionMismatch", {
   model: Schema.String,
   asked: Schema.String,

@@ -1,4 +1,3 @@
-/** How far a generation had come when it failed. */
 import { Schema } from "effect";
 
 import { UsageSchema } from "../usage.ts";

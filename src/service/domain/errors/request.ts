@@ -1,4 +1,4 @@
-/** What a request asks for and cannot have. */
+/** The request is invalid or asks for something that is not supported. */
 import { Schema } from "effect";
 
 const FieldViolationSchema = Schema.Struct({
@@ -17,9 +17,9 @@ export class InvalidField extends Schema.TaggedError<InvalidField>()("InvalidFie
   }
 }
 
-/** The bytes of a request are no message of the API. */
+/** The request's bytes do not decode to a message of the API. */
 export class RequestMalformed extends Schema.TaggedError<RequestMalformed>()("RequestMalformed", {
-  /** Path in the request message; empty where it is the whole. */
+  /** Path in the request message; empty for the whole message. */
   field: Schema.String,
   description: Schema.String,
 }) {
@@ -28,7 +28,7 @@ export class RequestMalformed extends Schema.TaggedError<RequestMalformed>()("Re
   }
 }
 
-/** An option that this model or engine does not have. */
+/** This model or engine does not support the option. */
 export class UnsupportedParameter extends Schema.TaggedError<UnsupportedParameter>()("UnsupportedParameter", {
   field: Schema.String,
   model: Schema.String,
@@ -39,11 +39,11 @@ export class UnsupportedParameter extends Schema.TaggedError<UnsupportedParamete
   }
 }
 
-/** The model does not do this kind of task. */
+/** The model does not support this kind of task. */
 export class UnsupportedTask extends Schema.TaggedError<UnsupportedTask>()("UnsupportedTask", {
   task: Schema.String,
   model: Schema.String,
-  /** Why not, where there is more to say. */
+  /** Why not, if there is more to say. */
   hint: Schema.optionalKey(Schema.String),
 }) {
   override get message(): string {
@@ -52,13 +52,13 @@ export class UnsupportedTask extends Schema.TaggedError<UnsupportedTask>()("Unsu
   }
 }
 
-/** Prompt and output do not fit the context. */
+/** Prompt and output do not fit into the context length. */
 export class ContextLengthExceeded extends Schema.TaggedError<ContextLengthExceeded>()("ContextLengthExceeded", {
   promptTokens: Schema.Number,
-  /** 0: none are wanted, a vector is. */
+  /** 0 for embeddings, which have no output tokens. */
   maxOutputTokens: Schema.Number,
   contextLength: Schema.Number,
-  /** The prompt was too long to be tokenised at all: promptTokens is a lower bound. */
+  /** The prompt was too long to be tokenised completely: promptTokens is a lower bound. */
   estimated: Schema.Boolean,
 }) {
   override get message(): string {
