@@ -159,12 +159,15 @@ interface EngineFinished {
   readonly reason: FinishReason;
   readonly matched: StopMatch | undefined;
   readonly cachedPromptTokens: number;
-  /** The whole of the prompt and this output, where it is known at the end only: it counts instead of what was told before. */
+  /**
+   * The usage of the prompt and the whole output, if it is known only at the end. It replaces the counts of earlier
+   * events.
+   */
   readonly usage?: EndUsage;
   readonly warnings: ReadonlyArray<OutputWarning>;
 }
 
-/** What a generation has cost, as its engine tells it or, `estimated`, as it looks from here. */
+/** What a generation has cost, as reported by its engine or, if `estimated`, as counted by this service. */
 export interface EndUsage {
   readonly promptTokens: number;
   readonly outputTokens: number;
@@ -184,7 +187,7 @@ export type EngineFailure =
   | InvalidField
   | ModelUnloaded;
 
-/** What another server does not do, or does not do now. None of it says something of the model's other tasks. */
+/** Another server rejects this task or is unavailable. Other tasks of the model may still succeed. */
 export type BackendFailure =
   | BackendContextExceeded
   | BackendCredentials
@@ -218,12 +221,12 @@ export interface EngineBackend {
 /** Where an engine computes. */
 export type EngineDevice = "cpu" | "metal";
 
-/** What an engine's process has of the machine's memory. */
+/** The memory of an engine's process. */
 type EngineMemory = WorkerMemory;
 
 /**
- * Of the memory budget. On a Mac what the GPU works with is not among the pages that the system counts as the process's
- * own, or only a part of it.
+ * The bytes that count against the memory budget. On a Mac, memory that the GPU uses is not part of the process's
+ * resident size, or only partly.
  */
 export const takenBytes = ({ device, residentBytes, mlxActiveBytes, mlxCacheBytes }: EngineStatus): number =>
   device === "metal" ? Math.max(residentBytes, mlxActiveBytes + mlxCacheBytes) : residentBytes;
@@ -235,7 +238,7 @@ export interface EngineStatus extends EngineMemory {
   readonly restarts: number;
 }
 
-/** What loaded models of both kinds have. */
+/** What both kinds of loaded models offer. */
 interface LoadedModel {
   /** Ends a request early, with the reason `cancelled`. False if no request of that id runs. */
   readonly cancel: (id: string) => Effect.Effect<boolean>;

@@ -1,4 +1,4 @@
-/** The drivers by the names of their engines, as `ServedModel.engine` has them. */
+/** The drivers by the names of their engines, which are the values of `ServedModel.engine`. */
 import { Duration, Effect, Layer } from "effect";
 
 import { EngineConfig } from "../config/EngineConfig.ts";
@@ -20,7 +20,7 @@ export const layer: Layer.Layer<Engines, never, EngineConfig | Metrics> = Layer.
   }),
 );
 
-/** @param onStarted told how long each start took that succeeded */
+/** @param onStarted called with the duration of each successful start */
 const timed = (driver: Driver, onStarted: (model: string, seconds: number) => void): Driver => ({
   ...driver,
   start: (facts, ...rest) =>

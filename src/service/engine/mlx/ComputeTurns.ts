@@ -1,32 +1,32 @@
 /**
- * Lets one engine process compute at a time. A GPU that two processes share has no priorities, and on a Mac with little
- * memory what both have under way at once is what it runs out of. An engine with work has the turn for a while, if others
- * wait; it then finishes the commands that the device has, says so, and the next one goes on.
+ * Lets one engine process compute at a time. A GPU has no priorities between processes that share it, and on a Mac with
+ * little memory the work that two processes have in flight can exhaust it. If others wait, an engine keeps the turn for
+ * a while; it then finishes the commands on the device, reports that it has stopped, and the next engine continues.
  */
 
-/** A process, as it is told what to do. */
+/** The commands to a process that takes turns. */
 export interface TurnTaker {
   readonly start: () => void;
-  /** It answers with `stopped` once the device has nothing of it left. */
+  /** It reports `stopped` once none of its commands is left on the device. */
   readonly stop: () => void;
 }
 
-/** A process's place among the others. */
+/** A process's place among those that take turns. */
 export interface TurnPlace {
-  /** There is something to compute. */
+  /** The process has something to compute. */
   readonly want: () => void;
-  /** There is not. The turn stays here until another wants it. */
+  /** The process has nothing to compute. It keeps the turn until another process wants it. */
   readonly rest: () => void;
-  /** It has stopped, as it was told to. */
+  /** The process has stopped, after it was told to. */
   readonly stopped: () => void;
-  /** The process is gone. */
+  /** The process has ended. */
   readonly leave: () => void;
 }
 
 interface TurnOptions {
   /** Milliseconds of a monotonic clock. */
   readonly now: () => number;
-  /** Calls back after so many milliseconds. */
+  /** Calls back after this many milliseconds. */
   readonly after: (ms: number, call: () => void) => void;
 }
 
@@ -39,10 +39,10 @@ export class ComputeTurns {
   private readonly options: TurnOptions;
   private holder: Place | undefined;
   private heldSince = 0;
-  /** The holder was told to stop, and has not said that it has. */
+  /** Whether the holder was told to stop and has not reported that it has stopped. */
   private isStopping = false;
   private isTimed = false;
-  /** Those that want the turn and do not have it, in their order. */
+  /** The processes that wait for the turn, in order. */
   private readonly waiting: Place[] = [];
 
   constructor(options: TurnOptions = { now: () => performance.now(), after: (ms, call) => void setTimeout(call, ms) }) {
@@ -113,5 +113,5 @@ export class ComputeTurns {
   }
 }
 
-/** Many steps, so that what a change costs does not count; short enough for somebody who reads along. */
+/** Long enough that the cost of a change of turns does not matter, short enough for a person who reads the output. */
 export const turnMs = 250;

@@ -1,4 +1,4 @@
-/** The embedding of one text in an engine process. It can be replayed until its vector is there. */
+/** The embedding of one text in an engine process. It can be replayed until its vector has arrived. */
 import { Exit } from "effect";
 
 import { InsufficientMemory } from "../../domain/errors.ts";
@@ -10,7 +10,7 @@ export class EmbeddingRun implements EngineRun {
   readonly id = undefined;
   /** Changes when the request is given to another process. */
   sequence: number;
-  /** Nothing is delivered before the end. */
+  /** An embedding is delivered only as a whole. */
   readonly streamed = false;
   /** Number of processes that died while they had it. */
   deaths = 0;
@@ -44,7 +44,7 @@ export class EmbeddingRun implements EngineRun {
     }
   }
 
-  /** It has no id to be cancelled by. */
+  /** Does nothing: an embedding has no id to be cancelled by. */
   cancel(): void {}
 
   get submission(): SubmitMessage {
@@ -53,7 +53,7 @@ export class EmbeddingRun implements EngineRun {
       type: "submit",
       sequence: this.sequence,
       promptTokenIds,
-      // Nothing is sampled.
+      // Nothing is sampled, so any sampling parameters will do.
       sampling: neutralSampling,
       maxOutputTokens: 0,
       minOutputTokens: 0,

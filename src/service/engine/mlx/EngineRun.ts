@@ -14,7 +14,7 @@ export interface EngineRun {
   /** Whether output was delivered. Then it cannot be replayed. */
   readonly streamed: boolean;
   readonly submission: SubmitMessage;
-  /** Handles an event of its process. Returns how the request ended; undefined while it goes on. */
+  /** Handles an event of its process. Returns how the request ended; undefined while it continues. */
   readonly receive: (event: SequenceEvent, context: RunContext) => RunEnd | undefined;
   /** Ends it as cancelled. Output that was held back is delivered. */
   readonly cancel: () => void;
@@ -23,9 +23,11 @@ export interface EngineRun {
 export interface RunContext {
   /** Id of the model. */
   readonly model: string;
-  /** To be called for each new token: whether it may be delivered. False while other requests still have to be tried alone. */
+  /**
+   * Called for each new token: whether it may be delivered. False while other requests still have to be tried alone.
+   */
   readonly mayDeliver: () => boolean;
-  /** The step that brought the event; undefined where it was no step. */
+  /** The step that produced the event; undefined if it came outside of a step. */
   readonly step: StepTimes | undefined;
 }
 
@@ -35,7 +37,7 @@ export interface StepTimes {
   readonly pid: number;
   readonly from: number;
   readonly to: number;
-  /** Sequences that it decoded together. */
+  /** How many sequences it decoded together. */
   readonly rows: number;
 }
 

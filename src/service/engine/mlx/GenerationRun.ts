@@ -12,13 +12,13 @@ export class GenerationRun implements EngineRun {
   sequence: number;
   /** Number of processes that died while they had it. */
   deaths = 0;
-  /** The tokens so far, from all processes. */
+  /** The output tokens so far, from all processes. */
   private readonly taken: number[] = [];
-  /** How many of them the current process has computed, too. */
+  /** How many of these tokens the current process has repeated. */
   private repeated = 0;
   /** Tokens drafted since the last token. */
   private drafted = 0;
-  /** The prompt's logprobs, as far as the current process has reported them. */
+  /** The prompt's logprobs that the current process has reported so far. */
   private prompt: (TokenLogprobs | undefined)[] = [];
   private promptTold = false;
   private readonly emit: (event: TokenEvent) => boolean;

@@ -1,4 +1,7 @@
-/** The running requests of an engine: given to its process, followed to their ends, and replayed or failed if it dies. */
+/**
+ * The running requests of an engine: submitted to its process, followed to their ends, and replayed or failed if it
+ * dies.
+ */
 import { Effect, Exit } from "effect";
 
 import { EngineLost } from "../../domain/errors.ts";
@@ -23,7 +26,7 @@ interface RequestParts {
   readonly watchdog: Watchdog;
   /** Called when a token or a vector was computed. */
   readonly onDelivery: () => void;
-  /** There may be more or fewer of them than before. */
+  /** Called when the number of requests may have changed. */
   readonly onChange: () => void;
 }
 
@@ -78,7 +81,9 @@ export class RunningRequests {
     this.runs.begin();
   }
 
-  /** The process has died. What cannot be computed once more fails with EngineLost; the rest waits for the next one. */
+  /**
+   * The process has died. Requests that cannot be replayed fail with EngineLost; the others wait for the next process.
+   */
   loseProcess(reason: string | undefined): void {
     this.worker = undefined;
     const { model } = this.parts;

@@ -1,18 +1,19 @@
 /**
  * The requests of an engine that have not ended, and which of them its process has.
  *
- * When a process dies, nobody knows which of its requests was the cause. Those of which nothing had gone out are tried
- * on the next process, once, one at a time and with nothing beside them, until they are past the token that they had
- * come to: what dies again was the cause, and takes nobody with it. Everything else waits until the last trial is over.
+ * When a process dies, nobody knows which of its requests was the cause. Requests that had delivered nothing become
+ * suspects: each is tried once on the next process, alone, until it is past the token that it had reached. If the
+ * process dies again, that request was the cause, and no other is lost with it. All other requests wait until the last
+ * trial is over.
  */
 import type { EngineRun } from "./EngineRun.ts";
 
 export class Runs<Entry extends { readonly run: EngineRun }> {
-  /** By the sequence number that the run has now. */
+  /** By the run's current sequence number. */
   private readonly entries = new Map<number, Entry>();
-  /** Those that the process has. */
+  /** The requests that the process has. */
   private readonly given = new Set<Entry>();
-  /** Those whose trial is not over, in the order in which they came. */
+  /** The suspects that still have to pass their trial, in order of arrival. */
   private readonly suspects = new Set<Entry>();
   private readonly give: (entry: Entry) => void;
   private readonly withdraw: (sequence: number) => void;
@@ -21,7 +22,7 @@ export class Runs<Entry extends { readonly run: EngineRun }> {
 
   /**
    * @param give gives a request to the process
-   * @param withdraw takes it back: the process drops it
+   * @param withdraw tells the process to drop a request
    */
   constructor(give: (entry: Entry) => void, withdraw: (sequence: number) => void) {
     this.give = give;
@@ -32,7 +33,7 @@ export class Runs<Entry extends { readonly run: EngineRun }> {
     return this.entries.size;
   }
 
-  /** Unique over the engine's life. */
+  /** Unique within the engine's life. */
   nextSequence(): number {
     this.lastSequence += 1;
     return this.lastSequence;
@@ -51,7 +52,7 @@ export class Runs<Entry extends { readonly run: EngineRun }> {
     this.advance();
   }
 
-  /** It has ended, or its caller has left. */
+  /** Forgets a request that has ended or whose caller has left. */
   remove(entry: Entry): void {
     this.entries.delete(entry.run.sequence);
     this.given.delete(entry);
@@ -59,15 +60,16 @@ export class Runs<Entry extends { readonly run: EngineRun }> {
     this.advance();
   }
 
-  /** A process takes requests from here on. */
+  /** A process takes requests from now on. */
   begin(): void {
     this.hasProcess = true;
     this.advance();
   }
 
   /**
-   * A token has come that is new. On trial it has passed with it. True where the token is the caller's; where others have
-   * yet to be tried it is not, as they must not end its stream: the request then begins again, together with the others.
+   * A new token has come, with which a request on trial passes it. True if the token may be delivered. False while
+   * others still have to be tried: a delivered token would make the request impossible to replay if one of their trials
+   * kills the process, so this request starts again together with the others.
    */
   passes(entry: Entry): boolean {
     if (!this.suspects.delete(entry)) return true;
@@ -83,7 +85,7 @@ export class Runs<Entry extends { readonly run: EngineRun }> {
     return isLast;
   }
 
-  /** The process has died. Returns the requests that end with it; the others are tried on the next one. */
+  /** The process has died. Returns the requests that end with it; the others are tried on the next process. */
   loseProcess(): ReadonlyArray<Entry> {
     this.hasProcess = false;
     const lost: Entry[] = [];
@@ -96,13 +98,13 @@ export class Runs<Entry extends { readonly run: EngineRun }> {
     return lost;
   }
 
-  /** Whether the process that runs was given nothing but one request on trial. */
+  /** Whether the current process has had only one request, which is on trial. */
   get isTrial(): boolean {
     const [only] = this.given;
     return this.given.size === 1 && only !== undefined && this.suspects.has(only);
   }
 
-  /** Gives the process what it may have now. */
+  /** Gives the process the requests that it may have now. */
   private advance(): void {
     if (!this.hasProcess) return;
     const [suspect] = this.suspects;

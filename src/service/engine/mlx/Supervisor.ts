@@ -1,6 +1,6 @@
 /**
- * Keeps a process running for an engine: started anew with growing pauses when it dies, ended when nothing comes of it,
- * and given up when no process can be started any more.
+ * Keeps a process running for an engine. A process that dies is restarted after growing pauses, one that makes no
+ * progress is killed, and the engine is given up when no process can be started any more.
  */
 import { type Clock, Deferred, Effect, Exit, SubscriptionRef } from "effect";
 
@@ -31,35 +31,35 @@ export interface SupervisedModel {
   readonly facts: ModelFacts;
   readonly vocabulary: WorkerVocabulary;
   readonly drafting: Drafting;
-  /** Fails where the files are not those of the facts any more. */
+  /** Fails if the files no longer match the facts. */
   readonly unchanged: Effect.Effect<void, ModelChanged>;
   readonly reservedBytes: number;
   readonly settings: EngineSettings;
-  /** Undefined: it computes whenever it has something to compute. */
+  /** Undefined: the process computes whenever it has work. */
   readonly turns: ComputeTurns | undefined;
   readonly spawn: SpawnWorker;
   readonly clock: Clock.Clock;
   readonly health: SubscriptionRef.SubscriptionRef<EngineHealth>;
-  /** Told what each step computed. */
+  /** Called with what each step computed. */
   readonly onWork: (work: StepWork) => void;
 }
 
 export class Supervisor {
-  /** Every request that was taken and has not ended. */
+  /** Every request that was accepted and has not ended. */
   readonly requests: RunningRequests;
   private readonly model: SupervisedModel;
   private readonly history = new RestartHistory();
   private readonly watchdog: Watchdog;
-  /** Undefined while it is being (re)started. */
+  /** Undefined while the process is being started or restarted. */
   private worker: WorkerProcess | undefined;
-  /** Whether it was asked for a sign of life and has not given one yet. */
+  /** Whether it was pinged and has not answered yet. */
   private pinged = false;
   /** Its process's place among those that compute one at a time. */
   private place: TurnPlace | undefined;
   private memory: WorkerMemory = noMemory;
   private device: EngineDevice | undefined;
   private backend: EngineBackend | undefined;
-  /** Of the next process. What has been too much for the machine once is done in smaller parts. */
+  /** Prefill slice of the next process. It is halved after a death for lack of memory or in a GPU command. */
   private sliceTokens: number;
   private fault: EngineFault | undefined;
   private readonly firstReady = Deferred.makeUnsafe<void>();
@@ -88,13 +88,13 @@ export class Supervisor {
     return { ...this.memory, device: this.device, backend: this.backend, restarts: this.history.restarts };
   }
 
-  /** Why nothing new is taken; undefined: it is. */
+  /** Why no new requests are accepted; undefined if they are. */
   get refusal(): EngineFault | EngineRestarting | undefined {
     if (this.fault !== undefined) return this.fault;
     return this.worker === undefined && this.history.failsAgainAndAgain ? this.restarting : undefined;
   }
 
-  /** Runs one process after another until interrupted, or until it makes no sense any more. */
+  /** Runs one process after another until interrupted or until the engine is given up. */
   readonly supervise: Effect.Effect<void> = Effect.gen({ self: this }, function* () {
     for (;;) {
       const death = yield* Effect.scoped(Effect.suspend(() => this.live()));
@@ -106,7 +106,7 @@ export class Supervisor {
     }
   });
 
-  /** Looks after the process: one that does not get on is ended, and its death dealt with like any other. */
+  /** Watches the process: one that makes no progress is killed, and its death is handled like any other. */
   readonly watch: Effect.Effect<void> = Effect.suspend(() =>
     Effect.forever(Effect.andThen(Effect.sleep(watchMs), this.look)),
   );
@@ -169,7 +169,7 @@ export class Supervisor {
     );
   }
 
-  /** It wants the turn at once, to load. */
+  /** The process wants the turn from the start, because it has to load the model. */
   private joinTurns(turns: ComputeTurns, worker: WorkerProcess): TurnPlace {
     this.watchdog.holdUp();
     const place = turns.join({
@@ -189,7 +189,7 @@ export class Supervisor {
     else this.place?.rest();
   }
 
-  /** Once for each process: which MLX computes, and why that one. A warning where it is not the one of this build. */
+  /** Logs once for each process which MLX it uses and why. A warning if it is not the binding of this build. */
   private readonly tellMlx = Effect.suspend(() => {
     if (this.backend === undefined) return Effect.void;
     const { version, binding, reason } = this.backend;
@@ -198,7 +198,10 @@ export class Supervisor {
     return Effect.annotateLogs(log("engine ready"), facts);
   });
 
-  /** Decides what becomes of the engine and its requests. Returns why it is given up; undefined: it is started anew. */
+  /**
+   * Decides what happens to the engine and its requests. Returns why the engine is given up; undefined if it is
+   * restarted.
+   */
   private afterDeath(death: ProcessDeath): Effect.Effect<EngineFault | undefined> {
     return Effect.suspend(() => {
       const { requests, history } = this;
@@ -224,8 +227,9 @@ export class Supervisor {
   }
 
   /**
-   * Why the engine is given up after this death; undefined: it is started anew. A checkpoint that is refused is refused
-   * again. Of a first start that failed its caller decides, of later ones the number.
+   * Why the engine is given up after this death; undefined if it is restarted. A checkpoint that was refused would be
+   * refused again. If the first start failed, the caller that loads the model decides; later, the number of failed
+   * starts.
    */
   private faultOf({ phase, how: cause, cause: kind, changed }: ProcessDeath): EngineFault | undefined {
     const { id: model, engine } = this.model.facts;
@@ -281,10 +285,10 @@ export class Supervisor {
 
 const timesOf = ({ ms, at, rows }: StepWork, pid = 0): StepTimes => ({ pid, from: at - ms, to: at, rows });
 
-/** What is told of a start that may go better another time. */
+/** The retry delay for a failed start that may succeed later. */
 const retryStartAfterMs = 5_000;
 
-/** How often a process is looked after, and asked for a sign of life. */
+/** How often the process is checked and pinged. */
 const watchMs = 1_000;
 
 const smaller = (sliceTokens: number): number => Math.max(Math.min(sliceTokens, 32), Math.floor(sliceTokens / 2));

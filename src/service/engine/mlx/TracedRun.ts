@@ -1,6 +1,7 @@
 /**
- * A run whose work in the engine's process is traced, by the times that the process tells of its steps: its wait there, its prefill, and
- * each burst of decoding. A burst is what comes within a second, so that a long output has no more spans than it has seconds.
+ * A run with spans for its work in the engine's process: its wait there, its prefill, and its decoding in bursts. The
+ * times are those that the process reports for its steps. A burst covers one second, so that a long output has at most
+ * one span per second.
  */
 import type { WriteSpan } from "../../telemetry/traces/spans.ts";
 import type { SequenceEvent, SubmitMessage } from "../../worker/protocol.ts";
@@ -64,7 +65,7 @@ export class TracedRun implements EngineRun {
   private trace(event: SequenceEvent, step: StepTimes): void {
     switch (event.type) {
       case "admitted":
-        // It may be another process, which begins anew.
+        // This may be another process, which starts from the beginning.
         this.endBurst();
         this.write("engine.wait", this.givenAt, step.from, { "process.pid": step.pid });
         this.prefill = { from: step.from, slices: 0, cachedPromptTokens: event.cachedPromptTokens };

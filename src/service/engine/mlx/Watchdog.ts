@@ -1,26 +1,26 @@
 /**
- * Tells an engine that delivers from one that only seems to run: by whether its process answers, and by what comes of
- * each sequence that it has. A step that brings nobody anything is no progress.
+ * Detects an engine that runs but delivers nothing: it checks whether the process answers, and whether each of its
+ * sequences makes progress. A step that advances no sequence is not progress.
  */
 export class Watchdog {
   private readonly clock: () => number;
   private readonly longestTickMs: number;
-  /** Up to the last tick. */
+  /** Time that has passed up to the last tick. */
   private past = 0;
   private tickedAt: number;
   private heardAt = 0;
   private progressAt = 0;
-  /** How long it was not its turn to compute, up to the last time that it was. */
+  /** How long the process has had to wait for its turn to compute, until it last got it. */
   private heldUpMs = 0;
   private heldUpSince: number | undefined;
-  /** By sequence. Those that wait in the process's queue have no time of their own. */
+  /** By sequence. Sequences that wait in the process's own queue are not timed. */
   private readonly computing = new Map<number, { progressAt: number }>();
   private readonly waiting = new Set<number>();
 
   /**
    * @param clock milliseconds of a monotonic clock
-   * @param longestTickMs a tick that comes later was held up here, and the messages of the process may be waiting still:
-   * what the service itself slept through is nobody's delay
+   * @param longestTickMs if a tick comes later than this, this process was delayed and the engine's messages may still
+   *   be unread; such time counts against nobody
    */
   constructor(clock: () => number, longestTickMs: number) {
     this.clock = clock;
@@ -28,13 +28,13 @@ export class Watchdog {
     this.tickedAt = clock();
   }
 
-  /** To be called regularly: time passes as long as it is. */
+  /** Has to be called regularly: time passes only with it. */
   tick(): void {
     this.past = this.now;
     this.tickedAt = this.clock();
   }
 
-  /** Another process, which has nothing yet. */
+  /** Starts over for a new process, which has no requests yet. */
   reset(): void {
     this.tick();
     this.heardAt = this.past;
@@ -43,12 +43,12 @@ export class Watchdog {
     this.waiting.clear();
   }
 
-  /** The process said something. */
+  /** The process has sent a message. */
   heard(): void {
     this.heardAt = this.now;
   }
 
-  /** It is another process's turn to compute: what does not come of sequences meanwhile is nobody's delay. */
+  /** Another process has the turn to compute, so missing progress counts against nobody. */
   holdUp(): void {
     this.heldUpSince ??= this.now;
   }
@@ -58,20 +58,20 @@ export class Watchdog {
     this.heldUpSince = undefined;
   }
 
-  /** The process was given a sequence. One that was idle is not late: its clock starts here. */
+  /** The process was given a sequence. If it was idle, its clock starts now. */
   given(sequence: number): void {
     if (this.isIdle) this.progressAt = this.worked;
     this.waiting.add(sequence);
   }
 
-  /** The process has begun to compute it: from here on something has to come of it. */
+  /** The process has begun to compute the sequence, so it has to make progress from now on. */
   admitted(sequence: number): void {
     this.waiting.delete(sequence);
     this.computing.set(sequence, { progressAt: this.worked });
     this.progressAt = this.worked;
   }
 
-  /** Something came of a sequence: a token, or a part of what has to be done before its first. */
+  /** The sequence made progress: a token, or a part of the work before its first token. */
   progressed(sequence: number): void {
     this.progressAt = this.worked;
     const own = this.computing.get(sequence);
@@ -83,13 +83,13 @@ export class Watchdog {
     this.computing.delete(sequence);
   }
 
-  /** How long the process has not answered, or has had work without progress in any of it: the longer one. */
+  /** How long the process has not answered, or has made no progress with any of its work, whichever is longer. */
   get stalledMs(): number {
     const withoutProgressMs = this.isIdle ? 0 : this.worked - this.progressAt;
     return Math.max(this.now - this.heardAt, withoutProgressMs);
   }
 
-  /** Sequences of which nothing has come for longer than this. */
+  /** Sequences without progress for longer than this. */
   stuck(limitMs: number): ReadonlyArray<number> {
     return [...this.computing].flatMap(([sequence, { progressAt }]) =>
       this.worked - progressAt > limitMs ? [sequence] : [],
@@ -100,7 +100,7 @@ export class Watchdog {
     return this.past + Math.min(this.clock() - this.tickedAt, this.longestTickMs);
   }
 
-  /** Time in which it might have computed. */
+  /** Time during which the process could have computed. */
   private get worked(): number {
     return (this.heldUpSince ?? this.now) - this.heldUpMs;
   }

@@ -10,15 +10,15 @@ import { countOomKills, type ProcessEnd, processEnd } from "./last-words.ts";
 
 export interface WorkerProcess {
   readonly pid: number | undefined;
-  /** Ignored when the process has ended: its end is told apart. */
+  /** Ignored if the process has ended; `onExit` reports the end. */
   readonly send: (message: ToWorker) => void;
-  /** Asks it to end, and makes it where it does not. */
+  /** Asks the process to end, and kills it if it does not. */
   readonly end: () => void;
 }
 
 interface WorkerListener {
   readonly onMessage: (message: FromWorker) => void;
-  /** Once, also when it could not be started. */
+  /** Called once, even if the process could not be started. */
   readonly onExit: (end: ProcessEnd) => void;
 }
 
@@ -28,7 +28,7 @@ export type SpawnWorker = (
   listener: WorkerListener,
 ) => Effect.Effect<WorkerProcess, never, Scope.Scope>;
 
-/** The process lives as long as the scope and ends with the service, however that ends. */
+/** The process lives as long as the scope. It ends with the service, even if the service is killed. */
 export const spawnWorker: SpawnWorker = (environment, listener) =>
   Effect.map(
     Effect.acquireRelease(
@@ -46,8 +46,8 @@ export const spawnWorker: SpawnWorker = (environment, listener) =>
 
 const start = (environment: Readonly<Record<string, string | undefined>>, listener: WorkerListener): ChildProcess => {
   const child = fork(fileURLToPath(new URL("../../worker/main.ts", import.meta.url)), {
-    // What a step made is freed when it ends, and its wrappers die young. As V8 sets the size of their space it takes 70 MB
-    // of an engine that decodes. A small one is emptied more often.
+    // Most objects of a step die with the step. V8's default semi-space would take 70 MB of a decoding engine; a small
+    // one is collected more often.
     ...launch(["--expose-gc", "--max-semi-space-size=2"]),
     env: environment,
     serialization: "advanced",
@@ -70,13 +70,14 @@ const start = (environment: Readonly<Record<string, string | undefined>>, listen
     try {
       listener.onMessage(message as FromWorker);
     } catch (cause) {
-      // What concerns one request has been caught before. A process whose messages cannot be handled is of no use.
+      // Errors of a single request were handled before. If its messages cannot be handled at all, the process is
+      // useless.
       child.kill("SIGKILL");
       exited(`a message that could not be handled: ${cause instanceof Error ? cause.message : String(cause)}`);
     }
   });
   child.once("error", (cause) => exited(`it could not be started: ${cause.message}`));
-  // Unlike `exit` it comes when everything that the process wrote has been read.
+  // Unlike `exit`, `close` comes after everything that the process wrote has been read.
   child.once("close", (code, signal) => {
     const oomKilled = signal === "SIGKILL" && !child.killed && countOomKills() > oomKillsBefore;
     exited(signal === null ? `exit code ${code}` : `signal ${signal}`, oomKilled);
@@ -85,8 +86,8 @@ const start = (environment: Readonly<Record<string, string | undefined>>, listen
 };
 
 /**
- * Asks first: a GPU whose process is killed while it computes may take macOS down with it. What does not go by itself, as
- * it is stopped or in a step without end, is killed.
+ * Asks first: killing a process whose GPU command is running can panic macOS. A process that does not end by itself,
+ * because it is stopped or in an endless step, is killed.
  */
 const end = (child: ChildProcess): Promise<void> => {
   if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) return Promise.resolve();
@@ -100,5 +101,5 @@ const end = (child: ChildProcess): Promise<void> => {
   });
 };
 
-/** A step is shorter. */
+/** Longer than any step takes. */
 const endMs = 2_000;

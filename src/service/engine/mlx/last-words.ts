@@ -1,4 +1,4 @@
-/** What the end of an engine process says of its cause, where it could not say it itself. */
+/** Finds the cause of an engine process's end if the process could not report it itself. */
 import { readFileSync } from "node:fs";
 
 /** How a process ended. */
@@ -6,17 +6,18 @@ export interface ProcessEnd {
   /** A short phrase for logs, e.g. `signal SIGKILL`. */
   readonly how: string;
   /**
-   * `memory`: the machine had none left for it. `gpu`: the GPU gave one of its commands up. `no-mlx`: MLX, its binding or
-   * the GPU is missing or does not fit the machine.
+   * `memory`: the machine ran out of memory. `gpu`: a GPU command failed. `no-mlx`: MLX, its binding or the GPU is
+   * missing or does not fit the machine.
    */
   readonly cause: "memory" | "gpu" | "no-mlx" | undefined;
-  /** For a caller whose request was lost with it: a clause without anything of the machine in it. */
+  /** For the callers whose requests were lost: a clause that says nothing about the machine. */
   readonly reason?: string;
 }
 
 /**
  * @param lastWords the end of what it wrote to standard error
- * @param oomKilled the system has ended a process for lack of memory while this one ran, and this one was not ended here
+ * @param oomKilled whether the system killed a process for lack of memory while this one was running and this service
+ *   had not ended it
  */
 export const processEnd = (how: string, lastWords: string, oomKilled: boolean): ProcessEnd => {
   const noMlx = /^Error: MLX cannot be loaded: (.*)$/m.exec(lastWords)?.[1];
@@ -50,17 +51,17 @@ const commandErrors: Readonly<Record<string, { cause: "memory" | "gpu"; reason: 
   SubmissionsIgnored: { cause: "gpu", reason: "macOS refused the GPU's commands after earlier errors" },
 };
 
-/** Of the array of devices that is empty, and of MLX where it looks itself. */
+/** NSRangeException comes from an empty array of Metal devices, the others from a check in MLX. */
 const noGpuPattern = /NSRangeException|Failed to load device|No Metal device/;
 
 const noGpu =
   "no Metal GPU can be used by this process: in a virtual machine without one, or in a daemon that starts before a login, MLX has no device";
 
-/** Of the C++ library, of MLX, of V8 and of the system. */
+/** Phrases of the C++ library, MLX, V8 and the operating system. */
 const memoryPattern =
   /std::bad_alloc|\[[\w:]*malloc[\w:]*\] Unable to allocate[^\n]*|JavaScript heap out of memory|Fatal process out of memory[^\n]*|Cannot allocate memory/;
 
-/** How often the system has ended a process for lack of memory since it started; 0 where it does not tell. */
+/** How often the system has killed a process for lack of memory since boot; 0 if it does not report that. */
 export const countOomKills = (): number => {
   try {
     return Number(/^oom_kill (\d+)$/m.exec(readFileSync("/proc/vmstat", "utf8"))?.[1] ?? 0);

@@ -1,18 +1,18 @@
-/** How the processes of an engine have fared, and what follows from that for the next one. */
+/** How an engine's processes have ended so far, and what follows for the next one. */
 
-/** `refusing`: it found the checkpoint unusable, which another process would find too. */
+/** `refusing`: it found the checkpoint unusable, as another process would. */
 export type LifePhase = "refusing" | "loading" | "serving";
 
 export class RestartHistory {
-  /** Processes that were started after the first one. */
+  /** Number of processes started after the first one. */
   restarts = 0;
-  /** When the process that runs, or ran last, became ready; milliseconds of a monotonic clock. */
+  /** When the current or last process became ready, in milliseconds of a monotonic clock. */
   private readyAt = 0;
-  /** Deaths in a row without a token, or a long life, between them. */
+  /** Consecutive deaths without a token or a long life in between. */
   private deaths = 0;
-  /** How many of these deaths no single request can be blamed for. */
+  /** How many of these deaths cannot be blamed on a single request. */
   private unexplained = 0;
-  /** Processes in a row that died while they loaded. */
+  /** Consecutive processes that died while loading. */
   private failedStarts = 0;
 
   /** A process is ready. */
@@ -20,41 +20,41 @@ export class RestartHistory {
     this.readyAt = now;
   }
 
-  /** Something was computed: the engine works. */
+  /** A token or a vector was computed, so the engine works. */
   delivered(): void {
     this.deaths = this.unexplained = 0;
   }
 
-  /** @param isExplained whether the process had nothing but one request, which is then the likely cause */
+  /** @param isExplained whether the process had only one request, which is then the likely cause */
   died(phase: LifePhase, isExplained: boolean, now: number): void {
     this.failedStarts = phase === "serving" ? 0 : this.failedStarts + 1;
-    // An engine that was well for long, though nobody asked it for a token, is no engine that dies in a row.
+    // An engine that ran well for a long time without any request is not failing repeatedly.
     if (phase === "serving" && now - this.readyAt > longLifeMs) this.delivered();
     this.deaths += 1;
     if (!isExplained) this.unexplained += 1;
   }
 
-  /** Whether nobody is kept waiting any more while restarts go on. */
+  /** Whether calls are refused while restarts continue, instead of waiting for them. */
   get failsAgainAndAgain(): boolean {
     return this.unexplained >= maxUnexplained;
   }
 
-  /** Whether it makes no sense to start another process. */
+  /** Whether starting another process is pointless. */
   get cannotStart(): boolean {
     return this.failedStarts >= maxFailedStarts;
   }
 
-  /** Before the next start: it doubles with each death in a row. */
+  /** The pause before the next start; it doubles with each consecutive death. */
   get pauseMs(): number {
     return Math.min(10_000, 100 * 2 ** this.deaths);
   }
 }
 
-/** Deaths in a row that no request is to blame for. */
+/** Consecutive deaths that no request is to blame for. */
 const maxUnexplained = 5;
 
-/** Processes in a row that died while loading. */
+/** Consecutive processes that died while loading. */
 const maxFailedStarts = 5;
 
-/** A process that has served for this long is not one of a row that dies. */
+/** A process that served for this long starts a new count of consecutive deaths. */
 const longLifeMs = 60_000;

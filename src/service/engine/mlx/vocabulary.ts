@@ -1,4 +1,4 @@
-/** A model's vocabulary as its engine needs it for constraints: what each token writes. */
+/** A model's vocabulary in the form that its engine needs for constraints: the bytes that each token writes. */
 import { Effect } from "effect";
 
 import { callMarkers } from "../../output/output-format.ts";
@@ -7,19 +7,19 @@ import type { Vocabulary } from "../../prompt/Vocabulary.ts";
 import type { VocabularyMessage } from "../../worker/protocol.ts";
 import type { WorkerProcess } from "./WorkerProcess.ts";
 
-/** Gives each process the vocabulary once, with its first request that has a constraint. */
+/** Sends the vocabulary to each process once, before its first request with a constraint. */
 export class WorkerVocabulary {
   private readonly made: Effect.Effect<VocabularyMessage>;
   private message: VocabularyMessage | undefined;
-  /** The process that has it. */
+  /** The process that has the vocabulary. */
   private givenTo: Pick<WorkerProcess, "send"> | undefined;
 
-  /** @param made makes it once, when it is first needed */
+  /** @param made makes the message, once, when it is first needed */
   constructor(made: Effect.Effect<VocabularyMessage>) {
     this.made = made;
   }
 
-  /** To be done before a request with a constraint is submitted. */
+  /** Has to run before a request with a constraint is submitted. */
   readonly prepare: Effect.Effect<void> = Effect.suspend(() =>
     Effect.map(this.made, (message) => {
       this.message = message;
@@ -33,7 +33,7 @@ export class WorkerVocabulary {
   }
 }
 
-/** In portions, as there may be hundreds of thousands of tokens, and others wait for this thread. */
+/** Works in portions: a vocabulary has hundreds of thousands of tokens, and other work waits for this thread. */
 export const createVocabularyMessage = (vocabulary: Vocabulary): Effect.Effect<VocabularyMessage> =>
   Effect.gen(function* () {
     const markers = callMarkers();
