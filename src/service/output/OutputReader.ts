@@ -1,4 +1,4 @@
-/** One answer's text as the model writes it, on its way to what the caller sees. */
+/** Turns the text of one answer, as the model writes it, into what the caller sees. */
 import type { OutputWarning, ToolCallDelta } from "../domain/generation.ts";
 import { createCleanUp, isCleanUpStep } from "./clean-up.ts";
 import type { OutputDelta } from "./deltas.ts";
@@ -9,14 +9,14 @@ import { createTokenFilter, type TokenFilter } from "./token-filter.ts";
 import { asToken, markOf, tokenUnit, unmarked } from "./token-marks.ts";
 import { createTrim, type Trim } from "./trim.ts";
 
-/** What came of a piece of output; nothing of it is held back elsewhere. */
+/** The output of one piece of text. */
 export interface OutputStep {
   readonly text: string;
   readonly reasoning: string;
   readonly toolCalls: ReadonlyArray<ToolCallDelta>;
-  /** The stop sequence, or the marker of another's turn, that ended the output. */
+  /** The stop sequence, or the marker of another role's turn, that ended the output. */
   readonly stopped: string | undefined;
-  /** False where it was another's turn. */
+  /** False if another role's turn ended the output. */
   readonly ownTurn: boolean;
 }
 
@@ -24,25 +24,25 @@ export interface OutputReaderOptions {
   readonly reading: OutputReading;
   readonly stops: ReadonlyArray<StopText>;
   readonly includeStop: boolean;
-  /** Special tokens of the vocabulary, as they are spelled: as such markers act, and not in ordinary text. */
+  /** The vocabulary's special tokens. Markers among them act only as tokens, not in ordinary text. */
   readonly specials?: ReadonlySet<string>;
-  /** Makes the ids of calls. @default nine random characters, which every chat template takes */
+  /** Makes the ids of calls. @default nine random characters, which every chat template accepts */
   readonly createId?: () => string;
 }
 
 export class OutputReader {
-  /** Calls so far. */
+  /** The number of calls so far. */
   calls = 0;
   private readonly deltas: OutputDelta[] = [];
   private readonly parser: ReturnType<typeof createParser>;
   private readonly cleanUp: ReturnType<typeof createCleanUp>;
   private readonly stops: ReturnType<typeof createStopMatcher>;
   private readonly includeStop: boolean;
-  /** The last of what cleans the text up; undefined where nothing does. */
+  /** The last cleaning step, which trims the text; undefined if the text is not cleaned. */
   private readonly trim: Trim | undefined;
-  /** Special tokens that a stop sequence has in it: they are looked for in the text, and are nothing elsewhere. */
+  /** Special tokens that occur in a stop sequence. They have to be pushed to the reader so that it can find them. */
   private readonly watched: ReadonlySet<string>;
-  /** What takes special tokens out that stopped nothing and marked nothing. */
+  /** Remove special tokens that neither stopped the output nor marked anything. */
   private readonly filters: { readonly text: TokenFilter | undefined; readonly reasoning: TokenFilter };
   private readonly modelStops: ReadonlySet<string>;
   private readonly found: OutputWarning[] = [];
@@ -57,7 +57,7 @@ export class OutputReader {
       .filter(({ text, inText }) => inText === "always" || (inText === "unless-token" && !specials.has(text)))
       .map(({ text }) => text);
     this.watched = new Set([...specials].filter((special) => stops.some(({ text }) => text.includes(special))));
-    // A call's marker that marks no call is a special token like any other.
+    // A call marker that does not begin a call is removed like any other special token.
     const nothing = new Set([...this.watched, ...callMarkersFor(reading)]);
     this.filters = {
       text: reading.verbatim === true ? undefined : createTokenFilter(nothing),
@@ -82,12 +82,12 @@ export class OutputReader {
     return this.parser.inReasoning();
   }
 
-  /** Whether a special token has to be told to the reader, marked as one: a stop sequence has it. */
+  /** Whether a special token has to be pushed to the reader, marked as a token, because a stop sequence contains it. */
   watches(special: string): boolean {
     return this.watched.has(special);
   }
 
-  /** Of the special tokens that it was told, those that it left out of the text. */
+  /** The special tokens that were pushed and that it removed from the text. */
   get leftOut(): ReadonlySet<string> {
     return this.filters.text?.removed ?? new Set();
   }
@@ -99,16 +99,16 @@ export class OutputReader {
     return [...this.found, { kind: "markers-removed", message }];
   }
 
-  /** `text` is in whole code points. */
+  /** `text` consists of whole code points. */
   push(text: string): OutputStep {
     if (text !== "" && this.stopped === undefined) this.parser.push(text);
     return this.step();
   }
 
   /**
-   * The output is over, and what was held back goes out: it may still complete a stop sequence. Call it once.
+   * The output is over, and held-back text is emitted; it may still complete a stop sequence. Call this once.
    *
-   * @param ending the special token that ended it, which is no text but may be the end of a stop sequence
+   * @param ending the special token that ended the output. It is not text, but may be the end of a stop sequence.
    */
   end(text: string, ending?: string): OutputStep {
     const step = this.push(text);
@@ -154,7 +154,7 @@ export class OutputReader {
     return { text, reasoning, toolCalls, stopped: this.stopped, ownTurn: this.ownTurn };
   }
 
-  /** Stop sequences are looked for in what the caller sees. */
+  /** Stop sequences are matched in the text that the caller sees. */
   private release({ text, cutAt }: { readonly text: string; readonly cutAt: string | undefined }): string {
     const step = this.stops.push(text);
     if (step.matched !== undefined) return this.stopAt(step.matched, step);
@@ -169,20 +169,20 @@ export class OutputReader {
     this.stopped = unmarked(matched);
     if (!written.includes(tokenUnit) && this.modelStops.has(this.stopped)) this.warnOfCut(this.stopped);
     const own = this.shown(text, true);
-    // Asked for by name, it is text to the last character, and so is what stands before it.
+    // A stop sequence that is included is kept to the last character, together with the blank space before it.
     return this.includeStop ? own + (this.trim?.held() ?? "") + this.stopped : own;
   }
 
   private finish(ending: string | undefined): string {
     if (ending === undefined) return this.shown(this.stops.flush(), true);
     const step = this.stops.push(asToken(ending));
-    // A stop sequence of this token alone adds nothing to that it ends the output.
+    // A stop sequence that is just this token changes nothing: the token ends the output anyway.
     if (step.matched !== undefined && unmarked(step.matched) !== ending) return this.stopAt(step.matched, step);
     const rest = step.text + this.stops.flush();
     return this.shown(rest.endsWith(asToken(ending)) ? rest.slice(0, -asToken(ending).length) : rest, true);
   }
 
-  /** What the caller sees of it. */
+  /** The part that the caller sees. */
   private shown(marked: string, isLast = false): string {
     const { text: filter } = this.filters;
     const kept = filter === undefined ? marked : filter.push(marked) + (isLast ? filter.flush() : "");
@@ -197,7 +197,7 @@ export class OutputReader {
   }
 }
 
-/** A model that writes nothing but bad calls fills no message with what is said of them. */
+/** Bounds the size of the response if a model writes nothing but invalid calls. */
 const mostWarnings = 16;
 
 const randomId = (): string => crypto.randomUUID().replaceAll("-", "").slice(0, 9);

@@ -1,11 +1,12 @@
-/** Whether an answer went wrong, told from its text while it can still be taken back. */
+/** Detects from its text that an answer went wrong, while the answer can still be discarded. */
 
 /**
- * What is wrong with a text that has some; undefined for nothing. Other than a smoke test, which knows its question, it
- * must not take honest answers for broken ones: repetition counts where it makes up most of the text, so neither
- * indented code nor a ruled line does, and nothing does that the conversation has, too.
+ * Describes what is wrong with a text; undefined if nothing is. Unlike a smoke test, which knows its question, this
+ * must not mistake a good answer for a broken one. So repetition counts only if it makes up most of the text, which
+ * excludes indented code and ruled lines, and nothing counts that also occurs in the conversation.
  *
- * @param specials the model's special tokens: as such they are no part of the text, so what is spelled like one is text
+ * @param specials the model's special tokens: they are removed as tokens, so text that is spelled like one was written
+ *   as text
  */
 export const brokenness = (
   text: string,
@@ -16,7 +17,10 @@ export const brokenness = (
   (dominates(longestLoop(text, conversation), text) ? "runaway repetition" : undefined) ??
   (dominates(repeatedLength(text, conversation), text) ? "severe repetition" : undefined);
 
-/** As vocabularies spell them: `<|eot_id|>`. Operators of programming languages between bars are none. */
+/**
+ * Special tokens in the spelling of vocabularies: `<|eot_id|>`. Operators of programming languages between bars do not
+ * match.
+ */
 const specialToken = /<\|\w{1,40}\|>/gu;
 const roleLabel = /^\s*(?:assistant|system|user)\s*:/i;
 
@@ -28,11 +32,11 @@ const leakage = (text: string, conversation: string, specials: ReadonlySet<strin
 
 const dominates = (length: number, text: string): boolean => length > 0 && length * 2 >= text.length;
 
-/** In UTF-16 units, as all lengths here. */
+/** In UTF-16 units, like all lengths here. */
 const maxUnitLength = 20;
 const runawayRepeats = 7;
 
-/** Of all that repeats one short unit again and again, the length of the longest. */
+/** The length of the longest stretch that repeats one short unit. */
 const longestLoop = (text: string, conversation: string): number => {
   let longest = 0;
   for (let unit = 1; unit <= maxUnitLength; unit++) {
@@ -51,7 +55,7 @@ const longestLoop = (text: string, conversation: string): number => {
   return longest;
 };
 
-/** Wherever in it the loop begins. */
+/** Compares from every place in the unit, as the loop may begin at any of them. */
 const isAskedFor = (unit: string, conversation: string): boolean => {
   const said = wordsOf(conversation);
   return Array.from(unit, (_, at) => wordsOf(unit.slice(at) + unit.slice(0, at))).some(
@@ -64,7 +68,7 @@ const wordsOf = (text: string): string => text.replaceAll(/[^\p{L}\p{N}]+/gu, " 
 const severeRepeats = 5;
 const minSentenceLength = 3;
 
-/** How much of the text its commonest sentence makes up. */
+/** How many characters the most frequent sentence takes up in total. */
 const repeatedLength = (text: string, conversation: string): number => {
   const counts = new Map<string, number>();
   for (const part of text.split(/[.!?\n]/)) {

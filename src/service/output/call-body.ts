@@ -1,31 +1,31 @@
-/** Where the text of a tool call ends. Both readers keep what they have read until they know. */
+/** Finds the end of a tool call's text. Both readers buffer the text until they have found it. */
 import { JsonTracker } from "./json-text.ts";
 
 interface Body {
   readonly body: string;
-  /** The marker that closed it; empty where that begins the rest, or where there is none. */
+  /** The marker that closed the body; empty if the marker begins `rest`, or if there was none. */
   readonly closer: string;
-  /** What follows it, unread. */
+  /** The text after the body, unread. */
   readonly rest: string;
 }
 
 export interface BodyReader {
-  /** Undefined while the body goes on. */
+  /** Undefined while the body continues. */
   readonly push: (text: string) => Body | undefined;
-  /** The output is over before the body is. */
+  /** The output ended before the body did. */
   readonly end: () => Body & { readonly closed: boolean };
 }
 
 /**
- * The body ends at one of the markers, which belongs to neither side unless it is among `kept`: those begin the rest. A
- * marker inside a JSON string is a part of the string, as long as the body can be JSON.
+ * The body ends at one of the markers. The marker belongs to neither side, unless it is in `kept`: then it begins
+ * `rest`. As long as the body can be JSON, a marker within a JSON string is part of the string.
  */
 export const createMarkedBody = (closers: ReadonlyArray<string>, kept: ReadonlyArray<string> = []): BodyReader => {
   const markers = [...closers, ...kept];
   const strings = new JsonTracker();
   let text = "";
   let read = 0;
-  /** Where the last string ended: a marker begins after it. */
+  /** Where the last JSON string ended; a marker is looked for from there. */
   let outside = 0;
 
   const split = (at: number, marker: string): Body =>
@@ -54,7 +54,7 @@ export const createMarkedBody = (closers: ReadonlyArray<string>, kept: ReadonlyA
       }
       return strings.broken ? first() : undefined;
     },
-    // Quotes that never closed may have hidden the marker.
+    // An unclosed quote may have hidden the marker.
     end: () => {
       const found = first();
       return found === undefined ? { body: text, closer: "", rest: "", closed: false } : { ...found, closed: true };
@@ -62,7 +62,7 @@ export const createMarkedBody = (closers: ReadonlyArray<string>, kept: ReadonlyA
   };
 };
 
-/** The body is one JSON object or array; its text begins with the bracket that opens it. */
+/** The body is one JSON object or array; its text begins with the opening bracket. */
 export const createJsonBody = (): BodyReader => {
   const json = new JsonTracker();
   let text = "";

@@ -1,4 +1,4 @@
-/** Takes out of the text what models leak of their chat format: role tokens, a role's label, a turn of the user's. */
+/** Removes leaked parts of the chat format from the text: role tokens, a role label, a user's turn. */
 import { type CleanUpStep, cleanUpSteps } from "../domain/family.ts";
 import { createMarkerScanner } from "./marker-scanner.ts";
 
@@ -11,15 +11,15 @@ export interface CleanUp {
 
 interface CleanText {
   readonly text: string;
-  /** The marker of a user's turn that ended the text; what follows it is none. */
+  /** The marker of a user's turn that ended the text; nothing follows it. */
   readonly cutAt: string | undefined;
 }
 
 /**
  * @param steps names of the family's steps; unknown ones are skipped
- * @param stops stop sequences in force: they end the text, so markers that stand in them are not taken out of it
- * @param continues whether the text goes on with a message that has begun: then it begins with no label
- * @param acts whether a marker acts where it is written in ordinary text
+ * @param stops the stop sequences: they end the text, so markers within them are not removed
+ * @param continues whether the text continues an existing message, in which case no label is looked for
+ * @param acts whether a marker acts when it is written in ordinary text
  */
 export const createCleanUp = (
   steps: ReadonlyArray<string>,
@@ -33,9 +33,9 @@ export const createCleanUp = (
     (marker) => !stops.some((stop) => stop.includes(marker)) && acts(marker),
   );
   const scanner = createMarkerScanner(markers);
-  /** What the text begins with, as long as it may be a label. */
+  /** The beginning of the text while it may still be a role label; undefined afterwards. */
   let beginning: string | undefined = strips && !continues ? "" : undefined;
-  /** UTF-16 units before what is read. */
+  /** How many UTF-16 units precede the text that is read next. */
   let position = 0;
   let removed = false;
   let skipping = false;
@@ -44,7 +44,7 @@ export const createCleanUp = (
     const text = skipping ? piece.trimStart() : piece;
     if (text !== "") skipping = false;
     if (beginning === undefined) return text;
-    // Blank space in front goes on its way: stop sequences may be of it.
+    // Leading blank space is passed on at once, because a stop sequence may contain it.
     const blank = beginning === "" ? text.slice(0, text.length - text.trimStart().length) : "";
     beginning += text.slice(blank.length);
     if (!last && label.prefix.test(beginning)) return blank;
@@ -81,7 +81,7 @@ export const createCleanUp = (
   };
 };
 
-/** Whether a step of this name is known; each of them also takes the blank space off both ends of the text. */
+/** Whether this is a known step. Each step also trims blank space from both ends of the text. */
 export const isCleanUpStep = (step: string): step is CleanUpStep => cleanUpSteps.some((known) => known === step);
 
 const roleMarkers: ReadonlyArray<string> = [
@@ -101,7 +101,7 @@ const userMarkers: ReadonlyArray<string> = ["<|user|>", "\nuser:", "\nUser:", "#
 
 const roles = ["user", "assistant", "system"];
 
-/** A role's label at the beginning, as a whole and as far as it has come: with a bound, as it is held back. */
+/** A role label at the beginning: complete, and as a prefix. Its length is bounded, because it is held back. */
 const label = {
   whole: new RegExp(`^(?:${roles.join("|")})\\s{0,32}:`, "i"),
   prefix: new RegExp(

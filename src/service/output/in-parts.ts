@@ -1,7 +1,7 @@
 /**
- * Takes in a piece part by part.
+ * Reads a piece of text in several steps.
  *
- * @param read takes a part of what it is given and returns the rest
+ * @param read reads the beginning of its argument and returns the rest
  */
 export const inParts =
   (read: (piece: string) => string): ((piece: string) => void) =>

@@ -1,4 +1,4 @@
-/** A JSON object as it is parsed: neither null nor an array. */
+/** A parsed JSON object: neither null nor an array. */
 export type JsonObject = Readonly<Record<string, unknown>>;
 
 export const isObject = (value: unknown): value is JsonObject =>

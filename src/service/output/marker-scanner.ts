@@ -1,27 +1,27 @@
-/** Finds markers in text that comes in pieces. */
+/** Finds markers in text that arrives in pieces. */
 
 interface Scan {
-  /** What comes before the marker; without one, all that cannot become the beginning of one. */
+  /** The text before the marker. If there is no marker: all text that cannot become the beginning of one. */
   readonly text: string;
   readonly marker: string | undefined;
-  /** The marker as it stands in the text; empty where there is none. */
+  /** The marker as it is written in the text; empty if there is none. */
   readonly written: string;
-  /** What follows the marker, unread. */
+  /** The text after the marker, unread. */
   readonly rest: string;
 }
 
 export interface MarkerScanner {
-  /** Reads up to the first marker. Call it again with the rest. `text` is in whole code points. */
+  /** Reads up to the first marker; call it again with `rest`. `text` consists of whole code points. */
   readonly scan: (text: string) => Scan;
-  /** The text held back, which has become no marker. */
+  /** The held-back text, which has not become a marker. */
   readonly flush: () => string;
 }
 
 /**
- * The marker that is complete first is found; of those that end at the same place the longest, so that no part of one
- * stays before it. It is what reading one code point at a time gives, so the cuts do not matter.
+ * Finds the marker that is complete first; of several that end at the same place, the longest. The result is the same
+ * as when reading one code point at a time, however the text is cut.
  *
- * @param invisible a unit that may stand anywhere within a marker's text, unless the marker itself begins with it
+ * @param invisible a unit that may occur anywhere within a marker's text, unless the marker itself begins with it
  */
 export const createMarkerScanner = (markers: ReadonlyArray<string>, invisible?: string): MarkerScanner => {
   const searches = markers
@@ -30,13 +30,16 @@ export const createMarkerScanner = (markers: ReadonlyArray<string>, invisible?: 
     .map((marker) => ({
       marker,
       fallbacks: prefixFunction(marker),
-      /** Invisible units that are a part of it. */
+      /** How many of the marker's own units are invisible. */
       own: invisible !== undefined && marker.startsWith(invisible) ? 1 : 0,
       progress: 0,
     }));
   let pending = "";
 
-  /** Where so many visible units begin that end at `end`, with the invisible ones among and right before them. */
+  /**
+   * Where the last `visible` visible units before `end` begin, including invisible units among and immediately before
+   * them.
+   */
   const startOf = (visible: number, end: number): number => {
     if (invisible === undefined) return end - visible;
     let start = end;
@@ -87,14 +90,17 @@ export const createMarkerScanner = (markers: ReadonlyArray<string>, invisible?: 
   };
 };
 
-/** Knuth, Morris, Pratt: how long a prefix of the marker the text ends with, after one more UTF-16 unit. */
+/**
+ * Knuth-Morris-Pratt: the length of the longest prefix of the marker that the text ends with, after one more UTF-16
+ * unit.
+ */
 const advance = (marker: string, fallbacks: ReadonlyArray<number>, progress: number, unit: string | undefined) => {
   let length = progress;
   while (length > 0 && marker[length] !== unit) length = fallbacks[length - 1] ?? 0;
   return marker[length] === unit ? length + 1 : 0;
 };
 
-/** For each prefix of the marker, the length of the longest other prefix that it ends with. */
+/** For each prefix of the marker: the length of its longest proper prefix that is also a suffix. */
 const prefixFunction = (marker: string): ReadonlyArray<number> => {
   const lengths = [0];
   for (let at = 1; at < marker.length; at++) {

@@ -1,4 +1,4 @@
-/** How a model marks what is not text in its output: told by its chat template, or else by its family. */
+/** How a model marks reasoning and tool calls in its output, derived from its chat template or else from its family. */
 import type { ReasoningTags } from "./reasoning.ts";
 import { argMarkers, functionMarkers } from "./notations/argument-tags.ts";
 import { deepseekMarkers } from "./notations/deepseek.ts";
@@ -20,17 +20,17 @@ export type Notation =
   | "harmony";
 
 export interface OutputFormat {
-  /** Of tool calls. */
+  /** The notation of tool calls. */
   readonly notation: Notation;
-  /** Undefined where the model marks no reasoning with tags; harmony has a channel for it. */
+  /** Undefined if the model does not mark reasoning with tags; harmony has a channel for it. */
   readonly reasoningTags: ReasoningTags | undefined;
   /** The family's clean-up steps. */
   readonly cleanUp: ReadonlyArray<string>;
-  /** Whose notation the template shows, where calls in it are not read: tools are refused then. */
+  /** The name of a notation that the template shows and that this service cannot parse; tools are then refused. */
   readonly strangeCalls?: string;
 }
 
-/** @param template Jinja source, all of it */
+/** @param template the whole Jinja source */
 export const detectOutputFormat = (template: string, family: string, cleanUp: ReadonlyArray<string>): OutputFormat => {
   const notation = signs.find(([, sign]) => sign.test(template))?.[0] ?? ofFamilies[family] ?? "tagged";
   const reasoningTags = notation === "harmony" ? undefined : tags.find(({ close }) => template.includes(close));
@@ -42,13 +42,13 @@ export const detectOutputFormat = (template: string, family: string, cleanUp: Re
 export const marksReasoning = ({ notation, reasoningTags }: OutputFormat): boolean =>
   notation === "harmony" || reasoningTags !== undefined;
 
-/** @param withCalls the notation's too, and not only those of reasoning */
+/** @param withCalls include the markers of calls, not only those of reasoning */
 export const markersOf = ({ notation, reasoningTags }: OutputFormat, withCalls = true): ReadonlyArray<string> => [
   ...(withCalls ? markers[notation] : []),
   ...(reasoningTags === undefined ? [] : [reasoningTags.open, reasoningTags.close]),
 ];
 
-/** The first that the template shows. */
+/** The first notation whose sign occurs in the template is used. */
 const signs: ReadonlyArray<readonly [Notation, RegExp]> = [
   ["harmony", /<\|channel\|>/],
   ["deepseek", /<｜tool▁calls▁begin｜>/],
@@ -61,7 +61,7 @@ const signs: ReadonlyArray<readonly [Notation, RegExp]> = [
   ["llama", /<\|python_tag\|>|"name": function name, "parameters"/],
 ];
 
-/** Of architectures that are not served, and what their checkpoints' relatives may bring. */
+/** Notations of architectures that are not served; related checkpoints may use them. */
 const strangers: ReadonlyArray<readonly [string, RegExp]> = [
   ["Kimi", /<\|tool_calls?_section_begin\|>|<\|tool_call_argument_begin\|>/],
   ["MiniMax", /<minimax:tool_call>|<tool_calls>\s*<invoke/],
@@ -82,7 +82,7 @@ const tags: ReadonlyArray<ReasoningTags> = [
   { open: "[THINK]", close: "[/THINK]" },
 ];
 
-/** What marks calls in any notation. */
+/** The call markers of all notations. */
 export const callMarkers = (): ReadonlySet<string> => new Set(Object.values(markers).flat());
 
 const markers: Readonly<Record<Notation, ReadonlyArray<string>>> = {

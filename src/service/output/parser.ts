@@ -1,4 +1,4 @@
-/** The parser for a task's output. */
+/** Makes the parser for a task's output. */
 import type { Emit, OutputParser } from "./deltas.ts";
 import { createArgTags, createFunctionTags } from "./notations/argument-tags.ts";
 import { createDeepseek } from "./notations/deepseek.ts";
@@ -13,21 +13,24 @@ import { asText, type Mark, unmarked } from "./token-marks.ts";
 import { ToolCalls } from "./tool-calls.ts";
 import { createToolSet, type ToolSet } from "./tool-set.ts";
 
-/** What is to be read, and how. */
+/** What to find in the output, and how. */
 export interface OutputReading {
-  /** Undefined: the output is text and nothing else. */
+  /** Undefined: the whole output is text. */
   readonly format: OutputFormat | undefined;
-  /** Undefined where the task offers none: then nothing is read as a call. */
+  /** Undefined if the task offers no tools: then nothing is read as a call. */
   readonly tools: ToolSet | undefined;
-  /** The prompt ends within the reasoning. */
+  /** Whether the prompt ends within the reasoning. */
   readonly startsInReasoning: boolean;
-  /** The output goes on with a message that has begun: it has no beginning to clean. */
+  /** Whether the output continues an existing message, so that its beginning is not cleaned. */
   readonly continues: boolean;
-  /** Special tokens are written as they are spelled, as all text is. @default false */
+  /** Show special tokens as they are spelled, like other text. @default false */
   readonly verbatim?: boolean;
-  /** Markers act in ordinary text, though they are special tokens: a constraint may have spelled them. @default false */
+  /**
+   * Markers that are special tokens also act when written in ordinary text, because a constraint may have spelled them
+   * out. @default false
+   */
   readonly spelled?: boolean;
-  /** Tags that may be HTML are taken out of the text as role markers: the operator has asked for it. @default false */
+  /** Remove role markers even if they may be HTML tags, because the operator has configured that. @default false */
   readonly stripsHtml?: boolean;
 }
 
@@ -38,18 +41,18 @@ export const plainReading: OutputReading = {
   continues: false,
 };
 
-/** Markers that the parser reads: where they are special tokens, it has to see them nevertheless. */
+/** The markers that the parser reads. If they are special tokens, they have to be passed to it all the same. */
 export const markersFor = ({ format, tools }: OutputReading): ReadonlySet<string> =>
   new Set(format === undefined ? [] : markersOf(format, readsCalls(format, tools)));
 
-/** Of these, the markers of calls. */
+/** The markers of calls among them. */
 export const callMarkersFor = ({ format, tools }: OutputReading): ReadonlyArray<string> =>
   format !== undefined && readsCalls(format, tools) ? markersOf({ ...format, reasoningTags: undefined }) : [];
 
 interface Marks {
-  /** How markers are looked for. */
+  /** How markers are searched for. */
   readonly mark: Mark;
-  /** A text without its marks. */
+  /** Removes the marks of special tokens from a text. */
   readonly plain: (marked: string) => string;
 }
 
@@ -70,7 +73,7 @@ export const createParser = (
     : createReasoning(marked(reasoningTags, mark), startsInReasoning, answer, emit);
 };
 
-/** Harmony has channels whether there are tools or not. */
+/** Harmony has channels even without tools. */
 const readsCalls = ({ notation }: OutputFormat, tools: ToolSet | undefined): boolean =>
   tools !== undefined || notation === "harmony";
 

@@ -1,16 +1,16 @@
-/** The tokens that open and close reasoning, and what leads from there to the answer. */
+/** The tokens that open and close reasoning, and those between the reasoning and the answer. */
 import type { OutputFormat } from "./output-format.ts";
 
 export interface ReasoningMarks {
   readonly openTokenIds: ReadonlyArray<number>;
   readonly closeTokenIds: ReadonlyArray<number>;
-  /** What follows the reasoning where the answer is text. */
+  /** The tokens after the reasoning if the answer is text. */
   readonly answerTokenIds: ReadonlyArray<number>;
-  /** The same where it is a call. */
+  /** The tokens after the reasoning if the answer is a call. */
   readonly callTokenIds: ReadonlyArray<number>;
 }
 
-/** @param ids tokenises a text, without special tokens around it */
+/** @param ids tokenises a text without adding special tokens */
 export const reasoningMarks = (
   { reasoningTags }: OutputFormat,
   ids: (text: string) => ReadonlyArray<number>,
@@ -28,7 +28,7 @@ export const reasoningMarks = (
     openTokenIds: ids("<|channel|>analysis<|message|>"),
     closeTokenIds: ids("<|end|>"),
     answerTokenIds: ids("<|start|>assistant<|channel|>final<|message|>"),
-    // The channel of a call is a part of its notation.
+    // The channel of a call is part of its notation.
     callTokenIds: ids("<|start|>assistant"),
   };
 };

@@ -1,4 +1,4 @@
-/** Reasoning between tags at the beginning of the output, apart from what follows it. */
+/** Separates reasoning between tags at the beginning of the output from what follows. */
 import type { Emit, OutputParser } from "./deltas.ts";
 import { createMarkerScanner } from "./marker-scanner.ts";
 import { createTextGate, withBlankLines } from "./text-gate.ts";
@@ -9,9 +9,9 @@ export interface ReasoningTags {
 }
 
 /**
- * Only where the output begins does a tag open reasoning: later on it is what the model says about tags.
+ * A tag opens reasoning only at the beginning of the output; later the model writes about the tag.
  *
- * @param open whether the prompt has opened it already; the model may still repeat the tag
+ * @param open whether the prompt has already opened it; the model may still repeat the tag
  * @param answer reads what follows the reasoning
  */
 export const createReasoning = (tags: ReasoningTags, open: boolean, answer: OutputParser, emit: Emit): OutputParser => {
@@ -19,7 +19,7 @@ export const createReasoning = (tags: ReasoningTags, open: boolean, answer: Outp
   const reasoning = createTextGate(emit, "reasoning");
   let state: "before" | "inside" | "after" = "before";
   let held = "";
-  /** Right after the reasoning, white space is dropped. */
+  /** White space immediately after the reasoning is dropped. */
   let skipping = false;
 
   const readBefore = (piece: string): string => {
@@ -65,5 +65,5 @@ export const createReasoning = (tags: ReasoningTags, open: boolean, answer: Outp
   };
 };
 
-/** White space at the beginning that is waited through for a tag, and the tag. */
+/** The longest opening tag with the white space before it that is held back. */
 const longestHeld = 24;

@@ -1,26 +1,27 @@
-/** Finds the end of a generation in its text, across the cuts between tokens. */
+/** Finds stop sequences in the text, across the boundaries of tokens. */
 import { createMarkerScanner } from "./marker-scanner.ts";
 import { tokenUnit } from "./token-marks.ts";
 
 export interface StopStep {
-  /** What can be given out: nothing that may still become a stop sequence. */
+  /** Text that can be emitted: nothing in it may still become part of a stop sequence. */
   readonly text: string;
-  /** The stop sequence that ended the text; once there is one, later steps are empty and tell it again. */
+  /** The stop sequence that ended the text. Once there is one, later steps are empty and repeat it. */
   readonly matched: string | undefined;
-  /** It, as it stands in the text; empty where there is none. */
+  /** The stop sequence as it is written in the text; empty if there is none. */
   readonly written: string;
 }
 
 export interface StopMatcher {
-  /** `text` is in whole code points. */
+  /** `text` consists of whole code points. */
   readonly push: (text: string) => StopStep;
-  /** The text held back, when the generation ended otherwise. Call it once, at the end. */
+  /** The held-back text, if the generation ended for another reason. Call this once, at the end. */
   readonly flush: () => string;
 }
 
 /**
- * The sequence that is complete first ends the text; of those that end at the same place the longest. A sequence stops
- * whether its characters are special tokens or ordinary ones, in part too; one that is marked as a token, only as that.
+ * The sequence that is complete first ends the text; of several that end at the same place, the longest. A sequence
+ * matches whether its characters come from special tokens, ordinary tokens or both; a sequence that is marked as a
+ * token matches only that token.
  */
 export const createStopMatcher = (sequences: ReadonlyArray<string>): StopMatcher => {
   const scanner = createMarkerScanner(sequences, tokenUnit);

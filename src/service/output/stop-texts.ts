@@ -1,31 +1,31 @@
-/** Texts that end an output, and whose they are. */
+/** Texts that end an output, and where they come from. */
 
 export interface StopText {
   readonly text: string;
   /**
-   * Whether it stops where it is written in ordinary tokens; as a special token it always does. `unless-token`: only with a
-   * vocabulary that has no such token.
+   * Whether it stops the output when written in ordinary tokens; as a special token it always does. `unless-token`:
+   * only if the vocabulary has no such special token.
    */
   readonly inText: "always" | "unless-token" | "never";
-  /** One of the model's own, which the task did not ask for. */
+  /** Whether it is the model's own and not requested by the task. */
   readonly isModels: boolean;
 }
 
-/** Tags of HTML that some tokenizers use as special tokens. Written out they are more likely HTML. */
+/** HTML tags that some tokenizers use as special tokens. Written in ordinary text they are more likely HTML. */
 const htmlTags: ReadonlySet<string> = new Set(["<s>", "</s>"]);
 
-/** Whether a marker of a family's acts in ordinary text, unless the configuration says so. */
+/** Whether a family's marker acts in ordinary text, unless the configuration says otherwise. */
 export const actsInText = (marker: string): boolean => !htmlTags.has(marker);
 
 export interface StopOptions {
-  /** All that are in force. */
+  /** All stop sequences of the task and the model. */
   readonly all: ReadonlyArray<string>;
   readonly asked: ReadonlyArray<string>;
-  /** Of the model's own, those that the operator has configured: these stop as they are written. */
+  /** The model's stop sequences that the operator has configured: they act in ordinary text, too. */
   readonly configured: ReadonlyArray<string>;
-  /** The text is left as the model writes it. */
+  /** Whether the text is left as the model writes it. */
   readonly verbatim: boolean;
-  /** Special tokens that the output goes on after: the model's stop sequences of these do not stop. */
+  /** Special tokens that do not end the output: the model's stop sequences that equal one are ignored. */
   readonly goesOnAfter: ReadonlySet<string>;
 }
 

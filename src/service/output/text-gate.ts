@@ -1,9 +1,9 @@
-/** Where text leaves a parser: blank space beside what was taken out of it goes too. */
+/** Where text leaves a parser: removes the blank space beside removed markers. */
 import type { Emit } from "./deltas.ts";
 
 export interface TextGate {
   readonly push: (text: string) => void;
-  /** Drops white space until something else comes. */
+  /** Drops white space until other text comes. */
   readonly skipBlank: () => void;
 }
 
@@ -20,6 +20,6 @@ export const createTextGate = (emit: Emit, type: "text" | "reasoning" = "text"):
   };
 };
 
-/** The marker with the line ends that models write before it: they belong to it and not to the text. */
+/** The marker preceded by the line breaks that models write before it; these belong to the marker, not to the text. */
 export const withBlankLines = (...markers: ReadonlyArray<string>): ReadonlyArray<string> =>
   markers.flatMap((marker) => [marker, `\n${marker}`, `\n\n${marker}`]);

@@ -1,25 +1,25 @@
-/** Takes special tokens out of text in which they are marked as such. */
+/** Removes special tokens from text in which they are marked. */
 import { createMarkerScanner } from "./marker-scanner.ts";
 import { asToken, tokenUnit, unmarked } from "./token-marks.ts";
 
 export interface TokenFilter {
   readonly push: (text: string) => string;
-  /** The text held back, which has become no token. */
+  /** The held-back text, which has not become a special token. */
   readonly flush: () => string;
-  /** A text that is there as a whole. */
+  /** Filters a complete text. */
   readonly all: (text: string) => string;
-  /** What was taken out, as it is spelled. */
+  /** The removed tokens, as they are spelled. */
   readonly removed: ReadonlySet<string>;
 }
 
-/** @param tokens as they are spelled; in ordinary tokens these stay */
+/** @param tokens the tokens' spellings; the same characters in ordinary tokens are kept */
 export const createTokenFilter = (tokens: ReadonlySet<string>): TokenFilter => {
   const scanner = createMarkerScanner([...tokens].map(asToken));
   const removed = new Set<string>();
-  /** UTF-16 units that the scanner holds back. */
+  /** How many UTF-16 units the scanner holds back. */
   let held = 0;
   const push = (piece: string): string => {
-    // Every piece of every output passes here, and hardly any has a token in it.
+    // A fast path: every piece of every output passes here, and hardly any contains a special token.
     if (held === 0 && !piece.includes(tokenUnit)) return piece;
     let text = "";
     held += piece.length;

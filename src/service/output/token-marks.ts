@@ -1,23 +1,23 @@
 /**
- * How markers that are special tokens are told from the same characters in ordinary tokens: in front of a special token's
- * text stands a unit that no text has, half of a surrogate pair. Ordinary text is decoded from UTF-8, which cannot hold it.
+ * Distinguishes a special token from the same characters in ordinary tokens: a special token's text is preceded by half
+ * of a surrogate pair. Ordinary text never contains that, as it is decoded from UTF-8.
  */
 
-/** A marker as it is looked for. */
+/** The form in which a marker is searched for. */
 export type Mark = (marker: string) => string;
 
 export const tokenUnit = "\uDC00";
 
 export const asToken: Mark = (marker) => tokenUnit + marker;
 
-/** For markers that act wherever they stand. */
+/** For markers that act wherever they occur. */
 export const asText: Mark = (marker) => marker;
 
-/** @param tokens markers that are special tokens, and act as these alone */
+/** @param tokens markers that are special tokens, and act only as such */
 export const markOf =
   (tokens: ReadonlySet<string>): Mark =>
   (marker) =>
     tokens.has(marker) ? asToken(marker) : marker;
 
-/** The text as it is spelled, whatever its tokens are. */
+/** The text without marks, whatever its tokens are. */
 export const unmarked = (text: string): string => (text.includes(tokenUnit) ? text.replaceAll(tokenUnit, "") : text);

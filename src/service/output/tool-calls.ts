@@ -1,4 +1,4 @@
-/** Makes tool calls of what a notation has taken out of the text, and text again of what is none. */
+/** Validates the tool calls that a notation's parser has found, and turns invalid ones back into text. */
 import type { OutputWarning, Tool } from "../domain/generation.ts";
 import type { Emit } from "./deltas.ts";
 import { jsonMembers, jsonObjects } from "./json-text.ts";
@@ -11,7 +11,7 @@ export class ToolCalls {
   private readonly plain: (marked: string) => string;
   private count = 0;
 
-  /** @param plain a text without the marks of its tokens */
+  /** @param plain removes the marks of special tokens from a text */
   constructor(tools: ToolSet, emit: Emit, createId: () => string, plain: (marked: string) => string) {
     this.tools = tools;
     this.emit = emit;
@@ -23,15 +23,15 @@ export class ToolCalls {
     return this.tools.names;
   }
 
-  /** The schema of the tool's arguments; undefined where it has none, or there is no such tool. */
+  /** The schema of the tool's arguments; undefined if it has none or there is no such tool. */
   parametersOf(name: string): Tool["parameters"] {
     return this.tools.parametersOf(name);
   }
 
   /**
-   * Takes JSON objects with a name and arguments, in a row or in an array.
+   * Takes JSON objects with a name and arguments, in sequence or in an array.
    *
-   * @param written as the model wrote it, what stood around it too: for the case that it is no call
+   * @param written restores the text as the model wrote it, including its surroundings, in case it is not a call
    */
   takeObjects(marked: string, written: (body: string) => string = (body) => body): void {
     const body = this.plain(marked);
@@ -53,14 +53,14 @@ export class ToolCalls {
   }
 
   /**
-   * Whether it is a call that can be made.
+   * Returns whether it is a valid call.
    *
-   * @param original what to give back as text when it is none
+   * @param original the text to emit if it is not
    */
   take(named: string, marked: string, original: string): boolean {
     const name = this.plain(named);
     const given = this.plain(marked);
-    // A model that has nothing to say of its arguments says so in more ways than one.
+    // Models express empty arguments in several ways.
     const argumentsText = /^\s*(?:null)?\s*$/.test(given) ? "{}" : given;
     const problem = this.tools.problem(name, argumentsText);
     if (problem !== undefined) {
@@ -72,7 +72,7 @@ export class ToolCalls {
     return true;
   }
 
-  /** What the model meant as a call and what is none is text, as the model wrote it, and a warning says why. */
+  /** An attempted call that is invalid becomes text, as the model wrote it, with a warning that says why. */
   giveBack(text: string, warning: OutputWarning): void {
     if (text !== "") this.emit({ type: "text", text: this.plain(text) });
     this.emit({ type: "warning", warning });
@@ -83,6 +83,6 @@ export class ToolCalls {
   }
 }
 
-/** Some models write the arguments as a JSON string that holds JSON, as clients of chat APIs see them. */
+/** Some models write the arguments as a JSON string that contains JSON, which is how chat APIs represent them. */
 const decodeString = (json: string | undefined): string | undefined =>
   json?.startsWith('"') === true ? String(JSON.parse(json)) : undefined;

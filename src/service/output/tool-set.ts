@@ -1,4 +1,4 @@
-/** The tools that a task offers, as calls of them are checked. */
+/** The tools that a task offers, for the validation of calls. */
 import type { OutputWarning, Tool } from "../domain/generation.ts";
 import { isJson, JsonTracker } from "./json-text.ts";
 import { createValidator, TooMuchWork, type Validate } from "./tool-schema/validate.ts";
@@ -6,11 +6,11 @@ import { createValidator, TooMuchWork, type Validate } from "./tool-schema/valid
 export interface ToolSet {
   readonly names: ReadonlyArray<string>;
   readonly parametersOf: (name: string) => Tool["parameters"];
-  /** What keeps the call from being one; undefined when it can be made as it stands. */
+  /** Why the call is invalid; undefined if it is valid. */
   readonly problem: (name: string, argumentsText: string) => OutputWarning | undefined;
 }
 
-/** Schemas that cannot be used have been refused before: see `toolProblems`. */
+/** Unusable schemas were refused before, by `toolProblems`. */
 export const createToolSet = (tools: ReadonlyArray<Tool>): ToolSet => {
   const byName = new Map(tools.map((tool) => [tool.name, tool]));
   const validators = new Map<string, Validate>();
@@ -53,7 +53,7 @@ const misfitOf = (validate: Validate, argumentsText: string): string | undefined
   }
 };
 
-/** Whoever reads them recurses, and so does what they are sent in. */
+/** Deeper arguments could exhaust the stack of their readers and of the protocol libraries. */
 const deepestArguments = 128;
 
 const nestsTooDeep = (json: string): boolean => {
@@ -65,5 +65,5 @@ const nestsTooDeep = (json: string): boolean => {
   return false;
 };
 
-/** Keeps what a model or a schema says within what a message can carry. */
+/** Limits text from a model or a schema to what fits in a message. */
 const shorten = (text: string) => Array.from(text).slice(0, 200).join("");

@@ -1,13 +1,13 @@
-/** Takes blank space off both ends of a text that comes in pieces. */
+/** Trims blank space from both ends of a text that arrives in pieces. */
 
 export interface Trim {
-  /** What is blank so far is held back: it may be the end. */
+  /** Blank space is held back while it may be the end of the text. */
   readonly push: (text: string) => string;
-  /** What is held back; asked for where the text's end is no blank space to drop. */
+  /** The held-back blank space, if it has to be kept after all. */
   readonly held: () => string;
 }
 
-/** @param keepsStart whether the text goes on with one that has begun: its first blank space then stands within it */
+/** @param keepsStart whether the text continues an earlier one, so that its leading blank space is kept */
 export const createTrim = (keepsStart: boolean): Trim => {
   let begun = keepsStart;
   let blank = "";

@@ -1,9 +1,9 @@
-/** Arguments that a model wrote as plain texts, as JSON: the tool's schema says which are texts and which are not. */
+/** Converts arguments that a model wrote as plain text into JSON; the tool's schema tells which are strings. */
 import { isObject, type JsonObject } from "./json-object.ts";
 import { createResolver } from "./tool-schema/references.ts";
 import { isJson } from "./json-text.ts";
 
-/** @param parameters the tool's schema; undefined where there is none, or no such tool */
+/** @param parameters the tool's schema; undefined if there is none or no such tool */
 export const typedArguments = (
   members: ReadonlyArray<readonly [key: string, value: string]>,
   parameters: JsonObject | undefined,
@@ -13,14 +13,14 @@ export const typedArguments = (
   return `{${written.join(", ")}}`;
 };
 
-/** What a value may be; undefined: anything. */
+/** The types that a value may have; undefined for any. */
 type Types = ReadonlySet<string> | undefined;
 
-/** One line end at each side belongs to the tags. */
+/** One line break on each side belongs to the tags. */
 const jsonOf = (written: string, types: Types): string => {
   const text = written.replace(/^\r?\n/, "").replace(/\r?\n$/, "");
   const plain = text.trim();
-  // A model that was shown values as Python writes them.
+  // Some models write values in Python syntax.
   const json = pythonWords[plain.toLowerCase()] ?? plain;
   const kind = kindOf(json);
   if (types?.has("string") === true && types.size === 1) return JSON.stringify(text);
@@ -74,6 +74,6 @@ const alternatives = ({ anyOf, oneOf, allOf }: JsonObject): ReadonlyArray<unknow
 
 const nameOf = (value: unknown): string => kindOf(JSON.stringify(value)) ?? "null";
 
-/** References and alternatives that are looked into: what is nested deeper may be anything. */
+/** How deep references and alternatives are followed; beyond that a value may have any type. */
 const deepest = 6;
 const most = 32;

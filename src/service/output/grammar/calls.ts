@@ -1,4 +1,4 @@
-/** The grammar of calls in a model's own notation: what a task that has to call a tool makes the model write. */
+/** The grammar of tool calls in a model's own notation, for tasks that require a call. */
 import type { Tool } from "../../domain/generation.ts";
 import type { Grammar, GrammarExpression } from "../../domain/grammar.ts";
 import type { Notation } from "../output-format.ts";
@@ -18,11 +18,11 @@ export interface CallsOptions {
   /** At least one. */
   readonly tools: ReadonlyArray<Tool>;
   readonly notation: Notation;
-  /** Whether others may follow the first call. */
+  /** Whether more calls may follow the first. */
   readonly several: boolean;
 }
 
-/** Throws GrammarRefused, `where` beginning with the tool's number. */
+/** Throws GrammarRefused with a `where` that begins with the tool's index. */
 export const callsGrammar = ({ tools, notation, several }: CallsOptions): Grammar => {
   const schemas = new SchemaGrammar();
   const calls = tools.map(({ name, parameters, parametersText }, index) => {
@@ -43,14 +43,14 @@ export const callsGrammar = ({ tools, notation, several }: CallsOptions): Gramma
 interface CallableTool {
   readonly name: string;
   readonly arguments: GrammarExpression;
-  /** Of notations that write each argument by itself. */
+  /** For notations that write each argument separately. */
   readonly plain: ReadonlyArray<PlainArgument>;
 }
 
-/** What closes an argument that is written by itself. */
+/** The closing tag of an argument that is written separately. */
 const closings: Readonly<Partial<Record<Notation, string>>> = { functions: "</parameter>", args: "</arg_value>" };
 
-/** @param share makes a rule of what stands in several places */
+/** @param share makes a rule of an expression that is used in several places */
 type Write = (
   calls: ReadonlyArray<CallableTool>,
   several: boolean,
@@ -62,7 +62,7 @@ const inOrder = (parametersText: string): Tool["parameters"] => {
   return isObject(decoded) ? decoded : {};
 };
 
-/** Arguments are an object, whatever the schema says, and no schema that allows none is of use. */
+/** Arguments are an object whatever the schema says; a schema that allows no object is unusable. */
 const ofObjects = (parameters: Tool["parameters"] = {}): JsonObject => {
   const { type = "object" } = parameters;
   const types: ReadonlyArray<unknown> = Array.isArray(type) ? type : [type];
@@ -117,7 +117,7 @@ const args: Write = (calls, several, share) => {
   return oneOrMore(share(choice(...written)), text("\n"), several);
 };
 
-/** Bare, as the template shows it; one call is all that these models write. */
+/** Bare, as the template shows it. These models write one call only. */
 const llama: Write = (calls) => callObject(calls, "parameters");
 
 const mistral: Write = (calls, several, share) => {
@@ -135,7 +135,7 @@ const deepseek: Write = (calls, several, share) => {
   return sequence(text(allBegin), oneOrMore(share(call), text("\n"), several), text(allEnd));
 };
 
-/** One message: the next would have a header of its own. */
+/** One message: a second call would need a header of its own. */
 const harmony: Write = (calls) => {
   const [, channel, constrain, message] = harmonyMarkers;
   return sequence(

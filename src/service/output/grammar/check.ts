@@ -1,8 +1,8 @@
-/** Whether a grammar can be held to: it comes to an end everywhere, and following it takes no more than it may. */
+/** Checks that a grammar can be enforced: every rule can end, and its size is bounded. */
 import type { Grammar, GrammarExpression } from "../../domain/grammar.ts";
 import { GrammarRefused } from "./expressions.ts";
 
-/** The grammar without rules that nothing leads to; those that lead to no others come first. */
+/** The grammar without unreachable rules; rules that refer to no others come first. */
 export const checkedGrammar = (grammar: Grammar): Grammar => {
   const used = usedRules(grammar);
   const count = Object.keys(used.rules).length;
@@ -23,7 +23,7 @@ export const checkedGrammar = (grammar: Grammar): Grammar => {
   return used;
 };
 
-/** Characters and sets of them, as they are written: how often one may be repeated does not count. */
+/** The most characters and character classes as written; repetition counts do not matter. */
 const maxSize = 65_536;
 const maxRules = 2048;
 const maxShortest = 1_000_000;
@@ -69,7 +69,7 @@ const partsOf = (of: GrammarExpression): ReadonlyArray<GrammarExpression> => {
   return of.type === "repeat" ? [of.of] : [];
 };
 
-/** Of each rule that comes to an end the characters of its shortest text. */
+/** For each rule that can end: the length of its shortest text. */
 const shortestLengths = ({ rules }: Grammar): ReadonlyMap<string, number> => {
   const known = new Map<string, number>();
   const lengthOf = (of: GrammarExpression): number => {
@@ -100,7 +100,7 @@ const shortestLengths = ({ rules }: Grammar): ReadonlyMap<string, number> => {
   return known;
 };
 
-/** Whether it may stand for the empty text. */
+/** Whether it matches the empty text. */
 const isEmptiable = (of: GrammarExpression, known: ReadonlySet<string>): boolean => {
   switch (of.type) {
     case "text":
@@ -118,7 +118,7 @@ const isEmptiable = (of: GrammarExpression, known: ReadonlySet<string>): boolean
   }
 };
 
-/** Whether it may stand for more than the empty text. */
+/** Whether it matches any other text than the empty one. */
 const saysSomething = (of: GrammarExpression, known: ReadonlySet<string>): boolean => {
   switch (of.type) {
     case "text":
@@ -136,7 +136,7 @@ const saysSomething = (of: GrammarExpression, known: ReadonlySet<string>): boole
   }
 };
 
-/** The names for which it holds, seen from those for which it is known to. */
+/** The least set of names for which the property holds, given the names for which it is known to hold. */
 const leastSet = (
   rules: Grammar["rules"],
   holds: (of: GrammarExpression, known: ReadonlySet<string>) => boolean,

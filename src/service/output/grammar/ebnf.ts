@@ -124,7 +124,7 @@ class EbnfParser {
     return read;
   }
 
-  /** Without leaving out white space: it counts here. */
+  /** Does not skip white space, which is significant here. */
   private ends(closer: string): boolean {
     if (this.at >= this.source.length) this.refuse(`"${closer}" is missing`);
     if (this.source[this.at] !== closer) return false;

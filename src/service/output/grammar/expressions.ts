@@ -1,7 +1,7 @@
-/** Parts of grammars. */
+/** Building blocks of grammars. */
 import type { CodePointRange, GrammarExpression } from "../../domain/grammar.ts";
 
-/** Why no grammar can be made of what was given; `where` is a path in it, if there is one. */
+/** Why no grammar can be made of the input; `where` is a path in it, or empty. */
 export class GrammarRefused extends Error {
   readonly reason: string;
   readonly where: string;
@@ -33,7 +33,7 @@ export const chars = (ranges: ReadonlyArray<CodePointRange>): GrammarExpression 
   ranges: withoutSurrogates(merge(ranges)),
 });
 
-/** Each character of the text. */
+/** One of the text's characters. */
 export const oneOf = (characters: string): ReadonlyArray<CodePointRange> =>
   Array.from(characters, (character) => {
     const codePoint = character.codePointAt(0) ?? 0;

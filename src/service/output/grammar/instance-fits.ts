@@ -1,4 +1,4 @@
-/** Which values of an `enum` or `const` fit what stands beside it. */
+/** Selects the values of an `enum` or `const` that satisfy the other keywords of the schema. */
 import { Validator } from "@cfworker/json-schema";
 
 import { GrammarRefused } from "./expressions.ts";
@@ -12,7 +12,7 @@ export const fitting = (
   budget: WorkBudget,
 ): ReadonlyArray<unknown> => {
   const beside = Object.keys(schema).filter((keyword) => isAssertion(keyword) && keyword !== "const");
-  // Both have to hold where there are both.
+  // If both are present, both have to hold.
   const keywords = "const" in schema ? beside : beside.filter((keyword) => keyword !== "enum");
   const hard = keywords.find((keyword) => structural.has(keyword));
   if (hard !== undefined) throw new GrammarRefused("it is not supported beside enum or const", `${where}/${hard}`);
@@ -22,7 +22,7 @@ export const fitting = (
   return values.filter((value) => validator.validate(value).valid);
 };
 
-/** Those that hold schemas, or expressions that could run for ever. */
+/** Keywords that contain schemas, or regular expressions whose time is unbounded. */
 const structural = new Set([
   "anyOf",
   "oneOf",

@@ -1,11 +1,11 @@
-/** Keys of an object beside those that it knows. */
+/** Keys of an object other than the declared ones. */
 import type { GrammarExpression } from "../../domain/grammar.ts";
 import { chars, choice, except, oneOf, repeat, rule, sequence, text } from "./expressions.ts";
 
-/** Without escapes, which could spell a known key in another way. */
+/** Keys without escapes, because an escape could spell a declared key in another way. */
 export const keysExcept = (names: ReadonlyArray<string>): GrammarExpression => {
   if (names.length === 0) return rule("string");
-  // Only names without escapes can be met without them.
+  // Keys without escapes can only equal names that need none.
   const known = names.filter((name) => JSON.stringify(name) === `"${name}"`);
   return sequence(
     text('"'),
@@ -20,7 +20,7 @@ export const keysExcept = (names: ReadonlyArray<string>): GrammarExpression => {
 const plain = except([[0, 0x1f], ...oneOf('"\\')]);
 const anything = repeat(chars(plain), 0);
 
-/** Texts that are none of the names, from a place on up to which they are alike. */
+/** Texts that differ from all of the names, which are equal before `place`. */
 const otherThan = (names: ReadonlyArray<ReadonlyArray<string>>, place: number): GrammarExpression => {
   const byFirst = new Map<string, ReadonlyArray<string>[]>();
   for (const name of names) {

@@ -1,4 +1,4 @@
-/** Numbers within bounds, as they are written. */
+/** Grammars of numbers within bounds, as decimal text. */
 import type { GrammarExpression } from "../../domain/grammar.ts";
 import { chars, choice, GrammarRefused, optional, repeat, rule, sequence, text } from "./expressions.ts";
 import { digit } from "./json-text.ts";
@@ -12,7 +12,7 @@ export const integerBetween = (schema: Schema, where: string): GrammarExpression
   return signed(from, to, where, naturals);
 };
 
-/** Bounds of numbers that are not whole are whole themselves, and belong to the range. */
+/** For non-integers the bounds have to be whole numbers, inclusive. */
 export const numberBetween = (schema: Schema, where: string): GrammarExpression => {
   for (const keyword of ["exclusiveMinimum", "exclusiveMaximum"]) {
     if (schema[keyword] !== undefined) {
@@ -76,7 +76,7 @@ const decimals: Unsigned = (min, max) => {
   return min === max ? most : choice(sequence(naturals(min, max - 1), fraction), most);
 };
 
-/** Both with as many digits. */
+/** Both bounds have the same number of digits. */
 const sameWidth = (from: string, to: string): GrammarExpression => {
   const [low = "", ...lowRest] = from;
   const [high = "", ...highRest] = to;

@@ -1,7 +1,7 @@
 /**
- * JSON Schemas (draft 2020-12) as grammars of the JSON that fits them. What a grammar cannot say is refused by the name of
- * its keyword, so that what is accepted always holds. Members come in the order of `properties`; where a schema has them
- * and does not speak of others, there are none.
+ * Converts JSON Schemas (draft 2020-12) to grammars of the matching JSON texts. What a grammar cannot express is
+ * refused with the name of the keyword, so that an accepted schema is always enforced. Members are written in the order
+ * of `properties`. A schema with `properties` that does not mention additional members allows none.
  */
 import type { GrammarExpression } from "../../domain/grammar.ts";
 import { choice, GrammarRefused, nothing, optional, repeat, rule, sequence, text } from "./expressions.ts";
@@ -19,14 +19,14 @@ import { boundsOf, listOf } from "./schema-values.ts";
 import { stringGrammar } from "./string-schema.ts";
 import { WorkBudget } from "./work-budget.ts";
 
-/** The rules of several schemas, side by side. */
+/** The rules of several schemas together. */
 export class SchemaGrammar {
   readonly rules: Record<string, GrammarExpression> = { ...jsonRules };
   private prefix = "";
   private readonly referred = new Map<string, string>();
   private count = 0;
   private depth = 0;
-  /** Of all schemas together. */
+  /** Shared by all schemas. */
   private readonly budget = new WorkBudget();
   private references = new SchemaReferences(undefined, this.budget);
 
@@ -39,7 +39,10 @@ export class SchemaGrammar {
     return this.expression(schema, "#");
   }
 
-  /** For what stands in several places: a grammar is a tree, and would have it as often, for each time that it is nested. */
+  /**
+   * For expressions that are used in several places: a grammar is a tree, so without a rule they would be copied,
+   * multiplied with each level of nesting.
+   */
   shared(of: GrammarExpression): GrammarExpression {
     if (of.type === "rule" || of.type === "text" || of.type === "chars") return of;
     const name = `${this.prefix}v${this.count++}`;
@@ -95,7 +98,7 @@ export class SchemaGrammar {
     return choice(...fit.map(jsonLiteral));
   }
 
-  /** Each with what stands beside them. */
+  /** Each alternative is combined with the keywords beside it. */
   private alternatives({ anyOf, oneOf, ...rest }: JsonObject, where: string): GrammarExpression {
     if (anyOf !== undefined && oneOf !== undefined) {
       throw new GrammarRefused("it is not supported beside anyOf", `${where}/oneOf`);
@@ -112,7 +115,7 @@ export class SchemaGrammar {
     const options = members.flatMap((member, index) => {
       const at = `${where}/${keyword}/${index}`;
       if (member === false) return [];
-      // As it stands where it can: a reference then is a rule, which may lead back here.
+      // Left unmerged if possible: then a reference becomes a rule, which may be recursive.
       return [this.expression(plain ? given[index] : mergeSchemas([member, beside], at, this.budget), at)];
     });
     if (options.length === 0) throw new GrammarRefused("false fits nothing", `${where}/${keyword}`);
@@ -204,7 +207,7 @@ export class SchemaGrammar {
     return bracketed("{", sequence(this.members(members, other), rule("ws")), "}");
   }
 
-  /** Of each member two rules: what follows if it is the first that is written, and if it is not. */
+  /** Makes two rules for each member: what follows if it is the first one written, and what follows otherwise. */
   private members(
     members: ReadonlyArray<{ readonly isRequired: boolean; readonly written: GrammarExpression }>,
     other: GrammarExpression | undefined,
@@ -231,13 +234,13 @@ export class SchemaGrammar {
 const bracketed = (open: string, inner: GrammarExpression, close: string): GrammarExpression =>
   sequence(text(open), rule("ws"), inner, text(close));
 
-/** null, boolean, string, number, array, object: `typesOf` leaves integers to the numbers. */
+/** null, boolean, string, number, array, object: `typesOf` counts integers as numbers. */
 const allTypes = 6;
 const deepest = 64;
-/** To make an expression of one takes more than to look at a keyword. */
+/** Building an expression costs more than looking at a keyword. */
 const stepsOfASchema = 16;
 
-/** Whether a number in it may be another one than its schema says: nothing tells once it has been read. */
+/** Whether it contains an integer beyond 2^53, which may have lost digits when it was decoded. */
 const losesDigits = (value: unknown): boolean => {
   if (typeof value === "number") return Number.isInteger(value) && !Number.isSafeInteger(value);
   return typeof value === "object" && value !== null && Object.values(value).some(losesDigits);

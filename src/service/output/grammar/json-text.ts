@@ -1,4 +1,4 @@
-/** The grammar of JSON's parts. White space between them is bounded: a model that writes nothing else comes to an end. */
+/** The grammar of JSON's parts. White space is bounded, so that a model that writes nothing else comes to an end. */
 import type { CodePointRange, GrammarExpression } from "../../domain/grammar.ts";
 import { chars, choice, except, intersect, oneOf, optional, repeat, rule, sequence, text } from "./expressions.ts";
 import { keysInOrder } from "./key-order.ts";
@@ -6,15 +6,15 @@ import { keysInOrder } from "./key-order.ts";
 const hex = chars([...oneOf("abcdefABCDEF"), [0x30, 0x39]]);
 export const digit = chars([[0x30, 0x39]]);
 
-/** What stands for itself in a string. */
+/** Characters that need no escape in a string. */
 const plain: ReadonlyArray<CodePointRange> = except([[0, 0x1f], ...oneOf('"\\')]);
 
 const low = chars([[0x30, 0x37]]);
 const notSurrogate = chars([...oneOf("abcefABCEF"), [0x30, 0x39]]);
 
 /**
- * One of a string. Flat, and no rule: where one is repeated that has rules in it, masks are slow. Half a surrogate pair is no
- * character, so those escapes are left out.
+ * A character of a string. It is a flat expression and not a rule, because masks are slow for repetitions that contain
+ * rules. Escapes of surrogate halves are left out, as they are not characters.
  */
 export const character = choice(
   chars(plain),
@@ -25,7 +25,7 @@ export const character = choice(
 
 /** Rules that the expressions below refer to. */
 export const jsonRules: Readonly<Record<string, GrammarExpression>> = {
-  // A space, or a line end with its indentation.
+  // A space, or a line break with indentation.
   ws: optional(choice(text(" "), sequence(text("\n"), repeat(chars(oneOf(" \t")), 0, 16)))),
   string: sequence(text('"'), repeat(character, 0), text('"')),
   number: sequence(
@@ -54,7 +54,7 @@ export const jsonRules: Readonly<Record<string, GrammarExpression>> = {
   colon: sequence(rule("ws"), text(":"), rule("ws")),
 };
 
-/** A value as JSON, with white space where JSON may have it. */
+/** A value as JSON, with white space wherever JSON allows it. */
 export const jsonLiteral = (value: unknown): GrammarExpression => {
   if (Array.isArray(value)) return bracketed("[", value.map(jsonLiteral), "]");
   if (typeof value !== "object" || value === null) return text(JSON.stringify(value));
@@ -73,7 +73,10 @@ const bracketed = (open: string, parts: ReadonlyArray<GrammarExpression>, close:
     text(close),
   );
 
-/** The expression's texts as they are written within a JSON string. Control characters without a short escape are left out. */
+/**
+ * The texts of an expression as they are written within a JSON string. Control characters without a short escape are
+ * left out.
+ */
 export const withinString = (of: GrammarExpression): GrammarExpression => {
   switch (of.type) {
     case "text":

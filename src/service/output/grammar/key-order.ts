@@ -1,10 +1,13 @@
-/** The order of an object's keys as they were written: JavaScript puts those that look like whole numbers first. */
+/**
+ * Preserves the order in which an object's keys were written; JavaScript moves keys that look like integers to the
+ * front.
+ */
 
 const orders = new WeakMap<object, ReadonlyArray<string>>();
 
-/** Decodes JSON and remembers the order of its keys. Throws SyntaxError. */
+/** Decodes JSON and remembers the order of keys. Throws SyntaxError. */
 export const decodeOrderedJson = (source: string): unknown => {
-  // For the error's place: the marks below would move it.
+  // So that a syntax error has the right position; the marks below would shift it.
   JSON.parse(source);
   const marked = source.replace(/"(?:[^"\\]|\\.)*"(?=(\s*:)?)/gs, (text, colon: string | undefined) =>
     colon === undefined ? text : `"${mark}${text.slice(1)}`,
@@ -14,7 +17,7 @@ export const decodeOrderedJson = (source: string): unknown => {
 
 export const keysInOrder = (object: object): ReadonlyArray<string> => orders.get(object) ?? Object.keys(object);
 
-/** The object, with keys in this order. */
+/** The object with its keys in this order. */
 export const withKeyOrder = <T extends object>(object: T, keys: ReadonlyArray<string>): T => {
   if (keys.some(isIndex)) orders.set(object, keys);
   return object;

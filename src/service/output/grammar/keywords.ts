@@ -1,19 +1,19 @@
-/** The keywords of JSON Schema: which are held to, which ask for nothing, and which cannot be held to. */
+/** Classifies the keywords of JSON Schema: enforced, without effect, or not supported. */
 import { GrammarRefused } from "./expressions.ts";
 
 export const assertSupported = (keyword: string, value: unknown, where: string): void => {
   if (assertions.has(keyword) || isAnnotation(keyword) || asksForNothing(keyword, value)) return;
-  // Further down it would be another base for references.
+  // In a subschema it would change the base of references.
   if (keyword === "$id" && where === "#" && typeof value === "string") return;
   throw new GrammarRefused("this keyword is not supported", `${where}/${keyword.slice(0, 64)}`);
 };
 
-/** Whether a keyword says something about values that is to be held to. */
+/** Whether a keyword restricts values and has to be enforced. */
 export const isAssertion = (keyword: string): boolean => assertions.has(keyword);
 
 const isAnnotation = (keyword: string): boolean => annotations.has(keyword) || keyword.startsWith("x-");
 
-/** What could be refused, and is there in a form that allows everything. */
+/** An unsupported keyword with a value that allows everything. */
 const asksForNothing = (keyword: string, value: unknown): boolean => {
   switch (keyword) {
     case "uniqueItems":
@@ -55,7 +55,7 @@ const annotations: ReadonlySet<string> = new Set([
   "contentEncoding",
   "contentMediaType",
   "contentSchema",
-  // Of OpenAPI: it tells which of several schemas is meant, and they say so themselves.
+  // OpenAPI's; it only says which alternative is meant, and the alternatives distinguish themselves.
   "discriminator",
   "externalDocs",
   "xml",

@@ -1,4 +1,4 @@
-/** Makes a grammar of what a task asks for; what is refused is a part of the answer. */
+/** Makes the grammar that a task asks for. A refusal is part of the result. */
 import type { OutputConstraint } from "../../domain/generation.ts";
 import type { Grammar } from "../../domain/grammar.ts";
 import { type CallsOptions, callsGrammar } from "./calls.ts";
@@ -11,7 +11,7 @@ export type GrammarRequest =
 
 export type MadeGrammar =
   | { readonly grammar: Grammar }
-  /** `where` is a path in what was given, of calls the number of their tool; empty where it is all of it. */
+  /** `where` is a path in the input, beginning with the tool's index for calls; empty for the whole input. */
   | { readonly refused: { readonly reason: string; readonly where: string } };
 
 export const makeGrammar = (request: GrammarRequest): MadeGrammar => {
@@ -19,7 +19,7 @@ export const makeGrammar = (request: GrammarRequest): MadeGrammar => {
     return { grammar: request.type === "calls" ? callsGrammar(request) : constraintGrammar(request.constraint) };
   } catch (cause) {
     if (cause instanceof GrammarRefused) return { refused: { reason: cause.reason, where: cause.where } };
-    // Whatever is nested without end exhausts the stack, wherever it is looked at.
+    // Endlessly nested input exhausts the stack, wherever it is processed.
     if (cause instanceof RangeError) return { refused: { reason: "it is nested too deep", where: "" } };
     throw cause;
   }

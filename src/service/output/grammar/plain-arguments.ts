@@ -1,4 +1,6 @@
-/** Arguments of notations that write each by itself: texts as they stand up to a closing tag, everything else as JSON. */
+/**
+ * Arguments of notations that write each separately: strings as plain text up to a closing tag, other values as JSON.
+ */
 import type { GrammarExpression } from "../../domain/grammar.ts";
 import { chars, choice, except, GrammarRefused, oneOf, repeat, rule, sequence, text } from "./expressions.ts";
 import type { SchemaGrammar } from "./json-schema.ts";
@@ -11,7 +13,7 @@ export interface PlainArgument {
   readonly value: GrammarExpression;
 }
 
-/** The rule for a text; a grammar that has plain arguments needs it. */
+/** The rule for plain text; a grammar with plain arguments has to define it. */
 export const plainTextRule = "plain-text";
 
 /** In the order of `properties`. Throws GrammarRefused. */
@@ -34,15 +36,15 @@ export const plainArguments = (
     .map(([name, of]) => {
       const where = `#/properties/${name}`;
       if (/[<>\n]/.test(name)) throw new GrammarRefused("the model's notation cannot write this name", where);
-      // References go on leading to where they did.
+      // Keeps the definitions, so that references still resolve.
       const whole = isObject(of) ? { ...of, ...present({ $defs, definitions }) } : of;
       return { name, isRequired: names.includes(name), value: valueOf(whole, schemas, closing, where) };
     });
 };
 
 /**
- * Any text without the tag that closes it: characters that begin no tag, and beginnings of the tag, each followed by
- * something else than its next character.
+ * Any text without the closing tag: characters that do not begin the tag, and prefixes of the tag that are followed by
+ * a different character.
  */
 export const plainText = (closing: string): GrammarExpression => {
   const beginnings = Array.from({ length: closing.length - 1 }, (_, index) => closing.slice(0, index + 1));
@@ -75,7 +77,7 @@ const valueOf = (schema: unknown, schemas: SchemaGrammar, closing: string, where
 
 const textBounds = ["minLength", "maxLength", "pattern", "format"];
 
-/** What a schema of arguments may say besides its properties, and has no form here. */
+/** Keywords beside `properties` that cannot be expressed in this notation. */
 const structural = new Set([
   "$ref",
   "allOf",

@@ -1,12 +1,14 @@
 /**
- * Regular expressions as grammars: those of JavaScript without what is not regular (references, look-around, word
- * boundaries) and without flags.
+ * Converts regular expressions to grammars. Supports JavaScript's syntax without flags and without what is not regular:
+ * back-references, look-around, word boundaries.
  */
 import type { CodePointRange, GrammarExpression } from "../../domain/grammar.ts";
 import { chars, choice, except, GrammarRefused, nothing, oneOf, repeat, sequence, text } from "./expressions.ts";
 
 export interface RegexOptions {
-  /** Whether the expression may match a part of a text: what `^` and `$` do not hold may be anything. */
+  /**
+   * Whether the expression may match part of a text, so that anything may surround it if `^` and `$` do not anchor it.
+   */
   readonly partial: boolean;
 }
 
@@ -131,7 +133,7 @@ class RegexParser {
       max = comma === "" ? min : to === "" ? undefined : Number(to);
       if (max !== undefined && max < min) this.refuse(`${all} ends before it begins`);
     }
-    // Lazy or not, it is the same set of texts.
+    // A lazy quantifier matches the same set of texts.
     this.skip("?");
     if (["*", "+", "?"].includes(this.peek() ?? "") || this.bounds() !== null) this.refuse("a repetition is repeated");
     return repeat(of, min, max);
@@ -154,7 +156,7 @@ class RegexParser {
       this.at += 1;
       const to = this.member();
       const [first, last] = [single(from), single(to)];
-      // Beside a class a dash is a dash.
+      // Next to a class such as `\d`, a dash is literal.
       if (first === undefined || last === undefined) ranges.push(...from, ...oneOf("-"), ...to);
       else if (first <= last) ranges.push([first, last]);
       else this.refuse("a range in [] is out of order");
@@ -194,7 +196,7 @@ class RegexParser {
     return text(String.fromCodePoint(this.codePoint()));
   }
 
-  /** What stands after a backslash. */
+  /** The code point that an escape stands for, read after the backslash. */
   private codePoint(): number {
     const character = this.take();
     const control = controls[character];

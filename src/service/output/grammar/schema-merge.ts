@@ -1,4 +1,4 @@
-/** One schema that says what several say together. */
+/** Merges schemas into one that requires everything that each of them requires. */
 import { GrammarRefused } from "./expressions.ts";
 import { keysInOrder, withKeyOrder } from "./key-order.ts";
 import type { WorkBudget } from "./work-budget.ts";
@@ -20,7 +20,7 @@ const mergeTwo = (a: JsonObject, b: JsonObject, where: string, budget: WorkBudge
     [a, b],
     [b, a],
   ] as const) {
-    // These speak of what the other members of their own schema leave over.
+    // These keywords refer to the members that the other keywords of the same schema leave over.
     if (
       "additionalProperties" in one &&
       "properties" in other &&
@@ -55,7 +55,7 @@ const together = (keyword: string, a: unknown, b: unknown, where: string, budget
       const other = listOf(b);
       const both = listOf(a).flatMap((type) => {
         if (other.includes(type)) return [type];
-        // Whole numbers are numbers.
+        // Integers are numbers.
         if (type === "number" && other.includes("integer")) return ["integer"];
         return type === "integer" && other.includes("number") ? ["integer"] : [];
       });
@@ -96,7 +96,7 @@ const mergeProperties = (a: JsonObject, b: JsonObject): JsonObject => {
 
 const listOf = (value: unknown): ReadonlyArray<unknown> => (Array.isArray(value) ? value : [value]);
 
-/** Members at the top. */
+/** The number of members at the top level. */
 const sizeOf = (value: unknown): number =>
   typeof value === "object" && value !== null ? Object.keys(value).length : 1;
 
@@ -107,7 +107,7 @@ const same = (a: unknown, b: unknown, where: string, budget: WorkBudget): boolea
   return one === other;
 };
 
-/** Keys in order: equal values have equal texts. */
+/** JSON with sorted keys: equal values have equal texts. */
 const canonicalJson = (value: unknown): string =>
   JSON.stringify(value, (_, of: unknown) =>
     isObject(of) ? Object.fromEntries(Object.entries(of).toSorted(([a], [b]) => (a < b ? -1 : 1))) : of,
@@ -116,7 +116,7 @@ const canonicalJson = (value: unknown): string =>
 const sameKeys = (a: unknown, b: unknown, where: string, budget: WorkBudget): boolean =>
   isObject(a) && isObject(b) && same(Object.keys(a).toSorted(), Object.keys(b).toSorted(), where, budget);
 
-/** What grows with each schema is not compared with each. */
+/** Keywords that grow with each merged schema are not compared for equality. */
 const growing: ReadonlySet<string> = new Set(["properties", "required"]);
 
 const charactersOfAStep = 32;

@@ -1,4 +1,4 @@
-/** Follows references within a JSON Schema, and puts together what `$ref` and `allOf` say must hold together. */
+/** Resolves references within a JSON Schema, and merges what `$ref` and `allOf` require together. */
 import { isObject, type JsonObject } from "../json-object.ts";
 import { GrammarRefused } from "./expressions.ts";
 import { assertSupported, isAssertion } from "./keywords.ts";
@@ -10,23 +10,24 @@ export class SchemaReferences {
   private readonly root: unknown;
   private readonly budget: WorkBudget;
 
-  /** @param root the schema that references start at, decoded JSON */
+  /** @param root the schema that references are relative to, as decoded JSON */
   constructor(root: unknown, budget: WorkBudget) {
     this.root = root;
     this.budget = budget;
   }
 
-  /** One schema without references and `allOf` at its top. */
+  /** An equivalent schema without `$ref` and `allOf` at its top level. */
   merged(schema: unknown, where: string): unknown {
     if (!isObject(schema) || (schema.$ref === undefined && schema.allOf === undefined)) return schema;
     return mergeSchemas(this.conjuncts(schema, where, new Set(), new Set(), 0), where, this.budget);
   }
 
   /**
-   * All that has to hold together, flat. What is referred to twice holds once, so that references cannot multiply.
+   * The flat list of schemas that must all hold. A schema that is referred to twice is listed once, so that references
+   * cannot multiply.
    *
-   * @param open references that led here
-   * @param known references that were followed
+   * @param open the references that led here
+   * @param known the references that were followed
    */
   private conjuncts(
     schema: unknown,

@@ -1,11 +1,11 @@
-/** Which types a schema allows, and whether schemas have nothing in common. */
+/** Which types a schema allows, and whether schemas are disjoint. */
 import { GrammarRefused } from "./expressions.ts";
 import type { WorkBudget } from "./work-budget.ts";
 import { isObject, type JsonObject } from "../json-object.ts";
 
 const types = ["null", "boolean", "string", "number", "array", "object"] as const;
 
-/** `number` includes integers; `integer` is there only without it. */
+/** `number` includes integers; `integer` occurs only without it. */
 export const typesOf = (schema: Readonly<Record<string, unknown>>, where: string): ReadonlyArray<string> => {
   const { type } = schema;
   if (type === undefined) return types;
@@ -18,11 +18,14 @@ export const typesOf = (schema: Readonly<Record<string, unknown>>, where: string
   return named.includes("number") ? named.filter((each) => each !== "integer") : named;
 };
 
-/** Whether no value fits two of them, as far as that is easily seen: by type, or by a member that each requires. */
+/**
+ * Whether no value matches two of the schemas, as far as that is easy to see: by their types, or by a member that each
+ * requires.
+ */
 export const exclude = (schemas: ReadonlyArray<unknown>, where: string, budget: WorkBudget): boolean => {
   const values = schemas.map((schema) => (isObject(schema) ? valuesOf(schema) : undefined));
   if (values.every((each) => each !== undefined)) {
-    // The most common ones of which there are many: looked at once each.
+    // The usual case, enums: they are disjoint if no value occurs twice, which takes linear time to see.
     const all = values.flatMap((each) => [...new Set(each)]);
     budget.spend(all.length, where);
     return new Set(all).size === all.length;
@@ -50,7 +53,7 @@ const areApart = (a: unknown, b: unknown, where: string, budget: WorkBudget): bo
   });
 };
 
-/** Written as JSON, so that they can be compared. */
+/** As JSON text, so that they can be compared. */
 const valuesOf = ({ const: constant, enum: values }: JsonObject): ReadonlyArray<string> | undefined => {
   if (constant !== undefined) return [JSON.stringify(constant)];
   return Array.isArray(values) ? values.map((value) => JSON.stringify(value)) : undefined;

@@ -1,4 +1,4 @@
-/** What keywords of a JSON Schema hold, checked to be what they have to be. */
+/** Reads the values of JSON Schema keywords, checking their types. */
 import { GrammarRefused } from "./expressions.ts";
 
 /** Two keywords that bound a count. */
@@ -17,7 +17,7 @@ export const boundsOf = (
   return [from, to];
 };
 
-/** A keyword that holds a list. */
+/** A keyword whose value is a list. */
 export const listOf = (value: unknown, where: string, mayBeEmpty = false): ReadonlyArray<unknown> => {
   if (!Array.isArray(value)) throw new GrammarRefused("it is no array", where);
   if (value.length === 0 && !mayBeEmpty) throw new GrammarRefused("it is empty", where);

@@ -1,4 +1,4 @@
-/** The keywords of a JSON Schema for strings as grammars of the strings that fit. */
+/** Converts the keywords for strings to grammars of the matching strings. */
 import type { GrammarExpression } from "../../domain/grammar.ts";
 import type { JsonObject } from "../json-object.ts";
 import { GrammarRefused, repeat, rule, sequence, text } from "./expressions.ts";
@@ -41,7 +41,7 @@ const stringPattern = (pattern: unknown, partial: boolean, where: string): Gramm
 const day = String.raw`\d{4}-(0[1-9]|1[0-2])-(0[1-9]|1\d|2[0-8])`;
 const time = String.raw`([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,6})?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)`;
 
-/** Narrower than what the formats allow, so that each text is one: a 29th is not in every month. */
+/** Stricter than the formats' definitions, so that every generated text is valid: not every month has a 29th. */
 const formats: Readonly<Record<string, string>> = {
   date: day,
   time,

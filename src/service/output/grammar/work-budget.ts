@@ -1,10 +1,10 @@
-/** How much work a schema may make: its text says little about it, as references and alternatives multiply. */
+/** Limits the work that a schema causes. The size of its text says little, as references and alternatives multiply. */
 import { GrammarRefused } from "./expressions.ts";
 
 export class WorkBudget {
   private spent = 0;
 
-  /** @param steps keywords, values and members that are looked at, each time that they are */
+  /** @param steps keywords, values and members examined, counted each time */
   spend(steps: number, where: string): void {
     this.spent += steps;
     if (this.spent > mostSteps) {

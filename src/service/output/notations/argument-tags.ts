@@ -1,5 +1,5 @@
 /**
- * Calls whose arguments stand between tags, each by itself: Qwen3-Coder's `<function=NAME><parameter=KEY>VALUE</parameter>
+ * Calls with each argument between tags of its own: Qwen3-Coder's `<function=NAME><parameter=KEY>VALUE</parameter>
  * </function>` and GLM's `NAME<arg_key>KEY</arg_key><arg_value>VALUE</arg_value>`, both within `<tool_call>` tags.
  */
 import { type BodyReader, createMarkedBody } from "../call-body.ts";
@@ -14,7 +14,7 @@ import { typedArguments } from "../typed-arguments.ts";
 import { taggedMarkers } from "./tagged.ts";
 
 interface Tags {
-  /** What the name stands after, within `<tool_call>`; empty: nothing. */
+  /** The text before the name, within `<tool_call>`; empty if there is none. */
   readonly beforeName: string;
   readonly afterName: RegExp;
   readonly beforeKey: string;
@@ -51,18 +51,18 @@ export const createArgTags = (calls: ToolCalls, emit: Emit, mark: Mark): OutputP
 
 const createArgumentTags = (tags: Tags, calls: ToolCalls, emit: Emit, mark: Mark): OutputParser => {
   const [open, close] = [mark(taggedMarkers[0]), mark(taggedMarkers[1])];
-  // Models leave the outer tag out, now and then: then only the name of a tool makes it a call.
+  // Models sometimes leave out the outer tag: then only the name of an offered tool makes it a call.
   const bare = tags.beforeName === "" ? [] : calls.names.map((name) => `${tags.beforeName}${name}>`);
   const opens = createMarkerScanner([...withBlankLines(open, ...bare), close]);
   const text = createTextGate(emit);
-  /** After `<tool_call>`, until it is clear what follows. */
+  /** The text after `<tool_call>`, until it is clear what follows. */
   let head: string | undefined;
   let call: TaggedCall | undefined;
-  /** A call in JSON, which such models write too. */
+  /** A call written as JSON, which these models also produce. */
   let json: BodyReader | undefined;
-  /** What stands before the call: line ends, and the outer tag where there is one. */
+  /** What precedes the call: line breaks, and the outer tag if there is one. */
   let before = "";
-  /** The closing tag belongs to calls that were taken. */
+  /** Whether the closing tag belongs to calls that were accepted. */
   let closes = false;
 
   const leave = (): void => {
@@ -94,7 +94,8 @@ const createArgumentTags = (tags: Tags, calls: ToolCalls, emit: Emit, mark: Mark
     let isCall = false;
     if (isBroken) calls.giveBack(original, { kind: "malformed-tool-call", message: "a tool call cannot be read" });
     else isCall = calls.take(name, typedArguments(members, calls.parametersOf(unmarked(name))), original);
-    // GLM's calls end with it. Where the opening tag came back as text the closing one is text, too.
+    // In GLM's notation this tag also ends the call. If the opening tag became text, the closing tag becomes text as
+    // well.
     closes = tags.end !== close && (isCall || (closes && !before.includes(open)));
   };
   const read = (piece: string): string => {
@@ -129,11 +130,11 @@ const createArgumentTags = (tags: Tags, calls: ToolCalls, emit: Emit, mark: Mark
   };
   const push = inParts(read);
 
-  /** Ends what is open; what follows it, unread. */
+  /** Ends the open part; returns the unread text after it. */
   const finish = (): string => {
     const [lastHead, lastCall, lastJson] = [head, call, json];
     leave();
-    // A call that only lacks its closing tag is one.
+    // A call that lacks only its closing tag is valid.
     if (lastCall?.end() === true) take(lastCall);
     else if (lastCall !== undefined) calls.cutOff(before + lastCall.written);
     else if (lastHead !== undefined) calls.cutOff(before + lastHead);
@@ -154,17 +155,17 @@ const createArgumentTags = (tags: Tags, calls: ToolCalls, emit: Emit, mark: Mark
   };
 };
 
-/** One call as it comes. */
+/** One call, read as it arrives. */
 class TaggedCall {
   name = "";
   readonly members: [key: string, value: string][] = [];
-  /** What was read. */
+  /** The text read so far. */
   written = "";
   isBroken = false;
   private readonly tags: Tags;
   private state: "name" | "between" | "key" | "value" = "name";
   private at = 0;
-  /** Where the closing tag of a value is looked for. */
+  /** Where to look for the closing tag of a value. */
   private from = 0;
   private key = "";
 
@@ -173,7 +174,7 @@ class TaggedCall {
     this.at = tags.beforeName.length;
   }
 
-  /** The output is over: whether nothing is missing but the closing tag. */
+  /** The output is over. Returns whether only the closing tag is missing. */
   end(): boolean {
     const { tags, written } = this;
     if (this.state === "value" && written.trimEnd().endsWith(tags.afterValue)) {
@@ -183,7 +184,7 @@ class TaggedCall {
     return this.state === "between" && !this.isBroken;
   }
 
-  /** What follows the call, unread, once it has ended. */
+  /** The unread text after the call, once it has ended. */
   push(piece: string): string | undefined {
     this.written += piece;
     for (;;) {
@@ -247,7 +248,7 @@ class TaggedCall {
       return "on";
     }
     if (tags.end.startsWith(next) || tags.beforeKey.startsWith(next)) return "wait";
-    // Something else stands there: up to the end it is no call.
+    // Something unexpected follows: the text up to the end is not a call.
     this.isBroken = true;
     const end = this.written.indexOf(tags.end, this.at);
     if (end < 0) return "wait";
@@ -255,7 +256,10 @@ class TaggedCall {
     return "end";
   }
 
-  /** A value goes up to a closing tag that another parameter or the call's end follows: it may hold such a tag itself. */
+  /**
+   * A value extends to a closing tag that is followed by another parameter or the end of the call, as the value itself
+   * may contain such a tag.
+   */
   private readValue(): boolean {
     const { tags, written } = this;
     for (;;) {
@@ -283,7 +287,7 @@ class TaggedCall {
   }
 }
 
-/** Names have 64 characters at most, keys mostly less; with white space and their tags. */
+/** Names have at most 64 characters and keys are usually shorter; the rest is for white space and tags. */
 const longestLabel = 256;
-/** Between the end of a value and what follows it, with the tag that follows. */
+/** The most characters between the end of a value and the tag that follows it, including that tag. */
 const longestGap = 64;

@@ -1,6 +1,7 @@
 /**
- * DeepSeek: calls between markers of their own, each a name, a separator and the arguments. Older models write the word
- * `function` before the separator, and after it the name, a line end and the arguments in a fence.
+ * DeepSeek: calls between markers of their own, each consisting of a name, a separator and the arguments. Older models
+ * write the word `function` before the separator and, after it, the name, a line break and the arguments in a code
+ * fence.
  */
 import { type BodyReader, createMarkedBody } from "../call-body.ts";
 import type { Emit, OutputParser } from "../deltas.ts";
@@ -23,9 +24,9 @@ export const createDeepseek = (calls: ToolCalls, emit: Emit, mark: Mark): Output
   const markers = createMarkerScanner(withBlankLines(allBegin, begin, allEnd));
   const text = createTextGate(emit);
   let body: BodyReader | undefined;
-  /** What stands before the call, as it was written: its markers, and line ends. */
+  /** What precedes the call, as it was written: its markers and line breaks. */
   let before = "";
-  /** A row of calls is open, of which none has come back as text. */
+  /** Whether a list of calls is open of which none became text. */
   let isRow = false;
 
   const take = (marked: string, closer: string): void => {

@@ -11,11 +11,11 @@ const close = "</function>";
 export const functionaryMarkers = [open, close] as const;
 
 export const createFunctionary = (calls: ToolCalls, emit: Emit): OutputParser => {
-  // With the name: other text may well speak of functions.
+  // Includes a tool's name, because other text may well mention functions.
   const opens = createMarkerScanner(withBlankLines(...calls.names.map((name) => `${open}${name}>`)));
   const text = createTextGate(emit);
   let name = "";
-  /** The line ends before the call. */
+  /** The line breaks before the call. */
   let before = "";
   let body: BodyReader | undefined;
 

@@ -1,6 +1,7 @@
 /**
- * gpt-oss's harmony: messages with a header that names a channel (`analysis` is reasoning, `commentary` and `final` are
- * text) and perhaps a recipient, `to=functions.NAME`, whose content is the arguments of a call.
+ * gpt-oss's harmony format: messages with a header that names a channel (`analysis` is reasoning, `commentary` and
+ * `final` are text) and possibly a recipient, `to=functions.NAME`; with a recipient, the content is the arguments of a
+ * call.
  */
 import { type BodyReader, createMarkedBody } from "../call-body.ts";
 import type { Emit, OutputParser } from "../deltas.ts";
@@ -21,17 +22,17 @@ export const harmonyMarkers = [
 ] as const;
 const [start, channelMarker, constrain, message, end, call, finalEnd] = harmonyMarkers;
 
-/** What the content of a message is. */
+/** The kind of a message's content. */
 type Content =
   | { readonly type: "text" | "reasoning"; readonly gate: TextGate }
   | { readonly type: "call"; readonly recipient: string; readonly body: BodyReader };
 
-/** The prompt ends where a message's header is due: `<|start|>assistant`. */
+/** The prompt ends where a message's header is expected: `<|start|>assistant`. */
 export const createHarmony = (calls: ToolCalls, emit: Emit, mark: Mark): OutputParser => {
   const ends = [end, call, finalEnd].map(mark);
-  /** They end a message too, if its own end is missing, and open the next. */
+  /** They also end a message that lacks its own end marker, and open the next one. */
   const opens = [start, channelMarker].map(mark);
-  /** Nothing, where there is no header. */
+  /** Ignored outside of a header. */
   const strays = [message, constrain].map(mark);
   const headerStarts = [...[start, channelMarker, message].map(mark), "to="];
   const headers = createMarkerScanner([mark(message)]);
@@ -57,7 +58,7 @@ export const createHarmony = (calls: ToolCalls, emit: Emit, mark: Mark): OutputP
       return all;
     }
     if (headerStarts.some((each) => each.startsWith(begun))) return "";
-    // No header at all: text.
+    // There is no header: the text is plain text.
     const all = header;
     open(plain("text"));
     return all;
@@ -105,7 +106,7 @@ export const createHarmony = (calls: ToolCalls, emit: Emit, mark: Mark): OutputP
     }
   };
 
-  /** The output ends in a header, or in what may still have become one. */
+  /** The output ends within a header, or within text that might have become one. */
   const endOutside = (rest: string): void => {
     if (state === "between") {
       if (rest.trim() !== "") plain("text").gate.push(rest);
@@ -118,12 +119,12 @@ export const createHarmony = (calls: ToolCalls, emit: Emit, mark: Mark): OutputP
   return {
     push,
     end: () => {
-      // The token that ends the output is not part of it: a call may well be complete without its end.
+      // The token that ends the output is not part of it, so a call may be complete without its end marker.
       while (content?.type === "call") {
         const { recipient, body } = content;
         const ended = body.end();
         leave();
-        // What the model's own tools take is no JSON: nothing tells that it was cut off.
+        // The arguments of built-in tools are not JSON, so it is unknown whether they were cut off.
         if (ended.closed || isObject(unmarked(ended.body)) || !recipient.startsWith("functions."))
           take(recipient, ended.body);
         else calls.cutOff(`${recipient} ${ended.body.trim()}`);

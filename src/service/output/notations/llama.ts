@@ -1,6 +1,7 @@
 /**
- * Llama 3: `{"name": ..., "parameters": {...}}`, after `<|python_tag|>` or bare. Bare it counts as a call only where the
- * output begins, or right after another call, and only with the name of a tool that is offered: else it is text.
+ * Llama 3: `{"name": ..., "parameters": {...}}`, after `<|python_tag|>` or bare. A bare object is a call only at the
+ * beginning of the output or immediately after another call, and only with the name of an offered tool; otherwise it is
+ * text.
  */
 import { type BodyReader, createJsonBody } from "../call-body.ts";
 import type { Emit, OutputParser } from "../deltas.ts";
@@ -20,12 +21,12 @@ export const createLlama = (calls: ToolCalls, emit: Emit, mark: Mark): OutputPar
     const named = `"name":${JSON.stringify(name)}`;
     return [`{${named}`, `{"type":"function",${named}`];
   });
-  /** `maybe`: where a bare call may begin; `tagged`: after the tag. */
+  /** `maybe`: a bare call may begin here; `tagged`: after the tag. */
   let state: "maybe" | "text" | "tagged" | "json" = "maybe";
   let held = "";
   let body: BodyReader | undefined;
   let afterCall = false;
-  /** The tag that the call follows, with the white space around it. */
+  /** The tag before the call, with the white space around it. */
   let before = "";
 
   const readMaybe = (piece: string): string => {
@@ -93,7 +94,7 @@ export const createLlama = (calls: ToolCalls, emit: Emit, mark: Mark): OutputPar
   };
 };
 
-/** How far the text has come with the opening, white space apart, of which there is not much. */
+/** How much of the opening the text matches, ignoring a bounded amount of white space. */
 const openingOf = (opening: string, text: string, leading: number): "whole" | "begun" | "other" => {
   let at = 0;
   let blank = leading;
@@ -106,5 +107,5 @@ const openingOf = (opening: string, text: string, leading: number): "whole" | "b
   return blank > mostBlank ? "other" : "begun";
 };
 
-/** White space in front of and within the beginning of a call. */
+/** White space before and within the beginning of a call. */
 const mostBlank = 32;

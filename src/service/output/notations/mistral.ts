@@ -1,6 +1,7 @@
 /**
- * Mistral: `[TOOL_CALLS]` and an array of `{"name": ..., "arguments": {...}}`, or, in newer models, for each call
- * `[TOOL_CALLS]name[ARGS]{...}`, with or without the second marker and an id between `[CALL_ID]` and it.
+ * Mistral: `[TOOL_CALLS]` and an array of `{"name": ..., "arguments": {...}}`. Newer models write
+ * `[TOOL_CALLS]name[ARGS]{...}` for each call, with or without the second marker and with an optional `[CALL_ID]` and
+ * id before it.
  */
 import { type BodyReader, createJsonBody } from "../call-body.ts";
 import type { Emit, OutputParser } from "../deltas.ts";
@@ -17,9 +18,9 @@ export const createMistral = (calls: ToolCalls, emit: Emit, mark: Mark): OutputP
   const [open = ""] = markers;
   const opens = createMarkerScanner(withBlankLines(open));
   const text = createTextGate(emit);
-  /** The marker that the head follows, with the line ends before it. */
+  /** The marker before the head, with the line breaks before it. */
   let before = "";
-  /** What follows the marker, up to the JSON; undefined in text. */
+  /** The text between the marker and the JSON; undefined outside of a call. */
   let head: string | undefined;
   let body: BodyReader | undefined;
 
@@ -77,8 +78,8 @@ export const createMistral = (calls: ToolCalls, emit: Emit, mark: Mark): OutputP
 
 const nameOf = (head: string): string => (head.split(mistralMarkers[2])[0] ?? "").replace(mistralMarkers[1], "").trim();
 
-/** Whether one begins with the other. */
+/** Whether one is a prefix of the other. */
 const startsAlike = (a: string, b: string): boolean => a.startsWith(b) || b.startsWith(a);
 
-/** A name has 64 characters at most; with an id and the markers it is never more than this. */
+/** A name has at most 64 characters; with an id and the markers the head is never longer than this. */
 const longestHead = 256;

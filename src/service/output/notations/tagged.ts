@@ -1,4 +1,7 @@
-/** Qwen, Hermes and their many relatives: each call is JSON between tags, `{"name": ..., "arguments": {...}}`; Phi-4-mini. */
+/**
+ * Qwen, Hermes and many relatives: each call is JSON between tags, `{"name": ..., "arguments": {...}}`. Phi-4-mini is
+ * similar.
+ */
 import { type BodyReader, createMarkedBody } from "../call-body.ts";
 import type { Emit, OutputParser } from "../deltas.ts";
 import { inParts } from "../in-parts.ts";
@@ -9,7 +12,7 @@ import type { Mark } from "../token-marks.ts";
 import type { ToolCalls } from "../tool-calls.ts";
 
 export const taggedMarkers = ["<tool_call>", "</tool_call>"] as const;
-/** Phi-4-mini's: an array of calls between them. */
+/** Phi-4-mini writes an array of calls between these markers. */
 export const phiMarkers = ["<|tool_call|>", "<|/tool_call|>"] as const;
 
 export const createTagged = (calls: ToolCalls, emit: Emit, mark: Mark): OutputParser =>
@@ -22,7 +25,7 @@ const createBetween = (markers: readonly [string, string], calls: ToolCalls, emi
   const opens = createMarkerScanner(withBlankLines(open));
   const text = createTextGate(emit);
   let body: BodyReader | undefined;
-  /** The line ends before the tag that the body follows. */
+  /** The line breaks before the opening tag. */
   let before = "";
   const written = (call: string): string => before + open + call;
 
@@ -51,7 +54,7 @@ const createBetween = (markers: readonly [string, string], calls: ToolCalls, emi
       while (body !== undefined) {
         const ended = body.end();
         body = undefined;
-        // A call that only lacks its closing tag is one.
+        // A call that lacks only its closing tag is valid.
         if (ended.closed || jsonObjects(ended.body) !== undefined) {
           calls.takeObjects(ended.body, (call) => written(call) + ended.closer);
         } else calls.cutOff(written(ended.body));

@@ -1,27 +1,27 @@
 /**
- * Whether a tool's schema can be used, looked at as a whole before anything is computed: every keyword at every place,
- * every reference, and how much work it makes to check a value by it. Linear in the schema's size.
+ * Checks that a tool's schema is usable before anything is generated: every keyword in every place, every reference,
+ * and how much work the validation of a value takes. Linear in the schema's size.
  */
 import { applicators, valueProblem } from "./keywords.ts";
 import { isObject, type JsonObject } from "../json-object.ts";
 import { createResolver, type Resolve } from "./references.ts";
 
 export interface SchemaProblem {
-  /** A pointer to the place, e.g. `#/properties/city`. */
+  /** A JSON pointer to the place, e.g. `#/properties/city`. */
   readonly where: string;
-  /** What is wrong there, in words that follow the place. */
+  /** What is wrong there, worded to follow the place. */
   readonly reason: string;
 }
 
-/** JSON values in the schemas of all tools of a task. */
+/** JSON values in the schemas of all tools of a task together. */
 export const mostSchemaValues = 65_536;
 const deepest = 64;
-/** Counted in JSON values, of which each schema has two or three. */
+/** Counted in JSON values; each level of schema takes two or three. */
 const deepestValue = 256;
-/** Schemas that are applied to one and the same value. */
+/** The most schemas that may be applied to one value. */
 const mostApplied = 10_000;
 
-/** How many JSON values it holds. Stops counting a little over the most that is taken. */
+/** The number of JSON values that it contains. Stops counting shortly above the limit. */
 export const countValues = (schema: unknown): number => {
   const open: unknown[] = [schema];
   let count = 0;
@@ -54,18 +54,18 @@ class SchemaInvalid extends Error {
 
 interface Place {
   readonly schema: unknown;
-  /** A pointer, for messages. */
+  /** A JSON pointer, for messages. */
   readonly where: string;
-  /** In the schema as it is written. */
+  /** Depth in the schema as written. */
   readonly depth: number;
 }
 
 class Check {
   private readonly root: JsonObject;
   private readonly resolve: Resolve;
-  /** How many schemas each one applies to a value that it is applied to; "open" while that is being found out. */
+  /** How many schemas each schema applies to a value; "open" while this is being computed. */
   private readonly applied = new Map<object, number | "open">();
-  /** Where each schema stands, for messages. */
+  /** The place of each schema, for messages. */
   private readonly places = new Map<object, string>();
 
   constructor(root: JsonObject) {
@@ -84,7 +84,7 @@ class Check {
     }
   }
 
-  /** Every schema once, however it is reached. */
+  /** Visits every schema once, however it is reached. */
   private visitAll(): void {
     const open: Array<Place> = [{ schema: this.root, where: "#", depth: 0 }];
     for (let place = open.pop(); place !== undefined; place = open.pop()) {
@@ -145,7 +145,7 @@ class Check {
     });
   }
 
-  /** False where no object can fit, as far as types and values tell. */
+  /** False if no object can match, as far as types and values tell. */
   private takesObjects(schema: unknown, seen: Set<object>): boolean {
     if (!isObject(schema)) return schema !== false;
     if (seen.has(schema)) return true;
@@ -161,7 +161,7 @@ class Check {
   }
 }
 
-/** `definitions` may hold more than schemas, where nothing refers to them. */
+/** `definitions` may contain more than schemas, if nothing refers to the rest. */
 const partsOf = (keyword: string, value: unknown, where: string): ReadonlyArray<readonly [string, unknown]> => {
   const applicator = Object.hasOwn(applicators, keyword) ? applicators[keyword] : undefined;
   const at = `${where}/${keyword}`;
@@ -178,7 +178,7 @@ const partsOf = (keyword: string, value: unknown, where: string): ReadonlyArray<
     .map(([name, part]) => [`${at}/${shorten(name)}`, part]);
 };
 
-/** Schemas and plain values alike: whoever writes them out later recurses. */
+/** Applies to schemas and plain values alike, because serialising them is recursive. */
 const nestsTooDeep = (value: unknown): boolean => {
   let level: ReadonlyArray<unknown> = [value];
   for (let depth = 0; level.length > 0; depth++) {

@@ -1,9 +1,9 @@
-/** What the keywords of JSON Schema (draft 2020-12) may hold, and which of them hold schemas. */
+/** What the keywords of JSON Schema (draft 2020-12) may contain, and which of them contain schemas. */
 import { isObject } from "../json-object.ts";
 
 /**
- * Keywords whose schemas are applied to the same value: `in-place`; to parts of it: `within`. Under `named`, `list` and
- * `single` they hold an object of schemas, an array of them, or one.
+ * Keywords whose schemas apply to the same value (`in-place`) or to parts of it (`within`). They contain an object of
+ * schemas (`named`), an array of them (`list`) or one (`single`).
  */
 export const applicators: Readonly<
   Record<string, { readonly holds: "single" | "list" | "named"; readonly to: "in-place" | "within" | "nothing" }>
@@ -17,7 +17,7 @@ export const applicators: Readonly<
   then: { holds: "single", to: "in-place" },
   else: { holds: "single", to: "in-place" },
   dependentSchemas: { holds: "named", to: "in-place" },
-  /** Older drafts' name; names of other members may stand there too. */
+  /** The name in older drafts, where its members may also be lists of names. */
   dependencies: { holds: "named", to: "in-place" },
   properties: { holds: "named", to: "within" },
   patternProperties: { holds: "named", to: "within" },
@@ -35,7 +35,7 @@ export const applicators: Readonly<
 
 const types = ["object", "array", "string", "number", "integer", "boolean", "null"];
 
-/** What people write for them who think in another language's types. */
+/** Names of types in other languages, and the JSON Schema types that they probably mean. */
 const meant: Readonly<Record<string, string>> = {
   float: "number",
   double: "number",
@@ -52,7 +52,7 @@ const meant: Readonly<Record<string, string>> = {
   none: "null",
 };
 
-/** Why the keyword cannot hold this value, in words that follow its place; undefined where it can. */
+/** Why the keyword cannot have this value, worded to follow its place; undefined if it can. */
 export const valueProblem = (keyword: string, value: unknown): string | undefined => {
   switch (keyword) {
     case "type":
@@ -109,7 +109,7 @@ const typeProblem = (value: unknown): string | undefined => {
 
 const patternProblem = (pattern: unknown): string | undefined => {
   if (typeof pattern !== "string") return "must be a string";
-  // Authors escape more than the Unicode mode lets them.
+  // Authors escape more characters than the Unicode mode allows.
   if (compiles(pattern, "u") || compiles(pattern, "")) return undefined;
   return `${JSON.stringify(pattern.slice(0, 60))} is no regular expression of ECMAScript`;
 };

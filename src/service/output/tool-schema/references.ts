@@ -1,7 +1,7 @@
-/** Where references within a JSON Schema lead: `#`, `#/a/pointer` and `#anchor`. Nothing is ever fetched. */
+/** Resolves references within a JSON Schema: `#`, `#/a/pointer` and `#anchor`. Nothing is ever fetched. */
 import { isObject, type JsonObject } from "../json-object.ts";
 
-/** What a reference leads to; undefined where there is nothing. */
+/** The target of a reference; undefined if there is none. */
 export type Resolve = (reference: string) => unknown;
 
 export const createResolver = (root: JsonObject): Resolve => {

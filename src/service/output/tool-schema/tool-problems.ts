@@ -1,14 +1,14 @@
-/** What keeps a task's tools from being offered, known before anything is computed. */
+/** Finds what is wrong with a task's tools before anything is generated. */
 import type { Tool } from "../../domain/generation.ts";
 import { checkSchema, countValues, mostSchemaValues } from "./check-schema.ts";
 
 export interface ToolProblem {
-  /** From the task's tools on, e.g. `[0].parameters`. */
+  /** Relative to the task's tools, e.g. `[0].parameters`. */
   readonly field: string;
   readonly description: string;
 }
 
-/** Where a tool's schema stands in the request. */
+/** Where a tool's schema is in the request. */
 export const parametersField = ({ parametersText }: Tool): string =>
   parametersText === undefined ? "parameters" : "parameters_json";
 

@@ -1,17 +1,18 @@
 /**
- * Values against a JSON Schema (draft 2020-12) that `checkSchema` has let pass. Both come from strangers: the schema from a
- * caller, the value from a model, and this runs on the service's thread. So what is known of a schema and a value is
- * remembered, the work is counted, and regular expressions (`pattern`, `patternProperties`) are not run.
+ * Validates values against a JSON Schema (draft 2020-12) that `checkSchema` has accepted. Both are untrusted: the
+ * schema comes from a caller, the value from a model, and this runs on the service's main thread. So results for a
+ * schema and a value are cached, the work is counted, and regular expressions (`pattern`, `patternProperties`) are not
+ * run.
  */
 import { format as formats } from "@cfworker/json-schema";
 
 import { isObject, type JsonObject } from "../json-object.ts";
 import { createResolver, type Resolve } from "./references.ts";
 
-/** The first thing that does not fit, as a place in the value and a reason; undefined where all does. */
+/** The first violation, as a place in the value and a reason; undefined if the value is valid. */
 export type Validate = (value: unknown) => string | undefined;
 
-/** Checking the value takes more work than it may. */
+/** Validating the value would take more work than allowed. */
 export class TooMuchWork extends Error {
   override readonly name = "TooMuchWork";
 }
@@ -21,17 +22,17 @@ export const createValidator = (schema: JsonObject): Validate => {
   return (value) => new Validation(resolve).apply(schema, value, "#").misfit;
 };
 
-/** What came of applying a schema to a value. */
+/** The result of applying a schema to a value. */
 interface Outcome {
   readonly misfit: string | undefined;
-  /** Names and places that a schema has spoken of, for the `unevaluated` keywords; `all` of them. */
+  /** The names and indexes that a schema has evaluated, for the `unevaluated` keywords; or `all`. */
   readonly evaluated: ReadonlySet<string | number> | "all";
 }
 
 /** About a tenth of a second. */
 const mostWork = 200_000;
 
-/** Schemas within schemas; the stack has room for several times as many. */
+/** Nesting of schemas; the stack has room for several times as many. */
 const deepest = 512;
 
 const nothing: ReadonlySet<string | number> = new Set();
@@ -144,7 +145,7 @@ class Validation {
     evaluated: Set<string | number>,
     all: () => boolean,
   ): string | undefined {
-    // Until 2019 `items` held what `prefixItems` holds, and `additionalItems` what `items` does.
+    // Before draft 2020-12, `items` had the meaning of `prefixItems`, and `additionalItems` that of `items`.
     const isOld = Array.isArray(schema["items"]);
     const first = listOf(isOld ? schema["items"] : schema["prefixItems"]);
     const rest = isOld ? schema["additionalItems"] : schema["items"];
@@ -207,7 +208,7 @@ class Validation {
     return undefined;
   }
 
-  /** What no other schema is needed for. */
+  /** Violations that concern no subschema. */
   private misfitOfValue(schema: JsonObject, value: unknown): string | undefined {
     const { type, enum: values, const: constant } = schema;
     if (type !== undefined) {
@@ -266,7 +267,7 @@ class Validation {
     return this.canonical(a) === this.canonical(b);
   }
 
-  /** Alike for equal values, whatever the order of their members. */
+  /** The same text for equal values, whatever the order of their members. */
   private canonical(value: unknown): string {
     this.spend(1 / 4);
     if (Array.isArray(value)) return `[${value.map((item) => this.canonical(item)).join()}]`;
@@ -278,7 +279,9 @@ class Validation {
   }
 }
 
-/** Whether the schema speaks of names by a pattern: of these nothing is known, so nothing is said of the others either. */
+/**
+ * Whether the schema describes names by a pattern. Which names match is unknown, so no other name is reported either.
+ */
 const hidesNames = (schema: JsonObject, value: unknown): boolean =>
   isObject(value) && schema["patternProperties"] !== undefined;
 
@@ -295,7 +298,7 @@ const misfitOfNumber = (schema: JsonObject, value: number): string | undefined =
     : undefined;
 };
 
-/** As decimals are meant: 0.3 is a multiple of 0.1. */
+/** In decimal arithmetic: 0.3 is a multiple of 0.1. */
 const isMultiple = (value: number, of: number): boolean => {
   const times = value / of;
   return (
@@ -330,5 +333,5 @@ const namesOf = (value: unknown): ReadonlyArray<string> =>
 
 const entriesOf = (value: unknown): ReadonlyArray<[string, unknown]> => (isObject(value) ? Object.entries(value) : []);
 
-/** In UTF-16 units: what is longer is not held to its format, as some of these are told by regular expressions. */
+/** In UTF-16 units. Longer strings are not checked for their format, as some formats are regular expressions. */
 const longestFormatted = 2048;
