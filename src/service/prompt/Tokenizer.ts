@@ -1,7 +1,7 @@
-/** A model's tokenizer. It is code that works on what others bring, so it lives in the sandbox. */
+/** A model's tokenizer. It runs on untrusted input, so it is used in the sandbox only. */
 
 export interface TokenizeOptions {
-  /** Adds what the tokenizer puts around a text, e.g. a beginning-of-sequence token. */
+  /** Adds the special tokens that the tokenizer puts around a text, e.g. a beginning-of-sequence token. */
   readonly addSpecialTokens: boolean;
 }
 
@@ -12,21 +12,21 @@ interface DetokenizeOptions {
 export interface Tokenizer {
   readonly vocabularySize: number;
   /**
-   * Bytes of UTF-8 that no single token stands for more of, white space counted once per run; Infinity where that cannot
-   * be told. `fewestTokens` makes a lower bound of it.
+   * An upper bound on the bytes of UTF-8 that one token stands for, with each run of white space counted as one byte;
+   * Infinity if no bound is known. `fewestTokens` derives a lower bound of the token count from it.
    */
   readonly longestTokenBytes: number;
   readonly encode: (text: string, options: TokenizeOptions) => ReadonlyArray<number>;
-  /** Bytes that are no valid UTF-8 read as U+FFFD. An empty list is the empty text. */
+  /** Bytes that are not valid UTF-8 become U+FFFD. An empty list is the empty text. */
   readonly decode: (ids: ReadonlyArray<number>, options: DetokenizeOptions) => string;
-  /** Whether it is left out of texts: a mark for the model, or for who reads its output. */
+  /** Whether it is left out of texts, because it is a marker for the model or for the reader of its output. */
   readonly isSpecial: (id: number) => boolean;
-  /** A token as the vocabulary spells it; undefined for an id that it does not have. */
+  /** A token as the vocabulary spells it; undefined for an unknown id. */
   readonly piece: (id: number) => string | undefined;
   /**
-   * What a token adds to a text, which may be part of a character; an added token, special or not, as it is spelled. None
-   * for an id that the vocabulary does not have. Where a decoder trims the space that a text begins with, the first token
-   * still has it.
+   * The bytes that a token adds to a text, which may be part of a character; for an added token, special or not, its
+   * spelling. Empty for an unknown id. If the decoder trims the leading space of a text, the first token still includes
+   * it.
    */
   readonly bytes: (id: number) => Uint8Array<ArrayBuffer>;
 }

@@ -1,31 +1,34 @@
-/** What the tokens of a model say: all that is needed of its tokenizer to read output. It is data, and no code of a model's. */
+/**
+ * The texts of a model's tokens: everything of its tokenizer that is needed to read output. It is data only and
+ * contains no code of the model.
+ */
 
 export interface Vocabulary {
   readonly size: number;
-  /** Whether it is left out of texts: a mark for the model, or for who reads its output. */
+  /** Whether it is left out of texts, because it is a marker for the model or for the reader of its output. */
   readonly isSpecial: (id: number) => boolean;
-  /** A token as the vocabulary spells it; undefined for an id that it does not have. */
+  /** A token as the vocabulary spells it; undefined for an unknown id. */
   readonly piece: (id: number) => string | undefined;
   /**
-   * What a token adds to a text, which may be part of a character; an added token, special or not, as it is spelled. None
-   * for an id that the vocabulary does not have. Do not change it.
+   * The bytes that a token adds to a text, which may be part of a character; for an added token, special or not, its
+   * spelling. Empty for an unknown id. Must not be modified.
    */
   readonly bytes: (id: number) => Uint8Array<ArrayBuffer>;
-  /** Special tokens, as they are spelled. */
+  /** The spellings of special tokens. */
   readonly specials: ReadonlySet<string>;
-  /** The first space of a text is not its own: the tokenizer puts one there. */
+  /** Whether the tokenizer adds a space at the beginning of a text, which has to be removed again. */
   readonly dropsFirstSpace: boolean;
 }
 
-/** The same as a structured clone: a few buffers, however many tokens there are. */
+/** The vocabulary as a structured clone: a few buffers, however many tokens there are. */
 export interface VocabularyTable {
-  /** UTF-8 of all pieces, one after another, and where each ends. */
+  /** The concatenated UTF-8 of all pieces, and where each ends. */
   readonly pieces: Uint8Array<ArrayBuffer>;
   readonly pieceEnds: Uint32Array;
-  /** The same of their bytes. */
+  /** The concatenated bytes of all tokens, and where each ends. */
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly byteEnds: Uint32Array;
-  /** Of each id: `known`, `special`, or both. */
+  /** For each id: `known`, `special`, or both. */
   readonly flags: Uint8Array;
   readonly dropsFirstSpace: boolean;
 }

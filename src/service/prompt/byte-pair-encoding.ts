@@ -1,12 +1,15 @@
 /**
- * Byte-pair encoding in time that grows with a word's length as n log n, at a few hundred nanoseconds a character. The
- * library's own makes a JSON text for each pair that it looks up, and takes 10 to 20 us.
+ * Byte-pair encoding in O(n log n) of a word's length, at a few hundred nanoseconds per character. The library's own
+ * implementation makes a JSON text for each pair that it looks up, and takes 10 to 20 us.
  */
 
-/** Pieces of a word in order: of all pairs that stand side by side the one of the lowest rank is merged first, then the leftmost. */
+/**
+ * The pieces of a word in order. Of all adjacent pairs, the one with the lowest rank is merged first, the leftmost
+ * among equals.
+ */
 export type EncodeWord = (word: string) => string[];
 
-/** @param merges by rank */
+/** @param merges in the order of their ranks */
 export const createBytePairEncoder = (merges: ReadonlyArray<readonly [string, string]>): EncodeWord => {
   const symbols: string[] = [];
   const symbolOf = new Map<string, number>();
@@ -29,7 +32,7 @@ export const createBytePairEncoder = (merges: ReadonlyArray<readonly [string, st
     const next = new Int32Array(count);
     const previous = new Int32Array(count);
     for (let at = 0; at < count; at++) {
-      // A character of no merge keeps its place and is told by it.
+      // A character that occurs in no merge keeps its place, which identifies it.
       symbol[at] = symbolOf.get(characters[at] ?? "") ?? -1 - at;
       next[at] = at + 1;
       previous[at] = at - 1;
@@ -47,7 +50,7 @@ export const createBytePairEncoder = (merges: ReadonlyArray<readonly [string, st
     for (let key = queue.pop(); key !== undefined; key = queue.pop()) {
       const at = key % maxLength;
       const rank = Math.floor(key / maxLength);
-      // Merged into another meanwhile, or with another.
+      // One of its symbols has been merged meanwhile.
       if (next[at] === gone || rankAt(at) !== rank) continue;
       const right = next[at] ?? count;
       const after = next[right] ?? count;
@@ -67,11 +70,14 @@ export const createBytePairEncoder = (merges: ReadonlyArray<readonly [string, st
   };
 };
 
-/** More than a string can have, and small enough for a rank beside it in 53 bits. */
+/** Longer than any string, and small enough to fit beside a rank into 53 bits. */
 const maxLength = 2 ** 30;
 const gone = -1;
 
-/** Ranks and results of pairs of symbols, by open addressing: a map of numbers this large is slow and takes much memory. */
+/**
+ * Maps pairs of symbols to their rank and merged symbol, by open addressing. A Map with keys this large would be slow
+ * and take much memory.
+ */
 class PairTable {
   private readonly mask: number;
   private readonly lefts: Int32Array;
@@ -88,7 +94,7 @@ class PairTable {
     this.results = new Int32Array(count);
   }
 
-  /** A pair that is there twice has its last rank, as in a map. */
+  /** If a pair is set twice, its last rank counts, as in a Map. */
   set(left: number, right: number, rank: number, result: number): void {
     const slot = this.slotOf(left, right);
     this.lefts[slot] = left;
@@ -97,7 +103,7 @@ class PairTable {
     this.results[rank] = result;
   }
 
-  /** -1 where they do not merge. */
+  /** -1 if the pair does not merge. */
   rank(left: number, right: number): number {
     if (left < 0 || right < 0) return -1;
     const slot = this.slotOf(left, right);
@@ -118,7 +124,7 @@ class PairTable {
   }
 }
 
-/** Numbers, the lowest first. */
+/** A min-heap of numbers. */
 class MinimumHeap {
   private keys = new Float64Array(64);
   private size = 0;

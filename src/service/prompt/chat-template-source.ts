@@ -1,19 +1,20 @@
-/** Where a model's chat template stands, and what stands in for a missing one. */
+/** Finds a model's chat template, or a substitute if it has none. */
 import type { StandInTemplate } from "../domain/family.ts";
 
 export interface ChatTemplates {
   /** Jinja source for a conversation without tools. */
   readonly chat: string;
-  /** For one with tools; mostly the same. */
+  /** Jinja source for a conversation with tools; usually the same. */
   readonly tools: string;
-  /** The model has none of its own. */
+  /** Whether it is a substitute. */
   readonly isFallback: boolean;
 }
 
 /**
- * @param tokenizerConfig its `chat_template` is a text, or a list of named ones, of which `default` and `tool_use` count
- * @param chatTemplateFile the same, from a file of its own, which wins
- * @param standIn for a model without any
+ * @param tokenizerConfig its `chat_template` is a text, or a list of named templates, of which `default` and `tool_use`
+ *   are used
+ * @param chatTemplateFile the same in a file of its own, which takes precedence
+ * @param standIn the substitute for a model without a template
  */
 export const readChatTemplates = (
   tokenizerConfig: object,
@@ -30,7 +31,7 @@ export const readChatTemplates = (
   return { chat, tools: named.get("tool_use") ?? chat, isFallback: false };
 };
 
-/** None of them has a form for tools. */
+/** None of the substitutes supports tools. */
 const refuseTools = `
 {%- if tools %}{{ raise_exception("this model has no chat template, so it takes no tools") }}{% endif %}
 {%- for message in messages %}
@@ -43,7 +44,7 @@ const chatMl = `${refuseTools}
 {%- endfor %}
 {%- if add_generation_prompt %}{{- "<|im_start|>assistant\\n" }}{% endif %}`;
 
-/** System text goes in front of the first user turn, as Gemma has no turn for it. */
+/** Gemma has no system turn, so system text goes before the first user turn. */
 const gemma = `${refuseTools}
 {%- if bos_token is defined %}{{- bos_token }}{% endif %}
 {%- set system = namespace(text="") %}

@@ -1,21 +1,23 @@
-/** A conversation as chat templates see it: the names and forms that transformers' users pass. */
+/** Converts a conversation to the values that chat templates expect, named as in transformers. */
 import type { ChatInput, ChatMessage, Tool, ToolCall } from "../domain/generation.ts";
 import { parseExactJson, valueOf } from "./jinja/exact-json.ts";
 import { jsonText } from "./jinja/python-text.ts";
 import type { Value } from "./jinja/values.ts";
 
-/** Keys that a message does not have are absent: templates ask with `in` and `is defined`. */
+/** Missing keys are absent rather than undefined: templates test with `in` and `is defined`. */
 export type TemplateMessage = ReadonlyMap<Value, Value>;
 
-/** How a template wants what can be written in more than one way. */
+/** The forms that a template expects where there is a choice. */
 export interface MessageForms {
-  /** The content of an assistant's message that only calls tools. */
+  /** The content of an assistant message that only calls tools. */
   readonly emptyContent: "text" | "none" | "absent";
-  /** A call's arguments: the object, or its JSON as text. */
+  /** Whether a call's arguments are an object or JSON text. */
   readonly callArguments: "object" | "text";
-  /** Whether it knows the role `developer`; otherwise it gets `system`, which is what it means. */
+  /** Whether it knows the role `developer`; otherwise such messages get the role `system`. */
   readonly developerRole: boolean;
-  /** It writes no earlier calls: they go into the text, as its model wrote them. */
+  /**
+   * Whether the template ignores earlier calls, so that they have to be written into the text as the model wrote them.
+   */
   readonly callsInText: boolean;
 }
 
@@ -44,7 +46,7 @@ export const toTemplateMessage = (message: ChatMessage, forms: MessageForms): Te
   if (toolCallId !== "") members.set("tool_call_id", toolCallId);
   if (reasoning !== "") {
     members.set("reasoning_content", reasoning);
-    // gpt-oss's name for the same.
+    // The name that gpt-oss's template uses.
     members.set("thinking", reasoning);
   }
   return members;
@@ -58,7 +60,7 @@ export const contentOf = (message: TemplateMessage): string => {
 export const withContent = (message: TemplateMessage, content: string): TemplateMessage =>
   new Map([...message, ["content", content]]);
 
-/** None where the caller wants no call: a model that is not shown tools calls none. */
+/** Empty if the caller forbids calls: a model that is shown no tools calls none. */
 export const offeredTools = ({ tools, toolChoice }: ChatInput): ReadonlyArray<Tool> =>
   toolChoice.mode === "none" ? [] : tools;
 
@@ -68,13 +70,13 @@ export const toTemplateTool = (tool: Tool): Value =>
     ["function", toTemplateFunction(tool)],
   ]);
 
-/** A description always: templates append it without asking. */
+/** Always with a description, because templates use it unconditionally. */
 export const toTemplateFunction = ({ name, description, parameters, parametersText }: Tool): Value => {
   const members = new Map<Value, Value>([
     ["name", name],
     ["description", description],
   ]);
-  // What is nested too deep for it is refused before.
+  // Schemas that are nested too deep for this were refused earlier.
   const written = parametersText === undefined ? undefined : parseExactJson(parametersText);
   if (parameters !== undefined) members.set("parameters", written ?? valueOf(parameters));
   return members;
@@ -85,7 +87,9 @@ export const functionsAsText = (tools: ReadonlyArray<Tool>): string =>
 
 const plainJson = { ensureAscii: false, indent: undefined, itemSeparator: ", ", keySeparator: ": ", sortKeys: false };
 
-/** All system text in front of the first user message, a blank line between; there is one even without a user turn. */
+/**
+ * Moves all system text before the first user message, followed by a blank line; adds a user message if there is none.
+ */
 export const foldSystemText = (messages: ReadonlyArray<TemplateMessage>): ReadonlyArray<TemplateMessage> => {
   const system = messages.filter(isOf("system")).map(contentOf);
   const turns = messages.filter((message) => !isOf("system")(message));
@@ -108,7 +112,7 @@ export const isOf =
     message.get("role") === role;
 
 const textOf = ({ content }: ChatMessage): string =>
-  // Images are refused before a template is asked: no model here takes them.
+  // Images were refused earlier, as no model here supports them.
   content.map((part) => (part.type === "text" ? part.text : "")).join("");
 
 const toTemplateCall = ({ id, name, arguments: text }: ToolCall, { callArguments }: MessageForms): Value => {
@@ -123,7 +127,7 @@ const toTemplateCall = ({ id, name, arguments: text }: ToolCall, { callArguments
   return id === "" ? call : new Map<Value, Value>([["id", id], ...call]);
 };
 
-/** As Phi-4-mini writes them, whose template is the one that needs it. */
+/** In the notation of Phi-4-mini, the only model whose template needs this. */
 const callsAsText = (calls: ReadonlyArray<ToolCall>): string => {
   if (calls.length === 0) return "";
   const written = calls.map(({ name, arguments: text }) => {
@@ -133,7 +137,7 @@ const callsAsText = (calls: ReadonlyArray<ToolCall>): string => {
   return `<|tool_call|>[${written.join(", ")}]<|/tool_call|>`;
 };
 
-/** The object as it was written, where the text is one; otherwise the text as it is. */
+/** The object as it was written if the text is a JSON object; otherwise the text itself. */
 const argumentsOf = (text: string): Value => {
   if (text.trim() === "") return new Map();
   const value = parseExactJson(text);

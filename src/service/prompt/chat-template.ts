@@ -1,4 +1,4 @@
-/** Conversations into prompts, by the model's own template, as transformers' apply_chat_template does. */
+/** Renders conversations into prompts with the model's own template, as transformers' apply_chat_template does. */
 import type { StandInTemplate } from "../domain/family.ts";
 import type { ChatInput, Tool } from "../domain/generation.ts";
 import { readChatTemplates } from "./chat-template-source.ts";
@@ -34,21 +34,26 @@ import {
 /** Renders a conversation into the text that the model continues. */
 export interface ChatTemplate {
   /**
-   * The text holds its special tokens already (templates write them, the beginning of the sequence too): it is tokenised
-   * without adding any. Throws ChatTemplateRefused where the template refuses the conversation.
+   * The text already contains special tokens, as templates write them, including the beginning of the sequence. So it
+   * has to be tokenised without adding any. Throws ChatTemplateRefused if the template rejects the conversation.
    */
   readonly render: (chat: ChatInput) => string;
-  /** Where tools go; undefined where it writes none. Quickly told, other than the rest of its shape. */
+  /**
+   * Where the template writes tools; undefined if it does not. Unlike the rest of its shape, this is cheap to find out.
+   */
   readonly tools: ToolsPlace | undefined;
   readonly shape: TemplateShape;
 }
 
-/** The template cannot write this conversation: a role it does not know, turns that do not alternate, ... */
+/** The template cannot render this conversation: unknown role, turns that do not alternate, and so on. */
 export class ChatTemplateRefused extends Error {
   override readonly name = "ChatTemplateRefused";
-  /** One sentence, the template's own where it has one. */
+  /** One sentence; the template's own message if it has one. */
   readonly reason: string;
-  /** `refusal`: by its own decision. `fault`: it fails. `depth`: what it has to write is nested too deep. */
+  /**
+   * `refusal`: the template raised an error on purpose. `fault`: it failed. `depth`: the values are nested too deep to
+   * be written.
+   */
   readonly kind: "refusal" | "fault" | "depth";
 
   constructor(reason: string, kind: ChatTemplateRefused["kind"] = "refusal") {
@@ -59,24 +64,26 @@ export class ChatTemplateRefused extends Error {
 }
 
 export interface ChatTemplateOptions {
-  /** tokenizer_config.json, decoded. */
+  /** The decoded tokenizer_config.json. */
   readonly tokenizerConfig: object;
-  /** chat_template.jinja's text, or chat_template.json's value: wins over tokenizer_config.json's. */
+  /**
+   * The text of chat_template.jinja or the value of chat_template.json; takes precedence over tokenizer_config.json.
+   */
   readonly chatTemplateFile?: unknown;
   /**
-   * False for a family without a system role: where its template refuses the system text or leaves it out, the text goes
-   * in front of the first user message.
+   * False for a family without a system role: if its template rejects or ignores system text, the text is moved before
+   * the first user message.
    *
    * @default true
    */
   readonly systemRole?: boolean;
-  /** Written in where the model has no template. @default ChatML */
+  /** The substitute if the model has no template. @default ChatML */
   readonly standIn?: StandInTemplate;
-  /** For templates that write today's date. @default the clock */
+  /** For templates that write today's date. @default the system clock */
   readonly now?: () => Date;
 }
 
-/** Throws TemplateError where the template is no template. */
+/** Throws TemplateError if the template is invalid. */
 export const createChatTemplate = (options: ChatTemplateOptions): ChatTemplate => {
   const templates = readChatTemplates(options.tokenizerConfig, options.chatTemplateFile, options.standIn);
   const chatProgram = compileTemplate(templates.chat);
@@ -157,14 +164,17 @@ export const createChatTemplate = (options: ChatTemplateOptions): ChatTemplate =
   };
 };
 
-/** A text or a list that has no end is no refusal. A stack that is too deep is: conversations may be nested. */
+/**
+ * Text or lists that grow without bound are a fault of the template. A stack overflow is the conversation's, as it may
+ * be nested.
+ */
 const isTooLarge = (error: unknown): boolean =>
   error instanceof RangeError && /Invalid (string|array) length/.test(error.message);
 
-/** Steps of all probes together: a published template takes some ten thousand. */
+/** Steps of all probes together; published templates take about ten thousand. */
 const mostProbeWork = 2_000_000;
 
-/** Into the first system message, or one of their own in front. */
+/** Puts the tools into the first system message, or into one of its own at the beginning. */
 const withSystemTools = (
   messages: ReadonlyArray<TemplateMessage>,
   tools: ReadonlyArray<Tool>,
@@ -183,7 +193,7 @@ const withSystemTools = (
   return at < 0 ? [withTools, ...messages] : messages.with(at, withTools);
 };
 
-/** The last message's turn is left open: the text ends with its content. */
+/** Leaves the turn of the last message open: the text ends with its content. */
 const renderOpen = (
   messages: ReadonlyArray<TemplateMessage>,
   render: (messages: ReadonlyArray<TemplateMessage>) => string,
@@ -196,15 +206,15 @@ const renderOpen = (
   const end = text.lastIndexOf(openEnd.trimEnd());
   if (end < 0)
     throw new ChatTemplateRefused("the chat template leaves out the final message, so it cannot be continued");
-  // A template that trims contents has cut the marker's space: it would have trimmed the content's too.
+  // If the marker's trailing space is gone, the template trims contents, so it has trimmed this message's content, too.
   const trims = !text.startsWith(openEnd, end);
   return trims ? text.slice(0, end).trimEnd() : text.slice(0, end);
 };
 
-/** transformers' own marker; its last occurrence is the appended one. */
+/** The marker that transformers uses; its last occurrence is the one added here. */
 const openEnd = "CONTINUE_FINAL_MESSAGE_TAG ";
 
-/** transformers' two functions. */
+/** The two functions that transformers provides. */
 const functions = (now: () => Date): ReadonlyArray<readonly [string, Value]> => [
   [
     "raise_exception",
@@ -231,5 +241,5 @@ const attempt = (render: () => string): string | undefined => {
   }
 };
 
-/** Keeps error messages under the limits of the wire, whatever a template writes into them. */
+/** Keeps error messages within the protocol's limits, whatever a template writes into them. */
 const reasonMaxLength = 300;

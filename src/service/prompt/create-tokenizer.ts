@@ -1,4 +1,4 @@
-/** A tokenizer from a checkpoint's files, on @huggingface/tokenizers. */
+/** Makes a tokenizer from a checkpoint's files, based on @huggingface/tokenizers. */
 import { BPE, ByteFallbackDecoder, type Decoder, SequenceDecoder, Tokenizer as Library } from "@huggingface/tokenizers";
 
 import { createBytePairEncoder, type EncodeWord } from "./byte-pair-encoding.ts";
@@ -8,13 +8,13 @@ import { createTokenBytes } from "./token-bytes.ts";
 import type { Tokenizer } from "./Tokenizer.ts";
 
 export interface TokenizerFiles {
-  /** tokenizer.json, decoded. */
+  /** The decoded tokenizer.json. */
   readonly tokenizerJson: object;
-  /** tokenizer_config.json, decoded. */
+  /** The decoded tokenizer_config.json. */
   readonly tokenizerConfig: object;
 }
 
-/** Throws the library's plain Error, without a path, where the files describe nothing that it knows. */
+/** Throws the library's plain Error, which contains no path, if it does not support the files. */
 export const createTokenizer = ({ tokenizerJson, tokenizerConfig }: TokenizerFiles): Tokenizer => {
   const merges = readMerges(tokenizerJson);
   const library = new Library(merges === undefined ? tokenizerJson : withoutMerges(tokenizerJson), tokenizerConfig);
@@ -36,9 +36,10 @@ export const createTokenizer = ({ tokenizerJson, tokenizerConfig }: TokenizerFil
     longestTokenBytes: longestTokenBytes(tokenizerJson, pieces),
     encode: (text, { addSpecialTokens }) => library.encode(text, { add_special_tokens: addSpecialTokens }).ids,
     decode: (ids, { skipSpecialTokens }) => {
-      // Ids beyond the vocabulary (models pad their logits) have no text, as in the tokenizers of Rust.
+      // Ids beyond the vocabulary (models pad their logits) have no text, as in the Rust tokenizers.
       const known = ids.filter((id) => pieces[id] !== undefined && !(skipSpecialTokens && special.has(id)));
-      // Always without clean-up, which joins " ." to "." across tokens: what streams must be what the model wrote.
+      // Always without clean-up, which joins " ." to "." across tokens: a stream has to be exactly what the model
+      // wrote.
       return known.length === 0 ? "" : library.decode(known, { clean_up_tokenization_spaces: false });
     },
     isSpecial: (id) => special.has(id),
@@ -47,7 +48,7 @@ export const createTokenizer = ({ tokenizerJson, tokenizerConfig }: TokenizerFil
       tokenizerJson,
       pieces,
       addedTokenIds: added,
-      // Always without clean-up, as above.
+      // Without clean-up, as above.
       decode: (ids) => library.decode(ids, { clean_up_tokenization_spaces: false }),
     }),
   };
@@ -60,7 +61,7 @@ interface BpeModel {
   readonly continuing_subword_suffix?: unknown;
 }
 
-/** By rank; undefined where words are not encoded by pairs alone. */
+/** By rank; undefined if words are not encoded by merges only. */
 const readMerges = (tokenizerJson: object): ReadonlyArray<[string, string]> | undefined => {
   const { model } = tokenizerJson as { readonly model?: BpeModel };
   if (model?.type !== "BPE" || model.end_of_word_suffix || model.continuing_subword_suffix) return undefined;
@@ -71,13 +72,13 @@ const readMerges = (tokenizerJson: object): ReadonlyArray<[string, string]> | un
   });
 };
 
-/** The library makes a text of each pair, which takes longer than all the rest. */
+/** The library makes a text of each merge, which would take longer than everything else. */
 const withoutMerges = (tokenizerJson: object): object => ({
   ...tokenizerJson,
   model: { ...(tokenizerJson as { readonly model: object }).model, merges: [] },
 });
 
-/** In the place of the library's own, which is slow. */
+/** Replaces the library's own encoder, which is slow. */
 const encodeWords = (model: BPE, encodeWord: EncodeWord): void => {
   const { cache, max_length_to_cache: longestKept } = model;
   model.bpe = (word) => {
@@ -89,7 +90,7 @@ const encodeWords = (model: BPE, encodeWord: EncodeWord): void => {
   };
 };
 
-/** The library's decoder for byte tokens swallows U+FEFF at the start of a run; the tokenizers of Rust keep it. */
+/** The library's byte-fallback decoder drops U+FEFF at the start of a run; the Rust tokenizers keep it. */
 const keepByteOrderMarks = (decoder: Decoder): void => {
   if (decoder instanceof ByteFallbackDecoder) decoder.text_decoder = new TextDecoder("utf-8", { ignoreBOM: true });
   if (decoder instanceof SequenceDecoder) for (const part of decoder.decoders) keepByteOrderMarks(part);

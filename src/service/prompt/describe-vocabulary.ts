@@ -1,7 +1,7 @@
 import type { Tokenizer } from "./Tokenizer.ts";
 import { known, special, type VocabularyTable } from "./Vocabulary.ts";
 
-/** The table of a tokenizer's vocabulary. */
+/** Makes the vocabulary table of a tokenizer. */
 export const describeVocabulary = (tokenizer: Tokenizer): VocabularyTable => {
   const size = tokenizer.vocabularySize;
   const flags = new Uint8Array(size);
@@ -26,7 +26,7 @@ export const describeVocabulary = (tokenizer: Tokenizer): VocabularyTable => {
 const nothing = new Uint8Array();
 const encoder = new TextEncoder();
 
-/** Told by a token that begins with a space, where it is the first of a text. */
+/** Tested with a token that begins with a space, at the beginning of a text. */
 const dropsFirstSpace = (tokenizer: Tokenizer): boolean => {
   for (let id = 0; id < tokenizer.vocabularySize; id++) {
     const bytes = tokenizer.bytes(id);
@@ -38,7 +38,7 @@ const dropsFirstSpace = (tokenizer: Tokenizer): boolean => {
 
 const space = 0x20;
 
-/** Byte strings, put together in a buffer that grows. */
+/** Concatenates byte strings in a buffer that grows. */
 class Concatenation {
   readonly ends: Uint32Array;
   private buffer = new Uint8Array(1024);

@@ -1,17 +1,18 @@
 import type { Vocabulary } from "./Vocabulary.ts";
 
-/** Turns one sequence's output tokens into text as they come. */
+/** Decodes the output tokens of one sequence as they arrive. */
 export interface Detokenizer {
-  /** The text that the token completes, in whole code points: empty while a character is incomplete. */
+  /** The text that the token completes, in whole code points; empty while a character is incomplete. */
   readonly push: (tokenId: number) => string;
-  /** The rest, an incomplete character as U+FFFD. Call it once, at the end. */
+  /** The remaining text; an incomplete character becomes U+FFFD. Call this once, at the end. */
   readonly flush: () => string;
 }
 
 /**
- * The text of all tokens but special ones. Bytes that are no valid UTF-8 become U+FFFD, as in the tokenizer's own decoder.
+ * Decodes all tokens except special ones. Bytes that are not valid UTF-8 become U+FFFD, as in the tokenizer's own
+ * decoder.
  *
- * @param special what to write for a special token; empty: it is left out
+ * @param special the text for a special token; empty to leave it out
  */
 export const createDetokenizer = (
   vocabulary: Vocabulary,
@@ -40,9 +41,9 @@ export const createDetokenizer = (
 const space = 0x20;
 
 /**
- * For texts that are decoded portion by portion.
+ * For texts that are decoded in portions.
  *
- * @param options.skipSpecialTokens leaves them out; otherwise they are text as they are spelled
+ * @param options.skipSpecialTokens leaves special tokens out; otherwise their spellings are part of the text
  */
 export const createDecoder = (
   vocabulary: Vocabulary,
@@ -53,7 +54,7 @@ export const createDecoder = (
   return { push: (ids) => ids.map(push).join(""), flush };
 };
 
-/** The text of all of them at once. */
+/** Decodes all tokens at once. */
 export const decodeTokens = (
   vocabulary: Vocabulary,
   ids: ReadonlyArray<number>,

@@ -1,4 +1,7 @@
-/** What a generation runs with: the request over the model's configuration over its family over the fallback. */
+/**
+ * Determines the parameters that a generation runs with. The request takes precedence over the model's configuration,
+ * its family and the built-in defaults.
+ */
 import { Result } from "effect";
 
 import { ContextLengthExceeded } from "../domain/errors.ts";
@@ -12,19 +15,22 @@ export interface ParameterInputs {
   readonly eosTokenIds: ReadonlyArray<number>;
   readonly promptTokens: number;
   readonly contextLength: number;
-  /** 32 bits, unsigned: the seed of a request that brings none. */
+  /** Unsigned, 32 bits: the seed if the request has none. */
   readonly randomSeed: number;
 }
 
 export interface ResolvedParameters {
   readonly parameters: EffectiveParameters;
-  /** A defaulted output limit was cut to the room left: output that reaches it has filled the context. */
+  /**
+   * The output limit is a default that was cut to the room left in the context: output that reaches it has filled the
+   * context.
+   */
   readonly fillsContext: boolean;
 }
 
 /**
- * Model configuration over family profile over fallback, field by field; stop sequences of both count. Other fields of
- * the two are left out.
+ * The model's configuration takes precedence over the family's profile and the built-in defaults, field by field; the
+ * stop sequences of both are combined. Other fields are left out.
  */
 export const resolveDefaults = (configured: Partial<ModelDefaults>, family: Partial<ModelDefaults>): ModelDefaults => ({
   temperature: configured.temperature ?? family.temperature ?? fallback.temperature,
@@ -39,8 +45,8 @@ export const resolveDefaults = (configured: Partial<ModelDefaults>, family: Part
 });
 
 /**
- * An explicit output limit that does not fit beside the prompt is refused; a defaulted one is cut to the room left,
- * which is one token at least. The model's stop sequences come first, then the request's.
+ * An explicit output limit that does not fit beside the prompt is refused. A default is cut to the room left, at least
+ * one token. The model's stop sequences come first, then the request's.
  */
 export const resolveParameters = (
   inputs: ParameterInputs,
@@ -78,7 +84,7 @@ export const resolveParameters = (
   });
 };
 
-/** For what neither a model's configuration nor its family says. */
+/** For settings that neither the model's configuration nor its family has. */
 const fallback = {
   temperature: 0.7,
   topP: 0.9,

@@ -1,19 +1,22 @@
-/** Tokenising a text that has to fit into so many tokens: one that is far too long costs no more than one that fits. */
+/**
+ * Tokenises a text that has to fit into a number of tokens. A text that is far too long costs no more than one that
+ * fits.
+ */
 import { fewestTokens } from "./longest-token.ts";
 import type { TokenizeOptions, Tokenizer } from "./Tokenizer.ts";
 
-/** All tokens of a text, or those of its beginning where it was cut. */
+/** All tokens of a text, or those of its beginning if it was truncated. */
 export interface Encoded {
   readonly tokenIds: Uint32Array;
   readonly truncated: boolean;
 }
 
-/** The text has at least so many tokens, more than the limit; how many was not counted. */
+/** A lower bound of the number of tokens, which exceeds the limit; the exact number was not computed. */
 export interface TooLong {
   readonly atLeast: number;
 }
 
-/** Of a text that is a little too long there are more than `limit`. */
+/** If the text is only a little too long, all its tokens are returned, more than `limit`. */
 export const encodeWithin = (
   tokenizer: Tokenizer,
   text: string,
@@ -24,16 +27,19 @@ export const encodeWithin = (
   if (fewest > limit) return { atLeast: fewest };
   for (let length = limit * unitsPerToken; length < text.length; length *= 4) {
     const tokens = tokenizer.encode(text.slice(0, length).toWellFormed(), options).length;
-    // Tokens at the cut may join with what follows, but never a third of all.
+    // Tokens at the cut may merge with the text that follows, but never as many as a third.
     if (tokens > limit * 1.5) return { atLeast: Math.floor(tokens / 1.5) };
   }
   return { tokenIds: new Uint32Array(tokenizer.encode(text, options)), truncated: false };
 };
 
-/** UTF-16 units. Ordinary text has less than 5 to a token. */
+/** In UTF-16 units. Ordinary text has fewer than 5 per token. */
 const unitsPerToken = 8;
 
-/** A text that is too long is cut within its special tokens: a model that looks at an end token has to find it. */
+/**
+ * A text that is too long is truncated within its special tokens, because a model that uses the end token has to find
+ * it.
+ */
 export const encodeWithinOrCut = (
   tokenizer: Tokenizer,
   text: string,

@@ -1,4 +1,4 @@
-/** Whether a tokenizer's file has a decoder or pre-tokenizer of a type, also inside a sequence of them. */
+/** Whether a tokenizer's file has a decoder or pre-tokenizer of a type, alone or within a sequence. */
 export interface TokenizerPart {
   readonly type: string;
   readonly decoders?: ReadonlyArray<TokenizerPart>;

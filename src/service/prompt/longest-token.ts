@@ -1,27 +1,28 @@
 /**
- * How few tokens a text can have, told without tokenising it: a text that is far over the context is refused before it
- * costs anything.
+ * Finds a lower bound of a text's token count without tokenising it, so that a text far over the context length is
+ * refused at no cost.
  */
 import { hasPart } from "./has-part.ts";
 
 /**
- * At least that many tokens. White space counts once per run, as some added tokens (phi's) swallow all that stands
- * beside them.
+ * A lower bound of the token count. Each run of white space counts as one byte, because some added tokens (phi's)
+ * absorb all white space beside them.
  */
 export const fewestTokens = (text: string, longestTokenBytes: number): number =>
   Math.ceil(utf8Bytes(text.replace(/\s+/g, " ")) / longestTokenBytes);
 
 /**
- * The bytes of UTF-8, before normalisation and with white space counted once per run, that no token exceeds. Infinity
- * where the tokenizer may drop text: then nothing can be told. Errs on the long side.
+ * An upper bound on a token's bytes of UTF-8, before normalisation and with each run of white space counted as one
+ * byte. Infinity if the tokenizer may drop text, so that there is no bound. Errs on the long side.
  */
 export const longestTokenBytes = (tokenizerJson: object, pieces: ReadonlyArray<string | undefined>): number => {
-  // The library has built a tokenizer from this file, so its parts are what they should be.
+  // The library has built a tokenizer from this file, so its parts are well-formed.
   const { normalizer, pre_tokenizer, model, added_tokens } = tokenizerJson as TokenizerJson;
   const known = new Set(pieces);
   const byteLevel = hasPart(pre_tokenizer, "ByteLevel");
   if (!keepsText(pre_tokenizer) || model.type !== "BPE") return Infinity;
-  // With a piece for each byte nothing is unknown; a run of unknown characters may end up as one token, or as none.
+  // If there is a piece for each byte, nothing is unknown. Otherwise a run of unknown characters may become one token,
+  // or none.
   if (!(byteLevel ? byteLevelAlphabet() : byteFallbackAlphabet()).every((piece) => known.has(piece))) return Infinity;
   const added = new Set(added_tokens.map(({ content }) => content));
   let longest = 1;
@@ -50,14 +51,14 @@ interface TokenizerJson {
   readonly added_tokens: ReadonlyArray<{ readonly content: string }>;
 }
 
-/** How many bytes may become one. */
+/** How many bytes a normaliser may turn into one. */
 const shrinkage = (normalizer: Part | null): number => {
   if (normalizer === null) return 1;
   switch (normalizer.type) {
     case "Sequence":
       return (normalizer.normalizers ?? []).reduce((product, part) => product * shrinkage(part), 1);
-    // The worst of all code points, checked in a test: U+1D7D8 (4 bytes) is "0" in NFKC; in NFC U+1FEF (3) is "`", and
-    // U+1FBE U+0308 U+0301 (7) is U+0390 (2).
+    // The worst case over all code points, verified by a test: U+1D7D8 (4 bytes) is "0" in NFKC; in NFC U+1FEF (3) is
+    // "`", and U+1FBE U+0308 U+0301 (7) is U+0390 (2).
     case "NFC":
     case "NFD":
     case "NFKC":
@@ -91,7 +92,10 @@ const keepsText = (part: Part | null): boolean => {
   }
 };
 
-/** The character of each byte in a byte-level vocabulary. GPT-2's: printable bytes stand for themselves, the other 68 for U+0100 and on. */
+/**
+ * The character that represents each byte in a byte-level vocabulary, as in GPT-2: printable bytes represent
+ * themselves, the other 68 bytes are U+0100 and up.
+ */
 export const byteLevelAlphabet = (): ReadonlyArray<string> => {
   const printable = (byte: number) => (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 255 && byte !== 173);
   let others = 0;

@@ -1,4 +1,4 @@
-/** Names of a template's variables that are not the caller's to set. */
+/** Names of template variables that a caller may not set. */
 import { globals } from "./jinja/globals.ts";
 
 export const reservedOptions: ReadonlySet<string> = new Set([

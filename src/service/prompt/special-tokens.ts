@@ -1,6 +1,6 @@
 /**
- * The tokens that tokenizer_config.json names, by role: `bos_token`, `eos_token`, ..., `additional_special_tokens`. They
- * are what a chat template can refer to, and what is left out of decoded text.
+ * The tokens that tokenizer_config.json names by role: `bos_token`, `eos_token`, ..., `additional_special_tokens`. Chat
+ * templates can refer to them, and they are left out of decoded text.
  */
 export const specialTokens = (tokenizerConfig: object): Readonly<Record<string, string | ReadonlyArray<string>>> => {
   const tokens: Record<string, string | ReadonlyArray<string>> = {};
@@ -16,7 +16,7 @@ export const specialTokens = (tokenizerConfig: object): Readonly<Record<string, 
 
 const roles = new Set(["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"]);
 
-/** A token is written as its text, or as an object with its text in `content`. */
+/** A token is either a text or an object whose text is in `content`. */
 const contentOf = (value: unknown): string | undefined => {
   if (typeof value === "string") return value;
   if (typeof value !== "object" || value === null || !("content" in value)) return undefined;

@@ -32,7 +32,7 @@ const directives: Readonly<Record<string, (date: Date) => string>> = {
   f: (date) => String(date.getMilliseconds()).padStart(3, "0").padEnd(6, "0"),
   n: () => "\n",
   t: () => "\t",
-  // Local time has no zone that templates could tell of.
+  // Empty, as in Python for a datetime without a time zone.
   Z: () => "",
   z: () => "",
   "%": () => "%",

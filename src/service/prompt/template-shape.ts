@@ -1,39 +1,43 @@
 /**
- * What a chat template makes of a conversation, found by rendering small ones in which everything has a mark of its own:
- * a word in a template may be a comment, a text, or the name of something else.
+ * Finds out what a chat template does with the parts of a conversation, by rendering small conversations whose every
+ * part has a distinctive mark. Searching the source would not do: a word in it may be a comment, text, or a name for
+ * something else.
  */
 import type { ChatInput, ChatMessage, Tool } from "../domain/generation.ts";
 import { type MessageForms, usualForms } from "./chat-template-values.ts";
 
-/** Where tools go. `system-text` and `system-list`: into the system message's `tools`, as JSON or as a list. */
+/**
+ * Where the template expects tools: in a variable, or in the `tools` member of the system message, as JSON text
+ * (`system-text`) or as a list (`system-list`).
+ */
 export type ToolsPlace = "variable" | "system-text" | "system-list";
 
 export interface TemplateShape {
-  /** Undefined where it writes none: it would drop them without a word. */
+  /** Undefined if it writes no tools, and would silently drop them. */
   readonly tools: ToolsPlace | undefined;
-  /** Whether it writes them in some conversations only: with a system message, say. */
+  /** Whether it writes tools in some conversations only, e.g. with a system message. */
   readonly toolsDepend: boolean;
   readonly forms: MessageForms;
-  /** Whether it writes the calls of earlier messages, the results of tools, the names of speakers, earlier reasoning. */
+  /** Whether it writes the calls of earlier messages, tool results, the names of speakers, and earlier reasoning. */
   readonly writes: {
     readonly calls: boolean;
     readonly results: boolean;
     readonly names: boolean;
     readonly reasoning: boolean;
   };
-  /** Variables that change what it writes, beside those that are always set. */
+  /** Variables that affect its output, other than those that are always set. */
   readonly options: ReadonlyArray<string>;
 }
 
 export interface ProbedTemplate {
-  /** Undefined where the template fails or refuses. */
+  /** Undefined if the template fails or rejects the conversation. */
   readonly render: (
     chat: ChatInput,
     how: { readonly tools: ToolsPlace; readonly forms: MessageForms },
   ) => string | undefined;
-  /** Variables that it reads and that are the caller's to set. */
+  /** Variables that it reads and that a caller may set. */
   readonly variables: ReadonlyArray<string>;
-  /** Texts that stand in its expressions. */
+  /** String literals in its expressions. */
   readonly texts: ReadonlySet<string>;
 }
 
@@ -54,7 +58,7 @@ export const probeTemplate = (
   const found =
     formsOfCalls.find((each) => has(called(each), mark.call) && has(called(each), mark.argument)) ??
     formsOfCalls.find((each) => has(called(each), mark.argument)) ??
-    // Without the tools, whose names are the same.
+    // Without tools, because the same names occur in them.
     formsOfCalls.find((each) =>
       has(render(chat([user, calls, result, answer, user]), { ...how, forms: each }), mark.call),
     );
@@ -67,7 +71,7 @@ export const probeTemplate = (
   const withForms = { ...how, forms };
   const written = (messages: ReadonlyArray<ChatMessage>, what: string): boolean =>
     [offered, []].some((each) => has(render(chat(messages, each), withForms), what));
-  // A template that refuses these conversations says so itself, in its own words.
+  // If the template rejects these conversations, it reports that itself when it is used.
   const fails = (messages: ReadonlyArray<ChatMessage>): boolean =>
     render(chat(messages, offered), withForms) === undefined && render(chat(messages), withForms) === undefined;
   const withCalls = [user, calls, result, answer, user];
@@ -93,12 +97,15 @@ export const probeTemplate = (
 
 const places: ReadonlyArray<ToolsPlace> = ["variable", "system-text", "system-list"];
 
-/** The first that a template writes a call in. Objects before texts: `arguments | tojson` of a text writes it twice. */
+/**
+ * The first form whose calls the template writes is used. Objects before texts: `arguments | tojson` would encode a
+ * text twice.
+ */
 const formsOfCalls: ReadonlyArray<MessageForms> = (["object", "text"] as const).flatMap((callArguments) =>
   (["text", "none", "absent"] as const).map((emptyContent) => ({ ...usualForms, emptyContent, callArguments })),
 );
 
-/** Whether any value of the variable makes another text of any of the conversations. */
+/** Whether any value of the variable changes the rendering of any of the conversations. */
 const changes = (
   name: string,
   render: (chat: ChatInput) => string | undefined,
@@ -125,13 +132,13 @@ const values: ReadonlyArray<unknown> = [
   { a: "b" },
 ];
 
-/** Any part of them: some templates write names alone, or parameters alone. */
+/** Any part of them, because some templates write only names, or only parameters. */
 const writesTools = (text: string | undefined): boolean =>
   [mark.tool, mark.description, mark.property].some((each) => has(text, each));
 
 const has = (text: string | undefined, what: string): boolean => text?.includes(what) === true;
 
-/** Letters and digits alone: templates trim, escape and quote the rest. */
+/** Letters and digits only, because templates trim, escape and quote other characters. */
 const mark = {
   tool: "probetool7",
   description: "probedescription7",
@@ -153,7 +160,7 @@ const message = (role: ChatMessage["role"], text: string, rest: Partial<ChatMess
   ...rest,
 });
 
-/** As long as Mistral's templates want them. */
+/** Of the length that Mistral's templates require. */
 const callId = "probecall";
 const system = message("system", "probesystem7");
 const user = message("user", "probeuser7");

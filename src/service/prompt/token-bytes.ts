@@ -1,9 +1,9 @@
-/** The bytes of single tokens, which decoders of texts do not tell: a character may be spread over several. */
+/** Finds the bytes of single tokens, which text decoders do not report, as a character may span several tokens. */
 import { hasPart, type TokenizerPart } from "./has-part.ts";
 import { byteLevelAlphabet } from "./longest-token.ts";
 
 export interface TokenBytesInput {
-  /** tokenizer.json, decoded. */
+  /** The decoded tokenizer.json. */
   readonly tokenizerJson: object;
   readonly pieces: ReadonlyArray<string | undefined>;
   readonly addedTokenIds: ReadonlySet<number>;
@@ -11,14 +11,14 @@ export interface TokenBytesInput {
   readonly decode: (ids: number[]) => string;
 }
 
-/** Of an id; none for one that the vocabulary does not have. */
+/** The bytes of an id; empty for an unknown one. */
 export const createTokenBytes = ({
   tokenizerJson,
   pieces,
   addedTokenIds,
   decode,
 }: TokenBytesInput): ((id: number) => Uint8Array<ArrayBuffer>) => {
-  // The library has built a tokenizer from this file, so its parts are what they should be.
+  // The library has built a tokenizer from this file, so its parts are well-formed.
   const { decoder } = tokenizerJson as { readonly decoder?: TokenizerPart | null };
   const byteLevel = hasPart(decoder, "ByteLevel");
   const byteFallback = hasPart(decoder, "ByteFallback");
@@ -29,12 +29,12 @@ export const createTokenBytes = ({
     if (byteLevel) return bytesOfCharacters(piece) ?? utf8(piece);
     const byte = byteFallback ? /^<0x([0-9A-F]{2})>$/.exec(piece)?.[1] : undefined;
     if (byte !== undefined) return Uint8Array.of(Number.parseInt(byte, 16));
-    // The second of two is no text's first token, whose space a decoder may trim.
+    // The second of two equal tokens is never the first of a text, whose leading space a decoder may trim.
     return utf8(decode([id, id]).slice(decode([id]).length));
   };
 };
 
-/** Undefined where one of them stands for no byte. */
+/** Undefined if one of the characters represents no byte. */
 const bytesOfCharacters = (piece: string): Uint8Array<ArrayBuffer> | undefined => {
   const bytes = new Uint8Array(piece.length);
   for (let at = 0; at < piece.length; at++) {
@@ -45,7 +45,7 @@ const bytesOfCharacters = (piece: string): Uint8Array<ArrayBuffer> | undefined =
   return bytes;
 };
 
-/** By UTF-16 unit: the characters for bytes have one each, none over U+0143. */
+/** By UTF-16 unit: each character that represents a byte is one unit, none above U+0143. */
 const byteOfUnit = new Int16Array(0x144).fill(-1);
 for (const [byte, character] of byteLevelAlphabet().entries()) byteOfUnit[character.charCodeAt(0)] = byte;
 

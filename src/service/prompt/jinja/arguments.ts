@@ -1,4 +1,4 @@
-/** The arguments of a call of something built in, by place or by name. */
+/** The arguments of a call to a built-in, by position or by name. */
 import { type Arguments, isDict, TemplateError, truth, typeName, Undefined, type Value } from "./values.ts";
 
 export type Filter = (value: Value, given: Given, args: Arguments) => Value;
@@ -50,7 +50,7 @@ export class Given {
   }
 }
 
-/** Widths and counts: a number like a billion makes one text that fills the memory. */
+/** Bounds widths and counts: a billion would make a text that fills the memory. */
 export const within = (count: number, what: string): number => {
   if (Math.abs(count) > mostCount) throw new TemplateError(`${what}: ${count} is more than ${mostCount}`);
   return count;
@@ -58,7 +58,7 @@ export const within = (count: number, what: string): number => {
 
 const mostCount = 1_000_000;
 
-/** A dict made of another one, or of pairs, and of names. */
+/** A dict built from another dict or from pairs, plus named arguments. */
 export const dictOf = (given: Arguments): Map<Value, Value> => {
   const [from] = given.positional;
   const members = new Map<Value, Value>();

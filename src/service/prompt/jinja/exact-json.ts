@@ -1,7 +1,9 @@
-/** JSON text as values: whole numbers stay whole at any size, fractions stay fractions, members keep their order. */
+/**
+ * Parses JSON text without losing information: integers keep all digits, floats stay floats, members keep their order.
+ */
 import type { Value } from "./values.ts";
 
-/** Undefined where the text is no JSON, or is nested too deep to be worked on. */
+/** Undefined if the text is not JSON or is nested too deep. */
 export const parseExactJson = (text: string): Value | undefined => {
   try {
     JSON.parse(text);
@@ -18,10 +20,10 @@ export const parseExactJson = (text: string): Value | undefined => {
 
 class TooDeep extends Error {}
 
-/** As deep as the arguments of a call may be nested, and some more. */
+/** A little deeper than the arguments of a call may be nested. */
 const deepest = 200;
 
-/** Of text that is known to be JSON. */
+/** Reads text that is known to be valid JSON. */
 class Reader {
   private readonly text: string;
   private at = 0;
@@ -57,7 +59,7 @@ class Reader {
       }
       const key = this.string();
       this.skipSpace();
-      this.at += 1; // the colon
+      this.at += 1; // skips the colon
       members.set(key, this.read(depth + 1));
     }
     this.at += 1;
@@ -100,10 +102,10 @@ class Reader {
   }
 }
 
-/** Digits; Python reads no more either. */
+/** Python, too, reads no more digits. */
 const longestWhole = 4300;
 
-/** A decoded JSON value. What was whole is an int: JavaScript no longer knows how it was written. */
+/** Converts a decoded JSON value. A whole number becomes an int: JavaScript has lost how it was written. */
 export const valueOf = (json: unknown): Value => {
   if (json === null || typeof json === "string" || typeof json === "boolean") return json;
   if (typeof json === "number") return Number.isInteger(json) && Math.abs(json) < 1e21 ? BigInt(json) : json;

@@ -1,9 +1,11 @@
-/** Expressions by Jinja's order of operators, from the conditional down to filters, tests, calls and subscripts. */
+/**
+ * Parses expressions by Jinja's operator precedence, from conditionals down to filters, tests, calls and subscripts.
+ */
 import type { CallArguments, Comparison, Expression } from "./nodes.ts";
 import { TokenCursor } from "./token-cursor.ts";
 
 export class ExpressionParser extends TokenCursor {
-  /** One expression, or several with commas between, which are a tuple. */
+  /** One expression, or several separated by commas, which form a tuple. */
   protected tuple(withCondition = true, end = ""): Expression {
     const one = (): Expression => (withCondition ? this.expression() : this.or());
     const first = one();
@@ -216,7 +218,7 @@ export class ExpressionParser extends TokenCursor {
     }
   }
 
-  /** @param afterPipe whether each filter, the first too, has a pipe before it */
+  /** @param afterPipe whether every filter, the first included, is preceded by a pipe */
   protected filters(expression: Expression | undefined, afterPipe = false): Expression {
     let of = expression;
     let found: Expression | undefined;

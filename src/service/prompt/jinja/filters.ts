@@ -1,4 +1,4 @@
-/** Jinja's filters for texts, numbers and single values; those for sequences stand in sequence-filters.ts. */
+/** Jinja's filters for texts, numbers and single values; sequence-filters.ts has those for sequences. */
 import { type Filter, Given } from "./arguments.ts";
 import { formatPercent } from "./format-text.ts";
 import { capitalized, centered, replaced } from "./members.ts";
@@ -30,7 +30,7 @@ const fallback: Filter = (value, given) => {
   return isMissing ? (given.get(0, "default_value") ?? "") : value;
 };
 
-/** As transformers' own, which escapes no HTML. */
+/** Like the filter of transformers, which does not escape HTML. */
 const toJson: Filter = (value, given) => {
   const indent = given.get(1, "indent") ?? null;
   const separators = given.get(2, "separators") ?? null;
@@ -56,7 +56,7 @@ const separatorsOf = (value: Value): ReadonlyArray<string> | undefined => {
   return pair.map(str);
 };
 
-/** @param width a number of spaces, or the text itself */
+/** @param width a number of spaces, or the indentation itself */
 const indented: Filter = (value, given) => {
   const width = given.get(0, "width") ?? 4n;
   const by = typeof width === "string" ? width : " ".repeat(given.count(0, "width", 4));

@@ -1,4 +1,4 @@
-/** Python's two ways to write values into a text: `"%s" % value` and `"{}".format(value)`. */
+/** Python's two ways to format values into a text: `"%s" % value` and `"{}".format(value)`. */
 import { within } from "./arguments.ts";
 import { repr, str } from "./python-text.ts";
 import { isDict, isNumber, TemplateError, Tuple, type Value } from "./values.ts";
@@ -59,7 +59,7 @@ const wholePart = (value: Value): bigint => {
   return BigInt(Math.trunc(numberOf(value)));
 };
 
-/** Fields by number, by name or in order, with a width, an alignment and a number's form. */
+/** Fields by number, by name or in order, with width, alignment and number format. */
 export const formatBraces = (
   text: string,
   positional: ReadonlyArray<Value>,

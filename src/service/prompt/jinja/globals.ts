@@ -1,8 +1,8 @@
-/** What every template finds besides what it is given. */
+/** The variables and functions that every template has. */
 import { dictOf, Given } from "./arguments.ts";
 import { Callable, Helper, Namespace, TemplateError, type Value, View } from "./values.ts";
 
-/** As long as the environment of chat templates lets a range be. */
+/** The longest range that the environment of chat templates allows. */
 const longestRange = 100_000;
 
 const range = new Callable("range", (args) => {
@@ -30,7 +30,7 @@ const namespace = new Callable("namespace", (args) => {
   return new Namespace(members);
 });
 
-/** Gives one of its items after the other. */
+/** Returns its items one after another. */
 const cycler = new Callable("cycler", ({ positional }) => {
   let at = 0;
   const current = (): Value => positional[at % positional.length] ?? null;
@@ -46,7 +46,7 @@ const cycler = new Callable("cycler", ({ positional }) => {
   return new Helper((name) => ({ next, reset, current: current() })[name], undefined);
 });
 
-/** Nothing at first, then its separator. */
+/** Returns an empty text the first time, then its separator. */
 const joiner = new Callable("joiner", (args) => {
   const separator = new Given("joiner", args).optionalText(0, "sep") ?? ", ";
   let used = false;

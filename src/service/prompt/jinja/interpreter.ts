@@ -1,4 +1,4 @@
-/** Writes a template's text: runs its syntax tree. */
+/** Renders a template by running its syntax tree. */
 import { applyFilter } from "./filters.ts";
 import { attributeOf, itemOf, slice } from "./members.ts";
 import type { Body, CallArguments, Expression, Parameter, Statement, Target } from "./nodes.ts";
@@ -23,12 +23,12 @@ import {
   type Value,
 } from "./values.ts";
 
-/** How a body ended before its end. */
+/** How the body of a loop was left early. */
 type Leave = "break" | "continue" | undefined;
 
 export const run = (template: Body, names: Iterable<readonly [string, Value]>, work: Work): string => {
   const out: string[] = [];
-  // Of their own scope, so that a template may set what it was given.
+  // The template's variables have a scope of their own, so that it may overwrite the variables it was given.
   runBody(template, new Scope(new Scope(work, names)), out);
   return out.join("");
 };

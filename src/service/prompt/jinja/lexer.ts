@@ -1,6 +1,6 @@
 /**
- * Jinja's source text as tokens, with the settings that chat templates are made for: `trim_blocks` and `lstrip_blocks`,
- * and one line end at the very end left out.
+ * Splits Jinja source into tokens, with the settings of chat templates: `trim_blocks`, `lstrip_blocks`, and no trailing
+ * newline.
  */
 import { isSpace, stripEnd } from "./python-text.ts";
 import { TemplateError } from "./values.ts";
@@ -33,7 +33,7 @@ class Lexer {
   private readonly tokens: Token[] = [];
   private at = 0;
   private line = 1;
-  /** Whether what comes next begins a line. */
+  /** Whether the next text is at the beginning of a line. */
   private startsLine = true;
 
   constructor(template: string) {
@@ -61,7 +61,7 @@ class Lexer {
     return this.tokens;
   }
 
-  /** @param sign what follows the tag's opening */
+  /** @param sign the character after the tag's opening, e.g. `-` */
   private text(text: string, open: string, sign: string): void {
     if (sign === "-") return this.data(stripEnd(text));
     const lineStart = text.lastIndexOf("\n") + 1;
@@ -82,7 +82,7 @@ class Lexer {
     this.close(/-#\}\s*|\+#\}|#\}\n?/y);
   }
 
-  /** `{% raw %}` up to `{% endraw %}`, which is text. */
+  /** The text between `{% raw %}` and `{% endraw %}`. */
   private raw(): boolean {
     const begin = /\s*raw\s*(?:-%\}\s*|\+?%\})/y;
     begin.lastIndex = this.at;
@@ -164,7 +164,7 @@ const blockEnd = /-%\}\s*|\+%\}|%\}\n?/y;
 
 const brackets: Readonly<Record<string, string>> = { "(": ")", "[": "]", "{": "}" };
 
-/** The first that fits. */
+/** The first pattern that matches is used. */
 const patterns: ReadonlyArray<readonly [TokenType, RegExp]> = [
   ["float", /(?<!\.)\d[\d_]*(?:(?:\.\d[\d_]*)?[eE][+-]?\d[\d_]*|\.\d[\d_]*)/y],
   ["integer", /0[bB](?:_?[01])+|0[oO](?:_?[0-7])+|0[xX](?:_?[\da-fA-F])+|[1-9](?:_?\d)*|0(?:_?0)*/y],
@@ -175,7 +175,7 @@ const patterns: ReadonlyArray<readonly [TokenType, RegExp]> = [
 
 const countLines = (text: string): number => text.split("\n").length - 1;
 
-/** As Python's `unicode-escape` does; what is no escape stays as it is. */
+/** Like Python's `unicode-escape`; invalid escapes stay as they are. */
 const unescape = (literal: string): string =>
   literal
     .slice(1, -1)

@@ -1,4 +1,4 @@
-/** What stands behind a dot or in brackets: attributes, items, and the methods of Python's types. */
+/** Attributes, items and the methods of Python's types, as accessed by a dot or brackets. */
 import { Given } from "./arguments.ts";
 import { formatBraces } from "./format-text.ts";
 import { sliced } from "./operators.ts";
@@ -21,7 +21,7 @@ import {
   View,
 } from "./values.ts";
 
-/** `of.name`: an attribute of the type before a member of that name, as in Jinja. */
+/** `of.name`: an attribute of the type takes precedence over a member of that name, as in Jinja. */
 export const attributeOf = (of: Value, name: string): Value => {
   if (of instanceof Undefined) throw new TemplateError(of.problem);
   const own = ownAttribute(of, name);
@@ -30,7 +30,7 @@ export const attributeOf = (of: Value, name: string): Value => {
   return missing(of, name);
 };
 
-/** `of[key]`: a member before an attribute of that name. */
+/** `of[key]`: a member takes precedence over an attribute of that name. */
 export const itemOf = (of: Value, key: Value): Value => {
   if (of instanceof Undefined) throw new TemplateError(of.problem);
   if (isDict(of)) return orElse(of.get(key), () => orElse(own(of, key), () => missing(of, key)));
@@ -82,7 +82,7 @@ const ownAttribute = (of: Value, name: string): Value | undefined => {
 
 type Methods<T> = Readonly<Record<string, (self: T, given: Given, args: Arguments) => Value>>;
 
-/** The environment of chat templates forbids what changes a value. */
+/** The environment of chat templates forbids methods that modify a value. */
 const forbidden = (name: string) => (): never => {
   throw new TemplateError(`access to attribute '${name}' is unsafe: values cannot be changed`);
 };
@@ -216,7 +216,7 @@ const affixes = (value: Value): ReadonlyArray<string> => {
   });
 };
 
-/** In code points, as Python counts; -1 stays. */
+/** In code points, as in Python; -1 stays -1. */
 const position = (text: string, at: number): bigint => BigInt(at < 0 ? -1 : Array.from(text.slice(0, at)).length);
 
 const found = (at: bigint): bigint => {
@@ -263,7 +263,7 @@ const rsplit = (text: string, separator: string | undefined, most: number): Valu
   return [head, ...kept];
 };
 
-/** What stands before the last words, their gaps as they are. */
+/** The text before the last words, with its white space unchanged. */
 const headBefore = (text: string, words: number): string => {
   let head = stripEnd(text);
   for (let count = 0; count < words; count++) {

@@ -32,7 +32,7 @@ export type Expression =
       readonly step: Expression | undefined;
     }
   | { readonly type: "call"; readonly of: Expression; readonly args: CallArguments }
-  /** Of undefined it is of a `filter` block, whose content it gets. */
+  /** Undefined in a `filter` block, whose content is the input. */
   | {
       readonly type: "filter";
       readonly of: Expression | undefined;
@@ -103,7 +103,7 @@ export type Statement =
       readonly body: Body;
     }
   | { readonly type: "filter"; readonly filter: Expression; readonly body: Body }
-  /** A part that is written where it stands: `block`, `generation`. */
+  /** A part that is rendered in place: `block`, `generation`. */
   | { readonly type: "part"; readonly body: Body };
 
 export type Body = ReadonlyArray<Statement>;

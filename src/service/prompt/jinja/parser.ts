@@ -1,4 +1,4 @@
-/** A template's tokens as its syntax tree, by Jinja's grammar: its statements, and in them the expressions. */
+/** Parses a template's tokens into its syntax tree, by Jinja's grammar of statements and expressions. */
 import { ExpressionParser } from "./expression-parser.ts";
 import { tokenize } from "./lexer.ts";
 import type { Body, Expression, Parameter, Statement, Target } from "./nodes.ts";
@@ -13,7 +13,7 @@ class Parser extends ExpressionParser {
     return body;
   }
 
-  /** Up to one of the tags, whose name is then current. */
+  /** Parses up to one of the tags, whose name is then the current token. */
   private body(ends: ReadonlyArray<string>): Body {
     const statements: Statement[] = [];
     for (;;) {
@@ -48,7 +48,7 @@ class Parser extends ExpressionParser {
     this.at += 1;
   }
 
-  /** The body of a tag whose opening is at its end, and its closing tag's name. */
+  /** The body of a tag whose opening has been read up to its end, and the name of the closing tag. */
   private bodyUpTo(...ends: ReadonlyArray<string>): Body {
     this.blockEnd();
     return this.body(ends);

@@ -1,4 +1,4 @@
-/** Values as text: Python's str and repr, and JSON as Python's json.dumps writes it. */
+/** Writes values as text: Python's str and repr, and JSON as Python's json.dumps writes it. */
 import {
   Callable,
   compareTexts,
@@ -60,7 +60,7 @@ const rangeText = (items: ReadonlyArray<Value>): string => {
   return `range(${first}, ${stop}${step === 1n ? "" : `, ${step}`})`;
 };
 
-/** The shortest text that reads back as the number, as Python writes it: 1.0, 1e+16, 1e-05. */
+/** The shortest text that reads back as the same number, in Python's format: 1.0, 1e+16, 1e-05. */
 export const floatText = (value: number): string => {
   if (!Number.isFinite(value)) return Number.isNaN(value) ? "nan" : value < 0 ? "-inf" : "inf";
   const sign = value < 0 || Object.is(value, -0) ? "-" : "";
@@ -94,7 +94,7 @@ const namedEscapes: Readonly<Record<string, string>> = { "\n": "\\n", "\r": "\\r
 
 export interface JsonForm {
   readonly ensureAscii: boolean;
-  /** What each level is indented by; undefined: all on one line. */
+  /** The indentation of each level; undefined to write everything on one line. */
   readonly indent: string | undefined;
   readonly itemSeparator: string;
   readonly keySeparator: string;
@@ -149,7 +149,7 @@ const jsonKey = (key: Value): string => {
   throw new TemplateError(`keys must be str, int, float, bool or None, not ${typeName(key)}`);
 };
 
-/** What Python takes for white space, which is not quite what JavaScript does. */
+/** Python's white space, which differs slightly from JavaScript's. */
 const space = String.raw`[\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000]`;
 const leading = new RegExp(`^${space}+`);
 const blank = new RegExp(`^${space}$`);
@@ -179,7 +179,7 @@ export const strip = (text: string, characters?: string): string => stripEnd(str
 
 const lineEnds = new RegExp(String.raw`\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]`, "g");
 
-/** At every kind of line end that Python knows. */
+/** Splits at every line boundary that Python recognises. */
 export const splitLines = (text: string, keepEnds = false): ReadonlyArray<string> => {
   const lines: string[] = [];
   let from = 0;

@@ -1,10 +1,10 @@
-/** The names that a running template knows, and how much more work it may do. */
+/** The variables of a running template, and the limit of its work. */
 import { TemplateError, Undefined, type Value } from "./values.ts";
 
-/** A template did more than it may. */
+/** A template exceeded its limit of work. */
 class TooMuchWork extends TemplateError {}
 
-/** Counts steps, about ten million a second, and what is written. */
+/** Counts steps, about ten million per second, and written characters. */
 export class Work {
   private left: number;
 
@@ -20,7 +20,7 @@ export class Work {
   }
 }
 
-/** Names and what they stand for. What is set in an inner scope does not leave it. */
+/** Variables and their values. Assignments in an inner scope do not affect the outer one. */
 export class Scope {
   readonly work: Work;
   private readonly names = new Map<string, Value>();

@@ -1,4 +1,4 @@
-/** Jinja's filters for lists, dicts and whatever else can be run through. */
+/** Jinja's filters for lists, dicts and other iterable values. */
 import type { Filter } from "./arguments.ts";
 import { attributeOf, itemOf } from "./members.ts";
 import { calculate } from "./operators.ts";
@@ -20,7 +20,7 @@ import {
 
 export const generator = (items: ReadonlyArray<Value>): View => new View("generator", items);
 
-/** What a path of names and numbers leads to, e.g. `function.name` or `0`. */
+/** The value at a path of names and indexes, e.g. `function.name` or `0`. */
 export const member = (value: Value, path: Value): Value => {
   if (typeof path === "bigint") return itemOf(value, path);
   return str(path)
@@ -31,13 +31,13 @@ export const member = (value: Value, path: Value): Value => {
     }, value);
 };
 
-/** Jinja looks an attribute of a filter up as an item. */
+/** Jinja looks up the attribute argument of a filter as an item. */
 const memberOf = (value: Value, name: string): Value =>
   isDict(value) ? itemOf(value, name) : attributeOf(value, name);
 
 const foldCase = (value: Value): Value => (typeof value === "string" ? value.toLowerCase() : value);
 
-/** What items are sorted and grouped by. */
+/** The key by which items are sorted and grouped. */
 const keyOf = (attribute: Value | undefined, caseSensitive: boolean): ((item: Value) => Value) => {
   const fold = caseSensitive ? (value: Value) => value : foldCase;
   if (attribute === undefined || attribute === null) return fold;
@@ -52,7 +52,7 @@ const sorted = (items: ReadonlyArray<Value>, key: (item: Value) => Value, revers
   return ordered.map(({ item }) => item);
 };
 
-/** `select` and its three relatives. Of nothing, and of None, nothing is chosen. */
+/** `select` and its three relatives. Undefined and None yield nothing. */
 const chosen =
   (keeps: boolean, byAttribute: boolean): Filter =>
   (value, _, { positional }) => {

@@ -1,9 +1,9 @@
 /**
- * Jinja templates as transformers renders those of chat models: an environment with `trim_blocks`, `lstrip_blocks`, loop
- * controls and the tag `generation`, in which no value can be changed.
+ * Jinja templates as transformers renders them for chat models: an environment with `trim_blocks`, `lstrip_blocks`,
+ * loop controls and the tag `generation`, in which no value can be modified.
  *
- * Our own, as the values of the engines there are for JavaScript are JavaScript's: they write 1.0 as 1, a long id with its
- * last digits lost, None as null and ['a'] as ["a"], and know a part of the filters and tests.
+ * It is our own implementation because existing JavaScript engines use JavaScript's values: they write 1.0 as 1, lose
+ * the last digits of long ids, write None as null and ['a'] as ["a"], and support only some of the filters and tests.
  */
 import { globals } from "./globals.ts";
 import { run } from "./interpreter.ts";
@@ -12,15 +12,15 @@ import { parse } from "./parser.ts";
 import { TemplateError, type Value } from "./values.ts";
 
 export interface Template {
-  /** Throws TemplateError where the template fails, or takes more than `work` leaves. @default all that it wants */
+  /** Throws TemplateError if the template fails or exceeds `work`. @default unlimited */
   readonly render: (names: Iterable<readonly [string, Value]>, work?: Work) => string;
-  /** Names that it reads, its own variables and the built-in ones too. */
+  /** All names that it reads, including its own variables and the built-in ones. */
   readonly names: ReadonlySet<string>;
-  /** Texts that stand in its expressions. */
+  /** String literals in its expressions. */
   readonly texts: ReadonlySet<string>;
 }
 
-/** Throws TemplateError where the source is no template. */
+/** Throws TemplateError if the source is invalid. */
 export const compileTemplate = (source: string): Template => {
   if (source.length > longestTemplate) {
     throw new TemplateError(`the template has ${source.length} characters, of at most ${longestTemplate}`);
@@ -31,7 +31,7 @@ export const compileTemplate = (source: string): Template => {
   return { ...found, render: (names, work = new Work(Infinity)) => run(body, [...globals, ...names], work) };
 };
 
-/** A template of a published model has some ten thousand. */
+/** The templates of published models have about ten thousand characters. */
 const longestTemplate = 1_048_576;
 
 const parseBounded = (source: string): ReturnType<typeof parse> => {
@@ -43,7 +43,7 @@ const parseBounded = (source: string): ReturnType<typeof parse> => {
   }
 };
 
-/** Every name and text in a part of the tree. */
+/** Collects every name and string literal in a part of the tree. */
 const collect = (part: unknown, found: { readonly names: Set<string>; readonly texts: Set<string> }): void => {
   if (typeof part !== "object" || part === null) return;
   if ("type" in part && part.type === "name" && "name" in part) found.names.add(String(part.name));

@@ -1,4 +1,4 @@
-/** Jinja's tests: what may follow `is`. */
+/** Jinja's tests, which follow `is`. */
 import { holds } from "./operators.ts";
 import { str } from "./python-text.ts";
 import {

@@ -1,6 +1,6 @@
 /**
- * The values of a template, which are Python's: an int is a bigint and a float a number, so that both are written as they
- * came; None is null; a dict is a Map and keeps the order of its members.
+ * The values of a template, which follow Python: an int is a bigint and a float a number, so that both are written as
+ * they were read; None is null; a dict is a Map, which keeps the order of its members.
  */
 
 export type Value =
@@ -18,7 +18,7 @@ export type Value =
   | Helper
   | Callable;
 
-/** What a template does that cannot be done; the message is for its author. */
+/** An error in a template; the message is for its author. */
 export class TemplateError extends Error {
   override readonly name = "TemplateError";
 }
@@ -31,7 +31,7 @@ export class Tuple {
   }
 }
 
-/** What can be run through and is no list: `dict.items()`, `range(3)`, what `map` and `select` give. */
+/** An iterable that is not a list: `dict.items()`, `range(3)`, the results of `map` and `select`. */
 export class View {
   readonly kind: "dict_items" | "dict_keys" | "dict_values" | "generator" | "range";
   readonly items: ReadonlyArray<Value>;
@@ -42,9 +42,9 @@ export class View {
   }
 }
 
-/** A name or a member that is not there. It can be written (as nothing), tested and run through, and nothing else. */
+/** A missing name or member. It can be written (as an empty text), tested and iterated, and nothing else. */
 export class Undefined {
-  /** e.g. `'x' is undefined`. */
+  /** For example `'x' is undefined`. */
   readonly problem: string;
 
   constructor(problem: string) {
@@ -60,10 +60,10 @@ export class Namespace {
   }
 }
 
-/** What has attributes of its own and no members: the variable `loop`, a cycler. */
+/** A value with attributes but without members: the variable `loop`, a cycler. */
 export class Helper {
   readonly attribute: (name: string) => Value | undefined;
-  /** Of a recursive loop. */
+  /** Set for a recursive loop. */
   readonly call: ((items: Value) => Value) | undefined;
 
   constructor(attribute: Helper["attribute"], call: Helper["call"]) {
@@ -89,7 +89,7 @@ export class Callable {
   }
 }
 
-/** None is a value: only what is not there is replaced. */
+/** None is a value: only undefined is replaced. */
 export const orElse = (value: Value | undefined, otherwise: () => Value): Value =>
   value === undefined ? otherwise() : value;
 
@@ -109,7 +109,7 @@ export const truth = (value: Value): boolean => {
   return typeof value === "number" ? value !== 0 : Boolean(value);
 };
 
-/** What a `for` runs through. */
+/** The items that a `for` loop iterates over. */
 export const itemsOf = (value: Value): ReadonlyArray<Value> => {
   if (typeof value === "string") return [...value];
   if (isList(value)) return value;
@@ -135,7 +135,7 @@ export const isIterable = (value: Value): boolean =>
   value instanceof Undefined;
 
 export const equal = (a: Value, b: Value): boolean => {
-  // True is 1, and 1 is 1.0.
+  // True equals 1, and 1 equals 1.0.
   if (isNumber(a) && isNumber(b)) return compare(a, b) === 0 && !Number.isNaN(a) && !Number.isNaN(b);
   if (a instanceof Undefined) return b instanceof Undefined;
   if (isList(a) && isList(b)) return alike(a, b);
@@ -152,7 +152,7 @@ const alike = (a: ReadonlyArray<Value>, b: ReadonlyArray<Value>): boolean =>
 const comparable = (value: bigint | number | boolean): bigint | number =>
   typeof value === "boolean" ? BigInt(value) : value;
 
-/** Below 0, 0 or above, as `<` tells. */
+/** Negative, 0 or positive, in the order of Python's `<`. */
 export const compare = (a: Value, b: Value): number => {
   if (isNumber(a) && isNumber(b)) {
     const [x, y] = [comparable(a), comparable(b)];
@@ -175,7 +175,7 @@ export const compare = (a: Value, b: Value): number => {
 const sequenceOf = (value: Value): ReadonlyArray<Value> | undefined =>
   isList(value) ? value : value instanceof Tuple ? value.items : undefined;
 
-/** By code points, which UTF-16 orders otherwise. */
+/** By code points; JavaScript compares UTF-16 units, which gives another order. */
 export const compareTexts = (a: string, b: string): number => {
   const [first, second] = [a[Symbol.iterator](), b[Symbol.iterator]()];
   for (;;) {
