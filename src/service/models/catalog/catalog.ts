@@ -1,4 +1,4 @@
-/** The models that there are: what the configuration file says of them, and what lies in the model folder. */
+/** Reads the catalog of models: those that the configuration file declares and those in the model folder. */
 import { basename } from "node:path";
 import { Result } from "effect";
 
@@ -35,33 +35,35 @@ import { resolveName } from "../names/resolve-name.ts";
 
 export type CatalogEntry = FolderEntry | ConversationEntry;
 
-/** A model whose files are in the model folder, or are to be. */
+/** A model whose files are in the model folder or will be downloaded into it. */
 export interface FolderEntry {
   readonly takes: "tokens";
   readonly facts: ModelFacts;
-  /** What suits its family, with what the configuration says instead. */
+  /** The family's settings, overridden by the configuration. */
   readonly profile: FamilyProfile;
   readonly policy: ModelPolicy;
-  /** The model that drafts for it. */
+  /** Its draft model. */
   readonly draft: Pick<FolderEntry, "facts" | "problem"> | undefined;
   /** Why the model cannot be used, in one sentence; undefined if it can. With a problem most of its facts are empty. */
   readonly problem: string | undefined;
   /**
-   * What is wrong where there is a problem: its files are, its folder was not read to its end, which says nothing of its
-   * files, or it is not there.
+   * The kind of problem: its files are invalid, its folder could not be read to the end (which says nothing about the
+   * files), or the folder is missing.
    */
   readonly problemIs: "files" | "unread" | "missing";
-  /** What of its files is not used, each in one sentence. */
+  /** Parts of its files that are not used, each in one sentence. */
   readonly notes: ReadonlyArray<string>;
-  /** Where it is to be had, while its folder is not there; undefined when it is, or nothing says where. */
+  /**
+   * Where to download it from while its folder is missing; undefined if the folder exists or nothing names a source.
+   */
   readonly download: HubModel | undefined;
 }
 
 /**
- * @param read files of others are untrusted: the service reads them in the sandbox
- * @param drivers of the engines that models of the file may name beside the folder's own
- * @returns the models of the file in its order, then the other folders by name, whose ids are their names; broken models
- *   too. Throws ConfigurationInvalid, and the system's error when the model folder cannot be read.
+ * @param read how to read folders: other people's files are untrusted, so the service reads them in the sandbox
+ * @param drivers the engines that declared models may name besides the model folder's own
+ * @returns the declared models in the file's order, then the other folders by name, whose ids are their names; broken
+ *   models included. Throws ConfigurationInvalid, and the system's error if the model folder cannot be read.
  */
 export const readCatalog = async (
   { directory, file = noFile }: Pick<ModelsSettings, "directory" | "file">,
@@ -123,7 +125,7 @@ const asDeclared = (directory: string): DeclaredModel => ({
   policy: defaultPolicy,
 });
 
-/** Where declared adapters lie is no model. */
+/** A folder of declared adapters is not a model. */
 const holdsAdapter = (folder: string, declared: ReadonlyArray<DeclaredModel>): boolean =>
   declared.some(({ policy }) => policy.adapters.some(({ directory }) => `${directory}/`.startsWith(`${folder}/`)));
 
@@ -141,7 +143,7 @@ const readEntry = async (
   const profileOf = (family: Family) => overriddenProfile(family, declaredProfile(file, family));
   const overrides = { family: declaration.family, defaults: declaredDefaults(declaration), profileOf };
   const names = { id, aliases, source: sourceOf(model) };
-  // Ids of a person's own choice may tell nothing.
+  // An id that a person has chosen may say nothing about the family.
   const telling = [id, names.source].find((name) => detectFamily(name) !== "unknown") ?? id;
   const adapters = await readAdapters(directory, policy.adapters, read.adapter);
   const entry = (
@@ -166,7 +168,7 @@ const readEntry = async (
     return entry(facts, undefined, { notes });
   } catch (error) {
     if (error instanceof ConfigurationInvalid) throw error;
-    // Whatever a broken folder brings up: it must not take the other models with it.
+    // Whatever is wrong with one folder must not affect the other models.
     const problem = error instanceof CheckpointInvalid ? error.message : `its folder cannot be read (${codeOf(error)})`;
     const facts = unknownFacts(directory, telling, overrides);
     if (await isFolder(directory)) {
@@ -178,7 +180,7 @@ const readEntry = async (
   }
 };
 
-/** A folder of one's own choice is not downloaded. */
+/** A model whose folder was chosen explicitly is not downloaded. */
 const downloadOf = ({ id, declaration, policy }: DeclaredModel): HubModel | undefined => {
   const repository = declaredRepository(id, declaration);
   if (repository === undefined || declaration.path !== undefined) return undefined;
@@ -191,7 +193,7 @@ const contextLengthOf = (file: ModelsFile, { id, declaration }: DeclaredModel, o
   throw file.invalid(["models", id, "context_length"], `${asked} is more than the model's own ${own}`);
 };
 
-/** The draft by its id, and what is known of it. */
+/** Looks the draft model up by its id. */
 const withDraft = (file: ModelsFile, entry: FolderEntry, entries: ReadonlyArray<FolderEntry>): FolderEntry => {
   const { facts, profile, policy } = entry;
   if (policy.draft === undefined) return entry;

@@ -1,4 +1,4 @@
-/** What mlxd.yaml says of one model, checked against the model folder. */
+/** Reads the declaration of one model in mlxd.yaml and checks it against the model folder. */
 import { basename, resolve } from "node:path";
 import { Result } from "effect";
 
@@ -11,17 +11,17 @@ import { checkRepository } from "../names/repository.ts";
 import type { Adapter } from "../files/adapters.ts";
 import { isFolder, isInside } from "../files/model-folders.ts";
 
-/** How a model is kept in memory and what goes with it. */
+/** How a model is kept in memory, and what belongs to it. */
 export interface ModelPolicy {
   /** Never unloaded to make room. */
   readonly pinned: boolean;
-  /** Unloaded when it was not used for this long; undefined: the service's own time. */
+  /** Unloaded after this time without use; undefined for the service's default. */
   readonly ttlMs: number | undefined;
-  /** -100..100: to make room, models of a lower one go first. */
+  /** -100..100: models with a lower priority are evicted first. */
   readonly priority: number;
-  /** Of the repository that it is fetched from; undefined: the newest. */
+  /** The revision of the repository to download; undefined for the newest. */
   readonly revision: string | undefined;
-  /** Id of the model that drafts for it. */
+  /** Id of its draft model. */
   readonly draft: string | undefined;
   readonly adapters: ReadonlyArray<Adapter>;
 }
@@ -38,18 +38,18 @@ export const defaultPolicy: ModelPolicy = {
 export interface DeclaredModel {
   readonly id: string;
   readonly declaration: ModelDeclaration;
-  /** Absolute; may be missing. */
+  /** Absolute path; the folder may be missing. */
   readonly directory: string;
   readonly policy: ModelPolicy;
 }
 
-/** The model folder, and the models that lie in it. */
+/** The model folder and the models in it. */
 interface ModelFolder {
   readonly directory: string;
   readonly folders: ReadonlyArray<string>;
 }
 
-/** The draft's name is left as it is written. Throws ConfigurationInvalid. */
+/** The draft's name is not resolved yet. Throws ConfigurationInvalid. */
 export const readDeclaredModel = async (
   file: ModelsFile,
   root: ModelFolder,
@@ -104,11 +104,11 @@ export const policyOf = (
   adapters,
 });
 
-/** The repository that it is of; an id may be one. */
+/** The repository that it comes from, which may be its id. */
 export const declaredRepository = (id: string, { path, repository }: ModelDeclaration): string | undefined =>
   repository ?? (path === undefined && Result.isSuccess(checkRepository(id)) ? id : undefined);
 
-/** The defaults of a declaration by the names of the domain; what it leaves out is absent. */
+/** The declared defaults by their names in the domain; missing ones are absent. */
 export const declaredDefaults = ({ defaults = {} }: ModelDeclaration): Partial<ModelDefaults> =>
   present({
     temperature: defaults.temperature,
@@ -143,7 +143,7 @@ export const declaredProfile = (
   );
 };
 
-/** Without a path it is the folder of its repository, or the one with its name. */
+/** Without a path, the folder of its repository or the folder with its name. */
 const impliedFolder = async (
   { directory, folders }: ModelFolder,
   id: string,
@@ -151,7 +151,7 @@ const impliedFolder = async (
   invalid: (key: ReadonlyArray<string>, problem: string) => Error,
 ): Promise<string> => {
   const name = repository.replace("/", "--");
-  // The hub may spell it in another case, by which its folder is then called.
+  // The hub may spell the name with different case, which the downloaded folder then has.
   const found =
     folders.find((folder) => basename(folder) === name) ??
     folders.find((folder) => basename(folder).toLowerCase() === name.toLowerCase());
@@ -161,6 +161,6 @@ const impliedFolder = async (
   return (await isFolder(nested)) ? nested : resolve(directory, name);
 };
 
-/** Checked by the schema: a whole number and its unit. */
+/** The schema has checked that it is a whole number with a unit. */
 const lifetimeMs = (text: string): number => Number(text.slice(0, -1)) * (unitMs[text.slice(-1)] ?? 0);
 const unitMs: Readonly<Record<string, number>> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };

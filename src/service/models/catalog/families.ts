@@ -1,28 +1,25 @@
-/** What is known of families of models: how they are told, and what suits them. */
+/** How to recognise families of models, and the settings that suit them. */
 import { splitEnginePrefix } from "../../domain/engine-names.ts";
 import type { Family, FamilyProfile } from "../../domain/family.ts";
 
-/** By name alone. Case does not matter, a known engine's prefix neither. */
+/** Detects the family from a name. Ignores case and the prefix of a known engine. */
 export const detectFamily = (name: string): Family => {
   const plain = (splitEnginePrefix(name)?.model ?? name).toLowerCase();
   return patterns.find(([, pattern]) => pattern.test(plain))?.[0] ?? "unknown";
 };
 
-/**
- * @param names most telling first: what people call a model tells more than its `model_type`, as families share
- *   architectures
- */
+/** @param names most telling first: a model's name says more than its `model_type`, as families share architectures */
 export const detectFamilyOf = (names: ReadonlyArray<string>): Family =>
   names.map(detectFamily).find((family) => family !== "unknown") ?? "unknown";
 
-/** Families without a profile of their own have the one of `unknown`. Frozen, as all its lists are. */
+/** Families without a profile of their own use that of `unknown`. Frozen, including all its lists. */
 export const familyProfile = (family: Family): FamilyProfile => profiles[family] ?? unknownProfile;
 
-/** The table's profile with what the configuration says instead. Frozen too. */
+/** The built-in profile with the configuration's overrides. Frozen, too. */
 export const overriddenProfile = (family: Family, overrides: Partial<FamilyProfile> | undefined): FamilyProfile =>
   overrides === undefined ? familyProfile(family) : profile({ ...familyProfile(family), ...overrides });
 
-/** The first that matches: a DeepSeek distil of Qwen is a qwen. */
+/** The first match counts: a DeepSeek distillation of Qwen is a qwen. */
 const patterns: ReadonlyArray<readonly [Family, RegExp]> = [
   ["gpt-oss", /gpt[-_]?oss/],
   ["gemma", /gemma/],
@@ -69,7 +66,7 @@ const profiles: Readonly<Partial<Record<Family, FamilyProfile>>> = {
     maxOutputTokens: 2048,
     stopSequences: ["<|im_end|>", "<|end|>", "</s>", "<|user|>", "<|assistant|>"],
     allowsDraft: false,
-    // The trim needs the marker that the other removes.
+    // The trim has to come first, as it needs the marker that the other step removes.
     postprocess: ["trim_after_user_marker", "strip_role_tokens"],
   }),
   gemma: profile({

@@ -1,4 +1,4 @@
-/** Models that are fetched from the hub into the model folder. */
+/** Downloads models from the hub into the model folder. */
 import { Context, type Effect } from "effect";
 
 import type {
@@ -24,21 +24,21 @@ export type ResolveFailure =
   | DownloadFailed;
 export type DownloadFailure = ResolveFailure | InsufficientDisk | ChecksumMismatch;
 
-/** A repository as it stands at one commit. */
+/** A repository at one commit. */
 export interface RemoteModel {
   /** As the hub spells it. */
   readonly repository: string;
   readonly commit: string;
-  /** The id that the model has, or will have, here: its folder's name. */
+  /** The id that the model has or will have here: its folder's name. */
   readonly id: string;
-  /** Those that make the model. None when it is here already. */
+  /** The files of the model. Empty if the model is here already. */
   readonly files: ReadonlyArray<RemoteFile>;
   readonly isPresent: boolean;
-  /** Whether they are in the hub's cache on this machine: then the hub is asked for nothing. */
+  /** Whether they are in the hub's cache on this machine, so that the hub need not be asked. */
   readonly isCached: boolean;
 }
 
-/** Bytes that turn out wrong are taken back. */
+/** The counts go down if bytes turn out to be wrong. */
 export interface DownloadProgress {
   readonly bytesDone: number;
   readonly bytesTotal: number;
@@ -50,14 +50,14 @@ export class Downloads extends Context.Service<
   Downloads,
   {
     /**
-     * Finds a repository's files at a revision; empty is `main`. Names that no repository can have are refused before
-     * anything is asked of the hub. A model that is here at another commit stays as it is: ModelRevisionMismatch.
+     * Finds a repository's files at a revision; an empty revision is `main`. Invalid names are refused without asking
+     * the hub. If the model is here at another commit, it is left alone: ModelRevisionMismatch.
      */
     readonly resolve: (repository: string, revision: string) => Effect.Effect<RemoteModel, ResolveFailure>;
     /**
-     * Fetches the files, each checked by the hub's hash, and moves them into the model folder at once: until then
-     * nothing of them counts as a model. Whoever asks for the same model meanwhile shares the one download; it ends when
-     * the last of them is interrupted, and the next one goes on with the bytes that are there.
+     * Downloads the files, checks each against the hub's hash, and then moves all of them into the model folder at
+     * once; an incomplete download never counts as a model. Concurrent callers for the same model share one download.
+     * It ends when the last of them is interrupted, and the next download resumes with the bytes on disk.
      */
     readonly download: (
       model: RemoteModel,

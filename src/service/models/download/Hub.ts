@@ -1,4 +1,4 @@
-/** The hub that models are published at, and servers that speak its API: one attempt of each request. */
+/** A client of the hub and of servers with its API; each method makes one attempt. */
 import { listFiles, listModels, modelInfo } from "@huggingface/hub";
 import { Redacted, Result, Schema } from "effect";
 
@@ -11,19 +11,19 @@ import { checkRepository } from "../names/repository.ts";
 interface RepositoryState {
   /** As the hub spells it. */
   readonly repository: string;
-  /** Its files do not change under this id. */
+  /** The files at a commit never change. */
   readonly commit: string;
 }
 
-/** All promises reject with a HubError, or as their signal says. */
+/** All promises reject with a HubError, or with the reason of their signal. */
 export interface Hub {
-  /** What a branch or tag means now. */
+  /** The commit that a branch or tag refers to now. */
   readonly resolve: (repository: string, revision: string, signal: AbortSignal) => Promise<RepositoryState>;
-  /** At the top of the repository; those in folders are left out. */
+  /** The files at the top level of the repository; those in folders are left out. */
   readonly files: (state: RepositoryState, signal: AbortSignal) => Promise<ReadonlyArray<RemoteFile>>;
-  /** The organisation's repositories, and those of others that hold this name: some of them, where there are many. */
+  /** Repositories of the organisation, and others whose names contain this one; not necessarily all. */
   readonly similar: (repository: string, signal: AbortSignal) => Promise<ReadonlyArray<string>>;
-  /** A file's content from a byte on: with status 206 where the hub keeps to that, or 200 and the whole of it. */
+  /** Opens a file from a byte offset: status 206 if the hub supports ranges, otherwise 200 and the whole file. */
   readonly open: (state: RepositoryState, path: string, fromByte: number, signal: AbortSignal) => Promise<Response>;
 }
 
@@ -49,14 +49,14 @@ export const createHub = ({ endpoint, token }: Pick<DownloadSettings, "endpoint"
     },
     open: ({ repository, commit }, path, fromByte, signal) => {
       const headers: Record<string, string> = fromByte > 0 ? { range: `bytes=${fromByte}-` } : {};
-      // Compressed, the bytes that are missing could not be told.
+      // With compression, byte offsets of the content would be meaningless.
       headers["accept-encoding"] = "identity";
       return fetchFor(signal)(`${endpoint}/${repository}/resolve/${commit}/${encodeURIComponent(path)}`, { headers });
     },
   };
 };
 
-/** Fetches with the token where it belongs: pages and files may lie on other servers, which must not see it. */
+/** Adds the token to requests to the hub only: pages and files may be on other servers, which must not see it. */
 const createFetch = (endpoint: string, token: DownloadSettings["token"], signal: AbortSignal): typeof fetch => {
   const { origin } = new URL(endpoint);
   return async (input, init) => {
@@ -80,7 +80,7 @@ const answered = async <A>(signal: AbortSignal, response: Promise<A>): Promise<A
   }
 };
 
-/** The client's own complaints about an answer come when something between it and the hub answered in its place. */
+/** The client library's own errors about an answer occur when a proxy or captive portal answers instead of the hub. */
 const readable = async <A>(signal: AbortSignal, answer: Promise<A>): Promise<A> => {
   try {
     return await answer;
@@ -90,14 +90,14 @@ const readable = async <A>(signal: AbortSignal, answer: Promise<A>): Promise<A> 
   }
 };
 
-/** The system's code, e.g. ECONNREFUSED: `fetch` hides it in the cause. */
+/** The system's code, e.g. ECONNREFUSED, which `fetch` hides in the cause. */
 const reasonOf = (error: unknown): string => {
   const cause = error instanceof Error ? (error.cause ?? error) : error;
   return cause instanceof Error && "code" in cause ? String(cause.code) : "the connection failed";
 };
 
 const maxSimilar = 200;
-/** Far more than any model has. */
+/** Far more files than any model has. */
 const maxEntries = 10_000;
 
 const collect = async <A>(entries: AsyncIterable<A>): Promise<ReadonlyArray<A>> => {

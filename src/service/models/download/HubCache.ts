@@ -1,7 +1,7 @@
 /**
- * What other clients of the hub have fetched to this machine, in the folder that they share. Its layout: a folder for
- * each repository, in it `refs/` with the commits of branches, `snapshots/` with the files of each commit, and `blobs/`
- * with the contents, named by the hub's hashes, that snapshots link to.
+ * The cache that other clients of the hub share on this machine. It has a folder for each repository, which contains
+ * `refs/` with the commits of branches, `snapshots/` with the files of each commit, and `blobs/` with the contents,
+ * named by the hub's hashes, which the snapshots link to.
  * https://huggingface.co/docs/huggingface_hub/guides/manage-cache
  */
 import { copyFile, constants, link, readdir, readFile, realpath, stat } from "node:fs/promises";
@@ -23,7 +23,7 @@ export class HubCache {
     this.directory = directory;
   }
 
-  /** Undefined where nothing of this revision is here; files may be missing. */
+  /** Undefined if nothing of this revision is here; single files may be missing. */
   async snapshot(repository: string, revision: string): Promise<Snapshot | undefined> {
     const folder = this.folderOf(repository);
     const commit = isCommit(revision) ? revision : await readCommit(join(folder, "refs", revision));
@@ -36,8 +36,8 @@ export class HubCache {
   }
 
   /**
-   * Puts a file of the cache to the path, which may not be there: as another name for the same bytes where the file
-   * system lets that be, else as a copy. False where the cache does not have it. Whether it is intact is not looked at.
+   * Puts a file of the cache at a path, which must not exist yet: as a hard link if the file system allows it,
+   * otherwise as a copy. False if the cache does not have the file. Its content is not verified.
    */
   async take(repository: string, commit: string, { path, size, checksum }: RemoteFile, to: string): Promise<boolean> {
     const folder = this.folderOf(repository);
@@ -66,7 +66,7 @@ const readCommit = async (file: string): Promise<string | undefined> => {
   return isCommit(text) ? text : undefined;
 };
 
-/** Where the bytes are that a name of the cache stands for: never outside of the repository's folder. */
+/** The file that a name in the cache refers to, which must be within the repository's folder. */
 const contentOf = async (folder: string, path: string): Promise<string | undefined> => {
   try {
     const [root, content] = [await realpath(folder), await realpath(path)];
@@ -83,7 +83,7 @@ const describe = async (folder: string, path: string): Promise<RemoteFile | unde
   return { path: basename(path), size: (await stat(content)).size, checksum: checksumOf(basename(content)) };
 };
 
-/** A content goes by the hub's hash. Caches that were copied without links have only names. */
+/** A blob is named by the hub's hash. Caches that were copied without links have only file names. */
 const checksumOf = (digest: string): Checksum | undefined => {
   if (/^[0-9a-f]{64}$/.test(digest)) return { algorithm: "sha256", digest };
   return isCommit(digest) ? { algorithm: "git-blob-sha1", digest } : undefined;

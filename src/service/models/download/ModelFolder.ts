@@ -1,10 +1,10 @@
-/** The model folder as downloads see it: models at its top, incomplete ones in a hidden folder beside them. */
+/** The model folder: models at its top level, and incomplete downloads in a hidden folder beside them. */
 import { access, mkdir, readdir, rename, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 
 import { type Origin, readOrigin, writeOrigin } from "../../checkpoint/origin-file.ts";
 
-/** On the same file system as the models, so that a finished one is moved by one rename. */
+/** On the same file system as the models, so that a rename moves a complete download into place. */
 const stagingFolder = join(".mlxd", "downloads");
 
 /** Rejects with the system's errors. */
@@ -15,7 +15,7 @@ export class ModelFolder {
     this.directory = directory;
   }
 
-  /** Whether the folder is one model's own: then it has no place for another. */
+  /** Whether the folder is itself a model, and so has no room for another. */
   isOneModel(): Promise<boolean> {
     return exists(join(this.directory, "config.json"));
   }
@@ -28,20 +28,20 @@ export class ModelFolder {
     return readOrigin(join(this.directory, id));
   }
 
-  /** Where a model's files are put together; what an earlier attempt left is still there. */
+  /** The folder in which a model's files are collected; it may contain files of an earlier attempt. */
   async openStaging(name: string): Promise<string> {
     const staging = join(this.directory, stagingFolder, name);
     await mkdir(staging, { recursive: true });
     return staging;
   }
 
-  /** From here on it is a model. Rejects with ENOTEMPTY or EEXIST when there is one of this id already. */
+  /** Makes the download a model. Rejects with ENOTEMPTY or EEXIST if a model with this id exists. */
   async publish(staging: string, id: string, origin: Origin): Promise<void> {
     await writeOrigin(staging, origin);
     await rename(staging, join(this.directory, id));
   }
 
-  /** Deletes what is left of downloads of this model at other commits. */
+  /** Deletes incomplete downloads of this model at other commits. */
   async discardStaging(id: string, isKept: (name: string) => boolean): Promise<void> {
     const parent = join(this.directory, stagingFolder);
     const names = (await readdir(parent)).filter((name) => name.startsWith(`${id}@`) && !isKept(name));
@@ -49,7 +49,7 @@ export class ModelFolder {
   }
 }
 
-/** Bytes of a file; 0 where there is none. */
+/** The size of a file in bytes; 0 if it does not exist. */
 export const sizeOf = (path: string): Promise<number> =>
   stat(path).then(
     ({ size }) => size,

@@ -2,10 +2,10 @@ import { Effect } from "effect";
 
 import { HubError } from "./hub-error.ts";
 
-/** The disk does not do what it is asked to. */
+/** A file operation failed. */
 export class DiskError extends Error {
   readonly _tag = "DiskError";
-  /** The system's, e.g. ENOSPC. */
+  /** The system's error code, e.g. ENOSPC. */
   readonly code: string;
 
   constructor(code: string) {
@@ -19,8 +19,9 @@ export class DiskError extends Error {
 }
 
 /**
- * Runs a promise that heeds its signal. Interrupted, it fires the signal and waits for the promise to settle: nobody
- * writes to the files of a download that has ended. Other errors than the hub's and the system's are defects.
+ * Runs a promise that respects its signal. On interruption it fires the signal and waits for the promise to settle, so
+ * that nothing writes to the files of a download that has ended. Errors other than the hub's and the system's are
+ * defects.
  */
 export const cancellablePromise = <A>(
   run: (signal: AbortSignal) => Promise<A>,

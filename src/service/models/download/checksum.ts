@@ -3,7 +3,9 @@ import { createReadStream } from "node:fs";
 
 import type { RemoteFile } from "./choose-files.ts";
 
-/** Whether what is on disk is the file that the hub describes, as far as it does. Reads it whole; ends early when the signal fires. */
+/**
+ * Whether a file on disk matches the hub's description of it. Reads the whole file; ends early when the signal fires.
+ */
 export const isIntact = async (
   path: string,
   { size, checksum }: Pick<RemoteFile, "size" | "checksum">,
@@ -12,7 +14,7 @@ export const isIntact = async (
   if (checksum === undefined) return true;
   const isBlob = checksum.algorithm === "git-blob-sha1";
   const hash = createHash(isBlob ? "sha1" : "sha256");
-  // git hashes a blob with its type and length before it.
+  // git hashes a blob with its type and length in front.
   if (isBlob) hash.update(`blob ${size}\0`);
   const content: AsyncIterable<Buffer> = createReadStream(path, { signal, highWaterMark: 1024 ** 2 });
   for await (const chunk of content) hash.update(chunk);

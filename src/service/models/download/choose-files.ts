@@ -1,20 +1,20 @@
-/** Which files of a repository make a model. */
+/** Chooses the files of a repository that form a model. */
 import { Result } from "effect";
 
 import { ModelBroken } from "../../domain/errors.ts";
 
 export interface RemoteFile {
-  /** At the top of the repository, and a plain name. */
+  /** A plain name at the top level of the repository. */
   readonly path: string;
   readonly size: number;
-  /** Undefined where nobody tells it. */
+  /** Undefined if the hub gives none. */
   readonly checksum: Checksum | undefined;
 }
 
-/** Of a file's content; the hub gives a sha256 for large files and git's own blob id for small ones. */
+/** The hash of a file's content; the hub gives a sha256 for large files and git's blob id for small ones. */
 export interface Checksum {
   readonly algorithm: "sha256" | "git-blob-sha1";
-  /** Hexadecimal, in lower case. */
+  /** Hexadecimal, lower case. */
   readonly digest: string;
 }
 
@@ -38,13 +38,13 @@ const companions: ReadonlySet<string> = new Set([
 
 const required = ["config.json", "tokenizer.json"];
 
-/** A name that cannot mean another folder or a hidden file. */
+/** A name that cannot refer to another folder or a hidden file. */
 const plainName = /^[A-Za-z0-9_][A-Za-z0-9._-]*$/;
 const isWeights = (path: string): boolean => path.endsWith(".safetensors");
-/** What mlx_lm writes and loads; other safetensors beside these are the same weights in another layout. */
+/** The files that mlx_lm writes and loads; other safetensors beside these are the same weights in another layout. */
 const isModelWeights = (path: string): boolean => isWeights(path) && path.startsWith("model");
 
-/** Not the weights in other formats, nor images, examples and other folders. */
+/** Excludes weights in other formats, images, examples and subfolders. */
 export const chooseFiles = (
   repository: string,
   files: ReadonlyArray<RemoteFile>,
@@ -58,6 +58,6 @@ export const chooseFiles = (
   if (missing !== undefined) {
     return Result.fail(new ModelBroken({ model: repository, cause: `its repository has no ${missing}` }));
   }
-  // Small files first: what is wrong with access or disk shows at once.
+  // Small files first, so that problems with access or disk show up early.
   return Result.succeed([...plain.filter(({ path }) => companions.has(path)), ...weights]);
 };

@@ -1,4 +1,4 @@
-/** What the hub's and the disk's failures mean to the one who wants the model. */
+/** Translates failures of the hub and the disk into errors for the caller. */
 import { DownloadFailed, DownloadsOff, InvalidField, ModelAccessDenied, ModelNotFound } from "../../domain/errors.ts";
 import type { HubError } from "./hub-error.ts";
 import type { DiskError } from "./cancellable-promise.ts";
@@ -10,10 +10,10 @@ export interface HubRequest {
   readonly hasToken: boolean;
 }
 
-/** Where nothing tells a delay: what is in trouble is seldom well again at once. */
+/** The delay if the hub gives none; trouble of this kind seldom passes quickly. */
 const defaultRetryAfterMs = 30_000;
 
-/** The hub hides what it may not show: a private repository looks like none. */
+/** The hub hides private repositories: they look as if they did not exist. */
 export const describeHubError = (
   { status, code, message, retryAfterMs = defaultRetryAfterMs }: HubError,
   { repository: model, revision, endpoint, hasToken }: HubRequest,
@@ -31,7 +31,7 @@ export const describeHubError = (
   return new DownloadFailed({ model, cause: message, retryAfterMs });
 };
 
-/** Of a disk that is not full. It is the operator's: told by the system's code, never by a path. */
+/** For disks that are not full. The operator has to act; the message gives the system's code and never a path. */
 export const describeDiskError = ({ code }: DiskError, model: string): DownloadsOff | DownloadFailed => {
   switch (code) {
     case "EACCES":

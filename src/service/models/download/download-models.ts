@@ -1,4 +1,4 @@
-/** Downloads over HTTP: look at the disk, fetch, check, move into place. */
+/** Downloads over HTTP: check the disk, fetch, verify, move into place. */
 import { statfs } from "node:fs/promises";
 import { Cause, Effect, type Exit, Layer, Schedule, Semaphore } from "effect";
 
@@ -19,13 +19,13 @@ import type { RetryOptions } from "./retry.ts";
 import { cancellablePromise } from "./cancellable-promise.ts";
 
 export interface DownloadsOptions extends RetryOptions {
-  /** Of the file system that holds a folder. */
+  /** Free bytes of the file system that holds a folder. */
   readonly freeBytes: (directory: string) => Promise<number>;
-  /** A connection on which nothing comes for this long is given up. */
+  /** A connection that delivers nothing for this long is dropped. */
   readonly stallMs: number;
 }
 
-/** Left free for the rest of the machine. */
+/** Disk space that is left free for the rest of the machine. */
 const reservedBytes = 64 * 1024 ** 2;
 const progressIntervalMs = 200;
 
@@ -70,7 +70,7 @@ export const layerWith = (
         onProgress: (progress: DownloadProgress) => void,
       ) {
         const { repository, commit, id, files } = model;
-        // Another download may have brought it since it was resolved.
+        // Another download may have brought the model since it was resolved.
         if ((yield* cancellablePromise(() => folder.originOf(id)))?.commit === commit) return;
         const staging = yield* cancellablePromise(() => folder.openStaging(name));
         const meter = new ProgressMeter(files);

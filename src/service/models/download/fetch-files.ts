@@ -1,4 +1,4 @@
-/** Fetching a model's files into its staging folder. */
+/** Fetches a model's files into its staging folder. */
 import { rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { Effect, type Semaphore } from "effect";
@@ -18,17 +18,15 @@ import { transferFile } from "./transfer-file.ts";
 
 export interface FetchOptions extends RetryOptions {
   readonly hub: Hub;
-  /** One permit for each file that may be fetched at once. */
+  /** One permit for each file that may be fetched at the same time. */
   readonly permits: Semaphore.Semaphore;
   readonly stallMs: number;
 }
 
-/** How often a file with a wrong checksum is fetched anew. */
+/** How often a file with a wrong checksum is fetched. */
 const maxChecksumAttempts = 3;
 
-/**
- * A file has its own name in the folder once it was checked, and another one until then.
- */
+/** A file gets its own name in the folder only after it was verified. */
 export const fetchFiles = (
   model: RemoteModel,
   staging: string,
@@ -42,8 +40,8 @@ export const fetchFiles = (
   );
 
 /**
- * What the hub's cache has of the files goes into the folder, checked as all others. Of a model that was found in the
- * cache alone a file that is not intact is an error: there is nowhere else to have it from.
+ * Takes files from the hub's cache and verifies them like all others. If the model was found in the cache only, a
+ * corrupt file is an error, because there is no other source.
  */
 export const takeCached = Effect.fnUntraced(function* (
   { repository, commit, files, isCached }: RemoteModel,
@@ -54,7 +52,7 @@ export const takeCached = Effect.fnUntraced(function* (
   for (const file of files) {
     const path = join(staging, file.path);
     if (yield* cancellablePromise(() => isThere(path, file))) continue;
-    // Never the incomplete file: what is written to that would be written to the cache's own.
+    // Never the incomplete file: it may become a hard link, and writing to it would then change the cache.
     const taken = `${path}.cached`;
     yield* cancellablePromise(() => rm(taken, { force: true }));
     const found = yield* cancellablePromise(() => cache.take(repository, commit, file, taken));
@@ -77,7 +75,7 @@ const fetchFile = Effect.fnUntraced(function* (
 ): Effect.fn.Return<void, HubError | DiskError | ChecksumMismatch> {
   if (yield* cancellablePromise(() => isThere(path, file))) return meter.setDone(file);
   const partial = partialOf(path);
-  /** The most that was there so far: what is lost and fetched again is no progress. */
+  /** The most bytes that were on disk so far: bytes that are lost and fetched again are not progress. */
   let most = 0;
   let mostBefore = 0;
   const transfer = cancellablePromise((signal) =>
@@ -114,7 +112,7 @@ const fetchFile = Effect.fnUntraced(function* (
   return yield* new ChecksumMismatch({ model: model.repository, file: file.path, attempts: maxChecksumAttempts });
 });
 
-/** Bytes of the model's files that are not in the folder yet. */
+/** How many bytes of the model's files are still missing from the folder. */
 export const missingBytes = async (staging: string, files: ReadonlyArray<RemoteFile>): Promise<number> => {
   const missing = await Promise.all(
     files.map(async (file) => {
@@ -127,6 +125,6 @@ export const missingBytes = async (staging: string, files: ReadonlyArray<RemoteF
 };
 
 const partialOf = (path: string): string => `${path}.part`;
-/** An empty file and none look alike: it is fetched again, which takes no bytes. */
+/** An empty file cannot be told from a missing one: it is fetched again, which transfers no bytes. */
 const isThere = async (path: string, { size }: RemoteFile): Promise<boolean> =>
   size > 0 && (await sizeOf(path)) === size;

@@ -1,4 +1,4 @@
-/** Which files a model has, here or at the hub. */
+/** Finds a model's files, here or on the hub. */
 import { Effect } from "effect";
 
 import type { DownloadSettings } from "../../config/DownloadConfig.ts";
@@ -25,7 +25,7 @@ export interface FindOptions {
 
 const defaultBranch = "main";
 
-/** The hub is asked only for what the model folder does not answer. */
+/** The hub is asked only if the model folder has no answer. */
 export const findModel = Effect.fnUntraced(function* (
   name: string,
   asked: string,
@@ -52,7 +52,7 @@ export const findModel = Effect.fnUntraced(function* (
   );
 });
 
-/** A model that is here answers for any revision where none is asked for, and for the commit that it was fetched at. */
+/** A local model matches if no revision is requested, or if it was downloaded at the requested commit. */
 const findHere = Effect.fnUntraced(function* (folder: ModelFolder, repository: string, revision: string) {
   const id = folderOf(repository);
   if (!(yield* Effect.promise(() => folder.has(id)))) return undefined;
@@ -61,7 +61,7 @@ const findHere = Effect.fnUntraced(function* (folder: ModelFolder, repository: s
   return { repository, commit, id, files: [], isPresent: true, isCached: false } satisfies RemoteModel;
 });
 
-/** What the hub's clients have fetched before. A cache may have a part of a model. */
+/** Looks in the cache of the hub's clients, which may have only part of a model. */
 const findInCache = Effect.fnUntraced(function* (repository: string, revision: string, { cache, folder }: FindOptions) {
   const off = (hint: string) => new DownloadsOff({ model: repository, hint: `MLXD_OFFLINE is set, and ${hint}` });
   const snapshot = yield* Effect.promise(() => cache.snapshot(repository, revision));
@@ -84,7 +84,7 @@ const findInCache = Effect.fnUntraced(function* (repository: string, revision: s
   return { ...model, files, isPresent: false, isCached: true } satisfies RemoteModel;
 });
 
-/** The model as it is here; fails where it is here at another commit. */
+/** The local model; fails if it is at another commit. */
 const findPresent = Effect.fnUntraced(function* (
   folder: ModelFolder,
   model: Pick<RemoteModel, "repository" | "commit" | "id">,
@@ -108,7 +108,7 @@ const findAtHub = Effect.fnUntraced(function* (name: string, revision: string, {
   return { ...model, files, isPresent: false, isCached: false } satisfies RemoteModel;
 });
 
-/** A search that fails finds nothing. */
+/** If the search for similar names fails, there are no suggestions. */
 const withNearest = ({ model }: ModelNotFound, hub: Hub): Effect.Effect<ModelNotFound> =>
   cancellablePromise((signal) => hub.similar(model, signal)).pipe(
     Effect.orElseSucceed((): ReadonlyArray<string> => []),

@@ -1,11 +1,11 @@
-/** A request to the hub that failed, before it is known what that means for the model. */
+/** A failed request to the hub, not yet interpreted for a particular model. */
 
 export interface HubErrorOptions {
-  /** Undefined when there was no answer. */
+  /** Undefined if there was no response. */
   readonly status?: number;
-  /** The hub's own word for it, e.g. `GatedRepo`; empty where it has none. */
+  /** The hub's own error code, e.g. `GatedRepo`; empty if it gives none. */
   readonly code?: string;
-  /** Milliseconds that the hub asks to wait. */
+  /** How long the hub asks to wait, in milliseconds. */
   readonly retryAfterMs?: number | undefined;
 }
 
@@ -36,7 +36,7 @@ export const hubErrorFrom = ({ status, headers }: Response, nowMs: number): HubE
     retryAfterMs: retryAfterMs(headers.get("retry-after"), nowMs),
   });
 
-/** Seconds, or the date until when to wait. */
+/** `Retry-After`: a number of seconds, or a date. */
 export const retryAfterMs = (value: string | null, nowMs: number): number | undefined => {
   if (value === null) return undefined;
   const waitMs = /^\d+$/.test(value) ? Number(value) * 1000 : Date.parse(value) - nowMs;

@@ -1,7 +1,7 @@
 import type { RemoteFile } from "./choose-files.ts";
 import type { DownloadProgress } from "./Downloads.ts";
 
-/** How far the files of one download are. */
+/** Tracks the progress of one download's files. */
 export class ProgressMeter {
   readonly #files: ReadonlyArray<RemoteFile>;
   readonly #bytes = new Map<string, number>();
@@ -11,7 +11,7 @@ export class ProgressMeter {
     this.#files = files;
   }
 
-  /** Bytes of a file that are on disk; fewer than before when they turned out wrong. */
+  /** Bytes of a file that are on disk; fewer than before if some turned out to be wrong. */
   setBytes({ path }: RemoteFile, bytes: number): void {
     this.#bytes.set(path, bytes);
   }

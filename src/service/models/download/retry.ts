@@ -1,23 +1,23 @@
-/** Trying again what the hub or the way to it failed at. */
+/** Retries failed requests to the hub. */
 import { Effect, Random, Result } from "effect";
 
 import { HubError } from "./hub-error.ts";
 
 export interface RetryOptions {
-  /** In a row and without a byte between them. */
+  /** Consecutive attempts without receiving a byte. */
   readonly maxAttempts: number;
-  /** Before the second attempt; doubled before each next one, up to a limit. */
+  /** Delay before the second attempt; doubles before each further one, up to a limit. */
   readonly backoffMs: number;
 }
 
 const maxBackoffMs = 30_000;
-/** A hub that asks for a longer wait is not waited for: the caller is told how long. */
+/** If the hub asks for a longer wait, the request fails and the caller is told how long to wait. */
 const maxRetryAfterMs = 300_000;
 
 /**
- * Only a HubError that is transient is tried again.
+ * Retries only transient HubErrors.
  *
- * @param hasProgressed whether bytes came since it was asked last: attempts are then counted anew
+ * @param hasProgressed whether bytes were received since the last attempt, in which case attempts are counted from zero
  */
 export const withRetries = Effect.fnUntraced(function* <A, E>(
   attempt: Effect.Effect<A, E>,
@@ -33,7 +33,7 @@ export const withRetries = Effect.fnUntraced(function* <A, E>(
     attempts = hasProgressed() ? 1 : attempts + 1;
     const waitMs = error.retryAfterMs ?? Math.min(backoffMs * 2 ** (attempts - 1), maxBackoffMs);
     if (attempts >= maxAttempts || waitMs > maxRetryAfterMs) return yield* Effect.fail(error);
-    // Only ever longer: the hub chose the moment from which on it answers.
+    // The random part only adds to the wait: the hub asked to wait at least this long.
     yield* Effect.sleep(waitMs * (1 + 0.2 * (yield* Random.next)));
   }
 });

@@ -1,10 +1,11 @@
-/** Work that several callers may want at once and that is done once. */
+/** Shares work that several callers may request at the same time. */
 import { Deferred, Effect, type Exit, Fiber, type Scope } from "effect";
 
 export interface SharedRuns<Event, A, E> {
   /**
-   * Runs `start`, or joins the run of that key which is under way; its events so far come first. The run is
-   * interrupted when the last of its callers leaves, and one that comes then waits for its end and starts anew.
+   * Runs `start`, or joins the current run with the same key and first receives its events so far. The run is
+   * interrupted when its last caller leaves; a caller that comes during the interruption waits for its end and starts a
+   * new run.
    */
   readonly join: (
     key: string,
@@ -83,7 +84,7 @@ export const makeSharedRuns = <Event, A, E>(
             run = runs.get(key);
           }
           run ??= yield* begin(key, start);
-          // A listener of its own: the same function may be given twice.
+          // Wrapped, because the same function may be passed twice.
           const listener = (event: Event): void => onEvent(event);
           run.callers += 1;
           for (const event of run.past) listener(event);

@@ -1,23 +1,23 @@
-/** One file's way from the hub to the disk: goes on where an earlier attempt was cut. */
+/** Transfers one file from the hub to the disk, resuming an earlier attempt. */
 import { constants, type FileHandle, open } from "node:fs/promises";
 
 import { HubError } from "./hub-error.ts";
 
 export interface Transfer {
-  /** The incomplete file. It stays, whatever happens. */
+  /** The incomplete file. It is kept whatever happens. */
   readonly partial: string;
-  /** Bytes of the whole file. */
+  /** Size of the whole file in bytes. */
   readonly size: number;
   readonly open: (fromByte: number, signal: AbortSignal) => Promise<Response>;
-  /** Bytes of the file that are on disk. */
+  /** Called with the bytes of the file that are on disk. */
   readonly onBytes: (bytes: number) => void;
-  /** A connection on which nothing comes for this long is given up. */
+  /** A connection that delivers nothing for this long is dropped. */
   readonly stallMs: number;
 }
 
 /**
- * One attempt; rejects with a HubError when it was cut, and with the system's error when the disk refuses. Its bytes
- * are on the disk when it resolves; whether they are right is for the checksum to say.
+ * Makes one attempt. Rejects with a HubError if the transfer was cut off, and with the system's error if the disk
+ * fails. When it resolves the bytes are on disk; their checksum still has to be verified.
  */
 export const transferFile = async (transfer: Transfer, signal: AbortSignal): Promise<void> => {
   const file = await open(transfer.partial, constants.O_RDWR | constants.O_CREAT);
@@ -55,7 +55,7 @@ const writeRest = async (file: FileHandle, transfer: Transfer, signal: AbortSign
   if (written < size) throw new HubError("the connection was cut");
 };
 
-/** A disk that is nearly full takes a part, and refuses the next one. */
+/** A nearly full disk accepts part of a write and refuses the next one. */
 const writeAll = async (file: FileHandle, chunk: Uint8Array, position: number): Promise<void> => {
   for (let done = 0; done < chunk.length;) {
     done += (await file.write(chunk, done, chunk.length - done, position + done)).bytesWritten;
@@ -69,7 +69,7 @@ const resumableBytes = async (file: FileHandle, size: number): Promise<number> =
   return 0;
 };
 
-/** The file is begun anew where the hub will not go on from here. */
+/** Starts the file again if the hub does not support resuming. */
 const begin = async (file: FileHandle, { open }: Transfer, from: number, signal: AbortSignal): Promise<Response> => {
   try {
     const response = await open(from, signal);
@@ -96,14 +96,14 @@ async function* bodyOf({ body }: Response): AsyncGenerator<Uint8Array> {
   if (body !== null) yield* body;
 }
 
-/** Errors of system calls on files have the call's name; those of sockets come wrapped by `fetch`. */
+/** Errors of file system calls have a `syscall`; those of sockets are wrapped by `fetch`. */
 const isOfDisk = (error: unknown): boolean =>
   error instanceof Error &&
   "syscall" in error &&
   ["write", "ftruncate", "fsync", "fstat"].includes(String(error.syscall));
 
 interface Stall extends Disposable {
-  /** Fires when the caller's does, and when nothing came for too long. */
+  /** Fires with the caller's signal, and if nothing was received for too long. */
   readonly signal: AbortSignal;
   readonly refresh: () => void;
 }

@@ -1,4 +1,4 @@
-/** The adapters of a model: which there are, and what they take. */
+/** Finds a model's adapters and the memory that they need. */
 import { readdir } from "node:fs/promises";
 import { basename, join } from "node:path";
 
@@ -15,8 +15,8 @@ export interface Adapter {
 }
 
 /**
- * Those that the configuration tells, in its order; then those in the model's own `adapters` folder, by name, whose ids
- * are their folders' names. Broken ones too: they say what is wrong.
+ * The declared adapters in the configuration's order, then those in the model's own `adapters` folder by name, whose
+ * ids are their folders' names. Broken ones are included, with what is wrong.
  */
 export const readAdapters = async (
   modelDirectory: string,
@@ -28,7 +28,7 @@ export const readAdapters = async (
   return Promise.all([...declared, ...others].map((adapter) => describeAdapter(adapter, read)));
 };
 
-/** Room for as many of the largest as are loaded at once, and for the zeros of rows without one. */
+/** Memory for as many of the largest adapters as are loaded at once, and for the zeros of rows without one. */
 export const adapterBytes = (adapters: ReadonlyArray<AdapterFacts>, maxAdapters: number): number =>
   (maxAdapters + 1) * Math.max(0, ...adapters.map(({ bytes }) => bytes));
 

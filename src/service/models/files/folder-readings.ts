@@ -1,4 +1,4 @@
-/** What each model's folder said when it was read last: those that have not changed need not be read again. */
+/** Remembers what was last read from each model's folder, so that unchanged folders need not be read again. */
 import type { Checkpoint } from "../../checkpoint/read-checkpoint.ts";
 import type { ReadFolders } from "./read-sandboxed.ts";
 
@@ -14,7 +14,7 @@ export class FolderReadings {
    * Begins to read all folders once.
    *
    * @param isKnown folders that need not be read again
-   * @returns how each is read, and what makes these readings the last ones
+   * @returns how to read each folder, and a function that replaces the remembered readings with these
    */
   begin(isKnown: (directory: string) => boolean): { readonly read: ReadFolders; readonly commit: () => void } {
     const now = new Map<string, Promise<Checkpoint>>();

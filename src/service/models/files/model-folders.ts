@@ -1,8 +1,11 @@
-/** Where models lie. */
+/** Finds the folders of models. */
 import { access, readdir, realpath, stat } from "node:fs/promises";
 import { isAbsolute, join, relative, resolve, sep } from "node:path";
 
-/** Absolute paths of the models in a folder, by name; a folder that is a model itself is its only one. Throws. */
+/**
+ * Absolute paths of the models in a folder, sorted by name; if the folder is itself a model, it is the only one.
+ * Throws.
+ */
 export const modelFolders = async (directory: string): Promise<ReadonlyArray<string>> => {
   if (await exists(join(directory, "config.json"))) return [resolve(directory)];
   const names = (await readdir(directory)).filter((name) => !name.startsWith("."));
@@ -11,14 +14,14 @@ export const modelFolders = async (directory: string): Promise<ReadonlyArray<str
   return paths.filter((_, index) => areFolders[index]);
 };
 
-/** Follows links; a dangling one is none. */
+/** Follows links; false for a dangling one. */
 export const isFolder = (path: string): Promise<boolean> =>
   stat(path).then(
     (entry) => entry.isDirectory(),
     () => false,
   );
 
-/** As the paths are written, or as their links lead. The folder itself counts. */
+/** Compares the paths as written and with links resolved. The folder itself counts as inside. */
 export const isInside = async (directory: string, path: string): Promise<boolean> => {
   if (isBelow(resolve(directory), path)) return true;
   const real = (each: string) => realpath(each).catch(() => each);

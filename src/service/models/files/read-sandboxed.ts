@@ -1,4 +1,4 @@
-/** Reading models' folders in the sandbox: their files may be of any make, and calls go on meanwhile. */
+/** Reads models' folders in the sandbox: their files are untrusted, and reading must not hold up calls. */
 import { Effect } from "effect";
 
 import { type Call, CurrentCall } from "../../domain/Call.ts";
@@ -15,7 +15,7 @@ export interface ReadFolders {
   readonly adapter: (directory: string) => Promise<AdapterFiles>;
 }
 
-/** In this process: for files that are one's own. */
+/** Reads in this process, for trusted files. */
 export const readHere: ReadFolders = { checkpoint: readCheckpoint, adapter: readAdapter };
 
 type Reading = Extract<JobName, "readAdapter" | "readCheckpoint" | "readRevision" | "readStamp">;
@@ -31,14 +31,17 @@ const readable = <A extends object>(read: A | Unreadable | Unread): A => {
   return read;
 };
 
-/** The folder was not read to its end, which says nothing of its files. */
+/** The folder could not be read to the end, which says nothing about its files. */
 export class CheckpointUnread extends CheckpointInvalid {}
 
 interface Unread extends Unreadable {
   readonly isUnread: true;
 }
 
-/** What a job says of a folder; a job without a result makes the folder unreadable, unless its process was ended from outside. */
+/**
+ * Runs a job that reads a folder. If the job fails, the folder counts as unreadable, unless its process was killed from
+ * outside.
+ */
 export const readFolder = <Name extends Reading>(sandbox: Sandbox["Service"], job: Name, directory: string) =>
   runReading(sandbox, job, directory).pipe(
     Effect.catch(({ cause, reason }) => {
@@ -48,8 +51,8 @@ export const readFolder = <Name extends Reading>(sandbox: Sandbox["Service"], jo
   );
 
 /**
- * One folder after another, as far as these are read quickly. It is the service's own work, also within a call: callers
- * whose jobs fill the queue do not make models unreadable.
+ * Reads one folder after another if they are read quickly. This counts as the service's own work even within a call, so
+ * that callers whose jobs fill the queue do not make models unreadable.
  */
 export const runReading = <Name extends Reading>({ run }: Sandbox["Service"], job: Name, directory: string) =>
   run(job, directory, { inputBytes: 0, subject: "model folders" }).pipe(

@@ -1,4 +1,4 @@
-/** Whether models are on disk as they were when their facts were read. */
+/** Checks that models' files are the same as when their facts were read. */
 import { Effect } from "effect";
 
 import { ModelChanged } from "../../domain/errors.ts";
@@ -7,8 +7,8 @@ import type { Sandbox } from "../../sandbox/Sandbox.ts";
 import { runReading } from "./read-sandboxed.ts";
 
 /**
- * Also fails where the files cannot be read any more: what is wrong with them is found when they are read anew. A sandbox
- * process that was ended from outside says nothing of the files.
+ * Also fails if the files cannot be read any more: reading them again will show why. A sandbox process that was killed
+ * from outside says nothing about the files.
  */
 export const assertUnchanged = (
   sandbox: Sandbox["Service"],
@@ -29,5 +29,5 @@ export const assertUnchanged = (
     { discard: true },
   );
 
-/** Who writes the files may be at it still. */
+/** The files may still be being written. */
 const retryAfterMs = 1_000;

@@ -1,26 +1,26 @@
-/** What a loaded model takes of the memory budget. */
+/** How much of the memory budget a loaded model needs. */
 import type { EngineSettings } from "../../config/EngineConfig.ts";
 import type { ModelFacts } from "../../domain/model.ts";
 import { adapterBytes } from "../files/adapters.ts";
 
-/** Bytes. */
+/** All sizes are in bytes. */
 export interface Footprint {
-  /** With those of a model that drafts for it. */
+  /** Includes the weights of its draft model. */
   readonly weightBytes: number;
-  /** Of both caches when they are full; one of a draft model is within it. */
+  /** Both caches when full; the draft model's cache is part of it. */
   readonly kvCacheBytes: number;
   readonly prefixCacheBytes: number;
-  /** Of those that are loaded at once. */
+  /** As many adapters as are loaded at once. */
   readonly adapterBytes: number;
-  /** What a step computes in between: scores of a long prompt's slice, activations, logits, masks. */
+  /** Temporaries of a step: attention scores of a long prompt's slice, activations, logits, masks. */
   readonly stepBytes: number;
-  /** The engine's process beside these: Node, MLX, and what its allocator keeps. */
+  /** The engine's process apart from these: Node, MLX, and the allocator's overhead. */
   readonly processBytes: number;
-  /** The sum. What the process really takes is measured while it runs, and counts where it is more. */
+  /** The sum. While the process runs its memory is measured, and counts if it is larger. */
   readonly neededBytes: number;
 }
 
-/** Of a model whose engine has all that it needs elsewhere. */
+/** For a model whose memory is on another server. */
 export const noFootprint: Footprint = {
   weightBytes: 0,
   kvCacheBytes: 0,
@@ -34,12 +34,12 @@ export const noFootprint: Footprint = {
 type EngineLimits = Pick<EngineSettings, "kvCacheBytes" | "prefixCacheBytes" | "maxAdapters" | "maxRunning">;
 
 /**
- * Measured with the demo model on a Linux CPU: 107 MiB once it is loaded, and a peak of 280 MiB with 32 generations at
- * once, of which 60 MiB were KV cache and 8 MiB weights.
+ * Measured with the demo model on a Linux CPU: 107 MiB after loading, and a peak of 280 MiB with 32 concurrent
+ * generations, of which 60 MiB were KV cache and 8 MiB weights.
  */
 const processBytes = 256 * 1024 ** 2;
 
-/** @param draft undefined: none drafts for it */
+/** @param draft undefined if it has no draft model */
 export const footprintOf = (
   facts: Pick<ModelFacts, "estimatedBytes" | "adapters" | "contextLength" | "vocabularySize" | "widths">,
   draft: Pick<ModelFacts, "estimatedBytes"> | undefined,
@@ -57,9 +57,9 @@ export const footprintOf = (
 };
 
 /**
- * As the worker's scheduler bounds it: a slice of at most 1,024 tokens, with at most 256 MiB of scores. Each is there
- * twice at the most, as an operation has its input and its result; logits are there four times, as penalties, masks and
- * filters are applied to copies. Masks of constraints are kept for 64 states.
+ * Follows the bounds of the worker's scheduler: a slice has at most 1,024 tokens and 256 MiB of attention scores. Each
+ * array exists twice at most, as the input and the result of an operation; logits exist four times, because penalties,
+ * masks and filters are applied to copies. Masks of constraints are cached for 64 states.
  */
 const stepBytesOf = (
   { contextLength, vocabularySize, widths }: Pick<ModelFacts, "contextLength" | "vocabularySize" | "widths">,

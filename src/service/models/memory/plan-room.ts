@@ -1,20 +1,20 @@
-/** Which models make way for another: decided here, done elsewhere. */
+/** Decides which models make room for another one. Pure; Reservations carries out the plan. */
 
-/** A model that takes a part of the memory budget. */
+/** A model that takes part of the memory budget. */
 export interface Resident {
   readonly bytes: number;
   /**
-   * - `leaving`: its memory comes back without further ado.
-   * - `idle`: it may go at once.
-   * - `busy`: it may go when those who use it have finished; also one that is still loading.
+   * - `leaving`: its memory will be free soon without further action.
+   * - `idle`: it can be evicted now.
+   * - `busy`: it can be evicted when its users have finished; also a model that is still loading.
    * - `pinned`: it stays.
    */
   readonly use: "leaving" | "idle" | "busy" | "pinned";
-  /** Epoch milliseconds, as is `loadedAt`. */
+  /** Epoch milliseconds, like `loadedAt`. */
   readonly lastUsedAt: number;
-  /** Infinity while it loads. */
+  /** Infinity while it is loading. */
   readonly loadedAt: number;
-  /** Those of a lower one go first. */
+  /** Models with a lower priority are evicted first. */
   readonly priority: number;
 }
 
@@ -24,9 +24,11 @@ export interface RoomLimits {
 }
 
 export interface RoomPlan<R> {
-  /** Idle ones: of the lowest priority first, then least recently used. */
+  /** Idle models: the lowest priority first, then the least recently used. */
   readonly evict: ReadonlyArray<R>;
-  /** Busy ones without whose end there is no room: of the lowest priority first, then longest loaded: they have had their turn. */
+  /**
+   * Busy models that have to go as well: the lowest priority first, then the longest loaded, which have had their turn.
+   */
   readonly waitFor: ReadonlyArray<R>;
 }
 
@@ -41,8 +43,8 @@ export const hasRoom = (
 ): boolean => residents.length < maxLoaded && bytesOf(residents) + neededBytes <= budgetBytes;
 
 /**
- * No more than is needed, idle ones before busy ones. Nothing where those that are leaving make room enough; undefined
- * where pinned ones leave none whatever else goes.
+ * Plans no more evictions than needed, idle models before busy ones. Empty if the models that are leaving free enough;
+ * undefined if pinned models leave no room whatever else is evicted.
  */
 export const planRoom = <R extends Resident>(
   residents: ReadonlyArray<R>,
@@ -60,7 +62,7 @@ export const planRoom = <R extends Resident>(
   const busy = inOrder("busy", ({ loadedAt }) => loadedAt);
   const staying = [...pinned];
   const going = new Set<R>();
-  // Asked in the order of who most deserves to stay; one that does not fit beside these leaves the rest their chance.
+  // In the order of who should stay: each stays if it fits, and one that does not fit leaves the others their chance.
   for (const candidate of [...idle, ...busy].toReversed()) {
     if (fits([...staying, candidate])) staying.push(candidate);
     else going.add(candidate);
@@ -68,5 +70,5 @@ export const planRoom = <R extends Resident>(
   return { evict: idle.filter((each) => going.has(each)), waitFor: busy.filter((each) => going.has(each)) };
 };
 
-/** Two infinities are equal, which their difference is not. */
+/** Compares without a difference, which would be NaN for two infinities. */
 const compare = (a: number, b: number): number => (a === b ? 0 : a - b);

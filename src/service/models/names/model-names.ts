@@ -1,21 +1,21 @@
-/** By which names models go: those that are declared, and short forms where they are no other model's. */
+/** Assigns models' names: declared ones, and short forms unless another model has them. */
 import type { ConfigurationInvalid } from "../../domain/errors.ts";
 
 export interface NamedModel {
   readonly id: string;
-  /** As they are declared. */
+  /** As declared. */
   readonly aliases: ReadonlyArray<string>;
-  /** Repository id, or the folder's name. */
+  /** Repository id or folder name. */
   readonly source: string;
-  /** The folder's name. */
+  /** The name of the folder. */
   readonly folder: string;
-  /** What is wrong with its id, or with one of its aliases by index. */
+  /** Makes the error for its id, or for the alias with this index. */
   readonly invalid: (index: number | undefined, problem: string) => ConfigurationInvalid;
 }
 
 /**
- * @returns the aliases of each model, its own first. Throws ConfigurationInvalid where two models would have one name:
- *   case does not matter for that, except between ids.
+ * @returns the aliases of each model, declared ones first. Throws ConfigurationInvalid if two models would have the
+ *   same name, ignoring case except between ids.
  */
 export const assignAliases = (models: ReadonlyArray<NamedModel>): ReadonlyArray<ReadonlyArray<string>> => {
   const owners = new Map<string, NamedModel>();
@@ -46,7 +46,7 @@ export const assignAliases = (models: ReadonlyArray<NamedModel>): ReadonlyArray<
   ]);
 };
 
-/** `org--Name-4bit` is also `Name-4bit` and `Name`; a model that has another id still goes by its folder's name. */
+/** `org--Name-4bit` is also `Name-4bit` and `Name`; a model with another id keeps its folder's name as an alias. */
 const implicitNames = ({ id, folder, source }: NamedModel): ReadonlyArray<string> => {
   const name = source.split("/").at(-1) ?? source;
   const plain = name.replace(/(-mlx)?-(\d+-?bit|bf16|fp16|mxfp4)(-mlx)?$/i, "");

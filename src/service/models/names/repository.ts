@@ -1,4 +1,4 @@
-/** Names of repositories and revisions at the hub, checked before anything is asked of it. */
+/** Validates names of repositories and revisions before the hub is asked. */
 import { Result } from "effect";
 
 import { InvalidField } from "../../domain/errors.ts";
@@ -6,8 +6,8 @@ import { InvalidField } from "../../domain/errors.ts";
 const maxRepositoryLength = 96;
 
 /**
- * `organisation/name`, by the hub's own rules. They keep a name from leaving its folder, and make the way back from
- * `organisation--name` unique.
+ * `organisation/name`, by the hub's own rules. They ensure that a name cannot leave its folder, and that
+ * `organisation--name` maps back to one repository.
  */
 export const checkRepository = (repository: string): Result.Result<string, InvalidField> => {
   const problem = problemOf(repository);
@@ -20,7 +20,7 @@ export const checkRevision = (revision: string): Result.Result<string, InvalidFi
     ? Result.succeed(revision)
     : refused("revision", revision, "a revision is a branch, a tag or a commit: letters, digits and . _ - /");
 
-/** The name of the folder that holds a repository's model. */
+/** The name of the folder for a repository's model. */
 export const folderOf = (repository: string): string => repository.replace("/", "--");
 
 const revisionForm = /^[A-Za-z0-9_]([A-Za-z0-9._/-]{0,254}[A-Za-z0-9_])?$/;
@@ -40,7 +40,7 @@ const problemOf = (repository: string): string | undefined => {
   return undefined;
 };
 
-/** Long and unprintable names are not repeated in full. */
+/** Long or unprintable names are not repeated in full. */
 const refused = (field: string, value: string, problem: string) => {
   const shown = JSON.stringify(value.length > 64 ? `${value.slice(0, 64)}…` : value);
   return Result.fail(

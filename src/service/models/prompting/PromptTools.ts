@@ -1,4 +1,4 @@
-/** What a model's files say of its prompts and of its output. */
+/** What a model's files say about its prompts and its output. */
 import type { Effect } from "effect";
 
 import type { FamilyProfile } from "../../domain/family.ts";
@@ -10,17 +10,17 @@ import type { Vocabulary } from "../../prompt/Vocabulary.ts";
 import type { Grammars } from "./grammars.ts";
 import type { Texts } from "./texts.ts";
 
-/** What is needed to make a prompt, without an engine. */
+/** Everything that is needed to make a prompt, without an engine. */
 export interface PromptTools {
   readonly facts: ModelFacts;
   readonly profile: FamilyProfile;
   readonly vocabulary: Vocabulary;
   readonly outputFormat: OutputFormat;
   readonly reasoningMarks: ReasoningMarks;
-  /** What its chat template makes of a conversation. */
+  /** What its chat template supports. */
   readonly template: TemplateShape;
   readonly texts: Texts;
   readonly grammars: Grammars;
-  /** Of the adapter in a folder, as its files are now; undefined where they cannot be read. */
+  /** The current revision of the adapter in a folder; undefined if it cannot be read. */
   readonly adapterRevision: (directory: string) => Effect.Effect<string | undefined>;
 }

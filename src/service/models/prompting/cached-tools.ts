@@ -1,4 +1,4 @@
-/** What is needed for a model's prompts, read when it is first asked for. */
+/** Reads what is needed for a model's prompts on first use, and caches it. */
 import { Cache, Duration, Effect, Exit, Option } from "effect";
 
 import {
@@ -20,9 +20,9 @@ import type { PromptTools } from "./PromptTools.ts";
 import { makeTexts } from "./texts.ts";
 
 /**
- * Kept once it is read; a failure for a moment only, as the files may have been mended.
+ * A success is cached for good, a failure only briefly, as the files may be repaired.
  *
- * @param unchanged fails where the files are not those that the entry tells of
+ * @param unchanged fails if the files are no longer those that the entry describes
  */
 export const cachedTools = (
   entry: FolderEntry,
@@ -41,7 +41,7 @@ export const cachedTools = (
     (cache) => Cache.get(cache, "tools"),
   );
 
-/** Why the model cannot be used as its files are; undefined when it can. */
+/** Why the model cannot be used because of its files; undefined if it can. */
 export const refusalOf = ({ facts, problem, problemIs, download }: FolderEntry): FilesUnusable | undefined => {
   const { id: model } = facts;
   if (download !== undefined) return new ModelNotDownloaded({ model, repository: download.repository });
@@ -79,7 +79,7 @@ const readTools = Effect.fnUntraced(function* (
         ? sandboxLost(facts.id, `${loading} ${cause}`)
         : new ModelBroken({ model: facts.id, cause: `${loading} ${cause}` }),
   );
-  // What was read may be of other files by now, and so may what is wrong with it.
+  // The result, or the error, may come from files that have changed meanwhile.
   yield* unchanged;
   if ("problem" in loaded) return yield* new ModelBroken({ model: facts.id, cause: loaded.problem });
   return {

@@ -1,4 +1,4 @@
-/** The grammars that outputs are held to, which are made in the sandbox. */
+/** Makes the grammars for constrained output, in the sandbox. */
 import { Effect } from "effect";
 
 import type { InvalidField, QueueFull, SandboxLost } from "../../domain/errors.ts";
@@ -8,8 +8,8 @@ import type { Sandbox } from "../../sandbox/Sandbox.ts";
 
 export interface Grammars {
   /**
-   * @param field where what is asked for stands in the request message
-   * @returns `InvalidField` where it takes more than it may
+   * @param field the field of the request that contains the constraint
+   * @returns `InvalidField` if it exceeds the sandbox's limits
    */
   readonly make: (
     request: GrammarRequest,

@@ -1,4 +1,4 @@
-/** A model's tokenizer and chat template, which work in the sandbox. */
+/** Uses a model's tokenizer and chat template in the sandbox. */
 import { Effect } from "effect";
 
 import {
@@ -15,25 +15,27 @@ import type { JobFailed } from "../../sandbox/JobFailed.ts";
 import type { EncodeInput, KnownTextModel, Rendered } from "../../sandbox/lane/text.ts";
 import type { Sandbox } from "../../sandbox/Sandbox.ts";
 
-/** What was asked for takes more than it may: the caller's fault where it is large, else the model's. */
+/** The work exceeds the sandbox's limits: the caller's fault if the input is large, otherwise the model's. */
 export type TextFailure = InvalidField | ModelBroken | ModelChanged | QueueFull | SandboxLost;
 
 interface EncodeOptions extends Pick<EncodeInput, "addSpecialTokens" | "limit" | "truncate"> {
-  /** Where the texts stand in the request message. */
+  /** The field of the request that contains the texts. */
   readonly field: string;
 }
 
 export interface Texts {
-  /** Tokens of each text in turn. */
+  /** The tokens of each text, in order. */
   readonly encode: (
     texts: ReadonlyArray<string>,
     options: EncodeOptions,
   ) => Effect.Effect<ReadonlyArray<Encoded | TooLong>, TextFailure>;
-  /** A conversation as the model reads it, and its tokens. */
+  /** Renders a conversation and tokenises it. */
   readonly render: (chat: ChatInput, options: Pick<EncodeOptions, "limit">) => Effect.Effect<Rendered, TextFailure>;
 }
 
-/** @param unchanged fails where the files are not the model's any more: what went wrong is then theirs */
+/**
+ * @param unchanged fails if the files are no longer the model's: a failure is then not reported as the model's fault
+ */
 export const makeTexts = (
   sandbox: Sandbox["Service"],
   id: string,
@@ -67,7 +69,7 @@ export const makeTexts = (
   };
 };
 
-/** Of all its texts. */
+/** The bytes of all texts in it. */
 const bytesOf = (chat: unknown): number => {
   if (typeof chat === "string") return Buffer.byteLength(chat);
   if (chat instanceof Uint8Array) return chat.length;

@@ -1,4 +1,4 @@
-/** What became of the smoke tests: kept on disk, so that a model is tried once for each revision of it. */
+/** Stores the results of smoke tests on disk, so that each revision of a model is tested once. */
 import { mkdir, readFile, rename, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
@@ -17,11 +17,11 @@ type Tried = Pick<ModelFacts, "id" | "revision" | "family" | "engine">;
 export class SmokeTests extends Context.Service<
   SmokeTests,
   {
-    /** Of the model at this revision; undefined when it was never tried, or with another question. */
+    /** The result for the model at this revision; undefined if it was never tested, or with another question. */
     readonly of: (model: Tried) => SmokeTest | undefined;
-    /** The failed test for which the model is given no conversations; undefined while it is given them. */
+    /** The failed test because of which the model gets no conversations; undefined if it gets them. */
     readonly blocking: (model: Tried) => SmokeTest | undefined;
-    /** Takes the place of what an older test of this model said, at whatever revision. */
+    /** Replaces the model's earlier result, whatever its revision. */
     readonly remember: (model: Tried, test: SmokeTest) => Effect.Effect<void>;
   }
 >()("mlxd/models/smoke/SmokeTests") {
@@ -51,7 +51,7 @@ export class SmokeTests extends Context.Service<
             return Effect.tryPromise(() => write(file, entries));
           }).pipe(
             writing.withPermits(1),
-            // It holds until the service ends, and is tried again after that.
+            // The result is kept in memory, and the test runs again after a restart.
             Effect.catch(({ cause }) =>
               Effect.annotateLogs(Effect.logWarning("smoke tests cannot be kept"), { code: codeOf(cause) }),
             ),
@@ -80,17 +80,17 @@ const Entry = Schema.Struct({
 type Entry = typeof Entry.Type;
 const decode = Schema.decodeUnknownOption(Schema.fromJsonString(Schema.Record(Schema.String, Entry)));
 
-/** A file that is not there, or not to be read, holds nothing: models are then tried again. */
+/** A missing or unreadable file counts as empty: models are then tested again. */
 const read = async (file: string): Promise<ReadonlyArray<[string, Entry]>> => {
   const text = await readFile(file, "utf8").catch(() => "{}");
   return Object.entries(Option.getOrElse(decode(text), () => ({}))).map(([key, entry]) => {
-    // Older ones have the engine by another of its names.
+    // Older files may use another name of the engine.
     const named = splitEnginePrefix(key);
     return [named === undefined ? key : modelKey(named.engine, named.model), entry];
   });
 };
 
-/** Whole or not at all. */
+/** Atomic: written to a temporary file and renamed. */
 const write = async (file: string, entries: ReadonlyMap<string, Entry>): Promise<void> => {
   await mkdir(dirname(file), { recursive: true });
   await writeFile(`${file}.part`, `${JSON.stringify(Object.fromEntries(entries), undefined, 2)}\n`);

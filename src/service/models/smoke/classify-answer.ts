@@ -1,23 +1,23 @@
-/** Whether what a model says can be used, told from the text alone. */
+/** Judges whether a model's answer is usable, from its text alone. */
 import type { Quality } from "../../domain/smoke-test.ts";
 
 export interface Verdict {
   readonly quality: Quality;
-  /** Several are joined by `; `. `ok` where nothing is wrong. */
+  /** Several reasons are joined by `; `. `ok` if nothing is wrong. */
   readonly reason: string;
 }
 
-/** Characters are code points. */
+/** In code points. */
 const maxCharacters = 4000;
 const expectedCharacters = 600;
 const severeRepeats = 5;
 const mildRepeats = 3;
 
 /**
- * What ends an answer's use comes first, in a fixed order; then all that merely makes it worse. Blank space around the
- * answer does not count.
+ * Checks for fatal findings first, in a fixed order, then for all that merely make the answer worse. Surrounding blank
+ * space is ignored.
  *
- * @param expected one of them is in every right answer
+ * @param expected one of these is in every correct answer
  */
 export const classifyAnswer = (answer: string, expected: ReadonlyArray<string>): Verdict => {
   const text = answer.trim();
@@ -41,7 +41,7 @@ export const classifyAnswer = (answer: string, expected: ReadonlyArray<string>):
 
 const emptiness = (text: string): string | undefined => (text === "" ? "empty response" : undefined);
 
-/** Tokens and labels that a chat template writes and a model's text should never hold. */
+/** Tokens and labels of chat templates that should never appear in a model's text. */
 const markers: ReadonlyArray<string> = [
   "<|im_start|>",
   "<|im_end|>",
@@ -54,7 +54,7 @@ const markers: ReadonlyArray<string> = [
   "[INST]",
   "<s>",
 ];
-/** Whatever stands between the bars, on one line. */
+/** Anything between the bars, on one line. */
 const specialToken = /<\|[^\n]{0,40}\|>/u;
 const roleLabel = /^(assistant|system|user)\s*:/i;
 
@@ -65,7 +65,7 @@ const leakage = (text: string): string | undefined => {
   return roleLabel.test(text) ? "role marker leakage" : undefined;
 };
 
-/** How often the commonest sentence occurs. */
+/** How often the most frequent sentence occurs. */
 const mostRepeats = (text: string): number => {
   const counts = new Map<string, number>();
   for (const part of text.split(/[.!?\n]/)) {
@@ -75,7 +75,7 @@ const mostRepeats = (text: string): number => {
   return Math.max(0, ...counts.values());
 };
 
-/** One unit of up to 20 characters, seven times in a row. */
+/** A unit of up to 20 characters, seven times in a row. */
 const loop = /(.{1,20}?)\1{6}/su;
 
 const runaway = (text: string): string | undefined => (loop.test(text) ? "runaway repetition" : undefined);

@@ -32,7 +32,7 @@ export type Expression =
       readonly step: Expression | undefined;
     }
   | { readonly type: "call"; readonly of: Expression; readonly args: CallArguments }
-  /** Undefined in a `filter` block, whose content is the input. */
+  /** `of` is undefined in a `filter` block, whose content is the input. */
   | {
       readonly type: "filter";
       readonly of: Expression | undefined;
@@ -46,7 +46,7 @@ export type Comparison = "==" | "!=" | "<" | "<=" | ">" | ">=" | "in" | "not in"
 export interface CallArguments {
   readonly positional: ReadonlyArray<{ readonly value: Expression; readonly spread: boolean }>;
   readonly named: ReadonlyArray<{ readonly name: string; readonly value: Expression }>;
-  /** `**` */
+  /** The argument after `**`. */
   readonly spread: Expression | undefined;
 }
 
