@@ -1,12 +1,12 @@
 /**
- * Reading the files of a checkpoint folder, which somebody else has made: only regular files, and only so many bytes. What
- * is wrong with one is told by its name, never by its path.
+ * Reads the files of a checkpoint folder, which are untrusted: only regular files of bounded size are read. Errors name
+ * the file, never its path.
  */
 import { constants } from "node:fs";
 import { type FileHandle, open, stat } from "node:fs/promises";
 import { join } from "node:path";
 
-/** A checkpoint that cannot be used as it is. */
+/** The checkpoint is unusable. */
 export class CheckpointInvalid extends Error {
   override readonly name = "CheckpointInvalid";
   readonly file: string;
@@ -19,7 +19,7 @@ export class CheckpointInvalid extends Error {
   }
 }
 
-/** Undefined when there is no such file. Throws CheckpointInvalid. */
+/** Undefined if the file does not exist. Throws CheckpointInvalid. */
 export const readOptional = async (directory: string, file: string): Promise<Buffer | undefined> => {
   const handle = await openRegular(directory, file);
   if (handle === undefined) return undefined;
@@ -43,18 +43,19 @@ export const readRequired = async (directory: string, file: string): Promise<Buf
   return content;
 };
 
-/** The largest of known models, Gemma 3's, has 33 MB. */
+/** The largest among known models, Gemma 3's, has 33 MB. */
 const tokenizerMaxBytes = 64 * 1024 ** 2;
 const otherMaxBytes = 16 * 1024 ** 2;
 
 /**
- * For reading. What is neither a file nor a link to one is refused: a pipe would wait for a writer, a device never ends.
- * Undefined when there is none. Throws CheckpointInvalid.
+ * Opens a file for reading. Anything but a regular file or a link to one is refused: reading a pipe would wait for a
+ * writer, and a device may never end. Undefined if there is none. Throws CheckpointInvalid.
  */
 export const openRegular = async (directory: string, file: string): Promise<FileHandle | undefined> => {
   const path = join(directory, file);
   try {
-    // To open a device may be an act in itself, so it is looked at before; and again after, as it may be another by then.
+    // Opening a device may have side effects, so the type is checked before, and again afterwards in case the file was
+    // replaced.
     if (!(await stat(path)).isFile()) throw new CheckpointInvalid(file, "is no regular file");
     const handle = await open(path, constants.O_RDONLY | constants.O_NONBLOCK);
     if ((await handle.stat()).isFile()) return handle;
@@ -66,7 +67,7 @@ export const openRegular = async (directory: string, file: string): Promise<File
   }
 };
 
-/** Fewer where the file ends before. */
+/** Returns fewer bytes if the file ends earlier. */
 export const readBytes = async (handle: FileHandle, position: number, length: number): Promise<Buffer> => {
   const buffer = Buffer.alloc(length);
   let read = 0;
@@ -78,12 +79,12 @@ export const readBytes = async (handle: FileHandle, position: number, length: nu
   return buffer.subarray(0, read);
 };
 
-/** @param content undefined stands for an empty object, for files that may be missing */
+/** @param content undefined counts as an empty object, for files that may be missing */
 export const parseJson = (file: string, content: Buffer | undefined): unknown => {
   try {
     return JSON.parse(content?.toString("utf8") ?? "{}") as unknown;
   } catch {
-    // The parser's message quotes the file.
+    // The parser's own message would quote the file.
     throw new CheckpointInvalid(file, isLfsPointer(content) ? lfsProblem : "is not valid JSON");
   }
 };
@@ -94,7 +95,7 @@ export const parseObject = (file: string, content: Buffer | undefined): Readonly
   throw new CheckpointInvalid(file, "is no JSON object");
 };
 
-/** What git leaves in the place of a large file that it has not fetched. */
+/** The pointer that git leaves in place of a large file that was not fetched. */
 export const isLfsPointer = (content: Buffer | undefined): boolean =>
   content?.subarray(0, lfsBeginning.length).toString("latin1") === lfsBeginning;
 const lfsBeginning = "version https://git-lfs.github.com/spec/";
@@ -104,11 +105,11 @@ export const lfsProblem = "is a Git LFS pointer and not the file itself; `git lf
 export interface ChatTemplateFile {
   readonly file: string;
   readonly raw: Buffer;
-  /** A template, or a list of named ones. */
+  /** A template, or a list of named templates. */
   readonly value: unknown;
 }
 
-/** A template beside tokenizer_config.json, which wins over the one in it. */
+/** The template in a file of its own, which takes precedence over the one in tokenizer_config.json. */
 export const readChatTemplateFile = async (directory: string): Promise<ChatTemplateFile | undefined> => {
   const jinja = await readOptional(directory, "chat_template.jinja");
   if (jinja !== undefined) return { file: "chat_template.jinja", raw: jinja, value: jinja.toString("utf8") };
@@ -118,7 +119,7 @@ export const readChatTemplateFile = async (directory: string): Promise<ChatTempl
   return { file, raw: json, value: parseObject(file, json)["chat_template"] };
 };
 
-/** The system's short code, without the path that its message has. */
+/** The system's error code, without the message, which contains the path. */
 export const codeOf = (error: unknown): string =>
   typeof error === "object" && error !== null && "code" in error ? String(error.code) : "unknown error";
 

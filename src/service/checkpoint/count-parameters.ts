@@ -1,17 +1,17 @@
 import type { TensorHeader } from "./safetensors.ts";
 
-/** A matrix of which a checkpoint has several weights in each word. */
+/** A matrix that a checkpoint stores with several weights in each word. */
 interface PackedMatrix {
   readonly count: number;
   readonly bits: number;
-  /** Whether its scales are floats of 8 bits, as those of mxfp4 are. */
+  /** Whether its scales are 8-bit floats, as those of mxfp4 are. */
   readonly hasByteScales: boolean;
 }
 
 /**
- * How many weights a checkpoint stands for. A quantised matrix X is stored as `X.weight`, several weights in each 32-bit
- * word, with `X.scales` and mostly `X.biases`, which are none of the model's own weights; gpt-oss's as `X_blocks` and
- * `X_scales`.
+ * The number of a checkpoint's weights. A quantised matrix X is stored as `X.weight`, with several weights in each
+ * 32-bit word, and `X.scales` and usually `X.biases`, which do not count as weights; gpt-oss stores it as `X_blocks`
+ * and `X_scales`.
  *
  * @param bitsOf bits of one weight, by the matrix's name without `.weight`
  */
@@ -27,7 +27,10 @@ export const countParameters = (
   return count;
 };
 
-/** Bytes that a GPU's memory takes beyond the files' for those forms that the engine makes 16-bit floats of. */
+/**
+ * How many bytes of GPU memory the model takes beyond its files' size, for forms that the engine converts to 16-bit
+ * floats.
+ */
 export const unpackedBytes = (tensors: ReadonlyMap<string, TensorHeader>, bitsOf: (name: string) => number): number => {
   let bytes = 0;
   for (const [name, header] of tensors) {

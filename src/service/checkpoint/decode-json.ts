@@ -3,9 +3,9 @@ import { Result, Schema } from "effect";
 import { CheckpointInvalid, parseJson } from "./checkpoint-files.ts";
 
 /**
- * A checkpoint's file as the schema has it.
+ * Decodes a checkpoint's JSON file by a schema.
  *
- * @param content undefined stands for an empty object, for files that may be missing
+ * @param content undefined counts as an empty object, for files that may be missing
  */
 export const decodeJson = <A>(file: string, content: Buffer | undefined, schema: Schema.ConstraintDecoder<A>): A => {
   const decoded = Schema.decodeUnknownResult(schema)(parseJson(file, content));

@@ -1,4 +1,4 @@
-/** How a checkpoint makes vectors: the files of sentence-transformers, where it has them. */
+/** Finds out how a checkpoint computes embeddings, from the files of sentence-transformers if it has them. */
 import { Schema } from "effect";
 
 import type { Pooling } from "../domain/embedding.ts";
@@ -8,7 +8,7 @@ import { decodeJson, JsonObject } from "./decode-json.ts";
 
 const Modules = Schema.Array(Schema.Struct({ type: Schema.String, path: Schema.String }));
 
-/** Which of config.json it reads. */
+/** The keys of config.json that are read. */
 export const EmbeddingConfig = {
   hidden_size: Schema.optionalKey(Schema.Unknown),
   is_matryoshka: Schema.optionalKey(Schema.Unknown),
@@ -40,7 +40,7 @@ export const readEmbeddingFacts = async (directory: string, config: EmbeddingCon
   };
 };
 
-/** `sentence_transformers.models.Pooling`; newer versions have other paths with the same names at their ends. */
+/** For example `sentence_transformers.models.Pooling`; newer versions have other paths that end with the same names. */
 const moduleName = (type: string): string => type.slice(type.lastIndexOf(".") + 1);
 
 const unknownModule = (name: string): ReadonlyArray<string> =>
@@ -48,7 +48,7 @@ const unknownModule = (name: string): ReadonlyArray<string> =>
     ? []
     : [`modules.json has a module ${name.slice(0, 40)}, which is not supported`];
 
-/** Inside of the folder. */
+/** Within the folder. */
 const isPlain = (path: string): boolean => /^[\w.-]+\/config\.json$/.test(path) && !path.startsWith("..");
 
 const enabledModes = (config: Readonly<Record<string, unknown>>): ReadonlyArray<string> =>
@@ -63,7 +63,7 @@ const poolings: Readonly<Record<string, Pooling>> = {
 const unknownPooling = (modes: ReadonlyArray<string>): string =>
   `it pools by ${modes.length === 0 ? "nothing" : modes.join(" and ").slice(0, 100)}, which is not supported`;
 
-/** The keys that vLLM reads as well. */
+/** The same keys that vLLM reads. */
 const matryoshkaOf = (config: EmbeddingConfig): ReadonlyArray<number> | undefined => {
   const { matryoshka_dimensions: dimensions, is_matryoshka: isMatryoshka } = config;
   if (isNumbers(dimensions)) return dimensions;

@@ -4,10 +4,10 @@ import type { ModelDefaults } from "../domain/model.ts";
 
 const maybe = <S extends Schema.Constraint>(schema: S) => Schema.optionalKey(Schema.NullOr(schema));
 
-/** One token id or several, as both config.json and generation_config.json write them. */
+/** One token id or several; config.json and generation_config.json may have either. */
 export const TokenIds = maybe(Schema.Union([Schema.Int, Schema.Array(Schema.Int)]));
 
-/** What counts of generation_config.json. */
+/** The keys of generation_config.json that are used. */
 export const GenerationConfigJson = Schema.Struct({
   do_sample: maybe(Schema.Boolean),
   temperature: maybe(Schema.Finite),
@@ -21,13 +21,13 @@ export const GenerationConfigJson = Schema.Struct({
 });
 
 export interface ConfiguredDefaults {
-  /** Fields that the file leaves out, or that no request may have, are absent. */
+  /** Fields that the file does not set, or sets to a value outside of the bounds for requests, are absent. */
   readonly defaults: Partial<ModelDefaults>;
   /** What was left out, and why. */
   readonly notes: ReadonlyArray<string>;
 }
 
-/** The sampling that a model's makers recommend. */
+/** The sampling parameters that the model's authors recommend. */
 export const configuredDefaults = (config: typeof GenerationConfigJson.Type): ConfiguredDefaults => {
   const defaults: { -readonly [K in keyof ModelDefaults]?: ModelDefaults[K] } = {};
   const notes: string[] = [];
@@ -39,7 +39,7 @@ export const configuredDefaults = (config: typeof GenerationConfigJson.Type): Co
   };
   take("temperature", "temperature", config.do_sample === false ? 0 : config.temperature);
   take("top_p", "topP", config.top_p);
-  // 0 and -1 switch it off.
+  // 0 and -1 disable it.
   take("top_k", "topK", config.top_k === 0 || config.top_k === -1 ? undefined : config.top_k);
   take("min_p", "minP", config.min_p);
   take("repetition_penalty", "repetitionPenalty", config.repetition_penalty);
@@ -75,7 +75,7 @@ const over = (minimum: number, maximum: number): Range => ({
   bounds: `over ${minimum}, and at most ${maximum}`,
 });
 
-/** Those of requests. */
+/** The same bounds as for requests. */
 const ranges: Readonly<Record<NumericDefault, Range>> = {
   temperature: from(0, 2),
   topP: over(0, 1),

@@ -1,4 +1,4 @@
-/** What a downloaded model's folder says of where it is from. */
+/** The file in a downloaded model's folder that says where it came from. */
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Option, Schema } from "effect";
@@ -15,7 +15,7 @@ export type Origin = typeof Origin.Type;
 
 const decode = Schema.decodeUnknownOption(Schema.fromJsonString(Origin));
 
-/** Undefined for a folder that was not downloaded by this service. */
+/** Undefined for a folder that this service has not downloaded. */
 export const readOrigin = async (directory: string): Promise<Origin | undefined> => {
   const file = await readOptional(directory, originFile).catch(() => undefined);
   return Option.getOrUndefined(decode(file?.toString("utf8") ?? ""));

@@ -1,4 +1,4 @@
-/** What the folder of a LoRA adapter says of it, without reading weights. */
+/** Reads the facts of a LoRA adapter from its folder, without reading weights. */
 import { createHash } from "node:crypto";
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
@@ -9,15 +9,15 @@ import { readTensorHeaders } from "./safetensors.ts";
 export interface AdapterFiles {
   /** Changes with the files. */
   readonly revision: string;
-  /** Of memory, in an engine that has it. */
+  /** Memory in an engine that has loaded it. */
   readonly bytes: number;
 }
 
-/** As it is on disk now. Throws CheckpointInvalid, and the system's error where the folder cannot be read. */
+/** Reads the current files. Throws CheckpointInvalid, and the system's error if the folder cannot be read. */
 export const readAdapter = async (directory: string): Promise<AdapterFiles> => {
   const config = await readRequired(directory, "adapter_config.json");
   const { raw, tensors } = await readTensorHeaders(directory, weightsFile);
-  // Training goes on to other numbers in the same shapes.
+  // Further training changes the numbers but not the shapes, so size and time of change are included.
   const { size, mtimeMs } = await stat(join(directory, weightsFile));
   const hash = createHash("sha256").update(config).update(raw);
   const numbers = [...tensors].map(([name, { shape }]) => heldAs(name) * shape.reduce((all, each) => all * each, 1));
@@ -30,5 +30,5 @@ export const readAdapter = async (directory: string): Promise<AdapterFiles> => {
 const weightsFile = "adapters.safetensors";
 const bytesPerFloat32 = 4;
 
-/** An engine joins up to three layers and holds the B of each beside zeros for the others. */
+/** An engine joins up to three layers, and pads the B of each with zeros for the others. */
 const heldAs = (name: string): number => (name.endsWith(".lora_b") ? 3 : 1);

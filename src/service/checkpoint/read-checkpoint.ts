@@ -1,4 +1,4 @@
-/** What a checkpoint folder says of its model, without loading it. */
+/** Reads a model's facts from its checkpoint folder, without loading it. */
 import { Predicate, Schema } from "effect";
 
 import { localEngine } from "../domain/engine-names.ts";
@@ -14,17 +14,20 @@ import { configuredDefaults, GenerationConfigJson, TokenIds, tokenIdList } from 
 import { readRevision, readStamp } from "./revision.ts";
 import { readWeightsHeader, type TensorHeader } from "./safetensors.ts";
 
-/** All but what the configuration has a say in, and the adapters, which may lie elsewhere. */
+/** Without the facts that the configuration influences, and without the adapters, which may be in another folder. */
 export interface Checkpoint extends Omit<ModelFacts, "id" | "aliases" | "source" | "adapters" | "family" | "defaults"> {
-  /** What tells its family beside its own name. */
+  /** Names other than its own that indicate its family. */
   readonly familyNames: ReadonlyArray<string>;
-  /** Of its generation_config.json. */
+  /** From generation_config.json. */
   readonly defaults: Partial<ModelDefaults>;
-  /** What of the files is not used, each in one sentence. */
+  /** Parts of the files that are not used, each in one sentence. */
   readonly notes: ReadonlyArray<string>;
 }
 
-/** All of it of the same files: where these change meanwhile it is read anew. Throws CheckpointInvalid. */
+/**
+ * All facts come from the same version of the files: if they change during reading, they are read again. Throws
+ * CheckpointInvalid.
+ */
 export const readCheckpoint = async (directory: string): Promise<Checkpoint> => {
   for (let attempt = 1; attempt <= maxReadings; attempt++) {
     const before = await readStamp(directory);
@@ -38,7 +41,7 @@ export const readCheckpoint = async (directory: string): Promise<Checkpoint> => 
 
 const maxReadings = 3;
 
-/** What is wrong with files of which some are new and some are old says nothing. */
+/** Thrown if the files changed during reading: an error found in a mixture of old and new files means nothing. */
 class Unread {
   readonly cause: unknown;
 
@@ -98,7 +101,7 @@ const readFiles = async (directory: string): Promise<Checkpoint> => {
   };
 };
 
-/** A template that cannot be used is told when the model is. */
+/** If the template is invalid, that is reported when the model is used. */
 const takesTools = (tokenizerConfig: object, chatTemplateFile: unknown): boolean => {
   try {
     return createChatTemplate({ tokenizerConfig, chatTemplateFile }).tools !== undefined;
@@ -117,7 +120,7 @@ const widthsOf = ({
     ? { widths: { hidden, intermediate, attentionHeads } }
     : {};
 
-/** On Metal the engine computes with weights as they are stored; on a CPU all of them become float32. */
+/** On Metal the engine computes with weights as they are stored; on a CPU it converts all of them to float32. */
 const keepsStoredForm = process.platform === "darwin" && process.arch === "arm64";
 const bytesPerFloat32 = 4;
 
@@ -138,11 +141,11 @@ const ConfigJson = Schema.Struct({
   ...textFields,
   model_type: Schema.String,
   _name_or_path: maybe(Schema.String),
-  /** Of models that take more than text: what a text-only model has at the top. */
+  /** In multimodal models, the keys that a text-only model has at the top level. */
   text_config: maybe(Schema.Struct(textFields)),
-  /** `bits` of all layers; a layer's own stand under its name. */
+  /** `bits` for all layers; the settings of single layers are stored under their names. */
   quantization: maybe(JsonObject),
-  /** The same again, or alone. */
+  /** The same, in addition or instead. */
   quantization_config: maybe(JsonObject),
 });
 type ConfigJson = typeof ConfigJson.Type;
@@ -170,33 +173,33 @@ const bitsOf =
     return bits;
   };
 
-/** 0 where they are not told. */
+/** 0 if the bits are not given. */
 const decodeBits = (values: unknown): number => {
   if (hasBits(values)) return values.bits;
   return hasMethod(values) ? Number(/\d$/.exec(values.quant_method)?.[0]) : 0;
 };
 const hasBits = Schema.is(Schema.Struct({ bits: Count }));
-/** What others name by their method alone. */
+/** Other quantisers only name their method. */
 const hasMethod = Schema.is(Schema.Struct({ quant_method: Schema.Literals(["mxfp4", "mxfp8"]) }));
 
 const contextLength = (positions: number | null | undefined, tokenizerMaxLength: unknown): number => {
-  // The tokenizer's own number is often a leftover: it counts where there is no other.
+  // The tokenizer's limit is often a leftover: it is used only if there is no other.
   if (typeof positions === "number") return positions;
   // Tokenizers without a limit state a huge number, 1e30.
   const isLimit = typeof tokenizerMaxLength === "number" && tokenizerMaxLength >= 1 && tokenizerMaxLength < 1e9;
   return isLimit ? Math.floor(tokenizerMaxLength) : defaultContextLength;
 };
 
-/** Where no file tells any. */
+/** If no file states a context length. */
 const defaultContextLength = 8192;
 
-/** 0 where the embedding has no usual name. */
+/** 0 if the embedding has no usual name. */
 const embeddingRows = (tensors: ReadonlyMap<string, TensorHeader>): number => {
   for (const [name, { shape }] of tensors) if (name.endsWith("embed_tokens.weight")) return shape[0] ?? 0;
   return 0;
 };
 
-/** Weights of another model than config.json describes; what else is wrong with them the engine tells by tensor. */
+/** Detects weights of another model than config.json describes. The engine reports other problems by tensor. */
 const checkWeights = (config: ConfigJson, tensors: ReadonlyMap<string, TensorHeader>): void => {
   const mismatch = (stated: number, what: string, found: number) =>
     new CheckpointInvalid(
@@ -206,7 +209,7 @@ const checkWeights = (config: ConfigJson, tensors: ReadonlyMap<string, TensorHea
   let layers = 0;
   for (const name of tensors.keys()) layers = Math.max(layers, Number(layerName.exec(name)?.[1] ?? -1) + 1);
   const { num_hidden_layers: statedLayers, vocab_size: statedRows } = config;
-  // More may be there: some models carry layers that only speed decoding up.
+  // There may be more: some models contain extra layers for speculative decoding.
   if (typeof statedLayers === "number" && layers > 0 && layers < statedLayers) {
     throw mismatch(statedLayers, "layers", layers);
   }
@@ -216,7 +219,7 @@ const checkWeights = (config: ConfigJson, tensors: ReadonlyMap<string, TensorHea
 
 const layerName = /^(?:language_model\.)?(?:model\.)?layers\.(\d+)\./;
 
-/** The ids of the tokenizer's `eos_token`: one, or none. */
+/** The ids of the tokenizer's `eos_token`: one or none. */
 const eosOfTokenizer = (
   tokenizerConfig: object,
   { added_tokens: added, model }: typeof TokenizerJson.Type,
@@ -233,6 +236,9 @@ const TokenizerJson = Schema.Struct({
   model: Schema.Struct({ vocab: Schema.Unknown }),
 });
 
-/** Unigram models have a list of pieces, with their eos among the added tokens. Not checked piece by piece: it is long. */
+/**
+ * Unigram models have a list of pieces; their eos is one of the added tokens. The pieces are not validated one by one,
+ * as there are many.
+ */
 const isVocabulary = (vocabulary: unknown): vocabulary is Readonly<Record<string, number>> =>
   Predicate.isObject(vocabulary) && !Array.isArray(vocabulary);

@@ -1,4 +1,4 @@
-/** Which model a folder holds: a digest that changes with its files. */
+/** Computes a model's revision: a digest that changes with its files. */
 import { createHash, type Hash } from "node:crypto";
 import { type FileHandle, stat } from "node:fs/promises";
 import { join } from "node:path";
@@ -8,7 +8,7 @@ import { CheckpointInvalid, openRegular, readBytes, readOptional } from "./check
 import { originFile, readOrigin } from "./origin-file.ts";
 import { readHeader, weightFiles } from "./safetensors.ts";
 
-/** What a model consists of beside its weights: all that decides what it is asked and how its answers are read. */
+/** The files besides the weights that determine a model's prompts and how its output is read. */
 const plainFiles: ReadonlyArray<string> = [
   "config.json",
   "tokenizer.json",
@@ -21,19 +21,19 @@ const plainFiles: ReadonlyArray<string> = [
   "1_Pooling/config.json",
 ];
 
-/** Weights of this many bytes together are read to the last one. */
+/** Weights up to this total size are hashed completely. */
 const wholeMaxBytes = 32 * 1024 ** 2;
-/** Of a larger file's tensors so many blocks are read, at equal distances, the first and the last among them. */
+/** Of larger tensors this many blocks are hashed, at equal distances, including the first and the last. */
 const samples = 64;
 const sampleBytes = 4096;
-/** Hashed without a turn of the event loop. */
+/** How much is hashed before the event loop gets a turn. */
 const pieceBytes = 1024 ** 2;
 
 /**
- * Twelve hexadecimal digits over the bytes of the plain files and the weights. Of larger weights they cover the headers,
- * the sizes and samples of the tensors; and the commit, of a download that was not touched since, or else the time at
- * which the file was changed last. So the same download has the same revision on every machine, and of other files each
- * change is seen but one that leaves the size, the time of change and all samples as they were.
+ * Twelve hexadecimal digits of a hash over the plain files and the weights. For large weights the hash covers the
+ * headers, sizes and samples of the tensors, and either the commit, for an unmodified download, or the time of the last
+ * change. So the same download has the same revision on every machine; for other files, every change is detected except
+ * one that keeps the size, the time of change and all samples.
  *
  * Throws CheckpointInvalid.
  */
@@ -41,7 +41,8 @@ export const readRevision = async (directory: string): Promise<string> => {
   const hash = createHash("sha256");
   for (const file of plainFiles) {
     const content = await readOptional(directory, file);
-    // With its length, so that no byte can pass from one file to the next; a missing one is not an empty one.
+    // Includes the length, so that no byte can move from one file to the next, and a missing file differs from an empty
+    // one.
     hash.update(`${file} ${content?.length ?? "none"}:`);
     if (content !== undefined) await updateInTurns(hash, content);
   }
@@ -65,7 +66,7 @@ export const readRevision = async (directory: string): Promise<string> => {
 };
 
 /**
- * What tells cheaply whether a folder may have changed: the state of every file by its directory entry. Undefined where the
+ * A cheap indication of whether a folder may have changed: the directory entries of all its files. Undefined if the
  * folder cannot be read.
  */
 export const readStamp = async (directory: string): Promise<string | undefined> => {
@@ -85,7 +86,7 @@ export const readStamp = async (directory: string): Promise<string | undefined> 
   }
 };
 
-/** When a download was put together, and of what. */
+/** The commit and time of a download. */
 const findOrigin = async (directory: string) => {
   const origin = await readOrigin(directory);
   if (origin === undefined) return undefined;

@@ -1,4 +1,7 @@
-/** The headers of safetensors files: which tensors a checkpoint has. https://github.com/huggingface/safetensors#format */
+/**
+ * Reads the headers of safetensors files, which list a checkpoint's tensors.
+ * https://github.com/huggingface/safetensors#format
+ */
 import { readdir } from "node:fs/promises";
 import { Schema } from "effect";
 
@@ -19,11 +22,11 @@ export interface TensorHeader {
 
 export interface WeightsHeader {
   readonly tensors: ReadonlyMap<string, TensorHeader>;
-  /** Bytes of all tensors as they are stored. */
+  /** Bytes of all tensors as stored. */
   readonly storedBytes: number;
 }
 
-/** Of the files that the index names, or of all there are. Reads no weights. */
+/** Of the files that the index names, or of all files. Reads no weights. */
 export const readWeightsHeader = async (directory: string): Promise<WeightsHeader> => {
   const tensors = new Map<string, TensorHeader>();
   let storedBytes = 0;
@@ -51,19 +54,19 @@ export const readTensorHeaders = async (
 const indexFile = "model.safetensors.index.json";
 const IndexJson = Schema.Struct({ weight_map: Schema.Record(Schema.String, Schema.String) });
 
-/** What the index names, sorted; undefined where there is none. Throws CheckpointInvalid. */
+/** The files that the index names, sorted; undefined if there is no index. Throws CheckpointInvalid. */
 export const indexedFiles = async (directory: string): Promise<ReadonlyArray<string> | undefined> => {
   const index = await readOptional(directory, indexFile);
   return index && [...new Set(Object.values(decodeJson(indexFile, index, IndexJson).weight_map))].toSorted();
 };
 
-/** Those that the index names, or else all that are the model's. Throws CheckpointInvalid. */
+/** The files that the index names, or all files of the model. Throws CheckpointInvalid. */
 export const weightFiles = async (directory: string): Promise<ReadonlyArray<string>> => {
   const named = await indexedFiles(directory);
   const present = (await readdir(directory)).filter((file) => file.endsWith(".safetensors"));
   if (named === undefined) {
     if (present.length === 0) throw new CheckpointInvalid("model.safetensors", "is missing");
-    // Beside a model's own files there may be others, e.g. the same weights in another layout.
+    // There may be other files beside a model's own, e.g. the same weights in another layout.
     const own = present.filter((file) => file.startsWith("model"));
     return (own.length > 0 ? own : present).toSorted();
   }
@@ -92,14 +95,14 @@ const decodeHeader = (file: string, header: Buffer) => {
   });
 };
 
-/** As many as the engine reads of one file. */
+/** The same limit as the engine's, per file. */
 const mostTensors = 131_072;
 
 const prefixBytes = 8;
-/** The header of a model of 100,000 tensors has a third of that. */
+/** The header of a model with 100,000 tensors takes a third of this. */
 const headerMaxBytes = 32 * 1024 ** 2;
 
-/** Eight bytes of length, little-endian, then that many bytes of JSON, then the data. */
+/** Eight bytes of header length, little-endian, then the header as JSON, then the data. */
 export const readHeader = async (directory: string, file: string): Promise<{ header: Buffer; dataBytes: number }> => {
   const handle = await openRegular(directory, file);
   if (handle === undefined) throw new CheckpointInvalid(file, "is missing");

@@ -1,4 +1,4 @@
-/** A checkpoint folder to a model that computes. */
+/** Loads a checkpoint folder into a model. */
 import { architectureFor } from "./architectures/index.ts";
 import type { Model, Network } from "./architectures/Model.ts";
 import { LoadError } from "./files/load-error.ts";
@@ -8,9 +8,9 @@ import { readSmallFile } from "./files/regular-file.ts";
 import { Weights } from "./weights/weights.ts";
 
 /**
- * Throws LoadError for anything that is wrong with the folder.
+ * Throws LoadError if anything is wrong with the folder.
  *
- * @param asStored keeps weights in the form that the checkpoint has them in, and computes in their type; @default on Metal
+ * @param asStored keeps weights in the checkpoint's form and computes in their type; @default true on Metal
  */
 export const loadCheckpoint = async (directory: string, asStored?: boolean): Promise<Model> => {
   const config = ModelConfig.parse(readConfig(directory));
@@ -24,7 +24,10 @@ export const loadCheckpoint = async (directory: string, asStored?: boolean): Pro
   return { ...network, forward, cacheShape, adapters: weights.adapters, attentionHeads: headsOf(config, network) };
 };
 
-/** Of a config that leaves it to its architecture, more than any has for each of its keys' heads. */
+/**
+ * If config.json leaves the number of heads to the architecture: an upper bound, more query heads per key head than any
+ * architecture has.
+ */
 const headsOf = (config: ModelConfig, { cacheShape }: Network): number =>
   config.has("num_attention_heads") ? config.count("num_attention_heads") : 16 * cacheShape.kvHeads;
 

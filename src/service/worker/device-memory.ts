@@ -1,10 +1,13 @@
 /**
- * What MLX may keep of a GPU's memory, and what it holds. On a Mac the GPU shares the machine's memory, and MLX by itself
- * keeps nearly all of it: freed buffers stay with the process that had them, whatever others need.
+ * Limits how much GPU memory MLX keeps, and reports how much it holds. On a Mac the GPU shares the machine's memory,
+ * and by default MLX keeps nearly all of it: freed buffers stay with the process that allocated them, even if others
+ * need the memory.
  */
 import { type Core, mx } from "./mlx.ts";
 
-/** Of the binding. What node-mlx does not have, or cannot be told in 64 bits, is missing there. */
+/**
+ * From the binding. Operations that node-mlx does not have, or whose argument it cuts to 32 bits, are missing there.
+ */
 export type MemoryOperations = Pick<
   Core,
   | "isAvailable"
@@ -18,24 +21,24 @@ export type MemoryOperations = Pick<
   | "deviceInfo"
 >;
 
-/** Bytes. */
+/** All limits are in bytes. */
 export interface DeviceMemoryLimits {
-  /** Of freed buffers that are kept for the next arrays. */
+  /** Freed buffers that are kept for new arrays. */
   readonly cache: number;
-  /** Beyond it freed buffers are given back first, and new work waits for work that is under way. */
+  /** Above this, freed buffers are released first, and new work waits for running work. */
   readonly memory: number;
-  /** Of what stays resident while it is computed with; 0: the system decides. */
+  /** Memory that is kept resident (wired) during computation; 0 leaves it to the system. */
   readonly wired: number;
 }
 
 /**
- * @param reservedBytes what of the machine's memory budget was reserved for this process
- * @param workingSetBytes what the GPU says that all processes together may keep resident; undefined: it does not
+ * @param reservedBytes the share of the memory budget that is reserved for this process
+ * @param workingSetBytes the GPU's recommended working set for all processes together; undefined if it reports none
  */
 export const deviceMemoryLimits = (reservedBytes: number, workingSetBytes: number | undefined): DeviceMemoryLimits => ({
   cache: Math.floor(Math.min(mostCacheBytes, Math.max(leastCacheBytes, reservedBytes / 8))),
   memory: Math.floor(reservedBytes),
-  // More than the working set is refused.
+  // The system refuses more than the working set.
   wired: Math.floor(Math.min(reservedBytes, workingSetBytes ?? 0)),
 });
 
@@ -43,11 +46,11 @@ const leastCacheBytes = 64 * 1024 ** 2;
 const mostCacheBytes = 1024 ** 3;
 
 export interface DeviceMemoryUse {
-  /** Of arrays that are alive. */
+  /** Of live arrays. */
   readonly activeBytes: number;
   /** Of freed buffers that are kept. */
   readonly cachedBytes: number;
-  /** The most that arrays took at once; 0 where the binding does not tell. */
+  /** The peak of live arrays; 0 if the binding does not report it. */
   readonly peakBytes: number;
 }
 
@@ -55,7 +58,10 @@ export class DeviceMemory {
   private readonly operations: MemoryOperations;
   private wiredBytes = 0;
   private isWired = false;
-  /** Steps until what the last slice of a prompt has freed is surely back. */
+  /**
+   * In how many more steps the cache is cleared, until the memory that the last prompt slice freed has certainly been
+   * released.
+   */
   private clearings = 0;
 
   constructor(operations: MemoryOperations = mx) {
@@ -71,7 +77,7 @@ export class DeviceMemory {
     };
   }
 
-  /** To be called before anything is loaded. Nothing is limited on a CPU, whose memory the system looks after. */
+  /** Call this before anything is loaded. On a CPU nothing is limited, as the system manages its memory. */
   limit(reservedBytes: number): void {
     const { operations } = this;
     if (!operations.isAvailable("gpu")) return;
@@ -83,24 +89,26 @@ export class DeviceMemory {
     this.wire();
   }
 
-  /** After each step. A slice of a prompt frees scores and activations of a size that decoding has no use for. */
+  /**
+   * Call this after each step. A slice of a prompt frees scores and activations of sizes that decoding cannot reuse.
+   */
   afterStep(computedPrompt: boolean): void {
-    // The device may still be at the slice when the step that began it is over.
+    // The device may still compute the slice when the step that started it is over.
     if (computedPrompt) this.clearings = 2;
     if (this.clearings === 0) return;
     this.clearings -= 1;
     this.operations.clearCache();
   }
 
-  /** Work has come: weights and caches stay resident until the next rest. */
+  /** There is work: weights and caches stay resident until the engine is idle again. */
   wire(): void {
     if (this.wiredBytes > 0 && !this.isWired) this.setWiredLimit(this.wiredBytes);
     this.isWired = true;
   }
 
   /**
-   * There is nothing to do. Others may need the memory meanwhile, and a Mac that sleeps should have none of it wired: macOS
-   * has panicked over that.
+   * The engine is idle. Others may need the memory meanwhile, and a Mac that goes to sleep should have none of it
+   * wired: that has caused macOS panics.
    */
   unwire(): void {
     if (this.wiredBytes > 0 && this.isWired) this.setWiredLimit(0);
@@ -111,7 +119,8 @@ export class DeviceMemory {
     try {
       this.operations.setWiredLimit?.(bytes);
     } catch (cause) {
-      // The system may have less to wire than its GPU says. It is slower without, and not wrong.
+      // The system may be able to wire less than its GPU reports. Without wiring computation is slower, but still
+      // correct.
       this.wiredBytes = 0;
       process.stderr.write(`mlxd: memory is not wired: ${cause instanceof Error ? cause.message : String(cause)}\n`);
     }

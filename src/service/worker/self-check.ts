@@ -1,14 +1,14 @@
 /**
- * Whether a loaded model agrees with itself: the logits of a prompt are the same however it is computed, at once or token
- * by token, alone or in a batch with others. A kernel that reads past a view or gives a row another row's mask answers
- * without an error, and nothing but its own other answers shows it.
+ * Checks a loaded model against itself: the logits of a prompt must not depend on how it is computed, at once or token
+ * by token, alone or in a batch. A kernel that reads beyond a view or applies another row's mask raises no error; only
+ * a comparison reveals it.
  */
 import type { Model } from "./architectures/Model.ts";
 import { KVCache } from "./cache/kv-cache.ts";
 import { LoadError } from "./files/load-error.ts";
 import { mx, type Tensor } from "./mlx.ts";
 
-/** Throws LoadError. It is also the warm-up: what is slow or broken shows here, before the first request. */
+/** Throws LoadError. It also warms the model up: slow or broken parts show up before the first request. */
 export const checkAgainstItself = (model: Model): void => {
   const scope = mx.openScope();
   try {
@@ -38,18 +38,18 @@ const compareAnswers = (model: Model): void => {
   }
 };
 
-/** What a prompt's last token says, in a type that tells how exactly. */
+/** The logits after a prompt's last token, and the type that determines their precision. */
 interface Answer {
   /** float32 [1, vocabularySize] */
   readonly logits: Tensor;
   readonly isExact: boolean;
 }
 
-/** Ids from all over the vocabulary. */
+/** Ids spread over the whole vocabulary. */
 const tokensOf = ({ vocabularySize }: Model, count: number): ReadonlyArray<number> =>
   Array.from({ length: count }, (_, place) => (1 + 7919 * (place + count)) % vocabularySize);
 
-/** @param slice tokens at a time */
+/** @param slice how many tokens are computed at a time */
 const alone = (model: Model, tokens: ReadonlyArray<number>, slice = tokens.length): Answer => {
   const cache = new KVCache(model.cacheShape, [tokens.length], 0);
   let hidden: Tensor | undefined;
@@ -66,7 +66,7 @@ const together = (model: Model, prompts: ReadonlyArray<ReadonlyArray<number>>): 
   return answersOf(model, model.forward(padded(prompts), new KVCache(model.cacheShape, lengths, 0)));
 };
 
-/** All but the last tokens at once, then these as one decode step. */
+/** Computes all but the last tokens together, then the last ones as one decode step. */
 const togetherThenDecoded = (model: Model, prompts: ReadonlyArray<ReadonlyArray<number>>): ReadonlyArray<Answer> => {
   const lengths = prompts.map(({ length }) => length - 1);
   const cache = new KVCache(model.cacheShape, lengths, 1);
@@ -83,7 +83,7 @@ const togetherThenDecoded = (model: Model, prompts: ReadonlyArray<ReadonlyArray<
   );
 };
 
-/** int32 [prompts, longest], shorter ones on the right. */
+/** int32 [prompts, longest]; shorter prompts are padded on the right. */
 const padded = (prompts: ReadonlyArray<ReadonlyArray<number>>): Tensor => {
   const longest = Math.max(...prompts.map(({ length }) => length));
   return mx.array(
@@ -116,7 +116,10 @@ const assertAlike = (what: string, { logits, isExact }: Answer, of: Answer): voi
   );
 };
 
-/** Root mean square of the differences over that of the logits themselves about their mean; NaN where there is one. */
+/**
+ * The root mean square of the differences, relative to the standard deviation of the reference logits; NaN if any value
+ * is NaN.
+ */
 const relativeDifference = (logits: Tensor, of: Tensor): number => {
   const apart = sumOfSquares(mx.subtract(logits, of));
   if (apart === 0) return 0;
@@ -125,8 +128,11 @@ const relativeDifference = (logits: Tensor, of: Tensor): number => {
 
 const sumOfSquares = (values: Tensor): number => mx.sum(mx.multiply(values, values)).item();
 
-/** In float32 sums in another order make 1e-6 to 1e-4 of it. */
+/** In float32, another order of summation gives 1e-6 to 1e-4. */
 const mostExact = 0.01;
 
-/** In 16 bits rounding alone makes 0.01 to 0.1, and more where it turns the choice of an expert; nonsense makes over 1. */
+/**
+ * In 16 bits rounding alone gives 0.01 to 0.1, and more if it changes the choice of an expert; wrong results give over
+ * 1.
+ */
 const mostRounded = 0.35;

@@ -1,4 +1,4 @@
-/** Whether this process may compute now, where one engine computes at a time. Without `take` it always may. */
+/** Whether this process may compute now, if engines compute one at a time. Until `take` is called it always may. */
 export class Turn {
   private readonly onStopped: () => void;
   private isMine = true;
@@ -7,12 +7,12 @@ export class Turn {
   private isTold = false;
   private resume = (): void => {};
 
-  /** @param onStopped finishes what the device has, and says so */
+  /** @param onStopped waits for the device and reports `stopped` */
   constructor(onStopped: () => void) {
     this.onStopped = onStopped;
   }
 
-  /** From here on nothing is computed before the first `start`. */
+  /** From now on nothing is computed before the first `start`. */
   take(): void {
     this.isMine = false;
     this.isTold = true;
@@ -29,14 +29,14 @@ export class Turn {
     if (this.isAtRest) this.tell();
   }
 
-  /** To be awaited between two steps. */
+  /** Awaited between two steps. */
   async come(): Promise<void> {
     if (this.isMine) return;
     this.tell();
     await new Promise<void>((resolve) => (this.resume = resolve));
   }
 
-  /** Nothing is computed until the pause is over; who asks for the turn has it at once. */
+  /** Computes nothing until the pause is over, so that another process that wants the turn gets it immediately. */
   async rest(pause: Promise<void>): Promise<void> {
     this.isAtRest = true;
     if (!this.isMine) this.tell();

@@ -1,15 +1,17 @@
-/** Which binding of MLX runs: the project's own where it loads, otherwise node-mlx, or the one that MLXD_BINDING names. */
+/**
+ * Chooses the binding of MLX: the project's own if it loads, otherwise node-mlx, or the one that MLXD_BINDING names.
+ */
 import type { Core } from "./core.ts";
 import { loadNodeMlx } from "./node-mlx.ts";
 import { loadOwn } from "./own.ts";
 
 export interface Binding {
   readonly core: Core;
-  /** One sentence: why it is this one. */
+  /** Why this binding was chosen, in one sentence. */
   readonly reason: string;
 }
 
-/** Throws an Error whose message the service reads from standard error: the process cannot speak yet. */
+/** Throws an Error whose message the service reads from standard error, as the process cannot send messages yet. */
 export const chooseBinding = (
   named: string | undefined = process.env["MLXD_BINDING"],
   { own, nodeMlx, platform }: Loaders = { own: loadOwn, nodeMlx: loadNodeMlx, platform: process.platform },
@@ -42,7 +44,7 @@ const byDefault = (own: Loaders["own"], nodeMlx: Loaders["nodeMlx"], platform: N
     return { core: own(), reason: "it is the default" };
   } catch (cause) {
     const problem = firstLine(cause);
-    // Its MLX of 2024 computes wrongly on a GPU what it computes rightly on a CPU.
+    // Its MLX of 2024 computes some results wrongly on a GPU.
     if (platform === "darwin") {
       throw new Error(
         `MLX cannot be loaded: ${problem} (scripts/with-mlx fetches its libraries; MLXD_BINDING=node-mlx takes an older MLX)`,

@@ -1,35 +1,36 @@
 /** The operations of MLX that the worker uses, whichever binding they come from. */
 
-/** A lazy n-dimensional array. A live handle keeps its buffer, also one that was only a step on the way. */
+/** A lazy n-dimensional array. A live handle keeps its buffer, even that of an intermediate result. */
 export interface Tensor {
   readonly shape: number[];
   readonly size: number;
   readonly ndim: number;
   readonly nbytes: number;
   readonly dtype: Dtype;
-  /** Waits for the value. Large ones are slow: 15 ms for 150,000 floats. */
+  /** Waits for the value. Large arrays are slow: 15 ms for 150,000 floats. */
   tolist(): unknown;
   item(): number;
   astype(dtype: Dtype): Tensor;
-  /** To two dimensions or more: a single number is refused by the binding. */
+  /** To two or more dimensions: the binding does not accept a single number. */
   reshape(first: number, second: number, ...more: number[]): Tensor;
   transpose(...axes: number[]): Tensor;
   index(...index: Index[]): Tensor;
-  /** Writes in place when no other handle shares the buffer, a view included; otherwise it copies the whole array. */
+  /** Writes in place if no other handle, views included, shares the buffer; otherwise it copies the whole array. */
   indexPut_(index: Index | Index[], value: Tensor | number): void;
   /**
-   * Writes [rows, heads, tokens, size] into columns from this one on, of [rows, heads, columns, size]. On a CPU in place
-   * whoever shares the buffer, so what still reads it must not look at these columns; otherwise as `indexPut_` does.
+   * Writes [rows, heads, tokens, size] into [rows, heads, columns, size], from this column on. On a CPU it writes in
+   * place even if the buffer is shared, so nothing that still reads the buffer may look at these columns; otherwise it
+   * behaves like `indexPut_`.
    */
   putColumns_(from: number, value: Tensor): void;
-  /** Frees it at once; it cannot be used any more. With node-mlx the collector does that later. */
+  /** Frees the array immediately; it cannot be used any more. With node-mlx the collector does that later. */
   dispose(): void;
-  /** Takes it out of the open scopes: it outlives them. */
+  /** Removes the array from the open scopes, so that it outlives them. */
   keep(): Tensor;
 }
 
 export interface Dtype {
-  /** Of an element, in bytes. */
+  /** Size of an element in bytes. */
   readonly size: number;
 }
 
@@ -38,20 +39,25 @@ interface Slice {
 }
 
 type Index = Slice | Tensor | number | null | "...";
-/** MLX's own forms; all but the first have no biases, and one size of number and of group each. */
+/** MLX's quantisation modes. All except the first have no biases, and one number format and group size each. */
 export type QuantizationMode = "affine" | "mxfp4" | "mxfp8" | "nvfp4";
 
 export type Operand = Tensor | number;
 
-/** What a query sees: a tensor that is added to the scores; all columns up to its own; or all. */
+/**
+ * What a query sees: a tensor is added to the scores; `causal` is all columns up to its own; undefined is all columns.
+ */
 export type AttentionMask = Tensor | "causal" | undefined;
 
 export interface Core {
-  /** Where this comes from: the binding in binding/, or the npm package. */
+  /** The implementation: the project's own addon, or the npm package. */
   readonly binding: "own" | "node-mlx";
-  /** Of MLX itself. */
+  /** MLX's version. */
   readonly version: string;
-  /** Whether its kernels on this device read views and sum prefixes rightly: on a GPU MLX before 0.29.2 does not. */
+  /**
+   * Whether its kernels on this device handle views and prefix sums correctly, which MLX before 0.29.2 does not on a
+   * GPU.
+   */
   readonly hasSoundKernels: boolean;
   readonly bool: Dtype;
   readonly uint8: Dtype;
@@ -61,7 +67,7 @@ export interface Core {
   readonly bfloat16: Dtype;
   readonly float32: Dtype;
   Slice(start?: number | null, stop?: number | null, step?: number | null): Slice;
-  /** With node-mlx numbers pass as float32, also where the type is an integer: whole ones over 2^24 are rounded. */
+  /** With node-mlx numbers are passed as float32 even for integer types: integers above 2^24 are rounded. */
   array(value: number | ReadonlyArray<unknown>, dtype?: Dtype): Tensor;
   zeros(shape: number[], dtype?: Dtype): Tensor;
   full(shape: number[], value: number, dtype?: Dtype): Tensor;
@@ -94,11 +100,11 @@ export interface Core {
   equal(a: Operand, b: Operand): Tensor;
   logicalAnd(a: Tensor, b: Tensor): Tensor;
   logicalOr(a: Tensor, b: Tensor): Tensor;
-  /** Both of one shape: with implicit broadcasting they corrupt memory. */
+  /** Both operands must have the same shape: with implicit broadcasting node-mlx corrupts memory. */
   bitwiseAnd(a: Tensor, b: Tensor): Tensor;
   rightShift(a: Tensor, b: Tensor): Tensor;
   where(condition: Tensor, a: Operand, b: Operand): Tensor;
-  /** Of all, without an axis. */
+  /** Of all elements if no axis is given. */
   sum(a: Tensor, axis?: number, keepdims?: boolean): Tensor;
   max(a: Tensor, axis: number, keepdims?: boolean): Tensor;
   logsumexp(a: Tensor, axis: number, keepdims?: boolean): Tensor;
@@ -114,11 +120,11 @@ export interface Core {
   broadcastTo(a: Tensor, shape: number[]): Tensor;
   stack(arrays: Tensor[], axis: number): Tensor;
   flatten(a: Tensor): Tensor;
-  /** The same bytes as another type; the last axis changes by the sizes' ratio. Not in node-mlx. */
+  /** Reinterprets the bytes as another type; the last axis changes by the ratio of the sizes. Not in node-mlx. */
   view(a: Tensor, dtype: Dtype): Tensor;
-  /** [n, m] with the values [k], or one for all, added at their places; the same place again adds up. */
+  /** Adds values [k], or one for all, to [n, m] at their places; values for the same place add up. */
   addAt(a: Tensor, rows: Tensor, columns: Tensor, values: Operand): Tensor;
-  /** Biases are those of the affine mode alone. node-mlx knows no other mode. */
+  /** Only the affine mode has biases. node-mlx supports no other mode. */
   dequantize(
     w: Tensor,
     scales: Tensor,
@@ -128,7 +134,7 @@ export interface Core {
     mode?: QuantizationMode,
     dtype?: Dtype,
   ): Tensor;
-  /** With `transpose` w is [out, in], packed. */
+  /** With `transpose`, w is [out, in], packed. */
   quantizedMatmul(
     x: Tensor,
     w: Tensor,
@@ -139,7 +145,7 @@ export interface Core {
     bits: number,
     mode?: QuantizationMode,
   ): Tensor;
-  /** [batch..., m, n] times those matrices of b [count, n, k] that the indices [batch...] say. */
+  /** [batch..., m, n] times the matrices of b [count, n, k] selected by the indices [batch...]. */
   gatherMm(a: Tensor, b: Tensor, indicesOfA: undefined, indicesOfB: Tensor): Tensor;
   gatherQmm(
     x: Tensor,
@@ -154,26 +160,28 @@ export interface Core {
     mode?: QuantizationMode,
   ): Tensor;
   isAvailable(device: "gpu"): boolean;
-  /** Bytes of arrays that are alive. */
+  /** Bytes of live arrays. */
   getActiveMemory(): number;
-  /** Bytes of freed buffers that MLX keeps for the next arrays. */
+  /** Bytes of freed buffers that MLX keeps for new arrays. */
   getCacheMemory(): number;
-  /** The most bytes that arrays took at once. Not in node-mlx 0.0.7. */
+  /** The peak bytes of live arrays. Not in node-mlx 0.0.7. */
   getPeakMemory?(): number;
-  /** In bytes; gives the one before. */
+  /** In bytes; returns the previous limit. */
   setCacheLimit(bytes: number): number;
-  /** In bytes; gives the one before. node-mlx takes 32 bits of it, so there it is missing. */
+  /** In bytes; returns the previous limit. node-mlx would cut it to 32 bits, so it is missing there. */
   setMemoryLimit?(bytes: number): number;
-  /** In bytes, 0 for none; gives the one before. Throws above what the system lets the GPU wire. Not in node-mlx. */
+  /**
+   * In bytes, 0 for none; returns the previous limit. Throws above what the system lets the GPU wire. Not in node-mlx.
+   */
   setWiredLimit?(bytes: number): number;
   clearCache(): void;
-  /** What a device tells of itself. Not in node-mlx. */
+  /** What a device reports about itself. Not in node-mlx. */
   deviceInfo?(device: "gpu"): Readonly<Record<string, string | number>>;
-  /** What is made from here on is freed when the scope closes. With node-mlx scopes do nothing. */
+  /** Arrays made from now on are freed when the scope closes. With node-mlx scopes do nothing. */
   openScope(): number;
-  /** Scopes close from the innermost. `kept` goes over to the scope around it. */
+  /** Scopes close from the innermost outwards. `kept` moves to the enclosing scope. */
   closeScope(scope: number, ...kept: Tensor[]): void;
-  /** For tests and tools: what MLX draws differs between its versions. */
+  /** For tests and tools only: MLX's random numbers differ between its versions. */
   readonly random: {
     key(seed: number): Tensor;
     normal(shape: number[], dtype: Dtype, mean: number, deviation: number, key: Tensor): Tensor;
@@ -187,11 +195,11 @@ export interface Core {
     /**
      * Rotary position embedding of the first `dims` elements of x [rows, heads, tokens, size]. Not in node-mlx.
      *
-     * @param inPairs whether an element turns with the next one, and not with the one half of `dims` further
-     * @param scale what positions are multiplied with first
+     * @param inPairs whether an element is rotated with its neighbour instead of the element half of `dims` further on
+     * @param scale factor for positions
      * @param offsets the position of each row's first token, int32 [rows]
      * @param periods positions per radian, float32 [dims / 2]
-     * @param frequencies what 1 / periods is rounded from, for CPUs
+     * @param frequencies the exact values of which 1 / periods is a rounding, for CPUs
      */
     rope(
       x: Tensor,
@@ -204,9 +212,9 @@ export interface Core {
       frequencies: Tensor,
     ): Tensor;
     /**
-     * `"causal"`, for queries of the last columns, and `sinks` are not known to node-mlx.
+     * node-mlx does not support `sinks`, nor `"causal"` for queries of the last columns.
      *
-     * @param sinks a score for each head that takes its share and brings no value
+     * @param sinks a score for each head that takes part in the softmax and contributes no value
      */
     scaledDotProductAttention(
       q: Tensor,

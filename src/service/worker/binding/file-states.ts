@@ -1,4 +1,4 @@
-/** Whether the files of mlxd's own binding are those that were published, to the last bit. */
+/** Checks whether the files of mlxd's own binding are identical to the published ones. */
 import { createHash } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";
@@ -7,7 +7,7 @@ import prebuilt from "../../../../binding/prebuilt/manifest.json" with { type: "
 import type { MlxFileState } from "../protocol.ts";
 import { addonName, type OwnFiles, ownFiles, publishedFiles } from "./own.ts";
 
-/** Of the addon and of MLX's libraries; libraries that are not there at all have none. */
+/** The states of the addon and of MLX's libraries; there are none for libraries that were never fetched. */
 export const fileStates = ({ addon, libraries }: OwnFiles = ownFiles): ReadonlyArray<MlxFileState> => {
   const published = prebuilt.files[addonName as keyof typeof prebuilt.files];
   const states = published === undefined ? [] : [stateOf(addon, Buffer.from(published.sha256, "hex"))];

@@ -1,12 +1,12 @@
 /**
- * The npm package node-mlx 0.0.7, which carries MLX 0.13.1. On a CPU its matmul takes float32 only, and an unsupported
- * operation ends the process.
+ * The npm package node-mlx 0.0.7, which contains MLX 0.13.1. On a CPU its matmul supports float32 only, and an
+ * unsupported operation ends the process.
  */
 import { createRequire } from "node:module";
 
 import type { Core, Operand, Tensor } from "./core.ts";
 
-/** What it has under other names. */
+/** The operations that it has under other names. */
 interface NodeMlx extends Core {
   readonly array: Core["array"] & { readonly prototype: Record<string, unknown> };
   readonly metal: {
@@ -24,7 +24,7 @@ interface NodeMlxTensor extends Tensor {
   at(...index: Tensor[]): { add(value: Operand): Tensor };
 }
 
-/** Throws what the system says when it cannot be loaded. */
+/** Throws the system's error if it cannot be loaded. */
 export const loadNodeMlx = (): Core => {
   // Its own declarations do not compile under this project's settings.
   const { core } = createRequire(import.meta.url)("@frost-beta/mlx") as { readonly core: NodeMlx };
@@ -32,7 +32,7 @@ export const loadNodeMlx = (): Core => {
   const dequantize = core.dequantize.bind(core);
   const quantizedMatmul = core.quantizedMatmul.bind(core);
   const gatherQmm = core.blockSparseQMM.bind(core);
-  // It frees arrays through V8's collector alone.
+  // Arrays are freed by V8's collector only.
   Object.assign(core.array.prototype, {
     dispose: () => {},
     keep(this: Tensor) {
@@ -53,7 +53,7 @@ export const loadNodeMlx = (): Core => {
     addAt: (a, rows, columns, values) =>
       (a as NodeMlxTensor).at(rows, columns).add(typeof values === "number" ? core.full([rows.size], values) : values),
     gatherMm: core.blockSparseMM,
-    // Another argument would be taken for a stream.
+    // A further argument would be taken for a stream.
     dequantize: (w, scales, biases, groupSize, bits) => dequantize(w, scales, biases, groupSize, bits),
     quantizedMatmul: (x, w, scales, biases, transpose, groupSize, bits) =>
       quantizedMatmul(x, w, scales, biases, transpose, groupSize, bits),

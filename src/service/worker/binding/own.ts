@@ -9,13 +9,13 @@ import type { Core } from "./core.ts";
 const root = fileURLToPath(new URL("../../../..", import.meta.url));
 
 export interface OwnFiles {
-  /** The addon for this kind of machine; docs/engine.md tells how it is built. */
+  /** The addon for this platform; docs/engine.md explains how it is built. */
   readonly addon: string;
-  /** Where scripts/with-mlx put MLX's libraries. */
+  /** Where scripts/with-mlx has put MLX's libraries. */
   readonly libraries: string;
 }
 
-/** The binding in binding/. Throws one sentence, or what the system says, when it or MLX's library cannot be loaded. */
+/** The project's own binding. Throws one sentence, or the system's error, if it or MLX's library cannot be loaded. */
 export const loadOwn = (files: OwnFiles = ownFiles): Core => {
   const { addon, libraries } = files;
   if (!existsSync(addon)) throw new Error(`mlxd has no binding for ${process.platform}-${process.arch}`);
@@ -36,7 +36,7 @@ export const ownFiles: OwnFiles = {
   libraries: join(root, `.cache/mlx-${prebuilt.mlx}`),
 };
 
-/** A library that is cut off ends the process that loads it, so sizes are compared with the package's own list. */
+/** Loading a truncated library would end the process, so sizes are compared with the package's own list. */
 const assertLibraries = (libraries: string): void => {
   const published = publishedFiles(libraries);
   if (published === undefined) throw new Error(`the libraries of MLX ${prebuilt.mlx} are not there: ${fetchAgain}`);
@@ -44,13 +44,13 @@ const assertLibraries = (libraries: string): void => {
 };
 
 interface PublishedFile {
-  /** Within the folder of the libraries. */
+  /** Relative to the folder of the libraries. */
   readonly path: string;
   readonly sha256: Buffer;
   readonly bytes: number;
 }
 
-/** What the Python package says of its libraries; undefined where it was not fetched for this kind of machine. */
+/** What the Python package lists of its libraries; undefined if it was not fetched for this platform. */
 export const publishedFiles = (libraries: string): ReadonlyArray<PublishedFile> | undefined => {
   const package_ = process.platform === "darwin" ? "mlx_metal" : "mlx_cpu";
   const list = join(libraries, `${package_}-${prebuilt.mlx}.dist-info`, "RECORD");

@@ -1,4 +1,4 @@
-/** How a sequence's reasoning is closed at its limit, inside a batch. */
+/** Closes a sequence's reasoning at its limit, within a batch. */
 import { mx, type Tensor } from "../mlx.ts";
 import type { Sequence } from "./sequence.ts";
 
@@ -8,7 +8,7 @@ interface DecodedRows {
   readonly next: Tensor;
 }
 
-/** Reads the tokens of the last step early where one of them may close its reasoning just in time. */
+/** Reads the tokens of the last step early if one of them may close the reasoning just in time. */
 export const closeReasoningAtLimit = ({ rows, next }: DecodedRows): void => {
   if (!rows.some((sequence) => sequence?.atReasoningLimit === true)) return;
   const ids = next.tolist() as number[];
@@ -17,7 +17,7 @@ export const closeReasoningAtLimit = ({ rows, next }: DecodedRows): void => {
   }
 };
 
-/** Puts the tokens that have to come in the place of those that were chosen. */
+/** Replaces chosen tokens by forced ones. */
 export const force = (chosen: Tensor, rows: ReadonlyArray<Sequence | undefined>): Tensor => {
   for (const sequence of rows) if (sequence?.atReasoningLimit === true) sequence.closeReasoningAtLimit(undefined);
   const forced = rows.map((sequence) => sequence?.takeForced());

@@ -1,10 +1,10 @@
-/** A generation as the worker sees it: token ids in, token ids out. */
+/** A generation from the worker's point of view: token ids in, token ids out. */
 import type { AdapterSource, EmbeddingRequest, SequenceCachePolicy, SequenceEnd, SubmitMessage } from "../protocol.ts";
 import type { SamplingRow } from "../sampling/sampling.ts";
 
 /**
- * Why a constraint cannot be held to any longer. `stuck`: no token of the vocabulary goes on. `too-hard`: what may come next
- * was not found in time. `failed`: a fault of the program.
+ * Why a constraint can no longer be enforced. `stuck`: no token of the vocabulary can follow. `too-hard`: the allowed
+ * tokens were not computed in time. `failed`: a bug.
  */
 export type Unfit = "stuck" | "too-hard" | "failed";
 
@@ -16,21 +16,21 @@ export class Sequence implements SamplingRow {
   readonly topLogprobs: number | undefined;
   readonly promptLogprobs: boolean;
   readonly adapter: AdapterSource | undefined;
-  /** Seconds: when its turn is due. */
+  /** When its turn is due, in seconds. */
   readonly turn: number;
   readonly fairnessId: string;
-  /** Set where only the vector of the prompt is wanted: nothing is generated. */
+  /** Set if only an embedding of the prompt is requested and nothing is generated. */
   readonly embedding: EmbeddingRequest | undefined;
-  /** Where the adapter is loaded; 0: it has none, or waits for it. */
+  /** The slot of its adapter; 0 if it has none or waits for it. */
   adapterSlot = 0;
   readonly outputTokenIds: number[] = [];
-  /** How many output tokens the device has chosen; the last may not have been read yet. */
+  /** How many output tokens the device has chosen; the last one may not have been read yet. */
   chosenTokens = 0;
   cancelled = false;
-  /** Tokens that come next, whatever the model would choose. */
+  /** Forced tokens, which come next whatever the model would choose. */
   readonly forced: number[] = [];
   readonly stopIds: ReadonlySet<number>;
-  /** Where its constraint has led it: to its end, or to where it cannot be held to. */
+  /** Set when its constraint is fulfilled or can no longer be enforced. */
   bound: "fulfilled" | Unfit | undefined;
   private reasoningSettled = false;
   private readonly request: SubmitMessage;
@@ -46,7 +46,7 @@ export class Sequence implements SamplingRow {
     this.turn = request.scheduling.turn;
     this.fairnessId = request.scheduling.fairnessId;
     this.embedding = request.embedding;
-    // Keys and values are an adapter's own.
+    // Keys and values depend on the adapter, so the partition includes it.
     this.cache = { ...request.cache, partition: `${request.adapter?.key ?? ""}:${request.cache.partition}` };
     this.topLogprobs = request.topLogprobs;
     this.promptLogprobs = request.promptLogprobs;
@@ -54,22 +54,22 @@ export class Sequence implements SamplingRow {
     this.expiresAt = now + (request.timeBudgetMs ?? Number.POSITIVE_INFINITY);
   }
 
-  /** Prompt and output as far as it is known on this side. */
+  /** The prompt and the output that has been read. */
   get tokenIds(): ReadonlyArray<number> {
     return [...this.promptTokenIds, ...this.outputTokenIds];
   }
 
-  /** Tokens that it may come to hold, prompt and output. */
+  /** The most tokens that it may ever hold, prompt and output. */
   get maxTokens(): number {
     return this.promptTokenIds.length + this.request.maxOutputTokens;
   }
 
-  /** Tokens that may still be chosen. */
+  /** How many tokens may still be chosen. */
   get remainingTokens(): number {
     return this.request.maxOutputTokens - this.chosenTokens;
   }
 
-  /** Whether the device has chosen as many tokens as there may be. */
+  /** Whether the device has chosen the last token that is allowed. */
   get exhausted(): boolean {
     return this.chosenTokens >= this.request.maxOutputTokens;
   }
@@ -78,9 +78,10 @@ export class Sequence implements SamplingRow {
     return this.forbiddenAfter(this.chosenTokens);
   }
 
-  /** Tokens that must not follow so many output tokens. */
+  /** Tokens that must not follow this many output tokens. */
   forbiddenAfter(outputTokens: number): ReadonlyArray<number> {
-    // Reasoning does not end the output of a constrained sequence, and after it the constraint tells where it may end.
+    // In a constrained sequence reasoning cannot end the output, and after it the constraint decides where the output
+    // may end.
     const mayStop = outputTokens >= this.request.minOutputTokens && this.request.constraint?.reasoning === undefined;
     return mayStop ? [] : this.request.stopTokenIds;
   }
@@ -90,7 +91,10 @@ export class Sequence implements SamplingRow {
     return this.chosenTokens > this.outputTokenIds.length;
   }
 
-  /** Tokens that may be drafted after the last: one more is chosen beside them, and none where it may be forced. */
+  /**
+   * How many tokens may be drafted after the last one: one more is chosen beside them, and no token that may be forced
+   * is drafted.
+   */
   get draftRoom(): number {
     const { reasoningLimit: limit } = this.request;
     const room = this.remainingTokens - 1;
@@ -99,7 +103,7 @@ export class Sequence implements SamplingRow {
     return Math.max(0, Math.min(room, limit.openTokenIds.length + limit.maxTokens - 1 - this.chosenTokens));
   }
 
-  /** Whether the next token is the first that may not be reasoning any more. */
+  /** Whether the next token is the first that may no longer be reasoning. */
   get atReasoningLimit(): boolean {
     const { reasoningLimit: limit } = this.request;
     return (
@@ -126,7 +130,7 @@ export class Sequence implements SamplingRow {
     this.forced.push(...close.slice(Math.max(0, begun)), ...answerTokenIds);
   }
 
-  /** The token that has to come next; taken once for each token that is chosen. */
+  /** The forced token that comes next. Called once for each token that is chosen. */
   takeForced(): number | undefined {
     return this.forced.shift();
   }
@@ -135,7 +139,7 @@ export class Sequence implements SamplingRow {
     return now >= this.expiresAt;
   }
 
-  /** Takes a token in that was read from the device; tells whether it is the last. */
+  /** Adds a token that was read from the device. Returns how the sequence ends if it is the last. */
   accept(tokenId: number): SequenceEnd | undefined {
     this.outputTokenIds.push(tokenId);
     if (this.stopIds.has(tokenId) && this.outputTokenIds.length > this.request.minOutputTokens) return "stop-token";
