@@ -1,4 +1,7 @@
-/** An adapter folder as mlx-lm writes it: adapter_config.json and adapters.safetensors, checked against the model. */
+/**
+ * Reads an adapter folder in mlx-lm's format, adapter_config.json and adapters.safetensors, and checks it against the
+ * model.
+ */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 
@@ -14,8 +17,9 @@ const configFile = "adapter_config.json";
 const weightsFile = "adapters.safetensors";
 
 /**
- * Reads headers only: a tensor's bytes come in when its part is read, once. Throws LoadError, which names file, key or
- * tensor, where the folder is no LoRA adapter of this model; reading a part throws it for values that are no numbers.
+ * Reads headers only: a tensor's bytes are read when its part is read, once. Throws LoadError, which names the file,
+ * key or tensor, if the folder is not a LoRA adapter of this model; reading a part throws it for values that are not
+ * finite.
  */
 export const openAdapter = (directory: string, parts: Adapters["parts"]): ReadPart => {
   const config = ModelConfig.parse(readConfig(directory), configFile);
@@ -23,7 +27,7 @@ export const openAdapter = (directory: string, parts: Adapters["parts"]): ReadPa
   if (!existsSync(join(directory, weightsFile))) throw new LoadError(`${weightsFile} is missing`);
   checkFile(directory, weightsFile);
   const tensors = new Map(Object.entries(mx.load(join(directory, weightsFile))));
-  // Parts are read over several steps.
+  // Kept, because parts are read over several steps.
   for (const tensor of tensors.values()) tensor.keep();
   checkNames(tensors.keys(), parts, isAdapted);
   for (const [name, { inputs, out }] of parts) {
@@ -66,7 +70,7 @@ const readSettings = (config: ModelConfig, parts: Adapters["parts"]): Settings =
   const parameters = config.section("lora_parameters");
   if (parameters === undefined) throw config.wrong("lora_parameters", "an object");
   const layers = 1 + Math.max(-1, ...[...parts.keys()].map((name) => placeOf(name)?.layer ?? -1));
-  // 0 and -1 are all of them, as is any number beyond.
+  // 0, -1 and any number beyond the model's mean all layers.
   const adapted = config.number("num_layers");
   if (!Number.isInteger(adapted)) throw config.wrong("num_layers", "a whole number");
   const first = adapted <= 0 ? 0 : layers - adapted;

@@ -1,15 +1,15 @@
-/** Which adapters are loaded, and the sequences that wait for one that is not. */
+/** The loaded adapters, and the sequences that wait for one to be loaded. */
 import { openAdapter } from "./adapter-file.ts";
 import type { Adapters } from "./adapters.ts";
 import { LoadError } from "../files/load-error.ts";
 import type { AdapterSource } from "../protocol.ts";
 import type { Sequence } from "../sequence/sequence.ts";
 
-/** What a step of loading came to. */
+/** The result of a step of loading. */
 interface Progress {
-  /** Their adapter is there, and they have its slot. */
+  /** Sequences whose adapter has been loaded; they have its slot. */
   readonly ready: ReadonlyArray<Sequence>;
-  /** Their adapter cannot be loaded. */
+  /** Sequences whose adapter cannot be loaded. */
   readonly failed: ReadonlyArray<{ readonly sequence: Sequence; readonly reason: string }>;
 }
 
@@ -28,7 +28,7 @@ export class AdapterLoads {
   private waiting: Sequence[] = [];
   private load: Load | undefined;
 
-  /** @param limit adapters that are loaded at once */
+  /** @param limit how many adapters are loaded at once */
   constructor(adapters: Adapters, limit: number, now: () => number) {
     this.adapters = adapters;
     this.limit = limit;
@@ -47,22 +47,23 @@ export class AdapterLoads {
     return this.waiting;
   }
 
-  /** Whether the sequence can be computed at once; otherwise it waits here. */
+  /** Whether the sequence can be computed immediately; otherwise it waits here. */
   enter(sequence: Sequence): boolean {
     if (this.equip(sequence)) return true;
     this.waiting.push(sequence);
     return false;
   }
 
-  /** Forgets those that wait no longer. */
+  /** Forgets sequences that no longer wait. */
   drop(gone: (sequence: Sequence) => boolean): void {
     this.waiting = this.waiting.filter((sequence) => !gone(sequence));
   }
 
   /**
-   * Goes on with loading for a moment: streams run meanwhile. One adapter at a time, however many wait for it.
+   * Continues loading for a short time, as streams are running meanwhile. Loads one adapter at a time, however many
+   * sequences wait for it.
    *
-   * @param running those that have a slot, which must not be filled anew
+   * @param running the sequences that have a slot, which must not be overwritten
    */
   advance(running: () => Iterable<Sequence>): Progress {
     const [first] = this.waiting;
@@ -107,7 +108,7 @@ export class AdapterLoads {
     return true;
   }
 
-  /** One that was never filled, or that of the adapter that was used least recently and is not in use. */
+  /** An unused slot, or that of the least recently used adapter that is not in use. */
   private freeSlot(running: () => Iterable<Sequence>): number | undefined {
     const taken = new Set(this.slots.values());
     for (let slot = 1; slot <= this.limit; slot++) if (!taken.has(slot)) return slot;
@@ -130,5 +131,5 @@ export class AdapterLoads {
 
 const nothing: Progress = { ready: [], failed: [] };
 
-/** About a decode step's time. */
+/** About the time of a decode step. */
 const sliceMs = 5;

@@ -1,28 +1,28 @@
 /**
- * LoRA adapters of a model: y + scale * (x A) B for each row of a batch with the A and B of its own adapter. Hu et al.
- * 2021, "LoRA" (arXiv:2106.09685), in the form that mlx-lm trains and applies.
+ * LoRA adapters of a model: y + scale * (x A) B for each row of a batch, with the A and B of its own adapter. Hu et al.
+ * 2021, "LoRA" (arXiv:2106.09685), in mlx-lm's format.
  *
- * A layer has the A of all loaded adapters in one stack, and their B in another; each adapter has a slot in all of them.
- * Slot 0 is an adapter of zeros, for rows without one. Where no row of a batch has an adapter nothing is computed.
+ * A layer has the A of all loaded adapters in one stack and their B in another; each adapter has a slot in all of them.
+ * Slot 0 is an adapter of zeros, for rows without one. If no row of a batch has an adapter, nothing is computed.
  */
 import { all, type Dtype, mx, type Tensor } from "../mlx.ts";
 
-/** A linear layer that an adapter knows by name; several may be computed as one, their outputs side by side. */
+/** A linear layer that adapters know by name; several may be computed as one, with their outputs side by side. */
 export interface AdaptedPart {
   readonly name: string;
   readonly out: number;
 }
 
-/** What a layer of x [..., inputs] gives, y [..., outputs], to the same with what the rows' adapters add. */
+/** Adds the rows' adapters to the output y [..., outputs] of a layer for x [..., inputs]. */
 export type AddAdapters = (x: Tensor, y: Tensor) => Tensor;
 
-/** Of one part: `a` is [inputs, rank], `b` [rank, out], multiplied by the adapter's scale. */
+/** For one part: `a` is [inputs, rank], `b` is [rank, out] and includes the adapter's scale. */
 export interface LowRank {
   readonly a: Tensor;
   readonly b: Tensor;
 }
 
-/** Reads a part's matrices; undefined for a part that the adapter leaves as it is. */
+/** Reads a part's matrices; undefined for a part that the adapter does not change. */
 export type ReadPart = (name: string) => LowRank | undefined;
 
 /** The slot of each row, int32 [rows]. */
@@ -35,7 +35,7 @@ export class Adapters {
   private readonly type: Dtype;
   private readonly layers: AdaptedLayer[] = [];
   private rows: RowSlots | undefined;
-  /** Of `rows`, to tell whether they are the same again. */
+  /** Identifies the contents of `rows`, to detect that they are the same again. */
   private key = "";
 
   /** @param type of the model's activations, in which the adapters are kept: another one would be converted in each step */
@@ -50,19 +50,19 @@ export class Adapters {
     return (x, y) => (this.rows === undefined ? y : layer.add(x, y, this.rows));
   }
 
-  /** Whether any row is computed with one. */
+  /** Whether any row has an adapter. */
   get inUse(): boolean {
     return this.rows !== undefined;
   }
 
-  /** What adapters can be applied to, by name. */
+  /** The layers that adapters can change, by name. */
   get parts(): ReadonlyMap<string, { readonly inputs: number; readonly out: number }> {
     return new Map(
       this.layers.flatMap(({ parts, inputs }) => parts.map(({ name, out }) => [name, { inputs, out }] as const)),
     );
   }
 
-  /** Says with which adapter each row is computed from here on. */
+  /** Sets the adapter of each row for the following computations. */
   use(slots: ReadonlyArray<number>): void {
     const key = slots.every((slot) => slot === 0) ? "" : slots.join();
     if (key === this.key) return;
@@ -71,7 +71,7 @@ export class Adapters {
     this.rows = key === "" ? undefined : { count: slots.length, slots: mx.array([...slots], mx.int32).keep() };
   }
 
-  /** Fills a slot anew, layer by layer, each when the next value is asked for. No row may use it meanwhile. */
+  /** Fills a slot layer by layer, one for each value of the generator. No row may use the slot meanwhile. */
   *fill(slot: number, read: ReadPart): Generator<void, void, void> {
     for (const layer of this.layers) {
       layer.put(slot, read);
@@ -87,7 +87,7 @@ class AdaptedLayer {
   private readonly type: Dtype;
   /** Undefined: no adapter changes this layer. */
   private stack: LowRank | undefined;
-  /** Of each slot; 0 where its adapter leaves the layer as it is. */
+  /** By slot; 0 if its adapter does not change the layer. */
   private ranks: number[] = [0];
 
   constructor(parts: ReadonlyArray<AdaptedPart>, inputs: number, type: Dtype) {
@@ -140,7 +140,7 @@ class AdaptedLayer {
     return { a: this.stack.a.index(own, all, used), b: this.stack.b.index(own, used, all) };
   }
 
-  /** The parts' A side by side, and their B on a diagonal: each part's go to its own outputs. */
+  /** Puts the parts' A side by side and their B on a diagonal, so that each part affects its own outputs. */
   private join(read: ReadPart): LowRank | undefined {
     const as: Tensor[] = [];
     const bs: Tensor[] = [];

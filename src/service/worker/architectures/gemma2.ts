@@ -1,7 +1,7 @@
 /**
- * Gemma 2: norms around both parts of a block, scores and logits bent to stay below a bound.
- * Architecture: Gemma Team 2024, "Gemma 2" (arXiv:2408.00118). Its layers with a sliding window look over everything
- * here, as in mlx-lm, whose results are the measure.
+ * Gemma 2: norms before and after both parts of a block, soft-capped scores and logits. Architecture: Gemma Team 2024,
+ * "Gemma 2" (arXiv:2408.00118). Its sliding-window layers use full attention here, as in mlx-lm, whose results are the
+ * reference.
  */
 import { geglu } from "../layers/activations.ts";
 import { attendVariant, toHeads } from "../layers/attention.ts";
@@ -140,7 +140,7 @@ const createMlp = (args: Args, weights: Weights, prefix: string): Linear => {
   };
 };
 
-/** Stored as what it is more than one. */
+/** Stored as the difference from one. */
 const takeNorm = (weights: Weights, path: string, size: number): Tensor => {
   const norm = mx.add(weights.take(`${path}.weight`, [size]), 1);
   mx.eval(norm);

@@ -1,4 +1,4 @@
-/** Gemma 3 checkpoints that see images as well: of them the language model, in a section and under a prefix of its own. */
+/** The language model of multimodal Gemma 3 checkpoints, which is in a section and under a prefix of its own. */
 import { createTextModel } from "./gemma3_text.ts";
 import type { CreateModel } from "./Model.ts";
 

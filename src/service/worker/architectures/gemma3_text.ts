@@ -1,7 +1,7 @@
 /**
- * Gemma 3, its text part: as Gemma 2 with normalised queries and keys in place of bent scores; most layers look at a
- * sliding window and turn by a rotary base of their own, every sixth or so looks over everything.
- * Architecture: Gemma Team 2025, "Gemma 3 Technical Report" (arXiv:2503.19786).
+ * Gemma 3, text only: like Gemma 2, with normalised queries and keys instead of soft-capped scores. Most layers have a
+ * sliding window and a rotary base of their own; by default every sixth has full attention. Architecture: Gemma Team
+ * 2025, "Gemma 3 Technical Report" (arXiv:2503.19786).
  */
 import { geglu } from "../layers/activations.ts";
 import { attend, toHeads } from "../layers/attention.ts";
@@ -31,7 +31,7 @@ export const createTextModel = async (config: ModelConfig, weights: Weights, def
   const localTheta = parameters?.section("sliding_attention")?.positive("rope_theta") ?? 10_000;
   const localRope = plainRope(config.positive("rope_local_base_freq", localTheta), args.headDim);
   const globalRope = readRope(parameters?.section("full_attention") ?? config, args.headDim, 1_000_000);
-  // In 16 bits this is what it was in training, in 32 the same has to be kept.
+  // In 16 bits this is the value used in training; in 32 bits the same value has to be used.
   const embeddingScale = mx
     .array(args.hiddenSize ** 0.5, mx.bfloat16)
     .astype(mx.float32)
@@ -60,7 +60,7 @@ export const createTextModel = async (config: ModelConfig, weights: Weights, def
   };
 };
 
-/** What a config says of the two kinds of checkpoints may leave out. */
+/** Values that the configs of the two kinds of checkpoints may leave out. */
 interface Defaults {
   readonly vocabularySize: number;
   readonly heads: number;
@@ -78,7 +78,7 @@ interface Args {
   readonly normEps: number;
   readonly queryScale: number;
   readonly window: number;
-  /** Every so many layers one without a window. */
+  /** Every so many layers, one has full attention. */
   readonly windowPattern: number;
 }
 
@@ -163,7 +163,7 @@ const createMlp = (args: Args, weights: Weights, prefix: string): Linear => {
   };
 };
 
-/** Stored as what it is more than one. */
+/** Stored as the difference from one. */
 const takeNorm = (weights: Weights, path: string, size: number): Tensor => {
   const norm = mx.add(weights.take(`${path}.weight`, [size]), 1);
   mx.eval(norm);

@@ -1,6 +1,6 @@
 /**
- * gpt-oss: a mixture of experts whose attention has a learnt sink for each head, every other layer over a sliding window.
- * Architecture: OpenAI 2025, "gpt-oss-120b & gpt-oss-20b Model Card" (arXiv:2508.10925); sinks: Xiao et al. 2023
+ * gpt-oss: a mixture of experts whose attention has a learned sink for each head, with a sliding window in every other
+ * layer. Architecture: OpenAI 2025, "gpt-oss-120b & gpt-oss-20b Model Card" (arXiv:2508.10925); sinks: Xiao et al. 2023
  * (arXiv:2309.17453).
  */
 import { clampedSwiglu } from "../layers/activations.ts";
@@ -26,7 +26,7 @@ export const createModel: CreateModel = async (config, weights) => {
   return {
     cacheShape: { layers: args.layers, kvHeads: args.kvHeads, headDim: args.headDim },
     vocabularySize: args.vocabularySize,
-    // On a CPU: sinks make MLX compose it.
+    // On a CPU MLX has no kernel for attention with sinks and composes it of operations.
     ...(device === "cpu" && { scoreArrays: 2 }),
     embed: embedding.lookup,
     forwardEmbedded: (embedded, cache, positions) => {
@@ -146,8 +146,8 @@ interface Experts {
 }
 
 /**
- * MLX's checkpoints have a stack for each projection; the original has gate and up in turns, in mxfp4, or transposed and
- * in 16 bits.
+ * MLX's checkpoints have a stack for each projection. The original interleaves gate and up, either in mxfp4 or
+ * transposed in 16 bits.
  */
 const takeExperts = (args: Args, weights: Weights, prefix: string): Experts => {
   const { experts, expertSize, hiddenSize } = args;
@@ -180,7 +180,7 @@ const takeExperts = (args: Args, weights: Weights, prefix: string): Experts => {
   };
 };
 
-/** Evaluated, so that what it was made of can go. */
+/** Evaluated, so that the original can be freed. */
 const changed = (matrix: Matrix, change: (part: Tensor) => Tensor): Matrix => {
   const weight = change(matrix.weight);
   mx.eval(weight);

@@ -1,4 +1,4 @@
-/** The architectures, by `model_type` of config.json. One more is one file and one line. */
+/** The architectures by `model_type` in config.json. Adding one takes a file and a line here. */
 import { LoadError } from "../files/load-error.ts";
 import type { ModelConfig } from "../files/model-config.ts";
 import type { CreateModel } from "./Model.ts";

@@ -1,7 +1,7 @@
 /**
- * Llama, and what is built like it: Mistral, Yi, the DeepSeek-R1 distillations of Llama.
- * Architecture: Touvron et al. 2023 (arXiv:2302.13971), grouped-query attention as in Llama 2 and 3; layers with a
- * sliding window as in Jiang et al. 2023, "Mistral 7B" (arXiv:2310.06825), where `layer_types` asks for them.
+ * Llama and models with the same structure: Mistral, Yi, the DeepSeek-R1 distillations of Llama. Architecture: Touvron
+ * et al. 2023 (arXiv:2302.13971), with grouped-query attention as in Llama 2 and 3; layers with a sliding window as in
+ * Jiang et al. 2023, "Mistral 7B" (arXiv:2310.06825), if `layer_types` asks for them.
  */
 import { swiglu } from "../layers/activations.ts";
 import { attend, toHeads } from "../layers/attention.ts";
@@ -57,7 +57,7 @@ interface Args {
   readonly tieEmbeddings: boolean;
   readonly attentionBias: boolean;
   readonly mlpBias: boolean;
-  /** For each layer how far it looks back; undefined: over everything. */
+  /** How far back each layer looks; undefined for full attention. */
   readonly windows: ReadonlyArray<number | undefined>;
 }
 

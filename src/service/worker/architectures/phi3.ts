@@ -1,7 +1,6 @@
 /**
- * Phi-3, Phi-3.5 and Phi-4: Llama with its projections stored joined, and rotary embedding that may leave a part of each
- * head as it is.
- * Architecture: Abdin et al. 2024, "Phi-3 Technical Report" (arXiv:2404.14219).
+ * Phi-3, Phi-3.5 and Phi-4: Llama with fused projections, and rotary embedding that may leave part of each head as it
+ * is. Architecture: Abdin et al. 2024, "Phi-3 Technical Report" (arXiv:2404.14219).
  */
 import { swiglu } from "../layers/activations.ts";
 import { attend, toHeads } from "../layers/attention.ts";
@@ -126,7 +125,7 @@ const createMlp = (args: Args, weights: Weights, prefix: string): Linear => {
   };
 };
 
-/** As mlx-lm reads it: a scaling of a kind that it does not know here is none, and the original length stands beside it. */
+/** As in mlx-lm: an unknown kind of scaling is ignored, and the original length is a key beside the scaling. */
 const readPhiRope = (config: ModelConfig, headDim: number): Rope => {
   const parameters = config.section("rope_parameters");
   const turning = config.positive("partial_rotary_factor", parameters?.positive("partial_rotary_factor", 1) ?? 1);

@@ -1,6 +1,6 @@
 /**
- * Qwen3: each head's queries and keys are normalised, which takes the place of Qwen2's biases.
- * Architecture: Yang et al. 2025, "Qwen3 Technical Report" (arXiv:2505.09388).
+ * Qwen3: queries and keys of each head are normalised, which replaces Qwen2's biases. Architecture: Yang et al. 2025,
+ * "Qwen3 Technical Report" (arXiv:2505.09388).
  */
 import { swiglu } from "../layers/activations.ts";
 import { attend, toHeads } from "../layers/attention.ts";

@@ -1,5 +1,5 @@
 /**
- * Qwen3 mixtures of experts: Qwen3 with feed-forward layers of which a router chooses a few for each token.
+ * Qwen3 mixtures of experts: Qwen3 whose feed-forward layers have a router that chooses a few experts for each token.
  * Architecture: Yang et al. 2025, "Qwen3 Technical Report" (arXiv:2505.09388).
  */
 import { swiglu } from "../layers/activations.ts";
@@ -24,7 +24,7 @@ export const createModel: CreateModel = async (config, weights) => {
   const head = args.tieEmbeddings
     ? embedding.asLinear
     : createLinear(weights, [{ name: "lm_head", out: args.vocabularySize }], args.hiddenSize, false);
-  // As in mlx-lm, whose results are the measure, `rope_scaling` is left out.
+  // `rope_scaling` is ignored as in mlx-lm, whose results are the reference.
   const rope = plainRope(args.ropeTheta, args.headDim);
   return {
     cacheShape: { layers: args.layers, kvHeads: args.kvHeads, headDim: args.headDim },
@@ -58,7 +58,7 @@ interface Args {
   readonly expertsPerToken: number;
   readonly expertSize: number;
   readonly normalizeShares: boolean;
-  /** For each layer whether its feed-forward part is a mixture. */
+  /** Whether the feed-forward part of a layer is a mixture of experts. */
   readonly isSparse: (layer: number) => boolean;
 }
 

@@ -1,6 +1,7 @@
 /**
- * Columns inside a row of the KV cache that hold no token of it: what a verification fed in vain while other rows kept
- * more. A row's tokens are then no longer side by side, so positions and masks follow the tokens and not the columns.
+ * Holes: columns within a row of the KV cache that hold no token of that row, because a verification rejected its
+ * tokens while other rows kept theirs. A row's tokens are then no longer adjacent, so positions and masks follow the
+ * tokens and not the columns.
  */
 import { mx, type Tensor } from "../mlx.ts";
 
@@ -9,23 +10,23 @@ interface Hole {
   readonly to: number;
 }
 
-/** What of a cache the places of tokens follow from. */
+/** The state of a cache that determines the places of its tokens. */
 interface CacheColumns {
   /** First column of each row. */
   readonly starts: ReadonlyArray<number>;
-  /** Columns in use. */
+  /** Number of columns in use. */
   readonly filled: number;
   readonly capacity: number;
 }
 
 export class Holes {
-  /** Of each row, ascending. */
+  /** The holes of each row, ascending. */
   private rows: Hole[][];
-  /** Columns that they are, of each row. */
+  /** The number of hole columns of each row. */
   private counts: number[];
   /**
-   * The place in its sequence of the token in each column in use, float32 [rows, capacity]; `never` in a hole, and
-   * anything left of a row's start. Undefined: to be made from the rows.
+   * For each column in use, the place of its token in the row's sequence, float32 [rows, capacity]; `never` in a hole,
+   * and arbitrary left of a row's start. Undefined if it has to be computed from the rows.
    */
   private known: Tensor | undefined;
 
@@ -34,12 +35,12 @@ export class Holes {
     this.counts = Array.from({ length: rows }, () => 0);
   }
 
-  /** What it holds on the device. */
+  /** The tensors that it holds. */
   get tensors(): ReadonlyArray<Tensor> {
     return this.known === undefined ? [] : [this.known];
   }
 
-  /** Columns of a row that are holes. */
+  /** The number of hole columns of a row. */
   count(row: number): number {
     return this.counts[row] ?? 0;
   }
@@ -59,7 +60,10 @@ export class Holes {
     return columns;
   }
 
-  /** Each row keeps of the columns [from, to) the first so many tokens; undefined: it is free, and has no holes. */
+  /**
+   * Of the columns [from, to), each row keeps this many from the first on; undefined for a free row, which has no
+   * holes.
+   */
   open(from: number, to: number, kept: ReadonlyArray<number | undefined>): void {
     const firsts = kept.map((tokens) => (tokens === undefined ? to : from + tokens));
     for (const [row, first] of firsts.entries()) {
@@ -79,13 +83,13 @@ export class Holes {
     this.known = mx.where(inside, never, this.known);
   }
 
-  /** A row is free. */
+  /** The row is free now. */
   close(row: number): void {
     this.rows[row] = [];
     this.counts[row] = 0;
   }
 
-  /** A free row is filled anew from its first column on, without holes. */
+  /** A free row is filled from this column on, without holes. */
   begin(row: number, start: number): void {
     this.close(row);
     const [rows = 0, capacity = 0] = this.known?.shape ?? [];
@@ -109,8 +113,8 @@ export class Holes {
   }
 
   /**
-   * Places of the tokens in all columns, float32 [rows, capacity], `never` in holes: in those in use as they are, in
-   * later ones as if each row went on there. Meaningless left of a row's start.
+   * The places of the tokens in all columns, float32 [rows, capacity], `never` in holes. Columns that are not in use
+   * yet count as if each row continued there. Arbitrary left of a row's start.
    */
   places({ starts, filled, capacity }: CacheColumns): Tensor {
     const rows = starts.length;

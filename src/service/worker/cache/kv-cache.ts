@@ -1,17 +1,17 @@
 /**
  * The keys and values of several sequences, side by side.
  *
- * Every layer has one keys and one values array of shape [rows, kvHeads, capacity, headDim]. All rows write at the same
- * column, `end`; row r's tokens lie in columns [start[r], end), so shorter sequences are padded on the left and masks
- * tell the padding apart. Keys are rotated by true positions (column - start), so a row can be copied anywhere.
+ * Every layer has one keys array and one values array of shape [rows, kvHeads, capacity, headDim]. All rows write at
+ * the same column, `end`. The tokens of row r are in columns [start[r], end): shorter sequences are padded on the left,
+ * and masks exclude the padding. Keys are rotated by true positions (column - start), so a row can be copied anywhere.
  *
- * Columns that were fed in vain are given back by `retract`, as many as no row keeps; those that only some rows keep are
- * holes in the others (holes.ts), until the next copy closes them.
+ * `retract` takes rejected tokens back: columns that no row keeps are given back, and columns that only some rows keep
+ * become holes in the others (holes.ts) until the next copy closes them.
  *
- * Attention runs over the columns in use, with a mask only where rows differ (step-context.ts). With node-mlx it runs over
- * the whole capacity with a mask: a slice is a handle on the buffer that lives until the garbage collector comes by, and as
- * long as it does every in-place write copies the array (measured: 12 times slower). For the same reason capacity grows in
- * small steps.
+ * Attention runs over the columns in use, with a mask only if rows differ (step-context.ts). With node-mlx it runs over
+ * the whole capacity with a mask: there a slice is a handle on the buffer that lives until the garbage collector runs,
+ * and while it lives every in-place write copies the array (measured: 12 times slower). For the same reason capacity
+ * grows in small steps.
  */
 import { all, mx, type Tensor } from "../mlx.ts";
 import {
@@ -27,7 +27,9 @@ import { Holes } from "./holes.ts";
 import { copyColumns, gatherColumns, rowIndex, type RowSnapshot, widen, writeColumns } from "./row-copies.ts";
 import { makeStepContext, type StepContext, type Visible } from "./step-context.ts";
 
-/** A longer cache is attended to as far as it is filled: its prefill takes so many columns more at a time. */
+/**
+ * Attention covers a longer cache only as far as it is filled, so its prefill grows it by this many columns at a time.
+ */
 const columnsOfPrefill = 1024;
 
 export class KVCache {
@@ -40,15 +42,15 @@ export class KVCache {
   private readonly planned: number;
   private filled = 0;
   private pending = 0;
-  /** What the layers of the open pass look at. */
+  /** The views that the layers of the current pass use. */
   private views: Tensor[] = [];
-  /** Undefined as long as there are none. */
+  /** Undefined while there are none. */
   private holes: Holes | undefined;
 
   /**
-   * @param lengths tokens that each row will hold once its prefill is done; the rows' starts follow from them
-   * @param spare columns to hold ready beyond these
-   * @param remaining tokens that are left to compute; those before are to be loaded, row by row
+   * @param lengths tokens that each row will hold when its prefill is done; they determine where the rows start
+   * @param spare further columns to allocate
+   * @param remaining tokens that are still to be computed; the tokens before them are loaded, row by row
    */
   constructor(
     shape: CacheShape,
@@ -72,12 +74,12 @@ export class KVCache {
     return this.starts.length;
   }
 
-  /** Columns in use. */
+  /** Number of columns in use. */
   get end(): number {
     return this.filled;
   }
 
-  /** Columns that there is room for. */
+  /** Number of allocated columns. */
   get capacity(): number {
     return this.columns;
   }
@@ -86,7 +88,7 @@ export class KVCache {
     return bytesOf(this.shape, this.rows, this.columns);
   }
 
-  /** Opens the next `tokens` columns and tells what the layers need to know of them. */
+  /** Opens the next `tokens` columns and returns what the layers need to know about them. */
   begin(tokens: number): StepContext {
     if (this.filled + tokens > this.columns) this.makeRoom(tokens);
     this.pending = tokens;
@@ -95,8 +97,8 @@ export class KVCache {
   }
 
   /**
-   * Writes a layer's keys and values [rows, kvHeads, tokens, headDim] into the open columns and gives back those of the
-   * columns that it looks at. They last until `commit`.
+   * Writes a layer's keys and values [rows, kvHeads, tokens, headDim] into the open columns and returns those of the
+   * columns that the layer looks at. The result is valid until `commit`.
    */
   update(
     layer: number,
@@ -115,9 +117,9 @@ export class KVCache {
     return views;
   }
 
-  /** Closes the open columns, once every layer has written. */
+  /** Closes the open columns after every layer has written. */
   commit(): void {
-    // On a GPU a write copies the array as long as there is a view of it.
+    // On a GPU a write copies the array while a view of it exists.
     for (const view of this.views) view.dispose();
     this.views = [];
     this.filled += this.pending;
@@ -125,9 +127,10 @@ export class KVCache {
   }
 
   /**
-   * Takes back what was fed in vain: of the last `fed` tokens each row keeps its first ones. After their commit.
+   * Takes rejected tokens back: of the last `fed` tokens each row keeps only the first ones. Call it after their
+   * commit.
    *
-   * @param kept for each row how many; undefined: the row is free
+   * @param kept how many each row keeps; undefined for a free row
    */
   retract(fed: number, kept: ReadonlyArray<number | undefined>): void {
     const before = this.filled - fed;
@@ -139,31 +142,31 @@ export class KVCache {
     if (this.holes?.none === true) this.holes = undefined;
   }
 
-  /** Columns in use that the row of the most tokens does without. */
+  /** How many columns in use would be free if the holes were closed. */
   get vainColumns(): number {
     return this.holes === undefined ? 0 : this.filled - Math.max(...this.starts.map((_, row) => this.length(row)));
   }
 
-  /** All that it holds. */
+  /** The tensors that it holds. */
   get tensors(): ReadonlyArray<Tensor> {
     return [...this.arrays, ...(this.holes?.tensors ?? [])];
   }
 
-  /** For evaluation. */
+  /** The arrays to evaluate. */
   get arrays(): ReadonlyArray<Tensor> {
     return [...this.keys, ...this.values];
   }
 
-  /** Tokens that a row holds. */
+  /** How many tokens a row holds. */
   length(row: number): number {
     return Math.max(0, this.filled - at(this.starts, row) - (this.holes?.count(row) ?? 0));
   }
 
   /**
-   * Fills a row, from its first token to the columns in use, with the beginning of what snapshots are side by side. Before
-   * any `begin`.
+   * Fills a row, from its first token up to the columns in use, with the concatenated beginnings of snapshots. Call it
+   * before any `begin`.
    *
-   * @param pieces each the first `tokens` tokens of a snapshot
+   * @param pieces each is the first `tokens` tokens of a snapshot
    */
   load(row: number, pieces: ReadonlyArray<{ readonly snapshot: RowSnapshot; readonly tokens: number }>): void {
     let column = at(this.starts, row);
@@ -175,7 +178,7 @@ export class KVCache {
     }
   }
 
-  /** A copy of a row's tokens from `from` up to `to`, which is not among them. */
+  /** A copy of a row's tokens from `from` up to but excluding `to`. */
   snapshot(row: number, from: number, to: number): RowSnapshot {
     const start = at(this.starts, row);
     const index = rowIndex(row);
@@ -193,14 +196,14 @@ export class KVCache {
     return snapshot;
   }
 
-  /** A row that is not used any more no longer keeps columns alive. */
+  /** The row is no longer used and keeps no columns alive. */
   release(row: number): void {
     this.starts[row] = this.filled;
     this.holes?.close(row);
     if (this.holes?.none === true) this.holes = undefined;
   }
 
-  /** Keeps these rows, in this order, and drops the columns that none of them uses, holes too. Copies. */
+  /** Keeps these rows, in this order, and drops the columns that none of them uses, holes included. Copies. */
   select(rows: ReadonlyArray<number>): void {
     if (this.holes !== undefined) {
       this.closeHoles(this.holes, rows);
@@ -218,8 +221,7 @@ export class KVCache {
   }
 
   /**
-   * Takes a row of another cache, which has no holes, over into an unused row of this one. Copies the row; the other
-   * cache is left as it is.
+   * Copies a row of another cache, which has no holes, into an unused row of this one. The other cache is not changed.
    */
   insert(row: number, source: KVCache, sourceRow: number): void {
     const sourceStart = at(source.starts, sourceRow);
@@ -246,7 +248,7 @@ export class KVCache {
     this.holes?.addRows(count);
   }
 
-  /** First drops columns that no row uses any more and closes holes; grows where that gives too little. */
+  /** First drops columns that no row uses any more and closes holes; grows if that does not free enough. */
   private makeRoom(tokens: number): void {
     const vain = this.vainColumns;
     const unused = Math.max(Math.min(...this.starts), vain >= this.filled / 16 ? vain : 0);
@@ -276,7 +278,7 @@ export class KVCache {
     this.holes?.shift(by);
   }
 
-  /** Keeps these rows and puts the tokens of each side by side, all of them up to the last column. */
+  /** Keeps these rows and makes the tokens of each adjacent, ending at the last column. */
   private closeHoles(holes: Holes, rows: ReadonlyArray<number>): void {
     const lengths = rows.map((row) => this.length(row));
     const filled = Math.max(...lengths);
@@ -309,7 +311,7 @@ export class KVCache {
     }
   }
 
-  /** Does not wait for the device, which may be at the slice before. */
+  /** Does not wait for the device, which may still compute the previous slice. */
   private replace(change: (array: Tensor) => Tensor): void {
     this.keys = this.keys.map(change);
     this.values = this.values.map(change);

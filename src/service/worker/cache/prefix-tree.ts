@@ -1,14 +1,14 @@
 /**
- * Values by sequences of ids, found by the longest beginning that one shares with another: a radix tree. What a
- * lookup costs depends on the sequence that is asked for and not on how many are kept.
+ * A radix tree: values by sequences of ids, found by the longest common prefix. The cost of a lookup depends on the
+ * length of the requested sequence, not on how many are stored.
  */
 
-/** A token's id, or what tells apart something else in its place: the digest of an image, say. */
+/** A token's id, or an identifier of something else in its place, such as an image's digest. */
 export type PrefixId = number | string;
 
 export interface Match<Value> {
   readonly value: Value;
-  /** Tokens that its sequence has in common with the one that was asked for, from the first on. */
+  /** Length of the common prefix with the requested sequence. */
   readonly tokens: number;
 }
 
@@ -19,11 +19,11 @@ export class PrefixTree<Value> {
     return this.root.children.size === 0;
   }
 
-  /** One that shares the longest beginning; undefined where none shares a token. */
+  /** A value with the longest common prefix; undefined if none shares a token. */
   longest(tokenIds: ReadonlyArray<PrefixId>): Match<Value> | undefined {
     const { node, tokens } = this.walk(tokenIds);
     if (tokens === 0) return undefined;
-    // All that is below begins alike.
+    // All sequences below share this prefix.
     let found = node;
     while (found.value === undefined) {
       const [first] = found.children.values();
@@ -33,7 +33,7 @@ export class PrefixTree<Value> {
     return { value: found.value, tokens };
   }
 
-  /** Those whose sequences this one begins with, itself included. */
+  /** The values of all sequences that are a prefix of this one, itself included. */
   beginningsOf(tokenIds: ReadonlyArray<PrefixId>): ReadonlyArray<Value> {
     const { node, tokens } = this.walk(tokenIds);
     const values: Value[] = [];
@@ -59,7 +59,7 @@ export class PrefixTree<Value> {
     const { node, tokens } = this.walk(tokenIds);
     if (tokens !== tokenIds.length || tokens !== node.end) return;
     node.value = undefined;
-    // Nodes without a value are there for two children at least.
+    // A node without a value needs at least two children.
     let at = node;
     while (at.parent !== undefined && at.value === undefined && at.children.size === 0) {
       at.parent.children.delete(firstToken(at));
@@ -68,7 +68,7 @@ export class PrefixTree<Value> {
     if (at.value === undefined && at.children.size === 1) joinChild(at);
   }
 
-  /** The deepest node that shares a token beyond its parent's, and how many tokens are shared in all. */
+  /** The deepest node that shares a token beyond its parent's, and the length of the common prefix. */
   private walk(tokenIds: ReadonlyArray<PrefixId>): { readonly node: Node<Value>; readonly tokens: number } {
     let node = this.root;
     let tokens = 0;
@@ -85,12 +85,12 @@ export class PrefixTree<Value> {
 
 interface Node<Value> {
   parent: Node<Value> | undefined;
-  /** A sequence that leads here; the way from the parent is what lies between `start` and `end` of it. */
+  /** A sequence that leads to this node; its part between `start` and `end` is the edge from the parent. */
   tokenIds: ReadonlyArray<PrefixId>;
   start: number;
   readonly end: number;
   value: Value | undefined;
-  /** By their first tokens. */
+  /** By their first token. */
   readonly children: Map<PrefixId, Node<Value>>;
 }
 
@@ -103,7 +103,7 @@ const createNode = <Value>(
 
 const firstToken = <Value>({ tokenIds, start }: Node<Value>): PrefixId => tokenIds[start] ?? -1;
 
-/** Puts a node of this many tokens before it, and returns that. */
+/** Inserts a node after this many tokens of the edge, and returns it. */
 const splitAt = <Value>(node: Node<Value>, tokens: number): Node<Value> => {
   const before = createNode(node.parent, node.tokenIds, node.start, tokens);
   node.parent?.children.set(firstToken(before), before);
@@ -113,7 +113,7 @@ const splitAt = <Value>(node: Node<Value>, tokens: number): Node<Value> => {
   return before;
 };
 
-/** Lets the only child take its place. */
+/** Replaces a node by its only child. */
 const joinChild = <Value>(node: Node<Value>): void => {
   const [child] = node.children.values();
   if (child === undefined || node.parent === undefined) return;

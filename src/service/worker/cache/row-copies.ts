@@ -1,33 +1,34 @@
 /**
- * Copies of rows of a KV cache's arrays, which are [rows, kvHeads, columns, headDim]. A slice would be a handle on the
- * whole buffer, so what outlives a step is copied.
+ * Copies of rows of a KV cache's arrays, which are [rows, kvHeads, columns, headDim]. A slice would keep the whole
+ * buffer alive, so whatever outlives a step is copied.
  */
 import { all, mx, type Tensor } from "../mlx.ts";
 
-/** A sequence's keys and values apart from any batch: for each layer [1, kvHeads, tokens, headDim]. */
+/** A sequence's keys and values outside of any batch: [1, kvHeads, tokens, headDim] for each layer. */
 export interface RowSnapshot {
   readonly keys: ReadonlyArray<Tensor>;
   readonly values: ReadonlyArray<Tensor>;
   readonly bytes: number;
 }
 
-/** Index of a row, for the copies below: made once for the arrays of all layers. */
+/** The index of a row for the functions below; made once and used for the arrays of all layers. */
 export const rowIndex = (row: number): Tensor => mx.array([row], mx.int32);
 
-/** Columns [from, to) of a row, a copy of its own. */
+/** A copy of columns [from, to) of a row. */
 export const copyColumns = (array: Tensor, row: Tensor, from: number, to: number): Tensor => {
   const [, kvHeads = 0, , headDim = 0] = array.shape;
   const tokens = to - from;
-  // Of the row's copy, as a slice of the cache would keep its buffer. Column by column is 20 times slower.
+  // The row is copied first, because a slice of the cache would keep its buffer alive. Copying column by column is 20
+  // times slower.
   const used = mx.take(array, row, 0).index(all, all, mx.Slice(from, to), all);
   return used.reshape(1, kvHeads * tokens * headDim).reshape(1, kvHeads, tokens, headDim);
 };
 
-/** These columns of a row, int32 [tokens], one after another. */
+/** A copy of these columns of a row, int32 [tokens], in this order. */
 export const gatherColumns = (array: Tensor, row: Tensor, columns: Tensor): Tensor =>
   mx.take(mx.take(array, row, 0), columns, 2);
 
-/** Zero columns before and after. */
+/** Adds zero columns before and after. */
 export const widen = (array: Tensor, { before = 0, after = 0 }: { before?: number; after?: number }): Tensor => {
   const [rows = 0, kvHeads = 0, , headDim = 0] = array.shape;
   const zeros = (columns: number): Tensor[] =>

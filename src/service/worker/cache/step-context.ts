@@ -1,25 +1,25 @@
-/** Positions and masks of one forward pass, which follow from where each row of a KV cache begins and has holes. */
+/** Positions and masks of one forward pass, derived from each row's start and holes in the KV cache. */
 import { all, type AttentionMask, type Dtype, mx, type Tensor } from "../mlx.ts";
 import type { Holes } from "./holes.ts";
 
-/** What every layer of one forward pass shares. */
+/** What all layers of one forward pass share. */
 export interface StepContext {
   readonly places: TokenPlaces;
-  /** For layers that look at everything. */
+  /** For layers with full attention. */
   readonly visible: Visible;
-  /** For layers whose queries look at the last `window` tokens alone, themselves among them. Made once for each window. */
+  /** For layers whose queries look at the last `window` tokens only, including their own. Computed once per window. */
   readonly visibleWithin: (window: number) => Visible;
 }
 
-/** Where the tokens of a pass stand in their sequences. */
+/** The places of a pass's tokens in their sequences. */
 interface TokenPlaces {
-  /** Of each row's first token, int32 [rows]; below 0 for padding. The others follow one by one. */
+  /** Place of each row's first token, int32 [rows]; negative for padding. The others follow consecutively. */
   readonly offsets: Tensor;
-  /** The same of every token, float32 [rows, tokens]; 0 for padding. */
+  /** Place of every token, float32 [rows, tokens]; 0 for padding. */
   readonly positions: () => Tensor;
 }
 
-/** The columns of a cache that a layer looks at, and which of these each query sees. */
+/** The columns of a cache that a layer looks at, and which of them each query sees. */
 export interface Visible {
   readonly from: number;
   readonly to: number;
@@ -27,25 +27,28 @@ export interface Visible {
   readonly mask: AttentionMask;
 }
 
-/** The columns of a cache as they are before the pass. */
+/** The state of a cache before the pass. */
 interface OpenColumns {
   /** First column of each row. */
   readonly starts: ReadonlyArray<number>;
-  /** Columns in use: the pass writes behind them. */
+  /** Number of columns in use; the pass writes after them. */
   readonly filled: number;
   readonly capacity: number;
   readonly holes: Holes | undefined;
-  /** Of its keys, and so of the masks: a wider one would widen the scores, and with them the values of the whole cache. */
+  /**
+   * The type of the keys, and so of the masks: a wider mask would widen the scores, and with them the values of the
+   * whole cache.
+   */
   readonly type: Dtype;
 }
 
 /**
- * Whether attention runs over the columns in use, and not over the whole capacity with a mask: that takes a view, which
- * node-mlx keeps until the collector comes by, and as long as it lives every write copies the array.
+ * Whether attention runs over a view of the columns in use. With node-mlx it runs over the whole capacity with a mask,
+ * because a view would live until the collector runs, and every write would copy the array until then.
  */
 const hasViews = mx.binding === "own";
 
-/** @param tokens columns that the pass writes */
+/** @param tokens how many columns the pass writes */
 export const makeStepContext = (columns: OpenColumns, tokens: number): StepContext => {
   const { starts, filled, capacity, holes } = columns;
   const shifts = starts.map((start, row) => start + (holes?.count(row) ?? 0));
@@ -58,7 +61,7 @@ export const makeStepContext = (columns: OpenColumns, tokens: number): StepConte
     : { from: first, to, mask: maskOf(columns, tokens, { from: first, to }) };
   const makeWithin = (window: number): Visible => {
     if (hasViews && end - first <= window) return visible;
-    // With holes a window reaches back over more columns than it has tokens.
+    // With holes, a window of tokens covers more columns than tokens.
     const from = hasViews && holes === undefined ? Math.max(first, filled + 1 - window) : first;
     if (isEven && tokens === 1) return { from, to, mask: undefined };
     return { from, to, mask: maskOf(columns, tokens, { from, to, window }) };
@@ -96,7 +99,7 @@ const maskOf = (
   const rows = starts.length;
   const columns = mx.arange(from, to, 1, mx.float32).reshape(1, 1, 1, to - from);
   const queryColumns = mx.arange(filled, filled + tokens, 1, mx.float32).reshape(1, 1, tokens, 1);
-  // Without holes columns are as good as places: they differ by the row's start.
+  // Without holes columns can be compared instead of places: they differ by the row's start.
   let [keyPlaces, queryPlaces] = [columns, queryColumns];
   if (holes !== undefined) {
     const known = holes.places({ starts, filled, capacity });
@@ -112,7 +115,7 @@ const maskOf = (
 };
 
 /**
- * Vanishes in a softmax, and does so at once: a large finite number takes the slow way to underflow. Every query sees its
- * own column at least, also one that is padding or of a free row, so that none of them computes NaN.
+ * Vanishes in a softmax immediately; a large finite number would take the slow path through underflow. Every query sees
+ * at least its own column, even in padding and free rows, so that none computes NaN.
  */
 const masked = Number.NEGATIVE_INFINITY;

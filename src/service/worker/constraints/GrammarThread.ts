@@ -1,4 +1,4 @@
-/** The engine's side of the thread of its grammars: asks for masks, and replaces a thread that hangs. */
+/** The engine's interface to its grammar thread: requests masks, and replaces a thread that hangs. */
 import { Worker } from "node:worker_threads";
 
 import type { Grammar } from "../protocol.ts";
@@ -16,13 +16,13 @@ type Opened = (result: FromGrammarThread["result"]) => void;
 
 interface Follower {
   readonly grammar: Grammar;
-  /** Undefined once it is open. */
+  /** Undefined until it is open. */
   opened: Opened | undefined;
-  /** What was written of it, the step that is asked for included. */
+  /** The output so far, including the token of the requested step. */
   tokenIds: number[];
   remainingTokens: number;
   slot: number | undefined;
-  /** The last step that was asked for. */
+  /** The last requested step. */
   asked: GrammarStep | undefined;
 }
 
@@ -34,13 +34,13 @@ export class GrammarThread {
   private readonly slots: number;
   private readonly free: number[];
   private readonly followers = new Map<number, Follower>();
-  /** Sequences whose grammars a thread was replaced for. */
+  /** Sequences whose grammar a thread was replaced for. */
   private readonly givenUp = new Set<number>();
   private shared: SharedMasks;
   private worker: Worker;
   private steps: GrammarStep[] = [];
   private tickets = 0;
-  /** The last sign of life, and when it was seen or something was asked for after a rest. */
+  /** The last sign of life, and when it was seen or when something was requested after an idle time. */
   private life = 0;
   private lifeAt = performance.now();
 
@@ -66,7 +66,7 @@ export class GrammarThread {
     setInterval(() => this.watch(), limits.hangMs / 4).unref();
   }
 
-  /** @param remainingTokens that the first mask is for */
+  /** @param remainingTokens for the first mask */
   open(sequence: number, grammar: Grammar, remainingTokens: number, opened: Opened): void {
     this.stir();
     this.followers.set(sequence, { grammar, opened, tokenIds: [], remainingTokens, slot: undefined, asked: undefined });
@@ -89,9 +89,9 @@ export class GrammarThread {
   }
 
   /**
-   * Asks for the mask after a token; undefined: where the output begins. `send` sends what was asked for.
+   * Requests the mask after a token; undefined at the beginning of the output. `send` sends the requests.
    *
-   * @param remainingTokens that there may be from there on
+   * @param remainingTokens how many tokens may follow
    */
   step(sequence: number, tokenId: number | undefined, remainingTokens: number): GrammarStep | undefined {
     const follower = this.followers.get(sequence);
@@ -114,17 +114,17 @@ export class GrammarThread {
     this.steps = [];
   }
 
-  /** Undefined as long as it is not there. */
+  /** Undefined until the mask has been written. */
   read({ slot, ticket }: GrammarStep): Mask | undefined {
     return this.shared.read(slot, ticket);
   }
 
-  /** Whether the thread hung in the sequence's grammar. */
+  /** Whether the thread hung in this sequence's grammar. */
   hasGivenUp(sequence: number): boolean {
     return this.givenUp.has(sequence);
   }
 
-  /** Waits until it holds, no longer than so many milliseconds. */
+  /** Waits until the condition holds, at most this many milliseconds. */
   wait(holds: () => boolean, milliseconds: number): void {
     this.shared.wait(holds, milliseconds);
   }
@@ -137,7 +137,7 @@ export class GrammarThread {
     return false;
   }
 
-  /** Time in which nothing was asked for does not count. */
+  /** Idle time does not count as silence. */
   private stir(): void {
     if (!this.isAsked) this.lifeAt = performance.now();
   }
@@ -150,14 +150,14 @@ export class GrammarThread {
     } else if (performance.now() - this.lifeAt > this.limits.hangMs) this.replace();
   }
 
-  /** All that the thread held is made anew in another one, but for what it hung in. */
+  /** Starts a new thread with everything that the old one held, except the grammar that it hung in. */
   private replace(): void {
     const culprit = this.shared.workingFor;
     void this.worker.terminate();
     [this.shared, this.worker] = this.start();
     this.lifeAt = performance.now();
     for (const [sequence, follower] of this.followers) {
-      // A thread that ends with nobody's grammar would end so again.
+      // If the thread ended without working on a grammar, no grammar is to blame.
       if (sequence === culprit || culprit < 0) {
         this.giveUp(sequence, follower);
         continue;

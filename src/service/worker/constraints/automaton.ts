@@ -1,9 +1,9 @@
 /**
- * Follows a text byte by byte through a grammar, and knows from everywhere the fewest bytes to an end. It is exact: whatever
- * the grammar, a text is taken as far as some text of the grammar begins with it.
+ * Matches text byte by byte against a grammar, and knows at every point the fewest bytes to an end. It is exact: a text
+ * is accepted as long as it is a prefix of some text of the grammar.
  *
- * A pushdown automaton over sets of places, made deterministic as it is used: states that were met are kept with what
- * follows them, so that a byte costs one look into a table. In a state all ways are followed at once.
+ * It is a pushdown automaton over sets of places, determinised on the fly: visited states are stored with their
+ * transitions, so that a byte usually costs one table lookup. A state follows all alternatives at once.
  */
 import type { Grammar } from "../protocol.ts";
 import { addTurns, type Frame, Frames, type Return, type Turns } from "./frames.ts";
@@ -17,11 +17,11 @@ interface Thread {
 
 export interface State {
   readonly threads: ReadonlyArray<Thread>;
-  /** Of each thread a number, in order. */
+  /** A number for each thread, sorted. */
   readonly keys: Float64Array;
-  /** Fewest bytes to an end; 0 where the text may end. */
+  /** Fewest bytes to an end; 0 if the text may end here. */
   readonly cost: number;
-  /** Its row in the table of transitions, as long as the automaton is of this generation. */
+  /** Its row in the transition table, in this generation of the automaton. */
   readonly row: number;
   readonly generation: number;
 }
@@ -33,12 +33,12 @@ interface Table {
   readonly costs: Float64Array;
 }
 
-/** A frame that is being made: which calls share it is known once all that a byte leads to is. */
+/** A frame under construction: which calls share it is known only when all successors of a byte are known. */
 class Draft {
   readonly target: CallPlace | LoopPlace;
   readonly returns: { readonly place: Place; readonly frame: Ref }[] = [];
   readonly turns: { readonly low: number; readonly high: number; readonly frame: Ref }[] = [];
-  /** The rule was left without a byte. */
+  /** Whether the rule can be left without reading a byte. */
   left = false;
   made: Frame | undefined;
 
@@ -52,27 +52,27 @@ type Ref = Frame | Draft;
 export class Automaton {
   private readonly places: Places;
   private readonly frames = new Frames();
-  /** States by a hash of what they are. */
+  /** States by a hash of their contents. */
   private readonly states = new Map<number, State[]>();
-  /** By row; row 0 is none. */
+  /** By row; row 0 is unused. */
   private byRow: (State | undefined)[] = [undefined];
   private readonly classes: ByteClasses;
-  /** Row x class: the row that follows, 0 where that is not known yet, -1 where nothing does. */
+  /** Row x class: the next row; 0 if it is not known yet, -1 if there is none. */
   private transitions: Int32Array;
-  /** By row: the state's. */
+  /** By row: the state's cost. */
   private costs = new Float64Array(64);
   private generation = 0;
   private threads = 0;
   private start: State | undefined;
 
-  /** @param limit of the work of making it */
+  /** @param limit bounds the work of building it */
   constructor(grammar: Grammar, limit: WorkLimit) {
     this.places = placesOf(grammar, limit);
     this.classes = new ByteClasses(this.places);
     this.transitions = new Int32Array(this.classes.count * 64);
   }
 
-  /** Where nothing is written yet. */
+  /** The state before any text. */
   beginning(limit: WorkLimit): State {
     const known = this.start;
     if (known !== undefined && known.generation === this.generation) return known;
@@ -82,12 +82,12 @@ export class Automaton {
     return made;
   }
 
-  /** Bytes of memory, about. */
+  /** Approximate memory in bytes. */
   get bytes(): number {
     return this.transitions.byteLength + this.threads * 32 + this.frames.size * 200 + this.byRow.length * 300;
   }
 
-  /** Undefined where the bytes do not fit. */
+  /** Undefined if the bytes do not match. */
   after(from: State, bytes: Uint8Array, limit: WorkLimit): State | undefined {
     let at: State | undefined = this.current(from);
     for (const byte of bytes) {
@@ -110,7 +110,7 @@ export class Automaton {
     return next;
   }
 
-  /** The state with the same masks for every token: see `Frames.withinToken`. */
+  /** The state that has the same masks for every token: see `Frames.withinToken`. */
   withinToken(from: State): { readonly state: State; readonly surplus: number } {
     const at = this.current(from);
     let surplus = 0;
@@ -125,12 +125,12 @@ export class Automaton {
     return { state: this.intern(threads, at.cost === 0), surplus };
   }
 
-  /** Of each byte its class, which is its column in the table. */
+  /** The class of each byte, which is its column in the table. */
   get classOf(): Uint8Array {
     return this.classes.of;
   }
 
-  /** The table of what follows, for walking over many tokens; valid until the next state is made. */
+  /** The transition table, for walking over many tokens; valid until the next state is made. */
   get table(): Table {
     return { rows: this.transitions, width: this.classes.count, costs: this.costs };
   }
@@ -139,7 +139,7 @@ export class Automaton {
     return this.byRow[row];
   }
 
-  /** Gives memory back where more is held than one grammar may. Between steps only. */
+  /** Frees memory if more is held than one grammar may use. Call it between steps only. */
   trim(): void {
     if (this.byRow.length <= maxStates && this.threads <= maxThreads && this.frames.size <= maxThreads) return;
     this.states.clear();
@@ -150,7 +150,7 @@ export class Automaton {
     this.generation += 1;
   }
 
-  /** A state that was forgotten is known again. */
+  /** Makes a forgotten state known again. */
   current(state: State): State {
     if (state.generation === this.generation) return state;
     return this.intern(state.threads, state.cost === 0);
@@ -160,7 +160,9 @@ export class Automaton {
     return this.generation;
   }
 
-  /** The state behind the places reached: calls, returns and repetitions are followed up to where bytes are read. */
+  /**
+   * The state at the reached places: calls, returns and repetitions are followed to the places where bytes are read.
+   */
   private closure(reached: ReadonlyArray<readonly [Place, Frame]>, limit: WorkLimit): State | undefined {
     const threads: { readonly place: BytesPlace; readonly frame: Ref }[] = [];
     const drafts = new Map<Place | string, Draft>();
@@ -180,7 +182,7 @@ export class Automaton {
       seen.add(lastNumber * this.places.size + place.id);
       if (seen.size > before) open.push([place, frame]);
     };
-    /** So many turns may follow from here. */
+    /** How many turns of a repetition may follow from here. */
     const repeat = (loop: LoopPlace, low: number, high: number, frame: Ref): void => {
       if (low === 0) push(loop.next, frame);
       if (high === 0) return;
@@ -198,7 +200,7 @@ export class Automaton {
     };
     const leave = (frame: Ref): void => {
       if (frame instanceof Draft) {
-        // A turn that took no byte is none.
+        // A turn that read no byte does not count.
         if (frame.target.type === "loop") return;
         frame.left = true;
         for (const each of frame.returns) push(each.place, each.frame);
@@ -234,7 +236,7 @@ export class Automaton {
     return reading.length === 0 && !mayEnd ? undefined : this.intern(reading, mayEnd);
   }
 
-  /** A draft's parents are made before it; none is its own, as no rule begins with itself. */
+  /** The parents of a draft are made before it. It cannot be its own parent, as no rule is left-recursive. */
   private make(draft: Draft, limit: WorkLimit): Frame {
     if (draft.made !== undefined) return draft.made;
     limit.spend();
@@ -269,7 +271,7 @@ export class Automaton {
     const known = alike?.find((state) => (state.cost === 0) === mayEnd && areEqual(state.keys, keys));
     if (known !== undefined) return known;
     const row = this.byRow.length;
-    // Within one walk more may be made than is kept after it, but not without end.
+    // Within one walk more states may be made than are kept afterwards, but within a bound.
     if (row > 4 * maxStates || this.threads > 4 * maxThreads) throw new GrammarTooHard(tooManyStates);
     let cost = mayEnd ? 0 : Infinity;
     for (const { place, frame } of threads) cost = Math.min(cost, place.cost + frame.cost);
@@ -293,7 +295,7 @@ export class Automaton {
   }
 }
 
-/** Bytes that no place tells apart. */
+/** Classes of bytes that no place distinguishes. */
 class ByteClasses {
   readonly of = new Uint8Array(256);
   readonly count: number;
@@ -331,7 +333,7 @@ const hashOf = (keys: Float64Array, mayEnd: boolean): number => {
 const areEqual = (a: Float64Array, b: Float64Array): boolean =>
   a.length === b.length && a.every((key, index) => key === b[index]);
 
-/** Of one grammar, between two steps. */
+/** Limits for one grammar, between two steps. */
 const maxStates = 16_384;
 const maxThreads = 262_144;
 const tooManyStates = "too many of its parts fit at once";

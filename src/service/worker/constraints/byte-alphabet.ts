@@ -1,4 +1,4 @@
-/** GPT-2's byte-level alphabet: printable bytes stand for themselves, the other 68 are U+0100 and on. */
+/** GPT-2's byte-level alphabet: printable bytes represent themselves, the other 68 bytes are U+0100 and up. */
 export const byteOf = (character: string): number => {
   const codePoint = character.codePointAt(0) ?? 0;
   return codePoint < 256 ? codePoint : (others[codePoint - 256] ?? 0);

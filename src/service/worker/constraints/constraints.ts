@@ -1,7 +1,7 @@
 /**
- * Holds the output of constrained sequences to their grammars, inside a batch: what a row may go on with is told by the
- * thread of the grammars while the device computes its logits, and is applied to them in the graph. A row whose mask is late
- * rests for a step: nobody waits for another one's grammar.
+ * Enforces grammars on constrained sequences within a batch. The grammar thread computes the allowed tokens while the
+ * device computes the logits, and the mask is applied in the graph. A row whose mask is late rests for a step, so that
+ * no row waits for another one's grammar.
  */
 import { GrammarThread } from "./GrammarThread.ts";
 import { ConstraintProgress } from "./constraint-progress.ts";
@@ -14,9 +14,9 @@ type Rows = ReadonlyArray<Sequence | undefined>;
 
 interface SequenceState {
   readonly progress: ConstraintProgress;
-  /** What may come first, where so many tokens remain. */
+  /** The tokens that may come first, for this many remaining tokens. */
   readonly first: { readonly mask: Mask; readonly remainingTokens: number };
-  /** The step that the thread was asked for. */
+  /** The step that was requested from the thread. */
   asked: GrammarStep | undefined;
 }
 
@@ -27,9 +27,9 @@ interface ConstrainedRow {
 }
 
 export interface Allowed {
-  /** float32 [rows, vocabulary]: -Infinity for what may not follow. */
+  /** float32 [rows, vocabulary]: -Infinity for tokens that may not follow. */
   readonly logits: Tensor;
-  /** Rows whose masks are late: of these nothing may be chosen yet. */
+  /** Rows whose masks are late: no token may be chosen for them yet. */
   readonly resting: ReadonlySet<number>;
 }
 
@@ -41,7 +41,7 @@ export class Constraints {
   private vocabulary: VocabularyMessage = { type: "vocabulary", pieces: [], markerTokenIds: [] };
   private started: GrammarThread | undefined;
   private readonly running = new Map<number, SequenceState>();
-  /** Masks on the device, by what they hold; the one that was used longest ago first. */
+  /** Masks on the device, by their contents; least recently used first. */
   private readonly masks = new Map<string, Tensor>();
 
   /**
@@ -60,7 +60,8 @@ export class Constraints {
   }
 
   /**
-   * Calls back once the sequence can begin, or cannot. Only a sequence that has begun is given to the scheduler.
+   * Calls back when the sequence can begin, or when it turns out that it cannot. Only a sequence that can begin is
+   * given to the scheduler.
    *
    * @param remainingTokens of its output
    */
@@ -84,7 +85,7 @@ export class Constraints {
     return this.started?.abandon(sequence) ?? false;
   }
 
-  /** Forgets all sequences but these. */
+  /** Forgets all sequences except these. */
   retain(sequences: Iterable<Sequence>): void {
     if (this.running.size === 0) return;
     const kept = new Set(Array.from(sequences, ({ id }) => id));
@@ -101,10 +102,10 @@ export class Constraints {
   }
 
   /**
-   * Takes in the tokens that were fed and forbids what may not follow. Without constrained rows it does nothing.
+   * Reads the tokens that were fed and forbids what may not follow. Does nothing without constrained rows.
    *
    * @param logits float32 [rows, vocabulary], adjusted
-   * @param fed int32 [rows], the last token of each row; undefined where the output begins
+   * @param fed int32 [rows], the last token of each row; undefined at the beginning of the output
    */
   apply(logits: Tensor, fed: Tensor | undefined, rows: Rows): Allowed {
     if (!this.concerns(rows)) return { logits, resting: none };
@@ -119,14 +120,14 @@ export class Constraints {
   }
 
   /**
-   * Takes in the tokens that were fed where no more are chosen, and marks the sequences whose constraint ends with theirs.
+   * Reads the fed tokens of rows for which no more are chosen, and marks the sequences whose constraint ends with them.
    * Returns the rows whose masks are late.
    */
   advance(fed: Tensor, rows: Rows): ReadonlySet<number> {
     return this.concerns(rows) ? this.follow(fed, rows).resting : none;
   }
 
-  /** What each row may go on with; undefined: with anything. */
+  /** The tokens that may follow in each row; undefined: any. */
   private follow(
     fed: Tensor | undefined,
     rows: Rows,
@@ -156,7 +157,7 @@ export class Constraints {
     return { masks, resting: this.collect(asked, masks, rows) };
   }
 
-  /** Fills in the masks that are there in time; gives the rows of the others. */
+  /** Collects the masks that are ready in time; returns the rows of the others. */
   private collect(
     asked: ReadonlyArray<ConstrainedRow>,
     masks: (Tensor | undefined)[],
@@ -197,7 +198,7 @@ export class Constraints {
     return tensor;
   }
 
-  /** Between two passes, so that none is freed that a row of this one still needs. */
+  /** Between two passes, so that no mask is freed that a row of the current pass still needs. */
   private forgetMasks(): void {
     for (const [key, mask] of this.masks) {
       if (this.masks.size <= maxMasks) break;
@@ -206,15 +207,15 @@ export class Constraints {
     }
   }
 
-  /** bool [1, vocabulary]: the words' bits, the first tokens of them cleared and then the others set. */
+  /** bool [1, vocabulary]: the bits of the words, with the first set of tokens cleared and then the second set. */
   private onDevice(words: Int32Array, cleared: Iterable<number>, set: Iterable<number>): Tensor {
     const own = Int32Array.from(words);
     for (const id of cleared) own[id >>> 5] = (own[id >>> 5] ?? 0) & ~(1 << (id & 31));
     for (const id of set) own[id >>> 5] = (own[id >>> 5] ?? 0) | (1 << (id & 31));
-    // Numbers cross the border as float32, which has 24 bits for whole ones.
+    // The binding passes numbers as float32, which represents integers of up to 24 bits, so words are split.
     const halves = Array.from(new Uint16Array(own.buffer));
     const shape = [halves.length, 16];
-    // Both operands whole: with implicit broadcasting these operations corrupt memory.
+    // Both operands get the same shape: with implicit broadcasting these operations corrupt memory.
     const packed = mx.broadcastTo(mx.array(halves, mx.int32).reshape(halves.length, 1), shape);
     const places = mx.broadcastTo(mx.arange(0, 16, 1, mx.int32).reshape(1, 16), shape);
     const ones = mx.broadcastTo(mx.array([1], mx.int32).reshape(1, 1), shape);
@@ -257,9 +258,9 @@ const none: ReadonlySet<number> = new Set();
 /** A mask takes a byte for each token of the vocabulary. */
 const maxMasks = 64;
 
-/** Longer no step is state up, by a mask that is not there: most are in the time of the forward pass. */
+/** The longest that a missing mask delays a step. Most masks are ready by the end of the forward pass. */
 const patienceMs = 10;
-/** Where nobody else would wait. */
+/** The same if no other row would have to wait. */
 const patienceAloneMs = 100;
 
 const defaultLimits: GrammarLimits = { compileMs: 2000, maskMs: 100, hangMs: 60_000 };

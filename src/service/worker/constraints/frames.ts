@@ -1,6 +1,7 @@
 /**
- * What is to be done after the end of a rule or of a turn of a repetition: the stacks of the automaton. Calls that are made at
- * one place of the output share a frame, with all that they return to, so that ambiguity does not multiply stacks.
+ * The stacks of the automaton: what follows after the end of a rule, or of one turn of a repetition. Calls made at the
+ * same place of the output share a frame with everything that they return to, so that ambiguity does not multiply
+ * stacks.
  */
 import type { LoopPlace, Place } from "./places.ts";
 
@@ -10,7 +11,7 @@ export interface Return {
   readonly frame: Frame;
 }
 
-/** How many turns of a repetition may follow the one that runs, and what the repetition returns to. */
+/** How many turns of a repetition may follow the current one, and what the repetition returns to. */
 export interface Turns {
   readonly low: number;
   readonly high: number;
@@ -19,11 +20,11 @@ export interface Turns {
 
 interface FrameBase {
   readonly id: number;
-  /** Fewest bytes from its return to an end of everything. */
+  /** Fewest bytes from its return to an end of the text. */
   readonly cost: number;
-  /** The same frame for whatever one token can tell apart; see `Frames.withinToken`. */
+  /** A frame that no single token can distinguish from this one; see `Frames.withinToken`. */
   near: Frame | undefined;
-  /** Bytes that `near` may have less to an end. */
+  /** By how many bytes `near` may be closer to an end. */
   surplus: number;
 }
 
@@ -32,7 +33,7 @@ export type Frame =
   | (FrameBase & { readonly type: "call"; readonly returns: ReadonlyArray<Return> })
   | (FrameBase & { readonly type: "loop"; readonly loop: LoopPlace; readonly turns: ReadonlyArray<Turns> });
 
-/** Bytes that a token has at most which is chosen under a constraint: the few longer ones are left out. */
+/** The longest token, in bytes, that may be chosen under a constraint; the few longer ones are excluded. */
 export const longestToken = 32;
 
 export class Frames {
@@ -44,7 +45,7 @@ export class Frames {
     return this.known.size;
   }
 
-  /** Those that are in use stay what they are; equal ones are made anew. */
+  /** Frames in use stay valid; equal ones are made again. */
   forget(): void {
     this.known.clear();
   }
@@ -72,12 +73,13 @@ export class Frames {
   }
 
   /**
-   * The frame with all numbers of turns cut to what one token can reach: a turn takes at least a byte, so a token sees no
-   * difference between bounds that are further off than its bytes. Standings that differ in these alone share their masks.
+   * The frame with all counts of turns capped at what one token can reach. A turn takes at least one byte, so a token
+   * cannot distinguish bounds that are further away than its length. States that differ only in such bounds share their
+   * masks.
    */
   withinToken(frame: Frame): Frame {
     if (frame.near !== undefined) return frame.near;
-    // From the outermost on: stacks can be deeper than the machine's.
+    // Iterates from the outermost frame: stacks can be deeper than the machine's own.
     const open = [frame];
     for (let top = open.at(-1); top !== undefined; top = open.at(-1)) {
       const missing = parentsOf(top).filter((parent) => parent.near === undefined);
@@ -119,7 +121,7 @@ export class Frames {
   }
 }
 
-/** Adds turns to those of one repetition; numbers that lie side by side become one range. True if there is anything new. */
+/** Adds turns to those of one repetition, merging adjacent numbers into ranges. True if anything was added. */
 export const addTurns = <T extends { readonly low: number; readonly high: number; readonly frame: unknown }>(
   turns: T[],
   added: T,
@@ -148,5 +150,5 @@ const parentsOf = (frame: Frame): ReadonlyArray<Frame> => {
   return (frame.type === "call" ? frame.returns : frame.turns).map((each) => each.frame);
 };
 
-/** No token has as many turns in it, the one included that it finishes. */
+/** More turns than any token can contain, including the one that it finishes. */
 const farTurns = longestToken + 1;

@@ -1,8 +1,9 @@
 /**
- * The thread of an engine process that holds grammars: it compiles them, follows what is written in each, and tells which
- * tokens may come next. It writes masks into shared memory, where the engine's own thread waits for them, but not for long.
+ * The grammar thread of an engine process: it compiles grammars, follows the output of each sequence, and computes
+ * which tokens may come next. It writes masks into shared memory, where the engine's main thread waits for them for a
+ * bounded time.
  *
- * What one grammar may take is limited by the CPU time of this thread, so that a busy machine fails nobody.
+ * The work on one grammar is limited by this thread's CPU time, so that no request fails because the machine is busy.
  */
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 
@@ -27,16 +28,16 @@ const shared = new SharedMasks(vocabularySize, slots, memory);
 
 interface Follower {
   readonly masks: TokenMasks;
-  /** Undefined where what was written does not fit. */
+  /** Undefined if the output does not match. */
   state: State | undefined;
 }
 
 const followers = new Map<number, Follower>();
-/** By all that a grammar is; the one that was used longest ago first. */
+/** Compiled grammars by their contents; least recently used first. */
 const compiled = new Map<string, TokenMasks>();
-/** Why a grammar cannot be used: so that it is not tried again. */
+/** Why a grammar cannot be used, so that it is not tried again. */
 const refused = new Map<string, string>();
-/** What came while a grammar was compiled. */
+/** Messages that arrived while a grammar was being compiled. */
 const postponed: ToGrammarThread[] = [];
 let vocabulary: TokenTrie | undefined;
 
@@ -97,7 +98,7 @@ const compile = (key: string, grammar: Grammar, limit: WorkLimit): TokenMasks =>
   return made;
 };
 
-/** Other sequences' masks do not wait while a grammar is compiled. */
+/** Other sequences' masks do not wait for the compilation of a grammar. */
 const letMasksPass = (): void => {
   const outer = shared.workingFor;
   if (parentPort === null) return;
@@ -122,7 +123,7 @@ const bytesOf = (piece: string): Uint8Array => Uint8Array.from(piece, (character
 
 const follow = ({ slot, ticket, sequence, begins, tokenId, remainingTokens }: GrammarStep): void => {
   const follower = followers.get(sequence);
-  // It was closed meanwhile: nobody waits.
+  // It was closed meanwhile, so nobody waits for the mask.
   if (follower === undefined) return;
   shared.workingFor = sequence;
   const limit = new WorkLimit(limits.maskMs, tooHardToMask);

@@ -1,6 +1,6 @@
 /**
- * A grammar as a graph of places: from each place bytes, calls of rules and repetitions lead on. Repetitions with bounds are
- * counted, not written out, so that a graph is as large as its grammar's text whatever the bounds are.
+ * A grammar as a graph of places, connected by bytes, rule calls and repetitions. Bounded repetitions are counted and
+ * not expanded, so the graph is as large as the grammar's text, whatever the bounds.
  */
 import type { Grammar, GrammarExpression } from "../protocol.ts";
 import { utf8Ranges } from "./utf8-ranges.ts";
@@ -8,7 +8,7 @@ import type { WorkLimit } from "./work-limit.ts";
 
 interface PlaceBase {
   readonly id: number;
-  /** Fewest bytes from here to the end of the rule, or of one turn of the repetition, that the place belongs to. */
+  /** Fewest bytes from here to the end of the rule, or of the turn of a repetition, that the place belongs to. */
   cost: number;
 }
 
@@ -21,7 +21,7 @@ export interface BytesPlace extends PlaceBase {
 
 export interface LoopPlace extends PlaceBase {
   readonly type: "loop";
-  /** Turns, of which each takes at least a byte; `Infinity` is no bound. */
+  /** Numbers of turns that take at least one byte each; `Infinity` is no bound. */
   min: number;
   readonly max: number;
   readonly body: Place;
@@ -39,18 +39,18 @@ export type Place =
   | LoopPlace
   | CallPlace
   | (PlaceBase & { readonly type: "fork"; readonly nexts: Place[] })
-  /** Of a rule, or of one turn of a repetition. */
+  /** The end of a rule, or of one turn of a repetition. */
   | (PlaceBase & { readonly type: "end" });
 
 export interface Places {
   readonly root: Place;
-  /** Where each rule begins. */
+  /** The first place of each rule. */
   readonly starts: ReadonlyMap<string, Place>;
-  /** Ids are below it. */
+  /** All ids are below this. */
   readonly size: number;
 }
 
-/** @param limit counts every place; what is built so far is dropped when it ends the work */
+/** @param limit counts every place; the partial graph is dropped if it stops the work */
 export const placesOf = ({ root, rules }: Grammar, limit: WorkLimit): Places => {
   const builder = new PlaceBuilder(limit);
   for (const name of calleesFirst(root, rules)) {
@@ -82,7 +82,7 @@ class PlaceBuilder {
     this.starts.set(name, this.build(of, this.end));
   }
 
-  /** Costs only fall: what depends on a rule that calls itself needs another round. */
+  /** Costs only decrease: a rule that depends on a recursive one may need another round. */
   settleCosts(): void {
     for (let changed = true; changed;) {
       changed = false;
@@ -94,7 +94,7 @@ class PlaceBuilder {
         changed = true;
       }
     }
-    // A turn may be empty, so none has to be taken: those that take bytes are as many as there may be.
+    // If a turn may be empty, none is required: the turns that take bytes are optional.
     for (const place of this.places) if (place.type === "loop" && place.body.cost === 0) place.min = 0;
   }
 
@@ -113,7 +113,7 @@ class PlaceBuilder {
     }
   }
 
-  /** From its end backwards. */
+  /** Builds the places of an expression, last part first. */
   private build(of: GrammarExpression, next: Place): Place {
     switch (of.type) {
       case "text":
@@ -125,7 +125,7 @@ class PlaceBuilder {
       case "choice":
         return this.fork(of.options.map((option) => this.build(option, next)));
       case "rule":
-        // What a rule ends with returns to where the rule returns to.
+        // If a call is the last part of a rule, it returns to where the rule returns to.
         if (next.type === "end" && this.starts.has(of.name)) return this.starts.get(of.name) ?? next;
         return this.add({ type: "call", rule: of.name, next, cost: Infinity, id: this.ids++ });
       case "repeat":
@@ -147,7 +147,7 @@ class PlaceBuilder {
     return this.add({ type: "loop", min, max: max ?? Infinity, body, next, cost: Infinity, id: this.ids++ });
   }
 
-  /** Sequences of bytes that end alike share their ends. */
+  /** Byte sequences with the same suffix share the places of it. */
   private chars(ranges: Extract<GrammarExpression, { type: "chars" }>["ranges"], next: Place): Place {
     const known = new Map<string, Place>();
     const options = new Set<Place>();
@@ -179,7 +179,7 @@ class PlaceBuilder {
   }
 }
 
-/** Rules in an order in which those that do not lead back to themselves come before their callers. */
+/** The rules in an order in which non-recursive ones come before their callers. */
 const calleesFirst = (root: string, rules: Grammar["rules"]): ReadonlyArray<string> => {
   const order: string[] = [];
   const seen = new Set([root]);

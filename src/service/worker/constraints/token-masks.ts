@@ -1,6 +1,6 @@
 /**
- * Which tokens may come next in an output that is held to a grammar: those that the grammar goes on with, and after which there
- * is still room for an end.
+ * Computes which tokens may come next in constrained output: those that the grammar allows and that leave enough room
+ * to reach an end.
  */
 import type { Grammar } from "../protocol.ts";
 import { Automaton, type State } from "./automaton.ts";
@@ -9,24 +9,24 @@ import type { TokenTrie } from "./token-trie.ts";
 import type { WorkLimit } from "./work-limit.ts";
 
 export interface TokenMask {
-  /** A bit for each token. */
+  /** One bit per token. */
   readonly words: Int32Array;
-  /** Equal masks have equal ones. */
+  /** Equal masks have equal digests. */
   readonly digest: string;
   readonly isEmpty: boolean;
 }
 
 interface KnownMask extends TokenMask {
-  /** The most bytes to an end that there are after any of its tokens. */
+  /** The most bytes to an end after any of its tokens. */
   readonly highest: number;
-  /** The fewest that there are after any token of the vocabulary; Infinity where none goes on. */
+  /** The fewest bytes to an end after any token of the vocabulary; Infinity if no token can follow. */
   readonly least: number;
 }
 
 export class TokenMasks {
   private readonly automaton: Automaton;
   private readonly trie: TokenTrie;
-  /** By the states' rows; the one that was used longest ago first. */
+  /** By the states' rows; least recently used first. */
   private readonly known = new Map<number, KnownMask>();
   private readonly words: number;
   private era = 0;
@@ -45,17 +45,17 @@ export class TokenMasks {
     return this.automaton.beginning(limit);
   }
 
-  /** Undefined where the bytes do not fit. */
+  /** Undefined if the bytes do not match. */
   after(state: State, bytes: Uint8Array, limit: WorkLimit): State | undefined {
     this.automaton.trim();
     return this.automaton.after(state, bytes, limit);
   }
 
   /**
-   * @param state where the output stands
-   * @param remainingTokens that there may be, of which the next one is the first
-   * @returns what may come. A byte is at most one token, so an end that takes no more bytes than there are tokens left can be
-   *   reached; where there is none, those tokens are left that come nearest to one.
+   * @param state the state after the output so far
+   * @param remainingTokens how many tokens may follow, the next one included
+   * @returns the allowed tokens. A byte takes at most one token, so an end is reachable if it takes no more bytes than
+   *   there are tokens left. If no token leaves such an end, those that come nearest to one are allowed.
    */
   maskAt(state: State, remainingTokens: number, limit: WorkLimit): TokenMask {
     this.automaton.trim();
@@ -80,11 +80,11 @@ export class TokenMasks {
   private maskThatEnds(from: State, left: number, limit: WorkLimit): TokenMask {
     const state = this.automaton.current(from);
     const mask = this.walk(state, left, limit);
-    // Where it may end now, nothing need follow that leaves no room.
+    // If the output may end now, no token has to be allowed that leaves no room.
     return mask.least <= left || state.cost === 0 ? mask : this.walk(state, mask.least, limit);
   }
 
-  /** All tokens that may come and after which an end takes at most so many bytes. */
+  /** All tokens that can follow and after which an end takes at most this many bytes. */
   private walk(from: State, mostBytes: number, limit: WorkLimit): KnownMask {
     const { automaton } = this;
     const { classOf } = automaton;
@@ -124,5 +124,5 @@ export class TokenMasks {
   }
 }
 
-/** Of one grammar; a mask of 150,000 tokens takes 19 kB. */
+/** For one grammar; a mask of 150,000 tokens takes 19 kB. */
 const maxMasks = 256;

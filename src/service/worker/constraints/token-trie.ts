@@ -1,20 +1,20 @@
-/** The tokens of a vocabulary, those that begin alike side by side. */
+/** The tokens of a vocabulary as a trie: tokens with a common prefix are adjacent. */
 import { longestToken } from "./frames.ts";
 
 export class TokenTrie {
-  /** Nodes in the order of a walk that goes down first; of each its byte and how deep it lies, from 1 on. */
+  /** The nodes in depth-first order, each with its byte and its depth, counted from 1. */
   readonly bytes: Uint8Array;
   readonly depths: Uint8Array;
-  /** Of each the first node that does not lie below it. */
+  /** For each node, the first node after its subtree. */
   readonly skips: Int32Array;
-  /** Of each the token that ends there, or -1. */
+  /** For each node, the token that ends there, or -1. */
   readonly tokens: Int32Array;
-  /** Of each token another one with the same bytes, or -1. */
+  /** For each token, another token with the same bytes, or -1. */
   readonly twins: Int32Array;
 
-  /** @param vocabulary by id; empty where a token writes nothing. Those over `longestToken` are left out. */
+  /** @param vocabulary by id; empty for tokens that write nothing. Tokens longer than `longestToken` are left out. */
   constructor(vocabulary: ReadonlyArray<Uint8Array>) {
-    // Texts of one character for each byte compare much faster than bytes do.
+    // Strings with one character per byte compare much faster than byte arrays.
     const written = vocabulary.flatMap((bytes, id) =>
       bytes.length === 0 || bytes.length > longestToken ? [] : [{ id, bytes, key: latin1(bytes) }],
     );
@@ -29,7 +29,7 @@ export class TokenTrie {
     for (const { id, bytes } of written) {
       const common = sharedLength(before, bytes);
       if (common === bytes.length) {
-        // Sorted, so it has just been there.
+        // Tokens are sorted, so an equal one was the last.
         const last = size - 1;
         this.twins[id] = tokens[last] ?? -1;
         tokens[last] = id;

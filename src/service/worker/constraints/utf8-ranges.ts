@@ -1,4 +1,4 @@
-/** Ranges of code points as the bytes of UTF-8: for each sequence, the bytes that may stand at each of its places. */
+/** Converts ranges of code points to UTF-8: sequences of byte ranges. */
 
 export type ByteRange = readonly [first: number, last: number];
 
@@ -11,7 +11,7 @@ const split = (first: number, last: number): ReadonlyArray<ReadonlyArray<ByteRan
   const border = lastOfLength.find((each) => first <= each && each < last);
   if (border !== undefined) return [...split(first, border), ...split(border + 1, last)];
   if (last < 0x80) return [[[first, last]]];
-  // From the last place on: all that differs before a place has to have every byte there.
+  // From the last byte on: values that differ in an earlier byte must allow every value of the later ones.
   for (let bits = 6; bits <= 18; bits += 6) {
     const below = (1 << bits) - 1;
     if ((first & ~below) === (last & ~below)) break;

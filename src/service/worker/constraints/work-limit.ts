@@ -1,4 +1,4 @@
-/** Ends work that takes too long. */
+/** Thrown to end work on a grammar that takes too long. */
 export class GrammarTooHard extends Error {
   constructor(reason: string) {
     super(reason);
@@ -6,7 +6,7 @@ export class GrammarTooHard extends Error {
   }
 }
 
-/** A limit of the CPU time that this thread spends from its making on; it looks at the clock once in a while. */
+/** Limits the CPU time of this thread from its creation on; it checks the clock once in a while. */
 export class WorkLimit {
   private readonly reason: string;
   private readonly meanwhile: (() => void) | undefined;
@@ -14,8 +14,8 @@ export class WorkLimit {
   private steps = 0;
 
   /**
-   * @param reason what is said when the time is over
-   * @param meanwhile done now and then; its time does not count
+   * @param reason the message when the time is over
+   * @param meanwhile called now and then; its time does not count
    */
   constructor(milliseconds: number, reason: string, meanwhile?: () => void) {
     this.deadline = cpuMs() + milliseconds;
@@ -23,7 +23,7 @@ export class WorkLimit {
     this.meanwhile = meanwhile;
   }
 
-  /** To be called for each small step. */
+  /** Call this for each small step of the work. */
   spend(): void {
     this.steps += 1;
     if ((this.steps & 255) === 0) this.check();

@@ -1,7 +1,7 @@
 import { LoadError } from "./load-error.ts";
 import { mx, type Tensor } from "../mlx.ts";
 
-/** Throws LoadError for a weight that is no number: it would spoil what some tokens compute, and nobody would be told. */
+/** Throws LoadError for a weight that is not finite: it would silently corrupt some results. */
 export const assertFinite = (name: string, tensor: Tensor): void => {
   const [rows = 1] = tensor.shape;
   const rowsAtOnce = Math.max(1, Math.floor((rows * maxElements) / Math.max(1, tensor.size)));

@@ -1,14 +1,17 @@
-/** A checkpoint cannot be loaded. The message is told to callers: it names a file, tensor or key, never a path. */
+/** A checkpoint cannot be loaded. Callers see the message, so it names a file, tensor or key and never a path. */
 export class LoadError extends Error {
   override readonly name = "LoadError";
 }
 
-/** The machine lacks the memory to load a checkpoint, or another resource that is short with it; it says nothing of the checkpoint. */
+/**
+ * The machine lacks the memory to load a checkpoint, or another resource that runs out along with it. It says nothing
+ * about the checkpoint.
+ */
 export class MemoryError extends Error {
   override readonly name = "MemoryError";
 }
 
-/** What the binding, V8 and the system say when there is no memory; of a thread that cannot be started, too. */
+/** The messages of the binding, V8 and the system when memory runs out, or when a thread cannot be started. */
 export const isOutOfMemory = (cause: unknown): boolean =>
   cause instanceof MemoryError ||
   (cause instanceof Error &&

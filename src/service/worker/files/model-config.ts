@@ -1,9 +1,9 @@
-/** Typed access to a checkpoint's config.json, and to other files of this kind. */
+/** Typed access to config.json and similar files of a checkpoint. */
 import { LoadError } from "./load-error.ts";
 
 export class ModelConfig {
   private readonly values: Readonly<Record<string, unknown>>;
-  /** For messages: the path of keys to these values. */
+  /** The path of keys to these values, for messages. */
   private readonly prefix: string;
   private readonly file: string;
 
@@ -24,40 +24,40 @@ export class ModelConfig {
     return new ModelConfig(values, "", file);
   }
 
-  /** Whether there is a value that is not null. */
+  /** Whether there is a value other than null. */
   has(key: string): boolean {
     return this.values[key] !== undefined && this.values[key] !== null;
   }
 
-  /** A number; without a fallback the key is required. */
+  /** A number; required if there is no fallback. */
   number(key: string, fallback?: number): number {
     const value = this.values[key] ?? fallback;
     if (typeof value !== "number" || !Number.isFinite(value)) throw this.wrong(key, "a number");
     return value;
   }
 
-  /** A number over 0. */
+  /** A number greater than 0. */
   positive(key: string, fallback?: number): number {
     const value = this.number(key, fallback);
     if (value <= 0) throw this.wrong(key, "over 0");
     return value;
   }
 
-  /** A whole number over 0. */
+  /** An integer greater than 0. */
   count(key: string, fallback?: number): number {
     const value = this.number(key, fallback);
     if (!Number.isInteger(value) || value < 1) throw this.wrong(key, "a whole number over 0");
     return value;
   }
 
-  /** A whole number that divides another. */
+  /** An integer that divides another. */
   divisor(key: string, of: number, fallback?: number): number {
     const value = this.count(key, fallback);
     if (of % value !== 0) throw this.wrong(key, `a divisor of ${of}`);
     return value;
   }
 
-  /** A whole number from 1 to this. */
+  /** An integer from 1 to this. */
   countUpTo(key: string, most: number): number {
     const value = this.count(key);
     if (value > most) throw this.wrong(key, `at most ${most}`);
@@ -88,7 +88,7 @@ export class ModelConfig {
     return value as ReadonlyArray<string>;
   }
 
-  /** A list with one of these words for each of `count`; undefined when missing or null. */
+  /** A list of `count` words from a known set; undefined if missing or null. */
   words(key: string, count: number, known: ReadonlyArray<string>): ReadonlyArray<string> | undefined {
     if (!this.has(key)) return undefined;
     const words = this.strings(key);
@@ -97,7 +97,7 @@ export class ModelConfig {
     return words;
   }
 
-  /** An object; undefined when missing or null. */
+  /** An object; undefined if missing or null. */
   section(key: string): ModelConfig | undefined {
     const value = this.values[key];
     if (value === undefined || value === null) return undefined;
@@ -105,14 +105,14 @@ export class ModelConfig {
     return new ModelConfig(value, `${this.prefix}${key}.`, this.file);
   }
 
-  /** An object that may be switched off: `false` is told from a missing one. */
+  /** An object, or `false` if it is switched off; undefined if missing. */
   override(key: string): ModelConfig | false | undefined {
     const value = this.values[key];
     if (value === false) return false;
     return value === true ? undefined : this.section(key);
   }
 
-  /** For what a value would need and is not: names the key and shows the value. */
+  /** The error for an invalid value: names the key and shows the value. */
   wrong(key: string, expected: string): LoadError {
     const value = this.values[key];
     const found = value === undefined ? "is missing" : `is ${JSON.stringify(value).slice(0, 60)}`;

@@ -1,10 +1,10 @@
-/** Opening the files of a checkpoint, which somebody else has made: only regular files, and only so many bytes. */
+/** Opens the files of a checkpoint, which are untrusted: only regular files of bounded size are read. */
 import { closeSync, constants, fstatSync, openSync, readSync, statSync } from "node:fs";
 import { join } from "node:path";
 
 import { LoadError } from "./load-error.ts";
 
-/** Undefined when there is no such file. Throws LoadError for one that is too large, or no file. */
+/** Undefined if the file does not exist. Throws LoadError if it is too large or not a regular file. */
 export const readSmallFile = (directory: string, file: string, maxBytes = 16 * 1024 ** 2): string | undefined =>
   withRegularFile(directory, file, (descriptor, size) => {
     if (size > maxBytes) throw new LoadError(`${file} has ${size} bytes; it must not have more than ${maxBytes}`);
@@ -12,8 +12,8 @@ export const readSmallFile = (directory: string, file: string, maxBytes = 16 * 1
   });
 
 /**
- * Gives an open descriptor and the file's size to `read`. What is neither a file nor a link to one is refused: a pipe would
- * wait for a writer, a device never ends. Undefined when there is none.
+ * Passes an open descriptor and the file's size to `read`. Anything but a regular file or a link to one is refused:
+ * reading a pipe would wait for a writer, and a device may never end. Undefined if there is none.
  */
 export const withRegularFile = <A>(
   directory: string,
@@ -23,7 +23,7 @@ export const withRegularFile = <A>(
   const path = join(directory, file);
   let descriptor: number;
   try {
-    // To open a device may be an act in itself.
+    // Opening a device may have side effects.
     if (!statSync(path).isFile()) throw new LoadError(`${file} is no regular file`);
     descriptor = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   } catch (cause) {
@@ -33,7 +33,7 @@ export const withRegularFile = <A>(
   }
   try {
     const state = fstatSync(descriptor);
-    // It may be another by now.
+    // It may have been replaced meanwhile.
     if (!state.isFile()) throw new LoadError(`${file} is no regular file`);
     return read(descriptor, state.size);
   } finally {
@@ -41,7 +41,7 @@ export const withRegularFile = <A>(
   }
 };
 
-/** Fewer where the file ends before. */
+/** Returns fewer bytes if the file ends earlier. */
 export const readAt = (descriptor: number, position: number, length: number): Buffer => {
   const buffer = Buffer.alloc(length);
   let read = 0;

@@ -1,10 +1,10 @@
-/** A checkpoint's safetensors files, checked before MLX reads them. */
+/** Validates a checkpoint's safetensors files before MLX reads them. */
 import { readdirSync } from "node:fs";
 
 import { LoadError } from "./load-error.ts";
 import { readAt, readSmallFile, withRegularFile } from "./regular-file.ts";
 
-/** The shards that the index names, or every safetensors file. Throws LoadError for one that is missing. */
+/** The files that the index names, or every safetensors file. Throws LoadError if one is missing. */
 export const weightFiles = (directory: string): ReadonlyArray<string> => {
   const index = "model.safetensors.index.json";
   const present = readdirSync(directory);
@@ -16,10 +16,10 @@ export const weightFiles = (directory: string): ReadonlyArray<string> => {
   return files;
 };
 
-/** Throws LoadError where MLX would read something wrong. */
+/** Throws LoadError if MLX would read wrong values. */
 export const checkFile = (directory: string, file: string): void => {
   const { header, bytes } = readHeader(directory, file);
-  // MLX reads a tensor's bytes late, and takes bytes past the end of the file for zeros.
+  // MLX reads a tensor's bytes lazily, and reads zeros beyond the end of a file.
   if (header === undefined) throw new LoadError(`${file} is truncated or not a safetensors file`);
   const tensors = Object.keys(header).length;
   if (tensors > mostTensors) {
@@ -43,10 +43,10 @@ export const checkFile = (directory: string, file: string): void => {
   }
 };
 
-/** Of one file. MLX's reader overflows its stack somewhere between these and 200,000, which ends the process. */
+/** Per file. MLX's reader overflows its stack, which ends the process, somewhere between this number and 200,000. */
 const mostTensors = 131_072;
 
-/** Bytes of a number. */
+/** Bytes per number. */
 const sizes: ReadonlyMap<string, number> = new Map([
   ["F32", 4],
   ["F16", 2],
@@ -68,7 +68,7 @@ interface HeaderEntry {
   readonly data_offsets: readonly [start: number, end: number];
 }
 
-/** 8 bytes of the header's length, the header as JSON, the tensors' bytes: `bytes` of them. */
+/** 8 bytes of header length, the header as JSON, then `bytes` bytes of tensors. */
 const readHeader = (
   directory: string,
   file: string,
@@ -88,13 +88,13 @@ const readHeader = (
   return found ?? broken;
 };
 
-/** The header of a model of 100,000 tensors has a third of that. */
+/** The header of a model with 100,000 tensors takes a third of this. */
 const headerMaxBytes = 32 * 1024 ** 2;
 
-/** Undefined for what is none. */
+/** Undefined if it is invalid. */
 const parseHeader = (bytes: Buffer): Record<string, unknown> | undefined => {
   try {
-    // MLX writes a null for metadata that it does not have.
+    // MLX writes null for missing metadata.
     const { __metadata__: _, ...entries } = JSON.parse(utf8.decode(bytes)) as Record<string, unknown>;
     return entries;
   } catch {
@@ -102,7 +102,7 @@ const parseHeader = (bytes: Buffer): Record<string, unknown> | undefined => {
   }
 };
 
-/** Throws for what is none, as MLX does. */
+/** Throws on invalid UTF-8, as MLX does. */
 const utf8 = new TextDecoder("utf-8", { fatal: true });
 
 const isHeader = (entries: Record<string, unknown>): entries is Record<string, HeaderEntry> =>
@@ -114,7 +114,7 @@ const isHeader = (entries: Record<string, unknown>): entries is Record<string, H
 const isListOfSizes = (value: unknown): value is ReadonlyArray<number> =>
   Array.isArray(value) && value.every((size) => Number.isSafeInteger(size) && size >= 0);
 
-/** Beside a model's own files there may be others: an adapter, the same weights in another layout. */
+/** Other files may be beside a model's own: an adapter, the same weights in another layout. */
 const unindexed = (present: ReadonlyArray<string>): ReadonlyArray<string> => {
   const files = present.filter((file) => file.endsWith(".safetensors")).toSorted();
   const own = files.filter((file) => file.startsWith("model"));
@@ -127,7 +127,7 @@ const indexed = (directory: string, index: string): ReadonlyArray<string> => {
     const { weight_map: map } = JSON.parse(text) as { weight_map?: unknown };
     if (typeof map === "object" && map !== null) return [...new Set(Object.values(map).map(String))];
   } catch {
-    // told below, as a missing map is
+    // reported below, like a missing map
   }
   throw new LoadError(`${index} has no weight_map`);
 };

@@ -25,7 +25,7 @@ export const attend = (
   const [, kvHeads = 0] = keys.shape;
   const groups = heads / kvHeads;
   if (mx.binding === "node-mlx" && tokens === 1 && groups > 1) {
-    // The heads of a group share keys: as rows of one product they take one pass over the cache.
+    // The heads of a group share keys: as rows of one product they read the cache once.
     const grouped = queries.reshape(rows, kvHeads, groups, headDim);
     return mx.fast.scaledDotProductAttention(grouped, keys, values, scale, mask).reshape(rows, 1, heads * headDim);
   }
@@ -35,24 +35,24 @@ export const attend = (
     .reshape(rows, tokens, heads * headDim);
 };
 
-/** node-mlx's MLX splits the heads into groups but leaves the mask as it is. */
+/** node-mlx's MLX splits the heads into groups but does not split the mask. */
 const fitting = (mask: AttentionMask, groups: number): AttentionMask => {
   if (mx.binding !== "node-mlx" || groups === 1 || mask === undefined || mask === "causal") return mask;
   const [rows = 0, , tokens = 0, columns = 0] = mask.shape;
   return mask.reshape(rows, 1, 1, tokens, columns);
 };
 
-/** What some architectures do to attention and MLX's own does not know. */
+/** Variants of attention that MLX's own kernel does not support. */
 export interface AttentionVariant {
-  /** Scores are bent to stay below it: Gemma 2. */
+  /** Scores are soft-capped below this value: Gemma 2. */
   readonly softcap?: number;
-  /** A score for each head that takes its share and brings no value, [heads]: gpt-oss. */
+  /** A score for each head that takes part in the softmax and contributes no value, [heads]: gpt-oss. */
   readonly sinks?: Tensor;
 }
 
 /**
- * The same as `attend`, written out where MLX does not know the variant. Scores have the columns before the queries: so
- * the product needs no transposed handle on the cache, which would make every write to it a copy.
+ * Like `attend`, written out for variants that MLX does not support. The score matrix has columns before queries, so
+ * that the product needs no transposed handle on the cache, which would turn every write to it into a copy.
  */
 export const attendVariant = (
   queries: Tensor,
@@ -68,7 +68,7 @@ export const attendVariant = (
   if (mx.binding === "own" && softcap === undefined) return attend(queries, keys, values, scale, mask, sinks);
   const grouped = mx.multiply(queries, scale).reshape(rows, kvHeads, groups * tokens, headDim);
   const products = mx.matmul(keys, grouped.transpose(0, 1, 3, 2).astype(keys.dtype));
-  // In 16 bits a sum of thousands of shares would be off.
+  // In 16 bits a sum of thousands of weights would be inexact.
   const exact = products.astype(mx.float32);
   const bent = softcap === undefined ? exact : mx.multiply(mx.tanh(mx.divide(exact, softcap)), softcap);
   const unmasked = bent.reshape(rows, kvHeads, columns, groups, tokens);
@@ -90,7 +90,7 @@ export const attendVariant = (
     .astype(queries.dtype);
 };
 
-/** [1, 1, columns, tokens]: the queries are those of the last columns. */
+/** [1, 1, columns, tokens]: the queries belong to the last columns. */
 const causalMask = (tokens: number, columns: number): Tensor => {
   const keys = mx.arange(0, columns, 1, mx.float32).reshape(1, 1, columns, 1);
   const queries = mx.arange(columns - tokens, columns, 1, mx.float32).reshape(1, 1, 1, tokens);

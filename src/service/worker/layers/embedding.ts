@@ -1,4 +1,4 @@
-/** The table of token embeddings, which may be the output layer as well. */
+/** The table of token embeddings, which may also be the output layer. */
 import { type Linear, multiplyBy } from "./linear.ts";
 import { mx, type Tensor } from "../mlx.ts";
 import type { Weights } from "../weights/weights.ts";

@@ -1,13 +1,13 @@
-/** Mixtures of experts: layers of which each token goes through a few. */
+/** Mixtures of experts: each token goes through a few of the layers. */
 import { joinMatrices, joinTensors } from "./linear.ts";
 import { device, mx, type Tensor } from "../mlx.ts";
 import type { Matrix } from "../weights/weights.ts";
 
-/** Each x of [count, 1, in] through the expert that int [count] says, to [count, 1, out]. */
+/** Sends each x [count, 1, in] through the expert given by int [count]; returns [count, 1, out]. */
 export type ExpertLinear = (x: Tensor, experts: Tensor) => Tensor;
 
 /**
- * One layer from several, their outputs side by side.
+ * One layer made from several, with their outputs side by side.
  *
  * @param parts each [experts, out, in]
  * @param bias [experts, all outs]
@@ -33,26 +33,26 @@ const multiplyByChosen = (matrix: Matrix): ExpertLinear => {
   return (x, experts) => mx.gatherQmm(x, weight, scales, biases, undefined, experts, true, groupSize, bits, mode);
 };
 
-/** On a CPU MLX has it in float32 alone. */
+/** On a CPU MLX supports it in float32 only. */
 const gatherMm = (x: Tensor, stack: Tensor, experts: Tensor): Tensor =>
   device === "cpu" && x.dtype !== mx.float32
     ? mx.gatherMm(x.astype(mx.float32), stack.astype(mx.float32), undefined, experts).astype(x.dtype)
     : mx.gatherMm(x, stack, undefined, experts);
 
-/** Indices of the `count` largest in no particular order: [tokens, choices] to [tokens, count]. */
+/** Indices of the `count` largest, in no particular order: [tokens, choices] to [tokens, count]. */
 export const largest = (scores: Tensor, count: number): Tensor => {
   const partition = mx.argpartition(mx.multiply(scores, -1), count - 1, -1);
-  // Gathered, not sliced: argsort of a view that is not contiguous writes past its memory.
+  // Gathered instead of sliced: argsort of a view that is not contiguous writes beyond its memory.
   return mx.take(partition, mx.arange(0, count, 1, mx.int32), -1);
 };
 
 /**
- * Sends tokens through their experts and adds up what these say. Sorted by expert on the way, so that an expert's weights
- * are read once for all of its tokens (measured: 2.5 times faster in a prefill).
+ * Sends tokens through their experts and adds up the weighted results. Tokens are sorted by expert, so that an expert's
+ * weights are read once for all of its tokens (measured: 2.5 times faster in a prefill).
  *
  * @param x [tokens, size]
  * @param chosen the experts of each token, [tokens, count]
- * @param shares how much each of them counts, [tokens, count]
+ * @param shares the weight of each of them, [tokens, count]
  */
 export const mixExperts = (x: Tensor, chosen: Tensor, shares: Tensor, feedForward: ExpertLinear): Tensor => {
   const [tokens = 0, size = 0] = x.shape;

@@ -1,14 +1,15 @@
 const { fround } = Math;
 
 /**
- * e to the power of x, a float of 32 bits, as MLX's CPU backend computes it (mlx/backend/cpu/simd/math.h of 0.32): up to 10 units
- * off in the last place, and the same ones. Rotary frequencies are such powers: at far positions these digits show.
+ * e to the power of x, a 32-bit float, exactly as MLX's CPU backend computes it (mlx/backend/cpu/simd/math.h of 0.32),
+ * which is off by up to 10 units in the last place. Rotary frequencies are such powers, and at far positions these
+ * digits matter.
  */
 export const floatExp = (x: number): number => {
   const power = fround(fround(x) * fround(1.442695));
   const whole = Math.floor(fround(power + 0.5));
   const fraction = fround(power - whole);
-  // A product of two floats is exact in 64 bits: each step rounds once, as a fused multiply-add does.
+  // A product of two floats is exact in 64 bits, so each step rounds once, like a fused multiply-add.
   const mantissa = coefficients.reduce((sum, coefficient) => fround(sum * fraction + coefficient));
   return fround(mantissa * 2 ** whole);
 };

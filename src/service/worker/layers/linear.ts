@@ -17,10 +17,10 @@ interface LinearPart {
 export type SplitLinear = (x: Tensor) => ReadonlyArray<Tensor>;
 
 /**
- * One linear layer from the named ones, their outputs side by side: fewer and larger products are what the CPU wants.
- * Each of them takes adapters by its own name. Throws LoadError.
+ * One linear layer made from the named ones, with their outputs side by side: fewer, larger products are faster on a
+ * CPU. Each part takes adapters under its own name. Throws LoadError.
  *
- * @param parts of which each has a `.weight` [out, inputs] and, where `bias` says so, a `.bias` [out]
+ * @param parts each has a `.weight` [out, inputs] and, if `bias` says so, a `.bias` [out]
  */
 export const createLinear = (
   weights: Weights,
@@ -30,8 +30,9 @@ export const createLinear = (
 ): Linear => linearOf(takeLayer(weights, parts, inputs, bias));
 
 /**
- * The same with its outputs cut into results of these sizes. What is worked on apart is computed apart, where that costs
- * nothing: MLX's element-wise operations take twice as long for the half of an array as for an array of its own.
+ * The same with its outputs cut into results of these sizes. Outputs that are processed separately are also computed
+ * separately if that costs nothing: MLX's element-wise operations take twice as long for half of an array as for an
+ * array of that size.
  */
 export const createSplitLinear = (
   weights: Weights,
@@ -63,8 +64,8 @@ export const createSplitLinear = (
 };
 
 /**
- * Results side by side, cut after these ends. MLX 0.13 takes a part of an array for one that lies together when it norms it
- * on a GPU, and computes most of it wrongly: there each part is copied.
+ * Cuts results after these ends. When MLX 0.13 normalises part of an array on a GPU it assumes that the part is
+ * contiguous, and computes most of it wrongly; with that version each part is copied.
  */
 export const cutOutputs = (y: Tensor, ends: ReadonlyArray<number>): ReadonlyArray<Tensor> => {
   if (mx.hasSoundKernels) return mx.split(y, ends.slice(0, -1), -1);
@@ -72,7 +73,7 @@ export const cutOutputs = (y: Tensor, ends: ReadonlyArray<number>): ReadonlyArra
 };
 
 interface Layer {
-  /** Their outputs stand side by side. */
+  /** Their outputs are side by side. */
   readonly matrices: ReadonlyArray<Matrix>;
   readonly offset: Tensor | undefined;
   readonly addAdapters: AddAdapters;
@@ -95,7 +96,7 @@ const linearOf = ({ matrices, offset, addAdapters }: Layer): Linear => {
   };
 };
 
-/** x times a matrix that stays as it is stored. */
+/** Multiplies x by a matrix that stays as stored. */
 export const multiplyBy = (matrix: Matrix): Linear => {
   if (matrix.quantization === undefined) return multiplyPlain(matrix.weight, device === "cpu" && multipliesInPlace);
   const {
@@ -114,7 +115,7 @@ export const multiplyBy = (matrix: Matrix): Linear => {
 export const multiplyPlain = (weight: Tensor, inPieces: boolean): Linear => {
   const [out = 0, inputs = 0] = weight.shape;
   const transposed = weight.transpose();
-  /** For a number of tokens the weight as [pieces, inputs, out / pieces], a view; undefined where it stays whole. */
+  /** By number of tokens: the weight as a view [pieces, inputs, out / pieces]; undefined if it stays whole. */
   const splits = new Map<number, Tensor | undefined>();
   const split = (tokens: number): Tensor | undefined => {
     const pieces = inPieces ? piecesFor(tokens, inputs, out) : 1;
@@ -134,16 +135,16 @@ export const multiplyPlain = (weight: Tensor, inPieces: boolean): Linear => {
     const products = mx.matmul(x.reshape(1, tokens, inputs), pieces);
     const [rows = 0, ...others] = x.shape.slice(0, -1);
     const [second, ...more] = [...others, out];
-    // Of one token the pieces lie in their order already.
+    // For one token the pieces are already in order.
     return (tokens === 1 ? products : products.transpose(1, 0, 2)).reshape(rows, second, ...more);
   };
 };
 
 /**
- * How many pieces of its outputs a product of few tokens is computed in where OpenBLAS multiplies in place (`openblas.ts`).
- * Its kernels for that take products of at most 1200 results and a million multiplications
- * (kernel/x86_64/sgemm_small_kernel_permit_skylakex.c); a wider product is as many of these. Measured: twice as fast for 1
- * to 4 tokens, a quarter faster for 8 and 16, no gain beyond.
+ * Into how many pieces of its outputs a product of few tokens is split if OpenBLAS multiplies in place (`openblas.ts`).
+ * Its kernels for that support products of at most 1200 results and a million multiplications
+ * (kernel/x86_64/sgemm_small_kernel_permit_skylakex.c), so a wider product is split into several. Measured: twice as
+ * fast for 1 to 4 tokens, a quarter faster for 8 and 16, no gain beyond.
  */
 export const piecesFor = (tokens: number, inputs: number, out: number): number => {
   if (tokens > mostTokensInPieces) return 1;
@@ -154,7 +155,7 @@ export const piecesFor = (tokens: number, inputs: number, out: number): number =
 
 const mostTokensInPieces = 16;
 
-/** Joins along `out` what lies side by side and is stored alike. */
+/** Joins adjacent matrices with the same storage along `out`. */
 export const joinMatrices = (matrices: ReadonlyArray<Matrix>): ReadonlyArray<Matrix> => {
   const runs: Array<[Matrix, ...Matrix[]]> = [];
   for (const matrix of matrices) {
@@ -189,14 +190,14 @@ const joinAlike = (matrices: readonly [Matrix, ...Matrix[]]): Matrix => {
   return { quantization, weight, scales, biases };
 };
 
-/** Evaluated, so that the parts can go. */
+/** Evaluated, so that the parts can be freed. */
 export const joinBiases = (parts: ReadonlyArray<Tensor>): Tensor => {
   const joined = joinTensors(parts, -1);
   mx.eval(joined);
   return joined;
 };
 
-/** Axes are counted from the last: outputs are the last but one of a matrix, the last of biases and results. */
+/** Axes are counted from the end: outputs are the last but one of a matrix, and the last of biases and results. */
 export const joinTensors = (parts: ReadonlyArray<Tensor>, axis: -1 | -2): Tensor => {
   const [first] = parts;
   if (first === undefined) throw new RangeError("a layer has at least one part");

@@ -1,15 +1,15 @@
-/** What the OpenBLAS that MLX multiplies with on a CPU can do, by the kernels it was told to use. */
+/** The abilities of the OpenBLAS that MLX uses on a CPU, according to the kernels that it was told to use. */
 
 /**
- * Whether these kernels multiply small matrices where they lie. Otherwise OpenBLAS copies a matrix before it multiplies,
- * which for few tokens costs more than the product itself. Only the AVX-512 kernels have that path; with others
- * pieces only add overhead. Names: driver/others/dynamic.c of OpenBLAS, which ignores case as well.
+ * Whether these kernels multiply small matrices in place. Otherwise OpenBLAS copies a matrix before it multiplies,
+ * which for few tokens costs more than the product itself. Only the AVX-512 kernels can do this; with others, splitting
+ * into pieces only adds overhead. The names come from driver/others/dynamic.c of OpenBLAS, which also ignores case.
  */
 export const hasInPlaceKernels = (coreType: string | undefined): boolean =>
   ["skylakex", "cooperlake", "sapphirerapids"].includes(coreType?.toLowerCase() ?? "");
 
 /**
  * Decided by name and not by a measurement: pieces round differently in the last bit, and a seed has to give the same
- * text after a restart. The service always names the kernels where the CPU has AVX2 (config/EngineConfig.ts).
+ * text after a restart. The service always names the kernels if the CPU has AVX2 (config/EngineConfig.ts).
  */
 export const multipliesInPlace = hasInPlaceKernels(process.env["OPENBLAS_CORETYPE"]);

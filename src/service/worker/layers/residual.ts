@@ -1,9 +1,9 @@
-/** What layers add up between them. */
+/** The residual connections between layers. */
 import { mx, type Tensor } from "../mlx.ts";
 
 /**
- * The sum of both, which in float16 stays at the largest number there is: Gemma 3 was trained in bfloat16, whose range is
- * that of float32, and its residuals outgrow float16. As mlx-lm does it.
+ * Adds both; in float16 the sum saturates at the largest number. Gemma 3 was trained in bfloat16, which has the range
+ * of float32, and its residuals exceed that of float16. mlx-lm does the same.
  */
 export const addResidual = (x: Tensor, y: Tensor): Tensor => {
   if (x.dtype !== mx.float16) return mx.add(x, y);

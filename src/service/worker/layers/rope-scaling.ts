@@ -1,22 +1,22 @@
 /**
- * How models are made to reach further than they were trained for: rotary embedding, stretched.
+ * Scaled rotary embeddings, which extend models beyond the length that they were trained for.
  *
- * All is computed in 32 bits, step by step as mlx-lm does: an angle is a position times a frequency, so at far positions the
- * last digit of a frequency shows.
+ * Everything is computed in 32 bits, step by step as in mlx-lm: an angle is a position times a frequency, so at far
+ * positions the last digit of a frequency matters.
  */
 import type { ModelConfig } from "../files/model-config.ts";
 
 export interface ScaledRope {
   /** Positions per radian. */
   readonly periods: ReadonlyArray<number>;
-  /** What rotated elements are multiplied with. @default 1 */
+  /** Factor for rotated elements. @default 1 */
   readonly scale?: number;
 }
 
 const { fround } = Math;
 
 /**
- * Llama 3.1's stretch: long periods are multiplied by `factor`, short ones stay, those between are blended.
+ * Llama 3.1's scaling: long periods are multiplied by `factor`, short ones stay, those in between are interpolated.
  * Source: the reference implementation in Meta's llama-models, `apply_scaling`.
  */
 export const llama3 = (scaling: ModelConfig, plain: ReadonlyArray<number>): ScaledRope => {
@@ -37,15 +37,15 @@ export const llama3 = (scaling: ModelConfig, plain: ReadonlyArray<number>): Scal
 };
 
 /**
- * YaRN: Peng et al. 2023 (arXiv:2309.00071). Dimensions that turn often within the original length stay, those that turn
- * hardly are stretched by `factor`, a ramp between. The ramp's ends are whole dimensions, whatever `truncate` says, and
- * `attention_factor` is not read: as mlx-lm has it.
+ * YaRN: Peng et al. 2023 (arXiv:2309.00071). Dimensions that rotate often within the original length stay, those that
+ * hardly rotate are scaled by `factor`, with a ramp in between. As in mlx-lm, the ends of the ramp are whole
+ * dimensions, whatever `truncate` says, and `attention_factor` is ignored.
  */
 export const yarn = (scaling: ModelConfig, plain: ReadonlyArray<number>, theta: number): ScaledRope => {
   const factor = scaling.positive("factor");
   const original = scaling.count("original_max_position_embeddings", 4096);
   const dims = 2 * plain.length;
-  /** The dimension that turns so many times over the original length. */
+  /** The dimension that rotates this many times over the original length. */
   const dimensionOf = (turns: number) => (dims * Math.log(original / (turns * 2 * Math.PI))) / (2 * Math.log(theta));
   const low = Math.max(Math.floor(dimensionOf(scaling.positive("beta_fast", 32))), 0);
   const high = Math.min(Math.ceil(dimensionOf(scaling.positive("beta_slow", 1))), dims - 1);
@@ -63,7 +63,8 @@ export const yarn = (scaling: ModelConfig, plain: ReadonlyArray<number>, theta: 
 };
 
 /**
- * LongRoPE: Ding et al. 2024 (arXiv:2402.13753). A factor for each dimension; as in mlx-lm the long ones, at any length.
+ * LongRoPE: Ding et al. 2024 (arXiv:2402.13753). A factor for each dimension; as in mlx-lm, the long factors are used
+ * at any length.
  */
 export const longRope = (
   config: ModelConfig,

@@ -1,12 +1,12 @@
 /**
  * Rotary position embedding with true positions for every row.
  *
- * The project's own binding has it as one kernel, with an offset for each row and frequencies of one's own. node-mlx takes one
- * offset for the whole batch and no frequencies: there, and where tokens have positions of their own, cosines and sines are
- * computed once for a step and shared by all layers. The "half" layout of Hugging Face checkpoints: element i turns with i + dims/2,
- * unless `rope_traditional` asks for pairs.
+ * The project's own binding has a kernel for it, with an offset for each row and arbitrary frequencies. node-mlx
+ * supports one offset for the whole batch and no frequencies; there, and for tokens with explicit positions, cosines
+ * and sines are computed once per step and shared by all layers. The layout is the "half" layout of Hugging Face
+ * checkpoints: element i is rotated with i + dims/2, unless `rope_traditional` asks for pairs.
  *
- * What config.json says is read as mlx-lm reads it, whose results are the measure.
+ * config.json is interpreted as in mlx-lm, whose results are the reference.
  */
 import { floatExp } from "./float-exp.ts";
 import { LoadError } from "../files/load-error.ts";
@@ -17,30 +17,30 @@ import { llama3, longRope, type ScaledRope, yarn } from "./rope-scaling.ts";
 export interface Rope {
   /** Radians per position, float32 [dims / 2]. */
   readonly frequencies: Tensor;
-  /** Positions per radian: the same as a GPU takes them. */
+  /** Positions per radian, which is what a GPU kernel takes. */
   readonly periods: Tensor;
-  /** Positions are multiplied with it first. */
+  /** Factor for positions. */
   readonly positionScale: number;
-  /** What rotated elements are multiplied with, which sharpens attention where positions are stretched. */
+  /** Factor for rotated elements, which sharpens attention when positions are scaled. */
   readonly scale: number;
-  /** Element 2i turns with the next one, as RoPE was first written down. */
+  /** Whether element 2i is rotated with element 2i + 1, as in the original RoPE. */
   readonly inPairs: boolean;
   /**
-   * Of tokens with several positions, as a place in an image has: how many frequencies turn by the first of them, and so
-   * on, together dims / 2. Undefined: there is one position, or all count as the first.
+   * For tokens with several positions, such as a place in an image: how many frequencies use the first position, the
+   * second, and so on; the sum is dims / 2. Undefined: the first position is used for all.
    */
   readonly sections?: ReadonlyArray<number>;
 }
 
-/** Where the tokens of a pass stand in their sequences, as its context (cache/step-context.ts) tells. */
+/** The places of a pass's tokens in their sequences, from its context (cache/step-context.ts). */
 interface TokenPlaces {
-  /** Of each row's first token, int32 [rows]. */
+  /** Place of each row's first token, int32 [rows]. */
   readonly offsets: Tensor;
-  /** Of every token, float32 [rows, tokens]. */
+  /** Place of every token, float32 [rows, tokens]. */
   readonly positions: () => Tensor;
 }
 
-/** How the tokens of a pass turn. */
+/** How the tokens of a pass are rotated. */
 export type Rotation = ByOffset | ByTable;
 
 interface ByOffset {
@@ -48,20 +48,20 @@ interface ByOffset {
   readonly offsets: Tensor;
 }
 
-/** Both [rows, tokens, 1, dims], the sines with the sign of the rotation. */
+/** Both [rows, tokens, 1, dims]; the sines include the sign of the rotation. */
 interface ByTable {
   readonly cos: Tensor;
   readonly sin: Tensor;
-  /** The element that each turns with, int32 [dims]; undefined: that of the other half. */
+  /** The element that each one is rotated with, int32 [dims]; undefined for the corresponding one of the other half. */
   readonly partners: Tensor | undefined;
 }
 
 /**
- * As `rope_theta` and `rope_scaling` say, or `rope_parameters`, which newer configs have for both. Throws LoadError.
+ * Reads `rope_theta` and `rope_scaling`, or `rope_parameters`, which newer configs have for both. Throws LoadError.
  *
- * @param dims elements of a head that turn, from its first
- * @param defaultTheta for a config that says nothing; the key is required where there is none
- * @param originalLength what longrope stretches, whatever the scaling says
+ * @param dims how many elements of a head are rotated, from the first on
+ * @param defaultTheta for a config without the key; without a default the key is required
+ * @param originalLength the length that longrope scales, whatever the scaling says
  */
 export const readRope = (config: ModelConfig, dims: number, defaultTheta?: number, originalLength?: number): Rope => {
   if (dims % 2 !== 0) throw new LoadError(`config.json: rotary embedding needs an even head size, not ${dims}`);
@@ -92,7 +92,7 @@ export const readRope = (config: ModelConfig, dims: number, defaultTheta?: numbe
   }
 };
 
-/** Without any scaling. */
+/** Without scaling. */
 export const plainRope = (theta: number, dims: number, inPairs = false): Rope => {
   const half = dims / 2;
   const step = Math.fround(-Math.log(theta) / half);
@@ -119,7 +119,7 @@ const bothWays = (frequencies: Tensor): Pick<Rope, "frequencies" | "periods"> =>
   return { frequencies, periods };
 };
 
-/** @param at where the tokens stand, or positions of their own: float32 [rows, tokens] or [positions, rows, tokens] */
+/** @param at the places of the tokens, or explicit positions: float32 [rows, tokens] or [positions, rows, tokens] */
 export const rotationAt = (at: TokenPlaces | Tensor, rope: Rope): Rotation => {
   if ("shape" in at) return tableOf(at, rope);
   return mx.binding === "own" ? { rope, offsets: at.offsets } : tableOf(at.positions(), rope);
@@ -147,7 +147,7 @@ const tableOf = (positions: Tensor, rope: Rope): ByTable => {
   };
 };
 
-/** The position that each frequency turns by, [rows, tokens, 1, dims / 2, or 1 for all]. */
+/** The position that each frequency uses, [rows, tokens, 1, dims / 2, or 1 for all]. */
 const positionsOfEach = (positions: Tensor, { frequencies, sections }: Rope): Tensor => {
   const [tokens = 0, rows = 0, axes = 1] = positions.shape.toReversed();
   if (axes === 1) return positions.reshape(rows, tokens, 1, 1);
@@ -158,7 +158,7 @@ const positionsOfEach = (positions: Tensor, { frequencies, sections }: Rope): Te
 const scaled = (x: Tensor, scale: number): Tensor => (scale === 1 ? x : mx.multiply(x, scale));
 
 /**
- * @param x [rows, tokens, heads, headDim]; elements beyond the rotation's stay as they are
+ * @param x [rows, tokens, heads, headDim]; elements beyond the rotated ones stay as they are
  * @returns [rows, heads, tokens, headDim], in the type of x
  */
 export const rotate = (x: Tensor, rotation: Rotation): Tensor => {
@@ -171,12 +171,12 @@ const rotateByOffset = (x: Tensor, { rope, offsets }: ByOffset): Tensor => {
   const { frequencies, periods, positionScale, scale, inPairs } = rope;
   const dims = 2 * frequencies.size;
   const sharpened = scale === 1 ? x : onFirst(x, dims, (turning) => mx.multiply(turning, scale));
-  // In 16 bits MLX's CPU rounds cosines and sines, too; a GPU's kernel computes them in 32.
+  // With 16-bit inputs MLX's CPU kernel also rounds cosines and sines; the GPU's kernel computes them in 32 bits.
   const exact = device === "cpu" ? sharpened.astype(mx.float32) : sharpened;
   return mx.fast.rope(exact, dims, inPairs, undefined, positionScale, offsets, periods, frequencies).astype(x.dtype);
 };
 
-/** Changes the first elements of the last axis. */
+/** Applies a function to the first elements of the last axis. */
 const onFirst = (x: Tensor, dims: number, change: (first: Tensor) => Tensor): Tensor => {
   if (dims === x.shape.at(-1)) return change(x);
   const [first, others] = mx.split(x, [dims], -1) as [Tensor, Tensor];

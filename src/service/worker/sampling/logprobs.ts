@@ -1,14 +1,14 @@
 /**
- * Logprobs of tokens and of the most likely ones beside them: computed in the graph, so that of each row only the few
- * numbers that were asked for come out. Nothing is computed where nobody asks.
+ * Logprobs of the chosen tokens and of the most likely ones, computed in the graph, so that only the requested numbers
+ * are read. If nobody requests them, nothing is computed.
  */
 import { mx, type Tensor } from "../mlx.ts";
 import type { TokenLogprobs } from "../protocol.ts";
 import { topCandidates } from "./sampling.ts";
 
-/** On the device; to be read once the tokens are. */
+/** Logprobs on the device, to be read after the tokens. */
 export interface PendingLogprobs<Owner> {
-  /** Whose they are, in the order of the rows. */
+  /** The owners of the rows, in order. */
   readonly owners: ReadonlyArray<Owner>;
   readonly tensors: LogprobTensors;
 }
@@ -16,7 +16,7 @@ export interface PendingLogprobs<Owner> {
 interface LogprobTensors {
   /** float32 [rows, 1]. */
   readonly chosen: Tensor;
-  /** Best first: [rows, most that a row wants]; undefined where that is 0. */
+  /** Best first: [rows, the most alternatives that any row requests]; undefined if that is 0. */
   readonly top: { readonly ids: Tensor; readonly logprobs: Tensor } | undefined;
 }
 
@@ -26,7 +26,7 @@ interface LogprobRequest {
 }
 
 /**
- * Of the rows that want any.
+ * The logprobs of the rows that request any.
  *
  * @param logits float32 [rows, vocabulary]
  * @param tokens int32 [rows]
@@ -63,11 +63,11 @@ export const logprobTensors = (logits: Tensor, tokens: Tensor, top: number): Log
   return { chosen, top: { ids, logprobs: mx.subtract(mx.takeAlongAxis(logits, ids, -1), total) } };
 };
 
-/** What is to be evaluated. */
+/** The tensors to evaluate. */
 export const tensorsOf = ({ chosen, top }: LogprobTensors): ReadonlyArray<Tensor> =>
   top === undefined ? [chosen] : [chosen, top.ids, top.logprobs];
 
-/** By their owners, each with as many alternatives as it wants. Waits for the device. */
+/** By their owners, each with as many alternatives as it requests. Waits for the device. */
 export const readWanted = <Owner extends LogprobRequest>(
   pending: ReadonlyArray<PendingLogprobs<Owner>>,
 ): ReadonlyMap<Owner, TokenLogprobs> => {

@@ -1,15 +1,15 @@
-/** Running sums, also where the GPU's own are wrong. */
+/** Prefix sums that are correct even if the GPU's own are not. */
 import { mx, type Tensor } from "../mlx.ts";
 
 /**
- * Along the last axis, each with the number itself. MLX before 0.29.2 lacks a barrier in its kernel for it: seldom, and under
- * load, a sum is another one, and with it the token that is drawn.
+ * Inclusive, along the last axis. MLX before 0.29.2 lacks a barrier in its kernel for it: rarely, and under load, a sum
+ * is wrong, and with it the sampled token.
  *
  * @param values float32 [rows, size]
  */
 export const prefixSums = (values: Tensor): Tensor => (mx.hasSoundKernels ? mx.cumsum(values, -1) : byProducts(values));
 
-/** The sums of blocks of 256 as a product with a triangle of ones, and of the blocks' totals likewise. */
+/** Sums blocks of 256 by a product with a triangle of ones, and the blocks' totals in the same way. */
 const byProducts = (values: Tensor): Tensor => {
   const [rows = 0, size = 0] = values.shape;
   const blocks = Math.ceil(size / blockSize);
@@ -26,7 +26,7 @@ const byProducts = (values: Tensor): Tensor => {
 
 const blockSize = 256;
 
-/** [size, size], ones from this far right of the diagonal on. */
+/** [size, size], with ones from this far right of the diagonal on. */
 const triangle = (size: number, offset: number): Tensor => {
   const places = mx.arange(0, size, 1, mx.float32);
   return mx.lessEqual(mx.add(places.reshape(size, 1), offset), places.reshape(1, size)).astype(mx.float32);

@@ -1,6 +1,6 @@
 /**
- * The n-th draw of a sequence with this seed, in [0, 1): a pure function, so a seed gives the same text alone, in any
- * batch and after a restart. Two rounds of MurmurHash3's 32-bit finaliser over seed and index.
+ * The n-th random number of a sequence with this seed, in [0, 1). It is a pure function, so a seed gives the same text
+ * alone, in any batch and after a restart. Two rounds of MurmurHash3's 32-bit finaliser over seed and index.
  */
 export const uniform = (seed: number, index: number): number => {
   const high = mix(mix(seed ^ 0x9e3779b9) + index);

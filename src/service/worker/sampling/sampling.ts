@@ -1,9 +1,9 @@
 /**
- * The next token of every row of a batch, each with parameters and seed of its own, without leaving the graph.
+ * Chooses the next token of every row of a batch, each with its own parameters and seed, within the graph.
  *
- * Order and meaning follow mlx-lm: bias, then penalties on the logits; then top_p, min_p and top_k on the distribution at
- * temperature 1; then the temperature. A token is chosenTokens by inverting the cumulative distribution with one uniform number
- * for each row, so that no noise of the vocabulary's size is made and the draw depends on seed and place alone.
+ * Order and meaning follow mlx-lm: bias, then penalties on the logits; then top_p, min_p and top_k on the distribution
+ * at temperature 1; then the temperature. A token is drawn by inverting the cumulative distribution with one uniform
+ * number per row. That avoids noise of the vocabulary's size, and makes the draw depend on seed and place only.
  */
 import { all, mx, type Tensor } from "../mlx.ts";
 import type { SequenceSampling } from "../protocol.ts";
@@ -12,33 +12,33 @@ import { uniform } from "./random.ts";
 
 export interface SamplingRow {
   readonly sampling: SequenceSampling;
-  /** Output tokens before this one. */
+  /** How many output tokens precede this one. */
   readonly chosenTokens: number;
   readonly promptTokenIds: ReadonlyArray<number>;
-  /** Output tokens whose ids are known by now: all but, possibly, the last. */
+  /** The output tokens whose ids are known: all except, possibly, the last. */
   readonly outputTokenIds: ReadonlyArray<number>;
   /** Tokens that must not be chosen here. */
   readonly forbidden: ReadonlyArray<number>;
 }
 
-/** Context of the repetition penalty, as in mlx-lm. */
+/** How many tokens the repetition penalty looks at, as in mlx-lm. */
 const repetitionContext = 20;
 
-/** Sorting a large vocabulary costs more than a small model's step, so filters look at this many candidates. */
+/** Sorting a large vocabulary costs more than a step of a small model, so filters only look at this many candidates. */
 const maxCandidates = 1024;
 
 /**
- * The distribution at temperature 1 that tokens are chosenTokens from and that logprobs tell of.
+ * The distribution at temperature 1 that tokens are drawn from and that logprobs describe.
  *
  * @param logits float32 [rows, vocabulary]
- * @param previous int32 [rows], the token that each row was just fed and whose id may not be known on this side yet
+ * @param previous int32 [rows], the token that was just fed to each row and whose id may not have been read yet
  * @returns float32 [rows, vocabulary]
  */
 export const adjustLogits = (logits: Tensor, rows: ReadonlyArray<SamplingRow>, previous: Tensor | undefined): Tensor =>
   forbid(penalize(addBias(logits, rows), rows, previous), rows);
 
 /**
- * @param adjusted what `adjustLogits` made of the logits
+ * @param adjusted the result of `adjustLogits`
  * @returns int32 [rows]
  */
 export const drawTokens = (adjusted: Tensor, rows: ReadonlyArray<SamplingRow>): Tensor => {
@@ -47,11 +47,11 @@ export const drawTokens = (adjusted: Tensor, rows: ReadonlyArray<SamplingRow>): 
   const draws = column(rows.map(({ sampling, chosenTokens }) => uniform(sampling.seed, chosenTokens)));
   const inverseTemperature = column(rows.map(({ sampling }) => 1 / (sampling.temperature || 1)));
   const filtered = rows.map(({ sampling }) => hasFilter(sampling));
-  let chosenTokens: Tensor;
-  if (filtered.every(Boolean)) chosenTokens = drawFiltered(adjusted, rows, draws, inverseTemperature);
-  else if (!filtered.some(Boolean)) chosenTokens = drawAny(adjusted, draws, inverseTemperature);
+  let sampled: Tensor;
+  if (filtered.every(Boolean)) sampled = drawFiltered(adjusted, rows, draws, inverseTemperature);
+  else if (!filtered.some(Boolean)) sampled = drawAny(adjusted, draws, inverseTemperature);
   else {
-    chosenTokens = mx.where(
+    sampled = mx.where(
       mx.greater(mx.array(filtered.map(Number), mx.int32), 0),
       drawFiltered(adjusted, rows, draws, inverseTemperature),
       drawAny(adjusted, draws, inverseTemperature),
@@ -61,14 +61,16 @@ export const drawTokens = (adjusted: Tensor, rows: ReadonlyArray<SamplingRow>): 
     rows.map(({ sampling }) => Number(sampling.temperature === 0)),
     mx.int32,
   );
-  return mx.where(mx.greater(isGreedy, 0), greedy, chosenTokens);
+  return mx.where(mx.greater(isGreedy, 0), greedy, sampled);
 };
 
 const hasFilter = ({ topP, topK, minP }: SequenceSampling): boolean => topP < 1 || topK > 0 || minP > 0;
 
 const column = (values: ReadonlyArray<number>): Tensor => mx.array([...values], mx.float32).reshape(values.length, 1);
 
-/** Inverts the cumulative distribution: the number of entries whose cumulative weight is not over the draw. */
+/**
+ * Inverts the cumulative distribution: returns the number of entries whose cumulative weight does not exceed the draw.
+ */
 const invert = (weights: Tensor, draws: Tensor): Tensor => {
   const cumulative = prefixSums(weights);
   const [, size = 0] = weights.shape;
@@ -124,8 +126,8 @@ export const topCandidates = (logprobs: Tensor, size: number): Tensor => {
 };
 
 /**
- * The same in no particular order, of negative logprobs. A GPU partitions by sorting, so the vocabulary is not partitioned
- * as a whole: the best `size` tokens are in those `size` groups whose best tokens are the best.
+ * The same in no particular order, of negative logprobs. A GPU partitions by sorting, so the vocabulary is not
+ * partitioned as a whole: the best `size` tokens are in the `size` groups with the best maxima.
  */
 const mostLikely = (descending: Tensor, size: number): Tensor => {
   const [rows = 0, vocabulary = 0] = descending.shape;
@@ -142,13 +144,16 @@ const mostLikely = (descending: Tensor, size: number): Tensor => {
   return mx.takeAlongAxis(ids, partitioned(mx.takeAlongAxis(descending, ids, -1)), -1);
 };
 
-/** Tokens of a group: so many that the groups and the tokens of the best ones are both few; 1 where groups do not pay. */
+/**
+ * The number of tokens in a group, chosen so that both the groups and the tokens of the best groups are few; 1 if
+ * groups do not pay off.
+ */
 const groupSizeFor = (vocabulary: number, size: number): number => {
   const [best = 1] = [32, 16, 8, 4].filter((group) => vocabulary % group === 0 && 2 * size * group <= vocabulary);
   return best;
 };
 
-/** Penalties row by row: those that have none are left alone. */
+/** Applies penalties row by row; rows without any are left alone. */
 const penalize = (logits: Tensor, rows: ReadonlyArray<SamplingRow>, previous: Tensor | undefined): Tensor => {
   if (!rows.some(({ sampling }) => hasPenalty(sampling))) return logits;
   return mx.concatenate(

@@ -1,4 +1,4 @@
-/** The rows of sequences that decode together: how they join, and how the batch shrinks when they have left. */
+/** The rows of sequences that decode together: how sequences join, and how the batch shrinks after some have left. */
 import type { KVCache } from "../cache/kv-cache.ts";
 import { type PendingLogprobs, tensorsOf } from "../sampling/logprobs.ts";
 import { mx, type Tensor } from "../mlx.ts";
@@ -24,8 +24,8 @@ export const tensorsOfChosen = ({ next, logprobs }: Chosen): ReadonlyArray<Tenso
 ];
 
 /**
- * Moves sequences whose prompts are computed into free rows of the batch, and new ones where there are too few. Where
- * nothing runs, their own cache becomes the batch's.
+ * Moves sequences whose prompts are computed into free rows of the batch, adding rows if there are too few. If the
+ * batch is empty, their own cache becomes the batch's.
  */
 export const joinBatch = (
   batch: Batch | undefined,
@@ -40,7 +40,7 @@ export const joinBatch = (
     batch.cache.addRows(missing);
     for (let i = 0; i < missing; i++) free.push(batch.rows.push(undefined) - 1);
   }
-  // Row of each new token among [old ones, new ones], for one gather.
+  // For each row, the index of its token among [old ones, new ones], for one gather.
   const origin = [...batch.rows.keys()].map((row) => Math.min(row, batch.next.size - 1));
   for (const [sourceRow, sequence] of joining) {
     const row = free.shift();
@@ -55,7 +55,7 @@ export const joinBatch = (
   return batch;
 };
 
-/** Keeps these rows and no others. */
+/** Keeps only these rows. */
 export const shrinkBatch = (batch: Batch, live: ReadonlyArray<number>): void => {
   batch.cache.select([...live]);
   batch.next = mx.take(batch.next, mx.array([...live], mx.int32), 0);
@@ -65,6 +65,6 @@ export const shrinkBatch = (batch: Batch, live: ReadonlyArray<number>): void => 
 export const rowsInUse = ({ rows }: Pick<Batch, "rows">): number[] =>
   [...rows.entries()].flatMap(([row, sequence]) => (sequence === undefined ? [] : [row]));
 
-/** Of the batch's sequences those with a token that was chosen and not read; the others' rows are undefined. */
+/** The batch's sequences that have a chosen but unread token; undefined for the other rows. */
 export const unreadRows = ({ rows }: Batch): Array<Sequence | undefined> =>
   rows.map((sequence) => (sequence?.unread === true ? sequence : undefined));

@@ -1,4 +1,6 @@
-/** Chooses the tokens that follow hidden states, in the graph: sampling, constraints, forced tokens and logprobs. */
+/**
+ * Chooses the tokens that follow hidden states, within the graph: sampling, constraints, forced tokens and logprobs.
+ */
 import type { Model } from "../architectures/Model.ts";
 import type { KVCache } from "../cache/kv-cache.ts";
 import type { Constraints } from "../constraints/constraints.ts";
@@ -15,7 +17,7 @@ export interface ChosenTokens<Place> {
   readonly next: Tensor;
   /** Logprobs of `next`, for the places that requested them. */
   readonly logprobs: ReadonlyArray<PendingLogprobs<Place>>;
-  /** Rows whose constraint is not computed yet: their `next` is the token that they had before. */
+  /** Rows whose constraint mask is not ready yet: their `next` is the token that they had before. */
   readonly resting: ReadonlySet<number>;
 }
 
@@ -42,10 +44,11 @@ export class TokenChooser {
   }
 
   /**
-   * Chooses the token after one column of the hidden states, and counts it as chosen for each sequence that does not rest.
+   * Chooses the token after one column of the hidden states, and counts it as chosen for each sequence that does not
+   * rest.
    *
    * @param hidden [rows, columns, hiddenSize]
-   * @param previous int32 [rows]: the tokens that were fed; undefined where the output begins
+   * @param previous int32 [rows]: the tokens that were fed; undefined at the beginning of the output
    */
   chooseAfter(
     hidden: Tensor,
@@ -75,8 +78,8 @@ export class TokenChooser {
 
   /**
    * @param hidden [places, hiddenSize]
-   * @param places what each token is chosen with; undefined: the row is free, and its token is never read
-   * @param sequences the sequences among the places: only these may have tokens forced on them
+   * @param places the sampling state for each token; undefined for a free row, whose token is never read
+   * @param sequences the sequences among the places: only these may have forced tokens
    */
   private choose<Place extends Sequence | DraftedPlace>(
     hidden: Tensor,
@@ -98,13 +101,13 @@ export class TokenChooser {
     return { next, logprobs, resting };
   }
 
-  /** Logits are computed with the same adapters as the hidden states that they follow from. */
+  /** Logits are computed with the same adapters as the hidden states. */
   private useAdapters(rows: Places<Sequence | DraftedPlace>): void {
     this.model.adapters.use(rows.map((each) => each?.adapterSlot ?? 0));
   }
 }
 
-/** Free rows are sampled greedily, and never read. */
+/** Free rows are sampled greedily and never read. */
 const freeRow = {
   sampling: neutralSampling,
   chosenTokens: 0,

@@ -22,13 +22,16 @@ export class Decoder {
     this.events = events;
   }
 
-  /** Feeds the batch its tokens and starts choosing the next, without waiting; returns those that were fed, for reading. */
+  /**
+   * Feeds the batch its tokens and starts choosing the next ones, without waiting. Returns the tokens that were fed,
+   * which can then be read.
+   */
   start(batch: Batch): UnreadTokens {
     const fed = { batch, rows: unreadRows(batch), next: batch.next, logprobs: batch.logprobs };
     const resting = this.feed(batch);
     this.dropUnfit(batch, fed);
     for (const row of resting) {
-      // Whether its last token ends the output is not known yet: it is read when it is.
+      // Whether the last token ends the output is only known once it is read.
       const sequence = fed.rows[row];
       if (sequence === undefined) continue;
       fed.rows[row] = undefined;
@@ -50,7 +53,7 @@ export class Decoder {
     return resting;
   }
 
-  /** Ends those that cannot be held to their constraints any longer, and no others. */
+  /** Ends the sequences whose constraints can no longer be enforced, and no others. */
   private dropUnfit(batch: Batch, fed: UnreadTokens): void {
     for (const [row, sequence] of batch.rows.entries()) {
       const bound = sequence?.bound;
@@ -68,6 +71,6 @@ const unfitReasons: Readonly<Record<Unfit, string>> = {
   failed: "it could not be held to, by a fault of the engine",
 };
 
-/** Of one column what each row keeps: those that rest feed their token again. */
+/** How many tokens of the fed column each row keeps: a resting row keeps none and feeds its token again. */
 const keptOf = (rows: Batch["rows"], resting: ReadonlySet<number>): ReadonlyArray<number | undefined> =>
   rows.map((sequence, row) => (sequence === undefined ? undefined : resting.has(row) ? 0 : 1));

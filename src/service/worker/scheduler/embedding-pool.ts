@@ -1,8 +1,8 @@
-/** Vectors of whole texts, made of the hidden states of their prefill slice by slice. */
+/** Pools the hidden states of texts into vectors, slice by slice during their prefill. */
 import { all, mx, type Tensor } from "../mlx.ts";
 import type { EmbeddingRequest } from "../protocol.ts";
 
-/** A sequence of which only the vector is wanted. */
+/** A sequence that is embedded and not decoded. */
 interface EmbeddedRow {
   readonly promptTokenIds: ReadonlyArray<number>;
   readonly embedding: EmbeddingRequest | undefined;
@@ -13,19 +13,19 @@ export class EmbeddingPool {
   /** First column of each row's text: shorter ones are padded on the left. */
   private readonly starts: ReadonlyArray<number>;
   private readonly columns: number;
-  /** [rows, size] each; undefined until a slice has brought something for it. */
+  /** [rows, size] each; undefined until a slice has contributed to it. */
   private sum: Tensor | undefined;
   private first: Tensor | undefined;
   private last: Tensor | undefined;
 
   constructor(rows: ReadonlyArray<EmbeddedRow>) {
-    // The caller takes those out that are cancelled.
+    // Copied, because the caller removes cancelled rows from its own list.
     this.rows = [...rows];
     this.columns = Math.max(...rows.map(({ promptTokenIds }) => promptTokenIds.length));
     this.starts = rows.map(({ promptTokenIds }) => this.columns - promptTokenIds.length);
   }
 
-  /** What is to be evaluated with each slice. */
+  /** The arrays to evaluate with each slice. */
   get arrays(): ReadonlyArray<Tensor> {
     return [this.sum, this.first, this.last].filter((tensor) => tensor !== undefined);
   }
@@ -36,7 +36,7 @@ export class EmbeddingPool {
     const states = hidden.astype(mx.float32);
     const columns = mx.arange(begin, begin + width, 1, mx.float32).reshape(1, width, 1);
     const starts = mx.array([...this.starts], mx.float32).reshape(count, 1, 1);
-    // Not multiplied: what padding computes may be anything.
+    // Selected instead of multiplied by 0, because the values of padding may be NaN.
     const summed = (those: Tensor): Tensor => mx.sum(mx.where(those, states, 0), 1);
     if (this.pools("mean")) this.sum = plus(this.sum, summed(mx.greaterEqual(columns, starts)));
     if (this.pools("first-token")) this.first = plus(this.first, summed(mx.equal(columns, starts)));
@@ -45,7 +45,7 @@ export class EmbeddingPool {
     }
   }
 
-  /** After the last slice; waits for the device. Undefined for a row that is no longer wanted. */
+  /** Call this after the last slice; waits for the device. Undefined for a row that is no longer wanted. */
   vectors(wanted: ReadonlyArray<boolean>): ReadonlyArray<Float32Array | undefined> {
     const made = this.rows.map((row, index) => (wanted[index] === true ? this.vector(row, index) : undefined));
     mx.eval(...made.filter((tensor) => tensor !== undefined));

@@ -1,4 +1,4 @@
-/** What happened to sequences, gathered during a step and sent in one message. */
+/** The events of sequences, collected during a step and sent in one message. */
 import type { SequenceEvent } from "../protocol.ts";
 
 export class StepEvents {
@@ -12,7 +12,7 @@ export class StepEvents {
     this.events.push(event);
   }
 
-  /** Gives what was gathered and starts anew. */
+  /** Returns the collected events and starts an empty list. */
   take(): ReadonlyArray<SequenceEvent> {
     const { events } = this;
     this.events = [];

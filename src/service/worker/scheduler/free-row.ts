@@ -1,9 +1,9 @@
-/** How a sequence leaves its row: what was computed of it goes to the prefix cache. */
+/** Takes a sequence out of its row and stores what was computed of it in the prefix cache. */
 import type { KVCache } from "../cache/kv-cache.ts";
 import type { PrefixCache } from "../cache/prefix-cache.ts";
 import type { Sequence } from "../sequence/sequence.ts";
 
-/** Sequences in rows of one cache; undefined: the row is free. */
+/** Sequences in rows of one cache; undefined for a free row. */
 export interface CacheRows {
   readonly cache: KVCache;
   readonly rows: Array<Sequence | undefined>;
@@ -18,7 +18,7 @@ export const freeRow = (prefixes: PrefixCache, { cache, rows }: CacheRows, row: 
   cache.release(row);
 };
 
-/** Copies what the row holds into the prefix cache, as far as the sequence's cache policy lets it. */
+/** Copies the row into the prefix cache, as far as the sequence's cache policy allows. */
 export const cachePrefix = (prefixes: PrefixCache, cache: KVCache, row: number, sequence: Sequence): void => {
   const { write, partition, stablePrefixTokens = Infinity } = sequence.cache;
   if (!write) return;

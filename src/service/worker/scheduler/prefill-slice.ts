@@ -1,4 +1,4 @@
-/** Computes one slice of prompts, and what follows from it: scores of the prompt, vectors, the first output tokens. */
+/** Computes one slice of prompts and its results: prompt logprobs, vectors, the first output tokens. */
 import type { Model } from "../architectures/Model.ts";
 import { device, mx, type Tensor } from "../mlx.ts";
 import { logprobTensors, readLogprobs } from "../sampling/logprobs.ts";
@@ -23,8 +23,8 @@ export class PrefillSlicer {
   /**
    * Starts computing the next slice.
    *
-   * @param wanted prompt tokens, of all rows together
-   * @returns how many it is
+   * @param wanted the number of prompt tokens to compute, for all rows together
+   * @returns the number of tokens in the slice
    */
   start(prefill: Prefill, wanted: number): number {
     prefill.slices += 1;
@@ -47,14 +47,17 @@ export class PrefillSlicer {
     return width * rows.length;
   }
 
-  /** Columns of the next slice. */
+  /** The number of columns in the next slice. */
   private widthOf({ rows, cache, columns }: Prefill, wanted: number, scored: boolean): number {
     const tokens = Math.min(wanted, mostTokensAtOnce(scoredHeads(this.model), columns));
     const most = scored ? Math.min(tokens, maxScoredLogits / this.model.vocabularySize) : tokens;
     return Math.max(1, Math.min(columns - cache.end, Math.floor(most / rows.length)));
   }
 
-  /** Tells how likely the prompt's tokens after each of this slice's were; of the slice alone, as it takes memory. */
+  /**
+   * Reports the logprobs of the prompt tokens after this slice's tokens. It works slice by slice because of the memory
+   * that logits take.
+   */
   private scorePrompt({ id, promptTokenIds, topLogprobs }: Sequence, hidden: Tensor, done: number): void {
     const [, width = 0, size = 0] = hidden.shape;
     const following = promptTokenIds.slice(done + 1, done + 1 + width);
@@ -77,14 +80,22 @@ export class PrefillSlicer {
   }
 }
 
-/** Metal's kernels keep scores in registers where they fit; a mask is there all the same. */
+/**
+ * The number of heads whose scores are in memory at once. Metal's fused kernel keeps scores in registers, but the mask
+ * still takes memory.
+ */
 const scoredHeads = ({ attentionHeads, scoreArrays, cacheShape }: Model): number => {
   const isFused = device === "metal" && scoreArrays === undefined && fusedHeadDims.has(cacheShape.headDim);
   return isFused ? 1 : attentionHeads * (scoreArrays ?? 1);
 };
 
-/** Of MLX's kernel for many queries: `supported_head_dim` in mlx/backend/metal/scaled_dot_product_attention.cpp. */
+/**
+ * Head sizes of MLX's kernel for many queries: `supported_head_dim` in
+ * mlx/backend/metal/scaled_dot_product_attention.cpp.
+ */
 const fusedHeadDims: ReadonlySet<number> = new Set([64, 80, 128]);
 
-/** Logits of a prompt that are looked at together: 16 MiB of them, of which several copies live until a collection. */
+/**
+ * The most prompt logits that are computed together: 16 MiB, of which several copies may be alive until a collection.
+ */
 const maxScoredLogits = 2 ** 22;

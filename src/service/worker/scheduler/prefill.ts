@@ -10,25 +10,25 @@ import { type Candidate, uncachedTokens } from "./prefill-group.ts";
 
 export class Prefill {
   readonly cache: KVCache;
-  /** Undefined: the sequence has left meanwhile. */
+  /** Undefined: the sequence has left. */
   readonly rows: Array<Sequence | undefined>;
   /** int32 [rows, columns], padded on the left. */
   readonly tokens: Tensor;
   readonly columns: number;
-  /** Prompt tokens that each sequence has from the prefix cache. */
+  /** How many prompt tokens of each sequence come from the prefix cache. */
   readonly cachedTokens: ReadonlyArray<number>;
-  /** Of sequences that are there for their vectors: these never join the batch. */
+  /** Set for embeddings, which never join the batch. */
   readonly pool: EmbeddingPool | undefined;
-  /** Slices that were begun. */
+  /** How many slices were started. */
   slices = 0;
-  /** The first output tokens, once the last slice was begun. */
+  /** The first output tokens; set when the last slice was started. */
   chosen: Chosen | undefined;
-  /** Whether a step has passed since. */
+  /** Whether a step has passed since then. */
   rested = false;
-  /** Whether the vectors were told: nothing is left to do. */
+  /** Whether the vectors were reported, so that nothing is left to do. */
   ended = false;
 
-  /** Copies what is cached of the prompts into its cache. */
+  /** Copies the cached prefixes into the prefill's cache. */
   constructor(shape: CacheShape, group: ReadonlyArray<Candidate>) {
     const lengths = group.map(({ sequence }) => sequence.promptTokenIds.length);
     const remaining = Math.max(...group.map(uncachedTokens));
@@ -36,7 +36,7 @@ export class Prefill {
     this.columns = Math.max(...lengths);
     this.rows = group.map(({ sequence }) => sequence);
     this.cache = new KVCache(shape, lengths, spare, remaining);
-    // All rows compute the same columns, so the one with the least cached decides for the others.
+    // All rows compute the same columns, so the row with the shortest cached prefix decides for all.
     this.cachedTokens = lengths.map((length) => Math.max(0, length - remaining));
     for (const [row, { prefix }] of group.entries()) {
       if (prefix !== undefined && (this.cachedTokens[row] ?? 0) > 0) this.cache.load(row, prefix.pieces);
@@ -50,7 +50,7 @@ export class Prefill {
     this.pool = sequences.some(({ embedding }) => embedding !== undefined) ? new EmbeddingPool(sequences) : undefined;
   }
 
-  /** What its later slices need, and its first output tokens. */
+  /** The tensors that later slices need, and the first output tokens. */
   get tensors(): ReadonlyArray<Tensor> {
     const { tokens, cache, pool, chosen } = this;
     return [
@@ -61,7 +61,7 @@ export class Prefill {
     ];
   }
 
-  /** The sequences that are still there. */
+  /** The sequences that have not left. */
   get sequences(): ReadonlyArray<Sequence> {
     return this.rows.filter((sequence) => sequence !== undefined);
   }

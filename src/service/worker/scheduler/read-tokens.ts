@@ -1,4 +1,4 @@
-/** Tells of the tokens that the device has chosen, and ends the sequences that end with theirs. */
+/** Reads tokens from the device, reports them, and ends the sequences that end with them. */
 import type { PrefixCache } from "../cache/prefix-cache.ts";
 import type { TokenLogprobs } from "../protocol.ts";
 import { readWanted } from "../sampling/logprobs.ts";
@@ -7,7 +7,9 @@ import type { Batch } from "./batch.ts";
 import type { StepEvents } from "./events.ts";
 import { freeRow } from "./free-row.ts";
 
-/** Tokens of a batch that were chosen and not read. A row is undefined where there is none, or where it is read later. */
+/**
+ * Tokens of a batch that were chosen and not read. A row is undefined if it has none, or if its token is read later.
+ */
 export interface UnreadTokens extends Pick<Batch, "next" | "logprobs"> {
   readonly batch: Batch;
   readonly rows: Array<Sequence | undefined>;
@@ -16,7 +18,7 @@ export interface UnreadTokens extends Pick<Batch, "next" | "logprobs"> {
 interface ReadToken {
   readonly tokenId: number;
   readonly logprobs: TokenLogprobs | undefined;
-  /** Whether it stood in the draft. */
+  /** Whether it was drafted. */
   readonly drafted: boolean;
 }
 

@@ -1,15 +1,15 @@
-/** Frees what a step made as soon as the step ends, except for what later steps need. */
+/** Frees the arrays of a step when it ends, except those that later steps need. */
 import { mx, type Tensor } from "../mlx.ts";
 
 export class StepScope {
-  /** What earlier steps left and still holds. */
+  /** The arrays of earlier steps that are still needed. */
   private left: ReadonlySet<Tensor> = new Set();
 
   /**
-   * Runs a step. With node-mlx nothing is freed here: V8's collector does it.
+   * Runs a step. With node-mlx nothing is freed here, because V8's collector does it.
    *
-   * @param leaves asked after the step: every tensor that later steps need. What an earlier step left is freed once it is
-   * no longer among them. Tensors with an owner of their own (`Tensor.keep`) need not be.
+   * @param leaves called after the step; returns every tensor that later steps need. A tensor of an earlier step is
+   *   freed once it is no longer among them. Tensors with an owner of their own (`Tensor.keep`) need not be included.
    */
   run<Result>(step: () => Result, leaves: () => Iterable<Tensor>): Result {
     const scope = mx.openScope();

@@ -1,4 +1,4 @@
-/** A step that verifies drafts: each sequence gets the tokens of its draft that are right, and one more. */
+/** A step that verifies drafts: each sequence gets the accepted tokens of its draft and one more. */
 import type { Constraints } from "../constraints/constraints.ts";
 import { mx, type Tensor } from "../mlx.ts";
 import { type PendingLogprobs, readWanted } from "../sampling/logprobs.ts";
@@ -12,16 +12,16 @@ import type { StepEvents } from "./events.ts";
 import type { MemoryPlan } from "./memory-plan.ts";
 import type { TokenReader } from "./read-tokens.ts";
 
-/** Drafts whose verification the device has begun. */
+/** Drafts whose verification was started on the device. */
 export interface Verifying {
   readonly batch: Batch;
   readonly plan: DraftPlan;
   readonly drafts: Drafts;
   readonly verification: Verification;
-  /** int32: for each of its places. */
+  /** int32: the chosen token at each place. */
   readonly chosen: Tensor;
   readonly logprobs: ReadonlyArray<PendingLogprobs<Sequence | DraftedPlace>>;
-  /** Milliseconds: when the tokens before had been read. */
+  /** When the previous tokens had been read, in milliseconds. */
   readonly since: number;
 }
 
@@ -43,14 +43,15 @@ export class DraftVerifier {
   }
 
   /**
-   * Starts computing drafts beside the batch's tokens, where that is likely to pay. Reads its tokens before.
+   * Starts verifying drafts together with the batch's tokens if that is likely to pay off. Reads the batch's tokens
+   * first.
    *
    * @param coming sequences that are about to join the batch
-   * @returns undefined: a plain step comes next
+   * @returns undefined if a plain step comes next
    */
   start(batch: Batch | undefined, coming: ReadonlyArray<Sequence>): Verifying | undefined {
     const { speculator, constraints, chooser, memory, reader, now } = this.parts;
-    // What may follow a draft's tokens is not known ahead.
+    // Masks for the tokens of a draft are not known in advance.
     if (batch !== undefined && constraints?.concerns(batch.rows) === true) return undefined;
     speculator.prepare(batch?.rows ?? []);
     const plan = batch && speculator.plan(batch.rows);
@@ -70,7 +71,7 @@ export class DraftVerifier {
     return { batch, plan, drafts, verification, chosen, logprobs, since };
   }
 
-  /** Reads what was chosen: the drafts as far as they are right, and one token more. Waits for the device. */
+  /** Reads the chosen tokens: the accepted part of each draft, and one more. Waits for the device. */
   finish({ batch, drafts, verification, chosen, logprobs }: Verifying): void {
     const { reader, events } = this.parts;
     const verified = readVerified(batch.rows, drafts, verification, chosen.tolist() as number[]);

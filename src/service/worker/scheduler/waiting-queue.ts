@@ -1,4 +1,4 @@
-/** Sequences that wait for their prefill, and whose turn it is among them. */
+/** Sequences that wait for their prefill, in the order of their turns. */
 import type { Sequence } from "../sequence/sequence.ts";
 
 export class WaitingQueue {
@@ -21,8 +21,9 @@ export class WaitingQueue {
   }
 
   /**
-   * In the order of their turns, each with those before it running: that which is due first, deferred by each one of its
-   * fairness id that runs; among equals the one that came first. The queue stays as it is.
+   * Iterates in turn order, treating each yielded sequence as running. The sequence that is due first comes first,
+   * deferred by each running one with the same fairness id; among equals, in order of arrival. Does not change the
+   * queue.
    */
   *inTurn(running: Iterable<Sequence>): Generator<Sequence> {
     const runningOf = new Map<string, number>();
@@ -45,5 +46,5 @@ export class WaitingQueue {
   }
 }
 
-/** Seconds, as in front of the engine. */
+/** In seconds, the same as in front of the engine. */
 const deferralPerRunning = 1;

@@ -1,9 +1,9 @@
 /**
  * Drafts from a second, smaller model with the same vocabulary: Leviathan et al. 2023 (arXiv:2211.17192).
  *
- * It has a cache of its own with a row for each sequence that it drafts for. A row is computed slice by slice while the
- * sequence is decoded without it, and so is one that has fallen behind; after that it keeps step: each proposal first
- * feeds what the sequence has got since, and what was proposed in vain is given back before the next.
+ * It has a cache of its own with a row for each sequence that it drafts for. A new row, and one that has fallen behind,
+ * is computed slice by slice while the sequence is decoded without drafts. After that the row keeps up: each proposal
+ * first feeds the sequence's new tokens, and rejected tokens are taken back before the next one.
  */
 import type { Model } from "../architectures/Model.ts";
 import { bytesOf, withSlack } from "../cache/cache-size.ts";
@@ -15,27 +15,27 @@ import type { Drafts } from "./verification.ts";
 export interface DraftModelLimits {
   /** Bytes of its own KV cache. */
   readonly kvCacheBytes: number;
-  /** Tokens computed in one step for rows that are not in step yet. */
+  /** How many tokens are computed in one step for rows that are still catching up. */
   readonly sliceTokens: number;
-  /** The vocabulary of the model that it drafts for: larger ids, which are padding, are not drafted. */
+  /** The vocabulary size of the main model: larger ids, which are padding, are never drafted. */
   readonly vocabularySize: number;
 }
 
 interface Row {
   readonly sequence: Sequence;
-  /** Tokens of the sequence that the cache holds. */
+  /** How many tokens of the sequence the cache holds. */
   fed: number;
-  /** What was proposed to follow these; all but the last are in the cache too. */
+  /** The tokens proposed after these; all but the last are in the cache, too. */
   proposed: ReadonlyArray<number>;
 }
 
-/** How often its tokens were right and wrong; older ones count less. */
+/** How often its tokens were right and wrong; older results count less. */
 interface TrackRecord {
   right: number;
   wrong: number;
 }
 
-/** A row on its way into step. */
+/** A row that is catching up. */
 interface CatchingUp {
   readonly sequence: Sequence;
   readonly cache: KVCache;
@@ -49,7 +49,7 @@ export class DraftModel {
   private cache: KVCache | undefined;
   private rows: Array<Row | undefined> = [];
   private catchingUp: CatchingUp | undefined;
-  /** Last columns of the cache that hold proposals. */
+  /** How many of the cache's last columns hold proposals. */
   private proposedColumns = 0;
 
   constructor(model: Model, limits: DraftModelLimits) {
@@ -61,12 +61,12 @@ export class DraftModel {
     return (this.cache?.bytes ?? 0) + (this.catchingUp?.cache.bytes ?? 0);
   }
 
-  /** What it goes on with. */
+  /** The tensors that later steps need. */
   get tensors(): ReadonlyArray<Tensor> {
     return [...(this.cache?.tensors ?? []), ...(this.catchingUp?.cache.tensors ?? [])];
   }
 
-  /** Takes in what has become of the proposals and lets go of all sequences but these. */
+  /** Evaluates the last proposals, and drops all sequences except these. */
   retain(sequences: ReadonlySet<Sequence>): void {
     if (this.catchingUp !== undefined && !sequences.has(this.catchingUp.sequence)) this.catchingUp = undefined;
     const { cache } = this;
@@ -89,13 +89,13 @@ export class DraftModel {
     return lengthOf(sequence) - row.fed <= (this.rows.length === 1 ? this.limits.sliceTokens : mostBehind);
   }
 
-  /** How likely the next token that it drafts is right. */
+  /** The estimated probability that the next token it drafts is right. */
   chance(sequence: Sequence): number {
     const { right, wrong } = this.records.get(sequence) ?? { right: 0, wrong: 0 };
     return (right + 2) / (right + wrong + 3);
   }
 
-  /** What is known of a sequence fades while it is not drafted for: it is tried again some time. */
+  /** What is known about a sequence fades while it is not drafted for, so that it is tried again some time. */
   fade(sequence: Sequence): void {
     const record = this.records.get(sequence);
     if (record === undefined) return;
@@ -104,9 +104,10 @@ export class DraftModel {
   }
 
   /**
-   * Computes a slice of one of these that is not in step, without waiting for it. Settled.
+   * Starts computing a slice for one of these sequences that is not up to date, without waiting for it. Requires that
+   * the last proposals were evaluated.
    *
-   * @returns false where there is nothing to compute, or no room for it
+   * @returns false if there is nothing to compute, or no room for it
    */
   advance(sequences: Iterable<Sequence>): boolean {
     this.catchingUp ??= this.begin(sequences);
@@ -124,9 +125,10 @@ export class DraftModel {
   }
 
   /**
-   * Drafts for each of these rows that is in step, and waits for it. Settled; the tokens of all rows are read.
+   * Drafts for each of these rows that is up to date, and waits for the result. Requires that the last proposals were
+   * evaluated and the tokens of all rows read.
    *
-   * @param most tokens of a draft
+   * @param most tokens per draft
    */
   propose(wanted: ReadonlyArray<Sequence | undefined>, most: number): Drafts {
     const { cache } = this;
@@ -156,7 +158,7 @@ export class DraftModel {
     });
   }
 
-  /** Feeds each row its tokens, any number up to `width`; returns the token after them, int32 [rows]. */
+  /** Feeds each row its tokens, up to `width`; returns the token that follows, int32 [rows]. */
   private feed(cache: KVCache, tokens: ReadonlyArray<ReadonlyArray<number>>, width: number): Tensor {
     const padded = tokens.map((own) => [...own, ...Array.from({ length: width - own.length }, () => 0)]);
     const hidden = this.model.forward(this.toTensor(padded), cache);
@@ -171,7 +173,7 @@ export class DraftModel {
     );
   }
 
-  /** Ids that it does not have, which are padding, as some token. */
+  /** Ids that the draft model does not have, which are padding, become some other token. */
   private toTensor(tokens: ReadonlyArray<ReadonlyArray<number>>): Tensor {
     const { vocabularySize } = this.model;
     return mx.array(
@@ -180,14 +182,14 @@ export class DraftModel {
     );
   }
 
-  /** The most likely tokens, int32, after these of the rows' hidden states. */
+  /** The most likely tokens after these hidden states of the rows, int32. */
   private choose(hidden: Tensor, width: number, states: ReadonlyArray<number>): Tensor {
     const [rows = 0, , size = 0] = hidden.shape;
     const picked = mx.take(hidden.reshape(rows * width, size), mx.array([...states], mx.int32), 0);
     return mx.argmax(this.model.logits(picked), -1).astype(mx.int32);
   }
 
-  /** How many of the proposals in the cache have come true. */
+  /** How many of the proposals in the cache were right. */
   private agree(row: Row): number {
     const came = row.proposed.map((id, index) => {
       const token = tokenAt(row.sequence, row.fed + index);
@@ -206,11 +208,11 @@ export class DraftModel {
     return kept;
   }
 
-  /** The next that has no row, or whose row has fallen behind: that goes on in a cache of its own. */
+  /** The next sequence that has no row, or whose row has fallen behind; it is computed in a cache of its own. */
   private begin(sequences: Iterable<Sequence>): CatchingUp | undefined {
     for (const sequence of sequences) {
       if (this.isInStep(sequence) || sequence.draftRoom < leastRoom) continue;
-      // But its last: a draft follows from that.
+      // Without the last token, which a draft starts from.
       const tokens = [...sequence.promptTokenIds, ...sequence.outputTokenIds].slice(0, -1);
       if (tokens.length === 0) continue;
       const columns = Math.max(tokens.length + spareColumns, this.cache?.capacity ?? 0);
@@ -245,7 +247,7 @@ export class DraftModel {
     this.rows[index] = row;
   }
 
-  /** Ends an empty cache and shrinks one that is mostly free rows. */
+  /** Drops an empty cache, and shrinks one that consists mostly of free rows. */
   private shrink(cache: KVCache): void {
     const live = [...this.rows.entries()].flatMap(([index, row]) => (row === undefined ? [] : [index]));
     if (live.length === 0) {
@@ -269,19 +271,19 @@ const lengthOf = ({ promptTokenIds, outputTokenIds }: Sequence): number =>
 const tokenAt = ({ promptTokenIds, outputTokenIds }: Sequence, index: number): number | undefined =>
   index < promptTokenIds.length ? promptTokenIds[index] : outputTokenIds[index - promptTokenIds.length];
 
-/** What the sequence has got since: one token at least, as what was proposed is followed by one that was chosen. */
+/** The sequence's new tokens. There is at least one, because a chosen token follows every proposal. */
 const tokensAfter = ({ sequence, fed }: Row): ReadonlyArray<number> =>
   Array.from({ length: lengthOf(sequence) - fed }, (_, index) => tokenAt(sequence, fed + index) ?? 0);
 
-/** A row beside others that lacks more tokens catches up by itself, as all rows are fed as many columns. */
+/** A row that lacks more tokens catches up separately, because all rows are fed the same number of columns. */
 const mostBehind = 16;
 
-/** An output that ends sooner is not worth computing the prompt once more. */
+/** A shorter remaining output is not worth computing the prompt again. */
 const leastRoom = 4;
 
-/** Columns beyond the tokens of a cache that is made. */
+/** Columns that a new cache has beyond its tokens. */
 const spareColumns = 64;
 
-/** How much of what was known of a sequence is left after one more token, and after a step without a draft. */
+/** How much of what is known about a sequence remains after one more token, and after a step without a draft. */
 const memory = 0.95;
 const fading = 0.99;

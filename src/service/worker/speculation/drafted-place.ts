@@ -1,4 +1,4 @@
-/** A place of a sequence that is chosen for ahead of its turn, as if its draft were right up to there. */
+/** A place in a sequence for which a token is chosen in advance, assuming that the draft is right up to there. */
 import type { SequenceSampling } from "../protocol.ts";
 import type { SamplingRow } from "../sampling/sampling.ts";
 import type { Sequence } from "../sequence/sequence.ts";
@@ -23,7 +23,7 @@ export class DraftedPlace implements SamplingRow {
     this.adapterSlot = sequence.adapterSlot;
   }
 
-  /** Made when penalties ask for it. */
+  /** Computed only if penalties need it. */
   get outputTokenIds(): ReadonlyArray<number> {
     return [...this.sequence.outputTokenIds, ...this.assumed];
   }

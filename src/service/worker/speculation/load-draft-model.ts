@@ -1,4 +1,4 @@
-/** A checkpoint folder to a model that drafts for another. */
+/** Loads a checkpoint folder into a draft model. */
 import { isDeepStrictEqual } from "node:util";
 
 import type { Model } from "../architectures/Model.ts";
@@ -7,7 +7,7 @@ import { snapshotBytes } from "../cache/cache-size.ts";
 import { LoadError } from "../files/load-error.ts";
 import { readSmallFile } from "../files/regular-file.ts";
 
-/** Throws LoadError for what is wrong with the folder, and where its tokens are not those of the model. */
+/** Throws LoadError if anything is wrong with the folder, or if its tokens differ from the main model's. */
 export const loadDraftModel = async (
   directory: string,
   mainDirectory: string,
@@ -19,7 +19,7 @@ export const loadDraftModel = async (
     throw new LoadError("the draft model's tokenizer.json has other tokens than the model's: it cannot draft for it");
   }
   const draft = await loadNamed(directory, asStored);
-  // Without tokenizers all that is known are their numbers; with them the sizes may differ by padding.
+  // Without tokenizers only the sizes can be compared; with them sizes may differ by padding.
   if (tokens === undefined && draft.vocabularySize !== main.vocabularySize) {
     throw new LoadError(
       `the draft model has a vocabulary of ${draft.vocabularySize}, the model one of ${main.vocabularySize}: it cannot draft for it`,
@@ -28,7 +28,7 @@ export const loadDraftModel = async (
   return draft;
 };
 
-/** The model's part of the bytes for KV caches: both hold as many tokens. */
+/** The main model's share of the KV cache bytes: both caches hold the same number of tokens. */
 export const mainCacheBytes = (bytes: number, main: Model, draft: Model): number => {
   const [own, other] = [main, draft].map(({ cacheShape }) => snapshotBytes(cacheShape, 1)) as [number, number];
   return Math.floor((bytes * own) / (own + other));
@@ -56,7 +56,7 @@ const readTokens = (directory: string): ReadonlyMap<string, number> | undefined 
 const tokenizerMaxBytes = 64 * 1024 ** 2;
 
 interface TokenizerFile {
-  /** A list for Unigram: its indices are the ids. */
+  /** Unigram models have a list, whose indexes are the ids. */
   readonly model?: { readonly vocab?: Readonly<Record<string, number>> };
   readonly added_tokens?: ReadonlyArray<{ readonly id: number; readonly content: string }>;
 }

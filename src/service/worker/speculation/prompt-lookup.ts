@@ -1,30 +1,30 @@
 /**
- * Drafts from what a sequence has said before, prompt included: where its last tokens stood already, what followed them
- * there may follow again. Saxena 2023, "Prompt Lookup Decoding".
+ * Prompt lookup: drafts from the sequence's own tokens, prompt included. If its last tokens occurred before, what
+ * followed them then may follow again. Saxena 2023, "Prompt Lookup Decoding".
  *
- * An index of n-grams grows with the sequence, so a token costs the same at any length. It also tells how well it
- * foretells, without anything being drafted: each token is compared with the one that it would have drafted.
+ * An index of n-grams grows with the sequence, so a token costs the same at any length. It also measures its own
+ * accuracy without drafting: each token is compared with the one that it would have drafted.
  */
 
 export class PromptLookup {
   private readonly tokens: number[] = [];
-  /** By an n-gram's hash: the index after its latest occurrence. Those of other n-grams may be among them. */
+  /** By an n-gram's hash: the index after its latest occurrence. Hashes may collide. */
   private readonly latest = new Map<number, number>();
-  /** For each index after an n-gram the one after the occurrence before. */
+  /** For each index after an n-gram, the index after its previous occurrence. */
   private readonly earlier: number[] = [];
-  /** Index of the token that is expected to come next, after the same tokens as the last ones; 0: none is. */
+  /** Index of the token that is expected next, based on the longest match of the last tokens; 0 if there is none. */
   private expected = 0;
 
   get length(): number {
     return this.tokens.length;
   }
 
-  /** Whether the last tokens have stood before. */
+  /** Whether the last tokens occurred before. */
   get hasMatch(): boolean {
     return this.expected > 0;
   }
 
-  /** Tells whether it was foretold; undefined where nothing was. */
+  /** Adds a token. Returns whether it was the expected one; undefined if none was expected. */
   push(token: number): boolean | undefined {
     const foretold = this.expected > 0 ? this.tokens[this.expected] === token : undefined;
     this.tokens.push(token);
@@ -33,12 +33,12 @@ export class PromptLookup {
     const before = end < gramTokens ? undefined : this.latest.get(hash);
     this.earlier[end] = before ?? 0;
     if (end >= gramTokens) this.latest.set(hash, end);
-    // A match that goes on is longer than any that would begin here.
+    // A match that continues is longer than any that would begin here.
     this.expected = foretold === true ? this.expected + 1 : this.longestMatch(before ?? 0);
     return foretold;
   }
 
-  /** What followed the match, as far as it is known; where that runs into the end it goes on with itself. */
+  /** The tokens that followed the match. If they run into the end of the sequence, the draft continues with itself. */
   draft(count: number): number[] {
     const { expected, tokens } = this;
     if (expected === 0) return [];
@@ -52,7 +52,7 @@ export class PromptLookup {
     return drafted;
   }
 
-  /** Of the latest occurrences of the last n-gram the one with the most tokens before it alike; the latest of these. */
+  /** Among the latest occurrences of the last n-gram, the one with the longest match before it; the latest of these. */
   private longestMatch(latest: number): number {
     const end = this.tokens.length;
     let best = 0;
@@ -80,9 +80,9 @@ export class PromptLookup {
   }
 }
 
-/** Fewer tokens stand again by chance too often. */
+/** Fewer tokens would match by chance too often. */
 const gramTokens = 3;
 
-/** Occurrences that are looked at, and how far back they are compared. */
+/** How many occurrences are compared, and how far back. */
 const maxCandidates = 4;
 const maxCompared = 32;

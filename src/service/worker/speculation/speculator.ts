@@ -1,10 +1,10 @@
 /**
- * Decides when sequences are drafted for, and drafts.
+ * Decides when to draft, and drafts.
  *
- * A verification gives a sequence the tokens of its draft that are right and one more, and costs more than a plain step.
- * Both are known from what was measured: of each sequence how often the next token is the one foretold, by itself or by
- * the draft model, of the machine how long steps take (pace.ts). So it drafts where that gives more tokens in the same
- * time: Leviathan et al. 2023, "Fast Inference from Transformers via Speculative Decoding", section 3.
+ * A verification gives a sequence the accepted tokens of its draft and one more, and costs more than a plain step. Both
+ * sides are measured: for each sequence, how often the next token is the predicted one, by prompt lookup or by the
+ * draft model; for the machine, how long steps take (pace.ts). It drafts if that gives more tokens in the same time:
+ * Leviathan et al. 2023, "Fast Inference from Transformers via Speculative Decoding", section 3.
  */
 import type { Tensor } from "../mlx.ts";
 import type { SpeculationMode } from "../protocol.ts";
@@ -14,10 +14,10 @@ import { assumedRatio, type DraftSource, Pace } from "./pace.ts";
 import { PromptLookup } from "./prompt-lookup.ts";
 import type { Drafts } from "./verification.ts";
 
-/** What is known of a sequence. */
+/** What is known about a sequence's predictability. */
 interface Foresight {
   readonly lookup: PromptLookup;
-  /** Output tokens that were foretold right and wrong; older ones count less. */
+  /** How many output tokens were predicted right and wrong; older ones count less. */
   right: number;
   wrong: number;
 }
@@ -25,26 +25,26 @@ interface Foresight {
 /** How to draft. */
 export interface DraftPlan {
   readonly source: DraftSource;
-  /** Of each draft at most. */
+  /** The most tokens of each draft. */
   readonly tokens: number;
 }
 
-/** A step of one token a row has no source. */
+/** A step to measure. A step of one token per row has no source. */
 interface TimedStep {
   readonly rows: number;
-  /** Tokens a row. */
+  /** Tokens per row. */
   readonly width: number;
   readonly source?: DraftSource;
-  /** Milliseconds of the clock that `begin` is told. */
+  /** Milliseconds of the clock that `begin` is given. */
   readonly since: number;
 }
 
-/** One that can be drafted for. */
+/** A sequence that could be drafted for. */
 interface Prospect {
-  /** How likely a token of its draft is right, if those before it are. */
+  /** The probability that a token of its draft is right if all before it are. */
   readonly chance: number;
   readonly room: number;
-  /** Tokens that have to be right before the draft begins. */
+  /** How many tokens have to be right before the draft begins. */
   readonly ahead: number;
 }
 
@@ -56,10 +56,10 @@ export class Speculator {
   private readonly pace = new Pace();
   private readonly known = new WeakMap<Sequence, Foresight>();
   private step: TimedStep | undefined;
-  /** Whether this step computes a part of a prompt with the draft model. */
+  /** Whether this step computes part of a prompt with the draft model. */
   private advances = false;
 
-  /** @param model drafts where the sequence itself foretells less */
+  /** @param model drafts for sequences that prompt lookup predicts less well */
   constructor(mode: Exclude<SpeculationMode, "off">, model?: DraftModel) {
     this.mode = mode;
     this.model = model;
@@ -69,12 +69,12 @@ export class Speculator {
     return this.model?.kvCacheBytes ?? 0;
   }
 
-  /** What its model goes on with. */
+  /** The tensors that the draft model needs in later steps. */
   get tensors(): ReadonlyArray<Tensor> {
     return this.model?.tensors ?? [];
   }
 
-  /** A step begins: the one before has taken until now. */
+  /** A step begins; the previous one has taken until now. */
   begin(now: number): void {
     const { step } = this;
     this.step = undefined;
@@ -83,26 +83,26 @@ export class Speculator {
     else this.pace.addVerified(step.rows, step.width, step.source, now - step.since);
   }
 
-  /** This step's time tells what such a step costs; undefined: it does not. */
+  /** This step's time measures a step of this kind; undefined: it measures nothing. */
   time(step: TimedStep | undefined): void {
     this.step = this.advances ? undefined : step;
   }
 
-  /** These are decoded from now on and no others: the draft model gets on with those that it does not know yet. */
+  /** These rows and no others are decoded from now on: the draft model catches up with sequences that are new to it. */
   prepare(rows: Rows): void {
     const { model } = this;
     this.advances = false;
     if (model === undefined) return;
     const sequences = new Set(rows.filter((sequence) => sequence !== undefined));
     model.retain(sequences);
-    // One that repeats itself does without.
+    // A sequence that repeats itself does not need the draft model.
     const missing = [...sequences].filter(
       (sequence) => !model.isInStep(sequence) && !this.foresight(sequence).lookup.hasMatch,
     );
     this.advances = missing.length > 0 && this.mayPay(rows.length, model, missing) && model.advance(missing);
   }
 
-  /** Of each row its draft. The tokens of all rows are read. */
+  /** The draft of each row. Requires that the tokens of all rows were read. */
   draft(rows: Rows, { source, tokens }: DraftPlan): Drafts {
     const proposed = source === "model" ? this.model?.propose(rows, tokens) : undefined;
     return rows.map((sequence, row) => {
@@ -116,8 +116,8 @@ export class Speculator {
   }
 
   /**
-   * Whether drafts are likely to pay, as far as tokens are known: to draft, the last ones have to be read early.
-   * Undefined: not now.
+   * Whether drafts are likely to pay off, judging from the tokens that are known: drafting itself requires the last
+   * ones to be read early. Undefined: not now.
    */
   plan(rows: Rows): DraftPlan | undefined {
     const lookup = this.lookupProspects(rows);
@@ -166,7 +166,10 @@ export class Speculator {
     });
   }
 
-  /** Whether it is worth computing these once more, with the model: not where its drafts were measured to cost too much. */
+  /**
+   * Whether these sequences are worth catching up with the draft model: not if its drafts were measured to cost too
+   * much.
+   */
   private mayPay(rows: number, model: DraftModel, sequences: ReadonlyArray<Sequence>): boolean {
     if (this.mode === "always") return true;
     const prospects = sequences.map((sequence) => ({
@@ -180,7 +183,7 @@ export class Speculator {
     return pays((width) => assumedRatio(width, "model")) && this.pace.retries(rows);
   }
 
-  /** Takes in what has become known of the sequence. */
+  /** Updates what is known about the sequence with its new tokens. */
   private foresight(sequence: Sequence): Foresight {
     const known = this.known.get(sequence) ?? { lookup: new PromptLookup(), right: 0, wrong: 0 };
     this.known.set(sequence, known);
@@ -190,7 +193,7 @@ export class Speculator {
     for (let index = lookup.length; index < until; index++) {
       const token = index < prompt.length ? prompt[index] : output[index - prompt.length];
       const foretold = lookup.push(token ?? 0);
-      // How a prompt repeats itself tells little of its answer.
+      // How a prompt repeats itself says little about its answer.
       if (foretold === undefined || index < prompt.length) continue;
       known.right = memory * known.right + (foretold ? 1 : 0);
       known.wrong = memory * known.wrong + (foretold ? 0 : 1);
@@ -203,9 +206,9 @@ const knownTokens = ({ promptTokenIds, outputTokenIds }: Sequence): number =>
   promptTokenIds.length + outputTokenIds.length;
 
 /**
- * Expected tokens of a draft that are right.
+ * The expected number of accepted tokens.
  *
- * @param ahead tokens that have to be right before it begins
+ * @param ahead how many tokens have to be right before the draft begins
  */
 const acceptedTokens = (chance: number, tokens: number, ahead: number): number => {
   let sum = 0;
@@ -213,7 +216,7 @@ const acceptedTokens = (chance: number, tokens: number, ahead: number): number =
   return sum;
 };
 
-/** Tokens that drafts bring all rows, for one of plain decoding. */
+/** The expected number of tokens of a verification, relative to a plain step. */
 const gainOf = (live: number, prospects: ReadonlyArray<Prospect>, tokens: number): number => {
   const accepted = prospects.map(({ chance, room, ahead }) => acceptedTokens(chance, Math.min(tokens, room), ahead));
   return (live + accepted.reduce((sum, each) => sum + each, 0)) / live;
@@ -226,11 +229,11 @@ const draftSizes = [2, 4, 8];
 const mostDraftTokens = 8;
 const modelDraftTokens = 4;
 
-/** To draft is to wait for each step's tokens, which measures may not show to the full. */
+/** Drafting waits for each step's tokens, a cost that the measurements may not fully show. */
 const leastGain = 1.1;
 
-/** A long prompt is indexed over several steps, none of which it holds up. */
+/** A long prompt is indexed over several steps, so that none is delayed. */
 const mostIndexedTokens = 4096;
 
-/** How much of what was known of a sequence is left after one more token. */
+/** How much of what is known about a sequence remains after one more token. */
 const memory = 0.95;

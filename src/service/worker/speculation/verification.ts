@@ -1,9 +1,11 @@
 /**
- * One forward pass that computes a draft's tokens beside the one before them, for each sequence of a batch its own.
+ * One forward pass that computes the tokens of a draft together with the token before them, for each sequence of a
+ * batch.
  *
- * At every place the token is chosen that would be chosen there without a draft: a choice is a function of logits, seed
- * and place (sampling/sampling.ts), so a draft is right as long as it equals the choices, and the output is that of decoding token
- * by token, greedy or sampled. That is more than rejection sampling gives, whose outputs have the same distribution only.
+ * At every place the token is chosen that would be chosen there without a draft. A choice is a function of logits, seed
+ * and place (sampling/sampling.ts), so a draft is right as far as it equals the choices, and the output is the same as
+ * when decoding token by token, greedy or sampled. Rejection sampling guarantees less: only that the distribution is
+ * the same.
  */
 import { mx, type Tensor } from "../mlx.ts";
 import type { Sequence } from "../sequence/sequence.ts";
@@ -11,18 +13,18 @@ import { DraftedPlace } from "./drafted-place.ts";
 
 export type Drafts = ReadonlyArray<ReadonlyArray<number>>;
 
-/** What is fed, and where it is chosen. */
+/** What is fed, and where tokens are chosen. */
 export interface Verification {
   /** int32 [rows, width]: each row's last token and its draft, padded on the right. */
   readonly tokens: Tensor;
   readonly width: number;
-  /** Which of the rows * width hidden states are chosen from; int32. */
+  /** int32: the indexes, among the rows * width hidden states, of those after which a token is chosen. */
   readonly states: Tensor;
-  /** For each of these what it is chosen with: first a sequence itself, then the places of its draft. */
+  /** The sampling state for each of these: first the sequence itself, then the places of its draft. */
   readonly places: ReadonlyArray<Sequence | DraftedPlace>;
 }
 
-/** @param drafts of each row, empty where there is none; no longer than `Sequence.draftRoom` */
+/** @param drafts the draft of each row, empty if there is none; no longer than `Sequence.draftRoom` */
 export const layOut = (rows: ReadonlyArray<Sequence | undefined>, drafts: Drafts): Verification => {
   const width = 1 + Math.max(...drafts.map((draft) => draft.length));
   const padded = rows.map((sequence, row) => {
@@ -46,11 +48,11 @@ export const layOut = (rows: ReadonlyArray<Sequence | undefined>, drafts: Drafts
   };
 };
 
-/** What a sequence has got by a verification. */
+/** What a sequence gains from a verification. */
 export interface Verified {
   readonly row: number;
   readonly sequence: Sequence;
-  /** Its next tokens: the draft as far as it is right, and one that was chosen after that. */
+  /** Its next tokens: the accepted part of the draft, and one more. */
   readonly tokens: ReadonlyArray<{ readonly tokenId: number; readonly place: Sequence | DraftedPlace }>;
 }
 

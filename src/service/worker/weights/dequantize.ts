@@ -1,22 +1,22 @@
 /**
- * Quantised weights back to plain ones, when they are loaded: those whose form the kernels of this binding do not know,
- * and on CPU all of them.
+ * Dequantises weights when they are loaded: those in a form that this binding has no kernels for, and on a CPU all of
+ * them.
  */
 import { mx, type Dtype, type Tensor } from "../mlx.ts";
 import type { Quantization } from "./quantization.ts";
 
-/** A matrix, or a stack of them, as MLX stores it quantised. */
+/** A matrix, or a stack of matrices, as MLX stores it quantised. */
 export interface StoredMatrix {
-  /** uint32 [..., out, words], the numbers packed along `in` from the lowest bit on. */
+  /** uint32 [..., out, words]; the numbers are packed along `in`, from the lowest bit on. */
   readonly weight: Tensor;
-  /** [..., out, in / groupSize]; bytes where they are floats of 8 bits. */
+  /** [..., out, in / groupSize]; bytes if they are 8-bit floats. */
   readonly scales: Tensor;
-  /** Of the affine form alone, like the scales. */
+  /** Only in the affine mode; shaped like the scales. */
   readonly biases: Tensor | undefined;
   readonly quantization: Quantization;
 }
 
-/** Whether products with it are computed as it is stored, on CPU and GPU. */
+/** Whether products with the stored form are supported, on CPU and GPU. */
 export const hasKernels = ({ mode, bits }: Quantization): boolean =>
   mx.binding === "own" || (mode === "affine" && [2, 4, 8].includes(bits));
 
@@ -24,7 +24,7 @@ export const hasKernels = ({ mode, bits }: Quantization): boolean =>
 export const dequantize = ({ weight, scales, biases, quantization }: StoredMatrix, type: Dtype): Tensor => {
   const { mode, bits, groupSize } = quantization;
   if (mx.binding === "own" && hasKernels(quantization)) {
-    // From 16 bits it would round to 16 bits.
+    // Computed from 16-bit scales, the result would be rounded to 16 bits.
     const exact = mode === "affine" ? scales.astype(mx.float32) : scales;
     return mx.dequantize(weight, exact, biases?.astype(mx.float32), groupSize, bits, mode, mx.float32).astype(type);
   }
@@ -33,7 +33,7 @@ export const dequantize = ({ weight, scales, biases, quantization }: StoredMatri
     const numbers = mx.take(mx.array([...floatsOf(bits)], type), codes, 0);
     return scaled(numbers, mx.take(mx.array([...scalesOf(mode)], type), scales, 0), undefined);
   }
-  // From 16 bits it would round to 16 bits.
+  // Computed from 16-bit scales, the result would be rounded to 16 bits.
   const exactScales = scales.astype(mx.float32);
   const exactBiases = biases?.astype(mx.float32);
   const value =
@@ -46,7 +46,7 @@ export const dequantize = ({ weight, scales, biases, quantization }: StoredMatri
 /**
  * gpt-oss's own form of mxfp4.
  *
- * @param blocks uint8 [..., out, groups, 16], two numbers in each, the first one lowest
+ * @param blocks uint8 [..., out, groups, 16], two numbers per byte, the first in the low bits
  * @param scales uint8 [..., out, groups]
  * @returns [..., out, in]
  */
@@ -57,7 +57,7 @@ export const dequantizeBlocks = (blocks: Tensor, scales: Tensor, type: Dtype): T
   return scaled(numbers, mx.take(mx.array([...scalesOf("mxfp4")], type), scales, 0), undefined);
 };
 
-/** Groups times their scales. @param numbers of any shape, in the order of the result */
+/** Multiplies groups by their scales. @param numbers of any shape, in the order of the result */
 const scaled = (numbers: Tensor, scales: Tensor, biases: Tensor | undefined): Tensor => {
   const groups = scales.size;
   const [rows = 0, ...more] = scales.shape.slice(0, -1);
@@ -69,14 +69,14 @@ const scaled = (numbers: Tensor, scales: Tensor, biases: Tensor | undefined): Te
 };
 
 /**
- * The numbers of packed words, one after another.
+ * The numbers in packed words, in order.
  *
- * MLX's dequantisation takes words apart into digits of 2, 4 or 8 bits. Numbers of 6 bits are three digits of 2; two
- * numbers of 3 or 5 bits are as many digits, the middle one of which belongs half to each.
+ * MLX's dequantisation splits words into digits of 2, 4 or 8 bits. A number of 6 bits is three digits of 2 bits; two
+ * numbers of 3 or 5 bits are 3 or 5 digits of 2 bits, of which the middle one belongs half to each.
  */
 const codesOf = (weight: Tensor, bits: number, type: Dtype): Tensor => {
   const digitBits = bits === 4 || bits === 8 ? bits : 2;
-  // Rows of 32 digits, a group that the GPU's kernel has.
+  // Padded to rows of 32 digits, a group size that the GPU's kernel supports.
   const missing = (digitBits - (weight.size % digitBits)) % digitBits;
   const flat = mx.flatten(weight);
   const full = missing === 0 ? flat : mx.concatenate([flat, mx.zeros([missing], mx.uint32)], 0);
@@ -99,16 +99,16 @@ const codesOf = (weight: Tensor, bits: number, type: Dtype): Tensor => {
   return mx.add(mx.matmul(pairs, mx.array(places, type)), mx.multiply(upper, mx.array([[-2 * 4 ** middle, 1]], type)));
 };
 
-/** What each code of so many bits stands for: E2M1 of 4, E4M3 of 8. OCP "Microscaling Formats" 1.0. */
+/** The value of each code: E2M1 for 4 bits, E4M3 for 8 bits. OCP "Microscaling Formats" 1.0. */
 const floatsOf = (bits: number): ReadonlyArray<number> =>
   bits === 4 ? smallFloats(2, 1, true) : smallFloats(4, 3, false);
 
-/** E8M0 of the mx forms, E4M3 of NVIDIA's. */
+/** E8M0 for the mx modes, E4M3 for NVIDIA's. */
 const scalesOf = (mode: Quantization["mode"]): ReadonlyArray<number> =>
   mode === "nvfp4" ? floatsOf(8) : Array.from({ length: 256 }, (_, code) => (code === 255 ? NaN : 2 ** (code - 127)));
 
 /**
- * All floats of a sign, an exponent and a mantissa of these bits, by their codes.
+ * All floats with a sign and this many exponent and mantissa bits, by their codes.
  *
  * @param endsWithNumber whether the largest code is a number; there are no infinities
  */

@@ -1,30 +1,33 @@
-/** Which tensors of a checkpoint are quantised and how, as `quantization` of config.json and the tensors' shapes say. */
+/**
+ * Determines which tensors of a checkpoint are quantised and how, from `quantization` in config.json and the tensors'
+ * shapes.
+ */
 import { LoadError } from "../files/load-error.ts";
 import type { ModelConfig } from "../files/model-config.ts";
 import type { QuantizationMode } from "../mlx.ts";
 
 export interface Quantization {
   readonly mode: QuantizationMode;
-  /** Weights that share a scale. */
+  /** How many weights share a scale. */
   readonly groupSize: number;
   readonly bits: number;
 }
 
-/** What a layer's tensors tell of themselves. */
+/** The sizes of a layer's stored tensors. */
 interface StoredSizes {
   /** Numbers in a row of the matrix. */
   readonly inputs: number;
-  /** 32-bit words that hold them. */
+  /** 32-bit words that hold a row. */
   readonly words: number;
   readonly scales: number;
   /** Only affine scales are numbers of 16 or 32 bits. */
   readonly hasByteScales: boolean;
 }
 
-/** By a layer's path, e.g. `model.layers.0.mlp.down_proj`; undefined for one that is not quantised. */
+/** By a layer's path, e.g. `model.layers.0.mlp.down_proj`; undefined if it is not quantised. */
 export type QuantizationOf = (path: string, stored: StoredSizes) => Quantization | undefined;
 
-/** Throws LoadError, also later, for a quantisation that cannot be undone. */
+/** Throws LoadError, here or in the result, for an unsupported quantisation. */
 export const readQuantization = (config: ModelConfig): QuantizationOf => {
   const section = config.section("quantization") ?? config.section("quantization_config");
   if (section === undefined) return () => undefined;
@@ -34,7 +37,7 @@ export const readQuantization = (config: ModelConfig): QuantizationOf => {
     const own = section.override(path);
     if (own === false) return undefined;
     if (own !== undefined) return readSettings(own, path, 64);
-    // A layer that has no settings of its own may still be stored in another way than most are.
+    // A layer without settings of its own may still be stored differently from the others.
     return section.has(path) ? common(path) : (inferred(path, stored) ?? common(path));
   };
 };
@@ -52,7 +55,7 @@ const readSettings = (settings: ModelConfig, path: string, groupSize: number | u
   return known(path, read);
 };
 
-/** Throws LoadError for numbers of a size that is not supported. */
+/** Throws LoadError for an unsupported number of bits. */
 const known = (path: string, { mode, bits, groupSize }: Quantization): Quantization => {
   const fixed = fixedSizes[mode];
   if (fixed === undefined ? !affineBits.includes(bits) : bits !== fixed.bits) {
@@ -72,7 +75,7 @@ const known = (path: string, { mode, bits, groupSize }: Quantization): Quantizat
   return { mode, bits, groupSize };
 };
 
-/** As mlx-lm infers it; undefined where the shapes do not fit together, which is told when they are checked. */
+/** Inferred as in mlx-lm; undefined if the shapes do not fit together, which is reported when they are checked. */
 const inferred = (path: string, { inputs, words, scales, hasByteScales }: StoredSizes): Quantization | undefined => {
   const bits = (words * 32) / inputs;
   const groupSize = inputs / scales;
@@ -83,7 +86,7 @@ const inferred = (path: string, { inputs, words, scales, hasByteScales }: Stored
   throw new LoadError(`${path} is quantised to ${bits} bits in groups of ${groupSize}, which is not supported`);
 };
 
-/** How `quant_method` names what others have quantised; undefined: MLX has, and its settings stand there. */
+/** The method of another quantiser by its `quant_method`; undefined for MLX's own settings. */
 const methodOf = (settings: ModelConfig): Quantization | undefined => {
   if (!settings.has("quant_method")) return undefined;
   const method = settings.string("quant_method");
@@ -96,7 +99,9 @@ const methodOf = (settings: ModelConfig): Quantization | undefined => {
 };
 
 const affineBits: ReadonlyArray<number> = [2, 3, 4, 5, 6, 8];
-/** MLX writes no others, and on a GPU a product with others ends the process: there is no kernel. */
+/**
+ * MLX writes no others, and on a GPU a product with another group size ends the process, because there is no kernel.
+ */
 const affineGroups: ReadonlyArray<number> = [32, 64, 128];
 
 const fixedSizes: Readonly<Record<QuantizationMode, Omit<Quantization, "mode"> | undefined>> = {

@@ -10,7 +10,7 @@ import type { ModelConfig } from "../files/model-config.ts";
 import { type Quantization, type QuantizationOf, readQuantization } from "./quantization.ts";
 import { checkFile, weightFiles } from "../files/safetensors.ts";
 
-/** A weight matrix, or a stack of them: [..., out, in]. */
+/** A weight matrix, or a stack of matrices: [..., out, in]. */
 export type Matrix = PlainMatrix | QuantizedMatrix;
 
 interface PlainMatrix {
@@ -19,25 +19,28 @@ interface PlainMatrix {
 }
 
 /**
- * `weight` is packed: 32 bits hold several numbers along `in`. Scales and biases: [..., out, in / groupSize]; of modes but
- * the affine one scales are bytes.
+ * `weight` is packed: 32 bits hold several numbers along `in`. Scales and biases are [..., out, in / groupSize]; except
+ * in the affine mode, scales are bytes.
  */
 interface QuantizedMatrix {
   readonly quantization: Quantization;
   readonly weight: Tensor;
   readonly scales: Tensor;
-  /** Of the affine mode alone. */
+  /** Only in the affine mode. */
   readonly biases: Tensor | undefined;
 }
 
 export class Weights {
-  /** Of the model that is built of these. */
+  /** The adapters of the model that is built from these weights. */
   readonly adapters: Adapters;
-  /** What is computed in: the type of the embeddings, where weights stay as they are stored. */
+  /** The type of the computation: the type of the embeddings if weights stay as stored. */
   readonly activations: Dtype;
   private readonly tensors: Map<string, Tensor>;
   private readonly quantizationOf: QuantizationOf;
-  /** Weights stay as they are stored, quantised or not. On CPU, where matmul takes nothing else, they become float32. */
+  /**
+   * Whether weights stay as stored, quantised or not. On a CPU they become float32, the only type that matmul supports
+   * there.
+   */
   private readonly asStored: boolean;
   private readonly prefix: string;
 
@@ -57,7 +60,7 @@ export class Weights {
     this.prefix = prefix;
   }
 
-  /** Reads headers only: a tensor's bytes come in when it is taken. Throws LoadError. */
+  /** Reads headers only: a tensor's bytes are read when it is taken. Throws LoadError. */
   static open(directory: string, config: ModelConfig, asStored: boolean = device === "metal"): Weights {
     const quantizationOf = readQuantization(config);
     const tensors = new Map<string, Tensor>();
@@ -81,14 +84,14 @@ export class Weights {
   }
 
   /**
-   * Takes a tensor out, not held here any longer. Throws LoadError when it is missing or has another shape, as all of
-   * these do.
+   * Removes a tensor from here and returns it. Like all of these methods, throws LoadError if it is missing or has
+   * another shape.
    */
   take(name: string, shape: ReadonlyArray<number>): Tensor {
     return this.evaluated(name, this.stored(name, shape));
   }
 
-  /** Takes `path.weight` out, with the scales and biases of a quantised one. */
+  /** Takes `path.weight`, with the scales and biases of a quantised one. */
   matrix(path: string, shape: ReadonlyArray<number>): Matrix {
     const quantization = this.quantizationIn(path, shape);
     if (quantization === undefined) return { quantization, weight: this.take(`${path}.weight`, shape) };
@@ -109,20 +112,20 @@ export class Weights {
       }
       return { quantization, weight, scales, biases };
     }
-    // Of 16 bits, where weights stay as stored: what the activations are.
+    // A 16-bit type if weights stay as stored: that of the activations.
     const type = this.asStored ? (biases?.dtype ?? mx.bfloat16) : mx.float32;
     const value = dequantize({ weight, scales, biases, quantization }, type);
     return { quantization: undefined, weight: this.evaluated(`${path}.weight`, value) };
   }
 
-  /** The same of gpt-oss's own form of mxfp4: `path_blocks` and `path_scales`. */
+  /** The same for gpt-oss's own form of mxfp4: `path_blocks` and `path_scales`. */
   blocks(path: string, shape: readonly [stack: number, out: number, inputs: number]): Matrix {
     const [stack, out, inputs] = shape;
     const quantization = { mode: "mxfp4", groupSize: 32, bits: 4 } as const;
     const blocks = this.stored(`${path}_blocks`, [stack, out, inputs / 32, 16]);
     const scales = this.stored(`${path}_scales`, [stack, out, inputs / 32]);
     if (this.asStored && hasKernels(quantization)) {
-      // Two numbers in a byte, the first one lowest: the order that MLX has in its words.
+      // Two numbers per byte, the first in the low bits, which is also MLX's order within words.
       const weight = mx.view(blocks, mx.uint32).reshape(stack, out, inputs / 8);
       mx.eval(weight, scales);
       return { quantization, weight, scales, biases: undefined };
@@ -143,7 +146,7 @@ export class Weights {
     });
   }
 
-  /** Makes a linear layer one that takes adapters, its parts by the names of their tensors. */
+  /** Adds adapters to a linear layer; its parts are named like their tensors. */
   adapt(parts: ReadonlyArray<AdaptedPart>, inputs: number): AddAdapters {
     return this.adapters.adapt(
       parts.map(({ name, out }) => ({ name: `${this.prefix}${name}`, out })),
@@ -151,14 +154,14 @@ export class Weights {
     );
   }
 
-  /** Forgets tensors that this model does not use: those whose names begin so. */
+  /** Drops tensors with this prefix, which the model does not use. */
   drop(prefix: string): void {
     for (const name of this.tensors.keys()) {
       if (name.startsWith(`${this.prefix}${prefix}`)) this.tensors.delete(name);
     }
   }
 
-  /** Throws LoadError where a tensor is left: a model that leaves one out would answer something else. */
+  /** Throws LoadError if a tensor is left: a model that ignores one would compute something else. */
   assertAllTaken(): void {
     for (const name of this.tensors.keys()) {
       if (derived.test(name)) continue;
@@ -187,14 +190,14 @@ export class Weights {
   }
 }
 
-/** Of a table that is quantised, its scales'; modes whose scales are bytes are for models of bfloat16. */
+/** For a quantised table, the type of its scales; models whose scales are bytes use bfloat16. */
 const embeddingType = (tensors: ReadonlyMap<string, Tensor>): Dtype => {
   const types = [...tensors].filter(([name]) => /(^|\.)embed_tokens\.(weight|scales)$/.test(name));
   const floats = [mx.float32, mx.float16, mx.bfloat16];
   return types.map(([, { dtype }]) => dtype).find((type) => floats.includes(type)) ?? mx.bfloat16;
 };
 
-/** Checkpoints that are there for their hidden states alone leave it out, as they were saved without an output layer. */
+/** Checkpoints of embedding models lack the prefix, as they were saved without an output layer. */
 const addPrefix = (tensors: Map<string, Tensor>): void => {
   for (const name of tensors.keys().toArray()) {
     const tensor = tensors.get(name);
@@ -208,17 +211,17 @@ const load = (directory: string, file: string): Record<string, Tensor> => {
     return mx.load(join(directory, file));
   } catch (cause) {
     if (isOutOfMemory(cause)) throw new MemoryError(`while reading ${file}: ${(cause as Error).message}`);
-    // What MLX says of it has the path in it.
+    // MLX's message contains the path.
     throw new LoadError(`${file} is not a safetensors file that MLX can read`);
   }
 };
 
-/** What old checkpoints hold beside their weights: frequencies that follow from config.json. */
+/** Tensors in old checkpoints that are not weights: frequencies that follow from config.json. */
 const derived = /\.rotary_emb\.inv_freq$/;
 
 /**
  * Builds a model's layers one after another. What reading and joining a layer's tensors leaves behind is freed before
- * the next, so that a load takes little more than the model.
+ * the next one, so that loading needs little more memory than the model.
  */
 export const eachLayer = async <Layer>(count: number, create: (layer: number) => Layer): Promise<Layer[]> => {
   const layers: Layer[] = [];
