@@ -96,10 +96,10 @@ export type LoadFailure =
   | MemoryBudgetExceeded
   | ModelOperationConflict;
 
-/** Why nothing can be done with the jobs. */
+/** Why jobs cannot be used at all. */
 export type StoreFailure = JobStoreUnavailable | JobStoreUnusable;
 
-/** Whatever a call can fail with. A bug is a defect and not among them. */
+/** Every error that a call can fail with. Bugs are defects and are not included. */
 export type ServiceError =
   | CredentialsInvalid
   | RoleMissing

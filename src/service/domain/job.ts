@@ -1,19 +1,19 @@
-/** Jobs and their items: what they are, and which state may follow which. */
+/** Jobs and their items, and the transitions between their states. */
 import type { ServiceError } from "./errors.ts";
 import type { GenerationEvent, GenerationResult, OutputOptions } from "./generation.ts";
 import type { Usage } from "./usage.ts";
 
 export const jobStates = ["pending", "in-progress", "completed", "failed", "cancelled", "expired"] as const;
-/** Of a job and of an item. */
+/** The state of a job or of an item. */
 export type JobState = (typeof jobStates)[number];
 
-/** What may happen to a job. */
+/** Events that may change the state of a job. */
 export type JobEvent =
   /** An item was given to an engine. */
   | "start"
-  /** It is sealed and all of its items have outcomes, one result at least among them. */
+  /** It is sealed and all of its items have outcomes, at least one of them a result. */
   | "complete"
-  /** The same, and all of them are errors: perhaps none was fit to start. */
+  /** It is sealed and all of its items have outcomes, none of them a result; possibly none could be started. */
   | "fail"
   | "cancel"
   | "expire";
@@ -35,13 +35,13 @@ const transitions: Readonly<Record<JobState, Partial<Readonly<Record<JobEvent, J
   expired: nothing,
 };
 
-/** The state that follows; undefined where the event means nothing to a job in this state, which then stays as it is. */
+/** The next state; undefined if the event does not apply in this state, which then stays the same. */
 export const nextJobState = (state: JobState, event: JobEvent): JobState | undefined => transitions[state][event];
 
-/** Whether nothing follows it. */
+/** Whether it is a final state. */
 export const isOver = (state: JobState): boolean => transitions[state] === nothing;
 
-/** How a job ends whose last item has got its outcome; undefined while there may be more of them. */
+/** How a job ends when its last item gets its outcome; undefined while items are missing. */
 export const endOf = ({
   sealed,
   counts,
@@ -53,7 +53,7 @@ export const endOf = ({
   return counts.completed > 0 ? "complete" : "fail";
 };
 
-/** Items by state. */
+/** The number of items by state. */
 export interface JobCounts {
   readonly total: number;
   readonly pending: number;
@@ -65,16 +65,16 @@ export interface JobCounts {
 }
 
 export interface JobOptions {
-  /** Jobs of a higher one go first among those of a tenant. */
+  /** Among a tenant's jobs, those with a higher priority go first. */
   readonly priority: number;
   readonly labels: Readonly<Record<string, string>>;
-  /** From its creation to its expiry. */
+  /** Counted from its creation. */
   readonly expiresAfterMs: number;
-  /** Items that run at once, over all hosts. */
+  /** How many items run at once, on all hosts together. */
   readonly maxParallel: number;
-  /** Those that end with their host are not counted. */
+  /** Attempts that ended because their host ended are not counted. */
   readonly maxAttempts: number;
-  /** From its end until it is deleted. */
+  /** How long it is kept after its end. */
   readonly retentionMs: number;
 }
 
@@ -87,33 +87,33 @@ export const defaultJobOptions: JobOptions = {
   retentionMs: 7 * 24 * 3_600_000,
 };
 
-/** Of one job. */
+/** The limits of one job. */
 export const jobLimits = { items: 100_000, bytes: 1024 ** 3, models: 100 } as const;
 
-/** As it stands. Times are epoch milliseconds. */
+/** The current state of a job. Times are epoch milliseconds. */
 export interface Job {
   readonly id: string;
   readonly requestId: string;
   readonly state: JobState;
-  /** Whether it has all its items. */
+  /** Whether all of its items have been added. */
   readonly sealed: boolean;
   readonly counts: JobCounts;
-  /** Of the items that have a result. */
+  /** The usage of the items that have a result. */
   readonly usage: Usage;
   readonly itemBytes: number;
   readonly options: JobOptions;
-  /** Of its last event. */
+  /** The sequence of its last event. */
   readonly lastSequence: number;
   readonly createdAt: number;
   readonly startedAt: number | undefined;
   readonly finishedAt: number | undefined;
   readonly expiresAt: number;
-  /** Undefined until it has ended. */
+  /** When it will be deleted; undefined until it has ended. */
   readonly deletedAt: number | undefined;
 }
 
 export interface JobAttempt {
-  /** From 1. */
+  /** Counted from 1. */
   readonly number: number;
   readonly startedAt: number;
   readonly finishedAt: number | undefined;
@@ -130,17 +130,17 @@ export interface JobItem {
   readonly retryAt: number | undefined;
 }
 
-/** Why an attempt has no result: an error, or a bug, of which the log has the rest. */
+/** Why an attempt has no result: an error, or a bug, whose details are in the log. */
 export type ItemFailure =
   | { readonly type: "error"; readonly error: ServiceError }
   | { readonly type: "defect"; readonly requestId: string };
 
-/** What became of an item. */
+/** The outcome of an item. */
 export type ItemOutcome =
   | {
       readonly type: "result";
       readonly result: GenerationResult;
-      /** What it is told with. */
+      /** The output options that determine how it is reported. */
       readonly reported: Pick<OutputOptions, "tokenIds" | "timings">;
     }
   | ItemFailure
@@ -149,7 +149,10 @@ export type ItemOutcome =
   | { readonly type: "expired" };
 
 export interface ItemResult {
-  /** Resumes a reading after it: of one in the order of the items 1 more than the index, of the other its sequence. */
+  /**
+   * Resume a reading after this item with this value: the index plus 1 when reading in item order, the sequence
+   * otherwise.
+   */
   readonly cursor: number;
   readonly index: number;
   readonly itemId: string;
@@ -157,13 +160,13 @@ export interface ItemResult {
   readonly outcome: ItemOutcome;
 }
 
-/** What a watcher of a job is told, in the order of `sequence`: 1, 2, 3, ... without gaps. */
+/** What a watcher of a job receives, in the order of `sequence`: 1, 2, 3, ... without gaps. */
 export type WatchEvent = { readonly sequence: number } & (
   | { readonly type: "job"; readonly state: JobState; readonly sealed: boolean }
   | { readonly type: "item"; readonly index: number; readonly itemId: string; readonly state: "completed" | "failed" }
   | {
       readonly type: "generation";
-      /** From 0, as of StreamGenerate. */
+      /** Counted from 0, as in StreamGenerate. */
       readonly number: number;
       readonly event: GenerationEvent;
       readonly reported: Pick<OutputOptions, "tokenIds" | "timings">;

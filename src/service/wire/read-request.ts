@@ -1,4 +1,4 @@
-/** From a request's bytes to a message that keeps the rules, or to what is wrong with it. */
+/** Decodes a request's bytes into a valid message, or finds what is wrong with it. */
 import { createRegistry, type DescMessage, fromBinary, fromJson, type JsonValue, toBinary } from "@bufbuild/protobuf";
 
 import { file_mlxd_v1_embedding_service } from "../../client/gen/mlxd/v1/embedding_service_pb.ts";
@@ -32,7 +32,7 @@ export type ReadRequest =
       /** In binary format, without its long lists. */
       readonly message: Uint8Array;
       readonly lists: ReadonlyArray<LongList>;
-      /** Of a request that carries tasks and is in order itself: what is wrong with each of its items. */
+      /** For a valid request that carries tasks: the violations of each of its items. */
       readonly ofItems: ReadonlyArray<ReadonlyArray<FieldViolation>>;
     }
   | { readonly violations: ReadonlyArray<FieldViolation> }

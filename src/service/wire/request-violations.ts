@@ -1,4 +1,4 @@
-/** What is wrong with a request as a whole. */
+/** Finds the violations of a whole request. */
 import { create, type DescMessage, type MessageShape } from "@bufbuild/protobuf";
 import type { Violation } from "@bufbuild/protovalidate";
 
@@ -17,7 +17,7 @@ export const requestViolations = <Desc extends DescMessage>(
   return items === undefined ? violationsIn(schema, request) : itemsViolations(schema, request, items);
 };
 
-/** What is wrong with one of its tasks is that item's failure. */
+/** A violation in one of its tasks fails that item only. */
 const itemsViolations = <Desc extends DescMessage>(
   schema: Desc,
   request: MessageShape<Desc>,
@@ -28,10 +28,10 @@ const itemsViolations = <Desc extends DescMessage>(
   return violationsIn(schema, withoutTasks(request, items), (violation) => !isOfTask(violation));
 };
 
-/** As many items as any of these requests may have, and one more. */
+/** One more than any of these requests may have. */
 const mostItems = 10_001;
 
-/** Of far too many items only as many as show that. */
+/** If there are far too many items, keeps just enough of them to show that. */
 const withoutTasks = <M extends object>(request: M, items: ReadonlyArray<BatchItem>): M => ({
   ...request,
   items: items.slice(0, mostItems).map(({ itemId }) => create(BatchItemSchema, { itemId, task: {} })),

@@ -1,18 +1,18 @@
-/** What keeps a call from a job. */
+/** Errors of calls that concern jobs. */
 import { Schema } from "effect";
 
-/** The tenant has no such job: it never was, was deleted, or is another's. */
+/** The tenant has no such job: it never existed, was deleted, or belongs to another tenant. */
 export class JobNotFound extends Schema.TaggedError<JobNotFound>()("JobNotFound", { jobId: Schema.String }) {
   override get message(): string {
     return `there is no job "${this.jobId}"; ListJobs tells which there are`;
   }
 }
 
-/** The request id stands for a job with other content. */
+/** The request id was used before for a job with different content. */
 export class JobConflict extends Schema.TaggedError<JobConflict>()("JobConflict", {
   requestId: Schema.String,
   jobId: Schema.String,
-  /** Fields of the request. */
+  /** The fields of the request that differ. */
   differs: Schema.Array(Schema.String),
 }) {
   override get message(): string {
@@ -23,7 +23,7 @@ export class JobConflict extends Schema.TaggedError<JobConflict>()("JobConflict"
   }
 }
 
-/** Items would be missing. */
+/** The appended items would leave a gap before them. */
 export class JobGap extends Schema.TaggedError<JobGap>()("JobGap", {
   jobId: Schema.String,
   offset: Schema.Number,
@@ -34,7 +34,7 @@ export class JobGap extends Schema.TaggedError<JobGap>()("JobGap", {
   }
 }
 
-/** The job takes no more items. */
+/** The job is sealed and takes no more items. */
 export class JobSealed extends Schema.TaggedError<JobSealed>()("JobSealed", {
   jobId: Schema.String,
   total: Schema.Number,
@@ -51,7 +51,7 @@ export class JobOver extends Schema.TaggedError<JobOver>()("JobOver", { jobId: S
   }
 }
 
-/** The job would have too much of something. */
+/** The job would exceed one of its limits. */
 export class JobTooLarge extends Schema.TaggedError<JobTooLarge>()("JobTooLarge", {
   what: Schema.Literals(["items", "bytes", "models"]),
   count: Schema.Number,
@@ -62,7 +62,7 @@ export class JobTooLarge extends Schema.TaggedError<JobTooLarge>()("JobTooLarge"
   }
 }
 
-/** The job has not come to this sequence yet. */
+/** The job has not reached this sequence yet. */
 export class SequenceOutOfRange extends Schema.TaggedError<SequenceOutOfRange>()("SequenceOutOfRange", {
   jobId: Schema.String,
   sequence: Schema.Number,
@@ -73,7 +73,7 @@ export class SequenceOutOfRange extends Schema.TaggedError<SequenceOutOfRange>()
   }
 }
 
-/** What keeps the jobs does not answer, or has no room. */
+/** The store of jobs does not answer or has no room. */
 export class JobStoreUnavailable extends Schema.TaggedError<JobStoreUnavailable>()("JobStoreUnavailable", {
   cause: Schema.String,
   retryAfterMs: Schema.Number,
@@ -83,7 +83,7 @@ export class JobStoreUnavailable extends Schema.TaggedError<JobStoreUnavailable>
   }
 }
 
-/** What keeps the jobs cannot be used as it is. */
+/** The store of jobs cannot be used in its current state. */
 export class JobStoreUnusable extends Schema.TaggedError<JobStoreUnusable>()("JobStoreUnusable", {
   cause: Schema.String,
 }) {
@@ -99,7 +99,7 @@ export class HostLost extends Schema.TaggedError<HostLost>()("HostLost", { host:
   }
 }
 
-/** The job's time was over before the item had its outcome. */
+/** The job expired before the item had an outcome. */
 export class JobExpired extends Schema.TaggedError<JobExpired>()("JobExpired", { jobId: Schema.String }) {
   override get message(): string {
     return `job ${this.jobId} expired before this item had its outcome; give a job more time with expires_after`;
