@@ -1,6 +1,7 @@
 /**
- * What is configured is loaded before the port opens: who connects is answered at once. A model that fails leaves the
- * others to serve; it is told of in the log and by its health. Without any the service does not start.
+ * Loads the configured models before the port opens, so that the first calls are answered immediately. If a model
+ * fails, the others still serve, and the log and its health report the failure. If all fail, and not merely because
+ * they are not downloaded yet, the service does not start.
  */
 import { Effect, Layer } from "effect";
 

@@ -1,4 +1,4 @@
-/** SIGHUP reads the catalog anew, and who may call; what is wrong with it is logged there. */
+/** On SIGHUP, reads the catalog and the access configuration again; errors are logged by them. */
 import { Effect, Layer, Queue, Stream } from "effect";
 
 import { Access } from "./access/Access.ts";

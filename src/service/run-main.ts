@@ -1,9 +1,9 @@
-/** The process around the service: how it says that it is ready, and how it ends. */
+/** The process around the service: how it reports that it is ready, and how it ends. */
 import { Cause, Effect, Exit, Runtime } from "effect";
 
 import { Server } from "./server/Server.ts";
 
-/** Tells on standard output where the service listens, with a first call to try. */
+/** Prints on standard output where the service listens, with a first call to try. */
 export const announce = Effect.gen(function* () {
   const { host, port, scheme } = (yield* Server).address;
   const url = `${scheme}://${host.includes(":") ? `[${host}]` : host}:${port}`;
@@ -15,14 +15,17 @@ export const announce = Effect.gen(function* () {
 });
 
 /**
- * The last resort: what was thrown into the event loop, past every guard, leaves a state that nobody knows. It is logged,
- * calls that run may finish, and the process ends with 1, so that its supervisor starts another one.
+ * The last resort. An exception that reached the event loop past every guard leaves an unknown state: it is logged,
+ * running calls may finish, and the process exits with 1, so that its supervisor starts another one.
  */
 export const strayException = Effect.callback<never>((resume) => {
   process.on("uncaughtException", (cause) => resume(Effect.die(cause)));
 }).pipe(Effect.tapCause((cause) => Effect.logFatal("an exception that nothing caught: draining, then ending", cause)));
 
-/** SIGTERM and SIGINT end the program by closing its scopes: drain first, engines last. A second one ends it at once. */
+/**
+ * SIGTERM and SIGINT end the program by closing its scopes: first the drain, last the engines. A second signal ends it
+ * immediately.
+ */
 const main = Runtime.makeRunMain(({ fiber, teardown }) => {
   const stop = (): void => {
     fiber.interruptUnsafe();
@@ -31,7 +34,7 @@ const main = Runtime.makeRunMain(({ fiber, teardown }) => {
   };
   process.once("SIGINT", stop);
   process.once("SIGTERM", stop);
-  // Effect's runtime keeps no handle of its own on the event loop.
+  // Effect's runtime does not keep the event loop alive.
   const alive = setInterval(() => {}, 2 ** 30);
   fiber.addObserver((exit) => {
     clearInterval(alive);
@@ -39,7 +42,7 @@ const main = Runtime.makeRunMain(({ fiber, teardown }) => {
   });
 });
 
-/** Runs the program until it is told to end, or cannot go on. */
+/** Runs the program until it is told to end or fails. */
 export const runMain = <A, E>(program: Effect.Effect<A, E>): void =>
   main(program, {
     disableErrorReporting: true,

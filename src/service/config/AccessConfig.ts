@@ -1,4 +1,4 @@
-/** Who may call. */
+/** The configuration of access control. */
 import { Context, Effect, Layer } from "effect";
 
 import type { ConfigurationInvalid } from "../domain/errors.ts";
@@ -6,16 +6,16 @@ import type { AccessDeclaration } from "./access-schema.ts";
 import { Configuration } from "./Configuration.ts";
 
 export interface AccessSettings {
-  /** Undefined: nobody is asked who calls. */
+  /** Undefined: authentication is off. */
   readonly declared: AccessDeclaration | undefined;
-  /** The file that says so; undefined where there is none. It may change while the service runs. */
+  /** The configuration file; undefined if there is none. It may change while the service runs. */
   readonly file: string | undefined;
 }
 
 export class AccessConfig extends Context.Service<
   AccessConfig,
   AccessSettings & {
-    /** As it is now. */
+    /** Reads the current configuration. */
     readonly reread: Effect.Effect<AccessSettings, ConfigurationInvalid>;
   }
 >()("mlxd/config/AccessConfig") {
@@ -28,7 +28,7 @@ export class AccessConfig extends Context.Service<
     })),
   );
 
-  /** For tests: what the section would say. */
+  /** For tests: the contents of the section. */
   static layerOf(declared: AccessDeclaration | undefined): Layer.Layer<AccessConfig> {
     const settings = { declared, file: undefined };
     return Layer.succeed(AccessConfig, { ...settings, reread: Effect.succeed(settings) });

@@ -1,12 +1,12 @@
-/** How many generations of one model run and wait. */
+/** How many generations of one model may run and wait. */
 import { Config, Context, Layer } from "effect";
 
 import { wholeNumber } from "./whole-number.ts";
 
 export interface AdmissionSettings {
-  /** Given to the engine at once. */
+  /** How many are given to the engine at once. */
   readonly maxRunning: number;
-  /** Waiting beyond these; one more is refused. */
+  /** How many may wait in addition; one more is refused. */
   readonly maxQueued: number;
 }
 

@@ -1,4 +1,7 @@
-/** Where settings come from: the command line over the environment over mlxd.yaml; `.env` fills what all leave open. */
+/**
+ * Combines the sources of settings. The command line takes precedence over the environment, mlxd.yaml and `.env`, in
+ * this order.
+ */
 import { dirname, resolve } from "node:path";
 import { parseArgs, parseEnv } from "node:util";
 import { ConfigProvider, Context, Effect, Layer } from "effect";
@@ -12,24 +15,24 @@ export interface ConfigurationSources {
   /** Without the program's own name. */
   readonly args: ReadonlyArray<string>;
   readonly environment: Readonly<Record<string, string | undefined>>;
-  /** Files are looked for from here upwards. */
+  /** Files are searched from this folder upwards. */
   readonly workingDirectory: string;
 }
 
 export interface LoadedConfiguration {
   readonly provider: ConfigProvider.ConfigProvider;
-  /** Undefined where there is no file. */
+  /** Undefined if there is no file. */
   readonly file: ConfigFile | undefined;
 }
 
 export class Configuration extends Context.Service<
   Configuration,
   LoadedConfiguration & {
-    /** Reads the files anew. Nobody's settings change by that alone. */
+    /** Reads the files again. This alone does not change the settings that are in effect. */
     readonly reread: Effect.Effect<LoadedConfiguration, ConfigurationInvalid>;
   }
 >()("mlxd/config/Configuration") {
-  /** Gives the settings to every layer that reads its own. */
+  /** Provides the settings to every layer that reads its own. */
   static readonly layer = (sources: ConfigurationSources) =>
     Layer.unwrap(
       Effect.gen(function* () {
@@ -39,11 +42,11 @@ export class Configuration extends Context.Service<
       }),
     );
 
-  /** This process's, but for its command line. */
+  /** The sources of this process, with another command line. */
   static readonly layerWith = (args: ReadonlyArray<string>) =>
     Layer.suspend(() => Configuration.layer({ args, environment: process.env, workingDirectory: process.cwd() }));
 
-  /** This process's. */
+  /** The sources of this process. */
   static readonly layerProcess = Layer.suspend(() => Configuration.layerWith(process.argv.slice(2)));
 }
 
@@ -66,7 +69,7 @@ const loadSync = ({ args, environment, workingDirectory }: ConfigurationSources)
   const variables = { ...(dotEnv === undefined ? {} : parseEnv(readText(dotEnv))), ...environment };
   const file = path === undefined ? undefined : readConfigFile(path, variables);
   const values: Record<string, string | undefined> = Object.fromEntries(file?.settings ?? []);
-  // An empty variable says nothing, as an unset one.
+  // An empty variable counts as unset.
   for (const name of settingNames) values[name] = nonEmpty(variables[name]) ?? values[name];
   for (const [flag, value] of Object.entries(flags)) values[settingName(flag)] = value;
   const provider = ConfigProvider.fromUnknown(values).pipe(

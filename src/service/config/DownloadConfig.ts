@@ -1,4 +1,4 @@
-/** Where models are downloaded from, and whether. */
+/** Whether and from where models are downloaded. */
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { Config, Context, Layer, Redacted, Schema } from "effect";
@@ -6,24 +6,27 @@ import { Config, Context, Layer, Redacted, Schema } from "effect";
 import { wholeNumber } from "./whole-number.ts";
 
 export interface DownloadSettings {
-  /** The hub's URL, without a slash at its end. */
+  /** The hub's URL, without a trailing slash. */
   readonly endpoint: string;
-  /** Sent to the endpoint and to nobody else. */
+  /** Sent only to the endpoint. */
   readonly token: Redacted.Redacted | undefined;
   /** No request leaves this machine. */
   readonly offline: boolean;
-  /** Files that are fetched at once, of all downloads together. */
+  /** How many files are fetched at once, over all downloads. */
   readonly concurrency: number;
-  /** Folder in which the hub's clients on this machine keep what they fetch; it may be missing. */
+  /** The folder where the hub's clients on this machine cache downloads; it may be missing. */
   readonly cacheDirectory: string;
 }
 
-/** Without credentials, which would be told in error messages, and without a query. */
+/** Without credentials, which error messages would reveal, and without a query. */
 const httpUrl = /^https?:\/\/[^\s/?#@]+(\/[^\s?#]*)?$/;
 
 const maybe = <A>(config: Config.Config<A>): Config.Config<A | undefined> => Config.withDefault(config, undefined);
 
-/** The hub's own variables hold too, so that what is set up for its other clients works here; the service's come first. */
+/**
+ * The hub's own variables apply, too, so that a set-up for its other clients works here; the service's variables take
+ * precedence.
+ */
 export const downloadSettings = Config.all({
   endpoint: Config.schema(Schema.String.check(Schema.isPattern(httpUrl)), "HF_ENDPOINT").pipe(
     Config.withDefault("https://huggingface.co"),
@@ -52,7 +55,7 @@ interface CacheFolders {
   readonly all: string | undefined;
 }
 
-/** As the hub's own clients find it. */
+/** Located as the hub's own clients do. */
 const cacheDirectory = ({ hub, home, all }: CacheFolders): string => {
   if (hub) return withHome(hub);
   if (home) return join(withHome(home), "hub");

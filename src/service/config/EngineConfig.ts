@@ -1,4 +1,4 @@
-/** What engine processes run with and how they are watched. */
+/** Settings of engine processes and their supervision. */
 import { readFileSync } from "node:fs";
 import { Config, Context, Effect, Layer } from "effect";
 
@@ -6,29 +6,29 @@ import { type MachineMemory, readMachineMemory } from "./machine-memory.ts";
 import { wholeNumber } from "./whole-number.ts";
 
 export interface EngineSettings {
-  /** The whole environment of an engine process. */
+  /** The complete environment of an engine process. */
   readonly environment: Readonly<Record<string, string | undefined>>;
-  /** Sequences of one model that run at once. */
+  /** How many sequences of one model run at once. */
   readonly maxRunning: number;
   /** Prompt tokens computed between two decode steps. */
   readonly prefillSliceTokens: number;
-  /** Bytes of KV cache of one engine. */
+  /** Bytes of KV cache per engine. */
   readonly kvCacheBytes: number;
-  /** Bytes of what an engine keeps of sequences that have ended; 0 keeps nothing. */
+  /** Bytes of an engine's prefix cache; 0 disables it. */
   readonly prefixCacheBytes: number;
-  /** Adapters that one engine holds at once. */
+  /** How many adapters one engine holds at once. */
   readonly maxAdapters: number;
-  /** Where tokens are drafted and verified several at a time: never, where it is measured to be faster, or always. */
+  /** When tokens are drafted and verified several at a time: never, when it is measured to be faster, or always. */
   readonly speculation: "off" | "measured" | "always";
-  /** `stored`: weights stay in the form of the checkpoint and are computed in their type, also on a CPU. */
+  /** `stored`: weights stay in the checkpoint's form and are computed in their type, even on a CPU. */
   readonly weights: "auto" | "stored";
-  /** Whether one engine computes at a time. */
+  /** Whether engines compute one at a time. */
   readonly takesTurns: boolean;
-  /** Loading, the first token included, may take this long. */
+  /** How long loading may take, including the first token. */
   readonly loadTimeoutMs: number;
-  /** An engine that does not answer, or has work and delivers nothing, for this long is ended and started anew. */
+  /** An engine that does not answer, or has work and delivers nothing, for this long is restarted. */
   readonly stallMs: number;
-  /** After this long of it health tells that the model does not serve. */
+  /** After this time without an answer or delivery, health reports that the model does not serve. */
   readonly unresponsiveMs: number;
 }
 
@@ -53,8 +53,8 @@ export const engineSettings = Config.all({
 });
 
 /**
- * Whether two engines that compute at once are likely to be too much: macOS has panicked under memory pressure on Macs of up
- * to 32 GiB, whose GPU shares the memory.
+ * Whether two engines that compute at once are likely to exhaust memory: macOS has panicked under memory pressure on
+ * Macs with up to 32 GiB, whose GPU shares the memory.
  */
 export const hasLittleMemory = ({ totalBytes, gpuWorkingSetBytes }: MachineMemory): boolean =>
   gpuWorkingSetBytes !== undefined && totalBytes <= 32 * 1024 ** 3;
@@ -76,8 +76,8 @@ export const engineEnvironment = (): Readonly<Record<string, string | undefined>
 };
 
 /**
- * The kernels that OpenBLAS should use. It mistakes newer CPUs that it does not know for a Prescott, whose kernels are
- * six to seven times slower; undefined leaves the choice to it.
+ * The kernels that OpenBLAS should use. It treats newer CPUs that it does not know as a Prescott, whose kernels are six
+ * to seven times slower. Undefined leaves the choice to OpenBLAS.
  */
 export const openBlasCore = (flags: ReadonlySet<string>): string | undefined => {
   if (flags.has("avx512f")) return "SkylakeX";

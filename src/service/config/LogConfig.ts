@@ -1,9 +1,9 @@
-/** What is logged and how. */
+/** What is logged, and in which format. */
 import { Config, Context, Layer, type LogLevel } from "effect";
 
 export interface LogSettings {
   readonly level: LogLevel.LogLevel;
-  /** `pretty` for people, `json` for collectors: one object a line. */
+  /** `pretty` is for people, `json` for log collectors: one object per line. */
   readonly format: "pretty" | "json";
 }
 

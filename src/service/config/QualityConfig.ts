@@ -1,20 +1,20 @@
-/** How models are tried, and what becomes of answers that are of no use. */
+/** How models are tested, and what happens to broken answers. */
 import { Config, Context, Layer, Schema } from "effect";
 
 export interface QualitySettings {
-  /** Asked of a model that is tried. */
+  /** The question of the smoke test. */
   readonly smokeQuestion: string;
-  /** One of them is in every right answer, however it is put. */
+  /** Every correct answer contains one of these. */
   readonly smokeAnswers: ReadonlyArray<string>;
-  /** Whether a model that failed its smoke test is given no conversations. */
+  /** Whether a model that failed its smoke test gets no conversations. */
   readonly smokeBlocksChat: boolean;
-  /** Whether a broken answer of which nothing was sent is generated anew. */
+  /** Whether a broken answer is generated again if nothing of it was sent. */
   readonly retriesBroken: boolean;
 }
 
-/** An instruction, a language and a sum at once. */
+/** Tests following instructions, a language and arithmetic at once. */
 const defaultQuestion = "한국어로 한 문장만 답해. 2+2는?";
-/** The digit, and the number four in two spellings. */
+/** The digit, and two Korean words for four. */
 const defaultAnswers = ["4", "네", "사"];
 
 const question = Schema.String.check(Schema.isPattern(/\S/), Schema.isMaxLength(4096));

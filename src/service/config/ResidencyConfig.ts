@@ -1,17 +1,17 @@
-/** How many models are held in memory at once, and for how long. */
+/** How many models are kept in memory, and for how long. */
 import { Config, Context, Layer, Result, Schema } from "effect";
 
 import { type MachineMemory, mostModelBytes, readMachineMemory } from "./machine-memory.ts";
 import { wholeNumber } from "./whole-number.ts";
 
 export interface ResidencySettings {
-  /** Models that are loaded or loading at once. */
+  /** How many models may be loaded or loading at once. */
   readonly maxLoaded: number;
   /** Bytes of all engines together. */
   readonly budgetBytes: number;
   /** A model without a task for this long is unloaded; 0: never. */
   readonly idleTtlMs: number;
-  /** How long a load waits for models in use to make way. */
+  /** How long a load waits for models in use to become idle. */
   readonly loadWaitMs: number;
   /** Names of models that are loaded before the port opens. */
   readonly preload: ReadonlyArray<string>;
@@ -41,8 +41,8 @@ export class ResidencyConfig extends Context.Service<ResidencyConfig, ResidencyS
 }
 
 /**
- * @param text a share of the machine such as `80%`, or bytes
- * @returns bytes; a share of a machine whose GPU may hold less is what that may
+ * @param text a share of the machine's memory such as `80%`, or bytes
+ * @returns bytes; a share is limited to what the GPU may hold
  */
 export const budgetFrom = (text: string, machine: MachineMemory): Result.Result<number, string> => {
   const [, digits, percent] = /^(\d{1,13})(%?)$/.exec(text) ?? [];

@@ -1,16 +1,16 @@
-/** What work on untrusted input may take, and how many processes do it. */
+/** Limits for work on untrusted input, and the number of processes for it. */
 import { Config, Context, Effect, Layer } from "effect";
 
 import { wholeNumber } from "./whole-number.ts";
 
 export interface SandboxSettings {
-  /** Of CPU, for one job. */
+  /** CPU time for one job. */
   readonly timeLimitMs: number;
-  /** Bytes that one job may take beside what its process held before. */
+  /** Bytes that one job may add to what its process held before. */
   readonly memoryBytes: number;
-  /** Processes for small inputs at most. */
+  /** The most processes for small inputs. */
   readonly lanes: number;
-  /** The whole environment of such a process. */
+  /** The complete environment of such a process. */
   readonly environment: Readonly<Record<string, string | undefined>>;
 }
 
@@ -31,7 +31,7 @@ export class SandboxConfig extends Context.Service<SandboxConfig, SandboxSetting
   );
 }
 
-/** No secrets: what runs there has no business with them. Templates write dates in local time. */
+/** Contains no secrets, which this work must not see. Templates write dates in local time. */
 const sandboxEnvironment = (): SandboxSettings["environment"] => {
   const { TZ } = process.env;
   return TZ === undefined ? {} : { TZ };

@@ -1,4 +1,4 @@
-/** How the service listens and what it allows a call. Read from the environment; docs/configuration.md lists all. */
+/** How the service listens, and the limits of a call. docs/configuration.md lists all settings. */
 import { Config, Context, Layer, Schema } from "effect";
 
 import { corsSettings } from "./cors-settings.ts";
@@ -7,36 +7,39 @@ import { wholeNumber } from "./whole-number.ts";
 
 export interface ServerSettings {
   readonly host: string;
-  /** 0 takes a free one. */
+  /** 0 takes a free port. */
   readonly port: number;
-  /** Bytes of a request message. */
+  /** The largest request message in bytes. */
   readonly maxMessageBytes: number;
-  /** A longer deadline is cut to this. */
+  /** A longer deadline is reduced to this. */
   readonly maxDeadlineMs: number;
-  /** Deadline of a call that brings none. */
+  /** The deadline of a call without one of its own. */
   readonly defaultDeadlineMs: number;
-  /** How long calls are still taken after SIGTERM, while health says NOT_SERVING. */
+  /** How long calls are still accepted after SIGTERM, while health says NOT_SERVING. */
   readonly drainGraceMs: number;
   /** How long running calls may take to finish after that. */
   readonly drainMs: number;
   /** How long a stream may stay unread. */
   readonly stallMs: number;
-  /** A Connect stream or gRPC-Web call that waits for longer has its headers sent, so that proxies keep it; 0: never. */
+  /**
+   * If a Connect stream or gRPC-Web call waits longer than this, its headers are sent, so that proxies keep the
+   * connection; 0: never.
+   */
   readonly earlyHeadersMs: number;
-  /** The same of gRPC, whose clients then no longer retry the call. */
+  /** The same for gRPC, whose clients no longer retry the call after its headers. */
   readonly grpcEarlyHeadersMs: number;
   /** Origins of web pages that may call; `*` for any. Empty: none. */
   readonly corsOrigins: ReadonlyArray<string>;
-  /** Request headers of such pages, beside those of the protocols and of tracing. */
+  /** Request headers that such pages may send, in addition to those of the protocols and of tracing. */
   readonly corsHeaders: ReadonlyArray<string>;
   readonly reflection: boolean;
-  /** Whether gRPC calls, and a service of its own, tell the load as ORCA has it. */
+  /** Whether the load is reported in ORCA's format, with gRPC calls and by a service. */
   readonly loadReports: boolean;
   /** Where Prometheus finds /metrics: on the service's port, nowhere, or on this port. */
   readonly metrics: "on" | "off" | number;
   /** Undefined: the port speaks cleartext. */
   readonly tls: TlsSettings | undefined;
-  /** Whether it is meant that others than this machine reach the service without TLS or without keys. */
+  /** Whether the operator confirms that other machines may reach the service without TLS or without keys. */
   readonly insecureBind: boolean;
 }
 
@@ -73,7 +76,7 @@ export class ServerConfig extends Context.Service<ServerConfig, ServerSettings>(
   static readonly layer = Layer.effect(ServerConfig, serverSettings);
 }
 
-/** Undefined for what is none of them. */
+/** Undefined for an invalid value. */
 const metricsFrom = (text: string): ServerSettings["metrics"] | undefined => {
   if (text === "on" || text === "off") return text;
   const port = /^\d{1,5}$/.test(text) ? Number(text) : 0;

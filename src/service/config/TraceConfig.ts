@@ -1,10 +1,10 @@
-/** Where traces go, and of how many calls. */
+/** Where traces are sent, and how many calls are traced. */
 import { Config, Context, Layer, Schema } from "effect";
 
 export interface TraceSettings {
-  /** Base URL of an OTLP/HTTP receiver, without a slash at its end; undefined: nothing is traced. */
+  /** Base URL of an OTLP/HTTP receiver, without a trailing slash; undefined: nothing is traced. */
   readonly endpoint: string | undefined;
-  /** Share of the calls that are traced whose caller does not say whether they are, 0..1. */
+  /** The share of calls that are traced if the caller does not decide, 0..1. */
   readonly sampleRatio: number;
 }
 

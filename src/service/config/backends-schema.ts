@@ -1,4 +1,4 @@
-/** What the section `backends` of mlxd.yaml may say. */
+/** The schema of the section `backends` of mlxd.yaml. */
 import { Schema } from "effect";
 
 const wholeNumber = (minimum: number, maximum: number) => Schema.Int.check(Schema.isBetween({ minimum, maximum }));

@@ -1,9 +1,9 @@
-/** What cannot be said of the section `access` by its schema. */
+/** Checks of the section `access` that its schema cannot express. */
 import type { ConfigurationInvalid } from "../domain/errors.ts";
 import { type AccessDeclaration, isTenantName } from "./access-schema.ts";
 import type { Path } from "./yaml-document.ts";
 
-/** Throws ConfigurationInvalid for a name that is none, and for what would name two tenants. */
+/** Throws ConfigurationInvalid for an invalid name, and for a credential that would identify two tenants. */
 export const checkAccess = (
   { tenants }: AccessDeclaration,
   invalid: (path: Path, problem: string) => ConfigurationInvalid,

@@ -1,4 +1,4 @@
-/** What mlxd.yaml may say. Every key is optional; one that is not here is refused. */
+/** The schema of mlxd.yaml. Every key is optional; unknown keys are refused. */
 import { Schema } from "effect";
 
 import { cleanUpSteps, families, standInTemplates } from "../domain/family.ts";
@@ -7,12 +7,12 @@ import { BackendsSchema } from "./backends-schema.ts";
 
 const number = (minimum: number, maximum: number) => Schema.Finite.check(Schema.isBetween({ minimum, maximum }));
 const wholeNumber = (minimum: number, maximum: number) => Schema.Int.check(Schema.isBetween({ minimum, maximum }));
-/** Over 0, as the API's fields of this kind. */
+/** Greater than 0, as in the API. */
 const positive = (maximum: number) => Schema.Finite.check(Schema.isGreaterThan(0), Schema.isLessThanOrEqualTo(maximum));
 const text = (maximum: number) => Schema.String.check(Schema.isMinLength(1), Schema.isMaxLength(maximum));
 
 const nameCharacters = /^[A-Za-z0-9][A-Za-z0-9._:@+/-]{0,127}$/;
-/** Of a model or adapter: what a caller may type and a log may show. */
+/** The name of a model or adapter: it has to be easy to type and safe to log. */
 const Name = Schema.String.check(
   Schema.isPattern(nameCharacters, {
     message:
@@ -20,7 +20,7 @@ const Name = Schema.String.check(
   }),
 );
 
-/** As Hugging Face has them: `organisation/name`, neither part with `--` or `..`. */
+/** As on Hugging Face: `organisation/name`, neither part with `--` or `..`. */
 const RepositoryId = Schema.String.check(
   Schema.isPattern(/^(?!.*(?:--|\.\.))[A-Za-z0-9][A-Za-z0-9._-]{0,95}\/[A-Za-z0-9][A-Za-z0-9._-]{0,95}$/, {
     message: "a repository id is organisation/name in letters, digits and . _ - (no -- and no ..)",
@@ -70,7 +70,7 @@ const Model = Schema.Struct({
 });
 export type ModelDeclaration = typeof Model.Type;
 
-/** It would change nothing. */
+/** Any other value would have no effect. */
 const noVision = "expected false, as long as no engine here takes images";
 
 const Family = Schema.Struct({
@@ -86,7 +86,7 @@ const Family = Schema.Struct({
 });
 export type FamilyDeclaration = typeof Family.Type;
 
-/** Its keys and values are checked by who reads the variable: see settings.ts. */
+/** Its keys and values are validated by the readers of the variables: see settings.ts. */
 const Service = Schema.Record(
   Schema.String,
   Schema.Union([Schema.String, Schema.Finite, Schema.Boolean, Schema.Array(Schema.String)]),

@@ -4,11 +4,11 @@ import { Config, Schema } from "effect";
 const listed = (text: string): ReadonlyArray<string> => text.split(",").flatMap((item) => item.trim() || []);
 
 /**
- * Why a browser never sends this as its `Origin`; undefined where it may: scheme, host and a port that is not the
- * scheme's own, in lower case and with nothing behind it.
+ * Why a browser never sends this as its `Origin`; undefined if it may. An origin is scheme, host and a port that is not
+ * the scheme's default, in lower case and with nothing after it.
  */
 const originProblem = (text: string): string | undefined => {
-  // "null" is what sandboxed frames and files send.
+  // Sandboxed frames and local files send "null".
   if (text === "*" || text === "null") return undefined;
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url === undefined || url.host === "" || !text.includes("://")) {
@@ -17,7 +17,7 @@ const originProblem = (text: string): string | undefined => {
   if (text.includes("*")) {
     return `${JSON.stringify(text)} would match nothing: a star stands alone, for every origin; list each one`;
   }
-  // Schemes that URL does not know, such as an extension's, have no origin of their own there.
+  // For schemes that URL does not know, such as an extension's, it reports no origin.
   const origin = url.origin === "null" ? `${url.protocol}//${url.host}` : url.origin;
   return text === origin
     ? undefined

@@ -1,24 +1,24 @@
-/** The memory of this machine, and how much of it models may take. */
+/** The machine's memory, and how much of it models may take. */
 import { execFileSync } from "node:child_process";
 import { totalmem } from "node:os";
 
 export interface MachineMemory {
-  /** Of the machine, or of the container where that has less. */
+  /** Of the machine, or of the container if that has less. */
   readonly totalBytes: number;
-  /** What the GPU may hold resident at once; undefined where models are computed on the CPU. */
+  /** What the GPU may keep resident at once; undefined if models are computed on the CPU. */
   readonly gpuWorkingSetBytes: number | undefined;
 }
 
 export const readMachineMemory = (): MachineMemory => {
-  // Where there is no limit the system tells a huge one, or 0.
+  // Without a limit the system reports a huge one, or 0.
   const totalBytes = Math.min(totalmem(), process.constrainedMemory() || Infinity);
   const onGpu = process.platform === "darwin" && process.arch === "arm64";
   return { totalBytes, gpuWorkingSetBytes: onGpu ? gpuWorkingSet(totalBytes, readWiredLimit()) : undefined };
 };
 
 /**
- * Of unified memory. macOS lets the GPU hold about two thirds of it on machines of up to 36 GiB and three quarters on
- * larger ones, unless `sysctl iogpu.wired_limit_mb` says otherwise (0: it does not).
+ * The GPU's share of unified memory. macOS lets the GPU hold about two thirds on machines with up to 36 GiB, and three
+ * quarters on larger ones, unless `sysctl iogpu.wired_limit_mb` is set (0: it is not).
  *
  * @param wiredLimit in MiB
  */
@@ -36,8 +36,8 @@ const readWiredLimit = (): number => {
 };
 
 /**
- * The most that models may take. Beside a GPU a tenth of its working set stays free for what a step allocates, and 4 GiB
- * (a quarter of a small machine) for the system: macOS under memory pressure ends command buffers, and with them engines.
+ * The most that models may take. With a GPU, a tenth of its working set is left for a step's temporaries, and 4 GiB (a
+ * quarter of a small machine) for the system: under memory pressure macOS ends command buffers, and with them engines.
  */
 export const mostModelBytes = ({ totalBytes, gpuWorkingSetBytes }: MachineMemory): number => {
   if (gpuWorkingSetBytes === undefined) return Infinity;

@@ -1,6 +1,6 @@
 import { Config } from "effect";
 
-/** @param bundledModels the folder that holds the embedded demo model */
+/** @param bundledModels the folder that contains the demo model */
 export const modelsSettings = (bundledModels: string) =>
   Config.all({
     directory: Config.String("MLXD_MODELS").pipe(Config.withDefault(bundledModels)),

@@ -1,7 +1,7 @@
 /**
- * The settings of the service by name. Every one is a variable, a key of the file's `service` section and, but for
- * secrets, an option of the command line: `MLXD_MAX_RUNNING`, `max_running`, `--max-running`. They are found by asking
- * what is read, so there is no second list of them.
+ * The settings of the service by name. Each is a variable, a key of the file's `service` section and, except for
+ * secrets, a command line option: `MLXD_MAX_RUNNING`, `max_running`, `--max-running`. The list is found by observing
+ * what the settings' readers read, so it cannot diverge from them.
  */
 import { type Config, ConfigProvider, Effect, Result } from "effect";
 
@@ -44,10 +44,10 @@ export const settingNames: ReadonlyArray<string> = (() => {
   return [...names].filter((name) => name.startsWith(prefix)).toSorted();
 })();
 
-/** Not taken from the command line, which everybody on the machine can read in the list of processes. */
+/** Not accepted on the command line, which every user of the machine can see in the list of processes. */
 export const secretNames: ReadonlySet<string> = new Set(["MLXD_HF_TOKEN", "MLXD_JOBS_STORE"]);
 
-/** Why a variable may not have the value, in one line; undefined when it may. */
+/** Why a variable may not have the value, in one line; undefined if it may. */
 export const settingProblem = (name: string, value: string): string | undefined => {
   const provider = ConfigProvider.fromUnknown({ [name]: value });
   for (const settings of all) {
@@ -57,7 +57,7 @@ export const settingProblem = (name: string, value: string): string | undefined 
   return undefined;
 };
 
-/** What is wrong with the settings that a provider gives, the first of it, in one line; undefined: nothing. */
+/** The first error in the settings of a provider, in one line; undefined if there is none. */
 export const settingsProblem = (provider: ConfigProvider.ConfigProvider): string | undefined => {
   for (const settings of all) {
     const read = Effect.runSync(Effect.result(Effect.asVoid(settings.parse(provider))));
@@ -66,13 +66,13 @@ export const settingsProblem = (provider: ConfigProvider.ConfigProvider): string
   return undefined;
 };
 
-/** Without the error's name around it and the variable behind it. */
+/** Without the error's name before it and the variable after it. */
 const plainProblem = (message: string): string => {
   const problem = (message.split("\n", 1)[0] ?? message).replace(/^SchemaError\(/, "");
   return problem.charAt(0).toLowerCase() + problem.slice(1);
 };
 
-/** A failure to read settings as the operator reads it: the variable, and what it may be. Other messages as they are. */
+/** Formats a failed setting for the operator: the variable, and the allowed values. Other messages stay as they are. */
 export const plainFailure = (message: string): string => {
   const variable = /\n\s+at \["(\w+)"\]\)$/.exec(message)?.[1];
   return variable === undefined ? message : `${variable}: ${plainProblem(message)}`;

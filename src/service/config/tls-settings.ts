@@ -1,14 +1,14 @@
-/** Whether the port speaks TLS, and whom it asks for a certificate. */
+/** Whether the port speaks TLS, and whether clients need certificates. */
 import { Config } from "effect";
 
 export interface TlsSettings {
-  /** PEM file of the server's certificate, with those between it and its authority. */
+  /** PEM file of the server's certificate and the intermediate certificates. */
   readonly certificateFile: string;
   /** PEM file of its private key. */
   readonly keyFile: string;
-  /** PEM file of the authorities whose client certificates count; undefined: no client is asked for one. */
+  /** PEM file of the authorities for client certificates; undefined: clients are not asked for one. */
   readonly clientAuthorityFile: string | undefined;
-  /** Whether a client without a certificate is turned away, and not only unknown. */
+  /** Whether clients without a certificate are rejected, instead of being unauthenticated. */
   readonly requiresClientCertificate: boolean;
 }
 

@@ -1,9 +1,9 @@
 import prebuilt from "../../../binding/prebuilt/manifest.json" with { type: "json" };
 import packageJson from "../../../package.json" with { type: "json" };
 
-/** Of this build. Dependencies are pinned exactly, so what package.json says is what is installed. */
+/** The versions of this build. Dependencies are pinned exactly, so package.json tells what is installed. */
 export const versions = {
   mlxd: packageJson.version,
-  /** That engines take where nothing is in the way; which one they took they say themselves. */
+  /** The version that engines use by default; each reports the version that it actually uses. */
   mlx: prebuilt.mlx,
 } as const;

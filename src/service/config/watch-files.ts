@@ -1,11 +1,14 @@
-/** Hearing that a file has changed, however it is written: in place, by a rename, or by a link that points elsewhere. */
+/** Watches a file for changes, however it is written: in place, by a rename, or by changing a link. */
 import { unwatchFile, watchFile } from "node:fs";
 import { Effect, Queue, type Scope } from "effect";
 
-/** Links' targets and renamed files are seen only by looking at the path: the system's own events follow what was there before. */
+/** Polls the path, because the system's events follow the original file and miss renames and changed link targets. */
 const intervalMs = 1000;
 
-/** Runs `onChange` after each change of one of the files, until the scope closes; a second change meanwhile runs it once more. */
+/**
+ * Runs `onChange` after each change of one of the files, until the scope closes. A change during a run leads to one
+ * more run.
+ */
 export const watchFiles = (
   paths: ReadonlyArray<string>,
   onChange: Effect.Effect<void>,

@@ -1,6 +1,9 @@
 import { Config, Schema } from "effect";
 
-/** A whole number from the environment; one that is out of bounds keeps the service from starting, by name and bound. */
+/**
+ * An integer from the environment. Out of bounds it prevents the service from starting, with an error that names the
+ * variable and the bound.
+ */
 export const wholeNumber = (
   name: string,
   { minimum, maximum, fallback }: { readonly minimum: number; readonly maximum: number; readonly fallback: number },

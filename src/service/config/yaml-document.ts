@@ -1,4 +1,4 @@
-/** YAML with places: what a value is, and on which line it stands. JSON is YAML too. */
+/** YAML with positions: values, and the lines that they are on. JSON is valid YAML. */
 import { isPair, isScalar, LineCounter, parseDocument, Scalar, visit, type Document } from "yaml";
 
 import { ConfigurationInvalid } from "../domain/errors.ts";
@@ -7,13 +7,14 @@ export type Path = ReadonlyArray<PropertyKey>;
 
 export interface YamlDocument {
   readonly value: unknown;
-  /** What is wrong with the value of a key, or with the key itself where it has no place of its own. */
+  /** Makes the error for the value at a path, or for the key if the value has no position of its own. */
   readonly invalid: (path: Path, problem: string) => ConfigurationInvalid;
 }
 
 /**
- * Values may hold `${NAME}` and `${NAME:-default}`, the default also where the variable is empty; `$$` is a `$`. What
- * is put in is a scalar, whatever it holds. An unquoted value is then read again: `port: ${PORT}` becomes a number.
+ * Values may contain `${NAME}` and `${NAME:-default}`; the default also applies if the variable is empty; `$$` is a
+ * `$`. The inserted text is always a scalar, whatever it contains. An unquoted value is then parsed again: `port:
+ * ${PORT}` becomes a number.
  *
  * Throws ConfigurationInvalid.
  */
@@ -44,7 +45,7 @@ export const readYaml = (
     },
   });
   try {
-    // Empty files are as good as none. Aliases that multiply are refused.
+    // An empty file counts as no configuration. Aliases that multiply are refused.
     return { value: document.toJS({ maxAliasCount: 100 }) ?? {}, invalid };
   } catch (cause) {
     throw new ConfigurationInvalid({
@@ -74,13 +75,13 @@ const substitute = (
   return { text: replaced, missing };
 };
 
-/** A number or a boolean where it reads as one; never a list or a map. */
+/** A number or boolean if the text is one; never a list or a map. */
 const plainValue = (text: string): unknown => {
   const { contents, errors } = parseDocument(text);
   return errors.length === 0 && isScalar(contents) && contents.type === Scalar.PLAIN ? contents.value : text;
 };
 
-/** Of the innermost part of the path that there is: of its key in a map. */
+/** The position of the innermost existing part of the path: of its key in a map. */
 const offsetOf = (document: Document.Parsed, path: Path): number | undefined => {
   for (let length = path.length; length > 0; length--) {
     const parent: unknown = length === 1 ? document.contents : document.getIn(path.slice(0, length - 1), true);
@@ -102,7 +103,7 @@ const rangeOf = (node: unknown): readonly [number, number, number] | undefined =
     ? (node.range as unknown as readonly [number, number, number])
     : undefined;
 
-/** The path of a scalar, by looking for it: only told when something is wrong with it. */
+/** The path of a scalar, found by searching; only used for errors. */
 const keyOf = (document: Document.Parsed, wanted: Scalar): string => {
   let found = "";
   visit(document, {

@@ -1,11 +1,11 @@
-/** What `mlxd doctor` tells of one thing. */
+/** One finding of `mlxd doctor`. */
 export interface Finding {
   readonly name: string;
-  /** `note`: it works, and not as it would by default. */
+  /** `note`: it works, but not as it would by default. */
   readonly status: "ok" | "note" | "problem";
-  /** A sentence. */
+  /** One sentence. */
   readonly detail: string;
-  /** What to do next; empty where there is nothing to do. */
+  /** What to do next; empty if nothing is to be done. */
   readonly next: string;
 }
 

@@ -1,4 +1,4 @@
-/** What `mlxd doctor` looks at, in its order: each thing that keeps mlxd from working, or makes it work otherwise. */
+/** The checks of `mlxd doctor`, in order: everything that can prevent mlxd from working or change how it works. */
 import { fileURLToPath } from "node:url";
 
 import type { Finding } from "./Finding.ts";
@@ -11,8 +11,8 @@ export type { Finding };
 const bundledModels = fileURLToPath(new URL("../../../models", import.meta.url));
 
 /**
- * @param args of a service's command line, such as `--config FILE`
- * @param isServing whether an mlxd answers where this one would listen
+ * @param args a service's command line, such as `--config FILE`
+ * @param isServing whether mlxd already answers at this one's address
  */
 export const diagnose = async (args: ReadonlyArray<string>, isServing: boolean): Promise<ReadonlyArray<Finding>> => {
   const machine = machineFindings(readMachine());

@@ -1,19 +1,19 @@
-/** Whether MLX and this build can run on the machine at all. */
+/** Checks whether MLX and this build can run on the machine at all. */
 import { execFileSync } from "node:child_process";
 import { totalmem } from "node:os";
 
 import { type Finding, ok, problem } from "./Finding.ts";
 
-/** What the decisions depend on. */
+/** The facts that the checks depend on. */
 export interface MachineFacts {
   readonly platform: string;
   readonly arch: string;
   readonly memoryBytes: number;
-  /** `14.5`; undefined: not a Mac. */
+  /** For example `14.5`; undefined: not a Mac. */
   readonly macOs: string | undefined;
-  /** Whether the process is translated from Intel code. */
+  /** Whether the process runs under Rosetta. */
   readonly isTranslated: boolean;
-  /** `2.36`; undefined: no glibc. */
+  /** For example `2.36`; undefined: no glibc. */
   readonly glibc: string | undefined;
   /** Without the `v`. */
   readonly node: string;

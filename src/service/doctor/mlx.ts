@@ -1,4 +1,4 @@
-/** Which MLX an engine would load, asked in a process of its own: MLX may end the one that loads it. */
+/** Finds out which MLX an engine would load, in a separate process, because loading MLX may end the process. */
 import { fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
 
@@ -10,11 +10,11 @@ import { type Finding, note, ok, problem } from "./Finding.ts";
 
 export interface MlxAnswer {
   readonly parts: ReadonlyArray<MlxDescription>;
-  /** How its process ended, where it did not end well. */
+  /** How the process ended if it failed. */
   readonly failure: string | undefined;
 }
 
-/** @param binding as MLXD_BINDING */
+/** @param binding the value of MLXD_BINDING */
 export const askForMlx = (binding: string): Promise<MlxAnswer> =>
   new Promise((resolve) => {
     const child = fork(fileURLToPath(new URL("../worker/describe.ts", import.meta.url)), {
@@ -36,7 +36,7 @@ export const askForMlx = (binding: string): Promise<MlxAnswer> =>
     });
   });
 
-/** A metallib of 150 MB is read and hashed, on a slow disk. */
+/** Enough to read and hash a metallib of 150 MB on a slow disk. */
 const longestMs = 120_000;
 
 const fetchAgain = "scripts/with-mlx fetches the libraries again, once .cache/mlx-* is removed";

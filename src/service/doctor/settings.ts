@@ -1,4 +1,4 @@
-/** Whether the service would start with the configuration as it is: settings, memory, models, port. */
+/** Checks whether the service would start with the current configuration: settings, memory, models, port. */
 import { totalmem } from "node:os";
 import { join } from "node:path";
 import { Effect, Exit, Result } from "effect";
@@ -15,14 +15,14 @@ import { type Finding, ok, problem } from "./Finding.ts";
 
 export interface Settings {
   readonly findings: ReadonlyArray<Finding>;
-  /** As MLXD_BINDING. */
+  /** The value of MLXD_BINDING. */
   readonly binding: string;
 }
 
 /**
- * @param args of a service's command line
- * @param bundledModels the folder that counts where none is configured
- * @param isServing whether an mlxd answers at the address that was asked for: then it has the port
+ * @param args a service's command line
+ * @param bundledModels the model folder if none is configured
+ * @param isServing whether mlxd already answers at the address, and so holds the port
  */
 export const checkSettings = async (
   args: ReadonlyArray<string>,

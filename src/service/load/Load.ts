@@ -1,4 +1,4 @@
-/** How much the service has to do and could do: what load balancers decide by. */
+/** The load and capacity of the service, for load balancers. */
 import { Clock, Context, Deferred, Effect, Layer, Schedule, Stream } from "effect";
 
 import { Admission, type QueueLoad } from "../admission/Admission.ts";
@@ -24,20 +24,20 @@ interface ModelLoad {
   readonly residentBytes: number;
 }
 
-/** Averages of the last seconds: what happens in a moment is no ground to send calls elsewhere. */
+/** Averages of the last seconds: a momentary peak is no reason to send calls elsewhere. */
 export interface LoadAverages {
-  /** (running + waiting) / slots; over 1 while some wait. */
+  /** (running + waiting) / slots; above 1 if some wait. */
   readonly utilization: number;
-  /** Share of the machine's CPUs, 0..1. */
+  /** Share of the machine's CPUs in use, 0..1. */
   readonly cpuUtilization: number;
   readonly generationsPerSecond: number;
-  /** Of these, those that failed by the service's doing. */
+  /** The part of the requests that failed through the service's fault. */
   readonly failuresPerSecond: number;
 }
 
 export interface LoadReport extends LoadAverages {
   readonly draining: boolean;
-  /** Those in memory, and those that calls wait for. */
+  /** The models in memory, and those that calls wait for. */
   readonly models: ReadonlyArray<ModelLoad>;
   readonly slots: number;
   readonly running: number;
@@ -51,11 +51,13 @@ export class Load extends Context.Service<
   Load,
   {
     readonly now: Effect.Effect<LoadReport>;
-    /** The part of it that a plain function can tell, for the end of every call. */
+    /** The part that a plain function can provide, for the end of every call. */
     readonly averages: () => LoadAverages;
-    /** The load now, and again after each interval, until `end`. */
+    /** The current load, and again after each interval, until `end`. */
     readonly watch: (intervalMs: number) => Stream.Stream<LoadReport, Draining>;
-    /** From here on the load is that of a service that drains; watches tell it once more and then fail with this. */
+    /**
+     * From now on the load is that of a draining service; watches receive it once more and then fail with this error.
+     */
     readonly end: (draining: Draining) => Effect.Effect<void>;
   }
 >()("mlxd/load/Load") {
@@ -129,7 +131,7 @@ export class Load extends Context.Service<
 }
 
 const sampleEveryMs = 250;
-/** Between the 5 and 10 s within which balancers take weights anew. */
+/** Balancers update weights every 5 to 10 s, so the time constant is in between. */
 const timeConstantMs = 7_000;
 
 const empty: QueueLoad = { taken: 0, waiting: 0, waitingPromptTokens: 0 };
@@ -145,7 +147,7 @@ interface Ended {
   readonly failed: number;
 }
 
-/** What was refused took no slot. */
+/** Refused requests took no slot. */
 const endedIn = (all: ReadonlyArray<{ succeeded: number; failed: number; cancelled: number }>): Ended => ({
   all: all.reduce((sum, { succeeded, failed, cancelled }) => sum + succeeded + failed + cancelled, 0),
   failed: all.reduce((sum, { failed }) => sum + failed, 0),

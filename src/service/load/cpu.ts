@@ -1,10 +1,10 @@
-/** How busy the machine's CPUs are. */
+/** Measures how busy the machine's CPUs are. */
 import { cpus } from "node:os";
 
 export class CpuMeter {
   private before = totals();
 
-  /** Share of all CPUs that was busy since it was last asked, 0..1. */
+  /** The busy share of all CPUs since the last call, 0..1. */
   busySinceLast(): number {
     const now = totals();
     const all = now.all - this.before.all;

@@ -1,4 +1,6 @@
-/** Exponentially weighted averages over time: what happened one time constant ago counts 1/e as much as what happens now. */
+/**
+ * An exponentially weighted average over time: a sample one time constant ago has 1/e of the weight of the current one.
+ */
 export class Smoothed {
   private readonly timeConstantMs: number;
   private average: number | undefined;
@@ -12,7 +14,7 @@ export class Smoothed {
     return this.average ?? 0;
   }
 
-  /** @param elapsedMs since the sample before */
+  /** @param elapsedMs time since the previous sample */
   add(sample: number, elapsedMs: number): void {
     const before = this.average ?? sample;
     this.average = before + (sample - before) * (1 - Math.exp(-elapsedMs / this.timeConstantMs));

@@ -1,7 +1,7 @@
 /**
- * What comes over the channel of a process that the service has started is read by Node, which throws into the event loop where it is no
- * message: one process that writes garbage, as its memory is broken, would end the service and all others with it. Here such
- * a process is ended alone.
+ * Protects the service from garbage on the IPC channel of a process that it has started. Node reads the channel and
+ * throws into the event loop if the data is not a valid message, so one process with corrupt memory would end the
+ * service and everything else. With this guard only that process is killed.
  */
 import type { ChildProcess } from "node:child_process";
 
@@ -9,7 +9,7 @@ interface ChannelHandle {
   onread: (this: unknown, ...read: ReadonlyArray<unknown>) => unknown;
 }
 
-/** More than any message has that is meant: what claims to be longer never ends. */
+/** Larger than any valid message: a longer one is garbage and would never be complete. */
 const maxMessageBytes = 512 * 1024 ** 2;
 
 /** @param onGarbage called once, before the process is killed */
@@ -28,9 +28,9 @@ export const guardChannel = (child: ChildProcess, onGarbage: (what: string) => v
   };
   handle.onread = function guarded(...read) {
     const [bytes] = read;
-    // The end of the channel is Node's to hear, however the process ends.
+    // Node itself handles the end of the channel, however the process ends.
     if (!(bytes instanceof ArrayBuffer)) return onread.apply(this, [...read]);
-    // What it wrote before it was killed is nobody's any more.
+    // Data that it wrote before it was killed is ignored.
     if (isOver) return undefined;
     unread += bytes.byteLength;
     if (unread > maxMessageBytes) return end(`a message of more than ${maxMessageBytes} bytes`);
@@ -42,7 +42,7 @@ export const guardChannel = (child: ChildProcess, onGarbage: (what: string) => v
   };
 };
 
-/** Node has no name for it that is public. Undefined where there is no channel, or a Node that keeps it elsewhere. */
+/** Node has no public name for it. Undefined if there is no channel, or if this Node keeps it elsewhere. */
 const handleOf = (child: ChildProcess): ChannelHandle | undefined => {
   const symbol = Object.getOwnPropertySymbols(child).find(({ description }) => description === "kChannelHandle");
   return symbol === undefined ? undefined : (child as unknown as Record<symbol, ChannelHandle | undefined>)[symbol];

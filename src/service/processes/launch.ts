@@ -1,9 +1,9 @@
 /**
- * How the service starts a process of its own so that it ends with the service, whatever ends that. A process hears that its channel
- * closes when its event loop turns next: one that is stopped, or in a call that does not return, never does. On Linux the
- * kernel is therefore asked to kill it (PR_SET_PDEATHSIG), by `setpriv` of util-linux, which then becomes Node. Elsewhere,
- * and where there is no such `setpriv`, the process looks after its parent itself (worker/parent-watch.ts, and the watchdog of
- * a sandbox lane).
+ * Starts processes that end with the service, however it ends. A process notices that its channel was closed when its
+ * event loop turns; if it is stopped or in a call that does not return, it never does. On Linux the kernel is therefore
+ * asked to kill it (PR_SET_PDEATHSIG), by `setpriv` of util-linux, which then executes Node. On other systems, and
+ * without such a `setpriv`, the process watches its parent itself (worker/parent-watch.ts, and the watchdog of a
+ * sandbox lane).
  */
 import { spawnSync } from "node:child_process";
 
@@ -12,7 +12,7 @@ export interface Launch {
   readonly execArgv: string[];
 }
 
-/** For `fork`: Node with these options. */
+/** For `fork`: runs Node with these options. */
 export const launch = (nodeOptions: ReadonlyArray<string>): Launch => {
   const { execPath } = process;
   hasSetpriv ??= process.platform === "linux" && canKillOrphans();

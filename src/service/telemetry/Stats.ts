@@ -1,4 +1,4 @@
-/** Counters since start, and what is going on now, model by model. */
+/** Counters since the start and the current activity, by model. */
 import { Clock, Context, Effect, Layer } from "effect";
 
 import { addUsage, type Usage } from "../domain/usage.ts";
@@ -7,18 +7,18 @@ export interface GenerationStats {
   running: number;
   queued: number;
   succeeded: number;
-  /** The service, the engine or the model's files did not do what they should. */
+  /** The service, the engine or the model's files are at fault. */
   failed: number;
-  /** Not begun: for what they ask, for lack of room, or of time in the queue. */
+  /** Never begun: invalid, no room, or too long in the queue. */
   refused: number;
-  /** The caller left, cancelled, or its deadline passed. */
+  /** The caller left or cancelled, or its deadline passed. */
   cancelled: number;
   promptTokens: number;
   cachedPromptTokens: number;
   outputTokens: number;
-  /** Given another attempt, as the first answer was broken. */
+  /** Repeated because the first answer was broken. */
   retried: number;
-  /** Of these, with success. */
+  /** Retried generations that succeeded. */
   recovered: number;
   draftedTokens: number;
   acceptedDraftTokens: number;
@@ -33,15 +33,15 @@ export class Stats extends Context.Service<
     /** Epoch milliseconds. */
     readonly since: number;
     /**
-     * `+1` and `-1` as a generation enters and leaves the state. Plain functions, to be called where the state itself
-     * changes: no interruption comes between the two.
+     * `+1` when a generation enters the state and `-1` when it leaves. Plain functions, called where the state itself
+     * changes, so that no interruption can come in between.
      */
     readonly move: (model: string, state: "running" | "queued", by: 1 | -1) => void;
-    /** The model is empty where it is not known which: a name that nobody has must not become an entry. */
+    /** The model is empty if it is unknown: a name that no model has must not create an entry. */
     readonly ended: (model: string, outcome: Outcome, usage: Usage | undefined) => void;
-    /** A broken answer was generated anew; `recovered` with success. */
+    /** A broken answer was generated again; `recovered`: successfully. */
     readonly retried: (model: string, recovered: boolean) => void;
-    /** A copy, by model id, with those of no known model under the empty one; models that were never used are missing. */
+    /** A copy, by model id, with unknown models under the empty id; models that were never used are missing. */
     readonly snapshot: Effect.Effect<ReadonlyMap<string, Readonly<GenerationStats>>>;
   }
 >()("mlxd/telemetry/Stats") {

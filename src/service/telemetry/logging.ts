@@ -1,4 +1,4 @@
-/** Structured logs on standard error; standard output is for what was asked for. No prompt is ever logged. */
+/** Structured logs on standard error; standard output is for requested output. Prompts are never logged. */
 import { Effect, Layer, Logger, References } from "effect";
 
 import { LogConfig } from "../config/LogConfig.ts";

@@ -1,19 +1,19 @@
 /**
- * Standard output and standard error, whose readers may leave, fall behind, or be a disk that is full. A line that cannot
- * be written is lost; that is no caller's loss.
+ * Standard output and standard error, whose readers may leave or fall behind, or which may be files on a full disk. A
+ * line that cannot be written is dropped; no call fails because of it.
  */
 
-/** Of lines that wait for a reader; what comes on top of that is left out and counted. */
+/** The most bytes of waiting lines; further lines are dropped and counted. */
 const maxWaitingBytes = 1024 * 1024;
 
-/** From here on an error of either stream ends nothing. */
+/** From now on an error of either stream does not end the process. */
 export const outliveReaders = (): void => {
   for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
 };
 
 let leftOut = 0;
 
-/** Writes a line to standard error, where there is somebody to read it. */
+/** Writes a line to standard error if it has a reader. */
 export const writeLogLine = (line: string): void => {
   const { stderr } = process;
   if (!stderr.writable) return;

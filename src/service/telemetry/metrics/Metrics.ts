@@ -1,6 +1,7 @@
 /**
- * What Prometheus scrapes. Names follow OpenTelemetry's conventions for generative AI and vLLM's where these have one; the
- * rest begins with `mlxd_`. Labels have bounded values only: models of the catalog, methods, codes, reasons.
+ * The metrics for Prometheus. Names follow OpenTelemetry's conventions for generative AI, and vLLM's where it has the
+ * metric; the others begin with `mlxd_`. Labels have bounded values only: models of the catalog, methods, codes,
+ * reasons.
  */
 import { Context, Effect, Layer } from "effect";
 import { collectDefaultMetrics, Counter, Gauge, Registry } from "prom-client";
@@ -8,7 +9,7 @@ import { collectDefaultMetrics, Counter, Gauge, Registry } from "prom-client";
 import type { GenerationEvent } from "../../domain/generation.ts";
 import { Histogram } from "./Histogram.ts";
 
-/** Values of a gauge or a counter that are read when they are asked for. */
+/** The values of a gauge or counter, read at the time of a scrape. */
 export interface Reading {
   readonly labels: Readonly<Record<string, string>>;
   readonly value: number;
@@ -24,22 +25,22 @@ export interface ReadMetric {
 export class Metrics extends Context.Service<
   Metrics,
   {
-    /** Follows a generation: what becomes of it goes into the histograms. To be called with each of its events. */
+    /** Observes a generation. The returned function has to be called with each of its events. */
     readonly generation: (receivedAt: number) => (event: GenerationEvent, now: number) => void;
-    /** A call that ended with an error of this reason, or a request that was refused. */
+    /** Counts a call that ended with an error of this reason, or a refused request. */
     readonly error: (reason: string, method: string) => void;
-    /** What a step of an engine computed. */
+    /** Observes a step of an engine. */
     readonly engineStep: (model: string, rows: number, seconds: number) => void;
-    /** An engine that was started, from its beginning to its first token. */
+    /** Observes the start of an engine, including its first token. */
     readonly loaded: (model: string, seconds: number) => void;
     /** @param bytes of the whole model */
     readonly download: (outcome: "succeeded" | "failed" | "cancelled", bytes: number) => void;
-    /** Metrics that are read when they are scraped, together. */
+    /** Adds metrics that are read together at the time of a scrape. */
     readonly read: (
       metrics: ReadonlyArray<ReadMetric>,
       values: Effect.Effect<ReadonlyMap<string, ReadonlyArray<Reading>>>,
     ) => void;
-    /** In Prometheus' text format, 0.0.4. */
+    /** Prometheus' text format, version 0.0.4. */
     readonly render: Effect.Effect<string>;
   }
 >()("mlxd/telemetry/Metrics") {
@@ -110,7 +111,7 @@ export class Metrics extends Context.Service<
 
 type Histograms = ReturnType<typeof createHistograms>;
 
-/** Seconds: a token of a small model to a slow load. */
+/** In seconds, from a token of a small model to a slow load. */
 const seconds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300];
 const tokens = [1, 8, 32, 128, 512, 2_048, 8_192, 32_768, 131_072];
 
@@ -151,7 +152,7 @@ class GenerationMeter {
   private readonly model: string;
   private readonly receivedAt: number;
   private readonly gaps: { readonly observe: (value: number) => void };
-  /** When the last piece came, by candidate. */
+  /** When the last piece arrived, by candidate. */
   private readonly lastAt = new Map<number, number>();
 
   constructor(histograms: Histograms, model: string, receivedAt: number) {

@@ -1,4 +1,4 @@
-/** Traces, as OpenTelemetry has them, over OTLP/HTTP. What is traced are spans of Effect's, which its own exporter sends. */
+/** Sends traces by OTLP/HTTP. The spans are Effect's, and its own exporter sends them. */
 import { Context, Effect, Layer } from "effect";
 import { FetchHttpClient, HttpClient } from "effect/http";
 import { OtlpSerialization, OtlpTracer } from "effect/observability";
@@ -8,18 +8,18 @@ import { versions } from "../../config/versions.ts";
 
 export interface TracingState {
   readonly isOn: boolean;
-  /** Share of the calls that are traced whose caller does not say whether they are, 0..1. */
+  /** The share of calls that are traced if the caller does not decide, 0..1. */
   readonly sampleRatio: number;
 }
 
-/** Off unless `layer` is there. */
+/** Off unless `layer` is provided. */
 export const Tracing: Context.Reference<TracingState> = Context.Reference<TracingState>("mlxd/telemetry/Tracing", {
   defaultValue: () => ({ isOn: false, sampleRatio: 0 }),
 });
 
 /**
- * Sends what is traced while its scope is open, and the rest when it closes, for 3 s at most. A receiver that fails is left alone for a
- * minute, and what ends in that time is lost: traces never hold the service up.
+ * Sends spans while its scope is open, and the rest when it closes, for at most 3 s. After a failure the receiver is
+ * left alone for a minute, and spans that end in that time are lost: tracing never delays the service.
  */
 export const layer = Layer.unwrap(
   Effect.map(TraceConfig, ({ endpoint, sampleRatio }) => {
@@ -33,7 +33,9 @@ export const layer = Layer.unwrap(
   }),
 );
 
-/** The exporter waits for ever for a receiver that takes a request and does not answer, and keeps its spans that long. */
+/**
+ * The exporter waits for ever for a receiver that accepts a request and does not answer, and keeps its spans meanwhile.
+ */
 const patientClient = Layer.effect(
   HttpClient.HttpClient,
   Effect.map(

@@ -1,14 +1,14 @@
-/** Spans of what runs in no fiber of its own: they are written once their times are known, below the span of the fiber. */
+/** Spans for work outside of fibers: they are written once their times are known, below the span of the fiber. */
 import { Context, Effect, Exit, Option } from "effect";
 
 import { Tracing } from "./Tracing.ts";
 
 type SpanAttributes = Readonly<Record<string, string | number | boolean>>;
 
-/** @param from epoch milliseconds, as `to`; parts of one count */
+/** @param from epoch milliseconds, like `to`; fractions count */
 export type WriteSpan = (name: string, from: number, to: number, attributes: SpanAttributes) => void;
 
-/** Undefined where the call of this fiber is not traced: then there is nothing to measure either. */
+/** Undefined if the call of this fiber is not traced, so that nothing needs to be measured. */
 export const spanWriter: Effect.Effect<WriteSpan | undefined> = Effect.gen(function* () {
   if (!(yield* Tracing).isOn) return undefined;
   const parent = yield* Effect.option(Effect.currentParentSpan);
