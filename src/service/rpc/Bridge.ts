@@ -1,4 +1,4 @@
-/** Between Connect's handlers and Effect: a call as Connect has it, and its failures as Connect tells them. */
+/** Connects Connect's handlers to Effect: adapts calls, and translates failures to Connect's errors. */
 import type { Message } from "@bufbuild/protobuf";
 import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
 import { Context, Effect, Layer, Stream } from "effect";
@@ -15,20 +15,20 @@ export interface Outgoing<Request, A, Answer> {
   readonly stream: (request: Request) => Stream.Stream<A, ServiceError>;
   /** Called once for each event, in order; `sequence` counts from 0. */
   readonly toWire: (event: A, sequence: number) => Answer;
-  /** Runs until its caller leaves: of the deadlines only the caller's own holds. */
+  /** For a stream that runs until its caller leaves: only the caller's own deadline applies. */
   readonly endless?: boolean;
 }
 
 export class Bridge extends Context.Service<
   Bridge,
   {
-    /** Answers with one message a request that keeps the rules of the proto files; any other one is refused. */
+    /** Answers a valid request with one message; an invalid request is refused. */
     readonly unary: <Request extends Message, A>(
       received: Request,
       context: HandlerContext,
       answer: (request: Request) => Effect.Effect<A, ServiceError>,
     ) => Promise<A>;
-    /** Answers it with a stream of messages. */
+    /** Answers a valid request with a stream of messages. */
     readonly stream: <Request extends Message, A, Answer>(
       received: Request,
       context: HandlerContext,
@@ -68,7 +68,7 @@ const incomingFrom = (context: HandlerContext): Incoming => {
     receivedAt,
     timeoutMs,
     onLeave: (listener) => onLeave(signal, listener),
-    // Health checks and load reports come all the time, and are no work.
+    // Health checks and load reports are frequent and do no work, so they are not traced.
     ...(service.typeName.startsWith("mlxd.") && {
       trace: { parent: parseTraceParent(context.requestHeader.get("traceparent")) },
     }),
@@ -78,8 +78,9 @@ const incomingFrom = (context: HandlerContext): Incoming => {
 };
 
 /**
- * The signal of a call fires exactly once, at the latest when the call is complete, so the listener needs no removal.
- * That it is Connect's own timer happens only without our listener in front; ours is about to fire then.
+ * A call's signal fires exactly once, at the latest when the call is complete, so the listener need not be removed.
+ * Connect's own deadline timer can only be the cause if there is no listener in front of it that takes the deadline out
+ * of the headers; the call's own timer is then about to fire as well.
  */
 const onLeave = (signal: AbortSignal, listener: () => void): void => {
   const isDeadline = () => signal.reason instanceof ConnectError && signal.reason.code === Code.DeadlineExceeded;

@@ -1,4 +1,4 @@
-/** Requests on their way into the service: what is heavy is read in the sandbox, and anything else where it stands. */
+/** Decodes and validates requests: heavy ones in the sandbox, all others on the main thread. */
 import { type DescMessage, fromBinary, type Message } from "@bufbuild/protobuf";
 import type { HandlerContext } from "@connectrpc/connect";
 import { Context, Effect, Layer } from "effect";
@@ -19,9 +19,9 @@ export class RequestReader extends Context.Service<
   RequestReader,
   {
     /**
-     * A call's request, which keeps the rules of the proto files.
+     * The valid request of a call.
      *
-     * @param received as Connect gives it to the handler: an empty one where the request is held back
+     * @param received the message that Connect gives to the handler; empty if the request is held back
      */
     readonly read: <Request extends Message>(
       received: Request,
@@ -43,11 +43,11 @@ export class RequestReader extends Context.Service<
         if ("violations" in read) return yield* new InvalidField(read);
         const message = fromBinary(schema, read.message);
         putBackLongLists(message, read.lists);
-        // What is wrong with an item is told with that item.
+        // Violations of an item are reported with that item.
         for (const [index, item] of (taskItemsOf(message) ?? []).entries()) {
           rememberViolations(item, read.ofItems[index] ?? []);
         }
-        // What decoding took is enough for one turn of the event loop.
+        // Decoding took long enough for one turn of the event loop.
         yield* Effect.yieldNow;
         return message;
       });
@@ -60,7 +60,7 @@ export class RequestReader extends Context.Service<
         read: <Request extends Message>(received: Request, { method: { input }, values }: HandlerContext) => {
           const held = values.get(heldRequest);
           if (held === undefined) return Effect.as(check(input, received), received);
-          // The method's input is what its handler takes.
+          // The method's input type is the type that its handler takes.
           return readHeld(input, held) as Effect.Effect<Request, Unread>;
         },
       });

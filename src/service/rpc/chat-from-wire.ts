@@ -8,7 +8,7 @@ import { toolsFromWire } from "./tools-from-wire.ts";
 
 type Refusal = InvalidField | UnsupportedTask;
 
-/** A conversation. Validated already; refuses what no engine of this service does. */
+/** Converts a validated conversation; refuses what no engine of this service supports. */
 export const chatFromWire = (chat: wire.ChatInput, model: string, path: string): Result.Result<ChatInput, Refusal> =>
   Result.gen(function* () {
     const messages: ChatMessage[] = [];
@@ -35,7 +35,7 @@ const roles: Readonly<Record<number, Role>> = {
   [wire.Role.DEVELOPER]: "developer",
 };
 
-/** There may be thousands, for which a generator each is too much. */
+/** A plain function, because there may be thousands of messages. */
 const messageFromWire = (
   message: wire.ChatMessage,
   model: string,
@@ -63,7 +63,7 @@ const messageFromWire = (
   });
 };
 
-/** The first field that is set and that messages of this role have no use for. */
+/** The first field that is set although messages of this role do not use it. */
 const idleField = (message: wire.ChatMessage, role: Role) =>
   [
     { name: "tool_calls", isSet: message.toolCalls.length > 0, role: "assistant", of: "the assistant's messages" },

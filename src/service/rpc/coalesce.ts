@@ -1,21 +1,21 @@
-/** Fewer and larger chunks for callers who asked for them. */
+/** Combines chunks into fewer, larger ones for callers who request it. */
 import { type Cause, Effect, type Fiber, Queue, Stream } from "effect";
 
 import type { GenerationChunk, GenerationEvent, TokenLogprob, ToolCallDelta } from "../domain/generation.ts";
 
 export interface FlushOptions {
-  /** Send a chunk once it holds this many tokens. */
+  /** Send a chunk when it holds this many tokens. */
   readonly flushTokens?: number;
-  /** Send what there is after this long, however few tokens; without `flushTokens` the only occasion. */
+  /** Send the held tokens after this long, however few; without `flushTokens`, the only condition. */
   readonly flushIntervalMs?: number;
 }
 
-/** Events that wait for the reader before the engine has to; each is a chunk of many tokens. */
+/** How many events may wait for the reader; each is a chunk of many tokens. */
 const waitingEvents = 16;
 
 /**
- * Holds chunks back until they hold enough tokens or the first of them has waited long enough. What is held is sent
- * before the finished event, and also before a failure: those tokens were generated.
+ * Holds chunks back until they hold enough tokens or the oldest has waited long enough. Held tokens are sent before the
+ * finished event, and also before a failure, because they were generated.
  */
 export const coalesce =
   ({ flushTokens = Infinity, flushIntervalMs }: FlushOptions) =>
@@ -36,7 +36,7 @@ export const coalesce =
             return taken.length === 0 ? Effect.void : Effect.asVoid(Queue.offerAll(queue, taken));
           });
         const flush = flushOf();
-        // The timer's own flush must not end the fiber that it runs in.
+        // Forked, because the timer's own flush must not interrupt the fiber that it runs in.
         const flushLater = (delayMs: number) =>
           Effect.sleep(delayMs).pipe(
             Effect.andThen(Effect.sync(() => (timer = undefined))),
@@ -64,13 +64,13 @@ export const coalesce =
     );
   };
 
-/** Chunks that become one for each candidate. */
+/** Combines the chunks of each candidate into one. */
 class HeldChunks {
   readonly #held = new Map<number, Held>();
-  /** Output tokens of each candidate that were sent. */
+  /** How many output tokens of each candidate were sent. */
   readonly #sent = new Map<number, number>();
 
-  /** Returns how many tokens are held of its candidate now. */
+  /** Returns how many tokens of its candidate are held now. */
   add({ candidateIndex, text, reasoning, toolCalls, tokenIds, logprobs, outputTokens }: GenerationChunk): number {
     const held = this.#held.get(candidateIndex) ?? createHeld();
     this.#held.set(candidateIndex, held);
@@ -83,7 +83,7 @@ class HeldChunks {
     return outputTokens - (this.#sent.get(candidateIndex) ?? 0);
   }
 
-  /** What is held of one candidate, or of all. */
+  /** Removes and returns what is held, of one candidate or of all. */
   take(only?: number): ReadonlyArray<GenerationChunk> {
     const chunks: GenerationChunk[] = [];
     for (const [candidateIndex, held] of this.#held) {

@@ -1,6 +1,6 @@
 /**
- * The details of a failed call. They travel in one HTTP header or trailer, and peers drop a whole response whose
- * header block is too large, so everything in them is bounded.
+ * The details of a failed call. They are sent in one HTTP header or trailer, and peers drop a response whose headers
+ * are too large, so their size is bounded.
  */
 import { Code, type ConnectError } from "@connectrpc/connect";
 import { create, type DescMessage, type MessageShape, toBinary } from "@bufbuild/protobuf";
@@ -15,9 +15,9 @@ import { type ErrorReason, GenerationFailureSchema } from "../../client/gen/mlxd
 import type { FieldViolation, Progress, ServiceError } from "../domain/errors.ts";
 import { durationFromMs } from "./duration.ts";
 
-/** Bytes of all details of one error together. */
+/** The limit for all details of one error, in bytes. */
 export const maxDetailBytes = 4096;
-/** Bytes of a status message. */
+/** The limit for a status message, in bytes. */
 export const maxMessageBytes = 1024;
 const maxValueBytes = 256;
 
@@ -28,18 +28,18 @@ export interface Detail<Desc extends DescMessage = DescMessage> {
 
 const detail = <Desc extends DescMessage>(desc: Desc, value: MessageShape<Desc>): Detail<Desc> => ({ desc, value });
 
-/** `domain`, `reason` and the numbers of the message; on every error. */
+/** `domain`, `reason` and the numbers in the message; part of every error. */
 export const errorInfo = (reason: keyof typeof ErrorReason, metadata: Readonly<Record<string, string>>): Detail =>
   detail(ErrorInfoSchema, create(ErrorInfoSchema, { domain: "mlxd", reason, metadata }));
 
-/** An ErrorInfo with more metadata; other details as they are. */
+/** Adds metadata to an ErrorInfo; other details stay as they are. */
 export const annotated = (each: Detail, metadata: Readonly<Record<string, string>>): Detail => {
   if (each.desc !== ErrorInfoSchema) return each;
   const info = (each as Detail<typeof ErrorInfoSchema>).value;
   return detail(ErrorInfoSchema, create(ErrorInfoSchema, { ...info, metadata: { ...info.metadata, ...metadata } }));
 };
 
-/** The reason that a status tells; of one without, as Connect raises them itself, its code. */
+/** The reason in a status; for errors that Connect raises itself, the code. */
 export const reasonIn = ({ details, code }: ConnectError): string => {
   for (const found of details) {
     if ("desc" in found && found.desc === ErrorInfoSchema)
@@ -50,7 +50,7 @@ export const reasonIn = ({ details, code }: ConnectError): string => {
 
 const apart = new Set(["_tag", "violations", "progress"]);
 
-/** The fields of an error as strings, apart from those that have a detail of their own. */
+/** The fields of an error as strings, without those that have a detail of their own. */
 export const metadataOf = (error: ServiceError): Record<string, string> => {
   const metadata: Record<string, string> = {};
   if (error._tag === "RequestMalformed") return metadata;
@@ -64,7 +64,7 @@ export const metadataOf = (error: ServiceError): Record<string, string> => {
   return metadata;
 };
 
-/** Those details of an error that its fields call for, most important first. */
+/** The details that an error's fields call for, most important first. */
 export const detailsOf = (error: ServiceError, lastSequence: number | undefined): ReadonlyArray<Detail> => {
   const details: Detail[] = [];
   if ("progress" in error && error.progress !== undefined) {
@@ -86,7 +86,7 @@ export const detailsOf = (error: ServiceError, lastSequence: number | undefined)
   return details;
 };
 
-/** As many of the details as fit the cap, in order. */
+/** As many of the details as fit, in order. */
 export const withinCap = (details: ReadonlyArray<Detail>): ReadonlyArray<Detail> => {
   let left = maxDetailBytes;
   return details.filter(({ desc, value }) => {
@@ -98,7 +98,7 @@ export const withinCap = (details: ReadonlyArray<Detail>): ReadonlyArray<Detail>
   });
 };
 
-/** Well-formed text of at most `maxBytes` bytes of UTF-8; a cut is marked by an ellipsis. */
+/** Well-formed text of at most `maxBytes` bytes of UTF-8; an ellipsis marks a cut. */
 export const truncateUtf8 = (text: string, maxBytes: number): string => {
   const wellFormed = text.toWellFormed(); // a lone surrogate would make encodeURIComponent throw
   if (Buffer.byteLength(wellFormed) <= maxBytes) return wellFormed;
@@ -113,8 +113,9 @@ export const truncateUtf8 = (text: string, maxBytes: number): string => {
 };
 
 /**
- * Absolute paths of this machine are nobody's business. Ids such as `organisation/model` stay, and so do places in JSON
- * such as `#/properties/name`: a path begins the text, or follows a space, a quote, a bracket or the like.
+ * Removes absolute paths, which are none of a caller's business. Ids such as `organisation/model` stay, as do places in
+ * JSON such as `#/properties/name`: a path is at the beginning of the text or follows a space, a quote, a bracket or
+ * the like.
  */
 export const withoutPaths = (text: string): string =>
   text.replaceAll(/(?<![^\s"'`([{<=,;])(?:file:\/\/)?\/(?:[^\s/"'`,;:)]+\/)+[^\s/"'`,;:)]*/g, "<path>");
@@ -124,7 +125,7 @@ const generationFailure = ({ generationId, usage }: Progress, lastSequence: numb
   return detail(GenerationFailureSchema, create(GenerationFailureSchema, { generationId, usage, ...last }));
 };
 
-/** Room is left for the other details: of very many violations the first are told. */
+/** Leaves room for the other details: of very many violations only the first are included. */
 const badRequest = (violations: ReadonlyArray<FieldViolation>): Detail => {
   let left = maxDetailBytes / 2;
   const fieldViolations = violations

@@ -1,4 +1,4 @@
-/** Which status code and which reason a service error has on the wire: the only place that decides it. */
+/** The status code and reason of every service error. This is the only place that decides them. */
 import { Code } from "@connectrpc/connect";
 
 import type { ErrorReason } from "../../client/gen/mlxd/v1/error_details_pb.ts";
@@ -24,7 +24,7 @@ export const errorTable = {
   AdapterBroken: { code: Code.FailedPrecondition, reason: "ADAPTER_BROKEN" },
   UnknownBackend: { code: Code.InvalidArgument, reason: "UNKNOWN_BACKEND" },
   BackendContextExceeded: { code: Code.InvalidArgument, reason: "CONTEXT_LENGTH_EXCEEDED" },
-  // Not UNAUTHENTICATED nor PERMISSION_DENIED: it is the service that has no right there, not the caller here.
+  // Not UNAUTHENTICATED or PERMISSION_DENIED: the service lacks permission there, not the caller here.
   BackendCredentials: { code: Code.FailedPrecondition, reason: "BACKEND_CREDENTIALS" },
   BackendProtocol: { code: Code.Internal, reason: "BACKEND_PROTOCOL" },
   BackendQuota: { code: Code.ResourceExhausted, reason: "QUOTA" },
@@ -44,7 +44,7 @@ export const errorTable = {
   ModelChanged: { code: Code.Unavailable, reason: "MODEL_CHANGED" },
   ModelUnfit: { code: Code.FailedPrecondition, reason: "MODEL_UNFIT" },
   ModelRevisionMismatch: { code: Code.FailedPrecondition, reason: "MODEL_REVISION_MISMATCH" },
-  // Not PERMISSION_DENIED: it is the service that lacks a right at the hub, not the caller here.
+  // Not PERMISSION_DENIED: the service lacks permission at the hub, not the caller here.
   ModelAccessDenied: { code: Code.FailedPrecondition, reason: "MODEL_ACCESS_DENIED" },
   DownloadsOff: { code: Code.FailedPrecondition, reason: "DOWNLOADS_OFF" },
   InsufficientDisk: { code: Code.ResourceExhausted, reason: "INSUFFICIENT_DISK" },
@@ -55,10 +55,10 @@ export const errorTable = {
   InsufficientMemory: { code: Code.ResourceExhausted, reason: "INSUFFICIENT_MEMORY" },
   QueueTimeout: { code: Code.Unavailable, reason: "QUEUE_TIMEOUT" },
   Draining: { code: Code.Unavailable, reason: "DRAINING" },
-  // Not UNAVAILABLE, as that is retried by policy, and a part was already delivered.
+  // Not UNAVAILABLE, which clients retry by policy: part of the stream was already delivered.
   ShutDown: { code: Code.Aborted, reason: "SHUT_DOWN" },
   EngineRestarting: { code: Code.Unavailable, reason: "ENGINE_RESTARTING" },
-  // Not UNAVAILABLE: clients retry that by policy, and these tokens were already delivered.
+  // Not UNAVAILABLE, which clients retry by policy: these tokens were already delivered.
   EngineLost: { code: Code.Aborted, reason: "ENGINE_LOST" },
   ModelUnloaded: { code: Code.Aborted, reason: "MODEL_UNLOADED" },
   DeadlineExceeded: { code: Code.DeadlineExceeded, reason: "DEADLINE" },

@@ -1,4 +1,4 @@
-/** Whatever a call ended with instead of a result, as the status that its caller sees. */
+/** Translates the failure of a call to the status that its caller sees. */
 import { basename } from "node:path";
 import { create } from "@bufbuild/protobuf";
 import { anyPack } from "@bufbuild/protobuf/wkt";
@@ -20,7 +20,7 @@ import {
 } from "./error-details.ts";
 import { errorTable } from "./error-table.ts";
 
-/** A status before it is known how it travels: as the end of a call, or as an item of a batch. */
+/** A status, independent of whether it ends a call or belongs to an item of a batch. */
 export interface WireError {
   readonly code: Code;
   readonly message: string;
@@ -29,7 +29,7 @@ export interface WireError {
   readonly metadata: Readonly<Record<string, string>>;
 }
 
-/** Tells a gRPC client when to retry: https://github.com/grpc/proposal/blob/master/A6-client-retries.md */
+/** Tells gRPC clients when to retry: https://github.com/grpc/proposal/blob/master/A6-client-retries.md */
 const retryPushback = "grpc-retry-pushback-ms";
 
 export const wireErrorFrom = (failure: ServiceError, lastSequence?: number): WireError => {
@@ -49,7 +49,7 @@ const headersOf = (error: ServiceError): WireError["metadata"] => {
   return error._tag === "CredentialsInvalid" ? { "www-authenticate": "Bearer" } : {};
 };
 
-/** Where the configuration file lies is nobody's business. */
+/** The location of the configuration file is none of a caller's business. */
 const tellable = (error: ServiceError): ServiceError =>
   error._tag === "ConfigurationInvalid" ? new ConfigurationInvalid({ ...error, file: basename(error.file) }) : error;
 
@@ -64,7 +64,7 @@ export const wireErrorFromFailure = (failure: CallFailure): WireError => {
   }
 };
 
-/** With the id of the call's trace in the metadata of its ErrorInfo. */
+/** Adds the id of the call's trace to the metadata of its ErrorInfo. */
 export const withTraceId = (error: WireError, traceId: string | undefined): WireError =>
   traceId === undefined ? error : { ...error, details: error.details.map((each) => annotated(each, { traceId })) };
 
@@ -81,7 +81,7 @@ const cancelled: WireError = {
   metadata: {},
 };
 
-/** A bug. What it was stands in the log under this id. */
+/** A bug. The details are logged under this id. */
 const internalError = (requestId: string): WireError => ({
   code: Code.Internal,
   message: `internal error; the service's log has its cause under request ${requestId}`,

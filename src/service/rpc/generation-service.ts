@@ -56,5 +56,5 @@ export const makeGenerationService = Effect.gen(function* () {
   } satisfies ServiceImpl<typeof GenerationService>;
 });
 
-/** What a stream's events are told with. */
+/** The options that determine how a stream's events are reported. */
 type Reported = Pick<OutputOptions, "tokenIds" | "timings">;

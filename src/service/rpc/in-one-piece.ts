@@ -1,4 +1,4 @@
-/** Options of a stream have no meaning for an answer that comes in one piece. */
+/** Refuses stream options for an answer that is not a stream. */
 import { Effect } from "effect";
 
 import { UnsupportedParameter } from "../domain/errors.ts";

@@ -1,4 +1,4 @@
-/** What is asked of jobs, in the service's own terms. */
+/** Converts requests about jobs to the service's own terms. */
 import { clone, fromBinary, isFieldSet, toBinary } from "@bufbuild/protobuf";
 import { Effect, Result, Schema } from "effect";
 
@@ -40,7 +40,7 @@ export const jobFromWire = (
     };
   });
 
-/** Each with its task or what is wrong with it. */
+/** Converts each item to its task, or to its violations. */
 export const itemsFromWire = (
   items: ReadonlyArray<BatchItem>,
   models: Models["Service"],
@@ -50,7 +50,7 @@ export const itemsFromWire = (
     Effect.gen(function* () {
       yield* assertText(`items[${index}].item_id`, item.itemId);
       if (defaults !== undefined && item.task !== undefined) fillIn(item.task, defaults);
-      // Many of them take a while: other calls have their turns.
+      // Converting many items takes a while, so other calls get a turn in between.
       if (index % itemsPerTurn === itemsPerTurn - 1) yield* Effect.yieldNow;
       const task = yield* Effect.result(taskOfItem(item, models));
       return { itemId: item.itemId, task: Result.isSuccess(task) ? task.success : task.failure };
@@ -62,11 +62,11 @@ const itemsPerTurn = 100;
 const toBase64 = (defaults: GenerationTask): string =>
   Buffer.from(toBinary(GenerationTaskSchema, defaults)).toString("base64");
 
-/** As a job has kept them. */
+/** Reads the defaults as a job has stored them. */
 export const defaultsFromStored = (text: string): GenerationTask | undefined =>
   text === "" ? undefined : fromBinary(GenerationTaskSchema, Buffer.from(text, "base64"));
 
-/** No database keeps this character in a text. */
+/** The character NUL, which databases cannot store in a text. */
 const assertText = (field: string, text: string): Effect.Effect<void, InvalidField> =>
   text.includes("\0") ? Effect.fail(invalidField(field, "the character NUL is not allowed in it")) : Effect.void;
 
@@ -76,7 +76,7 @@ const defaultsFrom = (defaults: GenerationTask | undefined): Effect.Effect<Gener
     if (defaults.input.case !== undefined) {
       return yield* invalidField("options.defaults", "an input belongs to an item; leave it out here");
     }
-    // Its rules are those of a task, which has an input.
+    // Validated by the rules of a task, which require an input.
     const whole = clone(GenerationTaskSchema, defaults);
     whole.input = { case: "prompt", value: "any" };
     const violations = violationsIn(GenerationTaskSchema, whole);
@@ -88,7 +88,7 @@ const defaultsFrom = (defaults: GenerationTask | undefined): Effect.Effect<Gener
     return defaults;
   });
 
-/** Fields that the task does not have are taken from the defaults. */
+/** Takes fields that the task does not set from the defaults. */
 const fillIn = (task: GenerationTask, defaults: GenerationTask): void => {
   for (const field of GenerationTaskSchema.fields) {
     if (field.oneof !== undefined && field.oneof.name === "input") continue;
@@ -119,7 +119,7 @@ export const jobStatesFromWire = (states: ReadonlyArray<Wire>): ReadonlyArray<Jo
 const defaultPageSize = 100;
 const maxPageSize = 1000;
 
-/** 0 for the default; more than the most counts as the most, as in https://google.aip.dev/158. */
+/** 0 for the default; more than the maximum counts as the maximum, as in https://google.aip.dev/158. */
 export const pageSizeOf = (asked: number): number => Math.min(asked || defaultPageSize, maxPageSize);
 
 const Token = Schema.fromJsonString(
@@ -127,7 +127,7 @@ const Token = Schema.fromJsonString(
 );
 const decodeToken = Schema.decodeUnknownResult(Token);
 
-/** @param of what the pages are of: a token of others is refused */
+/** @param of identifies the list that is paged: a token of another list is refused */
 export const pageToken = (next: number | undefined, of: string): string =>
   next === undefined ? "" : Buffer.from(JSON.stringify({ next, of })).toString("base64url");
 

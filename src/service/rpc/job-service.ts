@@ -79,7 +79,7 @@ export const makeJobService = Effect.gen(function* () {
             availableOnly,
           }),
         toWire: (result) => itemResultToWire(received.jobId, result),
-        // As long as the job takes.
+        // A watch may last as long as the job.
         endless: true,
       }),
     cancelJob: (received, context) =>

@@ -1,4 +1,4 @@
-/** Jobs and what became of them, as the wire has them. */
+/** Converts jobs and their outcomes to messages. */
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 import { Code } from "@connectrpc/connect";

@@ -1,4 +1,4 @@
-/** Pages of the model list. A token names the last model of the page before it and the filter that it was made with. */
+/** Pages of the model list. A token contains the last model of the previous page and the filter. */
 import { Result, Schema } from "effect";
 
 import type { InvalidField } from "../domain/errors.ts";
@@ -9,10 +9,10 @@ const defaultPageSize = 100;
 const maxPageSize = 1000;
 
 export interface PageRequest {
-  /** 0 for the default; more than the most counts as the most, as in https://google.aip.dev/158. */
+  /** 0 for the default; more than the maximum counts as the maximum, as in https://google.aip.dev/158. */
   readonly pageSize: number;
   readonly pageToken: string;
-  /** None: all. */
+  /** Empty: all states. */
   readonly states: ReadonlySet<ModelState>;
 }
 
@@ -22,7 +22,7 @@ export interface Page {
   readonly nextPageToken: string;
 }
 
-/** Models that come or go between two pages neither repeat nor hide others; the list's order is the catalog's. */
+/** Models that are added or removed between two pages neither repeat nor hide others; the order is the catalog's. */
 export const pageOf = (
   models: ReadonlyArray<ModelStatus>,
   { pageSize, pageToken, states }: PageRequest,

@@ -3,12 +3,12 @@ import { Effect } from "effect";
 import { type InvalidField, UnsupportedParameter, UnsupportedTask } from "../domain/errors.ts";
 import type { Models } from "../models/Models.ts";
 
-/** What a request's own words are refused with. */
+/** Errors about the request itself. */
 export type Refusal = InvalidField | UnsupportedParameter | UnsupportedTask;
 
 /**
- * Names the model of a refusal as the catalog does: the request may have an alias or, for the default model, no name at
- * all. A name that the catalog does not have stays as it was written.
+ * Uses the catalog's id of the model in a refusal: the request may contain an alias or, for the default model, no name
+ * at all. An unknown name stays as it was written.
  */
 export const namingModel =
   (models: Models["Service"]) =>

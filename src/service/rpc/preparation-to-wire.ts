@@ -83,5 +83,5 @@ export const reportToWire = (
   };
 };
 
-/** As the messages of errors, which sentences may be. */
+/** With the same limits as error messages, because sentences may contain them. */
 const tellable = (text: string): string => truncateUtf8(withoutPaths(text), maxMessageBytes);

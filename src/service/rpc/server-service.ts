@@ -120,7 +120,7 @@ const poolToWire = ({ left, device: _device, backend: _backend, ...pool }: PoolS
   engineFailures: left.failure,
 });
 
-/** As the engines say it. */
+/** By the names that engines report. */
 const devices = { none: Device.UNSPECIFIED, cpu: Device.CPU, metal: Device.METAL } as const;
 
 const sum = (all: ReadonlyArray<Readonly<GenerationStats>>): MessageInitShape<typeof GenerationStatsSchema> => {

@@ -23,8 +23,8 @@ import { unknownField } from "./unknown-field.ts";
 import { present } from "../domain/present.ts";
 
 /**
- * A task in the service's own terms. Its rules were validated before, and so it is there; refused here is what those
- * rules cannot state and what no engine of this service does. Paths in errors start at `task`.
+ * Converts a validated task to the service's own terms. Refuses what the rules in the proto files cannot express, and
+ * what no engine of this service supports. Paths in errors start at `task`.
  */
 export const checkedTask = (
   task: wire.GenerationTask | undefined,

@@ -1,4 +1,4 @@
-/** The task of an item, or what is wrong with it. */
+/** The task of an item, or its violations. */
 import { Effect } from "effect";
 
 import { type BatchItem, BatchItemSchema } from "../../client/gen/mlxd/v1/generation_service_pb.ts";

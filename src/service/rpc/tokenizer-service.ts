@@ -73,7 +73,7 @@ const tokenizedText = (vocabulary: Vocabulary, ids: number[], withPieces: boolea
   return Effect.map(pieces, (found) => ({ ids, pieces: found }));
 };
 
-/** What is made of long lists is made bit by bit, and others have their turn in between. */
+/** Processes long lists in portions, so that other calls get a turn in between. */
 const inPortions = Effect.fnUntraced(function* <A>(
   ids: ReadonlyArray<number>,
   make: (portion: ReadonlyArray<number>) => ReadonlyArray<A>,
@@ -100,5 +100,5 @@ const excessOf = (encoded: ReadonlyArray<Encoded | TooLong>): InvalidField | und
   return undefined;
 };
 
-/** Of one answer: they are written on the thread of all calls. CountTokens has no such bound. */
+/** For one answer, because answers are encoded on the main thread. CountTokens has no such limit. */
 const maxTokens = 262_144;

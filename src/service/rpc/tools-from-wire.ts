@@ -6,7 +6,7 @@ import type { Tool } from "../domain/generation.ts";
 import { scanJson } from "../wire/json-scan.ts";
 import { invalidField } from "./invalid-field.ts";
 
-/** The tools of a task. A schema that is JSON text is decoded, and kept as it was sent. */
+/** Converts the tools of a task. A schema given as JSON text is decoded, and also kept as it was sent. */
 export const toolsFromWire = (
   tools: ReadonlyArray<wire.Tool>,
   path: string,
@@ -21,7 +21,7 @@ export const toolsFromWire = (
         continue;
       }
       if (parameters !== undefined) yield* refuse("parameters is set too; only one of the two may be");
-      // Before it is decoded, which takes time for each of them.
+      // Counted before decoding, which takes time for each value.
       values += countValues(parametersText);
       if (values > mostValues) {
         yield* refuse(`with it the schemas of the tools hold more than ${mostValues} JSON values`);
@@ -33,10 +33,10 @@ export const toolsFromWire = (
     return read;
   });
 
-/** As of those that come as a Struct. */
+/** The same limit as for schemas given as a Struct. */
 const mostValues = 65_536;
 
-/** At least so many values are in a text: each but the first of an object or list has a comma before it. */
+/** A lower bound of the number of values: each except the first of an object or list is preceded by a comma. */
 const countValues = (text: string): number => {
   let count = 1;
   let inString = false;
@@ -51,14 +51,14 @@ const countValues = (text: string): number => {
 
 const [quote, comma, bracket, brace, backslash] = [0x22, 0x2c, 0x5b, 0x7b, 0x5c];
 
-/** What is wrong with the text, where it is no object's. */
+/** What is wrong with the text if it is not a JSON object. */
 const decodeObject = (text: string): Readonly<Record<string, unknown>> | string => {
   try {
     const value: unknown = JSON.parse(text);
     if (typeof value === "object" && value !== null && !Array.isArray(value)) return { ...value };
     return "it is no JSON object";
   } catch {
-    // Its own words would repeat what was sent.
+    // The parser's own message would quote the request.
     return `it is no JSON: ${scanJson(text)?.description ?? "it cannot be read"}`;
   }
 };

@@ -1,9 +1,9 @@
-/** Fields that a request has and this service's schema does not. */
+/** Finds fields of a request that this service's schema does not have. */
 import type { DescMessage, MessageShape } from "@bufbuild/protobuf";
 
 /**
- * The path of the first field in `message` that its schema does not have: a newer client's option. To take the
- * message as it stands would be to ignore what was asked for.
+ * The path of the first unknown field in `message`, probably an option of a newer client. Accepting the message would
+ * mean ignoring it.
  */
 export const unknownField = (
   schema: DescMessage,
@@ -14,7 +14,7 @@ export const unknownField = (
   return found === undefined ? undefined : `${path}${found}`;
 };
 
-/** Made from its end, as most messages have none. */
+/** Built from its end, because most messages have no unknown field. */
 const pathToUnknown = (schema: DescMessage, message: MessageShape<DescMessage>): string | undefined => {
   const unknown = message.$unknown?.[0];
   if (unknown !== undefined) return `.#${unknown.no}`;
@@ -41,6 +41,6 @@ const pathToUnknown = (schema: DescMessage, message: MessageShape<DescMessage>):
   return undefined;
 };
 
-/** google.protobuf.Struct is a plain object here, without a type name. */
+/** A google.protobuf.Struct is a plain object here, without a type name. */
 const isMessageLike = (value: unknown): value is MessageShape<DescMessage> =>
   typeof value === "object" && value !== null && "$typeName" in value;

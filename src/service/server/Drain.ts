@@ -6,16 +6,19 @@ import { Health } from "./Health.ts";
 export class Drain extends Context.Service<
   Drain,
   {
-    /** A plain function: every call asks. */
+    /** A plain function, because every call uses it. */
     readonly isDraining: () => boolean;
-    /** Health says NOT_SERVING for good, so that load balancers look elsewhere; calls are still taken. Idempotent. */
+    /**
+     * Health reports NOT_SERVING for good, so that load balancers stop sending calls; calls are still accepted.
+     * Idempotent.
+     */
     readonly announce: Effect.Effect<void>;
     /**
-     * From here on new calls are refused with DRAINING, and health says NOT_SERVING. Idempotent. The server begins by
-     * itself when its scope closes.
+     * New calls are refused with DRAINING, and health reports NOT_SERVING. Idempotent. The server does this when its
+     * scope closes.
      */
     readonly begin: Effect.Effect<void>;
-    /** Waits for the begin. */
+    /** Waits until `begin` was called. */
     readonly begun: Effect.Effect<void>;
   }
 >()("mlxd/server/Drain") {

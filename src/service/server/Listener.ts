@@ -12,7 +12,7 @@ import { OnePort, type OnePortOptions, type PortTls } from "./one-port.ts";
 import { codeOf } from "./probe-port.ts";
 import { readTls, type TlsUnusable } from "./tls-files.ts";
 
-/** A call's end is on its way when the call is over; a peer that takes longer to read it than this is not waited for. */
+/** How long to wait for peers to read the end of their calls after all calls are over. */
 const flushMs = 1000;
 
 export interface Address {
@@ -30,17 +30,17 @@ export interface ListenOptions extends Omit<OnePortOptions, "tls"> {
   readonly admit: HttpHandlerOptions["admit"];
   readonly onRefusal: HttpHandlerOptions["onRefusal"];
   readonly trailers?: HttpHandlerOptions["trailers"];
-  /** Refuses the calls that wait for their turn, and ends streams without one. */
+  /** Refuses the calls that wait for their turn, and ends the streams that take no turns. */
   readonly refuseWaiting: Effect.Effect<void>;
   /** Ends the calls that outlast the drain. */
   readonly cutCalls: Effect.Effect<void>;
 }
 
 /**
- * Listens until the scope closes. Then: health says NOT_SERVING, and for `drainGraceMs` calls are still taken, as load balancers
- * have yet to hear of it. After that new calls and those that wait for their turn are refused, HTTP/2 peers are told to go away, what
- * runs may finish within `drainMs`, and what is left is cut. The port stays open until the end, so that who asks hears
- * DRAINING and not a refused connection.
+ * Listens until the scope closes. Then health reports NOT_SERVING, and for `drainGraceMs` calls are still accepted,
+ * because load balancers notice with a delay. After that, new and waiting calls are refused, HTTP/2 peers get a GOAWAY,
+ * running calls may finish within `drainMs`, and the rest is cut off. The port stays open until the end, so that new
+ * callers get DRAINING and not a refused connection.
  */
 export const listen = (options: ListenOptions): Effect.Effect<Address, ListenFailed | TlsUnusable, Scope.Scope> =>
   Effect.gen(function* () {
@@ -60,7 +60,7 @@ export const listen = (options: ListenOptions): Effect.Effect<Address, ListenFai
       cors: { origins: config.corsOrigins, headers: config.corsHeaders },
       earlyHeadersMs: { web: config.earlyHeadersMs, grpc: config.grpcEarlyHeadersMs },
       isDraining: drain.isDraining,
-      // Reflection streams stay open for as long as their caller likes.
+      // Reflection streams stay open for as long as their caller likes, so a shutdown does not wait for them.
       onCall: ({ method }) => (method.methodKind === "bidi_streaming" ? () => {} : active.begin()),
       onFailure: ({ service, method }, reason) =>
         logFailure(`${service.typeName}/${method.name}`, "a response could not be written", reason),
@@ -108,7 +108,7 @@ const loadTls = (settings: TlsSettings): Effect.Effect<PortTls, TlsUnusable> =>
     return { context, clientCertificate: clientAuthorityFile === undefined ? "none" : asked };
   });
 
-/** Takes new files in when they change; while they do not fit each other, or are broken, the ones before stay. */
+/** Loads changed files. If they are broken or do not match each other, the previous ones stay in use. */
 const followTls = (settings: TlsSettings, port: OnePort): Effect.Effect<void, never, Scope.Scope> => {
   const { certificateFile, keyFile, clientAuthorityFile } = settings;
   const files = [certificateFile, keyFile, ...(clientAuthorityFile === undefined ? [] : [clientAuthorityFile])];

@@ -40,7 +40,7 @@ import { createRequestGate } from "./request-gate.ts";
 export class Server extends Context.Service<
   Server,
   {
-    /** Where it listens; the port is the real one, also when a free one was asked for. */
+    /** Where it listens; the actual port if a free one was requested. */
     readonly address: Address;
   }
 >()("mlxd/server/Server") {
@@ -110,7 +110,7 @@ export class Server extends Context.Service<
     }),
   );
 
-  /** Drains when its scope closes, before what it serves from is closed. */
+  /** Drains when its scope closes, before the layers that it depends on close. */
   static readonly layer = this.layerNoDeps.pipe(
     Layer.provide(Bridge.layer.pipe(Layer.provide(RequestReader.layer), Layer.provideMerge(Calls.layer))),
     Layer.provide(Load.layer),
@@ -119,8 +119,8 @@ export class Server extends Context.Service<
 }
 
 /**
- * The validator compiles a message's rules when it first meets one, which takes 200 ms: that is done before the port opens, and
- * keeps no call waiting.
+ * The validator compiles a message's rules on first use, which takes 200 ms. Doing that before the port opens delays no
+ * call.
  */
 const compileRules = (): void => {
   for (const { methods } of apiServices) for (const { input } of methods) violationsIn(input, create(input));
@@ -128,14 +128,17 @@ const compileRules = (): void => {
 
 const draining = new Draining({ retryAfterMs: drainingRetryAfterMs });
 
-/** Of health, load reports, reflection and queries, whose messages are a few names; they are read where they stand. */
+/**
+ * The limit for health, load reports, reflection and queries, whose messages are a few names; they are decoded on the
+ * main thread.
+ */
 const smallMessageBytes = 65_536;
 
 const jsonOptions = {
-  // A key that the API does not have is a typing error, and to ignore it would be to ignore an option.
+  // An unknown key is a typing error, and ignoring it would ignore an option.
   ignoreUnknownFields: false,
   registry: anyTypes,
-  // Connect's serialization reads it; only the router's type does not say so.
+  // Connect's serialisation uses it, although the router's type does not declare it.
   textDecoder: requestDecoder,
 };
 

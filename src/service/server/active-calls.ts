@@ -7,7 +7,7 @@ export class ActiveCalls {
     return this.#count;
   }
 
-  /** Returns the call's end; further calls of it do nothing. */
+  /** Returns a function that ends the call; further calls of it do nothing. */
   begin(): () => void {
     let ended = false;
     this.#count += 1;

@@ -5,9 +5,9 @@ import type { Request, Response } from "./one-port.ts";
 import { requestIdHeader } from "./request-id.ts";
 
 export interface CorsOptions {
-  /** `*` for any. Empty: none. */
+  /** `*` allows any origin. Empty: none. */
   readonly origins: ReadonlyArray<string>;
-  /** Request headers that pages may send beside those of the protocols. */
+  /** Request headers that pages may send, in addition to those of the protocols. */
   readonly headers: ReadonlyArray<string>;
 }
 
@@ -24,12 +24,15 @@ const exposedHeaders = [
 ].join(", ");
 
 /**
- * What proxies and tracing of a page bring along, whether or not the service itself reads it. They are named, as a star
+ * Headers that a page's proxies and tracing add, whether or not the service reads them. They are listed because a star
  * would not cover `authorization`.
  */
 const usualHeaders = ["authorization", "traceparent", "tracestate", "baggage", "x-prefix-key", requestIdHeader];
 
-/** Adds the headers that the origin of the request is entitled to. True when that was a preflight, now answered. */
+/**
+ * Adds the CORS headers that the request's origin is entitled to. True if the request was a preflight, which is then
+ * answered.
+ */
 export const applyCors = (options: CorsOptions, request: Request, response: Response): boolean => {
   const { origins, headers } = options;
   const { origin } = request.headers;

@@ -5,8 +5,9 @@ import type { CallDeadline } from "../rpc/call-values.ts";
 const grpcUnitMs: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1000, m: 1, u: 1e-3, n: 1e-6 };
 
 /**
- * Takes the deadline out of a request's headers; any length is fine, as ours is cut to the longest that is allowed
- * while Connect would refuse it, or, over 2^31 ms, fire at once. A malformed one stays for Connect to refuse.
+ * Takes the deadline out of a request's headers. Any length is accepted and reduced to the allowed maximum; Connect
+ * would refuse a long one or, above 2^31 ms, let it fire immediately. A malformed deadline is left for Connect to
+ * refuse.
  */
 export const takeDeadline = (headers: IncomingHttpHeaders, receivedAt: number): CallDeadline => {
   const isGrpc = headers["content-type"]?.startsWith("application/grpc") ?? false;

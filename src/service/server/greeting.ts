@@ -1,4 +1,4 @@
-/** What a person reads who opens the address. */
+/** The page that a person sees who opens the address in a browser. */
 import { everyRole } from "../domain/Caller.ts";
 import type { HttpRoute } from "./http-routes.ts";
 

@@ -1,6 +1,7 @@
 /**
- * GET /healthz and /readyz, for what probes with HTTP alone: load balancers, Kubernetes, people. The status code decides; the text says
- * why. They tell no more than grpc.health.v1 does: names of models, and words of our own.
+ * GET /healthz and /readyz, for probes that only speak HTTP: load balancers, Kubernetes, people. The status code is the
+ * result; the text gives the reason. They reveal no more than grpc.health.v1 does: names of models, and our own
+ * wording.
  */
 import { Effect } from "effect";
 
@@ -8,8 +9,9 @@ import type { HttpRoute } from "./http-routes.ts";
 import { Health, type Standing } from "./Health.ts";
 
 /**
- * `/healthz`: whether the process answers; what fails it is to be restarted. It says ok while the service drains and while no model
- * serves: a restart would mend neither. `/readyz`: whether new calls are to be sent here.
+ * `/healthz` tells whether the process answers; a process that fails it should be restarted. It says ok while the
+ * service drains and while no model serves, because a restart would not help. `/readyz` tells whether new calls should
+ * be sent here.
  */
 export const makeHealthPages = Effect.gen(function* () {
   const health = yield* Health;
@@ -35,13 +37,13 @@ const pages = (path: string, page: () => Promise<Page>): ReadonlyArray<HttpRoute
       const { code, text } = await page();
       response.statusCode = code;
       response.setHeader("Content-Type", "text/plain; charset=utf-8");
-      // A cached answer would outlive the state that it tells of.
+      // A cached answer would be out of date.
       response.setHeader("Cache-Control", "no-store");
       response.end(method === "HEAD" ? "" : text);
     },
   }));
 
-/** A line for the server, then one for each model and each service that does not serve. */
+/** A line for the server, and one for each model and service that does not serve. */
 const readiness = (all: ReadonlyMap<string, Standing>): Page => {
   const server = all.get("") ?? unknown;
   const others = [...all].filter(

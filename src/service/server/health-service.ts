@@ -28,7 +28,7 @@ export const makeHealthService = Effect.gen(function* () {
     },
     watch: (received, context) =>
       bridge.stream(received, context, {
-        // A watch that went on would hold the shutdown up. Its caller comes back, and finds who serves then.
+        // Watches end, because they would delay the shutdown. Their callers reconnect and find another server.
         stream: ({ service }) =>
           Stream.concat(health.watch(service), Stream.fail(new Draining({ retryAfterMs: drainingRetryAfterMs }))),
         toWire: (status) => ({ status: status === undefined ? Status.SERVICE_UNKNOWN : statuses[status] }),

@@ -1,7 +1,7 @@
 /**
- * From a request of Node's to the handler of its RPC. It does what connectNodeAdapter does, and besides: takes the
- * deadline out of the headers, names each call, gives handlers a way to reset the stream, answers web pages and people,
- * never lets an odd request throw into Node's event loop, and logs instead of printing.
+ * Passes a request from Node to the handler of its RPC. It does what connectNodeAdapter does, and in addition: takes
+ * the deadline out of the headers, identifies each call, lets handlers reset the stream, answers web pages and people,
+ * never lets a malformed request throw into the event loop, and logs instead of printing.
  */
 import type { UniversalHandler, UniversalServerRequest } from "@connectrpc/connect/protocol";
 import { Code, ConnectError, createContextValues } from "@connectrpc/connect";
@@ -23,7 +23,7 @@ import { receiveEnvelope, receiveWhole } from "./receive-message.ts";
 import { requestIdFrom, requestIdHeader } from "./request-id.ts";
 import { openResponse, PeerGone, writeResponse } from "./write-response.ts";
 
-/** The RPCs of one path, or of several, and what their messages may have. */
+/** The RPCs by path, and the limit of their messages. */
 interface ServedCalls {
   readonly handlers: ReadonlyArray<UniversalHandler>;
   readonly maxMessageBytes: number;
@@ -31,35 +31,35 @@ interface ServedCalls {
 
 export interface HttpHandlerOptions {
   readonly calls: ReadonlyArray<ServedCalls>;
-  /** What answers Connect's GET requests. */
+  /** The RPCs that support Connect's GET requests. */
   readonly queries: ServedCalls;
   readonly cors: CorsOptions;
-  /** When a call has not begun to be answered for this long, its headers are sent; 0: never. */
+  /** If a call has no answer for this long, its headers are sent early; 0: never. */
   readonly earlyHeadersMs: {
-    /** Of Connect streams and gRPC-Web, whose clients do not mind. */
+    /** For Connect streams and gRPC-Web, whose clients do not mind. */
     readonly web: number;
-    /** Of gRPC, whose clients do not retry a call of which they have headers. */
+    /** For gRPC, whose clients do not retry a call after they have received headers. */
     readonly grpc: number;
   };
-  /** Of HTTP/1.1: whether a connection is to be closed after its response. */
+  /** For HTTP/1.1: whether a connection is to be closed after its response. */
   readonly isDraining: () => boolean;
-  /** What is answered beside RPCs. */
+  /** Routes other than RPCs. */
   readonly routes: ReadonlyArray<HttpRoute>;
-  /** Who calls a route, if it may; of RPCs their gate asks. */
+  /** Authenticates the caller of a route; for RPCs the request gate does that. */
   readonly admit: RouteOptions["admit"];
-  /** The same as `onCall` and `onFailure`, of a route. */
+  /** Like `onCall` and `onFailure`, for routes. */
   readonly onRoute: RouteOptions["onCall"];
   readonly onRouteFailure: RouteOptions["onFailure"];
-  /** Told what a request was answered with that reaches no RPC and no route. */
+  /** Called with the error of a request that reaches neither an RPC nor a route. */
   readonly onRefusal: (error: ConnectError) => void;
-  /** What gRPC calls end with beside their status; undefined: nothing. */
+  /** Additional trailers of gRPC calls; undefined: none. */
   readonly trailers?: (() => Readonly<Record<string, string>>) | undefined;
-  /** Called once for each RPC; what it returns is called when the RPC's response is complete or was cut. */
+  /** Called once for each RPC; the returned function is called when its response is complete or was cut off. */
   readonly onCall: (handler: UniversalHandler) => () => void;
   readonly onFailure: (handler: UniversalHandler, reason: unknown) => void;
 }
 
-/** An HTTP/2 request has to arrive whole by then; Node sees to that for HTTP/1.1 only. */
+/** An HTTP/2 request has to arrive completely within this time; for HTTP/1.1 Node enforces such a limit. */
 const bodyTimeoutMs = 60_000;
 
 export const createHttpHandler = (options: HttpHandlerOptions): RequestHandler => {
@@ -85,8 +85,8 @@ export const createHttpHandler = (options: HttpHandlerOptions): RequestHandler =
       return answerRoute(found, request, response, incoming, { isDraining, admit, onCall, onFailure });
     }
     const { handler } = served;
-    // What is not wanted of an upload is still taken in once the answer stands: a connection that is closed while its
-    // peer writes loses the answer on the way. Node's requestTimeout bounds that.
+    // The rest of an unwanted upload is still read after the answer was sent: closing a connection while its peer
+    // writes would lose the answer. Node's requestTimeout limits that.
     if (!("stream" in request)) response.once("finish", () => request.resume());
     const contentType = parseContentType(request.headers["content-type"] ?? "");
     const refused = refuseRequest(request, response, handler, contentType);
@@ -109,7 +109,7 @@ export const createHttpHandler = (options: HttpHandlerOptions): RequestHandler =
           .set(resetStream, () => reset(request, response)),
       );
     } catch {
-      // Without a usable authority there is no URL, and Connect throws.
+      // Without a usable authority there is no URL, and Connect would throw.
       return onRefusal(refuseAuthority(request, response));
     }
     takeMessage(universal, served, contentType.type);
@@ -122,7 +122,10 @@ export const createHttpHandler = (options: HttpHandlerOptions): RequestHandler =
   };
 };
 
-/** A call that comes by a route: its deadline is in Connect's header, its caller has left when its response closes too early. */
+/**
+ * A call of a route: its deadline is in Connect's header, and its caller has left if the response closes before it is
+ * complete.
+ */
 const incomingFrom = (
   request: Request,
   response: Response,
@@ -151,7 +154,7 @@ const evidenceFrom = (request: Request): Evidence => {
   };
 };
 
-/** HTTP/1.1 servers have to take a whole URL as well: https://www.rfc-editor.org/rfc/rfc9112#section-3.2.2 */
+/** HTTP/1.1 servers also have to accept an absolute URL: https://www.rfc-editor.org/rfc/rfc9112#section-3.2.2 */
 const toOriginForm = (request: Request): void => {
   const path = /^https?:\/\/[^/?#]*([/?].*)?$/i.exec(request.url ?? "");
   if (path !== null) request.url = path[1] ?? "/";
@@ -169,10 +172,10 @@ const byPath = (calls: ReadonlyArray<ServedCalls>): ReadonlyMap<string, Served> 
     ),
   );
 
-/** What requests may be compressed with. */
+/** The supported compressions of requests. */
 export const acceptCompression = [compressionGzip, compressionBrotli];
 
-/** Has the message of a call that takes one come through receive-message.ts. */
+/** Reads the message of a call with a single request message through receive-message.ts. */
 const takeMessage = (request: UniversalServerRequest, { handler, maxMessageBytes }: Served, type: string): void => {
   const { method } = handler;
   if (request.method !== "POST" || (method.methodKind !== "unary" && method.methodKind !== "server_streaming")) return;
@@ -200,12 +203,12 @@ const takeMessage = (request: UniversalServerRequest, { handler, maxMessageBytes
   }
   const contentLength = header.get("content-length");
   request.body = receiveWhole(body, contentLength === null ? undefined : Number(contentLength), intake);
-  // Connect is given the message as it stands, or another one: what was said of it on the way is no longer true.
+  // Connect gets a decompressed or an empty message, so headers that describe the received one no longer apply.
   header.delete("content-length");
   if (compression !== undefined) header.delete(encodingHeader);
 };
 
-/** Calls of Connect that are no streams have no early headers: their status is the response's. */
+/** Unary calls of Connect have no early headers, because their result is the response's status. */
 const earlyHeadersMs = ({ type }: ContentType, { earlyHeadersMs: { web, grpc } }: HttpHandlerOptions): number => {
   if (isGrpc(type)) return grpc;
   return isGrpcWeb(type) || isConnectStream(type) ? web : 0;
@@ -217,7 +220,7 @@ const openInTime = (response: Response, header: Headers, delayMs: number): void 
   response.once("close", () => clearTimeout(timer));
 };
 
-/** HTTP/2's error codes for a peer that asks for more than it takes; clients read RESOURCE_EXHAUSTED in it. */
+/** The HTTP/2 error code for a peer that asks for more than it reads; clients see RESOURCE_EXHAUSTED. */
 const reset = (request: Request, response: Response): void => {
   if ("stream" in request) request.stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
   else response.destroy();
@@ -231,7 +234,7 @@ const limitBodyTime = (request: Request): void => {
   request.once("end", stop).once("close", stop);
 };
 
-/** The caller left while it was being answered. */
+/** The caller left while the answer was being sent. */
 const isGone = (reason: unknown): boolean => {
   if (reason instanceof PeerGone) return true;
   const { code } = ConnectError.from(reason);

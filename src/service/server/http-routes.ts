@@ -1,6 +1,6 @@
 /**
- * Requests that are no RPC of Connect's: pages, and protocols of their own. They are calls like any other: each is counted,
- * refused while the service drains, and answered to web pages as RPCs are.
+ * Requests that are not RPCs: pages and protocols of their own. They count as calls: they are refused while the service
+ * drains, and web pages get the same CORS headers as for RPCs.
  */
 import { Code, ConnectError } from "@connectrpc/connect";
 import { codeToHttpStatus } from "@connectrpc/connect/protocol-connect";
@@ -20,13 +20,13 @@ export interface HttpRoute {
   readonly method: string;
   /** The whole path, without a query. */
   readonly path: string;
-  /** What its caller has to have, where callers are asked who they are. */
+  /** What the caller needs if authentication is on. */
   readonly needs: Needs;
-  /** Answered to the end, as whoever watches the service wants to see it drain. @default false */
+  /** Whether it is answered during a drain as well, for those who watch the service. @default false */
   readonly whileDraining?: boolean;
   /**
-   * Answers, itself or by `Calls`. What it throws, or rejects with, before its answer has begun is answered for it, in JSON; after
-   * that its connection is cut.
+   * Sends the answer, itself or through `Calls`. An exception or rejection before the answer has begun is answered in
+   * JSON; after that, the connection is cut.
    */
   readonly answer: (call: RouteCall) => void | Promise<void>;
 }
@@ -34,12 +34,12 @@ export interface HttpRoute {
 interface RouteCall {
   readonly request: Request;
   readonly response: Response;
-  /** For `Calls`; its failures are answered as those of an RPC in JSON are. */
+  /** For `Calls`; its failures are answered in JSON, like those of an RPC. */
   readonly incoming: Incoming;
 }
 
 export interface RouteTable {
-  /** Of a path; undefined where no route has it. */
+  /** The routes of a path; undefined if there are none. */
   readonly find: (path: string) => ReadonlyArray<HttpRoute> | undefined;
 }
 
@@ -48,19 +48,19 @@ export const createRouteTable = (routes: ReadonlyArray<HttpRoute>): RouteTable =
   return { find: (path) => byPath.get(path) };
 };
 
-/** A call as it comes, before it is known who makes it. */
+/** A call before its caller is known. */
 type Arrived = Omit<Incoming, "method" | "toError" | "caller"> & { readonly evidence: Evidence };
 
 export interface RouteOptions {
   readonly isDraining: () => boolean;
   readonly admit: Access["Service"]["admit"];
-  /** Called once for a call that is begun; what it returns is called when its response is complete or was cut. */
+  /** Called once when a call begins; the returned function is called when its response is complete or was cut off. */
   readonly onCall: () => () => void;
-  /** Told what a route threw that was no failure of a call. */
+  /** Called with an exception of a route that is not a call's failure. */
   readonly onFailure: (route: HttpRoute, reason: unknown) => void;
 }
 
-/** @param routes those of the request's path */
+/** @param routes the routes of the request's path */
 export const answerRoute = (
   routes: ReadonlyArray<HttpRoute>,
   request: Request,
@@ -93,7 +93,10 @@ export const answerRoute = (
   })();
 };
 
-/** What nobody has: to clients of an RPC that this version does not have in the form of their protocol. */
+/**
+ * The answer for an unknown path. Clients that call an RPC that this version does not have get it in the format of
+ * their protocol.
+ */
 export const answerUnknown = (request: Request, response: Response, path: string): ConnectError => {
   const contentType = request.headers["content-type"] ?? "";
   const shown = path.slice(0, 256);

@@ -1,11 +1,12 @@
 /**
- * The text of a JSON request while Connect reads it. Connect tells of an error in it without the place, and gives nobody the
- * text; what decodes it belongs to all calls, so a call finds its own text by its asynchronous context.
+ * Keeps the text of a JSON request while Connect decodes it. Connect's errors do not say where in the text they occur,
+ * and it does not expose the text. The decoder is shared by all calls, so a call finds its own text through its
+ * asynchronous context.
  */
 import { AsyncLocalStorage } from "node:async_hooks";
 
 export interface JsonText {
-  /** Of the message that is being read; undefined before, and when it has been read. */
+  /** The message that is being decoded; undefined before and after. */
   text: string | undefined;
 }
 
@@ -14,10 +15,10 @@ const current = new AsyncLocalStorage<JsonText>();
 /** Runs the handling of a call. */
 export const withJsonText = <A>(handle: () => A): A => current.run({ text: undefined }, handle);
 
-/** Of the call that is being handled. */
+/** The text of the current call. */
 export const currentJsonText = (): JsonText | undefined => current.getStore();
 
-/** Refuses what is not UTF-8, where TextDecoder by itself puts U+FFFD for it. */
+/** Rejects invalid UTF-8, which TextDecoder would replace by U+FFFD. */
 class RequestDecoder extends TextDecoder {
   constructor() {
     super("utf-8", { fatal: true });
@@ -28,7 +29,8 @@ class RequestDecoder extends TextDecoder {
     const store = current.getStore();
     if (store !== undefined) {
       store.text = text;
-      // An error is explained in this turn of the event loop; a call that goes on needs no second copy of its request.
+      // An error is explained within this turn of the event loop; a call that continues does not need a second copy of
+      // its request.
       setImmediate(() => (store.text = undefined));
     }
     return text;

@@ -1,10 +1,10 @@
 /**
- * The errors that Connect raises itself, before a handler is reached: a message that cannot be read, is too large, a
- * deadline that is no deadline. They come without ErrorInfo, a malformed protobuf message as INTERNAL, and for JSON
- * with a piece of what was received.
+ * Completes the errors that Connect raises itself before a handler is reached: for a message that cannot be decoded or
+ * is too large, or for an invalid deadline. They lack ErrorInfo, report a malformed protobuf message as INTERNAL, and
+ * quote part of the request for JSON.
  *
- * No interceptor sees them. But all of Connect's protocol handlers abort the call's signal with the error right
- * before they write it, and the listeners of an abort run at once: that is where it can still be completed.
+ * No interceptor sees them. But all of Connect's protocol handlers abort the call's signal with the error before they
+ * write it, and abort listeners run synchronously, so the error can be changed there.
  */
 import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
 
@@ -15,7 +15,7 @@ import { jsonFault } from "../wire/json-fault.ts";
 import type { JsonFault } from "../wire/json-scan.ts";
 import { currentJsonText } from "./json-text.ts";
 
-/** @param readMaxBytes the most that a request message may have */
+/** @param readMaxBytes the largest allowed request message */
 export const explainLibraryErrors = ({ signal, method }: HandlerContext, readMaxBytes: number): void => {
   const json = currentJsonText();
   const complete = () => {
@@ -27,7 +27,7 @@ export const explainLibraryErrors = ({ signal, method }: HandlerContext, readMax
     if (explained === undefined) return;
     const { code, message, details } = explained;
     const rawMessage = truncateUtf8(message, maxMessageBytes);
-    // Read-only for the type, not for the object: ConnectError has no other way to change its mind.
+    // Read-only in the type, but not in the object: there is no other way to change a ConnectError.
     Object.assign(error, { code, rawMessage, message: `[${Code[code]}] ${rawMessage}` });
     error.details.push(...withinCap(details));
   };
@@ -65,7 +65,7 @@ const explain = (
   if (code === Code.Internal && rawMessage.startsWith("parse binary:")) {
     return malformed("the request is no well-formed protobuf message");
   }
-  // Of a query: other messages are decompressed before Connect has them (receive-message.ts).
+  // For a query; other messages are decompressed before Connect gets them (receive-message.ts).
   if (rawMessage === "decompression failed") return malformed("the query's message cannot be decompressed");
   if (code !== Code.InvalidArgument && code !== Code.Unimplemented) return undefined;
   if (cause instanceof TypeError && "code" in cause && cause.code === "ERR_ENCODING_INVALID_ENCODED_DATA") {

@@ -1,4 +1,4 @@
-/** GET /metrics, on the service's port or on one of its own. */
+/** GET /metrics, on the service's port or on a separate one. */
 import { createServer } from "node:http";
 import { Effect } from "effect";
 
@@ -9,7 +9,7 @@ import type { HttpRoute } from "./http-routes.ts";
 import type { Response } from "./one-port.ts";
 import { addServiceMetrics } from "./service-metrics.ts";
 
-/** Where metrics have a port of their own, it is listened on in this scope, and there is no route. */
+/** If metrics have a port of their own, listens on it in this scope and makes no route. */
 export const makeMetricsRoutes = Effect.gen(function* () {
   const { metrics, host } = yield* ServerConfig;
   if (metrics === "off") return [];

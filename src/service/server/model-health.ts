@@ -1,4 +1,4 @@
-/** Health by model, from the states of the models. */
+/** Derives the health of each model from the models' states. */
 import { Effect, Stream } from "effect";
 
 import type { ModelCondition, ModelState } from "../domain/model.ts";
@@ -35,9 +35,9 @@ export const watchModels = (dependents: ReadonlyArray<string>) =>
   });
 
 /**
- * A model serves when a request would be answered: where it is loaded, its engine delivers tokens. One that comes or goes
- * serves if it did before that: requests wait, and it is loaded anew for them. At the start of the service, and after a
- * failure, one that is loading does not.
+ * A model serves if a request would be answered; a loaded one therefore only if its engine produces tokens. A model
+ * that is loading or unloading keeps its status: requests wait until it is loaded again. A model that is loading at the
+ * service's start, or after a failure, does not serve yet.
  */
 export const statusesOf = (conditions: Conditions, before: Statuses): Statuses =>
   new Map([...conditions].map(([id, condition]) => [id, statusOf(condition, before.get(id))]));
@@ -48,7 +48,7 @@ const statusOf = ({ state, delivers }: ModelCondition, before: ServingStatus | u
   return state === "available" || state === "active" ? "serving" : "not-serving";
 };
 
-/** Why a model does not serve, in words that name nothing of it: health is told to whoever asks. GetModel has the details. */
+/** Why a model does not serve, without details: everybody may read health. GetModel has the details. */
 const reasonOf = ({ state, delivers }: ModelCondition, status: ServingStatus): string => {
   if (status === "serving") return "";
   return delivers ? reasons[state] : "its engine is starting anew, or has work and delivers nothing";

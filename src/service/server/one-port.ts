@@ -1,6 +1,6 @@
 /**
- * HTTP/1.1 and HTTP/2 on one port: of a cleartext connection the first bytes say which, of one with TLS its ALPN does, and
- * where that says nothing it is HTTP/1.1.
+ * HTTP/1.1 and HTTP/2 on one port. On a cleartext connection the first bytes tell them apart, with TLS the ALPN
+ * protocol; without ALPN it is HTTP/1.1.
  */
 import { once } from "node:events";
 import * as http from "node:http";
@@ -17,9 +17,9 @@ export type Response = http.ServerResponse | http2.Http2ServerResponse;
 export type RequestHandler = (request: Request, response: Response) => void;
 
 export interface OnePortOptions {
-  /** A connection that has not said enough to be told apart by then is dropped. */
+  /** A connection whose protocol is still unknown after this time is closed. */
   readonly sniffMs?: number;
-  /** How often an HTTP/2 peer is asked for a sign of life. @default 30 s */
+  /** How often HTTP/2 peers are pinged. @default 30 s */
   readonly pingMs?: number;
   /** Absent: cleartext. */
   readonly tls?: PortTls | undefined;
@@ -27,15 +27,15 @@ export interface OnePortOptions {
 
 export interface PortTls {
   readonly context: SecureContextOptions;
-  /** Whether clients are asked for a certificate, and turned away without one that counts. */
+  /** Whether clients are asked for a certificate, and rejected without a valid one. */
   readonly clientCertificate: "none" | "optional" | "required";
 }
 
 const preface = Buffer.from("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
-/** Longer than load balancers keep idle connections, so that it is they who close them and no request meets a reset. */
+/** Longer than load balancers keep idle connections, so that they close them and no request meets a reset. */
 const keepAliveMs = 75_000;
 
-/** Of one request, names and values together. */
+/** For one request, names and values together. */
 export const maxHeaderBytes = 65_536;
 
 const http1Options: http.ServerOptions = {
@@ -43,7 +43,7 @@ const http1Options: http.ServerOptions = {
   headersTimeout: 20_000,
   requestTimeout: 60_000,
   keepAliveTimeout: keepAliveMs,
-  keepAlive: true, // TCP's own, which finds dead HTTP/1.1 peers
+  keepAlive: true, // TCP's keep-alive, which detects dead HTTP/1.1 peers
   keepAliveInitialDelay: 60_000,
 };
 
@@ -57,20 +57,21 @@ const tlsOptions = ({ context, clientCertificate }: PortTls): https.ServerOption
 });
 
 const http2Options: http2.ServerOptions = {
-  // Node announces no limits by itself. Clients that keep to the announced size of headers (grpc-go, grpc-java, grpcio)
-  // refuse a larger call themselves; of others that one call is reset. nghttp2's own limits end the
-  // connection of those who ignore the bound: one header over 64 KiB as it is encoded (NGHTTP2_HD_MAX_NV), or more than eight
-  // CONTINUATION frames, 144 KiB in all. Neither has an option in Node 24; `maxHeaderListPairs`, `maxSessionMemory` and a larger
-  // `maxFrameSize` change nothing about them.
+  // Node announces no limits by default. Clients that respect the announced header size (grpc-go, grpc-java, grpcio)
+  // refuse a larger call themselves; other clients' calls are reset individually. If a client ignores the limit,
+  // nghttp2's own limits end its connection: one header over 64 KiB as encoded (NGHTTP2_HD_MAX_NV), or more than eight
+  // CONTINUATION frames, 144 KiB in all. Neither can be configured in Node 24; `maxHeaderListPairs`, `maxSessionMemory`
+  // and a larger `maxFrameSize` do not affect them.
   settings: { maxConcurrentStreams: 256, maxHeaderListSize: maxHeaderBytes },
-  // Cancelling is normal here: by Node's default of 1,000 and then 33 a second, a client that cancels a lot takes its
-  // own other calls with it.
+  // Cancelling is normal for this service. By Node's default of 1,000 and then 33 per second, a client that cancels
+  // often would lose all its other calls.
   streamResetBurst: 10_000,
   streamResetRate: 2_000,
-  // The same at another place: Node counts a stream until its own side of it is gone, and so refuses new ones of a peer that
-  // cancels faster than that. By its default the hundred-and-first refusal ends the connection, with INTERNAL_ERROR for all.
+  // A related limit: Node counts a stream until its own side of it is closed, so it rejects new streams of a peer that
+  // cancels faster than that. By default the hundred-and-first rejection ends the connection, with INTERNAL_ERROR for
+  // all calls.
   maxSessionRejectedStreams: 10_000,
-  // MiB; by default 10, which 256 slow readers exceed, and then their session refuses new streams.
+  // In MiB. The default of 10 is exceeded by 256 slow readers, and the session then rejects new streams.
   maxSessionMemory: 64,
 };
 
@@ -86,7 +87,7 @@ export class OnePort {
     this.#sniffMs = sniffMs;
     this.#pings = new SessionPings(this.#sessions, pingMs);
     this.#h2 = http2.createServer(http2Options, handler);
-    // Also the listener: its close() and time-outs then hold for HTTP/1.1. Of a server that never listened they do not.
+    // This server also listens, because its close() and time-outs have no effect on a server that never listened.
     this.#h1 =
       tls === undefined ? http.createServer(http1Options, handler) : https.createServer(tlsOptions(tls), handler);
     this.#h2.on("session", (session) => {
@@ -108,22 +109,24 @@ export class OnePort {
     this.#h1.listen(port, host);
     await once(this.#h1, "listening");
     this.#pings.start();
-    return this.#h1.address() as AddressInfo; // a TCP server's is an object
+    return this.#h1.address() as AddressInfo; // it is an object for a TCP server
   }
 
-  /** Connections that are opened from now on speak TLS with these files; those that are open go on. */
+  /** New connections use these TLS files; open connections are not affected. */
   changeTls(context: SecureContextOptions): void {
     if ("setSecureContext" in this.#h1) this.#h1.setSecureContext(context);
   }
 
-  /** Asks HTTP/2 peers to open no more streams (GOAWAY); those that run may finish. New connections still work. */
+  /**
+   * Tells HTTP/2 peers to open no more streams (GOAWAY); running ones may finish. New connections are still accepted.
+   */
   goAway(): void {
     for (const session of this.#sessions) session.close();
   }
 
   /**
-   * Gives the port back and ends every connection: what was written to one is still delivered, within `flushMs`; what
-   * runs by then is cut.
+   * Closes the port and ends every connection. Data that was written is still delivered within `flushMs`; calls that
+   * are still running are cut off.
    */
   async close(flushMs: number): Promise<void> {
     this.#pings.stop();
@@ -155,10 +158,10 @@ export class OnePort {
       head = Buffer.concat([head, chunk]);
       const length = Math.min(head.length, preface.length);
       const isH2 = preface.compare(head, 0, length, 0, length) === 0;
-      if (isH2 && length < preface.length) return; // so far a prefix of the preface: wait for more
+      if (isH2 && length < preface.length) return; // a prefix of the preface so far: wait for more
       detach();
-      // The order matters: an HTTP/2 session reads what was unshifted by itself and hangs after a resume(), an
-      // HTTP/1.1 parser hangs without.
+      // The order matters: an HTTP/2 session reads unshifted data by itself and hangs after a resume(), while an
+      // HTTP/1.1 parser hangs without it.
       socket.pause().unshift(head);
       if (isH2) {
         this.#asHttp2(socket);
@@ -172,8 +175,8 @@ export class OnePort {
   }
 
   /**
-   * http.Server lets its sockets be half open. In HTTP/2 nobody who reads on closes the connection, so a peer that does is gone: the
-   * socket closes as well, and with it the session and its calls.
+   * http.Server allows half-open sockets. For HTTP/2, a peer that closes its side is gone, so the socket closes as
+   * well, and with it the session and its calls.
    */
   #asHttp2(socket: Socket): void {
     socket.allowHalfOpen = false;

@@ -1,6 +1,7 @@
 /**
- * Load reports as ORCA has them, for balancers that weigh servers: grpc-js, gRPC-Go, gRPC-Java, Envoy. In a trailer of each gRPC call, and
- * out of band by a service of its own, which is what long streams need: https://github.com/grpc/proposal/blob/master/A51-custom-backend-metrics.md
+ * Load reports in ORCA's format, for balancers that use weights: grpc-js, gRPC-Go, gRPC-Java, Envoy. They are sent in a
+ * trailer of each gRPC call, and out of band by a service of its own, which long streams need:
+ * https://github.com/grpc/proposal/blob/master/A51-custom-backend-metrics.md
  */
 import { create, toBinary } from "@bufbuild/protobuf";
 import { base64Encode } from "@bufbuild/protobuf/wire";
@@ -36,7 +37,7 @@ export const makeOrcaService = Effect.gen(function* () {
 const defaultIntervalMs = 10_000;
 const minIntervalMs = 100;
 
-/** What a gRPC call ends with: averages alone, as they are made already. */
+/** The trailer of a gRPC call. It contains averages only, because these are already available. */
 export const createLoadTrailers = (averages: () => LoadAverages): (() => Readonly<Record<string, string>>) => {
   let madeAt = -Infinity;
   let made: Readonly<Record<string, string>> = {};
@@ -68,7 +69,7 @@ const reportOf = (load: LoadReport): OrcaLoadReport => {
   return create(OrcaLoadReportSchema, {
     ...averagesOf(load),
     memUtilization: shareOf(memoryReservedBytes / memoryBudgetBytes),
-    // Of the fullest model: it is the one whose calls wait.
+    // Of the model with the fullest cache, as its calls wait first.
     utilization: { kv_cache: shareOf(Math.max(0, ...kvCache)) },
     namedMetrics: { slots, running, waiting, waiting_prompt_tokens: waitingPromptTokens },
   });

@@ -1,6 +1,6 @@
 /**
- * Takes in the one message of a call before Connect does. Connect decodes where it stands, on the thread of all calls; a
- * message that takes long to decode is held back here for another process, and Connect is given an empty one in its place.
+ * Reads the single request message of a call before Connect does. Connect decodes messages on the main thread; a
+ * message that takes long to decode is held back here for the sandbox, and Connect gets an empty one instead.
  */
 import type { DescMessage } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
@@ -16,23 +16,23 @@ export interface Intake {
   /** Name of the method, for errors. */
   readonly method: string;
   readonly isBinary: boolean;
-  /** Bytes that the message may have, compressed or not. */
+  /** The largest allowed message in bytes, compressed or not. */
   readonly maxBytes: number;
-  /** What its caller says it is compressed with; undefined where that is nothing, or nothing that is known here. */
+  /** The compression of the message; undefined if there is none or it is unknown. */
   readonly compression: Compression | undefined;
-  /** Takes a message that is held back; before Connect is given the empty one. */
+  /** Receives a message that is held back, before Connect gets the empty one. */
   readonly hold: (request: RequestBytes) => void;
 }
 
 type Body = AsyncIterable<Uint8Array>;
 
-/** A byte of flags, and four of the message's length. */
+/** A byte of flags and four bytes of length. */
 const prefixBytes = 5;
 const compressedFlag = 1;
 
 /**
- * A message in an envelope, as gRPC, gRPC-Web and Connect's streams have it. Fails at the first byte behind it: Connect
- * waits for the whole of a second message to say that it is one too many, and so for as long as its peer likes.
+ * A message in an envelope, as in gRPC, gRPC-Web and Connect's streams. Fails at the first byte after it: Connect would
+ * wait for a second message to arrive completely before rejecting it, for as long as the peer likes.
  */
 export async function* receiveEnvelope(body: Body, intake: Intake): AsyncGenerator<Uint8Array> {
   const received = new Received();
@@ -50,11 +50,11 @@ export async function* receiveEnvelope(body: Body, intake: Intake): AsyncGenerat
       throw new ConnectError(problem, Code.Unimplemented);
     }
   }
-  // What is incomplete is Connect's to complain of.
+  // Connect reports an incomplete message.
   if (!isWhole && received.bytes > 0) yield received.take(received.bytes);
 }
 
-/** The whole body of a call of Connect's that is no stream. */
+/** The whole body of a unary Connect call. */
 export async function* receiveWhole(
   body: Body,
   contentLength: number | undefined,
@@ -78,7 +78,7 @@ async function* envelopeOf(envelope: Buffer, intake: Intake): AsyncGenerator<Uin
   const flags = envelope.readUInt8(0);
   const sent = envelope.subarray(prefixBytes);
   const isCompressed = (flags & compressedFlag) !== 0;
-  // Connect says what is wrong with one that it cannot decompress either.
+  // Connect also reports a message that it cannot decompress.
   if (isCompressed && (compression === undefined || sent.length === 0)) {
     yield envelope;
     return;
@@ -92,7 +92,7 @@ async function* envelopeOf(envelope: Buffer, intake: Intake): AsyncGenerator<Uin
   yield given;
 }
 
-/** Connect takes a message that is cut, and others that zlib has words of its own for, for a fault of the service. */
+/** Connect would report truncated compressed data, and some other errors of zlib, as the service's fault. */
 const decompressed = async (sent: Uint8Array, { name, decompress }: Compression, maxBytes: number) => {
   try {
     return await decompress(sent, maxBytes);
@@ -107,7 +107,7 @@ const decompressed = async (sent: Uint8Array, { name, decompress }: Compression,
   }
 };
 
-/** The message, or, where it is held back, the empty one. */
+/** The message itself, or the empty one if it is held back. */
 const decodedHere = (message: Uint8Array, { schema, isBinary, hold }: Intake): Uint8Array => {
   if (!isHeavy(schema, message, isBinary)) return message;
   hold({ bytes: message, isBinary });
@@ -116,10 +116,13 @@ const decodedHere = (message: Uint8Array, { schema, isBinary, hold }: Intake): U
 
 const emptyJson = Buffer.from("{}");
 
-/** Takes no more memory than what was received, however small the pieces: most messages come in one, which is kept as it is. */
+/**
+ * Buffers received bytes without taking more memory than their number, however small the pieces. Most messages arrive
+ * in one piece, which is kept without copying.
+ */
 class Received {
   readonly #pieces: Buffer[] = [];
-  /** The last piece that small ones are copied into, and how much of it is filled. */
+  /** The last block, which small pieces are copied into, and how much of it is filled. */
   #block = Buffer.alloc(0);
   #filled = 0;
   bytes = 0;
@@ -139,7 +142,7 @@ class Received {
     this.#filled += chunk.length;
   }
 
-  /** What an envelope's prefix says; undefined until it is there. */
+  /** The length in an envelope's prefix; undefined until it has arrived. */
   get length(): number | undefined {
     if (this.bytes < prefixBytes) return undefined;
     const first = this.#pieces[0];
@@ -147,7 +150,7 @@ class Received {
     return head.readUInt32BE(1);
   }
 
-  /** The first bytes; the rest stays. */
+  /** Removes and returns the first bytes. */
   take(bytes: number): Buffer {
     const all = this.#joined();
     this.#pieces[0] = all.subarray(bytes);
@@ -172,7 +175,7 @@ class Received {
 
 const blockBytes = 65_536;
 
-/** @param bytes undefined where they were not all received */
+/** @param bytes undefined if not all were received */
 const tooLarge = (bytes: number | undefined, maxBytes: number): ConnectError => {
   const size = bytes === undefined ? "is larger" : `has ${bytes} bytes`;
   return connectErrorFrom({

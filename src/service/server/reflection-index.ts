@@ -1,4 +1,4 @@
-/** What server reflection looks up: files by name, by the symbols they define and by the extensions they declare. */
+/** The index for server reflection: files by name, by the symbols they define and by the extensions they declare. */
 import { readFileSync } from "node:fs";
 import {
   type DescExtension,
@@ -14,14 +14,16 @@ import { type FileDescriptorProto, FileDescriptorProtoSchema, FileDescriptorSetS
 export interface ReflectionIndex {
   readonly services: ReadonlyArray<string>;
   readonly fileByName: (name: string) => DescFile | undefined;
-  /** A message, enum, service or extension by its full name, or a field, oneof, method or enum value of one. */
+  /**
+   * Looks up a message, enum, service or extension by its full name, or a field, oneof, method or enum value of one.
+   */
   readonly fileBySymbol: (symbol: string) => DescFile | undefined;
   readonly fileByExtension: (extendee: string, number: number) => DescFile | undefined;
-  /** Undefined for a type that is not known. */
+  /** Undefined for an unknown type. */
   readonly extensionNumbers: (extendee: string) => ReadonlyArray<number> | undefined;
 }
 
-/** `extra` are files that no service imports, such as those of error details. */
+/** @param extra files that no service imports, such as those of error details */
 export const createReflectionIndex = (
   services: ReadonlyArray<DescService>,
   extra: ReadonlyArray<DescFile>,
@@ -50,7 +52,7 @@ export const createReflectionIndex = (
   };
 };
 
-/** A file and all that it imports, itself first: clients need them all to make sense of it. */
+/** A file and everything that it imports, starting with itself: clients need all of them. */
 export const encodeWithImports = (file: DescFile): Uint8Array[] => {
   const all = new Set<DescFile>();
   const add = (one: DescFile): void => {
@@ -63,7 +65,7 @@ export const encodeWithImports = (file: DescFile): Uint8Array[] => {
 };
 
 /**
- * The API's own files with their comments, which generated code leaves out: a client that describes a message shows units,
+ * The API's own files with their comments, which generated code does not contain, so that a client can show units,
  * bounds and defaults. `npm run generate` writes the file.
  */
 const documented: ReadonlyMap<string, FileDescriptorProto> = new Map(
@@ -86,7 +88,7 @@ function* symbolsOf(file: DescFile): Generator<string> {
         for (const method of type.methods) yield `${type.typeName}.${method.name}`;
         break;
       case "enum": {
-        // Values are siblings of their enum, not children.
+        // Enum values are siblings of their enum in the scope, not children.
         const scope = type.typeName.split(".").slice(0, -1);
         for (const value of type.values) yield [...scope, value.name].join(".");
         break;

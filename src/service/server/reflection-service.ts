@@ -5,7 +5,7 @@ import { ServerReflection as V1 } from "../../client/gen/grpc/reflection/v1/refl
 import { ServerReflection as V1Alpha } from "../../client/gen/grpc/reflection/v1alpha/reflection_pb.ts";
 import { encodeWithImports, type ReflectionIndex } from "./reflection-index.ts";
 
-// The two versions differ in nothing but their package, so these types fit the messages of both.
+// The two versions differ only in their package, so these types fit the messages of both.
 type Question =
   | { readonly case: "listServices" | "fileByFilename" | "fileContainingSymbol"; readonly value: string }
   | { readonly case: "allExtensionNumbersOfType"; readonly value: string }

@@ -1,4 +1,4 @@
-/** The requests that Connect would answer with a bare status, or as if they were bugs: here with a sentence. */
+/** Refuses, with an explanation, requests that Connect would answer with a bare status or as if they were bugs. */
 import { base64Decode } from "@bufbuild/protobuf/wire";
 import type { UniversalHandler } from "@connectrpc/connect/protocol";
 import { Code, type ConnectError } from "@connectrpc/connect";
@@ -15,7 +15,7 @@ interface Refusal {
   readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** With what the request was refused, and so is answered; undefined: it was not. */
+/** Refuses the request if necessary. Returns the error that it was answered with; undefined if it was not refused. */
 export const refuseRequest = (
   request: Request,
   response: Response,
@@ -32,9 +32,9 @@ export const refuseRequest = (
   return refusal && answer(response, refusal);
 };
 
-/** Headers over the bound, from an HTTP/2 peer that sent them before it had heard of that. */
+/** Headers over the limit, from an HTTP/2 peer that sent them before it had received the limit. */
 const excessOf = ({ rawHeaders }: Request): ConnectError | undefined => {
-  // As HTTP/2 counts them: https://www.rfc-editor.org/rfc/rfc9113#section-6.5.2
+  // Counted as in HTTP/2: https://www.rfc-editor.org/rfc/rfc9113#section-6.5.2
   const bytes = rawHeaders.reduce((sum, text) => sum + text.length + 16, 0);
   if (bytes <= maxHeaderBytes) return undefined;
   const message = `the request's headers have ${bytes} bytes; they may have ${maxHeaderBytes} at most`;
@@ -46,7 +46,7 @@ const excessOf = ({ rawHeaders }: Request): ConnectError | undefined => {
   });
 };
 
-/** For a request that has no usable authority, and so no URL. */
+/** For a request without a usable authority, and so without a URL. */
 export const refuseAuthority = (request: Request, response: Response): ConnectError => {
   const { host } = request.headers;
   const message =
@@ -72,7 +72,7 @@ const refusalOfType = (handler: UniversalHandler, { type, charset }: ContentType
   if (charset !== undefined && charset !== "utf-8" && charset !== "utf8") {
     return { status: 415, message: `a body in ${quote(charset)} cannot be read: it must be in UTF-8` };
   }
-  // Connect knows the text format of gRPC-Web by name, and has no reader for it.
+  // Connect recognises the text format of gRPC-Web, but cannot decode it.
   if (handler.supportedContentType(type) && !type.startsWith("application/grpc-web-text")) return undefined;
   const { name, methodKind } = handler.method;
   const sent = type === "" ? "without a Content-Type" : `with Content-Type ${quote(type)}`;
@@ -130,5 +130,5 @@ const answer = (response: Response, { status, message, headers = {} }: Refusal):
   return error;
 };
 
-/** Never more than a line of what the peer sent. */
+/** At most one line of what the peer sent. */
 const quote = (text: string): string => JSON.stringify(text.toWellFormed().slice(0, 100));

@@ -1,4 +1,4 @@
-/** What is scraped of the service's state: its counters, its models and its memory, as GetStats tells them. */
+/** Metrics of the service's state, read at a scrape: counters, models and memory, as in GetStats. */
 import { Effect } from "effect";
 
 import { AdmissionConfig } from "../config/AdmissionConfig.ts";
@@ -9,7 +9,7 @@ import { Health } from "./Health.ts";
 import { Metrics, type Reading, type ReadMetric } from "../telemetry/metrics/Metrics.ts";
 import { type GenerationStats, Stats } from "../telemetry/Stats.ts";
 
-/** Adds it to what is rendered. */
+/** Adds them to the rendered metrics. */
 export const addServiceMetrics = Effect.gen(function* () {
   const metrics = yield* Metrics;
   const models = yield* Models;
@@ -45,7 +45,7 @@ const servingNow = (health: Health["Service"]) =>
 interface State {
   readonly models: ReadonlyArray<ModelStatus>;
   readonly pool: PoolStatus;
-  /** By model; those of no known model under the empty one. */
+  /** By model; unknown models are under the empty id. */
   readonly generations: ReadonlyMap<string, Readonly<GenerationStats>>;
   readonly isServing: boolean;
   /** Ids of models that serve. */
@@ -241,7 +241,7 @@ const all: ReadonlyArray<StateMetric> = [
     help: "Generations that may wait for each engine.",
     read: ({ limits }) => one(limits.maxQueued),
   },
-  // Gateways for inference read these three by vLLM's names.
+  // Inference gateways read these three under vLLM's names.
   {
     name: "vllm:num_requests_running",
     help: "Generations in an engine.",

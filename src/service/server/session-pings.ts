@@ -1,6 +1,9 @@
 import type { ServerHttp2Session } from "node:http2";
 
-/** Finds HTTP/2 peers that are gone without having said so: one that did not answer a ping by the next is cut. */
+/**
+ * Finds HTTP/2 peers that have gone without closing: a session that has not answered a ping by the time of the next one
+ * is ended.
+ */
 export class SessionPings {
   readonly #sessions: ReadonlySet<ServerHttp2Session>;
   readonly #intervalMs: number;

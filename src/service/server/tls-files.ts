@@ -1,4 +1,4 @@
-/** The files that TLS is spoken with, read and checked before a connection depends on them. */
+/** Reads and checks the TLS files before connections depend on them. */
 import { constants, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { createSecureContext, type SecureContextOptions } from "node:tls";
@@ -6,9 +6,9 @@ import { Result, Schema } from "effect";
 
 import type { TlsSettings } from "../config/tls-settings.ts";
 
-/** The service cannot speak TLS with the files that it is given. */
+/** The service cannot use the configured TLS files. */
 export class TlsUnusable extends Schema.TaggedError<TlsUnusable>()("TlsUnusable", {
-  /** The variable that names the file at fault. */
+  /** The variable that names the faulty file. */
   setting: Schema.String,
   problem: Schema.String,
 }) {
@@ -18,7 +18,7 @@ export class TlsUnusable extends Schema.TaggedError<TlsUnusable>()("TlsUnusable"
 }
 
 export interface TlsContext extends SecureContextOptions {
-  /** When the server's certificate is over, in epoch milliseconds. */
+  /** When the server's certificate expires, in epoch milliseconds. */
   readonly expiresAt: number;
 }
 
@@ -44,7 +44,8 @@ const readAll = (settings: TlsSettings): TlsContext => {
     key,
     ...(ca !== undefined && { ca }),
     minVersion: "TLSv1.2",
-    // A resumed session is not verified again: with tickets a client would go on that an authority no longer stands for.
+    // A resumed session is not verified again: with tickets, a client whose authority was removed could go on
+    // connecting.
     secureOptions: constants.SSL_OP_NO_RENEGOTIATION | (ca === undefined ? 0 : constants.SSL_OP_NO_TICKET),
   };
   try {

@@ -1,4 +1,4 @@
-/** HTTP/1.1 that Node's parser gives up on: what is sent back before the connection ends. */
+/** Answers HTTP/1.1 requests that Node's parser rejects, before the connection is closed. */
 import { STATUS_CODES, type ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 
@@ -13,9 +13,9 @@ const unreadable: Answer = { status: 400, message: "this is no HTTP/1.1 request"
 
 const answers: Readonly<Record<string, Answer>> = { HPE_HEADER_OVERFLOW: tooLarge, ERR_HTTP_REQUEST_TIMEOUT: tooSlow };
 
-/** As Node does it, with a sentence. */
+/** Like Node's own answer, with an explanation. */
 export const answerUnreadable = (error: NodeJS.ErrnoException, socket: Duplex): void => {
-  // The response that the connection is in the midst of; Node has no public name for it.
+  // The response that is in progress on the connection; Node has no public name for it.
   const { _httpMessage: current } = socket as Duplex & { readonly _httpMessage?: ServerResponse };
   if (!socket.writable || current?.headersSent === true) return void socket.destroy();
   const { status, message } = answers[error.code ?? ""] ?? unreadable;

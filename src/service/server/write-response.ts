@@ -1,7 +1,7 @@
 /**
- * From the answer of a handler to Node's response. It does what universalResponseToNodeResponse of connect-node does, and
- * besides: an error of gRPC before the first message goes out as Trailers-Only, as gRPC clients retry nothing else, and
- * headers can go out before there is an answer.
+ * Writes a handler's answer to Node's response. It does what universalResponseToNodeResponse of connect-node does, and
+ * in addition: an error of gRPC before the first message is sent as Trailers-Only, because gRPC clients retry nothing
+ * else, and headers can be sent before there is an answer.
  */
 import type { UniversalServerResponse } from "@connectrpc/connect/protocol";
 import { constants } from "node:http2";
@@ -12,9 +12,9 @@ import type { Response } from "./one-port.ts";
 type HeaderObject = Record<string, string>;
 
 /**
- * Rejects when the peer is gone before all is written; the answer's body is told then.
+ * Rejects if the peer has gone before everything is written; the answer's body is then cancelled.
  *
- * @param trailers what a gRPC answer ends with beside its own; asked once that is there
+ * @param trailers additional trailers of a gRPC answer; requested when its own trailers are known
  */
 export const writeResponse = async (
   answer: UniversalServerResponse,
@@ -24,7 +24,7 @@ export const writeResponse = async (
   const body = answer.body?.[Symbol.asyncIterator]();
   let isWriting = false;
   try {
-    // Some headers are there only with the first chunk.
+    // Some headers are set only when the first chunk is produced.
     let chunk = await body?.next();
     const header = objectFrom(answer.header);
     const trailer = respellGrpcMessage(objectFrom(answer.trailer));
@@ -50,7 +50,9 @@ export const writeResponse = async (
   }
 };
 
-/** Sends status 200 and the headers now, for a call whose answer takes its time. Its status has to come in trailers. */
+/**
+ * Sends status 200 and the headers now, for a call whose answer takes long. Its result has to be reported in trailers.
+ */
 export const openResponse = (response: Response, header: Headers): void => {
   if (response.headersSent || response.writableEnded) return;
   sendHead(response, 200, objectFrom(header));
@@ -58,20 +60,20 @@ export const openResponse = (response: Response, header: Headers): void => {
 };
 
 /**
- * Status and headers in one frame that ends the stream:
+ * Sends status and headers in one frame that ends the stream:
  * https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md#responses
  */
 export const endTrailersOnly = (response: Response, headers: HeaderObject): void => {
-  // Not writeHead(): only headers that end() sends end the stream.
+  // Not with writeHead(): only headers that end() sends are in the same frame as the end of the stream.
   response.statusCode = 200;
   for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
   response.end();
   setImmediate(releaseUpload, response);
 };
 
-/** A peer that is still sending what nobody reads is told to stop once the answer is complete. */
+/** Tells a peer that is still uploading to stop, once the answer is complete. */
 const releaseUploadAfter = (response: Response): void => {
-  // Node sends trailers with setImmediate and tells nobody when: one that is queued here runs after that.
+  // Node sends trailers with setImmediate and emits no event; a setImmediate queued here runs after that.
   if ("stream" in response) response.stream.once("wantTrailers", () => setImmediate(releaseUpload, response));
 };
 
@@ -81,14 +83,14 @@ const releaseUpload = (response: Response): void => {
   if (!stream.destroyed && stream.state.remoteClose === 0) stream.close(constants.NGHTTP2_NO_ERROR);
 };
 
-/** What HTTP clients and proxies read; in whole seconds, and so never too early. */
+/** For HTTP clients and proxies; rounded up to whole seconds. */
 const withRetryAfter = (status: number, headers: HeaderObject): HeaderObject => {
   const pushbackMs = headers["grpc-retry-pushback-ms"];
   if (status < 400 || pushbackMs === undefined) return headers;
   return { ...headers, "retry-after": String(Math.ceil(Number(pushbackMs) / 1000)) };
 };
 
-/** Of HTTP/1.1 they go out with the body's first bytes. */
+/** For HTTP/1.1, Node sends them with the first bytes of the body. */
 const sendHead = (response: Response, status: number, headers: HeaderObject): void => {
   if ("stream" in response) response.writeHead(status, headers);
   else response.writeHead(status, headers);
@@ -97,7 +99,7 @@ const sendHead = (response: Response, status: number, headers: HeaderObject): vo
 const objectFrom = (headers: UniversalServerResponse["header"]): HeaderObject =>
   Object.fromEntries(new Headers(headers));
 
-/** Whoever was being answered is there no more. */
+/** The peer has gone while it was being answered. */
 export class PeerGone extends Error {
   override readonly message = "the peer closed the stream";
 }
