@@ -53,6 +53,6 @@ const messageOf = (result: Result.Result<SmokeTest, ServiceError>, id: string): 
   if (Result.isFailure(result)) return result.failure.message;
   const { quality, reason } = result.success;
   if (quality === "ok") return `model "${id}" is ready`;
-  if (quality === "degraded") return `model "${id}" answers, and not as it should: ${reason}`;
-  return `model "${id}" is loaded, and its answer is of no use: ${reason}`;
+  if (quality === "degraded") return `model "${id}" answers, but not as it should: ${reason}`;
+  return `model "${id}" is loaded, but its answer is unusable: ${reason}`;
 };

@@ -12,7 +12,7 @@ const tasks = {
   "model-loading": "loading it into its engine",
   "smoke-test": "asking it a question",
   ready: "it is ready",
-  degraded: "it answers, and not as it should",
+  degraded: "it answers, but not as it should",
   failed: "it is not ready",
 } as const satisfies Record<PrepareStage, string>;
 
