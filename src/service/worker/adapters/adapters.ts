@@ -38,12 +38,15 @@ export class Adapters {
   /** Identifies the contents of `rows`, to detect that they are the same again. */
   private key = "";
 
-  /** @param type of the model's activations, in which the adapters are kept: another one would be converted in each step */
+  /**
+   * @param type the type of the model's activations, which adapters are stored in: another type would be converted in
+   *   each step
+   */
   constructor(type: Dtype) {
     this.type = type;
   }
 
-  /** Registers a layer, which the result belongs to. */
+  /** Registers a layer, whose outputs the returned function adapts. */
   adapt(parts: ReadonlyArray<AdaptedPart>, inputs: number): AddAdapters {
     const layer = new AdaptedLayer(parts, inputs, this.type);
     this.layers.push(layer);
@@ -164,7 +167,7 @@ class AdaptedLayer {
 
 const zeros = (rows: number, columns: number): Tensor[] => (columns === 0 ? [] : [mx.zeros([rows, columns])]);
 
-/** Zeros behind it along the axis, up to the shape; all zeros where there is nothing. */
+/** Pads with zeros along the axis, up to the shape; all zeros if there is no tensor. */
 const padded = (tensor: Tensor | undefined, shape: ReadonlyArray<number>, axis: number, type: Dtype): Tensor => {
   if (tensor === undefined) return mx.zeros([...shape], type);
   const missing = shape.map((size, each) => (each === axis ? size - (tensor.shape[axis] ?? 0) : size));

@@ -45,8 +45,8 @@ export class GrammarThread {
   private lifeAt = performance.now();
 
   /**
-   * @param rows that a batch has at most
-   * @param program of the thread
+   * @param rows the most rows of a batch
+   * @param program the thread's program
    */
   constructor(
     pieces: ReadonlyArray<string>,
@@ -59,7 +59,7 @@ export class GrammarThread {
     this.vocabularySize = vocabularySize;
     this.limits = limits;
     this.program = program;
-    // Rows that have ended keep theirs until the end of a step, in which as many others may begin.
+    // Rows that have ended keep their slots until the end of a step, during which as many others may begin.
     this.slots = 2 * rows;
     this.free = Array.from({ length: this.slots }, (_, slot) => slot);
     [this.shared, this.worker] = this.start();
@@ -191,7 +191,7 @@ export class GrammarThread {
     const shared = new SharedMasks(vocabularySize, slots);
     const data: GrammarThreadData = { pieces, vocabularySize, slots, memory: shared.memory, limits };
     const worker = new Worker(this.program, { workerData: data });
-    // An engine that is idle may still end.
+    // Must not keep an idle engine from exiting.
     worker.unref();
     worker.on("message", ({ sequence, result }: FromGrammarThread) => {
       const follower = this.followers.get(sequence);

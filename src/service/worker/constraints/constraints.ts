@@ -45,8 +45,8 @@ export class Constraints {
   private readonly masks = new Map<string, Tensor>();
 
   /**
-   * @param slots rows that a batch has at most
-   * @param program of the grammars' thread; the usual one where there is none
+   * @param slots the most rows of a batch
+   * @param program the grammar thread's program; @default the usual one
    */
   constructor(vocabularySize: number, slots: number, limits: GrammarLimits = defaultLimits, program?: URL) {
     this.vocabularySize = vocabularySize;
