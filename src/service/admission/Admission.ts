@@ -10,7 +10,7 @@ import { Stats } from "../telemetry/Stats.ts";
 export interface TaskSize {
   /** Answers that it generates at once; @default 1 */
   readonly candidates?: number;
-  /** Tokens of its prompt, where they are known; @default 0 */
+  /** Tokens of its prompt, if they are known; @default 0 */
   readonly promptTokens?: number;
 }
 
@@ -91,7 +91,7 @@ class ModelQueue {
   private readonly model: string;
   private readonly settings: AdmissionSettings;
   private readonly stats: Stats["Service"];
-  /** What is told to those who would have to wait; undefined: they may. */
+  /** The error for those who would have to wait; undefined if they may. */
   private readonly refusal: () => Draining | undefined;
   private readonly waiting = new Set<Waiting>();
   /** Places taken. */
@@ -130,7 +130,7 @@ class ModelQueue {
 
   refuseWaiting(refusal: Draining): void {
     for (const own of this.waiting) {
-      // First: one that is told leaves at once, and must not be found here.
+      // Removed first, because a caller that is refused leaves immediately and must not be found here.
       this.waiting.delete(own);
       this.stats.move(this.model, "queued", -1);
       Deferred.doneUnsafe(own.admitted, Effect.fail(refusal));
@@ -187,7 +187,7 @@ class ModelQueue {
     return count;
   }
 
-  /** A job's items leave one place free for an interactive call, where there is more than one. */
+  /** A job's items leave one place free for an interactive call, if there is more than one. */
   private fits({ background }: SchedulingHints, places: number): boolean {
     const { maxRunning } = this.settings;
     const most = background === true && maxRunning > 1 ? Math.max(places, maxRunning - 1) : maxRunning;

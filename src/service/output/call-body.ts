@@ -25,7 +25,7 @@ export const createMarkedBody = (closers: ReadonlyArray<string>, kept: ReadonlyA
   const strings = new JsonTracker();
   let text = "";
   let read = 0;
-  /** Where the last JSON string ended; a marker is looked for from there. */
+  /** The end of the last JSON string; markers are searched for from there. */
   let outside = 0;
 
   const split = (at: number, marker: string): Body =>

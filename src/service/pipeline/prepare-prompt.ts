@@ -72,7 +72,7 @@ const tokensAndText = Effect.fnUntraced(function* ({ input, reasoning }: Generat
   switch (input.type) {
     case "tokens": {
       const promptTokens = input.ids.length;
-      // Before all that looks at each of them.
+      // Checked before anything that looks at each token.
       if (promptTokens > limit) return yield* contextExceeded(promptTokens, facts, false);
       const text = () => decodeTokens(vocabulary, input.ids, { skipSpecialTokens: false });
       return { tokenIds: input.ids, text, conversation: undefined };
@@ -118,7 +118,7 @@ const checkTask = (task: GenerationTask, tools: PromptTools): Effect.Effect<void
   const violations = [
     ...(input.type === "chat" ? toolViolations(input) : []),
     ...tokenViolations("task.stop.stop_token_ids", stop.stopTokenIds, facts),
-    // One that is too long is refused for that, before its tokens are looked at.
+    // Token ids that are too long are refused for their number, before they are looked at.
     ...(input.type === "tokens" && input.ids.length <= facts.contextLength
       ? tokenViolations("task.tokens.ids", input.ids, facts)
       : []),
@@ -172,7 +172,7 @@ const unusedPart = ({ messages }: ChatInput, { writes }: TemplateShape, format: 
 
 const shorten = (name: string): string => name.slice(0, 64);
 
-/** What keeps the tools of a conversation from being offered. */
+/** Why the tools of a conversation cannot be offered. */
 export const toolViolations = ({ tools }: ChatInput) =>
   toolProblems(tools).map(({ field, description }) => ({ field: `task.chat.tools${field}`, description }));
 

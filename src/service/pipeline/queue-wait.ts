@@ -29,5 +29,5 @@ export const withinQueueWait = <A, E, R>(
   return Effect.raceFirst(call, late);
 };
 
-/** The retry delay told to a refused caller: about the duration of one generation. */
+/** The retry delay of a refused call: about the duration of one generation. */
 const retryAfterMs = 1_000;

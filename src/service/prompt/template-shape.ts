@@ -160,7 +160,7 @@ const message = (role: ChatMessage["role"], text: string, rest: Partial<ChatMess
   ...rest,
 });
 
-/** Of the length that Mistral's templates require. */
+/** Has the length that Mistral's templates require. */
 const callId = "probecall";
 const system = message("system", "probesystem7");
 const user = message("user", "probeuser7");

@@ -69,7 +69,7 @@ const reportOf = (load: LoadReport): OrcaLoadReport => {
   return create(OrcaLoadReportSchema, {
     ...averagesOf(load),
     memUtilization: shareOf(memoryReservedBytes / memoryBudgetBytes),
-    // Of the model with the fullest cache, as its calls wait first.
+    // The fullest cache of all models, because its model's calls wait first.
     utilization: { kv_cache: shareOf(Math.max(0, ...kvCache)) },
     namedMetrics: { slots, running, waiting, waiting_prompt_tokens: waitingPromptTokens },
   });

@@ -45,7 +45,7 @@ export class SlotState {
   retired = false;
   private current: Phase;
   private currentRetention: Retention;
-  /** Completes when the phase ends, or fails with what those who wait are told. */
+  /** Completes when the phase ends, or fails with the error for those who wait. */
   private over = Deferred.makeUnsafe<void, LoadFailure>();
   private readonly idleWatch: IdleWatch;
 

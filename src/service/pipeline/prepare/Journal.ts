@@ -4,7 +4,7 @@ import { mayFollow, taskOf } from "./stages.ts";
 
 type Outcome = Omit<PrepareReport, "type" | "timings" | "stageLogs">;
 
-/** Tells the events of one preparation, in the order of its stages and with their times. */
+/** Emits the events of one preparation, in the order of its stages and with their times. */
 export class Journal {
   readonly #emit: (event: PrepareEvent) => void;
   /** In milliseconds, from any fixed moment. */
@@ -39,7 +39,7 @@ export class Journal {
     this.#emit({ type: "progress", bytesDone, bytesTotal, filesDone, filesTotal, elapsedMs: this.#elapsedMs() });
   }
 
-  /** Enters the last stage. */
+  /** Enters the final stage. */
   report(outcome: Outcome): PrepareReport {
     this.enter(outcome.stage, outcome.message);
     const timings = this.#entered.slice(0, -1).map(({ stage, at }, index) => {

@@ -1,4 +1,4 @@
-/** Making models ready: download, load, try. */
+/** Makes models ready: downloads, loads and tests them. */
 import { Context, type Effect, type Stream } from "effect";
 
 import type { ServiceError } from "../../domain/errors.ts";
@@ -8,16 +8,16 @@ import type { LoadRequest, PrepareEvent, PrepareReport, PrepareRequest } from ".
 import type { SmokeTest } from "../../domain/smoke-test.ts";
 
 export interface LoadResult {
-  /** As it is now. */
+  /** Its current state. */
   readonly model: ModelStatus;
   readonly report: PrepareReport;
 }
 
-/** What came of one of the models that were to be loaded. */
+/** The result for one of the models to load. */
 export interface PreloadResult {
-  /** Its place in the list. */
+  /** Its index in the list. */
   readonly index: number;
-  /** As it was asked for. */
+  /** Its name in the request. */
   readonly name: string;
   readonly report: PrepareReport;
 }
@@ -26,23 +26,23 @@ export class Preparations extends Context.Service<
   Preparations,
   {
     /**
-     * Each stage as it is entered, with progress and log lines, and one report at the end. What keeps it from beginning
-     * - a name that nothing can have, an unknown one, a revision that is not there - fails the stream; all that goes
-     * wrong later is in the report. Callers for the same model share one preparation, which ends with the last of them.
+     * Emits each stage as it begins, with progress and log lines, and one report at the end. If the preparation cannot
+     * begin (an invalid or unknown name, or a revision that does not exist) the stream fails; later failures are in the
+     * report. Callers for the same model share one preparation, which ends when the last of them leaves.
      */
     readonly prepare: (request: PrepareRequest) => Stream.Stream<PrepareEvent, ServiceError>;
     /**
-     * The same for a model that is here, without a download: one preparation serves both. Fails where the model is not
-     * loaded in the end; that its answers are of no use, or could not be had, is in the report.
+     * The same for a local model, without a download; both share one preparation. Fails if the model could not be
+     * loaded. If its answers are unusable or could not be obtained, the report says so.
      */
     readonly load: (request: LoadRequest) => Effect.Effect<LoadResult, ServiceError>;
-    /** Loads one after another; of a name that no model has the report says so. */
+    /** Loads one model after another; the report of an unknown name says that it is unknown. */
     readonly preload: (names: ReadonlyArray<string>) => Stream.Stream<PreloadResult>;
-    /** What a model is run with, and how it did. */
+    /** A model's default settings and the result of its smoke test. */
     readonly compatibilityOf: (model: ModelStatus) => CompatibilityProfile;
-    /** How a model did when it was last tried at its revision; undefined when it never was. */
+    /** The result of the last test at its current revision; undefined if it was not tested. */
     readonly smokeTestOf: (model: ServedModel) => SmokeTest | undefined;
-    /** Whether it is given no conversations for how it did then. */
+    /** Whether conversations are refused because of that result. */
     readonly refusesChat: (model: ServedModel) => boolean;
   }
 >()("mlxd/pipeline/prepare/Preparations") {}

@@ -1,4 +1,4 @@
-/** What a preparation came to, as its report tells it. */
+/** Describes the outcome of a preparation for its report. */
 import { Result } from "effect";
 
 import type { CompatibilityStatus } from "../../domain/compatibility.ts";
@@ -7,7 +7,7 @@ import type { ModelStatus } from "../../domain/model.ts";
 import type { DownloadResult, InstallResult, PrepareReport } from "../../domain/preparation.ts";
 import type { SmokeTest } from "../../domain/smoke-test.ts";
 
-/** How far it came, also where the rest failed. */
+/** How far it has come, whether or not the rest failed. */
 export interface PreparationState {
   id: string;
   downloaded: boolean;
@@ -19,8 +19,8 @@ export interface PreparationState {
 type Outcome = Omit<PrepareReport, "type" | "timings" | "stageLogs">;
 
 /**
- * @param model undefined when it is not here
- * @param known how the model did when it was tried at its revision, now or before
+ * @param model undefined if the model is not here
+ * @param known the smoke test's result at its revision, from this preparation or an earlier one
  */
 export const describeOutcome = (
   result: Result.Result<SmokeTest, ServiceError>,
@@ -37,7 +37,7 @@ export const describeOutcome = (
     ...came,
     stage: status === "ok" ? "ready" : status,
     status,
-    // Of each caller's own name.
+    // Filled in for each caller, with the name that it used.
     resolution: undefined,
     model,
     current: isLoaded ? id : "",

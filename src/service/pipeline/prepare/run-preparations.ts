@@ -1,4 +1,4 @@
-/** The preparation, one stage after the other: resolve, look at the engine, download, load, try. */
+/** Runs the stages of a preparation in order: resolve, check the engine, download, load, test. */
 import { Clock, Effect, Layer, Option, Queue, Result, Stream } from "effect";
 
 import { QualityConfig } from "../../config/QualityConfig.ts";
@@ -135,11 +135,11 @@ export const layer: Layer.Layer<Preparations, never, Needs> = Layer.effect(
       return journal.report(outcome);
     });
 
-    /** One way for all: callers for the same model share it, each under the name by which it was asked for. */
+    /** Callers for the same model share one preparation, each under the name that it used. */
     const join = (place: ModelLocation, revision: string, retest: boolean, onEvent: (event: PrepareEvent) => void) =>
       Effect.map(
         runs.join(
-          // A model that was downloaded meanwhile is in another place by now, and still the same.
+          // A model that was downloaded meanwhile has another location now, but is still the same model.
           `${place.id.toLowerCase()}@${revision}${retest ? "!" : ""}`,
           (emit) => run(place, retest, emit),
           (event) => onEvent(event.type === "report" ? named(event, place.resolution) : event),
@@ -153,7 +153,7 @@ export const layer: Layer.Layer<Preparations, never, Needs> = Layer.effect(
     const load = Effect.fn("Preparations.load")(function* ({ model: name, pinned, idleTtlMs }: LoadRequest) {
       const report = yield* joinHere(name);
       if (report.error !== undefined && report.current === "") return yield* report.error;
-      // Not within what callers share: each has options of its own.
+      // Not part of what callers share, because each has options of its own.
       const keeps = pinned !== undefined || idleTtlMs !== undefined;
       const model = keeps ? yield* models.load(name, { pinned, idleTtlMs }) : yield* models.get(name);
       return { model, report };
@@ -163,7 +163,7 @@ export const layer: Layer.Layer<Preparations, never, Needs> = Layer.effect(
       prepare: ({ model, revision, retest }) =>
         Stream.unwrap(
           Effect.map(locateModel(models, model, revision), (place) =>
-            // The queue needs no bound of its own: progress comes some times a second, the rest once for each stage.
+            // The queue needs no bound: progress comes a few times per second, other events once per stage.
             Stream.callback<PrepareEvent>((queue) =>
               Effect.andThen(
                 join(place, revision.trim(), retest, (event) => void Queue.offerUnsafe(queue, event)),
@@ -192,7 +192,7 @@ const named = (report: PrepareReport, identity: ModelIdentity): PrepareReport =>
   resolution: identityAfterLoad(identity, report.current),
 });
 
-/** Of a preparation that its name kept from beginning. */
+/** The report for a name with which the preparation could not begin. */
 const notBegun = (error: ServiceError): PrepareReport => {
   const journal = new Journal(
     () => {},

@@ -9,19 +9,20 @@ import type { QualitySettings } from "../../config/QualityConfig.ts";
 import { classifyAnswer } from "../../models/smoke/classify-answer.ts";
 import type { Generations } from "../Generations.ts";
 
-/** A model without an end is cut here, and judged by what it said until then. */
+/** An answer that does not end is cut off after this time, and judged by what was written until then. */
 const timeBudgetMs = 60_000;
-/** Waiting for a place among other generations included. */
+/** Includes waiting for a place among other generations. */
 const deadlineMs = 300_000;
 const maxAnswerCharacters = 500;
-/** UTF-16 units between two looks at an answer that is not over. */
+/** After how many UTF-16 units an unfinished answer is judged again. */
 const glanceEvery = 250;
 
 /**
- * Runs as every other generation, and ends as soon as nothing that may follow can repair the answer. The seed makes it
- * repeatable where the engine supports one.
+ * Runs like every other generation, and ends as soon as nothing that follows could change the result. The seed makes it
+ * repeatable if the engine supports one.
  *
- * @param supports whether the model's engine supports an option of the task; options that it does not support are left out
+ * @param supports whether the model's engine supports an option of the task; options that it does not support are left
+ *   out
  */
 export const smokeTest = Effect.fn("smokeTest")(function* (
   model: string,
@@ -74,7 +75,7 @@ const taskFor = (
     ],
     tools: [],
     toolChoice: { mode: supports("chat.tool_choice") ? "none" : "auto" },
-    // The answer is wanted, not the reasoning.
+    // Only the answer is needed, not the reasoning.
     templateOptions: supports("chat.template_options") ? { enable_thinking: false } : {},
     continueFinalMessage: false,
   },

@@ -1,7 +1,7 @@
-/** Which stage of a preparation may follow which, and what happens in each. */
+/** The order of a preparation's stages, and what happens in each. */
 import type { PrepareStage } from "../../domain/preparation.ts";
 
-/** In order, with what is told of each. Stages may be left out, none is entered twice. */
+/** In order, with their descriptions. Stages may be left out; none is entered twice. */
 const tasks = {
   resolving: "looking for the model",
   "engine-check": "looking at the engine that will run it",
@@ -30,7 +30,7 @@ export const isLast = (stage: PrepareStage): stage is LastStage =>
 export const mayFollow = (from: PrepareStage | undefined, to: PrepareStage): boolean => {
   if (from === undefined) return to === "resolving";
   if (isLast(from)) return false;
-  // Every stage can fail; that a model is of use only its smoke test can tell.
+  // Every stage can fail; only the smoke test can find that a model works well or not well enough.
   if (isLast(to)) return to === "failed" || from === "smoke-test";
   return stages.indexOf(from) < stages.indexOf(to);
 };

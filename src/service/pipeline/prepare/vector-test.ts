@@ -1,4 +1,4 @@
-/** Asking a model that was trained for vectors for some: it is not to be judged by how it talks. */
+/** Tests a model that was trained for embeddings by its vectors instead of by an answer. */
 import { Clock, Effect } from "effect";
 
 import type { QualitySettings } from "../../config/QualityConfig.ts";
@@ -7,10 +7,10 @@ import { DeadlineExceeded, type ServiceError } from "../../domain/errors.ts";
 import type { SmokeTest } from "../../domain/smoke-test.ts";
 import type { Embeddings } from "../Embeddings.ts";
 
-/** Waiting for a place among other tasks included. */
+/** Includes waiting for a place among other tasks. */
 const deadlineMs = 300_000;
 
-/** Texts that mean different things have different vectors, which are numbers and not all zero. */
+/** Texts with different meanings must have different vectors, which must be finite and not all zero. */
 export const vectorTest = Effect.fn("vectorTest")(function* (
   model: string,
   { smokeQuestion }: QualitySettings,
@@ -45,5 +45,5 @@ const findingOf = (vectors: ReadonlyArray<Float32Array>): string | undefined => 
   return cosine > alike ? "the same vector for different texts" : undefined;
 };
 
-/** Float32 rounds a little. */
+/** Allows for rounding in float32. */
 const alike = 1 - 1e-6;
