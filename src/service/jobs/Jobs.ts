@@ -1,4 +1,4 @@
-/** Durable jobs: many generations that are worked off in the background. Each call is for the tenant of its caller. */
+/** Durable jobs: many generations that run in the background. Each call acts for the tenant of its caller. */
 import { Context, type Effect, type Stream } from "effect";
 
 import type {
@@ -16,11 +16,11 @@ import type { GenerationTask } from "../domain/generation.ts";
 import type { ItemResult, Job, JobItem, JobOptions, JobState, WatchEvent } from "../domain/job.ts";
 import type { StoreCondition } from "./StoreAccess.ts";
 
-/** An item as it is asked for. */
+/** An item as requested. */
 export interface AskedItem {
-  /** The caller's id; empty where it gave none. */
+  /** The caller's id; empty if it gave none. */
   readonly itemId: string;
-  /** What is wrong with a task is its item's failure. */
+  /** The task, or why it is invalid, which fails this item only. */
   readonly task: GenerationTask | ServiceError;
 }
 
@@ -29,15 +29,18 @@ export interface AskedJob {
   readonly items: ReadonlyArray<AskedItem>;
   readonly sealed: boolean;
   readonly options: JobOptions;
-  /** What items that are appended take what they do not say from, in a form of the caller's; `defaults` gives it back. */
+  /**
+   * The defaults for items that are appended later, in a format chosen by the caller of this service; `defaults`
+   * returns it.
+   */
   readonly defaults: string;
 }
 
 export interface Listing {
   readonly size: number;
-  /** As the page before told; undefined for the first. */
+  /** The value from the previous page; undefined for the first. */
   readonly from: number | undefined;
-  /** None: all. */
+  /** Empty: all states. */
   readonly states: ReadonlyArray<JobState>;
 }
 
@@ -51,18 +54,18 @@ export interface Reading {
   readonly order: "index" | "finished";
   /** The cursor of the last outcome that was read; 0 from the beginning. */
   readonly after: number;
-  /** Whether to end with what there is now. */
+  /** Whether to end after the outcomes that exist now. */
   readonly availableOnly: boolean;
 }
 
 export class Jobs extends Context.Service<
   Jobs,
   {
-    /** The same request id with the same content gives the same job. */
+    /** The same request id with the same content returns the same job. */
     readonly create: (
       job: AskedJob,
     ) => Effect.Effect<{ readonly job: Job; readonly created: boolean }, JobConflict | JobTooLarge | StoreFailure>;
-    /** Those that the job was created with. */
+    /** The defaults that the job was created with. */
     readonly defaults: (jobId: string) => Effect.Effect<string, JobNotFound | StoreFailure>;
     /** @returns how many items the job has now */
     readonly append: (piece: {
@@ -71,7 +74,7 @@ export class Jobs extends Context.Service<
       readonly items: ReadonlyArray<AskedItem>;
       readonly seal: boolean;
     }) => Effect.Effect<number, JobNotFound | JobGap | JobSealed | JobOver | JobConflict | JobTooLarge | StoreFailure>;
-    /** @param total how many items it shall have; undefined: as many as it has */
+    /** @param total the expected number of items; undefined: as many as it has */
     readonly seal: (
       jobId: string,
       total: number | undefined,
@@ -83,18 +86,18 @@ export class Jobs extends Context.Service<
     readonly items: (
       listing: Listing & { readonly jobId: string },
     ) => Effect.Effect<ListPage<JobItem>, JobNotFound | StoreFailure>;
-    /** Ends with the job, or before where only what is there is asked for. */
+    /** Ends with the job, or after the existing outcomes if only these are requested. */
     readonly results: (reading: Reading) => Stream.Stream<ItemResult, JobNotFound | SequenceOutOfRange | StoreFailure>;
     readonly cancel: (jobId: string) => Effect.Effect<Job, JobNotFound | StoreFailure>;
     readonly delete: (jobId: string) => Effect.Effect<void, JobNotFound | StoreFailure>;
-    /** What happened after a sequence, then what happens. Ends with the job. */
+    /** The events after a sequence number, then new ones as they occur. Ends with the job. */
     readonly watch: (
       jobId: string,
       after: number,
     ) => Stream.Stream<WatchEvent, JobNotFound | SequenceOutOfRange | StoreFailure>;
-    /** How the store is doing; undefined while nobody has needed it. */
+    /** The state of the store; undefined until it was needed. */
     readonly storeCondition: () => StoreCondition | undefined;
-    /** Items that run on this host. */
+    /** How many items run on this host. */
     readonly running: () => number;
   }
 >()("mlxd/jobs/Jobs") {}

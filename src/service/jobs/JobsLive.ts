@@ -47,7 +47,7 @@ const layerNoDeps = Layer.effect(
         runner.wake();
       });
 
-    /** Reads on as long as there is more, and waits for it where there is not. */
+    /** Reads while there is more, and otherwise waits for more. */
     const follow = <A, E>(
       jobId: string,
       from: number,

@@ -1,4 +1,4 @@
-/** What became of items, on its way into the store: several in one transaction, again where the store is away. */
+/** Writes the outcomes of items to the store: several in one transaction, retried while the store is unavailable. */
 import { Deferred, Effect, Queue, Schedule, type Scope } from "effect";
 
 import type { StoreAccess } from "./StoreAccess.ts";
@@ -6,16 +6,16 @@ import { type Report, settleItems } from "./store/settle-items.ts";
 
 interface Waiting {
   readonly report: Report;
-  /** Whether it counted. */
+  /** Whether it was accepted. */
   readonly written: Deferred.Deferred<boolean>;
 }
 
 export interface Reports {
-  /** Ends when it is written: true where it counted, false where the item is not this host's any more. */
+  /** Completes when it has been written: true if it was accepted, false if the item no longer belongs to this host. */
   readonly submit: (report: Report) => Effect.Effect<boolean>;
 }
 
-/** Of one transaction. */
+/** The most reports in one transaction. */
 const atOnce = 64;
 const againMs = 1_000;
 
@@ -35,7 +35,7 @@ export const makeReports = (
         ),
       ).pipe(
         Effect.tapError((error) => Effect.logWarning(`results of jobs wait to be stored: ${error.message}`)),
-        // They are few: no new items are taken while the store is away.
+        // There are few of them: no new items are taken while the store is unavailable.
         Effect.retry({ schedule: Schedule.spaced(againMs) }),
       );
     const answer = (waiting: ReadonlyArray<Waiting>, counted: ReadonlyArray<boolean>) => {
@@ -44,7 +44,7 @@ export const makeReports = (
         onWritten(report);
       }
     };
-    /** One that cannot be written does not keep the others from being written. */
+    /** A report that cannot be written does not prevent the others from being written. */
     const writeAlone = (waiting: Waiting) =>
       write([waiting]).pipe(
         Effect.catchCause((cause) =>

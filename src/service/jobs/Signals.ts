@@ -1,10 +1,13 @@
-/** Tells those who wait for something of a job that it has changed on this host. Of other hosts they have to look. */
+/** Notifies those who wait for a change of a job on this host. Changes on other hosts are found by polling. */
 import { Deferred, Effect } from "effect";
 
 export class Signals {
   private readonly waiting = new Map<string, Set<Deferred.Deferred<void>>>();
 
-  /** Ends when the job has changed here, or after a while. Begin to wait before you look, so that nothing is missed. */
+  /**
+   * Completes when the job has changed here, or after a while. Call this before reading the job, so that no change is
+   * missed.
+   */
   listen(jobId: string): { readonly change: Effect.Effect<void>; readonly end: () => void } {
     const heard = Deferred.makeUnsafe<void>();
     const others = this.waiting.get(jobId) ?? new Set();

@@ -1,4 +1,4 @@
-/** The store, opened when it is first needed and opened anew when it was lost. */
+/** The store, opened when it is first needed and reopened when it was lost. */
 import { randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";
 import { hostname } from "node:os";
@@ -13,27 +13,27 @@ import { isShared, openStore, type OpenStore } from "./store/open-store.ts";
 import { handBack } from "./store/settle-items.ts";
 import type { Host } from "./store/take-items.ts";
 
-/** What the store's functions throw, and a caller can react to. */
+/** Errors of the store's functions that a caller can react to. */
 type Thrown = Extract<ServiceError, { readonly _tag: `Job${string}` | "SequenceOutOfRange" }>;
 
 export class StoreAccess extends Context.Service<
   StoreAccess,
   {
-    /** This process, as one of those that run items. */
+    /** This process, as one of the hosts that run items. */
     readonly host: Host;
     /**
-     * Does something with the store, which is opened where it is not open.
+     * Uses the store, opening it if necessary.
      *
-     * @template E what of its own errors the work throws
+     * @template E the errors of its own that the work throws
      */
     readonly use: <A, E extends Thrown = never>(
       work: (open: OpenStore) => Promise<A>,
     ) => Effect.Effect<A, StoreFailure | E>;
-    /** Waits until the store has been opened for the first time: there is nothing to run before. */
+    /** Completes when the store was opened for the first time: before that there is nothing to run. */
     readonly opened: Effect.Effect<void>;
-    /** Whether it holds jobs of an earlier life, or of other hosts, and so is to be opened without being asked. */
+    /** Whether it may contain jobs of an earlier process or of other hosts, and so has to be opened at the start. */
     readonly isThere: boolean;
-    /** How it is doing; undefined while nobody has needed it. */
+    /** Its state; undefined until it was needed. */
     readonly condition: () => StoreCondition | undefined;
   }
 >()("mlxd/jobs/StoreAccess") {
@@ -129,7 +129,7 @@ class Connection {
   private async openNow(): Promise<OpenStore> {
     const open = await openStore(this.store, this.listener.onError);
     await sayAlive(open.database, this.host);
-    // A directory is one process's: whoever ran its items before has ended.
+    // Only one process can use a directory, so whatever ran its items before has ended.
     const hosts = isShared(this.store) ? "over" : "all";
     const handedBack = await handBack(open.database, open.boss, { hosts, apart: this.host.id });
     this.listener.onOpen(open, handedBack);
@@ -144,7 +144,7 @@ class Connection {
   }
 }
 
-/** What is the caller's to mend, or a bug: the store is well. */
+/** A caller's mistake, or a bug: the store itself is fine. */
 const isExpected = (error: unknown): error is Thrown =>
   error instanceof Error && "_tag" in error && typeof error._tag === "string";
 
@@ -155,7 +155,7 @@ const failureOf = <E extends Thrown>(error: unknown): Effect.Effect<never, Store
   if (error instanceof DirectoryLocked || error instanceof NewerStore) {
     return Effect.fail(new JobStoreUnusable({ cause: error.message }));
   }
-  // A statement that is wrong, or broke a rule of the tables.
+  // A wrong statement, or a violated constraint of the tables.
   if (/^(22|23|42)/.test(codeOf(error))) return Effect.die(error);
   return Effect.fail(new JobStoreUnavailable({ cause: describe(error), retryAfterMs }));
 };

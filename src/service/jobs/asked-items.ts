@@ -1,4 +1,6 @@
-/** Items as they are stored: with a seed of their own, so that a second attempt says what the first one said. */
+/**
+ * Converts items to their stored form, with a fixed seed, so that a second attempt gives the same output as the first.
+ */
 import { createHash, randomInt } from "node:crypto";
 import { Schema } from "effect";
 
@@ -12,7 +14,7 @@ const TaskText = Schema.fromJsonString(Schema.toCodecJson(GenerationTask));
 const encode = Schema.encodeSync(TaskText);
 export const decodeTask = Schema.decodeUnknownEffect(TaskText);
 
-/** @throws where a task is none, which is a bug */
+/** @throws if a task is invalid, which is a bug */
 export const itemToStore = ({ itemId, task }: AskedItem): NewItem => {
   if (!isTask(task)) {
     const hash = hashOf(itemId, task._tag, task.message);
@@ -20,14 +22,14 @@ export const itemToStore = ({ itemId, task }: AskedItem): NewItem => {
   }
   const { seed = randomInt(2 ** 32) } = task.sampling;
   const seeded = { ...task, sampling: { ...task.sampling, seed } };
-  // Of what was asked: without a seed, it is another one each time.
+  // Of the item as requested: a request without a seed gets a different one each time.
   const hash = hashOf(itemId, textOf(task));
   return { itemId, model: task.model, hash, task: textOf(seeded), outcome: undefined };
 };
 
 const isTask = (task: AskedItem["task"]): task is GenerationTask => !("_tag" in task);
 
-/** What JSON says as it is needs no encoding; bytes do, and so does what may be undefined. */
+/** JSON-compatible tasks need no encoding; bytes and undefined values do. */
 const textOf = (task: GenerationTask): string => {
   const { input } = task;
   const isPlain =
@@ -39,7 +41,7 @@ const textOf = (task: GenerationTask): string => {
 const hashOf = (...parts: ReadonlyArray<string>): string =>
   createHash("sha256").update(JSON.stringify(parts)).digest("base64url").slice(0, 22);
 
-/** A job as it is stored. */
+/** A job in its stored form. */
 export const jobToStore = ({ items, ...job }: AskedJob, caller: Caller): NewJob => {
   const stored = items.map(itemToStore);
   const { labels, ...options } = job.options;

@@ -1,29 +1,32 @@
-/** Which items a host runs next: decided here, done elsewhere. */
+/** Decides which items a host runs next. Pure; the runner carries out the plan. */
 import type { Lane } from "./store/take-items.ts";
 
-/** A model that lanes wait for. */
+/** The state of a model that lanes wait for. */
 export interface ModelSituation {
-  /** Whether it is in memory, or on its way there. Of a name that no model has: its items fail, which needs none. */
+  /** Whether it is in memory or being loaded. True for an unknown name, too: its items fail without a model. */
   readonly isResident: boolean;
-  /** Whether it could be loaded now, and nobody would miss what makes way for it. */
+  /** Whether it could be loaded now by evicting only models that nobody would miss. */
   readonly hasRoom: boolean;
   /** Whether interactive calls use it. */
   readonly isInteractive: boolean;
-  /** Items of it that this host runs. */
+  /** How many of its items this host runs. */
   readonly running: number;
-  /** Since when it is its turn: epoch milliseconds, as is `waitingSince`; undefined while this host runs none of its items. */
+  /**
+   * Since when it has its turn, in epoch milliseconds like `waitingSince`; undefined while this host runs none of its
+   * items.
+   */
   readonly turnSince: number | undefined;
-  /** Since when lanes wait for it that has no room. */
+  /** Since when lanes have been waiting for it because there is no room for it. */
   readonly waitingSince: number | undefined;
 }
 
 export interface TurnInput {
-  /** Those that may have items ready, each with the key of its model. */
+  /** Lanes that may have ready items, each with the key of its model. */
   readonly lanes: ReadonlyArray<Lane & { readonly key: string }>;
   readonly models: ReadonlyMap<string, ModelSituation>;
-  /** Items that this host runs, by tenant. */
+  /** How many items this host runs, by tenant. */
   readonly runningOf: ReadonlyMap<string, number>;
-  /** Items of one model that this host runs at once. */
+  /** How many items of one model this host runs at once. */
   readonly parallel: number;
   readonly now: number;
 }
@@ -36,17 +39,17 @@ export interface Pick {
 
 /** How long a model keeps its place while another one waits for it. */
 const turnMs = 30_000;
-/** Beside interactive calls: enough for a job not to stand still. */
+/** Beside interactive calls: enough for a job to make progress. */
 const besideInteractive = 1;
 
-/** What is taken now. Models in memory go first, then those that have waited longest for room. */
+/** The items to take now. Models in memory go first, then those that have waited longest for room. */
 export const planTurn = ({ lanes, models, runningOf, parallel, now }: TurnInput): ReadonlyArray<Pick> => {
   const ofModel = Map.groupBy(lanes, ({ key }) => key);
   const situation = (key: string) => models.get(key) ?? unknownModel;
   const waits = (key: string) => !situation(key).isResident && !situation(key).hasRoom;
   const isPaused = (key: string) => {
     const { isInteractive, turnSince } = situation(key);
-    // What interactive calls keep in memory makes no room by standing still.
+    // A model that interactive calls keep in memory would not make room by pausing.
     if (isInteractive || turnSince === undefined || now - turnSince < turnMs) return false;
     return [...ofModel.keys()].some((other) => other !== key && waits(other));
   };
@@ -61,7 +64,7 @@ export const planTurn = ({ lanes, models, runningOf, parallel, now }: TurnInput)
   let loads = 0;
   for (const key of keys) {
     const { isResident, isInteractive, running } = situation(key);
-    // One load at a time: whether there is room for another one is known when it has taken its own.
+    // One load at a time: only afterwards is it known whether there is room for another.
     if (!isResident && loads++ > 0) continue;
     const free = (isInteractive ? besideInteractive : parallel) - running;
     picks.push(...share(ofModel.get(key) ?? [], free, runningOf).map(({ lane, count }) => ({ lane, key, count })));
@@ -78,7 +81,7 @@ const unknownModel: ModelSituation = {
   waitingSince: undefined,
 };
 
-/** Divides free places: one after another to the tenant that has fewest, and of a tenant's lanes to the first. */
+/** Divides free places: one after another to the tenant with the fewest, and within a tenant to its first lane. */
 const share = (
   lanes: ReadonlyArray<Lane>,
   free: number,
@@ -93,7 +96,7 @@ const share = (
     const next = tenants.toSorted((a, b) => a.running + a.given - (b.running + b.given))[0];
     if (next !== undefined) next.given += 1;
   }
-  // Where the first lane has fewer items than that, the next turn takes of the second.
+  // If the first lane has fewer items than that, the next turn takes items from the second.
   return tenants.flatMap(({ lanes: [lane], given }) =>
     lane !== undefined && given > 0 ? [{ lane, count: given }] : [],
   );

@@ -1,13 +1,13 @@
 /**
- * A second attempt at a generation whose first one was watched: it has the same seed and so mostly says the same, and its
- * watchers are told only of what they have not seen. Where it says something else they are told to begin anew.
+ * Resumes a watched generation in a second attempt. With the same seed it usually gives the same output, and its
+ * watchers only get what they have not seen. If it gives another output, they are told to start again.
  */
 import type { GenerationChunk, GenerationEvent } from "../domain/generation.ts";
 import type { GenerationRecord } from "./store/settle-items.ts";
 
 type Recorded = Pick<Extract<GenerationRecord, { type: "generation" }>, "event">;
 
-/** What was told of a candidate. */
+/** What watchers have received of a candidate. */
 interface Told {
   text: string;
   reasoning: string;
@@ -35,7 +35,7 @@ export class ResumedGeneration {
   private readonly said: GenerationEvent[] = [];
   private differs = false;
 
-  /** @param recorded what watchers were told of attempts before, since the last restart */
+  /** @param recorded what watchers received from earlier attempts, since the last restart */
   constructor(recorded: ReadonlyArray<Recorded>) {
     for (const { event } of recorded) {
       if (event.type === "started") this.hasStarted = true;
@@ -43,7 +43,7 @@ export class ResumedGeneration {
     }
   }
 
-  /** What watchers are told of an event of this attempt; undefined where they begin anew, and are told `all`. */
+  /** What watchers get for an event of this attempt; undefined if they have to start again, with `all`. */
   next(event: GenerationEvent): ReadonlyArray<GenerationEvent> | undefined {
     if (this.differs) return [event];
     this.said.push(event);
@@ -63,7 +63,7 @@ export class ResumedGeneration {
     return rest === undefined ? [] : [rest];
   }
 
-  /** What this attempt has said so far. */
+  /** The output of this attempt so far. */
   get all(): ReadonlyArray<GenerationEvent> {
     return this.said;
   }
@@ -89,10 +89,10 @@ export class ResumedGeneration {
   }
 }
 
-/** Whether one is the beginning of the other. */
+/** Whether one is a prefix of the other. */
 const agree = (a: string, b: string): boolean => a.startsWith(b) || b.startsWith(a);
 
-/** What of the chunk was not told before; undefined where all of it was. */
+/** The part of the chunk that was not sent before; undefined if all of it was. */
 const restOf = (chunk: GenerationChunk, told: Told, now: Told): GenerationChunk | undefined => {
   if (now.outputTokens <= told.outputTokens && now.text.length <= told.text.length) return undefined;
   const beyond = <A>(list: ReadonlyArray<A>, nowCount: number, toldCount: number): ReadonlyArray<A> => {

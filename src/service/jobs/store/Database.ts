@@ -1,21 +1,21 @@
-/** A Postgres, embedded or shared, as the store speaks to it. */
+/** The interface of the store to Postgres, embedded or shared. */
 
 export type Row = Readonly<Record<string, unknown>>;
 
 export interface Session {
-  /** One statement; or several, where there are no values. */
+  /** One statement; or several if there are no values. */
   readonly query: (text: string, values?: ReadonlyArray<unknown>) => Promise<ReadonlyArray<Row>>;
 }
 
 export interface Database extends Session {
-  /** What pg-boss calls it. */
+  /** pg-boss's name for it. */
   readonly backend: "postgres" | "pglite";
   /**
-   * Commits when the work is done, and rolls back where it fails. What the work calls takes part in it, also where it calls `query` of
-   * the database itself, as pg-boss does.
+   * Commits when the work is done, and rolls back if it fails. Calls within the work take part in the transaction, even
+   * calls of the database's own `query`, which pg-boss makes.
    */
   readonly transaction: <A>(work: (session: Session) => Promise<A>) => Promise<A>;
-  /** Whether it will answer again: one that will not is closed and opened anew. */
+  /** Whether it will never answer again, so that it has to be closed and reopened. */
   readonly isLost: () => boolean;
   readonly close: () => Promise<void>;
 }

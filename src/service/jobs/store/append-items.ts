@@ -1,4 +1,4 @@
-/** New items into a job: their rows, and their places in the queues of pg-boss. */
+/** Adds items to a job: their rows, and their places in pg-boss's queues. */
 import { createHash } from "node:crypto";
 import type { PgBoss } from "pg-boss";
 
@@ -8,21 +8,21 @@ import type { Session } from "./Database.ts";
 import { itemUuid } from "./item-uuid.ts";
 import { outcomeToStored, type SettledOutcome } from "./records.ts";
 
-/** An item as it is stored. */
+/** An item in its stored form. */
 export interface NewItem {
-  /** The caller's id; empty where it gave none. */
+  /** The caller's id; empty if it gave none. */
   readonly itemId: string;
-  /** As the task names it. */
+  /** The model's name in the task. */
   readonly model: string;
-  /** Tells whether another one says the same. */
+  /** Equal for equal items. */
   readonly hash: string;
-  /** JSON text; undefined where there is nothing to run. */
+  /** JSON text; undefined if there is nothing to run. */
   readonly task: string | undefined;
-  /** Of one that is not fit to run. */
+  /** The outcome of an invalid item. */
   readonly outcome: SettledOutcome | undefined;
 }
 
-/** What is needed of the job that the items are for; its row is locked. */
+/** The part of the job's row that is needed; the row is locked. */
 export interface AppendingJob {
   readonly id: string;
   readonly total: number;
@@ -35,17 +35,17 @@ const queueName = (jobId: string, model: string): string =>
   `${jobId}.${createHash("sha256").update(model).digest("hex").slice(0, 16)}`;
 
 /**
- * Makes the queues that items of these models wait in. It is not part of a transaction; one that stays empty is found by the
- * housekeeping.
+ * Makes the queues for items of these models. This is not part of a transaction; the housekeeping removes a queue that
+ * stays unused.
  */
 export const createQueues = async (boss: PgBoss, jobId: string, items: ReadonlyArray<NewItem>): Promise<void> => {
   for (const model of new Set(items.flatMap((item) => (item.task === undefined ? [] : [item.model])))) {
-    // How often an item is tried is decided by who runs it, not by its queue.
+    // The runner decides how often an item is tried, not its queue.
     await boss.createQueue(queueName(jobId, model), { retryLimit: 1_000_000, retryDelay: 0, retryBackoff: false });
   }
 };
 
-/** Within a transaction. Throws JobTooLarge. */
+/** Call it within a transaction. Throws JobTooLarge. */
 export const appendItems = async (
   { query }: Session,
   boss: PgBoss,
@@ -79,7 +79,7 @@ export const appendItems = async (
   );
 };
 
-/** Of one statement: enough to be fast, and no more than the database takes well. */
+/** Per statement: enough to be fast, and not too much for the database. */
 const rowsAtOnce = 500;
 
 interface IndexedItem {
@@ -100,7 +100,7 @@ const enqueue = async (
   );
   for (const [model, ofModel] of lanes) {
     const queue = queueName(jobId, model);
-    // Those of one statement have one time of creation: the priority keeps them in their order.
+    // All rows of a statement have the same time of creation: the priority preserves their order.
     const waiting = ofModel.map(({ index }) => ({ id: itemUuid(jobId, index), priority: -index, data: { index } }));
     for (let at = 0; at < waiting.length; at += rowsAtOnce) {
       await boss.insert(queue, waiting.slice(at, at + rowsAtOnce));

@@ -1,4 +1,4 @@
-/** A job's row, locked, and the changes of its state. */
+/** Locks a job's row, and changes its state. */
 import { JobNotFound } from "../../domain/errors.ts";
 import { type Job, type JobEvent, type JobState, nextJobState } from "../../domain/job.ts";
 import type { Session } from "./Database.ts";
@@ -7,7 +7,7 @@ import { toStored } from "./stored-json.ts";
 
 export const isJobId = (text: string): boolean => /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/.test(text);
 
-/** No other one changes it, or its items, until the transaction ends. Throws JobNotFound. */
+/** No other session can change the job or its items until the transaction ends. Throws JobNotFound. */
 export const lockJob = async ({ query }: Session, jobId: string, tenant: string): Promise<Job> => {
   const isLocked =
     isJobId(jobId) &&
@@ -32,7 +32,7 @@ interface ChangingJob {
   readonly lastSequence: number;
 }
 
-/** What `event` makes of a locked job, told to its watchers; it stays as it is where the event means nothing to it. */
+/** Applies `event` to a locked job and tells its watchers; nothing changes if the event does not apply. */
 export const changeJob = async <J extends ChangingJob>(session: Session, job: J, event: JobEvent): Promise<J> => {
   const state = nextJobState(job.state, event);
   if (state === undefined || state === job.state) return job;

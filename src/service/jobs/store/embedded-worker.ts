@@ -1,6 +1,6 @@
 /**
- * The thread that runs the embedded Postgres: its statements and its waits for the disk keep no call of the service waiting.
- * PGlite is Postgres as WebAssembly; as it comes, it never tells the disk to keep what it wrote. Here it does.
+ * The thread that runs the embedded Postgres, so that statements and disk flushes do not block the service's calls.
+ * PGlite is Postgres as WebAssembly; out of the box it never flushes its writes to disk. Here it does.
  */
 import { fsyncSync } from "node:fs";
 import { parentPort, workerData } from "node:worker_threads";
@@ -11,7 +11,10 @@ import type { EmbeddedAnswer, EmbeddedRequest } from "./embedded-protocol.ts";
 
 let syncs = 0;
 
-/** What of Emscripten's file system is reached for: not an API of PGlite, which is why its version is pinned. */
+/**
+ * The parts of Emscripten's file system that are used. They are not an API of PGlite, which is why its version is
+ * pinned.
+ */
 interface Emscripten {
   readonly NODEFS: { readonly stream_ops: { fsync?: (stream: { readonly nfd: number }) => void } };
 }
@@ -29,7 +32,7 @@ class DurableFS extends NodeFS {
   }
 }
 
-/** As PGlite's own, without -F, which is "no fsync", and with buffers of a size that suits a queue. */
+/** PGlite's own parameters without -F ("no fsync"), and with buffer sizes that suit a queue. */
 const startParams = [
   ...PGlite.defaultStartParams.filter((each) => each !== "-F"),
   ...["wal_sync_method=fsync", "shared_buffers=8MB"].flatMap((setting) => ["-c", setting]),

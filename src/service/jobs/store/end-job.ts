@@ -1,11 +1,11 @@
-/** Jobs that end before their items do. */
+/** Ends jobs before their items are done. */
 import type { PgBoss } from "pg-boss";
 
 import type { Job } from "../../domain/job.ts";
 import { changeJob, lockJob, readJob } from "./change-job.ts";
 import type { Database } from "./Database.ts";
 
-/** One that is over stays as it is. Throws JobNotFound. */
+/** A job that is over does not change. Throws JobNotFound. */
 export const cancelJob = (database: Database, tenant: string, jobId: string): Promise<Job> =>
   database.transaction(async (session) => {
     await changeJob(session, await lockJob(session, jobId, tenant), "cancel");

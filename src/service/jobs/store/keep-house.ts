@@ -1,11 +1,11 @@
-/** What the store does by itself: expiry, the end of a job's retention, queues that are of no use any more, hosts. */
+/** Housekeeping of the store: expiry, the end of a job's retention, unused queues, hosts. */
 import type { PgBoss } from "pg-boss";
 
 import { changeJob, lockJob } from "./change-job.ts";
 import type { Database } from "./Database.ts";
 import type { Host } from "./take-items.ts";
 
-/** How long a host counts as alive after it last said so. */
+/** How long a host counts as alive after its last sign of life. */
 const hostLifeMs = 12_000;
 
 export const sayAlive = ({ query }: Database, { id, name }: Host): Promise<unknown> =>
@@ -18,10 +18,10 @@ export const sayAlive = ({ query }: Database, { id, name }: Host): Promise<unkno
 export const sayGone = ({ query }: Database, { id }: Host): Promise<unknown> =>
   query("DELETE FROM mlxd.host WHERE id = $1", [id]);
 
-/** Of one turn, so that none takes long. */
+/** Per run, so that none takes long. */
 const atOnce = 20;
 
-/** Ends jobs whose time is over, and deletes those whose results have been kept for long enough. */
+/** Ends jobs that have expired, and deletes those whose retention is over. */
 export const keepHouse = async (database: Database, boss: PgBoss): Promise<void> => {
   const expired = await database.query(
     `SELECT id::text, tenant FROM mlxd.job WHERE state IN ('pending', 'in-progress') AND expires_at <= now() LIMIT $1`,
@@ -39,11 +39,11 @@ export const keepHouse = async (database: Database, boss: PgBoss): Promise<void>
      AND NOT EXISTS (SELECT 1 FROM mlxd.lane l WHERE l.job_id = mlxd.job.id) LIMIT $1)`,
     [atOnce],
   );
-  // Long after its last word nobody is told its name any more.
+  // A host's name is no longer needed long after its last sign of life.
   await database.query("DELETE FROM mlxd.host WHERE alive_until < now() - interval '1 hour'");
 };
 
-/** Jobs that are over need their queues no longer. */
+/** Jobs that are over no longer need their queues. */
 const removeQueues = async ({ query }: Database, boss: PgBoss): Promise<void> => {
   const rows = await query(
     `SELECT l.queue FROM mlxd.lane l JOIN mlxd.job j ON j.id = l.job_id
@@ -55,7 +55,7 @@ const removeQueues = async ({ query }: Database, boss: PgBoss): Promise<void> =>
     await boss.deleteQueue(queue);
     await query("DELETE FROM mlxd.lane WHERE queue = $1", [queue]);
   }
-  // Made for a job that was then not created; a new one has an hour to be.
+  // Queues of a job that was never created; a new one has an hour to be created.
   const unused = await query(
     `SELECT q.name FROM pgboss.queue q WHERE q.created_on < now() - interval '1 hour'
      AND NOT EXISTS (SELECT 1 FROM mlxd.lane l WHERE l.queue = q.name) AND q.name ~ '^[0-9a-f-]{36}[.]' LIMIT $1`,

@@ -1,4 +1,4 @@
-/** The store's own tables, beside those of pg-boss, which has its own migrations. */
+/** The store's own tables, in addition to those of pg-boss, which has its own migrations. */
 import type { Database } from "./Database.ts";
 
 /** The store was made by a newer mlxd. */
@@ -9,14 +9,16 @@ export class NewerStore extends Error {
 }
 
 /**
- * Each from the version before it to the one of its place, from 1. One that has been released is never changed.
+ * Each migrates from the previous version to the one of its place, counted from 1. A released migration is never
+ * changed.
  *
- * - `job`: one row for each job. `fingerprint` tells whether a second CreateJob of one request id says the same.
- * - `lane`: the items of a job for one model wait in a queue of pg-boss of their own, which is the lane's.
- * - `item`: what is to be done and what became of it. It is settled when it has a sequence. `attempt` guards it: only who
- *   runs the current attempt may settle it.
- * - `event`: of a job's watchers, apart from those that an item's row already tells.
- * - `host`: who runs items. One whose time is over has died, and its items are given back.
+ * - `job`: one row per job. `fingerprint` tells whether a repeated CreateJob with the same request id has the same
+ *   content.
+ * - `lane`: the items of a job for one model wait in a separate pg-boss queue, which belongs to the lane.
+ * - `item`: the task of an item and its outcome. An item with a sequence is settled. `attempt` guards it: only the host
+ *   that runs the current attempt may settle it.
+ * - `event`: events for a job's watchers, except those that follow from the item's row.
+ * - `host`: the hosts that run items. A host whose time is over has died, and its items are given back.
  */
 const migrations: ReadonlyArray<string> = [
   `
@@ -92,7 +94,7 @@ const migrations: ReadonlyArray<string> = [
   `,
 ];
 
-/** Throws NewerStore, and has then changed nothing. Hosts that start together do it one after another. */
+/** Throws NewerStore without changing anything. Hosts that start at the same time do it one after another. */
 export const migrate = async (database: Database): Promise<void> => {
   await database.transaction(async ({ query }) => {
     await query("SELECT pg_advisory_xact_lock($1)", [advisoryLock]);
@@ -107,5 +109,5 @@ export const migrate = async (database: Database): Promise<void> => {
   });
 };
 
-/** Any number that nobody else on this database uses. */
+/** Any number that nothing else on this database uses. */
 const advisoryLock = 0x6d6c7864;

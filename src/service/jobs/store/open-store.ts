@@ -1,4 +1,4 @@
-/** Opens what keeps the jobs: the database, its tables, and the queues of pg-boss in it. */
+/** Opens the store of jobs: the database, its tables, and pg-boss's queues in it. */
 import { PgBoss } from "pg-boss";
 
 import type { Database } from "./Database.ts";
@@ -9,7 +9,7 @@ import { openShared } from "./shared-database.ts";
 export interface OpenStore {
   readonly database: Database;
   readonly boss: PgBoss;
-  /** Whether what is committed survives a power failure; of a shared store its operator knows. */
+  /** Whether committed data survives a power failure; for a shared store that is up to its operator. */
   readonly isDurable: boolean;
   readonly close: () => Promise<void>;
 }
@@ -17,14 +17,14 @@ export interface OpenStore {
 /** Whether a setting names a Postgres; otherwise it is a directory. */
 export const isShared = (store: string): boolean => /^postgres(ql)?:\/\//.test(store);
 
-/** @param onError of what pg-boss does by itself */
+/** @param onError called with errors of pg-boss's background work */
 export const openStore = async (store: string, onError: (error: Error) => void): Promise<OpenStore> => {
   const database = isShared(store) ? await openShared(store) : await openEmbedded(store);
   const boss = new PgBoss({
     db: { executeSql: async (text, values) => ({ rows: [...(await database.query(text, values))] }) },
     backend: database.backend,
     schema: bossSchema,
-    // What they look after, hosts that have ended and jobs that are over, the store's own tables tell: see housekeeping.ts.
+    // The housekeeping does pg-boss's supervision, based on the store's own tables.
     supervise: false,
     schedule: false,
     monitorVacuum: false,
@@ -44,7 +44,7 @@ export const openStore = async (store: string, onError: (error: Error) => void):
     boss,
     isDurable,
     close: async () => {
-      // It waits for workers, of which there are none.
+      // pg-boss would wait for workers, of which there are none.
       await boss.stop({ graceful: false, close: false }).catch(onError);
       await database.close();
     },
@@ -52,10 +52,10 @@ export const openStore = async (store: string, onError: (error: Error) => void):
 };
 
 const bossSchema = "pgboss";
-/** Of pg-boss 12.35: `pgboss.schema` in its package.json. */
+/** The version of pg-boss 12.35: `pgboss.schema` in its package.json. */
 const knownBossVersion = 43;
 
-/** pg-boss itself would go on with the tables of a newer one. */
+/** pg-boss itself would use the tables of a newer version. */
 const assertKnown = async ({ query }: Database): Promise<void> => {
   const [found] = await query("SELECT to_regclass('pgboss.version')::text AS name");
   if (typeof found?.["name"] !== "string") return;

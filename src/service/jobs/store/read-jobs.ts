@@ -1,4 +1,4 @@
-/** What the store tells of jobs. */
+/** Reads jobs, items, outcomes and events. */
 import { SequenceOutOfRange } from "../../domain/errors.ts";
 import {
   isOver,
@@ -16,18 +16,18 @@ import { fromStored } from "./stored-json.ts";
 
 export interface Page<A> {
   readonly rows: ReadonlyArray<A>;
-  /** Where the next page begins; undefined on the last one. */
+  /** Where the next page begins; undefined on the last page. */
   readonly next: number | undefined;
 }
 
-/** Cuts what was read with one row more than the page has. */
+/** Makes a page of rows that were read with one more than its size. */
 const pageOf = <A>(rows: ReadonlyArray<A>, size: number, place: (row: A) => number): Page<A> => {
   const page = rows.slice(0, size);
   const last = page.at(-1);
   return { rows: page, next: rows.length > size && last !== undefined ? place(last) : undefined };
 };
 
-/** The newest first. @param before as a page before it told; undefined for the first */
+/** Newest first. @param before the value from the previous page; undefined for the first */
 export const listJobs = async (
   { query }: Session,
   tenant: string,
@@ -52,7 +52,7 @@ export const listJobs = async (
   return { rows: page.rows.map(jobFromRow), next: page.next };
 };
 
-/** Throws JobNotFound. @param from index of the first */
+/** Throws JobNotFound. @param from index of the first item */
 export const listItems = async (
   session: Session,
   tenant: string,
@@ -80,17 +80,17 @@ export const listItems = async (
   return { rows: page.rows.map((row) => itemFromRow(row, state)), next: page.next };
 };
 
-/** Outcomes that are there, and whether more will follow. */
+/** The existing outcomes, and whether more will follow. */
 export interface Outcomes {
   readonly results: ReadonlyArray<ItemResult>;
-  /** There is nothing after these, and there never will be. */
+  /** Whether nothing follows these, now or later. */
   readonly isEnd: boolean;
 }
 
-/** Of one reading; an outcome may be large. */
+/** Per read; an outcome may be large. */
 const outcomesAtOnce = 50;
 
-/** In the order of the items, up to the first that has no outcome yet. Throws JobNotFound and SequenceOutOfRange. */
+/** In the order of the items, up to the first without an outcome. Throws JobNotFound and SequenceOutOfRange. */
 export const outcomesInOrder = async (
   session: Session,
   tenant: string,
@@ -113,7 +113,10 @@ export const outcomesInOrder = async (
   return { results, isEnd: isWhole && from + results.length >= job.counts.total };
 };
 
-/** As they finished; then those that the end of their job left without an outcome. Throws JobNotFound and SequenceOutOfRange. */
+/**
+ * In the order in which they finished; then those that the end of their job left without an outcome. Throws JobNotFound
+ * and SequenceOutOfRange.
+ */
 export const outcomesAsFinished = async (
   session: Session,
   tenant: string,
@@ -121,7 +124,7 @@ export const outcomesAsFinished = async (
   after: number,
 ): Promise<Outcomes> => {
   const job = await readJob(session, jobId, tenant);
-  // Those that have none come after all sequences, by their index.
+  // Items without an outcome come after all sequence numbers, by their index.
   const left = job.lastSequence + 1;
   assertReached(jobId, after, isOver(job.state) ? left + job.counts.total : job.lastSequence);
   const settled = await session.query(
@@ -168,11 +171,11 @@ const resultFrom = (row: Row, outcome: ItemOutcome, cursor: number): ItemResult 
 
 export interface Events {
   readonly events: ReadonlyArray<WatchEvent>;
-  /** There is nothing after these, and there never will be. */
+  /** Whether nothing follows these, now or later. */
   readonly isEnd: boolean;
 }
 
-/** Of one reading. */
+/** Per read. */
 const eventsAtOnce = 500;
 
 /** Throws JobNotFound and SequenceOutOfRange. */
@@ -201,7 +204,7 @@ const eventFrom = (row: Row): WatchEvent => {
   return { sequence, type: "item", index, itemId: String(row["item_id"]) || String(index), state };
 };
 
-/** Those of these jobs that are over, or gone. */
+/** Those of these jobs that are over or deleted. */
 export const endedJobs = async ({ query }: Session, jobIds: ReadonlyArray<string>): Promise<ReadonlyArray<string>> => {
   const rows = await query(
     "SELECT id::text FROM mlxd.job WHERE id = ANY($1::uuid[]) AND state IN ('pending', 'in-progress')",

@@ -1,4 +1,4 @@
-/** Rows of the store's tables, as the rest of the service knows them. */
+/** Converts rows of the store's tables to domain values. */
 import type { ItemFailure, ItemOutcome, Job, JobAttempt, JobItem, JobOptions, JobState } from "../../domain/job.ts";
 import { isOver } from "../../domain/job.ts";
 import type { Row } from "./Database.ts";
@@ -8,7 +8,7 @@ import { failureFromStored, failureToStored, fromStored, type StoredFailure, toS
 export const ms = (column: string, name = column.replace(/^.*\./, "")): string =>
   `floor(extract(epoch FROM ${column}) * 1000)::float8 AS ${name}`;
 
-/** Of `mlxd.job j`. */
+/** Columns of `mlxd.job j`. */
 export const jobColumns = [
   "j.id::text",
   "j.request_id",
@@ -88,7 +88,7 @@ export const jobFromRow = (row: Row): Job => {
   };
 };
 
-/** An attempt in the column `attempts`. */
+/** An attempt, as stored in the column `attempts`. */
 export interface StoredAttempt {
   /** Its number. */
   readonly n: number;
@@ -99,7 +99,7 @@ export interface StoredAttempt {
   readonly failure?: StoredFailure;
 }
 
-/** The last of very many are told. */
+/** Only the last attempts are kept. */
 export const keptAttempts = 32;
 
 export const endAttempt = (
@@ -121,7 +121,7 @@ const attemptFrom = ({ n, s, e, host, failure }: StoredAttempt): JobAttempt => (
   failure: failure && failureFromStored(failure),
 });
 
-/** An item's state, which of one without an outcome is that of its job once that is over. */
+/** The state of an item; without an outcome it is that of its job once that is over. */
 const itemState = (own: JobState, job: JobState): JobState =>
   own === "completed" || own === "failed" || !isOver(job) ? own : job;
 

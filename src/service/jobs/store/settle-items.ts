@@ -1,4 +1,4 @@
-/** What became of items that ran: recorded once, whoever reports it and however often. */
+/** Records the outcomes of items, once each, whoever reports them and however often. */
 import type { PgBoss } from "pg-boss";
 
 import { HostLost } from "../../domain/errors.ts";
@@ -19,11 +19,11 @@ import {
 import type { Host, TakenItem } from "./take-items.ts";
 import { toStored } from "./stored-json.ts";
 
-/** An event for the watchers of a job of one item. */
+/** An event for the watchers of a job with one item. */
 export type GenerationRecord =
   | {
       readonly type: "generation";
-      /** From 0, as of StreamGenerate. */
+      /** Counted from 0, as in StreamGenerate. */
       readonly number: number;
       readonly event: GenerationEvent;
       readonly reported: Pick<OutputOptions, "tokenIds" | "timings">;
@@ -34,17 +34,17 @@ type RunningItem = Pick<TakenItem, "jobId" | "index" | "queue" | "attempt">;
 
 export type Report = { readonly item: RunningItem; readonly events: ReadonlyArray<GenerationRecord> } & (
   | { readonly type: "outcome"; readonly outcome: SettledOutcome; readonly failure: ItemFailure | undefined }
-  /** It is run again. @property counts whether the attempt is one of those that it may have */
+  /** The item is run again. @property counts whether the attempt counts towards the limit */
   | { readonly type: "again"; readonly failure: ItemFailure; readonly afterMs: number; readonly counts: boolean }
-  /** It goes on. */
+  /** The attempt continues. */
   | { readonly type: "events" }
 );
 
 /**
- * Writes several reports in one transaction. A report counts while its attempt is the item's current one and the job is not
- * over; any other one changes nothing.
+ * Writes several reports in one transaction. A report is accepted while its attempt is the item's current one and the
+ * job is not over; any other report changes nothing.
  *
- * @returns of each report whether it counted
+ * @returns for each report whether it was accepted
  */
 export const settleItems = (
   database: Database,
@@ -55,7 +55,7 @@ export const settleItems = (
   database.transaction(async (session) => {
     const counted = new Set<Report>();
     const byJob = Map.groupBy(reports, ({ item }) => item.jobId);
-    // In one order, so that two hosts do not wait for each other.
+    // In a fixed order, so that two hosts do not deadlock.
     for (const jobId of [...byJob.keys()].toSorted()) {
       for (const report of await settleJob(session, boss, host, jobId, byJob.get(jobId) ?? [])) counted.add(report);
     }
@@ -177,7 +177,7 @@ const writeAgain = async ({ query }: Session, jobId: string, again: ReadonlyArra
   );
 };
 
-/** Out of the queue of pg-boss, or back into it. */
+/** Removes items from pg-boss's queue, or puts them back into it. */
 const leaveQueues = async ({ query }: Session, boss: PgBoss, done: ReadonlyArray<Report>): Promise<void> => {
   const byQueue = Map.groupBy(
     done.filter(({ type }) => type !== "events"),
@@ -201,10 +201,10 @@ const leaveQueues = async ({ query }: Session, boss: PgBoss, done: ReadonlyArray
 };
 
 /**
- * Gives back the items of hosts that have ended: all but this one where the store is this one's alone, or those whose time is
- * over. Their attempts do not count.
+ * Gives back the items of hosts that have ended: all hosts except this one if only this process uses the store,
+ * otherwise those whose time is over. Their attempts do not count.
  *
- * @returns how many there were
+ * @returns how many items there were
  */
 export const handBack = (
   database: Database,

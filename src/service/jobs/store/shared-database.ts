@@ -1,13 +1,13 @@
-/** The store that several hosts share: a Postgres. */
+/** A store that several hosts share: a Postgres. */
 import { AsyncLocalStorage } from "node:async_hooks";
 import { Pool, type PoolClient } from "pg";
 
 import type { Database, Row, Session } from "./Database.ts";
 
-/** Connections of one host. */
+/** Connections per host. */
 const connections = 4;
 const connectWithinMs = 10_000;
-/** None of the store's statements takes as long: what does waits for something that is gone. */
+/** No statement of the store takes this long: one that does waits for something that is gone. */
 const statementWithinMs = 60_000;
 
 export const openShared = async (url: string): Promise<Database> => {
@@ -20,7 +20,7 @@ export const openShared = async (url: string): Promise<Database> => {
     application_name: "mlxd",
     keepAlive: true,
   });
-  // A connection that breaks while it is idle: the next statement takes a new one.
+  // If an idle connection breaks, the next statement opens a new one.
   pool.on("error", () => {});
   const own = new AsyncLocalStorage<Session>();
   const outside = sessionOf(pool);
@@ -37,7 +37,7 @@ export const openShared = async (url: string): Promise<Database> => {
     transaction: async (work) => {
       const client = await pool.connect();
       let broken: Error | undefined;
-      // Without a listener an error between two statements would end the process.
+      // Without a listener, an error between two statements would end the process.
       const onError = (error: Error): void => void (broken = error);
       client.on("error", onError);
       try {
@@ -60,7 +60,7 @@ export const openShared = async (url: string): Promise<Database> => {
 
 const sessionOf = (client: Pool | PoolClient): Session => ({
   query: async (text, values) => {
-    // Of several statements there are several results.
+    // Several statements have several results.
     const result: unknown = await client.query(text, values === undefined ? undefined : [...values]);
     const results = Array.isArray(result) ? result : [result];
     return results.flatMap(({ rows }: { readonly rows?: ReadonlyArray<Row> }) => rows ?? []);

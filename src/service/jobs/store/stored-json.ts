@@ -1,9 +1,9 @@
-/** Results, events and failures as text, and back. */
+/** Converts results, events and failures to text and back. */
 import * as errors from "../../domain/errors.ts";
 import type { ServiceError } from "../../domain/errors.ts";
 import type { ItemFailure } from "../../domain/job.ts";
 
-/** Bytes, which JSON does not have, are written as an object of this one key. */
+/** Bytes, which JSON does not have, are written as an object with this single key. */
 const bytesKey = "$base64";
 
 export const toStored = (value: unknown): string =>
@@ -11,7 +11,7 @@ export const toStored = (value: unknown): string =>
     member instanceof Uint8Array ? { [bytesKey]: Buffer.from(member).toString("base64") } : member,
   );
 
-/** What `toStored` wrote: the caller says what it is. */
+/** Reads what `toStored` has written: the caller knows its type. */
 export const fromStored = <A>(text: string): A =>
   JSON.parse(text, (_, member: unknown) => {
     if (typeof member !== "object" || member === null || !(bytesKey in member)) return member;
@@ -37,14 +37,14 @@ const classes = new Map(
   Object.entries(errors as Readonly<Record<string, unknown>>).filter(([, each]) => typeof each === "function"),
 ) as ReadonlyMap<string, ErrorClass>;
 
-/** One that this version does not know, as of a newer one, is told as a bug of the request. */
+/** A failure that this version does not know, written by a newer one, is reported as a bug. */
 export const failureFromStored = (stored: StoredFailure): ItemFailure => {
   if (stored.type === "defect") return stored;
   const Class = classes.get(stored.tag);
   try {
     if (Class !== undefined) return { type: "error", error: new Class(stored.fields as never) };
   } catch {
-    // Its fields are others by now.
+    // Its fields have changed since.
   }
   return { type: "defect", requestId: stored.tag };
 };

@@ -1,4 +1,4 @@
-/** New jobs, and items that come later. */
+/** Creates jobs, and appends items to them. */
 import { randomUUID } from "node:crypto";
 import type { PgBoss } from "pg-boss";
 
@@ -15,9 +15,9 @@ export interface NewJob {
   readonly items: ReadonlyArray<NewItem>;
   readonly sealed: boolean;
   readonly options: JobOptions;
-  /** What items that come later take what they do not say from, as the caller of the store reads it. */
+  /** The defaults for items that are appended later, in the format of the store's caller. */
   readonly defaults: string;
-  /** Tells whether another request says the same, field by field. */
+  /** Equal for requests with the same content, field by field. */
   readonly fingerprint: Readonly<Record<string, unknown>>;
 }
 
@@ -54,7 +54,7 @@ export const createJob = async (
       ],
     );
     if (inserted.length === 0) {
-      // Another call of the same request was first.
+      // Another call with the same request id was first.
       const other = (await findByRequest(session, tenant, job)) ?? id;
       return { job: await readJob(session, other, tenant), created: false };
     }
@@ -65,7 +65,7 @@ export const createJob = async (
   });
 };
 
-/** The job that a request id stands for. Throws JobConflict where that one was asked for otherwise. */
+/** The job with a request id. Throws JobConflict if it was requested differently. */
 const findByRequest = async (
   { query }: Session,
   tenant: string,
@@ -83,7 +83,9 @@ const findByRequest = async (
   return id;
 };
 
-/** Gives how many items the job has now. Throws JobNotFound, JobGap, JobSealed, JobOver, JobConflict and JobTooLarge. */
+/**
+ * Returns how many items the job has now. Throws JobNotFound, JobGap, JobSealed, JobOver, JobConflict and JobTooLarge.
+ */
 export const appendToJob = async (
   database: Database,
   boss: PgBoss,
@@ -122,7 +124,7 @@ export const appendToJob = async (
   });
 };
 
-/** What is there already has to be what is sent again. */
+/** Items that are sent again have to equal the existing ones. */
 const assertSame = async (
   { query }: Session,
   { id, requestId }: Job,
@@ -158,13 +160,13 @@ export const sealWhole = (
     return readJob(session, jobId, tenant);
   });
 
-/** A sealed job whose items all have their outcomes is over. */
+/** A sealed job whose items all have outcomes is over. */
 const endWhereAllSettled = async (session: Session, job: Job): Promise<void> => {
   const end = endOf(job);
   if (end !== undefined) await changeJob(session, job, end);
 };
 
-/** What the job was created with. Throws JobNotFound. */
+/** The defaults that the job was created with. */
 export const readDefaults = async ({ query }: Session, tenant: string, jobId: string): Promise<string> => {
   const [row] = isJobId(jobId)
     ? await query("SELECT defaults FROM mlxd.job WHERE id = $1 AND tenant = $2", [jobId, tenant])

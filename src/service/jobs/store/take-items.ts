@@ -1,4 +1,4 @@
-/** Items on their way to an engine: whose turn it could be, and the taking of some of them. */
+/** Finds lanes with waiting items, and takes items from them. */
 import type { PgBoss } from "pg-boss";
 
 import type { Caller } from "../../domain/Caller.ts";
@@ -10,19 +10,19 @@ import { keptAttempts } from "./records.ts";
 /** The items of a job for one model, some of which may be ready. */
 export interface Lane {
   readonly jobId: string;
-  /** As the items name it. */
+  /** The model's name in the items. */
   readonly model: string;
   readonly queue: string;
   readonly tenant: string;
   readonly priority: number;
-  /** Of its job; in the order of their creation. */
+  /** The place of its job, in the order of creation. */
   readonly place: number;
 }
 
-/** Of each tenant: those of its jobs that go first. */
+/** Per tenant: the lanes of its jobs that go first. */
 const lanesOfTenant = 64;
 
-/** Lanes of jobs that are not over, those that go first of each tenant. */
+/** The lanes of jobs that are not over, for each tenant those that go first. */
 export const listLanes = async ({ query }: Database): Promise<ReadonlyArray<Lane>> => {
   const rows = await query(
     `SELECT * FROM (
@@ -43,7 +43,7 @@ export const listLanes = async ({ query }: Database): Promise<ReadonlyArray<Lane
   }));
 };
 
-/** An item that this host is to run. */
+/** An item that this host has to run. */
 export interface TakenItem {
   readonly jobId: string;
   readonly index: number;
@@ -51,11 +51,11 @@ export interface TakenItem {
   /** JSON text. */
   readonly task: string;
   readonly caller: Caller;
-  /** Whether it is all of its job, whose watchers are told of its generation. */
+  /** Whether it is the only item of its job, whose watchers receive its generation's events. */
   readonly single: boolean;
-  /** The attempt that begins, from 1: who settles the item has to name it. */
+  /** The number of the attempt that begins, from 1; it has to be given when the item is settled. */
   readonly attempt: number;
-  /** Attempts before it that count. */
+  /** How many earlier attempts count. */
   readonly counted: number;
   readonly maxAttempts: number;
   readonly expiresAt: number;
@@ -66,7 +66,7 @@ export interface Host {
   readonly name: string;
 }
 
-/** Takes up to `count` items of a lane that are ready, fewer where its job runs as many as it may. */
+/** Takes up to `count` ready items of a lane, fewer if its job already runs as many as it may. */
 export const takeItems = (
   database: Database,
   boss: PgBoss,

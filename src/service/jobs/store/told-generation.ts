@@ -1,11 +1,11 @@
-/** What the watchers of a job of one item were told of its generation. */
+/** The events of a generation that the watchers of a job with one item have received. */
 import type { Database } from "./Database.ts";
 import type { GenerationRecord } from "./settle-items.ts";
 import { fromStored } from "./stored-json.ts";
 
 type ToldEvent = Extract<GenerationRecord, { type: "generation" }>;
 
-/** Since its last restart; and the number of the event that comes next. */
+/** Since its last restart; with the number of the next event. */
 export const toldGeneration = async (
   { query }: Database,
   jobId: string,
