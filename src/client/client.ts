@@ -239,7 +239,7 @@ export interface MlxdClient extends Disposable {
   /** Unloads a model and waits until its memory is free; new tasks load it again. */
   unloadModel(model: string, options?: UnloadModelOptions): Promise<UnloadedModel>;
 
-  /** Unloads all loaded models except pinned ones. */
+  /** Unloads every model that is loaded, pinned ones apart. */
   unloadAllModels(options?: UnloadAllModelsOptions): Promise<UnloadedModels>;
 
   /** Keeps a model from being evicted, or with `false` no longer does. */

@@ -84,7 +84,7 @@ export interface NodeClientOptions extends ClientOptions {
 
 /** A client for Node. */
 export interface NodeClient extends MlxdClient {
-  /** Durable jobs: many tasks that the service runs in the background, across restarts. */
+  /** Durable jobs: many tasks that the service works off in the background, across its restarts. */
   readonly jobs: JobsClient;
 
   /** Opens the connections, so that the first calls do not wait for them; with HTTP/1.1 there is nothing to open ahead. */
