@@ -64,7 +64,8 @@ export const mayImport = {
  */
 export const wings: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>> = {
   worker: {
-    "protocol.ts": [],
+    "constraint.ts": [],
+    "protocol.ts": ["constraint.ts"],
     "parent-watch.ts": [],
     binding: ["protocol.ts"],
     "mlx.ts": ["binding"],
@@ -81,7 +82,7 @@ export const wings: Readonly<Record<string, Readonly<Record<string, readonly str
     architectures: ["mlx.ts", "files", "cache", "adapters", "weights", "layers"],
     "checkpoint.ts": ["mlx.ts", "files", "cache", "weights", "architectures"],
     "self-check.ts": ["mlx.ts", "files", "cache", "architectures"],
-    constraints: ["protocol.ts", "mlx.ts", "sequence"],
+    constraints: ["constraint.ts", "protocol.ts", "mlx.ts", "sequence"],
     speculation: ["protocol.ts", "mlx.ts", "files", "cache", "sampling", "sequence", "architectures", "checkpoint.ts"],
     scheduler: [
       "protocol.ts",

@@ -41,8 +41,8 @@ import {
   type EmbeddingRequest,
   noMemory,
   type ReasoningLimit,
-  type SequenceConstraint,
   type SequenceScheduling,
+  type SubmitMessage,
   type TokenLogprobs,
   type WorkerMemory,
 } from "../worker/protocol.ts";
@@ -59,7 +59,7 @@ export interface TokenRequest {
   /** Whether to report logprobs of the prompt, with as many alternatives. */
   readonly promptLogprobs: boolean;
   readonly reasoningLimit: ReasoningLimit | undefined;
-  readonly constraint?: SequenceConstraint;
+  readonly constraint?: NonNullable<SubmitMessage["constraint"]>;
   /** Counted from admission. After it the generation ends with what it has and the reason `time-budget`. */
   readonly timeBudgetMs: number | undefined;
   readonly scheduling: SequenceScheduling;

@@ -1,5 +1,5 @@
 /** Where a constrained sequence stands: before, within or after its reasoning, which is free of the constraint. */
-import type { SequenceConstraint } from "../protocol.ts";
+import type { SequenceConstraint } from "../constraint.ts";
 
 /** What it needs of a sequence: tokens that come next whatever the model would choose. */
 interface Forcing {

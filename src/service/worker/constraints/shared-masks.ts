@@ -1,5 +1,5 @@
 /** What the engine's thread and that of its grammars share: messages both ways, and masks in shared memory. */
-import type { Grammar } from "../protocol.ts";
+import type { Grammar } from "../constraint.ts";
 
 export interface GrammarThreadData {
   /** By token id; see `VocabularyMessage`. */

@@ -6,7 +6,8 @@ import type { OutputConstraint } from "../../../../src/service/domain/generation
 import { byteLevelAlphabet } from "../../../../src/service/prompt/longest-token.ts";
 import { loadCheckpoint } from "../../../../src/service/worker/checkpoint.ts";
 import { Constraints } from "../../../../src/service/worker/constraints/constraints.ts";
-import type { SequenceConstraint, SubmitMessage } from "../../../../src/service/worker/protocol.ts";
+import type { SequenceConstraint } from "../../../../src/service/worker/constraint.ts";
+import type { SubmitMessage } from "../../../../src/service/worker/protocol.ts";
 import { uniform } from "../../../../src/service/worker/sampling/random.ts";
 import { Scheduler } from "../../../../src/service/worker/scheduler/scheduler.ts";
 import { writeRandomCheckpoint } from "../random-checkpoint.ts";
