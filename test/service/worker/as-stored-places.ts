@@ -64,7 +64,7 @@ const compare = (got: ReadonlyArray<number>, expected: ReadonlyArray<number>): P
 };
 
 /** Each place of the golden's runs, as stored against float32. */
-export const placesOf = async (golden: string): Promise<ReadonlyArray<Place>> => {
+const placesOf = async (golden: string): Promise<ReadonlyArray<Place>> => {
   const { runs } = JSON.parse(readFileSync(join(golden, "golden.json"), "utf8")) as Golden;
   const checkpoint = inBfloat16(golden);
   const [stored, exact] = [await loadCheckpoint(checkpoint, true), await loadCheckpoint(checkpoint, false)];
