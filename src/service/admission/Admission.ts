@@ -1,7 +1,8 @@
 /** Each model's bounded queue in front of its engine. */
-import { Clock, Context, Deferred, Effect, Layer, type Scope } from "effect";
+import { Context, Deferred, Effect, Layer, type Scope } from "effect";
 
 import { AdmissionConfig, type AdmissionSettings } from "../config/AdmissionConfig.ts";
+import { elapsedMs } from "../domain/elapsed.ts";
 import { type Draining, QueueFull } from "../domain/errors.ts";
 import type { SchedulingHints } from "../domain/generation.ts";
 import { deferralPerRunning, turnOf } from "../domain/turn.ts";
@@ -121,7 +122,7 @@ class ModelQueue {
   ): Effect.Effect<void, QueueFull | Draining, Scope.Scope> => {
     const places = Math.min(candidates, this.settings.maxRunning);
     const place = Effect.acquireRelease(
-      Effect.flatMap(Clock.currentTimeMillis, (now) => this.acquire({ hints, places, promptTokens, since: now })),
+      Effect.flatMap(elapsedMs, (now) => this.acquire({ hints, places, promptTokens, since: now })),
       () => Effect.sync(() => this.release(hints, places)),
       { interruptible: true },
     );
@@ -151,7 +152,7 @@ class ModelQueue {
     return Effect.acquireRelease(
       Effect.sync(() => void (this.interactive += 1)),
       () =>
-        Effect.map(Clock.currentTimeMillis, (now) => {
+        Effect.map(elapsedMs, (now) => {
           this.interactive -= 1;
           this.lastInteractive = now;
         }),

@@ -1,6 +1,7 @@
 /** Runs the items of jobs on this host: takes some whose turn it is, below interactive calls, and no more than it can run. */
-import { Cause, Clock, Effect, FiberMap, Queue, type Scope } from "effect";
+import { Cause, Effect, FiberMap, Queue, type Scope } from "effect";
 
+import { elapsedMs } from "../domain/elapsed.ts";
 import type { JobNotFound } from "../domain/errors.ts";
 import type { Admission } from "../admission/Admission.ts";
 import type { Models } from "../models/Models.ts";
@@ -125,7 +126,7 @@ export const makeRunner = (services: RunnerServices): Effect.Effect<Runner, neve
       );
 
     const turn = Effect.gen(function* () {
-      const now = yield* Clock.currentTimeMillis;
+      const now = yield* elapsedMs;
       const lanes = yield* store.use(({ database }) => listLanes(database));
       for (const [queue, until] of empty) if (until <= now) empty.delete(queue);
       const keys = new Map<string, string>();

@@ -20,7 +20,7 @@ interface RecordOptions {
   /** Whether reasoning is separated from the answer. If so, its tokens are counted. */
   readonly reasons: boolean;
   readonly candidateCount: number;
-  /** Epoch milliseconds, as all times here. */
+  /** As all times here in milliseconds of a clock that nobody sets (domain/elapsed.ts). */
   readonly receivedAt: number;
   /** Called when the engine has admitted the first candidate. */
   readonly onBegun: () => void;

@@ -22,7 +22,7 @@ export interface PreparedRun {
 export interface RunOptions {
   /** The generation's id. */
   readonly id: string;
-  /** Epoch milliseconds. */
+  /** Milliseconds of a clock that nobody sets (domain/elapsed.ts). */
   readonly receivedAt: number;
   /** Whether events are sent as they come, and not collected into one result. */
   readonly streams: boolean;

@@ -1,6 +1,7 @@
 /** Generates a broken answer once more if nothing of it was sent. */
 import { Clock, Effect } from "effect";
 
+import { elapsedMsUnsafe } from "../domain/elapsed.ts";
 import type { EffectiveParameters, GenerationTask, OutputWarning } from "../domain/generation.ts";
 import type { Engine, EngineEvent, EngineFailure, EngineRequest } from "../engine/Engine.ts";
 import { brokenness } from "../output/broken-answer.ts";
@@ -50,7 +51,7 @@ export const generateRecovering = Effect.fnUntraced(function* (
 ): Effect.fn.Return<Retried | undefined, EngineFailure> {
   const { engine, request, record, streams, retrySeed } = options;
   const clock = yield* Clock.Clock;
-  const now = () => clock.currentTimeMillisUnsafe();
+  const now = () => elapsedMsUnsafe(clock);
   const beganAt = now();
   const first = new Attempt(options, now, (event) => !streams || isOnlyTheEnd(event, request));
   yield* engine.generate(request, first.onEvent);

@@ -4,6 +4,7 @@
  */
 import { type Clock, Deferred, Effect, Exit, type Scope } from "effect";
 
+import { elapsedMsUnsafe } from "../../domain/elapsed.ts";
 import { MemoryBudgetExceeded, ModelPoolFull, ModelTooLarge } from "../../domain/errors.ts";
 import { bytesOf, hasRoom, planRoom, type Resident, type RoomLimits, type RoomPlan } from "./plan-room.ts";
 
@@ -169,7 +170,7 @@ export class Reservations {
     const own: Waiting = {
       occupant,
       neededBytes,
-      since: this.clock.currentTimeMillisUnsafe(),
+      since: elapsedMsUnsafe(this.clock),
       turn: Deferred.makeUnsafe(),
       granted: false,
     };
@@ -239,7 +240,7 @@ export class Reservations {
 
   /** Those that a former plan asked and this one does not may stay. */
   private ask({ evict, waitFor }: RoomPlan<OccupantResident>, head: Waiting | undefined): void {
-    const waited = head === undefined ? 0 : this.clock.currentTimeMillisUnsafe() - head.since;
+    const waited = head === undefined ? 0 : elapsedMsUnsafe(this.clock) - head.since;
     const going = waitFor.length > 0 && waited < patienceMs ? [] : [...evict, ...waitFor];
     const before = this.asked;
     this.asked = new Set(going.map(({ occupant }) => occupant));
@@ -255,7 +256,7 @@ export class Reservations {
   }
 
   private full({ occupant, neededBytes, since }: Waiting): ModelPoolFull {
-    return this.fullAfter(occupant, neededBytes, this.clock.currentTimeMillisUnsafe() - since);
+    return this.fullAfter(occupant, neededBytes, elapsedMsUnsafe(this.clock) - since);
   }
 
   /** That there is no room for it beside the others. */

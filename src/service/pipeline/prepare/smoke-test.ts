@@ -1,6 +1,7 @@
 /** Asks a model a question whose answer shows whether it is usable. */
 import { Clock, Effect, Stream } from "effect";
 
+import { elapsedMs } from "../../domain/elapsed.ts";
 import type { ConversationOption } from "../../domain/conversation-options.ts";
 import { DeadlineExceeded, type ServiceError } from "../../domain/errors.ts";
 import type { GenerationTask } from "../../domain/generation.ts";
@@ -31,6 +32,7 @@ export const smokeTest = Effect.fn("smokeTest")(function* (
   generations: Generations["Service"],
 ): Effect.fn.Return<SmokeTest, ServiceError> {
   const testedAt = yield* Clock.currentTimeMillis;
+  const beganAt = yield* elapsedMs;
   let text = "";
   let seen = 0;
   const isLost = (): boolean => {
@@ -48,7 +50,7 @@ export const smokeTest = Effect.fn("smokeTest")(function* (
     Stream.runDrain,
     Effect.timeoutOrElse({ duration: deadlineMs, orElse: () => Effect.fail(new DeadlineExceeded({})) }),
   );
-  const durationMs = (yield* Clock.currentTimeMillis) - testedAt;
+  const durationMs = (yield* elapsedMs) - beganAt;
   const characters = [...text];
   const answer =
     characters.length > maxAnswerCharacters ? `${characters.slice(0, maxAnswerCharacters).join("")}…` : text;

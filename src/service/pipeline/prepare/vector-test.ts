@@ -2,6 +2,7 @@
 import { Clock, Effect } from "effect";
 
 import type { QualitySettings } from "../../config/QualityConfig.ts";
+import { elapsedMs } from "../../domain/elapsed.ts";
 import type { EmbeddingTask } from "../../domain/embedding.ts";
 import { DeadlineExceeded, type ServiceError } from "../../domain/errors.ts";
 import type { SmokeTest } from "../../domain/smoke-test.ts";
@@ -17,6 +18,7 @@ export const vectorTest = Effect.fn("vectorTest")(function* (
   embeddings: Embeddings["Service"],
 ): Effect.fn.Return<SmokeTest, ServiceError> {
   const testedAt = yield* Clock.currentTimeMillis;
+  const beganAt = yield* elapsedMs;
   const task: EmbeddingTask = {
     model,
     inputs: [smokeQuestion, otherText].map((text) => ({ type: "text", text })),
@@ -27,7 +29,7 @@ export const vectorTest = Effect.fn("vectorTest")(function* (
   const { embeddings: made } = yield* embeddings
     .run(task, { isTrial: true })
     .pipe(Effect.timeoutOrElse({ duration: deadlineMs, orElse: () => Effect.fail(new DeadlineExceeded({})) }));
-  const durationMs = (yield* Clock.currentTimeMillis) - testedAt;
+  const durationMs = (yield* elapsedMs) - beganAt;
   const vectors = made.map(({ values }) => values);
   const finding = findingOf(vectors);
   const answer = `${vectors.length} vectors of ${vectors[0]?.length ?? 0} numbers`;
