@@ -22,6 +22,8 @@ const sentences: readonly (readonly [RegExp, Sentence])[] = [
     (message) => `the server's certificate is not trusted: ${message}; the option tls.ca names other authorities`,
   ],
   [/ENOTFOUND|EAI_AGAIN/, (message, code) => `the host's name is not known (${message || code})`],
+  [/^ENOENT$/, (message) => `there is no such socket (${message})`],
+  [/^EACCES$/, (message) => `the socket may not be used by this user (${message})`],
   [/ECONNREFUSED/, (message, code) => `nobody listens there (${message || code})`],
   [
     /ETIMEDOUT|EHOSTUNREACH|ENETUNREACH|UND_ERR_CONNECT_TIMEOUT/,

@@ -1,6 +1,7 @@
 /** The client for Node: gRPC over HTTP/2, or Connect. */
 import http from "node:http";
 import https from "node:https";
+import { connect as connectSocket } from "node:net";
 import { createSecureContext, type SecureContextOptions } from "node:tls";
 import { Code, ConnectError, type Transport } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
@@ -39,7 +40,7 @@ export type TlsOptions = Pick<SecureContextOptions, "ca" | "cert" | "key" | "pas
 /** Options of {@link createMlxdClient}. */
 export interface NodeClientOptions extends ClientOptions {
   /**
-   * Where the service listens.
+   * Where the service listens: a URL, or a Unix socket as `unix:/run/mlxd.sock`.
    * @default "http://127.0.0.1:50051"
    */
   readonly baseUrl?: string | URL | undefined;
@@ -105,7 +106,7 @@ export const createMlxdClient = (options: NodeClientOptions = {}): NodeClient =>
   } = others;
   checkChoice(protocol, "protocol", protocols, "protocol");
   const connection = {
-    baseUrl: checkBaseUrl(baseUrl),
+    ...placeOf(baseUrl),
     tls: checkTls(tls),
     connections: checkWhole(connections, "connections", 1, maxConnections),
     pingTimeoutMs: checkWhole(pingTimeoutMs, "pingTimeoutMs", 1, maxTimerMs),
@@ -136,8 +137,21 @@ const checkTls = (tls: unknown): TlsOptions => {
   return tls as TlsOptions; // what makes a context of its own
 };
 
+/** Of a socket the address names no host: calls to it say `localhost`. */
+const placeOf = (baseUrl: unknown): Pick<Connection, "baseUrl" | "socketPath"> => {
+  const text = baseUrl instanceof URL ? baseUrl.href : baseUrl;
+  if (typeof text !== "string" || !/^unix:/i.test(text))
+    return { baseUrl: checkBaseUrl(baseUrl), socketPath: undefined };
+  const socketPath = text.slice("unix:".length).replace(/^\/\/(?=\/)/, "");
+  if (socketPath === "")
+    throw invalidField("baseUrl", "it names no socket: write unix: and a path, as unix:/run/mlxd.sock");
+  return { baseUrl: "http://localhost", socketPath };
+};
+
 interface Connection {
   readonly baseUrl: string;
+  /** Undefined: it is no Unix socket. */
+  readonly socketPath: string | undefined;
   readonly tls: TlsOptions;
   readonly connections: number;
   readonly pingIntervalMs: number;
@@ -153,8 +167,9 @@ interface OpenTransport {
 }
 
 const overHttp2 = (connection: Connection, protocol: "grpc" | "connect" = "grpc"): OpenTransport => {
-  const { baseUrl, tls, readMaxBytes, connections, ...pings } = connection;
-  const managers = Array.from({ length: connections }, () => new Http2SessionManager(baseUrl, pings, tls));
+  const { baseUrl, socketPath, tls, readMaxBytes, connections, ...pings } = connection;
+  const session = socketPath === undefined ? tls : { createConnection: () => connectSocket(socketPath) };
+  const managers = Array.from({ length: connections }, () => new Http2SessionManager(baseUrl, pings, session));
   const transports = managers.map((sessionManager) => {
     const common = { baseUrl, sessionManager, readMaxBytes };
     return protocol === "grpc" ? createGrpcTransport(common) : createConnectTransport({ ...common, httpVersion: "2" });
@@ -171,12 +186,12 @@ const open = async (manager: Http2SessionManager): Promise<void> => {
   if ((await manager.connect()) === "error") throw decodeError(ConnectError.from(manager.error(), Code.Unavailable));
 };
 
-const overHttp1 = ({ baseUrl, tls, readMaxBytes }: Connection): OpenTransport => {
+const overHttp1 = ({ baseUrl, socketPath, tls, readMaxBytes }: Connection): OpenTransport => {
   // An agent of its own, so that closing this client closes no other's connections.
   const agent = baseUrl.startsWith("https:")
     ? new https.Agent({ keepAlive: true })
     : new http.Agent({ keepAlive: true });
-  const nodeOptions = { ...tls, agent };
+  const nodeOptions = { ...tls, agent, ...(socketPath !== undefined && { socketPath }) };
   const transport = createConnectTransport({ baseUrl, readMaxBytes, httpVersion: "1.1", nodeOptions });
   return { transport, connect: () => Promise.resolve(), close: () => agent.destroy() };
 };

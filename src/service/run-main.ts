@@ -5,11 +5,13 @@ import { Server } from "./server/Server.ts";
 
 /** Prints on standard output where the service listens, with a first call to try. */
 export const announce = Effect.gen(function* () {
-  const { host, port, scheme } = (yield* Server).address;
+  const { socket, host, port, scheme } = (yield* Server).address;
   const url = `${scheme}://${host.includes(":") ? `[${host}]` : host}:${port}`;
+  const place = socket === undefined ? url : `unix:${socket}`;
+  const called = socket === undefined ? url : `--unix-socket '${socket}' http://localhost`;
   process.stdout.write(
-    `mlxd is ready at ${url}\n` +
-      `try: curl ${url}/mlxd.v1.GenerationService/Generate --json ` +
+    `mlxd is ready at ${place}\n` +
+      `try: curl ${called}/mlxd.v1.GenerationService/Generate --json ` +
       `'{"task":{"chat":{"messages":[{"role":"ROLE_USER","content":[{"text":"What is 2+2?"}]}]}}}'\n`,
   );
 });

@@ -64,6 +64,13 @@ export const testConfig: ServerSettings = {
   reflection: true,
   loadReports: true,
   metrics: "on",
+  maxConnections: 1000,
+  maxConnectionsPerPeer: 1000,
+  maxConnectionAgeMs: 0,
+  connectionAgeGraceMs: 1000,
+  socket: undefined,
+  socketMode: 0o600,
+  auditLog: undefined,
   tls: undefined,
   insecureBind: false,
 };

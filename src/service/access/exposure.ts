@@ -4,7 +4,7 @@ import { Effect, Schema } from "effect";
 
 import type { ServerSettings } from "../config/ServerConfig.ts";
 
-type Listening = Pick<ServerSettings, "host" | "tls" | "metrics">;
+type Listening = Pick<ServerSettings, "host" | "socket" | "tls" | "metrics">;
 
 /** Listening so has to be meant. */
 export class InsecureBind extends Schema.TaggedError<InsecureBind>()("InsecureBind", { exposure: Schema.String }) {
@@ -17,7 +17,9 @@ export class InsecureBind extends Schema.TaggedError<InsecureBind>()("InsecureBi
 }
 
 /** In one sentence, without its full stop; undefined where there is nothing to say. */
-export const exposureOf = ({ host, tls }: Listening, isAsking: boolean): string | undefined => {
+export const exposureOf = ({ host, socket, tls }: Listening, isAsking: boolean): string | undefined => {
+  // Whom a socket lets in its permissions say.
+  if (socket !== undefined) return undefined;
   if (isLoopback(host) || (tls !== undefined && isAsking)) return undefined;
   const lacking = [...(tls === undefined ? ["TLS"] : []), ...(isAsking ? [] : ["keys"])].join(" and ");
   return `the service listens on ${host}, beyond this machine, without ${lacking}`;

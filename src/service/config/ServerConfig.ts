@@ -1,11 +1,12 @@
 /** How the service listens, and the limits of a call. docs/configuration.md lists all settings. */
 import { Config, Context, Layer, Schema } from "effect";
 
+import { type ConnectionLimits, connectionSettings, type SocketSettings } from "./connection-settings.ts";
 import { corsSettings } from "./cors-settings.ts";
 import { type TlsSettings, tlsSettings } from "./tls-settings.ts";
 import { wholeNumber } from "./whole-number.ts";
 
-export interface ServerSettings {
+export interface ServerSettings extends ConnectionLimits, SocketSettings {
   readonly host: string;
   /** 0 takes a free port. */
   readonly port: number;
@@ -37,6 +38,8 @@ export interface ServerSettings {
   readonly loadReports: boolean;
   /** Where Prometheus finds /metrics: on the service's port, nowhere, or on this port. */
   readonly metrics: "on" | "off" | number;
+  /** File for a line about each administrative call; undefined: they go to the log. */
+  readonly auditLog: string | undefined;
   /** Undefined: the port speaks cleartext. */
   readonly tls: TlsSettings | undefined;
   /** Whether the operator confirms that other machines may reach the service without TLS or without keys. */
@@ -59,6 +62,7 @@ export const serverSettings = Config.all({
   earlyHeadersMs: wholeNumber("MLXD_EARLY_HEADERS_MS", { minimum: 0, maximum: 600_000, fallback: 10_000 }),
   grpcEarlyHeadersMs: wholeNumber("MLXD_GRPC_EARLY_HEADERS_MS", { minimum: 0, maximum: 600_000, fallback: 0 }),
   ...corsSettings,
+  ...connectionSettings,
   reflection: Config.Boolean("MLXD_REFLECTION").pipe(Config.withDefault(true)),
   loadReports: Config.Boolean("MLXD_LOAD_REPORTS").pipe(Config.withDefault(true)),
   metrics: Config.schema(
@@ -67,6 +71,10 @@ export const serverSettings = Config.all({
   ).pipe(
     Config.withDefault("on"),
     Config.map((text) => metricsFrom(text) ?? "off"),
+  ),
+  auditLog: Config.String("MLXD_AUDIT_LOG").pipe(
+    Config.withDefault(""),
+    Config.map((path) => (path === "" ? undefined : path)),
   ),
   tls: tlsSettings,
   insecureBind: Config.Boolean("MLXD_INSECURE_BIND").pipe(Config.withDefault(false)),

@@ -76,7 +76,14 @@ export const readConfigFile = (path: string, environment: Environment): ConfigFi
 };
 
 /** Settings that are paths: relative ones start at the file's folder. */
-const paths: ReadonlySet<string> = new Set(["MLXD_MODELS", "MLXD_TLS_CERT", "MLXD_TLS_KEY", "MLXD_TLS_CLIENT_CA"]);
+const paths: ReadonlySet<string> = new Set([
+  "MLXD_MODELS",
+  "MLXD_TLS_CERT",
+  "MLXD_TLS_KEY",
+  "MLXD_TLS_CLIENT_CA",
+  "MLXD_AUDIT_LOG",
+  "MLXD_SOCKET",
+]);
 
 /** Throws ConfigurationInvalid. */
 export const readText = (path: string): string => {

@@ -75,9 +75,9 @@ const models = async (provider: Provider, bundledModels: string): Promise<Findin
 };
 
 const port = async (provider: Provider, isServing: boolean): Promise<Finding> => {
-  const { host, port: number } = await Effect.runPromise(Effect.orDie(serverSettings.parse(provider)));
-  const address = `${host}:${number}`;
-  const probed = await Effect.runPromiseExit(probePort({ host, port: number }));
+  const { host, port: number, socket, tls } = await Effect.runPromise(Effect.orDie(serverSettings.parse(provider)));
+  const address = socket ?? `${host}:${number}`;
+  const probed = await Effect.runPromiseExit(probePort({ host, port: number, socket, tls }));
   if (Exit.isSuccess(probed)) return ok("port", `${address} is free`);
   if (isServing) return ok("port", `${address} is taken, by mlxd itself as it seems`);
   const taken = Effect.runSync(Effect.flip(probed));

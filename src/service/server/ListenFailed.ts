@@ -4,10 +4,13 @@ import { Schema } from "effect";
 export class ListenFailed extends Schema.TaggedError<ListenFailed>()("ListenFailed", {
   host: Schema.String,
   port: Schema.Number,
+  /** Path of a Unix socket in place of these two. */
+  socket: Schema.optionalKey(Schema.String),
   /** Node's error code, e.g. EADDRINUSE. */
   code: Schema.String,
 }) {
   override get message(): string {
+    if (this.socket !== undefined) return socketMessage(this.socket, this.code);
     const address = `${this.host}:${this.port}`;
     switch (this.code) {
       case "EADDRINUSE":
@@ -22,3 +25,37 @@ export class ListenFailed extends Schema.TaggedError<ListenFailed>()("ListenFail
     }
   }
 }
+
+const socketMessage = (socket: string, code: string): string => {
+  switch (code) {
+    case "EADDRINUSE":
+      return `${socket} is in use: stop the program that listens there, or set MLXD_SOCKET to another path`;
+    case "ENOTSOCK":
+      return `${socket} is there and is no socket: set MLXD_SOCKET to another path`;
+    case "ENOENT":
+    case "ENOTDIR":
+      return `the folder of ${socket} is not there: make it, or set MLXD_SOCKET to another path`;
+    case "EACCES":
+      return `the folder of ${socket} may not be written to by this user`;
+    case "EINVAL":
+    case "ENAMETOOLONG":
+      return `${socket} is longer than a socket's path may be: set MLXD_SOCKET to one of 100 characters at most`;
+    case withTls:
+      return "a Unix socket speaks cleartext: leave out MLXD_SOCKET, or MLXD_TLS_CERT and MLXD_TLS_KEY";
+    default:
+      return `cannot listen on ${socket}: ${code}`;
+  }
+};
+
+const withTls = "TLS";
+
+interface Place {
+  readonly host: string;
+  readonly port: number;
+  readonly socket: string | undefined;
+}
+
+export const listenFailed = ({ host, port, socket }: Place, code: string): ListenFailed =>
+  new ListenFailed({ host, port, ...(socket !== undefined && { socket }), code });
+
+export const socketWithTls = (place: Place): ListenFailed => listenFailed(place, withTls);

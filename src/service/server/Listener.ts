@@ -7,7 +7,8 @@ import type { TlsSettings } from "../config/tls-settings.ts";
 import { ActiveCalls } from "./active-calls.ts";
 import type { Drain } from "./Drain.ts";
 import { createHttpHandler, type HttpHandlerOptions } from "./http-handler.ts";
-import { ListenFailed } from "./ListenFailed.ts";
+import { type ConnectionLimit, Connections } from "./connection-limits.ts";
+import { type ListenFailed, listenFailed, socketWithTls } from "./ListenFailed.ts";
 import { OnePort, type OnePortOptions, type PortTls } from "./one-port.ts";
 import { codeOf } from "./probe-port.ts";
 import { readTls, type TlsUnusable } from "./tls-files.ts";
@@ -16,6 +17,8 @@ import { readTls, type TlsUnusable } from "./tls-files.ts";
 const flushMs = 1000;
 
 export interface Address {
+  /** Path of the Unix socket that it is; undefined: it is host and port. */
+  readonly socket: string | undefined;
   readonly host: string;
   readonly port: number;
   readonly scheme: "http" | "https";
@@ -66,11 +69,18 @@ export const listen = (options: ListenOptions): Effect.Effect<Address, ListenFai
         logFailure(`${service.typeName}/${method.name}`, "a response could not be written", reason),
     });
     const tls = config.tls === undefined ? undefined : yield* loadTls(config.tls);
-    const port = new OnePort(handler, { ...options, tls });
+    const onRefused = yield* makeLogRefusedConnection(config);
+    const port = new OnePort(handler, { ...options, connections: new Connections(config, onRefused), tls });
+    const { socket, socketMode } = config;
+    if (socket !== undefined && tls !== undefined) return yield* socketWithTls(config);
     const address = yield* Effect.acquireRelease(
       Effect.tryPromise({
-        try: () => port.listen(config.port, config.host),
-        catch: (error) => new ListenFailed({ host: config.host, port: config.port, code: codeOf(error) }),
+        try: async () => {
+          if (socket === undefined) return port.listen(config.port, config.host);
+          await port.listenOnSocket(socket, socketMode);
+          return { address: "", port: 0 };
+        },
+        catch: (error) => listenFailed(config, codeOf(error)),
       }),
       () =>
         Effect.gen(function* () {
@@ -94,7 +104,7 @@ export const listen = (options: ListenOptions): Effect.Effect<Address, ListenFai
         }),
     );
     if (config.tls !== undefined) yield* followTls(config.tls, port);
-    return { host: address.address, port: address.port, scheme: config.tls === undefined ? "http" : "https" };
+    return { socket, host: address.address, port: address.port, scheme: config.tls === undefined ? "http" : "https" };
   });
 
 const loadTls = (settings: TlsSettings): Effect.Effect<PortTls, TlsUnusable> =>
@@ -120,6 +130,27 @@ const followTls = (settings: TlsSettings, port: OnePort): Effect.Effect<void, ne
   );
   return watchFiles(files, reload);
 };
+
+/** One line a minute tells of all: whoever opens connections must not write the log. */
+const makeLogRefusedConnection = (limits: ServerSettings) =>
+  Effect.gen(function* () {
+    const runFork = Effect.runForkWith(yield* Effect.context<never>());
+    const refused = { MLXD_MAX_CONNECTIONS: 0, MLXD_MAX_CONNECTIONS_PER_PEER: 0 };
+    let toldAt = -Infinity;
+    return (limit: ConnectionLimit): void => {
+      refused[limit] += 1;
+      if (performance.now() - toldAt < 60_000) return;
+      toldAt = performance.now();
+      const { maxConnections, maxConnectionsPerPeer } = limits;
+      runFork(
+        Effect.annotateLogs(Effect.logWarning(`connections are refused, as ${limit} are open`), {
+          maxConnections,
+          maxConnectionsPerPeer,
+          refusedSinceStart: refused[limit],
+        }),
+      );
+    };
+  });
 
 const makeLogFailure = Effect.gen(function* () {
   const runFork = Effect.runForkWith(yield* Effect.context<never>());

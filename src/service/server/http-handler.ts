@@ -150,7 +150,7 @@ const evidenceFrom = (request: Request): Evidence => {
   return {
     authorization: headers.authorization,
     certificateNames: certificateNames(request),
-    peer: `${socket.remoteAddress ?? ""}:${socket.remotePort ?? ""}`,
+    peer: socket.remoteAddress === undefined ? "unix" : `${socket.remoteAddress}:${socket.remotePort ?? ""}`,
   };
 };
 

@@ -9,6 +9,8 @@ import * as https from "node:https";
 import type { AddressInfo, Socket } from "node:net";
 import type { SecureContextOptions, TLSSocket } from "node:tls";
 
+import { Connections, noConnectionLimits } from "./connection-limits.ts";
+import { listenOnSocket } from "./unix-socket.ts";
 import { answerUnreadable } from "./unreadable-http1.ts";
 import { SessionPings } from "./session-pings.ts";
 
@@ -21,6 +23,8 @@ export interface OnePortOptions {
   readonly sniffMs?: number;
   /** How often HTTP/2 peers are pinged. @default 30 s */
   readonly pingMs?: number;
+  /** @default as many as come, for as long as they like */
+  readonly connections?: Connections | undefined;
   /** Absent: cleartext. */
   readonly tls?: PortTls | undefined;
 }
@@ -75,6 +79,8 @@ const http2Options: http2.ServerOptions = {
   maxSessionMemory: 64,
 };
 
+const unlimited = (): Connections => new Connections(noConnectionLimits, () => {});
+
 export class OnePort {
   readonly #h1: http.Server | https.Server;
   readonly #h2: http2.Http2Server;
@@ -83,26 +89,48 @@ export class OnePort {
   readonly #pings: SessionPings;
   readonly #sniffMs: number;
 
-  constructor(handler: RequestHandler, { sniffMs = 10_000, pingMs = 30_000, tls }: OnePortOptions = {}) {
+  constructor(
+    handler: RequestHandler,
+    { sniffMs = 10_000, pingMs = 30_000, tls, connections = unlimited() }: OnePortOptions = {},
+  ) {
     this.#sniffMs = sniffMs;
+    const handleHttp1: RequestHandler = (request, response) => {
+      if (connections.isAged(request.socket)) response.setHeader("Connection", "close");
+      handler(request, response);
+    };
     this.#pings = new SessionPings(this.#sessions, pingMs);
     this.#h2 = http2.createServer(http2Options, handler);
     // This server also listens, because its close() and time-outs have no effect on a server that never listened.
     this.#h1 =
-      tls === undefined ? http.createServer(http1Options, handler) : https.createServer(tlsOptions(tls), handler);
+      tls === undefined
+        ? http.createServer(http1Options, handleHttp1)
+        : https.createServer(tlsOptions(tls), handleHttp1);
     this.#h2.on("session", (session) => {
       this.#sessions.add(session);
+      connections.age(session);
       session.once("close", () => this.#sessions.delete(session));
     });
     const opened = tls === undefined ? "connection" : "secureConnection";
-    const asHttp1 = this.#h1.listeners(opened)[0] as (socket: Socket) => void;
-    this.#h1.removeListener(opened, asHttp1);
+    const takeHttp1 = this.#h1.listeners(opened)[0] as (socket: Socket) => void;
+    this.#h1.removeListener(opened, takeHttp1);
+    const asHttp1 = (socket: Socket): void => {
+      connections.ageHttp1(socket);
+      takeHttp1.call(this.#h1, socket);
+    };
+    // Of a connection with TLS this comes before its handshake, which costs more than anything else of it.
+    this.#h1.prependListener("connection", (socket: Socket) => void connections.admit(socket));
     this.#h1.on(opened, (socket: Socket) => {
+      if (socket.destroyed) return;
       if (tls === undefined) this.#sniff(socket, asHttp1);
       else if ((socket as TLSSocket).alpnProtocol === "h2") this.#asHttp2(socket);
-      else asHttp1.call(this.#h1, socket);
+      else asHttp1(socket);
     });
     this.#h1.on("clientError", answerUnreadable);
+  }
+
+  async listenOnSocket(path: string, mode: number): Promise<void> {
+    await listenOnSocket(this.#h1, path, mode);
+    this.#pings.start();
   }
 
   async listen(port: number, host: string): Promise<AddressInfo> {
@@ -166,7 +194,7 @@ export class OnePort {
       if (isH2) {
         this.#asHttp2(socket);
       } else {
-        asHttp1.call(this.#h1, socket);
+        asHttp1(socket);
         socket.resume();
       }
     };

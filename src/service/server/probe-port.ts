@@ -3,26 +3,30 @@ import { once } from "node:events";
 import { createServer } from "node:net";
 import { Effect } from "effect";
 
-import { ListenFailed } from "./ListenFailed.ts";
+import type { ServerSettings } from "../config/ServerConfig.ts";
+import { type ListenFailed, listenFailed, socketWithTls } from "./ListenFailed.ts";
+import { prepareSocket } from "./unix-socket.ts";
 
-interface Address {
-  readonly host: string;
-  /** 0, for any, is always there. */
-  readonly port: number;
-}
+/** Port 0, for any, is always there. */
+type Place = Pick<ServerSettings, "host" | "port" | "socket" | "tls">;
 
 /** Listens and stops at once. Between this and the real thing another program may take the port; then that fails. */
-export const probePort = ({ host, port }: Address): Effect.Effect<void, ListenFailed> =>
-  Effect.tryPromise({
-    try: async () => {
-      const server = createServer((socket) => socket.destroy());
-      server.listen(port, host);
-      await once(server, "listening");
-      server.close();
-      await once(server, "close");
-    },
-    catch: (error) => new ListenFailed({ host, port, code: codeOf(error) }),
+export const probePort = (place: Place): Effect.Effect<void, ListenFailed> => {
+  const { host, port, socket, tls } = place;
+  if (socket !== undefined && tls !== undefined) return Effect.fail(socketWithTls(place));
+  return Effect.tryPromise({
+    try: () => (socket === undefined ? tryPort(host, port) : prepareSocket(socket)),
+    catch: (error) => listenFailed(place, codeOf(error)),
   });
+};
+
+const tryPort = async (host: string, port: number): Promise<void> => {
+  const server = createServer((socket) => socket.destroy());
+  server.listen(port, host);
+  await once(server, "listening");
+  server.close();
+  await once(server, "close");
+};
 
 /** Node's code of an error, such as EADDRINUSE. */
 export const codeOf = (error: unknown): string =>

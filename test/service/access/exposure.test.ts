@@ -9,7 +9,7 @@ const tls: TlsSettings = {
   clientAuthorityFile: undefined,
   requiresClientCertificate: false,
 };
-const cleartext = (host: string) => ({ host, tls: undefined, metrics: "on" as const });
+const cleartext = (host: string) => ({ host, socket: undefined, tls: undefined, metrics: "on" as const });
 
 describe("exposureOf", () => {
   it.each(["127.0.0.1", "127.8.9.1", "::1", "localhost"])("says nothing of %s", (host) => {
@@ -21,6 +21,10 @@ describe("exposureOf", () => {
       exposureOf(cleartext(host), false),
       `the service listens on ${host}, beyond this machine, without TLS and keys`,
     );
+  });
+
+  it("says nothing of a Unix socket, whatever the host", () => {
+    assert.isUndefined(exposureOf({ ...cleartext("0.0.0.0"), socket: "/run/mlxd.sock" }, false));
   });
 
   it("tells what is lacking", () => {
@@ -37,9 +41,9 @@ describe("exposureOf", () => {
 
 describe("warningsOf", () => {
   it("tells of metrics that have a port of their own beyond this machine", () => {
-    assert.deepEqual(warningsOf({ host: "::", tls, metrics: 9090 }, true), [
+    assert.deepEqual(warningsOf({ host: "::", socket: undefined, tls, metrics: 9090 }, true), [
       "port 9090 gives metrics to whoever reaches ::, without TLS and keys",
     ]);
-    assert.deepEqual(warningsOf({ host: "::1", tls, metrics: 9090 }, true), []);
+    assert.deepEqual(warningsOf({ host: "::1", socket: undefined, tls, metrics: 9090 }, true), []);
   });
 });

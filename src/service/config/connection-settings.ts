@@ -1,0 +1,47 @@
+/** How many connections there may be, for how long, and where they come in that is no port. */
+import { Config, Schema } from "effect";
+
+import { wholeNumber } from "./whole-number.ts";
+
+export interface ConnectionLimits {
+  readonly maxConnections: number;
+  /** Of one address. Behind a proxy all callers have its address. */
+  readonly maxConnectionsPerPeer: number;
+  /** After that a connection takes no new calls: HTTP/2 peers get GOAWAY, HTTP/1.1 ones `Connection: close`. 0: never. */
+  readonly maxConnectionAgeMs: number;
+  /** What the calls of such a connection have left to finish. */
+  readonly connectionAgeGraceMs: number;
+}
+
+export interface SocketSettings {
+  /** Path of a Unix socket to listen on in place of host and port; undefined: none. */
+  readonly socket: string | undefined;
+  /** Permissions of its file. */
+  readonly socketMode: number;
+}
+
+export const connectionSettings = {
+  maxConnections: wholeNumber("MLXD_MAX_CONNECTIONS", { minimum: 1, maximum: 1_000_000, fallback: 4096 }),
+  maxConnectionsPerPeer: wholeNumber("MLXD_MAX_CONNECTIONS_PER_PEER", {
+    minimum: 1,
+    maximum: 1_000_000,
+    fallback: 1024,
+  }),
+  maxConnectionAgeMs: wholeNumber("MLXD_MAX_CONNECTION_AGE_MS", { minimum: 0, maximum: 604_800_000, fallback: 0 }),
+  connectionAgeGraceMs: wholeNumber("MLXD_CONNECTION_AGE_GRACE_MS", {
+    minimum: 0,
+    maximum: 86_400_000,
+    fallback: 600_000,
+  }),
+  socket: Config.String("MLXD_SOCKET").pipe(
+    Config.withDefault(""),
+    Config.map((path) => (path === "" ? undefined : path)),
+  ),
+  socketMode: Config.schema(
+    Schema.String.check(Schema.isPattern(/^0?[0-7]{3}$/, { message: "permissions are three octal digits, as 660" })),
+    "MLXD_SOCKET_MODE",
+  ).pipe(
+    Config.withDefault("600"),
+    Config.map((digits) => Number.parseInt(digits, 8)),
+  ),
+};

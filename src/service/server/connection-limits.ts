@@ -1,0 +1,85 @@
+/** How many connections there may be, of one peer and in all, and for how long. */
+import type { ServerHttp2Session } from "node:http2";
+import type { Socket } from "node:net";
+
+import type { ConnectionLimits } from "../config/connection-settings.ts";
+
+export const noConnectionLimits: ConnectionLimits = {
+  maxConnections: Infinity,
+  maxConnectionsPerPeer: Infinity,
+  maxConnectionAgeMs: 0,
+  connectionAgeGraceMs: 0,
+};
+
+/** By the setting that has it. */
+export type ConnectionLimit = "MLXD_MAX_CONNECTIONS" | "MLXD_MAX_CONNECTIONS_PER_PEER";
+
+export class Connections {
+  readonly #limits: ConnectionLimits;
+  readonly #onRefused: (limit: ConnectionLimit) => void;
+  readonly #byPeer = new Map<string, number>();
+  readonly #aged = new WeakSet<Socket>();
+  #open = 0;
+
+  constructor(limits: ConnectionLimits, onRefused: (limit: ConnectionLimit) => void) {
+    this.#limits = limits;
+    this.#onRefused = onRefused;
+  }
+
+  /** Counts a connection until it closes. One too many is closed at once, before anything of it is read, and false is returned. */
+  admit(socket: Socket): boolean {
+    const peer = socket.remoteAddress;
+    const { maxConnections, maxConnectionsPerPeer } = this.#limits;
+    const ofPeer = peer === undefined ? 0 : (this.#byPeer.get(peer) ?? 0);
+    if (this.#open >= maxConnections || ofPeer >= maxConnectionsPerPeer) {
+      this.#onRefused(this.#open >= maxConnections ? "MLXD_MAX_CONNECTIONS" : "MLXD_MAX_CONNECTIONS_PER_PEER");
+      socket.destroy();
+      return false;
+    }
+    this.#open += 1;
+    if (peer !== undefined) this.#byPeer.set(peer, ofPeer + 1);
+    socket.once("close", () => {
+      this.#open -= 1;
+      if (peer === undefined) return;
+      const left = (this.#byPeer.get(peer) ?? 1) - 1;
+      if (left === 0) this.#byPeer.delete(peer);
+      else this.#byPeer.set(peer, left);
+    });
+    return true;
+  }
+
+  /** Has it go away at its age. Streams that its peer has begun by then may finish within the grace. */
+  age(session: ServerHttp2Session): void {
+    this.#atAge(
+      session,
+      () => session.close(),
+      () => session.destroy(),
+    );
+  }
+
+  /** The same of HTTP/1.1: its next answer is its last one. */
+  ageHttp1(socket: Socket): void {
+    this.#atAge(
+      socket,
+      () => this.#aged.add(socket),
+      () => socket.destroy(),
+    );
+  }
+
+  /** Whether the connection takes no further request. */
+  isAged(socket: Socket): boolean {
+    return this.#aged.has(socket);
+  }
+
+  #atAge(connection: Pick<Socket | ServerHttp2Session, "once">, close: () => void, cut: () => void): void {
+    const { maxConnectionAgeMs, connectionAgeGraceMs } = this.#limits;
+    if (maxConnectionAgeMs === 0) return;
+    // Spread, so that connections that were opened together do not come back together.
+    const ageMs = maxConnectionAgeMs * (0.9 + Math.random() * 0.2);
+    let timer = setTimeout(() => {
+      close();
+      timer = setTimeout(cut, connectionAgeGraceMs);
+    }, ageMs);
+    connection.once("close", () => clearTimeout(timer));
+  }
+}

@@ -1,0 +1,129 @@
+/** How many connections a peer may have, how many there may be, and how they are sent away. */
+import { once } from "node:events";
+import * as http from "node:http";
+import * as http2 from "node:http2";
+import { connect, type Socket } from "node:net";
+import { createClient } from "@connectrpc/connect";
+import { createGrpcTransport } from "@connectrpc/connect-node";
+import { Effect, Stream } from "effect";
+import { assert, describe, it } from "vitest";
+
+import { GenerationService } from "../../../src/client/gen/mlxd/v1/generation_service_pb.ts";
+import { requestHttp1 } from "../../support/raw-http.ts";
+import { finished, started } from "../../support/scripted-generations.ts";
+import { startTestServer } from "../../support/test-server.ts";
+
+const open = async (port: number): Promise<Socket> => {
+  const socket = connect(port, "127.0.0.1");
+  socket.on("error", () => {});
+  await once(socket, "connect");
+  return socket;
+};
+/** Whether the service has closed it without a word; asked by a request, which an open one answers. */
+const isRefused = async (socket: Socket): Promise<boolean> => {
+  let heard = false;
+  socket.on("data", () => (heard = true));
+  const closed = new Promise((resolve) => socket.once("close", resolve));
+  socket.write("GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+  await closed;
+  return !heard;
+};
+const until = async (holds: () => Promise<boolean>): Promise<void> => {
+  const giveUpAt = Date.now() + 60_000;
+  while (!(await holds())) {
+    if (Date.now() > giveUpAt) assert.fail("it did not come to pass");
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+};
+
+describe("connections", () => {
+  it.each([
+    ["MLXD_MAX_CONNECTIONS_PER_PEER", { maxConnectionsPerPeer: 3 }],
+    ["MLXD_MAX_CONNECTIONS", { maxConnections: 3 }],
+  ])("over %s are refused, told once, and let in again when others have closed", async (limit, config) => {
+    await using server = await startTestServer({ config });
+    const idle = await Promise.all(Array.from({ length: 3 }, () => open(server.port)));
+    for (let more = 0; more < 3; more++) assert.isTrue(await isRefused(await open(server.port)));
+    const told = server.log.filter(({ text }) => text.includes(`connections are refused, as ${limit}`));
+    assert.lengthOf(told, 1);
+    idle[0]?.destroy();
+    await until(async () => !(await isRefused(await open(server.port))));
+    for (const socket of idle) socket.destroy();
+    // All places are there again, and none is counted twice.
+    await until(async () => {
+      const all = await Promise.all(Array.from({ length: 3 }, () => open(server.port)));
+      const refused = await Promise.all(all.map(isRefused));
+      return refused.every((each) => !each);
+    });
+  });
+
+  it("of HTTP/2 are told to go away at their age, and their calls finish", async () => {
+    let finish = (): void => {};
+    const gate = new Promise<void>((resolve) => (finish = resolve));
+    await using server = await startTestServer({
+      config: { maxConnectionAgeMs: 50, connectionAgeGraceMs: 600_000 },
+      stream: () =>
+        Stream.concat(
+          Stream.make(started),
+          Stream.fromEffect(
+            Effect.as(
+              Effect.promise(() => gate),
+              finished(0),
+            ),
+          ),
+        ),
+    });
+    const session = http2.connect(server.url);
+    const gone = once(session, "goaway");
+    await gone;
+    session.destroy();
+    // A client opens another connection for the next call, while the stream on the old one goes on.
+    const client = createClient(GenerationService, createGrpcTransport({ baseUrl: server.url }));
+    const task = { task: { input: { case: "prompt" as const, value: "x" } } };
+    const stream = client.streamGenerate(task)[Symbol.asyncIterator]();
+    await stream.next();
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    finish();
+    const events: string[] = [];
+    for (let next = await stream.next(); next.done !== true; next = await stream.next()) {
+      events.push(next.value.event.case ?? "");
+    }
+    assert.deepEqual(events, ["finished"]);
+    await client.generate(task);
+  });
+
+  it("of HTTP/2 are cut when the grace is over", async () => {
+    await using server = await startTestServer({
+      config: { maxConnectionAgeMs: 50, connectionAgeGraceMs: 50 },
+      stream: () => Stream.concat(Stream.make(started), Stream.never),
+    });
+    const client = createClient(GenerationService, createGrpcTransport({ baseUrl: server.url }));
+    const stream = client.streamGenerate({ task: { input: { case: "prompt", value: "x" } } })[Symbol.asyncIterator]();
+    await stream.next();
+    await stream.next().then(
+      () => assert.fail("it went on"),
+      () => {},
+    );
+  });
+
+  it("of HTTP/1.1 are closed with the first answer after their age", async () => {
+    await using server = await startTestServer({ config: { maxConnectionAgeMs: 50, connectionAgeGraceMs: 600_000 } });
+    const agent = new http.Agent({ keepAlive: true, maxSockets: 1 });
+    const headers = async () => {
+      const sent = http.request({ host: "127.0.0.1", port: server.port, path: "/healthz", agent });
+      sent.end();
+      const [response] = (await once(sent, "response")) as [http.IncomingMessage];
+      response.resume();
+      await once(response, "end");
+      return response.headers.connection;
+    };
+    await until(async () => (await headers()) === "close");
+    agent.destroy();
+  });
+
+  it("live as long as they like by default", async () => {
+    await using server = await startTestServer();
+    const { headers } = await requestHttp1(server.port, { method: "GET", path: "/healthz" });
+    assert.notEqual(headers["connection"], "close");
+  });
+});
