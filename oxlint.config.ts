@@ -20,9 +20,9 @@ export const mayImport = {
   sandbox: ["domain", "config", "telemetry", "processes", "prompt", "output", "checkpoint", "wire"],
   engine: ["domain", "config", "telemetry", "processes", "prompt", "output", "worker"],
   models: ["domain", "config", "telemetry", "prompt", "output", "checkpoint", "sandbox", "engine"],
-  pipeline: ["domain", "config", "telemetry", "prompt", "output", "sandbox", "admission", "engine", "models"],
+  pipeline: ["domain", "config", "telemetry", "access", "prompt", "output", "sandbox", "admission", "engine", "models"],
   load: ["domain", "config", "telemetry", "admission", "models"],
-  jobs: ["domain", "config", "telemetry", "admission", "pipeline", "models"],
+  jobs: ["domain", "config", "telemetry", "access", "admission", "pipeline", "models"],
   rpc: [
     "domain",
     "config",

@@ -24,6 +24,7 @@ import { layer as jobs } from "./jobs/JobsLive.ts";
 import { layer as downloads } from "./models/download/download-models.ts";
 import { layer as modelPool } from "./models/residency/ModelPool.ts";
 import { SmokeTests } from "./models/smoke/SmokeTests.ts";
+import { layer as allowedModels } from "./pipeline/allowed-models.ts";
 import { layer as embeddings } from "./pipeline/run-embeddings.ts";
 import { layer as generations } from "./pipeline/run-generations.ts";
 import { layer as preparations } from "./pipeline/prepare/run-preparations.ts";
@@ -44,10 +45,12 @@ const bundledModels = fileURLToPath(new URL("../../models", import.meta.url));
 
 const sandbox = Sandbox.layer.pipe(Layer.provide(SandboxConfig.layer));
 
-const models = Layer.mergeAll(modelPool, downloads, SmokeTests.layer).pipe(
+const access = Access.layer.pipe(Layer.provide(AccessConfig.layer));
+
+const models = Layer.mergeAll(allowedModels.pipe(Layer.provide(modelPool)), downloads, SmokeTests.layer).pipe(
   Layer.provideMerge(engines),
   Layer.provide(sandbox),
-  Layer.provide(Metrics.layer),
+  Layer.provide([Metrics.layer, access]),
   Layer.provide([EngineConfig.layer, DownloadConfig.layer, ModelsConfig.layer(bundledModels)]),
   Layer.provideMerge(ResidencyConfig.layer),
 );
@@ -58,10 +61,8 @@ const pipeline = Layer.mergeAll(preparations, jobs).pipe(
   Layer.provideMerge(models),
   Layer.provideMerge(Layer.mergeAll(Stats.layer, Metrics.layer)),
   Layer.provideMerge(AdmissionConfig.layer),
-  Layer.provide([QualityConfig.layer, JobsConfig.layer]),
+  Layer.provide([QualityConfig.layer, JobsConfig.layer, access]),
 );
-
-const access = Access.layer.pipe(Layer.provide(AccessConfig.layer));
 
 /** A port that is taken, files that TLS cannot be spoken with, a network that is not meant: told of before anything is loaded. */
 const portProbed = Layer.effectDiscard(

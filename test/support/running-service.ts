@@ -17,11 +17,14 @@ export interface RunningService {
   readonly workers: () => ReadonlyArray<number>;
   /** All its processes, those of its sandbox among them. */
   readonly children: () => ReadonlyArray<number>;
+  /** What it has logged, of very much the end. */
+  readonly log: () => string;
   /** SIGTERM, then waits for the end; gives the exit code. Does nothing to a service that has ended. */
   readonly stop: () => Promise<number | null>;
 }
 
 const endWithParent = new URL("./end-with-parent.ts", import.meta.url).href;
+const maxLogLength = 16_000_000;
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
 /** Starts the service and waits for its ready line. What it logs is told when it does not get there. */
@@ -38,8 +41,8 @@ export const startService = async (environment: Readonly<Record<string, string>>
   const { stdout, stderr } = child;
   if (stdout === null || stderr === null) throw new Error("the service has no pipes");
   let log = "";
-  stderr.on("data", (chunk: Buffer) => (log = (log + chunk.toString()).slice(-4000)));
-  const url = await readyUrl(stdout, child, () => log);
+  stderr.on("data", (chunk: Buffer) => (log = (log + chunk.toString()).slice(-maxLogLength)));
+  const url = await readyUrl(stdout, child, () => log.slice(-4000));
   const stop = async (): Promise<number | null> => {
     if (child.exitCode === null && child.signalCode === null) {
       child.kill("SIGTERM");
@@ -53,6 +56,7 @@ export const startService = async (environment: Readonly<Record<string, string>>
     port: Number(new URL(url).port),
     process: child,
     workers: () => childrenOf(child.pid, "worker/main.ts"),
+    log: () => log,
     children: () => childrenOf(child.pid, ""),
     stop,
   };

@@ -31,6 +31,19 @@ const byTag: Record<errors.ServiceError["_tag"], ErrorCase> = {
     reason: "ROLE_MISSING",
     metadata: { tenant: "acme", needed: "models, admin", roles: "inference" },
   },
+  CredentialsUnverifiable: {
+    error: new errors.CredentialsUnverifiable({ retryAfterMs: 5000 }),
+    code: Code.Unavailable,
+    reason: "CREDENTIALS_UNVERIFIABLE",
+    metadata: {},
+    retryAfterMs: 5000,
+  },
+  NotAllowed: {
+    error: new errors.NotAllowed({ tenant: "acme", what: "model", asked: "tiny", allowed: "demo, qwen3-*" }),
+    code: Code.PermissionDenied,
+    reason: "NOT_ALLOWED",
+    metadata: { tenant: "acme", what: "model", asked: "tiny", allowed: "demo, qwen3-*" },
+  },
   QuotaExceeded: {
     error: new errors.QuotaExceeded({ tenant: "acme", limit: "requests_per_minute", value: 60, retryAfterMs: 1500 }),
     code: Code.ResourceExhausted,

@@ -1,13 +1,21 @@
 /** Says who calls, and whether it may. */
-import { Context, Effect, Layer, Result } from "effect";
+import { isDeepStrictEqual } from "node:util";
+import { Context, Effect, Layer, Result, ScopedRef } from "effect";
 
 import { AccessConfig, type AccessSettings } from "../config/AccessConfig.ts";
 import type { Openable } from "../config/access-schema.ts";
 import { watchFiles } from "../config/watch-files.ts";
 import { anonymous, type Caller, type Role, stranger } from "../domain/Caller.ts";
-import { type CredentialsInvalid, RoleMissing } from "../domain/errors.ts";
-import { Quotas } from "./Quotas.ts";
-import { type Evidence, Tenants } from "./Tenants.ts";
+import {
+  ConfigurationInvalid,
+  type CredentialsInvalid,
+  type CredentialsUnverifiable,
+  RoleMissing,
+} from "../domain/errors.ts";
+import { Allowance } from "./Allowance.ts";
+import { type Issuer, isToken, makeIssuer } from "./jwt/Issuer.ts";
+import { type QuotaRefusals, Quotas } from "./Quotas.ts";
+import { bearerOf, type Evidence, Tenants } from "./Tenants.ts";
 
 /** What a call takes, where callers are asked who they are. */
 export interface Requirement {
@@ -20,17 +28,19 @@ export interface Requirement {
 /** `nothing`: whoever calls, also where a wrong key is shown. */
 export type Needs = "nothing" | Requirement;
 
-export type Admitted = Result.Result<Caller, CredentialsInvalid | RoleMissing>;
+export type Admitted = Result.Result<Caller, CredentialsInvalid | CredentialsUnverifiable | RoleMissing>;
 
 export class Access extends Context.Service<
   Access,
   {
     /** Whether callers are asked who they are. */
     readonly isAsking: () => boolean;
-    /** Who calls, if it may. A plain function, as every call asks. */
+    /** Who calls, if it may. A plain function, as every call asks; a token may have to wait for its issuer's keys. */
     readonly admit: (needs: Needs, evidence: Evidence) => Promise<Admitted>;
-    /** Counts a call of a caller that was admitted against its tenant's limits. */
-    readonly begin: (caller: Caller) => ReturnType<Quotas["begin"]>;
+    /** What a caller's tenant may do, by the configuration of now. */
+    readonly allowanceOf: (caller: Pick<Caller, "tenant">) => Allowance;
+    /** What was refused by limits since the service started. */
+    readonly refusals: () => ReadonlyArray<QuotaRefusals>;
     /** Reads the configuration anew. What is wrong with it is logged, and what held before still holds. */
     readonly reload: Effect.Effect<void>;
   }
@@ -40,18 +50,26 @@ export class Access extends Context.Service<
     Effect.gen(function* () {
       const config = yield* AccessConfig;
       let tenants = tenantsOf(config);
+      let jwt = config.declared?.jwt;
+      const issuer = yield* ScopedRef.fromAcquire(issuerOf(config));
       const quotas = new Quotas();
       const reload = config.reread.pipe(
-        Effect.flatMap((now) => {
-          const read = tenantsOf(now);
-          // Whoever loses the section by mistake must not open the service to everybody.
-          if (read === undefined && tenants !== undefined) {
-            return Effect.logWarning("the configuration has no access section any more: the one before still holds");
-          }
-          if (read === undefined) return Effect.void;
-          tenants = read;
-          return Effect.logInfo("who may call was read anew");
-        }),
+        Effect.flatMap(
+          Effect.fnUntraced(function* (now: AccessSettings) {
+            const read = tenantsOf(now);
+            // Whoever loses the section by mistake must not open the service to everybody.
+            if (read === undefined && tenants !== undefined) {
+              return yield* Effect.logWarning(
+                "the configuration has no access section any more: the one before still holds",
+              );
+            }
+            if (read === undefined) return;
+            if (!isDeepStrictEqual(now.declared?.jwt, jwt)) yield* ScopedRef.set(issuer, issuerOf(now));
+            jwt = now.declared?.jwt;
+            tenants = read;
+            yield* Effect.logInfo("who may call was read anew");
+          }),
+        ),
         Effect.catch((error) =>
           Effect.logError(`who may call was not read anew, and what held before still holds: ${error.message}`),
         ),
@@ -59,8 +77,9 @@ export class Access extends Context.Service<
       if (config.file !== undefined) yield* watchFiles([config.file], reload);
       return Access.of({
         isAsking: () => tenants !== undefined,
-        admit: (needs, evidence) => Promise.resolve(admit(tenants, needs, evidence)),
-        begin: ({ tenant }) => quotas.begin(tenant, tenants?.limitsOf(tenant) ?? {}, performance.now()),
+        admit: (needs, evidence) => admit({ tenants, issuer: ScopedRef.getUnsafe(issuer) }, needs, evidence),
+        allowanceOf: ({ tenant }) => new Allowance(tenant, quotas, tenants?.declared(tenant)),
+        refusals: () => quotas.refusals(),
         reload,
       });
     }),
@@ -70,13 +89,42 @@ export class Access extends Context.Service<
 const tenantsOf = ({ declared }: AccessSettings): Tenants | undefined =>
   declared === undefined ? undefined : new Tenants(declared);
 
-const admit = (tenants: Tenants | undefined, needs: Needs, evidence: Evidence): Admitted => {
+const issuerOf = ({ declared, file = "mlxd.yaml" }: AccessSettings) =>
+  declared?.jwt === undefined
+    ? Effect.undefined
+    : Effect.mapError(
+        makeIssuer(declared.jwt, file),
+        ({ message }) => new ConfigurationInvalid({ file, line: 0, key: "access.jwt.jwks", problem: message }),
+      );
+
+interface Known {
+  /** Undefined: nobody is asked who calls. */
+  readonly tenants: Tenants | undefined;
+  readonly issuer: Issuer | undefined;
+}
+
+const admit = async ({ tenants, issuer }: Known, needs: Needs, evidence: Evidence): Promise<Admitted> => {
   if (tenants === undefined) return Result.succeed(anonymous(evidence.peer));
   if (needs === "nothing") return Result.succeed(stranger(evidence.peer));
   if (needs.opensAs !== undefined && tenants.isOpen(needs.opensAs)) return Result.succeed(stranger(evidence.peer));
-  const identified = tenants.identify(evidence, Date.now());
-  if (Result.isFailure(identified)) return identified;
+  const identified = await identify(tenants, issuer, evidence);
+  if (Result.isFailure(identified)) return Result.fail(identified.failure);
   const { tenant, roles } = identified.success;
-  if (roles.some((role) => needs.roles.includes(role))) return identified;
+  if (roles.some((role) => needs.roles.includes(role))) return Result.succeed(identified.success);
   return Result.fail(new RoleMissing({ tenant, needed: needs.roles, roles }));
+};
+
+const identify = async (
+  tenants: Tenants,
+  issuer: Issuer | undefined,
+  evidence: Evidence,
+): Promise<Result.Result<Caller, CredentialsInvalid | CredentialsUnverifiable>> => {
+  const credential = bearerOf(evidence.authorization ?? "");
+  if (issuer === undefined || credential === undefined || !isToken(credential)) {
+    return tenants.identify(evidence, Date.now());
+  }
+  const identity = await issuer.identify(credential);
+  return Result.isFailure(identity)
+    ? Result.fail(identity.failure)
+    : tenants.identifyBearer(identity.success, evidence.peer);
 };

@@ -2,82 +2,169 @@
 import { Result } from "effect";
 
 import type { LimitsDeclaration } from "../config/access-schema.ts";
-import { QuotaExceeded } from "../domain/errors.ts";
+import { QuotaExceeded, type QuotaLimit } from "../domain/errors.ts";
+import { Bucket } from "./Bucket.ts";
+
+/** What a caller is told of its limits, as header fields. */
+export type LimitHeaders = Readonly<Record<string, string>>;
 
 /** A call that was let in. */
 export interface CountedCall {
-  /** What its caller is told of its limits. */
-  readonly headers: Readonly<Record<string, string>>;
+  readonly headers: LimitHeaders;
   /** It is over; further calls of this do nothing. */
   readonly end: () => void;
 }
 
 interface Refused {
   readonly error: QuotaExceeded;
-  readonly headers: Readonly<Record<string, string>>;
+  readonly headers: LimitHeaders;
+}
+
+/** What a task may take at most. */
+export interface TaskTokens {
+  /** Of its longest prompt; undefined where only the model's engine knows. */
+  readonly longestPrompt: number | undefined;
+  readonly prompt: number;
+  /** Of each answer. */
+  readonly output: number;
+  readonly answers: number;
+}
+
+/** Tokens that were taken for a task. */
+export interface TakenTokens {
+  /** Gives back what was not used; further calls of this do nothing. */
+  readonly settle: (used: number) => void;
+}
+
+/** How often a tenant was refused by a limit. */
+export interface QuotaRefusals {
+  readonly tenant: string;
+  readonly limit: QuotaLimit;
+  readonly count: number;
 }
 
 interface Spent {
   /** Calls that run. */
   running: number;
-  /** Requests that may be made at `at`; a fraction of one as time goes by. */
-  requests: number;
-  /** Milliseconds of a clock that is never set. */
-  at: number;
+  readonly requests: Bucket;
+  readonly tokens: Bucket;
+  readonly refused: Map<QuotaLimit, number>;
 }
 
 /** When a place becomes free is not known: about as long as a short answer takes. */
 const placeRetryAfterMs = 1000;
 
+/** All times in milliseconds of performance.now(). */
 export class Quotas {
   readonly #spent = new Map<string, Spent>();
 
-  /** @param now in milliseconds of performance.now() */
   begin(tenant: string, limits: LimitsDeclaration, now: number): Result.Result<CountedCall, Refused> {
-    const { concurrent_calls: places, requests_per_minute: perMinute } = limits;
-    const spent = this.#refilled(tenant, perMinute, now);
-    const refuse = (limit: QuotaExceeded["limit"], value: number, retryAfterMs: number) =>
-      Result.fail({
-        error: new QuotaExceeded({ tenant, limit, value, retryAfterMs }),
-        headers: headersOf(perMinute, spent.requests),
-      });
-    if (places !== undefined && spent.running >= places) return refuse("concurrent_calls", places, placeRetryAfterMs);
-    if (perMinute !== undefined) {
-      if (spent.requests < 1) {
-        return refuse("requests_per_minute", perMinute, Math.ceil(((1 - spent.requests) * minuteMs) / perMinute));
-      }
-      spent.requests -= 1;
+    const { concurrent_calls: places } = limits;
+    const spent = this.#of(tenant);
+    const refused = (error: QuotaExceeded) => Result.fail({ error, headers: this.headers(tenant, limits, now) });
+    if (places !== undefined && spent.running >= places) {
+      return refused(this.#refuse(tenant, "concurrent_calls", places, { retryAfterMs: placeRetryAfterMs }));
     }
+    const counted = this.count(tenant, limits, 1, now);
+    if (Result.isFailure(counted)) return refused(counted.failure);
     spent.running += 1;
     let isOver = false;
     const end = () => {
       if (!isOver) spent.running -= 1;
       isOver = true;
     };
-    return Result.succeed({ headers: headersOf(perMinute, spent.requests), end });
+    return Result.succeed({ headers: this.headers(tenant, limits, now), end });
   }
 
-  /** What was spent comes back evenly, up to what a minute has; a limit that was changed holds from then on. */
-  #refilled(tenant: string, perMinute: number | undefined, now: number): Spent {
-    const known = this.#spent.get(tenant);
-    const spent = known ?? { running: 0, requests: perMinute ?? 0, at: now };
-    if (known === undefined) this.#spent.set(tenant, spent);
-    if (perMinute !== undefined) {
-      spent.requests = Math.min(perMinute, spent.requests + ((now - spent.at) * perMinute) / minuteMs);
+  /** Counts requests that come in one call. All of them, or none. */
+  count(
+    tenant: string,
+    { requests_per_minute: perMinute }: LimitsDeclaration,
+    requests: number,
+    now: number,
+  ): Result.Result<void, QuotaExceeded> {
+    if (perMinute === undefined || requests === 0) return Result.void;
+    const waitMs = this.#of(tenant).requests.take(requests, perMinute, now);
+    if (waitMs === 0) return Result.void;
+    return Result.fail(
+      this.#refuse(tenant, "requests_per_minute", perMinute, {
+        ...(requests > 1 && { asked: requests }),
+        ...(waitMs !== undefined && { retryAfterMs: waitMs }),
+      }),
+    );
+  }
+
+  /** Takes what a task may use at most. */
+  take(
+    tenant: string,
+    limits: LimitsDeclaration,
+    { longestPrompt, prompt, output, answers }: TaskTokens,
+    now: number,
+  ): Result.Result<TakenTokens, QuotaExceeded> {
+    const { max_prompt_tokens: maxPrompt, max_output_tokens: maxOutput, tokens_per_minute: perMinute } = limits;
+    if (maxPrompt !== undefined && longestPrompt !== undefined && longestPrompt > maxPrompt) {
+      return Result.fail(this.#refuse(tenant, "max_prompt_tokens", maxPrompt, { asked: longestPrompt }));
     }
-    spent.at = now;
+    if (maxOutput !== undefined && output > maxOutput) {
+      return Result.fail(this.#refuse(tenant, "max_output_tokens", maxOutput, { asked: output }));
+    }
+    if (perMinute === undefined) return Result.succeed({ settle: () => {} });
+    const { tokens } = this.#of(tenant);
+    const asked = prompt + output * answers;
+    const waitMs = tokens.take(asked, perMinute, now);
+    if (waitMs !== 0) {
+      const again = waitMs === undefined ? {} : { retryAfterMs: waitMs };
+      return Result.fail(this.#refuse(tenant, "tokens_per_minute", perMinute, { asked, ...again }));
+    }
+    let isSettled = false;
+    const settle = (used: number) => {
+      if (!isSettled) tokens.giveBack(asked - used);
+      isSettled = true;
+    };
+    return Result.succeed({ settle });
+  }
+
+  /** As services of this kind call them; `reset` is when all of a minute's are there again, in seconds. */
+  headers(tenant: string, limits: LimitsDeclaration, now: number): LimitHeaders {
+    const { requests, tokens } = this.#of(tenant);
+    return {
+      ...headersOf("requests", requests, limits.requests_per_minute, now),
+      ...headersOf("tokens", tokens, limits.tokens_per_minute, now),
+    };
+  }
+
+  refusals(): ReadonlyArray<QuotaRefusals> {
+    return [...this.#spent].flatMap(([tenant, { refused }]) =>
+      [...refused].map(([limit, count]) => ({ tenant, limit, count })),
+    );
+  }
+
+  #of(tenant: string): Spent {
+    const known = this.#spent.get(tenant);
+    if (known !== undefined) return known;
+    const spent = { running: 0, requests: new Bucket(), tokens: new Bucket(), refused: new Map() };
+    this.#spent.set(tenant, spent);
     return spent;
+  }
+
+  #refuse(
+    tenant: string,
+    limit: QuotaLimit,
+    value: number,
+    more: { readonly asked?: number; readonly retryAfterMs?: number },
+  ): QuotaExceeded {
+    const { refused } = this.#of(tenant);
+    refused.set(limit, (refused.get(limit) ?? 0) + 1);
+    return new QuotaExceeded({ tenant, limit, value, ...more });
   }
 }
 
-const minuteMs = 60_000;
-
-/** As the services of this kind call them; `reset` is when all of a minute's requests are there again, in seconds. */
-const headersOf = (perMinute: number | undefined, left: number): Readonly<Record<string, string>> =>
-  perMinute === undefined
-    ? {}
-    : {
-        "x-ratelimit-limit-requests": String(perMinute),
-        "x-ratelimit-remaining-requests": String(Math.floor(left)),
-        "x-ratelimit-reset-requests": String(Math.ceil(((perMinute - left) * 60) / perMinute)),
-      };
+const headersOf = (what: string, bucket: Bucket, perMinute: number | undefined, now: number): LimitHeaders => {
+  if (perMinute === undefined) return {};
+  const left = bucket.level(perMinute, now);
+  return {
+    [`x-ratelimit-limit-${what}`]: String(perMinute),
+    [`x-ratelimit-remaining-${what}`]: String(Math.max(0, Math.floor(left))),
+    [`x-ratelimit-reset-${what}`]: String(Math.ceil(((perMinute - left) * 60) / perMinute)),
+  };
+};

@@ -2,9 +2,10 @@
 import { createHash, timingSafeEqual } from "node:crypto";
 import { Result } from "effect";
 
-import type { AccessDeclaration, LimitsDeclaration, Openable, TenantDeclaration } from "../config/access-schema.ts";
+import type { AccessDeclaration, Openable, TenantDeclaration } from "../config/access-schema.ts";
 import type { Caller } from "../domain/Caller.ts";
 import { CredentialsInvalid } from "../domain/errors.ts";
+import type { Identity } from "./jwt/Issuer.ts";
 
 /** What a call shows of who makes it. */
 export interface Evidence {
@@ -53,8 +54,8 @@ export class Tenants {
     return this.#open.has(surface);
   }
 
-  limitsOf(tenant: string): LimitsDeclaration {
-    return this.#declared.get(tenant)?.limits ?? {};
+  declared(tenant: string): TenantDeclaration | undefined {
+    return this.#declared.get(tenant);
   }
 
   /** A key counts before a certificate: who shows a wrong one is refused, whatever else it shows. */
@@ -67,6 +68,15 @@ export class Tenants {
     const tenant = named === undefined ? undefined : this.#certificates.get(named);
     if (tenant !== undefined) return Result.succeed(this.#caller(tenant, `certificate ${named}`, peer));
     return refused(certificateNames.length === 0 ? nothingShown : unknownCertificate);
+  }
+
+  /** A token never gives more than its tenant has. */
+  identifyBearer({ tenant, roles, subject }: Identity, peer: string): Identified {
+    const declared = this.#declared.get(tenant);
+    if (declared === undefined) return refused("the token names a tenant that this service does not know");
+    const credential = subject === "" ? "token" : `token ${shown(subject)}`;
+    const own = roles === undefined ? declared.roles : declared.roles.filter((role) => roles.includes(role));
+    return Result.succeed({ ...this.#caller(tenant, credential, peer), roles: own });
   }
 
   /** How long it takes tells nothing of the keys: each is compared, in the same time. */
@@ -87,6 +97,9 @@ export class Tenants {
   }
 }
 
+/** An issuer's subjects are its own: only a line of plain characters of one goes into a log. */
+const shown = (subject: string): string => subject.replaceAll(/[^\w.@:|+-]/g, "?").slice(0, 64);
+
 const nothingShown = 'this service asks who calls: send "authorization: Bearer KEY"';
 const notBearer = 'the header authorization is not "Bearer KEY"';
 const unknownCertificate = "the client certificate names no tenant";
@@ -94,4 +107,4 @@ const unknownCertificate = "the client certificate names no tenant";
 const refused = (problem: string): Identified => Result.fail(new CredentialsInvalid({ problem }));
 
 /** https://www.rfc-editor.org/rfc/rfc6750#section-2.1 */
-const bearerOf = (header: string): string | undefined => /^bearer +([\w.~+/-]+=*) *$/i.exec(header)?.[1];
+export const bearerOf = (header: string): string | undefined => /^bearer +([\w.~+/-]+=*) *$/i.exec(header)?.[1];

@@ -1,4 +1,5 @@
 /** Which models there are. */
+import { basename } from "node:path";
 import { Context, Effect, Layer } from "effect";
 
 import type { ConfigurationInvalid } from "../domain/errors.ts";
@@ -32,7 +33,7 @@ export class ModelsConfig extends Context.Service<
         const configuration = yield* Configuration;
         const { file } = configuration;
         if (file !== undefined)
-          yield* Effect.logInfo("configuration file").pipe(Effect.annotateLogs({ path: file.path }));
+          yield* Effect.logInfo("configuration file").pipe(Effect.annotateLogs({ file: basename(file.path) }));
         const settings = yield* read(configuration);
         const reread = configuration.reread.pipe(
           Effect.tap((now) => warnOfOthers(file?.settings, now.file?.settings)),

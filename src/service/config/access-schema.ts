@@ -46,19 +46,59 @@ const Roles = Schema.Array(Schema.Literals(everyRole));
 
 const count = (maximum: number) => Schema.Int.check(Schema.isBetween({ minimum: 1, maximum }));
 
+/** As tasks may say it. */
+const Priority = Schema.Int.check(Schema.isBetween({ minimum: -1000, maximum: 1000 }));
+
 const Limits = Schema.Struct({
   concurrent_calls: Schema.optionalKey(count(100_000)),
   requests_per_minute: Schema.optionalKey(count(10_000_000)),
+  tokens_per_minute: Schema.optionalKey(count(1_000_000_000_000)),
+  max_prompt_tokens: Schema.optionalKey(count(2 ** 31)),
+  max_output_tokens: Schema.optionalKey(count(2 ** 31)),
+  priority: Schema.optionalKey(Schema.Struct({ min: Priority, max: Priority })),
 });
 export type LimitsDeclaration = typeof Limits.Type;
+
+const ModelPattern = Schema.String.check(
+  Schema.isPattern(/^([^\s*]{1,256}\*?|\*)$/, {
+    message: 'a model is named by its id, or by the beginning of ids and a star, as in "qwen3-*"',
+  }),
+);
 
 const Tenant = Schema.Struct({
   roles: Roles,
   keys: Schema.optionalKey(Schema.Array(Key).check(Schema.isMaxLength(100))),
   certificates: Schema.optionalKey(Schema.Array(CertificateName).check(Schema.isMaxLength(100))),
+  /** Ids of models; a star at the end stands for anything. Absent: all. */
+  models: Schema.optionalKey(Schema.Array(ModelPattern).check(Schema.isMaxLength(1000))),
   limits: Schema.optionalKey(Limits),
 });
 export type TenantDeclaration = typeof Tenant.Type;
+
+/** Signatures with a private key alone: with a shared secret, whoever checks tokens could make them. */
+const algorithms = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"] as const;
+
+const KeySetLocation = text(4096).check(Schema.makeFilter((given) => keySetProblem(given) ?? true));
+
+/** Keys that come over a line that others may write to are anybody's. */
+const keySetProblem = (given: string): string | undefined => {
+  if (!/^[a-z][a-z0-9+.-]*:\/\//i.test(given)) return undefined; // a path
+  const url = URL.canParse(given) ? new URL(given) : undefined;
+  if (url?.protocol === "https:") return undefined;
+  const isHere = url?.protocol === "http:" && /^(localhost|127\.\d+\.\d+\.\d+|\[::1\])$/.test(url.hostname);
+  return isHere ? undefined : "keys are read from a file, from https://, or from http:// on this machine";
+};
+
+/** Tokens of one issuer. */
+const Jwt = Schema.Struct({
+  issuer: text(1024),
+  audience: Schema.Union([text(1024), Schema.Array(text(1024)).check(Schema.isMinLength(1), Schema.isMaxLength(16))]),
+  jwks: KeySetLocation,
+  algorithms: Schema.optionalKey(Schema.Array(Schema.Literals(algorithms)).check(Schema.isMinLength(1))),
+  tenant_claim: Schema.optionalKey(text(256)),
+  roles_claim: Schema.optionalKey(text(256)),
+});
+export type JwtDeclaration = typeof Jwt.Type;
 
 /** What anybody may call without saying who it is, beside health. */
 const openable = ["greeting", "reflection", "metrics"] as const;
@@ -66,6 +106,7 @@ export type Openable = (typeof openable)[number];
 
 export const AccessSchema = Schema.Struct({
   open: Schema.optionalKey(Schema.Array(Schema.Literals(openable))),
+  jwt: Schema.optionalKey(Jwt),
   tenants: Schema.Record(text(64), Tenant),
 });
 export type AccessDeclaration = typeof AccessSchema.Type;

@@ -14,10 +14,15 @@ export const checkAccess = (
     if (owner !== undefined) throw invalid(path, `the ${what} is tenant "${owner}"'s already`);
     owners.set(value, tenant);
   };
-  for (const [name, { keys = [], certificates = [] }] of Object.entries(tenants)) {
+  for (const [name, { keys = [], certificates = [], limits = {} }] of Object.entries(tenants)) {
     const path = ["access", "tenants", name];
     if (!isTenantName(name)) {
       throw invalid(path, "a tenant's name begins with a letter or digit and goes on with these and . _ -");
+    }
+    const { priority } = limits;
+    if (priority !== undefined && priority.min > priority.max) {
+      const problem = `min is ${priority.min}, which is over max, ${priority.max}`;
+      throw invalid([...path, "limits", "priority"], problem);
     }
     const ids = new Set<string>();
     for (const [index, { id, hash }] of keys.entries()) {

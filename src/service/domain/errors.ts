@@ -10,7 +10,13 @@ import type {
   BackendRefused,
   BackendUnavailable,
 } from "./errors/backend.ts";
-import type { CredentialsInvalid, QuotaExceeded, RoleMissing } from "./errors/access.ts";
+import type {
+  CredentialsInvalid,
+  CredentialsUnverifiable,
+  NotAllowed,
+  QuotaExceeded,
+  RoleMissing,
+} from "./errors/access.ts";
 import type {
   ContextLengthExceeded,
   InvalidField,
@@ -102,7 +108,9 @@ export type StoreFailure = JobStoreUnavailable | JobStoreUnusable;
 /** Every error that a call can fail with. Bugs are defects and are not included. */
 export type ServiceError =
   | CredentialsInvalid
+  | CredentialsUnverifiable
   | RoleMissing
+  | NotAllowed
   | QuotaExceeded
   | InvalidField
   | RequestMalformed

@@ -140,7 +140,8 @@ const OutputOptions = Struct({
 export type OutputOptions = typeof OutputOptions.Type;
 
 const SchedulingHints = Struct({
-  priority: Number,
+  /** Absent: 0, or what is nearest to it of what its caller's tenant may say. */
+  priority: optionalKey(Number),
   fairnessId: String,
   maxQueueWaitMs: optionalKey(Number),
   /** It is an item of a job: interactive calls go before it, always. The service says so itself, no caller does. */

@@ -8,7 +8,7 @@ import type { SchedulingHints } from "./generation.ts";
  * @param since epoch milliseconds
  */
 export const turnOf = (
-  { priority, background }: Pick<SchedulingHints, "priority" | "background">,
+  { priority = 0, background }: Pick<SchedulingHints, "priority" | "background">,
   since: number,
 ): number => since / 1000 - priority + (background === true ? backgroundDeferral : 0);
 

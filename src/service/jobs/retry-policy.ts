@@ -27,7 +27,9 @@ const policy = {
   DownloadsOff: "final",
   EngineUnavailable: "final",
   CredentialsInvalid: "final",
+  CredentialsUnverifiable: "final",
   RoleMissing: "final",
+  NotAllowed: "final",
   JobNotFound: "final",
   JobConflict: "final",
   JobGap: "final",
@@ -77,9 +79,16 @@ const longestBackoffMs = 60_000;
  * @param counted attempts so far, this one included
  */
 export const retryAfterMs = (failure: ItemFailure, counted: number, maxAttempts: number): number | undefined => {
-  if (counted >= maxAttempts) return undefined;
+  const isOfQuota = failure.type === "error" && failure.error._tag === "QuotaExceeded";
+  if (counted >= maxAttempts && !isOfQuota) return undefined;
+  // It takes more alone than its tenant may ever use.
+  if (isOfQuota && failure.error.retryAfterMs === undefined) return undefined;
   if (failure.type === "error" && policy[failure.error._tag] === "final") return undefined;
   const backoffMs = Math.min(longestBackoffMs, firstBackoffMs * 2 ** (counted - 1));
-  const asked = failure.type === "error" && "retryAfterMs" in failure.error ? failure.error.retryAfterMs : 0;
+  const asked = (failure.type === "error" && "retryAfterMs" in failure.error && failure.error.retryAfterMs) || 0;
   return Math.max(backoffMs, Math.min(asked, longestBackoffMs));
 };
+
+/** Whether an attempt that failed so is one of those that an item may have: it may wait for its tenant's quota as long as it takes. */
+export const isCounted = (failure: ItemFailure): boolean =>
+  failure.type !== "error" || failure.error._tag !== "QuotaExceeded";

@@ -10,7 +10,7 @@ import type { Generations } from "../pipeline/Generations.ts";
 import { decodeTask } from "./asked-items.ts";
 import type { Reports } from "./Reports.ts";
 import { ResumedGeneration } from "./resume-generation.ts";
-import { retryAfterMs } from "./retry-policy.ts";
+import { isCounted, retryAfterMs } from "./retry-policy.ts";
 import type { StoreAccess } from "./StoreAccess.ts";
 import { toldGeneration } from "./store/told-generation.ts";
 import type { GenerationRecord, Report } from "./store/settle-items.ts";
@@ -62,7 +62,7 @@ const failureReport = (item: TakenItem, failure: ItemFailure): Report => {
   const afterMs = retryAfterMs(failure, item.counted + 1, item.maxAttempts);
   return afterMs === undefined
     ? { type: "outcome", item, events: [], outcome: failure, failure }
-    : { type: "again", item, events: [], failure, afterMs, counts: true };
+    : { type: "again", item, events: [], failure, afterMs, counts: isCounted(failure) };
 };
 
 interface Done {

@@ -7,6 +7,7 @@ import type {
   LoadFailure,
   ModelChanged,
   ModelOperationConflict,
+  NotAllowed,
 } from "../domain/errors.ts";
 import type { ModelCondition, ModelStatus, ServedModel } from "../domain/model.ts";
 import type { ConversationOption } from "../domain/conversation-options.ts";
@@ -125,7 +126,8 @@ export class Models extends Context.Service<
       name: string,
       options: UnloadOptions,
     ) => Effect.Effect<Unloaded, NameFailure | ModelOperationConflict>;
-    readonly unloadAll: (options: UnloadAllOptions) => Effect.Effect<UnloadedAll>;
+    /** Fails for a caller that may not use all models. */
+    readonly unloadAll: (options: UnloadAllOptions) => Effect.Effect<UnloadedAll, NotAllowed>;
     readonly pin: (name: string, pinned: boolean) => Effect.Effect<ModelStatus, NameFailure | ModelOperationConflict>;
     /** Loads the models one after another. A failure does not stop the others. */
     readonly preload: (names: ReadonlyArray<string>) => Effect.Effect<ReadonlyArray<PreloadReport>>;

@@ -1,7 +1,9 @@
 /** Runs a task on an engine that takes conversations. Options that the engine does not support are refused by name. */
 import { Clock, Effect, Random } from "effect";
 
+import type { Allowance } from "../access/Allowance.ts";
 import { heededParameters, unheededOption } from "../domain/conversation-options.ts";
+import { elapsedMsUnsafe } from "../domain/elapsed.ts";
 import {
   type ContextLengthExceeded,
   InvalidField,
@@ -14,6 +16,7 @@ import { turnOf } from "../domain/turn.ts";
 import type { ConversationRequest } from "../engine/Engine.ts";
 import type { ConversationModel } from "../models/Models.ts";
 import { resolveParameters } from "../prompt/effective-parameters.ts";
+import { allowedDefaults } from "./take-tokens.ts";
 import { candidateSeed } from "./candidate-seed.ts";
 import { toolViolations } from "./prepare-prompt.ts";
 import type { BegunRun, PreparedRun, RunOptions } from "./PreparedRun.ts";
@@ -24,6 +27,7 @@ export const prepareConversationRun = Effect.fnUntraced(function* (
   task: GenerationTask,
   model: ConversationModel,
   isTrial: boolean,
+  allowance: Allowance,
 ): Effect.fn.Return<PreparedRun, Refusal> {
   const { facts, options } = model;
   const { input, modelRevision: asked, sampling, stop } = task;
@@ -42,7 +46,16 @@ export const prepareConversationRun = Effect.fnUntraced(function* (
   if (violations.length > 0) return yield* new InvalidField({ violations });
   const randomSeed = yield* Random.nextIntBetween(0, 2 ** 32 - 1);
   // Only the engine knows the prompt's length, and it refuses a prompt that does not fit.
-  const resolved = resolveParameters({ ...facts, eosTokenIds: [], sampling, stop, promptTokens: 0, randomSeed });
+  const defaults = allowedDefaults(facts.defaults, allowance, 0, sampling);
+  const resolved = resolveParameters({
+    ...facts,
+    defaults,
+    eosTokenIds: [],
+    sampling,
+    stop,
+    promptTokens: 0,
+    randomSeed,
+  });
   const { parameters: wanted } = yield* Effect.fromResult(resolved);
   const parameters = heededParameters(wanted, options);
   const requestsOf = ({ id, receivedAt }: RunOptions): ReadonlyArray<ConversationRequest> =>
@@ -73,9 +86,7 @@ export const prepareConversationRun = Effect.fnUntraced(function* (
               Effect.forEach(
                 requests,
                 (request, index) =>
-                  engine.converse(request, (event) =>
-                    record.onEngineEvent(index, event, clock.currentTimeMillisUnsafe()),
-                  ),
+                  engine.converse(request, (event) => record.onEngineEvent(index, event, elapsedMsUnsafe(clock))),
                 { concurrency: "unbounded", discard: true },
               ),
             ).pipe(Effect.as(undefined)),

@@ -1,9 +1,11 @@
 /** What all kinds of tasks share: the limit of their wait, the retry after changed files, and the accounting at their end. */
 import { Effect } from "effect";
 
+import type { Access } from "../access/Access.ts";
 import { CurrentCall, forTask } from "../domain/Call.ts";
-import type { ServiceError } from "../domain/errors.ts";
+import type { NotAllowed, ServiceError } from "../domain/errors.ts";
 import type { CachePolicy, SchedulingHints } from "../domain/generation.ts";
+import { present } from "../domain/present.ts";
 import type { Usage } from "../domain/usage.ts";
 import type { Outcome, Stats } from "../telemetry/Stats.ts";
 import { describeCall, ofTenant } from "./of-caller.ts";
@@ -35,13 +37,14 @@ export interface Execution<R extends Accounted> {
 interface ExecuteOptions<T extends Task, R extends Accounted, A> {
   readonly task: T;
   readonly stats: Stats["Service"];
+  readonly access: Pick<Access["Service"], "allowanceOf">;
   /** The log message of its end. */
   readonly ended: string;
   /** Further fields of that message. */
   readonly describe: (record: R | undefined) => Readonly<Record<string, unknown>>;
   /** Whether output was sent, after which the task cannot start again. @default no output is sent before its end */
   readonly hasSent?: () => boolean;
-  /** Does the work. The task's fairness id and cache partition are scoped to the caller's tenant. */
+  /** Does the work. The task's fairness id and cache partition are scoped to the caller's tenant, its priority is one that it may say. */
   readonly run: (task: T, execution: Execution<R>) => Effect.Effect<A, ServiceError>;
 }
 
@@ -49,6 +52,7 @@ interface ExecuteOptions<T extends Task, R extends Accounted, A> {
 export const executeTask = Effect.fnUntraced(function* <T extends Task, R extends Accounted, A>({
   task,
   stats,
+  access,
   ended,
   describe,
   hasSent,
@@ -56,10 +60,15 @@ export const executeTask = Effect.fnUntraced(function* <T extends Task, R extend
 }: ExecuteOptions<T, R, A>): Effect.fn.Return<A, ServiceError> {
   const call = yield* CurrentCall;
   const own = ofTenant(call.caller, task);
+  const prioritized = (asked: T): Effect.Effect<T, NotAllowed> =>
+    Effect.map(Effect.fromResult(access.allowanceOf(call.caller).priority(asked.scheduling.priority)), (priority) => ({
+      ...asked,
+      scheduling: { ...asked.scheduling, ...present({ priority }) },
+    }));
   const wait: Wait = { for: "prompt", over: false };
   const execution: Execution<R> = { model: "", wait, record: undefined };
   const running = withFilesOfNow(
-    Effect.suspend(() => run(own, execution)),
+    Effect.flatMap(prioritized(own), (prioritizedTask) => run(prioritizedTask, execution)),
     hasSent,
   ).pipe(forTask(own.scheduling.fairnessId));
   return yield* withinQueueWait(task.scheduling.maxQueueWaitMs, wait, running).pipe(

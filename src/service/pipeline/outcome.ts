@@ -32,7 +32,9 @@ export const modelOfFailure = (error: ServiceError): string =>
  */
 const outcomes = {
   CredentialsInvalid: "refused",
+  CredentialsUnverifiable: "refused",
   RoleMissing: "refused",
+  NotAllowed: "refused",
   QuotaExceeded: "refused",
   InvalidField: "refused",
   RequestMalformed: "refused",

@@ -16,8 +16,8 @@ export interface BatchItem {
 }
 
 export interface BatchOptions {
-  /** Whether items run at once; otherwise one after another. */
-  readonly parallel: boolean;
+  /** How many items run at once; Infinity: as many as admission lets. */
+  readonly atOnce: number;
   /** Whether all items of one model, under any of its names, run before those of the next. */
   readonly groupByModel: boolean;
 }
@@ -49,7 +49,7 @@ interface Services {
 export const runBatch = (
   { generations, models }: Services,
   items: ReadonlyArray<BatchItem>,
-  { parallel, groupByModel }: BatchOptions,
+  { atOnce, groupByModel }: BatchOptions,
 ): Stream.Stream<ItemDone | Summary> =>
   Stream.suspend(() => {
     let summary: Summary = { type: "summary", total: items.length, succeeded: 0, failed: 0, usage: noUsage };
@@ -80,7 +80,7 @@ export const runBatch = (
       Stream.flatMap((group) =>
         // There are 100 at most. Admission decides how many of them run at once.
         Stream.mapEffect(Stream.fromIterable(group), runItem, {
-          concurrency: parallel ? "unbounded" : 1,
+          concurrency: atOnce === Infinity ? "unbounded" : atOnce,
           unordered: true,
         }),
       ),

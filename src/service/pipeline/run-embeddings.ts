@@ -1,7 +1,11 @@
 /** Runs embedding tasks through the same queue, pool and engines as generations. */
-import { Clock, Effect, Layer } from "effect";
+import { Effect, Layer } from "effect";
 
+import { Access } from "../access/Access.ts";
 import { Admission } from "../admission/Admission.ts";
+import { CurrentCall } from "../domain/Call.ts";
+import { itself } from "../domain/Caller.ts";
+import { elapsedMs } from "../domain/elapsed.ts";
 import type { EmbeddingTask } from "../domain/embedding.ts";
 import { turnOf } from "../domain/turn.ts";
 import { noUsage, type Usage } from "../domain/usage.ts";
@@ -12,11 +16,13 @@ import { Embeddings } from "./Embeddings.ts";
 import { type Execution, executeTask } from "./execute-task.ts";
 import { modelOfFailure } from "./outcome.ts";
 import { prepareInputs } from "./prepare-inputs.ts";
+import { takeTokens } from "./take-tokens.ts";
 
-export const layer: Layer.Layer<Embeddings, never, Models | Admission | Stats> = Layer.effect(
+export const layer: Layer.Layer<Embeddings, never, Models | Access | Admission | Stats> = Layer.effect(
   Embeddings,
   Effect.gen(function* () {
     const models = yield* Models;
+    const access = yield* Access;
     const admission = yield* Admission;
     const stats = yield* Stats;
 
@@ -25,7 +31,7 @@ export const layer: Layer.Layer<Embeddings, never, Models | Admission | Stats> =
       execution: Execution<{ readonly usage: Usage }>,
       isTrial: boolean,
     ) {
-      const receivedAt = yield* Clock.currentTimeMillis;
+      const receivedAt = yield* elapsedMs;
       const model = yield* useTokens(models, task.model, "embeddings").pipe(
         Effect.tapError((error) => Effect.sync(() => (execution.model = modelOfFailure(error)))),
       );
@@ -33,6 +39,19 @@ export const layer: Layer.Layer<Embeddings, never, Models | Admission | Stats> =
       execution.model = facts.id;
       const { inputs, pooling } = yield* prepareInputs(task, model);
       const { dimensions, normalize } = task;
+      const usage = { ...noUsage };
+      const { caller } = yield* CurrentCall;
+      const lengths = inputs.map(({ tokenIds }) => tokenIds.length);
+      yield* takeTokens(
+        access.allowanceOf(isTrial ? itself : caller),
+        {
+          longestPrompt: Math.max(0, ...lengths),
+          prompt: lengths.reduce((sum, length) => sum + length, 0),
+          output: 0,
+          answers: 1,
+        },
+        () => usage,
+      );
       execution.wait.for = "place";
       yield* admission.admit(facts.id, task.scheduling);
       execution.wait.for = "model";
@@ -40,7 +59,6 @@ export const layer: Layer.Layer<Embeddings, never, Models | Admission | Stats> =
       execution.wait.for = "engine";
       const scheduling = { turn: turnOf(task.scheduling, receivedAt), fairnessId: task.scheduling.fairnessId };
       const onAdmitted = () => (execution.wait.over = true);
-      const usage = { ...noUsage };
       execution.record = { usage };
       // Not all at once, so that requests of others do not wait for the whole of a large batch.
       const embeddings = yield* Effect.forEach(
@@ -73,6 +91,7 @@ export const layer: Layer.Layer<Embeddings, never, Models | Admission | Stats> =
         executeTask({
           task,
           stats,
+          access,
           ended: "embedding ended",
           describe: () => ({ inputs: task.inputs.length }),
           run: (own, execution) => embed(own, execution, isTrial),

@@ -2,10 +2,13 @@
 import { randomUUID } from "node:crypto";
 import { Clock, Effect, Layer, Queue, Stream } from "effect";
 
+import { Access } from "../access/Access.ts";
+import type { Allowance } from "../access/Allowance.ts";
 import { Admission } from "../admission/Admission.ts";
 import { QualityConfig } from "../config/QualityConfig.ts";
 import { CurrentCall, forTask } from "../domain/Call.ts";
-import { type Caller, mayManage } from "../domain/Caller.ts";
+import { type Caller, itself, mayManage } from "../domain/Caller.ts";
+import { elapsedMs, elapsedMsUnsafe } from "../domain/elapsed.ts";
 import {
   EngineLost,
   ModelChanged,
@@ -17,6 +20,7 @@ import {
 import type { GenerationEvent, GenerationTask } from "../domain/generation.ts";
 import { type ModelInUse, Models } from "../models/Models.ts";
 import { SmokeTests } from "../models/smoke/SmokeTests.ts";
+import { noUsage } from "../domain/usage.ts";
 import { useTokens } from "./use-tokens.ts";
 import { resolveParameters } from "../prompt/effective-parameters.ts";
 import { Metrics } from "../telemetry/metrics/Metrics.ts";
@@ -28,6 +32,7 @@ import { GenerationRecord } from "./GenerationRecord.ts";
 import { type Execution, executeTask } from "./execute-task.ts";
 import { modelOfFailure } from "./outcome.ts";
 import { preparePrompt } from "./prepare-prompt.ts";
+import { takeTokens } from "./take-tokens.ts";
 import { withFilesOfNow } from "./with-files-of-now.ts";
 import { prepareTokenRun } from "./token-run.ts";
 
@@ -46,12 +51,13 @@ interface RunningGeneration {
   readonly cancel: Effect.Effect<boolean>;
 }
 
-type Needs = Models | Admission | Metrics | Stats | SmokeTests | QualityConfig;
+type Needs = Models | Access | Admission | Metrics | Stats | SmokeTests | QualityConfig;
 
 export const layer: Layer.Layer<Generations, never, Needs> = Layer.effect(
   Generations,
   Effect.gen(function* () {
     const models = yield* Models;
+    const access = yield* Access;
     const admission = yield* Admission;
     const metrics = yield* Metrics;
     const stats = yield* Stats;
@@ -65,10 +71,10 @@ export const layer: Layer.Layer<Generations, never, Needs> = Layer.effect(
         error instanceof ModelChanged ? Effect.ignore(models.rescan) : Effect.void,
       );
 
-    const prepare = (task: GenerationTask, model: ModelInUse, isTrial: boolean) =>
+    const prepare = (task: GenerationTask, model: ModelInUse, isTrial: boolean, allowance: Allowance) =>
       model.takes === "tokens"
-        ? rescanning(prepareTokenRun(task, model, { isTrial, retriesBroken: retriesBroken && !isTrial }))
-        : prepareConversationRun(task, model, isTrial);
+        ? rescanning(prepareTokenRun(task, model, { isTrial, retriesBroken: retriesBroken && !isTrial, allowance }))
+        : prepareConversationRun(task, model, isTrial, allowance);
 
     const generate = Effect.fn("Generations.generate")(function* (
       task: GenerationTask,
@@ -76,7 +82,7 @@ export const layer: Layer.Layer<Generations, never, Needs> = Layer.effect(
       { isTrial, streams }: Mode,
       emit: Emit,
     ) {
-      const receivedAt = yield* Clock.currentTimeMillis;
+      const receivedAt = yield* elapsedMs;
       const model = yield* models
         .use(task.model)
         .pipe(Effect.tapError((error) => Effect.sync(() => (execution.model = modelOfFailure(error)))));
@@ -86,7 +92,10 @@ export const layer: Layer.Layer<Generations, never, Needs> = Layer.effect(
       const isBlocked = task.input.type === "chat" && task.adapter === undefined && !isTrial;
       const unfit = isBlocked ? smokeTests.blocking(facts) : undefined;
       if (unfit !== undefined) return yield* new ModelUnfit({ model: facts.id, finding: unfit.reason });
-      const { begin, ...prepared } = yield* Effect.withSpan(prepare(task, model, isTrial), "prompt");
+      const { caller, follow } = yield* CurrentCall;
+      // A smoke test is the service's own work.
+      const allowance = access.allowanceOf(isTrial ? itself : caller);
+      const { begin, ...prepared } = yield* Effect.withSpan(prepare(task, model, isTrial, allowance), "prompt");
       const id = `gen_${randomUUID().replaceAll("-", "")}`;
       const { candidateCount = 1 } = task.sampling;
       const record = new GenerationRecord({
@@ -101,12 +110,22 @@ export const layer: Layer.Layer<Generations, never, Needs> = Layer.effect(
       });
       execution.record = record;
       yield* Effect.annotateCurrentSpan("gen_ai.response.id", id);
-      const { caller, follow } = yield* CurrentCall;
       if (!isTrial) follow(() => ({ generationId: id, usage: record.usage }));
+      const { promptTokens } = prepared;
+      yield* takeTokens(
+        allowance,
+        {
+          longestPrompt: promptTokens,
+          prompt: promptTokens ?? 0,
+          output: prepared.parameters.maxOutputTokens,
+          answers: candidateCount,
+        },
+        () => (execution.wait.over ? record.usage : noUsage),
+      );
       execution.wait.for = "place";
       const size = {
         candidates: candidateCount,
-        ...(prepared.promptTokens !== undefined && { promptTokens: prepared.promptTokens }),
+        ...(promptTokens !== undefined && { promptTokens }),
       };
       yield* Effect.withSpan(admission.admit(facts.id, task.scheduling, size), "queue");
       execution.wait.for = "model";
@@ -132,15 +151,16 @@ export const layer: Layer.Layer<Generations, never, Needs> = Layer.effect(
     ): Effect.fn.Return<void, ServiceError> {
       let hasSent = false;
       const clock = yield* Clock.Clock;
-      const measure = metrics.generation(clock.currentTimeMillisUnsafe());
+      const measure = metrics.generation(elapsedMsUnsafe(clock));
       const send: Emit = (event) => {
         hasSent = true;
-        measure(event, clock.currentTimeMillisUnsafe());
+        measure(event, elapsedMsUnsafe(clock));
         emit(event);
       };
       yield* executeTask<GenerationTask, GenerationRecord, void>({
         task,
         stats,
+        access,
         ended: "generation ended",
         describe: (record) => ({ ...labelled(task), ...(record !== undefined && { generationId: record.id }) }),
         hasSent: () => hasSent,

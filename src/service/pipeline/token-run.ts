@@ -1,12 +1,15 @@
 /** Runs a task on an engine that takes tokens: renders its prompt with the model's files and checks it against their limits. */
 import { Clock, Effect, Random } from "effect";
 
+import type { Allowance } from "../access/Allowance.ts";
+import { elapsedMsUnsafe } from "../domain/elapsed.ts";
 import type { ContextLengthExceeded } from "../domain/errors.ts";
 import type { GenerationTask } from "../domain/generation.ts";
 import type { Engine, EngineRequest } from "../engine/Engine.ts";
 import type { TokenModel } from "../models/Models.ts";
 import { marksReasoning } from "../output/output-format.ts";
 import { resolveParameters } from "../prompt/effective-parameters.ts";
+import { allowedDefaults } from "./take-tokens.ts";
 import { candidateSeed } from "./candidate-seed.ts";
 import { engineRequests } from "./engine-requests.ts";
 import type { GenerationRecord } from "./GenerationRecord.ts";
@@ -19,19 +22,23 @@ interface TokenRunOptions {
   readonly isTrial: boolean;
   /** Whether a broken answer is generated again if nothing of it was sent. */
   readonly retriesBroken: boolean;
+  readonly allowance: Allowance;
 }
 
 export const prepareTokenRun = Effect.fnUntraced(function* (
   task: GenerationTask,
   model: TokenModel,
-  { isTrial, retriesBroken }: TokenRunOptions,
+  { isTrial, retriesBroken, allowance }: TokenRunOptions,
 ): Effect.fn.Return<PreparedRun, PromptFailure | ContextLengthExceeded> {
   const { facts, outputFormat, vocabulary } = model;
   const prompt = yield* preparePrompt(task, model);
   const promptTokens = prompt.tokenIds.length;
   const randomSeed = yield* Random.nextIntBetween(0, 2 ** 32 - 1);
   const { sampling, stop } = task;
-  const resolved = yield* Effect.fromResult(resolveParameters({ ...facts, sampling, stop, promptTokens, randomSeed }));
+  const defaults = allowedDefaults(facts.defaults, allowance, promptTokens, sampling);
+  const resolved = yield* Effect.fromResult(
+    resolveParameters({ ...facts, defaults, sampling, stop, promptTokens, randomSeed }),
+  );
   const { parameters } = resolved;
   const { conversation } = prompt;
   const isRetried = retriesBroken && isRecoverable(task, parameters);
@@ -80,9 +87,7 @@ const runAll = (engine: Engine, requests: ReadonlyArray<EngineRequest>, record: 
     Effect.forEach(
       requests,
       (request, candidateIndex) =>
-        engine.generate(request, (event) =>
-          record.onEngineEvent(candidateIndex, event, clock.currentTimeMillisUnsafe()),
-        ),
+        engine.generate(request, (event) => record.onEngineEvent(candidateIndex, event, elapsedMsUnsafe(clock))),
       { concurrency: "unbounded", discard: true },
     ),
   );

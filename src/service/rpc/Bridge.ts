@@ -3,11 +3,13 @@ import type { Message } from "@bufbuild/protobuf";
 import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
 import { Context, Effect, Layer, Stream } from "effect";
 
+import { Access } from "../access/Access.ts";
 import { Calls, type Incoming } from "../calls/Calls.ts";
 import { anonymous } from "../domain/Caller.ts";
 import { parseTraceParent } from "../calls/trace-context.ts";
 import type { ServiceError } from "../domain/errors.ts";
-import { callDeadline, callerOf, requestId, resetStream } from "./call-values.ts";
+import { callDeadline, callerOf, requestId, resetStream, targetOf } from "./call-values.ts";
+import { truncateUtf8, withoutPaths } from "./error-details.ts";
 import { connectErrorFrom, wireErrorFromFailure, withTraceId } from "./error-to-wire.ts";
 import { RequestReader } from "./RequestReader.ts";
 
@@ -36,24 +38,47 @@ export class Bridge extends Context.Service<
     ) => AsyncIterable<Answer>;
   }
 >()("mlxd/rpc/Bridge") {
-  static readonly layer: Layer.Layer<Bridge, never, Calls | RequestReader> = Layer.effect(
+  static readonly layer: Layer.Layer<Bridge, never, Access | Calls | RequestReader> = Layer.effect(
     Bridge,
     Effect.gen(function* () {
       const calls = yield* Calls;
-      const { read } = yield* RequestReader;
+      const { allowanceOf } = yield* Access;
+      /** What its caller has left once this call has taken its part. */
+      const tellLimits = ({ responseHeader, values }: HandlerContext): void => {
+        const { headers } = allowanceOf(values.get(callerOf) ?? anonymous(""));
+        for (const [name, value] of Object.entries(headers)) responseHeader.set(name, value);
+      };
+      const reader = yield* RequestReader;
+      const read: typeof reader.read = (received, context) =>
+        Effect.tap(reader.read(received, context), (request) =>
+          Effect.sync(() => void context.values.set(targetOf, targetIn(request))),
+        );
       return Bridge.of({
         unary: (received, context, answer) =>
-          calls.answer(incomingFrom(context), Effect.flatMap(read(received, context), answer)),
+          calls
+            .answer(incomingFrom(context), Effect.flatMap(read(received, context), answer))
+            .finally(() => tellLimits(context)),
         stream: (received, context, { stream, toWire, ...options }) =>
           calls.stream(incomingFrom(context), {
             ...options,
             stream: Stream.unwrap(Effect.map(read(received, context), stream)),
-            toMessage: toWire,
+            toMessage: (event, sequence) => {
+              if (sequence === 0) tellLimits(context);
+              return toWire(event, sequence);
+            },
           }),
       });
     }),
   );
 }
+
+/** What the message names; a name is the caller's own words, so of a long one the beginning. */
+const targetIn = (request: Message): string | undefined => {
+  const { model, models } = request as { readonly model?: unknown; readonly models?: unknown };
+  const named = typeof model === "string" ? [model] : Array.isArray(models) ? models : [];
+  const text = named.map(String).join(", ");
+  return text === "" ? undefined : truncateUtf8(withoutPaths(text.replaceAll(/\p{C}/gu, "?")), 256);
+};
 
 const incomingFrom = (context: HandlerContext): Incoming => {
   const { signal, values, service, method } = context;

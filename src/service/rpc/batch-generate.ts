@@ -7,9 +7,10 @@ import {
   type BatchGenerateResponse,
   BatchGenerateResponseSchema,
 } from "../../client/gen/mlxd/v1/generation_service_pb.ts";
+import type { Access } from "../access/Access.ts";
 import { failureFrom } from "../calls/failure.ts";
 import { CurrentCall } from "../domain/Call.ts";
-import type { ServiceError } from "../domain/errors.ts";
+import type { QuotaExceeded, ServiceError } from "../domain/errors.ts";
 import type { Models } from "../models/Models.ts";
 import type { Generations } from "../pipeline/Generations.ts";
 import { runBatch } from "../pipeline/run-batch.ts";
@@ -20,15 +21,35 @@ import { taskOfItem } from "./task-of-item.ts";
 interface Services {
   readonly generations: Generations["Service"];
   readonly models: Models["Service"];
+  readonly allowanceOf: Access["Service"]["allowanceOf"];
 }
 
-/** What is wrong with one task is that item's failure; the batch itself was checked before. */
+/**
+ * What is wrong with one task is that item's failure; the batch itself was checked before. Each item counts as a request of its
+ * caller, and no more of them run at once than its tenant may make calls at once.
+ */
 export const batchGenerate = (
   services: Services,
+  request: BatchGenerateRequest,
+): Stream.Stream<BatchGenerateResponse, QuotaExceeded> =>
+  Stream.unwrap(
+    Effect.gen(function* () {
+      const { caller } = yield* CurrentCall;
+      const allowance = services.allowanceOf(caller);
+      // The call itself has counted as one.
+      yield* Effect.fromResult(allowance.count(request.items.length - 1));
+      return answersOf(services, request, allowance.callsAtOnce);
+    }),
+  );
+
+const answersOf = (
+  services: Services,
   { items, parallel, groupByModel }: BatchGenerateRequest,
+  callsAtOnce: number,
 ): Stream.Stream<BatchGenerateResponse> => {
   const tasks = items.map((item) => ({ model: item.task?.model ?? "", task: taskOfItem(item, services.models) }));
-  return Stream.mapEffect(runBatch(services, tasks, { parallel, groupByModel }), (event) => {
+  const atOnce = parallel ? callsAtOnce : 1;
+  return Stream.mapEffect(runBatch(services, tasks, { atOnce, groupByModel }), (event) => {
     if (event.type === "summary") {
       const { type: _, ...value } = event;
       return Effect.succeed(create(BatchGenerateResponseSchema, { event: { case: "summary", value } }));

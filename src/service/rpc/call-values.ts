@@ -31,6 +31,9 @@ export const evidenceOf = createContextKey<Evidence>(
   { description: "what says who calls" },
 );
 
+/** The model or models that the request names, for the audit: in one line, of bounded length. */
+export const targetOf = createContextKey<string | undefined>(undefined, { description: "what the call is about" });
+
 /** Tells the listener which headers the response will have, before there is one. */
 export const announceHeader = createContextKey<(header: Headers) => void>(() => {}, {
   description: "receives the response's headers",

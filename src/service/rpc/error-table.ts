@@ -12,7 +12,9 @@ export interface WireStatus {
 
 export const errorTable = {
   CredentialsInvalid: { code: Code.Unauthenticated, reason: "CREDENTIALS_INVALID" },
+  CredentialsUnverifiable: { code: Code.Unavailable, reason: "CREDENTIALS_UNVERIFIABLE" },
   QuotaExceeded: { code: Code.ResourceExhausted, reason: "QUOTA" },
+  NotAllowed: { code: Code.PermissionDenied, reason: "NOT_ALLOWED" },
   RoleMissing: { code: Code.PermissionDenied, reason: "ROLE_MISSING" },
   InvalidField: { code: Code.InvalidArgument, reason: "INVALID_FIELD" },
   RequestMalformed: { code: Code.InvalidArgument, reason: "MALFORMED_REQUEST" },

@@ -45,6 +45,8 @@ export const wireErrorFrom = (failure: ServiceError, lastSequence?: number): Wir
 
 const headersOf = (error: ServiceError): WireError["metadata"] => {
   if ("retryAfterMs" in error) return { [retryPushback]: String(Math.ceil(error.retryAfterMs)) };
+  // A client that retries by its own policy is told that it would be in vain.
+  if (error._tag === "QuotaExceeded") return { [retryPushback]: "-1" };
   // https://www.rfc-editor.org/rfc/rfc9110#section-11.6.1
   return error._tag === "CredentialsInvalid" ? { "www-authenticate": "Bearer" } : {};
 };

@@ -5,6 +5,7 @@ import {
   CancelGenerationResponse_State as CancelState,
   type GenerationService,
 } from "../../client/gen/mlxd/v1/generation_service_pb.ts";
+import { Access } from "../access/Access.ts";
 import type { OutputOptions } from "../domain/generation.ts";
 import { Models } from "../models/Models.ts";
 import { Generations } from "../pipeline/Generations.ts";
@@ -19,6 +20,7 @@ export const makeGenerationService = Effect.gen(function* () {
   const bridge = yield* Bridge;
   const generations = yield* Generations;
   const models = yield* Models;
+  const { allowanceOf } = yield* Access;
   return {
     generate: (received, context) =>
       bridge.unary(received, context, (request) =>
@@ -43,7 +45,7 @@ export const makeGenerationService = Effect.gen(function* () {
     },
     batchGenerate: (received, context) =>
       bridge.stream(received, context, {
-        stream: (request) => batchGenerate({ generations, models }, request),
+        stream: (request) => batchGenerate({ generations, models, allowanceOf }, request),
         toWire: (response) => response,
       }),
     cancelGeneration: (received, context) =>

@@ -80,6 +80,10 @@ const roles: ReadonlyMap<string, ReadonlyArray<Role>> = new Map(
   tables.flatMap(([service, table]) => Object.entries(table).map(([name, taken]) => [`${service}/${name}`, taken])),
 );
 
+/** Whether a call of it changes or shows what all tenants use, and so belongs to the audit. */
+export const isAdministrative = ({ roles: taken }: Requirement): boolean =>
+  !taken.includes("inference") && !taken.includes("jobs");
+
 /** @param localName the method's, in lower camel case */
 export const rpcNeeds = (service: string, localName: string): Requirement => ({
   roles: roles.get(`${service}/${localName}`) ?? admin,

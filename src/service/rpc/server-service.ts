@@ -28,7 +28,7 @@ export const makeServerService = Effect.gen(function* () {
   const stats = yield* Stats;
   const load = yield* Load;
   const config = yield* ServerConfig;
-  const { isAsking } = yield* Access;
+  const { isAsking, refusals } = yield* Access;
   const { maxRunning, maxQueued } = yield* AdmissionConfig;
   const limits = {
     maxMessageBytes: config.maxMessageBytes,
@@ -72,6 +72,7 @@ export const makeServerService = Effect.gen(function* () {
             }),
             serviceResidentBytes: process.memoryUsage.rss(),
             pool: poolToWire(yield* models.pool),
+            quotaRefusals: [...refusals()],
           };
         }),
       ),

@@ -154,8 +154,7 @@ export const schedulingFromWire = (
   Result.gen(function* () {
     const maxQueueWaitMs = yield* optionalMs(`${path}.max_queue_wait`, hints?.maxQueueWait);
     return {
-      ...present({ maxQueueWaitMs }),
-      priority: hints?.priority ?? 0,
+      ...present({ maxQueueWaitMs, priority: hints?.priority }),
       fairnessId: hints?.fairnessId ?? "",
     };
   });

@@ -22,6 +22,7 @@ import { RequestReader } from "../rpc/RequestReader.ts";
 import { apiServices, makeApiRoutes } from "../rpc/routes.ts";
 import { violationsIn } from "../wire/validate.ts";
 import { Metrics } from "../telemetry/metrics/Metrics.ts";
+import { makeAudit } from "./audit.ts";
 import { Drain } from "./Drain.ts";
 import { Health } from "./Health.ts";
 import { makeHealthPages } from "./health-pages.ts";
@@ -61,6 +62,7 @@ export class Server extends Context.Service<
       const healthService = yield* makeHealthService;
       const { error: countError } = yield* Metrics;
       const onError = (error: ConnectError, method: string): void => countError(reasonIn(error), method);
+      const audit = yield* makeAudit(config.auditLog);
       const createRouter = (readMaxBytes: number) =>
         createConnectRouter({
           readMaxBytes,
@@ -70,6 +72,7 @@ export class Server extends Context.Service<
             isDraining: drain.isDraining,
             access,
             maxMessageBytes: readMaxBytes,
+            audit,
             onError,
           }),
         });

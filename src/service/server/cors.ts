@@ -13,7 +13,9 @@ export interface CorsOptions {
 
 const preflightMaxAgeS = 7200;
 
-const rateHeaders = ["limit", "remaining", "reset"].map((what) => `x-ratelimit-${what}-requests`);
+const rateHeaders = ["limit", "remaining", "reset"].flatMap((what) =>
+  ["requests", "tokens"].map((of) => `x-ratelimit-${what}-${of}`),
+);
 
 const exposedHeaders = [
   ...cors.exposedHeaders,

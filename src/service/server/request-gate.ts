@@ -4,27 +4,31 @@ import { Result } from "effect";
 
 import { Health } from "../../client/gen/grpc/health/v1/health_pb.ts";
 import { OpenRcaService } from "../../client/gen/xds/service/orca/v3/orca_pb.ts";
-import type { Access, Needs } from "../access/Access.ts";
+import type { Access, Admitted, Needs } from "../access/Access.ts";
+import type { Allowance } from "../access/Allowance.ts";
 import { drainingRetryAfterMs } from "../calls/failure.ts";
 import { everyRole } from "../domain/Caller.ts";
-import { Draining } from "../domain/errors.ts";
+import { Draining, RoleMissing } from "../domain/errors.ts";
 import { announceHeader, callerOf, evidenceOf } from "../rpc/call-values.ts";
 import { connectErrorFrom, wireErrorFrom } from "../rpc/error-to-wire.ts";
-import { rpcNeeds } from "../rpc/rpc-needs.ts";
+import { isAdministrative, rpcNeeds } from "../rpc/rpc-needs.ts";
+import { type Audit, entryOf } from "./audit.ts";
 import { explainLibraryErrors } from "./library-errors.ts";
 import { reflectionServices } from "./reflection-service.ts";
 
 export interface RequestGateOptions {
   readonly isDraining: () => boolean;
-  readonly access: Pick<Access["Service"], "admit" | "begin">;
+  readonly access: Pick<Access["Service"], "admit" | "allowanceOf">;
   readonly maxMessageBytes: number;
   /** Told each error that a call ends with, whoever raised it. */
+  /** Told each administrative call of a known caller once it has ended, also one that was refused. */
+  readonly audit: Audit;
   readonly onError: (error: ConnectError, method: string) => void;
 }
 
 /** While draining, only health is answered: it has to say so. */
 export const createRequestGate =
-  ({ isDraining, access, maxMessageBytes, onError }: RequestGateOptions) =>
+  ({ isDraining, access, maxMessageBytes, audit, onError }: RequestGateOptions) =>
   async (context: HandlerContext): Promise<void> => {
     const { service, method, signal } = context;
     explainLibraryErrors(context, maxMessageBytes);
@@ -36,15 +40,30 @@ export const createRequestGate =
     if (isDraining() && service.typeName !== Health.typeName) {
       throw connectErrorFrom(wireErrorFrom(new Draining({ retryAfterMs: drainingRetryAfterMs })));
     }
-    const admitted = await access.admit(needsOf(context), context.values.get(evidenceOf));
+    const needs = needsOf(context);
+    const admitted = await access.admit(needs, context.values.get(evidenceOf));
+    if (needs !== "nothing" && isAdministrative(needs)) auditAtEnd(context, admitted, audit);
     if (Result.isFailure(admitted)) throw connectErrorFrom(wireErrorFrom(admitted.failure));
-    countCall(context, access.begin(admitted.success));
+    countCall(context, access.allowanceOf(admitted.success).begin());
     context.values.set(callerOf, admitted.success);
     context.values.get(announceHeader)(context.responseHeader);
   };
 
+/** Whoever is unknown leaves no line: it could fill the disk with them. The metric of errors counts such calls. */
+const auditAtEnd = (context: HandlerContext, admitted: Admitted, audit: Audit): void => {
+  const failure = Result.isFailure(admitted) ? admitted.failure : undefined;
+  if (failure !== undefined && !(failure instanceof RoleMissing)) return;
+  const { signal } = context;
+  const tell = () => {
+    const error = signal.reason instanceof ConnectError ? signal.reason : undefined;
+    audit({ ...entryOf(context, error), ...(failure !== undefined && { tenant: failure.tenant }) });
+  };
+  if (signal.aborted) tell();
+  else signal.addEventListener("abort", tell, { once: true });
+};
+
 /** Tells the caller what it has left, and lets the call count until it is over. */
-const countCall = ({ responseHeader, signal }: HandlerContext, begun: ReturnType<Access["Service"]["begin"]>): void => {
+const countCall = ({ responseHeader, signal }: HandlerContext, begun: ReturnType<Allowance["begin"]>): void => {
   const { headers } = Result.isSuccess(begun) ? begun.success : begun.failure;
   for (const [name, value] of Object.entries(headers)) responseHeader.set(name, value);
   if (Result.isFailure(begun)) throw connectErrorFrom(wireErrorFrom(begun.failure.error));

@@ -1,6 +1,8 @@
 /** Metrics of the service's state, read at a scrape: counters, models and memory, as in GetStats. */
 import { Effect } from "effect";
 
+import { Access } from "../access/Access.ts";
+import type { QuotaRefusals } from "../access/Quotas.ts";
 import { AdmissionConfig } from "../config/AdmissionConfig.ts";
 import { EngineConfig } from "../config/EngineConfig.ts";
 import type { ModelStatus } from "../domain/model.ts";
@@ -15,6 +17,7 @@ export const addServiceMetrics = Effect.gen(function* () {
   const models = yield* Models;
   const stats = yield* Stats;
   const health = yield* Health;
+  const { refusals } = yield* Access;
   const { maxRunning, maxQueued } = yield* AdmissionConfig;
   const { kvCacheBytes } = yield* EngineConfig;
   metrics.read(
@@ -25,6 +28,7 @@ export const addServiceMetrics = Effect.gen(function* () {
         pool: yield* models.pool,
         generations: yield* stats.snapshot,
         limits: { maxRunning, maxQueued, kvCacheBytes },
+        quotaRefusals: refusals(),
         ...(yield* servingNow(health)),
       };
       return new Map(all.map(({ name, read }) => [name, read(state)]));
@@ -50,6 +54,7 @@ interface State {
   readonly isServing: boolean;
   /** Ids of models that serve. */
   readonly serving: ReadonlySet<string>;
+  readonly quotaRefusals: ReadonlyArray<QuotaRefusals>;
   readonly limits: { readonly maxRunning: number; readonly maxQueued: number; readonly kvCacheBytes: number };
 }
 
@@ -230,6 +235,14 @@ const all: ReadonlyArray<StateMetric> = [
     type: counter,
     labels: ["cause"],
     read: ({ pool }) => Object.entries(pool.left).map(([cause, value]) => ({ labels: { cause }, value })),
+  },
+  {
+    name: "mlxd_quota_refusals_total",
+    help: "Calls and tasks that a limit of their tenant has refused.",
+    type: counter,
+    labels: ["tenant", "limit"],
+    read: ({ quotaRefusals }) =>
+      quotaRefusals.map(({ tenant, limit, count }) => ({ labels: { tenant, limit }, value: count })),
   },
   {
     name: "mlxd_max_running",

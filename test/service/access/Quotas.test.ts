@@ -1,7 +1,7 @@
 import { Result } from "effect";
 import { assert, describe, it } from "vitest";
 
-import { type CountedCall, Quotas } from "../../../src/service/access/Quotas.ts";
+import { type CountedCall, Quotas, type TakenTokens, type TaskTokens } from "../../../src/service/access/Quotas.ts";
 
 const begun = (result: ReturnType<Quotas["begin"]>): CountedCall =>
   Result.isSuccess(result) ? result.success : assert.fail(result.failure.error.message);
@@ -24,7 +24,7 @@ describe("requests a minute", () => {
     const quotas = new Quotas();
     const some = { requests_per_minute: perMinute };
     for (let call = 0; call < perMinute; call++) begun(quotas.begin("acme", some, 0));
-    const { retryAfterMs } = refusal(quotas.begin("acme", some, 0));
+    const { retryAfterMs = 0 } = refusal(quotas.begin("acme", some, 0));
     refusal(quotas.begin("acme", some, retryAfterMs - 2));
     begun(quotas.begin("acme", some, retryAfterMs));
   });
@@ -82,5 +82,94 @@ describe("calls at once", () => {
     refusal(quotas.begin("acme", both, 0));
     first.end();
     begun(quotas.begin("acme", both, 0));
+  });
+});
+
+describe("tokens a minute", () => {
+  const limits = { tokens_per_minute: 6000 };
+  const tokens = (prompt: number, output: number, answers = 1): TaskTokens => ({
+    longestPrompt: prompt,
+    prompt,
+    output,
+    answers,
+  });
+  const taken = (result: ReturnType<Quotas["take"]>): TakenTokens =>
+    Result.isSuccess(result) ? result.success : assert.fail(result.failure.message);
+  const denied = (result: ReturnType<Quotas["take"]>) =>
+    Result.isFailure(result) ? result.failure : assert.fail("was let in");
+
+  it("are taken at most, and what was not used comes back at the end, once", () => {
+    const quotas = new Quotas();
+    const first = taken(quotas.take("acme", limits, tokens(1000, 1000, 4), 0));
+    const error = denied(quotas.take("acme", limits, tokens(1000, 1000), 0));
+    assert.deepInclude(error, { limit: "tokens_per_minute", value: 6000, asked: 2000, retryAfterMs: 10_000 });
+    assert.equal(
+      error.message,
+      'tenant "acme" may use 6000 tokens a minute, prompt and output; this takes 2000; try again in 10000 ms',
+    );
+    first.settle(1500);
+    first.settle(0);
+    assert.equal(quotas.headers("acme", limits, 0)["x-ratelimit-remaining-tokens"], "4500");
+    taken(quotas.take("acme", limits, tokens(1000, 1000), 0));
+  });
+
+  it("are refused for good where the task alone takes more than a minute has", () => {
+    const error = denied(new Quotas().take("acme", limits, tokens(5000, 1001), 0));
+    assert.notProperty(error, "retryAfterMs");
+    assert.include(error.message, "this takes 6001, so shorten the prompt, or set a smaller max_output_tokens");
+  });
+
+  it("are told in headers", () => {
+    const quotas = new Quotas();
+    taken(quotas.take("acme", limits, tokens(1000, 2000), 0));
+    assert.deepEqual(quotas.headers("acme", limits, 0), {
+      "x-ratelimit-limit-tokens": "6000",
+      "x-ratelimit-remaining-tokens": "3000",
+      "x-ratelimit-reset-tokens": "30",
+    });
+  });
+
+  it("used beyond what was taken count against what comes next, and are told as none left", () => {
+    const quotas = new Quotas();
+    taken(quotas.take("acme", limits, tokens(0, 100), 0)).settle(9000);
+    assert.equal(quotas.headers("acme", limits, 0)["x-ratelimit-remaining-tokens"], "0");
+    assert.equal(denied(quotas.take("acme", limits, tokens(0, 100), 0)).retryAfterMs, 31_000);
+  });
+
+  it("of a prompt or an answer are bounded each", () => {
+    const both = { max_prompt_tokens: 100, max_output_tokens: 10 };
+    const quotas = new Quotas();
+    taken(quotas.take("acme", both, tokens(100, 10, 8), 0));
+    assert.deepInclude(denied(quotas.take("acme", both, tokens(101, 10), 0)), {
+      limit: "max_prompt_tokens",
+      asked: 101,
+    });
+    const error = denied(quotas.take("acme", both, tokens(100, 11), 0));
+    assert.equal(
+      error.message,
+      'tenant "acme" may ask for 10 output tokens at most; this takes 11, so set a smaller max_output_tokens',
+    );
+    assert.deepEqual(quotas.refusals(), [
+      { tenant: "acme", limit: "max_prompt_tokens", count: 1 },
+      { tenant: "acme", limit: "max_output_tokens", count: 1 },
+    ]);
+  });
+});
+
+describe("several requests of one call", () => {
+  const limits = { requests_per_minute: 10 };
+
+  it("are counted all or none", () => {
+    const quotas = new Quotas();
+    begun(quotas.begin("acme", limits, 0));
+    assert.isTrue(Result.isSuccess(quotas.count("acme", limits, 5, 0)));
+    const refused = quotas.count("acme", limits, 5, 0);
+    assert.deepInclude(Result.isFailure(refused) ? refused.failure : {}, { asked: 5, retryAfterMs: 6000 });
+    assert.isTrue(Result.isSuccess(quotas.count("acme", limits, 4, 0)));
+  });
+
+  it("are refused for good where they are more than a minute has", () => {
+    const refused = new Quotas().count("acme", limits, 11, 0);
+    assert.include(Result.isFailure(refused) ? refused.failure.message : "", "this takes 11, so send smaller batches");
   });
 });

@@ -50,6 +50,10 @@ describe("the section access", () => {
     ["{ roles: [], keys: [{ id: ci, hash: HASH }, { id: ci, hash: HASH }] }", 'there are two keys "ci"'],
     ["{ roles: [], keys: [{ id: a, hash: HASH }, { id: b, hash: HASH }] }", `the key is tenant "acme"'s already`],
     ["{ roles: [], certificates: [ci] }", "a certificate is named by CN:NAME, DNS:NAME or URI:NAME"],
+    ["{ roles: [], models: ['qwen*3'] }", 'or by the beginning of ids and a star, as in "qwen3-*"'],
+    ["{ roles: [], limits: { tokens_per_minute: 0 } }", "access.tenants.acme.limits.tokens_per_minute"],
+    ["{ roles: [], limits: { priority: { min: 5, max: 1 } } }", "min is 5, which is over max, 1"],
+    ["{ roles: [], limits: { priority: { min: -1001, max: 1 } } }", "access.tenants.acme.limits.priority.min"],
     ["{ roles: [], role: [] }", "there is no such key; roles?"],
     [
       "{ roles: [], certificates: [CN:a] }\n    other: { roles: [], certificates: [CN:a] }",
@@ -70,4 +74,46 @@ describe("the section access", () => {
     assert.include(refusal('    "a b": { roles: [] }'), "a tenant's name begins with a letter or digit");
     assert.include(refusal(`    ${"a".repeat(65)}: { roles: [] }`), "access.tenants");
   });
+});
+
+describe("access.jwt", () => {
+  const readJwt = (jwt: string) => {
+    const path = join(folder, "mlxd.yaml");
+    writeFileSync(path, `access:\n  jwt: ${jwt}\n  tenants: {}\n`);
+    return readConfigFile(path, {}).access?.jwt;
+  };
+  const problemOf = (jwt: string): string => {
+    try {
+      readJwt(jwt);
+    } catch (error) {
+      return String(error);
+    }
+    return assert.fail("was read");
+  };
+
+  it.each(["jwks.json", "/etc/jwks.json", "https://id.example/jwks", "http://127.0.0.1:8080/jwks"])(
+    "reads %s",
+    (jwks) => {
+      assert.deepEqual(readJwt(`{ issuer: a, audience: [b], jwks: "${jwks}" }`), {
+        issuer: "a",
+        audience: ["b"],
+        jwks,
+      });
+    },
+  );
+
+  it.each([
+    ["{ audience: b, jwks: c }", "access.jwt.issuer"],
+    ["{ issuer: a, jwks: c }", "access.jwt.audience"],
+    ["{ issuer: a, audience: b }", "access.jwt.jwks"],
+    ["{ issuer: a, audience: b, jwks: 'http://id.example/jwks' }", "keys are read from a file, from https://"],
+    [
+      "{ issuer: a, audience: b, jwks: 'http://localhost.evil.example/jwks' }",
+      "keys are read from a file, from https://",
+    ],
+    ["{ issuer: a, audience: b, jwks: 'ftp://id.example/jwks' }", "keys are read from a file, from https://"],
+    ["{ issuer: a, audience: b, jwks: c, algorithms: [HS256] }", "access.jwt.algorithms[0]"],
+    ["{ issuer: a, audience: b, jwks: c, algorithms: [none] }", "access.jwt.algorithms[0]"],
+    ["{ issuer: a, audience: b, jwks: c, algorithms: [] }", "access.jwt.algorithms"],
+  ])("refuses %s", (jwt, problem) => assert.include(problemOf(jwt), problem));
 });

@@ -13,6 +13,7 @@ import { Generations } from "../../../src/service/pipeline/Generations.ts";
 import { layer as generationsLayer } from "../../../src/service/pipeline/run-generations.ts";
 import { Metrics } from "../../../src/service/telemetry/metrics/Metrics.ts";
 import { Stats } from "../../../src/service/telemetry/Stats.ts";
+import { openAccess } from "../../support/open-access.ts";
 import { capturedLog } from "../../support/captured-log.ts";
 import { configuredPool } from "../../support/configured-pool.ts";
 import { quality } from "../../support/quality.ts";
@@ -57,6 +58,7 @@ describe("a pair of models on two hosts", () => {
           quality({}),
           Metrics.layer,
           Stats.layer,
+          openAccess,
           Layer.succeed(AdmissionConfig, { maxRunning: 2, maxQueued: 2 }),
         ]),
         Layer.merge(capturedLog([])),

@@ -15,6 +15,7 @@ import { Generations } from "../../../src/service/pipeline/Generations.ts";
 import { layer as generationsLayer } from "../../../src/service/pipeline/run-generations.ts";
 import { Metrics } from "../../../src/service/telemetry/metrics/Metrics.ts";
 import { Stats } from "../../../src/service/telemetry/Stats.ts";
+import { openAccess } from "../../support/open-access.ts";
 import { quality } from "../../support/quality.ts";
 import {
   conversationModel,
@@ -52,6 +53,7 @@ const withDriver = <A, E>(
     quality({}),
     Metrics.layer,
     Stats.layer,
+    openAccess,
     Layer.succeed(AdmissionConfig, { maxRunning: 2, maxQueued: 2 }),
   );
   const layer = Layer.mergeAll(generationsLayer, embeddingsLayer).pipe(

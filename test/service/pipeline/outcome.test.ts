@@ -12,6 +12,7 @@ import { layer as generationsLayer } from "../../../src/service/pipeline/run-gen
 import { outcomeOf } from "../../../src/service/pipeline/outcome.ts";
 import { Metrics } from "../../../src/service/telemetry/metrics/Metrics.ts";
 import { Stats } from "../../../src/service/telemetry/Stats.ts";
+import { openAccess } from "../../support/open-access.ts";
 import { tokenModel } from "../../support/model-in-use.ts";
 import { quality } from "../../support/quality.ts";
 import { makeScriptedEngine, type Script } from "../../support/scripted-engine.ts";
@@ -69,6 +70,7 @@ const withPipeline = <A, E>(script: Script, test: Effect.Effect<A, E, Generation
       Layer.mock(SmokeTests)({ of: () => undefined, blocking: () => undefined }),
       quality({}),
       Stats.layer,
+      openAccess,
       Metrics.layer,
       Layer.succeed(AdmissionConfig, { maxRunning: 1, maxQueued: 0 }),
     );

@@ -15,6 +15,7 @@ import { Generations } from "../../../src/service/pipeline/Generations.ts";
 import { layer as generationsLayer } from "../../../src/service/pipeline/run-generations.ts";
 import { Metrics } from "../../../src/service/telemetry/metrics/Metrics.ts";
 import { Stats } from "../../../src/service/telemetry/Stats.ts";
+import { openAccess } from "../../support/open-access.ts";
 import { fibersRan } from "../../support/fibers-ran.ts";
 import { tokenModel } from "../../support/model-in-use.ts";
 import { quality } from "../../support/quality.ts";
@@ -48,6 +49,7 @@ const withPipeline = <A, E>(
       Layer.mock(SmokeTests)({ of: () => undefined, blocking: () => undefined }),
       quality({}),
       Stats.layer,
+      openAccess,
       Metrics.layer,
       Layer.succeed(AdmissionConfig, { maxRunning: 1, maxQueued: 5 }),
     );

@@ -16,6 +16,7 @@ import { Generations } from "../../../src/service/pipeline/Generations.ts";
 import { layer as generationsLayer } from "../../../src/service/pipeline/run-generations.ts";
 import { Metrics } from "../../../src/service/telemetry/metrics/Metrics.ts";
 import { Stats } from "../../../src/service/telemetry/Stats.ts";
+import { openAccess } from "../../support/open-access.ts";
 import { tokenModel } from "../../support/model-in-use.ts";
 import { capturedLog, type LogLine } from "../../support/captured-log.ts";
 import { quality } from "../../support/quality.ts";
@@ -56,6 +57,7 @@ const withAnswers = <A, E>(
       quality({ retriesBroken }),
       Layer.succeed(AdmissionConfig, { maxRunning: 2, maxQueued: 2 }),
       Stats.layer,
+      openAccess,
       Metrics.layer,
     );
     const layer = generationsLayer.pipe(Layer.provideMerge(Admission.layer), Layer.provideMerge(base));

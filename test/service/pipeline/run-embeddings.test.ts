@@ -11,6 +11,7 @@ import { Models } from "../../../src/service/models/Models.ts";
 import { Embeddings } from "../../../src/service/pipeline/Embeddings.ts";
 import { layer as embeddingsLayer } from "../../../src/service/pipeline/run-embeddings.ts";
 import { Stats } from "../../../src/service/telemetry/Stats.ts";
+import { openAccess } from "../../support/open-access.ts";
 import { fibersRan } from "../../support/fibers-ran.ts";
 import { tokenModel } from "../../support/model-in-use.ts";
 import { makeScriptedEngine, type Script, type ScriptedEngine } from "../../support/scripted-engine.ts";
@@ -44,7 +45,12 @@ const withPipeline = <A, E>(
     const models = Layer.mock(Models)({
       use: () => Effect.succeed(tokenModel(tools, Effect.succeed(engine))),
     });
-    const base = Layer.mergeAll(models, Stats.layer, Layer.succeed(AdmissionConfig, { maxRunning: 1, maxQueued: 1 }));
+    const base = Layer.mergeAll(
+      models,
+      Stats.layer,
+      openAccess,
+      Layer.succeed(AdmissionConfig, { maxRunning: 1, maxQueued: 1 }),
+    );
     const layer = embeddingsLayer.pipe(Layer.provideMerge(Admission.layer), Layer.provideMerge(base));
     return yield* test(engine).pipe(Effect.provide(layer));
   });

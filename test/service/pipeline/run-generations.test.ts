@@ -20,6 +20,7 @@ import type { TemplateShape } from "../../../src/service/prompt/template-shape.t
 import { ChatTemplateRefused } from "../../../src/service/prompt/chat-template.ts";
 import { Metrics } from "../../../src/service/telemetry/metrics/Metrics.ts";
 import { Stats } from "../../../src/service/telemetry/Stats.ts";
+import { openAccess } from "../../support/open-access.ts";
 import { tokenModel } from "../../support/model-in-use.ts";
 import { quality } from "../../support/quality.ts";
 import { makeScriptedEngine, type ScriptedEngine } from "../../support/scripted-engine.ts";
@@ -93,6 +94,7 @@ const withPipeline = <A, E>(
       smokeTests,
       quality(tried),
       Stats.layer,
+      openAccess,
       Metrics.layer,
       Layer.succeed(AdmissionConfig, limits),
     );

@@ -14,6 +14,7 @@ import { capturedLog, type LogLine } from "../../support/captured-log.ts";
 import { collect } from "../../support/collect.ts";
 import { inlineSandbox } from "../../support/inline-sandbox.ts";
 import { EventLog } from "../../support/event-log.ts";
+import { openAccess } from "../../support/open-access.ts";
 import { testConfig } from "../../support/test-server.ts";
 import { detailsOf, errorOf } from "../../support/wire-error.ts";
 
@@ -27,7 +28,7 @@ const startBridge = async (): Promise<TestBridge> => {
   const layer = Bridge.layer.pipe(
     Layer.provide(RequestReader.layer.pipe(Layer.provide(inlineSandbox))),
     Layer.provide(Calls.layer),
-    Layer.provide(Layer.succeed(ServerConfig, testConfig)),
+    Layer.provide([Layer.succeed(ServerConfig, testConfig), openAccess]),
     Layer.provideMerge(capturedLog(log)),
   );
   const runtime = ManagedRuntime.make(layer);

@@ -73,7 +73,7 @@ describe.each(transports)("over $name", ({ create }) => {
         inputs: [{ type: "text", text: "a" }],
         normalize: true,
         truncate: false,
-        scheduling: { priority: 0, fairnessId: "" },
+        scheduling: { fairnessId: "" },
       },
     ]);
   });

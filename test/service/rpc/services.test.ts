@@ -174,7 +174,7 @@ describe("a task", () => {
       sampling: {},
       stop: { stopSequences: [], stopTokenIds: [], ignoreEos: false, includeStopInOutput: false },
       output: { tokenIds: false, verbatim: false, promptLogprobs: false, echoPrompt: false, timings: false },
-      scheduling: { priority: 0, fairnessId: "" },
+      scheduling: { fairnessId: "" },
       cache: { mode: "read-write", partition: "" },
       labels: {},
     });

@@ -6,6 +6,7 @@ import { assert, describe, it } from "vitest";
 
 import { Health } from "../../../src/client/gen/grpc/health/v1/health_pb.ts";
 import { GenerationService } from "../../../src/client/gen/mlxd/v1/generation_service_pb.ts";
+import { ServerService } from "../../../src/client/gen/mlxd/v1/server_service_pb.ts";
 import type { LimitsDeclaration } from "../../../src/service/config/access-schema.ts";
 import { apiKey, bearer, storedKey } from "../../support/api-key.ts";
 import { requestHttp1 } from "../../support/raw-http.ts";
@@ -31,6 +32,11 @@ const as =
     call.header.set("authorization", `Bearer ${apiKey(id)}`);
     return next(call);
   };
+const collect = async <A>(stream: AsyncIterable<A>): Promise<ReadonlyArray<A>> => {
+  const all: A[] = [];
+  for await (const each of stream) all.push(each);
+  return all;
+};
 const task = { task: { input: { case: "prompt" as const, value: "x" } } };
 const protocols = [
   ["gRPC", createGrpcTransport],
@@ -97,4 +103,62 @@ it("pages may read what is left, and health does not count", async () => {
   assert.equal(status, 200);
   assert.equal(headers["x-ratelimit-limit-requests"], "1");
   assert.include(headers["access-control-expose-headers"], "x-ratelimit-remaining-requests");
+});
+
+it("a batch counts its items, and is refused as a whole", async () => {
+  await using server = await start({ requests_per_minute: 4 });
+  const client = createClient(GenerationService, createGrpcTransport({ baseUrl: server.url, interceptors: [as("a")] }));
+  const batch = (items: number) =>
+    collect(client.batchGenerate({ items: Array.from({ length: items }, () => task) }, { onHeader: note }));
+  let left = "none";
+  const note = (header: Headers) => void (left = header.get("x-ratelimit-remaining-requests") ?? "none");
+  assert.lengthOf(await batch(3), 4);
+  assert.equal(left, "1");
+  const error = await errorOf(batch(3));
+  const { info, retry } = detailsOf(error);
+  assert.deepInclude(info?.metadata, { limit: "requests_per_minute", value: "4", asked: "2" });
+  assert.isDefined(retry);
+  const never = await errorOf(batch(9));
+  assert.equal(detailsOf(never).info?.reason, "QUOTA");
+});
+
+it("of a batch no more items run at once than the tenant may make calls", async () => {
+  let running = 0;
+  let most = 0;
+  await using server = await start(
+    { concurrent_calls: 2 },
+    {
+      run: () =>
+        Effect.gen(function* () {
+          most = Math.max(most, ++running);
+          for (let turn = 0; turn < 20; turn++) yield* Effect.yieldNow;
+          running -= 1;
+          return yield* Effect.die(new Error("enough"));
+        }),
+    },
+  );
+  const client = createClient(GenerationService, createGrpcTransport({ baseUrl: server.url, interceptors: [as("a")] }));
+  const items = Array.from({ length: 8 }, () => task);
+  await collect(client.batchGenerate({ items, parallel: true }));
+  assert.equal(most, 2);
+});
+
+it("what limits have refused is told by GetStats and metrics", async () => {
+  await using server = await startTestServer({
+    access: {
+      open: ["metrics"],
+      tenants: {
+        acme: { roles: ["inference", "admin"], keys: [storedKey("a")], limits: { requests_per_minute: 1 } },
+        other: { roles: ["admin"], keys: [storedKey("o")] },
+      },
+    },
+  });
+  const transport = (id: string) => createGrpcTransport({ baseUrl: server.url, interceptors: [as(id)] });
+  const generation = createClient(GenerationService, transport("a"));
+  await generation.generate(task);
+  await errorOf(generation.generate(task));
+  const { quotaRefusals } = await createClient(ServerService, transport("o")).getStats({});
+  assert.deepInclude(quotaRefusals[0], { tenant: "acme", limit: "requests_per_minute", count: 1 });
+  const { body } = await requestHttp1(server.port, { method: "GET", path: "/metrics" });
+  assert.include(body.toString(), 'mlxd_quota_refusals_total{tenant="acme",limit="requests_per_minute"} 1');
 });

@@ -10,6 +10,15 @@ export class CredentialsInvalid extends Schema.TaggedError<CredentialsInvalid>()
   }
 }
 
+/** Whether the credentials count cannot be told now: the keys of who issued them are not to be had. */
+export class CredentialsUnverifiable extends Schema.TaggedError<CredentialsUnverifiable>()("CredentialsUnverifiable", {
+  retryAfterMs: Schema.Number,
+}) {
+  override get message(): string {
+    return `the token cannot be checked, as its issuer's keys are not to be had now; try again in ${this.retryAfterMs} ms`;
+  }
+}
+
 /** The caller is known, and does not have the role that the call takes. */
 export class RoleMissing extends Schema.TaggedError<RoleMissing>()("RoleMissing", {
   tenant: Schema.String,
@@ -24,15 +33,59 @@ export class RoleMissing extends Schema.TaggedError<RoleMissing>()("RoleMissing"
   }
 }
 
-/** The tenant has used up what it may. */
+const quotaLimits = [
+  "concurrent_calls",
+  "requests_per_minute",
+  "tokens_per_minute",
+  "max_prompt_tokens",
+  "max_output_tokens",
+] as const;
+/** By its key in the configuration. */
+export type QuotaLimit = (typeof quotaLimits)[number];
+
+/** The tenant has used up what it may, or asks for more at once than it ever may. */
 export class QuotaExceeded extends Schema.TaggedError<QuotaExceeded>()("QuotaExceeded", {
   tenant: Schema.String,
-  limit: Schema.Literals(["concurrent_calls", "requests_per_minute"]),
+  limit: Schema.Literals(quotaLimits),
   value: Schema.Number,
-  retryAfterMs: Schema.Number,
+  /** What this call would take, where that is more than one. */
+  asked: Schema.optionalKey(Schema.Number),
+  /** Absent: trying again does not help, as the call alone is over the limit. */
+  retryAfterMs: Schema.optionalKey(Schema.Number),
 }) {
   override get message(): string {
-    const may = { concurrent_calls: "calls at once", requests_per_minute: "requests a minute" }[this.limit];
-    return `tenant "${this.tenant}" may make ${this.value} ${may}; try again in ${this.retryAfterMs} ms`;
+    const { tenant, limit, value, asked, retryAfterMs } = this;
+    const takes = asked === undefined ? "" : `; this takes ${asked}`;
+    const then = retryAfterMs === undefined ? `, so ${advice[limit]}` : `; try again in ${retryAfterMs} ms`;
+    return `tenant "${tenant}" may ${allowance[limit](value)}${takes}${then}`;
+  }
+}
+
+const allowance: Readonly<Record<QuotaLimit, (value: number) => string>> = {
+  concurrent_calls: (value) => `make ${value} calls at once`,
+  requests_per_minute: (value) => `make ${value} requests a minute`,
+  tokens_per_minute: (value) => `use ${value} tokens a minute, prompt and output`,
+  max_prompt_tokens: (value) => `send prompts of ${value} tokens at most`,
+  max_output_tokens: (value) => `ask for ${value} output tokens at most`,
+};
+
+/** What to do where waiting does not help. */
+const advice: Readonly<Record<QuotaLimit, string>> = {
+  concurrent_calls: "make fewer calls at once",
+  requests_per_minute: "send smaller batches",
+  tokens_per_minute: "shorten the prompt, or set a smaller max_output_tokens or candidate_count",
+  max_prompt_tokens: "shorten the prompt",
+  max_output_tokens: "set a smaller max_output_tokens",
+};
+
+/** The tenant is known, and this is not among what it may use. */
+export class NotAllowed extends Schema.TaggedError<NotAllowed>()("NotAllowed", {
+  tenant: Schema.String,
+  what: Schema.Literals(["model", "priority"]),
+  asked: Schema.String,
+  allowed: Schema.String,
+}) {
+  override get message(): string {
+    return `tenant "${this.tenant}" may not use the ${this.what} ${this.asked}; it may use ${this.allowed}`;
   }
 }

@@ -2,7 +2,7 @@
 import { Result } from "effect";
 
 import { canonicalEngine, splitEnginePrefix } from "../../domain/engine-names.ts";
-import { ModelNotFound, UnknownBackend } from "../../domain/errors.ts";
+import { ModelNotFound, type NotAllowed, UnknownBackend } from "../../domain/errors.ts";
 import type { ModelFacts } from "../../domain/model.ts";
 import { nearestOf } from "../../domain/nearest.ts";
 
@@ -12,8 +12,8 @@ interface Named extends Pick<ModelFacts, "id" | "aliases" | "source"> {
   readonly preferredEngines?: ReadonlyArray<string>;
 }
 
-/** No model goes by the name. */
-export type NameFailure = ModelNotFound | UnknownBackend;
+/** No model goes by the name, or the caller may not use the one that does. */
+export type NameFailure = ModelNotFound | UnknownBackend | NotAllowed;
 
 /**
  * In this order: id, alias, repository path. Then, where the name begins with an engine as in `mlx:demo`, what follows

@@ -46,8 +46,12 @@ const decodeJson = (source: string): unknown => {
     return decodeOrderedJson(source);
   } catch (cause) {
     if (cause instanceof RangeError) throw new GrammarRefused("it is nested too deep");
-    throw new GrammarRefused(`it is no JSON: ${cause instanceof Error ? cause.message : "it cannot be read"}`);
+    throw new GrammarRefused(`it is no JSON: ${syntaxProblem(cause)}`);
   }
 };
 
 const maxSource = 65_536;
+
+/** Where V8 quotes the text that it could not read, without that: what a caller has sent goes into no message. */
+const syntaxProblem = (cause: unknown): string =>
+  cause instanceof Error ? cause.message.replace(/, (?:\.\.\.)?".*$/s, "") : "it cannot be read";

@@ -3,7 +3,7 @@ import { basename } from "node:path";
 import { Effect, Result } from "effect";
 
 import { splitEnginePrefix } from "../../domain/engine-names.ts";
-import { ModelNotDownloaded, ModelRevisionMismatch, UnknownBackend } from "../../domain/errors.ts";
+import { ModelNotDownloaded, ModelNotFound, ModelRevisionMismatch } from "../../domain/errors.ts";
 import type { HubModel, ModelStatus } from "../../domain/model.ts";
 import { identifyModel, type ModelIdentity } from "../../domain/model-identity.ts";
 import { checkRepository, checkRevision, folderOf } from "../../models/names/repository.ts";
@@ -34,7 +34,7 @@ export const locateModel = Effect.fnUntraced(function* (models: Models["Service"
   if (Result.isFailure(known)) {
     const name = splitEnginePrefix(asked)?.model ?? asked.trim();
     // A name without a slash was meant for a model that is here.
-    if (known.failure instanceof UnknownBackend || !name.includes("/")) return yield* known.failure;
+    if (!(known.failure instanceof ModelNotFound) || !name.includes("/")) return yield* known.failure;
     const repository = yield* Effect.fromResult(checkRepository(name));
     const resolution = yield* Effect.fromResult(identifyModel(asked));
     const hub = { repository, revision, resolution };

@@ -20,6 +20,7 @@ import { layer as preparationsLayer } from "../../../../src/service/pipeline/pre
 import { modelToWire } from "../../../../src/service/rpc/model-to-wire.ts";
 import { Metrics } from "../../../../src/service/telemetry/metrics/Metrics.ts";
 import { Stats } from "../../../../src/service/telemetry/Stats.ts";
+import { openAccess } from "../../../support/open-access.ts";
 import { capturedLog } from "../../../support/captured-log.ts";
 import { configuredPool } from "../../../support/configured-pool.ts";
 import { fibersRan } from "../../../support/fibers-ran.ts";
@@ -69,6 +70,7 @@ const withPool = <A, E>(
         quality({}),
         Metrics.layer,
         Stats.layer,
+        openAccess,
         Layer.succeed(AdmissionConfig, { maxRunning: 2, maxQueued: 2 }),
       ]),
       Layer.merge(capturedLog([])),

@@ -31,6 +31,7 @@ import { layer as preparationsLayer } from "../../../../src/service/pipeline/pre
 import { Metrics } from "../../../../src/service/telemetry/metrics/Metrics.ts";
 import { Stats } from "../../../../src/service/telemetry/Stats.ts";
 import { checkpointFiles, writeCheckpoint } from "../../../fixtures/checkpoint.ts";
+import { openAccess } from "../../../support/open-access.ts";
 import { capturedLog } from "../../../support/captured-log.ts";
 import { type FileFault, hubCommit, type HubScript, startHubServer } from "../../../support/hub-server.ts";
 import { quality } from "../../../support/quality.ts";
@@ -117,6 +118,7 @@ const withService = <A, E>(
       Layer.provideMerge(models),
       Layer.provide([
         Stats.layer,
+        openAccess,
         Metrics.layer,
         Layer.succeed(AdmissionConfig, { maxRunning: 2, maxQueued: 2 }),
         quality(tried),

@@ -17,7 +17,7 @@ import type { Message, UnknownEnum } from "@bufbuild/protobuf";
  * Describes the file mlxd/v1/server_service.proto.
  */
 export const file_mlxd_v1_server_service: GenFile = /*@__PURE__*/
-  fileDesc("ChxtbHhkL3YxL3NlcnZlcl9zZXJ2aWNlLnByb3RvEgdtbHhkLnYxIhYKFEdldFNlcnZlckluZm9SZXF1ZXN0IrECChVHZXRTZXJ2ZXJJbmZvUmVzcG9uc2USDwoHdmVyc2lvbhgBIAEoCRITCgttbHhfdmVyc2lvbhgCIAEoCRIfCgZkZXZpY2UYAyABKA4yDy5tbHhkLnYxLkRldmljZRIQCghwbGF0Zm9ybRgEIAEoCRIUCgxub2RlX3ZlcnNpb24YBSABKAkSLgoKc3RhcnRlZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFQoNZGVmYXVsdF9tb2RlbBgHIAEoCRIfCgZsaW1pdHMYCCABKAsyDy5tbHhkLnYxLkxpbWl0cxITCgttbHhfYmluZGluZxgJIAEoCRIaChJtbHhfYmluZGluZ19yZWFzb24YCiABKAkSEAoId2FybmluZ3MYCyADKAkisgEKBkxpbWl0cxIZChFtYXhfbWVzc2FnZV9ieXRlcxgBIAEoDRIvCgxtYXhfZGVhZGxpbmUYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SMwoQZGVmYXVsdF9kZWFkbGluZRgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhITCgttYXhfcnVubmluZxgEIAEoDRISCgptYXhfcXVldWVkGAUgASgNIhEKD0dldFN0YXRzUmVxdWVzdCLSAQoQR2V0U3RhdHNSZXNwb25zZRIpCgVzaW5jZRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJwoFdG90YWwYAiABKAsyGC5tbHhkLnYxLkdlbmVyYXRpb25TdGF0cxIjCgZtb2RlbHMYAyADKAsyEy5tbHhkLnYxLk1vZGVsU3RhdHMSHgoWc2VydmljZV9yZXNpZGVudF9ieXRlcxgEIAEoARIlCgRwb29sGAUgASgLMhcubWx4ZC52MS5Nb2RlbFBvb2xTdGF0cyLsAQoOTW9kZWxQb29sU3RhdHMSDgoGbG9hZGVkGAEgASgNEhIKCm1heF9sb2FkZWQYAiABKA0SFgoOcmVzZXJ2ZWRfYnl0ZXMYAyABKAESFAoMYnVkZ2V0X2J5dGVzGAQgASgBEg0KBWxvYWRzGAUgASgBEhUKDWxvYWRfZmFpbHVyZXMYBiABKAESEQoJZXZpY3Rpb25zGAcgASgBEhQKDGlkbGVfdW5sb2FkcxgIIAEoARIPCgd1bmxvYWRzGAkgASgBEg8KB3dhaXRpbmcYCiABKA0SFwoPZW5naW5lX2ZhaWx1cmVzGAsgASgBIqACCg9HZW5lcmF0aW9uU3RhdHMSDwoHcnVubmluZxgBIAEoDRIOCgZxdWV1ZWQYAiABKA0SEQoJc3VjY2VlZGVkGAMgASgBEg4KBmZhaWxlZBgEIAEoARIPCgdyZWZ1c2VkGAUgASgBEhEKCWNhbmNlbGxlZBgGIAEoARIVCg1wcm9tcHRfdG9rZW5zGAcgASgBEhwKFGNhY2hlZF9wcm9tcHRfdG9rZW5zGAggASgBEhUKDW91dHB1dF90b2tlbnMYCSABKAESDwoHcmV0cmllZBgUIAEoARIRCglyZWNvdmVyZWQYFSABKAESFgoOZHJhZnRlZF90b2tlbnMYCiABKAESHQoVYWNjZXB0ZWRfZHJhZnRfdG9rZW5zGAsgASgBIp4CCgpNb2RlbFN0YXRzEg0KBW1vZGVsGAEgASgJEiIKBXN0YXRlGAIgASgOMhMubWx4ZC52MS5Nb2RlbFN0YXRlEi0KC2dlbmVyYXRpb25zGAMgASgLMhgubWx4ZC52MS5HZW5lcmF0aW9uU3RhdHMSFgoOcmVzaWRlbnRfYnl0ZXMYBCABKAESFgoOa3ZfY2FjaGVfYnl0ZXMYBSABKAESFwoPZW5naW5lX3Jlc3RhcnRzGAYgASgNEhoKEnByZWZpeF9jYWNoZV9ieXRlcxgHIAEoARIYChBtbHhfYWN0aXZlX2J5dGVzGAggASgBEhcKD21seF9jYWNoZV9ieXRlcxgJIAEoARIWCg5tbHhfcGVha19ieXRlcxgKIAEoASIQCg5HZXRMb2FkUmVxdWVzdCIuCg9HZXRMb2FkUmVzcG9uc2USGwoEbG9hZBgBIAEoCzINLm1seGQudjEuTG9hZCJSChBXYXRjaExvYWRSZXF1ZXN0Ej4KCGludGVydmFsGAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQhG6SA6qAQsiAgg8MgUQgMLXLyIwChFXYXRjaExvYWRSZXNwb25zZRIbCgRsb2FkGAEgASgLMg0ubWx4ZC52MS5Mb2FkIrMCCgRMb2FkEhAKCGRyYWluaW5nGAEgASgIEiIKBm1vZGVscxgCIAMoCzISLm1seGQudjEuTW9kZWxMb2FkEg0KBXNsb3RzGAMgASgNEg8KB3J1bm5pbmcYBCABKA0SDwoHd2FpdGluZxgFIAEoDRIdChV3YWl0aW5nX3Byb21wdF90b2tlbnMYBiABKAESEwoLdXRpbGl6YXRpb24YByABKAESHQoVbWVtb3J5X3Jlc2VydmVkX2J5dGVzGAggASgBEhsKE21lbW9yeV9idWRnZXRfYnl0ZXMYCSABKAESFwoPY3B1X3V0aWxpemF0aW9uGAogASgBEh4KFmdlbmVyYXRpb25zX3Blcl9zZWNvbmQYCyABKAESGwoTZmFpbHVyZXNfcGVyX3NlY29uZBgMIAEoASL4AQoJTW9kZWxMb2FkEg0KBW1vZGVsGAEgASgJEiIKBXN0YXRlGAIgASgOMhMubWx4ZC52MS5Nb2RlbFN0YXRlEg0KBXNsb3RzGAMgASgNEg8KB3J1bm5pbmcYBCABKA0SDwoHd2FpdGluZxgFIAEoDRIdChV3YWl0aW5nX3Byb21wdF90b2tlbnMYBiABKAESFgoOa3ZfY2FjaGVfYnl0ZXMYByABKAESHAoUa3ZfY2FjaGVfbGltaXRfYnl0ZXMYCCABKAESGgoScHJlZml4X2NhY2hlX2J5dGVzGAkgASgBEhYKDnJlc2lkZW50X2J5dGVzGAogASgBKkIKBkRldmljZRIWChJERVZJQ0VfVU5TUEVDSUZJRUQQABIOCgpERVZJQ0VfQ1BVEAESEAoMREVWSUNFX01FVEFMEAIyswIKDVNlcnZlclNlcnZpY2USUwoNR2V0U2VydmVySW5mbxIdLm1seGQudjEuR2V0U2VydmVySW5mb1JlcXVlc3QaHi5tbHhkLnYxLkdldFNlcnZlckluZm9SZXNwb25zZSIDkAIBEkQKCEdldFN0YXRzEhgubWx4ZC52MS5HZXRTdGF0c1JlcXVlc3QaGS5tbHhkLnYxLkdldFN0YXRzUmVzcG9uc2UiA5ACARJBCgdHZXRMb2FkEhcubWx4ZC52MS5HZXRMb2FkUmVxdWVzdBoYLm1seGQudjEuR2V0TG9hZFJlc3BvbnNlIgOQAgESRAoJV2F0Y2hMb2FkEhkubWx4ZC52MS5XYXRjaExvYWRSZXF1ZXN0GhoubWx4ZC52MS5XYXRjaExvYWRSZXNwb25zZTABQhlaF21seGQvZ2VuL21seGQvdjE7bWx4ZHYxYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp, file_mlxd_v1_model_service]);
+  fileDesc("ChxtbHhkL3YxL3NlcnZlcl9zZXJ2aWNlLnByb3RvEgdtbHhkLnYxIhYKFEdldFNlcnZlckluZm9SZXF1ZXN0IrECChVHZXRTZXJ2ZXJJbmZvUmVzcG9uc2USDwoHdmVyc2lvbhgBIAEoCRITCgttbHhfdmVyc2lvbhgCIAEoCRIfCgZkZXZpY2UYAyABKA4yDy5tbHhkLnYxLkRldmljZRIQCghwbGF0Zm9ybRgEIAEoCRIUCgxub2RlX3ZlcnNpb24YBSABKAkSLgoKc3RhcnRlZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFQoNZGVmYXVsdF9tb2RlbBgHIAEoCRIfCgZsaW1pdHMYCCABKAsyDy5tbHhkLnYxLkxpbWl0cxITCgttbHhfYmluZGluZxgJIAEoCRIaChJtbHhfYmluZGluZ19yZWFzb24YCiABKAkSEAoId2FybmluZ3MYCyADKAkisgEKBkxpbWl0cxIZChFtYXhfbWVzc2FnZV9ieXRlcxgBIAEoDRIvCgxtYXhfZGVhZGxpbmUYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SMwoQZGVmYXVsdF9kZWFkbGluZRgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhITCgttYXhfcnVubmluZxgEIAEoDRISCgptYXhfcXVldWVkGAUgASgNIhEKD0dldFN0YXRzUmVxdWVzdCKCAgoQR2V0U3RhdHNSZXNwb25zZRIpCgVzaW5jZRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJwoFdG90YWwYAiABKAsyGC5tbHhkLnYxLkdlbmVyYXRpb25TdGF0cxIjCgZtb2RlbHMYAyADKAsyEy5tbHhkLnYxLk1vZGVsU3RhdHMSHgoWc2VydmljZV9yZXNpZGVudF9ieXRlcxgEIAEoARIlCgRwb29sGAUgASgLMhcubWx4ZC52MS5Nb2RlbFBvb2xTdGF0cxIuCg5xdW90YV9yZWZ1c2FscxgGIAMoCzIWLm1seGQudjEuUXVvdGFSZWZ1c2FscyI9Cg1RdW90YVJlZnVzYWxzEg4KBnRlbmFudBgBIAEoCRINCgVsaW1pdBgCIAEoCRINCgVjb3VudBgDIAEoASLsAQoOTW9kZWxQb29sU3RhdHMSDgoGbG9hZGVkGAEgASgNEhIKCm1heF9sb2FkZWQYAiABKA0SFgoOcmVzZXJ2ZWRfYnl0ZXMYAyABKAESFAoMYnVkZ2V0X2J5dGVzGAQgASgBEg0KBWxvYWRzGAUgASgBEhUKDWxvYWRfZmFpbHVyZXMYBiABKAESEQoJZXZpY3Rpb25zGAcgASgBEhQKDGlkbGVfdW5sb2FkcxgIIAEoARIPCgd1bmxvYWRzGAkgASgBEg8KB3dhaXRpbmcYCiABKA0SFwoPZW5naW5lX2ZhaWx1cmVzGAsgASgBIqACCg9HZW5lcmF0aW9uU3RhdHMSDwoHcnVubmluZxgBIAEoDRIOCgZxdWV1ZWQYAiABKA0SEQoJc3VjY2VlZGVkGAMgASgBEg4KBmZhaWxlZBgEIAEoARIPCgdyZWZ1c2VkGAUgASgBEhEKCWNhbmNlbGxlZBgGIAEoARIVCg1wcm9tcHRfdG9rZW5zGAcgASgBEhwKFGNhY2hlZF9wcm9tcHRfdG9rZW5zGAggASgBEhUKDW91dHB1dF90b2tlbnMYCSABKAESDwoHcmV0cmllZBgUIAEoARIRCglyZWNvdmVyZWQYFSABKAESFgoOZHJhZnRlZF90b2tlbnMYCiABKAESHQoVYWNjZXB0ZWRfZHJhZnRfdG9rZW5zGAsgASgBIp4CCgpNb2RlbFN0YXRzEg0KBW1vZGVsGAEgASgJEiIKBXN0YXRlGAIgASgOMhMubWx4ZC52MS5Nb2RlbFN0YXRlEi0KC2dlbmVyYXRpb25zGAMgASgLMhgubWx4ZC52MS5HZW5lcmF0aW9uU3RhdHMSFgoOcmVzaWRlbnRfYnl0ZXMYBCABKAESFgoOa3ZfY2FjaGVfYnl0ZXMYBSABKAESFwoPZW5naW5lX3Jlc3RhcnRzGAYgASgNEhoKEnByZWZpeF9jYWNoZV9ieXRlcxgHIAEoARIYChBtbHhfYWN0aXZlX2J5dGVzGAggASgBEhcKD21seF9jYWNoZV9ieXRlcxgJIAEoARIWCg5tbHhfcGVha19ieXRlcxgKIAEoASIQCg5HZXRMb2FkUmVxdWVzdCIuCg9HZXRMb2FkUmVzcG9uc2USGwoEbG9hZBgBIAEoCzINLm1seGQudjEuTG9hZCJSChBXYXRjaExvYWRSZXF1ZXN0Ej4KCGludGVydmFsGAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQhG6SA6qAQsiAgg8MgUQgMLXLyIwChFXYXRjaExvYWRSZXNwb25zZRIbCgRsb2FkGAEgASgLMg0ubWx4ZC52MS5Mb2FkIrMCCgRMb2FkEhAKCGRyYWluaW5nGAEgASgIEiIKBm1vZGVscxgCIAMoCzISLm1seGQudjEuTW9kZWxMb2FkEg0KBXNsb3RzGAMgASgNEg8KB3J1bm5pbmcYBCABKA0SDwoHd2FpdGluZxgFIAEoDRIdChV3YWl0aW5nX3Byb21wdF90b2tlbnMYBiABKAESEwoLdXRpbGl6YXRpb24YByABKAESHQoVbWVtb3J5X3Jlc2VydmVkX2J5dGVzGAggASgBEhsKE21lbW9yeV9idWRnZXRfYnl0ZXMYCSABKAESFwoPY3B1X3V0aWxpemF0aW9uGAogASgBEh4KFmdlbmVyYXRpb25zX3Blcl9zZWNvbmQYCyABKAESGwoTZmFpbHVyZXNfcGVyX3NlY29uZBgMIAEoASL4AQoJTW9kZWxMb2FkEg0KBW1vZGVsGAEgASgJEiIKBXN0YXRlGAIgASgOMhMubWx4ZC52MS5Nb2RlbFN0YXRlEg0KBXNsb3RzGAMgASgNEg8KB3J1bm5pbmcYBCABKA0SDwoHd2FpdGluZxgFIAEoDRIdChV3YWl0aW5nX3Byb21wdF90b2tlbnMYBiABKAESFgoOa3ZfY2FjaGVfYnl0ZXMYByABKAESHAoUa3ZfY2FjaGVfbGltaXRfYnl0ZXMYCCABKAESGgoScHJlZml4X2NhY2hlX2J5dGVzGAkgASgBEhYKDnJlc2lkZW50X2J5dGVzGAogASgBKkIKBkRldmljZRIWChJERVZJQ0VfVU5TUEVDSUZJRUQQABIOCgpERVZJQ0VfQ1BVEAESEAoMREVWSUNFX01FVEFMEAIyswIKDVNlcnZlclNlcnZpY2USUwoNR2V0U2VydmVySW5mbxIdLm1seGQudjEuR2V0U2VydmVySW5mb1JlcXVlc3QaHi5tbHhkLnYxLkdldFNlcnZlckluZm9SZXNwb25zZSIDkAIBEkQKCEdldFN0YXRzEhgubWx4ZC52MS5HZXRTdGF0c1JlcXVlc3QaGS5tbHhkLnYxLkdldFN0YXRzUmVzcG9uc2UiA5ACARJBCgdHZXRMb2FkEhcubWx4ZC52MS5HZXRMb2FkUmVxdWVzdBoYLm1seGQudjEuR2V0TG9hZFJlc3BvbnNlIgOQAgESRAoJV2F0Y2hMb2FkEhkubWx4ZC52MS5XYXRjaExvYWRSZXF1ZXN0GhoubWx4ZC52MS5XYXRjaExvYWRSZXNwb25zZTABQhlaF21seGQvZ2VuL21seGQvdjE7bWx4ZHYxYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp, file_mlxd_v1_model_service]);
 
 /**
  * Nothing to say.
@@ -231,6 +231,13 @@ export type GetStatsResponse = Message<"mlxd.v1.GetStatsResponse"> & {
    * @generated from field: mlxd.v1.ModelPoolStats pool = 5;
    */
   pool?: ModelPoolStats | undefined;
+
+  /**
+   * What limits of tenants have refused, those that have refused something.
+   *
+   * @generated from field: repeated mlxd.v1.QuotaRefusals quota_refusals = 6;
+   */
+  quotaRefusals: QuotaRefusals[];
 };
 
 /**
@@ -239,6 +246,41 @@ export type GetStatsResponse = Message<"mlxd.v1.GetStatsResponse"> & {
  */
 export const GetStatsResponseSchema: GenMessage<GetStatsResponse> = /*@__PURE__*/
   messageDesc(file_mlxd_v1_server_service, 4);
+
+/**
+ * How often a limit of a tenant has refused a call or a task.
+ *
+ * @generated from message mlxd.v1.QuotaRefusals
+ */
+export type QuotaRefusals = Message<"mlxd.v1.QuotaRefusals"> & {
+  /**
+   * The tenant.
+   *
+   * @generated from field: string tenant = 1;
+   */
+  tenant: string;
+
+  /**
+   * Its limit, by the key in the configuration.
+   *
+   * @generated from field: string limit = 2;
+   */
+  limit: string;
+
+  /**
+   * Refusals since start; an item of a batch counts as one.
+   *
+   * @generated from field: double count = 3;
+   */
+  count: number;
+};
+
+/**
+ * Describes the message mlxd.v1.QuotaRefusals.
+ * Use `create(QuotaRefusalsSchema)` to create a new message.
+ */
+export const QuotaRefusalsSchema: GenMessage<QuotaRefusals> = /*@__PURE__*/
+  messageDesc(file_mlxd_v1_server_service, 5);
 
 /**
  * What is in memory, and how often that changed since start.
@@ -329,7 +371,7 @@ export type ModelPoolStats = Message<"mlxd.v1.ModelPoolStats"> & {
  * Use `create(ModelPoolStatsSchema)` to create a new message.
  */
 export const ModelPoolStatsSchema: GenMessage<ModelPoolStats> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_server_service, 5);
+  messageDesc(file_mlxd_v1_server_service, 6);
 
 /**
  * Counters of generations.
@@ -434,7 +476,7 @@ export type GenerationStats = Message<"mlxd.v1.GenerationStats"> & {
  * Use `create(GenerationStatsSchema)` to create a new message.
  */
 export const GenerationStatsSchema: GenMessage<GenerationStats> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_server_service, 6);
+  messageDesc(file_mlxd_v1_server_service, 7);
 
 /**
  * A model's part.
@@ -518,7 +560,7 @@ export type ModelStats = Message<"mlxd.v1.ModelStats"> & {
  * Use `create(ModelStatsSchema)` to create a new message.
  */
 export const ModelStatsSchema: GenMessage<ModelStats> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_server_service, 7);
+  messageDesc(file_mlxd_v1_server_service, 8);
 
 /**
  * Nothing to say.
@@ -533,7 +575,7 @@ export type GetLoadRequest = Message<"mlxd.v1.GetLoadRequest"> & {
  * Use `create(GetLoadRequestSchema)` to create a new message.
  */
 export const GetLoadRequestSchema: GenMessage<GetLoadRequest> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_server_service, 8);
+  messageDesc(file_mlxd_v1_server_service, 9);
 
 /**
  * The load.
@@ -554,7 +596,7 @@ export type GetLoadResponse = Message<"mlxd.v1.GetLoadResponse"> & {
  * Use `create(GetLoadResponseSchema)` to create a new message.
  */
 export const GetLoadResponseSchema: GenMessage<GetLoadResponse> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_server_service, 9);
+  messageDesc(file_mlxd_v1_server_service, 10);
 
 /**
  * How often the load is to be told.
@@ -575,7 +617,7 @@ export type WatchLoadRequest = Message<"mlxd.v1.WatchLoadRequest"> & {
  * Use `create(WatchLoadRequestSchema)` to create a new message.
  */
 export const WatchLoadRequestSchema: GenMessage<WatchLoadRequest> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_server_service, 10);
+  messageDesc(file_mlxd_v1_server_service, 11);
 
 /**
  * The load once more.
@@ -596,7 +638,7 @@ export type WatchLoadResponse = Message<"mlxd.v1.WatchLoadResponse"> & {
  * Use `create(WatchLoadResponseSchema)` to create a new message.
  */
 export const WatchLoadResponseSchema: GenMessage<WatchLoadResponse> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_server_service, 11);
+  messageDesc(file_mlxd_v1_server_service, 12);
 
 /**
  * What a server has to do and could do.
@@ -694,7 +736,7 @@ export type Load = Message<"mlxd.v1.Load"> & {
  * Use `create(LoadSchema)` to create a new message.
  */
 export const LoadSchema: GenMessage<Load> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_server_service, 12);
+  messageDesc(file_mlxd_v1_server_service, 13);
 
 /**
  * A model's part.
@@ -778,7 +820,7 @@ export type ModelLoad = Message<"mlxd.v1.ModelLoad"> & {
  * Use `create(ModelLoadSchema)` to create a new message.
  */
 export const ModelLoadSchema: GenMessage<ModelLoad> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_server_service, 13);
+  messageDesc(file_mlxd_v1_server_service, 14);
 
 /**
  * What engines compute on.

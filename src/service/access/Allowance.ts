@@ -1,0 +1,76 @@
+/** What a tenant may do now. */
+import { Result } from "effect";
+
+import type { LimitsDeclaration, TenantDeclaration } from "../config/access-schema.ts";
+import { NotAllowed, type QuotaExceeded } from "../domain/errors.ts";
+import type { LimitHeaders, Quotas, TakenTokens, TaskTokens } from "./Quotas.ts";
+
+/** Without `declared` everything is allowed. */
+export class Allowance {
+  readonly #tenant: string;
+  readonly #quotas: Quotas;
+  readonly #limits: LimitsDeclaration;
+  readonly #models: ReadonlyArray<string> | undefined;
+
+  constructor(tenant: string, quotas: Quotas, declared: Pick<TenantDeclaration, "limits" | "models"> | undefined) {
+    this.#tenant = tenant;
+    this.#quotas = quotas;
+    this.#limits = declared?.limits ?? {};
+    this.#models = declared?.models;
+  }
+
+  /** RPCs, and items of one batch, that may run at once. */
+  get callsAtOnce(): number {
+    return this.#limits.concurrent_calls ?? Infinity;
+  }
+
+  get headers(): LimitHeaders {
+    return this.#quotas.headers(this.#tenant, this.#limits, performance.now());
+  }
+
+  /** Counts a call from its headers on. */
+  begin(): ReturnType<Quotas["begin"]> {
+    return this.#quotas.begin(this.#tenant, this.#limits, performance.now());
+  }
+
+  /** Counts the further requests of a call that brings several. */
+  count(requests: number): Result.Result<void, QuotaExceeded> {
+    return this.#quotas.count(this.#tenant, this.#limits, requests, performance.now());
+  }
+
+  mayUse(modelId: string): boolean {
+    return this.#models === undefined || this.#models.some((allowed) => isNamedBy(allowed, modelId));
+  }
+
+  /** @param modelId canonical, never an alias */
+  model(modelId: string): Result.Result<void, NotAllowed> {
+    if (this.mayUse(modelId)) return Result.void;
+    const allowed = this.#models?.join(", ") || "none";
+    return Result.fail(new NotAllowed({ tenant: this.#tenant, what: "model", asked: modelId, allowed }));
+  }
+
+  /** The priority that a task has; of one that does not say, the one nearest to 0. */
+  priority(asked: number | undefined): Result.Result<number | undefined, NotAllowed> {
+    const { priority: range } = this.#limits;
+    if (range === undefined) return Result.succeed(asked);
+    const nearest = Math.min(range.max, Math.max(range.min, asked ?? 0));
+    if (asked === undefined || nearest === asked) return Result.succeed(nearest);
+    const allowed = `${range.min} to ${range.max}`;
+    return Result.fail(new NotAllowed({ tenant: this.#tenant, what: "priority", asked: String(asked), allowed }));
+  }
+
+  /** The most output tokens of each answer, for a task that does not say how many; 1 at least. */
+  defaultOutput(promptTokens: number, answers: number): number {
+    const { max_output_tokens: most = Infinity, tokens_per_minute: perMinute = Infinity } = this.#limits;
+    return Math.max(1, Math.min(most, Math.floor((perMinute - promptTokens) / answers)));
+  }
+
+  /** Takes what a task may use at most. */
+  take(tokens: TaskTokens): Result.Result<TakenTokens, QuotaExceeded> {
+    return this.#quotas.take(this.#tenant, this.#limits, tokens, performance.now());
+  }
+}
+
+/** A star at the end stands for anything. */
+const isNamedBy = (allowed: string, modelId: string): boolean =>
+  allowed.endsWith("*") ? modelId.startsWith(allowed.slice(0, -1)) : modelId === allowed;

@@ -1,0 +1,229 @@
+/** What a tenant may use, where tasks run: models, priorities, prompts, outputs and tokens a minute. */
+import { assert, describe, it } from "@effect/vitest";
+import { Effect, Fiber, Layer } from "effect";
+
+import { Access } from "../../../src/service/access/Access.ts";
+import { Admission } from "../../../src/service/admission/Admission.ts";
+import { AccessConfig } from "../../../src/service/config/AccessConfig.ts";
+import { AdmissionConfig } from "../../../src/service/config/AdmissionConfig.ts";
+import type { LimitsDeclaration, TenantDeclaration } from "../../../src/service/config/access-schema.ts";
+import { CurrentCall } from "../../../src/service/domain/Call.ts";
+import { ModelNotFound, NotAllowed, QuotaExceeded } from "../../../src/service/domain/errors.ts";
+import type { GenerationTask } from "../../../src/service/domain/generation.ts";
+import { familyProfile } from "../../../src/service/models/catalog/families.ts";
+import { Models } from "../../../src/service/models/Models.ts";
+import { SmokeTests } from "../../../src/service/models/smoke/SmokeTests.ts";
+import { layer as allowedModels } from "../../../src/service/pipeline/allowed-models.ts";
+import { Embeddings } from "../../../src/service/pipeline/Embeddings.ts";
+import { Generations } from "../../../src/service/pipeline/Generations.ts";
+import { layer as embeddingsLayer } from "../../../src/service/pipeline/run-embeddings.ts";
+import { layer as generationsLayer } from "../../../src/service/pipeline/run-generations.ts";
+import { Metrics } from "../../../src/service/telemetry/metrics/Metrics.ts";
+import { Stats } from "../../../src/service/telemetry/Stats.ts";
+import { fibersRan } from "../../support/fibers-ran.ts";
+import { tokenModel } from "../../support/model-in-use.ts";
+import { quality } from "../../support/quality.ts";
+import { makeScriptedEngine, type Script, type ScriptedEngine } from "../../support/scripted-engine.ts";
+import { facts, task } from "../../support/tasks.ts";
+import { textTools } from "../../support/text-tools.ts";
+
+type Pipeline = Access | Embeddings | Generations | Models | Stats;
+
+/** As the tenant "acme"; the prompt "hello" has five tokens, the model's own output limit is 16. */
+const asTenant = <A, E>(
+  declared: Omit<TenantDeclaration, "roles">,
+  script: Script,
+  test: (engine: ScriptedEngine) => Effect.Effect<A, E, Pipeline>,
+) =>
+  Effect.gen(function* () {
+    const engine = yield* makeScriptedEngine(script);
+    const model = tokenModel(
+      { facts: facts(), profile: familyProfile("unknown"), ...textTools() },
+      Effect.succeed(engine),
+    );
+    const named =
+      <F>(found: F) =>
+      (name: string) =>
+        name === "tiny" || name === ""
+          ? Effect.succeed(found)
+          : Effect.fail(new ModelNotFound({ model: name, nearest: [] }));
+    const status = { facts: facts() } as never;
+    const pool = Layer.mock(Models)({
+      use: named(model),
+      get: named(status),
+      load: named(status),
+      list: Effect.succeed([status]),
+      unloadAll: () => Effect.succeed({ unloaded: [], kept: [], freedBytes: 0 }),
+    });
+    const access = Access.layer.pipe(
+      Layer.provide(AccessConfig.layerOf({ tenants: { acme: { roles: ["inference"], ...declared } } })),
+    );
+    const layer = Layer.mergeAll(generationsLayer, embeddingsLayer).pipe(
+      Layer.provideMerge(allowedModels.pipe(Layer.provide(pool))),
+      Layer.provide(Admission.layer),
+      Layer.provide([
+        Layer.mock(SmokeTests)({ of: () => undefined, blocking: () => undefined }),
+        quality({}),
+        Metrics.layer,
+        Layer.succeed(AdmissionConfig, { maxRunning: 2, maxQueued: 2 }),
+      ]),
+      Layer.provideMerge([Stats.layer, access]),
+    );
+    const caller = { name: "acme", tenant: "acme", roles: ["inference"], peer: "" } as const;
+    return yield* test(engine).pipe(
+      Effect.updateService(CurrentCall, (call) => ({ ...call, caller })),
+      Effect.provide(layer),
+    );
+  });
+
+const limited = <A, E>(
+  limits: LimitsDeclaration,
+  script: Script,
+  test: (engine: ScriptedEngine) => Effect.Effect<A, E, Pipeline>,
+) => asTenant({ limits }, script, test);
+
+const run = (overrides: Partial<GenerationTask> = {}) =>
+  Effect.flatMap(Generations, (generations) => generations.run(task(overrides)));
+const upTo = (maxOutputTokens: number) => ({ stop: { ...task().stop, maxOutputTokens } });
+const tokensLeft = Effect.map(Access, ({ allowanceOf }) =>
+  Number(allowanceOf({ tenant: "acme" }).headers["x-ratelimit-remaining-tokens"]),
+);
+/** Time goes by while the test runs, and tokens come back: slowly enough to tell the counts apart. */
+const assertLeft = (expected: number) =>
+  Effect.map(tokensLeft, (left) => assert.isTrue(left >= expected && left < expected + 10, `${left} are left`));
+
+describe("tokens a minute", () => {
+  it.effect("are held while a task runs, and settled with what it used", () =>
+    limited({ tokens_per_minute: 60 }, ["a", { pause: true }, "b"], (engine) =>
+      Effect.gen(function* () {
+        const running = yield* Effect.forkChild(run(upTo(20)));
+        yield* fibersRan;
+        yield* assertLeft(35);
+        yield* engine.resume;
+        yield* Fiber.join(running);
+        yield* assertLeft(53);
+      }),
+    ),
+  );
+
+  it.effect("come back whole where the engine never began", () =>
+    limited({ tokens_per_minute: 60 }, [{ pause: true, queued: true }], () =>
+      Effect.gen(function* () {
+        const running = yield* Effect.forkChild(run(upTo(20)));
+        yield* fibersRan;
+        yield* assertLeft(35);
+        yield* Fiber.interrupt(running);
+        yield* assertLeft(60);
+      }),
+    ),
+  );
+
+  it.effect("that are not there refuse the task before it waits, and are counted", () =>
+    limited({ tokens_per_minute: 60 }, [{ pause: true }], (engine) =>
+      Effect.gen(function* () {
+        yield* Effect.forkChild(run(upTo(25)));
+        yield* fibersRan;
+        const error = yield* Effect.flip(run(upTo(27)));
+        assert.instanceOf(error, QuotaExceeded);
+        assert.deepInclude(error, { limit: "tokens_per_minute", value: 60, asked: 32 });
+        assert.isAbove(error.retryAfterMs ?? 0, 0);
+        assert.lengthOf(engine.requests, 1);
+        assert.deepInclude((yield* (yield* Stats).snapshot).get("tiny"), { refused: 1, queued: 0 });
+        assert.deepEqual((yield* Access).refusals(), [{ tenant: "acme", limit: "tokens_per_minute", count: 1 }]);
+      }),
+    ),
+  );
+
+  it.effect("bound the output of a task that does not say how much it wants", () =>
+    limited({ tokens_per_minute: 12 }, ["a"], (engine) =>
+      Effect.gen(function* () {
+        yield* run();
+        assert.equal(engine.requests[0]?.parameters.maxOutputTokens, 7);
+      }),
+    ),
+  );
+
+  it.effect("count the texts of embeddings", () =>
+    limited({ tokens_per_minute: 10, max_prompt_tokens: 4 }, [], () =>
+      Effect.gen(function* () {
+        const embeddings = yield* Embeddings;
+        const embed = (...texts: string[]) =>
+          embeddings.run({
+            model: "",
+            inputs: texts.map((text) => ({ type: "text", text })),
+            normalize: true,
+            truncate: false,
+            scheduling: { fairnessId: "" },
+          });
+        yield* embed("abc", "ab");
+        yield* assertLeft(5);
+        assert.deepInclude(yield* Effect.flip(embed("abcde")), { limit: "max_prompt_tokens", asked: 5 });
+        assert.deepInclude(yield* Effect.flip(embed("abcd", "abcd")), { limit: "tokens_per_minute", asked: 8 });
+      }),
+    ),
+  );
+});
+
+describe("a prompt and an output", () => {
+  it.effect("over their limits are refused by their counts", () =>
+    limited({ max_prompt_tokens: 5, max_output_tokens: 8 }, ["a"], (engine) =>
+      Effect.gen(function* () {
+        yield* run(upTo(8));
+        assert.deepInclude(yield* Effect.flip(run(upTo(9))), { limit: "max_output_tokens", value: 8, asked: 9 });
+        const long = yield* Effect.flip(run({ input: { type: "prompt", text: "hello!" } }));
+        assert.deepInclude(long, { limit: "max_prompt_tokens", value: 5, asked: 6 });
+        yield* run();
+        assert.equal(engine.requests.at(-1)?.parameters.maxOutputTokens, 8);
+      }),
+    ),
+  );
+});
+
+describe("priorities", () => {
+  const range = { priority: { min: -100, max: -10 } };
+
+  it.effect("outside the range are refused, and a task without one has the nearest", () =>
+    limited(range, ["a"], (engine) =>
+      Effect.gen(function* () {
+        const error = yield* Effect.flip(run({ scheduling: { priority: 0, fairnessId: "" } }));
+        assert.instanceOf(error, NotAllowed);
+        assert.equal(error.message, 'tenant "acme" may not use the priority 0; it may use -100 to -10');
+        yield* run({ scheduling: { priority: -50, fairnessId: "" } });
+        yield* run({ scheduling: { fairnessId: "" } });
+        const [given, nearest] = engine.requests.map(({ scheduling }) => scheduling.turn);
+        assert.deepEqual([given, nearest], [50, 10]);
+      }),
+    ),
+  );
+});
+
+describe("models", () => {
+  it.effect("that the tenant may not use are refused, whether there are such or not", () =>
+    asTenant({ models: ["demo", "qwen3-*"] }, ["a"], (engine) =>
+      Effect.gen(function* () {
+        const models = yield* Models;
+        const refusals = [
+          yield* Effect.flip(run()),
+          yield* Effect.flip(run({ model: "tiny" })),
+          yield* Effect.flip(run({ model: "none" })),
+          yield* Effect.flip(models.load("tiny", { pinned: undefined, idleTtlMs: undefined })),
+          yield* Effect.flip(models.unloadAll({ drainMs: 0, force: false, includePinned: true })),
+        ];
+        for (const error of refusals) assert.instanceOf(error, NotAllowed);
+        assert.equal(refusals[2]?.message, 'tenant "acme" may not use the model none; it may use demo, qwen3-*');
+        assert.isEmpty(yield* models.list);
+        assert.isEmpty(engine.requests);
+        assert.instanceOf(yield* Effect.flip(run({ model: "qwen3-none" })), ModelNotFound);
+      }),
+    ),
+  );
+
+  it.effect("that it may use are there, and the service's own work has all", () =>
+    asTenant({ models: ["ti*"] }, ["a"], () =>
+      Effect.gen(function* () {
+        yield* run();
+        assert.lengthOf(yield* (yield* Models).list, 1);
+      }),
+    ),
+  );
+});
