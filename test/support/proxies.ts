@@ -46,12 +46,17 @@ const firstTime = <A>(find: () => Promise<A>): (() => Promise<A>) => {
 const programs = { debian: firstTime(debianProxies), envoy: firstTime(envoy) };
 
 export const startHaproxy: StartProxy = async (service, edits = []) => {
+  const port = await freePort();
+  return haproxyWith(configOf("haproxy", { 8080: port, 50051: service }, edits), port);
+};
+
+/** HAProxy with this configuration, which lets it listen on the port; or why it cannot be had. */
+export const haproxyWith = async (config: string, port: number): Promise<RunningProxy | string> => {
   const found = await programs.debian();
   if (typeof found === "string") return found;
-  const port = await freePort();
   const folder = mkdtempSync(join(tmpdir(), "mlxd-haproxy-"));
   const file = join(folder, "haproxy.cfg");
-  writeFileSync(file, configOf("haproxy", { 8080: port, 50051: service }, edits));
+  writeFileSync(file, config);
   const child = spawn(found.haproxy, ["-db", "-f", file], { env: found.environment, stdio: "pipe" });
   return running(child, folder, port, port);
 };
@@ -76,12 +81,17 @@ export const startNginx: StartProxy = async (service, edits = []) => {
 };
 
 export const startEnvoy: StartProxy = async (service, edits = []) => {
+  const port = await freePort();
+  return envoyWith(configOf("yaml", { 8080: port, 50051: service }, edits), port);
+};
+
+/** Envoy with this configuration, which lets it listen on the port; or why it cannot be had. */
+export const envoyWith = async (config: string, port: number): Promise<RunningProxy | string> => {
   const found = await programs.envoy();
   if (typeof found === "string") return found;
-  const port = await freePort();
   const folder = mkdtempSync(join(tmpdir(), "mlxd-envoy-"));
   const file = join(folder, "envoy.yaml");
-  writeFileSync(file, configOf("yaml", { 8080: port, 50051: service }, edits));
+  writeFileSync(file, config);
   const args = ["-c", file, "--disable-hot-restart", "--concurrency", "1", "-l", "warning"];
   return running(spawn(found.path, args, { stdio: "pipe" }), folder, port, port);
 };
@@ -116,7 +126,7 @@ const isListening = (port: number): Promise<boolean> =>
     socket.once("connect", () => socket.destroy());
   });
 
-const freePort = async (): Promise<number> => {
+export const freePort = async (): Promise<number> => {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address() as AddressInfo;

@@ -101,7 +101,7 @@ const Jwt = Schema.Struct({
 export type JwtDeclaration = typeof Jwt.Type;
 
 /** What anybody may call without saying who it is, beside health. */
-const openable = ["greeting", "reflection", "metrics"] as const;
+const openable = ["greeting", "reflection", "metrics", "load"] as const;
 export type Openable = (typeof openable)[number];
 
 export const AccessSchema = Schema.Struct({

@@ -76,8 +76,8 @@ const countCall = ({ responseHeader, signal }: HandlerContext, begun: ReturnType
 const needsOf = ({ service, method }: Pick<HandlerContext, "service" | "method">): Needs => {
   if (service.typeName === Health.typeName) return "nothing";
   if (reflectionNames.has(service.typeName)) return { roles: everyRole, opensAs: "reflection" };
-  // Whoever calls may choose between servers.
-  if (service.typeName === OpenRcaService.typeName) return { roles: everyRole };
+  // Whoever calls may choose between servers; a proxy that does has no key.
+  if (service.typeName === OpenRcaService.typeName) return { roles: everyRole, opensAs: "load" };
   return rpcNeeds(service.typeName, method.localName);
 };
 

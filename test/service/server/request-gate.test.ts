@@ -9,6 +9,7 @@ import { Health } from "../../../src/client/gen/grpc/health/v1/health_pb.ts";
 import { ServerReflection } from "../../../src/client/gen/grpc/reflection/v1/reflection_pb.ts";
 import { GenerationService } from "../../../src/client/gen/mlxd/v1/generation_service_pb.ts";
 import { ModelService } from "../../../src/client/gen/mlxd/v1/model_service_pb.ts";
+import { OpenRcaService } from "../../../src/client/gen/xds/service/orca/v3/orca_pb.ts";
 import { everyRole } from "../../../src/service/domain/Caller.ts";
 import { apiServices } from "../../../src/service/rpc/routes.ts";
 import { rpcNeeds } from "../../../src/service/rpc/rpc-needs.ts";
@@ -170,5 +171,18 @@ describe("what is no RPC", () => {
       (await Promise.all(statuses)).map(({ status }) => status),
       [200, 200],
     );
+  });
+
+  it("load reports are for whoever has a key, and for a balancer without one where the configuration says so", async () => {
+    const report = (port: number) =>
+      createClient(OpenRcaService, createGrpcTransport({ baseUrl: `http://127.0.0.1:${port}` }))
+        .streamCoreMetrics({ reportInterval: { seconds: 0n, nanos: 1 } })
+        [Symbol.asyncIterator]()
+        .next();
+    assert.equal((await errorOf(report(server.port))).code, Code.Unauthenticated);
+    await using open = await startTestServer({ access: { open: ["load"], tenants: {} } });
+    assert.equal((await report(open.port)).value?.namedMetrics["slots"], 4);
+    const client = createClient(GenerationService, createGrpcTransport({ baseUrl: open.url }));
+    assert.equal((await errorOf(client.generate(task))).code, Code.Unauthenticated);
   });
 });

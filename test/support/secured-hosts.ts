@@ -1,0 +1,92 @@
+/** The hosts of docs/deploy.md: certificates, keys and configuration are made by its commands. */
+import { execFile } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { promisify } from "node:util";
+
+import { createAuthority } from "./certificates.ts";
+import { type Host, startHosts, stopHosts } from "./hosts.ts";
+import { freePort } from "./proxies.ts";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const page = readFileSync(join(root, "docs/deploy.md"), "utf8");
+const section = page.split("\n## Two hosts behind HAProxy\n")[1]?.split("\n## ")[0] ?? "";
+/** What makes certificates and keys, and what makes a first call through the balancer. */
+const [setUp = "", firstCall = ""] = [...section.matchAll(/^```sh\n(.*?)^```$/gms)].map(([, block]) => block);
+
+export class SecuredHosts implements AsyncDisposable {
+  /** What the commands have made. */
+  readonly folder = mkdtempSync(join(tmpdir(), "mlxd-hosts-"));
+  /** Where the hosts listen, each time that they are started. */
+  ports: readonly number[] = [];
+  hosts: readonly Host[] = [];
+  readonly #slots: readonly number[];
+
+  constructor(slots: readonly number[]) {
+    this.#slots = slots;
+  }
+
+  /** Runs the page's commands, and starts nothing; gives why that cannot be done here. */
+  async prepare({ open = [] }: { readonly open?: readonly string[] } = {}): Promise<string | undefined> {
+    if ((await createAuthority(this.folder, "probe")) === undefined)
+      return "openssl is missing or makes no certificate";
+    // What is reached by an address here has a name in earnest.
+    await this.#bash(
+      setUp.replaceAll(
+        "subjectAltName=DNS:$name,DNS:mlxd.internal",
+        "subjectAltName=DNS:$name,DNS:mlxd.internal,IP:127.0.0.1",
+      ),
+    );
+    const yaml = this.read("mlxd.yaml").replace("access:\n", `access:\n  open: [${open.join(", ")}]\n`);
+    writeFileSync(join(this.folder, "mlxd.yaml"), yaml);
+    for (const _ of this.#slots) this.ports = [...this.ports, await freePort()];
+    return undefined;
+  }
+
+  /** Starts what does not run: all of them, or those that a test has ended. */
+  async start(environment: Readonly<Record<string, string>> = {}): Promise<void> {
+    for (const [at, slots] of this.#slots.entries()) {
+      const { exitCode, signalCode } = this.hosts[at]?.service.process ?? { exitCode: 0 };
+      if (exitCode === null && signalCode === null) continue;
+      const name = join(this.folder, `mlxd${at + 1}.internal`);
+      const own = {
+        MLXD_CONFIG: join(this.folder, "mlxd.yaml"),
+        MLXD_HOST: "127.0.0.1",
+        MLXD_PORT: String(this.ports[at]),
+        MLXD_TLS_CERT: `${name}.crt`,
+        MLXD_TLS_KEY: `${name}.key`,
+      };
+      const trust = { ca: join(this.folder, "ca.crt"), key: this.read("ops.key") };
+      const started = await startHosts([{ slots, environment: { ...own, ...environment } }], trust);
+      this.hosts = [...this.hosts.slice(0, at), ...started, ...this.hosts.slice(at + 1)];
+    }
+  }
+
+  host(at: number): Host {
+    const host = this.hosts[at];
+    if (host === undefined) throw new Error(`there is no host ${at}`);
+    return host;
+  }
+
+  /** A file that the commands have made. */
+  read(name: string): string {
+    return readFileSync(join(this.folder, name), "utf8").trim();
+  }
+
+  /** The page's first call, to this port; gives what it prints. */
+  async firstCall(port: number): Promise<string> {
+    return this.#bash(firstCall.replaceAll("https://mlxd.internal", `https://127.0.0.1:${port}`));
+  }
+
+  async #bash(script: string): Promise<string> {
+    const own = script.replaceAll("bin/mlxd", join(root, "bin/mlxd"));
+    return (await promisify(execFile)("bash", ["-euc", own], { cwd: this.folder })).stdout;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await stopHosts(this.hosts);
+    rmSync(this.folder, { recursive: true, force: true });
+  }
+}
