@@ -17,6 +17,7 @@ import { QualityConfig } from "./config/QualityConfig.ts";
 import { ResidencyConfig } from "./config/ResidencyConfig.ts";
 import { SandboxConfig } from "./config/SandboxConfig.ts";
 import { ServerConfig } from "./config/ServerConfig.ts";
+import { SupervisorConfig } from "./config/SupervisorConfig.ts";
 import { TraceConfig } from "./config/TraceConfig.ts";
 import { plainFailure } from "./config/settings.ts";
 import { layer as engines } from "./engine/drivers.ts";
@@ -35,6 +36,7 @@ import { Sandbox } from "./sandbox/Sandbox.ts";
 import { probePort } from "./server/probe-port.ts";
 import { Server } from "./server/Server.ts";
 import { readTls } from "./server/tls-files.ts";
+import { Systemd, tellSystemd } from "./tell-systemd.ts";
 import { layer as logging } from "./telemetry/logging.ts";
 import { outliveReaders } from "./telemetry/standard-streams.ts";
 import { Metrics } from "./telemetry/metrics/Metrics.ts";
@@ -80,13 +82,16 @@ const preloaded = preload.pipe(
 );
 
 const server = Server.layer.pipe(
-  Layer.provide([preloaded.pipe(Layer.provide(portProbed)), sandbox]),
+  Layer.provideMerge(preloaded.pipe(Layer.provide(portProbed))),
+  Layer.provide(sandbox),
   Layer.provide([EngineConfig.layer, access]),
   Layer.provideMerge(ServerConfig.layer),
 );
 
-const program = Effect.andThen(announce, strayException).pipe(
+const program = announce.pipe(
+  Effect.andThen(Effect.raceFirst(strayException, tellSystemd)),
   Effect.provide(server),
+  Effect.provide(Layer.merge(SupervisorConfig.layer, Systemd.layer)),
   Effect.provide(tracing.pipe(Layer.provide(TraceConfig.layer))),
   Effect.provide(logging.pipe(Layer.provide(LogConfig.layer))),
   Effect.provide(Configuration.layerProcess),
