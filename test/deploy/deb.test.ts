@@ -1,0 +1,135 @@
+/** The package of Debian, in a copy of this machine: it installs, starts by its unit's ExecStart as its user, and leaves nothing behind. */
+import { execFileSync, spawnSync } from "node:child_process";
+import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, assert, beforeAll, describe, it, type TestContext } from "vitest";
+
+import { buildArtefact } from "../../scripts/artefact/build.ts";
+import { buildDeb } from "../../scripts/deb/build.ts";
+import { inThrowawayRoot, noThrowawayRoot } from "../support/throwaway-root.ts";
+
+const root = join(import.meta.dirname, "../..");
+
+describe("the package of Debian", { timeout: 600_000 }, () => {
+  let folder = "";
+  let deb = "";
+  let problem: string | undefined;
+  beforeAll(async () => {
+    problem = missing();
+    if (problem !== undefined) return;
+    folder = mkdtempSync(join(tmpdir(), "mlxd-packaged-"));
+    chmodSync(folder, 0o755);
+    const artefact = join(folder, "artefact");
+    await buildArtefact(root, artefact, { platform: `${process.platform}-${process.arch}` });
+    deb = buildDeb(root, artefact, folder, { arch: process.arch, compression: "none" });
+    copyFileSync(deb, join(folder, "mlxd.deb"));
+    rmSync(artefact, { recursive: true });
+    packNode(folder);
+  }, 600_000);
+  afterAll(() => {
+    if (folder !== "") rmSync(folder, { recursive: true, force: true });
+  });
+
+  const ready = (context: TestContext): void => {
+    if (problem !== undefined) context.skip(problem);
+  };
+
+  it("says what it is and what it needs, and belongs to root", (context) => {
+    ready(context);
+    const { version } = JSON.parse(readFileSync(join(root, "package.json"), "utf8"));
+    const field = (name: string) => execFileSync("dpkg-deb", ["--field", deb, name], { encoding: "utf8" }).trim();
+    assert.strictEqual(field("Package"), "mlxd");
+    assert.strictEqual(field("Version"), version.replace("-", "~"));
+    assert.match(field("Depends"), /nodejs \(>= 24\)/);
+    const files = execFileSync("dpkg-deb", ["--contents", deb], { encoding: "utf8", maxBuffer: 2 ** 26 });
+    for (const line of files.trim().split("\n")) assert.match(line, /^[-dl]r[w-][x-]r-[x-]r-[x-] root\/root|^l/, line);
+    for (const path of [
+      "./opt/mlxd/bin/mlxd",
+      "./usr/bin/mlxd -> /opt/mlxd/bin/mlxd",
+      "./usr/share/doc/mlxd/copyright",
+    ]) {
+      assert.include(files, path);
+    }
+  });
+
+  it("installs, starts as its user, keeps what was edited, and goes without a trace", async (context) => {
+    ready(context);
+    const told = await inThrowawayRoot(folder, life);
+    assert.match(told, /^user: mlxd \/var\/lib\/mlxd \/usr\/sbin\/nologin$/m);
+    assert.match(told, /^configuration: 750 root mlxd$/m);
+    assert.match(told, /^state: 700 mlxd mlxd$/m);
+    assert.match(told, /^enabled: \/(?:usr\/)?lib\/systemd\/system\/mlxd\.service$/m);
+    assert.match(told, /^runs as: mlxd$/m);
+    assert.match(told, /^answer: .*4/m);
+    assert.match(told, /^ended with: 0$/m);
+    assert.match(told, /^edited: 1$/m);
+    assert.match(told, /^after removal: \/etc\/mlxd\/mlxd\.yaml \/var\/lib\/mlxd\/models\/demo\/config\.json $/m);
+    assert.match(told, /^after purge: $/m);
+    assert.match(told, /^user after purge: none$/m);
+  });
+});
+
+/** Why it cannot be tried here. */
+const missing = (): string | undefined => {
+  for (const program of ["dpkg-deb", "dpkg", "adduser", "deb-systemd-helper", "curl"]) {
+    if (spawnSync(program, ["--version"]).error !== undefined) return `there is no ${program}`;
+  }
+  for (const name of ["libopenblas0", "adduser"]) {
+    if (spawnSync("dpkg", ["--status", name]).status !== 0) return `the package ${name} is not installed here`;
+  }
+  return noThrowawayRoot();
+};
+
+/** The package `nodejs` that users get from NodeSource, with the Node of this test. */
+const packNode = (folder: string): void => {
+  const tree = join(folder, "nodejs");
+  for (const each of ["usr/bin", "DEBIAN"]) mkdirSync(join(tree, each), { recursive: true });
+  copyFileSync(process.execPath, join(tree, "usr/bin/node"));
+  const control = [
+    "Package: nodejs",
+    `Version: ${process.versions.node}`,
+    "Architecture: all",
+    "Maintainer: a test <test@localhost>",
+  ];
+  writeFileSync(join(tree, "DEBIAN/control"), `${control.join("\n")}\nDescription: Node of a test\n`);
+  execFileSync("dpkg-deb", ["--root-owner-group", "-Znone", "--build", tree, join(folder, "nodejs.deb")], {
+    stdio: "ignore",
+  });
+  rmSync(tree, { recursive: true });
+};
+
+/** From the installation to the purge. Its own Node is first in the path, as it is where no other one is installed. */
+const life = `
+rm -f /usr/local/bin/node
+dpkg --install /mnt/nodejs.deb /mnt/mlxd.deb >&2
+echo "user: $(getent passwd mlxd | cut -d: -f1,6,7 | tr : ' ')"
+echo "configuration: $(find /etc/mlxd -maxdepth 0 -printf '%m %u %g')"
+echo "state: $(find /var/lib/mlxd -maxdepth 0 -printf '%m %u %g')"
+echo "enabled: $(readlink /etc/systemd/system/multi-user.target.wants/mlxd.service)"
+unit=/usr/lib/systemd/system/mlxd.service
+of() { sed -n "s/^$1=//p" $unit; }
+cp -R /opt/mlxd/models/demo /var/lib/mlxd/models/
+chown -R mlxd:mlxd /var/lib/mlxd/models
+cd "$(of WorkingDirectory)"
+setpriv --reuid="$(of User)" --regid="$(of Group)" --init-groups --no-new-privs --bounding-set=-all \\
+  env -i PATH=/usr/bin:/bin $(of Environment) MLXD_PORT=0 $(of ExecStart) > /tmp/out 2> /tmp/log &
+service=$!
+until grep -q 'ready at' /tmp/out; do kill -0 $service || { cat /tmp/log >&2; exit 1; }; sleep 0.1; done
+echo "runs as: $(ps -o user= -p $service)"
+url=$(sed -n 's/^mlxd is ready at //p' /tmp/out)
+echo "answer: $(curl -sS $url/mlxd.v1.GenerationService/Generate -H 'content-type: application/json' \\
+  -d '{"task":{"prompt":"What is 2+2?","sampling":{"temperature":0},"stop":{"maxOutputTokens":16}}}' | tr -d '\\n')"
+kill -TERM $service
+wait $service && ended=0 || ended=$?
+echo "ended with: $ended"
+echo '# mine' >> /etc/mlxd/mlxd.yaml
+dpkg --install /mnt/mlxd.deb >&2
+echo "edited: $(grep -c mine /etc/mlxd/mlxd.yaml)"
+left() { find /etc /opt /usr /var -xdev \\( -path '*/mlxd/*' -o -name 'mlxd*' \\) ! -path '/var/lib/dpkg/*' -type f "$@" | sort | tr '\\n' ' '; }
+dpkg --remove mlxd >&2
+echo "after removal: $(left ! -path '*/.cache/*' ! -path '/var/lib/mlxd/.*' ! -path '/var/cache/*' ! -path '/var/lib/systemd/*' \\( -path '/etc/mlxd/*' -o -name config.json -o -path '/opt/*' -o -path '/usr/*' \\))"
+dpkg --purge mlxd >&2
+echo "after purge: $(left)"
+echo "user after purge: $(getent passwd mlxd || echo none)"
+`;
