@@ -224,3 +224,50 @@ export const chromium = async (): Promise<{ readonly path: string } | string> =>
     return `Chromium is not to be had here: ${firstLineOf(error)}`;
   }
 };
+
+const kustomizeModule = "sigs.k8s.io/kustomize/kustomize/v5@v5.5.0";
+
+/** What renders kustomizations: kubectl, or kustomize built by Go; or why neither can be had. */
+export const kustomize = async (): Promise<((folder: string) => Promise<string>) | string> => {
+  const rendersWith =
+    (program: string, ...args: readonly string[]) =>
+    async (folder: string): Promise<string> =>
+      (await run(program, [...args, folder], { maxBuffer: 2 ** 24 })).stdout;
+  const isThere = (program: string, ...args: readonly string[]) => run(program, args).then(Boolean, () => false);
+  if (await isThere("kubectl", "kustomize", "--help")) return rendersWith("kubectl", "kustomize");
+  const path = `${bin}kustomize`;
+  try {
+    if (!(await isProgram(path))) {
+      const env = { ...process.env, GOBIN: bin };
+      await run("go", ["install", kustomizeModule], { env, timeout: installTimeoutMs });
+    }
+    return rendersWith(path, "build");
+  } catch (error) {
+    return `kustomize is not to be had here: ${firstLineOf(error)}`;
+  }
+};
+
+const validateRoot = fileURLToPath(new URL("../../.cache/kubernetes-validate/", import.meta.url));
+const validatePackage = "kubernetes-validate==1.37.0";
+
+/** Checks a file of manifests against the schemas of a version of Kubernetes, strictly; gives what is wrong. Or why it cannot be had. */
+export const kubernetesValidate = async (): Promise<((file: string, version: string) => Promise<string>) | string> => {
+  const env = { ...process.env, PYTHONPATH: validateRoot };
+  const program = ["-m", "kubernetes_validate"];
+  try {
+    if (!(await isPresent(join(validateRoot, "kubernetes_validate")))) {
+      const fresh = `${validateRoot.replace(/\/$/, "")}-${process.pid}`;
+      const args = ["-m", "pip", "install", "--quiet", "--no-compile", "--target", fresh, validatePackage];
+      await run("python3", args, { timeout: installTimeoutMs });
+      await rename(fresh, validateRoot);
+    }
+    await run("python3", [...program, "--version"], { env });
+  } catch (error) {
+    return `kubernetes-validate is not to be had here: ${firstLineOf(error)}`;
+  }
+  return (file, version) =>
+    run("python3", [...program, "--strict", "--kubernetes-version", version, file], { env }).then(
+      () => "",
+      ({ stdout, stderr }: { readonly stdout: string; readonly stderr: string }) => `${stdout}${stderr}`,
+    );
+};
