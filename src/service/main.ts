@@ -1,4 +1,4 @@
-/** The service: wires the layers, and runs them until it is told to end. */
+/** The service: wires the layers and runs them until the process is told to end. */
 import { fileURLToPath } from "node:url";
 import { Effect, Layer } from "effect";
 
@@ -95,7 +95,7 @@ const program = announce.pipe(
   Effect.provide(tracing.pipe(Layer.provide(TraceConfig.layer))),
   Effect.provide(logging.pipe(Layer.provide(LogConfig.layer))),
   Effect.provide(Configuration.layerProcess),
-  // Why it cannot start is the operator's to read: one line, without a stack.
+  // The operator sees one line without a stack trace.
   Effect.tapError((error) =>
     Effect.sync(() => process.stderr.write(`mlxd cannot start: ${plainFailure(error.message)}\n`)),
   ),

@@ -17,15 +17,15 @@ import { type Issuer, isToken, makeIssuer } from "./jwt/Issuer.ts";
 import { type QuotaRefusals, Quotas } from "./Quotas.ts";
 import { bearerOf, type Evidence, Tenants } from "./Tenants.ts";
 
-/** What a call takes, where callers are asked who they are. */
+/** What a method requires if authentication is on. */
 export interface Requirement {
-  /** One of them is enough. */
+  /** Any one of them suffices. */
   readonly roles: ReadonlyArray<Role>;
-  /** By this name the configuration lets everybody call it. */
+  /** The name under which the configuration can open it to everybody. */
   readonly opensAs?: Openable;
 }
 
-/** `nothing`: whoever calls, also where a wrong key is shown. */
+/** `nothing`: open to everybody, even with an invalid key. */
 export type Needs = "nothing" | Requirement;
 
 export type Admitted = Result.Result<Caller, CredentialsInvalid | CredentialsUnverifiable | RoleMissing>;
@@ -33,7 +33,7 @@ export type Admitted = Result.Result<Caller, CredentialsInvalid | CredentialsUnv
 export class Access extends Context.Service<
   Access,
   {
-    /** Whether callers are asked who they are. */
+    /** Whether authentication is on. */
     readonly isAsking: () => boolean;
     /** Who calls, if it may. A plain function, as every call asks; a token may have to wait for its issuer's keys. */
     readonly admit: (needs: Needs, evidence: Evidence) => Promise<Admitted>;

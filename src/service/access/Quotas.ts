@@ -1,4 +1,4 @@
-/** What each tenant has left of its limits. */
+/** Enforces the limits of tenants. */
 import { Result } from "effect";
 
 import type { LimitsDeclaration } from "../config/access-schema.ts";
@@ -8,7 +8,7 @@ import { Bucket } from "./Bucket.ts";
 /** What a caller is told of its limits, as header fields. */
 export type LimitHeaders = Readonly<Record<string, string>>;
 
-/** A call that was let in. */
+/** A call that was admitted. */
 export interface CountedCall {
   readonly headers: LimitHeaders;
   /** It is over; further calls of this do nothing. */
@@ -44,14 +44,14 @@ export interface QuotaRefusals {
 }
 
 interface Spent {
-  /** Calls that run. */
+  /** Number of running calls. */
   running: number;
   readonly requests: Bucket;
   readonly tokens: Bucket;
   readonly refused: Map<QuotaLimit, number>;
 }
 
-/** When a place becomes free is not known: about as long as a short answer takes. */
+/** When a place becomes free is unknown; this is about the duration of a short answer. */
 const placeRetryAfterMs = 1000;
 
 /** All times in milliseconds of performance.now(). */

@@ -1,4 +1,4 @@
-/** The tenants of a configuration, and whose a key or a certificate is. */
+/** The configured tenants, and the owners of keys and certificates. */
 import { createHash, timingSafeEqual } from "node:crypto";
 import { Result } from "effect";
 
@@ -7,11 +7,11 @@ import type { Caller } from "../domain/Caller.ts";
 import { CredentialsInvalid } from "../domain/errors.ts";
 import type { Identity } from "./jwt/Issuer.ts";
 
-/** What a call shows of who makes it. */
+/** The credentials of a call. */
 export interface Evidence {
-  /** The header of that name. */
+  /** The `authorization` header. */
   readonly authorization: string | undefined;
-  /** Names in the client's certificate, where that was verified: `CN:ci`, `DNS:ci.example`, `URI:spiffe://example/ci`. */
+  /** Names in the client's certificate, if it was verified: `CN:ci`, `DNS:ci.example`, `URI:spiffe://example/ci`. */
   readonly certificateNames: ReadonlyArray<string>;
   /** Host and port. */
   readonly peer: string;
@@ -58,7 +58,7 @@ export class Tenants {
     return this.#declared.get(tenant);
   }
 
-  /** A key counts before a certificate: who shows a wrong one is refused, whatever else it shows. */
+  /** A key takes precedence over a certificate: a call with an invalid key is refused, whatever else it presents. */
   identify({ authorization, certificateNames, peer }: Evidence, now: number): Identified {
     if (authorization !== undefined) {
       const key = bearerOf(authorization);

@@ -1,4 +1,4 @@
-/** Whether others than this machine's programs reach the service without saying who they are, or over a line that others can read. */
+/** Detects whether other machines can reach the service without authentication or over an unencrypted connection. */
 import { BlockList, isIP } from "node:net";
 import { Effect, Schema } from "effect";
 
@@ -6,7 +6,7 @@ import type { ServerSettings } from "../config/ServerConfig.ts";
 
 type Listening = Pick<ServerSettings, "host" | "socket" | "tls" | "metrics">;
 
-/** Listening so has to be meant. */
+/** The operator has to confirm such an exposure. */
 export class InsecureBind extends Schema.TaggedError<InsecureBind>()("InsecureBind", { exposure: Schema.String }) {
   override get message(): string {
     return (
@@ -25,7 +25,7 @@ export const exposureOf = ({ host, socket, tls }: Listening, isAsking: boolean):
   return `the service listens on ${host}, beyond this machine, without ${lacking}`;
 };
 
-/** Whom the service would serve beyond this machine, it serves with TLS and keys, or because that is meant. */
+/** Fails if the service can be reached from other machines without TLS and keys, unless that was confirmed. */
 export const assertMeant = (
   settings: Listening & Pick<ServerSettings, "insecureBind">,
   isAsking: boolean,
@@ -34,7 +34,7 @@ export const assertMeant = (
   return exposure === undefined || settings.insecureBind ? Effect.void : Effect.fail(new InsecureBind({ exposure }));
 };
 
-/** What whoever looks after the service should know of how it listens. */
+/** Warnings for the operator about how the service listens. */
 export const warningsOf = (settings: Listening, isAsking: boolean): ReadonlyArray<string> => {
   const { host, metrics } = settings;
   const exposure = exposureOf(settings, isAsking);

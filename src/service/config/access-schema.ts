@@ -1,4 +1,4 @@
-/** What the section `access` of mlxd.yaml may say. */
+/** The schema of the section `access` of mlxd.yaml. */
 import { Schema } from "effect";
 
 import { everyRole } from "../domain/Caller.ts";
@@ -6,7 +6,7 @@ import { everyRole } from "../domain/Caller.ts";
 const text = (maximum: number) => Schema.String.check(Schema.isMinLength(1), Schema.isMaxLength(maximum));
 
 const nameCharacters = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
-/** Of a tenant or a key: it stands in logs, metrics and messages. */
+/** The name of a tenant or a key, which appears in logs, metrics and messages. */
 const Name = Schema.String.check(
   Schema.isPattern(nameCharacters, {
     message: "a name begins with a letter or digit, goes on with these and . _ - and has 64 characters at most",
@@ -14,7 +14,7 @@ const Name = Schema.String.check(
 );
 export const isTenantName = (name: string): boolean => nameCharacters.test(name);
 
-/** 32 bytes, so that nobody finds the key again whose hash it is: what `mlxd key new` makes is as random. */
+/** 32 random bytes, as `mlxd key new` makes them, so that the key cannot be recovered from its hash. */
 const KeyHash = Schema.String.check(
   Schema.isPattern(/^sha256:[0-9a-f]{64}$/, {
     message: 'the hash of a key is "sha256:" and 64 hexadecimal digits, as "mlxd key new" prints it',
@@ -29,7 +29,7 @@ const Instant = Schema.String.check(
   ),
 );
 
-/** Of a client certificate: its common name, or one of its alternative names. */
+/** A name in a client certificate: the common name, or an alternative name. */
 const CertificateName = Schema.String.check(
   Schema.isPattern(/^(CN|DNS|URI):\S.{0,254}$/, {
     message: "a certificate is named by CN:NAME, DNS:NAME or URI:NAME",

@@ -1,4 +1,4 @@
-/** Finding mlxd.yaml and reading it into checked values. */
+/** Finds mlxd.yaml and reads it into validated values. */
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { Result, Schema, type SchemaAST, SchemaIssue } from "effect";
@@ -13,22 +13,22 @@ import { type Backends, readBackends } from "./read-backends.ts";
 import { settingKey, settingName, settingNames, settingProblem } from "./settings.ts";
 import { type Path, readYaml, type YamlDocument } from "./yaml-document.ts";
 
-/** What the file says of models and their families. */
+/** The parts of the file about models and their families. */
 export interface ModelsFile {
-  /** Relative paths start here: the file's folder. */
+  /** The file's folder, which relative paths start from. */
   readonly directory: string;
   /** By id, in the file's order. */
   readonly models: Readonly<Record<string, ModelDeclaration>>;
   readonly families: Readonly<Partial<Record<Family, FamilyDeclaration>>>;
   /** Where models of other engines are. */
   readonly backends: Backends;
-  /** What is wrong with the value at a path, e.g. `["models", "demo", "path"]`. */
+  /** Makes the error for the value at a path, e.g. `["models", "demo", "path"]`. */
   readonly invalid: (path: Path, problem: string) => ConfigurationInvalid;
 }
 
 export interface ConfigFile extends ModelsFile {
   readonly path: string;
-  /** Its `service` section as variables: `MLXD_PORT` for `port`. */
+  /** The `service` section as variables: `MLXD_PORT` for `port`. */
   readonly settings: ReadonlyMap<string, string>;
   /** Who may call; undefined: everybody. */
   readonly access: AccessDeclaration | undefined;
@@ -36,7 +36,7 @@ export interface ConfigFile extends ModelsFile {
 
 type Environment = Readonly<Record<string, string | undefined>>;
 
-/** The nearest file of one of the names, from a folder upwards. */
+/** The nearest file with one of the names, from a folder upwards. */
 export const findUpwards = (directory: string, names: ReadonlyArray<string>): string | undefined => {
   const found = names.map((name) => join(directory, name)).find((path) => existsSync(path));
   const parent = dirname(directory);
@@ -44,7 +44,7 @@ export const findUpwards = (directory: string, names: ReadonlyArray<string>): st
   return findUpwards(parent, names);
 };
 
-/** Throws ConfigurationInvalid, for the first thing that is wrong. */
+/** Throws ConfigurationInvalid for the first error. */
 export const readConfigFile = (path: string, environment: Environment): ConfigFile => {
   const document = readYaml(path, readText(path), environment);
   const decoded = decode(document.value);
@@ -119,23 +119,23 @@ const unknownKey = (key: string, known: ReadonlyArray<string>): string => {
   return best === undefined ? `there is no such key; there are ${known.join(", ")}` : `there is no such key; ${best}?`;
 };
 
-/** The keys that a schema has at a path. */
+/** The keys that the schema has at a path. */
 const knownKeys = (ast: SchemaAST.AST, path: Path): ReadonlyArray<string> => {
   if (ast._tag !== "Objects") return [];
   const [key, ...rest] = path;
   if (key === undefined) return ast.propertySignatures.map(({ name }) => String(name));
   const inside = ast.propertySignatures.find(({ name }) => name === key)?.type ?? ast.indexSignatures[0]?.type;
   if (inside === undefined) return [];
-  // A list's items follow its index.
+  // In a path, a list's index is followed by its items' keys.
   return inside._tag === "Arrays" && inside.rest[0] !== undefined
     ? knownKeys(inside.rest[0], rest.slice(1))
     : knownKeys(inside, rest);
 };
 
-/** Where a hash is to stand, somebody may have put the key itself. */
+/** Where a hash is expected, a person may have written the key itself. */
 const isSecret = (path: Path): boolean => path[0] === "access" && path.includes("keys");
 
-/** The value, where it is short enough to be told. */
+/** The value, if it is short enough to be shown. */
 const received = (value: unknown): string => {
   const text = JSON.stringify(value) as string | undefined;
   return text === undefined || text.length > 80 ? "" : `, got ${text}`;

@@ -1,4 +1,4 @@
-/** Several tasks in one call: each one's result or status as it finishes, then a summary. */
+/** Several tasks in one call: the result or status of each as it finishes, then a summary. */
 import { create } from "@bufbuild/protobuf";
 import { Cause, Effect, Result, Stream } from "effect";
 

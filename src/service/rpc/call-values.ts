@@ -1,4 +1,4 @@
-/** What the listener tells the handlers of a call, beside its headers. */
+/** Values that the listener passes to the handlers of a call, besides its headers. */
 import { createContextKey } from "@connectrpc/connect";
 
 import type { Evidence } from "../access/Tenants.ts";
@@ -6,9 +6,9 @@ import type { Caller } from "../domain/Caller.ts";
 import type { RequestBytes } from "../wire/read-request.ts";
 
 /**
- * When the call was received and how long its caller will wait; both in milliseconds, the former of performance.now().
- * The listener takes it out of the headers, so that the one who ends a call at its deadline is the service, which
- * knows how far a generation had come, and not Connect, which does not.
+ * When the call was received, in milliseconds of performance.now(), and how long its caller will wait, in milliseconds.
+ * The listener takes the deadline out of the headers so that the service ends the call and not Connect: the service can
+ * report how far a generation has come.
  */
 export interface CallDeadline {
   readonly receivedAt: number;
@@ -19,13 +19,13 @@ export const callDeadline = createContextKey<CallDeadline | undefined>(undefined
   description: "the caller's deadline",
 });
 
-/** Names the call in the log, in its errors and in the response header `x-request-id`. */
+/** Identifies the call in logs, errors and the response header `x-request-id`. */
 export const requestId = createContextKey<string | undefined>(undefined, { description: "the call's id" });
 
-/** Who calls: the gate says so. */
+/** The caller, as authenticated by the request gate. */
 export const callerOf = createContextKey<Caller | undefined>(undefined, { description: "who calls" });
 
-/** What the call shows of who makes it. */
+/** The credentials that the call presents. */
 export const evidenceOf = createContextKey<Evidence>(
   { authorization: undefined, certificateNames: [], peer: "" },
   { description: "what says who calls" },
@@ -39,10 +39,10 @@ export const announceHeader = createContextKey<(header: Headers) => void>(() => 
   description: "receives the response's headers",
 });
 
-/** Ends the call's HTTP stream at once, for a reader to whom no status can be delivered any more. */
+/** Resets the call's HTTP stream immediately, for a reader to whom no status can be delivered any more. */
 export const resetStream = createContextKey<() => void>(() => {}, { description: "resets the HTTP stream" });
 
-/** A request that is too heavy to be read on the service's own thread; the handler is given an empty one in its place. */
+/** A request that is too heavy to be decoded on the main thread; the handler gets an empty one instead. */
 export const heldRequest = createContextKey<RequestBytes | undefined>(undefined, {
   description: "the request's bytes",
 });

@@ -1,4 +1,4 @@
-/** Whether the service will be able to listen, asked before it loads what it serves: that may take minutes. */
+/** Checks that the service will be able to listen, before it spends minutes on loading models. */
 import { once } from "node:events";
 import { createServer } from "node:net";
 import { Effect } from "effect";

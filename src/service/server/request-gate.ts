@@ -1,4 +1,7 @@
-/** Runs once a call's headers are there and before its message is read: says who calls, and whether the call may go on. */
+/**
+ * Runs when a call's headers have arrived and before its message is read: authenticates the caller and decides whether
+ * the call may continue.
+ */
 import { ConnectError, type HandlerContext } from "@connectrpc/connect";
 import { Result } from "effect";
 
@@ -26,13 +29,13 @@ export interface RequestGateOptions {
   readonly onError: (error: ConnectError, method: string) => void;
 }
 
-/** While draining, only health is answered: it has to say so. */
+/** While draining, only health is answered, because it has to report the drain. */
 export const createRequestGate =
   ({ isDraining, access, maxMessageBytes, audit, onError }: RequestGateOptions) =>
   async (context: HandlerContext): Promise<void> => {
     const { service, method, signal } = context;
     explainLibraryErrors(context, maxMessageBytes);
-    // After that, so that it is told the reasons that were found.
+    // Registered after that, so that it receives the completed errors.
     const tell = () => {
       if (signal.reason instanceof ConnectError) onError(signal.reason, `${service.typeName}/${method.name}`);
     };
@@ -72,7 +75,7 @@ const countCall = ({ responseHeader, signal }: HandlerContext, begun: ReturnType
   else signal.addEventListener("abort", end, { once: true });
 };
 
-/** What each RPC takes that this server answers, those of the API and the standard ones. */
+/** What each RPC requires, for the API's and the standard services. */
 const needsOf = ({ service, method }: Pick<HandlerContext, "service" | "method">): Needs => {
   if (service.typeName === Health.typeName) return "nothing";
   if (reflectionNames.has(service.typeName)) return { roles: everyRole, opensAs: "reflection" };

@@ -1,7 +1,7 @@
-/** A caller is not known, may not do what it asks for, or has no more of it left. */
+/** The caller is not authenticated, not authorised, or over its quota. */
 import { Schema } from "effect";
 
-/** The call does not say who makes it, or not in a way that counts. */
+/** The call has no credentials, or none that are valid. */
 export class CredentialsInvalid extends Schema.TaggedError<CredentialsInvalid>()("CredentialsInvalid", {
   problem: Schema.String,
 }) {
@@ -22,9 +22,9 @@ export class CredentialsUnverifiable extends Schema.TaggedError<CredentialsUnver
 /** The caller is known, and does not have the role that the call takes. */
 export class RoleMissing extends Schema.TaggedError<RoleMissing>()("RoleMissing", {
   tenant: Schema.String,
-  /** One of them would be enough. */
+  /** Any one of them suffices. */
   needed: Schema.Array(Schema.String),
-  /** What the caller has. */
+  /** The caller's roles. */
   roles: Schema.Array(Schema.String),
 }) {
   override get message(): string {

@@ -1,4 +1,4 @@
-/** Which model a caller's name means. */
+/** Resolves the name in a request to a model. */
 import { Result } from "effect";
 
 import { canonicalEngine, splitEnginePrefix } from "../../domain/engine-names.ts";
@@ -8,7 +8,7 @@ import { nearestOf } from "../../domain/nearest.ts";
 
 interface Named extends Pick<ModelFacts, "id" | "aliases" | "source"> {
   readonly engine: string;
-  /** Engines that models of its family are best run on, the best first. */
+  /** The preferred engines of its family, best first. */
   readonly preferredEngines?: ReadonlyArray<string>;
 }
 
@@ -16,10 +16,10 @@ interface Named extends Pick<ModelFacts, "id" | "aliases" | "source"> {
 export type NameFailure = ModelNotFound | UnknownBackend | NotAllowed;
 
 /**
- * In this order: id, alias, repository path. Then, where the name begins with an engine as in `mlx:demo`, what follows
- * among that engine's models alone: never another engine's model instead. Where a name is several models' alias or
- * repository path, and names no engine, it is that on the engine which its family prefers, in the catalog's order among
- * equals: a first choice that the caller left open, and never a second one. Blank space around the name does not count.
+ * Tries ids, then aliases, then repository paths. If the name begins with an engine, as in `mlx:demo`, the rest is
+ * looked up among that engine's models only, never among another engine's. If an alias or repository path belongs to
+ * several models and the name has no engine, the family's preferred engine decides, and the catalog's order among
+ * equals. This choice is made once: a failure never leads to another engine. Surrounding blank space is ignored.
  */
 export const resolveName = <M extends Named>(
   models: ReadonlyArray<M>,
@@ -39,7 +39,10 @@ export const resolveName = <M extends Named>(
   return model === undefined ? Result.fail(notFound(candidates, name, prefixed.model)) : Result.succeed(model);
 };
 
-/** Ids and aliases in any case, of several that differ in case only the exact one; repository paths exactly. */
+/**
+ * Ids and aliases are compared without case, with an exact match taking precedence; repository paths are compared
+ * exactly.
+ */
 const findNamed = <M extends Named>(models: ReadonlyArray<M>, name: string): M | undefined => {
   const lower = name.toLowerCase();
   return (
@@ -53,7 +56,7 @@ const findNamed = <M extends Named>(models: ReadonlyArray<M>, name: string): M |
 const preferred = <M extends Named>(models: ReadonlyArray<M>): M | undefined =>
   models.toSorted((a, b) => preferenceOf(a) - preferenceOf(b))[0];
 
-/** An engine that is not preferred comes after all that are. */
+/** Engines that are not preferred come last. */
 const preferenceOf = ({ engine, preferredEngines = [] }: Named): number => {
   const name = canonicalEngine(engine);
   const place = preferredEngines.findIndex((each) => canonicalEngine(each) === name);
@@ -63,6 +66,6 @@ const preferenceOf = ({ engine, preferredEngines = [] }: Named): number => {
 const notFound = (models: ReadonlyArray<Named>, asked: string, name: string): ModelNotFound =>
   new ModelNotFound({ model: asked, nearest: nearestNames(models, name) });
 
-/** Ids that the caller may have meant, nearest first: three at most. */
+/** Up to three ids that the caller may have meant, nearest first. */
 export const nearestNames = (models: ReadonlyArray<Omit<Named, "engine">>, name: string): ReadonlyArray<string> =>
   nearestOf(name, models, ({ id, aliases, source }) => [id, source, ...aliases]).map(({ id }) => id);

@@ -1,4 +1,4 @@
-/** Where a model is to be had, told from its name before anything is begun. */
+/** Decides from a model's name where the model comes from, before anything else is done. */
 import { basename } from "node:path";
 import { Effect, Result } from "effect";
 
@@ -9,7 +9,7 @@ import { identifyModel, type ModelIdentity } from "../../domain/model-identity.t
 import { checkRepository, checkRevision, folderOf } from "../../models/names/repository.ts";
 import type { Models } from "../../models/Models.ts";
 
-/** Under this id here, or in a repository. */
+/** A local model with its id, or a repository. */
 export type ModelLocation = LocalModel | HubLocation;
 
 interface LocalModel {
@@ -21,12 +21,12 @@ interface LocalModel {
 export interface HubLocation extends HubModel {
   readonly type: "hub";
   readonly id: string;
-  /** Whether the catalog has a model of this id; its files may not be here yet. */
+  /** Whether the catalog has a model with this id; its files may not be here yet. */
   readonly isKnown: boolean;
   readonly resolution: ModelIdentity;
 }
 
-/** What needs no request to the hub is refused: a name that nothing can have, a revision that the model here has not. */
+/** Refuses what can be refused without asking the hub: an invalid name, or a revision other than the local model's. */
 export const locateModel = Effect.fnUntraced(function* (models: Models["Service"], asked: string, wanted: string) {
   const revision = wanted.trim();
   if (revision !== "") yield* Effect.fromResult(checkRevision(revision));
@@ -48,7 +48,7 @@ export const locateModel = Effect.fnUntraced(function* (models: Models["Service"
   }
   if (revision === "" || revision === facts.revision)
     return { type: "here", id: facts.id, resolution } satisfies LocalModel;
-  // It cannot be replaced, and a download would become another model beside it.
+  // The local model is never replaced, and a download would become a second model beside it.
   const isOfRepository = Result.isSuccess(checkRepository(facts.source));
   if (files === undefined || !isOfRepository || basename(files.directory) !== folderOf(facts.source)) {
     return yield* new ModelRevisionMismatch({ model: facts.id, asked: revision, loaded: facts.revision });
@@ -63,7 +63,7 @@ export const locateModel = Effect.fnUntraced(function* (models: Models["Service"
   } satisfies HubLocation;
 });
 
-/** A model that has yet to be downloaded is not here. */
+/** A model that has yet to be downloaded does not count as local. */
 export const locateHere = Effect.fnUntraced(function* (models: Models["Service"], asked: string) {
   const status = yield* models.get(asked);
   const { facts, download } = status;
@@ -73,10 +73,10 @@ export const locateHere = Effect.fnUntraced(function* (models: Models["Service"]
   return { type: "here", id: facts.id, resolution: yield* identify(asked, status) } satisfies LocalModel;
 });
 
-/** The catalog is what knows other names of models. */
+/** Only the catalog knows the other names of models. */
 const identify = (asked: string, { facts, download }: ModelStatus) => {
   const real = download?.repository ?? (facts.source || facts.id);
-  // An empty name is the default model's.
+  // An empty name is the default model.
   const inputId = asked.trim() === "" ? facts.id : asked;
   return Effect.map(
     Effect.fromResult(identifyModel(inputId, { engineHint: facts.engine, aliasOf: () => real })),

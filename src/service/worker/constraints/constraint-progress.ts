@@ -1,7 +1,7 @@
 /** Where a constrained sequence stands: before, within or after its reasoning, which is free of the constraint. */
 import type { SequenceConstraint } from "../constraint.ts";
 
-/** What it needs of a sequence: tokens that come next whatever the model would choose. */
+/** The part of a sequence that it uses: forced tokens, which come next whatever the model would choose. */
 interface Forcing {
   readonly forced: number[];
 }
@@ -9,11 +9,11 @@ interface Forcing {
 export class ConstraintProgress {
   readonly allowsMarkers: boolean;
   private readonly reasoning: NonNullable<SequenceConstraint["reasoning"]> | undefined;
-  /** `beginning`: the output may still turn out to begin with reasoning. */
+  /** `beginning`: the output may still begin with reasoning. */
   private phase: "beginning" | "reasoning" | "answering" | "bound";
-  /** Tokens of the output, as far as they are needed to tell where reasoning opens and closes. */
+  /** Tokens of the output, as many as are needed to recognise the opening and closing of reasoning. */
   private readonly seen: number[] = [];
-  /** Tokens that were forced and are still to come, before the constraint begins. */
+  /** Forced tokens that are still to come before the constraint begins. */
   private toCome = 0;
   /** Whether the next token is the first that the grammar sees. */
   private first = true;
@@ -26,9 +26,9 @@ export class ConstraintProgress {
   }
 
   /**
-   * Takes in the last token; true when the grammar is to tell what may follow.
+   * Takes the last token; true if the grammar decides what may follow.
    *
-   * @param tokenId undefined where the output begins
+   * @param tokenId undefined at the beginning of the output
    */
   advance(tokenId: number | undefined, sequence: Forcing): boolean {
     const { reasoning } = this;
@@ -53,7 +53,7 @@ export class ConstraintProgress {
       case "reasoning":
         this.seen.push(tokenId);
         if (!endsWith(this.seen, reasoning.closeTokenIds)) return false;
-        // At its limit the reasoning was closed by force, and so the answer's beginning is on its way.
+        // At its limit the reasoning was closed by force, so the tokens before the answer are already forced.
         if (sequence.forced.length === 0) sequence.forced.push(...reasoning.answerTokenIds);
         this.toCome = sequence.forced.length;
         this.phase = this.toCome === 0 ? "bound" : "answering";
@@ -68,14 +68,16 @@ export class ConstraintProgress {
     }
   }
 
-  /** The token that the grammar has to take in: none where it begins. Called once after each `advance` that is true. */
+  /**
+   * The token that the grammar has to read; none at its beginning. Called once after each `advance` that returned true.
+   */
   toMatch(tokenId: number | undefined): number | undefined {
     const match = this.first ? undefined : tokenId;
     this.first = false;
     return match;
   }
 
-  /** A token that may come beside those of the grammar: the next of what opens reasoning. */
+  /** A token that is allowed besides those of the grammar: the next one of the reasoning's opening. */
   get mayOpen(): number | undefined {
     return this.phase === "beginning" ? this.reasoning?.openTokenIds[this.seen.length] : undefined;
   }

@@ -4,7 +4,7 @@ import type { Grammar } from "../constraint.ts";
 export interface GrammarThreadData {
   /** By token id; see `VocabularyMessage`. */
   readonly pieces: ReadonlyArray<string>;
-  /** Of the model's logits. */
+  /** The size of the model's logits. */
   readonly vocabularySize: number;
   readonly slots: number;
   readonly memory: SharedArrayBuffer;
@@ -12,11 +12,11 @@ export interface GrammarThreadData {
 }
 
 export interface GrammarLimits {
-  /** CPU time in which a grammar is compiled, its first mask included. */
+  /** CPU time for compiling a grammar, including its first mask. */
   readonly compileMs: number;
-  /** CPU time in which a mask is made. */
+  /** CPU time for computing a mask. */
   readonly maskMs: number;
-  /** A thread that shows no sign of life for so long does not come back, and is replaced. */
+  /** A thread without a sign of life for this long is stuck and is replaced. */
   readonly hangMs: number;
 }
 
@@ -29,51 +29,53 @@ export interface OpenGrammar {
   readonly type: "open";
   readonly sequence: number;
   readonly grammar: Grammar;
-  /** What was written already. */
+  /** The output that exists already. */
   readonly tokenIds: ReadonlyArray<number>;
-  /** Tokens that there may be from here on. */
+  /** How many tokens may still follow. */
   readonly remainingTokens: number;
 }
 
 export interface GrammarStep {
-  /** Where the mask is to be written, and the number that tells that it is. */
+  /** Where to write the mask, and the number that marks it as written. */
   readonly slot: number;
   readonly ticket: number;
   readonly sequence: number;
-  /** The output begins anew, whatever was written before. */
+  /** Whether the output starts again, whatever came before. */
   readonly begins: boolean;
-  /** What was written since the last step. */
+  /** The token since the last step. */
   readonly tokenId: number | undefined;
-  /** Tokens that there may be from here on. */
+  /** How many tokens may still follow. */
   readonly remainingTokens: number;
 }
 
 export interface FromGrammarThread {
   readonly type: "opened";
   readonly sequence: number;
-  /** The mask where it stands, or why its grammar cannot be used. */
+  /** The mask, or why the grammar cannot be used. */
   readonly result: { readonly mask: Mask } | { readonly problem: string };
 }
 
 /**
- * `ended`: fulfilled, and nothing more may come. `broken`: no token goes on with what was written. `too-hard`: the mask is not
- * made in time. `failed`: it cannot be made, which is the program's fault.
+ * `ended`: fulfilled, and nothing more may follow. `broken`: no token can follow the output. `too-hard`: the mask was
+ * not computed in time. `failed`: it could not be computed because of a bug.
  */
 type MaskState = "open" | "fulfilled" | "ended" | "broken" | "too-hard" | "failed";
 
 export interface Mask {
   readonly state: MaskState;
-  /** A bit for each token of the vocabulary, those that may come next set. Those in shared memory are valid until the next step. */
+  /**
+   * One bit per token of the vocabulary, set if it may come next. Words in shared memory are valid until the next step.
+   */
   readonly words: Int32Array;
-  /** Equal masks have equal ones. */
+  /** Equal masks have equal digests. */
   readonly digest: string;
 }
 
-/** Masks in memory that both threads see, one for each slot. */
+/** Masks in memory that both threads share, one per slot. */
 export class SharedMasks {
   readonly memory: SharedArrayBuffer;
   private readonly wordsPerMask: number;
-  /** Signs of life of the grammars' thread, and the sequence that it works for. */
+  /** The grammar thread's signs of life, and the sequence that it works for. */
   private readonly signs: Int32Array;
 
   constructor(vocabularySize: number, slots: number, memory?: SharedArrayBuffer) {
@@ -93,7 +95,7 @@ export class SharedMasks {
     this.sign();
   }
 
-  /** Undefined as long as it is not written. */
+  /** Undefined until it has been written. */
   read(slot: number, ticket: number): Mask | undefined {
     const { head, mask } = this.slot(slot);
     if (Atomics.load(head, 0) !== ticket) return undefined;
@@ -104,7 +106,7 @@ export class SharedMasks {
     return Atomics.load(this.signs, 0);
   }
 
-  /** The sequence that the grammars' thread works for. */
+  /** The sequence that the grammar thread works for. */
   get workingFor(): number {
     return Atomics.load(this.signs, 1);
   }
@@ -113,13 +115,13 @@ export class SharedMasks {
     Atomics.store(this.signs, 1, sequence);
   }
 
-  /** Wakes who waits. */
+  /** Wakes the thread that waits. */
   sign(): void {
     Atomics.add(this.signs, 0, 1);
     Atomics.notify(this.signs, 0);
   }
 
-  /** Waits until it holds; false when it does not within so many milliseconds. */
+  /** Waits until the condition holds; false if it does not within this many milliseconds. */
   wait(holds: () => boolean, milliseconds: number): boolean {
     const deadline = performance.now() + milliseconds;
     for (;;) {
@@ -143,7 +145,7 @@ export class SharedMasks {
 const states: ReadonlyArray<MaskState> = ["open", "fulfilled", "ended", "broken", "too-hard", "failed"];
 const headWords = 4;
 
-/** Two digests of 32 bits by FNV-1a over words; with two multipliers they are as good as unique. */
+/** Two 32-bit FNV-1a digests over the words, with different multipliers; collisions are negligible. */
 export const maskDigest = (words: Int32Array): string =>
   `${digestOf(words, 0x01000193)}.${digestOf(words, 0x5bd1e995)}`;
 
