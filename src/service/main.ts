@@ -66,7 +66,7 @@ const pipeline = Layer.mergeAll(preparations, jobs).pipe(
   Layer.provide([QualityConfig.layer, JobsConfig.layer, access]),
 );
 
-/** A port that is taken, files that TLS cannot be spoken with, a network that is not meant: told of before anything is loaded. */
+/** Reports a port that is in use, unusable TLS files and an unconfirmed exposure before anything is loaded. */
 const portProbed = Layer.effectDiscard(
   Effect.gen(function* () {
     const config = yield* ServerConfig;

@@ -1,4 +1,4 @@
-/** Says who calls, and whether it may. */
+/** Authenticates callers and decides what they may call. */
 import { isDeepStrictEqual } from "node:util";
 import { Context, Effect, Layer, Result, ScopedRef } from "effect";
 
@@ -41,7 +41,7 @@ export class Access extends Context.Service<
     readonly allowanceOf: (caller: Pick<Caller, "tenant">) => Allowance;
     /** What was refused by limits since the service started. */
     readonly refusals: () => ReadonlyArray<QuotaRefusals>;
-    /** Reads the configuration anew. What is wrong with it is logged, and what held before still holds. */
+    /** Reads the configuration again. If it is invalid, the error is logged and the current one stays in effect. */
     readonly reload: Effect.Effect<void>;
   }
 >()("mlxd/access/Access") {

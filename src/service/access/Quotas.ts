@@ -11,7 +11,7 @@ export type LimitHeaders = Readonly<Record<string, string>>;
 /** A call that was admitted. */
 export interface CountedCall {
   readonly headers: LimitHeaders;
-  /** It is over; further calls of this do nothing. */
+  /** The call is over; further calls of this have no effect. */
   readonly end: () => void;
 }
 

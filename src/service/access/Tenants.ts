@@ -79,7 +79,7 @@ export class Tenants {
     return Result.succeed({ ...this.#caller(tenant, credential, peer), roles: own });
   }
 
-  /** How long it takes tells nothing of the keys: each is compared, in the same time. */
+  /** Takes constant time: the key is compared with each known one, so that the duration reveals nothing. */
   #byKey(key: string, peer: string, now: number): Identified {
     const hash = createHash("sha256").update(key).digest();
     let found: StoredKey | undefined;

@@ -16,7 +16,7 @@ export class InsecureBind extends Schema.TaggedError<InsecureBind>()("InsecureBi
   }
 }
 
-/** In one sentence, without its full stop; undefined where there is nothing to say. */
+/** One sentence without its full stop; undefined if there is no exposure. */
 export const exposureOf = ({ host, socket, tls }: Listening, isAsking: boolean): string | undefined => {
   // Whom a socket lets in its permissions say.
   if (socket !== undefined) return undefined;

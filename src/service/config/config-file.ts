@@ -75,7 +75,7 @@ export const readConfigFile = (path: string, environment: Environment): ConfigFi
   return { path, directory, settings, models, families, backends, access, invalid: document.invalid };
 };
 
-/** Settings that are paths: relative ones start at the file's folder. */
+/** Settings that are paths: relative ones start from the file's folder. */
 const paths: ReadonlySet<string> = new Set([
   "MLXD_MODELS",
   "MLXD_TLS_CERT",

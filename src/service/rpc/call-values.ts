@@ -34,7 +34,7 @@ export const evidenceOf = createContextKey<Evidence>(
 /** The model or models that the request names, for the audit: in one line, of bounded length. */
 export const targetOf = createContextKey<string | undefined>(undefined, { description: "what the call is about" });
 
-/** Tells the listener which headers the response will have, before there is one. */
+/** Announces response headers to the listener before there is a response. */
 export const announceHeader = createContextKey<(header: Headers) => void>(() => {}, {
   description: "receives the response's headers",
 });

@@ -10,7 +10,9 @@ import { prepareSocket } from "./unix-socket.ts";
 /** Port 0, for any, is always there. */
 type Place = Pick<ServerSettings, "host" | "port" | "socket" | "tls">;
 
-/** Listens and stops at once. Between this and the real thing another program may take the port; then that fails. */
+/**
+ * Listens and stops immediately. If another program takes the port before the service listens, the service fails then.
+ */
 export const probePort = (place: Place): Effect.Effect<void, ListenFailed> => {
   const { host, port, socket, tls } = place;
   if (socket !== undefined && tls !== undefined) return Effect.fail(socketWithTls(place));

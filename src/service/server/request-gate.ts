@@ -23,7 +23,7 @@ export interface RequestGateOptions {
   readonly isDraining: () => boolean;
   readonly access: Pick<Access["Service"], "admit" | "allowanceOf">;
   readonly maxMessageBytes: number;
-  /** Told each error that a call ends with, whoever raised it. */
+  /** Called with each error that a call ends with, whoever raised it. */
   /** Told each administrative call of a known caller once it has ended, also one that was refused. */
   readonly audit: Audit;
   readonly onError: (error: ConnectError, method: string) => void;
@@ -65,7 +65,7 @@ const auditAtEnd = (context: HandlerContext, admitted: Admitted, audit: Audit): 
   else signal.addEventListener("abort", tell, { once: true });
 };
 
-/** Tells the caller what it has left, and lets the call count until it is over. */
+/** Reports the remaining quota to the caller, and counts the call until it is over. */
 const countCall = ({ responseHeader, signal }: HandlerContext, begun: ReturnType<Allowance["begin"]>): void => {
   const { headers } = Result.isSuccess(begun) ? begun.success : begun.failure;
   for (const [name, value] of Object.entries(headers)) responseHeader.set(name, value);

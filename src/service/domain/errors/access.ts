@@ -19,7 +19,7 @@ export class CredentialsUnverifiable extends Schema.TaggedError<CredentialsUnver
   }
 }
 
-/** The caller is known, and does not have the role that the call takes. */
+/** The caller lacks the role that the call requires. */
 export class RoleMissing extends Schema.TaggedError<RoleMissing>()("RoleMissing", {
   tenant: Schema.String,
   /** Any one of them suffices. */

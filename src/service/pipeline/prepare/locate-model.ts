@@ -33,7 +33,7 @@ export const locateModel = Effect.fnUntraced(function* (models: Models["Service"
   const known = yield* Effect.result(models.get(asked));
   if (Result.isFailure(known)) {
     const name = splitEnginePrefix(asked)?.model ?? asked.trim();
-    // A name without a slash was meant for a model that is here.
+    // A name without a slash can only mean a local model.
     if (!(known.failure instanceof ModelNotFound) || !name.includes("/")) return yield* known.failure;
     const repository = yield* Effect.fromResult(checkRepository(name));
     const resolution = yield* Effect.fromResult(identifyModel(asked));

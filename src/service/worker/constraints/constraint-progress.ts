@@ -1,4 +1,7 @@
-/** Where a constrained sequence stands: before, within or after its reasoning, which is free of the constraint. */
+/**
+ * Tracks whether a constrained sequence is before, within or after its reasoning, to which the constraint does not
+ * apply.
+ */
 import type { SequenceConstraint } from "../constraint.ts";
 
 /** The part of a sequence that it uses: forced tokens, which come next whatever the model would choose. */

@@ -1,4 +1,6 @@
-/** What the engine's thread and that of its grammars share: messages both ways, and masks in shared memory. */
+/**
+ * What the engine's main thread and its grammar thread share: messages in both directions, and masks in shared memory.
+ */
 import type { Grammar } from "../constraint.ts";
 
 export interface GrammarThreadData {
