@@ -35,11 +35,14 @@ export class Access extends Context.Service<
   {
     /** Whether authentication is on. */
     readonly isAsking: () => boolean;
-    /** Who calls, if it may. A plain function, as every call asks; a token may have to wait for its issuer's keys. */
+    /**
+     * Returns the caller if it may call. A plain function, because every call uses it; a token may have to wait for its
+     * issuer's keys.
+     */
     readonly admit: (needs: Needs, evidence: Evidence) => Promise<Admitted>;
-    /** What a caller's tenant may do, by the configuration of now. */
+    /** What a caller's tenant may do according to the current configuration. */
     readonly allowanceOf: (caller: Pick<Caller, "tenant">) => Allowance;
-    /** What was refused by limits since the service started. */
+    /** How often limits have refused calls since the service started. */
     readonly refusals: () => ReadonlyArray<QuotaRefusals>;
     /** Reads the configuration again. If it is invalid, the error is logged and the current one stays in effect. */
     readonly reload: Effect.Effect<void>;
@@ -57,7 +60,7 @@ export class Access extends Context.Service<
         Effect.flatMap(
           Effect.fnUntraced(function* (now: AccessSettings) {
             const read = tenantsOf(now);
-            // Whoever loses the section by mistake must not open the service to everybody.
+            // Losing the section by mistake must not open the service to everybody.
             if (read === undefined && tenants !== undefined) {
               return yield* Effect.logWarning(
                 "the configuration has no access section any more: the one before still holds",
@@ -98,7 +101,7 @@ const issuerOf = ({ declared, file = "mlxd.yaml" }: AccessSettings) =>
       );
 
 interface Known {
-  /** Undefined: nobody is asked who calls. */
+  /** Undefined: authentication is off. */
   readonly tenants: Tenants | undefined;
   readonly issuer: Issuer | undefined;
 }

@@ -1,4 +1,4 @@
-/** What a tenant may do now. */
+/** What a tenant may do at the moment. */
 import { Result } from "effect";
 
 import type { LimitsDeclaration, TenantDeclaration } from "../config/access-schema.ts";
@@ -19,7 +19,7 @@ export class Allowance {
     this.#models = declared?.models;
   }
 
-  /** RPCs, and items of one batch, that may run at once. */
+  /** How many RPCs, or items of one batch, may run at once. */
   get callsAtOnce(): number {
     return this.#limits.concurrent_calls ?? Infinity;
   }
@@ -28,12 +28,12 @@ export class Allowance {
     return this.#quotas.headers(this.#tenant, this.#limits, performance.now());
   }
 
-  /** Counts a call from its headers on. */
+  /** Counts a call from the time its headers arrive. */
   begin(): ReturnType<Quotas["begin"]> {
     return this.#quotas.begin(this.#tenant, this.#limits, performance.now());
   }
 
-  /** Counts the further requests of a call that brings several. */
+  /** Counts further requests of a call that contains several. */
   count(requests: number): Result.Result<void, QuotaExceeded> {
     return this.#quotas.count(this.#tenant, this.#limits, requests, performance.now());
   }
@@ -42,14 +42,14 @@ export class Allowance {
     return this.#models === undefined || this.#models.some((allowed) => isNamedBy(allowed, modelId));
   }
 
-  /** @param modelId canonical, never an alias */
+  /** @param modelId the canonical id, never an alias */
   model(modelId: string): Result.Result<void, NotAllowed> {
     if (this.mayUse(modelId)) return Result.void;
     const allowed = this.#models?.join(", ") || "none";
     return Result.fail(new NotAllowed({ tenant: this.#tenant, what: "model", asked: modelId, allowed }));
   }
 
-  /** The priority that a task has; of one that does not say, the one nearest to 0. */
+  /** The priority of a task; if the task sets none, the allowed one nearest to 0. */
   priority(asked: number | undefined): Result.Result<number | undefined, NotAllowed> {
     const { priority: range } = this.#limits;
     if (range === undefined) return Result.succeed(asked);
@@ -59,18 +59,18 @@ export class Allowance {
     return Result.fail(new NotAllowed({ tenant: this.#tenant, what: "priority", asked: String(asked), allowed }));
   }
 
-  /** The most output tokens of each answer, for a task that does not say how many; 1 at least. */
+  /** The most output tokens of each answer, for a task that sets no limit; at least 1. */
   defaultOutput(promptTokens: number, answers: number): number {
     const { max_output_tokens: most = Infinity, tokens_per_minute: perMinute = Infinity } = this.#limits;
     return Math.max(1, Math.min(most, Math.floor((perMinute - promptTokens) / answers)));
   }
 
-  /** Takes what a task may use at most. */
+  /** Reserves the most tokens that a task may use. */
   take(tokens: TaskTokens): Result.Result<TakenTokens, QuotaExceeded> {
     return this.#quotas.take(this.#tenant, this.#limits, tokens, performance.now());
   }
 }
 
-/** A star at the end stands for anything. */
+/** A star at the end matches anything. */
 const isNamedBy = (allowed: string, modelId: string): boolean =>
   allowed.endsWith("*") ? modelId.startsWith(allowed.slice(0, -1)) : modelId === allowed;

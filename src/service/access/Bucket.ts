@@ -1,15 +1,18 @@
-/** A token bucket: what is taken from it comes back evenly, up to what a minute allows. */
+/** A token bucket, which refills evenly up to one minute's allowance. */
 const minuteMs = 60_000;
-/** Refilling is arithmetic on fractions; a rounding error must not refuse what is due. */
+/** Refilling computes with fractions; a rounding error must not refuse an amount that is available. */
 const tolerance = 1e-6;
 
 export class Bucket {
-  /** What may be taken at `#at`. Undefined until there is a limit: then it is full. Below 0 after more was used than taken. */
+  /**
+   * The level at the time `#at`. Undefined until there is a limit, when the bucket is full. Negative after more was
+   * used than was taken.
+   */
   #level: number | undefined;
-  /** Milliseconds of a clock that is never set. */
+  /** Milliseconds of a monotonic clock. */
   #at = 0;
 
-  /** What may be taken now. */
+  /** The current level. */
   level(perMinute: number, now: number): number {
     const refilled = (this.#level ?? perMinute) + ((now - this.#at) * perMinute) / minuteMs;
     this.#level = Math.min(perMinute, refilled);
@@ -17,7 +20,10 @@ export class Bucket {
     return this.#level;
   }
 
-  /** Returns how many milliseconds to wait for `amount`; 0: it is taken; undefined: it is more than a minute allows. */
+  /**
+   * Returns how many milliseconds to wait for `amount`; 0 if it was taken; undefined if it exceeds a minute's
+   * allowance.
+   */
   take(amount: number, perMinute: number, now: number): number | undefined {
     const level = this.level(perMinute, now);
     if (amount > perMinute) return undefined;
@@ -26,7 +32,7 @@ export class Bucket {
     return 0;
   }
 
-  /** Gives back what was taken and not used; below 0: what was used beyond it. */
+  /** Returns what was taken but not used; a negative amount charges what was used in addition. */
   giveBack(amount: number): void {
     if (this.#level !== undefined) this.#level += amount;
   }

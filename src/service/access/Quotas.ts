@@ -5,7 +5,7 @@ import type { LimitsDeclaration } from "../config/access-schema.ts";
 import { QuotaExceeded, type QuotaLimit } from "../domain/errors.ts";
 import { Bucket } from "./Bucket.ts";
 
-/** What a caller is told of its limits, as header fields. */
+/** The headers that report the limits to a caller. */
 export type LimitHeaders = Readonly<Record<string, string>>;
 
 /** A call that was admitted. */
@@ -20,23 +20,23 @@ interface Refused {
   readonly headers: LimitHeaders;
 }
 
-/** What a task may take at most. */
+/** The most tokens that a task may use. */
 export interface TaskTokens {
-  /** Of its longest prompt; undefined where only the model's engine knows. */
+  /** The length of its longest prompt; undefined if only the model's engine knows it. */
   readonly longestPrompt: number | undefined;
   readonly prompt: number;
-  /** Of each answer. */
+  /** Output tokens per answer. */
   readonly output: number;
   readonly answers: number;
 }
 
-/** Tokens that were taken for a task. */
+/** Tokens that were reserved for a task. */
 export interface TakenTokens {
-  /** Gives back what was not used; further calls of this do nothing. */
+  /** Returns the unused tokens; further calls of this have no effect. */
   readonly settle: (used: number) => void;
 }
 
-/** How often a tenant was refused by a limit. */
+/** How often a limit has refused calls of a tenant. */
 export interface QuotaRefusals {
   readonly tenant: string;
   readonly limit: QuotaLimit;
@@ -54,7 +54,7 @@ interface Spent {
 /** When a place becomes free is unknown; this is about the duration of a short answer. */
 const placeRetryAfterMs = 1000;
 
-/** All times in milliseconds of performance.now(). */
+/** All times are in milliseconds of performance.now(). */
 export class Quotas {
   readonly #spent = new Map<string, Spent>();
 
@@ -76,7 +76,7 @@ export class Quotas {
     return Result.succeed({ headers: this.headers(tenant, limits, now), end });
   }
 
-  /** Counts requests that come in one call. All of them, or none. */
+  /** Counts the requests of one call: either all of them or none. */
   count(
     tenant: string,
     { requests_per_minute: perMinute }: LimitsDeclaration,
@@ -94,7 +94,7 @@ export class Quotas {
     );
   }
 
-  /** Takes what a task may use at most. */
+  /** Reserves the most tokens that a task may use. */
   take(
     tenant: string,
     limits: LimitsDeclaration,
@@ -124,7 +124,7 @@ export class Quotas {
     return Result.succeed({ settle });
   }
 
-  /** As services of this kind call them; `reset` is when all of a minute's are there again, in seconds. */
+  /** Header names as in similar services; `reset` is the time until a minute's allowance is full again, in seconds. */
   headers(tenant: string, limits: LimitsDeclaration, now: number): LimitHeaders {
     const { requests, tokens } = this.#of(tenant);
     return {

@@ -70,7 +70,7 @@ export class Tenants {
     return refused(certificateNames.length === 0 ? nothingShown : unknownCertificate);
   }
 
-  /** A token never gives more than its tenant has. */
+  /** A token never grants more than its tenant has. */
   identifyBearer({ tenant, roles, subject }: Identity, peer: string): Identified {
     const declared = this.#declared.get(tenant);
     if (declared === undefined) return refused("the token names a tenant that this service does not know");
@@ -97,7 +97,7 @@ export class Tenants {
   }
 }
 
-/** An issuer's subjects are its own: only a line of plain characters of one goes into a log. */
+/** The issuer chooses its subjects, so only plain characters, up to a bounded length, are written to the log. */
 const shown = (subject: string): string => subject.replaceAll(/[^\w.@:|+-]/g, "?").slice(0, 64);
 
 const nothingShown = 'this service asks who calls: send "authorization: Bearer KEY"';

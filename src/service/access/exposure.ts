@@ -18,7 +18,7 @@ export class InsecureBind extends Schema.TaggedError<InsecureBind>()("InsecureBi
 
 /** One sentence without its full stop; undefined if there is no exposure. */
 export const exposureOf = ({ host, socket, tls }: Listening, isAsking: boolean): string | undefined => {
-  // Whom a socket lets in its permissions say.
+  // The permissions of a socket decide who can reach it.
   if (socket !== undefined) return undefined;
   if (isLoopback(host) || (tls !== undefined && isAsking)) return undefined;
   const lacking = [...(tls === undefined ? ["TLS"] : []), ...(isAsking ? [] : ["keys"])].join(" and ");

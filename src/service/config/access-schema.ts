@@ -46,7 +46,7 @@ const Roles = Schema.Array(Schema.Literals(everyRole));
 
 const count = (maximum: number) => Schema.Int.check(Schema.isBetween({ minimum: 1, maximum }));
 
-/** As tasks may say it. */
+/** The range of priorities that tasks may set. */
 const Priority = Schema.Int.check(Schema.isBetween({ minimum: -1000, maximum: 1000 }));
 
 const Limits = Schema.Struct({
@@ -69,18 +69,18 @@ const Tenant = Schema.Struct({
   roles: Roles,
   keys: Schema.optionalKey(Schema.Array(Key).check(Schema.isMaxLength(100))),
   certificates: Schema.optionalKey(Schema.Array(CertificateName).check(Schema.isMaxLength(100))),
-  /** Ids of models; a star at the end stands for anything. Absent: all. */
+  /** Ids of models; a star at the end matches anything. Absent: all. */
   models: Schema.optionalKey(Schema.Array(ModelPattern).check(Schema.isMaxLength(1000))),
   limits: Schema.optionalKey(Limits),
 });
 export type TenantDeclaration = typeof Tenant.Type;
 
-/** Signatures with a private key alone: with a shared secret, whoever checks tokens could make them. */
+/** Only signatures with a private key: with a shared secret, everybody who verifies tokens could also make them. */
 const algorithms = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"] as const;
 
 const KeySetLocation = text(4096).check(Schema.makeFilter((given) => keySetProblem(given) ?? true));
 
-/** Keys that come over a line that others may write to are anybody's. */
+/** Keys fetched over an unprotected connection could be replaced by anybody. */
 const keySetProblem = (given: string): string | undefined => {
   if (!/^[a-z][a-z0-9+.-]*:\/\//i.test(given)) return undefined; // a path
   const url = URL.canParse(given) ? new URL(given) : undefined;

@@ -1,22 +1,25 @@
-/** How many connections there may be, for how long, and where they come in that is no port. */
+/** Limits for the number and age of connections, and the Unix socket. */
 import { Config, Schema } from "effect";
 
 import { wholeNumber } from "./whole-number.ts";
 
 export interface ConnectionLimits {
   readonly maxConnections: number;
-  /** Of one address. Behind a proxy all callers have its address. */
+  /** Connections from one address. Behind a proxy all callers have its address. */
   readonly maxConnectionsPerPeer: number;
-  /** After that a connection takes no new calls: HTTP/2 peers get GOAWAY, HTTP/1.1 ones `Connection: close`. 0: never. */
+  /**
+   * A connection older than this accepts no new calls: HTTP/2 peers get a GOAWAY, HTTP/1.1 peers `Connection: close`.
+   * 0: never.
+   */
   readonly maxConnectionAgeMs: number;
-  /** What the calls of such a connection have left to finish. */
+  /** How long the calls on such a connection may take to finish. */
   readonly connectionAgeGraceMs: number;
 }
 
 export interface SocketSettings {
-  /** Path of a Unix socket to listen on in place of host and port; undefined: none. */
+  /** Path of a Unix socket to listen on instead of host and port; undefined: none. */
   readonly socket: string | undefined;
-  /** Permissions of its file. */
+  /** The permissions of its file. */
   readonly socketMode: number;
 }
 

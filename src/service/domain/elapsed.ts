@@ -1,7 +1,7 @@
-/** Time that goes by, which nobody sets: for how long something took and who came first. Dates are `currentTimeMillis`. */
+/** Monotonic time, for durations and orders of arrival. Use `currentTimeMillis` for dates. */
 import { Clock, Effect } from "effect";
 
-/** Whole milliseconds since a beginning of the clock's own. */
+/** Whole milliseconds since an arbitrary start of the clock. */
 export const elapsedMsUnsafe = (clock: Clock.Clock): number => Number(clock.monotonicTimeNanosUnsafe() / 1_000_000n);
 
 export const elapsedMs: Effect.Effect<number> = Effect.map(Clock.Clock, elapsedMsUnsafe);

@@ -1,4 +1,4 @@
-/** JSON Web Tokens of the issuer that the configuration names: whose they are, if they count. */
+/** Validates JSON Web Tokens of the configured issuer. */
 import { errors, jwtVerify, type JWTPayload, type JWTVerifyGetKey } from "jose";
 import { dirname, resolve } from "node:path";
 import { Effect, Result, type Scope } from "effect";
@@ -9,11 +9,11 @@ import { CredentialsInvalid, CredentialsUnverifiable } from "../../domain/errors
 import { isUrl, type KeySetUnusable, type KeySource, makeKeySource, usualTiming } from "./key-source.ts";
 
 export interface Identity {
-  /** As the token names it; whether there is such a tenant is for others to say. */
+  /** The tenant in the token; whether it exists is checked elsewhere. */
   readonly tenant: string;
-  /** Undefined: all that the tenant has. */
+  /** Undefined: all roles of the tenant. */
   readonly roles: ReadonlyArray<Role> | undefined;
-  /** The claim `sub`, for the audit. */
+  /** The claim `sub`, for the audit log. */
   readonly subject: string;
 }
 
@@ -21,10 +21,10 @@ export interface Issuer {
   readonly identify: (token: string) => Promise<Result.Result<Identity, CredentialsInvalid | CredentialsUnverifiable>>;
 }
 
-/** Three parts in base64url, the first of which begins an object. */
+/** Three base64url parts, the first of which is the beginning of a JSON object. */
 export const isToken = (credential: string): boolean => /^eyJ[\w-]*\.[\w-]+\.[\w-]*$/.test(credential);
 
-/** @param file the configuration's, from whose folder relative paths start */
+/** @param file the configuration file, from whose folder relative paths start */
 export const makeIssuer = (
   declared: JwtDeclaration,
   file: string | undefined,
@@ -37,12 +37,12 @@ export const makeIssuer = (
   }));
 };
 
-/** Clocks of two machines differ. */
+/** Allows for differences between the clocks of two machines. */
 const clockToleranceS = 30;
 const maxTokenBytes = 16_384;
-/** Of a set with several keys that a token without a key id fits, the first ones are tried. */
+/** If a token has no key id and several keys of the set fit, this many are tried. */
 const maxKeysTried = 8;
-/** What a server of keys takes to come back. */
+/** About the time that a key server takes to come back. */
 const retryAfterMs = 5000;
 
 const defaultAlgorithms = ["RS256", "PS256", "ES256", "ES384", "EdDSA"] as const;
@@ -92,12 +92,12 @@ const identityIn = (payload: JWTPayload, declared: JwtDeclaration): Result.Resul
   const subject = typeof payload.sub === "string" ? payload.sub : "";
   if (rolesClaim === undefined) return Result.succeed({ tenant, roles: undefined, subject });
   const named = claimIn(payload, rolesClaim);
-  // A text is a list with blanks in between, as in `scope`: https://www.rfc-editor.org/rfc/rfc8693#section-4.2
+  // A string is a space-separated list, as in `scope`: https://www.rfc-editor.org/rfc/rfc8693#section-4.2
   const list: ReadonlyArray<unknown> = Array.isArray(named) ? named : typeof named === "string" ? named.split(" ") : [];
   return Result.succeed({ tenant, roles: everyRole.filter((role) => list.includes(role)), subject });
 };
 
-/** By its name, or member by member, as in `realm_access.roles`. */
+/** By its name, or by a path of members, as in `realm_access.roles`. */
 const claimIn = (payload: JWTPayload, name: string): unknown => {
   if (Object.hasOwn(payload, name)) return payload[name];
   let value: unknown = payload;
@@ -111,11 +111,11 @@ const claimIn = (payload: JWTPayload, name: string): unknown => {
 const invalid = (problem: string): Result.Result<never, CredentialsInvalid> =>
   Result.fail(new CredentialsInvalid({ problem }));
 
-/** The keys could not be had, which says nothing of the token. */
+/** The keys could not be obtained, which says nothing about the token. */
 const isOfKeys = (error: errors.JOSEError): boolean =>
   error instanceof errors.JWKSTimeout || error instanceof errors.JWKSInvalid || error.code === "ERR_JOSE_GENERIC";
 
-/** Without anything that the token says. */
+/** Contains nothing that the token says. */
 const problemOf = (error: errors.JOSEError): string => {
   if (error instanceof errors.JWTExpired) return "the token has expired";
   if (error instanceof errors.JWTClaimValidationFailed) {

@@ -1,23 +1,23 @@
-/** The public keys of a token issuer, from a file or a URL, taken in again when they change. */
+/** The public keys of a token issuer, from a file or a URL, read again when they change. */
 import { readFile, stat } from "node:fs/promises";
 import { createLocalJWKSet, createRemoteJWKSet, customFetch, type JSONWebKeySet, type JWTVerifyGetKey } from "jose";
 import { Duration, Effect, Schedule, type Scope } from "effect";
 
 import { watchFiles } from "../../config/watch-files.ts";
 
-/** Of a set of keys: one key takes about a thousand. */
+/** The limit for a key set; one key takes about a thousand bytes. */
 export const maxKeySetBytes = 262_144;
 
 export interface FetchTiming {
-  /** Of one fetch. */
+  /** Timeout of one fetch. */
   readonly timeoutMs: number;
-  /** How often keys are fetched again although nobody misses one. */
+  /** How often keys are fetched again even if none is missing. */
   readonly refreshMs: number;
-  /** How soon again while there are none, and after a fetch that failed. */
+  /** How soon keys are fetched again if there are none, or after a failed fetch. */
   readonly retryMs: number;
-  /** A token with an unknown key has the set fetched again, no oftener than this: whoever invents keys makes no load. */
+  /** A token with an unknown key causes a fetch at most this often, so that invented key ids cause no load. */
   readonly cooldownMs: number;
-  /** So long the keys that were fetched last stay in force while the server does not answer. */
+  /** How long the last keys stay in use while the server does not answer. */
   readonly maxStaleMs: number;
 }
 
@@ -30,11 +30,11 @@ export const usualTiming: FetchTiming = {
 };
 
 export interface KeySource {
-  /** Undefined while there are no keys that count. A function of jose's. */
+  /** Undefined while there are no valid keys. A function of jose. */
   readonly keys: () => JWTVerifyGetKey | undefined;
 }
 
-/** There is no set of keys: `message` says why, without paths. */
+/** There is no key set: `message` says why, without paths. */
 export class KeySetUnusable extends Error {}
 
 /** @param location an absolute path, or a URL */
@@ -46,7 +46,7 @@ export const makeKeySource = (
 
 export const isUrl = (location: string): boolean => /^https?:\/\//i.test(location);
 
-/** A file that is broken at start is an error of the configuration; one that breaks later leaves the keys before in force. */
+/** A broken file is a configuration error at the start; if it breaks later, the previous keys stay in use. */
 const fileSource = (path: string): Effect.Effect<KeySource, KeySetUnusable, Scope.Scope> =>
   Effect.gen(function* () {
     const load = Effect.tryPromise({ try: () => readKeySet(path), catch: unusable });
@@ -70,7 +70,10 @@ const readKeySet = async (path: string): Promise<JWTVerifyGetKey> => {
   return createLocalJWKSet(JSON.parse(await readFile(path, "utf8")) as JSONWebKeySet);
 };
 
-/** A server that does not answer does not keep the service from starting: tokens are refused as retryable until it does. */
+/**
+ * A server that does not answer does not prevent the service from starting: until it does, tokens are refused as
+ * retryable.
+ */
 const urlSource = (url: URL, timing: FetchTiming): Effect.Effect<KeySource, never, Scope.Scope> =>
   Effect.gen(function* () {
     let fetchedAt = -Infinity;
@@ -109,7 +112,7 @@ const urlSource = (url: URL, timing: FetchTiming): Effect.Effect<KeySource, neve
     return { keys: () => (isFresh() ? remote : undefined) };
   });
 
-/** Fails for an answer that is no JSON object of bounded size. */
+/** Fails if the answer is not a JSON object of bounded size. */
 const fetchBounded = async (address: string, options: RequestInit): Promise<Response> => {
   const response = await fetch(address, options);
   if (response.status !== 200) {

@@ -10,7 +10,7 @@ export class CredentialsInvalid extends Schema.TaggedError<CredentialsInvalid>()
   }
 }
 
-/** Whether the credentials count cannot be told now: the keys of who issued them are not to be had. */
+/** The credentials cannot be verified now, because their issuer's keys cannot be obtained. */
 export class CredentialsUnverifiable extends Schema.TaggedError<CredentialsUnverifiable>()("CredentialsUnverifiable", {
   retryAfterMs: Schema.Number,
 }) {
@@ -43,14 +43,14 @@ const quotaLimits = [
 /** By its key in the configuration. */
 export type QuotaLimit = (typeof quotaLimits)[number];
 
-/** The tenant has used up what it may, or asks for more at once than it ever may. */
+/** The tenant is at one of its limits, or the call alone exceeds one. */
 export class QuotaExceeded extends Schema.TaggedError<QuotaExceeded>()("QuotaExceeded", {
   tenant: Schema.String,
   limit: Schema.Literals(quotaLimits),
   value: Schema.Number,
-  /** What this call would take, where that is more than one. */
+  /** What this call would take, if that is more than one. */
   asked: Schema.optionalKey(Schema.Number),
-  /** Absent: trying again does not help, as the call alone is over the limit. */
+  /** Absent: retrying does not help, because the call alone exceeds the limit. */
   retryAfterMs: Schema.optionalKey(Schema.Number),
 }) {
   override get message(): string {
@@ -69,7 +69,7 @@ const allowance: Readonly<Record<QuotaLimit, (value: number) => string>> = {
   max_output_tokens: (value) => `ask for ${value} output tokens at most`,
 };
 
-/** What to do where waiting does not help. */
+/** What to do if waiting does not help. */
 const advice: Readonly<Record<QuotaLimit, string>> = {
   concurrent_calls: "make fewer calls at once",
   requests_per_minute: "send smaller batches",
@@ -78,7 +78,7 @@ const advice: Readonly<Record<QuotaLimit, string>> = {
   max_output_tokens: "set a smaller max_output_tokens",
 };
 
-/** The tenant is known, and this is not among what it may use. */
+/** The tenant is authenticated but may not use this. */
 export class NotAllowed extends Schema.TaggedError<NotAllowed>()("NotAllowed", {
   tenant: Schema.String,
   what: Schema.Literals(["model", "priority"]),
