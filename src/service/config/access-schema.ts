@@ -100,7 +100,7 @@ const Jwt = Schema.Struct({
 });
 export type JwtDeclaration = typeof Jwt.Type;
 
-/** What anybody may call without saying who it is, beside health. */
+/** What everybody may call without authentication, in addition to health. */
 const openable = ["greeting", "reflection", "metrics", "load"] as const;
 export type Openable = (typeof openable)[number];
 
