@@ -118,7 +118,7 @@ it("every page with examples of the client or the command has them run", () => {
   for (const page of pages) {
     const programs = blocksOf(page).filter((block) => /^```(?:ts|sh)\b/.test(block));
     // What sets up or tests the checkout itself is run by whoever runs the tests.
-    const isRun = programs.some((block) => !/^```sh no-run|^```sh\nnpm /.test(block));
+    const isRun = programs.some((block) => !/^```(?:sh|ts) no-run|^```sh\nnpm /.test(block));
     if (isRun) assert.isTrue(run.includes(`"${page}"`) || alsoRun.includes(page.split("/").at(-1) ?? ""), page);
   }
 });
