@@ -37,7 +37,8 @@ export const scriptedBackend = (
           const parts: Buffer[] = [];
           request.on("data", (part: Buffer) => parts.push(part));
           request.on("end", () => {
-            const body = JSON.parse(Buffer.concat(parts).toString()) as ReceivedRequest["body"];
+            const text = Buffer.concat(parts).toString();
+            const body = (text === "" ? {} : JSON.parse(text)) as ReceivedRequest["body"];
             const received = { path: request.url ?? "", headers: request.headers, body };
             requests.push(received);
             void answer(response, received);
@@ -71,6 +72,9 @@ export const scriptedBackend = (
         permits: 1,
         connectTimeoutMs: 60_000,
         readTimeoutMs: 60_000,
+        writeTimeoutMs: 60_000,
+        poolTimeoutMs: 60_000,
+        probeIntervalMs: undefined,
         ...settings,
       },
     }),

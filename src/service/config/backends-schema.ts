@@ -12,6 +12,9 @@ const Backend = Schema.Struct({
   permits: Schema.optionalKey(wholeNumber(1, 1024)),
   connect_timeout_ms: Schema.optionalKey(wholeNumber(10, 600_000)),
   read_timeout_ms: Schema.optionalKey(wholeNumber(10, 3_600_000)),
+  write_timeout_ms: Schema.optionalKey(wholeNumber(10, 600_000)),
+  pool_timeout_ms: Schema.optionalKey(wholeNumber(10, 600_000)),
+  probe_interval_ms: Schema.optionalKey(wholeNumber(100, 3_600_000)),
 });
 
 export const BackendsSchema = Schema.Record(Schema.String, Backend);

@@ -21,6 +21,12 @@ export interface BackendSettings {
   readonly connectTimeoutMs: number;
   /** Until the headers of its answer, and between two pieces of it. */
   readonly readTimeoutMs: number;
+  /** While none of the request is taken. */
+  readonly writeTimeoutMs: number;
+  /** Until a connection is free, beside the time that making one takes. */
+  readonly poolTimeoutMs: number;
+  /** How often it is asked whether it is there, also without tasks; undefined: only after it has failed. */
+  readonly probeIntervalMs: number | undefined;
 }
 
 export type Backends = ReadonlyMap<string, BackendSettings>;
@@ -70,6 +76,9 @@ export const readBackends = (declared: BackendDeclarations, place: Place): Backe
       permits: declaration.permits ?? defaults.permits,
       connectTimeoutMs: declaration.connect_timeout_ms ?? defaults.connectTimeoutMs,
       readTimeoutMs: declaration.read_timeout_ms ?? defaults.readTimeoutMs,
+      writeTimeoutMs: declaration.write_timeout_ms ?? defaults.writeTimeoutMs,
+      poolTimeoutMs: declaration.pool_timeout_ms ?? defaults.poolTimeoutMs,
+      probeIntervalMs: declaration.probe_interval_ms,
     });
   }
   return backends;
@@ -80,7 +89,14 @@ export const backendName = (name: string): string => name.trim().toLowerCase();
 
 const nameCharacters = /^[a-z0-9][a-z0-9._-]{0,63}$/;
 
-const defaults = { permits: 1, connectTimeoutMs: 5_000, readTimeoutMs: 120_000 };
+const defaults = {
+  permits: 1,
+  connectTimeoutMs: 5_000,
+  readTimeoutMs: 120_000,
+  writeTimeoutMs: 10_000,
+  poolTimeoutMs: 5_000,
+  probeIntervalMs: undefined,
+};
 
 const ofPreset = ({ baseUrl, keyVariable }: BackendPreset, environment: Environment) => {
   const key = keyVariable === undefined ? "" : (environment[keyVariable]?.trim() ?? "");

@@ -17,6 +17,8 @@ export interface ModelCondition {
   readonly state: ModelState;
   /** Of one that is loaded: whether its engine delivers tokens. Others would be loaded first. */
   readonly delivers: boolean;
+  /** The backend that it is on; undefined for a model of this machine. */
+  readonly backend?: string | undefined;
 }
 
 /** A model as callers know it, wherever it runs. */

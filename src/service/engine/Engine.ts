@@ -204,8 +204,11 @@ export type BackendFailure =
  */
 export type EngineFault = ModelBroken | ModelChanged | EngineStartFailed | EngineUnavailable | OutOfMemory;
 
-/** `restarting`: no process takes requests. `stalled`: a process takes requests but delivers nothing. */
-export type EngineHealth = "serving" | "restarting" | "stalled";
+/**
+ * `restarting`: no process takes requests. `stalled`: a process takes requests but delivers nothing. `unreachable`: it is on
+ * another host, which did not answer again and again.
+ */
+export type EngineHealth = "serving" | "restarting" | "stalled" | "unreachable";
 
 export { noMemory };
 

@@ -1,4 +1,4 @@
-/** What the health service tells, by name: "" for the server, a service's full name, or `models/{id}`. */
+/** What the health service tells, by name: "" for the server, a service's full name, `models/{id}` or `backends/{name}`. */
 import { Context, Effect, Layer, Stream, SubscriptionRef } from "effect";
 
 export type ServingStatus = "serving" | "not-serving";

@@ -23,6 +23,7 @@ import { apiServices, makeApiRoutes } from "../rpc/routes.ts";
 import { violationsIn } from "../wire/validate.ts";
 import { Metrics } from "../telemetry/metrics/Metrics.ts";
 import { makeAudit } from "./audit.ts";
+import { watchBackends } from "./backend-health.ts";
 import { Drain } from "./Drain.ts";
 import { Health } from "./Health.ts";
 import { makeHealthPages } from "./health-pages.ts";
@@ -93,6 +94,7 @@ export class Server extends Context.Service<
         ...(config.reflection ? reflectionServices : []),
       ];
       yield* Effect.forEach(alwaysServing, ({ typeName }) => health.set(typeName, "serving"));
+      yield* watchBackends;
       yield* watchModels(["", GenerationService.typeName, EmbeddingService.typeName]);
       const address = yield* listen({
         config,

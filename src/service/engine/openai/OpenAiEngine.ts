@@ -1,5 +1,5 @@
 /** Models of servers that speak OpenAI's chat completions. */
-import { Deferred, Effect, Exit, Stream } from "effect";
+import { Deferred, Effect, Exit } from "effect";
 import { Agent } from "undici";
 
 import type { BackendSettings } from "../../config/read-backends.ts";
@@ -9,34 +9,28 @@ import type { ChatInput, FinishReason } from "../../domain/generation.ts";
 import type { ServedModel } from "../../domain/model.ts";
 import type { ConversationEngine, ConversationRequest, EngineEvent, EngineFailure, EngineStatus } from "../Engine.ts";
 import type { ConversationDriver } from "../Engines.ts";
+import { type Host, Hosts } from "../backends/Host.ts";
 import { chatRequest } from "./chat-request.ts";
 import { ChatReading } from "./ChatReading.ts";
 import { failureOf } from "./failure-of.ts";
-import { HostGate } from "./HostGate.ts";
 import { streamChat } from "./stream-chat.ts";
 
-/** A driver for each engine that has a preset. Their models share the gates of their hosts. */
+/** A driver for each engine that has a preset. Their models share their hosts. */
 export const openAiDrivers = (): Readonly<Record<BackendEngine, ConversationDriver>> => {
-  const gates = new Map<string, HostGate>();
-  const gateOf = ({ baseUrl, permits }: BackendSettings): HostGate => {
-    const { host } = new URL(baseUrl);
-    const gate = gates.get(host) ?? new HostGate(permits);
-    gate.limit(permits);
-    gates.set(host, gate);
-    return gate;
-  };
+  const hosts = new Hosts();
   const driverOf = ({ options }: BackendPreset): ConversationDriver => ({
     version: "",
     capabilities: { ...capabilities, tools: options.includes("chat.tools") },
     options: new Set(options),
     start: (model, backend) =>
-      Effect.map(
-        Effect.acquireRelease(
+      Effect.gen(function* () {
+        const host = yield* hosts.join(backend);
+        const agent = yield* Effect.acquireRelease(
           Effect.sync(() => agentOf(backend)),
-          (agent) => Effect.promise(() => agent.destroy()),
-        ),
-        (agent) => engineOf(model, backend, agent, gateOf(backend)),
-      ),
+          (pool) => Effect.promise(() => pool.destroy()),
+        );
+        return engineOf(model, backend, agent, host);
+      }),
   });
   const drivers = Object.entries(backendPresets).map(([engine, preset]) => [engine, driverOf(preset)]);
   return Object.fromEntries(drivers) as Record<BackendEngine, ConversationDriver>;
@@ -61,35 +55,34 @@ const agentOf = ({ connectTimeoutMs, readTimeoutMs }: BackendSettings): Agent =>
     pipelining: 1,
   });
 
-const engineOf = (model: ServedModel, backend: BackendSettings, agent: Agent, gate: HostGate): ConversationEngine => {
+const engineOf = (model: ServedModel, backend: BackendSettings, agent: Agent, host: Host): ConversationEngine => {
   const running = new Map<string, Deferred.Deferred<FinishReason>>();
 
-  const exchange = Effect.fnUntraced(function* (
+  const exchange = (
     chat: ChatInput,
     request: ConversationRequest,
     reading: ChatReading,
     onEvent: (event: EngineEvent) => void,
-  ): Effect.fn.Return<void, EngineFailure> {
+  ): Effect.Effect<void, EngineFailure> => {
     const body = chatRequest(model.source, backend.engine, chat, request);
     const promptTokens = estimateTokens(chat);
-    return yield* Effect.scoped(
-      Effect.andThen(
-        gate.permit(request.scheduling),
-        Effect.tryPromise({
-          try: async (signal) => {
-            const onTaken = () => onEvent({ type: "admitted", cachedPromptTokens: 0, promptTokens });
-            const onData = (data: string) => {
-              reading.read(data);
-              return reading.isFinished;
-            };
-            await streamChat({ dispatcher: agent, backend, body, signal, onTaken, onData });
-            reading.end();
-          },
-          catch: (thrown) => failureOf(thrown, model, backend, reading.hasOutput),
-        }),
-      ),
+    const { scheduling } = request;
+    return host.run({ model: model.id, backend: backend.name, scheduling }, (onOutput) =>
+      Effect.tryPromise({
+        try: async (signal) => {
+          const onTaken = () => onEvent({ type: "admitted", cachedPromptTokens: 0, promptTokens });
+          const onData = (data: string) => {
+            reading.read(data);
+            if (reading.hasOutput) onOutput();
+            return reading.isFinished;
+          };
+          await streamChat({ dispatcher: agent, backend, body, signal, onTaken, onData });
+          reading.end();
+        },
+        catch: (thrown) => failureOf(thrown, model, backend, reading.hasOutput),
+      }),
     );
-  });
+  };
 
   return {
     converse: Effect.fnUntraced(function* (request, onEvent) {
@@ -118,8 +111,7 @@ const engineOf = (model: ServedModel, backend: BackendSettings, agent: Agent, ga
       const ended = running.get(id);
       return Effect.sync(() => ended !== undefined && Deferred.doneUnsafe(ended, Exit.succeed("cancelled" as const)));
     },
-    // Whether it answers is known of each task alone.
-    health: Stream.concat(Stream.make("serving" as const), Stream.never),
+    health: host.health,
     failure: Effect.never,
     status: Effect.succeed(nothingHere),
   };

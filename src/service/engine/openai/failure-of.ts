@@ -94,6 +94,8 @@ const causes: ReadonlyMap<string, string> = new Map([
   ["EACCES", "unreachable"],
   ["ETIMEDOUT", "connect_timeout"],
   ["UND_ERR_CONNECT_TIMEOUT", "connect_timeout"],
+  ["MLXD_POOL_TIMEOUT", "pool_timeout"],
+  ["MLXD_WRITE_TIMEOUT", "write_timeout"],
   ["UND_ERR_HEADERS_TIMEOUT", "read_timeout"],
   ["UND_ERR_BODY_TIMEOUT", "read_timeout"],
   ["UND_ERR_HEADERS_OVERFLOW", "protocol_error"],

@@ -1,15 +1,19 @@
 /** One request of a chat completion over HTTP, and its stream of server-sent events. */
+import type { Readable } from "node:stream";
 import { createParser } from "eventsource-parser";
-import { Redacted } from "effect";
 import { type Dispatcher, request } from "undici";
 
 import type { BackendSettings } from "../../config/read-backends.ts";
-import { versions } from "../../config/versions.ts";
+import { apiHeaders } from "../backends/api-headers.ts";
+import { watchedBody } from "../backends/watched-body.ts";
 import { AnswerUnreadable, StatusRefused } from "./problems.ts";
 
 interface ChatExchange {
   readonly dispatcher: Dispatcher;
-  readonly backend: Pick<BackendSettings, "baseUrl" | "apiKey">;
+  readonly backend: Pick<
+    BackendSettings,
+    "baseUrl" | "apiKey" | "connectTimeoutMs" | "poolTimeoutMs" | "writeTimeoutMs"
+  >;
   /** JSON. */
   readonly body: string;
   readonly signal: AbortSignal;
@@ -24,19 +28,24 @@ interface ChatExchange {
  * elsewhere. Rejects with StatusRefused, AnswerUnreadable, what `onData` throws, or what happened to the connection.
  */
 export const streamChat = async (exchange: ChatExchange): Promise<void> => {
-  const { dispatcher, backend, body, signal, onTaken, onData } = exchange;
+  const { dispatcher, backend, body, onTaken, onData } = exchange;
+  const late = new AbortController();
+  const sent = watchedBody(body, backend, (reason) => late.abort(reason));
+  const signal = AbortSignal.any([exchange.signal, late.signal]);
   const response = await request(`${backend.baseUrl}/chat/completions`, {
     dispatcher,
     method: "POST",
     headers: {
+      ...apiHeaders(backend),
       accept: "text/event-stream",
       "content-type": "application/json",
-      "user-agent": `mlxd/${versions.mlxd}`,
-      ...(backend.apiKey !== undefined && { authorization: `Bearer ${Redacted.value(backend.apiKey)}` }),
+      // Some servers read no body without it.
+      "content-length": String(sent.bytes),
     },
-    body,
+    // undici takes any async iterable, which its type does not say.
+    body: sent.pieces as unknown as Readable,
     signal,
-  });
+  }).finally(sent.stop);
   const { statusCode, headers } = response;
   // Whoever reads it is told of its errors; where it is given up unread, an error that nobody heard would end the process.
   response.body.on("error", () => {});

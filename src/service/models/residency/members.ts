@@ -59,7 +59,12 @@ export const findDefault = (
 };
 
 export const conditionsOf = (members: Members): ReadonlyMap<string, ModelCondition> =>
-  new Map(members.map(({ entry, slot }) => [entry.facts.id, slot.condition]));
+  new Map(
+    members.map(({ entry, slot }) => [
+      entry.facts.id,
+      entry.takes === "conversations" ? { ...slot.condition, backend: entry.backend.name } : slot.condition,
+    ]),
+  );
 
 /** Whether one engine serves both entries: they differ only in names, defaults of tasks and retention. */
 export const runsAlike = (one: CatalogEntry, other: CatalogEntry): boolean => {

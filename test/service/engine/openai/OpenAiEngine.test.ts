@@ -1,5 +1,6 @@
+import { type AddressInfo, createServer, type Server } from "node:net";
 import { assert, describe, it } from "@effect/vitest";
-import { Deferred, Effect, Fiber, type Scope } from "effect";
+import { Deferred, Effect, Fiber, type Scope, Stream } from "effect";
 
 import type { BackendSettings } from "../../../../src/service/config/read-backends.ts";
 import type { ServedModel } from "../../../../src/service/domain/model.ts";
@@ -158,6 +159,44 @@ describe("a model of an OpenAI-compatible server", () => {
       const unsent = (yield* hang(": wait\n\n")).error;
       assert.deepInclude(unsent, { _tag: "BackendUnavailable", cause: "read_timeout" });
       assert.deepInclude((yield* hang(chunk({ content: "Fo" }))).error, { _tag: "EngineLost", how: "stalled" });
+    }),
+  );
+
+  it.live("is unavailable where the server reads nothing of a long request", () =>
+    Effect.gen(function* () {
+      const server = yield* Effect.acquireRelease(
+        Effect.promise(
+          () =>
+            new Promise<Server>((resolve) => {
+              const listening = createServer((socket) => void socket.pause()).listen(0, "127.0.0.1", () =>
+                resolve(listening),
+              );
+            }),
+        ),
+        (listening) => Effect.sync(() => listening.close()),
+      );
+      const { settings } = yield* scriptedBackend(() => {});
+      const { port } = server.address() as AddressInfo;
+      const engine = yield* start({ ...settings, baseUrl: `http://127.0.0.1:${port}/v1`, writeTimeoutMs: 300 });
+      const input = chat(message("user", "x".repeat(32 * 1024 ** 2)));
+      const { result } = yield* ask(engine, { ...requestOf("a"), input: input.type === "chat" ? input : assert.fail() });
+      assert.deepInclude(result._tag === "Failure" ? result.failure : {}, {
+        _tag: "BackendUnavailable",
+        cause: "write_timeout",
+      });
+    }),
+  );
+
+  it.live("is left alone after failures in a row, and its model tells so", () =>
+    Effect.gen(function* () {
+      const backend = yield* scriptedBackend((response) => void response.writeHead(503).end());
+      const engine = yield* start(backend.settings);
+      for (let index = 0; index < 5; index++) yield* ask(engine);
+      const { result } = yield* ask(engine);
+      assert.deepInclude(result._tag === "Failure" ? result.failure : {}, { cause: "circuit_open" });
+      assert.lengthOf(backend.requests, 5);
+      const health = yield* Stream.runHead(Stream.filter(engine.health, (each) => each === "unreachable"));
+      assert.strictEqual(health._tag, "Some");
     }),
   );
 

@@ -45,6 +45,32 @@ describe("a stream of server-sent events", () => {
     }),
   );
 
+  it.live("is not waited for where no connection is free in time", () =>
+    Effect.gen(function* () {
+      const { settings } = yield* scriptedBackend((response) => void beginStream(response).write("data: a\n\n"));
+      const backend = { ...settings, connectTimeoutMs: 10, poolTimeoutMs: 300 };
+      const dispatcher = yield* Effect.acquireRelease(
+        Effect.sync(() => new Agent({ connections: 1, pipelining: 1 })),
+        (agent) => Effect.promise(() => agent.destroy()),
+      );
+      const left = new AbortController();
+      const chat = (signal: AbortSignal, onTaken: () => void) =>
+        streamChat({ dispatcher, backend, body: "{}", signal, onTaken, onData: () => false });
+      const taken = Promise.withResolvers<void>();
+      const running = chat(left.signal, taken.resolve).catch(() => {});
+      yield* Effect.promise(() => taken.promise);
+      const failure = yield* Effect.promise(() =>
+        chat(new AbortController().signal, () => {}).then(
+          () => undefined,
+          (error: unknown) => error,
+        ),
+      );
+      assert.deepInclude(failure, { code: "MLXD_POOL_TIMEOUT" });
+      left.abort();
+      yield* Effect.promise(() => running);
+    }),
+  );
+
   it.live("is UTF-8", () =>
     Effect.gen(function* () {
       const { failure } = yield* eventsOf((response) => {

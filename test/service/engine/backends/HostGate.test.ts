@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest";
 import { Deferred, Effect, Fiber } from "effect";
 
-import { HostGate } from "../../../../src/service/engine/openai/HostGate.ts";
+import { HostGate } from "../../../../src/service/engine/backends/HostGate.ts";
 import { fibersRan } from "../../../support/fibers-ran.ts";
 
 /** Runs holders of a permit until each is let go, and logs who has one. */

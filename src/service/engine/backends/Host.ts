@@ -1,0 +1,177 @@
+/** One host that backends are on, shared by all models there: its permits, and whether it is asked at all. */
+import { Clock, Effect, Exit, Queue, Result, Scope, type Stream, SubscriptionRef } from "effect";
+
+import type { BackendSettings } from "../../config/read-backends.ts";
+import { BackendUnavailable } from "../../domain/errors.ts";
+import type { SequenceScheduling } from "../../worker/protocol.ts";
+import type { EngineFailure, EngineHealth } from "../Engine.ts";
+import { Circuit, type Verdict } from "./Circuit.ts";
+import { HostGate } from "./HostGate.ts";
+import { probe } from "./probe.ts";
+
+export interface HostRequest {
+  readonly model: string;
+  readonly backend: string;
+  readonly scheduling: SequenceScheduling;
+}
+
+export interface Host {
+  readonly health: Stream.Stream<EngineHealth>;
+  /**
+   * Runs one exchange with the host, when a permit is free and unless its circuit is open.
+   *
+   * @param exchange told what to call when the first output has come
+   */
+  readonly run: (
+    request: HostRequest,
+    exchange: (onOutput: () => void) => Effect.Effect<void, EngineFailure>,
+  ) => Effect.Effect<void, EngineFailure>;
+}
+
+/** The hosts that models are loaded on. What is known of one is forgotten with the last of its models. */
+export class Hosts {
+  private readonly known = new Map<string, { host: OneHost; users: number; readonly scope: Scope.Closeable }>();
+
+  /** The scope is one model's. */
+  join(backend: BackendSettings): Effect.Effect<Host, never, Scope.Scope> {
+    const { host: name } = new URL(backend.baseUrl);
+    return Effect.acquireRelease(
+      Effect.gen({ self: this }, function* () {
+        let known = this.known.get(name);
+        if (known === undefined) {
+          const scope = yield* Scope.make();
+          const host = yield* OneHost.make(backend);
+          yield* Effect.forkIn(host.follow, scope);
+          known = { host, users: 0, scope };
+          this.known.set(name, known);
+        }
+        known.users += 1;
+        known.host.gate.limit(backend.permits);
+        return known.host;
+      }),
+      () =>
+        Effect.suspend(() => {
+          const known = this.known.get(name);
+          if (known === undefined) return Effect.void;
+          known.users -= 1;
+          if (known.users > 0) return Effect.void;
+          this.known.delete(name);
+          return Scope.close(known.scope, Exit.void);
+        }),
+    );
+  }
+}
+
+class OneHost implements Host {
+  readonly gate: HostGate;
+  readonly health: Stream.Stream<EngineHealth>;
+  private readonly circuit: Circuit;
+  private readonly standing: SubscriptionRef.SubscriptionRef<EngineHealth>;
+  private readonly changes: Queue.Queue<void>;
+  /** Whose API is probed: that of the backend that came first. */
+  private readonly backend: BackendSettings;
+
+  private constructor(
+    backend: BackendSettings,
+    clock: Clock.Clock,
+    standing: SubscriptionRef.SubscriptionRef<EngineHealth>,
+    changes: Queue.Queue<void>,
+  ) {
+    this.backend = backend;
+    this.gate = new HostGate(backend.permits);
+    this.changes = changes;
+    this.circuit = new Circuit(
+      () => clock.currentTimeMillisUnsafe(),
+      () => void Queue.offerUnsafe(changes, undefined),
+    );
+    this.standing = standing;
+    this.health = SubscriptionRef.changes(standing);
+  }
+
+  static make(backend: BackendSettings): Effect.Effect<OneHost> {
+    return Effect.gen(function* () {
+      const standing = yield* SubscriptionRef.make<EngineHealth>("serving");
+      return new OneHost(backend, yield* Clock.Clock, standing, yield* Queue.sliding<void>(1));
+    });
+  }
+
+  /** Tells the health, and probes while requests do not show it. */
+  get follow(): Effect.Effect<never> {
+    return Effect.forever(
+      Effect.suspend(() =>
+        Effect.andThen(
+          this.tell(this.circuit.isServing ? "serving" : "unreachable"),
+          Effect.raceFirst(Queue.take(this.changes), this.probing),
+        ),
+      ),
+    );
+  }
+
+  run(
+    { scheduling, ...about }: HostRequest,
+    exchange: (onOutput: () => void) => Effect.Effect<void, EngineFailure>,
+  ): Effect.Effect<void, EngineFailure> {
+    const refusal = Effect.suspend(() => {
+      const { refusalMs: retryAfterMs } = this.circuit;
+      return retryAfterMs === undefined
+        ? Effect.void
+        : Effect.fail(new BackendUnavailable({ ...about, cause: "circuit_open", retryAfterMs }));
+    });
+    return Effect.scoped(
+      Effect.gen({ self: this }, function* () {
+        yield* refusal;
+        yield* this.gate.permit(scheduling);
+        // Those that waited are not sent one after the other into the same failure.
+        yield* refusal;
+        const attempt = this.circuit.begin();
+        yield* Effect.onExit(
+          Effect.suspend(() => exchange(attempt.delivered)),
+          (exit) => Effect.sync(() => attempt.end(verdictOf(exit))),
+        );
+      }),
+    );
+  }
+
+  private tell(health: EngineHealth): Effect.Effect<void> {
+    return Effect.flatMap(SubscriptionRef.get(this.standing), (before) => {
+      if (before === health) return Effect.void;
+      const { name: backend, baseUrl } = this.backend;
+      const log =
+        health === "serving"
+          ? Effect.logInfo("backend is asked again")
+          : Effect.logWarning("backend is left alone: it failed again and again");
+      return Effect.andThen(
+        Effect.annotateLogs(log, { backend, host: new URL(baseUrl).host }),
+        SubscriptionRef.set(this.standing, health),
+      );
+    });
+  }
+
+  /** After the pause of an open circuit; of a closed one at the interval that the operator set, if any. */
+  private get probing(): Effect.Effect<void> {
+    const { circuit, backend } = this;
+    if (circuit.isOpen && circuit.isServing) return Effect.never;
+    const waitMs = circuit.isOpen ? (circuit.refusalMs ?? 0) : backend.probeIntervalMs;
+    if (waitMs === undefined) return Effect.never;
+    return Effect.andThen(
+      Effect.sleep(waitMs),
+      Effect.suspend(() => {
+        if (circuit.refusalMs !== undefined) return Effect.never;
+        const wasOpen = circuit.isOpen;
+        const attempt = circuit.begin();
+        return Effect.matchEffect(probe(backend), {
+          onSuccess: () => Effect.sync(() => (wasOpen ? circuit.reached() : attempt.end("answered"))),
+          onFailure: () => Effect.sync(() => attempt.end("unavailable")),
+        }).pipe(Effect.onInterrupt(() => Effect.sync(() => attempt.end("unknown"))));
+      }),
+    );
+  }
+}
+
+/** An answer that makes no sense, or refuses, is an answer. */
+const verdictOf = (exit: Exit.Exit<void, EngineFailure>): Verdict => {
+  const error = Exit.findError(exit);
+  if (Result.isFailure(error)) return Exit.isSuccess(exit) ? "answered" : "unknown";
+  const { _tag } = error.success;
+  return _tag === "BackendUnavailable" || _tag === "EngineLost" ? "unavailable" : "answered";
+};

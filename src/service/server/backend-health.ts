@@ -1,0 +1,37 @@
+/** Health by backend, from what its models report of it. */
+import { Effect, Stream } from "effect";
+
+import type { ModelCondition } from "../domain/model.ts";
+import { Models } from "../models/Models.ts";
+import { Health, type ServingStatus } from "./Health.ts";
+
+/** Keeps the names `backends/{name}` up to date until the scope closes: one for each backend that a model is on. */
+export const watchBackends = Effect.gen(function* () {
+  const health = yield* Health;
+  const models = yield* Models;
+  let before: ReadonlyMap<string, ServingStatus> = new Map();
+  const tell = Effect.fnUntraced(function* (conditions: ReadonlyMap<string, ModelCondition>) {
+    const now = backendStatuses(conditions);
+    for (const [name, status] of now) yield* health.set(`backends/${name}`, status, reasons[status]);
+    for (const name of before.keys()) if (!now.has(name)) yield* health.remove(`backends/${name}`);
+    before = now;
+  });
+  yield* Effect.forkScoped(Stream.runForEach(models.changes, tell));
+});
+
+/** A backend serves unless a model that is loaded on it tells otherwise: what is not loaded has not been tried. */
+export const backendStatuses = (
+  conditions: ReadonlyMap<string, ModelCondition>,
+): ReadonlyMap<string, ServingStatus> => {
+  const statuses = new Map<string, ServingStatus>();
+  for (const { backend, delivers } of conditions.values()) {
+    if (backend === undefined) continue;
+    statuses.set(backend, delivers && statuses.get(backend) !== "not-serving" ? "serving" : "not-serving");
+  }
+  return statuses;
+};
+
+const reasons: Readonly<Record<ServingStatus, string>> = {
+  serving: "",
+  "not-serving": "it did not answer again and again, and is left alone until it does",
+};
