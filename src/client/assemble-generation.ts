@@ -82,7 +82,7 @@ export class GenerationAssembler implements StreamReader<StreamGenerateResponse,
   /** The whole result; only after the stream has ended OK. */
   result(): GenerationResult {
     if (!this.#started) throw protocolError("the stream has no first event");
-    const { generationId, model, modelRevision, parameters, prompt } = this.#started;
+    const { generationId, model, modelRevision, parameters, prompt, passedOver } = this.#started;
     const answers = [...this.#answers].toSorted(([a], [b]) => a - b);
     return createResult({
       generationId,
@@ -93,6 +93,7 @@ export class GenerationAssembler implements StreamReader<StreamGenerateResponse,
       timings: answers.findLast(([, { finished }]) => finished?.timings)?.[1].finished?.timings,
       parameters,
       prompt,
+      passedOver,
     });
   }
 

@@ -7,6 +7,8 @@ import {
   matchFromWire,
   type OutputWarning,
   parametersFromWire,
+  type PassedOver,
+  passedOverFromWire,
   type StopMatch,
   type Timings,
   timingsFromWire,
@@ -35,6 +37,8 @@ export interface GenerationStarted {
   readonly parameters: EffectiveParameters;
   /** The prompt's tokens, if `promptLogprobs` was asked for. */
   readonly prompt: readonly TokenLogprob[];
+  /** Models that were asked before and did not answer, of a task with `alternatives`. */
+  readonly passedOver: readonly PassedOver[];
 }
 
 /** More output. */
@@ -89,7 +93,8 @@ export interface GenerationFinished {
 export const eventFromWire = ({ event }: StreamGenerateResponse): GenerationEvent | undefined => {
   switch (event.case) {
     case "started": {
-      const { generationId, model, modelRevision, promptTokens, cachedPromptTokens, parameters, prompt } = event.value;
+      const { generationId, model, modelRevision, promptTokens, cachedPromptTokens, parameters, prompt, passedOver } =
+        event.value;
       return {
         type: "started",
         generationId,
@@ -99,6 +104,7 @@ export const eventFromWire = ({ event }: StreamGenerateResponse): GenerationEven
         cachedPromptTokens,
         parameters: parametersFromWire(parameters),
         prompt: logprobsFromWire(prompt),
+        passedOver: passedOverFromWire(passedOver),
       };
     }
     case "chunk": {

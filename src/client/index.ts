@@ -120,6 +120,7 @@ export type {
   EffectiveParameters,
   GenerationResult,
   OutputWarning,
+  PassedOver,
   StopMatch,
   Timings,
   TokenLogprob,

@@ -8,6 +8,11 @@ export interface GenerationParameters {
    * @default the client's `defaultModel`, or else the service's default model
    */
   readonly model?: string | undefined;
+  /**
+   * Models to ask in its place, in this order, where it does not answer, while nothing of an answer was sent; not beside
+   * `modelRevision` and `adapter`. The result names the model that answered, and in `passedOver` those that did not.
+   */
+  readonly alternatives?: readonly string[] | undefined;
   /** Refuse the task when another revision of the model is loaded. */
   readonly modelRevision?: string | undefined;
   /** Id of a LoRA adapter to apply to this task alone. */

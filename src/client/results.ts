@@ -94,6 +94,18 @@ export interface GenerationResult extends Omit<Candidate, "index"> {
   readonly parameters: EffectiveParameters;
   /** The prompt's tokens, if `promptLogprobs` was asked for. */
   readonly prompt: readonly TokenLogprob[];
+  /** Models that were asked before and did not answer, of a task with `alternatives`. */
+  readonly passedOver: readonly PassedOver[];
+}
+
+/** A model that was asked before the one that answered. */
+export interface PassedOver {
+  /** As the task names it. */
+  readonly model: string;
+  /** Why it did not answer: a reason as errors have them, such as `BACKEND_UNAVAILABLE`. */
+  readonly reason: string;
+  /** The same as one sentence. */
+  readonly message: string;
 }
 
 /** Everything of a result but the first answer's parts, which {@link createResult} takes from the answers. */
@@ -120,8 +132,13 @@ export const resultFromWire = (result: GenerationResultMessage | undefined): Gen
     timings: timingsFromWire(result.timings),
     parameters: parametersFromWire(result.parameters),
     prompt: logprobsFromWire(result.prompt),
+    passedOver: passedOverFromWire(result.passedOver),
   });
 };
+
+/** Reads the models that were asked in vain. */
+export const passedOverFromWire = (passedOver: readonly PassedOver[]): readonly PassedOver[] =>
+  passedOver.map(({ model, reason, message }) => ({ model, reason, message }));
 
 const candidateFromWire = (candidate: CandidateMessage): Candidate => ({
   index: candidate.index,

@@ -55,6 +55,7 @@ const duration = (value: unknown, name: string) => durationFromMs(checkMs(value,
 
 const setters: Setters = {
   model: (task, value, name) => void (task.model = checkText(value, name)),
+  alternatives: (task, value, name) => void (task.alternatives = checkTexts(value, name)),
   modelRevision: (task, value, name) => void (task.modelRevision = checkText(value, name)),
   adapter: (task, value, name) => void (task.adapter = checkText(value, name)),
 

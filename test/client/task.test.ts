@@ -37,6 +37,7 @@ const assertTask = (
 
 const all = {
   model: "demo",
+  alternatives: ["other"],
   modelRevision: "r1",
   adapter: "lora",
   temperature: 0,
@@ -244,6 +245,7 @@ describe("parameters", () => {
     const { input: _, ...task } = sent("hi", all);
     const { input: __, ...expected } = create(GenerationTaskSchema, {
       model: "demo",
+      alternatives: ["other"],
       modelRevision: "r1",
       adapter: "lora",
       sampling: {

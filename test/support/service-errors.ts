@@ -128,6 +128,19 @@ const byTag: Record<errors.ServiceError["_tag"], ErrorCase> = {
     reason: "BACKEND_PROTOCOL",
     metadata: { model: "demo", backend: "attic", cause: "it is no JSON" },
   },
+  NoModelAnswers: {
+    error: new errors.NoModelAnswers({ models: ["a", "b"], problems: ["a is full", "b is gone"], retryAfterMs: 50 }),
+    code: Code.Unavailable,
+    reason: "NO_MODEL_ANSWERS",
+    metadata: { models: "a, b", problems: "a is full, b is gone", retryAfterMs: "50" },
+    retryAfterMs: 50,
+  },
+  OutputInvalid: {
+    error: new errors.OutputInvalid({ model: "demo", problem: "it holds no JSON" }),
+    code: Code.Aborted,
+    reason: "OUTPUT_INVALID",
+    metadata: { model: "demo", problem: "it holds no JSON" },
+  },
   BackendQuota: {
     error: new errors.BackendQuota({ model: "demo", backend: "attic", retryAfterMs: 7000 }),
     code: Code.ResourceExhausted,

@@ -121,6 +121,7 @@ const unified: Readonly<Record<FinishReason, LanguageModelV4FinishReason["unifie
   time_budget: "length",
   tool_calls: "tool-calls",
   cancelled: "interrupted",
+  content_filter: "content-filter",
   unknown: "other",
 };
 

@@ -1,14 +1,20 @@
-/** What is known of servers that speak OpenAI's chat completions, by the name of their engine. docs/backends.md shows it. */
+/** What is known of other servers, by the name of their engine. docs/backends.md shows it. */
 import type { ConversationOption } from "./conversation-options.ts";
 import type { EngineName } from "./engine-names.ts";
 
 export interface BackendPreset {
+  /** Its API: OpenAI's chat completions, or Anthropic's messages. @default "chat-completions" */
+  readonly speaks?: "messages";
   /** Where its API is, up to the version. */
   readonly baseUrl: string;
+  /** The variable that may say where its API is instead. */
+  readonly baseUrlVariable?: string;
   /** The variable with its key; undefined where it needs none. */
   readonly keyVariable: string | undefined;
   /** The field of a request that limits the output. */
   readonly outputLimit: "max_tokens" | "max_completion_tokens";
+  /** Whether it takes `response_format` with a JSON Schema. The answer is checked either way. @default false */
+  readonly jsonSchema?: true;
   /** What of a task it heeds beside the conversation. */
   readonly options: ReadonlyArray<ConversationOption>;
 }
@@ -22,6 +28,7 @@ const common: ReadonlyArray<ConversationOption> = [
   "stop.max_output_tokens",
   "stop.stop_sequences",
   "stop.time_budget",
+  "constraint.json",
 ];
 const penalties: ReadonlyArray<ConversationOption> = ["sampling.presence_penalty", "sampling.frequency_penalty"];
 /** Beside the API that is OpenAI's, as servers of open models have it. */
@@ -44,30 +51,36 @@ export const backendPresets = {
     baseUrl: "http://127.0.0.1:1234/v1",
     keyVariable: undefined,
     outputLimit: "max_tokens",
+    jsonSchema: true,
     options: [...common, ...penalties, "sampling.seed", "sampling.top_k"],
   },
   ollama: {
     baseUrl: "http://127.0.0.1:11434/v1",
+    baseUrlVariable: "OLLAMA_BASE_URL",
     keyVariable: undefined,
     outputLimit: "max_tokens",
+    jsonSchema: true,
     options: [...common, ...penalties, "sampling.seed", "reasoning.effort"],
   },
   vllm: {
     baseUrl: "http://127.0.0.1:8000/v1",
     keyVariable: undefined,
     outputLimit: "max_tokens",
+    jsonSchema: true,
     options: [...common, ...extended, "chat.tool_choice"],
   },
   llamacpp: {
     baseUrl: "http://127.0.0.1:8080/v1",
     keyVariable: undefined,
     outputLimit: "max_tokens",
+    jsonSchema: true,
     options: [...common, ...penalties, "sampling.seed", "sampling.top_k", "sampling.min_p", "chat.tool_choice"],
   },
   openai: {
     baseUrl: "https://api.openai.com/v1",
     keyVariable: "OPENAI_API_KEY",
     outputLimit: "max_completion_tokens",
+    jsonSchema: true,
     options: [...common, ...penalties, "sampling.seed", "chat.tool_choice", "reasoning.effort"],
   },
   openrouter: {
@@ -88,8 +101,19 @@ export const backendPresets = {
     outputLimit: "max_tokens",
     options: [...common, ...extended, "chat.tool_choice"],
   },
+  anthropic: {
+    speaks: "messages",
+    baseUrl: "https://api.anthropic.com/v1",
+    keyVariable: "ANTHROPIC_API_KEY",
+    outputLimit: "max_tokens",
+    options: [...common, "sampling.top_k", "chat.tool_choice", "reasoning.max_tokens"],
+  },
 } as const satisfies Partial<Record<EngineName, BackendPreset>>;
 
 export type BackendEngine = keyof typeof backendPresets;
+
+/** Whether its API is Anthropic's. */
+export const speaksMessages = (engine: BackendEngine): boolean =>
+  (backendPresets[engine] as BackendPreset).speaks === "messages";
 
 export const isBackendEngine = (engine: EngineName): engine is BackendEngine => Object.hasOwn(backendPresets, engine);

@@ -1,6 +1,9 @@
 /** What a task may ask for that an engine which takes conversations may not heed. */
 import type { EffectiveParameters, GenerationTask } from "./generation.ts";
 
+const isJson = (constraint: GenerationTask["constraint"]): boolean =>
+  constraint?.type === "json-object" || constraint?.type === "json-schema";
+
 /** By their paths in the task; what is not among them is asked of every engine. */
 const options = {
   prompt: ({ input }) => input.type === "prompt",
@@ -35,12 +38,18 @@ const options = {
   "output.top_logprobs": ({ output }) => output.topLogprobs !== undefined,
   "output.prompt_logprobs": ({ output }) => output.promptLogprobs,
   "output.echo_prompt": ({ output }) => output.echoPrompt,
-  constraint: ({ constraint }) => constraint !== undefined,
+  /** JSON that is checked when it is there (pipeline/converse-in-json.ts): no constraint of the engine's own. */
+  "constraint.json": ({ constraint }) => isJson(constraint),
+  constraint: ({ constraint }) => constraint !== undefined && !isJson(constraint),
   "cache.mode": ({ cache }) => cache.mode !== "read-write",
   "cache.stable_prefix_tokens": ({ cache }) => cache.stablePrefixTokens !== undefined,
 } as const satisfies Readonly<Record<string, (task: GenerationTask) => boolean>>;
 
 export type ConversationOption = keyof typeof options;
+
+/** The field of the request that asks for it. */
+export const fieldOf = (option: ConversationOption): string =>
+  option === "constraint.json" ? "task.constraint" : `task.${option}`;
 
 /** The first that the task asks for and that is not heeded. */
 export const unheededOption = (

@@ -9,6 +9,7 @@ import type {
   BackendQuota,
   BackendRefused,
   BackendUnavailable,
+  OutputInvalid,
 } from "./errors/backend.ts";
 import type {
   CredentialsInvalid,
@@ -36,6 +37,7 @@ import type {
   ModelOperationConflict,
   ModelRevisionMismatch,
   ModelUnfit,
+  NoModelAnswers,
   UnknownBackend,
 } from "./errors/model.ts";
 import type {
@@ -127,6 +129,8 @@ export type ServiceError =
   | BackendQuota
   | BackendRefused
   | BackendUnavailable
+  | OutputInvalid
+  | NoModelAnswers
   | ConfigurationInvalid
   | LoadFailure
   | ModelUnfit

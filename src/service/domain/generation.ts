@@ -1,6 +1,7 @@
 /** What is asked of a model and what comes back, in the service's own terms: no wire type, no engine detail. */
 import { Schema } from "effect";
 
+import type { ServiceError } from "./errors.ts";
 import type { Usage } from "./usage.ts";
 
 const { optionalKey, String, Boolean, Number, Literal, Literals, Struct, Union, Unknown, UndefinedOr } = Schema;
@@ -160,6 +161,8 @@ export type CachePolicy = typeof CachePolicy.Type;
 export const GenerationTask = Struct({
   /** As the caller named it; empty is the default model. */
   model: String,
+  /** Models to ask in its place, in their order, where it does not answer. */
+  alternatives: optionalKey(list(String)),
   modelRevision: optionalKey(String),
   /** Id of one of the model's. */
   adapter: optionalKey(String),
@@ -204,7 +207,9 @@ export type FinishReason =
   | "time-budget"
   | "constraint-complete"
   | "tool-calls"
-  | "cancelled";
+  | "cancelled"
+  /** By the model's backend, for its content. */
+  | "content-filter";
 
 export type StopMatch =
   | { readonly type: "token"; readonly tokenId: number }
@@ -264,6 +269,8 @@ export interface GenerationStarted {
   readonly promptTokens: number;
   readonly cachedPromptTokens: number;
   readonly parameters: EffectiveParameters;
+  /** Models that were asked before and did not answer, as the task names them. */
+  readonly passedOver?: ReadonlyArray<{ readonly model: string; readonly error: ServiceError }>;
   /** The prompt's tokens, if asked for; fewer where the generation ended before they were computed. */
   readonly prompt: ReadonlyArray<TokenLogprob>;
 }

@@ -126,6 +126,8 @@ interface EngineAdmitted {
   readonly cachedPromptTokens: number;
   /** Reported by an engine that makes the prompt itself. */
   readonly promptTokens?: number;
+  /** Whether counts are guesses until the end tells otherwise. @default false */
+  readonly estimated?: boolean;
 }
 
 /** The prompt's logprobs, if requested. Sent once, before any output. */

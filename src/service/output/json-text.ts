@@ -76,7 +76,7 @@ const skip = (text: string, from: number, what: RegExp): number => {
 };
 
 /** Where the value that begins at `from` ends; the text's length, if it does not. */
-const valueEnd = (text: string, from: number): number => {
+export const valueEnd = (text: string, from: number): number => {
   const tracker = new JsonTracker();
   const isNested = /["{[]/.test(text[from] ?? "");
   for (let at = from; at < text.length; at++) {

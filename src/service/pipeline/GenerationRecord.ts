@@ -32,6 +32,8 @@ interface Candidate {
   firstTokenAt: number | undefined;
   outputTokens: number;
   reasoningTokens: number;
+  /** Whether the counts are guesses, so far. */
+  estimated: boolean;
   /** Tokens of output that the caller did not get. They count as usage all the same. */
   withheldTokens: number;
   withheldReasoningTokens: number;
@@ -51,7 +53,6 @@ export class GenerationRecord {
   /** Cached prompt tokens of the first candidate; the other candidates reuse its prompt. */
   private cachedPromptTokens = 0;
   private promptTokens: number;
-  private estimated = false;
   private prompt: ReadonlyArray<TokenLogprob> = [];
 
   constructor(options: RecordOptions) {
@@ -63,6 +64,7 @@ export class GenerationRecord {
       firstTokenAt: undefined,
       outputTokens: 0,
       reasoningTokens: 0,
+      estimated: false,
       withheldTokens: 0,
       withheldReasoningTokens: 0,
       draftedTokens: 0,
@@ -81,6 +83,7 @@ export class GenerationRecord {
       case "admitted":
         this.options.onBegun();
         candidate.admittedAt = now;
+        candidate.estimated = event.estimated ?? false;
         if (candidateIndex === 0) this.cachedPromptTokens = event.cachedPromptTokens;
         this.promptTokens = this.options.promptTokens ?? event.promptTokens ?? 0;
         if (!this.options.promptLogprobs) this.start();
@@ -116,7 +119,7 @@ export class GenerationRecord {
     this.promptTokens = promptTokens;
     candidate.outputTokens = outputTokens;
     candidate.reasoningTokens = reasoningTokens;
-    this.estimated ||= estimated;
+    candidate.estimated = estimated;
   }
 
   /** Counts output that is held back or discarded. */
@@ -218,7 +221,7 @@ export class GenerationRecord {
           ({ reasoningTokens, withheldReasoningTokens }) => reasoningTokens + withheldReasoningTokens,
         ),
       }),
-      ...(this.estimated && { estimated: true }),
+      ...(candidates.some(({ estimated }) => estimated) && { estimated: true }),
       ...(draftedTokens > 0 && {
         draftedTokens,
         acceptedDraftTokens: sum(({ acceptedDraftTokens }) => acceptedDraftTokens),

@@ -1,7 +1,7 @@
 /** A task that is ready to run, on an engine of either kind. */
 import type { Effect, Scope } from "effect";
 
-import type { LoadFailure } from "../domain/errors.ts";
+import type { LoadFailure, OutputInvalid } from "../domain/errors.ts";
 import type { EffectiveParameters } from "../domain/generation.ts";
 import type { EngineFailure } from "../engine/Engine.ts";
 import type { GenerationRecord } from "./GenerationRecord.ts";
@@ -32,5 +32,5 @@ export interface BegunRun {
   /** False if none of its requests runs any more. */
   readonly cancel: Effect.Effect<boolean>;
   /** Runs it to its end. Returns what was found if a broken answer was generated again. */
-  readonly run: (record: GenerationRecord) => Effect.Effect<Retried | undefined, EngineFailure>;
+  readonly run: (record: GenerationRecord) => Effect.Effect<Retried | undefined, EngineFailure | OutputInvalid>;
 }

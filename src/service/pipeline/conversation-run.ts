@@ -2,7 +2,7 @@
 import { Clock, Effect, Random } from "effect";
 
 import type { Allowance } from "../access/Allowance.ts";
-import { heededParameters, unheededOption } from "../domain/conversation-options.ts";
+import { fieldOf, heededParameters, unheededOption } from "../domain/conversation-options.ts";
 import { elapsedMsUnsafe } from "../domain/elapsed.ts";
 import {
   type ContextLengthExceeded,
@@ -17,7 +17,9 @@ import type { ConversationRequest } from "../engine/Engine.ts";
 import type { ConversationModel } from "../models/Models.ts";
 import { resolveParameters } from "../prompt/effective-parameters.ts";
 import { allowedDefaults } from "./take-tokens.ts";
+import { createJsonCheck, isJsonConstraint } from "../output/json-answer.ts";
 import { candidateSeed } from "./candidate-seed.ts";
+import { converseInJson, type JsonAsked } from "./converse-in-json.ts";
 import { toolViolations } from "./prepare-prompt.ts";
 import type { BegunRun, PreparedRun, RunOptions } from "./PreparedRun.ts";
 
@@ -37,13 +39,14 @@ export const prepareConversationRun = Effect.fnUntraced(function* (
   const option = unheededOption(task, options);
   if (option !== undefined) {
     const hint = "its engine does not heed it";
-    return yield* new UnsupportedParameter({ field: `task.${option}`, model: facts.id, hint });
+    return yield* new UnsupportedParameter({ field: fieldOf(option), model: facts.id, hint });
   }
   if (input.type === "tokens" || (input.type === "chat" && !facts.capabilities.chat)) {
     return yield* new UnsupportedTask({ task: input.type, model: facts.id });
   }
   const violations = input.type === "chat" ? toolViolations(input) : [];
   if (violations.length > 0) return yield* new InvalidField({ violations });
+  const json = yield* jsonOf(task, facts.id);
   const randomSeed = yield* Random.nextIntBetween(0, 2 ** 32 - 1);
   // Only the engine knows the prompt's length, and it refuses a prompt that does not fit.
   const defaults = allowedDefaults(facts.defaults, allowance, 0, sampling);
@@ -86,11 +89,29 @@ export const prepareConversationRun = Effect.fnUntraced(function* (
               Effect.forEach(
                 requests,
                 (request, index) =>
-                  engine.converse(request, (event) => record.onEngineEvent(index, event, elapsedMsUnsafe(clock))),
+                  json === undefined
+                    ? engine.converse(request, (event) => record.onEngineEvent(index, event, elapsedMsUnsafe(clock)))
+                    : converseInJson({ model: facts.id, engine, request, index, record }, json),
                 { concurrency: "unbounded", discard: true },
               ),
             ).pipe(Effect.as(undefined)),
         };
       }),
   };
+});
+
+/** Undefined where the task asks for no JSON. */
+const jsonOf = Effect.fnUntraced(function* (
+  { constraint, input }: GenerationTask,
+  model: string,
+): Effect.fn.Return<JsonAsked | undefined, InvalidField | UnsupportedParameter> {
+  if (!isJsonConstraint(constraint)) return undefined;
+  if (input.type === "chat" && input.tools.length > 0 && input.toolChoice.mode !== "none") {
+    const hint = "where tools are offered the output may be a call; leave them out or set tool_choice to MODE_NONE";
+    return yield* new UnsupportedParameter({ field: "task.constraint", model, hint });
+  }
+  const check = createJsonCheck(constraint);
+  if (!("refused" in check)) return { constraint, check };
+  const description = check.refused.slice(0, 500);
+  return yield* new InvalidField({ violations: [{ field: "task.constraint.json_schema", description }] });
 });

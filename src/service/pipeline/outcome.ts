@@ -75,6 +75,8 @@ const outcomes = {
   BackendCredentials: "failed",
   BackendProtocol: "failed",
   BackendUnavailable: "failed",
+  OutputInvalid: "failed",
+  NoModelAnswers: "failed",
   ModelBroken: "failed",
   AdapterBroken: "failed",
   SandboxLost: "failed",

@@ -8,12 +8,13 @@ import { Admission } from "../admission/Admission.ts";
 import { QualityConfig } from "../config/QualityConfig.ts";
 import { CurrentCall, forTask } from "../domain/Call.ts";
 import { type Caller, itself, mayManage } from "../domain/Caller.ts";
-import { elapsedMs, elapsedMsUnsafe } from "../domain/elapsed.ts";
+import { elapsedMsUnsafe } from "../domain/elapsed.ts";
 import {
   EngineLost,
   ModelChanged,
   ModelUnfit,
   ModelUnloaded,
+  OutputInvalid,
   type Progress,
   type ServiceError,
 } from "../domain/errors.ts";
@@ -28,6 +29,7 @@ import { Stats } from "../telemetry/Stats.ts";
 import { collectResult } from "./collect-result.ts";
 import { prepareConversationRun } from "./conversation-run.ts";
 import { type TaskOptions, Generations } from "./Generations.ts";
+import { type Emit, firstToAnswer } from "./first-to-answer.ts";
 import { GenerationRecord } from "./GenerationRecord.ts";
 import { type Execution, executeTask } from "./execute-task.ts";
 import { modelOfFailure } from "./outcome.ts";
@@ -35,8 +37,6 @@ import { preparePrompt } from "./prepare-prompt.ts";
 import { takeTokens } from "./take-tokens.ts";
 import { withFilesOfNow } from "./with-files-of-now.ts";
 import { prepareTokenRun } from "./token-run.ts";
-
-type Emit = (event: GenerationEvent) => void;
 
 /** How a task is run. */
 interface Mode {
@@ -82,7 +82,9 @@ export const layer: Layer.Layer<Generations, never, Needs> = Layer.effect(
       { isTrial, streams }: Mode,
       emit: Emit,
     ) {
-      const receivedAt = yield* elapsedMs;
+      const clock = yield* Clock.Clock;
+      const receivedAt = elapsedMsUnsafe(clock);
+      execution.wait.over = false;
       const model = yield* models
         .use(task.model)
         .pipe(Effect.tapError((error) => Effect.sync(() => (execution.model = modelOfFailure(error)))));
@@ -106,7 +108,7 @@ export const layer: Layer.Layer<Generations, never, Needs> = Layer.effect(
         candidateCount,
         receivedAt,
         onBegun: () => (execution.wait.over = true),
-        emit,
+        emit: (event) => emit(event, elapsedMsUnsafe(clock)),
       });
       execution.record = record;
       yield* Effect.annotateCurrentSpan("gen_ai.response.id", id);
@@ -147,14 +149,14 @@ export const layer: Layer.Layer<Generations, never, Needs> = Layer.effect(
       task: GenerationTask,
       { isTrial = false }: TaskOptions,
       streams: boolean,
-      emit: Emit,
+      emit: (event: GenerationEvent) => void,
     ): Effect.fn.Return<void, ServiceError> {
       let hasSent = false;
       const clock = yield* Clock.Clock;
       const measure = metrics.generation(elapsedMsUnsafe(clock));
-      const send: Emit = (event) => {
+      const send: Emit = (event, at) => {
         hasSent = true;
-        measure(event, elapsedMsUnsafe(clock));
+        measure(event, at);
         emit(event);
       };
       yield* executeTask<GenerationTask, GenerationRecord, void>({
@@ -165,9 +167,15 @@ export const layer: Layer.Layer<Generations, never, Needs> = Layer.effect(
         describe: (record) => ({ ...labelled(task), ...(record !== undefined && { generationId: record.id }) }),
         hasSent: () => hasSent,
         run: (own, execution) =>
-          Effect.mapError(generate(own, execution, { isTrial, streams }, send), (error) =>
-            withProgress(error, execution.record, streams),
-          ),
+          firstToAnswer({
+            task: own,
+            streams,
+            emit: send,
+            ask: (asked, onEvent) =>
+              Effect.mapError(generate(asked, execution, { isTrial, streams }, onEvent), (error) =>
+                withProgress(error, execution.record, streams && hasSent),
+              ),
+          }),
       });
     });
 
@@ -214,14 +222,16 @@ export const layer: Layer.Layer<Generations, never, Needs> = Layer.effect(
 const labelled = ({ labels }: GenerationTask): Readonly<Record<string, string>> =>
   Object.fromEntries(Object.entries(labels).map(([key, value]) => [`label.${key}`, value]));
 
-const withProgress = (error: ServiceError, record: GenerationRecord | undefined, streams: boolean): ServiceError => {
+/** @param isSent whether the caller gets events as they come, and has got some */
+const withProgress = (error: ServiceError, record: GenerationRecord | undefined, isSent: boolean): ServiceError => {
   if (record === undefined) return error;
   const progress: Progress = { generationId: record.id, usage: record.usage };
-  // A unary caller has received nothing yet.
-  const delivered = streams && record.hasEmitted;
+  const delivered = isSent && record.hasEmitted;
   switch (error._tag) {
     case "EngineLost":
       return new EngineLost({ ...error, delivered, progress });
+    case "OutputInvalid":
+      return new OutputInvalid({ ...error, progress });
     case "ModelUnloaded":
       return new ModelUnloaded({ ...error, delivered, progress });
     default:

@@ -32,6 +32,9 @@ export const errorTable = {
   BackendQuota: { code: Code.ResourceExhausted, reason: "QUOTA" },
   BackendRefused: { code: Code.InvalidArgument, reason: "BACKEND_REFUSED" },
   BackendUnavailable: { code: Code.Unavailable, reason: "BACKEND_UNAVAILABLE" },
+  // Not INTERNAL: another try may well succeed. Not UNAVAILABLE: it would be paid for unasked.
+  OutputInvalid: { code: Code.Aborted, reason: "OUTPUT_INVALID" },
+  NoModelAnswers: { code: Code.Unavailable, reason: "NO_MODEL_ANSWERS" },
   ConfigurationInvalid: { code: Code.FailedPrecondition, reason: "CONFIGURATION_INVALID" },
   ModelBroken: { code: Code.FailedPrecondition, reason: "MODEL_BROKEN" },
   ModelFilesMissing: { code: Code.NotFound, reason: "MODEL_FILES_MISSING" },

@@ -14,6 +14,7 @@ import type {
   GenerationEvent,
   GenerationCandidate,
   GenerationResult,
+  GenerationStarted,
   OutputOptions,
   OutputWarning,
   StopMatch,
@@ -21,6 +22,8 @@ import type {
   TokenLogprob,
 } from "../domain/generation.ts";
 import { durationFromMs } from "./duration.ts";
+import { errorTable } from "./error-table.ts";
+import { wireErrorFrom } from "./error-to-wire.ts";
 
 type Reported = Pick<OutputOptions, "tokenIds" | "timings">;
 type Result = MessageInitShape<typeof GenerationResultSchema>;
@@ -33,8 +36,13 @@ type EventCase = NonNullable<MessageInitShape<typeof StreamGenerateResponseSchem
 const eventCase = (event: GenerationEvent, { tokenIds, timings }: Reported): EventCase => {
   switch (event.type) {
     case "started": {
-      const { type: _, parameters, prompt, ...started } = event;
-      const value = { ...started, parameters: parametersToWire(parameters), prompt: prompt.map(logprobToWire) };
+      const { type: _, parameters, prompt, passedOver, ...started } = event;
+      const value = {
+        ...started,
+        parameters: parametersToWire(parameters),
+        prompt: prompt.map(logprobToWire),
+        passedOver: passedOverToWire(passedOver),
+      };
       return { case: "started", value };
     }
     case "chunk":
@@ -75,9 +83,19 @@ export const resultToWire = (result: GenerationResult, { tokenIds, timings }: Re
     usage: result.usage,
     parameters: parametersToWire(started.parameters),
     prompt: started.prompt.map(logprobToWire),
+    passedOver: passedOverToWire(started.passedOver),
     ...(timings ? { timings: timingsToWire(result.timings) } : {}),
   };
 };
+
+const passedOverToWire = (
+  passedOver: GenerationStarted["passedOver"] = [],
+): MessageInitShape<typeof wire.PassedOverSchema>[] =>
+  passedOver.map(({ model, error }) => ({
+    model,
+    reason: errorTable[error._tag].reason,
+    message: wireErrorFrom(error).message,
+  }));
 
 const candidateToWire = (
   { text, reasoning, toolCalls, tokenIds, logprobs, finished }: GenerationCandidate,
@@ -120,6 +138,7 @@ const finishReasons = {
   "constraint-complete": wire.FinishReason.CONSTRAINT_COMPLETE,
   "tool-calls": wire.FinishReason.TOOL_CALLS,
   cancelled: wire.FinishReason.CANCELLED,
+  "content-filter": wire.FinishReason.CONTENT_FILTER,
 } as const satisfies Record<FinishReason, wire.FinishReason>;
 
 const warningToWire = ({ kind, message }: OutputWarning): MessageInitShape<typeof wire.OutputWarningSchema> => ({

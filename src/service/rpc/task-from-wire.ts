@@ -41,8 +41,14 @@ const taskFromWire = (task: wire.GenerationTask): Result.Result<GenerationTask, 
       const hint = "this version of the service does not know the field";
       return yield* Result.fail(new UnsupportedParameter({ field: unknown, model: task.model, hint }));
     }
+    const ofOneModel = task.adapter !== undefined || task.modelRevision !== undefined;
+    if (task.alternatives.length > 0 && ofOneModel) {
+      const problem = "there are none beside model_revision or adapter, which are of one model";
+      return yield* Result.fail(invalidField("task.alternatives", problem));
+    }
     return {
       model: task.model,
+      ...(task.alternatives.length === 0 ? {} : { alternatives: task.alternatives }),
       ...(task.modelRevision === undefined ? {} : { modelRevision: task.modelRevision }),
       ...(task.adapter === undefined ? {} : { adapter: task.adapter }),
       input: yield* inputFromWire(task.input, task.model),

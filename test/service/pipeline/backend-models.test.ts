@@ -17,7 +17,7 @@ import { openAccess } from "../../support/open-access.ts";
 import { capturedLog } from "../../support/captured-log.ts";
 import { configuredPool } from "../../support/configured-pool.ts";
 import { quality } from "../../support/quality.ts";
-import { beginStream, four, key, scriptedBackend } from "../../support/scripted-backend.ts";
+import { beginStream, chunk, four, key, scriptedBackend } from "../../support/scripted-backend.ts";
 import { chat, message, task } from "../../support/tasks.ts";
 
 const asked = (model: string) => task({ model, input: chat(message("user", "2+2?")) });
@@ -30,9 +30,10 @@ describe("a pair of models on two hosts", () => {
         (path) => Effect.sync(() => rmSync(path, { recursive: true })),
       );
       const macmini = yield* scriptedBackend((response) => void beginStream(response).end(four));
-      let macbookAnswers = false;
+      let macbookAnswers: 503 | "cut" | undefined;
       const macbook = yield* scriptedBackend((response) => {
-        if (macbookAnswers) response.writeHead(503).end();
+        if (macbookAnswers === "cut") beginStream(response).write(chunk({ content: "Fo" }), () => response.destroy());
+        else if (macbookAnswers === 503) response.writeHead(503).end();
         else beginStream(response).write(": wait\n\n");
       });
       mkdirSync(join(folder, "models"));
@@ -77,12 +78,23 @@ describe("a pair of models on two hosts", () => {
         const streamed = yield* Stream.runCollect(generations.stream(asked("gemma-macmini")));
         assert.strictEqual(streamed.at(-1)?.type, "finished");
         yield* Fiber.interrupt(waiting);
-        macbookAnswers = true;
+        macbookAnswers = "cut";
+        const lost = yield* Effect.flip(Stream.runCollect(generations.stream(asked("qwen-macbook"))));
+        assert.deepInclude(lost, { _tag: "EngineLost", delivered: true });
+        assert.deepInclude(lost._tag === "EngineLost" ? lost.progress?.usage : {}, {
+          outputTokens: 1,
+          estimated: true,
+        });
+        macbookAnswers = 503;
         const failure = yield* Effect.flip(generations.run(asked("qwen-macbook")));
         assert.deepInclude(failure, { _tag: "BackendUnavailable", backend: "macbook", cause: "http_503" });
+        const alternatives = ["gemma-macmini"];
+        const other = yield* generations.run({ ...asked("qwen-macbook"), alternatives });
+        assert.strictEqual(other.started.model, "gemma-macmini");
+        assert.deepInclude(other.started.passedOver?.[0]?.error, { _tag: "BackendUnavailable", backend: "macbook" });
         const refused = yield* Effect.flip(generations.run({ ...asked("gemma-macmini"), sampling: { seed: 1 } }));
         assert.deepInclude(refused, { _tag: "UnsupportedParameter", field: "task.sampling.seed" });
-        assert.lengthOf(macmini.requests, 4);
+        assert.lengthOf(macmini.requests, 5);
         assert.strictEqual(macmini.requests[0]?.headers.authorization, `Bearer ${key}`);
         assert.isUndefined(macbook.requests[0]?.headers.authorization);
       }).pipe(Effect.provide(layer));

@@ -85,6 +85,8 @@ const base = {
   labels: { a: "b" },
 } satisfies MessageInitShape<typeof GenerationTaskSchema>;
 
+const { modelRevision: _revision, adapter: _adapter, ...ofAnyModel } = base;
+
 /** Together they set every field but those of `unserved`. */
 const tasks: ReadonlyArray<MessageInitShape<typeof GenerationTaskSchema>> = [
   {
@@ -97,6 +99,7 @@ const tasks: ReadonlyArray<MessageInitShape<typeof GenerationTaskSchema>> = [
     input: chat({ choice: { case: "mode", value: ToolChoice_Mode.REQUIRED } }),
     constraint: { kind: { case: "jsonSchema", value: "{}" } },
   },
+  { ...ofAnyModel, alternatives: ["b"], input: { case: "prompt", value: "p" } },
   { ...base, input: { case: "prompt", value: "p" }, constraint: { kind: { case: "grammar", value: "root ::= x" } } },
   { ...base, input: { case: "tokens", value: { ids: [1] } }, constraint: { kind: { case: "jsonObject", value: {} } } },
   {

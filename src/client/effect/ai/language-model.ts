@@ -102,6 +102,7 @@ const reasons = {
   time_budget: "length",
   tool_calls: "tool-calls",
   cancelled: "other",
+  content_filter: "content-filter",
   unknown: "unknown",
 } as const satisfies Readonly<Record<FinishReason, string>>;
 

@@ -1,6 +1,8 @@
 /** What becomes of a task on another server. */
 import { Schema } from "effect";
 
+import { ProgressSchema } from "./progress.ts";
+
 /** The server cannot be reached, or did not answer. */
 export class BackendUnavailable extends Schema.TaggedError<BackendUnavailable>()("BackendUnavailable", {
   model: Schema.String,
@@ -75,5 +77,20 @@ export class BackendProtocol extends Schema.TaggedError<BackendProtocol>()("Back
 }) {
   override get message(): string {
     return `the answer of the backend "${this.backend}" of model "${this.model}" cannot be read: ${this.cause}`;
+  }
+}
+
+/** The answers of a model that cannot be constrained are no JSON as the task asks for it. */
+export class OutputInvalid extends Schema.TaggedError<OutputInvalid>()("OutputInvalid", {
+  model: Schema.String,
+  /** Of the last answer: a clause about it. */
+  problem: Schema.String,
+  progress: Schema.optionalKey(ProgressSchema),
+}) {
+  override get message(): string {
+    return (
+      `the answer of model "${this.model}" is not the JSON that the task asks for: ${this.problem}; nothing of it was sent: ` +
+      "ask again, more clearly, or a model that can be constrained"
+    );
   }
 }

@@ -143,3 +143,16 @@ export class ModelRevisionMismatch extends Schema.TaggedError<ModelRevisionMisma
     return `model "${this.model}" has revision ${this.loaded}, not ${this.asked}`;
   }
 }
+
+/** Neither the task's model nor one of its alternatives answers. */
+export class NoModelAnswers extends Schema.TaggedError<NoModelAnswers>()("NoModelAnswers", {
+  /** As the task names them, in the order in which they were asked. */
+  models: Schema.Array(Schema.String),
+  /** Why each did not, in their order: sentences. */
+  problems: Schema.Array(Schema.String),
+  retryAfterMs: Schema.Number,
+}) {
+  override get message(): string {
+    return `none of the task's ${this.models.length} models answers: ${this.problems.join("; ")}`;
+  }
+}

@@ -10,14 +10,15 @@ export const chatRequest = (
   model: string,
   engine: BackendEngine,
   chat: ChatInput,
-  { parameters, reasoning }: Pick<ConversationRequest, "parameters" | "reasoning">,
-): string =>
-  JSON.stringify({
+  { parameters, reasoning, constraint }: Pick<ConversationRequest, "parameters" | "reasoning" | "constraint">,
+): string => {
+  const preset: BackendPreset = backendPresets[engine];
+  return JSON.stringify({
     model,
     messages: chat.messages.map((message) => messageOf(message, engine)),
     stream: true,
     stream_options: { include_usage: true },
-    ...samplingOf(parameters, backendPresets[engine]),
+    ...samplingOf(parameters, preset),
     ...(chat.tools.length > 0 && {
       tools: chat.tools.map(({ name, description, parameters: schema }) => ({
         type: "function",
@@ -26,7 +27,9 @@ export const chatRequest = (
       ...(chat.toolChoice.mode !== "auto" && { tool_choice: toolChoiceOf(chat.toolChoice) }),
     }),
     ...(reasoning.effort !== undefined && { reasoning_effort: reasoning.effort }),
+    ...(preset.jsonSchema === true && present({ response_format: responseFormatOf(constraint) })),
   });
+};
 
 type Message = ChatInput["messages"][number];
 
@@ -68,6 +71,14 @@ const samplingOf = (parameters: EffectiveParameters, { options, outputLimit }: B
     stop: stopSequences.length > 0 ? stopSequences : undefined,
     [outputLimit]: sent.maxOutputTokens,
   });
+};
+
+const responseFormatOf = (constraint: ConversationRequest["constraint"]) => {
+  if (constraint?.type === "json-object") return { type: "json_object" };
+  if (constraint?.type !== "json-schema") return undefined;
+  // It was parsed before, where the answer's check was made of it.
+  const schema: unknown = JSON.parse(constraint.schema);
+  return { type: "json_schema", json_schema: { name: "answer", schema } };
 };
 
 const toolChoiceOf = (choice: ToolChoice) =>

@@ -33,9 +33,13 @@ export const countValues = (schema: unknown): number => {
   return count;
 };
 
-export const checkSchema = (schema: JsonObject): SchemaProblem | undefined => {
+/** @param takes what a value is to be: the arguments of a call are an object */
+export const checkSchema = (
+  schema: JsonObject,
+  takes: "objects" | "anything" = "objects",
+): SchemaProblem | undefined => {
   try {
-    new Check(schema).run();
+    new Check(schema).run(takes);
     return undefined;
   } catch (cause) {
     if (cause instanceof SchemaInvalid) return cause.problem;
@@ -73,13 +77,13 @@ class Check {
     this.resolve = createResolver(root);
   }
 
-  run(): void {
+  run(takes: "objects" | "anything"): void {
     const size = countValues(this.root);
     if (nestsTooDeep(this.root)) throw new SchemaInvalid("#", `is nested more than ${deepestValue} deep`);
     if (size > mostSchemaValues) throw new SchemaInvalid("#", `has more than ${mostSchemaValues} values`);
     this.visitAll();
     for (const schema of this.places.keys()) this.count(schema, 0);
-    if (!this.takesObjects(this.root, new Set())) {
+    if (takes === "objects" && !this.takesObjects(this.root, new Set())) {
       throw new SchemaInvalid("#", "must take an object: the arguments of a call are one");
     }
   }

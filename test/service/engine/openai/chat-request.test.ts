@@ -1,7 +1,7 @@
 import { assert, describe, it } from "vitest";
 
 import type { BackendEngine } from "../../../../src/service/domain/backend-presets.ts";
-import type { ChatInput } from "../../../../src/service/domain/generation.ts";
+import type { ChatInput, OutputConstraint } from "../../../../src/service/domain/generation.ts";
 import { chatRequest } from "../../../../src/service/engine/openai/chat-request.ts";
 import { chat as inputOf, message } from "../../../support/tasks.ts";
 
@@ -24,8 +24,11 @@ const parameters = {
   stopSequences: ["\n"],
   stopTokenIds: [],
 };
-const bodyOf = (engine: BackendEngine, input: ChatInput = chat(message("user", "2+2?"))) =>
-  JSON.parse(chatRequest("m", engine, input, { parameters, reasoning: { effort: "low" } }));
+const bodyOf = (
+  engine: BackendEngine,
+  input: ChatInput = chat(message("user", "2+2?")),
+  constraint?: OutputConstraint,
+) => JSON.parse(chatRequest("m", engine, input, { parameters, reasoning: { effort: "low" }, constraint }));
 
 describe("the request of a chat completion", () => {
   it("has the options that the engine heeds, and no others", () => {
@@ -36,6 +39,18 @@ describe("the request of a chat completion", () => {
     const openai = bodyOf("openai");
     assert.deepInclude(openai, { temperature: 0.5, max_completion_tokens: 9, reasoning_effort: "low" });
     for (const name of ["top_k", "min_p", "repetition_penalty", "max_tokens"]) assert.notProperty(openai, name);
+  });
+
+  it("tells the form of the output where the engine takes it", () => {
+    const constraint = { type: "json-schema", schema: '{"type":"object"}' } as const;
+    assert.deepInclude(bodyOf("vllm", undefined, constraint), {
+      response_format: { type: "json_schema", json_schema: { name: "answer", schema: { type: "object" } } },
+    });
+    assert.deepInclude(bodyOf("ollama", undefined, { type: "json-object" }), {
+      response_format: { type: "json_object" },
+    });
+    assert.notProperty(bodyOf("vllm"), "response_format");
+    assert.notProperty(bodyOf("mlx_lm_server", undefined, constraint), "response_format");
   });
 
   it("has messages, calls and their results in the form of the API", () => {

@@ -27,7 +27,7 @@ import type { JsonObject as JsonObject$1, Message, UnknownEnum } from "@bufbuild
  * Describes the file mlxd/v1/types.proto.
  */
 export const file_mlxd_v1_types: GenFile = /*@__PURE__*/
-  fileDesc("ChNtbHhkL3YxL3R5cGVzLnByb3RvEgdtbHhkLnYxIq8FCg5HZW5lcmF0aW9uVGFzaxIXCgVtb2RlbBgBIAEoCUIIukgFcgMogAISJwoObW9kZWxfcmV2aXNpb24YAiABKAlCCrpIB3IFIAEogAJIAYgBARIgCgdhZGFwdGVyGAMgASgJQgq6SAdyBSABKIACSAKIAQESGQoGcHJvbXB0GAQgASgJQge6SARyAiABSAASIgoEY2hhdBgFIAEoCzISLm1seGQudjEuQ2hhdElucHV0SAASJQoGdG9rZW5zGAYgASgLMhMubWx4ZC52MS5Ub2tlbklucHV0SAASKQoIc2FtcGxpbmcYByABKAsyFy5tbHhkLnYxLlNhbXBsaW5nUGFyYW1zEiMKBHN0b3AYCCABKAsyFS5tbHhkLnYxLlN0b3BDcml0ZXJpYRImCgZvdXRwdXQYCSABKAsyFi5tbHhkLnYxLk91dHB1dE9wdGlvbnMSLQoKY29uc3RyYWludBgKIAEoCzIZLm1seGQudjEuT3V0cHV0Q29uc3RyYWludBIsCgpzY2hlZHVsaW5nGAsgASgLMhgubWx4ZC52MS5TY2hlZHVsaW5nSGludHMSIwoFY2FjaGUYDCABKAsyFC5tbHhkLnYxLkNhY2hlUG9saWN5Ek0KBmxhYmVscxgNIAMoCzIjLm1seGQudjEuR2VuZXJhdGlvblRhc2suTGFiZWxzRW50cnlCGLpIFZoBEhAQIgdyBSABKIACKgVyAyiAAhIsCglyZWFzb25pbmcYDiABKAsyGS5tbHhkLnYxLlJlYXNvbmluZ09wdGlvbnMaLQoLTGFiZWxzRW50cnkSCwoDa2V5GAEgASgJEg0KBXZhbHVlGAIgASgJOgI4AUIOCgVpbnB1dBIFukgCCAFCEQoPX21vZGVsX3JldmlzaW9uQgoKCF9hZGFwdGVyIswBChBSZWFzb25pbmdPcHRpb25zEhcKCm1heF90b2tlbnMYASABKA1IAIgBARI6CgZlZmZvcnQYAiABKA4yIC5tbHhkLnYxLlJlYXNvbmluZ09wdGlvbnMuRWZmb3J0Qgi6SAWCAQIQASJUCgZFZmZvcnQSFgoSRUZGT1JUX1VOU1BFQ0lGSUVEEAASDgoKRUZGT1JUX0xPVxABEhEKDUVGRk9SVF9NRURJVU0QAhIPCgtFRkZPUlRfSElHSBADQg0KC19tYXhfdG9rZW5zIukBCglDaGF0SW5wdXQSNgoIbWVzc2FnZXMYASADKAsyFC5tbHhkLnYxLkNoYXRNZXNzYWdlQg7gQQK6SAiSAQUIARCAIBInCgV0b29scxgCIAMoCzINLm1seGQudjEuVG9vbEIJukgGkgEDEIABEigKC3Rvb2xfY2hvaWNlGAMgASgLMhMubWx4ZC52MS5Ub29sQ2hvaWNlEjEKEHRlbXBsYXRlX29wdGlvbnMYBCABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0Eh4KFmNvbnRpbnVlX2ZpbmFsX21lc3NhZ2UYBSABKAgitgMKC0NoYXRNZXNzYWdlEioKBHJvbGUYASABKA4yDS5tbHhkLnYxLlJvbGVCDeBBArpIB4IBBBABIAASMAoHY29udGVudBgCIAMoCzIULm1seGQudjEuQ29udGVudFBhcnRCCbpIBpIBAxCACBIwCgp0b29sX2NhbGxzGAMgAygLMhEubWx4ZC52MS5Ub29sQ2FsbEIJukgGkgEDEIABEh4KDHRvb2xfY2FsbF9pZBgEIAEoCUIIukgFcgMogAISFgoEbmFtZRgFIAEoCUIIukgFcgMogAISEQoJcmVhc29uaW5nGAYgASgJOssBukjHARrEAQoWY2hhdF9tZXNzYWdlLm5vdF9lbXB0eRJHYSBtZXNzYWdlIG5lZWRzIGNvbnRlbnQ7IG9ubHkgdGhlIGFzc2lzdGFudCdzIGFuZCBhIHRvb2wncyBtYXkgYmUgZW1wdHkaYXRoaXMucm9sZSA9PSAzIHx8IHRoaXMucm9sZSA9PSA0IHx8IHRoaXMuY29udGVudC5leGlzdHMocGFydCwgaGFzKHBhcnQuaW1hZ2UpIHx8IHBhcnQudGV4dCAhPSAnJykiTQoLQ29udGVudFBhcnQSDgoEdGV4dBgBIAEoCUgAEh8KBWltYWdlGAIgASgLMg4ubWx4ZC52MS5JbWFnZUgAQg0KBHBhcnQSBbpIAggBImcKBUltYWdlEhcKBGRhdGEYASABKAxCB7pIBHoCEAFIABIWCgN1cmwYAiABKAlCB7pIBHICIAFIABIcCgptZWRpYV90eXBlGAMgASgJQgi6SAVyAyiAAUIPCgZzb3VyY2USBbpIAggBIpsBCgRUb29sEi0KBG5hbWUYASABKAlCH+BBArpIGXIXIAEoQDIRXltBLVphLXowLTlfLi1dKyQSEwoLZGVzY3JpcHRpb24YAiABKAkSKwoKcGFyYW1ldGVycxgDIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSIgoPcGFyYW1ldGVyc19qc29uGAQgASgJQgm6SAZyBCiAgEAiuAEKClRvb2xDaG9pY2USMgoEbW9kZRgBIAEoDjIYLm1seGQudjEuVG9vbENob2ljZS5Nb2RlQgi6SAWCAQIQAUgAEh0KCGZ1bmN0aW9uGAIgASgJQgm6SAZyBCABKEBIACJNCgRNb2RlEhQKEE1PREVfVU5TUEVDSUZJRUQQABINCglNT0RFX0FVVE8QARINCglNT0RFX05PTkUQAhIRCg1NT0RFX1JFUVVJUkVEEANCCAoGY2hvaWNlIkwKCFRvb2xDYWxsEhQKAmlkGAEgASgJQgi6SAVyAyiAAhIXCgRuYW1lGAIgASgJQgm6SAZyBCABKEASEQoJYXJndW1lbnRzGAMgASgJIioKClRva2VuSW5wdXQSHAoDaWRzGAEgAygNQg/gQQK6SAmSAQYIARCAgEAi7QQKDlNhbXBsaW5nUGFyYW1zEjMKC3RlbXBlcmF0dXJlGAEgASgBQhm6SBYSFEABGQAAAAAAAABAKQAAAAAAAAAASACIAQESLQoFdG9wX3AYAiABKAFCGbpIFhIUQAEZAAAAAAAA8D8hAAAAAAAAAABIAYgBARIbCgV0b3BfaxgDIAEoDUIHukgEKgIoAUgCiAEBEi0KBW1pbl9wGAQgASgBQhm6SBYSFEABGQAAAAAAAPA/KQAAAAAAAAAASAOIAQESOgoScmVwZXRpdGlvbl9wZW5hbHR5GAUgASgBQhm6SBYSFEABGQAAAAAAAABAIQAAAAAAAAAASASIAQESOAoQcHJlc2VuY2VfcGVuYWx0eRgGIAEoAUIZukgWEhRAARkAAAAAAAAAQCkAAAAAAAAAwEgFiAEBEjkKEWZyZXF1ZW5jeV9wZW5hbHR5GAcgASgBQhm6SBYSFEABGQAAAAAAAABAKQAAAAAAAADASAaIAQESEQoEc2VlZBgIIAEoDUgHiAEBEjEKCmxvZ2l0X2JpYXMYCSADKAsyEi5tbHhkLnYxLkxvZ2l0Qmlhc0IJukgGkgEDEIAIEicKD2NhbmRpZGF0ZV9jb3VudBgKIAEoDUIJukgGKgQYCCgBSAiIAQFCDgoMX3RlbXBlcmF0dXJlQggKBl90b3BfcEIICgZfdG9wX2tCCAoGX21pbl9wQhUKE19yZXBldGl0aW9uX3BlbmFsdHlCEwoRX3ByZXNlbmNlX3BlbmFsdHlCFAoSX2ZyZXF1ZW5jeV9wZW5hbHR5QgcKBV9zZWVkQhIKEF9jYW5kaWRhdGVfY291bnQiRgoJTG9naXRCaWFzEhAKCHRva2VuX2lkGAEgASgNEicKBGJpYXMYAiABKAFCGbpIFhIUQAEZAAAAAAAAWUApAAAAAAAAWcAisgMKDFN0b3BDcml0ZXJpYRInChFtYXhfb3V0cHV0X3Rva2VucxgBIAEoDUIHukgEKgIoAUgAiAEBEh4KEW1pbl9vdXRwdXRfdG9rZW5zGAIgASgNSAGIAQESKQoOc3RvcF9zZXF1ZW5jZXMYAyADKAlCEbpIDpIBCxAIIgdyBSABKIACEiAKDnN0b3BfdG9rZW5faWRzGAQgAygNQgi6SAWSAQIQQBIXCgppZ25vcmVfZW9zGAUgASgISAKIAQESIwoWaW5jbHVkZV9zdG9wX2luX291dHB1dBgGIAEoCEgDiAEBEiAKE3JlcGxhY2VfbW9kZWxfc3RvcHMYCCABKAhIBIgBARI+Cgt0aW1lX2J1ZGdldBgHIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIOukgLqgEIIgQIgKMFKgBCFAoSX21heF9vdXRwdXRfdG9rZW5zQhQKEl9taW5fb3V0cHV0X3Rva2Vuc0INCgtfaWdub3JlX2Vvc0IZChdfaW5jbHVkZV9zdG9wX2luX291dHB1dEIWChRfcmVwbGFjZV9tb2RlbF9zdG9wcyKhAgoNT3V0cHV0T3B0aW9ucxIRCgl0b2tlbl9pZHMYASABKAgSIgoMdG9wX2xvZ3Byb2JzGAIgASgNQge6SAQqAhgUSACIAQESFwoPcHJvbXB0X2xvZ3Byb2JzGAMgASgIEhMKC2VjaG9fcHJvbXB0GAQgASgIEiUKDGZsdXNoX3Rva2VucxgFIAEoDUIKukgHKgUYgAgoAUgBiAEBEj8KDmZsdXNoX2ludGVydmFsGAYgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQgy6SAmqAQYiAggKKgASDwoHdGltaW5ncxgHIAEoCBIQCgh2ZXJiYXRpbRgIIAEoCEIPCg1fdG9wX2xvZ3Byb2JzQg8KDV9mbHVzaF90b2tlbnMiygEKEE91dHB1dENvbnN0cmFpbnQSHgoLanNvbl9zY2hlbWEYASABKAlCB7pIBHICIAFIABIYCgVyZWdleBgCIAEoCUIHukgEcgIgAUgAEhoKB2dyYW1tYXIYAyABKAlCB7pIBHICIAFIABIlCgZjaG9pY2UYBCABKAsyEy5tbHhkLnYxLkNob2ljZUxpc3RIABIqCgtqc29uX29iamVjdBgFIAEoCzITLm1seGQudjEuSnNvbk9iamVjdEgAQg0KBGtpbmQSBbpIAggBIjAKCkNob2ljZUxpc3QSIgoHY2hvaWNlcxgBIAMoCUIRukgOkgELCAEQgAgiBHICIAEiDAoKSnNvbk9iamVjdCKrAQoPU2NoZWR1bGluZ0hpbnRzEioKCHByaW9yaXR5GAEgASgFQhO6SBAaDhjoByiY+P////////8BSACIAQESHQoLZmFpcm5lc3NfaWQYAiABKAlCCLpIBXIDKIACEkAKDm1heF9xdWV1ZV93YWl0GAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQg26SAqqAQciAwiQHCoAQgsKCV9wcmlvcml0eSLxAQoLQ2FjaGVQb2xpY3kSMQoEbW9kZRgBIAEoDjIZLm1seGQudjEuQ2FjaGVQb2xpY3kuTW9kZUIIukgFggECEAESGwoJcGFydGl0aW9uGAIgASgJQgi6SAVyAyiAAhIhChRzdGFibGVfcHJlZml4X3Rva2VucxgDIAEoDUgAiAEBIlYKBE1vZGUSFAoQTU9ERV9VTlNQRUNJRklFRBAAEhMKD01PREVfUkVBRF9XUklURRABEhIKDk1PREVfUkVBRF9PTkxZEAISDwoLTU9ERV9CWVBBU1MQA0IXChVfc3RhYmxlX3ByZWZpeF90b2tlbnMizQIKE0VmZmVjdGl2ZVBhcmFtZXRlcnMSEwoLdGVtcGVyYXR1cmUYASABKAESDQoFdG9wX3AYAiABKAESEgoFdG9wX2sYAyABKA1IAIgBARINCgVtaW5fcBgEIAEoARIaChJyZXBldGl0aW9uX3BlbmFsdHkYBSABKAESGAoQcHJlc2VuY2VfcGVuYWx0eRgGIAEoARIZChFmcmVxdWVuY3lfcGVuYWx0eRgHIAEoARIMCgRzZWVkGAggASgNEhkKEW1heF9vdXRwdXRfdG9rZW5zGAkgASgNEhkKEW1pbl9vdXRwdXRfdG9rZW5zGAogASgNEhYKDnN0b3Bfc2VxdWVuY2VzGAsgAygJEhYKDnN0b3BfdG9rZW5faWRzGAwgAygNEhQKB2FkYXB0ZXIYFCABKAlIAYgBAUIICgZfdG9wX2tCCgoIX2FkYXB0ZXIimwIKDU91dHB1dFdhcm5pbmcSKQoEa2luZBgBIAEoDjIbLm1seGQudjEuT3V0cHV0V2FybmluZy5LaW5kEg8KB21lc3NhZ2UYAiABKAkizQEKBEtpbmQSFAoQS0lORF9VTlNQRUNJRklFRBAAEhwKGEtJTkRfTUFMRk9STUVEX1RPT0xfQ0FMTBABEhUKEUtJTkRfVU5LTk9XTl9UT09MEAISGgoWS0lORF9JTlZBTElEX0FSR1VNRU5UUxADEhgKFEtJTkRfTUFSS0VSU19SRU1PVkVEEAQSFgoSS0lORF9DVVRfQVRfTUFSS0VSEAUSFAoQS0lORF9SRUdFTkVSQVRFRBAKEhYKEktJTkRfQlJPS0VOX0FOU1dFUhALIs8CCgVVc2FnZRIVCg1wcm9tcHRfdG9rZW5zGAEgASgNEhwKFGNhY2hlZF9wcm9tcHRfdG9rZW5zGAIgASgNEhUKDW91dHB1dF90b2tlbnMYAyABKA0SHQoQcmVhc29uaW5nX3Rva2VucxgEIAEoDUgAiAEBEh0KEGRpc2NhcmRlZF90b2tlbnMYCiABKA1IAYgBARIbCg5kcmFmdGVkX3Rva2VucxgFIAEoDUgCiAEBEiIKFWFjY2VwdGVkX2RyYWZ0X3Rva2VucxgGIAEoDUgDiAEBEhYKCWVzdGltYXRlZBgLIAEoCEgEiAEBQhMKEV9yZWFzb25pbmdfdG9rZW5zQhMKEV9kaXNjYXJkZWRfdG9rZW5zQhEKD19kcmFmdGVkX3Rva2Vuc0IYChZfYWNjZXB0ZWRfZHJhZnRfdG9rZW5zQgwKCl9lc3RpbWF0ZWQiwAEKB1RpbWluZ3MSKAoFcXVldWUYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SNgoTdGltZV90b19maXJzdF90b2tlbhgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIpCgZkZWNvZGUYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKAoFdG90YWwYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24ifwoMVG9rZW5Mb2dwcm9iEhAKCHRva2VuX2lkGAEgASgNEgwKBHRleHQYAiABKAkSCwoDcmF3GAMgASgMEhQKB2xvZ3Byb2IYBCABKAFIAIgBARIgCgN0b3AYBSADKAsyEy5tbHhkLnYxLlRvcExvZ3Byb2JCCgoIX2xvZ3Byb2IiSgoKVG9wTG9ncHJvYhIQCgh0b2tlbl9pZBgBIAEoDRIMCgR0ZXh0GAIgASgJEgsKA3JhdxgDIAEoDBIPCgdsb2dwcm9iGAQgASgBKnMKBFJvbGUSFAoQUk9MRV9VTlNQRUNJRklFRBAAEg8KC1JPTEVfU1lTVEVNEAESDQoJUk9MRV9VU0VSEAISEgoOUk9MRV9BU1NJU1RBTlQQAxINCglST0xFX1RPT0wQBBISCg5ST0xFX0RFVkVMT1BFUhAFKtcCCgxGaW5pc2hSZWFzb24SHQoZRklOSVNIX1JFQVNPTl9VTlNQRUNJRklFRBAAEiEKHUZJTklTSF9SRUFTT05fRU5EX09GX1NFUVVFTkNFEAESHwobRklOSVNIX1JFQVNPTl9TVE9QX1NFUVVFTkNFEAISHAoYRklOSVNIX1JFQVNPTl9TVE9QX1RPS0VOEAMSIwofRklOSVNIX1JFQVNPTl9NQVhfT1VUUFVUX1RPS0VOUxAEEiAKHEZJTklTSF9SRUFTT05fQ09OVEVYVF9MRU5HVEgQBRIdChlGSU5JU0hfUkVBU09OX1RJTUVfQlVER0VUEAYSJQohRklOSVNIX1JFQVNPTl9DT05TVFJBSU5UX0NPTVBMRVRFEAcSHAoYRklOSVNIX1JFQVNPTl9UT09MX0NBTExTEAgSGwoXRklOSVNIX1JFQVNPTl9DQU5DRUxMRUQQCUIZWhdtbHhkL2dlbi9tbHhkL3YxO21seGR2MWIGcHJvdG8z", [file_buf_validate_validate, file_google_api_field_behavior, file_google_protobuf_duration, file_google_protobuf_struct]);
+  fileDesc("ChNtbHhkL3YxL3R5cGVzLnByb3RvEgdtbHhkLnYxItoFCg5HZW5lcmF0aW9uVGFzaxIXCgVtb2RlbBgBIAEoCUIIukgFcgMogAISJwoObW9kZWxfcmV2aXNpb24YAiABKAlCCrpIB3IFIAEogAJIAYgBARIgCgdhZGFwdGVyGAMgASgJQgq6SAdyBSABKIACSAKIAQESGQoGcHJvbXB0GAQgASgJQge6SARyAiABSAASIgoEY2hhdBgFIAEoCzISLm1seGQudjEuQ2hhdElucHV0SAASJQoGdG9rZW5zGAYgASgLMhMubWx4ZC52MS5Ub2tlbklucHV0SAASKQoIc2FtcGxpbmcYByABKAsyFy5tbHhkLnYxLlNhbXBsaW5nUGFyYW1zEiMKBHN0b3AYCCABKAsyFS5tbHhkLnYxLlN0b3BDcml0ZXJpYRImCgZvdXRwdXQYCSABKAsyFi5tbHhkLnYxLk91dHB1dE9wdGlvbnMSLQoKY29uc3RyYWludBgKIAEoCzIZLm1seGQudjEuT3V0cHV0Q29uc3RyYWludBIsCgpzY2hlZHVsaW5nGAsgASgLMhgubWx4ZC52MS5TY2hlZHVsaW5nSGludHMSIwoFY2FjaGUYDCABKAsyFC5tbHhkLnYxLkNhY2hlUG9saWN5Ek0KBmxhYmVscxgNIAMoCzIjLm1seGQudjEuR2VuZXJhdGlvblRhc2suTGFiZWxzRW50cnlCGLpIFZoBEhAQIgdyBSABKIACKgVyAyiAAhIsCglyZWFzb25pbmcYDiABKAsyGS5tbHhkLnYxLlJlYXNvbmluZ09wdGlvbnMSKQoMYWx0ZXJuYXRpdmVzGA8gAygJQhO6SBCSAQ0QCBgBIgdyBSABKIACGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCDgoFaW5wdXQSBbpIAggBQhEKD19tb2RlbF9yZXZpc2lvbkIKCghfYWRhcHRlciI8CgpQYXNzZWRPdmVyEg0KBW1vZGVsGAEgASgJEg4KBnJlYXNvbhgCIAEoCRIPCgdtZXNzYWdlGAMgASgJIswBChBSZWFzb25pbmdPcHRpb25zEhcKCm1heF90b2tlbnMYASABKA1IAIgBARI6CgZlZmZvcnQYAiABKA4yIC5tbHhkLnYxLlJlYXNvbmluZ09wdGlvbnMuRWZmb3J0Qgi6SAWCAQIQASJUCgZFZmZvcnQSFgoSRUZGT1JUX1VOU1BFQ0lGSUVEEAASDgoKRUZGT1JUX0xPVxABEhEKDUVGRk9SVF9NRURJVU0QAhIPCgtFRkZPUlRfSElHSBADQg0KC19tYXhfdG9rZW5zIukBCglDaGF0SW5wdXQSNgoIbWVzc2FnZXMYASADKAsyFC5tbHhkLnYxLkNoYXRNZXNzYWdlQg7gQQK6SAiSAQUIARCAIBInCgV0b29scxgCIAMoCzINLm1seGQudjEuVG9vbEIJukgGkgEDEIABEigKC3Rvb2xfY2hvaWNlGAMgASgLMhMubWx4ZC52MS5Ub29sQ2hvaWNlEjEKEHRlbXBsYXRlX29wdGlvbnMYBCABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0Eh4KFmNvbnRpbnVlX2ZpbmFsX21lc3NhZ2UYBSABKAgitgMKC0NoYXRNZXNzYWdlEioKBHJvbGUYASABKA4yDS5tbHhkLnYxLlJvbGVCDeBBArpIB4IBBBABIAASMAoHY29udGVudBgCIAMoCzIULm1seGQudjEuQ29udGVudFBhcnRCCbpIBpIBAxCACBIwCgp0b29sX2NhbGxzGAMgAygLMhEubWx4ZC52MS5Ub29sQ2FsbEIJukgGkgEDEIABEh4KDHRvb2xfY2FsbF9pZBgEIAEoCUIIukgFcgMogAISFgoEbmFtZRgFIAEoCUIIukgFcgMogAISEQoJcmVhc29uaW5nGAYgASgJOssBukjHARrEAQoWY2hhdF9tZXNzYWdlLm5vdF9lbXB0eRJHYSBtZXNzYWdlIG5lZWRzIGNvbnRlbnQ7IG9ubHkgdGhlIGFzc2lzdGFudCdzIGFuZCBhIHRvb2wncyBtYXkgYmUgZW1wdHkaYXRoaXMucm9sZSA9PSAzIHx8IHRoaXMucm9sZSA9PSA0IHx8IHRoaXMuY29udGVudC5leGlzdHMocGFydCwgaGFzKHBhcnQuaW1hZ2UpIHx8IHBhcnQudGV4dCAhPSAnJykiTQoLQ29udGVudFBhcnQSDgoEdGV4dBgBIAEoCUgAEh8KBWltYWdlGAIgASgLMg4ubWx4ZC52MS5JbWFnZUgAQg0KBHBhcnQSBbpIAggBImcKBUltYWdlEhcKBGRhdGEYASABKAxCB7pIBHoCEAFIABIWCgN1cmwYAiABKAlCB7pIBHICIAFIABIcCgptZWRpYV90eXBlGAMgASgJQgi6SAVyAyiAAUIPCgZzb3VyY2USBbpIAggBIpsBCgRUb29sEi0KBG5hbWUYASABKAlCH+BBArpIGXIXIAEoQDIRXltBLVphLXowLTlfLi1dKyQSEwoLZGVzY3JpcHRpb24YAiABKAkSKwoKcGFyYW1ldGVycxgDIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSIgoPcGFyYW1ldGVyc19qc29uGAQgASgJQgm6SAZyBCiAgEAiuAEKClRvb2xDaG9pY2USMgoEbW9kZRgBIAEoDjIYLm1seGQudjEuVG9vbENob2ljZS5Nb2RlQgi6SAWCAQIQAUgAEh0KCGZ1bmN0aW9uGAIgASgJQgm6SAZyBCABKEBIACJNCgRNb2RlEhQKEE1PREVfVU5TUEVDSUZJRUQQABINCglNT0RFX0FVVE8QARINCglNT0RFX05PTkUQAhIRCg1NT0RFX1JFUVVJUkVEEANCCAoGY2hvaWNlIkwKCFRvb2xDYWxsEhQKAmlkGAEgASgJQgi6SAVyAyiAAhIXCgRuYW1lGAIgASgJQgm6SAZyBCABKEASEQoJYXJndW1lbnRzGAMgASgJIioKClRva2VuSW5wdXQSHAoDaWRzGAEgAygNQg/gQQK6SAmSAQYIARCAgEAi7QQKDlNhbXBsaW5nUGFyYW1zEjMKC3RlbXBlcmF0dXJlGAEgASgBQhm6SBYSFEABGQAAAAAAAABAKQAAAAAAAAAASACIAQESLQoFdG9wX3AYAiABKAFCGbpIFhIUQAEZAAAAAAAA8D8hAAAAAAAAAABIAYgBARIbCgV0b3BfaxgDIAEoDUIHukgEKgIoAUgCiAEBEi0KBW1pbl9wGAQgASgBQhm6SBYSFEABGQAAAAAAAPA/KQAAAAAAAAAASAOIAQESOgoScmVwZXRpdGlvbl9wZW5hbHR5GAUgASgBQhm6SBYSFEABGQAAAAAAAABAIQAAAAAAAAAASASIAQESOAoQcHJlc2VuY2VfcGVuYWx0eRgGIAEoAUIZukgWEhRAARkAAAAAAAAAQCkAAAAAAAAAwEgFiAEBEjkKEWZyZXF1ZW5jeV9wZW5hbHR5GAcgASgBQhm6SBYSFEABGQAAAAAAAABAKQAAAAAAAADASAaIAQESEQoEc2VlZBgIIAEoDUgHiAEBEjEKCmxvZ2l0X2JpYXMYCSADKAsyEi5tbHhkLnYxLkxvZ2l0Qmlhc0IJukgGkgEDEIAIEicKD2NhbmRpZGF0ZV9jb3VudBgKIAEoDUIJukgGKgQYCCgBSAiIAQFCDgoMX3RlbXBlcmF0dXJlQggKBl90b3BfcEIICgZfdG9wX2tCCAoGX21pbl9wQhUKE19yZXBldGl0aW9uX3BlbmFsdHlCEwoRX3ByZXNlbmNlX3BlbmFsdHlCFAoSX2ZyZXF1ZW5jeV9wZW5hbHR5QgcKBV9zZWVkQhIKEF9jYW5kaWRhdGVfY291bnQiRgoJTG9naXRCaWFzEhAKCHRva2VuX2lkGAEgASgNEicKBGJpYXMYAiABKAFCGbpIFhIUQAEZAAAAAAAAWUApAAAAAAAAWcAisgMKDFN0b3BDcml0ZXJpYRInChFtYXhfb3V0cHV0X3Rva2VucxgBIAEoDUIHukgEKgIoAUgAiAEBEh4KEW1pbl9vdXRwdXRfdG9rZW5zGAIgASgNSAGIAQESKQoOc3RvcF9zZXF1ZW5jZXMYAyADKAlCEbpIDpIBCxAIIgdyBSABKIACEiAKDnN0b3BfdG9rZW5faWRzGAQgAygNQgi6SAWSAQIQQBIXCgppZ25vcmVfZW9zGAUgASgISAKIAQESIwoWaW5jbHVkZV9zdG9wX2luX291dHB1dBgGIAEoCEgDiAEBEiAKE3JlcGxhY2VfbW9kZWxfc3RvcHMYCCABKAhIBIgBARI+Cgt0aW1lX2J1ZGdldBgHIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIOukgLqgEIIgQIgKMFKgBCFAoSX21heF9vdXRwdXRfdG9rZW5zQhQKEl9taW5fb3V0cHV0X3Rva2Vuc0INCgtfaWdub3JlX2Vvc0IZChdfaW5jbHVkZV9zdG9wX2luX291dHB1dEIWChRfcmVwbGFjZV9tb2RlbF9zdG9wcyKhAgoNT3V0cHV0T3B0aW9ucxIRCgl0b2tlbl9pZHMYASABKAgSIgoMdG9wX2xvZ3Byb2JzGAIgASgNQge6SAQqAhgUSACIAQESFwoPcHJvbXB0X2xvZ3Byb2JzGAMgASgIEhMKC2VjaG9fcHJvbXB0GAQgASgIEiUKDGZsdXNoX3Rva2VucxgFIAEoDUIKukgHKgUYgAgoAUgBiAEBEj8KDmZsdXNoX2ludGVydmFsGAYgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQgy6SAmqAQYiAggKKgASDwoHdGltaW5ncxgHIAEoCBIQCgh2ZXJiYXRpbRgIIAEoCEIPCg1fdG9wX2xvZ3Byb2JzQg8KDV9mbHVzaF90b2tlbnMiygEKEE91dHB1dENvbnN0cmFpbnQSHgoLanNvbl9zY2hlbWEYASABKAlCB7pIBHICIAFIABIYCgVyZWdleBgCIAEoCUIHukgEcgIgAUgAEhoKB2dyYW1tYXIYAyABKAlCB7pIBHICIAFIABIlCgZjaG9pY2UYBCABKAsyEy5tbHhkLnYxLkNob2ljZUxpc3RIABIqCgtqc29uX29iamVjdBgFIAEoCzITLm1seGQudjEuSnNvbk9iamVjdEgAQg0KBGtpbmQSBbpIAggBIjAKCkNob2ljZUxpc3QSIgoHY2hvaWNlcxgBIAMoCUIRukgOkgELCAEQgAgiBHICIAEiDAoKSnNvbk9iamVjdCKrAQoPU2NoZWR1bGluZ0hpbnRzEioKCHByaW9yaXR5GAEgASgFQhO6SBAaDhjoByiY+P////////8BSACIAQESHQoLZmFpcm5lc3NfaWQYAiABKAlCCLpIBXIDKIACEkAKDm1heF9xdWV1ZV93YWl0GAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQg26SAqqAQciAwiQHCoAQgsKCV9wcmlvcml0eSLxAQoLQ2FjaGVQb2xpY3kSMQoEbW9kZRgBIAEoDjIZLm1seGQudjEuQ2FjaGVQb2xpY3kuTW9kZUIIukgFggECEAESGwoJcGFydGl0aW9uGAIgASgJQgi6SAVyAyiAAhIhChRzdGFibGVfcHJlZml4X3Rva2VucxgDIAEoDUgAiAEBIlYKBE1vZGUSFAoQTU9ERV9VTlNQRUNJRklFRBAAEhMKD01PREVfUkVBRF9XUklURRABEhIKDk1PREVfUkVBRF9PTkxZEAISDwoLTU9ERV9CWVBBU1MQA0IXChVfc3RhYmxlX3ByZWZpeF90b2tlbnMizQIKE0VmZmVjdGl2ZVBhcmFtZXRlcnMSEwoLdGVtcGVyYXR1cmUYASABKAESDQoFdG9wX3AYAiABKAESEgoFdG9wX2sYAyABKA1IAIgBARINCgVtaW5fcBgEIAEoARIaChJyZXBldGl0aW9uX3BlbmFsdHkYBSABKAESGAoQcHJlc2VuY2VfcGVuYWx0eRgGIAEoARIZChFmcmVxdWVuY3lfcGVuYWx0eRgHIAEoARIMCgRzZWVkGAggASgNEhkKEW1heF9vdXRwdXRfdG9rZW5zGAkgASgNEhkKEW1pbl9vdXRwdXRfdG9rZW5zGAogASgNEhYKDnN0b3Bfc2VxdWVuY2VzGAsgAygJEhYKDnN0b3BfdG9rZW5faWRzGAwgAygNEhQKB2FkYXB0ZXIYFCABKAlIAYgBAUIICgZfdG9wX2tCCgoIX2FkYXB0ZXIimwIKDU91dHB1dFdhcm5pbmcSKQoEa2luZBgBIAEoDjIbLm1seGQudjEuT3V0cHV0V2FybmluZy5LaW5kEg8KB21lc3NhZ2UYAiABKAkizQEKBEtpbmQSFAoQS0lORF9VTlNQRUNJRklFRBAAEhwKGEtJTkRfTUFMRk9STUVEX1RPT0xfQ0FMTBABEhUKEUtJTkRfVU5LTk9XTl9UT09MEAISGgoWS0lORF9JTlZBTElEX0FSR1VNRU5UUxADEhgKFEtJTkRfTUFSS0VSU19SRU1PVkVEEAQSFgoSS0lORF9DVVRfQVRfTUFSS0VSEAUSFAoQS0lORF9SRUdFTkVSQVRFRBAKEhYKEktJTkRfQlJPS0VOX0FOU1dFUhALIs8CCgVVc2FnZRIVCg1wcm9tcHRfdG9rZW5zGAEgASgNEhwKFGNhY2hlZF9wcm9tcHRfdG9rZW5zGAIgASgNEhUKDW91dHB1dF90b2tlbnMYAyABKA0SHQoQcmVhc29uaW5nX3Rva2VucxgEIAEoDUgAiAEBEh0KEGRpc2NhcmRlZF90b2tlbnMYCiABKA1IAYgBARIbCg5kcmFmdGVkX3Rva2VucxgFIAEoDUgCiAEBEiIKFWFjY2VwdGVkX2RyYWZ0X3Rva2VucxgGIAEoDUgDiAEBEhYKCWVzdGltYXRlZBgLIAEoCEgEiAEBQhMKEV9yZWFzb25pbmdfdG9rZW5zQhMKEV9kaXNjYXJkZWRfdG9rZW5zQhEKD19kcmFmdGVkX3Rva2Vuc0IYChZfYWNjZXB0ZWRfZHJhZnRfdG9rZW5zQgwKCl9lc3RpbWF0ZWQiwAEKB1RpbWluZ3MSKAoFcXVldWUYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SNgoTdGltZV90b19maXJzdF90b2tlbhgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIpCgZkZWNvZGUYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKAoFdG90YWwYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24ifwoMVG9rZW5Mb2dwcm9iEhAKCHRva2VuX2lkGAEgASgNEgwKBHRleHQYAiABKAkSCwoDcmF3GAMgASgMEhQKB2xvZ3Byb2IYBCABKAFIAIgBARIgCgN0b3AYBSADKAsyEy5tbHhkLnYxLlRvcExvZ3Byb2JCCgoIX2xvZ3Byb2IiSgoKVG9wTG9ncHJvYhIQCgh0b2tlbl9pZBgBIAEoDRIMCgR0ZXh0GAIgASgJEgsKA3JhdxgDIAEoDBIPCgdsb2dwcm9iGAQgASgBKnMKBFJvbGUSFAoQUk9MRV9VTlNQRUNJRklFRBAAEg8KC1JPTEVfU1lTVEVNEAESDQoJUk9MRV9VU0VSEAISEgoOUk9MRV9BU1NJU1RBTlQQAxINCglST0xFX1RPT0wQBBISCg5ST0xFX0RFVkVMT1BFUhAFKvkCCgxGaW5pc2hSZWFzb24SHQoZRklOSVNIX1JFQVNPTl9VTlNQRUNJRklFRBAAEiEKHUZJTklTSF9SRUFTT05fRU5EX09GX1NFUVVFTkNFEAESHwobRklOSVNIX1JFQVNPTl9TVE9QX1NFUVVFTkNFEAISHAoYRklOSVNIX1JFQVNPTl9TVE9QX1RPS0VOEAMSIwofRklOSVNIX1JFQVNPTl9NQVhfT1VUUFVUX1RPS0VOUxAEEiAKHEZJTklTSF9SRUFTT05fQ09OVEVYVF9MRU5HVEgQBRIdChlGSU5JU0hfUkVBU09OX1RJTUVfQlVER0VUEAYSJQohRklOSVNIX1JFQVNPTl9DT05TVFJBSU5UX0NPTVBMRVRFEAcSHAoYRklOSVNIX1JFQVNPTl9UT09MX0NBTExTEAgSGwoXRklOSVNIX1JFQVNPTl9DQU5DRUxMRUQQCRIgChxGSU5JU0hfUkVBU09OX0NPTlRFTlRfRklMVEVSEApCGVoXbWx4ZC9nZW4vbWx4ZC92MTttbHhkdjFiBnByb3RvMw", [file_buf_validate_validate, file_google_api_field_behavior, file_google_protobuf_duration, file_google_protobuf_struct]);
 
 /**
  * One generation to run: the same body for unary and streaming calls, batches, jobs and counting.
@@ -142,6 +142,16 @@ export type GenerationTask = Message<"mlxd.v1.GenerationTask"> & {
    * @generated from field: mlxd.v1.ReasoningOptions reasoning = 14;
    */
   reasoning?: ReasoningOptions | undefined;
+
+  /**
+   * Models to ask in the place of `model`, in this order, where it does not answer: it or its backend is not there, has no
+   * room, or is lost before anything was sent. All within the call's deadline. The answer names the model that gave it, and
+   * why the others did not. Without alternatives no other model is ever asked. Not together with `model_revision` and
+   * `adapter`, which are one model's.
+   *
+   * @generated from field: repeated string alternatives = 15;
+   */
+  alternatives: string[];
 };
 
 /**
@@ -150,6 +160,41 @@ export type GenerationTask = Message<"mlxd.v1.GenerationTask"> & {
  */
 export const GenerationTaskSchema: GenMessage<GenerationTask> = /*@__PURE__*/
   messageDesc(file_mlxd_v1_types, 0);
+
+/**
+ * A model that was asked before the one that answered.
+ *
+ * @generated from message mlxd.v1.PassedOver
+ */
+export type PassedOver = Message<"mlxd.v1.PassedOver"> & {
+  /**
+   * As the task names it.
+   *
+   * @generated from field: string model = 1;
+   */
+  model: string;
+
+  /**
+   * Why it did not answer: an ErrorReason without its prefix, as in ErrorInfo.
+   *
+   * @generated from field: string reason = 2;
+   */
+  reason: string;
+
+  /**
+   * The same as one sentence.
+   *
+   * @generated from field: string message = 3;
+   */
+  message: string;
+};
+
+/**
+ * Describes the message mlxd.v1.PassedOver.
+ * Use `create(PassedOverSchema)` to create a new message.
+ */
+export const PassedOverSchema: GenMessage<PassedOver> = /*@__PURE__*/
+  messageDesc(file_mlxd_v1_types, 1);
 
 /**
  * How much a model may reason before it answers.
@@ -177,7 +222,7 @@ export type ReasoningOptions = Message<"mlxd.v1.ReasoningOptions"> & {
  * Use `create(ReasoningOptionsSchema)` to create a new message.
  */
 export const ReasoningOptionsSchema: GenMessage<ReasoningOptions> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_types, 1);
+  messageDesc(file_mlxd_v1_types, 2);
 
 /**
  * How thorough.
@@ -225,7 +270,7 @@ export type ReasoningOptions_Effort = (typeof ReasoningOptions_Effort)[keyof typ
  * Describes the enum mlxd.v1.ReasoningOptions.Effort.
  */
 export const ReasoningOptions_EffortSchema: GenEnum<ReasoningOptions_Effort> = /*@__PURE__*/
-  enumDesc(file_mlxd_v1_types, 1, 0);
+  enumDesc(file_mlxd_v1_types, 2, 0);
 
 /**
  * A conversation.
@@ -274,7 +319,7 @@ export type ChatInput = Message<"mlxd.v1.ChatInput"> & {
  * Use `create(ChatInputSchema)` to create a new message.
  */
 export const ChatInputSchema: GenMessage<ChatInput> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_types, 2);
+  messageDesc(file_mlxd_v1_types, 3);
 
 /**
  * One message of a conversation.
@@ -331,7 +376,7 @@ export type ChatMessage = Message<"mlxd.v1.ChatMessage"> & {
  * Use `create(ChatMessageSchema)` to create a new message.
  */
 export const ChatMessageSchema: GenMessage<ChatMessage> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_types, 3);
+  messageDesc(file_mlxd_v1_types, 4);
 
 /**
  * A piece of a message.
@@ -368,7 +413,7 @@ export type ContentPart = Message<"mlxd.v1.ContentPart"> & {
  * Use `create(ContentPartSchema)` to create a new message.
  */
 export const ContentPartSchema: GenMessage<ContentPart> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_types, 4);
+  messageDesc(file_mlxd_v1_types, 5);
 
 /**
  * An image by value or by reference.
@@ -412,7 +457,7 @@ export type Image = Message<"mlxd.v1.Image"> & {
  * Use `create(ImageSchema)` to create a new message.
  */
 export const ImageSchema: GenMessage<Image> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_types, 5);
+  messageDesc(file_mlxd_v1_types, 6);
 
 /**
  * A function that the model may call.
@@ -454,7 +499,7 @@ export type Tool = Message<"mlxd.v1.Tool"> & {
  * Use `create(ToolSchema)` to create a new message.
  */
 export const ToolSchema: GenMessage<Tool> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_types, 6);
+  messageDesc(file_mlxd_v1_types, 7);
 
 /**
  * Whether tools are called.
@@ -491,7 +536,7 @@ export type ToolChoice = Message<"mlxd.v1.ToolChoice"> & {
  * Use `create(ToolChoiceSchema)` to create a new message.
  */
 export const ToolChoiceSchema: GenMessage<ToolChoice> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_types, 7);
+  messageDesc(file_mlxd_v1_types, 8);
 
 /**
  * A mode for all tools.
@@ -539,7 +584,7 @@ export type ToolChoice_Mode = (typeof ToolChoice_Mode)[keyof typeof ToolChoice_M
  * Describes the enum mlxd.v1.ToolChoice.Mode.
  */
 export const ToolChoice_ModeSchema: GenEnum<ToolChoice_Mode> = /*@__PURE__*/
-  enumDesc(file_mlxd_v1_types, 7, 0);
+  enumDesc(file_mlxd_v1_types, 8, 0);
 
 /**
  * A call that the model made.
@@ -574,7 +619,7 @@ export type ToolCall = Message<"mlxd.v1.ToolCall"> & {
  * Use `create(ToolCallSchema)` to create a new message.
  */
 export const ToolCallSchema: GenMessage<ToolCall> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_types, 8);
+  messageDesc(file_mlxd_v1_types, 9);
 
 /**
  * Token ids as the input.
@@ -595,7 +640,7 @@ export type TokenInput = Message<"mlxd.v1.TokenInput"> & {
  * Use `create(TokenInputSchema)` to create a new message.
  */
 export const TokenInputSchema: GenMessage<TokenInput> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_types, 9);
+  messageDesc(file_mlxd_v1_types, 10);
 
 /**
  * How the next token is chosen. Filters and their order follow mlx-lm: penalties and bias, then top_p, min_p and
@@ -685,7 +730,7 @@ export type SamplingParams = Message<"mlxd.v1.SamplingParams"> & {
  * Use `create(SamplingParamsSchema)` to create a new message.
  */
 export const SamplingParamsSchema: GenMessage<SamplingParams> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_types, 10);
+  messageDesc(file_mlxd_v1_types, 11);
 
 /**
  * A bias on one token.
@@ -713,7 +758,7 @@ export type LogitBias = Message<"mlxd.v1.LogitBias"> & {
  * Use `create(LogitBiasSchema)` to create a new message.
  */
 export const LogitBiasSchema: GenMessage<LogitBias> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_types, 11);
+  messageDesc(file_mlxd_v1_types, 12);
 
 /**
  * When to stop. The first condition met ends the generation and is told in FinishReason.
@@ -786,7 +831,7 @@ export type StopCriteria = Message<"mlxd.v1.StopCriteria"> & {
  * Use `create(StopCriteriaSchema)` to create a new message.
  */
 export const StopCriteriaSchema: GenMessage<StopCriteria> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_types, 12);
+  messageDesc(file_mlxd_v1_types, 13);
 
 /**
  * What to report beside the text.
@@ -862,7 +907,7 @@ export type OutputOptions = Message<"mlxd.v1.OutputOptions"> & {
  * Use `create(OutputOptionsSchema)` to create a new message.
  */
 export const OutputOptionsSchema: GenMessage<OutputOptions> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_types, 13);
+  messageDesc(file_mlxd_v1_types, 14);
 
 /**
  * A form that the output must have, after its reasoning if it has any. Refused where tools are offered.
@@ -923,7 +968,7 @@ export type OutputConstraint = Message<"mlxd.v1.OutputConstraint"> & {
  * Use `create(OutputConstraintSchema)` to create a new message.
  */
 export const OutputConstraintSchema: GenMessage<OutputConstraint> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_types, 14);
+  messageDesc(file_mlxd_v1_types, 15);
 
 /**
  * Texts to choose from.
@@ -944,7 +989,7 @@ export type ChoiceList = Message<"mlxd.v1.ChoiceList"> & {
  * Use `create(ChoiceListSchema)` to create a new message.
  */
 export const ChoiceListSchema: GenMessage<ChoiceList> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_types, 15);
+  messageDesc(file_mlxd_v1_types, 16);
 
 /**
  * Any JSON object.
@@ -959,7 +1004,7 @@ export type JsonObject = Message<"mlxd.v1.JsonObject"> & {
  * Use `create(JsonObjectSchema)` to create a new message.
  */
 export const JsonObjectSchema: GenMessage<JsonObject> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_types, 16);
+  messageDesc(file_mlxd_v1_types, 17);
 
 /**
  * A task's place among others of its model.
@@ -996,7 +1041,7 @@ export type SchedulingHints = Message<"mlxd.v1.SchedulingHints"> & {
  * Use `create(SchedulingHintsSchema)` to create a new message.
  */
 export const SchedulingHintsSchema: GenMessage<SchedulingHints> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_types, 17);
+  messageDesc(file_mlxd_v1_types, 18);
 
 /**
  * How a task uses the prefix cache.
@@ -1031,7 +1076,7 @@ export type CachePolicy = Message<"mlxd.v1.CachePolicy"> & {
  * Use `create(CachePolicySchema)` to create a new message.
  */
 export const CachePolicySchema: GenMessage<CachePolicy> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_types, 18);
+  messageDesc(file_mlxd_v1_types, 19);
 
 /**
  * Read and write access.
@@ -1079,7 +1124,7 @@ export type CachePolicy_Mode = (typeof CachePolicy_Mode)[keyof typeof CachePolic
  * Describes the enum mlxd.v1.CachePolicy.Mode.
  */
 export const CachePolicy_ModeSchema: GenEnum<CachePolicy_Mode> = /*@__PURE__*/
-  enumDesc(file_mlxd_v1_types, 18, 0);
+  enumDesc(file_mlxd_v1_types, 19, 0);
 
 /**
  * The parameters that a generation really ran with.
@@ -1184,7 +1229,7 @@ export type EffectiveParameters = Message<"mlxd.v1.EffectiveParameters"> & {
  * Use `create(EffectiveParametersSchema)` to create a new message.
  */
 export const EffectiveParametersSchema: GenMessage<EffectiveParameters> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_types, 19);
+  messageDesc(file_mlxd_v1_types, 20);
 
 /**
  * Something of the output is not as the model wrote it, or not as the model meant it.
@@ -1212,7 +1257,7 @@ export type OutputWarning = Message<"mlxd.v1.OutputWarning"> & {
  * Use `create(OutputWarningSchema)` to create a new message.
  */
 export const OutputWarningSchema: GenMessage<OutputWarning> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_types, 20);
+  messageDesc(file_mlxd_v1_types, 21);
 
 /**
  * What happened. The set may grow.
@@ -1289,7 +1334,7 @@ export type OutputWarning_Kind = (typeof OutputWarning_Kind)[keyof typeof Output
  * Describes the enum mlxd.v1.OutputWarning.Kind.
  */
 export const OutputWarning_KindSchema: GenEnum<OutputWarning_Kind> = /*@__PURE__*/
-  enumDesc(file_mlxd_v1_types, 20, 0);
+  enumDesc(file_mlxd_v1_types, 21, 0);
 
 /**
  * Tokens spent.
@@ -1359,7 +1404,7 @@ export type Usage = Message<"mlxd.v1.Usage"> & {
  * Use `create(UsageSchema)` to create a new message.
  */
 export const UsageSchema: GenMessage<Usage> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_types, 21);
+  messageDesc(file_mlxd_v1_types, 22);
 
 /**
  * Where the time went. queue + time_to_first_token + decode = total.
@@ -1401,7 +1446,7 @@ export type Timings = Message<"mlxd.v1.Timings"> & {
  * Use `create(TimingsSchema)` to create a new message.
  */
 export const TimingsSchema: GenMessage<Timings> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_types, 22);
+  messageDesc(file_mlxd_v1_types, 23);
 
 /**
  * A token with its logprob.
@@ -1455,7 +1500,7 @@ export type TokenLogprob = Message<"mlxd.v1.TokenLogprob"> & {
  * Use `create(TokenLogprobSchema)` to create a new message.
  */
 export const TokenLogprobSchema: GenMessage<TokenLogprob> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_types, 23);
+  messageDesc(file_mlxd_v1_types, 24);
 
 /**
  * An alternative to a token.
@@ -1497,7 +1542,7 @@ export type TopLogprob = Message<"mlxd.v1.TopLogprob"> & {
  * Use `create(TopLogprobSchema)` to create a new message.
  */
 export const TopLogprobSchema: GenMessage<TopLogprob> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_types, 24);
+  messageDesc(file_mlxd_v1_types, 25);
 
 /**
  * Who says a message.
@@ -1636,6 +1681,13 @@ export const FinishReason = {
    * @generated from enum value: FINISH_REASON_CANCELLED = 9;
    */
   CANCELLED: 9,
+
+  /**
+   * The model's backend ended it, as it does not let its content pass; what there was until then is the result.
+   *
+   * @generated from enum value: FINISH_REASON_CONTENT_FILTER = 10;
+   */
+  CONTENT_FILTER: 10,
 } as const;
 
 /**

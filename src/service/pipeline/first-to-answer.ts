@@ -1,0 +1,106 @@
+/** A task that lists alternatives: the models are asked in order, as long as nothing of an answer was sent. */
+import { Effect } from "effect";
+
+import { NoModelAnswers, type ServiceError } from "../domain/errors.ts";
+import type { GenerationEvent, GenerationTask } from "../domain/generation.ts";
+
+/** Takes an event, and when it came in epoch milliseconds. */
+export type Emit = (event: GenerationEvent, at: number) => void;
+
+interface Asking {
+  readonly task: GenerationTask;
+  /** Whether events are sent as they come. Otherwise an answer that breaks off can still be given up. */
+  readonly streams: boolean;
+  readonly ask: (task: GenerationTask, emit: Emit) => Effect.Effect<void, ServiceError>;
+  readonly emit: Emit;
+}
+
+/** Fails as the task's model does where no alternatives are listed, and with NoModelAnswers where none of them answers. */
+export const firstToAnswer = Effect.fnUntraced(function* ({
+  task: { alternatives = [], ...task },
+  streams,
+  ask,
+  emit,
+}: Asking): Effect.fn.Return<void, ServiceError> {
+  if (alternatives.length === 0) return yield* ask(task, emit);
+  const passedOver: PassedOver[] = [];
+  for (const model of [task.model, ...alternatives]) {
+    const answer = new HeldAnswer(passedOver, streams, emit);
+    const result = yield* Effect.result(ask({ ...task, model }, answer.onEvent));
+    if (result._tag === "Success") return answer.release();
+    const { failure: error } = result;
+    if (answer.isReleased || !mayBePassedOver(error)) return yield* Effect.fail(error);
+    passedOver.push({ model, error });
+    yield* Effect.annotateLogs(Effect.logWarning("model passed over"), { model, cause: error.message });
+  }
+  return yield* new NoModelAnswers({
+    models: passedOver.map(({ model }) => model),
+    problems: passedOver.map(({ error }) => error.message),
+    retryAfterMs: Math.min(...passedOver.map(({ error }) => ("retryAfterMs" in error ? error.retryAfterMs : 1_000))),
+  });
+});
+
+type PassedOver = NonNullable<Extract<GenerationEvent, { readonly type: "started" }>["passedOver"]>[number];
+
+/** Holds the events back until it is certain whose answer it is. */
+class HeldAnswer {
+  isReleased = false;
+  private readonly passedOver: ReadonlyArray<PassedOver>;
+  private readonly streams: boolean;
+  private readonly emit: Emit;
+  private readonly held: { readonly event: GenerationEvent; readonly at: number }[] = [];
+
+  constructor(passedOver: ReadonlyArray<PassedOver>, streams: boolean, emit: Emit) {
+    this.passedOver = [...passedOver];
+    this.streams = streams;
+    this.emit = emit;
+  }
+
+  readonly onEvent: Emit = (event, at) => {
+    if (this.isReleased) return this.send(event, at);
+    this.held.push({ event, at });
+    if (this.streams && event.type !== "started") this.release();
+  };
+
+  release(): void {
+    this.isReleased = true;
+    for (const { event, at } of this.held.splice(0)) this.send(event, at);
+  }
+
+  private send(event: GenerationEvent, at: number): void {
+    const { passedOver } = this;
+    this.emit(event.type === "started" && passedOver.length > 0 ? { ...event, passedOver } : event, at);
+  }
+}
+
+/** What is the matter with a model, or with where it runs. What is the matter with the task another model would find, too. */
+const mayBePassedOver = (error: ServiceError): boolean => {
+  // A name that is not in the catalog is a mistake; a model that its backend does not have is not there.
+  if (error._tag === "ModelNotFound") return error.backend !== undefined;
+  // Whatever has ended two engines would end the next one.
+  if (error._tag === "EngineLost") return (error.deaths ?? 0) < 2;
+  return ofModels.has(error._tag);
+};
+
+const ofModels: ReadonlySet<ServiceError["_tag"]> = new Set([
+  "BackendCredentials",
+  "BackendProtocol",
+  "BackendQuota",
+  "BackendUnavailable",
+  "OutputInvalid",
+  "EngineRestarting",
+  "EngineStartFailed",
+  "EngineUnavailable",
+  "InsufficientMemory",
+  "MemoryBudgetExceeded",
+  "ModelBroken",
+  "ModelFilesMissing",
+  "ModelNotDownloaded",
+  "ModelPoolFull",
+  "ModelTooLarge",
+  "ModelUnfit",
+  "ModelUnloaded",
+  "OutOfMemory",
+  "QueueFull",
+  "SandboxLost",
+]);

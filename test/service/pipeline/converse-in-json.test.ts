@@ -1,0 +1,156 @@
+import { assert, describe, it } from "@effect/vitest";
+import { Effect } from "effect";
+
+import type { GenerationEvent } from "../../../src/service/domain/generation.ts";
+import type { ConversationEngine, ConversationRequest, EngineEvent } from "../../../src/service/engine/Engine.ts";
+import { createJsonCheck } from "../../../src/service/output/json-answer.ts";
+import { collectResult } from "../../../src/service/pipeline/collect-result.ts";
+import { converseInJson } from "../../../src/service/pipeline/converse-in-json.ts";
+import { GenerationRecord } from "../../../src/service/pipeline/GenerationRecord.ts";
+import { makeScriptedConversations } from "../../support/scripted-conversations.ts";
+import { chat, facts, message } from "../../support/tasks.ts";
+
+type Finished = Extract<EngineEvent, { readonly type: "finished" }>;
+
+interface Said {
+  readonly text: string;
+  readonly reason?: Finished["reason"];
+}
+
+const schema = '{"type":"object","required":["city"]}';
+const parameters = { ...facts().defaults, seed: 1, maxOutputTokens: 9, minOutputTokens: 0, stopTokenIds: [] };
+
+/** Runs a task that asks for JSON on an engine that says these answers, one after the other. */
+const run = Effect.fnUntraced(function* (
+  answers: ReadonlyArray<Said>,
+  messages = [message("system", "Be brief."), message("user", "Where?")],
+) {
+  const requests: ConversationRequest[] = [];
+  const engine: ConversationEngine = {
+    ...makeScriptedConversations({ promptTokens: 1, pieces: [] }),
+    converse: (request, onEvent) =>
+      Effect.sync(() => {
+        const { text, reason = "end-of-sequence" } = answers[requests.length] ?? assert.fail("asked too often");
+        requests.push(request);
+        onEvent({ type: "admitted", cachedPromptTokens: 0, promptTokens: 5, estimated: true });
+        for (const piece of text.match(/[\s\S]{1,4}/g) ?? []) {
+          const nothing = { toolCalls: [], tokenIds: [], logprobs: [], reasoning: "", reasoningTokens: 0 };
+          onEvent({ ...nothing, type: "output", text: piece, tokens: 1 });
+        }
+        const usage = { promptTokens: 7, outputTokens: 20, reasoningTokens: 0, estimated: false };
+        onEvent({ type: "finished", reason, matched: undefined, cachedPromptTokens: 0, usage, warnings: [] });
+      }),
+  };
+  const constraint = { type: "json-schema", schema } as const;
+  const check = createJsonCheck(constraint);
+  if (typeof check !== "function") return assert.fail(check.refused);
+  const events: GenerationEvent[] = [];
+  const record = new GenerationRecord({
+    id: "gen_1",
+    facts: facts(),
+    parameters,
+    promptTokens: undefined,
+    promptLogprobs: false,
+    echo: "",
+    reasons: true,
+    candidateCount: 1,
+    receivedAt: 0,
+    onBegun: () => {},
+    emit: (event) => void events.push(event),
+  });
+  const input = chat(...messages);
+  const request: ConversationRequest = {
+    id: "gen_1/0",
+    input: input.type === "chat" ? input : assert.fail(),
+    parameters,
+    reasoning: {},
+    constraint,
+    timeBudgetMs: undefined,
+    scheduling: { turn: 0, fairnessId: "" },
+  };
+  const result = yield* Effect.result(
+    converseInJson({ model: "demo", engine, request, index: 0, record }, { constraint, check }),
+  );
+  return { result, events, requests, record };
+});
+
+const textsOf = ({ input }: ConversationRequest) =>
+  input.type === "chat"
+    ? input.messages.map(({ role, content }) => [
+        role,
+        content.map((part) => (part.type === "text" ? part.text : "")).join(""),
+      ])
+    : assert.fail();
+
+describe("JSON of a model that cannot be constrained", () => {
+  it.effect("is sent in one piece, without what stands around it", () =>
+    Effect.gen(function* () {
+      const { events, requests } = yield* run([{ text: 'Here: ```{"city": "Rome"}```' }]);
+      const { candidates, usage } = collectResult(events);
+      assert.strictEqual(candidates[0]?.text, '{"city": "Rome"}');
+      assert.lengthOf(
+        events.filter(({ type }) => type === "chunk"),
+        1,
+      );
+      assert.strictEqual(usage.outputTokens, 20);
+      assert.lengthOf(requests, 1);
+      const [[role, system] = [], user] = requests.map(textsOf)[0] ?? [];
+      assert.strictEqual(role, "system");
+      assert.match(system ?? "", /^Be brief\.\n\nAnswer with JSON of this JSON Schema/);
+      assert.include(system, schema);
+      assert.deepStrictEqual(user, ["user", "Where?"]);
+    }),
+  );
+
+  it.effect("is asked for once more, with what was wrong", () =>
+    Effect.gen(function* () {
+      const { events, requests } = yield* run(
+        [{ text: '{"town": 1}' }, { text: '{"city": "Rome"}' }],
+        [message("user", "Where?")],
+      );
+      const { candidates, usage } = collectResult(events);
+      assert.strictEqual(candidates[0]?.text, '{"city": "Rome"}');
+      assert.deepStrictEqual(
+        candidates[0]?.finished.warnings.map(({ kind }) => kind),
+        ["regenerated"],
+      );
+      assert.deepInclude(usage, { outputTokens: 40, discardedTokens: 20, promptTokens: 7 });
+      const asked = requests.map(textsOf)[1] ?? [];
+      assert.deepStrictEqual(
+        asked.map(([role]) => role),
+        ["system", "user", "assistant", "user"],
+      );
+      assert.match(String(asked[3]?.[1]), /city.*Answer again, with the JSON alone/s);
+    }),
+  );
+
+  it.effect("fails with what it cost where it is wrong twice, and nothing of it is sent", () =>
+    Effect.gen(function* () {
+      const { result, events, record } = yield* run([{ text: "Rome" }, { text: "I said: Rome" }]);
+      assert.deepInclude(result._tag === "Failure" ? result.failure : {}, { _tag: "OutputInvalid", model: "demo" });
+      assert.deepStrictEqual(
+        events.map(({ type }) => type),
+        ["started"],
+      );
+      assert.isAbove(record.usage.outputTokens, 20);
+      assert.isFalse(record.hasEmitted);
+    }),
+  );
+
+  it.effect("is not asked for again where the answer was cut", () =>
+    Effect.gen(function* () {
+      const { result, requests } = yield* run([{ text: '{"city": "Ro', reason: "max-output-tokens" }]);
+      assert.lengthOf(requests, 1);
+      assert.match(result._tag === "Failure" ? result.failure.message : "", /it ended with max-output-tokens/);
+    }),
+  );
+
+  it.effect("of a caller that cancels is whole or not there", () =>
+    Effect.gen(function* () {
+      const cut = yield* run([{ text: '{"city": "Ro', reason: "cancelled" }]);
+      assert.deepInclude(collectResult(cut.events).candidates[0], { text: "" });
+      const whole = yield* run([{ text: '{"city": "Rome"}', reason: "time-budget" }]);
+      assert.deepInclude(collectResult(whole.events).candidates[0], { text: '{"city": "Rome"}' });
+    }),
+  );
+});
