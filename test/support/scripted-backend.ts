@@ -99,3 +99,66 @@ export const four = [
 
 export const beginStream = (response: ServerResponse): ServerResponse =>
   response.writeHead(200, { "content-type": "text/event-stream; charset=utf-8" });
+
+const event = (data: Readonly<Record<string, unknown>>): string =>
+  `event: ${String(data["type"])}\ndata: ${JSON.stringify(data)}\n\n`;
+
+/** How a server tells an answer in the form of its API. */
+export interface WireForm {
+  readonly path: string;
+  /** The header with the key. */
+  readonly keyHeader: readonly [name: string, value: string];
+  /** A piece of the text "Four.", from the beginning of the stream. */
+  readonly piece: string;
+  /** All of it, with its counts: 11 tokens of prompt, 4 of them cached, and 3 of output. */
+  readonly whole: string;
+  /** An answer that ends in no way that there is. */
+  readonly endless: string;
+  readonly refused: string;
+  readonly error: (type: string, message: string) => string;
+}
+
+const begun = [
+  event({
+    type: "message_start",
+    message: { id: "msg_1", role: "assistant", content: [], usage: { input_tokens: 7, cache_read_input_tokens: 4 } },
+  }),
+  event({ type: "content_block_start", index: 0, content_block: { type: "text", text: "" } }),
+  event({ type: "ping" }),
+].join("");
+
+const textDelta = (text: string): string =>
+  event({ type: "content_block_delta", index: 0, delta: { type: "text_delta", text } });
+
+const ended = (stopReason: string): string =>
+  [
+    event({ type: "content_block_stop", index: 0 }),
+    event({
+      type: "message_delta",
+      delta: { stop_reason: stopReason, stop_sequence: null },
+      usage: { output_tokens: 3 },
+    }),
+    event({ type: "message_stop" }),
+  ].join("");
+
+/** By an engine that speaks it. */
+export const wireForms = {
+  vllm: {
+    path: "/v1/chat/completions",
+    keyHeader: ["authorization", `Bearer ${key}`],
+    piece: chunk({ content: "Fo" }),
+    whole: four,
+    endless: chunk({ content: "Fo" }),
+    refused: `${chunk({ content: "Fo" })}${chunk({}, "content_filter")}data: [DONE]\n\n`,
+    error: (type, message) => `data: ${JSON.stringify({ error: { type, message } })}\n\n`,
+  },
+  anthropic: {
+    path: "/v1/messages",
+    keyHeader: ["x-api-key", key],
+    piece: `${begun}${textDelta("Fo")}`,
+    whole: `${begun}${textDelta("Fo")}${textDelta("ur.")}${ended("end_turn")}`,
+    endless: `${begun}${textDelta("Fo")}${event({ type: "message_stop" })}`,
+    refused: `${begun}${textDelta("Fo")}${ended("refusal")}`,
+    error: (type, message) => event({ type: "error", error: { type, message } }),
+  },
+} as const satisfies Readonly<Record<string, WireForm>>;

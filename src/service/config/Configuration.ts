@@ -72,6 +72,8 @@ const loadSync = ({ args, environment, workingDirectory }: ConfigurationSources)
   // An empty variable counts as unset.
   for (const name of settingNames) values[name] = nonEmpty(variables[name]) ?? values[name];
   for (const [flag, value] of Object.entries(flags)) values[settingName(flag)] = value;
+  // What other programs' configuration calls it; it counts where nothing else names a default.
+  values["MLXD_DEFAULT_MODEL"] ??= nonEmpty(variables["INFERENCE_DEFAULT_MODEL"]);
   const provider = ConfigProvider.fromUnknown(values).pipe(
     ConfigProvider.orElse(ConfigProvider.fromEnvRecord({ ...variables })),
   );

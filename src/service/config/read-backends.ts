@@ -44,7 +44,8 @@ interface Place {
 export const readBackends = (declared: BackendDeclarations, place: Place): Backends => {
   const backends = new Map<string, BackendSettings>();
   for (const [engine, preset] of Object.entries(backendPresets) as [BackendEngine, BackendPreset][]) {
-    backends.set(engine, { ...defaults, name: engine, engine, ...ofPreset(preset, place.environment) });
+    const invalid = (field: Path, problem: string) => place.invalid(["backends", engine, ...field], problem);
+    backends.set(engine, { ...defaults, name: engine, engine, ...ofPreset(preset, place.environment, invalid) });
   }
   const seen = new Set<string>();
   for (const [key, declaration] of Object.entries(declared)) {
@@ -65,7 +66,7 @@ export const readBackends = (declared: BackendDeclarations, place: Place): Backe
         `"${declaration.engine}" is no engine of backends; there are ${Object.keys(backendPresets).join(", ")}`,
       );
     }
-    const own = ofPreset(backendPresets[engine], place.environment);
+    const own = ofPreset(backendPresets[engine], place.environment, invalid);
     // The preset's key is for the preset's server: another one must not be sent it.
     const presetKey = declaration.base_url === undefined ? own.apiKey : undefined;
     backends.set(name, {
@@ -98,9 +99,20 @@ const defaults = {
   probeIntervalMs: undefined,
 };
 
-const ofPreset = ({ baseUrl, keyVariable }: BackendPreset, environment: Environment) => {
+const ofPreset = (preset: BackendPreset, environment: Environment, invalid: Invalid) => {
+  const { baseUrlVariable, keyVariable } = preset;
+  const elsewhere = baseUrlVariable === undefined ? "" : (environment[baseUrlVariable]?.trim() ?? "");
+  const baseUrl =
+    elsewhere === ""
+      ? preset.baseUrl
+      : checkedUrl(elsewhere, (field, problem) => invalid(field, `${baseUrlVariable}: ${problem}`));
   const key = keyVariable === undefined ? "" : (environment[keyVariable]?.trim() ?? "");
-  return { baseUrl, apiKey: key === "" || !isKey(key) ? undefined : Redacted.make(key) };
+  // People name the server and not its API.
+  const isRoot = new URL(baseUrl).pathname === "/";
+  return {
+    baseUrl: isRoot ? `${baseUrl}/v1` : baseUrl,
+    apiKey: key === "" || !isKey(key) ? undefined : Redacted.make(key),
+  };
 };
 
 type Invalid = (field: Path, problem: string) => ConfigurationInvalid;

@@ -13,10 +13,10 @@ beforeEach(() => {
 afterEach(() => rmSync(folder, { recursive: true }));
 
 const environment = { OPENAI_API_KEY: "sk-own", ATTIC_KEY: " sk-attic\n", EMPTY: "" };
-const read = (backends: string) => {
+const read = (backends: string, variables: Readonly<Record<string, string>> = environment) => {
   const path = join(folder, "mlxd.yaml");
   writeFileSync(path, `backends:\n  ${backends}\n`);
-  return readConfigFile(path, environment).backends;
+  return readConfigFile(path, variables).backends;
 };
 const keyOf = (backends: string, name: string) => {
   const key = read(backends).get(name)?.apiKey;
@@ -30,6 +30,18 @@ describe("the backends of mlxd.yaml", () => {
     assert.deepInclude(backends.get("ollama"), { baseUrl: "http://127.0.0.1:11434/v1", apiKey: undefined });
   });
 
+  it("have Ollama's server where its variable says, with or without the version, and not where the file says otherwise", () => {
+    const at = (OLLAMA_BASE_URL: string, backends = "attic: {engine: ollama}") =>
+      ["ollama", "attic"].map((name) => read(backends, { OLLAMA_BASE_URL }).get(name)?.baseUrl);
+    assert.deepStrictEqual(at("http://mac:11434"), ["http://mac:11434/v1", "http://mac:11434/v1"]);
+    assert.deepStrictEqual(at(" http://mac/ollama/v1/ "), ["http://mac/ollama/v1", "http://mac/ollama/v1"]);
+    assert.deepStrictEqual(at("http://mac", 'attic: {engine: ollama, base_url: "http://attic:9/v1"}'), [
+      "http://mac/v1",
+      "http://attic:9/v1",
+    ]);
+    assert.throws(() => at("mac:11434"), "OLLAMA_BASE_URL: is to be a URL");
+  });
+
   it("have a key of a variable or a file; an engine's own key goes to its own server alone", () => {
     writeFileSync(join(folder, "key"), "sk-file\n");
     assert.strictEqual(keyOf("attic: {engine: vllm, api_key_variable: ATTIC_KEY}", "attic"), "sk-attic");
@@ -41,7 +53,7 @@ describe("the backends of mlxd.yaml", () => {
 
   it.each([
     ["an engine that is none", "a: {engine: vlm}", 'a.engine: "vlm" is no engine of backends; there are mlx_lm_server'],
-    ["an engine without a driver", "a: {engine: anthropic}", "is no engine of backends"],
+    ["the engine of this machine", "a: {engine: local_mlx}", "is no engine of backends"],
     ["a name twice", "a: {engine: vllm}\n  A: {engine: vllm}", "is there twice"],
     ["a name that is none", '"a b": {engine: vllm}', "a backend's name begins"],
     ["no URL", "a: {engine: vllm, base_url: attic}", "a.base_url: is to be a URL"],

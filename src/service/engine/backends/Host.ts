@@ -9,7 +9,7 @@ import { Circuit, type Verdict } from "./Circuit.ts";
 import { HostGate } from "./HostGate.ts";
 import { probe } from "./probe.ts";
 
-export interface HostRequest {
+interface HostRequest {
   readonly model: string;
   readonly backend: string;
   readonly scheduling: SequenceScheduling;

@@ -2,9 +2,16 @@
 import { Redacted } from "effect";
 
 import type { BackendSettings } from "../../config/read-backends.ts";
+import { speaksMessages } from "../../domain/backend-presets.ts";
 import { versions } from "../../config/versions.ts";
 
-export const apiHeaders = ({ apiKey }: Pick<BackendSettings, "apiKey">): Readonly<Record<string, string>> => ({
-  "user-agent": `mlxd/${versions.mlxd}`,
-  ...(apiKey !== undefined && { authorization: `Bearer ${Redacted.value(apiKey)}` }),
-});
+export const apiHeaders = ({
+  apiKey,
+  engine,
+}: Pick<BackendSettings, "apiKey" | "engine">): Readonly<Record<string, string>> => {
+  const key = apiKey === undefined ? undefined : Redacted.value(apiKey);
+  const agent = { "user-agent": `mlxd/${versions.mlxd}` };
+  return speaksMessages(engine)
+    ? { ...agent, "anthropic-version": "2023-06-01", ...(key !== undefined && { "x-api-key": key }) }
+    : { ...agent, ...(key !== undefined && { authorization: `Bearer ${key}` }) };
+};

@@ -21,7 +21,11 @@ export class SendingTimedOut extends Error {
 type TimeOuts = Pick<BackendSettings, "connectTimeoutMs" | "poolTimeoutMs" | "writeTimeoutMs">;
 
 /** @param abort called once, where no connection is free in time or none of the body is taken for long */
-export const watchedBody = (text: string, timeOuts: TimeOuts, abort: (reason: SendingTimedOut) => void): WatchedBody => {
+export const watchedBody = (
+  text: string,
+  timeOuts: TimeOuts,
+  abort: (reason: SendingTimedOut) => void,
+): WatchedBody => {
   const body = Buffer.from(text);
   const within = (ms: number, code: SendingTimedOut["code"]) => setTimeout(() => abort(new SendingTimedOut(code)), ms);
   // The first piece is asked for as soon as there is a connection, which may have to be made first.

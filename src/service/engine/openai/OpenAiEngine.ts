@@ -1,14 +1,22 @@
-/** Models of servers that speak OpenAI's chat completions. */
+/** Models of servers that speak OpenAI's chat completions, or Anthropic's messages. */
 import { Deferred, Effect, Exit } from "effect";
 import { Agent } from "undici";
 
 import type { BackendSettings } from "../../config/read-backends.ts";
-import { type BackendEngine, type BackendPreset, backendPresets } from "../../domain/backend-presets.ts";
+import {
+  type BackendEngine,
+  type BackendPreset,
+  backendPresets,
+  speaksMessages,
+} from "../../domain/backend-presets.ts";
 import { UnsupportedTask } from "../../domain/errors.ts";
 import type { ChatInput, FinishReason } from "../../domain/generation.ts";
 import type { ServedModel } from "../../domain/model.ts";
 import type { ConversationEngine, ConversationRequest, EngineEvent, EngineFailure, EngineStatus } from "../Engine.ts";
 import type { ConversationDriver } from "../Engines.ts";
+import { MessageReading } from "../anthropic/MessageReading.ts";
+import { messagesRequest } from "../anthropic/messages-request.ts";
+import type { Reading } from "../backends/AnswerEvents.ts";
 import { type Host, Hosts } from "../backends/Host.ts";
 import { chatRequest } from "./chat-request.ts";
 import { ChatReading } from "./ChatReading.ts";
@@ -61,16 +69,18 @@ const engineOf = (model: ServedModel, backend: BackendSettings, agent: Agent, ho
   const exchange = (
     chat: ChatInput,
     request: ConversationRequest,
-    reading: ChatReading,
+    reading: Reading,
     onEvent: (event: EngineEvent) => void,
   ): Effect.Effect<void, EngineFailure> => {
-    const body = chatRequest(model.source, backend.engine, chat, request);
+    const body = speaksMessages(backend.engine)
+      ? messagesRequest(model.source, chat, request)
+      : chatRequest(model.source, backend.engine, chat, request);
     const promptTokens = estimateTokens(chat);
     const { scheduling } = request;
     return host.run({ model: model.id, backend: backend.name, scheduling }, (onOutput) =>
       Effect.tryPromise({
         try: async (signal) => {
-          const onTaken = () => onEvent({ type: "admitted", cachedPromptTokens: 0, promptTokens });
+          const onTaken = () => onEvent({ type: "admitted", cachedPromptTokens: 0, promptTokens, estimated: true });
           const onData = (data: string) => {
             reading.read(data);
             if (reading.hasOutput) onOutput();
@@ -89,7 +99,7 @@ const engineOf = (model: ServedModel, backend: BackendSettings, agent: Agent, ho
       const { id, input: chat, timeBudgetMs } = request;
       if (chat.type !== "chat") return yield* Effect.die(new UnsupportedTask({ task: chat.type, model: model.id }));
       const ended = Deferred.makeUnsafe<FinishReason>();
-      const reading = new ChatReading({
+      const reading = new (speaksMessages(backend.engine) ? MessageReading : ChatReading)({
         tools: chat.tools,
         estimatedPromptTokens: estimateTokens(chat),
         onEvent,

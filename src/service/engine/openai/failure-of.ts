@@ -113,8 +113,21 @@ const statusIn = (body: unknown): number | undefined => {
   const status = [member(error, "code"), member(error, "status"), member(error, "status_code")].find(
     (value) => typeof value === "number" && value >= 400 && value < 600,
   );
-  return typeof status === "number" ? status : undefined;
+  return typeof status === "number" ? status : statusOfTypes.get(String(member(error, "type")));
 };
+
+/** As Anthropic names the errors that it tells within a stream: https://docs.anthropic.com/en/api/errors */
+const statusOfTypes: ReadonlyMap<string, number> = new Map([
+  ["invalid_request_error", 400],
+  ["authentication_error", 401],
+  ["permission_error", 403],
+  ["not_found_error", 404],
+  ["request_too_large", 413],
+  ["rate_limit_error", 429],
+  ["api_error", 500],
+  ["timeout_error", 504],
+  ["overloaded_error", 529],
+]);
 
 const member = (value: unknown, name: string): unknown =>
   typeof value === "object" && value !== null ? (value as Readonly<Record<string, unknown>>)[name] : undefined;

@@ -1,9 +1,10 @@
-/** One request of a chat completion over HTTP, and its stream of server-sent events. */
+/** One request of an answer over HTTP, and its stream of server-sent events. */
 import type { Readable } from "node:stream";
 import { createParser } from "eventsource-parser";
 import { type Dispatcher, request } from "undici";
 
 import type { BackendSettings } from "../../config/read-backends.ts";
+import { speaksMessages } from "../../domain/backend-presets.ts";
 import { apiHeaders } from "../backends/api-headers.ts";
 import { watchedBody } from "../backends/watched-body.ts";
 import { AnswerUnreadable, StatusRefused } from "./problems.ts";
@@ -12,7 +13,7 @@ interface ChatExchange {
   readonly dispatcher: Dispatcher;
   readonly backend: Pick<
     BackendSettings,
-    "baseUrl" | "apiKey" | "connectTimeoutMs" | "poolTimeoutMs" | "writeTimeoutMs"
+    "baseUrl" | "apiKey" | "engine" | "connectTimeoutMs" | "poolTimeoutMs" | "writeTimeoutMs"
   >;
   /** JSON. */
   readonly body: string;
@@ -32,20 +33,23 @@ export const streamChat = async (exchange: ChatExchange): Promise<void> => {
   const late = new AbortController();
   const sent = watchedBody(body, backend, (reason) => late.abort(reason));
   const signal = AbortSignal.any([exchange.signal, late.signal]);
-  const response = await request(`${backend.baseUrl}/chat/completions`, {
-    dispatcher,
-    method: "POST",
-    headers: {
-      ...apiHeaders(backend),
-      accept: "text/event-stream",
-      "content-type": "application/json",
-      // Some servers read no body without it.
-      "content-length": String(sent.bytes),
+  const response = await request(
+    `${backend.baseUrl}/${speaksMessages(backend.engine) ? "messages" : "chat/completions"}`,
+    {
+      dispatcher,
+      method: "POST",
+      headers: {
+        ...apiHeaders(backend),
+        accept: "text/event-stream",
+        "content-type": "application/json",
+        // Some servers read no body without it.
+        "content-length": String(sent.bytes),
+      },
+      // undici takes any async iterable, which its type does not say.
+      body: sent.pieces as unknown as Readable,
+      signal,
     },
-    // undici takes any async iterable, which its type does not say.
-    body: sent.pieces as unknown as Readable,
-    signal,
-  }).finally(sent.stop);
+  ).finally(sent.stop);
   const { statusCode, headers } = response;
   // Whoever reads it is told of its errors; where it is given up unread, an error that nobody heard would end the process.
   response.body.on("error", () => {});

@@ -41,6 +41,12 @@ describe("a streamed chat completion", () => {
     });
   });
 
+  it("may be ended by the server for its content", () => {
+    const { text, finished } = read(delta({ content: "The" }), delta({}, "content_filter"));
+    assert.deepStrictEqual(text, ["The"]);
+    assert.deepInclude(finished, { reason: "content-filter" });
+  });
+
   it("may have a character in two pieces", () => {
     const { text } = read(
       delta({ content: "a\ud83d" }),
@@ -95,6 +101,6 @@ describe("a streamed chat completion", () => {
 
   it("ends at its limit with max-output-tokens, and in no way that is unknown", () => {
     assert.deepInclude(read(delta({ content: "a" }, "length")).finished, { reason: "max-output-tokens" });
-    assert.throws(() => read(delta({ content: "a" }, "content_filter")), /"content_filter" is unknown/);
+    assert.throws(() => read(delta({ content: "a" }, "a_whim")), /"a_whim" is unknown/);
   });
 });

@@ -179,7 +179,10 @@ describe("a model of an OpenAI-compatible server", () => {
       const { port } = server.address() as AddressInfo;
       const engine = yield* start({ ...settings, baseUrl: `http://127.0.0.1:${port}/v1`, writeTimeoutMs: 300 });
       const input = chat(message("user", "x".repeat(32 * 1024 ** 2)));
-      const { result } = yield* ask(engine, { ...requestOf("a"), input: input.type === "chat" ? input : assert.fail() });
+      const { result } = yield* ask(engine, {
+        ...requestOf("a"),
+        input: input.type === "chat" ? input : assert.fail(),
+      });
       assert.deepInclude(result._tag === "Failure" ? result.failure : {}, {
         _tag: "BackendUnavailable",
         cause: "write_timeout",

@@ -1,0 +1,110 @@
+/** A conversation as a request of Anthropic's messages API. */
+import type { ChatInput, EffectiveParameters, ReasoningOptions, ToolChoice } from "../../domain/generation.ts";
+import { present } from "../../domain/present.ts";
+import type { ConversationRequest } from "../Engine.ts";
+
+/** @param model its name at the server */
+export const messagesRequest = (
+  model: string,
+  chat: ChatInput,
+  { parameters, reasoning }: Pick<ConversationRequest, "parameters" | "reasoning">,
+): string =>
+  JSON.stringify({
+    model,
+    messages: messagesOf(chat),
+    stream: true,
+    ...present({ system: systemOf(chat) }),
+    max_tokens: parameters.maxOutputTokens,
+    ...(parameters.stopSequences.length > 0 && { stop_sequences: parameters.stopSequences }),
+    ...samplingOf(parameters, reasoning),
+    ...(chat.tools.length > 0 && {
+      tools: chat.tools.map(({ name, description, parameters: schema }) => ({
+        name,
+        description,
+        input_schema: schema ?? { type: "object", properties: {} },
+      })),
+      ...(chat.toolChoice.mode !== "auto" && { tool_choice: toolChoiceOf(chat.toolChoice) }),
+    }),
+  });
+
+type Message = ChatInput["messages"][number];
+
+type Block =
+  | { readonly type: "text"; readonly text: string }
+  | { readonly type: "tool_use"; readonly id: string; readonly name: string; readonly input: unknown }
+  | { readonly type: "tool_result"; readonly tool_use_id: string; readonly content: string };
+
+interface Turn {
+  readonly role: "assistant" | "user";
+  readonly content: Block[];
+}
+
+/** The API has the system's text apart, wherever it stood. */
+const systemOf = ({ messages }: ChatInput): string | undefined => {
+  const texts = messages.filter(isSystem).map(textOf);
+  return texts.length === 0 ? undefined : texts.join("\n\n");
+};
+
+/** Users and assistants take turns there: what one of them says in a row is one message, and so are the results of calls. */
+const messagesOf = ({ messages }: ChatInput) => {
+  const turns: Turn[] = [];
+  for (const message of messages) {
+    if (isSystem(message)) continue;
+    const role = message.role === "assistant" ? "assistant" : "user";
+    const last = turns.at(-1);
+    const turn: Turn = last?.role === role ? last : { role, content: [] };
+    if (turn !== last) turns.push(turn);
+    turn.content.push(...blocksOf(message));
+  }
+  // A message without content is refused there.
+  return turns.filter(({ content }) => content.length > 0);
+};
+
+const isSystem = ({ role }: Message): boolean => role === "system" || role === "developer";
+
+const textOf = ({ content }: Message): string =>
+  content.map((part) => (part.type === "text" ? part.text : "")).join("");
+
+/** What an assistant reasoned before stays out: it would have to be signed. */
+const blocksOf = (message: Message): ReadonlyArray<Block> => {
+  const text = textOf(message);
+  if (message.role === "tool") return [{ type: "tool_result", tool_use_id: message.toolCallId, content: text }];
+  return [
+    ...(text === "" ? [] : [{ type: "text" as const, text }]),
+    ...message.toolCalls.map(({ id, name, arguments: json }) => ({
+      type: "tool_use" as const,
+      id,
+      name,
+      input: inputOf(json),
+    })),
+  ];
+};
+
+/** The API takes an object; what else was written is given as it stands. */
+const inputOf = (json: string): unknown => {
+  if (json.trim() === "") return {};
+  try {
+    const value: unknown = JSON.parse(json);
+    if (typeof value === "object" && value !== null && !Array.isArray(value)) return value;
+  } catch {
+    // It was not JSON when the model wrote it, and is none now.
+  }
+  return { arguments: json };
+};
+
+/** A model that thinks takes no sampling options. */
+const samplingOf = ({ temperature, topP, topK }: EffectiveParameters, { maxTokens = 0 }: ReasoningOptions) =>
+  maxTokens > 0
+    ? { thinking: { type: "enabled", budget_tokens: maxTokens } }
+    : present({ temperature, top_p: topP === 1 ? undefined : topP, top_k: topK });
+
+const toolChoiceOf = (choice: ToolChoice) => {
+  switch (choice.mode) {
+    case "function":
+      return { type: "tool", name: choice.name };
+    case "required":
+      return { type: "any" };
+    default:
+      return { type: choice.mode };
+  }
+};

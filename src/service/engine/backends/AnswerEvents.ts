@@ -1,0 +1,124 @@
+/** Tells what is read of a backend's stream as the events of a generation. */
+import type { ChatInput, FinishReason, OutputWarning, StopMatch, ToolCallDelta } from "../../domain/generation.ts";
+import { createToolSet } from "../../output/tool-set.ts";
+import type { EndUsage, EngineEvent } from "../Engine.ts";
+
+export interface ReadingOptions {
+  readonly tools: ChatInput["tools"];
+  /** Of the prompt, where the server tells none. */
+  readonly estimatedPromptTokens: number;
+  readonly onEvent: (event: EngineEvent) => void;
+}
+
+/** Reads one answer. */
+export interface Reading {
+  /** Whether some of the output was told. */
+  readonly hasOutput: boolean;
+  /** Its last event was told. */
+  readonly isFinished: boolean;
+  /** @param data of one event of the stream. Throws AnswerUnreadable, and BackendSays for an error that the stream tells. */
+  readonly read: (data: string) => void;
+  /** The stream is over. Throws AnswerUnreadable where the answer is not. */
+  readonly end: () => void;
+  /** Ends the answer with what there is. */
+  readonly finish: (reason: FinishReason) => void;
+}
+
+/** A call of a tool as the model wrote it. */
+export interface WrittenCall {
+  readonly id: string;
+  readonly name: string;
+  readonly arguments: string;
+}
+
+interface End {
+  readonly reason: FinishReason;
+  readonly matched?: StopMatch | undefined;
+  readonly usage?: EndUsage | undefined;
+  readonly cachedPromptTokens?: number;
+  readonly calls?: ReadonlyArray<WrittenCall>;
+}
+
+export class AnswerEvents {
+  hasOutput = false;
+  isFinished = false;
+  /** Pieces of reasoning: about a token each. */
+  reasoningPieces = 0;
+  private readonly options: ReadingOptions;
+  private pieces = 0;
+  private heldText = "";
+  private heldReasoning = "";
+
+  constructor(options: ReadingOptions) {
+    this.options = options;
+  }
+
+  /** A character may be cut in two: its first half waits for the second. */
+  tell(text: string, reasoning: string, toolCalls: ReadonlyArray<ToolCallDelta> = [], isLast = false): void {
+    if (text === "" && reasoning === "" && toolCalls.length === 0 && !isLast) return;
+    const [wholeText, heldText] = split(this.heldText + text, isLast);
+    const [wholeReasoning, heldReasoning] = split(this.heldReasoning + reasoning, isLast);
+    this.heldText = heldText;
+    this.heldReasoning = heldReasoning;
+    if (wholeText === "" && wholeReasoning === "" && toolCalls.length === 0) return;
+    const reasoningTokens = wholeReasoning === "" || wholeText !== "" ? 0 : 1;
+    this.pieces += 1;
+    this.reasoningPieces += reasoningTokens;
+    this.hasOutput = true;
+    const nothing = { tokenIds: [], logprobs: [] };
+    const told = { text: wholeText, reasoning: wholeReasoning, toolCalls, tokens: 1, reasoningTokens };
+    this.options.onEvent({ type: "output", ...nothing, ...told });
+  }
+
+  /** Tells the calls and the end. Calls that cannot be made are text, and a warning says why. */
+  end({ reason, calls = [], ...rest }: End): void {
+    if (this.isFinished) return;
+    const { toolCalls, warnings, text } = this.checked(calls);
+    this.tell(text, "", toolCalls, true);
+    const isCall = reason === "tool-calls" || (reason === "end-of-sequence" && calls.length > 0);
+    this.finish(
+      { ...rest, reason: isCall ? (toolCalls.length > 0 ? "tool-calls" : "end-of-sequence") : reason },
+      warnings,
+    );
+  }
+
+  /** With what there is. */
+  finish(
+    { reason, matched, usage = this.estimate, cachedPromptTokens = 0 }: End,
+    warnings: ReadonlyArray<OutputWarning> = [],
+  ): void {
+    if (this.isFinished) return;
+    this.isFinished = true;
+    this.options.onEvent({ type: "finished", reason, matched, cachedPromptTokens, usage, warnings });
+  }
+
+  private get estimate(): EndUsage {
+    const { pieces: outputTokens, reasoningPieces: reasoningTokens } = this;
+    return { promptTokens: this.options.estimatedPromptTokens, outputTokens, reasoningTokens, estimated: true };
+  }
+
+  private checked(calls: ReadonlyArray<WrittenCall>) {
+    const tools = createToolSet(this.options.tools);
+    const toolCalls: ToolCallDelta[] = [];
+    const warnings: OutputWarning[] = [];
+    let text = "";
+    for (const call of calls) {
+      const written = call.arguments.trim() === "" ? "{}" : call.arguments;
+      const problem = tools.problem(call.name, written);
+      if (problem === undefined) {
+        const index = toolCalls.length;
+        toolCalls.push({ index, id: call.id === "" ? `call_${index}` : call.id, name: call.name, arguments: written });
+      } else {
+        warnings.push(problem);
+        text += `{"name": ${JSON.stringify(call.name)}, "arguments": ${written}}`;
+      }
+    }
+    return { toolCalls, warnings, text };
+  }
+}
+
+const split = (text: string, isLast: boolean): readonly [string, string] => {
+  const last = text.charCodeAt(text.length - 1);
+  const at = !isLast && last >= 0xd800 && last <= 0xdbff ? text.length - 1 : text.length;
+  return [text.slice(0, at).toWellFormed(), text.slice(at)];
+};
