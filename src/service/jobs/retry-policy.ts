@@ -66,6 +66,8 @@ const policy = {
   BackendUnavailable: "again",
   BackendQuota: "again",
   BackendProtocol: "again",
+  NoModelAnswers: "again",
+  OutputInvalid: "again",
   JobStoreUnavailable: "again",
   HostLost: "again",
 } as const satisfies Record<ServiceError["_tag"], "final" | "again">;

@@ -24,7 +24,7 @@ describe.each(Object.entries<WireForm>(wireForms))("a model of %s", (name, wire)
     scheduling: { turn: 0, fairnessId: "" },
   };
   const start = (settings: BackendSettings): Effect.Effect<ConversationEngine, unknown, Scope.Scope> =>
-    openAiDrivers()[engine].start(model, { ...settings, engine });
+    openAiDrivers()[engine].start(model, { ...settings, engine }, () => Effect.void);
   const ask = (loaded: ConversationEngine) => {
     const events: EngineEvent[] = [];
     return Effect.map(Effect.result(loaded.converse(request, (event) => void events.push(event))), (result) => ({
