@@ -23,19 +23,24 @@ describe("docs/backends.md", () => {
     );
   });
 
-  it("has a configuration that the service takes", async () => {
+  it("has configurations that the service takes", async () => {
     const folder = mkdtempSync(join(tmpdir(), "mlxd-backends-"));
     try {
       const path = join(folder, "mlxd.yaml");
-      writeFileSync(path, /```yaml\n([\s\S]*?)```/.exec(page)?.[1] ?? "");
-      const file = readConfigFile(path, {});
-      const entries = await readCatalog({ directory: folder, file }, undefined, openAiDrivers());
+      const entries = [];
+      for (const [, text = ""] of page.matchAll(/```yaml\n([\s\S]*?)```/g)) {
+        writeFileSync(path, text);
+        const file = readConfigFile(path, {});
+        entries.push(...(await readCatalog({ directory: folder, file }, undefined, openAiDrivers())));
+      }
       assert.deepStrictEqual(
         entries.map((entry) => [entry.facts.id, entry.takes === "conversations" && entry.backend.baseUrl]),
         [
           ["gemma-macmini", "http://macmini.local:8080/v1"],
           ["qwen-macbook", "http://macbook.local:8080/v1"],
           ["qwen-local", "http://127.0.0.1:11434/v1"],
+          ["mamba", "http://127.0.0.1:8080/v1"],
+          ["mine", "http://127.0.0.1:8080/v1"],
         ],
       );
     } finally {

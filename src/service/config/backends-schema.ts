@@ -15,6 +15,11 @@ const Backend = Schema.Struct({
   write_timeout_ms: Schema.optionalKey(wholeNumber(10, 600_000)),
   pool_timeout_ms: Schema.optionalKey(wholeNumber(10, 600_000)),
   probe_interval_ms: Schema.optionalKey(wholeNumber(100, 3_600_000)),
+  managed: Schema.optionalKey(Schema.Boolean),
+  command: Schema.optionalKey(Schema.NonEmptyArray(text(4096)).check(Schema.isMaxLength(256))),
+  environment: Schema.optionalKey(Schema.Record(Schema.String, Schema.String.check(Schema.isMaxLength(32_768)))),
+  directory: Schema.optionalKey(text(4096)),
+  start_timeout_ms: Schema.optionalKey(wholeNumber(1000, 86_400_000)),
 });
 
 export const BackendsSchema = Schema.Record(Schema.String, Backend);

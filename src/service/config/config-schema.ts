@@ -61,6 +61,7 @@ const Model = Schema.Struct({
   model: Schema.optionalKey(text(256)),
   family: Schema.optionalKey(Schema.Literals(families)),
   context_length: Schema.optionalKey(wholeNumber(1, 2 ** 31)),
+  memory_bytes: Schema.optionalKey(wholeNumber(1, 2 ** 50)),
   defaults: Schema.optionalKey(Defaults),
   pinned: Schema.optionalKey(Schema.Boolean),
   ttl: Schema.optionalKey(Lifetime),

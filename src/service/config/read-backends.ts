@@ -7,13 +7,14 @@ import { type BackendEngine, type BackendPreset, backendPresets, isBackendEngine
 import { canonicalEngine } from "../domain/engine-names.ts";
 import type { ConfigurationInvalid } from "../domain/errors.ts";
 import type { BackendDeclarations } from "./backends-schema.ts";
+import { type ManagedServerSettings, readManaged } from "./managed-backend.ts";
 import type { Path } from "./yaml-document.ts";
 
 export interface BackendSettings {
   /** As the configuration calls it, in lower case; the engine's where it is the engine's own. */
   readonly name: string;
   readonly engine: BackendEngine;
-  /** Up to the version, without a slash at its end. */
+  /** Up to the version, without a slash at its end. Where mlxd starts the server, each process has another port. */
   readonly baseUrl: string;
   readonly apiKey: Redacted.Redacted | undefined;
   /** Requests that run there at once. All backends of one host share one gate: the least of their numbers holds. */
@@ -27,6 +28,8 @@ export interface BackendSettings {
   readonly poolTimeoutMs: number;
   /** How often it is asked whether it is there, also without tasks; undefined: only after it has failed. */
   readonly probeIntervalMs: number | undefined;
+  /** How its server is started; absent where others start it. */
+  readonly managed?: ManagedServerSettings | undefined;
 }
 
 export type Backends = ReadonlyMap<string, BackendSettings>;
@@ -47,6 +50,7 @@ export const readBackends = (declared: BackendDeclarations, place: Place): Backe
     const invalid = (field: Path, problem: string) => place.invalid(["backends", engine, ...field], problem);
     backends.set(engine, { ...defaults, name: engine, engine, ...ofPreset(preset, place.environment, invalid) });
   }
+  const secrets = keyVariables(declared);
   const seen = new Set<string>();
   for (const [key, declaration] of Object.entries(declared)) {
     const invalid = (field: Path, problem: string) => place.invalid(["backends", key, ...field], problem);
@@ -80,10 +84,20 @@ export const readBackends = (declared: BackendDeclarations, place: Place): Backe
       writeTimeoutMs: declaration.write_timeout_ms ?? defaults.writeTimeoutMs,
       poolTimeoutMs: declaration.pool_timeout_ms ?? defaults.poolTimeoutMs,
       probeIntervalMs: declaration.probe_interval_ms,
+      managed: readManaged(declaration, engine, { ...place, secrets }, invalid),
     });
   }
   return backends;
 };
+
+/** The variables that presets and the file name. */
+const keyVariables = (declared: BackendDeclarations): ReadonlySet<string> =>
+  new Set(
+    [
+      ...Object.values<BackendPreset>(backendPresets).map(({ keyVariable }) => keyVariable),
+      ...Object.values(declared).map(({ api_key_variable: variable }) => variable),
+    ].filter((name) => name !== undefined),
+  );
 
 /** Spaces around it and case do not matter. */
 export const backendName = (name: string): string => name.trim().toLowerCase();

@@ -15,6 +15,8 @@ export interface BackendPreset {
   readonly outputLimit: "max_tokens" | "max_completion_tokens";
   /** Whether it takes `response_format` with a JSON Schema. The answer is checked either way. @default false */
   readonly jsonSchema?: true;
+  /** How its server is started for one model; undefined where it serves without being started for one. */
+  readonly command?: readonly [string, ...ReadonlyArray<string>];
   /** What of a task it heeds beside the conversation. */
   readonly options: ReadonlyArray<ConversationOption>;
 }
@@ -45,6 +47,7 @@ export const backendPresets = {
     baseUrl: "http://127.0.0.1:8080/v1",
     keyVariable: undefined,
     outputLimit: "max_tokens",
+    command: ["mlx_lm.server", "--model", "{model}", "--host", "{host}", "--port", "{port}"],
     options: [...common, "sampling.top_k", "sampling.min_p", "sampling.repetition_penalty"],
   },
   lmstudio: {
@@ -67,6 +70,7 @@ export const backendPresets = {
     keyVariable: undefined,
     outputLimit: "max_tokens",
     jsonSchema: true,
+    command: ["vllm", "serve", "{model}", "--host", "{host}", "--port", "{port}"],
     options: [...common, ...extended, "chat.tool_choice"],
   },
   llamacpp: {
@@ -74,6 +78,7 @@ export const backendPresets = {
     keyVariable: undefined,
     outputLimit: "max_tokens",
     jsonSchema: true,
+    command: ["llama-server", "--model", "{model}", "--host", "{host}", "--port", "{port}"],
     options: [...common, ...penalties, "sampling.seed", "sampling.top_k", "sampling.min_p", "chat.tool_choice"],
   },
   openai: {

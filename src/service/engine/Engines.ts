@@ -5,6 +5,7 @@ import type { BackendSettings } from "../config/read-backends.ts";
 import type { ConversationOption } from "../domain/conversation-options.ts";
 import type { ModelChanged } from "../domain/errors.ts";
 import type { ModelCapabilities, ModelFacts, ServedModel } from "../domain/model.ts";
+import type { PrepareStage } from "../domain/preparation.ts";
 import type { Vocabulary } from "../prompt/Vocabulary.ts";
 import type { ConversationEngine, Engine, EngineFault, TokenEngine } from "./Engine.ts";
 
@@ -38,6 +39,9 @@ export interface Driver {
   ) => Effect.Effect<TokenEngine, EngineFault, Scope.Scope>;
 }
 
+/** What a driver is doing while it starts an engine whose start takes long. */
+export type StartStage = Extract<PrepareStage, "server-starting" | "model-serving" | "model-loading">;
+
 /** Starts engines of one kind that take conversations. No file of their models is read here. */
 export interface ConversationDriver {
   readonly version: string;
@@ -49,10 +53,12 @@ export interface ConversationDriver {
    * Completes when the engine takes conversations. The model's `source` is its name at the engine. The scope owns what it holds.
    *
    * @param backend where the model is, and how it is reached
+   * @param onStage told of each stage as it begins, in the order of the type; none of an engine that needs no start
    */
   readonly start: (
     model: ServedModel,
     backend: BackendSettings,
+    onStage: (stage: StartStage) => Effect.Effect<void>,
   ) => Effect.Effect<ConversationEngine, EngineFault, Scope.Scope>;
 }
 

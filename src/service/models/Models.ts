@@ -13,6 +13,7 @@ import type { ModelCondition, ModelStatus, ServedModel } from "../domain/model.t
 import type { ConversationOption } from "../domain/conversation-options.ts";
 import type { FamilyProfile } from "../domain/family.ts";
 import type { ConversationEngine, Engine, EngineBackend, EngineDevice } from "../engine/Engine.ts";
+import type { StartStage } from "../engine/Engines.ts";
 import type { Footprint } from "./memory/footprint.ts";
 import type { PromptTools } from "./prompting/PromptTools.ts";
 import type { Unloaded, UnloadOptions, UnloadReason } from "./memory/retention.ts";
@@ -141,6 +142,15 @@ export class Models extends Context.Service<
     readonly rescan: Effect.Effect<CatalogChange, ConfigurationInvalid>;
     /** Shows a model whose files are missing as `downloading` until the scope closes. Other models keep their state. */
     readonly showDownload: (name: string) => Effect.Effect<void, NameFailure, Scope.Scope>;
+    /**
+     * Tells the stages of a model's start until the scope closes, first the one that it is in.
+     *
+     * @returns whether its start has stages: others are told of none
+     */
+    readonly followStart: (
+      name: string,
+      onStage: (stage: StartStage) => void,
+    ) => Effect.Effect<boolean, NameFailure, Scope.Scope>;
     readonly pool: Effect.Effect<PoolStatus>;
     /** The condition of every model by id: the current ones, and all again whenever one changes. */
     readonly changes: Stream.Stream<ReadonlyMap<string, ModelCondition>>;

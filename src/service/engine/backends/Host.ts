@@ -62,6 +62,15 @@ export class Hosts {
   }
 }
 
+/** A server that this service looks after itself: it needs no circuit, as it is started anew when it fails. */
+export const ownHost = (permits: number, health: Host["health"], onOutput: () => void): Host => {
+  const gate = new HostGate(permits);
+  return {
+    health,
+    run: ({ scheduling }, exchange) => Effect.scoped(Effect.andThen(gate.permit(scheduling), exchange(onOutput))),
+  };
+};
+
 class OneHost implements Host {
   readonly gate: HostGate;
   readonly health: Stream.Stream<EngineHealth>;

@@ -21,7 +21,7 @@ import type { Drafting } from "../Engines.ts";
 import type { ComputeTurns, TurnPlace } from "./ComputeTurns.ts";
 import type { StepTimes } from "./EngineRun.ts";
 import { liveProcess, type ProcessDeath } from "./process-life.ts";
-import { RestartHistory } from "./restart-history.ts";
+import { RestartHistory } from "../restart-history.ts";
 import { RunningRequests } from "./RunningRequests.ts";
 import type { WorkerVocabulary } from "./vocabulary.ts";
 import { Watchdog } from "./Watchdog.ts";

@@ -5,7 +5,7 @@ import type { EngineSettings } from "../../config/EngineConfig.ts";
 import type { ModelChanged } from "../../domain/errors.ts";
 import type { FromWorker, LoadMessage, StepMessage } from "../../worker/protocol.ts";
 import type { ProcessEnd } from "./last-words.ts";
-import type { LifePhase } from "./restart-history.ts";
+import type { LifePhase } from "../restart-history.ts";
 import type { SpawnWorker, WorkerProcess } from "./WorkerProcess.ts";
 
 /** How a process's life went. */

@@ -1,6 +1,5 @@
 /** Models of servers that speak OpenAI's chat completions, or Anthropic's messages. */
 import { Deferred, Effect, Exit } from "effect";
-import { Agent } from "undici";
 
 import type { BackendSettings } from "../../config/read-backends.ts";
 import {
@@ -9,18 +8,25 @@ import {
   backendPresets,
   speaksMessages,
 } from "../../domain/backend-presets.ts";
-import { UnsupportedTask } from "../../domain/errors.ts";
+import { EngineLost, UnsupportedTask } from "../../domain/errors.ts";
 import type { ChatInput, FinishReason } from "../../domain/generation.ts";
 import type { ServedModel } from "../../domain/model.ts";
-import type { ConversationEngine, ConversationRequest, EngineEvent, EngineFailure, EngineStatus } from "../Engine.ts";
+import {
+  type ConversationEngine,
+  type ConversationRequest,
+  type EngineEvent,
+  type EngineFailure,
+  noMemory,
+} from "../Engine.ts";
 import type { ConversationDriver } from "../Engines.ts";
 import { MessageReading } from "../anthropic/MessageReading.ts";
 import { messagesRequest } from "../anthropic/messages-request.ts";
 import type { Reading } from "../backends/AnswerEvents.ts";
-import { type Host, Hosts } from "../backends/Host.ts";
+import { Hosts } from "../backends/Host.ts";
 import { chatRequest } from "./chat-request.ts";
 import { ChatReading } from "./ChatReading.ts";
 import { failureOf } from "./failure-of.ts";
+import { managedPlace, type Place, type Reached, remotePlace } from "./Place.ts";
 import { streamChat } from "./stream-chat.ts";
 
 /** A driver for each engine that has a preset. Their models share their hosts. */
@@ -30,15 +36,11 @@ export const openAiDrivers = (): Readonly<Record<BackendEngine, ConversationDriv
     version: "",
     capabilities: { ...capabilities, tools: options.includes("chat.tools") },
     options: new Set(options),
-    start: (model, backend) =>
-      Effect.gen(function* () {
-        const host = yield* hosts.join(backend);
-        const agent = yield* Effect.acquireRelease(
-          Effect.sync(() => agentOf(backend)),
-          (pool) => Effect.promise(() => pool.destroy()),
-        );
-        return engineOf(model, backend, agent, host);
-      }),
+    start: (model, { managed, ...backend }, onStage) =>
+      Effect.map(
+        managed === undefined ? remotePlace(backend, hosts) : managedPlace(model, { ...backend, managed }, onStage),
+        (place) => engineOf(model, backend, place),
+      ),
   });
   const drivers = Object.entries(backendPresets).map(([engine, preset]) => [engine, driverOf(preset)]);
   return Object.fromEntries(drivers) as Record<BackendEngine, ConversationDriver>;
@@ -54,22 +56,20 @@ const capabilities = {
   constraints: [],
 };
 
-/** Connections are pooled and go straight to the host, whatever the environment says of proxies. */
-const agentOf = ({ connectTimeoutMs, readTimeoutMs }: BackendSettings): Agent =>
-  new Agent({
-    connect: { timeout: connectTimeoutMs },
-    headersTimeout: readTimeoutMs,
-    bodyTimeout: readTimeoutMs,
-    pipelining: 1,
-  });
+/** What was read so far. */
+interface Answer {
+  reading: Reading;
+  /** For the stream of another process: nothing of this one was told. */
+  readonly startAnew: () => void;
+}
 
-const engineOf = (model: ServedModel, backend: BackendSettings, agent: Agent, host: Host): ConversationEngine => {
+const engineOf = (model: ServedModel, backend: BackendSettings, place: Place): ConversationEngine => {
   const running = new Map<string, Deferred.Deferred<FinishReason>>();
 
   const exchange = (
     chat: ChatInput,
     request: ConversationRequest,
-    reading: Reading,
+    answer: Answer,
     onEvent: (event: EngineEvent) => void,
   ): Effect.Effect<void, EngineFailure> => {
     const body = speaksMessages(backend.engine)
@@ -77,21 +77,47 @@ const engineOf = (model: ServedModel, backend: BackendSettings, agent: Agent, ho
       : chatRequest(model.source, backend.engine, chat, request);
     const promptTokens = estimateTokens(chat);
     const { scheduling } = request;
-    return host.run({ model: model.id, backend: backend.name, scheduling }, (onOutput) =>
-      Effect.tryPromise({
-        try: async (signal) => {
-          const onTaken = () => onEvent({ type: "admitted", cachedPromptTokens: 0, promptTokens, estimated: true });
-          const onData = (data: string) => {
-            reading.read(data);
-            if (reading.hasOutput) onOutput();
-            return reading.isFinished;
-          };
-          await streamChat({ dispatcher: agent, backend, body, signal, onTaken, onData });
-          reading.end();
-        },
-        catch: (thrown) => failureOf(thrown, model, backend, reading.hasOutput),
-      }),
-    );
+    let isAdmitted = false;
+    const onTaken = () => {
+      // It is told once, also where the answer then comes from another process.
+      if (!isAdmitted) onEvent({ type: "admitted", cachedPromptTokens: 0, promptTokens, estimated: true });
+      isAdmitted = true;
+    };
+    return place.host.run({ model: model.id, backend: backend.name, scheduling }, (onOutput) => {
+      const onData = (data: string) => {
+        const { reading } = answer;
+        reading.read(data);
+        if (reading.hasOutput) onOutput();
+        return reading.isFinished;
+      };
+      const attempt = ({ dispatcher, baseUrl }: Reached) =>
+        Effect.tryPromise({
+          try: async (signal) => {
+            await streamChat({ dispatcher, backend: { ...backend, baseUrl }, body, signal, onTaken, onData });
+            answer.reading.end();
+          },
+          catch: (thrown) => failureOf(thrown, model, backend, answer.reading.hasOutput),
+        });
+      /** @param otherwise where the server has died under it, and nothing of its answer was told */
+      const ask = (otherwise: Effect.Effect<void, EngineFailure>): Effect.Effect<void, EngineFailure> =>
+        Effect.flatMap(place.reach, (at) =>
+          attempt(at).pipe(
+            Effect.catch((failure) =>
+              Effect.flatMap(at.isGone(failure), (isGone) => {
+                if (isGone && !answer.reading.hasOutput) return otherwise;
+                // One that speaks HTTP/1.0 ends its answer by closing the connection, as its death does.
+                const isCut = isGone && failure._tag === "BackendProtocol";
+                return Effect.fail(isCut ? new EngineLost({ model: model.id }) : failure);
+              }),
+            ),
+          ),
+        );
+      const again = Effect.suspend(() => {
+        answer.startAnew();
+        return ask(Effect.fail(new EngineLost({ model: model.id, deaths: 2 })));
+      });
+      return ask(again);
+    });
   };
 
   return {
@@ -99,11 +125,13 @@ const engineOf = (model: ServedModel, backend: BackendSettings, agent: Agent, ho
       const { id, input: chat, timeBudgetMs } = request;
       if (chat.type !== "chat") return yield* Effect.die(new UnsupportedTask({ task: chat.type, model: model.id }));
       const ended = Deferred.makeUnsafe<FinishReason>();
-      const reading = new (speaksMessages(backend.engine) ? MessageReading : ChatReading)({
-        tools: chat.tools,
-        estimatedPromptTokens: estimateTokens(chat),
-        onEvent,
-      });
+      const newReading = () =>
+        new (speaksMessages(backend.engine) ? MessageReading : ChatReading)({
+          tools: chat.tools,
+          estimatedPromptTokens: estimateTokens(chat),
+          onEvent,
+        });
+      const answer: Answer = { reading: newReading(), startAnew: () => void (answer.reading = newReading()) };
       const budget =
         timeBudgetMs === undefined ? Effect.never : Effect.as(Effect.sleep(timeBudgetMs), "time-budget" as const);
       const early = Effect.raceFirst(Deferred.await(ended), budget);
@@ -111,8 +139,8 @@ const engineOf = (model: ServedModel, backend: BackendSettings, agent: Agent, ho
         Effect.sync(() => running.set(id, ended)),
         () =>
           Effect.raceFirst(
-            exchange(chat, request, reading, onEvent),
-            Effect.map(early, (reason) => reading.finish(reason)),
+            exchange(chat, request, answer, onEvent),
+            Effect.map(early, (reason) => answer.reading.finish(reason)),
           ),
         () => Effect.sync(() => running.delete(id)),
       );
@@ -121,23 +149,10 @@ const engineOf = (model: ServedModel, backend: BackendSettings, agent: Agent, ho
       const ended = running.get(id);
       return Effect.sync(() => ended !== undefined && Deferred.doneUnsafe(ended, Exit.succeed("cancelled" as const)));
     },
-    health: host.health,
-    failure: Effect.never,
-    status: Effect.succeed(nothingHere),
+    health: place.host.health,
+    failure: place.failure,
+    status: Effect.sync(() => ({ ...noMemory, device: undefined, backend: undefined, ...place.status() })),
   };
-};
-
-/** What its models take is the server's. */
-const nothingHere: EngineStatus = {
-  device: undefined,
-  backend: undefined,
-  residentBytes: 0,
-  kvCacheBytes: 0,
-  prefixCacheBytes: 0,
-  mlxActiveBytes: 0,
-  mlxCacheBytes: 0,
-  mlxPeakBytes: 0,
-  restarts: 0,
 };
 
 /** Four bytes a token, until the server tells how many there were. */

@@ -1,4 +1,6 @@
 /** A model of mlxd.yaml whose engine takes conversations: all that is known of it here is what the file and the driver say. */
+import { resolve } from "node:path";
+
 import type { ModelsFile } from "../../config/config-file.ts";
 import type { ModelDeclaration } from "../../config/config-schema.ts";
 import { backendName, type BackendSettings } from "../../config/read-backends.ts";
@@ -16,6 +18,7 @@ import type { Engines } from "../../engine/Engines.ts";
 import { resolveDefaults } from "../../prompt/effective-parameters.ts";
 import { declaredDefaults, declaredProfile, type ModelPolicy, policyOf } from "./declared-model.ts";
 import { detectFamily, overriddenProfile } from "./families.ts";
+import { serverBytes } from "./server-bytes.ts";
 
 export type ConversationDrivers = Engines["Service"]["conversations"];
 
@@ -25,6 +28,8 @@ export interface ConversationEntry {
   readonly profile: FamilyProfile;
   readonly policy: ModelPolicy;
   readonly backend: BackendSettings;
+  /** What its server is expected to take of the memory budget; undefined where others start it. */
+  readonly memoryBytes: number | undefined;
 }
 
 type Invalid = (key: ReadonlyArray<string>, problem: string) => Error;
@@ -84,6 +89,10 @@ export const readConversationModel = (
   if (contextLength === undefined) {
     throw invalid(["context_length"], `is missing: how many tokens a model of ${engine} reads is not known here`);
   }
+  const { memory_bytes: declaredBytes } = declaration;
+  if (declaredBytes !== undefined && backend.managed === undefined) {
+    throw invalid(["memory_bytes"], `mlxd does not start the server of "${backend.name}", whose memory does not count`);
+  }
   const driver = drivers[engine];
   if (driver === undefined) throw invalid(["engine"], `this service does not run models on ${engine}`);
   const family = declaration.family ?? [id, model].map(detectFamily).find((each) => each !== "unknown") ?? "unknown";
@@ -103,6 +112,7 @@ export const readConversationModel = (
     },
     profile,
     backend,
+    memoryBytes: backend.managed && (declaredBytes ?? serverBytes(resolve(backend.managed.directory, model))),
     policy: policyOf(declaration, []),
   };
 };

@@ -83,6 +83,12 @@ export const readDeclaredModel = async (
       "is for models of other engines: this one is the folder's own; repository or path name it",
     );
   }
+  if (declaration.memory_bytes !== undefined) {
+    throw invalid(
+      ["memory_bytes"],
+      "is for a model whose server mlxd starts: what this one needs is known of its files",
+    );
+  }
   const { path } = declaration;
   return {
     id,

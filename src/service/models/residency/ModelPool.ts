@@ -101,6 +101,12 @@ export const layer: Layer.Layer<Models, CatalogFailure, ModelsConfig | Residency
 
     const fitOf = (member: Member): Effect.Effect<ModelFit, FilesUnusable | ModelChanged> => {
       const { slot } = member;
+      const neededBytes = slots.neededBytes(slot);
+      if (member.takes === "conversations" && neededBytes !== undefined) {
+        const room = reservations.room(slot, neededBytes);
+        const footprint = { ...noFootprint, processBytes: neededBytes, neededBytes };
+        return Effect.succeed({ ...room, ...footprint, budgetBytes, maxLoadedModels: maxLoaded });
+      }
       if (member.takes === "conversations") {
         const { reservedBytes, loaded: loadedModels } = reservations.totals;
         const room = { fits: true, evict: [], waitFor: [], availableBytes: budgetBytes - reservedBytes, loadedModels };
@@ -108,9 +114,9 @@ export const layer: Layer.Layer<Models, CatalogFailure, ModelsConfig | Residency
       }
       return Effect.map(member.tools, ({ facts }) => {
         const footprint = footprintOf(facts, draftOf(member.entry, engineConfig)?.facts, engineConfig);
-        const neededBytes = slots.neededBytes(slot) ?? footprint.neededBytes;
-        const room = reservations.room(slot, neededBytes);
-        return { ...room, ...footprint, neededBytes, budgetBytes, maxLoadedModels: maxLoaded };
+        const bytes = neededBytes ?? footprint.neededBytes;
+        const room = reservations.room(slot, bytes);
+        return { ...room, ...footprint, neededBytes: bytes, budgetBytes, maxLoadedModels: maxLoaded };
       });
     };
 
@@ -171,6 +177,11 @@ export const layer: Layer.Layer<Models, CatalogFailure, ModelsConfig | Residency
         "Models.reload",
       ),
       rescan: Effect.withSpan(models.reload(Effect.sync(() => models.settings)), "Models.rescan"),
+      followStart: Effect.fn("Models.followStart")((name, onStage) =>
+        Effect.flatMap(models.memberOf(name), ({ entry, slot }) =>
+          Effect.as(slot.followStart(onStage), entry.takes === "conversations" && entry.backend.managed !== undefined),
+        ),
+      ),
       showDownload: Effect.fn("Models.showDownload")((name) =>
         Effect.flatMap(models.memberOf(name), ({ slot }) => slot.showDownload),
       ),

@@ -4,6 +4,7 @@ import { Deferred, Effect, Exit, type Scope } from "effect";
 import { type LoadFailure, ModelOperationConflict } from "../../domain/errors.ts";
 import type { ModelCondition, ModelState, ServedModel } from "../../domain/model.ts";
 import { type AnyEngine, type EngineStatus, noMemory } from "../../engine/Engine.ts";
+import type { StartStage } from "../../engine/Engines.ts";
 import type { Resident } from "../memory/plan-room.ts";
 import type { Occupant } from "../memory/Reservations.ts";
 import type { Retention, Unloaded, UnloadOptions } from "../memory/retention.ts";
@@ -21,6 +22,8 @@ export class ModelSlot implements Occupant {
   /** Fails the running load calls when another call ends their load. */
   private loadForced = Deferred.makeUnsafe<never, ModelOperationConflict>();
   private downloads = 0;
+  private startStage: StartStage | undefined;
+  private readonly startFollowers = new Set<(stage: StartStage) => void>();
 
   constructor(options: ModelSlotOptions) {
     this.facts = options.facts;
@@ -124,6 +127,23 @@ export class ModelSlot implements Occupant {
       });
     return Effect.acquireRelease(add(1), () => add(-1));
   });
+
+  /** Its driver begins a stage of its start. */
+  showStart(stage: StartStage): void {
+    this.startStage = stage;
+    for (const follow of this.startFollowers) follow(stage);
+  }
+
+  /** Tells the stages of its start until the scope closes, first the one that it is in. */
+  followStart(follow: (stage: StartStage) => void): Effect.Effect<void, never, Scope.Scope> {
+    return Effect.acquireRelease(
+      Effect.sync(() => {
+        this.startFollowers.add(follow);
+        if (this.state.phase.state === "loading" && this.startStage !== undefined) follow(this.startStage);
+      }),
+      () => Effect.sync(() => this.startFollowers.delete(follow)),
+    );
+  }
 
   /**
    * Ends the engine as soon as nobody uses it. A caller who looked the model up before may still lease it: it is then

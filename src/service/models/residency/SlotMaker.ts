@@ -60,7 +60,7 @@ export class SlotMaker {
   }
 
   make(entry: FolderEntry, tools: FolderMember["tools"], unchanged: Effect.Effect<void, ModelChanged>): ModelSlot {
-    const { engines, engineConfig, reservations, budgetBytes, idleTtlMs } = this.parts;
+    const { engines, engineConfig, reservations, idleTtlMs } = this.parts;
     const { facts, policy, profile } = entry;
     const draft = draftOf(entry, engineConfig);
     const footprint = footprintOf(facts, draft?.facts, engineConfig);
@@ -81,43 +81,65 @@ export class SlotMaker {
               ),
             ),
       ),
-      onMeasured: (bytes) => {
-        // It is likely to need as much again.
-        needed.bytes = Math.min(budgetBytes, Math.max(needed.bytes, bytes));
-        reservations.measure(slot, bytes);
-      },
-      overdraft: () => reservations.overdraft(slot),
-      fits: () => {
-        const { fits, evict } = reservations.room(slot, needed.bytes);
-        return fits && evict.length === 0;
-      },
-      onChange: () => {
-        this.parts.onChange();
-        reservations.advance();
-      },
-      onIdle: () => reservations.advance(),
       onFilesChanged: () => this.parts.onFilesChanged(facts),
+      ...this.budgeted(() => slot, needed),
       ...this.common,
     });
     this.needed.set(slot, needed);
     return slot;
   }
 
-  /** A slot that takes nothing of the memory budget: the engine's memory is not this service's. */
-  makeForConversations({ facts, policy, backend }: ConversationEntry, driver: ConversationDriver): ModelSlot {
-    return new ModelSlot({
+  /** Only where this service starts the model's server does its memory count. */
+  makeForConversations(
+    { facts, policy, backend, memoryBytes }: ConversationEntry,
+    driver: ConversationDriver,
+  ): ModelSlot {
+    const { idleTtlMs, reservations, onChange } = this.parts;
+    const start = driver.start(facts, backend, (stage) => Effect.sync(() => slot.showStart(stage)));
+    const needed = { bytes: memoryBytes ?? 0 };
+    const slot: ModelSlot = new ModelSlot({
       facts,
       refusal: undefined,
-      retention: retentionOf(policy, this.parts.idleTtlMs),
-      start: driver.start(facts, backend),
-      onMeasured: () => {},
-      overdraft: () => undefined,
-      fits: () => true,
-      onChange: () => this.parts.onChange(),
-      onIdle: () => {},
+      retention: retentionOf(policy, idleTtlMs),
       onFilesChanged: () => {},
       ...this.common,
+      ...(memoryBytes === undefined
+        ? { start, onMeasured: () => {}, overdraft: () => undefined, fits: () => true, onChange, onIdle: () => {} }
+        : {
+            start: Effect.andThen(
+              Effect.suspend(() => reservations.reserve(slot, needed.bytes)),
+              start,
+            ),
+            ...this.budgeted(() => slot, needed),
+          }),
     });
+    if (memoryBytes !== undefined) this.needed.set(slot, needed);
+    return slot;
+  }
+
+  /** What the slot of an engine does that takes of the memory budget. */
+  private budgeted(
+    slot: () => ModelSlot,
+    needed: { bytes: number },
+  ): Pick<ModelSlotOptions, "onMeasured" | "overdraft" | "fits" | "onChange" | "onIdle"> {
+    const { reservations, budgetBytes, onChange } = this.parts;
+    return {
+      onMeasured: (bytes) => {
+        // It is likely to need as much again.
+        needed.bytes = Math.min(budgetBytes, Math.max(needed.bytes, bytes));
+        reservations.measure(slot(), bytes);
+      },
+      overdraft: () => reservations.overdraft(slot()),
+      fits: () => {
+        const { fits, evict } = reservations.room(slot(), needed.bytes);
+        return fits && evict.length === 0;
+      },
+      onChange: () => {
+        onChange();
+        reservations.advance();
+      },
+      onIdle: () => reservations.advance(),
+    };
   }
 
   private get common(): Pick<ModelSlotOptions, "scope" | "run" | "clock" | "onLoaded" | "onLeft"> {

@@ -70,10 +70,10 @@ export const conditionsOf = (members: Members): ReadonlyMap<string, ModelConditi
 export const runsAlike = (one: CatalogEntry, other: CatalogEntry): boolean => {
   const engineSide = (entry: CatalogEntry) => {
     if (entry.takes === "conversations") {
-      const { facts: served, backend } = entry;
+      const { facts: served, backend, memoryBytes } = entry;
       // Two keys look alike unless they are unwrapped.
       const apiKey = backend.apiKey && Redacted.value(backend.apiKey);
-      return { takes: entry.takes, source: served.source, backend: { ...backend, apiKey } };
+      return { takes: entry.takes, source: served.source, backend: { ...backend, apiKey }, memoryBytes };
     }
     const {
       facts,

@@ -28,6 +28,11 @@ export class Journal {
     this.#emit({ type: "stage", stage, message, elapsedMs });
   }
 
+  /** Enters a stage unless it has come so far already: what is repeated is not told again. */
+  reach(stage: PrepareStage): void {
+    if (mayFollow(this.#entered.at(-1)?.stage, stage)) this.enter(stage);
+  }
+
   log(message: string, extra: StageLog["extra"] = {}): void {
     const stage = this.#entered.at(-1)?.stage ?? "resolving";
     const log = { stage, message, extra, elapsedMs: this.#elapsedMs() };

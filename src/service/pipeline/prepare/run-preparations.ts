@@ -90,6 +90,14 @@ export const layer: Layer.Layer<Preparations, never, Needs> = Layer.effect(
       return yield* smokeTest(id, supports, quality, generations);
     });
 
+    const loaded = Effect.fnUntraced(function* (id: string, journal: Journal) {
+      const hasStages = yield* models.followStart(id, (stage) => journal.reach(stage));
+      if (!hasStages) journal.enter("model-loading");
+      const model = yield* models.load(id, { pinned: undefined, idleTtlMs: undefined });
+      journal.reach("model-loading");
+      return model;
+    }, Effect.scoped);
+
     const walk = Effect.fnUntraced(function* (
       place: ModelLocation,
       retest: boolean,
@@ -104,8 +112,7 @@ export const layer: Layer.Layer<Preparations, never, Needs> = Layer.effect(
       reached.installResult = { engine, version, installed: false };
       journal.log(["engine", engine, version].filter(Boolean).join(" "), { engine, version });
       if (place.type === "hub" && remote !== undefined) yield* bring(place, remote, journal, reached);
-      journal.enter("model-loading");
-      const model = yield* models.load(reached.id, { pinned: undefined, idleTtlMs: undefined });
+      const model = yield* loaded(reached.id, journal);
       reached.loaded = true;
       return yield* tried(model, retest, journal);
     });

@@ -3,41 +3,13 @@ import { assert, describe, it } from "@effect/vitest";
 import { Deferred, Effect, Fiber, type Scope, Stream } from "effect";
 
 import type { BackendSettings } from "../../../../src/service/config/read-backends.ts";
-import type { ServedModel } from "../../../../src/service/domain/model.ts";
 import type { ConversationEngine, ConversationRequest, EngineEvent } from "../../../../src/service/engine/Engine.ts";
 import { openAiDrivers } from "../../../../src/service/engine/openai/OpenAiEngine.ts";
 import { beginStream, chunk, four, key, scriptedBackend } from "../../../support/scripted-backend.ts";
+import { servedModel } from "../../../support/served-model.ts";
 import { chat, message } from "../../../support/tasks.ts";
 
-const model: ServedModel = {
-  id: "demo",
-  aliases: [],
-  source: "org/demo",
-  revision: "attic:org/demo",
-  family: "unknown",
-  contextLength: 4096,
-  defaults: {
-    temperature: 0.7,
-    topP: 1,
-    topK: undefined,
-    minP: 0,
-    repetitionPenalty: 1,
-    presencePenalty: 0,
-    frequencyPenalty: 0,
-    maxOutputTokens: 64,
-    stopSequences: [],
-  },
-  capabilities: {
-    chat: true,
-    tools: true,
-    vision: false,
-    logprobs: false,
-    adapters: false,
-    embeddings: false,
-    constraints: [],
-  },
-  engine: "vllm",
-};
+const model = servedModel({ id: "demo", source: "org/demo", engine: "vllm" });
 
 const question = chat(message("user", "2+2?"));
 const requestOf = (id: string, turn = 0): ConversationRequest => ({
@@ -51,7 +23,7 @@ const requestOf = (id: string, turn = 0): ConversationRequest => ({
 });
 
 const start = (settings: BackendSettings): Effect.Effect<ConversationEngine, unknown, Scope.Scope> =>
-  openAiDrivers().vllm.start(model, settings);
+  openAiDrivers().vllm.start(model, settings, () => Effect.void);
 
 const ask = (engine: ConversationEngine, request = requestOf("a")) => {
   const events: EngineEvent[] = [];
@@ -283,7 +255,8 @@ describe("a model of an OpenAI-compatible server", () => {
         beginStream(response).end(four);
       });
       const driver = openAiDrivers().vllm;
-      const engines = [yield* driver.start(model, backend.settings), yield* driver.start(model, backend.settings)];
+      const begin = driver.start(model, backend.settings, () => Effect.void);
+      const engines = [yield* begin, yield* begin];
       const order: string[] = [];
       const fibers: Fiber.Fiber<unknown, unknown>[] = [];
       for (let index = 0; index < 64; index++) {

@@ -1,0 +1,119 @@
+/**
+ * A server of others that this service starts for one model: ready when it has answered, started anew with growing pauses when it ends
+ * or answers no more, and given up when it cannot be started.
+ */
+import { Clock, Deferred, Effect, Option, type Scope, Stream, SubscriptionRef } from "effect";
+import type { Dispatcher } from "undici";
+
+import { EngineRestarting, EngineStartFailed, EngineUnavailable } from "../../domain/errors.ts";
+import type { ServedModel } from "../../domain/model.ts";
+import type { EngineFault, EngineHealth } from "../Engine.ts";
+import type { StartStage } from "../Engines.ts";
+import { RestartHistory } from "../restart-history.ts";
+import { liveServer, type ManagedBackend, type RunningServer, type ServerDeath } from "./server-life.ts";
+
+export interface ManagedServer {
+  /** Waits while it is being started anew. Fails where it is given up, or ends again and again. */
+  readonly running: Effect.Effect<RunningServer, EngineFault | EngineRestarting>;
+  readonly health: Stream.Stream<EngineHealth>;
+  /** Succeeds when it is given up. */
+  readonly failure: Effect.Effect<EngineFault>;
+  readonly restarts: () => number;
+  /** Of all its processes, as they were measured last. */
+  readonly residentBytes: () => number;
+  /** Something of an answer came from it: it works. */
+  readonly delivered: () => void;
+}
+
+type State =
+  | { readonly type: "starting" }
+  | { readonly type: "serving"; readonly server: RunningServer }
+  /** Nobody is kept waiting any more. */
+  | { readonly type: "refusing"; readonly error: EngineFault | EngineRestarting };
+
+/**
+ * Completes when it has answered. The scope owns it: its processes end with it.
+ *
+ * @param connections made anew for each process
+ */
+export const startManagedServer = Effect.fn("ManagedServer.start")(function* (
+  model: ServedModel,
+  backend: ManagedBackend,
+  connections: Effect.Effect<Dispatcher, never, Scope.Scope>,
+  onStage: (stage: StartStage) => Effect.Effect<void>,
+): Effect.fn.Return<ManagedServer, EngineFault, Scope.Scope> {
+  const clock = yield* Clock.Clock;
+  const now = (): number => clock.currentTimeMillisUnsafe();
+  const history = new RestartHistory();
+  const state = yield* SubscriptionRef.make<State>({ type: "starting" });
+  const health = yield* SubscriptionRef.make<EngineHealth>("restarting");
+  const firstReady = yield* Deferred.make<void>();
+  const givenUp = yield* Deferred.make<EngineFault>();
+  let residentBytes = 0;
+  const hasServed = (): boolean => Deferred.isDoneUnsafe(firstReady);
+
+  const live = liveServer(model, backend, connections, {
+    onStage: (stage) => (hasServed() ? Effect.void : onStage(stage)),
+    onServing: Effect.fnUntraced(function* (server) {
+      history.becameReady(now());
+      yield* SubscriptionRef.set(state, { type: "serving", server });
+      yield* SubscriptionRef.set(health, "serving");
+      yield* Deferred.succeed(firstReady, undefined);
+    }),
+    onOver: SubscriptionRef.set(state, { type: "starting" }),
+    onMeasured: (bytes) => (residentBytes = bytes),
+  });
+
+  /** Why it is given up. Of a first start that failed its caller decides, of later ones the number. */
+  const faultOf = ({ how, cause }: ServerDeath): EngineFault | undefined => {
+    if (cause === "missing") return new EngineUnavailable({ model: model.id, engine: backend.engine, cause: how });
+    if (history.cannotStart || (!hasServed() && cause !== "port")) {
+      const told = `its server "${backend.name}": ${how}`;
+      return new EngineStartFailed({ model: model.id, cause: told, retryAfterMs: retryStartAfterMs });
+    }
+    return undefined;
+  };
+
+  const supervise = Effect.gen(function* () {
+    for (;;) {
+      const death = yield* Effect.scoped(live);
+      residentBytes = 0;
+      history.died(death.phase, false, now());
+      const fault = faultOf(death);
+      if (fault !== undefined) {
+        yield* SubscriptionRef.set(state, { type: "refusing", error: fault });
+        yield* Deferred.succeed(givenUp, fault);
+        return;
+      }
+      history.restarts += 1;
+      const error = new EngineRestarting({ model: model.id, retryAfterMs: history.pauseMs });
+      yield* SubscriptionRef.set(
+        state,
+        history.failsAgainAndAgain ? { type: "refusing", error } : { type: "starting" },
+      );
+      yield* SubscriptionRef.set(health, "restarting");
+      yield* Effect.sleep(history.pauseMs);
+    }
+  });
+
+  const settled = SubscriptionRef.changes(state).pipe(
+    Stream.filter((now) => now.type !== "starting"),
+    Stream.runHead,
+    Effect.map(Option.getOrThrow),
+  );
+  yield* Effect.forkScoped(supervise);
+  yield* Effect.raceFirst(Deferred.await(firstReady), Effect.flip(Deferred.await(givenUp)));
+  return {
+    running: Effect.flatMap(settled, (now) =>
+      now.type === "serving" ? Effect.succeed(now.server) : Effect.fail(now.error),
+    ),
+    health: SubscriptionRef.changes(health),
+    failure: Deferred.await(givenUp),
+    restarts: () => history.restarts,
+    residentBytes: () => residentBytes,
+    delivered: () => history.delivered(),
+  };
+});
+
+/** What is told of a start that may go better another time. */
+const retryStartAfterMs = 5_000;

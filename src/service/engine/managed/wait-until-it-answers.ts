@@ -1,0 +1,104 @@
+/**
+ * When a server is ready: when it has answered a conversation. That its port is open, or that it calls itself healthy, is true of some
+ * servers before they have read the model, and after their generating thread has died.
+ */
+import { Data, Effect } from "effect";
+import { type Dispatcher, request } from "undici";
+
+import type { BackendSettings } from "../../config/read-backends.ts";
+import { type BackendPreset, backendPresets } from "../../domain/backend-presets.ts";
+import { apiHeaders } from "../backends/api-headers.ts";
+
+export interface ProbedServer {
+  readonly backend: Pick<BackendSettings, "baseUrl" | "apiKey" | "engine">;
+  readonly dispatcher: Dispatcher;
+  /** The model's name at the server. */
+  readonly model: string;
+}
+
+/** The server answers, and will never answer otherwise: it does not have the model, or cannot run it. */
+export class ServerRefuses extends Data.TaggedError("ServerRefuses")<{
+  readonly status: number;
+  /** The beginning of its answer. */
+  readonly words: string;
+}> {}
+
+/** It does not answer yet. */
+class NotYet extends Data.TaggedError("NotYet")<{}> {}
+
+/** Completes when its port answers anything at all. */
+export const untilItListens = (server: ProbedServer): Effect.Effect<void> =>
+  patiently(Effect.asVoid(ask(server, "models")));
+
+/** Completes when it tells its models, or says that it tells none. */
+export const untilItServes = (server: ProbedServer): Effect.Effect<void> =>
+  patiently(Effect.flatMap(ask(server, "models"), ({ status }) => (status < 500 ? Effect.void : notYet)));
+
+/** Completes when the model has written a token. */
+export const untilItAnswers = (server: ProbedServer): Effect.Effect<void, ServerRefuses> =>
+  patiently(
+    Effect.flatMap(
+      ask(server, "chat/completions", questionFor(server)),
+      ({ status, body }): Effect.Effect<void, NotYet | ServerRefuses> => {
+        if (isBusy(status)) return notYet;
+        return status === 200 && holdsChoices(body)
+          ? Effect.void
+          : Effect.fail(new ServerRefuses({ status, words: body }));
+      },
+    ),
+  );
+
+const notYet = Effect.fail(new NotYet());
+
+const patiently = <E>(trial: Effect.Effect<void, E>): Effect.Effect<void, Exclude<E, NotYet>> =>
+  trial.pipe(
+    Effect.catch((error) =>
+      error instanceof NotYet
+        ? Effect.andThen(
+            Effect.sleep(pollMs),
+            Effect.suspend(() => patiently(trial)),
+          )
+        : Effect.fail(error as Exclude<E, NotYet>),
+    ),
+  );
+
+const pollMs = 100;
+
+/** As while a model is read, and behind a proxy whose server is not there yet. */
+const isBusy = (status: number): boolean => status === 429 || status === 502 || status === 503 || status === 504;
+
+const questionFor = ({ backend, model }: ProbedServer): string =>
+  JSON.stringify({
+    model,
+    messages: [{ role: "user", content: "1" }],
+    stream: false,
+    temperature: 0,
+    [(backendPresets[backend.engine] as BackendPreset).outputLimit]: 1,
+  });
+
+const holdsChoices = (body: string): boolean => {
+  try {
+    const { choices } = JSON.parse(body) as { readonly choices?: unknown };
+    return Array.isArray(choices) && choices.length > 0;
+  } catch {
+    return false;
+  }
+};
+
+const ask = ({ backend, dispatcher }: ProbedServer, path: string, body?: string) =>
+  Effect.tryPromise({
+    try: async (signal) => {
+      const response = await request(`${backend.baseUrl}/${path}`, {
+        dispatcher,
+        method: body === undefined ? "GET" : "POST",
+        headers: { ...apiHeaders(backend), "content-type": "application/json" },
+        ...(body !== undefined && { body }),
+        signal,
+      });
+      const text = await response.body.text();
+      return { status: response.statusCode, body: text.slice(0, mostCharacters) };
+    },
+    catch: () => new NotYet(),
+  });
+
+const mostCharacters = 64 * 1024;

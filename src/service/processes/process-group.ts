@@ -1,0 +1,150 @@
+/**
+ * A program of others that the service runs, with all processes that it starts. They end together: when the program ends, when they
+ * are told to, and when the service is gone, however it went. The program knows nothing of the service and so cannot see to
+ * that itself. A shell beside it in its process group does: it waits for the end of a pipe that the service holds, which the system
+ * closes with it.
+ */
+import { type ChildProcess, spawn } from "node:child_process";
+import { constants } from "node:os";
+import type { Readable } from "node:stream";
+
+import { membersOf, type ProcessRow, stillThere } from "./process-table.ts";
+
+interface GroupOptions {
+  /** The program, as a path or a name to be found in PATH, and its arguments. */
+  readonly command: readonly [string, ...ReadonlyArray<string>];
+  /** The whole of it. */
+  readonly environment: Readonly<Record<string, string | undefined>>;
+  readonly directory: string;
+  /** What its processes write to both of their standard streams. */
+  readonly onOutput: (text: string) => void;
+}
+
+export interface ProcessGroup {
+  /** How the program ended, as `exit code 1` or `signal SIGKILL`. By then all its processes are gone. */
+  readonly ended: Promise<string>;
+  /** Asks its processes to end, and makes those that do not. Resolves when they are gone. */
+  readonly end: () => Promise<void>;
+  /** Memory that its processes have resident together; 0 when they are gone. */
+  readonly residentBytes: () => Promise<number>;
+}
+
+/**
+ * A program that is not there ends with exit code 127. The descriptor 3 is closed in the program, so that only the keeper reads it.
+ * The signal that is for all its group finds the keeper trapping or ignoring it; the program is started before with neither.
+ */
+const keeper = `
+trap : TERM
+"$@" 3<&- &
+program=$!
+{
+  trap '' TERM
+  read -r _ <&3
+  kill -TERM 0
+  tries=0
+  while kill -0 "$program" && [ "$tries" -lt 50 ]; do
+    sleep 0.1
+    tries=$((tries + 1))
+  done
+  kill -KILL 0
+} 2> /dev/null > /dev/null &
+while :; do
+  wait "$program"
+  status=$?
+  kill -0 "$program" 2> /dev/null || exit "$status"
+done
+`;
+
+export const startGroup = ({ command, environment, directory, onOutput }: GroupOptions): ProcessGroup => {
+  const child = spawn("/bin/sh", ["-c", keeper, "mlxd-keeper", ...command], {
+    cwd: directory,
+    env: environment,
+    // A session, and with it a group, of its own.
+    detached: true,
+    stdio: ["ignore", "pipe", "pipe", "pipe"],
+  });
+  const held = child.stdio[3];
+  // It breaks where the keeper ends first.
+  held?.on("error", () => {});
+  for (const stream of [child.stdout, child.stderr]) readText(stream, onOutput);
+  /** Descendants that have left the group are only found while their parents live. */
+  let strays: ReadonlyArray<ProcessRow> = [];
+  const ended = endOf(child).then(async (how) => {
+    await killLeft(child.pid, strays);
+    held?.destroy();
+    return how;
+  });
+  let ending: Promise<void> | undefined;
+  const end = async (): Promise<void> => {
+    if (child.pid !== undefined) {
+      strays = (await membersOf(child.pid)).filter(({ group }) => group !== child.pid);
+    }
+    held?.destroy();
+    // The keeper is one of the group: what stopped all of it has stopped the keeper too.
+    const late = setTimeout(() => signal(child.pid, "SIGKILL"), endMs);
+    await ended;
+    clearTimeout(late);
+  };
+  return {
+    ended,
+    end: () => (ending ??= end()),
+    residentBytes: async () => {
+      if (child.pid === undefined) return 0;
+      return (await membersOf(child.pid)).reduce((sum, { bytes }) => sum + bytes, 0);
+    },
+  };
+};
+
+/** Longer than the keeper takes. */
+const endMs = 8_000;
+
+const readText = (stream: Readable | null, onText: (text: string) => void): void => {
+  stream?.setEncoding("utf8");
+  stream?.on("data", onText);
+  stream?.on("error", () => {});
+};
+
+/** What it wrote has been read by then, unless a process that has left the group keeps the stream open. */
+const endOf = (child: ChildProcess): Promise<string> =>
+  new Promise((resolve) => {
+    child.once("error", (cause) => resolve(`it could not be started: ${cause.message}`));
+    child.once("exit", (code, killedBy) => {
+      const how = describeEnd(code, killedBy);
+      signal(child.pid, "SIGKILL");
+      const late = setTimeout(() => resolve(how), readMs);
+      child.once("close", () => {
+        clearTimeout(late);
+        resolve(how);
+      });
+    });
+  });
+
+const readMs = 1_000;
+
+/** A shell tells the signal that its program ended by as a code over 128. */
+const describeEnd = (code: number | null, killedBy: NodeJS.Signals | null): string => {
+  if (killedBy !== null) return `signal ${killedBy}`;
+  const name = Object.entries(constants.signals).find(([, number]) => number === (code ?? 0) - 128)?.[0];
+  return name === undefined ? `exit code ${code}` : `signal ${name}`;
+};
+
+const killLeft = async (leader: number | undefined, strays: ReadonlyArray<ProcessRow>): Promise<void> => {
+  for (const { pid } of await stillThere(strays)) kill(pid, "SIGKILL");
+  for (let tries = 0; tries < 100 && signal(leader, "SIGKILL"); tries++) {
+    // Ended ones that nobody has waited for count as members.
+    if (leader === undefined || (await membersOf(leader)).length === 0) return;
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+};
+
+/** @returns whether the group has a member */
+const signal = (leader: number | undefined, name: NodeJS.Signals): boolean =>
+  leader !== undefined && kill(-leader, name);
+
+const kill = (pid: number, name: NodeJS.Signals): boolean => {
+  try {
+    return process.kill(pid, name);
+  } catch {
+    return false;
+  }
+};
