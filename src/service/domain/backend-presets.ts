@@ -50,6 +50,26 @@ export const backendPresets = {
     command: ["mlx_lm.server", "--model", "{model}", "--host", "{host}", "--port", "{port}"],
     options: [...common, "sampling.top_k", "sampling.min_p", "sampling.repetition_penalty"],
   },
+  mlx_vlm: {
+    baseUrl: "http://127.0.0.1:8080/v1",
+    keyVariable: undefined,
+    outputLimit: "max_tokens",
+    command: ["mlx_vlm.server", "--model", "{model}", "--host", "{host}", "--port", "{port}"],
+    options: [...common, "sampling.top_k", "sampling.min_p", "sampling.repetition_penalty"],
+  },
+  mlx_omni: {
+    baseUrl: "http://127.0.0.1:10240/v1",
+    keyVariable: undefined,
+    outputLimit: "max_tokens",
+    command: ["mlx-omni-server", "--host", "{host}", "--port", "{port}"],
+    options: common,
+  },
+  exo: {
+    baseUrl: "http://127.0.0.1:52415/v1",
+    keyVariable: undefined,
+    outputLimit: "max_tokens",
+    options: common,
+  },
   lmstudio: {
     baseUrl: "http://127.0.0.1:1234/v1",
     keyVariable: undefined,
@@ -112,6 +132,12 @@ export const backendPresets = {
     keyVariable: "ANTHROPIC_API_KEY",
     outputLimit: "max_tokens",
     options: [...common, "sampling.top_k", "chat.tool_choice", "reasoning.max_tokens"],
+  },
+  google: {
+    baseUrl: "https://generativelanguage.googleapis.com/v1beta/openai",
+    keyVariable: "GOOGLE_API_KEY",
+    outputLimit: "max_tokens",
+    options: [...common, "chat.tool_choice", "reasoning.effort"],
   },
 } as const satisfies Partial<Record<EngineName, BackendPreset>>;
 

@@ -8,11 +8,15 @@ export const engineNames = [
   "lmstudio",
   "llamacpp",
   "mlx_lm_server",
+  "mlx_vlm",
+  "exo",
+  "mlx_omni",
   "openai",
   "anthropic",
   "openrouter",
   "groq",
   "together",
+  "google",
 ] as const;
 
 export type EngineName = (typeof engineNames)[number];
@@ -61,5 +65,11 @@ const aliases: ReadonlyMap<string, EngineName> = new Map([
   ["llama-cpp", "llamacpp"],
   ["lm-studio", "lmstudio"],
   ["mlx-lm-server", "mlx_lm_server"],
+  ["mlx_lm", "mlx_lm_server"],
+  ["mlx-lm", "mlx_lm_server"],
+  ["mlx-vlm", "mlx_vlm"],
+  ["mlx-omni", "mlx_omni"],
+  ["mlx-omni-server", "mlx_omni"],
+  ["gemini", "google"],
   ["lmstudio:openai-compatible", "lmstudio"],
 ]);
