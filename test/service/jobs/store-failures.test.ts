@@ -36,7 +36,10 @@ const fail = (error: Error): void => {
   throw error;
 };
 
-describe("a store of jobs", () => {
+/** Only what hangs takes as long: to make a store takes seconds of a processor. */
+const timeout = 600_000;
+
+describe("a store of jobs", { timeout }, () => {
   let directory: string;
   beforeEach(() => (directory = join(mkdtempSync(join(tmpdir(), "mlxd-store-")), "store")));
   afterEach(() => rmSync(join(directory, ".."), { recursive: true, force: true }));
@@ -110,7 +113,7 @@ describe("a store of jobs", () => {
     assert.notInclude(error.message, postgres.url);
     assert.isNotEmpty((await host.client.generate("What is 2+2?")).text);
     await postgres.start();
-    const after = await vi.waitFor(() => host.create(), { timeout: 60_000, interval: 200 });
+    const after = await vi.waitFor(() => host.create(), { timeout, interval: 200 });
     assert.lengthOf(await collect(host.client.jobs.results(after.jobId)), 1);
     assert.lengthOf(await collect(host.client.jobs.results(jobId)), 1);
   });

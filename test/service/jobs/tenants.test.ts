@@ -12,7 +12,8 @@ import { errorOf } from "../../support/error-of.ts";
 import { eventsOf } from "../../support/scripted-generations.ts";
 import { startTestServer, type TestServer } from "../../support/test-server.ts";
 
-describe("the jobs of two tenants", () => {
+/** Only what hangs takes as long. */
+describe("the jobs of two tenants", { timeout: 600_000 }, () => {
   const directory = mkdtempSync(join(tmpdir(), "mlxd-tenants-"));
   let server: TestServer;
   beforeAll(async () => {
