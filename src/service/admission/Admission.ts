@@ -40,6 +40,8 @@ export class Admission extends Context.Service<
     ) => Effect.Effect<void, QueueFull | Draining, Scope.Scope>;
     /** From here on nobody waits: who does, and who would have to, gets this. Places that are free are still given. */
     readonly refuseWaiting: (refusal: Draining) => Effect.Effect<void>;
+    /** Whether it has come to that. */
+    readonly refusesWaiting: () => boolean;
     /** By model, those that were ever asked for. A plain function: it is asked often. */
     readonly load: () => ReadonlyMap<string, QueueLoad>;
     /**
@@ -64,6 +66,7 @@ export class Admission extends Context.Service<
       return Admission.of({
         admit: (model, hints, size = {}) => queueOf(model).admit(hints, size),
         load: () => new Map([...queues].map(([model, queue]) => [model, queue.load])),
+        refusesWaiting: () => refusal !== undefined,
         refuseWaiting: (error) =>
           Effect.sync(() => {
             refusal = error;

@@ -126,6 +126,8 @@ export const makeRunner = (services: RunnerServices): Effect.Effect<Runner, neve
       );
 
     const turn = Effect.gen(function* () {
+      // The service ends: what is not taken is another life's, or another host's.
+      if (admission.refusesWaiting()) return;
       const now = yield* elapsedMs;
       const lanes = yield* store.use(({ database }) => listLanes(database));
       for (const [queue, until] of empty) if (until <= now) empty.delete(queue);

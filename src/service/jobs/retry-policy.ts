@@ -2,7 +2,10 @@
 import type { ServiceError } from "../domain/errors.ts";
 import type { ItemFailure } from "../domain/job.ts";
 
-/** `final`: it would fail again. A bug is tried again, as one that is met by chance may not be met twice. */
+/**
+ * `final`: it would fail again. `uncounted`: nothing was tried, as the host ends or is full, or a quota is spent; it is none of the
+ * attempts that an item may have. A bug is tried again, as one that is met by chance may not be met twice.
+ */
 const policy = {
   InvalidField: "final",
   RequestMalformed: "final",
@@ -45,8 +48,6 @@ const policy = {
   MemoryBudgetExceeded: "again",
   OutOfMemory: "again",
   InsufficientDisk: "again",
-  QuotaExceeded: "again",
-  QueueFull: "again",
   QueueTimeout: "again",
   // What ran it ended, or was busy with something else.
   ModelOperationConflict: "again",
@@ -58,8 +59,6 @@ const policy = {
   SandboxLost: "again",
   ChecksumMismatch: "again",
   DownloadFailed: "again",
-  Draining: "again",
-  ShutDown: "again",
   DeadlineExceeded: "again",
   ClientStalled: "again",
   // Another server: it may come back, or answer in a way that can be read.
@@ -69,28 +68,39 @@ const policy = {
   NoModelAnswers: "again",
   OutputInvalid: "again",
   JobStoreUnavailable: "again",
-  HostLost: "again",
-} as const satisfies Record<ServiceError["_tag"], "final" | "again">;
+  // The host has no place for it, or ends; or its tenant has spent its quota for now.
+  QuotaExceeded: "uncounted",
+  QueueFull: "uncounted",
+  Draining: "uncounted",
+  ShutDown: "uncounted",
+  HostLost: "uncounted",
+} as const satisfies Record<ServiceError["_tag"], "final" | "again" | "uncounted">;
 
 const firstBackoffMs = 1_000;
 const longestBackoffMs = 60_000;
 
-/**
- * How long to wait before the next attempt; undefined where there is none.
- *
- * @param counted attempts so far, this one included
- */
-export const retryAfterMs = (failure: ItemFailure, counted: number, maxAttempts: number): number | undefined => {
-  const isOfQuota = failure.type === "error" && failure.error._tag === "QuotaExceeded";
-  if (counted >= maxAttempts && !isOfQuota) return undefined;
-  // It takes more alone than its tenant may ever use.
-  if (isOfQuota && failure.error.retryAfterMs === undefined) return undefined;
-  if (failure.type === "error" && policy[failure.error._tag] === "final") return undefined;
-  const backoffMs = Math.min(longestBackoffMs, firstBackoffMs * 2 ** (counted - 1));
-  const asked = (failure.type === "error" && "retryAfterMs" in failure.error && failure.error.retryAfterMs) || 0;
-  return Math.max(backoffMs, Math.min(asked, longestBackoffMs));
-};
+interface NextAttempt {
+  readonly afterMs: number;
+  /** Whether the attempt that failed is one of those that the item may have. */
+  readonly counts: boolean;
+}
 
-/** Whether an attempt that failed so is one of those that an item may have: it may wait for its tenant's quota as long as it takes. */
-export const isCounted = (failure: ItemFailure): boolean =>
-  failure.type !== "error" || failure.error._tag !== "QuotaExceeded";
+/** What an item is that has failed: its attempt by number, how many counted before it, and how many may. */
+interface FailedItem {
+  readonly attempt: number;
+  readonly counted: number;
+  readonly maxAttempts: number;
+}
+
+/** When the next attempt begins; undefined where there is none. */
+export const nextAttempt = (failure: ItemFailure, item: FailedItem): NextAttempt | undefined => {
+  const kind = failure.type === "error" ? policy[failure.error._tag] : "again";
+  const counts = kind !== "uncounted";
+  // It takes more alone than its tenant may ever use.
+  if (failure.type === "error" && failure.error._tag === "QuotaExceeded" && failure.error.retryAfterMs === undefined)
+    return undefined;
+  if (kind === "final" || (counts && item.counted + 1 >= item.maxAttempts)) return undefined;
+  const backoffMs = Math.min(longestBackoffMs, firstBackoffMs * 2 ** Math.min(item.attempt - 1, 10));
+  const asked = (failure.type === "error" && "retryAfterMs" in failure.error && failure.error.retryAfterMs) || 0;
+  return { afterMs: Math.max(backoffMs, Math.min(asked, longestBackoffMs)), counts };
+};

@@ -10,7 +10,7 @@ import type { Generations } from "../pipeline/Generations.ts";
 import { decodeTask } from "./asked-items.ts";
 import type { Reports } from "./Reports.ts";
 import { ResumedGeneration } from "./resume-generation.ts";
-import { isCounted, retryAfterMs } from "./retry-policy.ts";
+import { nextAttempt } from "./retry-policy.ts";
 import type { StoreAccess } from "./StoreAccess.ts";
 import { toldGeneration } from "./store/told-generation.ts";
 import type { GenerationRecord, Report } from "./store/settle-items.ts";
@@ -59,10 +59,10 @@ const failureFrom = (cause: Cause.Cause<ServiceError>, requestId: string): ItemF
 };
 
 const failureReport = (item: TakenItem, failure: ItemFailure): Report => {
-  const afterMs = retryAfterMs(failure, item.counted + 1, item.maxAttempts);
-  return afterMs === undefined
+  const next = nextAttempt(failure, item);
+  return next === undefined
     ? { type: "outcome", item, events: [], outcome: failure, failure }
-    : { type: "again", item, events: [], failure, afterMs, counts: isCounted(failure) };
+    : { type: "again", item, events: [], failure, ...next };
 };
 
 interface Done {

@@ -14,7 +14,7 @@ import {
   JobState,
   StreamJobResultsRequest_Order as Order,
 } from "../../../src/client/gen/mlxd/v1/job_service_pb.ts";
-import { EngineLost, ModelNotFound } from "../../../src/service/domain/errors.ts";
+import { Draining, EngineLost, ModelNotFound, QueueFull } from "../../../src/service/domain/errors.ts";
 import type { GenerationEvent, GenerationTask } from "../../../src/service/domain/generation.ts";
 import { assertMatches } from "../../support/assert-matches.ts";
 import { startPostgres } from "../../support/postgres.ts";
@@ -48,12 +48,15 @@ const stores: ReadonlyArray<Store> = [
 const containing = (part: string): RegExp => new RegExp(part.replaceAll(/[.[\]]/g, String.raw`\$&`));
 
 /** What generations do, by the prompt; otherwise they say it back. */
-type Script = (task: GenerationTask) => Stream.Stream<GenerationEvent, EngineLost | ModelNotFound>;
+type Script = (
+  task: GenerationTask,
+) => Stream.Stream<GenerationEvent, EngineLost | ModelNotFound | Draining | QueueFull>;
 
 const echo: Script = (task) => Stream.fromIterable(eventsOf(["You said: ", promptOf(task)]));
 
 for (const { name, open } of stores) {
-  describe(`jobs in ${name}`, () => {
+  /** Only what hangs takes as long. */
+  describe(`jobs in ${name}`, { timeout: 600_000 }, () => {
     let opened: Awaited<ReturnType<Store["open"]>>;
     let server: TestServer | undefined;
     let client: Client<typeof JobService>;
@@ -272,6 +275,18 @@ for (const { name, open } of stores) {
       assertMatches(await job(jobId), { state: JobState.FAILED });
     });
 
+    it("does not count an attempt against an item where its host drained or was full", async () => {
+      const refusals = [new Draining({ retryAfterMs: 1 }), new QueueFull({ model: "demo", limit: 1, retryAfterMs: 1 })];
+      script = (task) => {
+        const refusal = refusals.pop();
+        return refusal === undefined ? echo(task) : Stream.fail(refusal);
+      };
+      const jobId = await createJob({ items: [item("patient")], options: { maxAttempts: 1 } });
+      const [only] = await results(jobId);
+      assert.strictEqual(textOf(only ?? assert.fail("it has no result")), "You said: patient");
+      assert.strictEqual(only?.attempts, 3);
+    });
+
     it("cancels a job that runs: what waits never starts, what runs ends, what has finished stays", async () => {
       let begun = 0;
       let ended = 0;
@@ -282,12 +297,12 @@ for (const { name, open } of stores) {
       };
       const jobId = await createJob({ items: items(40) });
       await vi.waitFor(async () => assertMatches((await job(jobId))?.counts, { completed: 1, inProgress: 8 }), {
-        timeout: 60_000,
+        timeout: 300_000,
       });
       assertMatches(await client.cancelJob({ jobId }), {
         job: { state: JobState.CANCELLED, counts: { completed: 1, cancelled: 39, inProgress: 0 } },
       });
-      await vi.waitFor(() => assert.strictEqual(ended, begun), { timeout: 60_000 });
+      await vi.waitFor(() => assert.strictEqual(ended, begun), { timeout: 300_000 });
       const all = await results(jobId);
       assert.deepEqual(
         all.map((each) => each.item?.outcome.case),
