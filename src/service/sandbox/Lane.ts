@@ -3,6 +3,7 @@ import { type ChildProcess, fork } from "node:child_process";
 import { setPriority } from "node:os";
 import { fileURLToPath } from "node:url";
 
+import { endFirst } from "../processes/end-first.ts";
 import { guardChannel } from "../processes/guard-channel.ts";
 import { launch } from "../processes/launch.ts";
 import type { JobFailureReason } from "./JobFailed.ts";
@@ -40,6 +41,7 @@ export class Lane {
       stdio: ["ignore", "ignore", "pipe", "ipc", "pipe"],
     });
     this.child = child;
+    endFirst(child);
     this.ownPriority = isLarge ? lowered : normal;
     if (isLarge) this.setPriority(lowered);
     let over = false;

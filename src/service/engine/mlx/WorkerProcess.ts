@@ -3,6 +3,7 @@ import { type ChildProcess, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { Effect, type Scope } from "effect";
 
+import { endFirst } from "../../processes/end-first.ts";
 import { guardChannel } from "../../processes/guard-channel.ts";
 import { launch } from "../../processes/launch.ts";
 import type { FromWorker, ToWorker } from "../../worker/protocol.ts";
@@ -53,6 +54,7 @@ const start = (environment: Readonly<Record<string, string | undefined>>, listen
     serialization: "advanced",
     stdio: ["ignore", "ignore", "pipe", "ipc"],
   });
+  endFirst(child);
   const oomKillsBefore = countOomKills();
   let lastWords = "";
   child.stderr?.on("data", (chunk: Buffer) => {
