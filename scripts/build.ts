@@ -6,12 +6,21 @@ import { buildArtefact } from "./artefact/build.ts";
 
 const usage = "usage: npm run build -- [--platform linux-x64 | linux-arm64 | darwin-arm64] [--out DIR]";
 const { values } = parseArgs({
-  options: { platform: { type: "string" }, out: { type: "string" }, help: { type: "boolean" } },
+  options: {
+    platform: { type: "string" },
+    out: { type: "string" },
+    // deploy/Dockerfile knows what is in its image.
+    "debian-packages": { type: "string" },
+    help: { type: "boolean" },
+  },
 });
 if (values.help === true) console.log(usage);
 else {
   const root = join(import.meta.dirname, "..");
   const folder = values.out ?? join(root, "dist/mlxd");
-  await buildArtefact(root, folder, { platform: values.platform ?? `${process.platform}-${process.arch}` });
+  await buildArtefact(root, folder, {
+    platform: values.platform ?? `${process.platform}-${process.arch}`,
+    debianPackages: values["debian-packages"],
+  });
   console.log(`wrote ${folder}`);
 }

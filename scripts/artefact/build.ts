@@ -5,8 +5,9 @@ import { rolldown } from "rolldown";
 
 import manifest from "../../binding/prebuilt/manifest.json" with { type: "json" };
 import about from "../../package.json" with { type: "json" };
-import { licencesOf } from "./licences.ts";
+import { licencesOf, packagesOf } from "./licences.ts";
 import { placeBesides } from "./place-besides.ts";
+import { sbomOf } from "./sbom.ts";
 
 /** What runs as a program or a thread of its own. */
 const programs = {
@@ -24,10 +25,12 @@ const programs = {
 export interface ArtefactOptions {
   /** As Node names them: `linux-x64`. Those of MLX that are not for this machine have to be fetched where it is unpacked. */
   readonly platform: string;
+  /** A copy of the /var/lib/dpkg/status of the image that it is for: the bill of materials then tells what is in that, too. */
+  readonly debianPackages?: string | undefined;
 }
 
 /** Writes it into this folder, which is emptied before. */
-export const buildArtefact = async (root: string, folder: string, { platform }: ArtefactOptions): Promise<void> => {
+export const buildArtefact = async (root: string, folder: string, options: ArtefactOptions): Promise<void> => {
   rmSync(folder, { recursive: true, force: true });
   mkdirSync(folder, { recursive: true });
   const bundle = await rolldown({
@@ -57,11 +60,21 @@ export const buildArtefact = async (root: string, folder: string, { platform }: 
   });
   await bundle.close();
   const modules = output.flatMap((file) => (file.type === "chunk" ? file.moduleIds : []));
-  writeFileSync(join(folder, "THIRD-PARTY-LICENSES"), licencesOf(modules));
-  copyBesides(root, folder, platform);
+  const packages = packagesOf(modules);
+  writeFileSync(join(folder, "THIRD-PARTY-LICENSES"), licencesOf(packages));
+  const hasMlx = copyBesides(root, folder, options.platform);
+  const mlx = hasMlx ? { name: mlxPackage(options.platform), version: manifest.mlx } : undefined;
+  const status = options.debianPackages;
+  const image =
+    status === undefined ? undefined : { node: process.versions.node, dpkgStatus: readFileSync(status, "utf8") };
+  writeFileSync(join(folder, "sbom.cdx.json"), sbomOf({ packages, mlx, image }));
 };
 
-const copyBesides = (root: string, folder: string, platform: string): void => {
+/** In which MLX's libraries come (binding/requirements.txt). */
+const mlxPackage = (platform: string): string => (platform.startsWith("darwin") ? "mlx-metal" : "mlx-cpu");
+
+/** Whether MLX's libraries are among it. */
+const copyBesides = (root: string, folder: string, platform: string): boolean => {
   const copy = (path: string, to = path): void =>
     cpSync(join(root, path), join(folder, to), { recursive: true, dereference: true });
   for (const path of ["LICENSE", "CHANGELOG.md", "proto/mlxd.binpb", "models/demo"]) copy(path);
@@ -73,7 +86,8 @@ const copyBesides = (root: string, folder: string, platform: string): void => {
   copy(`binding/prebuilt/${platform}.node`);
   // Where the addon looks for them. Another machine's are fetched when it is set up there.
   const libraries = `.cache/mlx-${manifest.mlx}`;
-  if (platform === `${process.platform}-${process.arch}` && existsSync(join(root, libraries))) copy(libraries);
+  const hasMlx = platform === `${process.platform}-${process.arch}` && existsSync(join(root, libraries));
+  if (hasMlx) copy(libraries);
   else for (const path of ["scripts/with-mlx", "binding/requirements.txt"]) copy(path);
   const { name, version, license, engines } = about;
   const described = { name, version, license, engines, type: "module", os: [platform.split("-")[0]] };
@@ -81,4 +95,5 @@ const copyBesides = (root: string, folder: string, platform: string): void => {
   mkdirSync(join(folder, "bin"));
   writeFileSync(join(folder, "bin/mlxd"), readFileSync(join(import.meta.dirname, "mlxd.sh")));
   chmodSync(join(folder, "bin/mlxd"), 0o755);
+  return hasMlx;
 };

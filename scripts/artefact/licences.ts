@@ -1,16 +1,30 @@
-/** The licences of the packages that are in a bundle. */
+/** The packages that are in a bundle, and their licences. */
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
+export interface BundledPackage {
+  readonly name: string;
+  readonly version: string;
+  /** As its package.json names it: an SPDX expression, mostly. */
+  readonly license: string;
+  readonly folder: string;
+}
+
 /** @param modules files of the bundle, as the bundler names them */
-export const licencesOf = (modules: ReadonlyArray<string>): string => {
+export const packagesOf = (modules: ReadonlyArray<string>): ReadonlyArray<BundledPackage> => {
   const folders = new Set(modules.flatMap((id) => /^.*\/node_modules\/(?:@[^/]+\/)?[^/]+/.exec(id)?.[0] ?? []));
-  const texts = [...folders].toSorted().map((folder) => {
-    const about = JSON.parse(readFileSync(join(folder, "package.json"), "utf8")) as Readonly<Record<string, string>>;
-    const { name, version, license } = about;
+  return [...folders].toSorted().map((folder) => {
+    const { name, version, license } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8")) as BundledPackage;
     if (typeof license !== "string") throw new Error(`${name} does not say which licence it has`);
-    return `${name} ${version}, ${license}\n\n${licenceText(folder)}`;
+    return { name, version, license, folder };
   });
+};
+
+/** What THIRD-PARTY-LICENSES holds. */
+export const licencesOf = (packages: ReadonlyArray<BundledPackage>): string => {
+  const texts = packages.map(
+    ({ name, version, license, folder }) => `${name} ${version}, ${license}\n\n${licenceText(folder)}`,
+  );
   return `${texts.join(`\n${"-".repeat(80)}\n\n`)}\n`;
 };
 

@@ -1,7 +1,17 @@
 /** What `npm run build` writes, away from the checkout: it runs with Node alone, and holds nothing of the machine it was built on. */
 import { execFile, spawn, spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { chmodSync, copyFileSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  copyFileSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
@@ -105,6 +115,23 @@ describe("the artefact", { timeout: 300_000 }, () => {
     } finally {
       assert.equal(await service.stop(), 0);
     }
+  });
+
+  it("is the same, file by file, when it is built again", async () => {
+    const again = join(folder, "again");
+    await buildArtefact(root, again, { platform: `${process.platform}-${process.arch}` });
+    const list = (place: string): ReadonlyArray<string> =>
+      readdirSync(place, { recursive: true, withFileTypes: true })
+        .filter((entry) => entry.isFile())
+        .map(({ parentPath, name }) => {
+          const path = join(parentPath, name);
+          const digest = createHash("sha256").update(readFileSync(path)).digest("hex");
+          return `${path.slice(place.length)} ${(statSync(path).mode & 0o777).toString(8)} ${digest}`;
+        })
+        .toSorted();
+    assert.isAbove(list(again).length, 50);
+    assert.deepEqual(list(again), list(artefact));
+    rmSync(again, { recursive: true });
   });
 
   it("says its version, and which Node it needs", async () => {
