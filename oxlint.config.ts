@@ -306,6 +306,7 @@ export default defineConfig({
         "src/service/config/**",
         "src/service/worker/{layers/openblas,binding/choose}.ts",
         "scripts/**",
+        "deploy/**",
         "test/**",
         "examples/**",
       ],
