@@ -27,11 +27,17 @@ const endWithParent = new URL("./end-with-parent.ts", import.meta.url).href;
 const maxLogLength = 16_000_000;
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
-/** Starts the service and waits for its ready line. What it logs is told when it does not get there. */
-export const startService = async (environment: Readonly<Record<string, string>> = {}): Promise<RunningService> => {
+/**
+ * Starts the service and waits for its ready line. What it logs is told when it does not get there.
+ * @param checkout another one than this
+ */
+export const startService = async (
+  environment: Readonly<Record<string, string>> = {},
+  checkout = root,
+): Promise<RunningService> => {
   const jobsStore = join(tmpdir(), `mlxd-jobs-${randomUUID()}`);
   const child = spawn(process.execPath, ["--import", endWithParent, "src/service/main.ts"], {
-    cwd: root,
+    cwd: checkout,
     // Jobs of a test are nobody else's.
     env: { ...process.env, MLXD_PORT: "0", MLXD_JOBS_STORE: jobsStore, ...environment },
     // The channel closes with this process, also where that is killed.
