@@ -1,0 +1,100 @@
+/** The artefact: built, checked, and run where nothing else is. */
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdirSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { createInterface } from "node:readline";
+
+import { buildArtefact } from "../artefact/build.ts";
+import { assertContents, assertSize, digestOf, fileSize, type Piece, type Release, run } from "./piece.ts";
+
+/** Of those, all may be passed on together with MIT's. */
+const licences = new Set([
+  "MIT",
+  "Apache-2.0",
+  "ISC",
+  "BSD-2-Clause",
+  "BSD-3-Clause",
+  "0BSD",
+  "PostgreSQL",
+  "Unlicense",
+]);
+
+export interface UnpackedArtefact extends AsyncDisposable {
+  readonly piece: Piece;
+  /** Where it serves. */
+  readonly url: string;
+  readonly generate: (question: string) => Promise<string>;
+}
+
+export const releaseArtefact = async ({ root, version, folder, place }: Release): Promise<UnpackedArtefact> => {
+  const platform = `${process.platform}-${process.arch}`;
+  const name = `mlxd-${version}-${platform}`;
+  await buildArtefact(root, join(root, "dist/mlxd"), { platform });
+  const file = join(folder, `${name}.tar.gz`);
+  const owned = ["--owner=0", "--group=0", "--numeric-owner", "--sort=name", "--mtime=@0"];
+  await run("tar", [...(process.platform === "linux" ? owned : []), "-czf", file, "-C", join(root, "dist"), "mlxd"]);
+  const { stdout } = await run("tar", ["-tzf", file], { maxBuffer: 16 * 1024 ** 2 });
+  const needed = ["bin/mlxd", "lib/mlxd.js", "lib/service.js", "LICENSE", "THIRD-PARTY-LICENSES", "sbom.cdx.json"];
+  assertContents(
+    name,
+    stdout.trim().split("\n"),
+    needed.map((path) => `mlxd/${path}`),
+  );
+  assertSize(name, fileSize(file), 150);
+  assertLicences(join(root, "dist/mlxd/sbom.cdx.json"));
+  const home = join(place, "artefact");
+  mkdirSync(home);
+  await run("tar", ["-xzf", file, "-C", home]);
+  const checked = ["contents", "licences", "size", "serves and answers from an empty folder"];
+  const piece = { name: "artefact", file, bytes: fileSize(file), digest: await digestOf(file), checked };
+  return { piece, ...(await serve(join(home, "mlxd"), home)) };
+};
+
+const assertLicences = (path: string): void => {
+  interface Component {
+    readonly name: string;
+    readonly purl: string;
+    readonly licenses?: ReadonlyArray<{ license?: { id: string }; expression?: string }>;
+  }
+  const { components } = JSON.parse(readFileSync(path, "utf8")) as { components: readonly Component[] };
+  // `(Apache-2.0 AND BSD-3-Clause)`, `MIT OR Apache-2.0`
+  const isFine = (expression: string): boolean =>
+    expression
+      .replaceAll(/[()]/g, "")
+      .split(" OR ")
+      .some((choice) => choice.split(" AND ").every((name) => licences.has(name)));
+  const unknown = components.filter(({ licenses = [] }) => {
+    const named = licenses.map(({ license, expression }) => license?.id ?? expression ?? "");
+    return named.length === 0 || !named.every(isFine);
+  });
+  if (unknown.length > 0) throw new Error(`licences to look at: ${unknown.map(({ purl }) => purl).join(", ")}`);
+};
+
+/** Starts what was unpacked, with Node and the system's programs alone in its path. */
+const serve = async (artefact: string, home: string): Promise<Omit<UnpackedArtefact, "piece">> => {
+  const env = { PATH: `${dirname(process.execPath)}:/usr/bin:/bin`, HOME: home, MLXD_PORT: "0" };
+  const command = join(artefact, "bin/mlxd");
+  const child = spawn(command, ["serve"], { cwd: home, env, stdio: ["ignore", "pipe", "inherit"] });
+  const url = await readyUrl(child);
+  const generate = async (question: string): Promise<string> =>
+    (await run(command, ["generate", question, "--temperature", "0", "--server", url], { cwd: home, env })).stdout;
+  return {
+    url,
+    generate,
+    [Symbol.asyncDispose]: async () => {
+      child.kill("SIGTERM");
+      if (child.exitCode === null) await once(child, "exit");
+      if (child.exitCode !== 0) throw new Error(`the artefact ended with ${child.exitCode}`);
+    },
+  };
+};
+
+const readyUrl = async (child: ChildProcess): Promise<string> => {
+  if (child.stdout === null) throw new Error("the artefact has no output");
+  for await (const line of createInterface({ input: child.stdout })) {
+    const url = /ready at (http:\S+)/.exec(line)?.[1];
+    if (url !== undefined) return url;
+  }
+  throw new Error("the artefact ended before it was ready");
+};

@@ -1,0 +1,90 @@
+/** The image: built, checked, and run as docs/containers.md says. Without a Docker that answers there is none. */
+import { mkdtempSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { setTimeout as pause } from "node:timers/promises";
+
+import { createMlxdClient } from "../../src/client/node.ts";
+import { assertContents, assertSize, type Piece, type Release, run } from "./piece.ts";
+
+/** What `docker image inspect` tells. */
+interface Inspected {
+  readonly Id: string;
+  readonly Size: number;
+  readonly Config: { readonly User: string; readonly Labels: Readonly<Record<string, string>> };
+}
+
+/** Or why there is none. */
+export const releaseImage = async ({ root, version, commit, place }: Release): Promise<Piece | string> => {
+  const docker = async (...args: readonly string[]): Promise<string> =>
+    (await run("docker", args, { cwd: root, maxBuffer: 64 * 1024 ** 2 })).stdout.trim();
+  try {
+    await docker("version");
+  } catch {
+    return "no Docker answers";
+  }
+  const tag = `mlxd:${version}`;
+  const about = ["--build-arg", `VERSION=${version}`, "--build-arg", `REVISION=${commit}`];
+  await docker("build", "--quiet", "-f", "deploy/Dockerfile", "-t", tag, ...about, ...(await bases(root, docker)), ".");
+  const [{ Id, Size, Config }] = JSON.parse(await docker("image", "inspect", tag)) as [Inspected];
+  assertSize("the image", Size, 400);
+  if (Config.User !== "10001:0") throw new Error(`the image runs as ${Config.User}`);
+  if (Config.Labels["org.opencontainers.image.version"] !== version)
+    throw new Error("the image does not tell its version");
+  const files = await docker(
+    "run",
+    "--rm",
+    "--entrypoint=",
+    tag,
+    "find",
+    "/opt/mlxd",
+    "-type",
+    "f",
+    "-printf",
+    "%P\\n",
+  );
+  assertContents("the image", files.split("\n"), [
+    "bin/mlxd",
+    "lib/service.js",
+    "sbom.cdx.json",
+    "THIRD-PARTY-LICENSES",
+  ]);
+
+  const config = join(mkdtempSync(join(place, "image-")), "config");
+  await run(join(root, "deploy/set-up"), [config, "localhost"]);
+  const user = process.getuid?.() === 0 ? [] : ["--user", `${process.getuid?.()}:0`];
+  const secured = ["--read-only", "--tmpfs=/tmp", "--cap-drop=ALL", "-v", `${join(config, "mlxd")}:/etc/mlxd:ro`];
+  const id = await docker("run", "--detach", "-p", "127.0.0.1:0:50051", ...secured, ...user, tag);
+  try {
+    const health = () => docker("inspect", "--format", "{{.State.Health.Status}}", id);
+    for (let status = await health(); status !== "healthy"; status = await health()) {
+      if (status === "unhealthy") throw new Error(`the image is unhealthy: ${await docker("logs", id)}`);
+      await pause(500);
+    }
+    using client = createMlxdClient({
+      baseUrl: `https://${await docker("port", id, "50051")}`,
+      credentials: readFileSync(join(config, "ci.key"), "utf8").trim(),
+      tls: { ca: readFileSync(join(config, "ca.crt")) },
+    });
+    const { text } = await client.generate("What is 2+2?", { temperature: 0 });
+    if (!text.includes("4")) throw new Error(`the image told ${text}`);
+  } finally {
+    await docker("rm", "--force", "--volumes", id);
+  }
+  const checked = ["contents", "size", "user", "labels", "secured, healthy and answering"];
+  return { name: "image", file: tag, bytes: Size, digest: Id, checked };
+};
+
+/** The public ones, or those that are made of Debian's packages where no registry is reached. */
+const bases = async (
+  root: string,
+  docker: (...args: readonly string[]) => Promise<string>,
+): Promise<readonly string[]> => {
+  try {
+    for (const image of ["debian:bookworm-slim", "node:24-bookworm-slim"]) {
+      await docker("image", "inspect", image).catch(() => docker("pull", "--quiet", image));
+    }
+    return [];
+  } catch {
+    return (await run(join(root, "deploy/image/local-bases"), [])).stdout.trim().split(/\s+/);
+  }
+};
