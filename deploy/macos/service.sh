@@ -64,7 +64,10 @@ place_version() {
   rm -rf "$place.new"
   cp -R "$artefact" "$place.new"
   # As root, once: the daemon itself may write nothing there.
-  MLXD_NODE=$node "$place.new/bin/mlxd" --version >/dev/null || fail "mlxd $version does not start with $node; nothing was changed"
+  MLXD_NODE=$node "$place.new/bin/mlxd" --version >/dev/null || {
+    rm -rf "$place.new"
+    fail "mlxd $version does not start with $node; nothing was changed"
+  }
   rm -rf "$place"
   mv "$place.new" "$place"
   chmod -R u=rwX,go=rX "$programs"

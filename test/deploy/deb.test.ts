@@ -7,7 +7,7 @@ import { afterAll, assert, beforeAll, describe, it, type TestContext } from "vit
 
 import { buildArtefact } from "../../scripts/artefact/build.ts";
 import { buildDeb } from "../../scripts/deb/build.ts";
-import { inThrowawayRoot, noThrowawayRoot } from "../support/throwaway-root.ts";
+import { inBootedRoot, inThrowawayRoot, noSystemd, noThrowawayRoot } from "../support/throwaway-root.ts";
 
 const root = join(import.meta.dirname, "../..");
 
@@ -68,6 +68,22 @@ describe("the package of Debian", { timeout: 600_000 }, () => {
     assert.match(told, /^after purge: $/m);
     assert.match(told, /^user after purge: none$/m);
   });
+
+  it("runs under systemd: ready when it is, started anew when it hangs, and drained when it is stopped", async (context) => {
+    ready(context);
+    const none = await noSystemd(folder);
+    if (none !== undefined) return context.skip(none);
+    const before = "rm -f /usr/local/bin/node; dpkg --install /mnt/nodejs.deb /mnt/mlxd.deb";
+    const told = await inBootedRoot(folder, { before, script: lifeUnderSystemd });
+    assert.match(told, /^started: active running mlxd$/m);
+    assert.match(told, /^status: serving$/m);
+    assert.match(told, /^answer: .*4/m);
+    assert.match(told, /^reloaded: active$/m);
+    assert.match(told, /^after a hang: active, restarts [1-9]/m);
+    assert.match(told, /^answer after a hang: .*4/m);
+    assert.match(told, /^stopped: inactive success 0$/m);
+    assert.match(told, /^left: $/m);
+  });
 });
 
 /** Why it cannot be tried here. */
@@ -126,10 +142,38 @@ echo "ended with: $ended"
 echo '# mine' >> /etc/mlxd/mlxd.yaml
 dpkg --install /mnt/mlxd.deb >&2
 echo "edited: $(grep -c mine /etc/mlxd/mlxd.yaml)"
-left() { find /etc /opt /usr /var -xdev \\( -path '*/mlxd/*' -o -name 'mlxd*' \\) ! -path '/var/lib/dpkg/*' -type f "$@" | sort | tr '\\n' ' '; }
+# Where it may have put anything; what containers have is theirs.
+left() { find /etc /opt /usr /var/lib/mlxd /var/cache/mlxd /var/lib/systemd -xdev \\( -path '*/mlxd/*' -o -name 'mlxd*' \\) -type f "$@" 2>/tmp/missing | sort | tr '\\n' ' '; }
 dpkg --remove mlxd >&2
 echo "after removal: $(left ! -path '*/.cache/*' ! -path '/var/lib/mlxd/.*' ! -path '/var/cache/*' ! -path '/var/lib/systemd/*' \\( -path '/etc/mlxd/*' -o -name config.json -o -path '/opt/*' -o -path '/usr/*' \\))"
 dpkg --purge mlxd >&2
 echo "after purge: $(left)"
 echo "user after purge: $(getent passwd mlxd || echo none)"
+`;
+
+/** The unit as it stands; only the watchdog's times are shorter. */
+const lifeUnderSystemd = `
+show() { systemctl show mlxd --value --property "$1"; }
+answer() { curl -sS http://127.0.0.1:50051/mlxd.v1.GenerationService/Generate -H 'content-type: application/json' \\
+  -d '{"task":{"prompt":"What is 2+2?","sampling":{"temperature":0},"stop":{"maxOutputTokens":16}}}' | tr -d '\\n'; }
+ip link set lo up 2>/dev/null || true
+install -d -o mlxd -g mlxd /var/lib/mlxd/models
+cp -R /opt/mlxd/models/demo /var/lib/mlxd/models/ && chown -R mlxd:mlxd /var/lib/mlxd/models
+mkdir -p /etc/systemd/system/mlxd.service.d
+printf '[Service]\\nWatchdogSec=10\\nTimeoutAbortSec=1\\nRestartSec=100ms\\n' > /etc/systemd/system/mlxd.service.d/short.conf
+systemctl daemon-reload
+systemctl start mlxd || { systemctl status mlxd >&2; exit 1; }
+echo "started: $(show ActiveState) $(show SubState) $(ps -o user= -p $(show MainPID))"
+until [ "$(show StatusText)" = serving ]; do sleep 0.1; done
+echo "status: $(show StatusText)"
+echo "answer: $(answer)"
+systemctl reload mlxd
+echo "reloaded: $(show ActiveState)"
+kill -STOP $(show MainPID)
+until [ "$(show NRestarts)" -ge 1 ] && [ "$(show ActiveState)" = active ]; do sleep 0.2; done
+echo "after a hang: $(show ActiveState), restarts $(show NRestarts)"
+echo "answer after a hang: $(answer)"
+systemctl stop mlxd
+echo "stopped: $(show ActiveState) $(show Result) $(show ExecMainStatus)"
+echo "left: $(pgrep -u mlxd || true)"
 `;

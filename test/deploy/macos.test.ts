@@ -140,7 +140,7 @@ describe("install, upgrade and uninstall", { timeout: 120_000 }, () => {
     program("chown", `echo "chown $*" >> '${folder}/calls'`);
     program(
       "install",
-      `echo "install $*" >> '${folder}/calls'; for path; do case $path in '${folder}'/*) mkdir -p "$path" ;; esac; done`,
+      `echo "install $*" >> '${folder}/calls'; for path; do case $1/$path in -d/'${folder}'/*) mkdir -p "$path" ;; esac; done`,
     );
     program("plutil", "exit 0");
     program(
@@ -192,6 +192,7 @@ esac`,
     assert.include(calls(), "dscl . -create /Users/_mlxd UniqueID 301");
     assert.include(calls(), "dscl . -create /Users/_mlxd UserShell /usr/bin/false");
     assert.match(calls(), /install -d -m 700 -o _mlxd -g _mlxd .*usr\/local\/var\/mlxd/);
+    assert.match(calls(), /install -m 600 -o _mlxd -g _mlxd \/dev\/null .*mlxd\.log/);
     assert.match(calls(), /launchctl bootstrap system .*dev\.mlxd\.plist/);
     assert.include(await run("install", [artefact("1.0.0")]), "FAILED mlxd: it is installed already, as version 1.0.0");
   });
