@@ -1,6 +1,6 @@
 import type { ChatMessage } from "../client/node.ts";
 
-/** The history of a chat, which the service does not keep. */
+/** The history of a chat, which the service does not store. */
 export class Conversation {
   #system: string;
   #turns: ChatMessage[] = [];
@@ -9,23 +9,23 @@ export class Conversation {
     this.#system = system;
   }
 
-  /** What the model is told before all else; empty for nothing. */
+  /** The system text; empty for none. */
   setSystem(system: string): void {
     this.#system = system;
   }
 
-  /** Forgets what was said, apart from the system text. */
+  /** Forgets the conversation except for the system text. */
   reset(): void {
     this.#turns = [];
   }
 
-  /** The messages to send for what the user says next. */
+  /** The messages to send for the user's next turn. */
   with(said: string): readonly ChatMessage[] {
     const system: readonly ChatMessage[] = this.#system === "" ? [] : [{ role: "system", content: this.#system }];
     return [...system, ...this.#turns, { role: "user", content: said }];
   }
 
-  /** Keeps a turn. One without an answer is not kept: no template expects two messages of the user in a row. */
+  /** Adds a turn. A turn without an answer is dropped, because templates do not expect two user messages in a row. */
   add(said: string, answered: string): void {
     if (answered === "") return;
     this.#turns.push({ role: "user", content: said }, { role: "assistant", content: answered });

@@ -1,4 +1,4 @@
-/** The mlxd command: adds the subcommands, runs one, and turns how it ended into an exit code. */
+/** The mlxd command: adds the subcommands, runs one, and converts its result to an exit code. */
 import { CommanderError } from "@commander-js/extra-typings";
 import { addChat } from "./commands/chat.ts";
 import { addCompatibility } from "./commands/compatibility.ts";
@@ -46,11 +46,11 @@ const run = async (): Promise<number> => {
     await mlxd.parseAsync();
     return exitCodes.done;
   } catch (error) {
-    // What is wrong has been told; help and version end this way too.
+    // Commander has already printed the error; help and version end this way, too.
     if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.done : exitCodes.usage;
     if (error instanceof Interrupted) return exitCodes.interrupted;
     if (error instanceof CalledWrongly) {
-      note(`${error.message}\n(--help tells how it is called)`);
+      note(`${error.message}\n(see --help)`);
       return exitCodes.usage;
     }
     const line = failureLine(error, mlxd.opts().server);

@@ -1,4 +1,4 @@
-/** Options that several subcommands take. */
+/** Options that several subcommands share. */
 import { Option } from "@commander-js/extra-typings";
 import type { GenerationParameters } from "../client/node.ts";
 import { number, repeated, wholeNumber } from "./parse-values.ts";
@@ -7,29 +7,35 @@ export const json = new Option("--json", "print the whole result as JSON");
 
 export const jsonLines = new Option("--json", "print each whole result as a line of JSON");
 
-export const model = new Option("--model <name>", "id, alias or repository path of the model; else the default model");
-
-export const adapter = new Option("--adapter <id>", "one of the model's LoRA adapters, applied to this alone");
-
-export const system = new Option("--system <text>", "what the model is told before the conversation");
-
-export const temperature = new Option("--temperature <number>", "0 (always the likeliest token) to 2").argParser(
-  number,
+export const model = new Option(
+  "--model <name>",
+  "id, alias or repository path of the model; default: the default model",
 );
 
-export const topP = new Option("--top-p <number>", "keep the likeliest tokens up to this probability").argParser(
-  number,
+export const adapter = new Option("--adapter <id>", "apply one of the model's LoRA adapters");
+
+export const system = new Option("--system <text>", "the system text");
+
+export const temperature = new Option("--temperature <number>", "0 (greedy) to 2").argParser(number);
+
+export const topP = new Option(
+  "--top-p <number>",
+  "sample from the likeliest tokens up to this total probability",
+).argParser(number);
+
+export const topK = new Option("--top-k <count>", "sample from this many of the likeliest tokens").argParser(
+  wholeNumber,
 );
 
-export const topK = new Option("--top-k <count>", "keep this many of the likeliest tokens").argParser(wholeNumber);
+export const maxOutputTokens = new Option("--max-output-tokens <count>", "the most tokens in the answer").argParser(
+  wholeNumber,
+);
 
-export const maxOutputTokens = new Option("--max-output-tokens <count>", "end the answer there").argParser(wholeNumber);
-
-export const seed = new Option("--seed <number>", "the same seed makes the same answer").argParser(wholeNumber);
+export const seed = new Option("--seed <number>", "the same seed gives the same answer").argParser(wholeNumber);
 
 export const stop = new Option("--stop <text>", "end the answer before this text; may be repeated").argParser(repeated);
 
-/** These options as they are parsed. What is absent is the model's default. */
+/** The parsed values of these options. An absent value means the model's default. */
 export interface SamplingOptions {
   readonly model?: string | undefined;
   readonly adapter?: string | undefined;
@@ -41,7 +47,7 @@ export interface SamplingOptions {
   readonly stop?: readonly string[] | undefined;
 }
 
-/** What the client is told for these options. */
+/** The client's options for these. */
 export const generationParameters = (options: SamplingOptions): GenerationParameters => ({
   model: options.model,
   adapter: options.adapter,

@@ -1,34 +1,35 @@
-/** From an argument's text to its value. What is wrong with one is told as a usage error. */
+/** Parses the values of arguments. Errors are usage errors. */
 import { InvalidArgumentError } from "@commander-js/extra-typings";
 import { CalledWrongly } from "./failures.ts";
 
-/** A number; whether it is in bounds is the service's to say. */
+/** A number; the service checks its bounds. */
 export const number = (text: string): number => {
   const value = Number(text);
-  if (text.trim() === "" || !Number.isFinite(value)) throw new InvalidArgumentError("It is no number.");
+  if (text.trim() === "" || !Number.isFinite(value)) throw new InvalidArgumentError("It is not a number.");
   return value;
 };
 
-/** A whole number from 0 on. */
+/** An integer from 0 on. */
 export const wholeNumber = (text: string): number => {
-  if (!/^\d+$/.test(text)) throw new InvalidArgumentError("It is no whole number.");
+  if (!/^\d+$/.test(text)) throw new InvalidArgumentError("It is not a whole number.");
   return Number(text);
 };
 
-/** Seconds, as milliseconds. */
+/** Seconds, converted to milliseconds. */
 export const seconds = (text: string): number => {
   const value = number(text);
-  // gRPC sends a time-out in eight digits.
-  if (value <= 0 || value >= 100_000) throw new InvalidArgumentError("It is not over 0 and under 100000 seconds.");
+  // gRPC encodes a timeout in at most eight digits.
+  if (value <= 0 || value >= 100_000)
+    throw new InvalidArgumentError("It must be more than 0 and less than 100000 seconds.");
   return value * 1000;
 };
 
-/** One of several values of an option that may be repeated. */
+/** A value of an option that may be repeated. */
 export const repeated = (text: string, before: readonly string[] = []): readonly string[] => [...before, text];
 
 /**
- * One of several headers, as `name: value`. What is wrong is told without the value, which may be a secret and which a
- * usage error would repeat.
+ * A header as `name: value`; may be repeated. Errors do not contain the value, which may be a secret and which a usage
+ * error would print.
  */
 export const header = (text: string, before: Headers = new Headers()): Headers => {
   const [, name = "", value = ""] = /^([^:]+):(.*)$/s.exec(text) ?? [];

@@ -1,4 +1,4 @@
-/** `mlxd pull` and `mlxd prepare`: the way of a model until it can answer, on a terminal and elsewhere. */
+/** Shows the preparation of a model, for `mlxd pull` and `mlxd prepare`, on a terminal or elsewhere. */
 import type { PreparationReport, PreparationStream, ProgressEvent } from "../client/node.ts";
 import { CommandFailed } from "./failures.ts";
 import { formatBar, formatBytes, formatDuration } from "./format.ts";
@@ -6,8 +6,8 @@ import { note, print, printJson } from "./print.ts";
 import { StatusLine } from "./status-line.ts";
 
 /**
- * Follows a preparation to its end: stages line by line, bytes as a bar on a terminal and else at each tenth. With
- * `json` the report alone is printed. A model that is degraded is a success with a note, one that failed throws.
+ * Follows a preparation to its end: stages line by line, bytes as a bar on a terminal and otherwise at each tenth. With
+ * `json` only the report is printed. A degraded model is a success with a note; a failed one throws.
  */
 export const followPreparation = async (stream: PreparationStream, json = false): Promise<void> => {
   const say = json ? () => {} : print;
@@ -37,9 +37,9 @@ const tellOutcome = (report: PreparationReport, json = false): void => {
   const { stage, model, smokeTest, error, readyToChat } = report;
   if (error) throw error;
   const name = model?.id ?? "the model";
-  const reason = smokeTest?.reason || "its smoke test does not say why";
-  if (!readyToChat) throw new CommandFailed(`${name} is loaded, and its answer is of no use: ${reason}`);
-  if (stage === "degraded") note(`${name} answers, and not as it should: ${reason}`);
+  const reason = smokeTest?.reason || "its smoke test gives no reason";
+  if (!readyToChat) throw new CommandFailed(`${name} is loaded, but its answer is unusable: ${reason}`);
+  if (stage === "degraded") note(`${name} answers, but not as it should: ${reason}`);
   if (!json) print(`${name} is ready`);
 };
 

@@ -2,8 +2,8 @@ import type { GenerationResult, GenerationStream } from "../client/node.ts";
 import { note, write, writeStyled } from "./print.ts";
 
 /**
- * Prints an answer as it comes, ends its line, and tells on standard error what is not to be seen in it. Reasoning is
- * shown on a terminal's standard error alone: it is no part of the answer.
+ * Prints an answer as it arrives, ends its line, and notes on standard error what the text does not show. Reasoning is
+ * only shown if standard error is a terminal: it is not part of the answer.
  */
 export const printAnswer = async (stream: GenerationStream): Promise<GenerationResult> => {
   let last = "";
@@ -15,7 +15,7 @@ export const printAnswer = async (stream: GenerationStream): Promise<GenerationR
       last = event.text || last;
     }
   } finally {
-    // Also of an answer that broke off: what is told next begins a line.
+    // Even if the answer broke off, so that the next note begins on a new line.
     if (last !== "" && !last.endsWith("\n")) write("\n");
   }
   const result = await stream.collect();
@@ -23,15 +23,15 @@ export const printAnswer = async (stream: GenerationStream): Promise<GenerationR
   return result;
 };
 
-/** What the reader of an answer would not guess. */
+/** Notes about an answer that its reader could not guess. */
 const remarks = ({ text, reasoning, finishReason, usage, warnings }: GenerationResult): readonly string[] => [
   ...(text.trim() === "" ? [`the answer is empty: ${emptiness(reasoning)} (${finishReason})`] : []),
   ...(finishReason === "max_output_tokens"
-    ? [`the answer ends after ${usage.outputTokens} tokens; --max-output-tokens sets how many there may be`]
+    ? [`the answer ends after ${usage.outputTokens} tokens; --max-output-tokens allows more`]
     : []),
   ...(finishReason === "context_length" ? ["the answer ends where the model's context is full"] : []),
   ...warnings.map(({ message }) => message),
 ];
 
 const emptiness = (reasoning: string): string =>
-  reasoning === "" ? "the model ended without a word" : "the model reasoned and said nothing";
+  reasoning === "" ? "the model ended its answer immediately" : "the model reasoned but wrote no answer";

@@ -4,7 +4,7 @@ import { CalledWrongly } from "./failures.ts";
 import { header, seconds } from "./parse-values.ts";
 import { write } from "./print.ts";
 
-/** Where a service listens that was started without configuration. */
+/** Where a service listens without configuration. */
 const defaultServer = "http://127.0.0.1:50051";
 
 const serverUrl = (value: string): string => {
@@ -13,42 +13,30 @@ const serverUrl = (value: string): string => {
   throw new InvalidArgumentError(`It is no URL such as ${defaultServer}, and no socket such as unix:/run/mlxd.sock.`);
 };
 
-/** The command with the options that all subcommands take, and without any subcommand. */
+/** The command with the options that all subcommands share, without subcommands. */
 export const createProgram = () =>
   new Command("mlxd")
-    .description("Serves language models on MLX, and talks to such a service.")
+    .description("Serves language models on MLX, and is a client of such a service.")
     .version(about.version, "--version", "print the version")
     .helpOption("-h, --help", "print this help")
     .addOption(
-      new Option("--server <url>", "the service to talk to")
-        .env("MLXD_SERVER")
-        .default(defaultServer)
-        .argParser(serverUrl),
+      new Option("--server <url>", "the service's URL").env("MLXD_SERVER").default(defaultServer).argParser(serverUrl),
     )
-    .addOption(
-      new Option(
-        "--key-file <path>",
-        "the file with the API key to call with; else it is MLXD_API_KEY, if that is set",
-      ),
-    )
-    // A variable only: everybody on the machine can read a command line.
+    .addOption(new Option("--key-file <path>", "a file with the API key; default: MLXD_API_KEY, if set"))
+    // Only a variable, because every user of the machine can see command lines.
     .addOption(new Option("--api-key <key>").env("MLXD_API_KEY").hideHelp())
     .on("option:api-key", () => {
-      throw new CalledWrongly(
-        "a key on a command line is read by all on this machine: set MLXD_API_KEY, or --key-file",
-      );
+      throw new CalledWrongly("every user of this machine can see command lines: use MLXD_API_KEY or --key-file");
     })
     .addOption(new Option("--timeout <seconds>", "fail a call that takes longer").argParser(seconds))
-    .addOption(
-      new Option("-H, --header <name:value>", "send this header with every call; may be repeated").argParser(header),
-    )
+    .addOption(new Option("-H, --header <name:value>", "add a header to every call; may be repeated").argParser(header))
     .configureHelp({ showGlobalOptions: true })
     .configureOutput({
       writeOut: (text) => write(text),
       writeErr: (text) => write(text, process.stderr),
       outputError: (text, writeErr) => writeErr(text.replace(/^error: /, "mlxd: ")),
     })
-    .showHelpAfterError("(--help tells how it is called)")
+    .showHelpAfterError("(see --help)")
     .exitOverride()
     .addHelpText(
       "after",
@@ -61,7 +49,7 @@ export const createProgram = () =>
     )
     .addHelpText(
       "after",
-      "\nExit codes: 0 done, 1 failed (the reason is on standard error), 2 called wrongly, 130 interrupted.",
+      "\nExit codes: 0 done, 1 failed (the reason is on standard error), 2 usage error, 130 interrupted.",
     );
 
 /** What subcommands are added to. */

@@ -2,8 +2,8 @@ import { buffer } from "node:stream/consumers";
 import { CommandFailed } from "./failures.ts";
 
 /**
- * The text of an argument: standard input for `-`, or where there is none and something is piped in; undefined where
- * there is nothing to read. The line end that a pipe's text ends with does not belong to it.
+ * The text of an argument. `-` reads standard input, as does a missing argument if something is piped in; undefined if
+ * there is nothing to read. The final line break of piped text is dropped.
  */
 export const readText = async (argument: string | undefined): Promise<string | undefined> => {
   if (argument !== undefined && argument !== "-") return argument;
@@ -20,6 +20,6 @@ const decode = (bytes: Uint8Array): string => {
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch {
-    throw new CommandFailed("standard input is no text in UTF-8; iconv turns other encodings into it");
+    throw new CommandFailed("standard input is not UTF-8 text; iconv converts other encodings");
   }
 };

@@ -5,21 +5,21 @@ import { cutToColumns, showOnOneLine } from "./terminal-text.ts";
 const { stderr } = process;
 const usualColumns = 80;
 
-/** A line at the bottom of the terminal that tells how far a command is; nothing where there is no terminal. */
+/** A line at the bottom of the terminal that shows a command's progress; nothing if there is no terminal. */
 export class StatusLine implements Disposable {
   #shown = false;
 
-  /** Replaces what the line says. */
+  /** Replaces the text of the line. */
   show(text: string): void {
     if (!stderr.isTTY) return;
     cursorTo(stderr, 0);
-    // A longer one would go on in the next line, and stay there. Some terminals do not tell their width.
+    // A longer text would wrap to the next line and stay there. Some terminals do not report their width.
     stderr.write(cutToColumns(showOnOneLine(text), (stderr.columns || usualColumns) - 1));
     clearLine(stderr, 1);
     this.#shown = true;
   }
 
-  /** Makes room for other output. */
+  /** Clears the line for other output. */
   clear(): void {
     if (!this.#shown) return;
     cursorTo(stderr, 0);
@@ -34,7 +34,7 @@ export class StatusLine implements Disposable {
 
 const refreshMs = 200;
 
-/** Shows what is going on and for how long until it is over. */
+/** Shows a description and the elapsed time until the work is done. */
 export const withElapsed = async <T>(text: string, work: Promise<T>): Promise<T> => {
   using line = new StatusLine();
   const began = performance.now();

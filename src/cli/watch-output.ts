@@ -1,16 +1,16 @@
-/** What becomes of a command when its output can no longer be written. */
+/** Ends a command when its output can no longer be written. */
 import { note } from "./print.ts";
 
 /**
- * Ends the process where standard output or standard error breaks: well where the reader has left (`mlxd generate ... |
- * head`: it has what it wants), with exit code 1 and one line for anything else, such as a full disk.
+ * Ends the process if standard output or standard error fails: with success if the reader has left (`mlxd generate ...
+ * | head`), otherwise, e.g. on a full disk, with exit code 1 and one line.
  */
 export const watchOutput = (): void => {
   process.stdout.on("error", onOutputError);
   process.stderr.on("error", onNotesError);
 };
 
-/** Leaves the output to somebody else. */
+/** Stops watching the output. */
 export const unwatchOutput = (): void => {
   process.stdout.off("error", onOutputError);
   process.stderr.off("error", onNotesError);
@@ -22,7 +22,7 @@ const onOutputError = ({ code, message }: NodeJS.ErrnoException): void => {
   process.exit(1);
 };
 
-/** Nobody is left to tell. Who only closed standard error still gets the result. */
+/** Nobody can be told. If only standard error was closed, the result is still delivered. */
 const onNotesError = ({ code }: NodeJS.ErrnoException): void => {
   if (code !== "EPIPE") process.exit(1);
 };

@@ -2,13 +2,13 @@ import { readFile } from "node:fs/promises";
 import { createMlxdClient, type NodeClient } from "../client/node.ts";
 import { CommandFailed, Interrupted } from "./failures.ts";
 
-/** What every command that talks to a service is told. */
+/** The options of every command that calls a service. */
 export interface ConnectionOptions {
   readonly server: string;
   /** In milliseconds. */
   readonly timeout?: number | undefined;
   readonly header?: Headers | undefined;
-  /** Holds the API key, and counts before it. */
+  /** File with the API key, which takes precedence over it. */
   readonly keyFile?: string | undefined;
   readonly apiKey?: string | undefined;
 }
@@ -22,7 +22,7 @@ export const openClient = ({ server, timeout, header, keyFile, apiKey }: Connect
     credentials: keyFile === undefined ? apiKey : () => readKey(keyFile),
   });
 
-/** Read again when the service refuses it: a chat goes on with the key that has taken its place. */
+/** Read again when the service rejects it, so that a chat continues with a replaced key. */
 const readKey = async (path: string): Promise<string> => {
   const text = await readFile(path, "utf8").catch((cause: NodeJS.ErrnoException) => {
     throw new CommandFailed(`the key file cannot be read (${cause.code ?? cause.message})`);
@@ -32,7 +32,7 @@ const readKey = async (path: string): Promise<string> => {
 };
 
 /**
- * Runs a command's calls. Ctrl-C fires the signal, which ends them on the server, and then the command with
+ * Runs a command's calls. Ctrl-C fires the signal, which ends the calls on the server, and then ends the command with
  * {@link Interrupted}; a second Ctrl-C ends the process.
  */
 export const withClient = async <T>(

@@ -139,14 +139,14 @@ describe("mlxd pull", () => {
     const smokeTest = { quality: Quality.DEGRADED, reason: "it says it thrice" };
     await using server = await startScriptedServer(prepared(PrepareStage.DEGRADED, smokeTest));
     const { exitCode, stderr } = await runCommand(["pull", "a/b", "--server", server.url]);
-    assert.deepEqual([exitCode, stderr], [0, "mlxd: bad answers, and not as it should: it says it thrice\n"]);
+    assert.deepEqual([exitCode, stderr], [0, "mlxd: bad answers, but not as it should: it says it thrice\n"]);
   });
 
   it("exits with 1 for a model of no use, and prints its report", async () => {
     const smokeTest = { quality: Quality.FAILED, reason: "it is empty" };
     await using server = await startScriptedServer(prepared(PrepareStage.FAILED, smokeTest));
     const { exitCode, stdout, stderr } = await runCommand(["prepare", "bad", "--json", "--server", server.url]);
-    assert.deepEqual([exitCode, stderr], [1, "mlxd: bad is loaded, and its answer is of no use: it is empty\n"]);
+    assert.deepEqual([exitCode, stderr], [1, "mlxd: bad is loaded, but its answer is unusable: it is empty\n"]);
     assert.deepInclude(JSON.parse(stdout), { stage: "failed", readyToChat: false });
   });
 });
@@ -159,9 +159,9 @@ describe("an answer", () => {
   });
 
   it.each([
-    ["", "", {}, "the answer is empty: the model ended without a word (end_of_sequence)"],
-    [" \n", "", {}, "the answer is empty: the model ended without a word (end_of_sequence)"],
-    ["", "hm", {}, "the answer is empty: the model reasoned and said nothing (end_of_sequence)"],
+    ["", "", {}, "the answer is empty: the model ended its answer immediately (end_of_sequence)"],
+    [" \n", "", {}, "the answer is empty: the model ended its answer immediately (end_of_sequence)"],
+    ["", "hm", {}, "the answer is empty: the model reasoned but wrote no answer (end_of_sequence)"],
     ["cut", "", { finishReason: FinishReason.CONTEXT_LENGTH }, "the answer ends where the model's context is full"],
     [
       "<role>",

@@ -73,6 +73,6 @@ describe("input that cannot be read", () => {
       Buffer.from("caf\xe9", "latin1"),
     );
     assert.equal(latin1.exitCode, 1);
-    assert.equal(latin1.stderr, "mlxd: standard input is no text in UTF-8; iconv turns other encodings into it\n");
+    assert.equal(latin1.stderr, "mlxd: standard input is not UTF-8 text; iconv converts other encodings\n");
   });
 });

@@ -72,7 +72,7 @@ describe("a running service", () => {
     writeFileSync(join(folder, "mlxd.yaml"), `service: {models: ./models, max_running: 5}\n${text}`);
     running.process.kill("SIGHUP");
     await until(() => log().includes("catalog read anew"));
-    assert.match(log(), /settings that count from the next start on have changed.*MLXD_MAX_RUNNING/);
+    assert.match(log(), /changed settings take effect at the next start.*MLXD_MAX_RUNNING/);
     assert.equal((await models.getModel({ model: "renamed" })).model?.id, "one");
     const { result } = await generation.generate({
       task: { model: "one", input: { case: "prompt", value: "1 2 3" }, stop: { ignoreEos: true } },

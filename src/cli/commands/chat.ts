@@ -17,7 +17,7 @@ Ctrl-C        end the answer; a second one leaves`;
 export const addChat = (mlxd: Program): void => {
   mlxd
     .command("chat")
-    .description("Holds a conversation on the terminal, or answers what is piped in, one turn in a line.")
+    .description("Holds a conversation on the terminal, or answers piped input, one turn per line.")
     .addOption(shared.model)
     .addOption(shared.adapter)
     .addOption(shared.system)
@@ -41,7 +41,7 @@ export const addChat = (mlxd: Program): void => {
     .action(async (_, command) => {
       const options = command.optsWithGlobals();
       using client = openClient(options);
-      // Who cannot be talked to is told before anything is typed.
+      // If the model cannot chat, that is reported before anything is typed.
       const { id } = await client.getModel(options.model);
       const { server, system, json } = options;
       await new Chat(client, shared.generationParameters(options), { server, system, json }).run(id);
@@ -51,7 +51,7 @@ export const addChat = (mlxd: Program): void => {
 interface ChatOptions {
   readonly server: string;
   readonly system: string | undefined;
-  /** Whether each answer is one line of JSON, and nothing else is printed. */
+  /** Whether each answer is printed as one line of JSON, and nothing else. */
   readonly json?: boolean | undefined;
 }
 
@@ -87,7 +87,7 @@ class Chat {
     lines.on("SIGINT", onInterrupt); // a terminal's key
     process.on("SIGINT", onInterrupt); // anybody's signal
     try {
-      if (this.#interactive) print(`Talking to ${model}. /help tells what there is beside talking.`);
+      if (this.#interactive) print(`Talking to ${model}. /help lists the commands.`);
       this.#prompt(lines);
       for await (const line of lines) {
         if (this.#interrupted || !(await this.#take(line.trim()))) break;
@@ -96,7 +96,7 @@ class Chat {
     } finally {
       process.removeListener("SIGINT", onInterrupt);
       lines.close();
-      process.stdin.destroy(); // a terminal or an open pipe would keep the process
+      process.stdin.destroy(); // a terminal or an open pipe would keep the process alive
     }
     if (this.#interrupted) throw new Interrupted();
   }
@@ -105,7 +105,7 @@ class Chat {
     if (this.#interactive && !this.#interrupted) lines.prompt();
   }
 
-  /** Does what a line says; false when it says to leave. */
+  /** Executes a line of input; returns false if it ends the conversation. */
   async #take(line: string): Promise<boolean> {
     const [, command, text = ""] = /^\/(\w+)\s*(.*)$/s.exec(line) ?? [];
     switch (command) {
@@ -125,7 +125,7 @@ class Chat {
         else print(help);
         return true;
       default:
-        note(`there is no /${command}; /help tells what there is`);
+        note(`there is no /${command}; /help lists the commands`);
         return true;
     }
   }
@@ -140,7 +140,7 @@ class Chat {
       this.#conversation.add(said, result.text);
     } catch (error) {
       if (answer.ending) return;
-      // At a terminal the next turn may do better; a script wants to know.
+      // At a terminal the user can continue; a script needs to see the failure.
       if (!this.#interactive || !isMlxdError(error)) throw error;
       note(errorLine(error, this.#server));
     } finally {
@@ -160,7 +160,7 @@ class Chat {
     lines.close();
   }
 
-  /** Ends an answer in good order, so that what there is of it stays in the conversation. */
+  /** Ends an answer cleanly, so that the part that was received stays in the conversation. */
   #end(stream: GenerationStream): void {
     const { generationId } = stream;
     if (generationId === undefined) stream.cancel();

@@ -5,11 +5,11 @@ import { print, printJson, printTable } from "../print.ts";
 import { examples, type Program } from "../program.ts";
 import { withClient } from "../with-client.ts";
 
-/** `mlxd compatibility`: what each model is run with, and how it did when it was tried. */
+/** `mlxd compatibility`: the defaults of each model and the result of its smoke test. */
 export const addCompatibility = (mlxd: Program): void => {
   mlxd
     .command("compatibility")
-    .description("Lists what each model is run with where a task does not say, and how it did when it was tried.")
+    .description("Lists each model's default settings and the result of its smoke test.")
     .addOption(json)
     .addHelpText(
       "after",
@@ -26,7 +26,7 @@ export const addCompatibility = (mlxd: Program): void => {
 };
 
 const printProfiles = (profiles: readonly CompatibilityProfile[]): void => {
-  if (profiles.length === 0) return print("There is no model.");
+  if (profiles.length === 0) return print("There are no models.");
   printTable(
     ["KEY", "FAMILY", "TEMPLATE", "TEMPERATURE", "TOP P", "TOKENS", "LOADED", "QUALITY", "TRIED", "FOUND"],
     profiles.map((profile) => [

@@ -6,13 +6,13 @@ import { print, printJson, printTable } from "../print.ts";
 import { examples, type Program } from "../program.ts";
 import { type ConnectionOptions, withClient } from "../with-client.ts";
 
-/** `mlxd doctor`: what keeps mlxd from working here, and what to do about it. */
+/** `mlxd doctor`: finds what keeps mlxd from working here, and says what to do about it. */
 export const addDoctor = (mlxd: Program): void => {
   mlxd
     .command("doctor")
     .description("Checks machine, Node, MLX, configuration, memory, models and port, and whether a service answers.")
     .usage("[--json] [--config <file>] [--<setting> <value>...]")
-    .argument("[settings...]", "--config <file>, and settings by their names, as serve takes them")
+    .argument("[settings...]", "--config <file> and settings as options, as for serve")
     .allowUnknownOption()
     .addOption(json)
     .addHelpText("after", examples("mlxd doctor", "mlxd doctor --json", "mlxd doctor --config mlxd.yaml"))
@@ -39,7 +39,7 @@ const printFindings = (findings: readonly Finding[]): void => {
   for (const { name, next } of open) print(`${name}: ${next}`);
 };
 
-/** That none runs is no fault. */
+/** It is not a problem if no service runs. */
 const askService = async (options: ConnectionOptions): Promise<Finding> => {
   const name = "service";
   try {

@@ -9,13 +9,14 @@ export const addEmbed = (mlxd: Program): void => {
   mlxd
     .command("embed")
     .description("Prints the vector of a text as a JSON array.")
-    .argument("[text]", "the text; - or nothing reads it from a pipe")
-    .option("--truncate", "take as much of a longer text as fits the context")
+    .argument("[text]", "the text; without it, or with -, it is read from standard input")
+    .option("--truncate", "truncate a text that does not fit the context")
     .addOption(model)
     .addOption(json)
     .addHelpText("after", examples('mlxd embed "What is 2+2?"', "mlxd embed --truncate < README.md"))
     .action(async (argument, { truncate }, command) => {
-      const text = (await readText(argument)) ?? command.error("mlxd: give a text, or - to read it from a pipe");
+      const text =
+        (await readText(argument)) ?? command.error("mlxd: give a text, or - to read it from standard input");
       const options = command.optsWithGlobals();
       await withClient(options, async (client, signal) => {
         const result = await client.embed(text, { model: options.model, truncate, signal });

@@ -12,21 +12,21 @@ import { withClient } from "../with-client.ts";
 export const addGenerate = (mlxd: Program): void => {
   mlxd
     .command("generate")
-    .description("Prints the answer to a prompt as it is generated. Ctrl-C ends it on the server too.")
-    .argument("[prompt]", "what to answer; - or nothing reads it from a pipe")
+    .description("Prints the answer to a prompt as it is generated. Ctrl-C also ends it on the server.")
+    .argument("[prompt]", "the prompt; without it, or with -, it is read from standard input")
     .addOption(shared.model)
     .addOption(shared.adapter)
     .addOption(shared.system)
-    .addOption(new Option("--raw", "continue the prompt as it stands, without the chat template").conflicts("system"))
+    .addOption(new Option("--raw", "continue the prompt as it is, without the chat template").conflicts("system"))
     .addOption(shared.temperature)
     .addOption(shared.topP)
     .addOption(shared.topK)
     .addOption(shared.maxOutputTokens)
     .addOption(shared.seed)
     .addOption(shared.stop)
-    .option("--ignore-eos", "go on where the model would end, e.g. to measure it")
+    .option("--ignore-eos", "continue after the model's end of sequence, e.g. for a benchmark")
     .addOption(new Option("--json-object", "the answer is a JSON object").conflicts("jsonSchema"))
-    .option("--json-schema <file>", "the answer is JSON that fits the schema in this file")
+    .option("--json-schema <file>", "the answer is JSON that matches the schema in this file")
     .addOption(shared.json)
     .addHelpText(
       "after",
@@ -37,7 +37,8 @@ export const addGenerate = (mlxd: Program): void => {
       ),
     )
     .action(async (argument, { system, raw = false, ignoreEos, jsonObject, jsonSchema }, command) => {
-      const prompt = (await readText(argument)) ?? command.error("mlxd: give a prompt, or - to read it from a pipe");
+      const prompt =
+        (await readText(argument)) ?? command.error("mlxd: give a prompt, or - to read it from standard input");
       const options = command.optsWithGlobals();
       const schema =
         jsonSchema === undefined

@@ -12,11 +12,11 @@ import { examples, type Program } from "../program.ts";
 import { StatusLine } from "../status-line.ts";
 import { withClient } from "../with-client.ts";
 
-/** `mlxd jobs`: many tasks that the service works off in the background. */
+/** `mlxd jobs`: many tasks that the service runs in the background. */
 export const addJobs = (mlxd: Program): void => {
   const jobs = mlxd
     .command("jobs")
-    .description("Durable jobs: many tasks that the service works off in the background, across its restarts.")
+    .description("Durable jobs: many tasks that the service runs in the background, across restarts.")
     .addHelpText("after", examples("mlxd jobs submit questions.jsonl -o answers.jsonl", "mlxd jobs list"));
   addSubmit(jobs);
   addList(jobs);
@@ -49,15 +49,18 @@ const addSubmit = (jobs: Jobs): void => {
   jobs
     .command("submit")
     .description(
-      "Makes a job of the tasks in a file of JSON lines, and prints a line of JSON for each when it has its result. Called " +
-        "again after Ctrl-C with the same file and options it goes on with the same job.",
+      "Makes a job of the tasks in a file of JSON lines, and prints each result as a line of JSON when it is there. Called " +
+        "again after Ctrl-C with the same file and options, it continues with the same job.",
     )
-    .argument("<file>", 'each line a text, or an object such as {"input": "What is 2+2?"}; - is standard input')
-    .option("-o, --output <file>", "write the results there; else to standard output")
+    .argument("<file>", 'each line is a text, or an object such as {"input": "What is 2+2?"}; - is standard input')
+    .option("-o, --output <file>", "write the results to this file instead of standard output")
     .option("--detach", "print the job's id and do not wait for results")
-    .option("--new", "a new job, also where there is one of this file and these options")
+    .option("--new", "make a new job even if one exists for this file and these options")
     .addOption(
-      new Option("--request-id <id>", "what the job is known again by; else the file and the options").conflicts("new"),
+      new Option(
+        "--request-id <id>",
+        "identifies the job when the command is repeated; default: derived from the file and the options",
+      ).conflicts("new"),
     )
     .addOption(shared.model)
     .addOption(shared.temperature)
@@ -66,17 +69,23 @@ const addSubmit = (jobs: Jobs): void => {
     .addOption(shared.maxOutputTokens)
     .addOption(label)
     .addOption(
-      new Option("--priority <number>", "-100 to 100: of your jobs, higher ones go first").argParser(
+      new Option("--priority <number>", "-100 to 100; among your jobs, higher ones go first").argParser(
         wholeNumberOrNegative,
       ),
     )
-    .addOption(new Option("--parallel <count>", "tasks that run at once, over all hosts").argParser(wholeNumber))
-    .addOption(new Option("--attempts <count>", "attempts at a task, 1 to 10").argParser(wholeNumber))
     .addOption(
-      new Option("--expires <seconds>", "give up what has no result by then; a day").argParser(durationSeconds),
+      new Option("--parallel <count>", "how many tasks run at once, on all hosts together").argParser(wholeNumber),
+    )
+    .addOption(new Option("--attempts <count>", "the most attempts per task, 1 to 10").argParser(wholeNumber))
+    .addOption(
+      new Option("--expires <seconds>", "give up tasks without a result after this time; default: a day").argParser(
+        durationSeconds,
+      ),
     )
     .addOption(
-      new Option("--keep <seconds>", "keep the job after its end for this long; 7 days").argParser(durationSeconds),
+      new Option("--keep <seconds>", "how long to keep the job after its end; default: 7 days").argParser(
+        durationSeconds,
+      ),
     )
     .addHelpText(
       "after",
@@ -113,7 +122,7 @@ const addSubmit = (jobs: Jobs): void => {
     });
 };
 
-/** Seconds of any length, as milliseconds; whether it is in bounds is the service's to say. */
+/** Seconds of any length, converted to milliseconds; the service checks the bounds. */
 const durationSeconds = (text: string): number => wholeNumber(text) * 1000;
 
 const submit = async (
@@ -136,7 +145,7 @@ const tellEnd = ({ state, counts }: Job): void => {
 const addList = (jobs: Jobs): void => {
   jobs
     .command("list")
-    .description("Lists jobs, the newest first.")
+    .description("Lists jobs, newest first.")
     .addOption(label)
     .option(
       "--state <state>",
@@ -149,7 +158,7 @@ const addList = (jobs: Jobs): void => {
       const options = command.optsWithGlobals();
       await withClient(options, async (client, signal) => {
         const all: Job[] = [];
-        // What is no state is told by the client.
+        // The client reports an invalid state.
         const asked = { labels: labelsOf(labels), states: states as "pending"[], signal };
         for await (const job of client.jobs.list(asked)) {
           if (options.json) print(JSON.stringify(job));
@@ -161,7 +170,7 @@ const addList = (jobs: Jobs): void => {
 };
 
 const printJobs = (all: readonly Job[]): void => {
-  if (all.length === 0) return print("There is no job.");
+  if (all.length === 0) return print("There are no jobs.");
   printTable(
     ["ID", "STATE", "DONE", "FAILED", "TOTAL", "CREATED", "LABELS"],
     all.map(({ jobId, state, counts, createdAt, options }) => [
@@ -181,7 +190,7 @@ const printJobs = (all: readonly Job[]): void => {
 const addShow = (jobs: Jobs): void => {
   jobs
     .command("show")
-    .description("Tells how far a job is, and with --items how each of its tasks is.")
+    .description("Shows a job's progress and, with --items, the state of each task.")
     .argument("<job>", "the job's id")
     .option("--items", "a line for each task: its state, and why its attempts ended")
     .addOption(shared.json)
@@ -217,9 +226,11 @@ const printJob = ({ counts, usage, options, ...job }: Job): void => {
 const addWatch = (jobs: Jobs): void => {
   jobs
     .command("watch")
-    .description("Prints what happens to a job until it is over; of a job of one task what its generation says.")
+    .description(
+      "Prints the events of a job until it is over; for a job with one task, also the output of its generation.",
+    )
     .argument("<job>", "the job's id")
-    .addOption(new Option("--after <sequence>", "only what comes after this event").argParser(wholeNumber))
+    .addOption(new Option("--after <sequence>", "only events after this one").argParser(wholeNumber))
     .addOption(shared.jsonLines)
     .addHelpText("after", examples("mlxd jobs watch 8b6a2f0e-...", "mlxd jobs watch 8b6a2f0e-... --after 17 --json"))
     .action(async (jobId, { after }, command) => {
@@ -243,17 +254,19 @@ const eventLine = (event: JobEvent): string => {
     case "generation":
       return `${event.sequence}  ${event.event.type}${event.event.type === "chunk" ? ` ${event.event.text}` : ""}`;
     case "restarted":
-      return `${event.sequence}  begins anew with attempt ${event.attempt}`;
+      return `${event.sequence}  starts again with attempt ${event.attempt}`;
   }
 };
 
 const addResults = (jobs: Jobs): void => {
   jobs
     .command("results")
-    .description("Prints a line of JSON for each task of a job, in their order, and waits for those that are not done.")
+    .description(
+      "Prints each result of a job as a line of JSON, in the order of the tasks, and waits for those that are not done.",
+    )
     .argument("<job>", "the job's id")
-    .option("-o, --output <file>", "write them there; else to standard output")
-    .option("--available", "only what is there now, as it finished")
+    .option("-o, --output <file>", "write them to this file instead of standard output")
+    .option("--available", "only the results that exist now, in the order in which they finished")
     .addHelpText("after", examples("mlxd jobs results 8b6a2f0e-... | jq -r .text"))
     .action(async (jobId, { output, available }, command) => {
       const options = command.optsWithGlobals();
@@ -272,7 +285,7 @@ const addResults = (jobs: Jobs): void => {
 const addEnd = (jobs: Jobs): void => {
   jobs
     .command("cancel")
-    .description("Cancels a job: what waits never starts, what runs stops, and what has finished stays.")
+    .description("Cancels a job: waiting tasks never start, running tasks stop, and existing results are kept.")
     .argument("<job>", "the job's id")
     .addHelpText("after", examples("mlxd jobs cancel 8b6a2f0e-..."))
     .action(async (jobId, _, command) => {
@@ -285,7 +298,7 @@ const addEnd = (jobs: Jobs): void => {
     });
   jobs
     .command("delete")
-    .description("Deletes a job with all its results; one that runs is cancelled first.")
+    .description("Deletes a job with all its results; a running job is cancelled first.")
     .argument("<job>", "the job's id")
     .addHelpText("after", examples("mlxd jobs delete 8b6a2f0e-..."))
     .action(async (jobId, _, command) => {

@@ -7,21 +7,18 @@ import { print, printJson } from "../print.ts";
 import { examples, type Program } from "../program.ts";
 import { readText } from "../read-text.ts";
 
-/** `mlxd key`: API keys, and the hashes by which a service knows them. */
+/** `mlxd key`: makes API keys, and the hashes by which a service recognises them. */
 export const addKey = (mlxd: Program): void => {
   const key = mlxd
     .command("key")
-    .description("Makes API keys, and the hashes by which mlxd.yaml knows them.")
+    .description("Makes API keys, and the hashes of them for mlxd.yaml.")
     .addOption(json)
     .addHelpText("after", examples("mlxd key new ci", "mlxd key hash ci < ci.key"));
   key
     .command("new")
-    .description("Makes a key. It is told this once; the service is given its hash alone.")
-    .argument("[id]", "by which the log will call it", keyId, "default")
-    .option(
-      "--out <path>",
-      "write the key into this new file, which only you may read, and print what mlxd.yaml is told",
-    )
+    .description("Makes a key. It is shown only once; the service gets only its hash.")
+    .argument("[id]", "the key's name in logs", keyId, "default")
+    .option("--out <path>", "write the key to this new file, readable only by you, and print the line for mlxd.yaml")
     .addOption(json)
     .addHelpText("after", examples("mlxd key new ci", "mlxd key new ci --out ci.key"))
     .action(async (id, { out }, command) => {
@@ -34,8 +31,8 @@ export const addKey = (mlxd: Program): void => {
     });
   key
     .command("hash")
-    .description("Tells the hash of a key that is read from standard input.")
-    .argument("[id]", "by which the log will call it", keyId, "default")
+    .description("Prints the hash of a key that is read from standard input.")
+    .argument("[id]", "the key's name in logs", keyId, "default")
     .addOption(json)
     .addHelpText("after", examples("mlxd key hash ci < ci.key"))
     .action(async (id, _, command) => {
@@ -49,7 +46,7 @@ export const addKey = (mlxd: Program): void => {
 
 interface Key {
   readonly id: string;
-  /** Absent where its owner has it already. */
+  /** Absent if the key's owner has it already. */
   readonly key?: string;
   readonly hash: string;
 }
@@ -60,7 +57,7 @@ const printKey = ({ id, key, hash }: Key, isJson: boolean | undefined): void => 
   print(`hash, for mlxd.yaml:    ${declaration({ id, hash })}`);
 };
 
-/** As `access.tenants.TENANT.keys` of mlxd.yaml has it. */
+/** In the format of `access.tenants.TENANT.keys` in mlxd.yaml. */
 const declaration = ({ id, hash }: Key): string => `{ id: ${id}, hash: "${hash}" }`;
 
 const writeKey = (path: string, key: string): Promise<void> =>
@@ -72,5 +69,7 @@ const hashOf = (key: string): string => `sha256:${createHash("sha256").update(ke
 
 const keyId = (text: string): string => {
   if (/^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/.test(text)) return text;
-  throw new InvalidArgumentError("It begins with a letter or digit and goes on with these and . _ -, 64 at most.");
+  throw new InvalidArgumentError(
+    "It must begin with a letter or digit, followed by up to 63 letters, digits, and . _ -",
+  );
 };

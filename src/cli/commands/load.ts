@@ -7,15 +7,15 @@ import { examples, type Program } from "../program.ts";
 import { withElapsed } from "../status-line.ts";
 import { withClient } from "../with-client.ts";
 
-/** `mlxd load`: a model into memory, ahead of its first task. */
+/** `mlxd load`: loads a model ahead of its first task. */
 export const addLoad = (mlxd: Program): void => {
   mlxd
     .command("load")
     .description(
-      "Loads a model and waits until it answers. A task loads its model by itself; this does so ahead of it.",
+      "Loads a model and waits until it is ready. A task would load its model by itself; this does it ahead of time.",
     )
-    .argument("[names...]", "ids, aliases or repository paths of the models; else the default model")
-    .option("--check", "only tell whether it would fit: exits with 1 where it does not")
+    .argument("[names...]", "ids, aliases or repository paths of the models; default: the default model")
+    .option("--check", "only check whether it would fit; exit with 1 if it does not")
     .addOption(json)
     .addHelpText("after", examples("mlxd load demo", "mlxd load demo --check", "mlxd load chat embedder"))
     .action(async (names, { check }, command) => {
@@ -40,7 +40,7 @@ export const addLoad = (mlxd: Program): void => {
     });
 };
 
-/** One line for each; fails in the end where one of them did not load. */
+/** Prints a line for each model; fails at the end if one was not loaded. */
 const loadSeveral = async (
   client: MlxdClient,
   names: readonly string[],
@@ -61,7 +61,7 @@ const loadSeveral = async (
   if (failed.length > 0) throw new CommandFailed(`${failed.length} of ${names.length} models are not loaded`);
 };
 
-/** That it is loaded does not say that its answers are of use. */
+/** A loaded model may still give useless answers. */
 const noteQuality = (report: LoadedModel["report"]): void => {
   if (report !== undefined && report.stage !== "ready") note(report.message);
 };
@@ -71,7 +71,7 @@ const printFit = (fit: MemoryFit): void => {
     `needs ${formatBytes(fit.neededBytes)}, ${formatBytes(fit.availableBytes)} of ${formatBytes(fit.budgetBytes)} are free`,
   );
   print(`${fit.loadedModels} of at most ${fit.maxLoadedModels} other models are loaded`);
-  if (fit.evicts.length > 0) print(`idle models that would make way: ${fit.evicts.join(", ")}`);
-  if (fit.waitsFor.length > 0) print(`models in use that it would wait for: ${fit.waitsFor.join(", ")}`);
+  if (fit.evicts.length > 0) print(`idle models that would be evicted: ${fit.evicts.join(", ")}`);
+  if (fit.waitsFor.length > 0) print(`busy models that it would wait for: ${fit.waitsFor.join(", ")}`);
   if (fit.fits) print("it fits");
 };

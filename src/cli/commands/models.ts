@@ -5,20 +5,20 @@ import { print, printJson, printPairs, printTable } from "../print.ts";
 import { examples, type Program } from "../program.ts";
 import { withClient } from "../with-client.ts";
 
-/** `mlxd models`: which models there are, or one of them in whole. */
+/** `mlxd models`: lists the models, or shows one in full. */
 export const addModels = (mlxd: Program): void => {
   mlxd
     .command("models")
-    .description("Lists the models that the service has, or tells all about one.")
+    .description("Lists the service's models, or shows one in full.")
     .argument("[name]", "id, alias or repository path of a model")
-    .option("--loaded", "only those in memory, the one that was used last first")
+    .option("--loaded", "only models in memory, most recently used first")
     .addOption(json)
     .addHelpText(
       "after",
       examples("mlxd models", "mlxd models demo", "mlxd models --loaded", "mlxd models --json | jq -r '.[].id'"),
     )
     .action(async (name, { loaded }, command) => {
-      if (name !== undefined && loaded) command.error("mlxd: a name and --loaded are too much: one of them");
+      if (name !== undefined && loaded) command.error("mlxd: give either a name or --loaded, not both");
       const options = command.optsWithGlobals();
       await withClient(options, async (client, signal) => {
         if (name !== undefined) return show(await client.getModel(name, { signal }), printModel, options.json);
@@ -32,7 +32,7 @@ const show = <T>(result: T, printResult: (result: T) => void, asJson = false): v
   asJson ? printJson(result) : printResult(result);
 
 const printModels = (models: readonly Model[]): void => {
-  if (models.length === 0) return print("There is no model.");
+  if (models.length === 0) return print("There are no models.");
   printTable(
     ["ID", "STATE", "FAMILY", "CONTEXT", "SIZE", "PINNED", "DEFAULT"],
     models.map((model) => [
@@ -63,10 +63,10 @@ const printLoaded = (models: readonly Model[]): void => {
   );
 };
 
-/** What it has in memory, or would have. */
+/** The memory that it takes, or would take. */
 const sizeOf = ({ residentBytes, estimatedBytes }: Model): number => residentBytes || estimatedBytes;
 
-/** Every field under its name in the API, so that nothing is left out and --json has the same. */
+/** Every field under its name in the API, so that nothing is missing compared with --json. */
 const printModel = (model: Model): void =>
   printPairs(
     Object.entries(model).map(([name, value]): [string, string] => [

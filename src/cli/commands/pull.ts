@@ -3,15 +3,15 @@ import { followPreparation } from "../preparation.ts";
 import { examples, type Program } from "../program.ts";
 import { withClient } from "../with-client.ts";
 
-/** `mlxd pull`: a model from the hub, ready to answer. */
+/** `mlxd pull`: downloads a model from the hub and makes it ready to answer. */
 export const addPull = (mlxd: Program): void => {
   mlxd
     .command("pull")
     .description(
-      "Downloads a model where the service does not have it, loads it and tries it. Goes on where it was cut.",
+      "Downloads a model if the service does not have it, loads it and tests it. An interrupted download is resumed.",
     )
     .argument("<repository>", "organisation/name at the hub")
-    .option("--revision <name>", "branch, tag or commit; else the model as it is here, or the branch main")
+    .option("--revision <name>", "branch, tag or commit; default: the local files if any, otherwise the branch main")
     .addOption(json)
     .addHelpText(
       "after",
@@ -23,7 +23,7 @@ export const addPull = (mlxd: Program): void => {
     .action(async (repository, { revision }, command) => {
       if (!repository.includes("/")) {
         command.error(
-          `mlxd: "${repository}" is no repository such as organisation/name; "mlxd prepare" takes a model's name`,
+          `mlxd: "${repository}" is not a repository such as organisation/name; use "mlxd prepare" for a model's name`,
         );
       }
       const options = command.optsWithGlobals();

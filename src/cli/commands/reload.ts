@@ -3,11 +3,11 @@ import { print, printJson } from "../print.ts";
 import { examples, type Program } from "../program.ts";
 import { withClient } from "../with-client.ts";
 
-/** `mlxd reload`: the configuration file and the model folder, read anew. */
+/** `mlxd reload`: reads the configuration file and the model folder again. */
 export const addReload = (mlxd: Program): void => {
   mlxd
     .command("reload")
-    .description("Has the service read its configuration file and its model folder anew.")
+    .description("Makes the service read its configuration file and model folder again.")
     .addOption(json)
     .addHelpText("after", examples("mlxd reload", "mlxd reload --json | jq .added"))
     .action(async (_, command) => {

@@ -1,13 +1,13 @@
 import { examples, type Program } from "../program.ts";
 import { unwatchOutput } from "../watch-output.ts";
 
-/** `mlxd serve`: the service itself, in this process. */
+/** `mlxd serve`: runs the service in this process. */
 export const addServe = (mlxd: Program): void => {
   mlxd
     .command("serve")
     .description("Starts the service. Every setting of docs/configuration.md is an option, e.g. --port for MLXD_PORT.")
     .usage("[--config <file>] [--<setting> <value>...]")
-    .argument("[settings...]", "--config <file>, and settings by their names")
+    .argument("[settings...]", "--config <file> and settings as options")
     .allowUnknownOption()
     .addHelpText(
       "after",
@@ -19,9 +19,9 @@ export const addServe = (mlxd: Program): void => {
       ),
     )
     .action(async (settings) => {
-      // The service reads its command line by itself: it is to find what follows the subcommand's name.
+      // The service parses its own command line, which has to begin after the subcommand's name.
       process.argv.splice(2, process.argv.length, ...settings);
-      unwatchOutput(); // a service outlives whoever reads its log
+      unwatchOutput(); // a service outlives the readers of its log
       await import("../../service/main.ts");
     });
 };

@@ -5,11 +5,11 @@ import { print, printJson, printPairs, printTable } from "../print.ts";
 import { examples, type Program } from "../program.ts";
 import { withClient } from "../with-client.ts";
 
-/** `mlxd stats`: how the server is doing. */
+/** `mlxd stats`: shows what the server does. */
 export const addStats = (mlxd: Program): void => {
   mlxd
     .command("stats")
-    .description("Tells what the server does now and has done since its start.")
+    .description("Shows what the server does now and what it has done since its start.")
     .addOption(json)
     .addHelpText("after", examples("mlxd stats", "mlxd stats --json | jq .total.running", "watch mlxd stats"))
     .action(async (_, command) => {

@@ -9,9 +9,9 @@ import { withClient } from "../with-client.ts";
 export const addTokens = (mlxd: Program): void => {
   mlxd
     .command("tokens")
-    .description("Shows the tokens of a text, id and piece in a line, and counts them.")
-    .argument("[text]", "the text; - or nothing reads it from a pipe")
-    .option("--count", "print their number only")
+    .description("Shows the tokens of a text, one id and piece per line, and their number.")
+    .argument("[text]", "the text; without it, or with -, it is read from standard input")
+    .option("--count", "print only the number of tokens")
     .addOption(model)
     .addOption(json)
     .addHelpText(
@@ -19,7 +19,8 @@ export const addTokens = (mlxd: Program): void => {
       examples('mlxd tokens "What is 2+2?"', "mlxd tokens --count < README.md", 'mlxd tokens "2+2" --json'),
     )
     .action(async (argument, { count }, command) => {
-      const text = (await readText(argument)) ?? command.error("mlxd: give a text, or - to read it from a pipe");
+      const text =
+        (await readText(argument)) ?? command.error("mlxd: give a text, or - to read it from standard input");
       const options = command.optsWithGlobals();
       await withClient(options, async (client, signal) => {
         const tokens = await client.tokenize(text, { model: options.model, pieces: !count, signal });

@@ -6,14 +6,14 @@ import { examples, type Program } from "../program.ts";
 import { withElapsed } from "../status-line.ts";
 import { withClient } from "../with-client.ts";
 
-/** `mlxd unload`: a model, or all, out of memory. */
+/** `mlxd unload`: unloads one model or all. */
 export const addUnload = (mlxd: Program): void => {
   mlxd
     .command("unload")
-    .description("Unloads a model once its generations have finished, and waits until its memory is free.")
+    .description("Unloads a model when its generations have finished, and waits until its memory is free.")
     .argument("[name]", "id, alias or repository path of the model")
-    .option("--all", "every model that is loaded, pinned ones apart")
-    .option("--force", "end running generations at once, and a load that is under way")
+    .option("--all", "all loaded models except pinned ones")
+    .option("--force", "end running generations immediately, and cancel a running load")
     .addOption(json)
     .addHelpText("after", examples("mlxd unload demo", "mlxd unload demo --force", "mlxd unload --all"))
     .action(async (name, { all = false, force }, command) => {

@@ -1,4 +1,4 @@
-/** Follows a job to its end: results as lines of JSON, and how far it is as a bar. */
+/** Follows a job to its end: prints results as lines of JSON, and its progress as a bar. */
 import { createWriteStream } from "node:fs";
 import { once } from "node:events";
 import type { Job, JobResult, NodeClient } from "../../client/node.ts";
@@ -7,10 +7,10 @@ import { formatBar, formatCount, formatDuration } from "../format.ts";
 import { note, print } from "../print.ts";
 import { StatusLine } from "../status-line.ts";
 
-/** How often the bar is looked up anew. */
+/** How often the bar is updated. */
 const lookMs = 1_000;
 
-/** Writes each result where it goes, in the order of the items, until the job is over. */
+/** Writes each result to the output, in the order of the items, until the job is over. */
 export const followResults = async (
   client: NodeClient,
   jobId: string,
@@ -32,7 +32,7 @@ export const followResults = async (
   } catch (error) {
     if (signal.aborted) {
       progress.clear();
-      note(`the job goes on without this command: mlxd jobs results ${jobId}`);
+      note(`the job continues without this command; to see its results: mlxd jobs results ${jobId}`);
       throw new Interrupted();
     }
     throw error;
@@ -42,13 +42,13 @@ export const followResults = async (
   if (failure !== undefined) throw failure;
 };
 
-/** What is told of a result: what a script wants of it first. */
+/** A result as it is printed: the members that scripts use most come first. */
 export const resultLine = ({ index, itemId, attempts, result, error }: JobResult): object =>
   error === undefined
     ? { index, itemId, text: result.text, finishReason: result.finishReason, attempts, usage: result.usage, result }
     : { index, itemId, error: { code: error.code, reason: error.reason, message: error.message }, attempts };
 
-/** How far a job is, on a terminal: a bar with the rate and the time that is left. */
+/** The progress of a job on a terminal: a bar with the rate and the remaining time. */
 export class JobProgress implements Disposable {
   readonly #line = new StatusLine();
   readonly #client: NodeClient;
@@ -72,7 +72,7 @@ export class JobProgress implements Disposable {
   }
 
   async #look(): Promise<void> {
-    // A service that is away for a moment leaves the bar as it is.
+    // If the service is briefly unavailable, the bar stays as it is.
     const job = await this.#client.jobs.get(this.#jobId).catch(() => undefined);
     if (job === undefined) return;
     const now = { done: doneOf(job), at: performance.now() };

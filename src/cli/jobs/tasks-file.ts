@@ -1,11 +1,14 @@
-/** Tasks in a file of JSON lines: each a text, or an object with an input and what else a task of the client has. */
+/**
+ * Reads tasks from a file of JSON lines. Each line is a text, or an object with an input and other options of the
+ * client's tasks.
+ */
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
 import { createInterface } from "node:readline";
 import type { BatchItem } from "../../client/node.ts";
 import { CommandFailed } from "../failures.ts";
 
-/** The tasks in their order. What is wrong with a line is told with its number. */
+/** The tasks in order. Errors contain the line number. */
 export async function* readTasks(path: string): AsyncGenerator<BatchItem, void, undefined> {
   let number = 0;
   for await (const line of createInterface({ input: open(path), crlfDelay: Infinity })) {
@@ -14,7 +17,7 @@ export async function* readTasks(path: string): AsyncGenerator<BatchItem, void, 
   }
 }
 
-/** Names the content of a file: the same for the same one. */
+/** Identifies a file's content: equal contents have equal values. */
 export const contentId = async (path: string, ...more: readonly string[]): Promise<string> => {
   const hash = createHash("sha256").update(JSON.stringify(more));
   for await (const chunk of open(path)) hash.update(chunk as Buffer);
@@ -49,17 +52,17 @@ const taskOf = (line: string, place: string): BatchItem => {
     throw new CommandFailed(`${place}: a task is a text, or an object such as {"input": "What is 2+2?"}`);
   }
   if ("input" in value) return value as BatchItem; // the client checks it
-  // What an input has may stand in the task itself.
+  // The members of an input may also be members of the task itself.
   const entries = Object.entries(value);
   const input = Object.fromEntries(entries.filter(([key]) => inputKeys.includes(key)));
   const rest = Object.fromEntries(entries.filter(([key]) => !inputKeys.includes(key)));
-  return { ...rest, input } as unknown as BatchItem; // the client checks it
+  return { ...rest, input } as unknown as BatchItem; // the client validates it
 };
 
 const parse = (line: string, place: string): unknown => {
   try {
     return JSON.parse(line) as unknown;
   } catch (error) {
-    throw new CommandFailed(`${place}: it is no JSON: ${error instanceof Error ? error.message : String(error)}`);
+    throw new CommandFailed(`${place}: it is not JSON: ${error instanceof Error ? error.message : String(error)}`);
   }
 };

@@ -8,24 +8,24 @@ import { Configuration, type LoadedConfiguration } from "./Configuration.ts";
 import { modelsSettings } from "./models-settings.ts";
 
 export interface ModelsSettings {
-  /** Folder whose subfolders are models; or itself a model's folder. */
+  /** The folder whose subfolders are models, or a model's own folder. */
   readonly directory: string;
-  /** Id of the model that an empty name means; empty: the first of the catalog. */
+  /** Id of the default model, which an empty name refers to; empty: the first of the catalog. */
   readonly defaultModel: string;
-  /** What the configuration file says of models; absent without one. */
+  /** The models section of the configuration file; absent without a file. */
   readonly file?: ModelsFile | undefined;
 }
 
 export class ModelsConfig extends Context.Service<
   ModelsConfig,
   ModelsSettings & {
-    /** As they are now; the folder stays. Absent where they cannot change. */
+    /** Reads the current settings; the folder does not change. Absent if they cannot change. */
     readonly reread?: Effect.Effect<ModelsSettings, ConfigurationInvalid>;
   }
 >()("mlxd/config/ModelsConfig") {
   static readonly layer = (bundledModels: string) => {
     const read = ({ provider, file }: LoadedConfiguration) =>
-      // Texts with defaults: nothing in them can be wrong.
+      // Strings with defaults are always valid.
       Effect.map(Effect.orDie(modelsSettings(bundledModels).parse(provider)), (values) => ({ ...values, file }));
     return Layer.effect(
       ModelsConfig,
@@ -38,7 +38,7 @@ export class ModelsConfig extends Context.Service<
         const reread = configuration.reread.pipe(
           Effect.tap((now) => warnOfOthers(file?.settings, now.file?.settings)),
           Effect.flatMap(read),
-          // What is downloaded goes into it.
+          // Downloads go into the folder, so it must not change.
           Effect.map((now) => ({ ...now, directory: settings.directory })),
         );
         return { ...settings, reread };
@@ -47,7 +47,7 @@ export class ModelsConfig extends Context.Service<
   };
 }
 
-/** Settings that the service has read already. */
+/** Warns of changed settings that only take effect after a restart. */
 const warnOfOthers = (
   before: ReadonlyMap<string, string> = new Map(),
   now: ReadonlyMap<string, string> = new Map(),
@@ -56,7 +56,7 @@ const warnOfOthers = (
     (name) => name !== "MLXD_DEFAULT_MODEL" && before.get(name) !== now.get(name),
   );
   if (others.length === 0) return Effect.void;
-  return Effect.annotateLogs(Effect.logWarning("settings that count from the next start on have changed"), {
+  return Effect.annotateLogs(Effect.logWarning("changed settings take effect at the next start"), {
     settings: others.join(" "),
   });
 };
