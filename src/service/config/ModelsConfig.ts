@@ -1,4 +1,4 @@
-/** Which models there are. */
+/** Where models are, and which one is the default. */
 import { basename } from "node:path";
 import { Context, Effect, Layer } from "effect";
 
