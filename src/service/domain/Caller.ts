@@ -25,7 +25,7 @@ export interface Caller {
 /** The caller of every call while authentication is off; it may do everything. */
 export const anonymous = (peer: string): Caller => ({ name: "anonymous", tenant: "", roles: everyRole, peer });
 
-/** A caller without credentials, on a method that is open to everybody although authentication is on. */
+/** An unauthenticated caller of a method that is open to everybody while authentication is on. */
 export const stranger = (peer: string): Caller => ({ ...anonymous(peer), roles: [] });
 
 /** The caller of the service's own work. */
