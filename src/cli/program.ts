@@ -10,7 +10,7 @@ const defaultServer = "http://127.0.0.1:50051";
 const serverUrl = (value: string): string => {
   if (/^https?:\/\//.test(value) && URL.canParse(value)) return value;
   if (/^unix:./.test(value)) return value;
-  throw new InvalidArgumentError(`It is no URL such as ${defaultServer}, and no socket such as unix:/run/mlxd.sock.`);
+  throw new InvalidArgumentError(`It is not a URL such as ${defaultServer}, nor a socket such as unix:/run/mlxd.sock.`);
 };
 
 /** The command with the options that all subcommands share, without subcommands. */
