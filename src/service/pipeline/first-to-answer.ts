@@ -4,7 +4,7 @@ import { Effect } from "effect";
 import { NoModelAnswers, type ServiceError } from "../domain/errors.ts";
 import type { GenerationEvent, GenerationTask } from "../domain/generation.ts";
 
-/** Takes an event, and when it came in epoch milliseconds. */
+/** Takes an event, and when it came: milliseconds of domain/elapsed.ts. */
 export type Emit = (event: GenerationEvent, at: number) => void;
 
 interface Asking {

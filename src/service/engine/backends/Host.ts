@@ -2,6 +2,7 @@
 import { Clock, Effect, Exit, Queue, Result, Scope, type Stream, SubscriptionRef } from "effect";
 
 import type { BackendSettings } from "../../config/read-backends.ts";
+import { elapsedMsUnsafe } from "../../domain/elapsed.ts";
 import { BackendUnavailable } from "../../domain/errors.ts";
 import type { SequenceScheduling } from "../../worker/protocol.ts";
 import type { EngineFailure, EngineHealth } from "../Engine.ts";
@@ -90,7 +91,7 @@ class OneHost implements Host {
     this.gate = new HostGate(backend.permits);
     this.changes = changes;
     this.circuit = new Circuit(
-      () => clock.currentTimeMillisUnsafe(),
+      () => elapsedMsUnsafe(clock),
       () => void Queue.offerUnsafe(changes, undefined),
     );
     this.standing = standing;
