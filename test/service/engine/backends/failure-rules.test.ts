@@ -23,8 +23,12 @@ describe.each(Object.entries<WireForm>(wireForms))("a model of %s", (name, wire)
     timeBudgetMs: undefined,
     scheduling: { turn: 0, fairnessId: "" },
   };
-  const start = (settings: BackendSettings): Effect.Effect<ConversationEngine, unknown, Scope.Scope> =>
-    openAiDrivers()[engine].start(model, { ...settings, engine }, () => Effect.void);
+  const start = (settings: BackendSettings): Effect.Effect<ConversationEngine, unknown, Scope.Scope> => {
+    const driver = openAiDrivers()[engine];
+    // Drivers that start servers are also told whom to tell of their stages.
+    const given: ReadonlyArray<unknown> = [model, { ...settings, engine }, () => Effect.void];
+    return driver.start(...(given as Parameters<typeof driver.start>));
+  };
   const ask = (loaded: ConversationEngine) => {
     const events: EngineEvent[] = [];
     return Effect.map(Effect.result(loaded.converse(request, (event) => void events.push(event))), (result) => ({
