@@ -53,6 +53,18 @@ describe("the configuration", () => {
     }),
   );
 
+  it.effect("has the default model of INFERENCE_DEFAULT_MODEL where nothing else names one", () =>
+    Effect.gen(function* () {
+      const modelOf = (environment: Record<string, string>) =>
+        Effect.map(ModelsConfig, ({ defaultModel }) => defaultModel).pipe(Effect.provide(layer([], environment)));
+      assert.equal(yield* modelOf({ INFERENCE_DEFAULT_MODEL: "a" }), "a");
+      assert.equal(yield* modelOf({ INFERENCE_DEFAULT_MODEL: "" }), "");
+      assert.equal(yield* modelOf({ INFERENCE_DEFAULT_MODEL: "a", MLXD_DEFAULT_MODEL: "b" }), "b");
+      write("mlxd.yaml", "service: {default_model: c}\n");
+      assert.equal(yield* modelOf({ INFERENCE_DEFAULT_MODEL: "a" }), "c");
+    }),
+  );
+
   it.effect("takes from .env what the environment leaves open", () =>
     Effect.gen(function* () {
       write(".env", "MLXD_PORT=5\nFROM_FILE=6\n");

@@ -78,6 +78,7 @@ class OneHost implements Host {
   private readonly circuit: Circuit;
   private readonly standing: SubscriptionRef.SubscriptionRef<EngineHealth>;
   private readonly changes: Queue.Queue<void>;
+  private running = 0;
   /** Whose API is probed: that of the backend that came first. */
   private readonly backend: BackendSettings;
 
@@ -134,9 +135,14 @@ class OneHost implements Host {
         // Those that waited are not sent one after the other into the same failure.
         yield* refusal;
         const attempt = this.circuit.begin();
+        this.running += 1;
         yield* Effect.onExit(
           Effect.suspend(() => exchange(attempt.delivered)),
-          (exit) => Effect.sync(() => attempt.end(verdictOf(exit))),
+          (exit) =>
+            Effect.sync(() => {
+              this.running -= 1;
+              attempt.end(verdictOf(exit));
+            }),
         );
       }),
     );
@@ -168,9 +174,12 @@ class OneHost implements Host {
       Effect.suspend(() => {
         if (circuit.refusalMs !== undefined) return Effect.never;
         const wasOpen = circuit.isOpen;
+        // A server that computes may answer nothing else meanwhile; its tasks show how it is.
+        if (!wasOpen && this.running > 0) return Effect.void;
         const attempt = circuit.begin();
         return Effect.matchEffect(probe(backend), {
-          onSuccess: () => Effect.sync(() => (wasOpen ? circuit.reached() : attempt.end("answered"))),
+          // That it is there does not say that it answers tasks.
+          onSuccess: () => Effect.sync(() => (wasOpen ? circuit.reached() : attempt.end("unknown"))),
           onFailure: () => Effect.sync(() => attempt.end("unavailable")),
         }).pipe(Effect.onInterrupt(() => Effect.sync(() => attempt.end("unknown"))));
       }),

@@ -102,6 +102,32 @@ describe("a host that models are on", () => {
     }),
   );
 
+  it.effect("is not asked while it computes, and an answer to a probe does not excuse tasks that fail", () =>
+    Effect.gen(function* () {
+      const backend = yield* scriptedBackend((response) => void response.writeHead(200).end("{}"), {
+        probeIntervalMs: 1_000,
+      });
+      const host = yield* new Hosts().join(backend.settings);
+      const told = yield* following(host);
+      yield* passing(() => backend.requests.length > 0);
+      const busy = yield* Effect.forkChild(
+        host.run(request, () => Effect.never),
+        { startImmediately: true },
+      );
+      const before = backend.requests.length;
+      yield* TestClock.adjust(10_000);
+      yield* Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 50)));
+      assert.isAtMost(backend.requests.length, before + 1);
+      yield* Fiber.interrupt(busy);
+      for (let count = 1; count <= 5; count++) {
+        const probes = backend.requests.length;
+        yield* failing(1, () => host.run(request, () => Effect.fail(unavailable)));
+        if (count < 5) yield* passing(() => backend.requests.length > probes);
+      }
+      yield* passing(() => told.includes("unreachable"));
+    }),
+  );
+
   it.effect("is forgotten with the last model there, and shared until then", () =>
     Effect.gen(function* () {
       const backend = yield* scriptedBackend(() => {});
