@@ -73,7 +73,7 @@ export const wings: Readonly<Record<string, Readonly<Record<string, readonly str
     "turn.ts": [],
     "describe.ts": ["protocol.ts", "binding", "mlx.ts"],
     files: ["mlx.ts"],
-    cache: ["mlx.ts"],
+    cache: ["protocol.ts", "mlx.ts"],
     sampling: ["protocol.ts", "mlx.ts"],
     sequence: ["protocol.ts", "mlx.ts", "sampling"],
     adapters: ["protocol.ts", "mlx.ts", "files", "sequence"],

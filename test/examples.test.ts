@@ -1,6 +1,6 @@
 /**
  * Runs the examples as they stand, against the real service: the files in examples/, and of README.md, docs/client.md, docs/calls.md,
- * docs/generation.md, docs/tools.md, docs/models.md, docs/adapters.md, docs/embeddings.md, docs/download.md, docs/cli.md and docs/balancing.md every fenced block that is marked
+ * docs/generation.md, docs/tools.md, docs/models.md, docs/caches.md, docs/adapters.md, docs/embeddings.md, docs/download.md, docs/cli.md and docs/balancing.md every fenced block that is marked
  * `ts node`, `ts deno` or `sh`, apart from those
  * that start or test the service itself. A `ts node` block without a client of its own goes on from the page's first
  * block. Only the port is another one, for the command by MLXD_SERVER.
@@ -59,6 +59,7 @@ const pages = [
   "docs/tools.md",
   "docs/models.md",
   "docs/jobs.md",
+  "docs/caches.md",
   "docs/adapters.md",
   "docs/embeddings.md",
   "docs/download.md",

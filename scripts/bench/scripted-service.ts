@@ -56,6 +56,7 @@ const createEngine = (): Engine => {
         return Effect.sync(() => running.delete(next));
       }),
     embed: () => Effect.succeed(new Float32Array(1)),
+    clearPrefixes: () => Effect.succeed({ entries: 0, bytes: 0 }),
     cancel: () => Effect.succeed(false),
     health: Stream.empty,
     failure: Effect.never,

@@ -23,6 +23,9 @@ export const formatDuration = (ms: number): string => {
 /** e.g. `1,234`. */
 export const formatCount = (count: number): string => count.toLocaleString("en");
 
+/** e.g. `62.5 %`, of a part from 0 to 1. */
+export const formatPercent = (part: number): string => `${(part * 100).toFixed(1)} %`;
+
 /** `yes`, or nothing: what is rare shall stand out. */
 export const formatFlag = (flag: boolean): string => (flag ? "yes" : "");
 

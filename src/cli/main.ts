@@ -1,5 +1,6 @@
 /** The mlxd command: adds the subcommands, runs one, and converts its result to an exit code. */
 import { CommanderError } from "@commander-js/extra-typings";
+import { addCache } from "./commands/cache.ts";
 import { addChat } from "./commands/chat.ts";
 import { addCompatibility } from "./commands/compatibility.ts";
 import { addDoctor } from "./commands/doctor.ts";
@@ -33,6 +34,7 @@ for (const add of [
   addEmbed,
   addTokens,
   addStats,
+  addCache,
   addReload,
   addDoctor,
   addKey,

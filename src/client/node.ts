@@ -6,6 +6,8 @@ import { createSecureContext, type SecureContextOptions } from "node:tls";
 import { Code, ConnectError, type Transport } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
 import { checkBaseUrl } from "./base-url.ts";
+import type { CacheClient } from "./cache/cache.ts";
+import { createCacheClient } from "./cache/create-cache.ts";
 import { checkChoice, checkKeys, checkObject, checkWhole } from "./check.ts";
 import type { MlxdClient } from "./client.ts";
 import type { ClientOptions } from "./client-options.ts";
@@ -17,6 +19,21 @@ import type { JobsClient } from "./jobs/jobs.ts";
 import { createPool } from "./node/http2-pool.ts";
 
 export * from "./index.ts";
+export type {
+  CacheClient,
+  CachedModel,
+  CacheLimits,
+  CacheResize,
+  CacheStats,
+  CacheStatsOptions,
+  ClearCacheOptions,
+  ClearedCache,
+  ClearedPrefixCaches,
+  ClearPrefixesOptions,
+  RemovedModel,
+  RemoveModelOptions,
+  ResizedCache,
+} from "./cache/cache.ts";
 export type {
   CreateJobOptions,
   Job,
@@ -88,6 +105,9 @@ export interface NodeClient extends MlxdClient {
   /** Durable jobs: many tasks that the service works off in the background, across its restarts. */
   readonly jobs: JobsClient;
 
+  /** What the service keeps in memory: how it is used, how much there may be, and what is to leave it. */
+  readonly cache: CacheClient;
+
   /** Opens the connections, so that the first calls do not wait for them; with HTTP/1.1 there is nothing to open ahead. */
   connect(): Promise<void>;
 }
@@ -116,7 +136,12 @@ export const createMlxdClient = (options: NodeClientOptions = {}): NodeClient =>
   };
   const opened = protocol === "connect-http1" ? overHttp1(connection) : overHttp2(connection, protocol);
   const { client, caller, transport } = createParts(opened.transport, clientOptions, opened.close);
-  return { ...client, jobs: createJobsClient(caller, transport), connect: opened.connect };
+  return {
+    ...client,
+    cache: createCacheClient(caller, transport),
+    jobs: createJobsClient(caller, transport),
+    connect: opened.connect,
+  };
 };
 
 const protocols = ["grpc", "connect", "connect-http1"] as const;

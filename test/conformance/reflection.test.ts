@@ -22,6 +22,7 @@ const services = [
   "grpc.health.v1.Health",
   "grpc.reflection.v1.ServerReflection",
   "grpc.reflection.v1alpha.ServerReflection",
+  "mlxd.v1.CacheService",
   "mlxd.v1.EmbeddingService",
   "mlxd.v1.GenerationService",
   "mlxd.v1.JobService",

@@ -54,6 +54,27 @@ export const exampleOutputs: readonly (readonly [page: string, code: string, pri
   ],
   ["docs/calls.md", "gen_of_a_stream", /"text":"2 \+ 2 is 4\."[^]*\{"state":"STATE_NOT_RUNNING"\}\n$/],
   ["docs/calls.md", "mlxd.v1.GenerationService/BatchGenerate", /"finishReason"[^]*"summary"[^]*"succeeded": 2/],
+  [
+    "docs/caches.md",
+    "mlxd load demo",
+    /model lookups[^]+local_mlx:demo +active[^]+in force: 10 models, 16.0 GiB[^]+local_mlx:demo is removed[^]+nothing was removed\n$/,
+  ],
+  [
+    "docs/caches.md",
+    "client.cache.stats(",
+    /^models \d+ [^]+\nprompts \d+ [^]+local_mlx:demo 1 [^]+'max_cache_size'[^]+\ntrue\n\{ removed: \[\], kept: \[\], freedBytes: 0 \}\n$/,
+  ],
+  [
+    "docs/caches.md",
+    "call GetCacheStats",
+    /"takenAt":[^]+"maxCacheSize":10,"maxMemoryGb":16[^]+"key":"local_mlx:demo"/,
+  ],
+  [
+    "docs/calls.md",
+    "client.cache.stats(",
+    /^GetCacheStats: \d+\n[^]+ResizeCache: 4\nClearCache: \[\]\nClearPrefixCaches: 0\n$/,
+  ],
+  ["docs/calls.md", "call CacheService/", /"hitRate"|"models":[^]+"maxCacheSize":4/],
   ["docs/calls.md", "client.embed(", /^Embed: 2 \w+\n$/],
   ["docs/calls.md", "EmbeddingService/Embed", /"values":\[/],
   ["docs/calls.md", "client.tokenize(", /^Tokenize: \[[^]+Detokenize: Hello\nCountTokens: 15\n$/],

@@ -7,6 +7,7 @@ import { type Engine, noMemory } from "../../src/service/engine/Engine.ts";
 export const idleEngine = (status: Partial<Effect.Success<Engine["status"]>> = {}): Engine => ({
   generate: () => Effect.never,
   embed: () => Effect.never,
+  clearPrefixes: () => Effect.succeed({ entries: 0, bytes: 0 }),
   cancel: () => Effect.succeed(false),
   health: Stream.empty,
   failure: Effect.never,

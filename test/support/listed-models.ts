@@ -55,6 +55,7 @@ export const modelStatus = (id: string, status: Partial<Omit<ModelStatus, "facts
   stateReason: "",
   profile: familyProfile("unknown"),
   useCount: 3,
+  users: 0,
   download: undefined,
   pinned: false,
   idleTtlMs: 0,
@@ -93,7 +94,7 @@ const poolStatus = {
   loadFailures: 1,
   device: "metal" as const,
   backend: { version: "0.32.4", binding: "own" as const, reason: "it is the default" },
-  left: { eviction: 2, idle: 1, unload: 0, removal: 0, failure: 0 },
+  left: { eviction: 2, limits: 0, idle: 1, unload: 0, removal: 0, failure: 0 },
 };
 
 /** `list` is asked at each call, so that a test can change what is listed. */

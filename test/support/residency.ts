@@ -13,6 +13,7 @@ export const residency = (
     Layer.succeed(ResidencyConfig, {
       maxLoaded: 4,
       budgetBytes: 8 * 1024 ** 3,
+      mostBytes: Infinity,
       idleTtlMs: 0,
       loadWaitMs: 60_000,
       preload: [],

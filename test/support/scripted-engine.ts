@@ -103,6 +103,7 @@ export const makeScriptedEngine = (script: Script | ((request: number) => Script
           Effect.onInterrupt(() => Effect.sync(() => dropped.push(promptTokenIds.join()))),
         );
       },
+      clearPrefixes: () => Effect.succeed({ entries: 0, bytes: 0 }),
       cancel: (id) =>
         Effect.suspend(() => {
           const onEvent = live.get(id);

@@ -1,5 +1,6 @@
 /** The drivers of a service that has only one: its engines take tokens. */
 import { Engines } from "../../src/service/engine/Engines.ts";
+import { PrefixUse } from "../../src/service/engine/PrefixUse.ts";
 
 export const tokenEngines = ({ start }: Pick<Engines["Service"], "start">): Engines["Service"] =>
-  Engines.of({ start, conversations: {}, versionOf: () => "0.0.0" });
+  Engines.of({ start, conversations: {}, versionOf: () => "0.0.0", prefixUse: new PrefixUse() });

@@ -9,6 +9,8 @@ export interface ResidencySettings {
   readonly maxLoaded: number;
   /** Bytes of all engines together. */
   readonly budgetBytes: number;
+  /** What the machine lets models have at most; Infinity: it does not say. */
+  readonly mostBytes: number;
   /** A model without a task for this long is unloaded; 0: never. */
   readonly idleTtlMs: number;
   /** How long a load waits for models in use to become idle. */
@@ -26,6 +28,7 @@ export const residencySettings = Config.all({
     Config.withDefault("80%"),
     Config.map((text) => Result.getOrThrow(budgetFrom(text, readMachineMemory()))),
   ),
+  mostBytes: Config.succeed(mostModelBytes(readMachineMemory())),
   idleTtlMs: wholeNumber("MLXD_IDLE_TTL_MS", { minimum: 0, maximum: 604_800_000, fallback: 0 }),
   loadWaitMs: wholeNumber("MLXD_LOAD_WAIT_MS", { minimum: 0, maximum: 3_600_000, fallback: 60_000 }),
   preload: Config.String("MLXD_PRELOAD").pipe(

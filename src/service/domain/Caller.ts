@@ -49,3 +49,23 @@ export const shareOf = ({ name, tenant, peer }: Caller, fairnessId: string): str
  */
 export const withinTenant = ({ tenant }: Caller, name: string): string =>
   tenant === "" ? name : JSON.stringify([tenant, name]);
+
+/** What all names of a tenant begin with that `withinTenant` gives, and none of another one. */
+export const beginningOfTenant = (tenant: string): string => `[${JSON.stringify(tenant)},`;
+
+/** The tenant and the name that `withinTenant` has put together. */
+export const partsOfName = (scoped: string): { readonly tenant: string; readonly name: string } => {
+  const [tenant, name] = asList(scoped);
+  return typeof tenant === "string" && typeof name === "string" && JSON.stringify([tenant, name]) === scoped
+    ? { tenant, name }
+    : { tenant: "", name: scoped };
+};
+
+const asList = (text: string): ReadonlyArray<unknown> => {
+  try {
+    const value: unknown = JSON.parse(text);
+    return Array.isArray(value) ? value : [];
+  } catch {
+    return [];
+  }
+};

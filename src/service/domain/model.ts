@@ -145,6 +145,8 @@ export interface ModelStatus {
   readonly lastUsedAt: number | undefined;
   /** Tasks that used it since it was loaded. */
   readonly useCount: number;
+  /** Tasks that have its engine or wait for it. */
+  readonly users: number;
   /** Of the engine's process; 0 when not loaded. */
   readonly residentBytes: number;
   readonly kvCacheBytes: number;

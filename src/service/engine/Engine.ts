@@ -38,8 +38,10 @@ import type { AdapterFacts } from "../domain/model.ts";
 import type { OutputReading } from "../output/parser.ts";
 import type { StopText } from "../output/stop-texts.ts";
 import {
+  type ClearedPrefixes,
   type EmbeddingRequest,
   noMemory,
+  type PrefixSelection,
   type ReasoningLimit,
   type SequenceScheduling,
   type SubmitMessage,
@@ -212,7 +214,7 @@ export type EngineFault = ModelBroken | ModelChanged | EngineStartFailed | Engin
  */
 export type EngineHealth = "serving" | "restarting" | "stalled" | "unreachable";
 
-export { noMemory };
+export { type ClearedPrefixes, noMemory, type PrefixSelection };
 
 /** What an engine computes with, as the engine reports it. */
 export interface EngineBackend {
@@ -271,6 +273,8 @@ export interface TokenEngine extends LoadedModel {
    * @param onAdmitted called when the engine admits it
    */
   readonly embed: (request: EngineEmbedding, onAdmitted?: () => void) => Effect.Effect<Float32Array, EngineFailure>;
+  /** Drops what its prefix cache keeps, and completes when that is free. Nothing that runs notices. */
+  readonly clearPrefixes: (selection: PrefixSelection) => Effect.Effect<ClearedPrefixes>;
 }
 
 /** A token engine whose output is read as text, reasoning and calls (read-output.ts). */

@@ -7,6 +7,7 @@ import type { ModelChanged } from "../domain/errors.ts";
 import type { ModelCapabilities, ModelFacts, ServedModel } from "../domain/model.ts";
 import type { PrepareStage } from "../domain/preparation.ts";
 import type { Vocabulary } from "../prompt/Vocabulary.ts";
+import type { PrefixUse } from "./PrefixUse.ts";
 import type { ConversationEngine, Engine, EngineFault, TokenEngine } from "./Engine.ts";
 
 /** Whether tokens are drafted (speculative decoding), and by what. It does not change the output. */
@@ -72,5 +73,7 @@ export class Engines extends Context.Service<
     readonly conversations: Readonly<Record<string, ConversationDriver>>;
     /** Version of the library that the engine computes with; empty for an engine without a driver. */
     readonly versionOf: (engine: string) => string;
+    /** How the prefix caches of its engines are used. */
+    readonly prefixUse: PrefixUse;
   }
 >()("mlxd/engine/Engines") {}

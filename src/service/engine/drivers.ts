@@ -6,6 +6,7 @@ import { localEngine } from "../domain/engine-names.ts";
 import { EngineUnavailable } from "../domain/errors.ts";
 import { Metrics } from "../telemetry/metrics/Metrics.ts";
 import { type ConversationDriver, type Driver, Engines } from "./Engines.ts";
+import { PrefixUse } from "./PrefixUse.ts";
 import { readingEngine } from "./read-output.ts";
 import { mlxDriver } from "./mlx/MlxEngine.ts";
 import { openAiDrivers } from "./openai/OpenAiEngine.ts";
@@ -15,8 +16,12 @@ export const layer: Layer.Layer<Engines, never, EngineConfig | Metrics> = Layer.
   Effect.gen(function* () {
     const settings = yield* EngineConfig;
     const metrics = yield* Metrics;
-    const mlx = mlxDriver(settings, (model, { rows, ms }) => metrics.engineStep(model, rows, ms / 1000));
-    return enginesOf({ [localEngine]: timed(mlx, metrics.loaded) }, openAiDrivers());
+    const prefixUse = new PrefixUse();
+    const mlx = mlxDriver(settings, {
+      onWork: (model, { rows, ms }) => metrics.engineStep(model, rows, ms / 1000),
+      prefixUse,
+    });
+    return enginesOf({ [localEngine]: timed(mlx, metrics.loaded) }, openAiDrivers(), prefixUse);
   }),
 );
 
@@ -33,8 +38,13 @@ const timed = (driver: Driver, onStarted: (model: string, seconds: number) => vo
 type Named<D> = Readonly<Record<string, D>>;
 
 /** Starts each model with the driver of its engine. */
-export const enginesOf = (tokens: Named<Driver>, conversations: Named<ConversationDriver>): Engines["Service"] =>
+export const enginesOf = (
+  tokens: Named<Driver>,
+  conversations: Named<ConversationDriver>,
+  prefixUse = new PrefixUse(),
+): Engines["Service"] =>
   Engines.of({
+    prefixUse,
     start: (facts, vocabulary, ...rest) => {
       const { id: model, engine } = facts;
       const driver = driverOf(tokens, engine);

@@ -15,6 +15,7 @@ import type { FamilyProfile } from "../domain/family.ts";
 import type { ConversationEngine, Engine, EngineBackend, EngineDevice } from "../engine/Engine.ts";
 import type { StartStage } from "../engine/Engines.ts";
 import type { Footprint } from "./memory/footprint.ts";
+import type { ModelCache } from "./memory/ModelCache.ts";
 import type { PromptTools } from "./prompting/PromptTools.ts";
 import type { Unloaded, UnloadOptions, UnloadReason } from "./memory/retention.ts";
 import type { Room } from "./memory/Reservations.ts";
@@ -112,7 +113,7 @@ export interface CatalogChange {
 /** A name is an id, an alias or a repository path, optionally with an engine prefix. An empty name is the default model. */
 export class Models extends Context.Service<
   Models,
-  {
+  ModelCache & {
     /** All models in the catalog's order, then those that left it and still finish what runs. */
     readonly list: Effect.Effect<ReadonlyArray<ModelStatus>>;
     readonly get: (name: string) => Effect.Effect<ModelStatus, NameFailure>;

@@ -4,6 +4,7 @@ import { Effect, Layer } from "effect";
 import { Access } from "../access/Access.ts";
 import { CurrentCall } from "../domain/Call.ts";
 import type { ModelNotFound } from "../domain/errors.ts";
+import { modelKey } from "../domain/model-identity.ts";
 import { Models } from "../models/Models.ts";
 
 /** Stands between the pool and everything that works for callers. What the service does for itself is not limited. */
@@ -21,6 +22,14 @@ export const layer: Layer.Layer<Models, never, Models | Access> = Layer.effect(
         Effect.tap(({ facts }) => check(facts.id)),
         Effect.catchTag("ModelNotFound", hidden(name)),
       );
+    /** A key counts before the names, as in `remove`, which knows an unknown engine as an unknown model. */
+    const checkedKey = (key: string) =>
+      Effect.flatMap(models.list, (all) => {
+        const exact = all.find(({ facts }) => modelKey(facts.engine, facts.id) === key.trim());
+        return exact === undefined
+          ? Effect.catchTag(Effect.asVoid(checked(key)), "UnknownBackend", () => Effect.void)
+          : check(exact.facts.id);
+      });
     return Models.of({
       ...models,
       list: Effect.flatMap(allowance, (own) =>
@@ -36,6 +45,17 @@ export const layer: Layer.Layer<Models, never, Models | Access> = Layer.effect(
       fit: (name) => Effect.andThen(checked(name), models.fit(name)),
       unload: (name, options) => Effect.andThen(checked(name), models.unload(name, options)),
       unloadAll: (options) => Effect.andThen(check("*"), models.unloadAll(options)),
+      usage: Effect.flatMap(allowance, (own) =>
+        Effect.map(models.usage, (usage) => ({
+          ...usage,
+          models: usage.models.filter(({ status }) => own.mayUse(status.facts.id)),
+        })),
+      ),
+      // Limits and what is cleared as a whole concern every tenant's models.
+      resize: (changes) => Effect.andThen(check("*"), models.resize(changes)),
+      clear: (includePinned) => Effect.andThen(check("*"), models.clear(includePinned)),
+      clearPrefixes: (name, selection) => Effect.andThen(check("*"), models.clearPrefixes(name, selection)),
+      remove: (key, options) => Effect.andThen(checkedKey(key), models.remove(key, options)),
       pin: (name, pinned) => Effect.andThen(checked(name), models.pin(name, pinned)),
       showDownload: (name) => Effect.andThen(checked(name), models.showDownload(name)),
       preload: (names) =>

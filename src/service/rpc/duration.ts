@@ -22,3 +22,10 @@ export const durationFromMs = (ms: number): Duration => {
   const nanos = Math.round(Math.max(0, ms) * 1e6);
   return create(DurationSchema, { seconds: BigInt(Math.floor(nanos / 1e9)), nanos: nanos % 1e9 });
 };
+
+/** Undefined where there is none. */
+export const optionalMs = (
+  field: string,
+  duration: Duration | undefined,
+): Result.Result<number | undefined, InvalidField> =>
+  duration === undefined ? Result.succeed(undefined) : msFromDuration(field, duration);

@@ -1,5 +1,4 @@
 import { create } from "@bufbuild/protobuf";
-import type { Duration } from "@bufbuild/protobuf/wkt";
 import type { ServiceImpl } from "@connectrpc/connect";
 import { Effect } from "effect";
 
@@ -9,10 +8,11 @@ import { type ModelFit, Models } from "../models/Models.ts";
 import { Preparations } from "../pipeline/prepare/Preparations.ts";
 import { Bridge } from "./Bridge.ts";
 import { compatibilityToWire } from "./compatibility-to-wire.ts";
-import { msFromDuration } from "./duration.ts";
+import { optionalMs } from "./duration.ts";
 import { pageOf } from "./model-pages.ts";
-import { modelStates, modelToWire } from "./model-to-wire.ts";
+import { isResidentState, modelStates, modelToWire } from "./model-to-wire.ts";
 import { prepareEventToWire, reportToWire } from "./preparation-to-wire.ts";
+import { unloadOptions } from "./unload-options.ts";
 
 export const makeModelService = Effect.gen(function* () {
   const bridge = yield* Bridge;
@@ -38,7 +38,7 @@ export const makeModelService = Effect.gen(function* () {
       bridge.unary(received, context, () =>
         Effect.map(models.list, (all) => ({
           models: all
-            .filter(({ state }) => isLoaded[state])
+            .filter(({ state }) => isResidentState[state])
             .toSorted((one, other) => (other.lastUsedAt ?? 0) - (one.lastUsedAt ?? 0))
             .map(describe),
         })),
@@ -65,7 +65,7 @@ export const makeModelService = Effect.gen(function* () {
             const fit = yield* models.fit(model);
             return { model: describe(yield* models.get(model)), fit: fitToWire(fit) };
           }
-          const idleTtlMs = yield* optionalMs("idle_ttl", request.idleTtl);
+          const idleTtlMs = yield* Effect.fromResult(optionalMs("idle_ttl", request.idleTtl));
           const loaded = yield* preparations.load({ model, pinned, idleTtlMs });
           return { model: describe(loaded.model), report: reportToWire(loaded.report, describe) };
         }),
@@ -118,32 +118,6 @@ export const makeModelService = Effect.gen(function* () {
       }),
   } satisfies ServiceImpl<typeof ModelService>;
 });
-
-/** Whether it has memory: it is loaded, on its way there or on its way out. */
-const isLoaded: Readonly<Record<ModelState, boolean>> = {
-  available: false,
-  "not-downloaded": false,
-  downloading: false,
-  loading: true,
-  active: true,
-  draining: true,
-  unloading: true,
-  failed: false,
-};
-
-/** Of an unload that does not say. */
-const defaultDrainMs = 30_000;
-
-const unloadOptions = ({
-  drainTimeout,
-  force,
-}: {
-  readonly drainTimeout?: Duration | undefined;
-  readonly force: boolean;
-}) => Effect.map(optionalMs("drain_timeout", drainTimeout), (drainMs = defaultDrainMs) => ({ drainMs, force }));
-
-const optionalMs = (field: string, duration: Duration | undefined) =>
-  duration === undefined ? Effect.undefined : Effect.fromResult(msFromDuration(field, duration));
 
 const fitToWire = ({ evict, waitFor, ...fit }: ModelFit) => ({ ...fit, evicts: [...evict], waitsFor: [...waitFor] });
 

@@ -20,6 +20,18 @@ export const modelStates = {
   failed: WireState.FAILED,
 } as const satisfies Record<ModelState, WireState>;
 
+/** Whether a model in this state has memory: it is loaded, on its way there or on its way out. */
+export const isResidentState: Readonly<Record<ModelState, boolean>> = {
+  available: false,
+  "not-downloaded": false,
+  downloading: false,
+  loading: true,
+  active: true,
+  draining: true,
+  unloading: true,
+  failed: false,
+};
+
 /** The folder of the model stays here. */
 export const modelToWire = (
   { facts, files, ...status }: ModelStatus,

@@ -1,12 +1,14 @@
 import type { ConnectRouter } from "@connectrpc/connect";
 import { Effect } from "effect";
 
+import { CacheService } from "../../client/gen/mlxd/v1/cache_service_pb.ts";
 import { EmbeddingService } from "../../client/gen/mlxd/v1/embedding_service_pb.ts";
 import { GenerationService } from "../../client/gen/mlxd/v1/generation_service_pb.ts";
 import { JobService } from "../../client/gen/mlxd/v1/job_service_pb.ts";
 import { ModelService } from "../../client/gen/mlxd/v1/model_service_pb.ts";
 import { ServerService } from "../../client/gen/mlxd/v1/server_service_pb.ts";
 import { TokenizerService } from "../../client/gen/mlxd/v1/tokenizer_service_pb.ts";
+import { makeCacheService } from "./cache-service.ts";
 import { makeEmbeddingService } from "./embedding-service.ts";
 import { makeGenerationService } from "./generation-service.ts";
 import { makeJobService } from "./job-service.ts";
@@ -21,6 +23,7 @@ export const apiServices = [
   TokenizerService,
   ModelService,
   JobService,
+  CacheService,
   ServerService,
 ] as const;
 
@@ -30,6 +33,7 @@ export const makeApiRoutes = Effect.gen(function* () {
   const tokenizer = yield* makeTokenizerService;
   const model = yield* makeModelService;
   const job = yield* makeJobService;
+  const cache = yield* makeCacheService;
   const server = yield* makeServerService;
   return (router: ConnectRouter): void => {
     router
@@ -38,6 +42,7 @@ export const makeApiRoutes = Effect.gen(function* () {
       .service(TokenizerService, tokenizer)
       .service(ModelService, model)
       .service(JobService, job)
+      .service(CacheService, cache)
       .service(ServerService, server);
   };
 });

@@ -1,4 +1,5 @@
 /** Which roles each RPC of the API takes. One without a line here does not compile; one of a service without a table takes `admin`. */
+import { CacheService } from "../../client/gen/mlxd/v1/cache_service_pb.ts";
 import { EmbeddingService } from "../../client/gen/mlxd/v1/embedding_service_pb.ts";
 import { GenerationService } from "../../client/gen/mlxd/v1/generation_service_pb.ts";
 import { JobService } from "../../client/gen/mlxd/v1/job_service_pb.ts";
@@ -60,6 +61,16 @@ const job: RolesOf<typeof JobService> = {
   watchJob: jobs,
 };
 
+/** Statistics name the partitions of every tenant, and limits are everybody's. */
+const cache: RolesOf<typeof CacheService> = {
+  getCacheStats: admin,
+  listCachedModels: everyRole,
+  removeCachedModel: models,
+  resizeCache: admin,
+  clearCache: models,
+  clearPrefixCaches: admin,
+};
+
 const server: RolesOf<typeof ServerService> = {
   getServerInfo: everyRole,
   getStats: admin,
@@ -73,6 +84,7 @@ const tables: ReadonlyArray<readonly [string, Readonly<Record<string, ReadonlyAr
   [TokenizerService.typeName, tokenizer],
   [ModelService.typeName, model],
   [JobService.typeName, job],
+  [CacheService.typeName, cache],
   [ServerService.typeName, server],
 ];
 

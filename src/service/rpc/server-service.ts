@@ -115,7 +115,7 @@ const loadToWire = ({ models, ...load }: LoadReport) => ({
 
 const poolToWire = ({ left, device: _device, backend: _backend, ...pool }: PoolStatus) => ({
   ...pool,
-  evictions: left.eviction,
+  evictions: left.eviction + left.limits,
   idleUnloads: left.idle,
   unloads: left.unload + left.removal,
   engineFailures: left.failure,

@@ -16,7 +16,7 @@ import type {
 } from "../domain/generation.ts";
 import type { Models } from "../models/Models.ts";
 import { chatFromWire } from "./chat-from-wire.ts";
-import { msFromDuration } from "./duration.ts";
+import { optionalMs } from "./duration.ts";
 import { invalidField } from "./invalid-field.ts";
 import { namingModel, type Refusal } from "./naming-model.ts";
 import { unknownField } from "./unknown-field.ts";
@@ -176,9 +176,3 @@ const cacheModes: Readonly<Record<number, CachePolicy["mode"]>> = {
   [wire.CachePolicy_Mode.READ_ONLY]: "read-only",
   [wire.CachePolicy_Mode.BYPASS]: "bypass",
 };
-
-const optionalMs = (
-  field: string,
-  duration: Parameters<typeof msFromDuration>[1] | undefined,
-): Result.Result<number | undefined, InvalidField> =>
-  duration === undefined ? Result.succeed(undefined) : msFromDuration(field, duration);

@@ -96,6 +96,11 @@ const memoryOf = ({ kvCacheBytes, prefixCacheBytes }: Scheduler): WorkerMemory =
   };
 };
 
+const prefixesOf = (of: Scheduler) => {
+  const prefixes = of.takePrefixReport();
+  return prefixes === undefined ? undefined : { prefixes };
+};
+
 /** Asking the system for it at every step would cost more than the rest of the message. */
 const processMemory = () => {
   const now = performance.now();
@@ -119,13 +124,22 @@ const run = async (of: Scheduler): Promise<void> => {
       const work = { ...of.lastWork, ms: done - begun, at: performance.timeOrigin + done };
       const events = of.takeEvents();
       deviceMemory.afterStep(events.some(({ type }) => type === "progress"));
-      send({ type: "step", events, memory: memoryOf(of), ...(work.rows + work.prefillTokens > 0 && { work }) });
+      const isWork = work.rows + work.prefillTokens > 0;
+      send({ type: "step", events, memory: memoryOf(of), ...prefixesOf(of), ...(isWork && { work }) });
       await collectBetweenSteps(debt);
     }
   } catch (cause) {
     const reason = cause instanceof Error ? (cause.stack ?? cause.message) : String(cause);
     process.send?.({ type: "crash", reason } satisfies FromWorker, () => process.exit(1));
   }
+};
+
+const clearPrefixes = ({ request, selection }: Extract<ToWorker, { type: "clear-prefixes" }>): void => {
+  // It is told to nobody before its model is loaded.
+  if (scheduler === undefined) return;
+  const cleared = scheduler.clearPrefixes(selection);
+  deviceMemory.afterStep(true);
+  send({ type: "prefixes-cleared", request, cleared, memory: memoryOf(scheduler), ...prefixesOf(scheduler) });
 };
 
 /** Compiling a grammar takes a while: the others go on, and its sequence is in the queue once it is done. */
@@ -154,7 +168,7 @@ const rest = async (of: Scheduler): Promise<void> => {
   deviceMemory.unwire();
   // Nothing is said while nothing is done, so the last word has to be what it will stay at.
   measured = measure(performance.now());
-  send({ type: "step", events: of.takeEvents(), memory: memoryOf(of) });
+  send({ type: "step", events: of.takeEvents(), memory: memoryOf(of), ...prefixesOf(of) });
   if (of.idle) await pause(undefined);
   deviceMemory.wire();
 };
@@ -193,6 +207,9 @@ process.on("message", (message: ToWorker) => {
       break;
     case "end":
       leave();
+      break;
+    case "clear-prefixes":
+      clearPrefixes(message);
       break;
     case "cancel":
       if (constraints?.abandon(message.sequence) === true) break;

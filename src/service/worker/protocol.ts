@@ -151,6 +151,21 @@ interface CancelMessage {
   readonly sequence: number;
 }
 
+/** Drops what the prefix cache keeps of some partitions; answered by `prefixes-cleared`. */
+interface ClearPrefixesMessage {
+  readonly type: "clear-prefixes";
+  /** Chosen by the service, and named in the answer. */
+  readonly request: number;
+  readonly selection: PrefixSelection;
+}
+
+/** Neither: all partitions. */
+export interface PrefixSelection {
+  readonly partition?: string;
+  /** Every partition whose name begins with this. */
+  readonly beginning?: string;
+}
+
 /** What the tokens are, for constraints; sent once, before the first sequence that has one. */
 export interface VocabularyMessage {
   readonly type: "vocabulary";
@@ -185,6 +200,7 @@ export type ToWorker =
   | VocabularyMessage
   | SubmitMessage
   | CancelMessage
+  | ClearPrefixesMessage
   | PingMessage
   | StartMessage
   | StopMessage
@@ -232,6 +248,48 @@ export interface StepMessage {
   readonly memory: WorkerMemory;
   /** What was computed; missing where nothing was. */
   readonly work?: StepWork;
+  /** What has changed in the prefix cache; missing where nothing has. */
+  readonly prefixes?: PrefixReport;
+}
+
+/** The answer to `clear-prefixes`. */
+interface PrefixesClearedMessage {
+  readonly type: "prefixes-cleared";
+  readonly request: number;
+  readonly cleared: ClearedPrefixes;
+  readonly memory: WorkerMemory;
+  readonly prefixes?: PrefixReport;
+}
+
+export interface ClearedPrefixes {
+  readonly entries: number;
+  /** What is free now. */
+  readonly bytes: number;
+}
+
+/** What has changed in the prefix cache since the last report. */
+export interface PrefixReport {
+  /** Over all partitions, as it is now; so are the bytes. */
+  readonly entries: number;
+  readonly bytes: number;
+  /** Those in which something has changed. */
+  readonly partitions: ReadonlyArray<PartitionReport>;
+}
+
+export interface PartitionReport {
+  readonly partition: string;
+  /** Sequences that looked for a beginning since the last report; so with the next three and the evictions. */
+  readonly lookups: number;
+  /** Tokens that they could have found. */
+  readonly lookupTokens: number;
+  /** Lookups that found some. */
+  readonly hits: number;
+  readonly hitTokens: number;
+  /** Entries that were dropped for lack of room. */
+  readonly evictions: number;
+  /** As it is now; so are the bytes. */
+  readonly entries: number;
+  readonly bytes: number;
 }
 
 export interface StepWork {
@@ -318,7 +376,14 @@ interface CrashMessage {
   readonly reason: string;
 }
 
-export type FromWorker = ReadyMessage | PongMessage | StoppedMessage | LoadFailedMessage | StepMessage | CrashMessage;
+export type FromWorker =
+  | ReadyMessage
+  | PongMessage
+  | StoppedMessage
+  | LoadFailedMessage
+  | StepMessage
+  | PrefixesClearedMessage
+  | CrashMessage;
 
 /** A file of mlxd's own binding. */
 export interface MlxFileState {

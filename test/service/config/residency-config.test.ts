@@ -2,6 +2,7 @@ import { totalmem } from "node:os";
 import { assert, describe, it } from "@effect/vitest";
 import { ConfigProvider, Effect, Result } from "effect";
 
+import { mostModelBytes, readMachineMemory } from "../../../src/service/config/machine-memory.ts";
 import { budgetFrom, ResidencyConfig } from "../../../src/service/config/ResidencyConfig.ts";
 
 const read = (environment: Record<string, string>) =>
@@ -14,7 +15,13 @@ describe("ResidencyConfig", () => {
   it.effect("has four models in 80 % of the memory, and preloads the default model", () =>
     Effect.gen(function* () {
       const { budgetBytes, ...settings } = yield* read({});
-      assert.deepStrictEqual(settings, { maxLoaded: 4, idleTtlMs: 0, loadWaitMs: 60_000, preload: [""] });
+      assert.deepStrictEqual(settings, {
+        maxLoaded: 4,
+        mostBytes: mostModelBytes(readMachineMemory()),
+        idleTtlMs: 0,
+        loadWaitMs: 60_000,
+        preload: [""],
+      });
       assert.isAtMost(budgetBytes, Math.floor(totalmem() * 0.8));
       assert.isAbove(budgetBytes, 0);
     }),

@@ -2,7 +2,7 @@
 import { Schema } from "effect";
 
 const FieldViolationSchema = Schema.Struct({
-  /** Path in the request message, e.g. `task.sampling.temperature`. */
+  /** Path in the request message, e.g. `task.sampling.temperature`; empty where it is the message as a whole. */
   field: Schema.String,
   description: Schema.String,
 });
@@ -13,7 +13,9 @@ export class InvalidField extends Schema.TaggedError<InvalidField>()("InvalidFie
   violations: Schema.Array(FieldViolationSchema),
 }) {
   override get message(): string {
-    return this.violations.map(({ field, description }) => `${field}: ${description}`).join("; ");
+    return this.violations
+      .map(({ field, description }) => (field === "" ? description : `${field}: ${description}`))
+      .join("; ");
   }
 }
 

@@ -14,6 +14,7 @@ import { spanWriter } from "../../telemetry/traces/spans.ts";
 import type { StepWork } from "../../worker/protocol.ts";
 import type { EngineFailure, EngineHealth, TokenEngine } from "../Engine.ts";
 import type { Drafting, Driver } from "../Engines.ts";
+import { PrefixUse } from "../PrefixUse.ts";
 import { ComputeTurns } from "./ComputeTurns.ts";
 import { EmbeddingRun } from "./EmbeddingRun.ts";
 import type { EngineRun } from "./EngineRun.ts";
@@ -23,23 +24,27 @@ import { TracedRun } from "./TracedRun.ts";
 import { createVocabularyMessage, WorkerVocabulary } from "./vocabulary.ts";
 import { spawnWorker } from "./WorkerProcess.ts";
 
-/** @param onWork told what each step of an engine computed, by model */
-export const mlxDriver = (settings: EngineSettings, onWork: (model: string, work: StepWork) => void): Driver => {
+/** Who is told of what engines do. */
+interface EngineListeners {
+  /** Told what each step of an engine computed, by model. */
+  readonly onWork?: (model: string, work: StepWork) => void;
+  readonly prefixUse?: PrefixUse;
+}
+
+export const mlxDriver = (settings: EngineSettings, listeners: EngineListeners): Driver => {
   const turns = settings.takesTurns ? new ComputeTurns() : undefined;
   return {
     version: versions.mlx,
-    start: (...model) => startEngine({ spawn: spawnWorker, settings, turns, onWork }, ...model),
+    start: (...model) => startEngine({ spawn: spawnWorker, settings, turns, ...listeners }, ...model),
   };
 };
 
 /** What all engines of a driver have. */
-interface EngineParts extends Pick<SupervisedModel, "spawn" | "settings" | "turns"> {
-  readonly onWork?: (model: string, work: StepWork) => void;
-}
+interface EngineParts extends Pick<SupervisedModel, "spawn" | "settings" | "turns">, EngineListeners {}
 
 /** Completes when the first process has passed its self-check. The scope owns the engine. */
 export const startEngine = Effect.fn("MlxEngine.start")(function* (
-  { spawn, settings, turns, onWork }: EngineParts,
+  { spawn, settings, turns, onWork, prefixUse = new PrefixUse() }: EngineParts,
   facts: ModelFacts,
   vocabulary: Vocabulary,
   drafting: Drafting,
@@ -61,6 +66,7 @@ export const startEngine = Effect.fn("MlxEngine.start")(function* (
     clock,
     health,
     onWork: (work) => onWork?.(facts.id, work),
+    prefixUse,
   });
   yield* Effect.forkScoped(supervisor.supervise);
   yield* Effect.forkScoped(supervisor.watch);
@@ -96,6 +102,7 @@ const makeEngine = (
           () => run?.vector ?? new Float32Array(),
         );
       }),
+    clearPrefixes: (selection) => supervisor.prefixes.clear(selection),
     cancel: (id) => Effect.sync(() => requests.cancel(id)),
     health: SubscriptionRef.changes(health),
     failure: supervisor.failure,

@@ -18,7 +18,9 @@ import type { ModelFacts } from "../../domain/model.ts";
 import { type LoadMessage, noMemory, type StepWork, type WorkerMemory } from "../../worker/protocol.ts";
 import type { EngineBackend, EngineDevice, EngineFault, EngineHealth, EngineStatus } from "../Engine.ts";
 import type { Drafting } from "../Engines.ts";
+import type { PrefixUse } from "../PrefixUse.ts";
 import type { ComputeTurns, TurnPlace } from "./ComputeTurns.ts";
+import { EnginePrefixes } from "./EnginePrefixes.ts";
 import type { StepTimes } from "./EngineRun.ts";
 import { liveProcess, type ProcessDeath } from "./process-life.ts";
 import { RestartHistory } from "../restart-history.ts";
@@ -42,11 +44,13 @@ export interface SupervisedModel {
   readonly health: SubscriptionRef.SubscriptionRef<EngineHealth>;
   /** Called with what each step computed. */
   readonly onWork: (work: StepWork) => void;
+  readonly prefixUse: PrefixUse;
 }
 
 export class Supervisor {
   /** Every request that was accepted and has not ended. */
   readonly requests: RunningRequests;
+  readonly prefixes: EnginePrefixes;
   private readonly model: SupervisedModel;
   private readonly history = new RestartHistory();
   private readonly watchdog: Watchdog;
@@ -69,6 +73,7 @@ export class Supervisor {
     this.model = model;
     this.sliceTokens = model.settings.prefillSliceTokens;
     this.watchdog = new Watchdog(() => this.now, 2 * watchMs);
+    this.prefixes = new EnginePrefixes(model.facts.id, model.prefixUse);
     this.requests = new RunningRequests({
       model: model.facts.id,
       vocabulary: model.vocabulary,
@@ -97,7 +102,11 @@ export class Supervisor {
   /** Runs one process after another until interrupted or until the engine is given up. */
   readonly supervise: Effect.Effect<void> = Effect.gen({ self: this }, function* () {
     for (;;) {
-      const death = yield* Effect.scoped(Effect.suspend(() => this.live()));
+      const death = yield* Effect.ensuring(
+        Effect.scoped(Effect.suspend(() => this.live())),
+        // Also where the engine is closed.
+        Effect.sync(() => this.prefixes.loseProcess()),
+      );
       const fault = yield* this.afterDeath(death);
       if (fault !== undefined) return;
       this.history.restarts += 1;
@@ -141,10 +150,15 @@ export class Supervisor {
           this.device = device;
           this.backend = mlx;
         },
-        onStep: ({ memory, events, work }) => {
+        onStep: ({ memory, events, work, prefixes }) => {
           this.memory = memory;
+          this.prefixes.receive(prefixes);
           if (work !== undefined) this.model.onWork(work);
           this.requests.receive(events, work && timesOf(work, this.worker?.pid));
+        },
+        onPrefixesCleared: (message) => {
+          this.memory = message.memory;
+          this.prefixes.cleared(message);
         },
         onStarted: (worker) => (this.place = turns && this.joinTurns(turns, worker)),
         onStopped: () => {
@@ -162,6 +176,7 @@ export class Supervisor {
     this.watchdog.reset();
     this.history.becameReady(this.now);
     this.requests.begin(worker);
+    this.prefixes.begin(worker);
     this.takeTurns();
     return this.tellMlx.pipe(
       Effect.andThen(SubscriptionRef.set(this.model.health, "serving")),

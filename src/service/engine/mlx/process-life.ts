@@ -24,12 +24,14 @@ interface ProcessPlan {
 }
 
 type ReadyMessage = Extract<FromWorker, { type: "ready" }>;
+type PrefixesClearedMessage = Extract<FromWorker, { type: "prefixes-cleared" }>;
 
 interface ProcessListener {
   /** It said something, whatever it is. */
   readonly onSign: () => void;
   readonly onReady: (message: ReadyMessage) => void;
   readonly onStep: (message: StepMessage) => void;
+  readonly onPrefixesCleared: (message: PrefixesClearedMessage) => void;
   /** It runs, and was told what to load. */
   readonly onStarted: (worker: WorkerProcess) => void;
   /** It has stopped computing, as it was told to. */
@@ -41,7 +43,7 @@ interface ProcessListener {
 /** Ends with the process. The scope owns it: closing the scope ends it. */
 export const liveProcess = Effect.fnUntraced(function* (
   { spawn, settings, load, unchanged }: ProcessPlan,
-  { onSign, onReady, onStep, onStarted, onStopped, serve }: ProcessListener,
+  { onSign, onReady, onStep, onPrefixesCleared, onStarted, onStopped, serve }: ProcessListener,
 ): Effect.fn.Return<ProcessDeath, never, Scope.Scope> {
   const before = yield* Effect.result(unchanged);
   if (Result.isFailure(before)) return deathOfChange(before.failure);
@@ -61,6 +63,9 @@ export const liveProcess = Effect.fnUntraced(function* (
           break;
         case "step":
           onStep(message);
+          break;
+        case "prefixes-cleared":
+          onPrefixesCleared(message);
           break;
         case "stopped":
           onStopped();

@@ -15,7 +15,7 @@ export interface Occupant {
   /** Nobody has it or waits for it, also where it is pinned. */
   readonly isUnused: () => boolean;
   /** Leaves: at once if it is idle, or else when those who use it have finished; nobody new is let in meanwhile. */
-  readonly makeWay: () => void;
+  readonly makeWay: (why: "eviction" | "limits") => void;
   /** Takes `makeWay` back where it has not left yet. */
   readonly stay: () => void;
 }
@@ -50,7 +50,7 @@ interface Waiting {
   readonly neededBytes: number;
   /** Epoch milliseconds. */
   readonly since: number;
-  readonly turn: Deferred.Deferred<void, ModelPoolFull>;
+  readonly turn: Deferred.Deferred<void, ModelPoolFull | ModelTooLarge>;
   granted: boolean;
 }
 
@@ -64,7 +64,7 @@ const patienceMs = 1_000;
 const retryAfterMs = 1_000;
 
 export class Reservations {
-  private readonly limits: ReservationLimits;
+  private current: ReservationLimits;
   private readonly clock: Clock.Clock;
   private readonly held = new Map<Occupant, Reservation>();
   /** First come, first served: a large model does not wait for ever behind small ones. */
@@ -74,8 +74,34 @@ export class Reservations {
   private again = false;
 
   constructor(limits: ReservationLimits, clock: Clock.Clock) {
-    this.limits = limits;
+    this.current = limits;
     this.clock = clock;
+  }
+
+  get limits(): ReservationLimits {
+    return this.current;
+  }
+
+  /**
+   * Changes the limits, in force at once. If they are lower than what is taken, idle models make way now and those in use when
+   * they become idle; loads that can never fit any more fail.
+   */
+  resize(changes: Partial<RoomLimits>): void {
+    this.current = { ...this.current, ...changes };
+    this.advance();
+  }
+
+  /** Models in use that leave, as soon as they are idle, since more is taken than the limits allow. */
+  get leavingWhenIdle(): ReadonlyArray<Occupant> {
+    if (!this.exceeds(this.limits)) return [];
+    const residents = this.residents();
+    const busy = planSurplus(residents, this.limits)?.waitFor ?? residents.filter(({ use }) => use === "busy");
+    return busy.map(({ occupant }) => occupant);
+  }
+
+  /** Whether more is taken than the limits allow, when those that leave are gone. */
+  get isOverLimits(): boolean {
+    return this.exceeds(this.limits);
   }
 
   /** Waits until the model fits. The scope holds its reservation. */
@@ -134,13 +160,13 @@ export class Reservations {
     if (reservation === undefined) return false;
     this.held.set(occupant, { ...reservation, reservedBytes: Math.max(reservation.reservedBytes, neededBytes) });
     this.advance();
-    return !this.isOverdrawn;
+    return !this.isOverBudget;
   }
 
   /** Why an occupant may not begin more: it has outgrown its reservation, and nobody can make way for that. */
   overdraft(occupant: Occupant): MemoryBudgetExceeded | undefined {
     const reservation = this.held.get(occupant);
-    if (reservation === undefined || reservation.measuredBytes <= reservation.reservedBytes || !this.isOverdrawn)
+    if (reservation === undefined || reservation.measuredBytes <= reservation.reservedBytes || !this.isOverBudget)
       return undefined;
     return new MemoryBudgetExceeded({
       model: occupant.id,
@@ -151,10 +177,14 @@ export class Reservations {
     });
   }
 
-  /** Whether more is taken than there is, when those that leave are gone. */
-  private get isOverdrawn(): boolean {
+  /** Whether more bytes are taken than there are, when those that leave are gone. */
+  private get isOverBudget(): boolean {
+    return this.exceeds({ ...this.limits, maxLoaded: Infinity });
+  }
+
+  private exceeds({ maxLoaded, budgetBytes }: RoomLimits): boolean {
     const staying = this.residents().filter(({ use }) => use !== "leaving");
-    return bytesOf(staying) > this.limits.budgetBytes;
+    return staying.length > maxLoaded || bytesOf(staying) > budgetBytes;
   }
 
   get totals(): { readonly loaded: number; readonly reservedBytes: number; readonly waiting: number } {
@@ -163,10 +193,7 @@ export class Reservations {
   }
 
   private acquire(occupant: Occupant, neededBytes: number): Effect.Effect<void, ModelTooLarge | ModelPoolFull> {
-    const { budgetBytes, waitMs } = this.limits;
-    if (neededBytes > budgetBytes) {
-      return Effect.fail(new ModelTooLarge({ model: occupant.id, neededBytes, availableBytes: budgetBytes }));
-    }
+    if (neededBytes > this.limits.budgetBytes) return Effect.fail(this.tooLarge(occupant, neededBytes));
     const own: Waiting = {
       occupant,
       neededBytes,
@@ -183,7 +210,7 @@ export class Reservations {
         orElse: () => Effect.suspend(() => (this.advance(), turn)),
       }),
       Effect.timeoutOrElse({
-        duration: waitMs,
+        duration: this.limits.waitMs,
         orElse: () => Effect.suspend(() => (this.isBlocked(own) ? Effect.fail(this.full(own)) : turn)),
       }),
       Effect.onError(() => Effect.sync(() => this.leave(own))),
@@ -211,23 +238,24 @@ export class Reservations {
         Deferred.doneUnsafe(head.turn, Exit.void);
         continue;
       }
-      const plan = planRoom(this.residents(), head.neededBytes, this.limits);
+      const isTooLarge = head.neededBytes > this.limits.budgetBytes;
+      const plan = isTooLarge ? undefined : planRoom(this.residents(), head.neededBytes, this.limits);
       if (plan !== undefined) {
         this.ask(plan, head);
         return;
       }
       this.waiting.shift();
-      Deferred.doneUnsafe(head.turn, Exit.fail(this.full(head)));
+      const failure = isTooLarge ? this.tooLarge(head.occupant, head.neededBytes) : this.full(head);
+      Deferred.doneUnsafe(head.turn, Exit.fail(failure));
     }
     this.ask({ evict: this.surplus(), waitFor: [] }, undefined);
   }
 
   /** Idle ones that go where more is taken than there is. */
   private surplus(): ReadonlyArray<OccupantResident> {
-    if (!this.isOverdrawn) return [];
+    if (!this.isOverLimits) return [];
     const residents = this.residents();
-    const limits = { ...this.limits, maxLoaded: Infinity };
-    const idle = planRoom(residents, 0, limits)?.evict ?? residents.filter(({ use }) => use === "idle");
+    const idle = planSurplus(residents, this.limits)?.evict ?? residents.filter(({ use }) => use === "idle");
     if (bytesOf(residents) - bytesOf(idle) <= this.limits.budgetBytes) return idle;
     // A pinned one does not make way for others; but it gives back what it should not have.
     return [...idle, ...residents.filter(({ occupant, use }) => use === "pinned" && this.hasOutgrown(occupant))];
@@ -241,11 +269,13 @@ export class Reservations {
   /** Those that a former plan asked and this one does not may stay. */
   private ask({ evict, waitFor }: RoomPlan<OccupantResident>, head: Waiting | undefined): void {
     const waited = head === undefined ? 0 : elapsedMsUnsafe(this.clock) - head.since;
-    const going = waitFor.length > 0 && waited < patienceMs ? [] : [...evict, ...waitFor];
+    const isPatient = waitFor.length > 0 && waited < patienceMs;
+    const going = isPatient ? this.surplus() : [...evict, ...waitFor];
+    const why = head === undefined || isPatient ? "limits" : "eviction";
     const before = this.asked;
     this.asked = new Set(going.map(({ occupant }) => occupant));
     for (const occupant of before) if (!this.asked.has(occupant)) occupant.stay();
-    for (const occupant of this.asked) occupant.makeWay();
+    for (const occupant of this.asked) occupant.makeWay(why);
   }
 
   /** Whether it is models in use that it waits for, or its turn. */
@@ -272,6 +302,10 @@ export class Reservations {
     });
   }
 
+  private tooLarge(occupant: Occupant, neededBytes: number): ModelTooLarge {
+    return new ModelTooLarge({ model: occupant.id, neededBytes, availableBytes: this.limits.budgetBytes });
+  }
+
   private left(others: ReadonlyArray<Resident>): { readonly availableBytes: number; readonly loadedModels: number } {
     return { availableBytes: this.limits.budgetBytes - bytesOf(others), loadedModels: others.length };
   }
@@ -282,6 +316,10 @@ export class Reservations {
       .map(([occupant, reservation]) => ({ occupant, bytes: countedBytes(reservation), ...occupant.residence() }));
   }
 }
+
+/** Who goes where more is taken than the limits allow, and nobody else is to come. */
+const planSurplus = (residents: ReadonlyArray<OccupantResident>, { maxLoaded, budgetBytes }: RoomLimits) =>
+  planRoom(residents, 0, { maxLoaded: maxLoaded + 1, budgetBytes });
 
 const countedBytes = ({ reservedBytes, measuredBytes }: Reservation): number => Math.max(reservedBytes, measuredBytes);
 

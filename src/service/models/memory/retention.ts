@@ -11,10 +11,11 @@ export interface Retention {
 }
 
 /**
- * Why a loaded model leaves: another needs its room, it had no task for too long, a call says so, it is no longer in the
- * catalog, or its engine was given up.
+ * Why a loaded model leaves: another needs its room, more is taken than the limits allow (they were lowered, or a process takes
+ * more than was foreseen), it had no task for too long, a call says so, it is no longer in the catalog, or its engine was given
+ * up.
  */
-export type UnloadReason = "eviction" | "idle" | "unload" | "removal" | "failure";
+export type UnloadReason = "eviction" | "limits" | "idle" | "unload" | "removal" | "failure";
 
 export interface UnloadOptions {
   /** How long those who use it may take to finish; then they end with ModelUnloaded. */

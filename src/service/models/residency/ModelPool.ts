@@ -12,11 +12,14 @@ import { Sandbox } from "../../sandbox/Sandbox.ts";
 import { footprintOf, noFootprint } from "../memory/footprint.ts";
 import { Reservations } from "../memory/Reservations.ts";
 import type { UnloadOptions } from "../memory/retention.ts";
+import type { RoomLimits } from "../memory/plan-room.ts";
 import { type LoadOptions, type ModelFit, type ModelInUse, Models } from "../Models.ts";
 import { draftOf } from "./draft-of.ts";
 import type { Member } from "./members.ts";
+import { makeModelCache } from "./model-cache.ts";
 import { ModelSet } from "./ModelSet.ts";
 import type { ModelSlot } from "./ModelSlot.ts";
+import { PoolUse } from "./PoolUse.ts";
 import type { CatalogFailure } from "./read-entries.ts";
 import { SlotMaker } from "./SlotMaker.ts";
 
@@ -27,20 +30,22 @@ export const layer: Layer.Layer<Models, CatalogFailure, ModelsConfig | Residency
   Models,
   Effect.gen(function* () {
     const config = yield* ModelsConfig;
-    const { maxLoaded, budgetBytes, idleTtlMs, loadWaitMs } = yield* ResidencyConfig;
+    const residency = yield* ResidencyConfig;
+    const { maxLoaded, budgetBytes, idleTtlMs, loadWaitMs } = residency;
     const engineConfig = yield* EngineConfig;
     const engines = yield* Engines;
     const clock = yield* Clock.Clock;
     // Forked before the fiber set, so that it closes after it: an engine that is starting ends with its fiber.
     const scope = yield* Scope.fork(yield* Effect.scope);
     const run = yield* FiberSet.runtime(yield* FiberSet.make<void>())();
+    const use = new PoolUse(clock);
     const reservations = new Reservations({ maxLoaded, budgetBytes, waitMs: loadWaitMs }, clock);
     const snapshots = yield* Queue.unbounded<ReadonlyMap<string, ModelCondition>>();
     const slots = new SlotMaker({
       engines,
       engineConfig,
       reservations,
-      budgetBytes,
+      use,
       idleTtlMs,
       scope,
       run,
@@ -75,7 +80,12 @@ export const layer: Layer.Layer<Models, CatalogFailure, ModelsConfig | Residency
         reservedBytes: reservations.reservedBytes(member.slot),
       }));
     const leaseOf = (slot: ModelSlot, isTrial: boolean | undefined) =>
-      isTrial === true ? slot.lease : Effect.tap(slot.lease, slot.countUse);
+      isTrial === true
+        ? slot.lease
+        : Effect.suspend(() => {
+            use.lookedUp(slot.id, slot.isReady);
+            return Effect.tap(slot.lease, slot.countUse);
+          });
     const inUse = (member: Member): Effect.Effect<ModelInUse, FilesUnusable | ModelChanged> => {
       const lease = (isTrial: boolean | undefined) =>
         Effect.withSpan(leaseOf(member.slot, isTrial), "ModelInUse.lease");
@@ -105,18 +115,19 @@ export const layer: Layer.Layer<Models, CatalogFailure, ModelsConfig | Residency
       if (member.takes === "conversations" && neededBytes !== undefined) {
         const room = reservations.room(slot, neededBytes);
         const footprint = { ...noFootprint, processBytes: neededBytes, neededBytes };
-        return Effect.succeed({ ...room, ...footprint, budgetBytes, maxLoadedModels: maxLoaded });
+        return Effect.succeed({ ...room, ...footprint, ...limitsOf(reservations.limits) });
       }
       if (member.takes === "conversations") {
-        const { reservedBytes, loaded: loadedModels } = reservations.totals;
-        const room = { fits: true, evict: [], waitFor: [], availableBytes: budgetBytes - reservedBytes, loadedModels };
-        return Effect.succeed({ ...room, ...noFootprint, budgetBytes, maxLoadedModels: maxLoaded });
+        const { limits, totals } = reservations;
+        const availableBytes = limits.budgetBytes - totals.reservedBytes;
+        const room = { fits: true, evict: [], waitFor: [], availableBytes, loadedModels: totals.loaded };
+        return Effect.succeed({ ...room, ...noFootprint, ...limitsOf(limits) });
       }
       return Effect.map(member.tools, ({ facts }) => {
         const footprint = footprintOf(facts, draftOf(member.entry, engineConfig)?.facts, engineConfig);
         const bytes = neededBytes ?? footprint.neededBytes;
         const room = reservations.room(slot, bytes);
-        return { ...room, ...footprint, neededBytes: bytes, budgetBytes, maxLoadedModels: maxLoaded };
+        return { ...room, ...footprint, neededBytes: bytes, ...limitsOf(reservations.limits) };
       });
     };
 
@@ -185,19 +196,33 @@ export const layer: Layer.Layer<Models, CatalogFailure, ModelsConfig | Residency
       showDownload: Effect.fn("Models.showDownload")((name) =>
         Effect.flatMap(models.memberOf(name), ({ slot }) => slot.showDownload),
       ),
-      pool: Effect.sync(() => ({
-        ...reservations.totals,
-        ...slots.counts,
-        device: slots.device,
-        backend: slots.backend,
-        left: { ...slots.counts.left },
-        maxLoaded,
-        budgetBytes,
-      })),
+      pool: Effect.sync(() => {
+        const { loads, loadFailures, left } = use.total;
+        return {
+          ...reservations.totals,
+          loads,
+          loadFailures,
+          left,
+          device: slots.device,
+          backend: slots.backend,
+          maxLoaded: reservations.limits.maxLoaded,
+          budgetBytes: reservations.limits.budgetBytes,
+        };
+      }),
+      ...makeModelCache({
+        models,
+        reservations,
+        use,
+        prefixUse: engines.prefixUse,
+        configured: residency,
+        statusOf,
+      }),
       changes: SubscriptionRef.changes(states),
     });
   }),
 );
+
+const limitsOf = ({ maxLoaded, budgetBytes }: RoomLimits) => ({ budgetBytes, maxLoadedModels: maxLoaded });
 
 /** Never happens: a slot starts only what its driver makes. */
 const otherEngine = () => Effect.die("an engine of another kind than its model's");

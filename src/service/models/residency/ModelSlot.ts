@@ -44,6 +44,17 @@ export class ModelSlot implements Occupant {
     return isResident(this.state.phase);
   }
 
+  /** Whether a task would get the engine without a load. */
+  get isReady(): boolean {
+    const { phase } = this.state;
+    return phase.state === "active" || (phase.state === "draining" && phase.why === "removal");
+  }
+
+  /** Undefined while it has no engine to ask: before it is loaded, and from the beginning of its end. */
+  get engine(): AnyEngine | undefined {
+    return loadedIn(this.state.phase)?.engine;
+  }
+
   get condition(): ModelCondition {
     const loaded = loadedIn(this.state.phase);
     return { state: this.modelState, delivers: loaded === undefined || loaded.health === "serving" };
@@ -62,6 +73,7 @@ export class ModelSlot implements Occupant {
         loadedAt: loaded?.loadedAt,
         lastUsedAt: users.lastUsedAt,
         useCount: loaded === undefined ? 0 : this.loading.uses,
+        users: users.taken,
         ...memory,
         engineRestarts: restarts,
       }),
@@ -77,9 +89,8 @@ export class ModelSlot implements Occupant {
     Effect.gen({ self: this }, function* () {
       const { users, phase, options } = this.state;
       const user = users.wait();
-      if (phase.state === "active" || (phase.state === "draining" && phase.why === "removal")) {
-        users.admit(phase.loaded);
-      }
+      const loaded = loadedIn(phase);
+      if (loaded !== undefined && this.isReady) users.admit(loaded);
       while (user.loaded === undefined) {
         const exit = yield* Effect.exit(restore(this.loadOrWait));
         if (Exit.isSuccess(exit)) continue;
@@ -177,6 +188,32 @@ export class ModelSlot implements Occupant {
       }
     });
 
+  /**
+   * Unloads it if no task uses it or waits for it, and completes when its process has ended. Otherwise it stays as it is, and the
+   * result says why.
+   */
+  readonly unloadIdle = (includePinned: boolean): Effect.Effect<Unloaded | string> =>
+    Effect.suspend((): Effect.Effect<Unloaded | string> => {
+      const { phase, users } = this.state;
+      switch (phase.state) {
+        case "available":
+        case "failed":
+          return Effect.succeed({ unloaded: false, freedBytes: 0 });
+        case "loading":
+          return Effect.succeed("it is being loaded");
+        case "unloading":
+          return Effect.as(this.afterUnloading, { unloaded: true, freedBytes: 0 });
+        case "active":
+        case "draining": {
+          if (this.isPinned && !includePinned) return Effect.succeed("it is pinned");
+          const { taken } = users;
+          if (!users.areNone) return Effect.succeed(taken === 1 ? "a task uses it" : `${taken} tasks use it`);
+          // A task that comes at this very moment may finish.
+          return this.unloading.drain(phase.loaded, { drainMs: longestTaskMs, force: false });
+        }
+      }
+    });
+
   // As an occupant of the memory budget.
 
   readonly residence = (): Omit<Resident, "bytes"> => {
@@ -191,7 +228,7 @@ export class ModelSlot implements Occupant {
 
   readonly isUnused = (): boolean => this.state.users.areNone;
 
-  readonly makeWay = (): void => this.unloading.leave("eviction");
+  readonly makeWay = (why: "eviction" | "limits"): void => this.unloading.leave(why);
 
   readonly stay = (): void => this.unloading.stay();
 
@@ -218,7 +255,7 @@ export class ModelSlot implements Occupant {
   });
 
   /** Waits until it is unloaded, which it may be already. */
-  private readonly afterUnloading: Effect.Effect<void> = Effect.suspend(() =>
+  readonly afterUnloading: Effect.Effect<void> = Effect.suspend(() =>
     this.state.phase.state === "unloading" ? Effect.ignore(this.state.phaseEnd) : Effect.void,
   );
 
@@ -226,5 +263,7 @@ export class ModelSlot implements Occupant {
     return new ModelOperationConflict({ model: this.id, asked, running });
   }
 }
+
+const longestTaskMs = 86_400_000;
 
 const nothingResident: EngineStatus = { ...noMemory, device: undefined, backend: undefined, restarts: 0 };

@@ -23,6 +23,11 @@ export class ModelUsers {
     return this.usedAt;
   }
 
+  /** Tasks that have it or wait for it. */
+  get taken(): number {
+    return this.holding + this.waiting.size;
+  }
+
   /** Whether no task has it. */
   get haveLeft(): boolean {
     return this.holding === 0;

@@ -15,6 +15,7 @@ import { refusalOf } from "../prompting/cached-tools.ts";
 import { draftOf, unusableDraft } from "./draft-of.ts";
 import type { FolderMember } from "./members.ts";
 import { ModelSlot } from "./ModelSlot.ts";
+import type { PoolUse } from "./PoolUse.ts";
 import { retentionOf } from "./retention-of.ts";
 import type { ModelSlotOptions } from "./SlotState.ts";
 
@@ -22,7 +23,7 @@ interface SlotMakerParts {
   readonly engines: Engines["Service"];
   readonly engineConfig: EngineSettings;
   readonly reservations: Reservations;
-  readonly budgetBytes: number;
+  readonly use: PoolUse;
   /** The idle time of models that have none of their own. */
   readonly idleTtlMs: number;
   /** Holds the engines. */
@@ -35,12 +36,6 @@ interface SlotMakerParts {
 }
 
 export class SlotMaker {
-  /** Since the service started. */
-  readonly counts = {
-    loads: 0,
-    loadFailures: 0,
-    left: { eviction: 0, idle: 0, unload: 0, removal: 0, failure: 0 },
-  };
   /** The device of the engine started last. */
   device: EngineDevice | undefined;
   /** What that engine computes with. */
@@ -83,7 +78,7 @@ export class SlotMaker {
       ),
       onFilesChanged: () => this.parts.onFilesChanged(facts),
       ...this.budgeted(() => slot, needed),
-      ...this.common,
+      ...this.common(facts.id),
     });
     this.needed.set(slot, needed);
     return slot;
@@ -102,7 +97,7 @@ export class SlotMaker {
       refusal: undefined,
       retention: retentionOf(policy, idleTtlMs),
       onFilesChanged: () => {},
-      ...this.common,
+      ...this.common(facts.id),
       ...(memoryBytes === undefined
         ? { start, onMeasured: () => {}, overdraft: () => undefined, fits: () => true, onChange, onIdle: () => {} }
         : {
@@ -122,11 +117,11 @@ export class SlotMaker {
     slot: () => ModelSlot,
     needed: { bytes: number },
   ): Pick<ModelSlotOptions, "onMeasured" | "overdraft" | "fits" | "onChange" | "onIdle"> {
-    const { reservations, budgetBytes, onChange } = this.parts;
+    const { reservations, onChange } = this.parts;
     return {
       onMeasured: (bytes) => {
         // It is likely to need as much again.
-        needed.bytes = Math.min(budgetBytes, Math.max(needed.bytes, bytes));
+        needed.bytes = Math.min(reservations.limits.budgetBytes, Math.max(needed.bytes, bytes));
         reservations.measure(slot(), bytes);
       },
       overdraft: () => reservations.overdraft(slot()),
@@ -142,20 +137,21 @@ export class SlotMaker {
     };
   }
 
-  private get common(): Pick<ModelSlotOptions, "scope" | "run" | "clock" | "onLoaded" | "onLeft"> {
-    const { scope, run, clock } = this.parts;
+  private common(id: string): Pick<ModelSlotOptions, "scope" | "run" | "clock" | "onLoaded" | "onLeft"> {
+    const { scope, run, clock, use } = this.parts;
     return {
       scope,
       run,
       clock,
-      onLoaded: (exit) => (this.counts[exit === "loaded" ? "loads" : "loadFailures"] += 1),
-      onLeft: (why) => (this.counts.left[why] += 1),
+      onLoaded: (exit) => use.loaded(id, exit),
+      onLeft: (why) => use.left(id, why),
     };
   }
 
   /** Its caches are still empty, so memory beyond the foreseen weights and process is needed in addition to them. */
   private correct(slot: ModelSlot, footprint: Footprint, status: EngineStatus): Effect.Effect<void, LoadFailure> {
-    const { reservations, budgetBytes } = this.parts;
+    const { reservations } = this.parts;
+    const { budgetBytes } = reservations.limits;
     const needed = this.needed.get(slot);
     this.device = status.device ?? this.device;
     this.backend = status.backend ?? this.backend;

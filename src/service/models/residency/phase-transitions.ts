@@ -39,7 +39,7 @@ export const nextPhase = (phase: Phase, event: PhaseEvent): Phase | undefined =>
     case "leave":
       return phase.state === "active" ? { state: "draining", loaded: phase.loaded, why: event.why } : undefined;
     case "stay":
-      return phase.state === "draining" && phase.why === "eviction"
+      return phase.state === "draining" && (phase.why === "eviction" || phase.why === "limits")
         ? { state: "active", loaded: phase.loaded }
         : undefined;
     case "unload":

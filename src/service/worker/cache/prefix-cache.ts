@@ -7,6 +7,8 @@
  * the rest alone. Partitions share nothing. Least recently used goes first when the budget is full.
  */
 import type { Tensor } from "../mlx.ts";
+import type { ClearedPrefixes, PrefixReport, PrefixSelection } from "../protocol.ts";
+import { partitionOf, PrefixCounts } from "./prefix-counts.ts";
 import type { RowSnapshot } from "./row-copies.ts";
 import { type PrefixId, PrefixTree } from "./prefix-tree.ts";
 
@@ -43,6 +45,7 @@ export class PrefixCache {
   private readonly partitions = new Map<string, PrefixTree<Entry>>();
   /** Entries that hold each snapshot. */
   private readonly holders = new Map<RowSnapshot, number>();
+  private readonly counts = new PrefixCounts();
   private usedBytes = 0;
 
   constructor(budgetBytes: number, bytesPerToken: number) {
@@ -52,6 +55,33 @@ export class PrefixCache {
 
   get bytes(): number {
     return this.usedBytes;
+  }
+
+  /** What has changed since it was last asked; undefined: nothing. */
+  takeReport(): PrefixReport | undefined {
+    return this.counts.take();
+  }
+
+  /** Drops what is kept of these partitions. Sequences that began with it have their own copies. */
+  clear({ partition, beginning = "" }: PrefixSelection): ClearedPrefixes {
+    const isMeant = (name: string): boolean =>
+      partition === undefined ? name.startsWith(beginning) : name === partition;
+    const before = this.usedBytes;
+    let entries = 0;
+    for (const entry of this.entries) {
+      if (!isMeant(partitionOf(entry.partition))) continue;
+      this.drop(entry);
+      entries += 1;
+    }
+    return { entries, bytes: before - this.usedBytes };
+  }
+
+  /**
+   * A sequence begins: what of its prompt was looked for, and how much of it was found. `find` may have been asked for it
+   * several times before there was room for it.
+   */
+  countLookup(partition: string, tokens: number, found: number): void {
+    this.counts.lookedUp(partition, tokens, found);
   }
 
   /** The entry that shares the longest beginning, if it is worth using. */
@@ -85,13 +115,14 @@ export class PrefixCache {
       pieces: [...pieces, { snapshot: copy(from), tokens: tokenIds.length - from }],
     };
     this.hold(entry);
+    this.counts.stored(partition);
     for (const beginning of tree.beginningsOf(tokenIds)) this.drop(beginning);
     this.partitions.set(partition, tree);
     tree.set(tokenIds, entry);
     this.entries.add(entry);
     for (const oldest of this.entries) {
       if (this.usedBytes <= this.budgetBytes) break;
-      this.drop(oldest);
+      this.drop(oldest, true);
     }
   }
 
@@ -100,24 +131,27 @@ export class PrefixCache {
     this.entries.add(entry);
   }
 
-  private hold({ pieces }: Entry): void {
+  private hold({ partition, pieces }: Entry): void {
     for (const { snapshot } of pieces) {
       const holders = this.holders.get(snapshot) ?? 0;
       this.holders.set(snapshot, holders + 1);
       if (holders > 0) continue;
       this.usedBytes += snapshot.bytes;
+      this.counts.grew(partition, snapshot.bytes);
       for (const tensor of tensorsOf(snapshot)) tensor.keep();
     }
   }
 
-  private drop(entry: Entry): void {
+  private drop(entry: Entry, isEvicted = false): void {
     if (!this.entries.delete(entry)) return;
+    this.counts.dropped(entry.partition, isEvicted);
     for (const { snapshot } of entry.pieces) {
       const others = (this.holders.get(snapshot) ?? 0) - 1;
       if (others > 0) this.holders.set(snapshot, others);
       else {
         this.holders.delete(snapshot);
         this.usedBytes -= snapshot.bytes;
+        this.counts.grew(entry.partition, -snapshot.bytes);
         for (const tensor of tensorsOf(snapshot)) tensor.dispose();
       }
     }

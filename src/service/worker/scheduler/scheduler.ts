@@ -14,7 +14,14 @@ import { bytesOf, snapshotBytes, withSlack } from "../cache/cache-size.ts";
 import { PrefixCache } from "../cache/prefix-cache.ts";
 import type { Constraints } from "../constraints/constraints.ts";
 import type { Tensor } from "../mlx.ts";
-import type { SequenceEvent, SubmitMessage, WorkerLimits } from "../protocol.ts";
+import type {
+  ClearedPrefixes,
+  PrefixReport,
+  PrefixSelection,
+  SequenceEvent,
+  SubmitMessage,
+  WorkerLimits,
+} from "../protocol.ts";
 import { Sequence } from "../sequence/sequence.ts";
 import type { Speculator } from "../speculation/speculator.ts";
 import { type Batch, type Chosen, joinBatch, rowsInUse, shrinkBatch, tensorsOfChosen } from "./batch.ts";
@@ -29,7 +36,7 @@ import { PrefillSlicer } from "./prefill-slice.ts";
 import { TokenReader, type UnreadTokens } from "./read-tokens.ts";
 import { SlicePace } from "./slice-pace.ts";
 import { StepScope } from "./step-scope.ts";
-import { takeGroup } from "./take-group.ts";
+import { looksUp, takeGroup } from "./take-group.ts";
 import { DraftVerifier, type Verifying } from "./verify-drafts.ts";
 import { WaitingQueue } from "./waiting-queue.ts";
 
@@ -122,6 +129,16 @@ export class Scheduler {
 
   cancel(id: number): void {
     for (const sequence of this.sequences()) if (sequence.id === id) sequence.cancelled = true;
+  }
+
+  /** To be called between two steps. */
+  clearPrefixes(selection: PrefixSelection): ClearedPrefixes {
+    return this.prefixes.clear(selection);
+  }
+
+  /** What has changed in the prefix cache since it was last asked; undefined: nothing. */
+  takePrefixReport(): PrefixReport | undefined {
+    return this.prefixes.takeReport();
   }
 
   /** What happened since it was last asked. */
@@ -233,6 +250,10 @@ export class Scheduler {
     for (const [row, { sequence }] of group.entries()) {
       const cachedPromptTokens = prefill.cachedTokens[row] ?? 0;
       this.events.add({ type: "admitted", sequence: sequence.id, cachedPromptTokens });
+      if (looksUp(sequence)) {
+        const { cache, promptTokenIds } = sequence;
+        prefixes.countLookup(cache.partition, promptTokenIds.length - 1, cachedPromptTokens);
+      }
     }
     return prefill;
   }

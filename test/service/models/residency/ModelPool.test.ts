@@ -228,6 +228,7 @@ describe("the model pool", () => {
         stateReason: "",
         profile: familyProfile("qwen"),
         useCount: 2,
+        users: 0,
         download: undefined,
         pinned: false,
         idleTtlMs: 0,

@@ -279,4 +279,54 @@ describe("PrefixCache", () => {
     keep(tokens(20, 1), "of another partition");
     assert.deepStrictEqual(copies, [0, 0]);
   });
+
+  it("drops what is asked for, by the name of a partition or the beginning of names, and counts only what lacked room as evicted", () => {
+    const { cache, keep } = recording(150);
+    for (const partition of ["t:a", "t:b", "u:a"]) keep(tokens(40, 1), `:${partition}`);
+    assert.deepStrictEqual(cache.clear({ partition: "a" }), { entries: 0, bytes: 0 });
+    assert.deepStrictEqual(cache.clear({ beginning: "t:" }), { entries: 2, bytes: 80 * bytesPerToken });
+    assert.strictEqual(cache.bytes, 40 * bytesPerToken);
+    assert.deepStrictEqual(cache.clear({ partition: "u:a" }), { entries: 1, bytes: 40 * bytesPerToken });
+    assert.deepStrictEqual(cache.clear({}), { entries: 0, bytes: 0 });
+    assert.strictEqual(cache.bytes, 0);
+    for (const salt of [1, 2, 3, 4]) keep(tokens(60, salt), ":p");
+    const report = cache.takeReport();
+    assert.deepInclude(report, { entries: 2, bytes: 120 * bytesPerToken });
+    const evictions = report?.partitions.map(({ partition, evictions: count }) => [partition, count]);
+    assert.deepStrictEqual(evictions, [
+      ["t:a", 0],
+      ["t:b", 0],
+      ["u:a", 0],
+      ["p", 2],
+    ]);
+  });
+});
+
+describe("the counts of the prefix cache", () => {
+  it("are exact: a lookup for each sequence that may read, with the tokens that it found", async () => {
+    const scheduler = caching();
+    await run(scheduler, submission(1, tokens(40, 1), { cache: anywhere }));
+    await run(scheduler, submission(2, tokens(40, 1), { cache: anywhere }));
+    await run(scheduler, submission(3, tokens(40, 1), { cache: { ...anywhere, partition: "other" } }));
+    await run(scheduler, submission(4, tokens(40, 1), { cache: { ...anywhere, read: false } }));
+    const told = scheduler.takePrefixReport();
+    const counts = told?.partitions.map(({ bytes: _bytes, ...counted }) => counted);
+    assert.deepStrictEqual(counts, [
+      { partition: "", lookups: 2, lookupTokens: 78, hits: 1, hitTokens: 39, evictions: 0, entries: 1 },
+      { partition: "other", lookups: 1, lookupTokens: 39, hits: 0, hitTokens: 0, evictions: 0, entries: 1 },
+    ]);
+    assert.deepInclude(told, { entries: 2, bytes: scheduler.prefixCacheBytes });
+    assert.strictEqual(scheduler.clearPrefixes({ partition: "" }).entries, 1);
+    const again = await run(scheduler, submission(5, tokens(40, 1), { cache: anywhere }));
+    assert.strictEqual(again.cachedPromptTokens, 0);
+    const other = await run(scheduler, submission(6, tokens(40, 1), { cache: { ...anywhere, partition: "other" } }));
+    assert.strictEqual(other.cachedPromptTokens, 39);
+  });
+
+  it("do not notice that a sequence is looked up again while it waits for room", async () => {
+    const scheduler = caching({ maxBatch: 1 });
+    for (const id of [1, 2, 3]) scheduler.submit(submission(id, tokens(30, id), { cache: anywhere }));
+    await drive(scheduler);
+    assert.strictEqual(scheduler.takePrefixReport()?.partitions[0]?.lookups, 3);
+  });
 });

@@ -1,0 +1,62 @@
+/** The prefix cache of an engine's process: what it tells of it, and what of it is to be dropped. */
+import { Deferred, Effect, Exit } from "effect";
+
+import type { FromWorker, PrefixReport } from "../../worker/protocol.ts";
+import type { ClearedPrefixes, PrefixSelection } from "../Engine.ts";
+import type { PrefixUse } from "../PrefixUse.ts";
+import type { WorkerProcess } from "./WorkerProcess.ts";
+
+type ClearedMessage = Extract<FromWorker, { type: "prefixes-cleared" }>;
+
+export class EnginePrefixes {
+  private readonly model: string;
+  private readonly use: PrefixUse;
+  /** Undefined while no process is ready: there is nothing to drop then. */
+  private worker: WorkerProcess | undefined;
+  private readonly clearing = new Map<number, Deferred.Deferred<ClearedPrefixes>>();
+  private nextRequest = 0;
+
+  constructor(model: string, use: PrefixUse) {
+    this.model = model;
+    this.use = use;
+  }
+
+  /** Completes when it is dropped. If the process dies meanwhile, everything is gone with it. */
+  clear(selection: PrefixSelection): Effect.Effect<ClearedPrefixes> {
+    return Effect.suspend(() => {
+      if (this.worker === undefined) return Effect.succeed(nothing);
+      const request = this.nextRequest++;
+      const done = Deferred.makeUnsafe<ClearedPrefixes>();
+      this.clearing.set(request, done);
+      this.worker.send({ type: "clear-prefixes", request, selection });
+      return Effect.ensuring(
+        Deferred.await(done),
+        Effect.sync(() => this.clearing.delete(request)),
+      );
+    });
+  }
+
+  begin(worker: WorkerProcess): void {
+    this.worker = worker;
+  }
+
+  receive(report: PrefixReport | undefined): void {
+    if (report !== undefined) this.use.report(this.model, report);
+  }
+
+  cleared({ request, cleared, prefixes }: ClearedMessage): void {
+    this.receive(prefixes);
+    const done = this.clearing.get(request);
+    if (done !== undefined) Deferred.doneUnsafe(done, Exit.succeed(cleared));
+  }
+
+  /** The process has ended or is about to be. */
+  loseProcess(): void {
+    this.worker = undefined;
+    const { entries, bytes } = this.use.of(this.model) ?? nothing;
+    this.use.processEnded(this.model);
+    for (const done of this.clearing.values()) Deferred.doneUnsafe(done, Exit.succeed({ entries, bytes }));
+  }
+}
+
+const nothing: ClearedPrefixes = { entries: 0, bytes: 0 };
