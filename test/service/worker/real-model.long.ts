@@ -22,6 +22,7 @@ describe("a published model", () => {
       if (error instanceof RealModelMissing) return context.skip(error.message);
       throw error;
     });
-    await assertNear(folder, { difference: 0.12, same: 1 });
+    // One prompt: MLX has no fast products of 16 bits on a CPU.
+    await assertNear(folder, { difference: 0.12, same: 1 }, 1);
   });
 });
