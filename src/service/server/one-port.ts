@@ -117,14 +117,14 @@ export class OnePort {
       connections.ageHttp1(socket);
       takeHttp1.call(this.#h1, socket);
     };
-    // Of a connection with TLS this comes before its handshake, which costs more than anything else of it.
-    this.#h1.prependListener("connection", (socket: Socket) => void connections.admit(socket));
-    this.#h1.on(opened, (socket: Socket) => {
-      if (socket.destroyed) return;
-      if (tls === undefined) this.#sniff(socket, asHttp1);
-      else if ((socket as TLSSocket).alpnProtocol === "h2") this.#asHttp2(socket);
-      else asHttp1(socket);
-    });
+    if (tls === undefined) this.#h1.on(opened, (socket: Socket) => this.#sniff(socket, asHttp1));
+    else {
+      this.#h1.on(opened, (socket: TLSSocket) => {
+        if (socket.alpnProtocol === "h2") this.#asHttp2(socket);
+        else asHttp1(socket);
+      });
+    }
+    this.#admitFirst(connections);
     this.#h1.on("clientError", answerUnreadable);
   }
 
@@ -138,6 +138,15 @@ export class OnePort {
     await once(this.#h1, "listening");
     this.#pings.start();
     return this.#h1.address() as AddressInfo; // it is an object for a TCP server
+  }
+
+  /** Nothing is begun for a connection over the limit, least of all a TLS handshake, which costs the most. */
+  #admitFirst(connections: Connections): void {
+    const begin = this.#h1.listeners("connection");
+    this.#h1.removeAllListeners("connection");
+    this.#h1.on("connection", (socket: Socket) => {
+      if (connections.admit(socket)) for (const each of begin) Reflect.apply(each, this.#h1, [socket]);
+    });
   }
 
   /** New connections use these TLS files; open connections are not affected. */

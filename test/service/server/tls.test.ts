@@ -161,3 +161,29 @@ describe("a client certificate", () => {
     assert.equal(await generate({}), "CONNECTION");
   });
 });
+
+describe("connections too many", () => {
+  it("are closed before their handshake, and let in when others have closed", async (context) => {
+    if (authority === undefined) return context.skip("openssl is missing or makes no certificate");
+    await using server = await startTestServer({ config: { tls: settings(), maxConnections: 1 } });
+    const first = connectTls({ host: "127.0.0.1", port: server.port, ca: ca() });
+    await once(first, "secureConnect");
+    for (let more = 0; more < 3; more++) {
+      await handshake(server).then(
+        () => assert.fail("was let in"),
+        () => {},
+      );
+    }
+    first.destroy();
+    const giveUpAt = Date.now() + 60_000;
+    for (;;) {
+      const alpn = await handshake(server, { ALPNProtocols: ["h2"] }).then(
+        (agreed) => agreed.alpn,
+        () => undefined,
+      );
+      if (alpn === "h2") break;
+      if (Date.now() > giveUpAt) assert.fail("nobody is let in any more");
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+  });
+});
