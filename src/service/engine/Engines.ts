@@ -8,7 +8,7 @@ import type { ModelCapabilities, ModelFacts, ServedModel } from "../domain/model
 import type { PrepareStage } from "../domain/preparation.ts";
 import type { Vocabulary } from "../prompt/Vocabulary.ts";
 import type { PrefixUse } from "./PrefixUse.ts";
-import type { ConversationEngine, Engine, EngineFault, TokenEngine } from "./Engine.ts";
+import type { BackendFailure, ConversationEngine, Engine, EngineFault, TokenEngine } from "./Engine.ts";
 
 /** Whether tokens are drafted (speculative decoding), and by what. It does not change the output. */
 export interface Drafting {
@@ -43,6 +43,15 @@ export interface Driver {
 /** What a driver is doing while it starts an engine whose start takes long. */
 export type StartStage = Extract<PrepareStage, "server-starting" | "model-serving" | "model-loading">;
 
+/** How far an engine is that fetches a model. */
+export interface FetchProgress {
+  readonly bytesDone: number;
+  /** Of the parts that are known of so far. */
+  readonly bytesTotal: number;
+  readonly filesDone: number;
+  readonly filesTotal: number;
+}
+
 /** Starts engines of one kind that take conversations. No file of their models is read here. */
 export interface ConversationDriver {
   readonly version: string;
@@ -50,6 +59,12 @@ export interface ConversationDriver {
   readonly capabilities: ModelCapabilities;
   /** The task options that its engines support. Any other option is refused by its field. */
   readonly options: ReadonlySet<ConversationOption>;
+  /** Has the engine fetch a model that it does not have. False where it has it. Absent where none can be asked to. */
+  readonly fetch?: (
+    model: ServedModel,
+    backend: BackendSettings,
+    onProgress: (progress: FetchProgress) => void,
+  ) => Effect.Effect<boolean, BackendFailure>;
   /**
    * Completes when the engine takes conversations. The model's `source` is its name at the engine. The scope owns what it holds.
    *

@@ -12,8 +12,8 @@ import type {
 import type { ModelCondition, ModelStatus, ServedModel } from "../domain/model.ts";
 import type { ConversationOption } from "../domain/conversation-options.ts";
 import type { FamilyProfile } from "../domain/family.ts";
-import type { ConversationEngine, Engine, EngineBackend, EngineDevice } from "../engine/Engine.ts";
-import type { StartStage } from "../engine/Engines.ts";
+import type { BackendFailure, ConversationEngine, Engine, EngineBackend, EngineDevice } from "../engine/Engine.ts";
+import type { FetchProgress, StartStage } from "../engine/Engines.ts";
 import type { Footprint } from "./memory/footprint.ts";
 import type { ModelCache } from "./memory/ModelCache.ts";
 import type { PromptTools } from "./prompting/PromptTools.ts";
@@ -143,6 +143,11 @@ export class Models extends Context.Service<
     readonly rescan: Effect.Effect<CatalogChange, ConfigurationInvalid>;
     /** Shows a model whose files are missing as `downloading` until the scope closes. Other models keep their state. */
     readonly showDownload: (name: string) => Effect.Effect<void, NameFailure, Scope.Scope>;
+    /** Has a model's engine fetch it where that does not have it. False where there was nothing to fetch. */
+    readonly fetch: (
+      name: string,
+      onProgress: (progress: FetchProgress) => void,
+    ) => Effect.Effect<boolean, NameFailure | BackendFailure>;
     /**
      * Tells the stages of a model's start until the scope closes, first the one that it is in.
      *

@@ -57,6 +57,8 @@ export const layer: Layer.Layer<Models, never, Models | Access> = Layer.effect(
       clearPrefixes: (name, selection) => Effect.andThen(check("*"), models.clearPrefixes(name, selection)),
       remove: (key, options) => Effect.andThen(checkedKey(key), models.remove(key, options)),
       pin: (name, pinned) => Effect.andThen(checked(name), models.pin(name, pinned)),
+      followStart: (name, onStage) => Effect.andThen(checked(name), models.followStart(name, onStage)),
+      fetch: (name, onProgress) => Effect.andThen(checked(name), models.fetch(name, onProgress)),
       showDownload: (name) => Effect.andThen(checked(name), models.showDownload(name)),
       preload: (names) =>
         Effect.map(

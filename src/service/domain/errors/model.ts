@@ -10,7 +10,9 @@ export class ModelNotFound extends Schema.TaggedError<ModelNotFound>()("ModelNot
 }) {
   override get message(): string {
     if (this.backend !== undefined) {
-      return `the backend "${this.backend}" has no model "${this.model}", or no chat completions at its base_url`;
+      const has =
+        this.nearest.length > 0 ? `it has ${this.nearest.join(", ")}` : "or no chat completions at its base_url";
+      return `the backend "${this.backend}" has no model "${this.model}"${this.nearest.length > 0 ? ";" : ","} ${has}`;
     }
     const hint =
       this.nearest.length > 0 ? `did you mean ${this.nearest.join(", ")}?` : "ListModels tells what there is";

@@ -26,23 +26,28 @@ import { Hosts } from "../backends/Host.ts";
 import { chatRequest } from "./chat-request.ts";
 import { ChatReading } from "./ChatReading.ts";
 import { failureOf } from "./failure-of.ts";
+import { fetchFromOllama, unloadFromOllama } from "./ollama.ts";
 import { managedPlace, type Place, type Reached, remotePlace } from "./Place.ts";
 import { streamChat } from "./stream-chat.ts";
 
 /** A driver for each engine that has a preset. Their models share their hosts. */
 export const openAiDrivers = (): Readonly<Record<BackendEngine, ConversationDriver>> => {
   const hosts = new Hosts();
-  const driverOf = ({ options }: BackendPreset): ConversationDriver => ({
+  const driverOf = (engine: string, { options }: BackendPreset): ConversationDriver => ({
     version: "",
     capabilities: { ...capabilities, tools: options.includes("chat.tools") },
     options: new Set(options),
+    ...(engine === "ollama" && { fetch: fetchFromOllama }),
     start: (model, { managed, ...backend }, onStage) =>
-      Effect.map(
-        managed === undefined ? remotePlace(backend, hosts) : managedPlace(model, { ...backend, managed }, onStage),
-        (place) => engineOf(model, backend, place),
-      ),
+      Effect.gen(function* () {
+        const place = yield* managed === undefined
+          ? remotePlace(backend, hosts)
+          : managedPlace(model, { ...backend, managed }, onStage);
+        if (engine === "ollama") yield* Effect.addFinalizer(() => unloadFromOllama(model, backend));
+        return engineOf(model, backend, place);
+      }),
   });
-  const drivers = Object.entries(backendPresets).map(([engine, preset]) => [engine, driverOf(preset)]);
+  const drivers = Object.entries(backendPresets).map(([engine, preset]) => [engine, driverOf(engine, preset)]);
   return Object.fromEntries(drivers) as Record<BackendEngine, ConversationDriver>;
 };
 

@@ -188,6 +188,15 @@ export const layer: Layer.Layer<Models, CatalogFailure, ModelsConfig | Residency
         "Models.reload",
       ),
       rescan: Effect.withSpan(models.reload(Effect.sync(() => models.settings)), "Models.rescan"),
+      fetch: Effect.fn("Models.fetch")((name, onProgress) =>
+        Effect.flatMap(
+          models.memberOf(name),
+          (member) =>
+            (member.takes === "conversations"
+              ? member.driver.fetch?.(member.entry.facts, member.entry.backend, onProgress)
+              : undefined) ?? Effect.succeed(false),
+        ),
+      ),
       followStart: Effect.fn("Models.followStart")((name, onStage) =>
         Effect.flatMap(models.memberOf(name), ({ entry, slot }) =>
           Effect.as(slot.followStart(onStage), entry.takes === "conversations" && entry.backend.managed !== undefined),

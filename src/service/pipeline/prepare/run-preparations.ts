@@ -8,7 +8,7 @@ import type { ServiceError } from "../../domain/errors.ts";
 import type { ModelFacts, ModelStatus } from "../../domain/model.ts";
 import { identityAfterLoad, type ModelIdentity } from "../../domain/model-identity.ts";
 import type { LoadRequest, PrepareEvent, PrepareReport } from "../../domain/preparation.ts";
-import { Engines } from "../../engine/Engines.ts";
+import { Engines, type FetchProgress } from "../../engine/Engines.ts";
 import { Downloads, type RemoteModel } from "../../models/download/Downloads.ts";
 import { Models } from "../../models/Models.ts";
 import { makeSharedRuns } from "../../models/download/shared-runs.ts";
@@ -90,6 +90,20 @@ export const layer: Layer.Layer<Preparations, never, Needs> = Layer.effect(
       return yield* smokeTest(id, supports, quality, generations);
     });
 
+    /** By an engine that keeps its models itself. */
+    const fetched = Effect.fnUntraced(function* (reached: PreparationState, journal: Journal) {
+      let last: FetchProgress | undefined;
+      reached.downloaded = yield* models.fetch(reached.id, (progress) => {
+        last = progress;
+        journal.reach("downloading");
+        journal.progress(progress);
+      });
+      if (!reached.downloaded) return;
+      const { facts } = yield* models.get(reached.id);
+      const { filesTotal: files = 0, bytesTotal: bytes = 0 } = last ?? {};
+      reached.downloadResult = { repository: facts.source, revision: "", files, bytes, fromCache: false };
+    });
+
     const loaded = Effect.fnUntraced(function* (id: string, journal: Journal) {
       const hasStages = yield* models.followStart(id, (stage) => journal.reach(stage));
       if (!hasStages) journal.enter("model-loading");
@@ -112,6 +126,7 @@ export const layer: Layer.Layer<Preparations, never, Needs> = Layer.effect(
       reached.installResult = { engine, version, installed: false };
       journal.log(["engine", engine, version].filter(Boolean).join(" "), { engine, version });
       if (place.type === "hub" && remote !== undefined) yield* bring(place, remote, journal, reached);
+      if (place.type === "here") yield* fetched(reached, journal);
       const model = yield* loaded(reached.id, journal);
       reached.loaded = true;
       return yield* tried(model, retest, journal);

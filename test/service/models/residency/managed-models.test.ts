@@ -61,7 +61,17 @@ const withPool = <A, E>(test: (log: string[], taken: { bytes: number }) => Effec
       folder,
       log,
       { budgetBytes: 4 * gibibyte, maxLoaded: 8 },
-      { mlx_lm_server: driver, ollama: scripted },
+      {
+        mlx_lm_server: driver,
+        ollama: {
+          ...scripted,
+          fetch: (_model, _backend, onProgress) =>
+            Effect.sync(() => {
+              for (const bytesDone of [1, 2]) onProgress({ bytesDone, bytesTotal: 2, filesDone: 0, filesTotal: 1 });
+              return true;
+            }),
+        },
+      },
     );
     return test(log, taken).pipe(Effect.provide(Layer.merge(pool, capturedLog([]))));
   });
@@ -113,6 +123,18 @@ describe("models whose servers are started here", () => {
         assert.deepInclude(yield* models.get("small"), { reservedBytes: 2 * gibibyte, residentBytes: 2 * gibibyte });
         yield* models.unload("small", { drainMs: 0, force: false });
         assert.deepInclude(yield* models.fit("small"), { neededBytes: 2 * gibibyte });
+      }),
+    ),
+  );
+
+  it.effect("are fetched by an engine that can be asked to alone", () =>
+    withPool(() =>
+      Effect.gen(function* () {
+        const models = yield* Models;
+        const seen: number[] = [];
+        assert.isTrue(yield* models.fetch("remote", ({ bytesDone }) => seen.push(bytesDone)));
+        assert.deepStrictEqual(seen, [1, 2]);
+        assert.isFalse(yield* models.fetch("one", () => {}));
       }),
     ),
   );
