@@ -1,4 +1,4 @@
-/** Values as people read them. */
+/** Formats values for people. */
 
 const units = ["B", "KiB", "MiB", "GiB", "TiB"];
 
@@ -29,7 +29,7 @@ export const formatPercent = (part: number): string => `${(part * 100).toFixed(1
 /** `yes`, or nothing: what is rare shall stand out. */
 export const formatFlag = (flag: boolean): string => (flag ? "yes" : "");
 
-/** A bar of this many characters for a part from 0 to 1, e.g. `[####------]`. */
+/** A bar of this many characters for a share from 0 to 1, e.g. `[####------]`. */
 export const formatBar = (part: number, width: number): string => {
   const filled = Math.round(Math.min(1, Math.max(0, part)) * width);
   return `[${"#".repeat(filled)}${"-".repeat(width - filled)}]`;
