@@ -1,4 +1,4 @@
-/** Reads the servers that models of other engines are on: those of mlxd.yaml, and the one that each engine has by itself. */
+/** Reads the backends: those of mlxd.yaml, and the default one of each engine. */
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { Redacted } from "effect";
@@ -11,16 +11,19 @@ import { type ManagedServerSettings, readManaged } from "./managed-backend.ts";
 import type { Path } from "./yaml-document.ts";
 
 export interface BackendSettings {
-  /** As the configuration calls it, in lower case; the engine's where it is the engine's own. */
+  /** The name in the configuration, in lower case; for an engine's default backend, the engine's name. */
   readonly name: string;
   readonly engine: BackendEngine;
   /** Up to the version, without a slash at its end. Where mlxd starts the server, each process has another port. */
   readonly baseUrl: string;
   readonly apiKey: Redacted.Redacted | undefined;
-  /** Requests that run there at once. All backends of one host share one gate: the least of their numbers holds. */
+  /**
+   * How many requests run there at once. All backends on one host share one gate; the smallest of their numbers
+   * applies.
+   */
   readonly permits: number;
   readonly connectTimeoutMs: number;
-  /** Until the headers of its answer, and between two pieces of it. */
+  /** The limit until the headers of the answer, and between two pieces of its body. */
   readonly readTimeoutMs: number;
   /** While none of the request is taken. */
   readonly writeTimeoutMs: number;
@@ -37,13 +40,16 @@ export type Backends = ReadonlyMap<string, BackendSettings>;
 type Environment = Readonly<Record<string, string | undefined>>;
 
 interface Place {
-  /** Relative paths start here. */
+  /** The folder that relative paths start from. */
   readonly directory: string;
   readonly environment: Environment;
   readonly invalid: (path: Path, problem: string) => ConfigurationInvalid;
 }
 
-/** By name. Each engine has one of its own name, unless the file has another of that name. Throws ConfigurationInvalid. */
+/**
+ * By name. Each engine has a backend of its own name, unless the file declares one with that name. Throws
+ * ConfigurationInvalid.
+ */
 export const readBackends = (declared: BackendDeclarations, place: Place): Backends => {
   const backends = new Map<string, BackendSettings>();
   for (const [engine, preset] of Object.entries(backendPresets) as [BackendEngine, BackendPreset][]) {
@@ -174,5 +180,5 @@ const checkedKey = (key: string, invalid: (problem: string) => ConfigurationInva
   return Redacted.make(key);
 };
 
-/** What a header may hold. */
+/** Characters that are allowed in a header. */
 const isKey = (key: string): boolean => /^[\x21-\x7e]{1,4096}$/.test(key);

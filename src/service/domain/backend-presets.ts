@@ -11,7 +11,7 @@ export interface BackendPreset {
   readonly baseUrlVariable?: string;
   /** The variable with its key; undefined where it needs none. */
   readonly keyVariable: string | undefined;
-  /** The field of a request that limits the output. */
+  /** The request field that limits the output. */
   readonly outputLimit: "max_tokens" | "max_completion_tokens";
   /** Whether it takes `response_format` with a JSON Schema. The answer is checked either way. @default false */
   readonly jsonSchema?: true;
@@ -21,7 +21,7 @@ export interface BackendPreset {
   readonly options: ReadonlyArray<ConversationOption>;
 }
 
-/** What every server of the kind takes. */
+/** Options that every server with this API supports. */
 const common: ReadonlyArray<ConversationOption> = [
   "chat.tools",
   "sampling.temperature",
@@ -33,7 +33,7 @@ const common: ReadonlyArray<ConversationOption> = [
   "constraint.json",
 ];
 const penalties: ReadonlyArray<ConversationOption> = ["sampling.presence_penalty", "sampling.frequency_penalty"];
-/** Beside the API that is OpenAI's, as servers of open models have it. */
+/** Options beyond OpenAI's API that servers of open models support. */
 const extended: ReadonlyArray<ConversationOption> = [
   ...penalties,
   "sampling.seed",

@@ -1,4 +1,4 @@
-/** What a task may ask for that an engine which takes conversations may not heed. */
+/** Options of a task that an engine which takes conversations may or may not support. */
 import type { EffectiveParameters, GenerationTask } from "./generation.ts";
 
 const isJson = (constraint: GenerationTask["constraint"]): boolean =>
@@ -58,7 +58,7 @@ export const unheededOption = (
 ): ConversationOption | undefined =>
   (Object.keys(options) as ReadonlyArray<ConversationOption>).find((name) => !heeded.has(name) && options[name](task));
 
-/** What holds for an engine: where it does not heed an option, no default of that holds either. */
+/** The parameters that apply on an engine: defaults of unsupported options are left out. */
 export const heededParameters = (
   parameters: EffectiveParameters,
   heeded: ReadonlySet<ConversationOption>,

@@ -1,4 +1,4 @@
-/** What is asked of a model and what comes back, in the service's own terms: no wire type, no engine detail. */
+/** Generation tasks and their results, in the service's own terms: no wire types and no engine details. */
 import { Schema } from "effect";
 
 import type { ServiceError } from "./errors.ts";
@@ -8,7 +8,7 @@ const { optionalKey, String, Boolean, Number, Literal, Literals, Struct, Union, 
 const list = <S extends Schema.Top>(of: S) => Schema.Array(of);
 const map = <S extends Schema.Top>(of: S) => Schema.Record(String, of);
 
-// Schemas and not types alone, so that a task can be stored and read again.
+// Schemas rather than plain types, so that a task can be stored and read back.
 
 const Role = Literals(["system", "user", "assistant", "tool", "developer"]);
 export type Role = typeof Role.Type;
@@ -16,7 +16,7 @@ export type Role = typeof Role.Type;
 const ToolCall = Struct({
   id: String,
   name: String,
-  /** The JSON text as it was written, not re-encoded. */
+  /** The JSON text as the model wrote it, not re-encoded. */
   arguments: String,
 });
 export type ToolCall = typeof ToolCall.Type;
@@ -45,7 +45,7 @@ const Tool = Struct({
   description: String,
   /** A JSON Schema. */
   parameters: UndefinedOr(map(Unknown)),
-  /** The same as it was sent, where it was sent as JSON text: with all digits and its members in order. */
+  /** The schema as JSON text, if it was sent as text: it preserves the order of members and all digits of numbers. */
   parametersText: optionalKey(String),
 });
 export type Tool = typeof Tool.Type;
@@ -66,9 +66,9 @@ const ChatInput = Struct({
 });
 export type ChatInput = typeof ChatInput.Type;
 
-/** How much a model that marks its reasoning may reason. */
+/** Limits the reasoning of models that mark it. */
 const ReasoningOptions = Struct({
-  /** Tokens of reasoning at most; then it is closed and the answer follows. */
+  /** The most tokens of reasoning; after that the reasoning is closed and the answer follows. */
   maxTokens: optionalKey(Number),
   effort: optionalKey(Literals(["low", "medium", "high"])),
 });
@@ -96,7 +96,7 @@ export type GenerationInput = typeof GenerationInput.Type;
 const LogitBias = Struct({ tokenId: Number, bias: Number });
 export type LogitBias = typeof LogitBias.Type;
 
-/** Every field may be missing: the model's default then holds. */
+/** Missing fields take the model's defaults. */
 const SamplingParams = Struct({
   temperature: optionalKey(Number),
   topP: optionalKey(Number),
@@ -106,9 +106,9 @@ const SamplingParams = Struct({
   presencePenalty: optionalKey(Number),
   frequencyPenalty: optionalKey(Number),
   seed: optionalKey(Number),
-  /** Added to logits before anything else; a token that is there twice gets both. */
+  /** Added to the logits before anything else; biases of the same token add up. */
   logitBias: optionalKey(list(LogitBias)),
-  /** Answers to generate from one prompt; 1. */
+  /** How many answers to generate from one prompt. @default 1 */
   candidateCount: optionalKey(Number),
 });
 export type SamplingParams = typeof SamplingParams.Type;
@@ -120,7 +120,7 @@ const StopCriteria = Struct({
   stopTokenIds: list(Number),
   ignoreEos: Boolean,
   includeStopInOutput: Boolean,
-  /** The task's stop sequences stand in the place of the model's. @default false */
+  /** The task's stop sequences replace the model's instead of adding to them. @default false */
   replacesModelStops: optionalKey(Boolean),
   timeBudgetMs: optionalKey(Number),
 });
@@ -128,9 +128,9 @@ export type StopCriteria = typeof StopCriteria.Type;
 
 const OutputOptions = Struct({
   tokenIds: Boolean,
-  /** The text as the model wrote it: nothing is taken out of it. */
+  /** Return the text as the model wrote it, with nothing removed. */
   verbatim: Boolean,
-  /** Alternatives to tell beside each token's logprob; missing: no logprobs. */
+  /** How many alternatives to report beside each token's logprob; missing: no logprobs. */
   topLogprobs: optionalKey(Number),
   promptLogprobs: Boolean,
   echoPrompt: Boolean,
@@ -153,18 +153,18 @@ export type SchedulingHints = typeof SchedulingHints.Type;
 const CachePolicy = Struct({
   mode: Literals(["read-write", "read-only", "bypass"]),
   partition: String,
-  /** Keep no more than this many first tokens. */
+  /** Cache at most this many leading tokens of the prompt. */
   stablePrefixTokens: optionalKey(Number),
 });
 export type CachePolicy = typeof CachePolicy.Type;
 
 export const GenerationTask = Struct({
-  /** As the caller named it; empty is the default model. */
+  /** As the caller named it; empty for the default model. */
   model: String,
   /** Models to ask in its place, in their order, where it does not answer. */
   alternatives: optionalKey(list(String)),
   modelRevision: optionalKey(String),
-  /** Id of one of the model's. */
+  /** Id of one of the model's adapters. */
   adapter: optionalKey(String),
   input: GenerationInput,
   reasoning: ReasoningOptions,
@@ -174,12 +174,15 @@ export const GenerationTask = Struct({
   constraint: optionalKey(OutputConstraint),
   scheduling: SchedulingHints,
   cache: CachePolicy,
-  /** The caller's own, for the log. */
+  /** Chosen by the caller, for logs. */
   labels: map(String),
 });
 export type GenerationTask = typeof GenerationTask.Type;
 
-/** What a generation really runs with: request over model over family over fallback. */
+/**
+ * The parameters that a generation actually runs with. The request's take precedence over the model's, the family's and
+ * the built-in defaults, in this order.
+ */
 export interface EffectiveParameters {
   readonly temperature: number;
   readonly topP: number;
@@ -188,13 +191,13 @@ export interface EffectiveParameters {
   readonly repetitionPenalty: number;
   readonly presencePenalty: number;
   readonly frequencyPenalty: number;
-  /** 32 bits, unsigned. */
+  /** Unsigned, 32 bits. */
   readonly seed: number;
   readonly maxOutputTokens: number;
   readonly minOutputTokens: number;
   readonly stopSequences: ReadonlyArray<string>;
   readonly stopTokenIds: ReadonlyArray<number>;
-  /** Id of the adapter that is applied. */
+  /** Id of the applied adapter. */
   readonly adapter?: string;
 }
 
@@ -223,13 +226,13 @@ export interface Timings {
   readonly totalMs: number;
 }
 
-/** A whole call: those that are cut off, unreadable or do not fit their tool are text. */
+/** A whole call. Calls that are cut off, cannot be parsed or do not match their tool's schema are delivered as text. */
 export interface ToolCallDelta extends ToolCall {
   /** The call's number in this answer, from 0. */
   readonly index: number;
 }
 
-/** Something of the output is not as the model wrote it, or not as it meant it. */
+/** Part of the output is not as the model wrote it, or not as the model intended it. */
 export interface OutputWarning {
   readonly kind:
     | "malformed-tool-call"
@@ -243,18 +246,20 @@ export interface OutputWarning {
   readonly message: string;
 }
 
-/** A token of the vocabulary, in itself. */
+/** A token of the vocabulary. */
 export interface TokenText {
   readonly tokenId: number;
-  /** Bytes that are no whole character read as U+FFFD; a special token as the vocabulary spells it. */
+  /**
+   * Bytes that do not form a whole character are shown as U+FFFD; a special token is shown as the vocabulary spells it.
+   */
   readonly text: string;
   readonly raw: Uint8Array<ArrayBuffer>;
 }
 
 export interface TokenLogprob extends TokenText {
   /**
-   * Natural logarithm, before filters and temperature. Undefined for the first token of a prompt. A token that was put in
-   * the place of the model's choice has its own.
+   * Natural logarithm of the probability before filters and temperature. Undefined for the first token of a prompt. A
+   * forced token has its own logprob.
    */
   readonly logprob: number | undefined;
   /** Best first. */
@@ -278,14 +283,14 @@ export interface GenerationStarted {
 export interface GenerationChunk {
   readonly type: "chunk";
   readonly candidateIndex: number;
-  /** Whole code points; empty while a character or a stop sequence is incomplete. */
+  /** Whole code points; empty while a character or a possible stop sequence is incomplete. */
   readonly text: string;
   readonly reasoning: string;
   readonly toolCalls: ReadonlyArray<ToolCallDelta>;
   readonly tokenIds: ReadonlyArray<number>;
-  /** One for each token, if asked for. */
+  /** One for each token, if requested. */
   readonly logprobs: ReadonlyArray<TokenLogprob>;
-  /** Output tokens of this candidate so far. */
+  /** This candidate's output tokens so far. */
   readonly outputTokens: number;
 }
 
@@ -294,13 +299,13 @@ export interface GenerationFinished {
   readonly candidateIndex: number;
   readonly finishReason: FinishReason;
   readonly matched: StopMatch | undefined;
-  /** The prompt's tokens, which all candidates share, and this candidate's. */
+  /** The prompt's tokens, which all candidates share, and this candidate's output tokens. */
   readonly usage: Usage;
   readonly timings: Timings;
   readonly warnings: ReadonlyArray<OutputWarning>;
 }
 
-/** Started once, any number of chunks, finished once for each candidate. */
+/** `started` once, then any number of chunks, then `finished` once for each candidate. */
 export type GenerationEvent = GenerationStarted | GenerationChunk | GenerationFinished;
 
 export interface GenerationCandidate {
@@ -314,10 +319,10 @@ export interface GenerationCandidate {
 
 export interface GenerationResult {
   readonly started: GenerationStarted;
-  /** In their order; one at least. */
+  /** In the order of their index; at least one. */
   readonly candidates: ReadonlyArray<GenerationCandidate>;
-  /** Over all of them. */
+  /** The sum over all candidates. */
   readonly usage: Usage;
-  /** Of the one that ended last. */
+  /** The timings of the candidate that finished last. */
   readonly timings: Timings;
 }

@@ -12,10 +12,10 @@ export type ModelState =
   | "unloading"
   | "failed";
 
-/** What a task meets that asks for a model. */
+/** The state of a model as a new task would find it. */
 export interface ModelCondition {
   readonly state: ModelState;
-  /** Of one that is loaded: whether its engine delivers tokens. Others would be loaded first. */
+  /** For a loaded model: whether its engine produces tokens. A model that is not loaded would be loaded first. */
   readonly delivers: boolean;
   /** The backend that it is on; undefined for a model of this machine. */
   readonly backend?: string | undefined;
@@ -26,10 +26,10 @@ export interface ServedModel {
   readonly id: string;
   readonly aliases: ReadonlyArray<string>;
   readonly source: string;
-  /** Another one where another model is behind the name: of a model's files it is a digest. */
+  /** Changes whenever another model is behind the name; for local models a digest of the files. */
   readonly revision: string;
   readonly family: string;
-  /** Prompt and output tokens at most. */
+  /** The most prompt and output tokens together. */
   readonly contextLength: number;
   readonly defaults: ModelDefaults;
   readonly capabilities: ModelCapabilities;
@@ -37,17 +37,17 @@ export interface ServedModel {
   readonly engine: string;
 }
 
-/** What a model's files say of it, without loading it. */
+/** What a model's files say about it, without loading it. */
 export interface ModelFacts extends ServedModel {
-  /** Absolute path of its folder. Never told to callers. */
+  /** Absolute path of its folder. Never sent to callers. */
   readonly directory: string;
   /** `model_type` of config.json. */
   readonly architecture: string;
   readonly vocabularySize: number;
   readonly parameterCount: number;
-  /** Bytes of its weights as the engine will hold them. */
+  /** Bytes of the weights as the engine will hold them. */
   readonly estimatedBytes: number;
-  /** What the memory of a step depends on; what its config leaves out is missing. */
+  /** The sizes that determine a step's memory; sizes that the config does not give are missing. */
   readonly widths?: ModelWidths;
   /** Token ids that end a sequence. */
   readonly eosTokenIds: ReadonlyArray<number>;
@@ -55,41 +55,41 @@ export interface ModelFacts extends ServedModel {
   readonly embedding: EmbeddingFacts;
 }
 
-/** Numbers that a layer computes for each token. */
+/** Widths of a layer, in numbers per token. */
 interface ModelWidths {
   readonly hidden: number;
   readonly intermediate: number;
-  /** Of the queries. */
+  /** The number of query heads. */
   readonly attentionHeads: number;
 }
 
 /** What the files of an adapter say, without loading it. */
 export interface AdapterFacts {
   readonly id: string;
-  /** Absolute path of its folder. Never told to callers. */
+  /** Absolute path of its folder. Never sent to callers. */
   readonly directory: string;
-  /** A digest that changes with its files; empty where they cannot be read. */
+  /** A digest that changes with its files; empty if they cannot be read. */
   readonly revision: string;
-  /** Of its tensors as an engine holds them, at most. */
+  /** The most bytes that an engine needs for its tensors. */
   readonly bytes: number;
-  /** Why it cannot be applied, in one sentence; undefined as far as is known. */
+  /** Why it cannot be applied, in one sentence; undefined if no reason is known. */
   readonly problem: string | undefined;
 }
 
-/** How a model makes vectors, as its files say. */
+/** How a model computes embeddings, according to its files. */
 export interface EmbeddingFacts {
   readonly pooling: Pooling;
   /** Numbers in a vector. */
   readonly dimensions: number;
-  /** Its files tell how: otherwise it is a model that generates. */
+  /** Whether its files describe embeddings; otherwise it is a generation model. */
   readonly trained: boolean;
-  /** Lengths that its vectors may be cut to; none: any; undefined: they may not be cut. */
+  /** Lengths that its vectors may be truncated to. Empty: any length; undefined: they may not be truncated. */
   readonly matryoshka: ReadonlyArray<number> | undefined;
-  /** Why it makes none, in a few words; undefined if it does. */
+  /** Why it cannot compute embeddings, in a few words; undefined if it can. */
   readonly problem: string | undefined;
 }
 
-/** What a task that does not say runs with. */
+/** Defaults for tasks that do not set an option. */
 export interface ModelDefaults {
   readonly temperature: number;
   readonly topP: number;
@@ -98,7 +98,7 @@ export interface ModelDefaults {
   readonly repetitionPenalty: number;
   readonly presencePenalty: number;
   readonly frequencyPenalty: number;
-  /** Clamped to the room that the prompt leaves. */
+  /** Limited to the room that the prompt leaves in the context. */
   readonly maxOutputTokens: number;
   readonly stopSequences: ReadonlyArray<string>;
 }
@@ -113,37 +113,40 @@ export interface ModelCapabilities {
   readonly constraints: ReadonlyArray<string>;
 }
 
-/** A model at the hub. */
+/** A model on the hub. */
 export interface HubModel {
   /** `organisation/name` */
   readonly repository: string;
-  /** Branch, tag or commit; empty: the newest. */
+  /** Branch, tag or commit; empty for the newest. */
   readonly revision: string;
 }
 
-/** Facts with what holds at this moment. */
+/** A model's facts together with its current state. */
 export interface ModelStatus {
   readonly facts: ServedModel;
-  /** What its files say; undefined where its engine has them and not this service. */
+  /** What its files say; undefined if the files are on another server. */
   readonly files: ModelFacts | undefined;
-  /** What suits its family, with what the configuration says instead. */
+  /** The family's settings, overridden by the configuration. */
   readonly profile: FamilyProfile;
   readonly isDefault: boolean;
   readonly state: ModelState;
-  /** One sentence, for `failed` and `not-downloaded`, and for a loaded one that does not answer; otherwise empty. */
+  /**
+   * One sentence, for `failed` and `not-downloaded` models and for a loaded model that does not answer; otherwise
+   * empty.
+   */
   readonly stateReason: string;
-  /** Where it is to be had, while its files are not here; undefined when they are. */
+  /** Where to download it from while its files are missing; undefined once they are here. */
   readonly download: HubModel | undefined;
-  /** Neither evicted nor unloaded for being idle. */
+  /** A pinned model is neither evicted nor unloaded for being idle. */
   readonly pinned: boolean;
-  /** Without a task for this long it is unloaded; 0: never. */
+  /** The model is unloaded after this time without a task; 0: never. */
   readonly idleTtlMs: number;
-  /** What it takes of the memory budget; 0 when neither loaded nor loading. */
+  /** Its share of the memory budget; 0 if it is neither loaded nor loading. */
   readonly reservedBytes: number;
   /** Epoch milliseconds. */
   readonly loadedAt: number | undefined;
   readonly lastUsedAt: number | undefined;
-  /** Tasks that used it since it was loaded. */
+  /** How many tasks have used it since it was loaded. */
   readonly useCount: number;
   /** Tasks that have its engine or wait for it. */
   readonly users: number;
@@ -151,7 +154,7 @@ export interface ModelStatus {
   readonly residentBytes: number;
   readonly kvCacheBytes: number;
   readonly prefixCacheBytes: number;
-  /** Of MLX's arrays that are alive, of freed buffers that it keeps, and the most that arrays took at once. */
+  /** Bytes of live MLX arrays, bytes of freed buffers that MLX keeps, and the peak bytes of live arrays. */
   readonly mlxActiveBytes: number;
   readonly mlxCacheBytes: number;
   readonly mlxPeakBytes: number;

@@ -1,8 +1,8 @@
-/** JSON as text: where values begin and end, so that what a model wrote is handed on as it wrote it. */
+/** Finds values in JSON text, so that they can be passed on exactly as the model wrote them. */
 
 /**
- * The objects of a text that is a row of JSON objects, or an array of them, with white space, commas or semicolons
- * between. Undefined where it is anything else.
+ * The objects of a sequence or array of JSON objects, separated by white space, commas or semicolons. Undefined if the
+ * text is anything else.
  */
 export const jsonObjects = (text: string): ReadonlyArray<string> | undefined => {
   const body = text.trim();
@@ -22,7 +22,10 @@ const rowOfObjects = (body: string): ReadonlyArray<string> | undefined => {
   return objects.length > 0 ? objects : undefined;
 };
 
-/** The members of a valid JSON object, each value as its own text. Of members of one name the last counts, as in JSON.parse. */
+/**
+ * The members of a valid JSON object, each value as its own text. Of several members with one name the last counts, as
+ * in JSON.parse.
+ */
 export const jsonMembers = (object: string): ReadonlyMap<string, string> => {
   const members = new Map<string, string>();
   let at = skip(object, object.indexOf("{") + 1, separators);
@@ -36,12 +39,12 @@ export const jsonMembers = (object: string): ReadonlyMap<string, string> => {
   return members;
 };
 
-/** Follows JSON that comes in pieces. */
+/** Tracks the structure of JSON that arrives in pieces. */
 export class JsonTracker {
-  /** Open objects and arrays. */
+  /** Number of open objects and arrays. */
   depth = 0;
   inString = false;
-  /** It cannot be JSON: a line ended inside of a string. */
+  /** The text cannot be JSON: a line ended within a string. */
   broken = false;
   private escaped = false;
 

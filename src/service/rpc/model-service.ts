@@ -75,7 +75,7 @@ export const makeModelService = Effect.gen(function* () {
         stream: ({ models: names }) => preparations.preload(names),
         toWire: ({ index, name, report }) =>
           create(PreloadModelsResponseSchema, { index, model: name, report: reportToWire(report, describe) }),
-        // As long as all its loads together.
+        // It takes as long as all its loads together.
         endless: true,
       }),
     unloadModel: (received, context) =>

@@ -5,7 +5,7 @@ export type ServingStatus = "serving" | "not-serving";
 
 export interface Standing {
   readonly status: ServingStatus;
-  /** In words, for people; empty while it serves. */
+  /** Explains the status to people; empty while it serves. */
   readonly reason: string;
 }
 
@@ -17,14 +17,14 @@ interface State {
 export class Health extends Context.Service<
   Health,
   {
-    /** Without effect after `shutDown`. */
+    /** Has no effect after `shutDown`. */
     readonly set: (name: string, status: ServingStatus, reason?: string) => Effect.Effect<void>;
     /** Makes the name unknown again. */
     readonly remove: (name: string) => Effect.Effect<void>;
     readonly all: Effect.Effect<ReadonlyMap<string, Standing>>;
-    /** The status now and each other one that follows, `undefined` while the name is unknown. Ends after `shutDown`. */
+    /** The current status and every change, `undefined` while the name is unknown. Ends after `shutDown`. */
     readonly watch: (name: string) => Stream.Stream<ServingStatus | undefined>;
-    /** Every name is not serving, for good. */
+    /** All names report NOT_SERVING from now on. */
     readonly shutDown: Effect.Effect<void>;
   }
 >()("mlxd/server/Health") {

@@ -1,6 +1,6 @@
 /**
- * An engine process: one model, all of MLX on its one thread. It is started by the service with an IPC channel and ends
- * with it. A C++ exception or a failed allocation in MLX ends the process and nothing else.
+ * An engine process: one model, with all of MLX on one thread. The service starts it with an IPC channel, and it ends
+ * with the service. A C++ exception or a failed allocation in MLX ends this process and nothing else.
  */
 import { Worker } from "node:worker_threads";
 
@@ -57,7 +57,7 @@ const load = async (message: LoadMessage): Promise<void> => {
   void run(scheduler);
 };
 
-/** Undefined: as the device wants it. */
+/** Undefined: the device's default. */
 const asStored = ({ weights }: LoadMessage): true | undefined => (weights === "stored" ? true : undefined);
 
 const assertComputable = (weights: LoadMessage["weights"]): void => {
@@ -67,7 +67,7 @@ const assertComputable = (weights: LoadMessage["weights"]): void => {
   );
 };
 
-/** What drafts, and the limits that are left to the model beside it. */
+/** Loads the draft model, if there is one, and computes the limits that remain for the main model. */
 const loadSpeculator = async (message: LoadMessage, model: Model) => {
   const { directory, draftDirectory, limits, speculation } = message;
   const stored = asStored(message);
@@ -160,20 +160,23 @@ const submit = (message: SubmitMessage): void => {
   });
 };
 
-/** Waits for work, and frees what the last left behind once none has come for a moment: a collection would hold it up. */
+/**
+ * Waits for work. If none comes for a moment, it frees what the last work left behind; doing so at once would delay new
+ * work.
+ */
 const rest = async (of: Scheduler): Promise<void> => {
   await pause(restMs);
   if (!of.idle) return;
   await collect();
   deviceMemory.unwire();
-  // Nothing is said while nothing is done, so the last word has to be what it will stay at.
+  // Nothing is reported while idle, so the last report has to contain the final values.
   measured = measure(performance.now());
   send({ type: "step", events: of.takeEvents(), memory: memoryOf(of), ...prefixesOf(of) });
   if (of.idle) await pause(undefined);
   deviceMemory.wire();
 };
 
-/** Until something is asked for, or the time is over. */
+/** Waits for a request, or until the time is over. */
 const pause = async (ms: number | undefined): Promise<void> => {
   let timer: NodeJS.Timeout | undefined;
   await new Promise<void>((resolve) => {
@@ -219,7 +222,9 @@ process.on("message", (message: ToWorker) => {
   }
 });
 
-/** Between two steps. macOS has panicked over processes that went away while the GPU worked for them. */
+/**
+ * Called between two steps, because macOS has panicked over processes that ended while the GPU was working for them.
+ */
 const leave = (): never => {
   finishCommands();
   process.exit(0);
@@ -229,7 +234,7 @@ if (process.platform !== "linux") {
   new Worker(new URL("./parent-watch.ts", import.meta.url), { workerData: { parent: process.ppid } }).unref();
 }
 
-// The service is gone, however it ended: nobody is left to compute for.
+// The service has ended, so there is nobody to compute for.
 process.on("disconnect", leave);
-// Ctrl-C reaches the whole process group; the service decides when its engines end.
+// Ctrl-C reaches the whole process group, but the service decides when its engines end.
 process.on("SIGINT", () => {});

@@ -1,6 +1,6 @@
 /**
- * What the service and an engine process say to each other, over the process's IPC channel (structured clone). The only
- * file of worker/ that the service imports; it loads nothing.
+ * The messages between the service and an engine process, sent over the process's IPC channel as structured clones.
+ * This is the only file of worker/ that the service imports; it loads nothing.
  */
 import type { SequenceConstraint } from "./constraint.ts";
 
@@ -10,51 +10,54 @@ export interface LoadMessage {
   /** A checkpoint folder: config.json, weights. */
   readonly directory: string;
   readonly limits: WorkerLimits;
-  /** Of the machine's memory budget, for all that the process takes. */
+  /** The share of the machine's memory budget for the whole process. */
   readonly reservedBytes: number;
-  /** Nothing is computed, and nothing loaded, but between a `start` and the next `stop`. */
+  /** If true, the process loads and computes only between a `start` and the next `stop`. */
   readonly takesTurns: boolean;
   /** `auto`: as stored on a GPU, in float32 on a CPU. */
   readonly weights: "auto" | "stored";
   readonly speculation: SpeculationMode;
-  /** The checkpoint folder of a smaller model with the same vocabulary, to draft with. Its caches are within the limits. */
+  /**
+   * The checkpoint folder of a smaller model with the same vocabulary, used for drafting. Its caches count against the
+   * same limits.
+   */
   readonly draftDirectory?: string;
 }
 
 /**
- * Whether tokens are drafted and verified several at a time: never, where that is measured to be faster, or wherever
- * there is something to draft. What comes out is the same.
+ * When tokens are drafted and verified several at a time: never, when it is measured to be faster, or whenever there is
+ * something to draft. The output is the same in all cases.
  */
 export type SpeculationMode = "off" | "measured" | "always";
 
 export interface WorkerLimits {
-  /** Sequences in one decode step. */
+  /** The most sequences in one decode step. */
   readonly maxBatch: number;
   /** Prompt tokens computed between two decode steps. */
   readonly prefillSliceTokens: number;
-  /** Bytes of KV cache over all sequences. */
+  /** Bytes of KV cache for all sequences together. */
   readonly kvCacheBytes: number;
-  /** Bytes of what is kept of sequences that have ended; 0 keeps nothing. */
+  /** Bytes of the prefix cache, which keeps keys and values of sequences that have ended; 0 disables it. */
   readonly prefixCacheBytes: number;
-  /** Adapters that are loaded at once. */
+  /** The most adapters that are loaded at the same time. */
   readonly maxAdapters: number;
 }
 
 export interface SequenceSampling {
   readonly temperature: number;
   readonly topP: number;
-  /** 0 is off. */
+  /** 0 disables it. */
   readonly topK: number;
   readonly minP: number;
   readonly repetitionPenalty: number;
   readonly presencePenalty: number;
   readonly frequencyPenalty: number;
-  /** Added to logits before anything else; a token that is there twice gets both. */
+  /** Added to the logits before anything else; biases of the same token add up. */
   readonly logitBias: ReadonlyArray<LogitBias>;
   readonly seed: number;
 }
 
-/** Greedy, and nothing is penalised or filtered. */
+/** Greedy, without penalties or filters. */
 export const neutralSampling: SequenceSampling = {
   temperature: 0,
   topP: 1,
@@ -75,7 +78,7 @@ interface LogitBias {
 /** Starts a sequence. */
 export interface SubmitMessage {
   readonly type: "submit";
-  /** Chosen by the service; unique over the worker's life. */
+  /** Chosen by the service; unique within the worker's life. */
   readonly sequence: number;
   readonly promptTokenIds: ReadonlyArray<number>;
   readonly sampling: SequenceSampling;
@@ -86,66 +89,66 @@ export interface SubmitMessage {
   readonly timeBudgetMs: number | undefined;
   readonly scheduling: SequenceScheduling;
   readonly reasoningLimit: ReasoningLimit | undefined;
-  /** The form that the output must have. The vocabulary has been sent before. */
+  /** The form that the output must have. The vocabulary has to be sent before. */
   readonly constraint?: SequenceConstraint;
-  /** Tell the logprob of each token and of this many most likely ones at its place; undefined: of none. */
+  /** Report each token's logprob, and those of this many most likely tokens at its place; undefined for no logprobs. */
   readonly topLogprobs: number | undefined;
-  /** Tell those of the prompt too. Its computation then starts from nothing that is cached. */
+  /** Also report logprobs of the prompt. The prompt is then computed without the prefix cache. */
   readonly promptLogprobs: boolean;
   readonly cache: SequenceCachePolicy;
-  /** Loaded where it is not. What is cached is shared only by sequences with the same. */
+  /** Loaded on demand. Cached prefixes are shared only between sequences with the same adapter. */
   readonly adapter?: AdapterSource;
-  /** The prompt's vector is wanted and no output: `maxOutputTokens` is 0, and nothing is cached. */
+  /** Compute the prompt's embedding instead of output: `maxOutputTokens` is 0, and nothing is cached. */
   readonly embedding?: EmbeddingRequest;
 }
 
-/** A sequence's place among those that wait. */
+/** A sequence's place among the waiting ones. */
 export interface SequenceScheduling {
-  /** When its turn is due, in seconds of the service's clock: whose is the earliest is prefilled first. */
+  /** When its turn is due, in seconds of the service's clock; the earliest is prefilled first. */
   readonly turn: number;
-  /** Each running sequence of the same defers it by a second. */
+  /** Each running sequence with the same id defers it by a second. */
   readonly fairnessId: string;
 }
 
-/** How hidden states, after the last norm, become one vector. */
+/** How the hidden states after the last norm become one vector. */
 export interface EmbeddingRequest {
   readonly pooling: "last-token" | "mean" | "first-token";
-  /** Keep this many of its first numbers; @default all */
+  /** Keep only this many leading numbers; @default all */
   readonly dimensions?: number;
-  /** To length 1, after that. */
+  /** Scale to length 1 after truncation. */
   readonly normalize: boolean;
 }
 
 export interface AdapterSource {
-  /** Tells adapters apart, also different contents of one folder; no `:` in it. */
+  /** Identifies the adapter and the version of its files; contains no `:`. */
   readonly key: string;
-  /** Its folder: adapter_config.json, adapters.safetensors. */
+  /** Its folder, with adapter_config.json and adapters.safetensors. */
   readonly directory: string;
 }
 
-/** Reasoning that is longer is closed by tokens that the model has not chosen. */
+/** Reasoning that is longer is closed by forced tokens. */
 export interface ReasoningLimit {
-  /** Tokens of reasoning at most. */
+  /** The most tokens of reasoning. */
   readonly maxTokens: number;
-  /** What opens reasoning where the output begins; empty if the prompt has opened it. */
+  /** The tokens that open reasoning at the beginning of the output; empty if the prompt has opened it. */
   readonly openTokenIds: ReadonlyArray<number>;
   readonly closeTokenIds: ReadonlyArray<number>;
-  /** What follows a close that was forced, before the model goes on. */
+  /** The tokens that are forced after the close, before the model continues. */
   readonly answerTokenIds: ReadonlyArray<number>;
 }
 
 export interface SequenceCachePolicy {
-  /** Start from what is cached. */
+  /** Start from a cached prefix. */
   readonly read: boolean;
-  /** Keep what is computed. */
+  /** Cache what is computed. */
   readonly write: boolean;
-  /** Nothing is shared across partitions. */
+  /** Cached prefixes are shared only within a partition. */
   readonly partition: string;
-  /** Keep no more than this many first tokens. */
+  /** Cache at most this many leading tokens. */
   readonly stablePrefixTokens?: number;
 }
 
-/** Drops a sequence by the next step; nothing more is said of it. Unknown ones are ignored. */
+/** Drops a sequence by the next step, without any further event. Unknown sequences are ignored. */
 interface CancelMessage {
   readonly type: "cancel";
   readonly sequence: number;
@@ -169,18 +172,18 @@ export interface PrefixSelection {
 /** What the tokens are, for constraints; sent once, before the first sequence that has one. */
 export interface VocabularyMessage {
   readonly type: "vocabulary";
-  /** The bytes of each token, a character of GPT-2's byte-level alphabet for each; empty for those that are no text. */
+  /** The bytes of each token, as characters of GPT-2's byte-level alphabet; empty for tokens that are not text. */
   readonly pieces: ReadonlyArray<string>;
   /** Special tokens among them that mark tool calls. */
   readonly markerTokenIds: ReadonlyArray<number>;
 }
 
-/** Asks for a sign of life; answered as soon as the thread is free. */
+/** Answered with a pong as soon as the thread is free. */
 interface PingMessage {
   readonly type: "ping";
 }
 
-/** Asks the process to end, once the device has computed what it was given. */
+/** Asks the process to end when the device has finished its work. */
 interface EndMessage {
   readonly type: "end";
 }
@@ -190,7 +193,7 @@ interface StartMessage {
   readonly type: "start";
 }
 
-/** It is another's turn: answered by `stopped` after the step that is under way. */
+/** It is another process's turn: answered with `stopped` after the current step. */
 interface StopMessage {
   readonly type: "stop";
 }
@@ -206,15 +209,15 @@ export type ToWorker =
   | StopMessage
   | EndMessage;
 
-/** The MLX that an engine computes with. */
+/** The MLX that an engine uses. */
 interface LoadedMlx {
   readonly version: string;
   readonly binding: "own" | "node-mlx";
-  /** Why it is this one: one sentence, or what kept the default one from loading. */
+  /** Why this one is used, in one sentence, or why the default one could not be loaded. */
   readonly reason: string;
 }
 
-/** The model is loaded and agrees with itself. */
+/** The model is loaded and has passed its self-check. */
 interface ReadyMessage {
   readonly type: "ready";
   readonly device: "cpu" | "metal";
@@ -225,9 +228,9 @@ interface ReadyMessage {
 /** The model cannot be loaded; the process ends. */
 interface LoadFailedMessage {
   readonly type: "load-failed";
-  /** What is to blame: the checkpoint, or the machine, which has not the memory for it. */
+  /** Whether the checkpoint is at fault, or the machine does not have the memory for it. */
   readonly kind: "checkpoint" | "memory";
-  /** One sentence that names the file, tensor or key at fault, without a path. */
+  /** One sentence that names the file, tensor or key at fault, never a path. */
   readonly reason: string;
 }
 
@@ -236,17 +239,17 @@ interface PongMessage {
   readonly type: "pong";
 }
 
-/** The device has nothing of this process left to compute. */
+/** The device has no work of this process left. */
 interface StoppedMessage {
   readonly type: "stopped";
 }
 
-/** What happened in one step, for all sequences; sent for every step, also where it brought nothing. */
+/** The events of one step for all sequences; sent for every step, even without events. */
 export interface StepMessage {
   readonly type: "step";
   readonly events: ReadonlyArray<SequenceEvent>;
   readonly memory: WorkerMemory;
-  /** What was computed; missing where nothing was. */
+  /** What was computed; missing if nothing was. */
   readonly work?: StepWork;
   /** What has changed in the prefix cache; missing where nothing has. */
   readonly prefixes?: PrefixReport;
@@ -298,20 +301,20 @@ export interface StepWork {
   /** Prompt tokens that were computed. */
   readonly prefillTokens: number;
   readonly ms: number;
-  /** When it was done, in epoch milliseconds. */
+  /** The end of the step, in epoch milliseconds. */
   readonly at: number;
 }
 
 export interface WorkerMemory {
-  /** As it was in the last 50 ms. */
+  /** Measured within the last 50 ms. */
   readonly residentBytes: number;
   readonly kvCacheBytes: number;
   readonly prefixCacheBytes: number;
-  /** Of MLX's arrays that are alive: weights, caches, and what is being computed. */
+  /** Live MLX arrays: weights, caches, and temporaries. */
   readonly mlxActiveBytes: number;
-  /** Of freed buffers that MLX keeps for the next arrays. */
+  /** Freed buffers that MLX keeps for new arrays. */
   readonly mlxCacheBytes: number;
-  /** The most that arrays took at once since the process started; 0 where the binding does not tell. */
+  /** The peak of live arrays since the process started; 0 if the binding does not report it. */
   readonly mlxPeakBytes: number;
 }
 
@@ -327,22 +330,22 @@ export const noMemory: WorkerMemory = {
 export type SequenceEvent =
   /** Its prefill begins. */
   | { readonly type: "admitted"; readonly sequence: number; readonly cachedPromptTokens: number }
-  /** A part was done of what comes before its first token: a slice of its prompt, or of its adapter. */
+  /** Part of the work before its first token is done: a slice of its prompt, or a part of its adapter. */
   | { readonly type: "progress"; readonly sequence: number }
-  /** The prompt's next tokens, slice by slice, from its second one on: nothing foretells the first. */
+  /** Logprobs of the prompt's next tokens, slice by slice, from the second token on: nothing precedes the first. */
   | { readonly type: "prompt"; readonly sequence: number; readonly logprobs: ReadonlyArray<TokenLogprobs> }
   | {
       readonly type: "token";
       readonly sequence: number;
       readonly tokenId: number;
-      /** Where they were asked for. */
+      /** If requested. */
       readonly logprobs?: TokenLogprobs;
-      /** It was drafted. */
+      /** Whether it was drafted. */
       readonly drafted?: true;
     }
-  /** So many of its next tokens were drafted; the right ones follow. */
+  /** This many of its next tokens were drafted; those that were accepted follow. */
   | { readonly type: "drafted"; readonly sequence: number; readonly tokens: number }
-  /** After its last token. */
+  /** Sent after its last token. */
   | { readonly type: "finished"; readonly sequence: number; readonly reason: SequenceEnd }
   | {
       readonly type: "refused";
@@ -350,27 +353,27 @@ export type SequenceEvent =
       readonly neededBytes: number;
       readonly availableBytes: number;
     }
-  /** The vector that was asked for; the last of this sequence. */
+  /** The requested vector; the last event of this sequence. */
   | { readonly type: "embedding"; readonly sequence: number; readonly vector: Float32Array }
-  /** Its adapter cannot be loaded; in place of `admitted`. The reason names file, tensor or key, without a path. */
+  /** Its adapter cannot be loaded; sent instead of `admitted`. The reason names a file, tensor or key, never a path. */
   | { readonly type: "adapter-failed"; readonly sequence: number; readonly reason: string }
-  /** Its constraint cannot be held to. */
+  /** Its constraint cannot be enforced. */
   | { readonly type: "unconstrainable"; readonly sequence: number; readonly reason: string };
 
 /**
- * Natural logarithms of probabilities, after penalties and bias and before filters and temperature. Tokens that were
- * forced are told like any other: how likely they were where they stand.
+ * Natural logarithms of probabilities, after penalties and bias and before filters and temperature. For forced tokens,
+ * too, they say how likely the token was at its place.
  */
 export interface TokenLogprobs {
   /** Of the token itself. */
   readonly logprob: number;
-  /** The most likely tokens at its place, best first, as many as were asked for. */
+  /** The most likely tokens at its place, best first, as many as requested. */
   readonly top: ReadonlyArray<{ readonly tokenId: number; readonly logprob: number }>;
 }
 
 export type SequenceEnd = "stop-token" | "max-output-tokens" | "constraint-complete" | "time-budget";
 
-/** A step threw: the process ends after this message. */
+/** A step threw; the process ends after this message. */
 interface CrashMessage {
   readonly type: "crash";
   readonly reason: string;
@@ -388,13 +391,13 @@ export type FromWorker =
 /** A file of mlxd's own binding. */
 export interface MlxFileState {
   readonly name: string;
-  /** Hexadecimal; empty where the file is missing. */
+  /** Hexadecimal; empty if the file is missing. */
   readonly sha256: string;
-  /** Whether it is the one that was published. */
+  /** Whether it is identical to the published file. */
   readonly isPublished: boolean;
 }
 
-/** What `describe.ts` says, in this order. */
+/** What `describe.ts` reports, in this order. */
 export type MlxDescription =
   | { readonly type: "files"; readonly files: ReadonlyArray<MlxFileState> }
   | { readonly type: "loaded"; readonly device: "cpu" | "metal"; readonly mlx: LoadedMlx };

@@ -1,4 +1,4 @@
-/** What becomes of a task on another server. */
+/** Failures of a task on another server. */
 import { Schema } from "effect";
 
 import { ProgressSchema } from "./progress.ts";
@@ -7,7 +7,7 @@ import { ProgressSchema } from "./progress.ts";
 export class BackendUnavailable extends Schema.TaggedError<BackendUnavailable>()("BackendUnavailable", {
   model: Schema.String,
   backend: Schema.String,
-  /** `connect_refused`, `http_503` and the like: docs/backends.md has them all. */
+  /** `connect_refused`, `http_503` and so on; docs/backends.md lists them all. */
   cause: Schema.String,
   retryAfterMs: Schema.Number,
 }) {
@@ -16,7 +16,7 @@ export class BackendUnavailable extends Schema.TaggedError<BackendUnavailable>()
   }
 }
 
-/** The server does not take the operator's key, or there is none. */
+/** The server rejects the operator's key, or no key is set. */
 export class BackendCredentials extends Schema.TaggedError<BackendCredentials>()("BackendCredentials", {
   model: Schema.String,
   backend: Schema.String,
@@ -30,7 +30,7 @@ export class BackendCredentials extends Schema.TaggedError<BackendCredentials>()
   }
 }
 
-/** The server takes no more tasks of this service for now. */
+/** The server's rate limit or quota for this service is exhausted. */
 export class BackendQuota extends Schema.TaggedError<BackendQuota>()("BackendQuota", {
   model: Schema.String,
   backend: Schema.String,
@@ -41,12 +41,12 @@ export class BackendQuota extends Schema.TaggedError<BackendQuota>()("BackendQuo
   }
 }
 
-/** The server does not take this task. */
+/** The server rejects this task. */
 export class BackendRefused extends Schema.TaggedError<BackendRefused>()("BackendRefused", {
   model: Schema.String,
   backend: Schema.String,
   status: Schema.Number,
-  /** Its own, cut where they are long. */
+  /** The server's own message, truncated if long. */
   words: Schema.String,
 }) {
   override get message(): string {
@@ -54,11 +54,11 @@ export class BackendRefused extends Schema.TaggedError<BackendRefused>()("Backen
   }
 }
 
-/** The conversation is longer than the server says that its model reads. */
+/** The conversation exceeds the context length, according to the server. */
 export class BackendContextExceeded extends Schema.TaggedError<BackendContextExceeded>()("BackendContextExceeded", {
   model: Schema.String,
   backend: Schema.String,
-  /** Its own, cut where they are long. */
+  /** The server's own message, truncated if long. */
   words: Schema.String,
 }) {
   override get message(): string {
@@ -69,7 +69,7 @@ export class BackendContextExceeded extends Schema.TaggedError<BackendContextExc
   }
 }
 
-/** The server answers in a way that cannot be read. */
+/** The server's answer cannot be parsed. */
 export class BackendProtocol extends Schema.TaggedError<BackendProtocol>()("BackendProtocol", {
   model: Schema.String,
   backend: Schema.String,

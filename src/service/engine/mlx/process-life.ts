@@ -8,10 +8,10 @@ import type { ProcessEnd } from "./last-words.ts";
 import type { LifePhase } from "../restart-history.ts";
 import type { SpawnWorker, WorkerProcess } from "./WorkerProcess.ts";
 
-/** How a process's life went. */
+/** How a process ended, and in which phase. */
 export interface ProcessDeath extends ProcessEnd {
   readonly phase: LifePhase;
-  /** The checkpoint is another one than it was: no process may serve it as this. */
+  /** Set if the checkpoint has changed: no process may serve it as this model any more. */
   readonly changed?: ModelChanged;
 }
 
@@ -19,7 +19,7 @@ interface ProcessPlan {
   readonly spawn: SpawnWorker;
   readonly settings: EngineSettings;
   readonly load: LoadMessage;
-  /** Fails where the files are not those of the model any more. */
+  /** Fails if the files are no longer those of the model. */
   readonly unchanged: Effect.Effect<void, ModelChanged>;
 }
 
@@ -27,20 +27,20 @@ type ReadyMessage = Extract<FromWorker, { type: "ready" }>;
 type PrefixesClearedMessage = Extract<FromWorker, { type: "prefixes-cleared" }>;
 
 interface ProcessListener {
-  /** It said something, whatever it is. */
+  /** Called for every message of the process. */
   readonly onSign: () => void;
   readonly onReady: (message: ReadyMessage) => void;
   readonly onStep: (message: StepMessage) => void;
   readonly onPrefixesCleared: (message: PrefixesClearedMessage) => void;
   /** It runs, and was told what to load. */
   readonly onStarted: (worker: WorkerProcess) => void;
-  /** It has stopped computing, as it was told to. */
+  /** The process has stopped computing, as it was told to. */
   readonly onStopped: () => void;
-  /** It is ready, and its files are those of the model: from here on it may be given requests. */
+  /** The process is ready and its files were verified: from now on it may be given requests. */
   readonly serve: (worker: WorkerProcess) => Effect.Effect<unknown>;
 }
 
-/** Ends with the process. The scope owns it: closing the scope ends it. */
+/** Completes when the process ends. The scope owns it: closing the scope ends it. */
 export const liveProcess = Effect.fnUntraced(function* (
   { spawn, settings, load, unchanged }: ProcessPlan,
   { onSign, onReady, onStep, onPrefixesCleared, onStarted, onStopped, serve }: ProcessListener,
@@ -57,7 +57,7 @@ export const liveProcess = Effect.fnUntraced(function* (
       switch (message.type) {
         case "ready":
           phase = "serving";
-          // First: whoever waits for it goes on at once.
+          // First, because whoever waits for the process continues immediately.
           onReady(message);
           Deferred.doneUnsafe(ready, Exit.void);
           break;
@@ -98,7 +98,7 @@ export const liveProcess = Effect.fnUntraced(function* (
   const tooLate = (): void => die({ phase, how: `loading took more than ${loadTimeoutMs} ms`, cause: undefined });
   const loaded = Deferred.await(ready).pipe(
     Effect.timeoutOrElse({ duration: loadTimeoutMs, orElse: () => Effect.sync(tooLate) }),
-    // What it has read is what was there before and after.
+    // If the files are unchanged before and after loading, the process has loaded these files.
     Effect.andThen(unchanged),
     Effect.andThen(Effect.suspend(() => (phase === "serving" ? serve(worker) : Effect.void))),
     Effect.catch((error) => Effect.sync(() => die(deathOfChange(error)))),

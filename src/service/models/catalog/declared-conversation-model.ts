@@ -34,7 +34,7 @@ export interface ConversationEntry {
 
 type Invalid = (key: ReadonlyArray<string>, problem: string) => Error;
 
-/** Where it is; undefined for a model of this machine's folder. Throws ConfigurationInvalid. */
+/** The backend that serves it; undefined for a model in the local folder. Throws ConfigurationInvalid. */
 export const declaredBackend = (
   file: ModelsFile,
   id: string,
@@ -117,5 +117,5 @@ export const readConversationModel = (
   };
 };
 
-/** Keys that say something of a model's files. */
+/** Keys that only apply to models with local files. */
 const ofFiles = ["path", "repository", "revision", "draft", "adapters"] as const;

@@ -1,6 +1,6 @@
 /**
- * The memory budget: who has how much of it reserved, and the loads that wait for theirs. A reservation is made before an engine
- * starts and released when its process is gone, so that the budget holds at every moment in between.
+ * The memory budget: the reservations of models, and the loads that wait for memory. A reservation is made before an
+ * engine starts and released when its process is gone, so that the budget holds at every moment.
  */
 import { type Clock, Deferred, Effect, Exit, type Scope } from "effect";
 
@@ -8,11 +8,11 @@ import { elapsedMsUnsafe } from "../../domain/elapsed.ts";
 import { MemoryBudgetExceeded, ModelPoolFull, ModelTooLarge } from "../../domain/errors.ts";
 import { bytesOf, hasRoom, planRoom, type Resident, type RoomLimits, type RoomPlan } from "./plan-room.ts";
 
-/** A model as the budget sees it. */
+/** A model from the budget's point of view. */
 export interface Occupant {
   readonly id: string;
   readonly residence: () => Omit<Resident, "bytes">;
-  /** Nobody has it or waits for it, also where it is pinned. */
+  /** Whether nobody uses it or waits for it, even if it is pinned. */
   readonly isUnused: () => boolean;
   /** Leaves: at once if it is idle, or else when those who use it have finished; nobody new is let in meanwhile. */
   readonly makeWay: (why: "eviction" | "limits") => void;
@@ -25,7 +25,7 @@ export interface ReservationLimits extends RoomLimits {
   readonly waitMs: number;
 }
 
-/** An occupant's reservation. What its process is found to take counts where it is more than what was reserved. */
+/** An occupant's reservation. If its process takes more than was reserved, the measured size counts. */
 interface Reservation {
   readonly reservedBytes: number;
   measuredBytes: number;
@@ -33,14 +33,14 @@ interface Reservation {
 
 /** How a model would fit beside the others. */
 export interface Room extends RoomPlan<string> {
-  /** Now, or when idle ones have made way. */
+  /** Now, or after idle models have been evicted. */
   readonly fits: boolean;
-  /** What the others leave of the budget. */
+  /** What the other models leave of the budget. */
   readonly availableBytes: number;
   readonly loadedModels: number;
 }
 
-/** Two of them may have one id: a model that was removed, and the one that has its name now. */
+/** Two occupants may have the same id: a removed model, and the model that has its name now. */
 interface OccupantResident extends Resident {
   readonly occupant: Occupant;
 }
@@ -55,19 +55,19 @@ interface Waiting {
 }
 
 /**
- * So long a load hopes that a model in use falls idle by itself. Then one is closed to new tasks until it is, or a model
- * that is never idle would keep the others out for good.
+ * How long a load waits for a busy model to become idle by itself. After that one is closed to new tasks until it is
+ * idle; otherwise a model that is never idle would keep the others out for good.
  */
 const patienceMs = 1_000;
 
-/** What a refused caller is told to wait. */
+/** The retry delay of a refused load. */
 const retryAfterMs = 1_000;
 
 export class Reservations {
   private current: ReservationLimits;
   private readonly clock: Clock.Clock;
   private readonly held = new Map<Occupant, Reservation>();
-  /** First come, first served: a large model does not wait for ever behind small ones. */
+  /** First come, first served, so that a large model is not starved by small ones. */
   private readonly waiting: Waiting[] = [];
   private asked: ReadonlySet<Occupant> = new Set();
   private advancing = false;
@@ -113,9 +113,9 @@ export class Reservations {
     );
   }
 
-  /** Something has changed that may let a load begin. */
+  /** Called when something has changed that may let a load begin. */
   advance(): void {
-    // What it asks of an occupant may change something again.
+    // Asking an occupant to leave may change something again, hence the loop.
     this.again = true;
     if (this.advancing) return;
     this.advancing = true;
@@ -134,15 +134,15 @@ export class Reservations {
     return { fits, evict: evict.map(idOf), waitFor: waitFor.map(idOf), ...this.left(others) };
   }
 
-  /** What counts of the budget. */
+  /** How much of the budget it takes. */
   reservedBytes(occupant: Occupant): number {
     const reservation = this.held.get(occupant);
     return reservation === undefined ? 0 : countedBytes(reservation);
   }
 
   /**
-   * Corrects an occupant's reservation by what its process takes. Where it has outgrown that and the budget, idle models make
-   * way, itself among them.
+   * Updates the measured size of an occupant's process. If it exceeds its reservation and the budget, idle models are
+   * evicted, itself included.
    */
   measure(occupant: Occupant, bytes: number): void {
     const reservation = this.held.get(occupant);
@@ -152,9 +152,7 @@ export class Reservations {
     if (countedBytes(reservation) !== before) this.advance();
   }
 
-  /**
-   * A loaded occupant needs more than was reserved for it. False where others that are in use leave no room for it.
-   */
+  /** A loaded occupant needs more than was reserved. False if other models in use leave no room for it. */
   raise(occupant: Occupant, neededBytes: number): boolean {
     const reservation = this.held.get(occupant);
     if (reservation === undefined) return false;
@@ -163,7 +161,9 @@ export class Reservations {
     return !this.isOverBudget;
   }
 
-  /** Why an occupant may not begin more: it has outgrown its reservation, and nobody can make way for that. */
+  /**
+   * Why an occupant may not start new work: it exceeds its reservation, and no model can be evicted to make up for it.
+   */
   overdraft(occupant: Occupant): MemoryBudgetExceeded | undefined {
     const reservation = this.held.get(occupant);
     if (reservation === undefined || reservation.measuredBytes <= reservation.reservedBytes || !this.isOverBudget)
@@ -251,13 +251,13 @@ export class Reservations {
     this.ask({ evict: this.surplus(), waitFor: [] }, undefined);
   }
 
-  /** Idle ones that go where more is taken than there is. */
+  /** Idle models to evict while the budget is exceeded. */
   private surplus(): ReadonlyArray<OccupantResident> {
     if (!this.isOverLimits) return [];
     const residents = this.residents();
     const idle = planSurplus(residents, this.limits)?.evict ?? residents.filter(({ use }) => use === "idle");
     if (bytesOf(residents) - bytesOf(idle) <= this.limits.budgetBytes) return idle;
-    // A pinned one does not make way for others; but it gives back what it should not have.
+    // A pinned model is not evicted for others, but it has to give back what exceeds its own reservation.
     return [...idle, ...residents.filter(({ occupant, use }) => use === "pinned" && this.hasOutgrown(occupant))];
   }
 
@@ -266,7 +266,7 @@ export class Reservations {
     return reservation !== undefined && reservation.measuredBytes > reservation.reservedBytes && occupant.isUnused();
   }
 
-  /** Those that a former plan asked and this one does not may stay. */
+  /** Asks the models of the plan to leave; models that an earlier plan asked may stay. */
   private ask({ evict, waitFor }: RoomPlan<OccupantResident>, head: Waiting | undefined): void {
     const waited = head === undefined ? 0 : elapsedMsUnsafe(this.clock) - head.since;
     const isPatient = waitFor.length > 0 && waited < patienceMs;
@@ -278,7 +278,7 @@ export class Reservations {
     for (const occupant of this.asked) occupant.makeWay(why);
   }
 
-  /** Whether it is models in use that it waits for, or its turn. */
+  /** Whether it waits for models in use, and not just for its turn. */
   private isBlocked(own: Waiting): boolean {
     if (own.granted) return false;
     const plan = planRoom(this.residents(), own.neededBytes, this.limits);
@@ -289,7 +289,7 @@ export class Reservations {
     return this.fullAfter(occupant, neededBytes, elapsedMsUnsafe(this.clock) - since);
   }
 
-  /** That there is no room for it beside the others. */
+  /** The error for a model that does not fit beside the others. */
   fullAfter(occupant: Occupant, neededBytes: number, waitedMs: number): ModelPoolFull {
     return new ModelPoolFull({
       model: occupant.id,

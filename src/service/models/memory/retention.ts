@@ -1,12 +1,12 @@
 /** How long a model stays in memory, and how it leaves. */
 
-/** What keeps a model in memory. */
+/** The settings that keep a model in memory. */
 export interface Retention {
   /** Neither evicted nor unloaded for being idle. */
   readonly pinned: boolean;
-  /** Without a task for this long it is unloaded; 0: never. */
+  /** Unloaded after this time without a task; 0: never. */
   readonly idleTtlMs: number;
-  /** Models of a lower one are evicted first. */
+  /** Models with a lower priority are evicted first. */
   readonly priority: number;
 }
 
@@ -18,15 +18,15 @@ export interface Retention {
 export type UnloadReason = "eviction" | "limits" | "idle" | "unload" | "removal" | "failure";
 
 export interface UnloadOptions {
-  /** How long those who use it may take to finish; then they end with ModelUnloaded. */
+  /** How long running tasks may take to finish before they fail with ModelUnloaded. */
   readonly drainMs: number;
-  /** They end at once, and a load ends too. */
+  /** Running tasks fail at once, and a load is cancelled. */
   readonly force: boolean;
 }
 
 export interface Unloaded {
   /** Whether there was something to unload. */
   readonly unloaded: boolean;
-  /** What its process had, measured before its end. */
+  /** The memory of its process, measured before it ended. */
   readonly freedBytes: number;
 }

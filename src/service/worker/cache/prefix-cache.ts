@@ -1,10 +1,10 @@
 /**
- * Keys and values of what was computed before, by token ids: a conversation's next turn and requests that share a
- * beginning start where the longest common prefix ends.
+ * Keys and values of earlier sequences, by token ids. A conversation's next turn, and requests with a common beginning,
+ * start where the longest cached prefix ends.
  *
- * Entries are whole sequences, so a lookup may use any part of one; a longer sequence takes the place of its own
- * beginnings. What a sequence has in common with one that is here already is kept once, for both: of it a copy is made of
- * the rest alone. Partitions share nothing. Least recently used goes first when the budget is full.
+ * Entries are whole sequences, and a lookup may use any part of one; a longer sequence replaces its own prefixes. The
+ * part that a sequence shares with a cached one is stored once: only the rest is copied. Partitions share nothing. When
+ * the budget is full, the least recently used entry is evicted.
  */
 import type { Tensor } from "../mlx.ts";
 import type { ClearedPrefixes, PrefixReport, PrefixSelection } from "../protocol.ts";
@@ -14,7 +14,7 @@ import { type PrefixId, PrefixTree } from "./prefix-tree.ts";
 
 export interface CachedPrefix {
   readonly pieces: ReadonlyArray<SnapshotPiece>;
-  /** Tokens of the pieces that the asked-for sequence begins with. */
+  /** How many tokens of the requested sequence the pieces cover. */
   readonly tokens: number;
 }
 
@@ -27,14 +27,14 @@ interface SnapshotPiece {
 interface Entry {
   readonly partition: string;
   readonly tokenIds: ReadonlyArray<PrefixId>;
-  /** Side by side they are the sequence. */
+  /** Concatenated they are the sequence. */
   readonly pieces: ReadonlyArray<SnapshotPiece>;
 }
 
-/** Shorter ones cost more to keep than to compute. */
+/** Shorter prefixes cost more to store than to compute. */
 export const minCachedTokens = 16;
 
-/** Of more pieces, a sequence is put together anew: each costs the loading of a row some operations for every layer. */
+/** A sequence of more pieces is copied into one: each piece costs a few operations per layer when a row is loaded. */
 const maxPieces = 8;
 
 export class PrefixCache {
@@ -43,7 +43,7 @@ export class PrefixCache {
   /** Least recently used first. */
   private readonly entries = new Set<Entry>();
   private readonly partitions = new Map<string, PrefixTree<Entry>>();
-  /** Entries that hold each snapshot. */
+  /** How many entries use each snapshot. */
   private readonly holders = new Map<RowSnapshot, number>();
   private readonly counts = new PrefixCounts();
   private usedBytes = 0;
@@ -93,9 +93,9 @@ export class PrefixCache {
   }
 
   /**
-   * Stores a sequence, if that adds anything.
+   * Stores a sequence if that adds anything.
    *
-   * @param copy of its tokens from this one on
+   * @param copy copies its tokens from this one on
    */
   store(partition: string, tokenIds: ReadonlyArray<PrefixId>, copy: (from: number) => RowSnapshot): void {
     if (tokenIds.length < minCachedTokens || tokenIds.length * this.bytesPerToken > this.budgetBytes) return;
@@ -174,7 +174,7 @@ const firstOf = (pieces: ReadonlyArray<SnapshotPiece>, tokens: number): Readonly
   return first;
 };
 
-/** How many first tokens two sequences share. */
+/** The length of the common prefix of two sequences. */
 export const commonPrefix = (a: ReadonlyArray<PrefixId>, b: ReadonlyArray<PrefixId>): number => {
   const length = Math.min(a.length, b.length);
   let common = 0;

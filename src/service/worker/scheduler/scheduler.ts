@@ -1,12 +1,13 @@
 /**
  * Continuous batching: sequences join and leave the running batch at every step.
  *
- * A step first starts the next decode of the batch on the device, then one slice of prefill for sequences that wait, and
- * only then reads the tokens of the decode before: the device is never idle while this thread thinks, and it is waited
- * for once per step. A sequence that has ended is known one step later; what was computed for it by then is thrown away.
+ * A step starts the next decode of the batch on the device, then one slice of prefill for waiting sequences, and only
+ * then reads the tokens of the previous decode. So the device is never idle while this thread works, and the thread
+ * waits for it once per step. That a sequence has ended is known one step late; what was computed for it by then is
+ * discarded.
  *
- * Where drafts are likely to pay, the tokens are read first, and the step verifies drafts instead (speculation/): what it
- * chooses is read in the same step.
+ * If drafts are likely to pay off, the tokens are read first, and the step verifies drafts instead (speculation/); its
+ * choices are read in the same step.
  */
 import { AdapterLoads } from "../adapters/adapter-loads.ts";
 import type { Model } from "../architectures/Model.ts";
@@ -43,7 +44,7 @@ import { WaitingQueue } from "./waiting-queue.ts";
 interface SchedulerCompanions {
   /** Undefined: nothing is drafted. */
   readonly speculator?: Speculator | undefined;
-  /** Those of sequences that have one, opened before the sequence is submitted. */
+  /** The constraints of sequences; opened before the sequence is submitted. */
   readonly constraints?: Constraints;
 }
 
@@ -70,7 +71,7 @@ export class Scheduler {
 
   /**
    * @param now milliseconds of a monotonic clock
-   * @param companions what some sequences need beside the model
+   * @param companions what some sequences need besides the model
    */
   constructor(
     model: Model,
@@ -96,7 +97,7 @@ export class Scheduler {
     this.verifier = speculator && new DraftVerifier({ speculator, constraints, chooser, memory, reader, events, now });
   }
 
-  /** Whether there is nothing to compute and nothing to tell. */
+  /** Whether there is nothing to compute and nothing to report. */
   get idle(): boolean {
     const { waiting, batch, prefill, adapterLoads, events } = this;
     const works = waiting.length > 0 || batch !== undefined || prefill !== undefined || !adapterLoads.idle;
@@ -111,7 +112,7 @@ export class Scheduler {
     return this.prefixes.bytes;
   }
 
-  /** What the last step computed: sequences that were decoded, and tokens of prompts. */
+  /** The work of the last step: decoded sequences, and prompt tokens. */
   get lastWork(): Readonly<{ rows: number; prefillTokens: number }> {
     return this.work;
   }
@@ -146,7 +147,7 @@ export class Scheduler {
     return this.events.take();
   }
 
-  /** Does one step; what happened since the last is told by `takeEvents`. Returns its work in decode steps. */
+  /** Runs one step; `takeEvents` returns its events. Returns its work in decode steps. */
   step(): number {
     return this.scope.run(
       () => this.compute(),
@@ -154,7 +155,7 @@ export class Scheduler {
     );
   }
 
-  /** What the next step goes on with. The prefix cache, adapters and masks of constraints own theirs. */
+  /** The tensors that the next step needs. The prefix cache, adapters and constraint masks own theirs. */
   private *tensors(): Iterable<Tensor> {
     const { batch, prefill, speculator } = this;
     if (batch !== undefined) yield* [...batch.cache.tensors, ...tensorsOfChosen(batch)];
@@ -190,7 +191,7 @@ export class Scheduler {
     return debt;
   }
 
-  /** Steps that did nothing else tell what decoding costs, plain ones if they have waited for one before. */
+  /** Steps without other work measure the cost of decoding; plain steps only if they waited for a previous decode. */
   private time(begun: number, fed: UnreadTokens | undefined, verifying: Verifying | undefined): void {
     if (verifying !== undefined) {
       const { batch, plan, verification, since } = verifying;
@@ -207,7 +208,7 @@ export class Scheduler {
     for (const sequence of this.batch?.rows ?? []) if (sequence !== undefined) yield sequence;
   }
 
-  /** Drops what was cancelled and ends what ran out of its time budget. */
+  /** Drops cancelled sequences and ends those whose time budget is used up. */
   private expire(): void {
     const now = this.now();
     const gone = (sequence: Sequence): boolean => {
@@ -228,7 +229,7 @@ export class Scheduler {
     this.compact();
   }
 
-  /** Lets those go on whose adapter is there by now. Returns its work in decode steps. */
+  /** Continues sequences whose adapter has been loaded. Returns its work in decode steps. */
   private loadAdapters(): number {
     if (this.adapterLoads.idle) return 0;
     const { ready, failed } = this.adapterLoads.advance(() => this.sequences());
@@ -258,17 +259,17 @@ export class Scheduler {
     return prefill;
   }
 
-  /** Starts computing one slice, if any is left; returns its tokens. */
+  /** Starts computing one slice, if any is left; returns its number of tokens. */
   private computeSlice(prefill: Prefill): number {
     if (prefill.chosen !== undefined) return 0;
-    // While streams run, a slice is kept short so that they go on; alone, it may be as large as is efficient.
+    // While streams run, a slice is kept short so that they continue; otherwise it may be as large as is efficient.
     const tokens = this.slicer.start(prefill, this.batch === undefined ? soloPrefillTokens : this.pace.tokens);
     if (prefill.ended) this.prefill = undefined;
     if (prefill.chosen !== undefined) this.cacheForWaiting(prefill);
     return tokens;
   }
 
-  /** A prompt that others in the queue begin with is cached at once: they have waited for it. */
+  /** A prompt that other waiting sequences begin with is cached immediately: they have waited for it. */
   private cacheForWaiting({ cache, rows }: Prefill): void {
     for (const [row, sequence] of rows.entries()) {
       if (sequence !== undefined && [...this.waiting].some((other) => sharesWork(sequence, other, 0))) {
@@ -278,8 +279,8 @@ export class Scheduler {
   }
 
   /**
-   * To join is to wait for the last slice, while the device may still be at the one before. So that running streams do not
-   * wait for both at once, their next tokens are told in between: it rests for a step.
+   * Joining waits for the last slice, while the device may still compute the one before. To avoid that running streams
+   * wait for both, the prefill rests for a step in which their next tokens are read.
    */
   private mayRest({ slices }: Prefill): boolean {
     return slices > 1 && this.batch?.rows.some((sequence) => sequence !== undefined) === true;
@@ -297,7 +298,7 @@ export class Scheduler {
     this.batch = joinBatch(this.batch, prefill, chosen);
   }
 
-  /** Ends an empty batch and shrinks one that is mostly free rows, unless others are about to join. */
+  /** Ends an empty batch, and shrinks one that consists mostly of free rows, unless others are about to join. */
   private compact(): void {
     const { batch } = this;
     if (batch === undefined) return;
@@ -308,7 +309,7 @@ export class Scheduler {
   }
 }
 
-/** Collections are due by memory touched: a slice of prefill leaves much more behind than a decode step. */
+/** Collections follow the memory that was touched: a slice of prefill leaves much more behind than a decode step. */
 const prefillDebt = 4;
 const loadDebt = 4;
 const soloPrefillTokens = 1024;

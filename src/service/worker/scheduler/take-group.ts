@@ -1,4 +1,4 @@
-/** Takes from the queue what can be computed together, in the order of turns. */
+/** Takes sequences that can be computed together from the queue, in the order of turns. */
 import type { CachedPrefix, PrefixCache } from "../cache/prefix-cache.ts";
 import type { Sequence } from "../sequence/sequence.ts";
 import type { Batch } from "./batch.ts";
@@ -10,11 +10,11 @@ interface GroupLimits {
   readonly batch: Batch | undefined;
   readonly prefixes: PrefixCache;
   readonly memory: MemoryPlan;
-  /** Rows that the batch has at most. */
+  /** The most rows of the batch. */
   readonly maxBatch: number;
 }
 
-/** Nobody goes past one that has no room yet. Empty where nobody can begin. */
+/** No sequence overtakes one that has no room yet. Empty if none can begin. */
 export const takeGroup = (waiting: WaitingQueue, { batch, prefixes, memory, maxBatch }: GroupLimits): Candidate[] => {
   const running = batch?.rows.filter((sequence) => sequence !== undefined) ?? [];
   const group: Candidate[] = [];
@@ -23,7 +23,7 @@ export const takeGroup = (waiting: WaitingQueue, { batch, prefixes, memory, maxB
     const candidate = { sequence, prefix: cachedPrefix(prefixes, sequence) };
     const next = [...group, candidate];
     if (!goTogether(next)) break;
-    // One computes the common beginning, the others wait for it.
+    // One sequence computes the common beginning, the others wait for it.
     if (group.some((first) => sharesWork(first.sequence, sequence, candidate.prefix?.tokens ?? 0))) break;
     const isAlone = running.length === 0 && group.length === 0;
     const sequences = next.map((each) => each.sequence);
