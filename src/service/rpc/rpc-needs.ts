@@ -96,7 +96,7 @@ const roles: ReadonlyMap<string, ReadonlyArray<Role>> = new Map(
 export const isAdministrative = ({ roles: taken }: Requirement): boolean =>
   !taken.includes("inference") && !taken.includes("jobs");
 
-/** @param localName the method's, in lower camel case */
+/** @param localName the method's name in lower camel case */
 export const rpcNeeds = (service: string, localName: string): Requirement => ({
   roles: roles.get(`${service}/${localName}`) ?? admin,
 });
