@@ -141,11 +141,13 @@ const OutputOptions = Struct({
 export type OutputOptions = typeof OutputOptions.Type;
 
 const SchedulingHints = Struct({
-  /** Absent: 0, or what is nearest to it of what its caller's tenant may say. */
+  /** Absent: 0, or the value nearest to it that the caller's tenant may set. */
   priority: optionalKey(Number),
   fairnessId: String,
   maxQueueWaitMs: optionalKey(Number),
-  /** It is an item of a job: interactive calls go before it, always. The service says so itself, no caller does. */
+  /**
+   * Whether it is an item of a job, which always comes after interactive calls. Set by the service, never by a caller.
+   */
   background: optionalKey(Boolean),
 });
 export type SchedulingHints = typeof SchedulingHints.Type;
