@@ -26,7 +26,7 @@ export const formatCount = (count: number): string => count.toLocaleString("en")
 /** e.g. `62.5 %`, of a part from 0 to 1. */
 export const formatPercent = (part: number): string => `${(part * 100).toFixed(1)} %`;
 
-/** `yes`, or nothing: what is rare shall stand out. */
+/** `yes` or empty, so that the rare case stands out. */
 export const formatFlag = (flag: boolean): string => (flag ? "yes" : "");
 
 /** A bar of this many characters for a share from 0 to 1, e.g. `[####------]`. */

@@ -77,7 +77,7 @@ export const readBackends = (declared: BackendDeclarations, place: Place): Backe
       );
     }
     const own = ofPreset(backendPresets[engine], place.environment, invalid);
-    // The preset's key is for the preset's server: another one must not be sent it.
+    // The preset's key belongs to the preset's server and must not be sent to another one.
     const presetKey = declaration.base_url === undefined ? own.apiKey : undefined;
     backends.set(name, {
       name,
@@ -105,7 +105,7 @@ const keyVariables = (declared: BackendDeclarations): ReadonlySet<string> =>
     ].filter((name) => name !== undefined),
   );
 
-/** Spaces around it and case do not matter. */
+/** Ignores surrounding spaces and case. */
 export const backendName = (name: string): string => name.trim().toLowerCase();
 
 const nameCharacters = /^[a-z0-9][a-z0-9._-]{0,63}$/;

@@ -5,11 +5,11 @@ import type { EngineName } from "./engine-names.ts";
 export interface BackendPreset {
   /** Its API: OpenAI's chat completions, or Anthropic's messages. @default "chat-completions" */
   readonly speaks?: "messages";
-  /** Where its API is, up to the version. */
+  /** The API's URL, up to and including the version. */
   readonly baseUrl: string;
   /** The variable that may say where its API is instead. */
   readonly baseUrlVariable?: string;
-  /** The variable with its key; undefined where it needs none. */
+  /** The environment variable that holds the API key; undefined if none is needed. */
   readonly keyVariable: string | undefined;
   /** The request field that limits the output. */
   readonly outputLimit: "max_tokens" | "max_completion_tokens";
@@ -17,7 +17,7 @@ export interface BackendPreset {
   readonly jsonSchema?: true;
   /** How its server is started for one model; undefined where it serves without being started for one. */
   readonly command?: readonly [string, ...ReadonlyArray<string>];
-  /** What of a task it heeds beside the conversation. */
+  /** The options of a task that the server supports beside the conversation. */
   readonly options: ReadonlyArray<ConversationOption>;
 }
 

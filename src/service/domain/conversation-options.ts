@@ -4,7 +4,10 @@ import type { EffectiveParameters, GenerationTask } from "./generation.ts";
 const isJson = (constraint: GenerationTask["constraint"]): boolean =>
   constraint?.type === "json-object" || constraint?.type === "json-schema";
 
-/** By their paths in the task; what is not among them is asked of every engine. */
+/**
+ * By their paths in the task; the test tells whether a task uses the option. Options that are not listed are supported
+ * by every engine.
+ */
 const options = {
   prompt: ({ input }) => input.type === "prompt",
   tokens: ({ input }) => input.type === "tokens",
@@ -51,7 +54,7 @@ export type ConversationOption = keyof typeof options;
 export const fieldOf = (option: ConversationOption): string =>
   option === "constraint.json" ? "task.constraint" : `task.${option}`;
 
-/** The first that the task asks for and that is not heeded. */
+/** The first option that the task uses and the engine does not support. */
 export const unheededOption = (
   task: GenerationTask,
   heeded: ReadonlySet<ConversationOption>,

@@ -278,7 +278,7 @@ export interface GenerationStarted {
   readonly parameters: EffectiveParameters;
   /** Models that were asked before and did not answer, as the task names them. */
   readonly passedOver?: ReadonlyArray<{ readonly model: string; readonly error: ServiceError }>;
-  /** The prompt's tokens, if asked for; fewer where the generation ended before they were computed. */
+  /** The prompt's tokens, if requested; incomplete if the generation ended before all were computed. */
   readonly prompt: ReadonlyArray<TokenLogprob>;
 }
 

@@ -150,7 +150,7 @@ export interface ModelStatus {
   readonly useCount: number;
   /** Tasks that have its engine or wait for it. */
   readonly users: number;
-  /** Of the engine's process; 0 when not loaded. */
+  /** Resident memory of the engine's process; 0 if not loaded. */
   readonly residentBytes: number;
   readonly kvCacheBytes: number;
   readonly prefixCacheBytes: number;

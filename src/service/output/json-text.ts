@@ -78,7 +78,7 @@ const skip = (text: string, from: number, what: RegExp): number => {
   return at;
 };
 
-/** Where the value that begins at `from` ends; the text's length, if it does not. */
+/** Where the value that begins at `from` ends; the length of the text if it does not end. */
 export const valueEnd = (text: string, from: number): number => {
   const tracker = new JsonTracker();
   const isNested = /["{[]/.test(text[from] ?? "");

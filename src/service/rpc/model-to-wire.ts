@@ -32,7 +32,7 @@ export const isResidentState: Readonly<Record<ModelState, boolean>> = {
   failed: false,
 };
 
-/** The folder of the model stays here. */
+/** Never includes the model's folder. */
 export const modelToWire = (
   { facts, files, ...status }: ModelStatus,
   smokeTest?: SmokeTest,

@@ -1,4 +1,7 @@
-/** Which roles each RPC of the API takes. One without a line here does not compile; one of a service without a table takes `admin`. */
+/**
+ * The roles that each RPC requires. An RPC without a line here does not compile; one of a service without a table
+ * requires `admin`.
+ */
 import { CacheService } from "../../client/gen/mlxd/v1/cache_service_pb.ts";
 import { EmbeddingService } from "../../client/gen/mlxd/v1/embedding_service_pb.ts";
 import { GenerationService } from "../../client/gen/mlxd/v1/generation_service_pb.ts";

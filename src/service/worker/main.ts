@@ -101,7 +101,7 @@ const prefixesOf = (of: Scheduler) => {
   return prefixes === undefined ? undefined : { prefixes };
 };
 
-/** Asking the system for it at every step would cost more than the rest of the message. */
+/** Measured at intervals, because asking the system at every step would cost more than the rest of the message. */
 const processMemory = () => {
   const now = performance.now();
   if (now - measured.at >= measureMs) measured = measure(now);
@@ -142,7 +142,7 @@ const clearPrefixes = ({ request, selection }: Extract<ToWorker, { type: "clear-
   send({ type: "prefixes-cleared", request, cleared, memory: memoryOf(scheduler), ...prefixesOf(scheduler) });
 };
 
-/** Compiling a grammar takes a while: the others go on, and its sequence is in the queue once it is done. */
+/** Compiling a grammar takes a while. Meanwhile other sequences continue; this one is queued when it is done. */
 const submit = (message: SubmitMessage): void => {
   const { sequence, constraint, maxOutputTokens } = message;
   if (constraint === undefined) {

@@ -169,7 +169,7 @@ export interface PrefixSelection {
   readonly beginning?: string;
 }
 
-/** What the tokens are, for constraints; sent once, before the first sequence that has one. */
+/** The tokens' texts, for constraints; sent once, before the first sequence with a constraint. */
 export interface VocabularyMessage {
   readonly type: "vocabulary";
   /** The bytes of each token, as characters of GPT-2's byte-level alphabet; empty for tokens that are not text. */

@@ -3,7 +3,7 @@ import { Schema } from "effect";
 
 import { ProgressSchema } from "./progress.ts";
 
-/** The server cannot be reached, or did not answer. */
+/** The server cannot be reached or did not answer. */
 export class BackendUnavailable extends Schema.TaggedError<BackendUnavailable>()("BackendUnavailable", {
   model: Schema.String,
   backend: Schema.String,

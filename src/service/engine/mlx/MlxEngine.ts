@@ -39,7 +39,7 @@ export const mlxDriver = (settings: EngineSettings, listeners: EngineListeners):
   };
 };
 
-/** What all engines of a driver have. */
+/** What all engines of a driver share. */
 interface EngineParts extends Pick<SupervisedModel, "spawn" | "settings" | "turns">, EngineListeners {}
 
 /** Completes when the first process has passed its self-check. The scope owns the engine. */

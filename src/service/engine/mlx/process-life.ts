@@ -32,7 +32,7 @@ interface ProcessListener {
   readonly onReady: (message: ReadyMessage) => void;
   readonly onStep: (message: StepMessage) => void;
   readonly onPrefixesCleared: (message: PrefixesClearedMessage) => void;
-  /** It runs, and was told what to load. */
+  /** The process runs and was told what to load. */
   readonly onStarted: (worker: WorkerProcess) => void;
   /** The process has stopped computing, as it was told to. */
   readonly onStopped: () => void;

@@ -1,4 +1,7 @@
-/** A model of mlxd.yaml whose engine takes conversations: all that is known of it here is what the file and the driver say. */
+/**
+ * A declared model whose engine takes conversations. It has no local files, so its facts come from the configuration
+ * and the driver.
+ */
 import { resolve } from "node:path";
 
 import type { ModelsFile } from "../../config/config-file.ts";

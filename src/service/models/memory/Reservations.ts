@@ -14,9 +14,9 @@ export interface Occupant {
   readonly residence: () => Omit<Resident, "bytes">;
   /** Whether nobody uses it or waits for it, even if it is pinned. */
   readonly isUnused: () => boolean;
-  /** Leaves: at once if it is idle, or else when those who use it have finished; nobody new is let in meanwhile. */
+  /** Asks it to leave: at once if it is idle, otherwise when its users have finished; no new users are admitted. */
   readonly makeWay: (why: "eviction" | "limits") => void;
-  /** Takes `makeWay` back where it has not left yet. */
+  /** Revokes `makeWay` if it has not left yet. */
   readonly stay: () => void;
 }
 

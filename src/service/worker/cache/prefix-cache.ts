@@ -84,7 +84,7 @@ export class PrefixCache {
     this.counts.lookedUp(partition, tokens, found);
   }
 
-  /** The entry that shares the longest beginning, if it is worth using. */
+  /** The entry with the longest common prefix, if it is worth using. */
   find(partition: string, tokenIds: ReadonlyArray<PrefixId>): CachedPrefix | undefined {
     const best = this.partitions.get(partition)?.longest(tokenIds);
     if (best === undefined || best.tokens < minCachedTokens) return undefined;

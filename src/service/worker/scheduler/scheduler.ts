@@ -142,7 +142,7 @@ export class Scheduler {
     return this.prefixes.takeReport();
   }
 
-  /** What happened since it was last asked. */
+  /** The events since the last call. */
   takeEvents(): ReadonlyArray<SequenceEvent> {
     return this.events.take();
   }

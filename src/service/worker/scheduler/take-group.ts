@@ -37,6 +37,6 @@ export const takeGroup = (waiting: WaitingQueue, { batch, prefixes, memory, maxB
 /** Whether it starts from what is cached. Every logit of a prompt that is to be scored is needed, and they are not kept. */
 export const looksUp = ({ cache, promptLogprobs }: Sequence): boolean => cache.read && !promptLogprobs;
 
-/** At least one token of a prompt is computed: its logits are needed. */
+/** At least one token of a prompt is computed, because its logits are needed. */
 const cachedPrefix = (prefixes: PrefixCache, sequence: Sequence): CachedPrefix | undefined =>
   looksUp(sequence) ? prefixes.find(sequence.cache.partition, sequence.promptTokenIds.slice(0, -1)) : undefined;

@@ -2,7 +2,7 @@
 // @generated from file mlxd/v1/embedding_service.proto (package mlxd.v1, syntax proto3)
 /* eslint-disable */
 
-// Texts to vectors.
+// Embeddings: vectors that represent texts.
 
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
@@ -19,7 +19,7 @@ export const file_mlxd_v1_embedding_service: GenFile = /*@__PURE__*/
   fileDesc("Ch9tbHhkL3YxL2VtYmVkZGluZ19zZXJ2aWNlLnByb3RvEgdtbHhkLnYxIuACCgxFbWJlZFJlcXVlc3QSFwoFbW9kZWwYASABKAlCCLpIBXIDKIACEicKDm1vZGVsX3JldmlzaW9uGAIgASgJQgq6SAdyBSABKIACSACIAQESNwoGaW5wdXRzGAMgAygLMhcubWx4ZC52MS5FbWJlZGRpbmdJbnB1dEIO4EECukgIkgEFCAEQgAISKwoHcG9vbGluZxgEIAEoDjIQLm1seGQudjEuUG9vbGluZ0IIukgFggECEAESFgoJbm9ybWFsaXplGAUgASgISAGIAQESIAoKZGltZW5zaW9ucxgGIAEoDUIHukgEKgIoAUgCiAEBEhAKCHRydW5jYXRlGAcgASgIEiwKCnNjaGVkdWxpbmcYCCABKAsyGC5tbHhkLnYxLlNjaGVkdWxpbmdIaW50c0IRCg9fbW9kZWxfcmV2aXNpb25CDAoKX25vcm1hbGl6ZUINCgtfZGltZW5zaW9ucyJkCg5FbWJlZGRpbmdJbnB1dBIbCgR0ZXh0GAEgASgJQgu6SAhyBiABKICAEEgAEiUKBnRva2VucxgCIAEoCzITLm1seGQudjEuVG9rZW5JbnB1dEgAQg4KBWlucHV0EgW6SAIIASK0AQoNRW1iZWRSZXNwb25zZRINCgVtb2RlbBgBIAEoCRIWCg5tb2RlbF9yZXZpc2lvbhgCIAEoCRImCgplbWJlZGRpbmdzGAMgAygLMhIubWx4ZC52MS5FbWJlZGRpbmcSHQoFdXNhZ2UYBCABKAsyDi5tbHhkLnYxLlVzYWdlEiEKB3Bvb2xpbmcYBSABKA4yEC5tbHhkLnYxLlBvb2xpbmcSEgoKbm9ybWFsaXplZBgGIAEoCCI+CglFbWJlZGRpbmcSDgoGdmFsdWVzGAEgAygCEg4KBnRva2VucxgCIAEoDRIRCgl0cnVuY2F0ZWQYAyABKAgqZQoHUG9vbGluZxIXChNQT09MSU5HX1VOU1BFQ0lGSUVEEAASFgoSUE9PTElOR19MQVNUX1RPS0VOEAESEAoMUE9PTElOR19NRUFOEAISFwoTUE9PTElOR19GSVJTVF9UT0tFThADMk8KEEVtYmVkZGluZ1NlcnZpY2USOwoFRW1iZWQSFS5tbHhkLnYxLkVtYmVkUmVxdWVzdBoWLm1seGQudjEuRW1iZWRSZXNwb25zZSIDkAICQhlaF21seGQvZ2VuL21seGQvdjE7bWx4ZHYxYgZwcm90bzM", [file_buf_validate_validate, file_google_api_field_behavior, file_mlxd_v1_types]);
 
 /**
- * Texts to make vectors of.
+ * The texts to embed.
  *
  * @generated from message mlxd.v1.EmbedRequest
  */
@@ -32,35 +32,35 @@ export type EmbedRequest = Message<"mlxd.v1.EmbedRequest"> & {
   model: string;
 
   /**
-   * Refuse (FAILED_PRECONDITION, MODEL_REVISION_MISMATCH) when another revision is the one loaded.
+   * Refuse (FAILED_PRECONDITION, MODEL_REVISION_MISMATCH) if another revision is loaded.
    *
    * @generated from field: optional string model_revision = 2;
    */
   modelRevision?: string | undefined;
 
   /**
-   * What to make vectors of; 1 to 256, of 262,144 tokens in all at most.
+   * The inputs; 1 to 256, with at most 262,144 tokens in all.
    *
    * @generated from field: repeated mlxd.v1.EmbeddingInput inputs = 3;
    */
   inputs: EmbeddingInput[];
 
   /**
-   * Instead of the model's own.
+   * Overrides the model's own pooling.
    *
    * @generated from field: mlxd.v1.Pooling pooling = 4;
    */
   pooling: Pooling;
 
   /**
-   * Whether vectors have length 1, so that their products are cosines; absent: they have.
+   * Whether vectors are scaled to length 1, so that dot products are cosines; absent: true.
    *
    * @generated from field: optional bool normalize = 5;
    */
   normalize?: boolean | undefined;
 
   /**
-   * Keep this many first numbers of each vector. Refused unless the model was trained for it (Matryoshka): see
+   * Keep only this many leading numbers of each vector. Refused unless the model was trained for it (Matryoshka): see
    * ModelEmbedding.
    *
    * @generated from field: optional uint32 dimensions = 6;
@@ -68,15 +68,15 @@ export type EmbedRequest = Message<"mlxd.v1.EmbedRequest"> & {
   dimensions?: number | undefined;
 
   /**
-   * Take as much of a longer input as fits the context, with what the tokenizer puts around a text; otherwise it is refused
-   * (CONTEXT_LENGTH_EXCEEDED).
+   * Truncate an input that does not fit the context, keeping the tokens that the tokenizer adds around a text.
+   * Otherwise it is refused (CONTEXT_LENGTH_EXCEEDED).
    *
    * @generated from field: bool truncate = 7;
    */
   truncate: boolean;
 
   /**
-   * Its place among other tasks. A call is one of them, however many inputs it has.
+   * Its priority and fairness among other tasks. A call counts as one task, however many inputs it has.
    *
    * @generated from field: mlxd.v1.SchedulingHints scheduling = 8;
    */
@@ -97,14 +97,14 @@ export const EmbedRequestSchema: GenMessage<EmbedRequest> = /*@__PURE__*/
  */
 export type EmbeddingInput = Message<"mlxd.v1.EmbeddingInput"> & {
   /**
-   * In one of two forms.
+   * The form of the input.
    *
    * @generated from oneof mlxd.v1.EmbeddingInput.input
    */
   input: {
     /**
-     * Raw text with what the tokenizer puts around it; at most 262,144 bytes. A prefix or an instruction that the model's
-     * card asks for is the caller's to write.
+     * Raw text, to which the tokenizer adds its special tokens; at most 262,144 bytes. If the model's card asks for a
+     * prefix or an instruction, the caller has to include it.
      *
      * @generated from field: string text = 1;
      */
@@ -112,7 +112,7 @@ export type EmbeddingInput = Message<"mlxd.v1.EmbeddingInput"> & {
     case: "text";
   } | {
     /**
-     * Token ids as they are: nothing is put around them.
+     * Token ids, used as they are: nothing is added around them.
      *
      * @generated from field: mlxd.v1.TokenInput tokens = 2;
      */
@@ -156,21 +156,21 @@ export type EmbedResponse = Message<"mlxd.v1.EmbedResponse"> & {
   embeddings: Embedding[];
 
   /**
-   * Tokens spent, over all inputs: prompt_tokens.
+   * The cost in tokens, over all inputs: prompt_tokens.
    *
    * @generated from field: mlxd.v1.Usage usage = 4;
    */
   usage?: Usage | undefined;
 
   /**
-   * How the vectors were made.
+   * The pooling that was used.
    *
    * @generated from field: mlxd.v1.Pooling pooling = 5;
    */
   pooling: Pooling;
 
   /**
-   * Whether they have length 1.
+   * Whether the vectors have length 1.
    *
    * @generated from field: bool normalized = 6;
    */
@@ -191,21 +191,21 @@ export const EmbedResponseSchema: GenMessage<EmbedResponse> = /*@__PURE__*/
  */
 export type Embedding = Message<"mlxd.v1.Embedding"> & {
   /**
-   * Its numbers, as computed: in 32 bits.
+   * Its numbers, computed in 32 bits.
    *
    * @generated from field: repeated float values = 1;
    */
   values: number[];
 
   /**
-   * Tokens that it was made of.
+   * The number of tokens that it was computed from.
    *
    * @generated from field: uint32 tokens = 2;
    */
   tokens: number;
 
   /**
-   * Whether the input was longer.
+   * Whether the input was truncated.
    *
    * @generated from field: bool truncated = 3;
    */
@@ -226,29 +226,29 @@ export const EmbeddingSchema: GenMessage<Embedding> = /*@__PURE__*/
  */
 export const Pooling = {
   /**
-   * Not set: the model's own.
+   * Not set: the model's own pooling.
    *
    * @generated from enum value: POOLING_UNSPECIFIED = 0;
    */
   UNSPECIFIED: 0,
 
   /**
-   * That of the last token, which has seen all others.
+   * The hidden state of the last token, which has seen all others.
    *
    * @generated from enum value: POOLING_LAST_TOKEN = 1;
    */
   LAST_TOKEN: 1,
 
   /**
-   * The mean over all tokens, those that the tokenizer puts around a text among them.
+   * The mean over all tokens, including those that the tokenizer adds around a text.
    *
    * @generated from enum value: POOLING_MEAN = 2;
    */
   MEAN: 2,
 
   /**
-   * That of the first token ("cls"). Refused unless it is the model's own: in models that look back only it has seen
-   * nothing of the text.
+   * The hidden state of the first token ("cls"). Refused unless it is the model's own: in a causal model the first
+   * token has seen nothing of the text.
    *
    * @generated from enum value: POOLING_FIRST_TOKEN = 3;
    */
@@ -269,14 +269,15 @@ export const PoolingSchema: GenEnum<Pooling> = /*@__PURE__*/
   enumDesc(file_mlxd_v1_embedding_service, 0);
 
 /**
- * Makes vectors of texts, with the same models that generate. A model that was trained for it says how its vectors are
- * made (Model.embedding); any other gives those of its last token, which may be worth little.
+ * Computes embeddings with the same models that generate text. A model that was trained for embeddings defines how its
+ * vectors are computed (Model.embedding). Any other model gives the hidden state of the last token, which may be of
+ * little use.
  *
  * @generated from service mlxd.v1.EmbeddingService
  */
 export const EmbeddingService: GenService<{
   /**
-   * One vector for each input. They are computed between the steps of running generations, as prompts are.
+   * Returns one vector for each input. They are computed between the steps of running generations, like prompts.
    *
    * @generated from rpc mlxd.v1.EmbeddingService.Embed
    */

@@ -2,10 +2,10 @@
 // @generated from file mlxd/v1/error_details.proto (package mlxd.v1, syntax proto3)
 /* eslint-disable */
 
-// What mlxd attaches to a failed call. Every error carries google.rpc.ErrorInfo with domain `mlxd` and one of the
-// reasons below as its `reason` (without the `ERROR_REASON_` prefix); its metadata holds the numbers that the message
-// tells. Invalid fields come as google.rpc.BadRequest, delays before a retry as google.rpc.RetryInfo, and a generation
-// that had begun as GenerationFailure.
+// The details that mlxd attaches to the status of a failed call. Every error has a google.rpc.ErrorInfo with the domain
+// `mlxd` and one of the reasons below as its `reason` (without the prefix `ERROR_REASON_`); its metadata contains the
+// numbers in the message. Invalid fields are reported as google.rpc.BadRequest, retry delays as google.rpc.RetryInfo,
+// and the progress of a generation that had begun as GenerationFailure.
 
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
@@ -33,14 +33,14 @@ export type GenerationFailure = Message<"mlxd.v1.GenerationFailure"> & {
   generationId: string;
 
   /**
-   * Tokens spent until then.
+   * The cost in tokens until then.
    *
    * @generated from field: mlxd.v1.Usage usage = 2;
    */
   usage?: Usage | undefined;
 
   /**
-   * The `sequence` of the last message sent; absent when none was.
+   * The `sequence` of the last message that was sent; absent if none was.
    *
    * @generated from field: optional uint32 last_sequence = 3;
    */
@@ -68,71 +68,71 @@ export const ErrorReason = {
   UNSPECIFIED: 0,
 
   /**
-   * INVALID_ARGUMENT: a field is out of its bounds; see BadRequest.
+   * INVALID_ARGUMENT: a field is out of bounds; see BadRequest.
    *
    * @generated from enum value: ERROR_REASON_INVALID_FIELD = 1;
    */
   INVALID_FIELD: 1,
 
   /**
-   * INVALID_ARGUMENT: an option that this model or engine does not have. Metadata: field, model.
+   * INVALID_ARGUMENT: this model or engine does not support the option. Metadata: field, model.
    *
    * @generated from enum value: ERROR_REASON_UNSUPPORTED_PARAMETER = 2;
    */
   UNSUPPORTED_PARAMETER: 2,
 
   /**
-   * INVALID_ARGUMENT: prompt and output do not fit. Metadata: promptTokens, maxOutputTokens, contextLength; where a
-   * backend says so: model, backend, words (its own).
+   * INVALID_ARGUMENT: prompt and output do not fit the context. Metadata: promptTokens, maxOutputTokens, contextLength;
+   * if a backend reports it: model, backend, words (the backend's own message).
    *
    * @generated from enum value: ERROR_REASON_CONTEXT_LENGTH_EXCEEDED = 3;
    */
   CONTEXT_LENGTH_EXCEEDED: 3,
 
   /**
-   * INVALID_ARGUMENT: the model does not do this kind of task. Metadata: task, model, hint.
+   * INVALID_ARGUMENT: the model does not support this kind of task. Metadata: task, model, hint.
    *
    * @generated from enum value: ERROR_REASON_UNSUPPORTED_TASK = 4;
    */
   UNSUPPORTED_TASK: 4,
 
   /**
-   * INVALID_ARGUMENT: no backend of that name. Metadata: backend, known.
+   * INVALID_ARGUMENT: there is no backend with that name. Metadata: backend, known.
    *
    * @generated from enum value: ERROR_REASON_UNKNOWN_BACKEND = 5;
    */
   UNKNOWN_BACKEND: 5,
 
   /**
-   * NOT_FOUND: no model of that name. Metadata: model, nearest.
+   * NOT_FOUND: there is no model with that name. Metadata: model, nearest.
    *
    * @generated from enum value: ERROR_REASON_MODEL_NOT_FOUND = 6;
    */
   MODEL_NOT_FOUND: 6,
 
   /**
-   * NOT_FOUND: no running generation of that id. Metadata: generationId.
+   * NOT_FOUND: there is no running generation with that id. Metadata: generationId.
    *
    * @generated from enum value: ERROR_REASON_GENERATION_NOT_FOUND = 7;
    */
   GENERATION_NOT_FOUND: 7,
 
   /**
-   * FAILED_PRECONDITION: known, but not loaded and not to be loaded now. Metadata: model.
+   * FAILED_PRECONDITION: the model is known, but not loaded and cannot be loaded now. Metadata: model.
    *
    * @generated from enum value: ERROR_REASON_MODEL_NOT_LOADED = 8;
    */
   MODEL_NOT_LOADED: 8,
 
   /**
-   * FAILED_PRECONDITION: the model cannot be used as its files are. Metadata: model, cause.
+   * FAILED_PRECONDITION: the model's files make it unusable. Metadata: model, cause.
    *
    * @generated from enum value: ERROR_REASON_MODEL_BROKEN = 9;
    */
   MODEL_BROKEN: 9,
 
   /**
-   * FAILED_PRECONDITION: the model alone is over the memory budget. Metadata: model, neededBytes, availableBytes.
+   * FAILED_PRECONDITION: the model alone exceeds the memory budget. Metadata: model, neededBytes, availableBytes.
    *
    * @generated from enum value: ERROR_REASON_MODEL_TOO_LARGE = 10;
    */
@@ -146,7 +146,7 @@ export const ErrorReason = {
   MODEL_REVISION_MISMATCH: 11,
 
   /**
-   * RESOURCE_EXHAUSTED: the queue has no place. Metadata: model, limit. With RetryInfo.
+   * RESOURCE_EXHAUSTED: the queue is full. Metadata: model, limit. With RetryInfo.
    *
    * @generated from enum value: ERROR_REASON_QUEUE_FULL = 12;
    */
@@ -177,8 +177,8 @@ export const ErrorReason = {
   CLIENT_STALLED: 15,
 
   /**
-   * UNAVAILABLE: max_queue_wait passed before the engine began. Metadata: waitedMs, waitedFor (prompt, place, model or
-   * engine: what it waited for at last). With RetryInfo.
+   * UNAVAILABLE: max_queue_wait passed before the engine began. Metadata: waitedMs, waitedFor (what it was waiting for:
+   * prompt, place, model or engine). With RetryInfo.
    *
    * @generated from enum value: ERROR_REASON_QUEUE_TIMEOUT = 16;
    */
@@ -192,7 +192,7 @@ export const ErrorReason = {
   DRAINING: 17,
 
   /**
-   * UNAVAILABLE: the engine is being restarted and nothing was sent yet. With RetryInfo.
+   * UNAVAILABLE: the engine is restarting, and nothing was sent yet. With RetryInfo.
    *
    * @generated from enum value: ERROR_REASON_ENGINE_RESTARTING = 18;
    */
@@ -200,23 +200,23 @@ export const ErrorReason = {
 
   /**
    * UNAVAILABLE: the model's backend does not answer, and nothing was sent yet. Metadata: model, backend, cause
-   * (connect_refused, http_503 and the like). With RetryInfo.
+   * (connect_refused, http_503 and so on). With RetryInfo.
    *
    * @generated from enum value: ERROR_REASON_BACKEND_UNAVAILABLE = 19;
    */
   BACKEND_UNAVAILABLE: 19,
 
   /**
-   * ABORTED: the engine died, or got no further with this generation. What was sent before that stands. Metadata: model,
-   * how (died or stalled), deaths (of engine processes that computed it: 2 if it is likely the cause), delivered (whether
-   * any output was sent). With GenerationFailure.
+   * ABORTED: the engine died or made no progress with this generation. Output that was sent remains valid. Metadata:
+   * model, how (died or stalled), deaths (how many engine processes died while computing it: with 2 it is likely the
+   * cause), delivered (whether any output was sent). With GenerationFailure.
    *
    * @generated from enum value: ERROR_REASON_ENGINE_LOST = 20;
    */
   ENGINE_LOST: 20,
 
   /**
-   * DEADLINE_EXCEEDED: the call's deadline passed. With GenerationFailure when a generation had begun.
+   * DEADLINE_EXCEEDED: the call's deadline passed. With GenerationFailure if a generation had begun.
    *
    * @generated from enum value: ERROR_REASON_DEADLINE = 21;
    */
@@ -230,29 +230,29 @@ export const ErrorReason = {
   CANCELLED: 22,
 
   /**
-   * INTERNAL: a bug; the cause is in the service's log under the metadata's generationId or requestId.
+   * INTERNAL: a bug; the service's log has the cause under the metadata's generationId or requestId.
    *
    * @generated from enum value: ERROR_REASON_INTERNAL = 23;
    */
   INTERNAL: 23,
 
   /**
-   * INVALID_ARGUMENT: the message is not what its content type says, or a protocol header is not what it has to be.
+   * INVALID_ARGUMENT: the message does not match its content type, or a protocol header is invalid.
    *
    * @generated from enum value: ERROR_REASON_MALFORMED_REQUEST = 24;
    */
   MALFORMED_REQUEST: 24,
 
   /**
-   * RESOURCE_EXHAUSTED: the request message is over Limits.max_message_bytes, or its headers are over 64 KiB.
+   * RESOURCE_EXHAUSTED: the request message exceeds Limits.max_message_bytes, or its headers exceed 64 KiB.
    *
    * @generated from enum value: ERROR_REASON_MESSAGE_TOO_LARGE = 25;
    */
   MESSAGE_TOO_LARGE: 25,
 
   /**
-   * RESOURCE_EXHAUSTED: no room for one more model, as those that are loaded are in use or pinned. Metadata: model,
-   * neededBytes, availableBytes, budgetBytes, loadedModels, maxLoadedModels. With RetryInfo.
+   * RESOURCE_EXHAUSTED: there is no room for another model, because all loaded ones are in use or pinned. Metadata:
+   * model, neededBytes, availableBytes, budgetBytes, loadedModels, maxLoadedModels. With RetryInfo.
    *
    * @generated from enum value: ERROR_REASON_MODEL_POOL_FULL = 26;
    */
@@ -266,8 +266,8 @@ export const ErrorReason = {
   MODEL_OPERATION_CONFLICT: 27,
 
   /**
-   * ABORTED: the model was unloaded during the generation. What was sent before that stands. Metadata: model, delivered
-   * (whether any output was sent). With GenerationFailure.
+   * ABORTED: the model was unloaded during the generation. Output that was sent remains valid. Metadata: model,
+   * delivered (whether any output was sent). With GenerationFailure.
    *
    * @generated from enum value: ERROR_REASON_MODEL_UNLOADED = 28;
    */
@@ -282,23 +282,23 @@ export const ErrorReason = {
   ENGINE_START_FAILED: 29,
 
   /**
-   * FAILED_PRECONDITION: the configuration file says something that cannot be; the one before stays in force.
-   * Metadata: file (its name), line, key, problem.
+   * FAILED_PRECONDITION: the configuration file is invalid; the previous configuration stays in effect. Metadata: file
+   * (its name), line, key, problem.
    *
    * @generated from enum value: ERROR_REASON_CONFIGURATION_INVALID = 30;
    */
   CONFIGURATION_INVALID: 30,
 
   /**
-   * FAILED_PRECONDITION: the configuration tells of the model, and its files are not here yet: PrepareModel downloads
-   * them. Metadata: model, repository.
+   * FAILED_PRECONDITION: the model is configured, but its files are not here yet: PrepareModel downloads them.
+   * Metadata: model, repository.
    *
    * @generated from enum value: ERROR_REASON_MODEL_NOT_DOWNLOADED = 31;
    */
   MODEL_NOT_DOWNLOADED: 31,
 
   /**
-   * FAILED_PRECONDITION: the model failed its smoke test and is given no conversations; PrepareModel tries it again.
+   * FAILED_PRECONDITION: the model failed its smoke test and takes no conversations; PrepareModel tests it again.
    * Metadata: model, finding.
    *
    * @generated from enum value: ERROR_REASON_MODEL_UNFIT = 32;
@@ -306,36 +306,37 @@ export const ErrorReason = {
   MODEL_UNFIT: 32,
 
   /**
-   * UNAVAILABLE: the model's files changed while the call was on its way, and nothing was computed with a mixture of old
-   * and new ones. They are read anew. Metadata: model. With RetryInfo.
+   * UNAVAILABLE: the model's files changed during the call, and nothing was computed with a mixture of old and new
+   * ones. They are being read again. Metadata: model. With RetryInfo.
    *
    * @generated from enum value: ERROR_REASON_MODEL_CHANGED = 33;
    */
   MODEL_CHANGED: 33,
 
   /**
-   * FAILED_PRECONDITION: the hub does not give the model with the service's credentials. Metadata: model, hint.
+   * FAILED_PRECONDITION: the hub does not release the model to the service's credentials. Metadata: model, hint.
    *
    * @generated from enum value: ERROR_REASON_MODEL_ACCESS_DENIED = 40;
    */
   MODEL_ACCESS_DENIED: 40,
 
   /**
-   * FAILED_PRECONDITION: not on this machine, and the service does not download. Metadata: model, hint.
+   * FAILED_PRECONDITION: the model is not on this machine, and downloads are disabled. Metadata: model, hint.
    *
    * @generated from enum value: ERROR_REASON_DOWNLOADS_OFF = 41;
    */
   DOWNLOADS_OFF: 41,
 
   /**
-   * RESOURCE_EXHAUSTED: the model's files do not fit the disk. Metadata: model, neededBytes, availableBytes.
+   * RESOURCE_EXHAUSTED: there is not enough disk space for the model's files. Metadata: model, neededBytes,
+   * availableBytes.
    *
    * @generated from enum value: ERROR_REASON_INSUFFICIENT_DISK = 42;
    */
   INSUFFICIENT_DISK: 42,
 
   /**
-   * DATA_LOSS: a downloaded file is not what the hub says it is. Metadata: model, file, attempts.
+   * DATA_LOSS: a downloaded file has the wrong checksum. Metadata: model, file, attempts.
    *
    * @generated from enum value: ERROR_REASON_CHECKSUM_MISMATCH = 43;
    */
@@ -349,14 +350,14 @@ export const ErrorReason = {
   DOWNLOAD_FAILED: 44,
 
   /**
-   * NOT_FOUND: the model has no adapter of that id. Metadata: adapter, model, known.
+   * NOT_FOUND: the model has no adapter with that id. Metadata: adapter, model, known.
    *
    * @generated from enum value: ERROR_REASON_ADAPTER_NOT_FOUND = 50;
    */
   ADAPTER_NOT_FOUND: 50,
 
   /**
-   * FAILED_PRECONDITION: the adapter cannot be applied as its files are. Metadata: adapter, model, cause.
+   * FAILED_PRECONDITION: the adapter's files do not fit the model. Metadata: adapter, model, cause.
    *
    * @generated from enum value: ERROR_REASON_ADAPTER_BROKEN = 51;
    */
@@ -364,38 +365,38 @@ export const ErrorReason = {
 
   /**
    * RESOURCE_EXHAUSTED: the model's process takes more memory than was reserved for it, and the budget has no room for
-   * that. Metadata: model, residentBytes, reservedBytes, budgetBytes. With RetryInfo.
+   * the excess. Metadata: model, residentBytes, reservedBytes, budgetBytes. With RetryInfo.
    *
    * @generated from enum value: ERROR_REASON_MEMORY_BUDGET_EXCEEDED = 60;
    */
   MEMORY_BUDGET_EXCEEDED: 60,
 
   /**
-   * RESOURCE_EXHAUSTED: the machine has not the memory to load the model, whatever the budget says. Metadata: model,
-   * cause. With RetryInfo.
+   * RESOURCE_EXHAUSTED: the machine does not have the memory to load the model, whatever the budget says. Metadata:
+   * model, cause. With RetryInfo.
    *
    * @generated from enum value: ERROR_REASON_OUT_OF_MEMORY = 61;
    */
   OUT_OF_MEMORY: 61,
 
   /**
-   * FAILED_PRECONDITION: what the model's engine needs to run is not on this machine, such as MLX. Metadata: model,
-   * engine, cause.
+   * FAILED_PRECONDITION: something that the model's engine requires, such as MLX, is missing on this machine. Metadata:
+   * model, engine, cause.
    *
    * @generated from enum value: ERROR_REASON_ENGINE_UNAVAILABLE = 62;
    */
   ENGINE_UNAVAILABLE: 62,
 
   /**
-   * ABORTED: the service shut down, and its time to finish was over, in the middle of a stream. What was sent stands. With
-   * GenerationFailure when it was a generation.
+   * ABORTED: the service shut down during a stream, and its drain time was over. Output that was sent remains valid.
+   * With GenerationFailure if it was a generation.
    *
    * @generated from enum value: ERROR_REASON_SHUT_DOWN = 63;
    */
   SHUT_DOWN: 63,
 
   /**
-   * UNAVAILABLE: a process of the sandbox was ended from outside, twice, while it worked for this call. Metadata: model,
+   * UNAVAILABLE: a sandbox process was killed from outside, twice, while it worked for this call. Metadata: model,
    * cause. With RetryInfo.
    *
    * @generated from enum value: ERROR_REASON_SANDBOX_LOST = 64;
@@ -403,31 +404,31 @@ export const ErrorReason = {
   SANDBOX_LOST: 64,
 
   /**
-   * NOT_FOUND: the configuration tells of the model, its folder is not there, and nothing says where to download it from.
-   * Metadata: model, cause.
+   * NOT_FOUND: the model is configured, but its folder is missing and nothing says where to download it. Metadata:
+   * model, cause.
    *
    * @generated from enum value: ERROR_REASON_MODEL_FILES_MISSING = 65;
    */
   MODEL_FILES_MISSING: 65,
 
   /**
-   * UNIMPLEMENTED: this server has no such RPC, and no such page. Metadata: path.
+   * UNIMPLEMENTED: this server has no such RPC or page. Metadata: path.
    *
    * @generated from enum value: ERROR_REASON_UNKNOWN_METHOD = 66;
    */
   UNKNOWN_METHOD: 66,
 
   /**
-   * UNAUTHENTICATED: the call brings no credentials, or none that count: a key that nobody has or that has expired, a token
-   * that is not for this service. Nothing of its message was read. Metadata: problem.
+   * UNAUTHENTICATED: the call has no credentials, or none that are valid: the key is unknown or has expired, or the
+   * token is not for this service. Its message was not read. Metadata: problem.
    *
    * @generated from enum value: ERROR_REASON_CREDENTIALS_INVALID = 70;
    */
   CREDENTIALS_INVALID: 70,
 
   /**
-   * PERMISSION_DENIED: the caller is known, and does not have the role that the call takes. Nothing of its message was
-   * read. Metadata: tenant, needed (one of these roles is enough), roles (what it has).
+   * PERMISSION_DENIED: the caller lacks the role that the call requires. Its message was not read. Metadata: tenant,
+   * needed (any one of these roles suffices), roles (the caller's roles).
    *
    * @generated from enum value: ERROR_REASON_ROLE_MISSING = 71;
    */
@@ -448,42 +449,44 @@ export const ErrorReason = {
   CREDENTIALS_UNVERIFIABLE: 73,
 
   /**
-   * FAILED_PRECONDITION: the model's backend does not take this service's key, or needs one. Metadata: model, backend, status.
+   * FAILED_PRECONDITION: the model's backend rejects this service's key, or requires one. Metadata: model, backend,
+   * status.
    *
    * @generated from enum value: ERROR_REASON_BACKEND_CREDENTIALS = 80;
    */
   BACKEND_CREDENTIALS: 80,
 
   /**
-   * INVALID_ARGUMENT: the model's backend does not take this task. Metadata: model, backend, status, words (its own).
+   * INVALID_ARGUMENT: the model's backend rejects this task. Metadata: model, backend, status, words (the backend's own
+   * message).
    *
    * @generated from enum value: ERROR_REASON_BACKEND_REFUSED = 81;
    */
   BACKEND_REFUSED: 81,
 
   /**
-   * INTERNAL: the answer of the model's backend cannot be read. Metadata: model, backend, cause.
+   * INTERNAL: the answer of the model's backend cannot be parsed. Metadata: model, backend, cause.
    *
    * @generated from enum value: ERROR_REASON_BACKEND_PROTOCOL = 82;
    */
   BACKEND_PROTOCOL: 82,
 
   /**
-   * NOT_FOUND: the tenant has no job of that id, or it was deleted. Metadata: jobId.
+   * NOT_FOUND: the tenant has no job with that id, or it was deleted. Metadata: jobId.
    *
    * @generated from enum value: ERROR_REASON_JOB_NOT_FOUND = 100;
    */
   JOB_NOT_FOUND: 100,
 
   /**
-   * ALREADY_EXISTS: the request id has been used for a job with other content. Metadata: requestId, jobId, differs.
+   * ALREADY_EXISTS: the request id was used for a job with different content. Metadata: requestId, jobId, differs.
    *
    * @generated from enum value: ERROR_REASON_JOB_CONFLICT = 101;
    */
   JOB_CONFLICT: 101,
 
   /**
-   * OUT_OF_RANGE: items would be missing between those that the job has and these. Metadata: jobId, offset, expectedOffset.
+   * OUT_OF_RANGE: there would be a gap between the job's items and these. Metadata: jobId, offset, expectedOffset.
    *
    * @generated from enum value: ERROR_REASON_JOB_GAP = 102;
    */
@@ -511,36 +514,37 @@ export const ErrorReason = {
   JOB_TOO_LARGE: 105,
 
   /**
-   * OUT_OF_RANGE: the job has no such sequence or cursor yet. Metadata: jobId, sequence, last.
+   * OUT_OF_RANGE: the job has not reached this sequence or cursor yet. Metadata: jobId, sequence, last.
    *
    * @generated from enum value: ERROR_REASON_SEQUENCE_OUT_OF_RANGE = 106;
    */
   SEQUENCE_OUT_OF_RANGE: 106,
 
   /**
-   * UNAVAILABLE: the store of jobs cannot be reached, or its disk is full; nothing is lost. Metadata: cause. With RetryInfo.
+   * UNAVAILABLE: the store of jobs cannot be reached, or its disk is full; no data is lost. Metadata: cause. With
+   * RetryInfo.
    *
    * @generated from enum value: ERROR_REASON_JOB_STORE_UNAVAILABLE = 107;
    */
   JOB_STORE_UNAVAILABLE: 107,
 
   /**
-   * FAILED_PRECONDITION: the store of jobs cannot be used as it is: another process holds it, or a newer mlxd made it. Metadata:
-   * cause.
+   * FAILED_PRECONDITION: the store of jobs cannot be used: another process has locked it, or a newer mlxd made it.
+   * Metadata: cause.
    *
    * @generated from enum value: ERROR_REASON_JOB_STORE_UNUSABLE = 108;
    */
   JOB_STORE_UNUSABLE: 108,
 
   /**
-   * UNAVAILABLE: the host that ran this attempt at an item ended; the item is run again. Metadata: host.
+   * UNAVAILABLE: the host that ran this attempt at an item has ended; the item is run again. Metadata: host.
    *
    * @generated from enum value: ERROR_REASON_HOST_LOST = 109;
    */
   HOST_LOST: 109,
 
   /**
-   * DEADLINE_EXCEEDED: the job expired before this item had its outcome. Metadata: jobId.
+   * DEADLINE_EXCEEDED: the job expired before this item had an outcome. Metadata: jobId.
    *
    * @generated from enum value: ERROR_REASON_JOB_EXPIRED = 110;
    */

@@ -21,7 +21,7 @@ export const file_mlxd_v1_generation_service: GenFile = /*@__PURE__*/
   fileDesc("CiBtbHhkL3YxL2dlbmVyYXRpb25fc2VydmljZS5wcm90bxIHbWx4ZC52MSJDCg9HZW5lcmF0ZVJlcXVlc3QSMAoEdGFzaxgBIAEoCzIXLm1seGQudjEuR2VuZXJhdGlvblRhc2tCCeBBArpIA8gBASI9ChBHZW5lcmF0ZVJlc3BvbnNlEikKBnJlc3VsdBgBIAEoCzIZLm1seGQudjEuR2VuZXJhdGlvblJlc3VsdCK9AgoQR2VuZXJhdGlvblJlc3VsdBIVCg1nZW5lcmF0aW9uX2lkGAEgASgJEg0KBW1vZGVsGAIgASgJEhYKDm1vZGVsX3JldmlzaW9uGAMgASgJEiYKCmNhbmRpZGF0ZXMYBCADKAsyEi5tbHhkLnYxLkNhbmRpZGF0ZRIdCgV1c2FnZRgFIAEoCzIOLm1seGQudjEuVXNhZ2USIQoHdGltaW5ncxgGIAEoCzIQLm1seGQudjEuVGltaW5ncxIwCgpwYXJhbWV0ZXJzGAcgASgLMhwubWx4ZC52MS5FZmZlY3RpdmVQYXJhbWV0ZXJzEiUKBnByb21wdBgIIAMoCzIVLm1seGQudjEuVG9rZW5Mb2dwcm9iEigKC3Bhc3NlZF9vdmVyGAkgAygLMhMubWx4ZC52MS5QYXNzZWRPdmVyIpsCCglDYW5kaWRhdGUSDQoFaW5kZXgYASABKA0SDAoEdGV4dBgCIAEoCRIRCglyZWFzb25pbmcYAyABKAkSJQoKdG9vbF9jYWxscxgEIAMoCzIRLm1seGQudjEuVG9vbENhbGwSEQoJdG9rZW5faWRzGAUgAygNEicKCGxvZ3Byb2JzGAYgAygLMhUubWx4ZC52MS5Ub2tlbkxvZ3Byb2ISLAoNZmluaXNoX3JlYXNvbhgHIAEoDjIVLm1seGQudjEuRmluaXNoUmVhc29uEiMKB21hdGNoZWQYCCABKAsyEi5tbHhkLnYxLlN0b3BNYXRjaBIoCgh3YXJuaW5ncxgJIAMoCzIWLm1seGQudjEuT3V0cHV0V2FybmluZyJBCglTdG9wTWF0Y2gSEgoIdG9rZW5faWQYASABKA1IABIXCg1zdG9wX3NlcXVlbmNlGAIgASgJSABCBwoFbWF0Y2giSQoVU3RyZWFtR2VuZXJhdGVSZXF1ZXN0EjAKBHRhc2sYASABKAsyFy5tbHhkLnYxLkdlbmVyYXRpb25UYXNrQgngQQK6SAPIAQEivgEKFlN0cmVhbUdlbmVyYXRlUmVzcG9uc2USEAoIc2VxdWVuY2UYASABKA0SLQoHc3RhcnRlZBgCIAEoCzIaLm1seGQudjEuR2VuZXJhdGlvblN0YXJ0ZWRIABIpCgVjaHVuaxgDIAEoCzIYLm1seGQudjEuR2VuZXJhdGlvbkNodW5rSAASLwoIZmluaXNoZWQYBCABKAsyGy5tbHhkLnYxLkdlbmVyYXRpb25GaW5pc2hlZEgAQgcKBWV2ZW50IokCChFHZW5lcmF0aW9uU3RhcnRlZBIVCg1nZW5lcmF0aW9uX2lkGAEgASgJEg0KBW1vZGVsGAIgASgJEhYKDm1vZGVsX3JldmlzaW9uGAMgASgJEhUKDXByb21wdF90b2tlbnMYBCABKA0SHAoUY2FjaGVkX3Byb21wdF90b2tlbnMYBSABKA0SMAoKcGFyYW1ldGVycxgGIAEoCzIcLm1seGQudjEuRWZmZWN0aXZlUGFyYW1ldGVycxIlCgZwcm9tcHQYByADKAsyFS5tbHhkLnYxLlRva2VuTG9ncHJvYhIoCgtwYXNzZWRfb3ZlchgIIAMoCzITLm1seGQudjEuUGFzc2VkT3ZlciLKAQoPR2VuZXJhdGlvbkNodW5rEhcKD2NhbmRpZGF0ZV9pbmRleBgBIAEoDRIMCgR0ZXh0GAIgASgJEhEKCXJlYXNvbmluZxgDIAEoCRIqCgp0b29sX2NhbGxzGAQgAygLMhYubWx4ZC52MS5Ub29sQ2FsbERlbHRhEhEKCXRva2VuX2lkcxgFIAMoDRInCghsb2dwcm9icxgGIAMoCzIVLm1seGQudjEuVG9rZW5Mb2dwcm9iEhUKDW91dHB1dF90b2tlbnMYByABKA0iSwoNVG9vbENhbGxEZWx0YRINCgVpbmRleBgBIAEoDRIKCgJpZBgCIAEoCRIMCgRuYW1lGAMgASgJEhEKCWFyZ3VtZW50cxgEIAEoCSLsAQoSR2VuZXJhdGlvbkZpbmlzaGVkEhcKD2NhbmRpZGF0ZV9pbmRleBgBIAEoDRIsCg1maW5pc2hfcmVhc29uGAIgASgOMhUubWx4ZC52MS5GaW5pc2hSZWFzb24SIwoHbWF0Y2hlZBgDIAEoCzISLm1seGQudjEuU3RvcE1hdGNoEh0KBXVzYWdlGAQgASgLMg4ubWx4ZC52MS5Vc2FnZRIhCgd0aW1pbmdzGAUgASgLMhAubWx4ZC52MS5UaW1pbmdzEigKCHdhcm5pbmdzGAYgAygLMhYubWx4ZC52MS5PdXRwdXRXYXJuaW5nIuQBChRCYXRjaEdlbmVyYXRlUmVxdWVzdBKhAQoFaXRlbXMYASADKAsyEi5tbHhkLnYxLkJhdGNoSXRlbUJ+4EECukh4ugFuChViYXRjaC5pdGVtX2lkc191bmlxdWUSGWl0ZW0gaWRzIG11c3QgYmUgZGlzdGluY3QaOnRoaXMuZmlsdGVyKGksIGkuaXRlbV9pZCAhPSAnJykubWFwKGksIGkuaXRlbV9pZCkudW5pcXVlKCmSAQQIARBkEhAKCHBhcmFsbGVsGAIgASgIEhYKDmdyb3VwX2J5X21vZGVsGAMgASgIIlgKCUJhdGNoSXRlbRIZCgdpdGVtX2lkGAEgASgJQgi6SAVyAyiAARIwCgR0YXNrGAIgASgLMhcubWx4ZC52MS5HZW5lcmF0aW9uVGFza0IJ4EECukgDyAEBInQKFUJhdGNoR2VuZXJhdGVSZXNwb25zZRIoCgRpdGVtGAEgASgLMhgubWx4ZC52MS5CYXRjaEl0ZW1SZXN1bHRIABIoCgdzdW1tYXJ5GAIgASgLMhUubWx4ZC52MS5CYXRjaFN1bW1hcnlIAEIHCgVldmVudCKOAQoPQmF0Y2hJdGVtUmVzdWx0Eg8KB2l0ZW1faWQYASABKAkSDQoFaW5kZXgYAiABKA0SKwoGcmVzdWx0GAMgASgLMhkubWx4ZC52MS5HZW5lcmF0aW9uUmVzdWx0SAASIwoFZXJyb3IYBCABKAsyEi5nb29nbGUucnBjLlN0YXR1c0gAQgkKB291dGNvbWUiXwoMQmF0Y2hTdW1tYXJ5Eg0KBXRvdGFsGAEgASgNEhEKCXN1Y2NlZWRlZBgCIAEoDRIOCgZmYWlsZWQYAyABKA0SHQoFdXNhZ2UYBCABKAsyDi5tbHhkLnYxLlVzYWdlIj8KF0NhbmNlbEdlbmVyYXRpb25SZXF1ZXN0EiQKDWdlbmVyYXRpb25faWQYASABKAlCDeBBArpIB3IFIAEogAEinwEKGENhbmNlbEdlbmVyYXRpb25SZXNwb25zZRI2CgVzdGF0ZRgBIAEoDjInLm1seGQudjEuQ2FuY2VsR2VuZXJhdGlvblJlc3BvbnNlLlN0YXRlIksKBVN0YXRlEhUKEVNUQVRFX1VOU1BFQ0lGSUVEEAASFAoQU1RBVEVfQ0FOQ0VMTElORxABEhUKEVNUQVRFX05PVF9SVU5OSU5HEAIy2QIKEUdlbmVyYXRpb25TZXJ2aWNlEj8KCEdlbmVyYXRlEhgubWx4ZC52MS5HZW5lcmF0ZVJlcXVlc3QaGS5tbHhkLnYxLkdlbmVyYXRlUmVzcG9uc2USUwoOU3RyZWFtR2VuZXJhdGUSHi5tbHhkLnYxLlN0cmVhbUdlbmVyYXRlUmVxdWVzdBofLm1seGQudjEuU3RyZWFtR2VuZXJhdGVSZXNwb25zZTABElAKDUJhdGNoR2VuZXJhdGUSHS5tbHhkLnYxLkJhdGNoR2VuZXJhdGVSZXF1ZXN0Gh4ubWx4ZC52MS5CYXRjaEdlbmVyYXRlUmVzcG9uc2UwARJcChBDYW5jZWxHZW5lcmF0aW9uEiAubWx4ZC52MS5DYW5jZWxHZW5lcmF0aW9uUmVxdWVzdBohLm1seGQudjEuQ2FuY2VsR2VuZXJhdGlvblJlc3BvbnNlIgOQAgJCGVoXbWx4ZC9nZW4vbWx4ZC92MTttbHhkdjFiBnByb3RvMw", [file_buf_validate_validate, file_google_api_field_behavior, file_google_rpc_status, file_mlxd_v1_types]);
 
 /**
- * A unary generation.
+ * A request for one generation.
  *
  * @generated from message mlxd.v1.GenerateRequest
  */
@@ -63,7 +63,7 @@ export const GenerateResponseSchema: GenMessage<GenerateResponse> = /*@__PURE__*
   messageDesc(file_mlxd_v1_generation_service, 1);
 
 /**
- * What a task came to.
+ * The result of a task.
  *
  * @generated from message mlxd.v1.GenerationResult
  */
@@ -90,35 +90,35 @@ export type GenerationResult = Message<"mlxd.v1.GenerationResult"> & {
   modelRevision: string;
 
   /**
-   * The answers in their order; one unless candidate_count asked for more.
+   * The answers in order; one unless candidate_count asks for more.
    *
    * @generated from field: repeated mlxd.v1.Candidate candidates = 4;
    */
   candidates: Candidate[];
 
   /**
-   * Tokens spent, over all candidates; the prompt counts once.
+   * The cost in tokens, over all candidates; the prompt counts once.
    *
    * @generated from field: mlxd.v1.Usage usage = 5;
    */
   usage?: Usage | undefined;
 
   /**
-   * Where the time went, if asked for; of the candidate that ended last.
+   * How the time was spent, if requested; of the candidate that finished last.
    *
    * @generated from field: mlxd.v1.Timings timings = 6;
    */
   timings?: Timings | undefined;
 
   /**
-   * What the generation ran with.
+   * The parameters that the generation ran with.
    *
    * @generated from field: mlxd.v1.EffectiveParameters parameters = 7;
    */
   parameters?: EffectiveParameters | undefined;
 
   /**
-   * The prompt's tokens, if prompt_logprobs was asked for.
+   * The prompt's tokens, if prompt_logprobs is set.
    *
    * @generated from field: repeated mlxd.v1.TokenLogprob prompt = 8;
    */
@@ -146,42 +146,42 @@ export const GenerationResultSchema: GenMessage<GenerationResult> = /*@__PURE__*
  */
 export type Candidate = Message<"mlxd.v1.Candidate"> & {
   /**
-   * Its number, from 0.
+   * Its index, from 0.
    *
    * @generated from field: uint32 index = 1;
    */
   index: number;
 
   /**
-   * The text: byte for byte what the stream's chunks join to.
+   * The text, which equals the concatenated chunks of a stream byte for byte.
    *
    * @generated from field: string text = 2;
    */
   text: string;
 
   /**
-   * Reasoning, apart from the text, of models that mark it.
+   * The reasoning, separate from the text, if the model marks it.
    *
    * @generated from field: string reasoning = 3;
    */
   reasoning: string;
 
   /**
-   * Calls of tools, in the order made.
+   * Tool calls, in the order in which they were made.
    *
    * @generated from field: repeated mlxd.v1.ToolCall tool_calls = 4;
    */
   toolCalls: ToolCall[];
 
   /**
-   * Ids of the output tokens, if asked for.
+   * Ids of the output tokens, if requested.
    *
    * @generated from field: repeated uint32 token_ids = 5;
    */
   tokenIds: number[];
 
   /**
-   * Logprobs of the output tokens, if asked for.
+   * Logprobs of the output tokens, if requested.
    *
    * @generated from field: repeated mlxd.v1.TokenLogprob logprobs = 6;
    */
@@ -202,7 +202,7 @@ export type Candidate = Message<"mlxd.v1.Candidate"> & {
   matched?: StopMatch | undefined;
 
   /**
-   * What of it is not as the model wrote it, or not as it meant it.
+   * Parts that are not as the model wrote or intended them.
    *
    * @generated from field: repeated mlxd.v1.OutputWarning warnings = 9;
    */
@@ -254,7 +254,7 @@ export const StopMatchSchema: GenMessage<StopMatch> = /*@__PURE__*/
   messageDesc(file_mlxd_v1_generation_service, 4);
 
 /**
- * A streaming generation.
+ * A request for one generation as a stream.
  *
  * @generated from message mlxd.v1.StreamGenerateRequest
  */
@@ -294,7 +294,7 @@ export type StreamGenerateResponse = Message<"mlxd.v1.StreamGenerateResponse"> &
    */
   event: {
     /**
-     * First, once.
+     * Sent first, once.
      *
      * @generated from field: mlxd.v1.GenerationStarted started = 2;
      */
@@ -302,7 +302,7 @@ export type StreamGenerateResponse = Message<"mlxd.v1.StreamGenerateResponse"> &
     case: "started";
   } | {
     /**
-     * Any number.
+     * Sent any number of times.
      *
      * @generated from field: mlxd.v1.GenerationChunk chunk = 3;
      */
@@ -310,7 +310,7 @@ export type StreamGenerateResponse = Message<"mlxd.v1.StreamGenerateResponse"> &
     case: "chunk";
   } | {
     /**
-     * Last, once for each candidate. A stream that ends OK without it was cut.
+     * Sent last, once for each candidate. A stream that ends with OK and without it was cut off.
      *
      * @generated from field: mlxd.v1.GenerationFinished finished = 4;
      */
@@ -354,28 +354,29 @@ export type GenerationStarted = Message<"mlxd.v1.GenerationStarted"> & {
   modelRevision: string;
 
   /**
-   * Tokens of the prompt. An estimate of a model that runs on another server: Usage at the end has what that says.
+   * Tokens of the prompt. For a model on another server it is an estimate; the usage at the end contains the server's
+   * count.
    *
    * @generated from field: uint32 prompt_tokens = 4;
    */
   promptTokens: number;
 
   /**
-   * Of these, tokens that the prefix cache holds.
+   * Prompt tokens that came from the prefix cache.
    *
    * @generated from field: uint32 cached_prompt_tokens = 5;
    */
   cachedPromptTokens: number;
 
   /**
-   * What the generation runs with.
+   * The parameters that the generation runs with.
    *
    * @generated from field: mlxd.v1.EffectiveParameters parameters = 6;
    */
   parameters?: EffectiveParameters | undefined;
 
   /**
-   * The prompt's tokens, if prompt_logprobs was asked for.
+   * The prompt's tokens, if prompt_logprobs is set.
    *
    * @generated from field: repeated mlxd.v1.TokenLogprob prompt = 7;
    */
@@ -403,14 +404,14 @@ export const GenerationStartedSchema: GenMessage<GenerationStarted> = /*@__PURE_
  */
 export type GenerationChunk = Message<"mlxd.v1.GenerationChunk"> & {
   /**
-   * The answer's number.
+   * The answer's index.
    *
    * @generated from field: uint32 candidate_index = 1;
    */
   candidateIndex: number;
 
   /**
-   * Text in whole characters; empty while a stop sequence or a character is incomplete.
+   * Text in whole characters; empty while a character or a possible stop sequence is incomplete.
    *
    * @generated from field: string text = 2;
    */
@@ -424,28 +425,28 @@ export type GenerationChunk = Message<"mlxd.v1.GenerationChunk"> & {
   reasoning: string;
 
   /**
-   * Pieces of tool calls.
+   * Parts of tool calls.
    *
    * @generated from field: repeated mlxd.v1.ToolCallDelta tool_calls = 4;
    */
   toolCalls: ToolCallDelta[];
 
   /**
-   * Ids of the tokens of this chunk, if asked for.
+   * Ids of this chunk's tokens, if requested.
    *
    * @generated from field: repeated uint32 token_ids = 5;
    */
   tokenIds: number[];
 
   /**
-   * Their logprobs, if asked for.
+   * Logprobs of this chunk's tokens, if requested.
    *
    * @generated from field: repeated mlxd.v1.TokenLogprob logprobs = 6;
    */
   logprobs: TokenLogprob[];
 
   /**
-   * Output tokens of this answer so far.
+   * This answer's output tokens so far.
    *
    * @generated from field: uint32 output_tokens = 7;
    */
@@ -460,35 +461,35 @@ export const GenerationChunkSchema: GenMessage<GenerationChunk> = /*@__PURE__*/
   messageDesc(file_mlxd_v1_generation_service, 8);
 
 /**
- * A piece of a tool call. Pieces are sent once the call is known to be whole: it parses, and its arguments fit the
- * tool's schema.
+ * A part of a tool call. Parts are sent only when the call is known to be complete and valid: it parses, and its
+ * arguments match the tool's schema.
  *
  * @generated from message mlxd.v1.ToolCallDelta
  */
 export type ToolCallDelta = Message<"mlxd.v1.ToolCallDelta"> & {
   /**
-   * The call's number in this answer, from 0.
+   * The call's index in this answer, from 0.
    *
    * @generated from field: uint32 index = 1;
    */
   index: number;
 
   /**
-   * Its id, in its first piece.
+   * Its id, in its first part.
    *
    * @generated from field: string id = 2;
    */
   id: string;
 
   /**
-   * The function's name, in its first piece.
+   * The function's name, in its first part.
    *
    * @generated from field: string name = 3;
    */
   name: string;
 
   /**
-   * More of the arguments' JSON text.
+   * A further part of the arguments' JSON text.
    *
    * @generated from field: string arguments = 4;
    */
@@ -509,7 +510,7 @@ export const ToolCallDeltaSchema: GenMessage<ToolCallDelta> = /*@__PURE__*/
  */
 export type GenerationFinished = Message<"mlxd.v1.GenerationFinished"> & {
   /**
-   * The answer's number.
+   * The answer's index.
    *
    * @generated from field: uint32 candidate_index = 1;
    */
@@ -530,21 +531,21 @@ export type GenerationFinished = Message<"mlxd.v1.GenerationFinished"> & {
   matched?: StopMatch | undefined;
 
   /**
-   * Tokens spent: the prompt's, which all answers share, and this answer's.
+   * The cost in tokens: the prompt's tokens, which all answers share, and this answer's.
    *
    * @generated from field: mlxd.v1.Usage usage = 4;
    */
   usage?: Usage | undefined;
 
   /**
-   * Where the time went, if asked for.
+   * How the time was spent, if requested.
    *
    * @generated from field: mlxd.v1.Timings timings = 5;
    */
   timings?: Timings | undefined;
 
   /**
-   * What of the output is not as the model wrote it, or not as it meant it.
+   * Parts of the output that are not as the model wrote or intended them.
    *
    * @generated from field: repeated mlxd.v1.OutputWarning warnings = 6;
    */
@@ -572,15 +573,15 @@ export type BatchGenerateRequest = Message<"mlxd.v1.BatchGenerateRequest"> & {
   items: BatchItem[];
 
   /**
-   * Run them at once, as far as the engine's slots allow; otherwise one after another, in order.
+   * Run the tasks at the same time, as far as the engine's slots allow; otherwise one after another, in order.
    *
    * @generated from field: bool parallel = 2;
    */
   parallel: boolean;
 
   /**
-   * Run the items of one model before those of the next, so that each model is loaded once where not all have room in
-   * memory together. Models come in the order of their first items, items of one model in their own.
+   * Run all items of one model before those of the next, so that each model is loaded only once if they do not fit into
+   * memory together. The order of the models is that of their first items; the items of a model keep their order.
    *
    * @generated from field: bool group_by_model = 3;
    */
@@ -629,7 +630,7 @@ export const BatchItemSchema: GenMessage<BatchItem> = /*@__PURE__*/
  */
 export type BatchGenerateResponse = Message<"mlxd.v1.BatchGenerateResponse"> & {
   /**
-   * Which. The summary comes last, once.
+   * The kind of event. The summary is sent last, once.
    *
    * @generated from oneof mlxd.v1.BatchGenerateResponse.event
    */
@@ -660,7 +661,7 @@ export const BatchGenerateResponseSchema: GenMessage<BatchGenerateResponse> = /*
   messageDesc(file_mlxd_v1_generation_service, 13);
 
 /**
- * What came of an item.
+ * The outcome of an item.
  *
  * @generated from message mlxd.v1.BatchItemResult
  */
@@ -673,7 +674,7 @@ export type BatchItemResult = Message<"mlxd.v1.BatchItemResult"> & {
   itemId: string;
 
   /**
-   * Its place in the request, from 0.
+   * Its index in the request, from 0.
    *
    * @generated from field: uint32 index = 2;
    */
@@ -694,7 +695,7 @@ export type BatchItemResult = Message<"mlxd.v1.BatchItemResult"> & {
     case: "result";
   } | {
     /**
-     * It failed; the same status and details that Generate would have given.
+     * It failed, with the same status and details as Generate would have returned.
      *
      * @generated from field: google.rpc.Status error = 4;
      */
@@ -717,28 +718,28 @@ export const BatchItemResultSchema: GenMessage<BatchItemResult> = /*@__PURE__*/
  */
 export type BatchSummary = Message<"mlxd.v1.BatchSummary"> & {
   /**
-   * Items in the batch.
+   * Number of items in the batch.
    *
    * @generated from field: uint32 total = 1;
    */
   total: number;
 
   /**
-   * Of these, with a result.
+   * Items with a result.
    *
    * @generated from field: uint32 succeeded = 2;
    */
   succeeded: number;
 
   /**
-   * Of these, with an error.
+   * Items with an error.
    *
    * @generated from field: uint32 failed = 3;
    */
   failed: number;
 
   /**
-   * Tokens spent by the items that succeeded.
+   * The cost in tokens of the items that succeeded.
    *
    * @generated from field: mlxd.v1.Usage usage = 4;
    */
@@ -774,7 +775,7 @@ export const CancelGenerationRequestSchema: GenMessage<CancelGenerationRequest> 
   messageDesc(file_mlxd_v1_generation_service, 16);
 
 /**
- * What was found.
+ * The state of the generation.
  *
  * @generated from message mlxd.v1.CancelGenerationResponse
  */
@@ -795,7 +796,7 @@ export const CancelGenerationResponseSchema: GenMessage<CancelGenerationResponse
   messageDesc(file_mlxd_v1_generation_service, 17);
 
 /**
- * What the generation was at that moment.
+ * The state when the call arrived.
  *
  * @generated from enum mlxd.v1.CancelGenerationResponse.State
  */
@@ -808,14 +809,14 @@ export const CancelGenerationResponse_State = {
   UNSPECIFIED: 0,
 
   /**
-   * It was running or waiting, and is ending now.
+   * It was running or waiting and is ending now.
    *
    * @generated from enum value: STATE_CANCELLING = 1;
    */
   CANCELLING: 1,
 
   /**
-   * No such generation is running: it has ended, or never was.
+   * No such generation is running: it has ended or never existed.
    *
    * @generated from enum value: STATE_NOT_RUNNING = 2;
    */
@@ -823,7 +824,7 @@ export const CancelGenerationResponse_State = {
 } as const;
 
 /**
- * What the generation was at that moment.
+ * The state when the call arrived.
  *
  * @generated from enum mlxd.v1.CancelGenerationResponse.State
  */
@@ -836,13 +837,13 @@ export const CancelGenerationResponse_StateSchema: GenEnum<CancelGenerationRespo
   enumDesc(file_mlxd_v1_generation_service, 17, 0);
 
 /**
- * Generates text. A call ends with a result or with a status, never with an error inside a result.
+ * Generates text. A call ends either with a result or with an error status; a result never contains an error.
  *
  * @generated from service mlxd.v1.GenerationService
  */
 export const GenerationService: GenService<{
   /**
-   * Runs a task and answers with the whole result. Retryable while UNAVAILABLE.
+   * Runs a task and returns the whole result. May be retried on UNAVAILABLE.
    *
    * @generated from rpc mlxd.v1.GenerationService.Generate
    */
@@ -852,8 +853,8 @@ export const GenerationService: GenService<{
     output: typeof GenerateResponseSchema;
   },
   /**
-   * Runs a task and streams its output: Started once admitted, Chunks, exactly one Finished. Nothing is sent before
-   * admission, so the call is retryable until Started. Leaving the stream cancels the generation.
+   * Runs a task and streams its output: Started when it is admitted, then Chunks, then exactly one Finished. Nothing is
+   * sent before admission, so the call may be retried until Started. Closing the stream cancels the generation.
    *
    * @generated from rpc mlxd.v1.GenerationService.StreamGenerate
    */
@@ -863,8 +864,8 @@ export const GenerationService: GenService<{
     output: typeof StreamGenerateResponseSchema;
   },
   /**
-   * Runs 1 to 100 tasks and streams each one's result as it finishes, then a summary. One item's failure does not
-   * touch the others.
+   * Runs 1 to 100 tasks and streams each result as it finishes, then a summary. The failure of one item does not affect
+   * the others.
    *
    * @generated from rpc mlxd.v1.GenerationService.BatchGenerate
    */
@@ -874,7 +875,7 @@ export const GenerationService: GenService<{
     output: typeof BatchGenerateResponseSchema;
   },
   /**
-   * Ends a running or waiting generation with what it has (FinishReason CANCELLED).
+   * Ends a running or waiting generation, which then finishes with the output it has (FinishReason CANCELLED).
    *
    * @generated from rpc mlxd.v1.GenerationService.CancelGeneration
    */

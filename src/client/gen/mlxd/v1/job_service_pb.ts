@@ -2,10 +2,11 @@
 // @generated from file mlxd/v1/job_service.proto (package mlxd.v1, syntax proto3)
 /* eslint-disable */
 
-// Durable jobs: many generations that are worked off in the background, across restarts of the service.
+// Durable jobs: many generations that run in the background, across restarts of the service.
 //
-// A job is created with a request id, which makes the call repeatable, and with its items, or is given them piece by piece
-// until it is sealed. Every item ends with exactly one outcome: a result or an error. Items run below interactive calls.
+// A job is created with a request id, which makes the call repeatable. Its items are given at its creation, or added
+// piece by piece until the job is sealed. Every item ends with exactly one outcome: a result or an error. Items have a
+// lower priority than interactive calls.
 
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
@@ -34,21 +35,21 @@ export const file_mlxd_v1_job_service: GenFile = /*@__PURE__*/
  */
 export type CreateJobRequest = Message<"mlxd.v1.CreateJobRequest"> & {
   /**
-   * Makes the call repeatable: distinct within the tenant. 1 to 128 bytes; a random UUID will do.
+   * Makes the call repeatable; unique within the tenant. 1 to 128 bytes, for example a random UUID.
    *
    * @generated from field: string request_id = 1;
    */
   requestId: string;
 
   /**
-   * Its items, or the first of them. What is wrong with one is that item's failure alone.
+   * Its items, or the first of them. An invalid item fails alone.
    *
    * @generated from field: repeated mlxd.v1.BatchItem items = 2;
    */
   items: BatchItem[];
 
   /**
-   * More items follow by AppendJobItems: the job is sealed later. Otherwise there is one item at least.
+   * Whether more items follow by AppendJobItems and the job is sealed later. Otherwise at least one item is required.
    *
    * @generated from field: bool open = 3;
    */
@@ -70,56 +71,57 @@ export const CreateJobRequestSchema: GenMessage<CreateJobRequest> = /*@__PURE__*
   messageDesc(file_mlxd_v1_job_service, 0);
 
 /**
- * How a job is run. What is absent has its default.
+ * How a job is run. Absent options have their defaults.
  *
  * @generated from message mlxd.v1.JobOptions
  */
 export type JobOptions = Message<"mlxd.v1.JobOptions"> & {
   /**
-   * What items do not say themselves is taken from here: whole fields of the task, such as `model` or `sampling`. An `input` here
-   * is refused.
+   * Defaults for fields that items do not set: whole fields of the task, such as `model` or `sampling`. An `input` is
+   * refused here.
    *
    * @generated from field: mlxd.v1.GenerationTask defaults = 1;
    */
   defaults?: GenerationTask | undefined;
 
   /**
-   * Jobs of a higher priority go first among jobs of one tenant; -100 to 100. Default 0. Interactive calls go before all jobs.
+   * Among the jobs of one tenant, those with a higher priority go first; -100 to 100. Default 0. Interactive calls go
+   * before all jobs.
    *
    * @generated from field: optional int32 priority = 2;
    */
   priority?: number | undefined;
 
   /**
-   * The caller's own labels, to list jobs by; at most 16 pairs, keys and values at most 256 bytes.
+   * The caller's own labels, by which jobs can be listed; at most 16 pairs, keys and values at most 256 bytes each.
    *
    * @generated from field: map<string, string> labels = 3;
    */
   labels: { [key: string]: string };
 
   /**
-   * How long after its creation a job expires; items without an outcome by then have none. 1 s to 30 days. Default 24 h.
+   * How long after its creation a job expires; items without an outcome then get none. 1 s to 30 days. Default 24 h.
    *
    * @generated from field: google.protobuf.Duration expires_after = 4;
    */
   expiresAfter?: Duration | undefined;
 
   /**
-   * Items that run at once, over all hosts; 1 to 256. Default 64. A host may run fewer.
+   * How many items run at once, on all hosts together; 1 to 256. Default 64. A host may run fewer.
    *
    * @generated from field: optional uint32 max_parallel = 5;
    */
   maxParallel?: number | undefined;
 
   /**
-   * Attempts of an item; 1 to 10. Default 3. An attempt that was lost with its host is not counted.
+   * The most attempts per item; 1 to 10. Default 3. An attempt that was lost with its host does not count.
    *
    * @generated from field: optional uint32 max_attempts = 6;
    */
   maxAttempts?: number | undefined;
 
   /**
-   * How long a job is kept after its end, with its results. 1 h to 30 days. Default 7 days.
+   * How long a job and its results are kept after its end. 1 h to 30 days. Default 7 days.
    *
    * @generated from field: google.protobuf.Duration retention = 7;
    */
@@ -134,7 +136,7 @@ export const JobOptionsSchema: GenMessage<JobOptions> = /*@__PURE__*/
   messageDesc(file_mlxd_v1_job_service, 1);
 
 /**
- * The job that was created, now or by an earlier call of this request id.
+ * The job that this call, or an earlier one with this request id, has created.
  *
  * @generated from message mlxd.v1.CreateJobResponse
  */
@@ -162,7 +164,7 @@ export const CreateJobResponseSchema: GenMessage<CreateJobResponse> = /*@__PURE_
   messageDesc(file_mlxd_v1_job_service, 2);
 
 /**
- * A job, as it stands.
+ * The current state of a job.
  *
  * @generated from message mlxd.v1.Job
  */
@@ -175,35 +177,35 @@ export type Job = Message<"mlxd.v1.Job"> & {
   jobId: string;
 
   /**
-   * The request id that it was created with.
+   * The request id of its creation.
    *
    * @generated from field: string request_id = 2;
    */
   requestId: string;
 
   /**
-   * Where it stands.
+   * Its state.
    *
    * @generated from field: mlxd.v1.JobState state = 3;
    */
   state: JobState;
 
   /**
-   * Whether it has all its items.
+   * Whether all of its items have been added.
    *
    * @generated from field: bool sealed = 4;
    */
   sealed: boolean;
 
   /**
-   * How many items have which state.
+   * The number of items by state.
    *
    * @generated from field: mlxd.v1.JobCounts counts = 5;
    */
   counts?: JobCounts | undefined;
 
   /**
-   * Tokens spent by the items that have a result.
+   * The cost in tokens of the items that have a result.
    *
    * @generated from field: mlxd.v1.Usage usage = 6;
    */
@@ -217,14 +219,14 @@ export type Job = Message<"mlxd.v1.Job"> & {
   itemBytes: number;
 
   /**
-   * How it is run, defaults filled in; `defaults` is left out.
+   * Its options with defaults filled in; without `defaults`.
    *
    * @generated from field: mlxd.v1.JobOptions options = 8;
    */
   options?: JobOptions | undefined;
 
   /**
-   * Sequence of the last event that a watcher can get.
+   * Sequence number of the last event that a watcher can get.
    *
    * @generated from field: uint32 last_sequence = 9;
    */
@@ -259,7 +261,7 @@ export type Job = Message<"mlxd.v1.Job"> & {
   expiresAt?: Timestamp | undefined;
 
   /**
-   * When it is deleted; once it has ended.
+   * When it will be deleted; absent until it has ended.
    *
    * @generated from field: google.protobuf.Timestamp deleted_at = 14;
    */
@@ -274,55 +276,55 @@ export const JobSchema: GenMessage<Job> = /*@__PURE__*/
   messageDesc(file_mlxd_v1_job_service, 3);
 
 /**
- * How many items have which state.
+ * The number of items by state.
  *
  * @generated from message mlxd.v1.JobCounts
  */
 export type JobCounts = Message<"mlxd.v1.JobCounts"> & {
   /**
-   * Items in all.
+   * All items.
    *
    * @generated from field: uint32 total = 1;
    */
   total: number;
 
   /**
-   * Wait, for their first or for another attempt.
+   * Items that wait for their first or another attempt.
    *
    * @generated from field: uint32 pending = 2;
    */
   pending: number;
 
   /**
-   * Run now.
+   * Items that are running.
    *
    * @generated from field: uint32 in_progress = 3;
    */
   inProgress: number;
 
   /**
-   * Have a result.
+   * Items with a result.
    *
    * @generated from field: uint32 completed = 4;
    */
   completed: number;
 
   /**
-   * Have an error.
+   * Items with an error.
    *
    * @generated from field: uint32 failed = 5;
    */
   failed: number;
 
   /**
-   * Were cancelled with the job.
+   * Items that were cancelled with the job.
    *
    * @generated from field: uint32 cancelled = 6;
    */
   cancelled: number;
 
   /**
-   * Expired with the job.
+   * Items that expired with the job.
    *
    * @generated from field: uint32 expired = 7;
    */
@@ -350,21 +352,21 @@ export type AppendJobItemsRequest = Message<"mlxd.v1.AppendJobItemsRequest"> & {
   jobId: string;
 
   /**
-   * Index of the first of these items in the job: as many as it has, or less where a piece is repeated.
+   * Index in the job of the first of these items: the number of items that it has, or less if a piece is repeated.
    *
    * @generated from field: uint32 offset = 2;
    */
   offset: number;
 
   /**
-   * The items; 1 to 10,000 in one piece, 100,000 and 1 GiB in a job, of 100 models at most.
+   * The items; 1 to 10,000 per call, and per job at most 100,000 items, 1 GiB and 100 models.
    *
    * @generated from field: repeated mlxd.v1.BatchItem items = 3;
    */
   items: BatchItem[];
 
   /**
-   * Seal the job with this piece.
+   * Seal the job after adding these items.
    *
    * @generated from field: bool seal = 4;
    */
@@ -379,13 +381,13 @@ export const AppendJobItemsRequestSchema: GenMessage<AppendJobItemsRequest> = /*
   messageDesc(file_mlxd_v1_job_service, 5);
 
 /**
- * What the job has now.
+ * The size of the job.
  *
  * @generated from message mlxd.v1.AppendJobItemsResponse
  */
 export type AppendJobItemsResponse = Message<"mlxd.v1.AppendJobItemsResponse"> & {
   /**
-   * The offset of the next piece: how many items the job has.
+   * The offset for the next items, which is the number of items that the job has.
    *
    * @generated from field: uint32 next_offset = 1;
    */
@@ -413,7 +415,8 @@ export type SealJobRequest = Message<"mlxd.v1.SealJobRequest"> & {
   jobId: string;
 
   /**
-   * How many items it has, to be sure that none is missing: another number is refused with OUT_OF_RANGE, JOB_GAP.
+   * The expected number of items, as a check that none is missing: any other number is refused with OUT_OF_RANGE,
+   * JOB_GAP.
    *
    * @generated from field: optional uint32 total = 2;
    */
@@ -449,7 +452,7 @@ export const SealJobResponseSchema: GenMessage<SealJobResponse> = /*@__PURE__*/
   messageDesc(file_mlxd_v1_job_service, 8);
 
 /**
- * Which job to tell of.
+ * Which job to return.
  *
  * @generated from message mlxd.v1.GetJobRequest
  */
@@ -497,21 +500,21 @@ export const GetJobResponseSchema: GenMessage<GetJobResponse> = /*@__PURE__*/
  */
 export type ListJobsRequest = Message<"mlxd.v1.ListJobsRequest"> & {
   /**
-   * Jobs on a page: at most 1000, and more counts as that; 0 is 100.
+   * The most jobs on a page; 0 means 100. More than 1,000 counts as 1,000.
    *
    * @generated from field: uint32 page_size = 1;
    */
   pageSize: number;
 
   /**
-   * Where the page before ended; empty for the first.
+   * next_page_token of the previous page; empty for the first.
    *
    * @generated from field: string page_token = 2;
    */
   pageToken: string;
 
   /**
-   * Only jobs in one of these states; none: all.
+   * Only jobs in one of these states; empty for all.
    *
    * @generated from field: repeated mlxd.v1.JobState states = 3;
    */
@@ -539,14 +542,14 @@ export const ListJobsRequestSchema: GenMessage<ListJobsRequest> = /*@__PURE__*/
  */
 export type ListJobsResponse = Message<"mlxd.v1.ListJobsResponse"> & {
   /**
-   * The jobs, the newest first.
+   * The jobs, newest first.
    *
    * @generated from field: repeated mlxd.v1.Job jobs = 1;
    */
   jobs: Job[];
 
   /**
-   * For the next page; empty on the last.
+   * The token for the next page; empty on the last page.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -574,21 +577,21 @@ export type ListJobItemsRequest = Message<"mlxd.v1.ListJobItemsRequest"> & {
   jobId: string;
 
   /**
-   * Items on a page: at most 1000, and more counts as that; 0 is 100.
+   * The most items on a page; 0 means 100. More than 1,000 counts as 1,000.
    *
    * @generated from field: uint32 page_size = 2;
    */
   pageSize: number;
 
   /**
-   * Where the page before ended; empty for the first.
+   * next_page_token of the previous page; empty for the first.
    *
    * @generated from field: string page_token = 3;
    */
   pageToken: string;
 
   /**
-   * Only items in one of these states; none: all.
+   * Only items in one of these states; empty for all.
    *
    * @generated from field: repeated mlxd.v1.JobState states = 4;
    */
@@ -609,14 +612,14 @@ export const ListJobItemsRequestSchema: GenMessage<ListJobItemsRequest> = /*@__P
  */
 export type ListJobItemsResponse = Message<"mlxd.v1.ListJobItemsResponse"> & {
   /**
-   * The items, in their order.
+   * The items, in order.
    *
    * @generated from field: repeated mlxd.v1.JobItem items = 1;
    */
   items: JobItem[];
 
   /**
-   * For the next page; empty on the last.
+   * The token for the next page; empty on the last page.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -631,13 +634,13 @@ export const ListJobItemsResponseSchema: GenMessage<ListJobItemsResponse> = /*@_
   messageDesc(file_mlxd_v1_job_service, 14);
 
 /**
- * An item of a job, as it stands.
+ * The current state of an item.
  *
  * @generated from message mlxd.v1.JobItem
  */
 export type JobItem = Message<"mlxd.v1.JobItem"> & {
   /**
-   * Its place in the job, from 0.
+   * Its index in the job, from 0.
    *
    * @generated from field: uint32 index = 1;
    */
@@ -651,21 +654,21 @@ export type JobItem = Message<"mlxd.v1.JobItem"> & {
   itemId: string;
 
   /**
-   * Where it stands.
+   * Its state.
    *
    * @generated from field: mlxd.v1.JobState state = 3;
    */
   state: JobState;
 
   /**
-   * Its attempts, the first of them first; 32 at most, the last ones.
+   * Its last attempts, 32 at most, in order.
    *
    * @generated from field: repeated mlxd.v1.JobAttempt attempts = 4;
    */
   attempts: JobAttempt[];
 
   /**
-   * When it waits for another attempt: not before then.
+   * If it waits for another attempt: the earliest time for it.
    *
    * @generated from field: google.protobuf.Timestamp retry_at = 5;
    */
@@ -700,14 +703,14 @@ export type JobAttempt = Message<"mlxd.v1.JobAttempt"> & {
   startedAt?: Timestamp | undefined;
 
   /**
-   * When it ended; absent while it runs.
+   * When it ended; absent while it is running.
    *
    * @generated from field: google.protobuf.Timestamp finished_at = 3;
    */
   finishedAt?: Timestamp | undefined;
 
   /**
-   * Why it ended without a result; absent where it has one. Of an attempt that ended with its host it is UNAVAILABLE,
+   * Why it ended without a result; absent if it has one. An attempt that was lost with its host has UNAVAILABLE,
    * HOST_LOST.
    *
    * @generated from field: google.rpc.Status error = 4;
@@ -743,21 +746,21 @@ export type StreamJobResultsRequest = Message<"mlxd.v1.StreamJobResultsRequest">
   jobId: string;
 
   /**
-   * In which order.
+   * The order.
    *
    * @generated from field: mlxd.v1.StreamJobResultsRequest.Order order = 2;
    */
   order: StreamJobResultsRequest_Order;
 
   /**
-   * The cursor of the last response that was read, of the same order; absent: from the beginning.
+   * The cursor of the last response that was read, in the same order; absent: from the beginning.
    *
    * @generated from field: optional uint32 after_cursor = 3;
    */
   afterCursor?: number | undefined;
 
   /**
-   * End with what there is now, instead of waiting for the rest.
+   * End after the results that exist now, instead of waiting for the rest.
    *
    * @generated from field: bool available_only = 4;
    */
@@ -772,7 +775,7 @@ export const StreamJobResultsRequestSchema: GenMessage<StreamJobResultsRequest> 
   messageDesc(file_mlxd_v1_job_service, 17);
 
 /**
- * In which order.
+ * The order of the results.
  *
  * @generated from enum mlxd.v1.StreamJobResultsRequest.Order
  */
@@ -785,14 +788,14 @@ export const StreamJobResultsRequest_Order = {
   UNSPECIFIED: 0,
 
   /**
-   * In the order of the items: each is waited for.
+   * In the order of the items, waiting for each.
    *
    * @generated from enum value: ORDER_INDEX = 1;
    */
   INDEX: 1,
 
   /**
-   * As they finish.
+   * In the order in which they finish.
    *
    * @generated from enum value: ORDER_FINISHED = 2;
    */
@@ -800,7 +803,7 @@ export const StreamJobResultsRequest_Order = {
 } as const;
 
 /**
- * In which order.
+ * The order of the results.
  *
  * @generated from enum mlxd.v1.StreamJobResultsRequest.Order
  */
@@ -826,7 +829,7 @@ export type StreamJobResultsResponse = Message<"mlxd.v1.StreamJobResultsResponse
   cursor: number;
 
   /**
-   * The outcome. An item that was cancelled or expired has an error that says so, CANCELLED or DEADLINE_EXCEEDED.
+   * The outcome. A cancelled or expired item has the error CANCELLED or DEADLINE_EXCEEDED.
    *
    * @generated from field: mlxd.v1.BatchItemResult item = 2;
    */
@@ -875,7 +878,7 @@ export const CancelJobRequestSchema: GenMessage<CancelJobRequest> = /*@__PURE__*
  */
 export type CancelJobResponse = Message<"mlxd.v1.CancelJobResponse"> & {
   /**
-   * As it is now: CANCELLED, or as it had ended before.
+   * Its current state: CANCELLED, or the final state that it had before.
    *
    * @generated from field: mlxd.v1.Job job = 1;
    */
@@ -911,7 +914,7 @@ export const DeleteJobRequestSchema: GenMessage<DeleteJobRequest> = /*@__PURE__*
   messageDesc(file_mlxd_v1_job_service, 21);
 
 /**
- * Nothing to say.
+ * Empty.
  *
  * @generated from message mlxd.v1.DeleteJobResponse
  */
@@ -939,8 +942,8 @@ export type WatchJobRequest = Message<"mlxd.v1.WatchJobRequest"> & {
   jobId: string;
 
   /**
-   * The sequence of the last event that was seen; absent: from the beginning. One that is not there yet is refused with
-   * OUT_OF_RANGE, SEQUENCE_OUT_OF_RANGE.
+   * The sequence number of the last event that was received; absent: from the beginning. A number that does not exist
+   * yet is refused with OUT_OF_RANGE, SEQUENCE_OUT_OF_RANGE.
    *
    * @generated from field: optional uint32 after_sequence = 2;
    */
@@ -955,7 +958,7 @@ export const WatchJobRequestSchema: GenMessage<WatchJobRequest> = /*@__PURE__*/
   messageDesc(file_mlxd_v1_job_service, 23);
 
 /**
- * Something happened to a job.
+ * An event of a job.
  *
  * @generated from message mlxd.v1.WatchJobResponse
  */
@@ -968,13 +971,13 @@ export type WatchJobResponse = Message<"mlxd.v1.WatchJobResponse"> & {
   sequence: number;
 
   /**
-   * What.
+   * The kind of event.
    *
    * @generated from oneof mlxd.v1.WatchJobResponse.event
    */
   event: {
     /**
-     * The job's state, or that it was sealed. The last event of a job is that it is over.
+     * The job's state has changed, or it was sealed. The last event of a job is that it is over.
      *
      * @generated from field: mlxd.v1.JobChange job = 2;
      */
@@ -982,7 +985,7 @@ export type WatchJobResponse = Message<"mlxd.v1.WatchJobResponse"> & {
     case: "job";
   } | {
     /**
-     * An item has its outcome.
+     * An item has an outcome.
      *
      * @generated from field: mlxd.v1.JobItemFinished item = 3;
      */
@@ -990,7 +993,7 @@ export type WatchJobResponse = Message<"mlxd.v1.WatchJobResponse"> & {
     case: "item";
   } | {
     /**
-     * Only of a job of one item that is sealed when it is created: an event of its generation, as StreamGenerate sends it.
+     * Only for a job with one item that is sealed at its creation: an event of its generation, as in StreamGenerate.
      *
      * @generated from field: mlxd.v1.StreamGenerateResponse generation = 4;
      */
@@ -998,8 +1001,8 @@ export type WatchJobResponse = Message<"mlxd.v1.WatchJobResponse"> & {
     case: "generation";
   } | {
     /**
-     * Only of such a job: its generation begins anew, and what was said before is void. That happens only where a later
-     * attempt did not repeat the text of an earlier one; mostly it goes on where that one ended.
+     * Only for such a job: its generation starts again, and earlier events of it are void. This happens only if a later
+     * attempt does not repeat the text of an earlier one; usually it continues where that one ended.
      *
      * @generated from field: mlxd.v1.JobGenerationRestarted restarted = 5;
      */
@@ -1016,7 +1019,7 @@ export const WatchJobResponseSchema: GenMessage<WatchJobResponse> = /*@__PURE__*
   messageDesc(file_mlxd_v1_job_service, 24);
 
 /**
- * What a job has become.
+ * A change of a job.
  *
  * @generated from message mlxd.v1.JobChange
  */
@@ -1029,7 +1032,7 @@ export type JobChange = Message<"mlxd.v1.JobChange"> & {
   state: JobState;
 
   /**
-   * Whether it has all its items.
+   * Whether all of its items have been added.
    *
    * @generated from field: bool sealed = 2;
    */
@@ -1044,13 +1047,13 @@ export const JobChangeSchema: GenMessage<JobChange> = /*@__PURE__*/
   messageDesc(file_mlxd_v1_job_service, 25);
 
 /**
- * An item has its outcome; StreamJobResults has the result itself.
+ * An item has an outcome; StreamJobResults returns the result itself.
  *
  * @generated from message mlxd.v1.JobItemFinished
  */
 export type JobItemFinished = Message<"mlxd.v1.JobItemFinished"> & {
   /**
-   * Its place in the job, from 0.
+   * Its index in the job, from 0.
    *
    * @generated from field: uint32 index = 1;
    */
@@ -1079,13 +1082,13 @@ export const JobItemFinishedSchema: GenMessage<JobItemFinished> = /*@__PURE__*/
   messageDesc(file_mlxd_v1_job_service, 26);
 
 /**
- * What a watcher has of a generation is void.
+ * The earlier events of the generation are void.
  *
  * @generated from message mlxd.v1.JobGenerationRestarted
  */
 export type JobGenerationRestarted = Message<"mlxd.v1.JobGenerationRestarted"> & {
   /**
-   * The attempt that begins.
+   * The attempt that starts.
    *
    * @generated from field: uint32 attempt = 1;
    */
@@ -1100,7 +1103,7 @@ export const JobGenerationRestartedSchema: GenMessage<JobGenerationRestarted> = 
   messageDesc(file_mlxd_v1_job_service, 27);
 
 /**
- * Where a job or an item stands. The first two may change; the others are final.
+ * The state of a job or an item. The first two may change; the others are final.
  *
  * @generated from enum mlxd.v1.JobState
  */
@@ -1113,42 +1116,42 @@ export const JobState = {
   UNSPECIFIED: 0,
 
   /**
-   * Waits; of a job: none of its items has started.
+   * Waiting. For a job: none of its items has started.
    *
    * @generated from enum value: JOB_STATE_PENDING = 1;
    */
   PENDING: 1,
 
   /**
-   * Has started.
+   * It has started.
    *
    * @generated from enum value: JOB_STATE_IN_PROGRESS = 2;
    */
   IN_PROGRESS: 2,
 
   /**
-   * An item has a result; a job is sealed, every item has its outcome, and one at least has a result.
+   * For an item: it has a result. For a job: it is sealed, every item has an outcome, and at least one has a result.
    *
    * @generated from enum value: JOB_STATE_COMPLETED = 3;
    */
   COMPLETED: 3,
 
   /**
-   * An item has an error; of a job: all items have.
+   * For an item: it has an error. For a job: all items have errors.
    *
    * @generated from enum value: JOB_STATE_FAILED = 4;
    */
   FAILED: 4,
 
   /**
-   * Ended by CancelJob.
+   * It was ended by CancelJob.
    *
    * @generated from enum value: JOB_STATE_CANCELLED = 5;
    */
   CANCELLED: 5,
 
   /**
-   * Its time was over.
+   * It expired.
    *
    * @generated from enum value: JOB_STATE_EXPIRED = 6;
    */
@@ -1156,7 +1159,7 @@ export const JobState = {
 } as const;
 
 /**
- * Where a job or an item stands. The first two may change; the others are final.
+ * The state of a job or an item. The first two may change; the others are final.
  *
  * @generated from enum mlxd.v1.JobState
  */
@@ -1169,14 +1172,14 @@ export const JobStateSchema: GenEnum<JobState> = /*@__PURE__*/
   enumDesc(file_mlxd_v1_job_service, 0);
 
 /**
- * Runs jobs. A caller sees its own tenant's jobs only.
+ * Runs jobs. A caller sees only the jobs of its own tenant.
  *
  * @generated from service mlxd.v1.JobService
  */
 export const JobService: GenService<{
   /**
-   * Creates a job. The same request id with the same content gives the same job; with other content it is refused with
-   * ALREADY_EXISTS, JOB_CONFLICT, which tells what differs.
+   * Creates a job. Repeating a request id with the same content returns the same job; with different content it is
+   * refused with ALREADY_EXISTS, JOB_CONFLICT, which names the differences.
    *
    * @generated from rpc mlxd.v1.JobService.CreateJob
    */
@@ -1186,8 +1189,8 @@ export const JobService: GenService<{
     output: typeof CreateJobResponseSchema;
   },
   /**
-   * Adds items to a job that is not sealed. A piece that is there already is not added again; one that would leave a gap is
-   * refused with OUT_OF_RANGE, JOB_GAP, which tells the offset that is expected.
+   * Adds items to a job that is not sealed. A piece that the job already has is not added again; one that would leave a
+   * gap is refused with OUT_OF_RANGE, JOB_GAP, which contains the expected offset.
    *
    * @generated from rpc mlxd.v1.JobService.AppendJobItems
    */
@@ -1197,7 +1200,7 @@ export const JobService: GenService<{
     output: typeof AppendJobItemsResponseSchema;
   },
   /**
-   * Says that the job has all its items. A job that is not sealed does not end before it expires.
+   * Declares that the job has all its items. A job that is never sealed only ends when it expires.
    *
    * @generated from rpc mlxd.v1.JobService.SealJob
    */
@@ -1207,7 +1210,7 @@ export const JobService: GenService<{
     output: typeof SealJobResponseSchema;
   },
   /**
-   * Tells how far a job is.
+   * Returns a job and its progress.
    *
    * @generated from rpc mlxd.v1.JobService.GetJob
    */
@@ -1217,7 +1220,7 @@ export const JobService: GenService<{
     output: typeof GetJobResponseSchema;
   },
   /**
-   * Lists jobs, the newest first.
+   * Lists jobs, newest first.
    *
    * @generated from rpc mlxd.v1.JobService.ListJobs
    */
@@ -1227,7 +1230,7 @@ export const JobService: GenService<{
     output: typeof ListJobsResponseSchema;
   },
   /**
-   * Lists a job's items in their order: where each stands and what became of its attempts, without results.
+   * Lists a job's items in order, with their states and attempts, but without results.
    *
    * @generated from rpc mlxd.v1.JobService.ListJobItems
    */
@@ -1237,7 +1240,8 @@ export const JobService: GenService<{
     output: typeof ListJobItemsResponseSchema;
   },
   /**
-   * Streams the outcomes of a job's items, from a cursor on. Ends with the job, or where it stands if that was asked for.
+   * Streams the outcomes of a job's items, starting after a cursor. Ends with the job, or with the outcomes that exist
+   * now if only these are requested.
    *
    * @generated from rpc mlxd.v1.JobService.StreamJobResults
    */
@@ -1247,8 +1251,8 @@ export const JobService: GenService<{
     output: typeof StreamJobResultsResponseSchema;
   },
   /**
-   * Cancels a job. Items that have not started never will; those that run stop at their next step and have no result. What has
-   * finished stays. A job that is over stays as it is.
+   * Cancels a job. Items that have not started never will; running items stop at their next step without a result.
+   * Existing outcomes are kept. A job that is over does not change.
    *
    * @generated from rpc mlxd.v1.JobService.CancelJob
    */
@@ -1258,7 +1262,7 @@ export const JobService: GenService<{
     output: typeof CancelJobResponseSchema;
   },
   /**
-   * Deletes a job with all that is kept of it; one that is not over is cancelled first.
+   * Deletes a job with everything that belongs to it; a job that is not over is cancelled first.
    *
    * @generated from rpc mlxd.v1.JobService.DeleteJob
    */
@@ -1268,8 +1272,9 @@ export const JobService: GenService<{
     output: typeof DeleteJobResponseSchema;
   },
   /**
-   * Streams what happens to a job, from its beginning or after a sequence that the watcher has seen, and ends with the job. A
-   * watcher that comes back with its last sequence misses nothing and sees nothing twice, also after a restart of the service.
+   * Streams the events of a job, from its beginning or after a sequence number, until the job is over. A watcher that
+   * reconnects with its last sequence number misses nothing and gets nothing twice, even across a restart of the
+   * service.
    *
    * @generated from rpc mlxd.v1.JobService.WatchJob
    */

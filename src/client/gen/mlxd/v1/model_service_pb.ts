@@ -37,22 +37,22 @@ export type Model = Message<"mlxd.v1.Model"> & {
   id: string;
 
   /**
-   * Other names for it.
+   * Its other names.
    *
    * @generated from field: repeated string aliases = 2;
    */
   aliases: string[];
 
   /**
-   * Where it is from, e.g. a repository id; empty for a local folder.
+   * Where it comes from, e.g. a repository id; empty for a local folder.
    *
    * @generated from field: string source = 3;
    */
   source: string;
 
   /**
-   * A digest that changes with its files, weights included: docs/models.md tells what it covers. As it was when the files
-   * were last looked at: by a load, a reload or the start.
+   * A digest that changes with its files, weights included; docs/models.md says what it covers. It is updated when the
+   * files are read: at the start, by a load or by a reload.
    *
    * @generated from field: string revision = 4;
    */
@@ -66,21 +66,21 @@ export type Model = Message<"mlxd.v1.Model"> & {
   isDefault: boolean;
 
   /**
-   * Where it stands.
+   * Its state.
    *
    * @generated from field: mlxd.v1.ModelState state = 6;
    */
   state: ModelState;
 
   /**
-   * Why it stands there, in one sentence, for FAILED and NOT_DOWNLOADED.
+   * Why it is in this state, in one sentence, for FAILED and NOT_DOWNLOADED.
    *
    * @generated from field: string state_reason = 7;
    */
   stateReason: string;
 
   /**
-   * Its family, which decides template, defaults and clean-up, e.g. `qwen`.
+   * Its family, which determines template, defaults and clean-up, e.g. `qwen`.
    *
    * @generated from field: string family = 8;
    */
@@ -94,28 +94,28 @@ export type Model = Message<"mlxd.v1.Model"> & {
   architecture: string;
 
   /**
-   * Prompt and output tokens at most.
+   * The most prompt and output tokens together.
    *
    * @generated from field: uint32 context_length = 10;
    */
   contextLength: number;
 
   /**
-   * Output tokens of a task that does not say, before clamping to the room left.
+   * The default for max_output_tokens, before it is limited to the room that the prompt leaves.
    *
    * @generated from field: uint32 default_max_output_tokens = 11;
    */
   defaultMaxOutputTokens: number;
 
   /**
-   * What a task that does not say is sampled with.
+   * The default sampling parameters.
    *
    * @generated from field: mlxd.v1.SamplingParams default_sampling = 12;
    */
   defaultSampling?: SamplingParams | undefined;
 
   /**
-   * Stop sequences in force for every task.
+   * Stop sequences that apply to every task.
    *
    * @generated from field: repeated string stop_sequences = 13;
    */
@@ -136,29 +136,29 @@ export type Model = Message<"mlxd.v1.Model"> & {
   vocabularySize: number;
 
   /**
-   * Parameters, counted from the tensors.
+   * Number of parameters, counted from the tensors.
    *
    * @generated from field: double parameter_count = 16;
    */
   parameterCount: number;
 
   /**
-   * Bytes that it holds in memory, measured on its engine's process; 0 when not loaded. What a Mac's GPU works with is
-   * not in it, or only a part: `mlx_active_bytes` and `mlx_cache_bytes` have it.
+   * Resident memory of its engine's process in bytes; 0 if it is not loaded. On a Mac it contains the GPU's memory only
+   * partly or not at all: see `mlx_active_bytes` and `mlx_cache_bytes`.
    *
    * @generated from field: double resident_bytes = 17;
    */
   residentBytes: number;
 
   /**
-   * Bytes that its weights are estimated to need.
+   * Estimated bytes of its weights in memory.
    *
    * @generated from field: double estimated_bytes = 18;
    */
   estimatedBytes: number;
 
   /**
-   * Neither evicted nor unloaded for being idle.
+   * A pinned model is neither evicted nor unloaded for being idle.
    *
    * @generated from field: bool pinned = 19;
    */
@@ -186,72 +186,72 @@ export type Model = Message<"mlxd.v1.Model"> & {
   engine: string;
 
   /**
-   * Bytes of the memory budget that it takes; 0 when it is neither loaded nor loading.
+   * Its share of the memory budget in bytes; 0 if it is neither loaded nor loading.
    *
    * @generated from field: double reserved_bytes = 23;
    */
   reservedBytes: number;
 
   /**
-   * After this time without a task it is unloaded; absent: never.
+   * It is unloaded after this time without a task; absent: never.
    *
    * @generated from field: google.protobuf.Duration idle_ttl = 24;
    */
   idleTtl?: Duration | undefined;
 
   /**
-   * How it did when it was last tried at this revision; absent when it never was.
+   * The result of its last smoke test at this revision; absent if it was not tested.
    *
    * @generated from field: mlxd.v1.SmokeTest smoke_test = 30;
    */
   smokeTest?: SmokeTest | undefined;
 
   /**
-   * Conversations are refused with MODEL_UNFIT, as its smoke test failed. Prompts, tokens and tasks with an
-   * adapter are taken.
+   * Whether conversations are refused with MODEL_UNFIT because its smoke test failed. Prompts, tokens and tasks with an
+   * adapter are still accepted.
    *
    * @generated from field: bool chat_refused = 31;
    */
   chatRefused: boolean;
 
   /**
-   * What can be applied to it, task by task.
+   * The adapters that tasks can apply.
    *
    * @generated from field: repeated mlxd.v1.ModelAdapter adapters = 32;
    */
   adapters: ModelAdapter[];
 
   /**
-   * How it makes vectors; absent where it makes none.
+   * How it computes embeddings; absent if it cannot.
    *
    * @generated from field: mlxd.v1.ModelEmbedding embedding = 33;
    */
   embedding?: ModelEmbedding | undefined;
 
   /**
-   * `engine:id`, with the engine's full name: what it is called wherever models of several engines meet, e.g.
-   * `local_mlx:demo`.
+   * `engine:id` with the engine's canonical name, e.g. `local_mlx:demo`. It identifies the model among the models of
+   * all engines.
    *
    * @generated from field: string key = 34;
    */
   key: string;
 
   /**
-   * Tasks that used it since it was loaded; 0 when not loaded. Smoke tests do not count.
+   * How many tasks have used it since it was loaded; 0 if it is not loaded. Smoke tests do not count.
    *
    * @generated from field: uint32 use_count = 35;
    */
   useCount: number;
 
   /**
-   * Bytes of MLX's arrays that are alive in its engine: weights, caches, and what is being computed; 0 when not loaded.
+   * Bytes of live MLX arrays in its engine: weights, caches, and temporaries; 0 if it is not loaded.
    *
    * @generated from field: double mlx_active_bytes = 36;
    */
   mlxActiveBytes: number;
 
   /**
-   * Bytes of freed buffers that MLX keeps for the next arrays; always 0 on a CPU.
+   * Bytes of freed buffers that MLX keeps for new arrays; always 0 on a CPU.
    *
    * @generated from field: double mlx_cache_bytes = 37;
    */
@@ -266,13 +266,13 @@ export const ModelSchema: GenMessage<Model> = /*@__PURE__*/
   messageDesc(file_mlxd_v1_model_service, 0);
 
 /**
- * How a model makes vectors.
+ * How a model computes embeddings.
  *
  * @generated from message mlxd.v1.ModelEmbedding
  */
 export type ModelEmbedding = Message<"mlxd.v1.ModelEmbedding"> & {
   /**
-   * Unless a request says otherwise.
+   * The pooling that is used unless a request overrides it.
    *
    * @generated from field: mlxd.v1.Pooling pooling = 1;
    */
@@ -286,22 +286,22 @@ export type ModelEmbedding = Message<"mlxd.v1.ModelEmbedding"> & {
   dimensions: number;
 
   /**
-   * Whether its files tell how: it was trained for it. Otherwise it is a model that generates, and its vectors are what
-   * its last token comes to.
+   * Whether its files define embeddings because it was trained for them. Otherwise it is a generation model, whose
+   * vectors are the hidden state of the last token.
    *
    * @generated from field: bool trained = 3;
    */
   trained: boolean;
 
   /**
-   * Whether vectors may be cut (Matryoshka): `is_matryoshka` or `matryoshka_dimensions` in its config.json.
+   * Whether vectors may be truncated (Matryoshka): `is_matryoshka` or `matryoshka_dimensions` in its config.json.
    *
    * @generated from field: bool matryoshka = 4;
    */
   matryoshka: boolean;
 
   /**
-   * The lengths that they may be cut to; none where any will do.
+   * The lengths that they may be truncated to; empty: any length.
    *
    * @generated from field: repeated uint32 matryoshka_dimensions = 5;
    */
@@ -329,14 +329,14 @@ export type ModelAdapter = Message<"mlxd.v1.ModelAdapter"> & {
   id: string;
 
   /**
-   * A digest that changes with its files; empty where they cannot be read.
+   * A digest that changes with its files; empty if they cannot be read.
    *
    * @generated from field: string revision = 2;
    */
   revision: string;
 
   /**
-   * Why it cannot be applied, in one sentence; empty as far as is known before it is loaded.
+   * Why it cannot be applied, in one sentence; empty if no reason is known before it is loaded.
    *
    * @generated from field: string problem = 3;
    */
@@ -351,55 +351,55 @@ export const ModelAdapterSchema: GenMessage<ModelAdapter> = /*@__PURE__*/
   messageDesc(file_mlxd_v1_model_service, 2);
 
 /**
- * What a model can do with this service. What is false is refused by name.
+ * What a model can do with this service. Anything that is false is refused by name.
  *
  * @generated from message mlxd.v1.ModelCapabilities
  */
 export type ModelCapabilities = Message<"mlxd.v1.ModelCapabilities"> & {
   /**
-   * Takes conversations.
+   * It takes conversations.
    *
    * @generated from field: bool chat = 1;
    */
   chat: boolean;
 
   /**
-   * Takes tools.
+   * It takes tools.
    *
    * @generated from field: bool tools = 2;
    */
   tools: boolean;
 
   /**
-   * Takes images.
+   * It takes images.
    *
    * @generated from field: bool vision = 3;
    */
   vision: boolean;
 
   /**
-   * Reports logprobs.
+   * It reports logprobs.
    *
    * @generated from field: bool logprobs = 4;
    */
   logprobs: boolean;
 
   /**
-   * Takes adapters.
+   * It takes adapters.
    *
    * @generated from field: bool adapters = 5;
    */
   adapters: boolean;
 
   /**
-   * The constraints that it holds to, named as in OutputConstraint.
+   * The constraints that can be enforced, named as in OutputConstraint.
    *
    * @generated from field: repeated string constraints = 6;
    */
   constraints: string[];
 
   /**
-   * Makes vectors: EmbeddingService.
+   * It computes embeddings: EmbeddingService.
    *
    * @generated from field: bool embeddings = 7;
    */
@@ -420,21 +420,21 @@ export const ModelCapabilitiesSchema: GenMessage<ModelCapabilities> = /*@__PURE_
  */
 export type ListModelsRequest = Message<"mlxd.v1.ListModelsRequest"> & {
   /**
-   * Models on a page at most; 0 for 100. More than 1,000 counts as 1,000.
+   * The most models on a page; 0 means 100. More than 1,000 counts as 1,000.
    *
    * @generated from field: uint32 page_size = 1;
    */
   pageSize: number;
 
   /**
-   * next_page_token of the page before; empty for the first.
+   * next_page_token of the previous page; empty for the first.
    *
    * @generated from field: string page_token = 2;
    */
   pageToken: string;
 
   /**
-   * Only models in one of these states; none for all.
+   * Only models in one of these states; empty for all.
    *
    * @generated from field: repeated mlxd.v1.ModelState states = 3;
    */
@@ -462,7 +462,7 @@ export type ListModelsResponse = Message<"mlxd.v1.ListModelsResponse"> & {
   models: Model[];
 
   /**
-   * For the next page; empty on the last.
+   * The token for the next page; empty on the last page.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -477,7 +477,7 @@ export const ListModelsResponseSchema: GenMessage<ListModelsResponse> = /*@__PUR
   messageDesc(file_mlxd_v1_model_service, 5);
 
 /**
- * Nothing to say.
+ * Empty.
  *
  * @generated from message mlxd.v1.ListLoadedModelsRequest
  */
@@ -492,13 +492,13 @@ export const ListLoadedModelsRequestSchema: GenMessage<ListLoadedModelsRequest> 
   messageDesc(file_mlxd_v1_model_service, 6);
 
 /**
- * What is in memory.
+ * The models in memory.
  *
  * @generated from message mlxd.v1.ListLoadedModelsResponse
  */
 export type ListLoadedModelsResponse = Message<"mlxd.v1.ListLoadedModelsResponse"> & {
   /**
-   * The models that are loaded, loading or on their way out, most recently used first.
+   * Models that are loaded, loading or unloading, most recently used first.
    *
    * @generated from field: repeated mlxd.v1.Model models = 1;
    */
@@ -519,14 +519,14 @@ export const ListLoadedModelsResponseSchema: GenMessage<ListLoadedModelsResponse
  */
 export type ListCompatibilityProfilesRequest = Message<"mlxd.v1.ListCompatibilityProfilesRequest"> & {
   /**
-   * Profiles on a page at most; 0 for 100. More than 1,000 counts as 1,000.
+   * The most profiles on a page; 0 means 100. More than 1,000 counts as 1,000.
    *
    * @generated from field: uint32 page_size = 1;
    */
   pageSize: number;
 
   /**
-   * next_page_token of the page before; empty for the first.
+   * next_page_token of the previous page; empty for the first.
    *
    * @generated from field: string page_token = 2;
    */
@@ -554,7 +554,7 @@ export type ListCompatibilityProfilesResponse = Message<"mlxd.v1.ListCompatibili
   profiles: CompatibilityProfile[];
 
   /**
-   * For the next page; empty on the last.
+   * The token for the next page; empty on the last page.
    *
    * @generated from field: string next_page_token = 2;
    */
@@ -569,8 +569,8 @@ export const ListCompatibilityProfilesResponseSchema: GenMessage<ListCompatibili
   messageDesc(file_mlxd_v1_model_service, 9);
 
 /**
- * What a model is run with where a task does not say, and how it did when it was tried. It changes when the model's
- * files or its configuration do and when it is tried, never with a task.
+ * A model's default settings and the result of its smoke test. It changes with the model's files or configuration and
+ * with a new test, never with a task.
  *
  * @generated from message mlxd.v1.CompatibilityProfile
  */
@@ -590,29 +590,29 @@ export type CompatibilityProfile = Message<"mlxd.v1.CompatibilityProfile"> & {
   modelId: string;
 
   /**
-   * The engine's full name, e.g. `local_mlx`.
+   * The engine's canonical name, e.g. `local_mlx`.
    *
    * @generated from field: string engine = 3;
    */
   engine: string;
 
   /**
-   * Its family; one without a profile of its own has the values of `unknown`.
+   * Its family; a family without a profile of its own uses the values of `unknown`.
    *
    * @generated from field: string family = 4;
    */
   family: string;
 
   /**
-   * What stands in for the chat template of a tokenizer that has none: `tokenizer_default`,
-   * `tokenizer_default_or_gemma`, `qwen_chatml` or `gpt_oss`.
+   * The chat format for a tokenizer without a chat template: `tokenizer_default`, `tokenizer_default_or_gemma`,
+   * `qwen_chatml` or `gpt_oss`.
    *
    * @generated from field: string template = 5;
    */
   template: string;
 
   /**
-   * Stop sequences in force for every task.
+   * Stop sequences that apply to every task.
    *
    * @generated from field: repeated string stop_sequences = 6;
    */
@@ -626,42 +626,42 @@ export type CompatibilityProfile = Message<"mlxd.v1.CompatibilityProfile"> & {
   temperature: number;
 
   /**
-   * Nucleus sampling.
+   * Nucleus sampling threshold.
    *
    * @generated from field: double top_p = 8;
    */
   topP: number;
 
   /**
-   * Output tokens, before clamping to the room left.
+   * The most output tokens, before the limit is reduced to the room that the prompt leaves.
    *
    * @generated from field: uint32 max_output_tokens = 9;
    */
   maxOutputTokens: number;
 
   /**
-   * Whether nothing is drafted for it.
+   * Whether speculative decoding is disabled for it.
    *
    * @generated from field: bool disable_draft = 10;
    */
   disableDraft: boolean;
 
   /**
-   * Clean-up steps of its text, in order.
+   * Clean-up steps for its text, in order.
    *
    * @generated from field: repeated string postprocess = 11;
    */
   postprocess: string[];
 
   /**
-   * Whether it takes a system message; without it the text goes in front of the first user message.
+   * Whether it supports a system message; otherwise system text is moved before the first user message.
    *
    * @generated from field: bool supports_system = 12;
    */
   supportsSystem: boolean;
 
   /**
-   * Whether models of its family take images. What this one does here is in Model.capabilities.
+   * Whether models of its family take images. Model.capabilities says what this model can do here.
    *
    * @generated from field: bool supports_vision = 13;
    */
@@ -675,35 +675,35 @@ export type CompatibilityProfile = Message<"mlxd.v1.CompatibilityProfile"> & {
   preferredEngines: string[];
 
   /**
-   * Whether its engine holds it now.
+   * Whether its engine holds it in memory now.
    *
    * @generated from field: bool loaded = 15;
    */
   loaded: boolean;
 
   /**
-   * Whether it was tried at this revision and its answer was of use.
+   * Whether it was tested at this revision and its answer was usable.
    *
    * @generated from field: bool chat_compatible = 16;
    */
   chatCompatible: boolean;
 
   /**
-   * How it did then.
+   * The result of that test.
    *
    * @generated from field: mlxd.v1.CompatibilityStatus quality_status = 17;
    */
   qualityStatus: CompatibilityStatus;
 
   /**
-   * What was found then; empty for OK and UNKNOWN.
+   * What the test found; empty for OK and UNKNOWN.
    *
    * @generated from field: string last_test_error = 18;
    */
   lastTestError: string;
 
   /**
-   * When it was tried; absent when it never was.
+   * When it was tested; absent if it was not.
    *
    * @generated from field: google.protobuf.Timestamp validated_at = 19;
    */
@@ -773,21 +773,21 @@ export type LoadModelRequest = Message<"mlxd.v1.LoadModelRequest"> & {
   model: string;
 
   /**
-   * Pins the model, or unpins it, once it is loaded; absent leaves it as it is.
+   * Pins or unpins the model when it is loaded; absent: unchanged.
    *
    * @generated from field: optional bool pinned = 2;
    */
   pinned?: boolean | undefined;
 
   /**
-   * From now on this model is unloaded after this time without a task; 0: never. Absent leaves it as it is.
+   * From now on this model is unloaded after this time without a task; 0: never. Absent: unchanged.
    *
    * @generated from field: google.protobuf.Duration idle_ttl = 3;
    */
   idleTtl?: Duration | undefined;
 
   /**
-   * Only tells whether it would fit: nothing is loaded, evicted or changed.
+   * Only check whether the model would fit: nothing is loaded, evicted or changed.
    *
    * @generated from field: bool validate_only = 4;
    */
@@ -802,7 +802,7 @@ export const LoadModelRequestSchema: GenMessage<LoadModelRequest> = /*@__PURE__*
   messageDesc(file_mlxd_v1_model_service, 13);
 
 /**
- * The model, loaded, or how it would fit.
+ * The loaded model, or how it would fit.
  *
  * @generated from message mlxd.v1.LoadModelResponse
  */
@@ -815,14 +815,14 @@ export type LoadModelResponse = Message<"mlxd.v1.LoadModelResponse"> & {
   model?: Model | undefined;
 
   /**
-   * For validate_only.
+   * Set for validate_only.
    *
    * @generated from field: mlxd.v1.MemoryFit fit = 2;
    */
   fit?: MemoryFit | undefined;
 
   /**
-   * How it went, as PrepareModel tells it; absent for validate_only.
+   * The report, as in PrepareModel; absent for validate_only.
    *
    * @generated from field: mlxd.v1.PrepareReport report = 3;
    */
@@ -843,7 +843,7 @@ export const LoadModelResponseSchema: GenMessage<LoadModelResponse> = /*@__PURE_
  */
 export type PreloadModelsRequest = Message<"mlxd.v1.PreloadModelsRequest"> & {
   /**
-   * Ids, aliases or repository paths, in this order; empty for the default model.
+   * Ids, aliases or repository paths, in this order; an empty name is the default model.
    *
    * @generated from field: repeated string models = 1;
    */
@@ -858,27 +858,27 @@ export const PreloadModelsRequestSchema: GenMessage<PreloadModelsRequest> = /*@_
   messageDesc(file_mlxd_v1_model_service, 15);
 
 /**
- * What came of one of them.
+ * The result for one of the models.
  *
  * @generated from message mlxd.v1.PreloadModelsResponse
  */
 export type PreloadModelsResponse = Message<"mlxd.v1.PreloadModelsResponse"> & {
   /**
-   * Its place in the request, from 0.
+   * Its index in the request, from 0.
    *
    * @generated from field: uint32 index = 1;
    */
   index: number;
 
   /**
-   * Its name, as it was asked for.
+   * Its name in the request.
    *
    * @generated from field: string model = 2;
    */
   model: string;
 
   /**
-   * How it went. A name that no model has is FAILED, too.
+   * The report. An unknown name is FAILED, too.
    *
    * @generated from field: mlxd.v1.PrepareReport report = 3;
    */
@@ -893,49 +893,49 @@ export const PreloadModelsResponseSchema: GenMessage<PreloadModelsResponse> = /*
   messageDesc(file_mlxd_v1_model_service, 16);
 
 /**
- * Whether a model has room, and what it takes. All sizes are bytes.
+ * Whether there is memory for a model, and how much it needs. All sizes are in bytes.
  *
  * @generated from message mlxd.v1.MemoryFit
  */
 export type MemoryFit = Message<"mlxd.v1.MemoryFit"> & {
   /**
-   * It can be loaded now: it is already, there is room, or idle models make way.
+   * Whether it can be loaded now: it is loaded already, there is room, or idle models can be evicted.
    *
    * @generated from field: bool fits = 1;
    */
   fits: boolean;
 
   /**
-   * What it takes of the memory budget: the sum of the next four, adapter_bytes and step_bytes, or what it was once
-   * measured to take where that was more.
+   * Its share of the memory budget: the sum of the next four fields, adapter_bytes and step_bytes, or the measured size
+   * of an earlier load if that was larger.
    *
    * @generated from field: double needed_bytes = 2;
    */
   neededBytes: number;
 
   /**
-   * Its weights as the engine holds them, with those of the model that drafts for it.
+   * Its weights as the engine holds them, including those of its draft model.
    *
    * @generated from field: double weight_bytes = 3;
    */
   weightBytes: number;
 
   /**
-   * Its KV cache, filled.
+   * Its KV cache when full.
    *
    * @generated from field: double kv_cache_bytes = 4;
    */
   kvCacheBytes: number;
 
   /**
-   * Its prefix cache, filled.
+   * Its prefix cache when full.
    *
    * @generated from field: double prefix_cache_bytes = 5;
    */
   prefixCacheBytes: number;
 
   /**
-   * The engine process beside these.
+   * The engine's process apart from these.
    *
    * @generated from field: double process_bytes = 6;
    */
@@ -949,21 +949,21 @@ export type MemoryFit = Message<"mlxd.v1.MemoryFit"> & {
   budgetBytes: number;
 
   /**
-   * What other models leave of it now.
+   * What the other models leave of the budget now.
    *
    * @generated from field: double available_bytes = 8;
    */
   availableBytes: number;
 
   /**
-   * Other models that are loaded or loading.
+   * How many other models are loaded or loading.
    *
    * @generated from field: uint32 loaded_models = 9;
    */
   loadedModels: number;
 
   /**
-   * Models that may be loaded at once.
+   * How many models may be loaded at once.
    *
    * @generated from field: uint32 max_loaded_models = 10;
    */
@@ -984,14 +984,14 @@ export type MemoryFit = Message<"mlxd.v1.MemoryFit"> & {
   waitsFor: string[];
 
   /**
-   * Adapters, as many as are loaded at once.
+   * As many adapters as are loaded at once.
    *
    * @generated from field: double adapter_bytes = 13;
    */
   adapterBytes: number;
 
   /**
-   * What a step computes in between: scores of a long prompt's slice, activations, logits, masks.
+   * Temporaries of a step: attention scores of a long prompt's slice, activations, logits, masks.
    *
    * @generated from field: double step_bytes = 14;
    */
@@ -1006,7 +1006,7 @@ export const MemoryFitSchema: GenMessage<MemoryFit> = /*@__PURE__*/
   messageDesc(file_mlxd_v1_model_service, 17);
 
 /**
- * Which model to unload, and what becomes of its running generations.
+ * Which model to unload, and what happens to its running generations.
  *
  * @generated from message mlxd.v1.UnloadModelRequest
  */
@@ -1019,14 +1019,14 @@ export type UnloadModelRequest = Message<"mlxd.v1.UnloadModelRequest"> & {
   model: string;
 
   /**
-   * How long running generations may take to finish; those left then end with MODEL_UNLOADED. Absent: 30 s.
+   * How long running generations may take to finish; after that they end with MODEL_UNLOADED. Absent: 30 s.
    *
    * @generated from field: google.protobuf.Duration drain_timeout = 2;
    */
   drainTimeout?: Duration | undefined;
 
   /**
-   * Ends running generations at once, and a load that is under way.
+   * End running generations immediately, and cancel a running load.
    *
    * @generated from field: bool force = 3;
    */
@@ -1041,7 +1041,7 @@ export const UnloadModelRequestSchema: GenMessage<UnloadModelRequest> = /*@__PUR
   messageDesc(file_mlxd_v1_model_service, 18);
 
 /**
- * What became of it.
+ * The result.
  *
  * @generated from message mlxd.v1.UnloadModelResponse
  */
@@ -1061,7 +1061,7 @@ export type UnloadModelResponse = Message<"mlxd.v1.UnloadModelResponse"> & {
   unloaded: boolean;
 
   /**
-   * Bytes of memory that its engine's process had, measured before its end; 0 when there was none.
+   * Resident memory of its engine's process in bytes, measured before its end; 0 if it had none.
    *
    * @generated from field: double freed_bytes = 3;
    */
@@ -1076,27 +1076,27 @@ export const UnloadModelResponseSchema: GenMessage<UnloadModelResponse> = /*@__P
   messageDesc(file_mlxd_v1_model_service, 19);
 
 /**
- * What becomes of running generations.
+ * What happens to running generations.
  *
  * @generated from message mlxd.v1.UnloadAllModelsRequest
  */
 export type UnloadAllModelsRequest = Message<"mlxd.v1.UnloadAllModelsRequest"> & {
   /**
-   * As for one model.
+   * As in UnloadModelRequest.
    *
    * @generated from field: google.protobuf.Duration drain_timeout = 1;
    */
   drainTimeout?: Duration | undefined;
 
   /**
-   * As for one model.
+   * As in UnloadModelRequest.
    *
    * @generated from field: bool force = 2;
    */
   force: boolean;
 
   /**
-   * Unloads pinned models too; they stay pinned.
+   * Also unload pinned models; they stay pinned.
    *
    * @generated from field: bool include_pinned = 3;
    */
@@ -1111,27 +1111,27 @@ export const UnloadAllModelsRequestSchema: GenMessage<UnloadAllModelsRequest> = 
   messageDesc(file_mlxd_v1_model_service, 20);
 
 /**
- * Which models went, and which stayed.
+ * Which models were unloaded, and which stayed.
  *
  * @generated from message mlxd.v1.UnloadAllModelsResponse
  */
 export type UnloadAllModelsResponse = Message<"mlxd.v1.UnloadAllModelsResponse"> & {
   /**
-   * Ids of those that were unloaded.
+   * Ids of the models that were unloaded.
    *
    * @generated from field: repeated string unloaded = 1;
    */
   unloaded: string[];
 
   /**
-   * Those that stayed in memory.
+   * The models that stayed in memory.
    *
    * @generated from field: repeated mlxd.v1.KeptModel kept = 2;
    */
   kept: KeptModel[];
 
   /**
-   * Bytes of memory that the ended processes had.
+   * Bytes of memory of the ended processes.
    *
    * @generated from field: double freed_bytes = 3;
    */
@@ -1159,7 +1159,7 @@ export type KeptModel = Message<"mlxd.v1.KeptModel"> & {
   model: string;
 
   /**
-   * Why, in one sentence.
+   * Why it stayed, in one sentence.
    *
    * @generated from field: string reason = 2;
    */
@@ -1223,7 +1223,7 @@ export const PinModelResponseSchema: GenMessage<PinModelResponse> = /*@__PURE__*
   messageDesc(file_mlxd_v1_model_service, 24);
 
 /**
- * Nothing to say.
+ * Empty.
  *
  * @generated from message mlxd.v1.ReloadCatalogRequest
  */
@@ -1238,27 +1238,27 @@ export const ReloadCatalogRequestSchema: GenMessage<ReloadCatalogRequest> = /*@_
   messageDesc(file_mlxd_v1_model_service, 25);
 
 /**
- * What is different from before, by model id.
+ * The changes, by model id.
  *
  * @generated from message mlxd.v1.ReloadCatalogResponse
  */
 export type ReloadCatalogResponse = Message<"mlxd.v1.ReloadCatalogResponse"> & {
   /**
-   * Models that were not known.
+   * New models.
    *
    * @generated from field: repeated string added = 1;
    */
   added: string[];
 
   /**
-   * Models that are not known any more; they finish what runs.
+   * Models that were removed; they finish their running tasks.
    *
    * @generated from field: repeated string removed = 2;
    */
   removed: string[];
 
   /**
-   * Models of which anything that is said changed.
+   * Models with any change.
    *
    * @generated from field: repeated string changed = 3;
    */
@@ -1286,16 +1286,15 @@ export type PrepareModelRequest = Message<"mlxd.v1.PrepareModelRequest"> & {
   model: string;
 
   /**
-   * Branch, tag or commit of the repository. Empty: the model as it is here, or else what the configuration says of it,
-   * or else the branch `main`. A model that is
-   * here at another revision is not replaced: MODEL_REVISION_MISMATCH.
+   * Branch, tag or commit of the repository. Empty: the local files, or else the configured revision, or else the
+   * branch `main`. A local model at another revision is not replaced: MODEL_REVISION_MISMATCH.
    *
    * @generated from field: string revision = 2;
    */
   revision: string;
 
   /**
-   * Try the model again although it was tried at this revision before.
+   * Test the model again even if this revision was tested before.
    *
    * @generated from field: bool retest = 3;
    */
@@ -1310,19 +1309,19 @@ export const PrepareModelRequestSchema: GenMessage<PrepareModelRequest> = /*@__P
   messageDesc(file_mlxd_v1_model_service, 27);
 
 /**
- * One step of a preparation.
+ * An event of a preparation.
  *
  * @generated from message mlxd.v1.PrepareModelResponse
  */
 export type PrepareModelResponse = Message<"mlxd.v1.PrepareModelResponse"> & {
   /**
-   * What happened.
+   * The kind of event.
    *
    * @generated from oneof mlxd.v1.PrepareModelResponse.event
    */
   event: {
     /**
-     * It entered a stage.
+     * A stage began.
      *
      * @generated from field: mlxd.v1.PrepareStageEntered stage = 1;
      */
@@ -1330,7 +1329,7 @@ export type PrepareModelResponse = Message<"mlxd.v1.PrepareModelResponse"> & {
     case: "stage";
   } | {
     /**
-     * More was downloaded.
+     * The download made progress.
      *
      * @generated from field: mlxd.v1.PrepareProgress progress = 2;
      */
@@ -1338,7 +1337,7 @@ export type PrepareModelResponse = Message<"mlxd.v1.PrepareModelResponse"> & {
     case: "progress";
   } | {
     /**
-     * Something worth telling.
+     * A message for people.
      *
      * @generated from field: mlxd.v1.PrepareLog log = 3;
      */
@@ -1346,7 +1345,7 @@ export type PrepareModelResponse = Message<"mlxd.v1.PrepareModelResponse"> & {
     case: "log";
   } | {
     /**
-     * It is over. The last message.
+     * The preparation is over. The last message.
      *
      * @generated from field: mlxd.v1.PrepareReport report = 4;
      */
@@ -1369,14 +1368,14 @@ export const PrepareModelResponseSchema: GenMessage<PrepareModelResponse> = /*@_
  */
 export type PrepareStageEntered = Message<"mlxd.v1.PrepareStageEntered"> & {
   /**
-   * Which one.
+   * The stage.
    *
    * @generated from field: mlxd.v1.PrepareStage stage = 1;
    */
   stage: PrepareStage;
 
   /**
-   * Since the preparation began.
+   * Time since the preparation began.
    *
    * @generated from field: google.protobuf.Duration elapsed = 2;
    */
@@ -1398,13 +1397,13 @@ export const PrepareStageEnteredSchema: GenMessage<PrepareStageEntered> = /*@__P
   messageDesc(file_mlxd_v1_model_service, 29);
 
 /**
- * How far a download is. What was fetched before counts; bytes that turned out wrong are taken back.
+ * The progress of a download. It includes what was downloaded before; bytes that turn out to be wrong are subtracted.
  *
  * @generated from message mlxd.v1.PrepareProgress
  */
 export type PrepareProgress = Message<"mlxd.v1.PrepareProgress"> & {
   /**
-   * Bytes that are here.
+   * Bytes that are on disk.
    *
    * @generated from field: double bytes_done = 1;
    */
@@ -1418,7 +1417,7 @@ export type PrepareProgress = Message<"mlxd.v1.PrepareProgress"> & {
   bytesTotal: number;
 
   /**
-   * Files that are here and were checked.
+   * Files that are complete and verified.
    *
    * @generated from field: uint32 files_done = 3;
    */
@@ -1432,7 +1431,7 @@ export type PrepareProgress = Message<"mlxd.v1.PrepareProgress"> & {
   filesTotal: number;
 
   /**
-   * Since the preparation began.
+   * Time since the preparation began.
    *
    * @generated from field: google.protobuf.Duration elapsed = 5;
    */
@@ -1467,14 +1466,14 @@ export type PrepareLog = Message<"mlxd.v1.PrepareLog"> & {
   message: string;
 
   /**
-   * Since the preparation began.
+   * Time since the preparation began.
    *
    * @generated from field: google.protobuf.Duration elapsed = 3;
    */
   elapsed?: Duration | undefined;
 
   /**
-   * The facts of the sentence by name, where it has any, e.g. `version`.
+   * The facts in the sentence by name, if it has any, e.g. `version`.
    *
    * @generated from field: map<string, string> extra = 4;
    */
@@ -1489,7 +1488,7 @@ export const PrepareLogSchema: GenMessage<PrepareLog> = /*@__PURE__*/
   messageDesc(file_mlxd_v1_model_service, 31);
 
 /**
- * What came of a preparation. That a model was downloaded does not say that it can chat.
+ * The result of a preparation. A downloaded model is not necessarily able to chat.
  *
  * @generated from message mlxd.v1.PrepareReport
  */
@@ -1502,35 +1501,35 @@ export type PrepareReport = Message<"mlxd.v1.PrepareReport"> & {
   stage: PrepareStage;
 
   /**
-   * The model as it is now; absent when it is not here.
+   * The model's current state; absent if the model is not here.
    *
    * @generated from field: mlxd.v1.Model model = 2;
    */
   model?: Model | undefined;
 
   /**
-   * Whether this preparation fetched its files.
+   * Whether this preparation downloaded its files.
    *
    * @generated from field: bool downloaded = 3;
    */
   downloaded: boolean;
 
   /**
-   * Whether its engine holds it.
+   * Whether its engine holds it in memory.
    *
    * @generated from field: bool loaded = 4;
    */
   loaded: boolean;
 
   /**
-   * Whether its answers are of use: READY or DEGRADED.
+   * Whether its answers are usable: READY or DEGRADED.
    *
    * @generated from field: bool ready_to_chat = 5;
    */
   readyToChat: boolean;
 
   /**
-   * How it did when it was asked a question; absent when it came to none.
+   * The result of the smoke test; absent if it was not reached.
    *
    * @generated from field: mlxd.v1.SmokeTest smoke_test = 6;
    */
@@ -1544,21 +1543,21 @@ export type PrepareReport = Message<"mlxd.v1.PrepareReport"> & {
   timings: PrepareStageTiming[];
 
   /**
-   * Why it failed, as a call of its own would have; absent when the smoke test is the reason, and when it did not fail.
+   * Why it failed, with the same status as a call would have; absent if it did not fail, or failed the smoke test.
    *
    * @generated from field: google.rpc.Status error = 8;
    */
   error?: Status | undefined;
 
   /**
-   * The stage as a quality: OK for READY, and DEGRADED and FAILED.
+   * The final stage expressed as a quality: OK (for READY), DEGRADED or FAILED.
    *
    * @generated from field: mlxd.v1.Quality status = 9;
    */
   status: Quality;
 
   /**
-   * What the name came to; absent for a name that no model has.
+   * What the name was resolved to; absent if no model has the name.
    *
    * @generated from field: mlxd.v1.ModelResolution resolution = 10;
    */
@@ -1572,35 +1571,35 @@ export type PrepareReport = Message<"mlxd.v1.PrepareReport"> & {
   current: string;
 
   /**
-   * What came of it, in one sentence.
+   * The outcome in one sentence.
    *
    * @generated from field: string message = 12;
    */
   message: string;
 
   /**
-   * What is known of the model's answers at its revision; UNKNOWN when it was not tried.
+   * What is known about the model's answers at its revision; UNKNOWN if it was not tested.
    *
    * @generated from field: mlxd.v1.CompatibilityStatus compatibility_status = 13;
    */
   compatibilityStatus: CompatibilityStatus;
 
   /**
-   * Each stage and each line that was told of it, in order.
+   * All stages and log lines, in order.
    *
    * @generated from field: repeated mlxd.v1.PrepareLog stage_logs = 14;
    */
   stageLogs: PrepareLog[];
 
   /**
-   * The engine that runs it; absent when the preparation did not come that far.
+   * The engine that runs it; absent if the preparation did not get that far.
    *
    * @generated from field: mlxd.v1.InstallResult install_result = 15;
    */
   installResult?: InstallResult | undefined;
 
   /**
-   * What was fetched; absent when nothing was.
+   * What was downloaded; absent if nothing was.
    *
    * @generated from field: mlxd.v1.DownloadResult download_result = 16;
    */
@@ -1615,41 +1614,41 @@ export const PrepareReportSchema: GenMessage<PrepareReport> = /*@__PURE__*/
   messageDesc(file_mlxd_v1_model_service, 32);
 
 /**
- * What a model's name came to: one identity for every stage.
+ * What a model's name was resolved to, the same in every stage.
  *
  * @generated from message mlxd.v1.ModelResolution
  */
 export type ModelResolution = Message<"mlxd.v1.ModelResolution"> & {
   /**
-   * The name as it was asked for.
+   * The name in the request.
    *
    * @generated from field: string input_id = 1;
    */
   inputId: string;
 
   /**
-   * The engine that runs it, by its full name, e.g. `local_mlx`.
+   * The engine that runs it, by its canonical name, e.g. `local_mlx`.
    *
    * @generated from field: string engine = 2;
    */
   engine: string;
 
   /**
-   * Whose model it is: an engine of this machine, or a hosted provider.
+   * Whose model it is: a local engine's or a hosted provider's.
    *
    * @generated from field: string provider = 3;
    */
   provider: string;
 
   /**
-   * The model that is meant: its repository, or else its folder's name.
+   * The model that is meant: its repository, or else the name of its folder.
    *
    * @generated from field: string resolved_model = 4;
    */
   resolvedModel: string;
 
   /**
-   * What is downloaded where it is not here.
+   * What would be downloaded if the model is not here.
    *
    * @generated from field: string download_id = 5;
    */
@@ -1663,21 +1662,21 @@ export type ModelResolution = Message<"mlxd.v1.ModelResolution"> & {
   loadId: string;
 
   /**
-   * Which model is expected in memory; once it is loaded, which one is.
+   * The id that is expected to be loaded; after a load, the id that is loaded.
    *
    * @generated from field: string expected_current = 7;
    */
   expectedCurrent: string;
 
   /**
-   * For people.
+   * A name for people.
    *
    * @generated from field: string display_name = 8;
    */
   displayName: string;
 
   /**
-   * More about it: `engine_hint` is the engine that the catalog says, empty for a model that it does not have.
+   * Additional data: `engine_hint` is the engine in the catalog, empty for a model that is not in it.
    *
    * @generated from field: map<string, string> metadata = 9;
    */
@@ -1698,7 +1697,7 @@ export const ModelResolutionSchema: GenMessage<ModelResolution> = /*@__PURE__*/
  */
 export type InstallResult = Message<"mlxd.v1.InstallResult"> & {
   /**
-   * Its full name.
+   * Its canonical name.
    *
    * @generated from field: string engine = 1;
    */
@@ -1712,7 +1711,7 @@ export type InstallResult = Message<"mlxd.v1.InstallResult"> & {
   version: string;
 
   /**
-   * Whether this preparation installed it. The bundled engine comes with the service: false.
+   * Whether this preparation installed it. False for the engine that is part of the service.
    *
    * @generated from field: bool installed = 3;
    */
@@ -1727,7 +1726,7 @@ export const InstallResultSchema: GenMessage<InstallResult> = /*@__PURE__*/
   messageDesc(file_mlxd_v1_model_service, 34);
 
 /**
- * What a preparation fetched.
+ * What a preparation downloaded.
  *
  * @generated from message mlxd.v1.DownloadResult
  */
@@ -1761,7 +1760,7 @@ export type DownloadResult = Message<"mlxd.v1.DownloadResult"> & {
   bytes: number;
 
   /**
-   * Whether it was taken from the hub's cache on this machine, without asking the hub for it.
+   * Whether the files came from the hub's cache on this machine, without asking the hub.
    *
    * @generated from field: bool from_cache = 5;
    */
@@ -1782,7 +1781,7 @@ export const DownloadResultSchema: GenMessage<DownloadResult> = /*@__PURE__*/
  */
 export type PrepareStageTiming = Message<"mlxd.v1.PrepareStageTiming"> & {
   /**
-   * Which one.
+   * The stage.
    *
    * @generated from field: mlxd.v1.PrepareStage stage = 1;
    */
@@ -1804,27 +1803,27 @@ export const PrepareStageTimingSchema: GenMessage<PrepareStageTiming> = /*@__PUR
   messageDesc(file_mlxd_v1_model_service, 36);
 
 /**
- * How a model did when it was asked a simple question.
+ * The result of asking a model a simple question.
  *
  * @generated from message mlxd.v1.SmokeTest
  */
 export type SmokeTest = Message<"mlxd.v1.SmokeTest"> & {
   /**
-   * What its answer was worth.
+   * The quality of its answer.
    *
    * @generated from field: mlxd.v1.Quality quality = 1;
    */
   quality: Quality;
 
   /**
-   * What was found, several findings with `; ` between them; `ok` where nothing was.
+   * The findings, separated by `; `; `ok` if there are none.
    *
    * @generated from field: string reason = 2;
    */
   reason: string;
 
   /**
-   * The answer; a long one is cut.
+   * The answer, truncated if long.
    *
    * @generated from field: string answer = 3;
    */
@@ -1853,7 +1852,7 @@ export const SmokeTestSchema: GenMessage<SmokeTest> = /*@__PURE__*/
   messageDesc(file_mlxd_v1_model_service, 37);
 
 /**
- * Where a model stands.
+ * The state of a model.
  *
  * @generated from enum mlxd.v1.ModelState
  */
@@ -1866,14 +1865,14 @@ export const ModelState = {
   UNSPECIFIED: 0,
 
   /**
-   * On disk, not in memory; the first request loads it.
+   * On disk and not in memory; the first request loads it.
    *
    * @generated from enum value: MODEL_STATE_AVAILABLE = 1;
    */
   AVAILABLE: 1,
 
   /**
-   * Its files are being fetched.
+   * Its files are being downloaded.
    *
    * @generated from enum value: MODEL_STATE_DOWNLOADING = 2;
    */
@@ -1887,14 +1886,14 @@ export const ModelState = {
   LOADING: 3,
 
   /**
-   * It answers.
+   * It is loaded and answers.
    *
    * @generated from enum value: MODEL_STATE_ACTIVE = 4;
    */
   ACTIVE: 4,
 
   /**
-   * It finishes what runs and takes nothing new; also one that is no longer in the catalog.
+   * It finishes its running tasks and takes no new ones; also a model that has left the catalog.
    *
    * @generated from enum value: MODEL_STATE_DRAINING = 5;
    */
@@ -1908,14 +1907,14 @@ export const ModelState = {
   UNLOADING: 6,
 
   /**
-   * It could not be loaded, or its engine keeps dying; see state_reason.
+   * It could not be loaded, or its engine keeps dying; state_reason says why.
    *
    * @generated from enum value: MODEL_STATE_FAILED = 7;
    */
   FAILED: 7,
 
   /**
-   * The configuration tells of it, and its files are not here yet: PrepareModel downloads them.
+   * It is configured, but its files are not here yet: PrepareModel downloads them.
    *
    * @generated from enum value: MODEL_STATE_NOT_DOWNLOADED = 8;
    */
@@ -1923,7 +1922,7 @@ export const ModelState = {
 } as const;
 
 /**
- * Where a model stands.
+ * The state of a model.
  *
  * @generated from enum mlxd.v1.ModelState
  */
@@ -1936,7 +1935,7 @@ export const ModelStateSchema: GenEnum<ModelState> = /*@__PURE__*/
   enumDesc(file_mlxd_v1_model_service, 0);
 
 /**
- * What is known of a model's answers.
+ * What is known about the quality of a model's answers.
  *
  * @generated from enum mlxd.v1.CompatibilityStatus
  */
@@ -1949,28 +1948,28 @@ export const CompatibilityStatus = {
   UNSPECIFIED: 0,
 
   /**
-   * It was not tried at this revision.
+   * It was not tested at this revision.
    *
    * @generated from enum value: COMPATIBILITY_STATUS_UNKNOWN = 1;
    */
   UNKNOWN: 1,
 
   /**
-   * As they should be.
+   * Its answers are good.
    *
    * @generated from enum value: COMPATIBILITY_STATUS_OK = 2;
    */
   OK: 2,
 
   /**
-   * Of use, and not as they should be.
+   * Its answers are usable, but not as they should be.
    *
    * @generated from enum value: COMPATIBILITY_STATUS_DEGRADED = 3;
    */
   DEGRADED: 3,
 
   /**
-   * Of no use.
+   * Its answers are unusable.
    *
    * @generated from enum value: COMPATIBILITY_STATUS_FAILED = 4;
    */
@@ -1978,7 +1977,7 @@ export const CompatibilityStatus = {
 } as const;
 
 /**
- * What is known of a model's answers.
+ * What is known about the quality of a model's answers.
  *
  * @generated from enum mlxd.v1.CompatibilityStatus
  */
@@ -1991,7 +1990,7 @@ export const CompatibilityStatusSchema: GenEnum<CompatibilityStatus> = /*@__PURE
   enumDesc(file_mlxd_v1_model_service, 1);
 
 /**
- * Where a preparation stands. In this order; stages that a model does not need are left out.
+ * The stages of a preparation, in this order; stages that a model does not need are left out.
  *
  * @generated from enum mlxd.v1.PrepareStage
  */
@@ -2004,77 +2003,77 @@ export const PrepareStage = {
   UNSPECIFIED: 0,
 
   /**
-   * The model is looked for, here and at the hub.
+   * Looking for the model, here and at the hub.
    *
    * @generated from enum value: PREPARE_STAGE_RESOLVING = 1;
    */
   RESOLVING: 1,
 
   /**
-   * The engine that will run it is looked at.
+   * Checking the engine that will run it.
    *
    * @generated from enum value: PREPARE_STAGE_ENGINE_CHECK = 2;
    */
   ENGINE_CHECK: 2,
 
   /**
-   * The engine is installed.
+   * Installing the engine.
    *
    * @generated from enum value: PREPARE_STAGE_ENGINE_INSTALL = 3;
    */
   ENGINE_INSTALL: 3,
 
   /**
-   * Its files are fetched.
+   * Downloading its files.
    *
    * @generated from enum value: PREPARE_STAGE_DOWNLOADING = 4;
    */
   DOWNLOADING: 4,
 
   /**
-   * The server that will run it is started.
+   * Starting the server that will run it.
    *
    * @generated from enum value: PREPARE_STAGE_SERVER_STARTING = 5;
    */
   SERVER_STARTING: 5,
 
   /**
-   * The server takes the model in.
+   * The server loads the model.
    *
    * @generated from enum value: PREPARE_STAGE_MODEL_SERVING = 6;
    */
   MODEL_SERVING: 6,
 
   /**
-   * Its engine loads it.
+   * The engine loads the model.
    *
    * @generated from enum value: PREPARE_STAGE_MODEL_LOADING = 7;
    */
   MODEL_LOADING: 7,
 
   /**
-   * It is asked a question.
+   * The model answers a test question.
    *
    * @generated from enum value: PREPARE_STAGE_SMOKE_TEST = 8;
    */
   SMOKE_TEST: 8,
 
   /**
-   * It answers well. The last stage.
+   * It answers well. A final stage.
    *
    * @generated from enum value: PREPARE_STAGE_READY = 9;
    */
   READY: 9,
 
   /**
-   * It answers, and not as it should. The last stage.
+   * It answers, but not as it should. A final stage.
    *
    * @generated from enum value: PREPARE_STAGE_DEGRADED = 10;
    */
   DEGRADED: 10,
 
   /**
-   * It does not answer, or not with anything of use. The last stage.
+   * It does not answer, or its answer is unusable. A final stage.
    *
    * @generated from enum value: PREPARE_STAGE_FAILED = 11;
    */
@@ -2082,7 +2081,7 @@ export const PrepareStage = {
 } as const;
 
 /**
- * Where a preparation stands. In this order; stages that a model does not need are left out.
+ * The stages of a preparation, in this order; stages that a model does not need are left out.
  *
  * @generated from enum mlxd.v1.PrepareStage
  */
@@ -2095,7 +2094,7 @@ export const PrepareStageSchema: GenEnum<PrepareStage> = /*@__PURE__*/
   enumDesc(file_mlxd_v1_model_service, 2);
 
 /**
- * What a model's answer to a simple question is worth.
+ * The quality of a model's answer to a simple question.
  *
  * @generated from enum mlxd.v1.Quality
  */
@@ -2108,21 +2107,21 @@ export const Quality = {
   UNSPECIFIED: 0,
 
   /**
-   * As it should be.
+   * A good answer.
    *
    * @generated from enum value: QUALITY_OK = 1;
    */
   OK: 1,
 
   /**
-   * Too long, repeating itself, or not the answer.
+   * Too long, repetitive, or not an answer to the question.
    *
    * @generated from enum value: QUALITY_DEGRADED = 2;
    */
   DEGRADED: 2,
 
   /**
-   * Empty, with special tokens in its text, or without end.
+   * Empty, with special tokens in its text, or endless.
    *
    * @generated from enum value: QUALITY_FAILED = 3;
    */
@@ -2130,7 +2129,7 @@ export const Quality = {
 } as const;
 
 /**
- * What a model's answer to a simple question is worth.
+ * The quality of a model's answer to a simple question.
  *
  * @generated from enum mlxd.v1.Quality
  */
@@ -2143,11 +2142,10 @@ export const QualitySchema: GenEnum<Quality> = /*@__PURE__*/
   enumDesc(file_mlxd_v1_model_service, 3);
 
 /**
- * Tells what models there are and what state they are in, makes one ready, moves them in and out of memory, and reads
- * anew what the configuration says of them.
+ * Lists models and their states, prepares them, moves them in and out of memory, and reloads their configuration.
  *
- * Loading by call is optional: the first task of a model loads it. Two operations that contradict each other on one
- * model at once, such as a load and an unload, end with ABORTED and MODEL_OPERATION_CONFLICT; equal ones are joined.
+ * Loading a model explicitly is optional: its first task loads it. Two operations that contradict each other, such as a
+ * load and an unload of one model, end with ABORTED and MODEL_OPERATION_CONFLICT; equal ones are joined.
  *
  * @generated from service mlxd.v1.ModelService
  */
@@ -2163,7 +2161,7 @@ export const ModelService: GenService<{
     output: typeof ListModelsResponseSchema;
   },
   /**
-   * Lists the models that are in memory, the one that was used last first.
+   * Lists the models in memory, most recently used first.
    *
    * @generated from rpc mlxd.v1.ModelService.ListLoadedModels
    */
@@ -2173,7 +2171,7 @@ export const ModelService: GenService<{
     output: typeof ListLoadedModelsResponseSchema;
   },
   /**
-   * Lists what each model is run with and how it did when it was tried, in the catalog's order.
+   * Lists each model's default settings and the result of its smoke test, in the catalog's order.
    *
    * @generated from rpc mlxd.v1.ModelService.ListCompatibilityProfiles
    */
@@ -2183,7 +2181,7 @@ export const ModelService: GenService<{
     output: typeof ListCompatibilityProfilesResponseSchema;
   },
   /**
-   * One model, by any of its names.
+   * Returns one model, by any of its names.
    *
    * @generated from rpc mlxd.v1.ModelService.GetModel
    */
@@ -2193,9 +2191,10 @@ export const ModelService: GenService<{
     output: typeof GetModelResponseSchema;
   },
   /**
-   * Loads a model that is here, tries it as PrepareModel does and answers with the report, or tells whether it would fit.
-   * Idle models that were used least recently make way. A load that nobody waits for any more is cancelled. Where the
-   * model cannot be loaded the call fails; that its answers are of no use, or could not be had, is in the report.
+   * Loads a local model, runs the same smoke test as PrepareModel and returns the report; or only checks whether the
+   * model would fit. Idle models are evicted to make room, least recently used first. A load that nobody waits for any
+   * more is cancelled. If the model cannot be loaded, the call fails; if its answers are unusable or could not be
+   * obtained, the report says so.
    *
    * @generated from rpc mlxd.v1.ModelService.LoadModel
    */
@@ -2205,9 +2204,9 @@ export const ModelService: GenService<{
     output: typeof LoadModelResponseSchema;
   },
   /**
-   * Loads several models, one after another, each as LoadModel does, and tells the report of each as soon as it is there:
-   * one message for each name. One that fails does not keep the others from loading. It ends when the caller leaves;
-   * what is loaded by then stays.
+   * Loads several models one after another, as LoadModel does, and streams the report of each, one message per name. A
+   * failure does not stop the others. When the caller leaves, the call ends and the models that are loaded by then stay
+   * in memory.
    *
    * @generated from rpc mlxd.v1.ModelService.PreloadModels
    */
@@ -2217,8 +2216,8 @@ export const ModelService: GenService<{
     output: typeof PreloadModelsResponseSchema;
   },
   /**
-   * Ends a model's engine, and answers when its process is gone and its memory back. Running generations may finish
-   * first; new tasks wait and load the model anew. Also unloads a pinned model, which stays pinned.
+   * Ends a model's engine, and answers when its process is gone and its memory free. Running generations may finish
+   * first; new tasks wait and load the model again. A pinned model is unloaded as well, and stays pinned.
    *
    * @generated from rpc mlxd.v1.ModelService.UnloadModel
    */
@@ -2228,7 +2227,7 @@ export const ModelService: GenService<{
     output: typeof UnloadModelResponseSchema;
   },
   /**
-   * Unloads every model that is loaded, pinned ones apart.
+   * Unloads every loaded model except pinned ones.
    *
    * @generated from rpc mlxd.v1.ModelService.UnloadAllModels
    */
@@ -2238,7 +2237,7 @@ export const ModelService: GenService<{
     output: typeof UnloadAllModelsResponseSchema;
   },
   /**
-   * Keeps a model from being evicted, or no longer does. Does not load it.
+   * Protects a model from eviction, or stops protecting it. Does not load it.
    *
    * @generated from rpc mlxd.v1.ModelService.PinModel
    */
@@ -2248,8 +2247,8 @@ export const ModelService: GenService<{
     output: typeof PinModelResponseSchema;
   },
   /**
-   * Reads the configuration file and the model folder anew, as SIGHUP does. A model that is gone finishes what runs;
-   * changed defaults hold from the next task on. With an error in the file nothing changes.
+   * Reads the configuration file and the model folder again, like SIGHUP. A removed model finishes its running tasks;
+   * changed defaults apply from the next task on. If the file contains an error, nothing changes.
    *
    * @generated from rpc mlxd.v1.ModelService.ReloadCatalog
    */
@@ -2259,9 +2258,9 @@ export const ModelService: GenService<{
     output: typeof ReloadCatalogResponseSchema;
   },
   /**
-   * Makes a model ready to answer: downloads it where it is not here, loads it and tries it, and tells each stage. The
-   * last message is the report. Who asks for a model that is being prepared joins: what was told so far comes first. It
-   * ends when the last caller leaves; what was downloaded stays, and the next call goes on from there.
+   * Makes a model ready to answer: downloads it if necessary, loads it and tests it, and reports each stage. The last
+   * message is the report. A second caller for the same model joins the preparation and first receives the events so
+   * far. The preparation ends when its last caller leaves; downloaded files are kept, and the next call resumes.
    *
    * @generated from rpc mlxd.v1.ModelService.PrepareModel
    */

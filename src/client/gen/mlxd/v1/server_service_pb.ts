@@ -20,7 +20,7 @@ export const file_mlxd_v1_server_service: GenFile = /*@__PURE__*/
   fileDesc("ChxtbHhkL3YxL3NlcnZlcl9zZXJ2aWNlLnByb3RvEgdtbHhkLnYxIhYKFEdldFNlcnZlckluZm9SZXF1ZXN0IrECChVHZXRTZXJ2ZXJJbmZvUmVzcG9uc2USDwoHdmVyc2lvbhgBIAEoCRITCgttbHhfdmVyc2lvbhgCIAEoCRIfCgZkZXZpY2UYAyABKA4yDy5tbHhkLnYxLkRldmljZRIQCghwbGF0Zm9ybRgEIAEoCRIUCgxub2RlX3ZlcnNpb24YBSABKAkSLgoKc3RhcnRlZF9hdBgGIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASFQoNZGVmYXVsdF9tb2RlbBgHIAEoCRIfCgZsaW1pdHMYCCABKAsyDy5tbHhkLnYxLkxpbWl0cxITCgttbHhfYmluZGluZxgJIAEoCRIaChJtbHhfYmluZGluZ19yZWFzb24YCiABKAkSEAoId2FybmluZ3MYCyADKAkisgEKBkxpbWl0cxIZChFtYXhfbWVzc2FnZV9ieXRlcxgBIAEoDRIvCgxtYXhfZGVhZGxpbmUYAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SMwoQZGVmYXVsdF9kZWFkbGluZRgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhITCgttYXhfcnVubmluZxgEIAEoDRISCgptYXhfcXVldWVkGAUgASgNIhEKD0dldFN0YXRzUmVxdWVzdCKCAgoQR2V0U3RhdHNSZXNwb25zZRIpCgVzaW5jZRgBIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJwoFdG90YWwYAiABKAsyGC5tbHhkLnYxLkdlbmVyYXRpb25TdGF0cxIjCgZtb2RlbHMYAyADKAsyEy5tbHhkLnYxLk1vZGVsU3RhdHMSHgoWc2VydmljZV9yZXNpZGVudF9ieXRlcxgEIAEoARIlCgRwb29sGAUgASgLMhcubWx4ZC52MS5Nb2RlbFBvb2xTdGF0cxIuCg5xdW90YV9yZWZ1c2FscxgGIAMoCzIWLm1seGQudjEuUXVvdGFSZWZ1c2FscyI9Cg1RdW90YVJlZnVzYWxzEg4KBnRlbmFudBgBIAEoCRINCgVsaW1pdBgCIAEoCRINCgVjb3VudBgDIAEoASLsAQoOTW9kZWxQb29sU3RhdHMSDgoGbG9hZGVkGAEgASgNEhIKCm1heF9sb2FkZWQYAiABKA0SFgoOcmVzZXJ2ZWRfYnl0ZXMYAyABKAESFAoMYnVkZ2V0X2J5dGVzGAQgASgBEg0KBWxvYWRzGAUgASgBEhUKDWxvYWRfZmFpbHVyZXMYBiABKAESEQoJZXZpY3Rpb25zGAcgASgBEhQKDGlkbGVfdW5sb2FkcxgIIAEoARIPCgd1bmxvYWRzGAkgASgBEg8KB3dhaXRpbmcYCiABKA0SFwoPZW5naW5lX2ZhaWx1cmVzGAsgASgBIqACCg9HZW5lcmF0aW9uU3RhdHMSDwoHcnVubmluZxgBIAEoDRIOCgZxdWV1ZWQYAiABKA0SEQoJc3VjY2VlZGVkGAMgASgBEg4KBmZhaWxlZBgEIAEoARIPCgdyZWZ1c2VkGAUgASgBEhEKCWNhbmNlbGxlZBgGIAEoARIVCg1wcm9tcHRfdG9rZW5zGAcgASgBEhwKFGNhY2hlZF9wcm9tcHRfdG9rZW5zGAggASgBEhUKDW91dHB1dF90b2tlbnMYCSABKAESDwoHcmV0cmllZBgUIAEoARIRCglyZWNvdmVyZWQYFSABKAESFgoOZHJhZnRlZF90b2tlbnMYCiABKAESHQoVYWNjZXB0ZWRfZHJhZnRfdG9rZW5zGAsgASgBIp4CCgpNb2RlbFN0YXRzEg0KBW1vZGVsGAEgASgJEiIKBXN0YXRlGAIgASgOMhMubWx4ZC52MS5Nb2RlbFN0YXRlEi0KC2dlbmVyYXRpb25zGAMgASgLMhgubWx4ZC52MS5HZW5lcmF0aW9uU3RhdHMSFgoOcmVzaWRlbnRfYnl0ZXMYBCABKAESFgoOa3ZfY2FjaGVfYnl0ZXMYBSABKAESFwoPZW5naW5lX3Jlc3RhcnRzGAYgASgNEhoKEnByZWZpeF9jYWNoZV9ieXRlcxgHIAEoARIYChBtbHhfYWN0aXZlX2J5dGVzGAggASgBEhcKD21seF9jYWNoZV9ieXRlcxgJIAEoARIWCg5tbHhfcGVha19ieXRlcxgKIAEoASIQCg5HZXRMb2FkUmVxdWVzdCIuCg9HZXRMb2FkUmVzcG9uc2USGwoEbG9hZBgBIAEoCzINLm1seGQudjEuTG9hZCJSChBXYXRjaExvYWRSZXF1ZXN0Ej4KCGludGVydmFsGAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQhG6SA6qAQsiAgg8MgUQgMLXLyIwChFXYXRjaExvYWRSZXNwb25zZRIbCgRsb2FkGAEgASgLMg0ubWx4ZC52MS5Mb2FkIrMCCgRMb2FkEhAKCGRyYWluaW5nGAEgASgIEiIKBm1vZGVscxgCIAMoCzISLm1seGQudjEuTW9kZWxMb2FkEg0KBXNsb3RzGAMgASgNEg8KB3J1bm5pbmcYBCABKA0SDwoHd2FpdGluZxgFIAEoDRIdChV3YWl0aW5nX3Byb21wdF90b2tlbnMYBiABKAESEwoLdXRpbGl6YXRpb24YByABKAESHQoVbWVtb3J5X3Jlc2VydmVkX2J5dGVzGAggASgBEhsKE21lbW9yeV9idWRnZXRfYnl0ZXMYCSABKAESFwoPY3B1X3V0aWxpemF0aW9uGAogASgBEh4KFmdlbmVyYXRpb25zX3Blcl9zZWNvbmQYCyABKAESGwoTZmFpbHVyZXNfcGVyX3NlY29uZBgMIAEoASL4AQoJTW9kZWxMb2FkEg0KBW1vZGVsGAEgASgJEiIKBXN0YXRlGAIgASgOMhMubWx4ZC52MS5Nb2RlbFN0YXRlEg0KBXNsb3RzGAMgASgNEg8KB3J1bm5pbmcYBCABKA0SDwoHd2FpdGluZxgFIAEoDRIdChV3YWl0aW5nX3Byb21wdF90b2tlbnMYBiABKAESFgoOa3ZfY2FjaGVfYnl0ZXMYByABKAESHAoUa3ZfY2FjaGVfbGltaXRfYnl0ZXMYCCABKAESGgoScHJlZml4X2NhY2hlX2J5dGVzGAkgASgBEhYKDnJlc2lkZW50X2J5dGVzGAogASgBKkIKBkRldmljZRIWChJERVZJQ0VfVU5TUEVDSUZJRUQQABIOCgpERVZJQ0VfQ1BVEAESEAoMREVWSUNFX01FVEFMEAIyswIKDVNlcnZlclNlcnZpY2USUwoNR2V0U2VydmVySW5mbxIdLm1seGQudjEuR2V0U2VydmVySW5mb1JlcXVlc3QaHi5tbHhkLnYxLkdldFNlcnZlckluZm9SZXNwb25zZSIDkAIBEkQKCEdldFN0YXRzEhgubWx4ZC52MS5HZXRTdGF0c1JlcXVlc3QaGS5tbHhkLnYxLkdldFN0YXRzUmVzcG9uc2UiA5ACARJBCgdHZXRMb2FkEhcubWx4ZC52MS5HZXRMb2FkUmVxdWVzdBoYLm1seGQudjEuR2V0TG9hZFJlc3BvbnNlIgOQAgESRAoJV2F0Y2hMb2FkEhkubWx4ZC52MS5XYXRjaExvYWRSZXF1ZXN0GhoubWx4ZC52MS5XYXRjaExvYWRSZXNwb25zZTABQhlaF21seGQvZ2VuL21seGQvdjE7bWx4ZHYxYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_duration, file_google_protobuf_timestamp, file_mlxd_v1_model_service]);
 
 /**
- * Nothing to say.
+ * Empty.
  *
  * @generated from message mlxd.v1.GetServerInfoRequest
  */
@@ -48,22 +48,22 @@ export type GetServerInfoResponse = Message<"mlxd.v1.GetServerInfoResponse"> & {
   version: string;
 
   /**
-   * Version of MLX: of the engine that was started last, as it says itself; before the first one has started, the version
-   * that engines try first.
+   * Version of MLX, as reported by the engine that was started last; before the first start, the version that engines
+   * use by default.
    *
    * @generated from field: string mlx_version = 2;
    */
   mlxVersion: string;
 
   /**
-   * What the engine that was started last computes on, as it says itself; unspecified before the first one has started.
+   * The device of the engine that was started last, as it reported; unspecified before the first start.
    *
    * @generated from field: mlxd.v1.Device device = 3;
    */
   device: Device;
 
   /**
-   * e.g. `darwin-arm64`.
+   * For example `darwin-arm64`.
    *
    * @generated from field: string platform = 4;
    */
@@ -98,22 +98,22 @@ export type GetServerInfoResponse = Message<"mlxd.v1.GetServerInfoResponse"> & {
   limits?: Limits | undefined;
 
   /**
-   * What that engine loads MLX with: `own`, the binding of mlxd, or `node-mlx`, the npm package. Empty before the first one.
+   * How that engine calls MLX: `own`, mlxd's own binding, or `node-mlx`, the npm package. Empty before the first start.
    *
    * @generated from field: string mlx_binding = 9;
    */
   mlxBinding: string;
 
   /**
-   * Why it is this one: one sentence; where it is `node-mlx` by default, what kept mlxd's own from loading.
+   * Why this binding is used, in one sentence; if it is `node-mlx` by default, why mlxd's own could not be loaded.
    *
    * @generated from field: string mlx_binding_reason = 10;
    */
   mlxBindingReason: string;
 
   /**
-   * What whoever looks after the server should know of how it listens: that others than its machine reach it without TLS or
-   * without keys, or read its metrics.
+   * Warnings for the operator about how the server listens: that other machines can reach it without TLS or without
+   * keys, or can read its metrics.
    *
    * @generated from field: repeated string warnings = 11;
    */
@@ -141,28 +141,28 @@ export type Limits = Message<"mlxd.v1.Limits"> & {
   maxMessageBytes: number;
 
   /**
-   * Longest deadline; a longer one is cut to this.
+   * The longest deadline; a longer one is reduced to this.
    *
    * @generated from field: google.protobuf.Duration max_deadline = 2;
    */
   maxDeadline?: Duration | undefined;
 
   /**
-   * Deadline of a call that brings none.
+   * The deadline of a call without one of its own.
    *
    * @generated from field: google.protobuf.Duration default_deadline = 3;
    */
   defaultDeadline?: Duration | undefined;
 
   /**
-   * Generations of one model that run at once.
+   * How many generations of one model run at once.
    *
    * @generated from field: uint32 max_running = 4;
    */
   maxRunning: number;
 
   /**
-   * Generations of one model that wait.
+   * How many generations of one model may wait.
    *
    * @generated from field: uint32 max_queued = 5;
    */
@@ -177,7 +177,7 @@ export const LimitsSchema: GenMessage<Limits> = /*@__PURE__*/
   messageDesc(file_mlxd_v1_server_service, 2);
 
 /**
- * Nothing to say.
+ * Empty.
  *
  * @generated from message mlxd.v1.GetStatsRequest
  */
@@ -192,13 +192,13 @@ export const GetStatsRequestSchema: GenMessage<GetStatsRequest> = /*@__PURE__*/
   messageDesc(file_mlxd_v1_server_service, 3);
 
 /**
- * How the server is doing.
+ * The state of the server.
  *
  * @generated from message mlxd.v1.GetStatsResponse
  */
 export type GetStatsResponse = Message<"mlxd.v1.GetStatsResponse"> & {
   /**
-   * Since when it counts.
+   * When counting began.
    *
    * @generated from field: google.protobuf.Timestamp since = 1;
    */
@@ -212,7 +212,7 @@ export type GetStatsResponse = Message<"mlxd.v1.GetStatsResponse"> & {
   total?: GenerationStats | undefined;
 
   /**
-   * Model by model, those that were used.
+   * By model, for models that have been used.
    *
    * @generated from field: repeated mlxd.v1.ModelStats models = 3;
    */
@@ -283,7 +283,7 @@ export const QuotaRefusalsSchema: GenMessage<QuotaRefusals> = /*@__PURE__*/
   messageDesc(file_mlxd_v1_server_service, 5);
 
 /**
- * What is in memory, and how often that changed since start.
+ * The models in memory, and how often they have changed since the start.
  *
  * @generated from message mlxd.v1.ModelPoolStats
  */
@@ -303,7 +303,7 @@ export type ModelPoolStats = Message<"mlxd.v1.ModelPoolStats"> & {
   maxLoaded: number;
 
   /**
-   * Bytes of the memory budget that are taken.
+   * Reserved bytes of the memory budget.
    *
    * @generated from field: double reserved_bytes = 3;
    */
@@ -331,7 +331,7 @@ export type ModelPoolStats = Message<"mlxd.v1.ModelPoolStats"> & {
   loadFailures: number;
 
   /**
-   * Models that made way for another.
+   * Models that were evicted to make room for another.
    *
    * @generated from field: double evictions = 7;
    */
@@ -345,7 +345,7 @@ export type ModelPoolStats = Message<"mlxd.v1.ModelPoolStats"> & {
   idleUnloads: number;
 
   /**
-   * Models that were unloaded by a call, or because they are no longer in the catalog.
+   * Models that were unloaded by a call, or because they left the catalog.
    *
    * @generated from field: double unloads = 9;
    */
@@ -380,14 +380,14 @@ export const ModelPoolStatsSchema: GenMessage<ModelPoolStats> = /*@__PURE__*/
  */
 export type GenerationStats = Message<"mlxd.v1.GenerationStats"> & {
   /**
-   * Now in an engine.
+   * Generations in an engine now.
    *
    * @generated from field: uint32 running = 1;
    */
   running: number;
 
   /**
-   * Now waiting for one.
+   * Generations waiting for an engine now.
    *
    * @generated from field: uint32 queued = 2;
    */
@@ -401,21 +401,21 @@ export type GenerationStats = Message<"mlxd.v1.GenerationStats"> & {
   succeeded: number;
 
   /**
-   * Ended as the service, the engine or the model's files did not do what they should, a forced unload included.
+   * Failed through the fault of the service, the engine or the model's files, including forced unloads.
    *
    * @generated from field: double failed = 4;
    */
   failed: number;
 
   /**
-   * Not begun: invalid, too long, an unknown model (counted in the total alone), no room, or too long in the queue.
+   * Never begun: invalid, too long, an unknown model (counted in the total only), no room, or too long in the queue.
    *
    * @generated from field: double refused = 5;
    */
   refused: number;
 
   /**
-   * Ended because the caller left, cancelled or its deadline passed.
+   * Ended because the caller left or cancelled, or because its deadline passed.
    *
    * @generated from field: double cancelled = 6;
    */
@@ -429,7 +429,7 @@ export type GenerationStats = Message<"mlxd.v1.GenerationStats"> & {
   promptTokens: number;
 
   /**
-   * Of these, tokens that the prefix cache saved.
+   * Prompt tokens that came from the prefix cache.
    *
    * @generated from field: double cached_prompt_tokens = 8;
    */
@@ -443,28 +443,28 @@ export type GenerationStats = Message<"mlxd.v1.GenerationStats"> & {
   outputTokens: number;
 
   /**
-   * Generations whose first answer was broken and that were given another attempt before anything was sent.
+   * Generations that were retried before anything was sent, because the first answer was broken.
    *
    * @generated from field: double retried = 20;
    */
   retried: number;
 
   /**
-   * Of these, those whose second answer was well.
+   * Retried generations whose second answer was good.
    *
    * @generated from field: double recovered = 21;
    */
   recovered: number;
 
   /**
-   * Tokens that were drafted ahead of their turn and verified together.
+   * Tokens that were drafted and verified by speculative decoding.
    *
    * @generated from field: double drafted_tokens = 10;
    */
   draftedTokens: number;
 
   /**
-   * Of these, tokens that were right and so are among those generated.
+   * Drafted tokens that were accepted and are part of the output.
    *
    * @generated from field: double accepted_draft_tokens = 11;
    */
@@ -479,7 +479,7 @@ export const GenerationStatsSchema: GenMessage<GenerationStats> = /*@__PURE__*/
   messageDesc(file_mlxd_v1_server_service, 7);
 
 /**
- * A model's part.
+ * The state of one model.
  *
  * @generated from message mlxd.v1.ModelStats
  */
@@ -492,7 +492,7 @@ export type ModelStats = Message<"mlxd.v1.ModelStats"> & {
   model: string;
 
   /**
-   * Where it stands.
+   * Its state.
    *
    * @generated from field: mlxd.v1.ModelState state = 2;
    */
@@ -520,7 +520,7 @@ export type ModelStats = Message<"mlxd.v1.ModelStats"> & {
   kvCacheBytes: number;
 
   /**
-   * Times that its engine was restarted.
+   * How often its engine was restarted.
    *
    * @generated from field: uint32 engine_restarts = 6;
    */
@@ -534,21 +534,21 @@ export type ModelStats = Message<"mlxd.v1.ModelStats"> & {
   prefixCacheBytes: number;
 
   /**
-   * Bytes of MLX's arrays that are alive in its engine: weights, caches, and what is being computed.
+   * Bytes of live MLX arrays in its engine: weights, caches, and temporaries.
    *
    * @generated from field: double mlx_active_bytes = 8;
    */
   mlxActiveBytes: number;
 
   /**
-   * Bytes of freed buffers that MLX keeps for the next arrays; always 0 on a CPU.
+   * Bytes of freed buffers that MLX keeps for new arrays; always 0 on a CPU.
    *
    * @generated from field: double mlx_cache_bytes = 9;
    */
   mlxCacheBytes: number;
 
   /**
-   * The most bytes that MLX's arrays took at once since its engine started; 0 where its binding does not tell.
+   * The peak bytes of live MLX arrays since its engine started; 0 if the binding does not report it.
    *
    * @generated from field: double mlx_peak_bytes = 10;
    */
@@ -563,7 +563,7 @@ export const ModelStatsSchema: GenMessage<ModelStats> = /*@__PURE__*/
   messageDesc(file_mlxd_v1_server_service, 8);
 
 /**
- * Nothing to say.
+ * Empty.
  *
  * @generated from message mlxd.v1.GetLoadRequest
  */
@@ -584,7 +584,7 @@ export const GetLoadRequestSchema: GenMessage<GetLoadRequest> = /*@__PURE__*/
  */
 export type GetLoadResponse = Message<"mlxd.v1.GetLoadResponse"> & {
   /**
-   * As it is now.
+   * The current load.
    *
    * @generated from field: mlxd.v1.Load load = 1;
    */
@@ -599,13 +599,13 @@ export const GetLoadResponseSchema: GenMessage<GetLoadResponse> = /*@__PURE__*/
   messageDesc(file_mlxd_v1_server_service, 10);
 
 /**
- * How often the load is to be told.
+ * How often to report the load.
  *
  * @generated from message mlxd.v1.WatchLoadRequest
  */
 export type WatchLoadRequest = Message<"mlxd.v1.WatchLoadRequest"> & {
   /**
-   * 100 ms to 60 s; 1 s unless set.
+   * 100 ms to 60 s; default 1 s.
    *
    * @generated from field: google.protobuf.Duration interval = 1;
    */
@@ -620,13 +620,13 @@ export const WatchLoadRequestSchema: GenMessage<WatchLoadRequest> = /*@__PURE__*
   messageDesc(file_mlxd_v1_server_service, 11);
 
 /**
- * The load once more.
+ * A load report.
  *
  * @generated from message mlxd.v1.WatchLoadResponse
  */
 export type WatchLoadResponse = Message<"mlxd.v1.WatchLoadResponse"> & {
   /**
-   * As it is now.
+   * The current load.
    *
    * @generated from field: mlxd.v1.Load load = 1;
    */
@@ -641,34 +641,34 @@ export const WatchLoadResponseSchema: GenMessage<WatchLoadResponse> = /*@__PURE_
   messageDesc(file_mlxd_v1_server_service, 12);
 
 /**
- * What a server has to do and could do.
+ * A server's load and capacity.
  *
  * @generated from message mlxd.v1.Load
  */
 export type Load = Message<"mlxd.v1.Load"> & {
   /**
-   * It shuts down, and takes nothing new, or soon will not.
+   * Whether it is shutting down: it accepts nothing new, or soon will not.
    *
    * @generated from field: bool draining = 1;
    */
   draining: boolean;
 
   /**
-   * Model by model: those that are in memory, and those that calls wait for.
+   * By model: the models in memory, and those that calls wait for.
    *
    * @generated from field: repeated mlxd.v1.ModelLoad models = 2;
    */
   models: ModelLoad[];
 
   /**
-   * Generations that could run at once, over the models in memory; at least those of one.
+   * How many generations could run at once, over the models in memory; at least the number for one model.
    *
    * @generated from field: uint32 slots = 3;
    */
   slots: number;
 
   /**
-   * Slots that are taken.
+   * Slots in use.
    *
    * @generated from field: uint32 running = 4;
    */
@@ -682,21 +682,21 @@ export type Load = Message<"mlxd.v1.Load"> & {
   waiting: number;
 
   /**
-   * Tokens of their prompts.
+   * Prompt tokens of the waiting generations.
    *
    * @generated from field: double waiting_prompt_tokens = 6;
    */
   waitingPromptTokens: number;
 
   /**
-   * (running + waiting) / slots, smoothed over 7 s; over 1 while some wait. What ORCA tells as application_utilization.
+   * (running + waiting) / slots, averaged over 7 s; above 1 if some wait. ORCA's application_utilization.
    *
    * @generated from field: double utilization = 7;
    */
   utilization: number;
 
   /**
-   * Bytes of the memory budget that are taken.
+   * Reserved bytes of the memory budget.
    *
    * @generated from field: double memory_reserved_bytes = 8;
    */
@@ -710,21 +710,21 @@ export type Load = Message<"mlxd.v1.Load"> & {
   memoryBudgetBytes: number;
 
   /**
-   * Share of the machine's CPUs that was busy, smoothed over 7 s; 1 is all of them.
+   * The share of the machine's CPUs in use, averaged over 7 s; 1 means all.
    *
    * @generated from field: double cpu_utilization = 10;
    */
   cpuUtilization: number;
 
   /**
-   * Generations that ended in a second, smoothed over 7 s.
+   * Generations that ended per second, averaged over 7 s.
    *
    * @generated from field: double generations_per_second = 11;
    */
   generationsPerSecond: number;
 
   /**
-   * Of these, those that failed by the server's doing.
+   * Generations that failed through the server's fault per second, averaged over 7 s.
    *
    * @generated from field: double failures_per_second = 12;
    */
@@ -739,7 +739,7 @@ export const LoadSchema: GenMessage<Load> = /*@__PURE__*/
   messageDesc(file_mlxd_v1_server_service, 13);
 
 /**
- * A model's part.
+ * The load of one model.
  *
  * @generated from message mlxd.v1.ModelLoad
  */
@@ -752,21 +752,21 @@ export type ModelLoad = Message<"mlxd.v1.ModelLoad"> & {
   model: string;
 
   /**
-   * Where it stands.
+   * Its state.
    *
    * @generated from field: mlxd.v1.ModelState state = 2;
    */
   state: ModelState;
 
   /**
-   * Generations that its engine takes at once; each candidate is one.
+   * How many generations its engine takes at once; each candidate counts as one.
    *
    * @generated from field: uint32 slots = 3;
    */
   slots: number;
 
   /**
-   * Slots that are taken.
+   * Slots in use.
    *
    * @generated from field: uint32 running = 4;
    */
@@ -780,7 +780,7 @@ export type ModelLoad = Message<"mlxd.v1.ModelLoad"> & {
   waiting: number;
 
   /**
-   * Tokens of their prompts.
+   * Prompt tokens of the waiting generations.
    *
    * @generated from field: double waiting_prompt_tokens = 6;
    */
@@ -823,7 +823,7 @@ export const ModelLoadSchema: GenMessage<ModelLoad> = /*@__PURE__*/
   messageDesc(file_mlxd_v1_server_service, 14);
 
 /**
- * What engines compute on.
+ * The device that engines compute on.
  *
  * @generated from enum mlxd.v1.Device
  */
@@ -851,7 +851,7 @@ export const Device = {
 } as const;
 
 /**
- * What engines compute on.
+ * The device that engines compute on.
  *
  * @generated from enum mlxd.v1.Device
  */
@@ -864,13 +864,13 @@ export const DeviceSchema: GenEnum<Device> = /*@__PURE__*/
   enumDesc(file_mlxd_v1_server_service, 0);
 
 /**
- * Tells what this server is and how it is doing.
+ * Reports what this server is, and its state.
  *
  * @generated from service mlxd.v1.ServerService
  */
 export const ServerService: GenService<{
   /**
-   * Version, device and limits: what does not change while it runs.
+   * Version, device and limits: facts that do not change while it runs.
    *
    * @generated from rpc mlxd.v1.ServerService.GetServerInfo
    */
@@ -880,7 +880,7 @@ export const ServerService: GenService<{
     output: typeof GetServerInfoResponseSchema;
   },
   /**
-   * Counters since start and what is going on now.
+   * Counters since the start, and the current activity.
    *
    * @generated from rpc mlxd.v1.ServerService.GetStats
    */
@@ -890,7 +890,7 @@ export const ServerService: GenService<{
     output: typeof GetStatsResponseSchema;
   },
   /**
-   * What there is to do and what could be done, for those who choose between servers.
+   * The server's load and capacity, for clients that choose between servers.
    *
    * @generated from rpc mlxd.v1.ServerService.GetLoad
    */
@@ -900,8 +900,8 @@ export const ServerService: GenService<{
     output: typeof GetLoadResponseSchema;
   },
   /**
-   * The load now, and again after each interval until the caller leaves. A server that shuts down tells that it drains,
-   * and ends the stream with UNAVAILABLE.
+   * The current load, and again after each interval until the caller leaves. When the server shuts down, it reports
+   * that it is draining and ends the stream with UNAVAILABLE.
    *
    * @generated from rpc mlxd.v1.ServerService.WatchLoad
    */

@@ -2,7 +2,7 @@
 // @generated from file mlxd/v1/tokenizer_service.proto (package mlxd.v1, syntax proto3)
 /* eslint-disable */
 
-// Text to token ids and back, with the model's own tokenizer.
+// Converts text to token ids and back, with the model's own tokenizer.
 
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
@@ -32,22 +32,23 @@ export type TokenizeRequest = Message<"mlxd.v1.TokenizeRequest"> & {
   model: string;
 
   /**
-   * The texts; 1 to 1,024. A text may be empty and has at most 262,144 bytes: a longer one is to be split, as tokenising
-   * it in one piece would keep other callers waiting. All together have at most 262,144 tokens; CountTokens takes more.
+   * The texts; 1 to 1,024. A text may be empty and has at most 262,144 bytes; a longer one has to be split, because
+   * tokenising it at once would keep other callers waiting. All texts together have at most 262,144 tokens; CountTokens
+   * accepts more.
    *
    * @generated from field: repeated string texts = 2;
    */
   texts: string[];
 
   /**
-   * Add the tokens that the model's tokenizer puts around a text (e.g. a beginning-of-sequence token).
+   * Add the special tokens that the model's tokenizer puts around a text, e.g. a beginning-of-sequence token.
    *
    * @generated from field: bool add_special_tokens = 3;
    */
   addSpecialTokens: boolean;
 
   /**
-   * Report each token's text too.
+   * Also report each token's text.
    *
    * @generated from field: bool pieces = 4;
    */
@@ -62,7 +63,7 @@ export const TokenizeRequestSchema: GenMessage<TokenizeRequest> = /*@__PURE__*/
   messageDesc(file_mlxd_v1_tokenizer_service, 0);
 
 /**
- * The tokens, text by text.
+ * The tokens of each text.
  *
  * @generated from message mlxd.v1.TokenizeResponse
  */
@@ -110,7 +111,7 @@ export type TokenizedText = Message<"mlxd.v1.TokenizedText"> & {
   ids: number[];
 
   /**
-   * Each token's text as the vocabulary has it, if asked for; as many as ids.
+   * Each token as the vocabulary spells it, if requested; as many as ids.
    *
    * @generated from field: repeated string pieces = 2;
    */
@@ -125,7 +126,7 @@ export const TokenizedTextSchema: GenMessage<TokenizedText> = /*@__PURE__*/
   messageDesc(file_mlxd_v1_tokenizer_service, 2);
 
 /**
- * Ids to turn into text.
+ * Ids to convert to text.
  *
  * @generated from message mlxd.v1.DetokenizeRequest
  */
@@ -138,7 +139,7 @@ export type DetokenizeRequest = Message<"mlxd.v1.DetokenizeRequest"> & {
   model: string;
 
   /**
-   * The ids, each below the model's vocabulary size; at most 262,144. None gives the empty text.
+   * The ids, each below the model's vocabulary size; at most 262,144. An empty list gives an empty text.
    *
    * @generated from field: repeated uint32 ids = 2;
    */
@@ -173,7 +174,7 @@ export type DetokenizeResponse = Message<"mlxd.v1.DetokenizeResponse"> & {
   model: string;
 
   /**
-   * The text; bytes that are no valid UTF-8 read as U+FFFD.
+   * The text; bytes that are not valid UTF-8 become U+FFFD.
    *
    * @generated from field: string text = 2;
    */
@@ -209,7 +210,7 @@ export const CountTokensRequestSchema: GenMessage<CountTokensRequest> = /*@__PUR
   messageDesc(file_mlxd_v1_tokenizer_service, 5);
 
 /**
- * What the task needs.
+ * The size of the task.
  *
  * @generated from message mlxd.v1.CountTokensResponse
  */
@@ -222,7 +223,7 @@ export type CountTokensResponse = Message<"mlxd.v1.CountTokensResponse"> & {
   model: string;
 
   /**
-   * Tokens of the prompt: what Usage.prompt_tokens will say.
+   * Tokens of the prompt, the same number as in Usage.prompt_tokens.
    *
    * @generated from field: uint32 prompt_tokens = 2;
    */
@@ -236,21 +237,21 @@ export type CountTokensResponse = Message<"mlxd.v1.CountTokensResponse"> & {
   contextLength: number;
 
   /**
-   * Whether prompt and asked-for (or default) output fit the context.
+   * Whether the prompt and the requested (or default) output fit the context.
    *
    * @generated from field: bool fits = 4;
    */
   fits: boolean;
 
   /**
-   * Output tokens that the context leaves room for.
+   * How many output tokens the prompt leaves room for.
    *
    * @generated from field: uint32 max_output_tokens_left = 5;
    */
   maxOutputTokensLeft: number;
 
   /**
-   * The count is an estimate, as the model's tokenizer is not at hand.
+   * Whether the count is an estimate, because the model's tokenizer is not available.
    *
    * @generated from field: bool estimated = 6;
    */
@@ -265,13 +266,13 @@ export const CountTokensResponseSchema: GenMessage<CountTokensResponse> = /*@__P
   messageDesc(file_mlxd_v1_tokenizer_service, 6);
 
 /**
- * Tokenises, exactly as a generation with the same model does.
+ * Tokenises exactly as a generation with the same model does.
  *
  * @generated from service mlxd.v1.TokenizerService
  */
 export const TokenizerService: GenService<{
   /**
-   * Texts to token ids.
+   * Converts texts to token ids.
    *
    * @generated from rpc mlxd.v1.TokenizerService.Tokenize
    */
@@ -281,7 +282,7 @@ export const TokenizerService: GenService<{
     output: typeof TokenizeResponseSchema;
   },
   /**
-   * Token ids to text.
+   * Converts token ids to text.
    *
    * @generated from rpc mlxd.v1.TokenizerService.Detokenize
    */
@@ -291,7 +292,7 @@ export const TokenizerService: GenService<{
     output: typeof DetokenizeResponseSchema;
   },
   /**
-   * The prompt tokens of a whole task, its chat template included, and whether it fits the context.
+   * Counts the prompt tokens of a whole task, chat template included, and tells whether it fits the context.
    *
    * @generated from rpc mlxd.v1.TokenizerService.CountTokens
    */

@@ -2,18 +2,18 @@
 // @generated from file mlxd/v1/types.proto (package mlxd.v1, syntax proto3)
 /* eslint-disable */
 
-// The shared vocabulary of the mlxd API: what to generate, how, and what came of it.
+// The types that the services of the mlxd API share: what to generate, how, and the results.
 //
-// Conventions, everywhere in this package:
-// - A scalar that is `optional` and absent means "the model's default"; the value that was used is echoed in
-//   EffectiveParameters. A present value is honoured or refused by name (UNSUPPORTED_PARAMETER), never ignored.
+// Conventions for the whole package:
+// - A scalar that is `optional` and absent means "the model's default"; EffectiveParameters reports the value that was
+//   used. A value that is present is applied or refused by name (UNSUPPORTED_PARAMETER), never ignored.
 // - Real numbers are `double`: a float 0.7 reads back as 0.699999988 in JavaScript.
-// - Counts are uint32: a 64-bit integer is a bigint in JavaScript and a string in JSON. Bytes of memory are `double`
-//   in calls that are read by people and dashboards, exact up to 2^53.
+// - Counts are uint32, because a 64-bit integer is a bigint in JavaScript and a string in JSON. Bytes of memory are
+//   `double`, which is exact up to 2^53, in calls that are read by people and dashboards.
 // - Text is UTF-8; token ids are positions in the model's vocabulary.
-// - A request has at most 16,384 messages in its lists in all (chat messages, their parts and calls, tools and the like), however
-//   many each list may have, and at most 65,536 JSON values in its google.protobuf.Struct fields.
-// - Field numbers 1-15 carry what nearly every message holds; gaps are room for additions.
+// - However long each list may be, a request has at most 16,384 messages in all its lists together (chat messages,
+//   their parts and calls, tools and so on), and at most 65,536 JSON values in its google.protobuf.Struct fields.
+// - Field numbers 1-15 are for fields that nearly every message sets; gaps are reserved for additions.
 
 import type { GenEnum, GenFile, GenMessage } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc } from "@bufbuild/protobuf/codegenv2";
@@ -30,7 +30,7 @@ export const file_mlxd_v1_types: GenFile = /*@__PURE__*/
   fileDesc("ChNtbHhkL3YxL3R5cGVzLnByb3RvEgdtbHhkLnYxItoFCg5HZW5lcmF0aW9uVGFzaxIXCgVtb2RlbBgBIAEoCUIIukgFcgMogAISJwoObW9kZWxfcmV2aXNpb24YAiABKAlCCrpIB3IFIAEogAJIAYgBARIgCgdhZGFwdGVyGAMgASgJQgq6SAdyBSABKIACSAKIAQESGQoGcHJvbXB0GAQgASgJQge6SARyAiABSAASIgoEY2hhdBgFIAEoCzISLm1seGQudjEuQ2hhdElucHV0SAASJQoGdG9rZW5zGAYgASgLMhMubWx4ZC52MS5Ub2tlbklucHV0SAASKQoIc2FtcGxpbmcYByABKAsyFy5tbHhkLnYxLlNhbXBsaW5nUGFyYW1zEiMKBHN0b3AYCCABKAsyFS5tbHhkLnYxLlN0b3BDcml0ZXJpYRImCgZvdXRwdXQYCSABKAsyFi5tbHhkLnYxLk91dHB1dE9wdGlvbnMSLQoKY29uc3RyYWludBgKIAEoCzIZLm1seGQudjEuT3V0cHV0Q29uc3RyYWludBIsCgpzY2hlZHVsaW5nGAsgASgLMhgubWx4ZC52MS5TY2hlZHVsaW5nSGludHMSIwoFY2FjaGUYDCABKAsyFC5tbHhkLnYxLkNhY2hlUG9saWN5Ek0KBmxhYmVscxgNIAMoCzIjLm1seGQudjEuR2VuZXJhdGlvblRhc2suTGFiZWxzRW50cnlCGLpIFZoBEhAQIgdyBSABKIACKgVyAyiAAhIsCglyZWFzb25pbmcYDiABKAsyGS5tbHhkLnYxLlJlYXNvbmluZ09wdGlvbnMSKQoMYWx0ZXJuYXRpdmVzGA8gAygJQhO6SBCSAQ0QCBgBIgdyBSABKIACGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCDgoFaW5wdXQSBbpIAggBQhEKD19tb2RlbF9yZXZpc2lvbkIKCghfYWRhcHRlciI8CgpQYXNzZWRPdmVyEg0KBW1vZGVsGAEgASgJEg4KBnJlYXNvbhgCIAEoCRIPCgdtZXNzYWdlGAMgASgJIswBChBSZWFzb25pbmdPcHRpb25zEhcKCm1heF90b2tlbnMYASABKA1IAIgBARI6CgZlZmZvcnQYAiABKA4yIC5tbHhkLnYxLlJlYXNvbmluZ09wdGlvbnMuRWZmb3J0Qgi6SAWCAQIQASJUCgZFZmZvcnQSFgoSRUZGT1JUX1VOU1BFQ0lGSUVEEAASDgoKRUZGT1JUX0xPVxABEhEKDUVGRk9SVF9NRURJVU0QAhIPCgtFRkZPUlRfSElHSBADQg0KC19tYXhfdG9rZW5zIukBCglDaGF0SW5wdXQSNgoIbWVzc2FnZXMYASADKAsyFC5tbHhkLnYxLkNoYXRNZXNzYWdlQg7gQQK6SAiSAQUIARCAIBInCgV0b29scxgCIAMoCzINLm1seGQudjEuVG9vbEIJukgGkgEDEIABEigKC3Rvb2xfY2hvaWNlGAMgASgLMhMubWx4ZC52MS5Ub29sQ2hvaWNlEjEKEHRlbXBsYXRlX29wdGlvbnMYBCABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0Eh4KFmNvbnRpbnVlX2ZpbmFsX21lc3NhZ2UYBSABKAgitgMKC0NoYXRNZXNzYWdlEioKBHJvbGUYASABKA4yDS5tbHhkLnYxLlJvbGVCDeBBArpIB4IBBBABIAASMAoHY29udGVudBgCIAMoCzIULm1seGQudjEuQ29udGVudFBhcnRCCbpIBpIBAxCACBIwCgp0b29sX2NhbGxzGAMgAygLMhEubWx4ZC52MS5Ub29sQ2FsbEIJukgGkgEDEIABEh4KDHRvb2xfY2FsbF9pZBgEIAEoCUIIukgFcgMogAISFgoEbmFtZRgFIAEoCUIIukgFcgMogAISEQoJcmVhc29uaW5nGAYgASgJOssBukjHARrEAQoWY2hhdF9tZXNzYWdlLm5vdF9lbXB0eRJHYSBtZXNzYWdlIG5lZWRzIGNvbnRlbnQ7IG9ubHkgdGhlIGFzc2lzdGFudCdzIGFuZCBhIHRvb2wncyBtYXkgYmUgZW1wdHkaYXRoaXMucm9sZSA9PSAzIHx8IHRoaXMucm9sZSA9PSA0IHx8IHRoaXMuY29udGVudC5leGlzdHMocGFydCwgaGFzKHBhcnQuaW1hZ2UpIHx8IHBhcnQudGV4dCAhPSAnJykiTQoLQ29udGVudFBhcnQSDgoEdGV4dBgBIAEoCUgAEh8KBWltYWdlGAIgASgLMg4ubWx4ZC52MS5JbWFnZUgAQg0KBHBhcnQSBbpIAggBImcKBUltYWdlEhcKBGRhdGEYASABKAxCB7pIBHoCEAFIABIWCgN1cmwYAiABKAlCB7pIBHICIAFIABIcCgptZWRpYV90eXBlGAMgASgJQgi6SAVyAyiAAUIPCgZzb3VyY2USBbpIAggBIpsBCgRUb29sEi0KBG5hbWUYASABKAlCH+BBArpIGXIXIAEoQDIRXltBLVphLXowLTlfLi1dKyQSEwoLZGVzY3JpcHRpb24YAiABKAkSKwoKcGFyYW1ldGVycxgDIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSIgoPcGFyYW1ldGVyc19qc29uGAQgASgJQgm6SAZyBCiAgEAiuAEKClRvb2xDaG9pY2USMgoEbW9kZRgBIAEoDjIYLm1seGQudjEuVG9vbENob2ljZS5Nb2RlQgi6SAWCAQIQAUgAEh0KCGZ1bmN0aW9uGAIgASgJQgm6SAZyBCABKEBIACJNCgRNb2RlEhQKEE1PREVfVU5TUEVDSUZJRUQQABINCglNT0RFX0FVVE8QARINCglNT0RFX05PTkUQAhIRCg1NT0RFX1JFUVVJUkVEEANCCAoGY2hvaWNlIkwKCFRvb2xDYWxsEhQKAmlkGAEgASgJQgi6SAVyAyiAAhIXCgRuYW1lGAIgASgJQgm6SAZyBCABKEASEQoJYXJndW1lbnRzGAMgASgJIioKClRva2VuSW5wdXQSHAoDaWRzGAEgAygNQg/gQQK6SAmSAQYIARCAgEAi7QQKDlNhbXBsaW5nUGFyYW1zEjMKC3RlbXBlcmF0dXJlGAEgASgBQhm6SBYSFEABGQAAAAAAAABAKQAAAAAAAAAASACIAQESLQoFdG9wX3AYAiABKAFCGbpIFhIUQAEZAAAAAAAA8D8hAAAAAAAAAABIAYgBARIbCgV0b3BfaxgDIAEoDUIHukgEKgIoAUgCiAEBEi0KBW1pbl9wGAQgASgBQhm6SBYSFEABGQAAAAAAAPA/KQAAAAAAAAAASAOIAQESOgoScmVwZXRpdGlvbl9wZW5hbHR5GAUgASgBQhm6SBYSFEABGQAAAAAAAABAIQAAAAAAAAAASASIAQESOAoQcHJlc2VuY2VfcGVuYWx0eRgGIAEoAUIZukgWEhRAARkAAAAAAAAAQCkAAAAAAAAAwEgFiAEBEjkKEWZyZXF1ZW5jeV9wZW5hbHR5GAcgASgBQhm6SBYSFEABGQAAAAAAAABAKQAAAAAAAADASAaIAQESEQoEc2VlZBgIIAEoDUgHiAEBEjEKCmxvZ2l0X2JpYXMYCSADKAsyEi5tbHhkLnYxLkxvZ2l0Qmlhc0IJukgGkgEDEIAIEicKD2NhbmRpZGF0ZV9jb3VudBgKIAEoDUIJukgGKgQYCCgBSAiIAQFCDgoMX3RlbXBlcmF0dXJlQggKBl90b3BfcEIICgZfdG9wX2tCCAoGX21pbl9wQhUKE19yZXBldGl0aW9uX3BlbmFsdHlCEwoRX3ByZXNlbmNlX3BlbmFsdHlCFAoSX2ZyZXF1ZW5jeV9wZW5hbHR5QgcKBV9zZWVkQhIKEF9jYW5kaWRhdGVfY291bnQiRgoJTG9naXRCaWFzEhAKCHRva2VuX2lkGAEgASgNEicKBGJpYXMYAiABKAFCGbpIFhIUQAEZAAAAAAAAWUApAAAAAAAAWcAisgMKDFN0b3BDcml0ZXJpYRInChFtYXhfb3V0cHV0X3Rva2VucxgBIAEoDUIHukgEKgIoAUgAiAEBEh4KEW1pbl9vdXRwdXRfdG9rZW5zGAIgASgNSAGIAQESKQoOc3RvcF9zZXF1ZW5jZXMYAyADKAlCEbpIDpIBCxAIIgdyBSABKIACEiAKDnN0b3BfdG9rZW5faWRzGAQgAygNQgi6SAWSAQIQQBIXCgppZ25vcmVfZW9zGAUgASgISAKIAQESIwoWaW5jbHVkZV9zdG9wX2luX291dHB1dBgGIAEoCEgDiAEBEiAKE3JlcGxhY2VfbW9kZWxfc3RvcHMYCCABKAhIBIgBARI+Cgt0aW1lX2J1ZGdldBgHIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIOukgLqgEIIgQIgKMFKgBCFAoSX21heF9vdXRwdXRfdG9rZW5zQhQKEl9taW5fb3V0cHV0X3Rva2Vuc0INCgtfaWdub3JlX2Vvc0IZChdfaW5jbHVkZV9zdG9wX2luX291dHB1dEIWChRfcmVwbGFjZV9tb2RlbF9zdG9wcyKhAgoNT3V0cHV0T3B0aW9ucxIRCgl0b2tlbl9pZHMYASABKAgSIgoMdG9wX2xvZ3Byb2JzGAIgASgNQge6SAQqAhgUSACIAQESFwoPcHJvbXB0X2xvZ3Byb2JzGAMgASgIEhMKC2VjaG9fcHJvbXB0GAQgASgIEiUKDGZsdXNoX3Rva2VucxgFIAEoDUIKukgHKgUYgAgoAUgBiAEBEj8KDmZsdXNoX2ludGVydmFsGAYgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQgy6SAmqAQYiAggKKgASDwoHdGltaW5ncxgHIAEoCBIQCgh2ZXJiYXRpbRgIIAEoCEIPCg1fdG9wX2xvZ3Byb2JzQg8KDV9mbHVzaF90b2tlbnMiygEKEE91dHB1dENvbnN0cmFpbnQSHgoLanNvbl9zY2hlbWEYASABKAlCB7pIBHICIAFIABIYCgVyZWdleBgCIAEoCUIHukgEcgIgAUgAEhoKB2dyYW1tYXIYAyABKAlCB7pIBHICIAFIABIlCgZjaG9pY2UYBCABKAsyEy5tbHhkLnYxLkNob2ljZUxpc3RIABIqCgtqc29uX29iamVjdBgFIAEoCzITLm1seGQudjEuSnNvbk9iamVjdEgAQg0KBGtpbmQSBbpIAggBIjAKCkNob2ljZUxpc3QSIgoHY2hvaWNlcxgBIAMoCUIRukgOkgELCAEQgAgiBHICIAEiDAoKSnNvbk9iamVjdCKrAQoPU2NoZWR1bGluZ0hpbnRzEioKCHByaW9yaXR5GAEgASgFQhO6SBAaDhjoByiY+P////////8BSACIAQESHQoLZmFpcm5lc3NfaWQYAiABKAlCCLpIBXIDKIACEkAKDm1heF9xdWV1ZV93YWl0GAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQg26SAqqAQciAwiQHCoAQgsKCV9wcmlvcml0eSLxAQoLQ2FjaGVQb2xpY3kSMQoEbW9kZRgBIAEoDjIZLm1seGQudjEuQ2FjaGVQb2xpY3kuTW9kZUIIukgFggECEAESGwoJcGFydGl0aW9uGAIgASgJQgi6SAVyAyiAAhIhChRzdGFibGVfcHJlZml4X3Rva2VucxgDIAEoDUgAiAEBIlYKBE1vZGUSFAoQTU9ERV9VTlNQRUNJRklFRBAAEhMKD01PREVfUkVBRF9XUklURRABEhIKDk1PREVfUkVBRF9PTkxZEAISDwoLTU9ERV9CWVBBU1MQA0IXChVfc3RhYmxlX3ByZWZpeF90b2tlbnMizQIKE0VmZmVjdGl2ZVBhcmFtZXRlcnMSEwoLdGVtcGVyYXR1cmUYASABKAESDQoFdG9wX3AYAiABKAESEgoFdG9wX2sYAyABKA1IAIgBARINCgVtaW5fcBgEIAEoARIaChJyZXBldGl0aW9uX3BlbmFsdHkYBSABKAESGAoQcHJlc2VuY2VfcGVuYWx0eRgGIAEoARIZChFmcmVxdWVuY3lfcGVuYWx0eRgHIAEoARIMCgRzZWVkGAggASgNEhkKEW1heF9vdXRwdXRfdG9rZW5zGAkgASgNEhkKEW1pbl9vdXRwdXRfdG9rZW5zGAogASgNEhYKDnN0b3Bfc2VxdWVuY2VzGAsgAygJEhYKDnN0b3BfdG9rZW5faWRzGAwgAygNEhQKB2FkYXB0ZXIYFCABKAlIAYgBAUIICgZfdG9wX2tCCgoIX2FkYXB0ZXIimwIKDU91dHB1dFdhcm5pbmcSKQoEa2luZBgBIAEoDjIbLm1seGQudjEuT3V0cHV0V2FybmluZy5LaW5kEg8KB21lc3NhZ2UYAiABKAkizQEKBEtpbmQSFAoQS0lORF9VTlNQRUNJRklFRBAAEhwKGEtJTkRfTUFMRk9STUVEX1RPT0xfQ0FMTBABEhUKEUtJTkRfVU5LTk9XTl9UT09MEAISGgoWS0lORF9JTlZBTElEX0FSR1VNRU5UUxADEhgKFEtJTkRfTUFSS0VSU19SRU1PVkVEEAQSFgoSS0lORF9DVVRfQVRfTUFSS0VSEAUSFAoQS0lORF9SRUdFTkVSQVRFRBAKEhYKEktJTkRfQlJPS0VOX0FOU1dFUhALIs8CCgVVc2FnZRIVCg1wcm9tcHRfdG9rZW5zGAEgASgNEhwKFGNhY2hlZF9wcm9tcHRfdG9rZW5zGAIgASgNEhUKDW91dHB1dF90b2tlbnMYAyABKA0SHQoQcmVhc29uaW5nX3Rva2VucxgEIAEoDUgAiAEBEh0KEGRpc2NhcmRlZF90b2tlbnMYCiABKA1IAYgBARIbCg5kcmFmdGVkX3Rva2VucxgFIAEoDUgCiAEBEiIKFWFjY2VwdGVkX2RyYWZ0X3Rva2VucxgGIAEoDUgDiAEBEhYKCWVzdGltYXRlZBgLIAEoCEgEiAEBQhMKEV9yZWFzb25pbmdfdG9rZW5zQhMKEV9kaXNjYXJkZWRfdG9rZW5zQhEKD19kcmFmdGVkX3Rva2Vuc0IYChZfYWNjZXB0ZWRfZHJhZnRfdG9rZW5zQgwKCl9lc3RpbWF0ZWQiwAEKB1RpbWluZ3MSKAoFcXVldWUYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SNgoTdGltZV90b19maXJzdF90b2tlbhgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIpCgZkZWNvZGUYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKAoFdG90YWwYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24ifwoMVG9rZW5Mb2dwcm9iEhAKCHRva2VuX2lkGAEgASgNEgwKBHRleHQYAiABKAkSCwoDcmF3GAMgASgMEhQKB2xvZ3Byb2IYBCABKAFIAIgBARIgCgN0b3AYBSADKAsyEy5tbHhkLnYxLlRvcExvZ3Byb2JCCgoIX2xvZ3Byb2IiSgoKVG9wTG9ncHJvYhIQCgh0b2tlbl9pZBgBIAEoDRIMCgR0ZXh0GAIgASgJEgsKA3JhdxgDIAEoDBIPCgdsb2dwcm9iGAQgASgBKnMKBFJvbGUSFAoQUk9MRV9VTlNQRUNJRklFRBAAEg8KC1JPTEVfU1lTVEVNEAESDQoJUk9MRV9VU0VSEAISEgoOUk9MRV9BU1NJU1RBTlQQAxINCglST0xFX1RPT0wQBBISCg5ST0xFX0RFVkVMT1BFUhAFKvkCCgxGaW5pc2hSZWFzb24SHQoZRklOSVNIX1JFQVNPTl9VTlNQRUNJRklFRBAAEiEKHUZJTklTSF9SRUFTT05fRU5EX09GX1NFUVVFTkNFEAESHwobRklOSVNIX1JFQVNPTl9TVE9QX1NFUVVFTkNFEAISHAoYRklOSVNIX1JFQVNPTl9TVE9QX1RPS0VOEAMSIwofRklOSVNIX1JFQVNPTl9NQVhfT1VUUFVUX1RPS0VOUxAEEiAKHEZJTklTSF9SRUFTT05fQ09OVEVYVF9MRU5HVEgQBRIdChlGSU5JU0hfUkVBU09OX1RJTUVfQlVER0VUEAYSJQohRklOSVNIX1JFQVNPTl9DT05TVFJBSU5UX0NPTVBMRVRFEAcSHAoYRklOSVNIX1JFQVNPTl9UT09MX0NBTExTEAgSGwoXRklOSVNIX1JFQVNPTl9DQU5DRUxMRUQQCRIgChxGSU5JU0hfUkVBU09OX0NPTlRFTlRfRklMVEVSEApCGVoXbWx4ZC9nZW4vbWx4ZC92MTttbHhkdjFiBnByb3RvMw", [file_buf_validate_validate, file_google_api_field_behavior, file_google_protobuf_duration, file_google_protobuf_struct]);
 
 /**
- * One generation to run: the same body for unary and streaming calls, batches, jobs and counting.
+ * One generation to run. Unary and streaming calls, batches, jobs and token counting all use this message.
  *
  * @generated from message mlxd.v1.GenerationTask
  */
@@ -43,14 +43,14 @@ export type GenerationTask = Message<"mlxd.v1.GenerationTask"> & {
   model: string;
 
   /**
-   * Refuse the task (FAILED_PRECONDITION, MODEL_REVISION_MISMATCH) when another revision is the one loaded.
+   * Refuse the task (FAILED_PRECONDITION, MODEL_REVISION_MISMATCH) if another revision is loaded.
    *
    * @generated from field: optional string model_revision = 2;
    */
   modelRevision?: string | undefined;
 
   /**
-   * Id of a LoRA adapter to apply to this task alone: one of Model.adapters. It is loaded where it is not.
+   * Id of a LoRA adapter, one of Model.adapters, that is applied to this task only. It is loaded if necessary.
    *
    * @generated from field: optional string adapter = 3;
    */
@@ -63,7 +63,7 @@ export type GenerationTask = Message<"mlxd.v1.GenerationTask"> & {
    */
   input: {
     /**
-     * Raw text, tokenised as it stands: no chat template. Not empty.
+     * Raw text, tokenised as it is, without a chat template. Not empty.
      *
      * @generated from field: string prompt = 4;
      */
@@ -79,7 +79,7 @@ export type GenerationTask = Message<"mlxd.v1.GenerationTask"> & {
     case: "chat";
   } | {
     /**
-     * Token ids as they are: neither template nor tokenizer.
+     * Token ids, used as they are, without template and tokenizer.
      *
      * @generated from field: mlxd.v1.TokenInput tokens = 6;
      */
@@ -102,35 +102,35 @@ export type GenerationTask = Message<"mlxd.v1.GenerationTask"> & {
   stop?: StopCriteria | undefined;
 
   /**
-   * What to report beside the text.
+   * What to report in addition to the text.
    *
    * @generated from field: mlxd.v1.OutputOptions output = 9;
    */
   output?: OutputOptions | undefined;
 
   /**
-   * A form the output must have.
+   * A form that the output must have.
    *
    * @generated from field: mlxd.v1.OutputConstraint constraint = 10;
    */
   constraint?: OutputConstraint | undefined;
 
   /**
-   * Its place among other tasks.
+   * The task's priority and fairness among other tasks.
    *
    * @generated from field: mlxd.v1.SchedulingHints scheduling = 11;
    */
   scheduling?: SchedulingHints | undefined;
 
   /**
-   * How it uses the prefix cache.
+   * How the task uses the prefix cache.
    *
    * @generated from field: mlxd.v1.CachePolicy cache = 12;
    */
   cache?: CachePolicy | undefined;
 
   /**
-   * The caller's own labels, for reports only; at most 16 pairs, keys and values at most 256 bytes.
+   * The caller's own labels, for reports only; at most 16 pairs, keys and values at most 256 bytes each.
    *
    * @generated from field: map<string, string> labels = 13;
    */
@@ -203,14 +203,14 @@ export const PassedOverSchema: GenMessage<PassedOver> = /*@__PURE__*/
  */
 export type ReasoningOptions = Message<"mlxd.v1.ReasoningOptions"> & {
   /**
-   * Tokens of reasoning at most; 0 is none. When they are spent, the reasoning is closed and the answer follows.
+   * The most tokens of reasoning; 0 for none. When they are used up, the reasoning is closed and the answer follows.
    *
    * @generated from field: optional uint32 max_tokens = 1;
    */
   maxTokens?: number | undefined;
 
   /**
-   * The chat template's `reasoning_effort`; refused where it has none.
+   * The chat template's variable `reasoning_effort`; refused if the template does not use it.
    *
    * @generated from field: mlxd.v1.ReasoningOptions.Effort effort = 2;
    */
@@ -225,7 +225,7 @@ export const ReasoningOptionsSchema: GenMessage<ReasoningOptions> = /*@__PURE__*
   messageDesc(file_mlxd_v1_types, 2);
 
 /**
- * How thorough.
+ * How thoroughly to reason.
  *
  * @generated from enum mlxd.v1.ReasoningOptions.Effort
  */
@@ -238,21 +238,21 @@ export const ReasoningOptions_Effort = {
   UNSPECIFIED: 0,
 
   /**
-   * Little.
+   * Little reasoning.
    *
    * @generated from enum value: EFFORT_LOW = 1;
    */
   LOW: 1,
 
   /**
-   * Some.
+   * Medium reasoning.
    *
    * @generated from enum value: EFFORT_MEDIUM = 2;
    */
   MEDIUM: 2,
 
   /**
-   * Much.
+   * Much reasoning.
    *
    * @generated from enum value: EFFORT_HIGH = 3;
    */
@@ -260,7 +260,7 @@ export const ReasoningOptions_Effort = {
 } as const;
 
 /**
- * How thorough.
+ * How thoroughly to reason.
  *
  * @generated from enum mlxd.v1.ReasoningOptions.Effort
  */
@@ -279,7 +279,7 @@ export const ReasoningOptions_EffortSchema: GenEnum<ReasoningOptions_Effort> = /
  */
 export type ChatInput = Message<"mlxd.v1.ChatInput"> & {
   /**
-   * The messages in order, at least one. The caller keeps the history: the service stores none.
+   * The messages in order, at least one. The caller keeps the history; the service stores none.
    *
    * @generated from field: repeated mlxd.v1.ChatMessage messages = 1;
    */
@@ -293,21 +293,22 @@ export type ChatInput = Message<"mlxd.v1.ChatInput"> & {
   tools: Tool[];
 
   /**
-   * Whether and which tool is to be called; absent is AUTO.
+   * Whether a tool has to be called, and which; absent: AUTO.
    *
    * @generated from field: mlxd.v1.ToolChoice tool_choice = 3;
    */
   toolChoice?: ToolChoice | undefined;
 
   /**
-   * Extra variables for the chat template, e.g. `{"enable_thinking": false}`; one that it does not use is refused.
+   * Extra variables for the chat template, e.g. `{"enable_thinking": false}`. A variable that it does not use is
+   * refused.
    *
    * @generated from field: google.protobuf.Struct template_options = 4;
    */
   templateOptions?: JsonObject$1 | undefined;
 
   /**
-   * Leave out the marker that opens the assistant's turn; the last message is then continued as it stands.
+   * Do not start a new assistant turn: the last message is continued as it is.
    *
    * @generated from field: bool continue_final_message = 5;
    */
@@ -328,43 +329,43 @@ export const ChatInputSchema: GenMessage<ChatInput> = /*@__PURE__*/
  */
 export type ChatMessage = Message<"mlxd.v1.ChatMessage"> & {
   /**
-   * Who says it; a role that the model's template refuses is INVALID_FIELD.
+   * The author; a role that the model's template rejects is INVALID_FIELD.
    *
    * @generated from field: mlxd.v1.Role role = 1;
    */
   role: Role;
 
   /**
-   * What is said, in order. Only an assistant's and a tool's message may be empty.
+   * The content, in order. Only assistant and tool messages may have none.
    *
    * @generated from field: repeated mlxd.v1.ContentPart content = 2;
    */
   content: ContentPart[];
 
   /**
-   * An assistant's message: the calls it made. Refused in others.
+   * Assistant messages only: the calls that it made.
    *
    * @generated from field: repeated mlxd.v1.ToolCall tool_calls = 3;
    */
   toolCalls: ToolCall[];
 
   /**
-   * A tool's message: the id of the call that it answers. Refused in others.
+   * Tool messages only: the id of the call that it answers.
    *
    * @generated from field: string tool_call_id = 4;
    */
   toolCallId: string;
 
   /**
-   * The name of the speaker, refused where the template does not write it; of a tool's message the name of the tool.
+   * The name of the author, refused if the template does not write it; in a tool message, the name of the tool.
    *
    * @generated from field: string name = 5;
    */
   name: string;
 
   /**
-   * An assistant's message: the reasoning that preceded it. Refused in others, and where the model marks none and its
-   * template writes none; templates leave out what is older than the last question.
+   * Assistant messages only: the reasoning before the content. Refused if the model marks no reasoning and its template
+   * writes none. Templates leave out reasoning from before the last question.
    *
    * @generated from field: string reasoning = 6;
    */
@@ -379,7 +380,7 @@ export const ChatMessageSchema: GenMessage<ChatMessage> = /*@__PURE__*/
   messageDesc(file_mlxd_v1_types, 4);
 
 /**
- * A piece of a message.
+ * A part of a message.
  *
  * @generated from message mlxd.v1.ContentPart
  */
@@ -399,7 +400,7 @@ export type ContentPart = Message<"mlxd.v1.ContentPart"> & {
     case: "text";
   } | {
     /**
-     * An image, for models that see.
+     * An image, for models that take images.
      *
      * @generated from field: mlxd.v1.Image image = 2;
      */
@@ -416,13 +417,13 @@ export const ContentPartSchema: GenMessage<ContentPart> = /*@__PURE__*/
   messageDesc(file_mlxd_v1_types, 5);
 
 /**
- * An image by value or by reference.
+ * An image, by value or by reference.
  *
  * @generated from message mlxd.v1.Image
  */
 export type Image = Message<"mlxd.v1.Image"> & {
   /**
-   * Where it is. Required.
+   * The source. Required.
    *
    * @generated from oneof mlxd.v1.Image.source
    */
@@ -445,7 +446,7 @@ export type Image = Message<"mlxd.v1.Image"> & {
   } | { case: undefined; value?: undefined };
 
   /**
-   * Its media type, e.g. `image/png`; empty: read from the data.
+   * The media type, e.g. `image/png`; empty: detected from the data.
    *
    * @generated from field: string media_type = 3;
    */
@@ -473,21 +474,22 @@ export type Tool = Message<"mlxd.v1.Tool"> & {
   name: string;
 
   /**
-   * What it does, told to the model.
+   * What it does, as a description for the model.
    *
    * @generated from field: string description = 2;
    */
   description: string;
 
   /**
-   * The JSON Schema of its arguments. A Struct keeps neither the order of members nor whole numbers over 2^53.
+   * The JSON Schema of its arguments. A Struct preserves neither the order of members nor integers above 2^53.
    *
    * @generated from field: google.protobuf.Struct parameters = 3;
    */
   parameters?: JsonObject$1 | undefined;
 
   /**
-   * The same as JSON text, which reaches the model as it stands; at most 1,048,576 bytes. Only one of the two may be set.
+   * The same schema as JSON text, which is passed to the model unchanged; at most 1,048,576 bytes. Only one of the two
+   * may be set.
    *
    * @generated from field: string parameters_json = 4;
    */
@@ -514,7 +516,7 @@ export type ToolChoice = Message<"mlxd.v1.ToolChoice"> & {
    */
   choice: {
     /**
-     * For all tools.
+     * A mode for all tools.
      *
      * @generated from field: mlxd.v1.ToolChoice.Mode mode = 1;
      */
@@ -539,7 +541,7 @@ export const ToolChoiceSchema: GenMessage<ToolChoice> = /*@__PURE__*/
   messageDesc(file_mlxd_v1_types, 8);
 
 /**
- * A mode for all tools.
+ * A mode that applies to all tools.
  *
  * @generated from enum mlxd.v1.ToolChoice.Mode
  */
@@ -574,7 +576,7 @@ export const ToolChoice_Mode = {
 } as const;
 
 /**
- * A mode for all tools.
+ * A mode that applies to all tools.
  *
  * @generated from enum mlxd.v1.ToolChoice.Mode
  */
@@ -593,7 +595,7 @@ export const ToolChoice_ModeSchema: GenEnum<ToolChoice_Mode> = /*@__PURE__*/
  */
 export type ToolCall = Message<"mlxd.v1.ToolCall"> & {
   /**
-   * Its id, unique in the conversation; a tool's message answers it by this id.
+   * Its id, unique in the conversation; the tool message with the result refers to it.
    *
    * @generated from field: string id = 1;
    */
@@ -607,7 +609,7 @@ export type ToolCall = Message<"mlxd.v1.ToolCall"> & {
   name: string;
 
   /**
-   * Its arguments: the JSON text as the model wrote it, not re-encoded.
+   * Its arguments: the JSON text exactly as the model wrote it.
    *
    * @generated from field: string arguments = 3;
    */
@@ -628,7 +630,7 @@ export const ToolCallSchema: GenMessage<ToolCall> = /*@__PURE__*/
  */
 export type TokenInput = Message<"mlxd.v1.TokenInput"> & {
   /**
-   * The ids; 1 to 1,048,576 of them, each below the model's vocabulary size.
+   * The ids; 1 to 1,048,576, each below the model's vocabulary size.
    *
    * @generated from field: repeated uint32 ids = 1;
    */
@@ -643,8 +645,8 @@ export const TokenInputSchema: GenMessage<TokenInput> = /*@__PURE__*/
   messageDesc(file_mlxd_v1_types, 10);
 
 /**
- * How the next token is chosen. Filters and their order follow mlx-lm: penalties and bias, then top_p, min_p and
- * top_k on the untempered distribution, then the temperature. Absent: the model's default.
+ * How the next token is chosen. Filters and their order follow mlx-lm: penalties and bias first, then top_p, min_p and
+ * top_k on the distribution at temperature 1, then the temperature. Absent: the model's default.
  *
  * @generated from message mlxd.v1.SamplingParams
  */
@@ -657,68 +659,69 @@ export type SamplingParams = Message<"mlxd.v1.SamplingParams"> & {
   temperature?: number | undefined;
 
   /**
-   * Keep the fewest most likely tokens whose probabilities reach this sum; over 0, at most 1 (1 is off).
+   * Keep the smallest set of most likely tokens whose probabilities add up to this; greater than 0, at most 1 (off).
    *
    * @generated from field: optional double top_p = 2;
    */
   topP?: number | undefined;
 
   /**
-   * Keep this many most likely tokens; at least 1. Absent from the model's defaults too: off.
+   * Keep this many most likely tokens; at least 1. Off if it is absent here and in the model's defaults.
    *
    * @generated from field: optional uint32 top_k = 3;
    */
   topK?: number | undefined;
 
   /**
-   * Keep tokens at least this fraction as likely as the most likely one; 0 (off) to 1.
+   * Keep tokens that are at least this fraction as likely as the most likely one; 0 (off) to 1.
    *
    * @generated from field: optional double min_p = 4;
    */
   minP?: number | undefined;
 
   /**
-   * Divides positive and multiplies negative logits of tokens that occurred in the last 20; over 0, at most 2; 1 is off.
+   * Divides positive and multiplies negative logits of tokens that occurred among the last 20; greater than 0, at most
+   * 2; 1 is off.
    *
    * @generated from field: optional double repetition_penalty = 5;
    */
   repetitionPenalty?: number | undefined;
 
   /**
-   * Subtracted from the logit of every token that occurred in the output; -2 to 2, 0 is off.
+   * Subtracted from the logit of every token that has occurred in the output; -2 to 2, 0 is off.
    *
    * @generated from field: optional double presence_penalty = 6;
    */
   presencePenalty?: number | undefined;
 
   /**
-   * Subtracted from the logit once for each time the token occurred in the output; -2 to 2, 0 is off.
+   * Subtracted from a token's logit once for each time it has occurred in the output; -2 to 2, 0 is off.
    *
    * @generated from field: optional double frequency_penalty = 7;
    */
   frequencyPenalty?: number | undefined;
 
   /**
-   * Makes the draw repeatable: same model, input, parameters and seed give the same tokens, alone or in any batch.
-   * Absent: a random one, which is echoed.
+   * Makes sampling repeatable: the same model, input, parameters and seed give the same tokens, alone or in any batch.
+   * Absent: a random seed, which is reported.
    *
    * @generated from field: optional uint32 seed = 8;
    */
   seed?: number | undefined;
 
   /**
-   * Added to logits before anything else; at most 1,024 entries. Logprobs tell of what it made of them. A token that is
-   * there twice gets both.
+   * Added to the logits before anything else; at most 1,024 entries. Logprobs are computed with it. Biases of the same
+   * token add up.
    *
    * @generated from field: repeated mlxd.v1.LogitBias logit_bias = 9;
    */
   logitBias: LogitBias[];
 
   /**
-   * Answers to generate from one prompt; 1 to 8. The prompt is computed once, and found by the others in the prefix
-   * cache as far as `cache` lets them. Answer i runs with the seed (seed + i * 2654435769) mod 2^32, so that the first is
-   * what the task gives alone, and any other one what it gives with that seed. Each takes a place among the running ones
-   * and ends for a reason of its own.
+   * How many answers to generate from one prompt; 1 to 8. The prompt is computed once; the other candidates take it
+   * from the prefix cache as far as `cache` allows. Candidate i uses the seed (seed + i * 2654435769) mod 2^32, so the
+   * first is what the task gives without this option, and each other one is what the task gives with its seed. Each
+   * takes a place among the running generations and has a finish reason of its own.
    *
    * @generated from field: optional uint32 candidate_count = 10;
    */
@@ -746,7 +749,7 @@ export type LogitBias = Message<"mlxd.v1.LogitBias"> & {
   tokenId: number;
 
   /**
-   * Added to its logit; -100 (as good as never) to 100 (as good as always).
+   * Added to its logit; -100 (practically never) to 100 (practically always).
    *
    * @generated from field: double bias = 2;
    */
@@ -761,22 +764,22 @@ export const LogitBiasSchema: GenMessage<LogitBias> = /*@__PURE__*/
   messageDesc(file_mlxd_v1_types, 12);
 
 /**
- * When to stop. The first condition met ends the generation and is told in FinishReason.
+ * When to stop. The first condition that is met ends the generation and is reported as FinishReason.
  *
  * @generated from message mlxd.v1.StopCriteria
  */
 export type StopCriteria = Message<"mlxd.v1.StopCriteria"> & {
   /**
-   * Output tokens at most; at least 1. Absent: the model's default, clamped to the room that the prompt leaves.
-   * A present value that does not fit is refused (CONTEXT_LENGTH_EXCEEDED), never clamped.
+   * The most output tokens; at least 1. Absent: the model's default, limited to the room that the prompt leaves. A
+   * value that does not fit is refused (CONTEXT_LENGTH_EXCEEDED), never reduced.
    *
    * @generated from field: optional uint32 max_output_tokens = 1;
    */
   maxOutputTokens?: number | undefined;
 
   /**
-   * Output tokens before an end-of-sequence or stop token may be chosen; not over max_output_tokens. Stop sequences
-   * hold from the start.
+   * How many output tokens must precede an end-of-sequence or stop token; not more than max_output_tokens. Stop
+   * sequences apply from the start.
    *
    * @generated from field: optional uint32 min_output_tokens = 2;
    */
@@ -784,21 +787,22 @@ export type StopCriteria = Message<"mlxd.v1.StopCriteria"> & {
 
   /**
    * Texts that end the output, in addition to the model's own; at most 8, each 1 to 256 bytes. They are found across
-   * token borders, in the text alone: not in reasoning or tool calls. The text before the first match is the output.
+   * token boundaries, and only in the text, not in reasoning or tool calls. The output is the text before the first
+   * match.
    *
    * @generated from field: repeated string stop_sequences = 3;
    */
   stopSequences: string[];
 
   /**
-   * Token ids that end the output, in addition to end-of-sequence; at most 64.
+   * Token ids that end the output, in addition to the end-of-sequence tokens; at most 64.
    *
    * @generated from field: repeated uint32 stop_token_ids = 4;
    */
   stopTokenIds: number[];
 
   /**
-   * Go on after end-of-sequence.
+   * Continue after an end-of-sequence token.
    *
    * @generated from field: optional bool ignore_eos = 5;
    */
@@ -812,14 +816,16 @@ export type StopCriteria = Message<"mlxd.v1.StopCriteria"> & {
   includeStopInOutput?: boolean | undefined;
 
   /**
-   * The stop sequences above replace the model's own instead of adding to them. End-of-sequence tokens still end the output.
+   * Replace the model's own stop sequences by those above instead of adding to them. End-of-sequence tokens still end
+   * the output.
    *
    * @generated from field: optional bool replace_model_stops = 8;
    */
   replaceModelStops?: boolean | undefined;
 
   /**
-   * Time for the generation from admission on; when it passes, the partial result ends with TIME_BUDGET, not an error.
+   * Time for the generation, counted from admission. When it has passed, the partial result ends with TIME_BUDGET,
+   * which is not an error.
    *
    * @generated from field: google.protobuf.Duration time_budget = 7;
    */
@@ -834,7 +840,7 @@ export const StopCriteriaSchema: GenMessage<StopCriteria> = /*@__PURE__*/
   messageDesc(file_mlxd_v1_types, 13);
 
 /**
- * What to report beside the text.
+ * What to report in addition to the text.
  *
  * @generated from message mlxd.v1.OutputOptions
  */
@@ -847,40 +853,40 @@ export type OutputOptions = Message<"mlxd.v1.OutputOptions"> & {
   tokenIds: boolean;
 
   /**
-   * Report the logprob of each output token and of this many most likely ones at its place, which may be among them; 0 to
-   * 20. Absent: none.
+   * Report the logprob of each output token, and those of this many most likely tokens at its place, which may include
+   * the token itself; 0 to 20. Absent: no logprobs.
    *
    * @generated from field: optional uint32 top_logprobs = 2;
    */
   topLogprobs?: number | undefined;
 
   /**
-   * Report the prompt's tokens with their logprobs, and with as many alternatives as top_logprobs says. They come with
-   * Started, which then waits for the prompt to be computed, and all of it is: such a task takes nothing from the prefix
-   * cache. Prompt tokens times (1 + top_logprobs) must not be over 65,536.
+   * Report the prompt's tokens with their logprobs, and as many alternatives as top_logprobs. They are part of Started,
+   * which is delayed until the whole prompt has been computed, without using the prefix cache. Prompt tokens times (1 +
+   * top_logprobs) must not exceed 65,536.
    *
    * @generated from field: bool prompt_logprobs = 3;
    */
   promptLogprobs: boolean;
 
   /**
-   * Begin the text of each answer with the prompt's: the raw text, the conversation as its template wrote it, or the
-   * tokens' text. It is no output: token_ids, logprobs and output_tokens are without it, stop sequences do not look at it,
-   * and no tool call or reasoning is read out of it.
+   * Prefix the text of each answer with the prompt: the raw text, the rendered conversation, or the text of the tokens.
+   * The prefix does not count as output: it is not included in token_ids, logprobs and output_tokens, and is not
+   * searched for stop sequences, tool calls and reasoning.
    *
    * @generated from field: bool echo_prompt = 4;
    */
   echoPrompt: boolean;
 
   /**
-   * Streaming: send a chunk once it holds this many tokens; 1 to 1,024. Absent: every step that has text.
+   * Streaming: send a chunk when it holds this many tokens; 1 to 1,024. Absent: after every step that gives text.
    *
    * @generated from field: optional uint32 flush_tokens = 5;
    */
   flushTokens?: number | undefined;
 
   /**
-   * Streaming: send what there is after this long, however few tokens; at most 10 s.
+   * Streaming: send what there is after this time, however few tokens; at most 10 s.
    *
    * @generated from field: google.protobuf.Duration flush_interval = 6;
    */
@@ -894,8 +900,8 @@ export type OutputOptions = Message<"mlxd.v1.OutputOptions"> & {
   timings: boolean;
 
   /**
-   * Leave the text as the model wrote it: tool calls and reasoning stay in it, in the model's own notation, and so do role
-   * markers and special tokens, as they are spelled; of the model's own stop sequences only special tokens stop.
+   * Leave the text as the model wrote it: tool calls and reasoning stay in it in the model's own notation, as do role
+   * markers and special tokens. Of the model's own stop sequences, only special tokens stop the output.
    *
    * @generated from field: bool verbatim = 8;
    */
@@ -910,7 +916,7 @@ export const OutputOptionsSchema: GenMessage<OutputOptions> = /*@__PURE__*/
   messageDesc(file_mlxd_v1_types, 14);
 
 /**
- * A form that the output must have, after its reasoning if it has any. Refused where tools are offered.
+ * A form that the output must have, after its reasoning if it has any. Refused if tools are offered.
  *
  * @generated from message mlxd.v1.OutputConstraint
  */
@@ -922,7 +928,7 @@ export type OutputConstraint = Message<"mlxd.v1.OutputConstraint"> & {
    */
   kind: {
     /**
-     * A JSON Schema (draft 2020-12), as JSON text. A keyword that cannot be held to is refused by name.
+     * A JSON Schema (draft 2020-12) as JSON text. A keyword that cannot be enforced is refused by name.
      *
      * @generated from field: string json_schema = 1;
      */
@@ -930,7 +936,7 @@ export type OutputConstraint = Message<"mlxd.v1.OutputConstraint"> & {
     case: "jsonSchema";
   } | {
     /**
-     * A regular expression that the whole output matches.
+     * A regular expression that the whole output has to match.
      *
      * @generated from field: string regex = 2;
      */
@@ -938,7 +944,7 @@ export type OutputConstraint = Message<"mlxd.v1.OutputConstraint"> & {
     case: "regex";
   } | {
     /**
-     * A grammar in EBNF (GBNF notation), rule `root` first.
+     * A grammar in GBNF, an EBNF notation, whose first rule is `root`.
      *
      * @generated from field: string grammar = 3;
      */
@@ -1007,29 +1013,31 @@ export const JsonObjectSchema: GenMessage<JsonObject> = /*@__PURE__*/
   messageDesc(file_mlxd_v1_types, 17);
 
 /**
- * A task's place among others of its model.
+ * A task's priority and fairness among other tasks of its model.
  *
  * @generated from message mlxd.v1.SchedulingHints
  */
 export type SchedulingHints = Message<"mlxd.v1.SchedulingHints"> & {
   /**
-   * Higher runs first; -1000 to 1000, default 0. A waiting task gains priority with time, so none starves.
+   * Tasks with a higher priority run first; -1000 to 1000, default 0. A waiting task gains priority over time, so none
+   * starves.
    *
    * @generated from field: optional int32 priority = 1;
    */
   priority?: number | undefined;
 
   /**
-   * A waiting task counts for less the more tasks of its id run, so that a caller with many leaves turns to others. Tasks
-   * without an id share one. At most 256 bytes.
+   * The more tasks with the same id are running, the later the waiting ones with this id get their turn, so that a
+   * caller with many tasks leaves turns to others. Tasks without an id share one. At most 256 bytes.
    *
    * @generated from field: string fairness_id = 2;
    */
   fairnessId: string;
 
   /**
-   * Wait at most this long for the engine to begin with the task, then fail with UNAVAILABLE, QUEUE_TIMEOUT. All waiting
-   * counts: for a place among those that run, for the model to be loaded, and for room in its batch and KV cache.
+   * Wait at most this long for the engine to begin with the task, then fail with UNAVAILABLE, QUEUE_TIMEOUT. All
+   * waiting counts: for a place among the running generations, for the model to be loaded, and for room in the batch
+   * and the KV cache.
    *
    * @generated from field: google.protobuf.Duration max_queue_wait = 3;
    */
@@ -1050,21 +1058,21 @@ export const SchedulingHintsSchema: GenMessage<SchedulingHints> = /*@__PURE__*/
  */
 export type CachePolicy = Message<"mlxd.v1.CachePolicy"> & {
   /**
-   * Access; absent: READ_WRITE.
+   * The access; absent: READ_WRITE.
    *
    * @generated from field: mlxd.v1.CachePolicy.Mode mode = 1;
    */
   mode: CachePolicy_Mode;
 
   /**
-   * Tasks share cached prefixes only within a partition: one per tenant. At most 256 bytes.
+   * Tasks share cached prefixes only within a partition, for example one per tenant. At most 256 bytes.
    *
    * @generated from field: string partition = 2;
    */
   partition: string;
 
   /**
-   * A hint: this many first tokens will come again, so keep a cache entry at that border. What follows them is not kept.
+   * A hint that this many leading tokens will be used again: only these are cached, and not the tokens after them.
    *
    * @generated from field: optional uint32 stable_prefix_tokens = 3;
    */
@@ -1092,21 +1100,21 @@ export const CachePolicy_Mode = {
   UNSPECIFIED: 0,
 
   /**
-   * Reuse what is cached, keep what is computed.
+   * Use cached prefixes, and cache what is computed.
    *
    * @generated from enum value: MODE_READ_WRITE = 1;
    */
   READ_WRITE: 1,
 
   /**
-   * Reuse, keep nothing.
+   * Use cached prefixes, but cache nothing.
    *
    * @generated from enum value: MODE_READ_ONLY = 2;
    */
   READ_ONLY: 2,
 
   /**
-   * Neither.
+   * Neither use nor fill the cache.
    *
    * @generated from enum value: MODE_BYPASS = 3;
    */
@@ -1127,7 +1135,7 @@ export const CachePolicy_ModeSchema: GenEnum<CachePolicy_Mode> = /*@__PURE__*/
   enumDesc(file_mlxd_v1_types, 19, 0);
 
 /**
- * The parameters that a generation really ran with.
+ * The parameters that a generation actually ran with.
  *
  * @generated from message mlxd.v1.EffectiveParameters
  */
@@ -1182,42 +1190,42 @@ export type EffectiveParameters = Message<"mlxd.v1.EffectiveParameters"> & {
   frequencyPenalty: number;
 
   /**
-   * The seed; set by the service when the task had none. 0 where the model's server takes none.
+   * The seed; chosen by the service if the task had none. 0 if the model's server does not support a seed.
    *
    * @generated from field: uint32 seed = 8;
    */
   seed: number;
 
   /**
-   * Output tokens at most, after defaults and clamping.
+   * The most output tokens, after defaults and limits were applied.
    *
    * @generated from field: uint32 max_output_tokens = 9;
    */
   maxOutputTokens: number;
 
   /**
-   * Output tokens at least.
+   * The fewest output tokens.
    *
    * @generated from field: uint32 min_output_tokens = 10;
    */
   minOutputTokens: number;
 
   /**
-   * All stop sequences in force: the model's and the task's.
+   * All stop sequences that apply: the model's and the task's.
    *
    * @generated from field: repeated string stop_sequences = 11;
    */
   stopSequences: string[];
 
   /**
-   * All token ids that end the output: end-of-sequence (unless ignored) and the task's.
+   * All token ids that end the output: the end-of-sequence tokens (unless ignored) and the task's.
    *
    * @generated from field: repeated uint32 stop_token_ids = 12;
    */
   stopTokenIds: number[];
 
   /**
-   * Id of the adapter that is applied; absent: none.
+   * Id of the applied adapter; absent: none.
    *
    * @generated from field: optional string adapter = 20;
    */
@@ -1232,13 +1240,13 @@ export const EffectiveParametersSchema: GenMessage<EffectiveParameters> = /*@__P
   messageDesc(file_mlxd_v1_types, 20);
 
 /**
- * Something of the output is not as the model wrote it, or not as the model meant it.
+ * Part of the output is not as the model wrote it, or not as the model intended it.
  *
  * @generated from message mlxd.v1.OutputWarning
  */
 export type OutputWarning = Message<"mlxd.v1.OutputWarning"> & {
   /**
-   * What happened.
+   * The kind.
    *
    * @generated from field: mlxd.v1.OutputWarning.Kind kind = 1;
    */
@@ -1260,7 +1268,7 @@ export const OutputWarningSchema: GenMessage<OutputWarning> = /*@__PURE__*/
   messageDesc(file_mlxd_v1_types, 21);
 
 /**
- * What happened. The set may grow.
+ * The kind of warning. Values may be added.
  *
  * @generated from enum mlxd.v1.OutputWarning.Kind
  */
@@ -1273,36 +1281,36 @@ export const OutputWarning_Kind = {
   UNSPECIFIED: 0,
 
   /**
-   * A tool call was cut off or could not be read; what there was of it is text.
+   * A tool call was cut off or could not be parsed; it is part of the text.
    *
    * @generated from enum value: KIND_MALFORMED_TOOL_CALL = 1;
    */
   MALFORMED_TOOL_CALL: 1,
 
   /**
-   * A call of a tool that was not offered; it is text.
+   * A call of a tool that was not offered; it is part of the text.
    *
    * @generated from enum value: KIND_UNKNOWN_TOOL = 2;
    */
   UNKNOWN_TOOL: 2,
 
   /**
-   * A call whose arguments do not fit the tool's schema; it is text.
+   * A call whose arguments do not match the tool's schema; it is part of the text.
    *
    * @generated from enum value: KIND_INVALID_ARGUMENTS = 3;
    */
   INVALID_ARGUMENTS: 3,
 
   /**
-   * Role markers of the chat format, or special tokens, were taken out of the text.
+   * Role markers of the chat format, or special tokens, were removed from the text.
    *
    * @generated from enum value: KIND_MARKERS_REMOVED = 4;
    */
   MARKERS_REMOVED: 4,
 
   /**
-   * The text was cut where a marker of the model's family was written in ordinary tokens: a stop sequence of the family's, or
-   * another's turn.
+   * The text was cut where the model wrote a marker of its family in ordinary tokens: a stop sequence of the family,
+   * or the start of another turn.
    *
    * @generated from enum value: KIND_CUT_AT_MARKER = 5;
    */
@@ -1316,7 +1324,7 @@ export const OutputWarning_Kind = {
   REGENERATED: 10,
 
   /**
-   * The answer is broken, as was another one that was generated in its place: the better of both is given.
+   * The answer is broken, as was another one that was generated to replace it: this is the better of the two.
    *
    * @generated from enum value: KIND_BROKEN_ANSWER = 11;
    */
@@ -1324,7 +1332,7 @@ export const OutputWarning_Kind = {
 } as const;
 
 /**
- * What happened. The set may grow.
+ * The kind of warning. Values may be added.
  *
  * @generated from enum mlxd.v1.OutputWarning.Kind
  */
@@ -1337,62 +1345,64 @@ export const OutputWarning_KindSchema: GenEnum<OutputWarning_Kind> = /*@__PURE__
   enumDesc(file_mlxd_v1_types, 21, 0);
 
 /**
- * Tokens spent.
+ * The cost in tokens.
  *
  * @generated from message mlxd.v1.Usage
  */
 export type Usage = Message<"mlxd.v1.Usage"> & {
   /**
-   * Tokens of the prompt after template and tokenizer.
+   * Tokens of the prompt, after applying the template and the tokenizer.
    *
    * @generated from field: uint32 prompt_tokens = 1;
    */
   promptTokens: number;
 
   /**
-   * Of these, tokens whose computation the prefix cache saved.
+   * Prompt tokens that came from the prefix cache and were not computed.
    *
    * @generated from field: uint32 cached_prompt_tokens = 2;
    */
   cachedPromptTokens: number;
 
   /**
-   * Tokens generated, the one that ended the output included.
+   * Generated tokens, including the one that ended the output.
    *
    * @generated from field: uint32 output_tokens = 3;
    */
   outputTokens: number;
 
   /**
-   * Of these, tokens of reasoning.
+   * Output tokens that are reasoning.
    *
    * @generated from field: optional uint32 reasoning_tokens = 4;
    */
   reasoningTokens?: number | undefined;
 
   /**
-   * Of output_tokens, those of a broken answer in whose place another one was given; absent when there was none.
+   * Output tokens of a broken answer that was replaced by another one; absent if there was none.
    *
    * @generated from field: optional uint32 discarded_tokens = 10;
    */
   discardedTokens?: number | undefined;
 
   /**
-   * Tokens that were drafted ahead of their turn and verified together; absent where none were. They change no output.
+   * Tokens that were drafted and verified by speculative decoding, which does not change the output; absent if there
+   * were none.
    *
    * @generated from field: optional uint32 drafted_tokens = 5;
    */
   draftedTokens?: number | undefined;
 
   /**
-   * Of these, tokens that were right and so are among the output's; absent where none were drafted.
+   * Drafted tokens that were accepted and are part of the output; absent if none were drafted.
    *
    * @generated from field: optional uint32 accepted_draft_tokens = 6;
    */
   acceptedDraftTokens?: number | undefined;
 
   /**
-   * True where the counts are estimates, as the model runs on another server that does not tell them; otherwise absent.
+   * True if the counts are estimates, because the model runs on another server that does not report them; otherwise
+   * absent.
    *
    * @generated from field: optional bool estimated = 11;
    */
@@ -1407,7 +1417,7 @@ export const UsageSchema: GenMessage<Usage> = /*@__PURE__*/
   messageDesc(file_mlxd_v1_types, 22);
 
 /**
- * Where the time went. queue + time_to_first_token + decode = total.
+ * How the time was spent. queue + time_to_first_token + decode = total.
  *
  * @generated from message mlxd.v1.Timings
  */
@@ -1449,7 +1459,7 @@ export const TimingsSchema: GenMessage<Timings> = /*@__PURE__*/
   messageDesc(file_mlxd_v1_types, 23);
 
 /**
- * A token with its logprob.
+ * A token and its logprob.
  *
  * @generated from message mlxd.v1.TokenLogprob
  */
@@ -1462,26 +1472,26 @@ export type TokenLogprob = Message<"mlxd.v1.TokenLogprob"> & {
   tokenId: number;
 
   /**
-   * Its text; an incomplete character reads as U+FFFD. A special token is written as it is spelled, though it is no part
-   * of an output's text.
+   * Its text; an incomplete character is shown as U+FFFD. A special token is shown as it is spelled, although it is not
+   * part of the output's text.
    *
    * @generated from field: string text = 2;
    */
   text: string;
 
   /**
-   * Its bytes, which may be part of a character. Those of an output's tokens, special ones apart, join to what the model
-   * wrote: the text, and the reasoning and tool calls that are taken out of it; but for the space before a first word,
-   * where a tokenizer leaves it out of texts.
+   * Its bytes, which may be part of a character. The bytes of an output's tokens, except special ones, concatenate to
+   * what the model wrote, including the reasoning and tool calls that are separated from the text. The only exception
+   * is the space before the first word, if the tokenizer adds one that is not part of the text.
    *
    * @generated from field: bytes raw = 3;
    */
   raw: Uint8Array;
 
   /**
-   * Natural logarithm of its probability after bias and penalties (for a prompt's token: before them) and before filters
-   * and temperature; absent for the first token of a prompt. A token that closes reasoning at its limit has its own, from
-   * the same distribution: it may be far below those of `top`, as the model did not choose it.
+   * Natural logarithm of its probability, after bias and penalties (for prompt tokens, before them) and before filters
+   * and temperature; absent for the first token of a prompt. A token that was forced to close reasoning at its limit
+   * has a logprob of the same distribution, possibly far below those of `top`, as the model did not choose it.
    *
    * @generated from field: optional double logprob = 4;
    */
@@ -1545,7 +1555,7 @@ export const TopLogprobSchema: GenMessage<TopLogprob> = /*@__PURE__*/
   messageDesc(file_mlxd_v1_types, 25);
 
 /**
- * Who says a message.
+ * The author of a message.
  *
  * @generated from enum mlxd.v1.Role
  */
@@ -1558,14 +1568,14 @@ export const Role = {
   UNSPECIFIED: 0,
 
   /**
-   * Instructions that stand above the conversation.
+   * Instructions for the whole conversation.
    *
    * @generated from enum value: ROLE_SYSTEM = 1;
    */
   SYSTEM: 1,
 
   /**
-   * The person or program that asks.
+   * The person or program that uses the model.
    *
    * @generated from enum value: ROLE_USER = 2;
    */
@@ -1586,7 +1596,7 @@ export const Role = {
   TOOL: 4,
 
   /**
-   * Instructions of the application's developer, for templates that know the role.
+   * Instructions of the application's developer, for templates that support the role.
    *
    * @generated from enum value: ROLE_DEVELOPER = 5;
    */
@@ -1594,7 +1604,7 @@ export const Role = {
 } as const;
 
 /**
- * Who says a message.
+ * The author of a message.
  *
  * @generated from enum mlxd.v1.Role
  */
@@ -1607,7 +1617,7 @@ export const RoleSchema: GenEnum<Role> = /*@__PURE__*/
   enumDesc(file_mlxd_v1_types, 0);
 
 /**
- * Why a generation ended. The set may grow: treat an unknown value as "ended".
+ * Why a generation ended. Values may be added: treat an unknown one as "ended".
  *
  * @generated from enum mlxd.v1.FinishReason
  */
@@ -1620,21 +1630,21 @@ export const FinishReason = {
   UNSPECIFIED: 0,
 
   /**
-   * The model said so.
+   * The model ended the output.
    *
    * @generated from enum value: FINISH_REASON_END_OF_SEQUENCE = 1;
    */
   END_OF_SEQUENCE: 1,
 
   /**
-   * A stop sequence appeared.
+   * A stop sequence occurred.
    *
    * @generated from enum value: FINISH_REASON_STOP_SEQUENCE = 2;
    */
   STOP_SEQUENCE: 2,
 
   /**
-   * A stop token of the task was chosen.
+   * One of the task's stop tokens was chosen.
    *
    * @generated from enum value: FINISH_REASON_STOP_TOKEN = 3;
    */
@@ -1662,7 +1672,7 @@ export const FinishReason = {
   TIME_BUDGET: 6,
 
   /**
-   * The constraint is fulfilled, and allows nothing more or there is no token left for more.
+   * The constraint is fulfilled, and either allows nothing more or leaves no token for it.
    *
    * @generated from enum value: FINISH_REASON_CONSTRAINT_COMPLETE = 7;
    */
@@ -1676,7 +1686,7 @@ export const FinishReason = {
   TOOL_CALLS: 8,
 
   /**
-   * CancelGeneration ended it; what there was until then is the result.
+   * CancelGeneration ended it; the result is the output up to then.
    *
    * @generated from enum value: FINISH_REASON_CANCELLED = 9;
    */
@@ -1691,7 +1701,7 @@ export const FinishReason = {
 } as const;
 
 /**
- * Why a generation ended. The set may grow: treat an unknown value as "ended".
+ * Why a generation ended. Values may be added: treat an unknown one as "ended".
  *
  * @generated from enum mlxd.v1.FinishReason
  */
