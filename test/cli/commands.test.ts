@@ -352,7 +352,7 @@ describe("mlxd prepare and pull", () => {
   it("pull takes repositories only", async () => {
     const { exitCode, stderr } = await mlxd("pull", "demo");
     assert.equal(exitCode, 2);
-    assert.match(stderr, /^mlxd: "demo" is no repository/);
+    assert.match(stderr, /^mlxd: "demo" is not a repository such as organisation\/name/);
   });
 });
 

@@ -303,6 +303,12 @@ describe("a call's options", () => {
     }
   });
 
+  it("refuses a Unix socket where only fetch is there", async () => {
+    const error = await refusalOf(() => createWebClient({ baseUrl: "unix:/tmp/socket" }));
+    assert.equal(error.violations[0]?.field, "baseUrl");
+    assert.doesNotThrow(() => createNodeClient({ baseUrl: "unix:/tmp/socket" }).close());
+  });
+
   it("take headers of other kinds", async () => {
     for (const headers of [new Headers({ a: "b" }), new Map([["a", "b"]]), [["a", "b"]], { a: "b" }]) {
       const seen: (string | null)[] = [];
@@ -331,7 +337,7 @@ describe("a client", () => {
     "http://127.0.0.1:99999",
     "http://[::1",
     "ftp://localhost",
-    "unix:/tmp/socket",
+    "unix:",
     "file:///etc/passwd",
     "javascript:alert(1)",
     "http://user:s3cret@localhost",
