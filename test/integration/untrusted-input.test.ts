@@ -120,6 +120,8 @@ describe("untrusted input", { timeout: 900_000 }, () => {
       MLXD_MODELS: join(folder, "models"),
       MLXD_DEFAULT_MODEL: "demo",
       MLXD_SANDBOX_TIME_LIMIT_MS: "3000",
+      // All callers are this machine's, each with a connection of its own.
+      MLXD_MAX_CONNECTIONS_PER_PEER: "4096",
       MLXD_TEST_EVENT_LOOP: loopFile(),
       NODE_OPTIONS: `--import ${join(import.meta.dirname, "../support/event-loop-probe.ts")}`,
     });
