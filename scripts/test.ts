@@ -1,6 +1,6 @@
 // npm test: every check of the repository, then every test. `npm test -- PATTERN` runs the test files whose path
 // contains PATTERN and nothing else (`npm test -- -t NAME`: the tests with that name). `npm run test:long` runs the long
-// forms, test/**/*.long.ts, without the checks.
+// forms, test/**/*.long.ts, without the checks; `npm run test:soak` those that may take an hour, test/**/*.soak.ts.
 import { spawn } from "node:child_process";
 import { existsSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
@@ -11,6 +11,8 @@ const root = join(import.meta.dirname, "..");
 const skippedCode = 77;
 const checkTimeoutMs = 5 * 60_000;
 const testsTimeoutMs = 38 * 60_000;
+const soakTimeoutMs = 6 * 60 * 60_000;
+const isSoak = process.argv.includes("--soak");
 const countsFile = ".cache/test-counts.json";
 
 interface Check {
@@ -80,7 +82,11 @@ const check = async ({ name, command, file }: Check): Promise<keyof TestCounts> 
 const runTests = async (args: readonly string[]): Promise<TestCounts> => {
   rmSync(countsFile, { force: true });
   const reporters = ["--reporter=default", "--reporter=test/support/report.ts"];
-  const { code, output } = await run(["vitest", "run", ...reporters, ...args], "inherit", testsTimeoutMs);
+  const { code, output } = await run(
+    ["vitest", "run", ...reporters, ...args],
+    "inherit",
+    isSoak ? soakTimeoutMs : testsTimeoutMs,
+  );
   const counts: TestCounts = existsSync(countsFile)
     ? (JSON.parse(readFileSync(countsFile, "utf8")) as TestCounts)
     : { passed: 0, failed: 0, skipped: 0 };
@@ -93,11 +99,11 @@ const runTests = async (args: readonly string[]): Promise<TestCounts> => {
 };
 
 process.chdir(root);
-const isLong = process.argv.includes("--long");
-const pattern = process.argv.slice(2).filter((argument) => argument !== "--long");
+const form = ["long", "soak"].find((each) => process.argv.includes(`--${each}`));
+const pattern = process.argv.slice(2).filter((argument) => argument !== `--${form}`);
 const total: TestCounts = { passed: 0, failed: 0, skipped: 0 };
-if (pattern.length === 0 && !isLong) for (const one of checks) total[await check(one)]++;
-const tests = await runTests(isLong ? ["--config=vitest.long.config.ts", ...pattern] : pattern);
+if (pattern.length === 0 && form === undefined) for (const one of checks) total[await check(one)]++;
+const tests = await runTests(form === undefined ? pattern : [`--config=vitest.${form}.config.ts`, ...pattern]);
 const sum = (key: keyof TestCounts) => total[key] + tests[key];
 const skipped = sum("skipped") > 0 ? `, ${sum("skipped")} skipped` : "";
 console.log(`${sum("passed")} passed, ${sum("failed")} failed${skipped}`);

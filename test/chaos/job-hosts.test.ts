@@ -1,4 +1,4 @@
-/** The short form of job-hosts.long.ts. */
+/** The short form of job-hosts.soak.ts. */
 import { assert, describe, it } from "vitest";
 
 import { startPostgres } from "../support/postgres.ts";

@@ -64,11 +64,11 @@ const compare = (got: ReadonlyArray<number>, expected: ReadonlyArray<number>): P
 };
 
 /** Each place of the golden's runs, as stored against float32. */
-const placesOf = async (golden: string, mostRuns: number): Promise<ReadonlyArray<Place>> => {
+const placesOf = async (golden: string): Promise<ReadonlyArray<Place>> => {
   const { runs } = JSON.parse(readFileSync(join(golden, "golden.json"), "utf8")) as Golden;
   const checkpoint = inBfloat16(golden);
   const [stored, exact] = [await loadCheckpoint(checkpoint, true), await loadCheckpoint(checkpoint, false)];
-  return runs.slice(0, mostRuns).flatMap(({ prompt_ids: prompt, greedy_ids: greedy }) => {
+  return runs.flatMap(({ prompt_ids: prompt, greedy_ids: greedy }) => {
     const tokens = [...prompt, ...greedy];
     const expected = logitsOf(exact, tokens);
     return logitsOf(stored, tokens).map((got, place) => compare(got, expected[place] ?? []));
@@ -84,8 +84,8 @@ export interface Bounds {
   readonly same: number;
 }
 
-export const assertNear = async (golden: string, bounds: Bounds, mostRuns = Infinity): Promise<void> => {
-  const places = await placesOf(golden, mostRuns);
+export const assertNear = async (golden: string, bounds: Bounds): Promise<void> => {
+  const places = await placesOf(golden);
   const differences = places.map(({ difference }) => difference).toSorted((a, b) => a - b);
   const ofNineTenths = differences[Math.floor(places.length * 0.9)] ?? Infinity;
   assert.isAtMost(ofNineTenths, bounds.difference, `${golden}: differences`);
