@@ -8,6 +8,7 @@ import type { DescField, DescMessage, JsonObject, JsonValue } from "@bufbuild/pr
 const names: ReadonlySet<string> = new Set([
   "model",
   "models",
+  "key", // of a model in memory
   "model_revision",
   "revision",
   "adapter",
