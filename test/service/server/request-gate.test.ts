@@ -174,14 +174,21 @@ describe("what is no RPC", () => {
   });
 
   it("load reports are for whoever has a key, and for a balancer without one where the configuration says so", async () => {
-    const report = (port: number) =>
-      createClient(OpenRcaService, createGrpcTransport({ baseUrl: `http://127.0.0.1:${port}` }))
-        .streamCoreMetrics({ reportInterval: { seconds: 0n, nanos: 1 } })
-        [Symbol.asyncIterator]()
-        .next();
+    /** The first of an endless stream, which is then left. */
+    const report = async (port: number) => {
+      const leaving = new AbortController();
+      const client = createClient(OpenRcaService, createGrpcTransport({ baseUrl: `http://127.0.0.1:${port}` }));
+      const interval = { reportInterval: { seconds: 0n, nanos: 1 } };
+      try {
+        for await (const each of client.streamCoreMetrics(interval, { signal: leaving.signal })) return each;
+        return undefined;
+      } finally {
+        leaving.abort();
+      }
+    };
     assert.equal((await errorOf(report(server.port))).code, Code.Unauthenticated);
     await using open = await startTestServer({ access: { open: ["load"], tenants: {} } });
-    assert.equal((await report(open.port)).value?.namedMetrics["slots"], 4);
+    assert.equal((await report(open.port))?.namedMetrics["slots"], 4);
     const client = createClient(GenerationService, createGrpcTransport({ baseUrl: open.url }));
     assert.equal((await errorOf(client.generate(task))).code, Code.Unauthenticated);
   });
