@@ -36,7 +36,7 @@ describe("requests for no RPC", () => {
 
   it("a gRPC method of a later version is unimplemented", async () => {
     const headers = { "content-type": "application/grpc", te: "trailers" };
-    const answer = await requestHttp2(server.port, { path: "/mlxd.v1.JobService/CreateJob", headers });
+    const answer = await requestHttp2(server.port, { path: "/mlxd.v1.FutureService/DoMore", headers });
     assert.strictEqual(answer.status, 200);
     assert.strictEqual(answer.headers["grpc-status"], String(Code.Unimplemented));
     assert.include(
