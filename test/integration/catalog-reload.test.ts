@@ -89,7 +89,7 @@ describe("a running service", () => {
     let tokens = 0;
     let reloaded: Promise<unknown> | undefined;
     let draining: ModelState | undefined;
-    for await (const { event } of generation.streamGenerate({ task: task("two", 300) })) {
+    for await (const { event } of generation.streamGenerate({ task: task("two", 1900) })) {
       if (event.case === "chunk") tokens += 1;
       if (tokens === 3 && reloaded === undefined) {
         rmSync(join(folder, "models/two"), { recursive: true });
@@ -99,7 +99,7 @@ describe("a running service", () => {
           return change;
         });
       }
-      if (event.case === "finished") assert.equal(event.value.usage?.outputTokens, 300);
+      if (event.case === "finished") assert.equal(event.value.usage?.outputTokens, 1900);
     }
     assert.deepInclude(await reloaded, { added: ["three"], removed: ["two"], changed: [] });
     assert.equal(draining, ModelState.DRAINING);
