@@ -87,6 +87,8 @@ export const liveServer = Effect.fnUntraced(function* (
     yield* untilItServes(probed);
     yield* onStage("model-loading");
     yield* untilItAnswers(probed);
+    // Who is told that the model is ready reads what it takes, not what its program took when it began.
+    onMeasured(yield* Effect.promise(() => group.residentBytes()));
     hasServed = true;
     const doubt = Effect.asVoid(Queue.offer(doubts, undefined));
     yield* onServing({ baseUrl, dispatcher, over: Deferred.await(over), doubt });
