@@ -1,5 +1,5 @@
 import { type Client, Code, createClient } from "@connectrpc/connect";
-import { Effect, Queue, Stream } from "effect";
+import { Effect, SubscriptionRef } from "effect";
 import { assert, describe, it } from "vitest";
 
 import {
@@ -18,8 +18,10 @@ import { errorOf } from "../../support/wire-error.ts";
 
 const services = [
   "mlxd.v1.GenerationService",
+  "mlxd.v1.CacheService",
   "mlxd.v1.EmbeddingService",
   "mlxd.v1.TokenizerService",
+  "mlxd.v1.JobService",
   "mlxd.v1.ModelService",
   "mlxd.v1.ServerService",
   "grpc.health.v1.Health",
@@ -105,20 +107,19 @@ it("is plain JSON for a prober without gRPC", async () => {
 });
 
 it("follows the states of the models", async () => {
-  const changes = Effect.runSync(Queue.unbounded<ReadonlyMap<string, ModelCondition>>());
-  const change = (states: Readonly<Record<string, ModelState | "stalled">>) =>
-    Queue.offerUnsafe(
-      changes,
-      new Map(
-        Object.entries(states).map(([id, state]) => [
-          id,
-          state === "stalled" ? { state: "active", delivers: false } : { state, delivers: true },
-        ]),
-      ),
+  const conditions = (states: Readonly<Record<string, ModelState | "stalled">>): ReadonlyMap<string, ModelCondition> =>
+    new Map(
+      Object.entries(states).map(([id, state]) => [
+        id,
+        state === "stalled" ? { state: "active", delivers: false } : { state, delivers: true },
+      ]),
     );
+  const changes = Effect.runSync(SubscriptionRef.make(conditions({ a: "loading", b: "failed" })));
+  const change = (states: Parameters<typeof conditions>[0]) =>
+    Effect.runSync(SubscriptionRef.set(changes, conditions(states)));
   await using server = await startTestServer({
     models: () => [modelStatus("a", { state: "loading" }), modelStatus("b", { state: "failed" })],
-    modelChanges: Stream.fromQueue(changes),
+    modelChanges: SubscriptionRef.changes(changes),
   });
   const client = createClient(HealthRpc, grpc.create(server.url));
   const overall = watch(client, "");
