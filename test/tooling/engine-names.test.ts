@@ -17,6 +17,8 @@ const mayName = [
   // Looks at MLX itself.
   /^doctor\//,
   /^domain\/engine-names\.ts$/,
+  // The table of other servers.
+  /^domain\/backend-presets\.ts$/,
   // A table of families and the engines that suit them.
   /^models\/catalog\/families\.ts$/,
 ];
