@@ -120,7 +120,7 @@ describe("grpcurl", () => {
     assert.deepStrictEqual((await run(program, address, "list")).trim().split("\n"), services);
     const described = await run(program, address, "describe", "mlxd.v1.GenerationTask");
     assert.include(described, "message GenerationTask");
-    assert.include(described, "// One generation to run: ");
+    assert.include(described, "// One generation to run. ");
     assert.match(described, /\/\/ Id, alias or repository path of the model.*\n {2}string model = 1/);
     const task = '{"task": {"prompt": "hello"}}';
     assertMatches(JSON.parse(await run(program, "-d", task, address, "mlxd.v1.GenerationService/Generate")), {
