@@ -14,8 +14,8 @@ interface CallOutcome {
   readonly error: unknown;
 }
 
-/** How long a stream takes: in tokens, or in time, whatever the machine does meanwhile. */
-type Length = { readonly maxOutputTokens: number } | { readonly timeBudgetMs: number };
+/** How long a stream takes, whatever the machine does meanwhile. */
+type Length = { readonly timeBudgetMs: number };
 
 /** One stream of this length, whatever the model would say. */
 const callOnce = async (client: MlxdClient, seed: number, length: Length): Promise<CallOutcome> => {
@@ -97,13 +97,22 @@ export const splitOf = async (client: MlxdClient, hosts: readonly Host[], count:
   return { answered: after.map((now, at) => now - (before[at] ?? 0)), running, waiting };
 };
 
+/** Streams that take a while wherever they run: one that is seen to run still does a moment later, on fast machines too. */
+const lasting: Length = { timeBudgetMs: 2_000 };
+
+/** Makes the calls, and waits until the balancer has had answers of the hosts and this one streams. */
+const callUntilBusy = async (client: MlxdClient, host: Host, count: number, atOnce: number): Promise<Calling> => {
+  const calling = callMany(client, count, atOnce, lasting);
+  await until(async () => calling.ended() >= atOnce && (await host.load()).running > 0);
+  return calling;
+};
+
 /**
  * Kills a host while it streams. What fails had begun there, and of the calls that had not none does: `client` repeats nothing
  * itself.
  */
 export const outcomesOfKill = async (client: MlxdClient, victim: Host, count: number, atOnce: number) => {
-  const calling = callMany(client, count, atOnce, { maxOutputTokens: 96 });
-  await until(async () => calling.ended() >= atOnce && (await victim.load()).running > 0);
+  const calling = await callUntilBusy(client, victim, count, atOnce);
   victim.service.process.kill("SIGKILL");
   const outcomes = await calling.outcomes;
   const failed = outcomes.filter(({ isFinished }) => !isFinished);
@@ -116,8 +125,7 @@ export const outcomesOfKill = async (client: MlxdClient, victim: Host, count: nu
 
 /** Ends a host as its supervisor does, while it streams; gives its exit code. All calls are answered. */
 export const drainUnderLoad = async (client: MlxdClient, leaving: Host, count: number, atOnce: number) => {
-  const calling = callMany(client, count, atOnce, { maxOutputTokens: 96 });
-  await until(async () => calling.ended() >= atOnce && (await leaving.load()).running > 0);
+  const calling = await callUntilBusy(client, leaving, count, atOnce);
   const code = await leaving.service.stop();
   assertAllFinished(await calling.outcomes);
   return code;
