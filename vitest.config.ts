@@ -1,5 +1,7 @@
 import { defineConfig } from "vitest/config";
 
+import { SlowestFirst } from "./test/support/SlowestFirst.ts";
+
 export default defineConfig({
   test: {
     include: ["test/**/*.test.ts"],
@@ -9,6 +11,7 @@ export default defineConfig({
     // The worker drives the garbage collector itself.
     execArgv: ["--expose-gc"],
     maxWorkers: 2,
+    sequence: { sequencer: SlowestFirst },
     // Only what hangs takes this long: tests run beside other work, on slow machines too.
     testTimeout: 120_000,
     hookTimeout: 120_000,
