@@ -1,90 +1,11 @@
-import { assert, describe, it } from "@effect/vitest";
-import { Effect, Layer } from "effect";
+import { describe, it } from "@effect/vitest";
 
-import { EngineConfig } from "../../../../src/service/config/EngineConfig.ts";
-import type { Engine } from "../../../../src/service/engine/Engine.ts";
-import { Engines } from "../../../../src/service/engine/Engines.ts";
-import { layer as mlxLayer } from "../../../../src/service/engine/drivers.ts";
-import { Metrics } from "../../../../src/service/telemetry/metrics/Metrics.ts";
-import { byteVocabulary } from "../../../support/byte-tokenizer.ts";
-import { engineRequest } from "../../../support/engine-request.ts";
-import { facts } from "../../../support/tasks.ts";
-import { writeRandomCheckpoint } from "../../worker/random-checkpoint.ts";
-
-const shape = { modelType: "qwen2", hiddenSize: 32, layers: 2, heads: 4, kvHeads: 2, vocabularySize: 256 } as const;
-const mebibyte = 1024 ** 2;
-const budget = { kvCacheBytes: 16 * mebibyte, prefixCacheBytes: 8 * mebibyte };
-
-const engines = mlxLayer.pipe(
-  Layer.provide(Metrics.layer),
-  Layer.provide(
-    Layer.effect(
-      EngineConfig,
-      Effect.map(EngineConfig, (settings) => ({ ...settings, ...budget })),
-    ).pipe(Layer.provide(EngineConfig.layer)),
-  ),
-);
-
-const lanes = 8;
-const totalTokens = 200_000;
-const warmUpTokens = 60_000;
-
-/** A sequence after the other, each of another length, so that rows come and go and the cache grows and shrinks. */
-const lane = Effect.fnUntraced(function* (engine: Engine, number: number, onToken: () => boolean) {
-  let goesOn = true;
-  for (let turn = 0; goesOn; turn++) {
-    const length = 5 + ((turn * 37 + number * 11) % 300);
-    yield* engine.generate(
-      {
-        ...engineRequest(`${number}-${turn}`, { maxOutputTokens: 50 + ((turn * 101 + number * 53) % 700) }),
-        promptTokenIds: Array.from({ length }, (_, place) => (turn * 13 + number * 7 + place * 3) % 256),
-        eosTokenIds: [],
-      },
-      (event) => {
-        if (event.type === "output" && event.tokenIds.length > 0) goesOn = onToken();
-      },
-    );
-  }
-});
+import { assertFlatMemory } from "./flat-memory.ts";
 
 describe("an engine's memory", () => {
   it.live(
-    "stays flat over 200,000 tokens in batches of 8, inside its cache budgets",
-    () =>
-      Effect.gen(function* () {
-        const directory = writeRandomCheckpoint(shape);
-        const engine = yield* (yield* Engines).start(
-          facts({ directory, contextLength: 4096 }),
-          byteVocabulary,
-          { allowed: true, directory: undefined },
-          Effect.void,
-          1024 ** 3,
-        );
-        let tokens = 0;
-        let atWarm = 0;
-        let peak = 0;
-        const look = Effect.map(engine.status, ({ residentBytes, kvCacheBytes, prefixCacheBytes }) => {
-          assert.isAtMost(kvCacheBytes, budget.kvCacheBytes);
-          assert.isAtMost(prefixCacheBytes, budget.prefixCacheBytes);
-          if (tokens < warmUpTokens) atWarm = Math.max(atWarm, residentBytes);
-          else peak = Math.max(peak, residentBytes);
-        });
-        const watch = Effect.forever(Effect.andThen(look, Effect.sleep("50 millis")));
-        const onToken = (): boolean => {
-          tokens += 1;
-          return tokens < totalTokens;
-        };
-        yield* Effect.raceFirst(
-          Effect.forEach(Array.from({ length: lanes }).keys().toArray(), (number) => lane(engine, number, onToken), {
-            concurrency: lanes,
-            discard: true,
-          }),
-          watch,
-        );
-        assert.isAtLeast(tokens, totalTokens);
-        // What the allocator and V8 keep may differ by some pages; a leak of 100 bytes a token would be 14 MB.
-        assert.isAtMost(peak - atWarm, 12 * mebibyte, `from ${atWarm} to ${peak} bytes`);
-      }).pipe(Effect.scoped, Effect.provide(engines)),
+    "stays flat over 100,000 tokens in batches of 8, inside its cache budgets",
+    () => assertFlatMemory({ total: 100_000, warmUp: 60_000 }),
     300_000,
   );
 });
