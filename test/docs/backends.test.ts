@@ -5,7 +5,7 @@ import { assert, describe, it } from "vitest";
 
 import { withTables } from "../../scripts/backends-table.ts";
 import { readConfigFile } from "../../src/service/config/config-file.ts";
-import { openAiDrivers } from "../../src/service/engine/openai/OpenAiEngine.ts";
+import { backendDrivers } from "../../src/service/engine/backends/backend-drivers.ts";
 import { readCatalog } from "../../src/service/models/catalog/catalog.ts";
 
 const page = readFileSync(new URL("../../docs/backends.md", import.meta.url), "utf8");
@@ -24,7 +24,7 @@ describe("docs/backends.md", () => {
       for (const [, text = ""] of page.matchAll(/```yaml\n([\s\S]*?)```/g)) {
         writeFileSync(path, text);
         const file = readConfigFile(path, {});
-        entries.push(...(await readCatalog({ directory: folder, file }, undefined, openAiDrivers())));
+        entries.push(...(await readCatalog({ directory: folder, file }, undefined, backendDrivers())));
       }
       assert.deepStrictEqual(
         entries.map((entry) => [entry.facts.id, entry.takes === "conversations" && entry.backend.baseUrl]),

@@ -9,7 +9,7 @@ import { type ConversationDriver, type Driver, Engines } from "./Engines.ts";
 import { PrefixUse } from "./PrefixUse.ts";
 import { readingEngine } from "./read-output.ts";
 import { mlxDriver } from "./mlx/MlxEngine.ts";
-import { openAiDrivers } from "./openai/OpenAiEngine.ts";
+import { backendDrivers } from "./backends/backend-drivers.ts";
 
 export const layer: Layer.Layer<Engines, never, EngineConfig | Metrics> = Layer.effect(
   Engines,
@@ -21,7 +21,7 @@ export const layer: Layer.Layer<Engines, never, EngineConfig | Metrics> = Layer.
       onWork: (model, { rows, ms }) => metrics.engineStep(model, rows, ms / 1000),
       prefixUse,
     });
-    return enginesOf({ [localEngine]: timed(mlx, metrics.loaded) }, openAiDrivers(), prefixUse);
+    return enginesOf({ [localEngine]: timed(mlx, metrics.loaded) }, backendDrivers(), prefixUse);
   }),
 );
 

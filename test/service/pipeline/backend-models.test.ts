@@ -7,7 +7,7 @@ import { Effect, Fiber, Layer, Stream } from "effect";
 
 import { Admission } from "../../../src/service/admission/Admission.ts";
 import { AdmissionConfig } from "../../../src/service/config/AdmissionConfig.ts";
-import { openAiDrivers } from "../../../src/service/engine/openai/OpenAiEngine.ts";
+import { backendDrivers } from "../../../src/service/engine/backends/backend-drivers.ts";
 import { SmokeTests } from "../../../src/service/models/smoke/SmokeTests.ts";
 import { Generations } from "../../../src/service/pipeline/Generations.ts";
 import { layer as generationsLayer } from "../../../src/service/pipeline/run-generations.ts";
@@ -53,7 +53,7 @@ describe("a pair of models on two hosts", () => {
       const log: string[] = [];
       const layer = generationsLayer.pipe(
         Layer.provide(Admission.layer),
-        Layer.provideMerge(configuredPool(folder, log, {}, openAiDrivers())),
+        Layer.provideMerge(configuredPool(folder, log, {}, backendDrivers())),
         Layer.provide([
           Layer.mock(SmokeTests)({ of: () => undefined, blocking: () => undefined }),
           quality({}),

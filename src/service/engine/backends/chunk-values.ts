@@ -1,5 +1,5 @@
 /** Values of a backend's JSON, which may be anything. */
-import { AnswerUnreadable } from "../openai/problems.ts";
+import { AnswerUnreadable } from "./problems.ts";
 
 export type Members = Readonly<Record<string, unknown>>;
 

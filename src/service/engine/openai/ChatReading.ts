@@ -11,7 +11,7 @@ import {
   textOf,
 } from "../backends/chunk-values.ts";
 import type { EndUsage } from "../Engine.ts";
-import { AnswerUnreadable, BackendSays } from "./problems.ts";
+import { AnswerUnreadable, BackendSays } from "../backends/problems.ts";
 
 interface WrittenCall {
   readonly index: number | undefined;

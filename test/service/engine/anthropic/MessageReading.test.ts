@@ -2,7 +2,7 @@ import { assert, describe, it } from "vitest";
 
 import { MessageReading } from "../../../../src/service/engine/anthropic/MessageReading.ts";
 import type { EngineEvent } from "../../../../src/service/engine/Engine.ts";
-import { AnswerUnreadable } from "../../../../src/service/engine/openai/problems.ts";
+import { AnswerUnreadable } from "../../../../src/service/engine/backends/problems.ts";
 
 const reader = () => {
   const events: EngineEvent[] = [];

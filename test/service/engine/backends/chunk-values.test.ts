@@ -1,7 +1,7 @@
 import { assert, it } from "vitest";
 
 import { asObject, countOf, parseChunk, textOf } from "../../../../src/service/engine/backends/chunk-values.ts";
-import { AnswerUnreadable } from "../../../../src/service/engine/openai/problems.ts";
+import { AnswerUnreadable } from "../../../../src/service/engine/backends/problems.ts";
 
 it("a chunk is a JSON object, and its values are taken where they are what they should be", () => {
   assert.deepStrictEqual(parseChunk('{"a": 1}'), { a: 1 });

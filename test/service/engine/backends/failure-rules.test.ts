@@ -4,7 +4,7 @@ import { Effect, type Scope } from "effect";
 
 import type { BackendSettings } from "../../../../src/service/config/read-backends.ts";
 import type { ConversationEngine, ConversationRequest, EngineEvent } from "../../../../src/service/engine/Engine.ts";
-import { openAiDrivers } from "../../../../src/service/engine/openai/OpenAiEngine.ts";
+import { backendDrivers } from "../../../../src/service/engine/backends/backend-drivers.ts";
 import { beginStream, key, scriptedBackend, type WireForm, wireForms } from "../../../support/scripted-backend.ts";
 import { servedModel } from "../../../support/served-model.ts";
 import { chat, message } from "../../../support/tasks.ts";
@@ -24,7 +24,7 @@ describe.each(Object.entries<WireForm>(wireForms))("a model of %s", (name, wire)
     scheduling: { turn: 0, fairnessId: "" },
   };
   const start = (settings: BackendSettings): Effect.Effect<ConversationEngine, unknown, Scope.Scope> => {
-    const driver = openAiDrivers()[engine];
+    const driver = backendDrivers()[engine];
     // Drivers that start servers are also told whom to tell of their stages.
     const given: ReadonlyArray<unknown> = [model, { ...settings, engine }, () => Effect.void];
     return driver.start(...(given as Parameters<typeof driver.start>));

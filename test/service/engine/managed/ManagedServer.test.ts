@@ -7,7 +7,7 @@ import { Effect, Fiber, Stream } from "effect";
 import type { BackendSettings } from "../../../../src/service/config/read-backends.ts";
 import type { ConversationEngine, ConversationRequest, EngineEvent } from "../../../../src/service/engine/Engine.ts";
 import type { StartStage } from "../../../../src/service/engine/Engines.ts";
-import { openAiDrivers } from "../../../../src/service/engine/openai/OpenAiEngine.ts";
+import { backendDrivers } from "../../../../src/service/engine/backends/backend-drivers.ts";
 import { capturedLog, type LogLine } from "../../../support/captured-log.ts";
 import { isAlive } from "../../../support/is-alive.ts";
 import { servedModel } from "../../../support/served-model.ts";
@@ -41,7 +41,7 @@ const backend = (
 });
 
 const start = (settings: BackendSettings, stages: StartStage[] = []) =>
-  openAiDrivers().vllm.start(model, settings, (stage) => Effect.sync(() => void stages.push(stage)));
+  backendDrivers().vllm.start(model, settings, (stage) => Effect.sync(() => void stages.push(stage)));
 
 const requestOf = (text: string): ConversationRequest => {
   const input = chat(message("user", text));

@@ -1,4 +1,4 @@
-/** Models of servers that speak OpenAI's chat completions, or Anthropic's messages. */
+/** The drivers of backends: other servers, which speak OpenAI's chat completions or Anthropic's messages. */
 import { Deferred, Effect, Exit } from "effect";
 
 import type { BackendSettings } from "../../config/read-backends.ts";
@@ -21,17 +21,17 @@ import {
 import type { ConversationDriver } from "../Engines.ts";
 import { MessageReading } from "../anthropic/MessageReading.ts";
 import { messagesRequest } from "../anthropic/messages-request.ts";
-import type { Reading } from "../backends/AnswerEvents.ts";
-import { Hosts } from "../backends/Host.ts";
-import { chatRequest } from "./chat-request.ts";
-import { ChatReading } from "./ChatReading.ts";
+import { chatRequest } from "../openai/chat-request.ts";
+import { ChatReading } from "../openai/ChatReading.ts";
+import type { Reading } from "./AnswerEvents.ts";
 import { failureOf } from "./failure-of.ts";
+import { Hosts } from "./Host.ts";
 import { fetchFromOllama, unloadFromOllama } from "./ollama.ts";
 import { managedPlace, type Place, type Reached, remotePlace } from "./Place.ts";
-import { streamChat } from "./stream-chat.ts";
+import { streamAnswer } from "./stream-answer.ts";
 
 /** A driver for each engine that has a preset. Their models share their hosts. */
-export const openAiDrivers = (): Readonly<Record<BackendEngine, ConversationDriver>> => {
+export const backendDrivers = (): Readonly<Record<BackendEngine, ConversationDriver>> => {
   const hosts = new Hosts();
   const driverOf = (engine: string, { options }: BackendPreset): ConversationDriver => ({
     version: "",
@@ -98,7 +98,7 @@ const engineOf = (model: ServedModel, backend: BackendSettings, place: Place): C
       const attempt = ({ dispatcher, baseUrl }: Reached) =>
         Effect.tryPromise({
           try: async (signal) => {
-            await streamChat({ dispatcher, backend: { ...backend, baseUrl }, body, signal, onTaken, onData });
+            await streamAnswer({ dispatcher, backend: { ...backend, baseUrl }, body, signal, onTaken, onData });
             answer.reading.end();
           },
           catch: (thrown) => failureOf(thrown, model, backend, answer.reading.hasOutput),

@@ -4,7 +4,7 @@ import { Deferred, Effect, Fiber, type Scope, Stream } from "effect";
 
 import type { BackendSettings } from "../../../../src/service/config/read-backends.ts";
 import type { ConversationEngine, ConversationRequest, EngineEvent } from "../../../../src/service/engine/Engine.ts";
-import { openAiDrivers } from "../../../../src/service/engine/openai/OpenAiEngine.ts";
+import { backendDrivers } from "../../../../src/service/engine/backends/backend-drivers.ts";
 import { beginStream, chunk, four, key, scriptedBackend } from "../../../support/scripted-backend.ts";
 import { servedModel } from "../../../support/served-model.ts";
 import { chat, message } from "../../../support/tasks.ts";
@@ -23,7 +23,7 @@ const requestOf = (id: string, turn = 0): ConversationRequest => ({
 });
 
 const start = (settings: BackendSettings): Effect.Effect<ConversationEngine, unknown, Scope.Scope> =>
-  openAiDrivers().vllm.start(model, settings, () => Effect.void);
+  backendDrivers().vllm.start(model, settings, () => Effect.void);
 
 const ask = (engine: ConversationEngine, request = requestOf("a")) => {
   const events: EngineEvent[] = [];
@@ -254,7 +254,7 @@ describe("a model of an OpenAI-compatible server", () => {
         await Effect.runPromise(Deferred.await(release));
         beginStream(response).end(four);
       });
-      const driver = openAiDrivers().vllm;
+      const driver = backendDrivers().vllm;
       const begin = driver.start(model, backend.settings, () => Effect.void);
       const engines = [yield* begin, yield* begin];
       const order: string[] = [];

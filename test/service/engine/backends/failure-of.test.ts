@@ -1,7 +1,7 @@
 import { assert, describe, it } from "vitest";
 
-import { failureOf } from "../../../../src/service/engine/openai/failure-of.ts";
-import { BackendSays, StatusRefused } from "../../../../src/service/engine/openai/problems.ts";
+import { failureOf } from "../../../../src/service/engine/backends/failure-of.ts";
+import { BackendSays, StatusRefused } from "../../../../src/service/engine/backends/problems.ts";
 
 const model = { id: "demo", source: "org/demo" };
 const backend = { name: "attic", apiKey: undefined };

@@ -1,15 +1,15 @@
-/** One request of an answer over HTTP, and its stream of server-sent events. */
+/** One request for an answer over HTTP, and its stream of server-sent events, whatever form of API they have. */
 import type { Readable } from "node:stream";
 import { createParser } from "eventsource-parser";
 import { type Dispatcher, request } from "undici";
 
 import type { BackendSettings } from "../../config/read-backends.ts";
 import { speaksMessages } from "../../domain/backend-presets.ts";
-import { apiHeaders } from "../backends/api-headers.ts";
-import { watchedBody } from "../backends/watched-body.ts";
+import { apiHeaders } from "./api-headers.ts";
+import { watchedBody } from "./watched-body.ts";
 import { AnswerUnreadable, StatusRefused } from "./problems.ts";
 
-interface ChatExchange {
+interface AnswerExchange {
   readonly dispatcher: Dispatcher;
   readonly backend: Pick<
     BackendSettings,
@@ -28,7 +28,7 @@ interface ChatExchange {
  * Resolves at the end of the stream, or of the answer within it. No redirect is followed: it would carry the conversation
  * elsewhere. Rejects with StatusRefused, AnswerUnreadable, what `onData` throws, or what happened to the connection.
  */
-export const streamChat = async (exchange: ChatExchange): Promise<void> => {
+export const streamAnswer = async (exchange: AnswerExchange): Promise<void> => {
   const { dispatcher, backend, body, onTaken, onData } = exchange;
   const late = new AbortController();
   const sent = watchedBody(body, backend, (reason) => late.abort(reason));
@@ -67,7 +67,7 @@ export const streamChat = async (exchange: ChatExchange): Promise<void> => {
   }
 };
 
-const readEvents = async (body: Dispatcher.ResponseData["body"], onData: ChatExchange["onData"]): Promise<void> => {
+const readEvents = async (body: Dispatcher.ResponseData["body"], onData: AnswerExchange["onData"]): Promise<void> => {
   let isComplete = false;
   let isTooLong = false;
   const parser = createParser({

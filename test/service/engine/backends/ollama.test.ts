@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest";
 import { Effect } from "effect";
 
 import type { FetchProgress } from "../../../../src/service/engine/Engines.ts";
-import { fetchFromOllama, unloadFromOllama } from "../../../../src/service/engine/openai/ollama.ts";
+import { fetchFromOllama, unloadFromOllama } from "../../../../src/service/engine/backends/ollama.ts";
 import { scriptedBackend } from "../../../support/scripted-backend.ts";
 import { servedModel } from "../../../support/served-model.ts";
 

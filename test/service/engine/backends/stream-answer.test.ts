@@ -2,8 +2,8 @@ import { assert, describe, it } from "@effect/vitest";
 import { Effect } from "effect";
 import { Agent } from "undici";
 
-import { StatusRefused } from "../../../../src/service/engine/openai/problems.ts";
-import { streamChat } from "../../../../src/service/engine/openai/stream-chat.ts";
+import { StatusRefused } from "../../../../src/service/engine/backends/problems.ts";
+import { streamAnswer } from "../../../../src/service/engine/backends/stream-answer.ts";
 import { beginStream, scriptedBackend } from "../../../support/scripted-backend.ts";
 
 const eventsOf = (answer: Parameters<typeof scriptedBackend>[0]) =>
@@ -18,7 +18,7 @@ const eventsOf = (answer: Parameters<typeof scriptedBackend>[0]) =>
       const onData = (data: string) => events.push(data) > 0 && data === "[DONE]";
       const rest = { body: "{}", signal: new AbortController().signal, onTaken: () => {}, onData };
       const failure = yield* Effect.promise(() =>
-        streamChat({ dispatcher, backend, ...rest }).then(
+        streamAnswer({ dispatcher, backend, ...rest }).then(
           () => undefined,
           (error: unknown) => error,
         ),
@@ -55,7 +55,7 @@ describe("a stream of server-sent events", () => {
       );
       const left = new AbortController();
       const chat = (signal: AbortSignal, onTaken: () => void) =>
-        streamChat({ dispatcher, backend, body: "{}", signal, onTaken, onData: () => false });
+        streamAnswer({ dispatcher, backend, body: "{}", signal, onTaken, onData: () => false });
       const taken = Promise.withResolvers<void>();
       const running = chat(left.signal, taken.resolve).catch(() => {});
       yield* Effect.promise(() => taken.promise);

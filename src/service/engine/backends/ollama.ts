@@ -7,7 +7,7 @@ import type { BackendSettings } from "../../config/read-backends.ts";
 import { ModelNotFound } from "../../domain/errors.ts";
 import type { ServedModel } from "../../domain/model.ts";
 import { nearest } from "../../domain/nearest.ts";
-import { apiHeaders } from "../backends/api-headers.ts";
+import { apiHeaders } from "./api-headers.ts";
 import type { BackendFailure } from "../Engine.ts";
 import type { FetchProgress } from "../Engines.ts";
 import { failureOf } from "./failure-of.ts";

@@ -4,7 +4,7 @@ import { Agent, type Dispatcher } from "undici";
 
 import type { BackendSettings } from "../../config/read-backends.ts";
 import type { ServedModel } from "../../domain/model.ts";
-import { type Host, type Hosts, ownHost } from "../backends/Host.ts";
+import { type Host, type Hosts, ownHost } from "./Host.ts";
 import type { BackendFailure, EngineFailure, EngineFault, EngineStatus } from "../Engine.ts";
 import type { StartStage } from "../Engines.ts";
 import { startManagedServer } from "../managed/ManagedServer.ts";
