@@ -1,53 +1,27 @@
 /** Reads the events of a streamed message, in the form of Anthropic's API, into the events of a generation. */
 import type { FinishReason } from "../../domain/generation.ts";
-import { AnswerEvents, type Reading, type ReadingOptions } from "../backends/AnswerEvents.ts";
-import {
-  asObject,
-  countOf,
-  type Members,
-  mostCalls,
-  mostCharacters,
-  parseChunk,
-  textOf,
-} from "../backends/chunk-values.ts";
-import type { EndUsage } from "../Engine.ts";
+import { AnswerReading } from "../backends/AnswerReading.ts";
+import { asObject, countOf, jsonOf, type Members, parseChunk, textOf } from "../backends/chunk-values.ts";
 import { AnswerUnreadable, BackendSays } from "../backends/problems.ts";
+import type { EndUsage } from "../Engine.ts";
 
 interface WrittenCall {
   readonly id: string;
   readonly name: string;
   arguments: string;
   /** What its block began with, where no pieces follow. */
-  readonly input: unknown;
+  readonly input: string;
 }
 
-export class MessageReading implements Reading {
-  private readonly events: AnswerEvents;
+export class MessageReading extends AnswerReading {
+  protected readonly endings = { field: "stop_reason", reasons: finishReasons };
   /** By the number of their content block. */
   private readonly calls = new Map<number, WrittenCall>();
-  private reason: string | undefined;
   private stopSequence = "";
   private promptTokens: number | undefined;
-  private cachedPromptTokens = 0;
   private outputTokens: number | undefined;
-  private characters = 0;
 
-  constructor(options: ReadingOptions) {
-    this.events = new AnswerEvents(options);
-  }
-
-  get hasOutput(): boolean {
-    return this.events.hasOutput;
-  }
-
-  get isFinished(): boolean {
-    return this.events.isFinished;
-  }
-
-  read(data: string): void {
-    if (this.isFinished) return;
-    this.characters += data.length;
-    if (this.characters > mostCharacters) throw new AnswerUnreadable(`it is longer than ${mostCharacters} characters`);
+  protected readEvent(data: string): void {
     const event = parseChunk(data);
     switch (event["type"]) {
       case "message_start":
@@ -65,39 +39,26 @@ export class MessageReading implements Reading {
       case "message_stop":
         return this.end();
       case "error":
-        throw new BackendSays(event);
+        throw new BackendSays(data);
       // `ping`, `content_block_stop`, and what the API will have one day.
       default:
     }
   }
 
-  end(): void {
-    if (this.isFinished) return;
-    const { reason: told, stopSequence, usage, cachedPromptTokens } = this;
-    if (told === undefined) throw new AnswerUnreadable("it ends without a stop_reason");
-    const reason = finishReasons.get(told);
-    if (reason === undefined) throw new AnswerUnreadable(`its stop_reason "${told.slice(0, 64)}" is unknown`);
-    const matched =
-      reason === "stop-sequence" && stopSequence !== ""
-        ? ({ type: "stop-sequence", text: stopSequence } as const)
-        : undefined;
-    const calls = [...this.calls.values()].map(({ input, ...call }) => ({
-      ...call,
-      arguments: call.arguments === "" ? JSON.stringify(input ?? {}) : call.arguments,
-    }));
-    this.events.end({ reason, matched, calls, usage, cachedPromptTokens });
-  }
-
-  finish(reason: FinishReason): void {
-    // What the server has counted until now is not the whole.
-    this.events.finish({ reason, cachedPromptTokens: this.cachedPromptTokens });
-  }
-
-  private get usage(): EndUsage | undefined {
-    const { promptTokens, outputTokens, events } = this;
-    if (promptTokens === undefined || outputTokens === undefined) return undefined;
+  /** Told in two parts, of which the second comes with the reason for the end. */
+  protected get usage(): EndUsage | undefined {
+    const { reason, promptTokens, outputTokens, events } = this;
+    if (reason === undefined || promptTokens === undefined || outputTokens === undefined) return undefined;
     const reasoningTokens = Math.min(events.reasoningPieces, outputTokens);
     return { promptTokens, outputTokens, reasoningTokens, estimated: false };
+  }
+
+  protected completed(reason: FinishReason) {
+    const { stopSequence: text } = this;
+    return {
+      matched: reason === "stop-sequence" && text !== "" ? ({ type: "stop-sequence", text } as const) : undefined,
+      calls: [...this.calls.values()].map(({ input, ...call }) => ({ ...call, arguments: call.arguments || input })),
+    };
   }
 
   /** The prompt's tokens that were or will be cached are told apart from the others. */
@@ -113,8 +74,8 @@ export class MessageReading implements Reading {
 
   private beginBlock(block: number, content: Members): void {
     if (content["type"] === "tool_use") {
-      if (this.calls.size >= mostCalls) throw new AnswerUnreadable(`it makes more than ${mostCalls} tool calls`);
-      const { input } = content;
+      this.countCall();
+      const input = this.counted(jsonOf(content["input"] ?? {}));
       this.calls.set(block, { id: textOf(content["id"]), name: textOf(content["name"]), arguments: "", input });
     } else this.events.tell(textOf(content["text"]), textOf(content["thinking"]));
   }
@@ -123,7 +84,7 @@ export class MessageReading implements Reading {
     if (delta["type"] === "input_json_delta") {
       const call = this.calls.get(block);
       if (call === undefined) throw new AnswerUnreadable("a piece of a tool call of it belongs to no call");
-      call.arguments += textOf(delta["partial_json"]);
+      call.arguments += this.counted(textOf(delta["partial_json"]));
     } else this.events.tell(textOf(delta["text"]), textOf(delta["thinking"]));
   }
 }

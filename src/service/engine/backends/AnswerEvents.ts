@@ -10,20 +10,6 @@ export interface ReadingOptions {
   readonly onEvent: (event: EngineEvent) => void;
 }
 
-/** Reads one answer. */
-export interface Reading {
-  /** Whether some of the output was told. */
-  readonly hasOutput: boolean;
-  /** Its last event was told. */
-  readonly isFinished: boolean;
-  /** @param data of one event of the stream. Throws AnswerUnreadable, and BackendSays for an error that the stream tells. */
-  readonly read: (data: string) => void;
-  /** The stream is over. Throws AnswerUnreadable where the answer is not. */
-  readonly end: () => void;
-  /** Ends the answer with what there is. */
-  readonly finish: (reason: FinishReason) => void;
-}
-
 /** A call of a tool as the model wrote it. */
 export interface WrittenCall {
   readonly id: string;
@@ -31,7 +17,7 @@ export interface WrittenCall {
   readonly arguments: string;
 }
 
-interface End {
+export interface AnswerEnd {
   readonly reason: FinishReason;
   readonly matched?: StopMatch | undefined;
   readonly usage?: EndUsage | undefined;
@@ -71,7 +57,7 @@ export class AnswerEvents {
   }
 
   /** Tells the calls and the end. Calls that cannot be made are text, and a warning says why. */
-  end({ reason, calls = [], ...rest }: End): void {
+  end({ reason, calls = [], ...rest }: AnswerEnd): void {
     if (this.isFinished) return;
     const { toolCalls, warnings, text } = this.checked(calls);
     this.tell(text, "", toolCalls, true);
@@ -84,7 +70,7 @@ export class AnswerEvents {
 
   /** With what there is. */
   finish(
-    { reason, matched, usage = this.estimate, cachedPromptTokens = 0 }: End,
+    { reason, matched, usage = this.estimate, cachedPromptTokens = 0 }: AnswerEnd,
     warnings: ReadonlyArray<OutputWarning> = [],
   ): void {
     if (this.isFinished) return;

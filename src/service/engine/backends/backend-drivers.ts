@@ -23,7 +23,7 @@ import { MessageReading } from "../anthropic/MessageReading.ts";
 import { messagesRequest } from "../anthropic/messages-request.ts";
 import { chatRequest } from "../openai/chat-request.ts";
 import { ChatReading } from "../openai/ChatReading.ts";
-import type { Reading } from "./AnswerEvents.ts";
+import type { AnswerReading } from "./AnswerReading.ts";
 import { failureOf } from "./failure-of.ts";
 import { Hosts } from "./Host.ts";
 import { fetchFromOllama, unloadFromOllama } from "./ollama.ts";
@@ -63,7 +63,7 @@ const capabilities = {
 
 /** What was read so far. */
 interface Answer {
-  reading: Reading;
+  reading: AnswerReading;
   /** For the stream of another process: nothing of this one was told. */
   readonly startAnew: () => void;
 }

@@ -24,6 +24,11 @@ export const textOf = (value: unknown): string => (typeof value === "string" ? v
 export const countOf = (value: unknown): number | undefined =>
   typeof value === "number" && Number.isInteger(value) && value >= 0 && value < 2 ** 32 ? value : undefined;
 
-/** Of all events of an answer together: far more than a model writes. */
-export const mostCharacters = 64 * 1024 ** 2;
-export const mostCalls = 128;
+/** As JSON. Throws AnswerUnreadable where it is nested too deep to be written, which reading it is not. */
+export const jsonOf = (value: unknown): string => {
+  try {
+    return JSON.stringify(value);
+  } catch {
+    throw new AnswerUnreadable("a value of it is nested too deep");
+  }
+};

@@ -28,7 +28,7 @@ export const failureOf = (
     return ofStatus(thrown.status, thrown.retryAfterMs, wordsOf(thrown.body, backend), { ...about, source });
   }
   if (thrown instanceof BackendSays) {
-    const words = wordsOf(JSON.stringify(thrown.body), backend);
+    const words = wordsOf(thrown.body, backend);
     if (hasOutput) return new EngineLost({ model, reason: `its backend "${backend.name}" says: ${words}` });
     const status = statusIn(thrown.body);
     if (status !== undefined) return ofStatus(status, undefined, words, { ...about, source });
@@ -108,12 +108,14 @@ const codeOf = (thrown: unknown): string => {
 };
 
 /** An error within a stream may say which status it would have been. */
-const statusIn = (body: unknown): number | undefined => {
-  const error = member(body, "error");
+const statusIn = (body: string): number | undefined => {
+  const error = member(parsed(body), "error");
   const status = [member(error, "code"), member(error, "status"), member(error, "status_code")].find(
-    (value) => typeof value === "number" && value >= 400 && value < 600,
+    (value) => Number.isInteger(value) && Number(value) >= 400 && Number(value) < 600,
   );
-  return typeof status === "number" ? status : statusOfTypes.get(String(member(error, "type")));
+  if (typeof status === "number") return status;
+  const type = member(error, "type");
+  return typeof type === "string" ? statusOfTypes.get(type) : undefined;
 };
 
 /** As Anthropic names the errors that it tells within a stream: https://docs.anthropic.com/en/api/errors */
@@ -146,14 +148,19 @@ const wordsOf = (body: string, { apiKey }: Pick<BackendSettings, "apiKey">): str
 const mostWords = 200;
 
 const saidIn = (body: string): string => {
+  const value = parsed(body);
+  const error = member(value, "error");
+  const found = [member(error, "message"), error, member(value, "message"), member(value, "detail")].find(
+    (said) => typeof said === "string" && said !== "",
+  );
+  return typeof found === "string" ? found : body;
+};
+
+/** Undefined where it is no JSON. */
+const parsed = (text: string): unknown => {
   try {
-    const value: unknown = JSON.parse(body);
-    const error = member(value, "error");
-    const found = [member(error, "message"), error, member(value, "message"), member(value, "detail")].find(
-      (said) => typeof said === "string" && said !== "",
-    );
-    return typeof found === "string" ? found : body;
+    return JSON.parse(text);
   } catch {
-    return body;
+    return undefined;
   }
 };

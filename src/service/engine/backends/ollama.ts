@@ -119,7 +119,7 @@ const readPull = async (body: Response["body"], onProgress: (progress: FetchProg
     const step = stepIn(line);
     if (typeof step["error"] === "string") {
       if (/does not exist|not found/i.test(step["error"])) return false;
-      throw new BackendSays(step);
+      throw new BackendSays(line);
     }
     if (step["status"] === "success") return true;
     const { digest, total, completed } = step;

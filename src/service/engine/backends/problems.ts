@@ -5,9 +5,10 @@ export class AnswerUnreadable extends Error {}
 
 /** Its stream holds an error, instead of output. */
 export class BackendSays extends Error {
-  readonly body: unknown;
+  /** JSON, as the server wrote it. */
+  readonly body: string;
 
-  constructor(body: unknown) {
+  constructor(body: string) {
     super("the server tells of an error");
     this.body = body;
   }

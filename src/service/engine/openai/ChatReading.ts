@@ -1,17 +1,9 @@
 /** Reads the chunks of a streamed chat completion into the events of a generation. */
 import type { FinishReason } from "../../domain/generation.ts";
-import { AnswerEvents, type Reading, type ReadingOptions } from "../backends/AnswerEvents.ts";
-import {
-  asObject,
-  countOf,
-  type Members,
-  mostCalls,
-  mostCharacters,
-  parseChunk,
-  textOf,
-} from "../backends/chunk-values.ts";
-import type { EndUsage } from "../Engine.ts";
+import { AnswerReading } from "../backends/AnswerReading.ts";
+import { asObject, countOf, jsonOf, type Members, parseChunk, textOf } from "../backends/chunk-values.ts";
 import { AnswerUnreadable, BackendSays } from "../backends/problems.ts";
+import type { EndUsage } from "../Engine.ts";
 
 interface WrittenCall {
   readonly index: number | undefined;
@@ -20,33 +12,15 @@ interface WrittenCall {
   arguments: string;
 }
 
-export class ChatReading implements Reading {
-  private readonly events: AnswerEvents;
+export class ChatReading extends AnswerReading {
+  protected readonly endings = { field: "finish_reason", reasons: finishReasons };
+  protected usage: EndUsage | undefined;
   private readonly calls: WrittenCall[] = [];
-  private reason: string | undefined;
-  private usage: EndUsage | undefined;
-  private cachedPromptTokens = 0;
-  private bytes = 0;
 
-  constructor(options: ReadingOptions) {
-    this.events = new AnswerEvents(options);
-  }
-
-  get hasOutput(): boolean {
-    return this.events.hasOutput;
-  }
-
-  get isFinished(): boolean {
-    return this.events.isFinished;
-  }
-
-  read(data: string): void {
-    if (this.isFinished) return;
-    this.bytes += data.length;
-    if (this.bytes > mostCharacters) throw new AnswerUnreadable(`it is longer than ${mostCharacters} characters`);
+  protected readEvent(data: string): void {
     if (data.trim() === "[DONE]") return this.end();
     const chunk = parseChunk(data);
-    if (chunk["error"] !== undefined && chunk["error"] !== null) throw new BackendSays(chunk);
+    if (chunk["error"] !== undefined && chunk["error"] !== null) throw new BackendSays(data);
     this.readUsage(asObject(chunk["usage"]));
     const choice = Array.isArray(chunk["choices"]) ? asObject(chunk["choices"][0]) : undefined;
     if (choice === undefined) return;
@@ -56,18 +30,8 @@ export class ChatReading implements Reading {
     if (typeof choice["finish_reason"] === "string") this.reason = choice["finish_reason"];
   }
 
-  end(): void {
-    if (this.isFinished) return;
-    const { reason: told, calls, usage, cachedPromptTokens } = this;
-    if (told === undefined) throw new AnswerUnreadable("it ends without a finish_reason");
-    const reason = finishReasons.get(told);
-    if (reason === undefined) throw new AnswerUnreadable(`its finish_reason "${told.slice(0, 64)}" is unknown`);
-    this.events.end({ reason, calls, usage, cachedPromptTokens });
-  }
-
-  finish(reason: FinishReason): void {
-    const { usage, cachedPromptTokens } = this;
-    this.events.finish({ reason, usage, cachedPromptTokens });
+  protected completed() {
+    return { calls: this.calls };
   }
 
   private readUsage(usage: Members | undefined): void {
@@ -91,14 +55,14 @@ export class ChatReading implements Reading {
       (index === undefined || call.index === index) && (id === "" || call.id === "" || call.id === id);
     let call = this.calls.findLast(goesOn);
     if (call === undefined) {
-      if (this.calls.length >= mostCalls) throw new AnswerUnreadable(`it makes more than ${mostCalls} tool calls`);
+      this.countCall();
       call = { index, id: "", name: "", arguments: "" };
       this.calls.push(call);
     }
     if (id !== "") call.id = id;
     if (call.name === "") call.name = textOf(written["name"]);
     const { arguments: given } = written;
-    call.arguments += typeof given === "object" && given !== null ? JSON.stringify(given) : textOf(given);
+    call.arguments += this.counted(typeof given === "object" && given !== null ? jsonOf(given) : textOf(given));
   }
 }
 

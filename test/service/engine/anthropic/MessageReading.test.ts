@@ -116,6 +116,18 @@ describe("a streamed message", () => {
     });
   });
 
+  it("has the counts of the server where it is broken off after they were told", () => {
+    const { reading, events } = reader();
+    const begun = { type: "message_start", message: { usage: { input_tokens: 2, output_tokens: 1 } } };
+    for (const event of [begun, delta(0, { type: "text_delta", text: "4" })]) reading.read(JSON.stringify(event));
+    const [last] = end("end_turn");
+    reading.read(JSON.stringify(last));
+    reading.finish("cancelled");
+    assert.deepInclude(events.at(-1), {
+      usage: { promptTokens: 2, outputTokens: 9, reasoningTokens: 0, estimated: false },
+    });
+  });
+
   it.each([
     [[delta(0, { type: "input_json_delta", partial_json: "{" })], "belongs to no call"],
     [[{ type: "content_block_start", content_block: { type: "text", text: "" } }], "has no index"],

@@ -33,14 +33,24 @@ describe("the failure of an exchange", () => {
   ])("tells that the context is exceeded: %s", (words) => {
     const thrown = new StatusRefused(400, undefined, JSON.stringify({ error: { message: words } }));
     assert.deepInclude(failureOf(thrown, model, backend, false), { _tag: "BackendContextExceeded", words });
-    const within = new BackendSays({ error: { message: words } });
+    const within = new BackendSays(JSON.stringify({ error: { message: words } }));
     assert.deepInclude(failureOf(within, model, backend, false), { _tag: "BackendContextExceeded" });
   });
 
   it("of an error within a stream is that of the status which it tells, and a loss after some output", () => {
-    const says = new BackendSays({ error: { code: 429, message: "slow down" } });
+    const says = new BackendSays(JSON.stringify({ error: { code: 429, message: "slow down" } }));
     assert.deepInclude(failureOf(says, model, backend, false), { _tag: "BackendQuota", retryAfterMs: 1000 });
     assert.deepInclude(failureOf(says, model, backend, true), { _tag: "EngineLost" });
+  });
+
+  it.each([
+    `{"error": ${"[".repeat(200_000)}${"]".repeat(200_000)}}`,
+    `{"error": {"type": ${"[".repeat(200_000)}${"]".repeat(200_000)}}}`,
+    '{"error": {"type": {"toString": 7}}}',
+    '{"error": {"code": 404.5}}',
+    '{"error": null}',
+  ])("of an error within a stream is one of the protocol where it makes no sense: %#", (body) => {
+    assert.deepInclude(failureOf(new BackendSays(body), model, backend, false), { _tag: "BackendProtocol" });
   });
 
   it("has the server's words in one line, and not more of them than fit a message", () => {
