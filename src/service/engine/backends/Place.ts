@@ -1,14 +1,15 @@
 /** Where a model's requests go: to a server that others start, or to one that this service starts for the model. */
 import { Effect, type Scope } from "effect";
-import { Agent, type Dispatcher } from "undici";
+import type { Dispatcher } from "undici";
 
 import type { BackendSettings } from "../../config/read-backends.ts";
 import type { ServedModel } from "../../domain/model.ts";
-import { type Host, type Hosts, ownHost } from "./Host.ts";
 import type { BackendFailure, EngineFailure, EngineFault, EngineStatus } from "../Engine.ts";
 import type { StartStage } from "../Engines.ts";
 import { startManagedServer } from "../managed/ManagedServer.ts";
 import type { ManagedBackend, RunningServer } from "../managed/server-life.ts";
+import { connectionsTo } from "./connections.ts";
+import { type Host, type Hosts, ownHost } from "./Host.ts";
 
 /** A server that takes requests. */
 export interface Reached {
@@ -30,7 +31,7 @@ export interface Place {
 
 /** Nothing is sent before the first task. The scope owns its connections. */
 export const remotePlace = (backend: BackendSettings, hosts: Hosts): Effect.Effect<Place, never, Scope.Scope> =>
-  Effect.map(Effect.all([hosts.join(backend), agentFor(backend)]), ([host, dispatcher]) => ({
+  Effect.map(Effect.all([hosts.join(backend), connectionsTo(backend)]), ([host, dispatcher]) => ({
     host,
     reach: Effect.succeed({ baseUrl: backend.baseUrl, dispatcher, isGone: () => Effect.succeed(false) }),
     failure: Effect.never,
@@ -44,7 +45,7 @@ export const managedPlace = (
   backend: ManagedBackend,
   onStage: (stage: StartStage) => Effect.Effect<void>,
 ): Effect.Effect<Place, EngineFault, Scope.Scope> =>
-  Effect.map(startManagedServer(model, backend, agentFor(backend), onStage), (server) => ({
+  Effect.map(startManagedServer(model, backend, connectionsTo(backend), onStage), (server) => ({
     host: ownHost(backend.permits, server.health, server.delivered),
     reach: Effect.map(server.running, (running) => ({ ...running, isGone: isGone(running) })),
     failure: server.failure,
@@ -70,18 +71,3 @@ const isOfTheRequest = ({ _tag }: BackendFailure): boolean =>
   _tag === "BackendCredentials";
 
 const tellingMs = 1_000;
-
-/** Connections are pooled and go straight to the host, whatever the environment says of proxies. */
-const agentFor = ({ connectTimeoutMs, readTimeoutMs }: BackendSettings): Effect.Effect<Agent, never, Scope.Scope> =>
-  Effect.acquireRelease(
-    Effect.sync(
-      () =>
-        new Agent({
-          connect: { timeout: connectTimeoutMs },
-          headersTimeout: readTimeoutMs,
-          bodyTimeout: readTimeoutMs,
-          pipelining: 1,
-        }),
-    ),
-    (agent) => Effect.promise(() => agent.destroy()),
-  );

@@ -6,8 +6,9 @@ import { type Dispatcher, request } from "undici";
 import type { BackendSettings } from "../../config/read-backends.ts";
 import { speaksMessages } from "../../domain/backend-presets.ts";
 import { apiHeaders } from "./api-headers.ts";
-import { watchedBody } from "./watched-body.ts";
 import { AnswerUnreadable, StatusRefused } from "./problems.ts";
+import { beginningOf, decoded } from "./response-body.ts";
+import { watchedBody } from "./watched-body.ts";
 
 interface AnswerExchange {
   readonly dispatcher: Dispatcher;
@@ -79,13 +80,12 @@ const readEvents = async (body: Dispatcher.ResponseData["body"], onData: AnswerE
       isTooLong ||= type === "max-buffer-size-exceeded";
     },
   });
-  const decoder = new TextDecoder("utf-8", { fatal: true });
   const feed = (text: string) => {
     parser.feed(text);
     if (isTooLong) throw new AnswerUnreadable(`an event of it is longer than ${mostEventCharacters} characters`);
   };
-  for await (const bytes of body as AsyncIterable<Uint8Array>) {
-    feed(decode(decoder, bytes));
+  for await (const text of decoded(body)) {
+    feed(text);
     if (isComplete) {
       // What follows is the end of the response, after which its connection serves the next request.
       await body.dump({ limit: 1024, signal: AbortSignal.timeout(restMs) }).catch(() => undefined);
@@ -93,37 +93,11 @@ const readEvents = async (body: Dispatcher.ResponseData["body"], onData: AnswerE
     }
   }
   // The last event may lack the empty line after it.
-  feed(`${decode(decoder)}\n\n`);
-};
-
-const decode = (decoder: InstanceType<typeof TextDecoder>, bytes?: Uint8Array): string => {
-  try {
-    return bytes === undefined ? decoder.decode() : decoder.decode(bytes, { stream: true });
-  } catch {
-    throw new AnswerUnreadable("it is not UTF-8");
-  }
+  feed("\n\n");
 };
 
 const mostEventCharacters = 1024 ** 2;
 const restMs = 100;
-
-/** Of the body of an error: its words come first. */
-const beginningOf = async (body: Dispatcher.ResponseData["body"]): Promise<string> => {
-  const parts: Uint8Array[] = [];
-  let bytes = 0;
-  try {
-    for await (const part of body as AsyncIterable<Uint8Array>) {
-      parts.push(part);
-      bytes += part.length;
-      if (bytes >= mostErrorBytes) break;
-    }
-  } catch {
-    // The status says enough.
-  }
-  return Buffer.concat(parts).subarray(0, mostErrorBytes).toString();
-};
-
-const mostErrorBytes = 64 * 1024;
 
 /** As `Retry-After` (seconds or a date) or OpenAI's `retry-after-ms` says; an hour at most. */
 const retryAfterMs = (headers: Dispatcher.ResponseData["headers"]): number | undefined => {

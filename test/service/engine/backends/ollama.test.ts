@@ -78,6 +78,65 @@ describe("a model of Ollama", () => {
     }),
   );
 
+  it.live("is fetched when Ollama says so, also where it leaves the stream open", () =>
+    Effect.gen(function* () {
+      const { settings } = yield* scriptedBackend((response, { path }) => {
+        if (path === "/api/pull") response.writeHead(200).write(pulled);
+        else response.writeHead(404).end();
+      });
+      assert.isTrue(yield* fetchFromOllama(model, settings, () => {}));
+      // An error of the stream that nobody heard would end the service.
+      yield* Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 50)));
+    }),
+  );
+
+  it.live.each([
+    ["a line without an end", "x".repeat(64 * 1024 + 1)],
+    [
+      "layers without an end",
+      lines(...Array.from({ length: 1025 }, (_, digest) => ({ digest: `${digest}`, total: 1 }))),
+    ],
+    ["bytes that are no UTF-8", Buffer.from([0xff, 0x0a])],
+  ] as const)("is not fetched from an Ollama that sends %s", ([, pull]) =>
+    Effect.gen(function* () {
+      const { settings } = yield* scriptedBackend((response, { path }) => {
+        if (path === "/api/pull") response.writeHead(200).write(pull);
+        else response.writeHead(404).end();
+      });
+      const error = yield* Effect.flip(fetchFromOllama(model, settings, () => {}));
+      assert.strictEqual(error._tag, "BackendProtocol");
+    }),
+  );
+
+  it.live("has layers of sizes that there are", () =>
+    Effect.gen(function* () {
+      const sizes = [-1, 0.5, 1e300, "7", null];
+      const steps = sizes.map((total, digest) => ({ digest: `${digest}`, total, completed: 1 }));
+      const known = [1.5, -3, 9].map((completed) => ({ digest: "known", total: 2, completed }));
+      const { settings } = yield* scriptedOllama(lines(...steps, ...known, { status: "success" }));
+      const seen: FetchProgress[] = [];
+      yield* fetchFromOllama(model, settings, (progress) => seen.push(progress));
+      assert.deepStrictEqual(
+        seen.map(({ bytesDone, bytesTotal, filesTotal }) => [bytesDone, bytesTotal, filesTotal]),
+        [
+          [0, 2, 1],
+          [0, 2, 1],
+          [2, 2, 1],
+        ],
+      );
+    }),
+  );
+
+  it.live("is not there where the others that are there are not told", () =>
+    Effect.gen(function* () {
+      const { settings } = yield* scriptedBackend((response, { path }) => {
+        response.writeHead(path === "/api/tags" ? 500 : 404).end();
+      });
+      const error = yield* Effect.flip(fetchFromOllama(model, settings, () => {}));
+      assert.strictEqual(error._tag, "ModelNotFound");
+    }),
+  );
+
   it.live("gives its memory back", () =>
     Effect.gen(function* () {
       const { settings, requests } = yield* scriptedOllama("");

@@ -1,0 +1,59 @@
+/** Reads the bodies of a server's responses. Their length, their lines and their time are the server's, so all are bounded. */
+import type { Dispatcher } from "undici";
+
+import { AnswerUnreadable } from "./problems.ts";
+
+type Body = Dispatcher.ResponseData["body"];
+
+/** Its text, piece by piece. Throws AnswerUnreadable where it is not UTF-8. */
+export async function* decoded(body: Body): AsyncGenerator<string> {
+  const decoder = new TextDecoder("utf-8", { fatal: true });
+  for await (const bytes of body as AsyncIterable<Uint8Array>) yield decode(decoder, bytes);
+  yield decode(decoder);
+}
+
+const decode = (decoder: InstanceType<typeof TextDecoder>, bytes?: Uint8Array): string => {
+  try {
+    return bytes === undefined ? decoder.decode() : decoder.decode(bytes, { stream: true });
+  } catch {
+    throw new AnswerUnreadable("it is not UTF-8");
+  }
+};
+
+/** Its lines, without those that are empty. Throws AnswerUnreadable where one is too long. */
+export async function* linesOf(body: Body): AsyncGenerator<string> {
+  let rest = "";
+  for await (const text of decoded(body)) {
+    const lines = (rest + text).split(/\r?\n/);
+    rest = lines.pop() ?? "";
+    if (rest.length > mostLineCharacters) {
+      throw new AnswerUnreadable(`a line of it is longer than ${mostLineCharacters} characters`);
+    }
+    yield* lines.filter((line) => line !== "");
+  }
+  if (rest !== "") yield rest;
+}
+
+const mostLineCharacters = 64 * 1024;
+
+/** Its beginning, for a body that is short if the server means well. Where it breaks off, what there is of it. */
+export const beginningOf = async (body: Body): Promise<string> => {
+  const parts: Uint8Array[] = [];
+  let bytes = 0;
+  const late = setTimeout(() => body.destroy(), longestMs);
+  try {
+    for await (const part of body as AsyncIterable<Uint8Array>) {
+      parts.push(part);
+      bytes += part.length;
+      if (bytes >= mostBytes) break;
+    }
+  } catch {
+    // Its reader sees from what there is that the rest is missing.
+  } finally {
+    clearTimeout(late);
+  }
+  return Buffer.concat(parts).subarray(0, mostBytes).toString();
+};
+
+const mostBytes = 64 * 1024;
+const longestMs = 2_000;
