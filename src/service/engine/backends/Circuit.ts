@@ -46,6 +46,11 @@ export class Circuit {
     return this.open === undefined || this.open.isReached;
   }
 
+  /** Whether a request is trying the host. How that ends is a change. */
+  get isTried(): boolean {
+    return this.open?.isTried === true;
+  }
+
   /** How long a request is to wait before it comes again; undefined where it may begin. */
   get refusalMs(): number | undefined {
     const { open } = this;

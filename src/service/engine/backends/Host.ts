@@ -38,16 +38,14 @@ export class Hosts {
     const { host: name } = new URL(backend.baseUrl);
     return Effect.acquireRelease(
       Effect.gen({ self: this }, function* () {
-        let known = this.known.get(name);
-        if (known === undefined) {
-          const scope = yield* Scope.make();
-          const host = yield* OneHost.make(backend);
-          yield* Effect.forkIn(host.follow, scope);
-          known = { host, users: 0, scope };
-          this.known.set(name, known);
-        }
+        // Made before it is looked for: two models that come at once must find the same one.
+        const host = yield* OneHost.make(backend);
+        const known = this.known.get(name) ?? { host, users: 0, scope: Scope.makeUnsafe() };
+        const isNew = known.users === 0;
         known.users += 1;
-        known.host.gate.limit(backend.permits);
+        this.known.set(name, known);
+        known.host.add(backend);
+        if (isNew) yield* Effect.forkIn(host.follow, known.scope);
         return known.host;
       }),
       () =>
@@ -79,6 +77,8 @@ class OneHost implements Host {
   private readonly standing: SubscriptionRef.SubscriptionRef<EngineHealth>;
   private readonly changes: Queue.Queue<void>;
   private running = 0;
+  /** The shortest that a backend there asks for. */
+  private probeIntervalMs: number | undefined;
   /** Whose API is probed: that of the backend that came first. */
   private readonly backend: BackendSettings;
 
@@ -106,6 +106,14 @@ class OneHost implements Host {
     });
   }
 
+  /** A backend of another model there. */
+  add({ permits, probeIntervalMs }: BackendSettings): void {
+    this.gate.limit(permits);
+    if (probeIntervalMs === undefined || probeIntervalMs >= (this.probeIntervalMs ?? Infinity)) return;
+    this.probeIntervalMs = probeIntervalMs;
+    Queue.offerUnsafe(this.changes, undefined);
+  }
+
   /** Tells the health, and probes while requests do not show it. */
   get follow(): Effect.Effect<never> {
     return Effect.forever(
@@ -122,30 +130,32 @@ class OneHost implements Host {
     { scheduling, ...about }: HostRequest,
     exchange: (onOutput: () => void) => Effect.Effect<void, EngineFailure>,
   ): Effect.Effect<void, EngineFailure> {
-    const refusal = Effect.suspend(() => {
+    const refused = (): BackendUnavailable | undefined => {
       const { refusalMs: retryAfterMs } = this.circuit;
       return retryAfterMs === undefined
-        ? Effect.void
-        : Effect.fail(new BackendUnavailable({ ...about, cause: "circuit_open", retryAfterMs }));
-    });
-    return Effect.scoped(
-      Effect.gen({ self: this }, function* () {
-        yield* refusal;
-        yield* this.gate.permit(scheduling);
-        // Those that waited are not sent one after the other into the same failure.
-        yield* refusal;
-        const attempt = this.circuit.begin();
+        ? undefined
+        : new BackendUnavailable({ ...about, cause: "circuit_open", retryAfterMs });
+    };
+    const attempt = Effect.acquireUseRelease(
+      Effect.suspend(() => {
+        const error = refused();
+        if (error !== undefined) return Effect.fail(error);
         this.running += 1;
-        yield* Effect.onExit(
-          Effect.suspend(() => exchange(attempt.delivered)),
-          (exit) =>
-            Effect.sync(() => {
-              this.running -= 1;
-              attempt.end(verdictOf(exit));
-            }),
-        );
+        return Effect.succeed(this.circuit.begin());
       }),
+      ({ delivered }) => exchange(delivered),
+      ({ end }, exit) =>
+        Effect.sync(() => {
+          this.running -= 1;
+          end(verdictOf(exit));
+        }),
     );
+    return Effect.suspend(() => {
+      const error = refused();
+      if (error !== undefined) return Effect.fail(error);
+      // Those that waited are not sent one after the other into the same failure: it is looked again when they have a permit.
+      return Effect.scoped(Effect.andThen(this.gate.permit(scheduling), attempt));
+    });
   }
 
   private tell(health: EngineHealth): Effect.Effect<void> {
@@ -166,22 +176,30 @@ class OneHost implements Host {
   /** After the pause of an open circuit; of a closed one at the interval that the operator set, if any. */
   private get probing(): Effect.Effect<void> {
     const { circuit, backend } = this;
-    if (circuit.isOpen && circuit.isServing) return Effect.never;
-    const waitMs = circuit.isOpen ? (circuit.refusalMs ?? 0) : backend.probeIntervalMs;
+    // Requests show how it is, and then it changes.
+    if (circuit.isOpen && (circuit.isServing || circuit.isTried)) return Effect.never;
+    const waitMs = circuit.isOpen ? (circuit.refusalMs ?? 0) : this.probeIntervalMs;
     if (waitMs === undefined) return Effect.never;
     return Effect.andThen(
       Effect.sleep(waitMs),
       Effect.suspend(() => {
-        if (circuit.refusalMs !== undefined) return Effect.never;
+        // A request tries it meanwhile, or the timer was early.
+        if (circuit.refusalMs !== undefined) return Effect.void;
         const wasOpen = circuit.isOpen;
         // A server that computes may answer nothing else meanwhile; its tasks show how it is.
         if (!wasOpen && this.running > 0) return Effect.void;
-        const attempt = circuit.begin();
-        return Effect.matchEffect(probe(backend), {
-          // That it is there does not say that it answers tasks.
-          onSuccess: () => Effect.sync(() => (wasOpen ? circuit.reached() : attempt.end("unknown"))),
-          onFailure: () => Effect.sync(() => attempt.end("unavailable")),
-        }).pipe(Effect.onInterrupt(() => Effect.sync(() => attempt.end("unknown"))));
+        return Effect.ignore(
+          Effect.acquireUseRelease(
+            Effect.sync(() => circuit.begin()),
+            () => probe(backend),
+            ({ end }, exit) =>
+              Effect.sync(() => {
+                if (Exit.isFailure(exit)) end(Exit.hasInterrupts(exit) ? "unknown" : "unavailable");
+                // That it is there does not say that it answers tasks.
+                else if (wasOpen) circuit.reached();
+              }),
+          ),
+        );
       }),
     );
   }

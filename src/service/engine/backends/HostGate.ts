@@ -29,23 +29,17 @@ export class HostGate {
   /** Waits for a permit, which the scope gives back. They go in the order of their turns (domain/turn.ts). */
   permit(scheduling: SequenceScheduling): Effect.Effect<void, never, Scope.Scope> {
     return Effect.acquireRelease(
-      Effect.suspend(() => this.acquire(scheduling)),
-      () => Effect.sync(() => this.release(scheduling)),
-      { interruptible: true },
-    );
+      Effect.sync(() => this.enter(scheduling)),
+      // One that was given a permit as it left passes it on.
+      (own) => Effect.sync(() => void (this.waiting.delete(own) || this.release(scheduling))),
+    ).pipe(Effect.flatMap(({ admitted }) => Deferred.await(admitted)));
   }
 
-  private acquire(scheduling: SequenceScheduling): Effect.Effect<void> {
-    if (this.running < this.permits && this.waiting.size === 0) {
-      this.begin(scheduling);
-      return Effect.void;
-    }
+  private enter(scheduling: SequenceScheduling): Waiting {
     const own: Waiting = { scheduling, admitted: Deferred.makeUnsafe<void>() };
     this.waiting.add(own);
-    return Effect.onInterrupt(Deferred.await(own.admitted), () =>
-      // A permit that was given in the same moment is passed on.
-      Effect.sync(() => void (this.waiting.delete(own) || this.release(scheduling))),
-    );
+    this.admit();
+    return own;
   }
 
   private release(scheduling: SequenceScheduling): void {
@@ -54,18 +48,19 @@ export class HostGate {
     const left = (this.runningOf.get(fairnessId) ?? 1) - 1;
     if (left === 0) this.runningOf.delete(fairnessId);
     else this.runningOf.set(fairnessId, left);
+    this.admit();
+  }
+
+  private admit(): void {
     while (this.running < this.permits) {
       const next = this.first();
       if (next === undefined) return;
+      const { fairnessId } = next.scheduling;
+      this.running += 1;
+      this.runningOf.set(fairnessId, (this.runningOf.get(fairnessId) ?? 0) + 1);
       this.waiting.delete(next);
-      this.begin(next.scheduling);
       Deferred.doneUnsafe(next.admitted, Effect.void);
     }
-  }
-
-  private begin({ fairnessId }: SequenceScheduling): void {
-    this.running += 1;
-    this.runningOf.set(fairnessId, (this.runningOf.get(fairnessId) ?? 0) + 1);
   }
 
   private first(): Waiting | undefined {

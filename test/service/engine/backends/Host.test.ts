@@ -1,11 +1,13 @@
 import { assert, describe, it } from "@effect/vitest";
-import { Effect, Fiber, Stream } from "effect";
+import { Clock, Duration, Effect, Fiber, Stream } from "effect";
 import { TestClock } from "effect/testing";
 
 import type { EngineHealth } from "../../../../src/service/engine/Engine.ts";
 import { type Host, Hosts } from "../../../../src/service/engine/backends/Host.ts";
 import { BackendRefused, BackendUnavailable } from "../../../../src/service/domain/errors.ts";
+import { fibersRan } from "../../../support/fibers-ran.ts";
 import { scriptedBackend } from "../../../support/scripted-backend.ts";
+import { stepByStep } from "../../../support/step-by-step.ts";
 
 const about = { model: "demo", backend: "attic" };
 const request = { ...about, scheduling: { turn: 0, fairnessId: "" } };
@@ -87,6 +89,70 @@ describe("a host that models are on", () => {
         yield* Fiber.interrupt(leaving);
       }
       yield* host.run(request, () => Effect.void);
+    }),
+  );
+
+  it.effect("is tried again wherever the request that tried it is interrupted", () =>
+    Effect.gen(function* () {
+      const backend = yield* scriptedBackend((response) => void response.writeHead(200).end("{}"));
+      const host = yield* new Hosts().join(backend.settings);
+      const told = yield* following(host);
+      yield* failing(5, () => host.run(request, () => Effect.fail(unavailable)));
+      yield* passing(() => told.length === 3);
+      const trying = stepByStep(host.run(request, () => Effect.never));
+      for (let operations = 0; operations < 60; operations++) {
+        const fiber = yield* Effect.forkChild(trying, { startImmediately: true });
+        for (let count = 0; count < operations; count++) yield* Effect.yieldNow;
+        yield* Fiber.interrupt(fiber);
+        const trial = yield* Effect.forkChild(
+          host.run(request, () => Effect.never),
+          { startImmediately: true },
+        );
+        yield* fibersRan;
+        const failure = yield* Effect.flip(host.run(request, () => Effect.die("a second one tries it")));
+        assert.deepInclude(failure, { cause: "circuit_open", retryAfterMs: 1_000 }, `after ${operations} operations`);
+        yield* Fiber.interrupt(trial);
+      }
+      yield* host.run(request, () => Effect.void);
+    }),
+  );
+
+  it.effect("is probed also where the timer of its pause is early", () =>
+    Effect.gen(function* () {
+      const clock = yield* Clock.Clock;
+      const early: Clock.Clock = {
+        ...clock,
+        currentTimeMillisUnsafe: () => clock.currentTimeMillisUnsafe(),
+        monotonicTimeNanosUnsafe: () => clock.monotonicTimeNanosUnsafe(),
+        sleep: (duration) => clock.sleep(Duration.millis(Math.max(1, Duration.toMillis(duration) - 1))),
+      };
+      const backend = yield* scriptedBackend((response) => void response.writeHead(200).end("{}"));
+      const host = yield* Effect.provideService(new Hosts().join(backend.settings), Clock.Clock, early);
+      const told = yield* following(host);
+      yield* failing(5, () => host.run(request, () => Effect.fail(unavailable)));
+      yield* passing(() => told.length === 3);
+      assert.deepStrictEqual(told, ["serving", "unreachable", "serving"]);
+    }),
+  );
+
+  it.effect("is the same for two models that come at once", () =>
+    Effect.gen(function* () {
+      const backend = yield* scriptedBackend(() => {});
+      const hosts = new Hosts();
+      const join = stepByStep(hosts.join(backend.settings));
+      const [one, other] = yield* Effect.all([join, join], { concurrency: "unbounded" });
+      assert.strictEqual(one, other);
+    }),
+  );
+
+  it.effect("is asked at the shortest interval that a backend there says", () =>
+    Effect.gen(function* () {
+      const backend = yield* scriptedBackend((response) => void response.writeHead(200).end("{}"));
+      const hosts = new Hosts();
+      const host = yield* hosts.join(backend.settings);
+      yield* following(host);
+      yield* hosts.join({ ...backend.settings, name: "other", probeIntervalMs: 1_000 });
+      yield* passing(() => backend.requests.length >= 2);
     }),
   );
 

@@ -3,6 +3,7 @@ import { Deferred, Effect, Fiber } from "effect";
 
 import { HostGate } from "../../../../src/service/engine/backends/HostGate.ts";
 import { fibersRan } from "../../../support/fibers-ran.ts";
+import { stepByStep } from "../../../support/step-by-step.ts";
 
 /** Runs holders of a permit until each is let go, and logs who has one. */
 const holders = (gate: HostGate) => {
@@ -50,6 +51,23 @@ describe("the gate of a host", () => {
       yield* Fiber.interrupt(first.fiber);
       yield* fibersRan;
       assert.deepStrictEqual(log, ["first", "last"]);
+    }),
+  );
+
+  it.effect("has its permit back wherever the one who had it is interrupted", () =>
+    Effect.gen(function* () {
+      const gate = new HostGate(1);
+      const permit = Effect.scoped(Effect.andThen(gate.permit({ turn: 0, fairnessId: "" }), Effect.never));
+      for (let operations = 0; operations < 40; operations++) {
+        const fiber = yield* Effect.forkChild(stepByStep(permit), { startImmediately: true });
+        for (let count = 0; count < operations; count++) yield* Effect.yieldNow;
+        yield* Fiber.interrupt(fiber);
+        const { log, hold } = holders(gate);
+        const next = yield* hold("next");
+        yield* fibersRan;
+        assert.deepStrictEqual(log, ["next"], `after ${operations} operations`);
+        yield* next.end;
+      }
     }),
   );
 
