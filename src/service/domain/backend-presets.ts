@@ -147,4 +147,7 @@ export type BackendEngine = keyof typeof backendPresets;
 export const speaksMessages = (engine: BackendEngine): boolean =>
   (backendPresets[engine] as BackendPreset).speaks === "messages";
 
+/** Where it is asked for an answer, below the URL of its API. */
+export const answerPath = (engine: BackendEngine): string => (speaksMessages(engine) ? "messages" : "chat/completions");
+
 export const isBackendEngine = (engine: EngineName): engine is BackendEngine => Object.hasOwn(backendPresets, engine);

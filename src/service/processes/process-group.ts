@@ -21,11 +21,11 @@ interface GroupOptions {
 }
 
 export interface ProcessGroup {
-  /** How the program ended, as `exit code 1` or `signal SIGKILL`. By then all its processes are gone. */
+  /** How the program ended, as `exit code 1` or `signal SIGKILL`. By then all its processes are gone. Never rejects. */
   readonly ended: Promise<string>;
   /** Asks its processes to end, and makes those that do not. Resolves when they are gone. */
   readonly end: () => Promise<void>;
-  /** Memory that its processes have resident together; 0 when they are gone. */
+  /** Memory that its processes have resident together; 0 when they are gone. Rejects where the system does not tell. */
   readonly residentBytes: () => Promise<number>;
 }
 
@@ -43,7 +43,7 @@ program=$!
   kill -TERM 0
   tries=0
   while kill -0 "$program" && [ "$tries" -lt 50 ]; do
-    sleep 0.1
+    command -p sleep 0.1
     tries=$((tries + 1))
   done
   kill -KILL 0
@@ -63,7 +63,8 @@ export const startGroup = ({ command, environment, directory, onOutput }: GroupO
     detached: true,
     stdio: ["ignore", "pipe", "pipe", "pipe"],
   });
-  const held = child.stdio[3];
+  // Where this process has no descriptors left it has no streams, and tells so by its error.
+  const held = (child.stdio as typeof child.stdio | undefined)?.[3];
   // It breaks where the keeper ends first.
   held?.on("error", () => {});
   for (const stream of [child.stdout, child.stderr]) readText(stream, onOutput);
@@ -77,7 +78,8 @@ export const startGroup = ({ command, environment, directory, onOutput }: GroupO
   let ending: Promise<void> | undefined;
   const end = async (): Promise<void> => {
     if (child.pid !== undefined) {
-      strays = (await membersOf(child.pid)).filter(({ group }) => group !== child.pid);
+      const members = await membersOf(child.pid).catch(() => []);
+      strays = members.filter(({ group }) => group !== child.pid);
     }
     held?.destroy();
     // The keeper is one of the group: what stopped all of it has stopped the keeper too.
@@ -98,7 +100,7 @@ export const startGroup = ({ command, environment, directory, onOutput }: GroupO
 /** Longer than the keeper takes. */
 const endMs = 8_000;
 
-const readText = (stream: Readable | null, onText: (text: string) => void): void => {
+const readText = (stream: Readable | null | undefined, onText: (text: string) => void): void => {
   stream?.setEncoding("utf8");
   stream?.on("data", onText);
   stream?.on("error", () => {});
@@ -107,7 +109,7 @@ const readText = (stream: Readable | null, onText: (text: string) => void): void
 /** What it wrote has been read by then, unless a process that has left the group keeps the stream open. */
 const endOf = (child: ChildProcess): Promise<string> =>
   new Promise((resolve) => {
-    child.once("error", (cause) => resolve(`it could not be started: ${cause.message}`));
+    child.once("error", (cause) => resolve(`a failed start: ${cause.message}`));
     child.once("exit", (code, killedBy) => {
       const how = describeEnd(code, killedBy);
       signal(child.pid, "SIGKILL");
@@ -129,10 +131,11 @@ const describeEnd = (code: number | null, killedBy: NodeJS.Signals | null): stri
 };
 
 const killLeft = async (leader: number | undefined, strays: ReadonlyArray<ProcessRow>): Promise<void> => {
-  for (const { pid } of await stillThere(strays)) kill(pid, "SIGKILL");
+  for (const { pid } of await stillThere(strays).catch(() => [])) kill(pid, "SIGKILL");
   for (let tries = 0; tries < 100 && signal(leader, "SIGKILL"); tries++) {
     // Ended ones that nobody has waited for count as members.
-    if (leader === undefined || (await membersOf(leader)).length === 0) return;
+    const members = leader === undefined ? [] : await membersOf(leader).catch(() => undefined);
+    if (members?.length === 0) return;
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
 };

@@ -36,10 +36,15 @@ const readTable = (): Promise<ReadonlyArray<ProcessRow>> => (process.platform ==
 const readProc = async (): Promise<ReadonlyArray<ProcessRow>> => {
   const pids = (await readdir("/proc")).filter((name) => /^\d+$/.test(name));
   const rows = await Promise.all(
-    // A process may end while its row is read.
-    pids.map((pid) => readFile(`/proc/${pid}/status`, "utf8").then(rowOfStatus, () => undefined)),
+    pids.map((pid) => readFile(`/proc/${pid}/status`, "utf8").then(rowOfStatus, assertNoLack)),
   );
   return rows.filter((row) => row !== undefined);
+};
+
+/** A process may end while its row is read, and others are none of ours; but none is missing for lack of descriptors. */
+const assertNoLack = (cause: unknown): undefined => {
+  const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
+  if (code === "EMFILE" || code === "ENFILE") throw cause;
 };
 
 const rowOfStatus = (status: string): ProcessRow | undefined => {

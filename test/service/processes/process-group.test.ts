@@ -1,4 +1,4 @@
-import { fork } from "node:child_process";
+import { execFileSync, fork } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { setTimeout as sleep } from "node:timers/promises";
 import { assert, describe, it } from "vitest";
@@ -9,6 +9,7 @@ import { isAlive } from "../../support/is-alive.ts";
 import { tree } from "./group-tree.ts";
 
 const program = fileURLToPath(new URL("group-program.ts", import.meta.url));
+const fewDescriptors = fileURLToPath(new URL("few-descriptors-program.ts", import.meta.url));
 
 const start = (command: readonly [string, ...string[]], environment: Record<string, string> = {}) => {
   const written: string[] = [];
@@ -66,6 +67,28 @@ describe("a group of processes", () => {
     while (!written().includes("up")) await sleep(20);
     await endOf(group);
     assert.include(written(), "bye");
+  });
+
+  it("gives a program its time to end also where its PATH has no programs", async () => {
+    const { group, written } = start(
+      ["/bin/sh", "-c", 'trap "/bin/sleep 0.3; echo bye; exit 0" TERM; echo up; while :; do /bin/sleep 0.1; done'],
+      { PATH: "/nowhere" },
+    );
+    while (!written().includes("up")) await sleep(20);
+    await endOf(group);
+    assert.include(written(), "bye");
+  });
+
+  it("fails to start where this process has no descriptors left, and harms nobody then", () => {
+    const limited = ["-c", 'ulimit -n 64; exec "$@"', "sh", process.execPath, fewDescriptors];
+    const { ends, pids } = JSON.parse(execFileSync("/bin/sh", limited, { encoding: "utf8" })) as {
+      readonly ends: ReadonlyArray<string>;
+      readonly pids: ReadonlyArray<number>;
+    };
+    assert.lengthOf(ends, 5);
+    assert.match(ends[0] ?? "", /^a failed start: .*EMFILE/);
+    assert.match(ends.at(-1) ?? "", /^(signal|exit code)/);
+    for (const pid of pids) assert.throws(() => process.kill(pid, 0), /ESRCH/);
   });
 
   it("ends with children that do not listen, in other groups too", async () => {

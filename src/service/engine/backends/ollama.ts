@@ -13,7 +13,7 @@ import { asObject, parseChunk } from "./chunk-values.ts";
 import { connectionsTo } from "./connections.ts";
 import { failureOf } from "./failure-of.ts";
 import { AnswerUnreadable, BackendSays, StatusRefused } from "./problems.ts";
-import { beginningOf, linesOf } from "./response-body.ts";
+import { beginningOf, linesOf, shortText } from "./response-body.ts";
 
 type Model = Pick<ServedModel, "id" | "source">;
 
@@ -136,7 +136,7 @@ const bytesIn = (value: unknown): number | undefined =>
 
 const namesIn = async (response: Response): Promise<ReadonlyArray<string>> => {
   await assertOk(response);
-  const { models } = parseChunk(await beginningOf(response.body));
+  const { models } = parseChunk(await shortText(response.body));
   if (!Array.isArray(models)) return [];
   return models.map((model: unknown) => asObject(model)?.["name"]).filter((name) => typeof name === "string");
 };

@@ -36,24 +36,32 @@ export async function* linesOf(body: Body): AsyncGenerator<string> {
 
 const mostLineCharacters = 64 * 1024;
 
-/** Its beginning, for a body that is short if the server means well. Where it breaks off, what there is of it. */
+/** Its text, cut where it is longer than any that is asked for. Rejects where it breaks off. */
+export const shortText = async (body: Body): Promise<string> => {
+  const parts: Uint8Array[] = [];
+  await collect(body, parts);
+  return textOf(parts);
+};
+
+/** What a server says of an error. Where that breaks off, or takes long, what there is of it. */
 export const beginningOf = async (body: Body): Promise<string> => {
   const parts: Uint8Array[] = [];
-  let bytes = 0;
   const late = setTimeout(() => body.destroy(), longestMs);
-  try {
-    for await (const part of body as AsyncIterable<Uint8Array>) {
-      parts.push(part);
-      bytes += part.length;
-      if (bytes >= mostBytes) break;
-    }
-  } catch {
-    // Its reader sees from what there is that the rest is missing.
-  } finally {
-    clearTimeout(late);
-  }
-  return Buffer.concat(parts).subarray(0, mostBytes).toString();
+  await collect(body, parts).catch(() => {});
+  clearTimeout(late);
+  return textOf(parts);
 };
+
+const collect = async (body: Body, parts: Uint8Array[]): Promise<void> => {
+  let bytes = 0;
+  for await (const part of body as AsyncIterable<Uint8Array>) {
+    parts.push(part);
+    bytes += part.length;
+    if (bytes >= mostBytes) return;
+  }
+};
+
+const textOf = (parts: ReadonlyArray<Uint8Array>): string => Buffer.concat(parts).subarray(0, mostBytes).toString();
 
 const mostBytes = 64 * 1024;
 const longestMs = 2_000;

@@ -4,7 +4,7 @@ import { createParser } from "eventsource-parser";
 import { type Dispatcher, request } from "undici";
 
 import type { BackendSettings } from "../../config/read-backends.ts";
-import { speaksMessages } from "../../domain/backend-presets.ts";
+import { answerPath } from "../../domain/backend-presets.ts";
 import { apiHeaders } from "./api-headers.ts";
 import { AnswerUnreadable, StatusRefused } from "./problems.ts";
 import { beginningOf, decoded } from "./response-body.ts";
@@ -34,23 +34,20 @@ export const streamAnswer = async (exchange: AnswerExchange): Promise<void> => {
   const late = new AbortController();
   const sent = watchedBody(body, backend, (reason) => late.abort(reason));
   const signal = AbortSignal.any([exchange.signal, late.signal]);
-  const response = await request(
-    `${backend.baseUrl}/${speaksMessages(backend.engine) ? "messages" : "chat/completions"}`,
-    {
-      dispatcher,
-      method: "POST",
-      headers: {
-        ...apiHeaders(backend),
-        accept: "text/event-stream",
-        "content-type": "application/json",
-        // Some servers read no body without it.
-        "content-length": String(sent.bytes),
-      },
-      // undici takes any async iterable, which its type does not say.
-      body: sent.pieces as unknown as Readable,
-      signal,
+  const response = await request(`${backend.baseUrl}/${answerPath(backend.engine)}`, {
+    dispatcher,
+    method: "POST",
+    headers: {
+      ...apiHeaders(backend),
+      accept: "text/event-stream",
+      "content-type": "application/json",
+      // Some servers read no body without it.
+      "content-length": String(sent.bytes),
     },
-  ).finally(sent.stop);
+    // undici takes any async iterable, which its type does not say.
+    body: sent.pieces as unknown as Readable,
+    signal,
+  }).finally(sent.stop);
   const { statusCode, headers } = response;
   // Whoever reads it is told of its errors; where it is given up unread, an error that nobody heard would end the process.
   response.body.on("error", () => {});

@@ -5,6 +5,7 @@
 import { Clock, Deferred, Effect, Option, type Scope, Stream, SubscriptionRef } from "effect";
 import type { Dispatcher } from "undici";
 
+import { elapsedMsUnsafe } from "../../domain/elapsed.ts";
 import { EngineRestarting, EngineStartFailed, EngineUnavailable } from "../../domain/errors.ts";
 import type { ServedModel } from "../../domain/model.ts";
 import type { EngineFault, EngineHealth } from "../Engine.ts";
@@ -43,7 +44,7 @@ export const startManagedServer = Effect.fn("ManagedServer.start")(function* (
   onStage: (stage: StartStage) => Effect.Effect<void>,
 ): Effect.fn.Return<ManagedServer, EngineFault, Scope.Scope> {
   const clock = yield* Clock.Clock;
-  const now = (): number => clock.currentTimeMillisUnsafe();
+  const now = (): number => elapsedMsUnsafe(clock);
   const history = new RestartHistory();
   const state = yield* SubscriptionRef.make<State>({ type: "starting" });
   const health = yield* SubscriptionRef.make<EngineHealth>("restarting");

@@ -70,9 +70,11 @@ export const liveServer = Effect.fnUntraced(function* (
     const hint = `install it, or say in backends.${name}.command where it is`;
     return { phase: "loading", how: `"${program}" is not there, or cannot be run: ${hint}`, cause: "missing" };
   }
-  const port = yield* freePort;
   const output = new LastLines();
-  const group = yield* startedGroup(path, managed, { host: loopback, port, model: model.source }, output);
+  const begun = yield* Effect.result(begin(path, managed, model.source, output));
+  // As where this process has no descriptors left.
+  if (begun._tag === "Failure") return { phase: "loading", how: `it could not be started: ${begun.failure.message}` };
+  const { port, group } = begun.success;
   const dispatcher = yield* connections;
   const baseUrl = urlAt(backend.baseUrl, port);
   const probed = { backend: { ...backend, baseUrl }, dispatcher, model: model.source };
@@ -88,7 +90,7 @@ export const liveServer = Effect.fnUntraced(function* (
     yield* onStage("model-loading");
     yield* untilItAnswers(probed);
     // Who is told that the model is ready reads what it takes, not what its program took when it began.
-    onMeasured(yield* Effect.promise(() => group.residentBytes()));
+    yield* measure(group, onMeasured);
     hasServed = true;
     const doubt = Effect.asVoid(Queue.offer(doubts, undefined));
     yield* onServing({ baseUrl, dispatcher, over: Deferred.await(over), doubt });
@@ -104,7 +106,7 @@ export const liveServer = Effect.fnUntraced(function* (
     Effect.promise(() => group.ended),
     (how) => `it ended with ${how}`,
   );
-  yield* Effect.forkScoped(measuring(group, onMeasured));
+  yield* Effect.forkScoped(Effect.forever(Effect.andThen(measure(group, onMeasured), Effect.sleep(measureMs))));
   const how = yield* Effect.raceAllFirst([ended, serve, late]);
   // First: who hears that it is over looks for the next one.
   yield* onOver;
@@ -122,25 +124,29 @@ export const liveServer = Effect.fnUntraced(function* (
   };
 });
 
-const startedGroup = (
+const begin = Effect.fnUntraced(function* (
   path: string,
   { command: [, ...rest], environment, directory }: ManagedServerSettings,
-  placement: Parameters<typeof fillIn>[1],
+  model: string,
   output: LastLines,
-): Effect.Effect<ProcessGroup, never, Scope.Scope> =>
-  Effect.acquireRelease(
-    Effect.sync(() =>
-      startGroup({
-        command: [path, ...rest.map((text) => fillIn(text, placement))],
-        environment: Object.fromEntries(
-          Object.entries(environment).map(([key, text]) => [key, text && fillIn(text, placement)]),
-        ),
-        directory,
-        onOutput: (text) => output.add(text),
-      }),
-    ),
-    (group) => Effect.promise(() => group.end()),
+): Effect.fn.Return<{ readonly port: number; readonly group: ProcessGroup }, Error, Scope.Scope> {
+  const port = yield* freePort;
+  const fill = (text: string): string => fillIn(text, { host: loopback, port, model });
+  const group = yield* Effect.acquireRelease(
+    Effect.try({
+      try: () =>
+        startGroup({
+          command: [path, ...rest.map(fill)],
+          environment: Object.fromEntries(Object.entries(environment).map(([key, text]) => [key, text && fill(text)])),
+          directory,
+          onOutput: (text) => output.add(text),
+        }),
+      catch: (thrown) => (thrown instanceof Error ? thrown : new Error(String(thrown))),
+    }),
+    ({ end }) => Effect.promise(end),
   );
+  return { port, group };
+});
 
 const urlAt = (baseUrl: string, port: number): string => {
   const { pathname } = new URL(baseUrl);
@@ -164,12 +170,9 @@ const untilItAnswersNoMore = (
   );
 };
 
-const measuring = (group: ProcessGroup, onMeasured: (residentBytes: number) => void): Effect.Effect<never> =>
-  Effect.promise(() => group.residentBytes()).pipe(
-    Effect.map(onMeasured),
-    Effect.andThen(Effect.sleep(measureMs)),
-    Effect.forever,
-  );
+/** What could not be measured stays as it was. */
+const measure = (group: ProcessGroup, onMeasured: (residentBytes: number) => void): Effect.Effect<void> =>
+  Effect.ignore(Effect.map(Effect.tryPromise(group.residentBytes), onMeasured));
 
 /** The whole table of processes is read for it. */
 const measureMs = 3_000;

@@ -6,8 +6,9 @@ import { Data, Effect } from "effect";
 import { type Dispatcher, request } from "undici";
 
 import type { BackendSettings } from "../../config/read-backends.ts";
-import { type BackendPreset, backendPresets } from "../../domain/backend-presets.ts";
+import { answerPath, type BackendPreset, backendPresets, speaksMessages } from "../../domain/backend-presets.ts";
 import { apiHeaders } from "../backends/api-headers.ts";
+import { shortText } from "../backends/response-body.ts";
 
 export interface ProbedServer {
   readonly backend: Pick<BackendSettings, "baseUrl" | "apiKey" | "engine">;
@@ -38,10 +39,10 @@ export const untilItServes = (server: ProbedServer): Effect.Effect<void> =>
 export const untilItAnswers = (server: ProbedServer): Effect.Effect<void, ServerRefuses> =>
   patiently(
     Effect.flatMap(
-      ask(server, "chat/completions", questionFor(server)),
+      ask(server, answerPath(server.backend.engine), questionFor(server)),
       ({ status, body }): Effect.Effect<void, NotYet | ServerRefuses> => {
         if (isBusy(status)) return notYet;
-        return status === 200 && holdsChoices(body)
+        return status === 200 && isAnswer(body, server)
           ? Effect.void
           : Effect.fail(new ServerRefuses({ status, words: body }));
       },
@@ -76,9 +77,10 @@ const questionFor = ({ backend, model }: ProbedServer): string =>
     [(backendPresets[backend.engine] as BackendPreset).outputLimit]: 1,
   });
 
-const holdsChoices = (body: string): boolean => {
+const isAnswer = (body: string, { backend }: ProbedServer): boolean => {
   try {
-    const { choices } = JSON.parse(body) as { readonly choices?: unknown };
+    const { choices, content } = JSON.parse(body) as { readonly choices?: unknown; readonly content?: unknown };
+    if (speaksMessages(backend.engine)) return Array.isArray(content);
     return Array.isArray(choices) && choices.length > 0;
   } catch {
     return false;
@@ -95,10 +97,8 @@ const ask = ({ backend, dispatcher }: ProbedServer, path: string, body?: string)
         ...(body !== undefined && { body }),
         signal,
       });
-      const text = await response.body.text();
-      return { status: response.statusCode, body: text.slice(0, mostCharacters) };
+      response.body.on("error", () => {});
+      return { status: response.statusCode, body: await shortText(response.body) };
     },
     catch: () => new NotYet(),
   });
-
-const mostCharacters = 64 * 1024;

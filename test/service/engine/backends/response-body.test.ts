@@ -1,10 +1,11 @@
+import type { ServerResponse } from "node:http";
 import { assert, describe, it } from "@effect/vitest";
 import { Effect } from "effect";
 import { type Dispatcher, request } from "undici";
 
 import { AnswerUnreadable } from "../../../../src/service/engine/backends/problems.ts";
 import { connectionsTo } from "../../../../src/service/engine/backends/connections.ts";
-import { beginningOf, decoded, linesOf } from "../../../../src/service/engine/backends/response-body.ts";
+import { beginningOf, decoded, linesOf, shortText } from "../../../../src/service/engine/backends/response-body.ts";
 import { scriptedBackend } from "../../../support/scripted-backend.ts";
 
 type Body = Dispatcher.ResponseData["body"];
@@ -65,8 +66,9 @@ describe("the body of a response", () => {
       assert.strictEqual(yield* beginning((response) => void response.end("no")), "no");
       const long = yield* beginning((response) => void response.end("x".repeat(1024 ** 2)));
       assert.strictEqual(long, "x".repeat(64 * 1024));
-      const cut = yield* beginning((response) => void response.write("no", () => response.destroy()));
-      assert.strictEqual(cut, "no");
+      const breakOff = (response: ServerResponse) => void response.write("no", () => response.destroy());
+      assert.strictEqual(yield* beginning(breakOff), "no");
+      assert.instanceOf(yield* readFrom(breakOff, shortText), Error);
       // It neither ends nor says more.
       assert.strictEqual(yield* beginning((response) => void response.write("no")), "no");
     }),

@@ -1,6 +1,7 @@
 /** Models whose server this service starts, with real processes of a server that does as it is told. */
-import { fileURLToPath } from "node:url";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { assert, describe, it } from "@effect/vitest";
 import { Effect, Fiber, Stream } from "effect";
 
@@ -10,35 +11,12 @@ import type { StartStage } from "../../../../src/service/engine/Engines.ts";
 import { backendDrivers } from "../../../../src/service/engine/backends/backend-drivers.ts";
 import { capturedLog, type LogLine } from "../../../support/captured-log.ts";
 import { isAlive } from "../../../support/is-alive.ts";
+import { managedBackend } from "../../../support/managed-backend.ts";
 import { servedModel } from "../../../support/served-model.ts";
 import { chat, message } from "../../../support/tasks.ts";
 
-const program = fileURLToPath(new URL("../../../support/managed-server-program.ts", import.meta.url));
 const model = servedModel({ id: "demo", source: "org/demo", engine: "vllm" });
-
-const backend = (
-  args: ReadonlyArray<string> = [],
-  { managed, ...settings }: Partial<BackendSettings> = {},
-): BackendSettings => ({
-  name: "attic",
-  engine: "vllm",
-  baseUrl: "http://127.0.0.1/v1",
-  apiKey: undefined,
-  permits: 4,
-  connectTimeoutMs: 60_000,
-  readTimeoutMs: 60_000,
-  writeTimeoutMs: 60_000,
-  poolTimeoutMs: 60_000,
-  probeIntervalMs: undefined,
-  managed: {
-    command: [process.execPath, program, "--port={port}", ...args],
-    environment: { ...process.env, WITH: "{model} on {host}" },
-    directory: tmpdir(),
-    startTimeoutMs: 120_000,
-    ...managed,
-  },
-  ...settings,
-});
+const backend = managedBackend;
 
 const start = (settings: BackendSettings, stages: StartStage[] = []) =>
   backendDrivers().vllm.start(model, settings, (stage) => Effect.sync(() => void stages.push(stage)));
@@ -169,13 +147,10 @@ describe("a model whose server is started here", () => {
 
   it.live("fails when its server does not answer in time, or is not there", () =>
     Effect.gen(function* () {
-      const { managed, ...rest } = backend(["--silent"]);
-      assert.isDefined(managed);
-      const settings = managed === undefined ? assert.fail() : managed;
-      const silent = { ...rest, managed: { ...settings, startTimeoutMs: 1_500 } };
+      const silent = backend(["--silent"], { startTimeoutMs: 1_500 });
       const late = yield* Effect.flip(Effect.scoped(start(silent)));
       assert.include(late.message, "did not answer within 1500 ms");
-      const missing = { ...rest, managed: { ...settings, command: ["no-such-program", "{port}"] as const } };
+      const missing = backend([], { command: ["no-such-program", "{port}"] });
       const error = yield* Effect.flip(Effect.scoped(start(missing)));
       assert.strictEqual(error._tag, "EngineUnavailable");
       assert.include(error.message, '"no-such-program" is not there');
@@ -194,9 +169,22 @@ describe("a model whose server is started here", () => {
 
   it.live("leaves no process behind when its start is given up", () =>
     Effect.gen(function* () {
-      const fiber = yield* Effect.forkChild(Effect.scoped(start(backend(["--silent"]))));
-      yield* Effect.sleep(500);
+      const directory = mkdtempSync(join(tmpdir(), "mlxd-given-up-"));
+      yield* Effect.addFinalizer(() => Effect.sync(() => rmSync(directory, { recursive: true })));
+      const command = ["/bin/sh", "-c", "echo $$ > begun; mv begun pid; exec sleep 1000", "{port}"] as const;
+      const fiber = yield* Effect.forkChild(Effect.scoped(start(backend([], { command, directory }))));
+      const file = join(directory, "pid");
+      while (!existsSync(file)) yield* Effect.sleep(20);
       yield* Fiber.interrupt(fiber);
+      yield* assertGone(Number(readFileSync(file, "utf8")));
+    }),
+  );
+
+  it.live("fails where its server cannot even be started", () =>
+    Effect.gen(function* () {
+      const error = yield* Effect.flip(Effect.scoped(start(backend(["\0"]))));
+      assert.strictEqual(error._tag, "EngineStartFailed");
+      assert.include(error.message, "it could not be started");
     }),
   );
 });

@@ -34,6 +34,37 @@ describe("a server that is waited for", () => {
     }),
   );
 
+  it.live("is asked in the form of its API", () =>
+    Effect.gen(function* () {
+      const backend = yield* scriptedBackend(
+        (response, { path }) => {
+          if (path === "/v1/messages") response.writeHead(200).end('{"content": [{"type": "text", "text": "1"}]}');
+          else response.writeHead(404).end();
+        },
+        { engine: "anthropic" },
+      );
+      const server = { backend: backend.settings, dispatcher: yield* dispatcherOf, model: "org/demo" };
+      yield* untilItAnswers(server);
+      assert.strictEqual(backend.requests[0]?.headers["x-api-key"], key);
+      assert.deepInclude(backend.requests[0]?.body, { max_tokens: 1, stream: false });
+    }),
+  );
+
+  it.live("is asked again where its answer breaks off, and refuses with the beginning of a long one", () =>
+    Effect.gen(function* () {
+      let asked = 0;
+      const backend = yield* scriptedBackend((response) => {
+        asked += 1;
+        if (asked === 1) response.writeHead(200).write('{"choices"', () => response.destroy());
+        else response.writeHead(200).write("x".repeat(1024 ** 2));
+      });
+      const server = { backend: backend.settings, dispatcher: yield* dispatcherOf, model: "org/demo" };
+      const refusal = yield* Effect.flip(untilItAnswers(server));
+      assert.strictEqual(asked, 2);
+      assert.lengthOf(refusal.words, 64 * 1024);
+    }),
+  );
+
   it.live.each([
     [404, '{"error": "generation thread died"}'],
     [400, "no"],
