@@ -40,6 +40,8 @@ const mostCharacters = 1024 ** 2;
 const deepest = 128;
 /** Beginnings of values that are tried amid other text. */
 const mostTries = 16;
+/** Characters that are read to find where these values end. */
+const mostScanned = 2 * mostCharacters;
 
 const isAnObject: Validate = (value) => (isObject(value) ? undefined : "#: it is no object");
 
@@ -47,16 +49,20 @@ const checkBy =
   (validate: Validate): JsonCheck =>
   (answer) => {
     if (answer.length > mostCharacters) return { problem: `it is longer than ${mostCharacters} characters` };
-    let problem = "it holds no JSON";
-    let hasParsed = false;
-    for (const json of candidates(answer)) {
-      if (!isJson(json)) continue;
-      const misfit = misfitOf(validate, json);
-      if (misfit === undefined) return { json };
-      if (!hasParsed) problem = misfit;
-      hasParsed = true;
+    let problem: string | undefined;
+    try {
+      for (const json of candidates(answer)) {
+        if (!isJson(json)) continue;
+        const misfit = misfitOf(validate, json);
+        if (misfit === undefined) return { json };
+        problem ??= misfit;
+      }
+    } catch (cause) {
+      // The others could take as long.
+      if (cause instanceof TooMuchWork) return { problem: cause.message };
+      throw cause;
     }
-    return { problem };
+    return { problem: problem ?? "it holds no JSON" };
   };
 
 /** The whole, the content of each fence, then the values that begin with a bracket. */
@@ -69,28 +75,26 @@ function* candidates(answer: string): Generator<string> {
     yield fenced.trim();
   }
   const brackets = /[{[]/g;
-  for (tries = 0; tries < mostTries; tries++) {
+  let scanned = 0;
+  for (tries = 0; tries < mostTries && scanned < mostScanned; tries++) {
     const found = brackets.exec(answer);
     if (found === null) return;
     const value = answer.slice(found.index, valueEnd(answer, found.index));
+    scanned += value.length;
     // What is no value may have one inside of it.
     if (isJson(value)) brackets.lastIndex = found.index + value.length;
-    yield value;
+    if (value !== whole) yield value;
   }
 }
 
+/** Throws TooMuchWork. */
 const misfitOf = (validate: Validate, json: string): string | undefined => {
   const tracker = new JsonTracker();
   for (const unit of json) {
     tracker.next(unit);
     if (tracker.depth > deepest) return `it is nested more than ${deepest} deep`;
   }
-  try {
-    return validate(JSON.parse(json));
-  } catch (cause) {
-    if (cause instanceof TooMuchWork) return cause.message;
-    throw cause;
-  }
+  return validate(JSON.parse(json));
 };
 
 const patternIn = (schema: JsonObject): string | undefined => {

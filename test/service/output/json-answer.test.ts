@@ -65,6 +65,21 @@ describe("JSON in an answer", () => {
     assert.deepInclude(check("```\n".repeat(200_001)), { problem: "it holds no JSON" });
   });
 
+  it("is checked no longer when one value has taken too long", () => {
+    const items = { anyOf: [{ type: "string" }, { type: "boolean" }, { type: "number" }] };
+    const constraint = { type: "json-schema", schema: JSON.stringify({ type: "array", items }) } as const;
+    const heavy = `[${"1,".repeat(70_000)}1]`;
+    const found = check(`${heavy} or ${heavy} or ["short"]`, constraint);
+    assert.deepStrictEqual(found, { problem: "checking them takes too long" });
+  });
+
+  it("is looked for in twice the length of the longest answer at most", () => {
+    // Each beginning is read to the end of the answer, where none of them ends.
+    const begun = `${"[".repeat(3)}${" ".repeat(1024 ** 2 - 20)}`;
+    assert.deepStrictEqual(check(`${begun}{"city": "Rome"}`), { problem: "it holds no JSON" });
+    assert.deepStrictEqual(check(`${begun.slice(2)}{"city": "Rome"}`), { json: '{"city": "Rome"}' });
+  });
+
   it("is not promised by a schema that cannot be checked", () => {
     assert.strictEqual(refusalOf("{"), "it is no JSON");
     assert.strictEqual(refusalOf("[]"), "it is to be a JSON object");
