@@ -32,14 +32,13 @@ export const converseInJson = Effect.fnUntraced(function* (
 ): Effect.fn.Return<void, EngineFailure | OutputInvalid> {
   const clock = yield* Clock.Clock;
   const now = () => elapsedMsUnsafe(clock);
-  const beganAt = now();
   const asked = instructed(request, constraint);
   const first = new Answer(index, record, now);
   yield* engine.converse(asked, first.onEvent);
   const found = check(first.text);
   if ("json" in found) return first.send(found.json);
   if (isEnded(first.reason) || first.hasCalls) return first.send("");
-  const leftMs = request.timeBudgetMs === undefined ? undefined : request.timeBudgetMs - (now() - beganAt);
+  const leftMs = request.timeBudgetMs === undefined ? undefined : request.timeBudgetMs - first.tookMs;
   if (isCut(first.reason) || (leftMs !== undefined && leftMs <= 0)) {
     return yield* new OutputInvalid({ model, problem: `${found.problem}; it ended with ${first.reason}` });
   }
@@ -62,6 +61,7 @@ class Answer {
   private readonly now: () => number;
   private held: Output = nothing;
   private end: Finished | undefined;
+  private admittedAt: number | undefined;
 
   constructor(index: number, record: GenerationRecord, now: () => number) {
     this.index = index;
@@ -70,10 +70,16 @@ class Answer {
   }
 
   readonly onEvent = (event: EngineEvent): void => {
+    if (event.type === "admitted") this.admittedAt ??= this.now();
     if (event.type === "finished") this.end = event;
     else if (event.type === "output") this.hold(event);
     else this.record.onEngineEvent(this.index, event, this.now());
   };
+
+  /** Since it was admitted: what it waited before does not count. */
+  get tookMs(): number {
+    return this.admittedAt === undefined ? 0 : this.now() - this.admittedAt;
+  }
 
   get text(): string {
     return this.held.text;

@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest";
-import { Effect } from "effect";
+import { Effect, Fiber } from "effect";
+import { TestClock } from "effect/testing";
 
 import type { GenerationEvent } from "../../../src/service/domain/generation.ts";
 import type { ConversationEngine, ConversationRequest, EngineEvent } from "../../../src/service/engine/Engine.ts";
@@ -15,6 +16,9 @@ type Finished = Extract<EngineEvent, { readonly type: "finished" }>;
 interface Said {
   readonly text: string;
   readonly reason?: Finished["reason"];
+  /** Until it is admitted, and from then to its end. */
+  readonly waitsMs?: number;
+  readonly takesMs?: number;
 }
 
 const schema = '{"type":"object","required":["city"]}';
@@ -24,21 +28,25 @@ const parameters = { ...facts().defaults, seed: 1, maxOutputTokens: 9, minOutput
 const run = Effect.fnUntraced(function* (
   answers: ReadonlyArray<Said>,
   messages = [message("system", "Be brief."), message("user", "Where?")],
+  timeBudgetMs?: number,
 ) {
   const requests: ConversationRequest[] = [];
   const engine: ConversationEngine = {
     ...makeScriptedConversations({ promptTokens: 1, pieces: [] }),
     converse: (request, onEvent) =>
-      Effect.sync(() => {
-        const { text, reason = "end-of-sequence" } = answers[requests.length] ?? assert.fail("asked too often");
+      Effect.gen(function* () {
+        const { text, reason, waitsMs = 0, takesMs = 0 } = answers[requests.length] ?? assert.fail("asked too often");
         requests.push(request);
+        yield* Effect.sleep(waitsMs);
         onEvent({ type: "admitted", cachedPromptTokens: 0, promptTokens: 5, estimated: true });
+        yield* Effect.sleep(takesMs);
         for (const piece of text.match(/[\s\S]{1,4}/g) ?? []) {
           const nothing = { toolCalls: [], tokenIds: [], logprobs: [], reasoning: "", reasoningTokens: 0 };
           onEvent({ ...nothing, type: "output", text: piece, tokens: 1 });
         }
         const usage = { promptTokens: 7, outputTokens: 20, reasoningTokens: 0, estimated: false };
-        onEvent({ type: "finished", reason, matched: undefined, cachedPromptTokens: 0, usage, warnings: [] });
+        const finished = { matched: undefined, cachedPromptTokens: 0, usage, warnings: [] };
+        onEvent({ ...finished, type: "finished", reason: reason ?? "end-of-sequence" });
       }),
   };
   const constraint = { type: "json-schema", schema } as const;
@@ -65,7 +73,7 @@ const run = Effect.fnUntraced(function* (
     parameters,
     reasoning: {},
     constraint,
-    timeBudgetMs: undefined,
+    timeBudgetMs,
     scheduling: { turn: 0, fairnessId: "" },
   };
   const result = yield* Effect.result(
@@ -151,6 +159,24 @@ describe("JSON of a model that cannot be constrained", () => {
       assert.deepInclude(collectResult(cut.events).candidates[0], { text: "" });
       const whole = yield* run([{ text: '{"city": "Rome"}', reason: "time-budget" }]);
       assert.deepInclude(collectResult(whole.events).candidates[0], { text: '{"city": "Rome"}' });
+    }),
+  );
+
+  it.effect("leaves a second answer the time that the first one has left, which is counted from its admission", () =>
+    Effect.gen(function* () {
+      const running = yield* Effect.forkChild(
+        run([{ text: "Rome", waitsMs: 5_000, takesMs: 700 }, { text: '{"city": "Rome"}' }], undefined, 1_000),
+      );
+      yield* TestClock.adjust(10_000);
+      const { result, requests } = yield* Fiber.join(running);
+      assert.strictEqual(result._tag, "Success");
+      assert.deepStrictEqual(
+        requests.map(({ timeBudgetMs }) => timeBudgetMs),
+        [1_000, 300],
+      );
+      const late = yield* Effect.forkChild(run([{ text: "Rome", takesMs: 1_000 }], undefined, 1_000));
+      yield* TestClock.adjust(1_000);
+      assert.strictEqual((yield* Fiber.join(late)).result._tag, "Failure");
     }),
   );
 });

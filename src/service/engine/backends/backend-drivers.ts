@@ -63,6 +63,8 @@ const capabilities = {
 
 /** What was read so far. */
 interface Answer {
+  /** Done when its request has its permit: from then on its time counts. */
+  readonly begun: Deferred.Deferred<void>;
   reading: AnswerReading;
   /** For the stream of another process: nothing of this one was told. */
   readonly startAnew: () => void;
@@ -84,11 +86,13 @@ const engineOf = (model: ServedModel, backend: BackendSettings, place: Place): C
     const { scheduling } = request;
     let isAdmitted = false;
     const onTaken = () => {
-      // It is told once, also where the answer then comes from another process.
-      if (!isAdmitted) onEvent({ type: "admitted", cachedPromptTokens: 0, promptTokens, estimated: true });
+      // It is told once, also where the answer then comes from another process, and not after the end.
+      if (!isAdmitted && !answer.reading.isFinished)
+        onEvent({ type: "admitted", cachedPromptTokens: 0, promptTokens, estimated: true });
       isAdmitted = true;
     };
     return place.host.run({ model: model.id, backend: backend.name, scheduling }, (onOutput) => {
+      Deferred.doneUnsafe(answer.begun, Exit.void);
       const onData = (data: string) => {
         const { reading } = answer;
         reading.read(data);
@@ -136,9 +140,18 @@ const engineOf = (model: ServedModel, backend: BackendSettings, place: Place): C
           estimatedPromptTokens: estimateTokens(chat),
           onEvent,
         });
-      const answer: Answer = { reading: newReading(), startAnew: () => void (answer.reading = newReading()) };
+      const answer: Answer = {
+        begun: Deferred.makeUnsafe(),
+        reading: newReading(),
+        startAnew: () => void (answer.reading = newReading()),
+      };
       const budget =
-        timeBudgetMs === undefined ? Effect.never : Effect.as(Effect.sleep(timeBudgetMs), "time-budget" as const);
+        timeBudgetMs === undefined
+          ? Effect.never
+          : Deferred.await(answer.begun).pipe(
+              Effect.andThen(Effect.sleep(timeBudgetMs)),
+              Effect.as("time-budget" as const),
+            );
       const early = Effect.raceFirst(Deferred.await(ended), budget);
       yield* Effect.acquireUseRelease(
         Effect.sync(() => running.set(id, ended)),

@@ -1,6 +1,7 @@
 import { type AddressInfo, createServer, type Server } from "node:net";
 import { assert, describe, it } from "@effect/vitest";
 import { Deferred, Effect, Fiber, type Scope, Stream } from "effect";
+import { TestClock } from "effect/testing";
 
 import type { BackendSettings } from "../../../../src/service/config/read-backends.ts";
 import type { ConversationEngine, ConversationRequest, EngineEvent } from "../../../../src/service/engine/Engine.ts";
@@ -272,6 +273,28 @@ describe("a model of an OpenAI-compatible server", () => {
       Deferred.doneUnsafe(release, Effect.void);
       for (const fiber of fibers) yield* Fiber.join(fiber);
       assert.deepStrictEqual(order, ["0", ...Array.from({ length: 63 }, (_, index) => String(63 - index))]);
+    }),
+  );
+
+  it.effect("counts the time of a request from its permit on, and not what it waited before", () =>
+    Effect.gen(function* () {
+      const release = Deferred.makeUnsafe<void>();
+      const backend = yield* scriptedBackend(async (response) => {
+        await Effect.runPromise(Deferred.await(release));
+        beginStream(response).end(four);
+      });
+      const engine = yield* start(backend.settings);
+      const first = yield* Effect.forkChild(ask(engine), { startImmediately: true });
+      const waiting = yield* Effect.forkChild(ask(engine, { ...requestOf("b"), timeBudgetMs: 1_000 }), {
+        startImmediately: true,
+      });
+      while (backend.requests.length === 0)
+        yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)));
+      yield* TestClock.adjust(10_000);
+      Deferred.doneUnsafe(release, Effect.void);
+      yield* Fiber.join(first);
+      const { events } = yield* Fiber.join(waiting);
+      assert.deepInclude(events.at(-1), { type: "finished", reason: "end-of-sequence" });
     }),
   );
 });
