@@ -51,7 +51,9 @@ export class Lane {
       listener.onExit(this.overdue ? "time-limit" : reason, how);
     };
     child.stderr?.on("data", (chunk: Buffer) => (this.lastWords = (this.lastWords + chunk.toString()).slice(-2000)));
-    child.stdio[signsOfLife.descriptor]?.on("data", () => (this.lives = this.heard = true));
+    // Where the service has no descriptors left there are no streams, and the process fails to start.
+    const streams = child.stdio as typeof child.stdio | undefined;
+    streams?.[signsOfLife.descriptor]?.on("data", () => (this.lives = this.heard = true));
     guardChannel(child, (what) => exited(`${what}, over its channel`, "crashed"));
     child.on("message", (message) => {
       this.lives = this.heard = true;
@@ -99,7 +101,8 @@ export class Lane {
   }
 
   kill(): void {
-    this.child.kill("SIGKILL");
+    // Node may send the signal to any process where there is none: its handle then has a number that nobody has set.
+    if (this.child.pid !== undefined) this.child.kill("SIGKILL");
   }
 
   /** Lowers the priority below that of other processes, such as the engines. */
