@@ -1,7 +1,7 @@
 /**
  * Which process the kernel ends when a machine or a container has no memory left. It takes the one with the highest score, and a
- * process inherits the score of its parent: without this it may take the service, and every model with it. An engine or a
- * sandbox process that is ended is started anew.
+ * process inherits the score of its parent: without this it may take the service, and every model with it. An engine, a
+ * sandbox process or a managed server that is ended is started anew.
  */
 import type { ChildProcess } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
@@ -22,3 +22,9 @@ export const endFirst = (child: ChildProcess): void => {
     // It has ended, or /proc is hidden from the service: it runs as well without.
   }
 };
+
+/** The same for a shell and all that it starts, before it starts anything. */
+export const endFirstInShell = `{
+  read -r score < /proc/self/oom_score_adj &&
+    echo "$((score > ${1000 - raisedBy} ? 1000 : score + ${raisedBy}))" > /proc/self/oom_score_adj
+} 2> /dev/null`;

@@ -8,6 +8,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { constants } from "node:os";
 import type { Readable } from "node:stream";
 
+import { endFirstInShell } from "./end-first.ts";
 import { membersOf, type ProcessRow, stillThere } from "./process-table.ts";
 
 interface GroupOptions {
@@ -35,6 +36,7 @@ export interface ProcessGroup {
  */
 const keeper = `
 trap : TERM
+${endFirstInShell}
 "$@" 3<&- &
 program=$!
 {

@@ -1,4 +1,5 @@
 import { execFileSync, fork } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { setTimeout as sleep } from "node:timers/promises";
 import { assert, describe, it } from "vitest";
@@ -77,6 +78,14 @@ describe("a group of processes", () => {
     while (!written().includes("up")) await sleep(20);
     await endOf(group);
     assert.include(written(), "bye");
+  });
+
+  it("is ended by the kernel before the service, where memory runs out", async (context) => {
+    if (process.platform !== "linux") return context.skip("only Linux has scores for that");
+    const { group, written } = start(["/bin/sh", "-c", "cat /proc/self/oom_score_adj"]);
+    await group.ended;
+    const own = Number(readFileSync("/proc/self/oom_score_adj", "utf8"));
+    assert.strictEqual(Number(written()), Math.min(1000, own + 500));
   });
 
   it("fails to start where this process has no descriptors left, and harms nobody then", () => {
