@@ -1,3 +1,4 @@
+/** How models of backends run; what becomes of a task there has tests of its own (failure-rules.test.ts). */
 import { type AddressInfo, createServer, type Server } from "node:net";
 import { assert, describe, it } from "@effect/vitest";
 import { Deferred, Effect, Fiber, type Scope, Stream } from "effect";
@@ -6,7 +7,7 @@ import { TestClock } from "effect/testing";
 import type { BackendSettings } from "../../../../src/service/config/read-backends.ts";
 import type { ConversationEngine, ConversationRequest, EngineEvent } from "../../../../src/service/engine/Engine.ts";
 import { backendDrivers } from "../../../../src/service/engine/backends/backend-drivers.ts";
-import { beginStream, chunk, four, key, scriptedBackend } from "../../../support/scripted-backend.ts";
+import { beginStream, chunk, four, scriptedBackend } from "../../../support/scripted-backend.ts";
 import { servedModel } from "../../../support/served-model.ts";
 import { chat, message } from "../../../support/tasks.ts";
 
@@ -35,103 +36,16 @@ const ask = (engine: ConversationEngine, request = requestOf("a")) => {
   }));
 };
 
-const failureWith = (answer: Parameters<typeof scriptedBackend>[0], settings: Partial<BackendSettings> = {}) =>
-  Effect.scoped(
-    Effect.gen(function* () {
-      const backend = yield* scriptedBackend(answer, settings);
-      const { result, events } = yield* ask(yield* start(backend.settings));
-      assert.isTrue(result._tag === "Failure");
-      const error = result._tag === "Failure" ? result.failure : assert.fail("it succeeded");
-      assert.notInclude(JSON.stringify(error) + error.message, key);
-      return { error, events };
-    }),
-  );
-
-describe("a model of an OpenAI-compatible server", () => {
-  it.live("answers, with the counts that the server tells, and over one connection", () =>
+describe("a model of a backend", () => {
+  it.live("is asked with the options of the task, over connections that are used again", () =>
     Effect.gen(function* () {
       const backend = yield* scriptedBackend((response) => void beginStream(response).end(four));
       const engine = yield* start(backend.settings);
-      const { result, events, text } = yield* ask(engine);
-      assert.strictEqual(result._tag, "Success");
-      assert.strictEqual(text, "Four.");
-      assert.strictEqual(events[0]?.type, "admitted");
-      assert.deepInclude(events.at(-1), {
-        type: "finished",
-        reason: "end-of-sequence",
-        cachedPromptTokens: 4,
-        usage: { promptTokens: 11, outputTokens: 3, reasoningTokens: 0, estimated: false },
-      });
-      yield* ask(engine);
+      for (let count = 0; count < 5; count++) assert.strictEqual((yield* ask(engine)).text, "Four.");
+      assert.lengthOf(backend.requests, 5);
       const [request] = backend.requests;
-      assert.strictEqual(request?.path, "/v1/chat/completions");
-      assert.strictEqual(request?.headers.authorization, `Bearer ${key}`);
       assert.deepInclude(request?.body, { model: "org/demo", stream: true, max_tokens: 64, seed: 7 });
-      assert.lengthOf(backend.requests, 2);
       assert.isAtMost(backend.connections().made, 2);
-    }),
-  );
-
-  it.live("reads a stream that comes a byte at a time", () =>
-    Effect.gen(function* () {
-      const stream = Buffer.from(`: hello\r\n\r\n${four.replaceAll("Fo", "한 Fo").replaceAll("\n", "\r\n")}`);
-      const backend = yield* scriptedBackend(async (response) => {
-        beginStream(response);
-        for (const byte of stream) {
-          response.write(Uint8Array.of(byte));
-          await new Promise((resolve) => setImmediate(resolve));
-        }
-        response.end();
-      });
-      assert.strictEqual((yield* ask(yield* start(backend.settings))).text, "한 Four.");
-    }),
-  );
-
-  it.live.each([
-    [
-      400,
-      { error: { message: `no "top_k" for ${key}` } },
-      "BackendRefused",
-      { status: 400, words: 'no "top_k" for <key>' },
-    ],
-    [401, { error: { message: `wrong key ${key}` } }, "BackendCredentials", { status: 401, backend: "attic" }],
-    [403, {}, "BackendCredentials", { status: 403 }],
-    [404, { error: "no such model" }, "ModelNotFound", { model: "org/demo", backend: "attic" }],
-    [413, {}, "BackendContextExceeded", {}],
-    [400, { error: { message: "This model's maximum context length is 8" } }, "BackendContextExceeded", {}],
-    [429, {}, "BackendQuota", { retryAfterMs: 3000 }],
-    [500, {}, "BackendUnavailable", { cause: "http_500" }],
-    [503, {}, "BackendUnavailable", { cause: "http_503", retryAfterMs: 3000 }],
-    [302, {}, "BackendProtocol", {}],
-  ] as const)("tells of HTTP %s", ([status, body, _tag, fields]) =>
-    Effect.gen(function* () {
-      const { error, events } = yield* failureWith((response) => {
-        response.writeHead(status, { "retry-after": "3", location: "/elsewhere" }).end(JSON.stringify(body));
-      });
-      assert.deepInclude(error, { _tag, ...fields });
-      assert.deepStrictEqual(events, []);
-    }),
-  );
-
-  it.live("is unavailable where the stream is cut before its first token, and lost after that", () =>
-    Effect.gen(function* () {
-      const cut = (before: string) =>
-        failureWith((response) => {
-          beginStream(response).write(before, () => response.destroy());
-        });
-      const unsent = (yield* cut(": wait\n\n")).error;
-      assert.deepInclude(unsent, { _tag: "BackendUnavailable", cause: "connection_lost" });
-      assert.deepInclude((yield* cut(chunk({ content: "Fo" }))).error, { _tag: "EngineLost", how: "died" });
-    }),
-  );
-
-  it.live("is unavailable where nothing comes in time, and stalled after a token", () =>
-    Effect.gen(function* () {
-      const hang = (before: string) =>
-        failureWith((response) => void beginStream(response).write(before), { readTimeoutMs: 300 });
-      const unsent = (yield* hang(": wait\n\n")).error;
-      assert.deepInclude(unsent, { _tag: "BackendUnavailable", cause: "read_timeout" });
-      assert.deepInclude((yield* hang(chunk({ content: "Fo" }))).error, { _tag: "EngineLost", how: "stalled" });
     }),
   );
 
@@ -173,49 +87,6 @@ describe("a model of an OpenAI-compatible server", () => {
       assert.lengthOf(backend.requests, 5);
       const health = yield* Stream.runHead(Stream.filter(engine.health, (each) => each === "unreachable"));
       assert.strictEqual(health._tag, "Some");
-    }),
-  );
-
-  it.live("is unavailable where nobody listens, and where the name is nobody's", () =>
-    Effect.gen(function* () {
-      const closed = yield* Effect.scoped(
-        Effect.map(
-          scriptedBackend(() => {}),
-          ({ settings }) => settings,
-        ),
-      );
-      const causeAt = (settings: BackendSettings) =>
-        Effect.map(
-          Effect.flatMap(start(settings), (engine) => ask(engine)),
-          ({ result }) => (result._tag === "Failure" ? result.failure : assert.fail("it succeeded")),
-        );
-      assert.deepInclude(yield* causeAt(closed), { _tag: "BackendUnavailable", cause: "connect_refused" });
-      const nowhere = { ...closed, baseUrl: "http://nobody.invalid/v1" };
-      assert.deepInclude(yield* causeAt(nowhere), { _tag: "BackendUnavailable", cause: "dns" });
-    }),
-  );
-
-  it.live.each([
-    ["a chunk that is no JSON", "data: {\n\n"],
-    ["an answer without an end", chunk({ content: "Fo" })],
-    ["an end without a reason", `${chunk({ content: "Fo" })}data: [DONE]\n\n`],
-    ["nothing", ""],
-    ["an event without an end", `data: ${"x".repeat(1024 ** 2 + 1)}`],
-    ["an error in the stream", 'data: {"error": {"message": "the GPU is on fire"}}\n\n'],
-  ] as const)("does not take %s for an answer", ([, stream]) =>
-    Effect.gen(function* () {
-      const { error } = yield* failureWith((response) => void beginStream(response).end(stream));
-      assert.deepInclude(error, { _tag: "BackendProtocol", backend: "attic" });
-    }),
-  );
-
-  it.live("does not take a page for a stream", () =>
-    Effect.gen(function* () {
-      const { error } = yield* failureWith((response) => {
-        response.writeHead(200, { "content-type": "text/html" }).end("<p>hello");
-      });
-      assert.deepInclude(error, { _tag: "BackendProtocol" });
-      assert.include(error.message, "text/html");
     }),
   );
 

@@ -43,6 +43,14 @@ describe("the failure of an exchange", () => {
     assert.deepInclude(failureOf(says, model, backend, true), { _tag: "EngineLost" });
   });
 
+  it.each(['{"error": {"message": "odd"}}', '{"error": "odd"}', '{"message": "odd"}', '{"detail": "odd"}', "odd"])(
+    "has the words of %s",
+    (body) => {
+      const thrown = new StatusRefused(422, undefined, body);
+      assert.deepInclude(failureOf(thrown, model, backend, false), { _tag: "BackendRefused", words: "odd" });
+    },
+  );
+
   it.each([
     `{"error": ${"[".repeat(200_000)}${"]".repeat(200_000)}}`,
     `{"error": {"type": ${"[".repeat(200_000)}${"]".repeat(200_000)}}}`,

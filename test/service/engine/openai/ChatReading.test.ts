@@ -102,5 +102,6 @@ describe("a streamed chat completion", () => {
   it("ends at its limit with max-output-tokens, and in no way that is unknown", () => {
     assert.deepInclude(read(delta({ content: "a" }, "length")).finished, { reason: "max-output-tokens" });
     assert.throws(() => read(delta({ content: "a" }, "a_whim")), /"a_whim" is unknown/);
+    assert.throws(() => read(delta({ content: "a" })), /ends without a finish_reason/);
   });
 });
