@@ -1,7 +1,8 @@
 /** An engine that takes requests and never does anything. */
 import { Effect, Stream } from "effect";
 
-import { type Engine, noMemory } from "../../src/service/engine/Engine.ts";
+import type { Engine } from "../../src/service/engine/Engine.ts";
+import { noMemory } from "../../src/service/engine/EngineStatus.ts";
 
 /** It says nothing of its health, so that it is what it was at its start: well. */
 export const idleEngine = (status: Partial<Effect.Success<Engine["status"]>> = {}): Engine => ({

@@ -3,13 +3,9 @@ import { Deferred, Effect, Stream } from "effect";
 
 import type { ConversationOption } from "../../src/service/domain/conversation-options.ts";
 import type { ServedModel } from "../../src/service/domain/model.ts";
-import {
-  type ConversationEngine,
-  type ConversationRequest,
-  type EngineEvent,
-  type EngineFailure,
-  noMemory,
-} from "../../src/service/engine/Engine.ts";
+import type { ConversationEngine, ConversationRequest, EngineEvent } from "../../src/service/engine/Engine.ts";
+import type { EngineFailure } from "../../src/service/engine/engine-failures.ts";
+import { noMemory } from "../../src/service/engine/EngineStatus.ts";
 import type { ConversationDriver } from "../../src/service/engine/Engines.ts";
 import { familyProfile } from "../../src/service/models/catalog/families.ts";
 import type { ConversationModel } from "../../src/service/models/Models.ts";

@@ -1,13 +1,9 @@
 /** An engine without a model: it says what it is told to, and remembers what it was asked. */
 import { Deferred, Effect, Stream } from "effect";
 
-import {
-  type Engine,
-  type EngineEvent,
-  type EngineFailure,
-  type EngineRequest,
-  noMemory,
-} from "../../src/service/engine/Engine.ts";
+import type { Engine, EngineEvent, EngineRequest } from "../../src/service/engine/Engine.ts";
+import type { EngineFailure } from "../../src/service/engine/engine-failures.ts";
+import { noMemory } from "../../src/service/engine/EngineStatus.ts";
 
 export interface ScriptedEngine extends Engine {
   /** In order of arrival. */

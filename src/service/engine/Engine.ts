@@ -2,26 +2,6 @@
 import type { Effect, Stream } from "effect";
 
 import type {
-  AdapterBroken,
-  BackendContextExceeded,
-  BackendCredentials,
-  BackendProtocol,
-  BackendQuota,
-  BackendRefused,
-  BackendUnavailable,
-  EngineLost,
-  EngineRestarting,
-  EngineStartFailed,
-  EngineUnavailable,
-  InsufficientMemory,
-  InvalidField,
-  ModelBroken,
-  ModelChanged,
-  ModelNotFound,
-  ModelUnloaded,
-  OutOfMemory,
-} from "../domain/errors.ts";
-import type {
   CachePolicy,
   EffectiveParameters,
   FinishReason,
@@ -37,17 +17,19 @@ import type {
 import type { AdapterFacts } from "../domain/model.ts";
 import type { OutputReading } from "../output/parser.ts";
 import type { StopText } from "../output/stop-texts.ts";
-import {
-  type ClearedPrefixes,
-  type EmbeddingRequest,
-  noMemory,
-  type PrefixSelection,
-  type ReasoningLimit,
-  type SequenceScheduling,
-  type SubmitMessage,
-  type TokenLogprobs,
-  type WorkerMemory,
+import type {
+  ClearedPrefixes,
+  EmbeddingRequest,
+  PrefixSelection,
+  ReasoningLimit,
+  SequenceScheduling,
+  SubmitMessage,
+  TokenLogprobs,
 } from "../worker/protocol.ts";
+import type { EngineFailure, EngineFault } from "./engine-failures.ts";
+import type { EngineHealth, EngineStatus } from "./EngineStatus.ts";
+
+export type { ClearedPrefixes, PrefixSelection };
 
 /** A request to an engine that takes tokens. */
 export interface TokenRequest {
@@ -180,71 +162,6 @@ export interface EndUsage {
 }
 
 export type EngineEvent = EngineAdmitted | EnginePrompt | EngineOutput | EngineFinished;
-/** `InvalidField`: the constraint cannot be satisfied with this model's vocabulary. */
-export type EngineFailure =
-  | AdapterBroken
-  | BackendFailure
-  | EngineFault
-  | EngineLost
-  | EngineRestarting
-  | InsufficientMemory
-  | InvalidField
-  | ModelUnloaded;
-
-/** Another server rejects this task or is unavailable. Other tasks of the model may still succeed. */
-export type BackendFailure =
-  | BackendContextExceeded
-  | BackendCredentials
-  | BackendProtocol
-  | BackendQuota
-  | BackendRefused
-  | BackendUnavailable
-  | EngineLost
-  | ModelNotFound;
-
-/**
- * Why an engine is given up: it does not run with this checkpoint, or on this machine in its current state, or the
- * checkpoint has changed.
- */
-export type EngineFault = ModelBroken | ModelChanged | EngineStartFailed | EngineUnavailable | OutOfMemory;
-
-/**
- * `restarting`: no process takes requests. `stalled`: a process takes requests but delivers nothing. `unreachable`: it is on
- * another host, which did not answer again and again.
- */
-export type EngineHealth = "serving" | "restarting" | "stalled" | "unreachable";
-
-export { type ClearedPrefixes, noMemory, type PrefixSelection };
-
-/** What an engine computes with, as the engine reports it. */
-export interface EngineBackend {
-  readonly version: string;
-  /** The binding through which it is called; empty if there is only one. */
-  readonly binding: string;
-  /** Why that binding was chosen. */
-  readonly reason: string;
-}
-
-/** Where an engine computes. */
-export type EngineDevice = "cpu" | "metal";
-
-/** The memory of an engine's process. */
-type EngineMemory = WorkerMemory;
-
-/**
- * The bytes that count against the memory budget. On a Mac, memory that the GPU uses is not part of the process's
- * resident size, or only partly.
- */
-export const takenBytes = ({ device, residentBytes, mlxActiveBytes, mlxCacheBytes }: EngineStatus): number =>
-  device === "metal" ? Math.max(residentBytes, mlxActiveBytes + mlxCacheBytes) : residentBytes;
-
-export interface EngineStatus extends EngineMemory {
-  /** Undefined until its first process has reported it. */
-  readonly device: EngineDevice | undefined;
-  readonly backend: EngineBackend | undefined;
-  readonly restarts: number;
-}
-
 /** What both kinds of loaded models offer. */
 interface LoadedModel {
   /** Ends a request early, with the reason `cancelled`. False if no request of that id runs. */

@@ -8,7 +8,8 @@ import type { ModelCapabilities, ModelFacts, ServedModel } from "../domain/model
 import type { PrepareStage } from "../domain/preparation.ts";
 import type { Vocabulary } from "../prompt/Vocabulary.ts";
 import type { PrefixUse } from "./PrefixUse.ts";
-import type { BackendFailure, ConversationEngine, Engine, EngineFault, TokenEngine } from "./Engine.ts";
+import type { ConversationEngine, Engine, TokenEngine } from "./Engine.ts";
+import type { BackendFailure, EngineFault } from "./engine-failures.ts";
 
 /** Whether tokens are drafted (speculative decoding), and by what. It does not change the output. */
 export interface Drafting {

@@ -12,7 +12,9 @@ import type {
 import type { ModelCondition, ModelStatus, ServedModel } from "../domain/model.ts";
 import type { ConversationOption } from "../domain/conversation-options.ts";
 import type { FamilyProfile } from "../domain/family.ts";
-import type { BackendFailure, ConversationEngine, Engine, EngineBackend, EngineDevice } from "../engine/Engine.ts";
+import type { ConversationEngine, Engine } from "../engine/Engine.ts";
+import type { BackendFailure } from "../engine/engine-failures.ts";
+import type { EngineBackend, EngineDevice } from "../engine/EngineStatus.ts";
 import type { FetchProgress, StartStage } from "../engine/Engines.ts";
 import type { Footprint } from "./memory/footprint.ts";
 import type { ModelCache } from "./memory/ModelCache.ts";

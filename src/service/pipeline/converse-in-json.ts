@@ -4,7 +4,8 @@ import { Clock, Effect } from "effect";
 import { elapsedMsUnsafe } from "../domain/elapsed.ts";
 import { OutputInvalid } from "../domain/errors.ts";
 import type { ChatMessage, FinishReason, OutputWarning } from "../domain/generation.ts";
-import type { ConversationEngine, ConversationRequest, EngineEvent, EngineFailure } from "../engine/Engine.ts";
+import type { ConversationEngine, ConversationRequest, EngineEvent } from "../engine/Engine.ts";
+import type { EngineFailure } from "../engine/engine-failures.ts";
 import type { JsonCheck, JsonConstraint } from "../output/json-answer.ts";
 import type { GenerationRecord } from "./GenerationRecord.ts";
 

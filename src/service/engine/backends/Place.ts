@@ -4,7 +4,8 @@ import type { Dispatcher } from "undici";
 
 import type { BackendSettings } from "../../config/read-backends.ts";
 import type { ServedModel } from "../../domain/model.ts";
-import type { BackendFailure, EngineFailure, EngineFault, EngineStatus } from "../Engine.ts";
+import type { BackendFailure, EngineFailure, EngineFault } from "../engine-failures.ts";
+import type { EngineStatus } from "../EngineStatus.ts";
 import type { StartStage } from "../Engines.ts";
 import { startManagedServer } from "../managed/ManagedServer.ts";
 import type { ManagedBackend, RunningServer } from "../managed/server-life.ts";

@@ -11,13 +11,9 @@ import {
 import { EngineLost, UnsupportedTask } from "../../domain/errors.ts";
 import type { ChatInput, FinishReason } from "../../domain/generation.ts";
 import type { ServedModel } from "../../domain/model.ts";
-import {
-  type ConversationEngine,
-  type ConversationRequest,
-  type EngineEvent,
-  type EngineFailure,
-  noMemory,
-} from "../Engine.ts";
+import type { ConversationEngine, ConversationRequest, EngineEvent } from "../Engine.ts";
+import type { EngineFailure } from "../engine-failures.ts";
+import { noMemory } from "../EngineStatus.ts";
 import type { ConversationDriver } from "../Engines.ts";
 import { MessageReading } from "../anthropic/MessageReading.ts";
 import { messagesRequest } from "../anthropic/messages-request.ts";

@@ -13,7 +13,7 @@ import {
   ModelNotFound,
 } from "../../domain/errors.ts";
 import type { ServedModel } from "../../domain/model.ts";
-import type { BackendFailure } from "../Engine.ts";
+import type { BackendFailure } from "../engine-failures.ts";
 import { AnswerUnreadable, BackendSays, StatusRefused } from "./problems.ts";
 
 /** @param hasOutput some of the output was told already, so that the task is not to be repeated as if nothing was */

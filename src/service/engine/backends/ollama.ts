@@ -6,7 +6,7 @@ import type { BackendSettings } from "../../config/read-backends.ts";
 import { ModelNotFound } from "../../domain/errors.ts";
 import type { ServedModel } from "../../domain/model.ts";
 import { nearest } from "../../domain/nearest.ts";
-import type { BackendFailure } from "../Engine.ts";
+import type { BackendFailure } from "../engine-failures.ts";
 import type { FetchProgress } from "../Engines.ts";
 import { apiHeaders } from "./api-headers.ts";
 import { asObject, parseChunk } from "./chunk-values.ts";

@@ -2,7 +2,7 @@
 import type { Exit } from "effect";
 
 import type { SequenceEvent, SubmitMessage } from "../../worker/protocol.ts";
-import type { EngineFailure } from "../Engine.ts";
+import type { EngineFailure } from "../engine-failures.ts";
 
 export interface EngineRun {
   /** Changes when the request is given to another process. */

@@ -3,7 +3,8 @@ import { Exit } from "effect";
 
 import { AdapterBroken, EngineLost, InsufficientMemory, InvalidField } from "../../domain/errors.ts";
 import type { SequenceEvent, SubmitMessage, TokenLogprobs } from "../../worker/protocol.ts";
-import type { EngineFailure, TokenEvent, TokenRequest, TokensEnd } from "../Engine.ts";
+import type { TokenEvent, TokenRequest, TokensEnd } from "../Engine.ts";
+import type { EngineFailure } from "../engine-failures.ts";
 import type { EngineRun, RunContext, RunEnd } from "./EngineRun.ts";
 
 export class GenerationRun implements EngineRun {

@@ -16,7 +16,8 @@ import {
 } from "../../domain/errors.ts";
 import type { ModelFacts } from "../../domain/model.ts";
 import { type LoadMessage, noMemory, type StepWork, type WorkerMemory } from "../../worker/protocol.ts";
-import type { EngineBackend, EngineDevice, EngineFault, EngineHealth, EngineStatus } from "../Engine.ts";
+import type { EngineFault } from "../engine-failures.ts";
+import type { EngineBackend, EngineDevice, EngineHealth, EngineStatus } from "../EngineStatus.ts";
 import type { Drafting } from "../Engines.ts";
 import type { PrefixUse } from "../PrefixUse.ts";
 import type { ComputeTurns, TurnPlace } from "./ComputeTurns.ts";

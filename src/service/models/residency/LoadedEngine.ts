@@ -2,7 +2,8 @@
 import { Deferred, Effect, Exit, Scope } from "effect";
 
 import { ModelUnloaded } from "../../domain/errors.ts";
-import { type AnyEngine, type EngineHealth, takesConversations } from "../../engine/Engine.ts";
+import { type AnyEngine, takesConversations } from "../../engine/Engine.ts";
+import type { EngineHealth } from "../../engine/EngineStatus.ts";
 
 export class LoadedEngine {
   /** Its generations fail with ModelUnloaded after `expel`. */

@@ -3,7 +3,8 @@ import { Deferred, Effect, Exit, type Scope } from "effect";
 
 import { type LoadFailure, ModelOperationConflict } from "../../domain/errors.ts";
 import type { ModelCondition, ModelState, ServedModel } from "../../domain/model.ts";
-import { type AnyEngine, type EngineStatus, noMemory } from "../../engine/Engine.ts";
+import type { AnyEngine } from "../../engine/Engine.ts";
+import { type EngineStatus, noMemory } from "../../engine/EngineStatus.ts";
 import type { StartStage } from "../../engine/Engines.ts";
 import type { Resident } from "../memory/plan-room.ts";
 import type { Occupant } from "../memory/Reservations.ts";

@@ -2,7 +2,9 @@
 import { Cause, Effect, Exit, Fiber, Result, Scope, Stream } from "effect";
 
 import { type LoadFailure, ModelBroken } from "../../domain/errors.ts";
-import { type AnyEngine, type EngineFault, takenBytes } from "../../engine/Engine.ts";
+import type { AnyEngine } from "../../engine/Engine.ts";
+import type { EngineFault } from "../../engine/engine-failures.ts";
+import { takenBytes } from "../../engine/EngineStatus.ts";
 import { LoadedEngine } from "./LoadedEngine.ts";
 import type { ModelFault, LoadingPhase } from "./model-phase.ts";
 import type { SlotState } from "./SlotState.ts";

@@ -5,7 +5,7 @@ import type { EngineSettings } from "../../config/EngineConfig.ts";
 import { type LoadFailure, ModelBroken, type ModelChanged, ModelTooLarge } from "../../domain/errors.ts";
 import { localEngine } from "../../domain/engine-names.ts";
 import type { ModelFacts } from "../../domain/model.ts";
-import { type EngineBackend, type EngineDevice, type EngineStatus, takenBytes } from "../../engine/Engine.ts";
+import { type EngineBackend, type EngineDevice, type EngineStatus, takenBytes } from "../../engine/EngineStatus.ts";
 import type { ConversationDriver, Engines } from "../../engine/Engines.ts";
 import type { FolderEntry } from "../catalog/catalog.ts";
 import type { ConversationEntry } from "../catalog/declared-conversation-model.ts";

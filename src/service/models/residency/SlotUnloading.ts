@@ -1,7 +1,7 @@
 /** Unloads a model: at once, or when its users have finished. */
 import { Effect } from "effect";
 
-import { takenBytes } from "../../engine/Engine.ts";
+import { takenBytes } from "../../engine/EngineStatus.ts";
 import type { Unloaded, UnloadOptions, UnloadReason } from "../memory/retention.ts";
 import type { LoadedEngine } from "./LoadedEngine.ts";
 import type { SlotState } from "./SlotState.ts";

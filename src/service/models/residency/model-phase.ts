@@ -3,7 +3,8 @@ import type { Fiber } from "effect";
 
 import type { FilesUnusable, ModelChanged } from "../../domain/errors.ts";
 import type { ModelState } from "../../domain/model.ts";
-import type { EngineFault, EngineHealth } from "../../engine/Engine.ts";
+import type { EngineFault } from "../../engine/engine-failures.ts";
+import type { EngineHealth } from "../../engine/EngineStatus.ts";
 import type { UnloadReason } from "../memory/retention.ts";
 import type { LoadedEngine } from "./LoadedEngine.ts";
 import type { Resident } from "../memory/plan-room.ts";

@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest";
 import { Clock, Duration, Effect, Fiber, Stream } from "effect";
 import { TestClock } from "effect/testing";
 
-import type { EngineHealth } from "../../../../src/service/engine/Engine.ts";
+import type { EngineHealth } from "../../../../src/service/engine/EngineStatus.ts";
 import { type Host, Hosts } from "../../../../src/service/engine/backends/Host.ts";
 import { BackendRefused, BackendUnavailable } from "../../../../src/service/domain/errors.ts";
 import { fibersRan } from "../../../support/fibers-ran.ts";

@@ -10,7 +10,8 @@ import { Deferred, Effect, Exit, Fiber, Layer, Stream } from "effect";
 
 import { EngineConfig, type EngineSettings } from "../../../../src/service/config/EngineConfig.ts";
 import { ModelChanged } from "../../../../src/service/domain/errors.ts";
-import type { Engine, EngineEvent, EngineHealth, EngineRequest } from "../../../../src/service/engine/Engine.ts";
+import type { Engine, EngineEvent, EngineRequest } from "../../../../src/service/engine/Engine.ts";
+import type { EngineHealth } from "../../../../src/service/engine/EngineStatus.ts";
 import { Engines } from "../../../../src/service/engine/Engines.ts";
 import { layer as mlxLayer } from "../../../../src/service/engine/drivers.ts";
 import { Metrics } from "../../../../src/service/telemetry/metrics/Metrics.ts";

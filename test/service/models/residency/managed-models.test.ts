@@ -6,7 +6,7 @@ import { afterEach, assert, beforeEach, describe, it } from "@effect/vitest";
 import { Effect, Layer } from "effect";
 import { TestClock } from "effect/testing";
 
-import { type EngineStatus, noMemory } from "../../../../src/service/engine/Engine.ts";
+import { type EngineStatus, noMemory } from "../../../../src/service/engine/EngineStatus.ts";
 import type { ConversationDriver, StartStage } from "../../../../src/service/engine/Engines.ts";
 import { Models } from "../../../../src/service/models/Models.ts";
 import { capturedLog } from "../../../support/captured-log.ts";

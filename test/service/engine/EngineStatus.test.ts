@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest";
 
-import { noMemory, takenBytes } from "../../../src/service/engine/Engine.ts";
+import { noMemory, takenBytes } from "../../../src/service/engine/EngineStatus.ts";
 
 describe("what an engine takes of the memory budget", () => {
   const status = {
