@@ -14,7 +14,7 @@ import type {
 } from "../domain/errors.ts";
 import type { GenerationTask } from "../domain/generation.ts";
 import type { ItemResult, Job, JobItem, JobOptions, JobState, WatchEvent } from "../domain/job.ts";
-import type { StoreCondition } from "./StoreAccess.ts";
+import type { StoreCondition } from "./Connection.ts";
 
 /** An item as requested. */
 export interface AskedItem {

@@ -1,6 +1,7 @@
 /** Writes the outcomes of items to the store: several in one transaction, retried while the store is unavailable. */
 import { Deferred, Effect, Queue, Schedule, type Scope } from "effect";
 
+import { pauseMsOf } from "./store-failure.ts";
 import type { StoreAccess } from "./StoreAccess.ts";
 import { type Report, settleItems } from "./store/settle-items.ts";
 
@@ -17,7 +18,6 @@ export interface Reports {
 
 /** The most reports in one transaction. */
 const atOnce = 64;
-const againMs = 1_000;
 
 export const makeReports = (
   { use, host }: StoreAccess["Service"],
@@ -34,9 +34,14 @@ export const makeReports = (
           waiting.map(({ report }) => report),
         ),
       ).pipe(
-        Effect.tapError((error) => Effect.logWarning(`results of jobs wait to be stored: ${error.message}`)),
+        Effect.tapError((error) =>
+          Effect.andThen(
+            Effect.logWarning(`results of jobs wait to be stored: ${error.message}`),
+            Effect.sleep(pauseMsOf(error)),
+          ),
+        ),
         // There are few of them: no new items are taken while the store is unavailable.
-        Effect.retry({ schedule: Schedule.spaced(againMs) }),
+        Effect.retry({ schedule: Schedule.forever }),
       );
     const answer = (waiting: ReadonlyArray<Waiting>, counted: ReadonlyArray<boolean>) => {
       for (const [index, { report, written }] of waiting.entries()) {

@@ -2,7 +2,7 @@
 import { Cause, Effect, FiberMap, Queue, type Scope } from "effect";
 
 import { elapsedMs } from "../domain/elapsed.ts";
-import type { JobNotFound } from "../domain/errors.ts";
+import type { JobNotFound, StoreFailure } from "../domain/errors.ts";
 import type { Admission } from "../admission/Admission.ts";
 import type { Models } from "../models/Models.ts";
 import type { Generations } from "../pipeline/Generations.ts";
@@ -10,6 +10,7 @@ import { type ModelSituation, planTurn } from "./plan-turn.ts";
 import { makeReports } from "./Reports.ts";
 import { runItem } from "./run-item.ts";
 import type { Signals } from "./Signals.ts";
+import { pauseMsOf } from "./store-failure.ts";
 import type { StoreAccess } from "./StoreAccess.ts";
 import { keepHouse, sayAlive, sayGone } from "./store/keep-house.ts";
 import { isShared } from "./store/open-store.ts";
@@ -37,6 +38,10 @@ export interface RunnerServices {
 /** How often it looks for what other hosts, clocks and engines have changed. */
 const lookMs = 1_000;
 const aliveMs = 3_000;
+/** How often it looks for items that it has taken and does not run: the store's answer was lost. */
+const straysMs = 15_000;
+/** Where nobody else asks: its name has to be known for an hour. */
+const aloneMs = 600_000;
 /** A model that interactive calls used so lately is not evicted for an item. */
 const missedForMs = 60_000;
 
@@ -51,6 +56,7 @@ export const makeRunner = (services: RunnerServices): Effect.Effect<Runner, neve
     const { store, generations, models, admission, signals, settings } = services;
     const wakes = yield* Queue.sliding<void>(1);
     const wake = (): void => void Queue.offerUnsafe(wakes, undefined);
+    /** By job, index and attempt. */
     const running = new Map<string, Running>();
     /** Lanes of which nothing could be taken, until when. */
     const empty = new Map<string, number>();
@@ -62,7 +68,7 @@ export const makeRunner = (services: RunnerServices): Effect.Effect<Runner, neve
         ? Effect.void
         : store
             .use(async ({ database, boss }) => {
-              await handBack(database, boss, { hosts: { only: store.host.id }, apart: store.host.id });
+              await handBack(database, boss, { only: store.host.id, running: [] });
               await sayGone(database, store.host);
             })
             .pipe(Effect.timeout(5_000), Effect.ignore),
@@ -125,10 +131,17 @@ export const makeRunner = (services: RunnerServices): Effect.Effect<Runner, neve
         Effect.orElseSucceed(() => `unknown ${name}`),
       );
 
+    let straysAt = 0;
     const turn = Effect.gen(function* () {
       // The service ends: what is not taken is another life's, or another host's.
       if (admission.refusesWaiting()) return;
       const now = yield* elapsedMs;
+      if (now >= straysAt) {
+        yield* store.use(({ database, boss }) =>
+          handBack(database, boss, { only: store.host.id, running: [...running.keys()] }),
+        );
+        straysAt = now + straysMs;
+      }
       const lanes = yield* store.use(({ database }) => listLanes(database));
       for (const [queue, until] of empty) if (until <= now) empty.delete(queue);
       const keys = new Map<string, string>();
@@ -174,14 +187,28 @@ export const makeRunner = (services: RunnerServices): Effect.Effect<Runner, neve
       }
     });
 
-    const house = store.use(async ({ database, boss }) => {
-      await keepHouse(database, boss);
-      if (isShared(settings.store)) await handBack(database, boss, { hosts: "over", apart: store.host.id });
-    });
+    const hasOthers = isShared(settings.store);
+    const house = store
+      .use(async ({ database, boss }) => {
+        const ended = await keepHouse(database, boss);
+        if (hasOthers) await handBack(database, boss, { hosts: "over" });
+        return ended;
+      })
+      .pipe(
+        Effect.map((ended) => {
+          for (const jobId of ended) signals.changed(jobId);
+        }),
+      );
 
     /** Again and again, whatever becomes of one round. */
-    const loop = <E>(what: string, round: Effect.Effect<void, E>, pause: Effect.Effect<unknown>) =>
+    const loop = (what: string, round: Effect.Effect<void, StoreFailure>, pause: Effect.Effect<unknown>) =>
       round.pipe(
+        Effect.catch((error) =>
+          Effect.andThen(
+            Effect.logWarning(`jobs: ${what} waits for the store: ${error.message}`),
+            Effect.sleep(pauseMsOf(error)),
+          ),
+        ),
         Effect.catchCause((cause) =>
           Cause.hasInterruptsOnly(cause)
             ? Effect.interrupt
@@ -201,7 +228,7 @@ export const makeRunner = (services: RunnerServices): Effect.Effect<Runner, neve
         loop(
           "saying that this host is alive",
           Effect.asVoid(store.use(({ database }) => sayAlive(database, store.host))),
-          Effect.sleep(aliveMs),
+          Effect.sleep(hasOthers ? aliveMs : aloneMs),
         ),
       ],
       { concurrency: "unbounded", discard: true },

@@ -1,20 +1,19 @@
 /** The store of a service that stands alone: Postgres in a thread of its process, with its files in a directory. */
 import { AsyncLocalStorage } from "node:async_hooks";
-import { once } from "node:events";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 
 import type { Database, Row, Session } from "./Database.ts";
 import { lockDirectory } from "./directory-lock.ts";
-import type { EmbeddedAnswer, EmbeddedRequest } from "./embedded-protocol.ts";
+import type { EmbeddedAnswer, EmbeddedProblem, EmbeddedRequest } from "./embedded-protocol.ts";
 
-/** A statement failed, as Postgres tells it. */
-class StatementFailed extends Error {
+/** A statement failed, or Postgres has ended. */
+class EmbeddedFailure extends Error {
   /** SQLSTATE, or of the system: `ENOSPC`. */
   readonly code: string;
 
-  constructor(message: string, code: string) {
+  constructor({ message, code }: EmbeddedProblem) {
     super(message);
     this.code = code;
   }
@@ -31,7 +30,7 @@ export const openEmbedded = async (directory: string): Promise<EmbeddedDatabase>
   let onLost = (): void => {};
   const unlock = await lockDirectory(directory, () => onLost());
   const thread = new EmbeddedThread(join(directory, "data"));
-  onLost = () => thread.lose("another process has taken its directory over");
+  onLost = () => thread.lose({ message: "another process has taken its directory over", code: gone });
   try {
     await thread.opened;
     const session: Session = { query: (text, values) => thread.run(text, values) };
@@ -90,10 +89,12 @@ interface Waiting {
 
 class EmbeddedThread {
   readonly opened: Promise<unknown>;
-  isLost = false;
   private readonly worker: Worker;
+  private readonly ended: Promise<unknown>;
   private readonly waiting = new Map<number, Waiting>();
   private lastId = 0;
+  /** Why Postgres has ended. */
+  private end: EmbeddedFailure | undefined;
 
   constructor(directory: string) {
     this.worker = new Worker(new URL("./embedded-worker.ts", import.meta.url), {
@@ -106,10 +107,17 @@ class EmbeddedThread {
     this.worker.stdout.resume();
     this.worker.stderr.resume();
     this.worker.unref();
-    this.opened = new Promise((resolve, reject) => this.waiting.set(0, { resolve, reject }));
+    this.opened = this.answerTo(0);
     this.worker.on("message", (answer: EmbeddedAnswer) => this.settle(answer));
-    this.worker.on("error", (error: unknown) => this.lose(error instanceof Error ? error.message : String(error)));
-    this.worker.on("exit", () => this.lose("its thread has ended"));
+    this.worker.on("error", (error: unknown) =>
+      this.lose({ message: error instanceof Error ? error.message : String(error), code: gone }),
+    );
+    this.ended = new Promise((resolve) => this.worker.on("exit", resolve));
+    this.worker.on("exit", () => this.lose({ message: "its thread has ended", code: gone }));
+  }
+
+  get isLost(): boolean {
+    return this.end !== undefined;
   }
 
   async run(text: string, values?: ReadonlyArray<unknown>): Promise<ReadonlyArray<Row>> {
@@ -122,17 +130,16 @@ class EmbeddedThread {
     return syncs > 0;
   }
 
+  /** Ends when the thread has: it writes to its directory no more. */
   async close(): Promise<void> {
-    if (this.isLost) return;
-    const ended = once(this.worker, "exit");
     this.worker.postMessage("close");
     const timer = setTimeout(() => void this.worker.terminate(), closeWithinMs);
-    await ended;
+    await this.ended;
     clearTimeout(timer);
   }
 
   private ask(text: string, values: ReadonlyArray<unknown> = []): ReturnType<typeof this.answerTo> {
-    if (this.isLost) return Promise.reject(new StatementFailed("the embedded store has ended", "57P01"));
+    if (this.end !== undefined) return Promise.reject(this.end);
     const id = ++this.lastId;
     const request: EmbeddedRequest = { id, text, values };
     const answer = this.answerTo(id);
@@ -145,22 +152,23 @@ class EmbeddedThread {
   }
 
   private settle(answer: EmbeddedAnswer): void {
+    if ("lost" in answer) return this.lose(answer.lost);
     const waiting = this.waiting.get(answer.id);
     this.waiting.delete(answer.id);
-    if (!("error" in answer)) return waiting?.resolve(answer);
-    const { message, code } = answer.error;
-    // A server that has aborted says so in one of these ways, and answers nothing after it.
-    if (code === "" || /Aborted|unreachable|memory access/.test(message)) this.lose(message);
-    waiting?.reject(new StatementFailed(message, code));
+    if ("error" in answer) waiting?.reject(new EmbeddedFailure(answer.error));
+    else waiting?.resolve(answer);
   }
 
-  lose(why: string): void {
-    this.isLost = true;
-    for (const { reject } of this.waiting.values()) reject(new StatementFailed(why, "57P01"));
+  /** Ends it: whoever waits for an answer is told why. */
+  lose(why: EmbeddedProblem): void {
+    this.end ??= new EmbeddedFailure(why);
+    for (const { reject } of this.waiting.values()) reject(this.end);
     this.waiting.clear();
     void this.worker.terminate();
   }
 }
 
+/** SQLSTATE of a server that has ended: admin_shutdown. */
+const gone = "57P01";
 /** Then it is ended, which its files outlive. */
 const closeWithinMs = 10_000;

@@ -7,14 +7,16 @@ export interface EmbeddedRequest {
   readonly values: ReadonlyArray<unknown>;
 }
 
+export interface EmbeddedProblem {
+  readonly message: string;
+  /** SQLSTATE, or a system error code such as `ENOSPC`; empty if there is neither. */
+  readonly code: string;
+}
+
 export type EmbeddedAnswer =
   /** With id 0: it is open. `syncs`: how often the file system was told to flush meanwhile. */
   | { readonly id: number; readonly rows: ReadonlyArray<Record<string, unknown>>; readonly syncs: number }
-  | {
-      readonly id: number;
-      readonly error: {
-        readonly message: string;
-        /** SQLSTATE, or a system error code such as `ENOSPC`. */
-        readonly code: string;
-      };
-    };
+  /** The statement failed; the next one may succeed. */
+  | { readonly id: number; readonly error: EmbeddedProblem }
+  /** Postgres has ended, or was never opened: no statement will be answered. */
+  | { readonly lost: EmbeddedProblem };

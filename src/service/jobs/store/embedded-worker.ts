@@ -1,36 +1,13 @@
 /**
  * The thread that runs the embedded Postgres, so that statements and disk flushes do not block the service's calls.
- * PGlite is Postgres as WebAssembly; out of the box it never flushes its writes to disk. Here it does.
+ * PGlite is Postgres as WebAssembly.
  */
-import { fsyncSync } from "node:fs";
 import { parentPort, workerData } from "node:worker_threads";
-import { PGlite } from "@electric-sql/pglite";
-import { NodeFS } from "@electric-sql/pglite/nodefs";
+import { messages, PGlite } from "@electric-sql/pglite";
 
-import type { EmbeddedAnswer, EmbeddedRequest } from "./embedded-protocol.ts";
-
-let syncs = 0;
-
-/**
- * The parts of Emscripten's file system that are used. They are not an API of PGlite, which is why its version is
- * pinned.
- */
-interface Emscripten {
-  readonly NODEFS: { readonly stream_ops: { fsync?: (stream: { readonly nfd: number }) => void } };
-}
-
-class DurableFS extends NodeFS {
-  override async init(...[pglite, options]: Parameters<NodeFS["init"]>): ReturnType<NodeFS["init"]> {
-    const { emscriptenOpts } = await super.init(pglite, options);
-    const hook = (module: unknown): void => {
-      (module as Emscripten).NODEFS.stream_ops.fsync = ({ nfd }) => {
-        syncs += 1;
-        fsyncSync(nfd);
-      };
-    };
-    return { emscriptenOpts: { ...emscriptenOpts, preRun: [...(emscriptenOpts.preRun ?? []), hook] } };
-  }
-}
+import { beginMaking } from "./begin-making.ts";
+import { DurableFS } from "./durable-fs.ts";
+import type { EmbeddedAnswer, EmbeddedProblem, EmbeddedRequest } from "./embedded-protocol.ts";
 
 /** PGlite's own parameters without -F ("no fsync"), and with buffer sizes that suit a queue. */
 const startParams = [
@@ -39,34 +16,69 @@ const startParams = [
 ];
 
 const { directory } = workerData as { readonly directory: string };
-const opened = PGlite.create({ fs: new DurableFS(directory), startParams });
-opened.then(
-  () => answer({ id: 0, rows: [], syncs }),
-  (error: unknown) => answer(failed(0, error)),
-);
 
 const answer = (message: EmbeddedAnswer): void => parentPort?.postMessage(message);
 
-const failed = (id: number, error: unknown): EmbeddedAnswer => {
-  const { message, code } = error as { readonly message?: unknown; readonly code?: unknown };
-  return { id, error: { message: String(message ?? error), code: typeof code === "string" ? code : "" } };
+/** The last lines that Postgres wrote to its log: what it ended with. */
+const lastLines: string[] = [];
+const keepLine = (line: string): boolean => {
+  lastLines.push(line);
+  if (lastLines.length > 8) lastLines.shift();
+  return false;
 };
 
+const lost = (error: unknown): void => {
+  const { message, code } = problemOf(error);
+  answer({ lost: { message: [message, ...lastLines].join("; "), code } });
+};
+
+/** Errors of Emscripten's file system have only a number, as WASI counts them. */
+const systemCodes = new Map([
+  [2, "EACCES"],
+  [19, "EDQUOT"],
+  [51, "ENOSPC"],
+  [63, "EPERM"],
+  [69, "EROFS"],
+]);
+
+const problemOf = (error: unknown): EmbeddedProblem => {
+  const { message, code, errno } = error as Readonly<Record<string, unknown>>;
+  const text = typeof code === "string" ? code : (systemCodes.get(Number(errno)) ?? "");
+  return { message: typeof message === "string" ? message : `${String(error)} ${text}`, code: text };
+};
+
+const open = async () => {
+  const made = beginMaking(directory);
+  const files = new DurableFS(directory, lost);
+  const pglite = await PGlite.create({ fs: files, startParams, onStderr: keepLine });
+  made();
+  return { pglite, files };
+};
+const opened = open();
+opened.then(({ files: { syncs } }) => answer({ id: 0, rows: [], syncs }), lost);
+
+/** Whether only the statement failed. */
+const isOfStatement = (error: unknown): boolean =>
+  error instanceof messages.DatabaseError && error.severity !== "FATAL" && error.severity !== "PANIC";
+
 const run = async ({ id, text, values }: EmbeddedRequest): Promise<EmbeddedAnswer> => {
-  const pglite = await opened;
-  const before = syncs;
+  const { pglite, files } = await opened;
+  const before = files.syncs;
   if (values.length > 0) {
     const { rows } = await pglite.query<Record<string, unknown>>(text, [...values]);
-    return { id, rows, syncs: syncs - before };
+    return { id, rows, syncs: files.syncs - before };
   }
   const results = await pglite.exec(text);
-  return { id, rows: results.flatMap(({ rows }) => rows), syncs: syncs - before };
+  return { id, rows: results.flatMap(({ rows }) => rows), syncs: files.syncs - before };
 };
 
 parentPort?.on("message", (request: EmbeddedRequest | "close") => {
   if (request === "close") {
-    void opened.then((pglite) => pglite.close()).finally(() => process.exit(0));
+    void opened.then(({ pglite }) => pglite.close()).finally(() => process.exit(0));
     return;
   }
-  run(request).then(answer, (error: unknown) => answer(failed(request.id, error)));
+  run(request).then(answer, (error: unknown) => {
+    if (isOfStatement(error)) answer({ id: request.id, error: problemOf(error) });
+    else lost(error);
+  });
 });

@@ -21,8 +21,8 @@ export const sayGone = ({ query }: Database, { id }: Host): Promise<unknown> =>
 /** Per run, so that none takes long. */
 const atOnce = 20;
 
-/** Ends jobs that have expired, and deletes those whose retention is over. */
-export const keepHouse = async (database: Database, boss: PgBoss): Promise<void> => {
+/** Ends jobs that have expired, and deletes those whose retention is over. @returns the jobs that it ended */
+export const keepHouse = async (database: Database, boss: PgBoss): Promise<ReadonlyArray<string>> => {
   const expired = await database.query(
     `SELECT id::text, tenant FROM mlxd.job WHERE state IN ('pending', 'in-progress') AND expires_at <= now() LIMIT $1`,
     [atOnce],
@@ -41,6 +41,7 @@ export const keepHouse = async (database: Database, boss: PgBoss): Promise<void>
   );
   // A host's name is no longer needed long after its last sign of life.
   await database.query("DELETE FROM mlxd.host WHERE alive_until < now() - interval '1 hour'");
+  return expired.map((row) => String(row["id"]));
 };
 
 /** Jobs that are over no longer need their queues. */

@@ -200,27 +200,29 @@ const leaveQueues = async ({ query }: Session, boss: PgBoss, done: ReadonlyArray
   }
 };
 
+/** Whose items are given back. */
+export type Lost =
+  /** Every host's but this one's: only one process can use the store. */
+  | { readonly hosts: "all"; readonly apart: string }
+  /** Those of hosts whose time is over. */
+  | { readonly hosts: "over" }
+  /** This host's, but for these of them: `job/index/attempt`. */
+  | { readonly only: string; readonly running: ReadonlyArray<string> };
+
 /**
- * Gives back the items of hosts that have ended: all hosts except this one if only this process uses the store,
- * otherwise those whose time is over. Their attempts do not count.
+ * Gives back the items of hosts that have ended, or that a host does not run. Their attempts do not count.
  *
  * @returns how many items there were
  */
-export const handBack = (
-  database: Database,
-  boss: PgBoss,
-  lost: { readonly hosts: "all" | "over" | { readonly only: string }; readonly apart: string },
-): Promise<number> =>
+export const handBack = (database: Database, boss: PgBoss, lost: Lost): Promise<number> =>
   database.transaction(async (session) => {
-    const only = typeof lost.hosts === "string" ? null : lost.hosts.only;
+    const [isLost, values] = conditionOf(lost);
     const rows = await session.query(
       `SELECT i.job_id::text, i.index, i.attempt, i.attempts, i.host::text, l.queue, coalesce(h.name, 'unknown') AS name
        FROM mlxd.item i JOIN mlxd.lane l ON l.job_id = i.job_id AND l.model = i.model
        JOIN mlxd.job j ON j.id = i.job_id LEFT JOIN mlxd.host h ON h.id = i.host
-       WHERE i.state = 'in-progress' AND j.state = 'in-progress'
-       AND CASE WHEN $1::uuid IS NOT NULL THEN i.host = $1 WHEN $2 = 'all' THEN i.host <> $3
-         ELSE h.id IS NULL OR h.alive_until < now() END LIMIT 1000`,
-      [only, typeof lost.hosts === "string" ? lost.hosts : "only", lost.apart],
+       WHERE i.state = 'in-progress' AND j.state = 'in-progress' AND ${isLost} LIMIT 1000`,
+      values,
     );
     const byHost = Map.groupBy(rows, (row) => String(row["host"]));
     let handedBack = 0;
@@ -246,3 +248,13 @@ export const handBack = (
     }
     return handedBack;
   });
+
+/** A condition on an item `i` and its host `h`, with its values. */
+const conditionOf = (lost: Lost): readonly [string, ReadonlyArray<unknown>] => {
+  if ("only" in lost) {
+    const running = "i.job_id::text || '/' || i.index || '/' || i.attempt = ANY($2::text[])";
+    return [`i.host = $1 AND NOT (${running})`, [lost.only, [...lost.running]]];
+  }
+  if (lost.hosts === "all") return ["i.host <> $1", [lost.apart]];
+  return ["(h.id IS NULL OR h.alive_until < now())", []];
+};

@@ -1,17 +1,23 @@
 /** What callers are told where the store of jobs cannot be used, and that nobody else notices. */
-import { randomUUID } from "node:crypto";
+import { spawnSync } from "node:child_process";
+import { randomBytes, randomUUID } from "node:crypto";
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Deferred, Effect, Stream } from "effect";
+import { Client } from "pg";
 import { afterEach, assert, beforeEach, describe, it, vi } from "vitest";
 
 import { createMlxdClient, MlxdError } from "../../../src/client/node.ts";
+import type { GenerationTask } from "../../../src/service/domain/generation.ts";
 import { openEmbedded } from "../../../src/service/jobs/store/embedded-database.ts";
 import { openStore } from "../../../src/service/jobs/store/open-store.ts";
 import { collect } from "../../support/collect.ts";
 import { errorOf } from "../../support/error-of.ts";
 import { startPostgres } from "../../support/postgres.ts";
+import { eventsOf, type GenerationScript, promptOf } from "../../support/scripted-generations.ts";
 import { startTestServer } from "../../support/test-server.ts";
+import { until } from "../../support/until.ts";
 
 const mlxdErrorOf = async (promise: Promise<unknown>): Promise<MlxdError> => {
   const error = await errorOf(promise);
@@ -19,8 +25,8 @@ const mlxdErrorOf = async (promise: Promise<unknown>): Promise<MlxdError> => {
   return error;
 };
 
-const start = async (store: string) => {
-  const server = await startTestServer({ jobs: { store } });
+const start = async (store: string, script: GenerationScript = {}) => {
+  const server = await startTestServer({ jobs: { store }, ...script });
   const client = createMlxdClient({ baseUrl: server.url, retry: { maxAttempts: 1 } });
   return {
     client,
@@ -98,6 +104,85 @@ describe("a store of jobs", { timeout }, () => {
     await assertHolds(directory, version, 1000);
   });
 
+  it("is not held by an attempt to open it that failed", async () => {
+    const made = await openStore(directory, fail);
+    await made.database.query("ALTER TABLE mlxd.host RENAME TO nohost");
+    await made.close();
+    {
+      await using host = await start(directory);
+      assert.strictEqual((await mlxdErrorOf(host.create())).code, "INTERNAL");
+    }
+    await (await openEmbedded(directory)).close();
+  });
+
+  it("whose disk is full says so, loses nothing, and goes on once there is room", async (context) => {
+    const disk = mountDisk("80m");
+    if (typeof disk === "string") return context.skip(disk);
+    using _ = disk;
+    await using host = await start(join(disk.path, "store"));
+    const created: string[] = [];
+    const fill = async (): Promise<void> => {
+      for (let count = 0; count < 500; count++) {
+        const task = { input: { prompt: randomBytes(150_000).toString("hex") } };
+        created.push((await host.client.jobs.create([task])).jobId);
+      }
+    };
+    const error = await mlxdErrorOf(fill());
+    assert.strictEqual(error.reason, "JOB_STORE_UNAVAILABLE");
+    assert.include(error.message, "its disk is full");
+    assert.isNotEmpty((await host.client.generate("What is 2+2?")).text);
+    disk.resize("400m");
+    const next = await vi.waitFor(host.create, { timeout, interval: 200 });
+    for (const jobId of [...created, next.jobId]) {
+      assert.lengthOf(await collect(host.client.jobs.results(jobId)), 1);
+    }
+  });
+
+  it("that its disk has no room for is made once there is room", async (context) => {
+    const disk = mountDisk("20m");
+    if (typeof disk === "string") return context.skip(disk);
+    using _ = disk;
+    await using host = await start(join(disk.path, "store"));
+    for (let call = 0; call < 2; call++) {
+      const error = await mlxdErrorOf(host.create());
+      assert.strictEqual(error.reason, "JOB_STORE_UNAVAILABLE");
+      assert.include(error.message, "its disk is full");
+    }
+    disk.resize("400m");
+    const { jobId } = await vi.waitFor(host.create, { timeout, interval: 200 });
+    assert.lengthOf(await collect(host.client.jobs.results(jobId)), 1);
+  });
+
+  it("in a Postgres whose answer was lost has its items run nevertheless", async (context) => {
+    const postgres = await startPostgres();
+    if (typeof postgres === "string") return context.skip(postgres);
+    await using _ = postgres;
+    const go = Deferred.makeUnsafe<void>();
+    const stream = (task: GenerationTask) =>
+      Stream.fromIterable(eventsOf([promptOf(task)])).pipe(Stream.tap(() => Deferred.await(go)));
+    await using host = await start(postgres.url, { stream });
+    const tasks = ["first", "second"].map((prompt) => ({ input: { prompt } }));
+    const { jobId } = await host.client.jobs.create(tasks, { maxParallel: 1 });
+    await until(async () => (await host.client.jobs.get(jobId)).counts.inProgress === 1);
+    const outside = new Client({ connectionString: postgres.url });
+    await outside.connect();
+    // As a commit leaves it whose host has not heard of it.
+    await outside.query(
+      `UPDATE mlxd.item SET state = 'in-progress', attempt = 1, host = (SELECT id FROM mlxd.host),
+       attempts = '[{"n": 1, "s": 0, "host": "h"}]' WHERE state = 'pending'`,
+    );
+    await outside.end();
+    Deferred.doneUnsafe(go, Effect.void);
+    const results = await collect(host.client.jobs.results(jobId));
+    assert.deepEqual(
+      results.map(({ result, attempts }) => [result?.text, attempts]),
+      [
+        ["first", 1],
+        ["second", 2],
+      ],
+    );
+  });
+
   it("in a Postgres that goes away and comes back has lost nothing", async (context) => {
     const postgres = await startPostgres();
     if (typeof postgres === "string") return context.skip(postgres);
@@ -118,6 +203,32 @@ describe("a store of jobs", { timeout }, () => {
     assert.lengthOf(await collect(host.client.jobs.results(jobId)), 1);
   });
 });
+
+interface Disk extends Disposable {
+  readonly path: string;
+  readonly resize: (size: string) => void;
+}
+
+/** A small file system; or why there is none. */
+const mountDisk = (size: string): Disk | string => {
+  if (process.getuid?.() !== 0) return "only the superuser can mount a small disk";
+  const path = mkdtempSync(join(tmpdir(), "mlxd-disk-"));
+  const mount = (...options: readonly string[]) =>
+    spawnSync("mount", ["-t", "tmpfs", ...options, "tmpfs", path], { encoding: "utf8" });
+  const { status, stderr } = mount("-o", `size=${size}`);
+  if (status !== 0) {
+    rmSync(path, { recursive: true });
+    return `a small disk cannot be mounted here: ${stderr.trim()}`;
+  }
+  return {
+    path,
+    resize: (larger) => assert.strictEqual(mount("-o", `remount,size=${larger}`).status, 0),
+    [Symbol.dispose]: () => {
+      spawnSync("umount", ["-l", path]);
+      rmSync(path, { recursive: true });
+    },
+  };
+};
 
 /** Read past what refuses it. */
 const assertHolds = async (directory: string, statement: string, version: number): Promise<void> => {

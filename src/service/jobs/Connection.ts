@@ -1,0 +1,95 @@
+/** The connection to the store: opened when it is first needed, and opened again when it was lost. */
+import type { OpenStore } from "./store/open-store.ts";
+import { inOnePhrase, isExpected } from "./store-failure.ts";
+
+export interface StoreCondition {
+  readonly isWell: boolean;
+  /** Why not. */
+  readonly reason: string;
+}
+
+export interface ConnectionOptions {
+  readonly open: () => Promise<OpenStore>;
+  /** It could not be opened, or was lost. */
+  readonly onLost: (failure: unknown) => void;
+  /** A store could not be closed properly. */
+  readonly onError: (error: unknown) => void;
+  /** A clock, in milliseconds. */
+  readonly now: () => number;
+}
+
+/** The least time that a caller is asked to wait before it tries again. */
+const leastRetryMs = 2_000;
+/** The wait before a store is opened again: it doubles with each opening that comes to nothing. */
+const firstPauseMs = 1_000;
+const longestPauseMs = 30_000;
+/** A store that is lost sooner than this was not well when it was opened. */
+const steadyMs = 60_000;
+
+export class Connection {
+  condition: StoreCondition | undefined;
+  private readonly options: ConnectionOptions;
+  private opening: Promise<OpenStore> | undefined;
+  /** The end of a store that was lost: until then its directory is locked. */
+  private closing: Promise<unknown> = Promise.resolve();
+  private isClosed = false;
+  /** To open a store takes seconds of a processor: until this time the last failure is the answer. */
+  private resting: { readonly until: number; readonly failure: unknown } | undefined;
+  private failures = 0;
+  private openedAt: number | undefined;
+
+  constructor(options: ConnectionOptions) {
+    this.options = options;
+  }
+
+  /** How long a caller whose work failed should wait. */
+  get retryAfterMs(): number {
+    return Math.max(leastRetryMs, Math.ceil((this.resting?.until ?? 0) - this.options.now()));
+  }
+
+  async use<A>(work: (open: OpenStore) => Promise<A>): Promise<A> {
+    if (this.isClosed) throw new Error("it is closed, as the service ends");
+    if (this.resting !== undefined && this.options.now() < this.resting.until) throw this.resting.failure;
+    this.opening ??= this.open();
+    const { opening } = this;
+    try {
+      const done = await work(await opening);
+      this.condition = { isWell: true, reason: "" };
+      return done;
+    } catch (error) {
+      if (!isExpected(error)) {
+        this.condition = { isWell: false, reason: inOnePhrase(error) };
+        await this.forgetLost(opening, error);
+      }
+      throw error;
+    }
+  }
+
+  async close(): Promise<void> {
+    this.isClosed = true;
+    await this.closing;
+    const open = await this.opening?.catch(() => undefined);
+    await open?.close().catch(this.options.onError);
+  }
+
+  private async open(): Promise<OpenStore> {
+    await this.closing;
+    const open = await this.options.open();
+    this.openedAt = this.options.now();
+    return open;
+  }
+
+  private async forgetLost(opening: Promise<OpenStore>, failure: unknown): Promise<void> {
+    const open = await opening.catch(() => undefined);
+    if (this.opening !== opening || (open !== undefined && !open.database.isLost())) return;
+    this.opening = undefined;
+    this.options.onLost(failure);
+    const now = this.options.now();
+    const wasSteady = this.openedAt !== undefined && now - this.openedAt >= steadyMs;
+    this.failures = wasSteady ? 1 : this.failures + 1;
+    this.openedAt = undefined;
+    const pauseMs = Math.min(longestPauseMs, firstPauseMs * 2 ** Math.min(this.failures - 1, 10));
+    this.resting = { until: now + pauseMs, failure };
+    this.closing = open?.close().catch(this.options.onError) ?? this.closing;
+  }
+}

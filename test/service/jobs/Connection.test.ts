@@ -1,0 +1,124 @@
+import type { PgBoss } from "pg-boss";
+import { assert, describe, it } from "vitest";
+
+import { JobNotFound } from "../../../src/service/domain/errors.ts";
+import { Connection } from "../../../src/service/jobs/Connection.ts";
+import type { OpenStore } from "../../../src/service/jobs/store/open-store.ts";
+import { errorOf } from "../../support/error-of.ts";
+
+const full = Object.assign(new Error("could not write"), { code: "53100" });
+
+/** A store that is opened when a test says so. */
+const scripted = () => {
+  let now = 0;
+  let isBroken = false;
+  const log: string[] = [];
+  const lost = new Set<OpenStore>();
+  const open = (): Promise<OpenStore> => {
+    log.push("open");
+    if (isBroken) return Promise.reject(full);
+    const store: OpenStore = {
+      database: {
+        backend: "pglite",
+        query: () => Promise.resolve([]),
+        transaction: () => assert.fail("it is not used"),
+        isLost: () => lost.has(store),
+        close: () => Promise.resolve(),
+      },
+      boss: {} as PgBoss, // not used here
+      isDurable: true,
+      close: () => Promise.resolve(void log.push("close")),
+    };
+    return Promise.resolve(store);
+  };
+  const connection = new Connection({
+    open,
+    onLost: (failure) => assert.strictEqual(failure, full),
+    onError: (error) => assert.fail(String(error)),
+    now: () => now,
+  });
+  return {
+    connection,
+    log,
+    breaks: (value: boolean) => (isBroken = value),
+    passes: (ms: number) => (now += ms),
+    read: () => connection.use(() => Promise.resolve("read")),
+    lose: () =>
+      connection.use((store) => {
+        lost.add(store);
+        return Promise.reject(full);
+      }),
+  };
+};
+
+describe("the connection to the store", () => {
+  it("is opened once, by the first who needs it", async () => {
+    const { connection, log, read } = scripted();
+    assert.isUndefined(connection.condition);
+    assert.deepEqual(await Promise.all([read(), read()]), ["read", "read"]);
+    assert.deepEqual(log, ["open"]);
+    assert.deepEqual(connection.condition, { isWell: true, reason: "" });
+    await connection.close();
+    assert.deepEqual(log, ["open", "close"]);
+    assert.match((await errorOf(read())).message, /closed/);
+  });
+
+  it("stays open after a caller's mistake, and after a statement that failed", async () => {
+    const { connection, log, read } = scripted();
+    const missing = new JobNotFound({ jobId: "none" });
+    assert.strictEqual(await errorOf(connection.use(() => Promise.reject(missing))), missing);
+    assert.isUndefined(connection.condition);
+    assert.strictEqual(await errorOf(connection.use(() => Promise.reject(full))), full);
+    assert.deepEqual(connection.condition, { isWell: false, reason: "its disk is full" });
+    assert.strictEqual(await read(), "read");
+    assert.deepEqual(log, ["open"]);
+  });
+
+  it("is not opened again and again where that comes to nothing: the waits double up to half a minute", async () => {
+    const { connection, log, read, breaks, passes } = scripted();
+    breaks(true);
+    const waits: number[] = [];
+    for (let opened = 1; opened <= 8; opened++) {
+      assert.strictEqual(await errorOf(read()), full);
+      assert.lengthOf(log, opened);
+      let waited = 0;
+      for (; log.length === opened; waited += 500) {
+        passes(500);
+        await errorOf(read());
+      }
+      waits.push(waited);
+      log.pop();
+    }
+    assert.deepEqual(waits, [1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000, 30_000]);
+    assert.strictEqual(connection.retryAfterMs, 30_000);
+    breaks(false);
+    passes(30_000);
+    assert.strictEqual(await read(), "read");
+    assert.strictEqual(connection.retryAfterMs, 2_000);
+  });
+
+  it("is closed and opened again where the store was lost, soon where it had been well for long", async () => {
+    const { log, read, lose, passes } = scripted();
+    for (let turn = 0; turn < 4; turn++) {
+      await read();
+      passes(60_000);
+      assert.strictEqual(await errorOf(lose()), full);
+      assert.strictEqual(await errorOf(read()), full);
+      passes(1_000);
+    }
+    await read();
+    assert.deepEqual(log, [...Array.from({ length: 4 }, () => ["open", "close"]).flat(), "open"]);
+  });
+
+  it("waits longer where the store is lost as soon as it is opened", async () => {
+    const { log, read, lose, passes } = scripted();
+    await errorOf(lose());
+    passes(1_000);
+    await errorOf(lose());
+    passes(1_000);
+    await errorOf(read());
+    assert.lengthOf(log, 4);
+    passes(1_000);
+    assert.strictEqual(await read(), "read");
+  });
+});
