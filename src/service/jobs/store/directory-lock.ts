@@ -60,9 +60,13 @@ export const lockDirectory = async (
   throw new DirectoryLocked("unknown");
 };
 
-const keep = (path: string, own: string, onLost: () => void, { touchMs }: LockTimes): (() => void) => {
+const keep = (path: string, own: string, onLost: () => void, { touchMs, silentMs }: LockTimes): (() => void) => {
+  let touchedAt = performance.now();
   const timer = setInterval(() => {
-    if (isOwn(path, own)) return utimesSync(path, new Date(), new Date());
+    const isKept = touch(path, own);
+    if (isKept === true) touchedAt = performance.now();
+    // Its disk may be away for a moment; but whoever waits for the lock takes it over after this while.
+    if (isKept === true || (isKept === undefined && performance.now() - touchedAt < silentMs)) return;
     clearInterval(timer);
     onLost();
   }, touchMs).unref();
@@ -70,6 +74,17 @@ const keep = (path: string, own: string, onLost: () => void, { touchMs }: LockTi
     clearInterval(timer);
     if (isOwn(path, own)) rmSync(path, { force: true });
   };
+};
+
+/** Whether it is still there to be touched; undefined where that cannot be told. */
+const touch = (path: string, own: string): boolean | undefined => {
+  try {
+    if (!isOwn(path, own)) return false;
+    utimesSync(path, new Date(), new Date());
+    return true;
+  } catch {
+    return undefined;
+  }
 };
 
 const isOwn = (path: string, own: string): boolean => read(path)?.text === own;

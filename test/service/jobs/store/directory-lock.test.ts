@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, assert, describe, it } from "vitest";
@@ -78,5 +78,16 @@ describe("the lock of a directory", () => {
     await lock(onLost);
     writeFileSync(path(), "1 1 elsewhere another-machine x\n");
     await lost;
+  });
+
+  it("is given up by an owner who cannot read it for so long that another process may have it", async () => {
+    let onLost = (): void => {};
+    const lost = new Promise<void>((resolve) => (onLost = resolve));
+    const unlock = await lock(onLost);
+    rmSync(path());
+    mkdirSync(path());
+    await lost;
+    rmSync(path(), { recursive: true });
+    unlock();
   });
 });
