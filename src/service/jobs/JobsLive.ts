@@ -13,6 +13,7 @@ import { Signals } from "./Signals.ts";
 import { StoreAccess } from "./StoreAccess.ts";
 import { readJob } from "./store/change-job.ts";
 import { cancelJob, deleteJob } from "./store/end-job.ts";
+import { isShared } from "./store/open-store.ts";
 import { eventsAfter, listItems, listJobs, outcomesAsFinished, outcomesInOrder } from "./store/read-jobs.ts";
 import { appendToJob, createJob, readDefaults, sealWhole } from "./store/submit-job.ts";
 import type {
@@ -31,11 +32,12 @@ const layerNoDeps = Layer.effect(
   Jobs,
   Effect.gen(function* () {
     const store = yield* StoreAccess;
-    const signals = new Signals();
+    const settings = yield* JobsConfig;
+    const signals = new Signals(isShared(settings.store));
     const runner = yield* makeRunner({
       store,
       signals,
-      settings: yield* JobsConfig,
+      settings,
       generations: yield* Generations,
       models: yield* Models,
       admission: yield* Admission,

@@ -1,8 +1,14 @@
-/** Notifies those who wait for a change of a job on this host. Changes on other hosts are found by polling. */
+/** Notifies those who wait for a change of a job on this host. Changes on other hosts are found by looking again. */
 import { Deferred, Effect } from "effect";
 
 export class Signals {
   private readonly waiting = new Map<string, Set<Deferred.Deferred<void>>>();
+  private readonly lookAgainMs: number;
+
+  /** @param hasOthers whether there may be other hosts */
+  constructor(hasOthers: boolean) {
+    this.lookAgainMs = hasOthers ? 500 : 5_000;
+  }
 
   /**
    * Completes when the job has changed here, or after a while. Call this before reading the job, so that no change is
@@ -13,7 +19,7 @@ export class Signals {
     const others = this.waiting.get(jobId) ?? new Set();
     this.waiting.set(jobId, others.add(heard));
     return {
-      change: Effect.timeoutOption(Deferred.await(heard), lookAgainMs).pipe(Effect.asVoid),
+      change: Effect.timeoutOption(Deferred.await(heard), this.lookAgainMs).pipe(Effect.asVoid),
       end: () => {
         others.delete(heard);
         if (others.size === 0 && this.waiting.get(jobId) === others) this.waiting.delete(jobId);
@@ -27,6 +33,3 @@ export class Signals {
     for (const each of heard ?? []) Deferred.doneUnsafe(each, Effect.void);
   }
 }
-
-/** Another host may have changed it. */
-const lookAgainMs = 500;
