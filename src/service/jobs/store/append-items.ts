@@ -36,10 +36,12 @@ const queueName = (jobId: string, model: string): string =>
 
 /**
  * Makes the queues for items of these models. This is not part of a transaction; the housekeeping removes a queue that
- * stays unused.
+ * stays unused. Throws JobTooLarge.
  */
 export const createQueues = async (boss: PgBoss, jobId: string, items: ReadonlyArray<NewItem>): Promise<void> => {
-  for (const model of new Set(items.flatMap((item) => (item.task === undefined ? [] : [item.model])))) {
+  const models = new Set(items.flatMap((item) => (item.task === undefined ? [] : [item.model])));
+  assertWithin("models", models.size);
+  for (const model of models) {
     // The runner decides how often an item is tried, not its queue.
     await boss.createQueue(queueName(jobId, model), { retryLimit: 1_000_000, retryDelay: 0, retryBackoff: false });
   }
