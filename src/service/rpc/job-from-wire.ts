@@ -1,4 +1,5 @@
 /** Converts requests about jobs to the service's own terms. */
+import { createHash } from "node:crypto";
 import { clone, fromBinary, isFieldSet, toBinary } from "@bufbuild/protobuf";
 import { Effect, Result, Schema } from "effect";
 
@@ -127,14 +128,17 @@ const Token = Schema.fromJsonString(
 );
 const decodeToken = Schema.decodeUnknownResult(Token);
 
+/** A list in a few characters: filters may be longer than a token. */
+const digestOf = (list: string): string => createHash("sha256").update(list).digest("base64url").slice(0, 22);
+
 /** @param of identifies the list that is paged: a token of another list is refused */
 export const pageToken = (next: number | undefined, of: string): string =>
-  next === undefined ? "" : Buffer.from(JSON.stringify({ next, of })).toString("base64url");
+  next === undefined ? "" : Buffer.from(JSON.stringify({ next, of: digestOf(of) })).toString("base64url");
 
 export const pageStart = (token: string, of: string): Effect.Effect<number | undefined, InvalidField> => {
   if (token === "") return Effect.undefined;
   const read = decodeToken(Buffer.from(token, "base64url").toString());
-  if (Result.isSuccess(read) && read.success.of === of) return Effect.succeed(read.success.next);
+  if (Result.isSuccess(read) && read.success.of === digestOf(of)) return Effect.succeed(read.success.next);
   const description = "it is no token of this call with these filters; leave it out for the first page";
   return Effect.fail(invalidField("page_token", description));
 };

@@ -410,7 +410,8 @@ for (const { name, open } of stores) {
     });
 
     it("lists jobs and items by pages, by state and by label", async () => {
-      const label = randomUUID();
+      // As long as labels may be: a token has less room than that.
+      const label = randomUUID().padEnd(256, "x");
       const ids = [];
       for (let count = 0; count < 5; count++)
         ids.push(await createJob({ items: items(1), options: { labels: { label } } }));
