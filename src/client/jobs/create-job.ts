@@ -1,112 +1,53 @@
-import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
-import { durationFromMs } from "@bufbuild/protobuf/wkt";
-import { type BatchItem, createBatchItems } from "../batch.ts";
-import { checkMs, checkObject, checkText, checkWhole, show } from "../check.ts";
-import { invalidField } from "../errors.ts";
-import { type BatchItem as BatchItemMessage, BatchItemSchema } from "../gen/mlxd/v1/generation_service_pb.ts";
-import type { JobOptionsSchema } from "../gen/mlxd/v1/job_service_pb.ts";
-import { GenerationTaskSchema } from "../gen/mlxd/v1/types_pb.ts";
-import type { GenerationParameters } from "../parameters.ts";
-import { setParameters } from "../set-parameters.ts";
-import type { JobOptions } from "./jobs.ts";
+import type { Client } from "@connectrpc/connect";
+import type { BatchItem } from "../batch.ts";
+import { type Caller, checkOptions } from "../caller.ts";
+import { checkFunctions, checkText } from "../check.ts";
+import { isMlxdError } from "../errors.ts";
+import type { JobService } from "../gen/mlxd/v1/job_service_pb.ts";
+import { jobOptionsToWire } from "./job-options.ts";
+import type { CreateJobOptions, Job } from "./jobs.ts";
+import { jobFromWire } from "./jobs-from-wire.ts";
+import { piecesOf } from "./task-pieces.ts";
 
-/** Of one message: the service takes 4 MiB and 16,384 messages in all, and a conversation has several. */
-const pieceBytes = 1024 * 1024;
-const pieceItems = 1000;
-const pieceMessages = 12_000;
-
-/** A part of a job's items. */
-export interface Piece {
-  readonly items: BatchItemMessage[];
-  /** Whether there are no more. */
-  readonly isLast: boolean;
-}
-
-/** Cuts tasks into pieces that fit a message, always the same ones. */
-export async function* piecesOf(
+/** Creates a job and adds all of its tasks, piece by piece. */
+export const createJob = async (
+  caller: Caller,
+  raw: Client<typeof JobService>,
   tasks: Iterable<BatchItem> | AsyncIterable<BatchItem>,
-  defaultModel: string,
-): AsyncGenerator<Piece, void, undefined> {
-  assertIterable(tasks);
-  let items: BatchItemMessage[] = [];
-  let [bytes, messages, count] = [0, 0, 0];
-  for await (const task of tasks) {
-    const item = itemOf(task, count++, defaultModel);
-    const size = toBinary(BatchItemSchema, item).length;
-    const parts = partsOf(item);
-    const isFull =
-      items.length > 0 && (items.length >= pieceItems || bytes + size > pieceBytes || messages + parts > pieceMessages);
-    if (isFull) {
-      yield { items, isLast: false };
-      items = [];
-      [bytes, messages] = [0, 0];
-    }
-    items.push(item);
-    bytes += size;
-    messages += parts;
-  }
-  yield { items, isLast: true };
-}
-
-const assertIterable = (tasks: unknown): void => {
-  const isIterable =
-    typeof tasks === "object" && tasks !== null && (Symbol.iterator in tasks || Symbol.asyncIterator in tasks);
-  if (!isIterable) throw invalidField("tasks", `${show(tasks)} is no array and nothing else that can be iterated`);
-};
-
-const itemOf = (task: BatchItem, index: number, defaultModel: string): BatchItemMessage => {
+  options: CreateJobOptions,
+): Promise<Job> => {
+  const { requestId, defaults, onProgress, signal, timeoutMs, headers, ...others } = checkOptions(options);
+  const { priority, labels, expiresAfterMs, maxParallel, maxAttempts, retentionMs, ...more } = others;
+  const wire = jobOptionsToWire({ priority, labels, expiresAfterMs, maxParallel, maxAttempts, retentionMs }, defaults);
+  const call = { ...more, signal, timeoutMs, headers };
+  if (onProgress !== undefined) checkFunctions({ onProgress }, "options", ["onProgress"]);
+  const id = checkText(requestId ?? crypto.randomUUID(), "requestId");
+  let jobId = "";
+  let sent = 0;
   try {
-    const [item] = createBatchItems([task], defaultModel);
-    return item ?? create(BatchItemSchema);
+    for await (const { items, isLast } of piecesOf(tasks, caller.model)) {
+      if (jobId === "") {
+        const request = { requestId: id, items, open: !isLast, options: wire };
+        const { job } = await caller.unary(call, (connect) => raw.createJob(request, connect));
+        jobId = jobFromWire(job).jobId;
+      } else {
+        const request = { jobId, offset: sent, items, seal: isLast };
+        await caller.unary(call, (connect) => raw.appendJobItems(request, connect));
+      }
+      sent += items.length;
+      onProgress?.(sent);
+    }
+    return jobFromWire((await caller.unary(call, (connect) => raw.getJob({ jobId }, connect))).job);
   } catch (error) {
-    // It is called after its place in the job.
-    if (error instanceof Error) error.message = error.message.replaceAll("items[0]", `tasks[${index}]`);
+    // A part of a job that nobody can complete would run until it expires.
+    const isDeadEnd = requestId === undefined || isMlxdError(error, "JOB_TOO_LARGE");
+    if (jobId !== "" && isDeadEnd) {
+      const within = { headers, timeoutMs: deleteWithinMs };
+      await caller.unary(within, (connect) => raw.deleteJob({ jobId }, connect)).catch(() => {});
+    }
     throw error;
   }
 };
 
-/** Messages in it, as the service counts them. */
-const partsOf = ({ task }: BatchItemMessage): number => {
-  if (task?.input.case !== "chat") return 2;
-  const { messages, tools } = task.input.value;
-  return (
-    2 + messages.reduce((sum, { content, toolCalls }) => sum + 1 + content.length + toolCalls.length, tools.length)
-  );
-};
-
-/** How the job is run, as the API has it. */
-export const jobOptionsToWire = (
-  options: JobOptions,
-  defaults: GenerationParameters | undefined,
-): MessageInitShape<typeof JobOptionsSchema> => {
-  const { priority, labels, expiresAfterMs, maxParallel, maxAttempts, retentionMs } = options;
-  return {
-    ...(defaults !== undefined && { defaults: defaultsTask(defaults) }),
-    ...(priority !== undefined && { priority: checkPriority(priority) }),
-    ...(labels !== undefined && { labels: labelsOf(labels) }),
-    ...(expiresAfterMs !== undefined && { expiresAfter: durationFromMs(checkMs(expiresAfterMs, "expiresAfterMs")) }),
-    ...(maxParallel !== undefined && { maxParallel: checkWhole(maxParallel, "maxParallel") }),
-    ...(maxAttempts !== undefined && { maxAttempts: checkWhole(maxAttempts, "maxAttempts") }),
-    ...(retentionMs !== undefined && { retention: durationFromMs(checkMs(retentionMs, "retentionMs")) }),
-  };
-};
-
-const defaultsTask = (defaults: GenerationParameters) => {
-  const task = create(GenerationTaskSchema);
-  setParameters(task, checkObject(defaults, "defaults"), "defaults");
-  return task;
-};
-
-const checkPriority = (value: unknown): number => {
-  if (typeof value === "number" && Number.isInteger(value) && Math.abs(value) <= 2 ** 31 - 1) return value;
-  throw invalidField("priority", `${show(value)} is no whole number`);
-};
-
-/** Labels, each checked. */
-export const labelsOf = (labels: unknown): Record<string, string> =>
-  Object.fromEntries(
-    Object.entries(checkObject(labels, "labels")).map(([key, value]) => [
-      checkText(key, "labels"),
-      checkText(value, `labels.${key}`),
-    ]),
-  );
+/** Where the service is gone, the caller hears soon why the job was not created. */
+const deleteWithinMs = 2_000;

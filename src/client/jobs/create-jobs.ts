@@ -1,15 +1,16 @@
 import { createClient, type Transport } from "@connectrpc/connect";
 import type { CallOptions } from "../call.ts";
 import { type Caller, checkOptions } from "../caller.ts";
-import { checkChoice, checkFlag, checkFunctions, checkList, checkText, checkWhole } from "../check.ts";
+import { checkChoice, checkFlag, checkList, checkText, checkWhole } from "../check.ts";
 import type { Clock } from "../clock.ts";
 import { DerivedStream } from "../derived-stream.ts";
 import { protocolError } from "../errors.ts";
 import { EventStream } from "../event-stream.ts";
 import { JobService, JobState, StreamJobResultsRequest_Order as Order } from "../gen/mlxd/v1/job_service_pb.ts";
 import { normalizeTimeoutMs } from "../timeouts.ts";
-import { jobOptionsToWire, labelsOf, piecesOf } from "./create-job.ts";
-import type { Job, JobEvent, JobItem, JobResult, JobsClient } from "./jobs.ts";
+import { createJob } from "./create-job.ts";
+import { labelsOf } from "./job-options.ts";
+import type { JobEvent, JobItem, JobResult, JobsClient } from "./jobs.ts";
 import { jobEventFromWire, jobFromWire, jobItemFromWire, jobResultFromWire } from "./jobs-from-wire.ts";
 import { readOn } from "./reconnect.ts";
 
@@ -17,47 +18,13 @@ import { readOn } from "./reconnect.ts";
 export const createJobsClient = (caller: Caller, transport: Transport): JobsClient => {
   const raw = createClient(JobService, transport);
   const { clock } = caller;
-  const get = async (jobId: string, options: CallOptions = {}): Promise<Job> => {
-    const request = { jobId: checkText(jobId, "jobId") };
-    return jobFromWire((await caller.unary(options, (connect) => raw.getJob(request, connect))).job);
-  };
   return {
-    create: async (tasks, options = {}) => {
-      const {
-        requestId = crypto.randomUUID(),
-        defaults,
-        onProgress,
-        signal,
-        timeoutMs,
-        headers,
-        ...others
-      } = checkOptions(options);
-      const { priority, labels, expiresAfterMs, maxParallel, maxAttempts, retentionMs, ...call } = others;
-      const wire = jobOptionsToWire(
-        { priority, labels, expiresAfterMs, maxParallel, maxAttempts, retentionMs },
-        defaults,
-      );
-      const callOptions = { ...call, signal, timeoutMs, headers };
-      if (onProgress !== undefined) checkFunctions({ onProgress }, "options", ["onProgress"]);
-      checkText(requestId, "requestId");
-      let jobId = "";
-      let sent = 0;
-      for await (const { items, isLast } of piecesOf(tasks, caller.model)) {
-        if (jobId === "") {
-          const request = { requestId, items, open: !isLast, options: wire };
-          const { job } = await caller.unary(callOptions, (connect) => raw.createJob(request, connect));
-          jobId = jobFromWire(job).jobId;
-        } else {
-          const request = { jobId, offset: sent, items, seal: isLast };
-          await caller.unary(callOptions, (connect) => raw.appendJobItems(request, connect));
-        }
-        sent += items.length;
-        onProgress?.(sent);
-      }
-      return get(jobId, callOptions);
-    },
+    create: (tasks, options = {}) => createJob(caller, raw, tasks, options),
 
-    get,
+    get: async (jobId, options = {}) => {
+      const request = { jobId: checkText(jobId, "jobId") };
+      return jobFromWire((await caller.unary(options, (connect) => raw.getJob(request, connect))).job);
+    },
 
     list: (options = {}) => {
       const { states = [], labels = {}, ...call } = checkOptions(options);

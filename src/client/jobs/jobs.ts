@@ -11,11 +11,11 @@ import type { Usage } from "../usage.ts";
 /** How a job is run. */
 export interface JobOptions {
   /**
-   * Jobs of a higher priority go first among those of a tenant, -100 to 100. Interactive calls go before all jobs.
+   * Among the jobs of a tenant, those with a higher priority go first; -100 to 100. Interactive calls go before all jobs.
    * @default 0
    */
   readonly priority?: number | undefined;
-  /** The caller's own labels, to list jobs by: at most 16. */
+  /** The caller's own labels, by which jobs can be listed; at most 16. */
   readonly labels?: { readonly [key: string]: string } | undefined;
   /**
    * How long after its creation the job expires, in milliseconds: 1 s to 30 days.
@@ -23,12 +23,12 @@ export interface JobOptions {
    */
   readonly expiresAfterMs?: number | undefined;
   /**
-   * Items that run at once, over all hosts: 1 to 256.
+   * How many items run at once, on all hosts together; 1 to 256.
    * @default 64
    */
   readonly maxParallel?: number | undefined;
   /**
-   * Attempts of an item, 1 to 10; one that is lost with its host is not counted.
+   * The most attempts per item, 1 to 10. An attempt that was lost with its host does not count.
    * @default 3
    */
   readonly maxAttempts?: number | undefined;
@@ -42,30 +42,30 @@ export interface JobOptions {
 /** Options of {@link JobsClient.create}. */
 export interface CreateJobOptions extends JobOptions, CallOptions {
   /**
-   * Makes the call repeatable: the same id with the same items gives the same job, and goes on where a call was cut. Distinct
-   * among the tenant's jobs, 128 bytes at most.
+   * Makes the call repeatable: with the same id and the same tasks it returns the same job, and continues one that was not
+   * sent completely. Unique among the tenant's jobs; at most 128 bytes.
    * @default a random one
    */
   readonly requestId?: string | undefined;
-  /** What items do not say themselves. */
+  /** Values for what tasks do not set. */
   readonly defaults?: GenerationParameters | undefined;
-  /** Told how many items the service has, each time that there are more. */
+  /** Called with the number of tasks that the service has, each time that it has more. */
   readonly onProgress?: ((items: number) => void) | undefined;
 }
 
-/** A job, as it stands. */
+/** The current state of a job. */
 export interface Job {
   /** Its id. */
   readonly jobId: string;
   /** The request id that it was created with. */
   readonly requestId: string;
-  /** Where it stands. */
+  /** Its state. */
   readonly state: JobState;
-  /** Whether it has all its items. */
+  /** Whether all of its items have been added. */
   readonly sealed: boolean;
   /** Items by state. */
   readonly counts: JobCounts;
-  /** Tokens spent by the items that have a result. */
+  /** The cost in tokens of the items that have a result. */
   readonly usage: Usage;
   /** Bytes of its items as they are stored. */
   readonly itemBytes: number;
@@ -81,7 +81,7 @@ export interface Job {
   readonly finishedAt: Date | undefined;
   /** When it expires. */
   readonly expiresAt: Date | undefined;
-  /** When it is deleted; once it has ended. */
+  /** When it will be deleted; undefined until it has ended. */
   readonly deletedAt: Date | undefined;
 }
 
@@ -96,17 +96,17 @@ export interface JobCounts {
   readonly expired: number;
 }
 
-/** An item of a job, as it stands. */
+/** The current state of an item. */
 export interface JobItem {
-  /** Its place in the job, from 0. */
+  /** Its index in the job, from 0. */
   readonly index: number;
   /** The caller's id for it, or its index. */
   readonly itemId: string;
-  /** Where it stands. */
+  /** Its state. */
   readonly state: JobState;
-  /** Its attempts, the first of them first. */
+  /** Its last attempts, 32 at most, in order. */
   readonly attempts: readonly JobAttempt[];
-  /** When it waits for another attempt: not before then. */
+  /** If it waits for another attempt: the earliest time for it. */
   readonly retryAt: Date | undefined;
 }
 
@@ -124,11 +124,11 @@ export interface JobAttempt {
   readonly host: string;
 }
 
-/** What became of an item: a result or an error. */
+/** The outcome of an item: a result or an error. */
 export type JobResult = {
-  /** Resumes the results after this one: {@link JobResultsOptions.after}. */
+  /** Resumes the stream after this result: {@link JobResultsOptions.after}. */
   readonly cursor: number;
-  /** The item's place in the job, from 0. */
+  /** The item's index in the job, from 0. */
   readonly index: number;
   /** The caller's id for it, or its index. */
   readonly itemId: string;
@@ -139,16 +139,16 @@ export type JobResult = {
   | { readonly error: MlxdError; readonly result?: undefined }
 );
 
-/** Something happened to a job. */
+/** An event of a job. */
 export type JobEvent = {
   /** 1, 2, 3, ... without gaps. */
   readonly sequence: number;
 } & (
   | { readonly type: "job"; readonly state: JobState; readonly sealed: boolean }
   | { readonly type: "item"; readonly index: number; readonly itemId: string; readonly state: JobState }
-  /** Of a job of one item: what its generation says. */
+  /** Only for a job with one item: an event of its generation. */
   | { readonly type: "generation"; readonly event: GenerationEvent }
-  /** Of such a job: its generation begins anew, and what was said before is void. */
+  /** Only for such a job: its generation starts again, and earlier events of it are void. */
   | { readonly type: "restarted"; readonly attempt: number }
 );
 
@@ -169,44 +169,45 @@ export interface ListJobItemsOptions extends CallOptions {
 /** Options of {@link JobsClient.results}. */
 export interface JobResultsOptions extends CallOptions {
   /**
-   * In the order of the items, or as they finish.
+   * In the order of the items, or in the order in which they finish.
    * @default "index"
    */
   readonly order?: "index" | "finished" | undefined;
-  /** The cursor of the last result that was read, of the same order. @default from the beginning */
+  /** The cursor of the last result that was read, in the same order. @default from the beginning */
   readonly after?: number | undefined;
-  /** End with what there is now, instead of waiting for the rest. @default false */
+  /** End after the results that exist now, instead of waiting for the rest. @default false */
   readonly availableOnly?: boolean | undefined;
 }
 
 /** Options of {@link JobsClient.watch}. */
 export interface WatchJobOptions extends CallOptions {
-  /** The sequence of the last event that was seen. @default from the beginning */
+  /** The sequence of the last event that was received. @default from the beginning */
   readonly after?: number | undefined;
 }
 
-/** Durable jobs: many generations that the service works off in the background, across restarts. */
+/** Durable jobs: many generations that the service runs in the background, across restarts. */
 export interface JobsClient {
   /**
-   * Creates a job of these tasks and returns when the service has all of them. They are read piece by piece: any number up to
-   * 100,000 in any iterable. With a `requestId` a call that failed may be made again with the same tasks.
+   * Creates a job and returns when the service has all of its tasks, at most 100,000. They are sent while they are read, so
+   * that an iterable may be larger than memory. A call with a `requestId` that failed can be repeated with the same tasks, and
+   * continues where it failed; without one, the tasks that were already sent are deleted.
    */
   create(tasks: Iterable<BatchItem> | AsyncIterable<BatchItem>, options?: CreateJobOptions): Promise<Job>;
-  /** How far a job is. */
+  /** Returns a job and its progress. */
   get(jobId: string, options?: CallOptions): Promise<Job>;
-  /** The jobs, the newest first, read page by page. */
+  /** Lists jobs, newest first, page by page. */
   list(options?: ListJobsOptions): AsyncIterable<Job>;
-  /** A job's items in their order, read page by page. */
+  /** Lists a job's items in order, page by page. */
   items(jobId: string, options?: ListJobItemsOptions): AsyncIterable<JobItem>;
   /**
-   * What became of a job's items, until the job is over. Where the connection or the service goes away it connects again and
-   * goes on where it was.
+   * Streams the outcomes of a job's items until the job is over. If the connection or the service goes away, it connects again
+   * and continues where it was.
    */
   results(jobId: string, options?: JobResultsOptions): DerivedStream<JobResult, void>;
-  /** What happens to a job, until it is over; connects again as `results` does. */
+  /** Streams the events of a job until it is over; connects again as `results` does. */
   watch(jobId: string, options?: WatchJobOptions): DerivedStream<JobEvent, void>;
-  /** Cancels a job: what waits never starts, and what runs stops. One that is over stays as it is. */
+  /** Cancels a job: waiting items never start, and running items stop. A job that is over does not change. */
   cancel(jobId: string, options?: CallOptions): Promise<Job>;
-  /** Deletes a job with all that is kept of it. */
+  /** Deletes a job with everything that belongs to it. */
   delete(jobId: string, options?: CallOptions): Promise<void>;
 }

@@ -111,26 +111,6 @@ describe("client.jobs", { timeout: 600_000 }, () => {
     }
   });
 
-  it("creates a job of any iterable, and goes on where a call before it was cut", async () => {
-    const reads = async function* (until: number) {
-      for (const task of tasks(until)) yield task;
-      if (until < 1200) throw new Error("the source broke");
-    };
-    const told: number[] = [];
-    const options = { requestId: "nightly", onProgress: (count: number) => void told.push(count) };
-    const broken = await client.jobs.create(reads(1100), options).catch((error: unknown) => error);
-    assert.match(String(broken), /the source broke/);
-    assert.deepEqual(told, [1000]);
-    const job = await client.jobs.create(reads(1200), options);
-    assert.isTrue(job.sealed);
-    assert.strictEqual(job.counts.total, 1200);
-    assert.deepEqual(told, [1000, 1000, 1200]);
-    const again = await client.jobs.create(reads(1200), options);
-    assert.strictEqual(again.jobId, job.jobId);
-    assert.strictEqual((await mlxdErrorOf(client.jobs.create(tasks(3), options))).reason, "JOB_CONFLICT");
-    await client.jobs.delete(job.jobId);
-  });
-
   it("hears what cannot be read on: a job that is not there, and a place that it has not come to", async () => {
     const { jobId } = await client.jobs.create(tasks(2));
     assert.lengthOf(await collect(client.jobs.results(jobId)), 2);
