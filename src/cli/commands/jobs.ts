@@ -1,10 +1,10 @@
-import { randomUUID } from "node:crypto";
 import { Option } from "@commander-js/extra-typings";
-import type { Job, JobEvent, JobOptions } from "../../client/node.ts";
+import type { Job, JobOptions } from "../../client/node.ts";
 import { CalledWrongly, CommandFailed } from "../failures.ts";
-import { formatCount, formatDuration } from "../format.ts";
+import { formatCount } from "../format.ts";
 import { contentId, readTasks } from "../jobs/tasks-file.ts";
-import { followResults, JobProgress, resultLine } from "../jobs/follow-job.ts";
+import { endLine, eventLine, itemLine, jobColumns, jobPairs, jobRow } from "../jobs/describe-job.ts";
+import { followResults, JobProgress } from "../jobs/follow-job.ts";
 import * as shared from "../options.ts";
 import { repeated, wholeNumber } from "../parse-values.ts";
 import { note, print, printJson, printPairs, printTable } from "../print.ts";
@@ -109,7 +109,7 @@ const addSubmit = (jobs: Jobs): void => {
       };
       const isNew = own.new === true || file === "-";
       const content = JSON.stringify([defaults, jobOptions]);
-      const requestId = own.requestId ?? (isNew ? randomUUID() : await contentId(file, content));
+      const requestId = own.requestId ?? (isNew ? undefined : await contentId(file, content));
       await withClient(options, async (client, signal) => {
         const job = await submit(file, (tasks, onProgress) =>
           client.jobs.create(tasks, { ...jobOptions, defaults, requestId, signal, onProgress }),
@@ -133,13 +133,10 @@ const submit = async (
   return await create(readTasks(file), (count) => line.show(`submitting ... ${formatCount(count)} tasks`));
 };
 
-const tellEnd = ({ state, counts }: Job): void => {
-  const { total, failed } = counts;
-  if (state === "completed" && failed === 0) return;
-  if (state === "completed") return note(`${formatCount(failed)} of ${formatCount(total)} tasks failed`);
-  throw new CommandFailed(
-    `the job is ${state}: ${formatCount(counts.completed)} of ${formatCount(total)} tasks have a result`,
-  );
+const tellEnd = (job: Job): void => {
+  const { total, failed } = job.counts;
+  if (job.state !== "completed") throw new CommandFailed(endLine(job));
+  if (failed > 0) note(`${formatCount(failed)} of ${formatCount(total)} tasks failed`);
 };
 
 const addList = (jobs: Jobs): void => {
@@ -164,27 +161,11 @@ const addList = (jobs: Jobs): void => {
           if (options.json) print(JSON.stringify(job));
           else all.push(job);
         }
-        if (!options.json) printJobs(all);
+        if (options.json) return;
+        if (all.length === 0) print("There are no jobs.");
+        else printTable(jobColumns, all.map(jobRow));
       });
     });
-};
-
-const printJobs = (all: readonly Job[]): void => {
-  if (all.length === 0) return print("There are no jobs.");
-  printTable(
-    ["ID", "STATE", "DONE", "FAILED", "TOTAL", "CREATED", "LABELS"],
-    all.map(({ jobId, state, counts, createdAt, options }) => [
-      jobId,
-      state,
-      formatCount(counts.completed),
-      formatCount(counts.failed),
-      formatCount(counts.total),
-      createdAt?.toISOString() ?? "",
-      Object.entries(options.labels ?? {})
-        .map(([key, value]) => `${key}=${value}`)
-        .join(" "),
-    ]),
-  );
 };
 
 const addShow = (jobs: Jobs): void => {
@@ -199,28 +180,12 @@ const addShow = (jobs: Jobs): void => {
       const options = command.optsWithGlobals();
       await withClient(options, async (client, signal) => {
         const job = await client.jobs.get(jobId, { signal });
-        if (!items) return options.json ? printJson(job) : printJob(job);
+        if (!items) return options.json ? printJson(job) : printPairs(jobPairs(job));
         for await (const item of client.jobs.items(jobId, { signal })) {
-          if (options.json) print(JSON.stringify(item));
-          else {
-            const errors = item.attempts.flatMap(({ number, error }) => (error ? [`${number}: ${error.message}`] : []));
-            print([item.index, item.itemId, item.state, ...errors].join("  "));
-          }
+          print(options.json ? JSON.stringify(item) : itemLine(item));
         }
       });
     });
-};
-
-const printJob = ({ counts, usage, options, ...job }: Job): void => {
-  const pairs = Object.entries({ ...job, ...counts, ...options, usage }).flatMap(
-    ([name, value]): [string, string][] => {
-      if (value === undefined) return [];
-      if (value instanceof Date) return [[name, value.toISOString()]];
-      if (name.endsWith("Ms")) return [[name.slice(0, -2), formatDuration(Number(value))]];
-      return [[name, typeof value === "object" ? JSON.stringify(value) : String(value)]];
-    },
-  );
-  printPairs(pairs);
 };
 
 const addWatch = (jobs: Jobs): void => {
@@ -245,19 +210,6 @@ const addWatch = (jobs: Jobs): void => {
     });
 };
 
-const eventLine = (event: JobEvent): string => {
-  switch (event.type) {
-    case "job":
-      return `${event.sequence}  job ${event.state}${event.sealed ? "" : " (open)"}`;
-    case "item":
-      return `${event.sequence}  task ${event.itemId} ${event.state}`;
-    case "generation":
-      return `${event.sequence}  ${event.event.type}${event.event.type === "chunk" ? ` ${event.event.text}` : ""}`;
-    case "restarted":
-      return `${event.sequence}  starts again with attempt ${event.attempt}`;
-  }
-};
-
 const addResults = (jobs: Jobs): void => {
   jobs
     .command("results")
@@ -271,13 +223,11 @@ const addResults = (jobs: Jobs): void => {
     .action(async (jobId, { output, available }, command) => {
       const options = command.optsWithGlobals();
       await withClient(options, async (client, signal) => {
-        if (!available) {
-          await followResults(client, jobId, { output, signal });
-          return tellEnd(await client.jobs.get(jobId, { signal }));
+        if (available) {
+          return followResults(client, jobId, { output, order: "finished", availableOnly: true, signal });
         }
-        for await (const result of client.jobs.results(jobId, { order: "finished", availableOnly: true, signal })) {
-          print(JSON.stringify(resultLine(result)));
-        }
+        await followResults(client, jobId, { output, signal });
+        tellEnd(await client.jobs.get(jobId, { signal }));
       });
     });
 };
@@ -290,10 +240,7 @@ const addEnd = (jobs: Jobs): void => {
     .addHelpText("after", examples("mlxd jobs cancel 8b6a2f0e-..."))
     .action(async (jobId, _, command) => {
       await withClient(command.optsWithGlobals(), async (client, signal) => {
-        const { state, counts } = await client.jobs.cancel(jobId, { signal });
-        print(
-          `the job is ${state}: ${formatCount(counts.completed)} of ${formatCount(counts.total)} tasks have a result`,
-        );
+        print(endLine(await client.jobs.cancel(jobId, { signal })));
       });
     });
   jobs

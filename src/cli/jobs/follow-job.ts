@@ -1,33 +1,38 @@
-/** Follows a job to its end: prints results as lines of JSON, and its progress as a bar. */
-import { createWriteStream } from "node:fs";
-import { once } from "node:events";
-import type { Job, JobResult, NodeClient } from "../../client/node.ts";
+/** Follows a job: writes its results as lines of JSON, and shows its progress as a bar. */
+import { open } from "node:fs/promises";
+import { pipeline } from "node:stream/promises";
+import type { JobResultsOptions, NodeClient } from "../../client/node.ts";
 import { CommandFailed, Interrupted } from "../failures.ts";
-import { formatBar, formatCount, formatDuration } from "../format.ts";
-import { note, print } from "../print.ts";
+import { note, write } from "../print.ts";
 import { StatusLine } from "../status-line.ts";
+import { progressText, type Reached, resultLine } from "./describe-job.ts";
 
 /** How often the bar is updated. */
 const lookMs = 1_000;
 
-/** Writes each result to the output, in the order of the items, until the job is over. */
+interface FollowOptions extends Pick<JobResultsOptions, "order" | "availableOnly"> {
+  /** A file; undefined for standard output. */
+  readonly output: string | undefined;
+  readonly signal: AbortSignal;
+}
+
+/** Writes results as they are read, until the job is over or, if only these are requested, those that exist. */
 export const followResults = async (
   client: NodeClient,
   jobId: string,
-  { output, signal }: { readonly output: string | undefined; readonly signal: AbortSignal },
+  { output, signal, ...reading }: FollowOptions,
 ): Promise<void> => {
   using progress = new JobProgress(client, jobId);
-  const file = output === undefined ? undefined : createWriteStream(output);
-  let failure: Error | undefined;
-  file?.on("error", (error) => (failure = new CommandFailed(`cannot write ${output}: ${error.message}`)));
+  const lines = async function* () {
+    for await (const result of client.jobs.results(jobId, { ...reading, signal })) {
+      yield `${JSON.stringify(resultLine(result))}\n`;
+    }
+  };
   try {
-    for await (const result of client.jobs.results(jobId, { signal })) {
-      if (failure !== undefined) throw failure;
-      const line = JSON.stringify(resultLine(result));
-      if (file === undefined) {
-        progress.clear();
-        print(line);
-      } else if (!file.write(`${line}\n`)) await Promise.race([once(file, "drain"), once(file, "error")]);
+    if (output !== undefined) return await pipeline(lines, (await open(output, "w")).createWriteStream());
+    for await (const line of lines()) {
+      progress.clear();
+      write(line);
     }
   } catch (error) {
     if (signal.aborted) {
@@ -35,18 +40,12 @@ export const followResults = async (
       note(`the job continues without this command; to see its results: mlxd jobs results ${jobId}`);
       throw new Interrupted();
     }
+    if (isOfFile(error)) throw new CommandFailed(`cannot write ${output}: ${error.code}`);
     throw error;
-  } finally {
-    file?.end();
   }
-  if (failure !== undefined) throw failure;
 };
 
-/** A result as it is printed: the members that scripts use most come first. */
-export const resultLine = ({ index, itemId, attempts, result, error }: JobResult): object =>
-  error === undefined
-    ? { index, itemId, text: result.text, finishReason: result.finishReason, attempts, usage: result.usage, result }
-    : { index, itemId, error: { code: error.code, reason: error.reason, message: error.message }, attempts };
+const isOfFile = (error: unknown): error is NodeJS.ErrnoException => error instanceof Error && "syscall" in error;
 
 /** The progress of a job on a terminal: a bar with the rate and the remaining time. */
 export class JobProgress implements Disposable {
@@ -54,7 +53,8 @@ export class JobProgress implements Disposable {
   readonly #client: NodeClient;
   readonly #jobId: string;
   readonly #timer: NodeJS.Timeout | undefined;
-  #first: { readonly done: number; readonly at: number } | undefined;
+  #first: Reached | undefined;
+  #isOver = false;
 
   constructor(client: NodeClient, jobId: string) {
     this.#client = client;
@@ -67,6 +67,7 @@ export class JobProgress implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#isOver = true;
     clearInterval(this.#timer);
     this.#line.clear();
   }
@@ -74,29 +75,10 @@ export class JobProgress implements Disposable {
   async #look(): Promise<void> {
     // If the service is briefly unavailable, the bar stays as it is.
     const job = await this.#client.jobs.get(this.#jobId).catch(() => undefined);
-    if (job === undefined) return;
-    const now = { done: doneOf(job), at: performance.now() };
+    if (job === undefined || this.#isOver) return;
+    const { completed, failed } = job.counts;
+    const now = { done: completed + failed, at: performance.now() };
     this.#first ??= now;
     this.#line.show(progressText(job, this.#first, now));
   }
 }
-
-const doneOf = ({ counts }: Job): number => counts.completed + counts.failed;
-
-interface Reached {
-  readonly done: number;
-  /** In milliseconds. */
-  readonly at: number;
-}
-
-/** e.g. `[####------] 420 of 1,000, 12.3/s, 47.1 s left`. */
-const progressText = (job: Job, first: Reached, now: Reached): string => {
-  const { total, failed } = job.counts;
-  const rate = now.at > first.at ? ((now.done - first.done) * 1000) / (now.at - first.at) : 0;
-  const parts = [
-    `${formatBar(total === 0 ? 0 : now.done / total, 30)} ${formatCount(now.done)} of ${formatCount(total)}`,
-    ...(failed > 0 ? [`${formatCount(failed)} failed`] : []),
-    ...(rate > 0 ? [`${rate.toFixed(1)}/s`, `${formatDuration(((total - now.done) / rate) * 1000)} left`] : []),
-  ];
-  return parts.join(", ");
-};
