@@ -449,6 +449,16 @@ for (const { name, open } of stores) {
       });
     });
 
+    it("may be deleted by several calls at once", async () => {
+      const jobId = await createJob({ items: items(3) });
+      const calls = Array.from({ length: 4 }, () => client.deleteJob({ jobId }));
+      const settled = await Promise.allSettled(calls);
+      assert.isTrue(settled.some(({ status }) => status === "fulfilled"));
+      for (const call of calls.filter((_, index) => settled[index]?.status === "rejected")) {
+        assertMatches(await failure(call), { code: "NotFound" });
+      }
+    });
+
     it.each([
       ["no item", { items: [] }, "items"],
       ["no request id", { requestId: "", items: [{}] }, "request_id"],

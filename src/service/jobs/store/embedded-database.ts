@@ -39,7 +39,7 @@ export const openEmbedded = async (directory: string): Promise<EmbeddedDatabase>
     const turns = new Turns();
     const own = new AsyncLocalStorage<Session>();
     const query: Session["query"] = (text, values) =>
-      own.getStore()?.query(text, values) ?? turns.take(() => session.query(text, values));
+      own.getStore()?.query(text, values) ?? turns.take(() => rolledBackIfFailed(session, session.query(text, values)));
     return {
       backend: "pglite",
       isDurable,
@@ -60,12 +60,19 @@ export const openEmbedded = async (directory: string): Promise<EmbeddedDatabase>
 
 const inTransaction = async <A>(session: Session, work: () => Promise<A>): Promise<A> => {
   await session.query("BEGIN");
-  try {
-    const done = await work();
+  const done = work().then(async (value) => {
     await session.query("COMMIT");
-    return done;
+    return value;
+  });
+  return rolledBackIfFailed(session, done);
+};
+
+/** There is one connection: a transaction that stayed open, also one that a text of statements began, would fail all others. */
+const rolledBackIfFailed = async <A>(session: Session, done: Promise<A>): Promise<A> => {
+  try {
+    return await done;
   } catch (error) {
-    // Where the thread has ended there is nothing to roll back.
+    // If the thread has ended there is nothing to roll back.
     await session.query("ROLLBACK").catch(() => {});
     throw error;
   }

@@ -4,6 +4,7 @@ import type { PgBoss } from "pg-boss";
 import type { Job } from "../../domain/job.ts";
 import { changeJob, lockJob, readJob } from "./change-job.ts";
 import type { Database } from "./Database.ts";
+import { deleteQueue } from "./delete-queue.ts";
 
 /** A job that is over does not change. Throws JobNotFound. */
 export const cancelJob = (database: Database, tenant: string, jobId: string): Promise<Job> =>
@@ -16,7 +17,7 @@ export const cancelJob = (database: Database, tenant: string, jobId: string): Pr
 export const deleteJob = async (database: Database, boss: PgBoss, tenant: string, jobId: string): Promise<void> => {
   await cancelJob(database, tenant, jobId);
   for (const row of await database.query("SELECT queue FROM mlxd.lane WHERE job_id = $1", [jobId])) {
-    await boss.deleteQueue(String(row["queue"]));
+    await deleteQueue(boss, String(row["queue"]));
   }
   await database.query("DELETE FROM mlxd.job WHERE id = $1 AND tenant = $2", [jobId, tenant]);
 };

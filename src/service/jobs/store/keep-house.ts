@@ -3,6 +3,7 @@ import type { PgBoss } from "pg-boss";
 
 import { changeJob, lockJob } from "./change-job.ts";
 import type { Database } from "./Database.ts";
+import { deleteQueue } from "./delete-queue.ts";
 import type { Host } from "./take-items.ts";
 
 /** How long a host counts as alive after its last sign of life. */
@@ -53,7 +54,7 @@ const removeQueues = async ({ query }: Database, boss: PgBoss): Promise<void> =>
   );
   for (const row of rows) {
     const queue = String(row["queue"]);
-    await boss.deleteQueue(queue);
+    await deleteQueue(boss, queue);
     await query("DELETE FROM mlxd.lane WHERE queue = $1", [queue]);
   }
   // Queues of a job that was never created; a new one has an hour to be created.
@@ -62,5 +63,5 @@ const removeQueues = async ({ query }: Database, boss: PgBoss): Promise<void> =>
      AND NOT EXISTS (SELECT 1 FROM mlxd.lane l WHERE l.queue = q.name) AND q.name ~ '^[0-9a-f-]{36}[.]' LIMIT $1`,
     [atOnce],
   );
-  for (const row of unused) await boss.deleteQueue(String(row["name"]));
+  for (const row of unused) await deleteQueue(boss, String(row["name"]));
 };
