@@ -71,7 +71,11 @@ export const makeRunner = (services: RunnerServices): Effect.Effect<Runner, neve
               await handBack(database, boss, { only: store.host.id, running: [] });
               await sayGone(database, store.host);
             })
-            .pipe(Effect.timeout(5_000), Effect.ignore),
+            .pipe(
+              Effect.timeout(5_000),
+              // Whatever is wrong with the store, the service ends; the items are given back later.
+              Effect.catchCause((cause) => Effect.logWarning("jobs: items were not given back", Cause.squash(cause))),
+            ),
     );
     const fibers = yield* FiberMap.make<string>();
     const reports = yield* makeReports(store, ({ item }) => {

@@ -1,7 +1,7 @@
 /** What callers are told where the store of jobs cannot be used, and that nobody else notices. */
 import { spawnSync } from "node:child_process";
 import { randomBytes, randomUUID } from "node:crypto";
-import { existsSync, mkdtempSync, rmSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, statfsSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Deferred, Effect, Stream } from "effect";
@@ -116,14 +116,15 @@ describe("a store of jobs", { timeout }, () => {
   });
 
   it("whose disk is full says so, loses nothing, and goes on once there is room", async (context) => {
-    const disk = mountDisk("80m");
+    const disk = mountDisk("400m");
     if (typeof disk === "string") return context.skip(disk);
     using _ = disk;
     await using host = await start(join(disk.path, "store"));
-    const created: string[] = [];
+    const created = [(await host.create()).jobId];
+    disk.leave(4_000_000);
     const fill = async (): Promise<void> => {
       for (let count = 0; count < 500; count++) {
-        const task = { input: { prompt: randomBytes(150_000).toString("hex") } };
+        const task = { input: { prompt: randomBytes(1_000_000).toString("hex") } };
         created.push((await host.client.jobs.create([task])).jobId);
       }
     };
@@ -207,6 +208,8 @@ describe("a store of jobs", { timeout }, () => {
 interface Disk extends Disposable {
   readonly path: string;
   readonly resize: (size: string) => void;
+  /** Makes it so small that only these bytes are free. */
+  readonly leave: (bytes: number) => void;
 }
 
 /** A small file system; or why there is none. */
@@ -220,9 +223,14 @@ const mountDisk = (size: string): Disk | string => {
     rmSync(path, { recursive: true });
     return `a small disk cannot be mounted here: ${stderr.trim()}`;
   }
+  const resize = (other: string) => assert.strictEqual(mount("-o", `remount,size=${other}`).status, 0);
   return {
     path,
-    resize: (larger) => assert.strictEqual(mount("-o", `remount,size=${larger}`).status, 0),
+    resize,
+    leave: (bytes) => {
+      const { blocks, bfree, bsize } = statfsSync(path);
+      resize(String((blocks - bfree) * bsize + bytes));
+    },
     [Symbol.dispose]: () => {
       spawnSync("umount", ["-l", path]);
       rmSync(path, { recursive: true });
