@@ -11,28 +11,42 @@ import { CommandFailed } from "../failures.ts";
 /** The tasks in order. Errors contain the line number. */
 export async function* readTasks(path: string): AsyncGenerator<BatchItem, void, undefined> {
   let number = 0;
-  for await (const line of createInterface({ input: open(path), crlfDelay: Infinity })) {
-    number += 1;
-    if (line.trim() !== "") yield taskOf(line, `${nameOf(path)}:${number}`);
+  try {
+    for await (const line of createInterface({ input: inputOf(path), crlfDelay: Infinity })) {
+      number += 1;
+      if (line.trim() !== "") yield taskOf(line, `${nameOf(path)}:${number}`);
+    }
+  } catch (error) {
+    throw readFailure(path, error);
   }
 }
+
+/** How many tasks there are. Errors are those of {@link readTasks}. */
+export const countTasks = async (path: string): Promise<number> => {
+  let count = 0;
+  for await (const _ of readTasks(path)) count += 1;
+  return count;
+};
 
 /** Identifies a file's content: equal contents have equal values. */
 export const contentId = async (path: string, ...more: readonly string[]): Promise<string> => {
   const hash = createHash("sha256").update(JSON.stringify(more));
-  for await (const chunk of open(path)) hash.update(chunk as Buffer);
+  try {
+    for await (const chunk of inputOf(path)) hash.update(chunk as Buffer);
+  } catch (error) {
+    throw readFailure(path, error);
+  }
   return hash.digest("base64url");
 };
 
 const nameOf = (path: string): string => (path === "-" ? "standard input" : path);
 
-const open = (path: string) => {
-  const stream = path === "-" ? process.stdin : createReadStream(path);
-  stream.once("error", ({ code, message }: NodeJS.ErrnoException) => {
-    stream.destroy(new CommandFailed(`cannot read ${nameOf(path)}: ${code ?? message}`));
-  });
-  return stream;
-};
+const inputOf = (path: string) => (path === "-" ? process.stdin : createReadStream(path));
+
+const readFailure = (path: string, error: unknown): unknown =>
+  error instanceof Error && "syscall" in error && "code" in error
+    ? new CommandFailed(`cannot read ${nameOf(path)}: ${String(error.code)}`)
+    : error;
 
 const inputKeys = [
   "messages",
