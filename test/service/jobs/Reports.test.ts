@@ -42,6 +42,7 @@ describe("the reports of items", () => {
       assert.deepEqual([told, made()], [[], 1]);
       yield* Deferred.succeed(go, undefined);
       assert.deepEqual(yield* Effect.forEach(answers, Fiber.join), [true, true, false, true]);
+      yield* fibersRan;
       assert.deepEqual([told, made()], [[0, 1, 2, 3], 2]);
     }),
   );

@@ -6,6 +6,7 @@ import { ModelNotFound } from "../../../src/service/domain/errors.ts";
 import type { GenerationTask } from "../../../src/service/domain/generation.ts";
 import { defaultJobOptions } from "../../../src/service/domain/job.ts";
 import { decodeTask, itemToStore, jobToStore } from "../../../src/service/jobs/asked-items.ts";
+import type { AskedJob } from "../../../src/service/jobs/Jobs.ts";
 import { chat, message, task } from "../../support/tasks.ts";
 
 const readBack = (text: string | undefined): GenerationTask => Effect.runSync(decodeTask(text));
@@ -42,15 +43,15 @@ describe("an item as it is stored", () => {
 });
 
 describe("a job as it is stored", () => {
-  const asked = {
+  const asked: AskedJob = {
     requestId: "r",
     items: [{ itemId: "a", task: task() }],
     sealed: true,
     options: { ...defaultJobOptions, labels: { a: "1", b: "2" } },
     defaults: "",
   };
-  const fingerprintOf = (job: Partial<typeof asked>) => jobToStore({ ...asked, ...job }, anonymous("peer")).fingerprint;
-  const differing = (job: Partial<typeof asked>): string[] => {
+  const fingerprintOf = (job: Partial<AskedJob>) => jobToStore({ ...asked, ...job }, anonymous("peer")).fingerprint;
+  const differing = (job: Partial<AskedJob>): string[] => {
     const [before, after] = [fingerprintOf({}), fingerprintOf(job)];
     return Object.keys(before).filter((key) => before[key] !== after[key]);
   };

@@ -5,14 +5,9 @@ import { JobTooLarge } from "../../../../src/service/domain/errors.ts";
 import { createQueues, type NewItem } from "../../../../src/service/jobs/store/append-items.ts";
 import { errorOf } from "../../../support/error-of.ts";
 
-const itemsFor = (count: number): NewItem[] =>
-  Array.from({ length: count }, (_, index) => ({
-    itemId: "",
-    model: `model ${index}`,
-    hash: String(index),
-    task: "{}",
-    outcome: undefined,
-  }));
+const itemFor = (model: string): NewItem => ({ itemId: "", model, hash: model, task: "{}", outcome: undefined });
+
+const itemsFor = (count: number): NewItem[] => Array.from({ length: count }, (_, index) => itemFor(`model ${index}`));
 
 describe("the queues of a job", () => {
   const created: string[] = [];
@@ -20,7 +15,7 @@ describe("the queues of a job", () => {
 
   it("are one per model of items that can run", async () => {
     created.length = 0;
-    const invalid = { ...itemsFor(1)[0]!, model: "", task: undefined };
+    const invalid = { ...itemFor(""), task: undefined };
     await createQueues(boss, "job", [...itemsFor(3), ...itemsFor(2), invalid]);
     assert.lengthOf(created, 3);
     assert.lengthOf(new Set(created), 3);
