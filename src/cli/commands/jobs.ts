@@ -2,7 +2,7 @@ import { Option } from "@commander-js/extra-typings";
 import type { Job, JobOptions } from "../../client/node.ts";
 import { CalledWrongly, CommandFailed } from "../failures.ts";
 import { formatCount } from "../format.ts";
-import { contentId, readTasks } from "../jobs/tasks-file.ts";
+import { contentId, countTasks, readTasks } from "../jobs/tasks-file.ts";
 import { endLine, eventLine, itemLine, jobColumns, jobPairs, jobRow } from "../jobs/describe-job.ts";
 import { followResults, JobProgress } from "../jobs/follow-job.ts";
 import * as shared from "../options.ts";
@@ -130,7 +130,9 @@ const submit = async (
   create: (tasks: ReturnType<typeof readTasks>, onProgress: (count: number) => void) => Promise<Job>,
 ): Promise<Job> => {
   using line = new StatusLine();
-  return await create(readTasks(file), (count) => line.show(`submitting ... ${formatCount(count)} tasks`));
+  // A mistake in the file is found before there is a part of a job. Standard input can be read only once.
+  const total = file === "-" ? "" : ` of ${formatCount(await countTasks(file))}`;
+  return await create(readTasks(file), (count) => line.show(`submitting ... ${formatCount(count)}${total} tasks`));
 };
 
 const tellEnd = (job: Job): void => {

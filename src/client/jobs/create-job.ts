@@ -23,13 +23,16 @@ export const createJob = async (
   if (onProgress !== undefined) checkFunctions({ onProgress }, "options", ["onProgress"]);
   const id = checkText(requestId ?? crypto.randomUUID(), "requestId");
   let jobId = "";
+  let isOpen = false;
   let sent = 0;
   try {
     for await (const { items, isLast } of piecesOf(tasks, caller.model)) {
       if (jobId === "") {
         const request = { requestId: id, items, open: !isLast, options: wire };
         const { job } = await caller.unary(call, (connect) => raw.createJob(request, connect));
-        jobId = jobFromWire(job).jobId;
+        const created = jobFromWire(job);
+        jobId = created.jobId;
+        isOpen = !created.sealed;
       } else {
         const request = { jobId, offset: sent, items, seal: isLast };
         await caller.unary(call, (connect) => raw.appendJobItems(request, connect));
@@ -39,9 +42,8 @@ export const createJob = async (
     }
     return jobFromWire((await caller.unary(call, (connect) => raw.getJob({ jobId }, connect))).job);
   } catch (error) {
-    // A part of a job that nobody can complete would run until it expires.
-    const isDeadEnd = requestId === undefined || isMlxdError(error, "JOB_TOO_LARGE");
-    if (jobId !== "" && isDeadEnd) {
+    // A part of a job that nobody can complete would run until it expires. One that is complete is an earlier call's.
+    if (isOpen && (requestId === undefined || isFinal(error))) {
       const within = { headers, timeoutMs: deleteWithinMs };
       await caller.unary(within, (connect) => raw.deleteJob({ jobId }, connect)).catch(() => {});
     }
@@ -49,5 +51,9 @@ export const createJob = async (
   }
 };
 
-/** Where the service is gone, the caller hears soon why the job was not created. */
+/** Whether the same tasks would be refused again. */
+const isFinal = (error: unknown): boolean =>
+  isMlxdError(error) && (error.code === "INVALID_ARGUMENT" || error.reason === "MESSAGE_TOO_LARGE");
+
+/** If the service is gone, the caller hears soon why the job was not created. */
 const deleteWithinMs = 2_000;

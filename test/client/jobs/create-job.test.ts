@@ -57,6 +57,7 @@ describe("client.jobs.create", { timeout: 600_000 }, () => {
       ["the source breaks", () => client.jobs.create(breaking(1100), { labels })],
       ["it is left", () => left(client, labels)],
       ["its tasks are too large for a job", () => client.jobs.create(ofManyModels(), { labels, requestId: "large" })],
+      ["one of its tasks is invalid", () => client.jobs.create(withInvalid(), { labels, requestId: "invalid" })],
     ];
     for (const [what, create] of failing) {
       await errorOf(create());
@@ -67,7 +68,23 @@ describe("client.jobs.create", { timeout: 600_000 }, () => {
       "JOB_TOO_LARGE",
     );
   });
+
+  it("leaves a job alone that an earlier call completed", async () => {
+    const options = { requestId: "complete", labels: { test: randomUUID() } };
+    const { jobId } = await client.jobs.create(tasks(1100), options);
+    for (const others of [withInvalid, ofManyModels]) {
+      await errorOf(client.jobs.create(others(), options));
+      assert.strictEqual((await client.jobs.get(jobId)).counts.total, 1100);
+    }
+    await client.jobs.delete(jobId);
+  });
 });
+
+/** 1,100 tasks that are valid, and then one that is not. */
+function* withInvalid(): Generator<BatchItem> {
+  yield* tasks(1100);
+  yield { input: { prompt: "a" }, temperature: Number.NaN };
+}
 
 /** 1,000 tasks that fit, and then more models than a job may have. */
 function* ofManyModels(): Generator<BatchItem> {
