@@ -26,7 +26,7 @@ export const exampleOutputs: readonly (readonly [page: string, code: string, pri
     "const evaluate",
     /^calls calculator with \{"expression": ?"123\*45"\}\ngets 5535\n123 × 45 is 5535\.\{\n {2}promptTokens: \d+,/,
   ],
-  ["docs/client.md", "createMlxd(", /^1, 2, 3, 4, 5\{ expression: '123\*45' \}\n$/],
+  ["docs/client.md", "createMlxd(", /^1, 2, 3, 4, 5\{ expression: '123\*45' \}\nMina 30\n$/],
   ["docs/client.md", "yield* Mlxd", /^2 \+ 2 is 4\.\n[^]*5\n$/],
   ["docs/client.md", "Toolkit.make(", /^1[^]*3\nobject: Mina 30\nresult: 5535\n$/],
   ["docs/client.md", "createTestClient(", /^It is noon\. QUEUE_FULL 3\n$/],

@@ -1,13 +1,40 @@
-/** The provider under the AI SDK's own functions, with a scripted model; test/client/runtimes has the real service. */
-import { embed, embedMany, generateText, isStepCount, Output, streamText, tool } from "ai";
+/** The provider under the AI SDK's own functions, with a scripted model; the snippets of docs/client.md use the real service. */
+/* oxlint-disable typescript/no-deprecated -- generateObject and streamObject, which users still call */
+import {
+  embed,
+  embedMany,
+  generateObject,
+  generateText,
+  isStepCount,
+  type LanguageModel,
+  NoObjectGeneratedError,
+  Output,
+  streamObject,
+  streamText,
+  tool,
+} from "ai";
 import { assert, describe, it } from "vitest";
 import * as z from "zod";
 import { createMlxd } from "../../../src/client/ai-sdk/index.ts";
-import { createTestClient, isMlxdError, type ScriptedAnswer } from "../../../src/client/testing/index.ts";
+import {
+  type AskedTask,
+  createTestClient,
+  isMlxdError,
+  type ScriptedAnswer,
+} from "../../../src/client/testing/index.ts";
+import { collect } from "../../support/collect.ts";
+import { errorOf } from "../../support/error-of.ts";
 
 const scripted = (...answers: ScriptedAnswer[]) => {
   const { client, asked } = createTestClient({ answers });
   return { mlxd: createMlxd({ client }), asked };
+};
+
+/** The JSON Schema that the service was to hold the output to. */
+const constraintOf = (asked: AskedTask | undefined): object => {
+  const kind = asked?.task.constraint?.kind;
+  assert.equal(kind?.case, "jsonSchema");
+  return JSON.parse(kind?.case === "jsonSchema" ? kind.value : "") as object;
 };
 
 const weather = tool({
@@ -108,15 +135,53 @@ describe("the provider for the AI SDK", () => {
     },
   );
 
-  it("holds an object to its schema", async () => {
-    const { mlxd, asked } = scripted('{"name":"Mina","age":30}');
+  describe("holds an object to its schema", () => {
     const schema = z.object({ name: z.string(), age: z.number().int() });
-    const { output } = await generateText({ model: mlxd("m"), prompt: "Who?", output: Output.object({ schema }) });
-    assert.deepEqual(output, { name: "Mina", age: 30 });
-    const kind = asked[0]?.task.constraint?.kind;
-    assert.equal(kind?.case, "jsonSchema");
-    assert.deepNestedInclude(JSON.parse(kind?.case === "jsonSchema" ? kind.value : ""), {
-      "properties.name.type": "string",
+    const mina = { name: "Mina", age: 30 };
+    const call = { prompt: "Who?", schema };
+    const answer: ScriptedAnswer = { text: ['{"name":"Mi', 'na","age"', ":30}"] };
+    const last = async <T>(values: AsyncIterable<T>): Promise<T | undefined> => (await collect(values)).at(-1);
+
+    it.each<[string, (model: LanguageModel) => PromiseLike<unknown>]>([
+      ["generateObject", async (model) => (await generateObject({ ...call, model })).object],
+      ["streamObject", (model) => last(streamObject({ ...call, model }).partialObjectStream)],
+      [
+        "generateText",
+        async (model) => (await generateText({ model, prompt: "?", output: Output.object({ schema }) })).output,
+      ],
+      ["streamText", (model) => streamText({ model, prompt: "?", output: Output.object({ schema }) }).output],
+      [
+        "streamText, in parts",
+        (model) => last(streamText({ model, prompt: "?", output: Output.object({ schema }) }).partialOutputStream),
+      ],
+    ])("with %s", async (_, ask) => {
+      const { mlxd, asked } = scripted(answer);
+      assert.deepEqual(await ask(mlxd("m")), mina);
+      assert.lengthOf(asked, 1);
+      assert.deepNestedInclude(constraintOf(asked[0]), {
+        "properties.name.type": "string",
+        "properties.age.type": "integer",
+      });
+    });
+
+    it("also a list, a choice and any JSON", async () => {
+      const { mlxd, asked } = scripted('{"elements":[{"name":"Mina","age":30}]}', '{"result":"sunny"}', '{"a":[1]}');
+      const ask = { model: mlxd("m"), prompt: "?" };
+      const list = await generateText({ ...ask, output: Output.array({ element: schema }) });
+      assert.deepEqual(list.output, [mina]);
+      const choice = await generateText({ ...ask, output: Output.choice({ options: ["sunny", "rainy"] }) });
+      assert.equal(choice.output, "sunny");
+      assert.deepEqual((await generateText({ ...ask, output: Output.json() })).output, { a: [1] });
+      assert.deepNestedInclude(constraintOf(asked[0]), { "properties.elements.type": "array" });
+      assert.deepNestedInclude(constraintOf(asked[1]), { "properties.result.enum": ["sunny", "rainy"] });
+      assert.equal(asked[2]?.task.constraint?.kind.case, "jsonObject");
+    });
+
+    it("and fails as the package does where the answer was cut short", async () => {
+      const { mlxd } = scripted({ text: '{"name":"Mi', finishReason: "max_output_tokens" });
+      const error = await errorOf(generateObject({ ...call, model: mlxd("m") }));
+      assert.isTrue(NoObjectGeneratedError.isInstance(error), String(error));
+      assert.equal(NoObjectGeneratedError.isInstance(error) && error.finishReason, "length");
     });
   });
 
