@@ -1,5 +1,9 @@
-/** The least that sends the same messages: a handler in connect-node's own adapter. Prints its port. */
-import { createServer } from "node:http2";
+/**
+ * The least that sends the same messages: a handler in connect-node's own adapter. Prints its port. It speaks HTTP/2, or HTTP/1.1
+ * with `HTTP_VERSION=1.1`, and then closes each connection after `CALLS_PER_CONNECTION` calls.
+ */
+import { createServer as createHttp1Server } from "node:http";
+import { createServer as createHttp2Server } from "node:http2";
 import type { AddressInfo } from "node:net";
 import { create } from "@bufbuild/protobuf";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
@@ -28,6 +32,9 @@ const handler = connectNodeAdapter({
     }),
 });
 
-const server = createServer(handler).listen(0, "127.0.0.1", () => {
+const { HTTP_VERSION, CALLS_PER_CONNECTION = "0" } = process.env; // 0: any number
+const server = HTTP_VERSION === "1.1" ? createHttp1Server(handler) : createHttp2Server(handler);
+if ("maxRequestsPerSocket" in server) server.maxRequestsPerSocket = Number(CALLS_PER_CONNECTION);
+server.listen(0, "127.0.0.1", () => {
   process.stdout.write(`${(server.address() as AddressInfo).port}\n`);
 });

@@ -1,18 +1,13 @@
 /** Memory of the client's process is flat over many calls, and over many connections; the server is a process of its own. */
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
-import { afterAll, assert, beforeAll, describe, it } from "vitest";
+import { assert, describe, it } from "vitest";
 import { startProgram } from "../../scripts/bench/start-program.ts";
-import { clientKinds } from "../support/client-kinds.ts";
+import type { MlxdClient } from "../../src/client/index.ts";
+import { type ClientKind, clientKinds } from "../support/client-kinds.ts";
 
 setFlagsFromString("--expose-gc");
 const gc = runInNewContext("gc") as () => void;
-
-let server: Awaited<ReturnType<typeof startProgram>>;
-beforeAll(async () => {
-  server = await startProgram("bare-handler.ts");
-});
-afterAll(() => void server.child.kill("SIGKILL"));
 
 /** Bytes of the heap when everything that is garbage is gone. */
 const heapBytes = async (): Promise<number> => {
@@ -34,21 +29,32 @@ const bytesLeftBy = async (times: number, once: () => Promise<unknown>): Promise
   return ((await heapBytes()) - before) / times;
 };
 
-// The transport that keeps most: a session with its streams, and their timers.
-describe.each(clientKinds.filter(({ name }) => name === "gRPC"))("over $name", (kind) => {
-  const create = () => kind.createClient(`http://127.0.0.1:${server.port}`, { retry: false });
+/** A server of this kind in a process of its own, and how to make clients of it. */
+const start = async ({ createClient, httpVersion }: ClientKind, environment: Readonly<Record<string, string>> = {}) => {
+  const { child, port } = await startProgram("bare-handler.ts", { HTTP_VERSION: httpVersion, ...environment });
+  return {
+    create: () => createClient(`http://127.0.0.1:${port}`, { retry: false }),
+    [Symbol.dispose]: () => void child.kill("SIGKILL"),
+  };
+};
 
+const read = (client: MlxdClient) => client.stream("hi", { maxOutputTokens: 2 }).collect();
+
+describe.each(clientKinds)("over $name", (kind) => {
   it("20,000 calls leave nothing behind", async () => {
-    using client = create();
-    const left = await bytesLeftBy(20_000, () => client.stream("hi", { maxOutputTokens: 2 }).collect());
+    using server = await start(kind);
+    using client = server.create();
+    const left = await bytesLeftBy(20_000, () => read(client));
     process.stdout.write(`${kind.name}: ${left.toFixed(0)} bytes of heap left by a call\n`);
     assert.isBelow(left, 200);
   });
 
   it("2,000 reconnects leave nothing behind", async () => {
+    // Clients over `fetch` share the runtime's connections: there it is the server that closes them.
+    using server = await start(kind, { CALLS_PER_CONNECTION: "1" });
     const left = await bytesLeftBy(2_000, async () => {
-      using client = create();
-      await client.stream("hi", { maxOutputTokens: 2 }).collect();
+      using client = server.create();
+      await read(client);
     });
     process.stdout.write(`${kind.name}: ${left.toFixed(0)} bytes of heap left by a connection\n`);
     assert.isBelow(left, 2_000);
