@@ -11,7 +11,7 @@ import type { StreamGenerateResponse } from "./gen/mlxd/v1/generation_service_pb
 import { type Candidate, createResult, type GenerationResult, type TokenLogprob } from "./results.ts";
 import type { Usage } from "./usage.ts";
 
-/** What has come of one answer. */
+/** What has arrived of one candidate. */
 interface Answer {
   text: string;
   reasoning: string;
@@ -23,8 +23,8 @@ interface Answer {
 }
 
 /**
- * Reads one generation's stream. It holds the service to its promises (sequence numbers without gaps, Started first,
- * exactly one Finished for each answer and nothing after it) and puts the pieces together.
+ * Reads one generation's stream and joins its chunks into a result. It checks what the API guarantees: sequence numbers
+ * without gaps, Started first, and exactly one Finished for each candidate with nothing after it.
  */
 export class GenerationAssembler implements StreamReader<StreamGenerateResponse, GenerationEvent> {
   readonly #candidateCount: number;
@@ -36,7 +36,7 @@ export class GenerationAssembler implements StreamReader<StreamGenerateResponse,
     this.#candidateCount = candidateCount;
   }
 
-  /** The first event, once it is there. */
+  /** The first event, once it has arrived. */
   get started(): GenerationStarted | undefined {
     return this.#started;
   }
@@ -79,7 +79,7 @@ export class GenerationAssembler implements StreamReader<StreamGenerateResponse,
       text: this.#answers.get(0)?.text ?? "",
     };
 
-  /** The whole result; only after the stream has ended OK. */
+  /** The whole result. Only call it after the stream has ended without an error. */
   result(): GenerationResult {
     if (!this.#started) throw protocolError("the stream has no first event");
     const { generationId, model, modelRevision, parameters, prompt, passedOver } = this.#started;
@@ -122,7 +122,7 @@ export class GenerationAssembler implements StreamReader<StreamGenerateResponse,
     }
   }
 
-  /** What the last events tell; the prompt was read once, however many answers there are. */
+  /** The usage so far. The prompt counts once, however many candidates there are. */
   #usage(started: GenerationStarted): Usage {
     const answers = [...this.#answers.values()];
     const usages = answers.flatMap(({ finished }) => finished?.usage ?? []);

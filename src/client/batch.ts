@@ -36,7 +36,8 @@ export interface BatchOptions {
    */
   readonly parallel?: boolean | undefined;
   /**
-   * Run the items of one model before those of the next: each is then loaded once where not all have room together.
+   * Run the items of one model before those of the next, so that each model is loaded only once if they do not fit into
+   * memory together.
    * @default false
    */
   readonly groupByModel?: boolean | undefined;
@@ -45,31 +46,31 @@ export interface BatchOptions {
 /** An event of a batch: an `item` for each, in the order in which they finish, then the `summary`. */
 export type BatchEvent = BatchItemEvent | BatchSummaryEvent;
 
-/** An item is done: it has a result or an error. */
+/** An item has ended, with a result or an error. */
 export type BatchItemEvent = {
   readonly type: "item";
   /** The caller's id for it, or its index. */
   readonly itemId: string;
-  /** Its place in the batch, from 0. */
+  /** Its index in the batch, from 0. */
   readonly index: number;
 } & (
   | { readonly result: GenerationResult; readonly error?: undefined }
   | { readonly error: MlxdError; readonly result?: undefined }
 );
 
-/** The batch is done. */
+/** The batch has ended. */
 export interface BatchSummaryEvent extends BatchSummary {
   readonly type: "summary";
 }
 
-/** How many items succeeded and failed, and the tokens that those which succeeded spent. */
+/** How many items succeeded and failed, and the tokens that the successful ones used. */
 export type BatchSummary = Plain<BatchSummaryMessage>;
 
-/** What a whole batch came to. */
+/** The result of a whole batch. */
 export interface BatchResult {
-  /** What came of each item, in the order of the request. */
+  /** The outcome of each item, in the order of the request. */
   readonly items: readonly BatchItemEvent[];
-  /** Their count. */
+  /** The totals. */
   readonly summary: BatchSummary;
 }
 
@@ -85,8 +86,8 @@ export const createBatchItems = (items: readonly BatchItem[], defaultModel = "")
   });
 
 /**
- * The events of a batch: each item's result or error as it finishes, then a summary. One item's failure does not touch
- * the others. To leave the stream is to end the batch on the server.
+ * The events of a batch: each item's result or error as it finishes, then a summary. An item that fails does not affect the
+ * others. Leaving the stream ends the batch on the server.
  */
 export class BatchStream extends EventStream<BatchGenerateResponse, BatchEvent> {
   readonly #reader: BatchReader;
@@ -98,7 +99,7 @@ export class BatchStream extends EventStream<BatchGenerateResponse, BatchEvent> 
     this.#reader = reader;
   }
 
-  /** Reads what is left and returns what came of all items, in the order of the request. */
+  /** Reads the rest of the stream and returns the outcome of every item, in the order of the request. */
   async collect(): Promise<BatchResult> {
     await this.drain();
     return this.#reader.result();
@@ -106,7 +107,7 @@ export class BatchStream extends EventStream<BatchGenerateResponse, BatchEvent> 
 }
 
 class BatchReader implements StreamReader<BatchGenerateResponse, BatchEvent> {
-  /** Of each item: how the service's field paths are called in it. */
+  /** For each item: converts the service's field paths to the names in the item. */
   readonly #names: readonly NameOf[];
   readonly #items: (BatchItemEvent | undefined)[];
   #summary: BatchSummary | undefined;

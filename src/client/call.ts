@@ -9,15 +9,15 @@ import { type NameOf, optionName } from "./option-names.ts";
 import { type RetryBudget, retryDelayMs, type RetryPolicy } from "./retry.ts";
 import { normalizeTimeoutMs } from "./timeouts.ts";
 
-/** What every call takes. */
+/** Options of every call. */
 export interface CallOptions {
   /**
-   * Ends the call when it fires; the call then fails with `CANCELLED`.
+   * Cancels the call when it is aborted; the call then fails with `CANCELLED`.
    * @default none
    */
   readonly signal?: AbortSignal | undefined;
   /**
-   * Time for the whole call, retries included, in milliseconds; less than 100,000,000. 0 and Infinity mean none.
+   * Time limit for the whole call, retries included, in milliseconds; less than 100,000,000. 0 and Infinity mean none.
    * @default the client's `timeoutMs`
    */
   readonly timeoutMs?: number | undefined;
@@ -28,12 +28,12 @@ export interface CallOptions {
   readonly headers?: HeaderValues | undefined;
 }
 
-/** Options that were checked. */
+/** Options that have been checked. */
 export interface CheckedCallOptions {
   readonly signal: AbortSignal | undefined;
   readonly timeoutMs: number | undefined;
   readonly headers: Headers;
-  /** Says field paths of the service's errors in the caller's words. */
+  /** Converts field paths in the service's errors to the caller's names. */
   readonly nameOf: NameOf;
 }
 
@@ -42,7 +42,7 @@ export interface CallContext {
   readonly clock: Clock;
   readonly policy: RetryPolicy;
   readonly budget: RetryBudget;
-  /** The calls under way. */
+  /** The calls that are running. */
   readonly running: Set<Call>;
   readonly credentials: CredentialStore | undefined;
 }
@@ -50,7 +50,7 @@ export interface CallContext {
 /** Makes one attempt: a unary call, or a stream up to its first message. */
 export type Attempt<T> = (options: ConnectCallOptions) => Promise<T>;
 
-/** Checks a call's options and fills in the client's time-out. */
+/** Checks a call's options and fills in the client's timeout. */
 export const checkCallOptions = (
   { signal, timeoutMs, headers, ...others }: CallOptions,
   defaultTimeoutMs: number | undefined,
@@ -67,15 +67,15 @@ export const checkCallOptions = (
 
 const checkSignal = (signal: unknown): AbortSignal | undefined => {
   if (signal === undefined) return undefined;
-  // By what it can do and not by class: other realms and older runtimes have signals of their own.
+  // Checked by its members and not by its class: other realms and older runtimes have their own AbortSignal.
   const { aborted, addEventListener } = checkObject(signal, "signal");
   if (typeof aborted === "boolean" && typeof addEventListener === "function") return signal as AbortSignal;
-  throw invalidField("signal", "the object is no AbortSignal; a controller has its own in `signal`");
+  throw invalidField("signal", "the object is not an AbortSignal; pass the `signal` of an AbortController");
 };
 
 /**
- * One call with all its attempts: its deadline, and a signal of its own that is fired with the code which every
- * transport turns into a cancel on the wire. It listens to the caller's signal only while it is under way.
+ * One call with all its attempts and their common deadline. It has a signal of its own, which is aborted with the error code
+ * that every transport converts to a cancellation on the wire. It listens to the caller's signal only while it is running.
  */
 export class Call {
   readonly #context: CallContext;
@@ -94,20 +94,20 @@ export class Call {
     if (signal?.aborted) this.#onAbort();
   }
 
-  /** Ends the call from this side. */
+  /** Cancels the call. */
   cancel(reason?: unknown): void {
     if (this.#controller.signal.aborted) return;
     this.#cancelled = { reason };
     this.#controller.abort(new ConnectError("the caller ended this call", Code.Canceled));
   }
 
-  /** The call is over: nothing of it stays behind. */
+  /** The call has ended: removes its listener and its entry among the running calls. */
   end(): void {
     this.#context.running.delete(this);
     this.#options.signal?.removeEventListener("abort", this.#onAbort);
   }
 
-  /** Makes attempts until one succeeds or there shall be no other. Rejects with what {@link Call.decode} reads. */
+  /** Makes attempts until one succeeds or the policy allows no more. Rejects with an {@link MlxdError}. */
   async attempt<T>(attempt: Attempt<T>): Promise<T> {
     const { clock, policy, budget, credentials } = this.#context;
     let isRenewed = false;
@@ -124,11 +124,11 @@ export class Call {
         budget.failed(failure);
         if (isRefusedToken(failure) && !isRenewed && credentials?.renew(token ?? 0)) {
           isRenewed = true;
-          attempts--; // not one of those that the policy counts
+          attempts--; // does not count towards the policy
           continue;
         }
         if (isRefusedStream(failure) && unseen++ < maxUnseen) {
-          attempts--; // the service has not seen it: as in gRPC, this is no retry
+          attempts--; // the service has not seen it: as in gRPC, this does not count as a retry
           continue;
         }
         const delayMs = budget.allows ? retryDelayMs(failure, attempts, policy, clock.random()) : undefined;
@@ -138,7 +138,7 @@ export class Call {
     }
   }
 
-  /** What an error of this call means. */
+  /** Converts an error of this call. */
   decode(error: unknown, progress?: GenerationProgress): MlxdError {
     return decodeError(error, { cancelled: this.#cancelled, progress, nameOf: this.#options.nameOf });
   }
@@ -154,19 +154,19 @@ export class Call {
     return {
       headers: this.#options.headers,
       signal: this.#controller.signal,
-      // To a transport 0 and less would mean "no time-out".
+      // To a transport, 0 and less mean "no timeout".
       ...(remainingMs < Number.POSITIVE_INFINITY && { timeoutMs: Math.max(1, Math.ceil(remainingMs)) }),
     };
   }
 }
 
-/** Whether the service refused who calls: not where no token could be fetched. */
+/** Whether the service refused the token; false if no token could be fetched. */
 const isRefusedToken = ({ code, reason }: MlxdError): boolean => code === "UNAUTHENTICATED" && reason !== "CREDENTIALS";
 
-/** How often a call may meet a connection that is going away. */
+/** How often a call may find its connection going away. */
 const maxUnseen = 5;
 
-/** Whether HTTP/2 says that the call was not looked at: it was made while its connection was told to go away. */
+/** Whether the server has not processed the call: it was sent on a connection that was going away (RFC 9113, 8.7). */
 const isRefusedStream = ({ cause }: MlxdError): boolean =>
   cause instanceof ConnectError && /NGHTTP2_REFUSED_STREAM/.test(cause.rawMessage);
 

@@ -10,13 +10,13 @@ import { createRetryPolicy, RetryBudget } from "./retry.ts";
 import { createTask, type GenerationInput } from "./task.ts";
 import { normalizeTimeoutMs } from "./timeouts.ts";
 
-/** What the methods of one client have in common: its defaults, its retries and the calls under way. */
+/** What the methods of one client share: its defaults, its retries and its running calls. */
 export class Caller {
-  /** The model of calls that name none; empty for the service's. */
+  /** The model of calls that do not name one; empty for the service's default. */
   readonly model: string;
-  /** Time and chance. */
+  /** Time and randomness. */
   readonly clock: Clock;
-  /** Who calls. */
+  /** The credentials of its calls. */
   readonly credentials: CredentialStore | undefined;
   readonly #context: CallContext;
   readonly #timeoutMs: number | undefined;
@@ -41,13 +41,13 @@ export class Caller {
     return callUnary(this.#context, checkCallOptions(checkOptions(options), this.#timeoutMs, nameOf), attempt);
   }
 
-  /** Where a stream is to come from: checked now, called when its first event is asked for. */
+  /** The source of a stream. The options are checked now, the call is made when the first event is requested. */
   source<T>(options: CallOptions, open: StreamSource<T>["open"], nameOf?: NameOf): StreamSource<T> {
     const checked = checkCallOptions(options, this.#timeoutMs, nameOf);
     return { begin: () => new Call(this.#context, checked), open };
   }
 
-  /** The task of these arguments, and how its fields are called in them. */
+  /** The task of these arguments, and a function that converts its field paths to their names in the arguments. */
   task(input: GenerationInput, options: GenerationOptions) {
     const { signal, timeoutMs, headers, ...parameters } = checkOptions(options);
     return {
@@ -57,13 +57,13 @@ export class Caller {
     };
   }
 
-  /** Ends the calls under way. */
+  /** Cancels the running calls. */
   cancelAll(reason: unknown): void {
     for (const call of this.#context.running) call.cancel(reason);
   }
 }
 
-/** Options that are an object, as they were given. */
+/** Checks that options are an object. */
 export const checkOptions = <Options extends object>(options: Options): Options => {
   checkObject(options, "options");
   return options;

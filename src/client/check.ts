@@ -1,6 +1,6 @@
 /**
- * Checks of what callers give. Types keep most of it out of TypeScript; a plain JavaScript caller, a configuration or a
- * form brings the rest, and is to hear the option's name, the value and what may be given.
+ * Checks of arguments. TypeScript's types catch most mistakes; the rest comes from plain JavaScript, configuration and forms.
+ * Each error names the option, the value and what is allowed.
  */
 import { invalidField } from "./errors.ts";
 
@@ -10,7 +10,7 @@ const maxUint32 = 2 ** 32 - 1;
 /** The longest duration that protobuf holds, in milliseconds: some 10,000 years. */
 const maxDurationMs = 315_576_000_000_000;
 
-/** A value in a few characters, for a message. */
+/** A short description of a value, for messages. */
 export const show = (value: unknown): string => {
   switch (typeof value) {
     case "string":
@@ -28,55 +28,55 @@ export const show = (value: unknown): string => {
   }
 };
 
-/** A text that UTF-8 can hold: half of a surrogate pair would silently become U+FFFD. */
+/** A string that UTF-8 can encode: half of a surrogate pair would silently become U+FFFD. */
 export const checkText = (value: unknown, name: string): string => {
-  if (typeof value !== "string") throw invalidField(name, `${show(value)} is no text`);
-  if (!value.isWellFormed()) throw invalidField(name, "the text has half of a surrogate pair; was it cut there?");
+  if (typeof value !== "string") throw invalidField(name, `${show(value)} is not a string`);
+  if (!value.isWellFormed()) throw invalidField(name, "the text contains half of a surrogate pair; was it cut there?");
   return value;
 };
 
 /** A number that is finite. */
 export const checkNumber = (value: unknown, name: string): number => {
   if (typeof value === "number" && Number.isFinite(value)) return value;
-  throw invalidField(name, `${show(value)} is no finite number`);
+  throw invalidField(name, `${show(value)} is not a finite number`);
 };
 
 /** A whole number between these. */
 export const checkWhole = (value: unknown, name: string, least = 0, most = maxUint32): number => {
   if (typeof value === "number" && Number.isInteger(value) && value >= least && value <= most) return value;
-  throw invalidField(name, `${show(value)} is no whole number from ${least} to ${most}`);
+  throw invalidField(name, `${show(value)} is not a whole number from ${least} to ${most}`);
 };
 
 /** Milliseconds from 0 on. */
 export const checkMs = (value: unknown, name: string): number => {
   if (typeof value === "number" && value >= 0 && value <= maxDurationMs) return value;
-  throw invalidField(name, `${show(value)} is no number of milliseconds from 0 to ${maxDurationMs}`);
+  throw invalidField(name, `${show(value)} is not a number of milliseconds from 0 to ${maxDurationMs}`);
 };
 
-/** True or false, and nothing that only counts as such. */
+/** True or false; no other value counts as either. */
 export const checkFlag = (value: unknown, name: string): boolean => {
   if (typeof value === "boolean") return value;
   throw invalidField(name, `${show(value)} is neither true nor false`);
 };
 
-/** An object with named members, which is no array and none of the built-in kinds. */
+/** An object with named members: not an array, and not a view of a buffer. */
 export const checkObject = (value: unknown, name: string): Readonly<Record<string, unknown>> => {
   if (typeof value === "object" && value !== null && !Array.isArray(value) && !ArrayBuffer.isView(value)) {
     return value as Readonly<Record<string, unknown>>; // any object can be asked for any key
   }
-  throw invalidField(name, `${show(value)} is no object`);
+  throw invalidField(name, `${show(value)} is not an object`);
 };
 
-/** An array, or whatever else has items in an order; not a text. */
+/** An array or another iterable; not a string. */
 export const checkList = (value: unknown, name: string): readonly unknown[] => {
   if (Array.isArray(value)) return value;
   if (typeof value === "object" && value !== null && Symbol.iterator in value) {
     return [...(value as Iterable<unknown>)];
   }
-  throw invalidField(name, `${show(value)} is no array`);
+  throw invalidField(name, `${show(value)} is not an array`);
 };
 
-/** Texts, each checked. */
+/** Strings, each checked. */
 export const checkTexts = (value: unknown, name: string): string[] =>
   checkList(value, name).map((text, index) => checkText(text, `${name}[${index}]`));
 
@@ -84,36 +84,33 @@ export const checkTexts = (value: unknown, name: string): string[] =>
 export const checkTokenIds = (value: unknown, name: string): number[] =>
   checkList(value, name).map((id, index) => checkWhole(id, `${name}[${index}]`));
 
-/** A name out of several. */
+/** One of several names. */
 export const checkChoice = <Choice extends string>(
   value: unknown,
   name: string,
   choices: readonly Choice[],
-  what: string,
 ): Choice => {
   const found = choices.find((choice) => choice === value);
-  if (found === undefined) throw invalidField(name, `${show(value)} is no ${what}: ${choices.join(", ")}`);
+  if (found === undefined) throw invalidField(name, `${show(value)} is not one of ${choices.join(", ")}`);
   return found;
 };
 
-/** The value of that name in a generated enum; refuses what is no name with the names that there are. */
+/** The value with this name in a generated enum. */
 export const checkEnum = <Values extends Readonly<Record<string, number>>>(
   values: Values,
   value: unknown,
   name: string,
-  what: string,
 ): Values[keyof Values] => {
   const names = Object.keys(values).filter((key) => key !== "UNSPECIFIED");
   const choice = checkChoice(
     value,
     name,
     names.map((key) => key.toLowerCase()),
-    what,
   );
   return values[choice.toUpperCase() as keyof Values];
 };
 
-/** Refuses members that nobody would read. */
+/** Refuses unknown members. */
 export const checkKeys = (value: object, name: string, keys: readonly string[], what: string): void => {
   for (const [key, member] of Object.entries(value)) {
     if (member === undefined || keys.includes(key)) continue;
@@ -121,11 +118,11 @@ export const checkKeys = (value: object, name: string, keys: readonly string[], 
   }
 };
 
-/** Something that others make: it has to do at least this. */
+/** An object of a caller that has at least these methods. */
 export const checkFunctions = (value: unknown, name: string, functions: readonly string[]): void => {
   const object = checkObject(value, name);
   const missing = functions.find((key) => typeof object[key] !== "function");
-  if (missing !== undefined) throw invalidField(`${name}.${missing}`, `${show(object[missing])} is no function`);
+  if (missing !== undefined) throw invalidField(`${name}.${missing}`, `${show(object[missing])} is not a function`);
 };
 
 /** How deep JSON may be nested; what is deeper would end in a stack overflow somewhere on its way. */

@@ -6,33 +6,33 @@ import type { RetryPolicy } from "./retry.ts";
 /** Options of every client, whatever its transport. */
 export interface ClientOptions {
   /**
-   * Headers of every call, or a function that makes them; it is asked before each attempt.
+   * Headers of every call, or a function that returns them; it is called before each attempt.
    * @default none
    */
   readonly headers?: HeaderSource | undefined;
   /**
-   * Who calls: an API key, or a function that fetches a token. Sent as `authorization: Bearer ...` with every call that has
-   * no such header itself.
+   * An API key, or a function that fetches a token. Sent as `authorization: Bearer ...` with every call that does not set this
+   * header itself.
    * @default none
    */
   readonly credentials?: Credentials | undefined;
   /**
-   * The model of calls that name none.
+   * The model of calls that do not name one.
    * @default the service's default model
    */
   readonly defaultModel?: string | undefined;
   /**
-   * Time for each call that sets none itself, in milliseconds; less than 100,000,000. 0 and Infinity mean none.
+   * Timeout of calls that do not set one, in milliseconds; less than 100,000,000. 0 and Infinity mean none.
    * @default none; the service has a limit of its own
    */
   readonly timeoutMs?: number | undefined;
   /**
-   * When and how often a failed call is tried again; false for never.
+   * When and how often a failed call is retried; false for never.
    * @default {@link defaultRetryPolicy}
    */
   readonly retry?: Partial<RetryPolicy> | false | undefined;
   /**
-   * Time and chance, for tests.
+   * Time and randomness, for tests.
    * @default the machine's
    */
   readonly clock?: Clock | undefined;

@@ -32,7 +32,7 @@ import type { ToolRun, ToolRunInput, ToolRunOptions } from "./tools/run.ts";
 import type { RunnableTool } from "./tools/tool.ts";
 import type { Chat, ChatOptions } from "./chat/chat.ts";
 
-/** How vectors are made, and options of the call. */
+/** How embeddings are computed, and options of the call. */
 export interface EmbeddingOptions extends EmbeddingParameters, CallOptions {}
 
 /** Options of a call about one model. */
@@ -52,7 +52,7 @@ export interface TokenizeOptions extends ModelCallOptions {
    */
   readonly addSpecialTokens?: boolean | undefined;
   /**
-   * Report each token's text too.
+   * Also return the text of each token.
    * @default false
    */
   readonly pieces?: boolean | undefined;
@@ -79,32 +79,32 @@ export interface ListModelsOptions extends CallOptions {
 /** Options of {@link MlxdClient.loadModel}. */
 export interface LoadModelOptions extends CallOptions {
   /**
-   * Pin the model, or unpin it, once it is loaded.
-   * @default as it is
+   * Whether the model is pinned once it is loaded.
+   * @default unchanged
    */
   readonly pinned?: boolean | undefined;
   /**
-   * From now on unload this model after this time without a task, in milliseconds; 0: never.
-   * @default as it is
+   * From now on, unload this model after this time without a task, in milliseconds; 0 means never.
+   * @default unchanged
    */
   readonly idleTtlMs?: number | undefined;
 }
 
-/** A model that was loaded, and how it went. */
+/** A model that was loaded. */
 export interface LoadedModel extends Model {
-  /** As of a preparation: whether its answers are of use, too. Undefined of a service that is older than this client. */
+  /** The report of its preparation, including its smoke test. Undefined if the service is older than this client. */
   readonly report?: PreparationReport | undefined;
 }
 
 /** Options of {@link MlxdClient.unloadModel}. */
 export interface UnloadModelOptions extends CallOptions {
   /**
-   * How long running generations may take to finish, in milliseconds; those left then end with `MODEL_UNLOADED`.
+   * How long running generations may take to finish, in milliseconds; the rest then end with `MODEL_UNLOADED`.
    * @default 30000
    */
   readonly drainTimeoutMs?: number | undefined;
   /**
-   * End running generations at once, and a load that is under way.
+   * End running generations, and a load in progress, immediately.
    * @default false
    */
   readonly force?: boolean | undefined;
@@ -119,18 +119,18 @@ export interface UnloadAllModelsOptions extends UnloadModelOptions {
   readonly includePinned?: boolean | undefined;
 }
 
-/** A text's tokens, and each token's text if asked for. */
+/** The tokens of a text; with the text of each one, if requested. */
 export type Tokens = Plain<TokenizedText>;
 
-/** What a task needs of the context. */
+/** How many tokens the prompt of a task has, and whether it fits into the context. */
 export type TokenCount = Plain<CountTokensResponse>;
 
-/** What a generation was when it was told to end. */
+/** The state of a generation when it was cancelled. */
 export type CancelledState = "cancelling" | "not_running" | "unknown";
 
 /**
- * The API's own typed clients over the same connection, with the client's headers and nothing else: no retry and no
- * decoded errors, and leaving a loop over one of their streams does not end the call.
+ * Connect's typed clients of the API, over the same connection and with the client's headers. They do not retry, do not
+ * convert errors, and leaving a loop over one of their streams does not end the call.
  */
 export interface RawClients {
   readonly generation: Client<typeof GenerationService>;
@@ -140,123 +140,123 @@ export interface RawClients {
   readonly server: Client<typeof ServerService>;
 }
 
-/** A client of one mlxd service. It may be shared and used for any number of calls at once. */
+/** A client of one mlxd service. It can be shared, and can make any number of calls at once. */
 export interface MlxdClient extends Disposable {
   /** Generates and returns the whole result. */
   generate(input: GenerationInput, options?: GenerationOptions): Promise<GenerationResult>;
 
-  /** Generates and returns the events as they come. The call is made when the first one is asked for. */
+  /** Generates and returns the events as they arrive. The call is made when the first one is requested. */
   stream(input: GenerationInput, options?: GenerationOptions): GenerationStream;
 
   /**
-   * Generates an object that fits a schema: one of Zod, ArkType, Valibot, Effect or whatever else follows the Standard
-   * Schema and can write itself as a JSON Schema. The service holds the model to what of it a constraint can say; the
-   * rest is validated here, and fails with `INVALID_OUTPUT`.
+   * Generates an object that matches a schema of Zod, ArkType, Valibot, Effect or another library that implements the Standard
+   * Schema and can produce a JSON Schema. The service enforces the part that a constraint can express. The client validates
+   * the rest, and fails with `INVALID_OUTPUT` if it does not match.
    */
   generateObject<Schema extends StandardJsonSchema>(
     schema: Schema,
     input: GenerationInput,
     options?: ObjectOptions,
   ): Promise<ObjectResult<InferOutput<Schema>>>;
-  /** The same of a JSON Schema (draft 2020-12); the type of what fits it is the caller's word. */
+  /** The same for a JSON Schema (draft 2020-12), whose type the caller declares. */
   generateObject<T = Json>(
     schema: JsonSchema,
     input: GenerationInput,
     options?: ObjectOptions,
   ): Promise<ObjectResult<T>>;
 
-  /** Generates an object, and returns it as far as it has come each time that there is more of it. */
+  /** Generates an object, and yields what has arrived of it each time that there is more. */
   streamObject<Schema extends StandardJsonSchema>(
     schema: Schema,
     input: GenerationInput,
     options?: ObjectOptions,
   ): ObjectStream<InferOutput<Schema>>;
-  /** The same of a JSON Schema (draft 2020-12); the type of what fits it is the caller's word. */
+  /** The same for a JSON Schema (draft 2020-12), whose type the caller declares. */
   streamObject<T = Json>(schema: JsonSchema, input: GenerationInput, options?: ObjectOptions): ObjectStream<T>;
 
   /**
-   * Has the model answer with the help of tools: runs those that it calls, tells it what came of them, and goes on until it
-   * answers without calling any. The run begins when its first event is asked for.
+   * Generates with tools: runs the tools that the model calls, returns their results to it, and repeats that until it answers
+   * without calling any. The run begins when its first event is requested.
    */
   runTools(tools: readonly RunnableTool[], input: ToolRunInput, options?: ToolRunOptions): ToolRun;
 
-  /** Begins a conversation, which keeps its turns here. */
+  /** Begins a conversation, whose turns are kept in the client. */
   chat(options?: ChatOptions): Chat;
 
   /** Runs 1 to 100 tasks in one call and returns each one's result as it finishes. */
   batch(items: readonly BatchItem[], options?: BatchOptions & CallOptions): BatchStream;
 
-  /** Ends a running or waiting generation with what it has: its result then says `cancelled`. May be repeated. */
+  /** Ends a running or waiting generation with the output so far; its finish reason is then `cancelled`. Can be repeated. */
   cancel(generationId: string, options?: CallOptions): Promise<CancelledState>;
 
-  /** Makes a vector of each text; one text is as good as a list of one. */
+  /** Computes the embedding of each text. A single text counts as a list of one. */
   embed(input: EmbeddingInput | readonly EmbeddingInput[], options?: EmbeddingOptions): Promise<EmbeddingResult>;
 
   /** The tokens of a text. */
   tokenize(text: string, options?: TokenizeOptions): Promise<Tokens>;
-  /** The tokens of several texts, in their order. */
+  /** The tokens of several texts, in the same order. */
   tokenize(texts: readonly string[], options?: TokenizeOptions): Promise<readonly Tokens[]>;
 
-  /** The text of tokens; bytes that are no valid UTF-8 read as U+FFFD. */
+  /** The text of tokens; invalid UTF-8 becomes U+FFFD. */
   detokenize(tokenIds: readonly number[] | Uint32Array, options?: DetokenizeOptions): Promise<string>;
 
-  /** The tokens that a task's prompt takes, chat template included, and whether it fits. */
+  /** The number of tokens in a task's prompt, chat template included, and whether it fits into the context. */
   countTokens(input: GenerationInput, options?: GenerationOptions): Promise<TokenCount>;
 
   /** All models that the service knows, in the catalog's order. */
   listModels(options?: ListModelsOptions): Promise<readonly Model[]>;
 
-  /** The models that are in memory, the one that was used last first. */
+  /** The models in memory, most recently used first. */
   listLoadedModels(options?: CallOptions): Promise<readonly Model[]>;
 
-  /** What each model is run with and how it did when it was tried, in the catalog's order. */
+  /** The default parameters of each model and the result of its smoke test, in the catalog's order. */
   listCompatibilityProfiles(options?: CallOptions): Promise<readonly CompatibilityProfile[]>;
 
   /** One model, by any of its names; without a name the default model. */
   getModel(model?: string, options?: CallOptions): Promise<Model>;
 
   /**
-   * Makes a model ready to answer - downloads it where the service does not have it, loads it, tries it - and returns
-   * the way there, with a report at its end. The client's `timeoutMs` holds for all of it.
+   * Prepares a model: downloads it if the service does not have it, loads it and tests it. Returns a stream of progress that
+   * ends with a report. The client's `timeoutMs` applies to the whole preparation.
    */
   prepareModel(model?: string, options?: PrepareOptions & CallOptions): PreparationStream;
 
   /**
-   * Loads a model, by any of its names, tries it and waits until it answers; without a name the default model. A task
-   * loads its model by itself: this is for doing so ahead of it. That its answers are of no use is in the report.
+   * Loads a model, by any of its names, and tests it; without a name the default model. A task loads its model by itself:
+   * this loads it in advance. If the answers of the model are unusable, the report says so.
    */
   loadModel(model?: string, options?: LoadModelOptions): Promise<LoadedModel>;
 
   /**
-   * Loads several models, one after another, and returns the report of each as it comes. One that fails does not keep
-   * the others from loading. The client's `timeoutMs` holds for all of them together.
+   * Loads several models, one after another, and yields the report of each. A model that fails does not prevent the others
+   * from loading. The client's `timeoutMs` applies to all of them together.
    */
   preloadModels(models: readonly string[], options?: CallOptions): PreloadStream;
 
-  /** Tells whether a model could be loaded now, and what it would take; changes nothing. */
+  /** Whether a model could be loaded now, and how much memory it would need. Changes nothing. */
   checkModelFit(model?: string, options?: CallOptions): Promise<MemoryFit>;
 
   /** Unloads a model and waits until its memory is free; new tasks load it again. */
   unloadModel(model: string, options?: UnloadModelOptions): Promise<UnloadedModel>;
 
-  /** Unloads every model that is loaded, pinned ones apart. */
+  /** Unloads all models except pinned ones. */
   unloadAllModels(options?: UnloadAllModelsOptions): Promise<UnloadedModels>;
 
-  /** Keeps a model from being evicted, or with `false` no longer does. */
+  /** Pins a model, which prevents its eviction; with `false`, unpins it. */
   pinModel(model: string, pinned?: boolean, options?: CallOptions): Promise<Model>;
 
-  /** Has the service read its configuration file and its model folder anew; with an error in the file nothing changes. */
+  /** Makes the service read its configuration file and its model folder again. If the file has an error, nothing changes. */
   reloadCatalog(options?: CallOptions): Promise<CatalogChange>;
 
-  /** What the server is: version, device and limits. */
+  /** The version, device and limits of the server. */
   serverInfo(options?: CallOptions): Promise<ServerInfo>;
 
-  /** How the server is doing. */
+  /** Counters since the start of the server, and its current load. */
   stats(options?: CallOptions): Promise<ServerStats>;
 
-  /** The API's own typed clients. */
+  /** Connect's typed clients of the API. */
   readonly raw: RawClients;
 
-  /** Ends the calls under way and closes the connection. A later call opens a new one. */
+  /** Cancels the running calls and closes the connection. A later call opens a new one. */
   close(): void;
 }

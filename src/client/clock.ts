@@ -1,14 +1,14 @@
-/** Time and chance, which tests replace. */
+/** Time and randomness, which tests replace. */
 export interface Clock {
-  /** Milliseconds from any fixed moment. */
+  /** Milliseconds since an arbitrary moment. */
   readonly now: () => number;
-  /** Waits; rejects when the signal fires. */
+  /** Waits; rejects when the signal is aborted. */
   readonly sleep: (ms: number, signal: AbortSignal) => Promise<void>;
-  /** A number from 0 up to 1. */
+  /** A random number from 0 to 1, without 1. */
   readonly random: () => number;
 }
 
-/** The clock of the machine. */
+/** The machine's clock. */
 export const systemClock: Clock = {
   now: () => performance.now(),
   random: () => Math.random(),

@@ -31,7 +31,7 @@ export const createMlxdClientFromTransport = (
   closeTransport: () => void = () => {},
 ): MlxdClient => createParts(transport, options, closeTransport).client;
 
-/** A client, and what more calls can be made with that not every entry of this package has. */
+/** A client, and what the entries need to add calls of their own. */
 export const createParts = (
   transport: Transport,
   options: ClientOptions,

@@ -2,23 +2,23 @@ import type { Clock } from "./clock.ts";
 import { checkNumber, checkObject, show } from "./check.ts";
 import { invalidField, MlxdError } from "./errors.ts";
 
-/** A token and when it is over. */
+/** A token and when it expires. */
 export interface Token {
   readonly token: string;
   /**
-   * When it expires, in milliseconds since 1970 (`Date.now()`). It is fetched anew a little before.
-   * @default it holds until a call is refused with UNAUTHENTICATED
+   * When it expires, in milliseconds since 1970 (`Date.now()`). A new token is fetched shortly before.
+   * @default the token is used until a call is refused with UNAUTHENTICATED
    */
   readonly expiresAt?: number | undefined;
 }
 
 /**
- * What says who calls: an API key, or a function that fetches a token. It is asked once for all calls that wait for it, and
- * again when the token expires, or when a call is refused with UNAUTHENTICATED; that call is then tried once more.
+ * An API key, or a function that fetches a token. The function is called once for all calls that wait for it, and again when
+ * the token expires or when a call is refused with UNAUTHENTICATED; that call is then tried once more.
  */
 export type Credentials = string | (() => Token | string | Promise<Token | string>);
 
-/** A token is not sent in its last moments, at most this long: it would be over when it arrives. */
+/** A token is replaced at most this long before it expires, so that it does not expire on its way. */
 const maxMarginMs = 30_000;
 
 /** The credentials of one client. */
@@ -40,18 +40,18 @@ export class CredentialStore {
     } else throw invalidField("credentials", `${show(credentials)} is neither a key nor a function`);
   }
 
-  /** The number of the token that the next call is made with: by it a call that was refused says which one it had. */
+  /** The number of the token that the next call uses; a refused call passes it to {@link renew}. */
   get version(): number {
     return this.#isHeld() ? this.#version : this.#version + 1;
   }
 
-  /** The headers that say who calls. */
+  /** The headers with the token. */
   readonly headers = async (): Promise<Record<string, string>> => {
     const { token } = await this.#token();
     return { authorization: `Bearer ${token}` };
   };
 
-  /** A call with this token was refused. Whether there can be another one. */
+  /** A call with this token was refused. Returns whether another token can be fetched. */
   renew(version: number): boolean {
     if (this.#isFixed) return false;
     if (version === this.#version) this.#held = undefined;
@@ -70,7 +70,7 @@ export class CredentialStore {
         held.renewAt = this.#clock.now() + lifeMs - Math.min(maxMarginMs, lifeMs / 10);
       },
       () => {
-        if (this.#held === held) this.#held = undefined; // the next call asks again
+        if (this.#held === held) this.#held = undefined; // the next call fetches again
       },
     );
     return held.token;
@@ -86,7 +86,7 @@ export class CredentialStore {
     } catch (cause) {
       if (cause instanceof MlxdError) throw cause;
       const problem = cause instanceof Error ? cause.message : String(cause);
-      const message = `the function of the option credentials failed: ${problem}`;
+      const message = `the function in the option credentials failed: ${problem}`;
       throw new MlxdError({ code: "UNAUTHENTICATED", reason: "CREDENTIALS", message, cause });
     }
   }
@@ -97,7 +97,7 @@ interface Held {
   renewAt: number;
 }
 
-/** No token is repeated in an error: it is a secret. */
+/** Errors do not contain the token: it is a secret. */
 const checkToken = (value: unknown): Token => {
   const { token, expiresAt } = typeof value === "string" ? { token: value } : checkObject(value, "credentials");
   const checked = checkSecret(token);
@@ -108,7 +108,7 @@ const checkToken = (value: unknown): Token => {
 
 const checkSecret = (token: unknown): string => {
   if (typeof token !== "string" || !/^[\x21-\x7e]+$/.test(token)) {
-    throw invalidField("credentials", "it is no token: those are visible ASCII characters without spaces");
+    throw invalidField("credentials", "it is not a token: a token consists of visible ASCII characters without spaces");
   }
   return token;
 };

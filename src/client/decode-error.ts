@@ -9,17 +9,17 @@ import { ErrorReason, GenerationFailureSchema } from "./gen/mlxd/v1/error_detail
 import { type NameOf, nameOptionsIn, optionName } from "./option-names.ts";
 import { usageFromWire } from "./usage.ts";
 
-/** What the client knows of a call that failed. */
+/** What the client knows about a call that failed. */
 export interface FailedCall {
-  /** Present when the caller ended the call, with the reason given. */
+  /** Present if the caller cancelled the call, with its reason. */
   readonly cancelled?: { readonly reason: unknown } | undefined;
-  /** What the stream had brought until then; a service's own account goes before it. */
+  /** The progress of the stream; the progress that the service reports takes precedence. */
   readonly progress?: GenerationProgress | undefined;
-  /** Says field paths in the caller's words; without it they stay the API's. */
+  /** Converts field paths to the caller's names; without it they remain those of the API. */
   readonly nameOf?: NameOf | undefined;
 }
 
-/** Turns whatever a transport throws into an {@link MlxdError}. */
+/** Converts whatever a transport throws to an {@link MlxdError}. */
 export const decodeError = (error: unknown, { cancelled, progress, nameOf }: FailedCall = {}): MlxdError => {
   if (error instanceof MlxdError) return error;
   const named = (text: string): string => (nameOf ? nameOptionsIn(text, nameOf) : text);
@@ -58,7 +58,7 @@ export const decodeError = (error: unknown, { cancelled, progress, nameOf }: Fai
   });
 };
 
-/** Turns the status of a batch's item into the error that a call of its own would have thrown. */
+/** Converts the status of a batch's item to the error that a separate call would have thrown. */
 export const errorFromStatus = ({ code, message, details }: Status, nameOf: NameOf = optionName): MlxdError => {
   const error = new ConnectError(message, code in codeNames ? code : Code.Unknown);
   error.details = details.map(({ typeUrl, value }: Any) => ({
@@ -68,7 +68,7 @@ export const errorFromStatus = ({ code, message, details }: Status, nameOf: Name
   return decodeError(error, { nameOf });
 };
 
-/** The metadata of a refused option has its path. */
+/** Converts the path of a refused option in its metadata. */
 const nameField = (metadata: Readonly<Record<string, string>>, nameOf: NameOf | undefined) =>
   nameOf && metadata["field"] !== undefined ? { ...metadata, field: nameOf(metadata["field"]) } : metadata;
 

@@ -1,25 +1,24 @@
 import { decodeError } from "./decode-error.ts";
 
 /**
- * A stream that is made of calls: of one generation's stream, or of several and what happens between them. As with the
- * streams of the calls themselves, leaving it by `break`, `return` or an error, `cancel()` and `await using` end
- * what is under way, at once.
+ * A stream that consists of one or more calls. As with the stream of a single call, leaving it by `break`, `return` or an
+ * error, `cancel()` and `await using` immediately end the calls that are running.
  *
- * It begins when the first event is asked for, and has one reader: a second loop goes on where the first one is.
+ * It begins when the first event is requested, and has one reader: a second loop continues where the first one is.
  */
 export class DerivedStream<Event, Result> implements AsyncIterableIterator<Event, undefined>, AsyncDisposable {
   readonly #controller = new AbortController();
   readonly #events: AsyncGenerator<Event, Result, undefined>;
   readonly #signal: AbortSignal | undefined;
   #outcome: Outcome<Result> | undefined;
-  /** The reader has left by `return()`: it is owed no error. */
+  /** The reader has left by `return()` and gets no error. */
   #left = false;
 
   /**
    * For this package only: streams come from a client.
    *
-   * @param events makes the events, and ends with an error soon after the signal has fired
-   * @param signal the caller's
+   * @param events yields the events, and ends with an error soon after its signal is aborted
+   * @param signal of the caller
    */
   constructor(events: (signal: AbortSignal) => AsyncGenerator<Event, Result, undefined>, signal?: AbortSignal) {
     this.#events = events(this.#controller.signal);
@@ -47,7 +46,7 @@ export class DerivedStream<Event, Result> implements AsyncIterableIterator<Event
     return { done: true, value: undefined };
   }
 
-  /** Leaves the stream and ends what is under way; what a `for await` loop calls when it is left. */
+  /** Leaves the stream and ends its running calls; a `for await` loop calls this when it is left. */
   async return(): Promise<IteratorResult<Event, undefined>> {
     this.#left = true;
     this.cancel();
@@ -60,17 +59,17 @@ export class DerivedStream<Event, Result> implements AsyncIterableIterator<Event
     throw error;
   }
 
-  /** Ends what is under way; a reader who asks for an event gets an error with the reason `CANCELLED`. */
+  /** Ends the running calls; a reader who requests an event gets an error with the reason `CANCELLED`. */
   cancel(reason?: unknown): void {
     if (this.#isEnded()) return;
     const error = decodeError(undefined, { cancelled: { reason } });
     this.#end({ error });
     this.#controller.abort(error);
-    // What it holds is given back, also where nobody asks for another event.
+    // Releases what the generator holds, even if nobody requests another event.
     this.#events.return(undefined as Result).catch(() => {});
   }
 
-  /** Reads what is left and returns the whole result; rejects if the stream has failed, or was left before its end. */
+  /** Reads the rest and returns the whole result; rejects if the stream has failed or was left before its end. */
   async collect(): Promise<Result> {
     while (!(await this.next()).done);
     const { error, result } = this.#outcome ?? {};
@@ -96,7 +95,7 @@ export class DerivedStream<Event, Result> implements AsyncIterableIterator<Event
     this.#signal?.removeEventListener("abort", this.#onAbort);
   }
 
-  /** To the compiler nothing can have happened during an `await`. */
+  /** A method, because the compiler assumes that a field does not change during an `await`. */
   #isEnded(): boolean {
     return this.#outcome !== undefined;
   }

@@ -1,8 +1,8 @@
-/** What keeps a connection from holding, in a sentence that says what to change. */
+/** Explains why a connection failed, and what to change. */
 
 /**
- * The sentence for this error and its causes, or undefined for one that says enough by itself. Runtimes put the code of
- * the operating system or of TLS on the error, on a cause of it, or on one of several tries.
+ * A sentence for this error, or undefined if its own message is clear enough. Runtimes put the code of the operating system
+ * or of TLS on the error itself, on one of its causes, or on one of the errors of an AggregateError.
  */
 export const describeConnection = (error: unknown): string | undefined => {
   for (const { code, message } of causesOf(error)) {
@@ -39,7 +39,7 @@ const sentences: readonly (readonly [RegExp, Sentence])[] = [
   ],
 ];
 
-/** What lies deepest: `fetch failed` alone tells nothing. */
+/** The message of the innermost cause: `fetch failed` alone says nothing. */
 export const deepestMessage = (error: unknown): string => causesOf(error).at(-1)?.message ?? String(error);
 
 interface Cause {
@@ -50,7 +50,7 @@ interface Cause {
 const causesOf = (error: unknown): readonly Cause[] => {
   const found: Cause[] = [];
   const waiting: unknown[] = [error];
-  const seen = new Set<unknown>(); // a chain of causes can be a ring
+  const seen = new Set<unknown>(); // a chain of causes can be circular
   while (waiting.length > 0) {
     const one = waiting.shift();
     if (!(one instanceof Error) || seen.has(one)) continue;

@@ -25,85 +25,85 @@ import {
 import { protocolError } from "./errors.ts";
 import { type Plain, toPlain } from "./plain.ts";
 
-/** A model as the service knows it. */
+/** A model of the service. */
 export interface Model extends Omit<Plain<ModelMessage>, "state" | "smokeTest"> {
-  /** Where it stands. */
+  /** Its state. */
   readonly state: ModelState;
-  /** How it did when it was last tried at this revision; undefined when it never was. */
+  /** The last smoke test of this revision; undefined if there was none. */
   readonly smokeTest?: SmokeTest;
 }
 
-/** How a model did when it was asked a simple question. */
+/** The result of asking a model a simple question. */
 export interface SmokeTest extends Omit<Plain<SmokeTestMessage>, "quality"> {
-  /** What its answer was worth. */
+  /** The quality of its answer. */
   readonly quality: Quality;
 }
 
-/** What a model is run with where a task does not say, and how it did when it was tried. */
+/** The default parameters of a model, and the result of its smoke test. */
 export interface CompatibilityProfile extends Omit<Plain<CompatibilityProfileMessage>, "qualityStatus"> {
-  /** How it did. */
+  /** The result of its smoke test. */
   readonly qualityStatus: CompatibilityStatus;
 }
 
-/** Whether a model has room, and what it takes; in bytes. */
+/** Whether a model fits into memory, and what it needs; in bytes. */
 export type MemoryFit = Plain<MemoryFitMessage>;
 
-/** What became of a model that was to be unloaded. */
+/** The outcome of unloading a model. */
 export interface UnloadedModel extends Omit<Plain<UnloadModelResponse>, "model"> {
   /** The model. */
   readonly model: Model;
 }
 
-/** Which models went, and which stayed. */
+/** Which models were unloaded, and which were not. */
 export type UnloadedModels = Plain<UnloadAllModelsResponse>;
 
-/** What is different after the catalog was read anew, by model id. */
+/** What changed when the catalog was read again, by model id. */
 export type CatalogChange = Plain<ReloadCatalogResponse>;
 
-/** What the server is: version, device and limits. */
+/** The version, device and limits of the server. */
 export interface ServerInfo extends Omit<Plain<GetServerInfoResponse>, "device"> {
-  /** What the engine that was started last computes on; `unknown` before the first one has started. */
+  /** The device of the engine that was started last; `unknown` before the first one has started. */
   readonly device: Device;
 }
 
-/** How the server is doing: counters since its start, and what is going on now. */
+/** Counters since the start of the server, and its current load. */
 export interface ServerStats extends Omit<Plain<GetStatsResponse>, "models"> {
-  /** Model by model, those that were used. */
+  /** For each model that was used. */
   readonly models: readonly ModelStats[];
 }
 
-/** A model's part of the counters. */
+/** The counters of one model. */
 export interface ModelStats extends Omit<Plain<ModelStatsMessage>, "state"> {
-  /** Where it stands. */
+  /** Its state. */
   readonly state: ModelState;
 }
 
-// The casts: toPlain names enum values by the same rule as the types, which it knows as string.
+// The casts: toPlain returns enum values as string; the types have the same names.
 
 /** Reads a model. */
 export const modelFromWire = (model: GetModelResponse["model"]): Model => {
-  if (!model) throw protocolError("the answer has no model");
+  if (!model) throw protocolError("the response has no model");
   return toPlain(ModelSchema, model) as Model;
 };
 
-/** Reads what a model is run with. */
+/** Reads a compatibility profile. */
 export const compatibilityFromWire = (profile: CompatibilityProfileMessage): CompatibilityProfile =>
   toPlain(CompatibilityProfileSchema, profile) as CompatibilityProfile;
 
-/** Reads how a model would fit. */
+/** Reads whether a model fits. */
 export const memoryFitFromWire = ({ fit }: LoadModelResponse): MemoryFit => {
-  if (!fit) throw protocolError("the answer does not tell whether the model fits");
+  if (!fit) throw protocolError("the response does not say whether the model fits");
   return toPlain(MemoryFitSchema, fit);
 };
 
-/** Reads what became of a model. */
+/** Reads the outcome of unloading a model. */
 export const unloadedModelFromWire = ({ model, unloaded, freedBytes }: UnloadModelResponse): UnloadedModel => ({
   model: modelFromWire(model),
   unloaded,
   freedBytes,
 });
 
-/** Reads which models went. */
+/** Reads which models were unloaded. */
 export const unloadedModelsFromWire = (response: UnloadAllModelsResponse): UnloadedModels =>
   toPlain(UnloadAllModelsResponseSchema, response);
 
@@ -111,10 +111,10 @@ export const unloadedModelsFromWire = (response: UnloadAllModelsResponse): Unloa
 export const catalogChangeFromWire = (response: ReloadCatalogResponse): CatalogChange =>
   toPlain(ReloadCatalogResponseSchema, response);
 
-/** Reads what the server is. */
+/** Reads the description of the server. */
 export const serverInfoFromWire = (response: GetServerInfoResponse): ServerInfo =>
   toPlain(GetServerInfoResponseSchema, response) as ServerInfo;
 
-/** Reads how the server is doing. */
+/** Reads the statistics of the server. */
 export const serverStatsFromWire = (response: GetStatsResponse): ServerStats =>
   toPlain(GetStatsResponseSchema, response) as ServerStats;

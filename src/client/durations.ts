@@ -1,7 +1,8 @@
 import type { Duration } from "@bufbuild/protobuf/wkt";
 
 /**
- * A duration as messages hold it. @bufbuild/protobuf has this function too, with the description of descriptors behind it.
+ * A duration as protobuf represents it. @bufbuild/protobuf has the same function, but importing it adds the descriptors of
+ * descriptors to the bundle.
  *
  * @param ms not negative
  */

@@ -25,62 +25,62 @@ import { type Plain, toPlain } from "./plain.ts";
 import { checkPriority } from "./set-parameters.ts";
 import { type Usage, usageFromWire } from "./usage.ts";
 
-/** What to make a vector of: a text, or token ids as they are. */
+/** What to embed: a text, or token ids. */
 export type EmbeddingInput = string | { readonly tokens: readonly number[] | Uint32Array };
 
-/** How vectors are made. */
+/** How embeddings are computed. */
 export interface EmbeddingParameters {
   /**
    * Id, alias or repository path of the model.
    * @default the client's `defaultModel`, or else the service's default model
    */
   readonly model?: string | undefined;
-  /** Refuse the call when another revision is the one loaded. */
+  /** Refuse the call if another revision of the model is loaded. */
   readonly modelRevision?: string | undefined;
   /**
    * How the hidden states of a text become one vector.
-   * @default the model's own
+   * @default that of the model
    */
   readonly pooling?: Exclude<Pooling, "unknown"> | undefined;
   /**
-   * Make each vector's length 1.
+   * Scale each embedding to length 1.
    * @default true
    */
   readonly normalize?: boolean | undefined;
   /**
-   * Keep this many first numbers, of a model that was trained for it.
+   * Keep only this many leading dimensions; for models that were trained for it.
    * @default all
    */
   readonly dimensions?: number | undefined;
   /**
-   * Take as much of a longer text as fits the context, instead of refusing it.
+   * Truncate a text that does not fit into the context, instead of refusing it.
    * @default false
    */
   readonly truncate?: boolean | undefined;
-  /** Higher runs first; -1000 to 1000. */
+  /** Calls with a higher priority run first; -1000 to 1000. */
   readonly priority?: number | undefined;
-  /** Tasks of one id share one turn with those of others. */
+  /** Tasks with the same id share one turn among those with other ids. */
   readonly fairnessId?: string | undefined;
   /** Wait at most this long for admission, then fail with `QUEUE_TIMEOUT`. */
   readonly maxQueueWaitMs?: number | undefined;
 }
 
-/** A vector, the tokens that it was made of, and whether its text was longer. */
+/** An embedding, its number of tokens, and whether its text was truncated. */
 export type Embedding = Plain<EmbeddingMessage>;
 
-/** The vectors of a call. */
+/** The embeddings of a call. */
 export interface EmbeddingResult {
   /** Id of the model. */
   readonly model: string;
   /** Its revision. */
   readonly modelRevision: string;
-  /** One for each input, in their order. */
+  /** One for each input, in the same order. */
   readonly embeddings: readonly Embedding[];
-  /** Tokens spent, over all inputs. */
+  /** Tokens used, over all inputs. */
   readonly usage: Usage;
-  /** How the vectors were made. */
+  /** How the hidden states became one vector. */
   readonly pooling: Pooling;
-  /** Whether they have length 1. */
+  /** Whether the embeddings have length 1. */
   readonly normalized: boolean;
 }
 
@@ -105,22 +105,23 @@ export const embedRequest = (
       ...(maxQueueWaitMs !== undefined && { maxQueueWait: durationFromMs(checkMs(maxQueueWaitMs, "maxQueueWaitMs")) }),
     },
     ...(modelRevision !== undefined && { modelRevision: checkText(modelRevision, "modelRevision") }),
-    ...(pooling !== undefined && { pooling: checkEnum(PoolingValue, pooling, "pooling", "pooling") }),
+    ...(pooling !== undefined && { pooling: checkEnum(PoolingValue, pooling, "pooling") }),
     ...(normalize !== undefined && { normalize: checkFlag(normalize, "normalize") }),
     ...(dimensions !== undefined && { dimensions: checkWhole(dimensions, "dimensions") }),
   };
 };
 
-/** Reads the vectors. */
+/** Reads the embeddings. */
 export const embeddingsFromWire = (response: EmbedResponse, inputs: number): EmbeddingResult => {
   const { model, modelRevision, embeddings, usage, pooling, normalized } = response;
-  if (embeddings.length !== inputs) throw protocolError(`of ${inputs} inputs there are ${embeddings.length} vectors`);
+  if (embeddings.length !== inputs)
+    throw protocolError(`there are ${embeddings.length} embeddings for ${inputs} inputs`);
   return {
     model,
     modelRevision,
     embeddings: embeddings.map((embedding) => toPlain(EmbeddingSchema, embedding)),
     usage: usageFromWire(usage),
-    pooling: enumName(PoolingSchema, pooling) as Pooling, // as the type is made of the same names
+    pooling: enumName(PoolingSchema, pooling) as Pooling, // the type has the same names
     normalized,
   };
 };

@@ -19,10 +19,10 @@ import type {
 /** Names of a protobuf enum's values as the client spells them: without the enum's prefix, in lower case. */
 type NamesOf<Values> = Lowercase<Exclude<keyof Values & string, "UNSPECIFIED">>;
 
-/** Who says a message. */
+/** Who wrote a message. */
 export type Role = NamesOf<typeof RoleEnum>;
 
-/** Why a generation ended. `unknown` is a reason that is newer than this client: it has ended all the same. */
+/** Why a generation ended. `unknown` is a reason that is newer than this client. */
 export type FinishReason = NamesOf<typeof FinishReasonEnum> | "unknown";
 
 /** What a warning is about. `unknown` is a kind that is newer than this client. */
@@ -31,30 +31,30 @@ export type OutputWarningKind = NamesOf<typeof OutputWarning_Kind> | "unknown";
 /** How thoroughly a model reasons. */
 export type ReasoningEffort = NamesOf<typeof ReasoningOptions_Effort>;
 
-/** Where a model stands. */
+/** The state of a model. */
 export type ModelState = NamesOf<typeof ModelStateEnum> | "unknown";
 
-/** Where a preparation stands. */
+/** The stage of a preparation. */
 export type PrepareStage = NamesOf<typeof PrepareStageEnum> | "unknown";
 
-/** What a model's answer to a simple question is worth. */
+/** The quality of a model's answer to a simple question. */
 export type Quality = NamesOf<typeof QualityEnum> | "unknown";
 
-/** What is known of a model's answers; `unknown` of one that was not tried at its revision. */
+/** The result of a model's smoke test; `unknown` if this revision was not tested. */
 export type CompatibilityStatus = NamesOf<typeof CompatibilityStatusEnum>;
 
-/** Where a job or an item of one stands. */
+/** The state of a job or an item. */
 export type JobState = NamesOf<typeof JobStateEnum> | "unknown";
 
 /** How the hidden states of a text become one vector. */
 export type Pooling = NamesOf<typeof PoolingEnum> | "unknown";
 
-/** What engines compute on. */
+/** The device that engines compute on. */
 export type Device = NamesOf<typeof DeviceEnum> | "unknown";
 
 /** How a generation uses the prefix cache. */
 export type CacheMode = NamesOf<typeof CachePolicy_Mode>;
 
-/** The client's name of an enum's value: `FINISH_REASON_STOP_TOKEN` is `stop_token`; `unknown` where there is none. */
+/** The client's name of an enum's value: `FINISH_REASON_STOP_TOKEN` is `stop_token`; `unknown` if there is none. */
 export const enumName = (schema: DescEnum, value: number): string =>
   (value !== 0 && schema.value[value]?.localName.toLowerCase()) || "unknown";

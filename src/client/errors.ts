@@ -6,16 +6,16 @@ import type { Usage } from "./usage.ts";
 export type MlxdErrorCode = (typeof codeNames)[Code];
 
 /**
- * Why a call failed: the reasons that the service gives, and those of the client.
+ * Why a call failed: the reasons of the service, and those of the client.
  *
- * - `CONNECTION`: the service could not be reached, or the connection broke before the call was over.
- * - `PROTOCOL`: what came back is not what the API promises, e.g. a stream that ended without its last event.
- * - `INVALID_OUTPUT`: an object does not fit its schema, or is none: `violations` says where, `metadata.text` what came.
- * - `TOOL_FAILED`: a tool threw, was given what it does not take, or took too long, and was to end the run.
- * - `TOO_MANY_ROUNDS`: the model went on calling tools.
- * - `TURN_UNDER_WAY`: a conversation has one turn at a time.
- * - `CREDENTIALS`: the function that was to fetch a token failed.
- * - `UNKNOWN`: the other side gave no reason, or one that is newer than this client; `code` tells the kind.
+ * - `CONNECTION`: the service could not be reached, or the connection broke before the call had ended.
+ * - `PROTOCOL`: the response violates the API, e.g. a stream that ended without its last event.
+ * - `INVALID_OUTPUT`: the output is not an object that matches its schema: `violations` says where, `metadata.text` is the output.
+ * - `TOOL_FAILED`: a tool threw, got arguments that do not match its schema, or took too long, and failures end the run.
+ * - `TOO_MANY_ROUNDS`: the model still called tools in the last round.
+ * - `TURN_UNDER_WAY`: the conversation already has a turn under way.
+ * - `CREDENTIALS`: the function that fetches a token failed.
+ * - `UNKNOWN`: the server gave no reason, or one that is newer than this client; `code` has the kind.
  */
 export type MlxdErrorReason =
   | Exclude<keyof typeof ErrorReason, "UNSPECIFIED">
@@ -28,7 +28,7 @@ export type MlxdErrorReason =
   | "CREDENTIALS"
   | "UNKNOWN";
 
-/** A field that was refused, and why. */
+/** A field that was refused, with the reason. */
 export interface FieldViolation {
   /** Path of the field, e.g. `task.sampling.temperature`. */
   readonly field: string;
@@ -36,19 +36,19 @@ export interface FieldViolation {
   readonly description: string;
 }
 
-/** How far a generation had come when it failed. */
+/** The progress of a generation when it failed. */
 export interface GenerationProgress {
-  /** Its id, as the service's logs have it; empty when it is not known. */
+  /** Its id in the service's logs; empty if it is not known. */
   readonly generationId: string;
-  /** Tokens spent until then, as far as they are known. */
+  /** Tokens used until then, as far as known. */
   readonly usage: Usage;
-  /** The sequence number of the last event that arrived (or, as told by the service, was sent). */
+  /** The sequence number of the last event that arrived, or, if the service reports it, that was sent. */
   readonly lastSequence: number | undefined;
-  /** What had arrived of the first answer's text; of a call that does not stream it is what was generated, where it is known. */
+  /** The text of the first candidate that had arrived; for a call that does not stream, what was generated, if known. */
   readonly text: string;
 }
 
-/** What an {@link MlxdError} is made of. */
+/** The fields of an {@link MlxdError}. */
 export interface MlxdErrorFields {
   readonly code: MlxdErrorCode;
   readonly reason: MlxdErrorReason;
@@ -60,20 +60,20 @@ export interface MlxdErrorFields {
   readonly cause?: unknown;
 }
 
-/** A call that failed. Every method of the client throws this and nothing else. */
+/** A call that failed. Methods of the client throw no other error. */
 export class MlxdError extends Error {
   override readonly name = "MlxdError";
   /** The status code. */
   readonly code: MlxdErrorCode;
-  /** Why it failed; what to branch on. */
+  /** Why it failed; for decisions in code. */
   readonly reason: MlxdErrorReason;
-  /** The numbers and names that the message tells, e.g. `promptTokens` and `contextLength`. */
+  /** The numbers and names in the message, e.g. `promptTokens` and `contextLength`. */
   readonly metadata: Readonly<Record<string, string>>;
-  /** What was refused, for `INVALID_FIELD` and `INVALID_OUTPUT`: each place, and what is wrong there. */
+  /** For `INVALID_FIELD` and `INVALID_OUTPUT`: each refused field, and what is wrong with it. */
   readonly violations: readonly FieldViolation[];
-  /** How long the service asks to wait before the call is tried again, in milliseconds. */
+  /** How long the service asks to wait before a retry, in milliseconds. */
   readonly retryAfterMs: number | undefined;
-  /** How far the generation had come, if it had begun. */
+  /** The progress of the generation, if it had begun. */
   readonly progress: GenerationProgress | undefined;
 
   constructor(fields: MlxdErrorFields) {
@@ -92,21 +92,21 @@ export const isMlxdError = <Reason extends MlxdErrorReason = MlxdErrorReason>(
   value: unknown,
   reason?: Reason,
 ): value is MlxdError & { readonly reason: Reason } =>
-  // By name and not by class: two copies of this package in one program make two classes.
+  // Checked by name and not by class: two copies of this package in one program have two classes.
   value instanceof Error &&
   value.name === "MlxdError" &&
   "reason" in value &&
   (reason === undefined || value.reason === reason);
 
 /**
- * The first {@link MlxdError} of this value and its chain of causes, and, if a reason is given, the first with that
- * reason; undefined where there is none. For errors that other code has wrapped.
+ * The first {@link MlxdError} among this value and its chain of causes, or, if a reason is given, the first with that
+ * reason; undefined if there is none. For errors that other code has wrapped.
  */
 export const findMlxdError = <Reason extends MlxdErrorReason = MlxdErrorReason>(
   value: unknown,
   reason?: Reason,
 ): (MlxdError & { readonly reason: Reason }) | undefined => {
-  const seen = new Set<unknown>(); // a chain of causes can be a ring
+  const seen = new Set<unknown>(); // a chain of causes can be circular
   for (let error = value; error instanceof Error && !seen.has(error); error = error.cause) {
     if (isMlxdError(error, reason)) return error;
     seen.add(error);
@@ -123,15 +123,15 @@ export const invalidField = (field: string, description: string): MlxdError =>
     violations: [{ field, description }],
   });
 
-/** The error for an option that is none. Only callers without types get it: dropping it in silence would be worse. */
+/** The error for an unknown option, which is refused and not ignored. Only callers without types get it. */
 export const noSuchOption = (name: string): MlxdError => invalidField(name, "there is no such option");
 
-/** Refuses what is left of options when those that there are have been taken out. */
+/** Refuses the options that remain when all known ones have been taken out. */
 export const assertNoOthers = (others: object, place = ""): void => {
   for (const name of Object.keys(others)) throw noSuchOption(place + name);
 };
 
-/** The error for an answer that breaks the API's promises. */
+/** The error for a response that violates the API. */
 export const protocolError = (message: string, progress?: GenerationProgress): MlxdError =>
   new MlxdError({ code: "INTERNAL", reason: "PROTOCOL", message, progress });
 

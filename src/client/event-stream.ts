@@ -3,19 +3,19 @@ import type { Call } from "./call.ts";
 import { decodeError } from "./decode-error.ts";
 import type { GenerationProgress, MlxdError } from "./errors.ts";
 
-/** Reads the messages of one stream, in order: checks and translates them. */
+/** Reads the messages of one stream, in order: checks and converts them. */
 export interface StreamReader<Message, Event> {
-  /** The event of this message, or undefined where this client knows none. Throws where the API's order is broken. */
+  /** The event of this message, or undefined if this client does not know its kind. Throws if the order violates the API. */
   readonly accept: (message: Message) => Event | undefined;
-  /** The stream ended OK: throws if it may not end here. */
+  /** The stream ended without an error: throws if it must not end here. */
   readonly end: () => void;
-  /** How far the generation has come. */
+  /** The progress of the generation. */
   readonly progress?: (() => GenerationProgress | undefined) | undefined;
 }
 
-/** Where a stream comes from. */
+/** The source of a stream. */
 export interface StreamSource<Message> {
-  /** Begins the call: its deadline runs from here. */
+  /** Begins the call, and the time of its deadline. */
   readonly begin: () => Call;
   /** Opens the stream: one attempt. */
   readonly open: (options: ConnectCallOptions) => AsyncIterable<Message>;
@@ -23,19 +23,19 @@ export interface StreamSource<Message> {
 
 /**
  * A stream of events that its reader may leave at any time: leaving a `for await` loop by `break`, `return` or an
- * error, `cancel()` and `await using` all end the call on the server at once.
+ * error, `cancel()` and `await using` immediately end the call on the server.
  *
- * The call is made when the first event is asked for, and each next event is read when it is asked for. A stream has
- * one reader: a second loop goes on where the first one is.
+ * The call is made when the first event is requested, and each event is read when it is requested. A stream has one
+ * reader: a second loop continues where the first one is.
  */
 export class EventStream<Message, Event> implements AsyncIterableIterator<Event, undefined>, AsyncDisposable {
   readonly #source: StreamSource<Message>;
   readonly #reader: StreamReader<Message, Event>;
   #opened: Opened<Message> | undefined;
   #ended: { readonly error?: MlxdError } | undefined;
-  /** The reader has left by `return()`: it is owed no error. */
+  /** The reader has left by `return()` and gets no error. */
   #left = false;
-  /** Settles when the event asked for before has been delivered. */
+  /** Settles when the event that was requested before has been delivered. */
   #last: Promise<unknown> = Promise.resolve();
 
   /** For this package only: streams come from a client. */
@@ -56,7 +56,7 @@ export class EventStream<Message, Event> implements AsyncIterableIterator<Event,
     return result;
   }
 
-  /** Leaves the stream and ends the call on the server; what a `for await` loop calls when it is left. */
+  /** Leaves the stream and ends the call on the server; a `for await` loop calls this when it is left. */
   return(): Promise<IteratorResult<Event, undefined>> {
     this.#left = true;
     this.cancel();
@@ -69,7 +69,7 @@ export class EventStream<Message, Event> implements AsyncIterableIterator<Event,
     throw error;
   }
 
-  /** Ends the call on the server; a reader who asks for an event gets an error with the reason `CANCELLED`. */
+  /** Ends the call on the server; a reader who requests an event gets an error with the reason `CANCELLED`. */
   cancel(reason?: unknown): void {
     if (this.#ended) return;
     this.#end(decodeError(undefined, { cancelled: { reason }, progress: this.#reader.progress?.() }));
@@ -80,7 +80,7 @@ export class EventStream<Message, Event> implements AsyncIterableIterator<Event,
     await this.return();
   }
 
-  /** Reads what is left; rejects if the stream has failed, or was left before its end. */
+  /** Reads the rest; rejects if the stream has failed or was left before its end. */
   protected async drain(): Promise<void> {
     while (!(await this.next()).done);
     if (this.#ended?.error) throw this.#ended.error;
@@ -129,13 +129,13 @@ export class EventStream<Message, Event> implements AsyncIterableIterator<Event,
     return this.#opened?.call.decode(error, this.#reader.progress?.()) ?? decodeError(error);
   }
 
-  /** To the compiler nothing can have happened during an `await`. */
+  /** A method, because the compiler assumes that a field does not change during an `await`. */
   #isEnded(): boolean {
     return this.#ended !== undefined;
   }
 }
 
-/** A call under way, and its messages after the first one. */
+/** A running call, and its messages after the first one. */
 interface Opened<Message> {
   readonly call: Call;
   messages?: AsyncIterator<Message>;
@@ -144,9 +144,9 @@ interface Opened<Message> {
 const leave = ({ call, messages }: Opened<unknown>): void => {
   call.cancel();
   call.end();
-  // Connect gives back the timer of the call's deadline when its iterator is asked once more.
+  // Connect clears the timer of the call's deadline when its iterator is asked for another message.
   messages?.next().catch(() => {});
 };
 
-/** Leaves the streams that were read in part and then forgotten, when the garbage collector finds them. */
+/** Leaves streams that were partly read and then dropped, when they are garbage collected. */
 const forgotten = new FinalizationRegistry<Opened<unknown>>(leave);

@@ -17,7 +17,7 @@ import {
 } from "./results.ts";
 import { type Usage, usageFromWire } from "./usage.ts";
 
-/** An event of a generation: `started` once, any number of `chunk`, `finished` once for each answer. */
+/** An event of a generation: `started` once, any number of `chunk`, and `finished` once for each candidate. */
 export type GenerationEvent = GenerationStarted | GenerationChunk | GenerationFinished;
 
 /** The task was admitted. */
@@ -25,26 +25,26 @@ export interface GenerationStarted {
   readonly type: "started";
   /** Unique id of this generation, for `cancel` and the service's logs. */
   readonly generationId: string;
-  /** Id of the model that answers. */
+  /** Id of the model. */
   readonly model: string;
   /** Its revision. */
   readonly modelRevision: string;
-  /** Tokens of the prompt. */
+  /** Number of tokens of the prompt. */
   readonly promptTokens: number;
-  /** Of these, tokens that the prefix cache holds. */
+  /** How many of these were in the prefix cache. */
   readonly cachedPromptTokens: number;
-  /** What the generation runs with. */
+  /** The parameters that the generation runs with, defaults filled in. */
   readonly parameters: EffectiveParameters;
-  /** The prompt's tokens, if `promptLogprobs` was asked for. */
+  /** The tokens of the prompt, if `promptLogprobs` was set. */
   readonly prompt: readonly TokenLogprob[];
-  /** Models that were asked before and did not answer, of a task with `alternatives`. */
+  /** For a task with `alternatives`: the models that were tried before and did not answer. */
   readonly passedOver: readonly PassedOver[];
 }
 
 /** More output. */
 export interface GenerationChunk {
   readonly type: "chunk";
-  /** The answer's number. */
+  /** Index of the candidate, from 0. */
   readonly candidateIndex: number;
   /** Text in whole characters; empty while a stop sequence or a character is incomplete. */
   readonly text: string;
@@ -52,9 +52,9 @@ export interface GenerationChunk {
   readonly reasoning: string;
   /** Pieces of tool calls. */
   readonly toolCalls: readonly ToolCallDelta[];
-  /** Ids of the tokens of this chunk, if asked for. */
+  /** Ids of the tokens of this chunk, if requested. */
   readonly tokenIds: readonly number[];
-  /** Their logprobs, if asked for. */
+  /** Their logprobs, if requested. */
   readonly logprobs: readonly TokenLogprob[];
   /** Output tokens so far. */
   readonly outputTokens: number;
@@ -62,34 +62,34 @@ export interface GenerationChunk {
 
 /** A piece of a tool call. */
 export interface ToolCallDelta {
-  /** The call's number in this answer, from 0. */
+  /** Index of the call in its candidate, from 0. */
   readonly index: number;
   /** Its id, in its first piece. */
   readonly id: string;
   /** The function's name, in its first piece. */
   readonly name: string;
-  /** More of the arguments' JSON text. */
+  /** The next piece of the JSON text of the arguments. */
   readonly arguments: string;
 }
 
-/** An answer is complete. */
+/** A candidate is complete. */
 export interface GenerationFinished {
   readonly type: "finished";
-  /** The answer's number. */
+  /** Index of the candidate, from 0. */
   readonly candidateIndex: number;
   /** Why it ended. */
   readonly finishReason: FinishReason;
   /** What matched, for `stop_sequence`, `stop_token` and `end_of_sequence`. */
   readonly matched: StopMatch | undefined;
-  /** Tokens spent. */
+  /** Tokens used. */
   readonly usage: Usage;
-  /** Where the time went, if asked for. */
+  /** Timings, if requested. */
   readonly timings: Timings | undefined;
-  /** What of the output is not as the model wrote it, or not as it meant it; mostly empty. */
+  /** Where the output differs from what the model wrote or meant; usually empty. */
   readonly warnings: readonly OutputWarning[];
 }
 
-/** Reads a message of a stream; undefined where it holds an event that is newer than this client. */
+/** Reads a message of a stream; undefined if its event is newer than this client. */
 export const eventFromWire = ({ event }: StreamGenerateResponse): GenerationEvent | undefined => {
   switch (event.case) {
     case "started": {

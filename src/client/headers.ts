@@ -5,22 +5,22 @@ import { invalidField, MlxdError } from "./errors.ts";
 /** Header names and values. */
 export type HeaderValues = Headers | Readonly<Record<string, string>>;
 
-/** The headers of every call, or what makes them: asked before each attempt, so that a token may change. */
+/** The headers of every call, or a function that returns them; it is called before each attempt, so that a token can change. */
 export type HeaderSource = HeaderValues | (() => HeaderValues | Promise<HeaderValues>);
 
-/** What HTTP sends of its own, and what belongs to one connection: from a caller it would break the call or be lost. */
+/** Headers that HTTP sets itself or that belong to one connection. If a caller set them, they would break the call or get lost. */
 const reserved = new Set(
   "connection content-length expect host http2-settings keep-alive proxy-connection te trailer transfer-encoding upgrade".split(
     " ",
   ),
 );
 
-/** Headers of these values; refuses what HTTP cannot send. No value is repeated in an error, as it may be a secret. */
+/** Makes headers; refuses what HTTP cannot send. Errors contain no value, since it may be a secret. */
 export const createHeaders = (values: unknown = {}): Headers => {
   const headers = new Headers();
   for (const [name, value] of entriesOf(values)) {
-    if (typeof name !== "string") throw invalidField("headers", `${show(name)} is no name of a header`);
-    if (typeof value !== "string") throw invalidField(`headers.${name}`, `${typeof value} is no text`);
+    if (typeof name !== "string") throw invalidField("headers", `${show(name)} is not the name of a header`);
+    if (typeof value !== "string") throw invalidField(`headers.${name}`, `${typeof value} is not a string`);
     if (reserved.has(name.toLowerCase())) throw invalidField(`headers.${name}`, "HTTP sets this header by itself");
     try {
       headers.append(name, value);
@@ -31,7 +31,7 @@ export const createHeaders = (values: unknown = {}): Headers => {
   return headers;
 };
 
-/** Pairs, or whatever gives them: `Headers`, also of another realm or library, and maps. */
+/** The pairs of an object, or of an iterable of pairs: `Headers`, also of another realm or library, and maps. */
 const entriesOf = (values: unknown): readonly (readonly [unknown, unknown])[] =>
   typeof values === "object" && values !== null && Symbol.iterator in values
     ? checkList(values, "headers").map((pair, index): [unknown, unknown] => {
@@ -40,10 +40,10 @@ const entriesOf = (values: unknown): readonly (readonly [unknown, unknown])[] =>
       })
     : Object.entries(checkObject(values, "headers"));
 
-/** The same transport with these headers on every call; a call's own headers go before them. */
+/** The same transport with these headers on every call; headers of the call itself take precedence. */
 export const withHeaders = (transport: Transport, source: HeaderSource | undefined): Transport => {
   if (source === undefined) return transport;
-  const make = typeof source === "function" ? source : createHeaders(source); // what is fixed is checked at once
+  const make = typeof source === "function" ? source : createHeaders(source); // fixed headers are checked immediately
   const merge = async (own: ConstructorParameters<typeof Headers>[0]): Promise<Headers> => {
     const headers = createHeaders(typeof make === "function" ? await made(make) : make);
     new Headers(own).forEach((value, name) => headers.set(name, value));
@@ -57,7 +57,7 @@ export const withHeaders = (transport: Transport, source: HeaderSource | undefin
   };
 };
 
-/** A call does not wait for its headers longer than for its answer, nor when its caller has left. */
+/** Stops waiting for the headers at the deadline of the call, and when its caller has left. */
 const inTime = async <T>(
   made: Promise<T>,
   signal: AbortSignal | undefined,
@@ -83,8 +83,8 @@ const made = async (make: () => HeaderValues | Promise<HeaderValues>): Promise<H
     return await make();
   } catch (cause) {
     if (cause instanceof MlxdError) throw cause;
-    // As it is, it would look like a failure of the transport.
-    const message = `the client's headers could not be made: ${cause instanceof Error ? cause.message : String(cause)}`;
+    // Unconverted, it would look like a failure of the transport.
+    const message = `the function in the option headers failed: ${cause instanceof Error ? cause.message : String(cause)}`;
     throw new MlxdError({ code: "UNKNOWN", reason: "UNKNOWN", message, cause });
   }
 };

@@ -2,14 +2,14 @@ import type { CallOptions } from "./call.ts";
 import { checkObject } from "./check.ts";
 import { invalidField } from "./errors.ts";
 
-/** A call that Connect's handlers get: their context. */
+/** A call as a Connect handler gets it: its context. */
 export interface IncomingConnectCall {
   readonly signal: AbortSignal;
   readonly timeoutMs: () => number | undefined;
   readonly requestHeader: Headers;
 }
 
-/** A call that the handlers of grpc-js get. */
+/** A call as a grpc-js handler gets it. */
 export interface IncomingGrpcCall {
   readonly metadata: { readonly get: (name: string) => readonly (string | Uint8Array)[] };
   readonly getDeadline: () => Date | number;
@@ -17,21 +17,21 @@ export interface IncomingGrpcCall {
   readonly on: (event: "cancelled", listener: () => void) => unknown;
 }
 
-/** A request of `fetch`, as edge runtimes and frameworks hand it to their handlers. */
+/** A `fetch` request, as edge runtimes and frameworks pass it to their handlers. */
 export interface IncomingRequest {
   readonly signal: AbortSignal;
   readonly headers: Headers;
 }
 
-/** What a service was asked, whichever way. */
+/** A call that a service has received. */
 export type IncomingCall = IncomingConnectCall | IncomingGrpcCall | IncomingRequest;
 
-/** What tells tracing where a call belongs: https://www.w3.org/TR/trace-context/. */
+/** The headers of a trace: https://www.w3.org/TR/trace-context/. */
 const traceHeaders = ["traceparent", "tracestate", "baggage"];
 
 /**
- * The options of a call that answers another one: it ends when that is left, has what is left of its time, and belongs to
- * its trace. Nothing else of the incoming call is sent on, its credentials least of all.
+ * Options for a call that is made to answer an incoming one: it is cancelled when the incoming caller leaves, has the rest of
+ * its deadline, and belongs to its trace. Nothing else is forwarded, in particular no credentials.
  *
  * @example await client.generate(prompt, { ...optionsOfIncoming(context), maxOutputTokens: 64 });
  */
@@ -46,7 +46,7 @@ export const optionsOfIncoming = (call: IncomingCall): CallOptions => {
   if ("headers" in call && typeof call.headers.get === "function") {
     return options(call.signal, timeoutOf(call.headers), (name) => call.headers.get(name));
   }
-  throw invalidField("call", "it is no context of Connect, no call of grpc-js and no request of fetch");
+  throw invalidField("call", "it is not the context of a Connect handler, a call of grpc-js or a fetch request");
 };
 
 const options = (
@@ -61,7 +61,7 @@ const options = (
   return {
     signal,
     headers: Object.fromEntries(trace),
-    // Less than a moment is not "no limit".
+    // 0 and less would mean "no limit".
     ...(timeoutMs !== undefined && { timeoutMs: Math.max(1, timeoutMs) }),
   };
 };
@@ -74,7 +74,7 @@ const signalOf = (call: IncomingGrpcCall): AbortSignal => {
   return controller.signal;
 };
 
-/** By the headers of Connect and of gRPC. */
+/** From the headers of Connect or gRPC. */
 const timeoutOf = (headers: Headers): number | undefined => {
   const connect = /^\d{1,10}$/.exec(headers.get("connect-timeout-ms") ?? "")?.[0];
   if (connect !== undefined) return Number(connect);

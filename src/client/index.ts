@@ -1,4 +1,4 @@
-/** The part of the client that is the same in every runtime: for any Connect transport. */
+/** The part of the client that all runtimes share. It works with any Connect transport. */
 export type {
   BatchEvent,
   BatchItem,

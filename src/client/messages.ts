@@ -23,7 +23,7 @@ import {
 } from "./gen/mlxd/v1/types_pb.ts";
 import type { Candidate, ToolCall } from "./results.ts";
 
-/** A piece of a message. Without a type it is what it has: `{ text }` is a text, `{ image }` an image. */
+/** A part of a message. The type can be left out: `{ text }` is a text, `{ image }` an image. */
 export type ContentPart = TextPart | ImagePart;
 
 /** Text. */
@@ -32,7 +32,7 @@ export interface TextPart {
   readonly text: string;
 }
 
-/** An image by value or by reference, for models that see. */
+/** An image by value or by reference, for models that accept images. */
 export interface ImagePart {
   readonly type?: "image" | undefined;
   /** The encoded file, or an http, https or data URL. */
@@ -46,20 +46,20 @@ export interface ImagePart {
 
 /** One message of a conversation. */
 export interface ChatMessage {
-  /** Who says it. */
+  /** Who wrote it. */
   readonly role: Role;
   /**
-   * What is said. A text stands for one text part.
-   * @default nothing, for an assistant's message that only calls tools
+   * Its content. A string is the same as one text part.
+   * @default none, for an assistant's message that only calls tools
    */
   readonly content?: string | readonly ContentPart[] | undefined;
-  /** An assistant's message: the calls it made. */
+  /** In an assistant's message: the tool calls that it made. */
   readonly toolCalls?: readonly ToolCall[] | undefined;
-  /** A tool's message: the id of the call that it answers. */
+  /** In a tool's message: the id of the call that it answers. */
   readonly toolCallId?: string | undefined;
-  /** The name of the speaker or of the tool, where the model's template uses it. */
+  /** The name of the speaker or the tool, if the model's template uses it. */
   readonly name?: string | undefined;
-  /** An assistant's message: the reasoning that preceded it, where the model's template uses it. */
+  /** In an assistant's message: the reasoning that preceded it, if the model's template uses it. */
   readonly reasoning?: string | undefined;
 }
 
@@ -67,19 +67,19 @@ export interface ChatMessage {
 export interface Tool {
   /** Its name: letters, digits, `_`, `-`, `.`; at most 64 bytes. */
   readonly name: string;
-  /** What it does, told to the model. */
+  /** What it does; the model gets this text. */
   readonly description?: string | undefined;
   /**
-   * The JSON Schema of its arguments. JSON text reaches the model as it stands; of an object whole numbers over 2^53 lose
-   * digits, and keys like `"1"` come first.
+   * The JSON Schema of its arguments, as an object or as JSON text. Text reaches the model unchanged; in an object, integers
+   * over 2^53 lose digits, and keys like `"1"` come first.
    */
   readonly parameters?: JsonSchema | string | undefined;
 }
 
-/** Whether and which tool is to be called. */
+/** Whether a tool must be called, and which one. */
 export type ToolChoice = "auto" | "none" | "required" | { readonly function: string };
 
-/** A value that JSON can hold. */
+/** A JSON value. */
 export type Json = null | boolean | number | string | readonly Json[] | { readonly [key: string]: Json };
 
 /** A JSON Schema. */
@@ -87,25 +87,25 @@ export type JsonSchema = { readonly [key: string]: Json };
 
 /** A conversation. */
 export interface ChatInput {
-  /** The messages in order, at least one. The service keeps no history: the caller does. */
+  /** The messages in order, at least one. The service stores no history, so the caller has to. */
   readonly messages: readonly ChatMessage[];
   /** Functions that the model may call. */
   readonly tools?: readonly Tool[] | undefined;
   /**
-   * Whether and which tool is to be called.
+   * Whether a tool must be called, and which one.
    * @default "auto"
    */
   readonly toolChoice?: ToolChoice | undefined;
   /** Extra variables for the model's chat template, e.g. `{ enable_thinking: false }`. */
   readonly templateOptions?: { readonly [name: string]: Json } | undefined;
   /**
-   * Go on with the last message as it stands, instead of opening the assistant's turn.
+   * Continue the last message, instead of beginning the assistant's turn.
    * @default false
    */
   readonly continueFinalMessage?: boolean | undefined;
 }
 
-/** What the model said, as the conversation's next message: text, reasoning and calls. */
+/** The model's output as the next message of the conversation: text, reasoning and tool calls. */
 export const assistantMessage = (said: Said): ChatMessage => {
   const { text, reasoning, toolCalls } = checkObject(said, "said");
   const [saidText, saidReasoning] = [checkText(text, "said.text"), checkText(reasoning, "said.reasoning")];
@@ -118,19 +118,19 @@ export const assistantMessage = (said: Said): ChatMessage => {
   };
 };
 
-/** The parts of a result that a conversation goes on with. */
+/** The parts of a result that the next turn needs. */
 type Said = Pick<Candidate, "text" | "reasoning" | "toolCalls">;
 
-/** The answer to a call: a text, or a value that is written as JSON. */
+/** The result of a tool call as a message: a string, or a value that is converted to JSON. */
 export const toolMessage = (call: ToolCall, result: Json): ChatMessage => {
   const { id, name } = toolCall(call, "call");
-  if (result === undefined) throw invalidField("result", "undefined cannot be written as JSON; null can");
+  if (result === undefined) throw invalidField("result", "undefined cannot be converted to JSON; null can");
   const content =
     typeof result === "string" ? checkText(result, "result") : JSON.stringify(checkJson(result, "result"));
   return { role: "tool", toolCallId: id, name, content };
 };
 
-/** The conversation as the service takes it. */
+/** Converts a conversation to the wire. */
 export const chatToWire = (
   chat: ChatInput | Readonly<Record<string, unknown>>,
   place = "",
@@ -155,7 +155,7 @@ const messageToWire = (value: unknown, place: string): MessageInitShape<typeof C
   checkKeys(message, place, messageKeys, "member of a message");
   const { role, content, toolCalls = [], toolCallId = "", name = "", reasoning = "" } = message;
   return {
-    role: checkEnum(RoleEnum, role, `${place}.role`, "role"),
+    role: checkEnum(RoleEnum, role, `${place}.role`),
     content: contentToWire(content, `${place}.content`),
     toolCalls: checkList(toolCalls, `${place}.toolCalls`).map((call, at) =>
       toolCall(call, `${place}.toolCalls[${at}]`),
@@ -166,20 +166,20 @@ const messageToWire = (value: unknown, place: string): MessageInitShape<typeof C
   };
 };
 
-/** A message without content has no part. Other APIs write null for that. */
+/** A message without content has no parts. Other APIs use null for that. */
 const contentToWire = (content: unknown, place: string): MessageInitShape<typeof ContentPartSchema>[] => {
   if (content === undefined || content === null || content === "") return [];
   if (typeof content === "string") return [textPart(content, place)];
   return checkList(content, place).map((part, index) => partToWire(part, `${place}[${index}]`));
 };
 
-/** A part is what its type says or, without one, what it has: `{ text }` is a text. */
+/** The type of a part can be left out: `{ text }` is a text. */
 const partToWire = (value: unknown, place: string): MessageInitShape<typeof ContentPartSchema> => {
   if (typeof value === "string") return textPart(value, place);
   const part = checkObject(value, place);
   const type = part["type"] ?? (["text", "image"] as const).find((kind) => part[kind] !== undefined);
   if (type === undefined) throw invalidField(place, "it has neither text nor image");
-  if (checkChoice(type, `${place}.type`, ["text", "image"], "kind of part") === "text") {
+  if (checkChoice(type, `${place}.type`, ["text", "image"]) === "text") {
     checkKeys(part, place, ["type", "text"], "member of a text");
     return textPart(part["text"], `${place}.text`);
   }
@@ -199,7 +199,7 @@ const textPart = (text: unknown, place: string): MessageInitShape<typeof Content
 
 const imageSource = (image: unknown, place: string) => {
   if (image instanceof Uint8Array) {
-    return { case: "data" as const, value: image as Uint8Array<ArrayBuffer> }; // a shared buffer is only read here
+    return { case: "data" as const, value: image as Uint8Array<ArrayBuffer> }; // a shared buffer is only read
   }
   if (image instanceof URL) return { case: "url" as const, value: image.href };
   if (typeof image === "string") return { case: "url" as const, value: checkText(image, place) };
@@ -219,9 +219,9 @@ const toolToWire = (value: unknown, place: string): MessageInitShape<typeof Tool
   };
 };
 
-/** What is no JSON is the service's to refuse; an empty text would be none at all. */
+/** The service refuses invalid JSON; but an empty string would reach it as no schema at all. */
 const jsonText = (text: string, place: string): string => {
-  if (text.trim() === "") throw invalidField(place, "an empty text is no JSON");
+  if (text.trim() === "") throw invalidField(place, "an empty string is not JSON");
   return checkText(text, place);
 };
 
@@ -243,9 +243,9 @@ const toolChoiceToWire = (choice: unknown, place: string): MessageInitShape<type
     checkKeys(others, place, ["function"], "choice");
     return { choice: { case: "function", value: checkText(name, `${place}.function`) } };
   }
-  const mode = checkChoice(choice, place, ["auto", "none", "required"], "choice");
+  const mode = checkChoice(choice, place, ["auto", "none", "required"]);
   return { choice: { case: "mode", value: modes[mode] } };
 };
 
 const jsonObject = (value: unknown, place: string): JsonObject =>
-  checkJson(checkObject(value, place), place) as JsonObject; // as an object is written as one
+  checkJson(checkObject(value, place), place) as JsonObject; // the JSON of an object is an object

@@ -32,7 +32,7 @@ type ModelCalls = Pick<
   | "reloadCatalog"
 >;
 
-/** Models on a page of a listing: as many as the service gives. */
+/** The largest page that the service returns. */
 const maxPageSize = 1_000;
 
 /** The calls of the ModelService. */
@@ -40,7 +40,7 @@ export const createModelCalls = (caller: Caller, raw: RawClients["models"]): Mod
   listModels: async (options = {}) => {
     const { states = [], ...call } = checkOptions(options);
     const request = {
-      states: checkList(states, "states").map((state, at) => checkEnum(ModelState, state, `states[${at}]`, "state")),
+      states: checkList(states, "states").map((state, at) => checkEnum(ModelState, state, `states[${at}]`)),
       pageSize: maxPageSize,
     };
     return allPages(async (pageToken) => {
@@ -139,7 +139,7 @@ const allPages = async <T>(
   do {
     const { items, next } = await pageAt(pageToken);
     all.push(...items);
-    if (pageToken !== "" && pageToken === next) throw protocolError("a page of models leads to itself");
+    if (pageToken !== "" && pageToken === next) throw protocolError("a page of models is followed by itself");
     pageToken = next;
   } while (pageToken !== "");
   return all;

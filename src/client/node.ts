@@ -51,7 +51,7 @@ export type {
 } from "./jobs/jobs.ts";
 export type { JobState } from "./enum-names.ts";
 
-/** Whom to trust, and who to be, over TLS. */
+/** Trusted authorities and the client certificate, for TLS. */
 export type TlsOptions = Pick<SecureContextOptions, "ca" | "cert" | "key" | "passphrase">;
 
 /** Options of {@link createMlxdClient}. */
@@ -62,34 +62,33 @@ export interface NodeClientOptions extends ClientOptions {
    */
   readonly baseUrl?: string | URL | undefined;
   /**
-   * What is spoken: gRPC over HTTP/2, Connect over HTTP/2, or Connect over HTTP/1.1 for networks that let nothing else
-   * through.
+   * The protocol: gRPC over HTTP/2, Connect over HTTP/2, or Connect over HTTP/1.1 for networks that allow nothing else.
    * @default "grpc"
    */
   readonly protocol?: "grpc" | "connect" | "connect-http1" | undefined;
   /**
    * TLS options for an https address, e.g. `ca`, `cert` and `key`.
-   * @default the system's certificate authorities, no client certificate
+   * @default the system's certificate authorities, and no client certificate
    */
   readonly tls?: TlsOptions | undefined;
   /**
-   * HTTP/2: connections to keep; each call goes over the one with the fewest. One is enough for most: more help where a
-   * connection's bandwidth or its limit of streams does not, or where a load balancer divides connections.
+   * HTTP/2: number of connections; each call uses the one with the fewest calls. One is usually enough. More help if the
+   * bandwidth or the number of streams of one connection is the limit, or if a load balancer distributes connections.
    * @default 1
    */
   readonly connections?: number | undefined;
   /**
-   * HTTP/2: how often to see whether a connection with calls on it is alive, in milliseconds.
+   * HTTP/2: how often to ping a connection that has calls, in milliseconds.
    * @default 60000
    */
   readonly pingIntervalMs?: number | undefined;
   /**
-   * HTTP/2: how long such a ping may take, in milliseconds, before its connection counts as dead.
+   * HTTP/2: how long a ping may take before its connection counts as dead, in milliseconds.
    * @default 15000
    */
   readonly pingTimeoutMs?: number | undefined;
   /**
-   * HTTP/2: when to close a connection without calls, in milliseconds. Less than what load balancers allow.
+   * HTTP/2: when to close a connection without calls, in milliseconds. Should be less than the idle timeout of load balancers.
    * @default 180000
    */
   readonly idleConnectionTimeoutMs?: number | undefined;
@@ -102,17 +101,17 @@ export interface NodeClientOptions extends ClientOptions {
 
 /** A client for Node. */
 export interface NodeClient extends MlxdClient {
-  /** Durable jobs: many tasks that the service works off in the background, across its restarts. */
+  /** Durable jobs: many tasks that the service runs in the background, across restarts. */
   readonly jobs: JobsClient;
 
-  /** What the service keeps in memory: how it is used, how much there may be, and what is to leave it. */
+  /** The models and prefix caches in memory: their use, their limits, and clearing them. */
   readonly cache: CacheClient;
 
-  /** Opens the connections, so that the first calls do not wait for them; with HTTP/1.1 there is nothing to open ahead. */
+  /** Opens the connections, so that the first calls do not wait for them. With HTTP/1.1 it does nothing. */
   connect(): Promise<void>;
 }
 
-/** Makes a client for Node. Its connections are opened by the first calls and do not keep a program from ending. */
+/** Makes a client for Node. Its connections are opened by the first calls and do not keep the program running. */
 export const createMlxdClient = (options: NodeClientOptions = {}): NodeClient => {
   checkObject(options, "options");
   const { baseUrl, protocol = "grpc", tls = {}, ...others } = options;
@@ -124,7 +123,7 @@ export const createMlxdClient = (options: NodeClientOptions = {}): NodeClient =>
     readMaxBytes = 64 * 1024 * 1024,
     ...clientOptions
   } = others;
-  checkChoice(protocol, "protocol", protocols, "protocol");
+  checkChoice(protocol, "protocol", protocols);
   const connection = {
     ...placeOf(baseUrl),
     tls: checkTls(tls),
@@ -146,10 +145,10 @@ export const createMlxdClient = (options: NodeClientOptions = {}): NodeClient =>
 
 const protocols = ["grpc", "connect", "connect-http1"] as const;
 
-/** More would be a mistake: each is a socket of the service. */
+/** A larger number would be a mistake: each connection is a socket of the service. */
 const maxConnections = 100;
 
-/** What Node's timers count to. A longer time would pass at once. */
+/** The limit of Node's timers. A longer time would elapse immediately. */
 const maxTimerMs = 2 ** 31 - 1;
 
 const checkTls = (tls: unknown): TlsOptions => {
@@ -157,19 +156,22 @@ const checkTls = (tls: unknown): TlsOptions => {
   try {
     createSecureContext(tls as TlsOptions);
   } catch (error) {
-    throw invalidField("tls", `it makes no TLS context: ${error instanceof Error ? error.message : String(error)}`);
+    throw invalidField(
+      "tls",
+      `no TLS context can be made of it: ${error instanceof Error ? error.message : String(error)}`,
+    );
   }
-  return tls as TlsOptions; // what makes a context of its own
+  return tls as TlsOptions; // a context was made of it
 };
 
-/** Of a socket the address names no host: calls to it say `localhost`. */
+/** The address of a socket has no host: its calls use `localhost`. */
 const placeOf = (baseUrl: unknown): Pick<Connection, "baseUrl" | "socketPath"> => {
   const text = baseUrl instanceof URL ? baseUrl.href : baseUrl;
   if (typeof text !== "string" || !/^unix:/i.test(text))
     return { baseUrl: checkBaseUrl(baseUrl), socketPath: undefined };
   const socketPath = text.slice("unix:".length).replace(/^\/\/(?=\/)/, "");
   if (socketPath === "")
-    throw invalidField("baseUrl", "it names no socket: write unix: and a path, as unix:/run/mlxd.sock");
+    throw invalidField("baseUrl", "it names no socket: write unix: and a path, e.g. unix:/run/mlxd.sock");
   return { baseUrl: "http://localhost", socketPath };
 };
 
@@ -212,7 +214,7 @@ const open = async (manager: Http2SessionManager): Promise<void> => {
 };
 
 const overHttp1 = ({ baseUrl, socketPath, tls, readMaxBytes }: Connection): OpenTransport => {
-  // An agent of its own, so that closing this client closes no other's connections.
+  // Its own agent, so that closing this client does not close the connections of others.
   const agent = baseUrl.startsWith("https:")
     ? new https.Agent({ keepAlive: true })
     : new http.Agent({ keepAlive: true });

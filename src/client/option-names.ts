@@ -1,18 +1,18 @@
 /**
- * The API's field paths in the client's words: who set `topP` is told of `topP` and not of `task.sampling.top_p`, also in
- * the sentence that says what is wrong.
+ * Converts the API's field paths to the client's names: an error about `topP` names `topP` and not `task.sampling.top_p`, also
+ * in its message.
  */
 
-/** Says a field path as the caller wrote it. */
+/** Converts a field path to the name that the caller used. */
 export type NameOf = (path: string) => string;
 
-/** The options of calls without a task, and of tasks whose input and parameters are not known. */
+/** For options of calls without a task, and of tasks whose input and parameters are not known. */
 export const optionName: NameOf = (path) => {
   const [, item, rest = path] = /^(items\[\d+\])\.(.*)$/s.exec(path) ?? [];
   return item === undefined ? ownName(path, "") : ownName(rest, `${item}.`);
 };
 
-/** The options of a task with this input and these parameters, which stand at `place` in what the caller gave. */
+/** For options of a task with this input and these parameters, which are at `place` in the arguments of the caller. */
 export const taskOptionNames = (input: unknown, parameters: object, place = ""): NameOf => {
   const prefix = place === "" ? "" : `${place}.`;
   const inputName = `${prefix}input`;
@@ -27,7 +27,7 @@ export const taskOptionNames = (input: unknown, parameters: object, place = ""):
   };
 };
 
-/** The same sentence with the client's names in it. */
+/** Replaces the API's names in a sentence by those of the client. */
 export const nameOptionsIn = (text: string, nameOf: NameOf): string =>
   text
     .replaceAll(/(?<![\w".])(?:items\[\d+\]\.)?task(?:\.\w+(?:\[[^\]]*\])*)+/g, nameOf)
@@ -43,7 +43,7 @@ const known = new Set(
   ).split(" "),
 );
 
-/** Parts of a task that the client has no name for: their fields are options of their own. */
+/** Parts of a task that do not exist in the client, where their fields are options. */
 const groups = /^(?:sampling|stop|output|scheduling)\./;
 
 const ownName = (path: string, prefix: string): string => {
@@ -61,7 +61,7 @@ const ownName = (path: string, prefix: string): string => {
   return `${prefix}${isInput && prefix !== "" ? "input." : ""}${camelPath(inner.replace(/^chat\./, ""))}`;
 };
 
-/** In camelCase, up to where the caller's own names begin. */
+/** In camelCase, up to where names of the caller begin. */
 const camelPath = (path: string): string => {
   const [, ours = path, theirs = ""] = /^(.*?\b(?:template_options|parameters|labels))([.[].*)$/s.exec(path) ?? [];
   const camel = ours.replaceAll(/_([a-z])/g, (_, letter: string) => letter.toUpperCase());

@@ -2,7 +2,7 @@ import type { GenerationChunk } from "./events.ts";
 
 type Kind = "text" | "reasoning";
 
-/** A piece of output as other libraries' streams have them: each text, reasoning and tool's input begins, grows and ends. */
+/** A part of a stream as other libraries have them: a start, deltas and an end for each text, reasoning and tool input. */
 export type OutputPart =
   | { readonly type: `${Kind}-start` | `${Kind}-end`; readonly id: string }
   | { readonly type: `${Kind}-delta`; readonly id: string; readonly delta: string }
@@ -10,7 +10,7 @@ export type OutputPart =
   | { readonly type: "tool-delta"; readonly id: string; readonly delta: string }
   | { readonly type: "tool-end"; readonly id: string };
 
-/** Turns chunks into parts that begin and end: at most one text or reasoning is open, and one tool's input. */
+/** Converts chunks to parts. At most one text or reasoning is open at a time, and one tool input. */
 export class OutputPartWriter {
   #open: { readonly kind: Kind; readonly id: string } | undefined;
   #tool: { readonly index: number; readonly id: string } | undefined;
@@ -31,7 +31,7 @@ export class OutputPartWriter {
     }
   }
 
-  /** Ends what is open. */
+  /** Ends the open parts. */
   *end(): Generator<OutputPart, void, undefined> {
     yield* this.#close();
     yield* this.#closeTool();

@@ -1,7 +1,7 @@
 import type { CacheMode, ReasoningEffort } from "./enum-names.ts";
 import type { JsonSchema } from "./messages.ts";
 
-/** How to generate. What is not set is the model's default; what it came to is in the result's `parameters`. */
+/** How to generate. Parameters that are not set have the model's defaults; the result's `parameters` has their values. */
 export interface GenerationParameters {
   /**
    * Id, alias or repository path of the model.
@@ -9,81 +9,81 @@ export interface GenerationParameters {
    */
   readonly model?: string | undefined;
   /**
-   * Models to ask in its place, in this order, where it does not answer, while nothing of an answer was sent; not beside
-   * `modelRevision` and `adapter`. The result names the model that answered, and in `passedOver` those that did not.
+   * Models to try in this order if the model does not answer and no output has been sent; not together with `modelRevision` or
+   * `adapter`. The result names the model that answered and, in `passedOver`, those that did not.
    */
   readonly alternatives?: readonly string[] | undefined;
-  /** Refuse the task when another revision of the model is loaded. */
+  /** Refuse the task if another revision of the model is loaded. */
   readonly modelRevision?: string | undefined;
-  /** Id of a LoRA adapter to apply to this task alone. */
+  /** Id of a LoRA adapter to apply to this task. */
   readonly adapter?: string | undefined;
 
   /** 0 (greedy) to 2. */
   readonly temperature?: number | undefined;
-  /** Keep the fewest most likely tokens whose probabilities reach this sum; over 0, at most 1 (off). */
+  /** Sample from the smallest set of most likely tokens whose probabilities add up to this; over 0, at most 1 (off). */
   readonly topP?: number | undefined;
-  /** Keep this many most likely tokens; at least 1. */
+  /** Sample from this many most likely tokens; at least 1. */
   readonly topK?: number | undefined;
-  /** Keep tokens at least this fraction as likely as the most likely one; 0 (off) to 1. */
+  /** Sample from tokens that are at least this fraction as likely as the most likely one; 0 (off) to 1. */
   readonly minP?: number | undefined;
-  /** Makes tokens that occurred less likely; over 0, at most 2; 1 is off. */
+  /** Makes tokens less likely that have occurred before; over 0, at most 2; 1 is off. */
   readonly repetitionPenalty?: number | undefined;
-  /** Subtracted from the logit of every token that occurred in the output; -2 to 2, 0 is off. */
+  /** Subtracted from the logit of each token that has occurred in the output; -2 to 2, 0 is off. */
   readonly presencePenalty?: number | undefined;
-  /** Subtracted from the logit once for each time the token occurred in the output; -2 to 2, 0 is off. */
+  /** Subtracted from the logit of a token for each time that it has occurred in the output; -2 to 2, 0 is off. */
   readonly frequencyPenalty?: number | undefined;
   /**
-   * Makes the draw repeatable; an unsigned 32-bit integer.
-   * @default a random one, which is told in the result's `parameters`
+   * Makes the sampling repeatable; an unsigned 32-bit integer.
+   * @default a random one, which the result's `parameters` contains
    */
   readonly seed?: number | undefined;
-  /** Added to the logits of tokens before anything else; each from -100 to 100. */
+  /** Added to the logits of tokens before all other sampling parameters; each from -100 to 100. */
   readonly logitBias?: readonly { readonly tokenId: number; readonly bias: number }[] | undefined;
   /**
-   * Answers to generate from one prompt; 1 to 8. The first is what one alone would be.
+   * Number of candidates to generate from the prompt; 1 to 8. The first one is the same as if it were the only one.
    * @default 1
    */
   readonly candidateCount?: number | undefined;
 
   /**
-   * Output tokens at most. A value that does not fit the context is refused, not clamped.
-   * @default the model's, clamped to the room that the prompt leaves
+   * Maximum number of output tokens. A value that does not fit into the context is refused, not clamped.
+   * @default that of the model, clamped to what the prompt leaves of the context
    */
   readonly maxOutputTokens?: number | undefined;
-  /** Output tokens before the model may end. */
+  /** Minimum number of output tokens before the model may end. */
   readonly minOutputTokens?: number | undefined;
-  /** Texts that end the output, in addition to the model's own; at most 8. */
+  /** Texts that end the output, in addition to those of the model; at most 8. */
   readonly stopSequences?: readonly string[] | undefined;
   /**
-   * `stopSequences` replace the model's own instead of adding to them.
+   * `stopSequences` replace those of the model instead of adding to them.
    * @default false
    */
   readonly replaceModelStops?: boolean | undefined;
-  /** Token ids that end the output, in addition to the model's own; at most 64. */
+  /** Token ids that end the output, in addition to those of the model; at most 64. */
   readonly stopTokenIds?: readonly number[] | undefined;
-  /** Go on after the model's end of sequence. */
+  /** Continue after the model's end-of-sequence token. */
   readonly ignoreEos?: boolean | undefined;
   /** Keep the matched stop sequence in the output. */
   readonly includeStopInOutput?: boolean | undefined;
-  /** Time from admission on; when it passes, the result is partial and its finish reason `time_budget`. */
+  /** Time limit from admission; when it is over, the result is partial and its finish reason is `time_budget`. */
   readonly timeBudgetMs?: number | undefined;
 
-  /** How much to reason before the answer; only for conversations with a model that marks its reasoning. */
+  /** How much to reason before answering; only for conversations with a model that marks its reasoning. */
   readonly reasoning?: ReasoningOptions | undefined;
 
-  /** Report the ids of output tokens. */
+  /** Return the ids of the output tokens. */
   readonly tokenIds?: boolean | undefined;
-  /** Report the logprob of each output token and of this many most likely ones at its place; 0 to 20. */
+  /** Return the logprob of each output token, and of this many most likely tokens at its position; 0 to 20. */
   readonly topLogprobs?: number | undefined;
-  /** Report the prompt's tokens with their logprobs and as many alternatives. Takes nothing from the prefix cache. */
+  /** Return the tokens of the prompt with their logprobs and as many alternatives. Does not use the prefix cache. */
   readonly promptLogprobs?: boolean | undefined;
-  /** Begin each answer's text with the prompt's. */
+  /** Begin the text of each candidate with the prompt. */
   readonly echoPrompt?: boolean | undefined;
-  /** Streaming: send a chunk once it holds this many tokens; 1 to 1,024. */
+  /** For streams: send a chunk when it has this many tokens; 1 to 1,024. */
   readonly flushTokens?: number | undefined;
-  /** Streaming: send what there is after this long, however few tokens; at most 10 s. */
+  /** For streams: send a chunk after this many milliseconds, however few tokens it has; at most 10 s. */
   readonly flushIntervalMs?: number | undefined;
-  /** Report where the time went. */
+  /** Return timings. */
   readonly timings?: boolean | undefined;
   /**
    * Leave tool calls, reasoning and role markers in the text, as the model wrote them.
@@ -91,12 +91,12 @@ export interface GenerationParameters {
    */
   readonly verbatim?: boolean | undefined;
 
-  /** A form that the output must have. */
+  /** A format that the output must have. */
   readonly constraint?: Constraint | undefined;
 
-  /** Higher runs first; -1000 to 1000. */
+  /** Tasks with a higher priority run first; -1000 to 1000. */
   readonly priority?: number | undefined;
-  /** Tasks of one id share one turn with those of others. */
+  /** Tasks with the same id share one turn among those with other ids. */
   readonly fairnessId?: string | undefined;
   /** Wait at most this long for admission, then fail with `QUEUE_TIMEOUT`. */
   readonly maxQueueWaitMs?: number | undefined;
@@ -109,13 +109,13 @@ export interface GenerationParameters {
 
 /** How much a model may reason before it answers. */
 export interface ReasoningOptions {
-  /** Tokens of reasoning at most; when they are spent, the reasoning is closed and the answer follows. */
+  /** Maximum number of reasoning tokens; after them the reasoning is closed and the answer begins. */
   readonly maxTokens?: number | undefined;
-  /** How thorough; refused where the model's chat template does not know it. */
+  /** How thoroughly to reason; refused if the model's chat template does not support it. */
   readonly effort?: ReasoningEffort | undefined;
 }
 
-/** A form that the output must have; one of these. */
+/** A format that the output must have; one of these. */
 export type Constraint =
   /** Any JSON object. */
   | { readonly jsonObject: true }
@@ -131,12 +131,12 @@ export type Constraint =
 /** How a task uses the prefix cache. */
 export interface CacheOptions {
   /**
-   * Reuse what is cached and keep what is computed, only reuse, or neither.
+   * Use and fill the cache, only use it, or neither.
    * @default "read_write"
    */
   readonly mode?: CacheMode | undefined;
-  /** Tasks share cached prefixes only within a partition: one for each tenant. */
+  /** Tasks share cached prefixes only within a partition of their tenant. */
   readonly partition?: string | undefined;
-  /** A hint: this many first tokens will come again, what follows them will not. */
+  /** A hint: this many leading tokens of the prompt will occur again, and the rest will not. */
   readonly stablePrefixTokens?: number | undefined;
 }

@@ -3,8 +3,8 @@ import { type Duration, durationMs, type Timestamp, timestampDate } from "@bufbu
 import { enumName } from "./enum-names.ts";
 
 /**
- * A generated message as plain data, which logs and serialises well: no `$typeName`, timestamps as dates, durations as
- * milliseconds under a name that ends in `Ms`, enum values by name.
+ * A message of the API as plain data, which logs and serialises well: without `$typeName`, with timestamps as dates, durations
+ * as milliseconds under a name that ends in `Ms`, and enum values by name.
  */
 export type Plain<T> = {
   readonly [K in keyof T as PlainKey<K, T[K]>]: PlainValue<T[K]>;
@@ -30,11 +30,11 @@ type PlainValue<V> = V extends Timestamp
             ? string
             : V;
 
-// By name: to take in what describes them would take in the description of descriptors, too.
+// By name: importing their schemas would add the descriptors of descriptors to the bundle.
 const durationName: Duration["$typeName"] = "google.protobuf.Duration";
 const timestampName: Timestamp["$typeName"] = "google.protobuf.Timestamp";
 
-/** Copies a message into plain data. For messages without oneofs and maps of messages: those have no one plain form. */
+/** Converts a message to plain data. Only for messages without oneofs and maps of messages. */
 export const toPlain = <Schema extends DescMessage>(
   schema: Schema,
   message: MessageShape<Schema>,

@@ -3,19 +3,19 @@ import { EventStream, type StreamReader, type StreamSource } from "./event-strea
 import type { PreloadModelsResponse } from "./gen/mlxd/v1/model_service_pb.ts";
 import { type PreparationReport, reportFromWire } from "./preparation.ts";
 
-/** What came of one of the models that were to be loaded. */
+/** The outcome of loading one model. */
 export interface PreloadedModel {
-  /** Its place in the list, from 0. */
+  /** Its index in the list, from 0. */
   readonly index: number;
-  /** Its name, as it was asked for. */
+  /** Its name as it was requested. */
   readonly model: string;
-  /** How it went; of a name that no model has it says so. */
+  /** The report of its preparation. */
   readonly report: PreparationReport;
 }
 
 /**
- * The models of one preload, each as it is loaded or has failed, in the order in which they were asked for. To leave it
- * is to end it on the server; what is loaded by then stays.
+ * The outcome of each model as it is loaded or has failed, in the order of the request. Leaving the stream ends the preload on
+ * the server; models that are loaded by then stay.
  */
 export class PreloadStream extends EventStream<PreloadModelsResponse, PreloadedModel> {
   readonly #reader: PreloadReader;
@@ -27,7 +27,7 @@ export class PreloadStream extends EventStream<PreloadModelsResponse, PreloadedM
     this.#reader = reader;
   }
 
-  /** Reads what is left and returns what came of all models. */
+  /** Reads the rest of the stream and returns the outcomes of all models. */
   async collect(): Promise<readonly PreloadedModel[]> {
     await this.drain();
     return this.#reader.models;
@@ -44,7 +44,7 @@ class PreloadReader implements StreamReader<PreloadModelsResponse, PreloadedMode
 
   readonly accept = ({ index, model, report }: PreloadModelsResponse): PreloadedModel => {
     if (index !== this.models.length) throw protocolError(`model ${index} came where ${this.models.length} was next`);
-    if (!report) throw protocolError(`of model ${index} there is no report`);
+    if (!report) throw protocolError(`model ${index} has no report`);
     const preloaded = { index, model, report: reportFromWire(report) };
     this.models.push(preloaded);
     return preloaded;

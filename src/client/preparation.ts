@@ -24,15 +24,15 @@ import {
 } from "./gen/mlxd/v1/model_service_pb.ts";
 import { type Plain, toPlain } from "./plain.ts";
 
-/** What to prepare of a model, and how. */
+/** Options of a preparation. */
 export interface PrepareOptions {
   /**
    * Branch, tag or commit of its repository.
-   * @default the model as it is at the service, or else the branch `main`
+   * @default the revision that the service has, or else the branch `main`
    */
   readonly revision?: string | undefined;
   /**
-   * Try the model again although it was tried at this revision before.
+   * Repeat the smoke test although this revision was tested before.
    * @default false
    */
   readonly retest?: boolean | undefined;
@@ -46,81 +46,81 @@ export interface StageEvent {
   readonly type: "stage";
   /** Which one. */
   readonly stage: PrepareStage;
-  /** What happens in it, in one sentence. */
+  /** What happens in this stage, in one sentence. */
   readonly message: string;
   /** Milliseconds since the preparation began. */
   readonly elapsedMs: number;
 }
 
-/** More was downloaded. Bytes that turned out wrong are taken back. */
+/** Progress of the download. The bytes of a corrupt file are subtracted again. */
 export interface ProgressEvent extends Plain<PrepareProgressMessage> {
   readonly type: "progress";
 }
 
-/** A line for people. */
+/** A line of the log. */
 export interface LogEvent extends StageLog {
   readonly type: "log";
 }
 
-/** What was told of a stage. */
+/** A line of the log of a stage. */
 export interface StageLog {
   /** The stage that it belongs to. */
   readonly stage: PrepareStage;
   /** One sentence. */
   readonly message: string;
-  /** The facts of the sentence by name, where it has any. */
+  /** The values in the sentence, by name. */
   readonly extra: Readonly<Record<string, string>>;
   /** Milliseconds since the preparation began. */
   readonly elapsedMs: number;
 }
 
-/** What a model's name came to: one identity for every stage. */
+/** The model that a name refers to; the same for all stages. */
 export type ModelResolution = Plain<ModelResolutionMessage>;
 
 /** The engine that runs a model, and whether it had to be installed. */
 export type InstallResult = Plain<InstallResultMessage>;
 
-/** What was fetched. */
+/** What was downloaded. */
 export type DownloadResult = Plain<DownloadResultMessage>;
 
-/** The preparation is over. */
+/** The preparation has ended. */
 export interface ReportEvent extends PreparationReport {
   readonly type: "report";
 }
 
-/** What came of a preparation. That a model was downloaded does not say that it can chat. */
+/** The outcome of a preparation. A model that was downloaded is not necessarily able to chat. */
 export interface PreparationReport {
   /** `ready`, `degraded` or `failed`. */
   readonly stage: PrepareStage;
   /** The stage as a quality: `ok`, `degraded` or `failed`. */
   readonly status: Quality;
-  /** What the name came to; undefined for a name that no model has. */
+  /** The model that the name refers to; undefined if there is none. */
   readonly resolution: ModelResolution | undefined;
-  /** The model as it is now; undefined when the service does not have it. */
+  /** The current state of the model; undefined if the service does not have it. */
   readonly model: Model | undefined;
-  /** Id of the model that its engine holds now; empty when it is not loaded. */
+  /** Id of the model that its engine has loaded; empty if it is not loaded. */
   readonly current: string;
-  /** What came of it, in one sentence. */
+  /** The outcome, in one sentence. */
   readonly message: string;
-  /** Whether this preparation fetched its files. */
+  /** Whether this preparation downloaded its files. */
   readonly downloaded: boolean;
-  /** Whether its engine holds it. */
+  /** Whether its engine has loaded it. */
   readonly loaded: boolean;
-  /** Whether its answers are of use: `ready` or `degraded`. */
+  /** Whether its answers are usable: `ready` or `degraded`. */
   readonly readyToChat: boolean;
-  /** What is known of the model's answers at its revision. */
+  /** The result of the smoke test of this revision. */
   readonly compatibilityStatus: CompatibilityStatus;
-  /** How it did when it was asked a question; undefined when it came to none. */
+  /** The smoke test; undefined if there was none. */
   readonly smokeTest: SmokeTest | undefined;
   /** How long each stage took, in order. */
   readonly timings: readonly StageTiming[];
-  /** Why it failed; undefined when the smoke test is the reason, and when it did not fail. */
+  /** Why it failed; undefined if it did not fail, or because of the smoke test. */
   readonly error: MlxdError | undefined;
-  /** Each stage and each line that was told of it, in order. */
+  /** The log of all stages, in order. */
   readonly stageLogs: readonly StageLog[];
-  /** The engine that runs it; undefined when the preparation did not come that far. */
+  /** The engine that runs it; undefined if the preparation failed before. */
   readonly installResult: InstallResult | undefined;
-  /** What was fetched; undefined when nothing was. */
+  /** What was downloaded; undefined if nothing was. */
   readonly downloadResult: DownloadResult | undefined;
 }
 
@@ -133,8 +133,8 @@ export interface StageTiming {
 }
 
 /**
- * The events of one preparation. To leave it (`break`, `return`, an error in the loop, `cancel()`, `await using`) is to
- * end it on the server, unless others wait for the same model; what was downloaded stays.
+ * The events of one preparation. Leaving it (`break`, `return`, an error in the loop, `cancel()`, `await using`) ends it on the
+ * server, unless other callers wait for the same model; files that were downloaded stay.
  */
 export class PreparationStream extends EventStream<PrepareModelResponse, PreparationEvent> {
   readonly #reader: PreparationReader;
@@ -146,7 +146,7 @@ export class PreparationStream extends EventStream<PrepareModelResponse, Prepara
     this.#reader = reader;
   }
 
-  /** Reads what is left and returns the report. A preparation that failed has one too, with its reason. */
+  /** Reads the rest of the stream and returns the report. A preparation that failed has one as well. */
   async collect(): Promise<PreparationReport> {
     await this.drain();
     return this.#reader.report();
@@ -183,7 +183,7 @@ class PreparationReader implements StreamReader<PrepareModelResponse, Preparatio
   }
 }
 
-/** Reads what came of a preparation. */
+/** Reads the report of a preparation. */
 export const reportFromWire = (report: PrepareReportMessage): PreparationReport => ({
   stage: stageFromWire(report.stage),
   status: enumName(QualitySchema, report.status) as Quality,
@@ -213,6 +213,6 @@ const logFromWire = ({ stage, message, extra, elapsed }: PrepareLogMessage): Sta
   elapsedMs: elapsed ? durationMs(elapsed) : 0,
 });
 
-// The casts: all name enum values by the same rule as the types, which they know as string.
+// The casts: enumName and toPlain return string; the types have the same names.
 const stageFromWire = (stage: number): PrepareStage => enumName(PrepareStageSchema, stage) as PrepareStage;
 const smokeTestFromWire = (test: SmokeTestMessage): SmokeTest => toPlain(SmokeTestSchema, test) as SmokeTest;

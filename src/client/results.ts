@@ -20,108 +20,108 @@ import {
 import { type Plain, toPlain } from "./plain.ts";
 import { type Usage, usageFromWire } from "./usage.ts";
 
-/** Where the time went, in milliseconds: `queueMs`, `timeToFirstTokenMs` and `decodeMs` make `totalMs`. */
+/** Timings in milliseconds: `queueMs`, `timeToFirstTokenMs` and `decodeMs` add up to `totalMs`. */
 export type Timings = Plain<TimingsMessage>;
 
-/** The parameters that a generation really ran with. */
+/** The parameters that a generation ran with, defaults filled in. */
 export type EffectiveParameters = Plain<EffectiveParametersMessage>;
 
 /** A token with its logprob. */
 export type TokenLogprob = Plain<TokenLogprobMessage>;
 
-/** A call of a tool that the model made. */
+/** A tool call of the model. */
 export interface ToolCall {
   /** Its id; the message that answers it carries this id. */
   readonly id: string;
   /** The function's name. */
   readonly name: string;
-  /** Its arguments: the JSON text as the model wrote it. */
+  /** Its arguments: JSON text as the model wrote it. */
   readonly arguments: string;
 }
 
-/** Something of the output is not as the model wrote it, or not as it meant it. */
+/** The output differs from what the model wrote, or meant. */
 export interface OutputWarning {
   /**
-   * `malformed_tool_call` (cut off or unreadable), `unknown_tool`, `invalid_arguments` (they do not fit the tool's
-   * schema): what the model meant as a call is in the text. `markers_removed`: the text is without role markers or special
-   * tokens that the model leaked. `cut_at_marker`: it ends where the model wrote a marker of its family's in ordinary text.
+   * `malformed_tool_call` (truncated or unreadable), `unknown_tool`, `invalid_arguments` (they do not match the tool's schema):
+   * what the model meant as a tool call is in the text. `markers_removed`: role markers or special tokens were removed from the
+   * text. `cut_at_marker`: the text ends where the model wrote a marker of its family in ordinary text.
    */
   readonly kind: OutputWarningKind;
   /** One sentence. */
   readonly message: string;
 }
 
-/** What ended an output: a text or a token. */
+/** What ended the output: a text or a token. */
 export type StopMatch = { readonly stopSequence: string } | { readonly tokenId: number };
 
-/** One answer. */
+/** One candidate: an answer of the model. */
 export interface Candidate {
-  /** Its number, from 0. */
+  /** Its index, from 0. */
   readonly index: number;
-  /** The text: byte for byte what the stream's chunks join to. */
+  /** The text: exactly the concatenation of the chunks of a stream. */
   readonly text: string;
-  /** Reasoning, apart from the text, of models that mark it; otherwise empty. */
+  /** The reasoning of models that mark it; otherwise empty. */
   readonly reasoning: string;
-  /** Calls of tools, in the order made. */
+  /** Tool calls, in order. */
   readonly toolCalls: readonly ToolCall[];
-  /** Ids of the output tokens, if asked for. */
+  /** Ids of the output tokens, if requested. */
   readonly tokenIds: readonly number[];
-  /** Logprobs of the output tokens, if asked for. */
+  /** Logprobs of the output tokens, if requested. */
   readonly logprobs: readonly TokenLogprob[];
   /** Why it ended. */
   readonly finishReason: FinishReason;
   /** What matched, for `stop_sequence`, `stop_token` and `end_of_sequence`. */
   readonly matched: StopMatch | undefined;
-  /** What of the output is not as the model wrote it, or not as it meant it; mostly empty. */
+  /** Where the output differs from what the model wrote or meant; usually empty. */
   readonly warnings: readonly OutputWarning[];
 }
 
-/** What a generation came to: its first answer's parts, and what holds for all answers. */
+/** The result of a generation: the first candidate, and what applies to all candidates. */
 export interface GenerationResult extends Omit<Candidate, "index"> {
-  /** Id of this generation, as the service's logs have it. */
+  /** Id of this generation, also in the service's logs. */
   readonly generationId: string;
   /** Id of the model that answered. */
   readonly model: string;
   /** Its revision. */
   readonly modelRevision: string;
-  /** All answers; one unless `candidateCount` asked for more. */
+  /** All candidates; one unless `candidateCount` is larger. */
   readonly candidates: readonly Candidate[];
-  /** Tokens spent, over all answers. */
+  /** Tokens used, over all candidates. */
   readonly usage: Usage;
-  /** Where the time went, if asked for. */
+  /** Timings, if requested. */
   readonly timings: Timings | undefined;
-  /** What the generation ran with. */
+  /** The parameters that it ran with. */
   readonly parameters: EffectiveParameters;
-  /** The prompt's tokens, if `promptLogprobs` was asked for. */
+  /** The tokens of the prompt, if `promptLogprobs` was set. */
   readonly prompt: readonly TokenLogprob[];
-  /** Models that were asked before and did not answer, of a task with `alternatives`. */
+  /** For a task with `alternatives`: the models that were tried before and did not answer. */
   readonly passedOver: readonly PassedOver[];
 }
 
-/** A model that was asked before the one that answered. */
+/** A model that was tried before the one that answered. */
 export interface PassedOver {
-  /** As the task names it. */
+  /** Its name in the task. */
   readonly model: string;
-  /** Why it did not answer: a reason as errors have them, such as `BACKEND_UNAVAILABLE`. */
+  /** Why it did not answer: the reason of an error, e.g. `BACKEND_UNAVAILABLE`. */
   readonly reason: string;
   /** The same as one sentence. */
   readonly message: string;
 }
 
-/** Everything of a result but the first answer's parts, which {@link createResult} takes from the answers. */
+/** A result without the fields of its first candidate, which {@link createResult} adds. */
 export type ResultFields = Omit<GenerationResult, keyof Candidate>;
 
-/** Makes a result of its parts. There is at least one answer. */
+/** Makes a result. It must have at least one candidate. */
 export const createResult = (fields: ResultFields): GenerationResult => {
   const [first] = fields.candidates;
-  if (first === undefined) throw protocolError("the result has no answer");
+  if (first === undefined) throw protocolError("the result has no candidate");
   const { index: _, ...answer } = first;
   return { ...answer, ...fields };
 };
 
 /** Reads the result of a unary call or of a batch's item. */
 export const resultFromWire = (result: GenerationResultMessage | undefined): GenerationResult => {
-  if (result === undefined) throw protocolError("the answer has no result");
+  if (result === undefined) throw protocolError("the response has no result");
   const { generationId, model, modelRevision } = result;
   return createResult({
     generationId,
@@ -136,7 +136,7 @@ export const resultFromWire = (result: GenerationResultMessage | undefined): Gen
   });
 };
 
-/** Reads the models that were asked in vain. */
+/** Reads the models that did not answer. */
 export const passedOverFromWire = (passedOver: readonly PassedOver[]): readonly PassedOver[] =>
   passedOver.map(({ model, reason, message }) => ({ model, reason, message }));
 
@@ -152,16 +152,16 @@ const candidateFromWire = (candidate: CandidateMessage): Candidate => ({
   warnings: warningsFromWire(candidate.warnings),
 });
 
-/** Reads the warnings of an answer. */
+/** Reads the warnings of a candidate. */
 export const warningsFromWire = (warnings: readonly OutputWarningMessage[]): readonly OutputWarning[] =>
   warnings.map(({ kind, message }) => ({ kind: outputWarningKind(kind), message }));
 
 const outputWarningKind = (kind: number): OutputWarningKind =>
-  enumName(OutputWarning_KindSchema, kind) as OutputWarningKind; // as the type is made of the same names
+  enumName(OutputWarning_KindSchema, kind) as OutputWarningKind; // the type has the same names
 
-/** Reads why an answer ended. */
+/** Reads why a candidate ended. */
 export const finishReasonFromWire = (reason: number): FinishReason =>
-  enumName(FinishReasonSchema, reason) as FinishReason; // as the type is made of the same names
+  enumName(FinishReasonSchema, reason) as FinishReason; // the type has the same names
 
 /** Reads what ended an output. */
 export const matchFromWire = (matched: StopMatchMessage | undefined): StopMatch | undefined => {
@@ -175,11 +175,11 @@ export const matchFromWire = (matched: StopMatchMessage | undefined): StopMatch 
   }
 };
 
-/** Reads the timings, if they were asked for. */
+/** Reads the timings, if there are any. */
 export const timingsFromWire = (timings: TimingsMessage | undefined): Timings | undefined =>
   timings && toPlain(TimingsSchema, timings);
 
-/** Reads what a generation runs with. */
+/** Reads the parameters that a generation runs with. */
 export const parametersFromWire = (parameters: EffectiveParametersMessage | undefined): EffectiveParameters =>
   toPlain(EffectiveParametersSchema, parameters ?? create(EffectiveParametersSchema));
 

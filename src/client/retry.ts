@@ -3,14 +3,14 @@ import { checkObject, show } from "./check.ts";
 import { assertNoOthers, invalidField, type MlxdError } from "./errors.ts";
 
 /**
- * When and how often a failed call is tried again.
+ * When and how often a failed call is retried.
  *
- * Only what is safe is repeated: a call that failed with UNAVAILABLE, or with RESOURCE_EXHAUSTED and a delay from the
- * service, and of whose answer nothing had arrived. A stream is not repeated once its first event is there.
+ * Only a call that is safe to repeat is retried: it failed with UNAVAILABLE, or with RESOURCE_EXHAUSTED and a retry delay, and
+ * nothing of its response had arrived. A stream is never retried after its first event.
  */
 export interface RetryPolicy {
   /**
-   * Attempts in all, the first one included; 1 means no retry.
+   * Maximum number of attempts, including the first one; 1 means no retries.
    * @default 3
    */
   readonly maxAttempts: number;
@@ -20,24 +20,24 @@ export interface RetryPolicy {
    */
   readonly initialBackoffMs: number;
   /**
-   * The longest wait that the client chooses by itself, in milliseconds.
+   * The longest wait that the client chooses itself, in milliseconds.
    * @default 2000
    */
   readonly maxBackoffMs: number;
   /**
-   * What each wait is multiplied with to get the next one.
+   * Factor from each wait to the next one.
    * @default 2
    */
   readonly backoffMultiplier: number;
   /**
-   * The longest wait that the service may ask for, in milliseconds; a longer one is not waited for, and the error is
-   * thrown with its `retryAfterMs`.
+   * The longest wait that the service may ask for, in milliseconds. If it asks for more, the call fails without a retry, and
+   * the error has its `retryAfterMs`.
    * @default 30000
    */
   readonly maxRetryAfterMs: number;
 }
 
-/** The policy of a client that sets none. */
+/** The policy of a client that does not set one. */
 export const defaultRetryPolicy: RetryPolicy = {
   maxAttempts: 3,
   initialBackoffMs: 200,
@@ -46,7 +46,7 @@ export const defaultRetryPolicy: RetryPolicy = {
   maxRetryAfterMs: 30_000,
 };
 
-/** The default policy with these changes; false is one attempt. */
+/** The default policy with these changes; false means one attempt. */
 export const createRetryPolicy = (changes: Partial<RetryPolicy> | false = {}): RetryPolicy => {
   const given = changes === false ? { maxAttempts: 1 } : checkObject(changes, "retry");
   const policy = { ...defaultRetryPolicy, ...present(given) };
@@ -54,24 +54,24 @@ export const createRetryPolicy = (changes: Partial<RetryPolicy> | false = {}): R
   assertNoOthers(others, "retry.");
   for (const [name, value] of Object.entries(policy)) {
     if (!(typeof value === "number" && value >= 0)) {
-      throw invalidField(`retry.${name}`, `${show(value)} is no number from 0 on`);
+      throw invalidField(`retry.${name}`, `${show(value)} is not a number from 0 on`);
     }
   }
   return { maxAttempts, initialBackoffMs, maxBackoffMs, backoffMultiplier, maxRetryAfterMs };
 };
 
-/** What is undefined leaves the default. */
+/** Undefined members keep the default. */
 const present = (given: object): Partial<RetryPolicy> =>
   Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
 
-/** Part of a wait that is left to chance, so that many clients do not come back at once. */
+/** The random part of a wait, so that many clients do not return at the same time. */
 const jitter = 0.2;
 
 /**
- * How long to wait before the next attempt, in milliseconds, or undefined if there shall be none.
+ * How long to wait before the next attempt, in milliseconds; undefined if there must be none.
  *
- * @param attempts those made so far
- * @param random a number from 0 up to 1
+ * @param attempts number of attempts so far
+ * @param random a random number from 0 to 1, without 1
  */
 export const retryDelayMs = (
   error: MlxdError,
@@ -81,7 +81,7 @@ export const retryDelayMs = (
 ): number | undefined => {
   if (attempts >= policy.maxAttempts || !isRetryable(error)) return undefined;
   const pushbackMs = readPushbackMs(error);
-  // Not ours to spread: the server chose the moment, or forbids a retry.
+  // Without jitter: the server chose the moment, or forbids a retry.
   if (pushbackMs !== undefined) return pushbackMs >= 0 && pushbackMs <= policy.maxRetryAfterMs ? pushbackMs : undefined;
   if (error.retryAfterMs !== undefined) {
     return error.retryAfterMs <= policy.maxRetryAfterMs ? error.retryAfterMs * (1 + jitter * random) : undefined;
@@ -90,19 +90,19 @@ export const retryDelayMs = (
   return Math.min(backoffMs, policy.maxBackoffMs) * (1 - jitter + 2 * jitter * random);
 };
 
-/** Whether the service, or the lack of it, says that the same call may succeed later. */
+/** Whether the same call may succeed later. */
 const isRetryable = ({ code, retryAfterMs }: MlxdError): boolean =>
   code === "UNAVAILABLE" || (code === "RESOURCE_EXHAUSTED" && retryAfterMs !== undefined);
 
 /**
- * Keeps a client from adding to the load of a service that is failing: after some failures without enough successes
- * between them there are no more retries. As in gRPC (gRFC A6): 10 tokens, a retryable failure costs one, a success
- * gives back a tenth, and there are retries while more than half are left.
+ * Prevents a client from adding to the load of a service that is failing: after some failures without enough successes
+ * between them it stops retrying. As in gRPC (gRFC A6) there are 10 tokens; a retryable failure costs one, a success returns a
+ * tenth, and calls are retried while more than half are left.
  */
 export class RetryBudget {
   #tokens = 10;
 
-  /** Whether there may be a retry now. */
+  /** Whether a call may be retried now. */
   get allows(): boolean {
     return this.#tokens > 5;
   }
@@ -118,7 +118,7 @@ export class RetryBudget {
   }
 }
 
-/** gRPC's own header for the wait before a retry: milliseconds, or anything else for "do not". */
+/** gRPC's header for the wait before a retry: milliseconds, or any other value for no retry. */
 const readPushbackMs = ({ cause }: MlxdError): number | undefined => {
   const value = cause instanceof ConnectError ? cause.metadata.get("grpc-retry-pushback-ms") : null;
   if (value === null) return undefined;

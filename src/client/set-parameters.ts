@@ -32,15 +32,15 @@ import {
 import type { GenerationParameters } from "./parameters.ts";
 
 /**
- * Writes parameters into a task; what is undefined leaves the task as it is. What the API could not carry is refused
- * here by the option's name; whether a number is in its range is the service's to say.
+ * Writes parameters into a task; undefined ones leave it unchanged. Values that the API cannot represent are refused here, by
+ * the name of the option; the service checks the ranges of numbers.
  */
 export const setParameters = (task: GenerationTask, parameters: GenerationParameters, place = ""): void => {
   for (const [name, value] of Object.entries(parameters)) {
     if (value === undefined) continue;
     const path = place === "" ? name : `${place}.${name}`;
     if (!Object.hasOwn(setters, name)) throw noSuchOption(path);
-    setters[name as keyof GenerationParameters](task, value, path); // it is one of them
+    setters[name as keyof GenerationParameters](task, value, path); // checked above
   }
 };
 
@@ -105,7 +105,7 @@ const setters: Setters = {
   labels: (task, value, name) => void (task.labels = checkLabels(value, name)),
 };
 
-/** Higher runs first; the API holds 32 bits, the service takes -1000 to 1000. */
+/** The API has 32 bits for it, the service accepts -1000 to 1000. */
 export const checkPriority = (value: unknown, name: string): number => checkWhole(value, name, -(2 ** 31), 2 ** 31 - 1);
 
 const biasToWire = (value: unknown, name: string) => {
@@ -129,7 +129,7 @@ const reasoningToWire = (value: unknown, name: string): MessageInitShape<typeof 
   const { maxTokens, effort } = reasoning;
   return {
     ...(maxTokens !== undefined && { maxTokens: checkWhole(maxTokens, `${name}.maxTokens`) }),
-    ...(effort !== undefined && { effort: checkEnum(ReasoningOptions_Effort, effort, `${name}.effort`, "effort") }),
+    ...(effort !== undefined && { effort: checkEnum(ReasoningOptions_Effort, effort, `${name}.effort`) }),
   };
 };
 
@@ -138,7 +138,7 @@ type ConstraintKind = NonNullable<MessageInitShape<typeof OutputConstraintSchema
 const constraintKinds: { readonly [kind: string]: (value: unknown, name: string) => ConstraintKind } = {
   jsonObject: (value, name) => {
     if (value === true) return { case: "jsonObject", value: {} };
-    throw invalidField(name, "it can only be true; leave the constraint out for none");
+    throw invalidField(name, "it can only be true; for no constraint, leave it out");
   },
   jsonSchema: (value, name) => ({ case: "jsonSchema", value: schemaText(value, name) }),
   regex: (value, name) => ({ case: "regex", value: checkText(value, name) }),
@@ -155,7 +155,7 @@ const constraintToWire = (value: unknown, name: string): ConstraintKind => {
   const [kind] = given;
   if (kind === undefined) throw invalidField(name, `it is empty; there are ${kinds.join(", ")}`);
   if (given.length > 1) throw invalidField(name, `${given.join(" and ")} are set; an output has one constraint`);
-  const toWire = constraintKinds[kind] as (typeof constraintKinds)[string]; // it is one of them
+  const toWire = constraintKinds[kind] as (typeof constraintKinds)[string]; // checked above
   return toWire(constraint[kind], `${name}.${kind}`);
 };
 
@@ -167,7 +167,7 @@ const cacheToWire = (value: unknown, name: string): MessageInitShape<typeof Cach
   checkKeys(cache, name, ["mode", "partition", "stablePrefixTokens"], "option");
   const { mode, partition, stablePrefixTokens: stable } = cache;
   return {
-    ...(mode !== undefined && { mode: checkEnum(CachePolicy_Mode, mode, `${name}.mode`, "mode") }),
+    ...(mode !== undefined && { mode: checkEnum(CachePolicy_Mode, mode, `${name}.mode`) }),
     ...(partition !== undefined && { partition: checkText(partition, `${name}.partition`) }),
     ...(stable !== undefined && { stablePrefixTokens: checkWhole(stable, `${name}.stablePrefixTokens`) }),
   };

@@ -5,9 +5,9 @@ import type { StreamGenerateResponse } from "./gen/mlxd/v1/generation_service_pb
 import type { GenerationResult } from "./results.ts";
 
 /**
- * The events of one generation: `started` once it is admitted, any number of `chunk`, `finished`.
+ * The events of one generation: `started` when it is admitted, any number of `chunk`, then `finished`.
  *
- * To leave it (`break`, `return`, an error in the loop, `cancel()`, `await using`) is to end it on the server.
+ * Leaving it (`break`, `return`, an error in the loop, `cancel()`, `await using`) ends it on the server.
  */
 export class GenerationStream extends EventStream<StreamGenerateResponse, GenerationEvent> {
   readonly #assembler: GenerationAssembler;
@@ -19,24 +19,24 @@ export class GenerationStream extends EventStream<StreamGenerateResponse, Genera
     this.#assembler = assembler;
   }
 
-  /** The generation's id, as soon as its first event was read; before that undefined. */
+  /** The id of the generation; undefined until its first event has been read. */
   get generationId(): string | undefined {
     return this.#assembler.started?.generationId;
   }
 
-  /** The text of the first answer, piece by piece as it comes; no piece is empty. Leaving it leaves the stream. */
+  /** The text of the first candidate, piece by piece as it arrives; no piece is empty. Leaving it leaves the stream. */
   textDeltas(): AsyncIterableIterator<string, undefined> {
     return new TextDeltas(this);
   }
 
-  /** Reads what is left and returns the whole result, the same as `generate` would have returned. */
+  /** Reads the rest of the stream and returns the whole result, the same as `generate` would have returned. */
   async collect(): Promise<GenerationResult> {
     await this.drain();
     return this.#assembler.result();
   }
 }
 
-/** Not a generator: while one waits for its next value it cannot be left. */
+/** Not a generator: a generator cannot be left while it waits for its next value. */
 class TextDeltas implements AsyncIterableIterator<string, undefined> {
   readonly #stream: GenerationStream;
 

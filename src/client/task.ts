@@ -7,22 +7,22 @@ import type { GenerationParameters } from "./parameters.ts";
 import { setParameters } from "./set-parameters.ts";
 
 /**
- * What to continue: a text (a conversation of one user's message), a conversation, a raw prompt (no chat template),
- * token ids, or a task of the API as it stands.
+ * What to continue: a text (a conversation with one user message), a conversation, a raw prompt (no chat template), token ids,
+ * or a task of the API.
  */
 export type GenerationInput =
   | string
   | (ChatInput & Without<"prompt" | "tokens" | "task">)
   | ({
-      /** Raw text, tokenised as it stands: no chat template. */
+      /** Raw text, tokenised without a chat template. */
       readonly prompt: string;
     } & Without<keyof ChatInput | "tokens" | "task">)
   | ({
-      /** Token ids as they are: neither template nor tokenizer. */
+      /** Token ids, used without template and tokenizer. */
       readonly tokens: readonly number[] | Uint32Array;
     } & Without<keyof ChatInput | "prompt" | "task">)
   | ({
-      /** A task as the API defines it; parameters beside it go before its own. */
+      /** A task as the API defines it; parameters given separately take precedence over those of the task. */
       readonly task: MessageInitShape<typeof GenerationTaskSchema>;
     } & Without<keyof ChatInput | "prompt" | "tokens">);
 
@@ -32,7 +32,7 @@ type Without<Keys extends string> = { readonly [Key in Keys]?: never };
 /**
  * The message to send for this input and these parameters.
  *
- * @param place where both stand in what the caller gave, e.g. `items[2]`; empty for a call's own arguments
+ * @param place where both are in the arguments of the caller, e.g. `items[2]`; empty if they are the arguments
  */
 export const createTask = (
   input: GenerationInput,
@@ -51,15 +51,17 @@ const chatKeys = ["messages", "tools", "toolChoice", "templateOptions", "continu
 
 const taskOf = (input: GenerationInput, place: string): GenerationTask => {
   if (typeof input === "string") return textTask(checkText(input, place || "input"));
-  if (Array.isArray(input)) throw invalidField(place || "input", "an array is no input; messages go in { messages }");
+  if (Array.isArray(input))
+    throw invalidField(place || "input", "an array is not an input; for messages use { messages }");
   const given = checkObject(input, place || "input");
   checkKeys(given, place, [...chatKeys, "prompt", "tokens", "task"], "input");
   const [kind, other] = kinds.filter((each) => given[each] !== undefined);
   if (kind === undefined) throw invalidField(place || "input", "give a text, messages, a prompt, tokens or a task");
   if (other !== undefined)
-    throw invalidField(place || "input", `${kind} and ${other} are set; an input is one of them`);
+    throw invalidField(place || "input", `${kind} and ${other} are set; an input can be only one of them`);
   const extra = chatKeys.find((key) => kind !== "messages" && given[key] !== undefined);
-  if (extra !== undefined) throw invalidField(at(place, extra), `it goes with messages, not with a ${kind}`);
+  if (extra !== undefined)
+    throw invalidField(at(place, extra), `it can only be used with messages, not with a ${kind}`);
   return create(GenerationTaskSchema, inputs[kind](given, place));
 };
 
@@ -81,14 +83,14 @@ const textTask = (text: string): GenerationTask =>
     input: { case: "chat", value: chatToWire({ messages: [{ role: "user", content: text }] }) },
   });
 
-/** A copy all through, as the parameters are written into it; and a first writing, which tells what is wrong in it. */
+/** A deep copy, since the parameters are written into it. Serialising it also finds what is wrong with it. */
 const copyTask = (task: TaskInit, place: string): GenerationTask => {
   try {
     const message = create(GenerationTaskSchema, task);
     return fromBinary(GenerationTaskSchema, toBinary(GenerationTaskSchema, message));
   } catch (error) {
     const problem = error instanceof Error ? error.message : String(error);
-    throw invalidField(place, `it is no task of the API: ${problem}`);
+    throw invalidField(place, `it is not a task of the API: ${problem}`);
   }
 };
 

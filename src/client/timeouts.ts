@@ -1,12 +1,12 @@
 import { show } from "./check.ts";
 import { invalidField } from "./errors.ts";
 
-/** Longest time-out, in milliseconds: the gRPC protocol sends at most eight digits. */
+/** The longest timeout, in milliseconds: the gRPC protocol allows eight digits. */
 const maxTimeoutMs = 99_999_999;
 
 /**
- * Whole milliseconds of a time-out; undefined for none, which is what absent, 0 and Infinity mean. Anything else than
- * a positive number up to 99,999,999 is refused: transports would cut it, or let it pass at once.
+ * A timeout in whole milliseconds; undefined for none, which is what undefined, 0 and Infinity mean. Any other value outside
+ * 0 to 99,999,999 is refused: transports would clamp it, or let it elapse immediately.
  */
 export const normalizeTimeoutMs = (timeoutMs: unknown): number | undefined => {
   if (timeoutMs === undefined || timeoutMs === 0 || timeoutMs === Number.POSITIVE_INFINITY) return undefined;

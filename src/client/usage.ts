@@ -2,14 +2,14 @@ import { create } from "@bufbuild/protobuf";
 import { type Usage as UsageMessage, UsageSchema } from "./gen/mlxd/v1/types_pb.ts";
 import { type Plain, toPlain } from "./plain.ts";
 
-/** Tokens spent. */
+/** Tokens used. */
 export type Usage = Plain<UsageMessage>;
 
-/** Reads what was spent; nothing where the service told nothing. */
+/** Reads the usage; zero if the service reported none. */
 export const usageFromWire = (usage: UsageMessage | undefined): Usage =>
   toPlain(UsageSchema, usage ?? create(UsageSchema));
 
-/** What two generations have spent together. */
+/** The sum of two usages. */
 export const addUsage = (before: Usage | undefined, more: Usage): Usage => {
   const { estimated = false, ...counts } = more;
   const entries = Object.entries(counts) as [Exclude<keyof Usage, "estimated">, number][];

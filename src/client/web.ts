@@ -1,4 +1,4 @@
-/** The client for browsers, Deno, edge runtimes, and whatever else has `fetch`: Connect over HTTP. */
+/** The client for browsers, Deno, edge runtimes and everything else that has `fetch`: Connect over HTTP. */
 import { checkBaseUrl } from "./base-url.ts";
 import { checkChoice, checkObject, checkWhole, show } from "./check.ts";
 import type { MlxdClient } from "./client.ts";
@@ -17,7 +17,7 @@ export interface WebClientOptions extends ClientOptions {
    */
   readonly baseUrl?: string | URL | undefined;
   /**
-   * How messages are encoded. JSON is easier to read in a browser's network panel, and larger.
+   * The encoding of messages. JSON is easier to read in a browser's network panel, but larger.
    * @default "binary"
    */
   readonly format?: "binary" | "json" | undefined;
@@ -39,8 +39,8 @@ export const createMlxdClient = (options: WebClientOptions = {}): MlxdClient => 
   const { baseUrl, format = "binary", fetch = globalThis.fetch, ...others } = options;
   const { readMaxBytes = 64 * 1024 * 1024, ...clientOptions } = others;
   checkWhole(readMaxBytes, "readMaxBytes", 1);
-  checkChoice(format, "format", ["binary", "json"], "format");
-  if (typeof fetch !== "function") throw invalidField("fetch", `${show(fetch)} is no function`);
+  checkChoice(format, "format", ["binary", "json"]);
+  if (typeof fetch !== "function") throw invalidField("fetch", `${show(fetch)} is not a function`);
   const transport = createFetchTransport({ baseUrl: checkBaseUrl(baseUrl), format, readMaxBytes, fetch });
   return createMlxdClientFromTransport(transport, clientOptions);
 };

@@ -193,7 +193,7 @@ describe("mlxd generate", () => {
     assert.equal(seed.exitCode, 1);
     assert.match(
       seed.stderr,
-      /^mlxd: --seed: 4294967296 is no whole number from 0 to 4294967295; .+\(INVALID_FIELD\)\n$/,
+      /^mlxd: --seed: 4294967296 is not a whole number from 0 to 4294967295; .+\(INVALID_FIELD\)\n$/,
     );
     const stop = await mlxd("generate", "x", "--stop", "a", "--stop", "");
     assert.match(stop.stderr, /^mlxd: --stop: .+\(INVALID_FIELD\)\n$/);

@@ -121,7 +121,7 @@ describe("credentials", () => {
     await using pair = await connect(kind, guarded("t"), { credentials });
     const error = await failureOf(pair.client.generate("hi"));
     assert.deepEqual([error.reason, error.code], ["CREDENTIALS", "UNAUTHENTICATED"]);
-    assert.equal(error.message, "the function of the option credentials failed: no network");
+    assert.equal(error.message, "the function in the option credentials failed: no network");
     await pair.client.generate("hi");
   });
 
@@ -132,7 +132,10 @@ describe("credentials", () => {
     assert.throws(create(5), "credentials: 5 is neither a key nor a function");
     for (const secret of ["", "sec ret", "geheim\n", "schlüssel"]) {
       const error = await failureOf(Promise.resolve().then(create(secret)));
-      assert.equal(error.message, "credentials: it is no token: those are visible ASCII characters without spaces");
+      assert.equal(
+        error.message,
+        "credentials: it is not a token: a token consists of visible ASCII characters without spaces",
+      );
     }
   });
 });

@@ -84,7 +84,7 @@ describe("the options of a call that answers another", () => {
     assert.equal(request({ "grpc-timeout": "1500u" }).timeoutMs, 1.5);
     assert.equal(request({ "connect-timeout-ms": "0" }).timeoutMs, 1);
     for (const value of ["", "x", "1", "123456789S"]) assert.isUndefined(request({ "grpc-timeout": value }).timeoutMs);
-    assert.throws(() => optionsOfIncoming({} as never), "call: it is no context of Connect");
+    assert.throws(() => optionsOfIncoming({} as never), "call: it is not the context of a Connect handler");
   });
 
   it("end a call of the real chain when the first caller leaves", async () => {

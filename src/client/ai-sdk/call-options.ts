@@ -4,7 +4,7 @@ import type { GenerationOptions } from "../generation-options.ts";
 import type { ChatInput, JsonSchema, Tool, ToolChoice } from "../messages.ts";
 import { messagesOf } from "./messages.ts";
 
-/** A call in the client's terms, and what of it cannot be done. */
+/** A call in the client's terms, with warnings about what is not supported. */
 export interface ReadCall {
   readonly input: ChatInput;
   readonly options: GenerationOptions;
@@ -36,7 +36,7 @@ export const readCall = (modelId: string, call: LanguageModelV4CallOptions): Rea
   };
 };
 
-/** Those headers that have a value. */
+/** The headers that have a value. */
 export const presentHeaders = (headers: Readonly<Record<string, string | undefined>> = {}): Record<string, string> =>
   Object.fromEntries(Object.entries(headers).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])));
 
@@ -56,7 +56,7 @@ const toolsOf = ({ tools = [] }: LanguageModelV4CallOptions, warnings: SharedV4W
     return [{ name, ...(description !== undefined && { description }), parameters }];
   });
 
-/** It has the type of another package, which not everybody has. */
+/** Its type is that of another package, which is not always installed. */
 const jsonSchemaOf = (schema: unknown): JsonSchema => schema as JsonSchema;
 
 const toolChoiceOf = (choice: NonNullable<LanguageModelV4CallOptions["toolChoice"]>): ToolChoice =>
@@ -69,7 +69,7 @@ const constraintOf = (
 ): GenerationOptions => {
   if (responseFormat?.type !== "json") return {};
   if (mayCallTools) {
-    const details = "an output cannot be held to a schema beside tools that may be called";
+    const details = "an output cannot be constrained to a schema while tools may be called";
     warnings.push({ type: "unsupported", feature: "responseFormat", details });
     return {};
   }
@@ -92,7 +92,7 @@ const reasoningOf = (
       return { reasoning: { effort: reasoning } };
     default: {
       const effort = reasoning === "minimal" ? "low" : "high";
-      warnings.push({ type: "compatibility", feature: "reasoning", details: `${reasoning} is taken as ${effort}` });
+      warnings.push({ type: "compatibility", feature: "reasoning", details: `${reasoning} is treated as ${effort}` });
       return { reasoning: { effort } };
     }
   }

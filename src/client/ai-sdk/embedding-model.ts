@@ -2,10 +2,10 @@ import type { EmbeddingModelV4 } from "@ai-sdk/provider";
 import type { MlxdClient } from "../client.ts";
 import { presentHeaders } from "./call-options.ts";
 
-/** Texts of one call, as the service takes them. */
+/** The most texts that the service accepts per call. */
 const maxEmbeddingsPerCall = 256;
 
-/** A model that makes vectors. */
+/** An embedding model. */
 export const createEmbeddingModel = (client: Pick<MlxdClient, "embed">, modelId: string): EmbeddingModelV4 => ({
   specificationVersion: "v4",
   provider: "mlxd",

@@ -6,22 +6,22 @@ import { createMlxdClient, type WebClientOptions } from "../web.ts";
 import { createEmbeddingModel } from "./embedding-model.ts";
 import { createLanguageModel } from "./language-model.ts";
 
-/** Options of {@link createMlxd}: a client that you have, or those of a client over `fetch`. */
+/** Options of {@link createMlxd}: an existing client, or the options of a client over `fetch`. */
 export type MlxdProviderOptions = { readonly client: MlxdClient } | WebClientOptions;
 
-/** Models of one service by their names: `mlxd("demo")`. An empty name is the service's default model. */
+/** The models of one service by name: `mlxd("demo")`. An empty name means the service's default model. */
 export interface MlxdProvider extends ProviderV4 {
   (modelId?: string): LanguageModelV4;
-  /** A model that writes text. */
+  /** A language model. */
   languageModel(modelId?: string): LanguageModelV4;
-  /** A model that makes vectors. */
+  /** An embedding model. */
   embeddingModel(modelId?: string): EmbeddingModelV4;
 }
 
 /**
  * Makes a provider for `generateText`, `streamText`, `generateObject`, `embed` and the others of the package `ai`.
  *
- * A call's `providerOptions.mlxd` are parameters of the client by their names, e.g. `{ mlxd: { minP: 0.1 } }`.
+ * `providerOptions.mlxd` of a call has parameters by the client's names, e.g. `{ mlxd: { minP: 0.1 } }`.
  */
 export const createMlxd = (options: MlxdProviderOptions = {}): MlxdProvider => {
   const client = "client" in options ? options.client : createMlxdClient(options);
@@ -29,7 +29,7 @@ export const createMlxd = (options: MlxdProviderOptions = {}): MlxdProvider => {
   const embeddingModel = (modelId = ""): EmbeddingModelV4 =>
     createEmbeddingModel(client, checkText(modelId, "modelId"));
   const imageModel = (modelId: string): never => {
-    throw new NoSuchModelError({ modelId, modelType: "imageModel", message: "mlxd has no models that make images" });
+    throw new NoSuchModelError({ modelId, modelType: "imageModel", message: "mlxd has no image models" });
   };
   const provider = (modelId?: string): LanguageModelV4 => languageModel(modelId);
   return Object.assign(provider, { specificationVersion: "v4" as const, languageModel, embeddingModel, imageModel });

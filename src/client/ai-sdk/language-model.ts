@@ -14,7 +14,7 @@ import type { GenerationStream } from "../stream.ts";
 import type { Usage } from "../usage.ts";
 import { readCall } from "./call-options.ts";
 
-/** A model that writes text. */
+/** A language model. */
 export const createLanguageModel = (
   client: Pick<MlxdClient, "generate" | "stream">,
   modelId: string,
@@ -39,7 +39,7 @@ export const createLanguageModel = (
   doStream: async (call) => {
     const { input, options, warnings } = readCall(modelId, call);
     const stream = client.stream(input, options);
-    // What fails before the model begins fails the call, and not a part of its stream.
+    // An error before the generation begins rejects the call instead of becoming a part of its stream.
     const first = await stream.next();
     const parts = partsOf(stream, first, warnings, call.includeRawChunks === true);
     return { stream: readableOf(parts, () => void stream.return()) };
@@ -76,7 +76,7 @@ const partsOf = async function* (
   }
 };
 
-/** As the AI SDK calls it. */
+/** The part with the names of the AI SDK. */
 const named = (part: OutputPart): LanguageModelV4StreamPart => {
   switch (part.type) {
     case "tool-start":

@@ -8,7 +8,7 @@ import {
 } from "@ai-sdk/provider";
 import type { ChatMessage, ContentPart } from "../messages.ts";
 
-/** The messages of a prompt; what a model cannot be told is refused or, where it may be left out, warned of. */
+/** The messages of a prompt. Unsupported parts are refused or, if they can be left out, reported as warnings. */
 export const messagesOf = (prompt: LanguageModelV4Prompt, warnings: SharedV4Warning[]): ChatMessage[] =>
   prompt.flatMap((message) => messageOf(message, warnings));
 

@@ -27,7 +27,7 @@ export const createCacheClient = (caller: Caller, transport: Transport): CacheCl
 
     list: async (options = {}) => {
       const { models } = await caller.unary(options, (connect) => raw.listCachedModels({}, connect));
-      // toPlain names enum values by the same rule as the types, which it knows as string.
+      // toPlain returns enum values as string; the types have the same names.
       return models.map((model) => toPlain(CachedModelSchema, model) as CachedModel);
     },
 

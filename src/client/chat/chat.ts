@@ -5,20 +5,20 @@ import type { GenerationParameters } from "../parameters.ts";
 import type { ToolRunEvent, ToolRunResult } from "../tools/run.ts";
 import type { RunnableTool, ToolRunLimits } from "../tools/tool.ts";
 
-/** What a conversation begins with. A saved one (`JSON.parse` of what `JSON.stringify` made of a chat) is such options. */
+/** Options of a conversation. A saved conversation (the result of `JSON.parse(JSON.stringify(chat))`) has this form, too. */
 export interface ChatOptions {
-  /** The system text, told to the model before everything else. */
+  /** The system text. */
   readonly system?: string | undefined;
-  /** Turns that were made before, without the system text. */
+  /** Earlier messages, without the system text. */
   readonly messages?: readonly ChatMessage[] | undefined;
-  /** Functions that the model may call; the client runs them. They are not saved: give them again. */
+  /** Functions that the model may call and that the client runs. They are not saved, so pass them again. */
   readonly tools?: readonly RunnableTool[] | undefined;
-  /** Parameters of every turn, the model among them. */
+  /** Parameters of every turn, including the model. */
   readonly parameters?: ChatParameters | undefined;
   /** Extra variables for the model's chat template, e.g. `{ enable_thinking: false }`. */
   readonly templateOptions?: { readonly [name: string]: Json } | undefined;
   /**
-   * The header `x-prefix-key` of every turn, by which a load balancer keeps a conversation where its beginning is
+   * The header `x-prefix-key` of every turn, by which a load balancer sends a conversation to the host that has its prefix
    * cached; false for none.
    * @default a hash of model, system text, tools and cache partition
    */
@@ -28,15 +28,15 @@ export interface ChatOptions {
 /** Parameters of every turn of a conversation. */
 export type ChatParameters = Omit<GenerationParameters, "candidateCount" | "constraint" | "verbatim">;
 
-/** Parameters of one turn, which go before the chat's, limits of its tools, and options of its calls. */
+/** Parameters of one turn, which take precedence over those of the chat, limits of its tools, and options of its calls. */
 export type TurnOptions = Omit<GenerationOptions, "candidateCount" | "constraint" | "verbatim"> & ToolRunLimits;
 
-/** One turn of the model, as it comes: the events of its generations and of the tools that it called. */
+/** A turn of the model as a stream: the events of its generations and of the tools that it calls. */
 export type ChatTurn = DerivedStream<ToolRunEvent, ToolRunResult>;
 
-/** What of a conversation is to be kept. */
+/** Options of {@link Chat.trim}. */
 export interface TrimOptions {
-  /** Tokens of the prompt at most, as the model counts them. */
+  /** Maximum number of prompt tokens, counted by the model's tokenizer. */
   readonly maxPromptTokens: number;
 }
 
@@ -44,35 +44,35 @@ export interface TrimOptions {
 export type SavedChat = Pick<ChatOptions, "system" | "messages" | "parameters" | "templateOptions" | "prefixKey">;
 
 /**
- * A conversation: it keeps the turns, and sends all of them with each new one. A turn that fails or is left leaves the
- * conversation as it was. There is one turn at a time.
+ * A conversation: it keeps the turns and sends all of them with each new one. A turn that fails or is left does not change the
+ * conversation. There can be one turn at a time.
  */
 export interface Chat {
-  /** The turns so far, without the system text. */
+  /** The messages so far, without the system text. */
   readonly messages: readonly ChatMessage[];
   /** The header `x-prefix-key` of every turn; undefined for none. */
   readonly prefixKey: string | undefined;
 
-  /** Says something, and returns the whole answer. */
+  /** Sends a message, and returns the whole answer. */
   say(content: string | readonly ContentPart[], options?: TurnOptions): Promise<ToolRunResult>;
 
-  /** Says something, and returns the answer as it comes. The turn is kept once it was read to its end. */
+  /** Sends a message, and returns the answer as a stream. The turn is kept once the stream has been read to its end. */
   stream(content: string | readonly ContentPart[], options?: TurnOptions): ChatTurn;
 
-  /** Has the last thing that was said answered anew, e.g. with another seed. The old answer goes when the new one is there. */
+  /** Generates another answer to the last message, e.g. with another seed. It replaces the old answer when it is complete. */
   regenerate(options?: TurnOptions): ChatTurn;
 
-  /** A conversation of its own with the same turns. */
+  /** Makes an independent copy of the conversation. */
   fork(): Chat;
 
   /**
-   * Drops the oldest turns - something said and everything up to the next - until the prompt fits. The system text and the
-   * last turn stay.
+   * Removes the oldest turns until the prompt fits. A turn is a user message and everything up to the next one. The system text
+   * and the last turn stay.
    *
-   * @returns how many messages were dropped
+   * @returns how many messages were removed
    */
   trim(options: TrimOptions): Promise<number>;
 
-  /** What `client.chat` makes the same conversation of; images become data URLs. */
+  /** Options of `client.chat` that make the same conversation again; images become data URLs. */
   toJSON(): SavedChat;
 }

@@ -12,7 +12,7 @@ import { prefixKeyOf } from "./prefix-key.ts";
 
 type Calls = Pick<MlxdClient, "runTools" | "countTokens">;
 
-/** The method that begins a conversation, over those that its turns are made with. */
+/** `client.chat`, which uses the given calls for its turns. */
 export const createChatCalls = (client: Calls, defaultModel: string): Pick<MlxdClient, "chat"> => ({
   chat: (options = {}) => new Conversation(client, checkChat(options), defaultModel),
 });
@@ -35,7 +35,7 @@ class Conversation implements Chat {
   readonly #options: ChatOptions;
   readonly #model: string;
   #messages: readonly ChatMessage[];
-  /** The signal of the turn that is under way. */
+  /** The signal of the current turn. */
   #turn: AbortSignal | undefined;
 
   constructor(client: Calls, options: ChatOptions, model: string) {
@@ -51,7 +51,7 @@ class Conversation implements Chat {
   }
 
   say(content: string | readonly ContentPart[], options?: TurnOptions): Promise<ToolRunResult> {
-    // In a promise, as what is wrong with the arguments rejects it too.
+    // Within a promise, so that invalid arguments reject it as well.
     return Promise.resolve().then(() => this.stream(content, options).collect());
   }
 
@@ -61,7 +61,7 @@ class Conversation implements Chat {
 
   regenerate(options: TurnOptions = {}): ChatTurn {
     const said = this.#messages.findLastIndex(({ role }) => role === "user");
-    if (said < 0) throw invalidField("messages", "nobody has said anything that could be answered anew");
+    if (said < 0) throw invalidField("messages", "there is no user message to answer again");
     return this.#begin(this.#messages.slice(0, said + 1), options);
   }
 
@@ -73,17 +73,17 @@ class Conversation implements Chat {
     const most = checkWhole(maxPromptTokens, "maxPromptTokens", 1);
     this.#assertIdle();
     const all = this.#messages;
-    // Where a turn begins: calls of tools stay with their results.
+    // Turns begin at user messages, so that tool calls stay with their results.
     const starts = all.flatMap(({ role }, index) => (role === "user" ? [index] : []));
     if (starts.length === 0) return 0;
-    // The fewest turns that have to go, by halves: what is shorter has no more tokens.
+    // A binary search for the fewest turns to remove: removing more never adds tokens.
     let [least, enough] = [0, starts.length - 1];
     while (least < enough) {
       const middle = Math.floor((least + enough) / 2);
       if ((await this.#countFrom(starts[middle] ?? 0)) <= most) enough = middle;
       else least = middle + 1;
     }
-    // What stands before the first turn, a greeting, goes with it, and stays where nothing goes.
+    // Messages before the first turn, such as a greeting, are removed with it.
     const from = least === 0 ? 0 : (starts[least] ?? 0);
     this.#assertIdle();
     this.#messages = all.slice(from);
@@ -104,7 +104,7 @@ class Conversation implements Chat {
   #begin(messages: readonly ChatMessage[], options: TurnOptions): ChatTurn {
     this.#assertIdle();
     const { signal, ...others } = this.#callOptions(options);
-    this.#answer(messages, others); // makes no call yet; what is wrong is refused at once
+    this.#answer(messages, others); // makes no call yet, but refuses invalid arguments now
     return new DerivedStream((own) => this.#run(messages, others, own), signal);
   }
 
@@ -113,7 +113,7 @@ class Conversation implements Chat {
     options: TurnOptions,
     signal: AbortSignal,
   ): AsyncGenerator<ToolRunEvent, ToolRunResult, undefined> {
-    this.#assertIdle(); // it begins when it is read
+    this.#assertIdle(); // the turn begins when it is read
     this.#turn = signal;
     try {
       const run = this.#answer(messages, { ...options, signal });
@@ -162,7 +162,8 @@ class Conversation implements Chat {
     throw new MlxdError({
       code: "FAILED_PRECONDITION",
       reason: "TURN_UNDER_WAY",
-      message: "a turn of this conversation is under way: read it to its end, or leave it; fork() makes another one",
+      message:
+        "this conversation already has a turn under way: read it to its end or leave it; fork() makes an independent conversation",
     });
   }
 }
@@ -173,7 +174,7 @@ const toolOf = ({ name, description, parameters }: RunnableTool): Tool => ({
   parameters: readSchema(parameters ?? { type: "object" }, "parameters").jsonSchema,
 });
 
-/** As JSON can hold it. */
+/** The message as JSON. */
 const savedMessage = (message: ChatMessage): ChatMessage =>
   typeof message.content === "object" ? { ...message, content: message.content.map(savedPart) } : message;
 

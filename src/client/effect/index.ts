@@ -17,7 +17,7 @@ import type { ToolRunEvent, ToolRunInput, ToolRunOptions } from "../tools/run.ts
 import type { RunnableTool } from "../tools/tool.ts";
 import { createMlxdClient, type WebClientOptions } from "../web.ts";
 
-/** A call that failed. Its `reason` is what to branch on; `cause` is the client's own error, with all that it knows. */
+/** A call that failed. `reason` is for decisions in code; `cause` is the MlxdError with all details. */
 export class MlxdFailure extends Data.TaggedError("MlxdFailure")<{
   readonly reason: MlxdErrorReason;
   readonly code: MlxdErrorCode;
@@ -26,39 +26,39 @@ export class MlxdFailure extends Data.TaggedError("MlxdFailure")<{
   readonly cause: MlxdError;
 }> {}
 
-/** Options of a call; what a signal is for, interruption does. */
+/** Options of a call, without a signal: interruption takes its place. */
 type Without<Options> = Omit<Options, "signal">;
 
-/** What the service {@link Mlxd} does. */
+/** The methods of the service {@link Mlxd}. */
 export interface MlxdService {
-  /** Generates and gives the whole result. */
+  /** Generates and returns the whole result. */
   readonly generate: (
     input: GenerationInput,
     options?: Without<GenerationOptions>,
   ) => Effect.Effect<GenerationResult, MlxdFailure>;
-  /** Generates and gives the events as they come. */
+  /** Generates and streams the events. */
   readonly stream: (
     input: GenerationInput,
     options?: Without<GenerationOptions>,
   ) => Stream.Stream<GenerationEvent, MlxdFailure>;
-  /** Generates and gives the text of the first answer, piece by piece. */
+  /** Generates and streams the text of the first candidate. */
   readonly streamText: (
     input: GenerationInput,
     options?: Without<GenerationOptions>,
   ) => Stream.Stream<string, MlxdFailure>;
-  /** Generates an object that fits a schema. */
+  /** Generates an object that matches a schema. */
   readonly generateObject: <Schema extends StandardJsonSchema>(
     schema: Schema,
     input: GenerationInput,
     options?: Without<ObjectOptions>,
   ) => Effect.Effect<ObjectResult<InferOutput<Schema>>, MlxdFailure>;
-  /** Generates an object, and gives it as far as it has come. */
+  /** Generates an object, and streams the part that has arrived. */
   readonly streamObject: <Schema extends StandardJsonSchema>(
     schema: Schema,
     input: GenerationInput,
     options?: Without<ObjectOptions>,
   ) => Stream.Stream<PartialOf<InferOutput<Schema>>, MlxdFailure>;
-  /** Runs tools until the model answers. */
+  /** Runs tools until the model answers without calling any. */
   readonly runTools: (
     tools: readonly RunnableTool[],
     input: ToolRunInput,
@@ -69,7 +69,7 @@ export interface MlxdService {
     items: readonly BatchItem[],
     options?: Without<BatchOptions & CallOptions>,
   ) => Stream.Stream<BatchEvent, MlxdFailure>;
-  /** Makes vectors of texts. */
+  /** Computes embeddings. */
   readonly embed: (
     input: EmbeddingInput | readonly EmbeddingInput[],
     options?: Without<EmbeddingOptions>,
@@ -81,7 +81,7 @@ export interface MlxdService {
   ) => Effect.Effect<TokenCount, MlxdFailure>;
   /** Lists the models. */
   readonly listModels: (options?: Without<ListModelsOptions>) => Effect.Effect<readonly Model[], MlxdFailure>;
-  /** Any other call: give the signal on, so that an interruption ends it. */
+  /** Makes any other call. Pass the signal on, so that an interruption ends it. */
   readonly use: <A>(call: (client: MlxdClient, signal: AbortSignal) => Promise<A>) => Effect.Effect<A, MlxdFailure>;
 }
 
@@ -97,7 +97,7 @@ export class Mlxd extends Context.Service<Mlxd, MlxdService>()("@mlxd/client/eff
       ).pipe(Effect.map(serviceOf)),
     );
 
-  /** A client that you have, e.g. of `@mlxd/client/node`; it is yours to close. */
+  /** An existing client, e.g. of `@mlxd/client/node`, which its owner has to close. */
   static readonly layerClient = (client: MlxdClient): Layer.Layer<Mlxd> => Layer.succeed(Mlxd, serviceOf(client));
 }
 
@@ -120,7 +120,7 @@ const serviceOf = (client: MlxdClient): MlxdService => {
   });
 };
 
-/** What is wrong with the arguments fails the stream, too: an Effect does not throw when it is made. */
+/** Invalid arguments fail the stream: creating an Effect does not throw. */
 const streamOf = <A>(open: () => AsyncIterable<A>): Stream.Stream<A, MlxdFailure> =>
   Stream.unwrap(
     Effect.try({ try: open, catch: failureOf }).pipe(

@@ -1,6 +1,6 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 
-/** Bytes that arrive piece by piece, up to a limit. Pieces of any size cost about the memory of what has arrived. */
+/** Collects bytes up to a limit. The memory is proportional to the bytes, whatever the size of the pieces. */
 export class ByteCollector {
   readonly #maxBytes: number;
   #bytes = new Uint8Array(0);
@@ -10,7 +10,7 @@ export class ByteCollector {
     this.#maxBytes = maxBytes;
   }
 
-  /** What has arrived. */
+  /** The bytes so far. */
   get bytes(): Uint8Array {
     return this.#bytes.subarray(0, this.#length);
   }
@@ -32,7 +32,7 @@ export class ByteCollector {
   }
 }
 
-/** Fails where a message is, or says that it will be, larger than the client takes. */
+/** Throws if a message is larger than the client accepts. */
 export const assertWithin = (bytes: number, maxBytes: number): void => {
   if (bytes <= maxBytes) return;
   throw new ConnectError(`a message of ${bytes} bytes is over readMaxBytes, ${maxBytes}`, Code.ResourceExhausted);

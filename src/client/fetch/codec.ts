@@ -3,7 +3,7 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { file_google_rpc_error_details } from "../gen/google/rpc/error_details_pb.ts";
 import { file_mlxd_v1_error_details } from "../gen/mlxd/v1/error_details_pb.ts";
 
-/** How messages become bytes. */
+/** Converts messages to bytes and back. */
 export interface Codec {
   /** Its name in content types. */
   readonly name: "proto" | "json";
@@ -29,7 +29,7 @@ export const loadJsonCodec = async (): Promise<Codec> => {
   };
 };
 
-/** What fails names the step: the client tells by it whether its caller or the service made the mistake. */
+/** The error names the step, which tells whether the caller or the service made the mistake. */
 const withError = <T>(step: string, convert: () => T): T => {
   try {
     return convert();

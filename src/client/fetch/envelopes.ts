@@ -9,7 +9,7 @@ export interface Envelope {
 
 const headerBytes = 5;
 
-/** A message with its header: a byte of flags, four of its length. */
+/** A message with its header: one byte of flags, four bytes of length. */
 export const encodeEnvelope = (data: Uint8Array): Uint8Array<ArrayBuffer> => {
   const envelope = new Uint8Array(headerBytes + data.byteLength);
   new DataView(envelope.buffer).setUint32(1, data.byteLength);
@@ -17,7 +17,7 @@ export const encodeEnvelope = (data: Uint8Array): Uint8Array<ArrayBuffer> => {
   return envelope;
 };
 
-/** Takes a stream's bytes apart. Refuses what is too large as soon as its header says so. */
+/** Splits the bytes of a stream into envelopes. Refuses one that is too large as soon as its header has arrived. */
 export class EnvelopeDecoder {
   readonly #maxBytes: number;
   #header = new ByteCollector(headerBytes);
@@ -28,7 +28,7 @@ export class EnvelopeDecoder {
     this.#maxBytes = maxBytes;
   }
 
-  /** The envelopes that are whole with this piece. */
+  /** The envelopes that this piece completes. */
   *take(piece: Uint8Array): Generator<Envelope, void, undefined> {
     for (let at = 0; at < piece.byteLength;) {
       if (this.#data === undefined) {

@@ -1,8 +1,8 @@
 import { Code, ConnectError } from "@connectrpc/connect";
 
 /**
- * One HTTP request and its response, as long as they last: ended by its deadline, by its caller's signal or by whoever reads
- * the response. Each step is awaited through {@link Exchange.wait}, so that no runtime's `fetch` can hold the call beyond that.
+ * One HTTP request and its response. It ends at its deadline, by the caller's signal, or when the reader of the response leaves.
+ * Each step is awaited through {@link Exchange.wait}, so that no runtime's `fetch` can delay that.
  */
 export class Exchange {
   readonly #aborting = new AbortController();
@@ -23,7 +23,7 @@ export class Exchange {
     if (caller?.aborted) this.#onAbort();
   }
 
-  /** For fetch. */
+  /** The signal for `fetch`. */
   get signal(): AbortSignal {
     return this.#aborting.signal;
   }
@@ -42,7 +42,7 @@ export class Exchange {
     }
   }
 
-  /** From here on this reads the body of the response. */
+  /** Sets the reader of the response body, which is cancelled when the exchange ends early. */
   read<Reader extends { readonly cancel: () => Promise<void> }>(reader: Reader): Reader {
     this.#reader = reader;
     return reader;
@@ -51,12 +51,12 @@ export class Exchange {
   /** The response was read to its end. */
   finish(): void {
     this.#forget();
-    this.#end ??= new ConnectError("the call is over", Code.Canceled);
+    this.#end ??= new ConnectError("the call has ended", Code.Canceled);
   }
 
-  /** Nobody wants the rest of the response. Without effect on what is finished. */
+  /** Abandons the rest of the response. Has no effect once it has been read. */
   leave(): void {
-    this.#leave(new ConnectError("the response was left", Code.Canceled));
+    this.#leave(new ConnectError("the response was abandoned", Code.Canceled));
   }
 
   readonly #onAbort = (): void => this.#leave(ConnectError.from(this.#caller?.reason, Code.Canceled));
@@ -67,13 +67,13 @@ export class Exchange {
     this.#forget();
     this.#giveUp(error);
     if (this.#reader === undefined) return this.#aborting.abort(error);
-    // To abort is enough by the specification of fetch; Deno (2.9) sometimes keeps the connection open all the same when the
-    // body is being read, and the server goes on generating for nobody. So the reader is cancelled first.
+    // Aborting suffices by the specification of fetch. But Deno (2.9) sometimes keeps the connection open if the body is being
+    // read, and the server would continue to generate. So the reader is cancelled first.
     void this.#reader.cancel().catch(() => {});
     setTimeout(() => this.#aborting.abort(error), 0);
   }
 
-  /** To the compiler nothing can have happened during an `await`. */
+  /** A method, because the compiler assumes that a field does not change during an `await`. */
   #over(): ConnectError | undefined {
     return this.#end;
   }

@@ -1,4 +1,4 @@
-/** Messages in JSON: a module of its own, with nothing of the client in it, which is loaded by clients that use it. */
+/** Messages in JSON. It is a module of its own, so that it is only loaded by clients that use JSON. */
 import {
   createRegistry,
   type DescFile,
@@ -8,7 +8,7 @@ import {
   toJsonString,
 } from "@bufbuild/protobuf";
 
-/** Writes and reads messages as protobuf has them in JSON. @param files with the messages that a google.protobuf.Any may hold */
+/** Encodes and decodes messages in protobuf's JSON format. @param files with the messages that a google.protobuf.Any may contain */
 export const createJsonFormat = (files: readonly DescFile[]) => {
   // A service that is newer than this client may have fields that this client does not know.
   const options = { registry: createRegistry(...files), ignoreUnknownFields: true };

@@ -1,7 +1,7 @@
 /**
- * The Connect protocol over `fetch`, for unary calls and streams from the server: https://connectrpc.com/docs/protocol. It is
- * not the transport of @connectrpc/connect-web, which brings JSON's codec and reflection to all that have `fetch`, a seventh of
- * a bundle, bounds no message, and asks for options of `fetch` that some edge runtimes refuse.
+ * The Connect protocol over `fetch`, for unary calls and server streams: https://connectrpc.com/docs/protocol. It replaces the
+ * transport of @connectrpc/connect-web, which always includes the JSON codec and reflection (a seventh of the bundle), does not
+ * limit the size of messages, and uses options of `fetch` that some edge runtimes refuse.
  */
 import { create, type DescMethod } from "@bufbuild/protobuf";
 import { Code, ConnectError, type Transport } from "@connectrpc/connect";
@@ -71,7 +71,7 @@ export const createFetchTransport = (options: FetchTransportOptions): Transport 
   };
 };
 
-/** What makes headers; Node's types have no name for it. */
+/** What `Headers` can be made of; Node's types have no name for it. */
 type HeaderInit = ConstructorParameters<typeof Headers>[0];
 
 const headersOf = (own: HeaderInit, contentType: string, timeoutMs: number | undefined): Headers => {
@@ -83,8 +83,8 @@ const headersOf = (own: HeaderInit, contentType: string, timeoutMs: number | und
 };
 
 /**
- * Makes the request. A redirect is an error that names its target: to follow it would send the request to somebody else.
- * Edge runtimes refuse `redirect: "error"`, and `mode` and `credentials`.
+ * Makes the request. A redirect is an error that names its target: following it would send the request to another server.
+ * Edge runtimes refuse `redirect: "error"`, `mode` and `credentials`.
  */
 const post = async (
   { fetch, baseUrl }: FetchTransportOptions,
@@ -112,7 +112,7 @@ const assertType = (response: Response, type: string): void => {
   if (!isOfType(response, type)) throw new ConnectError(`unsupported content type ${typeOf(response)}`, Code.Unknown);
 };
 
-/** A unary answer has its trailers among its headers, behind a prefix. */
+/** A unary response has its trailers among its headers, with a prefix. */
 const withoutTrailers = (all: Headers): readonly [header: Headers, trailer: Headers] => {
   const [header, trailer] = [new Headers(), new Headers()];
   all.forEach((value, name) =>
@@ -129,7 +129,7 @@ const appended = (header: Headers, trailer: Headers): Headers => {
 
 const onlyMessage = async <Input>(messages: AsyncIterable<Input>, method: DescMethod): Promise<Input> => {
   if (method.methodKind === "server_streaming") for await (const message of messages) return message;
-  throw new ConnectError(`${method.name} streams from the client, which fetch does not`, Code.Unimplemented);
+  throw new ConnectError(`${method.name} is a client stream, which fetch does not support`, Code.Unimplemented);
 };
 
 const readWhole = async (response: Response, exchange: Exchange, maxBytes: number): Promise<Uint8Array> => {
@@ -138,7 +138,7 @@ const readWhole = async (response: Response, exchange: Exchange, maxBytes: numbe
   return collector.bytes;
 };
 
-/** A stream's messages. It ends OK only with the envelope that says so, and with nothing behind that. */
+/** The messages of a stream. It must end with the envelope that marks its end, and with nothing after it. */
 const readMessages = async function* <Message>(
   response: Response,
   exchange: Exchange,
@@ -151,7 +151,7 @@ const readMessages = async function* <Message>(
     let isEnded = false;
     for await (const piece of pieces(response, exchange)) {
       for (const { flags, data } of decoder.take(piece)) {
-        if (isEnded) throw new ConnectError("protocol error: the stream goes on after its end", Code.Internal);
+        if (isEnded) throw new ConnectError("protocol error: the stream continues after its end", Code.Internal);
         if ((flags & 1) !== 0) throw new ConnectError("protocol error: a message is compressed", Code.Internal);
         if ((flags & 2) === 0) {
           yield decode(data);

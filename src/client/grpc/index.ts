@@ -22,13 +22,13 @@ export interface GrpcClientOptions extends ClientOptions {
    */
   readonly target?: string | undefined;
   /**
-   * What secures the channel, e.g. `credentials.createSsl()` of @grpc/grpc-js.
-   * @default none: cleartext
+   * The credentials of the channel, e.g. `credentials.createSsl()` of @grpc/grpc-js.
+   * @default cleartext
    */
   readonly channelCredentials?: ChannelCredentials | undefined;
   /**
-   * Options of the channel, e.g. `grpc.keepalive_time_ms`, `grpc.service_config`; interceptors are among them.
-   * @default those of grpc-js, with messages of up to 64 MiB and no retries of its own
+   * Options of the channel, e.g. `grpc.keepalive_time_ms`, `grpc.service_config` and interceptors.
+   * @default those of grpc-js, with messages of up to 64 MiB and without its retries
    */
   readonly channelOptions?: ChannelOptions | undefined;
 }
@@ -41,10 +41,10 @@ export const createMlxdClient = (options: GrpcClientOptions = {}): MlxdClient =>
   checkText(target, "target");
   const allOptions: ChannelOptions = {
     "grpc.max_receive_message_length": 64 * 1024 * 1024,
-    "grpc.enable_retries": 0, // this client's own retries know what the service asks for
+    "grpc.enable_retries": 0, // the client retries itself, and follows the delays of the service
     ...checkObject(channelOptions, "channelOptions"),
   };
-  // A closed channel stays closed; a later call opens another one.
+  // A closed channel cannot be reopened; a later call opens another one.
   let channel: Client | undefined;
   const opened = (): Client => (channel ??= new Client(target, channelCredentials, allOptions));
   const close = (): void => {

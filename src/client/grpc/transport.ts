@@ -1,13 +1,13 @@
 /**
- * A Connect transport over @grpc/grpc-js: for services that want what that has of its own, such as name resolution,
- * client-side load balancing, service config, health checking and interceptors.
+ * A Connect transport over @grpc/grpc-js, for services that want its name resolution, client-side load balancing, service config,
+ * health checking and interceptors.
  */
 import { create, type DescMessage, type DescMethod, fromBinary, type MessageShape, toBinary } from "@bufbuild/protobuf";
 import { Code, ConnectError, type Transport } from "@connectrpc/connect";
 import { type CallOptions, type Client, type ClientReadableStream, Metadata, type ServiceError } from "@grpc/grpc-js";
 import { StatusSchema } from "../gen/google/rpc/status_pb.ts";
 
-/** Makes a transport of a client of grpc-js; closing that is its owner's. It has no streams from the client. */
+/** Makes a transport of a grpc-js client, which its owner has to close. It does not support client streams. */
 export const createGrpcJsTransport = (client: Client | (() => Client)): Transport => ({
   unary: (method, signal, timeoutMs, header: HeaderInit, input) =>
     new Promise((resolve, reject) => {
@@ -50,7 +50,7 @@ export const createGrpcJsTransport = (client: Client | (() => Client)): Transpor
     const forget = cancelWith(signal, call);
     const responseHeader = new Promise<Headers>((resolve) => {
       call.once("metadata", (metadata) => resolve(headersOf(metadata)));
-      // It is told apart from the messages, and perhaps before anybody reads them.
+      // The error is reported separately from the messages, possibly before they are read.
       call.on("error", (error) => (failure = error as ServiceError));
       call.once("status", ({ metadata }) => {
         forget();
@@ -65,7 +65,7 @@ export const createGrpcJsTransport = (client: Client | (() => Client)): Transpor
   },
 });
 
-/** Ends with the error of the call, if it has one: `decode` gives undefined where all is well. */
+/** The messages of a call. Throws its error, if it has one; `decode` returns undefined if it has none. */
 const messagesOf = async function* <Message>(
   call: ClientReadableStream<Message>,
   decode: (error?: unknown) => ConnectError | undefined,
@@ -97,13 +97,16 @@ const reader =
 
 const onlyMessage = async <Message>(messages: AsyncIterable<Message>, method: DescMethod): Promise<Message> => {
   if (method.methodKind === "server_streaming") for await (const message of messages) return message;
-  throw new ConnectError(`${method.name} streams from the client, which this transport does not`, Code.Unimplemented);
+  throw new ConnectError(
+    `${method.name} is a client stream, which this transport does not support`,
+    Code.Unimplemented,
+  );
 };
 
 const optionsOf = (timeoutMs: number | undefined): CallOptions =>
   timeoutMs === undefined || timeoutMs <= 0 ? {} : { deadline: Date.now() + timeoutMs };
 
-/** Cancels the call when the signal fires; gives what forgets about it. */
+/** Cancels the call when the signal is aborted; returns a function that removes the listener. */
 const cancelWith = (signal: AbortSignal | undefined, call: { readonly cancel: () => void }): (() => void) => {
   const cancel = (): void => call.cancel();
   if (signal?.aborted) cancel();
@@ -111,10 +114,10 @@ const cancelWith = (signal: AbortSignal | undefined, call: { readonly cancel: ()
   return () => signal?.removeEventListener("abort", cancel);
 };
 
-/** What makes headers; Node has no name for it. */
+/** What `Headers` can be made of; Node's types have no name for it. */
 type HeaderInit = ConstructorParameters<typeof Headers>[0];
 
-/** A name that ends in `-bin` has bytes, which are base64 in HTTP's headers. */
+/** Values of names that end in `-bin` are bytes, which are base64 in HTTP headers. */
 const isBinary = (name: string): boolean => name.endsWith("-bin");
 
 const metadataOf = (header: HeaderInit): Metadata => {
@@ -133,7 +136,7 @@ const headersOf = (metadata: Metadata): Headers => {
   return headers;
 };
 
-/** What grpc-js says of a connection that broke under a call. */
+/** What grpc-js reports if a connection broke during a call. */
 const broken = /^(Received RST_STREAM with code (?!3)|Connection dropped|Call ended without gRPC status)/;
 
 const errorOf = (error: unknown, signal: AbortSignal | undefined, header: Headers): ConnectError => {
@@ -141,11 +144,11 @@ const errorOf = (error: unknown, signal: AbortSignal | undefined, header: Header
   if (!isServiceError(error)) return ConnectError.from(error);
   const [bytes] = error.metadata.get("grpc-status-details-bin");
   const status = typeof bytes === "object" ? fromBinary(StatusSchema, bytes) : undefined;
-  // Where it cannot decompress, it says nothing.
+  // If it cannot decompress a message, it has no details.
   const details: string | undefined = error.details;
   const message = status?.message ?? problemOf(details ?? "a message that could not be read", header);
   const code = broken.test(details ?? "") ? Code.Unavailable : (error.code as number as Code); // the same numbers
-  // What an error of the other side's HTTP has as its cause would be taken for the system's.
+  // For HTTP errors of the server, the cause would be mistaken for a system error.
   const cause = /^(HTTP|unsupported|protocol error)/.test(message) ? undefined : error;
   const decoded = new ConnectError(message, code, headersOf(error.metadata), undefined, cause);
   decoded.details = (status?.details ?? []).map(({ typeUrl, value }) => ({
@@ -155,7 +158,7 @@ const errorOf = (error: unknown, signal: AbortSignal | undefined, header: Header
   return decoded;
 };
 
-/** As the other transports tell it. */
+/** The same message as that of the other transports. */
 const problemOf = (details: string, header: Headers): string => {
   const contentType = header.get("content-type") ?? "application/grpc";
   if (!contentType.startsWith("application/grpc")) return `unsupported content type ${contentType}`;
@@ -163,7 +166,7 @@ const problemOf = (details: string, header: Headers): string => {
   return readable(details.replace(/^Received HTTP status code (\d+)$/, "HTTP $1"));
 };
 
-/** grpc-js decodes a status message as a URI, and so leaves what means something in one. */
+/** grpc-js decodes a status message with decodeURI, which leaves reserved characters encoded. */
 const readable = (details: string): string =>
   details.replaceAll(/%(?:3B|2F|3F|3A|40|26|3D|2B|24|2C|23)/gi, decodeURIComponent);
 

@@ -1,7 +1,7 @@
 import { createClient, type Transport } from "@connectrpc/connect";
 import type { CallOptions } from "../call.ts";
 import { type Caller, checkOptions } from "../caller.ts";
-import { checkChoice, checkFlag, checkList, checkText, checkWhole } from "../check.ts";
+import { checkChoice, checkEnum, checkFlag, checkList, checkText, checkWhole } from "../check.ts";
 import type { Clock } from "../clock.ts";
 import { DerivedStream } from "../derived-stream.ts";
 import { protocolError } from "../errors.ts";
@@ -46,7 +46,7 @@ export const createJobsClient = (caller: Caller, transport: Transport): JobsClie
 
     results: (jobId, options = {}) => {
       const { order = "index", after = 0, availableOnly = false, ...call } = checkOptions(options);
-      checkChoice(order, "order", ["index", "finished"], "order");
+      checkChoice(order, "order", ["index", "finished"]);
       const request = {
         jobId: checkText(jobId, "jobId"),
         order: order === "index" ? Order.INDEX : Order.FINISHED,
@@ -98,18 +98,8 @@ const callsOf = ({ timeoutMs, ...call }: CallOptions, clock: Clock) => {
   });
 };
 
-const names = Object.keys(JobState).filter((name) => name !== "UNSPECIFIED");
-
 const statesToWire = (states: unknown): JobState[] =>
-  checkList(states, "states").map((state) => {
-    checkChoice(
-      state,
-      "states",
-      names.map((name) => name.toLowerCase()),
-      "state",
-    );
-    return JobState[String(state).toUpperCase() as keyof typeof JobState];
-  });
+  checkList(states, "states").map((state, at) => checkEnum(JobState, state, `states[${at}]`));
 
 async function* pages<T>(
   pageAt: (pageToken: string) => Promise<{ readonly items: readonly T[]; readonly next: string }>,

@@ -1,15 +1,15 @@
 import type { StreamResponse, Transport } from "@connectrpc/connect";
 
-/** One connection, as a transport of its own. */
+/** A transport with one connection. */
 interface Lane {
   readonly transport: Transport;
-  /** Calls under way. */
+  /** Number of running calls. */
   calls: number;
 }
 
 /**
- * Several connections to one service: each call goes over the one with the fewest calls. A connection that is going away
- * is its own transport's to replace: what runs on it goes on, what is new opens the next one.
+ * Distributes calls over several connections to one service: each call uses the connection with the fewest calls. Each
+ * transport replaces a connection that is going away: running calls complete on it, and new calls open another one.
  */
 export const createPool = (transports: readonly Transport[]): Transport => {
   const lanes = transports.map((transport): Lane => ({ transport, calls: 0 }));
@@ -47,7 +47,7 @@ const enter = (lanes: readonly Lane[]) => {
   return { transport: lane.transport, leave };
 };
 
-/** Not a generator: a message is not to wait for one more turn. */
+/** Not a generator, which would delay each message by another turn of the event loop. */
 const untilOver = <T>(
   messages: AsyncIterable<T>,
   over: () => void,
@@ -59,7 +59,7 @@ const untilOver = <T>(
         try {
           const result = await iterator.next();
           if (result.done) over();
-          return result as IteratorResult<never>; // of the method's own type, as it came
+          return result as IteratorResult<never>; // unchanged, with the type of the method
         } catch (error) {
           over();
           throw error;

@@ -1,23 +1,23 @@
 /**
- * The part of a JSON Schema that the service can hold an output to (docs/generation.md, Constraints). What is left out
- * here is looked at when the object has arrived. Every step lets more through and never less; a keyword that JSON Schema
- * does not have stays, so that the service refuses it by its name.
+ * The part of a JSON Schema that the service can enforce (docs/generation.md, Constraints). The rest is validated when the object
+ * has arrived. Each step only makes the schema more permissive. Keywords that JSON Schema does not have are kept, so that the
+ * service refuses them by name.
  */
 import type { Json, JsonSchema } from "../messages.ts";
 
 /** The schema to send. */
-export const constraintSchema = (schema: JsonSchema): JsonSchema => relaxed(schema) as JsonSchema; // an object stays one
+export const constraintSchema = (schema: JsonSchema): JsonSchema => relaxed(schema) as JsonSchema; // an object remains an object
 
 const relaxed = (schema: Json): Json => {
   if (!isObject(schema)) return schema; // true and false
-  // Where patterns give members, those are additional ones to a grammar that does not know patterns.
+  // To a grammar, which has no patterns for names, members that match one are additional members.
   const loose = "patternProperties" in schema ? ["additionalProperties"] : [];
   const kept = Object.entries(schema).filter(([keyword]) => !leftOut.has(keyword) && !loose.includes(keyword));
   const all = Object.fromEntries(kept.map(([keyword, value]) => [keyword, relaxedValue(keyword, value)]));
   return withoutConflicts(all);
 };
 
-/** Standard keywords that no grammar is made of. */
+/** Standard keywords that a grammar cannot express. */
 const leftOut: ReadonlySet<string> = new Set([
   "multipleOf",
   "uniqueItems",
@@ -59,14 +59,14 @@ const relaxedValue = (keyword: string, value: Json): Json => {
 
 type Members = { readonly [keyword: string]: Json };
 
-/** Keywords that hold alone and not beside each other. */
+/** Removes keywords that the service does not support together. */
 const withoutConflicts = (schema: Members): Members =>
   [onlyValues, anyOfOneOf, oneRuleForStrings, wholeBounds].reduce((kept, step) => step(kept), schema);
 
 const without = (schema: Members, ...keywords: readonly string[]): Members =>
   Object.fromEntries(Object.entries(schema).filter(([keyword]) => !keywords.includes(keyword)));
 
-/** Values say all. */
+/** `enum` and `const` make all other keywords unnecessary. */
 const onlyValues = (schema: Members): Members =>
   "enum" in schema || "const" in schema
     ? without(
@@ -84,7 +84,7 @@ const onlyValues = (schema: Members): Members =>
       )
     : schema;
 
-/** That not two of them fit is for the validation. */
+/** The validation checks that only one alternative of `oneOf` matches. */
 const anyOfOneOf = (schema: Members): Members => {
   const { oneOf } = schema;
   if (oneOf === undefined) return schema;
@@ -93,7 +93,7 @@ const anyOfOneOf = (schema: Members): Members => {
 
 const formats: ReadonlySet<unknown> = new Set(["date", "time", "date-time", "uuid", "ipv4"]);
 
-/** Of regular expressions: what no grammar is made of. */
+/** Parts of regular expressions that a grammar cannot express. */
 const beyondGrammar = /\(\?(?!:)|\\[1-9kbBpP]/;
 
 const oneRuleForStrings = (schema: Members): Members => {
@@ -104,7 +104,7 @@ const oneRuleForStrings = (schema: Members): Members => {
   return beyondGrammar.test(pattern) ? without(rest, "pattern") : without(rest, "minLength", "maxLength");
 };
 
-/** A number that may be a fraction has whole bounds that belong to it. */
+/** Numbers that may be fractions need inclusive bounds that are integers. */
 const wholeBounds = (schema: Members): Members => {
   const { type, minimum, maximum, exclusiveMinimum, exclusiveMaximum } = schema;
   if (type === "integer") return schema;

@@ -10,7 +10,7 @@ import { parsePartialJson } from "./partial-json.ts";
 
 type Generating = Pick<MlxdClient, "generate" | "stream">;
 
-/** The methods that make objects, over those that make text. */
+/** `client.generateObject` and `client.streamObject`, which use the given calls. */
 export const createObjectCalls = (client: Generating): Pick<MlxdClient, "generateObject" | "streamObject"> => ({
   generateObject: async <T>(schema: unknown, input: GenerationInput, options: ObjectOptions = {}) => {
     const { object, parameters } = prepare<T>(schema, options);
@@ -20,7 +20,7 @@ export const createObjectCalls = (client: Generating): Pick<MlxdClient, "generat
   streamObject: <T>(schema: unknown, input: GenerationInput, options: ObjectOptions = {}) => {
     const { object, parameters } = prepare<T>(schema, options);
     const { signal, ...others } = parameters;
-    client.stream(input, others); // makes no call yet; refuses what is wrong, at once
+    client.stream(input, others); // makes no call yet, but refuses invalid arguments now
     return new DerivedStream<PartialOf<T>, ObjectResult<T>>(async function* (own) {
       const stream = client.stream(input, { ...others, signal: own });
       let [text, shown] = ["", ""];
@@ -30,14 +30,14 @@ export const createObjectCalls = (client: Generating): Pick<MlxdClient, "generat
         const written = JSON.stringify(partial);
         if (partial === undefined || written === shown) continue;
         shown = written;
-        yield partial as PartialOf<T>; // as far as the constraint holds the model to the schema
+        yield partial as PartialOf<T>; // the constraint enforces the schema
       }
       return objectOf(object, await stream.collect());
     }, signal);
   },
 });
 
-/** What an object's schema or the object itself decides. */
+/** Options of a generation that do not apply to an object. */
 const decided = ["constraint", "candidateCount", "echoPrompt", "verbatim"] as const;
 
 const prepare = <T>(schema: unknown, options: ObjectOptions) => {
@@ -45,11 +45,11 @@ const prepare = <T>(schema: unknown, options: ObjectOptions) => {
   const given = options as Readonly<Record<string, unknown>>;
   const extra = decided.find((name) => given[name] !== undefined);
   if (extra !== undefined)
-    throw invalidField(extra, "there is no such option for an object: its schema says what it is");
+    throw invalidField(extra, "there is no such option for an object: its schema determines the output");
   return { object, parameters: { ...options, constraint: { jsonSchema: constraintSchema(object.jsonSchema) } } };
 };
 
-/** The object of an answer, which fits its schema. */
+/** Parses and validates the object. */
 const objectOf = async <T>({ validate }: ObjectSchema<T>, result: GenerationResult): Promise<ObjectResult<T>> => {
   const { value, issues } = await validate(parseObject(result));
   if (issues === undefined) return { ...result, object: value };
@@ -58,7 +58,7 @@ const objectOf = async <T>({ validate }: ObjectSchema<T>, result: GenerationResu
   const more = issues.length > 1 ? ` (and ${issues.length - 1} more)` : "";
   throw invalidOutput(
     result,
-    `the object does not fit its schema: ${at}${first?.description ?? "it is refused"}${more}`,
+    `the object does not match its schema: ${at}${first?.description ?? "it is refused"}${more}`,
     issues.map(({ path, description }) => ({ field: path, description })),
   );
 };
@@ -67,9 +67,8 @@ const parseObject = (result: GenerationResult): unknown => {
   try {
     return JSON.parse(result.text) as unknown;
   } catch (cause) {
-    const hint =
-      result.finishReason === "max_output_tokens" ? "; with more maxOutputTokens it would come to its end" : "";
-    throw invalidOutput(result, `the answer is no JSON, it ended with ${result.finishReason}${hint}`, [], cause);
+    const hint = result.finishReason === "max_output_tokens" ? "; it needs a larger maxOutputTokens" : "";
+    throw invalidOutput(result, `the output is not valid JSON, it ended with ${result.finishReason}${hint}`, [], cause);
   }
 };
 

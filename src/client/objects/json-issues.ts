@@ -1,12 +1,12 @@
-/** Validates by a JSON Schema: a module of its own, with nothing of the client in it, which is loaded by callers that use one. */
+/** Validates with a JSON Schema. It is a module of its own, so that it is only loaded if one is used. */
 import { Validator } from "@cfworker/json-schema";
 import type { JsonSchema } from "../messages.ts";
 import type { StandardIssue } from "./standard-schema.ts";
 
-/** What of a value does not fit a JSON Schema, the deepest place first. */
+/** Where a value does not match a JSON Schema. */
 export const jsonIssues = (schema: JsonSchema, value: unknown): readonly StandardIssue[] => {
   const { errors } = new Validator(schema, "2020-12", false).validate(value);
-  // Each error comes again for every schema around it; what is deepest says what is wrong.
+  // Each error is repeated for every enclosing schema; only the innermost one says what is wrong.
   const places = errors.map(({ instanceLocation }) => pathOf(instanceLocation));
   const isDeepest = (path: readonly string[]) =>
     !places.some((other) => other.length > path.length && path.every((key, at) => other[at] === key));
@@ -16,7 +16,7 @@ export const jsonIssues = (schema: JsonSchema, value: unknown): readonly Standar
   });
 };
 
-/** Of a JSON pointer in a fragment: `#/items/0`. */
+/** The path of a JSON pointer in a fragment, e.g. `#/items/0`. */
 const pathOf = (location: string): readonly string[] =>
   location
     .split("/")

@@ -4,19 +4,19 @@ import type { JsonSchema } from "../messages.ts";
 import type { StandardJsonSchema } from "./standard-schema.ts";
 import { describeIssues, type Validated } from "./validation.ts";
 
-/** A schema in both its uses. */
+/** A schema, to send and to validate with. */
 export interface ObjectSchema<T> {
-  /** As JSON Schema. */
+  /** The schema as a JSON Schema. */
   readonly jsonSchema: JsonSchema;
-  /** Whether a value fits, and what it is then. */
+  /** Validates a value. */
   readonly validate: (value: unknown) => Promise<Validated<T>>;
 }
 
-/** Reads a schema: of a library, by what the Standard Schema says, or a JSON Schema as it stands. */
+/** Reads a schema: one of a library, by the Standard Schema, or a JSON Schema. */
 export const readSchema = <T>(schema: unknown, name: string): ObjectSchema<T> => {
   const standard = readStandard(schema);
   if (standard === undefined) {
-    const jsonSchema = checkJson(checkObject(schema, name), name) as JsonSchema; // as an object is written as one
+    const jsonSchema = checkJson(checkObject(schema, name), name) as JsonSchema; // the JSON of an object is an object
     return { jsonSchema, validate: (value) => validateJson<T>(jsonSchema, value) };
   }
   const { jsonSchema, validate } = standard as Partial<StandardJsonSchema<unknown, T>["~standard"]>;
@@ -30,7 +30,7 @@ export const readSchema = <T>(schema: unknown, name: string): ObjectSchema<T> =>
   };
 };
 
-/** Libraries give it on objects and, ArkType and Effect, on functions. */
+/** The schemas of most libraries are objects, those of ArkType and Effect functions. */
 const readStandard = (schema: unknown): object | undefined => {
   if (typeof schema !== "function" && (typeof schema !== "object" || schema === null)) return undefined;
   const standard: unknown = (schema as Partial<Record<"~standard", unknown>>)["~standard"];
@@ -43,7 +43,7 @@ const advice = (standard: object): string => {
     effect: "wrap it in Schema.toStandardSchemaV1 and Schema.toStandardJSONSchemaV1",
   };
   const vendor = "vendor" in standard && typeof standard.vendor === "string" ? standard.vendor : "its library";
-  return `the schema of ${vendor} cannot write itself as a JSON Schema: ${hints[vendor] ?? "use a newer version of it"}`;
+  return `the schema of ${vendor} cannot be converted to a JSON Schema: ${hints[vendor] ?? "use a newer version of it"}`;
 };
 
 const written = (write: () => unknown, name: string): JsonSchema => {
@@ -51,13 +51,13 @@ const written = (write: () => unknown, name: string): JsonSchema => {
     return checkJson(checkObject(write(), name), name) as JsonSchema; // as above
   } catch (error) {
     const problem = error instanceof Error ? error.message : String(error);
-    throw invalidField(name, `it cannot be written as a JSON Schema: ${problem}`);
+    throw invalidField(name, `it cannot be converted to a JSON Schema: ${problem}`);
   }
 };
 
-/** Only who brings a JSON Schema has to load what validates by it. */
+/** The validator is only loaded if a JSON Schema is used. */
 const validateJson = async <T>(schema: JsonSchema, value: unknown): Promise<Validated<T>> => {
   const { jsonIssues } = await import("./json-issues.ts");
   const issues = jsonIssues(schema, value);
-  return issues.length === 0 ? { value: value as T } : { issues: describeIssues(issues, value) }; // the caller's word for what fits the schema
+  return issues.length === 0 ? { value: value as T } : { issues: describeIssues(issues, value) }; // the type is declared by the caller
 };

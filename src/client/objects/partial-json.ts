@@ -1,14 +1,14 @@
-/** JSON as far as it has come: what is complete of it, and the beginning of the text that is being written. */
+/** Parses the beginning of a JSON text. */
 
-/** Deeper JSON than the client's arguments may have, too, shows nothing until it is whole. */
+/** As for the client's arguments. Values that are nested deeper appear once the text is complete. */
 const maxDepth = 256;
 
-/** Marks a place where nothing is known yet. */
+/** Stands for a value of which nothing has arrived. */
 const nothing = Symbol("nothing");
 
 /**
- * The value that this beginning of a JSON text says so far, or undefined where it says none. Texts grow; a number, `true`
- * or the name of a member appears once it is complete. Text that cannot become JSON says what came before the fault.
+ * The value at the beginning of a JSON text, or undefined if there is none yet. Strings grow; numbers, `true`, `false`, `null`
+ * and names of members appear once they are complete. If the text is not valid JSON, the value is what precedes the error.
  */
 export const parsePartialJson = (text: string): unknown => {
   const value = new Reader(text).value(0);
@@ -18,7 +18,7 @@ export const parsePartialJson = (text: string): unknown => {
 class Reader {
   readonly #text: string;
   #at = 0;
-  /** The text has ended, or is no JSON from here on: whatever is open is closed. */
+  /** The text has ended or is invalid from here on: everything that is open is closed. */
   #over = false;
 
   constructor(text: string) {
@@ -48,7 +48,7 @@ class Reader {
       const value = key === undefined ? this.#stop() : this.value(depth + 1);
       if (key !== undefined && value !== nothing) members.push([key, value]);
     }
-    return Object.fromEntries(members); // also of a member `__proto__` as JSON.parse would
+    return Object.fromEntries(members); // handles a member `__proto__` as JSON.parse does
   }
 
   #key(): string | undefined {
@@ -71,7 +71,7 @@ class Reader {
 
   #string(): { readonly value: string; readonly isWhole: boolean } {
     const start = ++this.#at;
-    let safeEnd = start; // a cut escape says nothing yet, nor does the first half of a pair of them
+    let safeEnd = start; // excludes an incomplete escape, and the first half of a surrogate pair
     while (this.#at < this.#text.length && this.#text[this.#at] !== '"') {
       const isEscape = this.#text[this.#at] === "\\";
       const unit = this.#text.slice(this.#at, this.#at + (isEscape ? (this.#text[this.#at + 1] === "u" ? 6 : 2) : 1));
@@ -86,7 +86,7 @@ class Reader {
     return { value: typeof value === "string" ? value : "", isWhole };
   }
 
-  /** A number, `true`, `false` or `null`, once something follows it. */
+  /** A number, `true`, `false` or `null`, once another character follows it. */
   #scalar(): unknown {
     const [word = ""] = /^[^\s,:[\]{}"]*/.exec(this.#text.slice(this.#at, this.#at + 400)) ?? [];
     this.#at += word.length;

@@ -1,14 +1,14 @@
 /**
- * What schema libraries have in common: https://standardschema.dev. Copied from there, as the specification asks for, so
- * that nobody has to install it.
+ * The interface that schema libraries share: https://standardschema.dev. Copied from there, as the specification recommends, so
+ * that it does not have to be installed.
  */
 
-/** A schema that validates, and can write itself as a JSON Schema: one of Zod 4.2, ArkType 2.1.28, Valibot, Effect. */
+/** A schema that validates and can be converted to a JSON Schema: of Zod 4.2, ArkType 2.1.28, Valibot or Effect. */
 export interface StandardJsonSchema<Input = unknown, Output = Input> {
   readonly "~standard": StandardProps<Input, Output>;
 }
 
-/** What such a schema offers. */
+/** The members of such a schema. */
 interface StandardProps<Input = unknown, Output = Input> {
   readonly version: 1;
   readonly vendor: string;
@@ -20,7 +20,7 @@ interface StandardProps<Input = unknown, Output = Input> {
   };
 }
 
-/** What a validation came to. */
+/** The result of a validation. */
 type StandardResult<Output> =
   | { readonly value: Output; readonly issues?: undefined }
   | { readonly issues: readonly StandardIssue[] };
@@ -31,5 +31,5 @@ export interface StandardIssue {
   readonly path?: readonly (PropertyKey | { readonly key: PropertyKey })[] | undefined;
 }
 
-/** The type of what a schema accepts. */
+/** The type of the values that a schema accepts. */
 export type InferOutput<Schema extends StandardJsonSchema> = NonNullable<Schema["~standard"]["types"]>["output"];

@@ -1,20 +1,20 @@
 import { show } from "../check.ts";
 import type { StandardIssue } from "./standard-schema.ts";
 
-/** What a validation came to. */
+/** The result of a validation. */
 export type Validated<T> =
   | { readonly value: T; readonly issues?: undefined }
   | { readonly issues: readonly Issue[]; readonly value?: undefined };
 
-/** What is wrong with a value: where, what and what is there. */
+/** What is wrong with a value, and where. */
 export interface Issue {
-  /** e.g. `items[2].price`; empty for the whole value. */
+  /** The path, e.g. `items[2].price`; empty for the whole value. */
   readonly path: string;
-  /** One sentence, with the value at that place. */
+  /** One sentence, with the value at that path. */
   readonly description: string;
 }
 
-/** The issues that a library found in a value, with what is at their places. */
+/** Adds the values at their paths to the issues of a library. */
 export const describeIssues = (issues: readonly StandardIssue[], value: unknown): readonly Issue[] =>
   issues.map(({ path = [], message }) =>
     issueAt(
@@ -24,7 +24,7 @@ export const describeIssues = (issues: readonly StandardIssue[], value: unknown)
     ),
   );
 
-/** The issue at this place of a value. */
+/** The issue at this path of a value. */
 const issueAt = (path: readonly string[], message: string, value: unknown): Issue => ({
   path: path.map((key, at) => (/^\d+$/.test(key) ? `[${key}]` : at === 0 ? key : `.${key}`)).join(""),
   description: `${message}; it is ${show(valueAt(path, value))}`,

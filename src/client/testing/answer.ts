@@ -10,34 +10,34 @@ import type { ErrorReason } from "../gen/mlxd/v1/error_details_pb.ts";
 import { FinishReason as WireFinishReason } from "../gen/mlxd/v1/types_pb.ts";
 import type { Json } from "../messages.ts";
 
-/** What the model answers: a text, or all about it. */
+/** An answer of the model: a text, or all of its parts. */
 export type ScriptedAnswer = string | ScriptedParts;
 
-/** An answer and how it comes. */
+/** An answer, and how it is sent. */
 export interface ScriptedParts {
   /**
-   * The text; a list comes piece by piece.
+   * The text; an array is sent piece by piece.
    * @default ""
    */
   readonly text?: string | readonly string[] | undefined;
   /** Reasoning before the text. */
   readonly reasoning?: string | undefined;
-  /** Calls of tools, after the text. */
+  /** Tool calls, after the text. */
   readonly toolCalls?: readonly { readonly name: string; readonly arguments: Json }[] | undefined;
   /**
    * Why it ends.
-   * @default "tool_calls" where tools are called, else "end_of_sequence"
+   * @default "tool_calls" if it calls tools, otherwise "end_of_sequence"
    */
   readonly finishReason?: Exclude<FinishReason, "unknown"> | undefined;
-  /** Time before each piece, in milliseconds; over as soon as the caller leaves. */
+  /** Delay before each piece, in milliseconds. Ends when the caller leaves. */
   readonly delayMs?: number | undefined;
-  /** Instead of an end: the call fails, after the pieces that there are. Without any it fails before it has begun. */
+  /** The call fails with this error after its pieces, or, if it has none, before it begins. */
   readonly error?: ScriptedError | undefined;
 }
 
 /** How a call fails. */
 export interface ScriptedError {
-  /** A reason of the service, or a connection that broke. */
+  /** A reason of the service, or `CONNECTION` for a broken connection. */
   readonly reason: Exclude<keyof typeof ErrorReason, "UNSPECIFIED"> | "CONNECTION";
   /**
    * Its status code.
@@ -45,18 +45,18 @@ export interface ScriptedError {
    */
   readonly code?: MlxdErrorCode | undefined;
   /**
-   * Its sentence.
+   * Its message.
    * @default the reason
    */
   readonly message?: string | undefined;
-  /** How long the service asks to wait, in milliseconds. */
+  /** The retry delay of the service, in milliseconds. */
   readonly retryAfterMs?: number | undefined;
 }
 
 type Chunk = { text?: string; reasoning?: string; toolCalls?: ScriptedCall[] };
 type ScriptedCall = { index: number; id: string; name: string; arguments: string };
 
-/** The messages of a stream that brings this answer. */
+/** The messages of a stream with this answer. */
 export const streamed = async function* (
   answer: ScriptedParts,
   model: string,
@@ -76,7 +76,7 @@ export const streamed = async function* (
   yield { sequence, event: { case: "finished", value } };
 };
 
-/** The same in one message. */
+/** The same answer as one message. */
 export const whole = async (
   answer: ScriptedParts,
   model: string,
@@ -117,7 +117,7 @@ const usageOf = ({ length }: readonly Chunk[]) => ({ promptTokens: 1, outputToke
 
 const finishReasonOf = ({ finishReason, toolCalls = [] }: ScriptedParts): WireFinishReason => {
   const name = finishReason ?? (toolCalls.length > 0 ? "tool_calls" : "end_of_sequence");
-  return WireFinishReason[name.toUpperCase() as keyof typeof WireFinishReason]; // as the type is made of its names
+  return WireFinishReason[name.toUpperCase() as keyof typeof WireFinishReason]; // the type has its names
 };
 
 const errorOf = ({ reason, code = "UNAVAILABLE", message = reason, retryAfterMs }: ScriptedError): ConnectError => {

@@ -3,11 +3,11 @@ import type { Role } from "../enum-names.ts";
 import { type GenerationTask, GenerationTaskSchema, Role as WireRole } from "../gen/mlxd/v1/types_pb.ts";
 import type { ToolCall } from "../results.ts";
 
-/** What was asked of a scripted model. */
+/** A task that a scripted model got. */
 export interface AskedTask {
-  /** The model that was asked for; empty for the default. */
+  /** The name of the model; empty for the default. */
   readonly model: string;
-  /** The conversation: what is said, and which tools are called. A raw prompt is one message of a user. */
+  /** The messages of the conversation. A raw prompt is one user message. */
   readonly messages: readonly AskedMessage[];
   /** Names of the tools that may be called. */
   readonly tools: readonly string[];
@@ -26,7 +26,7 @@ export interface AskedMessage {
 }
 
 const roles = new Map<number, Role>(
-  Object.entries(WireRole).map(([name, value]) => [value, name.toLowerCase() as Role]), // as the type is made
+  Object.entries(WireRole).map(([name, value]) => [value, name.toLowerCase() as Role]), // the type has these names
 );
 
 /** Reads a task. */

@@ -1,6 +1,6 @@
 /**
- * A model in your own process, for tests of what uses the client: it answers by a script, through the client's own
- * encoding, checks and errors, without a network or a service.
+ * A scripted model in your own process, for tests of code that uses the client. Calls go through the client's encoding, checks
+ * and errors, but need neither a network nor a service.
  */
 import { createRouterTransport, type HandlerContext } from "@connectrpc/connect";
 import type { MlxdClient } from "../client.ts";
@@ -18,9 +18,9 @@ export * from "../index.ts";
 export type { ScriptedAnswer, ScriptedError, ScriptedParts } from "./answer.ts";
 export type { AskedMessage, AskedTask } from "./asked-task.ts";
 
-/** What a scripted model is made of. */
+/** A scripted model. */
 export interface TestScript {
-  /** Answers one after another, the last one again and again; or a function of what is asked. */
+  /** The answers in order, the last of which is repeated; or a function of the task. */
   readonly answers: readonly ScriptedAnswer[] | ((task: AskedTask) => ScriptedAnswer | Promise<ScriptedAnswer>);
   /**
    * The model's name.
@@ -32,16 +32,16 @@ export interface TestScript {
 /** A client of a scripted model. */
 export interface TestClient {
   readonly client: MlxdClient;
-  /** What was asked for, in order; of a batch each item. */
+  /** The tasks so far, in order; each item of a batch is one. */
   readonly asked: readonly AskedTask[];
 }
 
-/** Tokens that the model has room for. */
+/** The context length of the model. */
 const contextLength = 4096;
 
 /**
- * Makes a client whose calls a script answers: generations, batches, objects, tools and conversations. It counts words as
- * tokens, makes the same vector of the same text, and tries nothing again unless `options` say so.
+ * Makes a client of a scripted model: for generations, batches, objects, tools and conversations. It counts words as tokens,
+ * returns the same embedding for the same text, and does not retry unless `options` say so.
  */
 export const createTestClient = (script: TestScript, options: ClientOptions = {}): TestClient => {
   const { answers, model = "test" } = script;
@@ -101,7 +101,7 @@ export const createTestClient = (script: TestScript, options: ClientOptions = {}
 
 const wordsOf = (text: string): number => text.split(/\s+/).filter((word) => word !== "").length;
 
-/** Of length 1, and the same for the same text. */
+/** A vector of length 1, the same for the same text. */
 const vectorOf = (text: string) => {
   const values = [0, 0, 0, 0, 0, 0, 0, 1];
   for (let at = 0; at < text.length; at++) values[at % 8] = (values[at % 8] ?? 0) + text.charCodeAt(at);

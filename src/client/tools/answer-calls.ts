@@ -19,17 +19,17 @@ interface Limits {
   readonly maxParallelCalls: number;
   readonly toolTimeoutMs: number | undefined;
   readonly onToolError: "tell" | "throw";
-  /** Fires when the run is over. */
+  /** Aborted when the run ends. */
   readonly signal: AbortSignal;
-  /** When its time is over, by `performance.now()`. */
+  /** The end of its time, in milliseconds of `performance.now()`. */
   readonly deadline: number;
 }
 
 type Step = Omit<ToolCallEvent, "round"> | Omit<ToolResultEvent, "round">;
 
 /**
- * Runs the calls of one answer, some at once, and tells of each when it begins and, in the order of the calls, what came
- * of it. When one fails and is to end the run, the others are told by their signals.
+ * Runs the tool calls of one answer, several at once. Yields an event when each call begins, and its result in the order of the
+ * calls. If a call fails and failures end the run, the signals of the others are aborted.
  */
 export const answerCalls = async function* (
   callables: ReadonlyMap<string, Callable>,
@@ -43,15 +43,15 @@ export const answerCalls = async function* (
   const running: Promise<Answer>[] = [];
   try {
     for (const [index, call] of calls.entries()) {
-      // As many as may be under way: those before the first that has not been told of.
+      // Starts calls up to the limit, counted from the first one whose result has not been yielded.
       for (; running.length < Math.min(calls.length, index + limits.maxParallelCalls);) {
-        const next = calls[running.length] as ToolCall; // there is one: the length was looked at
+        const next = calls[running.length] as ToolCall; // below calls.length
         const answer = answerCall(callables.get(next.name), next, controller.signal, limits);
-        answer.catch(() => {}); // is looked at in its turn
+        answer.catch(() => {}); // awaited below, in order
         running.push(answer);
         yield { type: "tool_call", call: next };
       }
-      const answer = await (running[index] as Promise<Answer>); // the loop above has begun it
+      const answer = await (running[index] as Promise<Answer>); // started by the loop above
       if (answer.error && limits.onToolError === "throw") throw answer.error;
       yield { type: "tool_result", call, ...answer };
     }
@@ -66,7 +66,7 @@ interface Answer {
   readonly error: MlxdError | undefined;
 }
 
-/** Rejects only when the run itself is over. */
+/** Rejects only if the run itself has ended. */
 const answerCall = async (
   callable: Callable | undefined,
   call: ToolCall,
@@ -80,7 +80,7 @@ const answerCall = async (
   const expire = () =>
     result.reject(
       time.isRun
-        ? new MlxdError({ code: "DEADLINE_EXCEEDED", reason: "DEADLINE", message: "the run's time is over" })
+        ? new MlxdError({ code: "DEADLINE_EXCEEDED", reason: "DEADLINE", message: "the run exceeded its timeout" })
         : toolFailed(call, `it took longer than ${time.ms} ms`),
     );
   runSignal.addEventListener("abort", stop, { once: true });
@@ -96,7 +96,7 @@ const answerCall = async (
   } finally {
     clearTimeout(timer);
     runSignal.removeEventListener("abort", stop);
-    controller.abort(); // nobody waits any more
+    controller.abort(); // nobody waits for the tool any longer
   }
 };
 
@@ -111,7 +111,7 @@ const runCall = async (callable: Callable | undefined, call: ToolCall, signal: A
   const { value, issues } = await callable.validate(parseArguments(call));
   if (issues !== undefined) {
     const problems = issues.map(({ path, description }) => (path === "" ? description : `${path}: ${description}`));
-    throw toolFailed(call, `the arguments do not fit: ${problems.join("; ")}`);
+    throw toolFailed(call, `the arguments do not match the schema: ${problems.join("; ")}`);
   }
   return { content: written(await callable.run(value, { call, signal })), error: undefined };
 };
@@ -120,11 +120,11 @@ const parseArguments = (call: ToolCall): unknown => {
   try {
     return call.arguments === "" ? {} : (JSON.parse(call.arguments) as unknown);
   } catch {
-    throw toolFailed(call, "the arguments are no JSON");
+    throw toolFailed(call, "the arguments are not valid JSON");
   }
 };
 
-/** What a model reads of a tool's result. */
+/** The result of a tool as the model gets it. */
 const written = (result: unknown): string =>
   typeof result === "string" ? result : JSON.stringify(checkJson(result ?? null, "result"));
 

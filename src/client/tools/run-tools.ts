@@ -11,11 +11,11 @@ import { readSchema } from "../objects/object-schema.ts";
 import type { ToolRun, ToolRunEvent, ToolRunInput, ToolRunOptions, ToolRunResult } from "./run.ts";
 import type { RunnableTool } from "./tool.ts";
 
-/** The method that runs tools, over the one that streams text. */
+/** `client.runTools`, which uses the given `stream`. */
 export const createToolCalls = (client: Pick<MlxdClient, "stream">): Pick<MlxdClient, "runTools"> => ({
   runTools: (tools, input, options = {}) => {
     const run = checkRun(tools, input, options);
-    client.stream(firstInput(run), run.parameters); // makes no call yet; refuses what is wrong, at once
+    client.stream(firstInput(run), run.parameters); // makes no call yet, but refuses invalid arguments now
     return new DerivedStream((signal) => runRounds(client, run, signal), options.signal) satisfies ToolRun;
   },
 });
@@ -70,14 +70,14 @@ const toolResultMessage = ({
   content,
 });
 
-/** What was given, checked. */
+/** The checked arguments. */
 interface CheckedRun {
   readonly messages: readonly ChatMessage[];
   readonly input: Omit<ChatInput, "messages" | "tools" | "toolChoice">;
   readonly tools: readonly Tool[];
   readonly firstChoice: { readonly toolChoice: ToolChoice } | undefined;
   readonly callables: ReadonlyMap<string, Callable>;
-  /** Of the generations; without the signal and the time, which are the run's. */
+  /** Parameters of the generations; without the signal and the timeout, which apply to the run. */
   readonly parameters: Omit<ToolRunOptions, "signal" | "timeoutMs">;
   readonly timeoutMs: number | undefined;
   readonly maxRounds: number;
@@ -86,7 +86,7 @@ interface CheckedRun {
   readonly onToolError: "tell" | "throw";
 }
 
-/** What a run decides by itself. */
+/** Options of a generation that a run does not have. */
 const decided = ["candidateCount", "constraint", "verbatim"] as const;
 
 const checkRun = (tools: readonly RunnableTool[], input: ToolRunInput, options: ToolRunOptions): CheckedRun => {
@@ -109,14 +109,14 @@ const checkRun = (tools: readonly RunnableTool[], input: ToolRunInput, options: 
     maxRounds: checkWhole(maxRounds, "maxRounds", 1, 100),
     maxParallelCalls: checkWhole(maxParallelCalls, "maxParallelCalls", 1),
     toolTimeoutMs: normalizeTimeoutMs(toolTimeoutMs),
-    onToolError: checkChoice(onToolError, "onToolError", ["tell", "throw"], "way"),
+    onToolError: checkChoice(onToolError, "onToolError", ["tell", "throw"]),
   };
 };
 
 const checkInput = (input: unknown): Pick<ChatInput, "messages" | "templateOptions"> => {
   const { tools, toolChoice, ...chat } = checkObject(input, "input");
-  if (tools !== undefined) throw invalidField("tools", "those of a run are its first argument");
-  if (toolChoice !== undefined) throw invalidField("toolChoice", "of a run it is an option");
+  if (tools !== undefined) throw invalidField("tools", "pass the tools of a run as its first argument");
+  if (toolChoice !== undefined) throw invalidField("toolChoice", "pass it as an option of the run");
   return chat as unknown as ChatInput; // checked where it is sent
 };
 
@@ -133,8 +133,8 @@ const checkTools = (tools: readonly RunnableTool[]): ReadonlyMap<string, Callabl
     const place = `tools[${index}]`;
     const { name, description, parameters, run } = checkObject(given, place);
     const checkedName = checkText(name, `${place}.name`);
-    if (callables.has(checkedName)) throw invalidField(`${place}.name`, `${show(name)} is there twice`);
-    if (typeof run !== "function") throw invalidField(`${place}.run`, `${show(run)} is no function`);
+    if (callables.has(checkedName)) throw invalidField(`${place}.name`, `${show(name)} occurs twice`);
+    if (typeof run !== "function") throw invalidField(`${place}.run`, `${show(run)} is not a function`);
     const schema = readSchema(parameters ?? { type: "object" }, `${place}.parameters`);
     callables.set(checkedName, {
       tool: {
@@ -153,7 +153,7 @@ const tooManyRounds = (rounds: number, { generationId, usage, text }: Generation
   new MlxdError({
     code: "RESOURCE_EXHAUSTED",
     reason: "TOO_MANY_ROUNDS",
-    message: `the model called tools in each of its ${rounds} answers; maxRounds allows no more`,
+    message: `the model called tools in each of its ${rounds} answers, which is the limit maxRounds`,
     metadata: { maxRounds: String(rounds) },
     progress: { generationId, usage, lastSequence: undefined, text },
   });

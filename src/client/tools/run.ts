@@ -7,15 +7,15 @@ import type { GenerationResult, ToolCall } from "../results.ts";
 import type { Usage } from "../usage.ts";
 import type { ToolRunLimits } from "./tool.ts";
 
-/** What a run begins with: a text, or a conversation whose tools are those of the run. */
+/** The input of a run: a text, or a conversation without tools, which the run has. */
 export type ToolRunInput = string | Omit<ChatInput, "tools" | "toolChoice" | "continueFinalMessage">;
 
-/** Limits of the run, and the parameters and options of its generations; `timeoutMs` is for all of it together. */
+/** Limits of the run, and parameters and options of its generations; `timeoutMs` applies to the run as a whole. */
 export type ToolRunOptions = Omit<GenerationOptions, "candidateCount" | "constraint" | "verbatim"> & ToolRunLimits;
 
 /**
- * A step of a run: the events of each round's generation, then a `tool_call` for each call that begins to run and a
- * `tool_result` for each that is over.
+ * An event of a run: those of each round's generation, then a `tool_call` when a tool begins to run and a `tool_result` when it
+ * has ended.
  */
 export type ToolRunEvent = (GenerationEvent & { readonly round: number }) | ToolCallEvent | ToolResultEvent;
 
@@ -32,21 +32,21 @@ export interface ToolResultEvent {
   readonly type: "tool_result";
   readonly round: number;
   readonly call: ToolCall;
-  /** What the model is told. */
+  /** What the model gets. */
   readonly content: string;
-  /** Why it failed, where it did. */
+  /** Why it failed; undefined if it did not. */
   readonly error: MlxdError | undefined;
 }
 
-/** What a run came to: its last answer's result, in which no tool is called. */
+/** The result of a run: its last answer, which calls no tool. */
 export interface ToolRunResult extends GenerationResult {
-  /** The conversation with every turn of the run, the last answer included. */
+  /** The conversation with all messages of the run, including the last answer. */
   readonly messages: readonly ChatMessage[];
-  /** Answers of the model. */
+  /** Number of answers of the model. */
   readonly rounds: number;
-  /** Tokens spent, over all rounds. */
+  /** Tokens used, over all rounds. */
   readonly totalUsage: Usage;
 }
 
-/** A run of tools as it goes. */
+/** The stream of a run. */
 export type ToolRun = DerivedStream<ToolRunEvent, ToolRunResult>;

@@ -207,7 +207,7 @@ describe("the provider for the AI SDK", () => {
       String,
     );
     assert.match(refused, /files of the type application\/pdf/);
-    assert.throws(() => mlxd.imageModel("m"), "mlxd has no models that make images");
+    assert.throws(() => mlxd.imageModel("m"), "mlxd has no image models");
   });
 
   it("fails with the client's errors, before its stream or in it", async () => {

@@ -48,7 +48,7 @@ describe("a conversation", () => {
   it("has its last answer made anew, in the place of the old one", async () => {
     const { client, asked, requests } = scriptedChat(["One.", "Two.", "Three."]);
     const chat = client.chat();
-    assert.throws(() => chat.regenerate(), "nobody has said anything");
+    assert.throws(() => chat.regenerate(), "there is no user message");
     await chat.say("Say a number.");
     await chat.regenerate({ seed: 5 }).collect();
     assert.deepEqual(asked[1], ["user: Say a number."]);
@@ -120,7 +120,7 @@ describe("a conversation", () => {
   it("refuses options that are none", () => {
     const { client } = scriptedChat(["ok"]);
     assert.throws(() => client.chat({ sytem: "x" } as never), "sytem: there is no such option of a chat");
-    assert.throws(() => client.chat({ system: 5 } as never), "system: 5 is no text");
+    assert.throws(() => client.chat({ system: 5 } as never), "system: 5 is not a string");
     assert.throws(() => client.chat({ prefixKey: "a\nb" }), "HTTP cannot send");
   });
 });

@@ -43,7 +43,7 @@ describe("the client for Effect", () => {
       const cut = yield* Effect.flip(Stream.runDrain(mlxd.stream("?")));
       assert.strictEqual(cut.reason, "QUEUE_FULL");
       const bad = yield* Effect.flip(Stream.runDrain(mlxd.stream("?", { topP: Number.NaN })));
-      assert.strictEqual(bad.message, "topP: NaN is no finite number");
+      assert.strictEqual(bad.message, "topP: NaN is not a finite number");
     }).pipe(
       Effect.provide(scripted({ error: { reason: "QUEUE_FULL", code: "RESOURCE_EXHAUSTED", retryAfterMs: 50 } })),
     ),

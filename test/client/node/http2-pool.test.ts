@@ -72,7 +72,7 @@ describe("a client with several connections", () => {
   });
 
   it("has at least one, and not a hundred and one", () => {
-    assert.throws(() => createMlxdClient({ connections: 0 }), "connections: 0 is no whole number from 1 to 100");
-    assert.throws(() => createMlxdClient({ connections: 101 }), "connections: 101 is no whole number from 1 to 100");
+    assert.throws(() => createMlxdClient({ connections: 0 }), "connections: 0 is not a whole number from 1 to 100");
+    assert.throws(() => createMlxdClient({ connections: 101 }), "connections: 101 is not a whole number from 1 to 100");
   });
 });

@@ -98,7 +98,7 @@ describe("an object", () => {
       ["list[1].n"],
     );
     assert.match(error.violations[0]?.description ?? "", /multiple.*; it is 12$/i);
-    assert.match(error.message, /^the object does not fit its schema: list\[1\]\.n: /);
+    assert.match(error.message, /^the object does not match its schema: list\[1\]\.n: /);
     assert.equal(error.metadata["text"], '{"list":[{"n":5},{"n":12}]}');
     assert.equal(error.progress?.generationId, "g1");
   });
@@ -110,7 +110,7 @@ describe("an object", () => {
     const error = await failureOf(client.generateObject({}, "?"));
     assert.equal(
       error.message,
-      "the answer is no JSON, it ended with max_output_tokens; with more maxOutputTokens it would come to its end",
+      "the output is not valid JSON, it ended with max_output_tokens; it needs a larger maxOutputTokens",
     );
   });
 
@@ -121,10 +121,10 @@ describe("an object", () => {
     assert.match(await reject({}, { constraint: { jsonObject: true } }), /^constraint: there is no such option/);
     assert.match(await reject({}, { candidateCount: 2 }), /^candidateCount: /);
     assert.match(await reject({}, { topQ: 2 }), /^topQ: there is no such option/);
-    assert.match(await reject(5), /^schema: 5 is no object/);
-    assert.match(await reject(z.object({ d: z.date() })), /^schema: it cannot be written as a JSON Schema: /);
+    assert.match(await reject(5), /^schema: 5 is not an object/);
+    assert.match(await reject(z.object({ d: z.date() })), /^schema: it cannot be converted to a JSON Schema: /);
     assert.match(await reject({ "~standard": { vendor: "valibot", version: 1 } }), /toStandardJsonSchema of @valibot/);
-    assert.throws(() => client.streamObject(5 as never, "?"), /^schema: 5 is no object/);
+    assert.throws(() => client.streamObject(5 as never, "?"), /^schema: 5 is not an object/);
     assert.throws(() => client.streamObject({}, "?", { topP: Number.NaN }), /^topP: NaN/);
   });
 });

@@ -116,9 +116,9 @@ describe("a run of tools", () => {
     [
       "whose arguments do not fit",
       [["weather", '{"city":5}']],
-      "Error: the arguments do not fit: city: Invalid input: expected string, received number; it is 5",
+      "Error: the arguments do not match the schema: city: Invalid input: expected string, received number; it is 5",
     ],
-    ["whose arguments are no JSON", [["weather", "{"]], "Error: the arguments are no JSON"],
+    ["whose arguments are no JSON", [["weather", "{"]], "Error: the arguments are not valid JSON"],
     ["that is none", [["time", "{}"]], "Error: there is no tool time"],
     ["that returns what JSON cannot hold", [["big", ""]], "Error: result: 5n cannot be written as JSON"],
   ])("tells the model of a tool %s, or ends with it", async (_, answer, content) => {
@@ -211,15 +211,24 @@ describe("a run of tools", () => {
       (tools: unknown, input: unknown = "?", options: object = {}) =>
       () =>
         client.runTools(tools as never, input as never, options);
-    assert.throws(refused([{ name: "a" }]), "tools[0].run: undefined is no function");
-    assert.throws(refused([weather, weather]), 'tools[1].name: "weather" is there twice');
-    assert.throws(refused([{ name: "a", parameters: 5, run: () => 1 }]), "tools[0].parameters: 5 is no object");
-    assert.throws(refused([weather], { messages: [], tools: [] }), "tools: those of a run are its first argument");
-    assert.throws(refused([weather], { messages: [], toolChoice: "auto" }), "toolChoice: of a run it is an option");
-    assert.throws(refused([weather], "?", { maxRounds: 0 }), "maxRounds: 0 is no whole number from 1 to 100");
-    assert.throws(refused([weather], "?", { onToolError: "ignore" }), 'onToolError: "ignore" is no way: tell, throw');
+    assert.throws(refused([{ name: "a" }]), "tools[0].run: undefined is not a function");
+    assert.throws(refused([weather, weather]), 'tools[1].name: "weather" occurs twice');
+    assert.throws(refused([{ name: "a", parameters: 5, run: () => 1 }]), "tools[0].parameters: 5 is not an object");
+    assert.throws(
+      refused([weather], { messages: [], tools: [] }),
+      "tools: pass the tools of a run as its first argument",
+    );
+    assert.throws(
+      refused([weather], { messages: [], toolChoice: "auto" }),
+      "toolChoice: pass it as an option of the run",
+    );
+    assert.throws(refused([weather], "?", { maxRounds: 0 }), "maxRounds: 0 is not a whole number from 1 to 100");
+    assert.throws(
+      refused([weather], "?", { onToolError: "ignore" }),
+      'onToolError: "ignore" is not one of tell, throw',
+    );
     assert.throws(refused([weather], "?", { constraint: { regex: "a" } }), "constraint: there is no such option");
     assert.throws(refused([weather], "?", { topQ: 1 }), "topQ: there is no such option");
-    assert.throws(refused([weather], { messages: "hi" }), 'messages: "hi" is no array');
+    assert.throws(refused([weather], { messages: "hi" }), 'messages: "hi" is not an array');
   });
 });

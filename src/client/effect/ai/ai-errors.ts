@@ -4,7 +4,7 @@ import { decodeError } from "../../decode-error.ts";
 import type { MlxdError } from "../../errors.ts";
 import { MlxdFailure } from "../index.ts";
 
-/** Makes the error of `effect/ai` of whatever fails a call of this method. */
+/** Converts an error of this method to an error of `effect/ai`. */
 export const toAiError =
   (method: string) =>
   (error: unknown): AiError.AiError =>

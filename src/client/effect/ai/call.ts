@@ -10,7 +10,7 @@ export interface ReadCall {
   readonly parameters: Pick<GenerationParameters, "constraint">;
 }
 
-/** Reads what is asked of a model; refuses, by name, what mlxd's models cannot be asked. */
+/** Reads the options of a call; refuses, by name, what mlxd does not support. */
 export const readCall = (asked: LanguageModel.ProviderOptions): ReadCall => {
   const { tools, toolChoice } = toolsOf(asked);
   const mayCall = tools.length > 0 && toolChoice !== "none";
@@ -43,7 +43,7 @@ const toolOf = (tool: AiTool.Any): Tool => {
 
 const constraintOf = ({ responseFormat }: LanguageModel.ProviderOptions, mayCall: boolean) => {
   if (responseFormat.type === "text") return {};
-  if (mayCall) throw invalidField("toolkit", "an output cannot be held to a schema beside tools that may be called");
+  if (mayCall) throw invalidField("toolkit", "an output cannot be constrained to a schema while tools may be called");
   const schema = AiTool.getJsonSchemaFromSchema(responseFormat.schema) as JsonSchema; // which is JSON
   return { constraint: { jsonSchema: constraintSchema(schema) } };
 };
@@ -57,7 +57,7 @@ const messagesOf = (message: Prompt.Message): ChatMessage[] => {
     case "assistant":
       return assistantOf(message);
     case "tool":
-      // Approvals were acted on before a model is asked.
+      // Approvals have been processed before the model is called.
       return message.content.flatMap((part) => (part.type === "tool-result" ? [resultOf(part)] : []));
   }
 };
@@ -99,7 +99,7 @@ const resultOf = ({ id, name, result, modelOutput }: Prompt.ToolResultPart): Cha
   content: modelOutput === undefined ? textOf(result) : modelOutput.map(outputOf).join(""),
 });
 
-/** `undefined`, which JSON does not have, is what a tool without a result gives. */
+/** A tool without a result returns `undefined`, which JSON does not have. */
 const textOf = (result: unknown): string => (typeof result === "string" ? result : (JSON.stringify(result) ?? "null"));
 
 const outputOf = (part: NonNullable<Prompt.ToolResultPart["modelOutput"]>[number]): string => {

@@ -10,7 +10,7 @@ import { Mlxd, type MlxdService } from "../index.ts";
 import { toAiError } from "./ai-errors.ts";
 import { readCall } from "./call.ts";
 
-/** How a model is asked. */
+/** Options of a model. */
 export interface LanguageModelOptions extends Omit<GenerationParameters, "constraint" | "candidateCount" | "model"> {
   /**
    * Id or alias of the model.
@@ -52,7 +52,7 @@ export const createLanguageModel = (
     },
   });
 
-/** A layer with a `LanguageModel` over the {@link Mlxd} that there is. */
+/** A layer with a `LanguageModel` that uses the service {@link Mlxd}. */
 export const layerLanguageModel = (
   options: LanguageModelOptions = {},
 ): Layer.Layer<LanguageModel.LanguageModel, never, Mlxd> =>
@@ -61,7 +61,7 @@ export const layerLanguageModel = (
     Effect.flatMap(Mlxd, (mlxd) => createLanguageModel(mlxd, options)),
   );
 
-/** A model as `effect/ai` names them, by provider and name: a layer that can be provided, also to one part of a program. */
+/** A model of `effect/ai`, with its provider and name: a layer that can be provided to a program or a part of it. */
 export const languageModel = <const Name extends string>(
   name: Name,
   options: Omit<LanguageModelOptions, "model"> = {},
@@ -85,7 +85,7 @@ const metadataOf = (of: { readonly generationId: string; readonly model: string 
     request: undefined,
   }) as const;
 
-/** A call that arrives is whole and its arguments are JSON. */
+/** The service only sends complete calls, whose arguments are valid JSON. */
 const callOf = ({ id, name, arguments: params }: Pick<ToolCall, "id" | "name" | "arguments">) =>
   ({ type: "tool-call", id, name, params: JSON.parse(params) as unknown }) as const;
 
@@ -120,7 +120,7 @@ const usageOf = ({ promptTokens, cachedPromptTokens, outputTokens, reasoningToke
   },
 });
 
-/** The parts of one stream, event by event. */
+/** Converts the events of one stream to parts. */
 class EventReader {
   readonly #writer = new OutputPartWriter();
   readonly #calls = new Map<number, { readonly id: string; readonly name: string; arguments: string }>();
@@ -145,7 +145,7 @@ class EventReader {
   }
 }
 
-/** As `effect/ai` calls it. */
+/** The part with the names of `effect/ai`. */
 const named = (part: OutputPart): Response.StreamPartEncoded => {
   switch (part.type) {
     case "tool-start":
