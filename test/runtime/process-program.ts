@@ -24,7 +24,8 @@ const prepare = async (): Promise<{ entry: Entry; open: (credentials?: string) =
       const [entry, grpc] = [await load("@mlxd/client/grpc"), await load("@grpc/grpc-js")];
       const secured = grpc["credentials"] as unknown as { readonly createSsl: () => unknown };
       const channelCredentials = baseUrl.startsWith("https:") ? secured.createSsl() : undefined;
-      const target = new URL(baseUrl).host;
+      // grpc-js names even addresses in its TLS handshake, which Node 26 refuses.
+      const target = new URL(baseUrl).host.replace("127.0.0.1", "localhost");
       return {
         entry,
         open: (credentials) => make(entry, "createMlxdClient", { target, channelCredentials, credentials }),

@@ -15,7 +15,7 @@ import { promisify } from "node:util";
 import { afterAll, assert, beforeAll, describe, it, vi } from "vitest";
 import { buildClientPackage, type ClientPackage } from "../support/client-package.ts";
 import { type RunningService, startService } from "../support/running-service.ts";
-import { bun, chromium, deno, node22, workerd } from "../support/tools.ts";
+import { bun, chromium, deno, node22, node24, workerd } from "../support/tools.ts";
 import { type Certificate, createCertificate, noCertificate } from "../support/certificate.ts";
 import { type Front, startFront } from "../support/front.ts";
 import type { Findings } from "./behaviour.ts";
@@ -82,8 +82,12 @@ const openFront = async (): Promise<Front | string> =>
 
 type Program = { readonly path: string } | string;
 
+/** The Node that runs the tests, as it runs the service. */
+const ownNode = `Node ${process.versions.node.split(".")[0]}`;
+
 const runtimes: readonly (readonly [name: string, program: () => Promise<Program>, args: readonly string[]])[] = [
-  ["Node 24", () => Promise.resolve({ path: process.execPath }), []],
+  [ownNode, () => Promise.resolve({ path: process.execPath }), []],
+  ["Node 24", node24, []],
   ["Node 22", node22, ["--experimental-strip-types", "--no-warnings"]],
   [
     "Deno",
@@ -98,22 +102,18 @@ const runtimes: readonly (readonly [name: string, program: () => Promise<Program
  * them to be tested here, and grpc-js is made for Node alone. A page and a worker have nothing but `fetch`.
  */
 const spoken: readonly (readonly [runtime: string, kind: string])[] = [
-  ...["grpc", "connect", "connect-http1", "grpc-web", "grpc-js", "fetch"].flatMap(
-    (kind) =>
-      [
-        ["Node 24", kind],
-        ["Node 22", kind],
-      ] as const,
+  ...["grpc", "connect", "connect-http1", "grpc-web", "grpc-js", "fetch"].flatMap((kind) =>
+    [...new Set([ownNode, "Node 24", "Node 22"])].map((node) => [node, kind] as const),
   ),
   ["Deno", "fetch"],
   ["Bun", "fetch"],
 ];
 
 /**
- * Generations that each begins and leaves at once, beside one that is read to its end. Fewer in Node 22, which runs the same code as
- * Node 24, and in Chromium, which has six connections to a host and needs minutes for so many.
+ * Generations that each begins and leaves at once, beside one that is read to its end. Fewer in older Nodes, which run the same
+ * code, and in Chromium, which has six connections to a host and needs minutes for so many.
  */
-const cancelsIn = (runtime: string): number => (["Node 22", "Chromium"].includes(runtime) ? 150 : 1_500);
+const cancelsIn = (runtime: string): number => ([ownNode, "Deno", "Bun", "workerd"].includes(runtime) ? 1_500 : 150);
 
 describe("the package", () => {
   it.for(spoken)("behaves in %s over %s, also beside many that leave", async ([runtime, kind], context) => {

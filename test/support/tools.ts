@@ -193,6 +193,9 @@ const npmProgram = async (
 /** Node 22, the oldest that the client runs on. */
 export const node22 = () => npmProgram(`node-${platform}`, "22.23.3", "bin/node");
 
+/** Node 24, the oldest that the service runs on. */
+export const node24 = () => npmProgram(`node-${platform}`, "24.21.0", "bin/node");
+
 /** Bun's native program: the package `bun` itself is a wrapper that an install script would have to complete. */
 export const bun = () =>
   npmProgram(`@oven/bun-${platform === "linux-arm64" ? "linux-aarch64" : platform}`, "1.4.5", "bin/bun");

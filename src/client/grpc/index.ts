@@ -17,7 +17,8 @@ export { createGrpcJsTransport } from "./transport.ts";
 /** Options of {@link createMlxdClient}. */
 export interface GrpcClientOptions extends ClientOptions {
   /**
-   * Where the service listens, as gRPC names it: `host:port`, `dns:///host:port`, `ipv4:...`, `unix:...`.
+   * Where the service listens, as gRPC names it: `host:port`, `dns:///host:port`, `ipv4:...`, `unix:...`. With TLS, an
+   * address needs the channel option `grpc.ssl_target_name_override`: Node 26 refuses what grpc-js does without.
    * @default "127.0.0.1:50051"
    */
   readonly target?: string | undefined;

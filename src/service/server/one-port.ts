@@ -64,7 +64,7 @@ const http2Options: http2.ServerOptions = {
   // Node announces no limits by default. Clients that respect the announced header size (grpc-go, grpc-java, grpcio)
   // refuse a larger call themselves; other clients' calls are reset individually. If a client ignores the limit,
   // nghttp2's own limits end its connection: one header over 64 KiB as encoded (NGHTTP2_HD_MAX_NV), or more than eight
-  // CONTINUATION frames, 144 KiB in all. Neither can be configured in Node 24; `maxHeaderListPairs`, `maxSessionMemory`
+  // CONTINUATION frames, 144 KiB in all. Neither can be configured in Node; `maxHeaderListPairs`, `maxSessionMemory`
   // and a larger `maxFrameSize` do not affect them.
   settings: { maxConcurrentStreams: 256, maxHeaderListSize: maxHeaderBytes },
   // Cancelling is normal for this service. By Node's default of 1,000 and then 33 per second, a client that cancels
