@@ -220,6 +220,16 @@ describe("JSON", () => {
       'task.stop.time_budget: it is a text; it must be a duration such as "1.5s"',
     ],
     [
+      "a duration with more decimals than a duration has",
+      '{"task":{"prompt":"a","stop":{"timeBudget":"1.0000000001s"}}}',
+      'task.stop.time_budget: "1.0000000001s" is not allowed; it must be a duration such as "1.5s", of at most 315576000000s and with at most 9 decimals',
+    ],
+    [
+      "a duration longer than any",
+      '{"task":{"prompt":"a","stop":{"timeBudget":"-999999999999999s"}}}',
+      'task.stop.time_budget: "-999999999999999s" is not allowed; it must be a duration such as "1.5s", of at most 315576000000s and with at most 9 decimals',
+    ],
+    [
       "half of a surrogate pair",
       '{"task":{"prompt":"\\ud800"}}',
       "task.prompt: it has half of a surrogate pair; it must be well-formed text",
@@ -233,7 +243,17 @@ describe("JSON", () => {
     [
       "labels that are no map of texts",
       '{"task":{"prompt":"a","labels":{"a":1}}}',
-      "task.labels: it is an object; it must be an object of names and values",
+      'task.labels["a"]: 1 is not allowed; it must be a text',
+    ],
+    [
+      "half of a surrogate pair in the name of a label",
+      '{"task":{"prompt":"a","labels":{"b":"c","\\ud800":"d"}}}',
+      "task.labels: one of its names has half of a surrogate pair",
+    ],
+    [
+      "a list of labels",
+      '{"task":{"prompt":"a","labels":["a"]}}',
+      "task.labels: it is a list; it must be an object of names and values",
     ],
     [
       "what is nested without end",

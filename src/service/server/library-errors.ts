@@ -71,10 +71,10 @@ const explain = (
   if (cause instanceof TypeError && "code" in cause && cause.code === "ERR_ENCODING_INVALID_ENCODED_DATA") {
     return malformed("the request is not in UTF-8, as JSON has to be");
   }
-  if (rawMessage.startsWith("cannot decode ")) {
-    const fault = findFault();
-    return fault === undefined ? malformed("the request cannot be read as JSON") : malformedAt(fault);
-  }
+  // Not every error of the decoder says what it is: a duration with ten decimals gives a bare RangeError.
+  const fault = code === Code.InvalidArgument ? findFault() : undefined;
+  if (fault !== undefined) return malformedAt(fault);
+  if (rawMessage.startsWith("cannot decode ")) return malformed("the request cannot be read as JSON");
   return explained(code, rawMessage, "MALFORMED_REQUEST");
 };
 

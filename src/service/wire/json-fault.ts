@@ -16,7 +16,7 @@ export const jsonFault = (schema: DescMessage, text: string): JsonFault | undefi
 
 const faultOfMessage = (schema: DescMessage, json: JsonValue, path: string): JsonFault | undefined => {
   if (schema.typeName.startsWith("google.protobuf.")) {
-    return reads(schema, json) ? undefined : { field: path, description: describe(json, wellKnown(schema)) };
+    return reads(schema, json) ? undefined : { field: path, description: describeWellKnown(schema, json) };
   }
   if (typeof json !== "object" || json === null || Array.isArray(json)) {
     return { field: path, description: describe(json, "an object") };
@@ -57,7 +57,7 @@ const faultOfField = (
     case "message":
       return faultOfMessage(field.message, json, path);
     case "map":
-      return { field: path, description: describe(json, "an object of names and values") };
+      return faultOfMap(schema, field, key, json, path);
     case "list": {
       if (!Array.isArray(json)) return { field: path, description: describe(json, "a list") };
       const index = firstUnread(json, (items) => reads(schema, { [key]: items }));
@@ -69,6 +69,25 @@ const faultOfField = (
     default:
       return faultOfValue(field, json, path);
   }
+};
+
+const faultOfMap = (
+  schema: DescMessage,
+  field: DescField & { readonly fieldKind: "map" },
+  key: string,
+  json: JsonValue,
+  path: string,
+): JsonFault | undefined => {
+  if (typeof json !== "object" || json === null || Array.isArray(json)) {
+    return { field: path, description: describe(json, "an object of names and values") };
+  }
+  const [name, value] = Object.entries(json).find(([each, item]) => !reads(schema, { [key]: { [each]: item } })) ?? [];
+  if (name === undefined || value === undefined) return undefined;
+  if (!name.isWellFormed()) return { field: path, description: "one of its names has half of a surrogate pair" };
+  const place = `${path}[${JSON.stringify(name.slice(0, 256))}]`;
+  return field.mapKind === "message" && value !== null
+    ? faultOfMessage(field.message, value, place)
+    : faultOfValue(field, value, place);
 };
 
 /** The index of the first invalid item, of a list that has one. */
@@ -104,6 +123,12 @@ const reads = (schema: DescMessage, json: JsonValue): boolean => {
 };
 
 const describe = (json: JsonValue, bound: string): string => `${kindOf(json)}; it must be ${bound}`;
+
+/** A duration in the right form is no prompt, so it is shown. */
+const describeWellKnown = (schema: DescMessage, json: JsonValue): string =>
+  schema.typeName === "google.protobuf.Duration" && typeof json === "string" && /^-?[\d.]{1,64}s$/.test(json)
+    ? `"${json}" is not allowed; it must be ${wellKnown(schema)}, of at most 315576000000s and with at most 9 decimals`
+    : describe(json, wellKnown(schema));
 
 const kindOf = (json: JsonValue): string => {
   if (typeof json === "number" || typeof json === "boolean") return `${json} is not allowed`;
