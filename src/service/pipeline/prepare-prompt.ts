@@ -116,7 +116,7 @@ const checkTask = (task: GenerationTask, tools: PromptTools): Effect.Effect<void
   const option = unusedOption(task, tools);
   if (option !== undefined) return Effect.fail(new UnsupportedParameter({ model: facts.id, ...option }));
   const violations = [
-    ...(input.type === "chat" ? toolViolations(input) : []),
+    ...(input.type === "chat" ? [...toolViolations(input), ...reservedViolations(input)] : []),
     ...tokenViolations("task.stop.stop_token_ids", stop.stopTokenIds, facts),
     // Token ids that are too long are refused for their number, before they are looked at.
     ...(input.type === "tokens" && input.ids.length <= facts.contextLength
@@ -140,7 +140,7 @@ const unusedOption = ({ input, reasoning }: GenerationTask, { template, outputFo
     return { field: "task.reasoning.effort", hint };
   }
   if (!isChat) return undefined;
-  // Reserved names are refused when the template is rendered.
+  // Reserved names are refused as such: see reservedViolations.
   const name = Object.keys(input.templateOptions).find(
     (each) => !template.options.includes(each) && !reservedOptions.has(each),
   );
@@ -171,6 +171,14 @@ const unusedPart = ({ messages }: ChatInput, { writes }: TemplateShape, format: 
 };
 
 const shorten = (name: string): string => name.slice(0, 64);
+
+const reservedViolations = ({ templateOptions }: ChatInput) =>
+  Object.keys(templateOptions)
+    .filter((name) => reservedOptions.has(name))
+    .map((name) => ({
+      field: `task.chat.template_options.${name}`,
+      description: "this variable is not the caller's to set: the service sets it",
+    }));
 
 /** Why the tools of a conversation cannot be offered. */
 export const toolViolations = ({ tools }: ChatInput) =>

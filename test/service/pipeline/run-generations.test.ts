@@ -235,6 +235,12 @@ describe("Generations", () => {
       "UnsupportedParameter",
       /task.chat.template_options.enable_thinkign/,
     ],
+    [
+      "a template option that the service sets itself",
+      { input: { ...hello, templateOptions: { messages: [] } } as never },
+      "InvalidField",
+      /^task.chat.template_options.messages: this variable is not the caller's to set/,
+    ],
   ];
   for (const [what, overrides, tag, text] of [...refusals, ...reasoningRefusals]) {
     it.effect(`refuses ${what} before the engine sees it`, () =>
