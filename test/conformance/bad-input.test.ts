@@ -243,6 +243,21 @@ describe.each(transports)("over $name", ({ create }) => {
     assert.strictEqual(reached, 0);
   });
 
+  it("an item whose id is the index of one without an id is refused, its own index is not", async () => {
+    const items = ["0", "2", ""].map((itemId) => ({ itemId, task: { input } }));
+    const error = await errorOf(collect(client.batchGenerate({ items })));
+    assert.strictEqual(
+      violationOf(error),
+      'items[1].item_id: "2" is the id of items[2], which is given none of its own',
+    );
+    assert.strictEqual(reached, 0);
+    const responses = await collect(client.batchGenerate({ items: items.with(1, { itemId: "1", task: { input } }) }));
+    assert.deepStrictEqual(
+      responses.flatMap(({ event }) => (event.case === "item" ? [event.value.itemId] : [])),
+      ["0", "1", "2"],
+    );
+  });
+
   it("an empty batch and one of 101 are refused", async () => {
     assert.strictEqual(
       violationOf(await errorOf(collect(client.batchGenerate({})))),

@@ -6,16 +6,18 @@ import {
   type BatchGenerateRequest,
   type BatchGenerateResponse,
   BatchGenerateResponseSchema,
+  type BatchItem,
 } from "../../client/gen/mlxd/v1/generation_service_pb.ts";
 import type { Access } from "../access/Access.ts";
 import { failureFrom } from "../calls/failure.ts";
 import { CurrentCall } from "../domain/Call.ts";
-import type { QuotaExceeded, ServiceError } from "../domain/errors.ts";
+import type { InvalidField, QuotaExceeded, ServiceError } from "../domain/errors.ts";
 import type { Models } from "../models/Models.ts";
 import type { Generations } from "../pipeline/Generations.ts";
 import { runBatch } from "../pipeline/run-batch.ts";
 import { statusFrom, wireErrorFromFailure } from "./error-to-wire.ts";
 import { resultToWire } from "./generation-to-wire.ts";
+import { invalidField } from "./invalid-field.ts";
 import { taskOfItem } from "./task-of-item.ts";
 
 interface Services {
@@ -31,9 +33,10 @@ interface Services {
 export const batchGenerate = (
   services: Services,
   request: BatchGenerateRequest,
-): Stream.Stream<BatchGenerateResponse, QuotaExceeded> =>
+): Stream.Stream<BatchGenerateResponse, QuotaExceeded | InvalidField> =>
   Stream.unwrap(
     Effect.gen(function* () {
+      yield* Effect.fromResult(checkIds(request.items));
       const { caller } = yield* CurrentCall;
       const allowance = services.allowanceOf(caller);
       // The call itself has counted as one.
@@ -41,6 +44,20 @@ export const batchGenerate = (
       return answersOf(services, request, allowance.callsAtOnce);
     }),
   );
+
+/** An item without an id has its index, which may be the id that another one was given. */
+const checkIds = (items: ReadonlyArray<BatchItem>): Result.Result<void, InvalidField> => {
+  const index = items.findIndex(({ itemId }, at) => {
+    const other = items[Number(itemId)];
+    return itemId !== "" && itemId !== String(at) && other?.itemId === "" && itemId === String(Number(itemId));
+  });
+  const id = items[index]?.itemId;
+  return id === undefined
+    ? Result.void
+    : Result.fail(
+        invalidField(`items[${index}].item_id`, `"${id}" is the id of items[${id}], which is given none of its own`),
+      );
+};
 
 const answersOf = (
   services: Services,
