@@ -1,3 +1,4 @@
+import { fileURLToPath } from "node:url";
 import { defineConfig } from "oxlint";
 
 /**
@@ -242,6 +243,7 @@ export default defineConfig({
   options: { typeAware: true, denyWarnings: true, reportUnusedDisableDirectives: "error" },
   ignorePatterns: ["/src/client/gen", "/vendor", "/models"],
   plugins: ["eslint", "typescript", "unicorn", "oxc", "import", "node", "promise"],
+  jsPlugins: [fileURLToPath(new URL("scripts/lint/import-order.ts", import.meta.url))],
   categories: { correctness: "error" },
   rules: {
     eqeqeq: "error",
@@ -254,6 +256,7 @@ export default defineConfig({
     "import/no-default-export": "error",
     "import/no-mutable-exports": "error",
     "import/no-self-import": "error",
+    "own/import-order": "error",
     "no-restricted-properties": ["error", ...environmentProperties],
     "typescript/ban-ts-comment": "error",
     "typescript/consistent-type-imports": "error",
@@ -327,7 +330,12 @@ export default defineConfig({
       },
     },
     {
-      files: ["*.config.ts", "test/support/report.ts", "{examples/worker,test/runtime/worker-program}.ts"], // what their readers ask for
+      files: [
+        "*.config.ts",
+        "scripts/lint/*.ts",
+        "test/support/report.ts",
+        "{examples/worker,test/runtime/worker-program}.ts",
+      ], // what their readers ask for
       rules: { "import/no-default-export": "off" },
     },
   ],

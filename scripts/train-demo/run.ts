@@ -1,6 +1,7 @@
-import type { Tokenizer } from "@huggingface/tokenizers";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import type { Tokenizer } from "@huggingface/tokenizers";
+
 import { writeAccuracy, writeTrainingFacts } from "./card.ts";
 import { drawConversation, mix } from "./curriculum.ts";
 import { decode } from "./decode.ts";

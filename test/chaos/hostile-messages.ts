@@ -1,6 +1,6 @@
 /** Messages that no client would send: mutated, nested, compressed, cut, and lying about themselves. */
-import { create, toBinary } from "@bufbuild/protobuf";
 import { gzipSync } from "node:zlib";
+import { create, toBinary } from "@bufbuild/protobuf";
 
 import { GenerateRequestSchema } from "../../src/client/gen/mlxd/v1/generation_service_pb.ts";
 import { envelope, type RawRequest, requestHttp1, requestHttp2 } from "../support/raw-http.ts";

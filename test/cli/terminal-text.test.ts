@@ -3,9 +3,10 @@
  * one. The title, the clipboard and hidden text were set by answers; wide names shifted the columns of tables.
  */
 import { assert, describe, it } from "vitest";
+import { ConnectError, Code } from "@connectrpc/connect";
+
 import { FinishReason, OutputWarning_Kind } from "../../src/client/gen/mlxd/v1/types_pb.ts";
 import { columnsOf, cutToColumns, padColumns, showControls, showOnOneLine } from "../../src/cli/terminal-text.ts";
-import { ConnectError, Code } from "@connectrpc/connect";
 import { onTerminal, runCommand } from "../support/mlxd-command.ts";
 import { chunkEvent, finishedEvent, numbered, startedEvent } from "../support/scripted-events.ts";
 import { type Script, startScriptedServer } from "../support/scripted-server.ts";

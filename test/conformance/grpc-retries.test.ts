@@ -2,12 +2,12 @@
  * gRPC clients retry by policy, but only a call of which they have no headers: an error that goes out as headers and then
  * trailers is final for them. QUEUE_FULL, DRAINING and ENGINE_RESTARTING reached users whose clients had such a policy.
  */
+import { once } from "node:events";
+import { connect, constants, type IncomingHttpHeaders } from "node:http2";
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { anyUnpack } from "@bufbuild/protobuf/wkt";
 import * as grpc from "@grpc/grpc-js";
 import { Effect, Stream } from "effect";
-import { once } from "node:events";
-import { connect, constants, type IncomingHttpHeaders } from "node:http2";
 import { afterAll, assert, beforeAll, beforeEach, describe, it } from "vitest";
 
 import { ErrorInfoSchema } from "../../src/client/gen/google/rpc/error_details_pb.ts";

@@ -1,9 +1,9 @@
-import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
-import { AnySchema, anyUnpack } from "@bufbuild/protobuf/wkt";
-import { Code } from "@connectrpc/connect";
 import { once } from "node:events";
 import { connect } from "node:http2";
 import { gzipSync } from "node:zlib";
+import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
+import { AnySchema, anyUnpack } from "@bufbuild/protobuf/wkt";
+import { Code } from "@connectrpc/connect";
 import { assert, afterAll, beforeAll, describe, it } from "vitest";
 
 import { BadRequestSchema, ErrorInfoSchema } from "../../src/client/gen/google/rpc/error_details_pb.ts";

@@ -1,8 +1,8 @@
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
 import { fromBinary } from "@bufbuild/protobuf";
 import { FileDescriptorProtoSchema } from "@bufbuild/protobuf/wkt";
 import { createClient } from "@connectrpc/connect";
-import { execFile } from "node:child_process";
-import { promisify } from "node:util";
 import { afterAll, assert, beforeAll, describe, it } from "vitest";
 
 import { ServerReflection as V1 } from "../../src/client/gen/grpc/reflection/v1/reflection_pb.ts";

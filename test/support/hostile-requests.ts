@@ -1,6 +1,6 @@
 /** Requests that are small to send and large to read, as bytes: to make them takes as long as to read them. */
-import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 import { gzipSync } from "node:zlib";
+import { create, type MessageInitShape, toBinary } from "@bufbuild/protobuf";
 
 import { GenerateRequestSchema } from "../../src/client/gen/mlxd/v1/generation_service_pb.ts";
 import { DetokenizeRequestSchema, TokenizeRequestSchema } from "../../src/client/gen/mlxd/v1/tokenizer_service_pb.ts";

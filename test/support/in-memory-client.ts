@@ -1,11 +1,12 @@
 /** A client of handlers in this process: Connect's own router, with its encoding and errors but without a network. */
 import { createRouterTransport, type HandlerContext, type ServiceImpl } from "@connectrpc/connect";
+import type { MessageInitShape } from "@bufbuild/protobuf";
+
 import {
   type BatchGenerateResponseSchema,
   GenerationService,
   type StreamGenerateRequest,
 } from "../../src/client/gen/mlxd/v1/generation_service_pb.ts";
-import type { MessageInitShape } from "@bufbuild/protobuf";
 import { type ClientOptions, createMlxdClientFromTransport, type MlxdClient } from "../../src/client/index.ts";
 import type { WireEvent } from "./scripted-server.ts";
 

@@ -114,6 +114,12 @@ const refused: readonly (readonly [file: string, code: string, message: string])
   ["src/service/models/bang.ts", `export const a = (b: { c?: string }) => b.c!;`, "non-null assertion"],
   ["src/service/models/console.ts", `console.log(1);`, "Unexpected console statement"],
   ["src/service/models/unused.ts", `const unused = 1;`, "'unused' is declared but never used"],
+  [
+    "src/service/pipeline/order.ts",
+    `import "./a.ts"; import "effect";`,
+    "a package belongs before that of an own file",
+  ],
+  ["src/service/server/order.ts", `import "effect"; import "node:http";`, "Node belongs before that of a package"],
 ];
 
 /** What the same rules must let pass; other findings about these unresolvable snippets do not count. */

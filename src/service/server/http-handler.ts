@@ -3,10 +3,10 @@
  * the deadline out of the headers, identifies each call, lets handlers reset the stream, answers web pages and people,
  * never lets a malformed request throw into the event loop, and logs instead of printing.
  */
+import { constants } from "node:http2";
 import type { UniversalHandler, UniversalServerRequest } from "@connectrpc/connect/protocol";
 import { Code, ConnectError, createContextValues } from "@connectrpc/connect";
 import { compressionBrotli, compressionGzip, universalRequestFromNodeRequest } from "@connectrpc/connect-node";
-import { constants } from "node:http2";
 
 import type { Evidence } from "../access/Tenants.ts";
 import { announceHeader, callDeadline, evidenceOf, heldRequest, requestId, resetStream } from "../rpc/call-values.ts";

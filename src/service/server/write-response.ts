@@ -3,8 +3,8 @@
  * in addition: an error of gRPC before the first message is sent as Trailers-Only, because gRPC clients retry nothing
  * else, and headers can be sent before there is an answer.
  */
-import type { UniversalServerResponse } from "@connectrpc/connect/protocol";
 import { constants } from "node:http2";
+import type { UniversalServerResponse } from "@connectrpc/connect/protocol";
 
 import { respellGrpcMessage } from "./grpc-message.ts";
 import type { Response } from "./one-port.ts";

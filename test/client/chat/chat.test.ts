@@ -1,6 +1,7 @@
 import { assert, describe, it } from "vitest";
-import { type ChatOptions, createMlxdClientFromTransport, defineTool, isMlxdError } from "../../../src/client/index.ts";
 import { createRouterTransport } from "@connectrpc/connect";
+
+import { type ChatOptions, createMlxdClientFromTransport, defineTool, isMlxdError } from "../../../src/client/index.ts";
 import { GenerationService } from "../../../src/client/gen/mlxd/v1/generation_service_pb.ts";
 import { TokenizerService } from "../../../src/client/gen/mlxd/v1/tokenizer_service_pb.ts";
 import { collect } from "../../support/collect.ts";

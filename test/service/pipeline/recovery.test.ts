@@ -1,6 +1,6 @@
 /** A broken answer is generated anew, once, where nothing of it was sent. */
-import { assert, describe, it } from "@effect/vitest";
 import { fileURLToPath } from "node:url";
+import { assert, describe, it } from "@effect/vitest";
 import { Effect, Fiber, Layer, Stream } from "effect";
 import { TestClock } from "effect/testing";
 

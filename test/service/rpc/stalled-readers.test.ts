@@ -1,9 +1,9 @@
-import { create, toBinary } from "@bufbuild/protobuf";
-import { Code, createClient } from "@connectrpc/connect";
-import { Effect, Stream } from "effect";
 import { once } from "node:events";
 import { connect } from "node:http2";
 import { connect as connectTcp } from "node:net";
+import { create, toBinary } from "@bufbuild/protobuf";
+import { Code, createClient } from "@connectrpc/connect";
+import { Effect, Stream } from "effect";
 import { assert, it } from "vitest";
 
 import {

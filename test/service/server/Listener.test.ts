@@ -1,10 +1,10 @@
-import { createMlxdClient } from "../../../src/client/node.ts";
-import { Effect, Layer } from "effect";
 import { once } from "node:events";
 import { connect as connectHttp2 } from "node:http2";
 import { connect } from "node:net";
+import { Effect, Layer } from "effect";
 import { assert, describe, it } from "vitest";
 
+import { createMlxdClient } from "../../../src/client/node.ts";
 import { ListenFailed } from "../../../src/service/server/ListenFailed.ts";
 import { type Request, type Response, OnePort } from "../../../src/service/server/one-port.ts";
 import { errorOf } from "../../support/error-of.ts";

@@ -2,10 +2,10 @@
  * A caller that goes by closing its connection, without a word in HTTP/2's own terms (Ctrl-C of grpcurl, a Python client
  * that is killed, nginx whose own client leaves), kept its generation running until the next ping: up to 39 s.
  */
-import { create, toBinary } from "@bufbuild/protobuf";
-import { Effect, Stream } from "effect";
 import { once } from "node:events";
 import { connect } from "node:net";
+import { create, toBinary } from "@bufbuild/protobuf";
+import { Effect, Stream } from "effect";
 import { afterAll, assert, beforeAll, beforeEach, it } from "vitest";
 
 import { GenerateRequestSchema } from "../../../src/client/gen/mlxd/v1/generation_service_pb.ts";

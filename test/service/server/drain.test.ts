@@ -1,8 +1,8 @@
-import { Code, createClient } from "@connectrpc/connect";
-import { Deferred, Effect, Stream } from "effect";
 import { once } from "node:events";
 import { connect } from "node:http2";
 import { connect as connectTcp } from "node:net";
+import { Code, createClient } from "@connectrpc/connect";
+import { Deferred, Effect, Stream } from "effect";
 import { assert, describe, it } from "vitest";
 
 import { Health as HealthRpc } from "../../../src/client/gen/grpc/health/v1/health_pb.ts";

@@ -1,6 +1,6 @@
-import { Code } from "@connectrpc/connect";
 import { once } from "node:events";
 import { connect } from "node:net";
+import { Code } from "@connectrpc/connect";
 import { afterAll, assert, beforeAll, describe, it } from "vitest";
 
 import { requestHttp1, requestHttp2 } from "../../support/raw-http.ts";

@@ -1,8 +1,8 @@
 /** Routes beside RPCs, with one that is answered by `Calls`: what a gateway of another protocol would be. */
+import { connect } from "node:net";
 import { fromBinary } from "@bufbuild/protobuf";
 import type { UniversalHandler } from "@connectrpc/connect/protocol";
 import { Effect, Layer, ManagedRuntime, Result } from "effect";
-import { connect } from "node:net";
 import { afterEach, assert, beforeEach, describe, it } from "vitest";
 
 import { ErrorInfoSchema } from "../../../src/client/gen/google/rpc/error_details_pb.ts";

@@ -1,9 +1,9 @@
 /** What one call brings too much of ends that call, soon and with a sentence, and no other one of its connection. */
-import { create, toBinary } from "@bufbuild/protobuf";
 import { once } from "node:events";
 import { type ClientHttp2Session, connect, constants, type IncomingHttpHeaders } from "node:http2";
 import { connect as connectTcp } from "node:net";
 import { gzipSync } from "node:zlib";
+import { create, toBinary } from "@bufbuild/protobuf";
 import { afterAll, assert, beforeAll, describe, it } from "vitest";
 
 import { GenerateRequestSchema } from "../../../src/client/gen/mlxd/v1/generation_service_pb.ts";

@@ -1,7 +1,7 @@
 /** Requests of the wrong kind were refused with a bare status: 415, 405 and 400 without a word. */
+import { connect } from "node:net";
 import { create, toBinary } from "@bufbuild/protobuf";
 import { AnySchema, anyUnpack } from "@bufbuild/protobuf/wkt";
-import { connect } from "node:net";
 import { afterAll, assert, beforeAll, describe, it } from "vitest";
 
 import { ErrorInfoSchema } from "../../../src/client/gen/google/rpc/error_details_pb.ts";

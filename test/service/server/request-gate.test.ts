@@ -1,8 +1,8 @@
 /** Who calls is decided from the headers alone, over every protocol and for every RPC and route. */
-import { Code, createClient, type Interceptor, type Transport } from "@connectrpc/connect";
-import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
 import { request } from "node:http";
 import { once } from "node:events";
+import { Code, createClient, type Interceptor, type Transport } from "@connectrpc/connect";
+import { createConnectTransport, createGrpcTransport, createGrpcWebTransport } from "@connectrpc/connect-node";
 import { afterAll, assert, beforeAll, describe, it } from "vitest";
 
 import { Health } from "../../../src/client/gen/grpc/health/v1/health_pb.ts";

@@ -1,6 +1,6 @@
 /** Validates JSON Web Tokens of the configured issuer. */
-import { errors, jwtVerify, type JWTPayload, type JWTVerifyGetKey } from "jose";
 import { dirname, resolve } from "node:path";
+import { errors, jwtVerify, type JWTPayload, type JWTVerifyGetKey } from "jose";
 import { Effect, Result, type Scope } from "effect";
 
 import type { JwtDeclaration } from "../../config/access-schema.ts";
