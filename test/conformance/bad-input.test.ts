@@ -188,6 +188,12 @@ describe.each(transports)("over $name", ({ create }) => {
     assert.match(error.rawMessage, /^model "demo" does not do vision; /);
   });
 
+  it("an option of streams names the default model where the task names none", async () => {
+    const error = await errorOf(client.generate({ task: { input, output: { flushTokens: 4 } } }));
+    const metadata = { field: "task.output.flush_tokens", model: "demo" };
+    assertMatches(detailsOf(error).info, { reason: "UNSUPPORTED_PARAMETER", metadata });
+  });
+
   it("a duration whose parts disagree is refused", async () => {
     const timeBudget = { seconds: 1n, nanos: -5 };
     const error = await errorOf(client.generate({ task: { input, stop: { timeBudget } } }));

@@ -363,7 +363,7 @@ describe("options of a stream", () => {
   it("are refused where the answer comes in one piece", async () => {
     const { details, message = "" } = await ask("html-llama", {}, { output: { flushTokens: 4 } });
     assert.strictEqual(details?.[0]?.debug?.reason, "UNSUPPORTED_PARAMETER");
-    assert.include(message, "task.output.flush_tokens");
+    assert.include(message, 'task.output.flush_tokens is not supported by model "html-llama"');
   });
 });
 

@@ -12,6 +12,7 @@ import { Generations } from "../pipeline/Generations.ts";
 import { batchGenerate } from "./batch-generate.ts";
 import { Bridge } from "./Bridge.ts";
 import { inOnePiece } from "./in-one-piece.ts";
+import { namingModel } from "./naming-model.ts";
 import { coalesce } from "./coalesce.ts";
 import { eventToWire, resultToWire } from "./generation-to-wire.ts";
 import { checkedTask } from "./task-from-wire.ts";
@@ -25,7 +26,7 @@ export const makeGenerationService = Effect.gen(function* () {
     generate: (received, context) =>
       bridge.unary(received, context, (request) =>
         Effect.gen(function* () {
-          const task = yield* inOnePiece(yield* checkedTask(request.task, models));
+          const task = yield* namingModel(models)(inOnePiece(yield* checkedTask(request.task, models)));
           return { result: resultToWire(yield* generations.run(task), task.output) };
         }),
       ),

@@ -9,5 +9,5 @@ export const inOnePiece = (task: GenerationTask): Effect.Effect<GenerationTask, 
   if (flushTokens === undefined && flushIntervalMs === undefined) return Effect.succeed(task);
   const field = `task.output.${flushTokens === undefined ? "flush_interval" : "flush_tokens"}`;
   const hint = "it is for streams: this call answers in one piece";
-  return Effect.fail(new UnsupportedParameter({ field, model: task.model || "default", hint }));
+  return Effect.fail(new UnsupportedParameter({ field, model: task.model, hint }));
 };
