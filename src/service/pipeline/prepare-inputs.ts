@@ -110,7 +110,8 @@ const prepareTokens = (
   const { contextLength } = facts;
   const violation = tokenViolation(ids, index, facts);
   if (violation !== undefined) return Effect.fail(new InvalidField({ violations: [violation] }));
-  if (ids.length > contextLength && !truncate) return tooLong(ids.length, contextLength, false);
+  if (ids.length > contextLength && !truncate)
+    return tooLong(`inputs[${index}].tokens`, ids.length, contextLength, false);
   const tokenIds = ids.slice(0, contextLength);
   return Effect.succeed({ tokenIds, truncated: tokenIds.length < ids.length });
 };
@@ -120,16 +121,16 @@ const prepareText = (
   index: number,
   { contextLength }: ModelFacts,
 ): Effect.Effect<PreparedInput, ContextLengthExceeded | InvalidField> => {
-  if (encoded !== undefined && "atLeast" in encoded) return tooLong(encoded.atLeast, contextLength, true);
-  const tokenIds = encoded === undefined ? [] : numbersOf(encoded.tokenIds);
-  if (tokenIds.length > contextLength) return tooLong(tokenIds.length, contextLength, false);
-  if (tokenIds.length > 0) return Effect.succeed({ tokenIds, truncated: encoded?.truncated === true });
   const field = `inputs[${index}].text`;
+  if (encoded !== undefined && "atLeast" in encoded) return tooLong(field, encoded.atLeast, contextLength, true);
+  const tokenIds = encoded === undefined ? [] : numbersOf(encoded.tokenIds);
+  if (tokenIds.length > contextLength) return tooLong(field, tokenIds.length, contextLength, false);
+  if (tokenIds.length > 0) return Effect.succeed({ tokenIds, truncated: encoded?.truncated === true });
   return Effect.fail(new InvalidField({ violations: [{ field, description: "it has no tokens" }] }));
 };
 
-const tooLong = (promptTokens: number, contextLength: number, estimated: boolean) =>
-  Effect.fail(new ContextLengthExceeded({ promptTokens, maxOutputTokens: 0, contextLength, estimated }));
+const tooLong = (field: string, promptTokens: number, contextLength: number, estimated: boolean) =>
+  Effect.fail(new ContextLengthExceeded({ promptTokens, maxOutputTokens: 0, contextLength, estimated, field }));
 
 const tokenViolation = (
   ids: ReadonlyArray<number>,

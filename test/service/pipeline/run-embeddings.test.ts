@@ -92,9 +92,15 @@ describe("Embeddings", () => {
     ],
     [
       "a text over the context",
-      { inputs: [{ type: "text", text: "x".repeat(33) }] },
+      { inputs: ["x", "x".repeat(33)].map((text) => ({ type: "text", text }) as const) },
       {},
-      "ContextLengthExceeded: at least 33 tokens exceed the context of 32: shorten the text, or set truncate",
+      "ContextLengthExceeded: inputs[1].text: at least 33 tokens exceed the context of 32: shorten the text, or set truncate",
+    ],
+    [
+      "tokens over the context",
+      { inputs: [{ type: "tokens", ids: Array.from({ length: 33 }, () => 1) }] },
+      {},
+      "ContextLengthExceeded: inputs[0].tokens: 33 tokens exceed the context of 32: shorten the text, or set truncate",
     ],
     [
       "more tokens than one call may have",

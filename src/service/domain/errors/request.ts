@@ -62,11 +62,14 @@ export class ContextLengthExceeded extends Schema.TaggedError<ContextLengthExcee
   contextLength: Schema.Number,
   /** The prompt was too long to be tokenised completely: promptTokens is a lower bound. */
   estimated: Schema.Boolean,
+  /** Which of several texts it is, by its path in the request; absent where there is only one prompt. */
+  field: Schema.optionalKey(Schema.String),
 }) {
   override get message(): string {
     const prompt = `${this.estimated ? "at least " : ""}${this.promptTokens}`;
     if (this.maxOutputTokens === 0) {
-      return `${prompt} tokens exceed the context of ${this.contextLength}: shorten the text, or set truncate`;
+      const place = this.field === undefined ? "" : `${this.field}: `;
+      return `${place}${prompt} tokens exceed the context of ${this.contextLength}: shorten the text, or set truncate`;
     }
     return (
       `${prompt} prompt tokens and ${this.maxOutputTokens} output tokens exceed the context of ${this.contextLength}: ` +
