@@ -155,6 +155,21 @@ describe.each(protocols)("over $name", ({ send }) => {
   });
 });
 
+it.each(methods)("%s names what is wrong with a frame that is compressed in no known way", async (method) => {
+  const headers = { "content-type": "application/grpc-web+proto" };
+  const body = Buffer.from(envelope(truncated));
+  body[0] = 1;
+  const response = await requestHttp1(server.port, { path: path(method), headers, body });
+  assert.deepStrictEqual(
+    seenInStatus("grpc-status" in response.headers ? response.headers : grpcWebTrailers(response)),
+    {
+      code: Code.Internal,
+      message: "a frame is marked as compressed, but no header names an encoding",
+      reason: "MALFORMED_REQUEST",
+    },
+  );
+});
+
 describe("JSON", () => {
   const post = async (body: string) => {
     const headers = { "content-type": "application/json" };

@@ -65,6 +65,10 @@ const explain = (
   if (code === Code.Internal && rawMessage.startsWith("parse binary:")) {
     return malformed("the request is no well-formed protobuf message");
   }
+  // The code is gRPC's: a frame that says it is compressed although no header names how.
+  if (code === Code.Internal && rawMessage.startsWith("received compressed envelope")) {
+    return explained(code, "a frame is marked as compressed, but no header names an encoding", "MALFORMED_REQUEST");
+  }
   // For a query; other messages are decompressed before Connect gets them (receive-message.ts).
   if (rawMessage === "decompression failed") return malformed("the query's message cannot be decompressed");
   if (code !== Code.InvalidArgument && code !== Code.Unimplemented) return undefined;

@@ -27,7 +27,7 @@ const faultOfMessage = (schema: DescMessage, json: JsonValue, path: string): Jso
     const field = schema.fields.find(({ name, jsonName }) => name === key || jsonName === key);
     const place = path === "" ? key : `${path}.${field?.name ?? key}`;
     if (field === undefined) {
-      const known = schema.fields.map(({ jsonName }) => jsonName).join(", ");
+      const known = schema.fields.map(({ jsonName }) => jsonName).join(", ") || "none";
       return { field: place.slice(0, 256), description: `there is no such field; there are ${known}`.slice(0, 700) };
     }
     if (seen.has(field)) return { field: place, description: "it is there twice" };

@@ -3,6 +3,7 @@ import { assert as assertProperty, json, property, string } from "fast-check";
 import { assert, describe, it } from "vitest";
 
 import { GenerateRequestSchema } from "../../../src/client/gen/mlxd/v1/generation_service_pb.ts";
+import { GetLoadRequestSchema } from "../../../src/client/gen/mlxd/v1/server_service_pb.ts";
 import { jsonFault } from "../../../src/service/wire/json-fault.ts";
 import { scanJson } from "../../../src/service/wire/json-scan.ts";
 
@@ -49,6 +50,11 @@ describe("scanJson", () => {
 });
 
 describe("jsonFault", () => {
+  it("says so where a message has no fields at all", () => {
+    const fault = jsonFault(GetLoadRequestSchema, '{"model":"demo"}');
+    assert.deepStrictEqual(fault, { field: "model", description: "there is no such field; there are none" });
+  });
+
   it("finds a fault wherever the library does", () => {
     const texts = [
       '{"task":{"tokens":{"ids":[1,2,-3]}}}',
