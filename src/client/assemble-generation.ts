@@ -82,7 +82,7 @@ export class GenerationAssembler implements StreamReader<StreamGenerateResponse,
   /** The whole result. Only call it after the stream has ended without an error. */
   result(): GenerationResult {
     if (!this.#started) throw protocolError("the stream has no first event");
-    const { generationId, model, modelRevision, parameters, prompt, passedOver } = this.#started;
+    const { generationId, model, modelRevision, parameters, prompt, passedOver, context } = this.#started;
     const answers = [...this.#answers].toSorted(([a], [b]) => a - b);
     return createResult({
       generationId,
@@ -94,6 +94,7 @@ export class GenerationAssembler implements StreamReader<StreamGenerateResponse,
       parameters,
       prompt,
       passedOver,
+      context,
     });
   }
 

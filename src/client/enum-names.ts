@@ -10,6 +10,7 @@ import type {
 } from "./gen/mlxd/v1/model_service_pb.ts";
 import type {
   CachePolicy_Mode,
+  ContextPolicy as ContextPolicyEnum,
   FinishReason as FinishReasonEnum,
   OutputWarning_Kind,
   ReasoningOptions_Effort,
@@ -51,6 +52,9 @@ export type Pooling = NamesOf<typeof PoolingEnum> | "unknown";
 
 /** The device that engines compute on. */
 export type Device = NamesOf<typeof DeviceEnum> | "unknown";
+
+/** What to do with a conversation that does not fit the model's context. */
+export type ContextPolicy = NamesOf<typeof ContextPolicyEnum>;
 
 /** How a generation uses the prefix cache. */
 export type CacheMode = NamesOf<typeof CachePolicy_Mode>;

@@ -1,6 +1,8 @@
 import type { FinishReason } from "./enum-names.ts";
 import type { StreamGenerateResponse } from "./gen/mlxd/v1/generation_service_pb.ts";
 import {
+  contextFromWire,
+  type ContextReport,
   type EffectiveParameters,
   finishReasonFromWire,
   logprobsFromWire,
@@ -39,6 +41,8 @@ export interface GenerationStarted {
   readonly prompt: readonly TokenLogprob[];
   /** For a task with `alternatives`: the models that were tried before and did not answer. */
   readonly passedOver: readonly PassedOver[];
+  /** What was left out of the conversation by its `contextPolicy`; undefined if nothing was. */
+  readonly context: ContextReport | undefined;
 }
 
 /** More output. */
@@ -105,6 +109,7 @@ export const eventFromWire = ({ event }: StreamGenerateResponse): GenerationEven
         parameters: parametersFromWire(parameters),
         prompt: logprobsFromWire(prompt),
         passedOver: passedOverFromWire(passedOver),
+        context: contextFromWire(event.value.context),
       };
     }
     case "chunk": {

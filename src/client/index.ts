@@ -49,6 +49,7 @@ export type { Embedding, EmbeddingInput, EmbeddingParameters, EmbeddingResult } 
 export type {
   CacheMode,
   CompatibilityStatus,
+  ContextPolicy,
   Device,
   FinishReason,
   ModelState,
@@ -117,6 +118,7 @@ export type {
 } from "./preparation.ts";
 export type {
   Candidate,
+  ContextReport,
   EffectiveParameters,
   GenerationResult,
   OutputWarning,

@@ -1,4 +1,4 @@
-import type { CacheMode, ReasoningEffort } from "./enum-names.ts";
+import type { CacheMode, ContextPolicy, ReasoningEffort } from "./enum-names.ts";
 import type { JsonSchema } from "./messages.ts";
 
 /** How to generate. Parameters that are not set have the model's defaults; the result's `parameters` has their values. */
@@ -13,6 +13,12 @@ export interface GenerationParameters {
    * `adapter`. The result names the model that answered and, in `passedOver`, those that did not.
    */
   readonly alternatives?: readonly string[] | undefined;
+  /**
+   * What to do with a conversation that does not fit the context: leave out its oldest turns (`drop_oldest`), and in addition
+   * replace them by a summary that the same model writes (`summarise`). The result's `context` reports what was done.
+   * @default the task is refused with `CONTEXT_LENGTH_EXCEEDED`
+   */
+  readonly contextPolicy?: ContextPolicy | undefined;
   /** Refuse the task if another revision of the model is loaded. */
   readonly modelRevision?: string | undefined;
   /** Id of a LoRA adapter to apply to this task. */

@@ -7,6 +7,7 @@ import type {
   StopMatch as StopMatchMessage,
 } from "./gen/mlxd/v1/generation_service_pb.ts";
 import {
+  type ContextReport as ContextReportMessage,
   type EffectiveParameters as EffectiveParametersMessage,
   EffectiveParametersSchema,
   FinishReasonSchema,
@@ -96,6 +97,18 @@ export interface GenerationResult extends Omit<Candidate, "index"> {
   readonly prompt: readonly TokenLogprob[];
   /** For a task with `alternatives`: the models that were tried before and did not answer. */
   readonly passedOver: readonly PassedOver[];
+  /** What was left out of the conversation by its `contextPolicy`; undefined if nothing was. */
+  readonly context: ContextReport | undefined;
+}
+
+/** How a conversation was shortened. */
+export interface ContextReport {
+  /** Number of messages that were left out, the oldest ones. */
+  readonly droppedMessages: number;
+  /** The summary that the model got in their place; empty unless the policy is `summarise`. */
+  readonly summary: string;
+  /** The cost of the summary, which is not part of the answer's usage. */
+  readonly summaryUsage: Usage | undefined;
 }
 
 /** A model that was tried before the one that answered. */
@@ -133,8 +146,17 @@ export const resultFromWire = (result: GenerationResultMessage | undefined): Gen
     parameters: parametersFromWire(result.parameters),
     prompt: logprobsFromWire(result.prompt),
     passedOver: passedOverFromWire(result.passedOver),
+    context: contextFromWire(result.context),
   });
 };
+
+/** Reads what was left out. */
+export const contextFromWire = (context: ContextReportMessage | undefined): ContextReport | undefined =>
+  context && {
+    droppedMessages: context.droppedMessages,
+    summary: context.summary,
+    summaryUsage: context.summaryUsage && usageFromWire(context.summaryUsage),
+  };
 
 /** Reads the models that did not answer. */
 export const passedOverFromWire = (passedOver: readonly PassedOver[]): readonly PassedOver[] =>

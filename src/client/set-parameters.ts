@@ -19,6 +19,7 @@ import { invalidField, noSuchOption } from "./errors.ts";
 import {
   CachePolicy_Mode,
   CachePolicySchema,
+  ContextPolicy,
   type GenerationTask,
   LogitBiasSchema,
   OutputConstraintSchema,
@@ -56,6 +57,7 @@ const duration = (value: unknown, name: string) => durationFromMs(checkMs(value,
 const setters: Setters = {
   model: (task, value, name) => void (task.model = checkText(value, name)),
   alternatives: (task, value, name) => void (task.alternatives = checkTexts(value, name)),
+  contextPolicy: (task, value, name) => void (task.contextPolicy = checkEnum(ContextPolicy, value, name)),
   modelRevision: (task, value, name) => void (task.modelRevision = checkText(value, name)),
   adapter: (task, value, name) => void (task.adapter = checkText(value, name)),
 

@@ -15,6 +15,7 @@ import {
   SchedulingHintsSchema,
   StopCriteriaSchema,
   ToolChoice_Mode,
+  ContextPolicy,
 } from "../../src/client/gen/mlxd/v1/types_pb.ts";
 import {
   type Constraint,
@@ -38,6 +39,7 @@ const assertTask = (
 const all = {
   model: "demo",
   alternatives: ["other"],
+  contextPolicy: "summarise",
   modelRevision: "r1",
   adapter: "lora",
   temperature: 0,
@@ -246,6 +248,7 @@ describe("parameters", () => {
     const { input: __, ...expected } = create(GenerationTaskSchema, {
       model: "demo",
       alternatives: ["other"],
+      contextPolicy: ContextPolicy.SUMMARISE,
       modelRevision: "r1",
       adapter: "lora",
       sampling: {

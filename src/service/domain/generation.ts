@@ -169,6 +169,8 @@ export const GenerationTask = Struct({
   /** Id of one of the model's adapters. */
   adapter: optionalKey(String),
   input: GenerationInput,
+  /** What to do with a conversation that does not fit the context; absent: it is refused. */
+  contextPolicy: optionalKey(Literals(["drop-oldest", "summarise"])),
   reasoning: ReasoningOptions,
   sampling: SamplingParams,
   stop: StopCriteria,
@@ -268,6 +270,14 @@ export interface TokenLogprob extends TokenText {
   readonly top: ReadonlyArray<TokenText & { readonly logprob: number }>;
 }
 
+/** How a conversation was shortened to fit the context. */
+export interface ContextReport {
+  readonly droppedMessages: number;
+  /** The summary that the model got in their place, and what it cost. */
+  readonly summary?: string;
+  readonly summaryUsage?: Usage;
+}
+
 export interface GenerationStarted {
   readonly type: "started";
   readonly generationId: string;
@@ -278,6 +288,8 @@ export interface GenerationStarted {
   readonly parameters: EffectiveParameters;
   /** Models that were asked before and did not answer, as the task names them. */
   readonly passedOver?: ReadonlyArray<{ readonly model: string; readonly error: ServiceError }>;
+  /** What was left out of the conversation; absent if nothing was. */
+  readonly context?: ContextReport;
   /** The prompt's tokens, if requested; incomplete if the generation ended before all were computed. */
   readonly prompt: ReadonlyArray<TokenLogprob>;
 }

@@ -6,7 +6,7 @@ import { CurrentCall, forTask } from "../domain/Call.ts";
 import type { NotAllowed, ServiceError } from "../domain/errors.ts";
 import type { CachePolicy, SchedulingHints } from "../domain/generation.ts";
 import { present } from "../domain/present.ts";
-import type { Usage } from "../domain/usage.ts";
+import { addUsage, noUsage, type Usage } from "../domain/usage.ts";
 import type { Outcome, Stats } from "../telemetry/Stats.ts";
 import { describeCall, ofTenant } from "./of-caller.ts";
 import { outcomeOf } from "./outcome.ts";
@@ -32,6 +32,8 @@ export interface Execution<R extends Accounted> {
   readonly wait: Wait;
   /** Undefined until the task is ready to run. */
   record: R | undefined;
+  /** What was computed for it before the record, as for a summary of its conversation. */
+  spent: Usage;
 }
 
 interface ExecuteOptions<T extends Task, R extends Accounted, A> {
@@ -66,24 +68,25 @@ export const executeTask = Effect.fnUntraced(function* <T extends Task, R extend
       scheduling: { ...asked.scheduling, ...present({ priority }) },
     }));
   const wait: Wait = { for: "prompt", over: false };
-  const execution: Execution<R> = { model: "", wait, record: undefined };
+  const execution: Execution<R> = { model: "", wait, record: undefined, spent: noUsage };
   const running = withFilesOfNow(
     Effect.flatMap(prioritized(own), (prioritizedTask) => run(prioritizedTask, execution)),
     hasSent,
   ).pipe(forTask(own.scheduling.fairnessId));
   return yield* withinQueueWait(task.scheduling.maxQueueWaitMs, wait, running).pipe(
     Effect.onExit((exit) => {
-      const { model, record } = execution;
+      const { model, record, spent } = execution;
+      const usage = spent === noUsage ? record?.usage : addUsage(spent, record?.usage ?? noUsage);
       const outcome = outcomeOf(exit, call, record?.cancelled);
-      stats.ended(model, outcome, record?.usage);
+      stats.ended(model, outcome, usage);
       const told = Effect.annotateLogs(Effect.logInfo(ended), {
         ...describeCall(call),
         model: model || task.model,
         outcome,
         ...describe(record),
-        ...record?.usage,
+        ...usage,
       });
-      return Effect.andThen(Effect.annotateCurrentSpan(spanAttributes(model, outcome, record?.usage)), told);
+      return Effect.andThen(Effect.annotateCurrentSpan(spanAttributes(model, outcome, usage)), told);
     }),
   );
 });

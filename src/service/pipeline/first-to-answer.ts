@@ -2,10 +2,8 @@
 import { Effect } from "effect";
 
 import { NoModelAnswers, type ServiceError } from "../domain/errors.ts";
-import type { GenerationEvent, GenerationTask } from "../domain/generation.ts";
-
-/** Takes an event, and when it came: milliseconds of domain/elapsed.ts. */
-export type Emit = (event: GenerationEvent, at: number) => void;
+import type { GenerationStarted, GenerationTask } from "../domain/generation.ts";
+import { type Emit, HeldAnswer } from "./HeldAnswer.ts";
 
 interface Asking {
   readonly task: GenerationTask;
@@ -25,7 +23,12 @@ export const firstToAnswer = Effect.fnUntraced(function* ({
   if (alternatives.length === 0) return yield* ask(task, emit);
   const passedOver: PassedOver[] = [];
   for (const model of [task.model, ...alternatives]) {
-    const answer = new HeldAnswer(passedOver, streams, emit);
+    const before = [...passedOver];
+    const answer = new HeldAnswer(
+      (started) => (before.length === 0 ? started : { ...started, passedOver: before }),
+      streams,
+      emit,
+    );
     const result = yield* Effect.result(ask({ ...task, model }, answer.onEvent));
     if (result._tag === "Success") return answer.release();
     const { failure: error } = result;
@@ -40,38 +43,7 @@ export const firstToAnswer = Effect.fnUntraced(function* ({
   });
 });
 
-type PassedOver = NonNullable<Extract<GenerationEvent, { readonly type: "started" }>["passedOver"]>[number];
-
-/** Holds the events back until it is certain whose answer it is. */
-class HeldAnswer {
-  isReleased = false;
-  private readonly passedOver: ReadonlyArray<PassedOver>;
-  private readonly streams: boolean;
-  private readonly emit: Emit;
-  private readonly held: { readonly event: GenerationEvent; readonly at: number }[] = [];
-
-  constructor(passedOver: ReadonlyArray<PassedOver>, streams: boolean, emit: Emit) {
-    this.passedOver = [...passedOver];
-    this.streams = streams;
-    this.emit = emit;
-  }
-
-  readonly onEvent: Emit = (event, at) => {
-    if (this.isReleased) return this.send(event, at);
-    this.held.push({ event, at });
-    if (this.streams && event.type !== "started") this.release();
-  };
-
-  release(): void {
-    this.isReleased = true;
-    for (const { event, at } of this.held.splice(0)) this.send(event, at);
-  }
-
-  private send(event: GenerationEvent, at: number): void {
-    const { passedOver } = this;
-    this.emit(event.type === "started" && passedOver.length > 0 ? { ...event, passedOver } : event, at);
-  }
-}
+type PassedOver = NonNullable<GenerationStarted["passedOver"]>[number];
 
 /** What is the matter with a model, or with where it runs. What is the matter with the task another model would find, too. */
 const mayBePassedOver = (error: ServiceError): boolean => {

@@ -21,7 +21,7 @@ import {
 import type { GenerationEvent, GenerationTask } from "../domain/generation.ts";
 import { type ModelInUse, Models } from "../models/Models.ts";
 import { SmokeTests } from "../models/smoke/SmokeTests.ts";
-import { noUsage } from "../domain/usage.ts";
+import { addUsage, noUsage } from "../domain/usage.ts";
 import { useTokens } from "./use-tokens.ts";
 import { resolveParameters } from "../prompt/effective-parameters.ts";
 import { Metrics } from "../telemetry/metrics/Metrics.ts";
@@ -29,8 +29,10 @@ import { Stats } from "../telemetry/Stats.ts";
 import { collectResult } from "./collect-result.ts";
 import { prepareConversationRun } from "./conversation-run.ts";
 import { type TaskOptions, Generations } from "./Generations.ts";
-import { type Emit, firstToAnswer } from "./first-to-answer.ts";
+import { fitContext } from "./context/fit-context.ts";
+import { firstToAnswer } from "./first-to-answer.ts";
 import { GenerationRecord } from "./GenerationRecord.ts";
+import type { Emit } from "./HeldAnswer.ts";
 import { type Execution, executeTask } from "./execute-task.ts";
 import { modelOfFailure } from "./outcome.ts";
 import { preparePrompt } from "./prepare-prompt.ts";
@@ -172,9 +174,19 @@ export const layer: Layer.Layer<Generations, never, Needs> = Layer.effect(
             streams,
             emit: send,
             ask: (asked, onEvent) =>
-              Effect.mapError(generate(asked, execution, { isTrial, streams }, onEvent), (error) =>
-                withProgress(error, execution.record, streams && hasSent),
-              ),
+              fitContext({
+                task: asked,
+                emit: onEvent,
+                onSpent: (usage) => {
+                  execution.spent = addUsage(execution.spent, usage);
+                  // Its usage is in there now.
+                  execution.record = undefined;
+                },
+                ask: (fitting, onAnswer) =>
+                  Effect.mapError(generate(fitting, execution, { isTrial, streams }, onAnswer), (error) =>
+                    withProgress(error, execution.record, streams && hasSent),
+                  ),
+              }),
           }),
       });
     });

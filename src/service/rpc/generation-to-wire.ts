@@ -36,12 +36,13 @@ type EventCase = NonNullable<MessageInitShape<typeof StreamGenerateResponseSchem
 const eventCase = (event: GenerationEvent, { tokenIds, timings }: Reported): EventCase => {
   switch (event.type) {
     case "started": {
-      const { type: _, parameters, prompt, passedOver, ...started } = event;
+      const { type: _, parameters, prompt, passedOver, context, ...started } = event;
       const value = {
         ...started,
         parameters: parametersToWire(parameters),
         prompt: prompt.map(logprobToWire),
         passedOver: passedOverToWire(passedOver),
+        ...(context === undefined ? {} : { context }),
       };
       return { case: "started", value };
     }
@@ -84,6 +85,7 @@ export const resultToWire = (result: GenerationResult, { tokenIds, timings }: Re
     parameters: parametersToWire(started.parameters),
     prompt: started.prompt.map(logprobToWire),
     passedOver: passedOverToWire(started.passedOver),
+    ...(started.context === undefined ? {} : { context: started.context }),
     ...(timings ? { timings: timingsToWire(result.timings) } : {}),
   };
 };

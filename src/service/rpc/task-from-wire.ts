@@ -46,12 +46,18 @@ const taskFromWire = (task: wire.GenerationTask): Result.Result<GenerationTask, 
       const problem = "there are none beside model_revision or adapter, which are of one model";
       return yield* Result.fail(invalidField("task.alternatives", problem));
     }
+    const contextPolicy = contextPolicies[task.contextPolicy];
+    if (contextPolicy !== undefined && task.input.case !== "chat") {
+      const problem = "only a conversation can be shortened: leave it out, or set chat";
+      return yield* Result.fail(invalidField("task.context_policy", problem));
+    }
     return {
       model: task.model,
       ...(task.alternatives.length === 0 ? {} : { alternatives: task.alternatives }),
       ...(task.modelRevision === undefined ? {} : { modelRevision: task.modelRevision }),
       ...(task.adapter === undefined ? {} : { adapter: task.adapter }),
       input: yield* inputFromWire(task.input, task.model),
+      ...present({ contextPolicy }),
       reasoning: reasoningFromWire(task.reasoning),
       sampling: samplingFromWire(task.sampling),
       stop: yield* stopFromWire(task.stop),
@@ -62,6 +68,11 @@ const taskFromWire = (task: wire.GenerationTask): Result.Result<GenerationTask, 
       labels: task.labels,
     };
   });
+
+const contextPolicies: Readonly<Record<number, GenerationTask["contextPolicy"]>> = {
+  [wire.ContextPolicy.DROP_OLDEST]: "drop-oldest",
+  [wire.ContextPolicy.SUMMARISE]: "summarise",
+};
 
 const inputFromWire = (input: wire.GenerationTask["input"], model: string): Result.Result<GenerationInput, Refusal> => {
   switch (input.case) {

@@ -18,6 +18,7 @@ import { Generations } from "../../../src/service/pipeline/Generations.ts";
 import { layer as generationsLayer } from "../../../src/service/pipeline/run-generations.ts";
 import type { TemplateShape } from "../../../src/service/prompt/template-shape.ts";
 import { ChatTemplateRefused } from "../../../src/service/prompt/chat-template.ts";
+import { noUsage } from "../../../src/service/domain/usage.ts";
 import { Metrics } from "../../../src/service/telemetry/metrics/Metrics.ts";
 import { Stats } from "../../../src/service/telemetry/Stats.ts";
 import { openAccess } from "../../support/open-access.ts";
@@ -416,6 +417,49 @@ describe("Generations", () => {
         }),
       undefined,
       { facts: facts({ contextLength: 10_000 }) },
+    ),
+  );
+
+  it.effect("shortens a conversation by its policy, and accounts for the summary with the answer", () =>
+    withPipeline(
+      ["A ", "word"],
+      (engine) =>
+        Effect.gen(function* () {
+          const generations = yield* Generations;
+          const input = chat(
+            message("user", "x".repeat(300)),
+            message("assistant", "y".repeat(200)),
+            message("user", "z".repeat(20)),
+          );
+          const refused = yield* Effect.flip(generations.run(task({ input })));
+          assert.deepInclude(refused, { _tag: "ContextLengthExceeded", promptTokens: 522, contextLength: 512 });
+          const dropped = yield* generations.run(task({ input, contextPolicy: "drop-oldest" }));
+          assert.deepInclude(dropped.started, { promptTokens: 20, context: { droppedMessages: 2 } });
+          assert.strictEqual(dropped.candidates[0]?.text, "A word");
+          const before = (yield* (yield* Stats).snapshot).get("tiny");
+          const events = yield* Stream.runCollect(generations.stream(task({ input, contextPolicy: "summarise" })));
+          const started = events.filter((event) => event.type === "started");
+          assert.lengthOf(started, 1);
+          const { droppedMessages, summary, summaryUsage = noUsage } = started[0]?.context ?? {};
+          assert.deepStrictEqual([droppedMessages, summary], [2, "A word"]);
+          assert.isAbove(summaryUsage.promptTokens, 500);
+          const last = events.at(-1);
+          const { promptTokens = 0, outputTokens = 0 } = last?.type === "finished" ? last.usage : {};
+          const after = (yield* (yield* Stats).snapshot).get("tiny");
+          assert.strictEqual(
+            (after?.promptTokens ?? 0) - (before?.promptTokens ?? 0),
+            promptTokens + summaryUsage.promptTokens,
+          );
+          assert.strictEqual(
+            (after?.outputTokens ?? 0) - (before?.outputTokens ?? 0),
+            outputTokens + summaryUsage.outputTokens,
+          );
+          assert.strictEqual((after?.succeeded ?? 0) - (before?.succeeded ?? 0), 1);
+          assert.isTrue(engine.requests.length >= 4);
+          yield* assertIdle;
+        }),
+      undefined,
+      { facts: facts({ contextLength: 512 }) },
     ),
   );
 

@@ -16,6 +16,7 @@ import { TokenizerService } from "../../../src/client/gen/mlxd/v1/tokenizer_serv
 import {
   CachePolicy_Mode,
   type ChatInputSchema,
+  ContextPolicy,
   type GenerationTask,
   GenerationTaskSchema,
   ReasoningOptions_Effort,
@@ -91,6 +92,7 @@ const { modelRevision: _revision, adapter: _adapter, ...ofAnyModel } = base;
 const tasks: ReadonlyArray<MessageInitShape<typeof GenerationTaskSchema>> = [
   {
     ...base,
+    contextPolicy: ContextPolicy.SUMMARISE,
     input: chat({ choice: { case: "function", value: "f" } }),
     constraint: { kind: { case: "regex", value: "a" } },
   },

@@ -27,7 +27,7 @@ import type { JsonObject as JsonObject$1, Message, UnknownEnum } from "@bufbuild
  * Describes the file mlxd/v1/types.proto.
  */
 export const file_mlxd_v1_types: GenFile = /*@__PURE__*/
-  fileDesc("ChNtbHhkL3YxL3R5cGVzLnByb3RvEgdtbHhkLnYxItoFCg5HZW5lcmF0aW9uVGFzaxIXCgVtb2RlbBgBIAEoCUIIukgFcgMogAISJwoObW9kZWxfcmV2aXNpb24YAiABKAlCCrpIB3IFIAEogAJIAYgBARIgCgdhZGFwdGVyGAMgASgJQgq6SAdyBSABKIACSAKIAQESGQoGcHJvbXB0GAQgASgJQge6SARyAiABSAASIgoEY2hhdBgFIAEoCzISLm1seGQudjEuQ2hhdElucHV0SAASJQoGdG9rZW5zGAYgASgLMhMubWx4ZC52MS5Ub2tlbklucHV0SAASKQoIc2FtcGxpbmcYByABKAsyFy5tbHhkLnYxLlNhbXBsaW5nUGFyYW1zEiMKBHN0b3AYCCABKAsyFS5tbHhkLnYxLlN0b3BDcml0ZXJpYRImCgZvdXRwdXQYCSABKAsyFi5tbHhkLnYxLk91dHB1dE9wdGlvbnMSLQoKY29uc3RyYWludBgKIAEoCzIZLm1seGQudjEuT3V0cHV0Q29uc3RyYWludBIsCgpzY2hlZHVsaW5nGAsgASgLMhgubWx4ZC52MS5TY2hlZHVsaW5nSGludHMSIwoFY2FjaGUYDCABKAsyFC5tbHhkLnYxLkNhY2hlUG9saWN5Ek0KBmxhYmVscxgNIAMoCzIjLm1seGQudjEuR2VuZXJhdGlvblRhc2suTGFiZWxzRW50cnlCGLpIFZoBEhAQIgdyBSABKIACKgVyAyiAAhIsCglyZWFzb25pbmcYDiABKAsyGS5tbHhkLnYxLlJlYXNvbmluZ09wdGlvbnMSKQoMYWx0ZXJuYXRpdmVzGA8gAygJQhO6SBCSAQ0QCBgBIgdyBSABKIACGi0KC0xhYmVsc0VudHJ5EgsKA2tleRgBIAEoCRINCgV2YWx1ZRgCIAEoCToCOAFCDgoFaW5wdXQSBbpIAggBQhEKD19tb2RlbF9yZXZpc2lvbkIKCghfYWRhcHRlciI8CgpQYXNzZWRPdmVyEg0KBW1vZGVsGAEgASgJEg4KBnJlYXNvbhgCIAEoCRIPCgdtZXNzYWdlGAMgASgJIswBChBSZWFzb25pbmdPcHRpb25zEhcKCm1heF90b2tlbnMYASABKA1IAIgBARI6CgZlZmZvcnQYAiABKA4yIC5tbHhkLnYxLlJlYXNvbmluZ09wdGlvbnMuRWZmb3J0Qgi6SAWCAQIQASJUCgZFZmZvcnQSFgoSRUZGT1JUX1VOU1BFQ0lGSUVEEAASDgoKRUZGT1JUX0xPVxABEhEKDUVGRk9SVF9NRURJVU0QAhIPCgtFRkZPUlRfSElHSBADQg0KC19tYXhfdG9rZW5zIukBCglDaGF0SW5wdXQSNgoIbWVzc2FnZXMYASADKAsyFC5tbHhkLnYxLkNoYXRNZXNzYWdlQg7gQQK6SAiSAQUIARCAIBInCgV0b29scxgCIAMoCzINLm1seGQudjEuVG9vbEIJukgGkgEDEIABEigKC3Rvb2xfY2hvaWNlGAMgASgLMhMubWx4ZC52MS5Ub29sQ2hvaWNlEjEKEHRlbXBsYXRlX29wdGlvbnMYBCABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0Eh4KFmNvbnRpbnVlX2ZpbmFsX21lc3NhZ2UYBSABKAgitgMKC0NoYXRNZXNzYWdlEioKBHJvbGUYASABKA4yDS5tbHhkLnYxLlJvbGVCDeBBArpIB4IBBBABIAASMAoHY29udGVudBgCIAMoCzIULm1seGQudjEuQ29udGVudFBhcnRCCbpIBpIBAxCACBIwCgp0b29sX2NhbGxzGAMgAygLMhEubWx4ZC52MS5Ub29sQ2FsbEIJukgGkgEDEIABEh4KDHRvb2xfY2FsbF9pZBgEIAEoCUIIukgFcgMogAISFgoEbmFtZRgFIAEoCUIIukgFcgMogAISEQoJcmVhc29uaW5nGAYgASgJOssBukjHARrEAQoWY2hhdF9tZXNzYWdlLm5vdF9lbXB0eRJHYSBtZXNzYWdlIG5lZWRzIGNvbnRlbnQ7IG9ubHkgdGhlIGFzc2lzdGFudCdzIGFuZCBhIHRvb2wncyBtYXkgYmUgZW1wdHkaYXRoaXMucm9sZSA9PSAzIHx8IHRoaXMucm9sZSA9PSA0IHx8IHRoaXMuY29udGVudC5leGlzdHMocGFydCwgaGFzKHBhcnQuaW1hZ2UpIHx8IHBhcnQudGV4dCAhPSAnJykiTQoLQ29udGVudFBhcnQSDgoEdGV4dBgBIAEoCUgAEh8KBWltYWdlGAIgASgLMg4ubWx4ZC52MS5JbWFnZUgAQg0KBHBhcnQSBbpIAggBImcKBUltYWdlEhcKBGRhdGEYASABKAxCB7pIBHoCEAFIABIWCgN1cmwYAiABKAlCB7pIBHICIAFIABIcCgptZWRpYV90eXBlGAMgASgJQgi6SAVyAyiAAUIPCgZzb3VyY2USBbpIAggBIpsBCgRUb29sEi0KBG5hbWUYASABKAlCH+BBArpIGXIXIAEoQDIRXltBLVphLXowLTlfLi1dKyQSEwoLZGVzY3JpcHRpb24YAiABKAkSKwoKcGFyYW1ldGVycxgDIAEoCzIXLmdvb2dsZS5wcm90b2J1Zi5TdHJ1Y3QSIgoPcGFyYW1ldGVyc19qc29uGAQgASgJQgm6SAZyBCiAgEAiuAEKClRvb2xDaG9pY2USMgoEbW9kZRgBIAEoDjIYLm1seGQudjEuVG9vbENob2ljZS5Nb2RlQgi6SAWCAQIQAUgAEh0KCGZ1bmN0aW9uGAIgASgJQgm6SAZyBCABKEBIACJNCgRNb2RlEhQKEE1PREVfVU5TUEVDSUZJRUQQABINCglNT0RFX0FVVE8QARINCglNT0RFX05PTkUQAhIRCg1NT0RFX1JFUVVJUkVEEANCCAoGY2hvaWNlIkwKCFRvb2xDYWxsEhQKAmlkGAEgASgJQgi6SAVyAyiAAhIXCgRuYW1lGAIgASgJQgm6SAZyBCABKEASEQoJYXJndW1lbnRzGAMgASgJIioKClRva2VuSW5wdXQSHAoDaWRzGAEgAygNQg/gQQK6SAmSAQYIARCAgEAi7QQKDlNhbXBsaW5nUGFyYW1zEjMKC3RlbXBlcmF0dXJlGAEgASgBQhm6SBYSFEABGQAAAAAAAABAKQAAAAAAAAAASACIAQESLQoFdG9wX3AYAiABKAFCGbpIFhIUQAEZAAAAAAAA8D8hAAAAAAAAAABIAYgBARIbCgV0b3BfaxgDIAEoDUIHukgEKgIoAUgCiAEBEi0KBW1pbl9wGAQgASgBQhm6SBYSFEABGQAAAAAAAPA/KQAAAAAAAAAASAOIAQESOgoScmVwZXRpdGlvbl9wZW5hbHR5GAUgASgBQhm6SBYSFEABGQAAAAAAAABAIQAAAAAAAAAASASIAQESOAoQcHJlc2VuY2VfcGVuYWx0eRgGIAEoAUIZukgWEhRAARkAAAAAAAAAQCkAAAAAAAAAwEgFiAEBEjkKEWZyZXF1ZW5jeV9wZW5hbHR5GAcgASgBQhm6SBYSFEABGQAAAAAAAABAKQAAAAAAAADASAaIAQESEQoEc2VlZBgIIAEoDUgHiAEBEjEKCmxvZ2l0X2JpYXMYCSADKAsyEi5tbHhkLnYxLkxvZ2l0Qmlhc0IJukgGkgEDEIAIEicKD2NhbmRpZGF0ZV9jb3VudBgKIAEoDUIJukgGKgQYCCgBSAiIAQFCDgoMX3RlbXBlcmF0dXJlQggKBl90b3BfcEIICgZfdG9wX2tCCAoGX21pbl9wQhUKE19yZXBldGl0aW9uX3BlbmFsdHlCEwoRX3ByZXNlbmNlX3BlbmFsdHlCFAoSX2ZyZXF1ZW5jeV9wZW5hbHR5QgcKBV9zZWVkQhIKEF9jYW5kaWRhdGVfY291bnQiRgoJTG9naXRCaWFzEhAKCHRva2VuX2lkGAEgASgNEicKBGJpYXMYAiABKAFCGbpIFhIUQAEZAAAAAAAAWUApAAAAAAAAWcAisgMKDFN0b3BDcml0ZXJpYRInChFtYXhfb3V0cHV0X3Rva2VucxgBIAEoDUIHukgEKgIoAUgAiAEBEh4KEW1pbl9vdXRwdXRfdG9rZW5zGAIgASgNSAGIAQESKQoOc3RvcF9zZXF1ZW5jZXMYAyADKAlCEbpIDpIBCxAIIgdyBSABKIACEiAKDnN0b3BfdG9rZW5faWRzGAQgAygNQgi6SAWSAQIQQBIXCgppZ25vcmVfZW9zGAUgASgISAKIAQESIwoWaW5jbHVkZV9zdG9wX2luX291dHB1dBgGIAEoCEgDiAEBEiAKE3JlcGxhY2VfbW9kZWxfc3RvcHMYCCABKAhIBIgBARI+Cgt0aW1lX2J1ZGdldBgHIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIOukgLqgEIIgQIgKMFKgBCFAoSX21heF9vdXRwdXRfdG9rZW5zQhQKEl9taW5fb3V0cHV0X3Rva2Vuc0INCgtfaWdub3JlX2Vvc0IZChdfaW5jbHVkZV9zdG9wX2luX291dHB1dEIWChRfcmVwbGFjZV9tb2RlbF9zdG9wcyKhAgoNT3V0cHV0T3B0aW9ucxIRCgl0b2tlbl9pZHMYASABKAgSIgoMdG9wX2xvZ3Byb2JzGAIgASgNQge6SAQqAhgUSACIAQESFwoPcHJvbXB0X2xvZ3Byb2JzGAMgASgIEhMKC2VjaG9fcHJvbXB0GAQgASgIEiUKDGZsdXNoX3Rva2VucxgFIAEoDUIKukgHKgUYgAgoAUgBiAEBEj8KDmZsdXNoX2ludGVydmFsGAYgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQgy6SAmqAQYiAggKKgASDwoHdGltaW5ncxgHIAEoCBIQCgh2ZXJiYXRpbRgIIAEoCEIPCg1fdG9wX2xvZ3Byb2JzQg8KDV9mbHVzaF90b2tlbnMiygEKEE91dHB1dENvbnN0cmFpbnQSHgoLanNvbl9zY2hlbWEYASABKAlCB7pIBHICIAFIABIYCgVyZWdleBgCIAEoCUIHukgEcgIgAUgAEhoKB2dyYW1tYXIYAyABKAlCB7pIBHICIAFIABIlCgZjaG9pY2UYBCABKAsyEy5tbHhkLnYxLkNob2ljZUxpc3RIABIqCgtqc29uX29iamVjdBgFIAEoCzITLm1seGQudjEuSnNvbk9iamVjdEgAQg0KBGtpbmQSBbpIAggBIjAKCkNob2ljZUxpc3QSIgoHY2hvaWNlcxgBIAMoCUIRukgOkgELCAEQgAgiBHICIAEiDAoKSnNvbk9iamVjdCKrAQoPU2NoZWR1bGluZ0hpbnRzEioKCHByaW9yaXR5GAEgASgFQhO6SBAaDhjoByiY+P////////8BSACIAQESHQoLZmFpcm5lc3NfaWQYAiABKAlCCLpIBXIDKIACEkAKDm1heF9xdWV1ZV93YWl0GAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQg26SAqqAQciAwiQHCoAQgsKCV9wcmlvcml0eSLxAQoLQ2FjaGVQb2xpY3kSMQoEbW9kZRgBIAEoDjIZLm1seGQudjEuQ2FjaGVQb2xpY3kuTW9kZUIIukgFggECEAESGwoJcGFydGl0aW9uGAIgASgJQgi6SAVyAyiAAhIhChRzdGFibGVfcHJlZml4X3Rva2VucxgDIAEoDUgAiAEBIlYKBE1vZGUSFAoQTU9ERV9VTlNQRUNJRklFRBAAEhMKD01PREVfUkVBRF9XUklURRABEhIKDk1PREVfUkVBRF9PTkxZEAISDwoLTU9ERV9CWVBBU1MQA0IXChVfc3RhYmxlX3ByZWZpeF90b2tlbnMizQIKE0VmZmVjdGl2ZVBhcmFtZXRlcnMSEwoLdGVtcGVyYXR1cmUYASABKAESDQoFdG9wX3AYAiABKAESEgoFdG9wX2sYAyABKA1IAIgBARINCgVtaW5fcBgEIAEoARIaChJyZXBldGl0aW9uX3BlbmFsdHkYBSABKAESGAoQcHJlc2VuY2VfcGVuYWx0eRgGIAEoARIZChFmcmVxdWVuY3lfcGVuYWx0eRgHIAEoARIMCgRzZWVkGAggASgNEhkKEW1heF9vdXRwdXRfdG9rZW5zGAkgASgNEhkKEW1pbl9vdXRwdXRfdG9rZW5zGAogASgNEhYKDnN0b3Bfc2VxdWVuY2VzGAsgAygJEhYKDnN0b3BfdG9rZW5faWRzGAwgAygNEhQKB2FkYXB0ZXIYFCABKAlIAYgBAUIICgZfdG9wX2tCCgoIX2FkYXB0ZXIimwIKDU91dHB1dFdhcm5pbmcSKQoEa2luZBgBIAEoDjIbLm1seGQudjEuT3V0cHV0V2FybmluZy5LaW5kEg8KB21lc3NhZ2UYAiABKAkizQEKBEtpbmQSFAoQS0lORF9VTlNQRUNJRklFRBAAEhwKGEtJTkRfTUFMRk9STUVEX1RPT0xfQ0FMTBABEhUKEUtJTkRfVU5LTk9XTl9UT09MEAISGgoWS0lORF9JTlZBTElEX0FSR1VNRU5UUxADEhgKFEtJTkRfTUFSS0VSU19SRU1PVkVEEAQSFgoSS0lORF9DVVRfQVRfTUFSS0VSEAUSFAoQS0lORF9SRUdFTkVSQVRFRBAKEhYKEktJTkRfQlJPS0VOX0FOU1dFUhALIs8CCgVVc2FnZRIVCg1wcm9tcHRfdG9rZW5zGAEgASgNEhwKFGNhY2hlZF9wcm9tcHRfdG9rZW5zGAIgASgNEhUKDW91dHB1dF90b2tlbnMYAyABKA0SHQoQcmVhc29uaW5nX3Rva2VucxgEIAEoDUgAiAEBEh0KEGRpc2NhcmRlZF90b2tlbnMYCiABKA1IAYgBARIbCg5kcmFmdGVkX3Rva2VucxgFIAEoDUgCiAEBEiIKFWFjY2VwdGVkX2RyYWZ0X3Rva2VucxgGIAEoDUgDiAEBEhYKCWVzdGltYXRlZBgLIAEoCEgEiAEBQhMKEV9yZWFzb25pbmdfdG9rZW5zQhMKEV9kaXNjYXJkZWRfdG9rZW5zQhEKD19kcmFmdGVkX3Rva2Vuc0IYChZfYWNjZXB0ZWRfZHJhZnRfdG9rZW5zQgwKCl9lc3RpbWF0ZWQiwAEKB1RpbWluZ3MSKAoFcXVldWUYASABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SNgoTdGltZV90b19maXJzdF90b2tlbhgCIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbhIpCgZkZWNvZGUYAyABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKAoFdG90YWwYBCABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24ifwoMVG9rZW5Mb2dwcm9iEhAKCHRva2VuX2lkGAEgASgNEgwKBHRleHQYAiABKAkSCwoDcmF3GAMgASgMEhQKB2xvZ3Byb2IYBCABKAFIAIgBARIgCgN0b3AYBSADKAsyEy5tbHhkLnYxLlRvcExvZ3Byb2JCCgoIX2xvZ3Byb2IiSgoKVG9wTG9ncHJvYhIQCgh0b2tlbl9pZBgBIAEoDRIMCgR0ZXh0GAIgASgJEgsKA3JhdxgDIAEoDBIPCgdsb2dwcm9iGAQgASgBKnMKBFJvbGUSFAoQUk9MRV9VTlNQRUNJRklFRBAAEg8KC1JPTEVfU1lTVEVNEAESDQoJUk9MRV9VU0VSEAISEgoOUk9MRV9BU1NJU1RBTlQQAxINCglST0xFX1RPT0wQBBISCg5ST0xFX0RFVkVMT1BFUhAFKvkCCgxGaW5pc2hSZWFzb24SHQoZRklOSVNIX1JFQVNPTl9VTlNQRUNJRklFRBAAEiEKHUZJTklTSF9SRUFTT05fRU5EX09GX1NFUVVFTkNFEAESHwobRklOSVNIX1JFQVNPTl9TVE9QX1NFUVVFTkNFEAISHAoYRklOSVNIX1JFQVNPTl9TVE9QX1RPS0VOEAMSIwofRklOSVNIX1JFQVNPTl9NQVhfT1VUUFVUX1RPS0VOUxAEEiAKHEZJTklTSF9SRUFTT05fQ09OVEVYVF9MRU5HVEgQBRIdChlGSU5JU0hfUkVBU09OX1RJTUVfQlVER0VUEAYSJQohRklOSVNIX1JFQVNPTl9DT05TVFJBSU5UX0NPTVBMRVRFEAcSHAoYRklOSVNIX1JFQVNPTl9UT09MX0NBTExTEAgSGwoXRklOSVNIX1JFQVNPTl9DQU5DRUxMRUQQCRIgChxGSU5JU0hfUkVBU09OX0NPTlRFTlRfRklMVEVSEApCGVoXbWx4ZC9nZW4vbWx4ZC92MTttbHhkdjFiBnByb3RvMw", [file_buf_validate_validate, file_google_api_field_behavior, file_google_protobuf_duration, file_google_protobuf_struct]);
+  fileDesc("ChNtbHhkL3YxL3R5cGVzLnByb3RvEgdtbHhkLnYxIpQGCg5HZW5lcmF0aW9uVGFzaxIXCgVtb2RlbBgBIAEoCUIIukgFcgMogAISJwoObW9kZWxfcmV2aXNpb24YAiABKAlCCrpIB3IFIAEogAJIAYgBARIgCgdhZGFwdGVyGAMgASgJQgq6SAdyBSABKIACSAKIAQESGQoGcHJvbXB0GAQgASgJQge6SARyAiABSAASIgoEY2hhdBgFIAEoCzISLm1seGQudjEuQ2hhdElucHV0SAASJQoGdG9rZW5zGAYgASgLMhMubWx4ZC52MS5Ub2tlbklucHV0SAASKQoIc2FtcGxpbmcYByABKAsyFy5tbHhkLnYxLlNhbXBsaW5nUGFyYW1zEiMKBHN0b3AYCCABKAsyFS5tbHhkLnYxLlN0b3BDcml0ZXJpYRImCgZvdXRwdXQYCSABKAsyFi5tbHhkLnYxLk91dHB1dE9wdGlvbnMSLQoKY29uc3RyYWludBgKIAEoCzIZLm1seGQudjEuT3V0cHV0Q29uc3RyYWludBIsCgpzY2hlZHVsaW5nGAsgASgLMhgubWx4ZC52MS5TY2hlZHVsaW5nSGludHMSIwoFY2FjaGUYDCABKAsyFC5tbHhkLnYxLkNhY2hlUG9saWN5Ek0KBmxhYmVscxgNIAMoCzIjLm1seGQudjEuR2VuZXJhdGlvblRhc2suTGFiZWxzRW50cnlCGLpIFZoBEhAQIgdyBSABKIACKgVyAyiAAhIsCglyZWFzb25pbmcYDiABKAsyGS5tbHhkLnYxLlJlYXNvbmluZ09wdGlvbnMSKQoMYWx0ZXJuYXRpdmVzGA8gAygJQhO6SBCSAQ0QCBgBIgdyBSABKIACEjgKDmNvbnRleHRfcG9saWN5GBAgASgOMhYubWx4ZC52MS5Db250ZXh0UG9saWN5Qgi6SAWCAQIQARotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBQg4KBWlucHV0EgW6SAIIAUIRCg9fbW9kZWxfcmV2aXNpb25CCgoIX2FkYXB0ZXIiYQoNQ29udGV4dFJlcG9ydBIYChBkcm9wcGVkX21lc3NhZ2VzGAEgASgNEg8KB3N1bW1hcnkYAiABKAkSJQoNc3VtbWFyeV91c2FnZRgDIAEoCzIOLm1seGQudjEuVXNhZ2UiPAoKUGFzc2VkT3ZlchINCgVtb2RlbBgBIAEoCRIOCgZyZWFzb24YAiABKAkSDwoHbWVzc2FnZRgDIAEoCSLMAQoQUmVhc29uaW5nT3B0aW9ucxIXCgptYXhfdG9rZW5zGAEgASgNSACIAQESOgoGZWZmb3J0GAIgASgOMiAubWx4ZC52MS5SZWFzb25pbmdPcHRpb25zLkVmZm9ydEIIukgFggECEAEiVAoGRWZmb3J0EhYKEkVGRk9SVF9VTlNQRUNJRklFRBAAEg4KCkVGRk9SVF9MT1cQARIRCg1FRkZPUlRfTUVESVVNEAISDwoLRUZGT1JUX0hJR0gQA0INCgtfbWF4X3Rva2VucyLpAQoJQ2hhdElucHV0EjYKCG1lc3NhZ2VzGAEgAygLMhQubWx4ZC52MS5DaGF0TWVzc2FnZUIO4EECukgIkgEFCAEQgCASJwoFdG9vbHMYAiADKAsyDS5tbHhkLnYxLlRvb2xCCbpIBpIBAxCAARIoCgt0b29sX2Nob2ljZRgDIAEoCzITLm1seGQudjEuVG9vbENob2ljZRIxChB0ZW1wbGF0ZV9vcHRpb25zGAQgASgLMhcuZ29vZ2xlLnByb3RvYnVmLlN0cnVjdBIeChZjb250aW51ZV9maW5hbF9tZXNzYWdlGAUgASgIIrYDCgtDaGF0TWVzc2FnZRIqCgRyb2xlGAEgASgOMg0ubWx4ZC52MS5Sb2xlQg3gQQK6SAeCAQQQASAAEjAKB2NvbnRlbnQYAiADKAsyFC5tbHhkLnYxLkNvbnRlbnRQYXJ0Qgm6SAaSAQMQgAgSMAoKdG9vbF9jYWxscxgDIAMoCzIRLm1seGQudjEuVG9vbENhbGxCCbpIBpIBAxCAARIeCgx0b29sX2NhbGxfaWQYBCABKAlCCLpIBXIDKIACEhYKBG5hbWUYBSABKAlCCLpIBXIDKIACEhEKCXJlYXNvbmluZxgGIAEoCTrLAbpIxwEaxAEKFmNoYXRfbWVzc2FnZS5ub3RfZW1wdHkSR2EgbWVzc2FnZSBuZWVkcyBjb250ZW50OyBvbmx5IHRoZSBhc3Npc3RhbnQncyBhbmQgYSB0b29sJ3MgbWF5IGJlIGVtcHR5GmF0aGlzLnJvbGUgPT0gMyB8fCB0aGlzLnJvbGUgPT0gNCB8fCB0aGlzLmNvbnRlbnQuZXhpc3RzKHBhcnQsIGhhcyhwYXJ0LmltYWdlKSB8fCBwYXJ0LnRleHQgIT0gJycpIk0KC0NvbnRlbnRQYXJ0Eg4KBHRleHQYASABKAlIABIfCgVpbWFnZRgCIAEoCzIOLm1seGQudjEuSW1hZ2VIAEINCgRwYXJ0EgW6SAIIASJnCgVJbWFnZRIXCgRkYXRhGAEgASgMQge6SAR6AhABSAASFgoDdXJsGAIgASgJQge6SARyAiABSAASHAoKbWVkaWFfdHlwZRgDIAEoCUIIukgFcgMogAFCDwoGc291cmNlEgW6SAIIASKbAQoEVG9vbBItCgRuYW1lGAEgASgJQh/gQQK6SBlyFyABKEAyEV5bQS1aYS16MC05Xy4tXSskEhMKC2Rlc2NyaXB0aW9uGAIgASgJEisKCnBhcmFtZXRlcnMYAyABKAsyFy5nb29nbGUucHJvdG9idWYuU3RydWN0EiIKD3BhcmFtZXRlcnNfanNvbhgEIAEoCUIJukgGcgQogIBAIrgBCgpUb29sQ2hvaWNlEjIKBG1vZGUYASABKA4yGC5tbHhkLnYxLlRvb2xDaG9pY2UuTW9kZUIIukgFggECEAFIABIdCghmdW5jdGlvbhgCIAEoCUIJukgGcgQgAShASAAiTQoETW9kZRIUChBNT0RFX1VOU1BFQ0lGSUVEEAASDQoJTU9ERV9BVVRPEAESDQoJTU9ERV9OT05FEAISEQoNTU9ERV9SRVFVSVJFRBADQggKBmNob2ljZSJMCghUb29sQ2FsbBIUCgJpZBgBIAEoCUIIukgFcgMogAISFwoEbmFtZRgCIAEoCUIJukgGcgQgAShAEhEKCWFyZ3VtZW50cxgDIAEoCSIqCgpUb2tlbklucHV0EhwKA2lkcxgBIAMoDUIP4EECukgJkgEGCAEQgIBAIu0ECg5TYW1wbGluZ1BhcmFtcxIzCgt0ZW1wZXJhdHVyZRgBIAEoAUIZukgWEhRAARkAAAAAAAAAQCkAAAAAAAAAAEgAiAEBEi0KBXRvcF9wGAIgASgBQhm6SBYSFEABGQAAAAAAAPA/IQAAAAAAAAAASAGIAQESGwoFdG9wX2sYAyABKA1CB7pIBCoCKAFIAogBARItCgVtaW5fcBgEIAEoAUIZukgWEhRAARkAAAAAAADwPykAAAAAAAAAAEgDiAEBEjoKEnJlcGV0aXRpb25fcGVuYWx0eRgFIAEoAUIZukgWEhRAARkAAAAAAAAAQCEAAAAAAAAAAEgEiAEBEjgKEHByZXNlbmNlX3BlbmFsdHkYBiABKAFCGbpIFhIUQAEZAAAAAAAAAEApAAAAAAAAAMBIBYgBARI5ChFmcmVxdWVuY3lfcGVuYWx0eRgHIAEoAUIZukgWEhRAARkAAAAAAAAAQCkAAAAAAAAAwEgGiAEBEhEKBHNlZWQYCCABKA1IB4gBARIxCgpsb2dpdF9iaWFzGAkgAygLMhIubWx4ZC52MS5Mb2dpdEJpYXNCCbpIBpIBAxCACBInCg9jYW5kaWRhdGVfY291bnQYCiABKA1CCbpIBioEGAgoAUgIiAEBQg4KDF90ZW1wZXJhdHVyZUIICgZfdG9wX3BCCAoGX3RvcF9rQggKBl9taW5fcEIVChNfcmVwZXRpdGlvbl9wZW5hbHR5QhMKEV9wcmVzZW5jZV9wZW5hbHR5QhQKEl9mcmVxdWVuY3lfcGVuYWx0eUIHCgVfc2VlZEISChBfY2FuZGlkYXRlX2NvdW50IkYKCUxvZ2l0QmlhcxIQCgh0b2tlbl9pZBgBIAEoDRInCgRiaWFzGAIgASgBQhm6SBYSFEABGQAAAAAAAFlAKQAAAAAAAFnAIrIDCgxTdG9wQ3JpdGVyaWESJwoRbWF4X291dHB1dF90b2tlbnMYASABKA1CB7pIBCoCKAFIAIgBARIeChFtaW5fb3V0cHV0X3Rva2VucxgCIAEoDUgBiAEBEikKDnN0b3Bfc2VxdWVuY2VzGAMgAygJQhG6SA6SAQsQCCIHcgUgASiAAhIgCg5zdG9wX3Rva2VuX2lkcxgEIAMoDUIIukgFkgECEEASFwoKaWdub3JlX2VvcxgFIAEoCEgCiAEBEiMKFmluY2x1ZGVfc3RvcF9pbl9vdXRwdXQYBiABKAhIA4gBARIgChNyZXBsYWNlX21vZGVsX3N0b3BzGAggASgISASIAQESPgoLdGltZV9idWRnZXQYByABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb25CDrpIC6oBCCIECICjBSoAQhQKEl9tYXhfb3V0cHV0X3Rva2Vuc0IUChJfbWluX291dHB1dF90b2tlbnNCDQoLX2lnbm9yZV9lb3NCGQoXX2luY2x1ZGVfc3RvcF9pbl9vdXRwdXRCFgoUX3JlcGxhY2VfbW9kZWxfc3RvcHMioQIKDU91dHB1dE9wdGlvbnMSEQoJdG9rZW5faWRzGAEgASgIEiIKDHRvcF9sb2dwcm9icxgCIAEoDUIHukgEKgIYFEgAiAEBEhcKD3Byb21wdF9sb2dwcm9icxgDIAEoCBITCgtlY2hvX3Byb21wdBgEIAEoCBIlCgxmbHVzaF90b2tlbnMYBSABKA1CCrpIByoFGIAIKAFIAYgBARI/Cg5mbHVzaF9pbnRlcnZhbBgGIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkIMukgJqgEGIgIICioAEg8KB3RpbWluZ3MYByABKAgSEAoIdmVyYmF0aW0YCCABKAhCDwoNX3RvcF9sb2dwcm9ic0IPCg1fZmx1c2hfdG9rZW5zIsoBChBPdXRwdXRDb25zdHJhaW50Eh4KC2pzb25fc2NoZW1hGAEgASgJQge6SARyAiABSAASGAoFcmVnZXgYAiABKAlCB7pIBHICIAFIABIaCgdncmFtbWFyGAMgASgJQge6SARyAiABSAASJQoGY2hvaWNlGAQgASgLMhMubWx4ZC52MS5DaG9pY2VMaXN0SAASKgoLanNvbl9vYmplY3QYBSABKAsyEy5tbHhkLnYxLkpzb25PYmplY3RIAEINCgRraW5kEgW6SAIIASIwCgpDaG9pY2VMaXN0EiIKB2Nob2ljZXMYASADKAlCEbpIDpIBCwgBEIAIIgRyAiABIgwKCkpzb25PYmplY3QiqwEKD1NjaGVkdWxpbmdIaW50cxIqCghwcmlvcml0eRgBIAEoBUITukgQGg4Y6AcomPj/////////AUgAiAEBEh0KC2ZhaXJuZXNzX2lkGAIgASgJQgi6SAVyAyiAAhJACg5tYXhfcXVldWVfd2FpdBgDIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbkINukgKqgEHIgMIkBwqAEILCglfcHJpb3JpdHki8QEKC0NhY2hlUG9saWN5EjEKBG1vZGUYASABKA4yGS5tbHhkLnYxLkNhY2hlUG9saWN5Lk1vZGVCCLpIBYIBAhABEhsKCXBhcnRpdGlvbhgCIAEoCUIIukgFcgMogAISIQoUc3RhYmxlX3ByZWZpeF90b2tlbnMYAyABKA1IAIgBASJWCgRNb2RlEhQKEE1PREVfVU5TUEVDSUZJRUQQABITCg9NT0RFX1JFQURfV1JJVEUQARISCg5NT0RFX1JFQURfT05MWRACEg8KC01PREVfQllQQVNTEANCFwoVX3N0YWJsZV9wcmVmaXhfdG9rZW5zIs0CChNFZmZlY3RpdmVQYXJhbWV0ZXJzEhMKC3RlbXBlcmF0dXJlGAEgASgBEg0KBXRvcF9wGAIgASgBEhIKBXRvcF9rGAMgASgNSACIAQESDQoFbWluX3AYBCABKAESGgoScmVwZXRpdGlvbl9wZW5hbHR5GAUgASgBEhgKEHByZXNlbmNlX3BlbmFsdHkYBiABKAESGQoRZnJlcXVlbmN5X3BlbmFsdHkYByABKAESDAoEc2VlZBgIIAEoDRIZChFtYXhfb3V0cHV0X3Rva2VucxgJIAEoDRIZChFtaW5fb3V0cHV0X3Rva2VucxgKIAEoDRIWCg5zdG9wX3NlcXVlbmNlcxgLIAMoCRIWCg5zdG9wX3Rva2VuX2lkcxgMIAMoDRIUCgdhZGFwdGVyGBQgASgJSAGIAQFCCAoGX3RvcF9rQgoKCF9hZGFwdGVyIpsCCg1PdXRwdXRXYXJuaW5nEikKBGtpbmQYASABKA4yGy5tbHhkLnYxLk91dHB1dFdhcm5pbmcuS2luZBIPCgdtZXNzYWdlGAIgASgJIs0BCgRLaW5kEhQKEEtJTkRfVU5TUEVDSUZJRUQQABIcChhLSU5EX01BTEZPUk1FRF9UT09MX0NBTEwQARIVChFLSU5EX1VOS05PV05fVE9PTBACEhoKFktJTkRfSU5WQUxJRF9BUkdVTUVOVFMQAxIYChRLSU5EX01BUktFUlNfUkVNT1ZFRBAEEhYKEktJTkRfQ1VUX0FUX01BUktFUhAFEhQKEEtJTkRfUkVHRU5FUkFURUQQChIWChJLSU5EX0JST0tFTl9BTlNXRVIQCyLPAgoFVXNhZ2USFQoNcHJvbXB0X3Rva2VucxgBIAEoDRIcChRjYWNoZWRfcHJvbXB0X3Rva2VucxgCIAEoDRIVCg1vdXRwdXRfdG9rZW5zGAMgASgNEh0KEHJlYXNvbmluZ190b2tlbnMYBCABKA1IAIgBARIdChBkaXNjYXJkZWRfdG9rZW5zGAogASgNSAGIAQESGwoOZHJhZnRlZF90b2tlbnMYBSABKA1IAogBARIiChVhY2NlcHRlZF9kcmFmdF90b2tlbnMYBiABKA1IA4gBARIWCgllc3RpbWF0ZWQYCyABKAhIBIgBAUITChFfcmVhc29uaW5nX3Rva2Vuc0ITChFfZGlzY2FyZGVkX3Rva2Vuc0IRCg9fZHJhZnRlZF90b2tlbnNCGAoWX2FjY2VwdGVkX2RyYWZ0X3Rva2Vuc0IMCgpfZXN0aW1hdGVkIsABCgdUaW1pbmdzEigKBXF1ZXVlGAEgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEjYKE3RpbWVfdG9fZmlyc3RfdG9rZW4YAiABKAsyGS5nb29nbGUucHJvdG9idWYuRHVyYXRpb24SKQoGZGVjb2RlGAMgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uEigKBXRvdGFsGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uIn8KDFRva2VuTG9ncHJvYhIQCgh0b2tlbl9pZBgBIAEoDRIMCgR0ZXh0GAIgASgJEgsKA3JhdxgDIAEoDBIUCgdsb2dwcm9iGAQgASgBSACIAQESIAoDdG9wGAUgAygLMhMubWx4ZC52MS5Ub3BMb2dwcm9iQgoKCF9sb2dwcm9iIkoKClRvcExvZ3Byb2ISEAoIdG9rZW5faWQYASABKA0SDAoEdGV4dBgCIAEoCRILCgNyYXcYAyABKAwSDwoHbG9ncHJvYhgEIAEoASptCg1Db250ZXh0UG9saWN5Eh4KGkNPTlRFWFRfUE9MSUNZX1VOU1BFQ0lGSUVEEAASHgoaQ09OVEVYVF9QT0xJQ1lfRFJPUF9PTERFU1QQARIcChhDT05URVhUX1BPTElDWV9TVU1NQVJJU0UQAipzCgRSb2xlEhQKEFJPTEVfVU5TUEVDSUZJRUQQABIPCgtST0xFX1NZU1RFTRABEg0KCVJPTEVfVVNFUhACEhIKDlJPTEVfQVNTSVNUQU5UEAMSDQoJUk9MRV9UT09MEAQSEgoOUk9MRV9ERVZFTE9QRVIQBSr5AgoMRmluaXNoUmVhc29uEh0KGUZJTklTSF9SRUFTT05fVU5TUEVDSUZJRUQQABIhCh1GSU5JU0hfUkVBU09OX0VORF9PRl9TRVFVRU5DRRABEh8KG0ZJTklTSF9SRUFTT05fU1RPUF9TRVFVRU5DRRACEhwKGEZJTklTSF9SRUFTT05fU1RPUF9UT0tFThADEiMKH0ZJTklTSF9SRUFTT05fTUFYX09VVFBVVF9UT0tFTlMQBBIgChxGSU5JU0hfUkVBU09OX0NPTlRFWFRfTEVOR1RIEAUSHQoZRklOSVNIX1JFQVNPTl9USU1FX0JVREdFVBAGEiUKIUZJTklTSF9SRUFTT05fQ09OU1RSQUlOVF9DT01QTEVURRAHEhwKGEZJTklTSF9SRUFTT05fVE9PTF9DQUxMUxAIEhsKF0ZJTklTSF9SRUFTT05fQ0FOQ0VMTEVEEAkSIAocRklOSVNIX1JFQVNPTl9DT05URU5UX0ZJTFRFUhAKQhlaF21seGQvZ2VuL21seGQvdjE7bWx4ZHYxYgZwcm90bzM", [file_buf_validate_validate, file_google_api_field_behavior, file_google_protobuf_duration, file_google_protobuf_struct]);
 
 /**
  * One generation to run. Unary and streaming calls, batches, jobs and token counting all use this message.
@@ -152,6 +152,13 @@ export type GenerationTask = Message<"mlxd.v1.GenerationTask"> & {
    * @generated from field: repeated string alternatives = 15;
    */
   alternatives: string[];
+
+  /**
+   * What to do with a conversation that does not fit the context; only for `chat`. What was done is reported with the answer.
+   *
+   * @generated from field: mlxd.v1.ContextPolicy context_policy = 16;
+   */
+  contextPolicy: ContextPolicy;
 };
 
 /**
@@ -160,6 +167,41 @@ export type GenerationTask = Message<"mlxd.v1.GenerationTask"> & {
  */
 export const GenerationTaskSchema: GenMessage<GenerationTask> = /*@__PURE__*/
   messageDesc(file_mlxd_v1_types, 0);
+
+/**
+ * How a conversation was shortened.
+ *
+ * @generated from message mlxd.v1.ContextReport
+ */
+export type ContextReport = Message<"mlxd.v1.ContextReport"> & {
+  /**
+   * Number of messages that were left out, the oldest ones.
+   *
+   * @generated from field: uint32 dropped_messages = 1;
+   */
+  droppedMessages: number;
+
+  /**
+   * The summary that the model got in their place; empty unless the policy is to summarise.
+   *
+   * @generated from field: string summary = 2;
+   */
+  summary: string;
+
+  /**
+   * The cost of the summary, which is not part of the answer's usage.
+   *
+   * @generated from field: mlxd.v1.Usage summary_usage = 3;
+   */
+  summaryUsage?: Usage | undefined;
+};
+
+/**
+ * Describes the message mlxd.v1.ContextReport.
+ * Use `create(ContextReportSchema)` to create a new message.
+ */
+export const ContextReportSchema: GenMessage<ContextReport> = /*@__PURE__*/
+  messageDesc(file_mlxd_v1_types, 1);
 
 /**
  * A model that was asked before the one that answered.
@@ -194,7 +236,7 @@ export type PassedOver = Message<"mlxd.v1.PassedOver"> & {
  * Use `create(PassedOverSchema)` to create a new message.
  */
 export const PassedOverSchema: GenMessage<PassedOver> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_types, 1);
+  messageDesc(file_mlxd_v1_types, 2);
 
 /**
  * How much a model may reason before it answers.
@@ -222,7 +264,7 @@ export type ReasoningOptions = Message<"mlxd.v1.ReasoningOptions"> & {
  * Use `create(ReasoningOptionsSchema)` to create a new message.
  */
 export const ReasoningOptionsSchema: GenMessage<ReasoningOptions> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_types, 2);
+  messageDesc(file_mlxd_v1_types, 3);
 
 /**
  * How thoroughly to reason.
@@ -270,7 +312,7 @@ export type ReasoningOptions_Effort = (typeof ReasoningOptions_Effort)[keyof typ
  * Describes the enum mlxd.v1.ReasoningOptions.Effort.
  */
 export const ReasoningOptions_EffortSchema: GenEnum<ReasoningOptions_Effort> = /*@__PURE__*/
-  enumDesc(file_mlxd_v1_types, 2, 0);
+  enumDesc(file_mlxd_v1_types, 3, 0);
 
 /**
  * A conversation.
@@ -320,7 +362,7 @@ export type ChatInput = Message<"mlxd.v1.ChatInput"> & {
  * Use `create(ChatInputSchema)` to create a new message.
  */
 export const ChatInputSchema: GenMessage<ChatInput> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_types, 3);
+  messageDesc(file_mlxd_v1_types, 4);
 
 /**
  * One message of a conversation.
@@ -377,7 +419,7 @@ export type ChatMessage = Message<"mlxd.v1.ChatMessage"> & {
  * Use `create(ChatMessageSchema)` to create a new message.
  */
 export const ChatMessageSchema: GenMessage<ChatMessage> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_types, 4);
+  messageDesc(file_mlxd_v1_types, 5);
 
 /**
  * A part of a message.
@@ -414,7 +456,7 @@ export type ContentPart = Message<"mlxd.v1.ContentPart"> & {
  * Use `create(ContentPartSchema)` to create a new message.
  */
 export const ContentPartSchema: GenMessage<ContentPart> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_types, 5);
+  messageDesc(file_mlxd_v1_types, 6);
 
 /**
  * An image, by value or by reference.
@@ -458,7 +500,7 @@ export type Image = Message<"mlxd.v1.Image"> & {
  * Use `create(ImageSchema)` to create a new message.
  */
 export const ImageSchema: GenMessage<Image> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_types, 6);
+  messageDesc(file_mlxd_v1_types, 7);
 
 /**
  * A function that the model may call.
@@ -501,7 +543,7 @@ export type Tool = Message<"mlxd.v1.Tool"> & {
  * Use `create(ToolSchema)` to create a new message.
  */
 export const ToolSchema: GenMessage<Tool> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_types, 7);
+  messageDesc(file_mlxd_v1_types, 8);
 
 /**
  * Whether tools are called.
@@ -538,7 +580,7 @@ export type ToolChoice = Message<"mlxd.v1.ToolChoice"> & {
  * Use `create(ToolChoiceSchema)` to create a new message.
  */
 export const ToolChoiceSchema: GenMessage<ToolChoice> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_types, 8);
+  messageDesc(file_mlxd_v1_types, 9);
 
 /**
  * A mode that applies to all tools.
@@ -586,7 +628,7 @@ export type ToolChoice_Mode = (typeof ToolChoice_Mode)[keyof typeof ToolChoice_M
  * Describes the enum mlxd.v1.ToolChoice.Mode.
  */
 export const ToolChoice_ModeSchema: GenEnum<ToolChoice_Mode> = /*@__PURE__*/
-  enumDesc(file_mlxd_v1_types, 8, 0);
+  enumDesc(file_mlxd_v1_types, 9, 0);
 
 /**
  * A call that the model made.
@@ -621,7 +663,7 @@ export type ToolCall = Message<"mlxd.v1.ToolCall"> & {
  * Use `create(ToolCallSchema)` to create a new message.
  */
 export const ToolCallSchema: GenMessage<ToolCall> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_types, 9);
+  messageDesc(file_mlxd_v1_types, 10);
 
 /**
  * Token ids as the input.
@@ -642,7 +684,7 @@ export type TokenInput = Message<"mlxd.v1.TokenInput"> & {
  * Use `create(TokenInputSchema)` to create a new message.
  */
 export const TokenInputSchema: GenMessage<TokenInput> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_types, 10);
+  messageDesc(file_mlxd_v1_types, 11);
 
 /**
  * How the next token is chosen. Filters and their order follow mlx-lm: penalties and bias first, then top_p, min_p and
@@ -733,7 +775,7 @@ export type SamplingParams = Message<"mlxd.v1.SamplingParams"> & {
  * Use `create(SamplingParamsSchema)` to create a new message.
  */
 export const SamplingParamsSchema: GenMessage<SamplingParams> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_types, 11);
+  messageDesc(file_mlxd_v1_types, 12);
 
 /**
  * A bias on one token.
@@ -761,7 +803,7 @@ export type LogitBias = Message<"mlxd.v1.LogitBias"> & {
  * Use `create(LogitBiasSchema)` to create a new message.
  */
 export const LogitBiasSchema: GenMessage<LogitBias> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_types, 12);
+  messageDesc(file_mlxd_v1_types, 13);
 
 /**
  * When to stop. The first condition that is met ends the generation and is reported as FinishReason.
@@ -837,7 +879,7 @@ export type StopCriteria = Message<"mlxd.v1.StopCriteria"> & {
  * Use `create(StopCriteriaSchema)` to create a new message.
  */
 export const StopCriteriaSchema: GenMessage<StopCriteria> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_types, 13);
+  messageDesc(file_mlxd_v1_types, 14);
 
 /**
  * What to report in addition to the text.
@@ -913,7 +955,7 @@ export type OutputOptions = Message<"mlxd.v1.OutputOptions"> & {
  * Use `create(OutputOptionsSchema)` to create a new message.
  */
 export const OutputOptionsSchema: GenMessage<OutputOptions> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_types, 14);
+  messageDesc(file_mlxd_v1_types, 15);
 
 /**
  * A form that the output must have, after its reasoning if it has any. Refused if tools are offered.
@@ -974,7 +1016,7 @@ export type OutputConstraint = Message<"mlxd.v1.OutputConstraint"> & {
  * Use `create(OutputConstraintSchema)` to create a new message.
  */
 export const OutputConstraintSchema: GenMessage<OutputConstraint> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_types, 15);
+  messageDesc(file_mlxd_v1_types, 16);
 
 /**
  * Texts to choose from.
@@ -995,7 +1037,7 @@ export type ChoiceList = Message<"mlxd.v1.ChoiceList"> & {
  * Use `create(ChoiceListSchema)` to create a new message.
  */
 export const ChoiceListSchema: GenMessage<ChoiceList> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_types, 16);
+  messageDesc(file_mlxd_v1_types, 17);
 
 /**
  * Any JSON object.
@@ -1010,7 +1052,7 @@ export type JsonObject = Message<"mlxd.v1.JsonObject"> & {
  * Use `create(JsonObjectSchema)` to create a new message.
  */
 export const JsonObjectSchema: GenMessage<JsonObject> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_types, 17);
+  messageDesc(file_mlxd_v1_types, 18);
 
 /**
  * A task's priority and fairness among other tasks of its model.
@@ -1049,7 +1091,7 @@ export type SchedulingHints = Message<"mlxd.v1.SchedulingHints"> & {
  * Use `create(SchedulingHintsSchema)` to create a new message.
  */
 export const SchedulingHintsSchema: GenMessage<SchedulingHints> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_types, 18);
+  messageDesc(file_mlxd_v1_types, 19);
 
 /**
  * How a task uses the prefix cache.
@@ -1084,7 +1126,7 @@ export type CachePolicy = Message<"mlxd.v1.CachePolicy"> & {
  * Use `create(CachePolicySchema)` to create a new message.
  */
 export const CachePolicySchema: GenMessage<CachePolicy> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_types, 19);
+  messageDesc(file_mlxd_v1_types, 20);
 
 /**
  * Read and write access.
@@ -1132,7 +1174,7 @@ export type CachePolicy_Mode = (typeof CachePolicy_Mode)[keyof typeof CachePolic
  * Describes the enum mlxd.v1.CachePolicy.Mode.
  */
 export const CachePolicy_ModeSchema: GenEnum<CachePolicy_Mode> = /*@__PURE__*/
-  enumDesc(file_mlxd_v1_types, 19, 0);
+  enumDesc(file_mlxd_v1_types, 20, 0);
 
 /**
  * The parameters that a generation actually ran with.
@@ -1237,7 +1279,7 @@ export type EffectiveParameters = Message<"mlxd.v1.EffectiveParameters"> & {
  * Use `create(EffectiveParametersSchema)` to create a new message.
  */
 export const EffectiveParametersSchema: GenMessage<EffectiveParameters> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_types, 20);
+  messageDesc(file_mlxd_v1_types, 21);
 
 /**
  * Part of the output is not as the model wrote it, or not as the model intended it.
@@ -1265,7 +1307,7 @@ export type OutputWarning = Message<"mlxd.v1.OutputWarning"> & {
  * Use `create(OutputWarningSchema)` to create a new message.
  */
 export const OutputWarningSchema: GenMessage<OutputWarning> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_types, 21);
+  messageDesc(file_mlxd_v1_types, 22);
 
 /**
  * The kind of warning. Values may be added.
@@ -1342,7 +1384,7 @@ export type OutputWarning_Kind = (typeof OutputWarning_Kind)[keyof typeof Output
  * Describes the enum mlxd.v1.OutputWarning.Kind.
  */
 export const OutputWarning_KindSchema: GenEnum<OutputWarning_Kind> = /*@__PURE__*/
-  enumDesc(file_mlxd_v1_types, 21, 0);
+  enumDesc(file_mlxd_v1_types, 22, 0);
 
 /**
  * The cost in tokens.
@@ -1414,7 +1456,7 @@ export type Usage = Message<"mlxd.v1.Usage"> & {
  * Use `create(UsageSchema)` to create a new message.
  */
 export const UsageSchema: GenMessage<Usage> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_types, 22);
+  messageDesc(file_mlxd_v1_types, 23);
 
 /**
  * How the time was spent. queue + time_to_first_token + decode = total.
@@ -1456,7 +1498,7 @@ export type Timings = Message<"mlxd.v1.Timings"> & {
  * Use `create(TimingsSchema)` to create a new message.
  */
 export const TimingsSchema: GenMessage<Timings> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_types, 23);
+  messageDesc(file_mlxd_v1_types, 24);
 
 /**
  * A token and its logprob.
@@ -1510,7 +1552,7 @@ export type TokenLogprob = Message<"mlxd.v1.TokenLogprob"> & {
  * Use `create(TokenLogprobSchema)` to create a new message.
  */
 export const TokenLogprobSchema: GenMessage<TokenLogprob> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_types, 24);
+  messageDesc(file_mlxd_v1_types, 25);
 
 /**
  * An alternative to a token.
@@ -1552,7 +1594,53 @@ export type TopLogprob = Message<"mlxd.v1.TopLogprob"> & {
  * Use `create(TopLogprobSchema)` to create a new message.
  */
 export const TopLogprobSchema: GenMessage<TopLogprob> = /*@__PURE__*/
-  messageDesc(file_mlxd_v1_types, 25);
+  messageDesc(file_mlxd_v1_types, 26);
+
+/**
+ * What to do with a conversation that does not fit the context. System and developer messages and the last user message with
+ * everything after it always stay, and a tool call is never separated from its result. If what stays is too long, the task is
+ * refused.
+ *
+ * @generated from enum mlxd.v1.ContextPolicy
+ */
+export const ContextPolicy = {
+  /**
+   * Refuse it: CONTEXT_LENGTH_EXCEEDED.
+   *
+   * @generated from enum value: CONTEXT_POLICY_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * Leave out the oldest turns, as many as necessary. A turn is a user message with everything up to the next one.
+   *
+   * @generated from enum value: CONTEXT_POLICY_DROP_OLDEST = 1;
+   */
+  DROP_OLDEST: 1,
+
+  /**
+   * Leave them out as well, and put a summary of them at the beginning of the first user message that stays. The same model is
+   * asked for the summary; if it writes none, the task is refused.
+   *
+   * @generated from enum value: CONTEXT_POLICY_SUMMARISE = 2;
+   */
+  SUMMARISE: 2,
+} as const;
+
+/**
+ * What to do with a conversation that does not fit the context. System and developer messages and the last user message with
+ * everything after it always stay, and a tool call is never separated from its result. If what stays is too long, the task is
+ * refused.
+ *
+ * @generated from enum mlxd.v1.ContextPolicy
+ */
+export type ContextPolicy = (typeof ContextPolicy)[keyof typeof ContextPolicy] | UnknownEnum;
+
+/**
+ * Describes the enum mlxd.v1.ContextPolicy.
+ */
+export const ContextPolicySchema: GenEnum<ContextPolicy> = /*@__PURE__*/
+  enumDesc(file_mlxd_v1_types, 0);
 
 /**
  * The author of a message.
@@ -1614,7 +1702,7 @@ export type Role = (typeof Role)[keyof typeof Role] | UnknownEnum;
  * Describes the enum mlxd.v1.Role.
  */
 export const RoleSchema: GenEnum<Role> = /*@__PURE__*/
-  enumDesc(file_mlxd_v1_types, 0);
+  enumDesc(file_mlxd_v1_types, 1);
 
 /**
  * Why a generation ended. Values may be added: treat an unknown one as "ended".
@@ -1711,5 +1799,5 @@ export type FinishReason = (typeof FinishReason)[keyof typeof FinishReason] | Un
  * Describes the enum mlxd.v1.FinishReason.
  */
 export const FinishReasonSchema: GenEnum<FinishReason> = /*@__PURE__*/
-  enumDesc(file_mlxd_v1_types, 1);
+  enumDesc(file_mlxd_v1_types, 2);
 

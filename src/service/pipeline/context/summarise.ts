@@ -1,0 +1,131 @@
+/** A summary of turns that do not fit, by the model that is asked: piece by piece, each with the summary of those before it. */
+import { Effect } from "effect";
+
+import type { ServiceError } from "../../domain/errors.ts";
+import type { ChatMessage, GenerationEvent, GenerationTask } from "../../domain/generation.ts";
+import { addUsage, noUsage, type Usage } from "../../domain/usage.ts";
+import { collectResult } from "../collect-result.ts";
+import type { Emit } from "../HeldAnswer.ts";
+
+export type Ask = (task: GenerationTask, emit: Emit) => Effect.Effect<void, ServiceError>;
+
+export interface Summary {
+  readonly summary: string;
+  readonly summaryUsage: Usage;
+}
+
+interface Summarising {
+  /** Whose model, priority and cache it takes. */
+  readonly task: Omit<GenerationTask, "contextPolicy">;
+  readonly ask: Ask;
+  readonly onSpent: (usage: Usage) => void;
+  /** What was summarised already. */
+  readonly before: string;
+  readonly messages: ReadonlyArray<ChatMessage>;
+  readonly longestTokens: number;
+}
+
+/**
+ * Fails as a task of the model does; undefined if the model writes nothing. A piece that is too long for the model is asked for
+ * in halves.
+ */
+export const summarise = Effect.fnUntraced(function* ({
+  task,
+  ask,
+  onSpent,
+  before,
+  messages,
+  longestTokens,
+}: Summarising): Effect.fn.Return<Summary | undefined, ServiceError> {
+  let summary = before;
+  let summaryUsage = noUsage;
+  const open = [transcriptOf(messages)];
+  for (let piece = open.shift(); piece !== undefined; piece = open.shift()) {
+    const events: GenerationEvent[] = [];
+    const result = yield* Effect.result(
+      ask(taskOf(task, summary, piece, longestTokens), (event) => void events.push(event)),
+    );
+    if (result._tag === "Success") {
+      const { candidates, usage } = collectResult(events);
+      summaryUsage = addUsage(summaryUsage, usage);
+      onSpent(usage);
+      summary = candidates[0]?.text.trim() ?? "";
+      // Not even a part of the conversation may be lost without a word.
+      if (summary === "") return undefined;
+      continue;
+    }
+    const { failure } = result;
+    const isTooLong = failure._tag === "ContextLengthExceeded" || failure._tag === "BackendContextExceeded";
+    if (!isTooLong || piece.length < shortestPiece) return yield* Effect.fail(failure);
+    const half = Math.ceil(piece.length / 2);
+    open.unshift(piece.slice(0, half).toWellFormed(), piece.slice(half).toWellFormed());
+  }
+  return { summary, summaryUsage };
+});
+
+/**
+ * The conversation with a summary of what came before it, at the beginning of the first message of the user. It is not put into what
+ * the system says, because a user's words must not become the operator's, and because that stays in the prefix cache as it is.
+ */
+export const withSummary = (messages: ReadonlyArray<ChatMessage>, summary: string): ReadonlyArray<ChatMessage> => {
+  const at = messages.findIndex(({ role }) => role === "user");
+  const told = text(`Summary of the conversation so far:\n${summary}\n\n`);
+  return messages.map((message, index) =>
+    index === at ? { ...message, content: [told, ...message.content] } : message,
+  );
+};
+
+const text = (value: string) => ({ type: "text" as const, text: value });
+
+const taskOf = (
+  task: Summarising["task"],
+  before: string,
+  transcript: string,
+  maxOutputTokens: number,
+): GenerationTask => {
+  const soFar = before === "" ? "" : `Summary of what came before:\n${before}\n\n`;
+  const content = `${soFar}Conversation:\n${transcript}\n\n${request}`;
+  const { constraint: _form, ...rest } = task;
+  return {
+    ...rest,
+    input: {
+      type: "chat",
+      messages: [{ role: "user", content: [text(content)], toolCalls: [], toolCallId: "", name: "", reasoning: "" }],
+      tools: [],
+      toolChoice: { mode: "auto" },
+      templateOptions: {},
+      continueFinalMessage: false,
+    },
+    reasoning: {},
+    sampling: {},
+    stop: {
+      maxOutputTokens,
+      stopSequences: [],
+      stopTokenIds: [],
+      ignoreEos: false,
+      includeStopInOutput: false,
+    },
+    output: {
+      tokenIds: false,
+      verbatim: false,
+      promptLogprobs: false,
+      echoPrompt: false,
+      timings: false,
+    },
+  };
+};
+
+const request =
+  "Summarise this conversation for whoever goes on with it: names, numbers, decisions and open questions. Write the summary alone.";
+
+/** Characters; what is too long with less does not become short enough by halving. */
+const shortestPiece = 256;
+
+const transcriptOf = (messages: ReadonlyArray<ChatMessage>): string =>
+  messages
+    .map(({ role, content, toolCalls }) => {
+      const said = content.map((part) => (part.type === "text" ? part.text : `[${part.type}]`)).join("");
+      const calls = toolCalls.map(({ name, arguments: json }) => `[calls ${name} with ${json}]`);
+      return [`${role}: ${said}`, ...calls].join("\n");
+    })
+    .join("\n");
