@@ -74,6 +74,11 @@ export interface ListModelsOptions extends CallOptions {
    * @default all
    */
   readonly states?: readonly Exclude<ModelState, "unknown">[] | undefined;
+  /**
+   * Only models of these engines and hosted providers, by any of their names.
+   * @default all
+   */
+  readonly engines?: readonly string[] | undefined;
 }
 
 /** Options of {@link MlxdClient.loadModel}. */

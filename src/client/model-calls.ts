@@ -38,9 +38,10 @@ const maxPageSize = 1_000;
 /** The calls of the ModelService. */
 export const createModelCalls = (caller: Caller, raw: RawClients["models"]): ModelCalls => ({
   listModels: async (options = {}) => {
-    const { states = [], ...call } = checkOptions(options);
+    const { states = [], engines = [], ...call } = checkOptions(options);
     const request = {
       states: checkList(states, "states").map((state, at) => checkEnum(ModelState, state, `states[${at}]`)),
+      engines: checkTexts(engines, "engines"),
       pageSize: maxPageSize,
     };
     return allPages(async (pageToken) => {

@@ -9,7 +9,7 @@ import { Preparations } from "../pipeline/prepare/Preparations.ts";
 import { Bridge } from "./Bridge.ts";
 import { compatibilityToWire } from "./compatibility-to-wire.ts";
 import { optionalMs } from "./duration.ts";
-import { pageOf } from "./model-pages.ts";
+import { enginesOf, pageOf } from "./model-pages.ts";
 import { isResidentState, modelStates, modelToWire } from "./model-to-wire.ts";
 import { prepareEventToWire, reportToWire } from "./preparation-to-wire.ts";
 import { unloadOptions } from "./unload-options.ts";
@@ -24,8 +24,10 @@ export const makeModelService = Effect.gen(function* () {
     listModels: (received, context) =>
       bridge.unary(received, context, (request) =>
         Effect.gen(function* () {
+          const engines = yield* Effect.fromResult(enginesOf(request.engines));
           const page = yield* Effect.fromResult(
             pageOf(yield* models.list, {
+              engines,
               pageSize: request.pageSize,
               pageToken: request.pageToken,
               states: new Set(statesFromWire(request.states)),
@@ -46,7 +48,9 @@ export const makeModelService = Effect.gen(function* () {
     listCompatibilityProfiles: (received, context) =>
       bridge.unary(received, context, (request) =>
         Effect.gen(function* () {
-          const page = yield* Effect.fromResult(pageOf(yield* models.list, { ...request, states: new Set() }));
+          const page = yield* Effect.fromResult(
+            pageOf(yield* models.list, { ...request, states: new Set(), engines: new Set() }),
+          );
           const profiles = page.models.map((model) => compatibilityToWire(preparations.compatibilityOf(model)));
           return { profiles, nextPageToken: page.nextPageToken };
         }),

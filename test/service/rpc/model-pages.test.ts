@@ -1,21 +1,28 @@
 import { Result } from "effect";
 import { assert, describe, it } from "vitest";
 
+import type { EngineName } from "../../../src/service/domain/engine-names.ts";
 import type { ModelState } from "../../../src/service/domain/model.ts";
-import { pageOf } from "../../../src/service/rpc/model-pages.ts";
+import { enginesOf, pageOf } from "../../../src/service/rpc/model-pages.ts";
 import { modelStatus } from "../../support/listed-models.ts";
 
 const all = ["a", "b", "c", "d", "e"].map((id) => modelStatus(id, { state: id === "c" ? "failed" : "active" }));
 const everything: ReadonlySet<ModelState> = new Set();
 
-const page = (pageSize: number, pageToken = "", states = everything, models = all) => {
-  const result = pageOf(models, { pageSize, pageToken, states });
+const page = (
+  pageSize: number,
+  pageToken = "",
+  states = everything,
+  models = all,
+  engines: ReadonlyArray<EngineName> = [],
+) => {
+  const result = pageOf(models, { pageSize, pageToken, states, engines: new Set(engines) });
   if (Result.isFailure(result)) throw result.failure;
   return { ids: result.success.models.map(({ facts }) => facts.id).join(""), next: result.success.nextPageToken };
 };
 
 const refusal = (pageToken: string, states = everything): string => {
-  const result = pageOf(all, { pageSize: 2, pageToken, states });
+  const result = pageOf(all, { pageSize: 2, pageToken, states, engines: new Set() });
   if (Result.isSuccess(result)) throw new Error("not refused");
   return result.failure.message;
 };
@@ -39,6 +46,24 @@ describe("pages", () => {
     assert.deepStrictEqual([first.ids, page(9, first.next, states).ids], ["ab", "de"]);
   });
 
+  it("have the models of one engine alone where it is asked for, by any of its names", () => {
+    const others = all.map((status, at) => ({
+      ...status,
+      facts: { ...status.facts, engine: at % 2 === 0 ? "mlx" : "llamacpp" },
+    }));
+    const asked = enginesOf([" Llama.cpp "]);
+    const engines = Result.isSuccess(asked) ? [...asked.success] : [];
+    assert.deepStrictEqual(engines, ["llamacpp"]);
+    assert.strictEqual(page(9, "", everything, others, engines).ids, "bd");
+    assert.strictEqual(page(9, "", everything, others, ["local_mlx", "llamacpp"]).ids, "abcde");
+    assert.strictEqual(page(9, "", everything, others, ["openai"]).ids, "");
+    const unknown = enginesOf(["ollama", "vlm"]);
+    assert.match(
+      Result.isFailure(unknown) ? unknown.failure.message : "",
+      /engines\[1\]: "vlm" is not the name of an engine; there are local_mlx, ollama,/,
+    );
+  });
+
   it("neither repeat nor skip models when others come", () => {
     const { next } = page(2);
     const grown = [modelStatus("0"), ...all.slice(0, 2), modelStatus("b2"), ...all.slice(2)];
@@ -49,7 +74,7 @@ describe("pages", () => {
     const { next } = page(2);
     for (const token of ["nonsense", "e30", `${next}x`.slice(1)]) assert.include(refusal(token), "no token");
     assert.include(refusal(next, new Set(["failed"])), "other states");
-    const gone = pageOf(all.slice(2), { pageSize: 2, pageToken: next, states: everything });
+    const gone = pageOf(all.slice(2), { pageSize: 2, pageToken: next, states: everything, engines: new Set() });
     assert.include(Result.isFailure(gone) && gone.failure.message, "is gone");
   });
 });
@@ -57,7 +82,7 @@ describe("pages", () => {
 it("a page size over the most is cut to it", () => {
   const many = Array.from({ length: 2500 }, (_, index) => modelStatus(`model-${index}`));
   for (const pageSize of [1000, 1001, 2 ** 32 - 1]) {
-    const result = pageOf(many, { pageSize, pageToken: "", states: everything });
+    const result = pageOf(many, { pageSize, pageToken: "", states: everything, engines: new Set() });
     assert.strictEqual(Result.isSuccess(result) && result.success.models.length, 1000);
   }
 });
