@@ -11,6 +11,7 @@
 import { writeFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 
+import { throughBackend } from "./bench/backend.ts";
 import { type Bench, clients, longPrompts, sharedPrefix, startUp } from "./bench/against-peer.ts";
 import { randomModel, realModel } from "./bench/bench-model.ts";
 import { clientCost } from "./bench/client.ts";
@@ -49,6 +50,7 @@ const benches: ReadonlyArray<Bench> = [
   ...randomModels.map(throughService),
   messages,
   clientCost,
+  throughBackend,
   settledItems,
   ...randomModels.map(beside),
   ...[small, large].map(drafts),
