@@ -1,6 +1,7 @@
 /** `npm run docs:backends`: writes the tables of docs/backends.md from what the service knows of the engines. */
 import { readFileSync, writeFileSync } from "node:fs";
 
+import { modelAliases } from "../src/service/domain/model-aliases.ts";
 import { type BackendPreset, backendPresets } from "../src/service/domain/backend-presets.ts";
 
 const page = new URL("../docs/backends.md", import.meta.url);
@@ -36,6 +37,15 @@ const options = [
   ]),
 ];
 
+const namedBy = ["local_mlx", "ollama", "lmstudio", "vllm", "openrouter"] as const;
+const names = [
+  ["name", ...namedBy.map((engine) => (engine === "local_mlx" ? "here, and `mlx_lm_server`" : code(engine)))],
+  ...Object.entries(modelAliases).map(([name, byEngine]) => [
+    code(name),
+    ...namedBy.map((engine) => (byEngine[engine] === undefined ? "-" : code(byEngine[engine]))),
+  ]),
+];
+
 /** As the formatter lays tables out. */
 const tableOf = ([head = [], ...rows]: ReadonlyArray<ReadonlyArray<string>>): string => {
   const widths = head.map((_, column) => Math.max(...[head, ...rows].map((row) => row[column]?.length ?? 0)));
@@ -49,6 +59,7 @@ export const withTables = (text: string): string =>
   [
     ["engines", tableOf(engines)],
     ["options", tableOf(options)],
+    ["names", tableOf(names)],
   ].reduce((result, [name, table]) => {
     const place = new RegExp(`(<!-- ${name} -->\\n)[^]*?(\\n<!-- /${name} -->)`);
     if (!place.test(result)) throw new Error(`docs/backends.md has no place for its ${name}`);

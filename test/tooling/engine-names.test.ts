@@ -19,6 +19,8 @@ const mayName = [
   /^domain\/engine-names\.ts$/,
   // The table of other servers.
   /^domain\/backend-presets\.ts$/,
+  // The table of short names of models.
+  /^domain\/model-aliases\.ts$/,
   // A table of families and the engines that suit them.
   /^models\/catalog\/families\.ts$/,
 ];

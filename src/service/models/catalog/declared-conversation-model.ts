@@ -14,6 +14,7 @@ import {
   localEngine,
   localEngineName,
 } from "../../domain/engine-names.ts";
+import { aliasAt } from "../../domain/model-aliases.ts";
 import type { FamilyProfile } from "../../domain/family.ts";
 import type { ServedModel } from "../../domain/model.ts";
 import { nearest } from "../../domain/nearest.ts";
@@ -88,7 +89,8 @@ export const readConversationModel = (
     if (declaration[key] !== undefined)
       throw invalid([key], `its model runs on ${engine}, which has its files: leave it out`);
   }
-  const { model = id, context_length: contextLength } = declaration;
+  // What is written stays as it is: a server may have a model of a short name.
+  const { model = aliasAt(engine, id) ?? id, context_length: contextLength } = declaration;
   if (contextLength === undefined) {
     throw invalid(["context_length"], `is missing: how many tokens a model of ${engine} reads is not known here`);
   }

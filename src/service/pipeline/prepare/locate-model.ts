@@ -2,9 +2,10 @@
 import { basename } from "node:path";
 import { Effect, Result } from "effect";
 
-import { splitEnginePrefix } from "../../domain/engine-names.ts";
+import { localEngineName, splitEnginePrefix } from "../../domain/engine-names.ts";
 import { ModelNotDownloaded, ModelNotFound, ModelRevisionMismatch } from "../../domain/errors.ts";
 import type { HubModel, ModelStatus } from "../../domain/model.ts";
+import { aliasAt } from "../../domain/model-aliases.ts";
 import { identifyModel, type ModelIdentity } from "../../domain/model-identity.ts";
 import { checkRepository, checkRevision, folderOf } from "../../models/names/repository.ts";
 import type { Models } from "../../models/Models.ts";
@@ -32,11 +33,14 @@ export const locateModel = Effect.fnUntraced(function* (models: Models["Service"
   if (revision !== "") yield* Effect.fromResult(checkRevision(revision));
   const known = yield* Effect.result(models.get(asked));
   if (Result.isFailure(known)) {
-    const name = splitEnginePrefix(asked)?.model ?? asked.trim();
+    const prefixed = splitEnginePrefix(asked);
+    const plain = prefixed?.model ?? asked.trim();
+    const isOwn = prefixed === undefined || prefixed.engine === localEngineName;
+    const name = (isOwn ? aliasAt(localEngineName, plain) : undefined) ?? plain;
     // A name without a slash can only mean a local model.
     if (!(known.failure instanceof ModelNotFound) || !name.includes("/")) return yield* known.failure;
     const repository = yield* Effect.fromResult(checkRepository(name));
-    const resolution = yield* Effect.fromResult(identifyModel(asked));
+    const resolution = yield* Effect.fromResult(identifyModel(asked, { aliasOf: () => name }));
     const hub = { repository, revision, resolution };
     return { type: "hub", id: folderOf(repository), isKnown: false, ...hub } satisfies HubLocation;
   }
