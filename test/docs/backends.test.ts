@@ -34,6 +34,7 @@ describe("docs/backends.md", () => {
           ["qwen-local", "http://127.0.0.1:11434/v1"],
           ["mamba", "http://127.0.0.1:8080/v1"],
           ["mine", "http://127.0.0.1:8080/v1"],
+          ["large", "http://127.0.0.1:8080/v1"],
         ],
       );
     } finally {
