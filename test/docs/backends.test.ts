@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { assert, describe, it } from "vitest";
 
 import { withTables } from "../../scripts/backends-table.ts";
+import { backendPresets } from "../../src/service/domain/backend-presets.ts";
 import { readConfigFile } from "../../src/service/config/config-file.ts";
 import { backendDrivers } from "../../src/service/engine/backends/backend-drivers.ts";
 import { readCatalog } from "../../src/service/models/catalog/catalog.ts";
@@ -20,14 +21,21 @@ describe("docs/backends.md", () => {
     const folder = mkdtempSync(join(tmpdir(), "mlxd-backends-"));
     try {
       const path = join(folder, "mlxd.yaml");
-      const entries = [];
+      const entries: Awaited<ReturnType<typeof readCatalog>>[number][] = [];
       for (const [, text = ""] of page.matchAll(/```yaml\n([\s\S]*?)```/g)) {
         writeFileSync(path, text);
         const file = readConfigFile(path, {});
         entries.push(...(await readCatalog({ directory: folder, file }, undefined, backendDrivers())));
       }
+      const isOfPreset = ({ facts }: (typeof entries)[number]) => facts.id.startsWith("of-");
       assert.deepStrictEqual(
-        entries.map((entry) => [entry.facts.id, entry.takes === "conversations" && entry.backend.baseUrl]),
+        entries.filter(isOfPreset).map(({ facts }) => facts.engine),
+        Object.keys(backendPresets),
+      );
+      assert.deepStrictEqual(
+        entries
+          .filter((entry) => !isOfPreset(entry))
+          .map((entry) => [entry.facts.id, entry.takes === "conversations" && entry.backend.baseUrl]),
         [
           ["gemma-macmini", "http://macmini.local:8080/v1"],
           ["qwen-macbook", "http://macbook.local:8080/v1"],
