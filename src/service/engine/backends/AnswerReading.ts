@@ -2,7 +2,7 @@
 import type { FinishReason } from "../../domain/generation.ts";
 import type { EndUsage } from "../Engine.ts";
 import { type AnswerEnd, AnswerEvents, type ReadingOptions } from "./AnswerEvents.ts";
-import { AnswerUnreadable } from "./problems.ts";
+import { AnswerUnreadable, shown } from "./problems.ts";
 
 /** The name of the field that says why an answer ends, and what its values mean. */
 interface Endings {
@@ -48,7 +48,7 @@ export abstract class AnswerReading {
     const { field, reasons } = this.endings;
     if (told === undefined) throw new AnswerUnreadable(`it ends without a ${field}`);
     const reason = reasons.get(told);
-    if (reason === undefined) throw new AnswerUnreadable(`its ${field} "${told.slice(0, 64)}" is unknown`);
+    if (reason === undefined) throw new AnswerUnreadable(`its ${field} "${shown(told)}" is unknown`);
     this.events.end({ reason, usage, cachedPromptTokens, ...this.completed(reason) });
   }
 

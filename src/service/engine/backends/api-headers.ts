@@ -15,3 +15,9 @@ export const apiHeaders = ({
     ? { ...agent, "anthropic-version": "2023-06-01", ...(key !== undefined && { "x-api-key": key }) }
     : { ...agent, ...(key !== undefined && { authorization: `Bearer ${key}` }) };
 };
+
+/** What a server says, which may repeat its key. */
+export const withoutKey = (said: string, { apiKey }: Pick<BackendSettings, "apiKey">): string => {
+  const key = apiKey === undefined ? "" : Redacted.value(apiKey);
+  return key === "" ? said : said.replaceAll(key, "<key>");
+};

@@ -1,6 +1,4 @@
 /** Which error of the service it is when an exchange with a server goes wrong: docs/backends.md has the table. */
-import { Redacted } from "effect";
-
 import type { BackendSettings } from "../../config/read-backends.ts";
 import {
   BackendContextExceeded,
@@ -14,6 +12,7 @@ import {
 } from "../../domain/errors.ts";
 import type { ServedModel } from "../../domain/model.ts";
 import type { BackendFailure } from "../engine-failures.ts";
+import { withoutKey } from "./api-headers.ts";
 import { AnswerUnreadable, BackendSays, StatusRefused } from "./problems.ts";
 
 /** @param hasOutput some of the output was told already, so that the task is not to be repeated as if nothing was */
@@ -35,7 +34,10 @@ export const failureOf = (
     if (tellsOfContext(words)) return new BackendContextExceeded({ ...about, words });
     return new BackendProtocol({ ...about, cause: `it tells of an error: ${words}` });
   }
-  if (thrown instanceof AnswerUnreadable) return new BackendProtocol({ ...about, cause: thrown.message });
+  if (thrown instanceof AnswerUnreadable) {
+    // It may quote the answer.
+    return new BackendProtocol({ ...about, cause: withoutKey(thrown.message, backend) });
+  }
   const cause = transportCause(thrown);
   if (hasOutput) {
     const how = cause === "read_timeout" ? "stalled" : "died";
@@ -134,12 +136,11 @@ const statusOfTypes: ReadonlyMap<string, number> = new Map([
 const member = (value: unknown, name: string): unknown =>
   typeof value === "object" && value !== null ? (value as Readonly<Record<string, unknown>>)[name] : undefined;
 
-/** What a server says of an error, short, in one line and without the key, should it repeat that. */
-const wordsOf = (body: string, { apiKey }: Pick<BackendSettings, "apiKey">): string => {
-  const key = apiKey === undefined ? "" : Redacted.value(apiKey);
-  const said = saidIn(body);
-  const plain = key === "" ? said : said.replaceAll(key, "<key>");
-  const line = plain.replaceAll(/[\s\p{Cc}]+/gu, " ").trim();
+/** What a server says of an error, short, in one line and without the key. */
+const wordsOf = (body: string, backend: Pick<BackendSettings, "apiKey">): string => {
+  const line = withoutKey(saidIn(body), backend)
+    .replaceAll(/[\s\p{Cc}]+/gu, " ")
+    .trim();
   const points = [...line.toWellFormed()];
   if (points.length === 0) return "it gives no reason";
   return points.length > mostWords ? `${points.slice(0, mostWords).join("")}…` : line;

@@ -3,6 +3,10 @@
 /** What it answers is no chat completion. The message is a clause about the answer. */
 export class AnswerUnreadable extends Error {}
 
+/** What a server wrote, to be quoted. It is not cut: of a key in it, which is taken out of the whole, a part would stay. */
+export const shown = (text: string): string => (text.length <= mostShown ? text : `(${text.length} characters)`);
+const mostShown = 64;
+
 /** Its stream holds an error, instead of output. */
 export class BackendSays extends Error {
   /** JSON, as the server wrote it. */

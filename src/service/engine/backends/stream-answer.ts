@@ -6,7 +6,7 @@ import { type Dispatcher, request } from "undici";
 import type { BackendSettings } from "../../config/read-backends.ts";
 import { answerPath } from "../../domain/backend-presets.ts";
 import { apiHeaders } from "./api-headers.ts";
-import { AnswerUnreadable, StatusRefused } from "./problems.ts";
+import { AnswerUnreadable, shown, StatusRefused } from "./problems.ts";
 import { beginningOf, decoded } from "./response-body.ts";
 import { watchedBody } from "./watched-body.ts";
 
@@ -55,7 +55,7 @@ export const streamAnswer = async (exchange: AnswerExchange): Promise<void> => {
   try {
     const [type] = [headers["content-type"]].flat();
     if (!/^text\/event-stream\b/i.test(type ?? "")) {
-      throw new AnswerUnreadable(`its content type is ${(type ?? "none").slice(0, 64)}, not text/event-stream`);
+      throw new AnswerUnreadable(`its content type is ${shown(type ?? "none")}, not text/event-stream`);
     }
     onTaken();
     await readEvents(response.body, onData);

@@ -5,6 +5,7 @@ import type { Dispatcher } from "undici";
 import { fillIn, type ManagedServerSettings } from "../../config/managed-backend.ts";
 import type { BackendSettings } from "../../config/read-backends.ts";
 import type { ServedModel } from "../../domain/model.ts";
+import { withoutKey } from "../backends/api-headers.ts";
 import { findProgram } from "../../processes/find-program.ts";
 import { type ProcessGroup, startGroup } from "../../processes/process-group.ts";
 import type { StartStage } from "../Engines.ts";
@@ -95,7 +96,7 @@ export const liveServer = Effect.fnUntraced(function* (
     const doubt = Effect.asVoid(Queue.offer(doubts, undefined));
     yield* onServing({ baseUrl, dispatcher, over: Deferred.await(over), doubt });
     return yield* untilItAnswersNoMore(probed, Queue.take(doubts), backend.readTimeoutMs);
-  }).pipe(Effect.catchTag("ServerRefuses", (refusal) => Effect.succeed(describeRefusal(refusal))));
+  }).pipe(Effect.catchTag("ServerRefuses", (refusal) => Effect.succeed(describeRefusal(refusal, backend))));
   const late = Effect.andThen(
     Effect.sleep(managed.startTimeoutMs),
     Effect.suspend(() =>
@@ -162,7 +163,9 @@ const untilItAnswersNoMore = (
   const how = "it answers no more";
   const trial = untilItAnswers(probed).pipe(
     Effect.as(undefined),
-    Effect.catchTag("ServerRefuses", (refusal) => Effect.succeed(`${how}: ${describeRefusal(refusal)}`)),
+    Effect.catchTag("ServerRefuses", (refusal) =>
+      Effect.succeed(`${how}: ${describeRefusal(refusal, probed.backend)}`),
+    ),
     Effect.timeoutOrElse({ duration: readTimeoutMs, orElse: () => Effect.succeed(how) }),
   );
   return Effect.flatMap(Effect.andThen(doubted, trial), (found) =>
@@ -177,7 +180,9 @@ const measure = (group: ProcessGroup, onMeasured: (residentBytes: number) => voi
 /** The whole table of processes is read for it. */
 const measureMs = 3_000;
 
-const describeRefusal = ({ status, words }: ServerRefuses): string =>
-  `it refuses a first question (HTTP ${status}): ${[...words.replaceAll(/[\s\p{Cc}]+/gu, " ")].slice(0, 200).join("")}`;
+const describeRefusal = ({ status, words }: ServerRefuses, backend: Pick<BackendSettings, "apiKey">): string => {
+  const line = withoutKey(words, backend).replaceAll(/[\s\p{Cc}]+/gu, " ");
+  return `it refuses a first question (HTTP ${status}): ${[...line].slice(0, 200).join("")}`;
+};
 
 const takenPort = /address already in use|EADDRINUSE/i;

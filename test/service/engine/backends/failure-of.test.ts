@@ -1,7 +1,13 @@
+import { Redacted } from "effect";
 import { assert, describe, it } from "vitest";
 
 import { failureOf } from "../../../../src/service/engine/backends/failure-of.ts";
-import { BackendSays, StatusRefused } from "../../../../src/service/engine/backends/problems.ts";
+import {
+  AnswerUnreadable,
+  BackendSays,
+  shown,
+  StatusRefused,
+} from "../../../../src/service/engine/backends/problems.ts";
 
 const model = { id: "demo", source: "org/demo" };
 const backend = { name: "attic", apiKey: undefined };
@@ -41,6 +47,16 @@ describe("the failure of an exchange", () => {
     const says = new BackendSays(JSON.stringify({ error: { code: 429, message: "slow down" } }));
     assert.deepInclude(failureOf(says, model, backend, false), { _tag: "BackendQuota", retryAfterMs: 1000 });
     assert.deepInclude(failureOf(says, model, backend, true), { _tag: "EngineLost" });
+  });
+
+  it("quotes what the server wrote without its key, whole or in parts", () => {
+    const secret = `sk-${"0123456789".repeat(7)}`;
+    for (const written of [secret.slice(0, 64), `a ${secret}`]) {
+      const own = { name: "attic", apiKey: Redacted.make(written.replace("a ", "")) };
+      const thrown = new AnswerUnreadable(`its finish_reason "${shown(written)}" is unknown`);
+      const { message } = failureOf(thrown, model, own, false);
+      assert.match(message, /its finish_reason "(?:<key>|\(75 characters\))" is unknown/);
+    }
   });
 
   it.each(['{"error": {"message": "odd"}}', '{"error": "odd"}', '{"message": "odd"}', '{"detail": "odd"}', "odd"])(
