@@ -75,7 +75,9 @@ const startOf = (
     return Result.fail(invalidField("page_token", "it is no token of this service; leave it out for the first page"));
   }
   if (token.success.filter !== filter) {
-    return Result.fail(invalidField("page_token", "it was made for other states or engines than these; begin again without it"));
+    return Result.fail(
+      invalidField("page_token", "it was made for other states or engines than these; begin again without it"),
+    );
   }
   const index = models.findIndex(({ facts }) => facts.id === token.success.after);
   return index < 0
