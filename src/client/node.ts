@@ -8,6 +8,8 @@ import { createConnectTransport, createGrpcTransport, Http2SessionManager } from
 import { checkBaseUrl } from "./base-url.ts";
 import type { CacheClient } from "./cache/cache.ts";
 import { createCacheClient } from "./cache/create-cache.ts";
+import type { CatalogClient } from "./catalog/catalog.ts";
+import { createCatalogClient } from "./catalog/create-catalog.ts";
 import { checkChoice, checkKeys, checkObject, checkWhole } from "./check.ts";
 import type { MlxdClient } from "./client.ts";
 import type { ClientOptions } from "./client-options.ts";
@@ -34,6 +36,15 @@ export type {
   RemoveModelOptions,
   ResizedCache,
 } from "./cache/cache.ts";
+export type {
+  BackendEntry,
+  CatalogClient,
+  CatalogEntry,
+  CatalogEntryName,
+  CatalogEntryOptions,
+  EntryChange,
+  ModelEntry,
+} from "./catalog/catalog.ts";
 export type {
   CreateJobOptions,
   Job,
@@ -107,6 +118,9 @@ export interface NodeClient extends MlxdClient {
   /** The models and prefix caches in memory: their use, their limits, and clearing them. */
   readonly cache: CacheClient;
 
+  /** Backends and models that are added, changed and removed while the service runs. */
+  readonly catalog: CatalogClient;
+
   /** Opens the connections, so that the first calls do not wait for them. With HTTP/1.1 it does nothing. */
   connect(): Promise<void>;
 }
@@ -138,6 +152,7 @@ export const createMlxdClient = (options: NodeClientOptions = {}): NodeClient =>
   return {
     ...client,
     cache: createCacheClient(caller, transport),
+    catalog: createCatalogClient(caller, transport),
     jobs: createJobsClient(caller, transport),
     connect: opened.connect,
   };

@@ -23,6 +23,7 @@ const services = [
   "grpc.reflection.v1.ServerReflection",
   "grpc.reflection.v1alpha.ServerReflection",
   "mlxd.v1.CacheService",
+  "mlxd.v1.CatalogService",
   "mlxd.v1.EmbeddingService",
   "mlxd.v1.GenerationService",
   "mlxd.v1.JobService",

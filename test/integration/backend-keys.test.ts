@@ -52,7 +52,8 @@ beforeAll(async () => {
     scriptedBackend((response, { headers, body }) => {
       const said = JSON.stringify(body["messages"]);
       const answer = Object.entries(answers).find(([word]) => said.includes(word))?.[1] ?? 404;
-      if (typeof answer === "string") return void beginStream(response).end(answer);
+      const own = headers.authorization?.replace("Bearer ", "") ?? "";
+      if (typeof answer === "string") return void beginStream(response).end(answer.replaceAll(keys.variable, own));
       response.writeHead(answer, { "content-type": "application/json" });
       response.end(JSON.stringify({ error: { message: `what is ${headers.authorization}?` } }));
     }).pipe(Scope.provide(scope)),

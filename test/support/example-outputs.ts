@@ -75,6 +75,13 @@ export const exampleOutputs: readonly (readonly [page: string, code: string, pri
     /^GetCacheStats: \d+\n[^]+ResizeCache: 4\nClearCache: \[\]\nClearPrefixCaches: 0\n$/,
   ],
   ["docs/calls.md", "call CacheService/", /"hitRate"|"models":[^]+"maxCacheSize":4/],
+  [
+    "docs/calls.md",
+    "client.catalog.create(",
+    /^CreateEntry: \{ added: \[ 'qwen-attic' \], removed: \[\], changed: \[\] \}\nUpdateEntry: \[ 'qwen-attic' \]\nDeleteEntry: \[ 'qwen-attic' \]\n$/,
+  ],
+  ["docs/calls.md", "CatalogService/CreateEntry", /^(?:\{"change":\{\}\}\n){3}$/],
+  ["docs/generation.md", "contextPolicy", /^[^\n]+ \d{3}\n$/],
   ["docs/calls.md", "client.embed(", /^Embed: 2 \w+\n$/],
   ["docs/calls.md", "EmbeddingService/Embed", /"values":\[/],
   ["docs/calls.md", "client.tokenize(", /^Tokenize: \[[^]+Detokenize: Hello\nCountTokens: 15\n$/],

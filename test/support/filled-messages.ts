@@ -9,6 +9,9 @@ const names: ReadonlySet<string> = new Set([
   "model",
   "models",
   "key", // of a model in memory
+  "engine",
+  "engines",
+  "backend",
   "model_revision",
   "revision",
   "adapter",

@@ -104,6 +104,18 @@ const byTag: Record<errors.ServiceError["_tag"], ErrorCase> = {
     reason: "ADAPTER_BROKEN",
     metadata: { adapter: "polite", model: "demo", cause: "adapters.safetensors is missing" },
   },
+  EntryExists: {
+    error: new errors.EntryExists({ kind: "backend", name: "attic" }),
+    code: Code.AlreadyExists,
+    reason: "ENTRY_EXISTS",
+    metadata: { kind: "backend", name: "attic" },
+  },
+  EntryNotFound: {
+    error: new errors.EntryNotFound({ kind: "model", name: "quen", nearest: ["qwen"] }),
+    code: Code.NotFound,
+    reason: "ENTRY_NOT_FOUND",
+    metadata: { kind: "model", name: "quen", nearest: "qwen" },
+  },
   UnknownBackend: {
     error: new errors.UnknownBackend({ backend: "ollama", known: ["mlx"] }),
     code: Code.InvalidArgument,

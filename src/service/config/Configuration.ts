@@ -8,7 +8,8 @@ import { ConfigProvider, Context, Effect, Layer } from "effect";
 
 import { ConfigurationInvalid } from "../domain/errors.ts";
 import { nearest } from "../domain/nearest.ts";
-import { type ConfigFile, findUpwards, readConfigFile, readText } from "./config-file.ts";
+import { type ConfigFile, findUpwards, readConfigFile, readEntriesAlone, readText } from "./config-file.ts";
+import type { RegisteredEntries } from "./registered-entries.ts";
 import { secretNames, settingKey, settingName, settingNames } from "./settings.ts";
 
 export interface ConfigurationSources {
@@ -30,6 +31,8 @@ export class Configuration extends Context.Service<
   LoadedConfiguration & {
     /** Reads the files again. This alone does not change the settings that are in effect. */
     readonly reread: Effect.Effect<LoadedConfiguration, ConfigurationInvalid>;
+    /** As `reread`, as if the file had these entries. There is a file then, even if it is not on disk. */
+    readonly rereadWith: (registered: RegisteredEntries) => Effect.Effect<LoadedConfiguration, ConfigurationInvalid>;
   }
 >()("mlxd/config/Configuration") {
   /** Provides the settings to every layer that reads its own. */
@@ -37,7 +40,8 @@ export class Configuration extends Context.Service<
     Layer.unwrap(
       Effect.gen(function* () {
         const loaded = yield* load(sources);
-        const configuration = Configuration.of({ ...loaded, reread: load(sources) });
+        const rereadWith = (registered: RegisteredEntries) => load(sources, registered);
+        const configuration = Configuration.of({ ...loaded, reread: load(sources), rereadWith });
         return Layer.merge(Layer.succeed(Configuration, configuration), ConfigProvider.layer(loaded.provider));
       }),
     );
@@ -50,9 +54,12 @@ export class Configuration extends Context.Service<
   static readonly layerProcess = Layer.suspend(() => Configuration.layerWith(process.argv.slice(2)));
 }
 
-const load = (sources: ConfigurationSources): Effect.Effect<LoadedConfiguration, ConfigurationInvalid> =>
+const load = (
+  sources: ConfigurationSources,
+  registered?: RegisteredEntries,
+): Effect.Effect<LoadedConfiguration, ConfigurationInvalid> =>
   Effect.try({
-    try: () => loadSync(sources),
+    try: () => loadSync(sources, registered),
     catch: (cause) => {
       if (cause instanceof ConfigurationInvalid) return cause;
       throw cause;
@@ -60,14 +67,20 @@ const load = (sources: ConfigurationSources): Effect.Effect<LoadedConfiguration,
   });
 
 /** Throws ConfigurationInvalid. */
-const loadSync = ({ args, environment, workingDirectory }: ConfigurationSources): LoadedConfiguration => {
+const loadSync = (
+  { args, environment, workingDirectory }: ConfigurationSources,
+  registered: RegisteredEntries | undefined,
+): LoadedConfiguration => {
   const { config: named, ...flags } = readArguments(args);
   const chosen = named ?? nonEmpty(environment["MLXD_CONFIG"]);
   const path =
     chosen === undefined ? findUpwards(workingDirectory, configFileNames) : resolve(workingDirectory, chosen);
   const dotEnv = findUpwards(path === undefined ? workingDirectory : dirname(path), [".env"]);
   const variables = { ...(dotEnv === undefined ? {} : parseEnv(readText(dotEnv))), ...environment };
-  const file = path === undefined ? undefined : readConfigFile(path, variables);
+  const file =
+    path !== undefined
+      ? readConfigFile(path, variables, registered)
+      : registered && readEntriesAlone(workingDirectory, variables, registered);
   const values: Record<string, string | undefined> = Object.fromEntries(file?.settings ?? []);
   // An empty variable counts as unset.
   for (const name of settingNames) values[name] = nonEmpty(variables[name]) ?? values[name];

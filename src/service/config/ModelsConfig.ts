@@ -1,11 +1,13 @@
 /** Where models are, and which one is the default. */
 import { basename } from "node:path";
-import { Context, Effect, Layer } from "effect";
+import { Config, Context, Effect, Layer } from "effect";
 
 import type { ConfigurationInvalid } from "../domain/errors.ts";
 import type { ModelsFile } from "./config-file.ts";
 import { Configuration, type LoadedConfiguration } from "./Configuration.ts";
 import { modelsSettings } from "./models-settings.ts";
+import type { DeclaredEntries, RegisteredEntries, RegisteredEntry } from "./registered-entries.ts";
+import { writeEntry } from "./write-entry.ts";
 
 export interface ModelsSettings {
   /** The folder whose subfolders are models, or a model's own folder. */
@@ -21,6 +23,15 @@ export class ModelsConfig extends Context.Service<
   ModelsSettings & {
     /** Reads the current settings; the folder does not change. Absent if they cannot change. */
     readonly reread?: Effect.Effect<ModelsSettings, ConfigurationInvalid>;
+    /** Backends and models that are registered while the service runs; absent if the settings cannot change. */
+    readonly entries?: {
+      /** As `reread`, as if the file had these entries. */
+      readonly read: (
+        registered: RegisteredEntries,
+      ) => Effect.Effect<ModelsSettings & { readonly declared: DeclaredEntries }, ConfigurationInvalid>;
+      /** Writes an entry to the configuration file. */
+      readonly write: (entry: RegisteredEntry) => Effect.Effect<void, ConfigurationInvalid>;
+    };
   }
 >()("mlxd/config/ModelsConfig") {
   static readonly layer = (bundledModels: string) => {
@@ -34,6 +45,10 @@ export class ModelsConfig extends Context.Service<
         const { file } = configuration;
         if (file !== undefined)
           yield* Effect.logInfo("configuration file").pipe(Effect.annotateLogs({ file: basename(file.path) }));
+        if ((yield* Effect.orDie(routingFile.parse(configuration.provider))) !== "")
+          yield* Effect.logWarning(
+            "INFERENCE_RUNTIME_CONFIG is not read: docs/configuration.md says where its keys go",
+          );
         const settings = yield* read(configuration);
         const reread = configuration.reread.pipe(
           Effect.tap((now) => warnOfOthers(file?.settings, now.file?.settings)),
@@ -41,11 +56,27 @@ export class ModelsConfig extends Context.Service<
           // Downloads go into the folder, so it must not change.
           Effect.map((now) => ({ ...now, directory: settings.directory })),
         );
-        return { ...settings, reread };
+        const entries = {
+          read: (registered: RegisteredEntries) =>
+            configuration.rereadWith(registered).pipe(
+              Effect.flatMap((now) =>
+                Effect.map(read(now), (values) => ({
+                  ...values,
+                  directory: settings.directory,
+                  declared: now.file?.declared ?? { backend: {}, model: {} },
+                })),
+              ),
+            ),
+          write: (entry: RegisteredEntry) => writeEntry(file?.path, entry),
+        };
+        return { ...settings, reread, entries };
       }),
     );
   };
 }
+
+/** Another program's file. */
+const routingFile = Config.String("INFERENCE_RUNTIME_CONFIG").pipe(Config.withDefault(""));
 
 /** Warns of changed settings that only take effect after a restart. */
 const warnOfOthers = (

@@ -10,6 +10,7 @@ import type { AccessDeclaration } from "./access-schema.ts";
 import { checkAccess } from "./check-access.ts";
 import { ConfigFileSchema, type FamilyDeclaration, isName, type ModelDeclaration } from "./config-schema.ts";
 import { type Backends, readBackends } from "./read-backends.ts";
+import { type DeclaredEntries, mergeEntries, type RegisteredEntries } from "./registered-entries.ts";
 import { settingKey, settingName, settingNames, settingProblem } from "./settings.ts";
 import { type Path, readYaml, type YamlDocument } from "./yaml-document.ts";
 
@@ -28,6 +29,8 @@ export interface ModelsFile {
 
 export interface ConfigFile extends ModelsFile {
   readonly path: string;
+  /** Its backends and models as they are written, with those that were registered. */
+  readonly declared: DeclaredEntries;
   /** The `service` section as variables: `MLXD_PORT` for `port`. */
   readonly settings: ReadonlyMap<string, string>;
   /** Who may call; undefined: everybody. */
@@ -44,11 +47,32 @@ export const findUpwards = (directory: string, names: ReadonlyArray<string>): st
   return findUpwards(parent, names);
 };
 
-/** Throws ConfigurationInvalid for the first error. */
-export const readConfigFile = (path: string, environment: Environment): ConfigFile => {
-  const document = readYaml(path, readText(path), environment);
-  const decoded = decode(document.value);
-  if (Result.isFailure(decoded)) throw describe(document, decoded.failure.issue);
+/** Throws ConfigurationInvalid for the first error. @param registered entries to read as if the file had them */
+export const readConfigFile = (
+  path: string,
+  environment: Environment,
+  registered: RegisteredEntries = [],
+): ConfigFile => readDocument(path, readYaml(path, readText(path), environment), environment, registered);
+
+/** What the entries are without a file. Throws ConfigurationInvalid. @param directory that relative paths start from */
+export const readEntriesAlone = (
+  directory: string,
+  environment: Environment,
+  registered: RegisteredEntries,
+): ConfigFile => {
+  const path = join(directory, "mlxd.yaml");
+  return readDocument(path, readYaml(path, "", environment), environment, registered);
+};
+
+const readDocument = (
+  path: string,
+  document: YamlDocument,
+  environment: Environment,
+  registered: RegisteredEntries,
+): ConfigFile => {
+  const merged = mergeEntries(document.value, registered);
+  const decoded = decode(merged);
+  if (Result.isFailure(decoded)) throw describe({ ...document, value: merged }, decoded.failure.issue);
   const { service = {}, models = {}, families = {}, access, backends: servers = {} } = decoded.success;
   const directory = dirname(resolve(path));
   for (const id of Object.keys(models)) {
@@ -72,7 +96,8 @@ export const readConfigFile = (path: string, environment: Environment): ConfigFi
     if (problem !== undefined) throw invalid(problem + received(value));
     settings.set(name, paths.has(name) ? resolve(directory, text) : text);
   }
-  return { path, directory, settings, models, families, backends, access, invalid: document.invalid };
+  const declared = { backend: servers, model: models };
+  return { path, declared, directory, settings, models, families, backends, access, invalid: document.invalid };
 };
 
 /** Settings that are paths: relative ones start from the file's folder. */

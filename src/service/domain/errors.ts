@@ -37,6 +37,8 @@ import type {
   ModelOperationConflict,
   ModelRevisionMismatch,
   ModelUnfit,
+  EntryExists,
+  EntryNotFound,
   NoModelAnswers,
   UnknownBackend,
 } from "./errors/model.ts";
@@ -123,6 +125,8 @@ export type ServiceError =
   | AdapterNotFound
   | AdapterBroken
   | UnknownBackend
+  | EntryExists
+  | EntryNotFound
   | BackendContextExceeded
   | BackendCredentials
   | BackendProtocol

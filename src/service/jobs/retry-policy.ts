@@ -16,6 +16,8 @@ const policy = {
   AdapterNotFound: "final",
   AdapterBroken: "final",
   UnknownBackend: "final",
+  EntryExists: "final",
+  EntryNotFound: "final",
   BackendContextExceeded: "final",
   BackendCredentials: "final",
   BackendRefused: "final",

@@ -3,12 +3,16 @@ import { Context, type Effect, type Scope, type Stream } from "effect";
 
 import type {
   ConfigurationInvalid,
+  EntryExists,
+  EntryNotFound,
   FilesUnusable,
+  InvalidField,
   LoadFailure,
   ModelChanged,
   ModelOperationConflict,
   NotAllowed,
 } from "../domain/errors.ts";
+import type { EntryKind } from "../config/registered-entries.ts";
 import type { ModelCondition, ModelStatus, ServedModel } from "../domain/model.ts";
 import type { ConversationOption } from "../domain/conversation-options.ts";
 import type { FamilyProfile } from "../domain/family.ts";
@@ -105,6 +109,17 @@ export interface PoolStatus {
   readonly left: Readonly<Record<UnloadReason, number>>;
 }
 
+/** A change of a backend's or a model's entry. */
+export interface EntryChange {
+  readonly how: "create" | "update" | "delete";
+  readonly kind: EntryKind;
+  readonly name: string;
+  /** By the keys of mlxd.yaml; undefined to delete it. */
+  readonly declaration: Readonly<Record<string, unknown>> | undefined;
+  /** Whether to write it to the configuration file as well. */
+  readonly writesBack: boolean;
+}
+
 /** What a reload changed, by model id. */
 export interface CatalogChange {
   readonly added: ReadonlyArray<string>;
@@ -141,6 +156,13 @@ export class Models extends Context.Service<
      * changed otherwise keeps its engine. If it fails, nothing changes.
      */
     readonly reload: Effect.Effect<CatalogChange, ConfigurationInvalid>;
+    /**
+     * Changes an entry as if it was changed in the configuration file, and reads the catalog again. It stays when the file is read
+     * again, until the service ends. If it fails, nothing changes.
+     */
+    readonly changeEntry: (
+      change: EntryChange,
+    ) => Effect.Effect<CatalogChange, ConfigurationInvalid | EntryExists | EntryNotFound | InvalidField | NotAllowed>;
     /** As `reload`, for the model folder only: the configuration file is not read again. */
     readonly rescan: Effect.Effect<CatalogChange, ConfigurationInvalid>;
     /** Shows a model whose files are missing as `downloading` until the scope closes. Other models keep their state. */

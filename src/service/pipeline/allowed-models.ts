@@ -51,6 +51,8 @@ export const layer: Layer.Layer<Models, never, Models | Access> = Layer.effect(
           models: usage.models.filter(({ status }) => own.mayUse(status.facts.id)),
         })),
       ),
+      // An entry may be of any model's backend.
+      changeEntry: (change) => Effect.andThen(check("*"), models.changeEntry(change)),
       // Limits and what is cleared as a whole concern every tenant's models.
       resize: (changes) => Effect.andThen(check("*"), models.resize(changes)),
       clear: (includePinned) => Effect.andThen(check("*"), models.clear(includePinned)),

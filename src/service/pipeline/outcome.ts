@@ -44,6 +44,8 @@ const outcomes = {
   ModelNotFound: "refused",
   AdapterNotFound: "refused",
   UnknownBackend: "refused",
+  EntryExists: "refused",
+  EntryNotFound: "refused",
   BackendContextExceeded: "refused",
   BackendQuota: "refused",
   BackendRefused: "refused",

@@ -74,8 +74,10 @@ export class Bridge extends Context.Service<
 
 /** What the message names; a name is the caller's own words, so of a long one the beginning. */
 const targetIn = (request: Message): string | undefined => {
-  const { model, models } = request as { readonly model?: unknown; readonly models?: unknown };
-  const named = typeof model === "string" ? [model] : Array.isArray(models) ? models : [];
+  const { model, models, name, entry } = request as Readonly<Record<string, unknown>>;
+  const ofEntry = typeof entry === "object" && entry !== null && "value" in entry ? (name ?? entry.value) : undefined;
+  const one = [model, ofEntry].find((each) => typeof each === "string");
+  const named = one !== undefined ? [one] : Array.isArray(models) ? models : [];
   const text = named.map(String).join(", ");
   return text === "" ? undefined : truncateUtf8(withoutPaths(text.replaceAll(/\p{C}/gu, "?")), 256);
 };

@@ -31,7 +31,7 @@ export const evidenceOf = createContextKey<Evidence>(
   { description: "what says who calls" },
 );
 
-/** The model or models that the request names, for the audit: in one line, of bounded length. */
+/** The model, models or entry of the catalog that the request names, for the audit: in one line, of bounded length. */
 export const targetOf = createContextKey<string | undefined>(undefined, { description: "what the call is about" });
 
 /** Announces response headers to the listener before there is a response. */

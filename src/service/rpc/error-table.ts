@@ -24,6 +24,8 @@ export const errorTable = {
   ModelNotFound: { code: Code.NotFound, reason: "MODEL_NOT_FOUND" },
   AdapterNotFound: { code: Code.NotFound, reason: "ADAPTER_NOT_FOUND" },
   AdapterBroken: { code: Code.FailedPrecondition, reason: "ADAPTER_BROKEN" },
+  EntryExists: { code: Code.AlreadyExists, reason: "ENTRY_EXISTS" },
+  EntryNotFound: { code: Code.NotFound, reason: "ENTRY_NOT_FOUND" },
   UnknownBackend: { code: Code.InvalidArgument, reason: "UNKNOWN_BACKEND" },
   BackendContextExceeded: { code: Code.InvalidArgument, reason: "CONTEXT_LENGTH_EXCEEDED" },
   // Not UNAUTHENTICATED or PERMISSION_DENIED: the service lacks permission there, not the caller here.

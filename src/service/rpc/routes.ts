@@ -2,6 +2,7 @@ import type { ConnectRouter } from "@connectrpc/connect";
 import { Effect } from "effect";
 
 import { CacheService } from "../../client/gen/mlxd/v1/cache_service_pb.ts";
+import { CatalogService } from "../../client/gen/mlxd/v1/catalog_service_pb.ts";
 import { EmbeddingService } from "../../client/gen/mlxd/v1/embedding_service_pb.ts";
 import { GenerationService } from "../../client/gen/mlxd/v1/generation_service_pb.ts";
 import { JobService } from "../../client/gen/mlxd/v1/job_service_pb.ts";
@@ -9,6 +10,7 @@ import { ModelService } from "../../client/gen/mlxd/v1/model_service_pb.ts";
 import { ServerService } from "../../client/gen/mlxd/v1/server_service_pb.ts";
 import { TokenizerService } from "../../client/gen/mlxd/v1/tokenizer_service_pb.ts";
 import { makeCacheService } from "./cache-service.ts";
+import { makeCatalogService } from "./catalog-service.ts";
 import { makeEmbeddingService } from "./embedding-service.ts";
 import { makeGenerationService } from "./generation-service.ts";
 import { makeJobService } from "./job-service.ts";
@@ -24,6 +26,7 @@ export const apiServices = [
   ModelService,
   JobService,
   CacheService,
+  CatalogService,
   ServerService,
 ] as const;
 
@@ -34,6 +37,7 @@ export const makeApiRoutes = Effect.gen(function* () {
   const model = yield* makeModelService;
   const job = yield* makeJobService;
   const cache = yield* makeCacheService;
+  const catalog = yield* makeCatalogService;
   const server = yield* makeServerService;
   return (router: ConnectRouter): void => {
     router
@@ -43,6 +47,7 @@ export const makeApiRoutes = Effect.gen(function* () {
       .service(ModelService, model)
       .service(JobService, job)
       .service(CacheService, cache)
+      .service(CatalogService, catalog)
       .service(ServerService, server);
   };
 });

@@ -3,6 +3,7 @@
  * requires `admin`.
  */
 import { CacheService } from "../../client/gen/mlxd/v1/cache_service_pb.ts";
+import { CatalogService } from "../../client/gen/mlxd/v1/catalog_service_pb.ts";
 import { EmbeddingService } from "../../client/gen/mlxd/v1/embedding_service_pb.ts";
 import { GenerationService } from "../../client/gen/mlxd/v1/generation_service_pb.ts";
 import { JobService } from "../../client/gen/mlxd/v1/job_service_pb.ts";
@@ -74,6 +75,9 @@ const cache: RolesOf<typeof CacheService> = {
   clearPrefixCaches: admin,
 };
 
+/** What models run on, and with which keys, is the operator's. */
+const catalog: RolesOf<typeof CatalogService> = { createEntry: admin, updateEntry: admin, deleteEntry: admin };
+
 const server: RolesOf<typeof ServerService> = {
   getServerInfo: everyRole,
   getStats: admin,
@@ -88,6 +92,7 @@ const tables: ReadonlyArray<readonly [string, Readonly<Record<string, ReadonlyAr
   [ModelService.typeName, model],
   [JobService.typeName, job],
   [CacheService.typeName, cache],
+  [CatalogService.typeName, catalog],
   [ServerService.typeName, server],
 ];
 

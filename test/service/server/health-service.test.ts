@@ -19,6 +19,7 @@ import { errorOf } from "../../support/wire-error.ts";
 const services = [
   "mlxd.v1.GenerationService",
   "mlxd.v1.CacheService",
+  "mlxd.v1.CatalogService",
   "mlxd.v1.EmbeddingService",
   "mlxd.v1.TokenizerService",
   "mlxd.v1.JobService",

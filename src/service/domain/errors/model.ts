@@ -54,6 +54,28 @@ export class UnknownBackend extends Schema.TaggedError<UnknownBackend>()("Unknow
   }
 }
 
+/** A backend or a model was to be added under a name that one has already. */
+export class EntryExists extends Schema.TaggedError<EntryExists>()("EntryExists", {
+  kind: Schema.Literals(["backend", "model"]),
+  name: Schema.String,
+}) {
+  override get message(): string {
+    return `there is a ${this.kind} with the name "${this.name}" already: update its entry, or use another name`;
+  }
+}
+
+/** A backend or a model was to be changed or removed, but has no entry in the catalog. */
+export class EntryNotFound extends Schema.TaggedError<EntryNotFound>()("EntryNotFound", {
+  kind: Schema.Literals(["backend", "model"]),
+  name: Schema.String,
+  nearest: Schema.Array(Schema.String),
+}) {
+  override get message(): string {
+    const hint = this.nearest.length === 0 ? "" : `; ${this.nearest.join(", ")}?`;
+    return `there is no entry of a ${this.kind} with the name "${this.name}"${hint}`;
+  }
+}
+
 /** The configuration is invalid. */
 export class ConfigurationInvalid extends Schema.TaggedError<ConfigurationInvalid>()("ConfigurationInvalid", {
   file: Schema.String,

@@ -14,6 +14,7 @@ import { Reservations } from "../memory/Reservations.ts";
 import type { UnloadOptions } from "../memory/retention.ts";
 import type { RoomLimits } from "../memory/plan-room.ts";
 import { type LoadOptions, type ModelFit, type ModelInUse, Models } from "../Models.ts";
+import { CatalogEntries } from "./CatalogEntries.ts";
 import { draftOf } from "./draft-of.ts";
 import type { Member } from "./members.ts";
 import { makeModelCache } from "./model-cache.ts";
@@ -70,6 +71,8 @@ export const layer: Layer.Layer<Models, CatalogFailure, ModelsConfig | Residency
       Effect.forever,
       Effect.forkScoped,
     );
+
+    const entries = new CatalogEntries(config, models);
 
     const statusOf = (member: Member) =>
       Effect.map(member.slot.status, (status) => ({
@@ -183,10 +186,8 @@ export const layer: Layer.Layer<Models, CatalogFailure, ModelsConfig | Residency
           ),
         ),
       ),
-      reload: Effect.withSpan(
-        models.reload(Effect.suspend(() => config.reread ?? Effect.succeed(config))),
-        "Models.reload",
-      ),
+      reload: Effect.withSpan(entries.reload, "Models.reload"),
+      changeEntry: Effect.fn("Models.changeEntry")(entries.change),
       rescan: Effect.withSpan(models.reload(Effect.sync(() => models.settings)), "Models.rescan"),
       fetch: Effect.fn("Models.fetch")((name, onProgress) =>
         Effect.flatMap(
