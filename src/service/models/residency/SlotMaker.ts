@@ -120,8 +120,8 @@ export class SlotMaker {
     const { reservations, onChange } = this.parts;
     return {
       onMeasured: (bytes) => {
-        // It is likely to need as much again.
-        needed.bytes = Math.min(reservations.limits.budgetBytes, Math.max(needed.bytes, bytes));
+        // It is likely to need as much again. A budget that is lowered does not make it need less.
+        needed.bytes = Math.max(needed.bytes, Math.min(reservations.limits.budgetBytes, bytes));
         reservations.measure(slot(), bytes);
       },
       overdraft: () => reservations.overdraft(slot()),

@@ -206,6 +206,23 @@ describe("new limits", () => {
     }).pipe(Effect.provide(pool({ maxLoaded: 3 }))),
   );
 
+  it.effect("that are lowered while a model runs do not make it look smaller", () =>
+    Effect.gen(function* () {
+      const models = yield* Models;
+      const a = yield* hold("a");
+      yield* models.resize({ budgetBytes: modelBytes - 1 });
+      // Its process is measured each second.
+      yield* TestClock.adjust("2 seconds");
+      yield* fibersRan;
+      yield* a.giveBack;
+      assert.deepEqual(yield* resident, []);
+      assert.strictEqual((yield* Effect.flip(Effect.scoped(lease("a"))))._tag, "ModelTooLarge");
+      yield* models.resize({ budgetBytes: modelBytes });
+      yield* use("a");
+      assert.strictEqual((yield* models.usage).reservedBytes, modelBytes);
+    }).pipe(Effect.provide(pool())),
+  );
+
   it.effect("over what a Mac's GPU may hold are refused by their field, and change nothing", () =>
     Effect.gen(function* () {
       const models = yield* Models;
