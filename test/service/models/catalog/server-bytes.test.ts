@@ -22,4 +22,9 @@ describe("what a server of a model is expected to take", () => {
   it("is that of the process where the server fetches the model itself", () => {
     assert.strictEqual(serverBytes("/nowhere/mlx-community/Qwen3-8B-4bit"), processBytes);
   });
+
+  it("is that of the process where its files cannot be read, which makes no catalog unreadable", () => {
+    for (const path of [`/${"x".repeat(300)}`, "/dev/null/model", "/a\0b"])
+      assert.strictEqual(serverBytes(path), processBytes);
+  });
 });
