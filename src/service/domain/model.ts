@@ -83,7 +83,7 @@ export interface EmbeddingFacts {
   readonly dimensions: number;
   /** Whether its files describe embeddings; otherwise it is a generation model. */
   readonly trained: boolean;
-  /** Lengths that its vectors may be truncated to. Empty: any length; undefined: they may not be truncated. */
+  /** Lengths that its vectors may be truncated to: none listed means any length. Undefined if they may not be truncated. */
   readonly matryoshka: ReadonlyArray<number> | undefined;
   /** Why it cannot compute embeddings, in a few words; undefined if it can. */
   readonly problem: string | undefined;

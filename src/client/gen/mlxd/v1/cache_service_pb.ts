@@ -132,7 +132,8 @@ export type ModelCacheStats = Message<"mlxd.v1.ModelCacheStats"> & {
   removals?: CacheRemovals | undefined;
 
   /**
-   * Models that are loaded or loading. Models of other servers take no memory here and do not count.
+   * Models that are loaded or loading. Those of other servers count only where this service starts the server: others take no
+   * memory here.
    *
    * @generated from field: uint32 loaded = 7;
    */
@@ -146,7 +147,7 @@ export type ModelCacheStats = Message<"mlxd.v1.ModelCacheStats"> & {
   reservedBytes: number;
 
   /**
-   * Bytes of memory of all engine processes.
+   * Bytes of memory of all engine processes, and of the servers that this service starts.
    *
    * @generated from field: double resident_bytes = 9;
    */
@@ -363,7 +364,7 @@ export type ModelCacheUse = Message<"mlxd.v1.ModelCacheUse"> & {
   reservedBytes: number;
 
   /**
-   * Bytes of memory of its engine's process.
+   * As in CachedModel.
    *
    * @generated from field: double resident_bytes = 12;
    */
@@ -680,7 +681,7 @@ export type CachedModel = Message<"mlxd.v1.CachedModel"> & {
   pinned: boolean;
 
   /**
-   * Bytes of memory of its engine's process; 0 for a model of another server.
+   * Bytes of memory of its engine's process, or of its server where this service starts that; 0 for other servers' models.
    *
    * @generated from field: double resident_bytes = 9;
    */

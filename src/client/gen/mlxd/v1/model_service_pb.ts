@@ -301,7 +301,7 @@ export type ModelEmbedding = Message<"mlxd.v1.ModelEmbedding"> & {
   matryoshka: boolean;
 
   /**
-   * The lengths that they may be truncated to; empty: any length.
+   * The lengths that they may be truncated to; none listed means any length.
    *
    * @generated from field: repeated uint32 matryoshka_dimensions = 5;
    */
