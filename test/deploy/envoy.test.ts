@@ -3,8 +3,9 @@ import { readFileSync } from "node:fs";
 import { afterAll, assert, beforeAll, describe, it, type TestContext } from "vitest";
 import { parse, stringify } from "yaml";
 
-import { createMlxdClient, type NodeClient } from "../../src/client/node.ts";
-import { drainUnderLoad, hitRateOf, outcomesOfKill, splitOf } from "../support/balanced-calls.ts";
+import type { NodeClientOptions } from "../../src/client/node.ts";
+import { splitOf } from "../support/balanced-calls.ts";
+import { itServesAsOneHost } from "../support/balanced-hosts.ts";
 import { envoyWith, freePort, type RunningProxy } from "../support/proxies.ts";
 import { SecuredHosts } from "../support/secured-hosts.ts";
 import { until } from "../support/until.ts";
@@ -25,7 +26,6 @@ describe("two hosts behind Envoy", { timeout: 300_000 }, () => {
   let front = 0;
   let admin = 0;
   let proxy: RunningProxy | string = "";
-  const clients: NodeClient[] = [];
 
   /** The file as it stands, but for where things are. */
   const config = (): string => {
@@ -42,12 +42,7 @@ describe("two hosts behind Envoy", { timeout: 300_000 }, () => {
     return text;
   };
 
-  const client = (options: Parameters<typeof createMlxdClient>[0] = {}): NodeClient => {
-    const [tls, credentials] = [{ ca: secured.read("ca.crt") }, secured.read("ci.key")];
-    const made = createMlxdClient({ baseUrl: `https://127.0.0.1:${front}`, tls, credentials, ...options });
-    clients.push(made);
-    return made;
-  };
+  const client = (options: NodeClientOptions = {}) => secured.client(front, options);
 
   const start = async (text: string): Promise<void> => {
     proxy = await envoyWith(text, front);
@@ -61,7 +56,6 @@ describe("two hosts behind Envoy", { timeout: 300_000 }, () => {
     if (typeof proxy !== "string") await secured.start();
   }, 300_000);
   afterAll(async () => {
-    for (const one of clients) one.close();
     await secured[Symbol.asyncDispose]();
     if (typeof proxy !== "string") await proxy[Symbol.asyncDispose]();
   });
@@ -85,27 +79,7 @@ describe("two hosts behind Envoy", { timeout: 300_000 }, () => {
     assert.deepStrictEqual(running, [...slots], "all slots are used");
   });
 
-  it("keeps together what begins alike, of which more is found cached then", async (context) => {
-    await ready(context);
-    const free = await hitRateOf(client(), 8, false);
-    const keyed = await hitRateOf(client(), 8, true);
-    await context.annotate(`found cached: ${free.toFixed(2)} without keys, ${keyed.toFixed(2)} with`);
-    assert.isAbove(keyed, free + 0.05);
-  });
-
-  it("loses nothing of a host that drains", async (context) => {
-    await ready(context);
-    assert.strictEqual(await drainUnderLoad(client(), secured.host(1), 40, 12), 0);
-    await secured.start();
-  });
-
-  it("loses of a host that is killed the streams that had begun there, without the client's repeating anything", async (context) => {
-    await ready(context);
-    const { failed, answered } = await outcomesOfKill(client({ retry: false }), secured.host(1), 40, 12);
-    await context.annotate(`${failed} of ${failed + answered} failed`);
-    assert.isAbove(failed, 0, "the host was killed while it streamed");
-    await secured.start();
-  });
+  itServesAsOneHost({ secured, ready, client });
 
   it("with load reports, gives hosts work by what they report", async (context) => {
     if (typeof proxy === "string") return context.skip(proxy);

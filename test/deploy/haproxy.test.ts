@@ -7,8 +7,10 @@ import { connect } from "node:net";
 import { join } from "node:path";
 import { afterAll, assert, beforeAll, describe, it, type TestContext } from "vitest";
 
-import { createMlxdClient, type MlxdError, type NodeClient } from "../../src/client/node.ts";
-import { drainUnderLoad, hitRateOf, outcomesOfKill, splitOf } from "../support/balanced-calls.ts";
+import type { NodeClientOptions } from "../../src/client/node.ts";
+import { splitOf } from "../support/balanced-calls.ts";
+import { itServesAsOneHost } from "../support/balanced-hosts.ts";
+import { mlxdErrorOf } from "../support/error-of.ts";
 import { freePort, haproxyWith, type RunningProxy } from "../support/proxies.ts";
 import { SecuredHosts } from "../support/secured-hosts.ts";
 import { until } from "../support/until.ts";
@@ -20,7 +22,6 @@ describe("two hosts behind HAProxy", { timeout: 300_000 }, () => {
   const secured = new SecuredHosts(slots);
   let front = 0;
   let proxy: RunningProxy | string = "";
-  const clients: NodeClient[] = [];
 
   /** The file as it stands, but for where things are. */
   const config = (): string => {
@@ -36,12 +37,7 @@ describe("two hosts behind HAProxy", { timeout: 300_000 }, () => {
     return text;
   };
 
-  const client = (options: Parameters<typeof createMlxdClient>[0] = {}): NodeClient => {
-    const [tls, credentials] = [{ ca: secured.read("ca.crt") }, secured.read("ci.key")];
-    const made = createMlxdClient({ baseUrl: `https://127.0.0.1:${front}`, tls, credentials, ...options });
-    clients.push(made);
-    return made;
-  };
+  const client = (options: NodeClientOptions = {}) => secured.client(front, options);
 
   beforeAll(async () => {
     const problem = await secured.prepare();
@@ -50,7 +46,6 @@ describe("two hosts behind HAProxy", { timeout: 300_000 }, () => {
     if (typeof proxy !== "string") await secured.start();
   }, 300_000);
   afterAll(async () => {
-    for (const one of clients) one.close();
     await secured[Symbol.asyncDispose]();
     if (typeof proxy !== "string") await proxy[Symbol.asyncDispose]();
   });
@@ -76,7 +71,7 @@ describe("two hosts behind HAProxy", { timeout: 300_000 }, () => {
     await ready(context);
     assert.include(await secured.firstCall(front), "4");
     const keyless = client({ credentials: undefined }).generate("What is 2+2?");
-    assert.strictEqual((await errorOf(keyless)).code, "UNAUTHENTICATED");
+    assert.strictEqual((await mlxdErrorOf(keyless)).code, "UNAUTHENTICATED");
   });
 
   it("fills the slots of each host, and lets what is over them wait in front", async (context) => {
@@ -90,40 +85,14 @@ describe("two hosts behind HAProxy", { timeout: 300_000 }, () => {
     assert.isAbove(large, small * 1.25);
   });
 
-  it("keeps together what begins alike, of which more is found cached then", async (context) => {
-    await ready(context);
-    const free = await hitRateOf(client(), 8, false);
-    const keyed = await hitRateOf(client(), 8, true);
-    await context.annotate(`found cached: ${free.toFixed(2)} without keys, ${keyed.toFixed(2)} with`);
-    assert.isAbove(keyed, free + 0.05);
-  });
-
-  it("loses nothing of a host that drains", async (context) => {
-    await ready(context);
-    assert.strictEqual(await drainUnderLoad(client(), secured.host(1), 40, 12), 0);
-    await secured.start();
-  });
-
-  it("loses of a host that is killed the streams that had begun there, without the client's repeating anything", async (context) => {
-    await ready(context);
-    const { failed, answered } = await outcomesOfKill(client({ retry: false }), secured.host(1), 40, 12);
-    await context.annotate(`${failed} of ${failed + answered} failed`);
-    assert.isAtMost(failed, slots[1]);
-    assert.isAbove(failed, 0, "the host was killed while it streamed");
-  });
+  itServesAsOneHost({ secured, ready, client, mostLost: slots[1] });
 
   it("says that there is no host in a way that every client understands", async (context) => {
     if (typeof proxy === "string") return context.skip(proxy);
     await Promise.all(secured.hosts.map(({ service }) => service.stop()));
     for (const protocol of ["grpc", "connect", "connect-http1"] as const) {
-      const error = await errorOf(client({ retry: false, protocol }).generate("What is 2+2?"));
+      const error = await mlxdErrorOf(client({ retry: false, protocol }).generate("What is 2+2?"));
       assert.strictEqual(error.code, "UNAVAILABLE", protocol);
     }
   });
 });
-
-const errorOf = (promise: Promise<unknown>): Promise<MlxdError> =>
-  promise.then(
-    () => assert.fail("it was answered"),
-    (error: MlxdError) => error,
-  );

@@ -1,11 +1,11 @@
 /** What is kept in memory, looked after by a real service with real models: counts, limits that change, what is taken out. */
-import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, assert, describe, it } from "@effect/vitest";
 
-import { createMlxdClient, isMlxdError, type MlxdError, type NodeClient } from "../../src/client/node.ts";
-import { runCommand } from "../support/mlxd-command.ts";
+import { createMlxdClient, type NodeClient } from "../../src/client/node.ts";
 import { createModelFolder, type ModelFolder } from "../support/model-folder.ts";
 import { type RunningService, startService } from "../support/running-service.ts";
+import { mlxdErrorOf } from "../support/error-of.ts";
+import { until } from "../support/until.ts";
 
 const mebibyte = 1024 ** 2;
 const gibibyte = 1024 ** 3;
@@ -29,20 +29,6 @@ const start = async (environment: Readonly<Record<string, string>> = {}) => {
     ...environment,
   });
   client = createMlxdClient({ baseUrl: service.url, retry: false });
-};
-
-const failure = async (promise: Promise<unknown>): Promise<MlxdError> => {
-  const error = await promise.catch((reason: unknown) => reason);
-  assert(isMlxdError(error), "it succeeded");
-  return error;
-};
-
-const until = async (what: string, condition: () => boolean | Promise<boolean>): Promise<void> => {
-  for (let attempt = 0; attempt < 500; attempt++) {
-    if (await condition()) return;
-    await sleep(20);
-  }
-  assert.fail(`never: ${what}`);
 };
 
 const ask = (model: string, partition = "") =>
@@ -119,13 +105,13 @@ describe("caches", () => {
     assert.deepInclude(await client.cache.remove("local_mlx:demo"), { removed: false, freedBytes: 0 });
     for (const key of ["ollama:llama2-7b", "local_mlx:none", "org/model:tag/x", "none", "::", "/"]) {
       assert.deepInclude(
-        await failure(client.cache.remove(key)),
+        await mlxdErrorOf(client.cache.remove(key)),
         { code: "NOT_FOUND", reason: "MODEL_NOT_FOUND" },
         key,
       );
     }
     for (const key of ["", " ", "\n"]) {
-      const error = await failure(client.cache.remove(key));
+      const error = await mlxdErrorOf(client.cache.remove(key));
       assert.deepInclude(error, { code: "INVALID_ARGUMENT", reason: "INVALID_FIELD" }, JSON.stringify(key));
       assert.include(error.message, "key");
     }
@@ -160,7 +146,7 @@ describe("caches", () => {
       }
     }
     assert.isTrue(answered);
-    await until("the one in use has left", async () => (await keysOf()).join() === "local_mlx:gpt");
+    await until(async () => (await keysOf()).join() === "local_mlx:gpt");
     assert.strictEqual((await client.cache.stats()).models?.removals?.limits, 2);
     assert.deepEqual((await client.cache.clear({ includePinned: true })).removed, ["local_mlx:gpt"]);
     assert.lengthOf(service.workers(), 0);
@@ -190,37 +176,5 @@ describe("caches", () => {
     for (const body of ['{"maxCacheSize": 1}', '{"maxCacheSize": 20}', '{"maxMemoryGb": 1}', '{"maxMemoryGb": 100}']) {
       assert.isUndefined((await post("ResizeCache", body)).code, body);
     }
-  }, 120_000);
-
-  it("are looked after with the command", async () => {
-    await start();
-    const mlxd = (...args: string[]) => runCommand(["cache", ...args, "--server", service.url]);
-    assert.match((await mlxd("list")).stdout, /^No model is in memory\.\n$/);
-    await ask("demo");
-    await ask("demo");
-    assert.match(
-      (await mlxd("stats")).stdout,
-      /model lookups +2, 1 found \(50\.0 %\)[^]+local_mlx:demo +yes +2 +50\.0 %/,
-    );
-    assert.match((await mlxd("list")).stdout, /local_mlx:demo +active [^]+ 2 /);
-    const resized = await mlxd("resize", "--models", "10", "--memory-gb", "16");
-    assert.match(
-      resized.stdout,
-      /^max_cache_size: 4, now 10\n[^]*in force: 10 models, 16\.0 GiB; configured: 4 models/,
-    );
-    assert.match((await mlxd("clear", "--prefixes", "--model", "demo")).stdout, /^dropped 1 prompt of [\d.]+ KiB\n$/);
-    assert.match((await mlxd("remove", "local_mlx:demo")).stdout, /^local_mlx:demo is removed; it had [\d.]+ MiB\n$/);
-    assert.match((await mlxd("remove", "local_mlx:demo")).stdout, /^local_mlx:demo was not in memory\n$/);
-    const unknown = await mlxd("remove", "ollama:llama2-7b");
-    assert.strictEqual(unknown.exitCode, 1);
-    assert.match(unknown.stderr, /no model is called "ollama:llama2-7b"/);
-    await ask("gpt");
-    assert.match((await mlxd("clear")).stdout, /^removed: local_mlx:gpt; they had [\d.]+ MiB\n$/);
-    for (const args of [["resize"], ["clear", "--model", "demo"], ["clear", "--prefixes", "--include-pinned"]]) {
-      assert.strictEqual((await mlxd(...args)).exitCode, 2, args.join(" "));
-    }
-    const refused = await mlxd("resize", "--memory-gb", "100.1");
-    assert.deepEqual([refused.exitCode, refused.stdout], [1, ""]);
-    assert.match(refused.stderr, /100\.1 is out of range; it must be between 1 and 100/);
   }, 120_000);
 });

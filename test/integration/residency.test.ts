@@ -4,9 +4,11 @@ import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, assert, describe, it } from "@effect/vitest";
 
-import { createMlxdClient, isMlxdError, type MlxdClient, type MlxdError } from "../../src/client/node.ts";
+import { createMlxdClient, type MlxdClient } from "../../src/client/node.ts";
 import { createModelFolder, damages, goldenRuns, type ModelFolder } from "../support/model-folder.ts";
 import { type RunningService, startService } from "../support/running-service.ts";
+import { mlxdErrorOf } from "../support/error-of.ts";
+import { until } from "../support/until.ts";
 
 const mebibyte = 1024 ** 2;
 
@@ -37,20 +39,6 @@ const greedy = (model: string, prompt: readonly number[], maxOutputTokens: numbe
   client.generate({ tokens: [...prompt] }, { model, temperature: 0, ignoreEos: true, maxOutputTokens, tokenIds: true });
 
 const idsOf = async (answer: ReturnType<typeof greedy>): Promise<readonly number[]> => [...(await answer).tokenIds];
-
-const failure = async (promise: Promise<unknown>): Promise<MlxdError> => {
-  const error = await promise.catch((reason: unknown) => reason);
-  assert(isMlxdError(error), "it succeeded");
-  return error;
-};
-
-const until = async (what: string, condition: () => boolean | Promise<boolean>): Promise<void> => {
-  for (let attempt = 0; attempt < 500; attempt++) {
-    if (await condition()) return;
-    await sleep(20);
-  }
-  assert.fail(`never: ${what}`);
-};
 
 /** 0 where the process has ended. */
 const residentBytes = (pid: number): number => {
@@ -131,7 +119,7 @@ describe("residency", () => {
     );
     assert.lengthOf(service.workers(), 0);
     assert.isFalse((await client.checkModelFit("demo")).fits);
-    const error = await failure(client.loadModel("demo"));
+    const error = await mlxdErrorOf(client.loadModel("demo"));
     assert.deepInclude(error, { reason: "MODEL_TOO_LARGE", code: "FAILED_PRECONDITION" });
     assert.strictEqual(error.metadata["availableBytes"], String(budgetBytes));
     assert.strictEqual((await client.loadModel("gemma")).state, "active");
@@ -169,9 +157,9 @@ describe("residency", () => {
     for await (const event of stream) {
       if (event.type === "chunk" && unload === undefined) {
         unload = client.unloadModel("demo");
-        await until("draining", async () => (await stateOf("demo")) === "draining");
+        await until(async () => (await stateOf("demo")) === "draining");
         late = client.generate("What is 2+2?", { model: "demo" });
-        const conflict = await failure(client.loadModel("demo"));
+        const conflict = await mlxdErrorOf(client.loadModel("demo"));
         assert.deepInclude(conflict, { reason: "MODEL_OPERATION_CONFLICT", code: "ABORTED" });
       }
       finished = event.type === "finished";
@@ -186,7 +174,7 @@ describe("residency", () => {
     await start();
     const stream = client.stream("1 2 3", { model: "demo", ...longTask });
     let unload: Promise<unknown> | undefined;
-    const error = await failure(
+    const error = await mlxdErrorOf(
       (async () => {
         for await (const event of stream) {
           if (event.type === "chunk") unload ??= client.unloadModel("demo", { force: true });
@@ -204,8 +192,8 @@ describe("residency", () => {
     await start({ MLXD_IDLE_TTL_MS: "600" });
     await client.generate("What is 2+2?", { model: "demo" });
     assert.lengthOf(service.workers(), 1);
-    await until("unloaded", () => service.workers().length === 0);
-    await until("available", async () => (await stateOf("demo")) === "available");
+    await until(() => service.workers().length === 0);
+    await until(async () => (await stateOf("demo")) === "available");
     assert.strictEqual((await client.stats()).pool?.idleUnloads, 1);
     assert.notStrictEqual((await client.generate("What is 2+2?", { model: "demo" })).text, "");
   });
@@ -213,12 +201,12 @@ describe("residency", () => {
   it("ends a load that nobody waits for any more", async () => {
     await start();
     const abort = new AbortController();
-    const load = failure(client.loadModel("demo", { signal: abort.signal }));
-    await until("loading", () => service.workers().length === 1);
+    const load = mlxdErrorOf(client.loadModel("demo", { signal: abort.signal }));
+    await until(() => service.workers().length === 1);
     abort.abort();
     assert.strictEqual((await load).reason, "CANCELLED");
-    await until("cancelled", () => service.workers().length === 0);
-    await until("available", async () => (await stateOf("demo")) === "available");
+    await until(() => service.workers().length === 0);
+    await until(async () => (await stateOf("demo")) === "available");
     const { pool } = await client.stats();
     assert.deepInclude(pool, { loads: 0, loadFailures: 0, reservedBytes: 0 });
     assert.strictEqual((await client.loadModel("demo")).state, "active");
@@ -226,8 +214,8 @@ describe("residency", () => {
 
   it("tells of a process that was killed while it loaded, and loads at the next call", async () => {
     await start();
-    const load = failure(client.loadModel("demo"));
-    await until("loading", () => service.workers().length === 1);
+    const load = mlxdErrorOf(client.loadModel("demo"));
+    await until(() => service.workers().length === 1);
     process.kill(service.workers()[0] ?? 0, "SIGKILL");
     const error = await load;
     assert.deepInclude(error, { reason: "ENGINE_START_FAILED", code: "UNAVAILABLE" });
@@ -242,7 +230,7 @@ describe("residency", () => {
     const kinds = Object.keys(damages) as ReadonlyArray<keyof typeof damages>;
     await start({}, kinds);
     for (const kind of kinds) {
-      const error = await failure(client.loadModel(kind));
+      const error = await mlxdErrorOf(client.loadModel(kind));
       assert.deepInclude(error, { reason: "MODEL_BROKEN", code: "FAILED_PRECONDITION" }, kind);
       assert.match(error.metadata["cause"] ?? "", damages[kind][1]);
       assert.notInclude(error.message, folder.directory);
@@ -253,7 +241,7 @@ describe("residency", () => {
     }
     // Damaged after the service has read what there is.
     damages.truncated[0](join(folder.directory, "unknown-type"));
-    assert.match((await failure(client.loadModel("unknown-type"))).message, /unknown-type/);
+    assert.match((await mlxdErrorOf(client.loadModel("unknown-type"))).message, /unknown-type/);
     assert.strictEqual((await client.loadModel("gemma")).state, "active");
   });
 

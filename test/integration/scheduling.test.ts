@@ -2,8 +2,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterEach, assert, describe, it } from "@effect/vitest";
 
-import { createMlxdClient, isMlxdError, type MlxdClient, type MlxdError } from "../../src/client/node.ts";
+import { createMlxdClient, type MlxdClient } from "../../src/client/node.ts";
 import { type RunningService, startService } from "../support/running-service.ts";
+import { mlxdErrorOf } from "../support/error-of.ts";
 
 const mebibyte = 1024 ** 2;
 
@@ -23,12 +24,6 @@ const prompt = (length: number, salt: number): number[] =>
   Array.from({ length }, (_, place) => (place * 37 + salt * 101 + 5) % 1000);
 
 const greedy = { temperature: 0, ignoreEos: true, tokenIds: true } as const;
-
-const failure = async (promise: Promise<unknown>): Promise<MlxdError> => {
-  const error = await promise.catch((reason: unknown) => reason);
-  assert(isMlxdError(error), "it succeeded");
-  return error;
-};
 
 /** Nothing runs, nothing waits, and the engine holds no KV cache. */
 const assertFree = async (): Promise<void> => {
@@ -51,7 +46,7 @@ describe("a KV cache that is too small", () => {
     const single = await ask(3);
     // Right after the last token of another: the engine is about to pause.
     for (let repeat = 0; repeat < 3; repeat++) {
-      const error = await failure(
+      const error = await mlxdErrorOf(
         client.generate({ tokens: prompt(900, 1) }, { ...greedy, maxOutputTokens: 400, timeoutMs: 5000 }),
       );
       assert.deepInclude(error, { code: "RESOURCE_EXHAUSTED", reason: "INSUFFICIENT_MEMORY" });
@@ -90,9 +85,9 @@ describe("a deadline", () => {
     const prefilling = client.stream({ tokens: prompt(1800, 2) }, { ...greedy, maxOutputTokens: 100, timeoutMs: 150 });
     const queued = client.generate({ tokens: prompt(5, 3) }, { ...endless, timeoutMs: 100 });
     const [inDecode, inPrefill, inQueue] = await Promise.all([
-      failure(decoding.collect()),
-      failure(prefilling.collect()),
-      failure(queued),
+      mlxdErrorOf(decoding.collect()),
+      mlxdErrorOf(prefilling.collect()),
+      mlxdErrorOf(queued),
     ]);
     for (const error of [inDecode, inPrefill, inQueue]) {
       assert.deepInclude(error, { code: "DEADLINE_EXCEEDED", reason: "DEADLINE" });
@@ -131,7 +126,7 @@ describe("a prefill whose caller leaves", () => {
     // It has started: a first slice is computed, and a hundred are left.
     await left.next();
     leave.abort();
-    await failure(left.collect());
+    await mlxdErrorOf(left.collect());
     await running.return();
     const again = await ask();
     assert.isAbove(again.usage.cachedPromptTokens, 0);

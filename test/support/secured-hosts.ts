@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
+import { createMlxdClient, type NodeClient, type NodeClientOptions } from "../../src/client/node.ts";
 import { createAuthority } from "./certificates.ts";
 import { type Host, startHosts, stopHosts } from "./hosts.ts";
 import { freePort } from "./proxies.ts";
@@ -23,6 +24,7 @@ export class SecuredHosts implements AsyncDisposable {
   ports: readonly number[] = [];
   hosts: readonly Host[] = [];
   readonly #slots: readonly number[];
+  readonly #clients: NodeClient[] = [];
 
   constructor(slots: readonly number[]) {
     this.#slots = slots;
@@ -70,6 +72,14 @@ export class SecuredHosts implements AsyncDisposable {
     return host;
   }
 
+  /** One that generates through the balancer at this port. */
+  client(port: number, options: NodeClientOptions = {}): NodeClient {
+    const [tls, credentials] = [{ ca: this.read("ca.crt") }, this.read("ci.key")];
+    const client = createMlxdClient({ baseUrl: `https://127.0.0.1:${port}`, tls, credentials, ...options });
+    this.#clients.push(client);
+    return client;
+  }
+
   /** A file that the commands have made. */
   read(name: string): string {
     return readFileSync(join(this.folder, name), "utf8").trim();
@@ -86,6 +96,7 @@ export class SecuredHosts implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    for (const client of this.#clients) client.close();
     await stopHosts(this.hosts);
     rmSync(this.folder, { recursive: true, force: true });
   }
