@@ -1,5 +1,6 @@
 /** Two real hosts behind Envoy with deploy/envoy/envoy.yaml, and with its variant for load reports; only addresses, files and slots are others. */
 import { readFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, assert, beforeAll, describe, it, type TestContext } from "vitest";
 import { parse, stringify } from "yaml";
 
@@ -30,7 +31,7 @@ describe("two hosts behind Envoy", { timeout: 300_000 }, () => {
   /** The file as it stands, but for where things are. */
   const config = (): string => {
     let text = read("envoy.yaml")
-      .replaceAll("/etc/envoy/mlxd", secured.folder)
+      .replaceAll("/etc/envoy/mlxd", join(secured.folder, "balancer"))
       .replace("address: 0.0.0.0, port_value: 443", `address: 127.0.0.1, port_value: ${front}`)
       .replace("port_value: 9901", `port_value: ${admin}`);
     for (const [at, port] of secured.ports.entries()) {

@@ -26,7 +26,7 @@ describe("two hosts behind HAProxy", { timeout: 300_000 }, () => {
   /** The file as it stands, but for where things are. */
   const config = (): string => {
     let text = file
-      .replaceAll("/etc/haproxy/mlxd", secured.folder)
+      .replaceAll("/etc/haproxy/mlxd", join(secured.folder, "balancer"))
       .replaceAll("/run/haproxy", secured.folder)
       .replace("bind :443", `bind 127.0.0.1:${front}`)
       .replace(/^frontend metrics\n(?: .*\n)+/m, "");

@@ -14,12 +14,13 @@ import { freePort } from "./proxies.ts";
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const page = readFileSync(join(root, "docs/deploy.md"), "utf8");
 const section = page.split("\n## Two hosts behind HAProxy\n")[1]?.split("\n## ")[0] ?? "";
-/** What makes certificates and keys, and what makes a first call through the balancer. */
+/** What makes certificates, keys and the hosts' configuration, and what makes a first call through the balancer. */
 const [setUp = "", firstCall = ""] = [...section.matchAll(/^```sh\n(.*?)^```$/gms)].map(([, block]) => block);
 
 export class SecuredHosts implements AsyncDisposable {
-  /** What the commands have made. */
-  readonly folder = mkdtempSync(join(tmpdir(), "mlxd-hosts-"));
+  readonly #place = mkdtempSync(join(tmpdir(), "mlxd-hosts-"));
+  /** What deploy/set-up has made. */
+  readonly folder = join(this.#place, "hosts");
   /** Where the hosts listen, each time that they are started. */
   ports: readonly number[] = [];
   hosts: readonly Host[] = [];
@@ -32,17 +33,11 @@ export class SecuredHosts implements AsyncDisposable {
 
   /** Runs the page's commands, and starts nothing; gives why that cannot be done here. */
   async prepare({ open = [] }: { readonly open?: readonly string[] } = {}): Promise<string | undefined> {
-    if ((await createAuthority(this.folder, "probe")) === undefined)
+    if ((await createAuthority(this.#place, "probe")) === undefined)
       return "openssl is missing or makes no certificate";
-    // What is reached by an address here has a name in earnest.
-    await this.#bash(
-      setUp.replaceAll(
-        "subjectAltName=DNS:$name,DNS:mlxd.internal",
-        "subjectAltName=DNS:$name,DNS:mlxd.internal,IP:127.0.0.1",
-      ),
-    );
-    const yaml = this.read("mlxd.yaml").replace("access:\n", `access:\n  open: [${open.join(", ")}]\n`);
-    writeFileSync(join(this.folder, "mlxd.yaml"), yaml);
+    await this.#bash(setUp);
+    const yaml = this.read("mlxd/mlxd.yaml").replace("access:\n", `access:\n  open: [${open.join(", ")}]\n`);
+    writeFileSync(join(this.folder, "mlxd/mlxd.yaml"), yaml);
     for (const _ of this.#slots) this.ports = [...this.ports, await freePort()];
     return undefined;
   }
@@ -52,13 +47,10 @@ export class SecuredHosts implements AsyncDisposable {
     for (const [at, slots] of this.#slots.entries()) {
       const { exitCode, signalCode } = this.hosts[at]?.service.process ?? { exitCode: 0 };
       if (exitCode === null && signalCode === null) continue;
-      const name = join(this.folder, `mlxd${at + 1}.internal`);
       const own = {
-        MLXD_CONFIG: join(this.folder, "mlxd.yaml"),
+        MLXD_CONFIG: join(this.folder, "mlxd/mlxd.yaml"),
         MLXD_HOST: "127.0.0.1",
         MLXD_PORT: String(this.ports[at]),
-        MLXD_TLS_CERT: `${name}.crt`,
-        MLXD_TLS_KEY: `${name}.key`,
       };
       const trust = { ca: join(this.folder, "ca.crt"), key: this.read("ops.key") };
       const started = await startHosts([{ slots, environment: { ...own, ...environment } }], trust);
@@ -91,13 +83,13 @@ export class SecuredHosts implements AsyncDisposable {
   }
 
   async #bash(script: string): Promise<string> {
-    const own = script.replaceAll("bin/mlxd", join(root, "bin/mlxd"));
-    return (await promisify(execFile)("bash", ["-euc", own], { cwd: this.folder })).stdout;
+    const own = script.replaceAll(/bin\/mlxd|deploy\/set-up/g, (program) => join(root, program));
+    return (await promisify(execFile)("bash", ["-euc", own], { cwd: this.#place })).stdout;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     for (const client of this.#clients) client.close();
     await stopHosts(this.hosts);
-    rmSync(this.folder, { recursive: true, force: true });
+    rmSync(this.#place, { recursive: true, force: true });
   }
 }
