@@ -15,6 +15,7 @@ import { createGrpcTransport } from "@connectrpc/connect-node";
 import { afterAll, assert, beforeAll, describe, it, vi } from "vitest";
 import { GenerationService } from "../../src/client/gen/mlxd/v1/generation_service_pb.ts";
 import { createMlxdClient, decodeError, type MlxdClient } from "../../src/client/node.ts";
+import { endWithThisProcess } from "../support/end-with-this-process.ts";
 import { type RunningService, startService } from "../support/running-service.ts";
 import { chromium, workerd } from "../support/tools.ts";
 
@@ -37,6 +38,7 @@ afterAll(async () => {
 
 /** A program that is ended with the block. */
 const started = (child: ChildProcess) => {
+  endWithThisProcess(child);
   const ended = once(child, "exit");
   return {
     child,

@@ -13,6 +13,7 @@ import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { afterAll, assert, beforeAll, describe, it, vi } from "vitest";
+import { endWithThisProcess } from "../support/end-with-this-process.ts";
 import { buildClientPackage, type ClientPackage } from "../support/client-package.ts";
 import { type RunningService, startService } from "../support/running-service.ts";
 import { bun, chromium, deno, node22, node24, workerd } from "../support/tools.ts";
@@ -277,6 +278,7 @@ const freePort = async (): Promise<number> => {
 
 /** A program that is ended with the block, and what it says of errors. */
 const started = (child: ChildProcess) => {
+  endWithThisProcess(child);
   let errors = "";
   child.stderr?.on("data", (chunk: Buffer) => (errors = (errors + chunk.toString()).slice(-4000)));
   const ended = once(child, "exit").then(([code]) => `it ended with ${String(code)}`);

@@ -7,6 +7,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
+import { endWithThisProcess } from "./end-with-this-process.ts";
+
 const run = promisify(execFile);
 const root = fileURLToPath(new URL("../../.cache/postgres/", import.meta.url));
 const installTimeoutMs = 240_000;
@@ -86,7 +88,7 @@ export const startPostgres = async (): Promise<Postgres | string> => {
       ["-D", data, "-k", directory, "-c", "listen_addresses=", "-c", "shared_buffers=16MB"],
       { ...options, stdio: ["ignore", "ignore", "pipe"] },
     );
-    server = child;
+    server = endWithThisProcess(child);
     await new Promise<void>((resolve, reject) => {
       let log = "";
       child.stderr.on("data", (text: Buffer) => {

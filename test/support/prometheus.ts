@@ -9,6 +9,7 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 
+import { endWithThisProcess } from "./end-with-this-process.ts";
 import { debianPrometheus } from "./tools.ts";
 
 export const alertRules = fileURLToPath(new URL("../../deploy/grafana/alerts.yaml", import.meta.url));
@@ -51,6 +52,7 @@ export const startPrometheus = async (servicePort: number): Promise<RunningProme
     ],
     { stdio: ["ignore", "ignore", "pipe"] },
   );
+  endWithThisProcess(child);
   let log = "";
   child.stderr.on("data", (chunk: Buffer) => (log = (log + chunk.toString()).slice(-4000)));
   const url = `http://127.0.0.1:${port}`;

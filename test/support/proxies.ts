@@ -6,6 +6,7 @@ import { type AddressInfo, connect, createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
+import { endWithThisProcess } from "./end-with-this-process.ts";
 import { debianProxies, envoy } from "./tools.ts";
 
 export interface RunningProxy extends AsyncDisposable {
@@ -97,6 +98,7 @@ export const envoyWith = async (config: string, port: number): Promise<RunningPr
 };
 
 const running = async (child: ChildProcess, folder: string, port: number, webPort: number): Promise<RunningProxy> => {
+  endWithThisProcess(child);
   let output = "";
   for (const stream of [child.stdout, child.stderr]) {
     stream?.on("data", (chunk: Buffer) => (output = (output + chunk.toString()).slice(-4000)));
@@ -104,7 +106,8 @@ const running = async (child: ChildProcess, folder: string, port: number, webPor
   const ended = once(child, "exit");
   for (const one of [port, webPort]) {
     while (!(await isListening(one))) {
-      if (child.exitCode !== null) throw new Error(`the proxy ended with ${child.exitCode}: ${output}`);
+      const end = child.exitCode ?? child.signalCode;
+      if (end !== null) throw new Error(`the proxy ended with ${end}: ${output}`);
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
   }
