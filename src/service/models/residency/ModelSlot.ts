@@ -6,8 +6,8 @@ import type { ModelCondition, ModelState, ServedModel } from "../../domain/model
 import type { AnyEngine } from "../../engine/Engine.ts";
 import { type EngineStatus, noMemory } from "../../engine/EngineStatus.ts";
 import type { StartStage } from "../../engine/Engines.ts";
+import type { Occupant } from "../memory/Ledger.ts";
 import type { Resident } from "../memory/plan-room.ts";
-import type { Occupant } from "../memory/Reservations.ts";
 import type { Retention, Unloaded, UnloadOptions } from "../memory/retention.ts";
 import { isResident, loadedIn, reasonOf, stateOf, useOf } from "./model-phase.ts";
 import type { ModelUser } from "./ModelUsers.ts";
