@@ -203,7 +203,7 @@ describe("import boundaries", () => {
   });
 
   it("knows every folder of src/service, and every wing of those that have any", async () => {
-    const { mayImport, wings } = await import("../../oxlint.config.ts");
+    const { mayImport, wings } = await import("../../boundaries.config.ts");
     const entries = await readdir(join(root, "src/service"), { withFileTypes: true });
     for (const entry of entries) if (entry.isDirectory()) assert.property(mayImport, entry.name);
     for (const [name, table] of Object.entries(wings)) {
@@ -212,7 +212,7 @@ describe("import boundaries", () => {
   });
 
   it("lets no wing import one that stands above it", async () => {
-    const { mayImport, wings } = await import("../../oxlint.config.ts");
+    const { mayImport, wings } = await import("../../boundaries.config.ts");
     for (const [name, table] of Object.entries(wings)) {
       const order = Object.keys(table);
       for (const [index, wing] of order.entries()) {
