@@ -55,9 +55,13 @@ export const releaseImage = async ({ root, version, commit, place }: Release): P
   const secured = ["--read-only", "--tmpfs=/tmp", "--cap-drop=ALL", "-v", `${join(config, "mlxd")}:/etc/mlxd:ro`];
   const id = await docker("run", "--detach", "-p", "127.0.0.1:0:50051", ...secured, ...user, tag);
   try {
-    const health = () => docker("inspect", "--format", "{{.State.Health.Status}}", id);
-    for (let status = await health(); status !== "healthy"; status = await health()) {
-      if (status === "unhealthy") throw new Error(`the image is unhealthy: ${await docker("logs", id)}`);
+    // One that has ended keeps the health that it had.
+    const state = () => docker("inspect", "--format", "{{.State.Status}} {{.State.Health.Status}}", id);
+    for (let now = await state(); now !== "running healthy"; now = await state()) {
+      if (now !== "running starting") {
+        const { stdout, stderr } = await run("docker", ["logs", id]);
+        throw new Error(`the image is ${now}: ${stdout}${stderr}`);
+      }
       await pause(500);
     }
     using client = createMlxdClient({
