@@ -83,13 +83,15 @@ used_version() {
   basename "$(readlink "$programs/current" 2>/dev/null || true)"
 }
 
+# What runs goes on with the files that it was started with.
 place_daemons() {
   mkdir -p "$daemons"
   for name in $daemon_names; do
-    sed "s|@NODE@|$node|" "$here/$name.plist" >"$daemons/$name.plist"
-    chmod 644 "$daemons/$name.plist"
-    plutil -lint -s "$daemons/$name.plist" || fail "$daemons/$name.plist is broken"
+    sed "s|@NODE@|$node|" "$here/$name.plist" >"$daemons/$name.plist.new"
+    chmod 644 "$daemons/$name.plist.new"
+    plutil -lint -s "$daemons/$name.plist.new" || fail "$daemons/$name.plist.new is broken; nothing was changed"
   done
+  for name in $daemon_names; do mv "$daemons/$name.plist.new" "$daemons/$name.plist"; done
 }
 
 # Ends them: mlxd drains, which may take MLXD_DRAIN_MS.
@@ -106,7 +108,7 @@ stop_daemons() {
 }
 
 start_daemons() {
-  for name in $daemon_names; do launchctl bootstrap system "$daemons/$name.plist"; done
+  for name in $daemon_names; do launchctl bootstrap system "$daemons/$name.plist" || return 1; done
 }
 
 # Whether it answers within READY_SECONDS: `mlxd is ready` is in the log from then on.

@@ -153,7 +153,9 @@ case "$2" in -read) grep -q "create $3$" '${folder}/calls' ;; -search) if [ "$5"
       `echo "launchctl $*" >> '${folder}/calls'
 case "$1" in
   print) [ -e '${loaded}'/"\${2#system/}" ] ;;
-  bootstrap) name=$(basename "$3" .plist); touch '${loaded}'/$name
+  bootstrap) name=$(basename "$3" .plist)
+    if [ -e '${folder}/root/usr/local/mlxd/current/refused' ]; then echo 'Bootstrap failed: 5' >&2; exit 5; fi
+    touch '${loaded}'/$name
     if [ $name = dev.mlxd ] && [ ! -e '${folder}/root/usr/local/mlxd/current/broken' ]; then
       echo 'mlxd is ready at http://127.0.0.1:50051' >> '${folder}/root/usr/local/var/log/mlxd/mlxd.log'; fi ;;
   bootout) rm '${loaded}'/"\${2#system/}" ;;
@@ -204,14 +206,19 @@ esac`,
     assert.include(await run("upgrade", [artefact("1.2.0")]), "mlxd 1.2.0 runs in the place of 1.1.0");
     assert.deepStrictEqual(readdirSync(at("usr/local/mlxd/versions")), ["1.1.0", "1.2.0"]);
     assert.strictEqual(readFileSync(at("usr/local/etc/mlxd/mlxd.yaml"), "utf8"), "service: { port: 1 }\n");
-    const broken = artefact("1.3.0");
-    writeFileSync(join(broken, "broken"), "");
-    assert.include(
-      await run("upgrade", [broken]),
-      "FAILED mlxd: mlxd 1.3.0 did not become ready, and 1.2.0 runs again",
-    );
-    assert.strictEqual(current(), "versions/1.2.0");
-    assert.deepStrictEqual(readdirSync(join(folder, "loaded")), ["dev.mlxd", "dev.mlxd.rotate-log"]);
+    // One that never becomes ready, and one that launchd does not take.
+    for (const problem of ["broken", "refused"]) {
+      const unusable = artefact("1.3.0");
+      writeFileSync(join(unusable, problem), "");
+      assert.include(
+        await run("upgrade", [unusable]),
+        "mlxd: mlxd 1.3.0 did not become ready, and 1.2.0 runs again",
+        problem,
+      );
+      assert.strictEqual(current(), "versions/1.2.0");
+      assert.deepStrictEqual(readdirSync(join(folder, "loaded")), ["dev.mlxd", "dev.mlxd.rotate-log"]);
+      rmSync(join(unusable, problem));
+    }
     assert.include(await run("upgrade", [artefact("1.4.0", false)]), "FAILED mlxd: mlxd 1.4.0 does not start with");
     assert.strictEqual(current(), "versions/1.2.0");
     assert.include(await run("upgrade", [artefact("1.2.0")]), "FAILED mlxd: version 1.2.0 is the one that runs");
