@@ -9,7 +9,7 @@ import type { StartStage } from "../../engine/Engines.ts";
 import type { Occupant } from "../memory/Ledger.ts";
 import type { Resident } from "../memory/plan-room.ts";
 import type { Retention, Unloaded, UnloadOptions } from "../memory/retention.ts";
-import { isResident, loadedIn, reasonOf, stateOf, useOf } from "./model-phase.ts";
+import { isResident, loadedIn, type Phase, reasonOf, stateOf, useOf } from "./model-phase.ts";
 import type { ModelUser } from "./ModelUsers.ts";
 import { SlotLoading } from "./SlotLoading.ts";
 import { type ModelSlotOptions, SlotState } from "./SlotState.ts";
@@ -23,7 +23,7 @@ export class ModelSlot implements Occupant {
   /** Fails the running load calls when another call ends their load. */
   private loadForced = Deferred.makeUnsafe<never, ModelOperationConflict>();
   private downloads = 0;
-  private startStage: StartStage | undefined;
+  private startStage: { readonly of: Phase; readonly stage: StartStage } | undefined;
   private readonly startFollowers = new Set<(stage: StartStage) => void>();
 
   constructor(options: ModelSlotOptions) {
@@ -142,7 +142,7 @@ export class ModelSlot implements Occupant {
 
   /** Its driver begins a stage of its start. */
   showStart(stage: StartStage): void {
-    this.startStage = stage;
+    this.startStage = { of: this.state.phase, stage };
     for (const follow of this.startFollowers) follow(stage);
   }
 
@@ -151,7 +151,8 @@ export class ModelSlot implements Occupant {
     return Effect.acquireRelease(
       Effect.sync(() => {
         this.startFollowers.add(follow);
-        if (this.state.phase.state === "loading" && this.startStage !== undefined) follow(this.startStage);
+        // That of an earlier start is none of this one, which may still wait for memory.
+        if (this.startStage?.of === this.state.phase) follow(this.startStage.stage);
       }),
       () => Effect.sync(() => this.startFollowers.delete(follow)),
     );

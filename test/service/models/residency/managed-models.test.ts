@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, assert, beforeEach, describe, it } from "@effect/vitest";
-import { Effect, Layer } from "effect";
+import { Effect, Exit, Fiber, Layer, Scope } from "effect";
 import { TestClock } from "effect/testing";
 
 import { type EngineStatus, noMemory } from "../../../../src/service/engine/EngineStatus.ts";
@@ -147,6 +147,29 @@ describe("models whose servers are started here", () => {
         assert.isFalse(yield* models.followStart("remote", () => {}));
         assert.isTrue(yield* models.followStart("one", (stage) => stages.push(stage)));
         yield* load("one");
+        assert.deepStrictEqual(stages, ["server-starting", "model-serving", "model-loading"]);
+      }).pipe(Effect.scoped),
+    ),
+  );
+
+  it.effect("tell no stage of an earlier start while they wait for memory", () =>
+    withPool(() =>
+      Effect.gen(function* () {
+        const models = yield* Models;
+        yield* load("one");
+        const other = yield* Scope.make();
+        const two = Effect.flatMap(models.use("two"), (model): Effect.Effect<unknown, unknown, Scope.Scope> =>
+          model.lease(),
+        );
+        yield* Scope.provide(two, other);
+        const loading = yield* Effect.forkChild(load("one"), { startImmediately: true });
+        yield* fibersRan;
+        const stages: StartStage[] = [];
+        yield* models.followStart("one", (stage) => stages.push(stage));
+        assert.deepInclude(yield* models.get("one"), { state: "loading" });
+        assert.deepStrictEqual(stages, []);
+        yield* Scope.close(other, Exit.void);
+        yield* Fiber.join(loading);
         assert.deepStrictEqual(stages, ["server-starting", "model-serving", "model-loading"]);
       }).pipe(Effect.scoped),
     ),
