@@ -10,6 +10,7 @@ import { EngineConfig } from "../../src/service/config/EngineConfig.ts";
 import type { JobsSettings } from "../../src/service/config/JobsConfig.ts";
 import { ServerConfig, type ServerSettings } from "../../src/service/config/ServerConfig.ts";
 import type { ModelCondition, ModelStatus } from "../../src/service/domain/model.ts";
+import type { ModelCache } from "../../src/service/models/memory/ModelCache.ts";
 import type { Sandbox } from "../../src/service/sandbox/Sandbox.ts";
 import type { Drain } from "../../src/service/server/Drain.ts";
 import type { Health } from "../../src/service/server/Health.ts";
@@ -27,6 +28,8 @@ import { type GenerationScript, scriptedGenerations } from "./scripted-generatio
 export interface TestServerOptions extends GenerationScript, EmbeddingScript, PreparationScript {
   readonly models?: () => ReadonlyArray<ModelStatus>;
   readonly modelChanges?: Stream.Stream<ReadonlyMap<string, ModelCondition>>;
+  /** What is asked of the models in memory. */
+  readonly cache?: Partial<ModelCache>;
   readonly config?: Partial<ServerSettings>;
   /** @default nobody is asked who calls */
   readonly access?: AccessDeclaration;
@@ -83,7 +86,7 @@ export const startTestServer = async (options: TestServerOptions = {}): Promise<
       scriptedGenerations(options),
       scriptedEmbeddings(options),
       scriptedPreparations(options),
-      listedModels(options.models, options.modelChanges),
+      listedModels(options.models, options.modelChanges, options.cache),
       Layer.succeed(ServerConfig, { ...testConfig, ...options.config }),
       Access.layer.pipe(Layer.provide(AccessConfig.layerOf(options.access))),
       options.sandbox ?? inlineSandbox,
