@@ -72,11 +72,11 @@ export class Bridge extends Context.Service<
   );
 }
 
-/** What the message names; a name is the caller's own words, so of a long one the beginning. */
+/** The model that the message names, or its models; a name is the caller's own words, so of a long one the beginning. */
 const targetIn = (request: Message): string | undefined => {
-  const { model, models, name, entry } = request as Readonly<Record<string, unknown>>;
+  const { model, models, key, name, entry } = request as Readonly<Record<string, unknown>>;
   const ofEntry = typeof entry === "object" && entry !== null && "value" in entry ? (name ?? entry.value) : undefined;
-  const one = [model, ofEntry].find((each) => typeof each === "string");
+  const one = [model, key, ofEntry].find((each) => typeof each === "string");
   const named = one !== undefined ? [one] : Array.isArray(models) ? models : [];
   const text = named.map(String).join(", ");
   return text === "" ? undefined : truncateUtf8(withoutPaths(text.replaceAll(/\p{C}/gu, "?")), 256);

@@ -6,9 +6,11 @@ import { createClient, type Interceptor } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { afterAll, assert, beforeAll, describe, it } from "vitest";
 
+import { CacheService } from "../../../src/client/gen/mlxd/v1/cache_service_pb.ts";
 import { ModelService } from "../../../src/client/gen/mlxd/v1/model_service_pb.ts";
 import { ServerService } from "../../../src/client/gen/mlxd/v1/server_service_pb.ts";
 import { apiKey, storedKey } from "../../support/api-key.ts";
+import { collect } from "../../support/collect.ts";
 import { startTestServer, type TestServer, type TestServerOptions } from "../../support/test-server.ts";
 import { errorOf } from "../../support/wire-error.ts";
 
@@ -56,6 +58,11 @@ describe("the audit", () => {
     const models = createClient(ModelService, transport(server, "o"));
     await errorOf(models.pinModel({ model: "demo" }));
     await errorOf(models.loadModel({ model: "none\nof /etc/secret/these" }));
+    await collect(models.preloadModels({ models: ["demo", "other"] }));
+    const caches = createClient(CacheService, transport(server, "o"));
+    await errorOf(caches.removeCachedModel({ key: "local_mlx:demo" }));
+    await errorOf(caches.clearPrefixCaches({ model: "demo" }));
+    await errorOf(caches.resizeCache({ maxCacheSize: 1 }));
     await createClient(ServerService, transport(server, "o")).getStats({});
     await errorOf(createClient(ModelService, transport(server, "a")).unloadModel({ model: "demo" }));
     await errorOf(createClient(ModelService, transport(server, "nobody")).unloadModel({ model: "demo" }));
@@ -67,6 +74,10 @@ describe("the audit", () => {
       [
         ["ops", "PinModel", "demo", lines[0]?.outcome],
         ["ops", "LoadModel", "none?of <path>", lines[1]?.outcome],
+        ["ops", "PreloadModels", "demo, other", "OK"],
+        ["ops", "RemoveCachedModel", "local_mlx:demo", lines[3]?.outcome],
+        ["ops", "ClearPrefixCaches", "demo", lines[4]?.outcome],
+        ["ops", "ResizeCache", undefined, lines[5]?.outcome],
         ["ops", "GetStats", undefined, "OK"],
         ["acme", "UnloadModel", undefined, "ROLE_MISSING"],
       ],
