@@ -6,19 +6,8 @@ import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 
 import { buildArtefact } from "../artefact/build.ts";
+import { isPermissive } from "../supply/licences.ts";
 import { assertContents, assertSize, digestOf, fileSize, type Piece, type Release, run } from "./piece.ts";
-
-/** Of those, all may be passed on together with MIT's. */
-const licences = new Set([
-  "MIT",
-  "Apache-2.0",
-  "ISC",
-  "BSD-2-Clause",
-  "BSD-3-Clause",
-  "0BSD",
-  "PostgreSQL",
-  "Unlicense",
-]);
 
 export interface UnpackedArtefact extends AsyncDisposable {
   readonly piece: Piece;
@@ -58,15 +47,9 @@ const assertLicences = (path: string): void => {
     readonly licenses?: ReadonlyArray<{ license?: { id: string }; expression?: string }>;
   }
   const { components } = JSON.parse(readFileSync(path, "utf8")) as { components: readonly Component[] };
-  // `(Apache-2.0 AND BSD-3-Clause)`, `MIT OR Apache-2.0`
-  const isFine = (expression: string): boolean =>
-    expression
-      .replaceAll(/[()]/g, "")
-      .split(" OR ")
-      .some((choice) => choice.split(" AND ").every((name) => licences.has(name)));
   const unknown = components.filter(({ licenses = [] }) => {
     const named = licenses.map(({ license, expression }) => license?.id ?? expression ?? "");
-    return named.length === 0 || !named.every(isFine);
+    return named.length === 0 || !named.every(isPermissive);
   });
   if (unknown.length > 0) throw new Error(`licences to look at: ${unknown.map(({ purl }) => purl).join(", ")}`);
 };

@@ -40,6 +40,9 @@ export const licenceProblems = (packages: Readonly<Record<string, LockedPackage>
     return [`${name} ${version}: ${licence ?? "no licence is named"}, which is not on the list for ${use}`];
   });
 
+/** Whether what has this licence may be deployed. */
+export const isPermissive = (expression: string): boolean => isAllowed(expression, permissive);
+
 /** Of a package that lies at this path of the lockfile. */
 export const nameOf = (path: string): string => path.slice(path.lastIndexOf("node_modules/") + "node_modules/".length);
 
