@@ -112,6 +112,21 @@ export const docker = async (...args: readonly string[]): Promise<string> => {
   return stdout.trim();
 };
 
+let composeProgram: Promise<readonly string[]> | undefined;
+
+/** Docker Compose 2 where it is there, else that of Debian, which is installed where it is missing. */
+export const compose = async (args: readonly string[], folder: string, env: NodeJS.ProcessEnv): Promise<string> => {
+  composeProgram ??= docker("compose", "version").then(
+    () => ["docker", "compose"],
+    async () => {
+      if (!(await isThere("docker-compose"))) await install(["docker-compose"]);
+      return ["docker-compose"];
+    },
+  );
+  const [program = "", ...first] = await composeProgram;
+  return (await run(program, [...first, ...args], { cwd: folder, env, maxBuffer: 64 * 1024 ** 2 })).stdout.trim();
+};
+
 let built: Promise<string> | undefined;
 
 /**
@@ -122,14 +137,22 @@ export const mlxdImage = (): Promise<string> =>
   (built ??= Promise.resolve(process.env["MLXD_TEST_IMAGE"] ?? buildImage("mlxd:test")));
 
 /** @param more options of `docker build` */
-const buildImage = async (tag: string, more: readonly string[] = []): Promise<string> => {
+export const buildImage = async (tag: string, more: readonly string[] = []): Promise<string> => {
   const bases = await baseArguments();
   await inTurn(["docker", "build", "--quiet", "-f", "deploy/Dockerfile", "-t", tag, ...bases, ...more, "."]);
   return tag;
 };
 
+/** HAProxy with deploy/haproxy/haproxy.cfg, in front of containers with the names mlxd1 and mlxd2. */
+export const haproxyImage = async (): Promise<string> => {
+  const tag = "mlxd-haproxy:test";
+  const options = ["-f", "deploy/compose/Dockerfile", "--target", "haproxy", "-t", tag, ...(await baseArguments())];
+  await inTurn(["docker", "build", "--quiet", ...options, "."]);
+  return tag;
+};
+
 /** Of the public images where their registry is reached, else of the local ones. */
-const baseArguments = async (): Promise<readonly string[]> => {
+export const baseArguments = async (): Promise<readonly string[]> => {
   try {
     for (const image of ["debian:bookworm-slim", "node:24-bookworm-slim"]) {
       await docker("image", "inspect", image).catch(() => run("docker", ["pull", image], { timeout: 180_000 }));
