@@ -1,12 +1,13 @@
 /** The package of Debian, in a copy of this machine: it installs, starts by its unit's ExecStart as its user, and leaves nothing behind. */
 import { execFileSync, spawnSync } from "node:child_process";
-import { chmodSync, copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, copyFileSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, assert, beforeAll, describe, it, type TestContext } from "vitest";
 
 import { buildArtefact } from "../../scripts/artefact/build.ts";
 import { buildDeb } from "../../scripts/deb/build.ts";
+import { packNode } from "../support/node-package.ts";
 import { inBootedRoot, inThrowawayRoot, noSystemd, noThrowawayRoot } from "../support/throwaway-root.ts";
 
 const root = join(import.meta.dirname, "../..");
@@ -95,24 +96,6 @@ const missing = (): string | undefined => {
     if (spawnSync("dpkg", ["--status", name]).status !== 0) return `the package ${name} is not installed here`;
   }
   return noThrowawayRoot();
-};
-
-/** The package `nodejs` that users get from NodeSource, with the Node of this test. */
-const packNode = (folder: string): void => {
-  const tree = join(folder, "nodejs");
-  for (const each of ["usr/bin", "DEBIAN"]) mkdirSync(join(tree, each), { recursive: true });
-  copyFileSync(process.execPath, join(tree, "usr/bin/node"));
-  const control = [
-    "Package: nodejs",
-    `Version: ${process.versions.node}`,
-    "Architecture: all",
-    "Maintainer: a test <test@localhost>",
-  ];
-  writeFileSync(join(tree, "DEBIAN/control"), `${control.join("\n")}\nDescription: Node of a test\n`);
-  execFileSync("dpkg-deb", ["--root-owner-group", "-Znone", "--build", tree, join(folder, "nodejs.deb")], {
-    stdio: "ignore",
-  });
-  rmSync(tree, { recursive: true });
 };
 
 /** From the installation to the purge. Its own Node is first in the path, as it is where no other one is installed. */
