@@ -41,11 +41,14 @@ interface Calling {
 }
 
 /** Makes `count` streams, `atOnce` of them at a time. */
-const callMany = (client: MlxdClient, count: number, atOnce: number, length: Length): Calling => {
+const callMany = (client: MlxdClient, count: number, atOnce: number, lengthOf: (at: number) => Length): Calling => {
   const outcomes: CallOutcome[] = [];
   let next = 0;
   const caller = async (): Promise<void> => {
-    while (next < count) outcomes.push(await callOnce(client, next++, length));
+    while (next < count) {
+      const at = next++;
+      outcomes.push(await callOnce(client, at, lengthOf(at)));
+    }
   };
   return {
     ended: () => outcomes.length,
@@ -76,7 +79,7 @@ interface Split {
 export const splitOf = async (client: MlxdClient, hosts: readonly Host[], count: number): Promise<Split> => {
   const before = await Promise.all(hosts.map((host) => host.succeeded()));
   const slots = hosts.reduce((sum, host) => sum + host.slots, 0);
-  const calling = callMany(client, count, slots + 2, { timeBudgetMs: 500 });
+  const calling = callMany(client, count, slots + 2, () => ({ timeBudgetMs: 500 }));
   const running = hosts.map(() => 0);
   const waiting = hosts.map(() => 0);
   let isOver = false;
@@ -97,12 +100,12 @@ export const splitOf = async (client: MlxdClient, hosts: readonly Host[], count:
   return { answered: after.map((now, at) => now - (before[at] ?? 0)), running, waiting };
 };
 
-/** Streams that take a while wherever they run: one that is seen to run still does a moment later, on fast machines too. */
-const lasting: Length = { timeBudgetMs: 2_000 };
-
-/** Makes the calls, and waits until the balancer has had answers of the hosts and this one streams. */
+/**
+ * Makes the calls, and waits until the balancer has had answers of the hosts and this one streams. The first ones are short and all
+ * others long: what streams then has just begun, and still does a moment later, on fast machines too.
+ */
 const callUntilBusy = async (client: MlxdClient, host: Host, count: number, atOnce: number): Promise<Calling> => {
-  const calling = callMany(client, count, atOnce, lasting);
+  const calling = callMany(client, count, atOnce, (at) => ({ timeBudgetMs: at < atOnce ? 300 : 3_000 }));
   await until(async () => calling.ended() >= atOnce && (await host.load()).running > 0);
   return calling;
 };
