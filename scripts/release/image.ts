@@ -84,7 +84,7 @@ const bases = async (
   docker: (...args: readonly string[]) => Promise<string>,
 ): Promise<readonly string[]> => {
   try {
-    for (const image of ["debian:bookworm-slim", "node:24-bookworm-slim"]) {
+    for (const image of ["debian:bookworm-slim", "node:26-bookworm-slim"]) {
       await docker("image", "inspect", image).catch(() => docker("pull", "--quiet", image));
     }
     return [];

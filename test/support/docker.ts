@@ -154,7 +154,7 @@ export const haproxyImage = async (): Promise<string> => {
 /** Of the public images where their registry is reached, else of the local ones. */
 export const baseArguments = async (): Promise<readonly string[]> => {
   try {
-    for (const image of ["debian:bookworm-slim", "node:24-bookworm-slim"]) {
+    for (const image of ["debian:bookworm-slim", "node:26-bookworm-slim"]) {
       await docker("image", "inspect", image).catch(() => run("docker", ["pull", image], { timeout: 180_000 }));
     }
     return [];
