@@ -1,12 +1,15 @@
 /** Decodes a request's bytes into a valid message, or finds what is wrong with it. */
 import { createRegistry, type DescMessage, fromBinary, fromJson, type JsonValue, toBinary } from "@bufbuild/protobuf";
 
+import { file_grpc_health_v1_health } from "../../client/gen/grpc/health/v1/health_pb.ts";
+import { file_mlxd_v1_cache_service } from "../../client/gen/mlxd/v1/cache_service_pb.ts";
 import { file_mlxd_v1_embedding_service } from "../../client/gen/mlxd/v1/embedding_service_pb.ts";
 import { BatchItemSchema, file_mlxd_v1_generation_service } from "../../client/gen/mlxd/v1/generation_service_pb.ts";
 import { file_mlxd_v1_job_service } from "../../client/gen/mlxd/v1/job_service_pb.ts";
 import { file_mlxd_v1_model_service } from "../../client/gen/mlxd/v1/model_service_pb.ts";
 import { file_mlxd_v1_server_service } from "../../client/gen/mlxd/v1/server_service_pb.ts";
 import { file_mlxd_v1_tokenizer_service } from "../../client/gen/mlxd/v1/tokenizer_service_pb.ts";
+import { file_xds_service_orca_v3_orca } from "../../client/gen/xds/service/orca/v3/orca_pb.ts";
 import type { FieldViolation } from "../domain/errors.ts";
 import { jsonFault } from "./json-fault.ts";
 import type { JsonFault } from "./json-scan.ts";
@@ -53,13 +56,17 @@ export const readRequest = ({ type, ...request }: NamedRequest): ReadRequest => 
   return { message: toBinary(schema, message), lists, ofItems };
 };
 
+/** Of all services: any request may be heavy. */
 const registry = createRegistry(
   file_mlxd_v1_generation_service,
   file_mlxd_v1_job_service,
   file_mlxd_v1_embedding_service,
   file_mlxd_v1_tokenizer_service,
   file_mlxd_v1_model_service,
+  file_mlxd_v1_cache_service,
   file_mlxd_v1_server_service,
+  file_grpc_health_v1_health,
+  file_xds_service_orca_v3_orca,
 );
 
 const malformed = (description: string, field = "") => ({ malformed: { field, description } });

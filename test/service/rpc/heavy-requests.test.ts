@@ -110,3 +110,12 @@ it("in JSON that is none is refused with what is wrong, however large", async ()
   const large = JSON.stringify(create(GenerateRequestSchema, { task: { input: prompt } })).padEnd(3_000_000);
   assertMatches(await refusal(large), malformed);
 });
+
+it.each([
+  ["mlxd.v1.CacheService/RemoveCachedModel", JSON.stringify({ key: "k".repeat(2_000_000) }), 400],
+  ["grpc.health.v1.Health/Check", `{"service": "models/demo", "x": [${"0,".repeat(5000)}0]}`, 400],
+])("of %s is answered like any other", async (method, body, expected) => {
+  const headers = { "content-type": "application/json" };
+  const { status } = await fetch(`${server.url}/${method}`, { method: "POST", headers, body });
+  assert.strictEqual(status, expected);
+});

@@ -5,11 +5,23 @@ import {
   BatchGenerateRequestSchema,
   GenerateRequestSchema,
 } from "../../../src/client/gen/mlxd/v1/generation_service_pb.ts";
+import { Health } from "../../../src/client/gen/grpc/health/v1/health_pb.ts";
+import { OpenRcaService } from "../../../src/client/gen/xds/service/orca/v3/orca_pb.ts";
+import { apiServices } from "../../../src/service/rpc/routes.ts";
 import { assertMatches } from "../../support/assert-matches.ts";
 import { readRequest } from "../../../src/service/wire/read-request.ts";
 
 const type = GenerateRequestSchema.typeName;
 const json = (text: string) => readRequest({ type, bytes: Buffer.from(text), isBinary: false });
+
+/** One of the calls of a service that was new threw, and its caller was told of a bug. */
+it.each([...apiServices, Health, OpenRcaService].flatMap(({ methods }) => methods.map(({ input }) => input.typeName)))(
+  "%s can be read",
+  (each) => {
+    const read = readRequest({ type: each, bytes: Buffer.from("{}"), isBinary: false });
+    assert.notProperty(read, "malformed");
+  },
+);
 
 describe("a request", () => {
   const request = create(GenerateRequestSchema, {
