@@ -8,7 +8,7 @@ import { Clock, Context, Duration, Effect, Layer, Ref, Schedule, Stream } from "
 import { SupervisorConfig } from "./config/SupervisorConfig.ts";
 import type { ModelCondition } from "./domain/model.ts";
 import { Models } from "./models/Models.ts";
-import { Health, type Standing } from "./server/Health.ts";
+import { Health, type ReportedHealth } from "./server/Health.ts";
 
 /** How systemd is told: assignments as sd_notify(3) has them. */
 export class Systemd extends Context.Service<
@@ -77,7 +77,10 @@ export const tellSystemd = Effect.gen(function* () {
 const stuckPeriods = 5;
 const statusIntervalMs = 10_000;
 
-export const momentOf = (server: Standing | undefined, conditions: ReadonlyMap<string, ModelCondition>): Moment => {
+export const momentOf = (
+  server: ReportedHealth | undefined,
+  conditions: ReadonlyMap<string, ModelCondition>,
+): Moment => {
   const isServing = server?.status === "serving";
   const reason = server?.reason ?? "";
   return {

@@ -3,14 +3,15 @@ import { Context, Effect, Layer, Stream, SubscriptionRef } from "effect";
 
 export type ServingStatus = "serving" | "not-serving";
 
-export interface Standing {
+/** The health of one name. */
+export interface ReportedHealth {
   readonly status: ServingStatus;
   /** Explains the status to people; empty while it serves. */
   readonly reason: string;
 }
 
 interface State {
-  readonly standings: ReadonlyMap<string, Standing>;
+  readonly byName: ReadonlyMap<string, ReportedHealth>;
   readonly shutDown: boolean;
 }
 
@@ -21,7 +22,7 @@ export class Health extends Context.Service<
     readonly set: (name: string, status: ServingStatus, reason?: string) => Effect.Effect<void>;
     /** Makes the name unknown again. */
     readonly remove: (name: string) => Effect.Effect<void>;
-    readonly all: Effect.Effect<ReadonlyMap<string, Standing>>;
+    readonly all: Effect.Effect<ReadonlyMap<string, ReportedHealth>>;
     /** The current status and every change, `undefined` while the name is unknown. Ends after `shutDown`. */
     readonly watch: (name: string) => Stream.Stream<ServingStatus | undefined>;
     /** All names report NOT_SERVING from now on. */
@@ -31,26 +32,26 @@ export class Health extends Context.Service<
   static readonly layer = Layer.effect(
     Health,
     Effect.gen(function* () {
-      const state = yield* SubscriptionRef.make<State>({ standings: new Map(), shutDown: false });
-      const update = (change: (standings: Map<string, Standing>) => void) =>
+      const state = yield* SubscriptionRef.make<State>({ byName: new Map(), shutDown: false });
+      const update = (change: (byName: Map<string, ReportedHealth>) => void) =>
         SubscriptionRef.update(state, (before) => {
           if (before.shutDown) return before;
-          const standings = new Map(before.standings);
-          change(standings);
-          return { ...before, standings };
+          const byName = new Map(before.byName);
+          change(byName);
+          return { ...before, byName };
         });
       return Health.of({
-        set: (name, status, reason = "") => update((standings) => standings.set(name, { status, reason })),
-        remove: (name) => update((standings) => standings.delete(name)),
-        all: Effect.map(SubscriptionRef.get(state), ({ standings }) => standings),
+        set: (name, status, reason = "") => update((byName) => byName.set(name, { status, reason })),
+        remove: (name) => update((byName) => byName.delete(name)),
+        all: Effect.map(SubscriptionRef.get(state), ({ byName }) => byName),
         watch: (name) =>
           SubscriptionRef.changes(state).pipe(
             Stream.takeUntil(({ shutDown }) => shutDown),
-            Stream.map(({ standings }) => standings.get(name)?.status),
+            Stream.map(({ byName }) => byName.get(name)?.status),
             Stream.changes,
           ),
-        shutDown: SubscriptionRef.update(state, ({ standings }) => ({
-          standings: new Map([...standings.keys()].map((name) => [name, shuttingDown] as const)),
+        shutDown: SubscriptionRef.update(state, ({ byName }) => ({
+          byName: new Map([...byName.keys()].map((name) => [name, shuttingDown] as const)),
           shutDown: true,
         })),
       });
@@ -58,4 +59,4 @@ export class Health extends Context.Service<
   );
 }
 
-const shuttingDown: Standing = { status: "not-serving", reason: "the service is shutting down" };
+const shuttingDown: ReportedHealth = { status: "not-serving", reason: "the service is shutting down" };

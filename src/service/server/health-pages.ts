@@ -6,7 +6,7 @@
 import { Effect } from "effect";
 
 import type { HttpRoute } from "./http-routes.ts";
-import { Health, type Standing } from "./Health.ts";
+import { Health, type ReportedHealth } from "./Health.ts";
 
 /**
  * `/healthz` tells whether the process answers; a process that fails it should be restarted. It says ok while the
@@ -15,10 +15,10 @@ import { Health, type Standing } from "./Health.ts";
  */
 export const makeHealthPages = Effect.gen(function* () {
   const health = yield* Health;
-  const standings = Effect.runPromiseWith(yield* Effect.context<never>());
+  const run = Effect.runPromiseWith(yield* Effect.context<never>());
   return [
     ...pages("/healthz", () => Promise.resolve({ code: 200, text: "ok\n" })),
-    ...pages("/readyz", async () => readiness(await standings(health.all))),
+    ...pages("/readyz", async () => readiness(await run(health.all))),
   ];
 });
 
@@ -44,16 +44,16 @@ const pages = (path: string, page: () => Promise<Page>): ReadonlyArray<HttpRoute
   }));
 
 /** A line for the server, and one for each model and service that does not serve. */
-const readiness = (all: ReadonlyMap<string, Standing>): Page => {
+const readiness = (all: ReadonlyMap<string, ReportedHealth>): Page => {
   const server = all.get("") ?? unknown;
   const others = [...all].filter(
     ([name, { status }]) => name !== "" && (name.startsWith("models/") || status !== "serving"),
   );
-  const lines = [line("server", server), ...others.map(([name, standing]) => line(name, standing))];
+  const lines = [line("server", server), ...others.map(([name, reported]) => line(name, reported))];
   return { code: server.status === "serving" ? 200 : 503, text: `${lines.join("\n")}\n` };
 };
 
-const line = (name: string, { status, reason }: Standing): string =>
+const line = (name: string, { status, reason }: ReportedHealth): string =>
   status === "serving" ? `${name}: serving` : `${name}: not serving${reason === "" ? "" : `: ${reason}`}`;
 
-const unknown: Standing = { status: "not-serving", reason: "it is starting" };
+const unknown: ReportedHealth = { status: "not-serving", reason: "it is starting" };

@@ -22,9 +22,9 @@ export const makeHealthService = Effect.gen(function* () {
   return {
     check: async (request, context) => {
       const { service } = request;
-      const standing = (await bridge.unary(request, context, () => health.all)).get(service);
-      if (standing === undefined) throw new ConnectError(`unknown service "${service.slice(0, 256)}"`, Code.NotFound);
-      return { status: statuses[standing.status] };
+      const reported = (await bridge.unary(request, context, () => health.all)).get(service);
+      if (reported === undefined) throw new ConnectError(`unknown service "${service.slice(0, 256)}"`, Code.NotFound);
+      return { status: statuses[reported.status] };
     },
     watch: (received, context) =>
       bridge.stream(received, context, {
