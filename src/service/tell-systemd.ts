@@ -3,9 +3,10 @@
  * datagram sockets, so `systemd-notify` tells it: the unit needs `NotifyAccess=all`.
  */
 import { execFile } from "node:child_process";
-import { Clock, Context, Duration, Effect, Layer, Ref, Schedule, Stream } from "effect";
+import { Context, Duration, Effect, Layer, Ref, Schedule, Stream } from "effect";
 
 import { SupervisorConfig } from "./config/SupervisorConfig.ts";
+import { elapsedMs } from "./domain/elapsed.ts";
 import type { ModelCondition } from "./domain/model.ts";
 import { Models } from "./models/Models.ts";
 import { Health, type ReportedHealth } from "./server/Health.ts";
@@ -56,7 +57,7 @@ export const tellSystemd = Effect.gen(function* () {
   let told = "";
   const tell = Effect.gen(function* () {
     const { status, isStuck } = momentOf((yield* health.all).get(""), yield* Ref.get(conditions));
-    const lives = watchdogMs !== undefined && isAlive(isStuck, yield* Clock.currentTimeMillis);
+    const lives = watchdogMs !== undefined && isAlive(isStuck, yield* elapsedMs);
     const news = [...(status === told ? [] : [`STATUS=${status}`]), ...(lives ? ["WATCHDOG=1"] : [])];
     told = status;
     if (news.length > 0) yield* notify(news);

@@ -10,7 +10,7 @@ export interface Resident {
    * - `pinned`: it stays.
    */
   readonly use: "leaving" | "idle" | "busy" | "pinned";
-  /** Epoch milliseconds, like `loadedAt`. */
+  /** Milliseconds of domain/elapsed.ts, like `loadedAt`. */
   readonly lastUsedAt: number;
   /** Infinity while it is loading. */
   readonly loadedAt: number;

@@ -1,10 +1,12 @@
 /** Unloads a model that had no task for its idle time. */
 import { type Clock, Effect, Fiber } from "effect";
 
+import { elapsedMsUnsafe } from "../../domain/elapsed.ts";
+
 export interface IdleWatchOptions {
   readonly run: (effect: Effect.Effect<void>) => Fiber.Fiber<void>;
   readonly clock: Clock.Clock;
-  /** Epoch milliseconds; undefined while it is in use. */
+  /** Milliseconds of domain/elapsed.ts; undefined while it is in use. */
   readonly idleSince: () => number | undefined;
   readonly onExpired: () => void;
 }
@@ -33,7 +35,7 @@ export class IdleWatch {
     return Effect.gen({ self: this }, function* () {
       for (;;) {
         const since = this.options.idleSince();
-        const leftMs = since === undefined ? ttlMs : since + ttlMs - this.options.clock.currentTimeMillisUnsafe();
+        const leftMs = since === undefined ? ttlMs : since + ttlMs - elapsedMsUnsafe(this.options.clock);
         if (leftMs <= 0) return this.options.onExpired();
         yield* Effect.sleep(leftMs);
       }

@@ -4,12 +4,12 @@ import { Deferred, Effect, Exit, Scope } from "effect";
 import { ModelUnloaded } from "../../domain/errors.ts";
 import { type AnyEngine, takesConversations } from "../../engine/Engine.ts";
 import type { EngineHealth } from "../../engine/EngineStatus.ts";
+import type { Moment } from "./moment.ts";
 
 export class LoadedEngine {
   /** Its generations fail with ModelUnloaded after `expel`. */
   readonly engine: AnyEngine;
-  /** Epoch milliseconds. */
-  readonly loadedAt: number;
+  readonly loadedAt: Moment;
   /** The health reported last. */
   health: EngineHealth = "serving";
   private readonly scope: Scope.Closeable;
@@ -17,7 +17,7 @@ export class LoadedEngine {
   private readonly closed = Deferred.makeUnsafe<void>();
 
   /** @param scope holds the engine's process */
-  constructor(engine: AnyEngine, scope: Scope.Closeable, loadedAt: number) {
+  constructor(engine: AnyEngine, scope: Scope.Closeable, loadedAt: Moment) {
     const untilExpelled = <A, E>(run: Effect.Effect<A, E>) => Effect.raceFirst(run, Deferred.await(this.expelled));
     this.engine = takesConversations(engine)
       ? { ...engine, converse: (...request) => untilExpelled(engine.converse(...request)) }

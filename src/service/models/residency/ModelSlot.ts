@@ -71,8 +71,8 @@ export class ModelSlot implements Occupant {
         stateReason: reasonOf(phase),
         pinned: retention.pinned,
         idleTtlMs: retention.idleTtlMs,
-        loadedAt: loaded?.loadedAt,
-        lastUsedAt: users.lastUsedAt,
+        loadedAt: loaded?.loadedAt.date,
+        lastUsedAt: users.lastUsedAt?.date,
         useCount: loaded === undefined ? 0 : this.loading.uses,
         users: users.taken,
         ...memory,
@@ -222,8 +222,8 @@ export class ModelSlot implements Occupant {
     const { phase, retention, users } = this.state;
     return {
       use: useOf(phase, retention.pinned, users.areNone),
-      loadedAt: loadedIn(phase)?.loadedAt ?? Infinity,
-      lastUsedAt: users.lastUsedAt ?? 0,
+      loadedAt: loadedIn(phase)?.loadedAt.elapsed ?? Infinity,
+      lastUsedAt: users.lastUsedAt?.elapsed ?? 0,
       priority: retention.priority,
     };
   };
@@ -252,7 +252,7 @@ export class ModelSlot implements Occupant {
   /** Starts a load if there is none, and waits until the phase ends. */
   private readonly loadOrWait = Effect.suspend((): Effect.Effect<void, LoadFailure> => {
     const { phase, now, phaseEnd } = this.state;
-    if (phase.state === "failed" && now < phase.retryAt) return Effect.fail(phase.error);
+    if (phase.state === "failed" && now.elapsed < phase.retryAt) return Effect.fail(phase.error);
     return phase.state === "available" || phase.state === "failed" ? this.loading.begin() : phaseEnd;
   });
 

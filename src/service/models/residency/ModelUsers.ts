@@ -2,6 +2,7 @@
 import type { Clock } from "effect";
 
 import type { LoadedEngine } from "./LoadedEngine.ts";
+import { type Moment, momentOf } from "./moment.ts";
 
 /** A task that waits for the engine or has it. */
 export interface ModelUser {
@@ -12,14 +13,14 @@ export class ModelUsers {
   private readonly clock: Clock.Clock;
   private readonly waiting = new Set<ModelUser>();
   private holding = 0;
-  private usedAt: number | undefined;
+  private usedAt: Moment | undefined;
 
   constructor(clock: Clock.Clock) {
     this.clock = clock;
   }
 
-  /** Epoch milliseconds; undefined before the first use. */
-  get lastUsedAt(): number | undefined {
+  /** Undefined before the first use. */
+  get lastUsedAt(): Moment | undefined {
     return this.usedAt;
   }
 
@@ -64,6 +65,6 @@ export class ModelUsers {
   }
 
   touch(): void {
-    this.usedAt = this.clock.currentTimeMillisUnsafe();
+    this.usedAt = momentOf(this.clock);
   }
 }

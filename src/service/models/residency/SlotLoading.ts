@@ -134,7 +134,7 @@ export class SlotLoading {
     const { state } = this;
     const pauseMs = Math.min(longestRetryMs, retryFailedAfterMs * 2 ** this.failures);
     this.failures += 1;
-    state.apply({ type: "failed", error, retryAt: state.now + pauseMs }, exit);
+    state.apply({ type: "failed", error, retryAt: state.now.elapsed + pauseMs }, exit);
     const failed = state.phase;
     if (!wasInUse || state.retired) return;
     const revive = (): Effect.Effect<void> => {

@@ -8,6 +8,7 @@ import type { Retention, UnloadReason } from "../memory/retention.ts";
 import { IdleWatch } from "./IdleWatch.ts";
 import type { Phase } from "./model-phase.ts";
 import { ModelUsers } from "./ModelUsers.ts";
+import { type Moment, momentOf } from "./moment.ts";
 import { nextPhase, type PhaseEvent } from "./phase-transitions.ts";
 
 export interface ModelSlotOptions {
@@ -72,9 +73,8 @@ export class SlotState {
     return this.currentRetention;
   }
 
-  /** Epoch milliseconds. */
-  get now(): number {
-    return this.options.clock.currentTimeMillisUnsafe();
+  get now(): Moment {
+    return momentOf(this.options.clock);
   }
 
   /** Completes when the phase ends; fails if the load that was waited for has failed. */
@@ -109,7 +109,7 @@ export class SlotState {
 
   private get idleSince(): number | undefined {
     return this.current.state === "active" && this.users.areNone
-      ? Math.max(this.current.loaded.loadedAt, this.users.lastUsedAt ?? 0)
+      ? Math.max(this.current.loaded.loadedAt.elapsed, this.users.lastUsedAt?.elapsed ?? 0)
       : undefined;
   }
 

@@ -15,7 +15,7 @@ export type ModelFault = FilesUnusable | Exclude<EngineFault, ModelChanged>;
 interface FailedPhase {
   readonly state: "failed";
   readonly error: ModelFault;
-  /** Epoch milliseconds. Until then a lease fails with the same error. */
+  /** Milliseconds of domain/elapsed.ts. Until then a lease fails with the same error. */
   readonly retryAt: number;
 }
 

@@ -7,8 +7,8 @@ import type { LoadingPhase, Phase } from "../../../../src/service/models/residen
 import { nextPhase, type PhaseEvent } from "../../../../src/service/models/residency/phase-transitions.ts";
 import { idleEngine } from "../../../support/idle-engine.ts";
 
-const loaded = new LoadedEngine(idleEngine(), Effect.runSync(Scope.make()), 0);
-const another = new LoadedEngine(idleEngine(), Effect.runSync(Scope.make()), 0);
+const loaded = new LoadedEngine(idleEngine(), Effect.runSync(Scope.make()), { date: 0, elapsed: 0 });
+const another = new LoadedEngine(idleEngine(), Effect.runSync(Scope.make()), { date: 0, elapsed: 0 });
 const loading: LoadingPhase = { state: "loading", fiber: undefined, revives: false };
 const reviving: LoadingPhase = { state: "loading", fiber: undefined, revives: true };
 const error = new ModelBroken({ model: "m", cause: "c" });

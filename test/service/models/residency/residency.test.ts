@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest";
-import { Deferred, Effect, Exit, Fiber, Layer, Scope } from "effect";
+import { Clock, Deferred, Effect, Exit, Fiber, Layer, Scope } from "effect";
 import { TestClock } from "effect/testing";
 
 import { ModelsConfig } from "../../../../src/service/config/ModelsConfig.ts";
@@ -35,6 +35,18 @@ interface Script extends Partial<ResidencySettings> {
   readonly log?: string[];
   readonly start?: Effect.Effect<Engine, EngineStartFailed>;
 }
+
+/** A machine whose date is set, while the test's clock goes on as before. */
+const settableDate = () => {
+  let aheadMs = 0;
+  const clock = Effect.map(Clock.Clock, (ofTest): Clock.Clock => ({
+    ...ofTest,
+    currentTimeMillisUnsafe: () => ofTest.currentTimeMillisUnsafe() + aheadMs,
+    monotonicTimeNanosUnsafe: () => ofTest.monotonicTimeNanosUnsafe(),
+    sleep: (duration) => ofTest.sleep(duration),
+  }));
+  return { machine: Layer.effect(Clock.Clock, clock), setDate: (ms: number) => void (aheadMs = ms) };
+};
 
 /** Each engine's start and end is logged, `+a` and `-a`; never are there more than the limit. */
 const pool = ({ log = [], start = Effect.succeed(endless), ...settings }: Script) => {
@@ -249,6 +261,38 @@ describe("residency", () => {
       assert.deepEqual(log.at(-1), "-d");
       assert.equal((yield* models.pool).left.idle, 3);
     }).pipe(Effect.provide(pool({ log, idleTtlMs: 60_000 })));
+  });
+
+  it.effect("unloads nothing earlier because the machine's date is set forward", () => {
+    const log: string[] = [];
+    const { machine, setDate } = settableDate();
+    return Effect.gen(function* () {
+      const models = yield* Models;
+      yield* use("a");
+      setDate(86_400_000);
+      // It looks anew how long the model has been idle.
+      yield* models.pin("a", false);
+      yield* fibersRan;
+      assert.deepEqual(log, ["+a"]);
+      yield* TestClock.adjust(60_000);
+      yield* fibersRan;
+      assert.deepEqual(log, ["+a", "-a"]);
+    }).pipe(Effect.provide(Layer.provide(pool({ log, idleTtlMs: 60_000 }), machine)));
+  });
+
+  it.effect("lets the least recently used model go first where the date was set back meanwhile", () => {
+    const log: string[] = [];
+    const { machine, setDate } = settableDate();
+    return Effect.gen(function* () {
+      setDate(86_400_000);
+      for (const name of ["a", "b"]) {
+        yield* use(name);
+        yield* TestClock.adjust(1000);
+      }
+      setDate(0);
+      for (const name of ["b", "c"]) yield* use(name);
+      assert.deepEqual(log, ["+a", "+b", "-a", "+c"]);
+    }).pipe(Effect.provide(Layer.provide(pool({ log, maxLoaded: 2 }), machine)));
   });
 
   it.effect("goes on serving while another model loads, and loads others beside it", () => {
