@@ -76,7 +76,9 @@ export const executeTask = Effect.fnUntraced(function* <T extends Task, R extend
   return yield* withinQueueWait(task.scheduling.maxQueueWaitMs, wait, running).pipe(
     Effect.onExit((exit) => {
       const { model, record, spent } = execution;
-      const usage = spent === noUsage ? record?.usage : addUsage(spent, record?.usage ?? noUsage);
+      // Of a task that its engine never began nothing was computed.
+      const begun = wait.over ? record?.usage : undefined;
+      const usage = spent === noUsage ? begun : addUsage(spent, begun ?? noUsage);
       const outcome = outcomeOf(exit, call, record?.cancelled);
       stats.ended(model, outcome, usage);
       const told = Effect.annotateLogs(Effect.logInfo(ended), {

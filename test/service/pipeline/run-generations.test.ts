@@ -688,6 +688,27 @@ describe("Generations", () => {
     ),
   );
 
+  it.effect(
+    "counts no tokens of a prompt that no engine began: of one that is refused, and one that left while it waited",
+    () =>
+      withPipeline([{ pause: true }, "a"], (engine) =>
+        Effect.gen(function* () {
+          const generations = yield* Generations;
+          const forked = Effect.forkChild(Effect.exit(generations.run(task())));
+          const began = yield* Effect.all([forked, forked]);
+          yield* TestClock.adjust("1 millis");
+          const waiting = yield* Effect.all([forked, forked]);
+          yield* TestClock.adjust("1 millis");
+          yield* Effect.flip(generations.run(task()));
+          yield* Effect.forEach(waiting, Fiber.interrupt);
+          yield* engine.resume;
+          yield* Effect.forEach(began, Fiber.join);
+          const stats = (yield* (yield* Stats).snapshot).get("tiny");
+          assert.deepInclude(stats, { succeeded: 2, refused: 1, cancelled: 2, promptTokens: 10 });
+        }),
+      ),
+  );
+
   it.effect("counts a task as its prompt will be counted", () =>
     withPipeline([], () =>
       Effect.gen(function* () {
