@@ -71,8 +71,8 @@ const portProbed = Layer.effectDiscard(
   Effect.gen(function* () {
     const config = yield* ServerConfig;
     yield* assertMeant(config, (yield* Access).isAsking());
-    if (config.tls !== undefined) yield* Effect.fromResult(readTls(config.tls));
     yield* probePort(config);
+    if (config.tls !== undefined) yield* Effect.fromResult(readTls(config.tls));
   }),
 ).pipe(Layer.provide(access));
 

@@ -68,11 +68,11 @@ export const listen = (options: ListenOptions): Effect.Effect<Address, ListenFai
       onFailure: ({ service, method }, reason) =>
         logFailure(`${service.typeName}/${method.name}`, "a response could not be written", reason),
     });
+    const { socket, socketMode } = config;
+    if (socket !== undefined && config.tls !== undefined) return yield* socketWithTls(config);
     const tls = config.tls === undefined ? undefined : yield* loadTls(config.tls);
     const onRefused = yield* makeLogRefusedConnection(config);
     const port = new OnePort(handler, { ...options, connections: new Connections(config, onRefused), tls });
-    const { socket, socketMode } = config;
-    if (socket !== undefined && tls !== undefined) return yield* socketWithTls(config);
     const address = yield* Effect.acquireRelease(
       Effect.tryPromise({
         try: async () => {
