@@ -18,6 +18,7 @@ import { takeDeadline } from "./deadline-from-headers.ts";
 import { answerRoute, answerUnknown, createRouteTable, type HttpRoute, type RouteOptions } from "./http-routes.ts";
 import { withJsonText } from "./json-text.ts";
 import type { Request, RequestHandler, Response } from "./one-port.ts";
+import { peerOf } from "./peer.ts";
 import { refuseAuthority, refuseRequest } from "./refuse-request.ts";
 import { receiveEnvelope, receiveWhole } from "./receive-message.ts";
 import { requestIdFrom, requestIdHeader } from "./request-id.ts";
@@ -145,14 +146,11 @@ const incomingFrom = (
   reset: () => reset(request, response),
 });
 
-const evidenceFrom = (request: Request): Evidence => {
-  const { headers, socket } = request;
-  return {
-    authorization: headers.authorization,
-    certificateNames: certificateNames(request),
-    peer: socket.remoteAddress === undefined ? "unix" : `${socket.remoteAddress}:${socket.remotePort ?? ""}`,
-  };
-};
+const evidenceFrom = (request: Request): Evidence => ({
+  authorization: request.headers.authorization,
+  certificateNames: certificateNames(request),
+  peer: peerOf(request),
+});
 
 /** HTTP/1.1 servers also have to accept an absolute URL: https://www.rfc-editor.org/rfc/rfc9112#section-3.2.2 */
 const toOriginForm = (request: Request): void => {

@@ -1,7 +1,7 @@
 /** The service on a Unix socket, as its clients meet it and as it finds and leaves the file. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -11,6 +11,7 @@ import { afterEach, assert, beforeEach, describe, it } from "vitest";
 import { createMlxdClient } from "../../../src/client/node.ts";
 import { errorOf } from "../../support/error-of.ts";
 import { startTestServer } from "../../support/test-server.ts";
+import { until } from "../../support/until.ts";
 
 const root = fileURLToPath(new URL("../../..", import.meta.url));
 
@@ -101,6 +102,21 @@ describe("a service on a Unix socket", () => {
     assert.include((await errorOf(start())).message, "is not there: make it");
     socket = join(folder, "x".repeat(200));
     assert.include((await errorOf(start())).message, "longer than a socket's path may be");
+  });
+
+  it("tells its callers apart by their connections, so that they take turns", async () => {
+    const auditLog = join(folder, "audit.jsonl");
+    await using _server = await start({ auditLog });
+    const grpc = createMlxdClient({ baseUrl: `unix:${socket}`, protocol: "grpc" });
+    const http1 = createMlxdClient({ baseUrl: `unix:${socket}`, protocol: "connect-http1" });
+    for (const client of [grpc, grpc, http1]) await errorOf(client.loadModel("none"));
+    grpc.close();
+    http1.close();
+    await until(() => readFileSync(auditLog, "utf8").split("\n").length > 3);
+    const peers = readFileSync(auditLog, "utf8").match(/"peer":"unix:\d+"/g) ?? [];
+    assert.lengthOf(peers, 3);
+    assert.lengthOf(new Set(peers), 2);
+    assert.equal(peers[0], peers[1]);
   });
 
   it("does not speak TLS there", async () => {
