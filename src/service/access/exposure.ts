@@ -49,7 +49,8 @@ const loopback = new BlockList();
 loopback.addSubnet("127.0.0.0", 8, "ipv4");
 loopback.addAddress("::1", "ipv6");
 
-const isLoopback = (host: string): boolean => {
+/** @param host an address or a name */
+export const isLoopback = (host: string): boolean => {
   if (host === "localhost") return true;
   const family = isIP(host);
   return family !== 0 && loopback.check(host, family === 4 ? "ipv4" : "ipv6");

@@ -137,20 +137,27 @@ const makeLogRefusedConnection = (limits: ServerSettings) =>
     const runFork = Effect.runForkWith(yield* Effect.context<never>());
     const refused = { MLXD_MAX_CONNECTIONS: 0, MLXD_MAX_CONNECTIONS_PER_PEER: 0 };
     let toldAt = -Infinity;
-    return (limit: ConnectionLimit): void => {
+    return (limit: ConnectionLimit, address: string | undefined): void => {
       refused[limit] += 1;
       if (performance.now() - toldAt < 60_000) return;
       toldAt = performance.now();
       const { maxConnections, maxConnectionsPerPeer } = limits;
       runFork(
-        Effect.annotateLogs(Effect.logWarning(`connections are refused, as ${limit} are open`), {
+        Effect.annotateLogs(Effect.logWarning(`connections are refused, as ${limit} are open${advice[limit]}`), {
           maxConnections,
           maxConnectionsPerPeer,
+          ...(address !== undefined && { address }),
           refusedSinceStart: refused[limit],
         }),
       );
     };
   });
+
+const advice: Readonly<Record<ConnectionLimit, string>> = {
+  MLXD_MAX_CONNECTIONS: "; raise it, and the number of files that the process may open",
+  MLXD_MAX_CONNECTIONS_PER_PEER:
+    " from one address; raise it up to MLXD_MAX_CONNECTIONS if that is the address of a proxy or a mesh, which all callers share",
+};
 
 const makeLogFailure = Effect.gen(function* () {
   const runFork = Effect.runForkWith(yield* Effect.context<never>());

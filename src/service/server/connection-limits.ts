@@ -2,6 +2,7 @@
 import type { ServerHttp2Session } from "node:http2";
 import type { Socket } from "node:net";
 
+import { isLoopback } from "../access/exposure.ts";
 import type { ConnectionLimits } from "../config/connection-settings.ts";
 
 export const noConnectionLimits: ConnectionLimits = {
@@ -14,25 +15,28 @@ export const noConnectionLimits: ConnectionLimits = {
 /** By the setting that has it. */
 export type ConnectionLimit = "MLXD_MAX_CONNECTIONS" | "MLXD_MAX_CONNECTIONS_PER_PEER";
 
+/** @param address of the peer, as far as connections are counted by it */
+type OnRefused = (limit: ConnectionLimit, address: string | undefined) => void;
+
 export class Connections {
   readonly #limits: ConnectionLimits;
-  readonly #onRefused: (limit: ConnectionLimit) => void;
+  readonly #onRefused: OnRefused;
   readonly #byPeer = new Map<string, number>();
   readonly #aged = new WeakSet<Socket>();
   #open = 0;
 
-  constructor(limits: ConnectionLimits, onRefused: (limit: ConnectionLimit) => void) {
+  constructor(limits: ConnectionLimits, onRefused: OnRefused) {
     this.#limits = limits;
     this.#onRefused = onRefused;
   }
 
   /** Counts a connection until it closes. One too many is closed at once, before anything of it is read, and false is returned. */
   admit(socket: Socket): boolean {
-    const peer = socket.remoteAddress;
+    const peer = countedPeer(socket);
     const { maxConnections, maxConnectionsPerPeer } = this.#limits;
     const ofPeer = peer === undefined ? 0 : (this.#byPeer.get(peer) ?? 0);
     if (this.#open >= maxConnections || ofPeer >= maxConnectionsPerPeer) {
-      this.#onRefused(this.#open >= maxConnections ? "MLXD_MAX_CONNECTIONS" : "MLXD_MAX_CONNECTIONS_PER_PEER");
+      this.#onRefused(this.#open >= maxConnections ? "MLXD_MAX_CONNECTIONS" : "MLXD_MAX_CONNECTIONS_PER_PEER", peer);
       socket.destroy();
       return false;
     }
@@ -83,3 +87,7 @@ export class Connections {
     connection.once("close", () => clearTimeout(timer));
   }
 }
+
+/** Undefined: only all connections together are counted. A proxy or sidecar on this machine brings those of everybody. */
+const countedPeer = ({ remoteAddress }: Socket): string | undefined =>
+  remoteAddress === undefined || isLoopback(remoteAddress) ? undefined : remoteAddress;
