@@ -38,15 +38,19 @@ export class Allowance {
     return this.#quotas.count(this.#tenant, this.#limits, requests, performance.now());
   }
 
+  /** @param modelId the canonical id, never an alias */
   mayUse(modelId: string): boolean {
     return this.#models === undefined || this.#models.some((allowed) => isNamedBy(allowed, modelId));
   }
 
-  /** @param modelId the canonical id, never an alias */
-  model(modelId: string): Result.Result<void, NotAllowed> {
+  /**
+   * @param modelId the canonical id, never an alias
+   * @param asked the caller's name for it, which is all that the error tells
+   */
+  model(modelId: string, asked = modelId): Result.Result<void, NotAllowed> {
     if (this.mayUse(modelId)) return Result.void;
     const allowed = this.#models?.join(", ") || "none";
-    return Result.fail(new NotAllowed({ tenant: this.#tenant, what: "model", asked: modelId, allowed }));
+    return Result.fail(new NotAllowed({ tenant: this.#tenant, what: "model", asked, allowed }));
   }
 
   /** The priority of a task; if the task sets none, the allowed one nearest to 0. */

@@ -2,8 +2,9 @@
 import { Effect, Layer } from "effect";
 
 import { Access } from "../access/Access.ts";
+import type { Allowance } from "../access/Allowance.ts";
 import { CurrentCall } from "../domain/Call.ts";
-import type { ModelNotFound } from "../domain/errors.ts";
+import { ModelNotFound } from "../domain/errors.ts";
 import { modelKey } from "../domain/model-identity.ts";
 import { Models } from "../models/Models.ts";
 
@@ -14,12 +15,20 @@ export const layer: Layer.Layer<Models, never, Models | Access> = Layer.effect(
     const models = yield* Models;
     const { allowanceOf } = yield* Access;
     const allowance = Effect.map(CurrentCall, ({ caller }) => allowanceOf(caller));
-    const check = (id: string) => Effect.flatMap(allowance, (own) => Effect.fromResult(own.model(id)));
-    /** Whether a name that the tenant may not use exists is not told. */
-    const hidden = (name: string) => (error: ModelNotFound) => Effect.andThen(check(name), Effect.fail(error));
+    /** @param asked as the caller named the model: what it is called otherwise is not told */
+    const check = (id: string, asked = id) =>
+      Effect.flatMap(allowance, (own) => Effect.fromResult(own.model(id, asked.trim())));
+    const onlyAllowed = (own: Allowance, ids: ReadonlyArray<string>) => ids.filter((id) => own.mayUse(id));
+    /** Whether a name that the tenant may not use exists is not told, and no such name is suggested. */
+    const hidden =
+      (name: string) =>
+      ({ model, nearest }: ModelNotFound) =>
+        Effect.flatMap(Effect.andThen(check(name.trim()), allowance), (own) =>
+          Effect.fail(new ModelNotFound({ model, nearest: onlyAllowed(own, nearest) })),
+        );
     const checked = (name: string) =>
       models.get(name).pipe(
-        Effect.tap(({ facts }) => check(facts.id)),
+        Effect.tap(({ facts }) => check(facts.id, name)),
         Effect.catchTag("ModelNotFound", hidden(name)),
       );
     /** A key counts before the names, as in `remove`, which knows an unknown engine as an unknown model. */
@@ -28,7 +37,7 @@ export const layer: Layer.Layer<Models, never, Models | Access> = Layer.effect(
         const exact = all.find(({ facts }) => modelKey(facts.engine, facts.id) === key.trim());
         return exact === undefined
           ? Effect.catchTag(Effect.asVoid(checked(key)), "UnknownBackend", () => Effect.void)
-          : check(exact.facts.id);
+          : check(exact.facts.id, key);
       });
     return Models.of({
       ...models,
@@ -38,11 +47,23 @@ export const layer: Layer.Layer<Models, never, Models | Access> = Layer.effect(
       get: checked,
       use: (name) =>
         models.use(name).pipe(
-          Effect.tap(({ facts }) => check(facts.id)),
+          // What is wrong with a model is not told to a tenant that may not use it.
+          Effect.tapError((error) => (error._tag === "ModelNotFound" ? Effect.void : checked(name))),
+          Effect.tap(({ facts }) => check(facts.id, name)),
           Effect.catchTag("ModelNotFound", hidden(name)),
         ),
       load: (name, options) => Effect.andThen(checked(name), models.load(name, options)),
-      fit: (name) => Effect.andThen(checked(name), models.fit(name)),
+      fit: (name) =>
+        Effect.map(Effect.all([allowance, Effect.andThen(checked(name), models.fit(name))]), ([own, fit]) => ({
+          ...fit,
+          evict: onlyAllowed(own, fit.evict),
+          waitFor: onlyAllowed(own, fit.waitFor),
+        })),
+      reload: Effect.map(Effect.all([allowance, models.reload]), ([own, { added, removed, changed }]) => ({
+        added: onlyAllowed(own, added),
+        removed: onlyAllowed(own, removed),
+        changed: onlyAllowed(own, changed),
+      })),
       unload: (name, options) => Effect.andThen(checked(name), models.unload(name, options)),
       unloadAll: (options) => Effect.andThen(check("*"), models.unloadAll(options)),
       usage: Effect.flatMap(allowance, (own) =>
@@ -57,7 +78,10 @@ export const layer: Layer.Layer<Models, never, Models | Access> = Layer.effect(
       resize: (changes) => Effect.andThen(check("*"), models.resize(changes)),
       clear: (includePinned) => Effect.andThen(check("*"), models.clear(includePinned)),
       clearPrefixes: (name, selection) => Effect.andThen(check("*"), models.clearPrefixes(name, selection)),
-      remove: (key, options) => Effect.andThen(checkedKey(key), models.remove(key, options)),
+      remove: (key, options) =>
+        Effect.andThen(checkedKey(key), models.remove(key, options)).pipe(
+          Effect.catchTag("ModelNotFound", hidden(key)),
+        ),
       pin: (name, pinned) => Effect.andThen(checked(name), models.pin(name, pinned)),
       followStart: (name, onStage) => Effect.andThen(checked(name), models.followStart(name, onStage)),
       fetch: (name, onProgress) => Effect.andThen(checked(name), models.fetch(name, onProgress)),

@@ -1,6 +1,6 @@
 /** What a tenant may use, where tasks run: models, priorities, prompts, outputs and tokens a minute. */
 import { assert, describe, it } from "@effect/vitest";
-import { Effect, Fiber, Layer } from "effect";
+import { Effect, Exit, Fiber, Layer } from "effect";
 
 import { Access } from "../../../src/service/access/Access.ts";
 import { Admission } from "../../../src/service/admission/Admission.ts";
@@ -8,7 +8,13 @@ import { AccessConfig } from "../../../src/service/config/AccessConfig.ts";
 import { AdmissionConfig } from "../../../src/service/config/AdmissionConfig.ts";
 import type { LimitsDeclaration, TenantDeclaration } from "../../../src/service/config/access-schema.ts";
 import { CurrentCall } from "../../../src/service/domain/Call.ts";
-import { ModelNotFound, NotAllowed, QuotaExceeded } from "../../../src/service/domain/errors.ts";
+import {
+  ModelBroken,
+  ModelNotFound,
+  NotAllowed,
+  QuotaExceeded,
+  UnknownBackend,
+} from "../../../src/service/domain/errors.ts";
 import type { GenerationTask } from "../../../src/service/domain/generation.ts";
 import { familyProfile } from "../../../src/service/models/catalog/families.ts";
 import { Models } from "../../../src/service/models/Models.ts";
@@ -34,6 +40,7 @@ const asTenant = <A, E>(
   declared: Omit<TenantDeclaration, "roles">,
   script: Script,
   test: (engine: ScriptedEngine) => Effect.Effect<A, E, Pipeline>,
+  { isBroken = false } = {},
 ) =>
   Effect.gen(function* () {
     const engine = yield* makeScriptedEngine(script);
@@ -42,18 +49,32 @@ const asTenant = <A, E>(
       Effect.succeed(engine),
     );
     const named =
-      <F>(found: F) =>
-      (name: string) =>
-        name === "tiny" || name === ""
-          ? Effect.succeed(found)
-          : Effect.fail(new ModelNotFound({ model: name, nearest: [] }));
+      <A, F = never>(found: Effect.Effect<A, F>) =>
+      (name: string): Effect.Effect<A, F | ModelNotFound | UnknownBackend> => {
+        if (["tiny", "", "small", "local_mlx:tiny"].includes(name.trim())) return found;
+        if (name.startsWith("ollama:")) return Effect.fail(new UnknownBackend({ backend: "ollama", known: ["mlx"] }));
+        return Effect.fail(new ModelNotFound({ model: name, nearest: ["tiny", "qwen3-4b", "secret"] }));
+      };
     const status = { facts: facts() } as never;
     const pool = Layer.mock(Models)({
-      use: named(model),
-      get: named(status),
-      load: named(status),
+      use: named(
+        isBroken ? Effect.fail(new ModelBroken({ model: "tiny", cause: "no config" })) : Effect.succeed(model),
+      ),
+      get: named(Effect.succeed(status)),
+      load: named(Effect.succeed(status)),
       list: Effect.succeed([status]),
+      fit: named(Effect.succeed({ evict: ["secret", "tiny"], waitFor: ["secret"] } as never)),
+      reload: Effect.succeed({ added: ["tiny"], removed: ["secret"], changed: ["secret", "tiny"] }),
       unloadAll: () => Effect.succeed({ unloaded: [], kept: [], freedBytes: 0 }),
+      usage: Effect.succeed({ models: [{ status }] } as never),
+      resize: () => Effect.die("resized"),
+      clear: () => Effect.die("cleared"),
+      clearPrefixes: () => Effect.die("prefixes cleared"),
+      // It knows an unknown engine as an unknown model, as the real one does.
+      remove: (key) =>
+        Effect.catchTag(named(Effect.succeed({ status, unloaded: true, freedBytes: 1 }))(key), "UnknownBackend", () =>
+          Effect.fail(new ModelNotFound({ model: key, nearest: ["tiny", "qwen3-4b", "secret"] })),
+        ),
     });
     const access = Access.layer.pipe(
       Layer.provide(AccessConfig.layerOf({ tenants: { acme: { roles: ["inference"], ...declared } } })),
@@ -84,6 +105,7 @@ const limited = <A, E>(
 
 const run = (overrides: Partial<GenerationTask> = {}) =>
   Effect.flatMap(Generations, (generations) => generations.run(task(overrides)));
+const drained = { drainMs: 0, force: false };
 const upTo = (maxOutputTokens: number) => ({ stop: { ...task().stop, maxOutputTokens } });
 const tokensLeft = Effect.map(Access, ({ allowanceOf }) =>
   Number(allowanceOf({ tenant: "acme" }).headers["x-ratelimit-remaining-tokens"]),
@@ -213,7 +235,8 @@ describe("models", () => {
         assert.equal(refusals[2]?.message, 'tenant "acme" may not use the model none; it may use demo, qwen3-*');
         assert.isEmpty(yield* models.list);
         assert.isEmpty(engine.requests);
-        assert.instanceOf(yield* Effect.flip(run({ model: "qwen3-none" })), ModelNotFound);
+        // However the name is written.
+        assert.instanceOf(yield* Effect.flip(run({ model: " qwen3-none" })), ModelNotFound);
       }),
     ),
   );
@@ -223,6 +246,91 @@ describe("models", () => {
       Effect.gen(function* () {
         yield* run();
         assert.lengthOf(yield* (yield* Models).list, 1);
+      }),
+    ),
+  );
+
+  it.effect("of others are neither those that would make room nor among the changes of a reload", () =>
+    asTenant({ models: ["ti*"] }, ["a"], () =>
+      Effect.gen(function* () {
+        const models = yield* Models;
+        assert.deepInclude(yield* models.fit("tiny"), { evict: ["tiny"], waitFor: [] });
+        assert.deepEqual(yield* models.reload, { added: ["tiny"], removed: [], changed: ["tiny"] });
+      }),
+    ),
+  );
+
+  it.effect("that is the default one is not told to a tenant that may not use it", () =>
+    asTenant({ models: ["qwen3-*"] }, ["a"], () =>
+      Effect.gen(function* () {
+        const { message: told } = yield* Effect.flip(run({ model: " " }));
+        assert.equal(told, 'tenant "acme" may not use the default model; it may use qwen3-*');
+      }),
+    ),
+  );
+
+  it.effect(
+    "that it may not use are not told by another name, by what is near to one, or by what is wrong with them",
+    () =>
+      asTenant(
+        { models: ["qwen3-*"] },
+        ["a"],
+        () =>
+          Effect.gen(function* () {
+            const models = yield* Models;
+            const may = "it may use qwen3-*";
+            for (const asked of ["small", "smell", "tiny", "local_mlx:tiny"]) {
+              for (const refused of [run({ model: asked }), models.get(asked), models.remove(asked, drained)]) {
+                const error = yield* Effect.flip<unknown, { readonly message: string }, Pipeline>(refused);
+                assert.equal(error.message, `tenant "acme" may not use the model ${asked}; ${may}`);
+              }
+            }
+            for (const asked of [run({ model: "qwen3-none" }), models.remove("qwen3-none", drained)]) {
+              assert.deepInclude(yield* Effect.flip<unknown, unknown, Pipeline>(asked), { nearest: ["qwen3-4b"] });
+            }
+          }),
+        { isBroken: true },
+      ),
+  );
+});
+
+describe("what is kept in memory", () => {
+  it.effect("is neither resized nor cleared by a tenant that may use some models alone, and removed of its own", () =>
+    asTenant({ models: ["ti*"] }, ["a"], () =>
+      Effect.gen(function* () {
+        const models = yield* Models;
+        const refused = [
+          models.resize({ maxLoaded: 1 }),
+          models.clear(true),
+          models.clearPrefixes("tiny", {}),
+          models.remove("demo", drained),
+          models.remove("ollama:demo", drained),
+        ];
+        for (const call of refused) assert.instanceOf(yield* Effect.flip<unknown, unknown, never>(call), NotAllowed);
+        for (const key of ["tiny", "local_mlx:tiny"]) assert.isTrue((yield* models.remove(key, drained)).unloaded);
+        assert.deepInclude(yield* Effect.flip(models.remove("tiny-2", drained)), { nearest: ["tiny"] });
+      }),
+    ),
+  );
+
+  it.effect("is told of the models that the tenant may use", () =>
+    Effect.gen(function* () {
+      const told = (models: ReadonlyArray<string>) =>
+        asTenant({ models }, ["a"], () => Effect.flatMap(Models, ({ usage }) => usage));
+      assert.lengthOf((yield* told(["ti*"])).models, 1);
+      assert.isEmpty((yield* told(["demo"])).models);
+    }),
+  );
+
+  it.effect("is anybody's who may use all models", () =>
+    asTenant({ models: ["*"] }, ["a"], () =>
+      Effect.gen(function* () {
+        const models = yield* Models;
+        for (const call of [models.resize({ maxLoaded: 1 }), models.clear(true), models.clearPrefixes(undefined, {})]) {
+          assert.isTrue(Exit.hasDies(yield* Effect.exit<unknown, unknown, never>(call)), "it reached the pool");
+        }
+        assert.isTrue((yield* models.remove("tiny", drained)).unloaded);
+        assert.instanceOf(yield* Effect.flip(models.remove("ollama:demo", drained)), ModelNotFound);
       }),
     ),
   );

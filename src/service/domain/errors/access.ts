@@ -82,10 +82,12 @@ const advice: Readonly<Record<QuotaLimit, string>> = {
 export class NotAllowed extends Schema.TaggedError<NotAllowed>()("NotAllowed", {
   tenant: Schema.String,
   what: Schema.Literals(["model", "priority"]),
+  /** As the caller named it; empty: the default one. */
   asked: Schema.String,
   allowed: Schema.String,
 }) {
   override get message(): string {
-    return `tenant "${this.tenant}" may not use the ${this.what} ${this.asked}; it may use ${this.allowed}`;
+    const named = this.asked === "" ? `default ${this.what}` : `${this.what} ${this.asked}`;
+    return `tenant "${this.tenant}" may not use the ${named}; it may use ${this.allowed}`;
   }
 }
