@@ -1,6 +1,8 @@
-/** The service as it is started, with keys: they change while it runs, and no call is lost over it. */
+/** The service as it is started, with keys that change while it runs, and with tenants that may not use or see everything. */
 import { execFileSync } from "node:child_process";
+import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { type IncomingMessage, request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, assert, beforeAll, describe, it } from "vitest";
@@ -11,11 +13,15 @@ import { type RunningService, startService } from "../support/running-service.ts
 
 let folder: string;
 let service: RunningService;
-const declare = (...ids: string[]) =>
-  writeFileSync(
-    join(folder, "mlxd.yaml"),
-    JSON.stringify({ access: { tenants: { acme: { roles: ["inference"], keys: ids.map(storedKey) } } } }),
-  );
+const everyRole = ["inference", "models", "jobs", "admin"];
+const declare = (...ids: string[]) => {
+  const tenants = {
+    acme: { roles: ["inference"], keys: ids.map(storedKey) },
+    restricted: { roles: everyRole, keys: [storedKey("restricted")], models: ["other-*"] },
+    thrifty: { roles: ["inference"], keys: [storedKey("thrifty")], limits: { tokens_per_minute: 1 } },
+  };
+  writeFileSync(join(folder, "mlxd.yaml"), JSON.stringify({ access: { tenants } }));
+};
 beforeAll(async () => {
   folder = mkdtempSync(join(tmpdir(), "mlxd-access-"));
   declare("a");
@@ -26,14 +32,15 @@ afterAll(async () => {
   rmSync(folder, { recursive: true });
 });
 
-const statusFor = async (id: string) =>
-  (
-    await requestHttp1(service.port, {
-      path: "/mlxd.v1.ModelService/ListModels",
-      headers: { "content-type": "application/json", ...bearer(id) },
-      body: "{}",
-    })
-  ).status;
+const call = async (id: string, method: string, message: object = {}) => {
+  const { status, body } = await requestHttp1(service.port, {
+    path: `/mlxd.v1.${method}`,
+    headers: { "content-type": "application/json", ...bearer(id) },
+    body: JSON.stringify(message),
+  });
+  return { status, answer: JSON.parse(body.toString()) as Record<string, unknown> };
+};
+const statusFor = async (id: string) => (await call(id, "ModelService/ListModels")).status;
 
 /** What a key is answered with, once that is so. */
 const until = async (id: string, wanted: number): Promise<void> => {
@@ -70,4 +77,65 @@ describe("keys in mlxd.yaml", () => {
     const shown = execFileSync("ps", ["-o", "args=", "-p", String(service.process.pid)], { encoding: "utf8" });
     assert.notInclude(shown, "mlxd_test");
   });
+});
+
+describe("a tenant that may not use a model", () => {
+  it("finds its name in no answer, while it is loaded", async () => {
+    declare("b");
+    const embedded = await call("b", "EmbeddingService/Embed", { inputs: [{ text: "a" }] });
+    assert.equal(embedded.status, 200);
+    const methods = [
+      "ModelService/ListModels",
+      "ModelService/ListLoadedModels",
+      "ModelService/ListCompatibilityProfiles",
+      "ModelService/ReloadCatalog",
+      "CacheService/ListCachedModels",
+      "CacheService/GetCacheStats",
+      "ServerService/GetServerInfo",
+      "ServerService/GetStats",
+      "ServerService/GetLoad",
+    ];
+    for (const method of methods) {
+      const { status, answer } = await call("restricted", method);
+      assert.equal(status, 200, method);
+      assert.notInclude(JSON.stringify(answer), "demo", method);
+    }
+    // Nor does it learn from a refusal whether there is such a model.
+    const refusal = async (model: string) => {
+      const { status, answer } = await call("restricted", "ModelService/GetModel", { model });
+      assert.equal(status, 403, model);
+      return String(answer["message"]).replace(model, "NAME");
+    };
+    assert.equal(await refusal("demo"), await refusal("none"));
+    assert.equal(await refusal("mlx:demo"), await refusal("mlx:none"));
+    assert.equal(await refusal("DEMO"), await refusal("none"));
+    assert.notInclude(await refusal(""), "demo");
+    // The others see it.
+    const { answer } = await call("b", "ServerService/GetLoad");
+    assert.include(JSON.stringify(answer), "demo");
+  }, 240_000);
+});
+
+describe("a tenant without tokens", () => {
+  it("is refused what spends some before any of its message is read, and is answered everything else", async () => {
+    const one = { inputs: [{ tokens: { ids: [5] } }] };
+    assert.equal((await call("thrifty", "EmbeddingService/Embed", one)).status, 200);
+    for (const method of ["EmbeddingService/Embed", "GenerationService/Generate"]) {
+      const sent = request({
+        host: "127.0.0.1",
+        port: service.port,
+        method: "POST",
+        path: `/mlxd.v1.${method}`,
+        headers: { "content-type": "application/json", "content-length": "1000000", ...bearer("thrifty") },
+      });
+      sent.flushHeaders();
+      const [response] = (await once(sent, "response")) as [IncomingMessage];
+      assert.equal(response.statusCode, 429, method);
+      assert.equal(response.headers["x-ratelimit-remaining-tokens"], "0");
+      assert.isAbove(Number(response.headers["retry-after"]), 0);
+      sent.destroy();
+    }
+    assert.equal((await call("thrifty", "TokenizerService/CountTokens", { task: { prompt: "a" } })).status, 200);
+    assert.equal((await call("thrifty", "ModelService/ListModels")).status, 200);
+  }, 240_000);
 });

@@ -28,9 +28,9 @@ export class Allowance {
     return this.#quotas.headers(this.#tenant, this.#limits, performance.now());
   }
 
-  /** Counts a call from the time its headers arrive. */
-  begin(): ReturnType<Quotas["begin"]> {
-    return this.#quotas.begin(this.#tenant, this.#limits, performance.now());
+  /** Counts a call from the time its headers arrive. One that spends tokens is refused while there are none. */
+  begin({ spendsTokens }: { readonly spendsTokens: boolean }): ReturnType<Quotas["begin"]> {
+    return this.#quotas.begin(this.#tenant, this.#limits, performance.now(), spendsTokens);
   }
 
   /** Counts further requests of a call that contains several. */
@@ -67,6 +67,17 @@ export class Allowance {
   defaultOutput(promptTokens: number, answers: number): number {
     const { max_output_tokens: most = Infinity, tokens_per_minute: perMinute = Infinity } = this.#limits;
     return Math.max(1, Math.min(most, Math.floor((perMinute - promptTokens) / answers)));
+  }
+
+  /** The longest prompt that can be within the limits. */
+  get longestPrompt(): number {
+    const { max_prompt_tokens: most = Infinity, tokens_per_minute: perMinute = Infinity } = this.#limits;
+    return Math.min(most, perMinute);
+  }
+
+  /** Fails where `take` would. Reserves nothing. */
+  check(tokens: TaskTokens): Result.Result<void, QuotaExceeded> {
+    return this.#quotas.check(this.#tenant, this.#limits, tokens, performance.now());
   }
 
   /** Reserves the most tokens that a task may use. */

@@ -25,11 +25,16 @@ export class Bucket {
    * allowance.
    */
   take(amount: number, perMinute: number, now: number): number | undefined {
+    const waitMs = this.waitMs(amount, perMinute, now);
+    if (waitMs === 0) this.giveBack(-amount);
+    return waitMs;
+  }
+
+  /** What `take` would return. Takes nothing. */
+  waitMs(amount: number, perMinute: number, now: number): number | undefined {
     const level = this.level(perMinute, now);
     if (amount > perMinute) return undefined;
-    if (level + tolerance < amount) return Math.ceil(((amount - level) * minuteMs) / perMinute);
-    this.#level = level - amount;
-    return 0;
+    return level + tolerance < amount ? Math.ceil(((amount - level) * minuteMs) / perMinute) : 0;
   }
 
   /** Returns what was taken but not used; a negative amount charges what was used in addition. */

@@ -22,12 +22,15 @@ interface Refused {
 
 /** The most tokens that a task may use. */
 export interface TaskTokens {
-  /** The length of its longest prompt; undefined if only the model's engine knows it. */
-  readonly longestPrompt: number | undefined;
+  /** The length of its longest prompt. */
+  readonly longestPrompt: number;
+  /** All its prompts together. */
   readonly prompt: number;
   /** Output tokens per answer. */
   readonly output: number;
   readonly answers: number;
+  /** How well its prompts are known; absent: exactly. */
+  readonly precision?: QuotaExceeded["precision"];
 }
 
 /** Tokens that were reserved for a task. */
@@ -51,19 +54,32 @@ interface Spent {
   readonly refused: Map<QuotaLimit, number>;
 }
 
-/** When a place becomes free is unknown; this is about the duration of a short answer. */
-const placeRetryAfterMs = 1000;
+/** About the duration of a short answer: when a place becomes free is unknown, and so is how many tokens an unread task takes. */
+const shortAnswerMs = 1000;
 
 /** All times are in milliseconds of performance.now(). */
 export class Quotas {
   readonly #spent = new Map<string, Spent>();
 
-  begin(tenant: string, limits: LimitsDeclaration, now: number): Result.Result<CountedCall, Refused> {
-    const { concurrent_calls: places } = limits;
+  /** @param spendsTokens whether it is a call that cannot be answered without tokens */
+  begin(
+    tenant: string,
+    limits: LimitsDeclaration,
+    now: number,
+    spendsTokens = false,
+  ): Result.Result<CountedCall, Refused> {
+    const { concurrent_calls: places, tokens_per_minute: tokensPerMinute } = limits;
     const spent = this.#of(tenant);
     const refused = (error: QuotaExceeded) => Result.fail({ error, headers: this.headers(tenant, limits, now) });
     if (places !== undefined && spent.running >= places) {
-      return refused(this.#refuse(tenant, "concurrent_calls", places, { retryAfterMs: placeRetryAfterMs }));
+      return refused(this.#refuse(tenant, "concurrent_calls", places, { retryAfterMs: shortAnswerMs }));
+    }
+    if (spendsTokens && tokensPerMinute !== undefined) {
+      const waitMs = spent.tokens.waitMs(1, tokensPerMinute, now);
+      if (waitMs !== 0) {
+        const retryAfterMs = Math.max(shortAnswerMs, waitMs ?? 0);
+        return refused(this.#refuse(tenant, "tokens_per_minute", tokensPerMinute, { retryAfterMs }));
+      }
     }
     const counted = this.count(tenant, limits, 1, now);
     if (Result.isFailure(counted)) return refused(counted.failure);
@@ -94,28 +110,42 @@ export class Quotas {
     );
   }
 
-  /** Reserves the most tokens that a task may use. */
-  take(
+  /** Fails where `take` would. Reserves nothing. */
+  check(
     tenant: string,
     limits: LimitsDeclaration,
-    { longestPrompt, prompt, output, answers }: TaskTokens,
+    { longestPrompt, prompt, output, answers, precision }: TaskTokens,
     now: number,
-  ): Result.Result<TakenTokens, QuotaExceeded> {
+  ): Result.Result<void, QuotaExceeded> {
     const { max_prompt_tokens: maxPrompt, max_output_tokens: maxOutput, tokens_per_minute: perMinute } = limits;
-    if (maxPrompt !== undefined && longestPrompt !== undefined && longestPrompt > maxPrompt) {
-      return Result.fail(this.#refuse(tenant, "max_prompt_tokens", maxPrompt, { asked: longestPrompt }));
+    const known = precision === undefined ? {} : { precision };
+    if (maxPrompt !== undefined && longestPrompt > maxPrompt) {
+      return Result.fail(this.#refuse(tenant, "max_prompt_tokens", maxPrompt, { asked: longestPrompt, ...known }));
     }
     if (maxOutput !== undefined && output > maxOutput) {
       return Result.fail(this.#refuse(tenant, "max_output_tokens", maxOutput, { asked: output }));
     }
-    if (perMinute === undefined) return Result.succeed({ settle: () => {} });
-    const { tokens } = this.#of(tenant);
+    if (perMinute === undefined) return Result.void;
     const asked = prompt + output * answers;
-    const waitMs = tokens.take(asked, perMinute, now);
-    if (waitMs !== 0) {
-      const again = waitMs === undefined ? {} : { retryAfterMs: waitMs };
-      return Result.fail(this.#refuse(tenant, "tokens_per_minute", perMinute, { asked, ...again }));
-    }
+    const waitMs = this.#of(tenant).tokens.waitMs(asked, perMinute, now);
+    if (waitMs === 0) return Result.void;
+    const again = waitMs === undefined ? {} : { retryAfterMs: waitMs };
+    return Result.fail(this.#refuse(tenant, "tokens_per_minute", perMinute, { asked, ...known, ...again }));
+  }
+
+  /** Reserves the most tokens that a task may use. */
+  take(
+    tenant: string,
+    limits: LimitsDeclaration,
+    task: TaskTokens,
+    now: number,
+  ): Result.Result<TakenTokens, QuotaExceeded> {
+    const checked = this.check(tenant, limits, task, now);
+    if (Result.isFailure(checked)) return Result.fail(checked.failure);
+    if (limits.tokens_per_minute === undefined) return Result.succeed({ settle: () => {} });
+    const { tokens } = this.#of(tenant);
+    const asked = task.prompt + task.output * task.answers;
+    tokens.take(asked, limits.tokens_per_minute, now);
     let isSettled = false;
     const settle = (used: number) => {
       if (!isSettled) tokens.giveBack(asked - used);
@@ -151,7 +181,7 @@ export class Quotas {
     tenant: string,
     limit: QuotaLimit,
     value: number,
-    more: { readonly asked?: number; readonly retryAfterMs?: number },
+    more: Pick<QuotaExceeded, "asked" | "precision" | "retryAfterMs">,
   ): QuotaExceeded {
     const { refused } = this.#of(tenant);
     refused.set(limit, (refused.get(limit) ?? 0) + 1);

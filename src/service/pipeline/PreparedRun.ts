@@ -11,6 +11,8 @@ export interface PreparedRun {
   readonly parameters: EffectiveParameters;
   /** Undefined if the engine reports it. */
   readonly promptTokens: number | undefined;
+  /** What the prompt counts against its tenant's limits until then: its length, or a guess at it. */
+  readonly countedPromptTokens: number;
   /** Prefix of every answer's text: the echoed prompt, or empty. */
   readonly echo: string;
   /** Whether reasoning is separated from the answer. */

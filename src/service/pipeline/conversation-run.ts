@@ -14,6 +14,7 @@ import {
 import type { GenerationTask } from "../domain/generation.ts";
 import { turnOf } from "../domain/turn.ts";
 import type { ConversationRequest } from "../engine/Engine.ts";
+import { estimateTokens } from "../engine/estimate-tokens.ts";
 import type { ConversationModel } from "../models/Models.ts";
 import { resolveParameters } from "../prompt/effective-parameters.ts";
 import { allowedDefaults } from "./take-tokens.ts";
@@ -49,7 +50,8 @@ export const prepareConversationRun = Effect.fnUntraced(function* (
   const json = yield* jsonOf(task, facts.id);
   const randomSeed = yield* Random.nextIntBetween(0, 2 ** 32 - 1);
   // Only the engine knows the prompt's length, and it refuses a prompt that does not fit.
-  const defaults = allowedDefaults(facts.defaults, allowance, 0, sampling);
+  const countedPromptTokens = estimateTokens(input);
+  const defaults = allowedDefaults(facts.defaults, allowance, countedPromptTokens, sampling);
   const resolved = resolveParameters({
     ...facts,
     defaults,
@@ -74,6 +76,7 @@ export const prepareConversationRun = Effect.fnUntraced(function* (
   return {
     parameters,
     promptTokens: undefined,
+    countedPromptTokens,
     echo: "",
     reasons: input.type === "chat",
     begin: (run) =>

@@ -1,6 +1,7 @@
 /** Turns a task into the token ids of its prompt. */
 import { Effect } from "effect";
 
+import type { Allowance } from "../access/Allowance.ts";
 import {
   type AdapterBroken,
   type AdapterNotFound,
@@ -8,6 +9,7 @@ import {
   InvalidField,
   ModelBroken,
   ModelRevisionMismatch,
+  type QuotaExceeded,
   UnsupportedParameter,
   UnsupportedTask,
 } from "../domain/errors.ts";
@@ -26,6 +28,7 @@ import { reservedOptions } from "../prompt/reserved-options.ts";
 import type { TemplateShape } from "../prompt/template-shape.ts";
 import type { Rendered } from "../sandbox/lane/text.ts";
 import { findAdapter } from "./find-adapter.ts";
+import { tokensOfPrompt } from "./take-tokens.ts";
 
 export type PromptFailure =
   | AdapterBroken
@@ -33,6 +36,7 @@ export type PromptFailure =
   | ContextLengthExceeded
   | InvalidField
   | ModelRevisionMismatch
+  | QuotaExceeded
   | TextFailure
   | UnsupportedParameter
   | UnsupportedTask;
@@ -48,15 +52,20 @@ export interface PreparedPrompt {
   readonly grammar: Grammar | undefined;
 }
 
-/** Checks first whether the model supports the task, so that nothing is computed for one that cannot run. */
+/**
+ * Checks first whether the model supports the task, so that nothing is computed for one that cannot run.
+ *
+ * @param allowance of the tenant whose tokens the prompt spends: of a text that is far beyond it not all is tokenised
+ */
 export const preparePrompt = Effect.fn("preparePrompt")(function* (
   task: GenerationTask,
   tools: PromptTools,
+  allowance?: Allowance,
 ): Effect.fn.Return<PreparedPrompt, PromptFailure> {
   yield* checkTask(task, tools);
   const adapter = yield* findAdapter(task, tools);
   const grammar = yield* taskGrammar(task, tools);
-  const { tokenIds, text, conversation } = yield* tokensAndText(task, tools);
+  const { tokenIds, text, conversation } = yield* tokensAndText(task, tools, allowance);
   const violations = [
     ...emptyPromptViolations(task.input.type, tokenIds),
     ...strangeTokenViolations(task.input.type, tokenIds, tools.facts),
@@ -66,27 +75,31 @@ export const preparePrompt = Effect.fn("preparePrompt")(function* (
   return { tokenIds, conversation, adapter, grammar, echo: task.output.echoPrompt ? text() : "" };
 });
 
-const tokensAndText = Effect.fnUntraced(function* ({ input, reasoning }: GenerationTask, tools: PromptTools) {
-  const { texts, vocabulary, facts } = tools;
-  const limit = facts.contextLength;
+const tokensAndText = Effect.fnUntraced(function* (
+  { input, reasoning }: GenerationTask,
+  { texts, vocabulary, facts }: PromptTools,
+  allowance: Allowance | undefined,
+) {
+  const limit = Math.min(facts.contextLength, allowance?.longestPrompt ?? Infinity);
   switch (input.type) {
     case "tokens": {
       const promptTokens = input.ids.length;
       // Checked before anything that looks at each token.
-      if (promptTokens > limit) return yield* contextExceeded(promptTokens, facts, false);
+      if (promptTokens > facts.contextLength) return yield* contextExceeded(promptTokens, facts, false);
       const text = () => decodeTokens(vocabulary, input.ids, { skipSpecialTokens: false });
       return { tokenIds: input.ids, text, conversation: undefined };
     }
     case "prompt": {
       const options = { field: "task.prompt", addSpecialTokens: true, truncate: false, limit };
       const [tokens] = yield* texts.encode([input.text], options);
-      return { tokenIds: yield* tokenIdsOf(tokens, facts), text: () => input.text, conversation: undefined };
+      return { tokenIds: yield* tokenIdsOf(tokens, facts, allowance), text: () => input.text, conversation: undefined };
     }
     case "chat": {
       const rendered = yield* texts.render(withEffort(input, reasoning), { limit });
       if ("refused" in rendered) return yield* refusedByTemplate(rendered, input, facts);
       const conversation = rendered.text;
-      return { tokenIds: yield* tokenIdsOf(rendered.tokens, facts), text: () => conversation, conversation };
+      const tokenIds = yield* tokenIdsOf(rendered.tokens, facts, allowance);
+      return { tokenIds, text: () => conversation, conversation };
     }
   }
 });
@@ -257,10 +270,14 @@ const refusedByTemplate = (
 const tokenIdsOf = (
   tokens: Encoded | TooLong | undefined,
   facts: ModelFacts,
-): Effect.Effect<ReadonlyArray<number>, ContextLengthExceeded> => {
+  allowance: Allowance | undefined,
+): Effect.Effect<ReadonlyArray<number>, ContextLengthExceeded | QuotaExceeded> => {
   if (tokens === undefined) return Effect.succeed([]);
   if ("tokenIds" in tokens) return Effect.succeed(numbersOf(tokens.tokenIds));
-  return contextExceeded(tokens.atLeast, facts, true);
+  const { atLeast } = tokens;
+  const tooLong = contextExceeded(atLeast, facts, true);
+  if (allowance === undefined || atLeast > facts.contextLength) return tooLong;
+  return Effect.andThen(Effect.fromResult(allowance.check(tokensOfPrompt(atLeast))), tooLong);
 };
 
 const contextExceeded = (promptTokens: number, { contextLength }: ModelFacts, estimated: boolean) =>

@@ -2,6 +2,7 @@
 import { Effect, Layer } from "effect";
 
 import { Access } from "../access/Access.ts";
+import type { TaskTokens } from "../access/Quotas.ts";
 import { Admission } from "../admission/Admission.ts";
 import { CurrentCall } from "../domain/Call.ts";
 import { itself } from "../domain/Caller.ts";
@@ -37,21 +38,16 @@ export const layer: Layer.Layer<Embeddings, never, Models | Access | Admission |
       );
       const { facts } = model;
       execution.model = facts.id;
+      const { caller } = yield* CurrentCall;
+      const allowance = access.allowanceOf(isTrial ? itself : caller);
+      const leastLengths = task.inputs.map((input) =>
+        input.type === "tokens" && !task.truncate ? input.ids.length : 1,
+      );
+      yield* Effect.fromResult(allowance.check({ ...tokensOf(leastLengths), precision: "at least" }));
       const { inputs, pooling } = yield* prepareInputs(task, model);
       const { dimensions, normalize } = task;
       const usage = { ...noUsage };
-      const { caller } = yield* CurrentCall;
-      const lengths = inputs.map(({ tokenIds }) => tokenIds.length);
-      yield* takeTokens(
-        access.allowanceOf(isTrial ? itself : caller),
-        {
-          longestPrompt: Math.max(0, ...lengths),
-          prompt: lengths.reduce((sum, length) => sum + length, 0),
-          output: 0,
-          answers: 1,
-        },
-        () => usage,
-      );
+      yield* takeTokens(allowance, tokensOf(inputs.map(({ tokenIds }) => tokenIds.length)), () => usage);
       execution.wait.for = "place";
       yield* admission.admit(facts.id, task.scheduling);
       execution.wait.for = "model";
@@ -100,6 +96,14 @@ export const layer: Layer.Layer<Embeddings, never, Models | Access | Admission |
     });
   }),
 );
+
+/** @param lengths of the texts */
+const tokensOf = (lengths: ReadonlyArray<number>): TaskTokens => ({
+  longestPrompt: Math.max(0, ...lengths),
+  prompt: lengths.reduce((sum, length) => sum + length, 0),
+  output: 0,
+  answers: 1,
+});
 
 /** How many texts of one call an engine has at once: enough to compute several together. */
 const inFlight = 8;

@@ -36,7 +36,7 @@ import type { Emit } from "./HeldAnswer.ts";
 import { type Execution, executeTask } from "./execute-task.ts";
 import { modelOfFailure } from "./outcome.ts";
 import { preparePrompt } from "./prepare-prompt.ts";
-import { takeTokens } from "./take-tokens.ts";
+import { leastTokens, takeTokens } from "./take-tokens.ts";
 import { withFilesOfNow } from "./with-files-of-now.ts";
 import { prepareTokenRun } from "./token-run.ts";
 
@@ -99,7 +99,11 @@ export const layer: Layer.Layer<Generations, never, Needs> = Layer.effect(
       const { caller, follow } = yield* CurrentCall;
       // A smoke test is the service's own work.
       const allowance = access.allowanceOf(isTrial ? itself : caller);
-      const { begin, ...prepared } = yield* Effect.withSpan(prepare(task, model, isTrial, allowance), "prompt");
+      yield* Effect.fromResult(allowance.check(leastTokens(task)));
+      const { begin, countedPromptTokens, ...prepared } = yield* Effect.withSpan(
+        prepare(task, model, isTrial, allowance),
+        "prompt",
+      );
       const id = `gen_${randomUUID().replaceAll("-", "")}`;
       const { candidateCount = 1 } = task.sampling;
       const record = new GenerationRecord({
@@ -119,10 +123,11 @@ export const layer: Layer.Layer<Generations, never, Needs> = Layer.effect(
       yield* takeTokens(
         allowance,
         {
-          longestPrompt: promptTokens,
-          prompt: promptTokens ?? 0,
+          longestPrompt: countedPromptTokens,
+          prompt: countedPromptTokens,
           output: prepared.parameters.maxOutputTokens,
           answers: candidateCount,
+          ...(promptTokens === undefined && { precision: "about" as const }),
         },
         () => (execution.wait.over ? record.usage : noUsage),
       );

@@ -4,9 +4,22 @@ import { Effect, type Scope } from "effect";
 import type { Allowance } from "../access/Allowance.ts";
 import type { TaskTokens } from "../access/Quotas.ts";
 import type { QuotaExceeded } from "../domain/errors.ts";
-import type { SamplingParams } from "../domain/generation.ts";
+import type { GenerationTask, SamplingParams } from "../domain/generation.ts";
 import type { ModelDefaults } from "../domain/model.ts";
 import type { Usage } from "../domain/usage.ts";
+
+/** What a task takes at least whose prompt is at least so long. */
+export const tokensOfPrompt = (prompt: number, output = 1, answers = 1): TaskTokens => ({
+  longestPrompt: prompt,
+  prompt,
+  output,
+  answers,
+  precision: "at least",
+});
+
+/** What a task takes at least, as far as that is known before its prompt is tokenised. */
+export const leastTokens = ({ input, stop, sampling }: GenerationTask): TaskTokens =>
+  tokensOfPrompt(input.type === "tokens" ? input.ids.length : 1, stop.maxOutputTokens, sampling.candidateCount);
 
 /** Takes what the task may use at most. What it has not used is given back when the scope closes. */
 export const takeTokens = (

@@ -31,7 +31,7 @@ export const prepareTokenRun = Effect.fnUntraced(function* (
   { isTrial, retriesBroken, allowance }: TokenRunOptions,
 ): Effect.fn.Return<PreparedRun, PromptFailure | ContextLengthExceeded> {
   const { facts, outputFormat, vocabulary } = model;
-  const prompt = yield* preparePrompt(task, model);
+  const prompt = yield* preparePrompt(task, model, allowance);
   const promptTokens = prompt.tokenIds.length;
   const randomSeed = yield* Random.nextIntBetween(0, 2 ** 32 - 1);
   const { sampling, stop } = task;
@@ -45,6 +45,7 @@ export const prepareTokenRun = Effect.fnUntraced(function* (
   return {
     parameters: { ...parameters, ...(prompt.adapter && { adapter: prompt.adapter.id }) },
     promptTokens,
+    countedPromptTokens: promptTokens,
     echo: prompt.echo,
     reasons: task.input.type === "chat" && marksReasoning(outputFormat) && !task.output.verbatim,
     begin: ({ id, receivedAt, streams }) =>

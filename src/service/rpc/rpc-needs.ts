@@ -2,6 +2,8 @@
  * The roles that each RPC requires. An RPC without a line here does not compile; one of a service without a table
  * requires `admin`.
  */
+import type { DescMethod } from "@bufbuild/protobuf";
+
 import { CacheService } from "../../client/gen/mlxd/v1/cache_service_pb.ts";
 import { CatalogService } from "../../client/gen/mlxd/v1/catalog_service_pb.ts";
 import { EmbeddingService } from "../../client/gen/mlxd/v1/embedding_service_pb.ts";
@@ -103,6 +105,16 @@ const roles: ReadonlyMap<string, ReadonlyArray<Role>> = new Map(
 /** Whether a call of it changes or shows what all tenants use, and so belongs to the audit. */
 export const isAdministrative = ({ roles: taken }: Requirement): boolean =>
   !taken.includes("inference") && !taken.includes("jobs");
+
+/** RPCs that cannot be answered without spending the tenant's tokens. */
+const spending: ReadonlyArray<DescMethod> = [
+  GenerationService.method.generate,
+  GenerationService.method.streamGenerate,
+  GenerationService.method.batchGenerate,
+  EmbeddingService.method.embed,
+];
+
+export const spendsTokens = (method: DescMethod): boolean => spending.includes(method);
 
 /** @param localName the method's name in lower camel case */
 export const rpcNeeds = (service: string, localName: string): Requirement => ({

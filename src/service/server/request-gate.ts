@@ -14,7 +14,7 @@ import { everyRole } from "../domain/Caller.ts";
 import { Draining, RoleMissing } from "../domain/errors.ts";
 import { announceHeader, callerOf, evidenceOf } from "../rpc/call-values.ts";
 import { connectErrorFrom, wireErrorFrom } from "../rpc/error-to-wire.ts";
-import { isAdministrative, rpcNeeds } from "../rpc/rpc-needs.ts";
+import { isAdministrative, rpcNeeds, spendsTokens } from "../rpc/rpc-needs.ts";
 import { type Audit, entryOf } from "./audit.ts";
 import { explainLibraryErrors } from "./library-errors.ts";
 import { reflectionServices } from "./reflection-service.ts";
@@ -23,9 +23,9 @@ export interface RequestGateOptions {
   readonly isDraining: () => boolean;
   readonly access: Pick<Access["Service"], "admit" | "allowanceOf">;
   readonly maxMessageBytes: number;
-  /** Called with each error that a call ends with, whoever raised it. */
   /** Told each administrative call of a known caller once it has ended, also one that was refused. */
   readonly audit: Audit;
+  /** Called with each error that a call ends with, whoever raised it. */
   readonly onError: (error: ConnectError, method: string) => void;
 }
 
@@ -47,7 +47,7 @@ export const createRequestGate =
     const admitted = await access.admit(needs, context.values.get(evidenceOf));
     if (needs !== "nothing" && isAdministrative(needs)) auditAtEnd(context, admitted, audit);
     if (Result.isFailure(admitted)) throw connectErrorFrom(wireErrorFrom(admitted.failure));
-    countCall(context, access.allowanceOf(admitted.success).begin());
+    countCall(context, access.allowanceOf(admitted.success).begin({ spendsTokens: spendsTokens(method) }));
     context.values.set(callerOf, admitted.success);
     context.values.get(announceHeader)(context.responseHeader);
   };

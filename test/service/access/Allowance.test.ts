@@ -19,7 +19,17 @@ describe("an allowance", () => {
     assert.equal(valueOf(all.priority(1000)), 1000);
     assert.isUndefined(valueOf(all.priority(undefined)));
     assert.deepEqual(all.headers, {});
-    assert.isTrue(Result.isSuccess(all.begin()) && Result.isSuccess(all.count(1000)));
+    assert.equal(all.longestPrompt, Infinity);
+    assert.isTrue(Result.isSuccess(all.begin({ spendsTokens: true })) && Result.isSuccess(all.count(1000)));
+  });
+
+  it.each<[LimitsDeclaration, number]>([
+    [{ max_prompt_tokens: 10 }, 10],
+    [{ tokens_per_minute: 20 }, 20],
+    [{ tokens_per_minute: 20, max_prompt_tokens: 10 }, 10],
+    [{ tokens_per_minute: 20, max_prompt_tokens: 30 }, 20],
+  ])("of %o has prompts of %i tokens at most", (limits, most) => {
+    assert.equal(limited(limits).longestPrompt, most);
   });
 
   it("names models by their ids and by beginnings", () => {

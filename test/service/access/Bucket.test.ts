@@ -31,6 +31,14 @@ describe("Bucket", () => {
     );
   });
 
+  it("tells the delay without taking anything", () => {
+    const bucket = new Bucket();
+    for (let look = 0; look < 3; look++) assert.equal(bucket.waitMs(60, 60, 0), 0);
+    assert.equal(bucket.take(60, 60, 0), 0);
+    assert.equal(bucket.waitMs(30, 60, 0), 30_000);
+    assert.isUndefined(bucket.waitMs(61, 60, 0));
+  });
+
   it("takes back what was not used, and holds against the next what was used beyond", () => {
     const bucket = new Bucket();
     bucket.take(50, 60, 0);

@@ -113,6 +113,35 @@ describe("tokens a minute", () => {
     taken(quotas.take("acme", limits, tokens(1000, 1000), 0));
   });
 
+  it("are only looked at by a check, which fails where taking them would", () => {
+    const quotas = new Quotas();
+    assert.isTrue(Result.isSuccess(quotas.check("acme", limits, tokens(1000, 5000), 0)));
+    taken(quotas.take("acme", limits, tokens(1000, 5000), 0));
+    const least: TaskTokens = { ...tokens(1, 99), precision: "at least" };
+    const refused = quotas.check("acme", limits, least, 0);
+    assert.equal(
+      Result.isFailure(refused) ? refused.failure.message : "",
+      'tenant "acme" may use 6000 tokens a minute, prompt and output; this takes at least 100; try again in 1000 ms',
+    );
+    assert.isTrue(Result.isSuccess(quotas.check("acme", limits, least, 1000)));
+  });
+
+  it("that are all spent refuse a call that spends some, at once, for a second at least, and as no request", () => {
+    const quotas = new Quotas();
+    const both = { tokens_per_minute: 6000, requests_per_minute: 2 };
+    const spending = (now: number) => quotas.begin("acme", both, now, true);
+    begun(spending(0));
+    taken(quotas.take("acme", both, tokens(0, 6000), 0)).settle(6050);
+    const error = refusal(spending(0));
+    assert.deepInclude(error, { limit: "tokens_per_minute", value: 6000, retryAfterMs: 1000 });
+    assert.notProperty(error, "asked");
+    // Others are answered all the same.
+    begun(quotas.begin("acme", both, 0));
+    begun(spending(60_000));
+    taken(quotas.take("acme", both, tokens(0, 0), 60_000)).settle(7000);
+    assert.equal(refusal(spending(60_000)).retryAfterMs, 10_510);
+  });
+
   it("are refused for good where the task alone takes more than a minute has", () => {
     const error = denied(new Quotas().take("acme", limits, tokens(5000, 1001), 0));
     assert.notProperty(error, "retryAfterMs");

@@ -26,26 +26,39 @@ import { layer as embeddingsLayer } from "../../../src/service/pipeline/run-embe
 import { layer as generationsLayer } from "../../../src/service/pipeline/run-generations.ts";
 import { Metrics } from "../../../src/service/telemetry/metrics/Metrics.ts";
 import { Stats } from "../../../src/service/telemetry/Stats.ts";
+import { byteTokenizer } from "../../support/byte-tokenizer.ts";
 import { fibersRan } from "../../support/fibers-ran.ts";
 import { tokenModel } from "../../support/model-in-use.ts";
 import { quality } from "../../support/quality.ts";
+import { conversationModel, makeScriptedConversations } from "../../support/scripted-conversations.ts";
 import { makeScriptedEngine, type Script, type ScriptedEngine } from "../../support/scripted-engine.ts";
-import { facts, task } from "../../support/tasks.ts";
+import { chat, facts, message, task } from "../../support/tasks.ts";
 import { textTools } from "../../support/text-tools.ts";
 
 type Pipeline = Access | Embeddings | Generations | Models | Stats;
 
-/** As the tenant "acme"; the prompt "hello" has five tokens, the model's own output limit is 16. */
+/**
+ * As the tenant "acme"; the prompt "hello" has five tokens, the model's own output limit is 16. The test gets a list of all texts that
+ * were tokenised.
+ */
 const asTenant = <A, E>(
   declared: Omit<TenantDeclaration, "roles">,
   script: Script,
-  test: (engine: ScriptedEngine) => Effect.Effect<A, E, Pipeline>,
+  test: (engine: ScriptedEngine, tokenised: ReadonlyArray<string>) => Effect.Effect<A, E, Pipeline>,
   { isBroken = false } = {},
 ) =>
   Effect.gen(function* () {
     const engine = yield* makeScriptedEngine(script);
+    const tokenised: string[] = [];
+    const encode: typeof byteTokenizer.encode = (text, options) => {
+      tokenised.push(text);
+      return byteTokenizer.encode(text, options);
+    };
+    const tools = textTools({ tokenizer: { ...byteTokenizer, encode } });
+    // What describes the vocabulary is none of a task's texts.
+    tokenised.length = 0;
     const model = tokenModel(
-      { facts: facts(), profile: familyProfile("unknown"), ...textTools() },
+      { facts: facts({ contextLength: 1_000_000 }), profile: familyProfile("unknown"), ...tools },
       Effect.succeed(engine),
     );
     const named =
@@ -55,11 +68,14 @@ const asTenant = <A, E>(
         if (name.startsWith("ollama:")) return Effect.fail(new UnknownBackend({ backend: "ollama", known: ["mlx"] }));
         return Effect.fail(new ModelNotFound({ model: name, nearest: ["tiny", "qwen3-4b", "secret"] }));
       };
+    const used = named(
+      isBroken ? Effect.fail(new ModelBroken({ model: "tiny", cause: "no config" })) : Effect.succeed(model),
+    );
+    const onServer = makeScriptedConversations({ promptTokens: 40, pieces: [{ text: "a" }] });
+    const remote = conversationModel({ ...facts(), contextLength: 1_000_000 }, onServer, ["stop.max_output_tokens"]);
     const status = { facts: facts() } as never;
     const pool = Layer.mock(Models)({
-      use: named(
-        isBroken ? Effect.fail(new ModelBroken({ model: "tiny", cause: "no config" })) : Effect.succeed(model),
-      ),
+      use: (name) => (name === "remote" ? Effect.succeed(remote) : used(name)),
       get: named(Effect.succeed(status)),
       load: named(Effect.succeed(status)),
       list: Effect.succeed([status]),
@@ -91,7 +107,7 @@ const asTenant = <A, E>(
       Layer.provideMerge([Stats.layer, access]),
     );
     const caller = { name: "acme", tenant: "acme", roles: ["inference"], peer: "" } as const;
-    return yield* test(engine).pipe(
+    return yield* test(engine, tokenised).pipe(
       Effect.updateService(CurrentCall, (call) => ({ ...call, caller })),
       Effect.provide(layer),
     );
@@ -100,7 +116,7 @@ const asTenant = <A, E>(
 const limited = <A, E>(
   limits: LimitsDeclaration,
   script: Script,
-  test: (engine: ScriptedEngine) => Effect.Effect<A, E, Pipeline>,
+  test: (engine: ScriptedEngine, tokenised: ReadonlyArray<string>) => Effect.Effect<A, E, Pipeline>,
 ) => asTenant({ limits }, script, test);
 
 const run = (overrides: Partial<GenerationTask> = {}) =>
@@ -156,6 +172,28 @@ describe("tokens a minute", () => {
     ),
   );
 
+  it.effect("that cannot be there refuse a task before its prompt is tokenised", () =>
+    limited({ tokens_per_minute: 60, max_output_tokens: 58 }, [{ pause: true }], (_engine, tokenised) =>
+      Effect.gen(function* () {
+        yield* Effect.forkChild(run(upTo(35)));
+        yield* fibersRan;
+        assert.deepEqual(tokenised, ["hello"]);
+        // One more than is left, with the one token that its prompt has at least.
+        const error = yield* Effect.flip(run(upTo(30)));
+        assert.deepInclude(error, { limit: "tokens_per_minute", value: 60, asked: 31, precision: "at least" });
+        const answers = { ...upTo(30), sampling: { candidateCount: 2 } };
+        const never = yield* Effect.flip(run(answers));
+        assert.deepInclude(never, { limit: "tokens_per_minute", asked: 61 });
+        assert.notProperty(never, "retryAfterMs");
+        assert.include(never.message, "this takes at least 61, so shorten the prompt");
+        assert.deepInclude(yield* Effect.flip(run(upTo(59))), { limit: "max_output_tokens", asked: 59 });
+        const ids = { input: { type: "tokens" as const, ids: Array.from({ length: 60 }, () => 7) } };
+        assert.deepInclude(yield* Effect.flip(run(ids)), { limit: "tokens_per_minute", asked: 61 });
+        assert.deepEqual(tokenised, ["hello"]);
+      }),
+    ),
+  );
+
   it.effect("bound the output of a task that does not say how much it wants", () =>
     limited({ tokens_per_minute: 12 }, ["a"], (engine) =>
       Effect.gen(function* () {
@@ -166,7 +204,7 @@ describe("tokens a minute", () => {
   );
 
   it.effect("count the texts of embeddings", () =>
-    limited({ tokens_per_minute: 10, max_prompt_tokens: 4 }, [], () =>
+    limited({ tokens_per_minute: 10, max_prompt_tokens: 4 }, [], (_engine, tokenised) =>
       Effect.gen(function* () {
         const embeddings = yield* Embeddings;
         const embed = (...texts: string[]) =>
@@ -181,6 +219,10 @@ describe("tokens a minute", () => {
         yield* assertLeft(5);
         assert.deepInclude(yield* Effect.flip(embed("abcde")), { limit: "max_prompt_tokens", asked: 5 });
         assert.deepInclude(yield* Effect.flip(embed("abcd", "abcd")), { limit: "tokens_per_minute", asked: 8 });
+        const before = tokenised.length;
+        const many = Array.from({ length: 11 }, () => "a");
+        assert.deepInclude(yield* Effect.flip(embed(...many)), { asked: 11, precision: "at least" });
+        assert.lengthOf(tokenised, before);
       }),
     ),
   );
@@ -196,6 +238,53 @@ describe("a prompt and an output", () => {
         assert.deepInclude(long, { limit: "max_prompt_tokens", value: 5, asked: 6 });
         yield* run();
         assert.equal(engine.requests.at(-1)?.parameters.maxOutputTokens, 8);
+      }),
+    ),
+  );
+});
+
+describe("a prompt for a model on another server", () => {
+  /** Four tokens around the message, and one for four bytes of it. */
+  const asked = (promptTokens: number) =>
+    run({ model: "remote", input: chat(message("user", "x".repeat((promptTokens - 4) * 4))), ...upTo(10) });
+
+  it.effect("is held to the limit by what it probably is", () =>
+    limited({ max_prompt_tokens: 100 }, [], () =>
+      Effect.gen(function* () {
+        yield* asked(100);
+        const error = yield* Effect.flip(asked(101));
+        assert.deepInclude(error, { limit: "max_prompt_tokens", value: 100, asked: 101, precision: "about" });
+        assert.include(error.message, "this takes about 101, so shorten the prompt");
+      }),
+    ),
+  );
+
+  it.effect("takes of the tokens what it probably is, and in the end what its server has counted", () =>
+    limited({ tokens_per_minute: 200 }, [], () =>
+      Effect.gen(function* () {
+        assert.deepInclude(yield* Effect.flip(asked(191)), { limit: "tokens_per_minute", asked: 201 });
+        const { usage } = yield* asked(100);
+        assert.deepInclude(usage, { promptTokens: 40, outputTokens: 1 });
+        yield* assertLeft(159);
+      }),
+    ),
+  );
+});
+
+describe("a text far over what its tenant may send", () => {
+  const text = "x".repeat(100_000);
+
+  const bounds: ReadonlyArray<LimitsDeclaration> = [{ max_prompt_tokens: 100 }, { tokens_per_minute: 100 }];
+
+  it.effect.each(bounds)("is not tokenised whole: %o", (limits) =>
+    limited(limits, ["a"], (_engine, tokenised) =>
+      Effect.gen(function* () {
+        const error = yield* Effect.flip(run({ input: { type: "prompt", text }, ...upTo(1) }));
+        assert.instanceOf(error, QuotaExceeded);
+        const { limit, value, precision, asked = 0 } = error;
+        assert.deepEqual({ limits: { [limit]: value }, precision }, { limits, precision: "at least" });
+        assert.isAbove(asked, 100);
+        assert.isBelow(tokenised.join("").length, 10_000);
       }),
     ),
   );

@@ -1,7 +1,7 @@
 /** Every RPC of the API has its line: a new one fails here until somebody has thought about who may call it. */
 import { assert, describe, it } from "vitest";
 
-import { rpcNeeds } from "../../../src/service/rpc/rpc-needs.ts";
+import { rpcNeeds, spendsTokens } from "../../../src/service/rpc/rpc-needs.ts";
 import { apiServices } from "../../../src/service/rpc/routes.ts";
 
 const everybody = "inference, models, jobs, admin";
@@ -59,6 +59,11 @@ describe("rpcNeeds", () => {
       ]),
     );
     assert.deepEqual(Object.fromEntries(all), expected);
+  });
+
+  it("knows which of them spend tokens", () => {
+    const spending = apiServices.flatMap(({ methods }) => methods.filter(spendsTokens).map(({ name }) => name));
+    assert.sameMembers(spending, ["Generate", "StreamGenerate", "BatchGenerate", "Embed"]);
   });
 
   it("keeps what it does not know for admins", () => {

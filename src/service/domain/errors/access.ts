@@ -50,12 +50,14 @@ export class QuotaExceeded extends Schema.TaggedError<QuotaExceeded>()("QuotaExc
   value: Schema.Number,
   /** What this call would take, if that is more than one. */
   asked: Schema.optionalKey(Schema.Number),
+  /** How well `asked` is known; absent: exactly. */
+  precision: Schema.optionalKey(Schema.Literals(["at least", "about"])),
   /** Absent: retrying does not help, because the call alone exceeds the limit. */
   retryAfterMs: Schema.optionalKey(Schema.Number),
 }) {
   override get message(): string {
-    const { tenant, limit, value, asked, retryAfterMs } = this;
-    const takes = asked === undefined ? "" : `; this takes ${asked}`;
+    const { tenant, limit, value, asked, precision, retryAfterMs } = this;
+    const takes = asked === undefined ? "" : `; this takes ${precision === undefined ? "" : `${precision} `}${asked}`;
     const then = retryAfterMs === undefined ? `, so ${advice[limit]}` : `; try again in ${retryAfterMs} ms`;
     return `tenant "${tenant}" may ${allowance[limit](value)}${takes}${then}`;
   }

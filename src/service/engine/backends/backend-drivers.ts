@@ -15,6 +15,7 @@ import type { ConversationEngine, ConversationRequest, EngineEvent } from "../En
 import type { EngineFailure } from "../engine-failures.ts";
 import { noMemory } from "../EngineStatus.ts";
 import type { ConversationDriver } from "../Engines.ts";
+import { estimateTokens } from "../estimate-tokens.ts";
 import { MessageReading } from "../anthropic/MessageReading.ts";
 import { messagesRequest } from "../anthropic/messages-request.ts";
 import { chatRequest } from "../openai/chat-request.ts";
@@ -168,7 +169,3 @@ const engineOf = (model: ServedModel, backend: BackendSettings, place: Place): C
     status: Effect.sync(() => ({ ...noMemory, device: undefined, backend: undefined, ...place.status() })),
   };
 };
-
-/** Four bytes a token, until the server tells how many there were. */
-const estimateTokens = ({ messages, tools }: ChatInput): number =>
-  Math.ceil(Buffer.byteLength(JSON.stringify([messages, tools])) / 4);

@@ -155,8 +155,9 @@ export const ErrorReason = {
   /**
    * RESOURCE_EXHAUSTED: over a limit of the caller's tenant. Metadata: tenant, limit (concurrent_calls,
    * requests_per_minute, tokens_per_minute, max_prompt_tokens or max_output_tokens), value (of the limit), asked (what the
-   * call would take, where that is more than one). With RetryInfo, unless the call alone is over the limit. Or over this
-   * service's limit at the model's backend. Metadata: model, backend. With RetryInfo.
+   * call would take, where that is more than one), precision ("at least" or "about", where asked is not exact). With
+   * RetryInfo, unless the call alone is over the limit. Or over this service's limit at the model's backend. Metadata:
+   * model, backend. With RetryInfo.
    *
    * @generated from enum value: ERROR_REASON_QUOTA = 13;
    */
