@@ -8,11 +8,12 @@ import { assert, it } from "vitest";
 
 import { Health, HealthCheckResponse_ServingStatus as Status } from "../../src/client/gen/grpc/health/v1/health_pb.ts";
 import { GenerationService } from "../../src/client/gen/mlxd/v1/generation_service_pb.ts";
+import { ModelService } from "../../src/client/gen/mlxd/v1/model_service_pb.ts";
 import { ServerService } from "../../src/client/gen/mlxd/v1/server_service_pb.ts";
 import { startService } from "../support/running-service.ts";
 import { debianFaketime } from "../support/tools.ts";
 
-it("a clock that is set back and forward ends no call, loses no engine and makes nobody wait", async (context) => {
+it("a clock that is set back and forward ends no call, loses and unloads no engine and makes nobody wait", async (context) => {
   const faketime = await debianFaketime();
   if (typeof faketime === "string") return context.skip(faketime);
   const folder = mkdtempSync(join(tmpdir(), "mlxd-clock-"));
@@ -26,9 +27,11 @@ it("a clock that is set back and forward ends no call, loses no engine and makes
     // As a machine's own: what counts time without a date goes on.
     FAKETIME_DONT_FAKE_MONOTONIC: "1",
     MLXD_ENGINE_STALL_MS: "20000",
+    MLXD_IDLE_TTL_MS: "3600000",
   });
   const transport = createGrpcTransport({ baseUrl: service.url });
   const generation = createClient(GenerationService, transport);
+  const models = createClient(ModelService, transport);
   const server = createClient(ServerService, transport);
   const task = (maxOutputTokens: number) => ({
     input: { case: "prompt" as const, value: "1 2 3" },
@@ -58,6 +61,8 @@ it("a clock that is set back and forward ends no call, loses no engine and makes
       }
       const { status } = await createClient(Health, transport).check({ service: "models/demo" });
       assert.equal(status, Status.SERVING, offset);
+      // It begins anew to see how long the model has been idle.
+      await models.pinModel({ model: "demo", pinned: false });
     }
     assert.deepEqual(service.workers(), engines, "an engine was replaced");
     assert.isAbove(Number(await startedAt()), 0);
