@@ -32,6 +32,7 @@ export interface ListenOptions extends Omit<OnePortOptions, "tls"> {
   readonly routes: HttpHandlerOptions["routes"];
   readonly admit: HttpHandlerOptions["admit"];
   readonly onRefusal: HttpHandlerOptions["onRefusal"];
+  readonly onConnectionRefused: (limit: ConnectionLimit) => void;
   readonly trailers?: HttpHandlerOptions["trailers"];
   /** Refuses the calls that wait for their turn, and ends the streams that take no turns. */
   readonly refuseWaiting: Effect.Effect<void>;
@@ -71,7 +72,7 @@ export const listen = (options: ListenOptions): Effect.Effect<Address, ListenFai
     const { socket, socketMode } = config;
     if (socket !== undefined && config.tls !== undefined) return yield* socketWithTls(config);
     const tls = config.tls === undefined ? undefined : yield* loadTls(config.tls);
-    const onRefused = yield* makeLogRefusedConnection(config);
+    const onRefused = yield* makeLogRefusedConnection(config, options.onConnectionRefused);
     const port = new OnePort(handler, { ...options, connections: new Connections(config, onRefused), tls });
     const address = yield* Effect.acquireRelease(
       Effect.tryPromise({
@@ -132,12 +133,13 @@ const followTls = (settings: TlsSettings, port: OnePort): Effect.Effect<void, ne
 };
 
 /** One line a minute tells of all: whoever opens connections must not write the log. */
-const makeLogRefusedConnection = (limits: ServerSettings) =>
+const makeLogRefusedConnection = (limits: ServerSettings, count: (limit: ConnectionLimit) => void) =>
   Effect.gen(function* () {
     const runFork = Effect.runForkWith(yield* Effect.context<never>());
     const refused = { MLXD_MAX_CONNECTIONS: 0, MLXD_MAX_CONNECTIONS_PER_PEER: 0 };
     let toldAt = -Infinity;
     return (limit: ConnectionLimit, address: string | undefined): void => {
+      count(limit);
       refused[limit] += 1;
       if (performance.now() - toldAt < 60_000) return;
       toldAt = performance.now();

@@ -61,7 +61,7 @@ export class Server extends Context.Service<
       const { cutAll } = yield* Calls;
       const addApi = yield* makeApiRoutes;
       const healthService = yield* makeHealthService;
-      const { error: countError } = yield* Metrics;
+      const { error: countError, connectionRefused } = yield* Metrics;
       const onError = (error: ConnectError, method: string): void => countError(reasonIn(error), method);
       const audit = yield* makeAudit(config.auditLog);
       const createRouter = (readMaxBytes: number) =>
@@ -105,6 +105,7 @@ export class Server extends Context.Service<
         ],
         routes: [greeting, ...(yield* makeHealthPages), ...(yield* makeMetricsRoutes)],
         onRefusal: (error) => onError(error, ""),
+        onConnectionRefused: connectionRefused,
         queries: { handlers: queries.handlers, maxMessageBytes: smallMessageBytes },
         admit,
         ...(config.loadReports && { trailers: createLoadTrailers(load.averages) }),

@@ -66,6 +66,12 @@ describe("connections", () => {
       const refused = await Promise.all(all.map(isRefused));
       return refused.every((each) => !each);
     });
+    const { body } = await requestHttp1(server.port, { method: "GET", path: "/metrics" });
+    const [limit] = told.split(" ");
+    const count = new RegExp(`^mlxd_connections_refused_total\\{limit="${limit}"\\} (\\d+)$`, "m").exec(
+      body.toString(),
+    );
+    assert.isAtLeast(Number(count?.[1]), 3);
   });
 
   it("from this machine are only bounded in all: a proxy here brings those of everybody", async () => {

@@ -29,6 +29,8 @@ export class Metrics extends Context.Service<
     readonly generation: (receivedAt: number) => (event: GenerationEvent, now: number) => void;
     /** Counts a call that ended with an error of this reason, or a refused request. */
     readonly error: (reason: string, method: string) => void;
+    /** @param limit the setting that has the limit for which the connection was refused */
+    readonly connectionRefused: (limit: string) => void;
     /** Observes a step of an engine. */
     readonly engineStep: (model: string, rows: number, seconds: number) => void;
     /** Observes the start of an engine, including its first token. */
@@ -55,6 +57,12 @@ export class Metrics extends Context.Service<
       labelNames: ["method", "reason"],
       registers: [registry],
     });
+    const connectionsRefused = new Counter({
+      name: "mlxd_connections_refused_total",
+      help: "Connections that were closed at once, as there were as many as may be, by the setting that says so.",
+      labelNames: ["limit"],
+      registers: [registry],
+    });
     const downloads = new Counter({
       name: "mlxd_downloads_total",
       help: "Downloads of models that have ended.",
@@ -76,6 +84,7 @@ export class Metrics extends Context.Service<
         };
       },
       error: (reason, method) => errors.inc({ method, reason }),
+      connectionRefused: (limit) => connectionsRefused.inc({ limit }),
       engineStep: (model, rows, ofSeconds) => {
         histograms.step.of(model).observe(ofSeconds);
         if (rows > 0) histograms.rows.of(model).observe(rows);
