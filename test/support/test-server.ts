@@ -69,6 +69,7 @@ export const testConfig: ServerSettings = {
   metrics: "on",
   maxConnections: 1000,
   maxConnectionsPerPeer: 1000,
+  maxConnectionIdleMs: 0,
   maxConnectionAgeMs: 0,
   connectionAgeGraceMs: 1000,
   socket: undefined,

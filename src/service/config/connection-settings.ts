@@ -7,6 +7,8 @@ export interface ConnectionLimits {
   readonly maxConnections: number;
   /** Connections from one address. Behind a proxy all callers have its address. */
   readonly maxConnectionsPerPeer: number;
+  /** How long an HTTP/2 connection may be without a call before it is sent away. 0: forever. */
+  readonly maxConnectionIdleMs: number;
   /**
    * A connection older than this accepts no new calls: HTTP/2 peers get a GOAWAY, HTTP/1.1 peers `Connection: close`.
    * 0: never.
@@ -29,6 +31,11 @@ export const connectionSettings = {
     minimum: 1,
     maximum: 1_000_000,
     fallback: 1024,
+  }),
+  maxConnectionIdleMs: wholeNumber("MLXD_MAX_CONNECTION_IDLE_MS", {
+    minimum: 0,
+    maximum: 604_800_000,
+    fallback: 3_600_000,
   }),
   maxConnectionAgeMs: wholeNumber("MLXD_MAX_CONNECTION_AGE_MS", { minimum: 0, maximum: 604_800_000, fallback: 0 }),
   connectionAgeGraceMs: wholeNumber("MLXD_CONNECTION_AGE_GRACE_MS", {

@@ -8,6 +8,7 @@ import type { ConnectionLimits } from "../config/connection-settings.ts";
 export const noConnectionLimits: ConnectionLimits = {
   maxConnections: Infinity,
   maxConnectionsPerPeer: Infinity,
+  maxConnectionIdleMs: 0,
   maxConnectionAgeMs: 0,
   connectionAgeGraceMs: 0,
 };
@@ -50,6 +51,24 @@ export class Connections {
       else this.#byPeer.set(peer, left);
     });
     return true;
+  }
+
+  /** Has it go away once it has had no stream for the idle time. Answers to pings do not count as use. */
+  watchIdle(session: ServerHttp2Session): void {
+    const { maxConnectionIdleMs } = this.#limits;
+    if (maxConnectionIdleMs === 0) return;
+    const start = () => setTimeout(() => session.close(), maxConnectionIdleMs);
+    let timer = start();
+    let streams = 0;
+    session.on("stream", (stream) => {
+      streams += 1;
+      clearTimeout(timer);
+      stream.once("close", () => {
+        streams -= 1;
+        if (streams === 0 && !session.closed) timer = start();
+      });
+    });
+    session.once("close", () => clearTimeout(timer));
   }
 
   /** Has it go away at its age. Streams that its peer has begun by then may finish within the grace. */

@@ -107,6 +107,7 @@ export class OnePort {
         : https.createServer(tlsOptions(tls), handleHttp1);
     this.#h2.on("session", (session) => {
       this.#sessions.add(session);
+      connections.watchIdle(session);
       connections.age(session);
       session.once("close", () => this.#sessions.delete(session));
     });

@@ -8,11 +8,12 @@ const read = (settings: Record<string, string>) =>
   Config.all(connectionSettings).parse(ConfigProvider.fromUnknown(settings));
 
 describe("the settings of connections", () => {
-  it.effect("bound their number by default, and not their age", () =>
+  it.effect("bound their number and idle time by default, and not their age", () =>
     Effect.gen(function* () {
       assert.deepEqual(yield* read({}), {
         maxConnections: 4096,
         maxConnectionsPerPeer: 1024,
+        maxConnectionIdleMs: 3_600_000,
         maxConnectionAgeMs: 0,
         connectionAgeGraceMs: 600_000,
         socket: undefined,
@@ -47,6 +48,7 @@ describe("the settings of connections", () => {
     ["MLXD_MAX_CONNECTIONS", "0"],
     ["MLXD_MAX_CONNECTIONS_PER_PEER", "0"],
     ["MLXD_MAX_CONNECTIONS", "1000001"],
+    ["MLXD_MAX_CONNECTION_IDLE_MS", "604800001"],
     ["MLXD_MAX_CONNECTION_AGE_MS", "-1"],
     ["MLXD_CONNECTION_AGE_GRACE_MS", "86400001"],
     ["MLXD_MAX_CONNECTION_AGE_MS", "1.5"],

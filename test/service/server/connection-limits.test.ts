@@ -1,5 +1,5 @@
 /** How many connections a peer may have, how many there may be, and how they are sent away. */
-import { once } from "node:events";
+import { EventEmitter, once } from "node:events";
 import * as http from "node:http";
 import * as http2 from "node:http2";
 import { connect, type Socket } from "node:net";
@@ -7,9 +7,10 @@ import { networkInterfaces } from "node:os";
 import { createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { Effect, Stream } from "effect";
-import { assert, describe, it } from "vitest";
+import { afterEach, assert, beforeEach, describe, it, vi } from "vitest";
 
 import { GenerationService } from "../../../src/client/gen/mlxd/v1/generation_service_pb.ts";
+import { Connections, noConnectionLimits } from "../../../src/service/server/connection-limits.ts";
 import { requestHttp1 } from "../../support/raw-http.ts";
 import { finished, started } from "../../support/scripted-generations.ts";
 import { startTestServer } from "../../support/test-server.ts";
@@ -78,6 +79,15 @@ describe("connections", () => {
     await using server = await startTestServer({ config: { maxConnectionsPerPeer: 1 } });
     const all = await Promise.all(Array.from({ length: 3 }, () => open(server.port)));
     assert.deepEqual(await Promise.all(all.map(isRefused)), [false, false, false]);
+  });
+
+  it("of HTTP/2 that have no call are sent away without an error", async () => {
+    await using server = await startTestServer({ config: { maxConnectionIdleMs: 50 } });
+    const session = http2.connect(server.url);
+    const closed = once(session, "close");
+    const [code] = (await once(session, "goaway")) as [number];
+    assert.equal(code, http2.constants.NGHTTP2_NO_ERROR);
+    await closed;
   });
 
   it("of HTTP/2 are told to go away at their age, and their calls finish", async () => {
@@ -150,3 +160,57 @@ describe("connections", () => {
     assert.notEqual(headers["connection"], "close");
   });
 });
+
+describe("the idle time of a connection", () => {
+  beforeEach(() => vi.useFakeTimers());
+  afterEach(() => vi.useRealTimers());
+
+  const idleMs = 1000;
+  const watched = () => {
+    const session = new FakeSession();
+    new Connections({ ...noConnectionLimits, maxConnectionIdleMs: idleMs }, () => {}).watchIdle(
+      session as unknown as http2.ServerHttp2Session,
+    );
+    return session;
+  };
+
+  it("begins with the connection, and again when its last call has ended", () => {
+    const session = watched();
+    vi.advanceTimersByTime(idleMs - 1);
+    const calls = [session.call(), session.call()];
+    vi.advanceTimersByTime(10 * idleMs);
+    calls[0]?.emit("close");
+    vi.advanceTimersByTime(10 * idleMs);
+    assert.isFalse(session.closed);
+    calls[1]?.emit("close");
+    vi.advanceTimersByTime(idleMs - 1);
+    assert.isFalse(session.closed);
+    vi.advanceTimersByTime(1);
+    assert.isTrue(session.closed);
+  });
+
+  it("leaves no timer behind", () => {
+    const session = watched();
+    const call = session.call();
+    session.close();
+    call.emit("close");
+    watched().close();
+    assert.equal(vi.getTimerCount(), 0);
+  });
+});
+
+/** What is used of one, without its socket. */
+class FakeSession extends EventEmitter {
+  closed = false;
+
+  call(): EventEmitter {
+    const stream = new EventEmitter();
+    this.emit("stream", stream);
+    return stream;
+  }
+
+  close(): void {
+    this.closed = true;
+    this.emit("close");
+  }
+}
