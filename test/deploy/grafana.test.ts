@@ -2,13 +2,16 @@
  * The dashboard and the alerts of deploy/grafana, against a real Prometheus that scraped a real run: a query that is misspelt finds nothing,
  * and an alert on it never fires. Grafana itself is in no registry that the tests may use, so the dashboard's JSON is checked by its structure.
  */
-import { readFileSync } from "node:fs";
-import { createClient } from "@connectrpc/connect";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createClient, type Interceptor } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
 import { afterAll, assert, beforeAll, describe, it } from "vitest";
 import { parse } from "yaml";
 
 import { GenerationService } from "../../src/client/gen/mlxd/v1/generation_service_pb.ts";
+import { apiKey, storedKey } from "../support/api-key.ts";
 import { alertRules, promtool, type RunningPrometheus, startPrometheus } from "../support/prometheus.ts";
 import { type RunningService, startService } from "../support/running-service.ts";
 
@@ -89,12 +92,23 @@ describe("the alerts", () => {
 });
 
 describe("against a real Prometheus", { timeout: 300_000 }, () => {
+  let folder: string;
   let service: RunningService;
   let prometheus: RunningPrometheus | string;
   const stop = new AbortController();
   let calling: Promise<void> | undefined;
   beforeAll(async () => {
-    service = await startService({ MLXD_SPECULATION: "always" });
+    folder = mkdtempSync(join(tmpdir(), "mlxd-grafana-"));
+    const roles = ["inference"];
+    const access = {
+      open: ["metrics"],
+      tenants: {
+        free: { roles, keys: [storedKey("free")] },
+        limited: { roles, keys: [storedKey("limited")], limits: { tokens_per_minute: 1 } },
+      },
+    };
+    writeFileSync(join(folder, "mlxd.yaml"), JSON.stringify({ access }));
+    service = await startService({ MLXD_SPECULATION: "always", MLXD_CONFIG: join(folder, "mlxd.yaml") });
     prometheus = await startPrometheus(service.port);
     if (typeof prometheus !== "string") calling = callAgainAndAgain();
   }, 300_000);
@@ -103,15 +117,26 @@ describe("against a real Prometheus", { timeout: 300_000 }, () => {
     await calling;
     if (typeof prometheus !== "string") await prometheus[Symbol.asyncDispose]();
     await service.stop();
+    rmSync(folder, { recursive: true });
   });
 
-  /** Something of everything: output, drafts, a refusal. Until the queries have been answered: rates are of what goes on. */
+  const clientOf = (id: string) => {
+    const showKey: Interceptor = (next) => (call) => {
+      call.header.set("authorization", `Bearer ${apiKey(id)}`);
+      return next(call);
+    };
+    return createClient(GenerationService, createGrpcTransport({ baseUrl: service.url, interceptors: [showKey] }));
+  };
+
+  /** Something of everything: output, drafts, refusals. Until the queries have been answered: rates are of what goes on. */
   const callAgainAndAgain = async (): Promise<void> => {
-    const client = createClient(GenerationService, createGrpcTransport({ baseUrl: service.url }));
+    const client = clientOf("free");
+    const limited = clientOf("limited");
     const input = { case: "prompt", value: "1 2 3 1 2 3 1 2 3" } as const;
     while (!stop.signal.aborted) {
       await client.generate({ task: { input, stop: { ignoreEos: true, maxOutputTokens: 16 } } });
       await client.generate({ task: { model: "nobody", input } }).catch(() => {});
+      await limited.generate({ task: { input } }).catch(() => {});
     }
   };
 

@@ -18,6 +18,10 @@ export interface ConnectionLimits {
   readonly connectionAgeGraceMs: number;
 }
 
+/** The settings for which a connection may be refused. */
+export const connectionLimits = ["MLXD_MAX_CONNECTIONS", "MLXD_MAX_CONNECTIONS_PER_PEER"] as const;
+export type ConnectionLimit = (typeof connectionLimits)[number];
+
 export interface SocketSettings {
   /** Path of a Unix socket to listen on instead of host and port; undefined: none. */
   readonly socket: string | undefined;

@@ -1,13 +1,14 @@
 /** The listening socket as a scoped resource: closing the scope drains it. */
 import { Clock, Effect, type Scope } from "effect";
 
+import type { ConnectionLimit } from "../config/connection-settings.ts";
 import { watchFiles } from "../config/watch-files.ts";
 import type { ServerSettings } from "../config/ServerConfig.ts";
 import type { TlsSettings } from "../config/tls-settings.ts";
 import { ActiveCalls } from "./active-calls.ts";
 import type { Drain } from "./Drain.ts";
 import { createHttpHandler, type HttpHandlerOptions } from "./http-handler.ts";
-import { type ConnectionLimit, Connections } from "./connection-limits.ts";
+import { Connections } from "./connection-limits.ts";
 import { type ListenFailed, listenFailed, socketWithTls } from "./ListenFailed.ts";
 import { OnePort, type OnePortOptions, type PortTls } from "./one-port.ts";
 import { codeOf } from "./probe-port.ts";

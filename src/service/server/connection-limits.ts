@@ -3,7 +3,7 @@ import type { ServerHttp2Session } from "node:http2";
 import type { Socket } from "node:net";
 
 import { isLoopback } from "../access/exposure.ts";
-import type { ConnectionLimits } from "../config/connection-settings.ts";
+import type { ConnectionLimit, ConnectionLimits } from "../config/connection-settings.ts";
 
 export const noConnectionLimits: ConnectionLimits = {
   maxConnections: Infinity,
@@ -12,9 +12,6 @@ export const noConnectionLimits: ConnectionLimits = {
   maxConnectionAgeMs: 0,
   connectionAgeGraceMs: 0,
 };
-
-/** By the setting that has it. */
-export type ConnectionLimit = "MLXD_MAX_CONNECTIONS" | "MLXD_MAX_CONNECTIONS_PER_PEER";
 
 /** @param address of the peer, as far as connections are counted by it */
 type OnRefused = (limit: ConnectionLimit, address: string | undefined) => void;

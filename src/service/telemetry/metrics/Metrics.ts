@@ -6,6 +6,7 @@
 import { Context, Effect, Layer } from "effect";
 import { collectDefaultMetrics, Counter, Gauge, Registry } from "prom-client";
 
+import { type ConnectionLimit, connectionLimits } from "../../config/connection-settings.ts";
 import type { GenerationEvent } from "../../domain/generation.ts";
 import { Histogram } from "./Histogram.ts";
 
@@ -29,8 +30,8 @@ export class Metrics extends Context.Service<
     readonly generation: (receivedAt: number) => (event: GenerationEvent, now: number) => void;
     /** Counts a call that ended with an error of this reason, or a refused request. */
     readonly error: (reason: string, method: string) => void;
-    /** @param limit the setting that has the limit for which the connection was refused */
-    readonly connectionRefused: (limit: string) => void;
+    /** Counts a connection that was refused for this setting. */
+    readonly connectionRefused: (limit: ConnectionLimit) => void;
     /** Observes a step of an engine. */
     readonly engineStep: (model: string, rows: number, seconds: number) => void;
     /** Observes the start of an engine, including its first token. */
@@ -63,6 +64,8 @@ export class Metrics extends Context.Service<
       labelNames: ["limit"],
       registers: [registry],
     });
+    // From the start, so that the first refusal is an increase.
+    for (const limit of connectionLimits) connectionsRefused.inc({ limit }, 0);
     const downloads = new Counter({
       name: "mlxd_downloads_total",
       help: "Downloads of models that have ended.",
