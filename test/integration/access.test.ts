@@ -138,4 +138,33 @@ describe("a tenant without tokens", () => {
     assert.equal((await call("thrifty", "TokenizerService/CountTokens", { task: { prompt: "a" } })).status, 200);
     assert.equal((await call("thrifty", "ModelService/ListModels")).status, 200);
   }, 240_000);
+
+  it("costs the service less by a call that is refused than by one that is answered without an engine", async () => {
+    // Refused even where a minute has gone by: its prompt and an output are two tokens. It was tokenised first, as the other one is.
+    const message = { task: { prompt: "1 2 3 ".repeat(200) } };
+    const all = async (method: string, expected: number, count = 60) => {
+      for (let made = 0; made < count; made++) {
+        assert.equal((await call("thrifty", method, message)).status, expected, method);
+      }
+    };
+    const refused = () => all("GenerationService/Generate", 429);
+    const answered = () => all("TokenizerService/CountTokens", 200);
+    const cpuSecondsOf = async (calls: () => Promise<void>) => {
+      const before = await cpuSeconds();
+      await calls();
+      return (await cpuSeconds()) - before;
+    };
+    await refused();
+    await answered();
+    const [ofRefused, ofAnswered] = [await cpuSecondsOf(refused), await cpuSecondsOf(answered)];
+    assert.isBelow(ofRefused, ofAnswered);
+  }, 240_000);
 });
+
+/** What the service's process, without those of its engines and sandbox, has computed. */
+const cpuSeconds = async (): Promise<number> => {
+  const { body } = await requestHttp1(service.port, { method: "GET", path: "/metrics", headers: bearer("restricted") });
+  const [, seconds] = /^process_cpu_seconds_total (\S+)$/m.exec(body.toString()) ?? [];
+  assert.isDefined(seconds);
+  return Number(seconds);
+};
