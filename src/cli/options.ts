@@ -2,6 +2,7 @@
 import { Option } from "@commander-js/extra-typings";
 import type { GenerationParameters } from "../client/node.ts";
 import { number, repeated, wholeNumber } from "./parse-values.ts";
+import type { Program } from "./program.ts";
 
 export const json = new Option("--json", "print the whole result as JSON");
 
@@ -12,9 +13,9 @@ export const model = new Option(
   "id, alias or repository path of the model; default: the default model",
 );
 
-export const adapter = new Option("--adapter <id>", "apply one of the model's LoRA adapters");
+const adapter = new Option("--adapter <id>", "apply one of the model's LoRA adapters");
 
-export const system = new Option("--system <text>", "the system text");
+const system = new Option("--system <text>", "the system text");
 
 export const temperature = new Option("--temperature <number>", "0 (greedy) to 2").argParser(number);
 
@@ -31,9 +32,23 @@ export const maxOutputTokens = new Option("--max-output-tokens <count>", "the mo
   wholeNumber,
 );
 
-export const seed = new Option("--seed <number>", "the same seed gives the same answer").argParser(wholeNumber);
+const seed = new Option("--seed <number>", "the same seed gives the same answer").argParser(wholeNumber);
 
-export const stop = new Option("--stop <text>", "end the answer before this text; may be repeated").argParser(repeated);
+const stop = new Option("--stop <text>", "end the answer before this text; may be repeated").argParser(repeated);
+
+/** Adds a subcommand that generates answers, with the options that determine them. */
+export const addAnswering = (mlxd: Program, name: "generate" | "chat") =>
+  mlxd
+    .command(name)
+    .addOption(model)
+    .addOption(adapter)
+    .addOption(system)
+    .addOption(temperature)
+    .addOption(topP)
+    .addOption(topK)
+    .addOption(maxOutputTokens)
+    .addOption(seed)
+    .addOption(stop);
 
 /** The parsed values of these options. An absent value means the model's default. */
 export interface SamplingOptions {

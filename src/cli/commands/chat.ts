@@ -15,18 +15,9 @@ Ctrl-C        end the answer; a second one leaves`;
 
 /** `mlxd chat`: a conversation. */
 export const addChat = (mlxd: Program): void => {
-  mlxd
-    .command("chat")
+  shared
+    .addAnswering(mlxd, "chat")
     .description("Holds a conversation on the terminal, or answers piped input, one turn per line.")
-    .addOption(shared.model)
-    .addOption(shared.adapter)
-    .addOption(shared.system)
-    .addOption(shared.temperature)
-    .addOption(shared.topP)
-    .addOption(shared.topK)
-    .addOption(shared.maxOutputTokens)
-    .addOption(shared.seed)
-    .addOption(shared.stop)
     .addOption(shared.jsonLines)
     .addHelpText("after", `\nIn a conversation:\n${help.replaceAll(/^/gm, "  ")}`)
     .addHelpText(

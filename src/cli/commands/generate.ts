@@ -10,20 +10,11 @@ import { withClient } from "../with-client.ts";
 
 /** `mlxd generate`: one answer. */
 export const addGenerate = (mlxd: Program): void => {
-  mlxd
-    .command("generate")
+  shared
+    .addAnswering(mlxd, "generate")
     .description("Prints the answer to a prompt as it is generated. Ctrl-C also ends it on the server.")
     .argument("[prompt]", "the prompt; without it, or with -, it is read from standard input")
-    .addOption(shared.model)
-    .addOption(shared.adapter)
-    .addOption(shared.system)
     .addOption(new Option("--raw", "continue the prompt as it is, without the chat template").conflicts("system"))
-    .addOption(shared.temperature)
-    .addOption(shared.topP)
-    .addOption(shared.topK)
-    .addOption(shared.maxOutputTokens)
-    .addOption(shared.seed)
-    .addOption(shared.stop)
     .option("--ignore-eos", "continue after the model's end of sequence, e.g. for a benchmark")
     .addOption(new Option("--json-object", "the answer is a JSON object").conflicts("jsonSchema"))
     .option("--json-schema <file>", "the answer is JSON that matches the schema in this file")
