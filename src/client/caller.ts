@@ -20,6 +20,7 @@ export class Caller {
   readonly credentials: CredentialStore | undefined;
   readonly #context: CallContext;
   readonly #timeoutMs: number | undefined;
+  #closings = 0;
 
   constructor({ credentials, defaultModel = "", timeoutMs, retry, clock = systemClock }: ClientOptions) {
     checkFunctions(clock, "clock", ["now", "sleep", "random"]);
@@ -57,8 +58,14 @@ export class Caller {
     };
   }
 
-  /** Cancels the running calls. */
+  /** How often the client was closed. A stream that ended with it must make no further call, which would connect again. */
+  get closings(): number {
+    return this.#closings;
+  }
+
+  /** Cancels the running calls, because the client is closed. */
   cancelAll(reason: unknown): void {
+    this.#closings += 1;
     for (const call of this.#context.running) call.cancel(reason);
   }
 }

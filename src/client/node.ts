@@ -58,8 +58,11 @@ export type {
   JobsClient,
   ListJobItemsOptions,
   ListJobsOptions,
+  StreamedJobOptions,
+  StreamTaskOptions,
   WatchJobOptions,
 } from "./jobs/jobs.ts";
+export type { GenerationRestarted, JobStream, JobStreamEvent } from "./jobs/job-stream.ts";
 export type { JobState } from "./enum-names.ts";
 
 /** Trusted authorities and the client certificate, for TLS. */

@@ -104,7 +104,7 @@ export const exampleOutputs: readonly (readonly [page: string, code: string, pri
     "sums-of-today",
     /^What is 2\+2\? -> 2 \+ 2 is 4\.\nWhat is 3\+4\? -> 3 \+ 4 is 7\.\nWhat is 5-1\? -> /,
   ],
-  ["docs/jobs.md", "Count from 1 to 5", /^1, 2, 3, 4, 5\n$/m],
+  ["docs/jobs.md", "client.jobs.stream(", /^1, 2, 3, 4, 5\n[\w-]+ \d+\n$/m],
   ["docs/calls.md", "client.serverInfo(", /^GetServerInfo: [\w.-]+\nGetStats: 0\nGetLoad: \d+\nWatchLoad: 0\n$/],
   ["docs/calls.md", "ServerService/GetStats", /"version":[^]+"total":[^]+"slots":[^]+"load": \{/],
   ["docs/balancing.md", "ServerService/GetLoad", /^\{"load":\{.*"slots":32/],

@@ -1,18 +1,16 @@
 import { createClient, type Transport } from "@connectrpc/connect";
-import type { CallOptions } from "../call.ts";
 import { type Caller, checkOptions } from "../caller.ts";
 import { checkChoice, checkEnum, checkFlag, checkList, checkText, checkWhole } from "../check.ts";
-import type { Clock } from "../clock.ts";
 import { DerivedStream } from "../derived-stream.ts";
 import { protocolError } from "../errors.ts";
 import { EventStream } from "../event-stream.ts";
 import { JobService, JobState, StreamJobResultsRequest_Order as Order } from "../gen/mlxd/v1/job_service_pb.ts";
-import { normalizeTimeoutMs } from "../timeouts.ts";
 import { createJob } from "./create-job.ts";
 import { labelsOf } from "./job-options.ts";
 import type { JobEvent, JobItem, JobResult, JobsClient } from "./jobs.ts";
 import { jobEventFromWire, jobFromWire, jobItemFromWire, jobResultFromWire } from "./jobs-from-wire.ts";
-import { readOn } from "./reconnect.ts";
+import { connectionOptions, readOn } from "./reconnect.ts";
+import { streamTask } from "./stream-task.ts";
 
 /** The calls of the JobService. */
 export const createJobsClient = (caller: Caller, transport: Transport): JobsClient => {
@@ -20,6 +18,8 @@ export const createJobsClient = (caller: Caller, transport: Transport): JobsClie
   const { clock } = caller;
   return {
     create: (tasks, options = {}) => createJob(caller, raw, tasks, options),
+
+    stream: (input, options = {}) => streamTask(caller, raw, input, options),
 
     get: async (jobId, options = {}) => {
       const request = { jobId: checkText(jobId, "jobId") };
@@ -52,7 +52,7 @@ export const createJobsClient = (caller: Caller, transport: Transport): JobsClie
         order: order === "index" ? Order.INDEX : Order.FINISHED,
         availableOnly: checkFlag(availableOnly, "availableOnly"),
       };
-      const calls = callsOf(call, clock);
+      const calls = connectionOptions(call, clock);
       const open = (afterCursor: number, signal: AbortSignal) =>
         new EventStream(
           caller.source(calls(signal), (connect) => raw.streamJobResults({ ...request, afterCursor }, connect)),
@@ -65,7 +65,7 @@ export const createJobsClient = (caller: Caller, transport: Transport): JobsClie
     watch: (jobId, options = {}) => {
       const { after = 0, ...call } = checkOptions(options);
       const request = { jobId: checkText(jobId, "jobId") };
-      const calls = callsOf(call, clock);
+      const calls = connectionOptions(call, clock);
       const open = (afterSequence: number, signal: AbortSignal) =>
         new EventStream(
           caller.source(calls(signal), (connect) => raw.watchJob({ ...request, afterSequence }, connect)),
@@ -85,17 +85,6 @@ export const createJobsClient = (caller: Caller, transport: Transport): JobsClie
       await caller.unary(options, (connect) => raw.deleteJob(request, connect));
     },
   };
-};
-
-/** The options of each of a stream's connections: its time is that of the whole, and none unless it is asked for. */
-const callsOf = ({ timeoutMs, ...call }: CallOptions, clock: Clock) => {
-  const wholeMs = normalizeTimeoutMs(timeoutMs);
-  const began = clock.now();
-  return (signal: AbortSignal): CallOptions => ({
-    ...call,
-    signal,
-    timeoutMs: wholeMs === undefined ? 0 : Math.max(1, wholeMs - (clock.now() - began)),
-  });
 };
 
 const statesToWire = (states: unknown): JobState[] =>

@@ -4,9 +4,12 @@ import type { DerivedStream } from "../derived-stream.ts";
 import type { JobState } from "../enum-names.ts";
 import type { MlxdError } from "../errors.ts";
 import type { GenerationEvent } from "../events.ts";
+import type { GenerationOptions } from "../generation-options.ts";
 import type { GenerationParameters } from "../parameters.ts";
 import type { GenerationResult } from "../results.ts";
+import type { GenerationInput } from "../task.ts";
 import type { Usage } from "../usage.ts";
+import type { JobStream } from "./job-stream.ts";
 
 /** How a job is run. */
 export interface JobOptions {
@@ -51,6 +54,23 @@ export interface CreateJobOptions extends JobOptions, CallOptions {
   readonly defaults?: GenerationParameters | undefined;
   /** Called with the number of tasks that the service has, each time that it has more. */
   readonly onProgress?: ((items: number) => void) | undefined;
+}
+
+/** Options of {@link JobsClient.stream}: those of a generation, and of its job. */
+export interface StreamTaskOptions extends GenerationOptions {
+  /** How the job is run. */
+  readonly job?: StreamedJobOptions | undefined;
+}
+
+/** How the job of a {@link JobStream} is run. */
+export interface StreamedJobOptions extends Omit<JobOptions, "maxParallel"> {
+  /**
+   * Identifies the job, so that another stream can continue it: with the same id and the same task, `stream` reads the job's
+   * events from the beginning. Such a job continues on the service when its stream is left; any other job is then cancelled.
+   * Unique among the tenant's jobs; at most 128 bytes.
+   * @default a random one
+   */
+  readonly requestId?: string | undefined;
 }
 
 /** The current state of a job. */
@@ -193,6 +213,11 @@ export interface JobsClient {
    * continues where it failed; without one, the tasks that were already sent are deleted.
    */
   create(tasks: Iterable<BatchItem> | AsyncIterable<BatchItem>, options?: CreateJobOptions): Promise<Job>;
+  /**
+   * Generates text as a job of one task, and streams its events. Unlike `client.stream` it survives a cut connection and a
+   * restart of the service: the stream then connects again and continues after the last event.
+   */
+  stream(input: GenerationInput, options?: StreamTaskOptions): JobStream;
   /** Returns a job and its progress. */
   get(jobId: string, options?: CallOptions): Promise<Job>;
   /** Lists jobs, newest first, page by page. */

@@ -1,5 +1,7 @@
+import type { CallOptions } from "../call.ts";
 import type { Clock } from "../clock.ts";
 import { isMlxdError } from "../errors.ts";
+import { normalizeTimeoutMs } from "../timeouts.ts";
 
 /** A stream that can be taken up again after any of its events. */
 export interface Resumable<Event> {
@@ -45,3 +47,14 @@ export async function* readOn<Event>(
 const isPassing = (error: unknown): boolean =>
   isMlxdError(error) &&
   (error.code === "UNAVAILABLE" || error.reason === "SHUT_DOWN" || error.reason === "CLIENT_STALLED");
+
+/** Options for each connection of a stream. `timeoutMs` applies to the stream as a whole; by default there is none. */
+export const connectionOptions = ({ timeoutMs, ...call }: CallOptions, clock: Clock) => {
+  const wholeMs = normalizeTimeoutMs(timeoutMs);
+  const began = clock.now();
+  return (signal: AbortSignal): CallOptions => ({
+    ...call,
+    signal,
+    timeoutMs: wholeMs === undefined ? 0 : Math.max(1, wholeMs - (clock.now() - began)),
+  });
+};

@@ -1,10 +1,10 @@
 /** `client.jobs` against the real server, over connections that are cut again and again. */
-import { type AddressInfo, connect, createServer, type Socket } from "node:net";
 import { Effect, Stream } from "effect";
 import { afterAll, assert, beforeAll, describe, it } from "vitest";
 
 import { type BatchItem, createMlxdClient, MlxdError } from "../../../src/client/node.ts";
 import { collect } from "../../support/collect.ts";
+import { type CuttingProxy, startCuttingProxy } from "../../support/cutting-proxy.ts";
 import { errorOf } from "../../support/error-of.ts";
 import { eventsOf, promptOf } from "../../support/scripted-generations.ts";
 import { startTestServer, type TestServer } from "../../support/test-server.ts";
@@ -15,47 +15,13 @@ const mlxdErrorOf = async (promise: Promise<unknown>): Promise<MlxdError> => {
   return error;
 };
 
-/** Passes bytes on to the server, and cuts each connection when the server has sent a few more than an answer's head. */
-const startCutter = async (port: number) => {
-  let cuts = 0;
-  const sockets = new Set<Socket>();
-  const server = createServer((caller) => {
-    const upstream = connect(port, "127.0.0.1");
-    for (const socket of [caller, upstream]) {
-      sockets.add(socket);
-      socket.on("error", () => {});
-      socket.on("close", () => {
-        sockets.delete(socket);
-        caller.destroy();
-        upstream.destroy();
-      });
-    }
-    let left = 500 + Math.floor(Math.random() * 700);
-    upstream.on("data", (bytes: Buffer) => {
-      caller.write(bytes.subarray(0, left));
-      left -= bytes.length;
-      if (left > 0) return;
-      cuts += 1;
-      caller.destroySoon();
-      upstream.destroy();
-    });
-    caller.pipe(upstream);
-  });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  return {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    cuts: () => cuts,
-    close: () => {
-      for (const socket of sockets) socket.destroy();
-      server.close();
-    },
-  };
-};
+/** Bytes of a connection: a few more than the head of an answer. */
+const aFewMore = () => 500 + Math.floor(Math.random() * 700);
 
 /** Only what hangs takes as long. */
 describe("client.jobs", { timeout: 600_000 }, () => {
   let server: TestServer;
-  let cutter: Awaited<ReturnType<typeof startCutter>>;
+  let cutter: CuttingProxy;
   let client: ReturnType<typeof createMlxdClient>;
   let cut: ReturnType<typeof createMlxdClient>;
   beforeAll(async () => {
@@ -66,7 +32,7 @@ describe("client.jobs", { timeout: 600_000 }, () => {
           ? Stream.fromIterable(eventsOf(words)).pipe(Stream.tap(() => Effect.sleep(5)))
           : Stream.fromIterable(eventsOf(["You said: ", promptOf(task)])),
     });
-    cutter = await startCutter(server.port);
+    cutter = await startCuttingProxy(server.port, aFewMore);
     client = createMlxdClient({ baseUrl: server.url });
     cut = createMlxdClient({ baseUrl: cutter.url });
   });
