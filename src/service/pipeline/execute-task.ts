@@ -1,5 +1,5 @@
 /** What all kinds of tasks share: the limit of their wait, the retry after changed files, and the accounting at their end. */
-import { Effect } from "effect";
+import { Cause, Effect, type Exit, Result } from "effect";
 
 import type { Access } from "../access/Access.ts";
 import { CurrentCall, forTask } from "../domain/Call.ts";
@@ -81,10 +81,11 @@ export const executeTask = Effect.fnUntraced(function* <T extends Task, R extend
       const usage = spent === noUsage ? begun : addUsage(spent, begun ?? noUsage);
       const outcome = outcomeOf(exit, call, record?.cancelled);
       stats.ended(model, outcome, usage);
-      const told = Effect.annotateLogs(Effect.logInfo(ended), {
+      const told = Effect.annotateLogs(outcome === "failed" ? Effect.logWarning(ended) : Effect.logInfo(ended), {
         ...describeCall(call),
         model: model || task.model,
         outcome,
+        ...failureOf(exit),
         ...describe(record),
         ...usage,
       });
@@ -92,6 +93,17 @@ export const executeTask = Effect.fnUntraced(function* <T extends Task, R extend
     }),
   );
 });
+
+/** What went wrong, without the error's message: that may quote the task. A defect is logged by itself, with its cause. */
+const failureOf = (exit: Exit.Exit<unknown, ServiceError>): Readonly<Record<string, string>> => {
+  if (exit._tag === "Success") return {};
+  const found = Cause.findError(exit.cause);
+  if (Result.isFailure(found)) return {};
+  const error = found.success;
+  return error._tag === "BackendUnavailable"
+    ? { error: error._tag, backend: error.backend, cause: error.cause }
+    : { error: error._tag };
+};
 
 /** By OpenTelemetry's conventions for generative AI. */
 const spanAttributes = (model: string, outcome: Outcome, usage: Usage | undefined) => ({

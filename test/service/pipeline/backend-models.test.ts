@@ -14,7 +14,7 @@ import { layer as generationsLayer } from "../../../src/service/pipeline/run-gen
 import { Metrics } from "../../../src/service/telemetry/metrics/Metrics.ts";
 import { Stats } from "../../../src/service/telemetry/Stats.ts";
 import { openAccess } from "../../support/open-access.ts";
-import { capturedLog } from "../../support/captured-log.ts";
+import { capturedLog, type LogLine } from "../../support/captured-log.ts";
 import { configuredPool } from "../../support/configured-pool.ts";
 import { quality } from "../../support/quality.ts";
 import { beginStream, chunk, four, key, scriptedBackend } from "../../support/scripted-backend.ts";
@@ -51,6 +51,7 @@ describe("a pair of models on two hosts", () => {
         ].join("\n"),
       );
       const log: string[] = [];
+      const lines: LogLine[] = [];
       const layer = generationsLayer.pipe(
         Layer.provide(Admission.layer),
         Layer.provideMerge(configuredPool(folder, log, {}, backendDrivers())),
@@ -62,7 +63,7 @@ describe("a pair of models on two hosts", () => {
           openAccess,
           Layer.succeed(AdmissionConfig, { maxRunning: 2, maxQueued: 2 }),
         ]),
-        Layer.merge(capturedLog([])),
+        Layer.merge(capturedLog(lines)),
       );
       yield* Effect.gen(function* () {
         const generations = yield* Generations;
@@ -88,6 +89,10 @@ describe("a pair of models on two hosts", () => {
         macbookAnswers = 503;
         const failure = yield* Effect.flip(generations.run(asked("qwen-macbook")));
         assert.deepInclude(failure, { _tag: "BackendUnavailable", backend: "macbook", cause: "http_503" });
+        const line = lines.at(-1);
+        assert.strictEqual(line?.level, "Warn");
+        const what = { error: "BackendUnavailable", backend: "macbook", cause: "http_503" };
+        assert.deepInclude(line?.annotations, { model: "qwen-macbook", outcome: "failed", ...what });
         const alternatives = ["gemma-macmini"];
         const other = yield* generations.run({ ...asked("qwen-macbook"), alternatives });
         assert.strictEqual(other.started.model, "gemma-macmini");
