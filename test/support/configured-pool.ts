@@ -19,6 +19,7 @@ export const configuredPool = (
   log: string[],
   settings: Partial<ResidencySettings> = {},
   conversations: Readonly<Record<string, ConversationDriver>> = {},
+  environment: Readonly<Record<string, string>> = {},
 ) => {
   const engines = Layer.succeed(
     Engines,
@@ -33,7 +34,7 @@ export const configuredPool = (
       conversations,
     }),
   );
-  const configuration = Configuration.layer({ args: [], environment: {}, workingDirectory: folder });
+  const configuration = Configuration.layer({ args: [], environment, workingDirectory: folder });
   return ModelPool.layer.pipe(
     Layer.provide([
       inlineSandbox,

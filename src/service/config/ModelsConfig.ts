@@ -3,7 +3,7 @@ import { basename } from "node:path";
 import { Config, Context, Effect, Layer } from "effect";
 
 import type { ConfigurationInvalid } from "../domain/errors.ts";
-import type { ModelsFile } from "./config-file.ts";
+import type { ConfigFile, ModelsFile } from "./config-file.ts";
 import { Configuration, type LoadedConfiguration } from "./Configuration.ts";
 import { modelsSettings } from "./models-settings.ts";
 import type { DeclaredEntries, RegisteredEntries, RegisteredEntry } from "./registered-entries.ts";
@@ -14,8 +14,8 @@ export interface ModelsSettings {
   readonly directory: string;
   /** Id of the default model, which an empty name refers to; empty: the first of the catalog. */
   readonly defaultModel: string;
-  /** The models section of the configuration file; absent without a file. */
-  readonly file?: ModelsFile | undefined;
+  /** What the configuration file says of models, and its settings; absent without a file. */
+  readonly file?: (ModelsFile & Partial<Pick<ConfigFile, "settings">>) | undefined;
 }
 
 export class ModelsConfig extends Context.Service<

@@ -162,7 +162,8 @@ const isSecret = (path: Path): boolean => path[0] === "access" && path.includes(
 
 /** The value, if it is short enough to be shown. */
 const received = (value: unknown): string => {
-  const text = JSON.stringify(value) as string | undefined;
+  // JSON has no infinity and no NaN; YAML has.
+  const text = typeof value === "number" ? String(value) : (JSON.stringify(value) as string | undefined);
   return text === undefined || text.length > 80 ? "" : `, got ${text}`;
 };
 

@@ -112,6 +112,11 @@ describe("readConfigFile", () => {
       "models:\n  a:\n    pinned: 1\n",
       "mlxd.yaml:3: models.a.pinned: expected boolean, got 1",
     ],
+    [
+      "a number that is none",
+      "models:\n  a:\n    defaults: { temperature: .nan }\n",
+      "mlxd.yaml:3: models.a.defaults.temperature: expected a finite number, got NaN",
+    ],
     ["a model that is nothing", "models:\n  a:\n", "mlxd.yaml:2: models.a: expected object, got null"],
     [
       "an alias with odd characters",

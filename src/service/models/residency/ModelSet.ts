@@ -82,9 +82,14 @@ export class ModelSet {
   }
 
   /** Reads the catalog for the first time. */
-  readonly read: Effect.Effect<void, CatalogFailure> = Effect.suspend(() =>
-    Effect.asVoid(this.adopt(this.state.settings)),
-  );
+  readonly read: Effect.Effect<void, CatalogFailure> = Effect.suspend(() => {
+    const { settings } = this.state;
+    return Effect.asVoid(this.adopt(settings)).pipe(
+      Effect.mapError((error) =>
+        error._tag === "CatalogUnreadable" ? error : asConfigurationInvalid(error, settings),
+      ),
+    );
+  });
 
   /** Reads the catalog that the settings describe and takes it over as a whole; if it cannot be read, nothing changes. */
   reload(settings: Effect.Effect<ModelsSettings, ConfigurationInvalid>) {

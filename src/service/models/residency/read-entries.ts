@@ -31,17 +31,16 @@ export const readEntries = (settings: ModelsSettings, read: ReadFolders, drivers
         : new CatalogUnreadable({ directory: settings.directory, code: codeOf(error) }),
   });
 
-/** A failed reload is reported as an invalid configuration, whatever its cause. */
-export const asConfigurationInvalid = (error: CatalogFailure, { file }: ModelsSettings): ConfigurationInvalid => {
+/** The same as an invalid configuration, which names the setting at fault: in the file, or else the variable. */
+export const asConfigurationInvalid = (error: CatalogFailure, settings: ModelsSettings): ConfigurationInvalid => {
   if (error._tag === "ConfigurationInvalid") return error;
-  const key = error._tag === "CatalogUnreadable" ? "models" : "default_model";
-  return (
-    file?.invalid(["service", key], error.message) ??
-    new ConfigurationInvalid({
-      file: "",
-      line: 0,
-      key: `MLXD_${key.toUpperCase()}`,
-      problem: error.message,
-    })
-  );
+  const isFolder = error._tag === "CatalogUnreadable";
+  const key = isFolder ? "models" : "default_model";
+  const variable = `MLXD_${key.toUpperCase()}`;
+  const { file, defaultModel } = settings;
+  // A variable or an option takes precedence over the file.
+  const isOfFile = file !== undefined && (isFolder || file.settings?.get(variable) === defaultModel);
+  return isOfFile
+    ? file.invalid(["service", key], error.message)
+    : new ConfigurationInvalid({ file: "", line: 0, key: variable, problem: error.message });
 };

@@ -122,7 +122,7 @@ describe("the model pool", () => {
   it.effect("does not start with a default model that it does not have, or without a folder", () =>
     Effect.gen(function* () {
       const unknown = yield* Effect.flip(Effect.scoped(Layer.build(pool([], undefined, "gone"))));
-      assert.equal(unknown._tag, "ModelNotFound");
+      assert.deepInclude(unknown, { _tag: "ConfigurationInvalid", key: "MLXD_DEFAULT_MODEL" });
       const nowhere = ModelPool.layer.pipe(
         Layer.provide(engines([])),
         Layer.provide([

@@ -2,7 +2,7 @@ import { mkdtempSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, assert, beforeEach, describe, it } from "@effect/vitest";
-import { Effect, Exit, Fiber, Scope } from "effect";
+import { Effect, Exit, Fiber, Layer, Scope } from "effect";
 
 import { Models } from "../../../../src/service/models/Models.ts";
 import { writeCheckpoint } from "../../../fixtures/checkpoint.ts";
@@ -68,6 +68,19 @@ describe("a reload", () => {
       assert.deepInclude(yield* Effect.flip(models.reload), { line: 1, key: "service.models" });
       assert.deepEqual(yield* models.list, before);
     }).pipe(Effect.provide(pool([])));
+  });
+
+  it.effect("and a start name the setting of a default model that is not there", () => {
+    writeFileSync(join(folder, "mlxd.yaml"), "service:\n  models: ./models\n  default_model: gone\n");
+    const start = Effect.flip(Effect.scoped(Layer.build(configuredPool(folder, []))));
+    const startOfVariable = Effect.flip(
+      Effect.scoped(Layer.build(configuredPool(folder, [], {}, {}, { MLXD_DEFAULT_MODEL: "lost" }))),
+    );
+    return Effect.gen(function* () {
+      assert.deepInclude(yield* start, { _tag: "ConfigurationInvalid", line: 3, key: "service.default_model" });
+      const ofVariable = { file: "", key: "MLXD_DEFAULT_MODEL" };
+      assert.deepInclude(yield* startOfVariable, { _tag: "ConfigurationInvalid", ...ofVariable });
+    });
   });
 
   it.effect("lets a model that is gone finish what runs, and then ends its engine", () => {
