@@ -1,4 +1,5 @@
 import { create } from "@bufbuild/protobuf";
+import { durationMs } from "@bufbuild/protobuf/wkt";
 import { checkList, checkObject, checkText } from "./check.ts";
 import { errorFromStatus } from "./decode-error.ts";
 import { type MlxdError, protocolError } from "./errors.ts";
@@ -36,6 +37,11 @@ export interface BatchOptions {
    */
   readonly parallel?: boolean | undefined;
   /**
+   * The most items that run at once in a parallel batch; 1 to 100.
+   * @default all of them
+   */
+  readonly maxParallel?: number | undefined;
+  /**
    * Run the items of one model before those of the next, so that each model is loaded only once if they do not fit into
    * memory together.
    * @default false
@@ -53,6 +59,10 @@ export type BatchItemEvent = {
   readonly itemId: string;
   /** Its index in the batch, from 0. */
   readonly index: number;
+  /** The id of its model, or the requested name if there is no such model. Empty from a service older than this client. */
+  readonly model: string;
+  /** From its start in the batch to its end, in milliseconds; undefined from a service older than this client. */
+  readonly processingTimeMs?: number | undefined;
 } & (
   | { readonly result: GenerationResult; readonly error?: undefined }
   | { readonly error: MlxdError; readonly result?: undefined }
@@ -63,7 +73,7 @@ export interface BatchSummaryEvent extends BatchSummary {
   readonly type: "summary";
 }
 
-/** How many items succeeded and failed, and the tokens that the successful ones used. */
+/** How many items succeeded and failed, the tokens that the successful ones used, and how long the batch took. */
 export type BatchSummary = Plain<BatchSummaryMessage>;
 
 /** The result of a whole batch. */
@@ -146,12 +156,17 @@ class BatchReader implements StreamReader<BatchGenerateResponse, BatchEvent> {
   }
 }
 
-const itemFromWire = ({ itemId, index, outcome }: BatchItemResultMessage, nameOf?: NameOf): BatchItemEvent => {
+const itemFromWire = (
+  { itemId, index, model, processingTime, outcome }: BatchItemResultMessage,
+  nameOf?: NameOf,
+): BatchItemEvent => {
+  const processingTimeMs = processingTime && durationMs(processingTime);
+  const item = { type: "item" as const, itemId, index, model, ...(processingTime && { processingTimeMs }) };
   switch (outcome.case) {
     case "result":
-      return { type: "item", itemId, index, result: resultFromWire(outcome.value) };
+      return { ...item, result: resultFromWire(outcome.value) };
     case "error":
-      return { type: "item", itemId, index, error: errorFromStatus(outcome.value, nameOf) };
+      return { ...item, error: errorFromStatus(outcome.value, nameOf) };
     case undefined:
       throw protocolError(`item ${index} has neither a result nor an error`);
   }

@@ -2,7 +2,7 @@ import type { CallOptions as ConnectCallOptions } from "@connectrpc/connect";
 import { BatchStream, createBatchItems } from "./batch.ts";
 import type { Attempt } from "./call.ts";
 import { type Caller, checkOptions } from "./caller.ts";
-import { checkFlag, checkList, checkText } from "./check.ts";
+import { checkFlag, checkList, checkText, checkWhole } from "./check.ts";
 import type { CancelledState, MlxdClient, RawClients } from "./client.ts";
 import { enumName } from "./enum-names.ts";
 import { CancelGenerationResponse_StateSchema, type GenerateResponse } from "./gen/mlxd/v1/generation_service_pb.ts";
@@ -29,11 +29,12 @@ export const createGenerationCalls = (
   },
 
   batch: (items, options = {}) => {
-    const { parallel = false, groupByModel = false, ...call } = checkOptions(options);
+    const { parallel = false, maxParallel = 0, groupByModel = false, ...call } = checkOptions(options);
     const given = checkList(items, "items") as typeof items; // each is checked where it is read
     const request = {
       items: createBatchItems(given, caller.model),
       parallel: checkFlag(parallel, "parallel"),
+      maxParallel: checkWhole(maxParallel, "maxParallel", 0, 100),
       groupByModel: checkFlag(groupByModel, "groupByModel"),
     };
     const open = (connect: ConnectCallOptions) => raw.batchGenerate(request, connect);

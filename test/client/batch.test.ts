@@ -24,7 +24,15 @@ const item = (index: number, text = `text ${index}`): BatchMessage => ({
 const summary = (succeeded: number, failed = 0): BatchMessage => ({
   event: {
     case: "summary",
-    value: { total: succeeded + failed, succeeded, failed, usage: { promptTokens: 9, outputTokens: 4 } },
+    value: {
+      total: succeeded + failed,
+      succeeded,
+      failed,
+      usage: { promptTokens: 9, outputTokens: 4 },
+      successRate: succeeded / (succeeded + failed),
+      totalTime: { seconds: 1n, nanos: 500_000_000 },
+      averageTime: { nanos: 750_000_000 },
+    },
   },
 });
 const refused = (index: number): BatchMessage => ({
@@ -72,6 +80,9 @@ describe("a batch", () => {
       succeeded: 1,
       failed: 1,
       usage: { promptTokens: 9, cachedPromptTokens: 0, outputTokens: 4 },
+      successRate: 0.5,
+      totalTimeMs: 1_500,
+      averageTimeMs: 750,
     });
   });
 
@@ -116,8 +127,9 @@ describe.each(clientKinds)("a batch over $name", (kind) => {
       { input: "a", itemId: "first", temperature: 0 },
       { input: { prompt: "b" }, model: "other" },
     ] as const;
-    await pair.client.batch(items, { parallel: true }).collect();
+    await pair.client.batch(items, { parallel: true, maxParallel: 2 }).collect();
     assert.isTrue(request?.parallel);
+    assert.equal(request.maxParallel, 2);
     assert.deepEqual(
       request.items.map(({ itemId, task }) => [itemId, task?.model, task?.input.case, task?.sampling?.temperature]),
       [

@@ -1,5 +1,5 @@
 /** Runs several tasks as one batch: their order, their concurrency, and what happens to the rest if one fails. */
-import { Cause, Effect, Option, Result, Stream } from "effect";
+import { Cause, Clock, Effect, Result, Stream } from "effect";
 
 import { type Call, CurrentCall } from "../domain/Call.ts";
 import type { ServiceError } from "../domain/errors.ts";
@@ -16,7 +16,7 @@ export interface BatchItem {
 }
 
 export interface BatchOptions {
-  /** How many items run at once; Infinity: as many as admission lets. */
+  /** How many items run at once at most; 1: one after another. */
   readonly atOnce: number;
   /** Whether all items of one model, under any of its names, run before those of the next. */
   readonly groupByModel: boolean;
@@ -25,6 +25,10 @@ export interface BatchOptions {
 interface ItemDone {
   readonly type: "item";
   readonly index: number;
+  /** The id of its model, or the requested name if there is no such model. */
+  readonly model: string;
+  /** From its start to its end, including the wait for a slot of the engine. */
+  readonly processingMs: number;
   readonly outcome: Result.Result<
     { readonly task: GenerationTask; readonly result: GenerationResult },
     Cause.Cause<ServiceError>
@@ -38,6 +42,8 @@ interface Summary {
   readonly failed: number;
   /** The usage of the items that succeeded. */
   readonly usage: Usage;
+  /** From the beginning of the batch to the end of its last item. */
+  readonly totalMs: number;
 }
 
 interface Services {
@@ -51,45 +57,48 @@ export const runBatch = (
   items: ReadonlyArray<BatchItem>,
   { atOnce, groupByModel }: BatchOptions,
 ): Stream.Stream<ItemDone | Summary> =>
-  Stream.suspend(() => {
-    let summary: Summary = { type: "summary", total: items.length, succeeded: 0, failed: 0, usage: noUsage };
-    const runItem = ([index, item]: Indexed): Effect.Effect<ItemDone> =>
-      Effect.flatMap(item.task, (task) => Effect.map(generations.run(task), (result) => ({ task, result }))).pipe(
-        // The progress of one item is not the progress of the call.
-        Effect.updateService(CurrentCall, (call): Call => ({ ...call, follow: () => {} })),
-        Effect.matchCauseEffect({
-          onSuccess: (done) =>
-            Effect.sync((): ItemDone => {
-              const usage = addUsage(summary.usage, done.result.usage);
-              summary = { ...summary, succeeded: summary.succeeded + 1, usage };
-              return { type: "item", index, outcome: Result.succeed(done) };
-            }),
-          onFailure: (cause) => {
-            // The caller left, or the service shuts down: that ends the batch and is not this item's failure.
-            if (Cause.hasInterruptsOnly(cause)) return Effect.interrupt;
-            return Effect.sync((): ItemDone => {
-              summary = { ...summary, failed: summary.failed + 1 };
-              return { type: "item", index, outcome: Result.fail(cause) };
-            });
-          },
-        }),
-      );
-    const groups = groupByModel ? groupsOf(models, items) : Effect.succeed([[...items.entries()]]);
-    const done = Stream.fromEffect(groups).pipe(
-      Stream.flatMap(Stream.fromIterable),
-      Stream.flatMap((group) =>
-        // There are 100 at most. Admission decides how many of them run at once.
+  Stream.unwrap(
+    Effect.gen(function* () {
+      const batch = yield* stopwatch;
+      let counts = { succeeded: 0, failed: 0, usage: noUsage };
+      const runItem = Effect.fnUntraced(function* ([index, { model: name, task: checked }]: Indexed) {
+        const own = yield* stopwatch;
+        const model = yield* modelOf(models, name);
+        const work = Effect.flatMap(checked, (task) =>
+          Effect.map(generations.run(task), (result) => ({ task, result })),
+        );
+        const outcome = yield* work.pipe(
+          // The progress of one item is not the progress of the call.
+          Effect.updateService(CurrentCall, (call): Call => ({ ...call, follow: () => {} })),
+          Effect.map(Result.succeed),
+          // That the caller left, or the service shuts down, ends the batch and is not this item's failure.
+          Effect.catchCause((cause) =>
+            Cause.hasInterruptsOnly(cause) ? Effect.interrupt : Effect.succeed(Result.fail(cause)),
+          ),
+        );
+        const { succeeded, failed, usage } = counts;
+        counts = Result.isSuccess(outcome)
+          ? { succeeded: succeeded + 1, failed, usage: addUsage(usage, outcome.success.result.usage) }
+          : { succeeded, failed: failed + 1, usage };
+        return { type: "item" as const, index, model: model ?? name, processingMs: own(), outcome };
+      });
+      const groups = groupByModel ? yield* groupsOf(models, items) : [[...items.entries()]];
+      const done = Stream.flatMap(Stream.fromIterable(groups), (group) =>
+        // Admission decides how many of those that run at once have a slot of the engine.
         Stream.mapEffect(Stream.fromIterable(group), runItem, {
-          concurrency: atOnce === Infinity ? "unbounded" : atOnce,
+          concurrency: atOnce,
           unordered: true,
         }),
-      ),
-    );
-    return Stream.concat(
-      done,
-      Stream.suspend(() => Stream.succeed(summary)),
-    );
-  });
+      );
+      const summary = Effect.sync((): Summary => ({
+        type: "summary",
+        total: items.length,
+        ...counts,
+        totalMs: batch(),
+      }));
+      return Stream.concat(done, Stream.fromEffect(summary));
+    }),
+  );
 
 type Indexed = readonly [index: number, item: BatchItem];
 
@@ -97,9 +106,22 @@ const groupsOf = Effect.fnUntraced(function* (models: Services["models"], items:
   const groups = new Map<string, Indexed[]>();
   for (const indexed of items.entries()) {
     const { model: name } = indexed[1];
-    const found = yield* Effect.option(models.get(name));
-    const key = Option.match(found, { onSome: ({ facts }) => `model ${facts.id}`, onNone: () => `name ${name}` });
+    const model = yield* modelOf(models, name);
+    const key = model === undefined ? `name ${name}` : `model ${model}`;
     groups.set(key, [...(groups.get(key) ?? []), indexed]);
   }
   return [...groups.values()];
+});
+
+/** Undefined where no model has the name. */
+const modelOf = (models: Services["models"], name: string): Effect.Effect<string | undefined> =>
+  models.get(name).pipe(
+    Effect.map(({ facts }): string | undefined => facts.id),
+    Effect.orElseSucceed(() => undefined),
+  );
+
+/** Milliseconds since it was started, by the monotonic clock. */
+const stopwatch = Effect.map(Clock.Clock, (clock) => {
+  const begun = clock.monotonicTimeNanosUnsafe();
+  return () => Number(clock.monotonicTimeNanosUnsafe() - begun) / 1e6;
 });

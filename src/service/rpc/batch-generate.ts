@@ -15,6 +15,7 @@ import type { InvalidField, QuotaExceeded, ServiceError } from "../domain/errors
 import type { Models } from "../models/Models.ts";
 import type { Generations } from "../pipeline/Generations.ts";
 import { runBatch } from "../pipeline/run-batch.ts";
+import { durationFromMs } from "./duration.ts";
 import { statusFrom, wireErrorFromFailure } from "./error-to-wire.ts";
 import { resultToWire } from "./generation-to-wire.ts";
 import { invalidField } from "./invalid-field.ts";
@@ -61,29 +62,42 @@ const checkIds = (items: ReadonlyArray<BatchItem>): Result.Result<void, InvalidF
 
 const answersOf = (
   services: Services,
-  { items, parallel, groupByModel }: BatchGenerateRequest,
+  { items, parallel, maxParallel, groupByModel }: BatchGenerateRequest,
   callsAtOnce: number,
 ): Stream.Stream<BatchGenerateResponse> => {
   const tasks = items.map((item) => ({ model: item.task?.model ?? "", task: taskOfItem(item, services.models) }));
-  const atOnce = parallel ? callsAtOnce : 1;
+  const atOnce = parallel ? Math.min(callsAtOnce, maxParallel === 0 ? items.length : maxParallel) : 1;
   return Stream.mapEffect(runBatch(services, tasks, { atOnce, groupByModel }), (event) => {
     if (event.type === "summary") {
-      const { type: _, ...value } = event;
+      const { type: _, totalMs, ...counts } = event;
+      const value = {
+        ...counts,
+        successRate: counts.succeeded / counts.total,
+        totalTime: durationFromMs(totalMs),
+        averageTime: durationFromMs(totalMs / counts.total),
+      };
       return Effect.succeed(create(BatchGenerateResponseSchema, { event: { case: "summary", value } }));
     }
     const { index, outcome } = event;
-    const itemId = items[index]?.itemId || String(index);
+    const item = items[index];
+    const told = {
+      itemId: item?.itemId || String(index),
+      index,
+      model: event.model,
+      task: item?.task?.input.case ?? "",
+      processingTime: durationFromMs(event.processingMs),
+    };
     if (Result.isSuccess(outcome)) {
       const { result, task } = outcome.success;
       const value = resultToWire(result, task.output);
-      return Effect.succeed(itemToWire({ itemId, index, outcome: { case: "result", value } }));
+      return Effect.succeed(itemToWire({ ...told, outcome: { case: "result", value } }));
     }
     const cause = outcome.failure;
     return Effect.gen(function* () {
       const { requestId } = yield* CurrentCall;
       if (Cause.hasDies(cause)) yield* logDefect(cause, requestId, index);
       const value = statusFrom(wireErrorFromFailure(failureFrom(cause, { requestId })));
-      return itemToWire({ itemId, index, outcome: { case: "error", value } });
+      return itemToWire({ ...told, outcome: { case: "error", value } });
     });
   });
 };

@@ -18,6 +18,7 @@ import { grpc } from "../../support/rpc-transports.ts";
 import { eventsOf, promptOf, resultOf } from "../../support/scripted-generations.ts";
 import { startTestServer, type TestServerOptions } from "../../support/test-server.ts";
 import { assertMatches } from "../../support/assert-matches.ts";
+import { until } from "../../support/until.ts";
 import { errorOf } from "../../support/wire-error.ts";
 
 const taskOf = (prompt: string) => ({ input: { case: "prompt", value: prompt } }) as const;
@@ -109,6 +110,77 @@ describe("BatchGenerate", () => {
       open(seen.length === 1 ? "a" : "b");
     }
     assert.deepStrictEqual(seen, ["id-c:c", "id-a:a", "id-b:b", "3+0=3"]);
+  });
+
+  it("runs no more items at once than it is told, and all of them", async () => {
+    let [running, most, expected] = [0, 0, 0];
+    const { server, client } = await startWith({
+      run: (task) =>
+        Effect.acquireUseRelease(
+          Effect.sync(() => (most = Math.max(most, ++running))),
+          // Until as many run as may, and then for long enough that others could begin.
+          () =>
+            Effect.promise(() => until(() => most >= expected)).pipe(
+              Effect.andThen(Effect.sleep(20)),
+              Effect.andThen(resultFor(promptOf(task))),
+            ),
+          () => Effect.sync(() => (running -= 1)),
+        ),
+    });
+    await using _ = server;
+    const items = Array.from({ length: 10 }, (_item, index) => itemOf(String(index)));
+    for (const [maxParallel, atOnce] of [
+      [3, 3],
+      [1, 1],
+      [0, 10],
+    ] as const) {
+      [most, expected] = [0, atOnce];
+      const responses = await collect(client.batchGenerate({ items, parallel: true, maxParallel }));
+      assert.strictEqual(most, atOnce);
+      assert.lengthOf(responses, 11);
+    }
+    for (const request of [
+      { items, maxParallel: 2 },
+      { items, parallel: true, maxParallel: 101 },
+    ]) {
+      const error = await errorOf(collect(client.batchGenerate(request)));
+      assert.strictEqual(error.code, Code.InvalidArgument);
+      assert.include(error.message, "max_parallel");
+    }
+  });
+
+  it("tells of each item its model, task and time, and sums up rate and times", async () => {
+    const { server, client } = await startWith({
+      models: () => [modelStatus("demo"), modelStatus("other")],
+      run: (task) =>
+        promptOf(task) === "bad"
+          ? Effect.fail(new QueueFull({ model: "demo", limit: 8, retryAfterMs: 50 }))
+          : Effect.andThen(Effect.sleep(30), resultFor(promptOf(task))),
+    });
+    await using _ = server;
+    const items = [itemOf("a"), itemOf("bad"), { task: { ...taskOf("c"), model: "none" } }, itemOf("d")];
+    const responses = await collect(client.batchGenerate({ items }));
+    const told = responses.flatMap(({ event }) => (event.case === "item" ? [event.value] : []));
+    assert.deepStrictEqual(
+      told.map(({ index, model, task, outcome }) => [index, model, task, outcome.case]),
+      [
+        [0, "demo", "prompt", "result"],
+        [1, "demo", "prompt", "error"],
+        [2, "none", "prompt", "result"],
+        [3, "demo", "prompt", "result"],
+      ],
+    );
+    const ms = ({ seconds = 0n, nanos = 0 } = {}) => Number(seconds) * 1000 + nanos / 1e6;
+    const times = told.map(({ processingTime }) => ms(processingTime));
+    assert.isAtLeast(times[0] ?? 0, 25);
+    const summary = responses.at(-1)?.event;
+    if (summary?.case !== "summary") return assert.fail("no summary");
+    const { total, succeeded, failed, successRate, totalTime, averageTime } = summary.value;
+    assert.deepEqual([total, succeeded, failed, successRate], [4, 3, 1, 0.75]);
+    // One after another: together they took what the batch took, but for what lies between them.
+    const sum = times.reduce((all, each) => all + each, 0);
+    assert.isAtLeast(ms(totalTime), sum);
+    assert.approximately(ms(averageTime), ms(totalTime) / 4, 0.001);
   });
 
   it("gives a failed item its own status, and the others their results", async () => {
