@@ -95,7 +95,12 @@ const pipeline = Layer.mergeAll(preparations, jobs).pipe(
 );
 const server = Server.layer.pipe(
   Layer.provide([pipeline, sandbox]),
-  Layer.provide([ServerConfig.layer, EngineConfig.layer, Access.layer.pipe(Layer.provide(AccessConfig.layer))]),
+  Layer.provide([
+    ServerConfig.layer,
+    EngineConfig.layer,
+    DownloadConfig.layer,
+    Access.layer.pipe(Layer.provide(AccessConfig.layer)),
+  ]),
   Layer.provide(Configuration.layerProcess),
 );
 

@@ -15,6 +15,8 @@ import type { MlxdClient } from "./client.ts";
 import type { ClientOptions } from "./client-options.ts";
 import { createParts } from "./create-client.ts";
 import { decodeError } from "./decode-error.ts";
+import { createDiagnosticsClient } from "./diagnostics/create-diagnostics.ts";
+import type { DiagnosticsClient } from "./diagnostics/diagnostics.ts";
 import { invalidField } from "./errors.ts";
 import { createJobsClient } from "./jobs/create-jobs.ts";
 import type { JobsClient } from "./jobs/jobs.ts";
@@ -45,6 +47,17 @@ export type {
   EntryChange,
   ModelEntry,
 } from "./catalog/catalog.ts";
+export type {
+  DiagnosticsClient,
+  EngineTasks,
+  ModelTasks,
+  PartsHealth,
+  PartState,
+  ServicePart,
+  SupportedTasks,
+  SupportedTasksOptions,
+  TaskKind,
+} from "./diagnostics/diagnostics.ts";
 export type {
   CreateJobOptions,
   Job,
@@ -124,6 +137,9 @@ export interface NodeClient extends MlxdClient {
   /** Backends and models that are added, changed and removed while the service runs. */
   readonly catalog: CatalogClient;
 
+  /** What the service can do, and the state of its parts. */
+  readonly diagnostics: DiagnosticsClient;
+
   /** Opens the connections, so that the first calls do not wait for them. With HTTP/1.1 it does nothing. */
   connect(): Promise<void>;
 }
@@ -156,6 +172,7 @@ export const createMlxdClient = (options: NodeClientOptions = {}): NodeClient =>
     ...client,
     cache: createCacheClient(caller, transport),
     catalog: createCatalogClient(caller, transport),
+    diagnostics: createDiagnosticsClient(caller, transport),
     jobs: createJobsClient(caller, transport),
     connect: opened.connect,
   };

@@ -84,7 +84,7 @@ const preloaded = preload.pipe(
 const server = Server.layer.pipe(
   Layer.provideMerge(preloaded.pipe(Layer.provide(portProbed))),
   Layer.provide(sandbox),
-  Layer.provide([EngineConfig.layer, access]),
+  Layer.provide([EngineConfig.layer, DownloadConfig.layer, access]),
   Layer.provideMerge(ServerConfig.layer),
 );
 

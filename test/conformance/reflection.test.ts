@@ -24,6 +24,7 @@ const services = [
   "grpc.reflection.v1alpha.ServerReflection",
   "mlxd.v1.CacheService",
   "mlxd.v1.CatalogService",
+  "mlxd.v1.DiagnosticsService",
   "mlxd.v1.EmbeddingService",
   "mlxd.v1.GenerationService",
   "mlxd.v1.JobService",

@@ -119,7 +119,8 @@ describe("embeddings of a served model", () => {
   it("are refused of a model that has more parts than are known", async () => {
     assert.deepStrictEqual(await failureOf(client.embed("a", { model: "dense" })), {
       reason: "UNSUPPORTED_TASK",
-      message: 'model "dense" does not do embeddings; modules.json has a module Dense, which is not supported',
+      message:
+        'model "dense" does not do embeddings; modules.json has a module Dense, which is not supported; ListSupportedTasks lists the models that do',
     });
     assert.isUndefined((await client.getModel("dense")).embedding);
   });

@@ -82,6 +82,8 @@ export const exampleOutputs: readonly (readonly [page: string, code: string, pri
   ],
   ["docs/calls.md", "CatalogService/CreateEntry", /^(?:\{"change":\{\}\}\n){3}$/],
   ["docs/generation.md", "contextPolicy", /^[^\n]+ \d{3}\n$/],
+  ["docs/calls.md", "diagnostics.health(", /^ListSupportedTasks: its engine takes no images\nGetPartsHealth: ok\n$/],
+  ["docs/calls.md", "call DiagnosticsService/", /"task":"tools","supported":true[^]*"state":"PART_STATE_OK"/],
   ["docs/calls.md", "client.embed(", /^Embed: 2 \w+\n$/],
   ["docs/calls.md", "EmbeddingService/Embed", /"values":\[/],
   ["docs/calls.md", "client.tokenize(", /^Tokenize: \[[^]+Detokenize: Hello\nCountTokens: 15\n$/],

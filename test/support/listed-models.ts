@@ -51,6 +51,7 @@ const facts: ModelFacts = {
 export const modelStatus = (id: string, status: Partial<Omit<ModelStatus, "facts">> = {}): ModelStatus => ({
   facts: { ...facts, id },
   files: { ...facts, id },
+  backend: undefined,
   isDefault: id === "demo",
   state: "active",
   stateReason: "",

@@ -6,11 +6,15 @@ import { AccessConfig } from "../../src/service/config/AccessConfig.ts";
 import type { AccessDeclaration } from "../../src/service/config/access-schema.ts";
 import { Admission } from "../../src/service/admission/Admission.ts";
 import { AdmissionConfig } from "../../src/service/config/AdmissionConfig.ts";
+import { DownloadConfig } from "../../src/service/config/DownloadConfig.ts";
 import { EngineConfig } from "../../src/service/config/EngineConfig.ts";
 import type { JobsSettings } from "../../src/service/config/JobsConfig.ts";
 import { ServerConfig, type ServerSettings } from "../../src/service/config/ServerConfig.ts";
 import type { ModelCondition, ModelStatus } from "../../src/service/domain/model.ts";
 import type { ModelCache } from "../../src/service/models/memory/ModelCache.ts";
+import { backendDrivers } from "../../src/service/engine/backends/backend-drivers.ts";
+import { enginesOf } from "../../src/service/engine/drivers.ts";
+import { Engines } from "../../src/service/engine/Engines.ts";
 import type { Sandbox } from "../../src/service/sandbox/Sandbox.ts";
 import type { Drain } from "../../src/service/server/Drain.ts";
 import type { Health } from "../../src/service/server/Health.ts";
@@ -92,6 +96,7 @@ export const startTestServer = async (options: TestServerOptions = {}): Promise<
       Access.layer.pipe(Layer.provide(AccessConfig.layerOf(options.access))),
       options.sandbox ?? inlineSandbox,
     ]),
+    Layer.provide([DownloadConfig.layer, Layer.succeed(Engines, enginesOf({}, backendDrivers()))]),
     Layer.provideMerge(Admission.layer),
     Layer.provide(Layer.succeed(AdmissionConfig, { maxRunning: options.maxRunning ?? 4, maxQueued: 8 })),
     Layer.provideMerge([Stats.layer, Metrics.layer, EngineConfig.layer, capturedLog(log)]),

@@ -1,4 +1,4 @@
-import type { ServerStats } from "../../client/node.ts";
+import { isMlxdError, type NodeClient, type PartsHealth, type ServerStats } from "../../client/node.ts";
 import { formatBytes, formatCount } from "../format.ts";
 import { json } from "../options.ts";
 import { print, printJson, printPairs, printTable } from "../print.ts";
@@ -16,10 +16,27 @@ export const addStats = (mlxd: Program): void => {
       const options = command.optsWithGlobals();
       await withClient(options, async (client, signal) => {
         const stats = await client.stats({ signal });
-        if (options.json) printJson(stats);
-        else printStats(stats);
+        const health = await healthOf(client, signal);
+        if (options.json) return printJson({ ...stats, ...(health && { health }) });
+        printStats(stats);
+        if (health) printHealth(health);
       });
     });
+};
+
+/** Undefined if the service is older than this command. */
+const healthOf = (client: NodeClient, signal: AbortSignal): Promise<PartsHealth | undefined> =>
+  client.diagnostics.health({ signal }).catch((error: unknown) => {
+    if (isMlxdError(error) && error.code === "UNIMPLEMENTED") return undefined;
+    throw error;
+  });
+
+const printHealth = ({ state, parts }: PartsHealth): void => {
+  print(`\nhealth: ${state}`);
+  printTable(
+    ["PART", "NAME", "STATE", "REASON"],
+    parts.map((part) => [part.kind, part.name, part.state, part.reason]),
+  );
 };
 
 const printStats = ({ since, total, models, pool, serviceResidentBytes }: ServerStats): void => {

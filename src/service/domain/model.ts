@@ -126,6 +126,8 @@ export interface ModelStatus {
   readonly facts: ServedModel;
   /** What its files say; undefined if the files are on another server. */
   readonly files: ModelFacts | undefined;
+  /** The name of the server that it is on; undefined if it runs here. */
+  readonly backend: string | undefined;
   /** The family's settings, overridden by the configuration. */
   readonly profile: FamilyProfile;
   readonly isDefault: boolean;

@@ -3,6 +3,7 @@ import { Effect } from "effect";
 
 import { CacheService } from "../../client/gen/mlxd/v1/cache_service_pb.ts";
 import { CatalogService } from "../../client/gen/mlxd/v1/catalog_service_pb.ts";
+import { DiagnosticsService } from "../../client/gen/mlxd/v1/diagnostics_service_pb.ts";
 import { EmbeddingService } from "../../client/gen/mlxd/v1/embedding_service_pb.ts";
 import { GenerationService } from "../../client/gen/mlxd/v1/generation_service_pb.ts";
 import { JobService } from "../../client/gen/mlxd/v1/job_service_pb.ts";
@@ -11,6 +12,7 @@ import { ServerService } from "../../client/gen/mlxd/v1/server_service_pb.ts";
 import { TokenizerService } from "../../client/gen/mlxd/v1/tokenizer_service_pb.ts";
 import { makeCacheService } from "./cache-service.ts";
 import { makeCatalogService } from "./catalog-service.ts";
+import { makeDiagnosticsService } from "./diagnostics-service.ts";
 import { makeEmbeddingService } from "./embedding-service.ts";
 import { makeGenerationService } from "./generation-service.ts";
 import { makeJobService } from "./job-service.ts";
@@ -27,6 +29,7 @@ export const apiServices = [
   JobService,
   CacheService,
   CatalogService,
+  DiagnosticsService,
   ServerService,
 ] as const;
 
@@ -38,6 +41,7 @@ export const makeApiRoutes = Effect.gen(function* () {
   const job = yield* makeJobService;
   const cache = yield* makeCacheService;
   const catalog = yield* makeCatalogService;
+  const diagnostics = yield* makeDiagnosticsService;
   const server = yield* makeServerService;
   return (router: ConnectRouter): void => {
     router
@@ -48,6 +52,7 @@ export const makeApiRoutes = Effect.gen(function* () {
       .service(JobService, job)
       .service(CacheService, cache)
       .service(CatalogService, catalog)
+      .service(DiagnosticsService, diagnostics)
       .service(ServerService, server);
   };
 });

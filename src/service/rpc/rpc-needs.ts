@@ -6,6 +6,7 @@ import type { DescMethod } from "@bufbuild/protobuf";
 
 import { CacheService } from "../../client/gen/mlxd/v1/cache_service_pb.ts";
 import { CatalogService } from "../../client/gen/mlxd/v1/catalog_service_pb.ts";
+import { DiagnosticsService } from "../../client/gen/mlxd/v1/diagnostics_service_pb.ts";
 import { EmbeddingService } from "../../client/gen/mlxd/v1/embedding_service_pb.ts";
 import { GenerationService } from "../../client/gen/mlxd/v1/generation_service_pb.ts";
 import { JobService } from "../../client/gen/mlxd/v1/job_service_pb.ts";
@@ -80,6 +81,11 @@ const cache: RolesOf<typeof CacheService> = {
 /** What models run on, and with which keys, is the operator's. */
 const catalog: RolesOf<typeof CatalogService> = { createEntry: admin, updateEntry: admin, deleteEntry: admin };
 
+const diagnostics: RolesOf<typeof DiagnosticsService> = {
+  listSupportedTasks: everyRole,
+  getPartsHealth: admin,
+};
+
 const server: RolesOf<typeof ServerService> = {
   getServerInfo: everyRole,
   getStats: admin,
@@ -95,6 +101,7 @@ const tables: ReadonlyArray<readonly [string, Readonly<Record<string, ReadonlyAr
   [JobService.typeName, job],
   [CacheService.typeName, cache],
   [CatalogService.typeName, catalog],
+  [DiagnosticsService.typeName, diagnostics],
   [ServerService.typeName, server],
 ];
 

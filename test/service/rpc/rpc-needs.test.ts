@@ -34,6 +34,8 @@ const expected: Readonly<Record<string, string>> = {
   "CatalogService/CreateEntry": "admin",
   "CatalogService/UpdateEntry": "admin",
   "CatalogService/DeleteEntry": "admin",
+  "DiagnosticsService/ListSupportedTasks": everybody,
+  "DiagnosticsService/GetPartsHealth": "admin",
   "ServerService/GetServerInfo": everybody,
   "JobService/CreateJob": "jobs",
   "JobService/AppendJobItems": "jobs",

@@ -49,8 +49,8 @@ export class UnsupportedTask extends Schema.TaggedError<UnsupportedTask>()("Unsu
   hint: Schema.optionalKey(Schema.String),
 }) {
   override get message(): string {
-    const hint = this.hint ?? "ListModels tells what each model can do";
-    return `model "${this.model}" does not do ${this.task}; ${hint}`;
+    const why = this.hint === undefined ? "" : `${this.hint}; `;
+    return `model "${this.model}" does not do ${this.task}; ${why}ListSupportedTasks lists the models that do`;
   }
 }
 

@@ -238,10 +238,10 @@ const limitsOf = ({ maxLoaded, budgetBytes }: RoomLimits) => ({ budgetBytes, max
 const otherEngine = () => Effect.die("an engine of another kind than its model's");
 const takesTokens = (engine: AnyEngine): engine is Engine => !takesConversations(engine);
 
-const factsOf = ({ entry }: Member): Pick<ModelStatus, "facts" | "files" | "download"> =>
+const factsOf = ({ entry }: Member): Pick<ModelStatus, "facts" | "files" | "backend" | "download"> =>
   entry.takes === "tokens"
-    ? { facts: entry.facts, files: entry.facts, download: entry.download }
-    : { facts: entry.facts, files: undefined, download: undefined };
+    ? { facts: entry.facts, files: entry.facts, backend: undefined, download: entry.download }
+    : { facts: entry.facts, files: undefined, backend: entry.backend.name, download: undefined };
 
 const unloadOne = (includePinned: boolean, options: UnloadOptions) => (slot: ModelSlot) => {
   const stays = { model: slot.id, unloaded: false, freedBytes: 0 };

@@ -229,6 +229,7 @@ describe("the model pool", () => {
         profile: familyProfile("qwen"),
         useCount: 2,
         users: 0,
+        backend: undefined,
         download: undefined,
         pinned: false,
         idleTtlMs: 0,

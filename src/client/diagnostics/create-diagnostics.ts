@@ -1,0 +1,46 @@
+import { createClient, type Transport } from "@connectrpc/connect";
+import { type Caller, checkOptions } from "../caller.ts";
+import { checkText } from "../check.ts";
+import {
+  DiagnosticsService,
+  EngineTasksSchema,
+  GetPartsHealthResponseSchema,
+  ModelTasksSchema,
+  TaskKindSchema,
+} from "../gen/mlxd/v1/diagnostics_service_pb.ts";
+import { toPlain } from "../plain.ts";
+import type { DiagnosticsClient, ModelTasks, PartsHealth } from "./diagnostics.ts";
+
+/** Models on a page: as many as the service gives. */
+const pageSize = 1_000;
+
+// The casts: toPlain names enum values by the same rule as the types, which it knows as string.
+
+/** The calls of the DiagnosticsService. */
+export const createDiagnosticsClient = (caller: Caller, transport: Transport): DiagnosticsClient => {
+  const raw = createClient(DiagnosticsService, transport);
+  return {
+    supportedTasks: async (options = {}) => {
+      const { task = "", model = "", ...call } = checkOptions(options);
+      const request = { task: checkText(task, "task"), model: checkText(model, "model"), pageSize };
+      const models: ModelTasks[] = [];
+      for (let pageToken = ""; ;) {
+        const page = { ...request, pageToken };
+        const response = await caller.unary(call, (connect) => raw.listSupportedTasks(page, connect));
+        models.push(...response.models.map((each) => toPlain(ModelTasksSchema, each) as ModelTasks));
+        pageToken = response.nextPageToken;
+        if (pageToken !== "") continue;
+        return {
+          tasks: response.tasks.map((kind) => toPlain(TaskKindSchema, kind)),
+          engines: response.engines.map((engine) => toPlain(EngineTasksSchema, engine)),
+          models,
+        };
+      }
+    },
+
+    health: async (options = {}) => {
+      const health = await caller.unary(options, (connect) => raw.getPartsHealth({}, connect));
+      return toPlain(GetPartsHealthResponseSchema, health) as PartsHealth;
+    },
+  };
+};
