@@ -10,10 +10,12 @@ import { Health, HealthCheckResponse_ServingStatus as Status } from "../../src/c
 import { GenerationService } from "../../src/client/gen/mlxd/v1/generation_service_pb.ts";
 import { ModelService } from "../../src/client/gen/mlxd/v1/model_service_pb.ts";
 import { ServerService } from "../../src/client/gen/mlxd/v1/server_service_pb.ts";
+import { createMlxdClient } from "../../src/client/node.ts";
+import { collect } from "../support/collect.ts";
 import { startService } from "../support/running-service.ts";
 import { debianFaketime } from "../support/tools.ts";
 
-it("a clock that is set back and forward ends no call, loses and unloads no engine and makes nobody wait", async (context) => {
+it("a clock that is set back and forward ends no call or job, loses and unloads no engine and makes nobody wait", async (context) => {
   const faketime = await debianFaketime();
   if (typeof faketime === "string") return context.skip(faketime);
   const folder = mkdtempSync(join(tmpdir(), "mlxd-clock-"));
@@ -33,6 +35,8 @@ it("a clock that is set back and forward ends no call, loses and unloads no engi
   const generation = createClient(GenerationService, transport);
   const models = createClient(ModelService, transport);
   const server = createClient(ServerService, transport);
+  const client = createMlxdClient({ baseUrl: service.url });
+  const items = Array.from({ length: 8 }, (_, index) => ({ input: `${index},`, maxOutputTokens: 8, ignoreEos: true }));
   const task = (maxOutputTokens: number) => ({
     input: { case: "prompt" as const, value: "1 2 3" },
     stop: { ignoreEos: true, maxOutputTokens },
@@ -43,13 +47,20 @@ it("a clock that is set back and forward ends no call, loses and unloads no engi
     await generation.generate({ task: task(4) });
     const engines = service.workers();
     for (const offset of ["-1h", "+0", "+2h", "-1d", "+0"]) {
-      // One call runs over the change, the next begin after it.
+      // One call and a job run over the change, the next calls begin after it.
       const over = generation.generate({ task: task(200) }, { timeoutMs: 110_000 });
+      const { jobId } = await client.jobs.create(items, { maxParallel: 1, expiresAfterMs: 7 * 86_400_000 });
       set(offset);
       const results = await Promise.all([
         over,
         ...Array.from({ length: 4 }, () => generation.generate({ task: task(8) })),
       ]);
+      const outcomes = await collect(client.jobs.results(jobId));
+      assert.deepEqual(
+        outcomes.map(({ index, error }) => [index, error]),
+        items.map((_, index) => [index, undefined]),
+        offset,
+      );
       for (const { result } of results) {
         const finished = result?.candidates[0];
         assert.isDefined(finished, offset);
@@ -71,6 +82,7 @@ it("a clock that is set back and forward ends no call, loses and unloads no engi
     assert.equal(total?.cancelled, 0);
     assert.equal(await service.stop(), 0);
   } finally {
+    client.close();
     await service.stop();
     rmSync(folder, { recursive: true });
   }

@@ -12,7 +12,7 @@ import { runItem } from "./run-item.ts";
 import type { Signals } from "./Signals.ts";
 import { pauseMsOf } from "./store-failure.ts";
 import type { StoreAccess } from "./StoreAccess.ts";
-import { keepHouse, sayAlive, sayGone } from "./store/keep-house.ts";
+import { endLongWaits, keepHouse, sayAlive, sayGone } from "./store/keep-house.ts";
 import { isShared } from "./store/open-store.ts";
 import { endedJobs } from "./store/read-jobs.ts";
 import { handBack } from "./store/settle-items.ts";
@@ -38,8 +38,8 @@ export interface RunnerServices {
 /** How often it looks for what other hosts, clocks and engines have changed. */
 const lookMs = 1_000;
 const aliveMs = 3_000;
-/** How often it looks for items that it has taken and does not run: the store's answer was lost. */
-const straysMs = 15_000;
+/** How often it looks for items that would be left: taken, but not run, as the store's answer was lost, or put off for long. */
+const leftMs = 5_000;
 /** Where nobody else asks: its name has to be known for an hour. */
 const aloneMs = 600_000;
 /** A model that interactive calls used so lately is not evicted for an item. */
@@ -135,16 +135,17 @@ export const makeRunner = (services: RunnerServices): Effect.Effect<Runner, neve
         Effect.orElseSucceed(() => `unknown ${name}`),
       );
 
-    let straysAt = 0;
+    let leftAt = 0;
     const turn = Effect.gen(function* () {
       // The service ends: what is not taken is another life's, or another host's.
       if (admission.refusesWaiting()) return;
       const now = yield* elapsedMs;
-      if (now >= straysAt) {
-        yield* store.use(({ database, boss }) =>
-          handBack(database, boss, { only: store.host.id, running: [...running.keys()] }),
-        );
-        straysAt = now + straysMs;
+      if (now >= leftAt) {
+        yield* store.use(async ({ database, boss }) => {
+          await handBack(database, boss, { only: store.host.id, running: [...running.keys()] });
+          await endLongWaits(database);
+        });
+        leftAt = now + leftMs;
       }
       const lanes = yield* store.use(({ database }) => listLanes(database));
       for (const [queue, until] of empty) if (until <= now) empty.delete(queue);

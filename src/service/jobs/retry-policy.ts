@@ -79,7 +79,8 @@ const policy = {
 } as const satisfies Record<ServiceError["_tag"], "final" | "again" | "uncounted">;
 
 const firstBackoffMs = 1_000;
-const longestBackoffMs = 60_000;
+/** No item waits longer than this for its next attempt. */
+export const longestBackoffMs = 60_000;
 
 interface NextAttempt {
   readonly afterMs: number;

@@ -1,6 +1,7 @@
 /** Housekeeping of the store: expiry, the end of a job's retention, unused queues, hosts. */
 import type { PgBoss } from "pg-boss";
 
+import { longestBackoffMs } from "../retry-policy.ts";
 import { changeJob, lockJob } from "./change-job.ts";
 import type { Database } from "./Database.ts";
 import { deleteQueue } from "./delete-queue.ts";
@@ -18,6 +19,18 @@ export const sayAlive = ({ query }: Database, { id, name }: Host): Promise<unkno
 
 export const sayGone = ({ query }: Database, { id }: Host): Promise<unknown> =>
   query("DELETE FROM mlxd.host WHERE id = $1", [id]);
+
+/**
+ * After a clock was set back, what became ready before would wait until it is that late again: nothing waits longer than
+ * the longest backoff.
+ */
+export const endLongWaits = async ({ query }: Database): Promise<void> => {
+  await query(
+    `UPDATE pgboss.job SET start_after = now() WHERE state IN ('created', 'retry')
+     AND start_after > now() + $1 * interval '1 ms'`,
+    [longestBackoffMs],
+  );
+};
 
 /** Per run, so that none takes long. */
 const atOnce = 20;
