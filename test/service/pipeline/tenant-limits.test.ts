@@ -319,6 +319,11 @@ describe("models", () => {
           yield* Effect.flip(run({ model: "none" })),
           yield* Effect.flip(models.load("tiny", { pinned: undefined, idleTtlMs: undefined })),
           yield* Effect.flip(models.unloadAll({ drainMs: 0, force: false, includePinned: true })),
+          // They concern every tenant's models.
+          yield* Effect.flip(models.resize({ maxLoaded: 1 })),
+          yield* Effect.flip(models.clear(true)),
+          yield* Effect.flip(models.clearPrefixes(undefined, {})),
+          yield* Effect.flip(models.remove("local_mlx:tiny", { drainMs: 0, force: false })),
         ];
         for (const error of refusals) assert.instanceOf(error, NotAllowed);
         assert.equal(refusals[2]?.message, 'tenant "acme" may not use the model none; it may use demo, qwen3-*');
