@@ -1,0 +1,76 @@
+/** Jobs of several models on a real service with room for one of them. */
+import { rmSync } from "node:fs";
+import { join } from "node:path";
+import { afterEach, assert, describe, it } from "@effect/vitest";
+
+import { createMlxdClient, type NodeClient } from "../../src/client/node.ts";
+import { collect } from "../support/collect.ts";
+import { createModelFolder, type ModelFolder } from "../support/model-folder.ts";
+import { type RunningService, startService } from "../support/running-service.ts";
+import { until } from "../support/until.ts";
+
+let service: RunningService;
+let client: NodeClient;
+let folder: ModelFolder;
+afterEach(async () => {
+  client?.close();
+  await service?.stop();
+  folder?.[Symbol.dispose]();
+});
+
+const start = async () => {
+  folder = createModelFolder(["demo", "gemma"]);
+  service = await startService({
+    MLXD_MODELS: folder.directory,
+    MLXD_KV_CACHE_BYTES: String(64 * 1024 ** 2),
+    MLXD_PREFIX_CACHE_BYTES: "0",
+    MLXD_PRELOAD: "none",
+    MLXD_MAX_LOADED_MODELS: "1",
+  });
+  client = createMlxdClient({ baseUrl: service.url, retry: false });
+};
+
+const task = (model: string, index = 0) => ({
+  input: { tokens: [5 + (index % 20), 6, 7] },
+  model,
+  maxOutputTokens: 4,
+  ignoreEos: true,
+});
+
+/** Only what hangs takes as long. */
+describe("jobs of several models", { timeout: 600_000 }, () => {
+  it("that alternate load each of them once", async () => {
+    await start();
+    const tasks = Array.from({ length: 40 }, (_, index) => task(index % 2 === 0 ? "demo" : "gemma", index));
+    const { jobId } = await client.jobs.create(tasks);
+    const results = await collect(client.jobs.results(jobId));
+    assert.deepEqual(
+      results.map(({ index, error }) => [index, error]),
+      tasks.map((_, index) => [index, undefined]),
+    );
+    const { models } = await client.cache.stats();
+    assert.deepInclude(models, { loads: 2, loadFailures: 0 });
+    assert.sameDeepMembers(
+      (models?.models ?? []).map(({ model, loads }) => [model, loads]),
+      [
+        ["demo", 1],
+        ["gemma", 1],
+      ],
+    );
+  });
+
+  it("fail the items of a model that is removed while they wait, and run the others", async () => {
+    await start();
+    await client.loadModel("demo");
+    // Now there is no room for another model.
+    await client.pinModel("demo");
+    const { jobId } = await client.jobs.create([task("gemma"), task("demo")]);
+    await until(async () => (await client.jobs.get(jobId)).counts.completed === 1);
+    assert.strictEqual((await client.jobs.get(jobId)).counts.pending, 1);
+    rmSync(join(folder.directory, "gemma"));
+    assert.deepEqual((await client.reloadCatalog()).removed, ["gemma"]);
+    const [gone, other] = await collect(client.jobs.results(jobId));
+    assert.strictEqual(gone?.error?.reason, "MODEL_NOT_FOUND");
+    assert.isUndefined(other?.error);
+  });
+});
