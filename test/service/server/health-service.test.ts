@@ -20,6 +20,7 @@ const services = [
   "mlxd.v1.GenerationService",
   "mlxd.v1.CacheService",
   "mlxd.v1.CatalogService",
+  "mlxd.v1.DiagnosticsService",
   "mlxd.v1.EmbeddingService",
   "mlxd.v1.TokenizerService",
   "mlxd.v1.JobService",
