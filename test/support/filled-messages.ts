@@ -34,7 +34,11 @@ const names: ReadonlySet<string> = new Set([
   "labels",
   "fairness_id",
   "page_token",
+  "ListSupportedTasksRequest.task", // elsewhere it is what a caller brings
 ]);
+
+const isName = (message: DescMessage, field: DescField): boolean =>
+  names.has(field.name) || names.has(`${message.name}.${field.name}`);
 
 /**
  * As JSON: every text is `text`, and of each oneof another member for another `variant`.
@@ -46,7 +50,7 @@ export const filledMessage = (message: DescMessage, text: string, variant: numbe
   for (const field of message.fields) {
     const { oneof } = field;
     if (oneof !== undefined && oneof.fields[variant % oneof.fields.length] !== field) continue;
-    const value = names.has(field.name) ? undefined : valueOf(field, text, variant, depth);
+    const value = isName(message, field) ? undefined : valueOf(field, text, variant, depth);
     if (value !== undefined) filled[field.jsonName] = value;
   }
   return filled;
