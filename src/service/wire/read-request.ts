@@ -3,6 +3,8 @@ import { createRegistry, type DescMessage, fromBinary, fromJson, type JsonValue,
 
 import { file_grpc_health_v1_health } from "../../client/gen/grpc/health/v1/health_pb.ts";
 import { file_mlxd_v1_cache_service } from "../../client/gen/mlxd/v1/cache_service_pb.ts";
+import { file_mlxd_v1_catalog_service } from "../../client/gen/mlxd/v1/catalog_service_pb.ts";
+import { file_mlxd_v1_diagnostics_service } from "../../client/gen/mlxd/v1/diagnostics_service_pb.ts";
 import { file_mlxd_v1_embedding_service } from "../../client/gen/mlxd/v1/embedding_service_pb.ts";
 import { BatchItemSchema, file_mlxd_v1_generation_service } from "../../client/gen/mlxd/v1/generation_service_pb.ts";
 import { file_mlxd_v1_job_service } from "../../client/gen/mlxd/v1/job_service_pb.ts";
@@ -64,6 +66,8 @@ const registry = createRegistry(
   file_mlxd_v1_tokenizer_service,
   file_mlxd_v1_model_service,
   file_mlxd_v1_cache_service,
+  file_mlxd_v1_catalog_service,
+  file_mlxd_v1_diagnostics_service,
   file_mlxd_v1_server_service,
   file_grpc_health_v1_health,
   file_xds_service_orca_v3_orca,
