@@ -1,4 +1,5 @@
 /** Values of a backend's JSON, which may be anything. */
+import { nestsDeeper } from "../../domain/nests-deeper.ts";
 import { AnswerUnreadable } from "./problems.ts";
 
 export type Members = Readonly<Record<string, unknown>>;
@@ -24,11 +25,11 @@ export const textOf = (value: unknown): string => (typeof value === "string" ? v
 export const countOf = (value: unknown): number | undefined =>
   typeof value === "number" && Number.isInteger(value) && value >= 0 && value < 2 ** 32 ? value : undefined;
 
-/** As JSON. Throws AnswerUnreadable where it is nested too deep to be written, which reading it is not. */
+/** Far deeper than any schema of arguments. */
+const deepest = 256;
+
+/** As JSON. Throws AnswerUnreadable where it is nested too deep to be checked and sent back, which reading it is not. */
 export const jsonOf = (value: unknown): string => {
-  try {
-    return JSON.stringify(value);
-  } catch {
-    throw new AnswerUnreadable("a value of it is nested too deep");
-  }
+  if (nestsDeeper(value, deepest)) throw new AnswerUnreadable(`a value of it is nested more than ${deepest} deep`);
+  return JSON.stringify(value);
 };

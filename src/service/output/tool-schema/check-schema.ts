@@ -2,8 +2,9 @@
  * Checks that a tool's schema is usable before anything is generated: every keyword in every place, every reference,
  * and how much work the validation of a value takes. Linear in the schema's size.
  */
-import { applicators, valueProblem } from "./keywords.ts";
+import { nestsDeeper } from "../../domain/nests-deeper.ts";
 import { isObject, type JsonObject } from "../json-object.ts";
+import { applicators, valueProblem } from "./keywords.ts";
 import { createResolver, type Resolve } from "./references.ts";
 
 export interface SchemaProblem {
@@ -79,7 +80,8 @@ class Check {
 
   run(takes: "objects" | "anything"): void {
     const size = countValues(this.root);
-    if (nestsTooDeep(this.root)) throw new SchemaInvalid("#", `is nested more than ${deepestValue} deep`);
+    // Schemas and plain values alike: serialising them is recursive.
+    if (nestsDeeper(this.root, deepestValue)) throw new SchemaInvalid("#", `is nested more than ${deepestValue} deep`);
     if (size > mostSchemaValues) throw new SchemaInvalid("#", `has more than ${mostSchemaValues} values`);
     this.visitAll();
     for (const schema of this.places.keys()) this.count(schema, 0);
@@ -180,18 +182,6 @@ const partsOf = (keyword: string, value: unknown, where: string): ReadonlyArray<
   return Object.entries(value)
     .filter(([, part]) => !(keyword === "dependencies" && Array.isArray(part)))
     .map(([name, part]) => [`${at}/${shorten(name)}`, part]);
-};
-
-/** Applies to schemas and plain values alike, because serialising them is recursive. */
-const nestsTooDeep = (value: unknown): boolean => {
-  let level: ReadonlyArray<unknown> = [value];
-  for (let depth = 0; level.length > 0; depth++) {
-    if (depth > deepestValue) return true;
-    level = level.flatMap((each): ReadonlyArray<unknown> => {
-      return typeof each === "object" && each !== null ? Object.values(each) : [];
-    });
-  }
-  return false;
 };
 
 const deepestChain = 512;

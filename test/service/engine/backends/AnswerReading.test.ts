@@ -77,7 +77,7 @@ describe.each(forms)("an answer of $name", ({ Reading, text, call, deepCall, err
 
   it("has no values that are nested too deep to be written", () => {
     const { reading } = begin();
-    assert.throws(() => reading.read(deepCall), AnswerUnreadable, "nested too deep");
+    assert.throws(() => reading.read(deepCall), AnswerUnreadable, "nested more than 256 deep");
   });
 
   it("may tell of an error, which is kept as the server wrote it", () => {
