@@ -19,37 +19,42 @@ export const life: Section = {
 
 /** A process that is killed while it computes leaves a machine on which the next one starts. */
 const killed = async (): Promise<Check> => {
-  const first = await liveOnce("SIGKILL");
-  const second = await liveOnce(undefined);
+  const first = await liveOnce("in a prefill");
+  const second = await liveOnce("after an answer");
   const figures = {
     firstEnd: first.how,
     firstReadyMs: first.readyMs,
     secondEnd: second.how,
     secondReadyMs: second.readyMs,
   };
-  const isWell = first.how === "signal SIGKILL" && second.how === "exit code 0";
+  const isWell = first.how === "signal SIGKILL" && second.hasAnswered;
   return {
     name: "an engine that is killed in a prefill, and the next one",
     status: isWell ? "passed" : "failed",
-    ...(!isWell && { detail: "the processes did not end as they should" }),
+    ...(!isWell && { detail: "the first did not end by its kill, or the next one did not answer" }),
     figures,
   };
 };
 
-/** Starts an engine process, gives it a long prompt, and ends it in one way or the other. */
-const liveOnce = (signal: "SIGKILL" | undefined) =>
+/** Starts an engine process, gives it a long prompt, and kills it while it computes that, or has it end when it has answered. */
+const liveOnce = (end: "in a prefill" | "after an answer") =>
   Effect.runPromise(
     Effect.scoped(
       Effect.gen(function* () {
         const startedAt = performance.now();
         const ready = yield* Deferred.make<void>();
+        const answered = yield* Deferred.make<boolean>();
         const ended = yield* Deferred.make<ProcessEnd>();
         const worker = yield* spawnWorker(engineEnvironment(), {
-          onMessage: ({ type }) => {
-            if (type === "ready") Deferred.doneUnsafe(ready, Exit.void);
+          onMessage: (message) => {
+            if (message.type === "ready") Deferred.doneUnsafe(ready, Exit.void);
+            if (message.type === "step" && message.events.some(({ type }) => type === "finished")) {
+              Deferred.doneUnsafe(answered, Exit.succeed(true));
+            }
           },
-          onExit: (end) => {
-            Deferred.doneUnsafe(ended, Exit.succeed(end));
+          onExit: (how) => {
+            Deferred.doneUnsafe(ended, Exit.succeed(how));
+            Deferred.doneUnsafe(answered, Exit.succeed(false));
             Deferred.doneUnsafe(ready, Exit.void);
           },
         });
@@ -72,11 +77,14 @@ const liveOnce = (signal: "SIGKILL" | undefined) =>
             8,
           ),
         );
-        yield* Effect.sleep("20 millis");
-        if (signal === undefined) worker.end();
-        else if (worker.pid !== undefined) process.kill(worker.pid, signal);
+        if (end === "in a prefill") {
+          yield* Effect.sleep("20 millis");
+          if (worker.pid !== undefined) process.kill(worker.pid, "SIGKILL");
+        }
+        const hasAnswered = yield* Deferred.await(answered);
+        worker.end();
         const { how } = yield* Deferred.await(ended);
-        return { how, readyMs };
+        return { how, readyMs, hasAnswered };
       }),
     ),
   );
