@@ -1,5 +1,5 @@
 /** W12: what a task for a model on another server costs, against the same request sent to that server directly. */
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createParser } from "eventsource-parser";
@@ -23,6 +23,7 @@ export const throughBackend: Bench = {
   run: async () => {
     const server = await startProgram("paced-backend.ts");
     const folder = mkdtempSync(join(tmpdir(), "mlxd-bench-backend-"));
+    mkdirSync(join(folder, "models"));
     const baseUrl = `http://127.0.0.1:${server.port}/v1`;
     const file = join(folder, "mlxd.yaml");
     writeFileSync(
