@@ -41,26 +41,31 @@ describe("scripts and tests", () => {
   });
 });
 
-/** What with-node says on a Mac whose commands answer so. */
-const onMac = (answers: Readonly<Record<"machine" | "translated" | "version" | "node", string>>): string => {
-  const commands = mkdtempSync(join(folder, "commands-"));
-  const command = (name: string, body: string): void => {
-    writeFileSync(join(commands, name), `#!/bin/sh\n${body}\n`);
-    chmodSync(join(commands, name), 0o755);
-  };
-  command("uname", `if [ "$1" = -m ]; then echo ${answers.machine}; else echo Darwin; fi`);
-  command("sysctl", `echo ${answers.translated}`);
-  command("sw_vers", `echo ${answers.version}`);
-  command("node", `echo ${answers.node}`);
-  const environment = { ...process.env, PATH: `${commands}:${process.env["PATH"]}` };
+/** What with-node says, in one line, where it refuses: `commands` are the bodies of the commands that answer for the machine. */
+const refusalWhere = (commands: Readonly<Record<string, string>>): string => {
+  const path = mkdtempSync(join(folder, "commands-"));
+  for (const [name, body] of Object.entries(commands)) {
+    writeFileSync(join(path, name), `#!/bin/sh\n${body}\n`);
+    chmodSync(join(path, name), 0o755);
+  }
+  const environment = { ...process.env, PATH: `${path}:${process.env["PATH"]}` };
   const { status, stderr } = spawnSync(join(root, "scripts/with-node"), ["true"], {
     env: environment,
     encoding: "utf8",
   });
-  assert.strictEqual(status, 1);
-  assert.strictEqual(stderr.trim().split("\n").length, 1);
+  assert.strictEqual(status, 1, stderr);
+  assert.strictEqual(stderr.trim().split("\n").length, 1, stderr);
   return stderr;
 };
+
+/** On a Mac whose commands answer so. */
+const onMac = (answers: Readonly<Record<"machine" | "translated" | "version" | "node", string>>): string =>
+  refusalWhere({
+    uname: `if [ "$1" = -m ]; then echo ${answers.machine}; else echo Darwin; fi`,
+    sysctl: `echo ${answers.translated}`,
+    sw_vers: `echo ${answers.version}`,
+    node: `echo ${answers.node}`,
+  });
 
 describe("on a Mac, scripts/with-node", () => {
   const native = { machine: "arm64", translated: "0", version: "15.1", node: "arm64" };
@@ -72,5 +77,18 @@ describe("on a Mac, scripts/with-node", () => {
     ["a Node for Intel processors", { ...native, node: "x64" }, "the Node in PATH is built for Intel processors"],
   ])("says in one sentence that there is %s", (_, answers, sentence) => {
     assert.include(onMac(answers), sentence);
+  });
+});
+
+/** An older Node in front, so that the one in .cache is taken, and none of the system's libraries but these. */
+const onLinux = (libraries: string): string =>
+  refusalWhere({ node: "echo 20", id: "echo 1000", ldconfig: `echo "${libraries}"` });
+
+describe.runIf(process.platform === "linux")("on Linux, scripts/with-node", () => {
+  it.each([
+    ["libatomic", "libopenblas.so.0", "mlxd: Node needs libatomic: install the package libatomic1"],
+    ["OpenBLAS", "libatomic.so.1", "mlxd: MLX needs OpenBLAS: install the package libopenblas0"],
+  ])("says in one sentence, to a user who may not install it, that there is no %s", (_, libraries, sentence) => {
+    assert.include(onLinux(libraries), sentence);
   });
 });
