@@ -27,11 +27,11 @@ const killed = async (): Promise<Check> => {
     secondEnd: second.how,
     secondReadyMs: second.readyMs,
   };
-  const isWell = first.how === "signal SIGKILL" && second.hasAnswered;
+  const isWell = first.how === "signal SIGKILL" && second.hasAnswered && second.how === "exit code 0";
   return {
     name: "an engine that is killed in a prefill, and the next one",
     status: isWell ? "passed" : "failed",
-    ...(!isWell && { detail: "the first did not end by its kill, or the next one did not answer" }),
+    ...(!isWell && { detail: "the first did not end by its kill, or the next one did not answer and end" }),
     figures,
   };
 };
