@@ -32,7 +32,7 @@ const handler = connectNodeAdapter({
     }),
 });
 
-const { HTTP_VERSION, CALLS_PER_CONNECTION = "0" } = process.env; // 0: any number
+const { HTTP_VERSION, CALLS_PER_CONNECTION = "0" } = process.env; // 0 means unlimited
 const server = HTTP_VERSION === "1.1" ? createHttp1Server(handler) : createHttp2Server(handler);
 if ("maxRequestsPerSocket" in server) server.maxRequestsPerSocket = Number(CALLS_PER_CONNECTION);
 server.listen(0, "127.0.0.1", () => {
