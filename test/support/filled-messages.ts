@@ -38,7 +38,7 @@ const names: ReadonlySet<string> = new Set([
 ]);
 
 const isName = (message: DescMessage, field: DescField): boolean =>
-  names.has(field.name) || names.has(`${message.name}.${field.name}`);
+  field.fieldKind !== "message" && (names.has(field.name) || names.has(`${message.name}.${field.name}`));
 
 /**
  * As JSON: every text is `text`, and of each oneof another member for another `variant`.
