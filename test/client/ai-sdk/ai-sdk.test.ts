@@ -1,5 +1,4 @@
 /** The provider under the AI SDK's own functions, with a scripted model; the snippets of docs/client.md use the real service. */
-/* oxlint-disable typescript/no-deprecated -- generateObject and streamObject, which users still call */
 import {
   embed,
   embedMany,
@@ -143,7 +142,9 @@ describe("the provider for the AI SDK", () => {
     const last = async <T>(values: AsyncIterable<T>): Promise<T | undefined> => (await collect(values)).at(-1);
 
     it.each<[string, (model: LanguageModel) => PromiseLike<unknown>]>([
+      // oxlint-disable-next-line typescript/no-deprecated -- users still call it
       ["generateObject", async (model) => (await generateObject({ ...call, model })).object],
+      // oxlint-disable-next-line typescript/no-deprecated -- users still call it
       ["streamObject", (model) => last(streamObject({ ...call, model }).partialObjectStream)],
       [
         "generateText",
@@ -179,6 +180,7 @@ describe("the provider for the AI SDK", () => {
 
     it("and fails as the package does where the answer was cut short", async () => {
       const { mlxd } = scripted({ text: '{"name":"Mi', finishReason: "max_output_tokens" });
+      // oxlint-disable-next-line typescript/no-deprecated -- users still call it
       const error = await errorOf(generateObject({ ...call, model: mlxd("m") }));
       assert.isTrue(NoObjectGeneratedError.isInstance(error), String(error));
       assert.equal(NoObjectGeneratedError.isInstance(error) && error.finishReason, "length");
