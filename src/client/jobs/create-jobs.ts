@@ -1,4 +1,5 @@
-import { createClient, type Transport } from "@connectrpc/connect";
+import { type CallOptions as ConnectCallOptions, createClient, type Transport } from "@connectrpc/connect";
+import { type CallOptions, checkCallOptions } from "../call.ts";
 import { type Caller, checkOptions } from "../caller.ts";
 import { checkChoice, checkEnum, checkFlag, checkList, checkText, checkWhole } from "../check.ts";
 import { DerivedStream } from "../derived-stream.ts";
@@ -7,15 +8,39 @@ import { EventStream } from "../event-stream.ts";
 import { JobService, JobState, StreamJobResultsRequest_Order as Order } from "../gen/mlxd/v1/job_service_pb.ts";
 import { createJob } from "./create-job.ts";
 import { labelsOf } from "./job-options.ts";
-import type { JobEvent, JobItem, JobResult, JobsClient } from "./jobs.ts";
+import type { JobItem, JobsClient } from "./jobs.ts";
 import { jobEventFromWire, jobFromWire, jobItemFromWire, jobResultFromWire } from "./jobs-from-wire.ts";
-import { connectionOptions, readOn } from "./reconnect.ts";
+import { connectionOptions, readOn, type Resumable } from "./reconnect.ts";
 import { streamTask } from "./stream-task.ts";
+
+/** A call whose stream can be taken up again after any of its events. */
+interface ResumableCall<Message, Event> extends Omit<Resumable<Event>, "open"> {
+  readonly open: (after: number, connect: ConnectCallOptions) => AsyncIterable<Message>;
+  readonly accept: (message: Message) => Event | undefined;
+}
 
 /** The calls of the JobService. */
 export const createJobsClient = (caller: Caller, transport: Transport): JobsClient => {
   const raw = createClient(JobService, transport);
-  const { clock } = caller;
+
+  /** A stream that connects again. Its options are checked now; it begins when the first event is requested. */
+  const resumable = <Message, Event>(
+    options: CallOptions,
+    { open, accept, placeOf, after }: ResumableCall<Message, Event>,
+  ): DerivedStream<Event, void> => {
+    const { clock } = caller;
+    checkCallOptions(options, undefined);
+    return new DerivedStream(async function* (signal) {
+      const connection = connectionOptions(options, clock);
+      const openAfter = (place: number, left: AbortSignal) =>
+        new EventStream(
+          caller.source(connection(left), (connect) => open(place, connect)),
+          { accept, end: () => {} },
+        );
+      yield* readOn({ open: openAfter, placeOf, after }, clock, signal);
+    }, options.signal);
+  };
+
   return {
     create: (tasks, options = {}) => createJob(caller, raw, tasks, options),
 
@@ -29,6 +54,7 @@ export const createJobsClient = (caller: Caller, transport: Transport): JobsClie
     list: (options = {}) => {
       const { states = [], labels = {}, ...call } = checkOptions(options);
       const request = { states: statesToWire(states), labels: labelsOf(labels) };
+      checkCallOptions(call, undefined);
       return pages(async (pageToken) => {
         const page = await caller.unary(call, (connect) => raw.listJobs({ ...request, pageToken }, connect));
         return { items: page.jobs.map(jobFromWire), next: page.nextPageToken };
@@ -38,6 +64,7 @@ export const createJobsClient = (caller: Caller, transport: Transport): JobsClie
     items: (jobId, options = {}) => {
       const { states = [], ...call } = checkOptions(options);
       const request = { jobId: checkText(jobId, "jobId"), states: statesToWire(states), pageSize: 1000 };
+      checkCallOptions(call, undefined);
       return pages<JobItem>(async (pageToken) => {
         const page = await caller.unary(call, (connect) => raw.listJobItems({ ...request, pageToken }, connect));
         return { items: page.items.map(jobItemFromWire), next: page.nextPageToken };
@@ -52,27 +79,23 @@ export const createJobsClient = (caller: Caller, transport: Transport): JobsClie
         order: order === "index" ? Order.INDEX : Order.FINISHED,
         availableOnly: checkFlag(availableOnly, "availableOnly"),
       };
-      const calls = connectionOptions(call, clock);
-      const open = (afterCursor: number, signal: AbortSignal) =>
-        new EventStream(
-          caller.source(calls(signal), (connect) => raw.streamJobResults({ ...request, afterCursor }, connect)),
-          { accept: jobResultFromWire, end: () => {} },
-        );
-      const stream = { open, placeOf: ({ cursor }: JobResult) => cursor, after: checkWhole(after, "after") };
-      return new DerivedStream((signal) => readOn(stream, clock, signal), call.signal);
+      return resumable(call, {
+        open: (afterCursor, connect) => raw.streamJobResults({ ...request, afterCursor }, connect),
+        accept: jobResultFromWire,
+        placeOf: ({ cursor }) => cursor,
+        after: checkWhole(after, "after"),
+      });
     },
 
     watch: (jobId, options = {}) => {
       const { after = 0, ...call } = checkOptions(options);
       const request = { jobId: checkText(jobId, "jobId") };
-      const calls = connectionOptions(call, clock);
-      const open = (afterSequence: number, signal: AbortSignal) =>
-        new EventStream(
-          caller.source(calls(signal), (connect) => raw.watchJob({ ...request, afterSequence }, connect)),
-          { accept: jobEventFromWire, end: () => {} },
-        );
-      const stream = { open, placeOf: ({ sequence }: JobEvent) => sequence, after: checkWhole(after, "after") };
-      return new DerivedStream((signal) => readOn(stream, clock, signal), call.signal);
+      return resumable(call, {
+        open: (afterSequence, connect) => raw.watchJob({ ...request, afterSequence }, connect),
+        accept: jobEventFromWire,
+        placeOf: ({ sequence }) => sequence,
+        after: checkWhole(after, "after"),
+      });
     },
 
     cancel: async (jobId, options = {}) => {

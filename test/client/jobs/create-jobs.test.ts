@@ -87,6 +87,18 @@ describe("client.jobs", { timeout: 600_000 }, () => {
     assert.strictEqual((await reading(cut.jobs.watch("no-job"))).reason, "JOB_NOT_FOUND");
   });
 
+  it.each<[string, (options: object) => unknown]>([
+    ["list", (options) => client.jobs.list(options)],
+    ["items", (options) => client.jobs.items("a job", options)],
+    ["results", (options) => client.jobs.results("a job", options)],
+    ["watch", (options) => client.jobs.watch("a job", options)],
+    ["stream", (options) => client.jobs.stream("hi", options)],
+  ])("refuses the options of a call at once, before %s is read", (_, read) => {
+    for (const options of [{ headers: { "not a name": "a" } }, { timeoutMs: -1 }, { signal: {} }, { retries: 3 }]) {
+      assert.throws(() => read(options), MlxdError);
+    }
+  });
+
   it("stops reading when it is left, by break and by a signal", async () => {
     const left = new AbortController();
     const { jobId } = await client.jobs.create(tasks(1).concat({ input: { prompt: "tell" } }));
