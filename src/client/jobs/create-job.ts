@@ -1,10 +1,12 @@
 import type { Client } from "@connectrpc/connect";
 import type { BatchItem } from "../batch.ts";
+import type { Attempt } from "../call.ts";
 import { type Caller, checkOptions } from "../caller.ts";
 import { checkFunctions, checkText } from "../check.ts";
 import { isMlxdError } from "../errors.ts";
-import type { JobService } from "../gen/mlxd/v1/job_service_pb.ts";
+import type { CreateJobResponse, JobService } from "../gen/mlxd/v1/job_service_pb.ts";
 import { jobOptionsToWire } from "./job-options.ts";
+import { createPatiently } from "./create-patiently.ts";
 import type { CreateJobOptions, Job } from "./jobs.ts";
 import { jobFromWire } from "./jobs-from-wire.ts";
 import { piecesOf } from "./task-pieces.ts";
@@ -29,7 +31,10 @@ export const createJob = async (
     for await (const { items, isLast } of piecesOf(tasks, caller.model)) {
       if (jobId === "") {
         const request = { requestId: id, items, open: !isLast, options: wire };
-        const { job } = await caller.unary(call, (connect) => raw.createJob(request, connect));
+        const create: Attempt<CreateJobResponse> = (connect) => raw.createJob(request, connect);
+        const { job } = await (requestId === undefined
+          ? createPatiently(caller, call, create)
+          : caller.unary(call, create));
         const created = jobFromWire(job);
         jobId = created.jobId;
         isOpen = !created.sealed;
@@ -42,8 +47,8 @@ export const createJob = async (
     }
     return jobFromWire((await caller.unary(call, (connect) => raw.getJob({ jobId }, connect))).job);
   } catch (error) {
-    // A part of a job that nobody can complete would run until it expires. One that is complete is an earlier call's.
-    if (isOpen && (requestId === undefined || isFinal(error))) {
+    // Without a request id nobody else knows of the job. With one it stays, unless it is a part that cannot be completed.
+    if (jobId !== "" && (requestId === undefined || (isOpen && isFinal(error)))) {
       const within = { headers, timeoutMs: deleteWithinMs };
       await caller.unary(within, (connect) => raw.deleteJob({ jobId }, connect)).catch(() => {});
     }

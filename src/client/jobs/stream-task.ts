@@ -1,12 +1,13 @@
 import type { Client } from "@connectrpc/connect";
 import { GenerationAssembler } from "../assemble-generation.ts";
-import { type CallOptions, checkCallOptions } from "../call.ts";
+import { type Attempt, type CallOptions, checkCallOptions } from "../call.ts";
 import { type Caller, checkOptions } from "../caller.ts";
 import { checkKeys, checkObject, checkText } from "../check.ts";
 import { errorFromStatus } from "../decode-error.ts";
 import { type GenerationProgress, type MlxdError, protocolError } from "../errors.ts";
 import { EventStream } from "../event-stream.ts";
 import {
+  type CreateJobResponse,
   type JobService,
   JobState,
   type StreamJobResultsResponse,
@@ -15,6 +16,7 @@ import {
 import type { NameOf } from "../option-names.ts";
 import type { GenerationResult } from "../results.ts";
 import type { GenerationInput } from "../task.ts";
+import { createPatiently } from "./create-patiently.ts";
 import { jobOptionsToWire } from "./job-options.ts";
 import { JobStream, type JobStreamEvent, type StreamedJob } from "./job-stream.ts";
 import type { StreamedJobOptions, StreamTaskOptions } from "./jobs.ts";
@@ -54,7 +56,10 @@ export const streamTask = (
     const { closings } = caller;
     const connection = connectionOptions(call, caller.clock);
     const creating = { ...call, signal };
-    const { job } = await caller.unary(creating, (connect) => raw.createJob(request, connect), nameOf);
+    const create: Attempt<CreateJobResponse> = (connect) => raw.createJob(request, connect);
+    const { job } = await (requestId === undefined
+      ? createPatiently(caller, creating, create, nameOf)
+      : caller.unary(creating, create, nameOf));
     const { jobId } = jobFromWire(job);
     streamed.id = jobId;
     const reading = { caller, raw, jobId, connection, signal };
