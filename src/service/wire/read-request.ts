@@ -58,7 +58,7 @@ export const readRequest = ({ type, ...request }: NamedRequest): ReadRequest => 
   return { message: toBinary(schema, message), lists, ofItems };
 };
 
-/** Of all services: any request may be heavy. */
+/** The messages of all services, since a request to any of them may be large enough to be decoded here. */
 const registry = createRegistry(
   file_mlxd_v1_generation_service,
   file_mlxd_v1_job_service,
