@@ -4,7 +4,6 @@ import { Effect, Layer, Stream } from "effect";
 import { ModelNotFound } from "../../src/service/domain/errors.ts";
 import type { ModelCondition, ModelFacts, ModelStatus } from "../../src/service/domain/model.ts";
 import { familyProfile } from "../../src/service/models/catalog/families.ts";
-import type { ModelCache } from "../../src/service/models/memory/ModelCache.ts";
 import { Models } from "../../src/service/models/Models.ts";
 import type { Tokenizer } from "../../src/service/prompt/Tokenizer.ts";
 import { tokenModel } from "./model-in-use.ts";
@@ -103,7 +102,7 @@ const poolStatus = {
 export const listedModels = (
   list: () => ReadonlyArray<ModelStatus> = () => [modelStatus("demo")],
   changes: Stream.Stream<ReadonlyMap<string, ModelCondition>> = Stream.never,
-  cache: Partial<ModelCache> = {},
+  asked: Partial<Models["Service"]> = {},
 ): Layer.Layer<Models> => {
   const find = (name: string) =>
     Effect.suspend(() => {
@@ -111,7 +110,7 @@ export const listedModels = (
       return found ? Effect.succeed(found) : Effect.fail(new ModelNotFound({ model: name, nearest: ["demo"] }));
     });
   return Layer.mock(Models, {
-    ...cache,
+    ...asked,
     list: Effect.sync(list),
     get: find,
     pool: Effect.succeed(poolStatus),

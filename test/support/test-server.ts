@@ -12,6 +12,7 @@ import type { JobsSettings } from "../../src/service/config/JobsConfig.ts";
 import { ServerConfig, type ServerSettings } from "../../src/service/config/ServerConfig.ts";
 import type { ModelCondition, ModelStatus } from "../../src/service/domain/model.ts";
 import type { ModelCache } from "../../src/service/models/memory/ModelCache.ts";
+import type { Models } from "../../src/service/models/Models.ts";
 import { backendDrivers } from "../../src/service/engine/backends/backend-drivers.ts";
 import { enginesOf } from "../../src/service/engine/drivers.ts";
 import { Engines } from "../../src/service/engine/Engines.ts";
@@ -34,6 +35,8 @@ export interface TestServerOptions extends GenerationScript, EmbeddingScript, Pr
   readonly modelChanges?: Stream.Stream<ReadonlyMap<string, ModelCondition>>;
   /** What is asked of the models in memory. */
   readonly cache?: Partial<ModelCache>;
+  /** What is asked of the catalog. */
+  readonly changeEntry?: Models["Service"]["changeEntry"];
   readonly config?: Partial<ServerSettings>;
   /** @default nobody is asked who calls */
   readonly access?: AccessDeclaration;
@@ -91,7 +94,10 @@ export const startTestServer = async (options: TestServerOptions = {}): Promise<
       scriptedGenerations(options),
       scriptedEmbeddings(options),
       scriptedPreparations(options),
-      listedModels(options.models, options.modelChanges, options.cache),
+      listedModels(options.models, options.modelChanges, {
+        ...options.cache,
+        ...(options.changeEntry && { changeEntry: options.changeEntry }),
+      }),
       Layer.succeed(ServerConfig, { ...testConfig, ...options.config }),
       Access.layer.pipe(Layer.provide(AccessConfig.layerOf(options.access))),
       options.sandbox ?? inlineSandbox,

@@ -10,6 +10,8 @@ import {
   type ModelEntry,
   ModelEntrySchema,
 } from "../../client/gen/mlxd/v1/catalog_service_pb.ts";
+import { type BackendPreset, backendPresets } from "../domain/backend-presets.ts";
+import { canonicalEngine } from "../domain/engine-names.ts";
 import type { InvalidField } from "../domain/errors.ts";
 import { type CatalogChange, type EntryChange, Models } from "../models/Models.ts";
 import { Bridge } from "./Bridge.ts";
@@ -63,10 +65,23 @@ const entryFromWire = (
 };
 
 /** The fields of an entry have the names of the keys in mlxd.yaml, by which they are checked as those are. */
-const backendFromWire = (entry: BackendEntry): Result.Result<Readonly<Record<string, unknown>>, InvalidField> =>
-  ownVariable.test(entry.apiKeyVariable ?? "")
-    ? Result.fail(invalidField("backend.api_key_variable", "the service's own variables are not sent to other servers"))
-    : Result.succeed(toJson(BackendEntrySchema, entry, byKeys) as Readonly<Record<string, unknown>>);
+const backendFromWire = (entry: BackendEntry): Result.Result<Readonly<Record<string, unknown>>, InvalidField> => {
+  const problem = keyProblem(entry);
+  return problem === undefined
+    ? Result.succeed(toJson(BackendEntrySchema, entry, byKeys) as Readonly<Record<string, unknown>>)
+    : Result.fail(invalidField("backend.api_key_variable", problem));
+};
+
+/** Why the key in its variable may not be sent where the entry says; undefined if it may. */
+const keyProblem = ({ engine, baseUrl, apiKeyVariable }: BackendEntry): string | undefined => {
+  if (apiKeyVariable === undefined) return undefined;
+  if (ownVariable.test(apiKeyVariable)) return "the service's own variables are not sent to other servers";
+  const owner = Object.entries<BackendPreset>(backendPresets).find(
+    ([, preset]) => preset.keyVariable === apiKeyVariable,
+  );
+  if (owner === undefined || (owner[0] === canonicalEngine(engine) && baseUrl === undefined)) return undefined;
+  return `a key of ${owner[0]} is sent to no other server: configure such a backend in the file`;
+};
 
 const modelFromWire = (entry: ModelEntry): Readonly<Record<string, unknown>> =>
   toJson(ModelEntrySchema, entry, byKeys) as Readonly<Record<string, unknown>>;
@@ -74,8 +89,8 @@ const modelFromWire = (entry: ModelEntry): Readonly<Record<string, unknown>> =>
 /** A message is an object in JSON. */
 const byKeys = { useProtoFieldName: true } as const;
 
-/** mlxd's, and the hub's token. */
-const ownVariable = /^(?:MLXD_|HF_|HUGGING_FACE_)/i;
+/** mlxd's, the hub's token, and what is sent to the receiver of traces. */
+const ownVariable = /^(?:MLXD_|HF_|HUGGING_FACE_|OTEL_)/i;
 
 const changeToWire = ({ added, removed, changed }: CatalogChange) => ({
   added: [...added],
