@@ -7,7 +7,7 @@ import type { ConfigFile, ModelsFile } from "./config-file.ts";
 import { Configuration, type LoadedConfiguration } from "./Configuration.ts";
 import { modelsSettings } from "./models-settings.ts";
 import type { DeclaredEntries, RegisteredEntries, RegisteredEntry } from "./registered-entries.ts";
-import { writeEntry } from "./write-entry.ts";
+import { tryWriteEntry, writeEntry } from "./write-entry.ts";
 
 export interface ModelsSettings {
   /** The folder whose subfolders are models, or a model's own folder. */
@@ -31,6 +31,8 @@ export class ModelsConfig extends Context.Service<
       ) => Effect.Effect<ModelsSettings & { readonly declared: DeclaredEntries }, ConfigurationInvalid>;
       /** Writes an entry to the configuration file. */
       readonly write: (entry: RegisteredEntry) => Effect.Effect<void, ConfigurationInvalid>;
+      /** Fails where `write` would. */
+      readonly tryWrite: (entry: RegisteredEntry) => Effect.Effect<void, ConfigurationInvalid>;
     };
   }
 >()("mlxd/config/ModelsConfig") {
@@ -56,6 +58,12 @@ export class ModelsConfig extends Context.Service<
           // Downloads go into the folder, so it must not change.
           Effect.map((now) => ({ ...now, directory: settings.directory })),
         );
+        /** Of the file that is there now: it may have been created since the service started. */
+        const path = configuration.reread.pipe(
+          Effect.map((now) => now.file?.path),
+          // Without the entries it may be invalid.
+          Effect.orElseSucceed(() => file?.path),
+        );
         const entries = {
           read: (registered: RegisteredEntries) =>
             configuration.rereadWith(registered).pipe(
@@ -67,7 +75,8 @@ export class ModelsConfig extends Context.Service<
                 })),
               ),
             ),
-          write: (entry: RegisteredEntry) => writeEntry(file?.path, entry),
+          write: (entry: RegisteredEntry) => Effect.flatMap(path, (now) => writeEntry(now, entry)),
+          tryWrite: (entry: RegisteredEntry) => Effect.flatMap(path, (now) => tryWriteEntry(now, entry)),
         };
         return { ...settings, reread, entries };
       }),

@@ -10,6 +10,21 @@ import { isSameName, type RegisteredEntry, sections } from "./registered-entries
 export const writeEntry = (
   path: string | undefined,
   entry: RegisteredEntry,
+): Effect.Effect<void, ConfigurationInvalid> => toFile(path, entry, rename);
+
+/** Fails as `writeEntry` would, as far as that is known without replacing the file. */
+export const tryWriteEntry = (
+  path: string | undefined,
+  entry: RegisteredEntry,
+): Effect.Effect<void, ConfigurationInvalid> => toFile(path, entry, (temporary) => rm(temporary));
+
+/** What becomes of the new file, which lies beside the old one. */
+type Finish = (temporary: string, target: string) => Promise<void>;
+
+const toFile = (
+  path: string | undefined,
+  entry: RegisteredEntry,
+  finish: Finish,
 ): Effect.Effect<void, ConfigurationInvalid> => {
   const invalid = (problem: string) =>
     new ConfigurationInvalid({
@@ -22,13 +37,13 @@ export const writeEntry = (
     return Effect.fail(invalid("there is no configuration file to write it to: create an empty one"));
   return Effect.uninterruptible(
     Effect.tryPromise({
-      try: () => replaceEntry(path, entry),
+      try: () => writeBeside(path, entry, finish),
       catch: (cause) => invalid(`it cannot be written (${codeOf(cause)})`),
     }),
   );
 };
 
-const replaceEntry = async (path: string, entry: RegisteredEntry): Promise<void> => {
+const writeBeside = async (path: string, entry: RegisteredEntry, finish: Finish): Promise<void> => {
   const target = await realpath(path);
   const text = withEntryIn(await readFile(target, "utf8"), entry, { isJson: target.endsWith(".json") });
   const { mode, uid, gid } = await stat(target);
@@ -39,7 +54,7 @@ const replaceEntry = async (path: string, entry: RegisteredEntry): Promise<void>
     await chmod(temporary, mode);
     // Only root may give a file away; anybody else's file is its own anyway, or in a folder that both may write to.
     await chown(temporary, uid, gid).catch(() => {});
-    await rename(temporary, target);
+    await finish(temporary, target);
   } catch (cause) {
     await rm(temporary, { force: true });
     throw cause;
@@ -67,11 +82,11 @@ export const withEntryIn = (
   });
 };
 
-/** The name as it is written. */
-const keyIn = (document: Document.Parsed, section: string, isSame: (name: string) => boolean): string | undefined => {
+/** The name as it is written, which may be a number: `70: {}`. */
+const keyIn = (document: Document.Parsed, section: string, isSame: (name: string) => boolean): unknown => {
   const map: unknown = document.get(section, true);
-  const keys = isMap(map) ? map.items.map(({ key }) => (isScalar(key) ? String(key.value) : "")) : [];
-  return keys.find(isSame);
+  const keys = isMap(map) ? map.items.map(({ key }): unknown => (isScalar(key) ? key.value : "")) : [];
+  return keys.find((key) => isSame(String(key)));
 };
 
 /** In the file `$` begins the name of a variable. */

@@ -14,7 +14,7 @@ import { Effect } from "effect";
 import { assert, describe, it } from "vitest";
 
 import { readConfigFile } from "../../../src/service/config/config-file.ts";
-import { withEntryIn, writeEntry } from "../../../src/service/config/write-entry.ts";
+import { tryWriteEntry, withEntryIn, writeEntry } from "../../../src/service/config/write-entry.ts";
 
 const entry = { kind: "backend", name: "attic", declaration: { engine: "ollama", permits: 2 } } as const;
 const file = `# Who may call
@@ -43,6 +43,13 @@ describe("an entry that is written to mlxd.yaml", () => {
     assert.strictEqual(withEntryIn("", entry), written);
     assert.strictEqual(withEntryIn("backends:\n", entry), written);
     assert.strictEqual(withEntryIn("service: { port: 1 }\n", entry), `service: { port: 1 }\n${written}`);
+  });
+
+  it("replaces or removes one whose name is a number there", () => {
+    const numbers = "models:\n  70: {}\n  b: {}\n";
+    const update = { kind: "model", name: "70", declaration: { ttl: "1s" } } as const;
+    assert.strictEqual(withEntryIn(numbers, update), "models:\n  70:\n    ttl: 1s\n  b: {}\n");
+    assert.strictEqual(withEntryIn(numbers, { ...update, declaration: undefined }), "models:\n  b: {}\n");
   });
 
   it("is JSON in a file that is", () => {
@@ -83,6 +90,9 @@ describe("an entry that is written to mlxd.yaml", () => {
       writeFileSync(target, "");
       chmodSync(target, 0o640);
       symlinkSync(target, link);
+      await Effect.runPromise(tryWriteEntry(link, entry));
+      assert.strictEqual(readFileSync(target, "utf8"), "");
+      assert.deepStrictEqual(readdirSync(folder).toSorted(), ["mlxd.yaml", "real.yaml"]);
       await Effect.runPromise(writeEntry(link, entry));
       assert.include(readFileSync(target, "utf8"), "attic:");
       assert.strictEqual(statSync(target).mode & 0o777, 0o640);
@@ -93,9 +103,11 @@ describe("an entry that is written to mlxd.yaml", () => {
   });
 
   it("is refused where there is no file, or none that can be written", async () => {
-    const problemOf = async (path: string | undefined) =>
-      (await Effect.runPromise(Effect.flip(writeEntry(path, entry)))).message;
-    assert.include(await problemOf(undefined), "there is no configuration file to write it to");
-    assert.match(await problemOf("/nowhere/mlxd.yaml"), /backends\.attic: it cannot be written \(ENOENT\)/);
+    for (const write of [writeEntry, tryWriteEntry]) {
+      const problemOf = async (path: string | undefined) =>
+        (await Effect.runPromise(Effect.flip(write(path, entry)))).message;
+      assert.include(await problemOf(undefined), "there is no configuration file to write it to");
+      assert.match(await problemOf("/nowhere/mlxd.yaml"), /backends\.attic: it cannot be written \(ENOENT\)/);
+    }
   });
 });

@@ -55,11 +55,15 @@ export class CatalogEntries {
       if (entries === undefined) return yield* unchangeable(asked);
       const name = kind === "backend" ? backendName(asked) : asked;
       const entry: RegisteredEntry = { kind, name, declaration };
-      const { declared } = yield* entries.read(this.registered);
-      yield* Effect.fromResult(this.assertAsExpected(how, entry, declared));
       const before = this.registered;
-      const change = yield* Effect.mapError(this.adopt(withEntry(before, entry)), (error) => asField(error, entry));
-      this.registered = withEntry(before, entry);
+      const others = withoutEntry(before, entry);
+      const { declared } = yield* entries.read(before);
+      yield* Effect.fromResult(this.assertAsExpected(how, entry, declared));
+      // Before a model is touched: one that has left memory is not back where it was.
+      if (writesBack) yield* entries.tryWrite(entry);
+      const now = withEntry(before, entry);
+      const change = yield* Effect.mapError(this.adopt(now), (error) => asField(error, entry));
+      this.registered = now;
       if (!writesBack) return change;
       yield* entries.write(entry).pipe(
         Effect.tapError(() => {
@@ -68,7 +72,7 @@ export class CatalogEntries {
         }),
       );
       // The file has it now, and may say something else of it later.
-      this.registered = withoutEntry(before, entry);
+      this.registered = others;
       return change;
     });
   }

@@ -6,6 +6,7 @@ import { Effect } from "effect";
 
 import { backendDrivers } from "../../../../src/service/engine/backends/backend-drivers.ts";
 import { type EntryChange, Models } from "../../../../src/service/models/Models.ts";
+import { writeCheckpoint } from "../../../fixtures/checkpoint.ts";
 import { configuredPool } from "../../../support/configured-pool.ts";
 
 let folder = "";
@@ -161,6 +162,34 @@ describe("entries of the catalog", () => {
         assert.deepInclude(yield* Effect.flip(models.changeEntry(gone(backend("attic")))), { _tag: "EntryNotFound" });
       }),
     ),
+  );
+
+  it.effect("leave a loaded model alone where the file cannot be written", () => {
+    const log: string[] = [];
+    writeCheckpoint(join(folder, "models/deep/demo"));
+    say("models: { m: { path: models/deep/demo } }");
+    return Effect.gen(function* () {
+      const models = yield* Models;
+      yield* models.load("m", { pinned: undefined, idleTtlMs: undefined });
+      // Its new text cannot be written beside it.
+      mkdirSync(`${path()}.${process.pid}.new`);
+      const error = yield* Effect.flip(models.changeEntry({ ...gone(model("m")), writesBack: true }));
+      assert.deepInclude(error, { _tag: "ConfigurationInvalid", key: "models.m" });
+      assert.strictEqual((yield* models.get("m")).state, "active");
+      assert.deepStrictEqual(log, ["start m"]);
+    }).pipe(Effect.provide(configuredPool(folder, log, {}, backendDrivers())));
+  });
+
+  it.effect("are written to a file that was created since the service started", () =>
+    Effect.gen(function* () {
+      const models = yield* Models;
+      const written = { ...backend("attic"), writesBack: true };
+      const error = yield* Effect.flip(models.changeEntry(written));
+      assert.include(error.message, "there is no configuration file to write it to: create an empty one");
+      writeFileSync(path(), "");
+      yield* models.changeEntry(written);
+      assert.include(readFileSync(path(), "utf8"), "attic");
+    }).pipe(Effect.provide(configuredPool(folder, [], {}, backendDrivers(), { MLXD_MODELS: join(folder, "models") }))),
   );
 
   it.effect("that start programs or read files are changed in the file alone", () =>
