@@ -18,9 +18,10 @@ export type RegisteredEntries = ReadonlyArray<RegisteredEntry>;
 
 export const sections = { backend: "backends", model: "models" } as const;
 
-/** Whether two names are the same: of backends their case does not matter. */
-export const isSameName = (kind: EntryKind, a: string, b: string): boolean =>
-  kind === "backend" ? backendName(a) === backendName(b) : a === b;
+/** A name as it is compared: of backends its case does not matter. */
+const plainName = (kind: EntryKind, name: string): string => (kind === "backend" ? backendName(name) : name);
+
+export const isSameName = (kind: EntryKind, a: string, b: string): boolean => plainName(kind, a) === plainName(kind, b);
 
 export const withEntry = (entries: RegisteredEntries, entry: RegisteredEntry): RegisteredEntries => [
   ...withoutEntry(entries, entry),
@@ -34,13 +35,16 @@ export const withoutEntry = (
 
 /** What the file's value would be with the entries in it. A value that is no map stays for the schema to refuse. */
 export const mergeEntries = (file: unknown, entries: RegisteredEntries): unknown =>
-  entries.reduce((value, { kind, name, declaration }) => {
-    if (!isMap(value)) return value;
+  (["backend", "model"] as const).reduce((value, kind) => {
+    const registered = entries.filter((entry) => entry.kind === kind);
+    if (registered.length === 0 || !isMap(value)) return value;
     const before = value[sections[kind]] ?? {};
     if (!isMap(before)) return value;
-    const others = Object.entries(before).filter(([key]) => !isSameName(kind, key, name));
-    const own = declaration === undefined ? [] : [[name, declaration] as const];
-    return { ...value, [sections[kind]]: Object.fromEntries([...others, ...own]) };
+    const names = new Set(registered.map(({ name }) => plainName(kind, name)));
+    const others = Object.entries(before).filter(([key]) => !names.has(plainName(kind, key)));
+    const own = registered.filter(({ declaration }) => declaration !== undefined);
+    const added = own.map(({ name, declaration }) => [name, declaration] as const);
+    return { ...value, [sections[kind]]: Object.fromEntries([...others, ...added]) };
   }, file);
 
 const isMap = (value: unknown): value is Readonly<Record<string, unknown>> =>

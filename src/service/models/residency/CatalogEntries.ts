@@ -61,7 +61,10 @@ export class CatalogEntries {
       yield* Effect.fromResult(this.assertAsExpected(how, entry, declared));
       // Before a model is touched: one that has left memory is not back where it was.
       if (writesBack) yield* entries.tryWrite(entry);
-      const now = withEntry(before, entry);
+      // What only was registered leaves nothing behind.
+      const isRemoved = how === "delete" && !(yield* hasEntry(entries.read(others), entry));
+      const now = isRemoved ? others : withEntry(before, entry);
+      if (!writesBack && now.length > mostRegistered) return yield* tooMany;
       const change = yield* Effect.mapError(this.adopt(now), (error) => asField(error, entry));
       this.registered = now;
       if (!writesBack) return change;
@@ -104,6 +107,30 @@ export class CatalogEntries {
     return Result.void;
   }
 }
+
+/** Whether the settings have the entry. Those that cannot be read without it do. */
+const hasEntry = <S extends { readonly declared: DeclaredEntries }>(
+  settings: Effect.Effect<S, ConfigurationInvalid>,
+  { kind, name }: RegisteredEntry,
+): Effect.Effect<boolean> =>
+  settings.pipe(
+    Effect.map(({ declared }) => Object.keys(declared[kind]).some((other) => isSameName(kind, other, name))),
+    Effect.orElseSucceed(() => true),
+  );
+
+/** Each of them is read with each change. Entries of the file do not count, and neither do those that were written there. */
+const mostRegistered = 1_000;
+
+const tooMany = Effect.fail(
+  new InvalidField({
+    violations: [
+      {
+        field: "name",
+        description: `${mostRegistered} entries are registered, which is the most: delete some, or write this one to the file`,
+      },
+    ],
+  }),
+);
 
 /** What starts programs, or reads files, is for whoever can write the file. */
 const keysOfTheFile = ["api_key_file", "managed", "command", "environment", "directory", "start_timeout_ms"];

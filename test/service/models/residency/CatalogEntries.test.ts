@@ -6,6 +6,9 @@ import { Effect } from "effect";
 
 import { backendDrivers } from "../../../../src/service/engine/backends/backend-drivers.ts";
 import { type EntryChange, Models } from "../../../../src/service/models/Models.ts";
+import { CatalogEntries } from "../../../../src/service/models/residency/CatalogEntries.ts";
+import type { ModelSet } from "../../../../src/service/models/residency/ModelSet.ts";
+import { ModelsConfig } from "../../../../src/service/config/ModelsConfig.ts";
 import { writeCheckpoint } from "../../../fixtures/checkpoint.ts";
 import { configuredPool } from "../../../support/configured-pool.ts";
 
@@ -191,6 +194,45 @@ describe("entries of the catalog", () => {
       assert.include(readFileSync(path(), "utf8"), "attic");
     }).pipe(Effect.provide(configuredPool(folder, [], {}, backendDrivers(), { MLXD_MODELS: join(folder, "models") }))),
   );
+
+  it.effect("leave nothing behind when they are deleted, so that the file may have one of the name later", () =>
+    withModels("", (models) =>
+      Effect.gen(function* () {
+        yield* models.changeEntry(model("m", { engine: "ollama", context_length: 64 }));
+        yield* models.changeEntry(gone(model("m")));
+        say("models: { m: { engine: ollama, context_length: 64 } }");
+        assert.deepStrictEqual((yield* models.reload).added, ["m"]);
+      }),
+    ),
+  );
+
+  it.effect("are bounded, apart from those of the file", () => {
+    const nothing = { added: [], removed: [], changed: [] };
+    const settings = { directory: "", defaultModel: "" };
+    const config = ModelsConfig.of({
+      ...settings,
+      entries: {
+        read: (registered) => {
+          const declared = Object.fromEntries(registered.map(({ name, declaration = {} }) => [name, declaration]));
+          return Effect.succeed({ ...settings, declared: { backend: {}, model: declared } });
+        },
+        write: () => Effect.void,
+        tryWrite: () => Effect.void,
+      },
+    });
+    const models = { known: [], reload: () => Effect.succeed(nothing) } as unknown as ModelSet;
+    return Effect.gen(function* () {
+      const { change } = new CatalogEntries(config, models);
+      for (let index = 0; index < 1_000; index++) yield* change(model(`m${index}`));
+      const error = yield* Effect.flip(change(model("more")));
+      assert.strictEqual(error._tag, "InvalidField");
+      assert.include(error.message, "name: 1000 entries are registered, which is the most");
+      yield* change({ ...model("written"), writesBack: true });
+      yield* change({ ...model("m0"), how: "update" });
+      yield* change(gone(model("m0")));
+      yield* change(model("more"));
+    });
+  });
 
   it.effect("that start programs or read files are changed in the file alone", () =>
     withModels("backends: { lm: { engine: mlx_lm_server, managed: true } }", (models) =>
