@@ -11,8 +11,8 @@ import {
   unloadedModelFromWire,
   unloadedModelsFromWire,
 } from "./descriptions.ts";
-import { protocolError } from "./errors.ts";
 import { ModelState } from "./gen/mlxd/v1/model_service_pb.ts";
+import { allPages } from "./pages.ts";
 import { PreloadStream } from "./preload.ts";
 import { PreparationStream, reportFromWire } from "./preparation.ts";
 
@@ -131,20 +131,6 @@ export const createModelCalls = (caller: Caller, raw: RawClients["models"]): Mod
   reloadCatalog: async (options = {}) =>
     catalogChangeFromWire(await caller.unary(options, (connect) => raw.reloadCatalog({}, connect))),
 });
-
-const allPages = async <T>(
-  pageAt: (pageToken: string) => Promise<{ readonly items: readonly T[]; readonly next: string }>,
-): Promise<readonly T[]> => {
-  const all: T[] = [];
-  let pageToken = "";
-  do {
-    const { items, next } = await pageAt(pageToken);
-    all.push(...items);
-    if (pageToken !== "" && pageToken === next) throw protocolError("a page of models is followed by itself");
-    pageToken = next;
-  } while (pageToken !== "");
-  return all;
-};
 
 const drainTimeout = (ms: unknown) =>
   ms === undefined ? {} : { drainTimeout: durationFromMs(checkMs(ms, "drainTimeoutMs")) };

@@ -8,8 +8,9 @@ import {
   ModelTasksSchema,
   TaskKindSchema,
 } from "../gen/mlxd/v1/diagnostics_service_pb.ts";
+import { allPages } from "../pages.ts";
 import { toPlain } from "../plain.ts";
-import type { DiagnosticsClient, ModelTasks, PartsHealth } from "./diagnostics.ts";
+import type { DiagnosticsClient, EngineTasks, ModelTasks, PartsHealth, TaskKind } from "./diagnostics.ts";
 
 /** Models on a page: as many as the service gives. */
 const pageSize = 1_000;
@@ -23,19 +24,15 @@ export const createDiagnosticsClient = (caller: Caller, transport: Transport): D
     supportedTasks: async (options = {}) => {
       const { task = "", model = "", ...call } = checkOptions(options);
       const request = { task: checkText(task, "task"), model: checkText(model, "model"), pageSize };
-      const models: ModelTasks[] = [];
-      for (let pageToken = ""; ;) {
-        const page = { ...request, pageToken };
-        const response = await caller.unary(call, (connect) => raw.listSupportedTasks(page, connect));
-        models.push(...response.models.map((each) => toPlain(ModelTasksSchema, each) as ModelTasks));
-        pageToken = response.nextPageToken;
-        if (pageToken !== "") continue;
-        return {
-          tasks: response.tasks.map((kind) => toPlain(TaskKindSchema, kind)),
-          engines: response.engines.map((engine) => toPlain(EngineTasksSchema, engine)),
-          models,
-        };
-      }
+      let [tasks, engines]: [TaskKind[], EngineTasks[]] = [[], []];
+      const models = await allPages(async (pageToken) => {
+        const page = await caller.unary(call, (connect) => raw.listSupportedTasks({ ...request, pageToken }, connect));
+        tasks = page.tasks.map((kind) => toPlain(TaskKindSchema, kind)); // the same ones on each page
+        engines = page.engines.map((engine) => toPlain(EngineTasksSchema, engine));
+        const items = page.models.map((each) => toPlain(ModelTasksSchema, each) as ModelTasks);
+        return { items, next: page.nextPageToken };
+      });
+      return { tasks, engines, models };
     },
 
     health: async (options = {}) => {

@@ -3,9 +3,9 @@ import { type CallOptions, checkCallOptions } from "../call.ts";
 import { type Caller, checkOptions } from "../caller.ts";
 import { checkChoice, checkEnum, checkFlag, checkList, checkText, checkWhole } from "../check.ts";
 import { DerivedStream } from "../derived-stream.ts";
-import { protocolError } from "../errors.ts";
 import { EventStream } from "../event-stream.ts";
 import { JobService, JobState, StreamJobResultsRequest_Order as Order } from "../gen/mlxd/v1/job_service_pb.ts";
+import { pages } from "../pages.ts";
 import { createJob } from "./create-job.ts";
 import { labelsOf } from "./job-options.ts";
 import type { JobItem, JobsClient } from "./jobs.ts";
@@ -112,15 +112,3 @@ export const createJobsClient = (caller: Caller, transport: Transport): JobsClie
 
 const statesToWire = (states: unknown): JobState[] =>
   checkList(states, "states").map((state, at) => checkEnum(JobState, state, `states[${at}]`));
-
-async function* pages<T>(
-  pageAt: (pageToken: string) => Promise<{ readonly items: readonly T[]; readonly next: string }>,
-): AsyncGenerator<T, void, undefined> {
-  for (let pageToken = ""; ;) {
-    const { items, next } = await pageAt(pageToken);
-    yield* items;
-    if (next === "") return;
-    if (next === pageToken) throw protocolError("a page leads to itself");
-    pageToken = next;
-  }
-}
