@@ -5,11 +5,12 @@ import { join } from "node:path";
 import { Effect, Exit, Scope } from "effect";
 import { afterAll, assert, beforeAll, describe, it } from "vitest";
 
-import { createMlxdClient, MlxdError, type NodeClient } from "../../src/client/node.ts";
+import { createMlxdClient, type NodeClient } from "../../src/client/node.ts";
 import { apiKey, keyHash } from "../support/api-key.ts";
-import { errorOf } from "../support/error-of.ts";
+import { mlxdErrorOf } from "../support/error-of.ts";
 import { type RunningService, startService } from "../support/running-service.ts";
 import { beginStream, four, type ScriptedBackend, scriptedBackend } from "../support/scripted-backend.ts";
+import { until } from "../support/until.ts";
 
 let folder: string;
 let service: RunningService;
@@ -44,12 +45,6 @@ afterAll(async () => {
   rmSync(folder, { recursive: true });
 });
 
-const refusalOf = async (answer: Promise<unknown>): Promise<MlxdError> => {
-  const error = await errorOf(answer);
-  assert.instanceOf(error, MlxdError);
-  return error;
-};
-
 describe("backends and models that are registered", { timeout: 300_000 }, () => {
   it("answer at once, and are gone when they are deleted", async () => {
     const entry = { engine: "vllm", baseUrl: backend.settings.baseUrl, apiKeyVariable: "ATTIC_KEY", permits: 2 };
@@ -71,7 +66,7 @@ describe("backends and models that are registered", { timeout: 300_000 }, () => 
     assert.deepStrictEqual((await admin.catalog.update("four", { model: { ...model, aliases: [] } })).changed, [
       "four",
     ]);
-    assert.strictEqual((await refusalOf(admin.generate("2+2?", { model: "4" }))).reason, "MODEL_NOT_FOUND");
+    assert.strictEqual((await mlxdErrorOf(admin.generate("2+2?", { model: "4" }))).reason, "MODEL_NOT_FOUND");
     assert.notInclude(file(), "attic");
     assert.deepStrictEqual((await admin.catalog.delete({ model: "four" })).removed, ["four"]);
     await admin.catalog.delete({ backend: "attic" });
@@ -99,7 +94,7 @@ describe("backends and models that are registered", { timeout: 300_000 }, () => 
       [{ backend: { engine: "vllm", baseUrl: "ftp://attic" } }, "INVALID_FIELD", "backend.baseUrl"],
     ] as const;
     for (const [entry, reason, field] of cases) {
-      const error = await refusalOf(admin.catalog.create("new", entry));
+      const error = await mlxdErrorOf(admin.catalog.create("new", entry));
       assert.deepStrictEqual([error.code, error.reason], ["INVALID_ARGUMENT", reason], error.message);
       assert.deepStrictEqual(
         error.violations.map((violation) => violation.field),
@@ -108,13 +103,13 @@ describe("backends and models that are registered", { timeout: 300_000 }, () => 
     }
     const misspelt = { backend: { engine: "vllm", permit: 1 } } as unknown as { backend: { engine: string } };
     assert.include(
-      (await refusalOf(admin.catalog.create("new", misspelt))).message,
+      (await mlxdErrorOf(admin.catalog.create("new", misspelt))).message,
       "backend.permit: there is no such key",
     );
     await admin.catalog.create("new", { backend: { engine: "vllm" } });
-    const twice = await refusalOf(admin.catalog.create("NEW", { backend: { engine: "vllm" } }));
+    const twice = await mlxdErrorOf(admin.catalog.create("NEW", { backend: { engine: "vllm" } }));
     assert.deepStrictEqual([twice.code, twice.reason], ["ALREADY_EXISTS", "ENTRY_EXISTS"]);
-    const gone = await refusalOf(admin.catalog.delete({ backend: "nwe" }));
+    const gone = await mlxdErrorOf(admin.catalog.delete({ backend: "nwe" }));
     assert.deepStrictEqual([gone.code, gone.reason, gone.metadata["nearest"]], ["NOT_FOUND", "ENTRY_NOT_FOUND", "new"]);
   });
 
@@ -124,15 +119,22 @@ describe("backends and models that are registered", { timeout: 300_000 }, () => 
       ["few", "NOT_ALLOWED"],
     ] as const) {
       const client = createMlxdClient({ baseUrl: service.url, credentials: apiKey(tenant) });
-      assert.strictEqual((await refusalOf(client.catalog.delete({ backend: "new" }))).reason, reason);
+      assert.strictEqual((await mlxdErrorOf(client.catalog.delete({ backend: "new" }))).reason, reason);
       client.close();
     }
     await admin.catalog.delete({ backend: "new" });
-    const audit = readFileSync(join(folder, "audit.jsonl"), "utf8")
-      .trim()
-      .split("\n")
-      .map((line) => JSON.parse(line) as Record<string, string>);
-    const lines = audit.filter(({ method }) => method?.startsWith("mlxd.v1.CatalogService/"));
+    const audited = () =>
+      readFileSync(join(folder, "audit.jsonl"), "utf8")
+        .split("\n")
+        .filter((line) => line.endsWith("}"))
+        .map((line) => JSON.parse(line) as Record<string, string>)
+        .filter(({ method }) => method?.startsWith("mlxd.v1.CatalogService/"));
+    // A line is written once its call has been answered.
+    await until(() => {
+      const { method, model } = audited().at(-1) ?? {};
+      return method?.endsWith("/DeleteEntry") === true && model === "new";
+    });
+    const lines = audited();
     assert.deepInclude(lines[0], {
       tenant: "ops",
       method: "mlxd.v1.CatalogService/CreateEntry",
