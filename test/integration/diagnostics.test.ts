@@ -1,7 +1,8 @@
 /** What a real service says that it can do, and how its parts are; and that what it refuses is what it says it refuses. */
 import { afterEach, assert, describe, it } from "@effect/vitest";
 
-import { createMlxdClient, isMlxdError, type MlxdError, type NodeClient } from "../../src/client/node.ts";
+import { createMlxdClient, type NodeClient } from "../../src/client/node.ts";
+import { mlxdErrorOf } from "../support/error-of.ts";
 import { runCommand } from "../support/mlxd-command.ts";
 import { createModelFolder, type ModelFolder } from "../support/model-folder.ts";
 import { type RunningService, startService } from "../support/running-service.ts";
@@ -25,13 +26,7 @@ const start = async () => {
   });
   client = createMlxdClient({ baseUrl: service.url, retry: false });
   // That a tensor is missing shows when the model is loaded.
-  assert.strictEqual((await failure(client.loadModel("missing-tensor"))).reason, "MODEL_BROKEN");
-};
-
-const failure = async (promise: Promise<unknown>): Promise<MlxdError> => {
-  const error = await promise.catch((reason: unknown) => reason);
-  assert(isMlxdError(error), "it succeeded");
-  return error;
+  assert.strictEqual((await mlxdErrorOf(client.loadModel("missing-tensor"))).reason, "MODEL_BROKEN");
 };
 
 describe("diagnostics", () => {
@@ -64,13 +59,16 @@ describe("diagnostics", () => {
       { task: "vision", supported: false, reason: "its engine takes no images" },
     ]);
     const image = { role: "user" as const, content: [{ image: new Uint8Array([1]), mediaType: "image/png" }] };
-    const refused = await failure(client.generate({ messages: [image] }, { model: "demo" }));
+    const refused = await mlxdErrorOf(client.generate({ messages: [image] }, { model: "demo" }));
     assert.deepInclude(refused, { code: "INVALID_ARGUMENT", reason: "UNSUPPORTED_TASK" });
     assert.include(refused.message, "ListSupportedTasks");
-    const unknown = await failure(client.diagnostics.supportedTasks({ task: "smell" }));
+    const unknown = await mlxdErrorOf(client.diagnostics.supportedTasks({ task: "smell" }));
     assert.deepInclude(unknown, { code: "INVALID_ARGUMENT", reason: "INVALID_FIELD" });
     assert.include(unknown.message, '"smell" is no kind of task; there are chat, prompt');
-    assert.strictEqual((await failure(client.diagnostics.supportedTasks({ model: "none" }))).reason, "MODEL_NOT_FOUND");
+    assert.strictEqual(
+      (await mlxdErrorOf(client.diagnostics.supportedTasks({ model: "none" }))).reason,
+      "MODEL_NOT_FOUND",
+    );
   }, 120_000);
 
   it("tell the health of each part, as a call and in mlxd stats", async () => {

@@ -2,16 +2,10 @@
 import { randomUUID } from "node:crypto";
 import { afterAll, assert, beforeAll, describe, it } from "vitest";
 
-import { type BatchItem, createMlxdClient, MlxdError } from "../../../src/client/node.ts";
+import { type BatchItem, createMlxdClient } from "../../../src/client/node.ts";
 import { collect } from "../../support/collect.ts";
-import { errorOf } from "../../support/error-of.ts";
+import { errorOf, mlxdErrorOf } from "../../support/error-of.ts";
 import { startTestServer, type TestServer } from "../../support/test-server.ts";
-
-const mlxdErrorOf = async (promise: Promise<unknown>): Promise<MlxdError> => {
-  const error = await errorOf(promise);
-  assert.instanceOf(error, MlxdError);
-  return error;
-};
 
 const tasks = (count: number): BatchItem[] =>
   Array.from({ length: count }, (_, index) => ({ itemId: `q${index}`, input: { prompt: `question ${index}` } }));

@@ -5,15 +5,9 @@ import { afterAll, assert, beforeAll, describe, it } from "vitest";
 import { type BatchItem, createMlxdClient, MlxdError } from "../../../src/client/node.ts";
 import { collect } from "../../support/collect.ts";
 import { type CuttingProxy, startCuttingProxy } from "../../support/cutting-proxy.ts";
-import { errorOf } from "../../support/error-of.ts";
+import { mlxdErrorOf } from "../../support/error-of.ts";
 import { eventsOf, promptOf } from "../../support/scripted-generations.ts";
 import { startTestServer, type TestServer } from "../../support/test-server.ts";
-
-const mlxdErrorOf = async (promise: Promise<unknown>): Promise<MlxdError> => {
-  const error = await errorOf(promise);
-  assert.instanceOf(error, MlxdError);
-  return error;
-};
 
 let connections = 0;
 /** Bytes of a connection: a few more than the head of an answer, other ones each time. */

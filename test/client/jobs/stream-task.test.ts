@@ -14,7 +14,7 @@ import { createMlxdClient, type JobStreamEvent, MlxdError, type NodeClient } fro
 import { ModelNotFound } from "../../../src/service/domain/errors.ts";
 import { collect } from "../../support/collect.ts";
 import { startCuttingProxy } from "../../support/cutting-proxy.ts";
-import { errorOf } from "../../support/error-of.ts";
+import { mlxdErrorOf } from "../../support/error-of.ts";
 import { saying } from "../../support/scripted-events.ts";
 import { eventsOf, promptOf } from "../../support/scripted-generations.ts";
 import { startTestServer, type TestServer, type TestServerOptions } from "../../support/test-server.ts";
@@ -36,12 +36,6 @@ const inParts = Stream.fromIterable(eventsOf(words)).pipe(
     return isFirst ? Effect.promise(async () => parts[(event.outputTokens - 1) / wordsOfPart]?.promise) : Effect.void;
   }),
 );
-
-const mlxdErrorOf = async (promise: Promise<unknown>): Promise<MlxdError> => {
-  const error = await errorOf(promise);
-  assert.instanceOf(error, MlxdError);
-  return error;
-};
 
 const textOf = (events: readonly JobStreamEvent[]): string =>
   events.map((event) => (event.type === "chunk" ? event.text : "")).join("");
