@@ -1,37 +1,24 @@
 /** What a real service says that it can do, and how its parts are; and that what it refuses is what it says it refuses. */
-import { afterEach, assert, describe, it } from "@effect/vitest";
+import { assert, describe, it } from "vitest";
 
-import { createMlxdClient, type NodeClient } from "../../src/client/node.ts";
+import type { NodeClient } from "../../src/client/node.ts";
 import { mlxdErrorOf } from "../support/error-of.ts";
 import { runCommand } from "../support/mlxd-command.ts";
-import { createModelFolder, type ModelFolder } from "../support/model-folder.ts";
-import { type RunningService, startService } from "../support/running-service.ts";
+import { createModelFolder } from "../support/model-folder.ts";
+import { startModelService } from "../support/model-service.ts";
 
-let service: RunningService;
-let client: NodeClient;
-let folder: ModelFolder;
-afterEach(async () => {
-  client?.close();
-  await service?.stop();
-  folder?.[Symbol.dispose]();
-});
+const start = () => startModelService(createModelFolder(["demo", "gemma"], ["missing-tensor"]));
 
-const start = async () => {
-  folder = createModelFolder(["demo", "gemma"], ["missing-tensor"]);
-  service = await startService({
-    MLXD_MODELS: folder.directory,
-    MLXD_KV_CACHE_BYTES: String(64 * 1024 ** 2),
-    MLXD_PREFIX_CACHE_BYTES: "0",
-    MLXD_PRELOAD: "none",
-  });
-  client = createMlxdClient({ baseUrl: service.url, retry: false });
-  // That a tensor is missing shows when the model is loaded.
+/** That a tensor is missing shows when the model is loaded. */
+const loadBroken = async (client: NodeClient): Promise<void> => {
   assert.strictEqual((await mlxdErrorOf(client.loadModel("missing-tensor"))).reason, "MODEL_BROKEN");
 };
 
 describe("diagnostics", () => {
   it("tell which tasks are supported by which engines and models, and refusals point there", async () => {
-    await start();
+    await using running = await start();
+    const { client } = running;
+    await loadBroken(client);
     const { tasks, engines, models } = await client.diagnostics.supportedTasks();
     const names = tasks.map(({ name }) => name);
     assert.includeMembers(names, ["chat", "prompt", "tokens", "tools", "vision", "embeddings", "tokenize"]);
@@ -72,7 +59,9 @@ describe("diagnostics", () => {
   }, 120_000);
 
   it("tell the health of each part, as a call and in mlxd stats", async () => {
-    await start();
+    await using running = await start();
+    const { client, service } = running;
+    await loadBroken(client);
     await client.generate("What is 2+2?", { model: "demo" });
     const { state, parts } = await client.diagnostics.health();
     assert.strictEqual(state, "degraded");

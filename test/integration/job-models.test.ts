@@ -1,34 +1,14 @@
 /** Jobs of several models on a real service with room for one of them. */
 import { rmSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, assert, describe, it } from "@effect/vitest";
+import { assert, describe, it } from "vitest";
 
-import { createMlxdClient, type NodeClient } from "../../src/client/node.ts";
 import { collect } from "../support/collect.ts";
-import { createModelFolder, type ModelFolder } from "../support/model-folder.ts";
-import { type RunningService, startService } from "../support/running-service.ts";
+import { createModelFolder } from "../support/model-folder.ts";
+import { startModelService } from "../support/model-service.ts";
 import { until } from "../support/until.ts";
 
-let service: RunningService;
-let client: NodeClient;
-let folder: ModelFolder;
-afterEach(async () => {
-  client?.close();
-  await service?.stop();
-  folder?.[Symbol.dispose]();
-});
-
-const start = async () => {
-  folder = createModelFolder(["demo", "gemma"]);
-  service = await startService({
-    MLXD_MODELS: folder.directory,
-    MLXD_KV_CACHE_BYTES: String(64 * 1024 ** 2),
-    MLXD_PREFIX_CACHE_BYTES: "0",
-    MLXD_PRELOAD: "none",
-    MLXD_MAX_LOADED_MODELS: "1",
-  });
-  client = createMlxdClient({ baseUrl: service.url, retry: false });
-};
+const start = () => startModelService(createModelFolder(["demo", "gemma"]), { MLXD_MAX_LOADED_MODELS: "1" });
 
 const task = (model: string, index = 0) => ({
   input: { tokens: [5 + (index % 20), 6, 7] },
@@ -40,7 +20,8 @@ const task = (model: string, index = 0) => ({
 /** Only what hangs takes as long. */
 describe("jobs of several models", { timeout: 600_000 }, () => {
   it("that alternate load each of them once", async () => {
-    await start();
+    await using running = await start();
+    const { client } = running;
     const tasks = Array.from({ length: 40 }, (_, index) => task(index % 2 === 0 ? "demo" : "gemma", index));
     const { jobId } = await client.jobs.create(tasks);
     const results = await collect(client.jobs.results(jobId));
@@ -60,7 +41,8 @@ describe("jobs of several models", { timeout: 600_000 }, () => {
   });
 
   it("fail the items of a model that is removed while they wait, and run the others", async () => {
-    await start();
+    await using running = await start();
+    const { client, folder } = running;
     await client.loadModel("demo");
     // Now there is no room for another model.
     await client.pinModel("demo");
