@@ -241,7 +241,9 @@ export const makeRunner = (services: RunnerServices): Effect.Effect<Runner, neve
     yield* Effect.forkScoped(Effect.andThen(store.opened, loops));
     if (store.isThere) {
       const open = store.use(() => Promise.resolve());
-      yield* Effect.forkScoped(loop("opening the store", open, store.opened).pipe(Effect.raceFirst(store.opened)));
+      yield* Effect.forkScoped(
+        loop("opening the store", open, Effect.sleep(lookMs)).pipe(Effect.raceFirst(store.opened)),
+      );
     }
     return { wake, stop, running: () => running.size };
   });

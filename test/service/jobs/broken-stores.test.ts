@@ -1,7 +1,7 @@
 /** What callers are told where the store of jobs cannot be used, and that nobody else notices. */
 import { spawnSync } from "node:child_process";
 import { randomBytes, randomUUID } from "node:crypto";
-import { existsSync, mkdtempSync, rmSync, statfsSync } from "node:fs";
+import { existsSync, mkdtempSync, renameSync, rmSync, statfsSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Deferred, Effect, Stream } from "effect";
@@ -113,6 +113,27 @@ describe("a store of jobs", { timeout }, () => {
       assert.strictEqual((await mlxdErrorOf(host.create())).code, "INTERNAL");
     }
     await (await openEmbedded(directory)).close();
+  });
+
+  it("that cannot be opened at the start has its items run once it can be, though nobody asks", async () => {
+    {
+      await using first = await start(directory, { stream: () => Stream.never });
+      await first.create();
+    }
+    renameSync(directory, `${directory}-away`);
+    writeFileSync(directory, "");
+    const ran: string[] = [];
+    const stream = (task: GenerationTask) =>
+      Stream.suspend(() => {
+        ran.push(promptOf(task));
+        return Stream.fromIterable(eventsOf([promptOf(task)]));
+      });
+    await using host = await startTestServer({ jobs: { store: directory }, stream });
+    await until(() => JSON.stringify(host.log).includes("opening the store waits for the store"));
+    rmSync(directory);
+    renameSync(`${directory}-away`, directory);
+    await until(() => ran.length > 0);
+    assert.deepEqual(ran, ["a"]);
   });
 
   it("whose disk is full says so, loses nothing, and goes on once there is room", async (context) => {
