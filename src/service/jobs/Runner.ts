@@ -143,7 +143,8 @@ export const makeRunner = (services: RunnerServices): Effect.Effect<Runner, neve
       if (now >= leftAt) {
         yield* store.use(async ({ database, boss }) => {
           await handBack(database, boss, { only: store.host.id, running: [...running.keys()] });
-          await endLongWaits(database);
+          // It reads all that waits, which is too much where there is something to take.
+          if (empty.size > 0) await endLongWaits(database);
         });
         leftAt = now + leftMs;
       }

@@ -205,6 +205,29 @@ describe("a store of jobs", { timeout }, () => {
     );
   });
 
+  it("in a Postgres whose clock was set back has what waits there run nevertheless", async (context) => {
+    const postgres = await startPostgres();
+    if (typeof postgres === "string") return context.skip(postgres);
+    await using _ = postgres;
+    const go = Deferred.makeUnsafe<void>();
+    const stream = (task: GenerationTask) =>
+      Stream.fromIterable(eventsOf([promptOf(task)])).pipe(Stream.tap(() => Deferred.await(go)));
+    await using host = await start(postgres.url, { stream });
+    const tasks = ["first", "second"].map((prompt) => ({ input: { prompt } }));
+    const { jobId } = await host.client.jobs.create(tasks, { maxParallel: 1 });
+    await until(async () => (await host.client.jobs.get(jobId)).counts.inProgress === 1);
+    const outside = new Client({ connectionString: postgres.url });
+    await outside.connect();
+    await outside.query("UPDATE pgboss.job SET start_after = start_after + interval '1 hour' WHERE state = 'created'");
+    await outside.end();
+    Deferred.doneUnsafe(go, Effect.void);
+    const results = await collect(host.client.jobs.results(jobId));
+    assert.deepEqual(
+      results.map(({ result }) => result?.text),
+      ["first", "second"],
+    );
+  });
+
   it("in a Postgres that goes away and comes back has lost nothing", async (context) => {
     const postgres = await startPostgres();
     if (typeof postgres === "string") return context.skip(postgres);
