@@ -142,8 +142,8 @@ describe("a tenant without tokens", () => {
   it("costs the service less by a call that is refused than by one that is answered without an engine", async () => {
     // Refused even where a minute has gone by: its prompt and an output are two tokens. It was tokenised first, as the other one is.
     const message = { task: { prompt: "1 2 3 ".repeat(200) } };
-    const all = async (method: string, expected: number, count = 60) => {
-      for (let made = 0; made < count; made++) {
+    const all = async (method: string, expected: number) => {
+      for (let made = 0; made < 40; made++) {
         assert.equal((await call("thrifty", method, message)).status, expected, method);
       }
     };
@@ -156,8 +156,13 @@ describe("a tenant without tokens", () => {
     };
     await refused();
     await answered();
-    const [ofRefused, ofAnswered] = [await cpuSecondsOf(refused), await cpuSecondsOf(answered)];
-    assert.isBelow(ofRefused, ofAnswered);
+    // Other work of the process only adds to a round: the cheapest ones have least of it.
+    const [ofRefused, ofAnswered]: [number[], number[]] = [[], []];
+    for (let round = 0; round < 5; round++) {
+      ofRefused.push(await cpuSecondsOf(refused));
+      ofAnswered.push(await cpuSecondsOf(answered));
+    }
+    assert.isBelow(Math.min(...ofRefused), Math.min(...ofAnswered));
   }, 240_000);
 });
 
