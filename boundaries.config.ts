@@ -4,7 +4,7 @@ import type { OxlintOverride } from "oxlint";
 /**
  * Which folders of src/service a folder may import, itself apart. Imports point one way:
  * server -> rpc -> (jobs ->) pipeline -> (models -> engine, sandbox -> prompt, output), admission -> domain.
- * `worker` stands for worker/protocol.ts: the rest of that folder is a program of its own, in its own process.
+ * `worker` stands for worker/protocol/: the rest of that folder is a program of its own, in its own process.
  */
 export const mayImport = {
   domain: [],
@@ -65,28 +65,27 @@ export const mayImport = {
  */
 export const wings: Readonly<Record<string, Readonly<Record<string, readonly string[]>>>> = {
   worker: {
-    "constraint.ts": [],
-    "protocol.ts": ["constraint.ts"],
+    protocol: [],
     "parent-watch.ts": [],
-    binding: ["protocol.ts"],
+    binding: ["protocol"],
     "mlx.ts": ["binding"],
     "device-memory.ts": ["mlx.ts"],
     "turn.ts": [],
-    "describe.ts": ["protocol.ts", "binding", "mlx.ts"],
+    "describe.ts": ["protocol", "binding", "mlx.ts"],
     files: ["mlx.ts"],
-    cache: ["protocol.ts", "mlx.ts"],
-    sampling: ["protocol.ts", "mlx.ts"],
-    sequence: ["protocol.ts", "mlx.ts", "sampling"],
-    adapters: ["protocol.ts", "mlx.ts", "files", "sequence"],
+    cache: ["protocol", "mlx.ts"],
+    sampling: ["protocol", "mlx.ts"],
+    sequence: ["protocol", "mlx.ts", "sampling"],
+    adapters: ["protocol", "mlx.ts", "files", "sequence"],
     weights: ["mlx.ts", "files", "adapters"],
     layers: ["mlx.ts", "files", "adapters", "weights"],
     architectures: ["mlx.ts", "files", "cache", "adapters", "weights", "layers"],
     "checkpoint.ts": ["mlx.ts", "files", "cache", "weights", "architectures"],
     "self-check.ts": ["mlx.ts", "files", "cache", "architectures"],
-    constraints: ["constraint.ts", "protocol.ts", "mlx.ts", "sequence"],
-    speculation: ["protocol.ts", "mlx.ts", "files", "cache", "sampling", "sequence", "architectures", "checkpoint.ts"],
+    constraints: ["protocol", "mlx.ts", "sequence"],
+    speculation: ["protocol", "mlx.ts", "files", "cache", "sampling", "sequence", "architectures", "checkpoint.ts"],
     scheduler: [
-      "protocol.ts",
+      "protocol",
       "mlx.ts",
       "cache",
       "sampling",
@@ -97,7 +96,7 @@ export const wings: Readonly<Record<string, Readonly<Record<string, readonly str
       "speculation",
     ],
     "main.ts": [
-      "protocol.ts",
+      "protocol",
       "mlx.ts",
       "device-memory.ts",
       "turn.ts",
@@ -148,8 +147,8 @@ const noExpect = ["vitest", "@effect/vitest"].map((name) => ({
 // Its own declarations do not compile here, so the worker requires it and declares what it uses.
 const mlxRequired = { name: "node:module", importNames: ["createRequire"], message: onlyWorker };
 const workerInside: Pattern = {
-  group: ["**/worker/**", "!**/worker/protocol.ts"],
-  message: "outside of worker/ only worker/protocol.ts is imported",
+  group: ["**/worker/**", "!**/worker/protocol/**"],
+  message: "outside of worker/ only worker/protocol/ is imported",
 };
 const connect: Pattern = { group: ["@connectrpc/*"], message: "Connect stays in rpc/, server/ and src/client" };
 const connectNode: Pattern = {

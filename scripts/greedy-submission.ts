@@ -1,5 +1,5 @@
 /** What is asked of a scheduler that runs without the service. */
-import { neutralSampling, type SubmitMessage } from "../src/service/worker/protocol.ts";
+import { neutralSampling, type SubmitMessage } from "../src/service/worker/protocol/submit-message.ts";
 
 /** A sequence that is generated greedily, and ends with its tokens alone. */
 export const greedySubmission = (

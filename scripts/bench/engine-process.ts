@@ -4,7 +4,7 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 
-import type { SpeculationMode } from "../../src/service/worker/protocol.ts";
+import type { SpeculationMode } from "../../src/service/worker/protocol/to-worker.ts";
 import { endsWithUs } from "./ends-with-us.ts";
 import type { Kernels } from "./math-environment.ts";
 import { peerEnvironment, peerPython } from "./peer.ts";

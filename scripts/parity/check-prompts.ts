@@ -2,7 +2,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
-import type { ChatInput } from "../../src/service/domain/generation.ts";
+import type { ChatInput } from "../../src/service/domain/conversation.ts";
 import { readChatTemplateFile } from "../../src/service/checkpoint/checkpoint-files.ts";
 import { ChatTemplateRefused, createChatTemplate } from "../../src/service/prompt/chat-template.ts";
 import { createTokenizer } from "../../src/service/prompt/create-tokenizer.ts";

@@ -4,14 +4,13 @@ import { Effect, Layer, Stream } from "effect";
 import { type Call, CurrentCall } from "../../src/service/domain/Call.ts";
 import type { ServiceError } from "../../src/service/domain/errors.ts";
 import type {
-  EffectiveParameters,
   GenerationChunk,
   GenerationEvent,
   GenerationFinished,
   GenerationResult,
   GenerationStarted,
-  GenerationTask,
-} from "../../src/service/domain/generation.ts";
+} from "../../src/service/domain/generation-result.ts";
+import type { EffectiveParameters, GenerationTask } from "../../src/service/domain/generation-task.ts";
 import { collectResult } from "../../src/service/pipeline/collect-result.ts";
 import { type TaskOptions, Generations, type TokenCount } from "../../src/service/pipeline/Generations.ts";
 

@@ -6,7 +6,7 @@ import { Admission } from "../../src/service/admission/Admission.ts";
 import { AdmissionConfig } from "../../src/service/config/AdmissionConfig.ts";
 import type { QualitySettings } from "../../src/service/config/QualityConfig.ts";
 import { ModelNotFound } from "../../src/service/domain/errors.ts";
-import type { GenerationTask } from "../../src/service/domain/generation.ts";
+import type { GenerationTask } from "../../src/service/domain/generation-task.ts";
 import type { ModelFacts } from "../../src/service/domain/model.ts";
 import type { OutputFormat } from "../../src/service/output/output-format.ts";
 import { familyProfile } from "../../src/service/models/catalog/families.ts";

@@ -2,12 +2,8 @@
 import { Effect } from "effect";
 
 import type { SpawnWorker } from "../../src/service/engine/mlx/WorkerProcess.ts";
-import {
-  type FromWorker,
-  noMemory as none,
-  type ToWorker,
-  type WorkerMemory,
-} from "../../src/service/worker/protocol.ts";
+import { type FromWorker, noMemory as none, type WorkerMemory } from "../../src/service/worker/protocol/from-worker.ts";
+import type { ToWorker } from "../../src/service/worker/protocol/to-worker.ts";
 
 export const noMemory: WorkerMemory = { ...none, residentBytes: 1 };
 

@@ -1,5 +1,6 @@
 /** Tasks and model facts for tests, complete but for what a test is about. */
-import type { ChatMessage, GenerationTask, Role } from "../../src/service/domain/generation.ts";
+import type { ChatMessage, Role } from "../../src/service/domain/conversation.ts";
+import type { GenerationTask } from "../../src/service/domain/generation-task.ts";
 import type { ModelFacts } from "../../src/service/domain/model.ts";
 
 export const message = (role: Role, text: string): ChatMessage => ({

@@ -2,7 +2,7 @@
 import { Effect } from "effect";
 
 import { readAdapter } from "../../src/service/checkpoint/read-adapter.ts";
-import type { ChatInput } from "../../src/service/domain/generation.ts";
+import type { ChatInput } from "../../src/service/domain/conversation.ts";
 import type { PromptTools } from "../../src/service/models/prompting/PromptTools.ts";
 import { makeGrammar } from "../../src/service/output/grammar/make-grammar.ts";
 import type { OutputFormat } from "../../src/service/output/output-format.ts";

@@ -4,7 +4,7 @@ import { Context, Deferred, Effect, Layer, type Scope } from "effect";
 import { AdmissionConfig, type AdmissionSettings } from "../config/AdmissionConfig.ts";
 import { elapsedMs } from "../domain/elapsed.ts";
 import { type Draining, QueueFull } from "../domain/errors.ts";
-import type { SchedulingHints } from "../domain/generation.ts";
+import type { SchedulingHints } from "../domain/generation-task.ts";
 import { deferralPerRunning, turnOf } from "../domain/turn.ts";
 import { Stats } from "../telemetry/Stats.ts";
 

@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { engineEnvironment } from "../config/EngineConfig.ts";
 import { versions } from "../config/versions.ts";
 import { processEnd } from "../engine/mlx/last-words.ts";
-import type { MlxDescription } from "../worker/protocol.ts";
+import type { MlxDescription } from "../worker/protocol/mlx-description.ts";
 import { type Finding, note, ok, problem } from "./Finding.ts";
 
 export interface MlxAnswer {

@@ -1,5 +1,5 @@
 /** Options of a task that an engine which takes conversations may or may not support. */
-import type { EffectiveParameters, GenerationTask } from "./generation.ts";
+import type { EffectiveParameters, GenerationTask } from "./generation-task.ts";
 
 const isJson = (constraint: GenerationTask["constraint"]): boolean =>
   constraint?.type === "json-object" || constraint?.type === "json-schema";

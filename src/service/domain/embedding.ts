@@ -1,5 +1,5 @@
 /** Embedding requests and results, in the service's own terms. */
-import type { SchedulingHints } from "./generation.ts";
+import type { SchedulingHints } from "./generation-task.ts";
 import type { Usage } from "./usage.ts";
 
 export type Pooling = "last-token" | "mean" | "first-token";

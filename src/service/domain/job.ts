@@ -1,6 +1,7 @@
 /** Jobs and their items, and the transitions between their states. */
 import type { ServiceError } from "./errors.ts";
-import type { GenerationEvent, GenerationResult, OutputOptions } from "./generation.ts";
+import type { GenerationEvent, GenerationResult } from "./generation-result.ts";
+import type { OutputOptions } from "./generation-task.ts";
 import type { Usage } from "./usage.ts";
 
 export const jobStates = ["pending", "in-progress", "completed", "failed", "cancelled", "expired"] as const;

@@ -1,5 +1,5 @@
 /** The order of waiting tasks, in front of an engine and inside it. */
-import type { SchedulingHints } from "./generation.ts";
+import type { SchedulingHints } from "./generation-task.ts";
 
 /**
  * When a task is due, in seconds; the task that is due first goes first. It is the time of arrival minus the priority,

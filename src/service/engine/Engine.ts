@@ -2,30 +2,32 @@
 import type { Effect, Stream } from "effect";
 
 import type {
-  CachePolicy,
-  EffectiveParameters,
   FinishReason,
-  GenerationInput,
-  LogitBias,
-  OutputConstraint,
   OutputWarning,
-  ReasoningOptions,
   StopMatch,
   TokenLogprob,
   ToolCallDelta,
-} from "../domain/generation.ts";
+} from "../domain/generation-result.ts";
+import type {
+  CachePolicy,
+  EffectiveParameters,
+  GenerationInput,
+  LogitBias,
+  OutputConstraint,
+  ReasoningOptions,
+} from "../domain/generation-task.ts";
 import type { AdapterFacts } from "../domain/model.ts";
 import type { OutputReading } from "../output/parser.ts";
 import type { StopText } from "../output/stop-texts.ts";
+import type { ClearedPrefixes } from "../worker/protocol/prefix-report.ts";
+import type { TokenLogprobs } from "../worker/protocol/sequence-events.ts";
 import type {
-  ClearedPrefixes,
   EmbeddingRequest,
-  PrefixSelection,
   ReasoningLimit,
   SequenceScheduling,
   SubmitMessage,
-  TokenLogprobs,
-} from "../worker/protocol.ts";
+} from "../worker/protocol/submit-message.ts";
+import type { PrefixSelection } from "../worker/protocol/to-worker.ts";
 import type { EngineFailure, EngineFault } from "./engine-failures.ts";
 import type { EngineHealth, EngineStatus } from "./EngineStatus.ts";
 

@@ -1,5 +1,5 @@
 /** How an engine is: its health, what it computes with, and what it takes of the memory budget. */
-import { noMemory, type WorkerMemory } from "../worker/protocol.ts";
+import { noMemory, type WorkerMemory } from "../worker/protocol/from-worker.ts";
 
 export { noMemory };
 

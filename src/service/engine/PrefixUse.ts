@@ -2,7 +2,7 @@
  * How the prefix caches of engines are used: counted since the service started, by model and partition, also where an engine's
  * process ends or its model is unloaded in between.
  */
-import type { PartitionReport, PrefixReport } from "../worker/protocol.ts";
+import type { PartitionReport, PrefixReport } from "../worker/protocol/prefix-report.ts";
 
 export type PrefixCounts = Omit<PartitionReport, "partition">;
 

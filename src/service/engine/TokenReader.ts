@@ -1,7 +1,7 @@
 /**
  * Reads the tokens of one generation: decodes them, separates text, reasoning and tool calls, and finds stop sequences.
  */
-import type { OutputWarning, StopMatch } from "../domain/generation.ts";
+import type { OutputWarning, StopMatch } from "../domain/generation-result.ts";
 import { OutputReader, type OutputStep } from "../output/OutputReader.ts";
 import { markersFor } from "../output/parser.ts";
 import { asToken } from "../output/token-marks.ts";

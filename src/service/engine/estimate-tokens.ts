@@ -1,5 +1,5 @@
 /** A guess at the length of a prompt that another server tokenises, for before that server tells it. */
-import type { GenerationInput } from "../domain/generation.ts";
+import type { GenerationInput } from "../domain/generation-task.ts";
 
 /** Four bytes of UTF-8 are a token, as in English text, and each message has four tokens around it. Images count nothing. */
 export const estimateTokens = (input: GenerationInput): number => {

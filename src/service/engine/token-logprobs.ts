@@ -1,7 +1,7 @@
 /** Adds the texts of tokens to the logprobs that an engine reports. */
-import type { TokenLogprob, TokenText } from "../domain/generation.ts";
+import type { TokenLogprob, TokenText } from "../domain/generation-result.ts";
 import type { Vocabulary } from "../prompt/Vocabulary.ts";
-import type { TokenLogprobs } from "../worker/protocol.ts";
+import type { TokenLogprobs } from "../worker/protocol/sequence-events.ts";
 
 /** @param logprobs undefined for the first token of a prompt, which nothing precedes */
 export const describeLogprobs = (

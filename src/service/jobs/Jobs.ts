@@ -12,7 +12,7 @@ import type {
   ServiceError,
   StoreFailure,
 } from "../domain/errors.ts";
-import type { GenerationTask } from "../domain/generation.ts";
+import type { GenerationTask } from "../domain/generation-task.ts";
 import type { ItemResult, Job, JobItem, JobOptions, JobState, WatchEvent } from "../domain/job.ts";
 import type { StoreCondition } from "./Connection.ts";
 

@@ -4,7 +4,7 @@
 import { createHash, randomInt } from "node:crypto";
 import { Schema } from "effect";
 
-import { GenerationTask } from "../domain/generation.ts";
+import { GenerationTask } from "../domain/generation-task.ts";
 import type { AskedItem, AskedJob } from "./Jobs.ts";
 import type { NewItem } from "./store/append-items.ts";
 import type { NewJob } from "./store/submit-job.ts";

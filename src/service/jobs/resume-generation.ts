@@ -2,7 +2,7 @@
  * Resumes a watched generation in a second attempt. With the same seed it usually gives the same output, and its
  * watchers only get what they have not seen. If it gives another output, they are told to start again.
  */
-import type { GenerationChunk, GenerationEvent } from "../domain/generation.ts";
+import type { GenerationChunk, GenerationEvent } from "../domain/generation-result.ts";
 import type { GenerationRecord } from "./store/settle-items.ts";
 
 type Recorded = Pick<Extract<GenerationRecord, { type: "generation" }>, "event">;

@@ -3,7 +3,8 @@ import { Cause, Effect, Queue, Result, Stream } from "effect";
 
 import { type Call, CurrentCall } from "../domain/Call.ts";
 import type { ServiceError } from "../domain/errors.ts";
-import type { GenerationEvent, GenerationResult, GenerationTask } from "../domain/generation.ts";
+import type { GenerationEvent, GenerationResult } from "../domain/generation-result.ts";
+import type { GenerationTask } from "../domain/generation-task.ts";
 import type { ItemFailure } from "../domain/job.ts";
 import { collectResult } from "../pipeline/collect-result.ts";
 import type { Generations } from "../pipeline/Generations.ts";

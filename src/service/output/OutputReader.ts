@@ -1,5 +1,5 @@
 /** Turns the text of one answer, as the model writes it, into what the caller sees. */
-import type { OutputWarning, ToolCallDelta } from "../domain/generation.ts";
+import type { OutputWarning, ToolCallDelta } from "../domain/generation-result.ts";
 import { createCleanUp, isCleanUpStep } from "./clean-up.ts";
 import type { OutputDelta } from "./deltas.ts";
 import { callMarkersFor, createParser, type OutputReading } from "./parser.ts";

@@ -1,5 +1,5 @@
 /** The parts of a model's output. */
-import type { OutputWarning, ToolCallDelta } from "../domain/generation.ts";
+import type { OutputWarning, ToolCallDelta } from "../domain/generation-result.ts";
 
 export type OutputDelta =
   | { readonly type: "text"; readonly text: string }

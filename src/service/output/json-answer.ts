@@ -2,7 +2,7 @@
  * JSON in the answer of a model that nothing constrained: found in fences and amid other text, and checked. What a schema says
  * with regular expressions is not checked, so a schema that has them is refused.
  */
-import type { OutputConstraint } from "../domain/generation.ts";
+import type { OutputConstraint } from "../domain/generation-task.ts";
 import { isObject, type JsonObject } from "./json-object.ts";
 import { isJson, JsonTracker, valueEnd } from "./json-text.ts";
 import { checkSchema } from "./tool-schema/check-schema.ts";

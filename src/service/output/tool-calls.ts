@@ -1,5 +1,6 @@
 /** Validates the tool calls that a notation's parser has found, and turns invalid ones back into text. */
-import type { OutputWarning, Tool } from "../domain/generation.ts";
+import type { Tool } from "../domain/conversation.ts";
+import type { OutputWarning } from "../domain/generation-result.ts";
 import type { Emit } from "./deltas.ts";
 import { jsonMembers, jsonObjects } from "./json-text.ts";
 import type { ToolSet } from "./tool-set.ts";

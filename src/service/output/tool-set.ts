@@ -1,5 +1,6 @@
 /** The tools that a task offers, for the validation of calls. */
-import type { OutputWarning, Tool } from "../domain/generation.ts";
+import type { Tool } from "../domain/conversation.ts";
+import type { OutputWarning } from "../domain/generation-result.ts";
 import { isJson, JsonTracker } from "./json-text.ts";
 import { createValidator, TooMuchWork, type Validate } from "./tool-schema/validate.ts";
 

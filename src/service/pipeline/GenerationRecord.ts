@@ -1,5 +1,6 @@
 /** The state of one running generation. It turns the engine's events into the caller's events and counts usage. */
-import type { EffectiveParameters, GenerationEvent, TokenLogprob } from "../domain/generation.ts";
+import type { GenerationEvent, TokenLogprob } from "../domain/generation-result.ts";
+import type { EffectiveParameters } from "../domain/generation-task.ts";
 import type { ServedModel } from "../domain/model.ts";
 import type { Usage } from "../domain/usage.ts";
 import type { EndUsage, EngineEvent } from "../engine/Engine.ts";

@@ -2,7 +2,8 @@
 import { Context, type Effect, type Stream } from "effect";
 
 import type { ServiceError } from "../domain/errors.ts";
-import type { GenerationEvent, GenerationResult, GenerationTask } from "../domain/generation.ts";
+import type { GenerationEvent, GenerationResult } from "../domain/generation-result.ts";
+import type { GenerationTask } from "../domain/generation-task.ts";
 
 export interface TaskOptions {
   /** Whether this is a smoke test. Then the verdict of an earlier smoke test does not block it. */

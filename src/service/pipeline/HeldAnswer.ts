@@ -1,5 +1,5 @@
 /** The events of an answer that may still be given up for another one. */
-import type { GenerationEvent, GenerationStarted } from "../domain/generation.ts";
+import type { GenerationEvent, GenerationStarted } from "../domain/generation-result.ts";
 
 /** Takes an event, and when it came: milliseconds of domain/elapsed.ts. */
 export type Emit = (event: GenerationEvent, at: number) => void;

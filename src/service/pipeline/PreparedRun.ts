@@ -2,7 +2,7 @@
 import type { Effect, Scope } from "effect";
 
 import type { LoadFailure, OutputInvalid } from "../domain/errors.ts";
-import type { EffectiveParameters } from "../domain/generation.ts";
+import type { EffectiveParameters } from "../domain/generation-task.ts";
 import type { EngineFailure } from "../engine/engine-failures.ts";
 import type { GenerationRecord } from "./GenerationRecord.ts";
 import type { Retried } from "./recovery.ts";

@@ -1,4 +1,4 @@
-import type { GenerationEvent, GenerationResult } from "../domain/generation.ts";
+import type { GenerationEvent, GenerationResult } from "../domain/generation-result.ts";
 import { usageOfAnswers } from "../domain/usage.ts";
 
 /**

@@ -11,7 +11,7 @@ import {
   UnsupportedParameter,
   UnsupportedTask,
 } from "../domain/errors.ts";
-import type { GenerationTask } from "../domain/generation.ts";
+import type { GenerationTask } from "../domain/generation-task.ts";
 import { turnOf } from "../domain/turn.ts";
 import type { ConversationRequest } from "../engine/Engine.ts";
 import { estimateTokens } from "../engine/estimate-tokens.ts";

@@ -3,7 +3,8 @@ import { Clock, Effect } from "effect";
 
 import { elapsedMsUnsafe } from "../domain/elapsed.ts";
 import { OutputInvalid } from "../domain/errors.ts";
-import type { ChatMessage, FinishReason, OutputWarning } from "../domain/generation.ts";
+import type { ChatMessage } from "../domain/conversation.ts";
+import type { FinishReason, OutputWarning } from "../domain/generation-result.ts";
 import type { ConversationEngine, ConversationRequest, EngineEvent } from "../engine/Engine.ts";
 import type { EngineFailure } from "../engine/engine-failures.ts";
 import type { JsonCheck, JsonConstraint } from "../output/json-answer.ts";

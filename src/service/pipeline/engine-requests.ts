@@ -1,4 +1,4 @@
-import type { GenerationTask } from "../domain/generation.ts";
+import type { GenerationTask } from "../domain/generation-task.ts";
 import { turnOf } from "../domain/turn.ts";
 import type { EngineRequest } from "../engine/Engine.ts";
 import type { PromptTools } from "../models/prompting/PromptTools.ts";

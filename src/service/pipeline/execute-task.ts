@@ -4,7 +4,7 @@ import { Cause, Effect, type Exit, Result } from "effect";
 import type { Access } from "../access/Access.ts";
 import { CurrentCall, forTask } from "../domain/Call.ts";
 import type { NotAllowed, ServiceError } from "../domain/errors.ts";
-import type { CachePolicy, SchedulingHints } from "../domain/generation.ts";
+import type { CachePolicy, SchedulingHints } from "../domain/generation-task.ts";
 import { present } from "../domain/present.ts";
 import { addUsage, noUsage, type Usage } from "../domain/usage.ts";
 import type { Outcome, Stats } from "../telemetry/Stats.ts";

@@ -1,7 +1,7 @@
 import { Effect } from "effect";
 
 import { AdapterBroken, AdapterNotFound, ModelChanged } from "../domain/errors.ts";
-import type { GenerationTask } from "../domain/generation.ts";
+import type { GenerationTask } from "../domain/generation-task.ts";
 import type { AdapterFacts } from "../domain/model.ts";
 import type { PromptTools } from "../models/prompting/PromptTools.ts";
 

@@ -2,7 +2,8 @@
 import { Effect } from "effect";
 
 import { NoModelAnswers, type ServiceError } from "../domain/errors.ts";
-import type { GenerationStarted, GenerationTask } from "../domain/generation.ts";
+import type { GenerationStarted } from "../domain/generation-result.ts";
+import type { GenerationTask } from "../domain/generation-task.ts";
 import { type Emit, HeldAnswer } from "./HeldAnswer.ts";
 
 interface Asking {

@@ -1,7 +1,7 @@
 /** Scopes a task to its caller's tenant, and describes the caller for the log. */
 import type { Call } from "../domain/Call.ts";
 import { type Caller, withinTenant } from "../domain/Caller.ts";
-import type { CachePolicy, SchedulingHints } from "../domain/generation.ts";
+import type { CachePolicy, SchedulingHints } from "../domain/generation-task.ts";
 
 interface Task {
   readonly scheduling: SchedulingHints;

@@ -1,5 +1,6 @@
 /** Decides how a task's output is read, and how long its reasoning may be. */
-import type { ChatInput, GenerationTask } from "../domain/generation.ts";
+import type { ChatInput } from "../domain/conversation.ts";
+import type { GenerationTask } from "../domain/generation-task.ts";
 import type { Grammar } from "../domain/grammar.ts";
 import type { EngineRequest } from "../engine/Engine.ts";
 import { families } from "../domain/family.ts";

@@ -13,7 +13,8 @@ import {
   UnsupportedParameter,
   UnsupportedTask,
 } from "../domain/errors.ts";
-import type { ChatInput, GenerationTask, LogitBias, OutputOptions } from "../domain/generation.ts";
+import type { ChatInput } from "../domain/conversation.ts";
+import type { GenerationTask, LogitBias, OutputOptions } from "../domain/generation-task.ts";
 import type { Grammar } from "../domain/grammar.ts";
 import type { AdapterFacts, ModelFacts } from "../domain/model.ts";
 import { numbersOf } from "../domain/numbers-of.ts";

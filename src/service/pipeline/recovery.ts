@@ -2,7 +2,8 @@
 import { Clock, Effect } from "effect";
 
 import { elapsedMsUnsafe } from "../domain/elapsed.ts";
-import type { EffectiveParameters, GenerationTask, OutputWarning } from "../domain/generation.ts";
+import type { OutputWarning } from "../domain/generation-result.ts";
+import type { EffectiveParameters, GenerationTask } from "../domain/generation-task.ts";
 import type { Engine, EngineEvent, EngineRequest } from "../engine/Engine.ts";
 import type { EngineFailure } from "../engine/engine-failures.ts";
 import { brokenness } from "../output/broken-answer.ts";

@@ -3,7 +3,8 @@ import { Cause, Clock, Effect, Result, Stream } from "effect";
 
 import { type Call, CurrentCall } from "../domain/Call.ts";
 import type { ServiceError } from "../domain/errors.ts";
-import type { GenerationResult, GenerationTask } from "../domain/generation.ts";
+import type { GenerationResult } from "../domain/generation-result.ts";
+import type { GenerationTask } from "../domain/generation-task.ts";
 import { addUsage, noUsage, type Usage } from "../domain/usage.ts";
 import type { Models } from "../models/Models.ts";
 import type { Generations } from "./Generations.ts";

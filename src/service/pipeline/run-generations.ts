@@ -18,7 +18,8 @@ import {
   type Progress,
   type ServiceError,
 } from "../domain/errors.ts";
-import type { GenerationEvent, GenerationTask } from "../domain/generation.ts";
+import type { GenerationEvent } from "../domain/generation-result.ts";
+import type { GenerationTask } from "../domain/generation-task.ts";
 import { type ModelInUse, Models } from "../models/Models.ts";
 import { SmokeTests } from "../models/smoke/SmokeTests.ts";
 import { addUsage, noUsage } from "../domain/usage.ts";

@@ -4,7 +4,7 @@ import { Effect, type Scope } from "effect";
 import type { Allowance } from "../access/Allowance.ts";
 import type { TaskTokens } from "../access/Quotas.ts";
 import type { QuotaExceeded } from "../domain/errors.ts";
-import type { GenerationTask, SamplingParams } from "../domain/generation.ts";
+import type { GenerationTask, SamplingParams } from "../domain/generation-task.ts";
 import type { ModelDefaults } from "../domain/model.ts";
 import type { Usage } from "../domain/usage.ts";
 

@@ -2,7 +2,8 @@
 import { Effect } from "effect";
 
 import { InvalidField, type QueueFull, type SandboxLost, UnsupportedParameter } from "../domain/errors.ts";
-import type { ChatInput, GenerationTask, OutputConstraint } from "../domain/generation.ts";
+import type { ChatInput } from "../domain/conversation.ts";
+import type { GenerationTask, OutputConstraint } from "../domain/generation-task.ts";
 import type { Grammar } from "../domain/grammar.ts";
 import { parametersField } from "../output/tool-schema/tool-problems.ts";
 import type { PromptTools } from "../models/prompting/PromptTools.ts";

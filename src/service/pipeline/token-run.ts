@@ -4,7 +4,7 @@ import { Clock, Effect, Random } from "effect";
 import type { Allowance } from "../access/Allowance.ts";
 import { elapsedMsUnsafe } from "../domain/elapsed.ts";
 import type { ContextLengthExceeded } from "../domain/errors.ts";
-import type { GenerationTask } from "../domain/generation.ts";
+import type { GenerationTask } from "../domain/generation-task.ts";
 import type { Engine, EngineRequest } from "../engine/Engine.ts";
 import type { TokenModel } from "../models/Models.ts";
 import { marksReasoning } from "../output/output-format.ts";

@@ -1,5 +1,5 @@
 /** Converts a conversation to the values that chat templates expect, named as in transformers. */
-import type { ChatInput, ChatMessage, Tool, ToolCall } from "../domain/generation.ts";
+import type { ChatInput, ChatMessage, Tool, ToolCall } from "../domain/conversation.ts";
 import { parseExactJson, valueOf } from "./jinja/exact-json.ts";
 import { jsonText } from "./jinja/python-text.ts";
 import type { Value } from "./jinja/values.ts";

@@ -1,6 +1,6 @@
 /** Renders conversations into prompts with the model's own template, as transformers' apply_chat_template does. */
 import type { StandInTemplate } from "../domain/family.ts";
-import type { ChatInput, Tool } from "../domain/generation.ts";
+import type { ChatInput, Tool } from "../domain/conversation.ts";
 import { readChatTemplates } from "./chat-template-source.ts";
 import {
   contentOf,

@@ -5,7 +5,7 @@
 import { Result } from "effect";
 
 import { ContextLengthExceeded } from "../domain/errors.ts";
-import type { EffectiveParameters, SamplingParams, StopCriteria } from "../domain/generation.ts";
+import type { EffectiveParameters, SamplingParams, StopCriteria } from "../domain/generation-task.ts";
 import type { ModelDefaults } from "../domain/model.ts";
 
 export interface ParameterInputs {

@@ -3,7 +3,7 @@
  * part has a distinctive mark. Searching the source would not do: a word in it may be a comment, text, or a name for
  * something else.
  */
-import type { ChatInput, ChatMessage, Tool } from "../domain/generation.ts";
+import type { ChatInput, ChatMessage, Tool } from "../domain/conversation.ts";
 import { type MessageForms, usualForms } from "./chat-template-values.ts";
 
 /**

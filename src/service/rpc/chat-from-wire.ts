@@ -2,7 +2,7 @@ import { Result } from "effect";
 
 import * as wire from "../../client/gen/mlxd/v1/types_pb.ts";
 import { type InvalidField, UnsupportedTask } from "../domain/errors.ts";
-import type { ChatInput, ChatMessage, ContentPart, Role, ToolChoice } from "../domain/generation.ts";
+import type { ChatInput, ChatMessage, ContentPart, Role, ToolChoice } from "../domain/conversation.ts";
 import { invalidField } from "./invalid-field.ts";
 import { toolsFromWire } from "./tools-from-wire.ts";
 

@@ -1,7 +1,7 @@
 /** Combines chunks into fewer, larger ones for callers who request it. */
 import { type Cause, Effect, type Fiber, Queue, Stream } from "effect";
 
-import type { GenerationChunk, GenerationEvent, TokenLogprob, ToolCallDelta } from "../domain/generation.ts";
+import type { GenerationChunk, GenerationEvent, TokenLogprob, ToolCallDelta } from "../domain/generation-result.ts";
 
 export interface FlushOptions {
   /** Send a chunk when it holds this many tokens. */

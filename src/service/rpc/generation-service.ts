@@ -6,7 +6,7 @@ import {
   type GenerationService,
 } from "../../client/gen/mlxd/v1/generation_service_pb.ts";
 import { Access } from "../access/Access.ts";
-import type { OutputOptions } from "../domain/generation.ts";
+import type { OutputOptions } from "../domain/generation-task.ts";
 import { Models } from "../models/Models.ts";
 import { Generations } from "../pipeline/Generations.ts";
 import { batchGenerate } from "./batch-generate.ts";

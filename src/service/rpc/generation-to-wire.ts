@@ -9,18 +9,17 @@ import {
 } from "../../client/gen/mlxd/v1/generation_service_pb.ts";
 import * as wire from "../../client/gen/mlxd/v1/types_pb.ts";
 import type {
-  EffectiveParameters,
   FinishReason,
   GenerationEvent,
   GenerationCandidate,
   GenerationResult,
   GenerationStarted,
-  OutputOptions,
   OutputWarning,
   StopMatch,
   Timings,
   TokenLogprob,
-} from "../domain/generation.ts";
+} from "../domain/generation-result.ts";
+import type { EffectiveParameters, OutputOptions } from "../domain/generation-task.ts";
 import { durationFromMs } from "./duration.ts";
 import { errorTable } from "./error-table.ts";
 import { wireErrorFrom } from "./error-to-wire.ts";

@@ -2,7 +2,7 @@
 import { Effect } from "effect";
 
 import { UnsupportedParameter } from "../domain/errors.ts";
-import type { GenerationTask } from "../domain/generation.ts";
+import type { GenerationTask } from "../domain/generation-task.ts";
 
 export const inOnePiece = (task: GenerationTask): Effect.Effect<GenerationTask, UnsupportedParameter> => {
   const { flushTokens, flushIntervalMs } = task.output;

@@ -13,7 +13,7 @@ import type {
   SamplingParams,
   SchedulingHints,
   StopCriteria,
-} from "../domain/generation.ts";
+} from "../domain/generation-task.ts";
 import type { Models } from "../models/Models.ts";
 import { chatFromWire } from "./chat-from-wire.ts";
 import { optionalMs } from "./duration.ts";

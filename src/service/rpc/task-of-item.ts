@@ -3,7 +3,7 @@ import { Effect } from "effect";
 
 import { type BatchItem, BatchItemSchema } from "../../client/gen/mlxd/v1/generation_service_pb.ts";
 import { InvalidField, type ServiceError } from "../domain/errors.ts";
-import type { GenerationTask } from "../domain/generation.ts";
+import type { GenerationTask } from "../domain/generation-task.ts";
 import type { Models } from "../models/Models.ts";
 import { violationsIn } from "../wire/validate.ts";
 import { inOnePiece } from "./in-one-piece.ts";

@@ -2,7 +2,7 @@ import { Result } from "effect";
 
 import type * as wire from "../../client/gen/mlxd/v1/types_pb.ts";
 import type { InvalidField } from "../domain/errors.ts";
-import type { Tool } from "../domain/generation.ts";
+import type { Tool } from "../domain/conversation.ts";
 import { scanJson } from "../wire/json-scan.ts";
 import { invalidField } from "./invalid-field.ts";
 

@@ -3,7 +3,7 @@
  * ones. Loading MLX may end the process, so everything known before that is reported first.
  */
 import { fileStates } from "./binding/file-states.ts";
-import type { MlxDescription } from "./protocol.ts";
+import type { MlxDescription } from "./protocol/mlx-description.ts";
 
 const tell = (part: MlxDescription): void => void process.send?.(part);
 

@@ -9,7 +9,7 @@ import { versions } from "../../../src/service/config/versions.ts";
 import { type MachineFacts, machineFindings, readMachine } from "../../../src/service/doctor/machine.ts";
 import { mlxFindings } from "../../../src/service/doctor/mlx.ts";
 import { checkSettings } from "../../../src/service/doctor/settings.ts";
-import type { MlxDescription } from "../../../src/service/worker/protocol.ts";
+import type { MlxDescription } from "../../../src/service/worker/protocol/mlx-description.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "mlxd-doctor-"));
 afterAll(() => rmSync(folder, { recursive: true }));

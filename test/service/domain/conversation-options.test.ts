@@ -6,7 +6,7 @@ import {
   heededParameters,
   unheededOption,
 } from "../../../src/service/domain/conversation-options.ts";
-import type { GenerationTask } from "../../../src/service/domain/generation.ts";
+import type { GenerationTask } from "../../../src/service/domain/generation-task.ts";
 import { started } from "../../support/scripted-generations.ts";
 import { chat, message, task } from "../../support/tasks.ts";
 

@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest";
 import { Schema } from "effect";
 
-import { GenerationTask } from "../../../src/service/domain/generation.ts";
+import { GenerationTask } from "../../../src/service/domain/generation-task.ts";
 import { chat, message, task } from "../../support/tasks.ts";
 
 const stored = Schema.fromJsonString(Schema.toCodecJson(GenerationTask));

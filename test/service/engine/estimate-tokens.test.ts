@@ -1,6 +1,6 @@
 import { assert, describe, it } from "vitest";
 
-import type { GenerationInput } from "../../../src/service/domain/generation.ts";
+import type { GenerationInput } from "../../../src/service/domain/generation-task.ts";
 import { estimateTokens } from "../../../src/service/engine/estimate-tokens.ts";
 import { chat, message } from "../../support/tasks.ts";
 

@@ -3,7 +3,7 @@ import { assert, describe, it } from "vitest";
 
 import { anonymous } from "../../../src/service/domain/Caller.ts";
 import { ModelNotFound } from "../../../src/service/domain/errors.ts";
-import type { GenerationTask } from "../../../src/service/domain/generation.ts";
+import type { GenerationTask } from "../../../src/service/domain/generation-task.ts";
 import { defaultJobOptions } from "../../../src/service/domain/job.ts";
 import { decodeTask, itemToStore, jobToStore } from "../../../src/service/jobs/asked-items.ts";
 import type { AskedJob } from "../../../src/service/jobs/Jobs.ts";

@@ -9,7 +9,7 @@ import { Client } from "pg";
 import { afterEach, assert, beforeEach, describe, it, vi } from "vitest";
 
 import { createMlxdClient, MlxdError } from "../../../src/client/node.ts";
-import type { GenerationTask } from "../../../src/service/domain/generation.ts";
+import type { GenerationTask } from "../../../src/service/domain/generation-task.ts";
 import { openEmbedded } from "../../../src/service/jobs/store/embedded-database.ts";
 import { openStore } from "../../../src/service/jobs/store/open-store.ts";
 import { collect } from "../../support/collect.ts";

@@ -15,7 +15,8 @@ import {
   StreamJobResultsRequest_Order as Order,
 } from "../../../src/client/gen/mlxd/v1/job_service_pb.ts";
 import { Draining, EngineLost, ModelNotFound, QueueFull } from "../../../src/service/domain/errors.ts";
-import type { GenerationEvent, GenerationTask } from "../../../src/service/domain/generation.ts";
+import type { GenerationEvent } from "../../../src/service/domain/generation-result.ts";
+import type { GenerationTask } from "../../../src/service/domain/generation-task.ts";
 import { assertMatches } from "../../support/assert-matches.ts";
 import { startPostgres } from "../../support/postgres.ts";
 import { eventsOf, promptOf } from "../../support/scripted-generations.ts";

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "vitest";
 
-import type { GenerationEvent } from "../../../src/service/domain/generation.ts";
+import type { GenerationEvent } from "../../../src/service/domain/generation-result.ts";
 import { ResumedGeneration } from "../../../src/service/jobs/resume-generation.ts";
 import { assertMatches } from "../../support/assert-matches.ts";
 import { chunk, eventsOf, finished, started } from "../../support/scripted-generations.ts";

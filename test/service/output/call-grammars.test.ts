@@ -1,7 +1,7 @@
 /** What a task that has to call a tool makes a model write is what is read as its call, in every notation. */
 import { assert, describe, it } from "@effect/vitest";
 
-import type { Tool } from "../../../src/service/domain/generation.ts";
+import type { Tool } from "../../../src/service/domain/conversation.ts";
 import type { Grammar, GrammarExpression } from "../../../src/service/domain/grammar.ts";
 import type { OutputDelta } from "../../../src/service/output/deltas.ts";
 import { callsGrammar } from "../../../src/service/output/grammar/calls.ts";

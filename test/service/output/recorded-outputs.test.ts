@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest";
 import fc from "fast-check";
 
-import type { Tool } from "../../../src/service/domain/generation.ts";
+import type { Tool } from "../../../src/service/domain/conversation.ts";
 import type { OutputDelta } from "../../../src/service/output/deltas.ts";
 import { markersOf } from "../../../src/service/output/output-format.ts";
 import { createParser } from "../../../src/service/output/parser.ts";

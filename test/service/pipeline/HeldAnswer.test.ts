@@ -1,6 +1,6 @@
 import { assert, describe, it } from "vitest";
 
-import type { GenerationEvent } from "../../../src/service/domain/generation.ts";
+import type { GenerationEvent } from "../../../src/service/domain/generation-result.ts";
 import { HeldAnswer } from "../../../src/service/pipeline/HeldAnswer.ts";
 import { chunk, finished, started } from "../../support/scripted-generations.ts";
 

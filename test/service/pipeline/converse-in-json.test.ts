@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest";
 import { Effect, Fiber } from "effect";
 import { TestClock } from "effect/testing";
 
-import type { GenerationEvent } from "../../../src/service/domain/generation.ts";
+import type { GenerationEvent } from "../../../src/service/domain/generation-result.ts";
 import type { ConversationEngine, ConversationRequest, EngineEvent } from "../../../src/service/engine/Engine.ts";
 import { createJsonCheck } from "../../../src/service/output/json-answer.ts";
 import { collectResult } from "../../../src/service/pipeline/collect-result.ts";

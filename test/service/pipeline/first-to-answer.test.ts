@@ -9,7 +9,7 @@ import {
   ModelNotFound,
   type ServiceError,
 } from "../../../src/service/domain/errors.ts";
-import type { GenerationEvent, GenerationStarted } from "../../../src/service/domain/generation.ts";
+import type { GenerationEvent, GenerationStarted } from "../../../src/service/domain/generation-result.ts";
 import { firstToAnswer } from "../../../src/service/pipeline/first-to-answer.ts";
 import { chunk, finished, started } from "../../support/scripted-generations.ts";
 import { task } from "../../support/tasks.ts";

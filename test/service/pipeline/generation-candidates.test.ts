@@ -4,7 +4,7 @@ import { Effect, Fiber, Stream } from "effect";
 import { TestClock } from "effect/testing";
 
 import { EngineLost } from "../../../src/service/domain/errors.ts";
-import type { GenerationTask } from "../../../src/service/domain/generation.ts";
+import type { GenerationTask } from "../../../src/service/domain/generation-task.ts";
 import { Generations } from "../../../src/service/pipeline/Generations.ts";
 import { Stats } from "../../../src/service/telemetry/Stats.ts";
 import { chat, message, task } from "../../support/tasks.ts";

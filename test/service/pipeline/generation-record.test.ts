@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest";
 
-import type { GenerationEvent } from "../../../src/service/domain/generation.ts";
+import type { GenerationEvent } from "../../../src/service/domain/generation-result.ts";
 import type { EngineEvent } from "../../../src/service/engine/Engine.ts";
 import { collectResult } from "../../../src/service/pipeline/collect-result.ts";
 import { GenerationRecord } from "../../../src/service/pipeline/GenerationRecord.ts";

@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest";
 import { Cause, Effect } from "effect";
 
-import type { GenerationTask } from "../../../src/service/domain/generation.ts";
+import type { GenerationTask } from "../../../src/service/domain/generation-task.ts";
 import { Generations } from "../../../src/service/pipeline/Generations.ts";
 import { chat, facts, message, task } from "../../support/tasks.ts";
 import { assertIdle, withPipeline, withTools } from "../../support/scripted-pipeline.ts";

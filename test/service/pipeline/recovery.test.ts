@@ -7,7 +7,7 @@ import { TestClock } from "effect/testing";
 import { Admission } from "../../../src/service/admission/Admission.ts";
 import { AdmissionConfig } from "../../../src/service/config/AdmissionConfig.ts";
 import { EngineLost } from "../../../src/service/domain/errors.ts";
-import type { GenerationTask } from "../../../src/service/domain/generation.ts";
+import type { GenerationTask } from "../../../src/service/domain/generation-task.ts";
 import { readAdapters } from "../../../src/service/models/files/adapters.ts";
 import { familyProfile } from "../../../src/service/models/catalog/families.ts";
 import { Models } from "../../../src/service/models/Models.ts";

@@ -5,7 +5,7 @@ import { TestClock } from "effect/testing";
 import { type Call, CurrentCall } from "../../../src/service/domain/Call.ts";
 import type { Caller } from "../../../src/service/domain/Caller.ts";
 import { EngineLost, type Progress } from "../../../src/service/domain/errors.ts";
-import type { GenerationTask } from "../../../src/service/domain/generation.ts";
+import type { GenerationTask } from "../../../src/service/domain/generation-task.ts";
 import { Generations } from "../../../src/service/pipeline/Generations.ts";
 import { noUsage } from "../../../src/service/domain/usage.ts";
 import { Stats } from "../../../src/service/telemetry/Stats.ts";

@@ -15,7 +15,7 @@ import {
   QuotaExceeded,
   UnknownBackend,
 } from "../../../src/service/domain/errors.ts";
-import type { GenerationTask } from "../../../src/service/domain/generation.ts";
+import type { GenerationTask } from "../../../src/service/domain/generation-task.ts";
 import { familyProfile } from "../../../src/service/models/catalog/families.ts";
 import { Models } from "../../../src/service/models/Models.ts";
 import { SmokeTests } from "../../../src/service/models/smoke/SmokeTests.ts";

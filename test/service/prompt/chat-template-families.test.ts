@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { assert, describe, it } from "@effect/vitest";
 
-import type { ChatInput, ChatMessage, Tool, ToolCall } from "../../../src/service/domain/generation.ts";
+import type { ChatInput, ChatMessage, Tool, ToolCall } from "../../../src/service/domain/conversation.ts";
 import { ChatTemplateRefused, createChatTemplate } from "../../../src/service/prompt/chat-template.ts";
 
 interface GivenMessage extends Partial<Pick<ChatMessage, "name" | "reasoning">> {

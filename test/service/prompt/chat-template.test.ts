@@ -1,6 +1,6 @@
 import { assert, describe, it } from "@effect/vitest";
 
-import type { ChatInput, ChatMessage, ContentPart } from "../../../src/service/domain/generation.ts";
+import type { ChatInput, ChatMessage, ContentPart } from "../../../src/service/domain/conversation.ts";
 import {
   type ChatTemplateOptions,
   ChatTemplateRefused,

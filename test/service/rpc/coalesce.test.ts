@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest";
 import { Effect, Fiber, Queue, Schema, Stream } from "effect";
 import { TestClock } from "effect/testing";
 
-import type { GenerationEvent } from "../../../src/service/domain/generation.ts";
+import type { GenerationEvent } from "../../../src/service/domain/generation-result.ts";
 import { coalesce, type FlushOptions } from "../../../src/service/rpc/coalesce.ts";
 import { fibersRan } from "../../support/fibers-ran.ts";
 import { chunk, eventsOf, finished, started } from "../../support/scripted-generations.ts";

@@ -10,7 +10,7 @@ import {
   GenerationService,
 } from "../../../src/client/gen/mlxd/v1/generation_service_pb.ts";
 import { Role } from "../../../src/client/gen/mlxd/v1/types_pb.ts";
-import type { GenerationInput } from "../../../src/service/domain/generation.ts";
+import type { GenerationInput } from "../../../src/service/domain/generation-task.ts";
 import { SandboxConfig } from "../../../src/service/config/SandboxConfig.ts";
 import { Sandbox } from "../../../src/service/sandbox/Sandbox.ts";
 import { collect } from "../../support/collect.ts";

@@ -15,7 +15,7 @@ import {
   Role,
   ToolChoice_Mode,
 } from "../../../src/client/gen/mlxd/v1/types_pb.ts";
-import type { GenerationTask } from "../../../src/service/domain/generation.ts";
+import type { GenerationTask } from "../../../src/service/domain/generation-task.ts";
 import { versions } from "../../../src/service/config/versions.ts";
 import { Stats } from "../../../src/service/telemetry/Stats.ts";
 import { modelStatus } from "../../support/listed-models.ts";

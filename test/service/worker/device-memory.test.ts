@@ -6,13 +6,9 @@ import { assert, describe, it } from "@effect/vitest";
 
 import { DeviceMemory, deviceMemoryLimits, type MemoryOperations } from "../../../src/service/worker/device-memory.ts";
 import { mx } from "../../../src/service/worker/mlx.ts";
-import {
-  type FromWorker,
-  neutralSampling,
-  type SubmitMessage,
-  type ToWorker,
-  type WorkerMemory,
-} from "../../../src/service/worker/protocol.ts";
+import type { FromWorker, WorkerMemory } from "../../../src/service/worker/protocol/from-worker.ts";
+import { neutralSampling, type SubmitMessage } from "../../../src/service/worker/protocol/submit-message.ts";
+import type { ToWorker } from "../../../src/service/worker/protocol/to-worker.ts";
 import { writeRandomCheckpoint } from "./random-checkpoint.ts";
 
 const mebibyte = 1024 ** 2;

@@ -1,10 +1,7 @@
 /** Drives a scheduler without a process around it. */
-import {
-  neutralSampling,
-  type SubmitMessage,
-  type TokenLogprobs,
-  type WorkerLimits,
-} from "../../../src/service/worker/protocol.ts";
+import type { TokenLogprobs } from "../../../src/service/worker/protocol/sequence-events.ts";
+import { neutralSampling, type SubmitMessage } from "../../../src/service/worker/protocol/submit-message.ts";
+import type { WorkerLimits } from "../../../src/service/worker/protocol/to-worker.ts";
 import type { Scheduler } from "../../../src/service/worker/scheduler/scheduler.ts";
 import { collectBetweenSteps } from "../../../src/service/worker/mlx.ts";
 

@@ -1,5 +1,6 @@
 /** A conversation as a request of Anthropic's messages API. */
-import type { ChatInput, EffectiveParameters, ReasoningOptions, ToolChoice } from "../../domain/generation.ts";
+import type { ChatInput, ToolChoice } from "../../domain/conversation.ts";
+import type { EffectiveParameters, ReasoningOptions } from "../../domain/generation-task.ts";
 import { present } from "../../domain/present.ts";
 import type { ConversationRequest } from "../Engine.ts";
 

@@ -1,5 +1,6 @@
 /** Tells what is read of a backend's stream as the events of a generation. */
-import type { ChatInput, FinishReason, OutputWarning, StopMatch, ToolCallDelta } from "../../domain/generation.ts";
+import type { ChatInput } from "../../domain/conversation.ts";
+import type { FinishReason, OutputWarning, StopMatch, ToolCallDelta } from "../../domain/generation-result.ts";
 import { createToolSet } from "../../output/tool-set.ts";
 import type { EndUsage, EngineEvent } from "../Engine.ts";
 

@@ -1,5 +1,5 @@
 /** Reads the stream of one answer. What its events mean each form of API says for itself. */
-import type { FinishReason } from "../../domain/generation.ts";
+import type { FinishReason } from "../../domain/generation-result.ts";
 import type { EndUsage } from "../Engine.ts";
 import { type AnswerEnd, AnswerEvents, type ReadingOptions } from "./AnswerEvents.ts";
 import { AnswerUnreadable, shown } from "./problems.ts";

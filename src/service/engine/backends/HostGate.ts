@@ -2,7 +2,7 @@
 import { Deferred, Effect, type Scope } from "effect";
 
 import { deferralPerRunning } from "../../domain/turn.ts";
-import type { SequenceScheduling } from "../../worker/protocol.ts";
+import type { SequenceScheduling } from "../../worker/protocol/submit-message.ts";
 
 interface Waiting {
   readonly scheduling: SequenceScheduling;

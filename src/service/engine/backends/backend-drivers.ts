@@ -9,7 +9,8 @@ import {
   speaksMessages,
 } from "../../domain/backend-presets.ts";
 import { EngineLost, UnsupportedTask } from "../../domain/errors.ts";
-import type { ChatInput, FinishReason } from "../../domain/generation.ts";
+import type { ChatInput } from "../../domain/conversation.ts";
+import type { FinishReason } from "../../domain/generation-result.ts";
 import type { ServedModel } from "../../domain/model.ts";
 import type { ConversationEngine, ConversationRequest, EngineEvent } from "../Engine.ts";
 import type { EngineFailure } from "../engine-failures.ts";

@@ -2,7 +2,8 @@
 import { Exit } from "effect";
 
 import { InsufficientMemory } from "../../domain/errors.ts";
-import { neutralSampling, type SequenceEvent, type SubmitMessage } from "../../worker/protocol.ts";
+import type { SequenceEvent } from "../../worker/protocol/sequence-events.ts";
+import { neutralSampling, type SubmitMessage } from "../../worker/protocol/submit-message.ts";
 import type { EngineEmbedding } from "../Engine.ts";
 import type { EngineRun, RunEnd } from "./EngineRun.ts";
 

@@ -1,7 +1,8 @@
 /** The prefix cache of an engine's process: what it tells of it, and what of it is to be dropped. */
 import { Deferred, Effect, Exit } from "effect";
 
-import type { FromWorker, PrefixReport } from "../../worker/protocol.ts";
+import type { FromWorker } from "../../worker/protocol/from-worker.ts";
+import type { PrefixReport } from "../../worker/protocol/prefix-report.ts";
 import type { ClearedPrefixes, PrefixSelection } from "../Engine.ts";
 import type { PrefixUse } from "../PrefixUse.ts";
 import type { WorkerProcess } from "./WorkerProcess.ts";

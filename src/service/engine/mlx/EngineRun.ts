@@ -1,7 +1,8 @@
 /** A request that an engine process computes: a generation or an embedding. */
 import type { Exit } from "effect";
 
-import type { SequenceEvent, SubmitMessage } from "../../worker/protocol.ts";
+import type { SequenceEvent } from "../../worker/protocol/sequence-events.ts";
+import type { SubmitMessage } from "../../worker/protocol/submit-message.ts";
 import type { EngineFailure } from "../engine-failures.ts";
 
 export interface EngineRun {

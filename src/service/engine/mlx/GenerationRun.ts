@@ -2,7 +2,8 @@
 import { Exit } from "effect";
 
 import { AdapterBroken, EngineLost, InsufficientMemory, InvalidField } from "../../domain/errors.ts";
-import type { SequenceEvent, SubmitMessage, TokenLogprobs } from "../../worker/protocol.ts";
+import type { SequenceEvent, TokenLogprobs } from "../../worker/protocol/sequence-events.ts";
+import type { SubmitMessage } from "../../worker/protocol/submit-message.ts";
 import type { TokenEvent, TokenRequest, TokensEnd } from "../Engine.ts";
 import type { EngineFailure } from "../engine-failures.ts";
 import type { EngineRun, RunContext, RunEnd } from "./EngineRun.ts";

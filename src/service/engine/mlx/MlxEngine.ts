@@ -11,7 +11,7 @@ import type { ModelChanged } from "../../domain/errors.ts";
 import type { ModelFacts } from "../../domain/model.ts";
 import type { Vocabulary } from "../../prompt/Vocabulary.ts";
 import { spanWriter } from "../../telemetry/traces/spans.ts";
-import type { StepWork } from "../../worker/protocol.ts";
+import type { StepWork } from "../../worker/protocol/from-worker.ts";
 import type { TokenEngine } from "../Engine.ts";
 import type { EngineFailure } from "../engine-failures.ts";
 import type { EngineHealth } from "../EngineStatus.ts";

@@ -5,7 +5,7 @@
 import { Effect, Exit } from "effect";
 
 import { EngineLost } from "../../domain/errors.ts";
-import type { SequenceEvent } from "../../worker/protocol.ts";
+import type { SequenceEvent } from "../../worker/protocol/sequence-events.ts";
 import type { EngineFailure } from "../engine-failures.ts";
 import type { EngineRun, StepTimes } from "./EngineRun.ts";
 import { Runs } from "./Runs.ts";

@@ -15,7 +15,8 @@ import {
   OutOfMemory,
 } from "../../domain/errors.ts";
 import type { ModelFacts } from "../../domain/model.ts";
-import { type LoadMessage, noMemory, type StepWork, type WorkerMemory } from "../../worker/protocol.ts";
+import { noMemory, type StepWork, type WorkerMemory } from "../../worker/protocol/from-worker.ts";
+import type { LoadMessage } from "../../worker/protocol/to-worker.ts";
 import type { EngineFault } from "../engine-failures.ts";
 import type { EngineBackend, EngineDevice, EngineHealth, EngineStatus } from "../EngineStatus.ts";
 import type { Drafting } from "../Engines.ts";

@@ -4,7 +4,8 @@
  * one span per second.
  */
 import type { WriteSpan } from "../../telemetry/traces/spans.ts";
-import type { SequenceEvent, SubmitMessage } from "../../worker/protocol.ts";
+import type { SequenceEvent } from "../../worker/protocol/sequence-events.ts";
+import type { SubmitMessage } from "../../worker/protocol/submit-message.ts";
 import type { EngineRun, RunContext, RunEnd, StepTimes } from "./EngineRun.ts";
 
 export class TracedRun implements EngineRun {

@@ -6,7 +6,8 @@ import { Effect, type Scope } from "effect";
 import { endFirst } from "../../processes/end-first.ts";
 import { guardChannel } from "../../processes/guard-channel.ts";
 import { launch } from "../../processes/launch.ts";
-import type { FromWorker, ToWorker } from "../../worker/protocol.ts";
+import type { FromWorker } from "../../worker/protocol/from-worker.ts";
+import type { ToWorker } from "../../worker/protocol/to-worker.ts";
 import { countOomKills, type ProcessEnd, processEnd } from "./last-words.ts";
 
 export interface WorkerProcess {

@@ -3,7 +3,8 @@ import { Deferred, Effect, Exit, Result, type Scope } from "effect";
 
 import type { EngineSettings } from "../../config/EngineConfig.ts";
 import type { ModelChanged } from "../../domain/errors.ts";
-import type { FromWorker, LoadMessage, StepMessage } from "../../worker/protocol.ts";
+import type { FromWorker, StepMessage } from "../../worker/protocol/from-worker.ts";
+import type { LoadMessage } from "../../worker/protocol/to-worker.ts";
 import type { ProcessEnd } from "./last-words.ts";
 import type { LifePhase } from "../restart-history.ts";
 import type { SpawnWorker, WorkerProcess } from "./WorkerProcess.ts";

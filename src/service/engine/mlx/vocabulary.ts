@@ -4,7 +4,7 @@ import { Effect } from "effect";
 import { callMarkers } from "../../output/output-format.ts";
 import { byteLevelAlphabet } from "../../prompt/longest-token.ts";
 import type { Vocabulary } from "../../prompt/Vocabulary.ts";
-import type { VocabularyMessage } from "../../worker/protocol.ts";
+import type { VocabularyMessage } from "../../worker/protocol/to-worker.ts";
 import type { WorkerProcess } from "./WorkerProcess.ts";
 
 /** Sends the vocabulary to each process once, before its first request with a constraint. */

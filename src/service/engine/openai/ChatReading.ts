@@ -1,5 +1,5 @@
 /** Reads the chunks of a streamed chat completion into the events of a generation. */
-import type { FinishReason } from "../../domain/generation.ts";
+import type { FinishReason } from "../../domain/generation-result.ts";
 import { AnswerReading } from "../backends/AnswerReading.ts";
 import { asObject, countOf, jsonOf, type Members, parseChunk, textOf } from "../backends/chunk-values.ts";
 import { AnswerUnreadable, BackendSays } from "../backends/problems.ts";

@@ -1,7 +1,8 @@
 /** A conversation as a request of OpenAI's chat completions. */
 import { type BackendEngine, type BackendPreset, backendPresets } from "../../domain/backend-presets.ts";
 import { heededParameters } from "../../domain/conversation-options.ts";
-import type { ChatInput, EffectiveParameters, ToolChoice } from "../../domain/generation.ts";
+import type { ChatInput, ToolChoice } from "../../domain/conversation.ts";
+import type { EffectiveParameters } from "../../domain/generation-task.ts";
 import { present } from "../../domain/present.ts";
 import type { ConversationRequest } from "../Engine.ts";
 

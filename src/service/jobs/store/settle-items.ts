@@ -2,7 +2,8 @@
 import type { PgBoss } from "pg-boss";
 
 import { HostLost } from "../../domain/errors.ts";
-import type { GenerationEvent, OutputOptions } from "../../domain/generation.ts";
+import type { GenerationEvent } from "../../domain/generation-result.ts";
+import type { OutputOptions } from "../../domain/generation-task.ts";
 import { endOf, isOver, type ItemFailure, type Job } from "../../domain/job.ts";
 import { noUsage, addUsage } from "../../domain/usage.ts";
 import { changeJob, isJobId } from "./change-job.ts";

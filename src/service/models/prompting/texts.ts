@@ -8,7 +8,7 @@ import {
   type QueueFull,
   type SandboxLost,
 } from "../../domain/errors.ts";
-import type { ChatInput } from "../../domain/generation.ts";
+import type { ChatInput } from "../../domain/conversation.ts";
 import type { Encoded, TooLong } from "../../prompt/encode-within.ts";
 import { fault } from "../../sandbox/fault.ts";
 import type { JobFailed } from "../../sandbox/JobFailed.ts";

@@ -1,5 +1,5 @@
 /** The grammar of tool calls in a model's own notation, for tasks that require a call. */
-import type { Tool } from "../../domain/generation.ts";
+import type { Tool } from "../../domain/conversation.ts";
 import type { Grammar, GrammarExpression } from "../../domain/grammar.ts";
 import type { Notation } from "../output-format.ts";
 import { deepseekMarkers } from "../notations/deepseek.ts";

@@ -1,6 +1,6 @@
 /** The grammar of a task's constraint. */
 import type { Grammar } from "../../domain/grammar.ts";
-import type { OutputConstraint } from "../../domain/generation.ts";
+import type { OutputConstraint } from "../../domain/generation-task.ts";
 import { checkedGrammar } from "./check.ts";
 import { ebnfGrammar } from "./ebnf.ts";
 import { choice, GrammarRefused, text } from "./expressions.ts";

@@ -1,5 +1,5 @@
 /** Makes the grammar that a task asks for. A refusal is part of the result. */
-import type { OutputConstraint } from "../../domain/generation.ts";
+import type { OutputConstraint } from "../../domain/generation-task.ts";
 import type { Grammar } from "../../domain/grammar.ts";
 import { type CallsOptions, callsGrammar } from "./calls.ts";
 import { constraintGrammar } from "./constraint-grammar.ts";

@@ -1,5 +1,5 @@
 /** Finds what is wrong with a task's tools before anything is generated. */
-import type { Tool } from "../../domain/generation.ts";
+import type { Tool } from "../../domain/conversation.ts";
 import { checkSchema, countValues, mostSchemaValues } from "./check-schema.ts";
 
 export interface ToolProblem {

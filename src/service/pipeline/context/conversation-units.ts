@@ -1,5 +1,5 @@
 /** A conversation in parts that may be left out: a user's message with all that follows it, up to the next user's. */
-import type { ChatMessage } from "../../domain/generation.ts";
+import type { ChatMessage } from "../../domain/conversation.ts";
 
 export interface Shortened {
   readonly kept: ReadonlyArray<ChatMessage>;

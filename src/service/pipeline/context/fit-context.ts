@@ -2,7 +2,8 @@
 import { Effect } from "effect";
 
 import type { ServiceError } from "../../domain/errors.ts";
-import type { ContextReport, GenerationStarted, GenerationTask } from "../../domain/generation.ts";
+import type { ContextReport, GenerationStarted } from "../../domain/generation-result.ts";
+import type { GenerationTask } from "../../domain/generation-task.ts";
 import { addUsage, noUsage, type Usage } from "../../domain/usage.ts";
 import { type Emit, HeldAnswer } from "../HeldAnswer.ts";
 import { dropOldest } from "./conversation-units.ts";

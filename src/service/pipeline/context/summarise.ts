@@ -2,7 +2,9 @@
 import { Effect } from "effect";
 
 import type { ServiceError } from "../../domain/errors.ts";
-import type { ChatMessage, GenerationEvent, GenerationTask } from "../../domain/generation.ts";
+import type { ChatMessage } from "../../domain/conversation.ts";
+import type { GenerationEvent } from "../../domain/generation-result.ts";
+import type { GenerationTask } from "../../domain/generation-task.ts";
 import { addUsage, noUsage, type Usage } from "../../domain/usage.ts";
 import { collectResult } from "../collect-result.ts";
 import type { Emit } from "../HeldAnswer.ts";

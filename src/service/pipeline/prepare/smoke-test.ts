@@ -4,7 +4,7 @@ import { Clock, Effect, Stream } from "effect";
 import { elapsedMs } from "../../domain/elapsed.ts";
 import type { ConversationOption } from "../../domain/conversation-options.ts";
 import { DeadlineExceeded, type ServiceError } from "../../domain/errors.ts";
-import type { GenerationTask } from "../../domain/generation.ts";
+import type { GenerationTask } from "../../domain/generation-task.ts";
 import type { SmokeTest } from "../../domain/smoke-test.ts";
 import type { QualitySettings } from "../../config/QualityConfig.ts";
 import { classifyAnswer } from "../../models/smoke/classify-answer.ts";

@@ -1,6 +1,6 @@
 /** Jobs that use a model's tokenizer and chat template, which a lane reads from the model's folder and caches. */
 import { CheckpointInvalid } from "../../checkpoint/checkpoint-files.ts";
-import type { ChatInput } from "../../domain/generation.ts";
+import type { ChatInput } from "../../domain/conversation.ts";
 import type { OutputFormat } from "../../output/output-format.ts";
 import { type ReasoningMarks, reasoningMarks } from "../../output/reasoning-marks.ts";
 import { type ChatTemplate, ChatTemplateRefused } from "../../prompt/chat-template.ts";

@@ -7,7 +7,7 @@ import { Context, Effect, Layer } from "effect";
 import { collectDefaultMetrics, Counter, Gauge, Registry } from "prom-client";
 
 import { type ConnectionLimit, connectionLimits } from "../../config/connection-settings.ts";
-import type { GenerationEvent } from "../../domain/generation.ts";
+import type { GenerationEvent } from "../../domain/generation-result.ts";
 import { Histogram } from "./Histogram.ts";
 
 /** The values of a gauge or counter, read at the time of a scrape. */

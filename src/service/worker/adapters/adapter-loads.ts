@@ -2,7 +2,7 @@
 import { openAdapter } from "./adapter-file.ts";
 import type { Adapters } from "./adapters.ts";
 import { LoadError } from "../files/load-error.ts";
-import type { AdapterSource } from "../protocol.ts";
+import type { AdapterSource } from "../protocol/submit-message.ts";
 import type { Sequence } from "../sequence/sequence.ts";
 
 /** The result of a step of loading. */

@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { basename, join } from "node:path";
 
 import prebuilt from "../../../../binding/prebuilt/manifest.json" with { type: "json" };
-import type { MlxFileState } from "../protocol.ts";
+import type { MlxFileState } from "../protocol/mlx-description.ts";
 import { addonName, type OwnFiles, ownFiles, publishedFiles } from "./own.ts";
 
 /** The states of the addon and of MLX's libraries; there are none for libraries that were never fetched. */

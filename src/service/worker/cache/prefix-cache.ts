@@ -7,7 +7,8 @@
  * the budget is full, the least recently used entry is evicted.
  */
 import type { Tensor } from "../mlx.ts";
-import type { ClearedPrefixes, PrefixReport, PrefixSelection } from "../protocol.ts";
+import type { ClearedPrefixes, PrefixReport } from "../protocol/prefix-report.ts";
+import type { PrefixSelection } from "../protocol/to-worker.ts";
 import { partitionOf, PrefixCounts } from "./prefix-counts.ts";
 import type { RowSnapshot } from "./row-copies.ts";
 import { type PrefixId, PrefixTree } from "./prefix-tree.ts";

@@ -1,5 +1,5 @@
 /** What the prefix cache was asked for and what it holds, by partition, as the service is told after each step. */
-import type { PartitionReport, PrefixReport } from "../protocol.ts";
+import type { PartitionReport, PrefixReport } from "../protocol/prefix-report.ts";
 
 type Counts = { -readonly [K in Exclude<keyof PartitionReport, "partition">]: PartitionReport[K] };
 

@@ -1,7 +1,7 @@
 /** The engine's interface to its grammar thread: requests masks, and replaces a thread that hangs. */
 import { Worker } from "node:worker_threads";
 
-import type { Grammar } from "../constraint.ts";
+import type { Grammar } from "../protocol/constraint.ts";
 import {
   type FromGrammarThread,
   type GrammarLimits,

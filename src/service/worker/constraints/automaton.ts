@@ -5,7 +5,7 @@
  * It is a pushdown automaton over sets of places, determinised on the fly: visited states are stored with their
  * transitions, so that a byte usually costs one table lookup. A state follows all alternatives at once.
  */
-import type { Grammar } from "../constraint.ts";
+import type { Grammar } from "../protocol/constraint.ts";
 import { addTurns, type Frame, Frames, type Return, type Turns } from "./frames.ts";
 import { type BytesPlace, type CallPlace, type LoopPlace, type Place, type Places, placesOf } from "./places.ts";
 import { GrammarTooHard, type WorkLimit } from "./work-limit.ts";

@@ -2,7 +2,7 @@
  * Tracks whether a constrained sequence is before, within or after its reasoning, to which the constraint does not
  * apply.
  */
-import type { SequenceConstraint } from "../constraint.ts";
+import type { SequenceConstraint } from "../protocol/constraint.ts";
 
 /** The part of a sequence that it uses: forced tokens, which come next whatever the model would choose. */
 interface Forcing {

@@ -7,8 +7,8 @@ import { GrammarThread } from "./GrammarThread.ts";
 import { ConstraintProgress } from "./constraint-progress.ts";
 import type { GrammarLimits, GrammarStep, Mask } from "./shared-masks.ts";
 import { mx, type Tensor } from "../mlx.ts";
-import type { VocabularyMessage } from "../protocol.ts";
-import type { SequenceConstraint } from "../constraint.ts";
+import type { VocabularyMessage } from "../protocol/to-worker.ts";
+import type { SequenceConstraint } from "../protocol/constraint.ts";
 import type { Sequence, Unfit } from "../sequence/sequence.ts";
 
 type Rows = ReadonlyArray<Sequence | undefined>;

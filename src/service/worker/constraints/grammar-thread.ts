@@ -8,7 +8,7 @@
 import { parentPort, receiveMessageOnPort, workerData } from "node:worker_threads";
 
 import { byteOf } from "./byte-alphabet.ts";
-import type { Grammar } from "../constraint.ts";
+import type { Grammar } from "../protocol/constraint.ts";
 import type { State } from "./automaton.ts";
 import {
   type FromGrammarThread,

@@ -2,7 +2,7 @@
  * A grammar as a graph of places, connected by bytes, rule calls and repetitions. Bounded repetitions are counted and
  * not expanded, so the graph is as large as the grammar's text, whatever the bounds.
  */
-import type { Grammar, GrammarExpression } from "../constraint.ts";
+import type { Grammar, GrammarExpression } from "../protocol/constraint.ts";
 import { utf8Ranges } from "./utf8-ranges.ts";
 import type { WorkLimit } from "./work-limit.ts";
 

@@ -1,7 +1,7 @@
 /**
  * What the engine's main thread and its grammar thread share: messages in both directions, and masks in shared memory.
  */
-import type { Grammar } from "../constraint.ts";
+import type { Grammar } from "../protocol/constraint.ts";
 
 export interface GrammarThreadData {
   /** By token id; see `VocabularyMessage`. */

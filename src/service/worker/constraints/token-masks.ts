@@ -2,7 +2,7 @@
  * Computes which tokens may come next in constrained output: those that the grammar allows and that leave enough room
  * to reach an end.
  */
-import type { Grammar } from "../constraint.ts";
+import type { Grammar } from "../protocol/constraint.ts";
 import { Automaton, type State } from "./automaton.ts";
 import { maskDigest } from "./shared-masks.ts";
 import type { TokenTrie } from "./token-trie.ts";

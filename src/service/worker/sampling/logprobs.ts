@@ -3,7 +3,7 @@
  * are read. If nobody requests them, nothing is computed.
  */
 import { mx, type Tensor } from "../mlx.ts";
-import type { TokenLogprobs } from "../protocol.ts";
+import type { TokenLogprobs } from "../protocol/sequence-events.ts";
 import { topCandidates } from "./sampling.ts";
 
 /** Logprobs on the device, to be read after the tokens. */

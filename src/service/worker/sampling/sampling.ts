@@ -6,7 +6,7 @@
  * number per row. That avoids noise of the vocabulary's size, and makes the draw depend on seed and place only.
  */
 import { all, mx, type Tensor } from "../mlx.ts";
-import type { SequenceSampling } from "../protocol.ts";
+import type { SequenceSampling } from "../protocol/submit-message.ts";
 import { prefixSums } from "./prefix-sums.ts";
 import { uniform } from "./random.ts";
 

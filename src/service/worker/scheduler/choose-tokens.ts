@@ -5,7 +5,7 @@ import type { Model } from "../architectures/Model.ts";
 import type { KVCache } from "../cache/kv-cache.ts";
 import type { Constraints } from "../constraints/constraints.ts";
 import { mx, type Tensor } from "../mlx.ts";
-import { neutralSampling } from "../protocol.ts";
+import { neutralSampling } from "../protocol/submit-message.ts";
 import { type PendingLogprobs, tensorsOf, wantedLogprobs } from "../sampling/logprobs.ts";
 import { adjustLogits, drawTokens } from "../sampling/sampling.ts";
 import { force } from "../sequence/reasoning-limit.ts";

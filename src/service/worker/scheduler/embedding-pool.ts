@@ -1,6 +1,6 @@
 /** Pools the hidden states of texts into vectors, slice by slice during their prefill. */
 import { all, mx, type Tensor } from "../mlx.ts";
-import type { EmbeddingRequest } from "../protocol.ts";
+import type { EmbeddingRequest } from "../protocol/submit-message.ts";
 
 /** A sequence that is embedded and not decoded. */
 interface EmbeddedRow {

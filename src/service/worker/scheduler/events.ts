@@ -1,5 +1,5 @@
 /** The events of sequences, collected during a step and sent in one message. */
-import type { SequenceEvent } from "../protocol.ts";
+import type { SequenceEvent } from "../protocol/sequence-events.ts";
 
 export class StepEvents {
   private events: SequenceEvent[] = [];

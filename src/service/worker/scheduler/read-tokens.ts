@@ -1,6 +1,6 @@
 /** Reads tokens from the device, reports them, and ends the sequences that end with them. */
 import type { PrefixCache } from "../cache/prefix-cache.ts";
-import type { TokenLogprobs } from "../protocol.ts";
+import type { TokenLogprobs } from "../protocol/sequence-events.ts";
 import { readWanted } from "../sampling/logprobs.ts";
 import type { Sequence } from "../sequence/sequence.ts";
 import type { Batch } from "./batch.ts";

@@ -15,14 +15,10 @@ import { bytesOf, snapshotBytes, withSlack } from "../cache/cache-size.ts";
 import { PrefixCache } from "../cache/prefix-cache.ts";
 import type { Constraints } from "../constraints/constraints.ts";
 import type { Tensor } from "../mlx.ts";
-import type {
-  ClearedPrefixes,
-  PrefixReport,
-  PrefixSelection,
-  SequenceEvent,
-  SubmitMessage,
-  WorkerLimits,
-} from "../protocol.ts";
+import type { ClearedPrefixes, PrefixReport } from "../protocol/prefix-report.ts";
+import type { SequenceEvent } from "../protocol/sequence-events.ts";
+import type { SubmitMessage } from "../protocol/submit-message.ts";
+import type { PrefixSelection, WorkerLimits } from "../protocol/to-worker.ts";
 import { Sequence } from "../sequence/sequence.ts";
 import type { Speculator } from "../speculation/speculator.ts";
 import { type Batch, type Chosen, joinBatch, rowsInUse, shrinkBatch, tensorsOfChosen } from "./batch.ts";

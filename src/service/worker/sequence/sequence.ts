@@ -1,5 +1,11 @@
 /** A generation from the worker's point of view: token ids in, token ids out. */
-import type { AdapterSource, EmbeddingRequest, SequenceCachePolicy, SequenceEnd, SubmitMessage } from "../protocol.ts";
+import type { SequenceEnd } from "../protocol/sequence-events.ts";
+import type {
+  AdapterSource,
+  EmbeddingRequest,
+  SequenceCachePolicy,
+  SubmitMessage,
+} from "../protocol/submit-message.ts";
 import type { SamplingRow } from "../sampling/sampling.ts";
 
 /**

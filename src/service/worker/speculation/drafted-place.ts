@@ -1,5 +1,5 @@
 /** A place in a sequence for which a token is chosen in advance, assuming that the draft is right up to there. */
-import type { SequenceSampling } from "../protocol.ts";
+import type { SequenceSampling } from "../protocol/submit-message.ts";
 import type { SamplingRow } from "../sampling/sampling.ts";
 import type { Sequence } from "../sequence/sequence.ts";
 

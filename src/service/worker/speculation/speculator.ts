@@ -7,7 +7,7 @@
  * Leviathan et al. 2023, "Fast Inference from Transformers via Speculative Decoding", section 3.
  */
 import type { Tensor } from "../mlx.ts";
-import type { SpeculationMode } from "../protocol.ts";
+import type { SpeculationMode } from "../protocol/to-worker.ts";
 import type { Sequence } from "../sequence/sequence.ts";
 import type { DraftModel } from "./draft-model.ts";
 import { assumedRatio, type DraftSource, Pace } from "./pace.ts";

@@ -1,6 +1,7 @@
 import { assert, describe, it } from "vitest";
 
-import type { ChatInput, ReasoningOptions } from "../../../../src/service/domain/generation.ts";
+import type { ChatInput } from "../../../../src/service/domain/conversation.ts";
+import type { ReasoningOptions } from "../../../../src/service/domain/generation-task.ts";
 import { messagesRequest } from "../../../../src/service/engine/anthropic/messages-request.ts";
 import { chat as inputOf, message } from "../../../support/tasks.ts";
 

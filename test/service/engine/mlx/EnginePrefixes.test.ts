@@ -3,7 +3,8 @@ import { Effect, Fiber } from "effect";
 
 import { EnginePrefixes } from "../../../../src/service/engine/mlx/EnginePrefixes.ts";
 import { PrefixUse } from "../../../../src/service/engine/PrefixUse.ts";
-import { noMemory, type ToWorker } from "../../../../src/service/worker/protocol.ts";
+import { noMemory } from "../../../../src/service/worker/protocol/from-worker.ts";
+import type { ToWorker } from "../../../../src/service/worker/protocol/to-worker.ts";
 
 const partition = { partition: "a", lookups: 1, lookupTokens: 9, hits: 0, hitTokens: 0, evictions: 0 };
 const begun = () => {

@@ -7,7 +7,8 @@ import type { EngineSettings } from "../../../../src/service/config/EngineConfig
 import { ModelChanged } from "../../../../src/service/domain/errors.ts";
 import type { TokenEngine, TokenEvent } from "../../../../src/service/engine/Engine.ts";
 import { startEngine } from "../../../../src/service/engine/mlx/MlxEngine.ts";
-import type { SequenceEvent, ToWorker } from "../../../../src/service/worker/protocol.ts";
+import type { SequenceEvent } from "../../../../src/service/worker/protocol/sequence-events.ts";
+import type { ToWorker } from "../../../../src/service/worker/protocol/to-worker.ts";
 import { byteVocabulary } from "../../../support/byte-tokenizer.ts";
 import { engineRequest } from "../../../support/engine-request.ts";
 import {

@@ -3,7 +3,8 @@ import { assert, it } from "vitest";
 
 import type { EngineRun, StepTimes } from "../../../../src/service/engine/mlx/EngineRun.ts";
 import { TracedRun } from "../../../../src/service/engine/mlx/TracedRun.ts";
-import type { SequenceEvent, SubmitMessage } from "../../../../src/service/worker/protocol.ts";
+import type { SequenceEvent } from "../../../../src/service/worker/protocol/sequence-events.ts";
+import type { SubmitMessage } from "../../../../src/service/worker/protocol/submit-message.ts";
 
 interface Written {
   readonly name: string;

@@ -5,7 +5,8 @@ import { Deferred, Effect, Exit, Scope } from "effect";
 import { engineEnvironment } from "../../../../src/service/config/EngineConfig.ts";
 import type { ProcessEnd } from "../../../../src/service/engine/mlx/last-words.ts";
 import { spawnWorker } from "../../../../src/service/engine/mlx/WorkerProcess.ts";
-import { type FromWorker, neutralSampling, type SubmitMessage } from "../../../../src/service/worker/protocol.ts";
+import type { FromWorker } from "../../../../src/service/worker/protocol/from-worker.ts";
+import { neutralSampling, type SubmitMessage } from "../../../../src/service/worker/protocol/submit-message.ts";
 import { garbageFirst } from "../../../support/garbage-channel.ts";
 import { writeRandomCheckpoint } from "../../worker/random-checkpoint.ts";
 

@@ -1,7 +1,8 @@
 import { assert, describe, it } from "vitest";
 
 import type { BackendEngine } from "../../../../src/service/domain/backend-presets.ts";
-import type { ChatInput, OutputConstraint } from "../../../../src/service/domain/generation.ts";
+import type { ChatInput } from "../../../../src/service/domain/conversation.ts";
+import type { OutputConstraint } from "../../../../src/service/domain/generation-task.ts";
 import { chatRequest } from "../../../../src/service/engine/openai/chat-request.ts";
 import { chat as inputOf, message } from "../../../support/tasks.ts";
 

@@ -1,7 +1,7 @@
 import { fileURLToPath } from "node:url";
 import { assert, describe, it } from "@effect/vitest";
 
-import type { ChatInput } from "../../../../src/service/domain/generation.ts";
+import type { ChatInput } from "../../../../src/service/domain/conversation.ts";
 import { folderEntries } from "../../../support/folder-entries.ts";
 import { readTextFiles } from "../../../../src/service/sandbox/lane/text-files.ts";
 import { createDetokenizer } from "../../../../src/service/prompt/detokenizer.ts";

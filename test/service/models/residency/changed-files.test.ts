@@ -10,7 +10,7 @@ import { Deferred, Effect, Layer } from "effect";
 
 import { ModelsConfig } from "../../../../src/service/config/ModelsConfig.ts";
 import { ModelChanged } from "../../../../src/service/domain/errors.ts";
-import type { ChatInput } from "../../../../src/service/domain/generation.ts";
+import type { ChatInput } from "../../../../src/service/domain/conversation.ts";
 import type { EngineFault } from "../../../../src/service/engine/engine-failures.ts";
 import { Engines } from "../../../../src/service/engine/Engines.ts";
 import * as ModelPool from "../../../../src/service/models/residency/ModelPool.ts";

@@ -1,7 +1,7 @@
 /** What anybody may send as a constraint: it is taken or refused by what is wrong with it, in no time. */
 import { assert, describe, it } from "@effect/vitest";
 
-import type { OutputConstraint } from "../../../../src/service/domain/generation.ts";
+import type { OutputConstraint } from "../../../../src/service/domain/generation-task.ts";
 import { constraintGrammar } from "../../../../src/service/output/grammar/constraint-grammar.ts";
 import { GrammarRefused } from "../../../../src/service/output/grammar/expressions.ts";
 

@@ -1,6 +1,6 @@
 import { assert, describe, it } from "vitest";
 
-import type { ChatMessage } from "../../../../src/service/domain/generation.ts";
+import type { ChatMessage } from "../../../../src/service/domain/conversation.ts";
 import { dropOldest } from "../../../../src/service/pipeline/context/conversation-units.ts";
 import { message } from "../../../support/tasks.ts";
 

@@ -7,7 +7,8 @@ import {
   QueueFull,
   type ServiceError,
 } from "../../../../src/service/domain/errors.ts";
-import type { GenerationEvent, GenerationStarted, GenerationTask } from "../../../../src/service/domain/generation.ts";
+import type { GenerationEvent, GenerationStarted } from "../../../../src/service/domain/generation-result.ts";
+import type { GenerationTask } from "../../../../src/service/domain/generation-task.ts";
 import type { Usage } from "../../../../src/service/domain/usage.ts";
 import { fitContext } from "../../../../src/service/pipeline/context/fit-context.ts";
 import { chunk, finished, started } from "../../../support/scripted-generations.ts";

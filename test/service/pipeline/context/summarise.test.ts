@@ -2,7 +2,7 @@ import { assert, describe, it } from "@effect/vitest";
 import { Effect } from "effect";
 
 import { ContextLengthExceeded, QueueFull, type ServiceError } from "../../../../src/service/domain/errors.ts";
-import type { GenerationTask } from "../../../../src/service/domain/generation.ts";
+import type { GenerationTask } from "../../../../src/service/domain/generation-task.ts";
 import { noUsage, type Usage } from "../../../../src/service/domain/usage.ts";
 import { summarise, withSummary } from "../../../../src/service/pipeline/context/summarise.ts";
 import { chunk, finished, started } from "../../../support/scripted-generations.ts";

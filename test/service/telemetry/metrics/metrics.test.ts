@@ -1,7 +1,7 @@
 import { assert, describe, it } from "@effect/vitest";
 import { Effect } from "effect";
 
-import type { GenerationEvent } from "../../../../src/service/domain/generation.ts";
+import type { GenerationEvent } from "../../../../src/service/domain/generation-result.ts";
 import { Metrics } from "../../../../src/service/telemetry/metrics/Metrics.ts";
 
 /** The value of a line, by its name and labels as they are written. */

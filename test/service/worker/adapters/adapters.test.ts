@@ -11,7 +11,7 @@ import { loadCheckpoint } from "../../../../src/service/worker/checkpoint.ts";
 import { KVCache } from "../../../../src/service/worker/cache/kv-cache.ts";
 import { LoadError } from "../../../../src/service/worker/files/load-error.ts";
 import { collectBetweenSteps, mx, type Tensor } from "../../../../src/service/worker/mlx.ts";
-import type { AdapterSource } from "../../../../src/service/worker/protocol.ts";
+import type { AdapterSource } from "../../../../src/service/worker/protocol/submit-message.ts";
 import { Scheduler } from "../../../../src/service/worker/scheduler/scheduler.ts";
 import { saveTensors } from "../random-checkpoint.ts";
 import { drive, limits, submission } from "../scheduler-run.ts";

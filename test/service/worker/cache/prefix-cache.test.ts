@@ -3,7 +3,7 @@ import fc from "fast-check";
 
 import { loadCheckpoint } from "../../../../src/service/worker/checkpoint.ts";
 import { PrefixCache } from "../../../../src/service/worker/cache/prefix-cache.ts";
-import type { SubmitMessage } from "../../../../src/service/worker/protocol.ts";
+import type { SubmitMessage } from "../../../../src/service/worker/protocol/submit-message.ts";
 import { Scheduler } from "../../../../src/service/worker/scheduler/scheduler.ts";
 import { modelTypes } from "../checkpoint-layout.ts";
 import { writeRandomCheckpoint } from "../random-checkpoint.ts";

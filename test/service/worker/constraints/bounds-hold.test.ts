@@ -6,7 +6,7 @@
 import { assert, describe, it } from "@effect/vitest";
 import { Validator } from "@cfworker/json-schema";
 
-import type { OutputConstraint } from "../../../../src/service/domain/generation.ts";
+import type { OutputConstraint } from "../../../../src/service/domain/generation-task.ts";
 import type { Grammar } from "../../../../src/service/domain/grammar.ts";
 import { constraintGrammar } from "../../../../src/service/output/grammar/constraint-grammar.ts";
 import { GrammarRefused } from "../../../../src/service/output/grammar/expressions.ts";

@@ -2,12 +2,12 @@
 import { assert, describe, it } from "@effect/vitest";
 
 import { constraintGrammar } from "../../../../src/service/output/grammar/constraint-grammar.ts";
-import type { OutputConstraint } from "../../../../src/service/domain/generation.ts";
+import type { OutputConstraint } from "../../../../src/service/domain/generation-task.ts";
 import { byteLevelAlphabet } from "../../../../src/service/prompt/longest-token.ts";
 import { loadCheckpoint } from "../../../../src/service/worker/checkpoint.ts";
 import { Constraints } from "../../../../src/service/worker/constraints/constraints.ts";
-import type { SequenceConstraint } from "../../../../src/service/worker/constraint.ts";
-import type { SubmitMessage } from "../../../../src/service/worker/protocol.ts";
+import type { SequenceConstraint } from "../../../../src/service/worker/protocol/constraint.ts";
+import type { SubmitMessage } from "../../../../src/service/worker/protocol/submit-message.ts";
 import { uniform } from "../../../../src/service/worker/sampling/random.ts";
 import { Scheduler } from "../../../../src/service/worker/scheduler/scheduler.ts";
 import { writeRandomCheckpoint } from "../random-checkpoint.ts";

@@ -4,7 +4,7 @@
  */
 import { assert, describe, it } from "@effect/vitest";
 
-import type { Tool } from "../../../../src/service/domain/generation.ts";
+import type { Tool } from "../../../../src/service/domain/conversation.ts";
 import { callsGrammar } from "../../../../src/service/output/grammar/calls.ts";
 import { constraintGrammar } from "../../../../src/service/output/grammar/constraint-grammar.ts";
 import { GrammarRefused } from "../../../../src/service/output/grammar/expressions.ts";

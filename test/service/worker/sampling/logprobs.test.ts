@@ -4,7 +4,7 @@ import type { Model } from "../../../../src/service/worker/architectures/Model.t
 import { loadCheckpoint } from "../../../../src/service/worker/checkpoint.ts";
 import { KVCache } from "../../../../src/service/worker/cache/kv-cache.ts";
 import { mx } from "../../../../src/service/worker/mlx.ts";
-import type { SubmitMessage } from "../../../../src/service/worker/protocol.ts";
+import type { SubmitMessage } from "../../../../src/service/worker/protocol/submit-message.ts";
 import { Scheduler } from "../../../../src/service/worker/scheduler/scheduler.ts";
 import { goldenNames, goldensDirectory, noGoldens, readGolden } from "../../../support/goldens.ts";
 import { writeRandomCheckpoint } from "../random-checkpoint.ts";

@@ -7,7 +7,7 @@ import { assert, describe, it } from "@effect/vitest";
 import type { Model } from "../../../../src/service/worker/architectures/Model.ts";
 import { loadCheckpoint } from "../../../../src/service/worker/checkpoint.ts";
 import { collectBetweenSteps } from "../../../../src/service/worker/mlx.ts";
-import type { EmbeddingRequest } from "../../../../src/service/worker/protocol.ts";
+import type { EmbeddingRequest } from "../../../../src/service/worker/protocol/submit-message.ts";
 import { Scheduler } from "../../../../src/service/worker/scheduler/scheduler.ts";
 import { drive, limits, submission } from "../scheduler-run.ts";
 

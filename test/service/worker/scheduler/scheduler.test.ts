@@ -3,7 +3,7 @@ import fc from "fast-check";
 
 import type { Model } from "../../../../src/service/worker/architectures/Model.ts";
 import { loadCheckpoint } from "../../../../src/service/worker/checkpoint.ts";
-import type { AdapterSource } from "../../../../src/service/worker/protocol.ts";
+import type { AdapterSource } from "../../../../src/service/worker/protocol/submit-message.ts";
 import { Scheduler } from "../../../../src/service/worker/scheduler/scheduler.ts";
 import { type ModelType, modelTypes } from "../checkpoint-layout.ts";
 import { writeRandomAdapter, writeRandomCheckpoint } from "../random-checkpoint.ts";

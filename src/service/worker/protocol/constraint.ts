@@ -1,4 +1,4 @@
-/** What the output of a sequence is held to. Part of the protocol (protocol.ts): data that is sent to the engine process. */
+/** The form that a sequence's output must have, as it is sent to an engine process. */
 
 /** A form that the output must have, from its beginning or from the end of its reasoning on. */
 export interface SequenceConstraint {
