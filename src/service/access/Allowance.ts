@@ -45,7 +45,7 @@ export class Allowance {
 
   /**
    * @param modelId the canonical id, never an alias
-   * @param asked the caller's name for it, which is all that the error tells
+   * @param asked the caller's name for it, the only name that the error contains
    */
   model(modelId: string, asked = modelId): Result.Result<void, NotAllowed> {
     if (this.mayUse(modelId)) return Result.void;

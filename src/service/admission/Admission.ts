@@ -38,15 +38,18 @@ export class Admission extends Context.Service<
       hints: SchedulingHints,
       size?: TaskSize,
     ) => Effect.Effect<void, QueueFull | Draining, Scope.Scope>;
-    /** From here on nobody waits: who does, and who would have to, gets this. Places that are free are still given. */
+    /**
+     * From now on nobody waits: requests that wait, or would have to, fail with this error. Free places are still
+     * given.
+     */
     readonly refuseWaiting: (refusal: Draining) => Effect.Effect<void>;
-    /** Whether it has come to that. */
+    /** Whether `refuseWaiting` was called. */
     readonly refusesWaiting: () => boolean;
-    /** By model, those that were ever asked for. A plain function: it is asked often. */
+    /** By model, for all models that were ever requested. A plain function, because it is called often. */
     readonly load: () => ReadonlyMap<string, QueueLoad>;
     /**
-     * Milliseconds since the model last had an interactive generation that waited or ran: 0 while it has one, Infinity where
-     * it never had. @param now epoch milliseconds
+     * Milliseconds since the model last had an interactive generation that waited or ran: 0 while it has one, Infinity
+     * if it never had one. @param now epoch milliseconds
      */
     readonly interactiveQuietMs: (model: string, now: number) => number;
   }
@@ -84,11 +87,11 @@ interface Waiting {
   readonly promptTokens: number;
   readonly since: number;
   readonly admitted: Deferred.Deferred<void, Draining>;
-  /** It has its places; undefined while it waits and once it was refused. */
+  /** Set when it has its places; undefined while it waits, and after it was refused. */
   begun?: true;
 }
 
-/** The retry delay told to a refused caller: about the duration of one generation. */
+/** The retry delay for a refused caller: about the duration of one generation. */
 const retryAfterMs = 1_000;
 
 class ModelQueue {
@@ -100,9 +103,9 @@ class ModelQueue {
   private readonly waiting = new Set<Waiting>();
   /** Places taken. */
   private running = 0;
-  /** Generations that wait or run and are no job's. */
+  /** Generations that wait or run and are not items of a job. */
   private interactive = 0;
-  /** When there was one last; epoch milliseconds. */
+  /** When there last was one, in epoch milliseconds. */
   private lastInteractive = -Infinity;
   /** Places taken by fairness id. Requests without one share the empty id. */
   private readonly runningOf = new Map<string, number>();
@@ -165,8 +168,8 @@ class ModelQueue {
   private acquire(task: Omit<Waiting, "admitted">): Effect.Effect<void, QueueFull | Draining> {
     const { hints, places } = task;
     return Effect.suspend((): Effect.Effect<void, QueueFull | Draining> => {
-      // A new request never overtakes a waiting one, even if a place is free that is not enough for the first waiting one. But
-      // the items of a job never keep an interactive call from a place.
+      // A new request never overtakes a waiting one, even if a place is free that is not enough for the first waiting
+      // one. An exception: waiting items of a job do not hold back an interactive call.
       if (this.waitingBefore(hints) === 0 && this.fits(hints, places)) {
         this.begin(hints, places);
         return Effect.void;
@@ -183,7 +186,7 @@ class ModelQueue {
     });
   }
 
-  /** How many wait that go first. */
+  /** How many waiting requests go first. */
   private waitingBefore({ background }: SchedulingHints): number {
     if (background === true) return this.waiting.size;
     let count = 0;
@@ -198,7 +201,7 @@ class ModelQueue {
     return this.running + places <= most;
   }
 
-  /** Waits for this one's turn. The one that frees a place counts it as running before it wakes this one. */
+  /** Waits for this request's turn. Whoever frees a place counts this request as running before waking it. */
   private turn(own: Waiting): Effect.Effect<void, Draining> {
     return Effect.onError(Deferred.await(own.admitted), () => Effect.sync(() => this.leave(own)));
   }

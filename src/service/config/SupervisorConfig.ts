@@ -1,8 +1,8 @@
-/** What systemd, where it has started the service, wants to be told: sd_notify(3) has these variables. */
+/** The variables of sd_notify(3), which systemd sets if it has started the service and wants to be notified. */
 import { Config, Context, Layer, Option, Schema } from "effect";
 
 export interface SupervisorSettings {
-  /** The socket that systemd listens at; undefined where it does not ask. */
+  /** The socket on which systemd listens; undefined if it does not want notifications. */
   readonly socket: string | undefined;
   /** It ends and restarts a service that it has heard nothing of for so long; undefined: never. */
   readonly watchdogMs: number | undefined;

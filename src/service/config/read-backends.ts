@@ -25,11 +25,11 @@ export interface BackendSettings {
   readonly connectTimeoutMs: number;
   /** The limit until the headers of the answer, and between two pieces of its body. */
   readonly readTimeoutMs: number;
-  /** While none of the request is taken. */
+  /** The time limit while the server reads nothing of the request. */
   readonly writeTimeoutMs: number;
   /** Until a connection is free, beside the time that making one takes. */
   readonly poolTimeoutMs: number;
-  /** How often it is asked whether it is there, also without tasks; undefined: only after it has failed. */
+  /** How often the server is probed, even without tasks; undefined: only after it has failed. */
   readonly probeIntervalMs: number | undefined;
   /** How its server is started; absent where others start it. */
   readonly managed?: ManagedServerSettings | undefined;

@@ -61,7 +61,7 @@ const writeBeside = async (path: string, entry: RegisteredEntry, finish: Finish)
   }
 };
 
-/** Throws where the text is not YAML. */
+/** Throws if the text is not YAML. */
 export const withEntryIn = (
   text: string,
   { kind, name, declaration }: RegisteredEntry,

@@ -112,7 +112,7 @@ interface EngineAdmitted {
   readonly cachedPromptTokens: number;
   /** Reported by an engine that makes the prompt itself. */
   readonly promptTokens?: number;
-  /** Whether counts are guesses until the end tells otherwise. @default false */
+  /** Whether the counts are estimates until the end reports the actual ones. @default false */
   readonly estimated?: boolean;
 }
 
@@ -192,7 +192,10 @@ export interface TokenEngine extends LoadedModel {
    * @param onAdmitted called when the engine admits it
    */
   readonly embed: (request: EngineEmbedding, onAdmitted?: () => void) => Effect.Effect<Float32Array, EngineFailure>;
-  /** Drops what its prefix cache keeps, and completes when that is free. Nothing that runs notices. */
+  /**
+   * Clears the selected part of its prefix cache, and completes when the memory is free. Running requests are not
+   * affected.
+   */
   readonly clearPrefixes: (selection: PrefixSelection) => Effect.Effect<ClearedPrefixes>;
 }
 

@@ -4,8 +4,8 @@ import { noMemory, type WorkerMemory } from "../worker/protocol/from-worker.ts";
 export { noMemory };
 
 /**
- * `restarting`: no process takes requests. `stalled`: a process takes requests but delivers nothing. `unreachable`: it is on
- * another host, which did not answer again and again.
+ * `restarting`: no process takes requests. `stalled`: a process takes requests but delivers nothing. `unreachable`: it
+ * is on another host, which has repeatedly failed to answer.
  */
 export type EngineHealth = "serving" | "restarting" | "stalled" | "unreachable";
 

@@ -44,10 +44,10 @@ export interface Driver {
 /** What a driver is doing while it starts an engine whose start takes long. */
 export type StartStage = Extract<PrepareStage, "server-starting" | "model-serving" | "model-loading">;
 
-/** How far an engine is that fetches a model. */
+/** The progress of an engine that fetches a model. */
 export interface FetchProgress {
   readonly bytesDone: number;
-  /** Of the parts that are known of so far. */
+  /** The size of all parts that are known so far. */
   readonly bytesTotal: number;
   readonly filesDone: number;
   readonly filesTotal: number;
@@ -60,17 +60,21 @@ export interface ConversationDriver {
   readonly capabilities: ModelCapabilities;
   /** The task options that its engines support. Any other option is refused by its field. */
   readonly options: ReadonlySet<ConversationOption>;
-  /** Has the engine fetch a model that it does not have. False where it has it. Absent where none can be asked to. */
+  /**
+   * Makes the engine fetch a model that it does not have; false if it has the model already. Absent for engines that
+   * cannot fetch models.
+   */
   readonly fetch?: (
     model: ServedModel,
     backend: BackendSettings,
     onProgress: (progress: FetchProgress) => void,
   ) => Effect.Effect<boolean, BackendFailure>;
   /**
-   * Completes when the engine takes conversations. The model's `source` is its name at the engine. The scope owns what it holds.
+   * Completes when the engine takes conversations. The model's `source` is its name at the engine. The scope owns the
+   * engine.
    *
    * @param backend where the model is, and how it is reached
-   * @param onStage told of each stage as it begins, in the order of the type; none of an engine that needs no start
+   * @param onStage called when a stage begins, in the order of the type; never for an engine that needs no start
    */
   readonly start: (
     model: ServedModel,

@@ -1,6 +1,6 @@
 /**
- * How the prefix caches of engines are used: counted since the service started, by model and partition, also where an engine's
- * process ends or its model is unloaded in between.
+ * Counts how the prefix caches of engines are used since the service started, by model and partition. The counts
+ * survive the end of an engine's process and the unloading of its model.
  */
 import type { PartitionReport, PrefixReport } from "../worker/protocol/prefix-report.ts";
 
@@ -8,13 +8,13 @@ export type PrefixCounts = Omit<PartitionReport, "partition">;
 
 /** Of one model. */
 export interface ModelPrefixes extends PrefixCounts {
-  /** Partitions of which something is known, the one that was used last first. */
+  /** The partitions with counts, most recently used first. */
   readonly partitions: ReadonlyArray<PartitionReport>;
 }
 
 export class PrefixUse {
   private readonly models = new Map<string, ModelPrefixUse>();
-  /** Of models that are not told apart any more. */
+  /** The sum over models that are no longer counted separately. */
   private readonly gone = nothing();
 
   /** Over all models. */
@@ -24,17 +24,17 @@ export class PrefixUse {
     return total;
   }
 
-  /** What an engine process told after a step. */
+  /** Adds the report of an engine process after a step. */
   report(model: string, report: PrefixReport): void {
     this.useOf(model).add(report);
   }
 
-  /** The process has ended, and what it kept with it. */
+  /** The process has ended, and its cached prefixes are gone. */
   processEnded(model: string): void {
     this.models.get(model)?.empty();
   }
 
-  /** Undefined where its cache was never used. */
+  /** Undefined if the cache of this model was never used. */
   of(model: string): ModelPrefixes | undefined {
     return this.models.get(model)?.counts;
   }
@@ -97,7 +97,10 @@ const nothing = (): Mutable => ({
   bytes: 0,
 });
 
-/** Callers choose the partitions' names, and reloads bring new models: of very many, those that were used last are known. */
+/**
+ * Callers choose the names of partitions, and reloads bring new models. Beyond this number, the least recently used are
+ * no longer counted separately.
+ */
 const mostPartitions = 1_000;
 const mostModels = 1_000;
 

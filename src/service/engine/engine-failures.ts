@@ -31,7 +31,7 @@ export type EngineFailure =
   | InvalidField
   | ModelUnloaded;
 
-/** Another server rejects this task or is unavailable. Other tasks of the model may still succeed. */
+/** The backend rejects this task or is unavailable. Other tasks of the model may still succeed. */
 export type BackendFailure =
   | BackendContextExceeded
   | BackendCredentials

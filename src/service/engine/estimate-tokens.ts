@@ -1,7 +1,7 @@
-/** A guess at the length of a prompt that another server tokenises, for before that server tells it. */
+/** Estimates the length of a prompt that another server tokenises, for use until that server reports it. */
 import type { GenerationInput } from "../domain/generation-task.ts";
 
-/** Four bytes of UTF-8 are a token, as in English text, and each message has four tokens around it. Images count nothing. */
+/** One token for four bytes of UTF-8, as in English text, and four tokens for each message. Images are not counted. */
 export const estimateTokens = (input: GenerationInput): number => {
   switch (input.type) {
     case "tokens":

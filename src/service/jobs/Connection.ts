@@ -4,13 +4,13 @@ import { inOnePhrase, isExpected } from "./store-failure.ts";
 
 export interface StoreCondition {
   readonly isWell: boolean;
-  /** Why not. */
+  /** Why it is not. */
   readonly reason: string;
 }
 
 export interface ConnectionOptions {
   readonly open: () => Promise<OpenStore>;
-  /** It could not be opened, or was lost. */
+  /** The store could not be opened, or was lost. */
   readonly onLost: (failure: unknown) => void;
   /** A store could not be closed properly. */
   readonly onError: (error: unknown) => void;
@@ -18,22 +18,22 @@ export interface ConnectionOptions {
   readonly now: () => number;
 }
 
-/** The least time that a caller is asked to wait before it tries again. */
+/** The shortest retry delay for callers. */
 const leastRetryMs = 2_000;
-/** The wait before a store is opened again: it doubles with each opening that comes to nothing. */
+/** The pause before a store is opened again. It doubles with each failed attempt. */
 const firstPauseMs = 1_000;
 const longestPauseMs = 30_000;
-/** A store that is lost sooner than this was not well when it was opened. */
+/** A store that is lost sooner than this counts as a failed attempt. */
 const steadyMs = 60_000;
 
 export class Connection {
   condition: StoreCondition | undefined;
   private readonly options: ConnectionOptions;
   private opening: Promise<OpenStore> | undefined;
-  /** The end of a store that was lost: until then its directory is locked. */
+  /** Done when a lost store is closed: until then its directory is locked. */
   private closing: Promise<unknown> = Promise.resolve();
   private isClosed = false;
-  /** To open a store takes seconds of a processor: until this time the last failure is the answer. */
+  /** Opening a store takes seconds of CPU time, so until this time calls fail with the last failure. */
   private resting: { readonly until: number; readonly failure: unknown } | undefined;
   private failures = 0;
   private openedAt: number | undefined;

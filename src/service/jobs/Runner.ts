@@ -1,4 +1,7 @@
-/** Runs the items of jobs on this host: takes some whose turn it is, below interactive calls, and no more than it can run. */
+/**
+ * Runs the items of jobs on this host: takes items whose turn it is, at a lower priority than interactive calls, and no
+ * more than it can run.
+ */
 import { Cause, Effect, FiberMap, Queue, type Scope } from "effect";
 
 import { elapsedMs } from "../domain/elapsed.ts";
@@ -21,7 +24,7 @@ import { type Lane, listLanes, type TakenItem, takeItems } from "./store/take-it
 export interface Runner {
   /** There may be something to run. */
   readonly wake: () => void;
-  /** Ends what runs of a job that is over. */
+  /** Ends the running items of a job that is over. */
   readonly stop: (jobId: string) => Effect.Effect<void>;
   readonly running: () => number;
 }
@@ -35,12 +38,15 @@ export interface RunnerServices {
   readonly settings: { readonly store: string; readonly parallel: number };
 }
 
-/** How often it looks for what other hosts, clocks and engines have changed. */
+/** How often it looks for changes by other hosts, clocks and engines. */
 const lookMs = 1_000;
 const aliveMs = 3_000;
-/** How often it looks for items that would be left: taken, but not run, as the store's answer was lost, or put off for long. */
+/**
+ * How often it looks for items that would be forgotten: taken but not run, because the store's answer was lost, or
+ * postponed for too long.
+ */
 const leftMs = 5_000;
-/** Where nobody else asks: its name has to be known for an hour. */
+/** For a store without other hosts: the host's name has to be known for an hour. */
 const aloneMs = 600_000;
 /** A model that interactive calls used so lately is not evicted for an item. */
 const missedForMs = 60_000;
@@ -58,11 +64,11 @@ export const makeRunner = (services: RunnerServices): Effect.Effect<Runner, neve
     const wake = (): void => void Queue.offerUnsafe(wakes, undefined);
     /** By job, index and attempt. */
     const running = new Map<string, Running>();
-    /** Lanes of which nothing could be taken, until when. */
+    /** Lanes without ready items, and until when they are skipped. */
     const empty = new Map<string, number>();
     const times = new ModelTimes();
 
-    // What runs is given back when this scope closes, after the fibers have ended.
+    // Running items are returned to the store when this scope closes, after the fibers have ended.
     yield* Effect.addFinalizer(() =>
       store.condition() === undefined
         ? Effect.void
@@ -73,7 +79,7 @@ export const makeRunner = (services: RunnerServices): Effect.Effect<Runner, neve
             })
             .pipe(
               Effect.timeout(5_000),
-              // Whatever is wrong with the store, the service ends; the items are given back later.
+              // A failure of the store must not prevent the service from ending; the items are returned later.
               Effect.catchCause((cause) => Effect.logWarning("jobs: items were not given back", Cause.squash(cause))),
             ),
     );
@@ -121,7 +127,7 @@ export const makeRunner = (services: RunnerServices): Effect.Effect<Runner, neve
       const fit = isResident ? undefined : yield* Effect.option(models.fit(name));
       const hasRoom =
         fit !== undefined &&
-        // What cannot be loaded at all fails at once, and says why.
+        // A model that cannot be loaded at all fails its items immediately, with the reason.
         (fit._tag === "None" ||
           (fit.value.fits &&
             fit.value.evict.every((id) => !busy.has(id) && admission.interactiveQuietMs(id, now) >= missedForMs)));
@@ -137,13 +143,13 @@ export const makeRunner = (services: RunnerServices): Effect.Effect<Runner, neve
 
     let leftAt = 0;
     const turn = Effect.gen(function* () {
-      // The service ends: what is not taken is another life's, or another host's.
+      // The service is ending: remaining items are left to its next start or to another host.
       if (admission.refusesWaiting()) return;
       const now = yield* elapsedMs;
       if (now >= leftAt) {
         yield* store.use(async ({ database, boss }) => {
           await handBack(database, boss, { only: store.host.id, running: [...running.keys()] });
-          // It reads all that waits, which is too much where there is something to take.
+          // Only if there is nothing to take, because it reads all waiting items.
           if (empty.size > 0) await endLongWaits(database);
         });
         leftAt = now + leftMs;
@@ -167,19 +173,19 @@ export const makeRunner = (services: RunnerServices): Effect.Effect<Runner, neve
       for (const { tenant } of running.values()) runningOf.set(tenant, (runningOf.get(tenant) ?? 0) + 1);
       const picks = planTurn({ lanes: ready, models: situations, runningOf, parallel: settings.parallel, now });
       for (const { lane, key, count } of picks) {
-        // Somebody's load waits for models in use: what runs is not added to.
+        // A load waits for models that are in use, so they get no more items.
         if (loadsWaiting > 0 && situations.get(key)?.isResident === true && !key.startsWith("unknown ")) continue;
         const taken = yield* store
           .use<ReadonlyArray<TakenItem>, JobNotFound>(({ database, boss }) =>
             takeItems(database, boss, store.host, lane, count),
           )
           .pipe(
-            // Deleted meanwhile.
+            // The job was deleted meanwhile.
             Effect.catchTag("JobNotFound", () => Effect.succeed<ReadonlyArray<TakenItem>>([])),
           );
         if (taken.length === 0) empty.set(lane.queue, now + lookMs);
         for (const item of taken) yield* start(item, lane, key);
-        // There may be more where all that was asked for was there.
+        // If as many items as requested were found, there may be more.
         if (taken.length > 0) wake();
       }
     });
@@ -206,7 +212,7 @@ export const makeRunner = (services: RunnerServices): Effect.Effect<Runner, neve
         }),
       );
 
-    /** Again and again, whatever becomes of one round. */
+    /** Repeats a round for ever, even if one fails. */
     const loop = (what: string, round: Effect.Effect<void, StoreFailure>, pause: Effect.Effect<unknown>) =>
       round.pipe(
         Effect.catch((error) =>
@@ -249,12 +255,12 @@ export const makeRunner = (services: RunnerServices): Effect.Effect<Runner, neve
     return { wake, stop, running: () => running.size };
   });
 
-/** How long after the last interactive call of a model its items still make way. */
+/** For this long after a model's last interactive call, its items still give way. */
 const yieldMs = 2_000;
 
 const isInMemory = (state: string): boolean => state === "active" || state === "loading";
 
-/** Since when it is each model's turn, or it waits for it. */
+/** Since when each model has had its turn, or has been waiting for it. */
 class ModelTimes {
   private readonly turnSince = new Map<string, number>();
   private readonly waitingSince = new Map<string, number>();

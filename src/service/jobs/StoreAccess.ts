@@ -94,7 +94,7 @@ const openForHost = async (
     }
     return [open, handedBack];
   } catch (error) {
-    // It has its directory locked: nobody could open it again.
+    // Otherwise its directory would stay locked, and nobody could open it again.
     await open.close().catch(onError);
     throw error;
   }

@@ -1,10 +1,11 @@
-/** Which failures of an item another attempt may mend, and when it begins. */
+/** After which failures an item is tried again, and when. */
 import type { ServiceError } from "../domain/errors.ts";
 import type { ItemFailure } from "../domain/job.ts";
 
 /**
- * `final`: it would fail again. `uncounted`: nothing was tried, as the host ends or is full, or a quota is spent; it is none of the
- * attempts that an item may have. A bug is tried again, as one that is met by chance may not be met twice.
+ * `again`: another attempt may succeed. `final`: it would fail again. `uncounted`: nothing was tried, because the host
+ * is ending or full, or a quota is spent; the attempt does not count towards the limit. A bug is tried again, because
+ * it may depend on chance.
  */
 const policy = {
   InvalidField: "final",
@@ -44,14 +45,14 @@ const policy = {
   JobExpired: "final",
   SequenceOutOfRange: "final",
   JobStoreUnusable: "final",
-  // What it needs may be free later.
+  // The resources may be free later.
   InsufficientMemory: "again",
   ModelPoolFull: "again",
   MemoryBudgetExceeded: "again",
   OutOfMemory: "again",
   InsufficientDisk: "again",
   QueueTimeout: "again",
-  // What ran it ended, or was busy with something else.
+  // The engine ended, or was busy with something else.
   ModelOperationConflict: "again",
   EngineStartFailed: "again",
   EngineRestarting: "again",
@@ -63,14 +64,14 @@ const policy = {
   DownloadFailed: "again",
   DeadlineExceeded: "again",
   ClientStalled: "again",
-  // Another server: it may come back, or answer in a way that can be read.
+  // A backend may come back, or give a readable answer next time.
   BackendUnavailable: "again",
   BackendQuota: "again",
   BackendProtocol: "again",
   NoModelAnswers: "again",
   OutputInvalid: "again",
   JobStoreUnavailable: "again",
-  // The host has no place for it, or ends; or its tenant has spent its quota for now.
+  // The host has no place or is ending, or the tenant has spent its quota for now.
   QuotaExceeded: "uncounted",
   QueueFull: "uncounted",
   Draining: "uncounted",
@@ -84,22 +85,22 @@ export const longestBackoffMs = 60_000;
 
 interface NextAttempt {
   readonly afterMs: number;
-  /** Whether the attempt that failed is one of those that the item may have. */
+  /** Whether the failed attempt counts towards the limit. */
   readonly counts: boolean;
 }
 
-/** What an item is that has failed: its attempt by number, how many counted before it, and how many may. */
+/** An item that has failed: the number of its attempt, how many attempts counted before, and the limit. */
 interface FailedItem {
   readonly attempt: number;
   readonly counted: number;
   readonly maxAttempts: number;
 }
 
-/** When the next attempt begins; undefined where there is none. */
+/** When the next attempt begins; undefined if there is none. */
 export const nextAttempt = (failure: ItemFailure, item: FailedItem): NextAttempt | undefined => {
   const kind = failure.type === "error" ? policy[failure.error._tag] : "again";
   const counts = kind !== "uncounted";
-  // It takes more alone than its tenant may ever use.
+  // The item alone exceeds its tenant's limit.
   if (failure.type === "error" && failure.error._tag === "QuotaExceeded" && failure.error.retryAfterMs === undefined)
     return undefined;
   if (kind === "final" || (counts && item.counted + 1 >= item.maxAttempts)) return undefined;

@@ -1,4 +1,4 @@
-/** One attempt at an item: from its task to the report of what became of it. */
+/** Runs one attempt at an item: from its task to the report of its outcome. */
 import { Cause, Effect, Queue, Result, Stream } from "effect";
 
 import { type Call, CurrentCall } from "../domain/Call.ts";
@@ -23,13 +23,14 @@ export interface ItemServices {
   readonly reports: Reports;
 }
 
-/** Ends when it is written down what became of the attempt. Interrupting it ends the generation and writes nothing. */
+/** Completes when the result of the attempt is stored. Interruption ends the generation and stores nothing. */
 export const runItem = (services: ItemServices, item: TakenItem): Effect.Effect<void> =>
   Effect.gen(function* () {
     const requestId = `${item.jobId}/${item.index}`;
     const call: Call = { requestId, caller: item.caller, fairnessId: "", isCut: () => false, follow: () => {} };
     const attempt = Effect.gen(function* () {
-      // It was checked when it came, so one that does not read is of another version of the service.
+      // The task was validated when it was submitted, so if it cannot be decoded, another version of the service has
+      // written it.
       const stored = yield* Effect.orDie(decodeTask(item.task));
       const task: GenerationTask = { ...stored, scheduling: { ...stored.scheduling, background: true } };
       const done = item.single
@@ -73,10 +74,10 @@ interface Done {
 const runAlone = ({ generations }: ItemServices, task: GenerationTask): Effect.Effect<Done, ServiceError> =>
   Effect.map(generations.run(task), (result) => ({ result }));
 
-/** How often what was said is written down, for the watchers. */
+/** How often events are stored for watchers. */
 const writeEveryMs = 50;
 
-/** What is said goes to the watchers while it runs; what is not written yet when it ends comes back. */
+/** Stores events for watchers while the attempt runs. Returns the events that are not stored yet when it ends. */
 const runWatched = (
   { generations, store, reports }: ItemServices,
   item: TakenItem,
@@ -93,7 +94,7 @@ const runWatched = (
         return events.length === 0
           ? Effect.void
           : reports.submit({ type: "events", item, events }).pipe(
-              // Another host has the item now: nothing of this attempt counts.
+              // Another host has the item now, so this attempt no longer counts.
               Effect.flatMap((counted) => (counted ? Effect.void : Effect.interrupt)),
             );
       });
@@ -114,7 +115,7 @@ const runWatched = (
     }),
   );
 
-/** Turns what an attempt says into what its watchers are told. */
+/** Converts the events of an attempt to the events that its watchers get. */
 class Teller {
   private readonly attempt: number;
   private readonly reported: GenerationTask["output"];

@@ -1,4 +1,4 @@
-/** What callers are told of a store that failed. */
+/** Maps failures of the store to the errors that callers get. */
 import { Effect } from "effect";
 
 import { JobStoreUnavailable, JobStoreUnusable, type ServiceError, type StoreFailure } from "../domain/errors.ts";
@@ -12,7 +12,7 @@ export type Thrown = Extract<ServiceError, { readonly _tag: `Job${string}` | "Se
 export const isExpected = (error: unknown): error is Thrown =>
   error instanceof Error && "_tag" in error && typeof error._tag === "string";
 
-/** @param retryAfterMs when to try again, where that may help */
+/** @param retryAfterMs when to try again, if that may help */
 export const failureOf = <E extends Thrown>(
   error: unknown,
   retryAfterMs: number,
@@ -26,11 +26,11 @@ export const failureOf = <E extends Thrown>(
   return Effect.fail(new JobStoreUnavailable({ cause: inOnePhrase(error), retryAfterMs }));
 };
 
-/** How long what has no caller waits before it tries again. */
+/** How long background work waits before it tries again. */
 export const pauseMsOf = (failure: StoreFailure): number =>
   failure._tag === "JobStoreUnavailable" ? failure.retryAfterMs : unusablePauseMs;
 
-/** Somebody has to do something about it. */
+/** An operator has to repair it. */
 const unusablePauseMs = 10_000;
 
 /** In one phrase, without addresses, names and paths. */

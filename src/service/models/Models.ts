@@ -167,15 +167,15 @@ export class Models extends Context.Service<
     readonly rescan: Effect.Effect<CatalogChange, ConfigurationInvalid>;
     /** Shows a model whose files are missing as `downloading` until the scope closes. Other models keep their state. */
     readonly showDownload: (name: string) => Effect.Effect<void, NameFailure, Scope.Scope>;
-    /** Has a model's engine fetch it where that does not have it. False where there was nothing to fetch. */
+    /** Makes a model's engine fetch the model if it does not have it. False if there was nothing to fetch. */
     readonly fetch: (
       name: string,
       onProgress: (progress: FetchProgress) => void,
     ) => Effect.Effect<boolean, NameFailure | BackendFailure>;
     /**
-     * Tells the stages of a model's start until the scope closes, first the one that it is in.
+     * Reports the stages of a model's start until the scope closes, beginning with the current one.
      *
-     * @returns whether its start has stages: others are told of none
+     * @returns whether its start has stages; if not, nothing is reported
      */
     readonly followStart: (
       name: string,

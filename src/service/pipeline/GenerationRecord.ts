@@ -21,7 +21,7 @@ interface RecordOptions {
   /** Whether reasoning is separated from the answer. If so, its tokens are counted. */
   readonly reasons: boolean;
   readonly candidateCount: number;
-  /** As all times here in milliseconds of a clock that nobody sets (domain/elapsed.ts). */
+  /** Like all times here, in milliseconds of the monotonic clock (domain/elapsed.ts). */
   readonly receivedAt: number;
   /** Called when the engine has admitted the first candidate. */
   readonly onBegun: () => void;
@@ -33,9 +33,9 @@ interface Candidate {
   firstTokenAt: number | undefined;
   outputTokens: number;
   reasoningTokens: number;
-  /** Whether the counts are guesses, so far. */
+  /** Whether the counts so far are estimates. */
   estimated: boolean;
-  /** Tokens of output that the caller did not get. They count as usage all the same. */
+  /** Tokens of output that the caller did not get. They still count as usage. */
   withheldTokens: number;
   withheldReasoningTokens: number;
   draftedTokens: number;

@@ -1,11 +1,11 @@
-/** The events of an answer that may still be given up for another one. */
+/** Holds back the events of an answer that may still be replaced by that of another model. */
 import type { GenerationEvent, GenerationStarted } from "../domain/generation-result.ts";
 
-/** Takes an event, and when it came: milliseconds of domain/elapsed.ts. */
+/** Takes an event and the time at which it came, in milliseconds of domain/elapsed.ts. */
 export type Emit = (event: GenerationEvent, at: number) => void;
 
 export class HeldAnswer {
-  /** Whether it is the answer. From then on events pass as they come. */
+  /** Whether this is the answer that the caller gets. From then on, events pass as they come. */
   isReleased = false;
   private readonly begin: (started: GenerationStarted) => GenerationStarted;
   private readonly streams: boolean;
@@ -13,7 +13,7 @@ export class HeldAnswer {
   private readonly held: { readonly event: GenerationEvent; readonly at: number }[] = [];
 
   /**
-   * @param begin what its start tells beside itself
+   * @param begin adds to the `started` event what the caller should know of earlier models
    * @param streams whether its first output releases it
    */
   constructor(begin: (started: GenerationStarted) => GenerationStarted, streams: boolean, emit: Emit) {

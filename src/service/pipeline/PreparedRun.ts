@@ -11,7 +11,7 @@ export interface PreparedRun {
   readonly parameters: EffectiveParameters;
   /** Undefined if the engine reports it. */
   readonly promptTokens: number | undefined;
-  /** What the prompt counts against its tenant's limits until then: its length, or a guess at it. */
+  /** The number of prompt tokens that counts against the tenant's limits until then: exact or estimated. */
   readonly countedPromptTokens: number;
   /** Prefix of every answer's text: the echoed prompt, or empty. */
   readonly echo: string;
@@ -24,7 +24,7 @@ export interface PreparedRun {
 export interface RunOptions {
   /** The generation's id. */
   readonly id: string;
-  /** Milliseconds of a clock that nobody sets (domain/elapsed.ts). */
+  /** Milliseconds of the monotonic clock (domain/elapsed.ts). */
   readonly receivedAt: number;
   /** Whether events are sent as they come, and not collected into one result. */
   readonly streams: boolean;

@@ -1,4 +1,4 @@
-/** The models as a caller has them: those that its tenant may use, whatever they are used for. */
+/** Limits callers to the models that their tenants may use, for every kind of use. */
 import { Effect, Layer } from "effect";
 
 import { Access } from "../access/Access.ts";
@@ -8,18 +8,18 @@ import { ModelNotFound } from "../domain/errors.ts";
 import { modelKey } from "../domain/model-identity.ts";
 import { Models } from "../models/Models.ts";
 
-/** Stands between the pool and everything that works for callers. What the service does for itself is not limited. */
+/** A layer between the pool and everything that works for callers. The service's own work is not limited. */
 export const layer: Layer.Layer<Models, never, Models | Access> = Layer.effect(
   Models,
   Effect.gen(function* () {
     const models = yield* Models;
     const { allowanceOf } = yield* Access;
     const allowance = Effect.map(CurrentCall, ({ caller }) => allowanceOf(caller));
-    /** @param asked as the caller named the model: what it is called otherwise is not told */
+    /** @param asked the caller's name for the model; errors do not reveal its other names */
     const check = (id: string, asked = id) =>
       Effect.flatMap(allowance, (own) => Effect.fromResult(own.model(id, asked.trim())));
     const onlyAllowed = (own: Allowance, ids: ReadonlyArray<string>) => ids.filter((id) => own.mayUse(id));
-    /** Whether a name that the tenant may not use exists is not told, and no such name is suggested. */
+    /** Errors do not reveal whether a model exists that the tenant may not use, and do not suggest its name. */
     const hidden =
       (name: string) =>
       ({ model, nearest }: ModelNotFound) =>
@@ -31,7 +31,7 @@ export const layer: Layer.Layer<Models, never, Models | Access> = Layer.effect(
         Effect.tap(({ facts }) => check(facts.id, name)),
         Effect.catchTag("ModelNotFound", hidden(name)),
       );
-    /** A key counts before the names, as in `remove`, which knows an unknown engine as an unknown model. */
+    /** The key is resolved before names, as in `remove`, where an unknown engine is an unknown model. */
     const checkedKey = (key: string) =>
       Effect.flatMap(models.list, (all) => {
         const exact = all.find(({ facts }) => modelKey(facts.engine, facts.id) === key.trim());
@@ -47,7 +47,7 @@ export const layer: Layer.Layer<Models, never, Models | Access> = Layer.effect(
       get: checked,
       use: (name) =>
         models.use(name).pipe(
-          // What is wrong with a model is not told to a tenant that may not use it.
+          // Errors of a model are not shown to a tenant that may not use it.
           Effect.tapError((error) => (error._tag === "ModelNotFound" ? Effect.void : checked(name))),
           Effect.tap(({ facts }) => check(facts.id, name)),
           Effect.catchTag("ModelNotFound", hidden(name)),
@@ -72,9 +72,9 @@ export const layer: Layer.Layer<Models, never, Models | Access> = Layer.effect(
           models: usage.models.filter(({ status }) => own.mayUse(status.facts.id)),
         })),
       ),
-      // An entry may be of any model's backend.
+      // An entry may concern the backend of any model.
       changeEntry: (change) => Effect.andThen(check("*"), models.changeEntry(change)),
-      // Limits and what is cleared as a whole concern every tenant's models.
+      // Limits, and clearing everything, affect the models of all tenants.
       resize: (changes) => Effect.andThen(check("*"), models.resize(changes)),
       clear: (includePinned) => Effect.andThen(check("*"), models.clear(includePinned)),
       clearPrefixes: (name, selection) => Effect.andThen(check("*"), models.clearPrefixes(name, selection)),

@@ -103,7 +103,7 @@ export const prepareConversationRun = Effect.fnUntraced(function* (
   };
 });
 
-/** Undefined where the task asks for no JSON. */
+/** Undefined if the task does not require JSON. */
 const jsonOf = Effect.fnUntraced(function* (
   { constraint, input }: GenerationTask,
   model: string,

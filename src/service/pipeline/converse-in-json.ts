@@ -1,4 +1,7 @@
-/** JSON of a model that cannot be constrained to it: the answer is held back, checked, and asked for once more. */
+/**
+ * Gets JSON from a model that cannot be constrained to it: holds back the answer, validates it, and asks once more if
+ * it is invalid.
+ */
 import { Clock, Effect } from "effect";
 
 import { elapsedMsUnsafe } from "../domain/elapsed.ts";
@@ -25,8 +28,8 @@ interface Conversing {
 }
 
 /**
- * Sends the answer in one piece: the JSON, without what stands around it. One that its caller cancelled, or that ran out of
- * time, has only what passes the check. Calls of tools are no JSON, and pass as they are.
+ * Sends the answer in one piece: the JSON without the text around it. An answer that was cancelled or ran out of time
+ * contains the JSON only if it is valid. Tool calls are not JSON, and pass unchanged.
  */
 export const converseInJson = Effect.fnUntraced(function* (
   { model, engine, request, index, record }: Conversing,
@@ -78,7 +81,7 @@ class Answer {
     else this.record.onEngineEvent(this.index, event, this.now());
   };
 
-  /** Since it was admitted: what it waited before does not count. */
+  /** The time since its admission, without its wait in the queue. */
   get tookMs(): number {
     return this.admittedAt === undefined ? 0 : this.now() - this.admittedAt;
   }
@@ -104,7 +107,7 @@ class Answer {
     record.onEngineEvent(index, { ...end, warnings: [...end.warnings, ...warnings] }, this.now());
   }
 
-  /** It still counts, with the numbers of its end where there are any. */
+  /** Its usage still counts, with the numbers that its end reports, if any. */
   discard(): void {
     const { outputTokens: tokens, reasoningTokens } = this.end?.usage ?? {
       outputTokens: this.held.tokens,
@@ -139,10 +142,10 @@ const nothing: Output = {
   logprobs: [],
 };
 
-/** Its caller knows that it is not whole. */
+/** The caller knows that such an answer is incomplete. */
 const isEnded = (reason: FinishReason): boolean => reason === "cancelled" || reason === "time-budget";
 
-/** Another answer would be cut as well. */
+/** Another answer would be cut off as well. */
 const isCut = (reason: FinishReason): boolean =>
   reason === "max-output-tokens" || reason === "context-length" || reason === "content-filter";
 
@@ -155,7 +158,9 @@ const said = (role: "assistant" | "system" | "user", text: string): ChatMessage 
   reasoning: "",
 });
 
-/** What is wanted stands in the first system message: many chat templates take one, at the beginning. */
+/**
+ * The instruction is put into the first system message, because many chat templates accept only one, at the beginning.
+ */
 const instructed = (request: ConversationRequest, constraint: JsonConstraint): ConversationRequest => {
   const { input } = request;
   if (input.type !== "chat") return request;

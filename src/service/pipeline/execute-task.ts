@@ -32,7 +32,7 @@ export interface Execution<R extends Accounted> {
   readonly wait: Wait;
   /** Undefined until the task is ready to run. */
   record: R | undefined;
-  /** What was computed for it before the record, as for a summary of its conversation. */
+  /** Usage before the record exists, such as that of summarising its conversation. */
   spent: Usage;
 }
 
@@ -46,7 +46,10 @@ interface ExecuteOptions<T extends Task, R extends Accounted, A> {
   readonly describe: (record: R | undefined) => Readonly<Record<string, unknown>>;
   /** Whether output was sent, after which the task cannot start again. @default no output is sent before its end */
   readonly hasSent?: () => boolean;
-  /** Does the work. The task's fairness id and cache partition are scoped to the caller's tenant, its priority is one that it may say. */
+  /**
+   * Does the work. The task's fairness id and cache partition are scoped to the caller's tenant, its priority is within
+   * the tenant's range.
+   */
   readonly run: (task: T, execution: Execution<R>) => Effect.Effect<A, ServiceError>;
 }
 
@@ -76,7 +79,7 @@ export const executeTask = Effect.fnUntraced(function* <T extends Task, R extend
   return yield* withinQueueWait(task.scheduling.maxQueueWaitMs, wait, running).pipe(
     Effect.onExit((exit) => {
       const { model, record, spent } = execution;
-      // Of a task that its engine never began nothing was computed.
+      // If the engine never began the task, nothing was computed.
       const begun = wait.over ? record?.usage : undefined;
       const usage = spent === noUsage ? begun : addUsage(spent, begun ?? noUsage);
       const outcome = outcomeOf(exit, call, record?.cancelled);

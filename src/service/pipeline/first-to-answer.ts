@@ -1,4 +1,4 @@
-/** A task that lists alternatives: the models are asked in order, as long as nothing of an answer was sent. */
+/** Runs a task that lists alternatives: tries the models in order until output of an answer was sent. */
 import { Effect } from "effect";
 
 import { NoModelAnswers, type ServiceError } from "../domain/errors.ts";
@@ -8,13 +8,16 @@ import { type Emit, HeldAnswer } from "./HeldAnswer.ts";
 
 interface Asking {
   readonly task: GenerationTask;
-  /** Whether events are sent as they come. Otherwise an answer that breaks off can still be given up. */
+  /** Whether events are sent as they come. Otherwise an answer that breaks off can still be replaced. */
   readonly streams: boolean;
   readonly ask: (task: GenerationTask, emit: Emit) => Effect.Effect<void, ServiceError>;
   readonly emit: Emit;
 }
 
-/** Fails as the task's model does where no alternatives are listed, and with NoModelAnswers where none of them answers. */
+/**
+ * Fails with the error of the task's model if no alternatives are listed, and with NoModelAnswers if none of them
+ * answers.
+ */
 export const firstToAnswer = Effect.fnUntraced(function* ({
   task: { alternatives = [], ...task },
   streams,
@@ -46,11 +49,14 @@ export const firstToAnswer = Effect.fnUntraced(function* ({
 
 type PassedOver = NonNullable<GenerationStarted["passedOver"]>[number];
 
-/** What is the matter with a model, or with where it runs. What is the matter with the task another model would find, too. */
+/**
+ * Whether an error is due to the model or its backend. An error that is due to the task would occur with another model,
+ * too.
+ */
 const mayBePassedOver = (error: ServiceError): boolean => {
-  // A name that is not in the catalog is a mistake; a model that its backend does not have is not there.
+  // A name that is not in the catalog is the caller's mistake, unlike a model that its backend lacks.
   if (error._tag === "ModelNotFound") return error.backend !== undefined;
-  // Whatever has ended two engines would end the next one.
+  // A task that has ended two engines would end the next one.
   if (error._tag === "EngineLost") return (error.deaths ?? 0) < 2;
   return ofModels.has(error._tag);
 };

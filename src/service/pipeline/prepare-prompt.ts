@@ -56,7 +56,7 @@ export interface PreparedPrompt {
 /**
  * Checks first whether the model supports the task, so that nothing is computed for one that cannot run.
  *
- * @param allowance of the tenant whose tokens the prompt spends: of a text that is far beyond it not all is tokenised
+ * @param allowance of the tenant whose tokens the prompt spends: a text far beyond it is not tokenised to its end
  */
 export const preparePrompt = Effect.fn("preparePrompt")(function* (
   task: GenerationTask,

@@ -50,7 +50,7 @@ interface Mode {
 
 interface RunningGeneration {
   readonly caller: Caller;
-  /** Returns whether any of it still ran. */
+  /** Returns whether any part of it was still running. */
   readonly cancel: Effect.Effect<boolean>;
 }
 
@@ -185,7 +185,7 @@ export const layer: Layer.Layer<Generations, never, Needs> = Layer.effect(
                 emit: onEvent,
                 onSpent: (usage) => {
                   execution.spent = addUsage(execution.spent, usage);
-                  // Its usage is in there now.
+                  // `spent` now includes its usage.
                   execution.record = undefined;
                 },
                 ask: (fitting, onAnswer) =>
@@ -240,7 +240,7 @@ export const layer: Layer.Layer<Generations, never, Needs> = Layer.effect(
 const labelled = ({ labels }: GenerationTask): Readonly<Record<string, string>> =>
   Object.fromEntries(Object.entries(labels).map(([key, value]) => [`label.${key}`, value]));
 
-/** @param isSent whether the caller gets events as they come, and has got some */
+/** @param isSent whether events are sent as they come, and some were sent */
 const withProgress = (error: ServiceError, record: GenerationRecord | undefined, isSent: boolean): ServiceError => {
   if (record === undefined) return error;
   const progress: Progress = { generationId: record.id, usage: record.usage };

@@ -1,4 +1,4 @@
-/** What a task takes of its tenant's tokens. */
+/** Takes a task's tokens from its tenant's allowance. */
 import { Effect, type Scope } from "effect";
 
 import type { Allowance } from "../access/Allowance.ts";
@@ -8,7 +8,7 @@ import type { GenerationTask, SamplingParams } from "../domain/generation-task.t
 import type { ModelDefaults } from "../domain/model.ts";
 import type { Usage } from "../domain/usage.ts";
 
-/** What a task takes at least whose prompt is at least so long. */
+/** The least that a task takes whose prompt has at least this many tokens. */
 export const tokensOfPrompt = (prompt: number, output = 1, answers = 1): TaskTokens => ({
   longestPrompt: prompt,
   prompt,
@@ -17,11 +17,11 @@ export const tokensOfPrompt = (prompt: number, output = 1, answers = 1): TaskTok
   precision: "at least",
 });
 
-/** What a task takes at least, as far as that is known before its prompt is tokenised. */
+/** The least that a task takes, as far as it is known before its prompt is tokenised. */
 export const leastTokens = ({ input, stop, sampling }: GenerationTask): TaskTokens =>
   tokensOfPrompt(input.type === "tokens" ? input.ids.length : 1, stop.maxOutputTokens, sampling.candidateCount);
 
-/** Takes what the task may use at most. What it has not used is given back when the scope closes. */
+/** Takes the most tokens that the task may use. Unused ones are returned when the scope closes. */
 export const takeTokens = (
   allowance: Allowance,
   tokens: TaskTokens,
@@ -38,7 +38,10 @@ export const takeTokens = (
     ),
   );
 
-/** A model's defaults, with no more output than the tenant may ask for: a task that does not say is not refused for it. */
+/**
+ * A model's defaults with the output limited to what the tenant may request, so that a task without a limit of its own
+ * is not refused.
+ */
 export const allowedDefaults = (
   defaults: ModelDefaults,
   allowance: Allowance,

@@ -1,7 +1,7 @@
 /**
- * Which process the kernel ends when a machine or a container has no memory left. It takes the one with the highest score, and a
- * process inherits the score of its parent: without this it may take the service, and every model with it. An engine, a
- * sandbox process or a managed server that is ended is started anew.
+ * Which process the kernel ends when a machine or a container has no memory left. It takes the one with the highest
+ * score, and a process inherits the score of its parent: without this it may take the service, and every model with it.
+ * An engine, a sandbox process or a managed server that was ended is restarted.
  */
 import type { ChildProcess } from "node:child_process";
 import { readFileSync, writeFileSync } from "node:fs";
@@ -12,7 +12,9 @@ import { readFileSync, writeFileSync } from "node:fs";
  */
 const raisedBy = 500;
 
-/** Has the kernel end this process before the service. Does nothing where the kernel has no such score, as on a Mac. */
+/**
+ * Makes the kernel end this process before the service. Does nothing on systems without such a score, such as macOS.
+ */
 export const endFirst = (child: ChildProcess): void => {
   if (process.platform !== "linux" || child.pid === undefined) return;
   try {

@@ -3,8 +3,8 @@ import { access, constants, stat } from "node:fs/promises";
 import { delimiter, join, resolve } from "node:path";
 
 /**
- * Its path, or undefined where there is no such file that can be run. A name without a slash is looked for in the folders of
- * `searchPath`, as PATH has them; other names start at `directory`.
+ * The program's path, or undefined if there is no such executable file. A name without a slash is looked for in the
+ * folders of `searchPath`, as PATH has them; other names start at `directory`.
  */
 export const findProgram = async (
   name: string,

@@ -1,8 +1,8 @@
 /**
- * A program of others that the service runs, with all processes that it starts. They end together: when the program ends, when they
- * are told to, and when the service is gone, however it went. The program knows nothing of the service and so cannot see to
- * that itself. A shell beside it in its process group does: it waits for the end of a pipe that the service holds, which the system
- * closes with it.
+ * Runs another program together with its child processes. They all end together: when the program ends, when they are
+ * told to, and when the service ends in any way, even killed. The program knows nothing of the service, so a shell
+ * beside it in its process group takes care of that: it waits for the end of a pipe that the service holds, and that
+ * the system closes when the service ends.
  */
 import { type ChildProcess, spawn } from "node:child_process";
 import { constants } from "node:os";
@@ -26,7 +26,7 @@ export interface ProcessGroup {
   readonly ended: Promise<string>;
   /** Asks its processes to end, and makes those that do not. Resolves when they are gone. */
   readonly end: () => Promise<void>;
-  /** Memory that its processes have resident together; 0 when they are gone. Rejects where the system does not tell. */
+  /** The resident memory of all its processes; 0 when they have ended. Rejects if the system does not report it. */
   readonly residentBytes: () => Promise<number>;
 }
 
@@ -61,13 +61,13 @@ export const startGroup = ({ command, environment, directory, onOutput }: GroupO
   const child = spawn("/bin/sh", ["-c", keeper, "mlxd-keeper", ...command], {
     cwd: directory,
     env: environment,
-    // A session, and with it a group, of its own.
+    // Starts a new session, and with it a new process group.
     detached: true,
     stdio: ["ignore", "pipe", "pipe", "pipe"],
   });
-  // Where this process has no descriptors left it has no streams, and tells so by its error.
+  // If the service has no file descriptors left, the child has no streams, and its `error` event says so.
   const held = (child.stdio as typeof child.stdio | undefined)?.[3];
-  // It breaks where the keeper ends first.
+  // The pipe breaks if the keeper ends first.
   held?.on("error", () => {});
   for (const stream of [child.stdout, child.stderr]) readText(stream, onOutput);
   /** Descendants that have left the group are only found while their parents live. */
@@ -108,7 +108,7 @@ const readText = (stream: Readable | null | undefined, onText: (text: string) =>
   stream?.on("error", () => {});
 };
 
-/** What it wrote has been read by then, unless a process that has left the group keeps the stream open. */
+/** By then everything that it wrote was read, unless a process outside the group keeps the stream open. */
 const endOf = (child: ChildProcess): Promise<string> =>
   new Promise((resolve) => {
     child.once("error", (cause) => resolve(`a failed start: ${cause.message}`));
@@ -125,7 +125,7 @@ const endOf = (child: ChildProcess): Promise<string> =>
 
 const readMs = 1_000;
 
-/** A shell tells the signal that its program ended by as a code over 128. */
+/** A shell reports the signal that ended its program as an exit code above 128. */
 const describeEnd = (code: number | null, killedBy: NodeJS.Signals | null): string => {
   if (killedBy !== null) return `signal ${killedBy}`;
   const name = Object.entries(constants.signals).find(([, number]) => number === (code ?? 0) - 128)?.[0];

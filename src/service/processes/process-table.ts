@@ -41,7 +41,10 @@ const readProc = async (): Promise<ReadonlyArray<ProcessRow>> => {
   return rows.filter((row) => row !== undefined);
 };
 
-/** A process may end while its row is read, and others are none of ours; but none is missing for lack of descriptors. */
+/**
+ * A process may end while its row is read, and some may not be readable. But a row must not be skipped for lack of file
+ * descriptors.
+ */
 const assertNoLack = (cause: unknown): undefined => {
   const code = cause instanceof Error && "code" in cause ? cause.code : undefined;
   if (code === "EMFILE" || code === "ENFILE") throw cause;

@@ -28,8 +28,8 @@ interface Services {
 }
 
 /**
- * What is wrong with one task is that item's failure; the batch itself was checked before. Each item counts as a request of its
- * caller, and no more of them run at once than its tenant may make calls at once.
+ * An invalid task fails only its item; the batch itself was validated before. Each item counts as a request of its
+ * caller, and no more of them run at once than the calls that its tenant may make at once.
  */
 export const batchGenerate = (
   services: Services,

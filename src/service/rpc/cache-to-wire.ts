@@ -1,4 +1,4 @@
-/** How what is kept in memory is used, as the API tells it. */
+/** Converts the statistics of caches to their messages. */
 import { timestampFromMs } from "@bufbuild/protobuf/wkt";
 
 import { partsOfName } from "../domain/Caller.ts";

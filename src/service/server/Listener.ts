@@ -133,7 +133,7 @@ const followTls = (settings: TlsSettings, port: OnePort): Effect.Effect<void, ne
   return watchFiles(files, reload);
 };
 
-/** One line a minute tells of all: whoever opens connections must not write the log. */
+/** At most one line per minute, so that a peer that opens connections cannot fill the log. */
 const makeLogRefusedConnection = (limits: ServerSettings, count: (limit: ConnectionLimit) => void) =>
   Effect.gen(function* () {
     const runFork = Effect.runForkWith(yield* Effect.context<never>());

@@ -6,7 +6,7 @@ import { Effect, Schema, type Scope } from "effect";
 import { callerOf, evidenceOf, requestId, targetOf } from "../rpc/call-values.ts";
 import { reasonIn } from "../rpc/error-details.ts";
 
-/** The file for the audit cannot be written: a service that is to be audited does not start without. */
+/** The audit file cannot be written. A service that has to be audited does not start without it. */
 export class AuditUnusable extends Schema.TaggedError<AuditUnusable>()("AuditUnusable", { code: Schema.String }) {
   override get message(): string {
     return `MLXD_AUDIT_LOG: the file cannot be written (${this.code})`;
@@ -15,11 +15,11 @@ export class AuditUnusable extends Schema.TaggedError<AuditUnusable>()("AuditUnu
 
 export interface AuditEntry {
   readonly tenant: string;
-  /** What the caller showed, without anything secret; `none` where nobody asks. */
+  /** The caller's credential without anything secret; `none` if authentication is off. */
   readonly credential: string;
   readonly peer: string;
   readonly method: string;
-  /** As the call names it. */
+  /** The model's name in the call. */
   readonly model?: string;
   /** `OK`, or the reason of the error. */
   readonly outcome: string;
@@ -68,10 +68,10 @@ export const makeAudit = (file: string | undefined): Effect.Effect<Audit, AuditU
 
 const ownerOnly = 0o600;
 const flushMs = 5000;
-/** A disk that hangs must not fill memory. */
+/** Bounded, because a disk that hangs must not fill memory. */
 const maxPending = 10_000;
 
-/** In order, and each opens the file anew: it may be moved away at any time. */
+/** Writes lines in order, and opens the file for each, because it may be moved away at any time. */
 class FileLines {
   written: Promise<void> = Promise.resolve();
   #pending = 0;

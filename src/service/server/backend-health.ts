@@ -1,11 +1,11 @@
-/** Health by backend, from what its models report of it. */
+/** Health by backend, derived from the health of its models. */
 import { Effect, Stream } from "effect";
 
 import type { ModelCondition } from "../domain/model.ts";
 import { Models } from "../models/Models.ts";
 import { Health, type ServingStatus } from "./Health.ts";
 
-/** Keeps the names `backends/{name}` up to date until the scope closes: one for each backend that a model is on. */
+/** Keeps the names `backends/{name}` up to date until the scope closes, one for each backend that has a model. */
 export const watchBackends = Effect.gen(function* () {
   const health = yield* Health;
   const models = yield* Models;
@@ -19,7 +19,7 @@ export const watchBackends = Effect.gen(function* () {
   yield* Effect.forkScoped(Stream.runForEach(models.changes, tell));
 });
 
-/** A backend serves unless a model that is loaded on it tells otherwise: what is not loaded has not been tried. */
+/** A backend serves unless a model that is loaded on it reports otherwise: a model that is not loaded was not tried. */
 export const backendStatuses = (
   conditions: ReadonlyMap<string, ModelCondition>,
 ): ReadonlyMap<string, ServingStatus> => {

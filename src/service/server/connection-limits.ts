@@ -28,7 +28,10 @@ export class Connections {
     this.#onRefused = onRefused;
   }
 
-  /** Counts a connection until it closes. One too many is closed at once, before anything of it is read, and false is returned. */
+  /**
+   * Counts a connection until it closes. A connection over the limit is closed immediately, before anything is read
+   * from it, and the result is false.
+   */
   admit(socket: Socket): boolean {
     const peer = countedPeer(socket);
     const { maxConnections, maxConnectionsPerPeer } = this.#limits;
@@ -50,7 +53,7 @@ export class Connections {
     return true;
   }
 
-  /** Has it go away once it has had no stream for the idle time. Answers to pings do not count as use. */
+  /** Sends GOAWAY once the session has had no stream for the idle time. Answers to pings do not count as use. */
   watchIdle(session: ServerHttp2Session): void {
     const { maxConnectionIdleMs } = this.#limits;
     if (maxConnectionIdleMs === 0) return;
@@ -68,7 +71,7 @@ export class Connections {
     session.once("close", () => clearTimeout(timer));
   }
 
-  /** Has it go away at its age. Streams that its peer has begun by then may finish within the grace. */
+  /** Sends GOAWAY at a certain age. Streams that the peer has begun by then may finish within the grace time. */
   age(session: ServerHttp2Session): void {
     this.#atAge(
       session,
@@ -77,7 +80,7 @@ export class Connections {
     );
   }
 
-  /** The same of HTTP/1.1: its next answer is its last one. */
+  /** The same for HTTP/1.1: the next response is the last one of its connection. */
   ageHttp1(socket: Socket): void {
     this.#atAge(
       socket,
@@ -94,7 +97,7 @@ export class Connections {
   #atAge(connection: Pick<Socket | ServerHttp2Session, "once">, close: () => void, cut: () => void): void {
     const { maxConnectionAgeMs, connectionAgeGraceMs } = this.#limits;
     if (maxConnectionAgeMs === 0) return;
-    // Spread, so that connections that were opened together do not come back together.
+    // Spread, so that connections that were opened together do not reconnect together.
     const ageMs = maxConnectionAgeMs * (0.9 + Math.random() * 0.2);
     let timer = setTimeout(() => {
       close();

@@ -15,7 +15,7 @@ class SocketError extends Error {
 
 /** Throws with the code of what is in the way; what can be cleared away is. */
 export const prepareSocket = async (path: string): Promise<void> => {
-  // libuv says EACCES where the folder is not there.
+  // libuv reports EACCES if the folder does not exist.
   await access(dirname(path), constants.W_OK);
   await clearStaleSocket(path);
 };

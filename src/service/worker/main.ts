@@ -137,7 +137,7 @@ const run = async (of: Scheduler): Promise<void> => {
 };
 
 const clearPrefixes = ({ request, selection }: Extract<ToWorker, { type: "clear-prefixes" }>): void => {
-  // It is told to nobody before its model is loaded.
+  // Memory is not reported before the model is loaded.
   if (scheduler === undefined) return;
   const cleared = scheduler.clearPrefixes(selection);
   deviceMemory.afterStep(true);

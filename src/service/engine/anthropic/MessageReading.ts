@@ -9,13 +9,13 @@ interface WrittenCall {
   readonly id: string;
   readonly name: string;
   arguments: string;
-  /** What its block began with, where no pieces follow. */
+  /** The arguments at the beginning of its block, for a call whose arguments do not come in pieces. */
   readonly input: string;
 }
 
 export class MessageReading extends AnswerReading {
-  protected readonly endings = { field: "stop_reason", reasons: finishReasons };
-  /** By the number of their content block. */
+  protected readonly reasonField = { field: "stop_reason", reasons: finishReasons };
+  /** By the index of their content block. */
   private readonly calls = new Map<number, WrittenCall>();
   private stopSequence = "";
   private promptTokens: number | undefined;
@@ -40,12 +40,12 @@ export class MessageReading extends AnswerReading {
         return this.end();
       case "error":
         throw new BackendSays(data);
-      // `ping`, `content_block_stop`, and what the API will have one day.
+      // `ping`, `content_block_stop`, and future events of the API.
       default:
     }
   }
 
-  /** Told in two parts, of which the second comes with the reason for the end. */
+  /** The usage comes in two parts, the second one together with the stop reason. */
   protected get usage(): EndUsage | undefined {
     const { reason, promptTokens, outputTokens, events } = this;
     if (reason === undefined || promptTokens === undefined || outputTokens === undefined) return undefined;
@@ -61,7 +61,7 @@ export class MessageReading extends AnswerReading {
     };
   }
 
-  /** The prompt's tokens that were or will be cached are told apart from the others. */
+  /** The API reports prompt tokens that were or will be cached separately from the others. */
   private readUsage(usage: Members | undefined): void {
     const input = countOf(usage?.["input_tokens"]);
     if (input !== undefined) {

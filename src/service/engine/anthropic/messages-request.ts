@@ -1,10 +1,10 @@
-/** A conversation as a request of Anthropic's messages API. */
+/** Converts a conversation to a request of Anthropic's messages API. */
 import type { ChatInput, ToolChoice } from "../../domain/conversation.ts";
 import type { EffectiveParameters, ReasoningOptions } from "../../domain/generation-task.ts";
 import { present } from "../../domain/present.ts";
 import type { ConversationRequest } from "../Engine.ts";
 
-/** @param model its name at the server */
+/** @param model the model's name at the server */
 export const messagesRequest = (
   model: string,
   chat: ChatInput,
@@ -40,13 +40,16 @@ interface Turn {
   readonly content: Block[];
 }
 
-/** The API has the system's text apart, wherever it stood. */
+/** The API has a separate field for system text, wherever it is in the conversation. */
 const systemOf = ({ messages }: ChatInput): string | undefined => {
   const texts = messages.filter(isSystem).map(textOf);
   return texts.length === 0 ? undefined : texts.join("\n\n");
 };
 
-/** Users and assistants take turns there: what one of them says in a row is one message, and so are the results of calls. */
+/**
+ * In the API, user and assistant messages alternate: consecutive messages of one role, and consecutive results of
+ * calls, are joined.
+ */
 const messagesOf = ({ messages }: ChatInput) => {
   const turns: Turn[] = [];
   for (const message of messages) {
@@ -57,7 +60,7 @@ const messagesOf = ({ messages }: ChatInput) => {
     if (turn !== last) turns.push(turn);
     turn.content.push(...blocksOf(message));
   }
-  // A message without content is refused there.
+  // The API refuses messages without content.
   return turns.filter(({ content }) => content.length > 0);
 };
 
@@ -66,7 +69,7 @@ const isSystem = ({ role }: Message): boolean => role === "system" || role === "
 const textOf = ({ content }: Message): string =>
   content.map((part) => (part.type === "text" ? part.text : "")).join("");
 
-/** What an assistant reasoned before stays out: it would have to be signed. */
+/** Earlier reasoning is left out, because it would have to be signed. */
 const blocksOf = (message: Message): ReadonlyArray<Block> => {
   const text = textOf(message);
   if (message.role === "tool") return [{ type: "tool_result", tool_use_id: message.toolCallId, content: text }];
@@ -81,19 +84,19 @@ const blocksOf = (message: Message): ReadonlyArray<Block> => {
   ];
 };
 
-/** The API takes an object; what else was written is given as it stands. */
+/** The API requires an object; any other value is passed unchanged. */
 const inputOf = (json: string): unknown => {
   if (json.trim() === "") return {};
   try {
     const value: unknown = JSON.parse(json);
     if (typeof value === "object" && value !== null && !Array.isArray(value)) return value;
   } catch {
-    // It was not JSON when the model wrote it, and is none now.
+    // The model did not write JSON.
   }
   return { arguments: json };
 };
 
-/** A model that thinks takes no sampling options. */
+/** With extended thinking, the API refuses sampling options. */
 const samplingOf = ({ temperature, topP, topK }: EffectiveParameters, { maxTokens = 0 }: ReasoningOptions) =>
   maxTokens > 0
     ? { thinking: { type: "enabled", budget_tokens: maxTokens } }

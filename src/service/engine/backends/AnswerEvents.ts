@@ -1,4 +1,4 @@
-/** Tells what is read of a backend's stream as the events of a generation. */
+/** Reports what is read from a backend's stream as the events of a generation. */
 import type { ChatInput } from "../../domain/conversation.ts";
 import type { FinishReason, OutputWarning, StopMatch, ToolCallDelta } from "../../domain/generation-result.ts";
 import { createToolSet } from "../../output/tool-set.ts";
@@ -6,12 +6,12 @@ import type { EndUsage, EngineEvent } from "../Engine.ts";
 
 export interface ReadingOptions {
   readonly tools: ChatInput["tools"];
-  /** Of the prompt, where the server tells none. */
+  /** The number of prompt tokens if the server does not report it. */
   readonly estimatedPromptTokens: number;
   readonly onEvent: (event: EngineEvent) => void;
 }
 
-/** A call of a tool as the model wrote it. */
+/** A tool call as the model wrote it. */
 export interface WrittenCall {
   readonly id: string;
   readonly name: string;
@@ -29,7 +29,7 @@ export interface AnswerEnd {
 export class AnswerEvents {
   hasOutput = false;
   isFinished = false;
-  /** Pieces of reasoning: about a token each. */
+  /** Pieces of reasoning so far, each of about one token. */
   reasoningPieces = 0;
   private readonly options: ReadingOptions;
   private pieces = 0;
@@ -40,7 +40,7 @@ export class AnswerEvents {
     this.options = options;
   }
 
-  /** A character may be cut in two: its first half waits for the second. */
+  /** A surrogate pair may be cut in two: the first half is held back until the second one comes. */
   tell(text: string, reasoning: string, toolCalls: ReadonlyArray<ToolCallDelta> = [], isLast = false): void {
     if (text === "" && reasoning === "" && toolCalls.length === 0 && !isLast) return;
     const [wholeText, heldText] = split(this.heldText + text, isLast);
@@ -57,7 +57,7 @@ export class AnswerEvents {
     this.options.onEvent({ type: "output", ...nothing, ...told });
   }
 
-  /** Tells the calls and the end. Calls that cannot be made are text, and a warning says why. */
+  /** Reports the calls and the end. A call that is invalid is returned as text, with a warning that says why. */
   end({ reason, calls = [], ...rest }: AnswerEnd): void {
     if (this.isFinished) return;
     const { toolCalls, warnings, text } = this.checked(calls);
@@ -69,7 +69,7 @@ export class AnswerEvents {
     );
   }
 
-  /** With what there is. */
+  /** Ends the answer with the output so far. */
   finish(
     { reason, matched, usage = this.estimate, cachedPromptTokens = 0 }: AnswerEnd,
     warnings: ReadonlyArray<OutputWarning> = [],

@@ -1,18 +1,18 @@
-/** Reads the stream of one answer. What its events mean each form of API says for itself. */
+/** Reads the stream of one answer. Each form of API has a subclass that knows what its events mean. */
 import type { FinishReason } from "../../domain/generation-result.ts";
 import type { EndUsage } from "../Engine.ts";
 import { type AnswerEnd, AnswerEvents, type ReadingOptions } from "./AnswerEvents.ts";
 import { AnswerUnreadable, shown } from "./problems.ts";
 
-/** The name of the field that says why an answer ends, and what its values mean. */
-interface Endings {
+/** The field of an API that says why an answer has ended, and the meaning of its values. */
+interface ReasonField {
   readonly field: string;
   readonly reasons: ReadonlyMap<string, FinishReason>;
 }
 
 export abstract class AnswerReading {
   protected readonly events: AnswerEvents;
-  /** Why the answer ends, in the server's words. */
+  /** The server's value of that field; undefined until it has arrived. */
   protected reason: string | undefined;
   protected cachedPromptTokens = 0;
   private characters = 0;
@@ -23,17 +23,17 @@ export abstract class AnswerReading {
     this.events = new AnswerEvents(options);
   }
 
-  /** Whether some of the output was told. */
+  /** Whether any output was reported. */
   get hasOutput(): boolean {
     return this.events.hasOutput;
   }
 
-  /** Whether its last event was told. */
+  /** Whether the last event was reported. */
   get isFinished(): boolean {
     return this.events.isFinished;
   }
 
-  /** @param data of one event of the stream. Throws AnswerUnreadable, and BackendSays for an error that the stream tells. */
+  /** @param data of one event of the stream. Throws AnswerUnreadable, and BackendSays for an error in the stream. */
   read(data: string): void {
     if (this.isFinished) return;
     this.characters += data.length;
@@ -41,37 +41,37 @@ export abstract class AnswerReading {
     this.readEvent(data);
   }
 
-  /** The stream is over. Throws AnswerUnreadable where the answer is not. */
+  /** The stream is over. Throws AnswerUnreadable if the answer is incomplete. */
   end(): void {
     if (this.isFinished) return;
     const { reason: told, usage, cachedPromptTokens } = this;
-    const { field, reasons } = this.endings;
+    const { field, reasons } = this.reasonField;
     if (told === undefined) throw new AnswerUnreadable(`it ends without a ${field}`);
     const reason = reasons.get(told);
     if (reason === undefined) throw new AnswerUnreadable(`its ${field} "${shown(told)}" is unknown`);
     this.events.end({ reason, usage, cachedPromptTokens, ...this.completed(reason) });
   }
 
-  /** Ends the answer with what there is. */
+  /** Ends the answer with the output so far. */
   finish(reason: FinishReason): void {
     const { usage, cachedPromptTokens } = this;
     this.events.finish({ reason, usage, cachedPromptTokens });
   }
 
-  protected abstract readonly endings: Endings;
-  /** As the server counts; undefined until it has told all of it. */
+  protected abstract readonly reasonField: ReasonField;
+  /** As counted by the server; undefined until it has reported all of it. */
   protected abstract readonly usage: EndUsage | undefined;
   protected abstract readEvent(data: string): void;
-  /** What the end has beside its reason. */
+  /** What the end reports in addition to its reason. */
   protected abstract completed(reason: FinishReason): Pick<AnswerEnd, "calls" | "matched">;
 
-  /** Called as each call of a tool begins. Throws AnswerUnreadable where there are too many. */
+  /** To be called at the beginning of each tool call. Throws AnswerUnreadable if there are too many. */
   protected countCall(): void {
     this.callCount += 1;
     if (this.callCount > mostCalls) throw new AnswerUnreadable(`it makes more than ${mostCalls} tool calls`);
   }
 
-  /** Called with each piece of a call's arguments, which it returns. Throws AnswerUnreadable where they become too long. */
+  /** Returns a piece of a call's arguments. Throws AnswerUnreadable if the arguments of all calls become too long. */
   protected counted(piece: string): string {
     this.argumentCharacters += piece.length;
     if (this.argumentCharacters <= mostArguments) return piece;
@@ -79,8 +79,8 @@ export abstract class AnswerReading {
   }
 }
 
-/** Of all events of an answer together: far more than a model writes. */
+/** The limit for all events of an answer together: far more than a model writes. */
 const mostCharacters = 64 * 1024 ** 2;
 const mostCalls = 128;
-/** Of all calls together, which are checked at once at the end of the answer. */
+/** The limit for all calls together, which are validated in one go at the end of the answer. */
 const mostArguments = 1024 ** 2;

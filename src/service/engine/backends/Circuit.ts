@@ -1,6 +1,6 @@
 /**
- * Whether a host is asked at all. After failures in a row the circuit opens: the host is left alone for a while, and then
- * one request tries it.
+ * A circuit breaker for one host. After several failures in a row the circuit opens: no request is sent for a while,
+ * and then a single one tries the host.
  */
 
 /** `unknown`: its caller left before the host had answered. */
@@ -8,26 +8,29 @@ export type Verdict = "answered" | "unavailable" | "unknown";
 
 /** One request to the host. */
 export interface Attempt {
-  /** Output has come. A request that tries the host closes the circuit with that, however long its answer is. */
+  /**
+   * Output has arrived. This closes the circuit if the request was trying the host, however long the rest of its answer
+   * takes.
+   */
   readonly delivered: () => void;
-  /** Without effect after the first time. */
+  /** Only the first call has an effect. */
   readonly end: (verdict: Verdict) => void;
 }
 
 interface Open {
-  /** Milliseconds of `now`. */
+  /** On the clock of `now`, in milliseconds. */
   readonly tryAt: number;
   isTried: boolean;
-  /** Whether a probe has found the host there. A request still has to show that it answers. */
+  /** Whether a probe has reached the host. A request still has to show that it answers tasks. */
   isReached: boolean;
 }
 
 export class Circuit {
   private readonly now: () => number;
   private readonly onChange: () => void;
-  /** In a row. */
+  /** Consecutive ones. */
   private failures = 0;
-  /** In a row, without an answer between them. */
+  /** Consecutive ones, without an answer in between. */
   private openings = 0;
   private open: Open | undefined;
 
@@ -51,7 +54,7 @@ export class Circuit {
     return this.open?.isTried === true;
   }
 
-  /** How long a request is to wait before it comes again; undefined where it may begin. */
+  /** How long a request has to wait before it is repeated; undefined if it may begin. */
   get refusalMs(): number | undefined {
     const { open } = this;
     if (open === undefined) return undefined;
@@ -60,7 +63,7 @@ export class Circuit {
     return open.isTried ? whileTriedMs : undefined;
   }
 
-  /** Only where nothing refuses it. */
+  /** Begins a request. Only allowed while `refusalMs` is undefined. */
   begin(): Attempt {
     const trial = this.open;
     if (trial !== undefined) trial.isTried = true;
@@ -77,7 +80,7 @@ export class Circuit {
     };
   }
 
-  /** A probe of the open circuit has found the host there: requests may try it. */
+  /** A probe has reached the host while the circuit is open: a request may try it now. */
   reached(): void {
     if (this.open === undefined) return;
     this.open = { tryAt: this.now(), isTried: false, isReached: true };
@@ -92,7 +95,7 @@ export class Circuit {
     } else if (verdict === "unavailable") {
       this.failures += 1;
       const isTrial = trial !== undefined && trial === open;
-      // What fails beside a trial was begun before the circuit opened, and says nothing new.
+      // A request that fails during a trial was begun before the circuit opened, and reveals nothing new.
       if (isTrial || (open === undefined && this.failures >= failuresToOpen)) this.reopen();
     } else if (trial !== undefined && trial === open) {
       trial.isTried = false;
@@ -117,5 +120,5 @@ export class Circuit {
 const failuresToOpen = 5;
 const firstPauseMs = 5_000;
 const longestPauseMs = 60_000;
-/** What a caller is told to wait while another one's request tries the host. */
+/** The retry delay for callers while another request tries the host. */
 const whileTriedMs = 1_000;

@@ -1,4 +1,4 @@
-/** One host that backends are on, shared by all models there: its permits, and whether it is asked at all. */
+/** A host that has backends, shared by all models on it: its permits and its circuit breaker. */
 import { Clock, Effect, Exit, Queue, Result, Scope, type Stream, SubscriptionRef } from "effect";
 
 import type { BackendSettings } from "../../config/read-backends.ts";
@@ -20,9 +20,9 @@ interface HostRequest {
 export interface Host {
   readonly health: Stream.Stream<EngineHealth>;
   /**
-   * Runs one exchange with the host, when a permit is free and unless its circuit is open.
+   * Runs one exchange with the host as soon as a permit is free. Fails if the host's circuit is open.
    *
-   * @param exchange told what to call when the first output has come
+   * @param exchange receives a function to call when the first output has arrived
    */
   readonly run: (
     request: HostRequest,
@@ -30,16 +30,17 @@ export interface Host {
   ) => Effect.Effect<void, EngineFailure>;
 }
 
-/** The hosts that models are loaded on. What is known of one is forgotten with the last of its models. */
+/** The hosts of all loaded models. A host's state is discarded together with its last model. */
 export class Hosts {
   private readonly known = new Map<string, { host: OneHost; users: number; readonly scope: Scope.Closeable }>();
 
-  /** The scope is one model's. */
+  /** The host of a backend. The scope is that of one model. */
   join(backend: BackendSettings): Effect.Effect<Host, never, Scope.Scope> {
     const { host: name } = new URL(backend.baseUrl);
     return Effect.acquireRelease(
       Effect.gen({ self: this }, function* () {
-        // Made before it is looked for: two models that come at once must find the same one.
+        // Made before the lookup, so that nothing can come between lookup and insertion: two models must get the same
+        // host.
         const host = yield* OneHost.make(backend);
         const known = this.known.get(name) ?? { host, users: 0, scope: Scope.makeUnsafe() };
         const isNew = known.users === 0;
@@ -62,7 +63,9 @@ export class Hosts {
   }
 }
 
-/** A server that this service looks after itself: it needs no circuit, as it is started anew when it fails. */
+/**
+ * The host of a server that this service started: it needs no circuit breaker, because it is restarted when it fails.
+ */
 export const ownHost = (permits: number, health: Host["health"], onOutput: () => void): Host => {
   const gate = new HostGate(permits);
   return {
@@ -75,18 +78,18 @@ class OneHost implements Host {
   readonly gate: HostGate;
   readonly health: Stream.Stream<EngineHealth>;
   private readonly circuit: Circuit;
-  private readonly standing: SubscriptionRef.SubscriptionRef<EngineHealth>;
+  private readonly healthRef: SubscriptionRef.SubscriptionRef<EngineHealth>;
   private readonly changes: Queue.Queue<void>;
   private running = 0;
-  /** The shortest that a backend there asks for. */
+  /** The shortest interval of all backends on this host. */
   private probeIntervalMs: number | undefined;
-  /** Whose API is probed: that of the backend that came first. */
+  /** The backend whose API is probed: the first one on this host. */
   private readonly backend: BackendSettings;
 
   private constructor(
     backend: BackendSettings,
     clock: Clock.Clock,
-    standing: SubscriptionRef.SubscriptionRef<EngineHealth>,
+    healthRef: SubscriptionRef.SubscriptionRef<EngineHealth>,
     changes: Queue.Queue<void>,
   ) {
     this.backend = backend;
@@ -96,18 +99,18 @@ class OneHost implements Host {
       () => elapsedMsUnsafe(clock),
       () => void Queue.offerUnsafe(changes, undefined),
     );
-    this.standing = standing;
-    this.health = SubscriptionRef.changes(standing);
+    this.healthRef = healthRef;
+    this.health = SubscriptionRef.changes(healthRef);
   }
 
   static make(backend: BackendSettings): Effect.Effect<OneHost> {
     return Effect.gen(function* () {
-      const standing = yield* SubscriptionRef.make<EngineHealth>("serving");
-      return new OneHost(backend, yield* Clock.Clock, standing, yield* Queue.sliding<void>(1));
+      const healthRef = yield* SubscriptionRef.make<EngineHealth>("serving");
+      return new OneHost(backend, yield* Clock.Clock, healthRef, yield* Queue.sliding<void>(1));
     });
   }
 
-  /** A backend of another model there. */
+  /** Adds the backend of another model on this host. */
   add({ permits, probeIntervalMs }: BackendSettings): void {
     this.gate.limit(permits);
     if (probeIntervalMs === undefined || probeIntervalMs >= (this.probeIntervalMs ?? Infinity)) return;
@@ -115,7 +118,7 @@ class OneHost implements Host {
     Queue.offerUnsafe(this.changes, undefined);
   }
 
-  /** Tells the health, and probes while requests do not show it. */
+  /** Reports the health, and probes the host while no requests show whether it answers. */
   get follow(): Effect.Effect<never> {
     return Effect.forever(
       Effect.suspend(() =>
@@ -154,13 +157,14 @@ class OneHost implements Host {
     return Effect.suspend(() => {
       const error = refused();
       if (error !== undefined) return Effect.fail(error);
-      // Those that waited are not sent one after the other into the same failure: it is looked again when they have a permit.
+      // Checked before and after waiting for a permit, so that waiting requests are not sent to a host that has failed
+      // meanwhile.
       return Effect.scoped(Effect.andThen(this.gate.permit(scheduling), attempt));
     });
   }
 
   private tell(health: EngineHealth): Effect.Effect<void> {
-    return Effect.flatMap(SubscriptionRef.get(this.standing), (before) => {
+    return Effect.flatMap(SubscriptionRef.get(this.healthRef), (before) => {
       if (before === health) return Effect.void;
       const { name: backend, baseUrl } = this.backend;
       const log =
@@ -169,25 +173,28 @@ class OneHost implements Host {
           : Effect.logWarning("backend is left alone: it failed again and again");
       return Effect.andThen(
         Effect.annotateLogs(log, { backend, host: new URL(baseUrl).host }),
-        SubscriptionRef.set(this.standing, health),
+        SubscriptionRef.set(this.healthRef, health),
       );
     });
   }
 
-  /** After the pause of an open circuit; of a closed one at the interval that the operator set, if any. */
+  /**
+   * Probes once: after the pause if the circuit is open, otherwise after the interval that the operator has set, if
+   * any.
+   */
   private get probing(): Effect.Effect<void> {
     const { circuit, backend } = this;
-    // Requests show how it is, and then it changes.
+    // Requests will show whether the host answers, and that is a change.
     if (circuit.isOpen && (circuit.isServing || circuit.isTried)) return Effect.never;
     const waitMs = circuit.isOpen ? (circuit.refusalMs ?? 0) : this.probeIntervalMs;
     if (waitMs === undefined) return Effect.never;
     return Effect.andThen(
       Effect.sleep(waitMs),
       Effect.suspend(() => {
-        // A request tries it meanwhile, or the timer was early.
+        // A request is trying the host by now, or the timer fired early.
         if (circuit.refusalMs !== undefined) return Effect.void;
         const wasOpen = circuit.isOpen;
-        // A server that computes may answer nothing else meanwhile; its tasks show how it is.
+        // A server that is generating may not answer anything else, and its tasks show whether it answers.
         if (!wasOpen && this.running > 0) return Effect.void;
         return Effect.ignore(
           Effect.acquireUseRelease(
@@ -196,7 +203,7 @@ class OneHost implements Host {
             ({ end }, exit) =>
               Effect.sync(() => {
                 if (Exit.isFailure(exit)) end(Exit.hasInterrupts(exit) ? "unknown" : "unavailable");
-                // That it is there does not say that it answers tasks.
+                // A server that can be reached may still not answer tasks.
                 else if (wasOpen) circuit.reached();
               }),
           ),
@@ -206,7 +213,7 @@ class OneHost implements Host {
   }
 }
 
-/** An answer that makes no sense, or refuses, is an answer. */
+/** An unreadable answer and a refusal are answers, too. */
 const verdictOf = (exit: Exit.Exit<void, EngineFailure>): Verdict => {
   const error = Exit.findError(exit);
   if (Result.isFailure(error)) return Exit.isSuccess(exit) ? "answered" : "unknown";

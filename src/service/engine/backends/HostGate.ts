@@ -1,4 +1,7 @@
-/** Permits of one host: models that are there share them, so that none of them gets more at once than the host takes. */
+/**
+ * The permits of one host, shared by all models on it, so that together they never send more requests than the host may
+ * run.
+ */
 import { Deferred, Effect, type Scope } from "effect";
 
 import { deferralPerRunning } from "../../domain/turn.ts";
@@ -10,27 +13,30 @@ interface Waiting {
 }
 
 export class HostGate {
-  /** The least that a backend of the host allows. */
+  /** The smallest number of all backends on the host. */
   private permits: number;
   private running = 0;
   private readonly waiting = new Set<Waiting>();
-  /** By fairness id; those that have none share one. */
+  /** By fairness id. Requests without one share the empty id. */
   private readonly runningOf = new Map<string, number>();
 
   constructor(permits: number) {
     this.permits = permits;
   }
 
-  /** Another backend of the same host. */
+  /** Applies the limit of another backend on the same host. */
   limit(permits: number): void {
     this.permits = Math.min(this.permits, permits);
   }
 
-  /** Waits for a permit, which the scope gives back. They go in the order of their turns (domain/turn.ts). */
+  /**
+   * Waits for a permit, which is returned when the scope closes. Requests get permits in the order of their turns
+   * (domain/turn.ts).
+   */
   permit(scheduling: SequenceScheduling): Effect.Effect<void, never, Scope.Scope> {
     return Effect.acquireRelease(
       Effect.sync(() => this.enter(scheduling)),
-      // One that was given a permit as it left passes it on.
+      // A request that got its permit in the moment in which it left passes it on.
       (own) => Effect.sync(() => void (this.waiting.delete(own) || this.release(scheduling))),
     ).pipe(Effect.flatMap(({ admitted }) => Deferred.await(admitted)));
   }

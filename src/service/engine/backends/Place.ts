@@ -1,4 +1,7 @@
-/** Where a model's requests go: to a server that others start, or to one that this service starts for the model. */
+/**
+ * Where the requests of a model are sent: to a server that somebody else runs, or to one that this service starts for
+ * the model.
+ */
 import { Effect, type Scope } from "effect";
 import type { Dispatcher } from "undici";
 
@@ -16,31 +19,34 @@ import { type Host, type Hosts, ownHost } from "./Host.ts";
 export interface Reached {
   readonly baseUrl: string;
   readonly dispatcher: Dispatcher;
-  /** A request has failed there. Whether its server is gone, so that the next one may be asked. */
+  /** Whether a request failed because its server has ended, so that it may be repeated on the next one. */
   readonly isGone: (failure: BackendFailure) => Effect.Effect<boolean>;
 }
 
 export interface Place {
-  /** Its permits, and whether it is asked at all. */
+  /** Its permits and its circuit breaker. */
   readonly host: Host;
-  /** May wait until its server is there again. */
+  /** Waits while the server is being restarted. */
   readonly reach: Effect.Effect<Reached, EngineFailure>;
-  /** Succeeds when its server is given up. */
+  /** Succeeds when the server is given up. */
   readonly failure: Effect.Effect<EngineFault>;
   readonly status: () => Pick<EngineStatus, "residentBytes" | "restarts">;
 }
 
-/** Nothing is sent before the first task. The scope owns its connections. */
+/** A server that somebody else runs. Nothing is sent before the first task. The scope owns the connections. */
 export const remotePlace = (backend: BackendSettings, hosts: Hosts): Effect.Effect<Place, never, Scope.Scope> =>
   Effect.map(Effect.all([hosts.join(backend), connectionsTo(backend)]), ([host, dispatcher]) => ({
     host,
     reach: Effect.succeed({ baseUrl: backend.baseUrl, dispatcher, isGone: () => Effect.succeed(false) }),
     failure: Effect.never,
-    // What its models take is the server's.
+    // Memory on the server is not ours to count.
     status: () => ({ residentBytes: 0, restarts: 0 }),
   }));
 
-/** Completes when its server has answered. The scope owns it: it is this model's alone, on another port each time. */
+/**
+ * A server that this service starts for one model, on a free port. Completes when the server has answered. The scope
+ * owns it.
+ */
 export const managedPlace = (
   model: ServedModel,
   backend: ManagedBackend,
@@ -54,8 +60,8 @@ export const managedPlace = (
   }));
 
 /**
- * The connection ends before the process does, and some servers answer with a status for a time after their generating thread has
- * died. So it is asked whether it still answers, and the failure is held back for as long as that takes to tell.
+ * A connection ends before its process does, and some servers still answer with a status for a while after their
+ * generating thread has died. Therefore the server is probed, and the failure is held back until the result is known.
  */
 const isGone =
   ({ over, doubt }: RunningServer) =>
@@ -64,7 +70,7 @@ const isGone =
       ? Effect.succeed(false)
       : Effect.andThen(doubt, Effect.raceFirst(Effect.as(over, true), Effect.as(Effect.sleep(tellingMs), false)));
 
-/** A server that says so works. */
+/** Failures of the request itself: a server that reports them works. */
 const isOfTheRequest = ({ _tag }: BackendFailure): boolean =>
   _tag === "BackendContextExceeded" ||
   _tag === "BackendRefused" ||

@@ -1,4 +1,4 @@
-/** The headers that every request to a backend has. */
+/** The headers of every request to a backend. */
 import { Redacted } from "effect";
 
 import type { BackendSettings } from "../../config/read-backends.ts";
@@ -16,7 +16,7 @@ export const apiHeaders = ({
     : { ...agent, ...(key !== undefined && { authorization: `Bearer ${key}` }) };
 };
 
-/** What a server says, which may repeat its key. */
+/** Removes the key from a server's text, which may repeat it. */
 export const withoutKey = (said: string, { apiKey }: Pick<BackendSettings, "apiKey">): string => {
   const key = apiKey === undefined ? "" : Redacted.value(apiKey);
   return key === "" ? said : said.replaceAll(key, "<key>");

@@ -1,4 +1,4 @@
-/** The drivers of backends: other servers, which speak OpenAI's chat completions or Anthropic's messages. */
+/** The drivers of backends: other servers, which implement OpenAI's chat completions or Anthropic's messages. */
 import { Deferred, Effect, Exit } from "effect";
 
 import type { BackendSettings } from "../../config/read-backends.ts";
@@ -28,7 +28,7 @@ import { fetchFromOllama, unloadFromOllama } from "./ollama.ts";
 import { managedPlace, type Place, type Reached, remotePlace } from "./Place.ts";
 import { streamAnswer } from "./stream-answer.ts";
 
-/** A driver for each engine that has a preset. Their models share their hosts. */
+/** A driver for each engine that has a preset. All their models share the same hosts. */
 export const backendDrivers = (): Readonly<Record<BackendEngine, ConversationDriver>> => {
   const hosts = new Hosts();
   const driverOf = (engine: string, { options }: BackendPreset): ConversationDriver => ({
@@ -59,12 +59,12 @@ const capabilities = {
   constraints: [],
 };
 
-/** What was read so far. */
+/** One answer, as far as it was read. */
 interface Answer {
-  /** Done when its request has its permit: from then on its time counts. */
+  /** Done when the request has its permit: its time budget counts from then on. */
   readonly begun: Deferred.Deferred<void>;
   reading: AnswerReading;
-  /** For the stream of another process: nothing of this one was told. */
+  /** Starts again for the stream of another process, if nothing of this one was reported. */
   readonly startAnew: () => void;
 }
 
@@ -84,7 +84,7 @@ const engineOf = (model: ServedModel, backend: BackendSettings, place: Place): C
     const { scheduling } = request;
     let isAdmitted = false;
     const onTaken = () => {
-      // It is told once, also where the answer then comes from another process, and not after the end.
+      // Reported once, even if the answer then comes from another process, and never after the end.
       if (!isAdmitted && !answer.reading.isFinished)
         onEvent({ type: "admitted", cachedPromptTokens: 0, promptTokens, estimated: true });
       isAdmitted = true;
@@ -105,14 +105,14 @@ const engineOf = (model: ServedModel, backend: BackendSettings, place: Place): C
           },
           catch: (thrown) => failureOf(thrown, model, backend, answer.reading.hasOutput),
         });
-      /** @param otherwise where the server has died under it, and nothing of its answer was told */
+      /** @param otherwise used if the server died during the request before any output was reported */
       const ask = (otherwise: Effect.Effect<void, EngineFailure>): Effect.Effect<void, EngineFailure> =>
         Effect.flatMap(place.reach, (at) =>
           attempt(at).pipe(
             Effect.catch((failure) =>
               Effect.flatMap(at.isGone(failure), (isGone) => {
                 if (isGone && !answer.reading.hasOutput) return otherwise;
-                // One that speaks HTTP/1.0 ends its answer by closing the connection, as its death does.
+                // A server with HTTP/1.0 ends its answer by closing the connection, which is also what its death does.
                 const isCut = isGone && failure._tag === "BackendProtocol";
                 return Effect.fail(isCut ? new EngineLost({ model: model.id }) : failure);
               }),

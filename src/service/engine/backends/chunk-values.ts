@@ -1,10 +1,10 @@
-/** Values of a backend's JSON, which may be anything. */
+/** Reads values from a backend's JSON, which may contain anything. */
 import { nestsDeeper } from "../../domain/nests-deeper.ts";
 import { AnswerUnreadable } from "./problems.ts";
 
 export type Members = Readonly<Record<string, unknown>>;
 
-/** Throws AnswerUnreadable where it is no JSON object. */
+/** Throws AnswerUnreadable if the text is not a JSON object. */
 export const parseChunk = (data: string): Members => {
   let value: unknown;
   try {
@@ -25,10 +25,13 @@ export const textOf = (value: unknown): string => (typeof value === "string" ? v
 export const countOf = (value: unknown): number | undefined =>
   typeof value === "number" && Number.isInteger(value) && value >= 0 && value < 2 ** 32 ? value : undefined;
 
-/** Far deeper than any schema of arguments. */
+/** Far deeper than the arguments of any tool. */
 const deepest = 256;
 
-/** As JSON. Throws AnswerUnreadable where it is nested too deep to be checked and sent back, which reading it is not. */
+/**
+ * The value as JSON. Throws AnswerUnreadable if it is nested too deeply: it could be parsed, but not validated and sent
+ * back.
+ */
 export const jsonOf = (value: unknown): string => {
   if (nestsDeeper(value, deepest)) throw new AnswerUnreadable(`a value of it is nested more than ${deepest} deep`);
   return JSON.stringify(value);

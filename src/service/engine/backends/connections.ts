@@ -1,4 +1,4 @@
-/** The connections to a server: pooled, and straight to it, whatever the environment says of proxies. */
+/** Pooled connections to a server. They are direct, even if the environment names a proxy. */
 import { Effect, type Scope } from "effect";
 import { Agent } from "undici";
 
@@ -6,7 +6,7 @@ import type { BackendSettings } from "../../config/read-backends.ts";
 
 type TimeOuts = Pick<BackendSettings, "connectTimeoutMs" | "readTimeoutMs">;
 
-/** The scope owns them: whatever still runs over them ends with it. */
+/** The scope owns the connections: requests that still run end with it. */
 export const connectionsTo = ({
   connectTimeoutMs,
   readTimeoutMs,

@@ -1,4 +1,4 @@
-/** Which error of the service it is when an exchange with a server goes wrong: docs/backends.md has the table. */
+/** Maps failures of an exchange with a server to errors of this service. docs/backends.md has the table. */
 import type { BackendSettings } from "../../config/read-backends.ts";
 import {
   BackendContextExceeded,
@@ -15,7 +15,7 @@ import type { BackendFailure } from "../engine-failures.ts";
 import { withoutKey } from "./api-headers.ts";
 import { AnswerUnreadable, BackendSays, StatusRefused } from "./problems.ts";
 
-/** @param hasOutput some of the output was told already, so that the task is not to be repeated as if nothing was */
+/** @param hasOutput whether output was already reported, so that the task must not be repeated */
 export const failureOf = (
   thrown: unknown,
   { id: model, source }: Pick<ServedModel, "id" | "source">,
@@ -35,7 +35,7 @@ export const failureOf = (
     return new BackendProtocol({ ...about, cause: `it tells of an error: ${words}` });
   }
   if (thrown instanceof AnswerUnreadable) {
-    // It may quote the answer.
+    // The cause may quote the answer.
     return new BackendProtocol({ ...about, cause: withoutKey(thrown.message, backend) });
   }
   const cause = transportCause(thrown);
@@ -70,10 +70,10 @@ const ofStatus = (
   return new BackendProtocol({ ...about, cause: `its status is ${status}, which is none of a chat completion` });
 };
 
-/** What a caller is told to wait where the server says nothing. */
+/** The retry delay if the server does not send one. */
 const defaultRetryMs = 1_000;
 
-/** As OpenAI, vLLM, llama.cpp, LM Studio, Ollama, Groq and Together word it. */
+/** The wording of OpenAI, vLLM, llama.cpp, LM Studio, Ollama, Groq and Together. */
 const tellsOfContext = (words: string): boolean =>
   /context[ _](?:length|window|size|limit)|(?:maximum|exceeds?|exceeding).{0,40}context|(?:prompt|input|request) (?:is )?too (?:long|large)|too many (?:input )?tokens|exceeds? the (?:available|model'?s) .{0,20}tokens/i.test(
     words,
@@ -109,7 +109,7 @@ const codeOf = (thrown: unknown): string => {
   return "code" in thrown && typeof thrown.code === "string" ? thrown.code : codeOf(thrown.cause);
 };
 
-/** An error within a stream may say which status it would have been. */
+/** The HTTP status that an error within a stream names. */
 const statusIn = (body: string): number | undefined => {
   const error = member(parsed(body), "error");
   const status = [member(error, "code"), member(error, "status"), member(error, "status_code")].find(
@@ -120,7 +120,7 @@ const statusIn = (body: string): number | undefined => {
   return typeof type === "string" ? statusOfTypes.get(type) : undefined;
 };
 
-/** As Anthropic names the errors that it tells within a stream: https://docs.anthropic.com/en/api/errors */
+/** Anthropic's names of errors within a stream: https://docs.anthropic.com/en/api/errors */
 const statusOfTypes: ReadonlyMap<string, number> = new Map([
   ["invalid_request_error", 400],
   ["authentication_error", 401],
@@ -136,7 +136,7 @@ const statusOfTypes: ReadonlyMap<string, number> = new Map([
 const member = (value: unknown, name: string): unknown =>
   typeof value === "object" && value !== null ? (value as Readonly<Record<string, unknown>>)[name] : undefined;
 
-/** What a server says of an error, short, in one line and without the key. */
+/** The server's description of an error: shortened, on one line, and without the key. */
 const wordsOf = (body: string, backend: Pick<BackendSettings, "apiKey">): string => {
   const line = withoutKey(saidIn(body), backend)
     .replaceAll(/[\s\p{Cc}]+/gu, " ")
@@ -157,7 +157,7 @@ const saidIn = (body: string): string => {
   return typeof found === "string" ? found : body;
 };
 
-/** Undefined where it is no JSON. */
+/** Undefined if the text is not JSON. */
 const parsed = (text: string): unknown => {
   try {
     return JSON.parse(text);

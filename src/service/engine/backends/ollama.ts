@@ -1,4 +1,4 @@
-/** Ollama's own API beside OpenAI's: which models it has, fetching one, and having it give a model's memory back. */
+/** Ollama's own API, for what OpenAI's lacks: listing models, fetching a model, and unloading one. */
 import { Effect } from "effect";
 import { type Dispatcher, request } from "undici";
 
@@ -17,7 +17,7 @@ import { beginningOf, linesOf, shortText } from "./response-body.ts";
 
 type Model = Pick<ServedModel, "id" | "source">;
 
-/** False where it has the model already. Ollama goes on with what it has of it when this is interrupted and asked again. */
+/** False if Ollama already has the model. After an interruption, the next call resumes with what Ollama has so far. */
 export const fetchFromOllama = (
   model: Model,
   backend: BackendSettings,
@@ -44,7 +44,7 @@ export const fetchFromOllama = (
         return readPull(response.body, onProgress);
       });
       if (isFetched) return true;
-      // They only help whoever mistyped a name.
+      // The list only helps somebody who mistyped a name.
       const there = yield* Effect.orElseSucceed(
         ask(async (_post, get) => namesIn(await get("tags"))),
         () => [],
@@ -57,7 +57,10 @@ export const fetchFromOllama = (
     }),
   );
 
-/** It keeps a model for minutes after its last task otherwise. Where it does not answer there is nothing to give back. */
+/**
+ * Without this, Ollama keeps a model in memory for minutes after its last task. If Ollama does not answer, there is
+ * nothing to unload.
+ */
 export const unloadFromOllama = (model: Model, backend: BackendSettings): Effect.Effect<void> =>
   Effect.scoped(
     Effect.gen(function* () {
@@ -88,7 +91,7 @@ const asking =
             ...(body !== undefined && { body: JSON.stringify(body) }),
             signal,
           });
-          // One that is not read to its end breaks off with the connections, which nobody has to be told of.
+          // A body that is not read to its end is cut off together with the connections, which is not an error.
           response.body.on("error", () => {});
           return response;
         };
@@ -101,7 +104,10 @@ const assertOk = async ({ statusCode, body }: Response): Promise<void> => {
   if (statusCode !== 200) throw new StatusRefused(statusCode, undefined, await beginningOf(body));
 };
 
-/** A line for each step: of a layer its digest, its size and how much of it is there. False where there is no such model. */
+/**
+ * Ollama sends a line for each step; for a layer, its digest, its size and how much of it has arrived. False if there
+ * is no such model.
+ */
 const readPull = async (body: Response["body"], onProgress: (progress: FetchProgress) => void): Promise<boolean> => {
   const layers = new Map<string, { readonly total: number; readonly done: number }>();
   for await (const line of linesOf(body)) {
@@ -127,10 +133,10 @@ const readPull = async (body: Response["body"], onProgress: (progress: FetchProg
   throw new AnswerUnreadable("it ends before the model is there");
 };
 
-/** Models have about five. */
+/** Models have about five layers. */
 const mostLayers = 1_024;
 
-/** A number of bytes that a layer may have, so that the sum of all is one, too. */
+/** A plausible size of a layer, so that the sum of all layers is a safe integer, too. */
 const bytesIn = (value: unknown): number | undefined =>
   typeof value === "number" && Number.isInteger(value) && value >= 0 && value <= 2 ** 50 ? value : undefined;
 

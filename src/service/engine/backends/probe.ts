@@ -1,4 +1,4 @@
-/** Asks a server for its list of models: whether it is there, without work for it. */
+/** Probes a server by requesting its list of models, which costs it nothing. */
 import { Effect } from "effect";
 import { request } from "undici";
 
@@ -6,7 +6,7 @@ import type { BackendSettings } from "../../config/read-backends.ts";
 import { apiHeaders } from "./api-headers.ts";
 import { connectionsTo } from "./connections.ts";
 
-/** Succeeds with any answer but a fault of the server (HTTP 5xx). Over a connection of its own. */
+/** Succeeds with any answer except HTTP 5xx. Uses a separate connection. */
 export const probe = (backend: BackendSettings): Effect.Effect<void, ProbeFailed> =>
   Effect.scoped(
     Effect.flatMap(connectionsTo({ ...backend, readTimeoutMs: answerMs }), (dispatcher) =>

@@ -1,15 +1,18 @@
-/** How an exchange with a server goes wrong, before it is told as an error of the service. */
+/** How an exchange with a server can fail. failure-of.ts maps this to the service's errors. */
 
-/** What it answers is no chat completion. The message is a clause about the answer. */
+/** The answer does not follow the API. The message is a clause about the answer. */
 export class AnswerUnreadable extends Error {}
 
-/** What a server wrote, to be quoted. It is not cut: of a key in it, which is taken out of the whole, a part would stay. */
+/**
+ * A server's text, to be quoted. A long text is not truncated but replaced: a truncated key could no longer be
+ * recognised and removed.
+ */
 export const shown = (text: string): string => (text.length <= mostShown ? text : `(${text.length} characters)`);
 const mostShown = 64;
 
-/** Its stream holds an error, instead of output. */
+/** The stream contains an error instead of output. */
 export class BackendSays extends Error {
-  /** JSON, as the server wrote it. */
+  /** The error as the server wrote it, in JSON. */
   readonly body: string;
 
   constructor(body: string) {
@@ -18,12 +21,12 @@ export class BackendSays extends Error {
   }
 }
 
-/** It answers with another status than 200. */
+/** The server answers with a status other than 200. */
 export class StatusRefused extends Error {
   readonly status: number;
-  /** As it asks for; undefined where it says nothing. */
+  /** The retry delay that the server requests; undefined if it requests none. */
   readonly retryAfterMs: number | undefined;
-  /** Its beginning, as text. */
+  /** The beginning of the body, as text. */
   readonly body: string;
 
   constructor(status: number, retryAfterMs: number | undefined, body: string) {

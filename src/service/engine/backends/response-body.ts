@@ -1,11 +1,14 @@
-/** Reads the bodies of a server's responses. Their length, their lines and their time are the server's, so all are bounded. */
+/**
+ * Reads the bodies of a server's responses. The server determines their length, the length of their lines and how long
+ * they take, so all of these are bounded.
+ */
 import type { Dispatcher } from "undici";
 
 import { AnswerUnreadable } from "./problems.ts";
 
 type Body = Dispatcher.ResponseData["body"];
 
-/** Its text, piece by piece. Throws AnswerUnreadable where it is not UTF-8. */
+/** The text of a body, piece by piece. Throws AnswerUnreadable if it is not UTF-8. */
 export async function* decoded(body: Body): AsyncGenerator<string> {
   const decoder = new TextDecoder("utf-8", { fatal: true });
   for await (const bytes of body as AsyncIterable<Uint8Array>) yield decode(decoder, bytes);
@@ -20,7 +23,7 @@ const decode = (decoder: InstanceType<typeof TextDecoder>, bytes?: Uint8Array): 
   }
 };
 
-/** Its lines, without those that are empty. Throws AnswerUnreadable where one is too long. */
+/** The lines of a body, without empty ones. Throws AnswerUnreadable if a line is too long. */
 export async function* linesOf(body: Body): AsyncGenerator<string> {
   let rest = "";
   for await (const text of decoded(body)) {
@@ -36,14 +39,14 @@ export async function* linesOf(body: Body): AsyncGenerator<string> {
 
 const mostLineCharacters = 64 * 1024;
 
-/** Its text, cut where it is longer than any that is asked for. Rejects where it breaks off. */
+/** The text of a body, truncated if it is longer than any expected answer. Rejects if the body breaks off. */
 export const shortText = async (body: Body): Promise<string> => {
   const parts: Uint8Array[] = [];
   await collect(body, parts);
   return textOf(parts);
 };
 
-/** What a server says of an error. Where that breaks off, or takes long, what there is of it. */
+/** The text of an error. If the body breaks off or takes too long, the part that has arrived. */
 export const beginningOf = async (body: Body): Promise<string> => {
   const parts: Uint8Array[] = [];
   const late = setTimeout(() => body.destroy(), longestMs);

@@ -1,4 +1,4 @@
-/** One request for an answer over HTTP, and its stream of server-sent events, whatever form of API they have. */
+/** Sends one request over HTTP and reads its stream of server-sent events, for every form of API. */
 import type { Readable } from "node:stream";
 import { createParser } from "eventsource-parser";
 import { type Dispatcher, request } from "undici";
@@ -19,9 +19,9 @@ interface AnswerExchange {
   /** JSON. */
   readonly body: string;
   readonly signal: AbortSignal;
-  /** The server has taken the request: its headers are there. */
+  /** The server has accepted the request: its response headers have arrived. */
   readonly onTaken: () => void;
-  /** @returns whether the answer is complete; then nothing of it is read any more */
+  /** @returns whether the answer is complete; nothing more is then read */
   readonly onData: (data: string) => boolean;
 }
 
@@ -41,15 +41,16 @@ export const streamAnswer = async (exchange: AnswerExchange): Promise<void> => {
       ...apiHeaders(backend),
       accept: "text/event-stream",
       "content-type": "application/json",
-      // Some servers read no body without it.
+      // Some servers do not read a body without it.
       "content-length": String(sent.bytes),
     },
-    // undici takes any async iterable, which its type does not say.
+    // undici accepts any async iterable, although its type does not say so.
     body: sent.pieces as unknown as Readable,
     signal,
   }).finally(sent.stop);
   const { statusCode, headers } = response;
-  // Whoever reads it is told of its errors; where it is given up unread, an error that nobody heard would end the process.
+  // A reader receives errors by itself. But if the body is abandoned unread, an unhandled error event would end the
+  // process.
   response.body.on("error", () => {});
   if (statusCode !== 200) throw new StatusRefused(statusCode, retryAfterMs(headers), await beginningOf(response.body));
   try {
@@ -60,7 +61,8 @@ export const streamAnswer = async (exchange: AnswerExchange): Promise<void> => {
     onTaken();
     await readEvents(response.body, onData);
   } finally {
-    // Of a connection with more to come nothing is used again; one whose answer was read to its end has been given back.
+    // A connection with unread data cannot be reused. One whose response was read to its end has already been returned
+    // to the pool.
     response.body.destroy();
   }
 };
@@ -84,7 +86,7 @@ const readEvents = async (body: Dispatcher.ResponseData["body"], onData: AnswerE
   for await (const text of decoded(body)) {
     feed(text);
     if (isComplete) {
-      // What follows is the end of the response, after which its connection serves the next request.
+      // Reads the end of the response, so that the connection can serve the next request.
       await body.dump({ limit: 1024, signal: AbortSignal.timeout(restMs) }).catch(() => undefined);
       return;
     }
@@ -96,7 +98,7 @@ const readEvents = async (body: Dispatcher.ResponseData["body"], onData: AnswerE
 const mostEventCharacters = 1024 ** 2;
 const restMs = 100;
 
-/** As `Retry-After` (seconds or a date) or OpenAI's `retry-after-ms` says; an hour at most. */
+/** From `Retry-After` (seconds or a date) or OpenAI's `retry-after-ms`; at most an hour. */
 const retryAfterMs = (headers: Dispatcher.ResponseData["headers"]): number | undefined => {
   const [exact] = [headers["retry-after-ms"]].flat();
   const [coarse] = [headers["retry-after"]].flat();

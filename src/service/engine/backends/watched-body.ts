@@ -1,4 +1,4 @@
-/** A request's body that is sent in pieces, so that a server which does not read it is noticed. */
+/** A request body that is sent in pieces, so that a server that does not read it is detected. */
 import type { BackendSettings } from "../../config/read-backends.ts";
 
 export interface WatchedBody {
@@ -8,7 +8,7 @@ export interface WatchedBody {
   readonly stop: () => void;
 }
 
-/** What ends a request that is not sent in time. */
+/** The request could not be sent in time. */
 export class SendingTimedOut extends Error {
   readonly code: "MLXD_POOL_TIMEOUT" | "MLXD_WRITE_TIMEOUT";
 
@@ -20,7 +20,9 @@ export class SendingTimedOut extends Error {
 
 type TimeOuts = Pick<BackendSettings, "connectTimeoutMs" | "poolTimeoutMs" | "writeTimeoutMs">;
 
-/** @param abort called once, where no connection is free in time or none of the body is taken for long */
+/**
+ * @param abort called once, if no connection is free in time, or if the server reads nothing of the body for too long
+ */
 export const watchedBody = (
   text: string,
   timeOuts: TimeOuts,
@@ -28,10 +30,10 @@ export const watchedBody = (
 ): WatchedBody => {
   const body = Buffer.from(text);
   const within = (ms: number, code: SendingTimedOut["code"]) => setTimeout(() => abort(new SendingTimedOut(code)), ms);
-  // The first piece is asked for as soon as there is a connection, which may have to be made first.
+  // undici asks for the first piece as soon as it has a connection, which it may have to open first.
   let timer = within(timeOuts.connectTimeoutMs + timeOuts.poolTimeoutMs, "MLXD_POOL_TIMEOUT");
   const stop = () => clearTimeout(timer);
-  // undici asks for each piece when the one before it has left.
+  // undici asks for each piece when the previous one was sent.
   async function* pieces(): AsyncGenerator<Uint8Array> {
     try {
       for (let at = 0; at < body.length; at += pieceBytes) {

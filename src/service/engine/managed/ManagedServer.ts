@@ -1,6 +1,6 @@
 /**
- * A server of others that this service starts for one model: ready when it has answered, started anew with growing pauses when it ends
- * or answers no more, and given up when it cannot be started.
+ * Runs another program's server for one model. It is ready when it has answered, restarted with growing pauses when it
+ * ends or stops answering, and given up when it cannot be started.
  */
 import { Clock, Deferred, Effect, Option, type Scope, Stream, SubscriptionRef } from "effect";
 import type { Dispatcher } from "undici";
@@ -15,28 +15,28 @@ import { RestartHistory } from "../restart-history.ts";
 import { liveServer, type ManagedBackend, type RunningServer, type ServerDeath } from "./server-life.ts";
 
 export interface ManagedServer {
-  /** Waits while it is being started anew. Fails where it is given up, or ends again and again. */
+  /** Waits while the server is being restarted. Fails if it is given up or keeps ending. */
   readonly running: Effect.Effect<RunningServer, EngineFault | EngineRestarting>;
   readonly health: Stream.Stream<EngineHealth>;
-  /** Succeeds when it is given up. */
+  /** Succeeds when the server is given up. */
   readonly failure: Effect.Effect<EngineFault>;
   readonly restarts: () => number;
-  /** Of all its processes, as they were measured last. */
+  /** The resident memory of all its processes, as last measured. */
   readonly residentBytes: () => number;
-  /** Something of an answer came from it: it works. */
+  /** To be called when output of an answer has arrived, which shows that the server works. */
   readonly delivered: () => void;
 }
 
 type State =
   | { readonly type: "starting" }
   | { readonly type: "serving"; readonly server: RunningServer }
-  /** Nobody is kept waiting any more. */
+  /** Callers no longer wait for a restart. */
   | { readonly type: "refusing"; readonly error: EngineFault | EngineRestarting };
 
 /**
- * Completes when it has answered. The scope owns it: its processes end with it.
+ * Completes when the server has answered. The scope owns it: closing the scope ends its processes.
  *
- * @param connections made anew for each process
+ * @param connections opened for each process
  */
 export const startManagedServer = Effect.fn("ManagedServer.start")(function* (
   model: ServedModel,
@@ -66,7 +66,10 @@ export const startManagedServer = Effect.fn("ManagedServer.start")(function* (
     onMeasured: (bytes) => (residentBytes = bytes),
   });
 
-  /** Why it is given up. Of a first start that failed its caller decides, of later ones the number. */
+  /**
+   * Why the server is given up; undefined if it is restarted. If the first start fails, the caller that loads the model
+   * decides; later, the number of failed starts does.
+   */
   const faultOf = ({ how, cause }: ServerDeath): EngineFault | undefined => {
     if (cause === "missing") return new EngineUnavailable({ model: model.id, engine: backend.engine, cause: how });
     if (history.cannotStart || (!hasServed() && cause !== "port")) {
@@ -117,5 +120,5 @@ export const startManagedServer = Effect.fn("ManagedServer.start")(function* (
   };
 });
 
-/** What is told of a start that may go better another time. */
+/** The retry delay for a failed start that may succeed later. */
 const retryStartAfterMs = 5_000;

@@ -1,10 +1,12 @@
-/** A port of this machine that nobody listens on, for a server that has to be told one. */
+/** Finds a free port of this machine for a server that needs its port as an argument. */
 import { createServer } from "node:net";
 import { Effect } from "effect";
 
 export const loopback = "127.0.0.1";
 
-/** Another program may take it until the server does: it then ends, and is started with another one. */
+/**
+ * Another program may take the port before the server does. The server then ends and is restarted with another port.
+ */
 export const freePort: Effect.Effect<number, Error> = Effect.callback((resume) => {
   const server = createServer();
   server.listen(0, loopback, () => {

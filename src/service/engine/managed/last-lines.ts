@@ -1,4 +1,4 @@
-/** The last lines of what a server writes: what it says of its end. */
+/** Keeps the last lines that a server writes, which usually say why it ended. */
 
 export class LastLines {
   private text = "";
@@ -7,7 +7,7 @@ export class LastLines {
     this.text = (this.text + text).slice(-mostCharacters);
   }
 
-  /** For the operator: some lines, the last of them last. */
+  /** The lines for the operator, in order. */
   get lines(): ReadonlyArray<string> {
     return this.text
       .split(/[\r\n]+/)
@@ -16,7 +16,7 @@ export class LastLines {
       .slice(-mostLines);
   }
 
-  /** For whoever is told of the error: the line that says most, short. Empty where it wrote nothing. */
+  /** The most informative line, shortened, for the caller's error; empty if the server wrote nothing. */
   get telling(): string {
     const { lines } = this;
     const line = lines.findLast((each) => tellingPattern.test(each)) ?? lines.at(-1) ?? "";
@@ -29,5 +29,5 @@ const mostCharacters = 8_000;
 const mostLines = 20;
 const mostTold = 200;
 
-/** A traceback ends with its error, which warnings at a program's end may follow. */
+/** A traceback ends with its error, but warnings may follow at a program's end. */
 const tellingPattern = /error|exception|cannot|failed|not found|no such/i;

@@ -1,4 +1,4 @@
-/** One process of a managed server, with those that it starts, from its start to its end. */
+/** One process of a managed server, together with its child processes, from start to end. */
 import { Deferred, Effect, Queue, type Scope } from "effect";
 import type { Dispatcher } from "undici";
 
@@ -26,37 +26,37 @@ export interface ManagedBackend extends BackendSettings {
 /** A process that takes requests. */
 export interface RunningServer {
   readonly baseUrl: string;
-  /** Its connections end with it, and with them the requests that run. */
+  /** Its connections are closed when the process ends, and running requests fail. */
   readonly dispatcher: Dispatcher;
-  /** Completes when it takes no more requests. */
+  /** Completes when the server takes no more requests. */
   readonly over: Effect.Effect<void>;
-  /** Has it tried: where it does not answer any more it is ended. */
+  /** Probes the server, and ends it if it no longer answers. */
   readonly doubt: Effect.Effect<void>;
 }
 
-/** How its life went. */
+/** How the process ended. */
 export interface ServerDeath {
   readonly phase: "loading" | "serving";
   /** A clause. */
   readonly how: string;
-  /** `missing`: there is no such program. `port`: another one had taken its port. */
+  /** `missing`: there is no such program. `port`: another program has taken the port. */
   readonly cause?: "missing" | "port";
 }
 
 interface ServerListener {
   readonly onStage: (stage: StartStage) => Effect.Effect<void>;
-  /** It has answered: from here on it may be given requests. */
+  /** The server has answered: from now on it may be given requests. */
   readonly onServing: (server: RunningServer) => Effect.Effect<void>;
-  /** It takes no more requests. Its processes may not be gone yet. */
+  /** The server takes no more requests. Its processes may still be ending. */
   readonly onOver: Effect.Effect<void>;
-  /** Told every few seconds what its processes have resident. */
+  /** Called every few seconds with the resident memory of its processes. */
   readonly onMeasured: (residentBytes: number) => void;
 }
 
 /**
- * Ends with the process. The scope owns it: closing the scope ends it and all that it has started.
+ * Completes when the process has ended. The scope owns it: closing the scope ends it and its child processes.
  *
- * @param connections made for it and closed with it
+ * @param connections opened for this process, and closed when it ends
  */
 export const liveServer = Effect.fnUntraced(function* (
   model: ServedModel,
@@ -73,7 +73,7 @@ export const liveServer = Effect.fnUntraced(function* (
   }
   const output = new LastLines();
   const begun = yield* Effect.result(begin(path, managed, model.source, output));
-  // As where this process has no descriptors left.
+  // For example, the service has no file descriptors left.
   if (begun._tag === "Failure") return { phase: "loading", how: `it could not be started: ${begun.failure.message}` };
   const { port, group } = begun.success;
   const dispatcher = yield* connections;
@@ -90,7 +90,7 @@ export const liveServer = Effect.fnUntraced(function* (
     yield* untilItServes(probed);
     yield* onStage("model-loading");
     yield* untilItAnswers(probed);
-    // Who is told that the model is ready reads what it takes, not what its program took when it began.
+    // Measured before the model is reported as ready, so that its memory includes the model and not just the program.
     yield* measure(group, onMeasured);
     hasServed = true;
     const doubt = Effect.asVoid(Queue.offer(doubts, undefined));
@@ -109,11 +109,11 @@ export const liveServer = Effect.fnUntraced(function* (
   );
   yield* Effect.forkScoped(Effect.forever(Effect.andThen(measure(group, onMeasured), Effect.sleep(measureMs))));
   const how = yield* Effect.raceAllFirst([ended, serve, late]);
-  // First: who hears that it is over looks for the next one.
+  // First, because those who wait for this look for the next process.
   yield* onOver;
   yield* Deferred.succeed(over, undefined);
   const phase = hasServed ? "serving" : "loading";
-  // What it wrote is the operator's to read; a caller is told one line, of a server that never served.
+  // The log gets the server's last lines. A caller gets one of them, and only if the server never became ready.
   yield* Effect.logWarning("the server of a model ends").pipe(
     Effect.annotateLogs({ model: model.id, backend: name, phase, how, output: output.lines.join("\n") }),
   );
@@ -154,7 +154,7 @@ const urlAt = (baseUrl: string, port: number): string => {
   return `http://${loopback}:${port}${pathname}`.replace(/\/+$/, "");
 };
 
-/** A request has gone wrong that the server may or may not be to blame for: it is asked for a token itself. */
+/** A request has failed, perhaps because of the server: probe it by requesting one token. */
 const untilItAnswersNoMore = (
   probed: ProbedServer,
   doubted: Effect.Effect<void>,
@@ -173,11 +173,11 @@ const untilItAnswersNoMore = (
   );
 };
 
-/** What could not be measured stays as it was. */
+/** If a measurement fails, the previous value stays. */
 const measure = (group: ProcessGroup, onMeasured: (residentBytes: number) => void): Effect.Effect<void> =>
   Effect.ignore(Effect.map(Effect.tryPromise(group.residentBytes), onMeasured));
 
-/** The whole table of processes is read for it. */
+/** Not more often, because each measurement reads the whole process table. */
 const measureMs = 3_000;
 
 const describeRefusal = ({ status, words }: ServerRefuses, backend: Pick<BackendSettings, "apiKey">): string => {

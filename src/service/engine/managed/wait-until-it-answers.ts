@@ -1,6 +1,6 @@
 /**
- * When a server is ready: when it has answered a conversation. That its port is open, or that it calls itself healthy, is true of some
- * servers before they have read the model, and after their generating thread has died.
+ * A server is ready when it has answered a conversation. An open port or a positive health check is not enough: some
+ * servers have both before they have read the model, and after their generating thread has died.
  */
 import { Data, Effect } from "effect";
 import { type Dispatcher, request } from "undici";
@@ -17,25 +17,25 @@ export interface ProbedServer {
   readonly model: string;
 }
 
-/** The server answers, and will never answer otherwise: it does not have the model, or cannot run it. */
+/** The server answers, and waiting will not change the answer: it does not have the model, or cannot run it. */
 export class ServerRefuses extends Data.TaggedError("ServerRefuses")<{
   readonly status: number;
   /** The beginning of its answer. */
   readonly words: string;
 }> {}
 
-/** It does not answer yet. */
+/** The server does not answer yet. */
 class NotYet extends Data.TaggedError("NotYet")<{}> {}
 
-/** Completes when its port answers anything at all. */
+/** Completes when the port answers anything at all. */
 export const untilItListens = (server: ProbedServer): Effect.Effect<void> =>
   patiently(Effect.asVoid(ask(server, "models")));
 
-/** Completes when it tells its models, or says that it tells none. */
+/** Completes when the server lists its models, or answers that it has no such list. */
 export const untilItServes = (server: ProbedServer): Effect.Effect<void> =>
   patiently(Effect.flatMap(ask(server, "models"), ({ status }) => (status < 500 ? Effect.void : notYet)));
 
-/** Completes when the model has written a token. */
+/** Completes when the model has generated a token. */
 export const untilItAnswers = (server: ProbedServer): Effect.Effect<void, ServerRefuses> =>
   patiently(
     Effect.flatMap(
@@ -65,7 +65,7 @@ const patiently = <E>(trial: Effect.Effect<void, E>): Effect.Effect<void, Exclud
 
 const pollMs = 100;
 
-/** As while a model is read, and behind a proxy whose server is not there yet. */
+/** Statuses while a model is being read, or from a proxy whose server is not up yet. */
 const isBusy = (status: number): boolean => status === 429 || status === 502 || status === 503 || status === 504;
 
 const questionFor = ({ backend, model }: ProbedServer): string =>

@@ -1,4 +1,4 @@
-/** The prefix cache of an engine's process: what it tells of it, and what of it is to be dropped. */
+/** The prefix cache of an engine's process: forwards its reports, and clears parts of it on request. */
 import { Deferred, Effect, Exit } from "effect";
 
 import type { FromWorker } from "../../worker/protocol/from-worker.ts";
@@ -12,7 +12,7 @@ type ClearedMessage = Extract<FromWorker, { type: "prefixes-cleared" }>;
 export class EnginePrefixes {
   private readonly model: string;
   private readonly use: PrefixUse;
-  /** Undefined while no process is ready: there is nothing to drop then. */
+  /** Undefined while no process is ready; there is nothing to clear then. */
   private worker: WorkerProcess | undefined;
   private readonly clearing = new Map<number, Deferred.Deferred<ClearedPrefixes>>();
   private nextRequest = 0;
@@ -22,7 +22,7 @@ export class EnginePrefixes {
     this.use = use;
   }
 
-  /** Completes when it is dropped. If the process dies meanwhile, everything is gone with it. */
+  /** Completes when the selected part is cleared. If the process dies before that, its whole cache is gone. */
   clear(selection: PrefixSelection): Effect.Effect<ClearedPrefixes> {
     return Effect.suspend(() => {
       if (this.worker === undefined) return Effect.succeed(nothing);

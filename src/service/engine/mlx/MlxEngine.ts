@@ -26,9 +26,9 @@ import { TracedRun } from "./TracedRun.ts";
 import { createVocabularyMessage, WorkerVocabulary } from "./vocabulary.ts";
 import { spawnWorker } from "./WorkerProcess.ts";
 
-/** Who is told of what engines do. */
+/** Listeners to what engines do. */
 interface EngineListeners {
-  /** Told what each step of an engine computed, by model. */
+  /** Called with what each step of an engine computed, by model. */
   readonly onWork?: (model: string, work: StepWork) => void;
   readonly prefixUse?: PrefixUse;
 }

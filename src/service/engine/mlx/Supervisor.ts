@@ -106,7 +106,7 @@ export class Supervisor {
     for (;;) {
       const death = yield* Effect.ensuring(
         Effect.scoped(Effect.suspend(() => this.live())),
-        // Also where the engine is closed.
+        // Runs when the engine is closed, too.
         Effect.sync(() => this.prefixes.loseProcess()),
       );
       const fault = yield* this.afterDeath(death);

@@ -13,7 +13,7 @@ interface WrittenCall {
 }
 
 export class ChatReading extends AnswerReading {
-  protected readonly endings = { field: "finish_reason", reasons: finishReasons };
+  protected readonly reasonField = { field: "finish_reason", reasons: finishReasons };
   protected usage: EndUsage | undefined;
   private readonly calls: WrittenCall[] = [];
 
@@ -50,7 +50,7 @@ export class ChatReading extends AnswerReading {
     const index = countOf(part["index"]);
     const id = textOf(part["id"]);
     const written = asObject(part["function"]) ?? {};
-    // Some servers number every call 0, and some number none: another id is another call.
+    // Some servers give every call the index 0, and some give none, so a different id also means a different call.
     const goesOn = (call: WrittenCall) =>
       (index === undefined || call.index === index) && (id === "" || call.id === "" || call.id === id);
     let call = this.calls.findLast(goesOn);

@@ -1,4 +1,4 @@
-/** A conversation as a request of OpenAI's chat completions. */
+/** Converts a conversation to a request of OpenAI's chat completions API. */
 import { type BackendEngine, type BackendPreset, backendPresets } from "../../domain/backend-presets.ts";
 import { heededParameters } from "../../domain/conversation-options.ts";
 import type { ChatInput, ToolChoice } from "../../domain/conversation.ts";
@@ -6,7 +6,7 @@ import type { EffectiveParameters } from "../../domain/generation-task.ts";
 import { present } from "../../domain/present.ts";
 import type { ConversationRequest } from "../Engine.ts";
 
-/** @param model its name at the server */
+/** @param model the model's name at the server */
 export const chatRequest = (
   model: string,
   engine: BackendEngine,
@@ -34,11 +34,11 @@ export const chatRequest = (
 
 type Message = ChatInput["messages"][number];
 
-/** What an assistant reasoned before stays out, as chat templates leave it out. */
+/** Earlier reasoning is left out, as it is by chat templates. */
 const messageOf = ({ role, content, toolCalls, toolCallId, name }: Message, engine: BackendEngine) => {
   const text = content.map((part) => (part.type === "text" ? part.text : "")).join("");
   return present({
-    // Only OpenAI's own models tell the two apart.
+    // Only OpenAI's own models distinguish the two roles.
     role: role === "developer" && engine !== "openai" ? "system" : role,
     content: text === "" && toolCalls.length > 0 ? null : text,
     name: name === "" || role === "tool" ? undefined : name,
@@ -54,7 +54,7 @@ const messageOf = ({ role, content, toolCalls, toolCallId, name }: Message, engi
   });
 };
 
-/** What the server would do by itself is left out: some models refuse options that others have. */
+/** Options with the server's default value are left out, because some models refuse options that others have. */
 const samplingOf = (parameters: EffectiveParameters, { options, outputLimit }: BackendPreset) => {
   const heeded = new Set(options);
   const sent = heededParameters(parameters, heeded);
@@ -67,7 +67,7 @@ const samplingOf = (parameters: EffectiveParameters, { options, outputLimit }: B
     repetition_penalty: repetitionPenalty === 1 ? undefined : repetitionPenalty,
     presence_penalty: presencePenalty === 0 ? undefined : presencePenalty,
     frequency_penalty: frequencyPenalty === 0 ? undefined : frequencyPenalty,
-    // 31 bits: some servers read it as a signed number.
+    // 31 bits, because some servers read it as a signed number.
     seed: heeded.has("sampling.seed") ? sent.seed & 0x7fff_ffff : undefined,
     stop: stopSequences.length > 0 ? stopSequences : undefined,
     [outputLimit]: sent.maxOutputTokens,
@@ -77,7 +77,7 @@ const samplingOf = (parameters: EffectiveParameters, { options, outputLimit }: B
 const responseFormatOf = (constraint: ConversationRequest["constraint"]) => {
   if (constraint?.type === "json-object") return { type: "json_object" };
   if (constraint?.type !== "json-schema") return undefined;
-  // It was parsed before, where the answer's check was made of it.
+  // The text is valid JSON: it was parsed when the validator of the answer was made.
   const schema: unknown = JSON.parse(constraint.schema);
   return { type: "json_schema", json_schema: { name: "answer", schema } };
 };

@@ -1,13 +1,13 @@
 /**
- * A database whose making was cut short, by a full disk or a kill, looks like a database and is none. A file beside it
- * says that it is being made, until all of it is on the disk.
+ * Marks a database that is being created. If its creation is cut short, by a full disk or a kill, it looks like a
+ * database but cannot be used. A file beside it marks it as incomplete until all of it is on the disk.
  */
 import { closeSync, existsSync, fsyncSync, openSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 
 /**
- * Call it before the database in this directory is opened, and what it returns once it was. What is left of an
- * unfinished one is removed: nothing was ever stored in it.
+ * To be called before the database in this directory is opened; the returned function, after it was opened. Removes an
+ * incomplete database: nothing was ever stored in it.
  */
 export const beginMaking = (directory: string): (() => void) => {
   const mark = `${directory}.unfinished`;
@@ -19,7 +19,7 @@ export const beginMaking = (directory: string): (() => void) => {
     for (const name of readdirSync(directory, { recursive: true, encoding: "utf8" })) sync(join(directory, name));
     sync(directory);
     sync(dirname(directory));
-    // Only now, and for good: with the mark all of it would be removed.
+    // Only now, and durably: with the mark, the whole database would be removed.
     rmSync(mark);
     sync(dirname(directory));
   };

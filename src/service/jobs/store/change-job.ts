@@ -32,7 +32,7 @@ interface ChangingJob {
   readonly lastSequence: number;
 }
 
-/** Applies `event` to a locked job and tells its watchers; nothing changes if the event does not apply. */
+/** Applies `event` to a locked job and records it for watchers; nothing changes if the event does not apply. */
 export const changeJob = async <J extends ChangingJob>(session: Session, job: J, event: JobEvent): Promise<J> => {
   const state = nextJobState(job.state, event);
   if (state === undefined || state === job.state) return job;

@@ -1,7 +1,8 @@
 /**
- * Keeps two processes from opening one embedded store: it takes no lock itself, and what both write is lost without an error.
- * The lock is a file that names its owner, who touches it every few seconds. One whose owner has ended is taken over: at once
- * where its process can be looked up, and otherwise, as of a container that was replaced, when it has not been touched for a while.
+ * Keeps two processes from opening the same embedded store. PGlite takes no lock itself, and what two processes write
+ * is lost without an error. The lock is a file that names its owner, which touches it every few seconds. A lock whose
+ * owner has ended is taken over: immediately if its process can be looked up, and otherwise (for example if a container
+ * was replaced) when it was not touched for a while.
  */
 import { execFileSync } from "node:child_process";
 import { randomUUID } from "node:crypto";
@@ -21,7 +22,7 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 
-/** The directory is another process's. */
+/** Another process has the directory. */
 export class DirectoryLocked extends Error {
   constructor(owner: string) {
     super(`process ${owner} holds it: end that one, or give this one a store of its own (MLXD_JOBS_STORE)`);
@@ -29,18 +30,18 @@ export class DirectoryLocked extends Error {
 }
 
 interface LockTimes {
-  /** How often its owner touches it. */
+  /** How often the owner touches the lock. */
   readonly touchMs: number;
-  /** How long it is not touched by one who has ended. */
+  /** If the lock was not touched for this long, its owner has ended. */
   readonly silentMs: number;
 }
 
 const usualTimes: LockTimes = { touchMs: 2_000, silentMs: 12_000 };
 
 /**
- * Throws DirectoryLocked. Gives the lock back when what it returns is called.
+ * Throws DirectoryLocked. The returned function releases the lock.
  *
- * @param onLost it was taken over, as this process stood still for long: what it guards is another one's now
+ * @param onLost called if another process took the lock over, because this one was stopped for long
  */
 export const lockDirectory = async (
   directory: string,
@@ -65,7 +66,7 @@ const keep = (path: string, own: string, onLost: () => void, { touchMs, silentMs
   const timer = setInterval(() => {
     const isKept = touch(path, own);
     if (isKept === true) touchedAt = performance.now();
-    // Its disk may be away for a moment; but whoever waits for the lock takes it over after this while.
+    // The disk may be unavailable for a moment. But after this time, another process may take the lock over.
     if (isKept === true || (isKept === undefined && performance.now() - touchedAt < silentMs)) return;
     clearInterval(timer);
     onLost();
@@ -76,7 +77,7 @@ const keep = (path: string, own: string, onLost: () => void, { touchMs, silentMs
   };
 };
 
-/** Whether it is still there to be touched; undefined where that cannot be told. */
+/** Whether the lock is still ours; undefined if that cannot be determined. */
 const touch = (path: string, own: string): boolean | undefined => {
   try {
     if (!isOwn(path, own)) return false;
@@ -89,7 +90,7 @@ const touch = (path: string, own: string): boolean | undefined => {
 
 const isOwn = (path: string, own: string): boolean => read(path)?.text === own;
 
-/** It is there with all its text, or not at all. */
+/** Creates the file with its whole text, or not at all. */
 const create = (path: string, text: string): boolean => {
   const whole = `${path}.${randomUUID()}`;
   writeFileSync(whole, text, { flag: "wx" });
@@ -112,7 +113,7 @@ interface Found {
 const read = (path: string): Found | undefined => {
   let file: number | undefined;
   try {
-    // Opened first: file systems of a network tell the times of an open file as they are.
+    // Opened first, because network file systems report current times only for an open file.
     file = openSync(path, "r");
     return { text: readFileSync(file, "utf8"), touchedMs: fstatSync(file).mtimeMs };
   } catch (error) {
@@ -123,7 +124,10 @@ const read = (path: string): Found | undefined => {
   }
 };
 
-/** Whether somebody touches it, or changes it, while it is looked at. Clocks are not compared: two machines have two. */
+/**
+ * Whether somebody touches or changes the file while we watch it. Its times are not compared with our clock, because it
+ * may be on another machine.
+ */
 const isTouched = async (path: string, found: Found, { touchMs, silentMs }: LockTimes): Promise<boolean> => {
   for (let waited = 0; waited < silentMs; waited += touchMs) {
     await sleep(touchMs);
@@ -133,7 +137,7 @@ const isTouched = async (path: string, found: Found, { touchMs, silentMs }: Lock
   return false;
 };
 
-/** Removes a lock whose owner has ended, and puts it back where another process has taken it over meanwhile. */
+/** Removes a lock whose owner has ended, and puts it back if another process took it over meanwhile. */
 const takeAway = (path: string, found: string): void => {
   const aside = `${path}.${randomUUID()}`;
   try {
@@ -150,11 +154,11 @@ const takeAway = (path: string, found: string): void => {
 };
 
 interface Owner {
-  /** What a caller is told. */
+  /** For error messages. */
   readonly name: string;
   readonly pid: number;
   readonly started: string;
-  /** Whether its process id means a process of this system. */
+  /** Whether its process id belongs to this system. */
   readonly isHere: boolean;
 }
 
@@ -164,7 +168,7 @@ const ownerFrom = (text: string): Owner => {
   return { name: isHere ? pid : `${pid || "unknown"} of host ${host || "unknown"}`, pid: Number(pid), started, isHere };
 };
 
-/** A process id is used again: what tells the two apart is when they started. */
+/** Process ids are reused, so the start time is compared as well. */
 const isAlive = ({ pid, started }: Owner): boolean => {
   try {
     process.kill(pid, 0);
@@ -175,7 +179,7 @@ const isAlive = ({ pid, started }: Owner): boolean => {
   return startedNow === undefined || started === "unknown" || startedNow === started;
 };
 
-/** Within which process ids are those of one process each: since a start of the machine and, on Linux, in a container. */
+/** Identifies the scope in which process ids are unique: a boot of the machine and, on Linux, a container. */
 const whereabouts = (): string => {
   try {
     if (process.platform === "linux") {
@@ -188,10 +192,10 @@ const whereabouts = (): string => {
   }
 };
 
-/** When a process started, in whatever form its system tells it. */
+/** When a process started, in the format of its system. */
 const startOf = (pid: number): string | undefined => {
   try {
-    // Field 22; the name before it is in brackets and may hold anything.
+    // Field 22; the name before it is in brackets and may contain anything.
     if (process.platform === "linux") {
       const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
       return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];

@@ -19,7 +19,7 @@ interface Emscripten {
 const statementFailed = 100;
 
 export class DurableFS extends NodeFS {
-  /** How often the file system was told to flush. */
+  /** How often the file system was asked to flush. */
   syncs = 0;
   private readonly onEnd: (error: unknown) => void;
 
@@ -49,8 +49,8 @@ export class DurableFS extends NodeFS {
   }
 
   /**
-   * PGlite calls Postgres again after any exception, even one that has ended it: a panic, as when the disk of its log is
-   * full, an exit, a trap. From then on it runs in a circle, or says that all is well.
+   * PGlite calls Postgres again after any exception, even one that has ended it: a panic (for example because the disk
+   * of its log is full), an exit, a trap. After that it loops for ever, or reports success.
    */
   private noticeEnd(postgres: postgresMod.PostgresMod): void {
     const run = postgres._PostgresMainLoopOnce;

@@ -1,4 +1,4 @@
-/** The store of a service that stands alone: Postgres in a thread of its process, with its files in a directory. */
+/** The store of a single host: Postgres in a thread of the service's process, with its files in a directory. */
 import { AsyncLocalStorage } from "node:async_hooks";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
@@ -10,7 +10,7 @@ import type { EmbeddedAnswer, EmbeddedProblem, EmbeddedRequest } from "./embedde
 
 /** A statement failed, or Postgres has ended. */
 class EmbeddedFailure extends Error {
-  /** SQLSTATE, or of the system: `ENOSPC`. */
+  /** An SQLSTATE, or a system error code such as `ENOSPC`. */
   readonly code: string;
 
   constructor({ message, code }: EmbeddedProblem) {
@@ -20,7 +20,9 @@ class EmbeddedFailure extends Error {
 }
 
 export interface EmbeddedDatabase extends Database {
-  /** Whether what it commits is on the disk when it says so; otherwise a power failure may lose the last of it. */
+  /**
+   * Whether committed data is on the disk when a commit returns; otherwise a power failure may lose the latest commits.
+   */
   readonly isDurable: boolean;
 }
 
@@ -67,7 +69,10 @@ const inTransaction = async <A>(session: Session, work: () => Promise<A>): Promi
   return rolledBackIfFailed(session, done);
 };
 
-/** There is one connection: a transaction that stayed open, also one that a text of statements began, would fail all others. */
+/**
+ * There is only one connection, so a transaction that stays open, even one begun within a list of statements, would
+ * make all others fail.
+ */
 const rolledBackIfFailed = async <A>(session: Session, done: Promise<A>): Promise<A> => {
   try {
     return await done;
@@ -78,7 +83,7 @@ const rolledBackIfFailed = async <A>(session: Session, done: Promise<A>): Promis
   }
 };
 
-/** There is one connection: who comes while another's transaction runs waits for its end. */
+/** There is only one connection, so a transaction waits for the end of the previous one. */
 class Turns {
   private last: Promise<unknown> = Promise.resolve();
 
@@ -106,7 +111,7 @@ class EmbeddedThread {
   constructor(directory: string) {
     this.worker = new Worker(new URL("./embedded-worker.ts", import.meta.url), {
       workerData: { directory },
-      // Its own, so that what Postgres prints does not end up in the service's output.
+      // A separate stream, so that Postgres does not print to the service's output.
       stdout: true,
       stderr: true,
       execArgv: [],
@@ -131,13 +136,13 @@ class EmbeddedThread {
     return (await this.ask(text, values)).rows;
   }
 
-  /** Whether a commit made it tell the disk so. */
+  /** Whether a commit made Postgres flush to the disk. */
   async commitsReachDisk(): Promise<boolean> {
     const { syncs } = await this.ask("DELETE FROM mlxd.probe; INSERT INTO mlxd.probe VALUES (1)");
     return syncs > 0;
   }
 
-  /** Ends when the thread has: it writes to its directory no more. */
+  /** Completes when the thread has ended and no longer writes to its directory. */
   async close(): Promise<void> {
     this.worker.postMessage("close");
     const timer = setTimeout(() => void this.worker.terminate(), closeWithinMs);
@@ -166,7 +171,7 @@ class EmbeddedThread {
     else waiting?.resolve(answer);
   }
 
-  /** Ends it: whoever waits for an answer is told why. */
+  /** Ends the thread. Statements that wait for an answer fail with this problem. */
   lose(why: EmbeddedProblem): void {
     this.end ??= new EmbeddedFailure(why);
     for (const { reject } of this.waiting.values()) reject(this.end);
@@ -177,5 +182,5 @@ class EmbeddedThread {
 
 /** SQLSTATE of a server that has ended: admin_shutdown. */
 const gone = "57P01";
-/** Then it is ended, which its files outlive. */
+/** After this time the thread is ended, which its files survive. */
 const closeWithinMs = 10_000;

@@ -14,7 +14,7 @@ export interface EmbeddedProblem {
 }
 
 export type EmbeddedAnswer =
-  /** With id 0: it is open. `syncs`: how often the file system was told to flush meanwhile. */
+  /** With id 0: the database is open. `syncs`: how often the file system was asked to flush meanwhile. */
   | { readonly id: number; readonly rows: ReadonlyArray<Record<string, unknown>>; readonly syncs: number }
   /** The statement failed; the next one may succeed. */
   | { readonly id: number; readonly error: EmbeddedProblem }

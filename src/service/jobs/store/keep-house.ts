@@ -21,8 +21,8 @@ export const sayGone = ({ query }: Database, { id }: Host): Promise<unknown> =>
   query("DELETE FROM mlxd.host WHERE id = $1", [id]);
 
 /**
- * After a clock was set back, what became ready before would wait until it is that late again: nothing waits longer than
- * the longest backoff.
+ * If a clock was set back, items that were ready would wait until that time comes again. Therefore no item waits longer
+ * than the longest backoff.
  */
 export const endLongWaits = async ({ query }: Database): Promise<void> => {
   await query(

@@ -9,8 +9,7 @@ export class NewerStore extends Error {
 }
 
 /**
- * Each migrates from the previous version to the one of its place, counted from 1. A released migration is never
- * changed.
+ * Each one migrates from the previous version to its own number, counted from 1. A released migration is never changed.
  *
  * - `job`: one row per job. `fingerprint` tells whether a repeated CreateJob with the same request id has the same
  *   content.

@@ -1,4 +1,4 @@
-/** Records the outcomes of items, once each, whoever reports them and however often. */
+/** Records the outcomes of items, once each, even if several hosts report them, or one host repeatedly. */
 import type { PgBoss } from "pg-boss";
 
 import { HostLost } from "../../domain/errors.ts";
@@ -201,17 +201,18 @@ const leaveQueues = async ({ query }: Session, boss: PgBoss, done: ReadonlyArray
   }
 };
 
-/** Whose items are given back. */
+/** Whose items are returned to their queues. */
 export type Lost =
-  /** Every host's but this one's: only one process can use the store. */
+  /** Those of all other hosts, because only one process can use this store. */
   | { readonly hosts: "all"; readonly apart: string }
-  /** Those of hosts whose time is over. */
+  /** Those of hosts without a recent sign of life. */
   | { readonly hosts: "over" }
-  /** This host's, but for these of them: `job/index/attempt`. */
+  /** Those of this host, except these: `job/index/attempt`. */
   | { readonly only: string; readonly running: ReadonlyArray<string> };
 
 /**
- * Gives back the items of hosts that have ended, or that a host does not run. Their attempts do not count.
+ * Returns items to their queues: those of hosts that have ended, and those that a host has taken but does not run.
+ * Their attempts do not count.
  *
  * @returns how many items there were
  */

@@ -1,4 +1,4 @@
-/** A store that several hosts share: a Postgres. */
+/** The store of several hosts: a shared Postgres. */
 import { AsyncLocalStorage } from "node:async_hooks";
 import { Pool, type PoolClient } from "pg";
 
@@ -7,7 +7,7 @@ import type { Database, Row, Session } from "./Database.ts";
 /** Connections per host. */
 const connections = 4;
 const connectWithinMs = 10_000;
-/** No statement of the store takes this long: one that does waits for something that is gone. */
+/** No statement of the store takes this long: one that does waits for something that no longer exists. */
 const statementWithinMs = 60_000;
 
 export const openShared = async (url: string): Promise<Database> => {

@@ -1,4 +1,4 @@
-/** The models in memory as a cache that an operator looks after: how it is used, how large it may be, and what is to leave it. */
+/** The models in memory as a cache that an operator can inspect, resize and clear. */
 import type { Effect } from "effect";
 
 import type { InvalidField, ModelNotFound, ModelOperationConflict, NotAllowed } from "../../domain/errors.ts";
@@ -10,7 +10,7 @@ import type { Unloaded, UnloadOptions, UnloadReason } from "./retention.ts";
 
 /** Counted since the service started. */
 export interface UseCounts {
-  /** Tasks that asked for the model. Smoke tests and calls that load it do not count. */
+  /** Tasks that requested the model. Smoke tests and calls that load it do not count. */
   readonly lookups: number;
   /** Tasks that found it loaded. */
   readonly hits: number;
@@ -19,7 +19,7 @@ export interface UseCounts {
   readonly loadFailures: number;
   /** Times that it was unloaded, by reason. */
   readonly left: Readonly<Record<UnloadReason, number>>;
-  /** When a task last asked for it, in epoch milliseconds. */
+  /** When a task last requested the model, in epoch milliseconds. */
   readonly lastLookupAt: number | undefined;
 }
 
@@ -74,7 +74,10 @@ interface PrefixesOfModel extends ClearedPrefixes {
 
 export interface ModelCache {
   readonly usage: Effect.Effect<CacheUsage>;
-  /** In force at once. Completes when the idle models that it evicts have left memory. Not more than the machine lets models have. */
+  /**
+   * Takes effect immediately, and completes when the idle models that it evicts have left memory. The limits cannot
+   * exceed what the machine allows.
+   */
   readonly resize: (changes: Partial<RoomLimits>) => Effect.Effect<Resized, InvalidField | NotAllowed>;
   /** As `Models.unload`, by the model's key or another name. An unknown engine in it is an unknown model. */
   readonly remove: (
@@ -83,7 +86,7 @@ export interface ModelCache {
   ) => Effect.Effect<Removed, ModelNotFound | NotAllowed | ModelOperationConflict>;
   /** Unloads every model that no task uses, pinned ones apart. */
   readonly clear: (includePinned: boolean) => Effect.Effect<Cleared, NotAllowed>;
-  /** Drops what prefix caches keep: of one model, by any of its names, or of all. */
+  /** Clears prefix caches: of one model, by any of its names, or of all models. */
   readonly clearPrefixes: (
     model: string | undefined,
     selection: PrefixSelection,

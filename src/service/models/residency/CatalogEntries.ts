@@ -59,7 +59,7 @@ export class CatalogEntries {
       const others = withoutEntry(before, entry);
       const { declared } = yield* entries.read(before);
       yield* Effect.fromResult(this.assertAsExpected(how, entry, declared));
-      // Before a model is touched: one that has left memory is not back where it was.
+      // Before any model changes: a model that has left memory could not be put back.
       if (writesBack) yield* entries.tryWrite(entry);
       // What only was registered leaves nothing behind.
       const isRemoved = how === "delete" && !(yield* hasEntry(entries.read(others), entry));
@@ -132,7 +132,7 @@ const tooMany = Effect.fail(
   }),
 );
 
-/** What starts programs, or reads files, is for whoever can write the file. */
+/** Keys that start programs or read files may only be set in the file. */
 const keysOfTheFile = ["api_key_file", "managed", "command", "environment", "directory", "start_timeout_ms"];
 
 /** An error in the entry itself is one of the request; others, as of a model on a backend that is removed, name their key. */

@@ -151,7 +151,8 @@ export class ModelSlot implements Occupant {
     return Effect.acquireRelease(
       Effect.sync(() => {
         this.startFollowers.add(follow);
-        // That of an earlier start is none of this one, which may still wait for memory.
+        // Only the stage of this start counts. It may still wait for memory, and then an earlier start's stage is out
+        // of date.
         if (this.startStage?.of === this.state.phase) follow(this.startStage.stage);
       }),
       () => Effect.sync(() => this.startFollowers.delete(follow)),

@@ -1,4 +1,7 @@
-/** A conversation in parts that may be left out: a user's message with all that follows it, up to the next user's. */
+/**
+ * Divides a conversation into parts that can be left out: a user's message with all that follows, up to the next user's
+ * message.
+ */
 import type { ChatMessage } from "../../domain/conversation.ts";
 
 export interface Shortened {
@@ -8,8 +11,8 @@ export interface Shortened {
 }
 
 /**
- * Leaves out the oldest parts. What the system says stays, and so does the last part: a call is never parted from its result.
- * Undefined where there is nothing to leave out.
+ * Leaves out the oldest parts. System messages and the last part stay, and a call is never separated from its result.
+ * Undefined if nothing can be left out.
  *
  * @param share of the conversation's length to leave out, 0..1; one part at least
  */
@@ -35,7 +38,7 @@ const partsOf = (messages: ReadonlyArray<ChatMessage>): ReadonlyArray<ReadonlyAr
   for (const message of messages) {
     if (message.role === "system" || message.role === "developer") continue;
     const part = parts.at(-1);
-    // What comes before the first user's message is part of it.
+    // Messages before the first user's message belong to its part.
     if (part === undefined || (message.role === "user" && hasUser)) parts.push([message]);
     else part.push(message);
     hasUser ||= message.role === "user";
@@ -49,5 +52,5 @@ const lengthOf = ({ content, toolCalls, reasoning }: ChatMessage): number =>
   reasoning.length +
   overhead;
 
-/** What a message takes beside its text, in characters. */
+/** The overhead of a message in addition to its text, in characters. */
 const overhead = 16;

@@ -1,4 +1,7 @@
-/** A conversation that is longer than the model reads: where its task says so, its oldest turns are left out. */
+/**
+ * Shortens a conversation that does not fit the model's context, if its task has a policy for that, by leaving out the
+ * oldest turns.
+ */
 import { Effect } from "effect";
 
 import type { ServiceError } from "../../domain/errors.ts";
@@ -13,13 +16,13 @@ interface Fitting {
   readonly task: GenerationTask;
   readonly ask: Ask;
   readonly emit: Emit;
-  /** Told what a summary has cost. */
+  /** Called with the usage of a summary. */
   readonly onSpent: (usage: Usage) => void;
 }
 
 /**
- * Asks with the whole conversation first, and then with less of it until it fits. What was left out is told with the start.
- * Without a policy, where nothing is left to leave out, and where the model writes no summary, the task fails as it does.
+ * Tries the whole conversation first, and then less and less of it until it fits. The `started` event reports what was
+ * left out. The original error stays if there is no policy, nothing more to leave out, or no summary from the model.
  */
 export const fitContext = Effect.fnUntraced(function* ({
   task: { contextPolicy, ...task },
@@ -57,13 +60,13 @@ export const fitContext = Effect.fnUntraced(function* ({
   }
 });
 
-/** The share of the conversation that is too much; undefined where its length is not the matter. */
+/** The share of the conversation that is too long; undefined if its length is not the problem. */
 const excessOf = (error: ServiceError, maxOutputTokens: number | undefined): number | undefined => {
-  // Another server does not say how much it is.
+  // Another server does not say by how much.
   if (error._tag === "BackendContextExceeded") return guessedShare;
   if (error._tag !== "ContextLengthExceeded") return undefined;
   const { promptTokens, contextLength } = error;
-  // Without a number of its own the answer would get what happens to be left, which may be a single token.
+  // Without an explicit limit, the answer would get whatever is left, which may be a single token.
   const room = maxOutputTokens ?? Math.ceil(contextLength * shareOfAnswer);
   return Math.max(0, promptTokens + room - contextLength) / Math.max(1, promptTokens);
 };
@@ -71,7 +74,7 @@ const excessOf = (error: ServiceError, maxOutputTokens: number | undefined): num
 const guessedShare = 0.25;
 const shareOfAnswer = 0.25;
 
-/** In tokens: what it takes is the conversation's. */
+/** In tokens. A summary takes room from the conversation. */
 const longestSummary = (error: ServiceError): number =>
   error._tag === "ContextLengthExceeded" ? Math.min(mostTokens, Math.ceil(error.contextLength / 8)) : mostTokens;
 

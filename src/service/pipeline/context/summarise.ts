@@ -1,4 +1,7 @@
-/** A summary of turns that do not fit, by the model that is asked: piece by piece, each with the summary of those before it. */
+/**
+ * Has the task's own model summarise turns that do not fit: piece by piece, each together with the summary of the
+ * pieces before it.
+ */
 import { Effect } from "effect";
 
 import type { ServiceError } from "../../domain/errors.ts";
@@ -17,19 +20,19 @@ export interface Summary {
 }
 
 interface Summarising {
-  /** Whose model, priority and cache it takes. */
+  /** The task whose model, priority and cache policy are used. */
   readonly task: Omit<GenerationTask, "contextPolicy">;
   readonly ask: Ask;
   readonly onSpent: (usage: Usage) => void;
-  /** What was summarised already. */
+  /** The summary of earlier turns. */
   readonly before: string;
   readonly messages: ReadonlyArray<ChatMessage>;
   readonly longestTokens: number;
 }
 
 /**
- * Fails as a task of the model does; undefined if the model writes nothing. A piece that is too long for the model is asked for
- * in halves.
+ * Fails like any task of the model; undefined if the model writes nothing. A piece that is too long for the model is
+ * summarised in halves.
  */
 export const summarise = Effect.fnUntraced(function* ({
   task,
@@ -52,7 +55,7 @@ export const summarise = Effect.fnUntraced(function* ({
       summaryUsage = addUsage(summaryUsage, usage);
       onSpent(usage);
       summary = candidates[0]?.text.trim() ?? "";
-      // Not even a part of the conversation may be lost without a word.
+      // Without a summary, this part of the conversation would be lost silently.
       if (summary === "") return undefined;
       continue;
     }
@@ -66,8 +69,8 @@ export const summarise = Effect.fnUntraced(function* ({
 });
 
 /**
- * The conversation with a summary of what came before it, at the beginning of the first message of the user. It is not put into what
- * the system says, because a user's words must not become the operator's, and because that stays in the prefix cache as it is.
+ * Puts a summary of the earlier turns at the beginning of the first user message. Not into the system message: a user's
+ * words must not gain the operator's authority, and the unchanged system message stays in the prefix cache.
  */
 export const withSummary = (messages: ReadonlyArray<ChatMessage>, summary: string): ReadonlyArray<ChatMessage> => {
   const at = messages.findIndex(({ role }) => role === "user");
@@ -120,7 +123,7 @@ const taskOf = (
 const request =
   "Summarise this conversation for whoever goes on with it: names, numbers, decisions and open questions. Write the summary alone.";
 
-/** Characters; what is too long with less does not become short enough by halving. */
+/** In characters. If a piece this short does not fit, halving it will not help. */
 const shortestPiece = 256;
 
 const transcriptOf = (messages: ReadonlyArray<ChatMessage>): string =>

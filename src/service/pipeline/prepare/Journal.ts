@@ -28,7 +28,7 @@ export class Journal {
     this.#emit({ type: "stage", stage, message, elapsedMs });
   }
 
-  /** Enters a stage unless it has come so far already: what is repeated is not told again. */
+  /** Enters a stage, unless this stage or a later one was entered before: repeated work is not reported again. */
   reach(stage: PrepareStage): void {
     if (mayFollow(this.#entered.at(-1)?.stage, stage)) this.enter(stage);
   }

@@ -90,7 +90,7 @@ export const layer: Layer.Layer<Preparations, never, Needs> = Layer.effect(
       return yield* smokeTest(id, supports, quality, generations);
     });
 
-    /** By an engine that keeps its models itself. */
+    /** Fetches the model through its engine, if that engine stores its models itself. */
     const fetched = Effect.fnUntraced(function* (reached: PreparationState, journal: Journal) {
       let last: FetchProgress | undefined;
       reached.downloaded = yield* models.fetch(reached.id, (progress) => {

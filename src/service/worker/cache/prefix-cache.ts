@@ -78,8 +78,8 @@ export class PrefixCache {
   }
 
   /**
-   * A sequence begins: what of its prompt was looked for, and how much of it was found. `find` may have been asked for it
-   * several times before there was room for it.
+   * Counts the lookup of a sequence that begins. Separate from `find`, which may run several times before there is room
+   * for the sequence.
    */
   countLookup(partition: string, tokens: number, found: number): void {
     this.counts.lookedUp(partition, tokens, found);

@@ -1,4 +1,4 @@
-/** What the prefix cache was asked for and what it holds, by partition, as the service is told after each step. */
+/** Counts the lookups and the contents of the prefix cache by partition, for the report after each step. */
 import type { PartitionReport, PrefixReport } from "../protocol/prefix-report.ts";
 
 type Counts = { -readonly [K in Exclude<keyof PartitionReport, "partition">]: PartitionReport[K] };
@@ -8,7 +8,7 @@ type Counts = { -readonly [K in Exclude<keyof PartitionReport, "partition">]: Pa
  * partition alone, so the counts of all adapters in it are added up.
  */
 export class PrefixCounts {
-  /** Those that hold something, or of which something is still to be told. */
+  /** The partitions that have entries, or changes that were not reported yet. */
   private readonly partitions = new Map<string, Counts>();
   private readonly changed = new Set<string>();
   private entries = 0;
@@ -46,7 +46,9 @@ export class PrefixCounts {
     this.bytes += bytes;
   }
 
-  /** What has changed since it was last asked; undefined: nothing. Lookups, hits and evictions count from then on anew. */
+  /**
+   * What has changed since the last call; undefined if nothing has. Lookups, hits and evictions then start at 0 again.
+   */
   take(): PrefixReport | undefined {
     if (this.changed.size === 0) return undefined;
     const partitions: PartitionReport[] = [];
