@@ -199,6 +199,22 @@ esac`,
     assert.include(await run("install", [artefact("1.0.0")]), "FAILED mlxd: it is installed already, as version 1.0.0");
   });
 
+  it("says what to do where it does not start, and can be installed again after it was removed", async () => {
+    for (const [problem, told] of [
+      ["broken", "was started and is not ready"],
+      ["refused", "launchd does not start mlxd 1.0.0"],
+    ] as const) {
+      const unusable = artefact("1.0.0");
+      writeFileSync(join(unusable, problem), "");
+      const failed = await run("install", [unusable]);
+      assert.include(failed, told);
+      assert.include(failed, "deploy/macos/uninstall removes what was installed");
+      rmSync(join(unusable, problem));
+      assert.include(await run("uninstall", []), "mlxd is gone");
+    }
+    assert.include(await run("install", [artefact("1.0.0")]), "mlxd 1.0.0 runs");
+  });
+
   it("upgrades, keeps one version for a way back, and goes back where the new one is not ready", async () => {
     await run("install", [artefact("1.0.0")]);
     writeFileSync(at("usr/local/etc/mlxd/mlxd.yaml"), "service: { port: 1 }\n");
