@@ -4,11 +4,12 @@ import { parseArgs } from "node:util";
 
 import { buildArtefact } from "./artefact/build.ts";
 
-const usage = "usage: npm run build -- [--platform linux-x64 | linux-arm64 | darwin-arm64] [--out DIR]";
+const usage = "usage: npm run build -- [--platform linux-x64 | linux-arm64 | darwin-arm64] [--with-node] [--out DIR]";
 const { values } = parseArgs({
   options: {
     platform: { type: "string" },
     out: { type: "string" },
+    "with-node": { type: "boolean" },
     // deploy/Dockerfile knows what is in its image.
     "debian-packages": { type: "string" },
     help: { type: "boolean" },
@@ -21,6 +22,7 @@ else {
   await buildArtefact(root, folder, {
     platform: values.platform ?? `${process.platform}-${process.arch}`,
     debianPackages: values["debian-packages"],
+    withNode: values["with-node"],
   });
   console.log(`wrote ${folder}`);
 }

@@ -1,11 +1,12 @@
 /** The service, its programs and the command as they are deployed: bundled, with what they need beside them. */
-import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, cpSync, existsSync, mkdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { rolldown } from "rolldown";
 
 import manifest from "../../binding/prebuilt/manifest.json" with { type: "json" };
 import about from "../../package.json" with { type: "json" };
 import { licencesOf, packagesOf } from "./licences.ts";
+import { nativeParts, packedNode } from "./native-parts.ts";
 import { placeBesides } from "./place-besides.ts";
 import { sbomOf } from "./sbom.ts";
 
@@ -27,6 +28,8 @@ export interface ArtefactOptions {
   readonly platform: string;
   /** A copy of the /var/lib/dpkg/status of the image that it is for: the bill of materials then tells what is in that, too. */
   readonly debianPackages?: string | undefined;
+  /** Packs the Node that runs this, which `bin/mlxd` then takes. */
+  readonly withNode?: boolean | undefined;
 }
 
 /** Writes it into this folder, which is emptied before. */
@@ -60,18 +63,32 @@ export const buildArtefact = async (root: string, folder: string, options: Artef
   });
   await bundle.close();
   const modules = output.flatMap((file) => (file.type === "chunk" ? file.moduleIds : []));
-  const packages = packagesOf(modules);
-  writeFileSync(join(folder, "THIRD-PARTY-LICENSES"), licencesOf(packages));
+  // The addon is compiled with node-addon-api's headers.
+  const packages = packagesOf([...modules, join(root, "node_modules/node-addon-api/napi.h")]);
   const hasMlx = copyBesides(root, folder, options.platform);
-  const mlx = hasMlx ? { name: mlxPackage(options.platform), version: manifest.mlx } : undefined;
+  if (options.withNode === true) copyNode(folder, options.platform);
+  const hasNode = options.withNode === true || options.debianPackages !== undefined;
+  const native = [
+    ...nativeParts(root, hasMlx ? mlxWheel(options.platform) : undefined),
+    ...(hasNode ? [packedNode()] : []),
+  ];
+  writeFileSync(join(folder, "THIRD-PARTY-LICENSES"), licencesOf(packages, native));
   const status = options.debianPackages;
-  const image =
-    status === undefined ? undefined : { node: process.versions.node, dpkgStatus: readFileSync(status, "utf8") };
-  writeFileSync(join(folder, "sbom.cdx.json"), sbomOf({ packages, mlx, image }));
+  const dpkgStatus = status === undefined ? undefined : readFileSync(status, "utf8");
+  writeFileSync(join(folder, "sbom.cdx.json"), sbomOf({ packages, native, dpkgStatus }));
 };
 
 /** In which MLX's libraries come (binding/requirements.txt). */
-const mlxPackage = (platform: string): string => (platform.startsWith("darwin") ? "mlx-metal" : "mlx-cpu");
+const mlxWheel = (platform: string): string => (platform.startsWith("darwin") ? "mlx-metal" : "mlx-cpu");
+
+/** The one that runs this. */
+const copyNode = (folder: string, platform: string): void => {
+  const own = `${process.platform}-${process.arch}`;
+  if (platform !== own)
+    throw new Error(`the Node that is here runs on ${own}: build for ${platform} without --with-node`);
+  cpSync(realpathSync(process.execPath), join(folder, "bin/node"));
+  chmodSync(join(folder, "bin/node"), 0o755);
+};
 
 /** Whether MLX's libraries are among it. */
 const copyBesides = (root: string, folder: string, platform: string): boolean => {

@@ -2,6 +2,8 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 
+import type { NativePart } from "./native-parts.ts";
+
 export interface BundledPackage {
   readonly name: string;
   readonly version: string;
@@ -21,10 +23,9 @@ export const packagesOf = (modules: ReadonlyArray<string>): ReadonlyArray<Bundle
 };
 
 /** What THIRD-PARTY-LICENSES holds. */
-export const licencesOf = (packages: ReadonlyArray<BundledPackage>): string => {
-  const texts = packages.map(
-    ({ name, version, license, folder }) => `${name} ${version}, ${license}\n\n${licenceText(folder)}`,
-  );
+export const licencesOf = (packages: ReadonlyArray<BundledPackage>, native: ReadonlyArray<NativePart>): string => {
+  const parts = [...packages.map((each) => ({ ...each, text: licenceText(each.folder) })), ...native];
+  const texts = parts.map(({ name, version, license, text }) => `${name} ${version}, ${license}\n\n${text}`);
   return `${texts.join(`\n${"-".repeat(80)}\n\n`)}\n`;
 };
 

@@ -1,5 +1,6 @@
 #!/bin/sh
-# The mlxd command as it is deployed: needs Node >= 24 in PATH, or the one that MLXD_NODE names.
+# The mlxd command as it is deployed. It runs with the Node that MLXD_NODE names, else the one beside it (npm run build -- --with-node), else
+# the one in PATH: Node >= 24.
 set -eu
 file=$0
 while [ -L "$file" ]; do
@@ -7,7 +8,9 @@ while [ -L "$file" ]; do
   case $link in /*) file=$link ;; *) file=$(dirname "$file")/$link ;; esac
 done
 root=$(cd "$(dirname "$file")/.." && pwd)
-node=${MLXD_NODE:-node}
+node=node
+if [ -x "$root/bin/node" ]; then node=$root/bin/node; fi
+node=${MLXD_NODE:-$node}
 version=$("$node" --version 2>/dev/null) || version=none
 case $version in
   v2[4-9].* | v[3-9][0-9].*) ;;

@@ -3,16 +3,16 @@ import { Enums, Models, Serialize, Spec } from "@cyclonedx/cyclonedx-library";
 
 import about from "../../package.json" with { type: "json" };
 import type { BundledPackage } from "./licences.ts";
+import type { NativePart } from "./native-parts.ts";
 
 export interface Parts {
   readonly packages: ReadonlyArray<BundledPackage>;
-  /** Of MLX, whose libraries come as Apple's Python package. */
-  readonly mlx: { readonly name: string; readonly version: string } | undefined;
-  /** What an image has beside: Node, and the packages of /var/lib/dpkg/status. */
-  readonly image: { readonly node: string; readonly dpkgStatus: string } | undefined;
+  readonly native: ReadonlyArray<NativePart>;
+  /** The text of /var/lib/dpkg/status, where it is for an image of Debian. */
+  readonly dpkgStatus: string | undefined;
 }
 
-export const sbomOf = ({ packages, mlx, image }: Parts): string => {
+export const sbomOf = ({ packages, native, dpkgStatus }: Parts): string => {
   const { Application, Library, Platform } = Enums.ComponentType;
   const bom = new Models.Bom();
   bom.metadata.component = new Models.Component(Application, about.name, {
@@ -29,12 +29,11 @@ export const sbomOf = ({ packages, mlx, image }: Parts): string => {
   for (const { name, version, license } of packages) {
     add(Library, name, version, `pkg:npm/${name.replace("@", "%40")}@${version}`, license);
   }
-  if (mlx !== undefined) add(Library, mlx.name, mlx.version, `pkg:pypi/${mlx.name}@${mlx.version}`, "MIT");
-  if (image !== undefined) {
-    add(Platform, "node", image.node, `pkg:github/nodejs/node@v${image.node}`, "MIT");
-    for (const { name, version, architecture } of debianPackages(image.dpkgStatus)) {
-      add(Library, name, version, `pkg:deb/debian/${name}@${encodeURIComponent(version)}?arch=${architecture}`);
-    }
+  for (const { name, version, purl, license } of native) {
+    add(name === "node" ? Platform : Library, name, version, purl, license);
+  }
+  for (const { name, version, architecture } of debianPackages(dpkgStatus ?? "")) {
+    add(Library, name, version, `pkg:deb/debian/${name}@${encodeURIComponent(version)}?arch=${architecture}`);
   }
   const serializer = new Serialize.JsonSerializer(new Serialize.JSON.Normalize.Factory(Spec.Spec1dot6));
   return `${serializer.serialize(bom, { sortLists: true, space: 2 })}\n`;

@@ -1,6 +1,16 @@
 /** The artefact as a package of Debian: in /opt/mlxd, with its unit, its user and a configuration to edit. */
 import { execFileSync } from "node:child_process";
-import { chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -14,6 +24,10 @@ export interface DebOptions {
   readonly compression?: "none" | "zstd";
 }
 
+/** The package that Node is in; and what the Node needs that came with the artefact. */
+const systemNode = "nodejs (>= 24)";
+const ownNode = "libatomic1";
+
 /** Packs a built artefact into a folder; gives the package's path. `dpkg-deb` has to be there. */
 export const buildDeb = (root: string, artefact: string, out: string, options: DebOptions): string => {
   const architecture = architectures[options.arch];
@@ -24,7 +38,8 @@ export const buildDeb = (root: string, artefact: string, out: string, options: D
   try {
     chmodSync(tree, 0o755);
     placeFiles(root, artefact, tree);
-    placeControl(root, tree, { version: debianVersion(version), architecture });
+    const hasNode = existsSync(join(artefact, "bin/node"));
+    placeControl(root, tree, { version: debianVersion(version), architecture, node: hasNode ? ownNode : systemNode });
     mkdirSync(out, { recursive: true });
     const path = join(out, `mlxd_${debianVersion(version)}_${architecture}.deb`);
     const compression = `-Z${options.compression ?? "zstd"}`;
@@ -57,13 +72,14 @@ const placeFiles = (root: string, artefact: string, tree: string): void => {
 const placeControl = (
   root: string,
   tree: string,
-  about: { readonly version: string; readonly architecture: string },
+  about: { readonly version: string; readonly architecture: string; readonly node: string },
 ): void => {
   const [kibibytes = "0"] = execFileSync("du", ["-sk", tree], { encoding: "utf8" }).split("\t");
   mkdirSync(join(tree, "DEBIAN"));
   const control = readFileSync(join(root, "deploy/debian/control"), "utf8")
     .replace("@VERSION@", about.version)
     .replace("@ARCHITECTURE@", about.architecture)
+    .replace("@NODE@", about.node)
     .replace("@SIZE@", kibibytes);
   writeFileSync(join(tree, "DEBIAN/control"), control);
   writeFileSync(join(tree, "DEBIAN/conffiles"), "/etc/mlxd/mlxd.yaml\n");

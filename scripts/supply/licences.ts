@@ -9,6 +9,7 @@ const permissive: ReadonlySet<string> = new Set([
   "BSD-3-Clause",
   "Apache-2.0",
   "BlueOak-1.0.0",
+  "PostgreSQL",
 ]);
 
 /** Of what builds and tests, which nobody is given: changes to these files would have to be published, and there are none. */

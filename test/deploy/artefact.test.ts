@@ -141,6 +141,13 @@ describe("the artefact", { timeout: 300_000 }, () => {
     writeFileSync(old, "#!/bin/sh\necho v20.11.0\n", { mode: 0o755 });
     const failed = await mlxd(["--version"], { MLXD_NODE: old }).catch((error: { stderr: string }) => error);
     assert.include(failed.stderr, "mlxd needs Node >= 24, and found v20.11.0");
+    // One that was packed (--with-node) comes before the one in the path, and MLXD_NODE before both.
+    copyFileSync(old, join(artefact, "bin/node"));
+    chmodSync(join(artefact, "bin/node"), 0o755);
+    const packed = await mlxd(["--version"]).catch((error: { stderr: string }) => error);
+    assert.include(packed.stderr, "found v20.11.0");
+    assert.include((await mlxd(["--version"], { MLXD_NODE: process.execPath })).stdout, version);
+    rmSync(join(artefact, "bin/node"));
   });
 
   it("has a source map for each file, the licence of each package, and no path of the checkout", () => {
@@ -158,6 +165,17 @@ describe("the artefact", { timeout: 300_000 }, () => {
     }
     for (const name of packages) assert.match(licences, new RegExp(`^${name} \\d`, "m"));
     assert.isAtLeast(packages.size, 10);
+    // And of what is no package of npm, with the texts.
+    const { components } = JSON.parse(readFileSync(join(artefact, "sbom.cdx.json"), "utf8"));
+    const named = new Set(components.map((one: { name: string; version: string }) => `${one.name} ${one.version}`));
+    for (const text of ["mlx-cpu", "libgfortran", "libquadmath", "liblapack", "postgresql", "node-addon-api"]) {
+      if (process.platform !== "linux" && /^lib|cpu$/.test(text)) continue;
+      const [line = ""] = new RegExp(`^${text} [\\d.]+(?=,)`, "m").exec(licences) ?? assert.fail(text);
+      assert.isTrue(named.has(line), line);
+    }
+    for (const text of ["GCC RUNTIME LIBRARY EXCEPTION", "GNU LESSER GENERAL PUBLIC LICENSE", "Apple Inc."]) {
+      if (process.platform === "linux") assert.include(licences, text);
+    }
     // The bundler's own few lines have no source.
     const sources = files.filter((file) => file.endsWith(".js") && !file.startsWith("rolldown-runtime"));
     const large = sources.filter((file) => readFileSync(join(artefact, "lib", file)).length > 200);
