@@ -48,6 +48,9 @@ try {
   console.log(
     `${pieces.length} parts of ${about.version} are as they should be; what would be published is in ${folder}`,
   );
+} catch (error) {
+  console.log(`FAILED   ${error instanceof Error ? error.message : String(error)}`);
+  process.exitCode = 1;
 } finally {
   rmSync(place, { recursive: true, force: true });
 }

@@ -2,6 +2,7 @@
 import { existsSync, mkdirSync, readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 
+import { serve } from "./artefact.ts";
 import { assertContents, assertSize, digestOf, fileSize, type Piece, type Release, run } from "./piece.ts";
 
 /** After the artefact, which it packs. Or why there is none. */
@@ -27,6 +28,9 @@ export const releaseDeb = async ({ root, version, folder, place }: Release): Pro
   const env = { PATH: `${dirname(process.execPath)}:/usr/bin:/bin`, HOME: unpacked };
   const told = await run(join(unpacked, "opt/mlxd/bin/mlxd"), ["--version"], { env, cwd: unpacked });
   if (!told.stdout.includes(version)) throw new Error(`the .deb's command tells version ${told.stdout}`);
-  const checked = ["contents", "size", "its command, unpacked into an empty folder"];
+  await using served = await serve(join(unpacked, "opt/mlxd"), unpacked);
+  const answer = await served.generate("What is 2+2?");
+  if (!answer.includes("4")) throw new Error(`the .deb's service told ${answer}`);
+  const checked = ["contents", "size", "serves and answers from an empty folder"];
   return { name: ".deb", file, bytes: fileSize(file), digest: await digestOf(file), checked };
 };

@@ -8,6 +8,7 @@ import { afterAll, assert, beforeAll, describe, it } from "vitest";
 import { type StartedTestContainer, Wait } from "testcontainers";
 
 import about from "../../package.json" with { type: "json" };
+import { imageSizeBoundMb } from "../../scripts/release/image.ts";
 import { createMlxdClient, type MlxdClient } from "../../src/client/node.ts";
 import { docker, mlxdImage, noDocker, ReadOnlyContainer, removeAll, requireDocker } from "../support/docker.ts";
 
@@ -16,8 +17,6 @@ const root = join(import.meta.dirname, "../..");
 const page = readFileSync(join(root, "docs/containers.md"), "utf8");
 /** Of what docs/containers.md starts by itself. */
 const label = `mlxd.test.image=${process.pid}`;
-/** Node has 150 MB of it, Debian 75 to 120 (whose base it is), MLX and OpenBLAS 80. */
-const sizeBoundMb = 405;
 
 describe("the image", { timeout: 600_000 }, () => {
   let image = "";
@@ -67,8 +66,8 @@ describe("the image", { timeout: 600_000 }, () => {
     await requireDocker(context);
     const { Size, Config } = JSON.parse(await docker("image", "inspect", image))[0];
     const sizeMb = Math.ceil(Size / 1e6);
-    process.stdout.write(`the image has ${sizeMb} MB; at most ${sizeBoundMb} are allowed\n`);
-    assert.isAtMost(sizeMb, sizeBoundMb);
+    process.stdout.write(`the image has ${sizeMb} MB; at most ${imageSizeBoundMb} are allowed\n`);
+    assert.isAtMost(sizeMb, imageSizeBoundMb);
     assert.equal(Config.User, "10001:0");
     assert.deepInclude(Config.Labels, {
       "org.opencontainers.image.title": "mlxd",
