@@ -1,6 +1,6 @@
 /**
  * What an older version has left on disk is read by this one: configuration, downloaded models and jobs. The older one is the last commit
- * before mlxd could be deployed, run from the history of this checkout.
+ * before the work on deployment began, run from the history of this checkout.
  */
 import { execFileSync } from "node:child_process";
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
@@ -15,10 +15,11 @@ import { startService } from "../support/running-service.ts";
 const root = join(import.meta.dirname, "../..");
 const git = (...args: readonly string[]): string => execFileSync("git", args, { cwd: root, encoding: "utf8" }).trim();
 
-/** The commit before the one that added the image; undefined in a clone that does not go back so far. */
+/** The commit before the one that added the first file for several hosts; undefined in a clone that does not go back so far. */
 const olderCommit = (): string | undefined => {
   try {
-    const added = git("log", "--diff-filter=A", "--format=%H", "--", "deploy/Dockerfile").split("\n").at(-1) ?? "";
+    const added =
+      git("log", "--diff-filter=A", "--format=%H", "--", "deploy/haproxy/haproxy.cfg").split("\n").at(-1) ?? "";
     return git("rev-parse", "--verify", "--quiet", added === "" ? "HEAD" : `${added}^`);
   } catch {
     return undefined;
