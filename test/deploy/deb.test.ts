@@ -1,6 +1,6 @@
 /** The package of Debian, in a copy of this machine: it installs, starts by its unit's ExecStart as its user, and leaves nothing behind. */
 import { execFileSync, spawnSync } from "node:child_process";
-import { chmodSync, copyFileSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { chmodSync, copyFileSync, cpSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, assert, beforeAll, describe, it, type TestContext } from "vitest";
@@ -25,7 +25,7 @@ describe("the package of Debian", { timeout: 600_000 }, () => {
     await buildArtefact(root, artefact, { platform: `${process.platform}-${process.arch}` });
     deb = buildDeb(root, artefact, folder, { arch: process.arch, compression: "none" });
     copyFileSync(deb, join(folder, "mlxd.deb"));
-    rmSync(artefact, { recursive: true });
+    cpSync(join(root, "deploy"), join(folder, "deploy"), { recursive: true });
     packNode(folder);
   }, 600_000);
   afterAll(() => {
@@ -75,7 +75,7 @@ describe("the package of Debian", { timeout: 600_000 }, () => {
     const none = await noSystemd(folder);
     if (none !== undefined) return context.skip(none);
     const before = "rm -f /usr/local/bin/node; dpkg --install /mnt/nodejs.deb /mnt/mlxd.deb";
-    const told = await inBootedRoot(folder, { before, script: lifeUnderSystemd });
+    const told = await inBootedRoot(folder, { before, script: lifeUnderSystemd() });
     assert.match(told, /^started: active running mlxd$/m);
     assert.match(told, /^status: serving$/m);
     assert.match(told, /^answer: .*4/m);
@@ -84,6 +84,7 @@ describe("the package of Debian", { timeout: 600_000 }, () => {
     assert.match(told, /^answer after a hang: .*4/m);
     assert.match(told, /^stopped: inactive success 0$/m);
     assert.match(told, /^left: $/m);
+    assert.match(told, /^by hand: .*4/m);
   });
 });
 
@@ -134,8 +135,20 @@ echo "after purge: $(left)"
 echo "user after purge: $(getent passwd mlxd || echo none)"
 `;
 
+/** The page's commands for the unit without the package: what they install is on /mnt, and who runs them is root. */
+const byHand = (): string => {
+  const page = readFileSync(join(root, "docs/deploy.md"), "utf8");
+  const section = page.split("\n## As a systemd service\n")[1] ?? "";
+  const commands = /^```sh no-run\n(.*?)^```$/ms.exec(section)?.[1] ?? "";
+  const [build, ...others] = commands.trim().split("\n");
+  assert.strictEqual(build, "npm run build -- --with-node");
+  const last = others.pop() ?? "";
+  const here = others.join("\n").replaceAll("sudo ", "").replaceAll("dist/mlxd", "artefact");
+  return `cd /mnt\n${here}\necho "by hand: $(${last} | tr -d '\\n')"`;
+};
+
 /** The unit as it stands; only the watchdog's times are shorter. */
-const lifeUnderSystemd = `
+const lifeUnderSystemd = (): string => `
 show() { systemctl show mlxd --value --property "$1"; }
 answer() { curl -sS http://127.0.0.1:50051/mlxd.v1.GenerationService/Generate -H 'content-type: application/json' \\
   -d '{"task":{"prompt":"What is 2+2?","sampling":{"temperature":0},"stop":{"maxOutputTokens":16}}}' | tr -d '\\n'; }
@@ -159,4 +172,9 @@ echo "answer after a hang: $(answer)"
 systemctl stop mlxd
 echo "stopped: $(show ActiveState) $(show Result) $(show ExecMainStatus)"
 echo "left: $(pgrep -u mlxd || true)"
+dpkg --purge mlxd >&2
+rm -r /etc/systemd/system/mlxd.service.d
+systemctl daemon-reload
+${byHand()}
+systemctl stop mlxd
 `;

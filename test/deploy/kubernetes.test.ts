@@ -19,6 +19,7 @@ import serviceMonitorSchema from "./service-monitor.schema.json" with { type: "j
 
 const root = join(import.meta.dirname, "../..");
 const setUp = join(root, "deploy/kubernetes/set-up");
+const page = readFileSync(join(root, "docs/deploy.md"), "utf8");
 const configuration = readFileSync(join(root, "docs/configuration.md"), "utf8");
 
 // oxlint-disable-next-line typescript/no-explicit-any -- a manifest has any shape
@@ -144,6 +145,23 @@ describe("the manifests for Kubernetes", { timeout: 300_000 }, () => {
     const key = readFileSync(join(folder, "cluster/ci.key"), "utf8").trim();
     assert.isFalse(text.includes(key));
     assert.strictEqual(Buffer.from(of("Secret", "mlxd-callers").data["ci.key"], "base64").toString().trim(), key);
+  });
+
+  it("take the page's patches for models and jobs of one's own", async (context) => {
+    ready(context);
+    const render = await kustomize();
+    if (typeof render === "string") return context.skip(render);
+    const patches = /^```yaml\n(patches:\n.*?)^```$/ms.exec(page)?.[1] ?? assert.fail("the page has no patches");
+    const overlay = join(folder, "cluster/kustomization.yaml");
+    const before = readFileSync(overlay, "utf8");
+    writeFileSync(overlay, before + patches);
+    const patched = parseAllDocuments(await render(join(folder, "cluster"))).map((document) => document.toJS());
+    writeFileSync(overlay, before);
+    const { env } = patched.find(({ kind }) => kind === "StatefulSet").spec.template.spec.containers[0];
+    assert.deepInclude(env, { name: "MLXD_MODELS", value: "/var/lib/mlxd/models" });
+    for (const { name } of env) assert.include(configuration, `\`${name}\``);
+    const { egress } = patched.find(({ kind }) => kind === "NetworkPolicy").spec;
+    assert.deepInclude(egress, { ports: [{ port: 5432, protocol: "TCP" }] });
   });
 
   it("are set up once, and not for names that Kubernetes does not take", async (context) => {

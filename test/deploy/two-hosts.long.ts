@@ -1,22 +1,19 @@
 /** docs/deploy.md from nothing to two secured hosts behind HAProxy: its commands, with a container of Debian for each machine. */
 import { execFile } from "node:child_process";
-import { chmodSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { promisify } from "node:util";
 import { afterAll, assert, beforeAll, describe, it } from "vitest";
 
-import { buildArtefact } from "../../scripts/artefact/build.ts";
-import { buildDeb } from "../../scripts/deb/build.ts";
 import { baseArguments, docker, noDocker, removeAll, requireDocker } from "../support/docker.ts";
-import { packNode } from "../support/node-package.ts";
 import { until } from "../support/until.ts";
 
 const run = promisify(execFile);
 const root = join(import.meta.dirname, "../..");
 const page = readFileSync(join(root, "docs/deploy.md"), "utf8");
 const section = page.split("\n## Two hosts behind HAProxy\n")[1]?.split("\n## ")[0] ?? "";
-const [setUp = "", hosts = "", balancer = "", firstCall = ""] = [
+const [build = "", setUp = "", hosts = "", balancer = "", firstCall = ""] = [
   ...section.matchAll(/^```sh(?: no-run)?\n(.*?)^```$/gms),
 ].map(([, block]) => block);
 
@@ -39,40 +36,25 @@ scp() {
 describe("two hosts behind HAProxy, from nothing", { timeout: 900_000 }, () => {
   let folder = "";
 
+  /** The page's commands, in a copy of the checkout; only the network is another one. */
   const shell = async (commands: string): Promise<string> => {
-    const here = commands
-      .replaceAll("10.0.0.", network)
-      .replaceAll(/bin\/mlxd|deploy\/[\w/.-]+/g, (path) => (path.endsWith(".cfg") ? path : join(root, path)));
-    return (await run("bash", ["-euc", remote + here], { cwd: folder, maxBuffer: 64 * 1024 ** 2 })).stdout;
+    const here = remote + commands.replaceAll("10.0.0.", network);
+    return (await run("bash", ["-euc", here], { cwd: folder, maxBuffer: 64 * 1024 ** 2 })).stdout;
   };
 
   beforeAll(async () => {
     if ((await noDocker()) !== undefined) return;
     folder = mkdtempSync(join(tmpdir(), "mlxd-two-hosts-"));
-    // `npm run build && npm run build:deb`
-    const artefact = join(folder, "artefact");
-    await buildArtefact(root, artefact, { platform: `${process.platform}-${process.arch}` });
-    buildDeb(root, artefact, join(folder, "dist"), { arch: process.arch, compression: "none" });
-    rmSync(artefact, { recursive: true });
-    mkdirSync(join(folder, "deploy/haproxy"), { recursive: true });
-    const config = readFileSync(join(root, "deploy/haproxy/haproxy.cfg"), "utf8");
-    writeFileSync(join(folder, "deploy/haproxy/haproxy.cfg"), config.replaceAll("10.0.0.", network));
+    const left = /^(\.git|\.cache|node_modules|dist|test|models\/(?!demo)[^/]+)$/;
+    cpSync(root, folder, { recursive: true, filter: (path) => !left.test(relative(root, path)) });
+    for (const each of ["node_modules", ".cache"]) symlinkSync(join(root, each), join(folder, each));
+    const config = join(folder, "deploy/haproxy/haproxy.cfg");
+    writeFileSync(config, readFileSync(config, "utf8").replaceAll("10.0.0.", network));
 
-    const machine = join(folder, "machine");
-    cpSync(join(root, "test/support/debian-machine"), machine, { recursive: true });
-    packNode(machine);
+    const machine = join(root, "test/support/debian-machine");
     await docker("build", "--quiet", "-t", name, ...(await baseArguments()), machine);
-    await docker(
-      "network",
-      "create",
-      "--label",
-      label,
-      "--subnet",
-      `${network}0/24`,
-      "--gateway",
-      `${network}254`,
-      name,
-    );
+    const subnet = ["--subnet", `${network}0/24`, "--gateway", `${network}254`];
+    await docker("network", "create", "--label", label, ...subnet, name);
     for (const at of machines) {
       const address = ["--network", name, "--ip", `${network}${at}`, "--publish", "127.0.0.1:0:443"];
       await docker("run", "--detach", "--label", label, "--name", `${name}-${at}`, ...address, name);
@@ -87,11 +69,14 @@ describe("two hosts behind HAProxy, from nothing", { timeout: 900_000 }, () => {
 
   it("are set up by the page's commands, and answer a caller who has a key", async (context) => {
     await requireDocker(context);
+    await shell(build);
     await shell(setUp);
     // As an administrator's umask may have it, who runs no servers here.
     chmodSync(join(folder, "hosts"), 0o700);
     await shell(hosts);
     await shell(balancer);
+    const user = await docker("exec", `${name}-10`, "sh", "-c", "find /proc/$(pidof -s haproxy) -maxdepth 0 -printf %u");
+    assert.strictEqual(user, "haproxy");
     const port = (await docker("port", `${name}-10`, "443")).split(":").at(-1) ?? "";
     const call = firstCall.replaceAll("mlxd.internal", `localhost:${port}`);
     await until(() =>
