@@ -29,6 +29,12 @@ interface Variable {
   readonly definition?: string;
 }
 
+/** Of compose.yaml. */
+interface Service {
+  readonly profiles?: ReadonlyArray<string>;
+  readonly depends_on?: unknown;
+}
+
 interface Alert {
   readonly alert: string;
   readonly expr: string;
@@ -62,6 +68,39 @@ describe("the dashboard", () => {
   it("uses no variable that it does not have", () => {
     const known = new Set([...templating.list.map(({ name }) => name), "__rate_interval"]);
     for (const [, name = ""] of JSON.stringify(panels).matchAll(/\$\{?(\w+)\}?/g)) assert.isTrue(known.has(name), name);
+  });
+});
+
+describe("Grafana in compose.yaml", () => {
+  const folder = new URL("../../deploy/compose/", import.meta.url);
+  const read = (path: string) => parse(readFileSync(new URL(path, folder), "utf8"), { merge: true });
+  const { services } = read("compose.yaml");
+  const { grafana, ...others } = services;
+  const mounts = new Map<string, string>(
+    grafana.volumes.map((volume: string) => {
+      const [from = "", to = ""] = volume.split(":");
+      return [to, from];
+    }),
+  );
+
+  it("starts only if its profile is asked for, and listens on this machine alone", () => {
+    assert.deepStrictEqual(grafana.profiles, ["grafana"]);
+    for (const port of grafana.ports) assert.match(port, /^127\.0\.0\.1:/);
+    for (const { profiles, depends_on: needs = [] } of Object.values(others as Readonly<Record<string, Service>>)) {
+      assert.isUndefined(profiles);
+      assert.notInclude(JSON.stringify(needs), "grafana");
+    }
+  });
+
+  it("finds the dashboard, and Prometheus, where Grafana looks for both", () => {
+    const provisioning = `${mounts.get("/etc/grafana/provisioning")}/`;
+    const [{ options }] = read(`${provisioning}dashboards/mlxd.yaml`).providers;
+    const file = mounts.get(`${options.path}/mlxd.json`) ?? assert.fail(`nothing is mounted in ${options.path}`);
+    assert.deepStrictEqual(read(file), dashboard);
+    const [{ type, url, isDefault }] = read(`${provisioning}datasources/prometheus.yaml`).datasources;
+    assert.deepStrictEqual([type, isDefault], ["prometheus", true]);
+    const { hostname, port } = new URL(url);
+    assert.include(JSON.stringify(services[hostname].ports), `:${port}`);
   });
 });
 

@@ -75,7 +75,13 @@ describe("two hosts behind HAProxy, from nothing", { timeout: 900_000 }, () => {
     chmodSync(join(folder, "hosts"), 0o700);
     await shell(hosts);
     await shell(balancer);
-    const user = await docker("exec", `${name}-10`, "sh", "-c", "find /proc/$(pidof -s haproxy) -maxdepth 0 -printf %u");
+    const user = await docker(
+      "exec",
+      `${name}-10`,
+      "sh",
+      "-c",
+      "find /proc/$(pidof -s haproxy) -maxdepth 0 -printf %u",
+    );
     assert.strictEqual(user, "haproxy");
     const port = (await docker("port", `${name}-10`, "443")).split(":").at(-1) ?? "";
     const call = firstCall.replaceAll("mlxd.internal", `localhost:${port}`);
