@@ -30,6 +30,7 @@ import { layer as embeddings } from "./pipeline/run-embeddings.ts";
 import { layer as generations } from "./pipeline/run-generations.ts";
 import { layer as preparations } from "./pipeline/prepare/run-preparations.ts";
 import { preload } from "./preload.ts";
+import { CompiledRules } from "./rpc/CompiledRules.ts";
 import { reloadOnHangup } from "./reload-on-hangup.ts";
 import { announce, runMain, strayException } from "./run-main.ts";
 import { Sandbox } from "./sandbox/Sandbox.ts";
@@ -77,6 +78,8 @@ const portProbed = Layer.effectDiscard(
 ).pipe(Layer.provide(access));
 
 const preloaded = preload.pipe(
+  // Begun before models are loaded, and done meanwhile.
+  Layer.provide(CompiledRules.layer),
   Layer.provideMerge(reloadOnHangup.pipe(Layer.provide(access))),
   Layer.provideMerge(pipeline),
 );

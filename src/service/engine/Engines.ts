@@ -25,6 +25,8 @@ export interface Drafting {
 export interface Driver {
   /** Version of the library that its engines compute with, as this build has it. */
   readonly version: string;
+  /** Begins what the next start needs and no model, because a start is foreseen. The scope ends what no start has used. */
+  readonly prepare?: Effect.Effect<void, never, Scope.Scope>;
   /**
    * Completes when the model is loaded and has passed its self-check.
    *
@@ -87,6 +89,8 @@ export interface ConversationDriver {
 export class Engines extends Context.Service<
   Engines,
   {
+    /** Begins what the next start of this engine needs and no model (`Driver.prepare`). */
+    readonly prepare: (engine: string) => Effect.Effect<void, never, Scope.Scope>;
     /** Starts the engine of a model that takes tokens, with the driver that its facts name. Its output is read as text. */
     readonly start: (...model: Parameters<Driver["start"]>) => Effect.Effect<Engine, EngineFault, Scope.Scope>;
     /** The drivers of engines that take conversations, by the engine's canonical name. */

@@ -45,6 +45,7 @@ export const enginesOf = (
 ): Engines["Service"] =>
   Engines.of({
     prefixUse,
+    prepare: (engine) => driverOf(tokens, engine)?.prepare ?? Effect.void,
     start: (facts, vocabulary, ...rest) => {
       const { id: model, engine } = facts;
       const driver = driverOf(tokens, engine);

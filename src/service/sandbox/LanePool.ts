@@ -20,6 +20,8 @@ export interface PooledJob {
   readonly share: string | undefined;
   /** What the job works with, e.g. a model's folder. One subject never occupies all lanes for small jobs. */
   readonly subject: string;
+  /** Whether nothing stays loaded of it, so that its lane is as good as a new one for any other subject. */
+  readonly isForgotten: boolean;
   readonly onOutput: (output: unknown) => void;
   readonly onFailure: (reason: JobFailureReason, how: string) => void;
 }
@@ -102,7 +104,7 @@ export class LanePool {
   }
 
   private laneFor(job: Job): PooledLane | undefined {
-    const { isLarge, subject, share } = job;
+    const { isLarge, subject, isForgotten, share } = job;
     const own = [...this.lanes].filter((pooled) => pooled.isLarge === isLarge);
     // At most one small and one large job of a caller run at once, so that its small jobs do not wait for its large
     // one.
@@ -117,6 +119,8 @@ export class LanePool {
     const idle = own.filter((pooled) => pooled.job === undefined);
     const unused = idle.find((pooled) => pooled.subjects.size === 0);
     if (unused !== undefined) return unused;
+    // Starting a process takes longer than most jobs. What stays loaded is worth it, and keeps models apart.
+    if (isForgotten && idle[0] !== undefined) return idle[0];
     return own.length < most ? this.open(isLarge) : idle[0];
   }
 
@@ -212,6 +216,7 @@ export class LanePool {
     for (const timer of running?.timers ?? []) clearTimeout(timer);
     running?.endSilenceWatch();
     pooled.job = undefined;
+    if (running?.job.isForgotten === true) pooled.subjects.delete(running.job.subject);
     return running?.job;
   }
 

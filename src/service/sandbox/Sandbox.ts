@@ -30,6 +30,12 @@ export interface JobOptions {
    * @default the job's name
    */
   readonly subject?: string;
+  /**
+   * Whether nothing stays loaded of the job, so that any other subject may be next in its process.
+   *
+   * @default false
+   */
+  readonly isForgotten?: boolean;
 }
 
 /**
@@ -66,7 +72,7 @@ export class Sandbox extends Context.Service<
       );
       pool.warm();
       return Sandbox.of({
-        run: (name, input, { inputBytes, subject = name }) =>
+        run: (name, input, { inputBytes, subject = name, isForgotten = false }) =>
           Effect.flatMap(CurrentCall, ({ caller, fairnessId }) =>
             Effect.callback<JobOutput<typeof name>, JobFailed>((resume) => {
               const abandon = pool.submit({
@@ -75,6 +81,7 @@ export class Sandbox extends Context.Service<
                 isLarge: inputBytes > smallInputBytes,
                 share: caller === itself ? undefined : shareOf(caller, fairnessId),
                 subject,
+                isForgotten,
                 // The job table gives the output's type, and the lane runs this service's own program.
                 onOutput: (output) => resume(Effect.succeed(output as JobOutput<typeof name>)),
                 onFailure: (reason, cause) => resume(Effect.fail(new JobFailed({ job: name, reason, cause }))),

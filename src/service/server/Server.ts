@@ -1,5 +1,4 @@
 /** The service on the network. */
-import { create } from "@bufbuild/protobuf";
 import { type ConnectError, createConnectRouter } from "@connectrpc/connect";
 import { Context, Effect, Layer } from "effect";
 
@@ -17,10 +16,10 @@ import { drainingRetryAfterMs } from "../calls/failure.ts";
 import { Draining } from "../domain/errors.ts";
 import { Load } from "../load/Load.ts";
 import { Bridge } from "../rpc/Bridge.ts";
+import { CompiledRules } from "../rpc/CompiledRules.ts";
 import { reasonIn } from "../rpc/error-details.ts";
 import { RequestReader } from "../rpc/RequestReader.ts";
 import { apiServices, makeApiRoutes } from "../rpc/routes.ts";
-import { violationsIn } from "../wire/validate.ts";
 import { Metrics } from "../telemetry/metrics/Metrics.ts";
 import { makeAudit } from "./audit.ts";
 import { watchBackends } from "./backend-health.ts";
@@ -86,7 +85,6 @@ export class Server extends Context.Service<
       const queries = createRouter(smallMessageBytes);
       addApi(queries);
       queries.service(HealthRpc, healthService);
-      compileRules();
       const alwaysServing = [
         ...apiServices,
         HealthRpc,
@@ -96,6 +94,7 @@ export class Server extends Context.Service<
       yield* Effect.forEach(alwaysServing, ({ typeName }) => health.set(typeName, "serving"));
       yield* watchBackends;
       yield* watchModels(["", GenerationService.typeName, EmbeddingService.typeName]);
+      yield* (yield* CompiledRules).ready;
       const address = yield* listen({
         config,
         drain,
@@ -119,18 +118,10 @@ export class Server extends Context.Service<
   /** Drains when its scope closes, before the layers that it depends on close. */
   static readonly layer = this.layerNoDeps.pipe(
     Layer.provide(Bridge.layer.pipe(Layer.provide(RequestReader.layer), Layer.provideMerge(Calls.layer))),
-    Layer.provide(Load.layer),
+    Layer.provide([Load.layer, CompiledRules.layer]),
     Layer.provideMerge(Drain.layer),
   );
 }
-
-/**
- * The validator compiles a message's rules on first use, which takes 200 ms. Doing that before the port opens delays no
- * call.
- */
-const compileRules = (): void => {
-  for (const { methods } of apiServices) for (const { input } of methods) violationsIn(input, create(input));
-};
 
 const draining = new Draining({ retryAfterMs: drainingRetryAfterMs });
 

@@ -87,6 +87,17 @@ describe("Sandbox", () => {
     }).pipe(Effect.provide(sandbox)),
   );
 
+  it.live("reads folders in the process that a model's texts are in, and starts none for it", () =>
+    Effect.gen(function* () {
+      const { run } = yield* Sandbox;
+      const reading = { inputBytes: 0, subject: "model folders", isForgotten: true };
+      yield* run("readRevision", demo, reading);
+      yield* ask(demo, "1 2");
+      yield* run("readRevision", demo, reading);
+      assert.strictEqual(lanePids().length, 1);
+    }).pipe(Effect.provide(sandbox)),
+  );
+
   it.live("ends a job at its time limit, and does what waited for it in a fresh process", () =>
     Effect.gen(function* () {
       const [slow, quick] = yield* Effect.all([Effect.flip(ask(hostile, words)), ask(demo, "still here")], {

@@ -24,7 +24,7 @@ import { GenerationRun } from "./GenerationRun.ts";
 import { type SupervisedModel, Supervisor } from "./Supervisor.ts";
 import { TracedRun } from "./TracedRun.ts";
 import { createVocabularyMessage, WorkerVocabulary } from "./vocabulary.ts";
-import { spawnWorker } from "./WorkerProcess.ts";
+import { SpareWorker } from "./SpareWorker.ts";
 
 /** Listeners to what engines do. */
 interface EngineListeners {
@@ -35,9 +35,11 @@ interface EngineListeners {
 
 export const mlxDriver = (settings: EngineSettings, listeners: EngineListeners): Driver => {
   const turns = settings.takesTurns ? new ComputeTurns() : undefined;
+  const { prepare, spawn } = new SpareWorker(settings.environment);
   return {
     version: versions.mlx,
-    start: (...model) => startEngine({ spawn: spawnWorker, settings, turns, ...listeners }, ...model),
+    prepare,
+    start: (...model) => startEngine({ spawn, settings, turns, ...listeners }, ...model),
   };
 };
 

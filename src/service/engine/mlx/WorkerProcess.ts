@@ -18,7 +18,7 @@ export interface WorkerProcess {
   readonly end: () => void;
 }
 
-interface WorkerListener {
+export interface WorkerListener {
   readonly onMessage: (message: FromWorker) => void;
   /** Called once, even if the process could not be started. */
   readonly onExit: (end: ProcessEnd) => void;
@@ -31,22 +31,25 @@ export type SpawnWorker = (
 ) => Effect.Effect<WorkerProcess, never, Scope.Scope>;
 
 /** The process lives as long as the scope. It ends with the service, even if the service is killed. */
-export const spawnWorker: SpawnWorker = (environment, listener) =>
+export const spawnWorker: SpawnWorker = (environment, listener) => owned(() => startWorker(environment, listener));
+
+/** The scope ends the process. */
+export const owned = (take: () => ChildProcess): Effect.Effect<WorkerProcess, never, Scope.Scope> =>
   Effect.map(
-    Effect.acquireRelease(
-      Effect.sync(() => start(environment, listener)),
-      (child) => Effect.promise(() => end(child)),
-    ),
+    Effect.acquireRelease(Effect.sync(take), (child) => Effect.promise(() => endWorker(child))),
     (child) => ({
       pid: child.pid,
       send: (message) => {
         if (child.connected) child.send(message, () => {});
       },
-      end: () => void end(child),
+      end: () => void endWorker(child),
     }),
   );
 
-const start = (environment: Readonly<Record<string, string | undefined>>, listener: WorkerListener): ChildProcess => {
+export const startWorker = (
+  environment: Readonly<Record<string, string | undefined>>,
+  listener: WorkerListener,
+): ChildProcess => {
   const child = fork(fileURLToPath(new URL("../../worker/main.ts", import.meta.url)), {
     // Most objects of a step die with the step. V8's default semi-space would take 70 MB of a decoding engine; a small
     // one is collected more often.
@@ -92,7 +95,7 @@ const start = (environment: Readonly<Record<string, string | undefined>>, listen
  * Asks first: killing a process whose GPU command is running can panic macOS. A process that does not end by itself,
  * because it is stopped or in an endless step, is killed.
  */
-const end = (child: ChildProcess): Promise<void> => {
+export const endWorker = (child: ChildProcess): Promise<void> => {
   if (child.exitCode !== null || child.signalCode !== null || child.pid === undefined) return Promise.resolve();
   return new Promise((resolve) => {
     const kill = setTimeout(() => child.kill("SIGKILL"), child.connected ? endMs : 0);

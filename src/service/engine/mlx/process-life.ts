@@ -46,8 +46,6 @@ export const liveProcess = Effect.fnUntraced(function* (
   { spawn, settings, load, unchanged }: ProcessPlan,
   { onSign, onReady, onStep, onPrefixesCleared, onStarted, onStopped, serve }: ProcessListener,
 ): Effect.fn.Return<ProcessDeath, never, Scope.Scope> {
-  const before = yield* Effect.result(unchanged);
-  if (Result.isFailure(before)) return deathOfChange(before.failure);
   const death = yield* Deferred.make<ProcessDeath>();
   const ready = yield* Deferred.make<void>();
   const die = (how: ProcessDeath): void => void Deferred.doneUnsafe(death, Exit.succeed(how));
@@ -93,6 +91,9 @@ export const liveProcess = Effect.fnUntraced(function* (
         cause,
       }),
   });
+  // While the process starts.
+  const before = yield* Effect.result(unchanged);
+  if (Result.isFailure(before)) return deathOfChange(before.failure);
   worker.send(load);
   onStarted(worker);
   const { loadTimeoutMs } = settings;

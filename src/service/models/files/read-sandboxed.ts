@@ -55,6 +55,6 @@ export const readFolder = <Name extends Reading>(sandbox: Sandbox["Service"], jo
  * that callers whose jobs fill the queue do not make models unreadable.
  */
 export const runReading = <Name extends Reading>({ run }: Sandbox["Service"], job: Name, directory: string) =>
-  run(job, directory, { inputBytes: 0, subject: "model folders" }).pipe(
+  run(job, directory, { inputBytes: 0, subject: "model folders", isForgotten: true }).pipe(
     Effect.updateService(CurrentCall, (call): Call => ({ ...call, caller: itself })),
   );

@@ -4,6 +4,7 @@ import { Clock, Effect, FiberSet, Layer, Queue, Scope, SubscriptionRef } from "e
 import { EngineConfig } from "../../config/EngineConfig.ts";
 import { ModelsConfig } from "../../config/ModelsConfig.ts";
 import { ResidencyConfig } from "../../config/ResidencyConfig.ts";
+import { localEngine } from "../../domain/engine-names.ts";
 import { type FilesUnusable, ModelChanged } from "../../domain/errors.ts";
 import type { ModelCondition, ModelStatus } from "../../domain/model.ts";
 import { type AnyEngine, type Engine, takesConversations } from "../../engine/Engine.ts";
@@ -63,6 +64,8 @@ export const layer: Layer.Layer<Models, CatalogFailure, ModelsConfig | Residency
       run,
       onConditions: (conditions) => void Queue.offerUnsafe(snapshots, conditions),
     });
+    // Which models they are is known when the catalog has been read; most are of the local engine.
+    if (residency.preload.length > 0) yield* engines.prepare(localEngine);
     yield* models.read;
 
     const states = yield* SubscriptionRef.make(models.conditions);

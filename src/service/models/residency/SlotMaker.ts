@@ -66,7 +66,7 @@ export class SlotMaker {
       refusal: refusalOf(entry),
       retention: retentionOf(policy, idleTtlMs),
       // Whatever can fail without an engine fails before another model is evicted.
-      start: Effect.flatMap(tools, ({ vocabulary }) =>
+      start: Effect.flatMap(Effect.andThen(engines.prepare(facts.engine), tools), ({ vocabulary }) =>
         draft?.problem !== undefined
           ? Effect.fail(new ModelBroken({ model: facts.id, cause: unusableDraft(draft.facts.id, draft.problem) }))
           : Effect.andThen(
