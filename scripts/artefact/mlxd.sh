@@ -22,4 +22,11 @@ esac
 if [ -x "$root/scripts/with-mlx" ]; then PATH=$(dirname "$(command -v "$node")"):$PATH "$root/scripts/with-mlx"; fi
 # What Node has made of a module once is kept: the next start is sooner.
 export NODE_COMPILE_CACHE="${NODE_COMPILE_CACHE-${XDG_CACHE_HOME:-${HOME:-/tmp}/.cache}/mlxd/compile}"
-exec "$node" --enable-source-maps "$root/lib/mlxd.js" "$@"
+# `mlxd serve` runs the service in its own process (src/cli/commands/serve.ts); without the other commands it starts sooner.
+program=mlxd
+if [ "${1-}" = serve ]; then
+  program=service
+  for argument; do case $argument in -h | --help) program=mlxd ;; esac; done
+  if [ $program = service ]; then shift; fi
+fi
+exec "$node" --enable-source-maps "$root/lib/$program.js" "$@"

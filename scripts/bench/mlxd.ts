@@ -1,37 +1,57 @@
-/** mlxd, as `npm start` runs it, called over gRPC by its own client. */
+/** mlxd, called over gRPC by its own client: as `npm start` runs it, and as it is deployed. */
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { createMlxdClient } from "../../src/client/node.ts";
-import { startService } from "../../test/support/running-service.ts";
+import { type RunningService, startService } from "../../test/support/running-service.ts";
+import { buildArtefact } from "../artefact/build.ts";
 import type { Contender } from "./contender.ts";
 import { endsWithUs } from "./ends-with-us.ts";
 import { mathEnvironment } from "./math-environment.ts";
 
-export const mlxd: Contender = {
-  start: async (model, { promptCacheBytes, kernels } = {}) => {
-    const service = await startService({
-      MLXD_MODELS: await model.ensure(),
-      ...(promptCacheBytes !== undefined && { MLXD_PREFIX_CACHE_BYTES: String(promptCacheBytes) }),
-      ...mathEnvironment(kernels),
-      MLXD_LOG_LEVEL: "Warn",
-      // The peer drafts nothing either, and random weights say the same again and again.
-      MLXD_SPECULATION: "off",
-    });
-    endsWithUs(service.process);
-    const client = createMlxdClient({ baseUrl: service.url });
-    return {
-      complete: async ({ prompt, maxTokens, schema, signal }, onText) => {
-        const logitBias = model.endTokenIds.map((tokenId) => ({ tokenId, bias: -100 }));
-        const constraint = schema && { jsonSchema: JSON.stringify(schema) };
-        const options = { temperature: 0, maxOutputTokens: maxTokens, logitBias, constraint, signal };
-        const stream = client.stream({ prompt }, options);
-        for await (const _ of stream.textDeltas()) onText();
-        const { usage } = await stream.collect();
-        return usage.outputTokens;
-      },
-      pids: () => [service.process.pid ?? 0, ...service.workers()],
-      stop: async () => {
-        client.close();
-        await service.stop();
-      },
-    };
-  },
+const root = join(import.meta.dirname, "../..");
+
+export const mlxd: Contender = contenderOf((environment) => startService(environment));
+
+/** What `npm run build` writes, started by its command. */
+export const builtMlxd = async (): Promise<Contender> => {
+  const folder = mkdtempSync(join(tmpdir(), "mlxd-bench-"));
+  process.once("exit", () => rmSync(folder, { recursive: true, force: true }));
+  await buildArtefact(root, folder, { platform: `${process.platform}-${process.arch}` });
+  const program = { command: join(folder, "bin/mlxd"), args: ["serve"] };
+  const ours = { MLXD_NODE: process.execPath, NODE_COMPILE_CACHE: join(folder, "compile-cache") };
+  return contenderOf((environment) => startService({ ...environment, ...ours }, folder, program));
 };
+
+function contenderOf(startOne: (environment: Record<string, string>) => Promise<RunningService>): Contender {
+  return {
+    start: async (model, { promptCacheBytes, kernels } = {}) => {
+      const service = await startOne({
+        MLXD_MODELS: await model.ensure(),
+        ...(promptCacheBytes !== undefined && { MLXD_PREFIX_CACHE_BYTES: String(promptCacheBytes) }),
+        ...mathEnvironment(kernels),
+        MLXD_LOG_LEVEL: "Warn",
+        // The peer drafts nothing either, and random weights say the same again and again.
+        MLXD_SPECULATION: "off",
+      });
+      endsWithUs(service.process);
+      const client = createMlxdClient({ baseUrl: service.url });
+      return {
+        complete: async ({ prompt, maxTokens, schema, signal }, onText) => {
+          const logitBias = model.endTokenIds.map((tokenId) => ({ tokenId, bias: -100 }));
+          const constraint = schema && { jsonSchema: JSON.stringify(schema) };
+          const options = { temperature: 0, maxOutputTokens: maxTokens, logitBias, constraint, signal };
+          const stream = client.stream({ prompt }, options);
+          for await (const _ of stream.textDeltas()) onText();
+          const { usage } = await stream.collect();
+          return usage.outputTokens;
+        },
+        pids: () => [service.process.pid ?? 0, ...service.workers()],
+        stop: async () => {
+          client.close();
+          await service.stop();
+        },
+      };
+    },
+  };
+}

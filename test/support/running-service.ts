@@ -27,16 +27,26 @@ const endWithParent = new URL("./end-with-parent.ts", import.meta.url).href;
 const maxLogLength = 16_000_000;
 const root = fileURLToPath(new URL("../..", import.meta.url));
 
+/** As `npm start` runs the service of a checkout. */
+const fromSources: Program = { command: process.execPath, args: ["--import", endWithParent, "src/service/main.ts"] };
+
+interface Program {
+  readonly command: string;
+  readonly args: ReadonlyArray<string>;
+}
+
 /**
  * Starts the service and waits for its ready line. What it logs is told when it does not get there.
  * @param checkout another one than this
+ * @param program another one than the service of the checkout; it is on its caller to end it with this process
  */
 export const startService = async (
   environment: Readonly<Record<string, string>> = {},
   checkout = root,
+  { command, args }: Program = fromSources,
 ): Promise<RunningService> => {
   const jobsStore = join(tmpdir(), `mlxd-jobs-${randomUUID()}`);
-  const child = spawn(process.execPath, ["--import", endWithParent, "src/service/main.ts"], {
+  const child = spawn(command, args, {
     cwd: checkout,
     // Jobs of a test are nobody else's.
     env: { ...process.env, MLXD_PORT: "0", MLXD_JOBS_STORE: jobsStore, ...environment },
