@@ -49,7 +49,9 @@ try {
     `${pieces.length} parts of ${about.version} are as they should be; what would be published is in ${folder}`,
   );
 } catch (error) {
-  console.log(`FAILED   ${error instanceof Error ? error.message : String(error)}`);
+  // Of a program that failed, also what it printed: some say there what is wrong.
+  const { message, stdout = "" } = error as Error & { readonly stdout?: string };
+  console.log(`FAILED   ${`${message}\n${stdout}`.trim()}`);
   process.exitCode = 1;
 } finally {
   rmSync(place, { recursive: true, force: true });

@@ -10,7 +10,7 @@ export interface Changes {
   readonly entry: string;
 }
 
-export const changesOf = async ({ root, place }: Omit<Release, "version">): Promise<Changes> => {
+export const changesOf = async ({ root, place }: Pick<Release, "root" | "place">): Promise<Changes> => {
   const copy = join(place, "changes");
   mkdirSync(copy);
   for (const name of [".changeset", "CHANGELOG.md", "package.json"]) {

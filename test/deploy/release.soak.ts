@@ -13,7 +13,10 @@ const root = join(import.meta.dirname, "../..");
 
 it("builds, checks, installs and tries every part, and tells that alone", { timeout: 3_600_000 }, async (context) => {
   await requireDocker(context);
-  const { stdout, stderr } = await promisify(execFile)("npm", ["run", "-s", "release:dry"], { cwd: root });
+  // Where it fails it tells so on its output.
+  const { stdout, stderr } = await promisify(execFile)("npm", ["run", "-s", "release:dry"], { cwd: root }).catch(
+    (error: { stdout: string; stderr: string }) => error,
+  );
   assert.strictEqual(stderr, "");
   const lines = stdout.trim().split("\n");
   const names = lines.map((line) => /^passed {3}(changes|artefact|client|\.deb|image)\b/.exec(line)?.[1]);
