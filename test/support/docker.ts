@@ -3,6 +3,7 @@
  * one that was started so ends by itself when no test uses it and no container runs.
  */
 import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
 import { openSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -50,12 +51,12 @@ const startEngine = async (): Promise<void> => {
     rm -f /var/run/docker.pid /var/run/docker/containerd/containerd.pid
     dockerd & engine=$!
     sleep 60
-    while :; do
-      flock "$0" true
-      [ -n "$(docker ps --quiet)" ] || break
+    end='[ -n "$(docker ps --quiet)" ] || { kill $0; while docker version; do sleep 0.1; done; }'
+    while docker version; do
+      # Nobody begins to use it while it ends.
+      flock "$0" bash -c "$end" $engine
       sleep 5
     done
-    kill $engine
     wait`;
   spawn("setsid", ["bash", "-c", script, useLock], { detached: true, stdio: ["ignore", log, log] }).unref();
   for (let n = 0; n < 300 && !(await answers()); n++) await pause(200);
@@ -92,9 +93,13 @@ export const requireDocker = async (context: TestContext): Promise<void> => {
 export const noDocker = (): Promise<string | undefined> =>
   (engine ??= (async () => {
     // Ends with this process, however that ends: its input closes.
-    const using = spawn("flock", ["--shared", useLock, "cat"], { stdio: ["pipe", "ignore", "ignore"] });
-    using.on("error", () => {}); // only Linux has it, and needs it
+    const using = spawn("flock", ["--shared", useLock, "sh", "-c", "echo used; exec cat"], {
+      stdio: ["pipe", "pipe", "ignore"],
+    });
     using.unref();
+    // Not before one that is about to end has ended. Only Linux has flock, and needs it.
+    await Promise.race([once(using, "error"), once(using.stdout, "data")]);
+    using.stdout.destroy();
     return findEngine();
   })());
 
