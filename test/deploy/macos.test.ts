@@ -21,6 +21,8 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterEach, assert, beforeEach, describe, it } from "vitest";
 
+import { ruby } from "../support/tools.ts";
+
 const root = join(import.meta.dirname, "../..");
 const scripts = join(root, "deploy/macos");
 const configuration = readFileSync(join(root, "docs/configuration.md"), "utf8");
@@ -278,7 +280,7 @@ esac`,
 });
 
 describe("the formula of Homebrew", () => {
-  it("has the archive's own hash, and nothing left to fill in", async (context) => {
+  it("has the archive's own hash, and nothing left to fill in", () => {
     const build = join(folder, "mlxd");
     mkdirSync(join(build, "binding/prebuilt"), { recursive: true });
     writeFileSync(join(build, "package.json"), '{ "version": "1.2.3" }');
@@ -300,9 +302,19 @@ describe("the formula of Homebrew", () => {
     for (const [, name = ""] of formula.matchAll(/\b(MLXD_\w+)\b/g)) {
       if (name !== "MLXD_NODE") assert.include(configuration, `\`${name}\``);
     }
-    if (spawnSync("ruby", ["--version"]).error !== undefined)
-      return context.annotate("ruby is not here: its syntax was not checked").then(() => {});
-    execFileSync("ruby", ["-c", join(folder, "mlxd.rb")]);
+  });
+
+  it("is Ruby", async (context) => {
+    const found = await ruby();
+    if (typeof found === "string") return context.skip(found);
+    const options = { encoding: "utf8", env: found.environment } as const;
+    const check = (file: string) => spawnSync(found.ruby, ["--disable-gems", "-c", file], options);
+    const file = join(root, "deploy/homebrew/mlxd.rb");
+    assert.include(check(file).stdout, "Syntax OK");
+    // And it would say so.
+    const broken = join(folder, "broken.rb");
+    writeFileSync(broken, readFileSync(file, "utf8").replace(/^end$/m, ""));
+    assert.strictEqual(check(broken).status, 1);
   });
 
   it("is written for what was built for Macs alone, and for an address that Ruby reads as one", () => {

@@ -100,6 +100,38 @@ export const debianPrometheus = async (): Promise<
   }
 };
 
+const rubyRoot = fileURLToPath(new URL("../../.cache/ruby/", import.meta.url));
+/** Of Debian 12. */
+const rubyPackages = ["ruby3.1", "libruby3.1", "libyaml-0-2", "libgmp10"];
+
+export interface RubyProgram {
+  readonly ruby: string;
+  readonly environment: NodeJS.ProcessEnv;
+}
+
+/** The system's Ruby, else Debian's; or why it cannot be had. */
+export const ruby = async (): Promise<RubyProgram | string> => {
+  const ofSystem = { ruby: "ruby", environment: process.env };
+  if (
+    await run("ruby", ["--version"]).then(
+      () => true,
+      () => false,
+    )
+  )
+    return ofSystem;
+  const own = `${rubyRoot}usr/bin/ruby3.1`;
+  try {
+    const { stdout } = await run("dpkg", ["--print-architecture"]);
+    const libraries = { amd64: "x86_64-linux-gnu", arm64: "aarch64-linux-gnu" }[stdout.trim()] ?? "";
+    const environment = { ...process.env, LD_LIBRARY_PATH: `${rubyRoot}usr/lib/${libraries}` };
+    await debianPackages(rubyRoot, rubyPackages, [own]);
+    await run(own, ["--disable-gems", "--version"], { env: environment });
+    return { ruby: own, environment };
+  } catch (error) {
+    return `there is no Ruby, and Debian's is not to be had: ${firstLineOf(error)}`;
+  }
+};
+
 const faketimeRoot = fileURLToPath(new URL("../../.cache/faketime/", import.meta.url));
 
 /** Debian's library that tells a program another time, to be loaded before the program's own; or why it cannot be had. */
