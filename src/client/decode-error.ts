@@ -111,7 +111,13 @@ const classify = (error: ConnectError): Classified => {
   if (code === Code.Unavailable) return connection(rawMessage);
   // Not by the caller: the server closed the connection, or something in between did.
   if (code === Code.Canceled) return connection(`the connection was closed: ${rawMessage}`);
-  if (/missing (EndStreamResponse|status)$/.test(rawMessage)) return connection("the connection was cut mid-stream");
+  if (/missing (EndStreamResponse|status)$|incomplete envelope$/.test(rawMessage)) {
+    return connection("the connection was cut mid-stream");
+  }
+  // Proxies that give up a call close its stream so, e.g. Envoy.
+  if (/closed with error code NO_ERROR .* before the response was received$/.test(rawMessage)) {
+    return connection("the connection was closed before there was an answer");
+  }
   if (systemCode(cause) === "ERR_BUFFER_TOO_LARGE") {
     return { code: Code.ResourceExhausted, reason: "UNKNOWN", message: "a message is larger than readMaxBytes" };
   }
