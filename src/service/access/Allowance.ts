@@ -33,6 +33,16 @@ export class Allowance {
     return this.#quotas.begin(this.#tenant, this.#limits, performance.now(), spendsTokens);
   }
 
+  /**
+   * How long to hold back the answer of a call that was refused for a limit: a tenant that calls again at once waits for its own
+   * refusals, and others do not.
+   *
+   * @param patienceMs how long its caller still waits
+   */
+  refusalHoldMs(patienceMs?: number): number {
+    return this.#quotas.holdMs(this.#tenant, performance.now(), patienceMs);
+  }
+
   /** Counts further requests of a call that contains several. */
   count(requests: number): Result.Result<void, QuotaExceeded> {
     return this.#quotas.count(this.#tenant, this.#limits, requests, performance.now());

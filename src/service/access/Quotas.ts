@@ -4,6 +4,7 @@ import { Result } from "effect";
 import type { LimitsDeclaration } from "../config/access-schema.ts";
 import { QuotaExceeded, type QuotaLimit } from "../domain/errors.ts";
 import { Bucket } from "./Bucket.ts";
+import { Pace } from "./Pace.ts";
 
 /** The headers that report the limits to a caller. */
 export type LimitHeaders = Readonly<Record<string, string>>;
@@ -52,6 +53,7 @@ interface Spent {
   readonly requests: Bucket;
   readonly tokens: Bucket;
   readonly refused: Map<QuotaLimit, number>;
+  readonly refusals: Pace;
 }
 
 /** About the duration of a short answer: when a place becomes free is unknown, and so is how many tokens an unread task takes. */
@@ -163,6 +165,15 @@ export class Quotas {
     };
   }
 
+  /**
+   * How long to hold back the answer of a call that was refused.
+   *
+   * @param patienceMs how long its caller still waits
+   */
+  holdMs(tenant: string, now: number, patienceMs?: number): number {
+    return this.#of(tenant).refusals.holdMs(now, patienceMs);
+  }
+
   refusals(): ReadonlyArray<QuotaRefusals> {
     return [...this.#spent].flatMap(([tenant, { refused }]) =>
       [...refused].map(([limit, count]) => ({ tenant, limit, count })),
@@ -172,7 +183,8 @@ export class Quotas {
   #of(tenant: string): Spent {
     const known = this.#spent.get(tenant);
     if (known !== undefined) return known;
-    const spent = { running: 0, requests: new Bucket(), tokens: new Bucket(), refused: new Map() };
+    const [requests, tokens] = [new Bucket(), new Bucket()];
+    const spent = { running: 0, requests, tokens, refused: new Map(), refusals: new Pace() };
     this.#spent.set(tenant, spent);
     return spent;
   }

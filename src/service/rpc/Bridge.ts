@@ -48,6 +48,13 @@ export class Bridge extends Context.Service<
         const { headers } = allowanceOf(values.get(callerOf) ?? anonymous(""));
         for (const [name, value] of Object.entries(headers)) responseHeader.set(name, value);
       };
+      /** A refusal for a limit that is known only now is held back like those of the request gate. */
+      const holdBack = ({ values }: HandlerContext, error: ServiceError): Effect.Effect<void> => {
+        if (error._tag !== "QuotaExceeded") return Effect.void;
+        const { receivedAt = 0, timeoutMs = Infinity } = values.get(callDeadline) ?? {};
+        const patienceMs = receivedAt + timeoutMs - performance.now();
+        return Effect.sleep(allowanceOf(values.get(callerOf) ?? anonymous("")).refusalHoldMs(patienceMs));
+      };
       const reader = yield* RequestReader;
       const read: typeof reader.read = (received, context) =>
         Effect.tap(reader.read(received, context), (request) =>
@@ -56,12 +63,19 @@ export class Bridge extends Context.Service<
       return Bridge.of({
         unary: (received, context, answer) =>
           calls
-            .answer(incomingFrom(context), Effect.flatMap(read(received, context), answer))
+            .answer(
+              incomingFrom(context),
+              Effect.flatMap(read(received, context), answer).pipe(
+                Effect.tapError((error) => holdBack(context, error)),
+              ),
+            )
             .finally(() => tellLimits(context)),
         stream: (received, context, { stream, toWire, ...options }) =>
           calls.stream(incomingFrom(context), {
             ...options,
-            stream: Stream.unwrap(Effect.map(read(received, context), stream)),
+            stream: Stream.unwrap(Effect.map(read(received, context), stream)).pipe(
+              Stream.tapError((error) => holdBack(context, error)),
+            ),
             toMessage: (event, sequence) => {
               if (sequence === 0) tellLimits(context);
               return toWire(event, sequence);

@@ -2,6 +2,7 @@
  * Runs when a call's headers have arrived and before its message is read: authenticates the caller and decides whether
  * the call may continue.
  */
+import { setTimeout as sleep } from "node:timers/promises";
 import { ConnectError, type HandlerContext } from "@connectrpc/connect";
 import { Result } from "effect";
 
@@ -12,7 +13,7 @@ import type { Allowance } from "../access/Allowance.ts";
 import { drainingRetryAfterMs } from "../calls/failure.ts";
 import { everyRole } from "../domain/Caller.ts";
 import { Draining, RoleMissing } from "../domain/errors.ts";
-import { announceHeader, callerOf, evidenceOf } from "../rpc/call-values.ts";
+import { announceHeader, callDeadline, callerOf, evidenceOf } from "../rpc/call-values.ts";
 import { connectErrorFrom, wireErrorFrom } from "../rpc/error-to-wire.ts";
 import { isAdministrative, rpcNeeds, spendsTokens } from "../rpc/rpc-needs.ts";
 import { type Audit, entryOf } from "./audit.ts";
@@ -47,7 +48,7 @@ export const createRequestGate =
     const admitted = await access.admit(needs, context.values.get(evidenceOf));
     if (needs !== "nothing" && isAdministrative(needs)) auditAtEnd(context, admitted, audit);
     if (Result.isFailure(admitted)) throw connectErrorFrom(wireErrorFrom(admitted.failure));
-    countCall(context, access.allowanceOf(admitted.success).begin({ spendsTokens: spendsTokens(method) }));
+    await countCall(context, access.allowanceOf(admitted.success), spendsTokens(method));
     context.values.set(callerOf, admitted.success);
     context.values.get(announceHeader)(context.responseHeader);
   };
@@ -66,10 +67,18 @@ const auditAtEnd = (context: HandlerContext, admitted: Admitted, audit: Audit): 
 };
 
 /** Reports the remaining quota to the caller, and counts the call until it is over. */
-const countCall = ({ responseHeader, signal }: HandlerContext, begun: ReturnType<Allowance["begin"]>): void => {
+const countCall = async (context: HandlerContext, allowance: Allowance, spends: boolean): Promise<void> => {
+  const { responseHeader, signal } = context;
+  const begun = allowance.begin({ spendsTokens: spends });
   const { headers } = Result.isSuccess(begun) ? begun.success : begun.failure;
   for (const [name, value] of Object.entries(headers)) responseHeader.set(name, value);
-  if (Result.isFailure(begun)) throw connectErrorFrom(wireErrorFrom(begun.failure.error));
+  if (Result.isFailure(begun)) {
+    const { receivedAt = 0, timeoutMs = Infinity } = context.values.get(callDeadline) ?? {};
+    const holdMs = allowance.refusalHoldMs(receivedAt + timeoutMs - performance.now());
+    // Its caller may leave meanwhile.
+    if (holdMs > 0) await sleep(holdMs, undefined, { signal }).catch(() => {});
+    throw connectErrorFrom(wireErrorFrom(begun.failure.error));
+  }
   const { end } = begun.success;
   if (signal.aborted) end();
   else signal.addEventListener("abort", end, { once: true });
