@@ -65,7 +65,24 @@ const refusalOf = (request: Request, handler: UniversalHandler, contentType: Con
     const message = `${name} streams both ways, which takes HTTP/2; this is HTTP/${httpVersion}`;
     return { status: 505, message, headers: { Connection: "close" } };
   }
-  return method === "GET" ? refusalOfQuery(request.url ?? "", name) : refusalOfType(handler, contentType);
+  return (
+    (method === "GET" ? refusalOfQuery(request.url ?? "", name) : refusalOfType(handler, contentType)) ??
+    refusalOfVersion(request, contentType)
+  );
+};
+
+/**
+ * A call of a Connect protocol that there is not. Without a version it is this one, as of curl:
+ * https://connectrpc.com/docs/protocol#unary-request
+ */
+const refusalOfVersion = ({ method, url = "", headers }: Request, { type }: ContentType): Refusal | undefined => {
+  if (type.startsWith("application/grpc")) return undefined;
+  const [what, given, known] =
+    method === "GET"
+      ? ["query's connect", new URLSearchParams(url.slice(url.indexOf("?") + 1)).get("connect"), "v1"]
+      : ["header connect-protocol-version", headers["connect-protocol-version"] ?? null, "1"];
+  if (given === null || given === known) return undefined;
+  return { status: 400, message: `the ${what} is ${quote(String(given))}; the only version is ${known}` };
 };
 
 const refusalOfType = (handler: UniversalHandler, { type, charset }: ContentType): Refusal | undefined => {

@@ -117,6 +117,27 @@ describe.each([
     assert.isAbove(text.details.length, 0);
   });
 
+  it("of a version of Connect that there is not is told so, and without one is answered", async () => {
+    const post = (headers: Record<string, string>) =>
+      request(server.port, { path: list, headers: { "content-type": "application/json", ...headers }, body: "{}" });
+    const refused = await post({ "connect-protocol-version": "9" });
+    assertMatches(told(refused.status, refused.body.toString()), {
+      status: 400,
+      message: 'the header connect-protocol-version is "9"; the only version is 1',
+      reason: "MALFORMED_REQUEST",
+    });
+    assert.strictEqual((await post({ "connect-protocol-version": "1" })).status, 200);
+    assert.strictEqual((await post({})).status, 200);
+    const get = (query: string) => request(server.port, { method: "GET", path: `${list}?${query}` });
+    const query = "encoding=json&message=%7B%7D";
+    const unknown = await get(`connect=v9&${query}`);
+    assertMatches(told(unknown.status, unknown.body.toString()), {
+      status: 400,
+      message: 'the query\'s connect is "v9"; the only version is v1',
+    });
+    assert.strictEqual((await get(query)).status, 200);
+  });
+
   it("GET with sound base64 of both alphabets is answered", async () => {
     const bytes = Buffer.from(toBinary(ListModelsRequestSchema, create(ListModelsRequestSchema, { pageSize: 511 })));
     for (const encoding of ["base64", "base64url"] as const) {
