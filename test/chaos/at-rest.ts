@@ -69,6 +69,14 @@ const isBackAt = async (service: RunningService, before: Rest, bounds: RestBound
   }
 };
 
+/** Looks at a running service, once nothing is under way any more, so that it can be compared with later. */
+export const lookAtRest = async (service: RunningService): Promise<Pick<AtRest, "isBack">> => {
+  const before = await restOf(service);
+  return {
+    isBack: async (bounds) => mebibytes((await isBackAt(service, before, bounds)).residentBytes - before.residentBytes),
+  };
+};
+
 interface AtRest {
   readonly service: () => RunningService;
   /** Resolves once the service is as it was before the tests, with the MiB that its process has more. */

@@ -14,6 +14,7 @@ import { createMlxdClient } from "../../src/client/node.ts";
 import { collect } from "../support/collect.ts";
 import { startService } from "../support/running-service.ts";
 import { debianFaketime } from "../support/tools.ts";
+import { lookAtRest } from "./at-rest.ts";
 
 it("a clock that is set back and forward ends no call or job, loses and unloads no engine and makes nobody wait", async (context) => {
   const faketime = await debianFaketime();
@@ -45,6 +46,9 @@ it("a clock that is set back and forward ends no call or job, loses and unloads 
   const startedAt = async () => (await server.getServerInfo({})).startedAt?.seconds ?? 0n;
   try {
     await generation.generate({ task: task(4) });
+    // The first job opens the store.
+    await collect(client.jobs.results((await client.jobs.create(items)).jobId));
+    const rest = await lookAtRest(service);
     const engines = service.workers();
     for (const offset of ["-1h", "+0", "+2h", "-1d", "+0"]) {
       // One call and a job run over the change, the next calls begin after it.
@@ -80,6 +84,7 @@ it("a clock that is set back and forward ends no call or job, loses and unloads 
     const { total } = await server.getStats({});
     assert.equal(total?.failed, 0);
     assert.equal(total?.cancelled, 0);
+    await rest.isBack();
     assert.equal(await service.stop(), 0);
   } finally {
     client.close();

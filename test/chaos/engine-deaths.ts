@@ -23,7 +23,13 @@ interface Deaths {
 /** What a call may end with whose engine was killed. */
 const reasons: ReadonlySet<string> = new Set(["ENGINE_LOST", "ENGINE_RESTARTING", "ENGINE_START_FAILED"]);
 
-export const killEngines = async (service: RunningService, stage: Stage, times: number): Promise<Deaths> => {
+/** @param signal what each engine gets, and ends of */
+export const killEngines = async (
+  service: RunningService,
+  stage: Stage,
+  times: number,
+  signal: NodeJS.Signals = "SIGKILL",
+): Promise<Deaths> => {
   // A connection that stays would be a descriptor that stays.
   const transport = createGrpcTransport({ baseUrl: service.url, idleConnectionTimeoutMs: 100 });
   const generation = createClient(GenerationService, transport);
@@ -40,7 +46,7 @@ export const killEngines = async (service: RunningService, stage: Stage, times: 
   };
   const kill = (pid: number): void => {
     try {
-      process.kill(pid, "SIGKILL");
+      process.kill(pid, signal);
     } catch {
       // It has gone already.
     }

@@ -19,6 +19,7 @@ import { createMlxdClient, type NodeClient } from "../../src/client/node.ts";
 import { goldenRepository } from "../support/golden-repository.ts";
 import { type HubServer, startHubServer } from "../support/hub-server.ts";
 import { type RunningService, startService } from "../support/running-service.ts";
+import { lookAtRest } from "./at-rest.ts";
 
 const golden = goldenRepository("gemma3-float16");
 /** What a download leaves free of a disk is 64 MiB. */
@@ -42,9 +43,9 @@ beforeAll(async () => {
   }
   mkdirSync(join(disk, "models"));
   hub = await startHubServer({
-    repositories: { "org/gemma3-float16": golden },
-    fault: (path) => {
-      if (path !== "model.safetensors") return undefined;
+    repositories: { "org/first": golden, "org/second": golden },
+    fault: (path, count) => {
+      if (path !== "model.safetensors" || count === 0) return undefined;
       asked();
       return { delayMs: 3000 };
     },
@@ -86,25 +87,27 @@ const fill = (): void => {
 
 it("a full disk fails a download by its name, keeps nothing from being answered, and is over when there is room again", async (context) => {
   if (whyNot !== undefined) return context.skip(whyNot);
-  const preparing = client.prepareModel("org/gemma3-float16").collect();
+  assert.isTrue((await client.prepareModel("org/first").collect()).loaded);
+  const rest = await lookAtRest(service);
+  const preparing = client.prepareModel("org/second").collect();
   await isAsked;
   fill();
   const { error, downloaded } = await preparing;
   assert.isFalse(downloaded);
   assert.deepInclude(error, { reason: "INSUFFICIENT_DISK" });
   assert.notInclude(error?.message ?? "", disk);
-  // The audit's lines go to the log meanwhile.
-  await client.reloadCatalog();
+  // The audit's lines go to the log once the last page of its file is full.
   const giveUpAt = Date.now() + 60_000;
   while (!/administrative call.*ReloadCatalog|ReloadCatalog.*administrative call/.test(service.log())) {
     if (Date.now() > giveUpAt) assert.fail(`the log has no line of the audit:\n${service.log()}`);
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await client.reloadCatalog();
   }
   assert.include(service.log(), "the audit's file cannot be written");
   rmSync(join(disk, "filler"));
-  const again = await client.prepareModel("org/gemma3-float16").collect();
+  await rest.isBack();
+  const again = await client.prepareModel("org/second").collect();
   assert.deepInclude({ downloaded: again.downloaded, loaded: again.loaded }, { downloaded: true, loaded: true });
-  const { usage } = await client.generate({ prompt: "a" }, { maxOutputTokens: 2 });
+  const { usage } = await client.generate({ prompt: "a" }, { model: "org/second", maxOutputTokens: 2 });
   assert.equal(usage.outputTokens, 2);
   // What was begun is not left behind.
   const downloads = join(disk, "models/.mlxd/downloads");

@@ -15,6 +15,7 @@ import { ErrorInfoSchema } from "../../src/client/gen/google/rpc/error_details_p
 import { GenerationService } from "../../src/client/gen/mlxd/v1/generation_service_pb.ts";
 import { ModelService, ModelState } from "../../src/client/gen/mlxd/v1/model_service_pb.ts";
 import { Device, ServerService } from "../../src/client/gen/mlxd/v1/server_service_pb.ts";
+import { lookAtRest } from "../chaos/at-rest.ts";
 import { type RunningService, startService } from "../support/running-service.ts";
 
 let service: RunningService | undefined;
@@ -93,6 +94,7 @@ describe("health", () => {
     });
     const told = until("models/demo");
     await told(Status.SERVING);
+    const rest = await lookAtRest(running);
     const [pid = 0] = running.workers();
     const lost = failureOf(
       (async () => {
@@ -111,6 +113,7 @@ describe("health", () => {
     await told(Status.SERVING);
     assert.strictEqual((await queued).result?.candidates.length, 1);
     assert.notInclude(running.workers(), pid);
+    await rest.isBack();
   });
 
   it("follows an engine that is killed over and over, and no call is left waiting", async () => {
