@@ -24,6 +24,7 @@ import { engineAlone, messages, throughService } from "./bench/overhead.ts";
 import { ensurePeer } from "./bench/peer.ts";
 import { RealModelMissing } from "./real-model/ensure.ts";
 import type { Row } from "./bench/row.ts";
+import { metricsCost, secured } from "./bench/secured.ts";
 import { describeMachine, formatTable, replaceTable } from "./bench/table.ts";
 
 const { values } = parseArgs({
@@ -49,6 +50,7 @@ const benches: ReadonlyArray<Bench> = [
   ]),
   ...randomModels.map(throughService),
   messages,
+  metricsCost,
   clientCost,
   throughBackend,
   settledItems,
@@ -63,13 +65,14 @@ const benches: ReadonlyArray<Bench> = [
     longPrompts(model),
   ]),
   ...randomModels.map(startUp),
+  ...randomModels.map(secured),
 ];
 
 const run = async (): Promise<void> => {
   const chosen = benches.filter(({ name }) => values.only?.some((text) => name.includes(text)) ?? true);
   if (chosen.length === 0)
     throw new Error(`no workload is named so; there are ${benches.map(({ name }) => name).join(", ")}`);
-  const versions = ensurePeer();
+  const versions = chosen.every(({ name }) => /^(W7|secured)/.test(name)) ? "none" : ensurePeer();
   const rows: Row[] = [];
   for (const [index, bench] of chosen.entries()) {
     log(`${index + 1} of ${chosen.length}: ${bench.name}`);

@@ -52,7 +52,12 @@ const compareServers = <A>(
     rows,
   );
 
-const requests = (count: number, promptTokens: number, maxTokens: number, round: number): ReadonlyArray<Request> =>
+export const requests = (
+  count: number,
+  promptTokens: number,
+  maxTokens: number,
+  round: number,
+): ReadonlyArray<Request> =>
   Array.from({ length: count }, (_, index) => ({
     prompt: digits(promptTokens, 1000 * (round + 2) + index),
     maxTokens,

@@ -2,10 +2,11 @@
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createMlxdClient } from "../../src/client/node.ts";
+import { createMlxdClient, type NodeClientOptions } from "../../src/client/node.ts";
 import { type RunningService, startService } from "../../test/support/running-service.ts";
 import { buildArtefact } from "../artefact/build.ts";
-import type { Contender } from "./contender.ts";
+import type { BenchModel } from "./bench-model.ts";
+import type { Contender, RunningServer, StartOptions } from "./contender.ts";
 import { endsWithUs } from "./ends-with-us.ts";
 import { mathEnvironment } from "./math-environment.ts";
 
@@ -23,35 +24,51 @@ export const builtMlxd = async (): Promise<Contender> => {
   return contenderOf((environment) => startService({ ...environment, ...ours }, folder, program));
 };
 
-function contenderOf(startOne: (environment: Record<string, string>) => Promise<RunningService>): Contender {
+/** With further settings than those that both sides of a comparison have. */
+interface MlxdOptions extends StartOptions {
+  readonly environment?: Readonly<Record<string, string>>;
+  /** How it has to be called. */
+  readonly client?: NodeClientOptions;
+}
+
+type StartOne = (environment: Readonly<Record<string, string>>) => Promise<RunningService>;
+
+/** @param startOne starts the service; by default from the sources */
+export const startMlxd = async (
+  model: BenchModel,
+  { promptCacheBytes, kernels, environment, client: clientOptions }: MlxdOptions = {},
+  startOne: StartOne = (settings) => startService(settings),
+): Promise<RunningServer & { readonly port: number }> => {
+  const service = await startOne({
+    MLXD_MODELS: await model.ensure(),
+    ...(promptCacheBytes !== undefined && { MLXD_PREFIX_CACHE_BYTES: String(promptCacheBytes) }),
+    ...mathEnvironment(kernels),
+    MLXD_LOG_LEVEL: "Warn",
+    // The peer drafts nothing either, and random weights say the same again and again.
+    MLXD_SPECULATION: "off",
+    ...environment,
+  });
+  endsWithUs(service.process);
+  const client = createMlxdClient({ baseUrl: service.url, ...clientOptions });
   return {
-    start: async (model, { promptCacheBytes, kernels } = {}) => {
-      const service = await startOne({
-        MLXD_MODELS: await model.ensure(),
-        ...(promptCacheBytes !== undefined && { MLXD_PREFIX_CACHE_BYTES: String(promptCacheBytes) }),
-        ...mathEnvironment(kernels),
-        MLXD_LOG_LEVEL: "Warn",
-        // The peer drafts nothing either, and random weights say the same again and again.
-        MLXD_SPECULATION: "off",
-      });
-      endsWithUs(service.process);
-      const client = createMlxdClient({ baseUrl: service.url });
-      return {
-        complete: async ({ prompt, maxTokens, schema, signal }, onText) => {
-          const logitBias = model.endTokenIds.map((tokenId) => ({ tokenId, bias: -100 }));
-          const constraint = schema && { jsonSchema: JSON.stringify(schema) };
-          const options = { temperature: 0, maxOutputTokens: maxTokens, logitBias, constraint, signal };
-          const stream = client.stream({ prompt }, options);
-          for await (const _ of stream.textDeltas()) onText();
-          const { usage } = await stream.collect();
-          return usage.outputTokens;
-        },
-        pids: () => [service.process.pid ?? 0, ...service.workers()],
-        stop: async () => {
-          client.close();
-          await service.stop();
-        },
-      };
+    port: service.port,
+    complete: async ({ prompt, maxTokens, schema, signal }, onText) => {
+      const logitBias = model.endTokenIds.map((tokenId) => ({ tokenId, bias: -100 }));
+      const constraint = schema && { jsonSchema: JSON.stringify(schema) };
+      const options = { temperature: 0, maxOutputTokens: maxTokens, logitBias, constraint, signal };
+      const stream = client.stream({ prompt }, options);
+      for await (const _ of stream.textDeltas()) onText();
+      const { usage } = await stream.collect();
+      return usage.outputTokens;
+    },
+    pids: () => [service.process.pid ?? 0, ...service.workers()],
+    stop: async () => {
+      client.close();
+      await service.stop();
     },
   };
+};
+
+function contenderOf(startOne: StartOne): Contender {
+  return { start: (model, options) => startMlxd(model, options, startOne) };
 }

@@ -99,7 +99,7 @@ export const messages: Bench = {
   },
 };
 
-const messagesPerSecond = async (port: number): Promise<number> => {
+export const messagesPerSecond = async (port: number): Promise<number> => {
   using client = createMlxdClient({ baseUrl: `http://127.0.0.1:${port}` });
   let events = 0;
   const read = async (): Promise<void> => {

@@ -1,4 +1,4 @@
-/** The whole service, but for the engine: its tokens cost nothing. Prints its port. */
+/** The whole service, but for the engine: its tokens cost nothing. Prints its port. With `METRICS=none` it counts nothing for metrics. */
 import { join } from "node:path";
 import { Effect, Layer, ManagedRuntime, Stream } from "effect";
 
@@ -74,11 +74,22 @@ const nothingElse = { reasoning: "", toolCalls: [], reasoningTokens: 0, logprobs
 const plainEnd = { matched: undefined, cachedPromptTokens: 0, warnings: [] };
 
 const engines = Layer.succeed(Engines, tokenEngines({ start: () => Effect.sync(createEngine) }));
+/** As far as it is used: what is only read at a scrape has no part in it. */
+const noMetrics = Layer.mock(Metrics)({
+  generation: () => () => {},
+  error: () => {},
+  connectionRefused: () => {},
+  engineStep: () => {},
+  loaded: () => {},
+  read: () => {},
+});
+const { METRICS } = process.env;
+const metrics = METRICS === "none" ? noMetrics : Metrics.layer;
 const sandbox = Sandbox.layer.pipe(Layer.provide(SandboxConfig.layer));
 const models = Layer.mergeAll(modelPool, downloads, SmokeTests.layer).pipe(
   Layer.provideMerge(engines),
   Layer.provide(sandbox),
-  Layer.provide(Metrics.layer),
+  Layer.provide(metrics),
   Layer.provide([
     EngineConfig.layer,
     DownloadConfig.layer,
@@ -89,7 +100,7 @@ const models = Layer.mergeAll(modelPool, downloads, SmokeTests.layer).pipe(
 const pipeline = Layer.mergeAll(preparations, jobs).pipe(
   Layer.provideMerge(Layer.mergeAll(generations, embeddings)),
   Layer.provideMerge(Admission.layer),
-  Layer.provideMerge([models, Stats.layer, Metrics.layer]),
+  Layer.provideMerge([models, Stats.layer, metrics]),
   Layer.provideMerge(AdmissionConfig.layer),
   Layer.provide([QualityConfig.layer, JobsConfig.layer]),
 );
