@@ -81,6 +81,7 @@ const noMetrics = Layer.mock(Metrics)({
   connectionRefused: () => {},
   engineStep: () => {},
   loaded: () => {},
+  download: () => {},
   read: () => {},
 });
 const { METRICS } = process.env;

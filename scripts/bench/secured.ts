@@ -84,9 +84,9 @@ export const secured = (model: BenchModel): Bench => ({
 
 /** Clients, and requests of each. */
 const workloads = [
-  ["W1", 1, 12],
-  ["W2", 8, 6],
-  ["W3", 32, 3],
+  ["W1", 1, 6],
+  ["W2", 8, 3],
+  ["W3", 32, 2],
 ] as const;
 
 /** The settings of a service with keys and TLS, how it is called, and how its metrics are read. */

@@ -3,7 +3,7 @@
  * that their refusals take. Some are sent at once, and all further ones evenly.
  */
 const burst = 20;
-const intervalMs = 20;
+const intervalMs = 40;
 /** However many there are, none is held back for longer. */
 const maxHoldMs = 2000;
 
