@@ -26,8 +26,11 @@ const scrapeEveryMs = 1000;
 export const metricsCost: Bench = {
   name: "W7 with metrics",
   run: async () => {
-    const counted = await startProgram("scripted-service.ts");
-    const bare = await startProgram("scripted-service.ts", { METRICS: "none" });
+    const folder = mkdtempSync(join(tmpdir(), "mlxd-bench-"));
+    // Two services cannot share a store of jobs.
+    const start = (metrics: "counted" | "none") =>
+      startProgram("scripted-service.ts", { METRICS: metrics, MLXD_JOBS_STORE: join(folder, metrics) });
+    const [counted, bare] = [await start("counted"), await start("none")];
     try {
       const url = `http://127.0.0.1:${counted.port}`;
       return await compareNumbers({
@@ -42,8 +45,11 @@ export const metricsCost: Bench = {
         target: { least: 0.98 },
       });
     } finally {
-      counted.child.kill("SIGKILL");
-      bare.child.kill("SIGKILL");
+      for (const { child } of [counted, bare]) {
+        child.kill("SIGKILL");
+        await once(child, "exit");
+      }
+      rmSync(folder, { recursive: true });
     }
   },
 };
