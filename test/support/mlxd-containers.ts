@@ -18,6 +18,12 @@ export interface ContainerLimits {
   readonly environment: Readonly<Record<string, string>>;
 }
 
+/** Of what `docker inspect` tells. */
+interface Inspected {
+  readonly State: { readonly Running: boolean; readonly Paused: boolean };
+  readonly NetworkSettings: { readonly Networks: Readonly<Record<string, unknown>> };
+}
+
 export class MlxdContainers implements AsyncDisposable {
   readonly #folder = mkdtempSync(join(tmpdir(), "mlxd-containers-"));
   readonly #limits: ContainerLimits;
@@ -94,6 +100,15 @@ export class MlxdContainers implements AsyncDisposable {
         () => false,
       ),
     );
+  }
+
+  /** Has a container run again, in the network, whatever was done to it. */
+  async restore(index: number): Promise<void> {
+    const id = this.at(index).getId();
+    const [{ State, NetworkSettings }] = JSON.parse(await docker("inspect", id)) as [Inspected];
+    if (State.Paused) await docker("unpause", id);
+    if (!State.Running) await docker("start", id);
+    if (!(this.#name in NetworkSettings.Networks)) await this.connect(index);
   }
 
   async disconnect(index: number): Promise<void> {
