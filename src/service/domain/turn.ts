@@ -12,6 +12,23 @@ export const turnOf = (
   since: number,
 ): number => since / 1000 - priority + (background === true ? backgroundDeferral : 0);
 
+/**
+ * How a task is scheduled inside its engine.
+ *
+ * @param since epoch milliseconds
+ */
+export const engineSchedulingOf = (hints: SchedulingHints, since: number): EngineScheduling => ({
+  turn: turnOf(hints, since),
+  fairnessId: hints.fairnessId,
+  ...(hints.background === true && { background: true }),
+});
+
+interface EngineScheduling {
+  readonly turn: number;
+  readonly fairnessId: string;
+  readonly background?: boolean;
+}
+
 /** Seconds: a job's items come after all interactive calls, however long they have waited. */
 const backgroundDeferral = 1e8;
 

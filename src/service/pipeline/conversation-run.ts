@@ -12,7 +12,7 @@ import {
   UnsupportedTask,
 } from "../domain/errors.ts";
 import type { GenerationTask } from "../domain/generation-task.ts";
-import { turnOf } from "../domain/turn.ts";
+import { engineSchedulingOf } from "../domain/turn.ts";
 import type { ConversationRequest } from "../engine/Engine.ts";
 import { estimateTokens } from "../engine/estimate-tokens.ts";
 import type { ConversationModel } from "../models/Models.ts";
@@ -71,7 +71,7 @@ export const prepareConversationRun = Effect.fnUntraced(function* (
       reasoning: task.reasoning,
       constraint: task.constraint,
       timeBudgetMs: stop.timeBudgetMs,
-      scheduling: { turn: turnOf(task.scheduling, receivedAt), fairnessId: task.scheduling.fairnessId },
+      scheduling: engineSchedulingOf(task.scheduling, receivedAt),
     }));
   return {
     parameters,

@@ -1,5 +1,5 @@
 import type { GenerationTask } from "../domain/generation-task.ts";
-import { turnOf } from "../domain/turn.ts";
+import { engineSchedulingOf } from "../domain/turn.ts";
 import type { EngineRequest } from "../engine/Engine.ts";
 import type { PromptTools } from "../models/prompting/PromptTools.ts";
 import type { ResolvedParameters } from "../prompt/effective-parameters.ts";
@@ -42,7 +42,7 @@ export const engineRequests = (
     adapter,
     fillsContext,
     whole: !streams,
-    scheduling: { turn: turnOf(task.scheduling, receivedAt), fairnessId: task.scheduling.fairnessId },
+    scheduling: engineSchedulingOf(task.scheduling, receivedAt),
   };
   return Array.from({ length: candidateCount }, (_, candidateIndex) => ({
     ...shared,

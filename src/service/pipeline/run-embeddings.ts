@@ -8,7 +8,7 @@ import { CurrentCall } from "../domain/Call.ts";
 import { itself } from "../domain/Caller.ts";
 import { elapsedMs } from "../domain/elapsed.ts";
 import type { EmbeddingTask } from "../domain/embedding.ts";
-import { turnOf } from "../domain/turn.ts";
+import { engineSchedulingOf } from "../domain/turn.ts";
 import { noUsage, type Usage } from "../domain/usage.ts";
 import { Models } from "../models/Models.ts";
 import { useTokens } from "./use-tokens.ts";
@@ -53,7 +53,7 @@ export const layer: Layer.Layer<Embeddings, never, Models | Access | Admission |
       execution.wait.for = "model";
       const engine = yield* model.lease(isTrial);
       execution.wait.for = "engine";
-      const scheduling = { turn: turnOf(task.scheduling, receivedAt), fairnessId: task.scheduling.fairnessId };
+      const scheduling = engineSchedulingOf(task.scheduling, receivedAt);
       const onAdmitted = () => (execution.wait.over = true);
       execution.record = { usage };
       // Not all at once, so that requests of others do not wait for the whole of a large batch.

@@ -66,6 +66,8 @@ export interface SequenceScheduling {
   readonly turn: number;
   /** Each running sequence with the same id defers it by a second. */
   readonly fairnessId: string;
+  /** It is an item of a job: it pauses while the prompt of another sequence is computed. */
+  readonly background?: boolean;
 }
 
 export interface SequenceCachePolicy {

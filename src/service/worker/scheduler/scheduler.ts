@@ -63,6 +63,8 @@ export class Scheduler {
   private readonly waiting = new WaitingQueue();
   private prefill: Prefill | undefined;
   private batch: Batch | undefined;
+  /** When the last decode step began. */
+  private decodedAt = Number.NEGATIVE_INFINITY;
   private work = { rows: 0, prefillTokens: 0 };
 
   /**
@@ -165,18 +167,22 @@ export class Scheduler {
     this.expire();
     this.joinRested();
     const loading = this.loadAdapters();
-    const verifying = this.verifier?.start(this.batch, this.prefill?.sequences ?? []);
-    const rows = this.batch === undefined ? 0 : rowsInUse(this.batch).length;
-    const fed = verifying === undefined && this.batch !== undefined ? this.decoder.start(this.batch) : undefined;
+    const rests = this.batchRests(begun);
+    const decoded = rests ? undefined : this.batch;
+    if (decoded !== undefined) this.decodedAt = begun;
+    const verifying = rests ? undefined : this.verifier?.start(decoded, this.prefill?.sequences ?? []);
+    const rows = decoded === undefined ? 0 : rowsInUse(decoded).length;
+    const fed = verifying === undefined && decoded !== undefined ? this.decoder.start(decoded) : undefined;
     this.prefill ??= this.startPrefill();
     const decoding = (fed === undefined ? 0 : 1) + (verifying === undefined ? 0 : 2);
     const debt = loading + decoding + (this.prefill === undefined ? 0 : prefillDebt);
     if (this.prefill === undefined) this.time(begun, fed, verifying);
-    const sliceTokens = this.prefill === undefined ? 0 : this.computeSlice(this.prefill);
+    const sliceTokens = this.prefill === undefined ? 0 : this.computeSlice(this.prefill, decoded !== undefined);
     this.work = { rows, prefillTokens: sliceTokens };
     if (verifying !== undefined) this.verifier?.finish(verifying);
     if (fed !== undefined) this.reader.read(fed);
-    if (this.prefill?.chosen !== undefined && !this.mayRest(this.prefill)) this.join(this.prefill, this.prefill.chosen);
+    if (this.prefill?.chosen !== undefined && (rests || !this.mayRest(this.prefill)))
+      this.join(this.prefill, this.prefill.chosen);
     this.pace.step(this.now(), fed === undefined ? 0 : sliceTokens);
     this.compact();
     this.constraints?.retain(this.sequences());
@@ -239,6 +245,19 @@ export class Scheduler {
     return loadDebt;
   }
 
+  /**
+   * Whether the running sequences, all of them items of jobs, leave this step to the prompt of an interactive one: its
+   * first token comes as soon as if it were alone. They get a step now and then, so that prompt after prompt does not
+   * end them.
+   */
+  private batchRests(now: number): boolean {
+    const isInteractive = ({ background }: Sequence): boolean => !background;
+    const rows = this.batch?.rows.filter((sequence) => sequence !== undefined) ?? [];
+    if (rows.length === 0 || rows.some(isInteractive) || now - this.decodedAt >= longestRestMs) return false;
+    if ([...this.waiting].some(isInteractive)) this.prefill ??= this.startPrefill();
+    return this.prefill?.chosen === undefined && this.prefill?.sequences.some(isInteractive) === true;
+  }
+
   private startPrefill(): Prefill | undefined {
     const { batch, prefixes, memory } = this;
     const group = takeGroup(this.waiting, { batch, prefixes, memory, maxBatch: this.limits.maxBatch });
@@ -256,10 +275,10 @@ export class Scheduler {
   }
 
   /** Starts computing one slice, if any is left; returns its number of tokens. */
-  private computeSlice(prefill: Prefill): number {
+  private computeSlice(prefill: Prefill, delaysStreams: boolean): number {
     if (prefill.chosen !== undefined) return 0;
     // While streams run, a slice is kept short so that they continue; otherwise it may be as large as is efficient.
-    const tokens = this.slicer.start(prefill, this.batch === undefined ? soloPrefillTokens : this.pace.tokens);
+    const tokens = this.slicer.start(prefill, delaysStreams ? this.pace.tokens : soloPrefillTokens);
     if (prefill.ended) this.prefill = undefined;
     if (prefill.chosen !== undefined) this.cacheForWaiting(prefill);
     return tokens;
@@ -309,3 +328,4 @@ export class Scheduler {
 const prefillDebt = 4;
 const loadDebt = 4;
 const soloPrefillTokens = 1024;
+const longestRestMs = 250;

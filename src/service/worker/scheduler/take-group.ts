@@ -23,6 +23,8 @@ export const takeGroup = (waiting: WaitingQueue, { batch, prefixes, memory, maxB
     const candidate = { sequence, prefix: cachedPrefix(prefixes, sequence) };
     const next = [...group, candidate];
     if (!goTogether(next)) break;
+    // An interactive prompt is not made longer by items of jobs.
+    if (sequence.background && group.some((first) => !first.sequence.background)) break;
     // One sequence computes the common beginning, the others wait for it.
     if (group.some((first) => sharesWork(first.sequence, sequence, candidate.prefix?.tokens ?? 0))) break;
     const isAlone = running.length === 0 && group.length === 0;

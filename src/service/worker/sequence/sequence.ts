@@ -25,6 +25,8 @@ export class Sequence implements SamplingRow {
   /** When its turn is due, in seconds. */
   readonly turn: number;
   readonly fairnessId: string;
+  /** Whether it rests while the prompt of another one that is not is computed. */
+  readonly background: boolean;
   /** Set if only an embedding of the prompt is requested and nothing is generated. */
   readonly embedding: EmbeddingRequest | undefined;
   /** The slot of its adapter; 0 if it has none or waits for it. */
@@ -51,6 +53,7 @@ export class Sequence implements SamplingRow {
     this.adapter = request.adapter;
     this.turn = request.scheduling.turn;
     this.fairnessId = request.scheduling.fairnessId;
+    this.background = request.scheduling.background === true;
     this.embedding = request.embedding;
     // Keys and values depend on the adapter, so the partition includes it.
     this.cache = { ...request.cache, partition: `${request.adapter?.key ?? ""}:${request.cache.partition}` };

@@ -58,6 +58,7 @@ const arrival = fc.record({
   cancelAfter: fc.option(fc.nat({ max: 20 }), { nil: undefined, freq: 4 }),
   temperature: fc.constantFrom(0, 0, 1),
   adapter: fc.constantFrom(undefined, undefined, 0, 1, 2),
+  background: fc.boolean(),
 });
 
 describe("Scheduler", () => {
@@ -75,11 +76,12 @@ describe("Scheduler", () => {
           const own = scheduler(model, { maxBatch: 5, kvCacheBytes, prefixCacheBytes: columnBytes * 200 });
           const plan = new Map<number, Array<() => void>>();
           const at = (step: number, act: () => void) => plan.set(step, [...(plan.get(step) ?? []), act]);
-          const requests = arrivals.map(({ length, output, salt, temperature, adapter }, sequence) => {
+          const requests = arrivals.map(({ length, output, salt, temperature, adapter, background }, sequence) => {
             const source = adapter === undefined ? undefined : adapters[model][adapter];
             return submission(sequence, prompt(length, salt), {
               maxOutputTokens: output,
               sampling: { ...greedy, temperature, seed: salt },
+              scheduling: { turn: background ? 1 : 0, fairnessId: "", background },
               ...(source !== undefined && { adapter: source }),
             });
           });
@@ -268,6 +270,55 @@ describe("Scheduler", () => {
     assert.strictEqual(outputs.get(1)?.end, "refused");
     for (let sequence = 2; sequence < 8; sequence++) assert.strictEqual(outputs.get(sequence)?.tokenIds.length, 16);
     assert.isAtMost(most, columnBytes * 64 * 4);
+  });
+});
+
+describe("items of jobs", () => {
+  const item = { turn: 1, fairnessId: "", background: true };
+  /** The sequences that said something in this step. */
+  const said = (own: Scheduler): ReadonlyArray<number> => {
+    own.step();
+    return own.takeEvents().flatMap((event) => (event.type === "token" ? [event.sequence] : []));
+  };
+
+  it("rest while the prompt of an interactive sequence is computed, which is done at once", () => {
+    const stepsToFirst = (isItem: boolean): ReadonlyArray<ReadonlyArray<number>> => {
+      const own = scheduler("llama");
+      own.submit(submission(1, prompt(4), { maxOutputTokens: 60, ...(isItem && { scheduling: item }) }));
+      for (let step = 0; step < 5; step++) said(own);
+      own.submit(submission(2, prompt(160, 2)));
+      const steps: Array<ReadonlyArray<number>> = [];
+      while (steps.at(-1)?.includes(2) !== true) steps.push(said(own));
+      return steps;
+    };
+    assert.deepEqual(stepsToFirst(true), [[], [1, 2]]);
+    assert.isAbove(stepsToFirst(false).length, 4, "beside another interactive one it comes in slices");
+  });
+
+  it("go on now and then, though prompt comes after prompt", () => {
+    let now = 0;
+    const own = scheduler("llama", { prefixCacheBytes: 0 }, () => now);
+    own.submit(submission(1, prompt(4), { maxOutputTokens: 60, scheduling: item }));
+    for (let step = 0; step < 5; step++) said(own);
+    const rests: number[] = [];
+    for (let id = 2; id < 40; id++) {
+      // An embedding: it never joins what runs.
+      const embedding = { pooling: "mean", normalize: true } as const;
+      own.submit(submission(id, prompt(8, id), { maxOutputTokens: 0, embedding }));
+      now += 50;
+      rests.push(said(own).includes(1) ? 0 : (rests.at(-1) ?? 0) + 1);
+    }
+    assert.strictEqual(Math.max(...rests), 4, "a step in 250 ms");
+  });
+
+  it("do not make the prompt of an interactive sequence longer", () => {
+    const own = scheduler("llama");
+    own.submit(submission(1, prompt(20, 1), { scheduling: item }));
+    own.submit(submission(2, prompt(20, 2)));
+    own.submit(submission(3, prompt(20, 3)));
+    own.step();
+    const admitted = own.takeEvents().flatMap((event) => (event.type === "admitted" ? [event.sequence] : []));
+    assert.deepEqual(admitted, [2, 3]);
   });
 });
 
