@@ -6,6 +6,7 @@ import { checkFunctions, checkText } from "../check.ts";
 import { isMlxdError } from "../errors.ts";
 import type { CreateJobResponse, JobService } from "../gen/mlxd/v1/job_service_pb.ts";
 import { jobOptionsToWire } from "./job-options.ts";
+import { Appends } from "./appends.ts";
 import { createPatiently } from "./create-patiently.ts";
 import type { CreateJobOptions, Job } from "./jobs.ts";
 import { jobFromWire } from "./jobs-from-wire.ts";
@@ -27,6 +28,8 @@ export const createJob = async (
   let jobId = "";
   let isOpen = false;
   let sent = 0;
+  const appends = new Appends();
+  const stored = (count: number): void => onProgress?.(count);
   try {
     for await (const { items, isLast } of piecesOf(tasks, caller.model)) {
       if (jobId === "") {
@@ -38,13 +41,21 @@ export const createJob = async (
         const created = jobFromWire(job);
         jobId = created.jobId;
         isOpen = !created.sealed;
+        sent = items.length;
+        stored(sent);
       } else {
         const request = { jobId, offset: sent, items, seal: isLast };
-        await caller.unary(call, (connect) => raw.appendJobItems(request, connect));
+        sent += items.length;
+        const reached = sent;
+        await appends.add(
+          async () => {
+            await caller.unary(call, (connect) => raw.appendJobItems(request, connect));
+          },
+          () => stored(reached),
+        );
       }
-      sent += items.length;
-      onProgress?.(sent);
     }
+    await appends.end();
     return jobFromWire((await caller.unary(call, (connect) => raw.getJob({ jobId }, connect))).job);
   } catch (error) {
     // Without a request id nobody else knows of the job. With one it stays, unless it is a part that cannot be completed.
