@@ -23,7 +23,7 @@ export const mayImport = {
   models: ["domain", "config", "telemetry", "prompt", "output", "checkpoint", "sandbox", "engine"],
   pipeline: ["domain", "config", "telemetry", "access", "prompt", "output", "sandbox", "admission", "engine", "models"],
   load: ["domain", "config", "telemetry", "admission", "models"],
-  jobs: ["domain", "config", "telemetry", "access", "admission", "pipeline", "models"],
+  jobs: ["domain", "config", "telemetry", "processes", "access", "admission", "pipeline", "models"],
   rpc: [
     "domain",
     "config",

@@ -18,6 +18,7 @@ const programs = {
   "describe-mlx": "src/service/worker/describe.ts",
   "parent-watch": "src/service/worker/parent-watch.ts",
   "jobs-store": "src/service/jobs/store/embedded-worker.ts",
+  "jobs-store-maker": "src/service/jobs/store/database-maker.ts",
   "grammar-thread": "src/service/worker/constraints/grammar-thread.ts",
   "sandbox-lane": "src/service/sandbox/lane/main.ts",
   "sandbox-watchdog": "src/service/sandbox/lane/watchdog.ts",

@@ -1,6 +1,6 @@
 /** The connection to the store: opened when it is first needed, and opened again when it was lost. */
 import type { OpenStore } from "./store/open-store.ts";
-import { inOnePhrase, isExpected } from "./store-failure.ts";
+import { inOnePhrase, isBug, isExpected } from "./store-failure.ts";
 
 export interface StoreCondition {
   readonly isWell: boolean;
@@ -16,6 +16,8 @@ export interface ConnectionOptions {
   readonly onError: (error: unknown) => void;
   /** A clock, in milliseconds. */
   readonly now: () => number;
+  /** Completes when what still runs as the service ends has had its time. */
+  readonly patience: () => Promise<unknown>;
 }
 
 /** The shortest retry delay for callers. */
@@ -33,6 +35,8 @@ export class Connection {
   /** Done when a lost store is closed: until then its directory is locked. */
   private closing: Promise<unknown> = Promise.resolve();
   private isClosed = false;
+  /** Calls that use the store now. */
+  private readonly working = new Set<Promise<unknown>>();
   /** Opening a store takes seconds of CPU time, so until this time calls fail with the last failure. */
   private resting: { readonly until: number; readonly failure: unknown } | undefined;
   private failures = 0;
@@ -52,27 +56,44 @@ export class Connection {
     if (this.resting !== undefined && this.options.now() < this.resting.until) throw this.resting.failure;
     this.opening ??= this.open();
     const { opening } = this;
+    const working = this.workWith(opening, work);
+    this.working.add(working);
     try {
-      const done = await work(await opening);
-      this.condition = { isWell: true, reason: "" };
-      return done;
-    } catch (error) {
-      if (!isExpected(error)) {
-        this.condition = { isWell: false, reason: inOnePhrase(error) };
-        await this.forgetLost(opening, error);
-      }
-      throw error;
+      return await working;
+    } finally {
+      this.working.delete(working);
     }
   }
 
   async close(): Promise<void> {
     this.isClosed = true;
-    await this.closing;
-    const open = await this.opening?.catch(() => undefined);
+    // What is being written is written to its end. It may find the store lost: then it begins to close it.
+    await Promise.race([Promise.allSettled(this.working), this.options.patience()]);
+    const { opening } = this;
+    this.opening = undefined;
+    const open = await opening?.catch(() => undefined);
     await open?.close().catch(this.options.onError);
+    await this.closing;
+  }
+
+  private async workWith<A>(opening: Promise<OpenStore>, work: (open: OpenStore) => Promise<A>): Promise<A> {
+    try {
+      const done = await work(await opening);
+      this.condition = { isWell: true, reason: "" };
+      return done;
+    } catch (error) {
+      if (isExpected(error)) throw error;
+      // A bug says nothing about a store that is open.
+      if (!isBug(error) || !(await isFulfilled(opening)))
+        this.condition = { isWell: false, reason: inOnePhrase(error) };
+      await this.forgetLost(opening, error);
+      throw error;
+    }
   }
 
   private async open(): Promise<OpenStore> {
+    // What was wrong with it is said until that has ended.
+    if (this.condition?.isWell !== false) this.condition = { isWell: false, reason: "it is being opened" };
     await this.closing;
     const open = await this.options.open();
     this.openedAt = this.options.now();
@@ -93,3 +114,9 @@ export class Connection {
     this.closing = open?.close().catch(this.options.onError) ?? this.closing;
   }
 }
+
+const isFulfilled = (promise: Promise<unknown>): Promise<boolean> =>
+  promise.then(
+    () => true,
+    () => false,
+  );

@@ -2,6 +2,7 @@
 import { randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";
 import { hostname } from "node:os";
+import { setTimeout as sleep } from "node:timers/promises";
 import { Context, Deferred, Effect, Layer } from "effect";
 
 import { JobsConfig } from "../config/JobsConfig.ts";
@@ -50,15 +51,25 @@ export class StoreAccess extends Context.Service<
           ),
         );
       const open = async (): Promise<OpenStore> => {
+        const begun = performance.now();
+        // It takes seconds, which the first caller waits for.
+        log(Effect.logInfo(isShared(store) ? "connecting to the store of jobs" : "opening the store of jobs"));
         const [found, handedBack] = await openForHost(store, host, onError);
         Deferred.doneUnsafe(opened, Effect.void);
-        log(Effect.logInfo("the store of jobs is open").pipe(Effect.annotateLogs({ handedBack })));
+        const ms = Math.round(performance.now() - begun);
+        log(Effect.logInfo("the store of jobs is open").pipe(Effect.annotateLogs({ handedBack, ms })));
         if (!found.isDurable) {
           log(Effect.logWarning("the store of jobs is not safe against power loss: its disk is never told to keep"));
         }
         return found;
       };
-      const connection = new Connection({ open, onLost, onError, now: () => performance.now() });
+      const connection = new Connection({
+        open,
+        onLost,
+        onError,
+        now: () => performance.now(),
+        patience: () => sleep(patienceMs, undefined, { ref: false }),
+      });
       yield* Effect.addFinalizer(() => Effect.promise(() => connection.close()));
       return StoreAccess.of({
         host,
@@ -76,6 +87,9 @@ export class StoreAccess extends Context.Service<
     }),
   );
 }
+
+/** As the service ends: longer than a statement takes, and shorter than whoever ends it waits. */
+const patienceMs = 5_000;
 
 /** Opens it, and gives back the items of hosts that have ended. @returns how many those were, too */
 const openForHost = async (

@@ -6,11 +6,17 @@ import { DirectoryLocked } from "./store/directory-lock.ts";
 import { NewerStore } from "./store/migrations.ts";
 
 /** Errors of the store's functions that a caller can react to. */
-export type Thrown = Extract<ServiceError, { readonly _tag: `Job${string}` | "SequenceOutOfRange" }>;
+export type Thrown = Extract<ServiceError, { readonly _tag: `Job${string}` | "SequenceOutOfRange" | "InvalidField" }>;
 
-/** A caller's mistake, or a bug: the store itself is fine. */
+/** A caller's mistake: the store itself is fine. */
 export const isExpected = (error: unknown): error is Thrown =>
   error instanceof Error && "_tag" in error && typeof error._tag === "string";
+
+/** A mistake in the service's own code: a wrong statement, a violated constraint of the tables, or one of JavaScript's. */
+export const isBug = (error: unknown): boolean =>
+  /^(22|23|42)/.test(codeOf(error)) ||
+  // Node's own errors, which say what the system refused, have a code.
+  (codeOf(error) === "" && [TypeError, RangeError, ReferenceError].some((mistake) => error instanceof mistake));
 
 /** @param retryAfterMs when to try again, if that may help */
 export const failureOf = <E extends Thrown>(
@@ -21,8 +27,7 @@ export const failureOf = <E extends Thrown>(
   if (error instanceof DirectoryLocked || error instanceof NewerStore) {
     return Effect.fail(new JobStoreUnusable({ cause: error.message }));
   }
-  // A wrong statement, or a violated constraint of the tables.
-  if (/^(22|23|42)/.test(codeOf(error))) return Effect.die(error);
+  if (isBug(error)) return Effect.die(error);
   return Effect.fail(new JobStoreUnavailable({ cause: inOnePhrase(error), retryAfterMs }));
 };
 

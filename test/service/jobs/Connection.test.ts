@@ -13,6 +13,7 @@ const scripted = () => {
   let now = 0;
   let isBroken = false;
   const log: string[] = [];
+  let hasPatience = true;
   const lost = new Set<OpenStore>();
   const open = (): Promise<OpenStore> => {
     log.push("open");
@@ -36,18 +37,21 @@ const scripted = () => {
     onLost: (failure) => assert.strictEqual(failure, full),
     onError: (error) => assert.fail(String(error)),
     now: () => now,
+    patience: () => (hasPatience ? new Promise(() => {}) : Promise.resolve()),
   });
+  const loses = (store: OpenStore): never => {
+    lost.add(store);
+    throw full;
+  };
   return {
     connection,
     log,
     breaks: (value: boolean) => (isBroken = value),
+    losesPatience: () => (hasPatience = false),
     passes: (ms: number) => (now += ms),
     read: () => connection.use(() => Promise.resolve("read")),
-    lose: () =>
-      connection.use((store) => {
-        lost.add(store);
-        return Promise.reject(full);
-      }),
+    lose: () => connection.use((store) => Promise.resolve(loses(store))),
+    loses,
   };
 };
 
@@ -63,15 +67,58 @@ describe("the connection to the store", () => {
     assert.match((await errorOf(read())).message, /closed/);
   });
 
-  it("stays open after a caller's mistake, and after a statement that failed", async () => {
+  it("stays open, and is said to be well, after a mistake of a caller or of ours; stays open after a statement that failed", async () => {
     const { connection, log, read } = scripted();
     const missing = new JobNotFound({ jobId: "none" });
     assert.strictEqual(await errorOf(connection.use(() => Promise.reject(missing))), missing);
-    assert.isUndefined(connection.condition);
+    assert.strictEqual(await read(), "read");
+    const mistake = new TypeError("it is not a function");
+    const violated = Object.assign(new Error("duplicate key"), { code: "23505" });
+    for (const bug of [mistake, violated]) {
+      assert.strictEqual(await errorOf(connection.use(() => Promise.reject(bug))), bug);
+      assert.deepEqual(connection.condition, { isWell: true, reason: "" });
+    }
     assert.strictEqual(await errorOf(connection.use(() => Promise.reject(full))), full);
     assert.deepEqual(connection.condition, { isWell: false, reason: "its disk is full" });
     assert.strictEqual(await read(), "read");
     assert.deepEqual(log, ["open"]);
+  });
+
+  it("says that it is being opened", async () => {
+    const { connection, read } = scripted();
+    const reading = read();
+    assert.deepEqual(connection.condition, { isWell: false, reason: "it is being opened" });
+    await reading;
+    assert.deepEqual(connection.condition, { isWell: true, reason: "" });
+  });
+
+  it("is closed when what is being done with it has ended, also where that finds the store lost", async () => {
+    for (const isLost of [false, true]) {
+      const { connection, log, loses } = scripted();
+      let go = (): void => {};
+      const going = new Promise<void>((resolve) => (go = resolve));
+      const working = connection.use(async (store) => {
+        await going;
+        log.push("worked");
+        if (isLost) loses(store);
+      });
+      const outcome = working.catch((error: unknown) => error);
+      const closing = connection.close().then(() => log.push("closed"));
+      await new Promise((resolve) => setImmediate(resolve));
+      assert.deepEqual(log, ["open"]);
+      go();
+      await closing;
+      assert.strictEqual(await outcome, isLost ? full : undefined);
+      assert.deepEqual(log, ["open", "worked", "close", "closed"]);
+    }
+  });
+
+  it("is closed under what does not end", async () => {
+    const { connection, log, losesPatience } = scripted();
+    void connection.use(() => new Promise(() => {}));
+    losesPatience();
+    await connection.close();
+    assert.deepEqual(log, ["open", "close"]);
   });
 
   it("is not opened again and again where that comes to nothing: the waits double up to half a minute", async () => {

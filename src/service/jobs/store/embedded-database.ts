@@ -6,18 +6,13 @@ import { Worker } from "node:worker_threads";
 
 import type { Database, Row, Session } from "./Database.ts";
 import { lockDirectory } from "./directory-lock.ts";
-import type { EmbeddedAnswer, EmbeddedProblem, EmbeddedRequest } from "./embedded-protocol.ts";
-
-/** A statement failed, or Postgres has ended. */
-class EmbeddedFailure extends Error {
-  /** An SQLSTATE, or a system error code such as `ENOSPC`. */
-  readonly code: string;
-
-  constructor({ message, code }: EmbeddedProblem) {
-    super(message);
-    this.code = code;
-  }
-}
+import {
+  type EmbeddedAnswer,
+  EmbeddedFailure,
+  type EmbeddedProblem,
+  type EmbeddedRequest,
+} from "./embedded-protocol.ts";
+import { makeDatabase } from "./make-database.ts";
 
 export interface EmbeddedDatabase extends Database {
   /**
@@ -30,34 +25,41 @@ export interface EmbeddedDatabase extends Database {
 export const openEmbedded = async (directory: string): Promise<EmbeddedDatabase> => {
   mkdirSync(directory, { recursive: true, mode: 0o700 });
   let onLost = (): void => {};
-  const unlock = await lockDirectory(directory, () => onLost());
-  const thread = new EmbeddedThread(join(directory, "data"));
-  onLost = () => thread.lose({ message: "another process has taken its directory over", code: gone });
+  const lost = new Promise<void>((resolve) => (onLost = resolve));
+  const unlock = await lockDirectory(directory, onLost);
+  let thread: EmbeddedThread | undefined;
   try {
-    await thread.opened;
-    const session: Session = { query: (text, values) => thread.run(text, values) };
-    await session.query("CREATE SCHEMA IF NOT EXISTS mlxd; CREATE TABLE IF NOT EXISTS mlxd.probe (written int)");
-    const isDurable = await thread.commitsReachDisk();
-    const turns = new Turns();
-    const own = new AsyncLocalStorage<Session>();
-    const query: Session["query"] = (text, values) =>
-      own.getStore()?.query(text, values) ?? turns.take(() => rolledBackIfFailed(session, session.query(text, values)));
-    return {
-      backend: "pglite",
-      isDurable,
-      query,
-      transaction: (work) => turns.take(() => inTransaction(session, () => own.run(session, () => work(session)))),
-      isLost: () => thread.isLost,
-      close: async () => {
-        await thread.close();
-        unlock();
-      },
-    };
+    const data = join(directory, "data");
+    await makeDatabase(data);
+    thread = new EmbeddedThread(data, lost);
+    return await openThread(thread, unlock);
   } catch (error) {
-    await thread.close();
+    await thread?.close();
     unlock();
     throw error;
   }
+};
+
+const openThread = async (thread: EmbeddedThread, unlock: () => void): Promise<EmbeddedDatabase> => {
+  await thread.opened;
+  const session: Session = { query: (text, values) => thread.run(text, values) };
+  await session.query("CREATE SCHEMA IF NOT EXISTS mlxd; CREATE TABLE IF NOT EXISTS mlxd.probe (written int)");
+  const isDurable = await thread.commitsReachDisk();
+  const turns = new Turns();
+  const own = new AsyncLocalStorage<Session>();
+  const query: Session["query"] = (text, values) =>
+    own.getStore()?.query(text, values) ?? turns.take(() => rolledBackIfFailed(session, session.query(text, values)));
+  return {
+    backend: "pglite",
+    isDurable,
+    query,
+    transaction: (work) => turns.take(() => inTransaction(session, () => own.run(session, () => work(session)))),
+    isLost: () => thread.isLost,
+    close: async () => {
+      await thread.close();
+      unlock();
+    },
+  };
 };
 
 const inTransaction = async <A>(session: Session, work: () => Promise<A>): Promise<A> => {
@@ -108,7 +110,9 @@ class EmbeddedThread {
   /** Why Postgres has ended. */
   private end: EmbeddedFailure | undefined;
 
-  constructor(directory: string) {
+  /** @param taken another process has taken its directory over */
+  constructor(directory: string, taken: Promise<void>) {
+    void taken.then(() => this.lose({ message: "another process has taken its directory over", code: gone }));
     this.worker = new Worker(new URL("./embedded-worker.ts", import.meta.url), {
       workerData: { directory },
       // A separate stream, so that Postgres does not print to the service's output.

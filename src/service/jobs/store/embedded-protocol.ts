@@ -1,4 +1,4 @@
-/** The messages between the service and the thread of the embedded store. */
+/** The messages between the service and the thread of the embedded store, and the process that makes it. */
 
 export interface EmbeddedRequest {
   /** Counted from 1. */
@@ -20,3 +20,14 @@ export type EmbeddedAnswer =
   | { readonly id: number; readonly error: EmbeddedProblem }
   /** Postgres has ended, or was never opened: no statement will be answered. */
   | { readonly lost: EmbeddedProblem };
+
+/** A statement failed, or Postgres has ended. */
+export class EmbeddedFailure extends Error {
+  /** SQLSTATE, or of the system: `ENOSPC`. */
+  readonly code: string;
+
+  constructor({ message, code }: EmbeddedProblem) {
+    super(message);
+    this.code = code;
+  }
+}
