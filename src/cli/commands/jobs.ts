@@ -1,7 +1,7 @@
 import { Option } from "@commander-js/extra-typings";
 import type { Job, JobOptions } from "../../client/node.ts";
 import { CalledWrongly, CommandFailed } from "../failures.ts";
-import { formatCount } from "../format.ts";
+import { formatCount, formatDuration } from "../format.ts";
 import { contentId, countTasks, readTasks } from "../jobs/tasks-file.ts";
 import { endLine, eventLine, itemLine, jobColumns, jobPairs, jobRow } from "../jobs/describe-job.ts";
 import { followResults, JobProgress } from "../jobs/follow-job.ts";
@@ -132,8 +132,22 @@ const submit = async (
   using line = new StatusLine();
   // A mistake in the file is found before there is a part of a job. Standard input can be read only once.
   const total = file === "-" ? "" : ` of ${formatCount(await countTasks(file))}`;
-  return await create(readTasks(file), (count) => line.show(`submitting ... ${formatCount(count)}${total} tasks`));
+  const began = performance.now();
+  const wait = setInterval(() => {
+    const time = formatDuration(performance.now() - began);
+    line.show(`submitting ... no answer for ${time}: with its first job the service opens its store of jobs`);
+  }, waitMs);
+  try {
+    return await create(readTasks(file), (count) => {
+      clearInterval(wait);
+      line.show(`submitting ... ${formatCount(count)}${total} tasks`);
+    });
+  } finally {
+    clearInterval(wait);
+  }
 };
+
+const waitMs = 1_000;
 
 const tellEnd = (job: Job): void => {
   const { total, failed } = job.counts;

@@ -2,6 +2,7 @@
 import { Context, type Effect, type Stream } from "effect";
 
 import type {
+  InvalidField,
   JobConflict,
   JobGap,
   JobNotFound,
@@ -64,7 +65,10 @@ export class Jobs extends Context.Service<
     /** The same request id with the same content returns the same job. */
     readonly create: (
       job: AskedJob,
-    ) => Effect.Effect<{ readonly job: Job; readonly created: boolean }, JobConflict | JobTooLarge | StoreFailure>;
+    ) => Effect.Effect<
+      { readonly job: Job; readonly created: boolean },
+      JobConflict | JobTooLarge | InvalidField | StoreFailure
+    >;
     /** The defaults that the job was created with. */
     readonly defaults: (jobId: string) => Effect.Effect<string, JobNotFound | StoreFailure>;
     /** @returns how many items the job has now */
@@ -73,7 +77,10 @@ export class Jobs extends Context.Service<
       readonly offset: number;
       readonly items: ReadonlyArray<AskedItem>;
       readonly seal: boolean;
-    }) => Effect.Effect<number, JobNotFound | JobGap | JobSealed | JobOver | JobConflict | JobTooLarge | StoreFailure>;
+    }) => Effect.Effect<
+      number,
+      JobNotFound | JobGap | JobSealed | JobOver | JobConflict | JobTooLarge | InvalidField | StoreFailure
+    >;
     /** @param total the expected number of items; undefined: as many as it has */
     readonly seal: (
       jobId: string,

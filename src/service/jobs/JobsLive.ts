@@ -14,9 +14,17 @@ import { StoreAccess } from "./StoreAccess.ts";
 import { readJob } from "./store/change-job.ts";
 import { cancelJob, deleteJob } from "./store/end-job.ts";
 import { isShared } from "./store/open-store.ts";
-import { eventsAfter, listItems, listJobs, outcomesAsFinished, outcomesInOrder } from "./store/read-jobs.ts";
+import {
+  eventsAfter,
+  listItems,
+  listJobs,
+  outcomesAsFinished,
+  outcomesInOrder,
+  type Reached,
+} from "./store/read-jobs.ts";
 import { appendToJob, createJob, readDefaults, sealWhole } from "./store/submit-job.ts";
 import type {
+  InvalidField,
   JobConflict,
   JobGap,
   JobNotFound,
@@ -25,6 +33,11 @@ import type {
   JobTooLarge,
   SequenceOutOfRange,
 } from "../domain/errors.ts";
+
+/** What a follower reads at once. */
+interface Found<A> extends Reached {
+  readonly read: ReadonlyArray<A>;
+}
 
 type Needs = JobsConfig | Generations | Models | Admission;
 
@@ -53,31 +66,36 @@ const layerNoDeps = Layer.effect(
     const follow = <A, E>(
       jobId: string,
       from: number,
-      read: (from: number) => Effect.Effect<{ readonly read: ReadonlyArray<A>; readonly isEnd: boolean }, E>,
+      read: (from: number) => Effect.Effect<Found<A>, E>,
       placeOf: (last: A) => number,
       waits: boolean,
     ): Stream.Stream<A, E> =>
-      Stream.paginate(from, (place) =>
-        Effect.gen(function* () {
-          const listening = signals.listen(jobId);
-          const turn = Effect.gen(function* () {
-            const { read: found, isEnd } = yield* read(place);
+      Stream.suspend(() => {
+        // Of the last read: what comes after it is heard of.
+        let listening = signals.listen(jobId);
+        let isCaughtUp = false;
+        return Stream.paginate(from, (place) =>
+          Effect.gen(function* () {
+            if (isCaughtUp) yield* listening.change;
+            listening.end();
+            listening = signals.listen(jobId);
+            const { read: found, isEnd, isAll } = yield* read(place);
+            isCaughtUp = waits && isAll;
             const last = found.at(-1);
-            if (last === undefined && !isEnd && waits) yield* listening.change;
             const goesOn = !isEnd && (waits || last !== undefined);
             return [found, goesOn ? Option.some(last === undefined ? place : placeOf(last)) : Option.none()] as const;
-          });
-          return yield* Effect.ensuring(turn, Effect.sync(listening.end));
-        }),
-      );
+          }),
+        ).pipe(Stream.ensuring(Effect.sync(() => listening.end())));
+      });
 
     return Jobs.of({
       create: Effect.fn("Jobs.create")(function* (asked) {
         const { caller } = yield* CurrentCall;
         const job = jobToStore(asked, caller);
-        const created = yield* store.use<Awaited<ReturnType<typeof createJob>>, JobConflict | JobTooLarge>(
-          ({ database, boss }) => createJob(database, boss, job),
-        );
+        const created = yield* store.use<
+          Awaited<ReturnType<typeof createJob>>,
+          JobConflict | JobTooLarge | InvalidField
+        >(({ database, boss }) => createJob(database, boss, job));
         yield* changed(created.job.id);
         return created;
       }),
@@ -87,9 +105,10 @@ const layerNoDeps = Layer.effect(
       }),
       append: Effect.fn("Jobs.append")(function* ({ jobId, offset, items, seal }) {
         const piece = { tenant: yield* tenant, jobId, offset, items: items.map(itemToStore), seal };
-        const total = yield* store.use<number, JobNotFound | JobGap | JobSealed | JobOver | JobConflict | JobTooLarge>(
-          ({ database, boss }) => appendToJob(database, boss, piece),
-        );
+        const total = yield* store.use<
+          number,
+          JobNotFound | JobGap | JobSealed | JobOver | JobConflict | JobTooLarge | InvalidField
+        >(({ database, boss }) => appendToJob(database, boss, piece));
         yield* changed(jobId);
         return total;
       }),
@@ -129,7 +148,7 @@ const layerNoDeps = Layer.effect(
                   .use<Awaited<ReturnType<typeof outcomes>>, JobNotFound | SequenceOutOfRange>(({ database }) =>
                     outcomes(database, own, jobId, from),
                   )
-                  .pipe(Effect.map(({ results, isEnd }) => ({ read: results, isEnd }))),
+                  .pipe(Effect.map(({ results, ...found }) => ({ read: results, ...found }))),
               ({ cursor }) => cursor,
               !availableOnly,
             );
@@ -161,7 +180,7 @@ const layerNoDeps = Layer.effect(
                   .use<Awaited<ReturnType<typeof eventsAfter>>, JobNotFound | SequenceOutOfRange>(({ database }) =>
                     eventsAfter(database, own, jobId, from),
                   )
-                  .pipe(Effect.map(({ events, isEnd }) => ({ read: events, isEnd }))),
+                  .pipe(Effect.map(({ events, ...found }) => ({ read: events, ...found }))),
               ({ sequence }) => sequence,
               true,
             ),

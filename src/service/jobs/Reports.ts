@@ -16,8 +16,8 @@ export interface Reports {
   readonly submit: (report: Report) => Effect.Effect<boolean>;
 }
 
-/** The most reports in one transaction. */
-const atOnce = 64;
+/** Items that end in one step of their engine come one after another: they are written together. */
+const gatherMs = 5;
 
 export const makeReports = (
   { use, host }: StoreAccess["Service"],
@@ -61,7 +61,12 @@ export const makeReports = (
         ),
         Effect.map((counted) => answer([waiting], counted)),
       );
-    yield* Queue.takeBetween(queue, 1, atOnce).pipe(
+    const gather = Effect.gen(function* () {
+      const first = yield* Queue.take(queue);
+      yield* Effect.sleep(gatherMs);
+      return [first, ...(yield* Queue.clear(queue))];
+    });
+    yield* gather.pipe(
       Effect.flatMap((waiting) =>
         write(waiting).pipe(
           Effect.map((counted) => answer(waiting, counted)),

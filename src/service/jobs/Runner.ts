@@ -41,6 +41,8 @@ export interface RunnerServices {
 /** How often it looks for changes by other hosts, clocks and engines. */
 const lookMs = 1_000;
 const aliveMs = 3_000;
+/** A place may stay free for this long while other items run. */
+const gatherMs = 10;
 /**
  * How often it looks for items that would be forgotten: taken but not run, because the store's answer was lost, or
  * postponed for too long.
@@ -232,9 +234,14 @@ export const makeRunner = (services: RunnerServices): Effect.Effect<Runner, neve
         Effect.forever,
       );
 
+    const woken = Effect.raceFirst(Queue.take(wakes), Effect.sleep(lookMs));
+    /** While others run, a place may stay free for a moment: what ends soon after is replaced in the same transaction. */
+    const gathered = Effect.suspend(() =>
+      running.size === 0 ? Effect.void : Effect.andThen(Effect.sleep(gatherMs), Queue.clear(wakes)),
+    );
     const loops = Effect.all(
       [
-        loop("taking items", turn, Effect.raceFirst(Queue.take(wakes), Effect.sleep(lookMs))),
+        loop("taking items", turn, Effect.andThen(woken, gathered)),
         loop("looking for jobs that ended", stopEnded, Effect.sleep(lookMs)),
         loop("keeping house", house, Effect.sleep(lookMs)),
         loop(

@@ -32,11 +32,15 @@ const describeValue = (value: unknown, bound: string, ruleId: string): string =>
   if (isMessage(value, DurationSchema)) {
     return `${Number(value.seconds) + value.nanos / 1e9}s is out of range; it ${bound}`;
   }
+  // The patterns of names ask for something that can be seen.
+  if (ruleId.endsWith(".pattern") && typeof value === "string" && value.trim() === "") return blank;
   const size = sizeOf(value);
   return size === undefined || ruleId.endsWith(".pattern") || !bound.startsWith("must ")
     ? bound
     : `it has ${size}; it ${bound}`;
 };
+
+const blank = "it is blank; it must have a character other than white space";
 
 const sizeOf = (value: unknown): string | undefined => {
   if (typeof value === "string") return `${Buffer.byteLength(value)} bytes`;

@@ -30,20 +30,40 @@ const reporting = (writes: ReadonlyArray<Effect.Effect<ReadonlyArray<boolean>, S
     return { reports, told, made: () => made };
   });
 
+/** What has come by now is written, or begun to be. */
+const gathered = Effect.andThen(fibersRan, TestClock.adjust("5 millis"));
+
 describe("the reports of items", () => {
   it.effect("that come while another is written are written together, each with its own answer", () =>
     Effect.gen(function* () {
       const go = yield* Deferred.make<void>();
       const first = Effect.as(Deferred.await(go), [true]);
       const { reports, told, made } = yield* reporting([first, Effect.succeed([true, false, true])]);
-      const answers = yield* Effect.forEach([0, 1, 2, 3], (index) =>
-        Effect.tap(Effect.forkChild(reports.submit(report(index))), () => fibersRan),
-      );
+      const submit = (index: number) => Effect.forkChild(reports.submit(report(index)));
+      const answer = yield* submit(0);
+      yield* gathered;
+      const answers = [answer, ...(yield* Effect.forEach([1, 2, 3], submit))];
+      yield* gathered;
       assert.deepEqual([told, made()], [[], 1]);
       yield* Deferred.succeed(go, undefined);
+      yield* gathered;
       assert.deepEqual(yield* Effect.forEach(answers, Fiber.join), [true, true, false, true]);
       yield* fibersRan;
       assert.deepEqual([told, made()], [[0, 1, 2, 3], 2]);
+    }),
+  );
+
+  it.effect("that come within a moment of each other are written together", () =>
+    Effect.gen(function* () {
+      const { reports, made } = yield* reporting([Effect.succeed([true, false])]);
+      const first = yield* Effect.forkChild(reports.submit(report(0)));
+      yield* fibersRan;
+      yield* TestClock.adjust("4 millis");
+      assert.strictEqual(made(), 0);
+      const second = yield* Effect.forkChild(reports.submit(report(1)));
+      yield* fibersRan;
+      yield* TestClock.adjust("1 millis");
+      assert.deepEqual([yield* Fiber.join(first), yield* Fiber.join(second), made()], [true, false, 1]);
     }),
   );
 
@@ -51,7 +71,7 @@ describe("the reports of items", () => {
     Effect.gen(function* () {
       const { reports, made } = yield* reporting([Effect.fail(unavailable), Effect.fail(unavailable)]);
       const answer = yield* Effect.forkChild(reports.submit(report(0)));
-      yield* fibersRan;
+      yield* gathered;
       assert.strictEqual(made(), 1);
       yield* TestClock.adjust("1999 millis");
       assert.strictEqual(made(), 1);
@@ -66,10 +86,11 @@ describe("the reports of items", () => {
     Effect.gen(function* () {
       const broken = Effect.die(new Error("a wrong statement"));
       const { reports } = yield* reporting([broken, broken, Effect.succeed([true]), Effect.succeed([true])]);
-      const answers = yield* Effect.all([reports.submit(report(0)), reports.submit(report(1))], {
-        concurrency: "unbounded",
-      });
-      assert.deepEqual(answers, [true, true]);
+      const answers = yield* Effect.forkChild(
+        Effect.all([reports.submit(report(0)), reports.submit(report(1))], { concurrency: "unbounded" }),
+      );
+      yield* gathered;
+      assert.deepEqual(yield* Fiber.join(answers), [true, true]);
     }),
   );
 
@@ -82,6 +103,7 @@ describe("the reports of items", () => {
           Scope.provide(scope),
         );
         yield* Effect.forkChild(reports.submit(report(0)));
+        yield* gathered;
         yield* Deferred.await(began);
         yield* Scope.close(scope, Exit.void);
         yield* TestClock.adjust("1 hour");

@@ -181,6 +181,13 @@ for (const { name, open } of stores) {
       assertMatches(await failure(client.appendJobItems({ jobId, offset: 8, items: [item("something else")] })), {
         code: "AlreadyExists",
       });
+      assertMatches(
+        await failure(client.appendJobItems({ jobId, offset: 8, items: [...items(9).slice(8), item("", "q0")] })),
+        {
+          code: "InvalidArgument",
+          rawMessage: containing(`items[1].item_id: "q0"`),
+        },
+      );
       assertMatches(await failure(client.sealJob({ jobId, total: 10 })), { code: "OutOfRange" });
       assertMatches(await client.sealJob({ jobId, total: 9 }), { job: { sealed: true } });
       assertMatches(await append(5, 4), { nextOffset: 9 });
@@ -462,6 +469,8 @@ for (const { name, open } of stores) {
 
     it.each([
       ["no item", { items: [] }, "items"],
+      ["two items of one id", { items: [item("a", "x"), item("b", "x")] }, "items[1].item_id"],
+      ["a blank request id", { requestId: " \n", items: [{}] }, "request_id: it is blank"],
       ["no request id", { requestId: "", items: [{}] }, "request_id"],
       ["eleven attempts", { items: [{}], options: { maxAttempts: 11 } }, "options.max_attempts"],
       ["no attempt", { items: [{}], options: { maxAttempts: 0 } }, "options.max_attempts"],

@@ -5,6 +5,7 @@ import type { PgBoss } from "pg-boss";
 import { JobTooLarge } from "../../domain/errors.ts";
 import { jobLimits } from "../../domain/job.ts";
 import type { Session } from "./Database.ts";
+import { assertNewIds } from "./item-ids.ts";
 import { itemUuid } from "./item-uuid.ts";
 import { outcomeToStored, type SettledOutcome } from "./records.ts";
 
@@ -47,29 +48,47 @@ export const createQueues = async (boss: PgBoss, jobId: string, items: ReadonlyA
   }
 };
 
-/** Call it within a transaction. Throws JobTooLarge. */
+/**
+ * Call it within a transaction. Throws JobTooLarge and InvalidField.
+ *
+ * @param place of the first of these items in the request
+ */
 export const appendItems = async (
   { query }: Session,
   boss: PgBoss,
   job: AppendingJob,
   items: ReadonlyArray<NewItem>,
+  place = 0,
 ): Promise<void> => {
   const bytes = items.reduce((sum, { task }) => sum + (task === undefined ? 0 : Buffer.byteLength(task)), 0);
   assertWithin("items", job.total + items.length);
   assertWithin("bytes", job.itemBytes + bytes);
+  await assertNewIds({ query }, job, items, place);
   let sequence = job.lastSequence;
   const rows = items.map(({ outcome, ...item }, offset) => ({
     ...item,
     index: job.total + offset,
     state: outcome === undefined ? "pending" : "failed",
-    ...(outcome !== undefined && { outcome: outcomeToStored(outcome), sequence: ++sequence }),
+    outcome: outcome && outcomeToStored(outcome),
+    sequence: outcome && ++sequence,
   }));
   for (let at = 0; at < rows.length; at += rowsAtOnce) {
+    const some = rows.slice(at, at + rowsAtOnce);
+    // Columns are read in half the time that objects of JSON take.
     await query(
       `INSERT INTO mlxd.item (job_id, index, item_id, model, hash, task, state, sequence, outcome)
-       SELECT $1, index, "itemId", model, hash, task, state, sequence, outcome FROM jsonb_to_recordset($2::jsonb) AS
-       r(index int, "itemId" text, model text, hash text, task text, state text, sequence int, outcome text)`,
-      [job.id, JSON.stringify(rows.slice(at, at + rowsAtOnce))],
+       SELECT $1, * FROM unnest($2::int[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::int[], $9::text[])`,
+      [
+        job.id,
+        some.map(({ index }) => index),
+        some.map(({ itemId }) => itemId),
+        some.map(({ model }) => model),
+        some.map(({ hash }) => hash),
+        some.map(({ task }) => task ?? null),
+        some.map(({ state }) => state),
+        some.map(({ sequence }) => sequence ?? null),
+        some.map(({ outcome }) => outcome ?? null),
+      ],
     );
   }
   const failed = rows.filter(({ state }) => state === "failed").length;

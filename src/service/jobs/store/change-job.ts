@@ -1,7 +1,7 @@
 /** Locks a job's row, and changes its state. */
 import { JobNotFound } from "../../domain/errors.ts";
 import { type Job, type JobEvent, type JobState, nextJobState } from "../../domain/job.ts";
-import type { Session } from "./Database.ts";
+import type { Row, Session } from "./Database.ts";
 import { jobColumns, jobFromRow } from "./records.ts";
 import { toStored } from "./stored-json.ts";
 
@@ -24,6 +24,32 @@ export const readJob = async ({ query }: Session, jobId: string, tenant: string)
   if (row === undefined) throw new JobNotFound({ jobId });
   return jobFromRow(row);
 };
+
+/** What readers of a job's results and events need of it, without counting what runs. */
+export interface JobProgress {
+  readonly state: JobState;
+  readonly sealed: boolean;
+  readonly total: number;
+  readonly lastSequence: number;
+}
+
+/** Throws JobNotFound. */
+export const readProgress = async ({ query }: Session, jobId: string, tenant: string): Promise<JobProgress> => {
+  const [row] = isJobId(jobId)
+    ? await query(`SELECT ${progressColumns} FROM mlxd.job WHERE id = $1 AND tenant = $2`, [jobId, tenant])
+    : [];
+  if (row === undefined) throw new JobNotFound({ jobId });
+  return progressFrom(row);
+};
+
+export const progressColumns = "state, sealed, total, last_sequence";
+
+export const progressFrom = (row: Row): JobProgress => ({
+  state: row["state"] as JobState, // as it was written
+  sealed: row["sealed"] === true,
+  total: Number(row["total"]),
+  lastSequence: Number(row["last_sequence"]),
+});
 
 interface ChangingJob {
   readonly id: string;

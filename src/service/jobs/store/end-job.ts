@@ -5,6 +5,7 @@ import type { Job } from "../../domain/job.ts";
 import { changeJob, lockJob, readJob } from "./change-job.ts";
 import type { Database } from "./Database.ts";
 import { deleteQueue } from "./delete-queue.ts";
+import { removeJobs } from "./remove-jobs.ts";
 
 /** A job that is over does not change. Throws JobNotFound. */
 export const cancelJob = (database: Database, tenant: string, jobId: string): Promise<Job> =>
@@ -19,5 +20,5 @@ export const deleteJob = async (database: Database, boss: PgBoss, tenant: string
   for (const row of await database.query("SELECT queue FROM mlxd.lane WHERE job_id = $1", [jobId])) {
     await deleteQueue(boss, String(row["queue"]));
   }
-  await database.query("DELETE FROM mlxd.job WHERE id = $1 AND tenant = $2", [jobId, tenant]);
+  await removeJobs(database, [jobId]);
 };

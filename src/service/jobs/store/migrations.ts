@@ -91,6 +91,12 @@ const migrations: ReadonlyArray<string> = [
     PRIMARY KEY (job_id, sequence)
   );
   `,
+  // Checked for each row, they took a third of the time to store it: `removeJobs` keeps what they were for.
+  `
+  ALTER TABLE mlxd.item DROP CONSTRAINT item_job_id_fkey;
+  ALTER TABLE mlxd.event DROP CONSTRAINT event_job_id_fkey;
+  CREATE INDEX item_named ON mlxd.item (job_id, item_id) WHERE item_id <> '';
+  `,
 ];
 
 /** Throws NewerStore without changing anything. Hosts that start at the same time do it one after another. */

@@ -9,7 +9,7 @@ import {
   type JobState,
   type WatchEvent,
 } from "../../domain/job.ts";
-import { readJob } from "./change-job.ts";
+import { readProgress } from "./change-job.ts";
 import type { Row, Session } from "./Database.ts";
 import { itemFromRow, jobColumns, jobFromRow, ms, outcomeFromStored } from "./records.ts";
 import { fromStored } from "./stored-json.ts";
@@ -68,7 +68,7 @@ export const listItems = async (
     readonly states: ReadonlyArray<JobState>;
   },
 ): Promise<Page<JobItem>> => {
-  const { state } = await readJob(session, jobId, tenant);
+  const { state } = await readProgress(session, jobId, tenant);
   // An item without an outcome has the state of its job once that is over.
   const shown = isOver(state) ? `CASE WHEN sequence IS NULL THEN '${state}' ELSE state END` : "state";
   const rows = await session.query(
@@ -80,11 +80,16 @@ export const listItems = async (
   return { rows: page.rows.map((row) => itemFromRow(row, state)), next: page.next };
 };
 
-/** The existing outcomes, and whether more will follow. */
-export interface Outcomes {
-  readonly results: ReadonlyArray<ItemResult>;
+/** How far a read has come. */
+export interface Reached {
+  /** Whether these were all that there were: more come with a change of the job. */
+  readonly isAll: boolean;
   /** Whether nothing follows these, now or later. */
   readonly isEnd: boolean;
+}
+
+export interface Outcomes extends Reached {
+  readonly results: ReadonlyArray<ItemResult>;
 }
 
 /** Per read; an outcome may be large. */
@@ -97,8 +102,8 @@ export const outcomesInOrder = async (
   jobId: string,
   from: number,
 ): Promise<Outcomes> => {
-  const job = await readJob(session, jobId, tenant);
-  assertReached(jobId, from, job.counts.total);
+  const job = await readProgress(session, jobId, tenant);
+  assertReached(jobId, from, job.total);
   const rows = await session.query(
     `SELECT index, item_id, attempt, outcome FROM mlxd.item WHERE job_id = $1 AND index >= $2 AND index < $3 ORDER BY index`,
     [jobId, from, from + outcomesAtOnce],
@@ -110,7 +115,11 @@ export const outcomesInOrder = async (
     results.push(resultFrom(row, outcome, Number(row["index"]) + 1));
   }
   const isWhole = job.sealed || isOver(job.state);
-  return { results, isEnd: isWhole && from + results.length >= job.counts.total };
+  return {
+    results,
+    isAll: results.length < outcomesAtOnce,
+    isEnd: isWhole && from + results.length >= job.total,
+  };
 };
 
 /**
@@ -123,10 +132,10 @@ export const outcomesAsFinished = async (
   jobId: string,
   after: number,
 ): Promise<Outcomes> => {
-  const job = await readJob(session, jobId, tenant);
+  const job = await readProgress(session, jobId, tenant);
   // Items without an outcome come after all sequence numbers, by their index.
   const left = job.lastSequence + 1;
-  assertReached(jobId, after, isOver(job.state) ? left + job.counts.total : job.lastSequence);
+  assertReached(jobId, after, isOver(job.state) ? left + job.total : job.lastSequence);
   const settled = await session.query(
     `SELECT index, item_id, attempt, outcome, sequence FROM mlxd.item WHERE job_id = $1 AND sequence > $2
      ORDER BY sequence LIMIT $3`,
@@ -137,7 +146,7 @@ export const outcomesAsFinished = async (
       const outcome = outcomeOf(row, job.state);
       return outcome === undefined ? [] : [resultFrom(row, outcome, Number(row["sequence"]))];
     });
-    return { results, isEnd: false };
+    return { results, isAll: settled.length < outcomesAtOnce && !isOver(job.state), isEnd: false };
   }
   const rows = await session.query(
     `SELECT index, item_id, attempt, NULL AS outcome FROM mlxd.item WHERE job_id = $1 AND sequence IS NULL AND index > $2
@@ -148,7 +157,7 @@ export const outcomesAsFinished = async (
     const outcome = outcomeOf(row, job.state);
     return outcome === undefined ? [] : [resultFrom(row, outcome, left + Number(row["index"]))];
   });
-  return { results, isEnd: results.length < outcomesAtOnce };
+  return { results, isAll: true, isEnd: results.length < outcomesAtOnce };
 };
 
 const assertReached = (jobId: string, sequence: number, last: number): void => {
@@ -169,10 +178,8 @@ const resultFrom = (row: Row, outcome: ItemOutcome, cursor: number): ItemResult 
   outcome,
 });
 
-export interface Events {
+export interface Events extends Reached {
   readonly events: ReadonlyArray<WatchEvent>;
-  /** Whether nothing follows these, now or later. */
-  readonly isEnd: boolean;
 }
 
 /** Per read. */
@@ -180,7 +187,7 @@ const eventsAtOnce = 500;
 
 /** Throws JobNotFound and SequenceOutOfRange. */
 export const eventsAfter = async (session: Session, tenant: string, jobId: string, after: number): Promise<Events> => {
-  const { state, lastSequence } = await readJob(session, jobId, tenant);
+  const { state, lastSequence } = await readProgress(session, jobId, tenant);
   assertReached(jobId, after, lastSequence);
   const rows = await session.query(
     `(SELECT sequence, event, NULL::int AS index, NULL AS item_id, NULL AS state FROM mlxd.event
@@ -192,7 +199,8 @@ export const eventsAfter = async (session: Session, tenant: string, jobId: strin
     [jobId, after, eventsAtOnce],
   );
   const events = rows.map(eventFrom);
-  return { events, isEnd: isOver(state) && (events.at(-1)?.sequence ?? after) >= lastSequence };
+  const isAll = events.length < eventsAtOnce;
+  return { events, isAll, isEnd: isOver(state) && (events.at(-1)?.sequence ?? after) >= lastSequence };
 };
 
 const eventFrom = (row: Row): WatchEvent => {

@@ -4,19 +4,12 @@ import type { PgBoss } from "pg-boss";
 import { HostLost } from "../../domain/errors.ts";
 import type { GenerationEvent } from "../../domain/generation-result.ts";
 import type { OutputOptions } from "../../domain/generation-task.ts";
-import { endOf, isOver, type ItemFailure, type Job } from "../../domain/job.ts";
+import { endOf, isOver, type ItemFailure, type JobCounts } from "../../domain/job.ts";
 import { noUsage, addUsage } from "../../domain/usage.ts";
-import { changeJob, isJobId } from "./change-job.ts";
+import { changeJob, isJobId, type JobProgress, progressColumns, progressFrom } from "./change-job.ts";
 import type { Database, Session } from "./Database.ts";
 import { itemUuid } from "./item-uuid.ts";
-import {
-  endAttempt,
-  jobColumns,
-  jobFromRow,
-  outcomeToStored,
-  type SettledOutcome,
-  type StoredAttempt,
-} from "./records.ts";
+import { endAttempt, outcomeToStored, type SettledOutcome, type StoredAttempt } from "./records.ts";
 import type { Host, TakenItem } from "./take-items.ts";
 import { toStored } from "./stored-json.ts";
 
@@ -139,12 +132,20 @@ const settleJob = async (
   return done;
 };
 
-const lockAny = async ({ query }: Session, jobId: string): Promise<Job | undefined> => {
-  const isThere =
-    isJobId(jobId) && (await query("SELECT 1 FROM mlxd.job WHERE id = $1 FOR UPDATE", [jobId])).length > 0;
-  if (!isThere) return undefined;
-  const [row] = await query(`SELECT ${jobColumns} FROM mlxd.job j WHERE j.id = $1`, [jobId]);
-  return row && jobFromRow(row);
+interface SettlingJob extends JobProgress {
+  readonly id: string;
+  readonly counts: Pick<JobCounts, "total" | "completed" | "failed">;
+}
+
+/** Of any tenant. All of it is of the job's own row, which is read when it is locked. */
+const lockAny = async ({ query }: Session, jobId: string): Promise<SettlingJob | undefined> => {
+  const [row] = isJobId(jobId)
+    ? await query(`SELECT ${progressColumns}, completed, failed FROM mlxd.job WHERE id = $1 FOR UPDATE`, [jobId])
+    : [];
+  if (row === undefined) return undefined;
+  const progress = progressFrom(row);
+  const counts = { total: progress.total, completed: Number(row["completed"]), failed: Number(row["failed"]) };
+  return { ...progress, id: jobId, counts };
 };
 
 const writeEvents = async ({ query }: Session, jobId: string, events: ReadonlyArray<object>): Promise<void> => {

@@ -21,7 +21,7 @@ export interface NewJob {
   readonly fingerprint: Readonly<Record<string, unknown>>;
 }
 
-/** Throws JobConflict and JobTooLarge. */
+/** Throws JobConflict, JobTooLarge and InvalidField. */
 export const createJob = async (
   database: Database,
   boss: PgBoss,
@@ -84,7 +84,8 @@ const findByRequest = async (
 };
 
 /**
- * Returns how many items the job has now. Throws JobNotFound, JobGap, JobSealed, JobOver, JobConflict and JobTooLarge.
+ * Returns how many items the job has now. Throws JobNotFound, JobGap, JobSealed, JobOver, JobConflict, JobTooLarge and
+ * InvalidField.
  */
 export const appendToJob = async (
   database: Database,
@@ -116,7 +117,7 @@ export const appendToJob = async (
       if (job.sealed) throw new JobSealed({ jobId, total });
       const { id, counts, itemBytes, lastSequence } = job;
       const added = items.slice(total - offset);
-      await appendItems(session, boss, { id, ...counts, itemBytes, lastSequence }, added);
+      await appendItems(session, boss, { id, ...counts, itemBytes, lastSequence }, added, total - offset);
       job = await readJob(session, jobId, tenant);
     }
     if (seal && !isOver(job.state)) await endWhereAllSettled(session, await sealJob(session, job));

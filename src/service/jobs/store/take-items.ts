@@ -2,10 +2,11 @@
 import type { PgBoss } from "pg-boss";
 
 import type { Caller } from "../../domain/Caller.ts";
-import { isOver } from "../../domain/job.ts";
-import { changeJob, lockJob } from "./change-job.ts";
-import type { Database, Row } from "./Database.ts";
-import { keptAttempts } from "./records.ts";
+import { JobNotFound } from "../../domain/errors.ts";
+import { isOver, type JobOptions } from "../../domain/job.ts";
+import { changeJob, type JobProgress, progressColumns, progressFrom } from "./change-job.ts";
+import type { Database, Row, Session } from "./Database.ts";
+import { keptAttempts, ms } from "./records.ts";
 
 /** The items of a job for one model, some of which may be ready. */
 export interface Lane {
@@ -75,10 +76,10 @@ export const takeItems = (
   count: number,
 ): Promise<ReadonlyArray<TakenItem>> =>
   database.transaction(async (session) => {
-    const job = await lockJob(session, lane.jobId, lane.tenant);
+    const job = await lockForTaking(session, lane);
     const { maxParallel, maxAttempts } = job.options;
-    const free = Math.min(count, maxParallel - job.counts.inProgress);
-    if (isOver(job.state) || free <= 0) return [];
+    const free = isOver(job.state) ? 0 : Math.min(count, maxParallel - (await countRunning(session, lane.jobId)));
+    if (free <= 0) return [];
     const fetched = await boss.fetch<{ readonly index: number }>(lane.queue, { batchSize: free });
     if (fetched.length === 0) return [];
     const rows = await session.query(
@@ -94,6 +95,36 @@ export const takeItems = (
     await changeJob(session, job, "start");
     return rows.map((row) => takenFrom(row, lane, maxAttempts, job.expiresAt)).toSorted((a, b) => a.index - b.index);
   });
+
+interface TakingJob extends JobProgress {
+  readonly id: string;
+  readonly options: JobOptions;
+  readonly expiresAt: number;
+}
+
+/** Throws JobNotFound. */
+const lockForTaking = async ({ query }: Session, { jobId, tenant }: Lane): Promise<TakingJob> => {
+  const [row] = await query(
+    `SELECT ${progressColumns}, options, ${ms("expires_at")} FROM mlxd.job WHERE id = $1 AND tenant = $2 FOR UPDATE`,
+    [jobId, tenant],
+  );
+  if (row === undefined) throw new JobNotFound({ jobId });
+  return {
+    ...progressFrom(row),
+    id: jobId,
+    options: row["options"] as JobOptions, // as it was written
+    expiresAt: Number(row["expires_at"]),
+  };
+};
+
+/** A statement of its own: one that waited for the lock may have counted before it had it. */
+const countRunning = async ({ query }: Session, jobId: string): Promise<number> => {
+  const [row] = await query(
+    "SELECT count(*)::int AS running FROM mlxd.item WHERE job_id = $1 AND state = 'in-progress'",
+    [jobId],
+  );
+  return Number(row?.["running"]);
+};
 
 const takenFrom = (row: Row, { jobId, queue }: Lane, maxAttempts: number, expiresAt: number): TakenItem => ({
   jobId,
