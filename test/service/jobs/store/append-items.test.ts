@@ -32,9 +32,10 @@ describe("the queues of a job", () => {
 });
 
 describe("the items of a job", () => {
-  /** To a job that has so many items and bytes, on a database that answers nothing. */
+  /** To a job that has so many items and bytes, on a database that has no other items. */
   const append = (total: number, itemBytes: number, items: ReadonlyArray<NewItem>) => {
-    const session = { query: () => Promise.resolve([{ models: 1 }]) };
+    const query = (text: string) => Promise.resolve(text.includes("AS models") ? [{ models: 1 }] : []);
+    const session = { query };
     const boss = { insert: () => Promise.resolve() } as unknown as PgBoss;
     return appendItems(session, boss, { id: randomUUID(), total, failed: 0, itemBytes, lastSequence: 1 }, items);
   };
