@@ -3,7 +3,6 @@ import { execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, globSync } from "node:fs";
 import http from "node:http";
-import { createServer, type AddressInfo } from "node:net";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -11,6 +10,7 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { benchFolder } from "./checkpoints.ts";
 import type { Contender, Request } from "./contender.ts";
 import { endsWithUs } from "./ends-with-us.ts";
+import { freePort } from "../../test/support/free-port.ts";
 import { type Kernels, mathEnvironment } from "./math-environment.ts";
 
 const venv = join(benchFolder, "venv");
@@ -130,13 +130,4 @@ const ready = async (port: number, ended: () => boolean): Promise<void> => {
     if (isUp) return;
     await sleep(20);
   }
-};
-
-const freePort = async (): Promise<number> => {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
 };

@@ -11,6 +11,7 @@ import {
   type JobResult,
 } from "../../src/client/node.ts";
 import type { RunningService } from "../support/running-service.ts";
+import { createRandom } from "../support/create-random.ts";
 
 /** Tasks of different lengths that sample what they say, each with a seed of its own. @param from seed of the first */
 export const seededTasks = (from: number, count: number): ReadonlyArray<BatchItem> =>
@@ -33,9 +34,10 @@ export const kill = async ({ process: child }: RunningService): Promise<void> =>
   await ended;
 };
 
-/** A while, so that a kill comes at any moment of what runs. */
-export const aWhile = (leastMs: number, mostMs: number): Promise<void> =>
-  sleep(leastMs + Math.random() * (mostMs - leastMs));
+const random = createRandom(1);
+
+/** A while, so that a kill comes at any moment of what runs; the same ones in each run, in milliseconds. */
+export const aWhile = (leastMs: number, mostMs: number): Promise<void> => sleep(leastMs + random(mostMs - leastMs));
 
 /** A job that is asked for until the service says that it has it, by whichever host there is then. */
 export interface AskedJob {

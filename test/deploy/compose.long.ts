@@ -8,8 +8,8 @@ import { afterAll, assert, beforeAll, describe, it } from "vitest";
 
 import { createMlxdClient, type NodeClient } from "../../src/client/node.ts";
 import { baseArguments, compose, docker, noDocker, requireDocker } from "../support/docker.ts";
-import { freePort } from "../support/proxies.ts";
 import { until } from "../support/until.ts";
+import { freePort } from "../support/free-port.ts";
 
 const run = promisify(execFile);
 const root = join(import.meta.dirname, "../..");

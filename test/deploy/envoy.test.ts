@@ -7,9 +7,10 @@ import { parse, stringify } from "yaml";
 import type { NodeClientOptions } from "../../src/client/node.ts";
 import { splitOf } from "../support/balanced-calls.ts";
 import { itServesAsOneHost } from "../support/balanced-hosts.ts";
-import { envoyWith, freePort, type RunningProxy } from "../support/proxies.ts";
+import { envoyWith, type RunningProxy } from "../support/proxies.ts";
 import { SecuredHosts } from "../support/secured-hosts.ts";
 import { until } from "../support/until.ts";
+import { freePort } from "../support/free-port.ts";
 
 const read = (name: string): string => readFileSync(new URL(`../../deploy/envoy/${name}`, import.meta.url), "utf8");
 const slots = [8, 2] as const;

@@ -11,9 +11,10 @@ import type { NodeClientOptions } from "../../src/client/node.ts";
 import { splitOf } from "../support/balanced-calls.ts";
 import { itServesAsOneHost } from "../support/balanced-hosts.ts";
 import { mlxdErrorOf } from "../support/error-of.ts";
-import { freePort, haproxyWith, type RunningProxy } from "../support/proxies.ts";
+import { haproxyWith, type RunningProxy } from "../support/proxies.ts";
 import { SecuredHosts } from "../support/secured-hosts.ts";
 import { until } from "../support/until.ts";
+import { freePort } from "../support/free-port.ts";
 
 const file = readFileSync(new URL("../../deploy/haproxy/haproxy.cfg", import.meta.url), "utf8");
 const slots = [8, 2] as const;

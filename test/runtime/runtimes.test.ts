@@ -21,6 +21,7 @@ import { type Certificate, createCertificate, noCertificate } from "../support/c
 import { type Front, startFront } from "../support/front.ts";
 import type { Findings } from "./behaviour.ts";
 import { type FrontFindings, frontKey } from "./front-behaviour.ts";
+import { freePort } from "../support/free-port.ts";
 
 const run = promisify(execFile);
 const root = fileURLToPath(new URL("../..", import.meta.url));
@@ -265,15 +266,6 @@ const bundle = async (name: string, format: "esm" | "iife"): Promise<string> => 
     cwd: folder,
   });
   return name;
-};
-
-const freePort = async (): Promise<number> => {
-  const server = net.createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
 };
 
 /** A program that is ended with the block, and what it says of errors. */

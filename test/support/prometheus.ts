@@ -2,8 +2,6 @@
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
-import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -11,6 +9,7 @@ import { promisify } from "node:util";
 
 import { endWithThisProcess } from "./end-with-this-process.ts";
 import { debianPrometheus } from "./tools.ts";
+import { freePort } from "./free-port.ts";
 
 export const alertRules = fileURLToPath(new URL("../../deploy/grafana/alerts.yaml", import.meta.url));
 
@@ -103,12 +102,3 @@ const isReady = (url: string): Promise<boolean> =>
     ({ ok }) => ok,
     () => false,
   );
-
-const freePort = async (): Promise<number> => {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
-};

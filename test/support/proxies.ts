@@ -2,12 +2,13 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { type AddressInfo, connect, createServer } from "node:net";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 import { endWithThisProcess } from "./end-with-this-process.ts";
 import { debianProxies, envoy } from "./tools.ts";
+import { freePort } from "./free-port.ts";
 
 export interface RunningProxy extends AsyncDisposable {
   /** Of gRPC, and of all else where that is the same. */
@@ -128,11 +129,3 @@ const isListening = (port: number): Promise<boolean> =>
     socket.once("connect", () => resolve(true)).once("error", () => resolve(false));
     socket.once("connect", () => socket.destroy());
   });
-
-export const freePort = async (): Promise<number> => {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  return port;
-};

@@ -9,7 +9,7 @@ import { promisify } from "node:util";
 import { createMlxdClient, type NodeClient, type NodeClientOptions } from "../../src/client/node.ts";
 import { createAuthority } from "./certificates.ts";
 import { type Host, startHosts, stopHosts } from "./hosts.ts";
-import { freePort } from "./proxies.ts";
+import { freePort } from "./free-port.ts";
 
 const root = fileURLToPath(new URL("../..", import.meta.url));
 const page = readFileSync(join(root, "docs/deploy.md"), "utf8");

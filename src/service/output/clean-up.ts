@@ -1,6 +1,7 @@
 /** Removes leaked parts of the chat format from the text: role tokens, a role label, a user's turn. */
 import { type CleanUpStep, cleanUpSteps } from "../domain/family.ts";
 import { createMarkerScanner } from "./marker-scanner.ts";
+import { roleMarkers } from "./role-markers.ts";
 
 export interface CleanUp {
   readonly push: (text: string) => CleanText;
@@ -83,19 +84,6 @@ export const createCleanUp = (
 
 /** Whether this is a known step. Each step also trims blank space from both ends of the text. */
 export const isCleanUpStep = (step: string): step is CleanUpStep => cleanUpSteps.some((known) => known === step);
-
-const roleMarkers: ReadonlyArray<string> = [
-  "<|im_start|>",
-  "<|im_end|>",
-  "<|user|>",
-  "<|assistant|>",
-  "<|endoftext|>",
-  "### Instruction:",
-  "### Response:",
-  "[/INST]",
-  "[INST]",
-  "<s>",
-];
 
 const userMarkers: ReadonlyArray<string> = ["<|user|>", "\nuser:", "\nUser:", "### Instruction:"];
 

@@ -5,15 +5,7 @@ import type { AddressInfo } from "node:net";
 import { assert, describe, it } from "@effect/vitest";
 
 import { startTestServer } from "../../support/test-server.ts";
-
-const freePort = async (): Promise<number> => {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
-};
+import { freePort } from "../../support/free-port.ts";
 
 describe("GET /metrics", () => {
   it("answers on the service's port, in Prometheus' format", async () => {

@@ -7,9 +7,9 @@ import { assert, describe, it } from "@effect/vitest";
 import { DeviceMemory, deviceMemoryLimits, type MemoryOperations } from "../../../src/service/worker/device-memory.ts";
 import { mx } from "../../../src/service/worker/mlx.ts";
 import type { FromWorker, WorkerMemory } from "../../../src/service/worker/protocol/from-worker.ts";
-import { neutralSampling, type SubmitMessage } from "../../../src/service/worker/protocol/submit-message.ts";
 import type { ToWorker } from "../../../src/service/worker/protocol/to-worker.ts";
 import { writeRandomCheckpoint } from "./random-checkpoint.ts";
+import { greedySubmission } from "../../../scripts/greedy-submission.ts";
 
 const mebibyte = 1024 ** 2;
 const gibibyte = 1024 ** 3;
@@ -107,21 +107,12 @@ describe("what MLX may keep of a GPU's memory", () => {
   });
 });
 
-const submission: SubmitMessage = {
-  type: "submit",
-  sequence: 1,
-  promptTokenIds: Array.from({ length: 100 }, (_, place) => 1 + (place % 200)),
-  sampling: neutralSampling,
-  maxOutputTokens: 8,
-  minOutputTokens: 8,
-  stopTokenIds: [],
-  timeBudgetMs: undefined,
-  scheduling: { turn: 0, fairnessId: "" },
-  reasoningLimit: undefined,
-  topLogprobs: undefined,
-  promptLogprobs: false,
-  cache: { read: false, write: false, partition: "" },
-};
+const submission = greedySubmission(
+  1,
+  Array.from({ length: 100 }, (_, place) => 1 + (place % 200)),
+  8,
+  { minOutputTokens: 8 },
+);
 
 /** An engine process of which a test sees what it says and what it asks of the GPU's memory, in order. */
 const startOnFakeMetal = (directory: string) => {

@@ -4,6 +4,7 @@ import { neutralSampling, type SubmitMessage } from "../../../src/service/worker
 import type { WorkerLimits } from "../../../src/service/worker/protocol/to-worker.ts";
 import type { Scheduler } from "../../../src/service/worker/scheduler/scheduler.ts";
 import { collectBetweenSteps } from "../../../src/service/worker/mlx.ts";
+import { greedySubmission } from "../../../scripts/greedy-submission.ts";
 
 export const limits: WorkerLimits = {
   maxBatch: 8,
@@ -19,22 +20,11 @@ export const submission = (
   sequence: number,
   promptTokenIds: ReadonlyArray<number>,
   overrides: Partial<SubmitMessage> = {},
-): SubmitMessage => ({
-  type: "submit",
-  sequence,
-  promptTokenIds,
-  sampling: greedy,
-  maxOutputTokens: 16,
-  minOutputTokens: 0,
-  stopTokenIds: [],
-  timeBudgetMs: undefined,
-  scheduling: { turn: 0, fairnessId: "" },
-  reasoningLimit: undefined,
-  topLogprobs: undefined,
-  promptLogprobs: false,
-  cache: { read: true, write: true, partition: "" },
-  ...overrides,
-});
+): SubmitMessage =>
+  greedySubmission(sequence, promptTokenIds, 16, {
+    cache: { read: true, write: true, partition: "" },
+    ...overrides,
+  });
 
 export interface Output {
   readonly tokenIds: number[];

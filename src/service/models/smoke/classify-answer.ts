@@ -1,5 +1,6 @@
 /** Judges whether a model's answer is usable, from its text alone. */
 import type { Quality } from "../../domain/smoke-test.ts";
+import { roleMarkers } from "../../output/role-markers.ts";
 
 export interface Verdict {
   readonly quality: Quality;
@@ -41,25 +42,12 @@ export const classifyAnswer = (answer: string, expected: ReadonlyArray<string>):
 
 const emptiness = (text: string): string | undefined => (text === "" ? "empty response" : undefined);
 
-/** Tokens and labels of chat templates that should never appear in a model's text. */
-const markers: ReadonlyArray<string> = [
-  "<|im_start|>",
-  "<|im_end|>",
-  "<|user|>",
-  "<|assistant|>",
-  "<|endoftext|>",
-  "### Instruction:",
-  "### Response:",
-  "[/INST]",
-  "[INST]",
-  "<s>",
-];
 /** Anything between the bars, on one line. */
 const specialToken = /<\|[^\n]{0,40}\|>/u;
 const roleLabel = /^(assistant|system|user)\s*:/i;
 
 const leakage = (text: string): string | undefined => {
-  const marker = markers.find((each) => text.includes(each));
+  const marker = roleMarkers.find((each) => text.includes(each));
   if (marker !== undefined) return `role token leakage (${marker})`;
   if (specialToken.test(text)) return "special token leakage";
   return roleLabel.test(text) ? "role marker leakage" : undefined;

@@ -2,34 +2,18 @@ import { execFileSync } from "node:child_process";
 import { rmSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { assert, describe, it } from "@effect/vitest";
-import { Cause, Deferred, Effect, Exit, Fiber, Layer } from "effect";
+import { Cause, Deferred, Effect, Exit, Fiber } from "effect";
 
-import { EngineConfig } from "../../../../src/service/config/EngineConfig.ts";
 import type { Engine, EngineEvent, EngineRequest } from "../../../../src/service/engine/Engine.ts";
-import { Engines } from "../../../../src/service/engine/Engines.ts";
-import { layer as mlxLayer } from "../../../../src/service/engine/drivers.ts";
 import { constraintGrammar } from "../../../../src/service/output/grammar/constraint-grammar.ts";
 import { decodeTokens } from "../../../../src/service/prompt/detokenizer.ts";
 import { engineProcesses } from "../../../support/engine-processes.ts";
-import { Metrics } from "../../../../src/service/telemetry/metrics/Metrics.ts";
 import { byteVocabulary } from "../../../support/byte-tokenizer.ts";
 import { engineRequest as request } from "../../../support/engine-request.ts";
-import { facts } from "../../../support/tasks.ts";
 import { writeRandomCheckpoint } from "../../worker/random-checkpoint.ts";
+import { mlxEngines, startMlxEngine } from "../../../support/mlx-engines.ts";
 
 const shape = { modelType: "qwen2", hiddenSize: 32, layers: 2, heads: 4, kvHeads: 2, vocabularySize: 256 } as const;
-
-const engines = mlxLayer.pipe(Layer.provide([EngineConfig.layer, Metrics.layer]));
-
-const start = Effect.fnUntraced(function* (directory: string) {
-  return yield* (yield* Engines).start(
-    facts({ directory, contextLength: 4096 }),
-    byteVocabulary,
-    { allowed: true, directory: undefined },
-    Effect.void,
-    1024 ** 3,
-  );
-});
 
 const tokensOf = (events: ReadonlyArray<EngineEvent>): ReadonlyArray<number> =>
   events.flatMap((event) => (event.type === "output" ? event.tokenIds : []));
@@ -49,7 +33,7 @@ describe("the mlx engine", () => {
       const directory = writeRandomCheckpoint(shape);
       yield* Effect.scoped(
         Effect.gen(function* () {
-          const engine = yield* start(directory);
+          const engine = yield* startMlxEngine(directory);
           assert.strictEqual(engineProcesses().length, 1);
           const events = yield* run(engine, request("a"));
           assert.deepStrictEqual(
@@ -66,12 +50,12 @@ describe("the mlx engine", () => {
         }),
       );
       assert.deepStrictEqual(engineProcesses(), []);
-    }).pipe(Effect.provide(engines)),
+    }).pipe(Effect.provide(mlxEngines())),
   );
 
   it.live("ends a request alone whose reader, or whose caller, throws", () =>
     Effect.gen(function* () {
-      const engine = yield* start(writeRandomCheckpoint(shape));
+      const engine = yield* startMlxEngine(writeRandomCheckpoint(shape));
       const neighbour = yield* Effect.forkChild(run(engine, request("neighbour", { maxOutputTokens: 400 })));
       const thrown = yield* Effect.exit(
         engine.generate(request("bad", { maxOutputTokens: 4000 }), (event) => {
@@ -84,12 +68,12 @@ describe("the mlx engine", () => {
       // It was dropped in the process too, and that is the same one.
       assert.lengthOf(tokensOf(yield* run(engine, request("next"))), 12);
       assert.strictEqual((yield* engine.status).restarts, 0);
-    }).pipe(Effect.scoped, Effect.provide(engines)),
+    }).pipe(Effect.scoped, Effect.provide(mlxEngines())),
   );
 
   it.live("ends a request whose reader throws at the end, or when it is cancelled", () =>
     Effect.gen(function* () {
-      const engine = yield* start(writeRandomCheckpoint(shape));
+      const engine = yield* startMlxEngine(writeRandomCheckpoint(shape));
       const atTheEnd = yield* Effect.exit(
         engine.generate(request("end"), (event) => {
           if (event.type === "finished") throw new Error("of a bug");
@@ -109,12 +93,12 @@ describe("the mlx engine", () => {
       assert.isTrue(yield* engine.cancel("cancelled"));
       const exit = yield* Fiber.join(cancelled);
       assert.isTrue(Exit.isFailure(exit) && Cause.hasDies(exit.cause));
-    }).pipe(Effect.scoped, Effect.provide(engines)),
+    }).pipe(Effect.scoped, Effect.provide(mlxEngines())),
   );
 
   it.live("fails a stream whose process is killed and replays what had not streamed", () =>
     Effect.gen(function* () {
-      const engine = yield* start(writeRandomCheckpoint(shape));
+      const engine = yield* startMlxEngine(writeRandomCheckpoint(shape));
       const expected = tokensOf(yield* run(engine, request("expected")));
       const streaming = yield* Deferred.make<void>();
       const lost = yield* Effect.forkChild(
@@ -133,12 +117,12 @@ describe("the mlx engine", () => {
       assert.deepStrictEqual(tokensOf(yield* Fiber.join(queued)), expected);
       assert.strictEqual((yield* engine.status).restarts, 1);
       assert.notStrictEqual(engineProcesses()[0], pid);
-    }).pipe(Effect.scoped, Effect.provide(engines)),
+    }).pipe(Effect.scoped, Effect.provide(mlxEngines())),
   );
 
   it.live("holds to a constraint, also on a process that does not know the vocabulary yet", () =>
     Effect.gen(function* () {
-      const engine = yield* start(writeRandomCheckpoint(shape));
+      const engine = yield* startMlxEngine(writeRandomCheckpoint(shape));
       const constraint = {
         grammar: constraintGrammar({ type: "regex", pattern: "[ab]{3}(yes|no)" }),
         markers: false,
@@ -158,12 +142,12 @@ describe("the mlx engine", () => {
         { concurrency: "unbounded" },
       );
       for (const events of after) assertHeld(events);
-    }).pipe(Effect.scoped, Effect.provide(engines)),
+    }).pipe(Effect.scoped, Effect.provide(mlxEngines())),
   );
 
   it.live("gives a seed the same text alone, among others and on a new process", () =>
     Effect.gen(function* () {
-      const engine = yield* start(writeRandomCheckpoint(shape));
+      const engine = yield* startMlxEngine(writeRandomCheckpoint(shape));
       const seeded = (id: string, seed: number) => request(id, { temperature: 1.3, topP: 0.95, seed });
       const alone = tokensOf(yield* run(engine, seeded("alone", 7)));
       const together = yield* Effect.forEach([1, 7, 2, 7], (seed, index) => run(engine, seeded(`${index}`, seed)), {
@@ -177,12 +161,12 @@ describe("the mlx engine", () => {
       process.kill(engineProcesses()[0] ?? 0, "SIGKILL");
       assert.deepStrictEqual(tokensOf(yield* run(engine, seeded("after", 7))), alone);
       assert.strictEqual((yield* engine.status).restarts, 1);
-    }).pipe(Effect.scoped, Effect.provide(engines)),
+    }).pipe(Effect.scoped, Effect.provide(mlxEngines())),
   );
 
   it.live("drops an interrupted request and goes on with the others", () =>
     Effect.gen(function* () {
-      const engine = yield* start(writeRandomCheckpoint(shape));
+      const engine = yield* startMlxEngine(writeRandomCheckpoint(shape));
       const streaming = yield* Deferred.make<void>();
       const fiber = yield* Effect.forkChild(
         engine.generate(request("left", { maxOutputTokens: 4000 }), (event) => {
@@ -195,12 +179,12 @@ describe("the mlx engine", () => {
       // A last step tells that nothing is computed any more.
       yield* Effect.sleep("200 millis");
       assert.strictEqual((yield* engine.status).kvCacheBytes, 0);
-    }).pipe(Effect.scoped, Effect.provide(engines)),
+    }).pipe(Effect.scoped, Effect.provide(mlxEngines())),
   );
 
   it.live("cuts the output at a stop sequence and says so", () =>
     Effect.gen(function* () {
-      const engine = yield* start(writeRandomCheckpoint(shape));
+      const engine = yield* startMlxEngine(writeRandomCheckpoint(shape));
       const text = (events: ReadonlyArray<EngineEvent>) =>
         events.map((event) => (event.type === "output" ? event.text : "")).join("");
       const whole = text(yield* run(engine, request("whole", { maxOutputTokens: 60 })));
@@ -210,7 +194,7 @@ describe("the mlx engine", () => {
       const last = events.at(-1);
       assert.deepInclude(last, { type: "finished", reason: "stop-sequence" });
       assert.isBelow(tokensOf(events).length, 40);
-    }).pipe(Effect.scoped, Effect.provide(engines)),
+    }).pipe(Effect.scoped, Effect.provide(mlxEngines())),
   );
 
   const broken: ReadonlyArray<readonly [string, (directory: string) => void, RegExp]> = [
@@ -236,12 +220,12 @@ describe("the mlx engine", () => {
       Effect.gen(function* () {
         const directory = writeRandomCheckpoint(shape);
         damage(directory);
-        const error = yield* Effect.flip(Effect.scoped(start(directory)));
+        const error = yield* Effect.flip(Effect.scoped(startMlxEngine(directory)));
         assert.strictEqual(error._tag, "ModelBroken");
         assert.match(error.message, reason);
         assert.notInclude(error.message, directory);
         assert.deepStrictEqual(engineProcesses(), []);
-      }).pipe(Effect.provide(engines)),
+      }).pipe(Effect.provide(mlxEngines())),
     );
   }
 
@@ -256,9 +240,9 @@ describe("the mlx engine", () => {
   for (const [what, overrides, reason] of misfits) {
     it.live(`refuses a config with ${what}`, () =>
       Effect.gen(function* () {
-        const error = yield* Effect.flip(Effect.scoped(start(writeRandomCheckpoint(shape, overrides))));
+        const error = yield* Effect.flip(Effect.scoped(startMlxEngine(writeRandomCheckpoint(shape, overrides))));
         assert.match(error.message, reason);
-      }).pipe(Effect.provide(engines)),
+      }).pipe(Effect.provide(mlxEngines())),
     );
   }
 });

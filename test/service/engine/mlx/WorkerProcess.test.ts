@@ -6,9 +6,10 @@ import { engineEnvironment } from "../../../../src/service/config/EngineConfig.t
 import type { ProcessEnd } from "../../../../src/service/engine/mlx/last-words.ts";
 import { spawnWorker } from "../../../../src/service/engine/mlx/WorkerProcess.ts";
 import type { FromWorker } from "../../../../src/service/worker/protocol/from-worker.ts";
-import { neutralSampling, type SubmitMessage } from "../../../../src/service/worker/protocol/submit-message.ts";
-import { garbageFirst } from "../../../support/garbage-channel.ts";
 import { writeRandomCheckpoint } from "../../worker/random-checkpoint.ts";
+import { greedySubmission } from "../../../../scripts/greedy-submission.ts";
+import { garbageFirst } from "../../../support/garbage-channel.ts";
+import { neutralSampling } from "../../../../src/service/worker/protocol/submit-message.ts";
 
 const directory = writeRandomCheckpoint({
   modelType: "qwen2",
@@ -27,21 +28,7 @@ const limits = {
   maxAdapters: 1,
 };
 
-const longRun: SubmitMessage = {
-  type: "submit",
-  sequence: 1,
-  promptTokenIds: [1, 2, 3],
-  sampling: { ...neutralSampling, seed: 1 },
-  maxOutputTokens: 3_000,
-  minOutputTokens: 0,
-  stopTokenIds: [],
-  timeBudgetMs: undefined,
-  scheduling: { turn: 0, fairnessId: "" },
-  reasoningLimit: undefined,
-  topLogprobs: undefined,
-  promptLogprobs: false,
-  cache: { read: false, write: false, partition: "" },
-};
+const longRun = greedySubmission(1, [1, 2, 3], 3_000, { sampling: { ...neutralSampling, seed: 1 } });
 
 /** A process with the model loaded, in a scope of its own; its end, and the scope's. */
 const startWorker = Effect.gen(function* () {

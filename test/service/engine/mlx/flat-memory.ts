@@ -1,29 +1,17 @@
 import { assert } from "@effect/vitest";
-import { Effect, Layer } from "effect";
+import { Effect } from "effect";
 
-import { EngineConfig } from "../../../../src/service/config/EngineConfig.ts";
 import type { Engine } from "../../../../src/service/engine/Engine.ts";
 import { Engines } from "../../../../src/service/engine/Engines.ts";
-import { layer as mlxLayer } from "../../../../src/service/engine/drivers.ts";
-import { Metrics } from "../../../../src/service/telemetry/metrics/Metrics.ts";
 import { byteVocabulary } from "../../../support/byte-tokenizer.ts";
-import { engineRequest } from "../../../support/engine-request.ts";
 import { facts } from "../../../support/tasks.ts";
 import { writeRandomCheckpoint } from "../../worker/random-checkpoint.ts";
+import { mlxEngines } from "../../../support/mlx-engines.ts";
+import { engineRequest } from "../../../support/engine-request.ts";
 
 const shape = { modelType: "qwen2", hiddenSize: 32, layers: 2, heads: 4, kvHeads: 2, vocabularySize: 256 } as const;
 const mebibyte = 1024 ** 2;
 const budget = { kvCacheBytes: 16 * mebibyte, prefixCacheBytes: 8 * mebibyte };
-
-const engines = mlxLayer.pipe(
-  Layer.provide(Metrics.layer),
-  Layer.provide(
-    Layer.effect(
-      EngineConfig,
-      Effect.map(EngineConfig, (settings) => ({ ...settings, ...budget })),
-    ).pipe(Layer.provide(EngineConfig.layer)),
-  ),
-);
 
 const lanes = 8;
 
@@ -86,4 +74,4 @@ export const assertFlatMemory = ({ total, warmUp }: Tokens) =>
     assert.isAtLeast(tokens, total);
     // What the allocator and V8 keep may differ by some pages; a leak of 100 bytes a token would be 14 MB of 140,000 tokens.
     assert.isAtMost(peak - atWarm, 12 * mebibyte, `from ${atWarm} to ${peak} bytes`);
-  }).pipe(Effect.scoped, Effect.provide(engines));
+  }).pipe(Effect.scoped, Effect.provide(mlxEngines(budget)));

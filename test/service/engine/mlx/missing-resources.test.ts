@@ -3,37 +3,12 @@ import { existsSync, mkdirSync, mkdtempSync, rmdirSync, rmSync, writeFileSync } 
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { assert, describe, it } from "@effect/vitest";
-import { Effect, Fiber, Layer } from "effect";
+import { Effect, Fiber } from "effect";
 
-import { EngineConfig, type EngineSettings } from "../../../../src/service/config/EngineConfig.ts";
 import { Engines } from "../../../../src/service/engine/Engines.ts";
-import { layer as mlxLayer } from "../../../../src/service/engine/drivers.ts";
 import { engineProcesses } from "../../../support/engine-processes.ts";
-import { Metrics } from "../../../../src/service/telemetry/metrics/Metrics.ts";
-import { byteVocabulary } from "../../../support/byte-tokenizer.ts";
-import { facts } from "../../../support/tasks.ts";
 import { writeRandomCheckpoint } from "../../worker/random-checkpoint.ts";
-
-const engines = (settings: Partial<EngineSettings> = {}) =>
-  mlxLayer.pipe(
-    Layer.provide(Metrics.layer),
-    Layer.provide(
-      Layer.effect(
-        EngineConfig,
-        Effect.map(EngineConfig, (read) => ({ ...read, ...settings })),
-      ).pipe(Layer.provide(EngineConfig.layer)),
-    ),
-  );
-
-const start = Effect.fnUntraced(function* (directory: string) {
-  return yield* (yield* Engines).start(
-    facts({ directory }),
-    byteVocabulary,
-    { allowed: true, directory: undefined },
-    Effect.void,
-    1024 ** 3,
-  );
-});
+import { mlxEngines, startMlxEngine } from "../../../support/mlx-engines.ts";
 
 /** A group of processes that may have so much memory together; undefined where it cannot be made. */
 const limitedGroup = (bytes: number) => {
@@ -69,7 +44,7 @@ describe("an engine that cannot be started", () => {
           kvHeads: 8,
           vocabularySize: 64_000,
         });
-        const failed = yield* Effect.forkChild(Effect.flip(Effect.scoped(start(directory))), {
+        const failed = yield* Effect.forkChild(Effect.flip(Effect.scoped(startMlxEngine(directory))), {
           startImmediately: true,
         });
         let taken = false;
@@ -84,7 +59,7 @@ describe("an engine that cannot be started", () => {
         assert.strictEqual(error._tag, "OutOfMemory");
         assert.match(error.message, /the machine has not enough memory to load model "tiny"/);
         assert.deepEqual(engineProcesses(), []);
-      }).pipe(Effect.provide(engines()), Effect.ensuring(Effect.sync(() => group?.remove()))),
+      }).pipe(Effect.provide(mlxEngines()), Effect.ensuring(Effect.sync(() => group?.remove()))),
     60_000,
   );
 
@@ -110,11 +85,11 @@ describe("an engine that cannot be started", () => {
         kvHeads: 2,
         vocabularySize: 64,
       });
-      const error = yield* Effect.flip(Effect.scoped(start(directory)));
+      const error = yield* Effect.flip(Effect.scoped(startMlxEngine(directory)));
       assert.strictEqual(error._tag, "EngineUnavailable");
       assert.match(error.message, /the engine "mlx" does not run on this machine: .*libopenblas\.so\.0/);
     }).pipe(
-      Effect.provide(engines({ environment: { ...process.env, NODE_OPTIONS: `--require ${hook}` } })),
+      Effect.provide(mlxEngines({ environment: { ...process.env, NODE_OPTIONS: `--require ${hook}` } })),
       Effect.ensuring(Effect.sync(() => rmSync(folder, { recursive: true }))),
     );
   });

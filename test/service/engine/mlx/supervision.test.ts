@@ -6,46 +6,17 @@ import { mkdtempSync, readFileSync, renameSync, truncateSync, writeFileSync } fr
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { assert, describe, it } from "@effect/vitest";
-import { Deferred, Effect, Exit, Fiber, Layer, Stream } from "effect";
+import { Deferred, Effect, Exit, Fiber, Stream } from "effect";
 
-import { EngineConfig, type EngineSettings } from "../../../../src/service/config/EngineConfig.ts";
 import { ModelChanged } from "../../../../src/service/domain/errors.ts";
 import type { Engine, EngineEvent, EngineRequest } from "../../../../src/service/engine/Engine.ts";
 import type { EngineHealth } from "../../../../src/service/engine/EngineStatus.ts";
-import { Engines } from "../../../../src/service/engine/Engines.ts";
-import { layer as mlxLayer } from "../../../../src/service/engine/drivers.ts";
-import { Metrics } from "../../../../src/service/telemetry/metrics/Metrics.ts";
-import { byteVocabulary } from "../../../support/byte-tokenizer.ts";
 import { engineProcesses } from "../../../support/engine-processes.ts";
 import { engineRequest } from "../../../support/engine-request.ts";
-import { facts } from "../../../support/tasks.ts";
 import { writeRandomCheckpoint } from "../../worker/random-checkpoint.ts";
+import { mlxEngines, startMlxEngine } from "../../../support/mlx-engines.ts";
 
 const shape = { modelType: "qwen2", hiddenSize: 32, layers: 2, heads: 4, kvHeads: 2, vocabularySize: 256 } as const;
-
-const engines = (settings: Partial<EngineSettings> = {}) =>
-  mlxLayer.pipe(
-    Layer.provide(Metrics.layer),
-    Layer.provide(
-      Layer.effect(
-        EngineConfig,
-        Effect.map(EngineConfig, (read) => ({ ...read, ...settings })),
-      ).pipe(Layer.provide(EngineConfig.layer)),
-    ),
-  );
-
-const start = Effect.fnUntraced(function* (
-  directory: string,
-  unchanged: Effect.Effect<void, ModelChanged> = Effect.void,
-) {
-  return yield* (yield* Engines).start(
-    facts({ directory, contextLength: 4096 }),
-    byteVocabulary,
-    { allowed: true, directory: undefined },
-    unchanged,
-    1024 ** 3,
-  );
-});
 
 const kill = (signal: NodeJS.Signals = "SIGKILL"): void => {
   for (const pid of engineProcesses()) process.kill(pid, signal);
@@ -76,7 +47,7 @@ const untilHealth = (engine: Engine, wanted: EngineHealth) =>
 describe("a death", () => {
   it.live("is the end of the request that dies with the next process too, and of nobody else", () =>
     Effect.gen(function* () {
-      const engine = yield* start(writeRandomCheckpoint(shape));
+      const engine = yield* startMlxEngine(writeRandomCheckpoint(shape));
       const innocent = (seed: number) => engineRequest(`innocent ${seed}`, { seed, temperature: 1 });
       const seeds = [1, 2, 3, 4, 5];
       const expected = yield* Effect.forEach(seeds, (seed) => Effect.map(run(engine, innocent(seed)), tokensOf));
@@ -97,12 +68,12 @@ describe("a death", () => {
       assert.strictEqual((yield* engine.status).restarts, 2, "the cause was not given to a third process");
       // And what comes later finds an engine.
       assert.deepStrictEqual(tokensOf(yield* run(engine, innocent(3))), expected[2]);
-    }).pipe(Effect.scoped, Effect.provide(engines())),
+    }).pipe(Effect.scoped, Effect.provide(mlxEngines())),
   );
 
   it.live("of a process with several causes is told of each of them, and the others are answered", () =>
     Effect.gen(function* () {
-      const engine = yield* start(writeRandomCheckpoint(shape));
+      const engine = yield* startMlxEngine(writeRandomCheckpoint(shape));
       const expected = tokensOf(yield* run(engine, engineRequest("expected")));
       kill("SIGSTOP");
       const guilty = yield* Effect.forEach(["a", "b", "c"], (id) =>
@@ -113,12 +84,12 @@ describe("a death", () => {
       kill("SIGCONT");
       for (const fiber of guilty) assert.strictEqual((yield* Fiber.join(fiber))._tag, "EngineLost");
       assert.deepStrictEqual(tokensOf(yield* Fiber.join(innocent)), expected);
-    }).pipe(Effect.scoped, Effect.provide(engines())),
+    }).pipe(Effect.scoped, Effect.provide(mlxEngines())),
   );
 
   it.live("in the middle of what nobody has seen a part of is not noticed: it is computed again", () =>
     Effect.gen(function* () {
-      const engine = yield* start(writeRandomCheckpoint(shape));
+      const engine = yield* startMlxEngine(writeRandomCheckpoint(shape));
       const seeded = (id: string, seed: number) =>
         ({ ...engineRequest(id, { temperature: 1, seed, maxOutputTokens: 60 }), whole: true }) as const;
       const seeds = [1, 2, 3];
@@ -134,14 +105,14 @@ describe("a death", () => {
       );
       assert.deepStrictEqual(answers.map(tokensOf), expected);
       assert.strictEqual((yield* engine.status).restarts, 1);
-    }).pipe(Effect.scoped, Effect.provide(engines())),
+    }).pipe(Effect.scoped, Effect.provide(mlxEngines())),
   );
 
   it.live(
     "in a row does not end the engine while tokens come in between",
     () =>
       Effect.gen(function* () {
-        const engine = yield* start(writeRandomCheckpoint(shape));
+        const engine = yield* startMlxEngine(writeRandomCheckpoint(shape));
         for (let death = 1; death <= 7; death++) {
           yield* run(engine, engineRequest(`${death}`));
           kill();
@@ -149,7 +120,7 @@ describe("a death", () => {
           yield* untilHealth(engine, "serving");
         }
         assert.strictEqual((yield* engine.status).restarts, 7);
-      }).pipe(Effect.scoped, Effect.provide(engines())),
+      }).pipe(Effect.scoped, Effect.provide(mlxEngines())),
     60_000,
   );
 });
@@ -170,14 +141,14 @@ describe("a GPU that gives a command up", () => {
       process.abort();
     });`,
   );
-  const withPreload = engines({
+  const withPreload = mlxEngines({
     prefillSliceTokens: 100,
     environment: { ...process.env, NODE_OPTIONS: `--import=${preload}` },
   });
 
   it.live("is told to who had a part of the output, and the next process is given smaller slices", () =>
     Effect.gen(function* () {
-      const engine = yield* start(writeRandomCheckpoint(shape));
+      const engine = yield* startMlxEngine(writeRandomCheckpoint(shape));
       let signalled = false;
       const lost = yield* Effect.flip(
         // Long enough that it has not ended by the time the process handles the signal.
@@ -199,7 +170,7 @@ describe("an engine that does not get on", () => {
     "is not well, is ended, and what it had is answered by the next, though it was idle when it stopped",
     () =>
       Effect.gen(function* () {
-        const engine = yield* start(writeRandomCheckpoint(shape));
+        const engine = yield* startMlxEngine(writeRandomCheckpoint(shape));
         yield* untilHealth(engine, "serving");
         const [pid] = engineProcesses();
         kill("SIGSTOP");
@@ -209,7 +180,7 @@ describe("an engine that does not get on", () => {
         yield* untilHealth(engine, "serving");
         assert.strictEqual(tokensOf(yield* Fiber.join(queued)).length, 12);
         assert.notStrictEqual(engineProcesses()[0], pid);
-      }).pipe(Effect.scoped, Effect.provide(engines({ unresponsiveMs: 1_000, stallMs: 3_000 }))),
+      }).pipe(Effect.scoped, Effect.provide(mlxEngines({ unresponsiveMs: 1_000, stallMs: 3_000 }))),
     60_000,
   );
 
@@ -217,7 +188,7 @@ describe("an engine that does not get on", () => {
     "is well again when it goes on in time, and its streams go on",
     () =>
       Effect.gen(function* () {
-        const engine = yield* start(writeRandomCheckpoint(shape));
+        const engine = yield* startMlxEngine(writeRandomCheckpoint(shape));
         const streaming = yield* Deferred.make<void>();
         const stream = yield* Effect.forkChild(
           run(engine, long("stream"), ({ type }) => {
@@ -231,7 +202,7 @@ describe("an engine that does not get on", () => {
         yield* untilHealth(engine, "serving");
         assert.strictEqual(tokensOf(yield* Fiber.join(stream)).length, 150);
         assert.strictEqual((yield* engine.status).restarts, 0);
-      }).pipe(Effect.scoped, Effect.provide(engines({ unresponsiveMs: 1_000, stallMs: 120_000 }))),
+      }).pipe(Effect.scoped, Effect.provide(mlxEngines({ unresponsiveMs: 1_000, stallMs: 120_000 }))),
     120_000,
   );
 });
@@ -240,7 +211,7 @@ describe("files that break under an engine", () => {
   it.live("end it with the reason, for those who wait and for those who come", () =>
     Effect.gen(function* () {
       const directory = writeRandomCheckpoint(shape);
-      const engine = yield* start(directory);
+      const engine = yield* startMlxEngine(directory);
       kill("SIGSTOP");
       const waiting = yield* Effect.forkChild(Effect.flip(run(engine, engineRequest("waiting"))));
       yield* Effect.sleep("200 millis");
@@ -252,17 +223,17 @@ describe("files that break under an engine", () => {
       assert.strictEqual((yield* Fiber.join(waiting))._tag, "ModelBroken");
       assert.strictEqual((yield* Effect.flip(run(engine, engineRequest("late"))))._tag, "ModelBroken");
       assert.deepStrictEqual(engineProcesses(), []);
-    }).pipe(Effect.scoped, Effect.provide(engines())),
+    }).pipe(Effect.scoped, Effect.provide(mlxEngines())),
   );
 
   it.live("and are gone altogether are told as missing", () =>
     Effect.gen(function* () {
       const directory = writeRandomCheckpoint(shape);
-      const engine = yield* start(directory);
+      const engine = yield* startMlxEngine(directory);
       renameSync(join(directory, "model.safetensors"), join(directory, "elsewhere"));
       kill();
       assert.match((yield* engine.failure).message, /no safetensors file/);
-    }).pipe(Effect.scoped, Effect.provide(engines())),
+    }).pipe(Effect.scoped, Effect.provide(mlxEngines())),
   );
 });
 
@@ -276,17 +247,17 @@ describe("a checkpoint that changed", () => {
     let looks = 0;
     const unchanged = Effect.suspend(() => (++looks === at ? Effect.fail(changed) : Effect.void));
     return Effect.gen(function* () {
-      const error = yield* Effect.flip(start(writeRandomCheckpoint(shape), unchanged));
+      const error = yield* Effect.flip(startMlxEngine(writeRandomCheckpoint(shape), unchanged));
       assert.strictEqual(error, changed);
       assert.strictEqual(looks, at);
-    }).pipe(Effect.scoped, Effect.provide(engines()));
+    }).pipe(Effect.scoped, Effect.provide(mlxEngines()));
   });
 
   it.live("under a process that dies is not served by the next one, and whoever waits for it is told", () => {
     let isChanged = false;
     const unchanged = Effect.suspend(() => (isChanged ? Effect.fail(changed) : Effect.void));
     return Effect.gen(function* () {
-      const engine = yield* start(writeRandomCheckpoint(shape), unchanged);
+      const engine = yield* startMlxEngine(writeRandomCheckpoint(shape), unchanged);
       yield* run(engine, engineRequest("before"));
       kill("SIGSTOP");
       const waiting = yield* Effect.forkChild(Effect.flip(run(engine, engineRequest("waiting"))));
@@ -297,6 +268,6 @@ describe("a checkpoint that changed", () => {
       assert.strictEqual(yield* engine.failure, changed);
       assert.strictEqual(yield* Effect.flip(run(engine, engineRequest("after"))), changed);
       assert.lengthOf(engineProcesses(), 0);
-    }).pipe(Effect.scoped, Effect.provide(engines()));
+    }).pipe(Effect.scoped, Effect.provide(mlxEngines()));
   });
 });

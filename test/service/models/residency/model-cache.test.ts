@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest";
-import { Effect, Exit, Fiber, Layer, Scope } from "effect";
+import { Effect, Exit, Fiber, Layer } from "effect";
 import { TestClock } from "effect/testing";
 
 import { ModelsConfig } from "../../../../src/service/config/ModelsConfig.ts";
@@ -14,11 +14,11 @@ import { Models } from "../../../../src/service/models/Models.ts";
 import * as ModelPool from "../../../../src/service/models/residency/ModelPool.ts";
 import { writeCheckpoint } from "../../../fixtures/checkpoint.ts";
 import { fibersRan } from "../../../support/fibers-ran.ts";
-import { idleEngine } from "../../../support/idle-engine.ts";
 import { inlineSandbox } from "../../../support/inline-sandbox.ts";
-import { lease } from "../../../support/model-in-use.ts";
+import { hold, lease, useBriefly } from "../../../support/model-in-use.ts";
 import { residency } from "../../../support/residency.ts";
 import { tokenEngines } from "../../../support/token-engines.ts";
+import { idleEngine } from "../../../support/idle-engine.ts";
 
 const names = ["a", "b", "c", "local_mlx:a"];
 let folder = "";
@@ -55,19 +55,6 @@ const pool = (settings: Partial<ResidencySettings> = {}, loadMs = 0) => {
   );
 };
 
-const use = (name: string) =>
-  Effect.gen(function* () {
-    yield* TestClock.adjust(10);
-    yield* Effect.scoped(lease(name));
-    yield* fibersRan;
-  });
-
-const hold = Effect.fnUntraced(function* (name: string) {
-  const scope = yield* Scope.make();
-  yield* Scope.provide(lease(name), scope);
-  return { giveBack: Effect.andThen(Scope.close(scope, Exit.void), fibersRan) };
-});
-
 const idsOf = (statuses: ReadonlyArray<ModelStatus>) => statuses.map(({ facts }) => facts.id);
 const resident = Effect.flatMap(Models, (models) =>
   Effect.map(models.list, (all) => idsOf(all.filter(({ reservedBytes }) => reservedBytes > 0))),
@@ -78,7 +65,7 @@ describe("the use of models in memory", () => {
   it.effect("is counted exactly: lookups and hits in all and of each, loads, and why models left", () =>
     Effect.gen(function* () {
       const models = yield* Models;
-      for (const name of ["a", "a", "b", "a", "c", "a"]) yield* use(name);
+      for (const name of ["a", "a", "b", "a", "c", "a"]) yield* useBriefly(name);
       yield* models.load("b", { pinned: undefined, idleTtlMs: undefined });
       yield* models.unload("b", drained);
       const { total, loaded, models: each, limits } = yield* models.usage;
@@ -108,7 +95,7 @@ describe("the use of models in memory", () => {
       yield* fibersRan;
       yield* TestClock.adjust(100);
       yield* Fiber.join(loading);
-      yield* use("b");
+      yield* useBriefly("b");
       assert.deepInclude((yield* models.usage).total, { lookups: 4, hits: 1, loads: 2 });
     }).pipe(Effect.provide(pool({}, 100))),
   );
@@ -118,17 +105,17 @@ describe("new limits", () => {
   it.effect("evict idle models at once, least recently used first, and tell which", () =>
     Effect.gen(function* () {
       const models = yield* Models;
-      for (const name of ["a", "b", "c", "a"]) yield* use(name);
+      for (const name of ["a", "b", "c", "a"]) yield* useBriefly(name);
       const resized = yield* models.resize({ maxLoaded: 1 });
       assert.deepEqual(idsOf(resized.evicted), ["b", "c"]);
       assert.deepEqual([resized.before.maxLoaded, resized.limits.maxLoaded], [4, 1]);
       assert.deepEqual([resized.configured.maxLoaded, resized.isOverLimits], [4, false]);
       assert.deepEqual(yield* resident, ["a"]);
       assert.strictEqual((yield* models.usage).total.left.limits, 2);
-      yield* use("b");
+      yield* useBriefly("b");
       assert.deepEqual(yield* resident, ["b"]);
       assert.deepEqual(idsOf((yield* models.resize({ maxLoaded: 3 })).evicted), []);
-      for (const name of ["a", "c"]) yield* use(name);
+      for (const name of ["a", "c"]) yield* useBriefly(name);
       assert.deepEqual(yield* resident, ["a", "b", "c"]);
     }).pipe(Effect.provide(pool())),
   );
@@ -136,7 +123,7 @@ describe("new limits", () => {
   it.effect("of bytes evict as many models as are too much, and what is one byte within them stays", () =>
     Effect.gen(function* () {
       const models = yield* Models;
-      for (const name of ["a", "b", "c"]) yield* use(name);
+      for (const name of ["a", "b", "c"]) yield* useBriefly(name);
       assert.deepEqual(idsOf((yield* models.resize({ budgetBytes: 3 * modelBytes })).evicted), []);
       assert.deepEqual(idsOf((yield* models.resize({ budgetBytes: 3 * modelBytes - 1 })).evicted), ["a"]);
     }).pipe(Effect.provide(pool())),
@@ -151,7 +138,7 @@ describe("new limits", () => {
       assert.deepEqual([idsOf(resized.evicted), idsOf(resized.leaving)], [[], ["a", "b"]]);
       assert.isTrue(resized.isOverLimits);
       // It is not closed to tasks meanwhile.
-      yield* use("a");
+      yield* useBriefly("a");
       yield* a.giveBack;
       assert.deepEqual(yield* resident, ["b", "c"]);
       yield* b.giveBack;
@@ -193,7 +180,7 @@ describe("new limits", () => {
   it.effect("evict what is idle now also where a load waits for a model in use", () =>
     Effect.gen(function* () {
       const models = yield* Models;
-      yield* use("a");
+      yield* useBriefly("a");
       yield* hold("b");
       yield* hold("c");
       const waiting = yield* Effect.forkChild(Effect.exit(Effect.scoped(lease("local_mlx:local_mlx:a"))), {
@@ -218,7 +205,7 @@ describe("new limits", () => {
       assert.deepEqual(yield* resident, []);
       assert.strictEqual((yield* Effect.flip(Effect.scoped(lease("a"))))._tag, "ModelTooLarge");
       yield* models.resize({ budgetBytes: modelBytes });
-      yield* use("a");
+      yield* useBriefly("a");
       assert.strictEqual((yield* models.usage).reservedBytes, modelBytes);
     }).pipe(Effect.provide(pool())),
   );
@@ -244,7 +231,7 @@ describe("removing and clearing", () => {
   it.effect("remove a model by its key, which counts before the id of another", () =>
     Effect.gen(function* () {
       const models = yield* Models;
-      for (const name of ["a", "local_mlx:local_mlx:a"]) yield* use(name);
+      for (const name of ["a", "local_mlx:local_mlx:a"]) yield* useBriefly(name);
       assert.deepInclude(yield* models.remove("local_mlx:a", drained), { unloaded: true, freedBytes: 700 });
       assert.deepEqual(yield* resident, ["local_mlx:a"]);
       assert.deepInclude(yield* models.remove("local_mlx:a", drained), { unloaded: false, freedBytes: 0 });
@@ -258,7 +245,7 @@ describe("removing and clearing", () => {
   it.effect("clear every idle model, and tell which stayed and why", () =>
     Effect.gen(function* () {
       const models = yield* Models;
-      yield* use("a");
+      yield* useBriefly("a");
       const b = yield* hold("b");
       yield* models.load("c", { pinned: true, idleTtlMs: undefined });
       const cleared = yield* models.clear(false);
@@ -281,7 +268,7 @@ describe("removing and clearing", () => {
   it.effect("drop the prompts of the models in memory, or of one, and know an unknown one", () =>
     Effect.gen(function* () {
       const models = yield* Models;
-      for (const name of ["a", "b"]) yield* use(name);
+      for (const name of ["a", "b"]) yield* useBriefly(name);
       const told = (all: ReadonlyArray<{ status: ModelStatus; entries: number; bytes: number }>) =>
         all.map(({ status, entries, bytes }) => [status.facts.id, entries, bytes]);
       assert.deepEqual(told(yield* models.clearPrefixes(undefined, {})), [

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest";
-import { Effect, Exit, Fiber, Layer, Scope } from "effect";
+import { Effect, Fiber, Layer } from "effect";
 import { TestClock } from "effect/testing";
 
 import { ModelsConfig } from "../../../../src/service/config/ModelsConfig.ts";
@@ -17,7 +17,7 @@ import { idleEngine } from "../../../support/idle-engine.ts";
 import { residency } from "../../../support/residency.ts";
 import { inlineSandbox } from "../../../support/inline-sandbox.ts";
 import { tokenEngines } from "../../../support/token-engines.ts";
-import { lease } from "../../../support/model-in-use.ts";
+import { hold, lease, useBriefly } from "../../../support/model-in-use.ts";
 
 let folder = "";
 beforeAll(() => {
@@ -60,17 +60,6 @@ const create = (settings: Partial<ResidencySettings>) => {
 };
 
 const measured = Effect.andThen(TestClock.adjust("1 second"), fibersRan);
-const use = (name: string) =>
-  Effect.gen(function* () {
-    yield* TestClock.adjust(10);
-    yield* Effect.scoped(lease(name));
-    yield* fibersRan;
-  });
-const hold = Effect.fnUntraced(function* (name: string) {
-  const scope = yield* Scope.make();
-  yield* Scope.provide(lease(name), scope);
-  return Scope.close(scope, Exit.void);
-});
 const reserved = Effect.flatMap(Models, (models) => Effect.map(models.pool, ({ reservedBytes }) => reservedBytes));
 
 describe("a model that outgrows what was reserved for it", () => {
@@ -91,22 +80,22 @@ describe("a model that outgrows what was reserved for it", () => {
   it.effect("lets idle ones make way, those that were used longest ago, and no more than it takes", () => {
     const { resident, log, layer } = create({ budgetBytes: 3 * modelBytes });
     return Effect.gen(function* () {
-      for (const name of ["b", "c"]) yield* use(name);
+      for (const name of ["b", "c"]) yield* useBriefly(name);
       yield* hold("a");
       resident["a"] = modelBytes + 50;
       yield* measured;
       assert.deepEqual(log, ["+b", "+c", "+a", "-b"]);
       assert.isAtMost(yield* reserved, 3 * modelBytes);
       // It begins more: there is room.
-      yield* use("a");
+      yield* useBriefly("a");
     }).pipe(Effect.provide(layer));
   });
 
   it.effect("is given nothing more where nobody can make way, and is started anew once it is idle", () => {
     const { resident, log, layer } = create({ budgetBytes: 2 * modelBytes });
     return Effect.gen(function* () {
-      const release = yield* hold("a");
-      const busy = yield* hold("b");
+      const { giveBack: release } = yield* hold("a");
+      const { giveBack: busy } = yield* hold("b");
       resident["a"] = modelBytes + 50;
       yield* measured;
       const refused = yield* Effect.flip(Effect.scoped(lease("a")));
@@ -118,7 +107,7 @@ describe("a model that outgrows what was reserved for it", () => {
         budgetBytes: 2 * modelBytes,
       });
       // The other one keeps to its part, and nothing is refused there.
-      yield* use("b");
+      yield* useBriefly("b");
       assert.deepEqual(log, ["+a", "+b"], "what runs is not ended");
       yield* release;
       yield* fibersRan;
@@ -126,7 +115,7 @@ describe("a model that outgrows what was reserved for it", () => {
       yield* busy;
       // What it came to need is reserved from the start now: the idle one goes for it.
       resident["a"] = 1000;
-      yield* use("a");
+      yield* useBriefly("a");
       assert.deepEqual(log, ["+a", "+b", "-a", "-b", "+a"]);
       assert.equal(yield* reserved, modelBytes + 50);
     }).pipe(Effect.provide(layer));
@@ -137,7 +126,7 @@ describe("a model that outgrows what was reserved for it", () => {
     return Effect.gen(function* () {
       const models = yield* Models;
       for (const name of ["a", "b"]) yield* models.load(name, { pinned: true, idleTtlMs: undefined });
-      const release = yield* hold("a");
+      const { giveBack: release } = yield* hold("a");
       resident["a"] = 2 * modelBytes;
       yield* measured;
       assert.deepEqual(log, ["+a", "+b"]);
@@ -151,10 +140,10 @@ describe("a model that outgrows what was reserved for it", () => {
   it.effect("while loads wait keeps their turn: they get its room when it goes", () => {
     const { resident, log, layer } = create({ budgetBytes: 2 * modelBytes, loadWaitMs: 600_000 });
     return Effect.gen(function* () {
-      const release = yield* hold("a");
+      const { giveBack: release } = yield* hold("a");
       resident["a"] = 2 * modelBytes;
       yield* measured;
-      yield* Effect.forkChild(use("b"), { startImmediately: true });
+      yield* Effect.forkChild(useBriefly("b"), { startImmediately: true });
       yield* measured;
       assert.deepEqual(log, ["+a"]);
       yield* release;
@@ -182,13 +171,13 @@ describe("a model that is larger than its files tell", () => {
     const { resident, log, layer } = create({ budgetBytes: 3 * modelBytes });
     return Effect.gen(function* () {
       resident["a"] = 2 * modelBytes;
-      yield* use("b");
-      const busy = yield* hold("c");
-      yield* use("a");
+      yield* useBriefly("b");
+      const { giveBack: busy } = yield* hold("c");
+      yield* useBriefly("a");
       assert.deepEqual(log, ["+b", "+c", "+a", "-b"]);
       assert.equal(yield* reserved, 3 * modelBytes);
       yield* busy;
-      yield* use("b");
+      yield* useBriefly("b");
       const inUse = [yield* hold("b"), yield* hold("c")];
       const waiting = yield* Effect.forkChild(Effect.flip(Effect.scoped(lease("a"))), {
         startImmediately: true,
@@ -196,7 +185,7 @@ describe("a model that is larger than its files tell", () => {
       yield* TestClock.adjust("2 minutes");
       const error = yield* Fiber.join(waiting);
       assert.equal(error._tag, "ModelPoolFull");
-      for (const release of inUse) yield* release;
+      for (const { giveBack } of inUse) yield* giveBack;
     }).pipe(Effect.provide(layer));
   });
 });

@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, assert, beforeAll, describe, it } from "@effect/vitest";
-import { Clock, Deferred, Effect, Exit, Fiber, Layer, Scope } from "effect";
+import { Clock, Deferred, Effect, Exit, Fiber, Layer } from "effect";
 import { TestClock } from "effect/testing";
 
 import { ModelsConfig } from "../../../../src/service/config/ModelsConfig.ts";
@@ -20,7 +20,7 @@ import { idleEngine } from "../../../support/idle-engine.ts";
 import { inlineSandbox } from "../../../support/inline-sandbox.ts";
 import { residency } from "../../../support/residency.ts";
 import { tokenEngines } from "../../../support/token-engines.ts";
-import { lease } from "../../../support/model-in-use.ts";
+import { hold, lease, useBriefly } from "../../../support/model-in-use.ts";
 
 let folder = "";
 beforeAll(() => {
@@ -83,20 +83,6 @@ const pool = ({ log = [], start = Effect.succeed(endless), ...settings }: Script
 /** What a model takes: it has no caches, and 4,304 bytes of weights. */
 const modelBytes = 256 * 1024 ** 2 + 4 * (268 * 4 + 4);
 
-const use = (name: string) =>
-  Effect.gen(function* () {
-    yield* TestClock.adjust(10);
-    yield* Effect.scoped(lease(name));
-    yield* fibersRan;
-  });
-
-/** A lease and how to give it back. */
-const hold = Effect.fnUntraced(function* (name: string) {
-  const scope = yield* Scope.make();
-  const engine = yield* Scope.provide(lease(name), scope);
-  return { engine, giveBack: Scope.close(scope, Exit.void) };
-});
-
 const waitFor = (name: string) =>
   Effect.forkChild(Effect.exit(Effect.scoped(lease(name))), {
     startImmediately: true,
@@ -119,7 +105,7 @@ describe("residency", () => {
   it.effect("lets the least recently used model go first", () => {
     const log: string[] = [];
     return Effect.gen(function* () {
-      for (const name of ["a", "b", "a", "c", "a", "d"]) yield* use(name);
+      for (const name of ["a", "b", "a", "c", "a", "d"]) yield* useBriefly(name);
       assert.deepEqual(log, ["+a", "+b", "-b", "+c", "-c", "+d"]);
       assert.deepEqual(yield* resident, ["a", "d"]);
       const { loads, left, reservedBytes } = yield* (yield* Models).pool;
@@ -130,7 +116,7 @@ describe("residency", () => {
   it.effect("keeps to the memory budget, whatever the number of models", () => {
     const log: string[] = [];
     return Effect.gen(function* () {
-      for (const name of ["a", "b", "c"]) yield* use(name);
+      for (const name of ["a", "b", "c"]) yield* useBriefly(name);
       assert.deepEqual(log, ["+a", "+b", "-a", "+c"]);
     }).pipe(Effect.provide(pool({ log, budgetBytes: 3 * modelBytes - 1 })));
   });
@@ -153,13 +139,13 @@ describe("residency", () => {
     return Effect.gen(function* () {
       const models = yield* Models;
       yield* models.load("a", { pinned: true, idleTtlMs: undefined });
-      for (const name of ["b", "c"]) yield* use(name);
+      for (const name of ["b", "c"]) yield* useBriefly(name);
       assert.deepEqual(log, ["+a", "+b", "-b", "+c"]);
       yield* models.pin("c", true);
       const error = yield* Effect.flip(Effect.scoped(lease("d")));
       assert.deepInclude(error, { _tag: "ModelPoolFull", loadedModels: 2, maxLoadedModels: 2, waitedMs: 0 });
       yield* models.pin("a", false);
-      yield* use("d");
+      yield* useBriefly("d");
       assert.deepEqual(yield* resident, ["c", "d"]);
     }).pipe(Effect.provide(pool({ log, maxLoaded: 2 })));
   });
@@ -240,9 +226,9 @@ describe("residency", () => {
     const log: string[] = [];
     return Effect.gen(function* () {
       const models = yield* Models;
-      yield* use("a");
+      yield* useBriefly("a");
       yield* TestClock.adjust(59_000);
-      yield* use("a");
+      yield* useBriefly("a");
       const { giveBack } = yield* hold("a");
       yield* TestClock.adjust(200_000);
       yield* giveBack;
@@ -268,7 +254,7 @@ describe("residency", () => {
     const { machine, setDate } = settableDate();
     return Effect.gen(function* () {
       const models = yield* Models;
-      yield* use("a");
+      yield* useBriefly("a");
       setDate(86_400_000);
       // It looks anew how long the model has been idle.
       yield* models.pin("a", false);
@@ -286,11 +272,11 @@ describe("residency", () => {
     return Effect.gen(function* () {
       setDate(86_400_000);
       for (const name of ["a", "b"]) {
-        yield* use(name);
+        yield* useBriefly(name);
         yield* TestClock.adjust(1000);
       }
       setDate(0);
-      for (const name of ["b", "c"]) yield* use(name);
+      for (const name of ["b", "c"]) yield* useBriefly(name);
       assert.deepEqual(log, ["+a", "+b", "-a", "+c"]);
     }).pipe(Effect.provide(Layer.provide(pool({ log, maxLoaded: 2 }), machine)));
   });
@@ -300,12 +286,12 @@ describe("residency", () => {
     const gate = Deferred.makeUnsafe<void>();
     const start = Effect.suspend(() => (log.at(-1) === "+b" ? Deferred.await(gate) : Effect.void));
     return Effect.gen(function* () {
-      yield* use("a");
+      yield* useBriefly("a");
       const slow = yield* waitFor("b");
       yield* fibersRan;
       assert.equal(yield* stateOf("b"), "loading");
-      yield* use("a");
-      yield* use("c");
+      yield* useBriefly("a");
+      yield* useBriefly("c");
       assert.deepEqual(log, ["+a", "+b", "+c"]);
       yield* Deferred.succeed(gate, undefined);
       assert.isTrue(Exit.isSuccess(yield* Fiber.join(slow)));
@@ -316,7 +302,7 @@ describe("residency", () => {
   it.effect("unloads by any name of a model, also with an engine before it", () =>
     Effect.gen(function* () {
       const models = yield* Models;
-      yield* use("a");
+      yield* useBriefly("a");
       assert.isTrue((yield* models.unload("local-mlx:A", drained)).unloaded);
       assert.isFalse((yield* models.unload("mlx:a", drained)).unloaded, "it is known and not loaded");
       assert.equal((yield* Effect.flip(models.unload("mlx:nope", drained)))._tag, "ModelNotFound");
@@ -377,7 +363,7 @@ describe("residency", () => {
         assert.deepInclude(yield* Fiber.join(running), { _tag: "ModelUnloaded", model: "a" });
         assert.isTrue((yield* Fiber.join(unload)).unloaded);
         yield* giveBack;
-        yield* use("a");
+        yield* useBriefly("a");
         assert.equal(yield* stateOf("a"), "active");
       }).pipe(Effect.provide(pool({}))),
     );
@@ -416,8 +402,8 @@ describe("residency", () => {
     Effect.gen(function* () {
       const models = yield* Models;
       yield* models.load("a", { pinned: true, idleTtlMs: undefined });
-      yield* use("b");
-      yield* use("c");
+      yield* useBriefly("b");
+      yield* useBriefly("c");
       yield* models.pin("d", true);
       const all = yield* models.unloadAll({ ...drained, includePinned: false });
       assert.deepEqual(all, {
@@ -432,7 +418,7 @@ describe("residency", () => {
   it.effect("tells whether a model fits, whom it would evict and whom it would wait for", () =>
     Effect.gen(function* () {
       const models = yield* Models;
-      yield* use("a");
+      yield* useBriefly("a");
       const { giveBack } = yield* hold("b");
       assert.deepInclude(yield* models.fit("a"), { fits: true, loadedModels: 1, evict: [], waitFor: [] });
       const evicts = yield* models.fit("c");

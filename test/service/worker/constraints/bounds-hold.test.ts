@@ -12,7 +12,7 @@ import { constraintGrammar } from "../../../../src/service/output/grammar/constr
 import { GrammarRefused } from "../../../../src/service/output/grammar/expressions.ts";
 import { Automaton } from "../../../../src/service/worker/constraints/automaton.ts";
 import { WorkLimit } from "../../../../src/service/worker/constraints/work-limit.ts";
-import { createRandom } from "./create-random.ts";
+import { createRandom } from "../../../support/create-random.ts";
 import { answer } from "./random-model.ts";
 
 type Random = (below: number) => number;

@@ -3,7 +3,7 @@ import type { Grammar } from "../../../../src/service/domain/grammar.ts";
 import { TokenMasks } from "../../../../src/service/worker/constraints/token-masks.ts";
 import { TokenTrie } from "../../../../src/service/worker/constraints/token-trie.ts";
 import { WorkLimit } from "../../../../src/service/worker/constraints/work-limit.ts";
-import { createRandom } from "./create-random.ts";
+import { createRandom } from "../../../support/create-random.ts";
 
 /** Every byte, and texts that go over the borders of what grammars tell apart. */
 const tokens: ReadonlyArray<Uint8Array> = [

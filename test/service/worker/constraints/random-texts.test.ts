@@ -4,7 +4,7 @@ import { Validator } from "@cfworker/json-schema";
 
 import type { Grammar, GrammarExpression } from "../../../../src/service/domain/grammar.ts";
 import { constraintGrammar } from "../../../../src/service/output/grammar/constraint-grammar.ts";
-import { createRandom } from "./create-random.ts";
+import { createRandom } from "../../../support/create-random.ts";
 import { grammarAccepts } from "./grammar-accepts.ts";
 
 /** With less and less choice the deeper it is. */
