@@ -33,5 +33,5 @@ export const backendStatuses = (
 
 const reasons: Readonly<Record<ServingStatus, string>> = {
   serving: "",
-  "not-serving": "it did not answer again and again, and is left alone until it does",
+  "not-serving": "it has repeatedly failed to answer, and is only tried now and then until it does",
 };

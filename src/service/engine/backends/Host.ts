@@ -169,8 +169,8 @@ class OneHost implements Host {
       const { name: backend, baseUrl } = this.backend;
       const log =
         health === "serving"
-          ? Effect.logInfo("backend is asked again")
-          : Effect.logWarning("backend is left alone: it failed again and again");
+          ? Effect.logInfo("backend answers again")
+          : Effect.logWarning("backend gets no tasks for now: it has failed repeatedly");
       return Effect.andThen(
         Effect.annotateLogs(log, { backend, host: new URL(baseUrl).host }),
         SubscriptionRef.set(this.healthRef, health),

@@ -53,7 +53,7 @@ const reasons = {
   serving: "",
   restarting: "its engine ended and is being started again",
   stalled: "its engine delivers nothing at the moment",
-  unreachable: "its backend did not answer again and again, and is left alone until it does",
+  unreachable: "its backend has repeatedly failed to answer, and is only tried now and then until it does",
 } as const satisfies Record<EngineHealth, string>;
 
 /** Whether it is loading, loaded or unloading. */
