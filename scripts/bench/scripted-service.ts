@@ -17,7 +17,7 @@ import { ServerConfig } from "../../src/service/config/ServerConfig.ts";
 import type { Engine, EngineEvent } from "../../src/service/engine/Engine.ts";
 import { noMemory } from "../../src/service/engine/EngineStatus.ts";
 import { Engines } from "../../src/service/engine/Engines.ts";
-import { layer as jobs } from "../../src/service/jobs/JobsLive.ts";
+import { layer as jobs } from "../../src/service/jobs/stored-jobs.ts";
 import { layer as downloads } from "../../src/service/models/download/download-models.ts";
 import { SandboxConfig } from "../../src/service/config/SandboxConfig.ts";
 import { Sandbox } from "../../src/service/sandbox/Sandbox.ts";

@@ -21,7 +21,7 @@ import { SupervisorConfig } from "./config/SupervisorConfig.ts";
 import { TraceConfig } from "./config/TraceConfig.ts";
 import { plainFailure } from "./config/settings.ts";
 import { layer as engines } from "./engine/drivers.ts";
-import { layer as jobs } from "./jobs/JobsLive.ts";
+import { layer as jobs } from "./jobs/stored-jobs.ts";
 import { layer as downloads } from "./models/download/download-models.ts";
 import { layer as modelPool } from "./models/residency/ModelPool.ts";
 import { SmokeTests } from "./models/smoke/SmokeTests.ts";

@@ -53,7 +53,7 @@ describe("the client under Deno", () => {
     const { stdout } = await promisify(execFile)(deno, args, {
       cwd: root,
       env,
-      timeout: 20_000,
+      timeout: 120_000,
       killSignal: "SIGKILL",
     });
     assert.deepEqual(JSON.parse(stdout), {

@@ -6,7 +6,7 @@ import { Layer } from "effect";
 
 import { Admission } from "../../src/service/admission/Admission.ts";
 import { JobsConfig, type JobsSettings } from "../../src/service/config/JobsConfig.ts";
-import { layer } from "../../src/service/jobs/JobsLive.ts";
+import { layer } from "../../src/service/jobs/stored-jobs.ts";
 
 /** The store is made with the first job. */
 export const testJobs = (settings: Partial<JobsSettings> = {}) =>

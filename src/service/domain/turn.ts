@@ -1,6 +1,14 @@
 /** The order of waiting tasks, in front of an engine and inside it. */
 import type { SchedulingHints } from "./generation-task.ts";
 
+/** A task's place among the waiting ones. */
+export interface QueuePlace {
+  /** When its turn is due, in seconds (`turnOf`); the earliest goes first. */
+  readonly turn: number;
+  /** Each running task with the same id defers it by `deferralPerRunning`. */
+  readonly fairnessId: string;
+}
+
 /**
  * When a task is due, in seconds; the task that is due first goes first. It is the time of arrival minus the priority,
  * so a waiting task gains one level of priority per second and none starves.

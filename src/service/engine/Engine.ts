@@ -17,16 +17,12 @@ import type {
   ReasoningOptions,
 } from "../domain/generation-task.ts";
 import type { AdapterFacts } from "../domain/model.ts";
+import type { QueuePlace } from "../domain/turn.ts";
 import type { OutputReading } from "../output/parser.ts";
 import type { StopText } from "../output/stop-texts.ts";
 import type { ClearedPrefixes } from "../worker/protocol/prefix-report.ts";
 import type { TokenLogprobs } from "../worker/protocol/sequence-events.ts";
-import type {
-  EmbeddingRequest,
-  ReasoningLimit,
-  SequenceScheduling,
-  SubmitMessage,
-} from "../worker/protocol/submit-message.ts";
+import type { EmbeddingRequest, ReasoningLimit, SubmitMessage } from "../worker/protocol/submit-message.ts";
 import type { PrefixSelection } from "../worker/protocol/to-worker.ts";
 import type { EngineFailure, EngineFault } from "./engine-failures.ts";
 import type { EngineHealth, EngineStatus } from "./EngineStatus.ts";
@@ -48,7 +44,7 @@ export interface TokenRequest {
   readonly constraint?: NonNullable<SubmitMessage["constraint"]>;
   /** Counted from admission. After it the generation ends with what it has and the reason `time-budget`. */
   readonly timeBudgetMs: number | undefined;
-  readonly scheduling: SequenceScheduling;
+  readonly scheduling: QueuePlace;
   readonly cache: CachePolicy;
   /** The LoRA adapter of this request. */
   readonly adapter: AdapterFacts | undefined;
@@ -72,7 +68,7 @@ export interface EngineRequest extends TokenRequest {
 /** A text to embed. */
 export interface EngineEmbedding extends EmbeddingRequest {
   readonly promptTokenIds: ReadonlyArray<number>;
-  readonly scheduling: SequenceScheduling;
+  readonly scheduling: QueuePlace;
 }
 
 /** What a token engine reports of one generation. */
@@ -222,7 +218,7 @@ export interface ConversationRequest {
   readonly constraint: OutputConstraint | undefined;
   /** Counted from admission. After it the generation ends with what it has and the reason `time-budget`. */
   readonly timeBudgetMs: number | undefined;
-  readonly scheduling: SequenceScheduling;
+  readonly scheduling: QueuePlace;
 }
 
 /** A loaded model that takes conversations. It makes the prompt itself, and separates text, reasoning and tool calls. */

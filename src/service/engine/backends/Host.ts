@@ -4,7 +4,7 @@ import { Clock, Effect, Exit, Queue, Result, Scope, type Stream, SubscriptionRef
 import type { BackendSettings } from "../../config/read-backends.ts";
 import { elapsedMsUnsafe } from "../../domain/elapsed.ts";
 import { BackendUnavailable } from "../../domain/errors.ts";
-import type { SequenceScheduling } from "../../worker/protocol/submit-message.ts";
+import type { QueuePlace } from "../../domain/turn.ts";
 import type { EngineFailure } from "../engine-failures.ts";
 import type { EngineHealth } from "../EngineStatus.ts";
 import { Circuit, type Verdict } from "./Circuit.ts";
@@ -14,7 +14,7 @@ import { probe } from "./probe.ts";
 interface HostRequest {
   readonly model: string;
   readonly backend: string;
-  readonly scheduling: SequenceScheduling;
+  readonly scheduling: QueuePlace;
 }
 
 export interface Host {

@@ -4,11 +4,10 @@
  */
 import { Deferred, Effect, type Scope } from "effect";
 
-import { deferralPerRunning } from "../../domain/turn.ts";
-import type { SequenceScheduling } from "../../worker/protocol/submit-message.ts";
+import { deferralPerRunning, type QueuePlace } from "../../domain/turn.ts";
 
 interface Waiting {
-  readonly scheduling: SequenceScheduling;
+  readonly scheduling: QueuePlace;
   readonly admitted: Deferred.Deferred<void>;
 }
 
@@ -33,7 +32,7 @@ export class HostGate {
    * Waits for a permit, which is returned when the scope closes. Requests get permits in the order of their turns
    * (domain/turn.ts).
    */
-  permit(scheduling: SequenceScheduling): Effect.Effect<void, never, Scope.Scope> {
+  permit(scheduling: QueuePlace): Effect.Effect<void, never, Scope.Scope> {
     return Effect.acquireRelease(
       Effect.sync(() => this.enter(scheduling)),
       // A request that got its permit in the moment in which it left passes it on.
@@ -41,14 +40,14 @@ export class HostGate {
     ).pipe(Effect.flatMap(({ admitted }) => Deferred.await(admitted)));
   }
 
-  private enter(scheduling: SequenceScheduling): Waiting {
+  private enter(scheduling: QueuePlace): Waiting {
     const own: Waiting = { scheduling, admitted: Deferred.makeUnsafe<void>() };
     this.waiting.add(own);
     this.admit();
     return own;
   }
 
-  private release(scheduling: SequenceScheduling): void {
+  private release(scheduling: QueuePlace): void {
     this.running -= 1;
     const { fairnessId } = scheduling;
     const left = (this.runningOf.get(fairnessId) ?? 1) - 1;
