@@ -5,7 +5,6 @@ import { join } from "node:path";
 import { assert, describe, it } from "@effect/vitest";
 import { Effect, Fiber } from "effect";
 
-import { Engines } from "../../../../src/service/engine/Engines.ts";
 import { engineProcesses } from "../../../support/engine-processes.ts";
 import { writeRandomCheckpoint } from "../../worker/random-checkpoint.ts";
 import { mlxEngines, startMlxEngine } from "../../../support/mlx-engines.ts";
