@@ -6,7 +6,7 @@ import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import http from "node:http";
-import type { AddressInfo } from "node:net";
+import net, { type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
@@ -21,7 +21,6 @@ import { type Certificate, createCertificate, noCertificate } from "../support/c
 import { type Front, startFront } from "../support/front.ts";
 import type { Findings } from "./behaviour.ts";
 import { type FrontFindings, frontKey } from "./front-behaviour.ts";
-import { freePort } from "../support/free-port.ts";
 
 const run = promisify(execFile);
 const root = fileURLToPath(new URL("../..", import.meta.url));
@@ -266,6 +265,15 @@ const bundle = async (name: string, format: "esm" | "iife"): Promise<string> => 
     cwd: folder,
   });
   return name;
+};
+
+const freePort = async (): Promise<number> => {
+  const server = net.createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  await once(server, "close");
+  return port;
 };
 
 /** A program that is ended with the block, and what it says of errors. */
