@@ -61,7 +61,7 @@ export const neutralSampling: SequenceSampling = {
 };
 
 /** A sequence's place among the waiting ones. */
-export interface SequenceScheduling {
+interface SequenceScheduling {
   /** When its turn is due, in seconds of the service's clock; the earliest is prefilled first. */
   readonly turn: number;
   /** Each running sequence with the same id defers it by a second. */
