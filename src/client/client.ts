@@ -21,7 +21,7 @@ import type { ServerService } from "./gen/mlxd/v1/server_service_pb.ts";
 import type { CountTokensResponse, TokenizedText, TokenizerService } from "./gen/mlxd/v1/tokenizer_service_pb.ts";
 import type { Json, JsonSchema } from "./messages.ts";
 import type { ObjectOptions, ObjectResult, ObjectStream } from "./objects/object.ts";
-import type { InferOutput, StandardJsonSchema } from "./objects/standard-schema.ts";
+import type { InferInput, InferOutput, StandardJsonSchema } from "./objects/standard-schema.ts";
 import type { Plain } from "./plain.ts";
 import type { PreloadStream } from "./preload.ts";
 import type { PreparationReport, PreparationStream, PrepareOptions } from "./preparation.ts";
@@ -175,7 +175,7 @@ export interface MlxdClient extends Disposable {
     schema: Schema,
     input: GenerationInput,
     options?: ObjectOptions,
-  ): ObjectStream<InferOutput<Schema>>;
+  ): ObjectStream<InferOutput<Schema>, InferInput<Schema>>;
   /** The same for a JSON Schema (draft 2020-12), whose type the caller declares. */
   streamObject<T = Json>(schema: JsonSchema, input: GenerationInput, options?: ObjectOptions): ObjectStream<T>;
 

@@ -92,7 +92,7 @@ export type {
 export { assistantMessage, toolMessage } from "./messages.ts";
 export type { CacheOptions, Constraint, GenerationParameters, ReasoningOptions } from "./parameters.ts";
 export type { ObjectOptions, ObjectResult, ObjectStream, PartialOf } from "./objects/object.ts";
-export type { InferOutput, StandardJsonSchema } from "./objects/standard-schema.ts";
+export type { InferInput, InferOutput, StandardJsonSchema } from "./objects/standard-schema.ts";
 export {
   type IncomingCall,
   type IncomingConnectCall,

@@ -10,7 +10,7 @@ import type { MlxdError, MlxdErrorCode, MlxdErrorReason } from "../errors.ts";
 import type { GenerationEvent } from "../events.ts";
 import type { GenerationOptions } from "../generation-options.ts";
 import type { ObjectOptions, ObjectResult, PartialOf } from "../objects/object.ts";
-import type { InferOutput, StandardJsonSchema } from "../objects/standard-schema.ts";
+import type { InferInput, InferOutput, StandardJsonSchema } from "../objects/standard-schema.ts";
 import type { GenerationResult } from "../results.ts";
 import type { GenerationInput } from "../task.ts";
 import type { ToolRunEvent, ToolRunInput, ToolRunOptions } from "../tools/run.ts";
@@ -57,7 +57,7 @@ export interface MlxdService {
     schema: Schema,
     input: GenerationInput,
     options?: Without<ObjectOptions>,
-  ) => Stream.Stream<PartialOf<InferOutput<Schema>>, MlxdFailure>;
+  ) => Stream.Stream<PartialOf<InferInput<Schema>>, MlxdFailure>;
   /** Runs tools until the model answers without calling any. */
   readonly runTools: (
     tools: readonly RunnableTool[],

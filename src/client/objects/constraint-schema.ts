@@ -12,7 +12,8 @@ const relaxed = (schema: Json): Json => {
   if (!isObject(schema)) return schema; // true and false
   // To a grammar, which has no patterns for names, members that match one are additional members.
   const loose = "patternProperties" in schema ? ["additionalProperties"] : [];
-  const kept = Object.entries(schema).filter(([keyword]) => !leftOut.has(keyword) && !loose.includes(keyword));
+  const named = namedMembers(schema);
+  const kept = Object.entries(named).filter(([keyword]) => !leftOut.has(keyword) && !loose.includes(keyword));
   const all = Object.fromEntries(kept.map(([keyword, value]) => [keyword, relaxedValue(keyword, value)]));
   return withoutConflicts(all);
 };
@@ -37,6 +38,17 @@ const leftOut: ReadonlySet<string> = new Set([
   "unevaluatedItems",
   "unevaluatedProperties",
 ]);
+
+/** A record whose names are listed, as of `z.record(z.enum(...), ...)`, as an object with these members. */
+const namedMembers = (schema: Members): Members => {
+  const { propertyNames, properties, patternProperties, additionalProperties = true } = schema;
+  if (propertyNames === undefined || !isObject(propertyNames)) return schema;
+  if (properties !== undefined || patternProperties !== undefined) return schema;
+  const names = "const" in propertyNames ? [propertyNames["const"]] : propertyNames["enum"];
+  if (!Array.isArray(names) || !names.every((name) => typeof name === "string")) return schema;
+  const members = Object.fromEntries(names.map((name) => [name, additionalProperties]));
+  return { ...schema, properties: members, additionalProperties: false };
+};
 
 const relaxedValue = (keyword: string, value: Json): Json => {
   switch (keyword) {
@@ -91,17 +103,20 @@ const anyOfOneOf = (schema: Members): Members => {
   return "anyOf" in schema ? without(schema, "oneOf") : { ...without(schema, "oneOf"), anyOf: oneOf };
 };
 
+/** What a grammar knows of `format`. */
 const formats: ReadonlySet<unknown> = new Set(["date", "time", "date-time", "uuid", "ipv4"]);
 
 /** Parts of regular expressions that a grammar cannot express. */
 const beyondGrammar = /\(\?(?!:)|\\[1-9kbBpP]/;
 
+/** Of the rules for a string that a grammar can express, the most exact one. */
 const oneRuleForStrings = (schema: Members): Members => {
   const { format, pattern } = schema;
-  if (format !== undefined && formats.has(format)) return without(schema, "pattern", "minLength", "maxLength");
-  const rest = without(schema, "format");
-  if (typeof pattern !== "string") return rest;
-  return beyondGrammar.test(pattern) ? without(rest, "pattern") : without(rest, "minLength", "maxLength");
+  const isExpressible = typeof pattern === "string" && !beyondGrammar.test(pattern);
+  // Libraries write the pattern of a format beside it, and theirs may be stricter: a date of the calendar, a time in UTC.
+  const isWhole = isExpressible && /^\^[^]*\$$/.test(pattern);
+  if (formats.has(format) && !isWhole) return without(schema, "pattern", "minLength", "maxLength");
+  return isExpressible ? without(schema, "format", "minLength", "maxLength") : without(schema, "format", "pattern");
 };
 
 /** Numbers that may be fractions need inclusive bounds that are integers. */

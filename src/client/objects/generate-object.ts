@@ -51,7 +51,11 @@ const prepare = <T>(schema: unknown, options: ObjectOptions) => {
 
 /** Parses and validates the object. */
 const objectOf = async <T>({ validate }: ObjectSchema<T>, result: GenerationResult): Promise<ObjectResult<T>> => {
-  const { value, issues } = await validate(parseObject(result));
+  const parsed = parseObject(result);
+  const { value, issues } = await validate(parsed).catch((cause: unknown) => {
+    const problem = cause instanceof Error ? cause.message : String(cause);
+    throw invalidOutput(result, `the object could not be validated, its schema failed: ${problem}`, [], cause);
+  });
   if (issues === undefined) return { ...result, object: value };
   const [first] = issues;
   const at = first === undefined || first.path === "" ? "" : `${first.path}: `;

@@ -16,13 +16,14 @@ export interface ObjectSchema<T> {
 export const readSchema = <T>(schema: unknown, name: string): ObjectSchema<T> => {
   const standard = readStandard(schema);
   if (standard === undefined) {
+    if (typeof schema === "function") throw invalidField(name, `a function is not a schema; ${adviceForEffect}`);
     const jsonSchema = checkJson(checkObject(schema, name), name) as JsonSchema; // the JSON of an object is an object
     return { jsonSchema, validate: (value) => validateJson<T>(jsonSchema, value) };
   }
   const { jsonSchema, validate } = standard as Partial<StandardJsonSchema<unknown, T>["~standard"]>;
   if (jsonSchema === undefined || validate === undefined) throw invalidField(name, advice(standard));
   return {
-    jsonSchema: written(() => jsonSchema.input({ target: "draft-2020-12" }), name),
+    jsonSchema: written(() => jsonSchema.input({ target: "draft-2020-12", ...optionsOf(standard) }), name),
     validate: async (value) => {
       const result = await validate(value);
       return result.issues === undefined ? { value: result.value } : { issues: describeIssues(result.issues, value) };
@@ -37,12 +38,29 @@ const readStandard = (schema: unknown): object | undefined => {
   return typeof standard === "object" && standard !== null ? standard : undefined;
 };
 
+const vendorOf = (standard: object): string =>
+  "vendor" in standard && typeof standard.vendor === "string" ? standard.vendor : "its library";
+
+/**
+ * What a library needs to be told to leave out what JSON Schema cannot express, such as a refinement: the validation checks it.
+ * Zod, ArkType and Effect do that by themselves. Valibot asks about each action of a pipe, with its problems and what it made.
+ */
+const optionsOf = (standard: object): { readonly libraryOptions?: Record<string, unknown> } => {
+  if (vendorOf(standard) !== "valibot") return {};
+  const overrideAction = ({ errors, jsonSchema }: { readonly errors?: unknown; readonly jsonSchema: unknown }) =>
+    errors === undefined || errors === null ? undefined : jsonSchema;
+  return { libraryOptions: { overrideAction } };
+};
+
+const adviceForEffect =
+  "wrap a schema of Effect: Schema.toStandardSchemaV1(Schema.toStandardJSONSchemaV1(schema)), which adds both to it";
+
 const advice = (standard: object): string => {
   const hints: Readonly<Record<string, string>> = {
     valibot: "wrap it in toStandardJsonSchema of @valibot/to-json-schema",
-    effect: "wrap it in Schema.toStandardSchemaV1 and Schema.toStandardJSONSchemaV1",
+    effect: adviceForEffect,
   };
-  const vendor = "vendor" in standard && typeof standard.vendor === "string" ? standard.vendor : "its library";
+  const vendor = vendorOf(standard);
   return `the schema of ${vendor} cannot be converted to a JSON Schema: ${hints[vendor] ?? "use a newer version of it"}`;
 };
 

@@ -18,5 +18,8 @@ export type PartialOf<T> = T extends readonly (infer Item)[]
     ? { readonly [Key in keyof T]?: PartialOf<T[Key]> }
     : T;
 
-/** The stream of an object: the part that has arrived, each time that there is more. It has not been validated yet. */
-export type ObjectStream<T> = DerivedStream<PartialOf<T>, ObjectResult<T>>;
+/**
+ * The stream of an object: the part that has arrived, each time that there is more. It has been neither validated nor converted
+ * yet: where a schema converts, `Input` is the type before.
+ */
+export type ObjectStream<T, Input = T> = DerivedStream<PartialOf<Input>, ObjectResult<T>>;

@@ -15,9 +15,15 @@ interface StandardProps<Input = unknown, Output = Input> {
   readonly types?: { readonly input: Input; readonly output: Output } | undefined;
   readonly validate: (value: unknown, options?: never) => StandardResult<Output> | Promise<StandardResult<Output>>;
   readonly jsonSchema: {
-    readonly input: (options: { readonly target: "draft-2020-12" }) => Record<string, unknown>;
-    readonly output: (options: { readonly target: "draft-2020-12" }) => Record<string, unknown>;
+    readonly input: (options: JsonSchemaOptions) => Record<string, unknown>;
+    readonly output: (options: JsonSchemaOptions) => Record<string, unknown>;
   };
+}
+
+/** How a JSON Schema is to be written. */
+interface JsonSchemaOptions {
+  readonly target: "draft-2020-12";
+  readonly libraryOptions?: Record<string, unknown> | undefined;
 }
 
 /** The result of a validation. */
@@ -33,3 +39,6 @@ export interface StandardIssue {
 
 /** The type of the values that a schema accepts. */
 export type InferOutput<Schema extends StandardJsonSchema> = NonNullable<Schema["~standard"]["types"]>["output"];
+
+/** The type of the values that a schema validates: what it accepts before it converts anything. */
+export type InferInput<Schema extends StandardJsonSchema> = NonNullable<Schema["~standard"]["types"]>["input"];

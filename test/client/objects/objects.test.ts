@@ -27,6 +27,10 @@ const answering = (...pieces: string[]) => {
   return { client, constraints };
 };
 
+/** A schema of Effect with both parts of the Standard Schema. */
+const ofEffect = <S extends Schema.Codec<unknown, unknown>>(schema: S) =>
+  Schema.toStandardSchemaV1(Schema.toStandardJSONSchemaV1(schema));
+
 const failureOf = async (promise: Promise<unknown>): Promise<MlxdError> => {
   const error = await promise.then(
     () => assert.fail("it did not fail"),
@@ -45,9 +49,11 @@ describe("an object", () => {
     assert.equal(text, '{"name":"Mina","born":"1990-01-01"}');
     assert.deepNestedInclude(constraints[0], {
       "properties.name": { type: "string", minLength: 2 },
-      "properties.born": { type: "string", format: "date" },
+      "properties.born.type": "string",
       required: ["name", "born"],
     });
+    // The calendar's days, as Zod validates them: the format alone has a 31st in each month.
+    assert.match(JSON.stringify(constraints[0]), /-02-29\|.*2\[0-8\]/);
   });
 
   it("is what the schema makes of the answer", async () => {
@@ -60,20 +66,64 @@ describe("an object", () => {
 
   it("may have a schema of ArkType, of Effect, of Valibot, or a JSON Schema", async () => {
     const { client } = answering('{"n":2}');
-    const effect = Schema.Struct({ n: Schema.Int });
-    const both = {
-      "~standard": {
-        ...Schema.toStandardJSONSchemaV1(effect)["~standard"],
-        ...Schema.toStandardSchemaV1(effect)["~standard"],
-      },
-    };
     const objects = [
       await client.generateObject(type({ n: "number.integer" }), "?"),
-      await client.generateObject(both, "?"),
+      await client.generateObject(ofEffect(Schema.Struct({ n: Schema.Int })), "?"),
       await client.generateObject(toStandardJsonSchema(v.object({ n: v.number() })), "?"),
       await client.generateObject<{ n: number }>({ type: "object", properties: { n: { type: "integer" } } }, "?"),
     ];
     for (const { object } of objects) assert.equal(object.n, 2);
+  });
+
+  const isEven = (n: number): boolean => n % 2 === 0;
+  it.each<[string, (client: MlxdClient) => Promise<unknown>]>([
+    ["Zod", (client) => client.generateObject(z.object({ n: z.number().refine(isEven, "it is odd") }), "?")],
+    [
+      "Zod, as a promise",
+      (client) => client.generateObject(z.object({ n: z.number().refine(async (n) => isEven(n), "it is odd") }), "?"),
+    ],
+    [
+      "Valibot",
+      (client) => {
+        const schema = v.object({ n: v.pipe(v.number(), v.check(isEven, "it is odd")) });
+        return client.generateObject(toStandardJsonSchema(schema), "?");
+      },
+    ],
+    [
+      "ArkType",
+      (client) =>
+        client.generateObject(
+          type({ n: type("number").narrow((n, of) => isEven(n) || of.mustBe("even: it is odd")) }),
+          "?",
+        ),
+    ],
+    [
+      "Effect",
+      (client) => {
+        const even = Schema.Finite.check(Schema.makeFilter((n) => isEven(n) || "it is odd"));
+        return client.generateObject(ofEffect(Schema.Struct({ n: even })), "?");
+      },
+    ],
+  ])("is validated by a refinement of %s, which no JSON Schema expresses", async (_, generate) => {
+    const { client, constraints } = answering('{"n":3}');
+    const error = await failureOf(generate(client));
+    assert.deepNestedInclude(constraints[0], { "properties.n.type": "number" });
+    assert.equal(error.reason, "INVALID_OUTPUT");
+    assert.equal(error.violations[0]?.field, "n");
+    assert.match(error.violations[0]?.description ?? "", /it is odd.*; it is 3$/);
+  });
+
+  it("fails with the client's error where its schema throws", async () => {
+    const { client } = answering('{"n":3}');
+    const broken = new Error("no connection to the stock");
+    const schema = z.object({ n: z.number() }).refine(() => {
+      throw broken;
+    });
+    for (const failing of [client.generateObject(schema, "?"), client.streamObject(schema, "?").collect()]) {
+      const error = await failureOf(failing);
+      assert.deepEqual([error.reason, error.cause, error.metadata["text"]], ["INVALID_OUTPUT", broken, '{"n":3}']);
+      assert.match(error.message, /its schema failed: no connection to the stock$/);
+    }
   });
 
   it.each<[string, (client: MlxdClient) => Promise<unknown>]>([
@@ -124,6 +174,10 @@ describe("an object", () => {
     assert.match(await reject(5), /^schema: 5 is not an object/);
     assert.match(await reject(z.object({ d: z.date() })), /^schema: it cannot be converted to a JSON Schema: /);
     assert.match(await reject({ "~standard": { vendor: "valibot", version: 1 } }), /toStandardJsonSchema of @valibot/);
+    assert.match(
+      await reject(Schema.Struct({})),
+      /^schema: a function is not a schema; wrap .* Schema\.toStandardSchemaV1\(/,
+    );
     assert.throws(() => client.streamObject(5 as never, "?"), /^schema: 5 is not an object/);
     assert.throws(() => client.streamObject({}, "?", { topP: Number.NaN }), /^topP: NaN/);
   });
@@ -145,6 +199,18 @@ describe("an object as it comes", () => {
     expectTypeOf(object).toEqualTypeOf<z.infer<typeof person>>();
     assert.deepEqual(object, { name: "Mina", born: "1990-01-01" });
     assert.equal(usage.outputTokens, 6);
+  });
+
+  it("has the type that the schema converts until it has come", async () => {
+    const { client } = answering('{"n":"42"}');
+    const stream = client.streamObject(z.object({ n: z.string().transform(Number) }), "?");
+    for await (const { n } of stream) {
+      expectTypeOf(n).toEqualTypeOf<string | undefined>();
+      if (n !== undefined) assert.equal(n, "42");
+    }
+    const { object } = await stream.collect();
+    expectTypeOf(object).toEqualTypeOf<{ n: number }>();
+    assert.deepEqual(object, { n: 42 });
   });
 
   it("fails at its end where it does not fit", async () => {
