@@ -1,5 +1,6 @@
 import type {
   LanguageModelV4,
+  LanguageModelV4CallOptions,
   LanguageModelV4Content,
   LanguageModelV4FinishReason,
   LanguageModelV4StreamPart,
@@ -12,6 +13,7 @@ import { type OutputPart, OutputPartWriter } from "../output-parts.ts";
 import type { GenerationResult, OutputWarning } from "../results.ts";
 import type { GenerationStream } from "../stream.ts";
 import type { Usage } from "../usage.ts";
+import { abortOr, throwAbort } from "./aborts.ts";
 import { readCall } from "./call-options.ts";
 
 /** A language model. */
@@ -26,7 +28,7 @@ export const createLanguageModel = (
 
   doGenerate: async (call) => {
     const { input, options, warnings } = readCall(modelId, call);
-    const result = await client.generate(input, options);
+    const result = await client.generate(input, options).catch(throwAbort(call.abortSignal));
     return {
       content: contentOf(result),
       finishReason: finishReasonOf(result.finishReason),
@@ -40,8 +42,8 @@ export const createLanguageModel = (
     const { input, options, warnings } = readCall(modelId, call);
     const stream = client.stream(input, options);
     // An error before the generation begins rejects the call instead of becoming a part of its stream.
-    const first = await stream.next();
-    const parts = partsOf(stream, first, warnings, call.includeRawChunks === true);
+    const first = await stream.next().catch(throwAbort(call.abortSignal));
+    const parts = partsOf(stream, first, warnings, call);
     return { stream: readableOf(parts, () => void stream.return()) };
   },
 });
@@ -50,7 +52,7 @@ const partsOf = async function* (
   stream: GenerationStream,
   first: Awaited<ReturnType<GenerationStream["next"]>>,
   warnings: SharedV4Warning[],
-  includeRaw: boolean,
+  { abortSignal, includeRawChunks: includeRaw }: LanguageModelV4CallOptions,
 ): AsyncGenerator<LanguageModelV4StreamPart, void, undefined> {
   yield { type: "stream-start", warnings };
   const writer = new OutputPartWriter();
@@ -72,7 +74,7 @@ const partsOf = async function* (
     yield { type: "finish", finishReason: finishReasonOf(finishReason), usage: usageOf(usage) };
   } catch (error) {
     for (const part of writer.end()) yield named(part);
-    yield { type: "error", error };
+    yield { type: "error", error: abortOr(error, abortSignal) };
   }
 };
 

@@ -231,6 +231,53 @@ describe("the provider for the AI SDK", () => {
     assert.includeMembers(types, ["text-delta", "error"]);
   });
 
+  describe("tells an abort as the package's other providers do", () => {
+    const endless = () =>
+      createMlxd({ client: createTestClient({ answers: [{ text: ["a", "b"], delayMs: 3_600_000 }] }).client });
+    const prompt = [{ role: "user" as const, content: [{ type: "text" as const, text: "?" }] }];
+
+    it.each<[string, (signal: AbortSignal) => PromiseLike<unknown>]>([
+      ["generateText", (abortSignal) => generateText({ model: endless()("m"), prompt: "?", abortSignal })],
+      ["embed", (abortSignal) => embed({ model: endless().embeddingModel("m"), value: "?", abortSignal })],
+      ["doStream", async (abortSignal) => endless()("m").doStream({ prompt, abortSignal })],
+    ])("that comes before %s", async (_, ask) => {
+      const error = await errorOf(Promise.resolve(ask(AbortSignal.abort())));
+      assert.equal(error instanceof DOMException && error.name, "AbortError", String(error));
+    });
+
+    it("in the midst of an answer, and of a stream", async () => {
+      const controller = new AbortController();
+      const answer = generateText({ model: endless()("m"), prompt: "?", abortSignal: controller.signal });
+      const { stream } = await endless()("m").doStream({ prompt, abortSignal: controller.signal });
+      const reader = stream.getReader();
+      assert.equal((await reader.read()).value?.type, "stream-start");
+      const error = errorOf(answer);
+      controller.abort();
+      assert.equal(await error, controller.signal.reason);
+      let part = await reader.read();
+      while (!part.done && part.value.type !== "error") part = await reader.read();
+      assert.equal(part.value?.type === "error" && part.value.error, controller.signal.reason);
+    });
+
+    it("to a stream of the package, which ends with `abort` and without an error", async () => {
+      const controller = new AbortController();
+      const errors: unknown[] = [];
+      const types: string[] = [];
+      const { stream } = streamText({
+        model: scripted({ text: ["a", "b"], delayMs: 1 }).mlxd("m"),
+        prompt: "?",
+        abortSignal: controller.signal,
+        onError: ({ error }) => void errors.push(error),
+      });
+      for await (const { type } of stream) {
+        types.push(type);
+        if (type === "text-delta") controller.abort();
+      }
+      assert.equal(types.at(-1), "abort");
+      assert.deepEqual(errors, []);
+    });
+  });
+
   it("ends the generation when its stream is left", async () => {
     const { client } = createTestClient({ answers: [{ text: ["a", "b"], delayMs: 3_600_000 }] });
     const { stream } = await createMlxd({ client })("m").doStream({
