@@ -1,8 +1,7 @@
 /** Options that several subcommands share. */
-import { Option } from "@commander-js/extra-typings";
+import { type Command, Option, type OptionValues } from "@commander-js/extra-typings";
 import type { GenerationParameters } from "../client/node.ts";
 import { number, repeated, wholeNumber } from "./parse-values.ts";
-import type { Program } from "./program.ts";
 
 export const json = new Option("--json", "print the whole result as JSON");
 
@@ -15,20 +14,17 @@ export const model = new Option(
 
 const adapter = new Option("--adapter <id>", "apply one of the model's LoRA adapters");
 
-const system = new Option("--system <text>", "the system text");
+export const system = new Option("--system <text>", "the system text");
 
-export const temperature = new Option("--temperature <number>", "0 (greedy) to 2").argParser(number);
+const temperature = new Option("--temperature <number>", "0 (greedy) to 2").argParser(number);
 
-export const topP = new Option(
-  "--top-p <number>",
-  "sample from the likeliest tokens up to this total probability",
-).argParser(number);
-
-export const topK = new Option("--top-k <count>", "sample from this many of the likeliest tokens").argParser(
-  wholeNumber,
+const topP = new Option("--top-p <number>", "sample from the likeliest tokens up to this total probability").argParser(
+  number,
 );
 
-export const maxOutputTokens = new Option("--max-output-tokens <count>", "the most tokens in the answer").argParser(
+const topK = new Option("--top-k <count>", "sample from this many of the likeliest tokens").argParser(wholeNumber);
+
+const maxOutputTokens = new Option("--max-output-tokens <count>", "the most tokens in the answer").argParser(
   wholeNumber,
 );
 
@@ -36,13 +32,15 @@ const seed = new Option("--seed <number>", "the same seed gives the same answer"
 
 const stop = new Option("--stop <text>", "end the answer before this text; may be repeated").argParser(repeated);
 
-/** Adds a subcommand that generates answers, with the options that determine them. */
-export const addAnswering = (mlxd: Program, name: "generate" | "chat") =>
-  mlxd
+/** Adds a subcommand of this one that has answers generated, with the options that determine them. */
+export const addAnswering = <Own extends OptionValues, Global extends OptionValues>(
+  parent: Command<[], Own, Global>,
+  name: string,
+) =>
+  parent
     .command(name)
     .addOption(model)
     .addOption(adapter)
-    .addOption(system)
     .addOption(temperature)
     .addOption(topP)
     .addOption(topK)

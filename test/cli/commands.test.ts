@@ -371,3 +371,18 @@ describe("mlxd serve", () => {
     assert.equal((await serving.ended).exitCode, 0);
   });
 });
+
+describe("mlxd jobs submit", () => {
+  it("takes the options of an answer, for the tasks that do not set them", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "mlxd-jobs-submit-"));
+    const file = join(folder, "tasks.jsonl");
+    writeFileSync(file, '"Count from 1 to 5"\n{"input": "Count from 1 to 5", "stopSequences": ["4"]}\n');
+    const { exitCode, stdout } = await mlxd("jobs", "submit", file, "--temperature", "0", "--seed", "7", "--stop", "3");
+    rmSync(folder, { recursive: true });
+    const texts = stdout
+      .trimEnd()
+      .split("\n")
+      .map((line) => (JSON.parse(line) as { readonly text: string }).text);
+    assert.deepEqual([exitCode, texts], [0, ["1, 2,", "1, 2, 3,"]]);
+  });
+});

@@ -18,6 +18,7 @@ export const addChat = (mlxd: Program): void => {
   shared
     .addAnswering(mlxd, "chat")
     .description("Holds a conversation on the terminal, or answers piped input, one turn per line.")
+    .addOption(shared.system)
     .addOption(shared.jsonLines)
     .addHelpText("after", `\nIn a conversation:\n${help.replaceAll(/^/gm, "  ")}`)
     .addHelpText(

@@ -13,6 +13,7 @@ export const addGenerate = (mlxd: Program): void => {
   shared
     .addAnswering(mlxd, "generate")
     .description("Prints the answer to a prompt as it is generated. Ctrl-C also ends it on the server.")
+    .addOption(shared.system)
     .argument("[prompt]", "the prompt; without it, or with -, it is read from standard input")
     .addOption(new Option("--raw", "continue the prompt as it is, without the chat template").conflicts("system"))
     .option("--ignore-eos", "continue after the model's end of sequence, e.g. for a benchmark")

@@ -46,8 +46,8 @@ const wholeNumberOrNegative = (text: string): number => {
 };
 
 const addSubmit = (jobs: Jobs): void => {
-  jobs
-    .command("submit")
+  shared
+    .addAnswering(jobs, "submit")
     .description(
       "Makes a job of the tasks in a file of JSON lines, and prints each result as a line of JSON when it is there. Called " +
         "again after Ctrl-C with the same file and options, it continues with the same job.",
@@ -62,11 +62,6 @@ const addSubmit = (jobs: Jobs): void => {
         "identifies the job when the command is repeated; default: derived from the file and the options",
       ).conflicts("new"),
     )
-    .addOption(shared.model)
-    .addOption(shared.temperature)
-    .addOption(shared.topP)
-    .addOption(shared.topK)
-    .addOption(shared.maxOutputTokens)
     .addOption(label)
     .addOption(
       new Option("--priority <number>", "-100 to 100; among your jobs, higher ones go first").argParser(
@@ -97,8 +92,7 @@ const addSubmit = (jobs: Jobs): void => {
     )
     .action(async (file, own, command) => {
       const options = command.optsWithGlobals();
-      const { model, temperature, topP, topK, maxOutputTokens } = own;
-      const defaults = { model, temperature, topP, topK, maxOutputTokens };
+      const defaults = shared.generationParameters(own);
       const jobOptions: JobOptions = {
         priority: own.priority,
         labels: labelsOf(own.label),
