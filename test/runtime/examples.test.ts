@@ -3,7 +3,7 @@ import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import http from "node:http";
-import net, { type AddressInfo } from "node:net";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -18,6 +18,7 @@ import { createMlxdClient, decodeError, type MlxdClient } from "../../src/client
 import { endWithThisProcess } from "../support/end-with-this-process.ts";
 import { type RunningService, startService } from "../support/running-service.ts";
 import { chromium, workerd } from "../support/tools.ts";
+import { serveInWorkerd } from "../support/workerd-server.ts";
 
 const run = promisify(execFile);
 const root = fileURLToPath(new URL("../..", import.meta.url));
@@ -79,26 +80,14 @@ describe("the example", () => {
     const found = await workerd();
     if (typeof found === "string") return context.skip(found);
     await bundle("examples/worker.ts", "worker.js");
-    const probe = net.createServer().listen(0, "127.0.0.1");
-    await once(probe, "listening");
-    const { port } = probe.address() as AddressInfo;
-    probe.close();
-    const config = `using Workerd = import "/workerd/workerd.capnp";
-const config :Workerd.Config = (
-  services = [
-    (name = "main", worker = (
+    const main = `(name = "main", worker = (
       modules = [(name = "worker", esModule = embed "worker.js")],
       bindings = [(name = "MLXD_URL", text = "${service.url}")],
-      compatibilityDate = "2026-01-01")),
-    (name = "internet", network = (allow = ["private", "public"])),
-  ],
-  sockets = [(name = "http", address = "127.0.0.1:${port}", http = (), service = "main")],
-);`;
-    await writeFile(join(folder, "workerd.capnp"), config);
-    await using _ = started(spawn(found.path, ["serve", "workerd.capnp"], { cwd: folder, stdio: "inherit" }));
-    const url = (question: string) => `http://127.0.0.1:${port}/?q=${encodeURIComponent(question)}`;
-    const ask = () => fetch(url("Count from 1 to 20"));
-    const response = await vi.waitFor(ask, { timeout: 60_000, interval: 50 });
+      compatibilityDate = "2026-01-01"))`;
+    const internet = '(name = "internet", network = (allow = ["private", "public"]))';
+    await using server = await serveInWorkerd(found.path, folder, `${main}, ${internet}`);
+    const url = (question: string) => `${server.url}/?q=${encodeURIComponent(question)}`;
+    const response = await fetch(url("Count from 1 to 20"));
     const pieces: string[] = [];
     for await (const piece of response.body?.pipeThrough(new TextDecoderStream()) ?? []) pieces.push(piece);
     assert.match(pieces.join(""), /^1, 2, 3.* 20/);

@@ -6,19 +6,20 @@ import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import http from "node:http";
-import net, { type AddressInfo } from "node:net";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
-import { afterAll, assert, beforeAll, describe, it, vi } from "vitest";
+import { afterAll, assert, beforeAll, describe, it } from "vitest";
 import { endWithThisProcess } from "../support/end-with-this-process.ts";
 import { buildClientPackage, type ClientPackage } from "../support/client-package.ts";
 import { type RunningService, startService } from "../support/running-service.ts";
 import { bun, chromium, deno, node22, node24, workerd } from "../support/tools.ts";
 import { type Certificate, createCertificate, noCertificate } from "../support/certificate.ts";
 import { type Front, startFront } from "../support/front.ts";
+import { serveInWorkerd } from "../support/workerd-server.ts";
 import type { Findings } from "./behaviour.ts";
 import { type FrontFindings, frontKey } from "./front-behaviour.ts";
 
@@ -200,24 +201,16 @@ describe("the package", () => {
 /** What the program finds in a worker. */
 const inWorkerd = async (program: string, query: Readonly<Record<string, string>>): Promise<unknown> => {
   const bundled = await bundle("worker.js", "esm");
-  const port = await freePort();
   const trusted = certificate ? ', tlsOptions = (trustedCertificates = [embed "authority.pem"])' : "";
-  const config = `using Workerd = import "/workerd/workerd.capnp";
-const config :Workerd.Config = (
-  services = [
-    (name = "main", worker = (modules = [(name = "worker", esModule = embed "${bundled}")], compatibilityDate = "2026-01-01")),
-    (name = "internet", network = (allow = ["private", "public"]${trusted})),
-  ],
-  sockets = [(name = "http", address = "127.0.0.1:${port}", http = (), service = "main")],
-);`;
-  await writeFile(join(folder, "workerd.capnp"), config);
-  await using child = started(spawn(program, ["serve", "workerd.capnp"], { cwd: folder }));
-  const response = await vi.waitFor(() => fetch(`http://127.0.0.1:${port}/?${new URLSearchParams(query).toString()}`), {
-    timeout: 60_000,
-    interval: 50,
-  });
+  await using server = await serveInWorkerd(
+    program,
+    folder,
+    `(name = "main", worker = (modules = [(name = "worker", esModule = embed "${bundled}")], compatibilityDate = "2026-01-01")),
+    (name = "internet", network = (allow = ["private", "public"]${trusted}))`,
+  );
+  const response = await fetch(`${server.url}/?${new URLSearchParams(query).toString()}`);
   const body = await response.text();
-  assert.equal(response.status, 200, `${body}\n${child.errors()}`);
+  assert.equal(response.status, 200, `${body}\n${server.errors()}`);
   return JSON.parse(body);
 };
 
@@ -265,15 +258,6 @@ const bundle = async (name: string, format: "esm" | "iife"): Promise<string> => 
     cwd: folder,
   });
   return name;
-};
-
-const freePort = async (): Promise<number> => {
-  const server = net.createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  await once(server, "close");
-  return port;
 };
 
 /** A program that is ended with the block, and what it says of errors. */
