@@ -35,8 +35,10 @@ export class EventStream<Message, Event> implements AsyncIterableIterator<Event,
   #ended: { readonly error?: MlxdError } | undefined;
   /** The reader has left by `return()` and gets no error. */
   #left = false;
-  /** Settles when the event that was requested before has been delivered. */
+  /** Settles when the event that was requested last has been delivered. */
   #last: Promise<unknown> = Promise.resolve();
+  /** How many events are requested and have not been delivered. */
+  #requested = 0;
 
   /** For this package only: streams come from a client. */
   constructor(source: StreamSource<Message>, reader: StreamReader<Message, Event>) {
@@ -51,10 +53,15 @@ export class EventStream<Message, Event> implements AsyncIterableIterator<Event,
 
   /** The next event; rejects with an MlxdError if the stream has failed or was cancelled. */
   next(): Promise<IteratorResult<Event, undefined>> {
-    const result = this.#last.then(() => this.#next());
-    this.#last = result.catch(() => {});
+    this.#requested += 1;
+    const result = this.#requested === 1 ? this.#next() : this.#last.then(() => this.#next());
+    this.#last = result.then(this.#onDelivered, this.#onDelivered);
     return result;
   }
+
+  readonly #onDelivered = (): void => {
+    this.#requested -= 1;
+  };
 
   /** Leaves the stream and ends the call on the server; a `for await` loop calls this when it is left. */
   return(): Promise<IteratorResult<Event, undefined>> {
@@ -107,7 +114,8 @@ export class EventStream<Message, Event> implements AsyncIterableIterator<Event,
     return { done: true, value: undefined };
   }
 
-  async #pull(): Promise<IteratorResult<Message>> {
+  /** Not async, which would delay each message by further turns of the microtask queue. */
+  #pull(): Promise<IteratorResult<Message>> {
     if (this.#opened?.messages) return this.#opened.messages.next();
     const opened: Opened<Message> = (this.#opened = { call: this.#source.begin() });
     forgotten.register(this, opened, this);

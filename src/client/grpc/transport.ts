@@ -58,25 +58,41 @@ export const createGrpcJsTransport = (client: Client | (() => Client)): Transpor
         resolve(new Headers());
       });
     });
-    const decode = (error: unknown = failure) =>
-      error === undefined ? undefined : errorOf(failure ?? error, signal, header);
+    const decode = () => (failure === undefined ? undefined : errorOf(failure, signal, header));
     const header = await responseHeader;
     return { service: method.parent, method, stream: true, header, trailer, message: messagesOf(call, decode) };
   },
 });
 
-/** The messages of a call. Throws its error, if it has one; `decode` returns undefined if it has none. */
-const messagesOf = async function* <Message>(
+/**
+ * The messages of a call. Throws its error, if it has one, after the messages before it; `decode` returns undefined if it has none.
+ *
+ * Neither a generator nor the stream's own iterator, each of which delays every message by further turns of the microtask queue.
+ */
+const messagesOf = <Message>(
   call: ClientReadableStream<Message>,
-  decode: (error?: unknown) => ConnectError | undefined,
-): AsyncGenerator<Message, void, undefined> {
-  try {
-    for await (const message of call as AsyncIterable<Message>) yield message;
-  } catch (error) {
-    throw decode(error) ?? error;
-  }
-  const failure = decode();
-  if (failure) throw failure;
+  decode: () => ConnectError | undefined,
+): AsyncIterable<Message> => {
+  let isOver = decode() !== undefined; // it may have failed before its messages are read
+  let wake = (): void => {};
+  const end = (): void => {
+    isOver = true;
+    wake();
+  };
+  call.on("readable", () => wake());
+  for (const event of ["end", "error", "close"]) call.once(event, end);
+  const next = async (): Promise<IteratorResult<Message, undefined>> => {
+    for (;;) {
+      const value = call.read() as Message | null;
+      if (value !== null) return { done: false, value };
+      if (isOver) break;
+      await new Promise<void>((resolve) => (wake = resolve));
+    }
+    const failure = decode();
+    if (failure) throw failure;
+    return { done: true, value: undefined };
+  };
+  return { [Symbol.asyncIterator]: () => ({ next }) };
 };
 
 const clientOf = (client: Client | (() => Client)): Client => (typeof client === "function" ? client() : client);
