@@ -7,6 +7,8 @@ import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
 import { assert, describe, it, vi } from "vitest";
 
+import { createMlxdClient } from "../../src/client/node.ts";
+import { collect } from "../support/collect.ts";
 import { type RunningService, startService } from "../support/running-service.ts";
 import { killEmbedded } from "./job-kills.ts";
 import { kill } from "./killed-jobs.ts";
@@ -59,6 +61,42 @@ describe("a service that is killed", () => {
       });
       // The demo model knows nearly all of these sums: each answer is that of its own question.
       assert.isAbove(right.length, 950);
+    } finally {
+      await service.stop();
+      await rm(directory, { recursive: true, force: true });
+    }
+  });
+
+  it("in the midst of a `client.jobs.stream` gives its reader the whole answer", { timeout }, async () => {
+    const directory = await mkdtemp(join(tmpdir(), "mlxd-stream-"));
+    const environment = { MLXD_JOBS_STORE: join(directory, "store"), MLXD_LOG_LEVEL: "Error" };
+    let service = await startService(environment);
+    const { url, port } = service;
+    using client = createMlxdClient({ baseUrl: url });
+    try {
+      const options = { seed: 7, temperature: 1, ignoreEos: true, maxOutputTokens: 200 };
+      const expected = await client.generate("Count from 1 to 50", options);
+      const stream = client.jobs.stream("Count from 1 to 50", options);
+      let text = "";
+      const ends: string[] = [];
+      let isKilled = false;
+      for await (const event of stream) {
+        if (event.type === "restarted") text = "";
+        if (event.type === "finished") ends.push(event.finishReason);
+        if (event.type !== "chunk") continue;
+        text += event.text;
+        if (isKilled) continue;
+        isKilled = true;
+        await kill(service);
+        service = await startService({ ...environment, MLXD_PORT: String(port) });
+      }
+      const result = await stream.collect();
+      assert.deepEqual(ends, ["max_output_tokens"]);
+      assert.equal(text, expected.text);
+      assert.deepEqual([result.text, result.usage.outputTokens], [expected.text, 200]);
+      // It was not complete when the service died.
+      const [item] = await collect(client.jobs.items(stream.jobId ?? assert.fail("no job")));
+      assert.lengthOf(item?.attempts ?? [], 2);
     } finally {
       await service.stop();
       await rm(directory, { recursive: true, force: true });
