@@ -1,4 +1,4 @@
-/** W10: what the client costs on top of what it is made of: Connect's own client, and grpc-js. */
+/** W13: what the client costs on top of what it is made of: Connect's own client, and grpc-js. */
 import { create, fromBinary, toBinary } from "@bufbuild/protobuf";
 import { createClient } from "@connectrpc/connect";
 import { createGrpcTransport } from "@connectrpc/connect-node";
@@ -26,7 +26,7 @@ const task = {
 type Read = () => Promise<number>;
 
 export const clientCost: Bench = {
-  name: "W10",
+  name: "W13",
   run: async () => {
     const { port, child } = await startProgram("bare-handler.ts");
     const baseUrl = `http://127.0.0.1:${port}`;
@@ -35,8 +35,8 @@ export const clientCost: Bench = {
     using overGrpcJs = createGrpcClient({ target: `127.0.0.1:${port}` });
     const bare = createClient(GenerationService, createGrpcTransport({ baseUrl }));
     const rows = [
-      ["W10 over connect-node", reading(overConnect), () => chunksIn(bare.streamGenerate({ task }))],
-      ["W10 over grpc-js", reading(overGrpcJs), () => chunksIn(bareStream(channel))],
+      ["W13 over connect-node", reading(overConnect), () => chunksIn(bare.streamGenerate({ task }))],
+      ["W13 over grpc-js", reading(overGrpcJs), () => chunksIn(bareStream(channel))],
     ] as const;
     try {
       const results = [];
@@ -56,7 +56,7 @@ const perSecond = async (read: Read): Promise<number> => {
   const started = performance.now();
   const counts = await Promise.all(Array.from({ length: streams }, read));
   const events = counts.reduce((sum, count) => sum + count, 0);
-  if (events !== streams * tokensPerStream) throw new Error(`W10: ${events} chunks came`);
+  if (events !== streams * tokensPerStream) throw new Error(`W13: ${events} chunks came`);
   return (1000 * events) / (performance.now() - started);
 };
 
