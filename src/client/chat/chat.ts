@@ -56,7 +56,10 @@ export interface Chat {
   /** Sends a message, and returns the whole answer. */
   say(content: string | readonly ContentPart[], options?: TurnOptions): Promise<ToolRunResult>;
 
-  /** Sends a message, and returns the answer as a stream. The turn is kept once the stream has been read to its end. */
+  /**
+   * Sends a message, and returns the answer as a stream. The turn begins when its first event is requested, after all turns that
+   * were completed until then, and is kept once the stream has been read to its end.
+   */
   stream(content: string | readonly ContentPart[], options?: TurnOptions): ChatTurn;
 
   /** Generates another answer to the last message, e.g. with another seed. It replaces the old answer when it is complete. */

@@ -35,7 +35,7 @@ class Conversation implements Chat {
   readonly #options: ChatOptions;
   readonly #model: string;
   #messages: readonly ChatMessage[];
-  /** The signal of the current turn. */
+  /** The signal of the current turn, or of what trims the conversation. */
   #turn: AbortSignal | undefined;
 
   constructor(client: Calls, options: ChatOptions, model: string) {
@@ -56,13 +56,15 @@ class Conversation implements Chat {
   }
 
   stream(content: string | readonly ContentPart[], options: TurnOptions = {}): ChatTurn {
-    return this.#begin([...this.#messages, { role: "user", content }], options);
+    return this.#begin(() => [...this.#messages, { role: "user", content }], options);
   }
 
   regenerate(options: TurnOptions = {}): ChatTurn {
-    const said = this.#messages.findLastIndex(({ role }) => role === "user");
-    if (said < 0) throw invalidField("messages", "there is no user message to answer again");
-    return this.#begin(this.#messages.slice(0, said + 1), options);
+    return this.#begin(() => {
+      const said = this.#messages.findLastIndex(({ role }) => role === "user");
+      if (said < 0) throw invalidField("messages", "there is no user message to answer again");
+      return this.#messages.slice(0, said + 1);
+    }, options);
   }
 
   fork(): Chat {
@@ -72,6 +74,20 @@ class Conversation implements Chat {
   async trim({ maxPromptTokens }: TrimOptions): Promise<number> {
     const most = checkWhole(maxPromptTokens, "maxPromptTokens", 1);
     this.#assertIdle();
+    // Nothing else may change the messages that are being counted.
+    const trimming = new AbortController().signal;
+    this.#turn = trimming;
+    try {
+      const from = await this.#countToTrim(most);
+      this.#messages = this.#messages.slice(from);
+      return from;
+    } finally {
+      if (this.#turn === trimming) this.#turn = undefined;
+    }
+  }
+
+  /** How many messages have to go. */
+  async #countToTrim(most: number): Promise<number> {
     const all = this.#messages;
     // Turns begin at user messages, so that tool calls stay with their results.
     const starts = all.flatMap(({ role }, index) => (role === "user" ? [index] : []));
@@ -84,10 +100,7 @@ class Conversation implements Chat {
       else least = middle + 1;
     }
     // Messages before the first turn, such as a greeting, are removed with it.
-    const from = least === 0 ? 0 : (starts[least] ?? 0);
-    this.#assertIdle();
-    this.#messages = all.slice(from);
-    return from;
+    return least === 0 ? 0 : (starts[least] ?? 0);
   }
 
   toJSON(): SavedChat {
@@ -101,22 +114,23 @@ class Conversation implements Chat {
     };
   }
 
-  #begin(messages: readonly ChatMessage[], options: TurnOptions): ChatTurn {
+  /** @param asked the messages to answer, of the conversation as it is when the turn begins: when its stream is first read */
+  #begin(asked: () => readonly ChatMessage[], options: TurnOptions): ChatTurn {
     this.#assertIdle();
     const { signal, ...others } = this.#callOptions(options);
-    this.#answer(messages, others); // makes no call yet, but refuses invalid arguments now
-    return new DerivedStream((own) => this.#run(messages, others, own), signal);
+    this.#answer(asked(), others); // makes no call yet, but refuses invalid arguments now
+    return new DerivedStream((own) => this.#run(asked, others, own), signal);
   }
 
   async *#run(
-    messages: readonly ChatMessage[],
+    asked: () => readonly ChatMessage[],
     options: TurnOptions,
     signal: AbortSignal,
   ): AsyncGenerator<ToolRunEvent, ToolRunResult, undefined> {
-    this.#assertIdle(); // the turn begins when it is read
+    this.#assertIdle();
     this.#turn = signal;
     try {
-      const run = this.#answer(messages, { ...options, signal });
+      const run = this.#answer(asked(), { ...options, signal });
       for await (const event of run) yield event;
       const result = await run.collect();
       const turns = result.messages.slice(this.#options.system === undefined ? 0 : 1);
@@ -163,7 +177,8 @@ class Conversation implements Chat {
       code: "FAILED_PRECONDITION",
       reason: "TURN_UNDER_WAY",
       message:
-        "this conversation already has a turn under way: read it to its end or leave it; fork() makes an independent conversation",
+        "this conversation already has a turn under way, or is being trimmed: read the turn to its end or leave it; fork() makes " +
+        "an independent conversation",
     });
   }
 }

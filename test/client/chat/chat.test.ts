@@ -118,6 +118,21 @@ describe("a conversation", () => {
     assert.equal(await reasonOf(chat.say("4")), "none");
   });
 
+  it("begins a turn where the conversation is when its stream is read, and not when it was made", async () => {
+    const { client, asked } = scriptedChat(["one", "two", "three"]);
+    const chat = client.chat();
+    const [first, second] = [chat.stream("1"), chat.stream("2")];
+    await first.collect();
+    const again = chat.regenerate();
+    await second.collect();
+    await again.collect();
+    assert.deepEqual(asked[2], ["user: 1", "assistant: one", "user: 2"]);
+    assert.deepEqual(
+      chat.messages.map(({ content }) => content),
+      ["1", "one", "2", "three"],
+    );
+  });
+
   it("refuses options that are none", () => {
     const { client } = scriptedChat(["ok"]);
     assert.throws(() => client.chat({ sytem: "x" } as never), "sytem: there is no such option of a chat");
@@ -204,5 +219,14 @@ describe("a conversation that is trimmed", () => {
     assert.lengthOf(chat.messages, 40 - dropped);
     assert.equal(chat.messages[0]?.role, "user");
     assert.isAtMost(counts(), 4);
+  });
+
+  it("begins no turn meanwhile, which would be lost", async () => {
+    const { client } = counting();
+    const chat = client.chat({ messages: [...turn(0), ...turn(1)] });
+    const trimmed = chat.trim({ maxPromptTokens: 40 });
+    assert.equal(await reasonOf(chat.say("late")), "TURN_UNDER_WAY");
+    assert.equal(await trimmed, 4);
+    assert.equal(await reasonOf(chat.trim({ maxPromptTokens: 40 })), "none");
   });
 });
