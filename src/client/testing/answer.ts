@@ -1,5 +1,5 @@
-import { type MessageInitShape } from "@bufbuild/protobuf";
-import { durationFromMs } from "@bufbuild/protobuf/wkt";
+import { create, type DescMessage, type MessageInitShape } from "@bufbuild/protobuf";
+import { anyPack, durationFromMs } from "@bufbuild/protobuf/wkt";
 import { Code, ConnectError, type HandlerContext } from "@connectrpc/connect";
 import { systemClock } from "../clock.ts";
 import type { FinishReason } from "../enum-names.ts";
@@ -95,6 +95,16 @@ export const whole = async (
   return { ...identity(model, number), candidates: [candidate], usage: usageOf(chunks) };
 };
 
+/** The same answer as the outcome of an item of a batch: other items do not fail with it, unless the connection breaks. */
+export const outcomeOf = async (answer: ScriptedParts, model: string, number: number, context: HandlerContext) => {
+  const { error, ...parts } = answer;
+  if (error === undefined || error.reason === "CONNECTION") {
+    return { case: "result" as const, value: await whole(answer, model, number, context) };
+  }
+  await whole(parts, model, number, context); // takes its time
+  return { case: "error" as const, value: statusOf(error) };
+};
+
 const identity = (model: string, number: number) => ({
   generationId: `test-generation-${number}`,
   model,
@@ -120,11 +130,23 @@ const finishReasonOf = ({ finishReason, toolCalls = [] }: ScriptedParts): WireFi
   return WireFinishReason[name.toUpperCase() as keyof typeof WireFinishReason]; // the type has its names
 };
 
-const errorOf = ({ reason, code = "UNAVAILABLE", message = reason, retryAfterMs }: ScriptedError): ConnectError => {
+const errorOf = (error: ScriptedError): ConnectError => {
+  const { code, message } = statusOf(error);
+  if (error.reason === "CONNECTION") return new ConnectError(message, Code.Unavailable);
+  return new ConnectError(message, code, undefined, detailsOf(error));
+};
+
+const statusOf = (error: ScriptedError) => {
+  const { reason, code = "UNAVAILABLE", message = reason } = error;
   const number = Number(Object.entries(codeNames).find(([, name]) => name === code)?.[0] ?? Code.Unavailable) as Code;
-  if (reason === "CONNECTION") return new ConnectError(message, Code.Unavailable);
-  const retry =
-    retryAfterMs === undefined ? [] : [{ desc: RetryInfoSchema, value: { retryDelay: durationFromMs(retryAfterMs) } }];
+  const details = detailsOf(error).map(({ desc, value }) => anyPack(desc, create(desc, value)));
+  return { code: number, message, details };
+};
+
+type ErrorDetail = { readonly desc: DescMessage; readonly value: MessageInitShape<DescMessage> };
+
+const detailsOf = ({ reason, retryAfterMs }: ScriptedError): ErrorDetail[] => {
   const info = { desc: ErrorInfoSchema, value: { domain: "mlxd", reason } };
-  return new ConnectError(message, number, undefined, [info, ...retry]);
+  if (retryAfterMs === undefined) return [info];
+  return [info, { desc: RetryInfoSchema, value: { retryDelay: durationFromMs(retryAfterMs) } }];
 };

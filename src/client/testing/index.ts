@@ -11,7 +11,7 @@ import { GenerationService } from "../gen/mlxd/v1/generation_service_pb.ts";
 import { ModelService, ModelState } from "../gen/mlxd/v1/model_service_pb.ts";
 import { TokenizerService } from "../gen/mlxd/v1/tokenizer_service_pb.ts";
 import type { GenerationTask } from "../gen/mlxd/v1/types_pb.ts";
-import { type ScriptedAnswer, type ScriptedParts, streamed, whole } from "./answer.ts";
+import { outcomeOf, type ScriptedAnswer, type ScriptedParts, streamed, whole } from "./answer.ts";
 import { type AskedTask, askedTask } from "./asked-task.ts";
 
 export * from "../index.ts";
@@ -65,13 +65,14 @@ export const createTestClient = (script: TestScript, options: ClientOptions = {}
         yield* streamed(answer, model, number, context);
       },
       async *batchGenerate({ items }, context) {
+        const counts = { succeeded: 0, failed: 0 };
         for (const [index, { itemId, task }] of items.entries()) {
           const { answer, number } = await answerTo(task, context);
-          const value = await whole(answer, model, number, context);
-          const item = { itemId: itemId || String(index), index, outcome: { case: "result" as const, value } };
-          yield { event: { case: "item", value: item } };
+          const outcome = await outcomeOf(answer, model, number, context);
+          counts[outcome.case === "result" ? "succeeded" : "failed"] += 1;
+          yield { event: { case: "item", value: { itemId: itemId || String(index), index, outcome } } };
         }
-        yield { event: { case: "summary", value: { succeeded: items.length } } };
+        yield { event: { case: "summary", value: counts } };
       },
     });
     service(TokenizerService, {

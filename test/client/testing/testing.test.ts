@@ -82,6 +82,22 @@ describe("a scripted model", () => {
     assert.equal((await failureOf(client.generate("?"))).reason, "CONNECTION");
   });
 
+  it("fails an item of a batch and no other, unless the connection breaks", async () => {
+    const full = { reason: "QUEUE_FULL", code: "RESOURCE_EXHAUSTED", retryAfterMs: 50, message: "full" } as const;
+    const { client } = createTestClient({
+      answers: ["a", { text: "half", error: full }, "c", { error: { reason: "CONNECTION" } }],
+    });
+    const { items, summary } = await client.batch([{ input: "1" }, { input: "2" }, { input: "3" }]).collect();
+    assert.deepEqual(
+      items.map(({ result, error }) => result?.text ?? error?.reason),
+      ["a", "QUEUE_FULL", "c"],
+    );
+    const { reason, code, retryAfterMs, message } = items[1]?.error ?? assert.fail("no error");
+    assert.deepEqual({ reason, code, retryAfterMs, message }, full);
+    assert.deepInclude(summary, { succeeded: 2, failed: 1 });
+    assert.equal((await failureOf(client.batch([{ input: "4" }]).collect())).reason, "CONNECTION");
+  });
+
   it("is tried again where the options say so", async () => {
     const clock = { now: () => 0, random: () => 0, sleep: () => Promise.resolve() };
     const answers = [{ error: { reason: "DRAINING" as const } }, "ok"];
