@@ -2,6 +2,7 @@
 import { existsSync, readdirSync } from "node:fs";
 import { basename, join } from "node:path";
 
+import type { WeightsForm } from "../../src/service/worker/weights/weights.ts";
 import { inChild } from "./child.ts";
 import { bounded, type Check, type Section } from "./section.ts";
 
@@ -13,10 +14,10 @@ export const agreement: Section = {
   run: async () => {
     const checks: Check[] = [];
     for (const folder of checkpoints()) {
-      for (const asStored of [false, true]) checks.push(await golden(folder, asStored));
+      for (const form of forms) checks.push(await golden(folder, form));
     }
     for (const folder of [...checkpoints(), join(root, "models/demo")]) {
-      for (const asStored of [false, true]) checks.push(await withItself(folder, asStored));
+      for (const form of forms) checks.push(await withItself(folder, form));
     }
     return checks;
   },
@@ -28,24 +29,26 @@ const checkpoints = (): ReadonlyArray<string> =>
     .map((name) => join(goldens, name))
     .filter((folder) => existsSync(join(folder, "golden.json")));
 
-const form = (asStored: boolean): string => (asStored ? "as stored" : "in float32");
+const forms = ["float32", "stored"] as const satisfies ReadonlyArray<WeightsForm>;
+
+const named = (form: WeightsForm): string => (form === "stored" ? "as stored" : `in ${form}`);
 
 /** The goldens were computed in float32: as stored, rounding may choose another token, and the logits may differ more. */
-const golden = async (folder: string, asStored: boolean): Promise<Check> => {
-  const name = `${basename(folder)} ${form(asStored)}, against mlx-lm`;
-  const answer = await inChild("compareWithGolden", { folder, asStored });
+const golden = async (folder: string, form: WeightsForm): Promise<Check> => {
+  const name = `${basename(folder)} ${named(form)}, against mlx-lm`;
+  const answer = await inChild("compareWithGolden", { folder, form });
   if (answer.type === "problem") return unanswered(name, answer.problem);
   const { logitDifference, divergesAt } = answer.value;
-  const check = bounded(name, logitDifference, asStored ? 0.5 : 2e-3);
+  const check = bounded(name, logitDifference, form === "stored" ? 0.5 : 2e-3);
   const figures = { ...check.figures, divergesAt };
-  return !asStored && divergesAt !== "nowhere"
+  return form === "float32" && divergesAt !== "nowhere"
     ? { ...check, status: "failed", detail: `token ${divergesAt} of the output is another one`, figures }
     : { ...check, figures };
 };
 
-const withItself = async (folder: string, asStored: boolean): Promise<Check> => {
-  const name = `${basename(folder)} ${form(asStored)}, alone, in a batch and token by token`;
-  const answer = await inChild("checkLoaded", { folder, asStored });
+const withItself = async (folder: string, form: WeightsForm): Promise<Check> => {
+  const name = `${basename(folder)} ${named(form)}, alone, in a batch and token by token`;
+  const answer = await inChild("checkLoaded", { folder, form });
   return answer.type === "value" ? { name, status: "passed" } : unanswered(name, answer.problem);
 };
 

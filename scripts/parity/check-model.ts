@@ -7,6 +7,7 @@ import { loadCheckpoint } from "../../src/service/worker/checkpoint.ts";
 import { KVCache } from "../../src/service/worker/cache/kv-cache.ts";
 import { collectBetweenSteps, collect, mx } from "../../src/service/worker/mlx.ts";
 import { Scheduler } from "../../src/service/worker/scheduler/scheduler.ts";
+import type { WeightsForm } from "../../src/service/worker/weights/weights.ts";
 import { greedySubmission } from "../greedy-submission.ts";
 
 /** golden.json. */
@@ -29,9 +30,9 @@ export interface ModelParity {
   readonly divergesAt: number | undefined;
 }
 
-export const checkModel = async (directory: string, asStored?: boolean): Promise<ModelParity> => {
+export const checkModel = async (directory: string, form?: WeightsForm): Promise<ModelParity> => {
   const { runs } = readGolden(directory);
-  const model = await loadCheckpoint(directory, asStored);
+  const model = await loadCheckpoint(directory, form);
   const differences = runs.map((run) => logitDifference(model, run));
   const divergences: number[] = [];
   for (const group of [...runs.map((run) => [run]), runs]) divergences.push(...(await greedyDivergences(model, group)));

@@ -2,18 +2,18 @@
 import { checkModel } from "../../parity/check-model.ts";
 import { loadCheckpoint } from "../../../src/service/worker/checkpoint.ts";
 import { checkAgainstItself } from "../../../src/service/worker/self-check.ts";
+import type { WeightsForm } from "../../../src/service/worker/weights/weights.ts";
 
 export interface CheckpointInput {
   readonly folder: string;
-  /** Weights in the form that the checkpoint has them in; otherwise in float32. */
-  readonly asStored: boolean;
+  readonly form: WeightsForm;
 }
 
-export const compareWithGolden = async ({ folder, asStored }: CheckpointInput) => {
-  const { logitDifference, divergesAt } = await checkModel(folder, asStored);
+export const compareWithGolden = async ({ folder, form }: CheckpointInput) => {
+  const { logitDifference, divergesAt } = await checkModel(folder, form);
   return { logitDifference, divergesAt: divergesAt ?? "nowhere" };
 };
 
 /** Alone, in a batch, at once and token by token; throws where these differ. */
-export const checkLoaded = async ({ folder, asStored }: CheckpointInput): Promise<void> =>
-  checkAgainstItself(await loadCheckpoint(folder, asStored));
+export const checkLoaded = async ({ folder, form }: CheckpointInput): Promise<void> =>
+  checkAgainstItself(await loadCheckpoint(folder, form));

@@ -20,8 +20,11 @@ export interface EngineSettings {
   readonly maxAdapters: number;
   /** When tokens are drafted and verified several at a time: never, when it is measured to be faster, or always. */
   readonly speculation: "off" | "measured" | "always";
-  /** `stored`: weights stay in the checkpoint's form and are computed in their type, even on a CPU. */
-  readonly weights: "auto" | "stored";
+  /**
+   * The form of weights in memory. `stored`: the checkpoint's, even on a CPU. `bfloat16`: the same, with 32-bit numbers
+   * and float16 as bfloat16. They are computed in their type.
+   */
+  readonly weights: "auto" | "stored" | "bfloat16";
   /** Whether engines compute one at a time. */
   readonly takesTurns: boolean;
   /** How long loading may take, including the first token. */
@@ -41,7 +44,7 @@ export const engineSettings = Config.all({
   speculation: Config.Literals(["off", "measured", "always"], "MLXD_SPECULATION").pipe(
     Config.withDefault("measured" as const),
   ),
-  weights: Config.Literals(["auto", "stored"], "MLXD_WEIGHTS").pipe(Config.withDefault("auto" as const)),
+  weights: Config.Literals(["auto", "stored", "bfloat16"], "MLXD_WEIGHTS").pipe(Config.withDefault("auto" as const)),
   binding: Config.Literals(["auto", "own", "node-mlx"], "MLXD_BINDING").pipe(Config.withDefault("auto" as const)),
   takesTurns: Config.Literals(["auto", "on", "off"], "MLXD_ENGINE_TURNS").pipe(
     Config.withDefault("auto" as const),

@@ -5,17 +5,17 @@ import { LoadError } from "./files/load-error.ts";
 import { collect } from "./mlx.ts";
 import { ModelConfig } from "./files/model-config.ts";
 import { readSmallFile } from "./files/regular-file.ts";
-import { Weights } from "./weights/weights.ts";
+import { Weights, type WeightsForm } from "./weights/weights.ts";
 
 /**
  * Throws LoadError if anything is wrong with the folder.
  *
- * @param asStored keeps weights in the checkpoint's form and computes in their type; @default true on Metal
+ * @param form of its weights; @default `stored` on Metal, `float32` on a CPU
  */
-export const loadCheckpoint = async (directory: string, asStored?: boolean): Promise<Model> => {
+export const loadCheckpoint = async (directory: string, form?: WeightsForm): Promise<Model> => {
   const config = ModelConfig.parse(readConfig(directory));
   const createModel = architectureFor(config);
-  const weights = Weights.open(directory, config, asStored);
+  const weights = Weights.open(directory, config, form);
   const network = await createModel(config, weights);
   weights.assertAllTaken();
   await collect();

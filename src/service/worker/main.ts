@@ -19,6 +19,7 @@ import { Turn } from "./turn.ts";
 import { DraftModel } from "./speculation/draft-model.ts";
 import { loadDraftModel, mainCacheBytes } from "./speculation/load-draft-model.ts";
 import { Speculator } from "./speculation/speculator.ts";
+import type { WeightsForm } from "./weights/weights.ts";
 
 const send = (message: FromWorker): void => {
   if (process.connected) process.send?.(message);
@@ -41,7 +42,7 @@ const load = async (message: LoadMessage): Promise<void> => {
     await turn.come();
     deviceMemory.limit(message.reservedBytes);
     assertComputable(message.weights);
-    const model = await loadCheckpoint(message.directory, asStored(message));
+    const model = await loadCheckpoint(message.directory, formOf(message));
     checkAgainstItself(model);
     const { limits, speculator } = await loadSpeculator(message, model);
     constraints = new Constraints(model.vocabularySize, limits.maxBatch);
@@ -60,22 +61,21 @@ const load = async (message: LoadMessage): Promise<void> => {
 };
 
 /** Undefined: the device's default. */
-const asStored = ({ weights }: LoadMessage): true | undefined => (weights === "stored" ? true : undefined);
+const formOf = ({ weights }: LoadMessage): WeightsForm | undefined => (weights === "auto" ? undefined : weights);
 
 const assertComputable = (weights: LoadMessage["weights"]): void => {
   if (weights === "auto" || binding.core.binding === "own" || device === "metal") return;
   throw new LoadError(
-    "node-mlx computes in float32 alone on a CPU: MLXD_WEIGHTS=stored needs mlxd's own binding of MLX",
+    `node-mlx computes in float32 alone on a CPU: MLXD_WEIGHTS=${weights} needs mlxd's own binding of MLX`,
   );
 };
 
 /** Loads the draft model, if there is one, and computes the limits that remain for the main model. */
 const loadSpeculator = async (message: LoadMessage, model: Model) => {
   const { directory, draftDirectory, limits, speculation } = message;
-  const stored = asStored(message);
   if (speculation === "off") return { limits, speculator: undefined };
   if (draftDirectory === undefined) return { limits, speculator: new Speculator(speculation) };
-  const draft = await loadDraftModel(draftDirectory, directory, model, stored);
+  const draft = await loadDraftModel(draftDirectory, directory, model, formOf(message));
   checkAgainstItself(draft);
   const kvCacheBytes = mainCacheBytes(limits.kvCacheBytes, model, draft);
   const drafter = new DraftModel(draft, {

@@ -67,7 +67,7 @@ const compare = (got: ReadonlyArray<number>, expected: ReadonlyArray<number>): P
 const placesOf = async (golden: string): Promise<ReadonlyArray<Place>> => {
   const { runs } = JSON.parse(readFileSync(join(golden, "golden.json"), "utf8")) as Golden;
   const checkpoint = inBfloat16(golden);
-  const [stored, exact] = [await loadCheckpoint(checkpoint, true), await loadCheckpoint(checkpoint, false)];
+  const [stored, exact] = [await loadCheckpoint(checkpoint, "stored"), await loadCheckpoint(checkpoint, "float32")];
   return runs.flatMap(({ prompt_ids: prompt, greedy_ids: greedy }) => {
     const tokens = [...prompt, ...greedy];
     const expected = logitsOf(exact, tokens);

@@ -50,9 +50,9 @@ describe("a model as it is stored", () => {
   for (const modelType of modelTypes) {
     it.each(["bfloat16", "float16"] as const)(`${modelType} in %s computes what it does in float32`, async (type) => {
       const directory = writeRandomCheckpoint({ ...shape, modelType }, {}, { type });
-      const stored = await loadCheckpoint(directory, mx.binding === "own" ? true : undefined);
+      const stored = await loadCheckpoint(directory, mx.binding === "own" ? "stored" : undefined);
       checkAgainstItself(stored);
-      const expected = logitsOf(await loadCheckpoint(directory, false));
+      const expected = logitsOf(await loadCheckpoint(directory, "float32"));
       assert.isBelow(difference(logitsOf(stored), expected), mostApart[type]);
     });
 
@@ -61,9 +61,9 @@ describe("a model as it is stored", () => {
       const quantization = (path: string): QuantizedAs | undefined =>
         path.endsWith("gate") || path.endsWith("router") ? undefined : { group_size: 32, bits: 4 };
       const directory = writeRandomCheckpoint({ ...shape, modelType }, {}, { type: "bfloat16", quantization });
-      const stored = await loadCheckpoint(directory, true);
+      const stored = await loadCheckpoint(directory, "stored");
       checkAgainstItself(stored);
-      const expected = logitsOf(await loadCheckpoint(directory, false));
+      const expected = logitsOf(await loadCheckpoint(directory, "float32"));
       assert.isBelow(difference(logitsOf(stored), expected), 2 * mostApart.bfloat16);
     });
   }
@@ -94,8 +94,8 @@ describe("a model as it is stored", () => {
         { quantization: { ...settings, mode } },
         { type: "bfloat16", transform: pack },
       );
-      const expected = logitsOf(await loadCheckpoint(directory, false));
-      const stored = await loadCheckpoint(directory, true);
+      const expected = logitsOf(await loadCheckpoint(directory, "float32"));
+      const stored = await loadCheckpoint(directory, "stored");
       assert.isBelow(difference(logitsOf(stored), expected), 2 * mostApart.bfloat16);
       const cache = new KVCache(stored.cacheShape, [1], 0);
       const pending = own.pendingPrimitives(stored.forward(mx.array([[5]], mx.int32), cache));
@@ -104,10 +104,28 @@ describe("a model as it is stored", () => {
     });
   }
 
+  for (const [what, layout] of [
+    ["float32", { type: "float32" }],
+    ["float16", { type: "float16" }],
+    ["4 bits with scales in float16", { type: "float16", quantization: () => ({ group_size: 32, bits: 4 }) }],
+  ] as const) {
+    it(`is wholly in bfloat16 where that is asked for, if it is stored in ${what}`, async (context) => {
+      needsOwn(context);
+      const directory = writeRandomCheckpoint({ ...shape, modelType: "llama" }, {}, layout);
+      const model = await loadCheckpoint(directory, "bfloat16");
+      checkAgainstItself(model);
+      const cache = new KVCache(model.cacheShape, [tokens.length], 0);
+      assert.strictEqual(model.forward(mx.array([tokens], mx.int32), cache).dtype, mx.bfloat16);
+      for (const array of cache.arrays) assert.strictEqual(array.dtype, mx.bfloat16);
+      const expected = logitsOf(await loadCheckpoint(directory, "float32"));
+      assert.isBelow(difference(logitsOf(model), expected), 2 * mostApart.bfloat16);
+    });
+  }
+
   it("keeps keys, values and masks in 16 bits, and counts them so", async (context) => {
     needsOwn(context);
     const directory = writeRandomCheckpoint({ ...shape, modelType: "llama" }, {}, { type: "bfloat16" });
-    const model = await loadCheckpoint(directory, true);
+    const model = await loadCheckpoint(directory, "stored");
     const cache = new KVCache(model.cacheShape, [tokens.length], 0);
     const hidden = model.forward(mx.array([tokens], mx.int32), cache);
     assert.strictEqual(hidden.dtype, mx.bfloat16);

@@ -6,6 +6,7 @@ import type { Model } from "../../../src/service/worker/architectures/Model.ts";
 import { loadCheckpoint } from "../../../src/service/worker/checkpoint.ts";
 import { KVCache } from "../../../src/service/worker/cache/kv-cache.ts";
 import { all, mx, type Tensor } from "../../../src/service/worker/mlx.ts";
+import type { WeightsForm } from "../../../src/service/worker/weights/weights.ts";
 import { modelTypes } from "./checkpoint-layout.ts";
 import { type QuantizedAs, type Tensors, writeRandomCheckpoint } from "./random-checkpoint.ts";
 
@@ -15,8 +16,8 @@ const tokens = Array.from({ length: 40 }, (_, i) => (i * 37 + 5) % shape.vocabul
 const forward = (model: Model): Tensor =>
   model.forward(mx.array([tokens], mx.int32), new KVCache(model.cacheShape, [tokens.length], 0));
 
-const logitsOf = async (directory: string, asStored?: boolean): Promise<readonly number[]> => {
-  const model = await loadCheckpoint(directory, asStored);
+const logitsOf = async (directory: string, form?: WeightsForm): Promise<readonly number[]> => {
+  const model = await loadCheckpoint(directory, form);
   const [logits = []] = model.logits(forward(model).index(all, tokens.length - 1)).tolist() as number[][];
   return logits;
 };
@@ -38,13 +39,13 @@ describe("loading a checkpoint", () => {
   for (const modelType of modelTypes) {
     it(`computes the same of a quantised ${modelType}, kept as stored or made float32`, async () => {
       const directory = writeRandomCheckpoint({ ...shape, modelType }, {}, { type: "float32", quantization: mixed });
-      assertSame(await logitsOf(directory, true), await logitsOf(directory, false));
+      assertSame(await logitsOf(directory, "stored"), await logitsOf(directory, "float32"));
     });
 
     it(`keeps the activations of a ${modelType} in 16 bits where its weights stay so`, async () => {
       const directory = writeRandomCheckpoint({ ...shape, modelType }, {}, { type: "bfloat16", quantization: mixed });
       // Not evaluated: no product of 16 bits on CPU.
-      const model = await loadCheckpoint(directory, true);
+      const model = await loadCheckpoint(directory, "stored");
       const hidden = forward(model);
       assert.strictEqual(hidden.dtype, mx.bfloat16);
       assert.strictEqual(model.logits(hidden.index(all, 0)).dtype, mx.bfloat16);

@@ -60,7 +60,7 @@ describe("without sound kernels", () => {
     const shape = { modelType, hiddenSize: 64, layers: 2, heads: 4, kvHeads: 2, vocabularySize: 96 };
     const directory = writeRandomCheckpoint(shape);
     const logitsOf = async (): Promise<ReadonlyArray<number>> => {
-      const model = await loadCheckpoint(directory, false);
+      const model = await loadCheckpoint(directory, "float32");
       checkAgainstItself(model);
       const hidden = model.forward(mx.array([[5, 9, 11, 2]], mx.int32), new KVCache(model.cacheShape, [4], 0));
       return numbers(model.logits(mx.take(hidden, mx.array([3], mx.int32), 1).reshape(1, shape.hiddenSize)));

@@ -13,8 +13,8 @@ export interface LoadMessage {
   readonly reservedBytes: number;
   /** If true, the process loads and computes only between a `start` and the next `stop`. */
   readonly takesTurns: boolean;
-  /** `auto`: as stored on a GPU, in float32 on a CPU. */
-  readonly weights: "auto" | "stored";
+  /** The form of the weights in memory. `auto`: as stored on a GPU, in float32 on a CPU. */
+  readonly weights: "auto" | "stored" | "bfloat16";
   readonly speculation: SpeculationMode;
   /**
    * The checkpoint folder of a smaller model with the same vocabulary, used for drafting. Its caches count against the

@@ -6,19 +6,20 @@ import { loadCheckpoint } from "../checkpoint.ts";
 import { snapshotBytes } from "../cache/cache-size.ts";
 import { LoadError } from "../files/load-error.ts";
 import { readSmallFile } from "../files/regular-file.ts";
+import type { WeightsForm } from "../weights/weights.ts";
 
 /** Throws LoadError if anything is wrong with the folder, or if its tokens differ from the main model's. */
 export const loadDraftModel = async (
   directory: string,
   mainDirectory: string,
   main: Model,
-  asStored?: boolean,
+  form?: WeightsForm,
 ): Promise<Model> => {
   const [tokens, mainTokens] = [readTokens(directory), readTokens(mainDirectory)];
   if (!isDeepStrictEqual(tokens, mainTokens)) {
     throw new LoadError("the draft model's tokenizer.json has other tokens than the model's: it cannot draft for it");
   }
-  const draft = await loadNamed(directory, asStored);
+  const draft = await loadNamed(directory, form);
   // Without tokenizers only the sizes can be compared; with them sizes may differ by padding.
   if (tokens === undefined && draft.vocabularySize !== main.vocabularySize) {
     throw new LoadError(
@@ -34,9 +35,9 @@ export const mainCacheBytes = (bytes: number, main: Model, draft: Model): number
   return Math.floor((bytes * own) / (own + other));
 };
 
-const loadNamed = async (directory: string, asStored?: boolean): Promise<Model> => {
+const loadNamed = async (directory: string, form?: WeightsForm): Promise<Model> => {
   try {
-    return await loadCheckpoint(directory, asStored);
+    return await loadCheckpoint(directory, form);
   } catch (cause) {
     throw cause instanceof LoadError ? new LoadError(`the draft model: ${cause.message}`) : cause;
   }

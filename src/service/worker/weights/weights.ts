@@ -30,24 +30,27 @@ interface QuantizedMatrix {
   readonly biases: Tensor | undefined;
 }
 
+/**
+ * The form of a model's weights in memory, and the type that it computes in. `stored`: as they are in the checkpoint,
+ * quantised or not. `bfloat16`: the same, with every number of 32 or 16 bits as a bfloat16. `float32`: all of them, also
+ * quantised ones, because a CPU multiplies no other type fast.
+ */
+export type WeightsForm = "stored" | "bfloat16" | "float32";
+
 export class Weights {
   /** The adapters of the model that is built from these weights. */
   readonly adapters: Adapters;
-  /** The type of the computation: the type of the embeddings if weights stay as stored. */
+  /** The type of the computation: that of the form, and of the embeddings if weights stay as stored. */
   readonly activations: Dtype;
   private readonly tensors: Map<string, Tensor>;
   private readonly quantizationOf: QuantizationOf;
-  /**
-   * Whether weights stay as stored, quantised or not. On a CPU they become float32, the only type that matmul supports
-   * there.
-   */
-  private readonly asStored: boolean;
+  private readonly form: WeightsForm;
   private readonly prefix: string;
 
   private constructor(
     tensors: Map<string, Tensor>,
     quantizationOf: QuantizationOf,
-    asStored: boolean,
+    form: WeightsForm,
     prefix: string,
     adapters: Adapters,
     activations: Dtype,
@@ -56,12 +59,16 @@ export class Weights {
     this.adapters = adapters;
     this.tensors = tensors;
     this.quantizationOf = quantizationOf;
-    this.asStored = asStored;
+    this.form = form;
     this.prefix = prefix;
   }
 
   /** Reads headers only: a tensor's bytes are read when it is taken. Throws LoadError. */
-  static open(directory: string, config: ModelConfig, asStored: boolean = device === "metal"): Weights {
+  static open(
+    directory: string,
+    config: ModelConfig,
+    form: WeightsForm = device === "metal" ? "stored" : "float32",
+  ): Weights {
     const quantizationOf = readQuantization(config);
     const tensors = new Map<string, Tensor>();
     for (const file of weightFiles(directory)) {
@@ -69,14 +76,14 @@ export class Weights {
       for (const [name, tensor] of Object.entries(load(directory, file))) tensors.set(name, tensor);
     }
     if (tensors.has("embed_tokens.weight")) addPrefix(tensors);
-    const activations = asStored ? embeddingType(tensors) : mx.float32;
-    return new Weights(tensors, quantizationOf, asStored, "", new Adapters(activations), activations);
+    const activations = form === "stored" ? embeddingType(tensors) : mx[form];
+    return new Weights(tensors, quantizationOf, form, "", new Adapters(activations), activations);
   }
 
   /** The tensors whose names begin with the prefix, named without it. */
   under(prefix: string): Weights {
-    const { tensors, quantizationOf, asStored, adapters, activations } = this;
-    return new Weights(tensors, quantizationOf, asStored, `${this.prefix}${prefix}`, adapters, activations);
+    const { tensors, quantizationOf, form, adapters, activations } = this;
+    return new Weights(tensors, quantizationOf, form, `${this.prefix}${prefix}`, adapters, activations);
   }
 
   has(name: string): boolean {
@@ -102,9 +109,10 @@ export class Weights {
     if (weight.dtype !== mx.uint32) {
       throw new LoadError(`tensor ${this.prefix}${path}.weight is quantised and has to be stored as U32`);
     }
-    const scales = this.stored(`${path}.scales`, [...rows, inputs / groupSize]);
-    const biases = mode === "affine" ? this.stored(`${path}.biases`, [...rows, inputs / groupSize]) : undefined;
-    if (this.asStored && hasKernels(quantization)) {
+    const scales = this.formed(this.stored(`${path}.scales`, [...rows, inputs / groupSize]));
+    const biases =
+      mode === "affine" ? this.formed(this.stored(`${path}.biases`, [...rows, inputs / groupSize])) : undefined;
+    if (this.form !== "float32" && hasKernels(quantization)) {
       mx.eval(weight, scales, ...(biases === undefined ? [] : [biases]));
       if (biases !== undefined) {
         assertFinite(`${this.prefix}${path}.scales`, scales);
@@ -113,7 +121,7 @@ export class Weights {
       return { quantization, weight, scales, biases };
     }
     // A 16-bit type if weights stay as stored: that of the activations.
-    const type = this.asStored ? (biases?.dtype ?? mx.bfloat16) : mx.float32;
+    const type = this.form === "stored" ? (biases?.dtype ?? mx.bfloat16) : mx[this.form];
     const value = dequantize({ weight, scales, biases, quantization }, type);
     return { quantization: undefined, weight: this.evaluated(`${path}.weight`, value) };
   }
@@ -124,13 +132,13 @@ export class Weights {
     const quantization = { mode: "mxfp4", groupSize: 32, bits: 4 } as const;
     const blocks = this.stored(`${path}_blocks`, [stack, out, inputs / 32, 16]);
     const scales = this.stored(`${path}_scales`, [stack, out, inputs / 32]);
-    if (this.asStored && hasKernels(quantization)) {
+    if (this.form !== "float32" && hasKernels(quantization)) {
       // Two numbers per byte, the first in the low bits, which is also MLX's order within words.
       const weight = mx.view(blocks, mx.uint32).reshape(stack, out, inputs / 8);
       mx.eval(weight, scales);
       return { quantization, weight, scales, biases: undefined };
     }
-    const value = dequantizeBlocks(blocks, scales, this.asStored ? mx.bfloat16 : mx.float32);
+    const value = dequantizeBlocks(blocks, scales, this.form === "float32" ? mx.float32 : mx.bfloat16);
     return { quantization: undefined, weight: this.evaluated(`${path}_blocks`, value) };
   }
 
@@ -182,8 +190,14 @@ export class Weights {
     return tensor;
   }
 
+  /** Numbers in the type of the form. Packed ones and scales that are bytes stay as they are. */
+  private formed(tensor: Tensor): Tensor {
+    const { form } = this;
+    return form === "stored" || !floats().includes(tensor.dtype) ? tensor : tensor.astype(mx[form]);
+  }
+
   private evaluated(name: string, tensor: Tensor): Tensor {
-    const value = this.asStored ? tensor : tensor.astype(mx.float32);
+    const value = this.formed(tensor);
     mx.eval(value);
     assertFinite(`${this.prefix}${name}`, value);
     return value;
@@ -193,9 +207,10 @@ export class Weights {
 /** For a quantised table, the type of its scales; models whose scales are bytes use bfloat16. */
 const embeddingType = (tensors: ReadonlyMap<string, Tensor>): Dtype => {
   const types = [...tensors].filter(([name]) => /(^|\.)embed_tokens\.(weight|scales)$/.test(name));
-  const floats = [mx.float32, mx.float16, mx.bfloat16];
-  return types.map(([, { dtype }]) => dtype).find((type) => floats.includes(type)) ?? mx.bfloat16;
+  return types.map(([, { dtype }]) => dtype).find((type) => floats().includes(type)) ?? mx.bfloat16;
 };
+
+const floats = (): ReadonlyArray<Dtype> => [mx.float32, mx.float16, mx.bfloat16];
 
 /** Checkpoints of embedding models lack the prefix, as they were saved without an output layer. */
 const addPrefix = (tensors: Map<string, Tensor>): void => {

@@ -38,7 +38,7 @@ describe("a residual", () => {
         ]),
       );
     const directory = writeRandomCheckpoint(shape, {}, { type: "float16", transform: louder });
-    const model = await loadCheckpoint(directory, true);
+    const model = await loadCheckpoint(directory, "stored");
     const hidden = model.forward(mx.array([[5, 9, 11]], mx.int32), new KVCache(model.cacheShape, [3], 0));
     const logits = model.logits(mx.take(hidden, mx.array([2], mx.int32), 1).reshape(1, shape.hiddenSize));
     assert.isTrue(Number.isFinite(mx.sum(logits.astype(mx.float32)).item()));
