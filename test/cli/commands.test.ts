@@ -110,6 +110,7 @@ describe("mlxd load, unload and pin", () => {
     await served.client.loadModel("demo");
     assert.equal(await output("pin", "demo"), "demo is pinned\n");
     assert.match(await output("unload", "--all"), /^nothing was unloaded\ndemo stays: /);
+    assert.match(await output("unload", "--all", "--include-pinned"), /^unloaded: demo; they had/);
     assert.deepInclude(await json("pin", "demo", "--off"), { id: "demo", pinned: false });
   });
 

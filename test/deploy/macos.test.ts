@@ -21,6 +21,7 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { afterEach, assert, beforeEach, describe, it } from "vitest";
 
+import { serveForTests } from "../support/served-client.ts";
 import { ruby } from "../support/tools.ts";
 
 const root = join(import.meta.dirname, "../..");
@@ -276,6 +277,19 @@ esac`,
     const { status, stderr } = spawnSync("sh", [join(scripts, "install"), folder], { encoding: "utf8" });
     assert.strictEqual(status, 1);
     assert.include(stderr, "on Linux there is deploy/systemd");
+  });
+});
+
+describe("what runs before the Mac sleeps", { timeout: 120_000 }, () => {
+  const served = serveForTests();
+
+  it("unloads every model, pinned ones too, and the next call loads it again", async () => {
+    await served.client.pinModel("demo");
+    const { stdout } = await promisify(execFile)("sh", [join(scripts, "before-sleep")], {
+      env: { ...process.env, MLXD: join(root, "bin/mlxd"), MLXD_SERVER: served.service.url },
+    });
+    assert.match(stdout, /^unloaded: demo; they had/);
+    assert.notEqual((await served.client.generate("What is 2+2?")).text, "");
   });
 });
 

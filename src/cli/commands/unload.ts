@@ -13,16 +13,21 @@ export const addUnload = (mlxd: Program): void => {
     .description("Unloads a model when its generations have finished, and waits until its memory is free.")
     .argument("[name]", "id, alias or repository path of the model")
     .option("--all", "all loaded models except pinned ones")
+    .option("--include-pinned", "with --all: pinned ones, too; they stay pinned, and are loaded with their next task")
     .option("--force", "end running generations immediately, and cancel a running load")
     .addOption(json)
     .addHelpText("after", examples("mlxd unload demo", "mlxd unload demo --force", "mlxd unload --all"))
-    .action(async (name, { all = false, force }, command) => {
+    .action(async (name, { all = false, includePinned, force }, command) => {
       if ((name === undefined) !== all) command.error("mlxd: give either the name of a model or --all");
+      if (includePinned && !all) command.error("mlxd: --include-pinned is for --all");
       const options = command.optsWithGlobals();
       await withClient(options, async (client, signal) => {
         const call = { force, signal };
         if (name === undefined) {
-          const unloaded = await withElapsed("unloading all models", client.unloadAllModels(call));
+          const unloaded = await withElapsed(
+            "unloading all models",
+            client.unloadAllModels({ ...call, includePinned }),
+          );
           if (options.json) printJson(unloaded);
           else printAll(unloaded);
         } else {
