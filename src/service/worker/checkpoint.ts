@@ -7,6 +7,8 @@ import { ModelConfig } from "./files/model-config.ts";
 import { readSmallFile } from "./files/regular-file.ts";
 import { Weights, type WeightsForm } from "./weights/weights.ts";
 
+export type { WeightsForm } from "./weights/weights.ts";
+
 /**
  * Throws LoadError if anything is wrong with the folder.
  *

@@ -6,7 +6,7 @@ import { Worker } from "node:worker_threads";
 
 import { Constraints } from "./constraints/constraints.ts";
 import type { Model } from "./architectures/Model.ts";
-import { loadCheckpoint } from "./checkpoint.ts";
+import { loadCheckpoint, type WeightsForm } from "./checkpoint.ts";
 import { isOutOfMemory, LoadError, MemoryError } from "./files/load-error.ts";
 import { DeviceMemory } from "./device-memory.ts";
 import { binding, collect, collectBetweenSteps, device, finishCommands, loading } from "./mlx.ts";
@@ -19,7 +19,6 @@ import { Turn } from "./turn.ts";
 import { DraftModel } from "./speculation/draft-model.ts";
 import { loadDraftModel, mainCacheBytes } from "./speculation/load-draft-model.ts";
 import { Speculator } from "./speculation/speculator.ts";
-import type { WeightsForm } from "./weights/weights.ts";
 
 const send = (message: FromWorker): void => {
   if (process.connected) process.send?.(message);

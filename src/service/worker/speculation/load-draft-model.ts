@@ -2,11 +2,10 @@
 import { isDeepStrictEqual } from "node:util";
 
 import type { Model } from "../architectures/Model.ts";
-import { loadCheckpoint } from "../checkpoint.ts";
+import { loadCheckpoint, type WeightsForm } from "../checkpoint.ts";
 import { snapshotBytes } from "../cache/cache-size.ts";
 import { LoadError } from "../files/load-error.ts";
 import { readSmallFile } from "../files/regular-file.ts";
-import type { WeightsForm } from "../weights/weights.ts";
 
 /** Throws LoadError if anything is wrong with the folder, or if its tokens differ from the main model's. */
 export const loadDraftModel = async (
