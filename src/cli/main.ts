@@ -1,6 +1,7 @@
 /** The mlxd command: adds the subcommands, runs one, and converts its result to an exit code. */
 import { CommanderError } from "@commander-js/extra-typings";
 import { addCache } from "./commands/cache.ts";
+import { addCatalog } from "./commands/catalog.ts";
 import { addChat } from "./commands/chat.ts";
 import { addCompatibility } from "./commands/compatibility.ts";
 import { addDoctor } from "./commands/doctor.ts";
@@ -35,6 +36,7 @@ for (const add of [
   addTokens,
   addStats,
   addCache,
+  addCatalog,
   addReload,
   addDoctor,
   addKey,

@@ -43,6 +43,9 @@ describe("docs/backends.md", () => {
           ["mamba", "http://127.0.0.1:8080/v1"],
           ["mine", "http://127.0.0.1:8080/v1"],
           ["large", "http://127.0.0.1:8080/v1"],
+          ["eyes", "http://127.0.0.1:8000/v1"],
+          ["qwen-near", false],
+          ["qwen-far", "http://127.0.0.1:8000/v1"],
         ],
       );
     } finally {

@@ -35,7 +35,12 @@ access:
   tenants:
 ${tenant("ops", "inference, admin")}${tenant("acme", "inference, models")}${tenant("few", "admin", ", models: [none]")}`,
   );
-  service = await startService({ MLXD_CONFIG: join(folder, "mlxd.yaml"), MLXD_PRELOAD: "none", ATTIC_KEY: "sk-attic" });
+  service = await startService({
+    MLXD_CONFIG: join(folder, "mlxd.yaml"),
+    MLXD_PRELOAD: "none",
+    ATTIC_KEY: "sk-attic",
+    MLXD_CATALOG_KEYS: `ATTIC_KEY@${new URL(backend.settings.baseUrl).host}`,
+  });
   admin = createMlxdClient({ baseUrl: service.url, credentials: apiKey("ops") });
 }, 300_000);
 afterAll(async () => {

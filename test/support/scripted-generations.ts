@@ -109,7 +109,14 @@ export const scriptedGenerations = (script: GenerationScript): Layer.Layer<Gener
       count:
         script.count ??
         (() =>
-          Effect.succeed({ model: "demo", promptTokens: 5, contextLength: 512, fits: true, maxOutputTokensLeft: 507 })),
+          Effect.succeed({
+            model: "demo",
+            promptTokens: 5,
+            contextLength: 512,
+            fits: true,
+            maxOutputTokensLeft: 507,
+            estimated: false,
+          })),
       cancel: script.cancel ?? (() => Effect.succeed(false)),
     }),
   );

@@ -31,7 +31,8 @@ export const inTrace = <A, E>(
     return Effect.annotateLogs(work, { traceId });
   };
   return Effect.flatMap(Tracing, ({ isOn, sampleRatio }) => {
-    if (!isOn) return parent === undefined ? work : named(parent.traceId);
+    // Nobody would get the spans.
+    if (!isOn) return Effect.withTracerEnabled(parent === undefined ? work : named(parent.traceId), false);
     const asSpan = (sampled: boolean) =>
       Effect.currentSpan.pipe(
         Effect.orDie,

@@ -3,6 +3,7 @@ import { basename } from "node:path";
 import { Config, Context, Effect, Layer } from "effect";
 
 import type { ConfigurationInvalid } from "../domain/errors.ts";
+import type { CatalogKey } from "./catalog-keys.ts";
 import type { ConfigFile, ModelsFile } from "./config-file.ts";
 import { Configuration, type LoadedConfiguration } from "./Configuration.ts";
 import { modelsSettings } from "./models-settings.ts";
@@ -14,6 +15,8 @@ export interface ModelsSettings {
   readonly directory: string;
   /** Id of the default model, which an empty name refers to; empty: the first of the catalog. */
   readonly defaultModel: string;
+  /** The keys that registered entries may name. @default none */
+  readonly catalogKeys?: ReadonlyArray<CatalogKey>;
   /** What the configuration file says of models, and its settings; absent without a file. */
   readonly file?: (ModelsFile & Partial<Pick<ConfigFile, "settings">>) | undefined;
 }
@@ -28,6 +31,8 @@ export class ModelsConfig extends Context.Service<
       /** As `reread`, as if the file had these entries. */
       readonly read: (
         registered: RegisteredEntries,
+        /** Whether to warn of other settings that have changed in the file. @default false */
+        warns?: boolean,
       ) => Effect.Effect<ModelsSettings & { readonly declared: DeclaredEntries }, ConfigurationInvalid>;
       /** Writes an entry to the configuration file. */
       readonly write: (entry: RegisteredEntry) => Effect.Effect<void, ConfigurationInvalid>;
@@ -52,8 +57,9 @@ export class ModelsConfig extends Context.Service<
             "INFERENCE_RUNTIME_CONFIG is not read: docs/configuration.md says where its keys go",
           );
         const settings = yield* read(configuration);
+        const warn = (now: LoadedConfiguration) => warnOfOthers(file?.settings, now.file?.settings);
         const reread = configuration.reread.pipe(
-          Effect.tap((now) => warnOfOthers(file?.settings, now.file?.settings)),
+          Effect.tap(warn),
           Effect.flatMap(read),
           // Downloads go into the folder, so it must not change.
           Effect.map((now) => ({ ...now, directory: settings.directory })),
@@ -65,8 +71,9 @@ export class ModelsConfig extends Context.Service<
           Effect.orElseSucceed(() => file?.path),
         );
         const entries = {
-          read: (registered: RegisteredEntries) =>
+          read: (registered: RegisteredEntries, warns = false) =>
             configuration.rereadWith(registered).pipe(
+              Effect.tap((now) => (warns ? warn(now) : Effect.void)),
               Effect.flatMap((now) =>
                 Effect.map(read(now), (values) => ({
                   ...values,

@@ -62,6 +62,8 @@ const Model = Schema.Struct({
   family: Schema.optionalKey(Schema.Literals(families)),
   context_length: Schema.optionalKey(wholeNumber(1, 2 ** 31)),
   memory_bytes: Schema.optionalKey(wholeNumber(1, 2 ** 50)),
+  vision: Schema.optionalKey(Schema.Boolean),
+  tokenizer: Schema.optionalKey(Name),
   defaults: Schema.optionalKey(Defaults),
   pinned: Schema.optionalKey(Schema.Boolean),
   ttl: Schema.optionalKey(Lifetime),
@@ -71,9 +73,6 @@ const Model = Schema.Struct({
 });
 export type ModelDeclaration = typeof Model.Type;
 
-/** Any other value would have no effect. */
-const noVision = "expected false, as long as no engine here takes images";
-
 const Family = Schema.Struct({
   temperature: Schema.optionalKey(number(0, 2)),
   top_p: Schema.optionalKey(positive(1)),
@@ -81,7 +80,7 @@ const Family = Schema.Struct({
   stop_sequences: Schema.optionalKey(StopSequences),
   chat_template: Schema.optionalKey(Schema.Literals(standInTemplates)),
   supports_system: Schema.optionalKey(Schema.Boolean),
-  supports_vision: Schema.optionalKey(Schema.Boolean.check(Schema.makeFilter((vision) => !vision || noVision))),
+  supports_vision: Schema.optionalKey(Schema.Boolean),
   draft: Schema.optionalKey(Schema.Boolean),
   clean_up: Schema.optionalKey(Schema.Array(Schema.Literals(cleanUpSteps))),
 });

@@ -17,6 +17,13 @@ export interface BackendPreset {
   readonly jsonSchema?: true;
   /** How its server is started for one model; undefined where it serves without being started for one. */
   readonly command?: readonly [string, ...ReadonlyArray<string>];
+  /**
+   * Which of its models take images, where the configuration does not say it of one: most of them, those of which the server says
+   * so when it is asked, or those of a family that does. Of an engine without the option `chat.images` none does. @default by the family
+   */
+  readonly images?: "most" | "told";
+  /** A provider's server, which ends the turns of its models itself. @default false */
+  readonly hosted?: true;
   /** The options of a task that the server supports beside the conversation. */
   readonly options: ReadonlyArray<ConversationOption>;
 }
@@ -42,20 +49,26 @@ const extended: ReadonlyArray<ConversationOption> = [
   "sampling.repetition_penalty",
 ];
 
+/**
+ * Providers fetch images from the web. A server of the operator's own is not told to: a caller would choose what is fetched within
+ * the operator's network.
+ */
+const images: ReadonlyArray<ConversationOption> = ["chat.images", "chat.image_urls"];
+
 export const backendPresets = {
   mlx_lm_server: {
     baseUrl: "http://127.0.0.1:8080/v1",
     keyVariable: undefined,
     outputLimit: "max_tokens",
     command: ["mlx_lm.server", "--model", "{model}", "--host", "{host}", "--port", "{port}"],
-    options: [...common, "sampling.top_k", "sampling.min_p", "sampling.repetition_penalty"],
+    options: [...common, "prompt", "sampling.top_k", "sampling.min_p", "sampling.repetition_penalty"],
   },
   mlx_vlm: {
     baseUrl: "http://127.0.0.1:8080/v1",
     keyVariable: undefined,
     outputLimit: "max_tokens",
     command: ["mlx_vlm.server", "--model", "{model}", "--host", "{host}", "--port", "{port}"],
-    options: [...common, "sampling.top_k", "sampling.min_p", "sampling.repetition_penalty"],
+    options: [...common, "chat.images", "sampling.top_k", "sampling.min_p", "sampling.repetition_penalty"],
   },
   mlx_omni: {
     baseUrl: "http://127.0.0.1:10240/v1",
@@ -75,7 +88,8 @@ export const backendPresets = {
     keyVariable: undefined,
     outputLimit: "max_tokens",
     jsonSchema: true,
-    options: [...common, ...penalties, "sampling.seed", "sampling.top_k"],
+    images: "told",
+    options: [...common, "prompt", "chat.images", ...penalties, "sampling.seed", "sampling.top_k"],
   },
   ollama: {
     baseUrl: "http://127.0.0.1:11434/v1",
@@ -83,7 +97,9 @@ export const backendPresets = {
     keyVariable: undefined,
     outputLimit: "max_tokens",
     jsonSchema: true,
-    options: [...common, ...penalties, "sampling.seed", "reasoning.effort"],
+    images: "told",
+    // Its text completions put the prompt into the model's template.
+    options: [...common, "chat.images", ...penalties, "sampling.seed", "reasoning.effort"],
   },
   vllm: {
     baseUrl: "http://127.0.0.1:8000/v1",
@@ -91,7 +107,7 @@ export const backendPresets = {
     outputLimit: "max_tokens",
     jsonSchema: true,
     command: ["vllm", "serve", "{model}", "--host", "{host}", "--port", "{port}"],
-    options: [...common, ...extended, "chat.tool_choice"],
+    options: [...common, "prompt", "chat.images", ...extended, "chat.tool_choice", "output.top_logprobs"],
   },
   llamacpp: {
     baseUrl: "http://127.0.0.1:8080/v1",
@@ -99,45 +115,74 @@ export const backendPresets = {
     outputLimit: "max_tokens",
     jsonSchema: true,
     command: ["llama-server", "--model", "{model}", "--host", "{host}", "--port", "{port}"],
-    options: [...common, ...penalties, "sampling.seed", "sampling.top_k", "sampling.min_p", "chat.tool_choice"],
+    images: "told",
+    options: [
+      ...common,
+      "prompt",
+      "chat.images",
+      ...penalties,
+      "sampling.seed",
+      "sampling.top_k",
+      "sampling.min_p",
+      "chat.tool_choice",
+      "output.top_logprobs",
+    ],
   },
   openai: {
     baseUrl: "https://api.openai.com/v1",
     keyVariable: "OPENAI_API_KEY",
     outputLimit: "max_completion_tokens",
     jsonSchema: true,
-    options: [...common, ...penalties, "sampling.seed", "chat.tool_choice", "reasoning.effort"],
+    hosted: true,
+    images: "most",
+    options: [
+      ...common,
+      ...images,
+      ...penalties,
+      "sampling.seed",
+      "chat.tool_choice",
+      "reasoning.effort",
+      "output.top_logprobs",
+    ],
   },
   openrouter: {
     baseUrl: "https://openrouter.ai/api/v1",
     keyVariable: "OPENROUTER_API_KEY",
     outputLimit: "max_tokens",
-    options: [...common, ...penalties, "sampling.seed", "sampling.top_k", "chat.tool_choice"],
+    hosted: true,
+    images: "told",
+    options: [...common, "prompt", ...images, ...penalties, "sampling.seed", "sampling.top_k", "chat.tool_choice"],
   },
   groq: {
     baseUrl: "https://api.groq.com/openai/v1",
     keyVariable: "GROQ_API_KEY",
     outputLimit: "max_completion_tokens",
-    options: [...common, "sampling.seed", "chat.tool_choice", "reasoning.effort"],
+    hosted: true,
+    options: [...common, ...images, "sampling.seed", "chat.tool_choice", "reasoning.effort"],
   },
   together: {
     baseUrl: "https://api.together.xyz/v1",
     keyVariable: "TOGETHER_API_KEY",
     outputLimit: "max_tokens",
-    options: [...common, ...extended, "chat.tool_choice"],
+    hosted: true,
+    options: [...common, "prompt", ...images, ...extended, "chat.tool_choice"],
   },
   anthropic: {
     speaks: "messages",
     baseUrl: "https://api.anthropic.com/v1",
     keyVariable: "ANTHROPIC_API_KEY",
     outputLimit: "max_tokens",
-    options: [...common, "sampling.top_k", "chat.tool_choice", "reasoning.max_tokens"],
+    hosted: true,
+    images: "most",
+    options: [...common, ...images, "sampling.top_k", "chat.tool_choice", "reasoning.max_tokens"],
   },
   google: {
     baseUrl: "https://generativelanguage.googleapis.com/v1beta/openai",
     keyVariable: "GOOGLE_API_KEY",
     outputLimit: "max_tokens",
-    options: [...common, "chat.tool_choice", "reasoning.effort"],
+    hosted: true,
+    images: "most",
+    options: [...common, "chat.images", "chat.tool_choice", "reasoning.effort"],
   },
 } as const satisfies Partial<Record<EngineName, BackendPreset>>;
 
@@ -148,6 +193,9 @@ export const speaksMessages = (engine: BackendEngine): boolean =>
   (backendPresets[engine] as BackendPreset).speaks === "messages";
 
 /** Where it is asked for an answer, below the URL of its API. */
-export const answerPath = (engine: BackendEngine): string => (speaksMessages(engine) ? "messages" : "chat/completions");
+export const answerPath = (engine: BackendEngine, input: "chat" | "prompt"): string => {
+  if (speaksMessages(engine)) return "messages";
+  return input === "chat" ? "chat/completions" : "completions";
+};
 
 export const isBackendEngine = (engine: EngineName): engine is BackendEngine => Object.hasOwn(backendPresets, engine);

@@ -1,5 +1,13 @@
 /** Options of a task that an engine which takes conversations may or may not support. */
-import type { EffectiveParameters, GenerationTask } from "./generation-task.ts";
+import type { ContentPart } from "./conversation.ts";
+import type { EffectiveParameters, GenerationInput, GenerationTask } from "./generation-task.ts";
+
+type ImagePart = Extract<ContentPart, { readonly type: "image" }>;
+
+export const imagesOf = (input: GenerationInput): ReadonlyArray<ImagePart> =>
+  input.type === "chat"
+    ? input.messages.flatMap(({ content }) => content.filter((part): part is ImagePart => part.type === "image"))
+    : [];
 
 const isJson = (constraint: GenerationTask["constraint"]): boolean =>
   constraint?.type === "json-object" || constraint?.type === "json-schema";
@@ -11,6 +19,9 @@ const isJson = (constraint: GenerationTask["constraint"]): boolean =>
 const options = {
   prompt: ({ input }) => input.type === "prompt",
   tokens: ({ input }) => input.type === "tokens",
+  "chat.images": ({ input }) => imagesOf(input).length > 0,
+  /** Of the web: the engine's server fetches them. */
+  "chat.image_urls": ({ input }) => imagesOf(input).some(({ source }) => "url" in source),
   "chat.tools": ({ input }) => input.type === "chat" && input.tools.length > 0,
   "chat.tool_choice": ({ input }) => input.type === "chat" && input.toolChoice.mode !== "auto",
   "chat.template_options": ({ input }) => input.type === "chat" && Object.keys(input.templateOptions).length > 0,
@@ -51,8 +62,17 @@ const options = {
 export type ConversationOption = keyof typeof options;
 
 /** The field of the request that asks for it. */
-export const fieldOf = (option: ConversationOption): string =>
-  option === "constraint.json" ? "task.constraint" : `task.${option}`;
+export const fieldOf = (option: ConversationOption): string => `task.${fields.get(option) ?? option}`;
+
+const fields: ReadonlyMap<ConversationOption, string> = new Map([
+  ["constraint.json", "constraint"],
+  ["chat.images", "chat.messages"],
+  ["chat.image_urls", "chat.messages"],
+]);
+
+/** All options that the task uses. */
+export const optionsUsed = (task: GenerationTask): ReadonlySet<ConversationOption> =>
+  new Set((Object.keys(options) as ReadonlyArray<ConversationOption>).filter((name) => options[name](task)));
 
 /** The first option that the task uses and the engine does not support. */
 export const unheededOption = (
@@ -67,6 +87,8 @@ export const heededParameters = (
   heeded: ReadonlySet<ConversationOption>,
 ): EffectiveParameters => ({
   ...parameters,
+  ...(!heeded.has("sampling.temperature") && { temperature: 1 }),
+  ...(!heeded.has("sampling.top_p") && { topP: 1 }),
   ...(!heeded.has("sampling.top_k") && { topK: undefined }),
   ...(!heeded.has("sampling.min_p") && { minP: 0 }),
   ...(!heeded.has("sampling.repetition_penalty") && { repetitionPenalty: 1 }),

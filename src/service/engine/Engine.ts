@@ -16,6 +16,7 @@ import type {
   OutputConstraint,
   ReasoningOptions,
 } from "../domain/generation-task.ts";
+import type { ConversationOption } from "../domain/conversation-options.ts";
 import type { AdapterFacts } from "../domain/model.ts";
 import type { QueuePlace } from "../domain/turn.ts";
 import type { OutputReading } from "../output/parser.ts";
@@ -110,6 +111,8 @@ interface EngineAdmitted {
   readonly promptTokens?: number;
   /** Whether the counts are estimates until the end reports the actual ones. @default false */
   readonly estimated?: boolean;
+  /** The parameters that apply, where defaults of the request were left out because the engine does not support them. */
+  readonly parameters?: EffectiveParameters;
 }
 
 /** The prompt's logprobs, if requested. Sent once, before any output. */
@@ -216,6 +219,12 @@ export interface ConversationRequest {
   readonly parameters: EffectiveParameters;
   readonly reasoning: ReasoningOptions;
   readonly constraint: OutputConstraint | undefined;
+  /** Number of alternatives to report with each token's logprob; undefined for no logprobs. */
+  readonly topLogprobs: number | undefined;
+  /** The options that its task sets, and that are not the model's defaults: none of them may be left out. */
+  readonly asked: ReadonlySet<ConversationOption>;
+  /** The length of the prompt as it is known here. */
+  readonly promptCount: { readonly tokens: number; readonly estimated: boolean };
   /** Counted from admission. After it the generation ends with what it has and the reason `time-budget`. */
   readonly timeBudgetMs: number | undefined;
   readonly scheduling: QueuePlace;
@@ -228,6 +237,8 @@ export interface ConversationEngine extends LoadedModel {
     request: ConversationRequest,
     onEvent: (event: EngineEvent) => void,
   ) => Effect.Effect<void, EngineFailure>;
+  /** Options of its driver that this model is known not to support, as its engine has told or refused. @default none */
+  readonly unsupported?: () => ReadonlySet<ConversationOption>;
 }
 
 export type AnyEngine = Engine | ConversationEngine;

@@ -63,6 +63,13 @@ export interface ConversationDriver {
   /** The task options that its engines support. Any other option is refused by its field. */
   readonly options: ReadonlySet<ConversationOption>;
   /**
+   * Which of its models take images, if it has the option for them: most, those that their server says do, or those whose family
+   * does. @default by the family
+   */
+  readonly images?: "most" | "told" | undefined;
+  /** Whether its engines need none of the family's stop sequences to end a turn. @default false */
+  readonly endsTurns?: boolean;
+  /**
    * Makes the engine fetch a model that it does not have; false if it has the model already. Absent for engines that
    * cannot fetch models.
    */

@@ -18,6 +18,8 @@ import type {
   ModelNotFound,
   ModelUnloaded,
   OutOfMemory,
+  UnsupportedParameter,
+  UnsupportedTask,
 } from "../domain/errors.ts";
 
 /** `InvalidField`: the constraint cannot be satisfied with this model's vocabulary. */
@@ -40,7 +42,9 @@ export type BackendFailure =
   | BackendRefused
   | BackendUnavailable
   | EngineLost
-  | ModelNotFound;
+  | ModelNotFound
+  | UnsupportedParameter
+  | UnsupportedTask;
 
 /**
  * Why an engine is given up: it does not run with this checkpoint, or on this machine in its current state, or the

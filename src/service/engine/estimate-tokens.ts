@@ -1,7 +1,11 @@
 /** Estimates the length of a prompt that another server tokenises, for use until that server reports it. */
+import { imagesOf } from "../domain/conversation-options.ts";
 import type { GenerationInput } from "../domain/generation-task.ts";
 
-/** One token for four bytes of UTF-8, as in English text, and four tokens for each message. Images are not counted. */
+/**
+ * One token for four bytes of UTF-8, as in English text, four tokens for each message, and 256 for each image, as
+ * Gemma 3 needs.
+ */
 export const estimateTokens = (input: GenerationInput): number => {
   switch (input.type) {
     case "tokens":
@@ -16,7 +20,8 @@ export const estimateTokens = (input: GenerationInput): number => {
         ...toolCalls.flatMap((call) => [call.name, call.arguments]),
       ]);
       const all = [...texts, ...tools.map((tool) => JSON.stringify(tool))];
-      return all.reduce((sum, text) => sum + tokensOf(text), messages.length * tokensAroundMessage);
+      const beside = messages.length * tokensAroundMessage + imagesOf(input).length * tokensOfImage;
+      return all.reduce((sum, text) => sum + tokensOf(text), beside);
     }
   }
 };
@@ -25,3 +30,4 @@ const tokensOf = (text: string): number => Math.ceil(Buffer.byteLength(text) / b
 
 const bytesPerToken = 4;
 const tokensAroundMessage = 4;
+const tokensOfImage = 256;

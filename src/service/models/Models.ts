@@ -54,6 +54,8 @@ export interface ConversationModel {
   readonly profile: FamilyProfile;
   /** The task options that its engine supports. Any other option is refused. */
   readonly options: ReadonlySet<ConversationOption>;
+  /** The id of the model whose tokenizer and chat template count its prompts; undefined if they are estimated. */
+  readonly tokenizer?: string | undefined;
   readonly lease: Lease<ConversationEngine>;
 }
 

@@ -55,9 +55,11 @@ export class GenerationRecord {
   private cachedPromptTokens = 0;
   private promptTokens: number;
   private prompt: ReadonlyArray<TokenLogprob> = [];
+  private parameters: EffectiveParameters;
 
   constructor(options: RecordOptions) {
     this.id = options.id;
+    this.parameters = options.parameters;
     this.options = options;
     this.promptTokens = options.promptTokens ?? 0;
     this.candidates = Array.from({ length: options.candidateCount }, () => ({
@@ -87,6 +89,7 @@ export class GenerationRecord {
         candidate.estimated = event.estimated ?? false;
         if (candidateIndex === 0) this.cachedPromptTokens = event.cachedPromptTokens;
         this.promptTokens = this.options.promptTokens ?? event.promptTokens ?? 0;
+        if (event.parameters !== undefined && candidateIndex === 0) this.parameters = event.parameters;
         if (!this.options.promptLogprobs) this.start();
         break;
       case "prompt":
@@ -135,7 +138,7 @@ export class GenerationRecord {
 
   /** Emits `started` again with another seed. The last `started` event counts. */
   startAnew(seed: number): void {
-    this.emitStarted({ ...this.options.parameters, seed });
+    this.emitStarted({ ...this.parameters, seed });
   }
 
   private countWithheld(index: number, { tokens, reasoningTokens, drafts }: EngineOutput, by: 1 | -1): void {
@@ -155,8 +158,8 @@ export class GenerationRecord {
   private start(): void {
     if (this.started) return;
     this.started = true;
-    const { parameters, echo, emit } = this.options;
-    this.emitStarted(parameters);
+    const { echo, emit } = this.options;
+    this.emitStarted(this.parameters);
     if (echo === "") return;
     const nothing = { reasoning: "", toolCalls: [], tokenIds: [], logprobs: [], outputTokens: 0 };
     for (const candidateIndex of this.candidates.keys()) {

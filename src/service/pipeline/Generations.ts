@@ -16,6 +16,8 @@ export interface TokenCount {
   readonly contextLength: number;
   readonly fits: boolean;
   readonly maxOutputTokensLeft: number;
+  /** Whether they are estimates. */
+  readonly estimated: boolean;
 }
 
 export class Generations extends Context.Service<

@@ -2,7 +2,7 @@
 import { Clock, Effect, Random } from "effect";
 
 import type { Allowance } from "../access/Allowance.ts";
-import { fieldOf, heededParameters, unheededOption } from "../domain/conversation-options.ts";
+import { fieldOf, heededParameters, imagesOf, optionsUsed, unheededOption } from "../domain/conversation-options.ts";
 import { elapsedMsUnsafe } from "../domain/elapsed.ts";
 import {
   type ContextLengthExceeded,
@@ -14,13 +14,14 @@ import {
 import type { GenerationTask } from "../domain/generation-task.ts";
 import { engineSchedulingOf } from "../domain/turn.ts";
 import type { ConversationRequest } from "../engine/Engine.ts";
-import { estimateTokens } from "../engine/estimate-tokens.ts";
 import type { ConversationModel } from "../models/Models.ts";
 import { resolveParameters } from "../prompt/effective-parameters.ts";
 import { allowedDefaults } from "./take-tokens.ts";
 import { createJsonCheck, isJsonConstraint } from "../output/json-answer.ts";
 import { candidateSeed } from "./candidate-seed.ts";
 import { converseInJson, type JsonAsked } from "./converse-in-json.ts";
+import type { PromptCount } from "./count-prompt.ts";
+import { imageViolations } from "./image-violations.ts";
 import { toolViolations } from "./prepare-prompt.ts";
 import type { BegunRun, PreparedRun, RunOptions } from "./PreparedRun.ts";
 
@@ -31,26 +32,34 @@ export const prepareConversationRun = Effect.fnUntraced(function* (
   model: ConversationModel,
   isTrial: boolean,
   allowance: Allowance,
+  count: Effect.Effect<PromptCount>,
 ): Effect.fn.Return<PreparedRun, Refusal> {
   const { facts, options } = model;
   const { input, modelRevision: asked, sampling, stop } = task;
   if (asked !== undefined && asked !== facts.revision) {
     return yield* new ModelRevisionMismatch({ model: facts.id, asked, loaded: facts.revision });
   }
+  if (imagesOf(input).length > 0 && !options.has("chat.images")) {
+    return yield* new UnsupportedTask({ task: "vision", model: facts.id });
+  }
   const option = unheededOption(task, options);
   if (option !== undefined) {
-    const hint = "its engine does not heed it";
+    const hint =
+      option === "chat.image_urls"
+        ? "its server does not fetch images: send the bytes, or a data URL"
+        : "its engine does not heed it";
     return yield* new UnsupportedParameter({ field: fieldOf(option), model: facts.id, hint });
   }
   if (input.type === "tokens" || (input.type === "chat" && !facts.capabilities.chat)) {
     return yield* new UnsupportedTask({ task: input.type, model: facts.id });
   }
-  const violations = input.type === "chat" ? toolViolations(input) : [];
+  const violations = input.type === "chat" ? [...toolViolations(input), ...imageViolations(input)] : [];
   if (violations.length > 0) return yield* new InvalidField({ violations });
   const json = yield* jsonOf(task, facts.id);
   const randomSeed = yield* Random.nextIntBetween(0, 2 ** 32 - 1);
   // Only the engine knows the prompt's length, and it refuses a prompt that does not fit.
-  const countedPromptTokens = estimateTokens(input);
+  const promptCount = yield* count;
+  const countedPromptTokens = promptCount.tokens;
   const defaults = allowedDefaults(facts.defaults, allowance, countedPromptTokens, sampling);
   const resolved = resolveParameters({
     ...facts,
@@ -70,6 +79,9 @@ export const prepareConversationRun = Effect.fnUntraced(function* (
       parameters: { ...parameters, seed: candidateSeed(parameters.seed, index) },
       reasoning: task.reasoning,
       constraint: task.constraint,
+      topLogprobs: task.output.topLogprobs,
+      asked: optionsUsed(task),
+      promptCount,
       timeBudgetMs: stop.timeBudgetMs,
       scheduling: engineSchedulingOf(task.scheduling, receivedAt),
     }));
@@ -111,6 +123,10 @@ const jsonOf = Effect.fnUntraced(function* (
   if (!isJsonConstraint(constraint)) return undefined;
   if (input.type === "chat" && input.tools.length > 0 && input.toolChoice.mode !== "none") {
     const hint = "where tools are offered the output may be a call; leave them out or set tool_choice to MODE_NONE";
+    return yield* new UnsupportedParameter({ field: "task.constraint", model, hint });
+  }
+  if (input.type !== "chat") {
+    const hint = "a prompt cannot say what is asked for: make it a conversation";
     return yield* new UnsupportedParameter({ field: "task.constraint", model, hint });
   }
   const check = createJsonCheck(constraint);

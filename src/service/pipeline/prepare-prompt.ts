@@ -13,6 +13,7 @@ import {
   UnsupportedParameter,
   UnsupportedTask,
 } from "../domain/errors.ts";
+import { imagesOf } from "../domain/conversation-options.ts";
 import type { ChatInput } from "../domain/conversation.ts";
 import type { GenerationTask, LogitBias, OutputOptions } from "../domain/generation-task.ts";
 import type { Grammar } from "../domain/grammar.ts";
@@ -116,6 +117,7 @@ const checkTask = (task: GenerationTask, tools: PromptTools): Effect.Effect<void
     return Effect.fail(new ModelRevisionMismatch({ model: facts.id, asked, loaded: facts.revision }));
   }
   if (input.type === "chat") {
+    if (imagesOf(input).length > 0) return Effect.fail(new UnsupportedTask({ task: "vision", model: facts.id }));
     if (!facts.capabilities.chat) return Effect.fail(new UnsupportedTask({ task: "chat", model: facts.id }));
     if (input.tools.length > 0 && !facts.capabilities.tools) {
       const hint = "its chat template has no place for tools";

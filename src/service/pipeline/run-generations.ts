@@ -23,7 +23,7 @@ import type { GenerationTask } from "../domain/generation-task.ts";
 import { type ModelInUse, Models } from "../models/Models.ts";
 import { SmokeTests } from "../models/smoke/SmokeTests.ts";
 import { addUsage, noUsage } from "../domain/usage.ts";
-import { useTokens } from "./use-tokens.ts";
+import { countPrompt } from "./count-prompt.ts";
 import { resolveParameters } from "../prompt/effective-parameters.ts";
 import { Metrics } from "../telemetry/metrics/Metrics.ts";
 import { Stats } from "../telemetry/Stats.ts";
@@ -77,7 +77,7 @@ export const layer: Layer.Layer<Generations, never, Needs> = Layer.effect(
     const prepare = (task: GenerationTask, model: ModelInUse, isTrial: boolean, allowance: Allowance) =>
       model.takes === "tokens"
         ? rescanning(prepareTokenRun(task, model, { isTrial, retriesBroken: retriesBroken && !isTrial, allowance }))
-        : prepareConversationRun(task, model, isTrial, allowance);
+        : prepareConversationRun(task, model, isTrial, allowance, countPrompt(models, task, model));
 
     const generate = Effect.fn("Generations.generate")(function* (
       task: GenerationTask,
@@ -213,16 +213,26 @@ export const layer: Layer.Layer<Generations, never, Needs> = Layer.effect(
       }),
       count: Effect.fn("Generations.count")(
         function* (task) {
-          const model = yield* useTokens(models, task.model, "counting tokens");
+          const model = yield* models.use(task.model);
           const { facts } = model;
-          const promptTokens = (yield* rescanning(preparePrompt(task, model))).tokenIds.length;
-          const resolved = resolveParameters({ ...facts, ...task, promptTokens, randomSeed: 0 });
+          const { tokens: promptTokens, estimated } =
+            model.takes === "tokens"
+              ? { tokens: (yield* rescanning(preparePrompt(task, model))).tokenIds.length, estimated: false }
+              : yield* countPrompt(models, task, model);
+          const resolved = resolveParameters({
+            ...facts,
+            ...task,
+            eosTokenIds: model.takes === "tokens" ? model.facts.eosTokenIds : [],
+            promptTokens,
+            randomSeed: 0,
+          });
           return {
             model: facts.id,
             promptTokens,
             contextLength: facts.contextLength,
             fits: resolved._tag === "Success",
             maxOutputTokensLeft: Math.max(0, facts.contextLength - promptTokens),
+            estimated,
           };
         },
         (counting, { scheduling }) => withFilesOfNow(counting).pipe(forTask(scheduling.fairnessId)),

@@ -1,19 +1,18 @@
 import { Result } from "effect";
 
 import * as wire from "../../client/gen/mlxd/v1/types_pb.ts";
-import { type InvalidField, UnsupportedTask } from "../domain/errors.ts";
+import type { InvalidField } from "../domain/errors.ts";
 import type { ChatInput, ChatMessage, ContentPart, Role, ToolChoice } from "../domain/conversation.ts";
+import { imageFromWire } from "./image-from-wire.ts";
 import { invalidField } from "./invalid-field.ts";
 import { toolsFromWire } from "./tools-from-wire.ts";
 
-type Refusal = InvalidField | UnsupportedTask;
-
-/** Converts a validated conversation; refuses what no engine of this service supports. */
-export const chatFromWire = (chat: wire.ChatInput, model: string, path: string): Result.Result<ChatInput, Refusal> =>
+/** Converts a validated conversation; refuses what the rules in the proto files cannot express. */
+export const chatFromWire = (chat: wire.ChatInput, path: string): Result.Result<ChatInput, InvalidField> =>
   Result.gen(function* () {
     const messages: ChatMessage[] = [];
     for (const [index, message] of chat.messages.entries()) {
-      const read = messageFromWire(message, model, `${path}.messages[${index}]`);
+      const read = messageFromWire(message, `${path}.messages[${index}]`);
       if (Result.isFailure(read)) return yield* Result.fail(read.failure);
       messages.push(read.success);
     }
@@ -36,11 +35,7 @@ const roles: Readonly<Record<number, Role>> = {
 };
 
 /** A plain function, because there may be thousands of messages. */
-const messageFromWire = (
-  message: wire.ChatMessage,
-  model: string,
-  path: string,
-): Result.Result<ChatMessage, Refusal> => {
+const messageFromWire = (message: wire.ChatMessage, path: string): Result.Result<ChatMessage, InvalidField> => {
   const role = roles[message.role];
   if (role === undefined) return Result.fail(invalidField(`${path}.role`, `${message.role} is no known role`));
   const idle = idleField(message, role);
@@ -50,8 +45,7 @@ const messageFromWire = (
   }
   const content: ContentPart[] = [];
   for (const { part } of message.content) {
-    if (part.case !== "text") return Result.fail(new UnsupportedTask({ task: "vision", model }));
-    content.push({ type: "text", text: part.value });
+    content.push(part.case === "image" ? imageFromWire(part.value) : { type: "text", text: part.value ?? "" });
   }
   return Result.succeed({
     role,

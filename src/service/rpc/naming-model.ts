@@ -1,10 +1,10 @@
 import { Effect } from "effect";
 
-import { type InvalidField, UnsupportedParameter, UnsupportedTask } from "../domain/errors.ts";
+import { type InvalidField, UnsupportedParameter } from "../domain/errors.ts";
 import type { Models } from "../models/Models.ts";
 
 /** Errors about the request itself. */
-export type Refusal = InvalidField | UnsupportedParameter | UnsupportedTask;
+export type Refusal = InvalidField | UnsupportedParameter;
 
 /**
  * Uses the catalog's id of the model in a refusal: the request may contain an alias or, for the default model, no name
@@ -13,17 +13,8 @@ export type Refusal = InvalidField | UnsupportedParameter | UnsupportedTask;
 export const namingModel =
   (models: Models["Service"]) =>
   <A>(checked: Effect.Effect<A, Refusal>): Effect.Effect<A, Refusal> =>
-    checked.pipe(
-      Effect.catchTags({
-        UnsupportedTask: (error) =>
-          Effect.flatMap(nameOf(models, error.model), (model) =>
-            Effect.fail(new UnsupportedTask({ task: error.task, model })),
-          ),
-        UnsupportedParameter: ({ field, hint, model: asked }) =>
-          Effect.flatMap(nameOf(models, asked), (model) =>
-            Effect.fail(new UnsupportedParameter({ field, model, hint })),
-          ),
-      }),
+    Effect.catchTag(checked, "UnsupportedParameter", ({ field, hint, model: asked }) =>
+      Effect.flatMap(nameOf(models, asked), (model) => Effect.fail(new UnsupportedParameter({ field, model, hint }))),
     );
 
 const nameOf = (models: Models["Service"], name: string): Effect.Effect<string> =>

@@ -56,7 +56,7 @@ const taskFromWire = (task: wire.GenerationTask): Result.Result<GenerationTask, 
       ...(task.alternatives.length === 0 ? {} : { alternatives: task.alternatives }),
       ...(task.modelRevision === undefined ? {} : { modelRevision: task.modelRevision }),
       ...(task.adapter === undefined ? {} : { adapter: task.adapter }),
-      input: yield* inputFromWire(task.input, task.model),
+      input: yield* inputFromWire(task.input),
       ...present({ contextPolicy }),
       reasoning: reasoningFromWire(task.reasoning),
       sampling: samplingFromWire(task.sampling),
@@ -74,14 +74,14 @@ const contextPolicies: Readonly<Record<number, GenerationTask["contextPolicy"]>>
   [wire.ContextPolicy.SUMMARISE]: "summarise",
 };
 
-const inputFromWire = (input: wire.GenerationTask["input"], model: string): Result.Result<GenerationInput, Refusal> => {
+const inputFromWire = (input: wire.GenerationTask["input"]): Result.Result<GenerationInput, InvalidField> => {
   switch (input.case) {
     case "prompt":
       return Result.succeed({ type: "prompt", text: input.value });
     case "tokens":
       return Result.succeed({ type: "tokens", ids: input.value.ids });
     case "chat":
-      return chatFromWire(input.value, model, "task.chat");
+      return chatFromWire(input.value, "task.chat");
     case undefined:
       return Result.fail(invalidField("task.input", "exactly one of prompt, chat, tokens must be set"));
   }

@@ -96,11 +96,6 @@ describe("readConfigFile", () => {
       "families:\n  qwen:\n    colour: blue\n",
       "mlxd.yaml:3: families.qwen.colour: there is no such key; there are temperature, top_p,",
     ],
-    [
-      "vision that no engine has",
-      "families:\n  gemma:\n    supports_vision: true\n",
-      "mlxd.yaml:3: families.gemma.supports_vision: expected false, as long as no engine here takes images, got true",
-    ],
     ["an unknown family", "families:\n  qwem: {}\n", "mlxd.yaml:2: families.qwem: there is no such key; qwen?"],
     [
       "a value out of bounds",

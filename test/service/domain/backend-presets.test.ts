@@ -11,9 +11,10 @@ import { engineNames } from "../../../src/service/domain/engine-names.ts";
 describe("the presets of backends", () => {
   it("are asked at the path of their form of API", () => {
     assert.isTrue(speaksMessages("anthropic"));
-    assert.strictEqual(answerPath("anthropic"), "messages");
+    assert.strictEqual(answerPath("anthropic", "chat"), "messages");
     assert.isFalse(speaksMessages("ollama"));
-    assert.strictEqual(answerPath("ollama"), "chat/completions");
+    assert.strictEqual(answerPath("ollama", "chat"), "chat/completions");
+    assert.strictEqual(answerPath("vllm", "prompt"), "completions");
   });
 
   it("are of every engine but the one whose models are in the model folder", () => {

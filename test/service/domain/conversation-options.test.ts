@@ -4,10 +4,12 @@ import {
   type ConversationOption,
   fieldOf,
   heededParameters,
+  optionsUsed,
   unheededOption,
 } from "../../../src/service/domain/conversation-options.ts";
 import type { GenerationTask } from "../../../src/service/domain/generation-task.ts";
 import { started } from "../../support/scripted-generations.ts";
+import { png } from "../../support/images.ts";
 import { chat, message, task } from "../../support/tasks.ts";
 
 const conversation = chat(message("user", "Hi"));
@@ -45,6 +47,16 @@ describe("the options of an engine that takes conversations", () => {
     assert.isUndefined(unheeded(asked, option));
   });
 
+  it("are apart for images and for those that the server would fetch", () => {
+    const pictured = (source: { readonly data: Uint8Array } | { readonly url: string }) =>
+      task({ input: chat({ ...message("user", ""), content: [{ type: "image", source, mediaType: "" }] }) });
+    assert.equal(unheeded(pictured({ data: png })), "chat.images");
+    assert.isUndefined(unheeded(pictured({ data: png }), "chat.images"));
+    assert.equal(unheeded(pictured({ url: "http://a/b" }), "chat.images"), "chat.image_urls");
+    assert.deepEqual([...optionsUsed(pictured({ url: "http://a/b" }))], ["chat.images", "chat.image_urls"]);
+    assert.equal(fieldOf("chat.images"), "task.chat.messages");
+  });
+
   it("count one candidate as none asked for", () => {
     assert.isUndefined(unheeded(task({ input: conversation, sampling: { candidateCount: 1 } })));
   });
@@ -57,6 +69,13 @@ describe("the options of an engine that takes conversations", () => {
   it("take the defaults of what is not supported out of the parameters that are told", () => {
     const parameters = { ...started.parameters, topK: 5, minP: 0.1, repetitionPenalty: 1.2, seed: 7 };
     const told = heededParameters(parameters, new Set(["sampling.top_k", "sampling.seed"]));
-    assert.deepEqual(told, { ...parameters, minP: 0, repetitionPenalty: 1, stopSequences: [] });
+    assert.deepEqual(told, {
+      ...parameters,
+      temperature: 1,
+      topP: 1,
+      minP: 0,
+      repetitionPenalty: 1,
+      stopSequences: [],
+    });
   });
 });

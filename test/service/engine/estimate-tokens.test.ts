@@ -36,8 +36,8 @@ describe("estimateTokens", () => {
     assert.isAtLeast(estimateTokens(offering), 105);
   });
 
-  it("counts no bytes of images", () => {
+  it("counts an image as one of any size", () => {
     const image = { type: "image", source: { data: new Uint8Array(1_000_000) }, mediaType: "image/png" } as const;
-    assert.equal(estimateTokens(chat({ ...user(""), content: [image] })), 4);
+    assert.equal(estimateTokens(chat({ ...user(""), content: [image] })), 260);
   });
 });

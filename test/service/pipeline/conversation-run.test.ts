@@ -23,6 +23,7 @@ import {
   makeScriptedConversations,
   type ScriptedConversations,
 } from "../../support/scripted-conversations.ts";
+import { png } from "../../support/images.ts";
 import { chat, facts, message, task } from "../../support/tasks.ts";
 
 const call = { index: 0, id: "c1", name: "f", arguments: "{}" };
@@ -63,6 +64,10 @@ const withDriver = <A, E>(
   return test(engine).pipe(Effect.provide(layer));
 };
 
+const pictured = chat({
+  ...message("user", "What is this?"),
+  content: [{ type: "image", source: { data: png }, mediaType: "" }],
+});
 const question = chat(message("user", "Hi"));
 const asked = task({ input: question });
 const stats = Effect.flatMap(Stats, ({ snapshot }) => Effect.map(snapshot, (all) => all.get("tiny")));
@@ -140,6 +145,7 @@ describe("a task for an engine that takes conversations", () => {
           assert.strictEqual(yield* refusalOf({ input: { type: "tokens", ids: [1] } }), "task.tokens");
           assert.strictEqual(yield* refusalOf({ input: { type: "prompt", text: "a" } }), "task.prompt");
           assert.strictEqual(yield* refusalOf({ sampling: { topK: 3 } }), "task.sampling.top_k");
+          assert.strictEqual(yield* refusalOf({ input: pictured }), "UnsupportedTask");
           assert.strictEqual(yield* refusalOf({ adapter: "a" }), "task.adapter");
           assert.strictEqual(yield* refusalOf({ constraint: { type: "json-object" } }), "task.constraint");
           assert.strictEqual(yield* refusalOf({ modelRevision: "other" }), "ModelRevisionMismatch");
@@ -148,6 +154,32 @@ describe("a task for an engine that takes conversations", () => {
           assert.deepInclude(engine.requests[0]?.parameters, { temperature: 0.5, seed: 7 });
         }),
       ["sampling.temperature", "sampling.seed"],
+    ),
+  );
+
+  it.effect("may have images, which are looked at before they are sent", () =>
+    withDriver(
+      answer,
+      (engine) =>
+        Effect.gen(function* () {
+          const generations = yield* Generations;
+          yield* generations.run(task({ input: pictured }));
+          assert.deepStrictEqual(engine.requests[0]?.input, pictured);
+          const bad = chat({
+            ...message("user", "?"),
+            content: [{ type: "image", source: { data: Uint8Array.of(1) }, mediaType: "" }],
+          });
+          const error = yield* Effect.flip(generations.run(task({ input: bad })));
+          assert.strictEqual(error._tag, "InvalidField");
+          const url = chat({
+            ...message("user", "?"),
+            content: [{ type: "image", source: { url: "http://10.0.0.1/" }, mediaType: "" }],
+          });
+          const refused = yield* Effect.flip(generations.run(task({ input: url })));
+          assert.deepInclude(refused, { _tag: "UnsupportedParameter", field: "task.chat.messages" });
+          assert.lengthOf(engine.requests, 1);
+        }),
+      ["chat.images"],
     ),
   );
 
@@ -173,11 +205,11 @@ describe("a task for an engine that takes conversations", () => {
     ),
   );
 
-  it.effect("is not counted in tokens, nor made a vector of", () =>
+  it.effect("is counted by an estimate that says so, and not made a vector of", () =>
     withDriver(answer, () =>
       Effect.gen(function* () {
-        const counting = yield* Effect.flip((yield* Generations).count(asked));
-        assert.deepInclude(counting, { _tag: "UnsupportedTask", task: "counting tokens" });
+        const counted = yield* (yield* Generations).count(asked);
+        assert.deepInclude(counted, { promptTokens: 5, estimated: true, fits: true, maxOutputTokensLeft: 27 });
         const inputs = [{ type: "text", text: "a" }] as const;
         const embedding = { model: "", inputs, normalize: true, truncate: false, scheduling: asked.scheduling };
         assert.deepInclude(yield* Effect.flip((yield* Embeddings).run(embedding)), { task: "embeddings" });

@@ -73,6 +73,9 @@ const run = Effect.fnUntraced(function* (
     parameters,
     reasoning: {},
     constraint,
+    topLogprobs: undefined,
+    asked: new Set(),
+    promptCount: { tokens: 5, estimated: true },
     timeBudgetMs,
     scheduling: { turn: 0, fairnessId: "" },
   };

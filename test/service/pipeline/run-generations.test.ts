@@ -293,6 +293,7 @@ describe("Generations", () => {
       Effect.gen(function* () {
         const count = yield* (yield* Generations).count(task());
         assert.deepStrictEqual(count, {
+          estimated: false,
           model: "tiny",
           promptTokens: 5,
           contextLength: 32,

@@ -1,23 +1,32 @@
 /** Converts a conversation to a request of Anthropic's messages API. */
+import { backendPresets } from "../../domain/backend-presets.ts";
+import { type ConversationOption, heededParameters } from "../../domain/conversation-options.ts";
 import type { ChatInput, ToolChoice } from "../../domain/conversation.ts";
 import type { EffectiveParameters, ReasoningOptions } from "../../domain/generation-task.ts";
 import { present } from "../../domain/present.ts";
+import { base64Of } from "../backends/image-url.ts";
 import type { ConversationRequest } from "../Engine.ts";
 
-/** @param model the model's name at the server */
+/**
+ * @param model the model's name at the server
+ * @param unsupported options that this model does not support, beside those of its engine
+ */
 export const messagesRequest = (
   model: string,
   chat: ChatInput,
-  { parameters, reasoning }: Pick<ConversationRequest, "parameters" | "reasoning">,
-): string =>
-  JSON.stringify({
+  { parameters: wanted, reasoning }: Pick<ConversationRequest, "parameters" | "reasoning">,
+  unsupported: ReadonlySet<ConversationOption>,
+): string => {
+  const heeded = new Set<ConversationOption>(backendPresets.anthropic.options).difference(unsupported);
+  const parameters = heededParameters(wanted, heeded);
+  return JSON.stringify({
     model,
     messages: messagesOf(chat),
     stream: true,
     ...present({ system: systemOf(chat) }),
     max_tokens: parameters.maxOutputTokens,
     ...(parameters.stopSequences.length > 0 && { stop_sequences: parameters.stopSequences }),
-    ...samplingOf(parameters, reasoning),
+    ...samplingOf(parameters, reasoning, heeded),
     ...(chat.tools.length > 0 && {
       tools: chat.tools.map(({ name, description, parameters: schema }) => ({
         name,
@@ -27,11 +36,13 @@ export const messagesRequest = (
       ...(chat.toolChoice.mode !== "auto" && { tool_choice: toolChoiceOf(chat.toolChoice) }),
     }),
   });
+};
 
 type Message = ChatInput["messages"][number];
 
 type Block =
   | { readonly type: "text"; readonly text: string }
+  | { readonly type: "image"; readonly source: Readonly<Record<string, string>> }
   | { readonly type: "tool_use"; readonly id: string; readonly name: string; readonly input: unknown }
   | { readonly type: "tool_result"; readonly tool_use_id: string; readonly content: string };
 
@@ -71,10 +82,11 @@ const textOf = ({ content }: Message): string =>
 
 /** Earlier reasoning is left out, because it would have to be signed. */
 const blocksOf = (message: Message): ReadonlyArray<Block> => {
-  const text = textOf(message);
-  if (message.role === "tool") return [{ type: "tool_result", tool_use_id: message.toolCallId, content: text }];
+  if (message.role === "tool") {
+    return [{ type: "tool_result", tool_use_id: message.toolCallId, content: textOf(message) }];
+  }
   return [
-    ...(text === "" ? [] : [{ type: "text" as const, text }]),
+    ...contentOf(message),
     ...message.toolCalls.map(({ id, name, arguments: json }) => ({
       type: "tool_use" as const,
       id,
@@ -82,6 +94,31 @@ const blocksOf = (message: Message): ReadonlyArray<Block> => {
       input: inputOf(json),
     })),
   ];
+};
+
+/** Texts in a row are one block. */
+const contentOf = ({ content }: Message): ReadonlyArray<Block> => {
+  const blocks: Block[] = [];
+  let text = "";
+  const endText = () => {
+    if (text !== "") blocks.push({ type: "text", text });
+    text = "";
+  };
+  for (const part of content) {
+    if (part.type === "text") text += part.text;
+    else {
+      endText();
+      blocks.push({ type: "image", source: imageSourceOf(part) });
+    }
+  }
+  endText();
+  return blocks;
+};
+
+const imageSourceOf = ({ source }: Extract<Message["content"][number], { readonly type: "image" }>) => {
+  if ("url" in source) return { type: "url", url: source.url };
+  const { mediaType, text } = base64Of(source.data);
+  return { type: "base64", media_type: mediaType, data: text };
 };
 
 /** The API requires an object; any other value is passed unchanged. */
@@ -97,10 +134,18 @@ const inputOf = (json: string): unknown => {
 };
 
 /** With extended thinking, the API refuses sampling options. */
-const samplingOf = ({ temperature, topP, topK }: EffectiveParameters, { maxTokens = 0 }: ReasoningOptions) =>
+const samplingOf = (
+  { temperature, topP, topK }: EffectiveParameters,
+  { maxTokens = 0 }: ReasoningOptions,
+  heeded: ReadonlySet<ConversationOption>,
+) =>
   maxTokens > 0
     ? { thinking: { type: "enabled", budget_tokens: maxTokens } }
-    : present({ temperature, top_p: topP === 1 ? undefined : topP, top_k: topK });
+    : present({
+        temperature: heeded.has("sampling.temperature") ? temperature : undefined,
+        top_p: topP === 1 ? undefined : topP,
+        top_k: topK,
+      });
 
 const toolChoiceOf = (choice: ToolChoice) => {
   switch (choice.mode) {

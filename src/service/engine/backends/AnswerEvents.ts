@@ -1,14 +1,30 @@
 /** Reports what is read from a backend's stream as the events of a generation. */
 import type { ChatInput } from "../../domain/conversation.ts";
-import type { FinishReason, OutputWarning, StopMatch, ToolCallDelta } from "../../domain/generation-result.ts";
+import type {
+  FinishReason,
+  OutputWarning,
+  StopMatch,
+  TokenLogprob,
+  ToolCallDelta,
+} from "../../domain/generation-result.ts";
 import { createToolSet } from "../../output/tool-set.ts";
 import type { EndUsage, EngineEvent } from "../Engine.ts";
 
 export interface ReadingOptions {
   readonly tools: ChatInput["tools"];
+  /** How many alternatives each token's logprob has; undefined for no logprobs. */
+  readonly topLogprobs: number | undefined;
   /** The number of prompt tokens if the server does not report it. */
   readonly estimatedPromptTokens: number;
   readonly onEvent: (event: EngineEvent) => void;
+}
+
+/** What a piece of an answer can contain besides text. */
+interface Beside {
+  readonly toolCalls?: ReadonlyArray<ToolCallDelta>;
+  /** One for each of its tokens. */
+  readonly logprobs?: ReadonlyArray<TokenLogprob>;
+  readonly isLast?: boolean;
 }
 
 /** A tool call as the model wrote it. */
@@ -35,33 +51,41 @@ export class AnswerEvents {
   private pieces = 0;
   private heldText = "";
   private heldReasoning = "";
+  private heldLogprobs: ReadonlyArray<TokenLogprob> = [];
 
   constructor(options: ReadingOptions) {
     this.options = options;
   }
 
-  /** A surrogate pair may be cut in two: the first half is held back until the second one comes. */
-  tell(text: string, reasoning: string, toolCalls: ReadonlyArray<ToolCallDelta> = [], isLast = false): void {
+  /**
+   * A surrogate pair may be cut in two: the first half is held back until the second one comes. Logprobs that come
+   * without text are reported together with the next text.
+   */
+  tell(text: string, reasoning: string, { toolCalls = [], logprobs = [], isLast = false }: Beside = {}): void {
+    if (logprobs.length > 0) this.heldLogprobs = [...this.heldLogprobs, ...logprobs];
     if (text === "" && reasoning === "" && toolCalls.length === 0 && !isLast) return;
     const [wholeText, heldText] = split(this.heldText + text, isLast);
     const [wholeReasoning, heldReasoning] = split(this.heldReasoning + reasoning, isLast);
     this.heldText = heldText;
     this.heldReasoning = heldReasoning;
-    if (wholeText === "" && wholeReasoning === "" && toolCalls.length === 0) return;
-    const reasoningTokens = wholeReasoning === "" || wholeText !== "" ? 0 : 1;
-    this.pieces += 1;
+    const told = this.heldLogprobs;
+    const isRest = isLast && told.length > 0;
+    if (wholeText === "" && wholeReasoning === "" && toolCalls.length === 0 && !isRest) return;
+    const tokens = Math.max(1, told.length);
+    const reasoningTokens = wholeReasoning === "" || wholeText !== "" ? 0 : tokens;
+    this.pieces += tokens;
     this.reasoningPieces += reasoningTokens;
     this.hasOutput = true;
-    const nothing = { tokenIds: [], logprobs: [] };
-    const told = { text: wholeText, reasoning: wholeReasoning, toolCalls, tokens: 1, reasoningTokens };
-    this.options.onEvent({ type: "output", ...nothing, ...told });
+    this.heldLogprobs = [];
+    const output = { text: wholeText, reasoning: wholeReasoning, toolCalls, tokens, reasoningTokens };
+    this.options.onEvent({ type: "output", tokenIds: [], logprobs: told, ...output });
   }
 
   /** Reports the calls and the end. A call that is invalid is returned as text, with a warning that says why. */
   end({ reason, calls = [], ...rest }: AnswerEnd): void {
     if (this.isFinished) return;
     const { toolCalls, warnings, text } = this.checked(calls);
-    this.tell(text, "", toolCalls, true);
+    this.tell(text, "", { toolCalls, isLast: true });
     const isCall = reason === "tool-calls" || (reason === "end-of-sequence" && calls.length > 0);
     this.finish(
       { ...rest, reason: isCall ? (toolCalls.length > 0 ? "tool-calls" : "end-of-sequence") : reason },

@@ -12,6 +12,7 @@ interface ReasonField {
 
 export abstract class AnswerReading {
   protected readonly events: AnswerEvents;
+  protected readonly options: ReadingOptions;
   /** The server's value of that field; undefined until it has arrived. */
   protected reason: string | undefined;
   protected cachedPromptTokens = 0;
@@ -20,6 +21,7 @@ export abstract class AnswerReading {
   private argumentCharacters = 0;
 
   constructor(options: ReadingOptions) {
+    this.options = options;
     this.events = new AnswerEvents(options);
   }
 

@@ -75,6 +75,8 @@ const isOfTheRequest = ({ _tag }: BackendFailure): boolean =>
   _tag === "BackendContextExceeded" ||
   _tag === "BackendRefused" ||
   _tag === "BackendQuota" ||
-  _tag === "BackendCredentials";
+  _tag === "BackendCredentials" ||
+  _tag === "UnsupportedParameter" ||
+  _tag === "UnsupportedTask";
 
 const tellingMs = 1_000;

@@ -3,38 +3,48 @@ import { Deferred, Effect, Exit } from "effect";
 
 import type { BackendSettings } from "../../config/read-backends.ts";
 import {
+  answerPath,
   type BackendEngine,
   type BackendPreset,
   backendPresets,
   speaksMessages,
 } from "../../domain/backend-presets.ts";
-import { EngineLost, UnsupportedTask } from "../../domain/errors.ts";
-import type { ChatInput } from "../../domain/conversation.ts";
+import { type ConversationOption, heededParameters } from "../../domain/conversation-options.ts";
+import { EngineLost } from "../../domain/errors.ts";
 import type { FinishReason } from "../../domain/generation-result.ts";
 import type { ServedModel } from "../../domain/model.ts";
 import type { ConversationEngine, ConversationRequest, EngineEvent } from "../Engine.ts";
-import type { EngineFailure } from "../engine-failures.ts";
+import type { BackendFailure, EngineFailure } from "../engine-failures.ts";
 import { noMemory } from "../EngineStatus.ts";
 import type { ConversationDriver } from "../Engines.ts";
-import { estimateTokens } from "../estimate-tokens.ts";
 import { MessageReading } from "../anthropic/MessageReading.ts";
 import { messagesRequest } from "../anthropic/messages-request.ts";
 import { chatRequest } from "../openai/chat-request.ts";
 import { ChatReading } from "../openai/ChatReading.ts";
+import { textRequest } from "../openai/text-request.ts";
 import type { AnswerReading } from "./AnswerReading.ts";
+import { askAbilities } from "./ask-abilities.ts";
 import { failureOf } from "./failure-of.ts";
 import { Hosts } from "./Host.ts";
 import { fetchFromOllama, unloadFromOllama } from "./ollama.ts";
 import { managedPlace, type Place, type Reached, remotePlace } from "./Place.ts";
+import { OptionRefused } from "./problems.ts";
+import { refusedOption } from "./refused-option.ts";
 import { streamAnswer } from "./stream-answer.ts";
 
 /** A driver for each engine that has a preset. All their models share the same hosts. */
 export const backendDrivers = (): Readonly<Record<BackendEngine, ConversationDriver>> => {
   const hosts = new Hosts();
-  const driverOf = (engine: string, { options }: BackendPreset): ConversationDriver => ({
+  const driverOf = (engine: string, { options, images, hosted }: BackendPreset): ConversationDriver => ({
     version: "",
-    capabilities: { ...capabilities, tools: options.includes("chat.tools") },
+    capabilities: {
+      ...capabilities,
+      tools: options.includes("chat.tools"),
+      logprobs: options.includes("output.top_logprobs"),
+    },
     options: new Set(options),
+    images,
+    endsTurns: hosted === true,
     ...(engine === "ollama" && { fetch: fetchFromOllama }),
     start: (model, { managed, ...backend }, onStage) =>
       Effect.gen(function* () {
@@ -42,7 +52,8 @@ export const backendDrivers = (): Readonly<Record<BackendEngine, ConversationDri
           ? remotePlace(backend, hosts)
           : managedPlace(model, { ...backend, managed }, onStage);
         if (engine === "ollama") yield* Effect.addFinalizer(() => unloadFromOllama(model, backend));
-        return engineOf(model, backend, place);
+        const told = managed === undefined ? yield* askAbilities(model, backend) : [];
+        return engineOf(model, backend, place, new Set(told));
       }),
   });
   const drivers = Object.entries(backendPresets).map(([engine, preset]) => [engine, driverOf(engine, preset)]);
@@ -59,6 +70,20 @@ const capabilities = {
   constraints: [],
 };
 
+/** The body of the request, as JSON. Tasks of a kind that the engine's API does not have are refused before. */
+const bodyOf = (
+  model: string,
+  engine: BackendEngine,
+  request: ConversationRequest,
+  unsupported: ReadonlySet<ConversationOption>,
+): string => {
+  const { input } = request;
+  if (input.type === "prompt") return textRequest(model, engine, input.text, request, unsupported);
+  return speaksMessages(engine)
+    ? messagesRequest(model, input, request, unsupported)
+    : chatRequest(model, engine, input, request, unsupported);
+};
+
 /** One answer, as far as it was read. */
 interface Answer {
   /** Done when the request has its permit: its time budget counts from then on. */
@@ -68,25 +93,37 @@ interface Answer {
   readonly startAnew: () => void;
 }
 
-const engineOf = (model: ServedModel, backend: BackendSettings, place: Place): ConversationEngine => {
+/**
+ * @param unsupported options that the server says this model does not support; those that it refuses are added for as
+ *   long as the model is loaded
+ */
+const engineOf = (
+  model: ServedModel,
+  backend: BackendSettings,
+  place: Place,
+  unsupported: Set<ConversationOption>,
+): ConversationEngine => {
   const running = new Map<string, Deferred.Deferred<FinishReason>>();
+  const preset = new Set<ConversationOption>(backendPresets[backend.engine].options);
 
   const exchange = (
-    chat: ChatInput,
     request: ConversationRequest,
     answer: Answer,
     onEvent: (event: EngineEvent) => void,
   ): Effect.Effect<void, EngineFailure> => {
-    const body = speaksMessages(backend.engine)
-      ? messagesRequest(model.source, chat, request)
-      : chatRequest(model.source, backend.engine, chat, request);
-    const promptTokens = estimateTokens(chat);
-    const { scheduling } = request;
+    const path = answerPath(backend.engine, request.input.type);
+    const { scheduling, asked, parameters, promptCount } = request;
     let isAdmitted = false;
     const onTaken = () => {
       // Reported once, even if the answer then comes from another process, and never after the end.
-      if (!isAdmitted && !answer.reading.isFinished)
-        onEvent({ type: "admitted", cachedPromptTokens: 0, promptTokens, estimated: true });
+      if (!isAdmitted && !answer.reading.isFinished) {
+        const sent = unsupported.size > 0 && {
+          parameters: heededParameters(parameters, preset.difference(unsupported)),
+        };
+        const { tokens: promptTokens } = promptCount;
+        // Pieces of output are counted, and not tokens, until the server reports those.
+        onEvent({ type: "admitted", cachedPromptTokens: 0, promptTokens, estimated: true, ...sent });
+      }
       isAdmitted = true;
     };
     return place.host.run({ model: model.id, backend: backend.name, scheduling }, (onOutput) => {
@@ -97,14 +134,34 @@ const engineOf = (model: ServedModel, backend: BackendSettings, place: Place): C
         if (reading.hasOutput) onOutput();
         return reading.isFinished;
       };
-      const attempt = ({ dispatcher, baseUrl }: Reached) =>
-        Effect.tryPromise({
-          try: async (signal) => {
-            await streamAnswer({ dispatcher, backend: { ...backend, baseUrl }, body, signal, onTaken, onData });
-            answer.reading.end();
-          },
-          catch: (thrown) => failureOf(thrown, model, backend, answer.reading.hasOutput),
-        });
+      const attempt = ({
+        dispatcher,
+        baseUrl,
+      }: Pick<Reached, "dispatcher" | "baseUrl">): Effect.Effect<void, BackendFailure> =>
+        Effect.suspend(() => {
+          const body = bodyOf(model.source, backend.engine, request, unsupported);
+          return Effect.tryPromise({
+            try: async (signal) => {
+              const at = { dispatcher, backend: { ...backend, baseUrl }, path };
+              await streamAnswer({ ...at, body, signal, onTaken, onData });
+              answer.reading.end();
+            },
+            catch: (thrown) => (answer.reading.hasOutput ? undefined : refusedOption(thrown, body)) ?? thrown,
+          });
+        }).pipe(
+          Effect.catch((thrown) => {
+            if (thrown instanceof OptionRefused) {
+              const isNew = !unsupported.has(thrown.option);
+              unsupported.add(thrown.option);
+              // A default of the model is left out; an option that the task sets is not.
+              if (isNew && !asked.has(thrown.option)) {
+                answer.startAnew();
+                return Effect.suspend(() => attempt({ dispatcher, baseUrl }));
+              }
+            }
+            return Effect.fail(failureOf(thrown, model, backend, answer.reading.hasOutput));
+          }),
+        );
       /** @param otherwise used if the server died during the request before any output was reported */
       const ask = (otherwise: Effect.Effect<void, EngineFailure>): Effect.Effect<void, EngineFailure> =>
         Effect.flatMap(place.reach, (at) =>
@@ -129,13 +186,18 @@ const engineOf = (model: ServedModel, backend: BackendSettings, place: Place): C
 
   return {
     converse: Effect.fnUntraced(function* (request, onEvent) {
-      const { id, input: chat, timeBudgetMs } = request;
-      if (chat.type !== "chat") return yield* Effect.die(new UnsupportedTask({ task: chat.type, model: model.id }));
+      const { id, input, timeBudgetMs, topLogprobs, asked, promptCount } = request;
+      const [missing] = asked.intersection(unsupported);
+      if (missing !== undefined) {
+        const refused = new OptionRefused(missing, "its model does not support it");
+        return yield* Effect.fail(failureOf(refused, model, backend, false));
+      }
       const ended = Deferred.makeUnsafe<FinishReason>();
       const newReading = () =>
         new (speaksMessages(backend.engine) ? MessageReading : ChatReading)({
-          tools: chat.tools,
-          estimatedPromptTokens: estimateTokens(chat),
+          tools: input.type === "chat" ? input.tools : [],
+          topLogprobs,
+          estimatedPromptTokens: promptCount.tokens,
           onEvent,
         });
       const answer: Answer = {
@@ -155,7 +217,7 @@ const engineOf = (model: ServedModel, backend: BackendSettings, place: Place): C
         Effect.sync(() => running.set(id, ended)),
         () =>
           Effect.raceFirst(
-            exchange(chat, request, answer, onEvent),
+            exchange(request, answer, onEvent),
             Effect.map(early, (reason) => answer.reading.finish(reason)),
           ),
         () => Effect.sync(() => running.delete(id)),
@@ -165,6 +227,7 @@ const engineOf = (model: ServedModel, backend: BackendSettings, place: Place): C
       const ended = running.get(id);
       return Effect.sync(() => ended !== undefined && Deferred.doneUnsafe(ended, Exit.succeed("cancelled" as const)));
     },
+    unsupported: () => unsupported,
     health: place.host.health,
     failure: place.failure,
     status: Effect.sync(() => ({ ...noMemory, device: undefined, backend: undefined, ...place.status() })),

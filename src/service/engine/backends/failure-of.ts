@@ -1,5 +1,6 @@
 /** Maps failures of an exchange with a server to errors of this service. docs/backends.md has the table. */
 import type { BackendSettings } from "../../config/read-backends.ts";
+import { type ConversationOption, fieldOf } from "../../domain/conversation-options.ts";
 import {
   BackendContextExceeded,
   BackendCredentials,
@@ -9,11 +10,13 @@ import {
   BackendUnavailable,
   EngineLost,
   ModelNotFound,
+  UnsupportedParameter,
+  UnsupportedTask,
 } from "../../domain/errors.ts";
 import type { ServedModel } from "../../domain/model.ts";
 import type { BackendFailure } from "../engine-failures.ts";
 import { withoutKey } from "./api-headers.ts";
-import { AnswerUnreadable, BackendSays, StatusRefused } from "./problems.ts";
+import { AnswerUnreadable, BackendSays, OptionRefused, StatusRefused } from "./problems.ts";
 
 /** @param hasOutput whether output was already reported, so that the task must not be repeated */
 export const failureOf = (
@@ -23,15 +26,20 @@ export const failureOf = (
   hasOutput: boolean,
 ): BackendFailure => {
   const about = { model, backend: backend.name };
+  if (thrown instanceof OptionRefused) {
+    return missing(thrown.option, model, `its backend "${backend.name}": ${wordsOf(thrown.said, backend)}`);
+  }
   if (thrown instanceof StatusRefused) {
-    return ofStatus(thrown.status, thrown.retryAfterMs, wordsOf(thrown.body, backend), { ...about, source });
+    const said = { words: wordsOf(thrown.body, backend), isOfContext: tellsOfContext(thrown.body) };
+    return ofStatus(thrown.status, thrown.retryAfterMs, said, { ...about, source });
   }
   if (thrown instanceof BackendSays) {
     const words = wordsOf(thrown.body, backend);
+    const isOfContext = tellsOfContext(thrown.body);
     if (hasOutput) return new EngineLost({ model, reason: `its backend "${backend.name}" says: ${words}` });
     const status = statusIn(thrown.body);
-    if (status !== undefined) return ofStatus(status, undefined, words, { ...about, source });
-    if (tellsOfContext(words)) return new BackendContextExceeded({ ...about, words });
+    if (status !== undefined) return ofStatus(status, undefined, { words, isOfContext }, { ...about, source });
+    if (isOfContext) return new BackendContextExceeded({ ...about, words });
     return new BackendProtocol({ ...about, cause: `it tells of an error: ${words}` });
   }
   if (thrown instanceof AnswerUnreadable) {
@@ -46,6 +54,11 @@ export const failureOf = (
   return new BackendUnavailable({ ...about, cause, retryAfterMs: defaultRetryMs });
 };
 
+const missing = (option: ConversationOption, model: string, hint: string): UnsupportedParameter | UnsupportedTask =>
+  option === "chat.images"
+    ? new UnsupportedTask({ task: "vision", model, hint })
+    : new UnsupportedParameter({ field: fieldOf(option), model, hint });
+
 interface About {
   readonly model: string;
   readonly backend: string;
@@ -56,7 +69,7 @@ interface About {
 const ofStatus = (
   status: number,
   asked: number | undefined,
-  words: string,
+  { words, isOfContext }: { readonly words: string; readonly isOfContext: boolean },
   { source, ...about }: About,
 ): BackendFailure => {
   const retryAfterMs = asked ?? defaultRetryMs;
@@ -64,8 +77,7 @@ const ofStatus = (
   if (status === 404) return new ModelNotFound({ model: source, backend: about.backend, nearest: [] });
   if (status === 429) return new BackendQuota({ ...about, retryAfterMs });
   if (status >= 500) return new BackendUnavailable({ ...about, cause: `http_${status}`, retryAfterMs });
-  if (status === 413 || (status >= 400 && tellsOfContext(words)))
-    return new BackendContextExceeded({ ...about, words });
+  if (status === 413 || (status >= 400 && isOfContext)) return new BackendContextExceeded({ ...about, words });
   if (status >= 400) return new BackendRefused({ ...about, status, words });
   return new BackendProtocol({ ...about, cause: `its status is ${status}, which is none of a chat completion` });
 };
@@ -73,11 +85,32 @@ const ofStatus = (
 /** The retry delay if the server does not send one. */
 const defaultRetryMs = 1_000;
 
-/** The wording of OpenAI, vLLM, llama.cpp, LM Studio, Ollama, Groq and Together. */
-const tellsOfContext = (words: string): boolean =>
-  /context[ _](?:length|window|size|limit)|(?:maximum|exceeds?|exceeding).{0,40}context|(?:prompt|input|request) (?:is )?too (?:long|large)|too many (?:input )?tokens|exceeds? the (?:available|model'?s) .{0,20}tokens/i.test(
-    words,
+/**
+ * Whether an error says that the context is too short, anywhere in its message: in the words of OpenAI, Anthropic, Google,
+ * Groq, Together, vLLM, llama.cpp, LM Studio and Ollama.
+ */
+const tellsOfContext = (body: string): boolean => {
+  const error = member(parsed(body), "error");
+  const named = [member(error, "code"), member(error, "type")];
+  return (
+    named.some((name) => typeof name === "string" && contextCodes.has(name)) ||
+    contextWords.some((words) => words.test(saidIn(body)))
   );
+};
+
+const contextCodes: ReadonlySet<string> = new Set(["context_length_exceeded", "exceed_context_size_error"]);
+
+const contextWords: ReadonlyArray<RegExp> = [
+  /context[ _](?:length|window|size|limit)/i,
+  /(?:maximum|exceeds?|exceeding).{0,40}context/i,
+  /(?:prompt|input|request) (?:is )?too (?:long|large)/i,
+  /too many (?:input )?tokens/i,
+  /exceeds? the (?:available|model'?s) .{0,20}tokens/i,
+  /token count.{0,40}exceeds the maximum/i,
+  /tokens? \+ .{0,40}must be <=/i,
+  /reduce the length of (?:the |your )?(?:messages|prompt|input)/i,
+  /longer than the maximum model length/i,
+];
 
 const transportCause = (thrown: unknown): string => {
   const code = codeOf(thrown);

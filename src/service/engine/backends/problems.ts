@@ -1,5 +1,7 @@
 /** How an exchange with a server can fail. failure-of.ts maps this to the service's errors. */
 
+import type { ConversationOption } from "../../domain/conversation-options.ts";
+
 /** The answer does not follow the API. The message is a clause about the answer. */
 export class AnswerUnreadable extends Error {}
 
@@ -18,6 +20,19 @@ export class BackendSays extends Error {
   constructor(body: string) {
     super("the server tells of an error");
     this.body = body;
+  }
+}
+
+/** The server or its model does not support an option of the task. */
+export class OptionRefused extends Error {
+  readonly option: ConversationOption;
+  /** The server's own words, or a clause about what it does. */
+  readonly said: string;
+
+  constructor(option: ConversationOption, said: string) {
+    super(`the server does not support ${option}`);
+    this.option = option;
+    this.said = said;
   }
 }
 

@@ -25,16 +25,33 @@ const decode = (decoder: InstanceType<typeof TextDecoder>, bytes?: Uint8Array): 
 
 /** The lines of a body, without empty ones. Throws AnswerUnreadable if a line is too long. */
 export async function* linesOf(body: Body): AsyncGenerator<string> {
-  let rest = "";
-  for await (const text of decoded(body)) {
-    const lines = (rest + text).split(/\r?\n/);
-    rest = lines.pop() ?? "";
-    if (rest.length > mostLineCharacters) {
+  // The pieces of the line that is not complete yet. They are joined once, as a line may come in very many.
+  let pieces: string[] = [];
+  let characters = 0;
+  const add = (piece: string) => {
+    pieces.push(piece);
+    characters += piece.length;
+    if (characters > mostLineCharacters) {
       throw new AnswerUnreadable(`a line of it is longer than ${mostLineCharacters} characters`);
     }
-    yield* lines.filter((line) => line !== "");
+  };
+  const take = (): string => {
+    const line = pieces.join("").replace(/\r$/, "");
+    pieces = [];
+    characters = 0;
+    return line;
+  };
+  for await (const text of decoded(body)) {
+    const [first = "", ...others] = text.split("\n");
+    add(first);
+    for (const piece of others) {
+      const line = take();
+      if (line !== "") yield line;
+      add(piece);
+    }
   }
-  if (rest !== "") yield rest;
+  const last = take();
+  if (last !== "") yield last;
 }
 
 const mostLineCharacters = 64 * 1024;

@@ -39,7 +39,7 @@ export const untilItServes = (server: ProbedServer): Effect.Effect<void> =>
 export const untilItAnswers = (server: ProbedServer): Effect.Effect<void, ServerRefuses> =>
   patiently(
     Effect.flatMap(
-      ask(server, answerPath(server.backend.engine), questionFor(server)),
+      ask(server, answerPath(server.backend.engine, "chat"), questionFor(server)),
       ({ status, body }): Effect.Effect<void, NotYet | ServerRefuses> => {
         if (isBusy(status)) return notYet;
         return status === 200 && isAnswer(body, server)

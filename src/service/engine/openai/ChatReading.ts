@@ -1,9 +1,10 @@
-/** Reads the chunks of a streamed chat completion into the events of a generation. */
-import type { FinishReason } from "../../domain/generation-result.ts";
+/** Reads the chunks of a streamed chat or text completion into the events of a generation. */
+import type { FinishReason, TokenLogprob } from "../../domain/generation-result.ts";
 import { AnswerReading } from "../backends/AnswerReading.ts";
 import { asObject, countOf, jsonOf, type Members, parseChunk, textOf } from "../backends/chunk-values.ts";
-import { AnswerUnreadable, BackendSays } from "../backends/problems.ts";
+import { AnswerUnreadable, BackendSays, OptionRefused } from "../backends/problems.ts";
 import type { EndUsage } from "../Engine.ts";
+import { readLogprobs } from "./read-logprobs.ts";
 
 interface WrittenCall {
   readonly index: number | undefined;
@@ -16,6 +17,7 @@ export class ChatReading extends AnswerReading {
   protected readonly reasonField = { field: "finish_reason", reasons: finishReasons };
   protected usage: EndUsage | undefined;
   private readonly calls: WrittenCall[] = [];
+  private hasLogprobs = false;
 
   protected readEvent(data: string): void {
     if (data.trim() === "[DONE]") return this.end();
@@ -25,13 +27,26 @@ export class ChatReading extends AnswerReading {
     const choice = Array.isArray(chunk["choices"]) ? asObject(chunk["choices"][0]) : undefined;
     if (choice === undefined) return;
     const delta = asObject(choice["delta"]) ?? {};
-    this.events.tell(textOf(delta["content"]), textOf(delta["reasoning_content"]) || textOf(delta["reasoning"]));
+    const text = textOf(delta["content"]) || textOf(choice["text"]);
+    const reasoning = textOf(delta["reasoning_content"]) || textOf(delta["reasoning"]);
+    this.events.tell(text, reasoning, { logprobs: this.logprobsOf(choice, text) });
     if (Array.isArray(delta["tool_calls"])) for (const part of delta["tool_calls"]) this.readCall(asObject(part));
     if (typeof choice["finish_reason"] === "string") this.reason = choice["finish_reason"];
   }
 
   protected completed() {
     return { calls: this.calls };
+  }
+
+  private logprobsOf(choice: Members, text: string): ReadonlyArray<TokenLogprob> {
+    const { topLogprobs } = this.options;
+    if (topLogprobs === undefined) return [];
+    const logprobs = readLogprobs(choice["logprobs"], topLogprobs);
+    // There are servers that take the option and do nothing.
+    if (text !== "" && logprobs.length === 0 && !this.hasLogprobs)
+      throw new OptionRefused("output.top_logprobs", notHeeded);
+    this.hasLogprobs ||= logprobs.length > 0;
+    return logprobs;
   }
 
   private readUsage(usage: Members | undefined): void {
@@ -65,6 +80,8 @@ export class ChatReading extends AnswerReading {
     call.arguments += this.counted(typeof given === "object" && given !== null ? jsonOf(given) : textOf(given));
   }
 }
+
+const notHeeded = "takes it and does not heed it";
 
 const finishReasons: ReadonlyMap<string, FinishReason> = new Map([
   ["stop", "end-of-sequence"],

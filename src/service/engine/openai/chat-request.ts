@@ -1,25 +1,34 @@
 /** Converts a conversation to a request of OpenAI's chat completions API. */
 import { type BackendEngine, type BackendPreset, backendPresets } from "../../domain/backend-presets.ts";
-import { heededParameters } from "../../domain/conversation-options.ts";
+import type { ConversationOption } from "../../domain/conversation-options.ts";
 import type { ChatInput, ToolChoice } from "../../domain/conversation.ts";
-import type { EffectiveParameters } from "../../domain/generation-task.ts";
 import { present } from "../../domain/present.ts";
 import type { ConversationRequest } from "../Engine.ts";
+import { imageUrl } from "../backends/image-url.ts";
+import { samplingOf, streaming } from "./request-options.ts";
 
-/** @param model the model's name at the server */
+/**
+ * @param model the model's name at the server
+ * @param unsupported options that this model does not support, beside those of its engine
+ */
 export const chatRequest = (
   model: string,
   engine: BackendEngine,
   chat: ChatInput,
-  { parameters, reasoning, constraint }: Pick<ConversationRequest, "parameters" | "reasoning" | "constraint">,
+  {
+    parameters,
+    reasoning,
+    constraint,
+    topLogprobs,
+  }: Pick<ConversationRequest, "parameters" | "reasoning" | "constraint" | "topLogprobs">,
+  unsupported: ReadonlySet<ConversationOption>,
 ): string => {
   const preset: BackendPreset = backendPresets[engine];
   return JSON.stringify({
     model,
     messages: chat.messages.map((message) => messageOf(message, engine)),
-    stream: true,
-    stream_options: { include_usage: true },
-    ...samplingOf(parameters, preset),
+    ...streaming,
+    ...samplingOf(parameters, preset, unsupported),
     ...(chat.tools.length > 0 && {
       tools: chat.tools.map(({ name, description, parameters: schema }) => ({
         type: "function",
@@ -27,6 +36,7 @@ export const chatRequest = (
       })),
       ...(chat.toolChoice.mode !== "auto" && { tool_choice: toolChoiceOf(chat.toolChoice) }),
     }),
+    ...(topLogprobs !== undefined && { logprobs: true, ...(topLogprobs > 0 && { top_logprobs: topLogprobs }) }),
     ...(reasoning.effort !== undefined && { reasoning_effort: reasoning.effort }),
     ...(preset.jsonSchema === true && present({ response_format: responseFormatOf(constraint) })),
   });
@@ -36,11 +46,11 @@ type Message = ChatInput["messages"][number];
 
 /** Earlier reasoning is left out, as it is by chat templates. */
 const messageOf = ({ role, content, toolCalls, toolCallId, name }: Message, engine: BackendEngine) => {
-  const text = content.map((part) => (part.type === "text" ? part.text : "")).join("");
+  const written = contentOf(content);
   return present({
     // Only OpenAI's own models distinguish the two roles.
     role: role === "developer" && engine !== "openai" ? "system" : role,
-    content: text === "" && toolCalls.length > 0 ? null : text,
+    content: written === "" && toolCalls.length > 0 ? null : written,
     name: name === "" || role === "tool" ? undefined : name,
     tool_call_id: role === "tool" ? toolCallId : undefined,
     tool_calls:
@@ -54,25 +64,15 @@ const messageOf = ({ role, content, toolCalls, toolCallId, name }: Message, engi
   });
 };
 
-/** Options with the server's default value are left out, because some models refuse options that others have. */
-const samplingOf = (parameters: EffectiveParameters, { options, outputLimit }: BackendPreset) => {
-  const heeded = new Set(options);
-  const sent = heededParameters(parameters, heeded);
-  const { temperature, topP, topK, minP, repetitionPenalty, presencePenalty, frequencyPenalty, stopSequences } = sent;
-  return present({
-    temperature,
-    top_p: topP === 1 ? undefined : topP,
-    top_k: topK,
-    min_p: minP > 0 ? minP : undefined,
-    repetition_penalty: repetitionPenalty === 1 ? undefined : repetitionPenalty,
-    presence_penalty: presencePenalty === 0 ? undefined : presencePenalty,
-    frequency_penalty: frequencyPenalty === 0 ? undefined : frequencyPenalty,
-    // 31 bits, because some servers read it as a signed number.
-    seed: heeded.has("sampling.seed") ? sent.seed & 0x7fff_ffff : undefined,
-    stop: stopSequences.length > 0 ? stopSequences : undefined,
-    [outputLimit]: sent.maxOutputTokens,
-  });
-};
+/** Text without images is sent as a string, because not every server supports content parts. */
+const contentOf = (content: Message["content"]) =>
+  content.every((part) => part.type === "text")
+    ? content.map(({ text }) => text).join("")
+    : content.map((part) =>
+        part.type === "text"
+          ? { type: "text", text: part.text }
+          : { type: "image_url", image_url: { url: imageUrl(part) } },
+      );
 
 const responseFormatOf = (constraint: ConversationRequest["constraint"]) => {
   if (constraint?.type === "json-object") return { type: "json_object" };

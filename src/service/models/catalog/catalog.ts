@@ -104,7 +104,8 @@ export const readCatalog = async (
   const readEntries = await Promise.all(
     models.map((model) => readEntry(file, model, aliases.get(model.id) ?? [], read)),
   );
-  const entries = new Map<string, CatalogEntry>(conversations);
+  const entries = new Map<string, CatalogEntry>();
+  for (const [id, entry] of conversations) entries.set(id, withTokenizer(file, entry, readEntries));
   for (const entry of readEntries) entries.set(entry.facts.id, withDraft(file, entry, readEntries));
   const order = [...Object.keys(file.models), ...found.map(({ id }) => id)];
   return order.flatMap((id) => entries.get(id) ?? []);
@@ -191,6 +192,21 @@ const contextLengthOf = (file: ModelsFile, { id, declaration }: DeclaredModel, o
   const asked = declaration.context_length ?? own;
   if (asked <= own) return asked;
   throw file.invalid(["models", id, "context_length"], `${asked} is more than the model's own ${own}`);
+};
+
+/** Looks the model up whose tokenizer it uses. */
+const withTokenizer = (
+  file: ModelsFile,
+  entry: ConversationEntry,
+  entries: ReadonlyArray<FolderEntry>,
+): ConversationEntry => {
+  if (entry.tokenizer === undefined) return entry;
+  const found = resolveName(
+    entries.map(({ facts }) => facts),
+    entry.tokenizer,
+  );
+  if (Result.isSuccess(found)) return { ...entry, tokenizer: found.success.id };
+  throw file.invalid(["models", entry.facts.id, "tokenizer"], `in the model folder ${found.failure.message}`);
 };
 
 /** Looks the draft model up by its id. */

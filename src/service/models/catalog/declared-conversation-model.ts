@@ -15,10 +15,12 @@ import {
   localEngineName,
 } from "../../domain/engine-names.ts";
 import { aliasAt } from "../../domain/model-aliases.ts";
+import { backendPresets } from "../../domain/backend-presets.ts";
+import type { ConversationOption } from "../../domain/conversation-options.ts";
 import type { FamilyProfile } from "../../domain/family.ts";
 import type { ServedModel } from "../../domain/model.ts";
 import { nearest } from "../../domain/nearest.ts";
-import type { Engines } from "../../engine/Engines.ts";
+import type { ConversationDriver, Engines } from "../../engine/Engines.ts";
 import { resolveDefaults } from "../../prompt/effective-parameters.ts";
 import { declaredDefaults, declaredProfile, type ModelPolicy, policyOf } from "./declared-model.ts";
 import { detectFamily, overriddenProfile } from "./families.ts";
@@ -32,6 +34,10 @@ export interface ConversationEntry {
   readonly profile: FamilyProfile;
   readonly policy: ModelPolicy;
   readonly backend: BackendSettings;
+  /** The task options that it supports, as far as the configuration tells. */
+  readonly options: ReadonlySet<ConversationOption>;
+  /** The id of the model in the model folder whose tokenizer counts its prompts; undefined if they are estimated. */
+  readonly tokenizer: string | undefined;
   /** What its server is expected to take of the memory budget; undefined where others start it. */
   readonly memoryBytes: number | undefined;
 }
@@ -102,6 +108,13 @@ export const readConversationModel = (
   if (driver === undefined) throw invalid(["engine"], `this service does not run models on ${engine}`);
   const family = declaration.family ?? [id, model].map(detectFamily).find((each) => each !== "unknown") ?? "unknown";
   const profile = overriddenProfile(family, declaredProfile(file, family));
+  if (declaration.vision === true && !driver.options.has("chat.images")) {
+    throw invalid(["vision"], `${engine} takes no images`);
+  }
+  const vision =
+    driver.options.has("chat.images") && (declaration.vision ?? (driver.images === "most" || profile.supportsVision));
+  const { stopSequences } = declaredDefaults(declaration);
+  const defaults = resolveDefaults(declaredDefaults(declaration), profile);
   return {
     takes: "conversations",
     facts: {
@@ -111,15 +124,32 @@ export const readConversationModel = (
       revision: `${backend.name}:${model}`,
       family,
       contextLength,
-      defaults: resolveDefaults(declaredDefaults(declaration), profile),
-      capabilities: driver.capabilities,
+      defaults: driver.endsTurns === true ? { ...defaults, stopSequences: stopSequences ?? [] } : defaults,
+      capabilities: { ...driver.capabilities, vision },
       engine,
     },
     profile,
     backend,
+    tokenizer: declaration.tokenizer,
+    options: optionsOf(driver, backend, vision || (driver.images === "told" && declaration.vision !== false)),
     memoryBytes: backend.managed && (declaredBytes ?? serverBytes(resolve(backend.managed.directory, model))),
     policy: policyOf(declaration, []),
   };
+};
+
+const optionsOf = (
+  { options }: Pick<ConversationDriver, "options">,
+  { engine, baseUrl }: BackendSettings,
+  mayTakeImages: boolean,
+): ReadonlySet<ConversationOption> => {
+  // Elsewhere it is a server of the operator's own.
+  const isProvider = baseUrl === backendPresets[engine].baseUrl;
+  return new Set(
+    [...options].filter(
+      (option) =>
+        (option !== "chat.images" || mayTakeImages) && (option !== "chat.image_urls" || (mayTakeImages && isProvider)),
+    ),
+  );
 };
 
 /** Keys that only apply to models with local files. */

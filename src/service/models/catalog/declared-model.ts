@@ -63,6 +63,10 @@ export const readDeclaredModel = async (
     if (await isInside(root.directory, absolute)) return absolute;
     throw invalid(key, `"${path}" is outside of the model folder, which service.models sets`);
   };
+  if (declaration.tokenizer !== undefined)
+    throw invalid(["tokenizer"], "is for models of other servers: this one has its own");
+  if (declaration.vision !== undefined)
+    throw invalid(["vision"], "is for models of other servers: no engine here takes images");
   if (declaration.revision !== undefined && declaredRepository(id, declaration) === undefined) {
     throw invalid(["revision"], "there is no repository that it could be a revision of");
   }

@@ -8,6 +8,8 @@ import { nearestOf } from "../../domain/nearest.ts";
 
 interface Named extends Pick<ModelFacts, "id" | "aliases" | "source"> {
   readonly engine: string;
+  /** The server that it is on; absent for a model in the model folder. */
+  readonly backend?: string | undefined;
   /** The preferred engines of its family, best first. */
   readonly preferredEngines?: ReadonlyArray<string>;
 }
@@ -16,8 +18,8 @@ interface Named extends Pick<ModelFacts, "id" | "aliases" | "source"> {
 export type NameFailure = ModelNotFound | UnknownBackend | NotAllowed;
 
 /**
- * Tries ids, then aliases, then repository paths. If the name begins with an engine, as in `mlx:demo`, the rest is
- * looked up among that engine's models only, never among another engine's. If an alias or repository path belongs to
+ * Tries ids, then aliases, then repository paths. If the name begins with an engine or a backend, as in `mlx:demo`, the
+ * rest is looked up among its models only, never among those of another one. If an alias or repository path belongs to
  * several models and the name has no engine, the family's preferred engine decides, and the catalog's order among
  * equals. This choice is made once: a failure never leads to another engine. Surrounding blank space is ignored.
  */
@@ -28,15 +30,30 @@ export const resolveName = <M extends Named>(
   const name = asked.trim();
   const found = findNamed(models, name);
   if (found !== undefined) return Result.succeed(found);
-  const prefixed = splitEnginePrefix(name);
+  const ofBackend = splitBackendPrefix(models, name);
+  const prefixed = splitEnginePrefix(name) ?? ofBackend;
   if (prefixed === undefined) return Result.fail(notFound(models, name, name));
-  const candidates = models.filter(({ engine }) => canonicalEngine(engine) === prefixed.engine);
+  const candidates = models.filter(
+    ({ engine, backend }) =>
+      canonicalEngine(engine) === prefixed.engine || (backend !== undefined && backend === ofBackend?.engine),
+  );
   if (candidates.length === 0) {
-    const known = [...new Set(models.map(({ engine }) => engine))];
+    const known = [
+      ...new Set(models.flatMap(({ engine, backend }) => [engine, ...(backend === undefined ? [] : [backend])])),
+    ];
     return Result.fail(new UnknownBackend({ backend: prefixed.engine, known }));
   }
   const model = findNamed(candidates, prefixed.model);
   return model === undefined ? Result.fail(notFound(candidates, name, prefixed.model)) : Result.succeed(model);
+};
+
+/** Names of backends have no case, and no colon. */
+const splitBackendPrefix = (models: ReadonlyArray<Named>, name: string) => {
+  const colon = name.indexOf(":");
+  const prefix = name.slice(0, Math.max(0, colon)).trim().toLowerCase();
+  return models.some(({ backend }) => backend === prefix)
+    ? { engine: prefix, model: name.slice(colon + 1).trim() }
+    : undefined;
 };
 
 /**

@@ -1,6 +1,7 @@
 /** The catalog's entries: those of the configuration file, and those that are registered while the service runs. */
 import { Effect, Result, Semaphore } from "effect";
 
+import { keyRefusal } from "../../config/catalog-keys.ts";
 import type { ModelsConfig } from "../../config/ModelsConfig.ts";
 import { backendName } from "../../config/read-backends.ts";
 import {
@@ -12,6 +13,8 @@ import {
   withEntry,
   withoutEntry,
 } from "../../config/registered-entries.ts";
+import { type BackendPreset, backendPresets, isBackendEngine } from "../../domain/backend-presets.ts";
+import { canonicalEngine } from "../../domain/engine-names.ts";
 import { ConfigurationInvalid, EntryExists, EntryNotFound, InvalidField } from "../../domain/errors.ts";
 import { nearest } from "../../domain/nearest.ts";
 import type { CatalogChange, EntryChange } from "../Models.ts";
@@ -33,18 +36,18 @@ export class CatalogEntries {
 
   /** Reads the configuration file and the model folder again. Registered entries stay. */
   get reload(): Effect.Effect<CatalogChange, ConfigurationInvalid> {
-    return this.oneAtATime.withPermits(1)(Effect.suspend(() => this.adopt(this.registered)));
+    return this.oneAtATime.withPermits(1)(Effect.suspend(() => this.adopt(this.registered, true)));
   }
 
   readonly change = (change: EntryChange): Effect.Effect<CatalogChange, EntryFailure> =>
     // Half of it would leave the file and the catalog different.
     this.oneAtATime.withPermits(1)(Effect.uninterruptible(this.applied(change)));
 
-  private adopt(registered: RegisteredEntries): Effect.Effect<CatalogChange, ConfigurationInvalid> {
+  private adopt(registered: RegisteredEntries, isReload = false): Effect.Effect<CatalogChange, ConfigurationInvalid> {
     const { entries, reread } = this.config;
     return this.models.reload(
       registered.length > 0 && entries !== undefined
-        ? entries.read(registered)
+        ? entries.read(registered, isReload)
         : (reread ?? Effect.succeed(this.config)),
     );
   }
@@ -55,6 +58,11 @@ export class CatalogEntries {
       if (entries === undefined) return yield* unchangeable(asked);
       const name = kind === "backend" ? backendName(asked) : asked;
       const entry: RegisteredEntry = { kind, name, declaration };
+      const refusal = kind === "backend" && declaration !== undefined ? this.keyRefusal(declaration) : undefined;
+      if (refusal !== undefined) {
+        const violation = { field: "backend.api_key_variable", description: refusal };
+        return yield* new InvalidField({ violations: [violation] });
+      }
       const before = this.registered;
       const others = withoutEntry(before, entry);
       const { declared } = yield* entries.read(before);
@@ -78,6 +86,13 @@ export class CatalogEntries {
       this.registered = others;
       return change;
     });
+  }
+
+  private keyRefusal(declaration: NonNullable<EntryChange["declaration"]>): string | undefined {
+    const engine = canonicalEngine(String(declaration["engine"]));
+    const preset: BackendPreset | undefined =
+      engine !== undefined && isBackendEngine(engine) ? backendPresets[engine] : undefined;
+    return keyRefusal(declaration, this.config.catalogKeys ?? [], preset?.keyVariable);
   }
 
   /** Whether the entry is there, or not, as it has to be for this. */

@@ -5,6 +5,7 @@ import { EngineConfig } from "../../config/EngineConfig.ts";
 import { ModelsConfig } from "../../config/ModelsConfig.ts";
 import { ResidencyConfig } from "../../config/ResidencyConfig.ts";
 import { localEngine } from "../../domain/engine-names.ts";
+import type { ConversationOption } from "../../domain/conversation-options.ts";
 import { type FilesUnusable, ModelChanged } from "../../domain/errors.ts";
 import type { ModelCondition, ModelStatus } from "../../domain/model.ts";
 import { type AnyEngine, type Engine, takesConversations } from "../../engine/Engine.ts";
@@ -96,12 +97,13 @@ export const layer: Layer.Layer<Models, CatalogFailure, ModelsConfig | Residency
       const lease = (isTrial: boolean | undefined) =>
         Effect.withSpan(leaseOf(member.slot, isTrial), "ModelInUse.lease");
       if (member.takes === "conversations") {
-        const { entry, takes, driver } = member;
+        const { entry, takes, slot } = member;
         return Effect.succeed({
           takes,
           facts: entry.facts,
           profile: entry.profile,
-          options: driver.options,
+          options: without(entry.options, slot.engine),
+          tokenizer: entry.tokenizer,
           lease: (isTrial) => Effect.filterOrElse(lease(isTrial), takesConversations, otherEngine),
         });
       }
@@ -256,3 +258,9 @@ const unloadOne = (includePinned: boolean, options: UnloadOptions) => (slot: Mod
     onFailure: (error) => ({ ...stays, reason: error.message }),
   });
 };
+
+/** What a loaded model is known not to support is left out. */
+const without = (options: ReadonlySet<ConversationOption>, engine: AnyEngine | undefined) =>
+  engine !== undefined && takesConversations(engine) && engine.unsupported !== undefined
+    ? options.difference(engine.unsupported())
+    : options;

@@ -37,6 +37,7 @@ type Members = ReadonlyArray<Member>;
 export const findMember = (members: Members, name: string): Result.Result<Member, NameFailure> => {
   const named = members.map((member) => ({
     ...member.entry.facts,
+    backend: member.takes === "conversations" ? member.entry.backend.name : undefined,
     preferredEngines: member.entry.profile.preferredEngines,
     member,
   }));

@@ -6,8 +6,9 @@ import { Effect } from "effect";
 
 import type { ServiceError } from "../../domain/errors.ts";
 import type { ChatMessage } from "../../domain/conversation.ts";
-import type { GenerationEvent } from "../../domain/generation-result.ts";
+import type { GenerationCandidate, GenerationEvent } from "../../domain/generation-result.ts";
 import type { GenerationTask } from "../../domain/generation-task.ts";
+import { present } from "../../domain/present.ts";
 import { addUsage, noUsage, type Usage } from "../../domain/usage.ts";
 import { collectResult } from "../collect-result.ts";
 import type { Emit } from "../HeldAnswer.ts";
@@ -44,19 +45,28 @@ export const summarise = Effect.fnUntraced(function* ({
 }: Summarising): Effect.fn.Return<Summary | undefined, ServiceError> {
   let summary = before;
   let summaryUsage = noUsage;
+  let mostTokens = longestTokens;
   const open = [transcriptOf(messages)];
   for (let piece = open.shift(); piece !== undefined; piece = open.shift()) {
     const events: GenerationEvent[] = [];
     const result = yield* Effect.result(
-      ask(taskOf(task, summary, piece, longestTokens), (event) => void events.push(event)),
+      ask(taskOf(task, summary, piece, mostTokens), (event) => void events.push(event)),
     );
     if (result._tag === "Success") {
       const { candidates, usage } = collectResult(events);
+      const [candidate] = candidates;
       summaryUsage = addUsage(summaryUsage, usage);
       onSpent(usage);
-      summary = candidates[0]?.text.trim() ?? "";
+      const written = candidate === undefined || isBrokenOff(candidate) ? "" : candidate.text.trim();
+      if (written === "" && mostTokens === longestTokens && candidate?.finished.finishReason === "max-output-tokens") {
+        // All of it went into reasoning.
+        mostTokens = longestTokens * roomToReason;
+        open.unshift(piece);
+        continue;
+      }
       // Without a summary, this part of the conversation would be lost silently.
-      if (summary === "") return undefined;
+      if (written === "") return undefined;
+      summary = written;
       continue;
     }
     const { failure } = result;
@@ -67,6 +77,13 @@ export const summarise = Effect.fnUntraced(function* ({
   }
   return { summary, summaryUsage };
 });
+
+/** A part of a summary must not pass for the whole. One that reached its limit is as long as it may be. */
+const isBrokenOff = ({ finished: { finishReason } }: GenerationCandidate): boolean =>
+  finishReason === "cancelled" || finishReason === "time-budget";
+
+/** How many times as many tokens a model gets that used them all for reasoning. */
+const roomToReason = 4;
 
 /**
  * Puts a summary of the earlier turns at the beginning of the first user message. Not into the system message: a user's
@@ -104,6 +121,7 @@ const taskOf = (
     reasoning: {},
     sampling: {},
     stop: {
+      ...present({ timeBudgetMs: task.stop.timeBudgetMs }),
       maxOutputTokens,
       stopSequences: [],
       stopTokenIds: [],

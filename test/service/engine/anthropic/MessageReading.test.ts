@@ -8,6 +8,7 @@ const reader = () => {
   const events: EngineEvent[] = [];
   const reading = new MessageReading({
     tools: [{ name: "add", description: "", parameters: { type: "object", properties: { a: { type: "integer" } } } }],
+    topLogprobs: undefined,
     estimatedPromptTokens: 5,
     onEvent: (event) => void events.push(event),
   });

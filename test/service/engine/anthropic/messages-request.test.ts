@@ -3,6 +3,7 @@ import { assert, describe, it } from "vitest";
 import type { ChatInput } from "../../../../src/service/domain/conversation.ts";
 import type { ReasoningOptions } from "../../../../src/service/domain/generation-task.ts";
 import { messagesRequest } from "../../../../src/service/engine/anthropic/messages-request.ts";
+import { png } from "../../../support/images.ts";
 import { chat as inputOf, message } from "../../../support/tasks.ts";
 
 const chat = (...messages: ChatInput["messages"]): ChatInput => {
@@ -26,7 +27,7 @@ const parameters = {
 };
 
 const bodyOf = (input: ChatInput, reasoning: ReasoningOptions = {}) =>
-  JSON.parse(messagesRequest("m", input, { parameters, reasoning })) as Readonly<Record<string, unknown>>;
+  JSON.parse(messagesRequest("m", input, { parameters, reasoning }, new Set())) as Readonly<Record<string, unknown>>;
 
 describe("the request of a message", () => {
   it("has its options, and what the system says apart", () => {
@@ -43,6 +44,32 @@ describe("the request of a message", () => {
       temperature: 0.5,
       top_k: 40,
     });
+  });
+
+  it("has images as blocks between the texts", () => {
+    const asked = message("user", "What is this?");
+    const { messages } = bodyOf(
+      chat({
+        ...asked,
+        content: [
+          { type: "image", source: { data: png }, mediaType: "" },
+          ...asked.content,
+          ...asked.content,
+          { type: "image", source: { url: "https://example.com/a.png" }, mediaType: "" },
+        ],
+      }),
+    );
+    const data = Buffer.from(png).toString("base64");
+    assert.deepStrictEqual(messages, [
+      {
+        role: "user",
+        content: [
+          { type: "image", source: { type: "base64", media_type: "image/png", data } },
+          { type: "text", text: "What is this?What is this?" },
+          { type: "image", source: { type: "url", url: "https://example.com/a.png" } },
+        ],
+      },
+    ]);
   });
 
   it("has calls and their results as blocks, and those of one side in one message", () => {

@@ -6,7 +6,12 @@ import type { EngineEvent } from "../../../../src/service/engine/Engine.ts";
 const create = () => {
   const told: EngineEvent[] = [];
   const tools = [{ name: "add", description: "", parameters: undefined }];
-  const events = new AnswerEvents({ tools, estimatedPromptTokens: 5, onEvent: (event) => void told.push(event) });
+  const events = new AnswerEvents({
+    tools,
+    topLogprobs: undefined,
+    estimatedPromptTokens: 5,
+    onEvent: (event) => void told.push(event),
+  });
   return { events, told };
 };
 

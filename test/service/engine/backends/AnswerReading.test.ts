@@ -34,7 +34,12 @@ const forms = [
 describe.each(forms)("an answer of $name", ({ Reading, text, call, deepCall, error }) => {
   const begin = () => {
     const events: EngineEvent[] = [];
-    const reading = new Reading({ tools: [], estimatedPromptTokens: 5, onEvent: (event) => void events.push(event) });
+    const reading = new Reading({
+      tools: [],
+      topLogprobs: undefined,
+      estimatedPromptTokens: 5,
+      onEvent: (event) => void events.push(event),
+    });
     return { events, reading, read: (event: object) => reading.read(JSON.stringify(event)) };
   };
 

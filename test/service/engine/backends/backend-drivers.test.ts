@@ -20,6 +20,9 @@ const requestOf = (id: string, turn = 0): ConversationRequest => ({
   parameters: { ...model.defaults, seed: 7, minOutputTokens: 0, stopTokenIds: [] },
   reasoning: {},
   constraint: undefined,
+  topLogprobs: undefined,
+  asked: new Set(),
+  promptCount: { tokens: 5, estimated: true },
   timeBudgetMs: undefined,
   scheduling: { turn, fairnessId: "" },
 });
@@ -46,6 +49,91 @@ describe("a model of a backend", () => {
       const [request] = backend.requests;
       assert.deepInclude(request?.body, { model: "org/demo", stream: true, max_tokens: 64, seed: 7 });
       assert.isAtMost(backend.connections().made, 2);
+    }),
+  );
+
+  it.live("continues a prompt as it stands, and tells the logprobs that were asked for", () =>
+    Effect.gen(function* () {
+      const piece = (text: string, finish_reason: string | null, logprobs: object | null) =>
+        `data: ${JSON.stringify({ choices: [{ text, finish_reason, logprobs }] })}\n\n`;
+      const logprobs = { tokens: [" upon"], token_logprobs: [-0.5], top_logprobs: [{ " upon": -0.5 }] };
+      const backend = yield* scriptedBackend(
+        (response) =>
+          void beginStream(response).end(`${piece(" upon", null, logprobs)}${piece("", "stop", null)}data: [DONE]\n\n`),
+      );
+      const engine = yield* start(backend.settings);
+      const input = { type: "prompt", text: "Once" } as const;
+      const { text, events } = yield* ask(engine, { ...requestOf("a"), input, topLogprobs: 1 });
+      assert.strictEqual(text, " upon");
+      const [told] = events.flatMap((event) => (event.type === "output" ? event.logprobs : []));
+      assert.deepInclude(told, { text: " upon", logprob: -0.5 });
+      const [received] = backend.requests;
+      assert.strictEqual(received?.path, "/v1/completions");
+      assert.deepInclude(received?.body, { prompt: "Once", logprobs: 1, stream: true });
+      assert.notProperty(received?.body, "messages");
+    }),
+  );
+
+  it.live("does not do without logprobs where the server takes the option and tells none", () =>
+    Effect.gen(function* () {
+      const backend = yield* scriptedBackend((response) => void beginStream(response).end(four));
+      const engine = yield* start(backend.settings);
+      const { result, text } = yield* ask(engine, {
+        ...requestOf("a"),
+        topLogprobs: 0,
+        asked: new Set(["output.top_logprobs"]),
+      });
+      assert.strictEqual(text, "");
+      assert.deepInclude(result._tag === "Failure" ? result.failure : {}, {
+        _tag: "UnsupportedParameter",
+        field: "task.output.top_logprobs",
+      });
+    }),
+  );
+
+  it.live(
+    "learns what its model refuses: defaults are left out from then on, and what a task asks for is refused",
+    () =>
+      Effect.gen(function* () {
+        const message = "Unsupported value: 'temperature'. Only the default (1) value is supported.";
+        const error = { message, param: "temperature", code: "unsupported_value" };
+        const backend = yield* scriptedBackend((response, { body }) => {
+          if (body["temperature"] === undefined) beginStream(response).end(four);
+          else response.writeHead(400).end(JSON.stringify({ error }));
+        });
+        const engine = yield* start(backend.settings);
+        const first = yield* ask(engine);
+        assert.strictEqual(first.text, "Four.");
+        const [admitted] = first.events;
+        assert.strictEqual(admitted?.type === "admitted" && admitted.parameters?.temperature, 1);
+        assert.lengthOf(backend.requests, 2);
+        assert.strictEqual((yield* ask(engine)).text, "Four.");
+        assert.lengthOf(backend.requests, 3);
+        assert.deepStrictEqual([...(engine.unsupported?.() ?? [])], ["sampling.temperature"]);
+        const { result } = yield* ask(engine, { ...requestOf("b"), asked: new Set(["sampling.temperature"]) });
+        const failure = { _tag: "UnsupportedParameter", field: "task.sampling.temperature" };
+        assert.deepInclude(result._tag === "Failure" ? result.failure : {}, failure);
+        assert.lengthOf(backend.requests, 3);
+      }),
+  );
+
+  it.live("refuses an option that its task sets with the server's words", () =>
+    Effect.gen(function* () {
+      const backend = yield* scriptedBackend((response) => {
+        response.writeHead(400).end(JSON.stringify({ error: { message: "demo does not support tools" } }));
+      });
+      const engine = yield* start(backend.settings);
+      const { input, ...rest } = requestOf("a");
+      const tools = [{ name: "add", description: "", parameters: undefined }];
+      const { result } = yield* ask(engine, {
+        ...rest,
+        input: input.type === "chat" ? { ...input, tools } : assert.fail(),
+        asked: new Set(["chat.tools"]),
+      });
+      const failure = result._tag === "Failure" ? result.failure : assert.fail();
+      assert.deepInclude(failure, { _tag: "UnsupportedParameter", field: "task.chat.tools" });
+      assert.include(failure.message, "demo does not support tools");
+      assert.lengthOf(backend.requests, 1);
     }),
   );
 

@@ -36,11 +36,26 @@ describe("the failure of an exchange", () => {
     "context_length_exceeded",
     "input length exceeds the context limit",
     "too many tokens",
+    "The input token count (9) exceeds the maximum number of tokens allowed (8).",
+    "`inputs` tokens + `max_new_tokens` must be <= 8193",
+    "Please reduce the length of the messages or completion.",
+    "The decoder prompt (length 9) is longer than the maximum model length of 8.",
   ])("tells that the context is exceeded: %s", (words) => {
     const thrown = new StatusRefused(400, undefined, JSON.stringify({ error: { message: words } }));
     assert.deepInclude(failureOf(thrown, model, backend, false), { _tag: "BackendContextExceeded", words });
     const within = new BackendSays(JSON.stringify({ error: { message: words } }));
     assert.deepInclude(failureOf(within, model, backend, false), { _tag: "BackendContextExceeded" });
+  });
+
+  it("tells that the context is exceeded wherever the server says so: late in its words, or by its code alone", () => {
+    const late = { message: `${"word ".repeat(200)}this model's maximum context length is 8` };
+    const coded = { message: "no", code: "context_length_exceeded" };
+    for (const error of [late, coded]) {
+      const thrown = new StatusRefused(400, undefined, JSON.stringify({ error }));
+      const failure = failureOf(thrown, model, backend, false);
+      assert.strictEqual(failure._tag, "BackendContextExceeded");
+      assert.isAtMost(failure._tag === "BackendContextExceeded" ? failure.words.length : Infinity, 201);
+    }
   });
 
   it("of an error within a stream is that of the status which it tells, and a loss after some output", () => {

@@ -20,6 +20,9 @@ describe.each(Object.entries<WireForm>(wireForms))("a model of %s", (name, wire)
     parameters: { ...model.defaults, seed: 7, minOutputTokens: 0, stopTokenIds: [] },
     reasoning: {},
     constraint: undefined,
+    topLogprobs: undefined,
+    asked: new Set(),
+    promptCount: { tokens: 5, estimated: true },
     timeBudgetMs: undefined,
     scheduling: { turn: 0, fairnessId: "" },
   };

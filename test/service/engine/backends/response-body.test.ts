@@ -57,6 +57,7 @@ describe("the body of a response", () => {
       assert.deepStrictEqual(yield* lines("a\r\n\nb\nc"), ["a", "b", "c"]);
       assert.deepStrictEqual(yield* lines(""), []);
       assert.instanceOf(yield* lines("x".repeat(65_537)), AnswerUnreadable);
+      assert.instanceOf(yield* lines(`${"x".repeat(65_537)}\n`), AnswerUnreadable);
     }),
   );
 

@@ -16,7 +16,13 @@ const eventsOf = (answer: Parameters<typeof scriptedBackend>[0]) =>
       );
       const events: string[] = [];
       const onData = (data: string) => events.push(data) > 0 && data === "[DONE]";
-      const rest = { body: "{}", signal: new AbortController().signal, onTaken: () => {}, onData };
+      const rest = {
+        path: "chat/completions",
+        body: "{}",
+        signal: new AbortController().signal,
+        onTaken: () => {},
+        onData,
+      };
       const failure = yield* Effect.promise(() =>
         streamAnswer({ dispatcher, backend, ...rest }).then(
           () => undefined,
@@ -55,7 +61,15 @@ describe("a stream of server-sent events", () => {
       );
       const left = new AbortController();
       const chat = (signal: AbortSignal, onTaken: () => void) =>
-        streamAnswer({ dispatcher, backend, body: "{}", signal, onTaken, onData: () => false });
+        streamAnswer({
+          dispatcher,
+          backend,
+          path: "chat/completions",
+          body: "{}",
+          signal,
+          onTaken,
+          onData: () => false,
+        });
       const taken = Promise.withResolvers<void>();
       const running = chat(left.signal, taken.resolve).catch(() => {});
       yield* Effect.promise(() => taken.promise);

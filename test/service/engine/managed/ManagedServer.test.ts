@@ -29,6 +29,9 @@ const requestOf = (text: string): ConversationRequest => {
     parameters: { ...model.defaults, seed: 7, minOutputTokens: 0, stopTokenIds: [] },
     reasoning: {},
     constraint: undefined,
+    topLogprobs: undefined,
+    asked: new Set(),
+    promptCount: { tokens: 5, estimated: true },
     timeBudgetMs: undefined,
     scheduling: { turn: 0, fairnessId: "" },
   };

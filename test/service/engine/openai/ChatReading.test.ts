@@ -1,9 +1,12 @@
 import { assert, describe, it } from "vitest";
 
 import type { EngineEvent } from "../../../../src/service/engine/Engine.ts";
+import { OptionRefused } from "../../../../src/service/engine/backends/problems.ts";
 import { ChatReading } from "../../../../src/service/engine/openai/ChatReading.ts";
 
-const read = (...chunks: ReadonlyArray<object>) => {
+const read = (...chunks: ReadonlyArray<object>) => readWith(undefined, ...chunks);
+
+const readWith = (topLogprobs: number | undefined, ...chunks: ReadonlyArray<object>) => {
   const events: EngineEvent[] = [];
   const reading = new ChatReading({
     tools: [
@@ -13,6 +16,7 @@ const read = (...chunks: ReadonlyArray<object>) => {
         parameters: { type: "object", properties: { a: { type: "integer" } } },
       },
     ],
+    topLogprobs,
     estimatedPromptTokens: 5,
     onEvent: (event) => void events.push(event),
   });
@@ -23,6 +27,7 @@ const read = (...chunks: ReadonlyArray<object>) => {
     text: outputs.map(({ text }) => text),
     reasoning: outputs.map(({ reasoning }) => reasoning).join(""),
     toolCalls: outputs.flatMap(({ toolCalls }) => toolCalls),
+    logprobs: outputs.flatMap(({ logprobs }) => logprobs),
     finished: events.at(-1),
   };
 };
@@ -39,6 +44,46 @@ describe("a streamed chat completion", () => {
     assert.deepInclude(finished, {
       usage: { promptTokens: 5, outputTokens: 2, reasoningTokens: 1, estimated: true },
     });
+  });
+
+  it("may be the continuation of a text", () => {
+    const piece = (text: string, finish_reason: string | null = null) => ({ choices: [{ text, finish_reason }] });
+    const { text, finished } = read(piece("b"), piece(" c"), piece("", "length"));
+    assert.deepStrictEqual(text, ["b", " c"]);
+    assert.deepInclude(finished, { reason: "max-output-tokens" });
+  });
+
+  it("has the logprobs that were asked for, as many tokens as these tell, also of a character in parts", () => {
+    const entry = (token: string, logprob: number, rest: object = {}) => ({ token, logprob, ...rest });
+    const piece = (content: string, ...of: ReadonlyArray<object>) => ({
+      choices: [{ delta: { content }, logprobs: { content: of } }],
+    });
+    const { logprobs, finished } = readWith(
+      1,
+      { choices: [{ delta: { role: "assistant", content: "" }, logprobs: null }] },
+      piece("Fo", entry("Fo", -0.1, { id: 7, top_logprobs: [entry("Xo", -3), entry("Fo", -0.1)] })),
+      piece("", entry("\ufffd", -1, { bytes: [0xf0, 0x9f] })),
+      piece("🙂", entry("\ufffd", -2, { bytes: [0x99, 0x82] })),
+      delta({}, "stop"),
+    );
+    assert.deepStrictEqual(
+      logprobs.map(({ tokenId, text, logprob }) => [tokenId, text, logprob]),
+      [
+        [7, "Fo", -0.1],
+        [0, "\ufffd", -1],
+        [0, "\ufffd", -2],
+      ],
+    );
+    assert.deepStrictEqual(
+      logprobs[0]?.top.map(({ text }) => text),
+      ["Fo"],
+    );
+    assert.strictEqual(Buffer.concat(logprobs.map(({ raw }) => raw)).toString(), "Fo🙂");
+    assert.deepInclude(finished, { usage: { promptTokens: 5, outputTokens: 3, reasoningTokens: 0, estimated: true } });
+  });
+
+  it("is not taken without the logprobs that were asked for", () => {
+    assert.throws(() => readWith(0, delta({ content: "4" })), OptionRefused);
   });
 
   it("may be ended by the server for its content", () => {

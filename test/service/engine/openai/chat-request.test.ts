@@ -1,9 +1,11 @@
 import { assert, describe, it } from "vitest";
 
 import type { BackendEngine } from "../../../../src/service/domain/backend-presets.ts";
+import type { ConversationOption } from "../../../../src/service/domain/conversation-options.ts";
 import type { ChatInput } from "../../../../src/service/domain/conversation.ts";
 import type { OutputConstraint } from "../../../../src/service/domain/generation-task.ts";
 import { chatRequest } from "../../../../src/service/engine/openai/chat-request.ts";
+import { png } from "../../../support/images.ts";
 import { chat as inputOf, message } from "../../../support/tasks.ts";
 
 const chat = (...messages: ChatInput["messages"]): ChatInput => {
@@ -29,7 +31,12 @@ const bodyOf = (
   engine: BackendEngine,
   input: ChatInput = chat(message("user", "2+2?")),
   constraint?: OutputConstraint,
-) => JSON.parse(chatRequest("m", engine, input, { parameters, reasoning: { effort: "low" }, constraint }));
+  topLogprobs?: number,
+  unsupported: ReadonlySet<ConversationOption> = new Set(),
+) =>
+  JSON.parse(
+    chatRequest("m", engine, input, { parameters, reasoning: { effort: "low" }, constraint, topLogprobs }, unsupported),
+  );
 
 describe("the request of a chat completion", () => {
   it("has the options that the engine heeds, and no others", () => {
@@ -52,6 +59,33 @@ describe("the request of a chat completion", () => {
     });
     assert.notProperty(bodyOf("vllm"), "response_format");
     assert.notProperty(bodyOf("mlx_lm_server", undefined, constraint), "response_format");
+  });
+
+  it("asks for logprobs in the form of the API", () => {
+    assert.deepInclude(bodyOf("openai", undefined, undefined, 0), { logprobs: true });
+    assert.notProperty(bodyOf("openai", undefined, undefined, 0), "top_logprobs");
+    assert.deepInclude(bodyOf("openai", undefined, undefined, 5), { logprobs: true, top_logprobs: 5 });
+    assert.notProperty(bodyOf("openai"), "logprobs");
+  });
+
+  it("has images beside the text, by their bytes or their URL", () => {
+    const image = { ...message("user", "What is this?") };
+    const { messages } = bodyOf(
+      "openai",
+      chat({
+        ...image,
+        content: [
+          ...image.content,
+          { type: "image", source: { data: png }, mediaType: "" },
+          { type: "image", source: { url: "https://example.com/a.png" }, mediaType: "" },
+        ],
+      }),
+    );
+    assert.deepStrictEqual(messages[0].content, [
+      { type: "text", text: "What is this?" },
+      { type: "image_url", image_url: { url: `data:image/png;base64,${Buffer.from(png).toString("base64")}` } },
+      { type: "image_url", image_url: { url: "https://example.com/a.png" } },
+    ]);
   });
 
   it("has messages, calls and their results in the form of the API", () => {

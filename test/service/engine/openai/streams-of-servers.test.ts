@@ -22,6 +22,7 @@ const read = (text: string) => {
   const events: EngineEvent[] = [];
   const reading = new ChatReading({
     tools: [calculator],
+    topLogprobs: undefined,
     estimatedPromptTokens: 99,
     onEvent: (e) => void events.push(e),
   });

@@ -18,10 +18,10 @@ afterEach(() => rmSync(folder, { recursive: true }));
 const driver = scriptedDriver(makeScriptedConversations({ promptTokens: 0, pieces: [] }), [], ["chat.tools"]);
 const drivers = { ollama: driver, openai: driver };
 
-const read = (models: string) => {
+const read = (models: string, those = drivers) => {
   const path = join(folder, "mlxd.yaml");
   writeFileSync(path, `models: {${models}}`);
-  return readCatalog({ directory: join(folder, "models"), file: readConfigFile(path, {}) }, undefined, drivers);
+  return readCatalog({ directory: join(folder, "models"), file: readConfigFile(path, {}) }, undefined, those);
 };
 const refusalOf = (models: string): Promise<string> =>
   read(models).then(
@@ -49,6 +49,50 @@ describe("a declared model of another engine", () => {
     assert.deepInclude(first?.facts, { family: "qwen", contextLength: 4096, revision: "ollama:qwen3:8b" });
     assert.deepInclude(first?.facts.capabilities, { chat: true, tools: true, embeddings: false });
     assert.deepInclude(first?.policy, { priority: 3, pinned: false });
+  });
+
+  it("takes images if it says so, by its family, or as most of its engine's do", async () => {
+    const seeing = { ...driver, options: new Set([...driver.options, "chat.images", "chat.image_urls"] as const) };
+    const entries = await read(
+      "a: {engine: ollama, model: gemma3, context_length: 9}, b: {engine: ollama, model: x, context_length: 9}, " +
+        "c: {engine: ollama, model: x, context_length: 9, vision: true}, d: {engine: openai, context_length: 9}, " +
+        "e: {engine: openai, context_length: 9, vision: false}",
+      { ollama: seeing, openai: { ...seeing, images: "most" as const } },
+    );
+    assert.deepStrictEqual(
+      entries
+        .slice(0, 5)
+        .map((entry) => [
+          entry.facts.capabilities.vision,
+          entry.takes === "conversations" && entry.options.has("chat.images"),
+        ]),
+      [true, false, true, true, false].map((vision) => [vision, vision]),
+    );
+    assert.include(await refusalOf("a: {engine: ollama, context_length: 9, vision: true}"), "ollama takes no images");
+    assert.include(await refusalOf("local: {vision: true}"), "models.local.vision: is for models of other servers");
+  });
+
+  it("counts its prompts with the tokenizer of a model in the folder, by any of its names", async () => {
+    const [first] = await read("a: {engine: ollama, context_length: 9, tokenizer: near}, local: {aliases: [near]}");
+    assert.strictEqual(first?.takes === "conversations" && first.tokenizer, "local");
+    const told = await refusalOf("a: {engine: ollama, context_length: 9, tokenizer: loca}, local: {}");
+    assert.include(told, "models.a.tokenizer: in the model folder");
+    assert.include(await refusalOf("local: {tokenizer: local}"), "models.local.tokenizer: is for models of other");
+  });
+
+  it("is not told to fetch images from the web at a server of the operator's own", async () => {
+    const options = new Set([...driver.options, "chat.images", "chat.image_urls"] as const);
+    const providers = { openai: { ...driver, options, images: "most" as const } };
+    const path = join(folder, "mlxd.yaml");
+    writeFileSync(
+      path,
+      "backends: {own: {engine: openai, base_url: 'http://own:1/v1'}}\n" +
+        "models: {a: {engine: openai, context_length: 9}, b: {backend: own, context_length: 9}}",
+    );
+    const file = readConfigFile(path, {});
+    const entries = await readCatalog({ directory: join(folder, "models"), file }, undefined, providers);
+    const fetches = entries.map((entry) => entry.takes === "conversations" && entry.options.has("chat.image_urls"));
+    assert.deepStrictEqual(fetches.slice(0, 2), [true, false]);
   });
 
   it.each([

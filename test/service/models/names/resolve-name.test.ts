@@ -164,4 +164,17 @@ describe("a name that several models have", () => {
     assert.equal(chosen(known, "ollama:shared"), "a");
     assert.equal(chosen(known, "a"), "a");
   });
+
+  it("takes a backend before the colon, in any case, and looks among its models only", () => {
+    const on = (backend: string, id: string, alias: string) => ({ ...model(id, alias), engine: "vllm", backend });
+    const known = [on("attic", "a", "chat"), on("cellar", "b", "chat"), { ...model("c", "chat"), engine: "vllm" }];
+    const found = (name: string) => Result.getOrUndefined(resolveName(known, name))?.id;
+    assert.strictEqual(found("cellar:chat"), "b");
+    assert.strictEqual(found(" ATTIC : chat"), "a");
+    assert.strictEqual(found("vllm:chat"), "a");
+    const missing = Result.getOrUndefined(Result.flip(resolveName(known, "cellar:a")));
+    assert.deepInclude(missing, { _tag: "ModelNotFound", model: "cellar:a" });
+    const unknown = Result.getOrUndefined(Result.flip(resolveName(known, "ollama:chat")));
+    assert.deepInclude(unknown, { _tag: "UnknownBackend", known: ["vllm", "attic", "cellar"] });
+  });
 });

@@ -21,9 +21,13 @@ afterEach(() => rmSync(folder, { recursive: true, force: true }));
 
 const path = () => join(folder, "mlxd.yaml");
 const say = (text: string) => writeFileSync(path(), `# ours\nservice: { models: ./models }\n${text}`);
+const environment = { MLXD_CATALOG_KEYS: "NO_SUCH@attic" };
+
 const withModels = <A, E>(text: string, test: (models: Models["Service"]) => Effect.Effect<A, E>) => {
   say(text);
-  return Effect.flatMap(Models, test).pipe(Effect.provide(configuredPool(folder, [], {}, backendDrivers())));
+  return Effect.flatMap(Models, test).pipe(
+    Effect.provide(configuredPool(folder, [], {}, backendDrivers(), environment)),
+  );
 };
 
 const backend = (name: string, declaration: object = { engine: "ollama" }): EntryChange => ({
@@ -117,8 +121,12 @@ describe("entries of the catalog", () => {
           [backend("b", { engine: "olama" }), /^backend\.engine: "olama" is no engine of backends/],
           [backend("b", { engine: "ollama", base_url: "http://u:p@h/v1" }), /^backend\.base_url: holds credentials/],
           [
-            backend("b", { engine: "ollama", api_key_variable: "NO_SUCH" }),
+            backend("b", { engine: "ollama", base_url: "http://attic", api_key_variable: "NO_SUCH" }),
             /^backend\.api_key_variable: this variable is not set/,
+          ],
+          [
+            backend("b", { engine: "ollama", base_url: "http://evil", api_key_variable: "NO_SUCH" }),
+            /^backend\.api_key_variable: this key is not sent there: .*MLXD_CATALOG_KEYS=NO_SUCH@evil/,
           ],
           [backend("b!", { engine: "ollama" }), /^name: a backend's name begins/],
         ] as const) {
@@ -192,7 +200,14 @@ describe("entries of the catalog", () => {
       writeFileSync(path(), "");
       yield* models.changeEntry(written);
       assert.include(readFileSync(path(), "utf8"), "attic");
-    }).pipe(Effect.provide(configuredPool(folder, [], {}, backendDrivers(), { MLXD_MODELS: join(folder, "models") }))),
+    }).pipe(
+      Effect.provide(
+        configuredPool(folder, [], {}, backendDrivers(), {
+          MLXD_MODELS: join(folder, "models"),
+          MLXD_CATALOG_KEYS: "NO_SUCH@attic",
+        }),
+      ),
+    ),
   );
 
   it.effect("leave nothing behind when they are deleted, so that the file may have one of the name later", () =>

@@ -71,6 +71,52 @@ describe("a summary", () => {
     }),
   );
 
+  it.effect("gets more room where all of it went into reasoning, once", () =>
+    Effect.gen(function* () {
+      const limits: (number | undefined)[] = [];
+      const summarised = (enough: number) =>
+        summarise({
+          longestTokens: 64,
+          task: base,
+          onSpent: () => {},
+          before: "",
+          messages: [message("user", "a")],
+          ask: (own, emit) =>
+            Effect.sync(() => {
+              limits.push(own.stop.maxOutputTokens);
+              emit(started, 1);
+              if ((own.stop.maxOutputTokens ?? 0) >= enough) emit(chunk("a", 1), 1);
+              emit({ ...finished(1), finishReason: "max-output-tokens" }, 1);
+            }),
+        });
+      assert.strictEqual((yield* summarised(256))?.summary, "a");
+      assert.isUndefined(yield* summarised(1000));
+      assert.deepStrictEqual(limits, [64, 256, 64, 256]);
+    }),
+  );
+
+  it.effect("is none where it was broken off, and has its task's time", () =>
+    Effect.gen(function* () {
+      for (const finishReason of ["cancelled", "time-budget"] as const) {
+        const none = yield* summarise({
+          longestTokens: 64,
+          task: { ...base, stop: { ...base.stop, timeBudgetMs: 500 } },
+          onSpent: () => {},
+          before: "",
+          messages: [message("user", "a")],
+          ask: (own, emit) =>
+            Effect.sync(() => {
+              assert.strictEqual(own.stop.timeBudgetMs, 500);
+              emit(started, 1);
+              emit(chunk("half a summ", 1), 1);
+              emit({ ...finished(1), finishReason }, 1);
+            }),
+        });
+        assert.isUndefined(none, finishReason);
+      }
+    }),
+  );
+
   it.effect("is none where the model writes nothing", () =>
     Effect.gen(function* () {
       const spent: Usage[] = [];

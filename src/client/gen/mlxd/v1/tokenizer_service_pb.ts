@@ -223,7 +223,7 @@ export type CountTokensResponse = Message<"mlxd.v1.CountTokensResponse"> & {
   model: string;
 
   /**
-   * Tokens of the prompt, the same number as in Usage.prompt_tokens.
+   * Tokens of the prompt, the same number as in Usage.prompt_tokens, unless it is an estimate.
    *
    * @generated from field: uint32 prompt_tokens = 2;
    */
@@ -251,7 +251,7 @@ export type CountTokensResponse = Message<"mlxd.v1.CountTokensResponse"> & {
   maxOutputTokensLeft: number;
 
   /**
-   * Whether the count is an estimate, because the model's tokenizer is not available.
+   * Whether the count is an estimate, because the model is on another server and has no `tokenizer` here that can count it.
    *
    * @generated from field: bool estimated = 6;
    */

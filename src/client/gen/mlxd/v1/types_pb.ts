@@ -442,7 +442,8 @@ export type ContentPart = Message<"mlxd.v1.ContentPart"> & {
     case: "text";
   } | {
     /**
-     * An image, for models that take images.
+     * An image, in messages of users, for models that take images (Model.capabilities.vision). Others refuse it with
+     * UNSUPPORTED_TASK.
      *
      * @generated from field: mlxd.v1.Image image = 2;
      */
@@ -471,7 +472,7 @@ export type Image = Message<"mlxd.v1.Image"> & {
    */
   source: {
     /**
-     * The encoded file.
+     * The file: PNG, JPEG, GIF or WebP.
      *
      * @generated from field: bytes data = 1;
      */
@@ -479,7 +480,7 @@ export type Image = Message<"mlxd.v1.Image"> & {
     case: "data";
   } | {
     /**
-     * An http, https or data URL.
+     * A data URL in base64, or an http or https URL, which only the servers of some providers fetch; it is refused elsewhere.
      *
      * @generated from field: string url = 2;
      */
@@ -488,7 +489,7 @@ export type Image = Message<"mlxd.v1.Image"> & {
   } | { case: undefined; value?: undefined };
 
   /**
-   * The media type, e.g. `image/png`; empty: detected from the data.
+   * The media type, e.g. `image/png`, which has to be that of the data; empty: detected from the data.
    *
    * @generated from field: string media_type = 3;
    */
@@ -1507,7 +1508,7 @@ export const TimingsSchema: GenMessage<Timings> = /*@__PURE__*/
  */
 export type TokenLogprob = Message<"mlxd.v1.TokenLogprob"> & {
   /**
-   * The token.
+   * The token; 0 if it is not known, because the model is on another server that does not tell it.
    *
    * @generated from field: uint32 token_id = 1;
    */
@@ -1561,7 +1562,7 @@ export const TokenLogprobSchema: GenMessage<TokenLogprob> = /*@__PURE__*/
  */
 export type TopLogprob = Message<"mlxd.v1.TopLogprob"> & {
   /**
-   * The token.
+   * The token; 0 if it is not known.
    *
    * @generated from field: uint32 token_id = 1;
    */

@@ -1,0 +1,2 @@
+/** The signature of a PNG, which is what is looked at here. */
+export const png = Uint8Array.of(0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a, 1, 2, 3);
