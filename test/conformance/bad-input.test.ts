@@ -177,17 +177,6 @@ describe.each(transports)("over $name", ({ create }) => {
     assert.strictEqual(reached, 0);
   });
 
-  it("an image is refused as a task that the model does not do", async () => {
-    const part = { case: "image", value: { source: { case: "data", value: new Uint8Array([1]) } } } as const;
-    const error = await errorOf(
-      client.generate({ task: chat({ messages: [{ role: Role.USER, content: [{ part }] }] }) }),
-    );
-    assert.strictEqual(error.code, Code.InvalidArgument);
-    const metadata = { task: "vision", model: "demo" };
-    assertMatches(detailsOf(error).info, { reason: "UNSUPPORTED_TASK", metadata });
-    assert.match(error.rawMessage, /^model "demo" does not do vision; /);
-  });
-
   it("an option of streams names the default model where the task names none", async () => {
     const error = await errorOf(client.generate({ task: { input, output: { flushTokens: 4 } } }));
     const metadata = { field: "task.output.flush_tokens", model: "demo" };

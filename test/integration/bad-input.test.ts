@@ -22,6 +22,25 @@ const prompt = (value: string) => ({ case: "prompt", value }) as const;
 const says = (role: Role, value: string) => ({ role, content: [{ part: { case: "text", value } as const }] });
 
 const refusals: ReadonlyArray<readonly [string, Task, Code, string, RegExp]> = [
+  [
+    "an image for a model that does no vision",
+    {
+      input: {
+        case: "chat",
+        value: {
+          messages: [
+            {
+              role: Role.USER,
+              content: [{ part: { case: "image", value: { source: { case: "data", value: new Uint8Array([1]) } } } }],
+            },
+          ],
+        },
+      },
+    },
+    Code.InvalidArgument,
+    "UNSUPPORTED_TASK",
+    /^model "demo" does not do vision; /,
+  ],
   ["an unknown model", { model: "dem", input: prompt("x") }, Code.NotFound, "MODEL_NOT_FOUND", /"dem".*demo/],
   [
     "a bias on a token that the model does not have",

@@ -45,6 +45,6 @@ export const keyRefusal = (
   if (typeof variable !== "string" || (variable === providerKey && baseUrl === undefined)) return undefined;
   const host = typeof baseUrl === "string" ? URL.parse(baseUrl)?.host : undefined;
   if (allowed.some((key) => key.variable === variable && key.host === host)) return undefined;
-  const wanted = `${variable}@${host ?? "HOST"}`;
-  return `this key is not sent there: the operator allows it by MLXD_CATALOG_KEYS=${wanted}`;
+  // The value is not repeated: it may be a key by mistake.
+  return `this key is not sent there: the operator allows it by MLXD_CATALOG_KEYS=VARIABLE@${host ?? "HOST"}`;
 };

@@ -126,7 +126,7 @@ describe("entries of the catalog", () => {
           ],
           [
             backend("b", { engine: "ollama", base_url: "http://evil", api_key_variable: "NO_SUCH" }),
-            /^backend\.api_key_variable: this key is not sent there: .*MLXD_CATALOG_KEYS=NO_SUCH@evil/,
+            /^backend\.api_key_variable: this key is not sent there: .*MLXD_CATALOG_KEYS=VARIABLE@evil/,
           ],
           [backend("b!", { engine: "ollama" }), /^name: a backend's name begins/],
         ] as const) {
