@@ -57,7 +57,7 @@ const withPool = <A, E>(
   Effect.suspend(() => {
     const engine = makeScriptedConversations(script);
     const log: string[] = [];
-    const driver = scriptedDriver(engine, log);
+    const driver = scriptedDriver(engine, log, ["sampling.temperature"]);
     const pool = configuredPool(folder, log, {}, { ollama: driver });
     const layer = preparationsLayer.pipe(
       Layer.provideMerge(Layer.merge(generationsLayer, embeddingsLayer)),
