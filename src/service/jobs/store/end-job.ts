@@ -5,7 +5,6 @@ import type { Job } from "../../domain/job.ts";
 import { changeJob, lockJob, readJob } from "./change-job.ts";
 import type { Database } from "./Database.ts";
 import { deleteQueue } from "./delete-queue.ts";
-import { removeJobs } from "./remove-jobs.ts";
 
 /** A job that is over does not change. Throws JobNotFound. */
 export const cancelJob = (database: Database, tenant: string, jobId: string): Promise<Job> =>
@@ -20,5 +19,5 @@ export const deleteJob = async (database: Database, boss: PgBoss, tenant: string
   for (const row of await database.query("SELECT queue FROM mlxd.lane WHERE job_id = $1", [jobId])) {
     await deleteQueue(boss, String(row["queue"]));
   }
-  await removeJobs(database, [jobId]);
+  await database.query("DELETE FROM mlxd.job WHERE id = $1", [jobId]);
 };

@@ -5,7 +5,6 @@ import { longestBackoffMs } from "../retry-policy.ts";
 import { changeJob, lockJob } from "./change-job.ts";
 import type { Database } from "./Database.ts";
 import { deleteQueue } from "./delete-queue.ts";
-import { removeJobs } from "./remove-jobs.ts";
 import type { Host } from "./take-items.ts";
 
 /** How long a host counts as alive after its last sign of life. */
@@ -49,17 +48,11 @@ export const keepHouse = async (database: Database, boss: PgBoss): Promise<Reado
     });
   }
   await removeQueues(database, boss);
-  const overdue = await database.query(
-    `SELECT id::text FROM mlxd.job WHERE delete_at <= now()
-     AND NOT EXISTS (SELECT 1 FROM mlxd.lane l WHERE l.job_id = mlxd.job.id) LIMIT $1`,
+  await database.query(
+    `DELETE FROM mlxd.job WHERE id IN (SELECT id FROM mlxd.job j WHERE delete_at <= now()
+     AND NOT EXISTS (SELECT 1 FROM mlxd.lane l WHERE l.job_id = j.id) LIMIT $1)`,
     [atOnce],
   );
-  if (overdue.length > 0) {
-    await removeJobs(
-      database,
-      overdue.map((row) => String(row["id"])),
-    );
-  }
   // A host's name is no longer needed long after its last sign of life.
   await database.query("DELETE FROM mlxd.host WHERE alive_until < now() - interval '1 hour'");
   return expired.map((row) => String(row["id"]));
