@@ -17,7 +17,10 @@ import { EmbeddedFailure, type EmbeddedProblem } from "./embedded-protocol.ts";
 import { flush } from "./flush-to-disk.ts";
 
 /** The caller holds the lock of the directory that it is in. Throws EmbeddedFailure. */
-export const makeDatabase = async (directory: string, make = makeInProcess): Promise<void> => {
+export const makeDatabase = async (
+  directory: string,
+  make: (directory: string) => Promise<void> = makeInProcess,
+): Promise<void> => {
   removeUnfinished(directory);
   if (existsSync(directory) && readdirSync(directory).length > 0) return;
   const unfinished = `${directory}.${randomUUID()}${suffix}`;
@@ -46,9 +49,13 @@ const removeUnfinished = (directory: string): void => {
 
 const removeAll = (path: string): void => rmSync(path, { recursive: true, force: true, maxRetries: 3 });
 
-const makeInProcess = (directory: string): Promise<void> =>
+/** @param program sends what it fails with as an EmbeddedProblem */
+export const makeInProcess = (
+  directory: string,
+  program = fileURLToPath(new URL("./database-maker.ts", import.meta.url)),
+): Promise<void> =>
   new Promise((resolve, reject) => {
-    const child = fork(fileURLToPath(new URL("./database-maker.ts", import.meta.url)), [directory], {
+    const child = fork(program, [directory], {
       ...launch([]),
       stdio: ["ignore", "ignore", "ignore", "ipc"],
     });
@@ -56,7 +63,11 @@ const makeInProcess = (directory: string): Promise<void> =>
     let problem: EmbeddedProblem | undefined;
     const fail = (how: string): void => reject(new EmbeddedFailure(problem ?? { message: how, code: "" }));
     guardChannel(child, (what) => fail(`its maker sent ${what}`));
-    child.once("message", (message) => (problem = message as EmbeddedProblem));
+    child.once("message", (message) => {
+      problem = message as EmbeddedProblem;
+      // PGlite may loop for ever once Postgres has ended (durable-fs.ts), and then it never ends by itself.
+      child.kill("SIGKILL");
+    });
     child.once("error", (cause) => fail(`its maker could not be started: ${cause.message}`));
     child.once("exit", (code, signal) => {
       if (code === 0) resolve();

@@ -3,7 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, assert, beforeEach, describe, it } from "vitest";
 
-import { makeDatabase } from "../../../../src/service/jobs/store/make-database.ts";
+import { EmbeddedFailure } from "../../../../src/service/jobs/store/embedded-protocol.ts";
+import { makeDatabase, makeInProcess } from "../../../../src/service/jobs/store/make-database.ts";
 import { errorOf } from "../../../support/error-of.ts";
 
 describe("the making of a database", () => {
@@ -65,5 +66,38 @@ describe("the making of a database", () => {
     assert.propertyVal(await errorOf(late), "code", "ENOTEMPTY");
     assert.deepEqual(readdirSync(join(directory, "base")), ["other"]);
     assert.deepEqual(readdirSync(parent), ["data"]);
+  });
+});
+
+/** Only what hangs takes as long. */
+describe("the process that makes a database", { timeout: 600_000 }, () => {
+  let directory: string;
+  beforeEach(() => (directory = mkdtempSync(join(tmpdir(), "mlxd-maker-"))));
+  afterEach(() => rmSync(directory, { recursive: true }));
+
+  const run = (program: string): Promise<void> => {
+    const path = join(directory, "program.mjs");
+    writeFileSync(path, program);
+    return makeInProcess(join(directory, "data"), path);
+  };
+
+  it("is told where, and waited for", async () => {
+    await run(`import { mkdirSync } from "node:fs"; setTimeout(() => mkdirSync(process.argv[2]), 100);`);
+    assert.isTrue(existsSync(join(directory, "data")));
+  });
+
+  it("is ended once it has told what it fails with, also where it would never end", async () => {
+    const error = await errorOf(run(`process.send({ message: "no space", code: "ENOSPC" }); for (;;);`));
+    assert.instanceOf(error, EmbeddedFailure);
+    assert.deepInclude(error, { message: "no space", code: "ENOSPC" });
+  });
+
+  it.each([
+    ["ends without a word", "process.exit(3)", "its maker ended with exit code 3"],
+    ["is killed", `process.kill(process.pid, "SIGKILL")`, "its maker ended with signal SIGKILL"],
+  ])("that %s has failed", async (_, program, told) => {
+    const error = await errorOf(run(program));
+    assert.instanceOf(error, EmbeddedFailure);
+    assert.strictEqual(error.message, told);
   });
 });
