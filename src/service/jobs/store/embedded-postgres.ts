@@ -19,9 +19,10 @@ const systemCodes = new Map([
 ]);
 
 export const problemOf = (error: unknown): EmbeddedProblem => {
-  const { message, code, errno } = error as Readonly<Record<string, unknown>>;
+  const { name, message, code, errno } = error as Readonly<Record<string, unknown>>;
   const text = typeof code === "string" ? code : (systemCodes.get(Number(errno)) ?? "");
-  return { message: typeof message === "string" ? message : `${String(error)} ${text}`, code: text };
+  if (typeof message === "string" && message !== "") return { message, code: text };
+  return { message: `${typeof name === "string" ? name : String(error)} ${text}`.trim(), code: text };
 };
 
 /** The last lines that Postgres wrote to its log, which say what it ended with. */
