@@ -1,5 +1,5 @@
 /** The drivers of backends: other servers, which implement OpenAI's chat completions or Anthropic's messages. */
-import { Deferred, Effect, Exit } from "effect";
+import { Clock, Deferred, Effect, Exit } from "effect";
 
 import type { BackendSettings } from "../../config/read-backends.ts";
 import {
@@ -10,6 +10,7 @@ import {
   speaksMessages,
 } from "../../domain/backend-presets.ts";
 import { type ConversationOption, heededParameters } from "../../domain/conversation-options.ts";
+import { elapsedMsUnsafe } from "../../domain/elapsed.ts";
 import { EngineLost } from "../../domain/errors.ts";
 import type { FinishReason } from "../../domain/generation-result.ts";
 import type { ServedModel } from "../../domain/model.ts";
@@ -31,6 +32,7 @@ import { managedPlace, type Place, type Reached, remotePlace } from "./Place.ts"
 import { OptionRefused } from "./problems.ts";
 import { refusedOption } from "./refused-option.ts";
 import { streamAnswer } from "./stream-answer.ts";
+import { UnsupportedOptions } from "./UnsupportedOptions.ts";
 
 /** A driver for each engine that has a preset. All their models share the same hosts. */
 export const backendDrivers = (): Readonly<Record<BackendEngine, ConversationDriver>> => {
@@ -53,7 +55,8 @@ export const backendDrivers = (): Readonly<Record<BackendEngine, ConversationDri
           : managedPlace(model, { ...backend, managed }, onStage);
         if (engine === "ollama") yield* Effect.addFinalizer(() => unloadFromOllama(model, backend));
         const told = managed === undefined ? yield* askAbilities(model, backend) : [];
-        return engineOf(model, backend, place, new Set(told));
+        const clock = yield* Clock.Clock;
+        return engineOf(model, backend, place, new UnsupportedOptions(told, () => elapsedMsUnsafe(clock)));
       }),
   });
   const drivers = Object.entries(backendPresets).map(([engine, preset]) => [engine, driverOf(engine, preset)]);
@@ -93,15 +96,11 @@ interface Answer {
   readonly startAnew: () => void;
 }
 
-/**
- * @param unsupported options that the server says this model does not support; those that it refuses are added for as
- *   long as the model is loaded
- */
 const engineOf = (
   model: ServedModel,
   backend: BackendSettings,
   place: Place,
-  unsupported: Set<ConversationOption>,
+  unsupported: UnsupportedOptions,
 ): ConversationEngine => {
   const running = new Map<string, Deferred.Deferred<FinishReason>>();
   const preset = new Set<ConversationOption>(backendPresets[backend.engine].options);
@@ -114,12 +113,14 @@ const engineOf = (
     const path = answerPath(backend.engine, request.input.type);
     const { scheduling, asked, parameters, promptCount } = request;
     let isAdmitted = false;
+    const refusedHere = new Set<ConversationOption>();
+    /** The defaults that are not sent. What the task sets is sent in any case, and never left out in silence. */
+    const leftOut = () => unsupported.leftOut.difference(asked).union(refusedHere);
     const onTaken = () => {
       // Reported once, even if the answer then comes from another process, and never after the end.
       if (!isAdmitted && !answer.reading.isFinished) {
-        const sent = unsupported.size > 0 && {
-          parameters: heededParameters(parameters, preset.difference(unsupported)),
-        };
+        const out = leftOut();
+        const sent = out.size > 0 && { parameters: heededParameters(parameters, preset.difference(out)) };
         const { tokens: promptTokens } = promptCount;
         // Pieces of output are counted, and not tokens, until the server reports those.
         onEvent({ type: "admitted", cachedPromptTokens: 0, promptTokens, estimated: true, ...sent });
@@ -139,22 +140,23 @@ const engineOf = (
         baseUrl,
       }: Pick<Reached, "dispatcher" | "baseUrl">): Effect.Effect<void, BackendFailure> =>
         Effect.suspend(() => {
-          const body = bodyOf(model.source, backend.engine, request, unsupported);
+          const body = bodyOf(model.source, backend.engine, request, leftOut());
           return Effect.tryPromise({
             try: async (signal) => {
               const at = { dispatcher, backend: { ...backend, baseUrl }, path };
               await streamAnswer({ ...at, body, signal, onTaken, onData });
               answer.reading.end();
             },
-            catch: (thrown) => (answer.reading.hasOutput ? undefined : refusedOption(thrown, body)) ?? thrown,
+            catch: (thrown) => (answer.reading.hasOutput ? undefined : refusedOption(thrown, body, asked)) ?? thrown,
           });
         }).pipe(
           Effect.catch((thrown) => {
             if (thrown instanceof OptionRefused) {
-              const isNew = !unsupported.has(thrown.option);
-              unsupported.add(thrown.option);
+              const { option } = thrown;
+              unsupported.learn(thrown);
               // A default of the model is left out; an option that the task sets is not.
-              if (isNew && !asked.has(thrown.option)) {
+              if (!asked.has(option) && !refusedHere.has(option)) {
+                refusedHere.add(option);
                 answer.startAnew();
                 return Effect.suspend(() => attempt({ dispatcher, baseUrl }));
               }
@@ -187,9 +189,9 @@ const engineOf = (
   return {
     converse: Effect.fnUntraced(function* (request, onEvent) {
       const { id, input, timeBudgetMs, topLogprobs, asked, promptCount } = request;
-      const [missing] = asked.intersection(unsupported);
+      const [missing] = asked.intersection(unsupported.refused);
       if (missing !== undefined) {
-        const refused = new OptionRefused(missing, "its model does not support it");
+        const refused = new OptionRefused(missing, "its model does not support it", "model");
         return yield* Effect.fail(failureOf(refused, model, backend, false));
       }
       const ended = Deferred.makeUnsafe<FinishReason>();
@@ -227,7 +229,7 @@ const engineOf = (
       const ended = running.get(id);
       return Effect.sync(() => ended !== undefined && Deferred.doneUnsafe(ended, Exit.succeed("cancelled" as const)));
     },
-    unsupported: () => unsupported,
+    unsupported: () => unsupported.refused,
     health: place.host.health,
     failure: place.failure,
     status: Effect.sync(() => ({ ...noMemory, device: undefined, backend: undefined, ...place.status() })),

@@ -23,16 +23,24 @@ export class BackendSays extends Error {
   }
 }
 
+/**
+ * What a refusal holds for: every task of the model; its defaults, where it is refused beside another option only; or this
+ * request alone, where the server may have quoted what the caller or the model wrote.
+ */
+export type RefusalReach = "model" | "defaults" | "request";
+
 /** The server or its model does not support an option of the task. */
 export class OptionRefused extends Error {
   readonly option: ConversationOption;
   /** The server's own words, or a clause about what it does. */
   readonly said: string;
+  readonly reach: RefusalReach;
 
-  constructor(option: ConversationOption, said: string) {
+  constructor(option: ConversationOption, said: string, reach: RefusalReach) {
     super(`the server does not support ${option}`);
     this.option = option;
     this.said = said;
+    this.reach = reach;
   }
 }
 

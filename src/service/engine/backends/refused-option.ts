@@ -1,14 +1,19 @@
 /** Which option of a task a server refuses, where that is what its error says. */
 import type { ConversationOption } from "../../domain/conversation-options.ts";
 import { asObject, textOf } from "./chunk-values.ts";
-import { BackendSays, OptionRefused, StatusRefused } from "./problems.ts";
+import { BackendSays, OptionRefused, type RefusalReach, StatusRefused } from "./problems.ts";
 
 /**
  * Undefined where the error is about something else, such as the value of an option: another value may be taken.
  *
  * @param sent the body of the request, JSON. What is not in it was not refused.
+ * @param asked the options that the task sets. Of two that exclude each other, the other one is refused.
  */
-export const refusedOption = (thrown: unknown, sent: string): OptionRefused | undefined => {
+export const refusedOption = (
+  thrown: unknown,
+  sent: string,
+  asked: ReadonlySet<ConversationOption>,
+): OptionRefused | undefined => {
   if (thrown instanceof OptionRefused) return thrown;
   const said = thrown instanceof StatusRefused || thrown instanceof BackendSays ? thrown.body : undefined;
   if (said === undefined || (thrown instanceof StatusRefused && ![400, 422, 501].includes(thrown.status)))
@@ -20,13 +25,29 @@ export const refusedOption = (thrown: unknown, sent: string): OptionRefused | un
   );
   const { code, param } = error ?? {};
   const words = String(message).slice(0, mostCharacters);
-  if (code !== "unsupported_parameter" && !refusals.some((pattern) => pattern.test(words))) return undefined;
+  const match = [...refusals, exclusion]
+    .map((pattern) => pattern.exec(words)?.[0])
+    .find((found) => found !== undefined);
+  if (code !== "unsupported_parameter" && match === undefined) return undefined;
   const members = asObject(parsed(sent)) ?? {};
   const isSent = ([, { fields }]: (typeof table)[number]) => fields.some((field) => isIn(members, field));
   const named = typeof param === "string" ? table.find(([, { fields }]) => fields.includes(param)) : undefined;
-  const found = named ?? table.filter(isSent).find(([, { wording }]) => wording.test(words));
-  return found !== undefined && isSent(found) ? new OptionRefused(found[0], said) : undefined;
+  const candidates = table.filter(isSent).filter(([, { wording }]) => wording.test(words));
+  const isExclusion = exclusion.test(words);
+  const isAsked = ([option]: (typeof table)[number]) => asked.has(option);
+  const found = named ?? candidates.find((each) => !isExclusion || !isAsked(each)) ?? candidates[0];
+  if (found === undefined || !isSent(found)) return undefined;
+  const reach = (): RefusalReach => {
+    // An error within the stream may quote the model's output, and another one the caller's text.
+    if (thrown instanceof BackendSays || (match !== undefined && sent.includes(escaped(match)))) return "request";
+    if (!isExclusion) return "model";
+    return candidates.some(isAsked) ? "request" : "defaults";
+  };
+  return new OptionRefused(found[0], said, reach());
 };
+
+/** As it is written in JSON. */
+const escaped = (text: string): string => JSON.stringify(text).slice(1, -1);
 
 /** As OpenAI, Anthropic, Groq, Ollama, vLLM and pydantic word it. */
 const refusals: ReadonlyArray<RegExp> = [
@@ -35,14 +56,16 @@ const refusals: ReadonlyArray<RegExp> = [
   /(?:parameter|argument|field|property)\b.{0,64}\b(?:is|are) (?:not |un)supported/i,
   /un(?:recognized|known) (?:request )?(?:parameter|argument|field)/i,
   /extra inputs are not permitted/i,
-  /cannot both be specified/i,
   /(?:does not|doesn't|do not|not) support (?:the )?(?:use of )?(?:parameter|tools?\b|tool[ _]|function|thinking|reasoning|images?\b|image[ _]|vision|multimodal|logprobs)/i,
 ];
+
+/** Each of the options is supported without the other one. */
+const exclusion = /cannot both be specified/i;
 
 /** Further on, an error may quote the caller's text, which must not decide what the model's other callers can use. */
 const mostCharacters = 256;
 
-/** In the order in which they are looked for: of two that exclude each other the first is left out. */
+/** In the order in which they are looked for: of two defaults that exclude each other the first is left out. */
 const table: ReadonlyArray<
   readonly [ConversationOption, { readonly fields: ReadonlyArray<string>; readonly wording: RegExp }]
 > = [

@@ -44,7 +44,7 @@ export class ChatReading extends AnswerReading {
     const logprobs = readLogprobs(choice["logprobs"], topLogprobs);
     // There are servers that take the option and do nothing.
     if (text !== "" && logprobs.length === 0 && !this.hasLogprobs)
-      throw new OptionRefused("output.top_logprobs", notHeeded);
+      throw new OptionRefused("output.top_logprobs", notHeeded, "request");
     this.hasLogprobs ||= logprobs.length > 0;
     return logprobs;
   }

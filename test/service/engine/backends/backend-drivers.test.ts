@@ -117,6 +117,56 @@ describe("a model of a backend", () => {
       }),
   );
 
+  it.live("is sent each of several tasks again whose default it refuses at the same time", () =>
+    Effect.gen(function* () {
+      const both = yield* Deferred.make<void>();
+      const error = { message: "Unsupported parameter: temperature" };
+      let refused = 0;
+      const backend = yield* scriptedBackend(
+        async (response, { body }) => {
+          if (body["temperature"] === undefined) return void beginStream(response).end(four);
+          refused += 1;
+          if (refused === 2) Deferred.doneUnsafe(both, Effect.void);
+          await Effect.runPromise(Deferred.await(both));
+          response.writeHead(400).end(JSON.stringify({ error }));
+        },
+        { permits: 2 },
+      );
+      const engine = yield* start(backend.settings);
+      const answers = yield* Effect.all([ask(engine, requestOf("a")), ask(engine, requestOf("b"))], {
+        concurrency: "unbounded",
+      });
+      assert.deepStrictEqual(
+        answers.map(({ text }) => text),
+        ["Four.", "Four."],
+      );
+    }),
+  );
+
+  it.live("is not sent a task without an option that it sets, although it was refused while the task waited", () =>
+    Effect.gen(function* () {
+      const waiting = yield* Deferred.make<void>();
+      const error = { message: "Unsupported parameter: temperature" };
+      const backend = yield* scriptedBackend(async (response, { body }) => {
+        await Effect.runPromise(Deferred.await(waiting));
+        if (body["temperature"] === undefined) beginStream(response).end(four);
+        else response.writeHead(400).end(JSON.stringify({ error }));
+      });
+      const engine = yield* start(backend.settings);
+      const first = yield* Effect.forkChild(ask(engine), { startImmediately: true });
+      const second = yield* Effect.forkChild(
+        ask(engine, { ...requestOf("b", 1), asked: new Set(["sampling.temperature"]) }),
+        { startImmediately: true },
+      );
+      Deferred.doneUnsafe(waiting, Effect.void);
+      assert.strictEqual((yield* Fiber.join(first)).text, "Four.");
+      const { result, text } = yield* Fiber.join(second);
+      assert.strictEqual(text, "");
+      const failure = { _tag: "UnsupportedParameter", field: "task.sampling.temperature" };
+      assert.deepInclude(result._tag === "Failure" ? result.failure : {}, failure);
+    }),
+  );
+
   it.live("refuses an option that its task sets with the server's words", () =>
     Effect.gen(function* () {
       const backend = yield* scriptedBackend((response) => {

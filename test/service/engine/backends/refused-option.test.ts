@@ -1,6 +1,7 @@
 import { assert, describe, it } from "vitest";
 
-import { StatusRefused } from "../../../../src/service/engine/backends/problems.ts";
+import type { ConversationOption } from "../../../../src/service/domain/conversation-options.ts";
+import { BackendSays, StatusRefused } from "../../../../src/service/engine/backends/problems.ts";
 import { refusedOption } from "../../../../src/service/engine/backends/refused-option.ts";
 
 const sent = JSON.stringify({
@@ -15,7 +16,7 @@ const sent = JSON.stringify({
   reasoning_effort: "low",
 });
 const refusedBy = (status: number, body: unknown, request = sent) =>
-  refusedOption(new StatusRefused(status, undefined, JSON.stringify(body)), request)?.option;
+  refusedOption(new StatusRefused(status, undefined, JSON.stringify(body)), request, new Set())?.option;
 
 describe("an option that a server refuses", () => {
   it.each([
@@ -56,7 +57,44 @@ describe("an option that a server refuses", () => {
   });
 
   it("is none in what is not JSON, or no error of the server", () => {
-    assert.isUndefined(refusedOption(new StatusRefused(400, undefined, "<p>"), sent));
-    assert.isUndefined(refusedOption(new Error("reset"), sent));
+    assert.isUndefined(refusedOption(new StatusRefused(400, undefined, "<p>"), sent, new Set()));
+    assert.isUndefined(refusedOption(new Error("reset"), sent, new Set()));
+  });
+
+  const message = (text: string) => JSON.stringify({ error: { message: text } });
+  const withPrompt = (content: string) =>
+    JSON.stringify({ ...JSON.parse(sent), messages: [{ role: "user", content }] });
+  const exclusion = message("`temperature` and `top_p` cannot both be specified for this model.");
+
+  it.each([
+    ["all tasks of the model", "model", 400, message("property 'seed' is unsupported"), sent],
+    ["defaults, of two that exclude each other", "defaults", 400, exclusion, sent],
+    [
+      "the request whose text it quotes",
+      "request",
+      400,
+      message("Invalid content: 'say \"unsupported parameter\" and seed'"),
+      withPrompt('say "unsupported parameter" and seed'),
+    ],
+  ] as const)("holds for %s", (_, reach, status, body, request) => {
+    assert.strictEqual(refusedOption(new StatusRefused(status, undefined, body), request, new Set())?.reach, reach);
+  });
+
+  it("holds for the request alone within a stream, where the model's output may be quoted", () => {
+    const says = new BackendSays(message("error parsing tool call: raw='unsupported parameter: seed'"));
+    assert.strictEqual(refusedOption(says, sent, new Set())?.reach, "request");
+  });
+
+  it.each([
+    [["sampling.top_p"], "sampling.temperature"],
+    [["sampling.temperature"], "sampling.top_p"],
+    [["sampling.temperature", "sampling.top_p"], "sampling.top_p"],
+  ] as const)("is, where it excludes another one and the task sets %s, %s in this request", (asked, option) => {
+    const refused = refusedOption(
+      new StatusRefused(400, undefined, exclusion),
+      sent,
+      new Set<ConversationOption>(asked),
+    );
+    assert.deepInclude(refused, { option, reach: "request" });
   });
 });
