@@ -7,7 +7,7 @@ import { Clock, Effect } from "effect";
 import { elapsedMsUnsafe } from "../domain/elapsed.ts";
 import { OutputInvalid } from "../domain/errors.ts";
 import type { ChatMessage } from "../domain/conversation.ts";
-import type { FinishReason, OutputWarning } from "../domain/generation-result.ts";
+import type { FinishReason, OutputWarning, TokenLogprob } from "../domain/generation-result.ts";
 import type { ConversationEngine, ConversationRequest, EngineEvent } from "../engine/Engine.ts";
 import type { EngineFailure } from "../engine/engine-failures.ts";
 import type { JsonCheck, JsonConstraint } from "../output/json-answer.ts";
@@ -28,7 +28,7 @@ interface Conversing {
 }
 
 /**
- * Sends the answer in one piece: the JSON without the text around it. An answer that was cancelled or ran out of time
+ * Sends the answer in one piece: the JSON without the text around it, and the logprobs of all of its tokens. An answer that was cancelled or ran out of time
  * contains the JSON only if it is valid. Tool calls are not JSON, and pass unchanged.
  */
 export const converseInJson = Effect.fnUntraced(function* (
@@ -65,6 +65,7 @@ class Answer {
   private readonly record: GenerationRecord;
   private readonly now: () => number;
   private held: Output = nothing;
+  private readonly logprobs: TokenLogprob[] = [];
   private end: Finished | undefined;
   private admittedAt: number | undefined;
 
@@ -102,7 +103,9 @@ class Answer {
     const { held, end, index, record } = this;
     record.unhold(index, held);
     const isEmpty = text === "" && held.reasoning === "" && held.toolCalls.length === 0;
-    if (!isEmpty) record.onEngineEvent(index, { ...held, text }, this.now());
+    // They would show the text that is not sent.
+    const logprobs = text === "" && !this.hasCalls ? [] : this.logprobs;
+    if (!isEmpty) record.onEngineEvent(index, { ...held, text, logprobs }, this.now());
     if (end === undefined) return;
     record.onEngineEvent(index, { ...end, warnings: [...end.warnings, ...warnings] }, this.now());
   }
@@ -120,6 +123,7 @@ class Answer {
   private hold(event: Output): void {
     const { held } = this;
     this.record.withhold(this.index, event);
+    for (const each of event.logprobs) this.logprobs.push(each);
     this.held = {
       ...held,
       text: held.text + event.text,

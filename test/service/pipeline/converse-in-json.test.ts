@@ -19,6 +19,8 @@ interface Said {
   /** Until it is admitted, and from then to its end. */
   readonly waitsMs?: number;
   readonly takesMs?: number;
+  /** Whether each piece has its logprob. */
+  readonly hasLogprobs?: boolean;
 }
 
 const schema = '{"type":"object","required":["city"]}';
@@ -35,14 +37,21 @@ const run = Effect.fnUntraced(function* (
     ...makeScriptedConversations({ promptTokens: 1, pieces: [] }),
     converse: (request, onEvent) =>
       Effect.gen(function* () {
-        const { text, reason, waitsMs = 0, takesMs = 0 } = answers[requests.length] ?? assert.fail("asked too often");
+        const {
+          text,
+          reason,
+          waitsMs = 0,
+          takesMs = 0,
+          hasLogprobs = false,
+        } = answers[requests.length] ?? assert.fail("asked too often");
         requests.push(request);
         yield* Effect.sleep(waitsMs);
         onEvent({ type: "admitted", cachedPromptTokens: 0, promptTokens: 5, estimated: true });
         yield* Effect.sleep(takesMs);
         for (const piece of text.match(/[\s\S]{1,4}/g) ?? []) {
-          const nothing = { toolCalls: [], tokenIds: [], logprobs: [], reasoning: "", reasoningTokens: 0 };
-          onEvent({ ...nothing, type: "output", text: piece, tokens: 1 });
+          const nothing = { toolCalls: [], tokenIds: [], reasoning: "", reasoningTokens: 0 };
+          const logprob = { tokenId: 1, text: piece, raw: new Uint8Array(), logprob: -1, top: [] };
+          onEvent({ ...nothing, type: "output", text: piece, tokens: 1, logprobs: hasLogprobs ? [logprob] : [] });
         }
         const usage = { promptTokens: 7, outputTokens: 20, reasoningTokens: 0, estimated: false };
         const finished = { matched: undefined, cachedPromptTokens: 0, usage, warnings: [] };
@@ -110,6 +119,18 @@ describe("JSON of a model that cannot be constrained", () => {
       assert.match(system ?? "", /^Be brief\.\n\nAnswer with JSON of this JSON Schema/);
       assert.include(system, schema);
       assert.deepStrictEqual(user, ["user", "Where?"]);
+    }),
+  );
+
+  it.effect("has the logprobs of the answer that is sent, in their order", () =>
+    Effect.gen(function* () {
+      const { events } = yield* run([
+        { text: "no", hasLogprobs: true },
+        { text: 'So: {"city": "Rome"}', hasLogprobs: true },
+      ]);
+      const [candidate] = collectResult(events).candidates;
+      assert.strictEqual(candidate?.text, '{"city": "Rome"}');
+      assert.strictEqual(candidate?.logprobs.map(({ text }) => text).join(""), 'So: {"city": "Rome"}');
     }),
   );
 
