@@ -51,7 +51,7 @@ export class AnswerEvents {
   private pieces = 0;
   private heldText = "";
   private heldReasoning = "";
-  private heldLogprobs: ReadonlyArray<TokenLogprob> = [];
+  private heldLogprobs: TokenLogprob[] = [];
 
   constructor(options: ReadingOptions) {
     this.options = options;
@@ -62,7 +62,8 @@ export class AnswerEvents {
    * without text are reported together with the next text.
    */
   tell(text: string, reasoning: string, { toolCalls = [], logprobs = [], isLast = false }: Beside = {}): void {
-    if (logprobs.length > 0) this.heldLogprobs = [...this.heldLogprobs, ...logprobs];
+    // Not copied: there may be very many pieces without text.
+    for (const each of logprobs) this.heldLogprobs.push(each);
     if (text === "" && reasoning === "" && toolCalls.length === 0 && !isLast) return;
     const [wholeText, heldText] = split(this.heldText + text, isLast);
     const [wholeReasoning, heldReasoning] = split(this.heldReasoning + reasoning, isLast);

@@ -17,7 +17,7 @@ export class ChatReading extends AnswerReading {
   protected readonly reasonField = { field: "finish_reason", reasons: finishReasons };
   protected usage: EndUsage | undefined;
   private readonly calls: WrittenCall[] = [];
-  private hasLogprobs = false;
+  private logprobCount = 0;
 
   protected readEvent(data: string): void {
     if (data.trim() === "[DONE]") return this.end();
@@ -43,9 +43,10 @@ export class ChatReading extends AnswerReading {
     if (topLogprobs === undefined) return [];
     const logprobs = readLogprobs(choice["logprobs"], topLogprobs);
     // There are servers that take the option and do nothing.
-    if (text !== "" && logprobs.length === 0 && !this.hasLogprobs)
+    if (text !== "" && logprobs.length === 0 && this.logprobCount === 0)
       throw new OptionRefused("output.top_logprobs", notHeeded, "request");
-    this.hasLogprobs ||= logprobs.length > 0;
+    this.logprobCount += logprobs.reduce((sum, { top }) => sum + 1 + top.length, 0);
+    if (this.logprobCount > mostLogprobs) throw new AnswerUnreadable(`it has more than ${mostLogprobs} logprobs`);
     return logprobs;
   }
 
@@ -80,6 +81,9 @@ export class ChatReading extends AnswerReading {
     call.arguments += this.counted(typeof given === "object" && given !== null ? jsonOf(given) : textOf(given));
   }
 }
+
+/** With those of alternatives: 20 alternatives for each of 49,932 tokens. In memory they take many times their JSON. */
+const mostLogprobs = 1024 ** 2;
 
 const notHeeded = "takes it and does not heed it";
 

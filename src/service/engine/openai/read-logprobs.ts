@@ -3,7 +3,8 @@ import type { TokenLogprob } from "../../domain/generation-result.ts";
 import { asObject, countOf, type Members } from "../backends/chunk-values.ts";
 
 /**
- * Best first, as many alternatives as were asked for. A token whose logprob is missing or no number is left out.
+ * Best first, as many alternatives as were asked for. A token whose logprob is missing or no number below
+ * infinity is left out.
  *
  * @param value `choices[0].logprobs`: with `content` of a chat, with `tokens` of a text
  */
@@ -22,8 +23,8 @@ export const readLogprobs = (value: unknown, mostTop: number): ReadonlyArray<Tok
 
 const readToken = (entry: Members | undefined) => {
   const { token, logprob, id, bytes } = entry ?? {};
-  if (typeof token !== "string" || typeof logprob !== "number" || Number.isNaN(logprob)) return undefined;
-  return { tokenId: countOf(id) ?? 0, text: token.toWellFormed(), raw: rawOf(bytes) ?? encoder.encode(token), logprob };
+  if (typeof token !== "string" || typeof logprob !== "number" || !(logprob < Infinity)) return undefined;
+  return { tokenId: countOf(id) ?? 0, text: token.toWellFormed(), raw: rawOf(bytes) ?? Buffer.from(token), logprob };
 };
 
 /** Text completions have a list of each kind: https://platform.openai.com/docs/api-reference/completions/object */
@@ -39,10 +40,8 @@ const entriesOfText = ({ tokens, token_logprobs: own, top_logprobs: top }: Membe
 
 const listOf = (value: unknown): ReadonlyArray<unknown> => (Array.isArray(value) ? value : []);
 
-/** A token may be a part of a character, which its text does not show. */
+/** A token may be a part of a character, which its text does not show. Small buffers share their memory. */
 const rawOf = (bytes: unknown): Uint8Array<ArrayBuffer> | undefined =>
   Array.isArray(bytes) && bytes.every((byte) => Number.isInteger(byte) && byte >= 0 && byte < 256)
-    ? Uint8Array.from(bytes as ReadonlyArray<number>)
+    ? Buffer.from(bytes as ReadonlyArray<number>)
     : undefined;
-
-const encoder = new TextEncoder();

@@ -43,6 +43,19 @@ describe("the events of an answer", () => {
     );
   });
 
+  it("have the logprobs of pieces without text with the next text, once and in their order", () => {
+    const { events, told } = create();
+    const logprob = (tokenId: number) => ({ tokenId, text: "", raw: new Uint8Array(), logprob: -1, top: [] });
+    events.tell("", "", { logprobs: [logprob(1)] });
+    events.tell("", "", { logprobs: [logprob(2)] });
+    events.tell("a", "", { logprobs: [logprob(3)] });
+    events.tell("b", "", { logprobs: [logprob(4)] });
+    assert.deepStrictEqual(
+      told.map((event) => (event.type === "output" ? event.logprobs.map(({ tokenId }) => tokenId) : [])),
+      [[1, 2, 3], [4]],
+    );
+  });
+
   it("have calls that can be made, and others as text", () => {
     const { events, told } = create();
     const calls = [

@@ -86,6 +86,17 @@ describe("a streamed chat completion", () => {
     assert.throws(() => readWith(0, delta({ content: "4" })), OptionRefused);
   });
 
+  it("has not more logprobs than can be kept", () => {
+    const entry = { token: "", logprob: 0 };
+    const tokens = Array.from({ length: 2_000 }, () => ({
+      ...entry,
+      top_logprobs: Array.from({ length: 20 }, () => entry),
+    }));
+    const piece = { choices: [{ delta: { content: "a" }, logprobs: { content: tokens } }] };
+    const pieces = Array.from({ length: 25 }, () => piece);
+    assert.throws(() => readWith(20, ...pieces), /it has more than 1048576 logprobs/);
+  });
+
   it("may be ended by the server for its content", () => {
     const { text, finished } = read(delta({ content: "The" }), delta({}, "content_filter"));
     assert.deepStrictEqual(text, ["The"]);

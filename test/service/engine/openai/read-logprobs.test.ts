@@ -19,12 +19,18 @@ describe("the logprobs of a piece", () => {
     assert.deepInclude(second, { text: "b", top: [] });
   });
 
-  it.each([undefined, null, 7, {}, { content: 7 }, { content: [null, { token: 1 }, { token: "a" }] }, { tokens: [1] }])(
-    "are none in %j",
-    (value) => {
-      assert.deepStrictEqual(readLogprobs(value, 5), []);
-    },
-  );
+  it.each([
+    undefined,
+    null,
+    7,
+    {},
+    { content: 7 },
+    { content: [null, { token: 1 }, { token: "a" }] },
+    { content: [{ token: "a", logprob: JSON.parse("1e999") as number }] },
+    { tokens: [1] },
+  ])("are none in %j", (value) => {
+    assert.deepStrictEqual(readLogprobs(value, 5), []);
+  });
 
   it("have the token's own bytes where those that are told are none", () => {
     const [told] = readLogprobs({ content: [{ token: "é", logprob: -1, bytes: [300] }] }, 0);
