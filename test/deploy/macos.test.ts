@@ -218,6 +218,13 @@ esac`,
     assert.include(await run("install", [artefact("1.0.0")]), "mlxd 1.0.0 runs");
   });
 
+  it("is found by what runs before the Mac sleeps, though launchd's PATH does not lead to it", async () => {
+    await run("install", [artefact("1.0.0")]);
+    const env = { PATH: "/usr/bin:/bin", MLXD_ROOT: join(folder, "root") };
+    const { stdout } = await promisify(execFile)("sh", [join(scripts, "before-sleep")], { env });
+    assert.strictEqual(stdout, "1.0.0\n");
+  });
+
   it("upgrades, keeps one version for a way back, and goes back where the new one is not ready", async () => {
     await run("install", [artefact("1.0.0")]);
     writeFileSync(at("usr/local/etc/mlxd/mlxd.yaml"), "service: { port: 1 }\n");
@@ -286,7 +293,7 @@ describe("what runs before the Mac sleeps", { timeout: 120_000 }, () => {
   it("unloads every model, pinned ones too, and the next call loads it again", async () => {
     await served.client.pinModel("demo");
     const { stdout } = await promisify(execFile)("sh", [join(scripts, "before-sleep")], {
-      env: { ...process.env, MLXD: join(root, "bin/mlxd"), MLXD_SERVER: served.service.url },
+      env: { ...process.env, PATH: `${join(root, "bin")}:${process.env["PATH"]}`, MLXD_SERVER: served.service.url },
     });
     assert.match(stdout, /^unloaded: demo; they had/);
     assert.notEqual((await served.client.generate("What is 2+2?")).text, "");
