@@ -34,8 +34,8 @@ export class Allowance {
   }
 
   /**
-   * How long to hold back the answer of a call that was refused for a limit: a tenant that calls again at once waits for its own
-   * refusals, and others do not.
+   * How long to hold back the answer of a call that was refused for a limit: a tenant that calls again at once waits for
+   * its own refusals, and others do not.
    *
    * @param patienceMs how long its caller still waits
    */
