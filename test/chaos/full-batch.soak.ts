@@ -1,6 +1,6 @@
 /**
- * 200,000 tokens through the service in full batches, with the resident memory of service and engine as it goes. With the default
- * size of the prefix cache the engine has 0.8 GiB more in the end: it keeps the thousand sequences of 200 tokens, 0.8 MiB each.
+ * 200,000 tokens through the service in full batches, with the resident memory of service and engine as it goes. The
+ * prefix cache is small: with its default size the engine has a gigabyte more in the end, for the thousand sequences.
  */
 import { readFileSync } from "node:fs";
 import { createClient } from "@connectrpc/connect";
