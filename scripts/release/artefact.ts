@@ -73,7 +73,7 @@ export const serve = async (artefact: string, home: string): Promise<Served> => 
     generate,
     [Symbol.asyncDispose]: async () => {
       child.kill("SIGTERM");
-      if (child.exitCode === null) await once(child, "exit");
+      if (child.exitCode === null && child.signalCode === null) await once(child, "exit");
       if (child.exitCode !== 0) {
         throw new Error(`${command} ended with ${child.exitCode}: ${readFileSync(log, "utf8").trim()}`);
       }
