@@ -31,6 +31,6 @@ export type GrammarExpression =
   | { readonly type: "chars"; readonly ranges: ReadonlyArray<readonly [first: number, last: number]> }
   | { readonly type: "sequence"; readonly parts: ReadonlyArray<GrammarExpression> }
   | { readonly type: "choice"; readonly options: ReadonlyArray<GrammarExpression> }
-  /** `max` undefined: any number. */
+  /** Without `max`, any number of times from `min` on. */
   | { readonly type: "repeat"; readonly of: GrammarExpression; readonly min: number; readonly max: number | undefined }
   | { readonly type: "rule"; readonly name: string };
