@@ -30,9 +30,16 @@ export interface Host {
   ) => Effect.Effect<void, EngineFailure>;
 }
 
+interface KnownHost {
+  readonly host: OneHost;
+  /** The backend of each loaded model on it. */
+  readonly users: BackendSettings[];
+  readonly scope: Scope.Closeable;
+}
+
 /** The hosts of all loaded models. A host's state is discarded together with its last model. */
 export class Hosts {
-  private readonly known = new Map<string, { host: OneHost; users: number; readonly scope: Scope.Closeable }>();
+  private readonly known = new Map<string, KnownHost>();
 
   /** The host of a backend. The scope is that of one model. */
   join(backend: BackendSettings): Effect.Effect<Host, never, Scope.Scope> {
@@ -42,26 +49,39 @@ export class Hosts {
         // Made before the lookup, so that nothing can come between lookup and insertion: two models must get the same
         // host.
         const host = yield* OneHost.make(backend);
-        const known = this.known.get(name) ?? { host, users: 0, scope: Scope.makeUnsafe() };
-        const isNew = known.users === 0;
-        known.users += 1;
+        const known = this.known.get(name) ?? { host, users: [], scope: Scope.makeUnsafe() };
+        const isNew = known.users.length === 0;
+        known.users.push(backend);
         this.known.set(name, known);
-        known.host.add(backend);
+        known.host.heed(known.users);
         if (isNew) yield* Effect.forkIn(host.follow, known.scope);
+        yield* tellDifference(name, known.users);
         return known.host;
       }),
       () =>
         Effect.suspend(() => {
           const known = this.known.get(name);
           if (known === undefined) return Effect.void;
-          known.users -= 1;
-          if (known.users > 0) return Effect.void;
+          known.users.splice(known.users.indexOf(backend), 1);
+          if (known.users.length > 0) return Effect.sync(() => known.host.heed(known.users));
           this.known.delete(name);
           return Scope.close(known.scope, Exit.void);
         }),
     );
   }
 }
+
+/** One of them has fewer requests at once than its operator may expect. */
+const tellDifference = (host: string, users: ReadonlyArray<BackendSettings>): Effect.Effect<void> => {
+  const added = users.at(-1);
+  const other = users.find(({ permits }) => permits !== added?.permits);
+  if (added === undefined || other === undefined) return Effect.void;
+  const permits = `${added.name}: ${added.permits}, ${other.name}: ${other.permits}`;
+  return Effect.annotateLogs(
+    Effect.logWarning("backends on one host permit different numbers of requests: the smallest applies to all of them"),
+    { host, permits },
+  );
+};
 
 /**
  * The host of a server that this service started: it needs no circuit breaker, because it is restarted when it fails.
@@ -81,7 +101,6 @@ class OneHost implements Host {
   private readonly healthRef: SubscriptionRef.SubscriptionRef<EngineHealth>;
   private readonly changes: Queue.Queue<void>;
   private running = 0;
-  /** The shortest interval of all backends on this host. */
   private probeIntervalMs: number | undefined;
   /** The backend whose API is probed: the first one on this host. */
   private readonly backend: BackendSettings;
@@ -110,11 +129,13 @@ class OneHost implements Host {
     });
   }
 
-  /** Adds the backend of another model on this host. */
-  add({ permits, probeIntervalMs }: BackendSettings): void {
-    this.gate.limit(permits);
-    if (probeIntervalMs === undefined || probeIntervalMs >= (this.probeIntervalMs ?? Infinity)) return;
-    this.probeIntervalMs = probeIntervalMs;
+  /** Applies the smallest limit and the shortest interval of the backends of all models on this host. */
+  heed(backends: ReadonlyArray<BackendSettings>): void {
+    this.gate.limit(Math.min(...backends.map(({ permits }) => permits)));
+    const shortest = Math.min(...backends.map(({ probeIntervalMs }) => probeIntervalMs ?? Infinity));
+    const intervalMs = shortest === Infinity ? undefined : shortest;
+    if (intervalMs === this.probeIntervalMs) return;
+    this.probeIntervalMs = intervalMs;
     Queue.offerUnsafe(this.changes, undefined);
   }
 

@@ -12,7 +12,6 @@ interface Waiting {
 }
 
 export class HostGate {
-  /** The smallest number of all backends on the host. */
   private permits: number;
   private running = 0;
   private readonly waiting = new Set<Waiting>();
@@ -23,9 +22,10 @@ export class HostGate {
     this.permits = permits;
   }
 
-  /** Applies the limit of another backend on the same host. */
+  /** Changes the limit. Requests that run already are not affected. */
   limit(permits: number): void {
-    this.permits = Math.min(this.permits, permits);
+    this.permits = permits;
+    this.admit();
   }
 
   /**

@@ -5,6 +5,7 @@ import { TestClock } from "effect/testing";
 import type { EngineHealth } from "../../../../src/service/engine/EngineStatus.ts";
 import { type Host, Hosts } from "../../../../src/service/engine/backends/Host.ts";
 import { BackendRefused, BackendUnavailable } from "../../../../src/service/domain/errors.ts";
+import { capturedLog, type LogLine } from "../../../support/captured-log.ts";
 import { fibersRan } from "../../../support/fibers-ran.ts";
 import { scriptedBackend } from "../../../support/scripted-backend.ts";
 import { stepByStep } from "../../../support/step-by-step.ts";
@@ -155,6 +156,38 @@ describe("a host that models are on", () => {
       yield* passing(() => backend.requests.length >= 2);
     }),
   );
+
+  it.effect("permits what the least of its loaded models permits, and tells where they differ", () => {
+    const lines: LogLine[] = [];
+    return Effect.gen(function* () {
+      const backend = yield* scriptedBackend(() => {});
+      const hosts = new Hosts();
+      const host = yield* hosts.join({ ...backend.settings, permits: 2 });
+      let running = 0;
+      const run = Effect.forkChild(
+        host.run(request, () =>
+          Effect.andThen(
+            Effect.sync(() => void (running += 1)),
+            Effect.never,
+          ),
+        ),
+        { startImmediately: true },
+      );
+      yield* Effect.scoped(
+        Effect.gen(function* () {
+          yield* hosts.join({ ...backend.settings, name: "other", permits: 1 });
+          yield* run;
+          yield* run;
+          yield* fibersRan;
+          assert.strictEqual(running, 1);
+        }),
+      );
+      yield* fibersRan;
+      assert.strictEqual(running, 2);
+      const [told] = lines.filter(({ text }) => text.includes("the smallest applies to all of them"));
+      assert.deepInclude(told?.annotations, { permits: "other: 1, attic: 2" });
+    }).pipe(Effect.provide(capturedLog(lines)));
+  });
 
   it.effect("is asked at an interval where its operator says so, also without tasks", () =>
     Effect.gen(function* () {

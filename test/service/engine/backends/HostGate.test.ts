@@ -41,6 +41,20 @@ describe("the gate of a host", () => {
     }),
   );
 
+  it.effect("lets in those that wait when its limit is raised", () =>
+    Effect.gen(function* () {
+      const gate = new HostGate(1);
+      const { log, hold } = holders(gate);
+      yield* hold("first");
+      yield* hold("second");
+      yield* fibersRan;
+      assert.deepStrictEqual(log, ["first"]);
+      gate.limit(2);
+      yield* fibersRan;
+      assert.deepStrictEqual(log, ["first", "second"]);
+    }),
+  );
+
   it.effect("passes on the permit of who leaves, and forgets who leaves while it waits", () =>
     Effect.gen(function* () {
       const { log, hold } = holders(new HostGate(1));
