@@ -4,24 +4,26 @@ import { type ConversationOption, heededParameters } from "../../domain/conversa
 import type { ChatInput, ToolChoice } from "../../domain/conversation.ts";
 import type { EffectiveParameters, ReasoningOptions } from "../../domain/generation-task.ts";
 import { present } from "../../domain/present.ts";
-import { base64Of } from "../backends/image-url.ts";
+import { base64Of, type Encode } from "../backends/image-url.ts";
 import type { ConversationRequest } from "../Engine.ts";
 
 /**
  * @param model the model's name at the server
  * @param unsupported options that this model does not support, beside those of its engine
+ * @param encode of images; called in the order in which they are in the request
  */
 export const messagesRequest = (
   model: string,
   chat: ChatInput,
   { parameters: wanted, reasoning }: Pick<ConversationRequest, "parameters" | "reasoning">,
   unsupported: ReadonlySet<ConversationOption>,
+  encode?: Encode,
 ): string => {
   const heeded = new Set<ConversationOption>(backendPresets.anthropic.options).difference(unsupported);
   const parameters = heededParameters(wanted, heeded);
   return JSON.stringify({
     model,
-    messages: messagesOf(chat),
+    messages: messagesOf(chat, encode),
     stream: true,
     ...present({ system: systemOf(chat) }),
     max_tokens: parameters.maxOutputTokens,
@@ -61,7 +63,7 @@ const systemOf = ({ messages }: ChatInput): string | undefined => {
  * In the API, user and assistant messages alternate: consecutive messages of one role, and consecutive results of
  * calls, are joined.
  */
-const messagesOf = ({ messages }: ChatInput) => {
+const messagesOf = ({ messages }: ChatInput, encode?: Encode) => {
   const turns: Turn[] = [];
   for (const message of messages) {
     if (isSystem(message)) continue;
@@ -69,7 +71,7 @@ const messagesOf = ({ messages }: ChatInput) => {
     const last = turns.at(-1);
     const turn: Turn = last?.role === role ? last : { role, content: [] };
     if (turn !== last) turns.push(turn);
-    turn.content.push(...blocksOf(message));
+    turn.content.push(...blocksOf(message, encode));
   }
   // The API refuses messages without content.
   return turns.filter(({ content }) => content.length > 0);
@@ -81,12 +83,12 @@ const textOf = ({ content }: Message): string =>
   content.map((part) => (part.type === "text" ? part.text : "")).join("");
 
 /** Earlier reasoning is left out, because it would have to be signed. */
-const blocksOf = (message: Message): ReadonlyArray<Block> => {
+const blocksOf = (message: Message, encode?: Encode): ReadonlyArray<Block> => {
   if (message.role === "tool") {
     return [{ type: "tool_result", tool_use_id: message.toolCallId, content: textOf(message) }];
   }
   return [
-    ...contentOf(message),
+    ...contentOf(message, encode),
     ...message.toolCalls.map(({ id, name, arguments: json }) => ({
       type: "tool_use" as const,
       id,
@@ -97,7 +99,7 @@ const blocksOf = (message: Message): ReadonlyArray<Block> => {
 };
 
 /** Texts in a row are one block. */
-const contentOf = ({ content }: Message): ReadonlyArray<Block> => {
+const contentOf = ({ content }: Message, encode?: Encode): ReadonlyArray<Block> => {
   const blocks: Block[] = [];
   let text = "";
   const endText = () => {
@@ -108,16 +110,19 @@ const contentOf = ({ content }: Message): ReadonlyArray<Block> => {
     if (part.type === "text") text += part.text;
     else {
       endText();
-      blocks.push({ type: "image", source: imageSourceOf(part) });
+      blocks.push({ type: "image", source: imageSourceOf(part, encode) });
     }
   }
   endText();
   return blocks;
 };
 
-const imageSourceOf = ({ source }: Extract<Message["content"][number], { readonly type: "image" }>) => {
+const imageSourceOf = (
+  { source }: Extract<Message["content"][number], { readonly type: "image" }>,
+  encode?: Encode,
+) => {
   if ("url" in source) return { type: "url", url: source.url };
-  const { mediaType, text } = base64Of(source.data);
+  const { mediaType, text } = base64Of(source.data, encode);
   return { type: "base64", media_type: mediaType, data: text };
 };
 

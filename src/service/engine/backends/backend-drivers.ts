@@ -31,6 +31,7 @@ import { fetchFromOllama, unloadFromOllama } from "./ollama.ts";
 import { managedPlace, type Place, type Reached, remotePlace } from "./Place.ts";
 import { OptionRefused } from "./problems.ts";
 import { refusedOption } from "./refused-option.ts";
+import { RequestImages } from "./RequestImages.ts";
 import { streamAnswer } from "./stream-answer.ts";
 import { UnsupportedOptions } from "./UnsupportedOptions.ts";
 
@@ -73,18 +74,19 @@ const capabilities = {
   constraints: [],
 };
 
-/** The body of the request, as JSON. Tasks of a kind that the engine's API does not have are refused before. */
+/** The body of the request, as JSON with the marks of its images. Tasks of a kind that the engine's API does not have are refused before. */
 const bodyOf = (
   model: string,
   engine: BackendEngine,
   request: ConversationRequest,
   unsupported: ReadonlySet<ConversationOption>,
+  images: RequestImages,
 ): string => {
   const { input } = request;
   if (input.type === "prompt") return textRequest(model, engine, input.text, request, unsupported);
   return speaksMessages(engine)
-    ? messagesRequest(model, input, request, unsupported)
-    : chatRequest(model, engine, input, request, unsupported);
+    ? messagesRequest(model, input, request, unsupported, images.add)
+    : chatRequest(model, engine, input, request, unsupported, images.add);
 };
 
 /** One answer, as far as it was read. */
@@ -140,14 +142,15 @@ const engineOf = (
         baseUrl,
       }: Pick<Reached, "dispatcher" | "baseUrl">): Effect.Effect<void, BackendFailure> =>
         Effect.suspend(() => {
-          const body = bodyOf(model.source, backend.engine, request, leftOut());
+          const images = new RequestImages();
+          const json = bodyOf(model.source, backend.engine, request, leftOut(), images);
           return Effect.tryPromise({
             try: async (signal) => {
               const at = { dispatcher, backend: { ...backend, baseUrl }, path };
-              await streamAnswer({ ...at, body, signal, onTaken, onData });
+              await streamAnswer({ ...at, body: images.within(json), signal, onTaken, onData });
               answer.reading.end();
             },
-            catch: (thrown) => (answer.reading.hasOutput ? undefined : refusedOption(thrown, body, asked)) ?? thrown,
+            catch: (thrown) => (answer.reading.hasOutput ? undefined : refusedOption(thrown, json, asked)) ?? thrown,
           });
         }).pipe(
           Effect.catch((thrown) => {

@@ -6,6 +6,7 @@ import { type Dispatcher, request } from "undici";
 import type { BackendSettings } from "../../config/read-backends.ts";
 import { apiHeaders } from "./api-headers.ts";
 import { AnswerUnreadable, shown, StatusRefused } from "./problems.ts";
+import type { RequestBody } from "./RequestImages.ts";
 import { beginningOf, decoded } from "./response-body.ts";
 import { watchedBody } from "./watched-body.ts";
 
@@ -17,8 +18,7 @@ interface AnswerExchange {
   >;
   /** Below the URL of its API. */
   readonly path: string;
-  /** JSON. */
-  readonly body: string;
+  readonly body: RequestBody;
   /** Of this exchange alone. */
   readonly signal: AbortSignal;
   /** The server has accepted the request: its response headers have arrived. */

@@ -4,12 +4,13 @@ import type { ConversationOption } from "../../domain/conversation-options.ts";
 import type { ChatInput, ToolChoice } from "../../domain/conversation.ts";
 import { present } from "../../domain/present.ts";
 import type { ConversationRequest } from "../Engine.ts";
-import { imageUrl } from "../backends/image-url.ts";
+import { type Encode, imageUrl } from "../backends/image-url.ts";
 import { samplingOf, streaming } from "./request-options.ts";
 
 /**
  * @param model the model's name at the server
  * @param unsupported options that this model does not support, beside those of its engine
+ * @param encode of images; called in the order in which they are in the request
  */
 export const chatRequest = (
   model: string,
@@ -22,11 +23,12 @@ export const chatRequest = (
     topLogprobs,
   }: Pick<ConversationRequest, "parameters" | "reasoning" | "constraint" | "topLogprobs">,
   unsupported: ReadonlySet<ConversationOption>,
+  encode?: Encode,
 ): string => {
   const preset: BackendPreset = backendPresets[engine];
   return JSON.stringify({
     model,
-    messages: chat.messages.map((message) => messageOf(message, engine)),
+    messages: chat.messages.map((message) => messageOf(message, engine, encode)),
     ...streaming,
     ...samplingOf(parameters, preset, unsupported),
     ...(chat.tools.length > 0 && {
@@ -45,8 +47,8 @@ export const chatRequest = (
 type Message = ChatInput["messages"][number];
 
 /** Earlier reasoning is left out, as it is by chat templates. */
-const messageOf = ({ role, content, toolCalls, toolCallId, name }: Message, engine: BackendEngine) => {
-  const written = contentOf(content);
+const messageOf = ({ role, content, toolCalls, toolCallId, name }: Message, engine: BackendEngine, encode?: Encode) => {
+  const written = contentOf(content, encode);
   return present({
     // Only OpenAI's own models distinguish the two roles.
     role: role === "developer" && engine !== "openai" ? "system" : role,
@@ -65,13 +67,13 @@ const messageOf = ({ role, content, toolCalls, toolCallId, name }: Message, engi
 };
 
 /** Text without images is sent as a string, because not every server supports content parts. */
-const contentOf = (content: Message["content"]) =>
+const contentOf = (content: Message["content"], encode?: Encode) =>
   content.every((part) => part.type === "text")
     ? content.map(({ text }) => text).join("")
     : content.map((part) =>
         part.type === "text"
           ? { type: "text", text: part.text }
-          : { type: "image_url", image_url: { url: imageUrl(part) } },
+          : { type: "image_url", image_url: { url: imageUrl(part, encode) } },
       );
 
 const responseFormatOf = (constraint: ConversationRequest["constraint"]) => {

@@ -7,6 +7,7 @@ import { TestClock } from "effect/testing";
 import type { BackendSettings } from "../../../../src/service/config/read-backends.ts";
 import type { ConversationEngine, ConversationRequest, EngineEvent } from "../../../../src/service/engine/Engine.ts";
 import { backendDrivers } from "../../../../src/service/engine/backends/backend-drivers.ts";
+import { png } from "../../../support/images.ts";
 import { beginStream, chunk, four, scriptedBackend } from "../../../support/scripted-backend.ts";
 import { servedModel } from "../../../support/served-model.ts";
 import { chat, message } from "../../../support/tasks.ts";
@@ -49,6 +50,33 @@ describe("a model of a backend", () => {
       const [request] = backend.requests;
       assert.deepInclude(request?.body, { model: "org/demo", stream: true, max_tokens: 64, seed: 7 });
       assert.isAtMost(backend.connections().made, 2);
+    }),
+  );
+
+  it.live("gets the images of a conversation in their places", () =>
+    Effect.gen(function* () {
+      const backend = yield* scriptedBackend((response) => void beginStream(response).end(four));
+      const engine = yield* start(backend.settings);
+      const large = new Uint8Array(200_000).fill(7);
+      large.set(png);
+      const image = (data: Uint8Array<ArrayBuffer>) => ({ type: "image", source: { data }, mediaType: "" }) as const;
+      const { input, ...rest } = requestOf("a");
+      const [first] = input.type === "chat" ? input.messages : [];
+      const said = first ?? assert.fail();
+      const content = [image(large), { type: "text", text: "één €" } as const, image(png)];
+      const messages = [
+        { ...said, content },
+        { ...said, content: [image(png)] },
+      ];
+      yield* ask(engine, { ...rest, input: input.type === "chat" ? { ...input, messages } : assert.fail() });
+      const part = (data: Uint8Array) => ({
+        type: "image_url",
+        image_url: { url: `data:image/png;base64,${Buffer.from(data).toString("base64")}` },
+      });
+      assert.deepStrictEqual(backend.requests[0]?.body["messages"], [
+        { role: "user", content: [part(large), { type: "text", text: "één €" }, part(png)] },
+        { role: "user", content: [part(png)] },
+      ]);
     }),
   );
 

@@ -18,7 +18,7 @@ const eventsOf = (answer: Parameters<typeof scriptedBackend>[0]) =>
       const onData = (data: string) => events.push(data) > 0 && data === "[DONE]";
       const rest = {
         path: "chat/completions",
-        body: "{}",
+        body: ["{}"],
         signal: new AbortController().signal,
         onTaken: () => {},
         onData,
@@ -65,7 +65,7 @@ describe("a stream of server-sent events", () => {
           dispatcher,
           backend,
           path: "chat/completions",
-          body: "{}",
+          body: ["{}"],
           signal,
           onTaken,
           onData: () => false,

@@ -10,7 +10,7 @@ describe("a body that is watched", () => {
 
   const create = (text: string) => {
     const reasons: SendingTimedOut["code"][] = [];
-    const body = watchedBody(text, timeOuts, ({ code }) => void reasons.push(code));
+    const body = watchedBody([text], timeOuts, ({ code }) => void reasons.push(code));
     return { body, reasons, pieces: body.pieces[Symbol.asyncIterator]() };
   };
 
@@ -23,6 +23,17 @@ describe("a body that is watched", () => {
     assert.strictEqual(Buffer.concat(parts).toString(), text);
     assert.strictEqual(body.bytes, Buffer.byteLength(text));
     assert.strictEqual(vi.getTimerCount(), 0);
+  });
+
+  it.each([0, 1, 2, 3, 49_151, 49_152, 49_153, 98_304, 150_001])("has an image of %i bytes in base64", async (size) => {
+    const image = Uint8Array.from({ length: size + 2 }, (_, index) => index % 251).subarray(1, size + 1);
+    const body = watchedBody(['{"a":"', image, '"}'], timeOuts, () => {});
+    const parts: Uint8Array[] = [];
+    for await (const part of body.pieces) parts.push(part);
+    const sent = Buffer.concat(parts);
+    assert.strictEqual(sent.toString(), `{"a":"${Buffer.from(image).toString("base64")}"}`);
+    assert.strictEqual(body.bytes, sent.length);
+    assert.isAtMost(Math.max(...parts.map(({ length }) => length)), 65_536);
   });
 
   it("waits for a connection as long as one may take and be waited for", () => {
