@@ -125,8 +125,10 @@ export const migrate = async (database: Database, to = migrations.length): Promi
     const [row] = await query("SELECT version FROM mlxd.version");
     const version = Number(row?.["version"] ?? 0);
     if (version > to) throw new NewerStore(version, to);
-    for (const statements of migrations.slice(version, to)) await query(statements);
     if (version === to) return;
+    // As transactions of other hosts do: one that has a job and waits for its items would end in a deadlock.
+    if (version > 0) await query("LOCK TABLE mlxd.job IN ACCESS EXCLUSIVE MODE");
+    for (const statements of migrations.slice(version, to)) await query(statements);
     await query("DELETE FROM mlxd.version");
     await query("INSERT INTO mlxd.version VALUES ($1)", [to]);
   });

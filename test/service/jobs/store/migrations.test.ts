@@ -5,9 +5,32 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, assert, beforeAll, beforeEach, describe, it } from "vitest";
 
+import type { Session } from "../../../../src/service/jobs/store/Database.ts";
 import { type EmbeddedDatabase, openEmbedded } from "../../../../src/service/jobs/store/embedded-database.ts";
 import { migrate, NewerStore } from "../../../../src/service/jobs/store/migrations.ts";
+import { openShared } from "../../../../src/service/jobs/store/shared-database.ts";
 import { errorOf } from "../../../support/error-of.ts";
+import { startPostgres } from "../../../support/postgres.ts";
+import { until } from "../../../support/until.ts";
+
+/** A job with an item and an event, in the columns that the first version has. */
+const addJobTo = async ({ query }: Session): Promise<string> => {
+  const id = randomUUID();
+  await query(
+    `INSERT INTO mlxd.job (id, tenant, caller, request_id, fingerprint, state, sealed, single, options, defaults, labels,
+     priority, expires_at) VALUES ($1, 'acme', '{}', $2, '{}', 'pending', true, true, '{}', '', '{}', 0, now())`,
+    [id, id],
+  );
+  await addItem({ query }, id, 0);
+  await query("INSERT INTO mlxd.event (job_id, sequence, event) VALUES ($1, 1, '{}')", [id]);
+  return id;
+};
+
+const addItem = ({ query }: Session, jobId: string, index: number) =>
+  query(
+    "INSERT INTO mlxd.item (job_id, index, item_id, model, hash, state) VALUES ($1, $2, '', 'demo', '', 'pending')",
+    [jobId, index],
+  );
 
 /** Only what hangs takes as long: to make a store takes seconds of a processor. */
 describe("the tables of a store", { timeout: 600_000 }, () => {
@@ -23,21 +46,7 @@ describe("the tables of a store", { timeout: 600_000 }, () => {
     rmSync(directory, { recursive: true });
   });
 
-  /** A job with an item and an event, in the columns that the first version has. */
-  const addJob = async (): Promise<string> => {
-    const id = randomUUID();
-    await database.query(
-      `INSERT INTO mlxd.job (id, tenant, caller, request_id, fingerprint, state, sealed, single, options, defaults, labels,
-       priority, expires_at) VALUES ($1, 'acme', '{}', $2, '{}', 'pending', true, true, '{}', '', '{}', 0, now())`,
-      [id, id],
-    );
-    await database.query(
-      `INSERT INTO mlxd.item (job_id, index, item_id, model, hash, state) VALUES ($1, 0, 'a', 'demo', '', 'pending')`,
-      [id],
-    );
-    await database.query("INSERT INTO mlxd.event (job_id, sequence, event) VALUES ($1, 1, '{}')", [id]);
-    return id;
-  };
+  const addJob = () => addJobTo(database);
   /** As hosts of each version do it. */
   const deleteJob = (id: string) => database.query("DELETE FROM mlxd.job WHERE id = $1", [id]);
   const contents = async () => {
@@ -81,3 +90,29 @@ describe("the tables of a store", { timeout: 600_000 }, () => {
     assert.deepEqual(await contents(), partsOf(id));
   });
 });
+
+it(
+  "the tables of a Postgres are migrated between the transactions of its other hosts",
+  { timeout: 600_000 },
+  async (context) => {
+    const postgres = await startPostgres();
+    if (typeof postgres === "string") return context.skip(postgres);
+    await using _ = postgres;
+    const [older, newer] = [await openShared(postgres.url), await openShared(postgres.url)];
+    await migrate(older, 1);
+    const id = await addJobTo(older);
+    let migrating: Promise<void> | undefined;
+    await older.transaction(async (session) => {
+      await session.query("SELECT 1 FROM mlxd.job WHERE id = $1 FOR UPDATE", [id]);
+      migrating = migrate(newer);
+      await until(async () => {
+        const [row] = await session.query("SELECT count(*)::int AS waiting FROM pg_locks WHERE NOT granted");
+        return row?.["waiting"] === 1;
+      });
+      await addItem(session, id, 1);
+    });
+    await migrating;
+    assert.lengthOf(await newer.query("SELECT index FROM mlxd.item"), 2);
+    await Promise.all([older.close(), newer.close()]);
+  },
+);
