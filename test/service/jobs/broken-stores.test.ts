@@ -8,22 +8,16 @@ import { Deferred, Effect, Stream } from "effect";
 import { Client } from "pg";
 import { afterEach, assert, beforeEach, describe, it, vi } from "vitest";
 
-import { createMlxdClient, MlxdError } from "../../../src/client/node.ts";
+import { createMlxdClient, type JobResult } from "../../../src/client/node.ts";
 import type { GenerationTask } from "../../../src/service/domain/generation-task.ts";
 import { openEmbedded } from "../../../src/service/jobs/store/embedded-database.ts";
 import { openStore } from "../../../src/service/jobs/store/open-store.ts";
 import { collect } from "../../support/collect.ts";
-import { errorOf } from "../../support/error-of.ts";
+import { mlxdErrorOf } from "../../support/error-of.ts";
 import { startPostgres } from "../../support/postgres.ts";
 import { eventsOf, type GenerationScript, promptOf } from "../../support/scripted-generations.ts";
 import { startTestServer } from "../../support/test-server.ts";
 import { until } from "../../support/until.ts";
-
-const mlxdErrorOf = async (promise: Promise<unknown>): Promise<MlxdError> => {
-  const error = await errorOf(promise);
-  assert.instanceOf(error, MlxdError);
-  return error;
-};
 
 const start = async (store: string, script: GenerationScript = {}) => {
   const server = await startTestServer({ jobs: { store }, ...script });
@@ -179,23 +173,12 @@ describe("a store of jobs", { timeout }, () => {
     const postgres = await startPostgres();
     if (typeof postgres === "string") return context.skip(postgres);
     await using _ = postgres;
-    const go = Deferred.makeUnsafe<void>();
-    const stream = (task: GenerationTask) =>
-      Stream.fromIterable(eventsOf([promptOf(task)])).pipe(Stream.tap(() => Deferred.await(go)));
-    await using host = await start(postgres.url, { stream });
-    const tasks = ["first", "second"].map((prompt) => ({ input: { prompt } }));
-    const { jobId } = await host.client.jobs.create(tasks, { maxParallel: 1 });
-    await until(async () => (await host.client.jobs.get(jobId)).counts.inProgress === 1);
-    const outside = new Client({ connectionString: postgres.url });
-    await outside.connect();
     // As a commit leaves it whose host has not heard of it.
-    await outside.query(
+    const results = await whileSecondWaits(
+      postgres.url,
       `UPDATE mlxd.item SET state = 'in-progress', attempt = 1, host = (SELECT id FROM mlxd.host),
        attempts = '[{"n": 1, "s": 0, "host": "h"}]' WHERE state = 'pending'`,
     );
-    await outside.end();
-    Deferred.doneUnsafe(go, Effect.void);
-    const results = await collect(host.client.jobs.results(jobId));
     assert.deepEqual(
       results.map(({ result, attempts }) => [result?.text, attempts]),
       [
@@ -209,19 +192,10 @@ describe("a store of jobs", { timeout }, () => {
     const postgres = await startPostgres();
     if (typeof postgres === "string") return context.skip(postgres);
     await using _ = postgres;
-    const go = Deferred.makeUnsafe<void>();
-    const stream = (task: GenerationTask) =>
-      Stream.fromIterable(eventsOf([promptOf(task)])).pipe(Stream.tap(() => Deferred.await(go)));
-    await using host = await start(postgres.url, { stream });
-    const tasks = ["first", "second"].map((prompt) => ({ input: { prompt } }));
-    const { jobId } = await host.client.jobs.create(tasks, { maxParallel: 1 });
-    await until(async () => (await host.client.jobs.get(jobId)).counts.inProgress === 1);
-    const outside = new Client({ connectionString: postgres.url });
-    await outside.connect();
-    await outside.query("UPDATE pgboss.job SET start_after = start_after + interval '1 hour' WHERE state = 'created'");
-    await outside.end();
-    Deferred.doneUnsafe(go, Effect.void);
-    const results = await collect(host.client.jobs.results(jobId));
+    const results = await whileSecondWaits(
+      postgres.url,
+      "UPDATE pgboss.job SET start_after = start_after + interval '1 hour' WHERE state = 'created'",
+    );
     assert.deepEqual(
       results.map(({ result }) => result?.text),
       ["first", "second"],
@@ -248,6 +222,23 @@ describe("a store of jobs", { timeout }, () => {
     assert.lengthOf(await collect(host.client.jobs.results(jobId)), 1);
   });
 });
+
+/** The results of a job of two items, where this statement is made while the first runs and the second waits. */
+const whileSecondWaits = async (store: string, statement: string): Promise<ReadonlyArray<JobResult>> => {
+  const go = Deferred.makeUnsafe<void>();
+  const stream = (task: GenerationTask) =>
+    Stream.fromIterable(eventsOf([promptOf(task)])).pipe(Stream.tap(() => Deferred.await(go)));
+  await using host = await start(store, { stream });
+  const tasks = ["first", "second"].map((prompt) => ({ input: { prompt } }));
+  const { jobId } = await host.client.jobs.create(tasks, { maxParallel: 1 });
+  await until(async () => (await host.client.jobs.get(jobId)).counts.inProgress === 1);
+  const outside = new Client({ connectionString: store });
+  await outside.connect();
+  await outside.query(statement);
+  await outside.end();
+  Deferred.doneUnsafe(go, Effect.void);
+  return await collect(host.client.jobs.results(jobId));
+};
 
 interface Disk extends Disposable {
   readonly path: string;

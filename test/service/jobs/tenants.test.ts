@@ -5,10 +5,10 @@ import { join } from "node:path";
 import { Stream } from "effect";
 import { afterAll, assert, beforeAll, describe, it } from "vitest";
 
-import { createMlxdClient, MlxdError } from "../../../src/client/node.ts";
+import { createMlxdClient } from "../../../src/client/node.ts";
 import { bearer, storedKey } from "../../support/api-key.ts";
 import { collect } from "../../support/collect.ts";
-import { errorOf } from "../../support/error-of.ts";
+import { mlxdErrorOf } from "../../support/error-of.ts";
 import { eventsOf } from "../../support/scripted-generations.ts";
 import { startTestServer, type TestServer } from "../../support/test-server.ts";
 
@@ -35,11 +35,6 @@ describe("the jobs of two tenants", { timeout: 600_000 }, () => {
   });
 
   const clientOf = (id: string) => createMlxdClient({ baseUrl: server.url, headers: bearer(id) });
-  const mlxdErrorOf = async (promise: Promise<unknown>): Promise<MlxdError> => {
-    const error = await errorOf(promise);
-    assert.instanceOf(error, MlxdError);
-    return error;
-  };
 
   it("are apart: another's are not found by any call, and its request ids are its own", async () => {
     using acme = clientOf("acme");
