@@ -17,6 +17,13 @@ import type { GenerationTask } from "../domain/generation-task.ts";
 import type { ItemResult, Job, JobItem, JobOptions, JobState, WatchEvent } from "../domain/job.ts";
 import type { StoreCondition } from "./Connection.ts";
 
+/** Why a job is not created, not added to, and not sealed. */
+export type CreateFailure = JobConflict | JobTooLarge | InvalidField;
+export type AppendFailure = JobNotFound | JobGap | JobSealed | JobOver | JobConflict | JobTooLarge | InvalidField;
+export type SealFailure = JobNotFound | JobGap | JobOver;
+/** Why a stream of a job is not read. */
+export type ReadFailure = JobNotFound | SequenceOutOfRange;
+
 /** An item as requested. */
 export interface AskedItem {
   /** The caller's id; empty if it gave none. */
@@ -65,10 +72,7 @@ export class Jobs extends Context.Service<
     /** The same request id with the same content returns the same job. */
     readonly create: (
       job: AskedJob,
-    ) => Effect.Effect<
-      { readonly job: Job; readonly created: boolean },
-      JobConflict | JobTooLarge | InvalidField | StoreFailure
-    >;
+    ) => Effect.Effect<{ readonly job: Job; readonly created: boolean }, CreateFailure | StoreFailure>;
     /** The defaults that the job was created with. */
     readonly defaults: (jobId: string) => Effect.Effect<string, JobNotFound | StoreFailure>;
     /** @returns how many items the job has now */
@@ -77,15 +81,9 @@ export class Jobs extends Context.Service<
       readonly offset: number;
       readonly items: ReadonlyArray<AskedItem>;
       readonly seal: boolean;
-    }) => Effect.Effect<
-      number,
-      JobNotFound | JobGap | JobSealed | JobOver | JobConflict | JobTooLarge | InvalidField | StoreFailure
-    >;
+    }) => Effect.Effect<number, AppendFailure | StoreFailure>;
     /** @param total the expected number of items; undefined: as many as it has */
-    readonly seal: (
-      jobId: string,
-      total: number | undefined,
-    ) => Effect.Effect<Job, JobNotFound | JobGap | JobOver | StoreFailure>;
+    readonly seal: (jobId: string, total: number | undefined) => Effect.Effect<Job, SealFailure | StoreFailure>;
     readonly get: (jobId: string) => Effect.Effect<Job, JobNotFound | StoreFailure>;
     readonly list: (
       listing: Listing & { readonly labels: Readonly<Record<string, string>> },
@@ -94,14 +92,11 @@ export class Jobs extends Context.Service<
       listing: Listing & { readonly jobId: string },
     ) => Effect.Effect<ListPage<JobItem>, JobNotFound | StoreFailure>;
     /** Ends with the job, or after the existing outcomes if only these are requested. */
-    readonly results: (reading: Reading) => Stream.Stream<ItemResult, JobNotFound | SequenceOutOfRange | StoreFailure>;
+    readonly results: (reading: Reading) => Stream.Stream<ItemResult, ReadFailure | StoreFailure>;
     readonly cancel: (jobId: string) => Effect.Effect<Job, JobNotFound | StoreFailure>;
     readonly delete: (jobId: string) => Effect.Effect<void, JobNotFound | StoreFailure>;
     /** The events after a sequence number, then new ones as they occur. Ends with the job. */
-    readonly watch: (
-      jobId: string,
-      after: number,
-    ) => Stream.Stream<WatchEvent, JobNotFound | SequenceOutOfRange | StoreFailure>;
+    readonly watch: (jobId: string, after: number) => Stream.Stream<WatchEvent, ReadFailure | StoreFailure>;
     /** The state of the store; undefined until it was needed. */
     readonly storeCondition: () => StoreCondition | undefined;
     /** How many items run on this host. */

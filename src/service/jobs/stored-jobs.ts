@@ -4,10 +4,18 @@ import { Effect, Layer, Option, Stream } from "effect";
 import { Admission } from "../admission/Admission.ts";
 import { JobsConfig } from "../config/JobsConfig.ts";
 import { CurrentCall } from "../domain/Call.ts";
+import type { JobNotFound } from "../domain/errors.ts";
 import { Models } from "../models/Models.ts";
 import { Generations } from "../pipeline/Generations.ts";
 import { itemToStore, jobToStore } from "./asked-items.ts";
-import { Jobs, type Reading } from "./Jobs.ts";
+import {
+  type AppendFailure,
+  type CreateFailure,
+  Jobs,
+  type ReadFailure,
+  type Reading,
+  type SealFailure,
+} from "./Jobs.ts";
 import { makeRunner } from "./Runner.ts";
 import { Signals } from "./Signals.ts";
 import { StoreAccess } from "./StoreAccess.ts";
@@ -23,16 +31,6 @@ import {
   type Reached,
 } from "./store/read-jobs.ts";
 import { appendToJob, createJob, readDefaults, sealWhole } from "./store/submit-job.ts";
-import type {
-  InvalidField,
-  JobConflict,
-  JobGap,
-  JobNotFound,
-  JobOver,
-  JobSealed,
-  JobTooLarge,
-  SequenceOutOfRange,
-} from "../domain/errors.ts";
 
 /** What a follower reads at once. */
 interface Found<A> extends Reached {
@@ -92,10 +90,9 @@ const layerNoDeps = Layer.effect(
       create: Effect.fn("Jobs.create")(function* (asked) {
         const { caller } = yield* CurrentCall;
         const job = jobToStore(asked, caller);
-        const created = yield* store.use<
-          Awaited<ReturnType<typeof createJob>>,
-          JobConflict | JobTooLarge | InvalidField
-        >(({ database, boss }) => createJob(database, boss, job));
+        const created = yield* store.use<Awaited<ReturnType<typeof createJob>>, CreateFailure>(({ database, boss }) =>
+          createJob(database, boss, job),
+        );
         yield* changed(created.job.id);
         return created;
       }),
@@ -105,17 +102,16 @@ const layerNoDeps = Layer.effect(
       }),
       append: Effect.fn("Jobs.append")(function* ({ jobId, offset, items, seal }) {
         const piece = { tenant: yield* tenant, jobId, offset, items: items.map(itemToStore), seal };
-        const total = yield* store.use<
-          number,
-          JobNotFound | JobGap | JobSealed | JobOver | JobConflict | JobTooLarge | InvalidField
-        >(({ database, boss }) => appendToJob(database, boss, piece));
+        const total = yield* store.use<number, AppendFailure>(({ database, boss }) =>
+          appendToJob(database, boss, piece),
+        );
         yield* changed(jobId);
         return total;
       }),
       seal: Effect.fn("Jobs.seal")(function* (jobId, total) {
         const job = { tenant: yield* tenant, jobId, total };
-        const sealed = yield* store.use<Awaited<ReturnType<typeof sealWhole>>, JobNotFound | JobGap | JobOver>(
-          ({ database }) => sealWhole(database, job),
+        const sealed = yield* store.use<Awaited<ReturnType<typeof sealWhole>>, SealFailure>(({ database }) =>
+          sealWhole(database, job),
         );
         yield* changed(jobId);
         return sealed;
@@ -145,7 +141,7 @@ const layerNoDeps = Layer.effect(
               after,
               (from) =>
                 store
-                  .use<Awaited<ReturnType<typeof outcomes>>, JobNotFound | SequenceOutOfRange>(({ database }) =>
+                  .use<Awaited<ReturnType<typeof outcomes>>, ReadFailure>(({ database }) =>
                     outcomes(database, own, jobId, from),
                   )
                   .pipe(Effect.map(({ results, ...found }) => ({ read: results, ...found }))),
@@ -177,7 +173,7 @@ const layerNoDeps = Layer.effect(
               after,
               (from) =>
                 store
-                  .use<Awaited<ReturnType<typeof eventsAfter>>, JobNotFound | SequenceOutOfRange>(({ database }) =>
+                  .use<Awaited<ReturnType<typeof eventsAfter>>, ReadFailure>(({ database }) =>
                     eventsAfter(database, own, jobId, from),
                   )
                   .pipe(Effect.map(({ events, ...found }) => ({ read: events, ...found }))),
