@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, assert, beforeAll, beforeEach, describe, it } from "vitest";
 
-import type { Session } from "../../../../src/service/jobs/store/Database.ts";
+import type { Database, Session } from "../../../../src/service/jobs/store/Database.ts";
 import { type EmbeddedDatabase, openEmbedded } from "../../../../src/service/jobs/store/embedded-database.ts";
 import { migrate, NewerStore } from "../../../../src/service/jobs/store/migrations.ts";
 import { openShared } from "../../../../src/service/jobs/store/shared-database.ts";
@@ -91,28 +91,55 @@ describe("the tables of a store", { timeout: 600_000 }, () => {
   });
 });
 
-it(
-  "the tables of a Postgres are migrated between the transactions of its other hosts",
-  { timeout: 600_000 },
-  async (context) => {
-    const postgres = await startPostgres();
-    if (typeof postgres === "string") return context.skip(postgres);
-    await using _ = postgres;
-    const [older, newer] = [await openShared(postgres.url), await openShared(postgres.url)];
-    await migrate(older, 1);
-    const id = await addJobTo(older);
-    let migrating: Promise<void> | undefined;
-    await older.transaction(async (session) => {
-      await session.query("SELECT 1 FROM mlxd.job WHERE id = $1 FOR UPDATE", [id]);
-      migrating = migrate(newer);
-      await until(async () => {
-        const [row] = await session.query("SELECT count(*)::int AS waiting FROM pg_locks WHERE NOT granted");
-        return row?.["waiting"] === 1;
-      });
-      await addItem(session, id, 1);
+/** Does this while another host has the job's row, which then adds an item to the job and leaves it. */
+const whileJobIsLocked = async (
+  { older, newer }: { readonly older: Database; readonly newer: Database },
+  id: string,
+  work: (newer: Database) => Promise<unknown>,
+): Promise<void> => {
+  let working: Promise<unknown> | undefined;
+  await older.transaction(async (session) => {
+    await session.query("SELECT 1 FROM mlxd.job WHERE id = $1 FOR UPDATE", [id]);
+    working = work(newer);
+    working.catch(() => {}); // its failure is told below
+    await until(async () => {
+      const [row] = await session.query("SELECT count(*)::int AS waiting FROM pg_locks WHERE NOT granted");
+      return row?.["waiting"] === 1;
     });
-    await migrating;
-    assert.lengthOf(await newer.query("SELECT index FROM mlxd.item"), 2);
-    await Promise.all([older.close(), newer.close()]);
-  },
-);
+    await addItem(session, id, 1);
+  });
+  await working;
+};
+
+describe("the tables of a Postgres", { timeout: 600_000 }, () => {
+  let postgres: Awaited<ReturnType<typeof startPostgres>>;
+  let hosts: { readonly older: Database; readonly newer: Database };
+  beforeAll(async () => {
+    postgres = await startPostgres();
+    if (typeof postgres === "string") return;
+    hosts = { older: await openShared(postgres.url), newer: await openShared(postgres.url) };
+  });
+  beforeEach((context) => {
+    if (typeof postgres === "string") context.skip(postgres);
+  });
+  afterAll(async () => {
+    if (typeof postgres === "string") return;
+    await Promise.all([hosts.older.close(), hosts.newer.close()]);
+    await postgres[Symbol.asyncDispose]();
+  });
+  const itemsOf = (id: string) => hosts.newer.query("SELECT index FROM mlxd.item WHERE job_id = $1", [id]);
+
+  it("are migrated between the transactions of its other hosts", async () => {
+    await migrate(hosts.older, 1);
+    const id = await addJobTo(hosts.older);
+    await whileJobIsLocked(hosts, id, migrate);
+    assert.lengthOf(await itemsOf(id), 2);
+  });
+
+  it("have nothing of a job that was added to while its deletion waited", async () => {
+    await migrate(hosts.older);
+    const id = await addJobTo(hosts.older);
+    await whileJobIsLocked(hosts, id, ({ query }) => query("DELETE FROM mlxd.job WHERE id = $1", [id]));
+    assert.isEmpty(await itemsOf(id));
+  });
+});
