@@ -18,6 +18,7 @@ import type { ConversationEngine, ConversationRequest, EngineEvent } from "../En
 import type { BackendFailure, EngineFailure } from "../engine-failures.ts";
 import { noMemory } from "../EngineStatus.ts";
 import type { ConversationDriver } from "../Engines.ts";
+import { excludedByThinking } from "../anthropic/excluded-by-thinking.ts";
 import { MessageReading } from "../anthropic/MessageReading.ts";
 import { messagesRequest } from "../anthropic/messages-request.ts";
 import { chatRequest } from "../openai/chat-request.ts";
@@ -106,6 +107,8 @@ const engineOf = (
 ): ConversationEngine => {
   const running = new Map<string, Deferred.Deferred<FinishReason>>();
   const preset = new Set<ConversationOption>(backendPresets[backend.engine].options);
+  const excludedIn = (request: ConversationRequest): ReadonlySet<ConversationOption> =>
+    speaksMessages(backend.engine) ? excludedByThinking(request) : new Set();
 
   const exchange = (
     request: ConversationRequest,
@@ -117,7 +120,7 @@ const engineOf = (
     let isAdmitted = false;
     const refusedHere = new Set<ConversationOption>();
     /** The defaults that are not sent. What the task sets is sent in any case, and never left out in silence. */
-    const leftOut = () => unsupported.leftOut.difference(asked).union(refusedHere);
+    const leftOut = () => unsupported.leftOut.union(excludedIn(request)).difference(asked).union(refusedHere);
     const onTaken = () => {
       // Reported once, even if the answer then comes from another process, and never after the end.
       if (!isAdmitted && !answer.reading.isFinished) {
@@ -195,6 +198,11 @@ const engineOf = (
       const [missing] = asked.intersection(unsupported.refused);
       if (missing !== undefined) {
         const refused = new OptionRefused(missing, "its model does not support it", "model");
+        return yield* Effect.fail(failureOf(refused, model, backend, false));
+      }
+      const [excluded] = asked.intersection(excludedIn(request));
+      if (excluded !== undefined) {
+        const refused = new OptionRefused(excluded, "its models do not take it together with reasoning", "request");
         return yield* Effect.fail(failureOf(refused, model, backend, false));
       }
       const ended = Deferred.makeUnsafe<FinishReason>();

@@ -8,7 +8,7 @@ import type { BackendSettings } from "../../../../src/service/config/read-backen
 import type { ConversationEngine, ConversationRequest, EngineEvent } from "../../../../src/service/engine/Engine.ts";
 import { backendDrivers } from "../../../../src/service/engine/backends/backend-drivers.ts";
 import { png } from "../../../support/images.ts";
-import { beginStream, chunk, four, scriptedBackend } from "../../../support/scripted-backend.ts";
+import { beginStream, chunk, four, scriptedBackend, wireForms } from "../../../support/scripted-backend.ts";
 import { servedModel } from "../../../support/served-model.ts";
 import { chat, message } from "../../../support/tasks.ts";
 
@@ -211,6 +211,29 @@ describe("a model of a backend", () => {
       const failure = result._tag === "Failure" ? result.failure : assert.fail();
       assert.deepInclude(failure, { _tag: "UnsupportedParameter", field: "task.chat.tools" });
       assert.include(failure.message, "demo does not support tools");
+      assert.lengthOf(backend.requests, 1);
+    }),
+  );
+
+  it.live("leaves out the defaults of sampling where it thinks, tells so, and refuses those that the task sets", () =>
+    Effect.gen(function* () {
+      const backend = yield* scriptedBackend((response) => void beginStream(response).end(wireForms.anthropic.whole), {
+        engine: "anthropic",
+      });
+      const claude = servedModel({ id: "demo", source: "org/demo", engine: "anthropic" });
+      const engine = yield* backendDrivers().anthropic.start(claude, backend.settings, () => Effect.void);
+      const thinking = { ...requestOf("a"), reasoning: { maxTokens: 2_048 } };
+      const sampling = { temperature: 0.5, topP: 0.9, topK: 5 };
+      const request = { ...thinking, parameters: { ...thinking.parameters, ...sampling } };
+      const { text, events } = yield* ask(engine, request);
+      assert.strictEqual(text, "Four.");
+      const [admitted] = events;
+      const told = admitted?.type === "admitted" ? admitted.parameters : undefined;
+      assert.deepInclude(told, { temperature: 1, topP: 1, topK: undefined });
+      for (const name of ["temperature", "top_p", "top_k"]) assert.notProperty(backend.requests[0]?.body, name);
+      const { result } = yield* ask(engine, { ...request, asked: new Set(["reasoning.max_tokens", "sampling.top_p"]) });
+      const failure = { _tag: "UnsupportedParameter", field: "task.sampling.top_p" };
+      assert.deepInclude(result._tag === "Failure" ? result.failure : {}, failure);
       assert.lengthOf(backend.requests, 1);
     }),
   );
