@@ -34,13 +34,13 @@ export class Allowance {
   }
 
   /**
-   * How long to hold back the answer of a call that was refused for a limit: a tenant that calls again at once waits for
-   * its own refusals, and others do not.
+   * Holds back the answer of a call that was refused for a limit, until its caller leaves at the latest: a tenant that
+   * calls again at once waits for its own refusals, and others do not.
    *
    * @param patienceMs how long its caller still waits
    */
-  refusalHoldMs(patienceMs?: number): number {
-    return this.#quotas.holdMs(this.#tenant, performance.now(), patienceMs);
+  holdRefusal(signal: AbortSignal, patienceMs?: number): Promise<void> {
+    return this.#quotas.holdRefusal(this.#tenant, signal, patienceMs);
   }
 
   /** Counts further requests of a call that contains several. */

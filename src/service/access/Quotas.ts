@@ -166,12 +166,12 @@ export class Quotas {
   }
 
   /**
-   * How long to hold back the answer of a call that was refused.
+   * Holds back the answer of a call that was refused, until its caller leaves at the latest.
    *
    * @param patienceMs how long its caller still waits
    */
-  holdMs(tenant: string, now: number, patienceMs?: number): number {
-    return this.#of(tenant).refusals.holdMs(now, patienceMs);
+  holdRefusal(tenant: string, signal: AbortSignal, patienceMs?: number): Promise<void> {
+    return this.#of(tenant).refusals.hold(signal, patienceMs);
   }
 
   refusals(): ReadonlyArray<QuotaRefusals> {

@@ -53,7 +53,8 @@ export class Bridge extends Context.Service<
         if (error._tag !== "QuotaExceeded") return Effect.void;
         const { receivedAt = 0, timeoutMs = Infinity } = values.get(callDeadline) ?? {};
         const patienceMs = receivedAt + timeoutMs - performance.now();
-        return Effect.sleep(allowanceOf(values.get(callerOf) ?? anonymous("")).refusalHoldMs(patienceMs));
+        const allowance = allowanceOf(values.get(callerOf) ?? anonymous(""));
+        return Effect.promise((signal) => allowance.holdRefusal(signal, patienceMs));
       };
       const reader = yield* RequestReader;
       const read: typeof reader.read = (received, context) =>

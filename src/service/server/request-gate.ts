@@ -2,7 +2,6 @@
  * Runs when a call's headers have arrived and before its message is read: authenticates the caller and decides whether
  * the call may continue.
  */
-import { setTimeout as sleep } from "node:timers/promises";
 import { ConnectError, type HandlerContext } from "@connectrpc/connect";
 import { Result } from "effect";
 
@@ -74,9 +73,7 @@ const countCall = async (context: HandlerContext, allowance: Allowance, spends: 
   for (const [name, value] of Object.entries(headers)) responseHeader.set(name, value);
   if (Result.isFailure(begun)) {
     const { receivedAt = 0, timeoutMs = Infinity } = context.values.get(callDeadline) ?? {};
-    const holdMs = allowance.refusalHoldMs(receivedAt + timeoutMs - performance.now());
-    // Its caller may leave meanwhile.
-    if (holdMs > 0) await sleep(holdMs, undefined, { signal }).catch(() => {});
+    await allowance.holdRefusal(signal, receivedAt + timeoutMs - performance.now());
     throw connectErrorFrom(wireErrorFrom(begun.failure.error));
   }
   const { end } = begun.success;

@@ -1,3 +1,4 @@
+import { setImmediate as nextTurn } from "node:timers/promises";
 import { assert, describe, it } from "vitest";
 
 import { Pace } from "../../../src/service/access/Pace.ts";
@@ -37,5 +38,35 @@ describe("the pace of refusals", () => {
     assert.equal(pace.holdMs(1e6, 100), 50);
     assert.equal(pace.holdMs(1e6, -1), 0);
     assert.isAtMost(Math.max(...count(pace, 1, 1e6 + 2000)), 40);
+  });
+
+  /** Whether it has been sent by now. */
+  const isSent = (refusal: Promise<void>): Promise<boolean> =>
+    Promise.race([refusal.then(() => true), nextTurn(false)]);
+
+  it("holds one back until its caller leaves", async () => {
+    const pace = new Pace();
+    count(pace, 10_000, performance.now());
+    const caller = new AbortController();
+    const refusal = pace.hold(caller.signal);
+    assert.isFalse(await isSent(refusal));
+    caller.abort();
+    assert.isTrue(await isSent(refusal));
+    assert.isTrue(await isSent(pace.hold(caller.signal)), "it has left before");
+  });
+
+  it("holds 256 back at once, and sends further ones", async () => {
+    const pace = new Pace();
+    count(pace, 10_000, performance.now());
+    const callers = Array.from({ length: 256 }, () => new AbortController());
+    const refusals = callers.map(({ signal }) => pace.hold(signal));
+    const { signal } = new AbortController();
+    assert.isTrue(await isSent(pace.hold(signal)));
+    callers[0]?.abort();
+    await refusals[0];
+    const next = pace.hold(signal);
+    assert.isTrue(await isSent(pace.hold(signal)), "its place was taken");
+    for (const caller of callers) caller.abort();
+    await Promise.all([...refusals, next]);
   });
 });

@@ -1,18 +1,14 @@
 /** Limits of tenants as their callers meet them. */
-import { setImmediate as nextTurn } from "node:timers/promises";
-import { Code, createClient, createHandlerContext, type Interceptor } from "@connectrpc/connect";
+import { Code, createClient, type Interceptor } from "@connectrpc/connect";
 import { createConnectTransport, createGrpcTransport } from "@connectrpc/connect-node";
-import { Effect, Result, Stream } from "effect";
+import { Effect, Stream } from "effect";
 import { assert, describe, it } from "vitest";
 
 import { Health } from "../../../src/client/gen/grpc/health/v1/health_pb.ts";
 import { GenerationService } from "../../../src/client/gen/mlxd/v1/generation_service_pb.ts";
 import { ServerService } from "../../../src/client/gen/mlxd/v1/server_service_pb.ts";
-import type { Allowance } from "../../../src/service/access/Allowance.ts";
 import type { LimitsDeclaration } from "../../../src/service/config/access-schema.ts";
-import { anonymous } from "../../../src/service/domain/Caller.ts";
 import { QuotaExceeded } from "../../../src/service/domain/errors.ts";
-import { createRequestGate } from "../../../src/service/server/request-gate.ts";
 import { apiKey, bearer, storedKey } from "../../support/api-key.ts";
 import { requestHttp1 } from "../../support/raw-http.ts";
 import { started } from "../../support/scripted-generations.ts";
@@ -149,37 +145,6 @@ describe("refusals of callers that call again at once", () => {
       answer.status === "rejected" ? detailsOf(answer.reason).info?.reason : "",
     );
     assert.deepEqual(new Set(reasons), new Set(["QUOTA"]));
-  });
-
-  it("wait no longer than their callers do", async () => {
-    const held = Promise.withResolvers<void>();
-    const anHour = 3_600_000;
-    const allowance: Pick<Allowance, "begin" | "refusalHoldMs"> = {
-      begin: () => Result.fail({ error: tooLong, headers: {} }),
-      refusalHoldMs: () => (held.resolve(), anHour),
-    };
-    const gate = createRequestGate({
-      isDraining: () => false,
-      access: {
-        admit: () => Promise.resolve(Result.succeed(anonymous("peer"))),
-        allowanceOf: () => allowance as Allowance,
-      },
-      maxMessageBytes: 1,
-      audit: () => {},
-      onError: () => {},
-    });
-    const call = createHandlerContext({
-      service: GenerationService,
-      method: GenerationService.method.generate,
-      protocolName: "grpc",
-      requestMethod: "POST",
-      url: "http://localhost/",
-    });
-    const refused = errorOf(gate(call));
-    await held.promise;
-    assert.equal(await Promise.race([refused, nextTurn("it waits")]), "it waits");
-    call.abort();
-    assert.equal((await refused).code, Code.ResourceExhausted);
   });
 });
 
