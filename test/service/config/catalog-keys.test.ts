@@ -13,6 +13,7 @@ describe("the keys that registered entries may name", () => {
         { variable: "ATTIC_KEY", host: "attic.local:8000" },
         { variable: "CELLAR", host: "cellar" },
       ]);
+      assert.deepStrictEqual(yield* read("V6@[::1]:8000"), [{ variable: "V6", host: "[::1]:8000" }]);
       for (const bad of ["ATTIC_KEY", "@attic", "A B@attic", "A@http://attic", "A@attic/v1", "A@u:p@attic"]) {
         assert.strictEqual((yield* Effect.exit(read(bad)))._tag, "Failure", bad);
       }

@@ -40,6 +40,8 @@ export const askAbilities = (
 };
 
 const longestMs = 2_000;
+/** Ollama tells the model's licence, twice, and its tensors before what it can do. */
+const longestBytes = 1024 ** 2;
 
 const ask = ({ path, body, read }: Question, backend: BackendSettings): Effect.Effect<Unsupported, unknown> =>
   Effect.scoped(
@@ -55,7 +57,7 @@ const ask = ({ path, body, read }: Question, backend: BackendSettings): Effect.E
         });
         response.body.on("error", () => {});
         if (response.statusCode !== 200) throw new Error(`HTTP ${response.statusCode}`);
-        return read(parseChunk(await shortText(response.body)));
+        return read(parseChunk(await shortText(response.body, longestBytes)));
       }),
     ),
   );

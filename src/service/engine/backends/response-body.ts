@@ -56,32 +56,37 @@ export async function* linesOf(body: Body): AsyncGenerator<string> {
 
 const mostLineCharacters = 64 * 1024;
 
-/** The text of a body, truncated if it is longer than any expected answer. Rejects if the body breaks off. */
-export const shortText = async (body: Body): Promise<string> => {
+/**
+ * The text of a body, truncated if it is longer than any expected answer. Rejects if the body breaks off.
+ *
+ * @param longest in bytes
+ */
+export const shortText = async (body: Body, longest = mostBytes): Promise<string> => {
   const parts: Uint8Array[] = [];
-  await collect(body, parts);
-  return textOf(parts);
+  await collect(body, parts, longest);
+  return textOf(parts, longest);
 };
 
 /** The text of an error. If the body breaks off or takes too long, the part that has arrived. */
 export const beginningOf = async (body: Body): Promise<string> => {
   const parts: Uint8Array[] = [];
   const late = setTimeout(() => body.destroy(), longestMs);
-  await collect(body, parts).catch(() => {});
+  await collect(body, parts, mostBytes).catch(() => {});
   clearTimeout(late);
-  return textOf(parts);
+  return textOf(parts, mostBytes);
 };
 
-const collect = async (body: Body, parts: Uint8Array[]): Promise<void> => {
+const collect = async (body: Body, parts: Uint8Array[], longest: number): Promise<void> => {
   let bytes = 0;
   for await (const part of body as AsyncIterable<Uint8Array>) {
     parts.push(part);
     bytes += part.length;
-    if (bytes >= mostBytes) return;
+    if (bytes >= longest) return;
   }
 };
 
-const textOf = (parts: ReadonlyArray<Uint8Array>): string => Buffer.concat(parts).subarray(0, mostBytes).toString();
+const textOf = (parts: ReadonlyArray<Uint8Array>, longest: number): string =>
+  Buffer.concat(parts).subarray(0, longest).toString();
 
 const mostBytes = 64 * 1024;
 const longestMs = 2_000;

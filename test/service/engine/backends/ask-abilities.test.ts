@@ -32,6 +32,33 @@ describe("what a server says of its model", () => {
     }),
   );
 
+  it.live("comes after much else, such as a licence, as far as can be read", () =>
+    Effect.gen(function* () {
+      const answer = (characters: number) => ({
+        license: "x".repeat(characters),
+        capabilities: ["completion", "vision", "tools", "thinking"],
+      });
+      assert.deepStrictEqual((yield* asked("ollama", answer(500_000))).told, []);
+      assert.deepStrictEqual((yield* asked("ollama", answer(1_100_000))).told, images);
+    }),
+  );
+
+  it.live("is not waited for where the server says it a byte at a time, and no connection is left", () =>
+    Effect.gen(function* () {
+      const backend = yield* scriptedBackend(
+        (response) => {
+          response.writeHead(200, { "content-type": "application/json" });
+          const drip = setInterval(() => response.write(" "), 20);
+          response.on("close", () => clearInterval(drip));
+        },
+        { engine: "ollama" },
+      );
+      const model = servedModel({ id: "demo", source: "org/demo", engine: "ollama" });
+      assert.deepStrictEqual(yield* askAbilities(model, backend.settings), images);
+      while (backend.connections().open > 0) yield* Effect.sleep(10);
+    }),
+  );
+
   it.live("is asked of llama.cpp, LM Studio and OpenRouter", () =>
     Effect.gen(function* () {
       const llamacpp = yield* asked("llamacpp", { modalities: { vision: true } });
