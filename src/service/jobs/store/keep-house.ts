@@ -2,7 +2,7 @@
 import type { PgBoss } from "pg-boss";
 
 import { longestBackoffMs } from "../retry-policy.ts";
-import { changeJob, lockJob } from "./change-job.ts";
+import { changeJob, progressColumns, progressFrom } from "./change-job.ts";
 import type { Database } from "./Database.ts";
 import { deleteQueue } from "./delete-queue.ts";
 import type { Host } from "./take-items.ts";
@@ -37,16 +37,7 @@ const atOnce = 20;
 
 /** Ends jobs that have expired, and deletes those whose retention is over. @returns the jobs that it ended */
 export const keepHouse = async (database: Database, boss: PgBoss): Promise<ReadonlyArray<string>> => {
-  const expired = await database.query(
-    `SELECT id::text, tenant FROM mlxd.job WHERE state IN ('pending', 'in-progress') AND expires_at <= now() LIMIT $1`,
-    [atOnce],
-  );
-  for (const row of expired) {
-    await database.transaction(async (session) => {
-      const job = await lockJob(session, String(row["id"]), String(row["tenant"]));
-      await changeJob(session, job, "expire");
-    });
-  }
+  const expired = await endExpired(database);
   await removeQueues(database, boss);
   await database.query(
     `DELETE FROM mlxd.job WHERE id IN (SELECT id FROM mlxd.job j WHERE delete_at <= now()
@@ -55,8 +46,21 @@ export const keepHouse = async (database: Database, boss: PgBoss): Promise<Reado
   );
   // A host's name is no longer needed long after its last sign of life.
   await database.query("DELETE FROM mlxd.host WHERE alive_until < now() - interval '1 hour'");
-  return expired.map((row) => String(row["id"]));
+  return expired;
 };
+
+/** A job that a call or another host has at the moment is left to the next run. */
+const endExpired = (database: Database): Promise<ReadonlyArray<string>> =>
+  database.transaction(async (session) => {
+    const rows = await session.query(
+      `SELECT id::text, ${progressColumns} FROM mlxd.job WHERE state IN ('pending', 'in-progress') AND expires_at <= now()
+       LIMIT $1 FOR UPDATE SKIP LOCKED`,
+      [atOnce],
+    );
+    const jobs = rows.map((row) => ({ ...progressFrom(row), id: String(row["id"]) }));
+    for (const job of jobs) await changeJob(session, job, "expire");
+    return jobs.map(({ id }) => id);
+  });
 
 /** Jobs that are over no longer need their queues. */
 const removeQueues = async ({ query }: Database, boss: PgBoss): Promise<void> => {
