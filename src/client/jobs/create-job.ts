@@ -25,6 +25,7 @@ export const createJob = async (
   const call = { ...more, signal, timeoutMs, headers };
   if (onProgress !== undefined) checkFunctions({ onProgress }, "options", ["onProgress"]);
   const id = checkText(requestId ?? crypto.randomUUID(), "requestId");
+  const { closings } = caller;
   let jobId = "";
   let isOpen = false;
   let sent = 0;
@@ -59,7 +60,8 @@ export const createJob = async (
     return jobFromWire((await caller.unary(call, (connect) => raw.getJob({ jobId }, connect))).job);
   } catch (error) {
     // Without a request id nobody else knows of the job. With one it stays, unless it is a part that cannot be completed.
-    if (jobId !== "" && (requestId === undefined || (isOpen && isFinal(error)))) {
+    const isOurs = jobId !== "" && (requestId === undefined || (isOpen && isFinal(error)));
+    if (isOurs && caller.closings === closings) {
       const within = { headers, timeoutMs: deleteWithinMs };
       await caller.unary(within, (connect) => raw.deleteJob({ jobId }, connect)).catch(() => {});
     }

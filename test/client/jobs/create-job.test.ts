@@ -1,7 +1,11 @@
 /** `client.jobs.create` against the real server. */
 import { randomUUID } from "node:crypto";
+import { createRouterTransport } from "@connectrpc/connect";
 import { afterAll, assert, beforeAll, describe, it } from "vitest";
 
+import { createParts } from "../../../src/client/create-client.ts";
+import { JobService } from "../../../src/client/gen/mlxd/v1/job_service_pb.ts";
+import { createJobsClient } from "../../../src/client/jobs/create-jobs.ts";
 import { type BatchItem, createMlxdClient } from "../../../src/client/node.ts";
 import { collect } from "../../support/collect.ts";
 import { errorOf, mlxdErrorOf } from "../../support/error-of.ts";
@@ -72,6 +76,28 @@ describe("client.jobs.create", { timeout: 600_000 }, () => {
     }
     await client.jobs.delete(jobId);
   });
+});
+
+it("client.jobs.create makes no further call once its client is closed, which would connect again", async () => {
+  const calls: string[] = [];
+  const transport = createRouterTransport(({ service }) =>
+    service(JobService, {
+      createJob: () => ({ job: { jobId: "j" } }),
+      appendJobItems: () => {
+        calls.push("append");
+        caller.cancelAll(new Error("the client was closed"));
+        return new Promise(() => {});
+      },
+      deleteJob: () => {
+        calls.push("delete");
+        return {};
+      },
+    }),
+  );
+  const { caller } = createParts(transport, { retry: false }, () => {});
+  const creating = createJobsClient(caller, transport).create(tasks(1100));
+  assert.strictEqual((await mlxdErrorOf(creating)).reason, "CANCELLED");
+  assert.deepEqual(calls, ["append"]);
 });
 
 /** 1,100 tasks that are valid, and then one that is not. */
